@@ -1,0 +1,2 @@
+//! `ddi-host`.
+fn main() {}
