@@ -1,2 +1,45 @@
-//! See Cargo.toml.
-fn main() {}
+//! The project's own build steps, run as `cargo xtask COMMAND`.
+//!
+//! Every command lives in a module of its own, which has an `Args` and a `run`; this file only lists them. Exit status:
+//! 0 when the command did its work (and found nothing wrong, where it checks something), 1 when a check failed, 2 when
+//! the command could not do its work.
+
+mod bindings;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own build steps.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Regenerate ddi-sys/src/bindings.rs from the C headers, or check that it is up to date.
+    Bindings(bindings::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Bindings(args) => bindings::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The workspace's root, whatever the current directory is.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}

@@ -1,0 +1,60 @@
+/*
+ * Fault management.
+ */
+#ifndef _SYS_DDIFM_H
+#define _SYS_DDIFM_H
+
+#include <sys/types.h>
+#include <sys/dditypes.h>
+
+typedef struct ddi_fm_error {
+    int fme_version;
+    int fme_status;
+    int fme_flag;
+    uint64_t fme_ena;
+    ddi_acc_handle_t fme_acc_handle;
+    ddi_dma_handle_t fme_dma_handle;
+    void *fme_bus_specific;
+    int fme_bus_type;
+} ddi_fm_error_t;
+typedef int (*ddi_err_func_t)(dev_info_t *, ddi_fm_error_t *, const void *);
+
+#define DDI_FM_UNKNOWN (-3)
+#define DDI_FM_NONFATAL (-2)
+#define DDI_FM_FATAL (-1)
+#define DDI_FM_ERR_UNEXPECTED 0
+#define DDI_FM_NOT_CAPABLE 0
+#define DDI_FM_OK 0
+#define DDI_FM_EREPORT_CAPABLE 1
+#define DDI_FM_ERR_EXPECTED 1
+#define DDI_FM_ACCCHK_CAPABLE 2
+#define DDI_FM_ERR_POKE 2
+#define DDI_FM_ERR_PEEK 3
+#define DDI_FM_DMACHK_CAPABLE 4
+#define DDI_FM_ERRCB_CAPABLE 8
+#define DDI_FME_BUS_TYPE_DFLT 0
+#define DDI_FME_VER0 0
+#define DDI_FME_BUS_TYPE_PCI 1
+#define DDI_FME_VER1 1
+#define DDI_FME_VERSION 1
+
+extern void ddi_fm_acc_err_clear(ddi_acc_handle_t handle, int flag);
+extern void ddi_fm_acc_err_get(ddi_acc_handle_t handle, ddi_fm_error_t *p, int flag);
+extern int ddi_fm_capable(dev_info_t *dip);
+extern void ddi_fm_dma_err_clear(ddi_dma_handle_t handle, int flag);
+extern void ddi_fm_dma_err_get(ddi_dma_handle_t handle, ddi_fm_error_t *p, int flag);
+extern void ddi_fm_ereport_post(dev_info_t *dip, const char *name, uint64_t val, int flag, ...);
+extern void ddi_fm_fini(dev_info_t *dip);
+extern void ddi_fm_handler_register(dev_info_t *dip, ddi_err_func_t val, void *arg);
+extern void ddi_fm_handler_unregister(dev_info_t *dip);
+/**
+ * Negotiates fault management capabilities. With ddi_fm_fini, ddi_fm_capable,
+ * ddi_fm_acc_err_get, ddi_fm_acc_err_clear, ddi_fm_dma_err_get, ddi_fm_dma_err_clear,
+ * ddi_fm_handler_register, ddi_fm_handler_unregister, ddi_fm_ereport_post,
+ * ddi_fm_service_impact, fm_ena_generate, pci_ereport_setup, pci_ereport_post,
+ * pci_ereport_teardown. A host may report "not capable".
+ */
+extern void ddi_fm_init(dev_info_t *dip, int *valp, ddi_iblock_cookie_t *p);
+extern void ddi_fm_service_impact(dev_info_t *dip, int flag);
+
+#endif /* _SYS_DDIFM_H */

@@ -1,0 +1,11 @@
+/*
+ * Fault management: event numbers.
+ */
+#ifndef _SYS_FM_PROTOCOL_H
+#define _SYS_FM_PROTOCOL_H
+
+#include <sys/types.h>
+
+extern uint64_t fm_ena_generate(uint64_t val, uchar_t val2);
+
+#endif /* _SYS_FM_PROTOCOL_H */

@@ -1,0 +1,63 @@
+/*
+ * Kernel memory: by size, and by object caches.
+ */
+#ifndef _SYS_KMEM_H
+#define _SYS_KMEM_H
+
+#include <sys/types.h>
+#include <sys/vmem.h>
+
+struct kmem_cache;
+typedef struct kmem_cache kmem_cache_t;
+
+/** What a cache's move callback answers. */
+typedef enum kmem_cbrc {
+    KMEM_CBRC_YES,
+    KMEM_CBRC_NO,
+    KMEM_CBRC_LATER,
+    KMEM_CBRC_DONT_NEED,
+    KMEM_CBRC_DONT_KNOW
+} kmem_cbrc_t;
+
+#define KMC_NODEBUG 0x20000
+#define KMC_NOHASH 0x80000
+#define KMC_NOMAGAZINE 0x40000
+#define KMC_NOTOUCH 0x10000
+
+#define KM_FLAGS 0xffff
+#define KM_NORMALPRI 8
+#define KM_NOSLEEP 1
+#define KM_PANIC 2
+#define KM_PUSHPAGE 4
+#define KM_SLEEP 0
+#define KM_VMFLAGS 0xff
+
+/**
+ * At least double-word aligned. KM_SLEEP blocks and never fails (not in interrupt context or
+ * with a spin mutex); KM_NOSLEEP may return NULL. Size 0 gives NULL.
+ */
+extern void *kmem_alloc(size_t size, int flag);
+extern void *kmem_cache_alloc(kmem_cache_t *cp, int kmflag);
+/**
+ * Object cache with constructor and destructor. Also kmem_cache_alloc, kmem_cache_free,
+ * kmem_cache_destroy.
+ */
+extern kmem_cache_t *kmem_cache_create(char *name, size_t bufsize, size_t align,
+    int (*constructor)(void *, void *, int), void (*destructor)(void *, void *),
+    void (*reclaim)(void *), void *private, vmem_t *vmp, int cflags);
+/** Every object must be free. */
+extern void kmem_cache_destroy(kmem_cache_t *cp);
+extern void kmem_cache_free(kmem_cache_t *cp, void *obj);
+/**  Only in the 2015 headers; a function of the kernel in both. */
+extern void kmem_cache_reap_now(kmem_cache_t *cache);
+extern void kmem_cache_set_move(kmem_cache_t *cp, kmem_cbrc_t (*move)(void *, void *, size_t,
+    void *));
+/**
+ * (pointer, the very size allocated); NULL with size 0 only. A wrong size panics a debug kernel:
+ * the host must check.
+ */
+extern void kmem_free(void *buf, size_t size);
+/** The same, zeroed. */
+extern void *kmem_zalloc(size_t size, int flag);
+
+#endif /* _SYS_KMEM_H */

@@ -1,0 +1,11 @@
+/*
+ * Privileges by name.
+ */
+#ifndef _SYS_PRIV_H
+#define _SYS_PRIV_H
+
+#include <sys/types.h>
+
+extern int priv_getbyname(const char *name, uint_t flags);
+
+#endif /* _SYS_PRIV_H */

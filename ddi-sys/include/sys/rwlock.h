@@ -1,0 +1,36 @@
+/*
+ * Readers/writer locks.
+ */
+#ifndef _SYS_RWLOCK_H
+#define _SYS_RWLOCK_H
+
+#include <sys/types.h>
+
+typedef enum { RW_DRIVER = 2, RW_DEFAULT = 4 } krw_type_t;
+typedef enum { RW_WRITER = 0, RW_READER = 1, RW_READER_STARVEWRITER = 2 } krw_t;
+
+/** A readers/writer lock: size and alignment only. */
+typedef struct _krwlock {
+    void *_opaque[1];
+} krwlock_t;
+
+extern void rw_destroy(krwlock_t *rwlp);
+extern void rw_downgrade(krwlock_t *rwlp);
+/** RW_READER or RW_WRITER; waiting writers block new readers. */
+extern void rw_enter(krwlock_t *rwlp, krw_t enter_type);
+extern void rw_exit(krwlock_t *rwlp);
+/** (lock, name, RW_DRIVER, arg). */
+extern void rw_init(krwlock_t *rwlp, char *name, krw_type_t type, void *arg);
+extern int rw_iswriter(krwlock_t *rwlp);
+extern int rw_lock_held(krwlock_t *rwlp);
+extern int rw_read_held(krwlock_t *rwlp);
+extern int rw_read_locked(krwlock_t *rwlp);
+extern int rw_tryenter(krwlock_t *rwlp, krw_t enter_type);
+extern int rw_tryupgrade(krwlock_t *rwlp);
+extern int rw_write_held(krwlock_t *rwlp);
+
+#define RW_READ_HELD(x) (rw_read_held(x))
+#define RW_WRITE_HELD(x) (rw_write_held(x))
+#define RW_LOCK_HELD(x) (rw_lock_held(x))
+
+#endif /* _SYS_RWLOCK_H */

@@ -1,0 +1,57 @@
+/*
+ * Time: units, ticks, clocks.
+ */
+#ifndef _SYS_TIME_H
+#define _SYS_TIME_H
+
+#include <sys/types.h>
+
+typedef struct timespec {
+    time_t tv_sec;
+    long tv_nsec;
+} timespec_t;
+typedef timespec_t timestruc_t;
+
+struct timeval {
+    time_t tv_sec;
+    suseconds_t tv_usec;
+};
+
+#define MICROSEC 1000000
+#define MILLISEC 1000
+#define NANOSEC 1000000000
+#define SEC 1
+
+/** Ticks since boot. */
+extern clock_t ddi_get_lbolt(void);
+extern int64_t ddi_get_lbolt64(void);
+/** Wall clock as timespec. */
+extern void gethrestime(timespec_t *p);
+/** Monotonic nanoseconds; any context. */
+extern hrtime_t gethrtime(void);
+
+/**
+ * Int, 1000/hz, or 0 when hz > 1000. Also tick_per_msec (0 when hz < 1000), usec_per_tick,
+ * nsec_per_tick.
+ */
+extern int msec_per_tick;
+extern int nsec_per_tick;
+extern int tick_per_msec;
+extern int usec_per_tick;
+
+#define SEC_TO_TICK(sec) ((sec) * hz)
+#define MSEC_TO_TICK(msec) (msec_per_tick ? (msec) / msec_per_tick : (msec) * tick_per_msec)
+#define MSEC_TO_TICK_ROUNDUP(msec) \
+    (msec_per_tick ? ((msec) == 0 ? 0 : ((msec) - 1) / msec_per_tick + 1) : (msec) * tick_per_msec)
+#define TICK_TO_MSEC(tick) (msec_per_tick ? (tick) * msec_per_tick : (tick) / tick_per_msec)
+#define USEC_TO_TICK(usec) ((usec) / usec_per_tick)
+#define USEC_TO_TICK_ROUNDUP(usec) ((usec) == 0 ? 0 : USEC_TO_TICK((usec) - 1) + 1)
+#define TICK_TO_USEC(tick) ((tick) * usec_per_tick)
+#define NSEC_TO_TICK(nsec) ((nsec) / nsec_per_tick)
+#define TICK_TO_NSEC(tick) ((hrtime_t)(tick) * nsec_per_tick)
+#define TICK_TO_SEC(tick) ((tick) / hz)
+#define MSEC2NSEC(m) ((hrtime_t)(m) * (NANOSEC / MILLISEC))
+#define NSEC2MSEC(n) ((n) / (NANOSEC / MILLISEC))
+#define SEC2NSEC(m) ((hrtime_t)(m) * (NANOSEC / SEC))
+
+#endif /* _SYS_TIME_H */

@@ -1,0 +1,40 @@
+/*
+ * Resource arenas.
+ */
+#ifndef _SYS_VMEM_H
+#define _SYS_VMEM_H
+
+#include <sys/types.h>
+
+struct vmem;
+typedef struct vmem vmem_t;
+typedef void *(vmem_alloc_t)(vmem_t *, size_t, int);
+typedef void (vmem_free_t)(vmem_t *, void *, size_t);
+
+#define VM_ABORT 0x2000
+#define VM_BESTFIT 0x100
+#define VM_ENDALLOC 0x4000
+#define VM_FIRSTFIT 0x200
+#define VM_FLAGS 0xffff
+#define VM_KMFLAGS 0xff
+#define VM_MEMLOAD 0x800
+#define VM_NEXTFIT 0x400
+#define VM_NORELOC 0x1000
+#define VM_NORMALPRI 8
+#define VM_NOSLEEP 1
+#define VM_PANIC 2
+#define VM_PUSHPAGE 4
+#define VM_SLEEP 0
+
+extern void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag);
+/** Resource arena. Also vmem_alloc, vmem_free, vmem_xalloc, vmem_xfree, vmem_destroy. */
+extern vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
+    vmem_alloc_t *afunc, vmem_free_t *ffunc, vmem_t *source, size_t qcache_max, int vmflag);
+extern void vmem_destroy(vmem_t *vmp);
+extern void vmem_free(vmem_t *vmp, void *vaddr, size_t size);
+/** With alignment and bounds. */
+extern void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase, size_t nocross,
+    void *minaddr, void *maxaddr, int vmflag);
+extern void vmem_xfree(vmem_t *vmp, void *vaddr, size_t size);
+
+#endif /* _SYS_VMEM_H */

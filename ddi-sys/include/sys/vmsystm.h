@@ -1,0 +1,14 @@
+/*
+ * User ranges: internal.
+ */
+#ifndef _SYS_VMSYSTM_H
+#define _SYS_VMSYSTM_H
+
+#include <sys/types.h>
+
+/** Internal: chooses a user address. */
+extern void map_addr(caddr_t *addrp, size_t len, offset_t off, int flag, uint_t flags);
+/** Internal: is a user range legal. */
+extern int valid_usr_range(caddr_t addr, size_t len, uint_t flags, struct as *as, caddr_t addr2);
+
+#endif /* _SYS_VMSYSTM_H */

@@ -1,0 +1,12 @@
+/*
+ * The segment driver of device mappings: internal.
+ */
+#ifndef _VM_SEG_DEV_H
+#define _VM_SEG_DEV_H
+
+#include <sys/types.h>
+
+/** Internal: the segment driver's create function. */
+extern int segdev_create(struct seg *p, void *arg);
+
+#endif /* _VM_SEG_DEV_H */

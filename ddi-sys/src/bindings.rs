@@ -1,0 +1,5284 @@
+// Written by `cargo xtask bindings` from the headers in ddi-sys/include. Do not edit.
+
+pub type intmax_t = core::ffi::c_long;
+pub type uintmax_t = core::ffi::c_ulong;
+pub type longlong_t = core::ffi::c_longlong;
+pub type u_longlong_t = core::ffi::c_ulonglong;
+pub type uchar_t = core::ffi::c_uchar;
+pub type ushort_t = core::ffi::c_ushort;
+pub type uint_t = core::ffi::c_uint;
+pub type ulong_t = core::ffi::c_ulong;
+pub type u_char = core::ffi::c_uchar;
+pub type u_short = core::ffi::c_ushort;
+pub type u_int = core::ffi::c_uint;
+pub type u_long = core::ffi::c_ulong;
+pub type caddr_t = *mut core::ffi::c_char;
+/// Device number: major in the upper 32 bits, minor in the lower.
+pub type dev_t = ulong_t;
+pub type dev32_t = uint_t;
+pub type major_t = uint_t;
+pub type minor_t = uint_t;
+pub type o_dev_t = core::ffi::c_short;
+pub type off_t = core::ffi::c_long;
+pub type off64_t = core::ffi::c_long;
+pub type offset_t = longlong_t;
+pub type u_offset_t = u_longlong_t;
+pub type diskaddr_t = u_longlong_t;
+pub type daddr_t = core::ffi::c_long;
+pub type blkcnt_t = core::ffi::c_long;
+pub type blksize_t = core::ffi::c_int;
+pub type ino_t = ulong_t;
+pub type mode_t = uint_t;
+pub type nlink_t = uint_t;
+pub type clock_t = core::ffi::c_long;
+pub type time_t = core::ffi::c_long;
+pub type suseconds_t = core::ffi::c_long;
+/// Nanoseconds since an arbitrary time in the past.
+pub type hrtime_t = longlong_t;
+pub type pfn_t = ulong_t;
+pub type pgcnt_t = ulong_t;
+pub type spgcnt_t = core::ffi::c_long;
+pub type pid_t = core::ffi::c_int;
+pub type id_t = core::ffi::c_int;
+pub type uid_t = uint_t;
+pub type gid_t = uint_t;
+pub type zoneid_t = id_t;
+pub type projid_t = id_t;
+pub type taskid_t = id_t;
+pub type ctid_t = id_t;
+pub type processorid_t = core::ffi::c_int;
+pub type psetid_t = core::ffi::c_int;
+pub type pri_t = core::ffi::c_short;
+pub type kt_did_pad_t = u_longlong_t;
+pub type model_t = uint_t;
+pub type kt_did_t = ulong_t;
+pub type rlim64_t = u_longlong_t;
+pub type faultcode_t = core::ffi::c_int;
+pub type index_t = core::ffi::c_short;
+pub type boolean = core::ffi::c_uint;
+/// 64-bit offset, reachable as a whole or as its parts.
+pub type lloff_t = lloff;
+/// 64-bit disk block number, reachable as a whole or as its parts.
+pub type lldaddr_t = lldaddr;
+pub type proc_t = proc_;
+pub type kthread_t = _kthread;
+pub type cred_t = cred;
+pub type dev_info_t = dev_info;
+pub type page_t = page;
+pub type vnode_t = vnode;
+pub type queue_t = queue;
+/// Where the memory of a request lies.
+pub type uio_seg = core::ffi::c_uint;
+pub type uio_rw = core::ffi::c_uint;
+pub type iovec_t = iovec;
+/// A request; uiomove(9F) advances it.
+pub type uio_t = uio;
+pub type avl_node_t = avl_node;
+pub type avl_tree_t = avl_tree;
+pub type avl_index_t = usize;
+pub type ksema_type_t = core::ffi::c_uint;
+/// A semaphore: size and alignment only.
+pub type ksema_t = _ksema;
+/// One request to a block device, or of physio(9F).
+pub type buf_t = buf;
+pub type kmutex_type_t = core::ffi::c_uint;
+/// A mutex: size and alignment only.
+pub type kmutex_t = mutex;
+pub type kcv_type_t = core::ffi::c_uint;
+/// How exact a relative time out has to be.
+pub type time_res_t = core::ffi::c_uint;
+/// A condition variable: size and alignment only.
+pub type kcondvar_t = _kcondvar;
+pub type callb_id_t = *mut core::ffi::c_void;
+pub type callb_cpr_t = callb_cpr;
+pub type va_list = __builtin_va_list;
+pub type __va_list = __builtin_va_list;
+/// A driver's mapping in the framework's hands (devmap(9E)).
+pub type devmap_cookie_t = *mut core::ffi::c_void;
+/// Kernel memory of ddi_umem_alloc(9F), or pinned user memory.
+pub type ddi_umem_cookie_t = *mut core::ffi::c_void;
+pub type ddi_acc_handle_t = *mut __ddi_acc_handle;
+pub type ddi_dma_handle_t = *mut __ddi_dma_handle;
+pub type ddi_iblock_cookie_t = *mut __ddi_iblock_cookie;
+pub type ddi_softintr_t = *mut __ddi_softintr;
+pub type ddi_intr_handle_t = *mut __ddi_intr_handle;
+pub type ddi_softint_handle_t = *mut __ddi_softint_handle;
+pub type ddi_periodic_t = *mut __ddi_periodic;
+pub type ddi_devid_t = *mut __ddi_devid;
+pub type ddi_modhandle_t = *mut __ddi_modhandle;
+pub type ddi_callback_id_t = *mut ddi_event_callbacks;
+pub type ddi_eventcookie_t = *mut ddi_event_cookie;
+pub type ddi_taskq_t = ddi_taskq;
+pub type ddi_soft_state_bystr = __ddi_soft_state_bystr;
+pub type ddi_cb_handle_t = *mut ddi_cb;
+pub type ddi_as_handle_t = *mut as_;
+pub type timeout_id_t = *mut core::ffi::c_void;
+pub type ddi_idevice_cookie_t = ddi_idevice_cookie;
+/// How a register set is to be accessed.
+pub type ddi_device_acc_attr_t = ddi_device_acc_attr;
+/// How far a device node is in its life.
+pub type ddi_node_state_t = core::ffi::c_int;
+pub type timespec_t = timespec;
+pub type timestruc_t = timespec_t;
+pub type ddi_intr_handler_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(arg1: caddr_t, arg2: caddr_t) -> uint_t,
+>;
+/// What kind of access devmap_access(9E) is told of.
+pub type devmap_fault_type = core::ffi::c_uint;
+/// What the access wants to do.
+pub type devmap_rw = core::ffi::c_uint;
+pub type ddi_dma_cookie_t = ddi_dma_cookie;
+/// What a device's DMA engine can do.
+pub type ddi_dma_attr_t = ddi_dma_attr;
+pub type ddi_fm_error_t = ddi_fm_error;
+pub type ddi_err_func_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(
+        arg1: *mut dev_info_t,
+        arg2: *mut ddi_fm_error_t,
+        arg3: *const core::ffi::c_void,
+    ) -> core::ffi::c_int,
+>;
+/// What prop_op(9E) is asked for.
+pub type ddi_prop_op_t = core::ffi::c_uint;
+pub type ddi_info_cmd_t = core::ffi::c_uint;
+pub type ddi_attach_cmd_t = core::ffi::c_uint;
+pub type ddi_detach_cmd_t = core::ffi::c_uint;
+pub type ddi_reset_cmd_t = core::ffi::c_uint;
+pub type id_space_t = id_space;
+pub type vmem_t = vmem;
+pub type vmem_alloc_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(
+        arg1: *mut vmem_t,
+        arg2: usize,
+        arg3: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void,
+>;
+pub type vmem_free_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(
+        arg1: *mut vmem_t,
+        arg2: *mut core::ffi::c_void,
+        arg3: usize,
+    ),
+>;
+pub type kmem_cache_t = kmem_cache;
+/// What a cache's move callback answers.
+pub type kmem_cbrc = core::ffi::c_uint;
+pub type kid_t = core::ffi::c_int;
+/// One set of statistics. The driver fills ks_data, or gives it (KSTAT_FLAG_VIRTUAL).
+pub type kstat_t = kstat;
+/// One named value of a KSTAT_TYPE_NAMED set.
+pub type kstat_named_t = kstat_named;
+/// Numbers of interrupts by kind.
+pub type kstat_intr_t = kstat_intr;
+/// What a device's wait and run queues did; kept by kstat_waitq_enter and its kind.
+pub type kstat_io_t = kstat_io;
+/// An event that takes time.
+pub type kstat_timer_t = kstat_timer;
+pub type krw_type_t = core::ffi::c_uint;
+pub type krw_t = core::ffi::c_uint;
+/// A readers/writer lock: size and alignment only.
+pub type krwlock_t = _krwlock;
+pub type list_node_t = list_node;
+pub type list_t = list;
+pub type mod_hash_t = mod_hash;
+pub type mod_hash_val_t = *mut core::ffi::c_void;
+/// A driver's list of pollers: zeroed, then only passed on.
+pub type pollhead_t = pollhead;
+pub type pollfd_t = pollfd;
+pub type timestruc_t_ = timespec_t;
+pub type taskq_t = taskq;
+pub type taskqid_t = usize;
+pub type task_func_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+>;
+/// How bad a fault is for the service, and where it is.
+pub type ddi_fault_impact_t = core::ffi::c_int;
+pub type ddi_fault_location_t = core::ffi::c_int;
+pub type ddi_devstate_t = core::ffi::c_int;
+pub type ddi_cb_flags_t = core::ffi::c_int;
+pub type ddi_cb_action_t = core::ffi::c_int;
+pub type ddi_cb_func_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(
+        arg1: *mut dev_info_t,
+        arg2: ddi_cb_action_t,
+        arg3: *mut core::ffi::c_void,
+        arg4: *mut core::ffi::c_void,
+        arg5: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int,
+>;
+pub type segcreate_func_t = ::core::option::Option<
+    unsafe extern "C-unwind" fn(
+        arg1: *mut *mut seg,
+        arg2: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int,
+>;
+pub type fault_type = core::ffi::c_uint;
+pub type lock_type = core::ffi::c_uint;
+pub type seg_rw = core::ffi::c_uint;
+pub type __builtin_va_list = [__va_list_tag; 1usize];
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct lloff__bindgen_ty_1 {
+    pub _l: off_t,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct lldaddr__bindgen_ty_1 {
+    pub _l: daddr_t,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct as_ {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct cred {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct hat {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct page {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct proc_ {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct seg {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct vnode {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct _kthread {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct dev_info {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct queue {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iovec {
+    pub iov_base: caddr_t,
+    pub iov_len: usize,
+}
+/// A request; uiomove(9F) advances it.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct uio {
+    pub uio_iov: *mut iovec_t,
+    pub uio_iovcnt: core::ffi::c_int,
+    pub _uio_offset: lloff_t,
+    pub uio_segflg: uio_seg_t,
+    pub uio_fmode: u16,
+    pub uio_extflg: u16,
+    pub _uio_limit: lloff_t,
+    pub uio_resid: isize,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct aio_req {
+    pub aio_uio: *mut uio,
+    pub aio_private: *mut core::ffi::c_void,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct avl_node {
+    pub avl_child: [*mut avl_node; 2usize],
+    pub avl_pcb: usize,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct avl_tree {
+    pub avl_root: *mut avl_node,
+    pub avl_compar: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *const core::ffi::c_void,
+            arg2: *const core::ffi::c_void,
+        ) -> core::ffi::c_int,
+    >,
+    pub avl_offset: usize,
+    pub avl_numnodes: ulong_t,
+    pub avl_size: usize,
+}
+/// A semaphore: size and alignment only.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct _ksema {
+    pub _opaque: [*mut core::ffi::c_void; 2usize],
+}
+/// One request to a block device, or of physio(9F).
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct buf {
+    pub b_flags: core::ffi::c_int,
+    pub b_forw: *mut buf,
+    pub b_back: *mut buf,
+    pub av_forw: *mut buf,
+    pub av_back: *mut buf,
+    pub b_dev: o_dev_t,
+    pub b_bcount: usize,
+    pub b_un: buf__bindgen_ty_1,
+    pub _b_blkno: lldaddr_t,
+    pub b_obs1: core::ffi::c_char,
+    pub b_resid: usize,
+    pub b_start: clock_t,
+    pub b_proc: *mut proc_,
+    pub b_pages: *mut page,
+    pub b_obs2: clock_t,
+    pub b_bufsize: usize,
+    pub b_iodone: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut buf) -> core::ffi::c_int,
+    >,
+    pub b_vp: *mut vnode,
+    pub b_chain: *mut buf,
+    pub b_obs3: core::ffi::c_int,
+    pub b_error: core::ffi::c_int,
+    pub b_private: *mut core::ffi::c_void,
+    pub b_edev: dev_t,
+    pub b_sem: ksema_t,
+    pub b_io: ksema_t,
+    pub b_list: *mut buf,
+    pub b_shadow: *mut *mut page,
+    pub b_dip: *mut core::ffi::c_void,
+    pub b_file: *mut vnode,
+    pub b_offset: offset_t,
+}
+/// A mutex: size and alignment only.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex {
+    pub _opaque: [*mut core::ffi::c_void; 1usize],
+}
+/// A condition variable: size and alignment only.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct _kcondvar {
+    pub _opaque: ushort_t,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct callb_cpr {
+    pub cc_lockp: *mut kmutex_t,
+    pub cc_events: core::ffi::c_char,
+    pub cc_id: callb_id_t,
+    pub cc_callb_cv: kcondvar_t,
+    pub cc_stop_cv: kcondvar_t,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_acc_handle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_dma_handle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_iblock_cookie {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_softintr {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_intr_handle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_softint_handle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_periodic {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_devid {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_modhandle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct ddi_event_callbacks {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct ddi_event_cookie {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct ddi_taskq {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ddi_soft_state_bystr {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct ddi_cb {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ddi_idevice_cookie__bindgen_ty_1 {
+    pub idev_vector: ushort_t,
+    pub idev_priority: ushort_t,
+}
+/// How a register set is to be accessed.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ddi_device_acc_attr {
+    pub devacc_attr_version: ushort_t,
+    pub devacc_attr_endian_flags: uchar_t,
+    pub devacc_attr_dataorder: uchar_t,
+    pub devacc_attr_access: uchar_t,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct timespec {
+    pub tv_sec: time_t,
+    pub tv_nsec: core::ffi::c_long,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct timeval {
+    pub tv_sec: time_t,
+    pub tv_usec: suseconds_t,
+}
+/// The driver's callbacks for one mapping; copied at setup. Any of them may be NULL.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct devmap_callback_ctl {
+    pub devmap_rev: core::ffi::c_int,
+    pub devmap_map: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dhp: devmap_cookie_t,
+            dev: dev_t,
+            flags: uint_t,
+            off: offset_t,
+            len: usize,
+            pvtp: *mut *mut core::ffi::c_void,
+        ) -> core::ffi::c_int,
+    >,
+    pub devmap_access: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dhp: devmap_cookie_t,
+            pvtp: *mut core::ffi::c_void,
+            off: offset_t,
+            len: usize,
+            type_: uint_t,
+            rw: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub devmap_dup: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dhp: devmap_cookie_t,
+            pvtp: *mut core::ffi::c_void,
+            new_dhp: devmap_cookie_t,
+            new_pvtp: *mut *mut core::ffi::c_void,
+        ) -> core::ffi::c_int,
+    >,
+    pub devmap_unmap: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dhp: devmap_cookie_t,
+            pvtp: *mut core::ffi::c_void,
+            off: offset_t,
+            len: usize,
+            new_dhp1: devmap_cookie_t,
+            new_pvtp1: *mut *mut core::ffi::c_void,
+            new_dhp2: devmap_cookie_t,
+            new_pvtp2: *mut *mut core::ffi::c_void,
+        ),
+    >,
+}
+/// Early-unlock callback of umem_lockmemory.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct umem_callback_ops {
+    pub cbo_umem_callback_version: core::ffi::c_int,
+    pub cbo_umem_lock_cleanup: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut ddi_umem_cookie_t),
+    >,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct devmap_info {
+    pub length: usize,
+    pub page_size: usize,
+    pub offset: usize,
+    pub valid_flag: ushort_t,
+    pub byte_order: uchar_t,
+    pub data_order: uchar_t,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct ddi_dma_cookie {
+    pub _dmu: ddi_dma_cookie__bindgen_ty_1,
+    pub dmac_size: usize,
+    pub dmac_type: uint_t,
+}
+/// What a device's DMA engine can do.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ddi_dma_attr {
+    pub dma_attr_version: uint_t,
+    pub dma_attr_addr_lo: u64,
+    pub dma_attr_addr_hi: u64,
+    pub dma_attr_count_max: u64,
+    pub dma_attr_align: u64,
+    pub dma_attr_burstsizes: uint_t,
+    pub dma_attr_minxfer: u32,
+    pub dma_attr_maxxfer: u64,
+    pub dma_attr_seg: u64,
+    pub dma_attr_sgllen: core::ffi::c_int,
+    pub dma_attr_granular: u32,
+    pub dma_attr_flags: uint_t,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ddi_fm_error {
+    pub fme_version: core::ffi::c_int,
+    pub fme_status: core::ffi::c_int,
+    pub fme_flag: core::ffi::c_int,
+    pub fme_ena: u64,
+    pub fme_acc_handle: ddi_acc_handle_t,
+    pub fme_dma_handle: ddi_dma_handle_t,
+    pub fme_bus_specific: *mut core::ffi::c_void,
+    pub fme_bus_type: core::ffi::c_int,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct streamtab {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct bus_ops {
+    _unused: [u8; 0],
+}
+/// Entry points of a character or block device.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct cb_ops {
+    pub cb_open: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            devp: *mut dev_t,
+            flag: core::ffi::c_int,
+            otyp: core::ffi::c_int,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_close: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            flag: core::ffi::c_int,
+            otyp: core::ffi::c_int,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_strategy: ::core::option::Option<
+        unsafe extern "C-unwind" fn(bp: *mut buf) -> core::ffi::c_int,
+    >,
+    pub cb_print: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            str_: *mut core::ffi::c_char,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_dump: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            addr: caddr_t,
+            blkno: daddr_t,
+            nblk: core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_read: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            uiop: *mut uio,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_write: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            uiop: *mut uio,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_ioctl: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            cmd: core::ffi::c_int,
+            arg: isize,
+            mode: core::ffi::c_int,
+            credp: *mut cred_t,
+            rvalp: *mut core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_devmap: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            dhp: devmap_cookie_t,
+            off: offset_t,
+            len: usize,
+            maplen: *mut usize,
+            model: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_mmap: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            off: off_t,
+            prot: core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_segmap: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            off: off_t,
+            as_: *mut as_,
+            addrp: *mut caddr_t,
+            len: off_t,
+            prot: core::ffi::c_uint,
+            maxprot: core::ffi::c_uint,
+            flags: core::ffi::c_uint,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_chpoll: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            events: core::ffi::c_short,
+            anyyet: core::ffi::c_int,
+            reventsp: *mut core::ffi::c_short,
+            phpp: *mut *mut pollhead,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_prop_op: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            dip: *mut dev_info_t,
+            prop_op: ddi_prop_op_t,
+            mod_flags: core::ffi::c_int,
+            name: *mut core::ffi::c_char,
+            valuep: caddr_t,
+            lengthp: *mut core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_str: *mut streamtab,
+    pub cb_flag: core::ffi::c_int,
+    pub cb_rev: core::ffi::c_int,
+    pub cb_aread: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            aio: *mut aio_req,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_awrite: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dev: dev_t,
+            aio: *mut aio_req,
+            credp: *mut cred_t,
+        ) -> core::ffi::c_int,
+    >,
+}
+/// Entry points of a driver.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct dev_ops {
+    pub devo_rev: core::ffi::c_int,
+    pub devo_refcnt: core::ffi::c_int,
+    pub devo_getinfo: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dip: *mut dev_info_t,
+            cmd: ddi_info_cmd_t,
+            arg: *mut core::ffi::c_void,
+            resultp: *mut *mut core::ffi::c_void,
+        ) -> core::ffi::c_int,
+    >,
+    pub devo_identify: ::core::option::Option<
+        unsafe extern "C-unwind" fn(dip: *mut dev_info_t) -> core::ffi::c_int,
+    >,
+    pub devo_probe: ::core::option::Option<
+        unsafe extern "C-unwind" fn(dip: *mut dev_info_t) -> core::ffi::c_int,
+    >,
+    pub devo_attach: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dip: *mut dev_info_t,
+            cmd: ddi_attach_cmd_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub devo_detach: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dip: *mut dev_info_t,
+            cmd: ddi_detach_cmd_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub devo_reset: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dip: *mut dev_info_t,
+            cmd: ddi_reset_cmd_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub devo_cb_ops: *mut cb_ops,
+    pub devo_bus_ops: *mut bus_ops,
+    pub devo_power: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            dip: *mut dev_info_t,
+            component: core::ffi::c_int,
+            level: core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub devo_quiesce: ::core::option::Option<
+        unsafe extern "C-unwind" fn(dip: *mut dev_info_t) -> core::ffi::c_int,
+    >,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct id_space {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct vmem {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct kmem_cache {
+    _unused: [u8; 0],
+}
+/// One set of statistics. The driver fills ks_data, or gives it (KSTAT_FLAG_VIRTUAL).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct kstat {
+    pub ks_crtime: hrtime_t,
+    pub ks_next: *mut kstat,
+    pub ks_kid: kid_t,
+    pub ks_module: [core::ffi::c_char; 31usize],
+    pub ks_resv: uchar_t,
+    pub ks_instance: core::ffi::c_int,
+    pub ks_name: [core::ffi::c_char; 31usize],
+    pub ks_type: uchar_t,
+    pub ks_class: [core::ffi::c_char; 31usize],
+    pub ks_flags: uchar_t,
+    pub ks_data: *mut core::ffi::c_void,
+    pub ks_ndata: uint_t,
+    pub ks_data_size: usize,
+    pub ks_snaptime: hrtime_t,
+    pub ks_update: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut kstat,
+            arg2: core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub ks_private: *mut core::ffi::c_void,
+    pub ks_snapshot: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut kstat,
+            arg2: *mut core::ffi::c_void,
+            arg3: core::ffi::c_int,
+        ) -> core::ffi::c_int,
+    >,
+    pub ks_lock: *mut core::ffi::c_void,
+}
+/// One named value of a KSTAT_TYPE_NAMED set.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kstat_named {
+    pub name: [core::ffi::c_char; 31usize],
+    pub data_type: uchar_t,
+    pub value: kstat_named__bindgen_ty_1,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct kstat_named__bindgen_ty_1__bindgen_ty_1 {
+    pub addr: kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1,
+    pub len: u32,
+}
+/// Numbers of interrupts by kind.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct kstat_intr {
+    pub intrs: [uint_t; 5usize],
+}
+/// What a device's wait and run queues did; kept by kstat_waitq_enter and its kind.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct kstat_io {
+    pub nread: u_longlong_t,
+    pub nwritten: u_longlong_t,
+    pub reads: uint_t,
+    pub writes: uint_t,
+    pub wtime: hrtime_t,
+    pub wlentime: hrtime_t,
+    pub wlastupdate: hrtime_t,
+    pub rtime: hrtime_t,
+    pub rlentime: hrtime_t,
+    pub rlastupdate: hrtime_t,
+    pub wcnt: uint_t,
+    pub rcnt: uint_t,
+}
+/// An event that takes time.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct kstat_timer {
+    pub name: [core::ffi::c_char; 31usize],
+    pub resv: uchar_t,
+    pub num_events: u_longlong_t,
+    pub elapsed_time: hrtime_t,
+    pub min_time: hrtime_t,
+    pub max_time: hrtime_t,
+    pub start_time: hrtime_t,
+    pub stop_time: hrtime_t,
+}
+/// A readers/writer lock: size and alignment only.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct _krwlock {
+    pub _opaque: [*mut core::ffi::c_void; 1usize],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct list_node {
+    pub list_next: *mut list_node,
+    pub list_prev: *mut list_node,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct list {
+    pub list_size: usize,
+    pub list_offset: usize,
+    pub list_head: list_node,
+}
+/// Operations on one kind of module; a driver only takes the address of mod_driverops.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mod_ops {
+    pub modm_install: ::core::option::Option<
+        unsafe extern "C-unwind" fn() -> core::ffi::c_int,
+    >,
+    pub modm_remove: ::core::option::Option<
+        unsafe extern "C-unwind" fn() -> core::ffi::c_int,
+    >,
+    pub modm_info: ::core::option::Option<
+        unsafe extern "C-unwind" fn() -> core::ffi::c_int,
+    >,
+}
+/// A driver in a modlinkage.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct modldrv {
+    pub drv_modops: *mut mod_ops,
+    pub drv_linkinfo: *mut core::ffi::c_char,
+    pub drv_dev_ops: *mut dev_ops,
+}
+/// A module that only exports functions.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct modlmisc {
+    pub misc_modops: *mut mod_ops,
+    pub misc_linkinfo: *mut core::ffi::c_char,
+}
+/// Everything that the module consists of.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct modlinkage {
+    pub ml_rev: core::ffi::c_int,
+    pub ml_linkage: [*mut core::ffi::c_void; 7usize],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct modspecific_info {
+    pub msi_linkinfo: [core::ffi::c_char; 32usize],
+    pub msi_p0: core::ffi::c_int,
+}
+/// What modinfo(8) shows.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct modinfo {
+    pub mi_info: core::ffi::c_int,
+    pub mi_state: core::ffi::c_int,
+    pub mi_id: core::ffi::c_int,
+    pub mi_nextid: core::ffi::c_int,
+    pub mi_base: caddr_t,
+    pub mi_size: usize,
+    pub mi_rev: core::ffi::c_int,
+    pub mi_loadcnt: core::ffi::c_int,
+    pub mi_name: [core::ffi::c_char; 32usize],
+    pub mi_msinfo: [modspecific_info; 10usize],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct mod_hash {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct polldat {
+    _unused: [u8; 0],
+}
+/// A driver's list of pollers: zeroed, then only passed on.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct pollhead {
+    pub ph_list: *mut polldat,
+    pub ph_pad1: *mut core::ffi::c_void,
+    pub ph_pad2: core::ffi::c_short,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct pollfd {
+    pub fd: core::ffi::c_int,
+    pub events: core::ffi::c_short,
+    pub revents: core::ffi::c_short,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct taskq {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct __va_list_tag {
+    pub gp_offset: core::ffi::c_uint,
+    pub fp_offset: core::ffi::c_uint,
+    pub overflow_arg_area: *mut core::ffi::c_void,
+    pub reg_save_area: *mut core::ffi::c_void,
+}
+pub const INT_MAX: i32 = 2147483647;
+pub const LLONG_MAX: u64 = 9223372036854775807;
+pub const LONG_MAX: u64 = 9223372036854775807;
+pub const NODEV32: u32 = 4294967295;
+pub const OFF_MAX: u64 = 9223372036854775807;
+pub const SHRT_MAX: i32 = 32767;
+pub const SHRT_MIN: i32 = -32768;
+pub const UINT_MAX: u32 = 4294967295;
+pub const USHRT_MAX: i32 = 65535;
+pub const ULONG_MAX: i32 = -1;
+pub const ULLONG_MAX: i32 = -1;
+pub const UIO_ASYNC: i32 = 2;
+pub const UIO_COPY_DEFAULT: i32 = 0;
+pub const UIO_COPY_CACHED: i32 = 1;
+pub const UIO_XUIO: i32 = 4;
+pub const AVL_BEFORE: i32 = 0;
+pub const AVL_AFTER: i32 = 1;
+pub const B_ABRWRITE: i32 = 67108864;
+pub const B_AGE: i32 = 512;
+pub const B_ASYNC: i32 = 1024;
+pub const B_BUSY: i32 = 1;
+pub const B_DELWRI: i32 = 2048;
+pub const B_DONE: i32 = 2;
+pub const B_DONTNEED: i32 = 8192;
+pub const B_ERROR: i32 = 4;
+pub const B_FAILFAST: i32 = 16777216;
+pub const B_FORCE: i32 = 131072;
+pub const B_FREE: i32 = 32768;
+pub const B_INVAL: i32 = 65536;
+pub const B_NOCACHE: i32 = 524288;
+pub const B_PAGE_NOWAIT: i32 = 134217728;
+pub const B_PAGEIO: i32 = 16;
+pub const B_PHYS: i32 = 32;
+pub const B_READ: i32 = 64;
+pub const B_REMAPPED: i32 = 16384;
+pub const B_RETRYWRI: i32 = 4194304;
+pub const B_SHADOW: i32 = 2097152;
+pub const B_STALE: i32 = 4096;
+pub const B_STARTED: i32 = 33554432;
+pub const B_TRUNC: i32 = 1048576;
+pub const B_WANTED: i32 = 128;
+pub const B_WRITE: i32 = 256;
+pub const CB_CL_CPR_DAEMON: i32 = 0;
+pub const CB_CL_CPR_VM: i32 = 1;
+pub const CB_CL_CPR_CALLOUT: i32 = 2;
+pub const CB_CL_CPR_OBP: i32 = 3;
+pub const CB_CL_CPR_FB: i32 = 4;
+pub const CB_CL_PANIC: i32 = 5;
+pub const CB_CL_CPR_RPC: i32 = 6;
+pub const CB_CL_CPR_PROMPRINTF: i32 = 7;
+pub const CB_CL_MDBOOT: i32 = 8;
+pub const CB_CL_UADMIN: i32 = 8;
+pub const CB_CL_CPR_PM: i32 = 9;
+pub const CB_CL_HALT: i32 = 10;
+pub const CB_CL_CPR_DMA: i32 = 11;
+pub const CB_CL_CPR_POST_USER: i32 = 12;
+pub const CB_CL_UADMIN_PRE_VFS: i32 = 13;
+pub const CB_CL_ENTER_DEBUGGER: i32 = 14;
+pub const CB_CL_CPR_POST_KERNEL: i32 = 15;
+pub const CB_CL_CPU_DEEP_IDLE: i32 = 16;
+pub const CB_CODE_CPR_CHKPT: i32 = 0;
+pub const CB_CODE_CPR_RESUME: i32 = 1;
+pub const DDI_CAUTIOUS_ACC: u8 = 3;
+pub const DDI_DATA_SZ01_ACC: u8 = 1;
+pub const DDI_DATA_SZ02_ACC: u8 = 2;
+pub const DDI_DATA_SZ04_ACC: u8 = 4;
+pub const DDI_DATA_SZ08_ACC: u8 = 8;
+pub const DDI_DEFAULT_ACC: u8 = 1;
+pub const DDI_DEVICE_ATTR_V0: u16 = 1;
+pub const DDI_DEVICE_ATTR_V1: u16 = 2;
+pub const DDI_FLAGERR_ACC: u8 = 2;
+pub const DDI_LOADCACHING_OK_ACC: u8 = 3;
+pub const DDI_MERGING_OK_ACC: u8 = 2;
+pub const DDI_NEVERSWAP_ACC: u8 = 0;
+pub const DDI_STORECACHING_OK_ACC: u8 = 4;
+pub const DDI_STRICTORDER_ACC: u8 = 0;
+pub const DDI_STRUCTURE_LE_ACC: u8 = 1;
+pub const DDI_STRUCTURE_BE_ACC: u8 = 2;
+pub const DDI_UNORDERED_OK_ACC: u8 = 1;
+pub const CE_CONT: i32 = 0;
+pub const CE_IGNORE: i32 = 4;
+pub const CE_NOTE: i32 = 1;
+pub const CE_PANIC: i32 = 3;
+pub const CE_WARN: i32 = 2;
+pub const D_64BIT: i32 = 512;
+pub const D_DEVMAP: i32 = 256;
+pub const D_HOTPLUG: i32 = 4;
+pub const D_MP: i32 = 32;
+pub const D_MTINNER_MASK: i32 = 24608;
+pub const D_MTINNER_MOD: i32 = 200832;
+pub const D_MTOCEXCL: i32 = 2048;
+pub const D_MTOUTER_MOD: i32 = 2048;
+pub const D_MTOUTPERIM: i32 = 32768;
+pub const D_MTPERMOD: i32 = 24576;
+pub const D_MTPERQ: i32 = 8192;
+pub const D_MTPUTSHARED: i32 = 4096;
+pub const D_MTQPAIR: i32 = 16384;
+pub const D_MTSAFE: i32 = 32;
+pub const D_MTSAFETY_MASK: i32 = 260256;
+pub const D_NEW: i32 = 0;
+pub const D_OPEN_RETURNS_EINTR: i32 = 1048576;
+pub const D_SYNCSTR: i32 = 1024;
+pub const D_TAPE: i32 = 8;
+pub const D_U64BIT: i32 = 262144;
+pub const MICROSEC: i32 = 1000000;
+pub const MILLISEC: i32 = 1000;
+pub const NANOSEC: i32 = 1000000000;
+pub const SEC: i32 = 1;
+pub const L_BITSMAJOR32: i32 = 14;
+pub const L_BITSMAJOR: i32 = 32;
+pub const L_BITSMINOR32: i32 = 18;
+pub const L_BITSMINOR: i32 = 32;
+pub const L_MAXMAJ32: i32 = 16383;
+pub const L_MAXMAJ: u32 = 4294967295;
+pub const L_MAXMIN32: i32 = 262143;
+pub const L_MAXMIN: u32 = 4294967295;
+pub const O_BITSMAJOR: i32 = 7;
+pub const O_BITSMINOR: i32 = 8;
+pub const O_MAXMAJ: i32 = 127;
+pub const O_MAXMIN: i32 = 255;
+pub const LBOLT: i32 = 4;
+pub const NOPAGE: i32 = -1;
+pub const PPGRP: i32 = 3;
+pub const PPID: i32 = 11;
+pub const PSID: i32 = 12;
+pub const SYSCANC: i32 = 9;
+pub const SYSMINT: i32 = 7;
+pub const SYSOUTC: i32 = 10;
+pub const SYSRAWC: i32 = 8;
+pub const SYSRINT: i32 = 5;
+pub const SYSXINT: i32 = 6;
+pub const TIME: i32 = 1;
+pub const UCRED: i32 = 13;
+pub const UPROCP: i32 = 2;
+pub const DDI_INTR_ALLOC_NORMAL: i32 = 0;
+pub const DDI_INTR_UNCLAIMED: i32 = 0;
+pub const DDI_INTR_ALLOC_STRICT: i32 = 1;
+pub const DDI_INTR_CLAIMED: i32 = 1;
+pub const DDI_INTR_FLAG_LEVEL: i32 = 1;
+pub const DDI_INTR_NOTFOUND: i32 = 1;
+pub const DDI_INTR_PRI_MIN: i32 = 1;
+pub const DDI_INTR_SOFTPRI_DEFAULT: i32 = 1;
+pub const DDI_INTR_SOFTPRI_MIN: i32 = 1;
+pub const DDI_INTR_TYPE_FIXED: i32 = 1;
+pub const DDI_INTR_FLAG_EDGE: i32 = 2;
+pub const DDI_INTR_TYPE_MSI: i32 = 2;
+pub const DDI_INTR_TYPE_MSIX: i32 = 4;
+pub const DDI_INTR_SOFTPRI_MAX: i32 = 9;
+pub const DDI_INTR_PRI_MAX: i32 = 12;
+pub const DDI_INTR_FLAG_MASKABLE: i32 = 16;
+pub const DDI_INTR_FLAG_PENDING: i32 = 32;
+pub const DDI_INTR_FLAG_BLOCK: i32 = 256;
+pub const DDI_INTR_FLAG_MSI64: i32 = 512;
+pub const DDI_SOFTINT_FIXED: i32 = 0;
+pub const DDI_SOFTINT_LOW: i32 = 8;
+pub const DDI_SOFTINT_MED: i32 = 128;
+pub const DDI_SOFTINT_HIGH: i32 = 256;
+pub const DDI_UMEM_SLEEP: i32 = 0;
+pub const DDI_UMEM_NOSLEEP: i32 = 1;
+pub const DDI_UMEM_PAGEABLE: i32 = 2;
+pub const DDI_UMEM_TRASH: i32 = 4;
+pub const DDI_UMEMLOCK_READ: i32 = 1;
+pub const DDI_UMEMLOCK_WRITE: i32 = 2;
+pub const DEVMAP_ALLOW_REMAP: u32 = 2;
+pub const DEVMAP_DEFAULTS: u32 = 0;
+pub const DEVMAP_FLAG_LARGE: u32 = 4096;
+pub const DEVMAP_LOCK_INITED: u32 = 512;
+pub const DEVMAP_LOCKED: u32 = 2048;
+pub const DEVMAP_MAPPING_INVALID: u32 = 1;
+pub const DEVMAP_OPS_REV: i32 = 1;
+pub const DEVMAP_SETUP_FLAGS: u32 = 7;
+pub const DEVMAP_SETUP_DONE: u32 = 256;
+pub const DEVMAP_USE_PAGESIZE: u32 = 4;
+pub const KMEM_NON_PAGEABLE: i32 = 512;
+pub const KMEM_PAGEABLE: i32 = 256;
+pub const UMEM_CALLBACK_VERSION: i32 = 1;
+pub const UMEM_LOCKED: i32 = 1024;
+pub const UMEM_TRASH: i32 = 2048;
+pub const DEVMAP_PROT_MASK: u32 = 15;
+pub const DDI_DMA_USE_PHYSICAL: i32 = -10;
+pub const DDI_DMA_INUSE: i32 = -9;
+pub const DDI_DMA_BADATTR: i32 = -8;
+pub const DDI_DMA_STALE: i32 = -7;
+pub const DDI_DMA_BADLIMITS: i32 = -6;
+pub const DDI_DMA_LOCKED: i32 = -5;
+pub const DDI_DMA_TOOSMALL: i32 = -4;
+pub const DDI_DMA_TOOBIG: i32 = -3;
+pub const DDI_DMA_NOMAPPING: i32 = -2;
+pub const DDI_DMA_NORESOURCES: i32 = -1;
+pub const DDI_DMA_CALLBACK_RUNOUT: i32 = 0;
+pub const DDI_DMA_MAPOK: i32 = 0;
+pub const DDI_DMA_MAPPED: i32 = 0;
+pub const DDI_DMA_SYNC_FORDEV: i32 = 0;
+pub const DDI_DMA_CALLBACK_DONE: i32 = 1;
+pub const DDI_DMA_PARTIAL_MAP: i32 = 1;
+pub const DDI_DMA_SYNC_FORCPU: i32 = 1;
+pub const DDI_DMA_WRITE: u32 = 1;
+pub const DDI_DMA_DONE: i32 = 2;
+pub const DDI_DMA_READ: i32 = 2;
+pub const DDI_DMA_SYNC_FORKERNEL: i32 = 2;
+pub const DDI_DMA_RDWR: u32 = 3;
+pub const DDI_DMA_REDZONE: i32 = 4;
+pub const DDI_DMA_PARTIAL: i32 = 8;
+pub const DDI_DMA_CONSISTENT: u32 = 16;
+pub const DDI_DMA_EXCLUSIVE: i32 = 32;
+pub const DDI_DMA_STREAMING: u32 = 64;
+pub const DDI_DMA_FORCE_PHYSICAL: i32 = 256;
+pub const DDI_DMA_FLAGERR: i32 = 512;
+pub const DDI_DMA_RELAXED_ORDERING: i32 = 1024;
+pub const DDI_DMA_SBUS_64BIT: i32 = 8192;
+pub const DMALIM_VER0: u32 = 2248146944;
+pub const DMA_ATTR_V0: i32 = 0;
+pub const DMA_ATTR_VERSION: i32 = 0;
+pub const DMA_UNIT_8: i32 = 1;
+pub const DMA_UNIT_16: i32 = 2;
+pub const DMA_UNIT_32: i32 = 4;
+pub const DDI_FM_UNKNOWN: i32 = -3;
+pub const DDI_FM_NONFATAL: i32 = -2;
+pub const DDI_FM_FATAL: i32 = -1;
+pub const DDI_FM_ERR_UNEXPECTED: i32 = 0;
+pub const DDI_FM_NOT_CAPABLE: i32 = 0;
+pub const DDI_FM_OK: i32 = 0;
+pub const DDI_FM_EREPORT_CAPABLE: i32 = 1;
+pub const DDI_FM_ERR_EXPECTED: i32 = 1;
+pub const DDI_FM_ACCCHK_CAPABLE: i32 = 2;
+pub const DDI_FM_ERR_POKE: i32 = 2;
+pub const DDI_FM_ERR_PEEK: i32 = 3;
+pub const DDI_FM_DMACHK_CAPABLE: i32 = 4;
+pub const DDI_FM_ERRCB_CAPABLE: i32 = 8;
+pub const DDI_FME_BUS_TYPE_DFLT: i32 = 0;
+pub const DDI_FME_VER0: i32 = 0;
+pub const DDI_FME_BUS_TYPE_PCI: i32 = 1;
+pub const DDI_FME_VER1: i32 = 1;
+pub const DDI_FME_VERSION: i32 = 1;
+pub const DDI_PROP_SUCCESS: i32 = 0;
+pub const DDI_PROP_DONTPASS: u32 = 1;
+pub const DDI_PROP_NOT_FOUND: i32 = 1;
+pub const DDI_PROP_CANSLEEP: u32 = 2;
+pub const DDI_PROP_UNDEFINED: i32 = 2;
+pub const DDI_PROP_NO_MEMORY: i32 = 3;
+pub const DDI_PROP_INVAL_ARG: i32 = 4;
+pub const DDI_PROP_SYSTEM_DEF: u32 = 4;
+pub const DDI_PROP_BUF_TOO_SMALL: i32 = 5;
+pub const DDI_PROP_CANNOT_DECODE: i32 = 6;
+pub const DDI_PROP_CANNOT_ENCODE: i32 = 7;
+pub const DDI_PROP_END_OF_DATA: i32 = 8;
+pub const DDI_PROP_NOTPROM: u32 = 8;
+pub const DDI_PROP_DONTSLEEP: u32 = 16;
+pub const DDI_PROP_STACK_CREATE: u32 = 32;
+pub const DDI_PROP_UNDEF_IT: u32 = 64;
+pub const DDI_PROP_HW_DEF: u32 = 128;
+pub const DDI_PROP_FOUND_1275: u32 = 255;
+pub const DDI_PROP_TYPE_INT: u32 = 256;
+pub const DDI_PROP_TYPE_STRING: u32 = 512;
+pub const DDI_PROP_TYPE_BYTE: u32 = 1024;
+pub const DDI_PROP_TYPE_COMPOSITE: u32 = 2048;
+pub const DDI_PROP_TYPE_ANY: u32 = 3840;
+pub const DDI_PROP_TYPE_INT64: u32 = 4096;
+pub const DDI_PROP_TYPE_MASK: u32 = 7936;
+pub const DDI_PROP_CONSUMER_TYPED: u32 = 32768;
+pub const DDI_PROP_DYNAMIC: u32 = 65536;
+pub const DDI_PROP_ROOTNEX_GLOBAL: u32 = 131072;
+pub const DDI_UNBND_DLPI2: i32 = 16384;
+pub const LDI_DEV_T_ANY: i32 = 8192;
+pub const PH_FROM_PROM: i32 = 1;
+pub const PROP_1275_CELL_SIZE: i32 = 4;
+pub const PROP_1275_INT_SIZE: i32 = 4;
+pub const DDI_GENERIC_ADDRESSING: &::core::ffi::CStr = c"generic-addressing";
+pub const DDI_RELATIVE_ADDRESSING: &::core::ffi::CStr = c"relative-addressing";
+pub const BUSO_REV_3: i32 = 3;
+pub const BUSO_REV_4: i32 = 4;
+pub const BUSO_REV_5: i32 = 5;
+pub const BUSO_REV_6: i32 = 6;
+pub const BUSO_REV_7: i32 = 7;
+pub const BUSO_REV_8: i32 = 8;
+pub const BUSO_REV_9: i32 = 9;
+pub const BUSO_REV: i32 = 10;
+pub const BUSO_REV_10: i32 = 10;
+pub const CB_REV: i32 = 1;
+pub const DDI_PROBE_DONTCARE: i32 = 0;
+pub const DDI_PROBE_PARTIAL: i32 = 1;
+pub const DDI_PROBE_SUCCESS: i32 = 2;
+pub const DDI_PROBE_FAILURE: i32 = 6;
+pub const DEVO_REV: i32 = 4;
+pub const EPERM: i32 = 1;
+pub const ENOENT: i32 = 2;
+pub const ESRCH: i32 = 3;
+pub const EINTR: i32 = 4;
+pub const EIO: i32 = 5;
+pub const ENXIO: i32 = 6;
+pub const E2BIG: i32 = 7;
+pub const ENOEXEC: i32 = 8;
+pub const EBADF: i32 = 9;
+pub const ECHILD: i32 = 10;
+pub const EAGAIN: i32 = 11;
+pub const EWOULDBLOCK: i32 = 11;
+pub const ENOMEM: i32 = 12;
+pub const EACCES: i32 = 13;
+pub const EFAULT: i32 = 14;
+pub const ENOTBLK: i32 = 15;
+pub const EBUSY: i32 = 16;
+pub const EEXIST: i32 = 17;
+pub const EXDEV: i32 = 18;
+pub const ENODEV: i32 = 19;
+pub const ENOTDIR: i32 = 20;
+pub const EISDIR: i32 = 21;
+pub const EINVAL: i32 = 22;
+pub const ENFILE: i32 = 23;
+pub const EMFILE: i32 = 24;
+pub const ENOTTY: i32 = 25;
+pub const ETXTBSY: i32 = 26;
+pub const EFBIG: i32 = 27;
+pub const ENOSPC: i32 = 28;
+pub const ESPIPE: i32 = 29;
+pub const EROFS: i32 = 30;
+pub const EMLINK: i32 = 31;
+pub const EPIPE: i32 = 32;
+pub const EDOM: i32 = 33;
+pub const ERANGE: i32 = 34;
+pub const ENOMSG: i32 = 35;
+pub const EIDRM: i32 = 36;
+pub const ECHRNG: i32 = 37;
+pub const EL2NSYNC: i32 = 38;
+pub const EL3HLT: i32 = 39;
+pub const EL3RST: i32 = 40;
+pub const ELNRNG: i32 = 41;
+pub const EUNATCH: i32 = 42;
+pub const ENOCSI: i32 = 43;
+pub const EL2HLT: i32 = 44;
+pub const EDEADLK: i32 = 45;
+pub const ENOLCK: i32 = 46;
+pub const ECANCELED: i32 = 47;
+pub const ENOTSUP: i32 = 48;
+pub const EDQUOT: i32 = 49;
+pub const EBADE: i32 = 50;
+pub const EBADR: i32 = 51;
+pub const EXFULL: i32 = 52;
+pub const ENOANO: i32 = 53;
+pub const EBADRQC: i32 = 54;
+pub const EBADSLT: i32 = 55;
+pub const EDEADLOCK: i32 = 56;
+pub const EBFONT: i32 = 57;
+pub const EOWNERDEAD: i32 = 58;
+pub const ENOTRECOVERABLE: i32 = 59;
+pub const ENOSTR: i32 = 60;
+pub const ENODATA: i32 = 61;
+pub const ETIME: i32 = 62;
+pub const ENOSR: i32 = 63;
+pub const ENONET: i32 = 64;
+pub const ENOPKG: i32 = 65;
+pub const EREMOTE: i32 = 66;
+pub const ENOLINK: i32 = 67;
+pub const EADV: i32 = 68;
+pub const ESRMNT: i32 = 69;
+pub const ECOMM: i32 = 70;
+pub const EPROTO: i32 = 71;
+pub const ELOCKUNMAPPED: i32 = 72;
+pub const ENOTACTIVE: i32 = 73;
+pub const EMULTIHOP: i32 = 74;
+pub const EBADMSG: i32 = 77;
+pub const ENAMETOOLONG: i32 = 78;
+pub const EOVERFLOW: i32 = 79;
+pub const ENOTUNIQ: i32 = 80;
+pub const EBADFD: i32 = 81;
+pub const EREMCHG: i32 = 82;
+pub const ELIBACC: i32 = 83;
+pub const ELIBBAD: i32 = 84;
+pub const ELIBSCN: i32 = 85;
+pub const ELIBMAX: i32 = 86;
+pub const ELIBEXEC: i32 = 87;
+pub const EILSEQ: i32 = 88;
+pub const ENOSYS: i32 = 89;
+pub const ELOOP: i32 = 90;
+pub const ERESTART: i32 = 91;
+pub const ESTRPIPE: i32 = 92;
+pub const ENOTEMPTY: i32 = 93;
+pub const EUSERS: i32 = 94;
+pub const ENOTSOCK: i32 = 95;
+pub const EDESTADDRREQ: i32 = 96;
+pub const EMSGSIZE: i32 = 97;
+pub const EPROTOTYPE: i32 = 98;
+pub const ENOPROTOOPT: i32 = 99;
+pub const EPROTONOSUPPORT: i32 = 120;
+pub const ESOCKTNOSUPPORT: i32 = 121;
+pub const EOPNOTSUPP: i32 = 122;
+pub const EPFNOSUPPORT: i32 = 123;
+pub const EAFNOSUPPORT: i32 = 124;
+pub const EADDRINUSE: i32 = 125;
+pub const EADDRNOTAVAIL: i32 = 126;
+pub const ENETDOWN: i32 = 127;
+pub const ENETUNREACH: i32 = 128;
+pub const ENETRESET: i32 = 129;
+pub const ECONNABORTED: i32 = 130;
+pub const ECONNRESET: i32 = 131;
+pub const ENOBUFS: i32 = 132;
+pub const EISCONN: i32 = 133;
+pub const ENOTCONN: i32 = 134;
+pub const ESHUTDOWN: i32 = 143;
+pub const ETOOMANYREFS: i32 = 144;
+pub const ETIMEDOUT: i32 = 145;
+pub const ECONNREFUSED: i32 = 146;
+pub const EHOSTDOWN: i32 = 147;
+pub const EHOSTUNREACH: i32 = 148;
+pub const EALREADY: i32 = 149;
+pub const EINPROGRESS: i32 = 150;
+pub const ESTALE: i32 = 151;
+pub const DDI_UMEMLOCK_LONGTERM: i32 = 4;
+pub const FD_CLOEXEC: i32 = 1;
+pub const O_ACCMODE: i32 = 6291459;
+pub const O_APPEND: i32 = 8;
+pub const O_CLOEXEC: i32 = 8388608;
+pub const O_CREAT: i32 = 256;
+pub const O_DIRECTORY: i32 = 16777216;
+pub const O_DSYNC: i32 = 64;
+pub const O_EXCL: i32 = 1024;
+pub const O_EXEC: i32 = 4194304;
+pub const O_LARGEFILE: i32 = 8192;
+pub const O_NDELAY: i32 = 4;
+pub const O_NOCTTY: i32 = 2048;
+pub const O_NOFOLLOW: i32 = 131072;
+pub const O_NOLINKS: i32 = 262144;
+pub const O_NONBLOCK: i32 = 128;
+pub const O_RDONLY: i32 = 0;
+pub const O_RDWR: i32 = 2;
+pub const O_RSYNC: i32 = 32768;
+pub const O_SEARCH: i32 = 2097152;
+pub const O_SYNC: i32 = 16;
+pub const O_TRUNC: i32 = 512;
+pub const O_TTY_INIT: i32 = 0;
+pub const O_WRONLY: i32 = 1;
+pub const O_XATTR: i32 = 16384;
+pub const FAPPEND: i32 = 8;
+pub const FASYNC: i32 = 4096;
+pub const FCLOEXEC: i32 = 8388608;
+pub const FCREAT: i32 = 256;
+pub const FDIRECTORY: i32 = 16777216;
+pub const FDSYNC: i32 = 64;
+pub const FEPOLLED: i32 = 32768;
+pub const FEXCL: i32 = 1024;
+pub const FEXEC: i32 = 4194304;
+pub const FIGNORECASE: i32 = 524288;
+pub const FILP32: i32 = 1048576;
+pub const FKIOCTL: u32 = 2147483648;
+pub const FKLYR: i32 = 1073741824;
+pub const FLP64: i32 = 2097152;
+pub const FMASK: i32 = 41215;
+pub const FMODELS: i32 = 267386880;
+pub const FNATIVE: i32 = 2097152;
+pub const FNDELAY: i32 = 4;
+pub const FNOCTTY: i32 = 2048;
+pub const FNODSYNC: i32 = 65536;
+pub const FNOFOLLOW: i32 = 131072;
+pub const FNOLINKS: i32 = 262144;
+pub const FNONBLOCK: i32 = 128;
+pub const FOFFMAX: i32 = 8192;
+pub const FOPEN: u32 = 4294967295;
+pub const FREAD: i32 = 1;
+pub const FREVOKED: i32 = 32;
+pub const FRSYNC: i32 = 32768;
+pub const FSEARCH: i32 = 2097152;
+pub const FSYNC: i32 = 16;
+pub const FTRUNC: i32 = 512;
+pub const FWRITE: i32 = 2;
+pub const FXATTR: i32 = 16384;
+pub const FXATTRDIROPEN: i32 = 1048576;
+pub const IOCPARM_MASK: u32 = 255;
+pub const IOC_IN: u32 = 2147483648;
+pub const IOC_INOUT: u32 = 3221225472;
+pub const IOC_OUT: u32 = 1073741824;
+pub const IOC_VOID: u32 = 536870912;
+pub const VM_ABORT: i32 = 8192;
+pub const VM_BESTFIT: i32 = 256;
+pub const VM_ENDALLOC: i32 = 16384;
+pub const VM_FIRSTFIT: i32 = 512;
+pub const VM_FLAGS: i32 = 65535;
+pub const VM_KMFLAGS: i32 = 255;
+pub const VM_MEMLOAD: i32 = 2048;
+pub const VM_NEXTFIT: i32 = 1024;
+pub const VM_NORELOC: i32 = 4096;
+pub const VM_NORMALPRI: i32 = 8;
+pub const VM_NOSLEEP: i32 = 1;
+pub const VM_PANIC: i32 = 2;
+pub const VM_PUSHPAGE: i32 = 4;
+pub const VM_SLEEP: i32 = 0;
+pub const KMC_NODEBUG: i32 = 131072;
+pub const KMC_NOHASH: i32 = 524288;
+pub const KMC_NOMAGAZINE: i32 = 262144;
+pub const KMC_NOTOUCH: i32 = 65536;
+pub const KM_FLAGS: i32 = 65535;
+pub const KM_NORMALPRI: i32 = 8;
+pub const KM_NOSLEEP: i32 = 1;
+pub const KM_PANIC: i32 = 2;
+pub const KM_PUSHPAGE: i32 = 4;
+pub const KM_SLEEP: i32 = 0;
+pub const KM_VMFLAGS: i32 = 255;
+pub const KSTAT_DATA_CHAR: u8 = 0;
+pub const KSTAT_DATA_INT32: u8 = 1;
+pub const KSTAT_DATA_UINT32: u8 = 2;
+pub const KSTAT_DATA_INT64: u8 = 3;
+pub const KSTAT_DATA_LONGLONG: u8 = 3;
+pub const KSTAT_DATA_UINT64: u8 = 4;
+pub const KSTAT_DATA_ULONGLONG: u8 = 4;
+pub const KSTAT_DATA_FLOAT: u8 = 5;
+pub const KSTAT_DATA_DOUBLE: u8 = 6;
+pub const KSTAT_DATA_LONG: u8 = 7;
+pub const KSTAT_DATA_ULONG: u8 = 8;
+pub const KSTAT_DATA_STRING: u8 = 9;
+pub const KSTAT_FLAG_VIRTUAL: u8 = 1;
+pub const KSTAT_FLAG_VAR_SIZE: u8 = 2;
+pub const KSTAT_FLAG_WRITABLE: u8 = 4;
+pub const KSTAT_FLAG_PERSISTENT: u8 = 8;
+pub const KSTAT_FLAG_DORMANT: u8 = 16;
+pub const KSTAT_FLAG_INVALID: u8 = 32;
+pub const KSTAT_FLAG_LONGSTRINGS: u8 = 64;
+pub const KSTAT_INTR_HARD: i32 = 0;
+pub const KSTAT_INTR_SOFT: i32 = 1;
+pub const KSTAT_INTR_WATCHDOG: i32 = 2;
+pub const KSTAT_INTR_SPURIOUS: i32 = 3;
+pub const KSTAT_INTR_MULTSVC: i32 = 4;
+pub const KSTAT_IOC_BASE: i32 = 19200;
+pub const KSTAT_IOC_CHAIN_ID: i32 = 19201;
+pub const KSTAT_IOC_READ: i32 = 19202;
+pub const KSTAT_IOC_WRITE: i32 = 19203;
+pub const KSTAT_NUM_INTRS: i32 = 5;
+pub const KSTAT_NUM_TYPES: i32 = 5;
+pub const KSTAT_READ: i32 = 0;
+pub const KSTAT_STRLEN: i32 = 31;
+pub const KSTAT_TYPE_RAW: u8 = 0;
+pub const KSTAT_TYPE_NAMED: u8 = 1;
+pub const KSTAT_TYPE_INTR: u8 = 2;
+pub const KSTAT_TYPE_IO: u8 = 3;
+pub const KSTAT_TYPE_TIMER: u8 = 4;
+pub const KSTAT_WRITE: i32 = 1;
+pub const BUS_ADRALN: i32 = 1;
+pub const BUS_ADRERR: i32 = 2;
+pub const BUS_OBJERR: i32 = 3;
+pub const SEGV_ACCERR: i32 = 2;
+pub const SEGV_MAPERR: i32 = 1;
+pub const MADV_ACCESS_DEFAULT: i32 = 6;
+pub const MADV_ACCESS_LWP: i32 = 7;
+pub const MADV_ACCESS_MANY: i32 = 8;
+pub const MADV_DONTNEED: i32 = 4;
+pub const MADV_FREE: i32 = 5;
+pub const MADV_NORMAL: i32 = 0;
+pub const MADV_PURGE: i32 = 9;
+pub const MADV_RANDOM: i32 = 1;
+pub const MADV_SEQUENTIAL: i32 = 2;
+pub const MADV_WILLNEED: i32 = 3;
+pub const MAP_32BIT: u32 = 128;
+pub const MAP_ALIGN: u32 = 512;
+pub const MAP_ANON: u32 = 256;
+pub const MAP_ANONYMOUS: u32 = 256;
+pub const MAP_FILE: u32 = 0;
+pub const MAP_FIXED: u32 = 16;
+pub const MAP_INITDATA: u32 = 2048;
+pub const MAP_NORESERVE: u32 = 64;
+pub const MAP_PRIVATE: u32 = 2;
+pub const MAP_RENAME: u32 = 32;
+pub const MAP_SHARED: u32 = 1;
+pub const MAP_TEXT: u32 = 1024;
+pub const MAP_TYPE: u32 = 15;
+pub const MS_ASYNC: i32 = 1;
+pub const MS_INVALIDATE: i32 = 2;
+pub const MS_OLDSYNC: i32 = 0;
+pub const MS_SYNC: i32 = 4;
+pub const POSIX_MADV_NORMAL: i32 = 0;
+pub const POSIX_MADV_RANDOM: i32 = 1;
+pub const POSIX_MADV_SEQUENTIAL: i32 = 2;
+pub const POSIX_MADV_WILLNEED: i32 = 3;
+pub const POSIX_MADV_DONTNEED: i32 = 4;
+pub const PROT_ALL: u32 = 15;
+pub const PROT_EXCL: u32 = 32;
+pub const PROT_EXEC: u32 = 4;
+pub const PROT_NONE: u32 = 0;
+pub const PROT_READ: u32 = 1;
+pub const PROT_USER: u32 = 8;
+pub const PROT_WRITE: u32 = 2;
+pub const PROT_ZFOD: u32 = 15;
+pub const MAXMODCONFNAME: i32 = 256;
+pub const MI_INFO_ONE: i32 = 1;
+pub const MI_INFO_ALL: i32 = 2;
+pub const MI_INFO_CNT: i32 = 4;
+pub const MI_INFO_LINKAGE: i32 = 8;
+pub const MI_INFO_NOBASE: i32 = 16;
+pub const MI_INSTALLED: i32 = 2;
+pub const MI_LOADED: i32 = 1;
+pub const MODMAXLINK: i32 = 10;
+pub const MODMAXLINK32: i32 = 10;
+pub const MODMAXLINKINFOLEN: i32 = 32;
+pub const MODMAXLINKINFOLEN32: i32 = 32;
+pub const MODMAXNAMELEN: i32 = 32;
+pub const MODMAXNAMELEN32: i32 = 32;
+pub const MODREV_1: i32 = 1;
+pub const DATAMODEL_ILP32: u32 = 1048576;
+pub const DATAMODEL_LP64: u32 = 2097152;
+pub const DATAMODEL_MASK: u32 = 267386880;
+pub const DATAMODEL_NATIVE: u32 = 2097152;
+pub const DATAMODEL_NONE: u32 = 0;
+pub const OTYPCNT: i32 = 5;
+pub const OTYP_BLK: i32 = 0;
+pub const OTYP_CHR: i32 = 2;
+pub const OTYP_LYR: i32 = 4;
+pub const OTYP_MNT: i32 = 1;
+pub const OTYP_SWP: i32 = 3;
+pub const CANBSIZ: i32 = 256;
+pub const DEV_BSIZE: i32 = 512;
+pub const MAXBSIZE: i32 = 8192;
+pub const MAXEPHUID: u32 = 4294967292;
+pub const MAXFRAG: i32 = 8;
+pub const MAXLINK: i32 = 32767;
+pub const MAXLINKNAMELEN: i32 = 32;
+pub const MAXNAMELEN: i32 = 256;
+pub const MAXOFF32_T: i32 = 2147483647;
+pub const MAXOFFSET_T: u64 = 9223372036854775807;
+pub const MAXOFF_T: u64 = 9223372036854775807;
+pub const MAXPATHLEN: i32 = 1024;
+pub const MAXPROJID: i32 = 2147483647;
+pub const MAXSYMLINKS: i32 = 20;
+pub const MAXUID: i32 = 2147483647;
+pub const MAX_CANON: i32 = 256;
+pub const MAX_INPUT: i32 = 512;
+pub const MAX_MAXPID: i32 = 999999;
+pub const MAX_TASKID: i32 = 999999;
+pub const MINEPHUID: u32 = 2147483648;
+pub const NBPS: i32 = 131072;
+pub const NBPSCTR: i32 = 512;
+pub const NCARGS32: i32 = 1048576;
+pub const NCARGS: i32 = 2097152;
+pub const NCARGS64: i32 = 2097152;
+pub const NOFILE: i32 = 20;
+pub const PZERO: i32 = 25;
+pub const PCATCH: i32 = 32768;
+pub const NBBY: i32 = 8;
+pub const PCI_CONF_VENID: i32 = 0;
+pub const PCI_CONF_DEVID: i32 = 2;
+pub const PCI_CONF_COMM: i32 = 4;
+pub const PCI_CONF_STAT: i32 = 6;
+pub const PCI_CONF_REVID: i32 = 8;
+pub const PCI_CONF_BASE0: i32 = 16;
+pub const PCI_CONF_BASE1: i32 = 20;
+pub const PCI_CONF_BASE2: i32 = 24;
+pub const PCI_CONF_BASE3: i32 = 28;
+pub const PCI_CONF_BASE4: i32 = 32;
+pub const PCI_CONF_BASE5: i32 = 36;
+pub const PCI_CONF_SUBVENID: i32 = 44;
+pub const PCI_CONF_SUBSYSID: i32 = 46;
+pub const PCI_CONF_CAP_PTR: i32 = 52;
+pub const PCI_CONF_ILINE: i32 = 60;
+pub const PCI_CONF_IPIN: i32 = 61;
+pub const POLLCLOSED: i32 = 32768;
+pub const POLLERR: i32 = 8;
+pub const POLLET: i32 = 8192;
+pub const POLLHUP: i32 = 16;
+pub const POLLIN: i32 = 1;
+pub const POLLNOERR: i32 = 1024;
+pub const POLLNORM: i32 = 64;
+pub const POLLNVAL: i32 = 32;
+pub const POLLONESHOT: i32 = 4096;
+pub const POLLOUT: i32 = 4;
+pub const POLLPRI: i32 = 2;
+pub const POLLRDBAND: i32 = 128;
+pub const POLLRDDATA: i32 = 512;
+pub const POLLRDHUP: i32 = 16384;
+pub const POLLRDNORM: i32 = 64;
+pub const POLLREMOVE: i32 = 2048;
+pub const POLLWRBAND: i32 = 256;
+pub const POLLWRNORM: i32 = 4;
+pub const TS_RUN: i32 = 2;
+pub const SI_ASYNCIO: i32 = -4;
+pub const SI_DTRACE: i32 = 2050;
+pub const SI_LWP: i32 = -1;
+pub const SI_MAXSZ: i32 = 256;
+pub const SI_MESGQ: i32 = -5;
+pub const SI_NOINFO: i32 = 32767;
+pub const SI_PAD: i32 = 60;
+pub const SI_QUEUE: i32 = -2;
+pub const SI_RCTL: i32 = 2049;
+pub const SI_TIMER: i32 = -3;
+pub const SI_USER: i32 = 0;
+pub const SIGHUP: i32 = 1;
+pub const SIGINT: i32 = 2;
+pub const SIGQUIT: i32 = 3;
+pub const SIGILL: i32 = 4;
+pub const SIGTRAP: i32 = 5;
+pub const SIGABRT: i32 = 6;
+pub const SIGIOT: i32 = 6;
+pub const SIGEMT: i32 = 7;
+pub const SIGFPE: i32 = 8;
+pub const SIGKILL: i32 = 9;
+pub const SIGBUS: i32 = 10;
+pub const SIGSEGV: i32 = 11;
+pub const SIGSYS: i32 = 12;
+pub const SIGPIPE: i32 = 13;
+pub const SIGALRM: i32 = 14;
+pub const SIGTERM: i32 = 15;
+pub const SIGUSR1: i32 = 16;
+pub const SIGUSR2: i32 = 17;
+pub const SIGCHLD: i32 = 18;
+pub const SIGCLD: i32 = 18;
+pub const SIGPWR: i32 = 19;
+pub const SIGWINCH: i32 = 20;
+pub const SIGURG: i32 = 21;
+pub const SIGIO: i32 = 22;
+pub const SIGPOLL: i32 = 22;
+pub const SIGSTOP: i32 = 23;
+pub const SIGTSTP: i32 = 24;
+pub const SIGCONT: i32 = 25;
+pub const SIGTTIN: i32 = 26;
+pub const SIGTTOU: i32 = 27;
+pub const SIGVTALRM: i32 = 28;
+pub const SIGPROF: i32 = 29;
+pub const SIGXCPU: i32 = 30;
+pub const SIGXFSZ: i32 = 31;
+pub const SIGWAITING: i32 = 32;
+pub const SIGLWP: i32 = 33;
+pub const SIGFREEZE: i32 = 34;
+pub const SIGTHAW: i32 = 35;
+pub const SIGCANCEL: i32 = 36;
+pub const SIGLOST: i32 = 37;
+pub const SIGXRES: i32 = 38;
+pub const SIGJVM1: i32 = 39;
+pub const SIGJVM2: i32 = 40;
+pub const SIGINFO: i32 = 41;
+pub const SIGSTKSZ: i32 = 8192;
+pub const SIG_BLOCK: i32 = 1;
+pub const SIG_UNBLOCK: i32 = 2;
+pub const SIG_SETMASK: i32 = 3;
+pub const S_IAMB: u32 = 511;
+pub const S_IEXEC: u32 = 64;
+pub const S_IFBLK: u32 = 24576;
+pub const S_IFCHR: u32 = 8192;
+pub const S_IFDIR: u32 = 16384;
+pub const S_IFDOOR: u32 = 53248;
+pub const S_IFIFO: u32 = 4096;
+pub const S_IFLNK: u32 = 40960;
+pub const S_IFMT: u32 = 61440;
+pub const S_IFNAM: u32 = 20480;
+pub const S_IFPORT: u32 = 57344;
+pub const S_IFREG: u32 = 32768;
+pub const S_IFSOCK: u32 = 49152;
+pub const S_INSEM: u32 = 1;
+pub const S_INSHD: u32 = 2;
+pub const S_IREAD: u32 = 256;
+pub const S_IRGRP: u32 = 32;
+pub const S_IROTH: u32 = 4;
+pub const S_IRUSR: u32 = 256;
+pub const S_IRWXG: u32 = 56;
+pub const S_IRWXO: u32 = 7;
+pub const S_IRWXU: u32 = 448;
+pub const S_ISGID: u32 = 1024;
+pub const S_ISUID: u32 = 2048;
+pub const S_ISVTX: u32 = 512;
+pub const S_IWGRP: u32 = 16;
+pub const S_IWOTH: u32 = 2;
+pub const S_IWRITE: u32 = 128;
+pub const S_IWUSR: u32 = 128;
+pub const S_IXGRP: u32 = 8;
+pub const S_IXOTH: u32 = 1;
+pub const S_IXUSR: u32 = 64;
+pub const TASKQID_INVALID: i32 = 0;
+pub const TASKQ_CPR_SAFE: u32 = 2;
+pub const TASKQ_DC_BATCH: u32 = 16;
+pub const TASKQ_DYNAMIC: u32 = 4;
+pub const TASKQ_NAMELEN: u32 = 31;
+pub const TASKQ_PREPOPULATE: u32 = 1;
+pub const TASKQ_THREADS_CPU_PCT: u32 = 8;
+pub const TQ_FRONT: i32 = 8;
+pub const TQ_NOALLOC: i32 = 4;
+pub const TQ_NOQUEUE: i32 = 2;
+pub const TQ_NOSLEEP: i32 = 1;
+pub const TQ_SLEEP: i32 = 0;
+pub const DDI_DEV_NO_AUTOINCR: u32 = 0;
+pub const DDI_DEV_AUTOINCR: u32 = 1;
+pub const DDI_EAGAIN: i32 = -3;
+pub const DDI_EALREADY: i32 = -7;
+pub const DDI_EBUSY: i32 = 2;
+pub const DDI_ECONTEXT: i32 = 4;
+pub const DDI_EINVAL: i32 = -4;
+pub const DDI_ENOMEM: i32 = 1;
+pub const DDI_ENOTSUP: i32 = -5;
+pub const DDI_EPENDING: i32 = -6;
+pub const DDI_ETRANSPORT: i32 = 3;
+pub const DDI_FAILURE: i32 = -1;
+pub const DDI_IPL_0: i32 = 0;
+pub const DDI_IPL_1: i32 = 1;
+pub const DDI_IPL_2: i32 = 2;
+pub const DDI_IPL_3: i32 = 3;
+pub const DDI_IPL_4: i32 = 4;
+pub const DDI_IPL_5: i32 = 5;
+pub const DDI_IPL_6: i32 = 6;
+pub const DDI_IPL_7: i32 = 7;
+pub const DDI_IPL_8: i32 = 8;
+pub const DDI_IPL_9: i32 = 9;
+pub const DDI_IPL_10: i32 = 10;
+pub const DDI_MODEL_NONE: u32 = 0;
+pub const DDI_MODEL_ILP32: u32 = 1048576;
+pub const DDI_MODEL_LP64: u32 = 2097152;
+pub const DDI_MODEL_NATIVE: u32 = 2097152;
+pub const DDI_MODEL_MASK: u32 = 267386880;
+pub const DDI_NOSLEEP: i32 = 1;
+pub const DDI_NOT_WELL_FORMED: i32 = -2;
+pub const DDI_REGS_ACC_CONFLICT: i32 = -10;
+pub const DDI_SLEEP: i32 = 0;
+pub const DDI_SUCCESS: i32 = 0;
+pub const DDI_WALK_ERROR: i32 = -4;
+pub const DDI_WALK_TERMINATE: i32 = -3;
+pub const DDI_WALK_PRUNESIB: i32 = -2;
+pub const DDI_WALK_PRUNECHILD: i32 = -1;
+pub const DDI_WALK_CONTINUE: i32 = 0;
+pub const DDI_CLASS: &::core::ffi::CStr = c"ddi.class";
+pub const DDI_DEVID_REGISTRANT: &::core::ffi::CStr = c"ddi-devid-registrant";
+pub const DDI_DEVI_BUS_RESET_EVENT: &::core::ffi::CStr = c"DDI:DEVI_BUS_RESET";
+pub const DDI_DEVI_DEVICE_RESET_EVENT: &::core::ffi::CStr = c"DDI:DEVI_DEVICE_RESET";
+pub const DDI_DEVI_INSERT_EVENT: &::core::ffi::CStr = c"DDI:DEVI_INSERT";
+pub const DDI_DEVI_REMOVE_EVENT: &::core::ffi::CStr = c"DDI:DEVI_REMOVE";
+pub const DDI_DRIVER_MAJOR: &::core::ffi::CStr = c"ddi.major";
+pub const DDI_DRIVER_NAME: &::core::ffi::CStr = c"ddi.driver";
+pub const DDI_FORCEATTACH: &::core::ffi::CStr = c"ddi-forceattach";
+pub const DDI_INSTANCE: &::core::ffi::CStr = c"ddi.instance";
+pub const DDI_KERNEL_IOCTL: &::core::ffi::CStr = c"ddi-kernel-ioctl";
+pub const DDI_NO_AUTODETACH: &::core::ffi::CStr = c"ddi-no-autodetach";
+pub const DDI_NO_ROOT_SUPPORT: &::core::ffi::CStr = c"ddi-no-root-support";
+pub const DDI_NT_AGP_CPUGART: &::core::ffi::CStr = c"ddi_agp:cpugart";
+pub const DDI_NT_AGP_MASTER: &::core::ffi::CStr = c"ddi_agp:master";
+pub const DDI_NT_AGP_PSEUDO: &::core::ffi::CStr = c"ddi_agp:pseudo";
+pub const DDI_NT_AGP_TARGET: &::core::ffi::CStr = c"ddi_agp:target";
+pub const DDI_NT_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point";
+pub const DDI_NT_AUDIO: &::core::ffi::CStr = c"ddi_audio";
+pub const DDI_NT_AV_ASYNC: &::core::ffi::CStr = c"ddi_av:async";
+pub const DDI_NT_AV_ISOCH: &::core::ffi::CStr = c"ddi_av:isoch";
+pub const DDI_NT_BLOCK: &::core::ffi::CStr = c"ddi_block";
+pub const DDI_NT_BLOCK_BLKDEV: &::core::ffi::CStr = c"ddi_block:blkdev";
+pub const DDI_NT_BLOCK_CHAN: &::core::ffi::CStr = c"ddi_block:channel";
+pub const DDI_NT_BLOCK_FABRIC: &::core::ffi::CStr = c"ddi_block:fabric";
+pub const DDI_NT_BLOCK_SAS: &::core::ffi::CStr = c"ddi_block:sas";
+pub const DDI_NT_BLOCK_WWN: &::core::ffi::CStr = c"ddi_block:wwn";
+pub const DDI_NT_BLOCK_XVMD: &::core::ffi::CStr = c"ddi_block:xvmd";
+pub const DDI_NT_CD: &::core::ffi::CStr = c"ddi_block:cdrom";
+pub const DDI_NT_CD_CHAN: &::core::ffi::CStr = c"ddi_block:cdrom:channel";
+pub const DDI_NT_CD_XVMD: &::core::ffi::CStr = c"ddi_block:cdrom:xvmd";
+pub const DDI_NT_DISPLAY: &::core::ffi::CStr = c"ddi_display";
+pub const DDI_NT_DISPLAY_DRM: &::core::ffi::CStr = c"ddi_display:drm";
+pub const DDI_NT_ENCLOSURE: &::core::ffi::CStr = c"ddi_enclosure";
+pub const DDI_NT_FC_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:fc";
+pub const DDI_NT_FD: &::core::ffi::CStr = c"ddi_block:diskette";
+pub const DDI_NT_IB_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:ib";
+pub const DDI_NT_IB_NEXUS: &::core::ffi::CStr = c"ddi_ctl:devctl:ib";
+pub const DDI_NT_INTRCTL: &::core::ffi::CStr = c"ddi_tool_intr";
+pub const DDI_NT_KEYBOARD: &::core::ffi::CStr = c"ddi_keyboard";
+pub const DDI_NT_MOUSE: &::core::ffi::CStr = c"ddi_mouse";
+pub const DDI_NT_NET: &::core::ffi::CStr = c"ddi_network";
+pub const DDI_NT_NET_WIFI: &::core::ffi::CStr = c"ddi_network:wifi";
+pub const DDI_NT_NEXUS: &::core::ffi::CStr = c"ddi_ctl:devctl";
+pub const DDI_NT_NVME_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:nvme";
+pub const DDI_NT_NVME_NEXUS: &::core::ffi::CStr = c"ddi_ctl:devctl:nvme";
+pub const DDI_NT_PARALLEL: &::core::ffi::CStr = c"ddi_parallel";
+pub const DDI_NT_PCI_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:pci";
+pub const DDI_NT_PRINTER: &::core::ffi::CStr = c"ddi_printer";
+pub const DDI_NT_REGACC: &::core::ffi::CStr = c"ddi_tool_reg";
+pub const DDI_NT_SATA_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:sata";
+pub const DDI_NT_SATA_NEXUS: &::core::ffi::CStr = c"ddi_ctl:devctl:sata";
+pub const DDI_NT_SBD_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:sbd";
+pub const DDI_NT_SCSI_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:scsi";
+pub const DDI_NT_SCSI_ENCLOSURE: &::core::ffi::CStr = c"ddi_enclosure:scsi";
+pub const DDI_NT_SCSI_NEXUS: &::core::ffi::CStr = c"ddi_ctl:devctl:scsi";
+pub const DDI_NT_SDCARD_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:sdcard";
+pub const DDI_NT_SENSOR_TEMP_CPU: &::core::ffi::CStr = c"ddi_sensor:temperature:cpu";
+pub const DDI_NT_SENSOR_TEMP_PCH: &::core::ffi::CStr = c"ddi_sensor:temperature:pch";
+pub const DDI_NT_SERIAL: &::core::ffi::CStr = c"ddi_serial";
+pub const DDI_NT_SERIAL_DO: &::core::ffi::CStr = c"ddi_serial:dialout";
+pub const DDI_NT_SERIAL_LOMCON: &::core::ffi::CStr = c"ddi_serial:lomcon";
+pub const DDI_NT_SERIAL_MB: &::core::ffi::CStr = c"ddi_serial:mb";
+pub const DDI_NT_SERIAL_MB_DO: &::core::ffi::CStr = c"ddi_serial:dialout,mb";
+pub const DDI_NT_SMP: &::core::ffi::CStr = c"ddi_sas_smp";
+pub const DDI_NT_TAPE: &::core::ffi::CStr = c"ddi_byte:tape";
+pub const DDI_NT_UGEN: &::core::ffi::CStr = c"ddi_generic:usb";
+pub const DDI_NT_USB_ATTACHMENT_POINT: &::core::ffi::CStr = c"ddi_ctl:attachment_point:usb";
+pub const DDI_OPEN_RETURNS_EINTR: &::core::ffi::CStr = c"ddi-open-returns-eintr";
+pub const DDI_PATHNAME: &::core::ffi::CStr = c"ddi.path";
+pub const DDI_PSEUDO: &::core::ffi::CStr = c"ddi_pseudo";
+pub const DDI_VENDOR_SUNW: &::core::ffi::CStr = c"SUNW";
+pub const DDI_VHCI_CLASS: &::core::ffi::CStr = c"ddi-vhci-class";
+pub const DEVFS_BRANCH_EVENT: &::core::ffi::CStr = c"di.branch_event";
+pub const DEVFS_DEVI_CLASS: &::core::ffi::CStr = c"di.devi_class";
+pub const DEVFS_DRIVER_NAME: &::core::ffi::CStr = c"di.driver";
+pub const DEVFS_INSTANCE: &::core::ffi::CStr = c"di.instance";
+pub const DEVFS_MINOR_ISCLONE: &::core::ffi::CStr = c"mi.isclone";
+pub const DEVFS_MINOR_MAJNUM: &::core::ffi::CStr = c"mi.majorno";
+pub const DEVFS_MINOR_MINORNUM: &::core::ffi::CStr = c"mi.minorno";
+pub const DEVFS_MINOR_NAME: &::core::ffi::CStr = c"mi.name";
+pub const DEVFS_MINOR_NODETYPE: &::core::ffi::CStr = c"mi.nodetype";
+pub const DEVFS_PATHNAME: &::core::ffi::CStr = c"di.path";
+pub const TASKQ_DEFAULTPRI: i32 = -1;
+pub const FC_ALIGN: i32 = 2;
+pub const FC_HWERR: i32 = 1;
+pub const FC_NOMAP: i32 = 5;
+pub const FC_NOSUPPORT: i32 = 6;
+pub const FC_OBJERR: i32 = 3;
+pub const FC_PROT: i32 = 4;
+pub const HAT_ENDIAN_MASK: u32 = 12288;
+pub const HAT_LOAD: u32 = 0;
+pub const HAT_LOAD_LOCK: u32 = 1;
+pub const HAT_LOAD_ADV: u32 = 4;
+pub const HAT_LOAD_CONTIG: u32 = 16;
+pub const HAT_LOAD_NOCONSIST: u32 = 32;
+pub const HAT_LOAD_SHARE: u32 = 64;
+pub const HAT_LOAD_REMAP: u32 = 128;
+pub const HAT_LOAD_TEXT: u32 = 1024;
+pub const HAT_LOADCACHING_OK: u32 = 768;
+pub const HAT_MERGING_OK: u32 = 512;
+pub const HAT_NEVERSWAP: u32 = 0;
+pub const HAT_NOSYNC: u32 = 32;
+pub const HAT_ORDER_MASK: u32 = 1792;
+pub const HAT_PLAT_ATTR_MASK: u32 = 15728640;
+pub const HAT_PROT_MASK: u32 = 15;
+pub const HAT_STORECACHING_OK: u32 = 1024;
+pub const HAT_STRICTORDER: u32 = 0;
+pub const HAT_STRUCTURE_BE: u32 = 4096;
+pub const HAT_STRUCTURE_LE: u32 = 8192;
+pub const HAT_SYNC_DONTZERO: u32 = 0;
+pub const HAT_SYNC_ZERORM: u32 = 1;
+pub const HAT_SYNC_STOPON_REF: u32 = 2;
+pub const HAT_SYNC_STOPON_MOD: u32 = 4;
+pub const HAT_SYNC_STOPON_RM: u32 = 6;
+pub const HAT_SYNC_STOPON_SHARED: u32 = 8;
+pub const HAT_UNLOAD: u32 = 0;
+pub const HAT_UNLOAD_NOSYNC: u32 = 2;
+pub const HAT_UNLOAD_UNLOCK: u32 = 4;
+pub const HAT_UNLOAD_OTHER: u32 = 8;
+pub const HAT_UNLOAD_UNMAP: u32 = 16;
+pub const HAT_UNORDERED_OK: u32 = 256;
+pub const B_FALSE: boolean = 0;
+pub const B_TRUE: boolean = 1;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of lloff__bindgen_ty_1",
+    ][::core::mem::size_of::<lloff__bindgen_ty_1>() - 8usize];
+    [
+        "Alignment of lloff__bindgen_ty_1",
+    ][::core::mem::align_of::<lloff__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: lloff__bindgen_ty_1::_l",
+    ][::core::mem::offset_of!(lloff__bindgen_ty_1, _l) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lloff"][::core::mem::size_of::<lloff>() - 8usize];
+    ["Alignment of lloff"][::core::mem::align_of::<lloff>() - 8usize];
+    ["Offset of field: lloff::_f"][::core::mem::offset_of!(lloff, _f) - 0usize];
+    ["Offset of field: lloff::_p"][::core::mem::offset_of!(lloff, _p) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of lldaddr__bindgen_ty_1",
+    ][::core::mem::size_of::<lldaddr__bindgen_ty_1>() - 8usize];
+    [
+        "Alignment of lldaddr__bindgen_ty_1",
+    ][::core::mem::align_of::<lldaddr__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: lldaddr__bindgen_ty_1::_l",
+    ][::core::mem::offset_of!(lldaddr__bindgen_ty_1, _l) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of lldaddr"][::core::mem::size_of::<lldaddr>() - 8usize];
+    ["Alignment of lldaddr"][::core::mem::align_of::<lldaddr>() - 8usize];
+    ["Offset of field: lldaddr::_f"][::core::mem::offset_of!(lldaddr, _f) - 0usize];
+    ["Offset of field: lldaddr::_p"][::core::mem::offset_of!(lldaddr, _p) - 0usize];
+};
+pub const UIO_USERSPACE: uio_seg = 0;
+pub const UIO_SYSSPACE: uio_seg = 1;
+pub const UIO_USERISPACE: uio_seg = 2;
+pub const UIO_READ: uio_rw = 0;
+pub const UIO_WRITE: uio_rw = 1;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iovec"][::core::mem::size_of::<iovec>() - 16usize];
+    ["Alignment of iovec"][::core::mem::align_of::<iovec>() - 8usize];
+    [
+        "Offset of field: iovec::iov_base",
+    ][::core::mem::offset_of!(iovec, iov_base) - 0usize];
+    [
+        "Offset of field: iovec::iov_len",
+    ][::core::mem::offset_of!(iovec, iov_len) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of uio"][::core::mem::size_of::<uio>() - 48usize];
+    ["Alignment of uio"][::core::mem::align_of::<uio>() - 8usize];
+    ["Offset of field: uio::uio_iov"][::core::mem::offset_of!(uio, uio_iov) - 0usize];
+    [
+        "Offset of field: uio::uio_iovcnt",
+    ][::core::mem::offset_of!(uio, uio_iovcnt) - 8usize];
+    [
+        "Offset of field: uio::_uio_offset",
+    ][::core::mem::offset_of!(uio, _uio_offset) - 16usize];
+    [
+        "Offset of field: uio::uio_segflg",
+    ][::core::mem::offset_of!(uio, uio_segflg) - 24usize];
+    [
+        "Offset of field: uio::uio_fmode",
+    ][::core::mem::offset_of!(uio, uio_fmode) - 28usize];
+    [
+        "Offset of field: uio::uio_extflg",
+    ][::core::mem::offset_of!(uio, uio_extflg) - 30usize];
+    [
+        "Offset of field: uio::_uio_limit",
+    ][::core::mem::offset_of!(uio, _uio_limit) - 32usize];
+    [
+        "Offset of field: uio::uio_resid",
+    ][::core::mem::offset_of!(uio, uio_resid) - 40usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of aio_req"][::core::mem::size_of::<aio_req>() - 16usize];
+    ["Alignment of aio_req"][::core::mem::align_of::<aio_req>() - 8usize];
+    [
+        "Offset of field: aio_req::aio_uio",
+    ][::core::mem::offset_of!(aio_req, aio_uio) - 0usize];
+    [
+        "Offset of field: aio_req::aio_private",
+    ][::core::mem::offset_of!(aio_req, aio_private) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of avl_node"][::core::mem::size_of::<avl_node>() - 24usize];
+    ["Alignment of avl_node"][::core::mem::align_of::<avl_node>() - 8usize];
+    [
+        "Offset of field: avl_node::avl_child",
+    ][::core::mem::offset_of!(avl_node, avl_child) - 0usize];
+    [
+        "Offset of field: avl_node::avl_pcb",
+    ][::core::mem::offset_of!(avl_node, avl_pcb) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of avl_tree"][::core::mem::size_of::<avl_tree>() - 40usize];
+    ["Alignment of avl_tree"][::core::mem::align_of::<avl_tree>() - 8usize];
+    [
+        "Offset of field: avl_tree::avl_root",
+    ][::core::mem::offset_of!(avl_tree, avl_root) - 0usize];
+    [
+        "Offset of field: avl_tree::avl_compar",
+    ][::core::mem::offset_of!(avl_tree, avl_compar) - 8usize];
+    [
+        "Offset of field: avl_tree::avl_offset",
+    ][::core::mem::offset_of!(avl_tree, avl_offset) - 16usize];
+    [
+        "Offset of field: avl_tree::avl_numnodes",
+    ][::core::mem::offset_of!(avl_tree, avl_numnodes) - 24usize];
+    [
+        "Offset of field: avl_tree::avl_size",
+    ][::core::mem::offset_of!(avl_tree, avl_size) - 32usize];
+};
+pub const SEMA_DEFAULT: ksema_type_t = 0;
+pub const SEMA_DRIVER: ksema_type_t = 1;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of _ksema"][::core::mem::size_of::<_ksema>() - 16usize];
+    ["Alignment of _ksema"][::core::mem::align_of::<_ksema>() - 8usize];
+    [
+        "Offset of field: _ksema::_opaque",
+    ][::core::mem::offset_of!(_ksema, _opaque) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of buf__bindgen_ty_1"][::core::mem::size_of::<buf__bindgen_ty_1>() - 8usize];
+    [
+        "Alignment of buf__bindgen_ty_1",
+    ][::core::mem::align_of::<buf__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: buf__bindgen_ty_1::b_addr",
+    ][::core::mem::offset_of!(buf__bindgen_ty_1, b_addr) - 0usize];
+    [
+        "Offset of field: buf__bindgen_ty_1::b_private_addr",
+    ][::core::mem::offset_of!(buf__bindgen_ty_1, b_private_addr) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of buf"][::core::mem::size_of::<buf>() - 248usize];
+    ["Alignment of buf"][::core::mem::align_of::<buf>() - 8usize];
+    ["Offset of field: buf::b_flags"][::core::mem::offset_of!(buf, b_flags) - 0usize];
+    ["Offset of field: buf::b_forw"][::core::mem::offset_of!(buf, b_forw) - 8usize];
+    ["Offset of field: buf::b_back"][::core::mem::offset_of!(buf, b_back) - 16usize];
+    ["Offset of field: buf::av_forw"][::core::mem::offset_of!(buf, av_forw) - 24usize];
+    ["Offset of field: buf::av_back"][::core::mem::offset_of!(buf, av_back) - 32usize];
+    ["Offset of field: buf::b_dev"][::core::mem::offset_of!(buf, b_dev) - 40usize];
+    ["Offset of field: buf::b_bcount"][::core::mem::offset_of!(buf, b_bcount) - 48usize];
+    ["Offset of field: buf::b_un"][::core::mem::offset_of!(buf, b_un) - 56usize];
+    ["Offset of field: buf::_b_blkno"][::core::mem::offset_of!(buf, _b_blkno) - 64usize];
+    ["Offset of field: buf::b_obs1"][::core::mem::offset_of!(buf, b_obs1) - 72usize];
+    ["Offset of field: buf::b_resid"][::core::mem::offset_of!(buf, b_resid) - 80usize];
+    ["Offset of field: buf::b_start"][::core::mem::offset_of!(buf, b_start) - 88usize];
+    ["Offset of field: buf::b_proc"][::core::mem::offset_of!(buf, b_proc) - 96usize];
+    ["Offset of field: buf::b_pages"][::core::mem::offset_of!(buf, b_pages) - 104usize];
+    ["Offset of field: buf::b_obs2"][::core::mem::offset_of!(buf, b_obs2) - 112usize];
+    [
+        "Offset of field: buf::b_bufsize",
+    ][::core::mem::offset_of!(buf, b_bufsize) - 120usize];
+    [
+        "Offset of field: buf::b_iodone",
+    ][::core::mem::offset_of!(buf, b_iodone) - 128usize];
+    ["Offset of field: buf::b_vp"][::core::mem::offset_of!(buf, b_vp) - 136usize];
+    ["Offset of field: buf::b_chain"][::core::mem::offset_of!(buf, b_chain) - 144usize];
+    ["Offset of field: buf::b_obs3"][::core::mem::offset_of!(buf, b_obs3) - 152usize];
+    ["Offset of field: buf::b_error"][::core::mem::offset_of!(buf, b_error) - 156usize];
+    [
+        "Offset of field: buf::b_private",
+    ][::core::mem::offset_of!(buf, b_private) - 160usize];
+    ["Offset of field: buf::b_edev"][::core::mem::offset_of!(buf, b_edev) - 168usize];
+    ["Offset of field: buf::b_sem"][::core::mem::offset_of!(buf, b_sem) - 176usize];
+    ["Offset of field: buf::b_io"][::core::mem::offset_of!(buf, b_io) - 192usize];
+    ["Offset of field: buf::b_list"][::core::mem::offset_of!(buf, b_list) - 208usize];
+    [
+        "Offset of field: buf::b_shadow",
+    ][::core::mem::offset_of!(buf, b_shadow) - 216usize];
+    ["Offset of field: buf::b_dip"][::core::mem::offset_of!(buf, b_dip) - 224usize];
+    ["Offset of field: buf::b_file"][::core::mem::offset_of!(buf, b_file) - 232usize];
+    [
+        "Offset of field: buf::b_offset",
+    ][::core::mem::offset_of!(buf, b_offset) - 240usize];
+};
+pub const MUTEX_ADAPTIVE: kmutex_type_t = 0;
+pub const MUTEX_SPIN: kmutex_type_t = 1;
+pub const MUTEX_DRIVER: kmutex_type_t = 4;
+pub const MUTEX_DEFAULT: kmutex_type_t = 6;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex"][::core::mem::size_of::<mutex>() - 8usize];
+    ["Alignment of mutex"][::core::mem::align_of::<mutex>() - 8usize];
+    [
+        "Offset of field: mutex::_opaque",
+    ][::core::mem::offset_of!(mutex, _opaque) - 0usize];
+};
+pub const CV_DEFAULT: kcv_type_t = 0;
+pub const CV_DRIVER: kcv_type_t = 1;
+pub const TR_NANOSEC: time_res_t = 0;
+pub const TR_MICROSEC: time_res_t = 1;
+pub const TR_MILLISEC: time_res_t = 2;
+pub const TR_SEC: time_res_t = 3;
+pub const TR_CLOCK_TICK: time_res_t = 4;
+pub const TR_COUNT: time_res_t = 5;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of _kcondvar"][::core::mem::size_of::<_kcondvar>() - 2usize];
+    ["Alignment of _kcondvar"][::core::mem::align_of::<_kcondvar>() - 2usize];
+    [
+        "Offset of field: _kcondvar::_opaque",
+    ][::core::mem::offset_of!(_kcondvar, _opaque) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of callb_cpr"][::core::mem::size_of::<callb_cpr>() - 32usize];
+    ["Alignment of callb_cpr"][::core::mem::align_of::<callb_cpr>() - 8usize];
+    [
+        "Offset of field: callb_cpr::cc_lockp",
+    ][::core::mem::offset_of!(callb_cpr, cc_lockp) - 0usize];
+    [
+        "Offset of field: callb_cpr::cc_events",
+    ][::core::mem::offset_of!(callb_cpr, cc_events) - 8usize];
+    [
+        "Offset of field: callb_cpr::cc_id",
+    ][::core::mem::offset_of!(callb_cpr, cc_id) - 16usize];
+    [
+        "Offset of field: callb_cpr::cc_callb_cv",
+    ][::core::mem::offset_of!(callb_cpr, cc_callb_cv) - 24usize];
+    [
+        "Offset of field: callb_cpr::cc_stop_cv",
+    ][::core::mem::offset_of!(callb_cpr, cc_stop_cv) - 26usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of ddi_idevice_cookie__bindgen_ty_1",
+    ][::core::mem::size_of::<ddi_idevice_cookie__bindgen_ty_1>() - 4usize];
+    [
+        "Alignment of ddi_idevice_cookie__bindgen_ty_1",
+    ][::core::mem::align_of::<ddi_idevice_cookie__bindgen_ty_1>() - 2usize];
+    [
+        "Offset of field: ddi_idevice_cookie__bindgen_ty_1::idev_vector",
+    ][::core::mem::offset_of!(ddi_idevice_cookie__bindgen_ty_1, idev_vector) - 0usize];
+    [
+        "Offset of field: ddi_idevice_cookie__bindgen_ty_1::idev_priority",
+    ][::core::mem::offset_of!(ddi_idevice_cookie__bindgen_ty_1, idev_priority) - 2usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of ddi_idevice_cookie",
+    ][::core::mem::size_of::<ddi_idevice_cookie>() - 4usize];
+    [
+        "Alignment of ddi_idevice_cookie",
+    ][::core::mem::align_of::<ddi_idevice_cookie>() - 4usize];
+    [
+        "Offset of field: ddi_idevice_cookie::idu",
+    ][::core::mem::offset_of!(ddi_idevice_cookie, idu) - 0usize];
+    [
+        "Offset of field: ddi_idevice_cookie::idev_softint",
+    ][::core::mem::offset_of!(ddi_idevice_cookie, idev_softint) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of ddi_device_acc_attr",
+    ][::core::mem::size_of::<ddi_device_acc_attr>() - 6usize];
+    [
+        "Alignment of ddi_device_acc_attr",
+    ][::core::mem::align_of::<ddi_device_acc_attr>() - 2usize];
+    [
+        "Offset of field: ddi_device_acc_attr::devacc_attr_version",
+    ][::core::mem::offset_of!(ddi_device_acc_attr, devacc_attr_version) - 0usize];
+    [
+        "Offset of field: ddi_device_acc_attr::devacc_attr_endian_flags",
+    ][::core::mem::offset_of!(ddi_device_acc_attr, devacc_attr_endian_flags) - 2usize];
+    [
+        "Offset of field: ddi_device_acc_attr::devacc_attr_dataorder",
+    ][::core::mem::offset_of!(ddi_device_acc_attr, devacc_attr_dataorder) - 3usize];
+    [
+        "Offset of field: ddi_device_acc_attr::devacc_attr_access",
+    ][::core::mem::offset_of!(ddi_device_acc_attr, devacc_attr_access) - 4usize];
+};
+pub const DS_INVAL: ddi_node_state_t = -1;
+pub const DS_PROTO: ddi_node_state_t = 0;
+pub const DS_LINKED: ddi_node_state_t = 1;
+pub const DS_BOUND: ddi_node_state_t = 2;
+pub const DS_INITIALIZED: ddi_node_state_t = 3;
+pub const DS_PROBED: ddi_node_state_t = 4;
+pub const DS_ATTACHED: ddi_node_state_t = 5;
+pub const DS_READY: ddi_node_state_t = 6;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of timespec"][::core::mem::size_of::<timespec>() - 16usize];
+    ["Alignment of timespec"][::core::mem::align_of::<timespec>() - 8usize];
+    [
+        "Offset of field: timespec::tv_sec",
+    ][::core::mem::offset_of!(timespec, tv_sec) - 0usize];
+    [
+        "Offset of field: timespec::tv_nsec",
+    ][::core::mem::offset_of!(timespec, tv_nsec) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of timeval"][::core::mem::size_of::<timeval>() - 16usize];
+    ["Alignment of timeval"][::core::mem::align_of::<timeval>() - 8usize];
+    [
+        "Offset of field: timeval::tv_sec",
+    ][::core::mem::offset_of!(timeval, tv_sec) - 0usize];
+    [
+        "Offset of field: timeval::tv_usec",
+    ][::core::mem::offset_of!(timeval, tv_usec) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of devmap_callback_ctl",
+    ][::core::mem::size_of::<devmap_callback_ctl>() - 40usize];
+    [
+        "Alignment of devmap_callback_ctl",
+    ][::core::mem::align_of::<devmap_callback_ctl>() - 8usize];
+    [
+        "Offset of field: devmap_callback_ctl::devmap_rev",
+    ][::core::mem::offset_of!(devmap_callback_ctl, devmap_rev) - 0usize];
+    [
+        "Offset of field: devmap_callback_ctl::devmap_map",
+    ][::core::mem::offset_of!(devmap_callback_ctl, devmap_map) - 8usize];
+    [
+        "Offset of field: devmap_callback_ctl::devmap_access",
+    ][::core::mem::offset_of!(devmap_callback_ctl, devmap_access) - 16usize];
+    [
+        "Offset of field: devmap_callback_ctl::devmap_dup",
+    ][::core::mem::offset_of!(devmap_callback_ctl, devmap_dup) - 24usize];
+    [
+        "Offset of field: devmap_callback_ctl::devmap_unmap",
+    ][::core::mem::offset_of!(devmap_callback_ctl, devmap_unmap) - 32usize];
+};
+pub const DEVMAP_ACCESS: devmap_fault_type = 0;
+pub const DEVMAP_PROT: devmap_fault_type = 1;
+pub const DEVMAP_LOCK: devmap_fault_type = 2;
+pub const DEVMAP_UNLOCK: devmap_fault_type = 3;
+pub const DEVMAP_OTHER: devmap_rw = 0;
+pub const DEVMAP_READ: devmap_rw = 1;
+pub const DEVMAP_WRITE: devmap_rw = 2;
+pub const DEVMAP_EXEC: devmap_rw = 3;
+pub const DEVMAP_CREATE: devmap_rw = 4;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of umem_callback_ops"][::core::mem::size_of::<umem_callback_ops>() - 16usize];
+    [
+        "Alignment of umem_callback_ops",
+    ][::core::mem::align_of::<umem_callback_ops>() - 8usize];
+    [
+        "Offset of field: umem_callback_ops::cbo_umem_callback_version",
+    ][::core::mem::offset_of!(umem_callback_ops, cbo_umem_callback_version) - 0usize];
+    [
+        "Offset of field: umem_callback_ops::cbo_umem_lock_cleanup",
+    ][::core::mem::offset_of!(umem_callback_ops, cbo_umem_lock_cleanup) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of devmap_info"][::core::mem::size_of::<devmap_info>() - 32usize];
+    ["Alignment of devmap_info"][::core::mem::align_of::<devmap_info>() - 8usize];
+    [
+        "Offset of field: devmap_info::length",
+    ][::core::mem::offset_of!(devmap_info, length) - 0usize];
+    [
+        "Offset of field: devmap_info::page_size",
+    ][::core::mem::offset_of!(devmap_info, page_size) - 8usize];
+    [
+        "Offset of field: devmap_info::offset",
+    ][::core::mem::offset_of!(devmap_info, offset) - 16usize];
+    [
+        "Offset of field: devmap_info::valid_flag",
+    ][::core::mem::offset_of!(devmap_info, valid_flag) - 24usize];
+    [
+        "Offset of field: devmap_info::byte_order",
+    ][::core::mem::offset_of!(devmap_info, byte_order) - 26usize];
+    [
+        "Offset of field: devmap_info::data_order",
+    ][::core::mem::offset_of!(devmap_info, data_order) - 27usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of ddi_dma_cookie__bindgen_ty_1",
+    ][::core::mem::size_of::<ddi_dma_cookie__bindgen_ty_1>() - 8usize];
+    [
+        "Alignment of ddi_dma_cookie__bindgen_ty_1",
+    ][::core::mem::align_of::<ddi_dma_cookie__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: ddi_dma_cookie__bindgen_ty_1::_dmac_ll",
+    ][::core::mem::offset_of!(ddi_dma_cookie__bindgen_ty_1, _dmac_ll) - 0usize];
+    [
+        "Offset of field: ddi_dma_cookie__bindgen_ty_1::_dmac_la",
+    ][::core::mem::offset_of!(ddi_dma_cookie__bindgen_ty_1, _dmac_la) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ddi_dma_cookie"][::core::mem::size_of::<ddi_dma_cookie>() - 24usize];
+    ["Alignment of ddi_dma_cookie"][::core::mem::align_of::<ddi_dma_cookie>() - 8usize];
+    [
+        "Offset of field: ddi_dma_cookie::_dmu",
+    ][::core::mem::offset_of!(ddi_dma_cookie, _dmu) - 0usize];
+    [
+        "Offset of field: ddi_dma_cookie::dmac_size",
+    ][::core::mem::offset_of!(ddi_dma_cookie, dmac_size) - 8usize];
+    [
+        "Offset of field: ddi_dma_cookie::dmac_type",
+    ][::core::mem::offset_of!(ddi_dma_cookie, dmac_type) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ddi_dma_attr"][::core::mem::size_of::<ddi_dma_attr>() - 80usize];
+    ["Alignment of ddi_dma_attr"][::core::mem::align_of::<ddi_dma_attr>() - 8usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_version",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_version) - 0usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_addr_lo",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_addr_lo) - 8usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_addr_hi",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_addr_hi) - 16usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_count_max",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_count_max) - 24usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_align",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_align) - 32usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_burstsizes",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_burstsizes) - 40usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_minxfer",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_minxfer) - 44usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_maxxfer",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_maxxfer) - 48usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_seg",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_seg) - 56usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_sgllen",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_sgllen) - 64usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_granular",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_granular) - 68usize];
+    [
+        "Offset of field: ddi_dma_attr::dma_attr_flags",
+    ][::core::mem::offset_of!(ddi_dma_attr, dma_attr_flags) - 72usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ddi_fm_error"][::core::mem::size_of::<ddi_fm_error>() - 56usize];
+    ["Alignment of ddi_fm_error"][::core::mem::align_of::<ddi_fm_error>() - 8usize];
+    [
+        "Offset of field: ddi_fm_error::fme_version",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_version) - 0usize];
+    [
+        "Offset of field: ddi_fm_error::fme_status",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_status) - 4usize];
+    [
+        "Offset of field: ddi_fm_error::fme_flag",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_flag) - 8usize];
+    [
+        "Offset of field: ddi_fm_error::fme_ena",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_ena) - 16usize];
+    [
+        "Offset of field: ddi_fm_error::fme_acc_handle",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_acc_handle) - 24usize];
+    [
+        "Offset of field: ddi_fm_error::fme_dma_handle",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_dma_handle) - 32usize];
+    [
+        "Offset of field: ddi_fm_error::fme_bus_specific",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_bus_specific) - 40usize];
+    [
+        "Offset of field: ddi_fm_error::fme_bus_type",
+    ][::core::mem::offset_of!(ddi_fm_error, fme_bus_type) - 48usize];
+};
+pub const PROP_LEN: ddi_prop_op_t = 0;
+pub const PROP_LEN_AND_VAL_BUF: ddi_prop_op_t = 1;
+pub const PROP_LEN_AND_VAL_ALLOC: ddi_prop_op_t = 2;
+pub const PROP_EXISTS: ddi_prop_op_t = 3;
+pub const DDI_INFO_DEVT2DEVINFO: ddi_info_cmd_t = 0;
+pub const DDI_INFO_DEVT2INSTANCE: ddi_info_cmd_t = 1;
+pub const DDI_ATTACH: ddi_attach_cmd_t = 0;
+pub const DDI_RESUME: ddi_attach_cmd_t = 1;
+pub const DDI_PM_RESUME: ddi_attach_cmd_t = 2;
+pub const DDI_DETACH: ddi_detach_cmd_t = 0;
+pub const DDI_SUSPEND: ddi_detach_cmd_t = 1;
+pub const DDI_PM_SUSPEND: ddi_detach_cmd_t = 2;
+pub const DDI_HOTPLUG_DETACH: ddi_detach_cmd_t = 3;
+pub const DDI_RESET_FORCE: ddi_reset_cmd_t = 0;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of cb_ops"][::core::mem::size_of::<cb_ops>() - 136usize];
+    ["Alignment of cb_ops"][::core::mem::align_of::<cb_ops>() - 8usize];
+    [
+        "Offset of field: cb_ops::cb_open",
+    ][::core::mem::offset_of!(cb_ops, cb_open) - 0usize];
+    [
+        "Offset of field: cb_ops::cb_close",
+    ][::core::mem::offset_of!(cb_ops, cb_close) - 8usize];
+    [
+        "Offset of field: cb_ops::cb_strategy",
+    ][::core::mem::offset_of!(cb_ops, cb_strategy) - 16usize];
+    [
+        "Offset of field: cb_ops::cb_print",
+    ][::core::mem::offset_of!(cb_ops, cb_print) - 24usize];
+    [
+        "Offset of field: cb_ops::cb_dump",
+    ][::core::mem::offset_of!(cb_ops, cb_dump) - 32usize];
+    [
+        "Offset of field: cb_ops::cb_read",
+    ][::core::mem::offset_of!(cb_ops, cb_read) - 40usize];
+    [
+        "Offset of field: cb_ops::cb_write",
+    ][::core::mem::offset_of!(cb_ops, cb_write) - 48usize];
+    [
+        "Offset of field: cb_ops::cb_ioctl",
+    ][::core::mem::offset_of!(cb_ops, cb_ioctl) - 56usize];
+    [
+        "Offset of field: cb_ops::cb_devmap",
+    ][::core::mem::offset_of!(cb_ops, cb_devmap) - 64usize];
+    [
+        "Offset of field: cb_ops::cb_mmap",
+    ][::core::mem::offset_of!(cb_ops, cb_mmap) - 72usize];
+    [
+        "Offset of field: cb_ops::cb_segmap",
+    ][::core::mem::offset_of!(cb_ops, cb_segmap) - 80usize];
+    [
+        "Offset of field: cb_ops::cb_chpoll",
+    ][::core::mem::offset_of!(cb_ops, cb_chpoll) - 88usize];
+    [
+        "Offset of field: cb_ops::cb_prop_op",
+    ][::core::mem::offset_of!(cb_ops, cb_prop_op) - 96usize];
+    [
+        "Offset of field: cb_ops::cb_str",
+    ][::core::mem::offset_of!(cb_ops, cb_str) - 104usize];
+    [
+        "Offset of field: cb_ops::cb_flag",
+    ][::core::mem::offset_of!(cb_ops, cb_flag) - 112usize];
+    [
+        "Offset of field: cb_ops::cb_rev",
+    ][::core::mem::offset_of!(cb_ops, cb_rev) - 116usize];
+    [
+        "Offset of field: cb_ops::cb_aread",
+    ][::core::mem::offset_of!(cb_ops, cb_aread) - 120usize];
+    [
+        "Offset of field: cb_ops::cb_awrite",
+    ][::core::mem::offset_of!(cb_ops, cb_awrite) - 128usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of dev_ops"][::core::mem::size_of::<dev_ops>() - 88usize];
+    ["Alignment of dev_ops"][::core::mem::align_of::<dev_ops>() - 8usize];
+    [
+        "Offset of field: dev_ops::devo_rev",
+    ][::core::mem::offset_of!(dev_ops, devo_rev) - 0usize];
+    [
+        "Offset of field: dev_ops::devo_refcnt",
+    ][::core::mem::offset_of!(dev_ops, devo_refcnt) - 4usize];
+    [
+        "Offset of field: dev_ops::devo_getinfo",
+    ][::core::mem::offset_of!(dev_ops, devo_getinfo) - 8usize];
+    [
+        "Offset of field: dev_ops::devo_identify",
+    ][::core::mem::offset_of!(dev_ops, devo_identify) - 16usize];
+    [
+        "Offset of field: dev_ops::devo_probe",
+    ][::core::mem::offset_of!(dev_ops, devo_probe) - 24usize];
+    [
+        "Offset of field: dev_ops::devo_attach",
+    ][::core::mem::offset_of!(dev_ops, devo_attach) - 32usize];
+    [
+        "Offset of field: dev_ops::devo_detach",
+    ][::core::mem::offset_of!(dev_ops, devo_detach) - 40usize];
+    [
+        "Offset of field: dev_ops::devo_reset",
+    ][::core::mem::offset_of!(dev_ops, devo_reset) - 48usize];
+    [
+        "Offset of field: dev_ops::devo_cb_ops",
+    ][::core::mem::offset_of!(dev_ops, devo_cb_ops) - 56usize];
+    [
+        "Offset of field: dev_ops::devo_bus_ops",
+    ][::core::mem::offset_of!(dev_ops, devo_bus_ops) - 64usize];
+    [
+        "Offset of field: dev_ops::devo_power",
+    ][::core::mem::offset_of!(dev_ops, devo_power) - 72usize];
+    [
+        "Offset of field: dev_ops::devo_quiesce",
+    ][::core::mem::offset_of!(dev_ops, devo_quiesce) - 80usize];
+};
+pub const KMEM_CBRC_YES: kmem_cbrc = 0;
+pub const KMEM_CBRC_NO: kmem_cbrc = 1;
+pub const KMEM_CBRC_LATER: kmem_cbrc = 2;
+pub const KMEM_CBRC_DONT_NEED: kmem_cbrc = 3;
+pub const KMEM_CBRC_DONT_KNOW: kmem_cbrc = 4;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kstat"][::core::mem::size_of::<kstat>() - 184usize];
+    ["Alignment of kstat"][::core::mem::align_of::<kstat>() - 8usize];
+    [
+        "Offset of field: kstat::ks_crtime",
+    ][::core::mem::offset_of!(kstat, ks_crtime) - 0usize];
+    [
+        "Offset of field: kstat::ks_next",
+    ][::core::mem::offset_of!(kstat, ks_next) - 8usize];
+    ["Offset of field: kstat::ks_kid"][::core::mem::offset_of!(kstat, ks_kid) - 16usize];
+    [
+        "Offset of field: kstat::ks_module",
+    ][::core::mem::offset_of!(kstat, ks_module) - 20usize];
+    [
+        "Offset of field: kstat::ks_resv",
+    ][::core::mem::offset_of!(kstat, ks_resv) - 51usize];
+    [
+        "Offset of field: kstat::ks_instance",
+    ][::core::mem::offset_of!(kstat, ks_instance) - 52usize];
+    [
+        "Offset of field: kstat::ks_name",
+    ][::core::mem::offset_of!(kstat, ks_name) - 56usize];
+    [
+        "Offset of field: kstat::ks_type",
+    ][::core::mem::offset_of!(kstat, ks_type) - 87usize];
+    [
+        "Offset of field: kstat::ks_class",
+    ][::core::mem::offset_of!(kstat, ks_class) - 88usize];
+    [
+        "Offset of field: kstat::ks_flags",
+    ][::core::mem::offset_of!(kstat, ks_flags) - 119usize];
+    [
+        "Offset of field: kstat::ks_data",
+    ][::core::mem::offset_of!(kstat, ks_data) - 120usize];
+    [
+        "Offset of field: kstat::ks_ndata",
+    ][::core::mem::offset_of!(kstat, ks_ndata) - 128usize];
+    [
+        "Offset of field: kstat::ks_data_size",
+    ][::core::mem::offset_of!(kstat, ks_data_size) - 136usize];
+    [
+        "Offset of field: kstat::ks_snaptime",
+    ][::core::mem::offset_of!(kstat, ks_snaptime) - 144usize];
+    [
+        "Offset of field: kstat::ks_update",
+    ][::core::mem::offset_of!(kstat, ks_update) - 152usize];
+    [
+        "Offset of field: kstat::ks_private",
+    ][::core::mem::offset_of!(kstat, ks_private) - 160usize];
+    [
+        "Offset of field: kstat::ks_snapshot",
+    ][::core::mem::offset_of!(kstat, ks_snapshot) - 168usize];
+    [
+        "Offset of field: kstat::ks_lock",
+    ][::core::mem::offset_of!(kstat, ks_lock) - 176usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1",
+    ][::core::mem::size_of::<kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1>()
+        - 8usize];
+    [
+        "Alignment of kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1",
+    ][::core::mem::align_of::<kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1>()
+        - 8usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1::ptr",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1, ptr)
+        - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1::__pad",
+    ][::core::mem::offset_of!(
+        kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1, __pad
+    ) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kstat_named__bindgen_ty_1__bindgen_ty_1",
+    ][::core::mem::size_of::<kstat_named__bindgen_ty_1__bindgen_ty_1>() - 16usize];
+    [
+        "Alignment of kstat_named__bindgen_ty_1__bindgen_ty_1",
+    ][::core::mem::align_of::<kstat_named__bindgen_ty_1__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1__bindgen_ty_1::addr",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1__bindgen_ty_1, addr) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1__bindgen_ty_1::len",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1__bindgen_ty_1, len) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of kstat_named__bindgen_ty_1",
+    ][::core::mem::size_of::<kstat_named__bindgen_ty_1>() - 16usize];
+    [
+        "Alignment of kstat_named__bindgen_ty_1",
+    ][::core::mem::align_of::<kstat_named__bindgen_ty_1>() - 8usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::c",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, c) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::i32_",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, i32_) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::ui32",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, ui32) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::i64_",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, i64_) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::ui64",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, ui64) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::l",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, l) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::ul",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, ul) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::str_",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, str_) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::f",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, f) - 0usize];
+    [
+        "Offset of field: kstat_named__bindgen_ty_1::d",
+    ][::core::mem::offset_of!(kstat_named__bindgen_ty_1, d) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kstat_named"][::core::mem::size_of::<kstat_named>() - 48usize];
+    ["Alignment of kstat_named"][::core::mem::align_of::<kstat_named>() - 8usize];
+    [
+        "Offset of field: kstat_named::name",
+    ][::core::mem::offset_of!(kstat_named, name) - 0usize];
+    [
+        "Offset of field: kstat_named::data_type",
+    ][::core::mem::offset_of!(kstat_named, data_type) - 31usize];
+    [
+        "Offset of field: kstat_named::value",
+    ][::core::mem::offset_of!(kstat_named, value) - 32usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kstat_intr"][::core::mem::size_of::<kstat_intr>() - 20usize];
+    ["Alignment of kstat_intr"][::core::mem::align_of::<kstat_intr>() - 4usize];
+    [
+        "Offset of field: kstat_intr::intrs",
+    ][::core::mem::offset_of!(kstat_intr, intrs) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kstat_io"][::core::mem::size_of::<kstat_io>() - 80usize];
+    ["Alignment of kstat_io"][::core::mem::align_of::<kstat_io>() - 8usize];
+    [
+        "Offset of field: kstat_io::nread",
+    ][::core::mem::offset_of!(kstat_io, nread) - 0usize];
+    [
+        "Offset of field: kstat_io::nwritten",
+    ][::core::mem::offset_of!(kstat_io, nwritten) - 8usize];
+    [
+        "Offset of field: kstat_io::reads",
+    ][::core::mem::offset_of!(kstat_io, reads) - 16usize];
+    [
+        "Offset of field: kstat_io::writes",
+    ][::core::mem::offset_of!(kstat_io, writes) - 20usize];
+    [
+        "Offset of field: kstat_io::wtime",
+    ][::core::mem::offset_of!(kstat_io, wtime) - 24usize];
+    [
+        "Offset of field: kstat_io::wlentime",
+    ][::core::mem::offset_of!(kstat_io, wlentime) - 32usize];
+    [
+        "Offset of field: kstat_io::wlastupdate",
+    ][::core::mem::offset_of!(kstat_io, wlastupdate) - 40usize];
+    [
+        "Offset of field: kstat_io::rtime",
+    ][::core::mem::offset_of!(kstat_io, rtime) - 48usize];
+    [
+        "Offset of field: kstat_io::rlentime",
+    ][::core::mem::offset_of!(kstat_io, rlentime) - 56usize];
+    [
+        "Offset of field: kstat_io::rlastupdate",
+    ][::core::mem::offset_of!(kstat_io, rlastupdate) - 64usize];
+    [
+        "Offset of field: kstat_io::wcnt",
+    ][::core::mem::offset_of!(kstat_io, wcnt) - 72usize];
+    [
+        "Offset of field: kstat_io::rcnt",
+    ][::core::mem::offset_of!(kstat_io, rcnt) - 76usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of kstat_timer"][::core::mem::size_of::<kstat_timer>() - 80usize];
+    ["Alignment of kstat_timer"][::core::mem::align_of::<kstat_timer>() - 8usize];
+    [
+        "Offset of field: kstat_timer::name",
+    ][::core::mem::offset_of!(kstat_timer, name) - 0usize];
+    [
+        "Offset of field: kstat_timer::resv",
+    ][::core::mem::offset_of!(kstat_timer, resv) - 31usize];
+    [
+        "Offset of field: kstat_timer::num_events",
+    ][::core::mem::offset_of!(kstat_timer, num_events) - 32usize];
+    [
+        "Offset of field: kstat_timer::elapsed_time",
+    ][::core::mem::offset_of!(kstat_timer, elapsed_time) - 40usize];
+    [
+        "Offset of field: kstat_timer::min_time",
+    ][::core::mem::offset_of!(kstat_timer, min_time) - 48usize];
+    [
+        "Offset of field: kstat_timer::max_time",
+    ][::core::mem::offset_of!(kstat_timer, max_time) - 56usize];
+    [
+        "Offset of field: kstat_timer::start_time",
+    ][::core::mem::offset_of!(kstat_timer, start_time) - 64usize];
+    [
+        "Offset of field: kstat_timer::stop_time",
+    ][::core::mem::offset_of!(kstat_timer, stop_time) - 72usize];
+};
+pub const RW_DRIVER: krw_type_t = 2;
+pub const RW_DEFAULT: krw_type_t = 4;
+pub const RW_WRITER: krw_t = 0;
+pub const RW_READER: krw_t = 1;
+pub const RW_READER_STARVEWRITER: krw_t = 2;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of _krwlock"][::core::mem::size_of::<_krwlock>() - 8usize];
+    ["Alignment of _krwlock"][::core::mem::align_of::<_krwlock>() - 8usize];
+    [
+        "Offset of field: _krwlock::_opaque",
+    ][::core::mem::offset_of!(_krwlock, _opaque) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of list_node"][::core::mem::size_of::<list_node>() - 16usize];
+    ["Alignment of list_node"][::core::mem::align_of::<list_node>() - 8usize];
+    [
+        "Offset of field: list_node::list_next",
+    ][::core::mem::offset_of!(list_node, list_next) - 0usize];
+    [
+        "Offset of field: list_node::list_prev",
+    ][::core::mem::offset_of!(list_node, list_prev) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of list"][::core::mem::size_of::<list>() - 32usize];
+    ["Alignment of list"][::core::mem::align_of::<list>() - 8usize];
+    [
+        "Offset of field: list::list_size",
+    ][::core::mem::offset_of!(list, list_size) - 0usize];
+    [
+        "Offset of field: list::list_offset",
+    ][::core::mem::offset_of!(list, list_offset) - 8usize];
+    [
+        "Offset of field: list::list_head",
+    ][::core::mem::offset_of!(list, list_head) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mod_ops"][::core::mem::size_of::<mod_ops>() - 24usize];
+    ["Alignment of mod_ops"][::core::mem::align_of::<mod_ops>() - 8usize];
+    [
+        "Offset of field: mod_ops::modm_install",
+    ][::core::mem::offset_of!(mod_ops, modm_install) - 0usize];
+    [
+        "Offset of field: mod_ops::modm_remove",
+    ][::core::mem::offset_of!(mod_ops, modm_remove) - 8usize];
+    [
+        "Offset of field: mod_ops::modm_info",
+    ][::core::mem::offset_of!(mod_ops, modm_info) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of modldrv"][::core::mem::size_of::<modldrv>() - 24usize];
+    ["Alignment of modldrv"][::core::mem::align_of::<modldrv>() - 8usize];
+    [
+        "Offset of field: modldrv::drv_modops",
+    ][::core::mem::offset_of!(modldrv, drv_modops) - 0usize];
+    [
+        "Offset of field: modldrv::drv_linkinfo",
+    ][::core::mem::offset_of!(modldrv, drv_linkinfo) - 8usize];
+    [
+        "Offset of field: modldrv::drv_dev_ops",
+    ][::core::mem::offset_of!(modldrv, drv_dev_ops) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of modlmisc"][::core::mem::size_of::<modlmisc>() - 16usize];
+    ["Alignment of modlmisc"][::core::mem::align_of::<modlmisc>() - 8usize];
+    [
+        "Offset of field: modlmisc::misc_modops",
+    ][::core::mem::offset_of!(modlmisc, misc_modops) - 0usize];
+    [
+        "Offset of field: modlmisc::misc_linkinfo",
+    ][::core::mem::offset_of!(modlmisc, misc_linkinfo) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of modlinkage"][::core::mem::size_of::<modlinkage>() - 64usize];
+    ["Alignment of modlinkage"][::core::mem::align_of::<modlinkage>() - 8usize];
+    [
+        "Offset of field: modlinkage::ml_rev",
+    ][::core::mem::offset_of!(modlinkage, ml_rev) - 0usize];
+    [
+        "Offset of field: modlinkage::ml_linkage",
+    ][::core::mem::offset_of!(modlinkage, ml_linkage) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of modspecific_info"][::core::mem::size_of::<modspecific_info>() - 36usize];
+    [
+        "Alignment of modspecific_info",
+    ][::core::mem::align_of::<modspecific_info>() - 4usize];
+    [
+        "Offset of field: modspecific_info::msi_linkinfo",
+    ][::core::mem::offset_of!(modspecific_info, msi_linkinfo) - 0usize];
+    [
+        "Offset of field: modspecific_info::msi_p0",
+    ][::core::mem::offset_of!(modspecific_info, msi_p0) - 32usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of modinfo"][::core::mem::size_of::<modinfo>() - 432usize];
+    ["Alignment of modinfo"][::core::mem::align_of::<modinfo>() - 8usize];
+    [
+        "Offset of field: modinfo::mi_info",
+    ][::core::mem::offset_of!(modinfo, mi_info) - 0usize];
+    [
+        "Offset of field: modinfo::mi_state",
+    ][::core::mem::offset_of!(modinfo, mi_state) - 4usize];
+    [
+        "Offset of field: modinfo::mi_id",
+    ][::core::mem::offset_of!(modinfo, mi_id) - 8usize];
+    [
+        "Offset of field: modinfo::mi_nextid",
+    ][::core::mem::offset_of!(modinfo, mi_nextid) - 12usize];
+    [
+        "Offset of field: modinfo::mi_base",
+    ][::core::mem::offset_of!(modinfo, mi_base) - 16usize];
+    [
+        "Offset of field: modinfo::mi_size",
+    ][::core::mem::offset_of!(modinfo, mi_size) - 24usize];
+    [
+        "Offset of field: modinfo::mi_rev",
+    ][::core::mem::offset_of!(modinfo, mi_rev) - 32usize];
+    [
+        "Offset of field: modinfo::mi_loadcnt",
+    ][::core::mem::offset_of!(modinfo, mi_loadcnt) - 36usize];
+    [
+        "Offset of field: modinfo::mi_name",
+    ][::core::mem::offset_of!(modinfo, mi_name) - 40usize];
+    [
+        "Offset of field: modinfo::mi_msinfo",
+    ][::core::mem::offset_of!(modinfo, mi_msinfo) - 72usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of pollhead"][::core::mem::size_of::<pollhead>() - 24usize];
+    ["Alignment of pollhead"][::core::mem::align_of::<pollhead>() - 8usize];
+    [
+        "Offset of field: pollhead::ph_list",
+    ][::core::mem::offset_of!(pollhead, ph_list) - 0usize];
+    [
+        "Offset of field: pollhead::ph_pad1",
+    ][::core::mem::offset_of!(pollhead, ph_pad1) - 8usize];
+    [
+        "Offset of field: pollhead::ph_pad2",
+    ][::core::mem::offset_of!(pollhead, ph_pad2) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of pollfd"][::core::mem::size_of::<pollfd>() - 8usize];
+    ["Alignment of pollfd"][::core::mem::align_of::<pollfd>() - 4usize];
+    ["Offset of field: pollfd::fd"][::core::mem::offset_of!(pollfd, fd) - 0usize];
+    [
+        "Offset of field: pollfd::events",
+    ][::core::mem::offset_of!(pollfd, events) - 4usize];
+    [
+        "Offset of field: pollfd::revents",
+    ][::core::mem::offset_of!(pollfd, revents) - 6usize];
+};
+pub const DDI_SERVICE_LOST: ddi_fault_impact_t = -32;
+pub const DDI_SERVICE_DEGRADED: ddi_fault_impact_t = -16;
+pub const DDI_SERVICE_UNAFFECTED: ddi_fault_impact_t = 0;
+pub const DDI_SERVICE_RESTORED: ddi_fault_impact_t = 16;
+pub const DDI_DATAPATH_FAULT: ddi_fault_location_t = -32;
+pub const DDI_DEVICE_FAULT: ddi_fault_location_t = -16;
+pub const DDI_EXTERNAL_FAULT: ddi_fault_location_t = 0;
+pub const DDI_DEVSTATE_OFFLINE: ddi_devstate_t = -32;
+pub const DDI_DEVSTATE_DOWN: ddi_devstate_t = -16;
+pub const DDI_DEVSTATE_QUIESCED: ddi_devstate_t = 0;
+pub const DDI_DEVSTATE_DEGRADED: ddi_devstate_t = 16;
+pub const DDI_DEVSTATE_UP: ddi_devstate_t = 32;
+pub const F_INVAL: fault_type = 0;
+pub const F_PROT: fault_type = 1;
+pub const F_SOFTLOCK: fault_type = 2;
+pub const F_SOFTUNLOCK: fault_type = 3;
+pub const L_PAGELOCK: lock_type = 0;
+pub const L_PAGEUNLOCK: lock_type = 1;
+pub const S_OTHER: seg_rw = 0;
+pub const S_READ: seg_rw = 1;
+pub const S_WRITE: seg_rw = 2;
+pub const S_EXEC: seg_rw = 3;
+pub const S_CREATE: seg_rw = 4;
+pub const S_READ_NOCOW: seg_rw = 5;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of __va_list_tag"][::core::mem::size_of::<__va_list_tag>() - 24usize];
+    ["Alignment of __va_list_tag"][::core::mem::align_of::<__va_list_tag>() - 8usize];
+    [
+        "Offset of field: __va_list_tag::gp_offset",
+    ][::core::mem::offset_of!(__va_list_tag, gp_offset) - 0usize];
+    [
+        "Offset of field: __va_list_tag::fp_offset",
+    ][::core::mem::offset_of!(__va_list_tag, fp_offset) - 4usize];
+    [
+        "Offset of field: __va_list_tag::overflow_arg_area",
+    ][::core::mem::offset_of!(__va_list_tag, overflow_arg_area) - 8usize];
+    [
+        "Offset of field: __va_list_tag::reg_save_area",
+    ][::core::mem::offset_of!(__va_list_tag, reg_save_area) - 16usize];
+};
+/// 64-bit offset, reachable as a whole or as its parts.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union lloff {
+    pub _f: offset_t,
+    pub _p: lloff__bindgen_ty_1,
+}
+/// 64-bit disk block number, reachable as a whole or as its parts.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union lldaddr {
+    pub _f: diskaddr_t,
+    pub _p: lldaddr__bindgen_ty_1,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union buf__bindgen_ty_1 {
+    pub b_addr: caddr_t,
+    pub b_private_addr: *mut core::ffi::c_void,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union ddi_idevice_cookie {
+    pub idu: ddi_idevice_cookie__bindgen_ty_1,
+    pub idev_softint: uint_t,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union ddi_dma_cookie__bindgen_ty_1 {
+    pub _dmac_ll: u64,
+    pub _dmac_la: [u32; 2usize],
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union kstat_named__bindgen_ty_1 {
+    pub c: [core::ffi::c_char; 16usize],
+    pub i32_: i32,
+    pub ui32: u32,
+    pub i64_: i64,
+    pub ui64: u64,
+    pub l: core::ffi::c_long,
+    pub ul: ulong_t,
+    pub str_: kstat_named__bindgen_ty_1__bindgen_ty_1,
+    pub f: f32,
+    pub d: f64,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union kstat_named__bindgen_ty_1__bindgen_ty_1__bindgen_ty_1 {
+    pub ptr: *mut core::ffi::c_char,
+    pub __pad: [core::ffi::c_char; 8usize],
+}
+pub use self::boolean as boolean_t;
+/// Where the memory of a request lies.
+pub use self::uio_seg as uio_seg_t;
+pub use self::uio_rw as uio_rw_t;
+/// What a cache's move callback answers.
+pub use self::kmem_cbrc as kmem_cbrc_t;
+unsafe extern "C-unwind" {
+    /// 0 or EFAULT. (kernel address, n, UIO_READ or UIO_WRITE, uio): moves, advances the iovecs,
+    /// uio_resid, uio_loffset; n larger than the residual moves what fits.
+    pub fn uiomove(
+        addr: *mut core::ffi::c_void,
+        nbytes: usize,
+        rwflag: uio_rw,
+        uiop: *mut uio_t,
+    ) -> core::ffi::c_int;
+    /// One byte to the user.
+    pub fn ureadc(c: core::ffi::c_int, uiop: *mut uio_t) -> core::ffi::c_int;
+    /// One byte from the user, -1 at the end.
+    pub fn uwritec(uiop: *mut uio) -> core::ffi::c_int;
+    pub fn atomic_add_16(p: *mut u16, val: i16);
+    pub fn atomic_add_16_nv(p: *mut u16, val: i16) -> u16;
+    /// The same.
+    pub fn atomic_add_32(p: *mut u32, val: i32);
+    pub fn atomic_add_32_nv(p: *mut u32, val: i32) -> u32;
+    /// The same.
+    pub fn atomic_add_64(p: *mut u64, val: i64);
+    pub fn atomic_add_64_nv(p: *mut u64, val: i64) -> u64;
+    pub fn atomic_add_8(p: *mut u8, val: i8);
+    pub fn atomic_add_8_nv(p: *mut u8, val: i8) -> u8;
+    pub fn atomic_add_char(p: *mut uchar_t, val: core::ffi::c_schar);
+    pub fn atomic_add_char_nv(p: *mut uchar_t, val: core::ffi::c_schar) -> uchar_t;
+    pub fn atomic_add_int(p: *mut uint_t, flag: core::ffi::c_int);
+    pub fn atomic_add_int_nv(p: *mut uint_t, flag: core::ffi::c_int) -> uint_t;
+    pub fn atomic_add_long(p: *mut ulong_t, val: core::ffi::c_long);
+    pub fn atomic_add_long_nv(p: *mut ulong_t, val: core::ffi::c_long) -> ulong_t;
+    pub fn atomic_add_ptr(p: *mut core::ffi::c_void, val: isize);
+    pub fn atomic_add_ptr_nv(
+        p: *mut core::ffi::c_void,
+        val: isize,
+    ) -> *mut core::ffi::c_void;
+    pub fn atomic_add_short(p: *mut ushort_t, val: core::ffi::c_short);
+    pub fn atomic_add_short_nv(p: *mut ushort_t, val: core::ffi::c_short) -> ushort_t;
+    pub fn atomic_and_16(p: *mut u16, val: u16);
+    pub fn atomic_and_16_nv(p: *mut u16, val: u16) -> u16;
+    pub fn atomic_and_32(p: *mut u32, val: u32);
+    pub fn atomic_and_32_nv(p: *mut u32, val: u32) -> u32;
+    pub fn atomic_and_64(p: *mut u64, val: u64);
+    pub fn atomic_and_64_nv(p: *mut u64, val: u64) -> u64;
+    pub fn atomic_and_8(p: *mut u8, val: u8);
+    pub fn atomic_and_8_nv(p: *mut u8, val: u8) -> u8;
+    pub fn atomic_and_uchar(p: *mut uchar_t, val: uchar_t);
+    pub fn atomic_and_uchar_nv(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    pub fn atomic_and_uint(p: *mut uint_t, flags: uint_t);
+    pub fn atomic_and_uint_nv(p: *mut uint_t, flags: uint_t) -> uint_t;
+    pub fn atomic_and_ulong(p: *mut ulong_t, value: ulong_t);
+    pub fn atomic_and_ulong_nv(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    pub fn atomic_and_ushort(p: *mut ushort_t, val: ushort_t);
+    pub fn atomic_and_ushort_nv(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    pub fn atomic_cas_16(p: *mut u16, val: u16, val2: u16) -> u16;
+    pub fn atomic_cas_32(p: *mut u32, val: u32, val2: u32) -> u32;
+    pub fn atomic_cas_64(p: *mut u64, val: u64, val2: u64) -> u64;
+    pub fn atomic_cas_8(p: *mut u8, val: u8, val2: u8) -> u8;
+    /// The same.
+    pub fn atomic_cas_ptr(
+        p: *mut core::ffi::c_void,
+        arg: *mut core::ffi::c_void,
+        arg2: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    pub fn atomic_cas_uchar(p: *mut uchar_t, val: uchar_t, val2: uchar_t) -> uchar_t;
+    pub fn atomic_cas_uint(p: *mut uint_t, flags: uint_t, flags2: uint_t) -> uint_t;
+    pub fn atomic_cas_ulong(p: *mut ulong_t, value: ulong_t, value2: ulong_t) -> ulong_t;
+    pub fn atomic_cas_ushort(
+        p: *mut ushort_t,
+        val: ushort_t,
+        val2: ushort_t,
+    ) -> ushort_t;
+    pub fn atomic_clear_long_excl(p: *mut ulong_t, flags: uint_t) -> core::ffi::c_int;
+    pub fn atomic_dec_16(p: *mut u16);
+    pub fn atomic_dec_16_nv(p: *mut u16) -> u16;
+    pub fn atomic_dec_32(p: *mut u32);
+    pub fn atomic_dec_32_nv(p: *mut u32) -> u32;
+    pub fn atomic_dec_64(p: *mut u64);
+    pub fn atomic_dec_64_nv(p: *mut u64) -> u64;
+    pub fn atomic_dec_8(p: *mut u8);
+    pub fn atomic_dec_8_nv(p: *mut u8) -> u8;
+    pub fn atomic_dec_uchar(p: *mut uchar_t);
+    pub fn atomic_dec_uchar_nv(p: *mut uchar_t) -> uchar_t;
+    pub fn atomic_dec_uint(p: *mut uint_t);
+    pub fn atomic_dec_uint_nv(p: *mut uint_t) -> uint_t;
+    pub fn atomic_dec_ulong(p: *mut ulong_t);
+    pub fn atomic_dec_ulong_nv(p: *mut ulong_t) -> ulong_t;
+    pub fn atomic_dec_ushort(p: *mut ushort_t);
+    pub fn atomic_dec_ushort_nv(p: *mut ushort_t) -> ushort_t;
+    pub fn atomic_inc_16(p: *mut u16);
+    pub fn atomic_inc_16_nv(p: *mut u16) -> u16;
+    /// Atomic_* family on 8, 16, 32, 64 bits, int, long, pointer: add, inc, dec, and, or, swap, cas,
+    /// each with _nv returning the new value.
+    pub fn atomic_inc_32(p: *mut u32);
+    pub fn atomic_inc_32_nv(p: *mut u32) -> u32;
+    pub fn atomic_inc_64(p: *mut u64);
+    pub fn atomic_inc_64_nv(p: *mut u64) -> u64;
+    pub fn atomic_inc_8(p: *mut u8);
+    pub fn atomic_inc_8_nv(p: *mut u8) -> u8;
+    pub fn atomic_inc_uchar(p: *mut uchar_t);
+    pub fn atomic_inc_uchar_nv(p: *mut uchar_t) -> uchar_t;
+    /// The same for uint_t.
+    pub fn atomic_inc_uint(p: *mut uint_t);
+    pub fn atomic_inc_uint_nv(p: *mut uint_t) -> uint_t;
+    pub fn atomic_inc_ulong(p: *mut ulong_t);
+    pub fn atomic_inc_ulong_nv(p: *mut ulong_t) -> ulong_t;
+    pub fn atomic_inc_ushort(p: *mut ushort_t);
+    pub fn atomic_inc_ushort_nv(p: *mut ushort_t) -> ushort_t;
+    pub fn atomic_or_16(p: *mut u16, val: u16);
+    pub fn atomic_or_16_nv(p: *mut u16, val: u16) -> u16;
+    pub fn atomic_or_32(p: *mut u32, val: u32);
+    pub fn atomic_or_32_nv(p: *mut u32, val: u32) -> u32;
+    pub fn atomic_or_64(p: *mut u64, val: u64);
+    pub fn atomic_or_64_nv(p: *mut u64, val: u64) -> u64;
+    pub fn atomic_or_8(p: *mut u8, val: u8);
+    pub fn atomic_or_8_nv(p: *mut u8, val: u8) -> u8;
+    pub fn atomic_or_uchar(p: *mut uchar_t, val: uchar_t);
+    pub fn atomic_or_uchar_nv(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    pub fn atomic_or_uint(p: *mut uint_t, flags: uint_t);
+    pub fn atomic_or_uint_nv(p: *mut uint_t, flags: uint_t) -> uint_t;
+    pub fn atomic_or_ulong(p: *mut ulong_t, value: ulong_t);
+    pub fn atomic_or_ulong_nv(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    pub fn atomic_or_ushort(p: *mut ushort_t, val: ushort_t);
+    pub fn atomic_or_ushort_nv(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    pub fn atomic_set_long_excl(p: *mut ulong_t, flags: uint_t) -> core::ffi::c_int;
+    pub fn atomic_swap_16(p: *mut u16, val: u16) -> u16;
+    pub fn atomic_swap_32(p: *mut u32, val: u32) -> u32;
+    pub fn atomic_swap_64(p: *mut u64, val: u64) -> u64;
+    pub fn atomic_swap_8(p: *mut u8, val: u8) -> u8;
+    pub fn atomic_swap_ptr(
+        p: *mut core::ffi::c_void,
+        arg: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    pub fn atomic_swap_uchar(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    pub fn atomic_swap_uint(p: *mut uint_t, flags: uint_t) -> uint_t;
+    pub fn atomic_swap_ulong(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    pub fn atomic_swap_ushort(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    pub fn membar_consumer();
+    pub fn membar_enter();
+    pub fn membar_exit();
+    /// Store-store barrier. Also membar_consumer, membar_enter, membar_exit.
+    pub fn membar_producer();
+    pub fn avl_add(tree: *mut avl_tree_t, node: *mut core::ffi::c_void);
+    /// (tree, compare returning exactly -1, 0, 1, size, offset): avl_find, avl_insert, avl_add,
+    /// avl_remove, avl_first, avl_last, avl_walk (AVL_NEXT), avl_numnodes, avl_destroy_nodes,
+    /// avl_destroy.
+    pub fn avl_create(
+        tree: *mut avl_tree_t,
+        compar: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *const core::ffi::c_void,
+                arg2: *const core::ffi::c_void,
+            ) -> core::ffi::c_int,
+        >,
+        size: usize,
+        offset: usize,
+    );
+    pub fn avl_destroy(tree: *mut avl_tree_t);
+    pub fn avl_destroy_nodes(
+        tree: *mut avl_tree_t,
+        cookie: *mut *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    pub fn avl_find(
+        tree: *mut avl_tree_t,
+        node: *const core::ffi::c_void,
+        where_: *mut avl_index_t,
+    ) -> *mut core::ffi::c_void;
+    pub fn avl_first(tree: *mut avl_tree_t) -> *mut core::ffi::c_void;
+    pub fn avl_insert(
+        tree: *mut avl_tree_t,
+        node: *mut core::ffi::c_void,
+        where_: avl_index_t,
+    );
+    pub fn avl_insert_here(
+        tree: *mut avl_tree_t,
+        new_data: *mut core::ffi::c_void,
+        here: *mut core::ffi::c_void,
+        direction: core::ffi::c_int,
+    );
+    pub fn avl_is_empty(tree: *mut avl_tree_t) -> boolean_t;
+    pub fn avl_last(tree: *mut avl_tree_t) -> *mut core::ffi::c_void;
+    pub fn avl_nearest(
+        tree: *mut avl_tree_t,
+        val: avl_index_t,
+        flag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    pub fn avl_numnodes(tree: *mut avl_tree_t) -> ulong_t;
+    pub fn avl_remove(tree: *mut avl_tree_t, node: *mut core::ffi::c_void);
+    pub fn avl_swap(tree: *mut avl_tree_t, tree2: *mut avl_tree_t);
+    pub fn avl_update(tree: *mut avl_tree_t, arg: *mut core::ffi::c_void) -> boolean_t;
+    pub fn avl_walk(
+        tree: *mut avl_tree,
+        node: *mut core::ffi::c_void,
+        left: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    pub fn highbit(value: ulong_t) -> core::ffi::c_int;
+    pub fn lowbit(value: ulong_t) -> core::ffi::c_int;
+    pub fn sema_destroy(semap: *mut ksema_t);
+    pub fn sema_held(semap: *mut ksema_t) -> core::ffi::c_int;
+    /// (sema, count, name, SEMA_DRIVER, arg).
+    pub fn sema_init(
+        semap: *mut ksema_t,
+        value: u32,
+        name: *mut core::ffi::c_char,
+        type_: ksema_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Blocks.
+    pub fn sema_p(semap: *mut ksema_t);
+    /// 0 taken, 1 signal.
+    pub fn sema_p_sig(semap: *mut ksema_t) -> core::ffi::c_int;
+    /// Nonzero when taken.
+    pub fn sema_tryp(semap: *mut ksema_t) -> core::ffi::c_int;
+    pub fn sema_v(semap: *mut ksema_t);
+    pub fn bioclone(
+        bp: *mut buf,
+        off: off_t,
+        len: usize,
+        dev: dev_t,
+        val: daddr_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut buf) -> core::ffi::c_int,
+        >,
+        bp2: *mut buf,
+        flag: core::ffi::c_int,
+    ) -> *mut buf;
+    /// Completes a buf.
+    pub fn biodone(bp: *mut buf);
+    /// Marks an error. geterror reads it.
+    pub fn bioerror(bp: *mut buf, flag: core::ffi::c_int);
+    pub fn biofini(bp: *mut buf);
+    pub fn bioinit(bp: *mut buf);
+    pub fn biomodified(bp: *mut buf) -> core::ffi::c_int;
+    pub fn bioreset(bp: *mut buf);
+    pub fn biosize() -> usize;
+    /// Waits for biodone.
+    pub fn biowait(bp: *mut buf) -> core::ffi::c_int;
+    pub fn bp_copyin(
+        bp: *mut buf,
+        arg: *mut core::ffi::c_void,
+        off: offset_t,
+        len: usize,
+    ) -> core::ffi::c_int;
+    pub fn bp_copyout(
+        arg: *mut core::ffi::c_void,
+        bp: *mut buf,
+        off: offset_t,
+        len: usize,
+    ) -> core::ffi::c_int;
+    /// Gives a buf's data a kernel address. bp_mapout.
+    pub fn bp_mapin(bp: *mut buf);
+    pub fn bp_mapout(bp: *mut buf);
+    pub fn clrbuf(bp: *mut buf);
+    pub fn geterror(bp: *mut buf) -> core::ffi::c_int;
+    /// Byte order: htonl, htons, ntohl, ntohs, htonll, ntohll (functions in the older headers,
+    /// inlined in the newer); ddi_swap16/32/64. Only in the 2015 headers; a function of the kernel in
+    /// both.
+    pub fn htonl(val: u32) -> u32;
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn htonll(val: u64) -> u64;
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn htons(val: u16) -> u16;
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn ntohl(val: u32) -> u32;
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn ntohll(val: u64) -> u64;
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn ntohs(val: u16) -> u16;
+    /// Must not be held.
+    pub fn mutex_destroy(mutexp: *mut kmutex_t);
+    /// Blocks (adaptive) or spins (initialised with a high-level cookie). Not recursive: entering an
+    /// owned mutex panics.
+    pub fn mutex_enter(mutexp: *mut kmutex_t);
+    /// By the owner only.
+    pub fn mutex_exit(mutexp: *mut kmutex_t);
+    /// (lock, name, type, arg): MUTEX_DRIVER with arg = interrupt priority cookie (NULL: adaptive),
+    /// MUTEX_DEFAULT.
+    pub fn mutex_init(
+        mutexp: *mut kmutex_t,
+        name: *mut core::ffi::c_char,
+        type_: kmutex_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Nonzero when the calling thread owns it (for assertions).
+    pub fn mutex_owned(mutexp: *const kmutex_t) -> core::ffi::c_int;
+    pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
+    /// Nonzero when taken.
+    pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
+    /// Wakes all.
+    pub fn cv_broadcast(cvp: *mut kcondvar_t);
+    /// No waiters.
+    pub fn cv_destroy(cvp: *mut kcondvar_t);
+    pub fn cv_init(
+        cvp: *mut kcondvar_t,
+        name: *mut core::ffi::c_char,
+        type_: kcv_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Like cv_timedwait with relative ticks and a resolution (TR_NANOSEC ... TR_CLOCK_TICK).
+    pub fn cv_reltimedwait(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        delta: clock_t,
+        res: time_res_t,
+    ) -> clock_t;
+    /// -1 time out, 0 signal, >0 woken. Drivers depend on telling all three apart.
+    pub fn cv_reltimedwait_sig(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        delta: clock_t,
+        res: time_res_t,
+    ) -> clock_t;
+    /// Wakes one.
+    pub fn cv_signal(cvp: *mut kcondvar_t);
+    /// -1 at absolute lbolt time, >0 otherwise.
+    pub fn cv_timedwait(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        timeout: clock_t,
+    ) -> clock_t;
+    pub fn cv_timedwait_hires(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        timeout: hrtime_t,
+        resolution: hrtime_t,
+        flag: core::ffi::c_int,
+    ) -> clock_t;
+    /// -1 time, 0 signal, >0 otherwise.
+    pub fn cv_timedwait_sig(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        timeout: clock_t,
+    ) -> clock_t;
+    /// Releases the mutex, blocks, takes it again. Spurious wakeups possible.
+    pub fn cv_wait(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t);
+    /// 0 when a signal is pending, >0 otherwise. Only with user context does a signal exist.
+    pub fn cv_wait_sig(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t) -> core::ffi::c_int;
+    /// Registers for suspend/resume; callb_delete, callb_generic_cpr with it.
+    pub fn callb_add(
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut core::ffi::c_void,
+                arg2: core::ffi::c_int,
+            ) -> boolean_t,
+        >,
+        arg: *mut core::ffi::c_void,
+        class: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+    ) -> callb_id_t;
+    pub fn callb_delete(val: callb_id_t) -> core::ffi::c_int;
+    pub fn callb_generic_cpr(
+        arg: *mut core::ffi::c_void,
+        flag: core::ffi::c_int,
+    ) -> boolean_t;
+    /// (CE_CONT, CE_NOTE, CE_WARN, CE_PANIC; printf format). NOTE and WARN get prefix and newline,
+    /// CONT neither. First character !: log only, ^: console only, ?: verbose boot only. CE_PANIC
+    /// ends the system. Any context. Formats: the C ones less floating point, and %b (bits), %p.
+    pub fn cmn_err(level: core::ffi::c_int, format: *const core::ffi::c_char, ...);
+    /// Cmn_err with the instance's name in front.
+    pub fn dev_err(
+        dip: *mut dev_info_t,
+        level: core::ffi::c_int,
+        format: *mut core::ffi::c_char,
+        ...
+    );
+    /// No return.
+    pub fn panic(format: *const core::ffi::c_char, ...) -> !;
+    pub fn printf(format: *const core::ffi::c_char, ...);
+    pub fn snprintf(
+        buf: *mut core::ffi::c_char,
+        size: usize,
+        format: *const core::ffi::c_char,
+        ...
+    ) -> usize;
+    /// Also snprintf, vsprintf, vsnprintf: length it would have had.
+    pub fn sprintf(
+        buf: *mut core::ffi::c_char,
+        format: *const core::ffi::c_char,
+        ...
+    ) -> *mut core::ffi::c_char;
+    /// To the calling process's terminal.
+    pub fn uprintf(format: *const core::ffi::c_char, ...);
+    /// With va_list.
+    pub fn vcmn_err(
+        level: core::ffi::c_int,
+        format: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    );
+    pub fn vpanic(format: *const core::ffi::c_char, ap: *mut __va_list_tag) -> !;
+    pub fn vprintf(format: *const core::ffi::c_char, ap: *mut __va_list_tag);
+    pub fn vsnprintf(
+        buf: *mut core::ffi::c_char,
+        size: usize,
+        format: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    ) -> usize;
+    pub fn vsprintf(
+        buf: *mut core::ffi::c_char,
+        format: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    ) -> *mut core::ffi::c_char;
+    pub fn vuprintf(format: *const core::ffi::c_char, ap: *mut __va_list_tag);
+    pub fn vzcmn_err(
+        zoneid: zoneid_t,
+        level: core::ffi::c_int,
+        format: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    );
+    /// Cmn_err to one zone.
+    pub fn zcmn_err(
+        zoneid: zoneid_t,
+        level: core::ffi::c_int,
+        format: *const core::ffi::c_char,
+        ...
+    );
+    /// Internal: calls a driver's mmap(9E) for a page frame.
+    pub fn cdev_mmap(
+        mapfunc: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: dev_t,
+                arg2: off_t,
+                arg3: core::ffi::c_int,
+            ) -> core::ffi::c_int,
+        >,
+        dev: dev_t,
+        off: off_t,
+        prot: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Array of dev_ops pointers by major number; internal, only gfx_private reads it.
+    pub static mut devopsp: *mut *mut dev_ops;
+    pub static mut max_ncpus: core::ffi::c_int;
+    pub static mut ncpus: core::ffi::c_int;
+    pub static mut ncpus_online: core::ffi::c_int;
+    pub fn crgetgid(credp: *const cred_t) -> gid_t;
+    pub fn crgetgroups(credp: *const cred_t) -> *const gid_t;
+    pub fn crgetngroups(credp: *const cred_t) -> core::ffi::c_int;
+    pub fn crgetrgid(credp: *const cred_t) -> gid_t;
+    pub fn crgetruid(credp: *const cred_t) -> uid_t;
+    pub fn crgetsgid(credp: *const cred_t) -> gid_t;
+    pub fn crgetsuid(credp: *const cred_t) -> uid_t;
+    /// Uid_t. Also crgetruid, crgetgid, crgetsuid, crgetsgid, crgetzoneid: fields of a credential.
+    pub fn crgetuid(credp: *const cred_t) -> uid_t;
+    pub fn crgetzoneid(credp: *const cred_t) -> zoneid_t;
+    /// Does the credential belong to a group.
+    pub fn groupmember(gid: gid_t, credp: *const cred_t) -> core::ffi::c_int;
+    /// The kernel's own credential.
+    pub static mut kcred: *mut cred;
+    /// The caller; no reference taken.
+    pub fn ddi_get_cred() -> *mut cred_t;
+    /// Ticks since boot.
+    pub fn ddi_get_lbolt() -> clock_t;
+    pub fn ddi_get_lbolt64() -> i64;
+    /// Wall clock as timespec.
+    pub fn gethrestime(p: *mut timespec_t);
+    /// Monotonic nanoseconds; any context.
+    pub fn gethrtime() -> hrtime_t;
+    /// Int, 1000/hz, or 0 when hz > 1000. Also tick_per_msec (0 when hz < 1000), usec_per_tick,
+    /// nsec_per_tick.
+    pub static mut msec_per_tick: core::ffi::c_int;
+    pub static mut nsec_per_tick: core::ffi::c_int;
+    pub static mut tick_per_msec: core::ffi::c_int;
+    pub static mut usec_per_tick: core::ffi::c_int;
+    /// A dev_t (external minor).
+    pub fn getminor(dev: dev_t) -> minor_t;
+    pub fn makedevice(majnum: major_t, minnum: minor_t) -> dev_t;
+    pub fn getmajor(dev: dev_t) -> major_t;
+    pub fn getemajor(dev: dev_t) -> major_t;
+    pub fn geteminor(dev: dev_t) -> minor_t;
+    /// 0 if the credential may do privileged device operations, else EPERM.
+    pub fn drv_priv(credp: *mut cred) -> core::ffi::c_int;
+    /// Microseconds to ticks, rounded up.
+    pub fn drv_usectohz(microsecs: clock_t) -> clock_t;
+    /// Sleeps ticks; not in interrupt context. delay_sig returns EINTR on a signal.
+    pub fn delay(ticks: clock_t);
+    /// Busy wait, any context.
+    pub fn drv_usecwait(microsecs: clock_t);
+    pub fn drv_hztousec(hertz: clock_t) -> clock_t;
+    /// Pages of bytes, rounded up. Also btop (down), ptob (back).
+    pub fn btopr(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    pub fn ptob(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    pub fn btop(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    pub fn freerbuf(bp: *mut buf);
+    /// Freerbuf frees it.
+    pub fn getrbuf(flag: core::ffi::c_int) -> *mut buf;
+    pub fn cmpdev(dev: dev_t) -> o_dev_t;
+    pub fn drv_getparm(parm: uint_t, valuep: *mut core::ffi::c_void) -> core::ffi::c_int;
+    pub fn expdev(dev: dev_t) -> dev_t;
+    pub fn time_to_wait(p: *mut clock_t, ticks: clock_t);
+    /// The old interface, with ddi_get_iblock_cookie, ddi_remove_intr, ddi_add_softintr,
+    /// ddi_trigger_softintr, ddi_remove_softintr, ddi_intr_hilevel.
+    pub fn ddi_add_intr(
+        dip: *mut dev_info_t,
+        inumber: uint_t,
+        iblock_cookiep: *mut ddi_iblock_cookie_t,
+        idevice_cookiep: *mut ddi_idevice_cookie_t,
+        handler: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> uint_t,
+        >,
+        arg: caddr_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_add_softintr(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        p: *mut ddi_softintr_t,
+        p2: *mut ddi_iblock_cookie_t,
+        p3: *mut ddi_idevice_cookie_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> uint_t,
+        >,
+        addr: caddr_t,
+    ) -> core::ffi::c_int;
+    /// Number of interrupts.
+    pub fn ddi_dev_nintrs(
+        dip: *mut dev_info_t,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_get_iblock_cookie(
+        dip: *mut dev_info_t,
+        inumber: uint_t,
+        iblock_cookiep: *mut ddi_iblock_cookie_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_get_soft_iblock_cookie(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        p: *mut ddi_iblock_cookie_t,
+    ) -> core::ffi::c_int;
+    /// Handler (arg1, arg2) returns DDI_INTR_CLAIMED or _UNCLAIMED, runs in interrupt context: no
+    /// blocking but on adaptive mutexes with the right cookie.
+    pub fn ddi_intr_add_handler(
+        handle: ddi_intr_handle_t,
+        val: ddi_intr_handler_t,
+        arg: *mut core::ffi::c_void,
+        arg2: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// Ddi_intr_trigger_softint, ddi_intr_remove_softint.
+    pub fn ddi_intr_add_softint(
+        dip: *mut dev_info_t,
+        p: *mut ddi_softint_handle_t,
+        flag: core::ffi::c_int,
+        val: ddi_intr_handler_t,
+        arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// DDI_SUCCESS, DDI_EAGAIN, DDI_INTR_NOTFOUND, DDI_EINVAL ...
+    pub fn ddi_intr_alloc(
+        dip: *mut dev_info_t,
+        handlep: *mut ddi_intr_handle_t,
+        flag: core::ffi::c_int,
+        flag2: core::ffi::c_int,
+        flag3: core::ffi::c_int,
+        valp: *mut core::ffi::c_int,
+        flag4: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_block_disable(
+        handlep: *mut ddi_intr_handle_t,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_block_enable(
+        handlep: *mut ddi_intr_handle_t,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_clr_mask(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// Also ddi_intr_block_disable.
+    pub fn ddi_intr_disable(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_dup_handler(
+        handle: ddi_intr_handle_t,
+        flag: core::ffi::c_int,
+        handlep: *mut ddi_intr_handle_t,
+    ) -> core::ffi::c_int;
+    /// Also ddi_intr_block_enable for MSI blocks.
+    pub fn ddi_intr_enable(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_free(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_get_cap(
+        handle: ddi_intr_handle_t,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_get_hilevel_pri() -> uint_t;
+    pub fn ddi_intr_get_navail(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_get_nintrs(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_get_pending(
+        handle: ddi_intr_handle_t,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Priority, to initialise mutexes with DDI_INTR_PRI.
+    pub fn ddi_intr_get_pri(
+        handle: ddi_intr_handle_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_get_softint_pri(
+        val: ddi_softint_handle_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// Bit mask of FIXED, MSI, MSIX.
+    pub fn ddi_intr_get_supported_types(
+        dip: *mut dev_info_t,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_hilevel(dip: *mut dev_info_t, flags: uint_t) -> core::ffi::c_int;
+    pub fn ddi_intr_remove_handler(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_remove_softint(val: ddi_softint_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_set_cap(
+        handle: ddi_intr_handle_t,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_set_mask(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    pub fn ddi_intr_set_nreq(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_set_pri(
+        handle: ddi_intr_handle_t,
+        flags: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_set_softint_pri(
+        val: ddi_softint_handle_t,
+        flags: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_intr_trigger_softint(
+        val: ddi_softint_handle_t,
+        arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    pub fn ddi_remove_intr(
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        val: ddi_iblock_cookie_t,
+    );
+    pub fn ddi_remove_softintr(val: ddi_softintr_t);
+    pub fn ddi_trigger_softintr(val: ddi_softintr_t);
+    pub fn ddi_fm_acc_err_clear(handle: ddi_acc_handle_t, flag: core::ffi::c_int);
+    pub fn ddi_fm_acc_err_get(
+        handle: ddi_acc_handle_t,
+        p: *mut ddi_fm_error_t,
+        flag: core::ffi::c_int,
+    );
+    pub fn ddi_fm_capable(dip: *mut dev_info_t) -> core::ffi::c_int;
+    pub fn ddi_fm_dma_err_clear(handle: ddi_dma_handle_t, flag: core::ffi::c_int);
+    pub fn ddi_fm_dma_err_get(
+        handle: ddi_dma_handle_t,
+        p: *mut ddi_fm_error_t,
+        flag: core::ffi::c_int,
+    );
+    pub fn ddi_fm_ereport_post(
+        dip: *mut dev_info_t,
+        name: *const core::ffi::c_char,
+        val: u64,
+        flag: core::ffi::c_int,
+        ...
+    );
+    pub fn ddi_fm_fini(dip: *mut dev_info_t);
+    pub fn ddi_fm_handler_register(
+        dip: *mut dev_info_t,
+        val: ddi_err_func_t,
+        arg: *mut core::ffi::c_void,
+    );
+    pub fn ddi_fm_handler_unregister(dip: *mut dev_info_t);
+    /// Negotiates fault management capabilities. With ddi_fm_fini, ddi_fm_capable,
+    /// ddi_fm_acc_err_get, ddi_fm_acc_err_clear, ddi_fm_dma_err_get, ddi_fm_dma_err_clear,
+    /// ddi_fm_handler_register, ddi_fm_handler_unregister, ddi_fm_ereport_post,
+    /// ddi_fm_service_impact, fm_ena_generate, pci_ereport_setup, pci_ereport_post,
+    /// pci_ereport_teardown. A host may report "not capable".
+    pub fn ddi_fm_init(
+        dip: *mut dev_info_t,
+        valp: *mut core::ffi::c_int,
+        p: *mut ddi_iblock_cookie_t,
+    );
+    pub fn ddi_fm_service_impact(dip: *mut dev_info_t, flag: core::ffi::c_int);
+    /// A failed ASSERT, in drivers built with DEBUG; assfail3 prints two values. Fatal.
+    pub fn assfail(
+        expr: *const core::ffi::c_char,
+        file: *const core::ffi::c_char,
+        line: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Running in interrupt context.
+    pub fn servicing_interrupt() -> core::ffi::c_int;
+    pub static mut maxclsyspri: pri_t;
+    /// Pri_t for kernel threads. Also maxclsyspri.
+    pub static mut minclsyspri: pri_t;
+    /// Consolidation-private form of ddi_umem_lock with an address space, limits and a callback that
+    /// may unlock early.
+    pub fn umem_lockmemory(
+        addr: caddr_t,
+        len: usize,
+        flags: core::ffi::c_int,
+        cookiep: *mut ddi_umem_cookie_t,
+        ops_vector: *mut umem_callback_ops,
+        procp: *mut proc_t,
+    ) -> core::ffi::c_int;
+    pub fn fm_ena_generate(val: u64, val2: uchar_t) -> u64;
+    pub fn id_alloc(space: *mut id_space_t) -> id_t;
+    pub fn id_alloc_nosleep(space: *mut id_space_t) -> id_t;
+    pub fn id_allocff(space: *mut id_space_t) -> id_t;
+    pub fn id_allocff_nosleep(space: *mut id_space_t) -> id_t;
+    pub fn id_free(space: *mut id_space_t, id: id_t);
+    /// Id_alloc, id_allocff, id_free, id_space_destroy.
+    pub fn id_space_create(
+        name: *const core::ffi::c_char,
+        low: id_t,
+        high: id_t,
+    ) -> *mut id_space_t;
+    pub fn id_space_destroy(space: *mut id_space_t);
+    pub fn vmem_alloc(
+        vmp: *mut vmem_t,
+        size: usize,
+        vmflag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// Resource arena. Also vmem_alloc, vmem_free, vmem_xalloc, vmem_xfree, vmem_destroy.
+    pub fn vmem_create(
+        name: *const core::ffi::c_char,
+        base: *mut core::ffi::c_void,
+        size: usize,
+        quantum: usize,
+        afunc: vmem_alloc_t,
+        ffunc: vmem_free_t,
+        source: *mut vmem_t,
+        qcache_max: usize,
+        vmflag: core::ffi::c_int,
+    ) -> *mut vmem_t;
+    pub fn vmem_destroy(vmp: *mut vmem_t);
+    pub fn vmem_free(vmp: *mut vmem_t, vaddr: *mut core::ffi::c_void, size: usize);
+    /// With alignment and bounds.
+    pub fn vmem_xalloc(
+        vmp: *mut vmem_t,
+        size: usize,
+        align: usize,
+        phase: usize,
+        nocross: usize,
+        minaddr: *mut core::ffi::c_void,
+        maxaddr: *mut core::ffi::c_void,
+        vmflag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    pub fn vmem_xfree(vmp: *mut vmem_t, vaddr: *mut core::ffi::c_void, size: usize);
+    /// At least double-word aligned. KM_SLEEP blocks and never fails (not in interrupt context or
+    /// with a spin mutex); KM_NOSLEEP may return NULL. Size 0 gives NULL.
+    pub fn kmem_alloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
+    pub fn kmem_cache_alloc(
+        cp: *mut kmem_cache_t,
+        kmflag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// Object cache with constructor and destructor. Also kmem_cache_alloc, kmem_cache_free,
+    /// kmem_cache_destroy.
+    pub fn kmem_cache_create(
+        name: *mut core::ffi::c_char,
+        bufsize: usize,
+        align: usize,
+        constructor: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut core::ffi::c_void,
+                arg2: *mut core::ffi::c_void,
+                arg3: core::ffi::c_int,
+            ) -> core::ffi::c_int,
+        >,
+        destructor: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut core::ffi::c_void,
+                arg2: *mut core::ffi::c_void,
+            ),
+        >,
+        reclaim: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        private: *mut core::ffi::c_void,
+        vmp: *mut vmem_t,
+        cflags: core::ffi::c_int,
+    ) -> *mut kmem_cache_t;
+    /// Every object must be free.
+    pub fn kmem_cache_destroy(cp: *mut kmem_cache_t);
+    pub fn kmem_cache_free(cp: *mut kmem_cache_t, obj: *mut core::ffi::c_void);
+    /// Only in the 2015 headers; a function of the kernel in both.
+    pub fn kmem_cache_reap_now(cache: *mut kmem_cache_t);
+    pub fn kmem_cache_set_move(
+        cp: *mut kmem_cache_t,
+        move_: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut core::ffi::c_void,
+                arg2: *mut core::ffi::c_void,
+                arg3: usize,
+                arg4: *mut core::ffi::c_void,
+            ) -> kmem_cbrc_t,
+        >,
+    );
+    /// (pointer, the very size allocated); NULL with size 0 only. A wrong size panics a debug kernel:
+    /// the host must check.
+    pub fn kmem_free(buf: *mut core::ffi::c_void, size: usize);
+    /// The same, zeroed.
+    pub fn kmem_zalloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
+    /// (module, instance, name, class, type, ndata, flags). KSTAT_FLAG_VIRTUAL: ks_data is the
+    /// driver's.
+    pub fn kstat_create(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        class: *const core::ffi::c_char,
+        type_: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+    ) -> *mut kstat_t;
+    pub fn kstat_delete(ksp: *mut kstat_t);
+    /// Makes it visible.
+    pub fn kstat_install(ksp: *mut kstat_t);
+    /// Name and type of one named value.
+    pub fn kstat_named_init(
+        knp: *mut kstat_named_t,
+        name: *const core::ffi::c_char,
+        data_type: uchar_t,
+    );
+    pub fn kstat_named_setstr(knp: *mut kstat_named_t, str_: *const core::ffi::c_char);
+    pub fn kstat_runq_back_to_waitq(kiop: *mut kstat_io_t);
+    pub fn kstat_runq_enter(kiop: *mut kstat_io_t);
+    pub fn kstat_runq_exit(kiop: *mut kstat_io_t);
+    pub fn kstat_set_string(
+        name: *mut core::ffi::c_char,
+        name2: *const core::ffi::c_char,
+    );
+    pub fn kstat_timer_init(p: *mut kstat_timer_t, name: *const core::ffi::c_char);
+    pub fn kstat_timer_start(p: *mut kstat_timer_t);
+    pub fn kstat_timer_stop(p: *mut kstat_timer_t);
+    /// Also kstat_waitq_exit, kstat_runq_enter, kstat_runq_exit, kstat_waitq_to_runq: I/O queue
+    /// statistics; ks_lock held.
+    pub fn kstat_waitq_enter(kiop: *mut kstat_io_t);
+    pub fn kstat_waitq_exit(kiop: *mut kstat_io_t);
+    pub fn kstat_waitq_to_runq(kiop: *mut kstat_io_t);
+    pub fn rw_destroy(rwlp: *mut krwlock_t);
+    pub fn rw_downgrade(rwlp: *mut krwlock_t);
+    /// RW_READER or RW_WRITER; waiting writers block new readers.
+    pub fn rw_enter(rwlp: *mut krwlock_t, enter_type: krw_t);
+    pub fn rw_exit(rwlp: *mut krwlock_t);
+    /// (lock, name, RW_DRIVER, arg).
+    pub fn rw_init(
+        rwlp: *mut krwlock_t,
+        name: *mut core::ffi::c_char,
+        type_: krw_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    pub fn rw_iswriter(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    pub fn rw_lock_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    pub fn rw_read_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    pub fn rw_read_locked(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    pub fn rw_tryenter(rwlp: *mut krwlock_t, enter_type: krw_t) -> core::ffi::c_int;
+    pub fn rw_tryupgrade(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    pub fn rw_write_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// (list, object size, offset of its list_node_t): list_insert_head/tail/before/after,
+    /// list_remove, list_head, list_tail, list_next, list_prev, list_is_empty, list_destroy.
+    pub fn list_create(list: *mut list_t, size: usize, offset: usize);
+    pub fn list_destroy(list: *mut list_t);
+    pub fn list_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    pub fn list_insert_after(
+        list: *mut list_t,
+        object: *mut core::ffi::c_void,
+        node: *mut core::ffi::c_void,
+    );
+    pub fn list_insert_before(
+        list: *mut list_t,
+        object: *mut core::ffi::c_void,
+        node: *mut core::ffi::c_void,
+    );
+    pub fn list_insert_head(list: *mut list_t, node: *mut core::ffi::c_void);
+    pub fn list_insert_tail(list: *mut list_t, node: *mut core::ffi::c_void);
+    pub fn list_is_empty(list: *mut list_t) -> core::ffi::c_int;
+    pub fn list_link_active(node: *mut list_node_t) -> core::ffi::c_int;
+    pub fn list_link_init(node: *mut list_node_t);
+    pub fn list_link_replace(old: *mut list_node_t, new_node: *mut list_node_t);
+    pub fn list_move_tail(dst: *mut list_t, src: *mut list_t);
+    pub fn list_next(
+        list: *mut list_t,
+        node: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    pub fn list_prev(
+        list: *mut list_t,
+        node: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    pub fn list_remove(list: *mut list_t, node: *mut core::ffi::c_void);
+    pub fn list_remove_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    pub fn list_remove_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    pub fn list_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    pub fn rmalloc(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    pub fn rmalloc_wait(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    pub fn rmallocmap(len: usize) -> *mut core::ffi::c_void;
+    pub fn rmallocmap_wait(len: usize) -> *mut core::ffi::c_void;
+    pub fn rmfree(arg: *mut core::ffi::c_void, len: usize, value: ulong_t);
+    pub fn rmfreemap(arg: *mut core::ffi::c_void);
+    pub fn ddi_modclose(modhandle: ddi_modhandle_t) -> core::ffi::c_int;
+    /// Loads a module at run time; ddi_modsym, ddi_modclose.
+    pub fn ddi_modopen(
+        modname: *const core::ffi::c_char,
+        mode: core::ffi::c_int,
+        errnop: *mut core::ffi::c_int,
+    ) -> ddi_modhandle_t;
+    pub fn ddi_modsym(
+        modhandle: ddi_modhandle_t,
+        symname: *const core::ffi::c_char,
+        errnop: *mut core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// Nonzero is success, 0 failure. Fills the modinfo from the linkage. Called from `_info`, also
+    /// before the driver is installed.
+    pub fn mod_info(
+        modlinkage: *mut modlinkage,
+        modinfo: *mut modinfo,
+    ) -> core::ffi::c_int;
+    /// 0 or errno. Called in `_init` with the modlinkage; registers each linkage element (a modldrv:
+    /// the driver's dev_ops under the module's name). May block. After it the driver can be attached
+    /// at any time.
+    pub fn mod_install(modlinkage: *mut modlinkage) -> core::ffi::c_int;
+    pub fn mod_modname(modlp: *mut modlinkage) -> *const core::ffi::c_char;
+    /// 0, or EBUSY while an instance is attached, open or held. The host detaches all instances first
+    /// (as the kernel does before `_fini`); on 0 the driver is out of the switch tables.
+    pub fn mod_remove(modlinkage: *mut modlinkage) -> core::ffi::c_int;
+    /// A mod_ops; only its address matters (in modldrv). The linkage's first word tells the host what
+    /// kind of element follows.
+    pub static mut mod_driverops: mod_ops;
+    /// The same for modules that only export functions (modlmisc).
+    pub static mut mod_miscops: mod_ops;
+    pub static mut mod_strmodops: mod_ops;
+    pub static mut moddebug: core::ffi::c_int;
+    /// Hash tables: mod_hash_insert, mod_hash_find, mod_hash_remove, mod_hash_destroy_hash.
+    pub fn mod_hash_create_idhash(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+    ) -> *mut mod_hash_t;
+    pub static _defaultstksz: core::ffi::c_ulong;
+    pub static mut _kernelbase: usize;
+    pub static _mmu_pagemask: core::ffi::c_ulong;
+    pub static _mmu_pageoffset: core::ffi::c_ulong;
+    pub static _mmu_pageshift: core::ffi::c_uint;
+    pub static _mmu_pagesize: core::ffi::c_ulong;
+    pub static _nbpg: core::ffi::c_uint;
+    pub static _ncpu: core::ffi::c_int;
+    pub static _pagemask: core::ffi::c_ulonglong;
+    pub static _pageoffset: core::ffi::c_ulong;
+    pub static _pageshift: core::ffi::c_uint;
+    /// Unsigned long 4096. Also _pageshift (unsigned, 12), _pageoffset (unsigned long, 0xfff),
+    /// _pagemask (unsigned long long, ~0xfff): what PAGESIZE and friends are in a driver that is not
+    /// built for one machine type.
+    pub static _pagesize: core::ffi::c_ulong;
+    pub static mut _userlimit: usize;
+    pub static mut _userlimit32: usize;
+    pub fn priv_policy(
+        credp: *const cred_t,
+        flag: core::ffi::c_int,
+        val: boolean_t,
+        flag2: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn priv_policy_choice(
+        credp: *const cred_t,
+        flag: core::ffi::c_int,
+        val: boolean_t,
+    ) -> boolean_t;
+    pub fn priv_policy_only(
+        credp: *const cred_t,
+        flag: core::ffi::c_int,
+        val: boolean_t,
+    ) -> boolean_t;
+    /// 0 or errno for an FEXCL open; other secpolicy_* functions (gart_access, rsm_access,
+    /// xvm_control) likewise.
+    pub fn secpolicy_excl_open(credp: *const cred_t) -> core::ffi::c_int;
+    pub fn secpolicy_gart_access(credp: *const cred_t) -> core::ffi::c_int;
+    pub fn secpolicy_rsm_access(
+        credp: *const cred_t,
+        val: uid_t,
+        val2: mode_t,
+    ) -> core::ffi::c_int;
+    pub fn secpolicy_xvm_control(credp: *const cred_t) -> core::ffi::c_int;
+    /// Before the pollhead's memory goes away.
+    pub fn pollhead_clean(php: *mut pollhead_t);
+    /// (pollhead, events). Wakes pollers; not with a lock held that chpoll(9E) takes. The host must
+    /// give chpoll's phpp back to it.
+    pub fn pollwakeup(php: *mut pollhead_t, event: core::ffi::c_short);
+    pub fn priv_getbyname(
+        name: *const core::ffi::c_char,
+        flags: uint_t,
+    ) -> core::ffi::c_int;
+    /// Kernel thread. thread_join waits for one by its did.
+    pub fn thread_create(
+        stk: caddr_t,
+        stksize: usize,
+        proc_: ::core::option::Option<unsafe extern "C-unwind" fn()>,
+        arg: *mut core::ffi::c_void,
+        len: usize,
+        pp: *mut proc_t,
+        state: core::ffi::c_int,
+        pri: pri_t,
+    ) -> *mut kthread_t;
+    /// No return.
+    pub fn thread_exit() -> !;
+    pub fn thread_join(did: kt_did_t);
+    /// The kernel's process, for thread_create.
+    pub static mut p0: proc_t;
+    /// The same at kernel level, with min/max allocation and TASKQ_* flags; taskq_dispatch returns 0
+    /// on failure.
+    pub fn taskq_create(
+        name: *const core::ffi::c_char,
+        nthreads: core::ffi::c_int,
+        pri: pri_t,
+        minalloc: core::ffi::c_int,
+        maxalloc: core::ffi::c_int,
+        flags: uint_t,
+    ) -> *mut taskq_t;
+    pub fn taskq_destroy(tq: *mut taskq_t);
+    pub fn taskq_dispatch(
+        tq: *mut taskq_t,
+        func: task_func_t,
+        arg: *mut core::ffi::c_void,
+        flags: uint_t,
+    ) -> taskqid_t;
+    pub fn taskq_member(tq: *mut taskq_t, p: *mut kthread_t) -> core::ffi::c_int;
+    pub fn taskq_resume(tq: *mut taskq_t);
+    pub fn taskq_suspend(tq: *mut taskq_t);
+    pub fn taskq_suspended(tq: *mut taskq_t) -> core::ffi::c_int;
+    pub fn taskq_wait(tq: *mut taskq_t);
+    pub static mut system_taskq: *mut taskq_t;
+    /// 0 or -1, user memory only.
+    pub fn copyin(
+        userbuf: *const core::ffi::c_void,
+        driverbuf: *mut core::ffi::c_void,
+        cn: usize,
+    ) -> core::ffi::c_int;
+    /// 0, ENAMETOOLONG, EFAULT.
+    pub fn copyinstr(
+        userbuf: *const core::ffi::c_char,
+        driverbuf: *mut core::ffi::c_char,
+        max_len: usize,
+        donep: *mut usize,
+    ) -> core::ffi::c_int;
+    /// 0 or -1.
+    pub fn copyout(
+        driverbuf: *const core::ffi::c_void,
+        userbuf: *mut core::ffi::c_void,
+        cn: usize,
+    ) -> core::ffi::c_int;
+    pub fn copyoutstr(
+        driverbuf: *const core::ffi::c_char,
+        userbuf: *mut core::ffi::c_char,
+        max_len: usize,
+        donep: *mut usize,
+    ) -> core::ffi::c_int;
+    pub fn ffs(val: uintmax_t) -> core::ffi::c_int;
+    /// 0 or -1. Fetch a user byte; fuword16/32/64, suword8/16/32/64 alike.
+    pub fn fuword8(addr: *const core::ffi::c_void, valuep: *mut u8) -> core::ffi::c_int;
+    /// Formatted string in kmem; freed with strfree (size strlen + 1).
+    pub fn kmem_asprintf(fmt: *const core::ffi::c_char, ...) -> *mut core::ffi::c_char;
+    /// The entry point "not supported": ENXIO. Old-style declaration, so that it fits every entry.
+    pub fn nodev() -> core::ffi::c_int;
+    /// The entry point "nothing to do": 0. Old-style declaration, so that it fits every entry.
+    pub fn nulldev() -> core::ffi::c_int;
+    /// Internal: sets the calling lwp's errno.
+    pub fn set_errno(error: uint_t) -> uint_t;
+    pub fn strcasecmp(
+        s1: *const core::ffi::c_char,
+        s2: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn strncasecmp(
+        s1: *const core::ffi::c_char,
+        s2: *const core::ffi::c_char,
+        n: usize,
+    ) -> core::ffi::c_int;
+    pub fn strrchr(
+        s: *const core::ffi::c_char,
+        c: core::ffi::c_int,
+    ) -> *mut core::ffi::c_char;
+    /// Runs a function once after ticks, in a context like a soft interrupt (no blocking for long,
+    /// may take adaptive mutexes).
+    pub fn timeout(
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+        ticks: clock_t,
+    ) -> timeout_id_t;
+    /// Wall clock as timeval, strictly increasing.
+    pub fn uniqtime(p: *mut timeval);
+    /// Remaining ticks, or -1. On return the function is not running (must not be called with a lock
+    /// that it takes) and will not run.
+    pub fn untimeout(id: timeout_id_t) -> clock_t;
+    pub static mut availrmem: pgcnt_t;
+    /// Int, ticks per second (100). Drivers read it directly.
+    pub static mut hz: core::ffi::c_int;
+    pub static mut maxmem: pgcnt_t;
+    pub static mut panicstr: *mut core::ffi::c_char;
+    pub static mut physmax: pfn_t;
+    /// Pages of physical memory. maxmem alike.
+    pub static mut physmem: pgcnt_t;
+    /// ENXIO. poll entry of a driver that cannot be polled; poll(2) then reports POLLERR.
+    pub fn nochpoll(
+        dev: dev_t,
+        events: core::ffi::c_short,
+        anyyet: core::ffi::c_int,
+        reventsp: *mut core::ffi::c_short,
+        phpp: *mut *mut pollhead,
+    ) -> core::ffi::c_int;
+    /// DDI_SUCCESS. As devo_quiesce: the device needs no quiescing for fast reboot.
+    pub fn ddi_quiesce_not_needed(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// DDI_FAILURE. As devo_quiesce.
+    pub fn ddi_quiesce_not_supported(dip: *mut dev_info_t) -> core::ffi::c_int;
+    pub fn ddi_getinfo_1to1(
+        dip: *mut dev_info_t,
+        val: ddi_info_cmd_t,
+        arg: *mut core::ffi::c_void,
+        p: *mut *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    pub fn ddi_no_info(
+        dip: *mut dev_info_t,
+        val: ddi_info_cmd_t,
+        arg: *mut core::ffi::c_void,
+        p: *mut *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    pub fn nodevinfo(dev: dev_t, flag: core::ffi::c_int) -> *mut dev_info_t;
+    pub fn nopropop(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        val: ddi_prop_op_t,
+        flag: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        addr: caddr_t,
+        valp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Instance number of the dip, fixed for its path.
+    pub fn ddi_get_instance(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// DDI_SUCCESS/FAILURE (also when name is taken). (dip, name, S_IFCHR or S_IFBLK, minor, node
+    /// type string, flags). Makes the node openable: /devices path and, through devfsadm rules, /dev
+    /// links. Flag 0 or CLONE_DEV. Callable from attach(9E) and later; blocks.
+    pub fn ddi_create_minor_node(
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        spec_type: core::ffi::c_int,
+        minor_num: minor_t,
+        node_type: *mut core::ffi::c_char,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// (dip, name or NULL for all of the instance).
+    pub fn ddi_remove_minor_node(dip: *mut dev_info_t, name: *mut core::ffi::c_char);
+    /// Prints one boot line naming the instance ("name instance is /devices path").
+    pub fn ddi_report_dev(dip: *mut dev_info_t);
+    /// The bound driver's name.
+    pub fn ddi_driver_name(dip: *mut dev_info_t) -> *const core::ffi::c_char;
+    /// The parent node.
+    pub fn ddi_get_parent(dip: *mut dev_info_t) -> *mut dev_info_t;
+    /// The tree's root.
+    pub fn ddi_root_node() -> *mut dev_info_t;
+    /// (dip, impact, location, message) logs a fault and may mark the node degraded.
+    pub fn ddi_dev_report_fault(
+        dip: *mut dev_info_t,
+        impact: ddi_fault_impact_t,
+        location: ddi_fault_location_t,
+        message: *const core::ffi::c_char,
+    );
+    /// Number of register sets through the pointer.
+    pub fn ddi_dev_nregs(
+        dip: *mut dev_info_t,
+        resultp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Length of a register set; DDI_FAILURE when there is none.
+    pub fn ddi_dev_regsize(
+        dip: *mut dev_info_t,
+        rnumber: uint_t,
+        resultp: *mut off_t,
+    ) -> core::ffi::c_int;
+    /// Is the system panicking (then do not block or log).
+    pub fn ddi_in_panic() -> core::ffi::c_int;
+    /// The bound driver's operations.
+    pub fn ddi_get_driver(dip: *mut dev_info_t) -> *mut dev_ops;
+    /// Stores one pointer in the node.
+    pub fn ddi_set_driver_private(dip: *mut dev_info_t, data: *mut core::ffi::c_void);
+    /// The bound driver.
+    pub fn ddi_driver_major(dip: *mut dev_info_t) -> major_t;
+    /// Calls a function for each node of the tree, following its return value (continue, prune child,
+    /// prune siblings, terminate).
+    pub fn ddi_walk_devs(
+        dip: *mut dev_info_t,
+        f: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut dev_info_t,
+                arg2: *mut core::ffi::c_void,
+            ) -> core::ffi::c_int,
+        >,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Registers for bus events (removal, insertion).
+    pub fn ddi_add_event_handler(
+        dip: *mut dev_info_t,
+        val: ddi_eventcookie_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut dev_info_t,
+                arg2: ddi_eventcookie_t,
+                arg3: *mut core::ffi::c_void,
+                arg4: *mut core::ffi::c_void,
+            ),
+        >,
+        arg: *mut core::ffi::c_void,
+        p: *mut ddi_callback_id_t,
+    ) -> core::ffi::c_int;
+    /// Event cookie by name; DDI_FAILURE when unknown.
+    pub fn ddi_get_eventcookie(
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        p: *mut ddi_eventcookie_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_remove_event_handler(val: ddi_callback_id_t) -> core::ffi::c_int;
+    /// For interrupt resource management callbacks; may be DDI_ENOTSUP.
+    pub fn ddi_cb_register(
+        dip: *mut dev_info_t,
+        val: ddi_cb_flags_t,
+        val2: ddi_cb_func_t,
+        arg: *mut core::ffi::c_void,
+        arg2: *mut core::ffi::c_void,
+        p: *mut ddi_cb_handle_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_cb_unregister(val: ddi_cb_handle_t) -> core::ffi::c_int;
+    /// The node's name (not instance).
+    pub fn ddi_get_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
+    /// The node's name.
+    pub fn ddi_node_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
+    /// The compatible name that bound the driver.
+    pub fn ddi_binding_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
+    /// That pointer.
+    pub fn ddi_get_driver_private(dip: *mut dev_info_t) -> *mut core::ffi::c_void;
+    /// Or DDI_MAJOR_T_NONE.
+    pub fn ddi_name_to_major(name: *mut core::ffi::c_char) -> major_t;
+    pub fn ddi_major_to_name(major: major_t) -> *mut core::ffi::c_char;
+    /// Is the device self-identifying.
+    pub fn ddi_dev_is_sid(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// The node's state (up, degraded, down).
+    pub fn ddi_get_devstate(dip: *mut dev_info_t) -> ddi_devstate_t;
+    pub fn ddi_create_priv_minor_node(
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        flag: core::ffi::c_int,
+        minor: minor_t,
+        name2: *mut core::ffi::c_char,
+        flag2: core::ffi::c_int,
+        name3: *const core::ffi::c_char,
+        name4: *const core::ffi::c_char,
+        val: mode_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dev_is_needed(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        flag2: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dev_pathname(
+        dev: dev_t,
+        flag: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_device_copy(
+        src_handle: ddi_acc_handle_t,
+        src_addr: caddr_t,
+        src_advcnt: isize,
+        dest_handle: ddi_acc_handle_t,
+        dest_addr: caddr_t,
+        dest_advcnt: isize,
+        bytecount: usize,
+        dev_datasz: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_devid_compare(
+        devid: ddi_devid_t,
+        devid2: ddi_devid_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_devid_free(devid: ddi_devid_t);
+    pub fn ddi_devid_get(dip: *mut dev_info_t, p: *mut ddi_devid_t) -> core::ffi::c_int;
+    pub fn ddi_devid_init(
+        dip: *mut dev_info_t,
+        val: ushort_t,
+        val2: ushort_t,
+        arg: *mut core::ffi::c_void,
+        p: *mut ddi_devid_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_devid_register(
+        dip: *mut dev_info_t,
+        devid: ddi_devid_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_devid_sizeof(devid: ddi_devid_t) -> usize;
+    pub fn ddi_devid_str_decode(
+        name: *mut core::ffi::c_char,
+        p: *mut ddi_devid_t,
+        p2: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_devid_str_encode(
+        devid: ddi_devid_t,
+        name: *mut core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    pub fn ddi_devid_str_free(name: *mut core::ffi::c_char);
+    pub fn ddi_devid_unregister(dip: *mut dev_info_t);
+    pub fn ddi_devid_valid(devid: ddi_devid_t) -> core::ffi::c_int;
+    pub fn ddi_get_child(dip: *mut dev_info_t) -> *mut dev_info_t;
+    pub fn ddi_get_name_addr(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
+    pub fn ddi_get_next_sibling(dip: *mut dev_info_t) -> *mut dev_info_t;
+    pub fn ddi_hold_devi_by_instance(
+        major: major_t,
+        flag: core::ffi::c_int,
+        flag2: core::ffi::c_int,
+    ) -> *mut dev_info_t;
+    pub fn ddi_pathname(
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    pub fn ddi_release_devi(dip: *mut dev_info_t);
+    pub fn ddi_removing_power(dip: *mut dev_info_t) -> core::ffi::c_int;
+    pub fn ddi_slaveonly(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// 0 or EINVAL. (anchor, item size, hint). In `_init`.
+    pub fn ddi_soft_state_init(
+        statep: *mut *mut core::ffi::c_void,
+        size: usize,
+        n_items: usize,
+    ) -> core::ffi::c_int;
+    /// DDI_SUCCESS/FAILURE (item exists, negative). Zeroed item for an instance number; blocks for
+    /// memory.
+    pub fn ddi_soft_state_zalloc(
+        state: *mut core::ffi::c_void,
+        item: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// No locking needed, callable from interrupt context.
+    pub fn ddi_get_soft_state(
+        state: *mut core::ffi::c_void,
+        item: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// One item; freeing an absent one is only a warning.
+    pub fn ddi_soft_state_free(state: *mut core::ffi::c_void, item: core::ffi::c_int);
+    /// All items and the anchor; the anchor becomes NULL.
+    pub fn ddi_soft_state_fini(statep: *mut *mut core::ffi::c_void);
+    /// The same keyed by strings.
+    pub fn ddi_soft_state_bystr_init(
+        statep: *mut *mut ddi_soft_state_bystr,
+        size: usize,
+        n_items: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// The same keyed by strings.
+    pub fn ddi_soft_state_bystr_zalloc(
+        state: *mut ddi_soft_state_bystr,
+        str_: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// The same keyed by strings.
+    pub fn ddi_soft_state_bystr_get(
+        state: *mut ddi_soft_state_bystr,
+        str_: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_void;
+    /// The same keyed by strings.
+    pub fn ddi_soft_state_bystr_free(
+        state: *mut ddi_soft_state_bystr,
+        str_: *const core::ffi::c_char,
+    );
+    /// The same keyed by strings.
+    pub fn ddi_soft_state_bystr_fini(statep: *mut *mut ddi_soft_state_bystr);
+    /// The calling process (0 in a kernel thread).
+    pub fn ddi_get_pid() -> pid_t;
+    pub fn ddi_get_kt_did() -> kt_did_t;
+    /// 0 or -1. (handle, dip, callbacks, cookie, offset, len, maxprot, flags, access attributes).
+    /// Only inside devmap(9E). Copies the callback table.
+    pub fn devmap_umem_setup(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        callbackops: *mut devmap_callback_ctl,
+        cookie: ddi_umem_cookie_t,
+        off: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+    ) -> core::ffi::c_int;
+    /// Zeroed, page-aligned kernel memory, and a cookie; NULL for size 0, with DDI_UMEM_NOSLEEP when
+    /// there is none, and always with TRASH. Flags: SLEEP/NOSLEEP, PAGEABLE, TRASH (no memory: the
+    /// address is NULL, the cookie valid, every page mapped from it is the one trash page).
+    pub fn ddi_umem_alloc(
+        size: usize,
+        flags: core::ffi::c_int,
+        cookiep: *mut ddi_umem_cookie_t,
+    ) -> *mut core::ffi::c_void;
+    /// Cookie of ddi_umem_alloc; NULL is ignored. Every mapping must be gone.
+    pub fn ddi_umem_free(cookie: ddi_umem_cookie_t);
+    /// 0 or -1. (handle, dip, callbacks, register number, offset, len, maxprot, flags, access
+    /// attributes). Translates the register range to page frames.
+    pub fn devmap_devmem_setup(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        callbackops: *mut devmap_callback_ctl,
+        rnumber: uint_t,
+        roff: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+    ) -> core::ffi::c_int;
+    /// 0 or errno. (dev, off, as, &addr, len, prot, maxprot, flags, cred). What segmap(9E) calls:
+    /// makes handles by calling devmap(9E), chooses the address, creates the segment, calls
+    /// devmap_map. User context, blocks. See devmap-semantics.md.
+    pub fn devmap_setup(
+        dev: dev_t,
+        off: offset_t,
+        as_: ddi_as_handle_t,
+        addrp: *mut caddr_t,
+        len: usize,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        credp: *mut cred,
+    ) -> core::ffi::c_int;
+    /// The ready-made segmap entry with the segmap(9E) signature; calls devmap_setup.
+    pub fn ddi_devmap_segmap(
+        dev: dev_t,
+        off: off_t,
+        as_: ddi_as_handle_t,
+        addrp: *mut caddr_t,
+        len: off_t,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        credp: *mut cred,
+    ) -> core::ffi::c_int;
+    /// 0 or a fault code. (handle, offset, len). Any context of a thread, any process: on return no
+    /// CPU can use the translation. drivers rely on it while they hold a mutex.
+    pub fn devmap_unload(
+        dhp: devmap_cookie_t,
+        off: offset_t,
+        len: usize,
+    ) -> core::ffi::c_int;
+    /// 0 or -1. The same for device memory; with DEVMAP_MAPPING_INVALID makes accesses fault with
+    /// FC_NOMAP.
+    pub fn devmap_devmem_remap(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        rnumber: uint_t,
+        roff: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+    ) -> core::ffi::c_int;
+    /// 0 or a fault code. (handle, user offset, len, type, rw). Only in the access callback, for the
+    /// faulting address space. Enters translations; may block for pageable memory.
+    pub fn devmap_load(
+        dhp: devmap_cookie_t,
+        off: offset_t,
+        len: usize,
+        type_: uint_t,
+        rw: uint_t,
+    ) -> core::ffi::c_int;
+    /// Any context that may block.
+    pub fn ddi_umem_unlock(cookie: ddi_umem_cookie_t);
+    /// A buf for pinned memory, for strategy/DMA; NULL only with DDI_UMEM_NOSLEEP.
+    pub fn ddi_umem_iosetup(
+        cookie: ddi_umem_cookie_t,
+        off: off_t,
+        len: usize,
+        direction: core::ffi::c_int,
+        dev: dev_t,
+        blkno: daddr_t,
+        iodone: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut buf) -> core::ffi::c_int,
+        >,
+        sleepflag: core::ffi::c_int,
+    ) -> *mut buf;
+    /// 0 or -1. Points a set-up handle (DEVMAP_ALLOW_REMAP) at other kernel memory; drops all its
+    /// translations first. Drivers call it with a mutex held, so it must not call back.
+    pub fn devmap_umem_remap(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        cookie: ddi_umem_cookie_t,
+        off: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+    ) -> core::ffi::c_int;
+    /// -1 if the attributes cannot be mapped, else 0 with the hat attributes; private.
+    pub fn ddi_device_mapping_check(
+        dev: dev_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+        rnumber: uint_t,
+        hat_flagsp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// As or in the access callback: load the faulting range.
+    pub fn devmap_default_access(
+        dhp: devmap_cookie_t,
+        pvtp: *mut core::ffi::c_void,
+        off: offset_t,
+        len: usize,
+        type_: uint_t,
+        rw: uint_t,
+    ) -> core::ffi::c_int;
+    /// 0 or fault code. Serialises context owners per device and access callback, runs the driver's
+    /// routine, holds the context for the timeout.
+    pub fn devmap_do_ctxmgt(
+        dhp: devmap_cookie_t,
+        pvtp: *mut core::ffi::c_void,
+        off: offset_t,
+        len: usize,
+        type_: uint_t,
+        rw: uint_t,
+        ctxmgt: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: devmap_cookie_t,
+                arg2: *mut core::ffi::c_void,
+                arg3: offset_t,
+                arg4: usize,
+                arg5: uint_t,
+                arg6: uint_t,
+            ) -> core::ffi::c_int,
+        >,
+    ) -> core::ffi::c_int;
+    /// Ticks for which an owner keeps the context.
+    pub fn devmap_set_ctx_timeout(dhp: devmap_cookie_t, ticks: clock_t);
+    /// 0, ENOMEM, EPERM, EINVAL, EFAULT, EACCES, EAGAIN. Pins a range of the calling process, gives a
+    /// cookie. User context.
+    pub fn ddi_umem_lock(
+        addr: caddr_t,
+        len: usize,
+        flags: core::ffi::c_int,
+        cookiep: *mut ddi_umem_cookie_t,
+    ) -> core::ffi::c_int;
+    /// Data model of the process that calls mmap, inside devmap(9E)/segmap(9E) only.
+    pub fn ddi_mmap_get_model() -> model_t;
+    /// The old segmap for drivers with mmap(9E).
+    pub fn ddi_segmap(
+        dev: dev_t,
+        off: off_t,
+        as_: *mut as_,
+        addrp: *mut caddr_t,
+        len: off_t,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        credp: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// The same with register number and access attributes.
+    pub fn ddi_segmap_setup(
+        dev: dev_t,
+        off: off_t,
+        as_: *mut as_,
+        addrp: *mut caddr_t,
+        len: off_t,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        credp: *mut cred_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+        rnumber: uint_t,
+    ) -> core::ffi::c_int;
+    /// 0 or -1. (from, to, len, mode): user memory, or kernel memory when mode has FKIOCTL. Blocks,
+    /// no spin mutex held. A bad user address must yield -1, never a crash.
+    pub fn ddi_copyin(
+        buf: *const core::ffi::c_void,
+        driverbuf: *mut core::ffi::c_void,
+        cn: usize,
+        flags: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// 0 or -1. The reverse.
+    pub fn ddi_copyout(
+        driverbuf: *const core::ffi::c_void,
+        buf: *mut core::ffi::c_void,
+        cn: usize,
+        flags: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Data model to convert from (mode's model bits): DDI_MODEL_ILP32 for a 32-bit caller,
+    /// DDI_MODEL_NONE otherwise.
+    pub fn ddi_model_convert_from(model: model_t) -> model_t;
+    /// KM_SLEEP or NULL.
+    pub fn ddi_strdup(
+        str_: *const core::ffi::c_char,
+        flag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_char;
+    pub fn strfree(s: *mut core::ffi::c_char);
+    /// Can this thread be woken by signals.
+    pub fn ddi_can_receive_sig() -> boolean_t;
+    /// Ddi_taskq_t * or NULL. (dip, name, threads, priority, flags).
+    pub fn ddi_taskq_create(
+        dip: *mut dev_info_t,
+        name: *const core::ffi::c_char,
+        nthreads: core::ffi::c_int,
+        pri: pri_t,
+        cflags: uint_t,
+    ) -> *mut ddi_taskq_t;
+    /// DDI_SUCCESS/FAILURE. Runs a function in a queue thread, may block; DDI_SLEEP never fails.
+    pub fn ddi_taskq_dispatch(
+        tq: *mut ddi_taskq_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+        dflags: uint_t,
+    ) -> core::ffi::c_int;
+    /// Waits, then ends the threads.
+    pub fn ddi_taskq_destroy(tq: *mut ddi_taskq_t);
+    /// Periodic callback every n nanoseconds (multiple of 10 ms) at a given level.
+    pub fn ddi_periodic_add(
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+        interval: hrtime_t,
+        level: core::ffi::c_int,
+    ) -> ddi_periodic_t;
+    /// Waits until the callback is not running; not from within it.
+    pub fn ddi_periodic_delete(request: ddi_periodic_t);
+    /// Until everything dispatched so far is done.
+    pub fn ddi_taskq_wait(tq: *mut ddi_taskq_t);
+    /// Seconds since 1970.
+    pub fn ddi_get_time() -> time_t;
+    /// Also ddi_taskq_resume.
+    pub fn ddi_taskq_suspend(tq: *mut ddi_taskq_t);
+    pub fn ddi_taskq_resume(tq: *mut ddi_taskq_t);
+    pub fn ddi_taskq_suspended(tq: *mut ddi_taskq_t) -> boolean_t;
+    /// From, to, n); overlapping allowed.
+    pub fn bcopy(
+        from: *const core::ffi::c_void,
+        to: *mut core::ffi::c_void,
+        bcount: usize,
+    );
+    pub fn bzero(addr: *mut core::ffi::c_void, bytes: usize);
+    /// Also strncmp, strcpy, strncpy, strlcat, strchr, strrchr, strcasecmp, strncasecmp, strnlen,
+    /// strstr.
+    pub fn strcmp(
+        s1: *const core::ffi::c_char,
+        s2: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// Compilers call memcpy, memmove, memset, memcmp, and rustc also bcmp and strlen: all are
+    /// exported by the kernel.
+    pub fn memcpy(
+        dst: *mut core::ffi::c_void,
+        src: *const core::ffi::c_void,
+        n: usize,
+    ) -> *mut core::ffi::c_void;
+    pub fn strncpy(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+        n: usize,
+    ) -> *mut core::ffi::c_char;
+    pub fn memset(
+        s: *mut core::ffi::c_void,
+        c: core::ffi::c_int,
+        n: usize,
+    ) -> *mut core::ffi::c_void;
+    pub fn strlen(s: *const core::ffi::c_char) -> usize;
+    pub fn memcmp(
+        s1: *const core::ffi::c_void,
+        s2: *const core::ffi::c_void,
+        n: usize,
+    ) -> core::ffi::c_int;
+    pub fn strcpy(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    /// 0 equal.
+    pub fn bcmp(
+        s1: *const core::ffi::c_void,
+        s2: *const core::ffi::c_void,
+        len: usize,
+    ) -> core::ffi::c_int;
+    pub fn ddi_strtoul(
+        str_: *const core::ffi::c_char,
+        endptr: *mut *mut core::ffi::c_char,
+        base: core::ffi::c_int,
+        result: *mut core::ffi::c_ulong,
+    ) -> core::ffi::c_int;
+    pub fn strlcpy(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+        size: usize,
+    ) -> usize;
+    pub fn strncmp(
+        s1: *const core::ffi::c_char,
+        s2: *const core::ffi::c_char,
+        n: usize,
+    ) -> core::ffi::c_int;
+    /// 0, EINVAL, ERANGE. Also ddi_strtoul, ddi_strtoll, ddi_strtoull.
+    pub fn ddi_strtol(
+        str_: *const core::ffi::c_char,
+        endptr: *mut *mut core::ffi::c_char,
+        base: core::ffi::c_int,
+        result: *mut core::ffi::c_long,
+    ) -> core::ffi::c_int;
+    pub fn memmove(
+        dst: *mut core::ffi::c_void,
+        src: *const core::ffi::c_void,
+        n: usize,
+    ) -> *mut core::ffi::c_void;
+    /// Also ddi_fls, highbit, lowbit, ffs.
+    pub fn ddi_ffs(val: core::ffi::c_long) -> core::ffi::c_int;
+    pub fn ddi_fls(val: core::ffi::c_long) -> core::ffi::c_int;
+    pub fn ddi_strtoll(
+        str_: *const core::ffi::c_char,
+        endptr: *mut *mut core::ffi::c_char,
+        base: core::ffi::c_int,
+        result: *mut longlong_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_strtoull(
+        str_: *const core::ffi::c_char,
+        endptr: *mut *mut core::ffi::c_char,
+        base: core::ffi::c_int,
+        result: *mut u_longlong_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_swap16(val: u16) -> u16;
+    pub fn ddi_swap32(val: u32) -> u32;
+    pub fn ddi_swap64(val: u64) -> u64;
+    pub fn memchr(
+        s: *const core::ffi::c_void,
+        c: core::ffi::c_int,
+        n: usize,
+    ) -> *mut core::ffi::c_void;
+    pub fn numtos(value: ulong_t, name: *mut core::ffi::c_char);
+    pub fn stoi(p: *mut *mut core::ffi::c_char) -> core::ffi::c_int;
+    pub fn strchr(
+        s: *const core::ffi::c_char,
+        c: core::ffi::c_int,
+    ) -> *mut core::ffi::c_char;
+    pub fn strcspn(
+        s: *const core::ffi::c_char,
+        reject: *const core::ffi::c_char,
+    ) -> usize;
+    pub fn strdup(s: *const core::ffi::c_char) -> *mut core::ffi::c_char;
+    pub fn strlcat(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+        size: usize,
+    ) -> usize;
+    pub fn strncat(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+        n: usize,
+    ) -> *mut core::ffi::c_char;
+    pub fn strnlen(s: *const core::ffi::c_char, n: usize) -> usize;
+    pub fn strspn(
+        s: *const core::ffi::c_char,
+        accept: *const core::ffi::c_char,
+    ) -> usize;
+    pub fn swab(arg: *mut core::ffi::c_void, arg2: *mut core::ffi::c_void, len: usize);
+    /// The prop_op entry of cb_ops: answers by-name queries for a dev_t (also Size/Nblocks handling
+    /// in variants). Recognise its address or implement: PROP_LEN, PROP_LEN_AND_VAL_BUF,
+    /// PROP_LEN_AND_VAL_ALLOC.
+    pub fn ddi_prop_op(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        prop_op: ddi_prop_op_t,
+        mod_flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// The value or the default. (DDI_DEV_T_ANY or dev, dip, flags, name, default). Looks at driver-
+    /// set, then system, then hardware (.conf) properties, then the parent unless DDI_PROP_DONTPASS.
+    pub fn ddi_prop_get_int(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        defvalue: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_free(data: *mut core::ffi::c_void);
+    /// DDI_PROP_SUCCESS or an error code; memory freed with ddi_prop_free. Also _string,
+    /// _string_array, _byte_array, _int64_array.
+    pub fn ddi_prop_lookup_int_array(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        datap: *mut *mut core::ffi::c_int,
+        nelementsp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// Old; allocates with kmem_alloc, the caller frees.
+    pub fn ddi_getlongprop(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_lookup_string(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        datap: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// Old interface; untyped bytes.
+    pub fn ddi_prop_create(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        length: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_lookup_string_array(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        datap: *mut *mut *mut core::ffi::c_char,
+        nelementsp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_lookup_byte_array(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        datap: *mut *mut uchar_t,
+        nelementsp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// Sets a driver property: DDI_DEV_T_NONE for all devs. Also _string, _int_array, _int64,
+    /// _byte_array, _string_array.
+    pub fn ddi_prop_update_int(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_remove(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_remove_all(dip: *mut dev_info_t);
+    /// Old ddi_prop_get_int.
+    pub fn ddi_getprop(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        defvalue: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_get_int64(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        defvalue: i64,
+    ) -> i64;
+    /// 1 or 0.
+    pub fn ddi_prop_exists(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_string(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_int_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: *mut core::ffi::c_int,
+        nelements: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_undefine(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    pub fn ddi_getproplen(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        lengthp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_getlongprop_buf(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_lookup_int64_array(
+        match_dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        datap: *mut *mut i64,
+        nelementsp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_modify(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        length: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_op_nblocks(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        prop_op: ddi_prop_op_t,
+        mod_flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+        nblocks64: u64,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_op_size(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        prop_op: ddi_prop_op_t,
+        mod_flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+        size64: u64,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_byte_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: *mut uchar_t,
+        nelements: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_int64(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: i64,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_int64_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: *mut i64,
+        nelements: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_prop_update_string_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut core::ffi::c_char,
+        nelements: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_check_acc_handle(handle: ddi_acc_handle_t) -> core::ffi::c_int;
+    pub fn ddi_check_dma_handle(handle: ddi_dma_handle_t) -> core::ffi::c_int;
+    pub fn pci_ereport_post(dip: *mut dev_info_t, p: *mut ddi_fm_error_t, p2: *mut u16);
+    pub fn pci_ereport_setup(dip: *mut dev_info_t);
+    pub fn pci_ereport_teardown(dip: *mut dev_info_t);
+    /// Handle on the calling process for proc_signal; proc_unref ends it.
+    pub fn proc_ref() -> *mut core::ffi::c_void;
+    /// 0 or -1 when the process is gone.
+    pub fn proc_signal(
+        pref: *mut core::ffi::c_void,
+        sig: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    pub fn proc_unref(pref: *mut core::ffi::c_void);
+    /// (strategy, bp, dev, rw, mincnt, uio): locks user pages, calls strategy piecewise, waits.
+    pub fn physio(
+        strat: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut buf) -> core::ffi::c_int,
+        >,
+        bp: *mut buf,
+        dev: dev_t,
+        rw: core::ffi::c_int,
+        mincnt: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: *mut buf)>,
+        uiop: *mut uio,
+    ) -> core::ffi::c_int;
+    pub fn minphys(bp: *mut buf);
+    pub fn ddi_btop(
+        dip: *mut dev_info_t,
+        value: core::ffi::c_ulong,
+    ) -> core::ffi::c_ulong;
+    pub fn ddi_btopr(
+        dip: *mut dev_info_t,
+        value: core::ffi::c_ulong,
+    ) -> core::ffi::c_ulong;
+    pub fn ddi_ptob(
+        dip: *mut dev_info_t,
+        value: core::ffi::c_ulong,
+    ) -> core::ffi::c_ulong;
+    /// DDI_SUCCESS, DDI_FAILURE, DDI_REGS_ACC_CONFLICT, DDI_ME_*. (dip, rnumber, &address, offset,
+    /// len (0: all), attributes, &handle). Kernel mapping of a register set.
+    pub fn ddi_regs_map_setup(
+        dip: *mut dev_info_t,
+        rnumber: uint_t,
+        addrp: *mut caddr_t,
+        offset: offset_t,
+        len: offset_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+        handlep: *mut ddi_acc_handle_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_regs_map_free(handlep: *mut ddi_acc_handle_t);
+    /// Access handle for PCI configuration space; pci_config_get8/16/32/64, pci_config_put*,
+    /// pci_config_teardown; pci_lcap_locate, pci_cap_get, pci_cap_put find capabilities.
+    pub fn pci_config_setup(
+        dip: *mut dev_info_t,
+        handlep: *mut ddi_acc_handle_t,
+    ) -> core::ffi::c_int;
+    pub fn pci_config_teardown(handlep: *mut ddi_acc_handle_t);
+    pub fn pci_config_get16(handle: ddi_acc_handle_t, off: off_t) -> u16;
+    /// Ddi_get16/32/64 and ddi_put8/16/32/64 through an access handle, with its byte order;
+    /// ddi_rep_get* /ddi_rep_put* for arrays.
+    pub fn ddi_get8(handle: ddi_acc_handle_t, dev_addr: *mut u8) -> u8;
+    pub fn ddi_get32(handle: ddi_acc_handle_t, dev_addr: *mut u32) -> u32;
+    pub fn ddi_put8(handle: ddi_acc_handle_t, dev_addr: *mut u8, value: u8);
+    pub fn ddi_put32(handle: ddi_acc_handle_t, dev_addr: *mut u32, value: u32);
+    pub fn pci_config_get32(handle: ddi_acc_handle_t, off: off_t) -> u32;
+    pub fn pci_config_put32(handle: ddi_acc_handle_t, off: off_t, val: u32);
+    pub fn ddi_get64(handle: ddi_acc_handle_t, dev_addr: *mut u64) -> u64;
+    pub fn ddi_put64(handle: ddi_acc_handle_t, dev_addr: *mut u64, value: u64);
+    pub fn ddi_get16(handle: ddi_acc_handle_t, dev_addr: *mut u16) -> u16;
+    pub fn ddi_put16(handle: ddi_acc_handle_t, dev_addr: *mut u16, value: u16);
+    pub fn ddi_rep_get32(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u32,
+        dev_addr: *mut u32,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_put32(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u32,
+        dev_addr: *mut u32,
+        repcount: usize,
+        flags: uint_t,
+    );
+    /// Guarded read: DDI_FAILURE instead of a trap. ddi_poke* likewise.
+    pub fn ddi_peek32(
+        dip: *mut dev_info_t,
+        addr: *mut i32,
+        valuep: *mut i32,
+    ) -> core::ffi::c_int;
+    /// Also ddi_device_copy.
+    pub fn ddi_device_zero(
+        handle: ddi_acc_handle_t,
+        dev_addr: caddr_t,
+        bytecount: usize,
+        dev_advcnt: isize,
+        dev_datasz: uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_map_regs(
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        addrp: *mut caddr_t,
+        off: off_t,
+        off2: off_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_peek16(
+        dip: *mut dev_info_t,
+        addr: *mut i16,
+        valuep: *mut i16,
+    ) -> core::ffi::c_int;
+    pub fn ddi_peek64(
+        dip: *mut dev_info_t,
+        addr: *mut i64,
+        valuep: *mut i64,
+    ) -> core::ffi::c_int;
+    pub fn ddi_peek8(
+        dip: *mut dev_info_t,
+        addr: *mut i8,
+        valuep: *mut i8,
+    ) -> core::ffi::c_int;
+    pub fn ddi_poke16(
+        dip: *mut dev_info_t,
+        addr: *mut i16,
+        value: i16,
+    ) -> core::ffi::c_int;
+    pub fn ddi_poke32(
+        dip: *mut dev_info_t,
+        addr: *mut i32,
+        value: i32,
+    ) -> core::ffi::c_int;
+    pub fn ddi_poke64(
+        dip: *mut dev_info_t,
+        addr: *mut i64,
+        value: i64,
+    ) -> core::ffi::c_int;
+    pub fn ddi_poke8(dip: *mut dev_info_t, addr: *mut i8, value: i8) -> core::ffi::c_int;
+    pub fn ddi_rep_get16(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u16,
+        dev_addr: *mut u16,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_get64(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u64,
+        dev_addr: *mut u64,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_get8(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u8,
+        dev_addr: *mut u8,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_put16(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u16,
+        dev_addr: *mut u16,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_put64(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u64,
+        dev_addr: *mut u64,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_rep_put8(
+        handle: ddi_acc_handle_t,
+        host_addr: *mut u8,
+        dev_addr: *mut u8,
+        repcount: usize,
+        flags: uint_t,
+    );
+    pub fn ddi_unmap_regs(
+        dip: *mut dev_info_t,
+        flags: uint_t,
+        addrp: *mut caddr_t,
+        off: off_t,
+        off2: off_t,
+    );
+    pub fn pci_config_get64(handle: ddi_acc_handle_t, off: off_t) -> u64;
+    pub fn pci_config_get8(handle: ddi_acc_handle_t, off: off_t) -> u8;
+    pub fn pci_config_put16(handle: ddi_acc_handle_t, off: off_t, val: u16);
+    pub fn pci_config_put64(handle: ddi_acc_handle_t, off: off_t, val: u64);
+    pub fn pci_config_put8(handle: ddi_acc_handle_t, off: off_t, val: u8);
+    pub fn pci_report_pmcap(
+        dip: *mut dev_info_t,
+        flag: core::ffi::c_int,
+        arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    pub fn pci_restore_config_regs(dip: *mut dev_info_t) -> core::ffi::c_int;
+    pub fn pci_save_config_regs(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// (dip, attributes, wait function, arg, &handle): DDI_SUCCESS, DDI_DMA_BADATTR,
+    /// DDI_DMA_NORESOURCES.
+    pub fn ddi_dma_alloc_handle(
+        dip: *mut dev_info_t,
+        p: *mut ddi_dma_attr_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> core::ffi::c_int,
+        >,
+        addr: caddr_t,
+        handlep: *mut ddi_dma_handle_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dma_free_handle(handlep: *mut ddi_dma_handle_t);
+    /// Memory fit for the device, its kernel address, real length and access handle.
+    pub fn ddi_dma_mem_alloc(
+        handle: ddi_dma_handle_t,
+        len: usize,
+        p: *mut ddi_device_acc_attr_t,
+        flags: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> core::ffi::c_int,
+        >,
+        addr: caddr_t,
+        addrp: *mut caddr_t,
+        lenp: *mut usize,
+        handlep: *mut ddi_acc_handle_t,
+    ) -> core::ffi::c_int;
+    /// DDI_DMA_MAPPED, _PARTIAL_MAP, _INUSE, _NORESOURCES, _TOOBIG, _NOMAPPING. First cookie and
+    /// number of cookies.
+    pub fn ddi_dma_addr_bind_handle(
+        handle: ddi_dma_handle_t,
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        flags: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> core::ffi::c_int,
+        >,
+        addr2: caddr_t,
+        p: *mut ddi_dma_cookie_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dma_unbind_handle(handle: ddi_dma_handle_t) -> core::ffi::c_int;
+    /// (The newer headers add ddi_dma_cookie_iter, _one, _get, ddi_dma_ncookies.)
+    pub fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, p: *mut ddi_dma_cookie_t);
+    pub fn ddi_dma_mem_free(handlep: *mut ddi_acc_handle_t);
+    pub fn ddi_dma_sync(
+        handle: ddi_dma_handle_t,
+        off: off_t,
+        len: usize,
+        flags: uint_t,
+    ) -> core::ffi::c_int;
+    /// The same for a buf.
+    pub fn ddi_dma_buf_bind_handle(
+        handle: ddi_dma_handle_t,
+        bp: *mut buf,
+        flags: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> core::ffi::c_int,
+        >,
+        addr: caddr_t,
+        p: *mut ddi_dma_cookie_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// Ddi_dma_getwin moves a partial binding.
+    pub fn ddi_dma_numwin(
+        handle: ddi_dma_handle_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dma_burstsizes(handle: ddi_dma_handle_t) -> core::ffi::c_int;
+    pub fn ddi_dma_getwin(
+        handle: ddi_dma_handle_t,
+        flags: uint_t,
+        p: *mut off_t,
+        lenp: *mut usize,
+        p2: *mut ddi_dma_cookie_t,
+        countp: *mut uint_t,
+    ) -> core::ffi::c_int;
+    pub fn ddi_dma_set_sbus64(
+        handle: ddi_dma_handle_t,
+        value: ulong_t,
+    ) -> core::ffi::c_int;
+    /// The current thread (only in code compiled without the kernel's inline assembly; otherwise the
+    /// load from %gs:0x18). One driver follows it to the process and its address space: see illumos-
+    /// amd64.json, private_reached_by_real_drivers.
+    pub fn threadp() -> *mut kthread_t;
+    /// Internal: chooses a user address.
+    pub fn map_addr(
+        addrp: *mut caddr_t,
+        len: usize,
+        off: offset_t,
+        flag: core::ffi::c_int,
+        flags: uint_t,
+    );
+    /// Internal: is a user range legal.
+    pub fn valid_usr_range(
+        addr: caddr_t,
+        len: usize,
+        flags: uint_t,
+        as_: *mut as_,
+        addr2: caddr_t,
+    ) -> core::ffi::c_int;
+    pub fn as_findseg(as_: *mut as_, addr: caddr_t, flag: core::ffi::c_int) -> *mut seg;
+    /// Internal (address spaces). Also as_unmap, as_rangelock, as_rangeunlock, as_ctl, as_findseg:
+    /// drivers that build mappings by hand.
+    pub fn as_map(
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn() -> core::ffi::c_int>,
+        arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    pub fn as_rangelock(as_: *mut as_);
+    pub fn as_rangeunlock(as_: *mut as_);
+    pub fn as_unmap(as_: *mut as_, addr: caddr_t, len: usize) -> core::ffi::c_int;
+    /// The kernel's address space; only its a_hat is used.
+    pub static mut kas: as_;
+    /// Internal: enters a kernel translation for page frames; hat_unload, hat_getpfnum go with it.
+    pub fn hat_devload(
+        hat: *mut hat,
+        addr: caddr_t,
+        len: usize,
+        val: pfn_t,
+        flags: uint_t,
+        flag: core::ffi::c_int,
+    );
+    /// Internal: page frame behind a kernel address.
+    pub fn hat_getpfnum(hat: *mut hat, addr: caddr_t) -> pfn_t;
+    pub fn hat_memload(
+        hat: *mut hat,
+        addr: caddr_t,
+        p: *mut page,
+        flags: uint_t,
+        flags2: uint_t,
+    );
+    /// Internal.
+    pub fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, flags: uint_t);
+    /// Internal: the segment driver's create function.
+    pub fn segdev_create(p: *mut seg, arg: *mut core::ffi::c_void) -> core::ffi::c_int;
+}
