@@ -1,1 +1,4 @@
 //! See Cargo.toml.
+
+pub mod physmem;
+pub mod process;

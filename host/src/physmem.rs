@@ -1,0 +1,248 @@
+//! Physical memory: one sparse memfd, mapped whole in the host. A page frame number (pfn) is an offset in it, in pages.
+//!
+//! Frames are given out in contiguous runs, zero-filled, and given back to Linux when freed. Frame 0 is never given out. Behind the frames the
+//! file goes on as a *void*, which never has pages: mappings whose frames are not known yet lie there.
+//!
+//! Locking: one leaf lock round the free list; any context that may block.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Bytes of a page.
+pub const PAGE_SIZE: u64 = 4096;
+/// Default size of physical memory in bytes; it is sparse, so it costs nothing until used.
+pub const DEFAULT_SIZE: u64 = 16 << 30;
+/// Bytes of the void behind the frames.
+const VOID: u64 = 1 << 40;
+/// The memfd's name, as `/proc/PID/maps` shows it. The shim's agent looks for it.
+const NAME: &std::ffi::CStr = ddi_wire::MEMORY_NAME;
+
+/// The physical memory of a host.
+#[derive(Debug)]
+pub struct PhysMem {
+    file: File,
+    base: NonNull<u8>,
+    pages: u64,
+    free: Mutex<Free>,
+}
+
+// SAFETY: `base` is the address of a mapping that lives as long as the value and is only handed out as a raw pointer;
+// everything else is `Send`.
+unsafe impl Send for PhysMem {}
+// SAFETY: as above; the free list is behind a lock.
+unsafe impl Sync for PhysMem {}
+
+/// Free runs: first frame to length in frames; neighbours are merged.
+#[derive(Debug)]
+struct Free {
+    runs: BTreeMap<u64, u64>,
+    pages: u64,
+}
+
+impl Free {
+    fn take(&mut self, npages: u64, align: u64) -> Option<u64> {
+        let (start, len, pfn) = self.runs.iter().find_map(|(&start, &len)| {
+            let pfn = start.checked_next_multiple_of(align)?;
+            (pfn.checked_add(npages)? <= start + len).then_some((start, len, pfn))
+        })?;
+        self.runs.remove(&start);
+        if pfn > start {
+            self.runs.insert(start, pfn - start);
+        }
+        if pfn + npages < start + len {
+            self.runs.insert(pfn + npages, start + len - pfn - npages);
+        }
+        self.pages -= npages;
+        Some(pfn)
+    }
+
+    fn give(&mut self, pfn: u64, npages: u64) {
+        let overlap = self.runs.range(..pfn + npages).next_back().is_some_and(|(&s, &l)| s + l > pfn);
+        assert!(!overlap, "page frames {pfn:#x}+{npages:#x} freed twice");
+        let (mut start, mut len) = (pfn, npages);
+        if let Some((&s, &l)) = self.runs.range(..pfn).next_back()
+            && s + l == pfn
+        {
+            self.runs.remove(&s);
+            start = s;
+            len += l;
+        }
+        if let Some(l) = self.runs.remove(&(pfn + npages)) {
+            len += l;
+        }
+        self.runs.insert(start, len);
+        self.pages += npages;
+    }
+}
+
+impl PhysMem {
+    /// Makes physical memory of `bytes` (rounded up to a page; at least two pages), all free.
+    ///
+    /// # Errors
+    /// When Linux has no memfd, or not that much address space.
+    pub fn new(bytes: u64) -> io::Result<Arc<PhysMem>> {
+        let pages = bytes.div_ceil(PAGE_SIZE).max(2);
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        // SAFETY: NAME is a C string.
+        let fd = unsafe { libc::memfd_create(NAME.as_ptr(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        file.set_len(pages * PAGE_SIZE + VOID)?;
+        // SAFETY: plain fcntl on our own descriptor. A client cannot shrink the file under our mapping.
+        unsafe {
+            libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL)
+        };
+        let len = usize::try_from(pages * PAGE_SIZE).map_err(io::Error::other)?;
+        let (prot, map) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_NORESERVE);
+        // SAFETY: a new mapping at an address that Linux chooses.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, map, fd, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // A core dump of the host need not hold the devices' memory.
+        // SAFETY: the range is the mapping just made.
+        unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
+        let free = Free { runs: BTreeMap::from([(1, pages - 1)]), pages: pages - 1 };
+        Ok(Arc::new(PhysMem { file, base, pages, free: Mutex::new(free) }))
+    }
+
+    /// Allocates `npages` contiguous zero-filled frames, the first a multiple of `align` frames. `None`: no such run is free, `npages` is 0, or `align`
+    /// is 0. The pages are really there afterwards (a fault on them is a minor fault).
+    pub fn alloc(&self, npages: u64, align: u64) -> Option<u64> {
+        if npages == 0 || align == 0 {
+            return None;
+        }
+        let pfn = self.free.lock().take(npages, align)?;
+        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
+        // SAFETY: plain fallocate on our own descriptor; the range is ours alone.
+        let r = unsafe { libc::fallocate(self.raw(), 0, off, len) };
+        if r != 0 {
+            self.free(pfn, npages);
+            return None;
+        }
+        Some(pfn)
+    }
+
+    /// Frees `npages` frames from `pfn` on. No translation to them may be left: later contents are another owner's.
+    ///
+    /// # Panics
+    /// When one of them is not allocated: that is a bug of the host or the driver.
+    pub fn free(&self, pfn: u64, npages: u64) {
+        if npages == 0 {
+            return;
+        }
+        assert!(pfn >= 1 && pfn + npages <= self.pages, "page frames {pfn:#x}+{npages:#x} do not exist");
+        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let mut free = self.free.lock();
+        free.give(pfn, npages);
+        // Under the lock: the run must be empty before somebody else gets it.
+        // SAFETY: plain fallocate on our own descriptor; the range has no owner now.
+        let r = unsafe { libc::fallocate(self.raw(), mode, off, len) };
+        if r != 0 {
+            let first = self.ptr(pfn).as_ptr();
+            // SAFETY: the range lies within the mapping and has no owner.
+            unsafe { first.write_bytes(0, len as usize) };
+        }
+    }
+
+    /// The host's own view of a frame: where its first byte is, for as long as the frame is allocated. Frames that follow each other
+    /// follow each other here too.
+    ///
+    /// # Panics
+    /// When there is no such frame.
+    pub fn ptr(&self, pfn: u64) -> NonNull<u8> {
+        assert!(pfn < self.pages, "page frame {pfn:#x} does not exist");
+        // SAFETY: within the mapping, by the line before.
+        unsafe { self.base.add((pfn * PAGE_SIZE) as usize) }
+    }
+
+    /// The frame and the offset in it that a host address lies in; `None` if it does not lie in physical memory.
+    pub fn frame_of(&self, ptr: *const u8) -> Option<(u64, u64)> {
+        let off = (ptr as usize).checked_sub(self.base.as_ptr() as usize)? as u64;
+        (off < self.pages * PAGE_SIZE).then_some((off / PAGE_SIZE, off % PAGE_SIZE))
+    }
+
+    /// Frames there are, frame 0 included.
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Frames that are free.
+    pub fn free_pages(&self) -> u64 {
+        self.free.lock().pages
+    }
+
+    /// File offset, in pages, of the void: `npages` of it, or `None` when that is more than there is.
+    pub(crate) fn void(&self, npages: u64) -> Option<u64> {
+        (npages <= VOID / PAGE_SIZE).then_some(self.pages)
+    }
+
+    fn offset(&self, pfn: u64) -> libc::off_t {
+        (pfn * PAGE_SIZE) as libc::off_t
+    }
+
+    fn raw(&self) -> i32 {
+        std::os::fd::AsRawFd::as_raw_fd(&self.file)
+    }
+}
+
+impl AsFd for PhysMem {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for PhysMem {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in `new`; nobody can use it any more, since pointers to it are only valid while frames are
+        // allocated from `self`.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), (self.pages * PAGE_SIZE) as usize) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_zero_filled_aligned_and_given_back_whole() {
+        let mem = PhysMem::new(64 * PAGE_SIZE).unwrap();
+        let all = mem.free_pages();
+        let a = mem.alloc(3, 1).unwrap();
+        let b = mem.alloc(8, 8).unwrap();
+        assert_eq!(b % 8, 0);
+        // SAFETY: the frame is allocated; one byte of it.
+        unsafe { mem.ptr(a).write(7) };
+        assert_eq!(mem.frame_of(mem.ptr(b).as_ptr()), Some((b, 0)));
+        mem.free(a, 3);
+        let again = mem.alloc(3, 1).unwrap();
+        // SAFETY: the frame is allocated.
+        assert_eq!(unsafe { mem.ptr(again).read() }, 0);
+        mem.free(again, 3);
+        mem.free(b, 8);
+        assert_eq!(mem.free_pages(), all);
+        assert_eq!(mem.free.lock().runs.len(), 1);
+        assert!(mem.alloc(64, 1).is_none());
+        assert!(mem.alloc(0, 1).is_none());
+    }
+
+    #[test]
+    #[should_panic(expected = "freed twice")]
+    fn freeing_twice_is_a_bug() {
+        let mem = PhysMem::new(64 * PAGE_SIZE).unwrap();
+        let a = mem.alloc(3, 1).unwrap();
+        mem.free(a, 3);
+        mem.free(a + 1, 1);
+    }
+}

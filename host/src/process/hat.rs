@@ -1,0 +1,1 @@
+//! What is mapped where in a process, and which pages are loaded.
