@@ -1,0 +1,96 @@
+//! What the loader asks of the kernel it loads into: its symbols, the context that driver code runs in, and when a driver may go.
+//!
+//! Locking: the loader calls these without any lock of its own held, but for its list of modules being marked as busy.
+
+use std::sync::OnceLock;
+
+/// A symbol of the kernel that modules may refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// A function at this address, anywhere in the process.
+    Function(usize),
+    /// A variable: its address and its size in bytes. Modules see a copy, made once.
+    Data {
+        /// Address of the original.
+        address: usize,
+        /// Bytes.
+        size: usize,
+    },
+}
+
+/// The kernel around the modules.
+pub trait Kernel: Send + Sync {
+    /// A global symbol of the kernel.
+    fn lookup(&self, name: &str) -> Option<Export>;
+
+    /// Calls driver code in the context of a kernel thread (`_init`, `_fini`, `_info`).
+    fn call(&self, f: &mut dyn FnMut()) {
+        let _context = super::curthread::enter(None);
+        f();
+    }
+
+    /// Before `_fini`: detaches all instances of the module's driver. An illumos errno (`EBUSY`) when one is open, mapped or refuses.
+    ///
+    /// # Errors
+    /// The errno with which the unload fails.
+    fn detach_all(&self, module: &str) -> Result<(), i32> {
+        let _ = module;
+        Ok(())
+    }
+
+    /// A console message of the loader ("multiply defined", a dependency that was not found).
+    fn message(&self, text: &str) {
+        eprintln!("ddi-host: {text}");
+    }
+}
+
+/// Does illumos's kernel (unix, genunix and what they are booted with) define this name.
+pub fn illumos_has(name: &str) -> bool {
+    static NAMES: OnceLock<Vec<&str>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        let mut names: Vec<&str> = include_str!("../../data/kernel-symbols.txt").lines().collect();
+        names.sort_unstable();
+        names
+    });
+    names.binary_search(&name).is_ok()
+}
+
+/// Names that krtld reports as "MT-unsafe" when they are undefined.
+pub fn mt_unsafe(name: &str) -> bool {
+    matches!(name, "sleep" | "unsleep" | "wakeup" | "unsafe_driver" | "bsd_compat_ioctl")
+        || name.starts_with("spl")
+        || name.starts_with("i_ddi_spl")
+}
+
+/// Names that a module may define although the kernel does, without a message.
+pub fn may_redefine(name: &str) -> bool {
+    matches!(
+        name,
+        "memcpy"
+            | "memset"
+            | "memmove"
+            | "memcmp"
+            | "memchr"
+            | "strstr"
+            | "strncat"
+            | "strlcat"
+            | "strlcpy"
+            | "strspn"
+            | "__udivdi3"
+            | "__divdi3"
+            | "__umoddi3"
+            | "__moddi3"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_names_is_there() {
+        assert!(illumos_has("ddi_soft_state_init"));
+        assert!(illumos_has("_pagesize"));
+        assert!(!illumos_has("printk"));
+    }
+}

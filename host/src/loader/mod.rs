@@ -1,0 +1,34 @@
+//! Loads kernel modules the way krtld does: the relocatable objects that add_drv installs, from whatever compiler.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `elf` | what the file says |
+//! | `link` | symbols and relocations |
+//! | `reloc` | what each relocation type means, and which are refused |
+//! | `image`, `low` | memory below 2 GiB |
+//! | `stubs` | the way from there to the host's functions and data |
+//! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
+//! | `curthread` | `%gs:0x18` and what drivers reach from there |
+//! | `modinfo`, `root`, `add_drv` | the commands |
+//!
+//! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
+//! was written in.
+
+pub mod curthread;
+pub mod elf;
+pub mod error;
+pub mod image;
+pub mod kernel;
+pub mod link;
+pub mod low;
+pub mod module;
+pub mod modules;
+pub mod reloc;
+pub mod stubs;
+
+pub use error::{LoadError, Missing, Problem, Site, Why};
+pub use kernel::{Export, Kernel};
+pub use link::Probe;
+pub use module::Module;
+pub use modules::{Modules, UnloadError, module_at, symbolize};
+pub use stubs::{real_data, real_function};

@@ -1,0 +1,238 @@
+//! A loaded module: its memory, its symbols, its entry points.
+//!
+//! Locking: the hold count and the state are atomic; the rest does not change after loading.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::elf::{Binding, Object};
+use super::image::Image;
+use super::kernel::Kernel;
+use super::link::{self, Linked, Probe};
+
+/// `MODREV_1`: the linkage revision that the kernel takes.
+const MODREV_1: c_int = 1;
+const MI_INFO_LINKAGE: c_int = 8;
+const MODMAXLINK_ELEMENTS: usize = 7;
+
+/// `struct modinfo`, as far as `_info` needs it: 432 bytes, `mi_info` first, `mi_base` at 16.
+#[repr(C, align(8))]
+struct ModInfoRequest {
+    info: c_int,
+    state: c_int,
+    id: c_int,
+    next_id: c_int,
+    base: *const Linkage,
+    rest: [u8; 408],
+}
+
+/// `struct modlinkage`.
+#[repr(C)]
+struct Linkage {
+    rev: c_int,
+    elements: [*const Element; MODMAXLINK_ELEMENTS],
+}
+
+/// The start of every linkage element: `modldrv`, `modlmisc` ...
+#[repr(C)]
+struct Element {
+    ops: *const c_void,
+    info: *const c_char,
+}
+
+const _: () = assert!(size_of::<ModInfoRequest>() == 432 && size_of::<Linkage>() == 64);
+
+/// A module in memory.
+#[derive(Debug)]
+pub struct Module {
+    name: String,
+    path: PathBuf,
+    id: usize,
+    object: Object,
+    image: Image,
+    values: Vec<Option<i64>>,
+    functions: Vec<(usize, usize, String)>,
+    probes: Vec<Probe>,
+    depends: Vec<Arc<Module>>,
+    /// Modules that depend on this one, and whoever else holds it.
+    pub(super) holds: AtomicUsize,
+    pub(super) installed: AtomicBool,
+}
+
+impl Module {
+    pub(super) fn new(
+        name: &str,
+        path: &Path,
+        id: usize,
+        mut object: Object,
+        linked: Linked,
+        depends: Vec<Arc<Module>>,
+    ) -> Module {
+        let functions = link::functions(&object, &linked.values);
+        object.data = Vec::new();
+        object.relocations = Vec::new();
+        for module in &depends {
+            module.holds.fetch_add(1, Ordering::Relaxed);
+        }
+        Module {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            id,
+            object,
+            image: linked.image,
+            values: linked.values,
+            functions,
+            probes: linked.probes,
+            depends,
+            holds: AtomicUsize::new(0),
+            installed: AtomicBool::new(false),
+        }
+    }
+
+    /// Its name: the file's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+    /// Its number, as in modinfo(8).
+    pub fn id(&self) -> usize {
+        self.id
+    }
+    /// Where its text starts.
+    pub fn base(&self) -> usize {
+        self.image.base()
+    }
+    /// Bytes of text and data together, as modinfo(8) counts them.
+    pub fn size(&self) -> usize {
+        let (text, data) = self.image.sizes();
+        text + data
+    }
+    /// Bytes of text (with read-only data) and of data (with common symbols).
+    pub fn sizes(&self) -> (usize, usize) {
+        self.image.sizes()
+    }
+    /// Its probe sites, in the order of its relocations.
+    pub fn probes(&self) -> &[Probe] {
+        &self.probes
+    }
+    /// The modules that it depends on, in order.
+    pub fn depends(&self) -> &[Arc<Module>] {
+        &self.depends
+    }
+    /// Has `_init` succeeded.
+    pub fn is_installed(&self) -> bool {
+        self.installed.load(Ordering::Acquire)
+    }
+    /// Is the address inside its memory.
+    pub fn contains(&self, address: usize) -> bool {
+        self.image.contains(address)
+    }
+
+    /// Address of the first symbol of that name that the module defines, local or global.
+    pub fn symbol(&self, name: &str) -> Option<usize> {
+        let value = self.values[self.object.own(name)?]?;
+        usize::try_from(value).ok()
+    }
+
+    /// Address of a symbol that other modules may use: defined here, not local.
+    pub fn exported(&self, name: &str) -> Option<usize> {
+        self.object
+            .symbols
+            .iter()
+            .zip(&self.values)
+            .find(|(s, v)| s.name == name && !s.undefined() && s.external() && v.is_some())
+            .and_then(|(_, value)| usize::try_from((*value)?).ok())
+    }
+
+    pub(super) fn exports_globally(&self, name: &str) -> bool {
+        self.object.symbols.iter().any(|s| s.name == name && !s.undefined() && s.binding == Binding::Global)
+    }
+
+    /// The function that holds an address of this module, and the offset in it.
+    pub fn function_at(&self, address: usize) -> Option<(&str, usize)> {
+        let after = self.functions.partition_point(|&(start, ..)| start <= address);
+        let (start, size, name) = self.functions.get(after.checked_sub(1)?)?;
+        let offset = address - start;
+        (*size == 0 || offset <= *size).then_some((name.as_str(), offset))
+    }
+
+    /// An entry point: looked up in the module's own table, must lie inside its memory.
+    pub(super) fn entry(&self, name: &str) -> Option<usize> {
+        self.symbol(name).filter(|&address| self.contains(address))
+    }
+
+    /// Calls `_init` or `_fini`.
+    pub(super) fn call(&self, kernel: &dyn Kernel, address: usize) -> c_int {
+        let mut result = 0;
+        kernel.call(&mut || {
+            // SAFETY: an entry point inside the module's sealed text (or, for a broken module, its data, which does not execute);
+            // every module that loads declares `int _init(void)`, `int _fini(void)`.
+            let entry: extern "C-unwind" fn() -> c_int = unsafe { std::mem::transmute(address) };
+            result = entry();
+        });
+        result
+    }
+
+    /// Asks the module's `_info` for its linkage and reads the descriptions of its elements ("ctxdev: context switching device").
+    /// Empty when the module answers 0 or has no `_info`; the kernel tolerates that.
+    pub fn info(&self, kernel: &dyn Kernel) -> Result<Vec<String>, String> {
+        let Some(address) = self.entry("_info") else {
+            return Err(format!("{}: _info() not defined properly", self.name));
+        };
+        let mut request = ModInfoRequest {
+            info: MI_INFO_LINKAGE,
+            state: 0,
+            id: self.id as c_int,
+            next_id: 0,
+            base: std::ptr::null(),
+            rest: [0; 408],
+        };
+        let mut result = 0;
+        kernel.call(&mut || {
+            // SAFETY: the module's `int _info(struct modinfo *)`, inside its memory.
+            let entry: extern "C-unwind" fn(*mut ModInfoRequest) -> c_int =
+                unsafe { std::mem::transmute(address) };
+            result = entry(&mut request);
+        });
+        if result == 0 {
+            return Ok(Vec::new());
+        }
+        if !self.contains(request.base as usize) {
+            return Err(format!("{}: mod_info() got no linkage of the module", self.name));
+        }
+        // SAFETY: mod_info stored the linkage that the module passed to it, which lies inside the module's memory (checked).
+        let linkage = unsafe { &*request.base };
+        if linkage.rev != MODREV_1 {
+            return Err(format!("{}: linkage revision {} instead of {MODREV_1}", self.name, linkage.rev));
+        }
+        let mut descriptions = Vec::new();
+        for &element in linkage.elements.iter().take_while(|e| !e.is_null()) {
+            if !self.contains(element as usize) {
+                return Err(format!("{}: a linkage element outside the module", self.name));
+            }
+            // SAFETY: inside the module's memory (checked): a modldrv or another element, all of which start like this.
+            let info = unsafe { (*element).info };
+            if info.is_null() {
+                descriptions.push(String::new());
+                continue;
+            }
+            // SAFETY: the element's description, a C string of the module.
+            let text = unsafe { CStr::from_ptr(info) };
+            descriptions.push(text.to_string_lossy().into_owned());
+        }
+        Ok(descriptions)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        for module in &self.depends {
+            module.holds.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
