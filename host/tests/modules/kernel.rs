@@ -1,0 +1,47 @@
+//! A kernel of a few symbols for modules that need no DDI.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use ddi_host::loader::{Export, Kernel, Modules};
+
+#[derive(Default)]
+pub struct Few {
+    pub symbols: HashMap<&'static str, Export>,
+    pub messages: Mutex<Vec<String>>,
+    /// What detaching the instances answers.
+    pub detach: Mutex<Option<i32>>,
+}
+
+impl Few {
+    pub fn with(mut self, name: &'static str, function: usize) -> Few {
+        self.symbols.insert(name, Export::Function(function));
+        self
+    }
+    pub fn data<T>(mut self, name: &'static str, variable: &'static T) -> Few {
+        let address = std::ptr::from_ref(variable) as usize;
+        self.symbols.insert(name, Export::Data { address, size: size_of::<T>() });
+        self
+    }
+    /// The modules of this kernel, and the kernel for its messages.
+    pub fn modules(self, path: Vec<PathBuf>) -> (Arc<Few>, Modules) {
+        let kernel = Arc::new(self);
+        (kernel.clone(), Modules::new(kernel, path))
+    }
+    pub fn said(&self, text: &str) -> bool {
+        self.messages.lock().unwrap().iter().any(|m| m.contains(text))
+    }
+}
+
+impl Kernel for Few {
+    fn lookup(&self, name: &str) -> Option<Export> {
+        self.symbols.get(name).copied()
+    }
+    fn detach_all(&self, _module: &str) -> Result<(), i32> {
+        self.detach.lock().unwrap().map_or(Ok(()), Err)
+    }
+    fn message(&self, text: &str) {
+        self.messages.lock().unwrap().push(text.to_owned());
+    }
+}
