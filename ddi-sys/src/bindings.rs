@@ -49,12 +49,10 @@ pub type ctid_t = id_t;
 pub type processorid_t = core::ffi::c_int;
 pub type psetid_t = core::ffi::c_int;
 pub type pri_t = core::ffi::c_short;
-pub type kt_did_pad_t = u_longlong_t;
 pub type model_t = uint_t;
 pub type kt_did_t = ulong_t;
 pub type rlim64_t = u_longlong_t;
 pub type faultcode_t = core::ffi::c_int;
-pub type index_t = core::ffi::c_short;
 pub type boolean = core::ffi::c_uint;
 /// 64-bit offset, reachable as a whole or as its parts.
 pub type lloff_t = lloff;
@@ -185,7 +183,6 @@ pub type mod_hash_val_t = *mut core::ffi::c_void;
 /// A driver's list of pollers: zeroed, then only passed on.
 pub type pollhead_t = pollhead;
 pub type pollfd_t = pollfd;
-pub type timestruc_t_ = timespec_t;
 pub type taskq_t = taskq;
 pub type taskqid_t = usize;
 pub type task_func_t = ::core::option::Option<
@@ -987,16 +984,14 @@ pub struct __va_list_tag {
     pub reg_save_area: *mut core::ffi::c_void,
 }
 pub const INT_MAX: i32 = 2147483647;
-pub const LLONG_MAX: u64 = 9223372036854775807;
-pub const LONG_MAX: u64 = 9223372036854775807;
+pub const LLONG_MAX: i64 = 9223372036854775807;
+pub const LONG_MAX: i64 = 9223372036854775807;
 pub const NODEV32: u32 = 4294967295;
-pub const OFF_MAX: u64 = 9223372036854775807;
+pub const OFF_MAX: i64 = 9223372036854775807;
 pub const SHRT_MAX: i32 = 32767;
 pub const SHRT_MIN: i32 = -32768;
 pub const UINT_MAX: u32 = 4294967295;
 pub const USHRT_MAX: i32 = 65535;
-pub const ULONG_MAX: i32 = -1;
-pub const ULLONG_MAX: i32 = -1;
 pub const UIO_ASYNC: i32 = 2;
 pub const UIO_COPY_DEFAULT: i32 = 0;
 pub const UIO_COPY_CACHED: i32 = 1;
@@ -1164,7 +1159,6 @@ pub const KMEM_PAGEABLE: i32 = 256;
 pub const UMEM_CALLBACK_VERSION: i32 = 1;
 pub const UMEM_LOCKED: i32 = 1024;
 pub const UMEM_TRASH: i32 = 2048;
-pub const DEVMAP_PROT_MASK: u32 = 15;
 pub const DDI_DMA_USE_PHYSICAL: i32 = -10;
 pub const DDI_DMA_INUSE: i32 = -9;
 pub const DDI_DMA_BADATTR: i32 = -8;
@@ -1599,8 +1593,8 @@ pub const MAXLINK: i32 = 32767;
 pub const MAXLINKNAMELEN: i32 = 32;
 pub const MAXNAMELEN: i32 = 256;
 pub const MAXOFF32_T: i32 = 2147483647;
-pub const MAXOFFSET_T: u64 = 9223372036854775807;
-pub const MAXOFF_T: u64 = 9223372036854775807;
+pub const MAXOFFSET_T: i64 = 9223372036854775807;
+pub const MAXOFF_T: i64 = 9223372036854775807;
 pub const MAXPATHLEN: i32 = 1024;
 pub const MAXPROJID: i32 = 2147483647;
 pub const MAXSYMLINKS: i32 = 20;
@@ -1616,8 +1610,6 @@ pub const NCARGS32: i32 = 1048576;
 pub const NCARGS: i32 = 2097152;
 pub const NCARGS64: i32 = 2097152;
 pub const NOFILE: i32 = 20;
-pub const PZERO: i32 = 25;
-pub const PCATCH: i32 = 32768;
 pub const NBBY: i32 = 8;
 pub const PCI_CONF_VENID: i32 = 0;
 pub const PCI_CONF_DEVID: i32 = 2;
@@ -1653,7 +1645,6 @@ pub const POLLRDNORM: i32 = 64;
 pub const POLLREMOVE: i32 = 2048;
 pub const POLLWRBAND: i32 = 256;
 pub const POLLWRNORM: i32 = 4;
-pub const TS_RUN: i32 = 2;
 pub const SI_ASYNCIO: i32 = -4;
 pub const SI_DTRACE: i32 = 2050;
 pub const SI_LWP: i32 = -1;
@@ -2061,9 +2052,6 @@ const _: () = {
     [
         "Offset of field: buf__bindgen_ty_1::b_addr",
     ][::core::mem::offset_of!(buf__bindgen_ty_1, b_addr) - 0usize];
-    [
-        "Offset of field: buf__bindgen_ty_1::b_private_addr",
-    ][::core::mem::offset_of!(buf__bindgen_ty_1, b_private_addr) - 0usize];
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -2970,7 +2958,6 @@ pub union lldaddr {
 #[derive(Copy, Clone)]
 pub union buf__bindgen_ty_1 {
     pub b_addr: caddr_t,
-    pub b_private_addr: *mut core::ffi::c_void,
 }
 #[repr(C)]
 #[derive(Copy, Clone)]
@@ -3011,149 +2998,246 @@ pub use self::uio_rw as uio_rw_t;
 /// What a cache's move callback answers.
 pub use self::kmem_cbrc as kmem_cbrc_t;
 unsafe extern "C-unwind" {
-    /// 0 or EFAULT. (kernel address, n, UIO_READ or UIO_WRITE, uio): moves, advances the iovecs,
-    /// uio_resid, uio_loffset; n larger than the residual moves what fits.
+    /// Moves bytes of a request and advances it. 0 or EFAULT.
     pub fn uiomove(
         addr: *mut core::ffi::c_void,
         nbytes: usize,
         rwflag: uio_rw,
         uiop: *mut uio_t,
     ) -> core::ffi::c_int;
-    /// One byte to the user.
+    /// Gives the reader of a request one byte.
     pub fn ureadc(c: core::ffi::c_int, uiop: *mut uio_t) -> core::ffi::c_int;
-    /// One byte from the user, -1 at the end.
+    /// Takes one byte of a request, -1 at its end.
     pub fn uwritec(uiop: *mut uio) -> core::ffi::c_int;
+    /// Atomic: adds.
     pub fn atomic_add_16(p: *mut u16, val: i16);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_16_nv(p: *mut u16, val: i16) -> u16;
-    /// The same.
+    /// Atomic: adds.
     pub fn atomic_add_32(p: *mut u32, val: i32);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_32_nv(p: *mut u32, val: i32) -> u32;
-    /// The same.
+    /// Atomic: adds.
     pub fn atomic_add_64(p: *mut u64, val: i64);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_64_nv(p: *mut u64, val: i64) -> u64;
+    /// Atomic: adds.
     pub fn atomic_add_8(p: *mut u8, val: i8);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_8_nv(p: *mut u8, val: i8) -> u8;
+    /// Atomic: adds.
     pub fn atomic_add_char(p: *mut uchar_t, val: core::ffi::c_schar);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_char_nv(p: *mut uchar_t, val: core::ffi::c_schar) -> uchar_t;
+    /// Atomic: adds.
     pub fn atomic_add_int(p: *mut uint_t, flag: core::ffi::c_int);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_int_nv(p: *mut uint_t, flag: core::ffi::c_int) -> uint_t;
+    /// Atomic: adds.
     pub fn atomic_add_long(p: *mut ulong_t, val: core::ffi::c_long);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_long_nv(p: *mut ulong_t, val: core::ffi::c_long) -> ulong_t;
+    /// Atomic: adds.
     pub fn atomic_add_ptr(p: *mut core::ffi::c_void, val: isize);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_ptr_nv(
         p: *mut core::ffi::c_void,
         val: isize,
     ) -> *mut core::ffi::c_void;
+    /// Atomic: adds.
     pub fn atomic_add_short(p: *mut ushort_t, val: core::ffi::c_short);
+    /// Atomic: adds; the new value.
     pub fn atomic_add_short_nv(p: *mut ushort_t, val: core::ffi::c_short) -> ushort_t;
+    /// Atomic: ands.
     pub fn atomic_and_16(p: *mut u16, val: u16);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_16_nv(p: *mut u16, val: u16) -> u16;
+    /// Atomic: ands.
     pub fn atomic_and_32(p: *mut u32, val: u32);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_32_nv(p: *mut u32, val: u32) -> u32;
+    /// Atomic: ands.
     pub fn atomic_and_64(p: *mut u64, val: u64);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_64_nv(p: *mut u64, val: u64) -> u64;
+    /// Atomic: ands.
     pub fn atomic_and_8(p: *mut u8, val: u8);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_8_nv(p: *mut u8, val: u8) -> u8;
+    /// Atomic: ands.
     pub fn atomic_and_uchar(p: *mut uchar_t, val: uchar_t);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_uchar_nv(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    /// Atomic: ands.
     pub fn atomic_and_uint(p: *mut uint_t, flags: uint_t);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_uint_nv(p: *mut uint_t, flags: uint_t) -> uint_t;
+    /// Atomic: ands.
     pub fn atomic_and_ulong(p: *mut ulong_t, value: ulong_t);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_ulong_nv(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    /// Atomic: ands.
     pub fn atomic_and_ushort(p: *mut ushort_t, val: ushort_t);
+    /// Atomic: ands; the new value.
     pub fn atomic_and_ushort_nv(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_16(p: *mut u16, val: u16, val2: u16) -> u16;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_32(p: *mut u32, val: u32, val2: u32) -> u32;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_64(p: *mut u64, val: u64, val2: u64) -> u64;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_8(p: *mut u8, val: u8, val2: u8) -> u8;
-    /// The same.
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_ptr(
         p: *mut core::ffi::c_void,
         arg: *mut core::ffi::c_void,
         arg2: *mut core::ffi::c_void,
     ) -> *mut core::ffi::c_void;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_uchar(p: *mut uchar_t, val: uchar_t, val2: uchar_t) -> uchar_t;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_uint(p: *mut uint_t, flags: uint_t, flags2: uint_t) -> uint_t;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_ulong(p: *mut ulong_t, value: ulong_t, value2: ulong_t) -> ulong_t;
+    /// Atomic: stores the third if the second is there; the old value.
     pub fn atomic_cas_ushort(
         p: *mut ushort_t,
         val: ushort_t,
         val2: ushort_t,
     ) -> ushort_t;
+    /// Atomic: clears bit number value; -1 when it was so already.
     pub fn atomic_clear_long_excl(p: *mut ulong_t, flags: uint_t) -> core::ffi::c_int;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_16(p: *mut u16);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_16_nv(p: *mut u16) -> u16;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_32(p: *mut u32);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_32_nv(p: *mut u32) -> u32;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_64(p: *mut u64);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_64_nv(p: *mut u64) -> u64;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_8(p: *mut u8);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_8_nv(p: *mut u8) -> u8;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_uchar(p: *mut uchar_t);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_uchar_nv(p: *mut uchar_t) -> uchar_t;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_uint(p: *mut uint_t);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_uint_nv(p: *mut uint_t) -> uint_t;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_ulong(p: *mut ulong_t);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_ulong_nv(p: *mut ulong_t) -> ulong_t;
+    /// Atomic: subtracts 1.
     pub fn atomic_dec_ushort(p: *mut ushort_t);
+    /// Atomic: subtracts 1; the new value.
     pub fn atomic_dec_ushort_nv(p: *mut ushort_t) -> ushort_t;
+    /// Atomic: adds 1.
     pub fn atomic_inc_16(p: *mut u16);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_16_nv(p: *mut u16) -> u16;
-    /// Atomic_* family on 8, 16, 32, 64 bits, int, long, pointer: add, inc, dec, and, or, swap, cas,
-    /// each with _nv returning the new value.
+    /// Atomic: adds 1.
     pub fn atomic_inc_32(p: *mut u32);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_32_nv(p: *mut u32) -> u32;
+    /// Atomic: adds 1.
     pub fn atomic_inc_64(p: *mut u64);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_64_nv(p: *mut u64) -> u64;
+    /// Atomic: adds 1.
     pub fn atomic_inc_8(p: *mut u8);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_8_nv(p: *mut u8) -> u8;
+    /// Atomic: adds 1.
     pub fn atomic_inc_uchar(p: *mut uchar_t);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_uchar_nv(p: *mut uchar_t) -> uchar_t;
-    /// The same for uint_t.
+    /// Atomic: adds 1.
     pub fn atomic_inc_uint(p: *mut uint_t);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_uint_nv(p: *mut uint_t) -> uint_t;
+    /// Atomic: adds 1.
     pub fn atomic_inc_ulong(p: *mut ulong_t);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_ulong_nv(p: *mut ulong_t) -> ulong_t;
+    /// Atomic: adds 1.
     pub fn atomic_inc_ushort(p: *mut ushort_t);
+    /// Atomic: adds 1; the new value.
     pub fn atomic_inc_ushort_nv(p: *mut ushort_t) -> ushort_t;
+    /// Atomic: ors.
     pub fn atomic_or_16(p: *mut u16, val: u16);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_16_nv(p: *mut u16, val: u16) -> u16;
+    /// Atomic: ors.
     pub fn atomic_or_32(p: *mut u32, val: u32);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_32_nv(p: *mut u32, val: u32) -> u32;
+    /// Atomic: ors.
     pub fn atomic_or_64(p: *mut u64, val: u64);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_64_nv(p: *mut u64, val: u64) -> u64;
+    /// Atomic: ors.
     pub fn atomic_or_8(p: *mut u8, val: u8);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_8_nv(p: *mut u8, val: u8) -> u8;
+    /// Atomic: ors.
     pub fn atomic_or_uchar(p: *mut uchar_t, val: uchar_t);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_uchar_nv(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    /// Atomic: ors.
     pub fn atomic_or_uint(p: *mut uint_t, flags: uint_t);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_uint_nv(p: *mut uint_t, flags: uint_t) -> uint_t;
+    /// Atomic: ors.
     pub fn atomic_or_ulong(p: *mut ulong_t, value: ulong_t);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_ulong_nv(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    /// Atomic: ors.
     pub fn atomic_or_ushort(p: *mut ushort_t, val: ushort_t);
+    /// Atomic: ors; the new value.
     pub fn atomic_or_ushort_nv(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    /// Atomic: sets bit number value; -1 when it was so already.
     pub fn atomic_set_long_excl(p: *mut ulong_t, flags: uint_t) -> core::ffi::c_int;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_16(p: *mut u16, val: u16) -> u16;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_32(p: *mut u32, val: u32) -> u32;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_64(p: *mut u64, val: u64) -> u64;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_8(p: *mut u8, val: u8) -> u8;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_ptr(
         p: *mut core::ffi::c_void,
         arg: *mut core::ffi::c_void,
     ) -> *mut core::ffi::c_void;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_uchar(p: *mut uchar_t, val: uchar_t) -> uchar_t;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_uint(p: *mut uint_t, flags: uint_t) -> uint_t;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_ulong(p: *mut ulong_t, value: ulong_t) -> ulong_t;
+    /// Atomic: exchanges; the old value.
     pub fn atomic_swap_ushort(p: *mut ushort_t, val: ushort_t) -> ushort_t;
+    /// Loads before it are done before loads after it.
     pub fn membar_consumer();
+    /// For taking a lock: nothing after it is done before.
     pub fn membar_enter();
+    /// For giving up a lock: nothing before it is done after.
     pub fn membar_exit();
-    /// Store-store barrier. Also membar_consumer, membar_enter, membar_exit.
+    /// Stores before it are seen before stores after it.
     pub fn membar_producer();
+    /// Inserts; an equal node must not be there.
     pub fn avl_add(tree: *mut avl_tree_t, node: *mut core::ffi::c_void);
-    /// (tree, compare returning exactly -1, 0, 1, size, offset): avl_find, avl_insert, avl_add,
-    /// avl_remove, avl_first, avl_last, avl_walk (AVL_NEXT), avl_numnodes, avl_destroy_nodes,
-    /// avl_destroy.
+    /// An empty tree; the comparison returns exactly -1, 0 or 1.
     pub fn avl_create(
         tree: *mut avl_tree_t,
         compar: ::core::option::Option<
@@ -3165,49 +3249,67 @@ unsafe extern "C-unwind" {
         size: usize,
         offset: usize,
     );
+    /// Ends an empty tree.
     pub fn avl_destroy(tree: *mut avl_tree_t);
+    /// Takes the nodes out one by one, in no order, without rebalancing.
     pub fn avl_destroy_nodes(
         tree: *mut avl_tree_t,
         cookie: *mut *mut core::ffi::c_void,
     ) -> *mut core::ffi::c_void;
+    /// The node equal to this one, or NULL and where it would be.
     pub fn avl_find(
         tree: *mut avl_tree_t,
         node: *const core::ffi::c_void,
         where_: *mut avl_index_t,
     ) -> *mut core::ffi::c_void;
+    /// The lowest node, or NULL.
     pub fn avl_first(tree: *mut avl_tree_t) -> *mut core::ffi::c_void;
+    /// Inserts where avl_find said.
     pub fn avl_insert(
         tree: *mut avl_tree_t,
         node: *mut core::ffi::c_void,
         where_: avl_index_t,
     );
+    /// Inserts beside a node.
     pub fn avl_insert_here(
         tree: *mut avl_tree_t,
         new_data: *mut core::ffi::c_void,
         here: *mut core::ffi::c_void,
         direction: core::ffi::c_int,
     );
+    /// Whether there are none.
     pub fn avl_is_empty(tree: *mut avl_tree_t) -> boolean_t;
+    /// The highest node, or NULL.
     pub fn avl_last(tree: *mut avl_tree_t) -> *mut core::ffi::c_void;
+    /// The node beside where avl_find said.
     pub fn avl_nearest(
         tree: *mut avl_tree_t,
         val: avl_index_t,
         flag: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
+    /// Number of nodes.
     pub fn avl_numnodes(tree: *mut avl_tree_t) -> ulong_t;
+    /// Removes a node.
     pub fn avl_remove(tree: *mut avl_tree_t, node: *mut core::ffi::c_void);
+    /// Exchanges two trees' nodes.
     pub fn avl_swap(tree: *mut avl_tree_t, tree2: *mut avl_tree_t);
+    /// Restores the order after a node's key changed.
     pub fn avl_update(tree: *mut avl_tree_t, arg: *mut core::ffi::c_void) -> boolean_t;
+    /// The next lower (0) or higher (1) node; AVL_NEXT and AVL_PREV.
     pub fn avl_walk(
         tree: *mut avl_tree,
         node: *mut core::ffi::c_void,
         left: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
+    /// Number of the highest bit set, from 1; 0 for none.
     pub fn highbit(value: ulong_t) -> core::ffi::c_int;
+    /// Number of the lowest bit set, from 1; 0 for none.
     pub fn lowbit(value: ulong_t) -> core::ffi::c_int;
+    /// Ends one.
     pub fn sema_destroy(semap: *mut ksema_t);
+    /// Nonzero when the count is 0; for assertions.
     pub fn sema_held(semap: *mut ksema_t) -> core::ffi::c_int;
-    /// (sema, count, name, SEMA_DRIVER, arg).
+    /// Makes a semaphore with a count.
     pub fn sema_init(
         semap: *mut ksema_t,
         value: u32,
@@ -3215,13 +3317,15 @@ unsafe extern "C-unwind" {
         type_: ksema_type_t,
         arg: *mut core::ffi::c_void,
     );
-    /// Blocks.
+    /// Takes one; blocks at 0.
     pub fn sema_p(semap: *mut ksema_t);
-    /// 0 taken, 1 signal.
+    /// Takes one; a signal ends the wait with nonzero.
     pub fn sema_p_sig(semap: *mut ksema_t) -> core::ffi::c_int;
-    /// Nonzero when taken.
+    /// Takes one when there is one; nonzero when taken.
     pub fn sema_tryp(semap: *mut ksema_t) -> core::ffi::c_int;
+    /// Gives one.
     pub fn sema_v(semap: *mut ksema_t);
+    /// A second buf over part of a first.
     pub fn bioclone(
         bp: *mut buf,
         off: off_t,
@@ -3234,100 +3338,109 @@ unsafe extern "C-unwind" {
         bp2: *mut buf,
         flag: core::ffi::c_int,
     ) -> *mut buf;
-    /// Completes a buf.
+    /// A request is done.
     pub fn biodone(bp: *mut buf);
-    /// Marks an error. geterror reads it.
+    /// Sets or clears a request's error.
     pub fn bioerror(bp: *mut buf, flag: core::ffi::c_int);
+    /// Ends bioinit.
     pub fn biofini(bp: *mut buf);
+    /// Makes a buf in memory of the driver's own.
     pub fn bioinit(bp: *mut buf);
+    /// Whether somebody wrote to the memory behind a request.
     pub fn biomodified(bp: *mut buf) -> core::ffi::c_int;
+    /// Makes a buf fit for another use.
     pub fn bioreset(bp: *mut buf);
+    /// Size of a buf.
     pub fn biosize() -> usize;
-    /// Waits for biodone.
+    /// Waits for a request. Its error.
     pub fn biowait(bp: *mut buf) -> core::ffi::c_int;
+    /// Copies from a request's memory.
     pub fn bp_copyin(
         bp: *mut buf,
         arg: *mut core::ffi::c_void,
         off: offset_t,
         len: usize,
     ) -> core::ffi::c_int;
+    /// Copies to a request's memory.
     pub fn bp_copyout(
         arg: *mut core::ffi::c_void,
         bp: *mut buf,
         off: offset_t,
         len: usize,
     ) -> core::ffi::c_int;
-    /// Gives a buf's data a kernel address. bp_mapout.
+    /// Gives a request's memory a kernel address.
     pub fn bp_mapin(bp: *mut buf);
+    /// Ends bp_mapin.
     pub fn bp_mapout(bp: *mut buf);
+    /// Zeroes a request's memory.
     pub fn clrbuf(bp: *mut buf);
+    /// A request's error.
     pub fn geterror(bp: *mut buf) -> core::ffi::c_int;
-    /// Byte order: htonl, htons, ntohl, ntohs, htonll, ntohll (functions in the older headers,
-    /// inlined in the newer); ddi_swap16/32/64. Only in the 2015 headers; a function of the kernel in
-    /// both.
+    /// Network byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn htonl(val: u32) -> u32;
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Network byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn htonll(val: u64) -> u64;
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Network byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn htons(val: u16) -> u16;
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Host byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn ntohl(val: u32) -> u32;
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Host byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn ntohll(val: u64) -> u64;
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Host byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn ntohs(val: u16) -> u16;
-    /// Must not be held.
+    /// Ends a mutex that nobody holds.
     pub fn mutex_destroy(mutexp: *mut kmutex_t);
-    /// Blocks (adaptive) or spins (initialised with a high-level cookie). Not recursive: entering an
-    /// owned mutex panics.
+    /// Takes the mutex; blocks or spins. Not recursive.
     pub fn mutex_enter(mutexp: *mut kmutex_t);
-    /// By the owner only.
+    /// Gives up the mutex; by its owner.
     pub fn mutex_exit(mutexp: *mut kmutex_t);
-    /// (lock, name, type, arg): MUTEX_DRIVER with arg = interrupt priority cookie (NULL: adaptive),
-    /// MUTEX_DEFAULT.
+    /// Makes a mutex: MUTEX_DRIVER, and an interrupt priority when a handler takes it.
     pub fn mutex_init(
         mutexp: *mut kmutex_t,
         name: *mut core::ffi::c_char,
         type_: kmutex_type_t,
         arg: *mut core::ffi::c_void,
     );
-    /// Nonzero when the calling thread owns it (for assertions).
+    /// Nonzero when the caller owns it; for assertions.
     pub fn mutex_owned(mutexp: *const kmutex_t) -> core::ffi::c_int;
+    /// The owning thread; for debugging.
     pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
-    /// Nonzero when taken.
+    /// Takes the mutex when it is free; nonzero when taken.
     pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
-    /// Wakes all.
+    /// Wakes every waiter.
     pub fn cv_broadcast(cvp: *mut kcondvar_t);
-    /// No waiters.
+    /// Ends one that nobody waits for.
     pub fn cv_destroy(cvp: *mut kcondvar_t);
+    /// Makes a condition variable.
     pub fn cv_init(
         cvp: *mut kcondvar_t,
         name: *mut core::ffi::c_char,
         type_: kcv_type_t,
         arg: *mut core::ffi::c_void,
     );
-    /// Like cv_timedwait with relative ticks and a resolution (TR_NANOSEC ... TR_CLOCK_TICK).
+    /// cv_wait for some ticks: -1 when they are over, else positive.
     pub fn cv_reltimedwait(
         cvp: *mut kcondvar_t,
         mutexp: *mut kmutex_t,
         delta: clock_t,
         res: time_res_t,
     ) -> clock_t;
-    /// -1 time out, 0 signal, >0 woken. Drivers depend on telling all three apart.
+    /// cv_wait for some ticks or until a signal: -1, 0 or positive.
     pub fn cv_reltimedwait_sig(
         cvp: *mut kcondvar_t,
         mutexp: *mut kmutex_t,
         delta: clock_t,
         res: time_res_t,
     ) -> clock_t;
-    /// Wakes one.
+    /// Wakes one waiter.
     pub fn cv_signal(cvp: *mut kcondvar_t);
-    /// -1 at absolute lbolt time, >0 otherwise.
+    /// cv_wait until an absolute lbolt: -1 then, else positive.
     pub fn cv_timedwait(
         cvp: *mut kcondvar_t,
         mutexp: *mut kmutex_t,
         timeout: clock_t,
     ) -> clock_t;
+    /// cv_wait until a gethrtime or for a time, with a resolution.
     pub fn cv_timedwait_hires(
         cvp: *mut kcondvar_t,
         mutexp: *mut kmutex_t,
@@ -3335,17 +3448,17 @@ unsafe extern "C-unwind" {
         resolution: hrtime_t,
         flag: core::ffi::c_int,
     ) -> clock_t;
-    /// -1 time, 0 signal, >0 otherwise.
+    /// cv_wait until an absolute lbolt or a signal: -1, 0 or positive.
     pub fn cv_timedwait_sig(
         cvp: *mut kcondvar_t,
         mutexp: *mut kmutex_t,
         timeout: clock_t,
     ) -> clock_t;
-    /// Releases the mutex, blocks, takes it again. Spurious wakeups possible.
+    /// Gives up the mutex, waits, takes it again. May wake for no reason.
     pub fn cv_wait(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t);
-    /// 0 when a signal is pending, >0 otherwise. Only with user context does a signal exist.
+    /// cv_wait that a signal ends: 0 then, else positive.
     pub fn cv_wait_sig(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t) -> core::ffi::c_int;
-    /// Registers for suspend/resume; callb_delete, callb_generic_cpr with it.
+    /// Asks to be called at suspend and resume.
     pub fn callb_add(
         func: ::core::option::Option<
             unsafe extern "C-unwind" fn(
@@ -3357,73 +3470,81 @@ unsafe extern "C-unwind" {
         class: core::ffi::c_int,
         name: *mut core::ffi::c_char,
     ) -> callb_id_t;
+    /// Ends callb_add.
     pub fn callb_delete(val: callb_id_t) -> core::ffi::c_int;
+    /// The callback that kernel threads use to stop at a safe place.
     pub fn callb_generic_cpr(
         arg: *mut core::ffi::c_void,
         flag: core::ffi::c_int,
     ) -> boolean_t;
-    /// (CE_CONT, CE_NOTE, CE_WARN, CE_PANIC; printf format). NOTE and WARN get prefix and newline,
-    /// CONT neither. First character !: log only, ^: console only, ?: verbose boot only. CE_PANIC
-    /// ends the system. Any context. Formats: the C ones less floating point, and %b (bits), %p.
+    /// A message at a CE_ level. First character: ! log only, ^ console only, ? verbose boot only.
     pub fn cmn_err(level: core::ffi::c_int, format: *const core::ffi::c_char, ...);
-    /// Cmn_err with the instance's name in front.
+    /// cmn_err with the instance's name in front.
     pub fn dev_err(
         dip: *mut dev_info_t,
         level: core::ffi::c_int,
         format: *mut core::ffi::c_char,
         ...
     );
-    /// No return.
+    /// Ends the system.
     pub fn panic(format: *const core::ffi::c_char, ...) -> !;
+    /// A message to the console and the log.
     pub fn printf(format: *const core::ffi::c_char, ...);
+    /// Formats into a buffer of some size; returns the length that the whole would have.
     pub fn snprintf(
         buf: *mut core::ffi::c_char,
         size: usize,
         format: *const core::ffi::c_char,
         ...
     ) -> usize;
-    /// Also snprintf, vsprintf, vsnprintf: length it would have had.
+    /// Formats into a buffer; returns the buffer.
     pub fn sprintf(
         buf: *mut core::ffi::c_char,
         format: *const core::ffi::c_char,
         ...
     ) -> *mut core::ffi::c_char;
-    /// To the calling process's terminal.
+    /// A message to the calling process's terminal.
     pub fn uprintf(format: *const core::ffi::c_char, ...);
-    /// With va_list.
+    /// cmn_err with a va_list.
     pub fn vcmn_err(
         level: core::ffi::c_int,
         format: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     );
+    /// panic with a va_list.
     pub fn vpanic(format: *const core::ffi::c_char, ap: *mut __va_list_tag) -> !;
+    /// printf with a va_list.
     pub fn vprintf(format: *const core::ffi::c_char, ap: *mut __va_list_tag);
+    /// snprintf with a va_list.
     pub fn vsnprintf(
         buf: *mut core::ffi::c_char,
         size: usize,
         format: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     ) -> usize;
+    /// sprintf with a va_list.
     pub fn vsprintf(
         buf: *mut core::ffi::c_char,
         format: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     ) -> *mut core::ffi::c_char;
+    /// uprintf with a va_list.
     pub fn vuprintf(format: *const core::ffi::c_char, ap: *mut __va_list_tag);
+    /// zcmn_err with a va_list.
     pub fn vzcmn_err(
         zoneid: zoneid_t,
         level: core::ffi::c_int,
         format: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     );
-    /// Cmn_err to one zone.
+    /// cmn_err to one zone.
     pub fn zcmn_err(
         zoneid: zoneid_t,
         level: core::ffi::c_int,
         format: *const core::ffi::c_char,
         ...
     );
-    /// Internal: calls a driver's mmap(9E) for a page frame.
+    /// Calls a driver's mmap(9E); internal.
     pub fn cdev_mmap(
         mapfunc: ::core::option::Option<
             unsafe extern "C-unwind" fn(
@@ -3436,68 +3557,93 @@ unsafe extern "C-unwind" {
         off: off_t,
         prot: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Array of dev_ops pointers by major number; internal, only gfx_private reads it.
+    /// Drivers' operations by major number; internal.
     pub static mut devopsp: *mut *mut dev_ops;
+    /// Processors that there can be.
     pub static mut max_ncpus: core::ffi::c_int;
+    /// Processors present.
     pub static mut ncpus: core::ffi::c_int;
+    /// Processors in use.
     pub static mut ncpus_online: core::ffi::c_int;
+    /// Effective group.
     pub fn crgetgid(credp: *const cred_t) -> gid_t;
+    /// Supplementary groups.
     pub fn crgetgroups(credp: *const cred_t) -> *const gid_t;
+    /// Number of supplementary groups.
     pub fn crgetngroups(credp: *const cred_t) -> core::ffi::c_int;
+    /// Real group.
     pub fn crgetrgid(credp: *const cred_t) -> gid_t;
+    /// Real user.
     pub fn crgetruid(credp: *const cred_t) -> uid_t;
+    /// Saved group.
     pub fn crgetsgid(credp: *const cred_t) -> gid_t;
+    /// Saved user.
     pub fn crgetsuid(credp: *const cred_t) -> uid_t;
-    /// Uid_t. Also crgetruid, crgetgid, crgetsuid, crgetsgid, crgetzoneid: fields of a credential.
+    /// Effective user.
     pub fn crgetuid(credp: *const cred_t) -> uid_t;
+    /// Zone.
     pub fn crgetzoneid(credp: *const cred_t) -> zoneid_t;
-    /// Does the credential belong to a group.
+    /// Whether the credential is in the group.
     pub fn groupmember(gid: gid_t, credp: *const cred_t) -> core::ffi::c_int;
     /// The kernel's own credential.
     pub static mut kcred: *mut cred;
-    /// The caller; no reference taken.
+    /// The caller's credential, not held.
     pub fn ddi_get_cred() -> *mut cred_t;
     /// Ticks since boot.
     pub fn ddi_get_lbolt() -> clock_t;
+    /// Ticks since boot, 64 bits.
     pub fn ddi_get_lbolt64() -> i64;
-    /// Wall clock as timespec.
+    /// Wall clock.
     pub fn gethrestime(p: *mut timespec_t);
-    /// Monotonic nanoseconds; any context.
+    /// Nanoseconds since boot.
     pub fn gethrtime() -> hrtime_t;
-    /// Int, 1000/hz, or 0 when hz > 1000. Also tick_per_msec (0 when hz < 1000), usec_per_tick,
-    /// nsec_per_tick.
+    /// 1000 / hz, or 0 when ticks are shorter.
     pub static mut msec_per_tick: core::ffi::c_int;
+    /// Nanoseconds in a tick.
     pub static mut nsec_per_tick: core::ffi::c_int;
+    /// hz / 1000, or 0 when ticks are longer.
     pub static mut tick_per_msec: core::ffi::c_int;
+    /// Microseconds in a tick.
     pub static mut usec_per_tick: core::ffi::c_int;
-    /// A dev_t (external minor).
+    /// Minor number of a device number.
     pub fn getminor(dev: dev_t) -> minor_t;
+    /// The device number of a major and a minor number.
     pub fn makedevice(majnum: major_t, minnum: minor_t) -> dev_t;
+    /// Major number of a device number.
     pub fn getmajor(dev: dev_t) -> major_t;
+    /// External major number, as processes see it.
     pub fn getemajor(dev: dev_t) -> major_t;
+    /// External minor number, as processes see it.
     pub fn geteminor(dev: dev_t) -> minor_t;
-    /// 0 if the credential may do privileged device operations, else EPERM.
+    /// 0 when the credential may do privileged device operations, else EPERM.
     pub fn drv_priv(credp: *mut cred) -> core::ffi::c_int;
-    /// Microseconds to ticks, rounded up.
+    /// Microseconds in ticks, rounded up.
     pub fn drv_usectohz(microsecs: clock_t) -> clock_t;
-    /// Sleeps ticks; not in interrupt context. delay_sig returns EINTR on a signal.
+    /// Sleeps for some ticks.
     pub fn delay(ticks: clock_t);
-    /// Busy wait, any context.
+    /// Busy wait in microseconds.
     pub fn drv_usecwait(microsecs: clock_t);
+    /// Ticks in microseconds.
     pub fn drv_hztousec(hertz: clock_t) -> clock_t;
-    /// Pages of bytes, rounded up. Also btop (down), ptob (back).
+    /// Bytes in whole pages, rounded up.
     pub fn btopr(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    /// Pages in bytes.
     pub fn ptob(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    /// Bytes in whole pages, rounded down.
     pub fn btop(value: core::ffi::c_ulong) -> core::ffi::c_ulong;
+    /// Frees getrbuf's buf.
     pub fn freerbuf(bp: *mut buf);
-    /// Freerbuf frees it.
+    /// A buf, or NULL; freed with freerbuf.
     pub fn getrbuf(flag: core::ffi::c_int) -> *mut buf;
+    /// A device number in its old 16-bit form.
     pub fn cmpdev(dev: dev_t) -> o_dev_t;
+    /// One value of the kernel by number.
     pub fn drv_getparm(parm: uint_t, valuep: *mut core::ffi::c_void) -> core::ffi::c_int;
+    /// A device number from its old 16-bit form.
     pub fn expdev(dev: dev_t) -> dev_t;
+    /// The lbolt that is some ticks away.
     pub fn time_to_wait(p: *mut clock_t, ticks: clock_t);
-    /// The old interface, with ddi_get_iblock_cookie, ddi_remove_intr, ddi_add_softintr,
-    /// ddi_trigger_softintr, ddi_remove_softintr, ddi_intr_hilevel.
+    /// Sets a handler; old.
     pub fn ddi_add_intr(
         dip: *mut dev_info_t,
         inumber: uint_t,
@@ -3508,6 +3654,7 @@ unsafe extern "C-unwind" {
         >,
         arg: caddr_t,
     ) -> core::ffi::c_int;
+    /// A soft interrupt; old.
     pub fn ddi_add_softintr(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
@@ -3524,25 +3671,26 @@ unsafe extern "C-unwind" {
         dip: *mut dev_info_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Priority cookie of an interrupt, for mutex_init; old.
     pub fn ddi_get_iblock_cookie(
         dip: *mut dev_info_t,
         inumber: uint_t,
         iblock_cookiep: *mut ddi_iblock_cookie_t,
     ) -> core::ffi::c_int;
+    /// The same for a soft interrupt; old.
     pub fn ddi_get_soft_iblock_cookie(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
         p: *mut ddi_iblock_cookie_t,
     ) -> core::ffi::c_int;
-    /// Handler (arg1, arg2) returns DDI_INTR_CLAIMED or _UNCLAIMED, runs in interrupt context: no
-    /// blocking but on adaptive mutexes with the right cookie.
+    /// Sets the handler.
     pub fn ddi_intr_add_handler(
         handle: ddi_intr_handle_t,
         val: ddi_intr_handler_t,
         arg: *mut core::ffi::c_void,
         arg2: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
-    /// Ddi_intr_trigger_softint, ddi_intr_remove_softint.
+    /// A soft interrupt.
     pub fn ddi_intr_add_softint(
         dip: *mut dev_info_t,
         p: *mut ddi_softint_handle_t,
@@ -3550,7 +3698,7 @@ unsafe extern "C-unwind" {
         val: ddi_intr_handler_t,
         arg: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
-    /// DDI_SUCCESS, DDI_EAGAIN, DDI_INTR_NOTFOUND, DDI_EINVAL ...
+    /// Allocates interrupts of a kind.
     pub fn ddi_intr_alloc(
         dip: *mut dev_info_t,
         handlep: *mut ddi_intr_handle_t,
@@ -3560,102 +3708,131 @@ unsafe extern "C-unwind" {
         valp: *mut core::ffi::c_int,
         flag4: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Stops the block.
     pub fn ddi_intr_block_disable(
         handlep: *mut ddi_intr_handle_t,
         flag: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Lets a block of MSI interrupts happen.
     pub fn ddi_intr_block_enable(
         handlep: *mut ddi_intr_handle_t,
         flag: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Unmasks it.
     pub fn ddi_intr_clr_mask(handle: ddi_intr_handle_t) -> core::ffi::c_int;
-    /// Also ddi_intr_block_disable.
+    /// Stops it.
     pub fn ddi_intr_disable(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// Shares a handler among MSI-X vectors.
     pub fn ddi_intr_dup_handler(
         handle: ddi_intr_handle_t,
         flag: core::ffi::c_int,
         handlep: *mut ddi_intr_handle_t,
     ) -> core::ffi::c_int;
-    /// Also ddi_intr_block_enable for MSI blocks.
+    /// Lets the interrupt happen.
     pub fn ddi_intr_enable(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// Frees one.
     pub fn ddi_intr_free(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// What the interrupt can do.
     pub fn ddi_intr_get_cap(
         handle: ddi_intr_handle_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// The lowest priority at which nothing may block.
     pub fn ddi_intr_get_hilevel_pri() -> uint_t;
+    /// Number of interrupts of a kind that can be had.
     pub fn ddi_intr_get_navail(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Number of interrupts of a kind.
     pub fn ddi_intr_get_nintrs(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Whether it is pending.
     pub fn ddi_intr_get_pending(
         handle: ddi_intr_handle_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Priority, to initialise mutexes with DDI_INTR_PRI.
+    /// Priority, for locks that the handler takes.
     pub fn ddi_intr_get_pri(
         handle: ddi_intr_handle_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Priority of a soft interrupt.
     pub fn ddi_intr_get_softint_pri(
         val: ddi_softint_handle_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// Bit mask of FIXED, MSI, MSIX.
+    /// Kinds of interrupt that the device has.
     pub fn ddi_intr_get_supported_types(
         dip: *mut dev_info_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Nonzero when the interrupt is above the scheduler; old.
     pub fn ddi_intr_hilevel(dip: *mut dev_info_t, flags: uint_t) -> core::ffi::c_int;
+    /// Removes the handler.
     pub fn ddi_intr_remove_handler(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// Ends ddi_intr_add_softint.
     pub fn ddi_intr_remove_softint(val: ddi_softint_handle_t) -> core::ffi::c_int;
+    /// Chooses level or edge.
     pub fn ddi_intr_set_cap(
         handle: ddi_intr_handle_t,
         flag: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Masks it.
     pub fn ddi_intr_set_mask(handle: ddi_intr_handle_t) -> core::ffi::c_int;
+    /// Asks for a number of interrupts.
     pub fn ddi_intr_set_nreq(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Changes the priority.
     pub fn ddi_intr_set_pri(
         handle: ddi_intr_handle_t,
         flags: uint_t,
     ) -> core::ffi::c_int;
+    /// Changes it.
     pub fn ddi_intr_set_softint_pri(
         val: ddi_softint_handle_t,
         flags: uint_t,
     ) -> core::ffi::c_int;
+    /// Makes the soft interrupt happen.
     pub fn ddi_intr_trigger_softint(
         val: ddi_softint_handle_t,
         arg: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
+    /// Removes it; old.
     pub fn ddi_remove_intr(
         dip: *mut dev_info_t,
         flags: uint_t,
         val: ddi_iblock_cookie_t,
     );
+    /// Ends ddi_add_softintr; old.
     pub fn ddi_remove_softintr(val: ddi_softintr_t);
+    /// Makes it happen; old.
     pub fn ddi_trigger_softintr(val: ddi_softintr_t);
+    /// Forgets them.
     pub fn ddi_fm_acc_err_clear(handle: ddi_acc_handle_t, flag: core::ffi::c_int);
+    /// Errors of register accesses.
     pub fn ddi_fm_acc_err_get(
         handle: ddi_acc_handle_t,
         p: *mut ddi_fm_error_t,
         flag: core::ffi::c_int,
     );
+    /// What was agreed in ddi_fm_init.
     pub fn ddi_fm_capable(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// Forgets them.
     pub fn ddi_fm_dma_err_clear(handle: ddi_dma_handle_t, flag: core::ffi::c_int);
+    /// Errors of DMA.
     pub fn ddi_fm_dma_err_get(
         handle: ddi_dma_handle_t,
         p: *mut ddi_fm_error_t,
         flag: core::ffi::c_int,
     );
+    /// Posts an error report.
     pub fn ddi_fm_ereport_post(
         dip: *mut dev_info_t,
         name: *const core::ffi::c_char,
@@ -3663,37 +3840,37 @@ unsafe extern "C-unwind" {
         flag: core::ffi::c_int,
         ...
     );
+    /// Ends ddi_fm_init.
     pub fn ddi_fm_fini(dip: *mut dev_info_t);
+    /// Asks to be called about errors.
     pub fn ddi_fm_handler_register(
         dip: *mut dev_info_t,
         val: ddi_err_func_t,
         arg: *mut core::ffi::c_void,
     );
+    /// Ends ddi_fm_handler_register.
     pub fn ddi_fm_handler_unregister(dip: *mut dev_info_t);
-    /// Negotiates fault management capabilities. With ddi_fm_fini, ddi_fm_capable,
-    /// ddi_fm_acc_err_get, ddi_fm_acc_err_clear, ddi_fm_dma_err_get, ddi_fm_dma_err_clear,
-    /// ddi_fm_handler_register, ddi_fm_handler_unregister, ddi_fm_ereport_post,
-    /// ddi_fm_service_impact, fm_ena_generate, pci_ereport_setup, pci_ereport_post,
-    /// pci_ereport_teardown. A host may report "not capable".
+    /// Says what the driver can do about faults, and learns what the system can.
     pub fn ddi_fm_init(
         dip: *mut dev_info_t,
         valp: *mut core::ffi::c_int,
         p: *mut ddi_iblock_cookie_t,
     );
+    /// Says what a fault means for the service.
     pub fn ddi_fm_service_impact(dip: *mut dev_info_t, flag: core::ffi::c_int);
-    /// A failed ASSERT, in drivers built with DEBUG; assfail3 prints two values. Fatal.
+    /// A failed assertion; does not return.
     pub fn assfail(
         expr: *const core::ffi::c_char,
         file: *const core::ffi::c_char,
         line: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Running in interrupt context.
+    /// Nonzero in interrupt context.
     pub fn servicing_interrupt() -> core::ffi::c_int;
+    /// Highest priority of kernel threads.
     pub static mut maxclsyspri: pri_t;
-    /// Pri_t for kernel threads. Also maxclsyspri.
+    /// Lowest priority of kernel threads.
     pub static mut minclsyspri: pri_t;
-    /// Consolidation-private form of ddi_umem_lock with an address space, limits and a callback that
-    /// may unlock early.
+    /// ddi_umem_lock with limits and an early-unlock callback; consolidation-private.
     pub fn umem_lockmemory(
         addr: caddr_t,
         len: usize,
@@ -3702,25 +3879,33 @@ unsafe extern "C-unwind" {
         ops_vector: *mut umem_callback_ops,
         procp: *mut proc_t,
     ) -> core::ffi::c_int;
+    /// A number that ties error reports together.
     pub fn fm_ena_generate(val: u64, val2: uchar_t) -> u64;
+    /// A free number; blocks. The lowest is not taken first.
     pub fn id_alloc(space: *mut id_space_t) -> id_t;
+    /// A free number, or -1.
     pub fn id_alloc_nosleep(space: *mut id_space_t) -> id_t;
+    /// The lowest free number; blocks.
     pub fn id_allocff(space: *mut id_space_t) -> id_t;
+    /// The lowest free number, or -1.
     pub fn id_allocff_nosleep(space: *mut id_space_t) -> id_t;
+    /// Gives a number back.
     pub fn id_free(space: *mut id_space_t, id: id_t);
-    /// Id_alloc, id_allocff, id_free, id_space_destroy.
+    /// A space of numbers from low to below high.
     pub fn id_space_create(
         name: *const core::ffi::c_char,
         low: id_t,
         high: id_t,
     ) -> *mut id_space_t;
+    /// Ends it.
     pub fn id_space_destroy(space: *mut id_space_t);
+    /// A piece of the arena.
     pub fn vmem_alloc(
         vmp: *mut vmem_t,
         size: usize,
         vmflag: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
-    /// Resource arena. Also vmem_alloc, vmem_free, vmem_xalloc, vmem_xfree, vmem_destroy.
+    /// An arena of numbers or addresses.
     pub fn vmem_create(
         name: *const core::ffi::c_char,
         base: *mut core::ffi::c_void,
@@ -3732,9 +3917,11 @@ unsafe extern "C-unwind" {
         qcache_max: usize,
         vmflag: core::ffi::c_int,
     ) -> *mut vmem_t;
+    /// Ends an arena; everything must be back.
     pub fn vmem_destroy(vmp: *mut vmem_t);
+    /// Gives a piece back.
     pub fn vmem_free(vmp: *mut vmem_t, vaddr: *mut core::ffi::c_void, size: usize);
-    /// With alignment and bounds.
+    /// A piece with alignment and bounds.
     pub fn vmem_xalloc(
         vmp: *mut vmem_t,
         size: usize,
@@ -3745,16 +3932,16 @@ unsafe extern "C-unwind" {
         maxaddr: *mut core::ffi::c_void,
         vmflag: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
+    /// Gives vmem_xalloc's piece back.
     pub fn vmem_xfree(vmp: *mut vmem_t, vaddr: *mut core::ffi::c_void, size: usize);
-    /// At least double-word aligned. KM_SLEEP blocks and never fails (not in interrupt context or
-    /// with a spin mutex); KM_NOSLEEP may return NULL. Size 0 gives NULL.
+    /// Kernel memory; KM_SLEEP blocks and never fails, KM_NOSLEEP may give NULL.
     pub fn kmem_alloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
+    /// One constructed object.
     pub fn kmem_cache_alloc(
         cp: *mut kmem_cache_t,
         kmflag: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
-    /// Object cache with constructor and destructor. Also kmem_cache_alloc, kmem_cache_free,
-    /// kmem_cache_destroy.
+    /// A cache of objects of one size, with constructor and destructor.
     pub fn kmem_cache_create(
         name: *mut core::ffi::c_char,
         bufsize: usize,
@@ -3779,11 +3966,14 @@ unsafe extern "C-unwind" {
         vmp: *mut vmem_t,
         cflags: core::ffi::c_int,
     ) -> *mut kmem_cache_t;
-    /// Every object must be free.
+    /// Ends a cache; every object must be back.
     pub fn kmem_cache_destroy(cp: *mut kmem_cache_t);
+    /// Gives an object back, in constructed state.
     pub fn kmem_cache_free(cp: *mut kmem_cache_t, obj: *mut core::ffi::c_void);
-    /// Only in the 2015 headers; a function of the kernel in both.
+    /// Frees what the cache holds in reserve. Only in the 2015 headers; a function of the kernel in
+    /// both.
     pub fn kmem_cache_reap_now(cache: *mut kmem_cache_t);
+    /// Lets the allocator move objects.
     pub fn kmem_cache_set_move(
         cp: *mut kmem_cache_t,
         move_: ::core::option::Option<
@@ -3795,13 +3985,11 @@ unsafe extern "C-unwind" {
             ) -> kmem_cbrc_t,
         >,
     );
-    /// (pointer, the very size allocated); NULL with size 0 only. A wrong size panics a debug kernel:
-    /// the host must check.
+    /// Frees memory; the size must be the allocated one.
     pub fn kmem_free(buf: *mut core::ffi::c_void, size: usize);
-    /// The same, zeroed.
+    /// kmem_alloc, zeroed.
     pub fn kmem_zalloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
-    /// (module, instance, name, class, type, ndata, flags). KSTAT_FLAG_VIRTUAL: ks_data is the
-    /// driver's.
+    /// A set of statistics, or NULL. With KSTAT_FLAG_VIRTUAL the data are the driver's.
     pub fn kstat_create(
         module: *const core::ffi::c_char,
         instance: core::ffi::c_int,
@@ -3811,8 +3999,9 @@ unsafe extern "C-unwind" {
         ndata: uint_t,
         flags: uchar_t,
     ) -> *mut kstat_t;
+    /// Removes a set.
     pub fn kstat_delete(ksp: *mut kstat_t);
-    /// Makes it visible.
+    /// Makes a set visible.
     pub fn kstat_install(ksp: *mut kstat_t);
     /// Name and type of one named value.
     pub fn kstat_named_init(
@@ -3820,115 +4009,156 @@ unsafe extern "C-unwind" {
         name: *const core::ffi::c_char,
         data_type: uchar_t,
     );
+    /// Gives a named string its value.
     pub fn kstat_named_setstr(knp: *mut kstat_named_t, str_: *const core::ffi::c_char);
+    /// A request goes back to the wait queue; ks_lock held.
     pub fn kstat_runq_back_to_waitq(kiop: *mut kstat_io_t);
+    /// A request joins the run queue; ks_lock held.
     pub fn kstat_runq_enter(kiop: *mut kstat_io_t);
+    /// A request leaves the run queue; ks_lock held.
     pub fn kstat_runq_exit(kiop: *mut kstat_io_t);
+    /// Copies a name as long as names may be.
     pub fn kstat_set_string(
         name: *mut core::ffi::c_char,
         name2: *const core::ffi::c_char,
     );
+    /// Makes a timer.
     pub fn kstat_timer_init(p: *mut kstat_timer_t, name: *const core::ffi::c_char);
+    /// An event begins.
     pub fn kstat_timer_start(p: *mut kstat_timer_t);
+    /// An event ends.
     pub fn kstat_timer_stop(p: *mut kstat_timer_t);
-    /// Also kstat_waitq_exit, kstat_runq_enter, kstat_runq_exit, kstat_waitq_to_runq: I/O queue
-    /// statistics; ks_lock held.
+    /// A request joins the wait queue; ks_lock held.
     pub fn kstat_waitq_enter(kiop: *mut kstat_io_t);
+    /// A request leaves the wait queue; ks_lock held.
     pub fn kstat_waitq_exit(kiop: *mut kstat_io_t);
+    /// A request goes from wait to run queue; ks_lock held.
     pub fn kstat_waitq_to_runq(kiop: *mut kstat_io_t);
+    /// Ends one that nobody holds.
     pub fn rw_destroy(rwlp: *mut krwlock_t);
+    /// From writer to reader.
     pub fn rw_downgrade(rwlp: *mut krwlock_t);
-    /// RW_READER or RW_WRITER; waiting writers block new readers.
+    /// Takes it as RW_READER or RW_WRITER; waiting writers hold off new readers.
     pub fn rw_enter(rwlp: *mut krwlock_t, enter_type: krw_t);
+    /// Gives it up.
     pub fn rw_exit(rwlp: *mut krwlock_t);
-    /// (lock, name, RW_DRIVER, arg).
+    /// Makes a readers/writer lock.
     pub fn rw_init(
         rwlp: *mut krwlock_t,
         name: *mut core::ffi::c_char,
         type_: krw_type_t,
         arg: *mut core::ffi::c_void,
     );
+    /// Nonzero when a writer has it.
     pub fn rw_iswriter(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held at all; for assertions.
     pub fn rw_lock_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held as reader; for assertions.
     pub fn rw_read_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held by readers; the lock must be held.
     pub fn rw_read_locked(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Takes it when that does not block; nonzero when taken.
     pub fn rw_tryenter(rwlp: *mut krwlock_t, enter_type: krw_t) -> core::ffi::c_int;
+    /// From reader to writer when that does not block; nonzero when done.
     pub fn rw_tryupgrade(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held as writer; for assertions.
     pub fn rw_write_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// (list, object size, offset of its list_node_t): list_insert_head/tail/before/after,
-    /// list_remove, list_head, list_tail, list_next, list_prev, list_is_empty, list_destroy.
+    /// An empty list of objects of a size, with the link at an offset.
     pub fn list_create(list: *mut list_t, size: usize, offset: usize);
+    /// Ends an empty list.
     pub fn list_destroy(list: *mut list_t);
+    /// The first object, or NULL.
     pub fn list_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// Inserts behind an object.
     pub fn list_insert_after(
         list: *mut list_t,
         object: *mut core::ffi::c_void,
         node: *mut core::ffi::c_void,
     );
+    /// Inserts before an object.
     pub fn list_insert_before(
         list: *mut list_t,
         object: *mut core::ffi::c_void,
         node: *mut core::ffi::c_void,
     );
+    /// Inserts first.
     pub fn list_insert_head(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Inserts last.
     pub fn list_insert_tail(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Nonzero when there is none.
     pub fn list_is_empty(list: *mut list_t) -> core::ffi::c_int;
+    /// Nonzero when the link is in a list.
     pub fn list_link_active(node: *mut list_node_t) -> core::ffi::c_int;
+    /// Makes a link that is in no list.
     pub fn list_link_init(node: *mut list_node_t);
+    /// Puts one link in the place of another.
     pub fn list_link_replace(old: *mut list_node_t, new_node: *mut list_node_t);
+    /// Moves all objects of the second list to the end of the first.
     pub fn list_move_tail(dst: *mut list_t, src: *mut list_t);
+    /// The next object, or NULL.
     pub fn list_next(
         list: *mut list_t,
         node: *mut core::ffi::c_void,
     ) -> *mut core::ffi::c_void;
+    /// The object before, or NULL.
     pub fn list_prev(
         list: *mut list_t,
         node: *mut core::ffi::c_void,
     ) -> *mut core::ffi::c_void;
+    /// Removes an object.
     pub fn list_remove(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Removes the first, or NULL.
     pub fn list_remove_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// Removes the last, or NULL.
     pub fn list_remove_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// The last object, or NULL.
     pub fn list_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// A piece of the map, or 0.
     pub fn rmalloc(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    /// A piece of the map; blocks.
     pub fn rmalloc_wait(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    /// A resource map.
     pub fn rmallocmap(len: usize) -> *mut core::ffi::c_void;
+    /// A resource map; blocks.
     pub fn rmallocmap_wait(len: usize) -> *mut core::ffi::c_void;
+    /// Gives a piece back.
     pub fn rmfree(arg: *mut core::ffi::c_void, len: usize, value: ulong_t);
+    /// Ends a resource map.
     pub fn rmfreemap(arg: *mut core::ffi::c_void);
+    /// Gives up the hold of ddi_modopen.
     pub fn ddi_modclose(modhandle: ddi_modhandle_t) -> core::ffi::c_int;
-    /// Loads a module at run time; ddi_modsym, ddi_modclose.
+    /// Loads another module at run time and holds it.
     pub fn ddi_modopen(
         modname: *const core::ffi::c_char,
         mode: core::ffi::c_int,
         errnop: *mut core::ffi::c_int,
     ) -> ddi_modhandle_t;
+    /// Address of a symbol in a module opened with ddi_modopen.
     pub fn ddi_modsym(
         modhandle: ddi_modhandle_t,
         symname: *const core::ffi::c_char,
         errnop: *mut core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
-    /// Nonzero is success, 0 failure. Fills the modinfo from the linkage. Called from `_info`, also
-    /// before the driver is installed.
+    /// Fills a modinfo from the linkage; called from _info, also before _init. 0 is failure.
     pub fn mod_info(
         modlinkage: *mut modlinkage,
         modinfo: *mut modinfo,
     ) -> core::ffi::c_int;
-    /// 0 or errno. Called in `_init` with the modlinkage; registers each linkage element (a modldrv:
-    /// the driver's dev_ops under the module's name). May block. After it the driver can be attached
-    /// at any time.
+    /// Registers the module's parts; called from _init. 0 or an errno.
     pub fn mod_install(modlinkage: *mut modlinkage) -> core::ffi::c_int;
+    /// The module's name.
     pub fn mod_modname(modlp: *mut modlinkage) -> *const core::ffi::c_char;
-    /// 0, or EBUSY while an instance is attached, open or held. The host detaches all instances first
-    /// (as the kernel does before `_fini`); on 0 the driver is out of the switch tables.
+    /// Takes the module's parts back; called from _fini. 0, or EBUSY while in use.
     pub fn mod_remove(modlinkage: *mut modlinkage) -> core::ffi::c_int;
-    /// A mod_ops; only its address matters (in modldrv). The linkage's first word tells the host what
-    /// kind of element follows.
+    /// What a modldrv's drv_modops points to.
     pub static mut mod_driverops: mod_ops;
-    /// The same for modules that only export functions (modlmisc).
+    /// What a modlmisc's misc_modops points to.
     pub static mut mod_miscops: mod_ops;
+    /// The same for STREAMS modules.
     pub static mut mod_strmodops: mod_ops;
+    /// Debugging switches of the module loader.
     pub static mut moddebug: core::ffi::c_int;
-    /// Hash tables: mod_hash_insert, mod_hash_find, mod_hash_remove, mod_hash_destroy_hash.
+    /// A hash table keyed by numbers.
     pub fn mod_hash_create_idhash(
         name: *mut core::ffi::c_char,
         len: usize,
@@ -3942,15 +4172,17 @@ unsafe extern "C-unwind" {
     pub static _mmu_pagesize: core::ffi::c_ulong;
     pub static _nbpg: core::ffi::c_uint;
     pub static _ncpu: core::ffi::c_int;
+    /// Complement of PAGEOFFSET: PAGEMASK.
     pub static _pagemask: core::ffi::c_ulonglong;
+    /// Page size less one: PAGEOFFSET.
     pub static _pageoffset: core::ffi::c_ulong;
+    /// Logarithm of the page size: PAGESHIFT.
     pub static _pageshift: core::ffi::c_uint;
-    /// Unsigned long 4096. Also _pageshift (unsigned, 12), _pageoffset (unsigned long, 0xfff),
-    /// _pagemask (unsigned long long, ~0xfff): what PAGESIZE and friends are in a driver that is not
-    /// built for one machine type.
+    /// Bytes in a page: PAGESIZE.
     pub static _pagesize: core::ffi::c_ulong;
     pub static mut _userlimit: usize;
     pub static mut _userlimit32: usize;
+    /// 0 or an errno: does the credential have the privilege.
     pub fn priv_policy(
         credp: *const cred_t,
         flag: core::ffi::c_int,
@@ -3958,36 +4190,40 @@ unsafe extern "C-unwind" {
         flag2: core::ffi::c_int,
         name: *const core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Whether it has, for a choice between two ways.
     pub fn priv_policy_choice(
         credp: *const cred_t,
         flag: core::ffi::c_int,
         val: boolean_t,
     ) -> boolean_t;
+    /// Whether it has, without a trace in the audit.
     pub fn priv_policy_only(
         credp: *const cred_t,
         flag: core::ffi::c_int,
         val: boolean_t,
     ) -> boolean_t;
-    /// 0 or errno for an FEXCL open; other secpolicy_* functions (gart_access, rsm_access,
-    /// xvm_control) likewise.
+    /// 0 or an errno for an open with FEXCL.
     pub fn secpolicy_excl_open(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for access to the graphics aperture.
     pub fn secpolicy_gart_access(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for access to remote shared memory.
     pub fn secpolicy_rsm_access(
         credp: *const cred_t,
         val: uid_t,
         val2: mode_t,
     ) -> core::ffi::c_int;
+    /// 0 or an errno for control of virtual machines.
     pub fn secpolicy_xvm_control(credp: *const cred_t) -> core::ffi::c_int;
     /// Before the pollhead's memory goes away.
     pub fn pollhead_clean(php: *mut pollhead_t);
-    /// (pollhead, events). Wakes pollers; not with a lock held that chpoll(9E) takes. The host must
-    /// give chpoll's phpp back to it.
+    /// Wakes pollers; without a lock that chpoll(9E) takes.
     pub fn pollwakeup(php: *mut pollhead_t, event: core::ffi::c_short);
+    /// A privilege's number by name.
     pub fn priv_getbyname(
         name: *const core::ffi::c_char,
         flags: uint_t,
     ) -> core::ffi::c_int;
-    /// Kernel thread. thread_join waits for one by its did.
+    /// A kernel thread.
     pub fn thread_create(
         stk: caddr_t,
         stksize: usize,
@@ -3998,13 +4234,13 @@ unsafe extern "C-unwind" {
         state: core::ffi::c_int,
         pri: pri_t,
     ) -> *mut kthread_t;
-    /// No return.
+    /// Ends the calling kernel thread.
     pub fn thread_exit() -> !;
+    /// Waits for a kernel thread to end.
     pub fn thread_join(did: kt_did_t);
-    /// The kernel's process, for thread_create.
+    /// The kernel's process.
     pub static mut p0: proc_t;
-    /// The same at kernel level, with min/max allocation and TASKQ_* flags; taskq_dispatch returns 0
-    /// on failure.
+    /// The same at kernel level.
     pub fn taskq_create(
         name: *const core::ffi::c_char,
         nthreads: core::ffi::c_int,
@@ -4013,70 +4249,82 @@ unsafe extern "C-unwind" {
         maxalloc: core::ffi::c_int,
         flags: uint_t,
     ) -> *mut taskq_t;
+    /// Waits for what is queued, then ends the threads.
     pub fn taskq_destroy(tq: *mut taskq_t);
+    /// Queues a function; 0 is failure.
     pub fn taskq_dispatch(
         tq: *mut taskq_t,
         func: task_func_t,
         arg: *mut core::ffi::c_void,
         flags: uint_t,
     ) -> taskqid_t;
+    /// Whether a thread belongs to the queue.
     pub fn taskq_member(tq: *mut taskq_t, p: *mut kthread_t) -> core::ffi::c_int;
+    /// Ends taskq_suspend.
     pub fn taskq_resume(tq: *mut taskq_t);
+    /// Lets nothing new start.
     pub fn taskq_suspend(tq: *mut taskq_t);
+    /// Whether the queue is suspended.
     pub fn taskq_suspended(tq: *mut taskq_t) -> core::ffi::c_int;
+    /// Waits until everything queued so far is done.
     pub fn taskq_wait(tq: *mut taskq_t);
+    /// The kernel's own queue.
     pub static mut system_taskq: *mut taskq_t;
-    /// 0 or -1, user memory only.
+    /// Copies from the process. 0 or -1.
     pub fn copyin(
         userbuf: *const core::ffi::c_void,
         driverbuf: *mut core::ffi::c_void,
         cn: usize,
     ) -> core::ffi::c_int;
-    /// 0, ENAMETOOLONG, EFAULT.
+    /// Copies a string from the process. 0, ENAMETOOLONG or EFAULT.
     pub fn copyinstr(
         userbuf: *const core::ffi::c_char,
         driverbuf: *mut core::ffi::c_char,
         max_len: usize,
         donep: *mut usize,
     ) -> core::ffi::c_int;
-    /// 0 or -1.
+    /// Copies to the process. 0 or -1.
     pub fn copyout(
         driverbuf: *const core::ffi::c_void,
         userbuf: *mut core::ffi::c_void,
         cn: usize,
     ) -> core::ffi::c_int;
+    /// Copies a string to the process. 0, ENAMETOOLONG or EFAULT.
     pub fn copyoutstr(
         driverbuf: *const core::ffi::c_char,
         userbuf: *mut core::ffi::c_char,
         max_len: usize,
         donep: *mut usize,
     ) -> core::ffi::c_int;
+    /// Number of the lowest bit set, from 1; 0 for none.
     pub fn ffs(val: uintmax_t) -> core::ffi::c_int;
-    /// 0 or -1. Fetch a user byte; fuword16/32/64, suword8/16/32/64 alike.
+    /// Fetches one byte of the process. 0 or -1.
     pub fn fuword8(addr: *const core::ffi::c_void, valuep: *mut u8) -> core::ffi::c_int;
-    /// Formatted string in kmem; freed with strfree (size strlen + 1).
+    /// A formatted string in kernel memory; freed with strfree.
     pub fn kmem_asprintf(fmt: *const core::ffi::c_char, ...) -> *mut core::ffi::c_char;
-    /// The entry point "not supported": ENXIO. Old-style declaration, so that it fits every entry.
+    /// ENXIO: the entry point for "not supported". Declared old-style, so that it fits every entry.
     pub fn nodev() -> core::ffi::c_int;
-    /// The entry point "nothing to do": 0. Old-style declaration, so that it fits every entry.
+    /// 0: the entry point for "nothing to do". Declared old-style, so that it fits every entry.
     pub fn nulldev() -> core::ffi::c_int;
-    /// Internal: sets the calling lwp's errno.
+    /// Sets the calling thread's errno; internal.
     pub fn set_errno(error: uint_t) -> uint_t;
+    /// Order without regard to case.
     pub fn strcasecmp(
         s1: *const core::ffi::c_char,
         s2: *const core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Order without regard to case, at most n characters.
     pub fn strncasecmp(
         s1: *const core::ffi::c_char,
         s2: *const core::ffi::c_char,
         n: usize,
     ) -> core::ffi::c_int;
+    /// The last such character, or NULL.
     pub fn strrchr(
         s: *const core::ffi::c_char,
         c: core::ffi::c_int,
     ) -> *mut core::ffi::c_char;
-    /// Runs a function once after ticks, in a context like a soft interrupt (no blocking for long,
-    /// may take adaptive mutexes).
+    /// Calls a function after some ticks, in soft interrupt context.
     pub fn timeout(
         func: ::core::option::Option<
             unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
@@ -4084,20 +4332,23 @@ unsafe extern "C-unwind" {
         arg: *mut core::ffi::c_void,
         ticks: clock_t,
     ) -> timeout_id_t;
-    /// Wall clock as timeval, strictly increasing.
+    /// Wall clock that never shows the same time twice.
     pub fn uniqtime(p: *mut timeval);
-    /// Remaining ticks, or -1. On return the function is not running (must not be called with a lock
-    /// that it takes) and will not run.
+    /// Cancels a timeout and waits for it to be over. Ticks that were left, or -1.
     pub fn untimeout(id: timeout_id_t) -> clock_t;
+    /// Pages that can be pinned.
     pub static mut availrmem: pgcnt_t;
-    /// Int, ticks per second (100). Drivers read it directly.
+    /// Ticks per second.
     pub static mut hz: core::ffi::c_int;
+    /// Pages of physical memory that can be had.
     pub static mut maxmem: pgcnt_t;
+    /// The message of the panic in progress, or NULL.
     pub static mut panicstr: *mut core::ffi::c_char;
+    /// The highest page frame.
     pub static mut physmax: pfn_t;
-    /// Pages of physical memory. maxmem alike.
+    /// Pages of physical memory.
     pub static mut physmem: pgcnt_t;
-    /// ENXIO. poll entry of a driver that cannot be polled; poll(2) then reports POLLERR.
+    /// ENXIO: the poll entry of a driver that cannot be polled.
     pub fn nochpoll(
         dev: dev_t,
         events: core::ffi::c_short,
@@ -4105,23 +4356,27 @@ unsafe extern "C-unwind" {
         reventsp: *mut core::ffi::c_short,
         phpp: *mut *mut pollhead,
     ) -> core::ffi::c_int;
-    /// DDI_SUCCESS. As devo_quiesce: the device needs no quiescing for fast reboot.
+    /// DDI_SUCCESS: the quiesce entry of a device that needs none.
     pub fn ddi_quiesce_not_needed(dip: *mut dev_info_t) -> core::ffi::c_int;
-    /// DDI_FAILURE. As devo_quiesce.
+    /// DDI_FAILURE: the quiesce entry of a driver without one.
     pub fn ddi_quiesce_not_supported(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// getinfo for drivers whose minor number is the instance number.
     pub fn ddi_getinfo_1to1(
         dip: *mut dev_info_t,
         val: ddi_info_cmd_t,
         arg: *mut core::ffi::c_void,
         p: *mut *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
+    /// DDI_FAILURE: a getinfo for drivers that have no device numbers.
     pub fn ddi_no_info(
         dip: *mut dev_info_t,
         val: ddi_info_cmd_t,
         arg: *mut core::ffi::c_void,
         p: *mut *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
+    /// No device node for this device number: the getinfo of old drivers.
     pub fn nodevinfo(dev: dev_t, flag: core::ffi::c_int) -> *mut dev_info_t;
+    /// No properties: a prop_op that finds nothing.
     pub fn nopropop(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4131,11 +4386,9 @@ unsafe extern "C-unwind" {
         addr: caddr_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Instance number of the dip, fixed for its path.
+    /// The node's instance number.
     pub fn ddi_get_instance(dip: *mut dev_info_t) -> core::ffi::c_int;
-    /// DDI_SUCCESS/FAILURE (also when name is taken). (dip, name, S_IFCHR or S_IFBLK, minor, node
-    /// type string, flags). Makes the node openable: /devices path and, through devfsadm rules, /dev
-    /// links. Flag 0 or CLONE_DEV. Callable from attach(9E) and later; blocks.
+    /// Makes a minor node, by which processes open the device. DDI_SUCCESS or DDI_FAILURE.
     pub fn ddi_create_minor_node(
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
@@ -4144,44 +4397,43 @@ unsafe extern "C-unwind" {
         node_type: *mut core::ffi::c_char,
         flag: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// (dip, name or NULL for all of the instance).
+    /// Removes one minor node by name, or with NULL all of the instance.
     pub fn ddi_remove_minor_node(dip: *mut dev_info_t, name: *mut core::ffi::c_char);
-    /// Prints one boot line naming the instance ("name instance is /devices path").
+    /// Announces the instance on the console and in the log.
     pub fn ddi_report_dev(dip: *mut dev_info_t);
-    /// The bound driver's name.
+    /// Name of the driver bound to the node.
     pub fn ddi_driver_name(dip: *mut dev_info_t) -> *const core::ffi::c_char;
     /// The parent node.
     pub fn ddi_get_parent(dip: *mut dev_info_t) -> *mut dev_info_t;
-    /// The tree's root.
+    /// The root of the device tree.
     pub fn ddi_root_node() -> *mut dev_info_t;
-    /// (dip, impact, location, message) logs a fault and may mark the node degraded.
+    /// Reports a fault of the device and what it means for its service.
     pub fn ddi_dev_report_fault(
         dip: *mut dev_info_t,
         impact: ddi_fault_impact_t,
         location: ddi_fault_location_t,
         message: *const core::ffi::c_char,
     );
-    /// Number of register sets through the pointer.
+    /// Number of register sets.
     pub fn ddi_dev_nregs(
         dip: *mut dev_info_t,
         resultp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Length of a register set; DDI_FAILURE when there is none.
+    /// Length of one register set in bytes.
     pub fn ddi_dev_regsize(
         dip: *mut dev_info_t,
         rnumber: uint_t,
         resultp: *mut off_t,
     ) -> core::ffi::c_int;
-    /// Is the system panicking (then do not block or log).
+    /// Nonzero when the system is panicking.
     pub fn ddi_in_panic() -> core::ffi::c_int;
-    /// The bound driver's operations.
+    /// The operations of the bound driver.
     pub fn ddi_get_driver(dip: *mut dev_info_t) -> *mut dev_ops;
     /// Stores one pointer in the node.
     pub fn ddi_set_driver_private(dip: *mut dev_info_t, data: *mut core::ffi::c_void);
-    /// The bound driver.
+    /// Major number of the bound driver.
     pub fn ddi_driver_major(dip: *mut dev_info_t) -> major_t;
-    /// Calls a function for each node of the tree, following its return value (continue, prune child,
-    /// prune siblings, terminate).
+    /// Calls a function for every node; its result steers the walk.
     pub fn ddi_walk_devs(
         dip: *mut dev_info_t,
         f: ::core::option::Option<
@@ -4192,7 +4444,7 @@ unsafe extern "C-unwind" {
         >,
         arg: *mut core::ffi::c_void,
     );
-    /// Registers for bus events (removal, insertion).
+    /// Asks to be called for a bus event.
     pub fn ddi_add_event_handler(
         dip: *mut dev_info_t,
         val: ddi_eventcookie_t,
@@ -4207,14 +4459,15 @@ unsafe extern "C-unwind" {
         arg: *mut core::ffi::c_void,
         p: *mut ddi_callback_id_t,
     ) -> core::ffi::c_int;
-    /// Event cookie by name; DDI_FAILURE when unknown.
+    /// The cookie of a bus event by name.
     pub fn ddi_get_eventcookie(
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
         p: *mut ddi_eventcookie_t,
     ) -> core::ffi::c_int;
+    /// Ends ddi_add_event_handler.
     pub fn ddi_remove_event_handler(val: ddi_callback_id_t) -> core::ffi::c_int;
-    /// For interrupt resource management callbacks; may be DDI_ENOTSUP.
+    /// Asks to be told of changes in resources, such as interrupts.
     pub fn ddi_cb_register(
         dip: *mut dev_info_t,
         val: ddi_cb_flags_t,
@@ -4223,22 +4476,25 @@ unsafe extern "C-unwind" {
         arg2: *mut core::ffi::c_void,
         p: *mut ddi_cb_handle_t,
     ) -> core::ffi::c_int;
+    /// Ends ddi_cb_register.
     pub fn ddi_cb_unregister(val: ddi_cb_handle_t) -> core::ffi::c_int;
-    /// The node's name (not instance).
+    /// The node's binding name.
     pub fn ddi_get_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
-    /// The node's name.
+    /// The node's own name.
     pub fn ddi_node_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
-    /// The compatible name that bound the driver.
+    /// The name by which the driver was bound.
     pub fn ddi_binding_name(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
-    /// That pointer.
+    /// The pointer that the driver stored in the node.
     pub fn ddi_get_driver_private(dip: *mut dev_info_t) -> *mut core::ffi::c_void;
-    /// Or DDI_MAJOR_T_NONE.
+    /// Major number of a driver by name, or DDI_MAJOR_T_NONE.
     pub fn ddi_name_to_major(name: *mut core::ffi::c_char) -> major_t;
+    /// Name of a driver by major number, or NULL.
     pub fn ddi_major_to_name(major: major_t) -> *mut core::ffi::c_char;
-    /// Is the device self-identifying.
+    /// Whether the device identifies itself.
     pub fn ddi_dev_is_sid(dip: *mut dev_info_t) -> core::ffi::c_int;
-    /// The node's state (up, degraded, down).
+    /// Whether the device is up, degraded or down.
     pub fn ddi_get_devstate(dip: *mut dev_info_t) -> ddi_devstate_t;
+    /// The same, with privileges that an open needs.
     pub fn ddi_create_priv_minor_node(
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
@@ -4250,16 +4506,19 @@ unsafe extern "C-unwind" {
         name4: *const core::ffi::c_char,
         val: mode_t,
     ) -> core::ffi::c_int;
+    /// Asks for a component's power level.
     pub fn ddi_dev_is_needed(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
         flag2: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Path of a minor node by device number.
     pub fn ddi_dev_pathname(
         dev: dev_t,
         flag: core::ffi::c_int,
         name: *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Copies between registers.
     pub fn ddi_device_copy(
         src_handle: ddi_acc_handle_t,
         src_addr: caddr_t,
@@ -4270,12 +4529,16 @@ unsafe extern "C-unwind" {
         bytecount: usize,
         dev_datasz: uint_t,
     ) -> core::ffi::c_int;
+    /// Order of two identities.
     pub fn ddi_devid_compare(
         devid: ddi_devid_t,
         devid2: ddi_devid_t,
     ) -> core::ffi::c_int;
+    /// Frees it.
     pub fn ddi_devid_free(devid: ddi_devid_t);
+    /// The identity of a node.
     pub fn ddi_devid_get(dip: *mut dev_info_t, p: *mut ddi_devid_t) -> core::ffi::c_int;
+    /// Makes a device identity.
     pub fn ddi_devid_init(
         dip: *mut dev_info_t,
         val: ushort_t,
@@ -4283,87 +4546,101 @@ unsafe extern "C-unwind" {
         arg: *mut core::ffi::c_void,
         p: *mut ddi_devid_t,
     ) -> core::ffi::c_int;
+    /// Gives a node its identity.
     pub fn ddi_devid_register(
         dip: *mut dev_info_t,
         devid: ddi_devid_t,
     ) -> core::ffi::c_int;
+    /// Its size in bytes.
     pub fn ddi_devid_sizeof(devid: ddi_devid_t) -> usize;
+    /// An identity from a string.
     pub fn ddi_devid_str_decode(
         name: *mut core::ffi::c_char,
         p: *mut ddi_devid_t,
         p2: *mut *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// An identity as a string.
     pub fn ddi_devid_str_encode(
         devid: ddi_devid_t,
         name: *mut core::ffi::c_char,
     ) -> *mut core::ffi::c_char;
+    /// Frees such a string.
     pub fn ddi_devid_str_free(name: *mut core::ffi::c_char);
+    /// Takes it back.
     pub fn ddi_devid_unregister(dip: *mut dev_info_t);
+    /// Whether it is one.
     pub fn ddi_devid_valid(devid: ddi_devid_t) -> core::ffi::c_int;
+    /// The first child.
     pub fn ddi_get_child(dip: *mut dev_info_t) -> *mut dev_info_t;
+    /// The node's unit address.
     pub fn ddi_get_name_addr(dip: *mut dev_info_t) -> *mut core::ffi::c_char;
+    /// The next child of the same parent.
     pub fn ddi_get_next_sibling(dip: *mut dev_info_t) -> *mut dev_info_t;
+    /// Finds and holds the node of an instance.
     pub fn ddi_hold_devi_by_instance(
         major: major_t,
         flag: core::ffi::c_int,
         flag2: core::ffi::c_int,
     ) -> *mut dev_info_t;
+    /// Writes the node's path below /devices into the buffer and returns it.
     pub fn ddi_pathname(
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
     ) -> *mut core::ffi::c_char;
+    /// Gives up that hold.
     pub fn ddi_release_devi(dip: *mut dev_info_t);
+    /// Whether power will be lost in a suspend.
     pub fn ddi_removing_power(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// Whether the device sits where it cannot be a bus master.
     pub fn ddi_slaveonly(dip: *mut dev_info_t) -> core::ffi::c_int;
-    /// 0 or EINVAL. (anchor, item size, hint). In `_init`.
+    /// Makes an empty table of per-instance state, items of the given size. 0 or EINVAL.
     pub fn ddi_soft_state_init(
         statep: *mut *mut core::ffi::c_void,
         size: usize,
         n_items: usize,
     ) -> core::ffi::c_int;
-    /// DDI_SUCCESS/FAILURE (item exists, negative). Zeroed item for an instance number; blocks for
-    /// memory.
+    /// Zeroed state for one item. DDI_FAILURE when it exists.
     pub fn ddi_soft_state_zalloc(
         state: *mut core::ffi::c_void,
         item: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// No locking needed, callable from interrupt context.
+    /// The state of an item, or NULL. Callable in any context.
     pub fn ddi_get_soft_state(
         state: *mut core::ffi::c_void,
         item: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
-    /// One item; freeing an absent one is only a warning.
+    /// Frees the state of one item.
     pub fn ddi_soft_state_free(state: *mut core::ffi::c_void, item: core::ffi::c_int);
-    /// All items and the anchor; the anchor becomes NULL.
+    /// Frees the table and what is in it; the pointer becomes NULL.
     pub fn ddi_soft_state_fini(statep: *mut *mut core::ffi::c_void);
-    /// The same keyed by strings.
+    /// Makes an empty table of state keyed by strings.
     pub fn ddi_soft_state_bystr_init(
         statep: *mut *mut ddi_soft_state_bystr,
         size: usize,
         n_items: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// The same keyed by strings.
+    /// Zeroed state for one string.
     pub fn ddi_soft_state_bystr_zalloc(
         state: *mut ddi_soft_state_bystr,
         str_: *const core::ffi::c_char,
     ) -> core::ffi::c_int;
-    /// The same keyed by strings.
+    /// The state of a string, or NULL.
     pub fn ddi_soft_state_bystr_get(
         state: *mut ddi_soft_state_bystr,
         str_: *const core::ffi::c_char,
     ) -> *mut core::ffi::c_void;
-    /// The same keyed by strings.
+    /// Frees the state of one string.
     pub fn ddi_soft_state_bystr_free(
         state: *mut ddi_soft_state_bystr,
         str_: *const core::ffi::c_char,
     );
-    /// The same keyed by strings.
+    /// Frees the table and what is in it.
     pub fn ddi_soft_state_bystr_fini(statep: *mut *mut ddi_soft_state_bystr);
-    /// The calling process (0 in a kernel thread).
+    /// The calling process, 0 in a kernel thread.
     pub fn ddi_get_pid() -> pid_t;
+    /// The calling thread's identity, for thread_join.
     pub fn ddi_get_kt_did() -> kt_did_t;
-    /// 0 or -1. (handle, dip, callbacks, cookie, offset, len, maxprot, flags, access attributes).
-    /// Only inside devmap(9E). Copies the callback table.
+    /// In devmap(9E): maps kernel or pinned user memory. 0 or -1. The callback table is copied.
     pub fn devmap_umem_setup(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
@@ -4375,18 +4652,15 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         accattrp: *mut ddi_device_acc_attr_t,
     ) -> core::ffi::c_int;
-    /// Zeroed, page-aligned kernel memory, and a cookie; NULL for size 0, with DDI_UMEM_NOSLEEP when
-    /// there is none, and always with TRASH. Flags: SLEEP/NOSLEEP, PAGEABLE, TRASH (no memory: the
-    /// address is NULL, the cookie valid, every page mapped from it is the one trash page).
+    /// Zeroed, page-aligned kernel memory that can be mapped; the cookie names it to devmap.
     pub fn ddi_umem_alloc(
         size: usize,
         flags: core::ffi::c_int,
         cookiep: *mut ddi_umem_cookie_t,
     ) -> *mut core::ffi::c_void;
-    /// Cookie of ddi_umem_alloc; NULL is ignored. Every mapping must be gone.
+    /// Frees ddi_umem_alloc's memory; no mapping may be left.
     pub fn ddi_umem_free(cookie: ddi_umem_cookie_t);
-    /// 0 or -1. (handle, dip, callbacks, register number, offset, len, maxprot, flags, access
-    /// attributes). Translates the register range to page frames.
+    /// In devmap(9E): maps a register set. 0 or -1. The callback table is copied.
     pub fn devmap_devmem_setup(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
@@ -4398,9 +4672,7 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         accattrp: *mut ddi_device_acc_attr_t,
     ) -> core::ffi::c_int;
-    /// 0 or errno. (dev, off, as, &addr, len, prot, maxprot, flags, cred). What segmap(9E) calls:
-    /// makes handles by calling devmap(9E), chooses the address, creates the segment, calls
-    /// devmap_map. User context, blocks. See devmap-semantics.md.
+    /// What segmap(9E) calls: asks devmap(9E), chooses an address, makes the segment. 0 or an errno.
     pub fn devmap_setup(
         dev: dev_t,
         off: offset_t,
@@ -4412,7 +4684,7 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         credp: *mut cred,
     ) -> core::ffi::c_int;
-    /// The ready-made segmap entry with the segmap(9E) signature; calls devmap_setup.
+    /// The ready-made segmap entry of devmap drivers.
     pub fn ddi_devmap_segmap(
         dev: dev_t,
         off: off_t,
@@ -4424,15 +4696,13 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         credp: *mut cred,
     ) -> core::ffi::c_int;
-    /// 0 or a fault code. (handle, offset, len). Any context of a thread, any process: on return no
-    /// CPU can use the translation. drivers rely on it while they hold a mutex.
+    /// Drops the range's translations; on return no processor uses them. 0 or a fault code.
     pub fn devmap_unload(
         dhp: devmap_cookie_t,
         off: offset_t,
         len: usize,
     ) -> core::ffi::c_int;
-    /// 0 or -1. The same for device memory; with DEVMAP_MAPPING_INVALID makes accesses fault with
-    /// FC_NOMAP.
+    /// Points a mapping at other registers, or with DEVMAP_MAPPING_INVALID at nothing. 0 or -1.
     pub fn devmap_devmem_remap(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
@@ -4443,8 +4713,7 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         accattrp: *mut ddi_device_acc_attr_t,
     ) -> core::ffi::c_int;
-    /// 0 or a fault code. (handle, user offset, len, type, rw). Only in the access callback, for the
-    /// faulting address space. Enters translations; may block for pageable memory.
+    /// Enters translations for the range, in the access callback. 0 or a fault code.
     pub fn devmap_load(
         dhp: devmap_cookie_t,
         off: offset_t,
@@ -4452,9 +4721,9 @@ unsafe extern "C-unwind" {
         type_: uint_t,
         rw: uint_t,
     ) -> core::ffi::c_int;
-    /// Any context that may block.
+    /// Ends ddi_umem_lock.
     pub fn ddi_umem_unlock(cookie: ddi_umem_cookie_t);
-    /// A buf for pinned memory, for strategy/DMA; NULL only with DDI_UMEM_NOSLEEP.
+    /// A buf over pinned memory.
     pub fn ddi_umem_iosetup(
         cookie: ddi_umem_cookie_t,
         off: off_t,
@@ -4467,8 +4736,7 @@ unsafe extern "C-unwind" {
         >,
         sleepflag: core::ffi::c_int,
     ) -> *mut buf;
-    /// 0 or -1. Points a set-up handle (DEVMAP_ALLOW_REMAP) at other kernel memory; drops all its
-    /// translations first. Drivers call it with a mutex held, so it must not call back.
+    /// Points a mapping at other kernel memory; drops its translations first. 0 or -1.
     pub fn devmap_umem_remap(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
@@ -4479,14 +4747,14 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         accattrp: *mut ddi_device_acc_attr_t,
     ) -> core::ffi::c_int;
-    /// -1 if the attributes cannot be mapped, else 0 with the hat attributes; private.
+    /// Whether the register set can be mapped with these attributes; private.
     pub fn ddi_device_mapping_check(
         dev: dev_t,
         accattrp: *mut ddi_device_acc_attr_t,
         rnumber: uint_t,
         hat_flagsp: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// As or in the access callback: load the faulting range.
+    /// What the framework does without an access callback: loads the faulting range.
     pub fn devmap_default_access(
         dhp: devmap_cookie_t,
         pvtp: *mut core::ffi::c_void,
@@ -4495,8 +4763,7 @@ unsafe extern "C-unwind" {
         type_: uint_t,
         rw: uint_t,
     ) -> core::ffi::c_int;
-    /// 0 or fault code. Serialises context owners per device and access callback, runs the driver's
-    /// routine, holds the context for the timeout.
+    /// Runs a driver's context switch, one at a time, and lets the owner keep the device a while.
     pub fn devmap_do_ctxmgt(
         dhp: devmap_cookie_t,
         pvtp: *mut core::ffi::c_void,
@@ -4515,19 +4782,18 @@ unsafe extern "C-unwind" {
             ) -> core::ffi::c_int,
         >,
     ) -> core::ffi::c_int;
-    /// Ticks for which an owner keeps the context.
+    /// Ticks for which a context owner keeps the device.
     pub fn devmap_set_ctx_timeout(dhp: devmap_cookie_t, ticks: clock_t);
-    /// 0, ENOMEM, EPERM, EINVAL, EFAULT, EACCES, EAGAIN. Pins a range of the calling process, gives a
-    /// cookie. User context.
+    /// Pins a range of the calling process. 0 or an errno.
     pub fn ddi_umem_lock(
         addr: caddr_t,
         len: usize,
         flags: core::ffi::c_int,
         cookiep: *mut ddi_umem_cookie_t,
     ) -> core::ffi::c_int;
-    /// Data model of the process that calls mmap, inside devmap(9E)/segmap(9E) only.
+    /// Data model of the mapping process, inside devmap(9E), segmap(9E) and mmap(9E).
     pub fn ddi_mmap_get_model() -> model_t;
-    /// The old segmap for drivers with mmap(9E).
+    /// The ready-made segmap entry of mmap(9E) drivers.
     pub fn ddi_segmap(
         dev: dev_t,
         off: off_t,
@@ -4539,7 +4805,7 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         credp: *mut cred_t,
     ) -> core::ffi::c_int;
-    /// The same with register number and access attributes.
+    /// The same with a register set's access attributes.
     pub fn ddi_segmap_setup(
         dev: dev_t,
         off: off_t,
@@ -4553,33 +4819,32 @@ unsafe extern "C-unwind" {
         accattrp: *mut ddi_device_acc_attr_t,
         rnumber: uint_t,
     ) -> core::ffi::c_int;
-    /// 0 or -1. (from, to, len, mode): user memory, or kernel memory when mode has FKIOCTL. Blocks,
-    /// no spin mutex held. A bad user address must yield -1, never a crash.
+    /// Copies from the process, or from the kernel with FKIOCTL. 0 or -1. Blocks.
     pub fn ddi_copyin(
         buf: *const core::ffi::c_void,
         driverbuf: *mut core::ffi::c_void,
         cn: usize,
         flags: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// 0 or -1. The reverse.
+    /// Copies to the process, or to the kernel with FKIOCTL. 0 or -1. Blocks.
     pub fn ddi_copyout(
         driverbuf: *const core::ffi::c_void,
         buf: *mut core::ffi::c_void,
         cn: usize,
         flags: core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// Data model to convert from (mode's model bits): DDI_MODEL_ILP32 for a 32-bit caller,
-    /// DDI_MODEL_NONE otherwise.
+    /// The data model to convert from, of an ioctl's mode; DDI_MODEL_NONE when it is the kernel's.
     pub fn ddi_model_convert_from(model: model_t) -> model_t;
-    /// KM_SLEEP or NULL.
+    /// A copy in kernel memory; freed with strfree.
     pub fn ddi_strdup(
         str_: *const core::ffi::c_char,
         flag: core::ffi::c_int,
     ) -> *mut core::ffi::c_char;
+    /// Frees a string by its length.
     pub fn strfree(s: *mut core::ffi::c_char);
-    /// Can this thread be woken by signals.
+    /// Whether a signal can reach the calling thread.
     pub fn ddi_can_receive_sig() -> boolean_t;
-    /// Ddi_taskq_t * or NULL. (dip, name, threads, priority, flags).
+    /// A queue with threads of its own, or NULL.
     pub fn ddi_taskq_create(
         dip: *mut dev_info_t,
         name: *const core::ffi::c_char,
@@ -4587,7 +4852,7 @@ unsafe extern "C-unwind" {
         pri: pri_t,
         cflags: uint_t,
     ) -> *mut ddi_taskq_t;
-    /// DDI_SUCCESS/FAILURE. Runs a function in a queue thread, may block; DDI_SLEEP never fails.
+    /// Queues a function. DDI_FAILURE only with DDI_NOSLEEP.
     pub fn ddi_taskq_dispatch(
         tq: *mut ddi_taskq_t,
         func: ::core::option::Option<
@@ -4596,9 +4861,9 @@ unsafe extern "C-unwind" {
         arg: *mut core::ffi::c_void,
         dflags: uint_t,
     ) -> core::ffi::c_int;
-    /// Waits, then ends the threads.
+    /// Waits for what is queued, then ends the threads.
     pub fn ddi_taskq_destroy(tq: *mut ddi_taskq_t);
-    /// Periodic callback every n nanoseconds (multiple of 10 ms) at a given level.
+    /// Calls a function every so many nanoseconds, at an interrupt level or at 0.
     pub fn ddi_periodic_add(
         func: ::core::option::Option<
             unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
@@ -4607,143 +4872,168 @@ unsafe extern "C-unwind" {
         interval: hrtime_t,
         level: core::ffi::c_int,
     ) -> ddi_periodic_t;
-    /// Waits until the callback is not running; not from within it.
+    /// Ends ddi_periodic_add; on return the function does not run.
     pub fn ddi_periodic_delete(request: ddi_periodic_t);
-    /// Until everything dispatched so far is done.
+    /// Waits until everything queued so far is done.
     pub fn ddi_taskq_wait(tq: *mut ddi_taskq_t);
     /// Seconds since 1970.
     pub fn ddi_get_time() -> time_t;
-    /// Also ddi_taskq_resume.
+    /// Lets nothing new start, and waits for what runs.
     pub fn ddi_taskq_suspend(tq: *mut ddi_taskq_t);
+    /// Ends ddi_taskq_suspend.
     pub fn ddi_taskq_resume(tq: *mut ddi_taskq_t);
+    /// Whether the queue is suspended.
     pub fn ddi_taskq_suspended(tq: *mut ddi_taskq_t) -> boolean_t;
-    /// From, to, n); overlapping allowed.
+    /// Copies bytes; the ranges may overlap. The source comes first.
     pub fn bcopy(
         from: *const core::ffi::c_void,
         to: *mut core::ffi::c_void,
         bcount: usize,
     );
+    /// Zeroes bytes.
     pub fn bzero(addr: *mut core::ffi::c_void, bytes: usize);
-    /// Also strncmp, strcpy, strncpy, strlcat, strchr, strrchr, strcasecmp, strncasecmp, strnlen,
-    /// strstr.
+    /// Order of two strings.
     pub fn strcmp(
         s1: *const core::ffi::c_char,
         s2: *const core::ffi::c_char,
     ) -> core::ffi::c_int;
-    /// Compilers call memcpy, memmove, memset, memcmp, and rustc also bcmp and strlen: all are
-    /// exported by the kernel.
+    /// Copies bytes; the ranges do not overlap.
     pub fn memcpy(
         dst: *mut core::ffi::c_void,
         src: *const core::ffi::c_void,
         n: usize,
     ) -> *mut core::ffi::c_void;
+    /// Copies at most n characters and pads with NUL.
     pub fn strncpy(
         dst: *mut core::ffi::c_char,
         src: *const core::ffi::c_char,
         n: usize,
     ) -> *mut core::ffi::c_char;
+    /// Fills bytes.
     pub fn memset(
         s: *mut core::ffi::c_void,
         c: core::ffi::c_int,
         n: usize,
     ) -> *mut core::ffi::c_void;
+    /// Length.
     pub fn strlen(s: *const core::ffi::c_char) -> usize;
+    /// Order of two byte ranges.
     pub fn memcmp(
         s1: *const core::ffi::c_void,
         s2: *const core::ffi::c_void,
         n: usize,
     ) -> core::ffi::c_int;
+    /// Copies a string.
     pub fn strcpy(
         dst: *mut core::ffi::c_char,
         src: *const core::ffi::c_char,
     ) -> *mut core::ffi::c_char;
-    /// 0 equal.
+    /// 0 when the bytes are equal.
     pub fn bcmp(
         s1: *const core::ffi::c_void,
         s2: *const core::ffi::c_void,
         len: usize,
     ) -> core::ffi::c_int;
+    /// Unsigned number in a string. 0, EINVAL or ERANGE.
     pub fn ddi_strtoul(
         str_: *const core::ffi::c_char,
         endptr: *mut *mut core::ffi::c_char,
         base: core::ffi::c_int,
         result: *mut core::ffi::c_ulong,
     ) -> core::ffi::c_int;
+    /// Copies what fits; returns the source's length.
     pub fn strlcpy(
         dst: *mut core::ffi::c_char,
         src: *const core::ffi::c_char,
         size: usize,
     ) -> usize;
+    /// Order of two strings, at most n characters.
     pub fn strncmp(
         s1: *const core::ffi::c_char,
         s2: *const core::ffi::c_char,
         n: usize,
     ) -> core::ffi::c_int;
-    /// 0, EINVAL, ERANGE. Also ddi_strtoul, ddi_strtoll, ddi_strtoull.
+    /// Number in a string. 0, EINVAL or ERANGE.
     pub fn ddi_strtol(
         str_: *const core::ffi::c_char,
         endptr: *mut *mut core::ffi::c_char,
         base: core::ffi::c_int,
         result: *mut core::ffi::c_long,
     ) -> core::ffi::c_int;
+    /// Copies bytes; the ranges may overlap.
     pub fn memmove(
         dst: *mut core::ffi::c_void,
         src: *const core::ffi::c_void,
         n: usize,
     ) -> *mut core::ffi::c_void;
-    /// Also ddi_fls, highbit, lowbit, ffs.
+    /// Number of the lowest bit set, from 1; 0 for none.
     pub fn ddi_ffs(val: core::ffi::c_long) -> core::ffi::c_int;
+    /// Number of the highest bit set, from 1; 0 for none.
     pub fn ddi_fls(val: core::ffi::c_long) -> core::ffi::c_int;
+    /// 64-bit number in a string. 0, EINVAL or ERANGE.
     pub fn ddi_strtoll(
         str_: *const core::ffi::c_char,
         endptr: *mut *mut core::ffi::c_char,
         base: core::ffi::c_int,
         result: *mut longlong_t,
     ) -> core::ffi::c_int;
+    /// 64-bit unsigned number in a string. 0, EINVAL or ERANGE.
     pub fn ddi_strtoull(
         str_: *const core::ffi::c_char,
         endptr: *mut *mut core::ffi::c_char,
         base: core::ffi::c_int,
         result: *mut u_longlong_t,
     ) -> core::ffi::c_int;
+    /// Bytes in reverse order.
     pub fn ddi_swap16(val: u16) -> u16;
+    /// Bytes in reverse order.
     pub fn ddi_swap32(val: u32) -> u32;
+    /// Bytes in reverse order.
     pub fn ddi_swap64(val: u64) -> u64;
+    /// The first such byte, or NULL.
     pub fn memchr(
         s: *const core::ffi::c_void,
         c: core::ffi::c_int,
         n: usize,
     ) -> *mut core::ffi::c_void;
+    /// Decimal digits of a number.
     pub fn numtos(value: ulong_t, name: *mut core::ffi::c_char);
+    /// Number in a string; moves the pointer behind it.
     pub fn stoi(p: *mut *mut core::ffi::c_char) -> core::ffi::c_int;
+    /// The first such character, or NULL.
     pub fn strchr(
         s: *const core::ffi::c_char,
         c: core::ffi::c_int,
     ) -> *mut core::ffi::c_char;
+    /// Length of the start without these characters.
     pub fn strcspn(
         s: *const core::ffi::c_char,
         reject: *const core::ffi::c_char,
     ) -> usize;
+    /// A copy in kernel memory; freed with strfree.
     pub fn strdup(s: *const core::ffi::c_char) -> *mut core::ffi::c_char;
+    /// Appends what fits; returns the length of the whole.
     pub fn strlcat(
         dst: *mut core::ffi::c_char,
         src: *const core::ffi::c_char,
         size: usize,
     ) -> usize;
+    /// Appends at most n characters.
     pub fn strncat(
         dst: *mut core::ffi::c_char,
         src: *const core::ffi::c_char,
         n: usize,
     ) -> *mut core::ffi::c_char;
+    /// Length, at most n.
     pub fn strnlen(s: *const core::ffi::c_char, n: usize) -> usize;
+    /// Length of the start that consists of these characters.
     pub fn strspn(
         s: *const core::ffi::c_char,
         accept: *const core::ffi::c_char,
     ) -> usize;
+    /// Copies with the bytes of each pair exchanged.
     pub fn swab(arg: *mut core::ffi::c_void, arg2: *mut core::ffi::c_void, len: usize);
-    /// The prop_op entry of cb_ops: answers by-name queries for a dev_t (also Size/Nblocks handling
-    /// in variants). Recognise its address or implement: PROP_LEN, PROP_LEN_AND_VAL_BUF,
-    /// PROP_LEN_AND_VAL_ALLOC.
+    /// The ready-made prop_op entry.
     pub fn ddi_prop_op(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4753,8 +5043,7 @@ unsafe extern "C-unwind" {
         valuep: caddr_t,
         lengthp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
-    /// The value or the default. (DDI_DEV_T_ANY or dev, dip, flags, name, default). Looks at driver-
-    /// set, then system, then hardware (.conf) properties, then the parent unless DDI_PROP_DONTPASS.
+    /// An int property, or the default.
     pub fn ddi_prop_get_int(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4762,9 +5051,9 @@ unsafe extern "C-unwind" {
         name: *mut core::ffi::c_char,
         defvalue: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Frees what a ddi_prop_lookup function gave.
     pub fn ddi_prop_free(data: *mut core::ffi::c_void);
-    /// DDI_PROP_SUCCESS or an error code; memory freed with ddi_prop_free. Also _string,
-    /// _string_array, _byte_array, _int64_array.
+    /// An array of ints; freed with ddi_prop_free.
     pub fn ddi_prop_lookup_int_array(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4773,7 +5062,7 @@ unsafe extern "C-unwind" {
         datap: *mut *mut core::ffi::c_int,
         nelementsp: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// Old; allocates with kmem_alloc, the caller frees.
+    /// Bytes of a property in new kernel memory; old. The caller frees.
     pub fn ddi_getlongprop(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4782,6 +5071,7 @@ unsafe extern "C-unwind" {
         valuep: caddr_t,
         lengthp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// A string; freed with ddi_prop_free.
     pub fn ddi_prop_lookup_string(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4789,7 +5079,7 @@ unsafe extern "C-unwind" {
         name: *mut core::ffi::c_char,
         datap: *mut *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
-    /// Old interface; untyped bytes.
+    /// Sets untyped bytes as a property; old.
     pub fn ddi_prop_create(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4798,6 +5088,7 @@ unsafe extern "C-unwind" {
         valuep: caddr_t,
         length: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// An array of strings; freed with ddi_prop_free.
     pub fn ddi_prop_lookup_string_array(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4806,6 +5097,7 @@ unsafe extern "C-unwind" {
         datap: *mut *mut *mut core::ffi::c_char,
         nelementsp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// An array of bytes; freed with ddi_prop_free.
     pub fn ddi_prop_lookup_byte_array(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4814,21 +5106,22 @@ unsafe extern "C-unwind" {
         datap: *mut *mut uchar_t,
         nelementsp: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// Sets a driver property: DDI_DEV_T_NONE for all devs. Also _string, _int_array, _int64,
-    /// _byte_array, _string_array.
+    /// Sets an int property of the driver.
     pub fn ddi_prop_update_int(
         dev: dev_t,
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
         data: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Removes a property that the driver set.
     pub fn ddi_prop_remove(
         dev: dev_t,
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Removes all properties that the driver set.
     pub fn ddi_prop_remove_all(dip: *mut dev_info_t);
-    /// Old ddi_prop_get_int.
+    /// An int property, or the default; old.
     pub fn ddi_getprop(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4836,6 +5129,7 @@ unsafe extern "C-unwind" {
         name: *mut core::ffi::c_char,
         defvalue: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// A 64-bit property, or the default.
     pub fn ddi_prop_get_int64(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4843,19 +5137,21 @@ unsafe extern "C-unwind" {
         name: *mut core::ffi::c_char,
         defvalue: i64,
     ) -> i64;
-    /// 1 or 0.
+    /// 1 when there is such a property, else 0.
     pub fn ddi_prop_exists(
         match_dev: dev_t,
         dip: *mut dev_info_t,
         flags: uint_t,
         name: *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Sets a string property of the driver.
     pub fn ddi_prop_update_string(
         dev: dev_t,
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
         data: *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Sets a property of the driver.
     pub fn ddi_prop_update_int_array(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4863,12 +5159,14 @@ unsafe extern "C-unwind" {
         data: *mut core::ffi::c_int,
         nelements: uint_t,
     ) -> core::ffi::c_int;
+    /// Hides a property of a lower source.
     pub fn ddi_prop_undefine(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: core::ffi::c_int,
         name: *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
+    /// Length of a property; old.
     pub fn ddi_getproplen(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4876,6 +5174,7 @@ unsafe extern "C-unwind" {
         name: *mut core::ffi::c_char,
         lengthp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Bytes of a property into a buffer; old.
     pub fn ddi_getlongprop_buf(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4884,6 +5183,7 @@ unsafe extern "C-unwind" {
         valuep: caddr_t,
         lengthp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// An array of 64-bit numbers; freed with ddi_prop_free.
     pub fn ddi_prop_lookup_int64_array(
         match_dev: dev_t,
         dip: *mut dev_info_t,
@@ -4892,6 +5192,7 @@ unsafe extern "C-unwind" {
         datap: *mut *mut i64,
         nelementsp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Changes untyped bytes of a property; old.
     pub fn ddi_prop_modify(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4900,6 +5201,7 @@ unsafe extern "C-unwind" {
         valuep: caddr_t,
         length: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// The same for drivers with a size in blocks.
     pub fn ddi_prop_op_nblocks(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4910,6 +5212,7 @@ unsafe extern "C-unwind" {
         lengthp: *mut core::ffi::c_int,
         nblocks64: u64,
     ) -> core::ffi::c_int;
+    /// The same for drivers with a size in bytes.
     pub fn ddi_prop_op_size(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4920,6 +5223,7 @@ unsafe extern "C-unwind" {
         lengthp: *mut core::ffi::c_int,
         size64: u64,
     ) -> core::ffi::c_int;
+    /// Sets a property of the driver.
     pub fn ddi_prop_update_byte_array(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4927,12 +5231,14 @@ unsafe extern "C-unwind" {
         data: *mut uchar_t,
         nelements: uint_t,
     ) -> core::ffi::c_int;
+    /// Sets a 64-bit property of the driver.
     pub fn ddi_prop_update_int64(
         dev: dev_t,
         dip: *mut dev_info_t,
         name: *mut core::ffi::c_char,
         data: i64,
     ) -> core::ffi::c_int;
+    /// Sets a property of the driver.
     pub fn ddi_prop_update_int64_array(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4940,6 +5246,7 @@ unsafe extern "C-unwind" {
         data: *mut i64,
         nelements: uint_t,
     ) -> core::ffi::c_int;
+    /// Sets a property of the driver.
     pub fn ddi_prop_update_string_array(
         dev: dev_t,
         dip: *mut dev_info_t,
@@ -4947,20 +5254,26 @@ unsafe extern "C-unwind" {
         data: *mut *mut core::ffi::c_char,
         nelements: uint_t,
     ) -> core::ffi::c_int;
+    /// Whether register accesses failed.
     pub fn ddi_check_acc_handle(handle: ddi_acc_handle_t) -> core::ffi::c_int;
+    /// Whether DMA failed.
     pub fn ddi_check_dma_handle(handle: ddi_dma_handle_t) -> core::ffi::c_int;
+    /// Posts what PCI's error registers say.
     pub fn pci_ereport_post(dip: *mut dev_info_t, p: *mut ddi_fm_error_t, p2: *mut u16);
+    /// Prepares for PCI error reports.
     pub fn pci_ereport_setup(dip: *mut dev_info_t);
+    /// Ends pci_ereport_setup.
     pub fn pci_ereport_teardown(dip: *mut dev_info_t);
-    /// Handle on the calling process for proc_signal; proc_unref ends it.
+    /// A reference to the calling process, for proc_signal.
     pub fn proc_ref() -> *mut core::ffi::c_void;
-    /// 0 or -1 when the process is gone.
+    /// Sends a signal. 0, or -1 when the process is gone.
     pub fn proc_signal(
         pref: *mut core::ffi::c_void,
         sig: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Ends proc_ref.
     pub fn proc_unref(pref: *mut core::ffi::c_void);
-    /// (strategy, bp, dev, rw, mincnt, uio): locks user pages, calls strategy piecewise, waits.
+    /// Raw I/O: pins the request's memory and calls strategy piece by piece.
     pub fn physio(
         strat: ::core::option::Option<
             unsafe extern "C-unwind" fn(arg1: *mut buf) -> core::ffi::c_int,
@@ -4971,21 +5284,24 @@ unsafe extern "C-unwind" {
         mincnt: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: *mut buf)>,
         uiop: *mut uio,
     ) -> core::ffi::c_int;
+    /// Cuts a request to what is possible at once.
     pub fn minphys(bp: *mut buf);
+    /// Bytes in whole pages of the device's bus, rounded down.
     pub fn ddi_btop(
         dip: *mut dev_info_t,
         value: core::ffi::c_ulong,
     ) -> core::ffi::c_ulong;
+    /// Bytes in whole pages of the device's bus, rounded up.
     pub fn ddi_btopr(
         dip: *mut dev_info_t,
         value: core::ffi::c_ulong,
     ) -> core::ffi::c_ulong;
+    /// Pages of the device's bus in bytes.
     pub fn ddi_ptob(
         dip: *mut dev_info_t,
         value: core::ffi::c_ulong,
     ) -> core::ffi::c_ulong;
-    /// DDI_SUCCESS, DDI_FAILURE, DDI_REGS_ACC_CONFLICT, DDI_ME_*. (dip, rnumber, &address, offset,
-    /// len (0: all), attributes, &handle). Kernel mapping of a register set.
+    /// Maps a register set for the kernel; length 0 is all of it.
     pub fn ddi_regs_map_setup(
         dip: *mut dev_info_t,
         rnumber: uint_t,
@@ -4995,27 +5311,38 @@ unsafe extern "C-unwind" {
         accattrp: *mut ddi_device_acc_attr_t,
         handlep: *mut ddi_acc_handle_t,
     ) -> core::ffi::c_int;
+    /// Ends ddi_regs_map_setup.
     pub fn ddi_regs_map_free(handlep: *mut ddi_acc_handle_t);
-    /// Access handle for PCI configuration space; pci_config_get8/16/32/64, pci_config_put*,
-    /// pci_config_teardown; pci_lcap_locate, pci_cap_get, pci_cap_put find capabilities.
+    /// Access to the device's PCI configuration space.
     pub fn pci_config_setup(
         dip: *mut dev_info_t,
         handlep: *mut ddi_acc_handle_t,
     ) -> core::ffi::c_int;
+    /// Ends pci_config_setup.
     pub fn pci_config_teardown(handlep: *mut ddi_acc_handle_t);
+    /// Reads 16 bits of PCI configuration space.
     pub fn pci_config_get16(handle: ddi_acc_handle_t, off: off_t) -> u16;
-    /// Ddi_get16/32/64 and ddi_put8/16/32/64 through an access handle, with its byte order;
-    /// ddi_rep_get* /ddi_rep_put* for arrays.
+    /// Reads a 8-bit register, in the byte order of the handle.
     pub fn ddi_get8(handle: ddi_acc_handle_t, dev_addr: *mut u8) -> u8;
+    /// Reads a 32-bit register, in the byte order of the handle.
     pub fn ddi_get32(handle: ddi_acc_handle_t, dev_addr: *mut u32) -> u32;
+    /// Writes a 8-bit register, in the byte order of the handle.
     pub fn ddi_put8(handle: ddi_acc_handle_t, dev_addr: *mut u8, value: u8);
+    /// Writes a 32-bit register, in the byte order of the handle.
     pub fn ddi_put32(handle: ddi_acc_handle_t, dev_addr: *mut u32, value: u32);
+    /// Reads 32 bits of PCI configuration space.
     pub fn pci_config_get32(handle: ddi_acc_handle_t, off: off_t) -> u32;
+    /// Writes 32 bits of PCI configuration space.
     pub fn pci_config_put32(handle: ddi_acc_handle_t, off: off_t, val: u32);
+    /// Reads a 64-bit register, in the byte order of the handle.
     pub fn ddi_get64(handle: ddi_acc_handle_t, dev_addr: *mut u64) -> u64;
+    /// Writes a 64-bit register, in the byte order of the handle.
     pub fn ddi_put64(handle: ddi_acc_handle_t, dev_addr: *mut u64, value: u64);
+    /// Reads a 16-bit register, in the byte order of the handle.
     pub fn ddi_get16(handle: ddi_acc_handle_t, dev_addr: *mut u16) -> u16;
+    /// Writes a 16-bit register, in the byte order of the handle.
     pub fn ddi_put16(handle: ddi_acc_handle_t, dev_addr: *mut u16, value: u16);
+    /// Reads an array of 32-bit registers.
     pub fn ddi_rep_get32(
         handle: ddi_acc_handle_t,
         host_addr: *mut u32,
@@ -5023,6 +5350,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Writes an array of 32-bit registers.
     pub fn ddi_rep_put32(
         handle: ddi_acc_handle_t,
         host_addr: *mut u32,
@@ -5030,13 +5358,13 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
-    /// Guarded read: DDI_FAILURE instead of a trap. ddi_poke* likewise.
+    /// Reads 32 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_peek32(
         dip: *mut dev_info_t,
         addr: *mut i32,
         valuep: *mut i32,
     ) -> core::ffi::c_int;
-    /// Also ddi_device_copy.
+    /// Zeroes registers.
     pub fn ddi_device_zero(
         handle: ddi_acc_handle_t,
         dev_addr: caddr_t,
@@ -5044,6 +5372,7 @@ unsafe extern "C-unwind" {
         dev_advcnt: isize,
         dev_datasz: uint_t,
     ) -> core::ffi::c_int;
+    /// Maps a register set for the kernel; old.
     pub fn ddi_map_regs(
         dip: *mut dev_info_t,
         flags: uint_t,
@@ -5051,37 +5380,45 @@ unsafe extern "C-unwind" {
         off: off_t,
         off2: off_t,
     ) -> core::ffi::c_int;
+    /// Reads 16 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_peek16(
         dip: *mut dev_info_t,
         addr: *mut i16,
         valuep: *mut i16,
     ) -> core::ffi::c_int;
+    /// Reads 64 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_peek64(
         dip: *mut dev_info_t,
         addr: *mut i64,
         valuep: *mut i64,
     ) -> core::ffi::c_int;
+    /// Reads 8 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_peek8(
         dip: *mut dev_info_t,
         addr: *mut i8,
         valuep: *mut i8,
     ) -> core::ffi::c_int;
+    /// Writes 16 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_poke16(
         dip: *mut dev_info_t,
         addr: *mut i16,
         value: i16,
     ) -> core::ffi::c_int;
+    /// Writes 32 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_poke32(
         dip: *mut dev_info_t,
         addr: *mut i32,
         value: i32,
     ) -> core::ffi::c_int;
+    /// Writes 64 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_poke64(
         dip: *mut dev_info_t,
         addr: *mut i64,
         value: i64,
     ) -> core::ffi::c_int;
+    /// Writes 8 bits; DDI_FAILURE instead of a trap.
     pub fn ddi_poke8(dip: *mut dev_info_t, addr: *mut i8, value: i8) -> core::ffi::c_int;
+    /// Reads an array of 16-bit registers.
     pub fn ddi_rep_get16(
         handle: ddi_acc_handle_t,
         host_addr: *mut u16,
@@ -5089,6 +5426,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Reads an array of 64-bit registers.
     pub fn ddi_rep_get64(
         handle: ddi_acc_handle_t,
         host_addr: *mut u64,
@@ -5096,6 +5434,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Reads an array of 8-bit registers.
     pub fn ddi_rep_get8(
         handle: ddi_acc_handle_t,
         host_addr: *mut u8,
@@ -5103,6 +5442,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Writes an array of 16-bit registers.
     pub fn ddi_rep_put16(
         handle: ddi_acc_handle_t,
         host_addr: *mut u16,
@@ -5110,6 +5450,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Writes an array of 64-bit registers.
     pub fn ddi_rep_put64(
         handle: ddi_acc_handle_t,
         host_addr: *mut u64,
@@ -5117,6 +5458,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Writes an array of 8-bit registers.
     pub fn ddi_rep_put8(
         handle: ddi_acc_handle_t,
         host_addr: *mut u8,
@@ -5124,6 +5466,7 @@ unsafe extern "C-unwind" {
         repcount: usize,
         flags: uint_t,
     );
+    /// Ends ddi_map_regs.
     pub fn ddi_unmap_regs(
         dip: *mut dev_info_t,
         flags: uint_t,
@@ -5131,20 +5474,27 @@ unsafe extern "C-unwind" {
         off: off_t,
         off2: off_t,
     );
+    /// Reads 64 bits of PCI configuration space.
     pub fn pci_config_get64(handle: ddi_acc_handle_t, off: off_t) -> u64;
+    /// Reads 8 bits of PCI configuration space.
     pub fn pci_config_get8(handle: ddi_acc_handle_t, off: off_t) -> u8;
+    /// Writes 16 bits of PCI configuration space.
     pub fn pci_config_put16(handle: ddi_acc_handle_t, off: off_t, val: u16);
+    /// Writes 64 bits of PCI configuration space.
     pub fn pci_config_put64(handle: ddi_acc_handle_t, off: off_t, val: u64);
+    /// Writes 8 bits of PCI configuration space.
     pub fn pci_config_put8(handle: ddi_acc_handle_t, off: off_t, val: u8);
+    /// Tells of a power management capability.
     pub fn pci_report_pmcap(
         dip: *mut dev_info_t,
         flag: core::ffi::c_int,
         arg: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
+    /// Restores it.
     pub fn pci_restore_config_regs(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// Saves configuration space before power is lost.
     pub fn pci_save_config_regs(dip: *mut dev_info_t) -> core::ffi::c_int;
-    /// (dip, attributes, wait function, arg, &handle): DDI_SUCCESS, DDI_DMA_BADATTR,
-    /// DDI_DMA_NORESOURCES.
+    /// A handle for DMA by a device with these attributes.
     pub fn ddi_dma_alloc_handle(
         dip: *mut dev_info_t,
         p: *mut ddi_dma_attr_t,
@@ -5154,8 +5504,9 @@ unsafe extern "C-unwind" {
         addr: caddr_t,
         handlep: *mut ddi_dma_handle_t,
     ) -> core::ffi::c_int;
+    /// Frees the handle.
     pub fn ddi_dma_free_handle(handlep: *mut ddi_dma_handle_t);
-    /// Memory fit for the device, its kernel address, real length and access handle.
+    /// Memory fit for the device, and access to it.
     pub fn ddi_dma_mem_alloc(
         handle: ddi_dma_handle_t,
         len: usize,
@@ -5169,8 +5520,7 @@ unsafe extern "C-unwind" {
         lenp: *mut usize,
         handlep: *mut ddi_acc_handle_t,
     ) -> core::ffi::c_int;
-    /// DDI_DMA_MAPPED, _PARTIAL_MAP, _INUSE, _NORESOURCES, _TOOBIG, _NOMAPPING. First cookie and
-    /// number of cookies.
+    /// Makes memory reachable for the device; the first of its pieces.
     pub fn ddi_dma_addr_bind_handle(
         handle: ddi_dma_handle_t,
         as_: *mut as_,
@@ -5184,10 +5534,13 @@ unsafe extern "C-unwind" {
         p: *mut ddi_dma_cookie_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Ends the binding.
     pub fn ddi_dma_unbind_handle(handle: ddi_dma_handle_t) -> core::ffi::c_int;
-    /// (The newer headers add ddi_dma_cookie_iter, _one, _get, ddi_dma_ncookies.)
+    /// The next piece.
     pub fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, p: *mut ddi_dma_cookie_t);
+    /// Frees ddi_dma_mem_alloc's memory.
     pub fn ddi_dma_mem_free(handlep: *mut ddi_acc_handle_t);
+    /// Makes one side's writes visible to the other.
     pub fn ddi_dma_sync(
         handle: ddi_dma_handle_t,
         off: off_t,
@@ -5206,12 +5559,14 @@ unsafe extern "C-unwind" {
         p: *mut ddi_dma_cookie_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// Ddi_dma_getwin moves a partial binding.
+    /// Number of windows of a partial binding.
     pub fn ddi_dma_numwin(
         handle: ddi_dma_handle_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Burst sizes that the binding allows.
     pub fn ddi_dma_burstsizes(handle: ddi_dma_handle_t) -> core::ffi::c_int;
+    /// Moves a partial binding to another window.
     pub fn ddi_dma_getwin(
         handle: ddi_dma_handle_t,
         flags: uint_t,
@@ -5220,15 +5575,14 @@ unsafe extern "C-unwind" {
         p2: *mut ddi_dma_cookie_t,
         countp: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Sizes of 64-bit bursts; another machine's.
     pub fn ddi_dma_set_sbus64(
         handle: ddi_dma_handle_t,
         value: ulong_t,
     ) -> core::ffi::c_int;
-    /// The current thread (only in code compiled without the kernel's inline assembly; otherwise the
-    /// load from %gs:0x18). One driver follows it to the process and its address space: see illumos-
-    /// amd64.json, private_reached_by_real_drivers.
+    /// The calling thread.
     pub fn threadp() -> *mut kthread_t;
-    /// Internal: chooses a user address.
+    /// Chooses a user address; internal.
     pub fn map_addr(
         addrp: *mut caddr_t,
         len: usize,
@@ -5236,7 +5590,7 @@ unsafe extern "C-unwind" {
         flag: core::ffi::c_int,
         flags: uint_t,
     );
-    /// Internal: is a user range legal.
+    /// Whether a range can belong to a process; internal.
     pub fn valid_usr_range(
         addr: caddr_t,
         len: usize,
@@ -5244,22 +5598,25 @@ unsafe extern "C-unwind" {
         as_: *mut as_,
         addr2: caddr_t,
     ) -> core::ffi::c_int;
+    /// The segment at an address; internal.
     pub fn as_findseg(as_: *mut as_, addr: caddr_t, flag: core::ffi::c_int) -> *mut seg;
-    /// Internal (address spaces). Also as_unmap, as_rangelock, as_rangeunlock, as_ctl, as_findseg:
-    /// drivers that build mappings by hand.
+    /// Makes a segment in an address space; internal.
     pub fn as_map(
         as_: *mut as_,
         addr: caddr_t,
         len: usize,
-        func: ::core::option::Option<unsafe extern "C-unwind" fn() -> core::ffi::c_int>,
+        val: segcreate_func_t,
         arg: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
+    /// Keeps an address space's layout as it is; internal.
     pub fn as_rangelock(as_: *mut as_);
+    /// Ends as_rangelock; internal.
     pub fn as_rangeunlock(as_: *mut as_);
+    /// Removes a range of an address space; internal.
     pub fn as_unmap(as_: *mut as_, addr: caddr_t, len: usize) -> core::ffi::c_int;
-    /// The kernel's address space; only its a_hat is used.
+    /// The kernel's address space; internal.
     pub static mut kas: as_;
-    /// Internal: enters a kernel translation for page frames; hat_unload, hat_getpfnum go with it.
+    /// Enters kernel translations for page frames; internal.
     pub fn hat_devload(
         hat: *mut hat,
         addr: caddr_t,
@@ -5268,8 +5625,9 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         flag: core::ffi::c_int,
     );
-    /// Internal: page frame behind a kernel address.
+    /// Page frame behind an address; internal.
     pub fn hat_getpfnum(hat: *mut hat, addr: caddr_t) -> pfn_t;
+    /// Enters the translation of a page; internal.
     pub fn hat_memload(
         hat: *mut hat,
         addr: caddr_t,
@@ -5277,8 +5635,11 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         flags2: uint_t,
     );
-    /// Internal.
+    /// Drops translations; internal.
     pub fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, flags: uint_t);
-    /// Internal: the segment driver's create function.
-    pub fn segdev_create(p: *mut seg, arg: *mut core::ffi::c_void) -> core::ffi::c_int;
+    /// Makes a device segment; internal.
+    pub fn segdev_create(
+        p: *mut *mut seg,
+        arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
 }

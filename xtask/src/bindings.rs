@@ -112,6 +112,7 @@ fn generate(dir: &Path, own: &Path, only: Option<&BTreeSet<String>>) -> Result<S
         .layout_tests(true)
         .disable_header_comment()
         .blocklist_function("_init|_fini|_info")
+        .blocklist_item("ULONG_MAX|ULLONG_MAX")
         .formatter(bindgen::Formatter::None)
         .parse_callbacks(Box::new(Kinds));
     if let Some(only) = only {
@@ -199,7 +200,7 @@ impl ParseCallbacks for Kinds {
         Self::kind(name).or(match value {
             value if i32::try_from(value).is_ok() => Some(IntKind::I32),
             value if u32::try_from(value).is_ok() => Some(IntKind::U32),
-            _ => None,
+            _ => Some(IntKind::I64),
         })
     }
 }

@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+/** Number of the highest bit set, from 1; 0 for none. */
 extern int highbit(ulong_t value);
+/** Number of the lowest bit set, from 1; 0 for none. */
 extern int lowbit(ulong_t value);
 
 #endif /* _SYS_BITMAP_H */

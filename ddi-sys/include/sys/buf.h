@@ -18,7 +18,6 @@ typedef struct buf {
     size_t b_bcount;
     union {
         caddr_t b_addr;
-        void *b_private_addr;
     } b_un;
     lldaddr_t _b_blkno;
     char b_obs1;
@@ -72,25 +71,36 @@ typedef struct buf {
 #define B_WANTED 0x80
 #define B_WRITE 0x100
 
+/** A second buf over part of a first. */
 extern struct buf *bioclone(struct buf *bp, off_t off, size_t len, dev_t dev, daddr_t val,
     int (*func)(struct buf *), struct buf *bp2, int flag);
-/** Completes a buf. */
+/** A request is done. */
 extern void biodone(struct buf *bp);
-/** Marks an error. geterror reads it. */
+/** Sets or clears a request's error. */
 extern void bioerror(struct buf *bp, int flag);
+/** Ends bioinit. */
 extern void biofini(struct buf *bp);
+/** Makes a buf in memory of the driver's own. */
 extern void bioinit(struct buf *bp);
+/** Whether somebody wrote to the memory behind a request. */
 extern int biomodified(struct buf *bp);
+/** Makes a buf fit for another use. */
 extern void bioreset(struct buf *bp);
+/** Size of a buf. */
 extern size_t biosize(void);
-/** Waits for biodone. */
+/** Waits for a request. Its error. */
 extern int biowait(struct buf *bp);
+/** Copies from a request's memory. */
 extern int bp_copyin(struct buf *bp, void *arg, offset_t off, size_t len);
+/** Copies to a request's memory. */
 extern int bp_copyout(void *arg, struct buf *bp, offset_t off, size_t len);
-/** Gives a buf's data a kernel address. bp_mapout. */
+/** Gives a request's memory a kernel address. */
 extern void bp_mapin(struct buf *bp);
+/** Ends bp_mapin. */
 extern void bp_mapout(struct buf *bp);
+/** Zeroes a request's memory. */
 extern void clrbuf(struct buf *bp);
+/** A request's error. */
 extern int geterror(struct buf *bp);
 
 #endif /* _SYS_BUF_H */

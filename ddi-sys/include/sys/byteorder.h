@@ -6,21 +6,17 @@
 
 #include <sys/types.h>
 
-/**
- * Byte order: htonl, htons, ntohl, ntohs, htonll, ntohll (functions in the older headers,
- * inlined in the newer); ddi_swap16/32/64. Only in the 2015 headers; a function of the kernel in
- * both.
- */
+/** Network byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint32_t htonl(uint32_t val);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/** Network byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint64_t htonll(uint64_t val);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/** Network byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint16_t htons(uint16_t val);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/** Host byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint32_t ntohl(uint32_t val);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/** Host byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint64_t ntohll(uint64_t val);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/** Host byte order. Only in the 2015 headers; a function of the kernel in both. */
 extern uint16_t ntohs(uint16_t val);
 
 #endif /* _SYS_BYTEORDER_H */

@@ -39,9 +39,11 @@ typedef struct callb_cpr {
 #define CB_CODE_CPR_CHKPT 0
 #define CB_CODE_CPR_RESUME 1
 
-/** Registers for suspend/resume; callb_delete, callb_generic_cpr with it. */
+/** Asks to be called at suspend and resume. */
 extern callb_id_t callb_add(boolean_t (*func)(void *, int), void *arg, int class, char *name);
+/** Ends callb_add. */
 extern int callb_delete(callb_id_t val);
+/** The callback that kernel threads use to stop at a safe place. */
 extern boolean_t callb_generic_cpr(void *arg, int flag);
 
 #endif /* _SYS_CALLB_H */

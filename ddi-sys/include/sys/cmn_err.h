@@ -14,31 +14,35 @@
 #define CE_PANIC 3
 #define CE_WARN 2
 
-/**
- * (CE_CONT, CE_NOTE, CE_WARN, CE_PANIC; printf format). NOTE and WARN get prefix and newline,
- * CONT neither. First character !: log only, ^: console only, ?: verbose boot only. CE_PANIC
- * ends the system. Any context. Formats: the C ones less floating point, and %b (bits), %p.
- */
+/** A message at a CE_ level. First character: ! log only, ^ console only, ? verbose boot only. */
 extern void cmn_err(int level, const char *format, ...);
-/** Cmn_err with the instance's name in front. */
+/** cmn_err with the instance's name in front. */
 extern void dev_err(dev_info_t *dip, int level, char *format, ...);
-/** No return. */
+/** Ends the system. */
 extern void panic(const char *format, ...) __attribute__((__noreturn__));
+/** A message to the console and the log. */
 extern void printf(const char *format, ...);
+/** Formats into a buffer of some size; returns the length that the whole would have. */
 extern size_t snprintf(char *buf, size_t size, const char *format, ...);
-/** Also snprintf, vsprintf, vsnprintf: length it would have had. */
+/** Formats into a buffer; returns the buffer. */
 extern char *sprintf(char *buf, const char *format, ...);
-/** To the calling process's terminal. */
+/** A message to the calling process's terminal. */
 extern void uprintf(const char *format, ...);
-/** With va_list. */
+/** cmn_err with a va_list. */
 extern void vcmn_err(int level, const char *format, va_list ap);
+/** panic with a va_list. */
 extern void vpanic(const char *format, va_list ap) __attribute__((__noreturn__));
+/** printf with a va_list. */
 extern void vprintf(const char *format, va_list ap);
+/** snprintf with a va_list. */
 extern size_t vsnprintf(char *buf, size_t size, const char *format, va_list ap);
+/** sprintf with a va_list. */
 extern char *vsprintf(char *buf, const char *format, va_list ap);
+/** uprintf with a va_list. */
 extern void vuprintf(const char *format, va_list ap);
+/** zcmn_err with a va_list. */
 extern void vzcmn_err(zoneid_t zoneid, int level, const char *format, va_list ap);
-/** Cmn_err to one zone. */
+/** cmn_err to one zone. */
 extern void zcmn_err(zoneid_t zoneid, int level, const char *format, ...);
 
 #endif /* _SYS_CMN_ERR_H */

@@ -24,27 +24,29 @@ typedef struct _kcondvar {
     ushort_t _opaque;
 } kcondvar_t;
 
-/** Wakes all. */
+/** Wakes every waiter. */
 extern void cv_broadcast(kcondvar_t *cvp);
-/** No waiters. */
+/** Ends one that nobody waits for. */
 extern void cv_destroy(kcondvar_t *cvp);
+/** Makes a condition variable. */
 extern void cv_init(kcondvar_t *cvp, char *name, kcv_type_t type, void *arg);
-/** Like cv_timedwait with relative ticks and a resolution (TR_NANOSEC ... TR_CLOCK_TICK). */
+/** cv_wait for some ticks: -1 when they are over, else positive. */
 extern clock_t cv_reltimedwait(kcondvar_t *cvp, kmutex_t *mutexp, clock_t delta, time_res_t res);
-/** -1 time out, 0 signal, >0 woken. Drivers depend on telling all three apart. */
+/** cv_wait for some ticks or until a signal: -1, 0 or positive. */
 extern clock_t cv_reltimedwait_sig(kcondvar_t *cvp, kmutex_t *mutexp, clock_t delta,
     time_res_t res);
-/** Wakes one. */
+/** Wakes one waiter. */
 extern void cv_signal(kcondvar_t *cvp);
-/** -1 at absolute lbolt time, >0 otherwise. */
+/** cv_wait until an absolute lbolt: -1 then, else positive. */
 extern clock_t cv_timedwait(kcondvar_t *cvp, kmutex_t *mutexp, clock_t timeout);
+/** cv_wait until a gethrtime or for a time, with a resolution. */
 extern clock_t cv_timedwait_hires(kcondvar_t *cvp, kmutex_t *mutexp, hrtime_t timeout,
     hrtime_t resolution, int flag);
-/** -1 time, 0 signal, >0 otherwise. */
+/** cv_wait until an absolute lbolt or a signal: -1, 0 or positive. */
 extern clock_t cv_timedwait_sig(kcondvar_t *cvp, kmutex_t *mutexp, clock_t timeout);
-/** Releases the mutex, blocks, takes it again. Spurious wakeups possible. */
+/** Gives up the mutex, waits, takes it again. May wake for no reason. */
 extern void cv_wait(kcondvar_t *cvp, kmutex_t *mutexp);
-/** 0 when a signal is pending, >0 otherwise. Only with user context does a signal exist. */
+/** cv_wait that a signal ends: 0 then, else positive. */
 extern int cv_wait_sig(kcondvar_t *cvp, kmutex_t *mutexp);
 
 #endif /* _SYS_CONDVAR_H */

@@ -29,10 +29,10 @@ struct dev_ops;
 #define D_TAPE 8
 #define D_U64BIT 0x40000
 
-/** Internal: calls a driver's mmap(9E) for a page frame. */
+/** Calls a driver's mmap(9E); internal. */
 extern int cdev_mmap(int (*mapfunc)(dev_t, off_t, int), dev_t dev, off_t off, int prot);
 
-/** Array of dev_ops pointers by major number; internal, only gfx_private reads it. */
+/** Drivers' operations by major number; internal. */
 extern struct dev_ops **devopsp;
 
 #endif /* _SYS_CONF_H */

@@ -24,31 +24,43 @@
 #define UCRED 13
 #define UPROCP 2
 
-/** A dev_t (external minor). */
+/** Minor number of a device number. */
 extern minor_t getminor(dev_t dev);
+/** The device number of a major and a minor number. */
 extern dev_t makedevice(major_t majnum, minor_t minnum);
+/** Major number of a device number. */
 extern major_t getmajor(dev_t dev);
+/** External major number, as processes see it. */
 extern major_t getemajor(dev_t dev);
+/** External minor number, as processes see it. */
 extern minor_t geteminor(dev_t dev);
-/** 0 if the credential may do privileged device operations, else EPERM. */
+/** 0 when the credential may do privileged device operations, else EPERM. */
 extern int drv_priv(struct cred *credp);
-/** Microseconds to ticks, rounded up. */
+/** Microseconds in ticks, rounded up. */
 extern clock_t drv_usectohz(clock_t microsecs);
-/** Sleeps ticks; not in interrupt context. delay_sig returns EINTR on a signal. */
+/** Sleeps for some ticks. */
 extern void delay(clock_t ticks);
-/** Busy wait, any context. */
+/** Busy wait in microseconds. */
 extern void drv_usecwait(clock_t microsecs);
+/** Ticks in microseconds. */
 extern clock_t drv_hztousec(clock_t hertz);
-/** Pages of bytes, rounded up. Also btop (down), ptob (back). */
+/** Bytes in whole pages, rounded up. */
 extern unsigned long btopr(unsigned long value);
+/** Pages in bytes. */
 extern unsigned long ptob(unsigned long value);
+/** Bytes in whole pages, rounded down. */
 extern unsigned long btop(unsigned long value);
+/** Frees getrbuf's buf. */
 extern void freerbuf(struct buf *bp);
-/** Freerbuf frees it. */
+/** A buf, or NULL; freed with freerbuf. */
 extern struct buf *getrbuf(int flag);
+/** A device number in its old 16-bit form. */
 extern o_dev_t cmpdev(dev_t dev);
+/** One value of the kernel by number. */
 extern int drv_getparm(uint_t parm, void *valuep);
+/** A device number from its old 16-bit form. */
 extern dev_t expdev(dev_t dev);
+/** The lbolt that is some ticks away. */
 extern void time_to_wait(clock_t *p, clock_t ticks);
 
 #endif /* _SYS_DDI_H */

@@ -65,7 +65,4 @@ struct devmap_info {
 #define UMEM_LOCKED 0x400
 #define UMEM_TRASH 0x800
 
-/* The names that the first devmap manuals used for the same types. */
-#define DEVMAP_PROT_MASK 0xf
-
 #endif /* _SYS_DDIDEVMAP_H */

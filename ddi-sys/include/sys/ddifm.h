@@ -38,23 +38,27 @@ typedef int (*ddi_err_func_t)(dev_info_t *, ddi_fm_error_t *, const void *);
 #define DDI_FME_VER1 1
 #define DDI_FME_VERSION 1
 
+/** Forgets them. */
 extern void ddi_fm_acc_err_clear(ddi_acc_handle_t handle, int flag);
+/** Errors of register accesses. */
 extern void ddi_fm_acc_err_get(ddi_acc_handle_t handle, ddi_fm_error_t *p, int flag);
+/** What was agreed in ddi_fm_init. */
 extern int ddi_fm_capable(dev_info_t *dip);
+/** Forgets them. */
 extern void ddi_fm_dma_err_clear(ddi_dma_handle_t handle, int flag);
+/** Errors of DMA. */
 extern void ddi_fm_dma_err_get(ddi_dma_handle_t handle, ddi_fm_error_t *p, int flag);
+/** Posts an error report. */
 extern void ddi_fm_ereport_post(dev_info_t *dip, const char *name, uint64_t val, int flag, ...);
+/** Ends ddi_fm_init. */
 extern void ddi_fm_fini(dev_info_t *dip);
+/** Asks to be called about errors. */
 extern void ddi_fm_handler_register(dev_info_t *dip, ddi_err_func_t val, void *arg);
+/** Ends ddi_fm_handler_register. */
 extern void ddi_fm_handler_unregister(dev_info_t *dip);
-/**
- * Negotiates fault management capabilities. With ddi_fm_fini, ddi_fm_capable,
- * ddi_fm_acc_err_get, ddi_fm_acc_err_clear, ddi_fm_dma_err_get, ddi_fm_dma_err_clear,
- * ddi_fm_handler_register, ddi_fm_handler_unregister, ddi_fm_ereport_post,
- * ddi_fm_service_impact, fm_ena_generate, pci_ereport_setup, pci_ereport_post,
- * pci_ereport_teardown. A host may report "not capable".
- */
+/** Says what the driver can do about faults, and learns what the system can. */
 extern void ddi_fm_init(dev_info_t *dip, int *valp, ddi_iblock_cookie_t *p);
+/** Says what a fault means for the service. */
 extern void ddi_fm_service_impact(dev_info_t *dip, int flag);
 
 #endif /* _SYS_DDIFM_H */

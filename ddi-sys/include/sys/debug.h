@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-/** A failed ASSERT, in drivers built with DEBUG; assfail3 prints two values. Fatal. */
+/** A failed assertion; does not return. */
 extern int assfail(const char *expr, const char *file, int line);
 
 #ifdef DEBUG

@@ -6,11 +6,12 @@
 
 #include <sys/types.h>
 
-/** Running in interrupt context. */
+/** Nonzero in interrupt context. */
 extern int servicing_interrupt(void);
 
+/** Highest priority of kernel threads. */
 extern pri_t maxclsyspri;
-/** Pri_t for kernel threads. Also maxclsyspri. */
+/** Lowest priority of kernel threads. */
 extern pri_t minclsyspri;
 
 #endif /* _SYS_DISP_H */

@@ -9,10 +9,7 @@
 
 #define DDI_UMEMLOCK_LONGTERM 4
 
-/**
- * Consolidation-private form of ddi_umem_lock with an address space, limits and a callback that
- * may unlock early.
- */
+/** ddi_umem_lock with limits and an early-unlock callback; consolidation-private. */
 extern int umem_lockmemory(caddr_t addr, size_t len, int flags, ddi_umem_cookie_t *cookiep,
     struct umem_callback_ops *ops_vector, proc_t *procp);
 

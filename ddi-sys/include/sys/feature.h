@@ -18,6 +18,5 @@
 #endif
 #define _NOTE(s)
 #define _INIT_NOTE(s)
-#define ARGSUSED
 
 #endif /* _SYS_FEATURE_H */

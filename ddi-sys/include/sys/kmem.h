@@ -32,32 +32,29 @@ typedef enum kmem_cbrc {
 #define KM_SLEEP 0
 #define KM_VMFLAGS 0xff
 
-/**
- * At least double-word aligned. KM_SLEEP blocks and never fails (not in interrupt context or
- * with a spin mutex); KM_NOSLEEP may return NULL. Size 0 gives NULL.
- */
+/** Kernel memory; KM_SLEEP blocks and never fails, KM_NOSLEEP may give NULL. */
 extern void *kmem_alloc(size_t size, int flag);
+/** One constructed object. */
 extern void *kmem_cache_alloc(kmem_cache_t *cp, int kmflag);
-/**
- * Object cache with constructor and destructor. Also kmem_cache_alloc, kmem_cache_free,
- * kmem_cache_destroy.
- */
+/** A cache of objects of one size, with constructor and destructor. */
 extern kmem_cache_t *kmem_cache_create(char *name, size_t bufsize, size_t align,
     int (*constructor)(void *, void *, int), void (*destructor)(void *, void *),
     void (*reclaim)(void *), void *private, vmem_t *vmp, int cflags);
-/** Every object must be free. */
+/** Ends a cache; every object must be back. */
 extern void kmem_cache_destroy(kmem_cache_t *cp);
+/** Gives an object back, in constructed state. */
 extern void kmem_cache_free(kmem_cache_t *cp, void *obj);
-/**  Only in the 2015 headers; a function of the kernel in both. */
+/**
+ * Frees what the cache holds in reserve. Only in the 2015 headers; a function of the kernel in
+ * both.
+ */
 extern void kmem_cache_reap_now(kmem_cache_t *cache);
+/** Lets the allocator move objects. */
 extern void kmem_cache_set_move(kmem_cache_t *cp, kmem_cbrc_t (*move)(void *, void *, size_t,
     void *));
-/**
- * (pointer, the very size allocated); NULL with size 0 only. A wrong size panics a debug kernel:
- * the host must check.
- */
+/** Frees memory; the size must be the allocated one. */
 extern void kmem_free(void *buf, size_t size);
-/** The same, zeroed. */
+/** kmem_alloc, zeroed. */
 extern void *kmem_zalloc(size_t size, int flag);
 
 #endif /* _SYS_KMEM_H */

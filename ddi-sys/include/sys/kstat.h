@@ -128,31 +128,36 @@ typedef struct kstat_timer {
     hrtime_t stop_time;
 } kstat_timer_t;
 
-/**
- * (module, instance, name, class, type, ndata, flags). KSTAT_FLAG_VIRTUAL: ks_data is the
- * driver's.
- */
+/** A set of statistics, or NULL. With KSTAT_FLAG_VIRTUAL the data are the driver's. */
 extern kstat_t *kstat_create(const char *module, int instance, const char *name,
     const char *class, uchar_t type, uint_t ndata, uchar_t flags);
+/** Removes a set. */
 extern void kstat_delete(kstat_t *ksp);
-/** Makes it visible. */
+/** Makes a set visible. */
 extern void kstat_install(kstat_t *ksp);
 /** Name and type of one named value. */
 extern void kstat_named_init(kstat_named_t *knp, const char *name, uchar_t data_type);
+/** Gives a named string its value. */
 extern void kstat_named_setstr(kstat_named_t *knp, const char *str);
+/** A request goes back to the wait queue; ks_lock held. */
 extern void kstat_runq_back_to_waitq(kstat_io_t *kiop);
+/** A request joins the run queue; ks_lock held. */
 extern void kstat_runq_enter(kstat_io_t *kiop);
+/** A request leaves the run queue; ks_lock held. */
 extern void kstat_runq_exit(kstat_io_t *kiop);
+/** Copies a name as long as names may be. */
 extern void kstat_set_string(char *name, const char *name2);
+/** Makes a timer. */
 extern void kstat_timer_init(kstat_timer_t *p, const char *name);
+/** An event begins. */
 extern void kstat_timer_start(kstat_timer_t *p);
+/** An event ends. */
 extern void kstat_timer_stop(kstat_timer_t *p);
-/**
- * Also kstat_waitq_exit, kstat_runq_enter, kstat_runq_exit, kstat_waitq_to_runq: I/O queue
- * statistics; ks_lock held.
- */
+/** A request joins the wait queue; ks_lock held. */
 extern void kstat_waitq_enter(kstat_io_t *kiop);
+/** A request leaves the wait queue; ks_lock held. */
 extern void kstat_waitq_exit(kstat_io_t *kiop);
+/** A request goes from wait to run queue; ks_lock held. */
 extern void kstat_waitq_to_runq(kstat_io_t *kiop);
 
 #define KSTAT_NAMED_PTR(kptr) ((kstat_named_t *)(kptr)->ks_data)

@@ -70,36 +70,28 @@ struct modinfo {
     struct modspecific_info mi_msinfo[MODMAXLINK];
 };
 
+/** Gives up the hold of ddi_modopen. */
 extern int ddi_modclose(ddi_modhandle_t modhandle);
-/** Loads a module at run time; ddi_modsym, ddi_modclose. */
+/** Loads another module at run time and holds it. */
 extern ddi_modhandle_t ddi_modopen(const char *modname, int mode, int *errnop);
+/** Address of a symbol in a module opened with ddi_modopen. */
 extern void *ddi_modsym(ddi_modhandle_t modhandle, const char *symname, int *errnop);
-/**
- * Nonzero is success, 0 failure. Fills the modinfo from the linkage. Called from `_info`, also
- * before the driver is installed.
- */
+/** Fills a modinfo from the linkage; called from _info, also before _init. 0 is failure. */
 extern int mod_info(struct modlinkage *modlinkage, struct modinfo *modinfo);
-/**
- * 0 or errno. Called in `_init` with the modlinkage; registers each linkage element (a modldrv:
- * the driver's dev_ops under the module's name). May block. After it the driver can be attached
- * at any time.
- */
+/** Registers the module's parts; called from _init. 0 or an errno. */
 extern int mod_install(struct modlinkage *modlinkage);
+/** The module's name. */
 extern const char *mod_modname(struct modlinkage *modlp);
-/**
- * 0, or EBUSY while an instance is attached, open or held. The host detaches all instances first
- * (as the kernel does before `_fini`); on 0 the driver is out of the switch tables.
- */
+/** Takes the module's parts back; called from _fini. 0, or EBUSY while in use. */
 extern int mod_remove(struct modlinkage *modlinkage);
 
-/**
- * A mod_ops; only its address matters (in modldrv). The linkage's first word tells the host what
- * kind of element follows.
- */
+/** What a modldrv's drv_modops points to. */
 extern struct mod_ops mod_driverops;
-/** The same for modules that only export functions (modlmisc). */
+/** What a modlmisc's misc_modops points to. */
 extern struct mod_ops mod_miscops;
+/** The same for STREAMS modules. */
 extern struct mod_ops mod_strmodops;
+/** Debugging switches of the module loader. */
 extern int moddebug;
 
 /* A module's own three; the linker keeps nothing else global. */

@@ -12,7 +12,6 @@
 #define DATAMODEL_NATIVE 0x200000
 #define DATAMODEL_NONE 0
 
-#define STRUCT_DECL(s, handle) s handle##_buf
 #define get_udatamodel() ddi_mmap_get_model()
 
 #endif /* _SYS_MODEL_H */

@@ -10,7 +10,7 @@ struct mod_hash;
 typedef struct mod_hash mod_hash_t;
 typedef void *mod_hash_val_t;
 
-/** Hash tables: mod_hash_insert, mod_hash_find, mod_hash_remove, mod_hash_destroy_hash. */
+/** A hash table keyed by numbers. */
 extern mod_hash_t *mod_hash_create_idhash(char *name, size_t len, void (*func)(mod_hash_val_t));
 
 #endif /* _SYS_MODHASH_H */

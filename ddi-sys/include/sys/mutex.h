@@ -18,24 +18,19 @@ typedef struct mutex {
     void *_opaque[1];
 } kmutex_t;
 
-/** Must not be held. */
+/** Ends a mutex that nobody holds. */
 extern void mutex_destroy(kmutex_t *mutexp);
-/**
- * Blocks (adaptive) or spins (initialised with a high-level cookie). Not recursive: entering an
- * owned mutex panics.
- */
+/** Takes the mutex; blocks or spins. Not recursive. */
 extern void mutex_enter(kmutex_t *mutexp);
-/** By the owner only. */
+/** Gives up the mutex; by its owner. */
 extern void mutex_exit(kmutex_t *mutexp);
-/**
- * (lock, name, type, arg): MUTEX_DRIVER with arg = interrupt priority cookie (NULL: adaptive),
- * MUTEX_DEFAULT.
- */
+/** Makes a mutex: MUTEX_DRIVER, and an interrupt priority when a handler takes it. */
 extern void mutex_init(kmutex_t *mutexp, char *name, kmutex_type_t type, void *arg);
-/** Nonzero when the calling thread owns it (for assertions). */
+/** Nonzero when the caller owns it; for assertions. */
 extern int mutex_owned(const kmutex_t *mutexp);
+/** The owning thread; for debugging. */
 extern struct _kthread *mutex_owner(const kmutex_t *mutexp);
-/** Nonzero when taken. */
+/** Takes the mutex when it is free; nonzero when taken. */
 extern int mutex_tryenter(kmutex_t *mutexp);
 
 #define MUTEX_HELD(x) (mutex_owned(x))

@@ -47,14 +47,13 @@ extern const unsigned int _mmu_pageshift;
 extern const unsigned long _mmu_pagesize;
 extern const unsigned int _nbpg;
 extern const int _ncpu;
+/** Complement of PAGEOFFSET: PAGEMASK. */
 extern const unsigned long long _pagemask;
+/** Page size less one: PAGEOFFSET. */
 extern const unsigned long _pageoffset;
+/** Logarithm of the page size: PAGESHIFT. */
 extern const unsigned int _pageshift;
-/**
- * Unsigned long 4096. Also _pageshift (unsigned, 12), _pageoffset (unsigned long, 0xfff),
- * _pagemask (unsigned long long, ~0xfff): what PAGESIZE and friends are in a driver that is not
- * built for one machine type.
- */
+/** Bytes in a page: PAGESIZE. */
 extern const unsigned long _pagesize;
 extern uintptr_t _userlimit;
 extern uintptr_t _userlimit32;
@@ -70,8 +69,6 @@ extern uintptr_t _userlimit32;
 #define DEFAULTSTKSZ _defaultstksz
 #define KERNELBASE _kernelbase
 #define USERLIMIT _userlimit
-#define PZERO 25
-#define PCATCH 0x8000
 #define NBBY 8
 #define NBPG _nbpg
 #define NCPU _ncpu

@@ -42,10 +42,7 @@ typedef struct pollfd pollfd_t;
 
 /** Before the pollhead's memory goes away. */
 extern void pollhead_clean(pollhead_t *php);
-/**
- * (pollhead, events). Wakes pollers; not with a lock held that chpoll(9E) takes. The host must
- * give chpoll's phpp back to it.
- */
+/** Wakes pollers; without a lock that chpoll(9E) takes. */
 extern void pollwakeup(pollhead_t *php, short event);
 
 #endif /* _SYS_POLL_H */

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+/** A privilege's number by name. */
 extern int priv_getbyname(const char *name, uint_t flags);
 
 #endif /* _SYS_PRIV_H */

@@ -13,16 +13,19 @@ typedef struct _ksema {
     void *_opaque[2];
 } ksema_t;
 
+/** Ends one. */
 extern void sema_destroy(ksema_t *semap);
+/** Nonzero when the count is 0; for assertions. */
 extern int sema_held(ksema_t *semap);
-/** (sema, count, name, SEMA_DRIVER, arg). */
+/** Makes a semaphore with a count. */
 extern void sema_init(ksema_t *semap, uint32_t value, char *name, ksema_type_t type, void *arg);
-/** Blocks. */
+/** Takes one; blocks at 0. */
 extern void sema_p(ksema_t *semap);
-/** 0 taken, 1 signal. */
+/** Takes one; a signal ends the wait with nonzero. */
 extern int sema_p_sig(ksema_t *semap);
-/** Nonzero when taken. */
+/** Takes one when there is one; nonzero when taken. */
 extern int sema_tryp(ksema_t *semap);
+/** Gives one. */
 extern void sema_v(ksema_t *semap);
 
 #endif /* _SYS_SEMAPHORE_H */

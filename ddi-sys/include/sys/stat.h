@@ -7,8 +7,6 @@
 #include <sys/types.h>
 #include <sys/time.h>
 
-typedef timespec_t timestruc_t_;
-
 #define S_IAMB 0777
 #define S_IEXEC 0100
 #define S_IFBLK 060000

@@ -164,535 +164,588 @@ typedef int (*ddi_cb_func_t)(dev_info_t *, ddi_cb_action_t, void *, void *, void
 
 /* ---- Driver framework ---- */
 
-/** ENXIO. poll entry of a driver that cannot be polled; poll(2) then reports POLLERR. */
+/** ENXIO: the poll entry of a driver that cannot be polled. */
 extern int nochpoll(dev_t dev, short events, int anyyet, short *reventsp, struct pollhead **phpp);
-/** DDI_SUCCESS. As devo_quiesce: the device needs no quiescing for fast reboot. */
+/** DDI_SUCCESS: the quiesce entry of a device that needs none. */
 extern int ddi_quiesce_not_needed(dev_info_t *dip);
-/** DDI_FAILURE. As devo_quiesce. */
+/** DDI_FAILURE: the quiesce entry of a driver without one. */
 extern int ddi_quiesce_not_supported(dev_info_t *dip);
+/** getinfo for drivers whose minor number is the instance number. */
 extern int ddi_getinfo_1to1(dev_info_t *dip, ddi_info_cmd_t val, void *arg, void **p);
+/** DDI_FAILURE: a getinfo for drivers that have no device numbers. */
 extern int ddi_no_info(dev_info_t *dip, ddi_info_cmd_t val, void *arg, void **p);
+/** No device node for this device number: the getinfo of old drivers. */
 extern dev_info_t *nodevinfo(dev_t dev, int flag);
+/** No properties: a prop_op that finds nothing. */
 extern int nopropop(dev_t dev, dev_info_t *dip, ddi_prop_op_t val, int flag, char *name,
     caddr_t addr, int *valp);
 
 /* ---- Device nodes, minor nodes, instances ---- */
 
-/** Instance number of the dip, fixed for its path. */
+/** The node's instance number. */
 extern int ddi_get_instance(dev_info_t *dip);
-/**
- * DDI_SUCCESS/FAILURE (also when name is taken). (dip, name, S_IFCHR or S_IFBLK, minor, node
- * type string, flags). Makes the node openable: /devices path and, through devfsadm rules, /dev
- * links. Flag 0 or CLONE_DEV. Callable from attach(9E) and later; blocks.
- */
+/** Makes a minor node, by which processes open the device. DDI_SUCCESS or DDI_FAILURE. */
 extern int ddi_create_minor_node(dev_info_t *dip, char *name, int spec_type, minor_t minor_num,
     char *node_type, int flag);
-/** (dip, name or NULL for all of the instance). */
+/** Removes one minor node by name, or with NULL all of the instance. */
 extern void ddi_remove_minor_node(dev_info_t *dip, char *name);
-/** Prints one boot line naming the instance ("name instance is /devices path"). */
+/** Announces the instance on the console and in the log. */
 extern void ddi_report_dev(dev_info_t *dip);
-/** The bound driver's name. */
+/** Name of the driver bound to the node. */
 extern const char *ddi_driver_name(dev_info_t *dip);
 /** The parent node. */
 extern dev_info_t *ddi_get_parent(dev_info_t *dip);
-/** The tree's root. */
+/** The root of the device tree. */
 extern dev_info_t *ddi_root_node(void);
-/** (dip, impact, location, message) logs a fault and may mark the node degraded. */
+/** Reports a fault of the device and what it means for its service. */
 extern void ddi_dev_report_fault(dev_info_t *dip, ddi_fault_impact_t impact,
     ddi_fault_location_t location, const char *message);
-/** Number of register sets through the pointer. */
+/** Number of register sets. */
 extern int ddi_dev_nregs(dev_info_t *dip, int *resultp);
-/** Length of a register set; DDI_FAILURE when there is none. */
+/** Length of one register set in bytes. */
 extern int ddi_dev_regsize(dev_info_t *dip, uint_t rnumber, off_t *resultp);
-/** Is the system panicking (then do not block or log). */
+/** Nonzero when the system is panicking. */
 extern int ddi_in_panic(void);
-/** The bound driver's operations. */
+/** The operations of the bound driver. */
 extern struct dev_ops *ddi_get_driver(dev_info_t *dip);
 /** Stores one pointer in the node. */
 extern void ddi_set_driver_private(dev_info_t *dip, void *data);
-/** The bound driver. */
+/** Major number of the bound driver. */
 extern major_t ddi_driver_major(dev_info_t *dip);
-/**
- * Calls a function for each node of the tree, following its return value (continue, prune child,
- * prune siblings, terminate).
- */
+/** Calls a function for every node; its result steers the walk. */
 extern void ddi_walk_devs(dev_info_t *dip, int (*f)(dev_info_t *, void *), void *arg);
-/** Registers for bus events (removal, insertion). */
+/** Asks to be called for a bus event. */
 extern int ddi_add_event_handler(dev_info_t *dip, ddi_eventcookie_t val,
     void (*func)(dev_info_t *, ddi_eventcookie_t, void *, void *), void *arg,
     ddi_callback_id_t *p);
-/** Event cookie by name; DDI_FAILURE when unknown. */
+/** The cookie of a bus event by name. */
 extern int ddi_get_eventcookie(dev_info_t *dip, char *name, ddi_eventcookie_t *p);
+/** Ends ddi_add_event_handler. */
 extern int ddi_remove_event_handler(ddi_callback_id_t val);
-/** For interrupt resource management callbacks; may be DDI_ENOTSUP. */
+/** Asks to be told of changes in resources, such as interrupts. */
 extern int ddi_cb_register(dev_info_t *dip, ddi_cb_flags_t val, ddi_cb_func_t val2, void *arg,
     void *arg2, ddi_cb_handle_t *p);
+/** Ends ddi_cb_register. */
 extern int ddi_cb_unregister(ddi_cb_handle_t val);
-/** The node's name (not instance). */
+/** The node's binding name. */
 extern char *ddi_get_name(dev_info_t *dip);
-/** The node's name. */
+/** The node's own name. */
 extern char *ddi_node_name(dev_info_t *dip);
-/** The compatible name that bound the driver. */
+/** The name by which the driver was bound. */
 extern char *ddi_binding_name(dev_info_t *dip);
-/** That pointer. */
+/** The pointer that the driver stored in the node. */
 extern void *ddi_get_driver_private(dev_info_t *dip);
-/** Or DDI_MAJOR_T_NONE. */
+/** Major number of a driver by name, or DDI_MAJOR_T_NONE. */
 extern major_t ddi_name_to_major(char *name);
+/** Name of a driver by major number, or NULL. */
 extern char *ddi_major_to_name(major_t major);
-/** Is the device self-identifying. */
+/** Whether the device identifies itself. */
 extern int ddi_dev_is_sid(dev_info_t *dip);
-/** The node's state (up, degraded, down). */
+/** Whether the device is up, degraded or down. */
 extern ddi_devstate_t ddi_get_devstate(dev_info_t *dip);
+/** The same, with privileges that an open needs. */
 extern int ddi_create_priv_minor_node(dev_info_t *dip, char *name, int flag, minor_t minor,
     char *name2, int flag2, const char *name3, const char *name4, mode_t val);
+/** Asks for a component's power level. */
 extern int ddi_dev_is_needed(dev_info_t *dip, int flag, int flag2);
+/** Path of a minor node by device number. */
 extern int ddi_dev_pathname(dev_t dev, int flag, char *name);
+/** Copies between registers. */
 extern int ddi_device_copy(ddi_acc_handle_t src_handle, caddr_t src_addr, ssize_t src_advcnt,
     ddi_acc_handle_t dest_handle, caddr_t dest_addr, ssize_t dest_advcnt, size_t bytecount,
     uint_t dev_datasz);
+/** Order of two identities. */
 extern int ddi_devid_compare(ddi_devid_t devid, ddi_devid_t devid2);
+/** Frees it. */
 extern void ddi_devid_free(ddi_devid_t devid);
+/** The identity of a node. */
 extern int ddi_devid_get(dev_info_t *dip, ddi_devid_t *p);
+/** Makes a device identity. */
 extern int ddi_devid_init(dev_info_t *dip, ushort_t val, ushort_t val2, void *arg, ddi_devid_t *p);
+/** Gives a node its identity. */
 extern int ddi_devid_register(dev_info_t *dip, ddi_devid_t devid);
+/** Its size in bytes. */
 extern size_t ddi_devid_sizeof(ddi_devid_t devid);
+/** An identity from a string. */
 extern int ddi_devid_str_decode(char *name, ddi_devid_t *p, char **p2);
+/** An identity as a string. */
 extern char *ddi_devid_str_encode(ddi_devid_t devid, char *name);
+/** Frees such a string. */
 extern void ddi_devid_str_free(char *name);
+/** Takes it back. */
 extern void ddi_devid_unregister(dev_info_t *dip);
+/** Whether it is one. */
 extern int ddi_devid_valid(ddi_devid_t devid);
+/** The first child. */
 extern dev_info_t *ddi_get_child(dev_info_t *dip);
+/** The node's unit address. */
 extern char *ddi_get_name_addr(dev_info_t *dip);
+/** The next child of the same parent. */
 extern dev_info_t *ddi_get_next_sibling(dev_info_t *dip);
+/** Finds and holds the node of an instance. */
 extern dev_info_t *ddi_hold_devi_by_instance(major_t major, int flag, int flag2);
+/** Writes the node's path below /devices into the buffer and returns it. */
 extern char *ddi_pathname(dev_info_t *dip, char *name);
+/** Gives up that hold. */
 extern void ddi_release_devi(dev_info_t *dip);
+/** Whether power will be lost in a suspend. */
 extern int ddi_removing_power(dev_info_t *dip);
+/** Whether the device sits where it cannot be a bus master. */
 extern int ddi_slaveonly(dev_info_t *dip);
 
 /* ---- Soft state ---- */
 
-/** 0 or EINVAL. (anchor, item size, hint). In `_init`. */
+/** Makes an empty table of per-instance state, items of the given size. 0 or EINVAL. */
 extern int ddi_soft_state_init(void **statep, size_t size, size_t n_items);
-/**
- * DDI_SUCCESS/FAILURE (item exists, negative). Zeroed item for an instance number; blocks for
- * memory.
- */
+/** Zeroed state for one item. DDI_FAILURE when it exists. */
 extern int ddi_soft_state_zalloc(void *state, int item);
-/** No locking needed, callable from interrupt context. */
+/** The state of an item, or NULL. Callable in any context. */
 extern void *ddi_get_soft_state(void *state, int item);
-/** One item; freeing an absent one is only a warning. */
+/** Frees the state of one item. */
 extern void ddi_soft_state_free(void *state, int item);
-/** All items and the anchor; the anchor becomes NULL. */
+/** Frees the table and what is in it; the pointer becomes NULL. */
 extern void ddi_soft_state_fini(void **statep);
-/** The same keyed by strings. */
+/** Makes an empty table of state keyed by strings. */
 extern int ddi_soft_state_bystr_init(ddi_soft_state_bystr **statep, size_t size, int n_items);
-/** The same keyed by strings. */
+/** Zeroed state for one string. */
 extern int ddi_soft_state_bystr_zalloc(ddi_soft_state_bystr *state, const char *str);
-/** The same keyed by strings. */
+/** The state of a string, or NULL. */
 extern void *ddi_soft_state_bystr_get(ddi_soft_state_bystr *state, const char *str);
-/** The same keyed by strings. */
+/** Frees the state of one string. */
 extern void ddi_soft_state_bystr_free(ddi_soft_state_bystr *state, const char *str);
-/** The same keyed by strings. */
+/** Frees the table and what is in it. */
 extern void ddi_soft_state_bystr_fini(ddi_soft_state_bystr **statep);
 
 /* ---- Device numbers and processes ---- */
 
-/** The calling process (0 in a kernel thread). */
+/** The calling process, 0 in a kernel thread. */
 extern pid_t ddi_get_pid(void);
+/** The calling thread's identity, for thread_join. */
 extern kt_did_t ddi_get_kt_did(void);
 
 /* ---- devmap and user mappings ---- */
 
-/**
- * 0 or -1. (handle, dip, callbacks, cookie, offset, len, maxprot, flags, access attributes).
- * Only inside devmap(9E). Copies the callback table.
- */
+/** In devmap(9E): maps kernel or pinned user memory. 0 or -1. The callback table is copied. */
 extern int devmap_umem_setup(devmap_cookie_t dhp, dev_info_t *dip,
     struct devmap_callback_ctl *callbackops, ddi_umem_cookie_t cookie, offset_t off, size_t len,
     uint_t maxprot, uint_t flags, ddi_device_acc_attr_t *accattrp);
-/**
- * Zeroed, page-aligned kernel memory, and a cookie; NULL for size 0, with DDI_UMEM_NOSLEEP when
- * there is none, and always with TRASH. Flags: SLEEP/NOSLEEP, PAGEABLE, TRASH (no memory: the
- * address is NULL, the cookie valid, every page mapped from it is the one trash page).
- */
+/** Zeroed, page-aligned kernel memory that can be mapped; the cookie names it to devmap. */
 extern void *ddi_umem_alloc(size_t size, int flags, ddi_umem_cookie_t *cookiep);
-/** Cookie of ddi_umem_alloc; NULL is ignored. Every mapping must be gone. */
+/** Frees ddi_umem_alloc's memory; no mapping may be left. */
 extern void ddi_umem_free(ddi_umem_cookie_t cookie);
-/**
- * 0 or -1. (handle, dip, callbacks, register number, offset, len, maxprot, flags, access
- * attributes). Translates the register range to page frames.
- */
+/** In devmap(9E): maps a register set. 0 or -1. The callback table is copied. */
 extern int devmap_devmem_setup(devmap_cookie_t dhp, dev_info_t *dip,
     struct devmap_callback_ctl *callbackops, uint_t rnumber, offset_t roff, size_t len,
     uint_t maxprot, uint_t flags, ddi_device_acc_attr_t *accattrp);
-/**
- * 0 or errno. (dev, off, as, &addr, len, prot, maxprot, flags, cred). What segmap(9E) calls:
- * makes handles by calling devmap(9E), chooses the address, creates the segment, calls
- * devmap_map. User context, blocks. See devmap-semantics.md.
- */
+/** What segmap(9E) calls: asks devmap(9E), chooses an address, makes the segment. 0 or an errno. */
 extern int devmap_setup(dev_t dev, offset_t off, ddi_as_handle_t as, caddr_t *addrp, size_t len,
     uint_t prot, uint_t maxprot, uint_t flags, struct cred *credp);
-/** The ready-made segmap entry with the segmap(9E) signature; calls devmap_setup. */
+/** The ready-made segmap entry of devmap drivers. */
 extern int ddi_devmap_segmap(dev_t dev, off_t off, ddi_as_handle_t as, caddr_t *addrp,
     off_t len, uint_t prot, uint_t maxprot, uint_t flags, struct cred *credp);
-/**
- * 0 or a fault code. (handle, offset, len). Any context of a thread, any process: on return no
- * CPU can use the translation. drivers rely on it while they hold a mutex.
- */
+/** Drops the range's translations; on return no processor uses them. 0 or a fault code. */
 extern int devmap_unload(devmap_cookie_t dhp, offset_t off, size_t len);
-/**
- * 0 or -1. The same for device memory; with DEVMAP_MAPPING_INVALID makes accesses fault with
- * FC_NOMAP.
- */
+/** Points a mapping at other registers, or with DEVMAP_MAPPING_INVALID at nothing. 0 or -1. */
 extern int devmap_devmem_remap(devmap_cookie_t dhp, dev_info_t *dip, uint_t rnumber,
     offset_t roff, size_t len, uint_t maxprot, uint_t flags, ddi_device_acc_attr_t *accattrp);
-/**
- * 0 or a fault code. (handle, user offset, len, type, rw). Only in the access callback, for the
- * faulting address space. Enters translations; may block for pageable memory.
- */
+/** Enters translations for the range, in the access callback. 0 or a fault code. */
 extern int devmap_load(devmap_cookie_t dhp, offset_t off, size_t len, uint_t type, uint_t rw);
-/** Any context that may block. */
+/** Ends ddi_umem_lock. */
 extern void ddi_umem_unlock(ddi_umem_cookie_t cookie);
-/** A buf for pinned memory, for strategy/DMA; NULL only with DDI_UMEM_NOSLEEP. */
+/** A buf over pinned memory. */
 extern struct buf *ddi_umem_iosetup(ddi_umem_cookie_t cookie, off_t off, size_t len,
     int direction, dev_t dev, daddr_t blkno, int (*iodone)(struct buf *), int sleepflag);
-/**
- * 0 or -1. Points a set-up handle (DEVMAP_ALLOW_REMAP) at other kernel memory; drops all its
- * translations first. Drivers call it with a mutex held, so it must not call back.
- */
+/** Points a mapping at other kernel memory; drops its translations first. 0 or -1. */
 extern int devmap_umem_remap(devmap_cookie_t dhp, dev_info_t *dip, ddi_umem_cookie_t cookie,
     offset_t off, size_t len, uint_t maxprot, uint_t flags, ddi_device_acc_attr_t *accattrp);
-/** -1 if the attributes cannot be mapped, else 0 with the hat attributes; private. */
+/** Whether the register set can be mapped with these attributes; private. */
 extern int ddi_device_mapping_check(dev_t dev, ddi_device_acc_attr_t *accattrp, uint_t rnumber,
     uint_t *hat_flagsp);
-/** As or in the access callback: load the faulting range. */
+/** What the framework does without an access callback: loads the faulting range. */
 extern int devmap_default_access(devmap_cookie_t dhp, void *pvtp, offset_t off, size_t len,
     uint_t type, uint_t rw);
-/**
- * 0 or fault code. Serialises context owners per device and access callback, runs the driver's
- * routine, holds the context for the timeout.
- */
+/** Runs a driver's context switch, one at a time, and lets the owner keep the device a while. */
 extern int devmap_do_ctxmgt(devmap_cookie_t dhp, void *pvtp, offset_t off, size_t len,
     uint_t type, uint_t rw, int (*ctxmgt)(devmap_cookie_t, void *, offset_t, size_t, uint_t,
     uint_t));
-/** Ticks for which an owner keeps the context. */
+/** Ticks for which a context owner keeps the device. */
 extern void devmap_set_ctx_timeout(devmap_cookie_t dhp, clock_t ticks);
-/**
- * 0, ENOMEM, EPERM, EINVAL, EFAULT, EACCES, EAGAIN. Pins a range of the calling process, gives a
- * cookie. User context.
- */
+/** Pins a range of the calling process. 0 or an errno. */
 extern int ddi_umem_lock(caddr_t addr, size_t len, int flags, ddi_umem_cookie_t *cookiep);
-/** Data model of the process that calls mmap, inside devmap(9E)/segmap(9E) only. */
+/** Data model of the mapping process, inside devmap(9E), segmap(9E) and mmap(9E). */
 extern model_t ddi_mmap_get_model(void);
-/** The old segmap for drivers with mmap(9E). */
+/** The ready-made segmap entry of mmap(9E) drivers. */
 extern int ddi_segmap(dev_t dev, off_t off, struct as *as, caddr_t *addrp, off_t len,
     uint_t prot, uint_t maxprot, uint_t flags, cred_t *credp);
-/** The same with register number and access attributes. */
+/** The same with a register set's access attributes. */
 extern int ddi_segmap_setup(dev_t dev, off_t off, struct as *as, caddr_t *addrp, off_t len,
     uint_t prot, uint_t maxprot, uint_t flags, cred_t *credp, ddi_device_acc_attr_t *accattrp,
     uint_t rnumber);
 
 /* ---- Moving data between process and driver ---- */
 
-/**
- * 0 or -1. (from, to, len, mode): user memory, or kernel memory when mode has FKIOCTL. Blocks,
- * no spin mutex held. A bad user address must yield -1, never a crash.
- */
+/** Copies from the process, or from the kernel with FKIOCTL. 0 or -1. Blocks. */
 extern int ddi_copyin(const void *buf, void *driverbuf, size_t cn, int flags);
-/** 0 or -1. The reverse. */
+/** Copies to the process, or to the kernel with FKIOCTL. 0 or -1. Blocks. */
 extern int ddi_copyout(const void *driverbuf, void *buf, size_t cn, int flags);
-/**
- * Data model to convert from (mode's model bits): DDI_MODEL_ILP32 for a 32-bit caller,
- * DDI_MODEL_NONE otherwise.
- */
+/** The data model to convert from, of an ioctl's mode; DDI_MODEL_NONE when it is the kernel's. */
 extern model_t ddi_model_convert_from(model_t model);
 
 /* ---- Credentials ---- */
 
-/** The caller; no reference taken. */
+/** The caller's credential, not held. */
 extern cred_t *ddi_get_cred(void);
 
 /* ---- Memory ---- */
 
-/** KM_SLEEP or NULL. */
+/** A copy in kernel memory; freed with strfree. */
 extern char *ddi_strdup(const char *str, int flag);
+/** Frees a string by its length. */
 extern void strfree(char *s);
 
 /* ---- Locks ---- */
 
-/** Can this thread be woken by signals. */
+/** Whether a signal can reach the calling thread. */
 extern boolean_t ddi_can_receive_sig(void);
 
 /* ---- Time, task queues, periodic callbacks ---- */
 
-/** Ddi_taskq_t * or NULL. (dip, name, threads, priority, flags). */
+/** A queue with threads of its own, or NULL. */
 extern ddi_taskq_t *ddi_taskq_create(dev_info_t *dip, const char *name, int nthreads, pri_t pri,
     uint_t cflags);
-/** DDI_SUCCESS/FAILURE. Runs a function in a queue thread, may block; DDI_SLEEP never fails. */
+/** Queues a function. DDI_FAILURE only with DDI_NOSLEEP. */
 extern int ddi_taskq_dispatch(ddi_taskq_t *tq, void (*func)(void *), void *arg, uint_t dflags);
-/** Waits, then ends the threads. */
+/** Waits for what is queued, then ends the threads. */
 extern void ddi_taskq_destroy(ddi_taskq_t *tq);
-/** Periodic callback every n nanoseconds (multiple of 10 ms) at a given level. */
+/** Calls a function every so many nanoseconds, at an interrupt level or at 0. */
 extern ddi_periodic_t ddi_periodic_add(void (*func)(void *), void *arg, hrtime_t interval,
     int level);
-/** Waits until the callback is not running; not from within it. */
+/** Ends ddi_periodic_add; on return the function does not run. */
 extern void ddi_periodic_delete(ddi_periodic_t request);
-/** Until everything dispatched so far is done. */
+/** Waits until everything queued so far is done. */
 extern void ddi_taskq_wait(ddi_taskq_t *tq);
 /** Seconds since 1970. */
 extern time_t ddi_get_time(void);
-/** Also ddi_taskq_resume. */
+/** Lets nothing new start, and waits for what runs. */
 extern void ddi_taskq_suspend(ddi_taskq_t *tq);
+/** Ends ddi_taskq_suspend. */
 extern void ddi_taskq_resume(ddi_taskq_t *tq);
+/** Whether the queue is suspended. */
 extern boolean_t ddi_taskq_suspended(ddi_taskq_t *tq);
 
 /* ---- Messages and strings ---- */
 
-/** From, to, n); overlapping allowed. */
+/** Copies bytes; the ranges may overlap. The source comes first. */
 extern void bcopy(const void *from, void *to, size_t bcount);
+/** Zeroes bytes. */
 extern void bzero(void *addr, size_t bytes);
-/**
- * Also strncmp, strcpy, strncpy, strlcat, strchr, strrchr, strcasecmp, strncasecmp, strnlen,
- * strstr.
- */
+/** Order of two strings. */
 extern int strcmp(const char *s1, const char *s2);
-/**
- * Compilers call memcpy, memmove, memset, memcmp, and rustc also bcmp and strlen: all are
- * exported by the kernel.
- */
+/** Copies bytes; the ranges do not overlap. */
 extern void *memcpy(void *dst, const void *src, size_t n);
+/** Copies at most n characters and pads with NUL. */
 extern char *strncpy(char *dst, const char *src, size_t n);
+/** Fills bytes. */
 extern void *memset(void *s, int c, size_t n);
+/** Length. */
 extern size_t strlen(const char *s);
+/** Order of two byte ranges. */
 extern int memcmp(const void *s1, const void *s2, size_t n);
+/** Copies a string. */
 extern char *strcpy(char *dst, const char *src);
-/** 0 equal. */
+/** 0 when the bytes are equal. */
 extern int bcmp(const void *s1, const void *s2, size_t len);
+/** Unsigned number in a string. 0, EINVAL or ERANGE. */
 extern int ddi_strtoul(const char *str, char **endptr, int base, unsigned long *result);
+/** Copies what fits; returns the source's length. */
 extern size_t strlcpy(char *dst, const char *src, size_t size);
+/** Order of two strings, at most n characters. */
 extern int strncmp(const char *s1, const char *s2, size_t n);
-/** 0, EINVAL, ERANGE. Also ddi_strtoul, ddi_strtoll, ddi_strtoull. */
+/** Number in a string. 0, EINVAL or ERANGE. */
 extern int ddi_strtol(const char *str, char **endptr, int base, long *result);
+/** Copies bytes; the ranges may overlap. */
 extern void *memmove(void *dst, const void *src, size_t n);
-/** Also ddi_fls, highbit, lowbit, ffs. */
+/** Number of the lowest bit set, from 1; 0 for none. */
 extern int ddi_ffs(long val);
+/** Number of the highest bit set, from 1; 0 for none. */
 extern int ddi_fls(long val);
+/** 64-bit number in a string. 0, EINVAL or ERANGE. */
 extern int ddi_strtoll(const char *str, char **endptr, int base, longlong_t *result);
+/** 64-bit unsigned number in a string. 0, EINVAL or ERANGE. */
 extern int ddi_strtoull(const char *str, char **endptr, int base, u_longlong_t *result);
+/** Bytes in reverse order. */
 extern uint16_t ddi_swap16(uint16_t val);
+/** Bytes in reverse order. */
 extern uint32_t ddi_swap32(uint32_t val);
+/** Bytes in reverse order. */
 extern uint64_t ddi_swap64(uint64_t val);
+/** The first such byte, or NULL. */
 extern void *memchr(const void *s, int c, size_t n);
+/** Decimal digits of a number. */
 extern void numtos(ulong_t value, char *name);
+/** Number in a string; moves the pointer behind it. */
 extern int stoi(char **p);
+/** The first such character, or NULL. */
 extern char *strchr(const char *s, int c);
+/** Length of the start without these characters. */
 extern size_t strcspn(const char *s, const char *reject);
+/** A copy in kernel memory; freed with strfree. */
 extern char *strdup(const char *s);
+/** Appends what fits; returns the length of the whole. */
 extern size_t strlcat(char *dst, const char *src, size_t size);
+/** Appends at most n characters. */
 extern char *strncat(char *dst, const char *src, size_t n);
+/** Length, at most n. */
 extern size_t strnlen(const char *s, size_t n);
+/** Length of the start that consists of these characters. */
 extern size_t strspn(const char *s, const char *accept);
+/** Copies with the bytes of each pair exchanged. */
 extern void swab(void *arg, void *arg2, size_t len);
 
 /* ---- Properties ---- */
 
-/**
- * The prop_op entry of cb_ops: answers by-name queries for a dev_t (also Size/Nblocks handling
- * in variants). Recognise its address or implement: PROP_LEN, PROP_LEN_AND_VAL_BUF,
- * PROP_LEN_AND_VAL_ALLOC.
- */
+/** The ready-made prop_op entry. */
 extern int ddi_prop_op(dev_t dev, dev_info_t *dip, ddi_prop_op_t prop_op, int mod_flags,
     char *name, caddr_t valuep, int *lengthp);
-/**
- * The value or the default. (DDI_DEV_T_ANY or dev, dip, flags, name, default). Looks at driver-
- * set, then system, then hardware (.conf) properties, then the parent unless DDI_PROP_DONTPASS.
- */
+/** An int property, or the default. */
 extern int ddi_prop_get_int(dev_t match_dev, dev_info_t *dip, uint_t flags, char *name,
     int defvalue);
+/** Frees what a ddi_prop_lookup function gave. */
 extern void ddi_prop_free(void *data);
-/**
- * DDI_PROP_SUCCESS or an error code; memory freed with ddi_prop_free. Also _string,
- * _string_array, _byte_array, _int64_array.
- */
+/** An array of ints; freed with ddi_prop_free. */
 extern int ddi_prop_lookup_int_array(dev_t match_dev, dev_info_t *dip, uint_t flags, char *name,
     int **datap, uint_t *nelementsp);
-/** Old; allocates with kmem_alloc, the caller frees. */
+/** Bytes of a property in new kernel memory; old. The caller frees. */
 extern int ddi_getlongprop(dev_t dev, dev_info_t *dip, int flags, char *name, caddr_t valuep,
     int *lengthp);
+/** A string; freed with ddi_prop_free. */
 extern int ddi_prop_lookup_string(dev_t match_dev, dev_info_t *dip, uint_t flags, char *name,
     char **datap);
-/** Old interface; untyped bytes. */
+/** Sets untyped bytes as a property; old. */
 extern int ddi_prop_create(dev_t dev, dev_info_t *dip, int flags, char *name, caddr_t valuep,
     int length);
+/** An array of strings; freed with ddi_prop_free. */
 extern int ddi_prop_lookup_string_array(dev_t match_dev, dev_info_t *dip, uint_t flags,
     char *name, char ***datap, uint_t *nelementsp);
+/** An array of bytes; freed with ddi_prop_free. */
 extern int ddi_prop_lookup_byte_array(dev_t match_dev, dev_info_t *dip, uint_t flags,
     char *name, uchar_t **datap, uint_t *nelementsp);
-/**
- * Sets a driver property: DDI_DEV_T_NONE for all devs. Also _string, _int_array, _int64,
- * _byte_array, _string_array.
- */
+/** Sets an int property of the driver. */
 extern int ddi_prop_update_int(dev_t dev, dev_info_t *dip, char *name, int data);
+/** Removes a property that the driver set. */
 extern int ddi_prop_remove(dev_t dev, dev_info_t *dip, char *name);
+/** Removes all properties that the driver set. */
 extern void ddi_prop_remove_all(dev_info_t *dip);
-/** Old ddi_prop_get_int. */
+/** An int property, or the default; old. */
 extern int ddi_getprop(dev_t dev, dev_info_t *dip, int flags, char *name, int defvalue);
+/** A 64-bit property, or the default. */
 extern int64_t ddi_prop_get_int64(dev_t match_dev, dev_info_t *dip, uint_t flags, char *name,
     int64_t defvalue);
-/** 1 or 0. */
+/** 1 when there is such a property, else 0. */
 extern int ddi_prop_exists(dev_t match_dev, dev_info_t *dip, uint_t flags, char *name);
+/** Sets a string property of the driver. */
 extern int ddi_prop_update_string(dev_t dev, dev_info_t *dip, char *name, char *data);
+/** Sets a property of the driver. */
 extern int ddi_prop_update_int_array(dev_t dev, dev_info_t *dip, char *name, int *data,
     uint_t nelements);
+/** Hides a property of a lower source. */
 extern int ddi_prop_undefine(dev_t dev, dev_info_t *dip, int flags, char *name);
+/** Length of a property; old. */
 extern int ddi_getproplen(dev_t dev, dev_info_t *dip, int flags, char *name, int *lengthp);
+/** Bytes of a property into a buffer; old. */
 extern int ddi_getlongprop_buf(dev_t dev, dev_info_t *dip, int flags, char *name,
     caddr_t valuep, int *lengthp);
+/** An array of 64-bit numbers; freed with ddi_prop_free. */
 extern int ddi_prop_lookup_int64_array(dev_t match_dev, dev_info_t *dip, uint_t flags,
     char *name, int64_t **datap, uint_t *nelementsp);
+/** Changes untyped bytes of a property; old. */
 extern int ddi_prop_modify(dev_t dev, dev_info_t *dip, int flags, char *name, caddr_t valuep,
     int length);
+/** The same for drivers with a size in blocks. */
 extern int ddi_prop_op_nblocks(dev_t dev, dev_info_t *dip, ddi_prop_op_t prop_op, int mod_flags,
     char *name, caddr_t valuep, int *lengthp, uint64_t nblocks64);
+/** The same for drivers with a size in bytes. */
 extern int ddi_prop_op_size(dev_t dev, dev_info_t *dip, ddi_prop_op_t prop_op, int mod_flags,
     char *name, caddr_t valuep, int *lengthp, uint64_t size64);
+/** Sets a property of the driver. */
 extern int ddi_prop_update_byte_array(dev_t dev, dev_info_t *dip, char *name, uchar_t *data,
     uint_t nelements);
+/** Sets a 64-bit property of the driver. */
 extern int ddi_prop_update_int64(dev_t dev, dev_info_t *dip, char *name, int64_t data);
+/** Sets a property of the driver. */
 extern int ddi_prop_update_int64_array(dev_t dev, dev_info_t *dip, char *name, int64_t *data,
     uint_t nelements);
+/** Sets a property of the driver. */
 extern int ddi_prop_update_string_array(dev_t dev, dev_info_t *dip, char *name, char **data,
     uint_t nelements);
 
 /* ---- Events and faults ---- */
 
+/** Whether register accesses failed. */
 extern int ddi_check_acc_handle(ddi_acc_handle_t handle);
+/** Whether DMA failed. */
 extern int ddi_check_dma_handle(ddi_dma_handle_t handle);
+/** Posts what PCI's error registers say. */
 extern void pci_ereport_post(dev_info_t *dip, ddi_fm_error_t *p, uint16_t *p2);
+/** Prepares for PCI error reports. */
 extern void pci_ereport_setup(dev_info_t *dip);
+/** Ends pci_ereport_setup. */
 extern void pci_ereport_teardown(dev_info_t *dip);
 
 /* ---- Polling and asynchronous events ---- */
 
-/** Handle on the calling process for proc_signal; proc_unref ends it. */
+/** A reference to the calling process, for proc_signal. */
 extern void *proc_ref(void);
-/** 0 or -1 when the process is gone. */
+/** Sends a signal. 0, or -1 when the process is gone. */
 extern int proc_signal(void *pref, int sig);
+/** Ends proc_ref. */
 extern void proc_unref(void *pref);
 
 /* ---- Block and character I/O ---- */
 
-/** (strategy, bp, dev, rw, mincnt, uio): locks user pages, calls strategy piecewise, waits. */
+/** Raw I/O: pins the request's memory and calls strategy piece by piece. */
 extern int physio(int (*strat)(struct buf *), struct buf *bp, dev_t dev, int rw,
     void (*mincnt)(struct buf *), struct uio *uiop);
+/** Cuts a request to what is possible at once. */
 extern void minphys(struct buf *bp);
+/** Bytes in whole pages of the device's bus, rounded down. */
 extern unsigned long ddi_btop(dev_info_t *dip, unsigned long value);
+/** Bytes in whole pages of the device's bus, rounded up. */
 extern unsigned long ddi_btopr(dev_info_t *dip, unsigned long value);
+/** Pages of the device's bus in bytes. */
 extern unsigned long ddi_ptob(dev_info_t *dip, unsigned long value);
 
 /* ---- Registers and PCI configuration space ---- */
 
-/**
- * DDI_SUCCESS, DDI_FAILURE, DDI_REGS_ACC_CONFLICT, DDI_ME_*. (dip, rnumber, &address, offset,
- * len (0: all), attributes, &handle). Kernel mapping of a register set.
- */
+/** Maps a register set for the kernel; length 0 is all of it. */
 extern int ddi_regs_map_setup(dev_info_t *dip, uint_t rnumber, caddr_t *addrp, offset_t offset,
     offset_t len, ddi_device_acc_attr_t *accattrp, ddi_acc_handle_t *handlep);
+/** Ends ddi_regs_map_setup. */
 extern void ddi_regs_map_free(ddi_acc_handle_t *handlep);
-/**
- * Access handle for PCI configuration space; pci_config_get8/16/32/64, pci_config_put*,
- * pci_config_teardown; pci_lcap_locate, pci_cap_get, pci_cap_put find capabilities.
- */
+/** Access to the device's PCI configuration space. */
 extern int pci_config_setup(dev_info_t *dip, ddi_acc_handle_t *handlep);
+/** Ends pci_config_setup. */
 extern void pci_config_teardown(ddi_acc_handle_t *handlep);
+/** Reads 16 bits of PCI configuration space. */
 extern uint16_t pci_config_get16(ddi_acc_handle_t handle, off_t off);
-/**
- * Ddi_get16/32/64 and ddi_put8/16/32/64 through an access handle, with its byte order;
- * ddi_rep_get* /ddi_rep_put* for arrays.
- */
+/** Reads a 8-bit register, in the byte order of the handle. */
 extern uint8_t ddi_get8(ddi_acc_handle_t handle, uint8_t *dev_addr);
+/** Reads a 32-bit register, in the byte order of the handle. */
 extern uint32_t ddi_get32(ddi_acc_handle_t handle, uint32_t *dev_addr);
+/** Writes a 8-bit register, in the byte order of the handle. */
 extern void ddi_put8(ddi_acc_handle_t handle, uint8_t *dev_addr, uint8_t value);
+/** Writes a 32-bit register, in the byte order of the handle. */
 extern void ddi_put32(ddi_acc_handle_t handle, uint32_t *dev_addr, uint32_t value);
+/** Reads 32 bits of PCI configuration space. */
 extern uint32_t pci_config_get32(ddi_acc_handle_t handle, off_t off);
+/** Writes 32 bits of PCI configuration space. */
 extern void pci_config_put32(ddi_acc_handle_t handle, off_t off, uint32_t val);
+/** Reads a 64-bit register, in the byte order of the handle. */
 extern uint64_t ddi_get64(ddi_acc_handle_t handle, uint64_t *dev_addr);
+/** Writes a 64-bit register, in the byte order of the handle. */
 extern void ddi_put64(ddi_acc_handle_t handle, uint64_t *dev_addr, uint64_t value);
+/** Reads a 16-bit register, in the byte order of the handle. */
 extern uint16_t ddi_get16(ddi_acc_handle_t handle, uint16_t *dev_addr);
+/** Writes a 16-bit register, in the byte order of the handle. */
 extern void ddi_put16(ddi_acc_handle_t handle, uint16_t *dev_addr, uint16_t value);
+/** Reads an array of 32-bit registers. */
 extern void ddi_rep_get32(ddi_acc_handle_t handle, uint32_t *host_addr, uint32_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Writes an array of 32-bit registers. */
 extern void ddi_rep_put32(ddi_acc_handle_t handle, uint32_t *host_addr, uint32_t *dev_addr,
     size_t repcount, uint_t flags);
-/** Guarded read: DDI_FAILURE instead of a trap. ddi_poke* likewise. */
+/** Reads 32 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_peek32(dev_info_t *dip, int32_t *addr, int32_t *valuep);
-/** Also ddi_device_copy. */
+/** Zeroes registers. */
 extern int ddi_device_zero(ddi_acc_handle_t handle, caddr_t dev_addr, size_t bytecount,
     ssize_t dev_advcnt, uint_t dev_datasz);
+/** Maps a register set for the kernel; old. */
 extern int ddi_map_regs(dev_info_t *dip, uint_t flags, caddr_t *addrp, off_t off, off_t off2);
+/** Reads 16 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_peek16(dev_info_t *dip, int16_t *addr, int16_t *valuep);
+/** Reads 64 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_peek64(dev_info_t *dip, int64_t *addr, int64_t *valuep);
+/** Reads 8 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_peek8(dev_info_t *dip, int8_t *addr, int8_t *valuep);
+/** Writes 16 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_poke16(dev_info_t *dip, int16_t *addr, int16_t value);
+/** Writes 32 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_poke32(dev_info_t *dip, int32_t *addr, int32_t value);
+/** Writes 64 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_poke64(dev_info_t *dip, int64_t *addr, int64_t value);
+/** Writes 8 bits; DDI_FAILURE instead of a trap. */
 extern int ddi_poke8(dev_info_t *dip, int8_t *addr, int8_t value);
+/** Reads an array of 16-bit registers. */
 extern void ddi_rep_get16(ddi_acc_handle_t handle, uint16_t *host_addr, uint16_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Reads an array of 64-bit registers. */
 extern void ddi_rep_get64(ddi_acc_handle_t handle, uint64_t *host_addr, uint64_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Reads an array of 8-bit registers. */
 extern void ddi_rep_get8(ddi_acc_handle_t handle, uint8_t *host_addr, uint8_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Writes an array of 16-bit registers. */
 extern void ddi_rep_put16(ddi_acc_handle_t handle, uint16_t *host_addr, uint16_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Writes an array of 64-bit registers. */
 extern void ddi_rep_put64(ddi_acc_handle_t handle, uint64_t *host_addr, uint64_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Writes an array of 8-bit registers. */
 extern void ddi_rep_put8(ddi_acc_handle_t handle, uint8_t *host_addr, uint8_t *dev_addr,
     size_t repcount, uint_t flags);
+/** Ends ddi_map_regs. */
 extern void ddi_unmap_regs(dev_info_t *dip, uint_t flags, caddr_t *addrp, off_t off, off_t off2);
+/** Reads 64 bits of PCI configuration space. */
 extern uint64_t pci_config_get64(ddi_acc_handle_t handle, off_t off);
+/** Reads 8 bits of PCI configuration space. */
 extern uint8_t pci_config_get8(ddi_acc_handle_t handle, off_t off);
+/** Writes 16 bits of PCI configuration space. */
 extern void pci_config_put16(ddi_acc_handle_t handle, off_t off, uint16_t val);
+/** Writes 64 bits of PCI configuration space. */
 extern void pci_config_put64(ddi_acc_handle_t handle, off_t off, uint64_t val);
+/** Writes 8 bits of PCI configuration space. */
 extern void pci_config_put8(ddi_acc_handle_t handle, off_t off, uint8_t val);
+/** Tells of a power management capability. */
 extern int pci_report_pmcap(dev_info_t *dip, int flag, void *arg);
+/** Restores it. */
 extern int pci_restore_config_regs(dev_info_t *dip);
+/** Saves configuration space before power is lost. */
 extern int pci_save_config_regs(dev_info_t *dip);
 
 /* ---- DMA ---- */
 
-/**
- * (dip, attributes, wait function, arg, &handle): DDI_SUCCESS, DDI_DMA_BADATTR,
- * DDI_DMA_NORESOURCES.
- */
+/** A handle for DMA by a device with these attributes. */
 extern int ddi_dma_alloc_handle(dev_info_t *dip, ddi_dma_attr_t *p, int (*func)(caddr_t),
     caddr_t addr, ddi_dma_handle_t *handlep);
+/** Frees the handle. */
 extern void ddi_dma_free_handle(ddi_dma_handle_t *handlep);
-/** Memory fit for the device, its kernel address, real length and access handle. */
+/** Memory fit for the device, and access to it. */
 extern int ddi_dma_mem_alloc(ddi_dma_handle_t handle, size_t len, ddi_device_acc_attr_t *p,
     uint_t flags, int (*func)(caddr_t), caddr_t addr, caddr_t *addrp, size_t *lenp,
     ddi_acc_handle_t *handlep);
-/**
- * DDI_DMA_MAPPED, _PARTIAL_MAP, _INUSE, _NORESOURCES, _TOOBIG, _NOMAPPING. First cookie and
- * number of cookies.
- */
+/** Makes memory reachable for the device; the first of its pieces. */
 extern int ddi_dma_addr_bind_handle(ddi_dma_handle_t handle, struct as *as, caddr_t addr,
     size_t len, uint_t flags, int (*func)(caddr_t), caddr_t addr2, ddi_dma_cookie_t *p,
     uint_t *countp);
+/** Ends the binding. */
 extern int ddi_dma_unbind_handle(ddi_dma_handle_t handle);
-/** (The newer headers add ddi_dma_cookie_iter, _one, _get, ddi_dma_ncookies.) */
+/** The next piece. */
 extern void ddi_dma_nextcookie(ddi_dma_handle_t handle, ddi_dma_cookie_t *p);
+/** Frees ddi_dma_mem_alloc's memory. */
 extern void ddi_dma_mem_free(ddi_acc_handle_t *handlep);
+/** Makes one side's writes visible to the other. */
 extern int ddi_dma_sync(ddi_dma_handle_t handle, off_t off, size_t len, uint_t flags);
 /** The same for a buf. */
 extern int ddi_dma_buf_bind_handle(ddi_dma_handle_t handle, struct buf *bp, uint_t flags,
     int (*func)(caddr_t), caddr_t addr, ddi_dma_cookie_t *p, uint_t *countp);
-/** Ddi_dma_getwin moves a partial binding. */
+/** Number of windows of a partial binding. */
 extern int ddi_dma_numwin(ddi_dma_handle_t handle, uint_t *countp);
+/** Burst sizes that the binding allows. */
 extern int ddi_dma_burstsizes(ddi_dma_handle_t handle);
+/** Moves a partial binding to another window. */
 extern int ddi_dma_getwin(ddi_dma_handle_t handle, uint_t flags, off_t *p, size_t *lenp,
     ddi_dma_cookie_t *p2, uint_t *countp);
+/** Sizes of 64-bit bursts; another machine's. */
 extern int ddi_dma_set_sbus64(ddi_dma_handle_t handle, ulong_t value);
 
 #define TASKQ_DEFAULTPRI (-1)

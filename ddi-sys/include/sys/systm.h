@@ -8,47 +8,50 @@
 #include <sys/time.h>
 #include <sys/dditypes.h>
 
-/** 0 or -1, user memory only. */
+/** Copies from the process. 0 or -1. */
 extern int copyin(const void *userbuf, void *driverbuf, size_t cn);
-/** 0, ENAMETOOLONG, EFAULT. */
+/** Copies a string from the process. 0, ENAMETOOLONG or EFAULT. */
 extern int copyinstr(const char *userbuf, char *driverbuf, size_t max_len, size_t *donep);
-/** 0 or -1. */
+/** Copies to the process. 0 or -1. */
 extern int copyout(const void *driverbuf, void *userbuf, size_t cn);
+/** Copies a string to the process. 0, ENAMETOOLONG or EFAULT. */
 extern int copyoutstr(const char *driverbuf, char *userbuf, size_t max_len, size_t *donep);
+/** Number of the lowest bit set, from 1; 0 for none. */
 extern int ffs(uintmax_t val);
-/** 0 or -1. Fetch a user byte; fuword16/32/64, suword8/16/32/64 alike. */
+/** Fetches one byte of the process. 0 or -1. */
 extern int fuword8(const void *addr, uint8_t *valuep);
-/** Formatted string in kmem; freed with strfree (size strlen + 1). */
+/** A formatted string in kernel memory; freed with strfree. */
 extern char *kmem_asprintf(const char *fmt, ...);
-/** The entry point "not supported": ENXIO. Old-style declaration, so that it fits every entry. */
+/** ENXIO: the entry point for "not supported". Declared old-style, so that it fits every entry. */
 extern int nodev();
-/** The entry point "nothing to do": 0. Old-style declaration, so that it fits every entry. */
+/** 0: the entry point for "nothing to do". Declared old-style, so that it fits every entry. */
 extern int nulldev();
-/** Internal: sets the calling lwp's errno. */
+/** Sets the calling thread's errno; internal. */
 extern uint_t set_errno(uint_t error);
+/** Order without regard to case. */
 extern int strcasecmp(const char *s1, const char *s2);
+/** Order without regard to case, at most n characters. */
 extern int strncasecmp(const char *s1, const char *s2, size_t n);
+/** The last such character, or NULL. */
 extern char *strrchr(const char *s, int c);
-/**
- * Runs a function once after ticks, in a context like a soft interrupt (no blocking for long,
- * may take adaptive mutexes).
- */
+/** Calls a function after some ticks, in soft interrupt context. */
 extern timeout_id_t timeout(void (*func)(void *), void *arg, clock_t ticks);
-/** Wall clock as timeval, strictly increasing. */
+/** Wall clock that never shows the same time twice. */
 extern void uniqtime(struct timeval *p);
-/**
- * Remaining ticks, or -1. On return the function is not running (must not be called with a lock
- * that it takes) and will not run.
- */
+/** Cancels a timeout and waits for it to be over. Ticks that were left, or -1. */
 extern clock_t untimeout(timeout_id_t id);
 
+/** Pages that can be pinned. */
 extern pgcnt_t availrmem;
-/** Int, ticks per second (100). Drivers read it directly. */
+/** Ticks per second. */
 extern int hz;
+/** Pages of physical memory that can be had. */
 extern pgcnt_t maxmem;
+/** The message of the panic in progress, or NULL. */
 extern char *volatile panicstr;
+/** The highest page frame. */
 extern pfn_t physmax;
-/** Pages of physical memory. maxmem alike. */
+/** Pages of physical memory. */
 extern pgcnt_t physmem;
 
 #endif /* _SYS_SYSTM_H */

@@ -26,20 +26,25 @@ typedef void (task_func_t)(void *);
 #define TQ_NOSLEEP 1
 #define TQ_SLEEP 0
 
-/**
- * The same at kernel level, with min/max allocation and TASKQ_* flags; taskq_dispatch returns 0
- * on failure.
- */
+/** The same at kernel level. */
 extern taskq_t *taskq_create(const char *name, int nthreads, pri_t pri, int minalloc,
     int maxalloc, uint_t flags);
+/** Waits for what is queued, then ends the threads. */
 extern void taskq_destroy(taskq_t *tq);
+/** Queues a function; 0 is failure. */
 extern taskqid_t taskq_dispatch(taskq_t *tq, task_func_t *func, void *arg, uint_t flags);
+/** Whether a thread belongs to the queue. */
 extern int taskq_member(taskq_t *tq, kthread_t *p);
+/** Ends taskq_suspend. */
 extern void taskq_resume(taskq_t *tq);
+/** Lets nothing new start. */
 extern void taskq_suspend(taskq_t *tq);
+/** Whether the queue is suspended. */
 extern int taskq_suspended(taskq_t *tq);
+/** Waits until everything queued so far is done. */
 extern void taskq_wait(taskq_t *tq);
 
+/** The kernel's own queue. */
 extern taskq_t *system_taskq;
 
 #endif /* _SYS_TASKQ_H */

@@ -24,19 +24,20 @@ struct timeval {
 
 /** Ticks since boot. */
 extern clock_t ddi_get_lbolt(void);
+/** Ticks since boot, 64 bits. */
 extern int64_t ddi_get_lbolt64(void);
-/** Wall clock as timespec. */
+/** Wall clock. */
 extern void gethrestime(timespec_t *p);
-/** Monotonic nanoseconds; any context. */
+/** Nanoseconds since boot. */
 extern hrtime_t gethrtime(void);
 
-/**
- * Int, 1000/hz, or 0 when hz > 1000. Also tick_per_msec (0 when hz < 1000), usec_per_tick,
- * nsec_per_tick.
- */
+/** 1000 / hz, or 0 when ticks are shorter. */
 extern int msec_per_tick;
+/** Nanoseconds in a tick. */
 extern int nsec_per_tick;
+/** hz / 1000, or 0 when ticks are longer. */
 extern int tick_per_msec;
+/** Microseconds in a tick. */
 extern int usec_per_tick;
 
 #define SEC_TO_TICK(sec) ((sec) * hz)

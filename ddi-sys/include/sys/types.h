@@ -6,7 +6,7 @@
 
 #include <sys/feature.h>
 
-typedef signed char int8_t;
+typedef char int8_t;
 typedef short int16_t;
 typedef int int32_t;
 typedef long int64_t;
@@ -74,12 +74,10 @@ typedef id_t ctid_t;
 typedef int processorid_t;
 typedef int psetid_t;
 typedef short pri_t;
-typedef u_longlong_t kt_did_pad_t;
 typedef uint_t model_t;
 typedef ulong_t kt_did_t;
 typedef u_longlong_t rlim64_t;
 typedef int faultcode_t;
-typedef short index_t;
 
 typedef enum boolean { B_FALSE = 0, B_TRUE = 1 } boolean_t;
 
@@ -119,7 +117,6 @@ typedef struct dev_info dev_info_t;
 typedef struct page page_t;
 typedef struct vnode vnode_t;
 typedef struct queue queue_t;
-/* Same as proc_t's a_hat: the address translation of an address space. */
 
 #define INT_MAX 0x7fffffff
 

@@ -41,14 +41,11 @@ struct aio_req {
 #define UIO_COPY_CACHED 1
 #define UIO_XUIO 4
 
-/**
- * 0 or EFAULT. (kernel address, n, UIO_READ or UIO_WRITE, uio): moves, advances the iovecs,
- * uio_resid, uio_loffset; n larger than the residual moves what fits.
- */
+/** Moves bytes of a request and advances it. 0 or EFAULT. */
 extern int uiomove(void *addr, size_t nbytes, enum uio_rw rwflag, uio_t *uiop);
-/** One byte to the user. */
+/** Gives the reader of a request one byte. */
 extern int ureadc(int c, uio_t *uiop);
-/** One byte from the user, -1 at the end. */
+/** Takes one byte of a request, -1 at its end. */
 extern int uwritec(struct uio *uiop);
 
 #endif /* _SYS_UIO_H */

@@ -26,15 +26,19 @@ typedef void (vmem_free_t)(vmem_t *, void *, size_t);
 #define VM_PUSHPAGE 4
 #define VM_SLEEP 0
 
+/** A piece of the arena. */
 extern void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag);
-/** Resource arena. Also vmem_alloc, vmem_free, vmem_xalloc, vmem_xfree, vmem_destroy. */
+/** An arena of numbers or addresses. */
 extern vmem_t *vmem_create(const char *name, void *base, size_t size, size_t quantum,
     vmem_alloc_t *afunc, vmem_free_t *ffunc, vmem_t *source, size_t qcache_max, int vmflag);
+/** Ends an arena; everything must be back. */
 extern void vmem_destroy(vmem_t *vmp);
+/** Gives a piece back. */
 extern void vmem_free(vmem_t *vmp, void *vaddr, size_t size);
-/** With alignment and bounds. */
+/** A piece with alignment and bounds. */
 extern void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase, size_t nocross,
     void *minaddr, void *maxaddr, int vmflag);
+/** Gives vmem_xalloc's piece back. */
 extern void vmem_xfree(vmem_t *vmp, void *vaddr, size_t size);
 
 #endif /* _SYS_VMEM_H */

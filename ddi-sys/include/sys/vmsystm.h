@@ -6,9 +6,9 @@
 
 #include <sys/types.h>
 
-/** Internal: chooses a user address. */
+/** Chooses a user address; internal. */
 extern void map_addr(caddr_t *addrp, size_t len, offset_t off, int flag, uint_t flags);
-/** Internal: is a user range legal. */
+/** Whether a range can belong to a process; internal. */
 extern int valid_usr_range(caddr_t addr, size_t len, uint_t flags, struct as *as, caddr_t addr2);
 
 #endif /* _SYS_VMSYSTM_H */

@@ -8,17 +8,18 @@
 
 typedef int (*segcreate_func_t)(struct seg **, void *);
 
+/** The segment at an address; internal. */
 extern struct seg *as_findseg(struct as *as, caddr_t addr, int flag);
-/**
- * Internal (address spaces). Also as_unmap, as_rangelock, as_rangeunlock, as_ctl, as_findseg:
- * drivers that build mappings by hand.
- */
-extern int as_map(struct as *as, caddr_t addr, size_t len, int ((*func)()), void *arg);
+/** Makes a segment in an address space; internal. */
+extern int as_map(struct as *as, caddr_t addr, size_t len, segcreate_func_t val, void *arg);
+/** Keeps an address space's layout as it is; internal. */
 extern void as_rangelock(struct as *as);
+/** Ends as_rangelock; internal. */
 extern void as_rangeunlock(struct as *as);
+/** Removes a range of an address space; internal. */
 extern int as_unmap(struct as *as, caddr_t addr, size_t len);
 
-/** The kernel's address space; only its a_hat is used. */
+/** The kernel's address space; internal. */
 extern struct as kas;
 
 #endif /* _VM_AS_H */

@@ -39,13 +39,14 @@
 #define HAT_UNLOAD_UNMAP 0x10
 #define HAT_UNORDERED_OK 0x100
 
-/** Internal: enters a kernel translation for page frames; hat_unload, hat_getpfnum go with it. */
+/** Enters kernel translations for page frames; internal. */
 extern void hat_devload(struct hat *hat, caddr_t addr, size_t len, pfn_t val, uint_t flags,
     int flag);
-/** Internal: page frame behind a kernel address. */
+/** Page frame behind an address; internal. */
 extern pfn_t hat_getpfnum(struct hat *hat, caddr_t addr);
+/** Enters the translation of a page; internal. */
 extern void hat_memload(struct hat *hat, caddr_t addr, struct page *p, uint_t flags, uint_t flags2);
-/** Internal. */
+/** Drops translations; internal. */
 extern void hat_unload(struct hat *hat, caddr_t addr, size_t len, uint_t flags);
 
 #endif /* _VM_HAT_H */

@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-/** Internal: the segment driver's create function. */
-extern int segdev_create(struct seg *p, void *arg);
+/** Makes a device segment; internal. */
+extern int segdev_create(struct seg **p, void *arg);
 
 #endif /* _VM_SEG_DEV_H */

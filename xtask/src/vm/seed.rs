@@ -41,11 +41,10 @@ pub fn iso9660(files: &[(&str, &str)]) -> Vec<u8> {
     image
 }
 
-/// The seed of a run: `key` becomes the login key of `user`.
-pub fn no_cloud(user: &str, key: &str, host: &str, run: &str) -> Vec<u8> {
+/// The seed of a run: `key` becomes a login key of the image's default user and of root.
+pub fn no_cloud(key: &str, host: &str, run: &str) -> Vec<u8> {
     let user_data = format!(
-        "#cloud-config\nhostname: {host}\nssh_pwauth: false\nusers:\n  - name: {user}\n    sudo: ALL=(ALL) NOPASSWD:ALL\n    \
-         ssh_authorized_keys:\n      - {key}\ndisable_root: false\nssh_authorized_keys:\n  - {key}\n"
+        "#cloud-config\nhostname: {host}\nssh_pwauth: false\ndisable_root: false\nssh_authorized_keys:\n  - {key}\n"
     );
     let meta_data = format!("instance-id: {run}\nlocal-hostname: {host}\n");
     iso9660(&[("user-data", &user_data), ("meta-data", &meta_data)])
@@ -205,12 +204,11 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_carries_key_user_and_host() {
-        let image = no_cloud("omnios", "ssh-ed25519 AAAA run", "ctxdev-omnios", "run-1");
-        let files = files(&image);
-        let user_data = &files.iter().find(|(name, _)| name == "user-data").unwrap().1;
-        assert!(user_data.starts_with("#cloud-config\n") && user_data.contains("- name: omnios\n"));
-        assert!(user_data.contains("      - ssh-ed25519 AAAA run\n"));
-        assert!(files.iter().any(|(name, text)| name == "meta-data" && text.contains("instance-id: run-1\n")));
+    fn the_seed_carries_key_and_host() {
+        let files = files(&no_cloud("ssh-ed25519 AAAA run", "ctxdev-omnios", "run-1"));
+        let text = |wanted: &str| &files.iter().find(|(name, _)| name == wanted).unwrap().1;
+        assert!(text("user-data").starts_with("#cloud-config\n"));
+        assert!(text("user-data").contains("\nssh_authorized_keys:\n  - ssh-ed25519 AAAA run\n"));
+        assert_eq!(text("meta-data"), "instance-id: run-1\nlocal-hostname: ctxdev-omnios\n");
     }
 }
