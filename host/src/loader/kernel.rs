@@ -25,7 +25,7 @@ pub trait Kernel: Send + Sync {
 
     /// Calls driver code in the context of a kernel thread (`_init`, `_fini`, `_info`).
     fn call(&self, f: &mut dyn FnMut()) {
-        let _context = super::curthread::enter(None);
+        let _entered = super::calls::enter();
         f();
     }
 

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::curthread;
 use super::elf::{Binding, DF_1_IGNMULDEF, Object, Rela, STT_FUNC};
 use super::error::{Missing, Problem, Site, Why};
 use super::image::Image;
@@ -145,10 +144,7 @@ impl Linker<'_> {
                 return Ok(Some(address as i64));
             }
         }
-        let found = self.kernel.lookup(name).or_else(|| {
-            (name == "threadp").then_some(Export::Function(curthread::threadp as *const () as usize))
-        });
-        let address = match found {
+        let address = match self.kernel.lookup(name) {
             None => return Ok(None),
             Some(Export::Function(address)) => stubs::function(address)?,
             // SAFETY: the kernel's table vouches for the variable's address and size; such variables live as long as the process and are

@@ -8,13 +8,13 @@
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
-//! | `curthread` | `%gs:0x18` and what drivers reach from there |
+//! | `calls` | where in a driver a call of the host came from |
 //! | `modinfo`, `root`, `add_drv` | the commands |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
 
-pub mod curthread;
+pub mod calls;
 pub mod elf;
 pub mod error;
 pub mod image;

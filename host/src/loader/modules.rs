@@ -78,7 +78,7 @@ impl Modules {
     /// No modules yet. `path` holds the directories in which modules are searched (`ROOT/kernel`, `ROOT/usr/kernel`).
     pub fn new(kernel: Arc<dyn Kernel>, path: Vec<PathBuf>) -> Modules {
         // Threads start with the %gs base of the thread that makes them: from here on nobody is without one.
-        let _ = super::curthread::current();
+        crate::kern::thread::kthread();
         Modules { kernel, path, list: Mutex::default(), busy: Mutex::default() }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! A stub stands for its function wherever addresses are compared: every module gets the same stub, and [`real_function`] leads from a
 //! stub that a driver put into its `dev_ops` back to the function. On the way a stub records the stack and frame pointer in the thread's
-//! `cpu` (see [`super::curthread`]), so that the host can show the driver's own call stack.
+//! `cpu` (see [`super::calls`]), so that the host can show the driver's own call stack.
 //!
 //! Stubs and data copies are never freed. Locking: one mutex around the table, a leaf; [`real_function`] takes none.
 
@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::FromRawFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::curthread;
+use super::calls;
 use super::low::{Access, Block};
 
 /// Bytes of one stub: two stores, a jump, the target.
@@ -66,9 +66,9 @@ fn code(target: usize) -> [u8; STUB] {
     let mut code = [0; STUB];
     // mov %rsp, %gs:CALL_SP and mov %rbp, %gs:CALL_FP
     code[..5].copy_from_slice(&[0x65, 0x48, 0x89, 0x24, 0x25]);
-    code[5..9].copy_from_slice(&curthread::CALL_SP.to_le_bytes());
+    code[5..9].copy_from_slice(&calls::CALL_SP.to_le_bytes());
     code[9..14].copy_from_slice(&[0x65, 0x48, 0x89, 0x2c, 0x25]);
-    code[14..18].copy_from_slice(&curthread::CALL_FP.to_le_bytes());
+    code[14..18].copy_from_slice(&calls::CALL_FP.to_le_bytes());
     // jmp *0(%rip)
     code[18..24].copy_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
     code[24..].copy_from_slice(&(target as u64).to_le_bytes());
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(function(target).unwrap(), stub);
         assert_eq!(real_function(stub), target);
         assert_eq!(real_function(target), target);
-        let context = curthread::enter(None);
+        let context = super::super::calls::enter();
         // SAFETY: the stub jumps to `add`, whose type this is; the thread has its cpu for the stub to write to.
         let call: extern "C" fn(i32, i32) -> i32 = unsafe { std::mem::transmute(stub) };
         assert_eq!(call(2, 40), 42);

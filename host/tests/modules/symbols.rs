@@ -1,6 +1,8 @@
 //! What symbols come to: order of resolution, relocated fields, probes, common symbols, kernel functions and data.
 
-use ddi_host::loader::{Modules, curthread, real_data, real_function, symbolize};
+use std::sync::Mutex;
+
+use ddi_host::loader::{Modules, calls, real_data, real_function};
 use tempfile::tempdir;
 
 use crate::elf::*;
@@ -14,7 +16,7 @@ static HZ: i32 = 100;
 /// Calls a function of a module that takes nothing and returns a word.
 fn call(modules: &Modules, module: &str, name: &str) -> u64 {
     let address = modules.find(module).unwrap().symbol(name).unwrap();
-    let _context = curthread::enter(None);
+    let _entered = calls::enter();
     // SAFETY: a function that the test wrote, of this type.
     let function: extern "C" fn() -> u64 = unsafe { std::mem::transmute(address) };
     function()
@@ -62,19 +64,29 @@ fn kernel_functions_and_data_are_within_reach() {
 #[test]
 fn the_host_knows_where_in_the_driver_a_call_came_from() {
     extern "C" fn where_from() -> u64 {
-        let (sp, _) = curthread::last_call().unwrap();
-        // SAFETY: the stack pointer at the call points to the return address.
-        unsafe { *(sp as *const u64) }
+        SEEN.lock().unwrap().extend(calls::driver_frames());
+        0
     }
+    static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut elf = Elf::module();
     let function = elf.undefined("where_from", GLOBAL);
-    elf.caller("asks", R_PLT32, function);
+    // push %rbp; mov %rsp,%rbp; call x; pop %rbp; ret
+    let frame = [0x55, 0x48, 0x89, 0xe5, 0xe8, 0, 0, 0, 0, 0x5d, 0xc3];
+    let inner = elf.function("inner", &frame);
+    let outer = elf.function("outer", &frame);
+    let at = elf.symbols[inner as usize].value;
+    elf.rela(TEXT, at + 5, R_PLT32, function, -4);
+    let at = elf.symbols[outer as usize].value;
+    elf.rela(TEXT, at + 5, R_PLT32, inner, -4);
     let dir = tempdir().unwrap();
     let file = elf.write(dir.path(), "asker");
     let (_, modules) = Few::default().with("where_from", where_from as *const () as usize).modules(vec![]);
     modules.load(&file).unwrap();
-    let from = call(&modules, "asker", "asks");
-    assert_eq!(symbolize(from as usize).unwrap(), "asker`asks+0x6");
+    call(&modules, "asker", "outer");
+    assert_eq!(*SEEN.lock().unwrap(), ["asker`inner+0x9", "asker`outer+0x9"]);
+    // Outside a call there is nothing to see.
+    let _entered = calls::enter();
+    assert!(calls::driver_frames().is_empty());
 }
 
 #[test]
@@ -232,20 +244,4 @@ fn probes_are_patched_out_and_recorded() {
     let [probe] = module.probes() else { panic!("one probe") };
     assert_eq!((probe.name.as_str(), probe.function.as_str()), ("map-done", "mapper"));
     assert_eq!(probe.address, module.symbol("mapper").unwrap() + 6);
-}
-
-#[test]
-fn threadp_is_always_there() {
-    let mut elf = Elf::module();
-    let threadp = elf.undefined("threadp", GLOBAL);
-    elf.caller("asks", R_PLT32, threadp);
-    // mov %gs:0x18,%rax; ret
-    elf.function("loads", &[0x65, 0x48, 0x8b, 0x04, 0x25, 0x18, 0, 0, 0, 0xc3]);
-    let dir = tempdir().unwrap();
-    let file = elf.write(dir.path(), "threads");
-    let (_, modules) = Few::default().modules(vec![]);
-    modules.load(&file).unwrap();
-    let thread = curthread::current() as u64;
-    assert_eq!(call(&modules, "threads", "asks"), thread);
-    assert_eq!(call(&modules, "threads", "loads"), thread);
 }
