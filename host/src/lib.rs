@@ -1,4 +1,11 @@
-//! See Cargo.toml.
+//! `ddi-host`: a DDI kernel in a Linux process.
+//!
+//! Drivers, linked in or loaded from module files, call the functions of [`ddi`]; those stand on the machinery of [`kern`].
+//! What processes do comes in through `process` and goes to the drivers by way of `vm` and `kern`.
 
-pub mod physmem;
-pub mod process;
+#[macro_use]
+pub mod ddi;
+pub mod kern;
+pub mod log;
+pub mod report;
+pub mod loader;

@@ -1,0 +1,109 @@
+//! The functions and data of the DDI, as C sees them.
+//!
+//! Each group of functions is one `ddi!` block. The macro makes an `extern "C-unwind"` function of each, exports it under
+//! its name (so that drivers linked in find it), checks at compile time that its type is the one that `ddi-sys` declares, and
+//! lists it for the [symbol table](symbols) from which modules are linked. Functions marked `@local` are not exported,
+//! because the C library has one of the same name; those marked `@private` are not declared by `ddi-sys`.
+//!
+//! Safety, once for all of them: the caller is a driver, and a driver promises what the manual page of the function asks
+//! for: pointers to live memory of the right size, strings with a NUL, locks that it initialised. Where the host can check
+//! a promise cheaply it does, and [reports](crate::report) what is broken.
+
+/// One entry of the symbol table.
+#[derive(Clone, Copy, Debug)]
+pub struct Symbol {
+    /// The C name.
+    pub name: &'static str,
+    /// Where it is.
+    pub address: Address,
+    /// Function or data.
+    pub data: bool,
+}
+
+/// An address that a static can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub *const ());
+
+// SAFETY: only an address; nothing is read through it here.
+unsafe impl Sync for Address {}
+// SAFETY: as above.
+unsafe impl Send for Address {}
+
+/// Defines DDI functions; see the module's page.
+macro_rules! ddi {
+    ($( $(#[$meta:meta])* $(@$kind:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block )*) => {
+        $( ddi!(@one [$($kind)?] $(#[$meta])* fn $name($($arg: $ty),*) $(-> $ret)? $body); )*
+        /// This group's part of the symbol table.
+        pub static SYMBOLS: &[$crate::ddi::Symbol] = &[
+            $( $crate::ddi::Symbol {
+                name: stringify!($name),
+                address: $crate::ddi::Address($name as *const ()),
+                data: false,
+            }, )*
+        ];
+    };
+    (@one [] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`crate::ddi`].
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = ddi_sys::$name;
+    };
+    (@one [local] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`crate::ddi`].
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = ddi_sys::$name;
+    };
+    (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`crate::ddi`].
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+    };
+}
+
+pub mod atomic;
+pub mod memory;
+pub mod messages;
+pub mod strings;
+pub mod symbols;
+pub mod sync;
+pub mod time;
+
+use std::ffi::{CStr, c_char};
+
+/// A driver's string as bytes; empty for NULL.
+///
+/// # Safety
+/// `text` is NULL or a NUL-terminated string that lives for `'a`.
+pub(crate) unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
+    if text.is_null() {
+        return b"";
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_bytes()
+}
+
+/// A driver's string; empty for NULL, with replacement characters for what is not UTF-8.
+///
+/// # Safety
+/// As [`bytes`].
+pub(crate) unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: the caller's promise.
+    String::from_utf8_lossy(unsafe { bytes(text) }).into_owned()
+}
+
+/// Stores through a pointer that may be NULL.
+///
+/// # Safety
+/// `to` is NULL or valid for a write.
+pub(crate) unsafe fn store<T>(to: *mut T, value: T) {
+    if !to.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(value) };
+    }
+}

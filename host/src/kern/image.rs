@@ -1,0 +1,170 @@
+//! Memory that looks like the kernel's private structures to code that peeks behind the DDI.
+//!
+//! Real drivers read the current thread with `threadp()` or from `%gs:0x18`, follow it to the process and the address
+//! space, and compare that with the address space behind a devmap handle. So each host thread has the image of a `cpu`
+//! and a `kthread_t`, each client process those of a `proc_t`, a `pid` and an `as`. The two vintages of the kernel put some
+//! fields at different offsets; none of those overlap, so an image shows a field at both.
+//!
+//! Images are zeroed but for what is set here. They are pinned, and written by their owner only; a driver may write to
+//! what it likes: nothing of the host's reads them back.
+
+use std::cell::UnsafeCell;
+
+/// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
+#[repr(C, align(64))]
+pub struct Image<const LEN: usize>(UnsafeCell<[u8; LEN]>);
+
+// SAFETY: the bytes are only accessed through raw pointers with volatile word-sized stores; a torn read is the driver's
+// affair, exactly as with the kernel's own structures.
+unsafe impl<const LEN: usize> Sync for Image<LEN> {}
+
+impl<const LEN: usize> Image<LEN> {
+    /// Zeroes.
+    pub fn new() -> Box<Self> {
+        Box::new(Image(UnsafeCell::new([0; LEN])))
+    }
+
+    /// Zeroes, for a static.
+    pub const fn zeroed() -> Self {
+        Image(UnsafeCell::new([0; LEN]))
+    }
+
+    /// Its address.
+    pub fn address(&self) -> usize {
+        self.0.get() as usize
+    }
+
+    /// Stores a pointer-sized word.
+    pub fn set(&self, offset: usize, value: usize) {
+        assert!(offset % 8 == 0 && offset + 8 <= LEN);
+        // SAFETY: within the image and aligned, by the assertion.
+        let at = unsafe { self.0.get().cast::<u8>().add(offset) };
+        // SAFETY: as above; the memory is ours and nobody holds a Rust reference into it.
+        unsafe { at.cast::<usize>().write_volatile(value) };
+    }
+
+    /// Stores a 32-bit word.
+    pub fn set32(&self, offset: usize, value: u32) {
+        assert!(offset % 4 == 0 && offset + 4 <= LEN);
+        // SAFETY: within the image and aligned, by the assertion.
+        let at = unsafe { self.0.get().cast::<u8>().add(offset) };
+        // SAFETY: as above.
+        unsafe { at.cast::<u32>().write_volatile(value) };
+    }
+}
+
+/// Offsets of the fields that are filled in; two where the vintages differ.
+mod at {
+    pub const CPU_SELF: usize = 16;
+    pub const CPU_THREAD: usize = 24;
+    pub const T_DID: [usize; 2] = [272, 312];
+    pub const T_CPU: [usize; 2] = [216, 256];
+    pub const T_LWP: [usize; 2] = [392, 432];
+    pub const T_PROCP: [usize; 2] = [400, 440];
+    pub const T_CRED: [usize; 2] = [456, 496];
+    pub const P_AS: usize = 8;
+    pub const P_CRED: usize = 32;
+    pub const P_PIDP: usize = 176;
+    pub const P_MODEL: [usize; 2] = [1264, 1280];
+    pub const PID_ID: usize = 4;
+    pub const A_USERLIMIT: usize = 32;
+    pub const A_PROC: [usize; 2] = [208, 216];
+}
+
+/// DATAMODEL_LP64, a `model_t`.
+const LP64: u32 = 0x0020_0000;
+/// Where user addresses end.
+pub const USER_LIMIT: usize = 0x7fff_c000_0000;
+
+/// A thread's `cpu` and `kthread_t`.
+pub struct ThreadImage {
+    cpu: Box<Image<1568>>,
+    thread: Box<Image<976>>,
+}
+
+impl ThreadImage {
+    /// The image of thread number `id`, of no process.
+    pub fn new(id: u32) -> Self {
+        let image = ThreadImage { cpu: Image::new(), thread: Image::new() };
+        image.cpu.set(at::CPU_SELF, image.cpu.address());
+        image.cpu.set(at::CPU_THREAD, image.thread.address());
+        for offset in at::T_DID {
+            image.thread.set(offset, id as usize);
+        }
+        for offset in at::T_CPU {
+            image.thread.set(offset, image.cpu.address());
+        }
+        image
+    }
+
+    /// What `%gs` points to.
+    pub fn cpu(&self) -> usize {
+        self.cpu.address()
+    }
+
+    /// The `kthread_t`.
+    pub fn thread(&self) -> usize {
+        self.thread.address()
+    }
+
+    /// Makes the thread one of `process` (None: of the kernel's process at `p0`).
+    pub fn enter(&self, process: Option<&ProcessImage>, p0: usize) {
+        for offset in at::T_PROCP {
+            self.thread.set(offset, process.map_or(p0, ProcessImage::proc));
+        }
+        for offset in at::T_LWP {
+            // Only tested for NULL: threads of the kernel's process have no lwp.
+            self.thread.set(offset, if process.is_some() { self.thread.address() } else { 0 });
+        }
+        for offset in at::T_CRED {
+            self.thread.set(offset, process.map_or(0, |p| p.cred));
+        }
+    }
+}
+
+/// A process's `proc_t`, `pid` and `as`.
+pub struct ProcessImage {
+    proc: Box<Image<4032>>,
+    pid: Box<Image<40>>,
+    space: Box<Image<232>>,
+    cred: usize,
+}
+
+impl ProcessImage {
+    /// The image of process `pid` with the credential at address `cred`.
+    pub fn new(pid: u32, cred: usize) -> Self {
+        let image = ProcessImage { proc: Image::new(), pid: Image::new(), space: Image::new(), cred };
+        image.set_pid(pid);
+        image.proc.set(at::P_AS, image.space.address());
+        image.proc.set(at::P_CRED, cred);
+        image.proc.set(at::P_PIDP, image.pid.address());
+        for offset in at::P_MODEL {
+            image.proc.set32(offset, LP64);
+        }
+        image.space.set(at::A_USERLIMIT, USER_LIMIT);
+        for offset in at::A_PROC {
+            image.space.set(offset, image.proc.address());
+        }
+        image
+    }
+
+    /// Sets the process id (a forked child's is known late).
+    pub fn set_pid(&self, pid: u32) {
+        self.pid.set32(at::PID_ID, pid);
+    }
+
+    /// The `proc_t`.
+    pub fn proc(&self) -> usize {
+        self.proc.address()
+    }
+
+    /// The `as`.
+    pub fn space(&self) -> usize {
+        self.space.address()
+    }
+
+    /// The `cred_t`.
+    pub fn cred(&self) -> usize {
+        self.cred
+    }
+}

@@ -1,0 +1,14 @@
+//! The kernel's own machinery behind the DDI functions: plain Rust, no C types where it can be helped.
+
+pub mod callout;
+pub mod conf;
+pub mod entry;
+pub mod heap;
+pub mod image;
+pub mod lock;
+pub mod nodes;
+pub mod printf;
+pub mod props;
+pub mod stack;
+pub mod taskq;
+pub mod thread;

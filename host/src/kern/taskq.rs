@@ -1,0 +1,192 @@
+//! Task queues: ddi_taskq(9F) and the kernel's taskq.
+//!
+//! A queue has a fixed number of threads (made when first needed) and runs its tasks in order of dispatch. Locking: one
+//! leaf mutex per queue, never held while a task runs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::thread::{self, Context};
+
+/// What runs; it must not unwind.
+pub type Task = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    tasks: VecDeque<Task>,
+    running: usize,
+    idle: usize,
+    threads: Vec<u32>,
+    started: usize,
+    suspended: bool,
+    ending: bool,
+}
+
+struct Shared {
+    name: String,
+    state: Mutex<State>,
+    work: Condvar,
+    changed: Condvar,
+}
+
+/// A queue and its threads.
+pub struct TaskQueue {
+    shared: Arc<Shared>,
+    max: usize,
+}
+
+impl TaskQueue {
+    /// A queue of at most `threads` threads (at least one).
+    pub fn new(name: &str, threads: usize) -> Self {
+        let shared = Shared {
+            name: name.to_owned(),
+            state: Mutex::default(),
+            work: Condvar::new(),
+            changed: Condvar::new(),
+        };
+        TaskQueue { shared: Arc::new(shared), max: threads.clamp(1, 256) }
+    }
+
+    /// The name it was made with.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Queues a task. False: the queue is being destroyed, or no thread could be made for it.
+    pub fn dispatch(&self, task: Task) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.ending {
+            return false;
+        }
+        if state.idle <= state.tasks.len() && state.started < self.max {
+            let shared = self.shared.clone();
+            let thread = std::thread::Builder::new().name(format!("taskq {}", self.name()));
+            match thread.spawn(move || worker(&shared)) {
+                Ok(_) => state.started += 1,
+                Err(_) if state.started == 0 => return false,
+                Err(_) => {}
+            }
+        }
+        state.tasks.push_back(task);
+        self.shared.work.notify_one();
+        true
+    }
+
+    /// Waits until every task dispatched so far, and those that they dispatch meanwhile, is done.
+    pub fn wait(&self) {
+        let mut state = self.shared.state.lock();
+        while state.running > 0 || !state.tasks.is_empty() {
+            self.shared.changed.wait(&mut state);
+        }
+    }
+
+    /// Stops running tasks; waits for those that run.
+    pub fn suspend(&self) {
+        let mut state = self.shared.state.lock();
+        state.suspended = true;
+        while state.running > 0 {
+            self.shared.changed.wait(&mut state);
+        }
+    }
+
+    /// Goes on after [`suspend`](Self::suspend).
+    pub fn resume(&self) {
+        self.shared.state.lock().suspended = false;
+        self.shared.work.notify_all();
+    }
+
+    /// Is it suspended?
+    pub fn suspended(&self) -> bool {
+        self.shared.state.lock().suspended
+    }
+
+    /// Is thread number `id` one of the queue's?
+    pub fn has_thread(&self, id: u32) -> bool {
+        self.shared.state.lock().threads.contains(&id)
+    }
+}
+
+impl Drop for TaskQueue {
+    /// Runs what is queued, then ends the threads.
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.ending = true;
+        state.suspended = false;
+        self.shared.work.notify_all();
+        // A task that destroys its own queue would wait for itself.
+        let own = usize::from(state.threads.contains(&thread::id()));
+        while state.started > own {
+            self.shared.changed.wait(&mut state);
+        }
+    }
+}
+
+fn worker(shared: &Shared) {
+    let mut state = shared.state.lock();
+    state.threads.push(thread::id());
+    loop {
+        if !state.suspended
+            && let Some(task) = state.tasks.pop_front()
+        {
+            state.running += 1;
+            drop(state);
+            thread::in_context(Context::Kernel, task);
+            state = shared.state.lock();
+            state.running -= 1;
+            shared.changed.notify_all();
+            continue;
+        }
+        if state.ending && state.tasks.is_empty() {
+            break;
+        }
+        state.idle += 1;
+        shared.work.wait(&mut state);
+        state.idle -= 1;
+    }
+    let me = thread::id();
+    state.threads.retain(|&id| id != me);
+    state.started -= 1;
+    shared.changed.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    #[test]
+    fn tasks_run_in_order_and_wait_waits() {
+        let queue = TaskQueue::new("test", 1);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for i in 0..100 {
+            let seen = seen.clone();
+            assert!(queue.dispatch(Box::new(move || seen.lock().push(i))));
+        }
+        queue.wait();
+        assert_eq!(*seen.lock(), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_suspended_queue_keeps_its_tasks() {
+        let queue = TaskQueue::new("test", 4);
+        let count = Arc::new(AtomicUsize::new(0));
+        queue.suspend();
+        assert!(queue.suspended());
+        for _ in 0..8 {
+            let count = count.clone();
+            queue.dispatch(Box::new(move || drop(count.fetch_add(1, SeqCst))));
+        }
+        assert_eq!(count.load(SeqCst), 0);
+        queue.resume();
+        queue.wait();
+        assert_eq!(count.load(SeqCst), 8);
+        queue.dispatch(Box::new({
+            let count = count.clone();
+            move || drop(count.fetch_add(1, SeqCst))
+        }));
+        drop(queue);
+        assert_eq!(count.load(SeqCst), 9, "destroying runs what was queued");
+    }
+}

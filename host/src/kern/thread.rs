@@ -1,0 +1,172 @@
+//! Host threads as kernel threads: their number, what they run for, and the signals that may interrupt them.
+//!
+//! Every thread that calls a DDI function has an entry here from its first call on, with `%gs` pointing to the image of
+//! a `cpu`, so that code compiled with the kernel's inline assembly finds its `kthread_t`. All of it is thread-local;
+//! only [`Signals`] is shared.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+use super::image::{Image, ProcessImage, ThreadImage};
+use super::lock;
+
+/// What a thread is running, which decides what a driver may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Context {
+    /// A kernel thread: attach, task queues, threads of the driver.
+    #[default]
+    Kernel,
+    /// On behalf of a process: open, ioctl, a fault.
+    User,
+    /// A timeout or soft interrupt: may take adaptive mutexes, must not block for long.
+    Timeout,
+    /// An interrupt handler.
+    Interrupt,
+}
+
+struct Me {
+    id: u32,
+    context: Cell<Context>,
+    signals: RefCell<Option<Arc<Signals>>>,
+    image: ThreadImage,
+}
+
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// The kernel's own process: only its address matters.
+pub static P0: Image<4032> = Image::zeroed();
+
+thread_local! {
+    static ME: Me = Me::new();
+}
+
+impl Me {
+    fn new() -> Self {
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let image = ThreadImage::new(id);
+        image.enter(None, P0.address());
+        const ARCH_SET_GS: libc::c_int = 0x1001;
+        // SAFETY: arch_prctl only sets this thread's %gs base, which neither Rust nor glibc uses on x86-64. The image
+        // lives as long as the thread runs driver code.
+        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, image.cpu()) };
+        Me { id, context: Cell::default(), signals: RefCell::default(), image }
+    }
+}
+
+/// The calling thread's number: positive, below 2^30, never used again.
+pub fn id() -> u32 {
+    ME.with(|me| me.id)
+}
+
+/// What the calling thread runs.
+pub fn context() -> Context {
+    ME.with(|me| me.context.get())
+}
+
+/// Runs `f` in `context` and goes back, also when `f` unwinds.
+pub fn in_context<R>(context: Context, f: impl FnOnce() -> R) -> R {
+    struct Back(Context);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            ME.with(|me| me.context.set(self.0));
+        }
+    }
+    let _back = Back(ME.with(|me| me.context.replace(context)));
+    f()
+}
+
+/// The address of the calling thread's `kthread_t` image.
+pub fn kthread() -> usize {
+    ME.with(|me| me.image.thread())
+}
+
+/// Makes the calling thread one of `process`, or of the kernel.
+pub fn set_process(process: Option<&ProcessImage>) {
+    ME.with(|me| me.image.enter(process, P0.address()));
+}
+
+/// The signals that interrupt the calling thread's waits, when it runs for a process.
+pub fn signals() -> Option<Arc<Signals>> {
+    ME.with(|me| me.signals.borrow().clone())
+}
+
+/// Sets them; returns what was set before.
+pub fn set_signals(signals: Option<Arc<Signals>>) -> Option<Arc<Signals>> {
+    ME.with(|me| me.signals.replace(signals))
+}
+
+/// Whether a process's thread, for which a host thread works, has a signal; wakes the host thread when it gets one.
+#[derive(Default)]
+pub struct Signals {
+    pending: AtomicBool,
+    sleeper: Mutex<Option<(usize, u32)>>,
+}
+
+impl Signals {
+    /// Has a signal come?
+    pub fn pending(&self) -> bool {
+        self.pending.load(Ordering::SeqCst)
+    }
+
+    /// A signal came: the wait that can be interrupted ends, and later ones do not begin.
+    pub fn raise(&self) {
+        self.pending.store(true, Ordering::SeqCst);
+        if let Some((key, thread)) = *self.sleeper.lock() {
+            lock::interrupt(key, thread);
+        }
+    }
+
+    /// The calling thread is about to sleep on `key`; checks [`pending`](Self::pending) after this.
+    pub(super) fn sleeping_on(&self, key: usize) {
+        *self.sleeper.lock() = Some((key, id()));
+    }
+
+    /// It sleeps no more.
+    pub(super) fn awake(&self) {
+        *self.sleeper.lock() = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thread_is_found_through_gs() {
+        let expected = kthread();
+        let found: usize;
+        // SAFETY: `kthread` has set up %gs for this thread; the load reads the image of its cpu.
+        unsafe { std::arch::asm!("mov {}, gs:[0x18]", out(reg) found, options(nostack, readonly)) };
+        assert_eq!(found, expected);
+        let other = std::thread::spawn(|| (id(), kthread())).join().unwrap();
+        assert_ne!(other, (id(), expected));
+        assert_eq!(context(), Context::Kernel);
+        in_context(Context::Timeout, || assert_eq!(context(), Context::Timeout));
+        assert_eq!(context(), Context::Kernel);
+    }
+
+    #[test]
+    fn a_signal_ends_a_wait() {
+        use std::sync::atomic::AtomicU64;
+        let shared = Arc::new((AtomicU64::new(0), AtomicU64::new(0), Signals::default()));
+        let waiter = {
+            let shared = shared.clone();
+            std::thread::spawn(move || {
+                let signals = Arc::new(Signals::default());
+                let raiser = signals.clone();
+                set_signals(Some(signals));
+                lock::mutex_enter(&shared.0).unwrap();
+                let raise = std::thread::spawn(move || raiser.raise());
+                let cv = std::ptr::from_ref(&shared.1) as usize;
+                assert_eq!(lock::cv_wait(cv, &shared.0, None, true), Ok(lock::Wake::Interrupted));
+                assert_eq!(lock::cv_wait(cv, &shared.0, None, true), Ok(lock::Wake::Interrupted));
+                lock::mutex_exit(&shared.0).unwrap();
+                raise.join().unwrap();
+            })
+        };
+        waiter.join().unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+//! Reports of a driver's mistakes, and the end of a run.
+//!
+//! A mistake that the real kernel would answer with a panic, with corruption or with a leak is reported at the call that
+//! makes it: what, in which function, the driver's call stack, and the manual page that says so. Then the run stops, unless
+//! [`set_policy`] says otherwise. Any context; no lock is held while the stack is walked.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::log;
+
+/// What happens after a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Policy {
+    /// The run ends with status 1, as a panic ends a kernel.
+    Stop = 0,
+    /// The driver's call unwinds with a Rust panic (tests that drive the DDI functions from Rust).
+    Unwind = 1,
+    /// The run goes on where the function can (leaks and the like); its status will be 1.
+    Continue = 2,
+}
+
+static POLICY: AtomicU8 = AtomicU8::new(Policy::Stop as u8);
+static FAILED: AtomicBool = AtomicBool::new(false);
+static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static STOP: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Sets what happens after a report.
+pub fn set_policy(policy: Policy) {
+    POLICY.store(policy as u8, Ordering::Relaxed);
+}
+
+/// Was there a report, a driver's panic, or something left over?
+pub fn failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
+/// Notes that the run has failed: its exit status will not be 0.
+pub fn fail() {
+    FAILED.store(true, Ordering::Relaxed);
+}
+
+/// The reports so far.
+pub fn reports() -> Vec<String> {
+    REPORTS.lock().clone()
+}
+
+/// What to do before the process ends in [`stop`]: end the clients.
+pub fn on_stop(f: impl FnOnce() + Send + 'static) {
+    *STOP.lock() = Some(Box::new(f));
+}
+
+/// Reports a mistake: `function` is the DDI function (or the callback) where it shows, `page` the manual page.
+pub fn mistake(function: &str, what: &str, page: &str) {
+    let unwind = POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8;
+    leftover(function, what, page);
+    if unwind && !std::thread::panicking() {
+        std::panic::panic_any(Reported(format!("{function}: {what}")));
+    }
+    if POLICY.load(Ordering::Relaxed) == Policy::Stop as u8 {
+        stop();
+    }
+}
+
+/// Reports a mistake that nothing can follow from any more (leaks): the run goes on and its status is 1.
+pub fn leftover(function: &str, what: &str, page: &str) {
+    fail();
+    let stack = crate::kern::stack::driver_frames();
+    let mut text = format!("driver mistake: {function}: {what} (see {page})");
+    for frame in stack {
+        text.push_str("\n    at ");
+        text.push_str(&frame);
+    }
+    log::line(log::To::Both, &text);
+    REPORTS.lock().push(text);
+}
+
+/// What a report unwinds with under [`Policy::Unwind`].
+#[derive(Debug)]
+pub struct Reported(pub String);
+
+/// A driver panicked (CE_PANIC, panic(9F), a failed assertion): the kernel is down. Logs and ends the run.
+pub fn panic(message: &str) -> ! {
+    fail();
+    log::line(log::To::Both, &format!("panic: {message}"));
+    for frame in crate::kern::stack::driver_frames() {
+        log::line(log::To::Both, &format!("    at {frame}"));
+    }
+    if POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8 {
+        std::panic::panic_any(Reported(message.to_owned()));
+    }
+    stop()
+}
+
+/// Ends the run: the clients, then this process with status 1.
+pub fn stop() -> ! {
+    let before = STOP.lock().take();
+    if let Some(f) = before {
+        f();
+    }
+    log::line(log::To::Both, "the run ends here");
+    std::process::exit(1)
+}
