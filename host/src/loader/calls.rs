@@ -93,8 +93,10 @@ pub fn return_addresses() -> Vec<usize> {
 /// Where the calling thread's stack ends; 0 when that is not known.
 fn stack_end() -> usize {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: no arguments, no effects.
+    let this = unsafe { libc::pthread_self() };
     // SAFETY: the calling thread's own handle, and room for the answer.
-    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) } != 0 {
+    if unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) } != 0 {
         return 0;
     }
     let (mut base, mut size) = (std::ptr::null_mut(), 0);

@@ -9,21 +9,26 @@
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
 //! | `calls` | where in a driver a call of the host came from |
-//! | `modinfo`, `root`, `add_drv` | the commands |
+//! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
+//! | `add_drv`, `modinfo` | the commands |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
 
+pub mod add_drv;
 pub mod calls;
+pub mod devlink;
 pub mod elf;
 pub mod error;
 pub mod image;
 pub mod kernel;
 pub mod link;
 pub mod low;
+pub mod modinfo;
 pub mod module;
 pub mod modules;
 pub mod reloc;
+pub mod root;
 pub mod stubs;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};

@@ -1,0 +1,81 @@
+//! modinfo(8) for a module file, and what it needs from others.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::elf::Object;
+use super::kernel::{self, Kernel};
+use super::module::Module;
+
+/// Longest description that the kernel keeps, without the NUL.
+const LINKINFO: usize = 31;
+/// Characters of "name (description)" that modinfo shows unless asked for more.
+const NARROW: usize = 43;
+
+/// The header and the lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
+///
+/// # Errors
+/// The module's `_info` does not answer with a linkage.
+pub fn table(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, String> {
+    let mut text = String::from(" Id         Loadaddr   Size Info Rev Module Name\n");
+    let mut infos = module.info(kernel)?;
+    if infos.is_empty() {
+        infos.push(String::new());
+    }
+    for info in infos {
+        let info: String = info.chars().take(LINKINFO).collect();
+        let number = major.map_or_else(|| "  - ".to_owned(), |n| format!("{n:3} "));
+        let name = format!("{} ({info})", module.name());
+        let shown: String = if wide { name } else { name.chars().take(NARROW).collect() };
+        let _ = writeln!(
+            text,
+            "{:3} {:16x} {:6x} {number}  1  {shown}",
+            module.id(),
+            module.base(),
+            module.size()
+        );
+    }
+    Ok(text)
+}
+
+/// The names that a module file leaves to others, one per line: who has it, and which of the module's functions need it. Nothing is loaded.
+///
+/// # Errors
+/// The file is no module.
+pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, String> {
+    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let data = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let object = Object::parse(&name, data).map_err(|e| e.to_string())?;
+    let mut lines = Vec::new();
+    for (index, symbol) in object.symbols.iter().enumerate() {
+        if index == 0 || symbol.name.is_empty() || !symbol.undefined() {
+            continue;
+        }
+        let whose = if symbol.name.starts_with("__dtrace_probe_") {
+            "probe"
+        } else if kernel.lookup(&symbol.name).is_some() {
+            "host"
+        } else if kernel::illumos_has(&symbol.name) {
+            "illumos only"
+        } else if !object.depends.is_empty() {
+            "a dependency, or nobody"
+        } else {
+            "nobody"
+        };
+        let mut users: Vec<String> = object
+            .relocations
+            .iter()
+            .filter(|r| r.symbol as usize == index)
+            .map(|r| object.function_at(r.target, r.offset))
+            .collect();
+        users.sort();
+        users.dedup();
+        lines.push(format!("{:<28} {whose:<13} {}", symbol.name, users.join(" ")).trim_end().to_owned());
+    }
+    lines.sort();
+    let mut text: String = lines.into_iter().map(|line| line + "\n").collect();
+    if !object.depends.is_empty() {
+        let _ = writeln!(text, "depends on {}", object.depends.join(" "));
+    }
+    Ok(text)
+}

@@ -1,0 +1,377 @@
+//! A system's directory as add_drv(8) keeps it: which drivers are installed, under which major numbers, names and permissions, and where
+//! their modules and configuration files are.
+//!
+//! | file below the root | lines |
+//! | --- | --- |
+//! | `kernel/drv/amd64/NAME`, `usr/kernel/drv/amd64/NAME` | the module |
+//! | `kernel/drv/NAME.conf`, `usr/kernel/drv/NAME.conf` | its configuration |
+//! | `etc/name_to_major` | `NAME MAJOR` |
+//! | `etc/rem_name_to_major` | drivers that were removed; their numbers are not given again |
+//! | `etc/driver_aliases` | `NAME "ALIAS"` |
+//! | `etc/driver_classes` | `NAME<tab>CLASS` |
+//! | `etc/minor_perm` | `NAME:MINOR MODE OWNER GROUP` |
+//! | `etc/devlink.tab` | see [`super::devlink`] |
+//! | `etc/security/extra_privs`, `device_policy` | what `-P` and `-p` said |
+//!
+//! Several `ddi-host` processes may share a directory. [`Root::lock`] serialises those that change it; each run holds a shared lock
+//! per driver that it has loaded ([`Root::hold`]), which is how rem_drv sees that a driver is busy.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Majors below this are illumos's own.
+const FIRST_MAJOR: u32 = 300;
+
+/// The databases of a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// `etc/name_to_major`.
+    NameToMajor,
+    /// `etc/rem_name_to_major`.
+    RemNameToMajor,
+    /// `etc/driver_aliases`.
+    Aliases,
+    /// `etc/driver_classes`.
+    Classes,
+    /// `etc/minor_perm`.
+    MinorPerm,
+    /// `etc/security/extra_privs`.
+    ExtraPrivs,
+    /// `etc/security/device_policy`.
+    DevicePolicy,
+}
+
+impl Database {
+    /// Its path below the root.
+    pub fn path(self) -> &'static str {
+        match self {
+            Database::NameToMajor => "etc/name_to_major",
+            Database::RemNameToMajor => "etc/rem_name_to_major",
+            Database::Aliases => "etc/driver_aliases",
+            Database::Classes => "etc/driver_classes",
+            Database::MinorPerm => "etc/minor_perm",
+            Database::ExtraPrivs => "etc/security/extra_privs",
+            Database::DevicePolicy => "etc/security/device_policy",
+        }
+    }
+}
+
+/// An installed driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// Its major number.
+    pub major: u32,
+    /// The names besides its own that it binds to.
+    pub aliases: Vec<String>,
+    /// The module file; None when there is none along the path.
+    pub module: Option<PathBuf>,
+    /// The configuration file, if there is one.
+    pub conf: Option<PathBuf>,
+}
+
+/// Permissions of minor nodes, from `etc/minor_perm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinorPerm {
+    /// The minor names that it is for: `*` stands for any run of characters.
+    pub minor: String,
+    /// File mode bits.
+    pub mode: u32,
+    /// Owner and group, by name.
+    pub owner: String,
+    /// Group, by name.
+    pub group: String,
+}
+
+/// A system's directory.
+#[derive(Clone, Debug)]
+pub struct Root {
+    dir: PathBuf,
+}
+
+impl Root {
+    /// The system below `dir`; its directories are made as they are needed.
+    pub fn new(dir: impl Into<PathBuf>) -> Root {
+        Root { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The directories in which modules are searched.
+    pub fn module_path(&self) -> Vec<PathBuf> {
+        ["kernel", "usr/kernel"].map(|d| self.dir.join(d)).to_vec()
+    }
+
+    /// A driver's module file: `drv/amd64/NAME` in every directory of the path, then `drv/NAME`.
+    pub fn module(&self, name: &str) -> Option<PathBuf> {
+        let path = self.module_path();
+        let wide = path.iter().map(|dir| dir.join("drv/amd64").join(name));
+        let plain = path.iter().map(|dir| dir.join("drv").join(name));
+        wide.chain(plain).find(|file| file.is_file())
+    }
+
+    /// A driver's configuration file.
+    pub fn conf(&self, name: &str) -> Option<PathBuf> {
+        let file = format!("{name}.conf");
+        self.module_path().iter().map(|dir| dir.join("drv").join(&file)).find(|file| file.is_file())
+    }
+
+    /// Path of a database.
+    pub fn file(&self, database: Database) -> PathBuf {
+        self.dir.join(database.path())
+    }
+
+    /// The lines of a database, without comments and empty ones; none when the file is missing.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn lines(&self, database: Database) -> io::Result<Vec<String>> {
+        let text = match fs::read_to_string(self.file(database)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text?,
+        };
+        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        Ok(lines.map(str::to_owned).collect())
+    }
+
+    /// Adds a line to a database.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append(&self, database: Database, line: &str) -> io::Result<()> {
+        let mut text = self.text(database)?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(line);
+        text.push('\n');
+        self.replace(database, &text)
+    }
+
+    /// Removes a driver's lines from a database, and leaves the rest (comments, too) as it is.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn remove(&self, database: Database, driver: &str) -> io::Result<()> {
+        let text = self.text(database)?;
+        let kept: String =
+            text.split_inclusive('\n').filter(|line| driver_of(line) != Some(driver)).collect();
+        if kept == text { Ok(()) } else { self.replace(database, &kept) }
+    }
+
+    fn text(&self, database: Database) -> io::Result<String> {
+        match fs::read_to_string(self.file(database)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            text => text,
+        }
+    }
+
+    /// Writes the whole file anew, so that a reader sees the old or the new one.
+    fn replace(&self, database: Database, text: &str) -> io::Result<()> {
+        let file = self.file(database);
+        let hold = file.with_extension("TmPhOlD");
+        if let Some(dir) = file.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        fs::write(&hold, text)?;
+        fs::rename(&hold, &file)
+    }
+
+    /// A driver's major number.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn major(&self, driver: &str) -> io::Result<Option<u32>> {
+        Ok(self
+            .majors(Database::NameToMajor)?
+            .into_iter()
+            .find(|(name, _)| name == driver)
+            .map(|(_, major)| major))
+    }
+
+    fn majors(&self, database: Database) -> io::Result<Vec<(String, u32)>> {
+        let lines = self.lines(database)?;
+        let pair = |line: &String| {
+            let (name, major) = line.split_once(char::is_whitespace)?;
+            Some((name.to_owned(), major.trim().parse().ok()?))
+        };
+        Ok(lines.iter().filter_map(pair).collect())
+    }
+
+    /// A major number that no driver has or had.
+    ///
+    /// # Errors
+    /// A database cannot be read.
+    pub fn free_major(&self) -> io::Result<u32> {
+        let mut used = self.majors(Database::NameToMajor)?;
+        used.extend(self.majors(Database::RemNameToMajor)?);
+        Ok(used.into_iter().map(|(_, major)| major + 1).max().unwrap_or(0).max(FIRST_MAJOR))
+    }
+
+    /// The aliases of all drivers: (driver, alias).
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn aliases(&self) -> io::Result<Vec<(String, String)>> {
+        let lines = self.lines(Database::Aliases)?;
+        let pair = |line: &String| {
+            let (name, alias) = line.split_once(char::is_whitespace)?;
+            Some((name.to_owned(), alias.trim().trim_matches('"').to_owned()))
+        };
+        Ok(lines.iter().filter_map(pair).collect())
+    }
+
+    /// All installed drivers, in the order in which they were added.
+    ///
+    /// # Errors
+    /// A database cannot be read.
+    pub fn installed(&self) -> io::Result<Vec<Installed>> {
+        let aliases = self.aliases()?;
+        let drivers = self.majors(Database::NameToMajor)?;
+        let entry = |(name, major): (String, u32)| Installed {
+            aliases: aliases.iter().filter(|(d, _)| *d == name).map(|(_, a)| a.clone()).collect(),
+            module: self.module(&name),
+            conf: self.conf(&name),
+            major,
+            name,
+        };
+        Ok(drivers.into_iter().map(entry).collect())
+    }
+
+    /// Permissions of a driver's minor node; None when nothing is said (0600 root sys on illumos).
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn minor_perm(&self, driver: &str, minor: &str) -> io::Result<Option<MinorPerm>> {
+        let lines = self.lines(Database::MinorPerm)?;
+        let mut perms = lines.iter().filter_map(|line| {
+            let (name, rest) = line.split_once(':')?;
+            let [pattern, mode, owner, group] = rest.split_whitespace().collect::<Vec<_>>()[..] else {
+                return None;
+            };
+            let perm = MinorPerm {
+                minor: pattern.into(),
+                mode: u32::from_str_radix(mode, 8).ok()?,
+                owner: owner.into(),
+                group: group.into(),
+            };
+            (name == driver && matches(pattern, minor)).then_some(perm)
+        });
+        Ok(perms.next_back())
+    }
+
+    /// Keeps others from changing the databases until dropped; None when somebody else is at it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn lock(&self) -> io::Result<Option<Lock>> {
+        self.flock("AdDrEm.lck", libc::LOCK_EX)
+    }
+
+    /// Marks a driver as loaded by this process until dropped.
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn hold(&self, driver: &str) -> io::Result<Option<Lock>> {
+        self.flock(&format!("drv.{driver}"), libc::LOCK_SH)
+    }
+
+    /// Is a driver loaded by a running `ddi-host`?
+    ///
+    /// # Errors
+    /// The lock file cannot be made.
+    pub fn busy(&self, driver: &str) -> io::Result<bool> {
+        Ok(self.flock(&format!("drv.{driver}"), libc::LOCK_EX)?.is_none())
+    }
+
+    fn flock(&self, name: &str, how: libc::c_int) -> io::Result<Option<Lock>> {
+        let dir = self.dir.join("var/run");
+        fs::create_dir_all(&dir)?;
+        let file = File::options().create(true).truncate(false).write(true).open(dir.join(name))?;
+        // SAFETY: an open descriptor that lives through the call.
+        if unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) } == 0 {
+            return Ok(Some(Lock { _file: file }));
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) }
+    }
+}
+
+/// A lock on something of a root; given back when dropped, or when the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The driver that a line of a database is about.
+fn driver_of(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    if line.starts_with('#') {
+        return None;
+    }
+    let end = line.find(|c: char| c.is_whitespace() || c == ':').unwrap_or(line.len());
+    (end != 0).then(|| &line[..end])
+}
+
+/// Does a name match a pattern in which `*` stands for any run of characters.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
+            (0..=rest.len()).filter(|&i| rest.is_char_boundary(i)).any(|i| matches(tail, &rest[i..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_and_removed_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        fs::write(root.file(Database::NameToMajor), "# majors\nsd 32\nctx 301").unwrap();
+        assert_eq!(root.free_major().unwrap(), 302);
+        root.append(Database::NameToMajor, "ctxdev 302").unwrap();
+        root.remove(Database::NameToMajor, "ctx").unwrap();
+        let text = fs::read_to_string(root.file(Database::NameToMajor)).unwrap();
+        assert_eq!(text, "# majors\nsd 32\nctxdev 302\n");
+        assert_eq!(root.major("ctxdev").unwrap(), Some(302));
+        root.append(Database::RemNameToMajor, "ctx 301").unwrap();
+        root.remove(Database::NameToMajor, "ctxdev").unwrap();
+        root.append(Database::RemNameToMajor, "ctxdev 302").unwrap();
+        assert_eq!(root.free_major().unwrap(), 303);
+    }
+
+    #[test]
+    fn permissions_match_minor_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        root.append(Database::MinorPerm, "ctxdev:* 0666 root sys").unwrap();
+        root.append(Database::MinorPerm, "ctxdev:ctl* 0600 root root").unwrap();
+        assert_eq!(root.minor_perm("ctxdev", "ctxdev0").unwrap().unwrap().mode, 0o666);
+        assert_eq!(root.minor_perm("ctxdev", "ctl0").unwrap().unwrap().group, "root");
+        assert_eq!(root.minor_perm("other", "x").unwrap(), None);
+        assert!(matches("a*c*", "abcd") && !matches("a*c", "abcd"));
+    }
+
+    #[test]
+    fn a_held_driver_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        assert!(!root.busy("ctxdev").unwrap());
+        let hold = root.hold("ctxdev").unwrap();
+        assert!(root.hold("ctxdev").unwrap().is_some());
+        assert!(root.busy("ctxdev").unwrap());
+        drop(hold);
+        assert!(!root.busy("ctxdev").unwrap());
+    }
+}

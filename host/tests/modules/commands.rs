@@ -1,0 +1,196 @@
+//! add_drv, rem_drv and modinfo as illumos's own would answer.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+use ddi_host::loader::add_drv::{AddOptions, add_drv, rem_drv};
+use ddi_host::loader::modinfo;
+use ddi_host::loader::root::{Database, Root};
+use tempfile::{TempDir, tempdir};
+
+use crate::elf::*;
+use crate::kernel::Few;
+
+fn system(drivers: &[&str]) -> (TempDir, Root) {
+    let dir = tempdir().unwrap();
+    for name in drivers {
+        Elf::module().write(&dir.path().join("kernel/drv/amd64"), name);
+    }
+    let root = Root::new(dir.path());
+    (dir, root)
+}
+
+fn add(root: &Root, driver: &str, options: &AddOptions) -> (i32, String) {
+    let mut out = Vec::new();
+    let status = add_drv(root, driver, options, &|_, _| Ok(()), &mut out);
+    (status, String::from_utf8(out).unwrap())
+}
+
+fn remove(root: &Root, driver: &str) -> (i32, String) {
+    let mut out = Vec::new();
+    let status = rem_drv(root, driver, &mut out);
+    (status, String::from_utf8(out).unwrap())
+}
+
+fn line(root: &Root, database: Database) -> String {
+    root.lines(database).unwrap().join("|")
+}
+
+#[test]
+fn a_driver_is_installed_once_and_removed_once() {
+    let (dir, root) = system(&["ctxdev"]);
+    fs::write(dir.path().join("kernel/drv/ctxdev.conf"), "name=\"ctxdev\" parent=\"pseudo\";\n").unwrap();
+    let options = AddOptions {
+        permissions: Some("* 0666 root sys,ctl 0600 root root".into()),
+        aliases: Some("\"pci1234,1\" \"acme,ctx\"".into()),
+        classes: Some("display".into()),
+        ..AddOptions::default()
+    };
+    assert_eq!(add(&root, "ctxdev", &options), (0, String::new()));
+    assert_eq!(line(&root, Database::NameToMajor), "ctxdev 300");
+    assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0666 root sys|ctxdev:ctl 0600 root root");
+    assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci1234,1\"|ctxdev \"acme,ctx\"");
+    assert_eq!(line(&root, Database::Classes), "ctxdev\tdisplay");
+    let [installed] = &root.installed().unwrap()[..] else { panic!("one driver") };
+    assert_eq!(installed.aliases, ["pci1234,1", "acme,ctx"]);
+    assert!(installed.module.is_some() && installed.conf.is_some());
+
+    assert_eq!(
+        add(&root, "ctxdev", &options),
+        (1, "(\"pci1234,1\") already in use as a driver or alias.\n".into())
+    );
+    assert_eq!(
+        add(&root, "ctxdev", &AddOptions::default()),
+        (1, "Driver (ctxdev) is already installed.\n".into())
+    );
+    assert_eq!(remove(&root, "ctxdev"), (0, String::new()));
+    assert!(root.installed().unwrap().is_empty());
+    assert_eq!(line(&root, Database::MinorPerm), "");
+    assert_eq!(line(&root, Database::RemNameToMajor), "ctxdev 300");
+    assert_eq!(remove(&root, "ctxdev"), (1, "Driver (ctxdev) not installed.\n".into()));
+    // Its number is not given again.
+    add(&root, "ctxdev", &AddOptions::default());
+    assert_eq!(line(&root, Database::NameToMajor), "ctxdev 301");
+}
+
+#[test]
+fn a_driver_that_does_not_attach_is_installed_all_the_same() {
+    let (_dir, root) = system(&["ctxdev"]);
+    let asked = RefCell::new(String::new());
+    let mut out = Vec::new();
+    let attach = |root: &Root, name: &str| {
+        *asked.borrow_mut() = format!("{} {}", name, root.major(name).unwrap().unwrap());
+        Err("ctxdev0: attach failed".into())
+    };
+    let status = add_drv(&root, "ctxdev", &AddOptions::default(), &attach, &mut out);
+    assert_eq!(status, 0);
+    assert_eq!(*asked.borrow(), "ctxdev 300");
+    let text = String::from_utf8(out).unwrap();
+    assert!(
+        text.ends_with("Warning: Driver (ctxdev) successfully added to system but failed to attach\n"),
+        "{text}"
+    );
+    assert_eq!(root.major("ctxdev").unwrap(), Some(300));
+}
+
+#[test]
+fn what_add_drv_refuses() {
+    let (dir, root) = system(&["ctxdev"]);
+    let none = AddOptions::default();
+    assert_eq!(add(&root, "absent", &none), (1, "Cannot find module (absent).\n".into()));
+    let (status, text) = add(&root, "/kernel/drv/amd64/ctxdev", &none);
+    assert_eq!(status, 1);
+    assert!(text.contains("driver may not be specified by path") && text.contains("install driver (ctxdev)"));
+    fs::write(dir.path().join("kernel/drv/amd64/script"), "#!/bin/sh\n").unwrap();
+    let (status, text) = add(&root, "script", &none);
+    assert!(status == 1 && text.contains("is not in ELF format"), "{text}");
+    for (perms, text) in [
+        ("* 0666 root", "Option (-m) : missing token: (* 0666 root)\n"),
+        ("* 0666 root sys extra", "Option (-m) : too many arguments: (* 0666 root sys extra)\n"),
+        ("* rw- root sys", "Bad mode: (rw-)\n"),
+    ] {
+        let options = AddOptions { permissions: Some(perms.into()), ..none.clone() };
+        let (status, said) = add(&root, "ctxdev", &options);
+        assert!(status == 1 && said.starts_with(text) && said.contains("Usage:"), "{said}");
+    }
+    let options = AddOptions { aliases: Some("\"a b\"".into()), ..none.clone() };
+    assert!(add(&root, "ctxdev", &options).1.starts_with("Can't have space within double quote"));
+    assert!(root.installed().unwrap().is_empty());
+
+    let _other = root.lock().unwrap().unwrap();
+    assert_eq!(add(&root, "ctxdev", &none), (1, "add_drv/rem_drv currently busy; try later\n".into()));
+}
+
+#[test]
+fn without_loading_nothing_needs_to_be_there() {
+    let (_dir, root) = system(&[]);
+    let options = AddOptions { no_load: true, verbose: true, ..AddOptions::default() };
+    assert_eq!(
+        add(&root, "later", &options),
+        (0, "Reboot client to install driver.\nDriver (later) installed.\n".into())
+    );
+}
+
+#[test]
+fn a_busy_driver_loses_its_entries_and_stays_in_memory() {
+    let (_dir, root) = system(&["ctxdev"]);
+    add(&root, "ctxdev", &AddOptions::default());
+    let running = root.hold("ctxdev").unwrap();
+    let (status, text) = remove(&root, "ctxdev");
+    assert_eq!(status, 0);
+    assert!(text.ends_with("Cannot unload module: ctxdev\nWill be unloaded upon reboot.\n"), "{text}");
+    assert!(root.installed().unwrap().is_empty());
+    drop(running);
+}
+
+#[test]
+fn modinfo_prints_a_line_per_linkage_and_what_is_undefined() {
+    /// What mod_info(9F) does when it is asked for the linkage.
+    extern "C" fn mod_info(linkage: usize, info: *mut usize) -> i32 {
+        // SAFETY: a modinfo, whose mi_base is its third word.
+        let base = unsafe { info.add(2) };
+        // SAFETY: as above.
+        unsafe { base.write(linkage) };
+        1
+    }
+    let mut elf = Elf::empty();
+    elf.function("_init", RETURN_0);
+    let mod_info_fn = elf.undefined("mod_info", GLOBAL);
+    elf.undefined("__dtrace_probe_x", GLOBAL);
+    // modlinkage { 1, { &modldrv, NULL } }, modldrv { ops, info, dev_ops }, the description
+    let mut data = vec![0; 64 + 24];
+    data[0] = 1;
+    data.extend_from_slice(b"a driver with a long description to cut\0");
+    let at = elf.section(".data", PROGBITS, ALLOC | WRITE, &data);
+    let linkage = elf.symbol("linkage", LOCAL, OBJECT, at as u16, 0, 64);
+    elf.rela(at, 8, R_64, linkage, 64);
+    elf.rela(at, 72, R_64, linkage, 88);
+    // push %rbp; mov %rdi,%rsi; mov $linkage,%rdi; call mod_info; pop %rbp; ret
+    let code = [0x55, 0x48, 0x89, 0xfe, 0x48, 0xc7, 0xc7, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0, 0x5d, 0xc3];
+    let info = elf.function("_info", &code);
+    let at = elf.symbols[info as usize].value;
+    elf.rela(TEXT, at + 7, R_32S, linkage, 0);
+    elf.rela(TEXT, at + 12, R_PLT32, mod_info_fn, -4);
+
+    let dir = tempdir().unwrap();
+    let file = elf.write(dir.path(), "shown");
+    let (kernel, modules) = Few::default().with("mod_info", mod_info as *const () as usize).modules(vec![]);
+    let module = modules.load(&file).unwrap();
+    let table = modinfo::table(&module, &*kernel, Some(300), false).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[0], " Id         Loadaddr   Size Info Rev Module Name");
+    let expected = format!(
+        "{:3} {:16x} {:6x} 300   1  shown (a driver with a long descriptio)",
+        module.id(),
+        module.base(),
+        module.size()
+    );
+    assert_eq!(lines[1..], [expected]);
+    assert!(modinfo::table(&module, &*kernel, None, true).unwrap().contains("  -   1  shown"));
+
+    let undefined = modinfo::undefined(&file, &*kernel).unwrap();
+    let words: Vec<Vec<&str>> = undefined.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(words, [vec!["__dtrace_probe_x", "probe"], vec!["mod_info", "host", "_info"]]);
+    assert!(modinfo::undefined(Path::new("/nonexistent"), &*kernel).is_err());
+}
