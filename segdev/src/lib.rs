@@ -1,2 +1,62 @@
-//! See Cargo.toml.
+//! The devmap framework, reimplemented: segments, handles, faults, contexts, dup, unmap.
+//!
+//! A library, not a kernel: generic over [`Platform`], without threads, file descriptors or C structures, without
+//! `unsafe`. What it must do is recorded in a conformance corpus (`segdev/conformance`, run by `replay`).
+//!
+//! # The parts
+//!
+//! | who calls | what | where |
+//! | --- | --- | --- |
+//! | address space | [`space::AddressSpace`]: mmap, munmap, mprotect, fault, fork, exit, queries over many segments | [`space`] |
+//! | address space | [`Segment`]: the same for one mapping; made by [`Framework::setup`] | [`segment`] |
+//! | driver, in `devmap(9E)` | [`Framework::devmem_setup`], [`Framework::umem_setup`] | [`setup`] |
+//! | driver, anywhere | [`Framework::devmem_remap`], [`Framework::umem_remap`] | [`setup`] |
+//! | driver, anywhere | [`Framework::load`], [`Framework::unload`], [`Framework::default_access`] | [`load`] |
+//! | driver, anywhere | [`Framework::do_ctxmgt`], [`Framework::set_ctx_timeout`] | [`context`] |
+//! | platform's timer | [`Framework::ctx_timeout`] | [`context`] |
+//! | framework | the driver's callbacks ([`Device`], [`Callbacks`]) and the rest of [`Platform`] | [`platform`] |
+//!
+//! A mapping request goes down as `AddressSpace::mmap` → `Framework::setup` → `Device::devmap` → `umem_setup` → `Callbacks::map`; a
+//! fault as `AddressSpace::fault` → `Segment::fault` → `Callbacks::access` → `Framework::default_access` → `Platform::load`.
+//!
+//! # Handles
+//!
+//! A [`Handle`] is shared by `Arc`: the segment holds it, the platform may (to find it from a driver's cookie), and any
+//! thread may call any function with it at any time. Once it is unmapped (or its mapping failed) it is dead: every
+//! call is refused with an error. A handle knows its address space ([`Handle::space`]) and everything else it needs, so
+//! such calls take the handle's own lock only. The locks and their order: [`lock`].
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod context;
+mod fault;
+mod framework;
+mod handle;
+mod large;
+pub mod load;
+pub mod lock;
+pub mod platform;
+mod registry;
+pub mod segment;
+pub mod setup;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod softlock;
+pub mod space;
+mod types;
+pub mod unmap;
+
+pub use context::Context;
+pub use framework::{Framework, Live};
+pub use handle::{Handle, HandleInfo};
+pub use platform::{
+    Access, Callbacks, Device, Entries, FreeRanges, MutexGuard, Platform, Run, Umem, UmemKind, Unmap, Want,
+};
+pub use segment::{Congruence, MapRequest, Segment};
+pub use setup::{DevmemSetup, SetupError, UmemSetup};
+pub use types::{
+    Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags,
+    page_ceil, page_floor,
+};

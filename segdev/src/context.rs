@@ -1,0 +1,215 @@
+//! Device contexts: whose turn it is, and for how long.
+//!
+//! One context per device instance and access callback. With a timeout set on a handle (`devmap_set_ctx_timeout(9F)`) and
+//! more than one processor, the mapping that gets the context keeps it for that many ticks; others wait. The owner
+//! is a *mapping* (one mmap, with all pieces that later cuts leave of it): it re-enters without waiting, from any thread.
+//!
+//! A fault waits before it calls the driver, with no lock held and interruptibly, and the context is then kept for the fault
+//! while the access callback runs; so `devmap_do_ctxmgt` called from there does not wait. Only where the
+//! callback itself sets the first timeout is it told to fail and called again after the wait. Called from elsewhere, with the
+//! space not locked, `devmap_do_ctxmgt` waits where it is.
+//!
+//! At most one timer is pending per context. A routine that fails gives the context up and leaves a pending timer alone; if another mapping
+//! owns the context by the time it runs out, it is started again with that mapping's ticks, so no one's turn is cut
+//! short. The last release cancels it.
+//!
+//! Locking: the context's lock is an inner lock, taken alone, never across the routine.
+
+use alloc::sync::Arc;
+use core::sync::atomic::AtomicUsize;
+
+use crate::framework::Framework;
+use crate::handle::{Handle, Stage};
+use crate::lock::{LockClass, Mutex as _};
+use crate::platform::{Access, Platform};
+use crate::registry::{Key, Keyed};
+use crate::types::FaultCode;
+
+/// A device context.
+pub struct Context<P: Platform> {
+    key: Key,
+    handles: AtomicUsize,
+    state: P::Mutex<Turn<P>>,
+    free: P::Condvar,
+}
+
+/// Whose turn it is.
+struct Turn<P: Platform> {
+    /// The mapping that owns the context.
+    owner: Option<u64>,
+    /// How many faults and routines run for the owner now.
+    inside: u32,
+    /// The owner keeps the context until the pending timer runs out.
+    kept: bool,
+    /// The pending timer.
+    timer: Option<P::Timer>,
+    /// The pending timer was an earlier owner's: start it again with these ticks when it runs out.
+    again: i64,
+    /// How many threads sleep.
+    waiting: u32,
+}
+
+impl<P: Platform> Turn<P> {
+    /// Gives the context up if nothing holds it any more.
+    fn settle(&mut self, platform: &P, free: &P::Condvar) {
+        if self.inside == 0 && !self.kept && self.owner.take().is_some() && self.waiting > 0 {
+            platform.notify_all(free);
+        }
+    }
+}
+
+impl<P: Platform> Keyed for Context<P> {
+    fn key(&self) -> Key {
+        self.key
+    }
+    fn handles(&self) -> &AtomicUsize {
+        &self.handles
+    }
+}
+
+impl<P: Platform> Context<P> {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            key,
+            handles: AtomicUsize::new(0),
+            state: P::Mutex::new(
+                Turn { owner: None, inside: 0, kept: false, timer: None, again: 0, waiting: 0 },
+                LockClass::Context,
+            ),
+            free: P::Condvar::default(),
+        }
+    }
+
+    /// Takes the context for `mapping` if it is free or its own already. Undone by [`Context::leave`] or [`Context::finish`].
+    pub(crate) fn try_enter(&self, mapping: u64) -> bool {
+        let mut turn = self.state.lock();
+        if turn.owner.is_some_and(|owner| owner != mapping) {
+            return false;
+        }
+        turn.owner = Some(mapping);
+        turn.inside += 1;
+        true
+    }
+
+    /// Sleeps until the context is free or `mapping`'s own; true if interrupted first. No lock may be held.
+    pub(crate) fn wait_free(&self, platform: &P, mapping: u64) -> bool {
+        let mut turn = self.state.lock();
+        let mut interrupted = false;
+        while !interrupted && turn.owner.is_some_and(|owner| owner != mapping) {
+            turn.waiting += 1;
+            (turn, interrupted) = platform.wait_sig(&self.free, turn);
+            turn.waiting -= 1;
+        }
+        interrupted
+    }
+
+    /// Undoes a [`Context::try_enter`].
+    pub(crate) fn leave(&self, platform: &P) {
+        let mut turn = self.state.lock();
+        turn.inside -= 1;
+        turn.settle(platform, &self.free);
+    }
+
+    /// A routine has run after [`Context::try_enter`]: keep the context for `ticks`, or give it up.
+    fn finish(self: &Arc<Self>, platform: &P, ok: bool, ticks: i64) {
+        let mut turn = self.state.lock();
+        turn.inside -= 1;
+        if ok && ticks > 0 {
+            if turn.timer.is_none() {
+                turn.timer = Some(platform.timeout(self.clone(), ticks));
+            } else if !turn.kept {
+                turn.again = ticks;
+            }
+            turn.kept = true;
+        } else {
+            turn.kept = false;
+            turn.again = 0;
+        }
+        turn.settle(platform, &self.free);
+    }
+
+    /// A routine that ran without owning the context has failed: no one's turn goes on, unless a routine runs for the owner.
+    fn fail(&self, platform: &P) {
+        let mut turn = self.state.lock();
+        if turn.inside == 0 {
+            turn.kept = false;
+            turn.again = 0;
+            turn.settle(platform, &self.free);
+        }
+    }
+
+    /// The last handle is gone: cancels the timer.
+    pub(crate) fn retire(&self, platform: &P) {
+        let timer = {
+            let mut turn = self.state.lock();
+            turn.kept = false;
+            turn.again = 0;
+            turn.settle(platform, &self.free);
+            turn.timer.take()
+        };
+        if let Some(timer) = timer {
+            platform.untimeout(timer);
+        }
+    }
+}
+
+impl<P: Platform> Framework<P> {
+    /// `devmap_do_ctxmgt(9F)`: gets the handle's context and calls `routine` to switch the device to it. Answers 0, or
+    /// `FC_HWERR` when there is no routine, it failed, or the handle has no context or is dead; `FC_MAKE_ERR(EINTR)` when a wait was
+    /// interrupted. May sleep when the handle has a timeout and its space is not locked by the caller.
+    pub fn do_ctxmgt<F>(&self, handle: &Arc<Handle<P>>, pvt: usize, range: Access, routine: Option<F>) -> FaultCode
+    where
+        F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
+    {
+        let Some(routine) = routine else { return FaultCode::HWERR };
+        let (ctx, mapping, timed) = {
+            let st = handle.lock();
+            if st.stage != Stage::SetUp {
+                return FaultCode::HWERR;
+            }
+            let Some(ctx) = &st.ctx else { return FaultCode::HWERR };
+            (ctx.clone(), st.mapping, st.ticks > 0 && self.platform.ncpus() > 1)
+        };
+        if timed {
+            while !ctx.try_enter(mapping) {
+                if self.platform.holds(handle.space()) {
+                    handle.lock().must_wait = true;
+                    return FaultCode::HWERR;
+                }
+                if ctx.wait_free(&self.platform, mapping) {
+                    return FaultCode::EINTR;
+                }
+            }
+            if handle.lock().stage != Stage::SetUp {
+                ctx.leave(&self.platform);
+                return FaultCode::HWERR;
+            }
+        }
+        let ok = routine(handle, pvt, range) == 0;
+        if timed {
+            let ticks = handle.lock().ticks;
+            ctx.finish(&self.platform, ok, ticks);
+        } else if !ok {
+            ctx.fail(&self.platform);
+        }
+        if ok { FaultCode::OK } else { FaultCode::HWERR }
+    }
+
+    /// `devmap_set_ctx_timeout(9F)`: how many ticks a mapping keeps the context once it has got it; 0 or less for no time.
+    pub fn set_ctx_timeout(&self, handle: &Handle<P>, ticks: i64) {
+        handle.lock().ticks = ticks;
+    }
+
+    /// The timer of a context has run out. The platform calls it once for each timer that was not cancelled, without any lock.
+    pub fn ctx_timeout(&self, ctx: &Arc<Context<P>>) {
+        let mut turn = ctx.state.lock();
+        turn.timer = None;
+        if turn.again > 0 {
+            let ticks = core::mem::take(&mut turn.again);
+            turn.timer = Some(self.platform.timeout(ctx.clone(), ticks));
+        } else {
+            turn.kept = false;
+            turn.settle(&self.platform, &ctx.free);
+        }
+    }
+}

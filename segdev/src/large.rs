@@ -1,0 +1,48 @@
+//! Large pages: which MMU page size a device mapping may use, and the range round a fault that they make.
+
+use crate::handle::{Object, State};
+use crate::platform::Platform;
+use crate::types::{PAGE_SHIFT, SetupFlags};
+
+impl<P: Platform> State<P> {
+    /// Chooses the largest page size (by index) for which the handle is long enough and its user address congruent to its
+    /// physical one.
+    pub(crate) fn choose_level(&mut self, sizes: &[u64]) {
+        self.level = 0;
+        let Object::Devmem(pfn) = self.object else { return };
+        if self.flags.contains(SetupFlags::USE_PAGESIZE) {
+            return;
+        }
+        let skew = self.addr ^ (pfn << PAGE_SHIFT);
+        for (level, &size) in sizes.iter().enumerate().skip(1).rev() {
+            if self.len >= size && skew & (size - 1) == 0 {
+                self.level = level as u8;
+                return;
+            }
+        }
+    }
+
+    /// The range `[start, start + len)` within the handle, extended to the whole large pages at its two ends, as far as
+    /// those lie within the handle. Page-wise protections rule large pages out.
+    pub(crate) fn widen(&self, sizes: &[u64], start: u64, len: u64) -> (u64, u64) {
+        if self.level == 0 || self.pages.is_some() {
+            return (start, len);
+        }
+        let Object::Devmem(pfn) = self.object else { return (start, len) };
+        let base = pfn << PAGE_SHIFT;
+        // The large page that holds the byte at `at`, as offsets within the handle.
+        let page_at = |at: u64| {
+            for &size in sizes[1..=self.level as usize].iter().rev() {
+                let first = (base + at) & !(size - 1);
+                if first >= base && first + size <= base + self.len {
+                    return (first - base, first - base + size);
+                }
+            }
+            (at, at + 1)
+        };
+        let end = start + len;
+        let from = page_at(start).0.min(start);
+        let to = page_at(end - 1).1.max(end);
+        (from, to - from)
+    }
+}

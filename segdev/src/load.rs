@@ -1,0 +1,320 @@
+//! Translations: loading, unloading and locking them, for drivers and for faults.
+//!
+//! Context: `load` and `default_access` in user context of the process that owns the handle, with its space locked (so from an
+//! access callback); `unload` from anywhere but interrupt. All take the handle's lock only, and call the platform with
+//! it held, so that a load and an unload, remap or unmap of the same handle happen one after the other.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::framework::Framework;
+use crate::handle::{Handle, Locks, Object, Stage, State};
+use crate::platform::{Access, Platform, Run, Umem, UmemKind};
+use crate::types::{
+    FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags, page_ceil, page_floor,
+};
+
+/// The protections of which an access needs at least one.
+#[inline]
+fn wanted(rw: Rw) -> Prot {
+    match rw {
+        Rw::Read => Prot::READ,
+        Rw::Write => Prot::WRITE,
+        Rw::Exec => Prot::EXEC,
+        Rw::Other | Rw::Create => Prot::READ.union(Prot::WRITE).union(Prot::EXEC),
+    }
+}
+
+/// Pages whose soft locks changed, as index ranges within the handle, to be told to the softlock after the handle's lock is
+/// let go.
+pub(crate) type Changed = Vec<(usize, usize)>;
+
+impl<P: Platform> State<P> {
+    /// The range that a driver's user offset and length mean, as an offset within the handle and a length.
+    #[inline]
+    fn driver_range(&self, off: u64, len: u64) -> Result<(u64, u64), FaultCode> {
+        let start = match off.checked_sub(self.off) {
+            Some(start) if start < self.len => page_floor(start),
+            _ => return Err(FaultCode::EINVAL),
+        };
+        let room = self.len - start;
+        match page_ceil(len) {
+            Some(0) => Ok((start, room)),
+            Some(len) if len <= room => Ok((start, len)),
+            _ => Err(FaultCode::EINVAL),
+        }
+    }
+
+    /// What `[start, start + len)` may be loaded with, at most.
+    fn run_of_prot(&self, start: u64, len: u64) -> (Prot, u64) {
+        let Some(pages) = &self.pages else { return (self.prot & self.maxprot, len) };
+        let first = (start >> PAGE_SHIFT) as usize;
+        let last = ((start + len - 1) >> PAGE_SHIFT) as usize;
+        let prot = pages[first];
+        let same = pages[first..=last].iter().take_while(|p| **p == prot).count();
+        (prot & self.maxprot, len.min((same as u64) << PAGE_SHIFT))
+    }
+
+    /// Loads `[start, start + len)` (within the handle, whole pages). With `lock`, counts a lock on every page, or, on
+    /// failure, on none.
+    pub(crate) fn load_range(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        start: u64,
+        len: u64,
+        rw: Rw,
+        lock: bool,
+    ) -> FaultCode {
+        // A range of one protection is checked before anything is done for it.
+        let (prot, same) = self.run_of_prot(start, len);
+        if !prot.intersects(wanted(rw)) {
+            return FaultCode::PROT;
+        }
+        if self.flags.contains(SetupFlags::MAPPING_INVALID) {
+            return if self.pages.is_some() { FaultCode::EFAULT } else { FaultCode::NOMAP };
+        }
+        match &self.object {
+            Object::None => FaultCode::NOMAP,
+            Object::Devmem(pfn) if same == len => {
+                let page_size = match self.level {
+                    0 => PAGE_SIZE,
+                    _ if self.pages.is_some() => PAGE_SIZE,
+                    level => platform.page_sizes()[level as usize],
+                };
+                let pfn = pfn + (start >> PAGE_SHIFT);
+                let run = Run { len, pfn, prot, attr: self.attr, lock, page_size };
+                platform.load(space, self.addr + start, run);
+                FaultCode::OK
+            }
+            Object::Devmem(_) => self.load_runs(platform, space, start, len, rw, lock),
+            Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => {
+                let (umem, koff) = (umem.clone(), koff + start);
+                if !umem.lock_pages(koff, len) {
+                    return FaultCode::EFAULT;
+                }
+                let rc = self.load_runs(platform, space, start, len, rw, lock);
+                if !lock || !rc.is_ok() {
+                    umem.unlock_pages(koff, len);
+                }
+                rc
+            }
+            Object::Umem(..) => self.load_runs(platform, space, start, len, rw, lock),
+        }
+    }
+
+    /// Loads run by run, each of one protection and physically contiguous.
+    fn load_runs(
+        &self,
+        platform: &P,
+        space: &P::Space,
+        start: u64,
+        len: u64,
+        rw: Rw,
+        lock: bool,
+    ) -> FaultCode {
+        let end = start + len;
+        let mut at = start;
+        let rc = loop {
+            if at == end {
+                break FaultCode::OK;
+            }
+            let (prot, same) = self.run_of_prot(at, end - at);
+            if !prot.intersects(wanted(rw)) {
+                break FaultCode::PROT;
+            }
+            let (pfn, len) = match &self.object {
+                Object::Devmem(pfn) => (pfn + (at >> PAGE_SHIFT), same),
+                Object::Umem(umem, koff) => match umem.run(koff + at, same) {
+                    Some((pfn, len)) if len > 0 && len & PAGE_MASK == 0 => (pfn, len.min(same)),
+                    _ => break FaultCode::EFAULT,
+                },
+                Object::None => break FaultCode::NOMAP,
+            };
+            let run = Run { len, pfn, prot, attr: self.attr, lock, page_size: PAGE_SIZE };
+            platform.load(space, self.addr + at, run);
+            at += len;
+        };
+        if lock && !rc.is_ok() && at > start {
+            platform.unlock(space, self.addr + start, at - start);
+        }
+        rc
+    }
+
+    /// Records locks on `[start, start + len)`, for the oldest softlock fault being served if there is one.
+    fn record_locks(&mut self, start: u64, len: u64) -> (usize, usize) {
+        let pages = (self.len >> PAGE_SHIFT) as usize;
+        let range = ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize);
+        let locks = self.locks.get_or_insert_with(Box::default);
+        locks.counts.resize(pages, 0);
+        for count in &mut locks.counts[range.0..range.1] {
+            *count += 1;
+        }
+        locks.total += (range.1 - range.0) as u64;
+        if let Some(request) = locks.requests.iter_mut().find(|r| !r.unlock) {
+            request.done.push(range);
+        }
+        range
+    }
+
+    /// Takes one lock from every locked page of the index ranges, which must be disjoint; answers those pages.
+    pub(crate) fn take_locks(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        first: usize,
+        end: usize,
+    ) -> Changed {
+        let mut changed = Changed::new();
+        let Some(locks) = &mut self.locks else { return changed };
+        for page in first..end {
+            let Some(count) = locks.counts.get_mut(page).filter(|c| **c > 0) else { continue };
+            *count -= 1;
+            locks.total -= 1;
+            match changed.last_mut() {
+                Some(last) if last.1 == page => last.1 += 1,
+                _ => changed.push((page, page + 1)),
+            }
+        }
+        let pageable = match &self.object {
+            Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => Some((umem, *koff)),
+            _ => None,
+        };
+        for &(a, b) in &changed {
+            let (start, len) = ((a as u64) << PAGE_SHIFT, ((b - a) as u64) << PAGE_SHIFT);
+            platform.unlock(space, self.addr + start, len);
+            if let Some((umem, koff)) = pageable {
+                umem.unlock_pages(koff + start, len);
+            }
+        }
+        changed
+    }
+
+    /// Loads, locks or unlocks `[start, start + len)` as the type of fault says. Locks that changed are added to `changed`.
+    pub(crate) fn serve_range(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        (start, len): (u64, u64),
+        ty: FaultType,
+        rw: Rw,
+        changed: &mut Changed,
+    ) -> FaultCode {
+        match ty {
+            FaultType::Inval => self.load_range(platform, space, start, len, rw, false),
+            FaultType::Prot => FaultCode::PROT,
+            FaultType::Softlock => {
+                if self.flags.contains(SetupFlags::ALLOW_REMAP) {
+                    return FaultCode::NOSUPPORT;
+                }
+                let rc = self.load_range(platform, space, start, len, rw, true);
+                if rc.is_ok() {
+                    changed.push(self.record_locks(start, len));
+                }
+                rc
+            }
+            FaultType::Softunlock => {
+                let range = ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize);
+                let taken = self.take_locks(platform, space, range.0, range.1);
+                if taken.is_empty() {
+                    return FaultCode::EINVAL;
+                }
+                if let Some(request) =
+                    self.locks.as_mut().and_then(|l| l.requests.iter_mut().find(|r| r.unlock))
+                {
+                    request.done.extend_from_slice(&taken);
+                }
+                *changed = taken;
+                FaultCode::OK
+            }
+        }
+    }
+
+    /// A softlock or softunlock fault with an access callback begins.
+    pub(crate) fn begin_request(&mut self, unlock: bool) -> u64 {
+        let locks = self.locks.get_or_insert_with(Box::<Locks>::default);
+        let id = locks.next;
+        locks.next += 1;
+        locks.requests.push(crate::handle::LockRequest { id, unlock, done: Vec::new() });
+        id
+    }
+
+    /// It ends; answers what was done for it.
+    pub(crate) fn end_request(&mut self, id: u64) -> Changed {
+        let Some(locks) = &mut self.locks else { return Changed::new() };
+        match locks.requests.iter().position(|r| r.id == id) {
+            Some(i) => locks.requests.remove(i).done,
+            None => Changed::new(),
+        }
+    }
+}
+
+impl<P: Platform> Framework<P> {
+    /// `devmap_load(9F)`: loads the pages of `[off, off + len)` (user offsets; length 0 for all from `off` on), with the type and
+    /// access of the fault that is being served. A type of softlock or softunlock counts or takes away locks.
+    ///
+    /// Answers 0, `FC_PROT` when the protections forbid the access, `FC_NOMAP` or `FC_MAKE_ERR(EFAULT)` when there is
+    /// nothing to load, `FC_MAKE_ERR(EINVAL)` for a range that is not within the handle, a space that the caller has not
+    /// locked, an unlock of pages without a lock, or a dead handle.
+    pub fn load(&self, handle: &Handle<P>, off: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
+        if !self.platform.holds(handle.space()) {
+            return FaultCode::EINVAL;
+        }
+        let mut changed = Changed::new();
+        let mut st = handle.lock();
+        if st.stage != Stage::SetUp || st.addr == 0 {
+            return FaultCode::EINVAL;
+        }
+        let range = match st.driver_range(off, len) {
+            Ok(range) => range,
+            Err(rc) => return rc,
+        };
+        let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
+        if !changed.is_empty() {
+            let (softlock, first) = (st.softlock.clone(), st.off >> PAGE_SHIFT);
+            drop(st);
+            self.tell_softlock(softlock.as_ref(), handle, first, &changed, ty == FaultType::Softlock);
+        }
+        rc
+    }
+
+    /// `devmap_unload(9F)`: drops the translations of `[off, off + len)` (user offsets; length 0 for all from `off` on), so that the
+    /// next access calls the access callback. Works on the handles of any process. A handle that may use large pages loses all.
+    ///
+    /// Answers 0, or `FC_MAKE_ERR(EINVAL)` for a range that is not within the handle, or a dead handle.
+    pub fn unload(&self, handle: &Handle<P>, off: u64, len: u64) -> FaultCode {
+        let st = handle.lock();
+        if matches!(st.stage, Stage::New | Stage::Dead) || st.addr == 0 {
+            return FaultCode::EINVAL;
+        }
+        let (start, len) = match st.driver_range(off, len) {
+            Ok(range) if st.level == 0 => range,
+            Ok(_) => (0, st.len),
+            Err(rc) => return rc,
+        };
+        self.platform.unload(handle.space(), st.addr + start, len);
+        FaultCode::OK
+    }
+
+    /// `devmap_default_access(9F)`: what an access callback calls that wants nothing special: loads the range.
+    pub fn default_access(&self, handle: &Arc<Handle<P>>, pvt: usize, range: Access) -> FaultCode {
+        let _ = pvt;
+        self.load(handle, range.off, range.len, range.ty, range.rw)
+    }
+
+    /// Tells the softlock which of the handle's pages (index ranges; its first page has device page `first`) changed.
+    pub(crate) fn tell_softlock(
+        &self,
+        softlock: Option<&Arc<crate::softlock::Softlock<P>>>,
+        handle: &Handle<P>,
+        first: u64,
+        changed: &Changed,
+        locked: bool,
+    ) {
+        if let Some(softlock) = softlock {
+            let pages = changed.iter().flat_map(|&(a, b)| first + a as u64..first + b as u64);
+            softlock.count(&self.platform, handle.space(), pages, if locked { 1 } else { -1 });
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! A segment: one mapping of one device in one address space, as an ordered, gapless list of handles.
+//!
+//! Locking: a segment has no lock of its own. Its address space's lock is held as reader for faults and queries, and as writer
+//! (or the segment is not in the space) for everything that takes it mutably.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::fault::Progress;
+use crate::framework::Framework;
+use crate::handle::{Handle, Object, Stage, State};
+use crate::platform::{Callbacks as _, Device, Platform, Unmap};
+use crate::registry::retain;
+use crate::setup::object_address;
+use crate::types::{
+    Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags,
+};
+
+/// Mappings at least this long get an address congruent to their object's modulo this, so that large pages are possible.
+const LARGE_ALIGN: u64 = 2 << 20;
+
+/// One mapping of one device.
+pub struct Segment<P: Platform> {
+    pub(crate) base: u64,
+    pub(crate) len: u64,
+    pub(crate) off: u64,
+    pub(crate) space: P::Space,
+    pub(crate) device: P::Device,
+    pub(crate) flags: MapFlags,
+    pub(crate) handles: Handles<P>,
+}
+
+/// The handles of a segment; one needs no list.
+pub(crate) enum Handles<P: Platform> {
+    One(Arc<Handle<P>>),
+    /// With their addresses, ascending.
+    Many(Vec<(u64, Arc<Handle<P>>)>),
+}
+
+/// What is to be mapped.
+pub struct MapRequest<'a, P: Platform> {
+    /// The device.
+    pub device: &'a P::Device,
+    /// User offset, a page multiple.
+    pub off: u64,
+    /// Bytes, a page multiple.
+    pub len: u64,
+    /// The protection.
+    pub prot: Prot,
+    /// The largest protection that mprotect may ever grant.
+    pub maxprot: Prot,
+    /// `MAP_*`; given to the map callback as it is.
+    pub flags: MapFlags,
+    /// The caller's data model, for `devmap(9E)`.
+    pub model: u32,
+}
+
+/// Where a mapping would like to be: see [`Framework::setup`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Congruence {
+    /// The address is to be congruent to this…
+    pub offset: u64,
+    /// … modulo this power of two.
+    pub modulus: u64,
+}
+
+impl<P: Platform> Framework<P> {
+    /// `devmap_setup(9F)`: asks the driver to set up handles for the whole length, has `place` choose an address (and
+    /// replace what is there, for a fixed one), and calls the map callbacks. The segment is the caller's to put into its address space.
+    ///
+    /// Called without locks, in the context of the process.
+    ///
+    /// # Errors
+    /// `EINVAL`: the driver cannot be mapped, a length is not a page multiple or not what was set up, a private mapping
+    /// without access callback. `ENXIO`: the driver refused, in `devmap(9E)` or a map callback. `ENOTSUP`: two access callbacks in one mapping.
+    /// Else what `place` answered. Nothing is left on failure; `unplace` is called when the address is no longer needed.
+    pub fn setup(
+        &self,
+        space: &P::Space,
+        req: &MapRequest<'_, P>,
+        place: impl FnOnce(Congruence) -> Result<u64, Errno>,
+        unplace: impl FnOnce(u64),
+    ) -> Result<Segment<P>, Errno> {
+        if !req.device.mappable() || req.len == 0 || req.off.checked_add(req.len).is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let mut handles = Made::default();
+        let base = match self.make_handles(space, req, &mut handles) {
+            Ok(congruence) => place(congruence),
+            Err(e) => Err(e),
+        };
+        let base = match base {
+            Ok(base) => base,
+            Err(e) => {
+                handles.iter().for_each(|h| self.free_handle(h));
+                return Err(e);
+            }
+        };
+        let mut addr = base;
+        for handle in handles.iter() {
+            let mut st = handle.lock();
+            st.addr = addr;
+            st.choose_level(self.platform.page_sizes());
+            addr += st.len;
+        }
+        if self.call_map(req, &handles).is_err() {
+            unplace(base);
+            return Err(Errno::ENXIO);
+        }
+        self.segments.fetch_add(1, Relaxed);
+        Ok(Segment {
+            base,
+            len: req.len,
+            off: req.off,
+            space: space.clone(),
+            device: req.device.clone(),
+            flags: req.flags,
+            handles: handles.into_handles(base),
+        })
+    }
+
+    /// Has the driver set up handles until the length is covered.
+    fn make_handles(
+        &self,
+        space: &P::Space,
+        req: &MapRequest<'_, P>,
+        made: &mut Made<P>,
+    ) -> Result<Congruence, Errno> {
+        let mapping = self.new_mapping();
+        let mut done = 0;
+        let mut longest = (0, 0);
+        let mut shared = None;
+        while done < req.len {
+            let (off, left) = (req.off + done, req.len - done);
+            let handle = Handle::new(space.clone(), State::new(off, req.prot, req.maxprot, mapping), 0);
+            self.handles.fetch_add(1, Relaxed);
+            made.push(handle.clone());
+            let (ret, len) = req.device.devmap(self, &handle, off, left, req.model);
+            if ret != 0 {
+                return Err(Errno::ENXIO);
+            }
+            let mut st = handle.lock();
+            if len & PAGE_MASK != 0 || st.stage != Stage::SetUp || len != st.len || len == 0 || len > left {
+                return Err(Errno::EINVAL);
+            }
+            if st.access {
+                let access = st.callbacks.as_ref().map_or(0, |c| c.access_id());
+                drop(st);
+                self.share(&handle, req.device, access, &mut shared)?;
+            } else if req.flags & MapFlags::TYPE == MapFlags::PRIVATE {
+                return Err(Errno::EINVAL);
+            } else {
+                st.ctx = None;
+                drop(st);
+            }
+            if len > longest.0 {
+                longest = (len, object_address(&handle).wrapping_sub(done));
+            }
+            done += len;
+        }
+        let modulus = if req.len >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
+        Ok(Congruence { offset: longest.1 & (modulus - 1), modulus })
+    }
+
+    /// Gives a handle its context and softlock. All handles of a mapping share one softlock.
+    fn share(
+        &self,
+        handle: &Arc<Handle<P>>,
+        device: &P::Device,
+        access: u64,
+        shared: &mut Option<(u64, Arc<Handle<P>>)>,
+    ) -> Result<(), Errno> {
+        let (ctx, softlock) = match shared {
+            Some((first, _)) if *first != access => return Err(Errno::ENOTSUP),
+            Some((_, sibling)) => {
+                let st = sibling.lock();
+                (retain(&st.ctx), retain(&st.softlock))
+            }
+            None => {
+                let (ctx, softlock) = self.shared(device.instance(), device.dev(), access);
+                *shared = Some((access, handle.clone()));
+                (Some(ctx), Some(softlock))
+            }
+        };
+        let mut st = handle.lock();
+        st.ctx = ctx;
+        st.softlock = softlock;
+        Ok(())
+    }
+
+    /// Calls the map callbacks in order. When one fails, unmaps those before it and frees all.
+    fn call_map(&self, req: &MapRequest<'_, P>, made: &Made<P>) -> Result<(), ()> {
+        let mut failed = None;
+        for (i, handle) in made.iter().enumerate() {
+            let (callbacks, off, len) = {
+                let st = handle.lock();
+                (st.callbacks.clone(), st.off, st.len)
+            };
+            let Some(callbacks) = callbacks.filter(|c| c.entries().map) else { continue };
+            let mut pvt = handle.pvt();
+            let flags = req.flags.bits();
+            let ret = callbacks.map(self, handle, req.device, flags, off, len, &mut pvt);
+            handle.set_pvt(pvt);
+            if ret != 0 {
+                failed = Some(i);
+                break;
+            }
+        }
+        let Some(failed) = failed else { return Ok(()) };
+        for (i, handle) in made.iter().enumerate() {
+            if i < failed {
+                self.unmap_whole(handle, true);
+            } else {
+                self.drop_translations(handle);
+            }
+            self.free_handle(handle);
+        }
+        Err(())
+    }
+
+    /// Drops a whole handle's translations, and lets nothing be loaded or remapped any more.
+    fn drop_translations(&self, handle: &Arc<Handle<P>>) {
+        let mut st = handle.lock();
+        st.stage = Stage::Dying;
+        self.platform.unload(handle.space(), st.addr, st.len);
+    }
+
+    /// Unmaps a whole handle and calls its unmap callback.
+    pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>, unload: bool) {
+        if unload {
+            self.drop_translations(handle);
+        }
+        let (callbacks, off, len) = {
+            let mut st = handle.lock();
+            st.stage = Stage::Dying;
+            (st.callbacks.clone(), st.off, st.len)
+        };
+        if let Some(callbacks) = callbacks.filter(|c| c.entries().unmap) {
+            callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
+        }
+    }
+}
+
+impl<P: Platform> State<P> {
+    fn new(off: u64, prot: Prot, maxprot: Prot, mapping: u64) -> Self {
+        Self {
+            off,
+            addr: 0,
+            len: 0,
+            object: Object::None,
+            callbacks: None,
+            ctx: None,
+            softlock: None,
+            mapping,
+            ticks: 0,
+            pages: None,
+            locks: None,
+            flags: SetupFlags::empty(),
+            attr: 0,
+            stage: Stage::New,
+            prot,
+            asked: prot,
+            maxprot,
+            orig_maxprot: maxprot,
+            level: 0,
+            access: false,
+            must_wait: false,
+        }
+    }
+}
+
+/// The handles that a setup has made so far.
+pub(crate) struct Made<P: Platform> {
+    first: Option<Arc<Handle<P>>>,
+    more: Vec<Arc<Handle<P>>>,
+}
+
+impl<P: Platform> Default for Made<P> {
+    fn default() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+}
+
+impl<P: Platform> Made<P> {
+    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>) {
+        match self.first {
+            None => self.first = Some(handle),
+            Some(_) => self.more.push(handle),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
+        self.first.iter().chain(self.more.iter())
+    }
+
+    /// The list for a segment at `base`, whose handles have their addresses.
+    pub(crate) fn into_handles(self, base: u64) -> Handles<P> {
+        match self.first {
+            Some(first) if self.more.is_empty() => Handles::One(first),
+            first => {
+                let mut all = Vec::with_capacity(1 + self.more.len());
+                let mut addr = base;
+                for handle in first.into_iter().chain(self.more) {
+                    let len = handle.lock().len;
+                    all.push((addr, handle));
+                    addr += len;
+                }
+                Handles::Many(all)
+            }
+        }
+    }
+}
+
+impl<P: Platform> Segment<P> {
+    /// The address of its first byte.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The address behind its last byte.
+    pub fn end(&self) -> u64 {
+        self.base + self.len
+    }
+
+    /// The address space it belongs to.
+    pub fn space(&self) -> &P::Space {
+        &self.space
+    }
+
+    /// The device that it maps.
+    pub fn device(&self) -> &P::Device {
+        &self.device
+    }
+
+    /// The mapping type and flags.
+    pub fn flags(&self) -> MapFlags {
+        self.flags
+    }
+
+    /// The user offset of an address (`segop_getoffset`).
+    pub fn offset(&self, addr: u64) -> u64 {
+        self.off + (addr - self.base)
+    }
+
+    /// The handle that holds this address.
+    pub fn find(&self, addr: u64) -> Option<&Arc<Handle<P>>> {
+        self.handle_at(self.index_of(addr)?)
+    }
+
+    /// All its handles, ascending.
+    pub fn handles(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
+        (0..).map_while(|i| self.handle_at(i))
+    }
+
+    /// The index of the handle that holds this address. Guesses from the mean length first: handles are mostly alike.
+    #[inline]
+    pub(crate) fn index_of(&self, addr: u64) -> Option<usize> {
+        let into = addr.checked_sub(self.base).filter(|d| *d < self.len)?;
+        let Handles::Many(list) = &self.handles else { return Some(0) };
+        let guess = (into / (self.len / list.len() as u64)) as usize;
+        if let Some((start, _)) = list.get(guess)
+            && *start <= addr
+            && list.get(guess + 1).is_none_or(|(next, _)| addr < *next)
+        {
+            return Some(guess);
+        }
+        list.partition_point(|(start, _)| *start <= addr).checked_sub(1)
+    }
+
+    #[inline]
+    pub(crate) fn handle_at(&self, index: usize) -> Option<&Arc<Handle<P>>> {
+        match &self.handles {
+            Handles::One(handle) => (index == 0).then_some(handle),
+            Handles::Many(list) => list.get(index).map(|(_, handle)| handle),
+        }
+    }
+
+    /// Whether any page is soft-locked.
+    pub fn softlocked(&self) -> bool {
+        self.handles().any(|h| h.lock().softlocked())
+    }
+
+    /// The segment's fault entry, for callers that keep their segments themselves: serves `[addr, addr + len)`, whole pages within the
+    /// segment. Sleeps, interruptibly and with whatever the caller holds, when another has the context or a softlock; within
+    /// an address space use [`crate::space::AddressSpace::fault`], which lets go of the space meanwhile.
+    pub fn fault(&self, fw: &Framework<P>, addr: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
+        let mut progress = Progress::new(addr);
+        loop {
+            match self.fault_step(fw, &mut progress, addr + len, ty, rw) {
+                Ok(rc) => {
+                    if !rc.is_ok() {
+                        fw.undo_softlock(&mut progress.locked);
+                    }
+                    return rc;
+                }
+                Err(blocked) => {
+                    if ty == FaultType::Softlock {
+                        fw.undo_softlock(&mut progress.locked);
+                        progress.at = addr;
+                    }
+                    if blocked.wait(&fw.platform) {
+                        return FaultCode::EINTR;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The protection of the page that holds `addr` (`segop_getprot`).
+    pub fn prot(&self, addr: u64) -> Option<Prot> {
+        let st = self.find(addr)?.lock();
+        Some(st.page_prot(((addr - st.addr) >> PAGE_SHIFT) as usize))
+    }
+
+    /// Whether every page of `[addr, addr + len)` has all of `prot` (`segop_checkprot`).
+    ///
+    /// # Errors
+    /// `EACCES` when one has not.
+    pub fn check_prot(&self, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        let mut at = addr;
+        while at < addr + len {
+            let have = self.prot(at).ok_or(Errno::ENOMEM)?;
+            if !have.contains(prot) {
+                return Err(Errno::EACCES);
+            }
+            at += PAGE_SIZE;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! What a driver calls to say what a handle maps: `devmap_devmem_setup`, `devmap_umem_setup` and their remaps.
+//!
+//! Context: user or kernel, not interrupt. Setup functions are called from `devmap(9E)`, remaps from anywhere; either takes the
+//! handle's lock only. A remap unloads and switches with that lock held, so it is atomic with respect to faults.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use crate::framework::Framework;
+use crate::handle::{Handle, Object, Stage, State};
+use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem};
+use crate::types::{PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
+
+/// The call was refused and has changed nothing (`DDI_FAILURE`, -1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetupError;
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the setup or remap call was refused: check flags, protections, cookie and range")
+    }
+}
+
+impl core::error::Error for SetupError {}
+
+/// The arguments of [`Framework::devmem_setup`].
+pub struct DevmemSetup<P: Platform> {
+    /// The register set.
+    pub rnumber: u32,
+    /// Offset in it, bytes; rounded down to a page.
+    pub off: u64,
+    /// Bytes; rounded up to pages.
+    pub len: u64,
+    /// The largest protection that the mapping may ever have.
+    pub maxprot: Prot,
+    /// `DEVMAP_*`.
+    pub flags: SetupFlags,
+    /// Memory attributes, passed on to [`Platform::load`] together with those of the register set.
+    pub attr: u32,
+    /// The driver's callbacks (copied), if any.
+    pub callbacks: Option<P::Callbacks>,
+}
+
+/// The arguments of [`Framework::umem_setup`].
+pub struct UmemSetup<P: Platform> {
+    /// The memory; `None` for a NULL cookie.
+    pub umem: Option<P::Umem>,
+    /// Offset in it, bytes; rounded down to a page.
+    pub off: u64,
+    /// Bytes; rounded up to pages.
+    pub len: u64,
+    /// The largest protection that the mapping may ever have.
+    pub maxprot: Prot,
+    /// `DEVMAP_*` and at most one cache attribute.
+    pub flags: SetupFlags,
+    /// Memory attributes, passed on to [`Platform::load`] together with the cache attribute.
+    pub attr: u32,
+    /// The driver's callbacks (copied), if any.
+    pub callbacks: Option<P::Callbacks>,
+}
+
+const DRIVER_FLAGS: SetupFlags =
+    SetupFlags::MAPPING_INVALID.union(SetupFlags::ALLOW_REMAP).union(SetupFlags::USE_PAGESIZE);
+
+/// Whether a handle may be given this maximum protection.
+fn prot_fits<P: Platform>(st: &State<P>, maxprot: Prot) -> bool {
+    (st.orig_maxprot & maxprot).contains(st.asked)
+}
+
+/// Whether `[off, off + len)` lies in the memory; sums that overflow do not.
+fn in_umem<U: Umem>(umem: &U, off: u64, len: u64) -> bool {
+    off.checked_add(len).is_some_and(|end| end <= umem.size())
+}
+
+impl<P: Platform> Framework<P> {
+    /// `devmap_devmem_setup(9F)`: the handle maps device registers or memory.
+    ///
+    /// # Errors
+    /// When it was set up already; the protection asked for at mmap is not within `maxprot` and the mapping's own maximum;
+    /// `MAPPING_INVALID` comes without `ALLOW_REMAP`; or the register range does not resolve.
+    pub fn devmem_setup(
+        &self,
+        handle: &Handle<P>,
+        device: &P::Device,
+        args: DevmemSetup<P>,
+    ) -> Result<(), SetupError> {
+        let invalid = args.flags.contains(SetupFlags::MAPPING_INVALID);
+        let len = page_ceil(args.len).ok_or(SetupError)?;
+        if invalid && !args.flags.contains(SetupFlags::ALLOW_REMAP) {
+            return Err(SetupError);
+        }
+        {
+            let st = handle.lock();
+            if st.stage != Stage::New || !prot_fits(&st, args.maxprot) {
+                return Err(SetupError);
+            }
+        }
+        let (object, attr) = if invalid {
+            (Object::None, args.attr)
+        } else {
+            let (pfn, attr) = device.registers(args.rnumber, args.off, args.len).ok_or(SetupError)?;
+            (Object::Devmem(pfn), args.attr | attr)
+        };
+        self.set_up(handle, object, len, args.maxprot, args.flags, attr, args.callbacks)
+    }
+
+    /// `devmap_umem_setup(9F)`: the handle maps kernel memory.
+    ///
+    /// # Errors
+    /// For a NULL cookie, a range beyond the memory, two cache attributes; and as for [`Framework::devmem_setup`].
+    pub fn umem_setup(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
+        let umem = args.umem.ok_or(SetupError)?;
+        let len = page_ceil(args.len).ok_or(SetupError)?;
+        let cache = args.flags & SetupFlags::CACHE_ATTRS;
+        if !in_umem(&umem, args.off, args.len) || cache.bits().count_ones() > 1 {
+            return Err(SetupError);
+        }
+        let object = if args.flags.contains(SetupFlags::MAPPING_INVALID) {
+            if !args.flags.contains(SetupFlags::ALLOW_REMAP) {
+                return Err(SetupError);
+            }
+            Object::None
+        } else {
+            Object::Umem(umem, page_floor(args.off))
+        };
+        self.set_up(handle, object, len, args.maxprot, args.flags, args.attr | cache.bits(), args.callbacks)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn set_up(
+        &self,
+        handle: &Handle<P>,
+        object: Object<P>,
+        len: u64,
+        maxprot: Prot,
+        flags: SetupFlags,
+        attr: u32,
+        callbacks: Option<P::Callbacks>,
+    ) -> Result<(), SetupError> {
+        let mut st = handle.lock();
+        if st.stage != Stage::New || !prot_fits(&st, maxprot) {
+            return Err(SetupError);
+        }
+        st.object = object;
+        st.len = len;
+        st.maxprot = st.orig_maxprot & maxprot;
+        st.flags = flags & DRIVER_FLAGS;
+        st.attr = attr;
+        st.access = callbacks.as_ref().is_some_and(|c| c.entries().access);
+        st.callbacks = callbacks;
+        st.stage = Stage::SetUp;
+        Ok(())
+    }
+
+    /// The checks that all remaps share: `None` when the handle cannot be remapped so.
+    fn remappable<'a>(
+        handle: &'a Handle<P>,
+        maxprot: Prot,
+    ) -> Result<MutexGuard<'a, P, State<P>>, SetupError> {
+        let st = handle.lock();
+        if st.stage != Stage::SetUp
+            || !st.flags.contains(SetupFlags::ALLOW_REMAP)
+            || !prot_fits(&st, maxprot)
+            || st.softlocked()
+        {
+            return Err(SetupError);
+        }
+        Ok(st)
+    }
+
+    fn unload_whole(&self, handle: &Handle<P>, st: &State<P>) {
+        if st.addr != 0 {
+            self.platform.unload(handle.space(), st.addr, st.len);
+        }
+    }
+
+    /// `devmap_devmem_remap(9F)`: unloads every translation of the handle and lets it map other device memory, or (flag
+    /// `MAPPING_INVALID`) nothing.
+    ///
+    /// # Errors
+    /// When the handle is not set up, dead, soft-locked or not remappable; for other flags; when the protection asked for at mmap is
+    /// not within `maxprot`; or the register range, taken at least as long as the handle, does not resolve. The handle
+    /// then maps what it did before (in the last case its translations were dropped, and come back by faults).
+    pub fn devmem_remap(
+        &self,
+        handle: &Handle<P>,
+        device: &P::Device,
+        args: DevmemSetup<P>,
+    ) -> Result<(), SetupError> {
+        let invalid = args.flags == SetupFlags::MAPPING_INVALID;
+        if !(invalid || args.flags.is_empty()) {
+            return Err(SetupError);
+        }
+        let have = {
+            let st = Self::remappable(handle, args.maxprot)?;
+            st.len
+        };
+        // The device tree is asked with no lock held.
+        let found = if invalid {
+            Some((Object::None, args.attr))
+        } else {
+            device
+                .registers(args.rnumber, args.off, args.len)
+                .filter(|_| {
+                    args.len >= have
+                        || device.registers(args.rnumber, page_floor(args.off), have).is_some()
+                })
+                .map(|(pfn, attr)| (Object::Devmem(pfn), args.attr | attr))
+        };
+        let old;
+        {
+            let mut st = Self::remappable(handle, args.maxprot)?;
+            self.unload_whole(handle, &st);
+            let (object, attr) = found.ok_or(SetupError)?;
+            old = core::mem::replace(&mut st.object, object);
+            st.attr = attr;
+            st.maxprot = st.orig_maxprot & args.maxprot;
+            st.flags.set(SetupFlags::MAPPING_INVALID, invalid);
+            st.choose_level(self.platform.page_sizes());
+        }
+        drop(old);
+        Ok(())
+    }
+
+    /// `devmap_umem_remap(9F)`: unloads every translation of the handle and lets it map other kernel memory.
+    ///
+    /// # Errors
+    /// As for [`Framework::devmem_remap`]; also for a NULL cookie, any flag, and a range that, taken at least as long as the handle,
+    /// is not within the memory.
+    pub fn umem_remap(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
+        let umem = args.umem.ok_or(SetupError)?;
+        if !args.flags.is_empty() || !in_umem(&umem, args.off, args.len) {
+            return Err(SetupError);
+        }
+        let old;
+        {
+            let mut st = Self::remappable(handle, args.maxprot)?;
+            if !in_umem(&umem, page_floor(args.off), st.len) {
+                return Err(SetupError);
+            }
+            self.unload_whole(handle, &st);
+            old = core::mem::replace(&mut st.object, Object::Umem(umem, page_floor(args.off)));
+            st.attr = args.attr;
+            st.maxprot = st.orig_maxprot & args.maxprot;
+            st.flags.remove(SetupFlags::MAPPING_INVALID);
+            st.level = 0;
+        }
+        drop(old);
+        Ok(())
+    }
+}
+
+/// Where the object of a handle begins physically (device memory) or in the kernel (umem), for the choice of an address.
+pub(crate) fn object_address<P: Platform>(handle: &Arc<Handle<P>>) -> u64 {
+    match &handle.lock().object {
+        Object::None => 0,
+        Object::Devmem(pfn) => pfn << PAGE_SHIFT,
+        Object::Umem(umem, off) => umem.kernel_address().wrapping_add(*off),
+    }
+}

@@ -1,0 +1,302 @@
+//! What changes a segment as a whole: unmap in its four shapes, protection changes, duplication.
+//!
+//! Locking: the space's lock is held as writer (fork: both spaces'), so no fault or load is in progress in it; no inner
+//! lock across the driver's callbacks. Translations go first, then the handles get their new bounds, then the callbacks run.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::framework::Framework;
+use crate::handle::{Handle, Stage};
+use crate::platform::{Callbacks as _, Platform, Unmap};
+use crate::segment::{Handles, Made, Segment};
+use crate::types::{Errno, PAGE_SHIFT, Prot};
+
+/// What an unmap leaves of a segment.
+pub enum Remains<P: Platform> {
+    /// Nothing: drop it.
+    Nothing,
+    /// The segment, shorter: its base may have moved up.
+    Some,
+    /// The segment, now ending before the hole, and a new one behind it.
+    Two(Segment<P>),
+}
+
+/// What happens to one handle.
+struct Cut<P: Platform> {
+    handle: Arc<Handle<P>>,
+    off: u64,
+    len: u64,
+    before: bool,
+    behind: bool,
+    /// The new handle for the rest, when the middle goes.
+    new: Option<Arc<Handle<P>>>,
+}
+
+impl<P: Platform> Segment<P> {
+    /// Unmaps `[addr, addr + len)`, whole pages within the segment. After [`Remains::Nothing`] the segment is empty.
+    ///
+    /// # Errors
+    /// `EAGAIN` when any page of the segment is soft-locked; nothing is done then.
+    pub fn unmap(&mut self, fw: &Framework<P>, addr: u64, len: u64) -> Result<Remains<P>, Errno> {
+        if self.softlocked() {
+            return Err(Errno::EAGAIN);
+        }
+        let end = addr + len;
+        if let Handles::One(handle) = &self.handles
+            && addr == self.base
+            && len == self.len
+        {
+            fw.unmap_whole(handle, true);
+            fw.free_handle(handle);
+            fw.segments.fetch_sub(1, Relaxed);
+            self.handles = Handles::Many(Vec::new());
+            self.len = 0;
+            return Ok(Remains::Nothing);
+        }
+        let list = self.take_list();
+        let (cuts, head, tail) = fw.cut(list, addr, end, &self.space);
+        let (base, old_end) = (self.base, self.end());
+        let remains = if head.is_empty() && tail.is_empty() {
+            fw.segments.fetch_sub(1, Relaxed);
+            self.len = 0;
+            Remains::Nothing
+        } else if head.is_empty() {
+            self.off += end - base;
+            self.base = end;
+            self.len = old_end - end;
+            self.handles = from_list(tail);
+            Remains::Some
+        } else {
+            self.len = addr - base;
+            self.handles = from_list(head);
+            if tail.is_empty() {
+                Remains::Some
+            } else {
+                fw.segments.fetch_add(1, Relaxed);
+                Remains::Two(Segment {
+                    base: end,
+                    len: old_end - end,
+                    off: self.off + (end - base),
+                    space: self.space.clone(),
+                    device: self.device.clone(),
+                    flags: self.flags,
+                    handles: from_list(tail),
+                })
+            }
+        };
+        for cut in cuts {
+            fw.call_unmap(&cut);
+            if !cut.before && !cut.behind {
+                fw.free_handle(&cut.handle);
+            }
+        }
+        Ok(remains)
+    }
+
+    fn take_list(&mut self) -> Vec<(u64, Arc<Handle<P>>)> {
+        match core::mem::replace(&mut self.handles, Handles::Many(Vec::new())) {
+            Handles::One(handle) => alloc::vec![(self.base, handle)],
+            Handles::Many(list) => list,
+        }
+    }
+
+    /// Changes the protection of `[addr, addr + len)`, whole pages within the segment (`segop_setprot`). Keeps one protection for all
+    /// pages as long as the whole segment is changed.
+    ///
+    /// # Errors
+    /// `EAGAIN` when any page of the segment is soft-locked; `EACCES` beyond a handle's maximum. Nothing is done then.
+    pub fn set_prot(&mut self, fw: &Framework<P>, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        if self.softlocked() {
+            return Err(Errno::EAGAIN);
+        }
+        let end = addr + len;
+        let affected = |h: &&Arc<Handle<P>>| {
+            let st = h.lock();
+            st.addr < end && addr < st.addr + st.len
+        };
+        if self.handles().filter(affected).any(|h| !h.lock().maxprot.contains(prot)) {
+            return Err(Errno::EACCES);
+        }
+        let whole = addr == self.base && len == self.len;
+        let paged = self.handles().next().is_some_and(|h| h.lock().pages.is_some());
+        let one = whole && !paged;
+        if one && self.handles().next().is_some_and(|h| h.lock().prot == prot) {
+            return Ok(());
+        }
+        let large = self.handles().filter(affected).any(|h| h.lock().level > 0);
+        for handle in self.handles() {
+            let mut st = handle.lock();
+            if one {
+                st.prot = prot;
+            } else if st.pages.is_none() {
+                let pages = (st.len >> PAGE_SHIFT) as usize;
+                st.pages = Some(alloc::vec![st.prot; pages].into());
+            }
+            let (from, to) = (addr.max(st.addr), end.min(st.addr + st.len));
+            if from >= to {
+                continue;
+            }
+            let (first, last) = ((from - st.addr) >> PAGE_SHIFT, (to - st.addr) >> PAGE_SHIFT);
+            if let Some(pages) = &mut st.pages {
+                pages[first as usize..last as usize].fill(prot);
+            }
+            if large {
+                fw.platform.unload(handle.space(), st.addr, st.len);
+            } else if (prot - Prot::USER).is_empty() {
+                fw.platform.unload(handle.space(), from, to - from);
+            } else {
+                fw.platform.protect(handle.space(), from, to - from, prot & st.maxprot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Duplicates the segment for `space` at the same addresses, without translations, and calls the dup callbacks.
+    ///
+    /// # Errors
+    /// What a dup callback returned. The handles duplicated before it have had their unmap callback then; nothing is left.
+    pub fn dup(&self, fw: &Framework<P>, space: &P::Space) -> Result<Segment<P>, Errno> {
+        let mapping = fw.new_mapping();
+        let mut made = Made::default();
+        let mut failed = None;
+        for old in self.handles() {
+            let (mut state, callbacks) = {
+                let st = old.lock();
+                (st.duplicate(), st.callbacks.clone())
+            };
+            state.mapping = mapping;
+            let new = Handle::new(space.clone(), state, old.pvt());
+            fw.handles.fetch_add(1, Relaxed);
+            if let Some(callbacks) = callbacks.filter(|c| c.entries().dup) {
+                let mut pvt = new.pvt();
+                let ret = callbacks.dup(fw, old, old.pvt(), &new, &mut pvt);
+                new.set_pvt(pvt);
+                if ret != 0 {
+                    failed = Some((new, ret));
+                    break;
+                }
+            }
+            made.push(new);
+        }
+        if let Some((new, ret)) = failed {
+            fw.free_handle(&new);
+            for handle in made.iter() {
+                fw.unmap_whole(handle, true);
+                fw.free_handle(handle);
+            }
+            return Err(Errno(ret));
+        }
+        fw.segments.fetch_add(1, Relaxed);
+        Ok(Segment {
+            base: self.base,
+            len: self.len,
+            off: self.off,
+            space: space.clone(),
+            device: self.device.clone(),
+            flags: self.flags,
+            handles: made.into_handles(self.base),
+        })
+    }
+}
+
+type List<P> = Vec<(u64, Arc<Handle<P>>)>;
+
+fn from_list<P: Platform>(mut list: List<P>) -> Handles<P> {
+    if list.len() == 1
+        && let Some((_, handle)) = list.pop()
+    {
+        return Handles::One(handle);
+    }
+    list.shrink_to_fit();
+    Handles::Many(list)
+}
+
+impl<P: Platform> Framework<P> {
+    /// Drops the translations of `[addr, end)` and gives the handles their new bounds: the cuts, what stays before, what stays behind.
+    fn cut(
+        &self,
+        list: List<P>,
+        addr: u64,
+        end: u64,
+        space: &P::Space,
+    ) -> (Vec<Cut<P>>, List<P>, List<P>) {
+        let (mut cuts, mut head, mut tail) = (Vec::new(), List::new(), List::new());
+        // What was loaded by large pages goes whole.
+        let (mut from, mut to, mut large) = (addr, end, false);
+        for (start, handle) in &list {
+            let st = handle.lock();
+            if *start < end && addr < start + st.len {
+                from = from.min(*start);
+                to = to.max(start + st.len);
+                large |= st.level > 0;
+            }
+        }
+        if !large {
+            (from, to) = (addr, end);
+        }
+        for (start, handle) in list {
+            let mut st = handle.lock();
+            let stop = start + st.len;
+            if stop <= addr {
+                drop(st);
+                head.push((start, handle));
+                continue;
+            }
+            if start >= end {
+                drop(st);
+                tail.push((start, handle));
+                continue;
+            }
+            let (gone_from, gone_to) = (addr.max(start), end.min(stop));
+            let (before, behind) = (start < gone_from, gone_to < stop);
+            let (off, len) = (st.off + (gone_from - start), gone_to - gone_from);
+            let mut new = None;
+            match (before, behind) {
+                (false, false) => st.stage = Stage::Dying,
+                (false, true) => st.cut_front(len),
+                (true, false) => st.cut_back(gone_from - start),
+                (true, true) => {
+                    let mut rest = st.duplicate();
+                    rest.cut_front(gone_to - start);
+                    st.cut_back(gone_from - start);
+                    self.handles.fetch_add(1, Relaxed);
+                    new = Some(Handle::new(space.clone(), rest, handle.pvt()));
+                }
+            }
+            drop(st);
+            if before {
+                head.push((start, handle.clone()));
+            }
+            if let Some(new) = &new {
+                tail.push((gone_to, new.clone()));
+            } else if behind {
+                tail.push((gone_to, handle.clone()));
+            }
+            cuts.push(Cut { handle, off, len, before, behind, new });
+        }
+        self.platform.unload(space, from, to - from);
+        (cuts, head, tail)
+    }
+
+    fn call_unmap(&self, cut: &Cut<P>) {
+        let callbacks = cut.handle.lock().callbacks.clone();
+        let Some(callbacks) = callbacks.filter(|c| c.entries().unmap) else { return };
+        let rest = cut.new.as_ref().unwrap_or(&cut.handle);
+        let (mut pvt1, mut pvt2) = (cut.handle.pvt(), rest.pvt());
+        let unmap = Unmap {
+            off: cut.off,
+            len: cut.len,
+            before: cut.before.then_some((&cut.handle, &mut pvt1)),
+            behind: cut.behind.then_some((rest, &mut pvt2)),
+        };
+        callbacks.unmap(self, &cut.handle, cut.handle.pvt(), unmap);
+        if cut.before {
+            cut.handle.set_pvt(pvt1);
+        }
+        if cut.behind {
+            rest.set_pvt(pvt2);
+        }
+    }
+}
