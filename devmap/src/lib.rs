@@ -1,2 +1,75 @@
-//! See Cargo.toml.
+//! Write an illumos driver that exports memory to processes, in safe Rust.
+//!
+//! A driver is a type that implements [`Device`], one value of it for each instance, and a type for the private data of a mapping that implements [`Mapping`]. The
+//! [`module!`] macro makes a module of them. Neither needs `unsafe`.
+//!
+//! | phase | type | what the DDI allows there |
+//! | --- | --- | --- |
+//! | a process calls mmap(2) | [`MapRequest`] → [`Setup`] | choose the memory, once; refuse |
+//! | the mapping exists | [`Handle`], [`MappingSet`], [`Mappings`] | unload, revoke, remap, from any thread |
+//! | the process touches a page | [`Fault`] → [`Served`] | load, switch the context, retry later |
+//! | the device's context is held | [`Context`] | load |
+//! | the process forks | [`Dup`] | copy the private data, or refuse |
+//! | the process unmaps | [`Cut`] → [`Remains`] | say what private data is left |
+//!
+//! # Locks
+//!
+//! Take locks in this order, and none of an earlier kind while holding a later:
+//!
+//! 1. the process's address space (the framework's; held as reader in access, as writer in dup and unmap)
+//! 2. the device's context (the framework's; held inside [`Fault::switch_context`])
+//! 3. the driver's own locks, in its own order
+//! 4. a [`MappingSet`]'s
+//! 5. a [`Handle`]'s, then another's behind it in the same unmap
+//! 6. the framework's and the memory system's, inside a DDI call
+//!
+//! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls [`Fault::switch_context`] or [`Fault::retry_later`], or
+//! while it copies from or to a process. This crate holds none of its locks when it calls the driver.
+//!
+//! # Defects of the framework
+//!
+//! illumos' own framework crashes, hangs or shows other people's memory in some situations. Where a driver can avoid them, this crate does;
+//! docs/shield.md has the list, and what is left for the author to know.
 #![no_std]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+mod callbacks;
+pub mod device;
+pub mod errno;
+pub mod fault;
+pub mod handle;
+pub(crate) mod instance;
+pub mod kmem;
+pub mod kstat;
+pub mod log;
+pub mod mapping;
+pub mod memory;
+pub mod module;
+pub mod node;
+mod page;
+pub mod plain;
+pub mod process;
+pub mod registers;
+pub mod request;
+pub mod set;
+pub mod sync;
+pub mod time;
+pub mod umem;
+
+#[doc(hidden)]
+pub use ddi_sys as sys;
+
+pub use device::{Attach, Device, Mappings};
+pub use errno::{Errno, Error};
+pub use fault::{Access, Context, Fault, Served};
+pub use handle::Handle;
+pub use mapping::{Cut, Dup, Head, Mapping, Middle, Remains, Tail, Whole};
+pub use memory::Memory;
+pub use node::Node;
+pub use process::{Argument, Open, Uio};
+pub use registers::{Order, Registers};
+pub use request::{MapRequest, MapSetup, Protection, Setup, Sharing};
+pub use set::{MappingSet, Member};
+pub use umem::Umem;

@@ -1,0 +1,148 @@
+//! [`Device`]: what a driver is, one value for each instance.
+//!
+//! The value is made by attach, shared by all entry points, which run at the same time in many threads, and dropped by detach. None of this
+//! crate's locks is held when an entry point is called.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI64, Ordering};
+use core::time::Duration;
+
+use crate::errno::{Errno, Error};
+use crate::mapping::Mapping;
+use crate::module::Registered;
+use crate::node::Node;
+use crate::process::{Argument, Open, Uio};
+use crate::request::{MapRequest, Setup};
+use crate::set::MappingSet;
+use crate::time::ticks;
+
+/// A driver's instance. [`module!`](crate::module!) makes a loadable module of it.
+///
+/// ```no_run
+/// use devmap::umem::{Kind, Umem};
+/// use devmap::{Attach, Device, Errno, MapRequest, Setup};
+///
+/// struct Page(Umem);
+///
+/// impl Device for Page {
+///     type Mapping = ();
+///
+///     fn attach(_: &Attach<'_>) -> Result<Page, Errno> {
+///         Ok(Page(Umem::new(Kind::Locked, 4096)?))
+///     }
+///
+///     fn devmap<'a>(&self, request: MapRequest<'a, Page>) -> Result<Setup<'a, Page>, Errno> {
+///         let offset = request.offset();
+///         Ok(request.map(&self.0, offset).with(())?)
+///     }
+/// }
+///
+/// devmap::module! { device: Page, name: "page", description: "one page for everybody" }
+/// ```
+pub trait Device: Registered + Send + Sync + Sized + 'static {
+    /// The private data of a mapping; `()` when there is none.
+    type Mapping: Mapping<Self>;
+
+    /// A device was found: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
+    ///
+    /// The minor node is made, and so the device can be opened, after this has returned.
+    fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
+
+    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the value is dropped.
+    fn detach(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// A process opens the device: `open(9E)`. User context.
+    fn open(&self, how: Open<'_>) -> Result<(), Errno> {
+        let _ = how;
+        Ok(())
+    }
+
+    /// The last process has closed it and unmapped it: `close(9E)`. May have no user context.
+    fn close(&self) {}
+
+    /// read(2): `read(9E)`. User context.
+    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = uio;
+        Err(Errno::ENXIO)
+    }
+
+    /// write(2): `write(9E)`. User context.
+    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = uio;
+        Err(Errno::ENXIO)
+    }
+
+    /// ioctl(2): `ioctl(9E)`. The result is what ioctl(2) returns. User context.
+    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        let _ = (command, argument);
+        Err(Errno::ENOTTY)
+    }
+
+    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held.
+    ///
+    /// Everything that can fail belongs here: when the mapping comes into being, later, an error would leave a broken
+    /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error this returns, mmap(2)
+    /// fails with `ENXIO`.
+    fn devmap<'a>(&self, request: MapRequest<'a, Self>) -> Result<Setup<'a, Self>, Errno> {
+        let _ = request;
+        Err(Errno::ENXIO)
+    }
+}
+
+/// A device being attached.
+pub struct Attach<'a> {
+    pub(crate) node: Node<'a>,
+    pub(crate) mappings: Mappings,
+}
+
+impl<'a> Attach<'a> {
+    /// The node: properties, register sets.
+    pub fn node(&self) -> &Node<'a> {
+        &self.node
+    }
+
+    /// Every mapping that processes will have of this instance. Keep it in the device.
+    pub fn mappings(&self) -> Mappings {
+        self.mappings.clone()
+    }
+}
+
+/// All mappings of an instance, and their hysteresis. Clones are the same.
+#[derive(Clone)]
+pub struct Mappings {
+    pub(crate) set: MappingSet,
+    pub(crate) hysteresis: Arc<AtomicI64>,
+}
+
+impl Mappings {
+    pub(crate) fn new() -> Mappings {
+        Mappings { set: MappingSet::new(), hysteresis: Arc::new(AtomicI64::new(0)) }
+    }
+
+    /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
+    ///
+    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    pub fn revoke_all(&self) -> Result<(), Error> {
+        self.set.unload()
+    }
+
+    /// How many mappings there are.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// How long a context stays in the device at least, for all mappings: `devmap_set_ctx_timeout(9F)`.
+    ///
+    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch. One value for all mappings, because mixed ones
+    /// leave a timer behind (docs/shield.md, 28). Any context.
+    pub fn set_hysteresis(&self, time: Duration) {
+        self.hysteresis.store(ticks(time), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,165 @@
+//! Error numbers as illumos has them, and errors that say which call refused and why.
+//!
+//! No locking. Values above 34 differ from Linux: a driver uses the constants, never numbers.
+
+use core::ffi::c_int;
+use core::fmt;
+use core::num::NonZeroI32;
+
+use ddi_sys as sys;
+
+/// An illumos error number: never zero, in the range that the kernel accepts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Errno(NonZeroI32);
+
+macro_rules! errnos {
+    ($($name:ident: $text:literal,)*) => {
+        impl Errno {
+            $(#[doc = concat!($text, ".")]
+            pub const $name: Errno = Errno::constant(sys::$name);)*
+
+            /// The name in capitals, or `"errno"` for a number that a driver rarely uses.
+            pub const fn name(self) -> &'static str {
+                match self.0.get() {
+                    $(sys::$name => stringify!($name),)*
+                    _ => "errno",
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    EPERM: "Not the owner, or not privileged",
+    ENOENT: "No such thing",
+    EINTR: "A signal came; from an access callback it makes the process repeat the access",
+    EIO: "The device failed",
+    ENXIO: "No such device, or an address that it has not",
+    EAGAIN: "Not now, or no more of it",
+    ENOMEM: "No memory",
+    EACCES: "Not with these protections",
+    EFAULT: "An address that is not mapped",
+    EBUSY: "In use",
+    EEXIST: "Exists already",
+    ENODEV: "Not for this device",
+    EINVAL: "Wrong argument",
+    ENFILE: "Table full",
+    EMFILE: "Too many",
+    ENOTTY: "No such ioctl",
+    ENOSPC: "No space",
+    ERANGE: "Result too large",
+    ECANCELED: "Cancelled",
+    ENOTSUP: "Not supported",
+    EOVERFLOW: "A value does not fit",
+    ETIMEDOUT: "Took too long",
+    EALREADY: "Under way already",
+    ESTALE: "What the handle meant is gone",
+}
+
+/// The greatest error number that illumos defines.
+const LAST: c_int = sys::ESTALE;
+
+impl Errno {
+    const fn constant(raw: c_int) -> Errno {
+        match NonZeroI32::new(raw) {
+            Some(raw) => Errno(raw),
+            None => panic!("an error number is not zero"),
+        }
+    }
+
+    /// The error number `raw`, or nothing when it is none (zero, negative, or beyond the last).
+    pub const fn new(raw: c_int) -> Option<Errno> {
+        if raw < 1 || raw > LAST {
+            return None;
+        }
+        match NonZeroI32::new(raw) {
+            Some(raw) => Some(Errno(raw)),
+            None => None,
+        }
+    }
+
+    /// The number that the kernel wants.
+    pub const fn raw(self) -> c_int {
+        self.0.get()
+    }
+
+    /// What a DDI function returned that answers 0 or an error number.
+    pub(crate) fn check(raw: c_int) -> Result<(), Errno> {
+        if raw == 0 { Ok(()) } else { Err(Errno::new(raw).unwrap_or(Errno::EIO)) }
+    }
+
+    /// A fault code as the error number that says the same.
+    ///
+    /// The framework takes whatever devmap_access(9E) returns for an error number: a fault code passed on would turn
+    /// "no permission" (`FC_PROT`, 4) into `EINTR`, and the process would repeat the access for ever.
+    pub(crate) fn from_fault(code: sys::faultcode_t) -> Errno {
+        match sys::FC_CODE(code) {
+            sys::FC_HWERR => Errno::EIO,
+            sys::FC_ALIGN => Errno::EINVAL,
+            sys::FC_OBJERR => Errno::new(sys::FC_ERRNO(code)).unwrap_or(Errno::EFAULT),
+            sys::FC_PROT => Errno::EACCES,
+            sys::FC_NOSUPPORT => Errno::ENOTSUP,
+            _ => Errno::EFAULT,
+        }
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name(), self.raw())
+    }
+}
+
+impl core::error::Error for Errno {}
+
+/// A DDI call that was refused: by the kernel, or by this crate before the kernel was asked.
+///
+/// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    errno: Errno,
+    page: &'static str,
+    why: &'static str,
+}
+
+impl Error {
+    pub(crate) const fn new(errno: Errno, page: &'static str, why: &'static str) -> Error {
+        Error { errno, page, why }
+    }
+
+    /// The error number.
+    pub const fn errno(&self) -> Errno {
+        self.errno
+    }
+
+    /// The manual page of the call, for example `devmap_umem_setup(9F)`.
+    pub const fn page(&self) -> &'static str {
+        self.page
+    }
+
+    /// What was wrong, in words.
+    pub const fn why(&self) -> &'static str {
+        self.why
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.page, self.why, self.errno)
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<Error> for Errno {
+    fn from(error: Error) -> Errno {
+        error.errno
+    }
+}

@@ -1,0 +1,256 @@
+//! [`Fault`]: an access that the driver has to serve, and [`Context`]: the device context held meanwhile.
+//!
+//! Both exist only inside an access callback, on its thread, with the process's address space held (as reader). Serving takes the
+//! mapping's own lock for the load; the driver's mutexes come before it and may be held over [`Fault::load`] and
+//! [`Context::load`], which is how a load is kept apart from the unload of another thread.
+
+use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicI64, Ordering};
+use core::time::Duration;
+
+use ddi_sys as sys;
+
+use crate::errno::Errno;
+use crate::handle::Handle;
+use crate::time::sleep;
+
+/// What the process wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// None of the others.
+    Other,
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+    /// Execute.
+    Execute,
+    /// Create.
+    Create,
+}
+
+/// Proof that a fault was served: what an access callback returns.
+#[must_use]
+pub struct Served(());
+
+pub(crate) type Routine =
+    unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
+
+/// A routine waiting to be called by `devmap_do_ctxmgt(9F)` for the thread that asked for it.
+pub(crate) struct Frame {
+    thread: sys::kt_did_t,
+    routine: *mut (dyn FnMut() + 'static),
+}
+
+// SAFETY: the pointer is used by the thread that made it only, see `run`.
+unsafe impl Send for Frame {}
+
+fn this_thread() -> sys::kt_did_t {
+    // SAFETY: reads the identity of the calling thread.
+    unsafe { sys::ddi_get_kt_did() }
+}
+
+/// A fault to be served; consumed by serving it.
+pub struct Fault<'a> {
+    pub(crate) handle: &'a Handle,
+    pub(crate) pvt: *mut c_void,
+    pub(crate) routine: Routine,
+    pub(crate) hysteresis: &'a AtomicI64,
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+    pub(crate) kind: u32,
+    pub(crate) rw: u32,
+    pub(crate) thread: PhantomData<*mut ()>,
+}
+
+impl<'a> Fault<'a> {
+    /// The mapping.
+    pub fn handle(&self) -> &'a Handle {
+        self.handle
+    }
+
+    /// The user offset of the pages that faulted, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Their length in bytes: a page, or more when the processor's large pages are used.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What the process wants to do. Translations carry the full protection of the mapping whatever this says.
+    pub fn access(&self) -> Access {
+        match self.rw {
+            sys::DEVMAP_READ => Access::Read,
+            sys::DEVMAP_WRITE => Access::Write,
+            sys::DEVMAP_EXEC => Access::Execute,
+            sys::DEVMAP_CREATE => Access::Create,
+            _ => Access::Other,
+        }
+    }
+
+    /// Loads the pages that faulted: `devmap_load(9F)`. The access goes on.
+    ///
+    /// May wait for memory when the mapping is of pageable memory. `EACCES` when the mapping's protection forbids the access, `EIO` when
+    /// the mapping is [invalid](Handle::invalidate).
+    pub fn load(self) -> Result<Served, Errno> {
+        load(self.handle, self.offset, self.len, self.kind, self.rw)
+    }
+
+    /// As [`load`](Fault::load), for every page of the mapping: fewer faults later.
+    pub fn load_all(self) -> Result<Served, Errno> {
+        load(self.handle, 0, usize::MAX, self.kind, self.rw)
+    }
+
+    /// Lets the process try again after `time`, without having loaded anything: `delay(9F)`. For a device that is busy.
+    ///
+    /// Sleeps with the process's address space held: its mmap, munmap and fork wait. Hold no lock.
+    pub fn retry_later(self, time: Duration) -> Result<Served, Errno> {
+        sleep(time);
+        Ok(Served(()))
+    }
+
+    /// Runs `routine` as the one that moves the device to this mapping's context: `devmap_do_ctxmgt(9F)`.
+    ///
+    /// Inside: take the driver's mutex, [unload](crate::MappingSet::unload) the mappings of the context that the device is
+    /// in, save and restore, [load](Context::load). With hysteresis set
+    /// ([`Mappings::set_hysteresis`](crate::Mappings::set_hysteresis)) the framework waits, before calling `routine`, until the last switch is
+    /// that long ago; the wait cannot be interrupted, and holds the process's address space. So serve a context that is in the
+    /// device already by [`load`](Fault::load), without this.
+    ///
+    /// Hold no lock that a routine takes: another thread may be in one while this one waits. The routine may be run by several
+    /// threads at once when there is no hysteresis.
+    pub fn switch_context<F>(self, routine: F) -> Result<Served, Errno>
+    where
+        F: FnOnce(Context<'_>) -> Result<Served, Errno>,
+    {
+        let mut routine = Some(routine);
+        let mut result = None;
+        let code = {
+            let mut call = || {
+                let Some(routine) = routine.take() else { return };
+                let answer = routine(Context { fault: &self });
+                if answer.is_err() {
+                    // A routine that fails must not make others wait. It must not fail in the framework's eyes either: that
+                    // gives up the context even when somebody else holds it (docs/shield.md, 28).
+                    self.set_ticks(0);
+                }
+                result = Some(answer);
+            };
+            self.set_ticks(self.hysteresis.load(Ordering::Relaxed));
+            let _entered = Entered::new(self.handle, &mut call);
+            // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
+            unsafe {
+                sys::devmap_do_ctxmgt(
+                    self.cookie(),
+                    self.pvt,
+                    i64::try_from(self.offset).unwrap_or(i64::MAX),
+                    self.len,
+                    self.kind,
+                    self.rw,
+                    Some(self.routine),
+                )
+            }
+        };
+        match result {
+            Some(Ok(served)) if code == 0 => Ok(served),
+            Some(Err(errno)) => Err(errno),
+            // The framework refused by itself.
+            _ => Err(Errno::from_fault(code)),
+        }
+    }
+
+    fn cookie(&self) -> sys::devmap_cookie_t {
+        self.handle.lock().cookie()
+    }
+
+    /// Tells the framework the timeout to use after this switch, if it has another one.
+    fn set_ticks(&self, ticks: i64) {
+        let mut state = self.handle.lock();
+        if state.ticks != ticks && !state.cookie().is_null() {
+            // SAFETY: in the access callback, so the handle lives.
+            unsafe { sys::devmap_set_ctx_timeout(state.cookie(), ticks) };
+            state.ticks = ticks;
+        }
+    }
+}
+
+fn load(handle: &Handle, offset: u64, len: usize, kind: u32, rw: u32) -> Result<Served, Errno> {
+    let mut state = handle.lock();
+    if state.is_invalid() || state.cookie().is_null() {
+        return Err(Errno::EIO);
+    }
+    let (start, len) = state.clamp(offset, len).ok_or(Errno::EFAULT)?;
+    state.load(start, len, kind, rw)?;
+    Ok(Served(()))
+}
+
+/// A routine's entry in its mapping's list, removed also when the routine panics.
+struct Entered<'a> {
+    handle: &'a Handle,
+    thread: sys::kt_did_t,
+}
+
+impl<'a> Entered<'a> {
+    fn new(handle: &'a Handle, routine: &mut dyn FnMut()) -> Entered<'a> {
+        let thread = this_thread();
+        let routine: *mut dyn FnMut() = routine;
+        // SAFETY: only the lifetime changes; the entry is removed before the routine goes.
+        let routine: *mut (dyn FnMut() + 'static) = unsafe { core::mem::transmute(routine) };
+        handle.cell().frames.lock().push(Frame { thread, routine });
+        Entered { handle, thread }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut frames = self.handle.cell().frames.lock();
+        if let Some(index) = frames.iter().rposition(|frame| frame.thread == self.thread) {
+            frames.swap_remove(index);
+        }
+    }
+}
+
+/// Calls the routine that this thread has entered for the mapping. Always succeeds in the framework's eyes.
+pub(crate) fn run(handle: &Handle) -> c_int {
+    let thread = this_thread();
+    let routine = {
+        let frames = handle.cell().frames.lock();
+        frames.iter().rfind(|frame| frame.thread == thread).map(|frame| frame.routine)
+    };
+    if let Some(routine) = routine {
+        // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
+        let routine = unsafe { &mut *routine };
+        routine();
+    }
+    0
+}
+
+/// The device's context, held for the length of a routine; see [`Fault::switch_context`].
+pub struct Context<'a> {
+    fault: &'a Fault<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// The mapping whose access is served.
+    pub fn handle(&self) -> &'a Handle {
+        self.fault.handle
+    }
+
+    /// Loads the pages that faulted; see [`Fault::load`].
+    pub fn load(self) -> Result<Served, Errno> {
+        load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.kind, self.fault.rw)
+    }
+
+    /// As [`load`](Context::load), for every page of the mapping.
+    pub fn load_all(self) -> Result<Served, Errno> {
+        load(self.fault.handle, 0, usize::MAX, self.fault.kind, self.fault.rw)
+    }
+}

@@ -1,0 +1,391 @@
+//! [`Handle`]: a reference to one mapping of one process, good for as long as anybody wants it.
+//!
+//! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to unload it. A [`Handle`]
+//! does not: calls on it when the mapping has gone do nothing, or say `ESTALE`.
+//!
+//! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the driver.
+//! It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s lock too. Calls
+//! that unload wait for other processors, not for address spaces, so they may be made with mutexes held, and from any
+//! thread, a timeout's routine included.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ffi::c_int;
+use core::fmt;
+use core::ptr;
+
+use ddi_sys as sys;
+
+use crate::errno::{Errno, Error};
+use crate::fault::Frame;
+use crate::memory::Memory;
+use crate::page;
+use crate::registers::Order;
+use crate::sync::{Mutex, MutexGuard};
+
+pub(crate) struct State {
+    /// The framework's handle; null before the map callback and after the unmap callback.
+    cookie: sys::devmap_cookie_t,
+    /// The user offset at which the mapping starts, in bytes.
+    offset: u64,
+    /// Its length in bytes, a multiple of the page size.
+    len: usize,
+    /// Whether translations may exist: set before loading, cleared when everything has been unloaded.
+    loaded: bool,
+    /// Whether accesses are refused.
+    invalid: bool,
+    /// The context timeout that the framework has for it, in ticks.
+    pub(crate) ticks: i64,
+    /// What it maps: kept alive by this.
+    memory: Option<Memory>,
+    order: Option<Order>,
+    max_protection: u32,
+    /// Without an access callback the framework loads by itself, unseen.
+    loads_unseen: bool,
+}
+
+// SAFETY: the cookie belongs to no thread; it is used under the mutex only, while the framework has it.
+unsafe impl Send for State {}
+
+pub(crate) struct Cell {
+    state: Mutex<State>,
+    /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
+    pub(crate) frames: Mutex<Vec<Frame>>,
+    dip: *mut sys::dev_info_t,
+}
+
+// SAFETY: the device node outlives every mapping of the device, and is only passed to the kernel.
+unsafe impl Send for Cell {}
+// SAFETY: as above; the rest is behind mutexes.
+unsafe impl Sync for Cell {}
+
+/// What a new handle maps, and how.
+pub(crate) struct Target {
+    pub memory: Memory,
+    pub order: Option<Order>,
+    pub max_protection: u32,
+    pub loads_unseen: bool,
+}
+
+/// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
+#[derive(Clone)]
+pub struct Handle(Arc<Cell>);
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Handle) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+impl Eq for Handle {}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mapping at {:#x}, {:#x} bytes", self.offset(), self.len())
+    }
+}
+
+const GONE: Error = Error::new(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone");
+const UNLOAD: &str = "devmap_unload(9F)";
+const REMAP: &str = "devmap_umem_remap(9F)";
+
+impl Handle {
+    /// A handle that does not live yet.
+    pub(crate) fn new(dip: *mut sys::dev_info_t, offset: u64, len: usize) -> Handle {
+        let state = State {
+            cookie: ptr::null_mut(),
+            offset,
+            len,
+            loaded: false,
+            invalid: false,
+            ticks: 0,
+            memory: None,
+            order: None,
+            max_protection: sys::PROT_ALL,
+            loads_unseen: false,
+        };
+        Handle(Arc::new(Cell { state: Mutex::new(state), frames: Mutex::new(Vec::new()), dip }))
+    }
+
+    pub(crate) fn cell(&self) -> &Cell {
+        &self.0
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock()
+    }
+
+    /// What it maps, decided in devmap(9E).
+    pub(crate) fn set_target(&self, target: Target, len: usize) {
+        let mut state = self.lock();
+        state.len = len;
+        state.memory = Some(target.memory);
+        state.order = target.order;
+        state.max_protection = target.max_protection;
+        state.loads_unseen = target.loads_unseen;
+    }
+
+    /// The framework has it: from the map, dup or unmap callback.
+    pub(crate) fn activate(&self, cookie: sys::devmap_cookie_t) {
+        self.lock().cookie = cookie;
+    }
+
+    /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
+    pub(crate) fn retire(&self) {
+        let memory = {
+            let mut state = self.lock();
+            state.cookie = ptr::null_mut();
+            state.loaded = false;
+            state.memory.take()
+        };
+        drop(memory);
+    }
+
+    /// A handle for a part of this one, or for a copy of it, not yet alive.
+    pub(crate) fn derive(&self, offset: u64, len: usize) -> Handle {
+        let new = Handle::new(self.0.dip, offset, len);
+        {
+            let old = self.lock();
+            let mut state = new.lock();
+            state.invalid = old.invalid;
+            state.memory = old.memory.clone();
+            state.order = old.order;
+            state.max_protection = old.max_protection;
+            state.loads_unseen = old.loads_unseen;
+        }
+        new
+    }
+
+    /// After a cut, this handle is `offset`, `len` long; `rest`, if any, is the new one behind the cut.
+    ///
+    /// Somebody may have unloaded this handle between the framework's cut and the callback that tells us of it, and so have
+    /// missed what is now `rest`: if nothing should be loaded, both are unloaded once more.
+    pub(crate) fn cut(
+        &self,
+        cookie: sys::devmap_cookie_t,
+        offset: u64,
+        len: usize,
+        rest: Option<(&Handle, sys::devmap_cookie_t)>,
+    ) {
+        let mut state = self.lock();
+        state.cookie = cookie;
+        state.offset = offset;
+        state.len = len;
+        let stale = !state.loaded && !state.loads_unseen;
+        if stale {
+            state.unload_now();
+        }
+        if let Some((rest, cookie)) = rest {
+            let mut behind = rest.lock();
+            behind.cookie = cookie;
+            behind.loaded = state.loaded;
+            if stale {
+                behind.unload_now();
+            }
+        }
+    }
+
+    /// Does the mapping exist at this moment?
+    pub fn is_live(&self) -> bool {
+        !self.lock().cookie.is_null()
+    }
+
+    /// The user offset at which it starts, in bytes. An unmap of its head moves it.
+    pub fn offset(&self) -> u64 {
+        self.lock().offset
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.lock().len
+    }
+
+    /// Never, while it lives.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every translation of the mapping: the process's next access comes to the access callback. `devmap_unload(9F)`.
+    ///
+    /// On return no processor uses them. Any thread, any mutex held; a mapping that has gone has none, which is no error.
+    /// `EIO` if the framework refuses.
+    pub fn unload(&self) -> Result<(), Error> {
+        self.lock().unload()
+    }
+
+    /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has. `devmap_unload(9F)`.
+    pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
+        let state = self.lock();
+        if state.cookie.is_null() || !(state.loaded || state.loads_unseen) {
+            return Ok(());
+        }
+        let Some((start, len)) = state.clamp(offset, len) else { return Ok(()) };
+        // SAFETY: the handle lives while the lock is held, see `retire`.
+        let code = unsafe { sys::devmap_unload(state.cookie, start, len) };
+        if code == 0 {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EIO, UNLOAD, "the framework refused"))
+    }
+
+    /// From now on the process's accesses fail (`SIGBUS`), until [`validate`](Handle::validate).
+    ///
+    /// This is kept by the access callback, not by the framework's `DEVMAP_MAPPING_INVALID`, which crashes for kernel
+    /// memory and never ends (docs/shield.md, 4 to 6). `ENOTSUP` for a mapping without an access callback.
+    pub fn invalidate(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        if state.loads_unseen {
+            return Err(Error::new(
+                Errno::ENOTSUP,
+                "devmap_access(9E)",
+                "the mapping has no access callback",
+            ));
+        }
+        state.invalid = true;
+        state.unload()
+    }
+
+    /// Ends [`invalidate`](Handle::invalidate).
+    pub fn validate(&self) {
+        self.lock().invalid = false;
+    }
+
+    /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
+    /// `devmap_umem_remap(9F)`, `devmap_devmem_remap(9F)`.
+    ///
+    /// Any thread, any mutex held. The old memory is let go, the new one stays while it is mapped. The mapping keeps its greatest
+    /// protections. Checked here, because the framework does not: `EINVAL` for an offset that is not a page's, or for memory
+    /// that does not reach to the end of the mapping; `ESTALE` when the mapping has gone. `EIO` when the framework refuses: the
+    /// mapping then is as it was.
+    pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
+        let memory = memory.into();
+        let old = {
+            let mut state = self.lock();
+            if state.cookie.is_null() {
+                return Err(GONE);
+            }
+            let start = covers(&memory, offset, state.len)?;
+            let result = state.remap(self.0.dip, &memory, start);
+            if result != sys::DDI_SUCCESS {
+                return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
+            }
+            state.loaded = false;
+            state.memory.replace(memory)
+        };
+        drop(old);
+        Ok(())
+    }
+}
+
+/// Checks that `len` bytes from `offset` on lie within the memory, and gives the offset in the framework's type.
+pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
+    if !page::aligned(offset) {
+        return Err(Error::new(Errno::EINVAL, REMAP, "the offset is not a multiple of the page size"));
+    }
+    let end = offset.checked_add(len as u64);
+    if len == 0 || end.is_none_or(|end| end > memory.len()) {
+        return Err(Error::new(Errno::EINVAL, REMAP, "the memory does not cover the mapping"));
+    }
+    i64::try_from(offset).map_err(|_| Error::new(Errno::EINVAL, REMAP, "no such offset"))
+}
+
+impl State {
+    pub(crate) fn cookie(&self) -> sys::devmap_cookie_t {
+        self.cookie
+    }
+
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.invalid
+    }
+
+    pub(crate) fn range(&self) -> (u64, usize) {
+        (self.offset, self.len)
+    }
+
+    /// The part of a range that the mapping has, in the framework's types.
+    pub(crate) fn clamp(&self, offset: u64, len: usize) -> Option<(i64, usize)> {
+        let end = offset.saturating_add(len as u64).min(self.offset.saturating_add(self.len as u64));
+        let start = offset.max(self.offset);
+        let len = usize::try_from(end.checked_sub(start)?).ok().filter(|&len| len > 0)?;
+        Some((i64::try_from(start).ok()?, len))
+    }
+
+    /// Loads translations for a fault; the caller is in the access callback of this mapping.
+    pub(crate) fn load(&mut self, start: i64, len: usize, kind: u32, rw: u32) -> Result<(), Errno> {
+        self.loaded = true;
+        // SAFETY: in the access callback, so the handle lives and its address space is held (devmap_load(9F)).
+        let code = unsafe { sys::devmap_load(self.cookie, start, len, kind, rw) };
+        if code == 0 { Ok(()) } else { Err(Errno::from_fault(code)) }
+    }
+
+    fn unload(&mut self) -> Result<(), Error> {
+        if self.cookie.is_null() || !(self.loaded || self.loads_unseen) {
+            return Ok(());
+        }
+        if self.unload_now() { Ok(()) } else { Err(Error::new(Errno::EIO, UNLOAD, "the framework refused")) }
+    }
+
+    /// Unloads from `at` to the end of the mapping, as long as it may be now.
+    fn unload_from(&self, at: u64) -> bool {
+        let Ok(at) = i64::try_from(at) else { return false };
+        // SAFETY: the handle lives while the lock is held, see `retire`. Length 0 is "to the end".
+        let code = unsafe { sys::devmap_unload(self.cookie, at, 0) };
+        code == 0
+    }
+
+    /// Unloads everything.
+    ///
+    /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the callback that
+    /// will tell us waits for our lock: what stays is found by halving.
+    fn unload_now(&mut self) -> bool {
+        let mut done = self.unload_from(self.offset);
+        if !done {
+            let page = page::size() as u64;
+            let (mut low, mut high) = (0, self.len as u64 / page);
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                if self.unload_from(self.offset.saturating_add(middle * page)) {
+                    done = true;
+                    high = middle;
+                } else {
+                    low = middle;
+                }
+            }
+        }
+        if done {
+            self.loaded = false;
+        }
+        done
+    }
+
+    fn remap(&self, dip: *mut sys::dev_info_t, memory: &Memory, start: i64) -> c_int {
+        let mut attributes = self.order.unwrap_or(memory.order()).attributes();
+        match memory {
+            // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a register set of its device.
+            Memory::Registers(registers) => unsafe {
+                sys::devmap_devmem_remap(
+                    self.cookie,
+                    dip,
+                    registers.set(),
+                    start,
+                    self.len,
+                    self.max_protection,
+                    0,
+                    &raw mut attributes,
+                )
+            },
+            // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that is not null and lives.
+            Memory::Umem(umem) => unsafe {
+                sys::devmap_umem_remap(
+                    self.cookie,
+                    dip,
+                    umem.cookie(),
+                    start,
+                    self.len,
+                    self.max_protection,
+                    0,
+                    ptr::null_mut(),
+                )
+            },
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Kernel memory: the allocator behind `Box`, `Vec` and `Arc` in a module, and allocation that may fail.
+//!
+//! Ordinary allocation sleeps until there is memory (`KM_SLEEP`) and so never fails; it must not be made in interrupt
+//! context or in a timeout's routine, nor under a mutex that such a routine takes. There, and for sizes that a process chooses, use
+//! [`try_box`] and `Vec::try_reserve`, and allocate before taking locks.
+
+use alloc::boxed::Box;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ffi::c_void;
+use core::ptr;
+
+use ddi_sys as sys;
+
+use crate::errno::Errno;
+
+/// What kmem promises without being asked (kmem_alloc(9F): "at least double-word aligned").
+const NATURAL: usize = 8;
+
+/// The global allocator of a module, over `kmem_alloc(9F)`; the [`module!`](crate::module!) macro installs it.
+///
+/// Sleeps for memory, except in interrupt context, where it returns null. A request bigger than [`KmemAllocator::LARGEST`] is refused rather than
+/// waited for: a size that nobody has is a mistake, and `KM_SLEEP` would wait for it for ever.
+///
+/// Alignments above 8 are met by asking for more and keeping the true address in front of the memory.
+pub struct KmemAllocator;
+
+impl KmemAllocator {
+    /// The biggest request that is passed on to the kernel: 1 GiB.
+    pub const LARGEST: usize = 1 << 30;
+
+    /// How much to ask kmem for, for this layout; nothing when it is too much.
+    fn real_size(layout: Layout) -> Option<usize> {
+        let extra = if layout.align() <= NATURAL { 0 } else { layout.align() };
+        layout.size().checked_add(extra).filter(|&size| size <= KmemAllocator::LARGEST)
+    }
+
+    fn flags() -> i32 {
+        // SAFETY: reads the state of the current CPU.
+        let interrupt = unsafe { sys::servicing_interrupt() };
+        if interrupt != 0 { sys::KM_NOSLEEP } else { sys::KM_SLEEP }
+    }
+
+    /// Memory for `layout` with kmem flags of the caller's choice: null when there is none.
+    ///
+    /// # Safety
+    /// As `GlobalAlloc::alloc`: the size is not zero. With `KM_SLEEP` the thread must be allowed to sleep.
+    pub unsafe fn alloc_with(layout: Layout, flags: i32) -> *mut u8 {
+        let Some(size) = KmemAllocator::real_size(layout) else { return ptr::null_mut() };
+        // SAFETY: the size is not zero; the caller vouches for the flags.
+        let base = unsafe { sys::kmem_alloc(size, flags) }.cast::<u8>();
+        if base.is_null() || layout.align() <= NATURAL {
+            return base;
+        }
+        // From 8 to `align` bytes further on, so there is room for an address before it and the size after it.
+        let gap = layout.align() - (base.addr() & (layout.align() - 1));
+        // SAFETY: 8 <= gap <= align, because base is a multiple of 8 and align is at least 16; size + align were asked for.
+        let aligned = unsafe { base.add(gap) };
+        // SAFETY: the 8 bytes before lie in the block, see above.
+        let keep = unsafe { aligned.sub(NATURAL) };
+        // SAFETY: in bounds, and a multiple of 8.
+        unsafe { keep.cast::<*mut u8>().write(base) };
+        aligned
+    }
+}
+
+// SAFETY: `alloc_with` gives memory of the size and alignment, or null; `dealloc` gives kmem back exactly what it gave.
+unsafe impl GlobalAlloc for KmemAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's size is not zero, and the flags fit the context.
+        unsafe { KmemAllocator::alloc_with(layout, KmemAllocator::flags()) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        let Some(size) = KmemAllocator::real_size(layout) else { return };
+        let base = if layout.align() <= NATURAL {
+            ptr
+        } else {
+            // SAFETY: `alloc_with` left room for an address there.
+            let keep = unsafe { ptr.sub(NATURAL) };
+            // SAFETY: and wrote it.
+            unsafe { keep.cast::<*mut u8>().read() }
+        };
+        // SAFETY: the block and the very size that kmem_alloc gave.
+        unsafe { sys::kmem_free(base.cast::<c_void>(), size) };
+    }
+}
+
+/// A box, or `ENOMEM`: for contexts that must not sleep, where the module's allocator does not, and for big values.
+///
+/// ```no_run
+/// # fn f() -> Result<(), devmap::Errno> {
+/// let page = devmap::kmem::try_box([0_u8; 4096])?;
+/// # Ok(()) }
+/// ```
+pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
+    let layout = Layout::new::<T>();
+    if layout.size() == 0 {
+        return Ok(Box::new(value));
+    }
+    // SAFETY: the size is not zero.
+    let memory = unsafe { alloc::alloc::alloc(layout) }.cast::<T>();
+    if memory.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: fresh memory of T's layout.
+    unsafe { memory.write(value) };
+    // SAFETY: from the global allocator with T's layout, initialised.
+    Ok(unsafe { Box::from_raw(memory) })
+}

@@ -1,0 +1,188 @@
+//! Counters that `kstat(8)` shows: [`Kstat`], [`Counter`] and the [`counters!`](crate::counters!) macro.
+//!
+//! Counters are atomic and may be changed in any context, with any lock held.
+
+use alloc::ffi::CString;
+use core::ffi::CStr;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ddi_sys as sys;
+
+use crate::errno::{Errno, Error};
+use crate::node::Node;
+
+/// A set of named 64-bit values, visible until dropped: `kstat_create(9F)`.
+///
+/// Made by [`counters!`](crate::counters!), which gives the values names in Rust too.
+pub struct Kstat {
+    kstat: NonNull<sys::kstat_t>,
+    values: NonNull<sys::kstat_named_t>,
+    count: usize,
+}
+
+// SAFETY: the kernel's structure is reached through atomics only, and deleted once.
+unsafe impl Send for Kstat {}
+// SAFETY: as above.
+unsafe impl Sync for Kstat {}
+
+const NO_MEMORY: Error = Error::new(Errno::ENOMEM, "kstat_create(9F)", "no memory, or the name is taken");
+const TOO_LONG: Error = Error::new(Errno::EINVAL, "kstat_create(9F)", "a name is longer than 30 bytes");
+
+fn name(text: &str) -> Result<CString, Error> {
+    if text.len() >= sys::KSTAT_STRLEN as usize {
+        return Err(TOO_LONG);
+    }
+    CString::new(text).map_err(|_| TOO_LONG)
+}
+
+impl Kstat {
+    /// A set `driver:instance:name` of class "misc" with these values, all zero. User or kernel context.
+    ///
+    /// `EINVAL` for a name that is too long, `ENOMEM` when the kernel refuses (also when the name is taken).
+    pub fn new(node: &Node<'_>, set: &str, names: &[&str]) -> Result<Kstat, Error> {
+        let set = name(set)?;
+        let count = u32::try_from(names.len()).map_err(|_| TOO_LONG)?;
+        // SAFETY: the strings end in NUL; a named set of `count` values, kept by the kernel.
+        let kstat = unsafe {
+            sys::kstat_create(
+                node.driver_name().as_ptr(),
+                node.instance(),
+                set.as_ptr(),
+                c"misc".as_ptr(),
+                sys::KSTAT_TYPE_NAMED,
+                count,
+                0,
+            )
+        };
+        let kstat = NonNull::new(kstat).ok_or(NO_MEMORY)?;
+        // SAFETY: kstat_create gave it, and it is not installed yet: nobody else looks at it.
+        let values = unsafe { kstat.as_ref() }.ks_data.cast::<sys::kstat_named_t>();
+        let Some(values) = NonNull::new(values) else {
+            // SAFETY: from kstat_create, deleted once.
+            unsafe { sys::kstat_delete(kstat.as_ptr()) };
+            return Err(NO_MEMORY);
+        };
+        let made = Kstat { kstat, values, count: names.len() };
+        for (index, text) in names.iter().enumerate() {
+            let text = name(text)?;
+            made.init(index, &text);
+        }
+        // SAFETY: from kstat_create, filled in.
+        unsafe { sys::kstat_install(made.kstat.as_ptr()) };
+        Ok(made)
+    }
+
+    fn init(&self, index: usize, name: &CStr) {
+        // SAFETY: the kernel allocated `count` values, and `index` is less.
+        let value = unsafe { self.values.add(index) };
+        // SAFETY: a value of ours, and a string that ends in NUL and fits.
+        unsafe { sys::kstat_named_init(value.as_ptr(), name.as_ptr(), sys::KSTAT_DATA_UINT64) };
+    }
+
+    /// The value of this index, in the order of the names; nothing beyond the last.
+    pub fn value(&self, index: usize) -> Option<&AtomicU64> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: less than `count`.
+        let value = unsafe { self.values.add(index) };
+        // SAFETY: within the structure; no reference is made, for the kernel may be reading.
+        let number = unsafe { &raw mut (*value.as_ptr()).value.ui64 };
+        // SAFETY: eight aligned bytes that live as long as self; the kernel only copies them out.
+        Some(unsafe { AtomicU64::from_ptr(number) })
+    }
+}
+
+impl Drop for Kstat {
+    fn drop(&mut self) {
+        // SAFETY: from kstat_create, deleted once.
+        unsafe { sys::kstat_delete(self.kstat.as_ptr()) };
+    }
+}
+
+/// One value of a set made by [`counters!`](crate::counters!).
+#[derive(Clone, Copy)]
+pub struct Counter<'a>(&'a AtomicU64);
+
+impl<'a> Counter<'a> {
+    #[doc(hidden)]
+    pub fn of(value: Option<&'a AtomicU64>) -> Counter<'a> {
+        // The macro's indices are all there; a value that is not shown is better than a panic in a callback.
+        static NOWHERE: AtomicU64 = AtomicU64::new(0);
+        Counter(value.unwrap_or(&NOWHERE))
+    }
+
+    /// Counts `n` more.
+    pub fn add(self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Counts `n` fewer, for values that say how many there are.
+    pub fn sub(self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// Counts one more unless there are `most` already (0: no limit); says whether it did.
+    pub fn add_up_to(self, most: u64) -> bool {
+        let more = |n: u64| (most == 0 || n < most).then_some(n + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Sets the value.
+    pub fn set(self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Sets the value to `new` if it is `old`.
+    pub fn replace(self, old: u64, new: u64) {
+        let _ = self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A struct of counters that is also a kstat.
+///
+/// ```no_run
+/// devmap::counters! {
+///     /// What the device has done.
+///     pub struct Stats { faults, switches }
+/// }
+/// # fn f(node: &devmap::Node<'_>) -> Result<(), devmap::Error> {
+/// let stats = Stats::new(node, "mydriver")?; // kstat -m mydriver
+/// stats.faults().add(1);
+/// # Ok(()) }
+/// ```
+#[macro_export]
+macro_rules! counters {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$fmeta:meta])* $field:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        $vis struct $name($crate::kstat::Kstat);
+
+        const _: () = {
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+            #[derive(Clone, Copy)]
+            enum Index { $($field),+ }
+
+            impl $name {
+                /// The counters of one instance, all zero, shown as kstat `driver:instance:name`.
+                pub fn new(
+                    node: &$crate::Node<'_>,
+                    name: &str,
+                ) -> ::core::result::Result<Self, $crate::Error> {
+                    $crate::kstat::Kstat::new(node, name, &[$(::core::stringify!($field)),+]).map($name)
+                }
+
+                $($(#[$fmeta])*
+                #[doc = ::core::concat!("The counter `", ::core::stringify!($field), "`.")]
+                pub fn $field(&self) -> $crate::kstat::Counter<'_> {
+                    $crate::kstat::Counter::of(self.0.value(Index::$field as usize))
+                })+
+            }
+        };
+    };
+}

@@ -1,0 +1,79 @@
+//! Messages: [`note!`](crate::note!), [`warn!`](crate::warn!) and [`log_only!`](crate::log_only!), over `cmn_err(9F)`.
+//!
+//! Any context; nothing is allocated. A message is cut at 240 bytes. Never log what a process can make happen as often as it likes.
+
+use core::ffi::{c_char, c_int};
+use core::fmt::{self, Write};
+
+use ddi_sys as sys;
+
+/// How serious a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// `CE_NOTE`: worth knowing.
+    Note,
+    /// `CE_WARN`: something is wrong.
+    Warn,
+}
+
+/// Room for one message and its NUL; small, because kernel stacks are.
+struct Line {
+    text: [u8; 241],
+    used: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            // The last byte stays NUL. A NUL inside would end the text.
+            if self.used + 1 < self.text.len()
+                && byte != 0
+                && let Some(slot) = self.text.get_mut(self.used)
+            {
+                *slot = byte;
+                self.used += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes one message; the macros call this.
+pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
+    let mut line = Line { text: [0; 241], used: 0 };
+    // A formatter that fails cuts its message short: nothing to be done about it here.
+    let _ = line.write_fmt(message);
+    let level: c_int = match level {
+        Level::Note => sys::CE_NOTE,
+        Level::Warn => sys::CE_WARN,
+    };
+    let format = if log_only { c"!%s" } else { c"%s" };
+    // SAFETY: the format takes one string, and the line ends in NUL.
+    unsafe { sys::cmn_err(level, format.as_ptr(), line.text.as_ptr().cast::<c_char>()) };
+}
+
+/// Stops the system with a message; returns on no illumos.
+pub(crate) fn panic(message: fmt::Arguments<'_>) {
+    let mut line = Line { text: [0; 241], used: 0 };
+    let _ = line.write_fmt(message);
+    // SAFETY: the format takes one string, and the line ends in NUL.
+    unsafe { sys::cmn_err(sys::CE_PANIC, c"%s".as_ptr(), line.text.as_ptr().cast::<c_char>()) };
+}
+
+/// Logs a note to the console and the system log, in the form of `format!`: `cmn_err(9F)`, `CE_NOTE`.
+#[macro_export]
+macro_rules! note {
+    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Note, false, ::core::format_args!($($arg)*)) };
+}
+
+/// Logs a warning to the console and the system log, in the form of `format!`: `cmn_err(9F)`, `CE_WARN`.
+#[macro_export]
+macro_rules! warn {
+    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Warn, false, ::core::format_args!($($arg)*)) };
+}
+
+/// Logs a note to the system log only, in the form of `format!`: `cmn_err(9F)`, `CE_NOTE` with `!`.
+#[macro_export]
+macro_rules! log_only {
+    ($($arg:tt)*) => { $crate::log::write($crate::log::Level::Note, true, ::core::format_args!($($arg)*)) };
+}

@@ -1,0 +1,183 @@
+//! [`Mapping`]: a driver's own data for one mapping, and what happens to it: access, dup, unmap.
+//!
+//! Callbacks of different mappings run at the same time, and so do several accesses to one. Access and dup never run at the same time as unmap
+//! of the same mapping: the framework holds the process's address space. None of this crate's locks is held when they are called. All
+//! run in the process's context and may sleep; they must not wait for another process's access to end, nor call
+//! mmap or munmap.
+
+use core::marker::PhantomData;
+
+use crate::device::Device;
+use crate::errno::Errno;
+use crate::fault::{Fault, Served};
+use crate::handle::Handle;
+
+/// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
+pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
+    /// The process touched a page that has no translation: `devmap_access(9E)`.
+    ///
+    /// An error becomes `SIGBUS` in the process, with the error number; `EINTR` lets it try again. The default loads the page.
+    fn access(&self, device: &D, fault: Fault<'_>) -> Result<Served, Errno> {
+        let _ = device;
+        fault.load()
+    }
+
+    /// The process forks: the private data of the child's mapping, or an error, with which fork(2) fails: `devmap_dup(9E)`.
+    ///
+    /// The child's mapping has no translations yet. Do what can fail before changing anything: when another mapping of the
+    /// process refuses, this one is unmapped again.
+    fn dup(&self, device: &D, copy: Dup<'_>) -> Result<Self, Errno>;
+
+    /// A part or all of the mapping goes: `devmap_unmap(9E)`. Cannot fail.
+    ///
+    /// Translations are gone already. What is left of the mapping keeps private data: each shape of the cut takes exactly the
+    /// values that it needs for a [`Remains`].
+    fn unmap(self, device: &D, cut: Cut<'_>) -> Remains<Self>;
+}
+
+/// A driver without private data of its own.
+impl<D: Device<Mapping = ()>> Mapping<D> for () {
+    fn dup(&self, _: &D, _: Dup<'_>) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn unmap(self, _: &D, cut: Cut<'_>) -> Remains<()> {
+        match cut {
+            Cut::Whole(cut) => cut.gone(),
+            Cut::Head(cut) => cut.keep(()),
+            Cut::Tail(cut) => cut.keep(()),
+            Cut::Middle(cut) => cut.split((), ()),
+        }
+    }
+}
+
+/// A mapping that fork copies.
+pub struct Dup<'a> {
+    pub(crate) parent: &'a Handle,
+    pub(crate) child: &'a Handle,
+}
+
+impl<'a> Dup<'a> {
+    /// The mapping that is copied.
+    pub fn parent(&self) -> &'a Handle {
+        self.parent
+    }
+
+    /// The copy. It lives when the callback has returned; put it into a [`MappingSet`](crate::MappingSet) now.
+    pub fn child(&self) -> &'a Handle {
+        self.child
+    }
+}
+
+/// What an unmap takes away, by shape.
+pub enum Cut<'a> {
+    /// All of it.
+    Whole(Whole<'a>),
+    /// The beginning; the rest stays.
+    Head(Head<'a>),
+    /// The end; the beginning stays.
+    Tail(Tail<'a>),
+    /// The middle; two mappings stay.
+    Middle(Middle<'a>),
+}
+
+impl Cut<'_> {
+    /// The user offset where the cut begins, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.range().0
+    }
+
+    /// How many bytes go.
+    pub fn len(&self) -> usize {
+        self.range().1
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn range(&self) -> (u64, usize) {
+        match self {
+            Cut::Whole(cut) => cut.range,
+            Cut::Head(cut) => cut.range,
+            Cut::Tail(cut) => cut.range,
+            Cut::Middle(cut) => cut.range,
+        }
+    }
+}
+
+/// What is left of a mapping's private data; made by the shape of the cut.
+#[must_use]
+pub struct Remains<M>(pub(crate) Left<M>);
+
+pub(crate) enum Left<M> {
+    None,
+    One(M),
+    Two(M, M),
+}
+
+type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
+
+macro_rules! shapes {
+    ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty)? })*) => {
+        $(
+            $(#[$meta])*
+            pub struct $name<'a> {
+                range: (u64, usize),
+                $($field: $type,)?
+                call: Once<'a>,
+            }
+
+            impl<'a> $name<'a> {
+                pub(crate) fn new(range: (u64, usize) $(, $field: $type)?) -> Self {
+                    $name { range, $($field,)? call: PhantomData }
+                }
+            }
+        )*
+    };
+}
+
+shapes! {
+    /// The whole mapping goes.
+    Whole {}
+    /// The beginning of the mapping goes.
+    Head {}
+    /// The end of the mapping goes.
+    Tail {}
+    /// The middle of the mapping goes.
+    Middle { rest: &'a Handle }
+}
+
+impl Whole<'_> {
+    /// Nothing is left.
+    pub fn gone<M>(self) -> Remains<M> {
+        Remains(Left::None)
+    }
+}
+
+impl Head<'_> {
+    /// The private data of the part behind the cut: the same mapping, now shorter.
+    pub fn keep<M>(self, data: M) -> Remains<M> {
+        Remains(Left::One(data))
+    }
+}
+
+impl Tail<'_> {
+    /// The private data of the part before the cut: the same mapping, now shorter.
+    pub fn keep<M>(self, data: M) -> Remains<M> {
+        Remains(Left::One(data))
+    }
+}
+
+impl<'a> Middle<'a> {
+    /// The new mapping behind the cut. Put it where its translations are looked for.
+    pub fn rest(&self) -> &'a Handle {
+        self.rest
+    }
+
+    /// The private data of the part before the cut (the same mapping, now shorter) and of the new mapping behind it.
+    pub fn split<M>(self, before: M, behind: M) -> Remains<M> {
+        Remains(Left::Two(before, behind))
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Memory`]: what can be mapped, register set or kernel memory, behind one face.
+
+use crate::errno::Error;
+use crate::registers::{Order, Registers};
+use crate::umem::Umem;
+
+/// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is mapped.
+#[derive(Clone)]
+pub enum Memory {
+    /// A register set of the device.
+    Registers(Registers),
+    /// Kernel memory.
+    Umem(Umem),
+}
+
+impl Memory {
+    /// The length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Memory::Registers(registers) => registers.len(),
+            Memory::Umem(umem) => umem.len() as u64,
+        }
+    }
+
+    /// Has it no bytes at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How a process's accesses are ordered unless a mapping asks for something else.
+    pub fn order(&self) -> Order {
+        match self {
+            Memory::Registers(registers) => registers.order(),
+            Memory::Umem(_) => Order::StoreCaching,
+        }
+    }
+
+    /// Copies values from byte `offset` on; see [`Registers::read_into`] and [`Umem::read_into`].
+    pub fn read_into(&self, offset: u64, to: &mut [u64]) -> Result<(), Error> {
+        match self {
+            Memory::Registers(registers) => registers.read_into(offset, to),
+            Memory::Umem(umem) => umem.read_into(offset, to),
+        }
+    }
+
+    /// Copies values to byte `offset` and on; see [`Registers::write_from`] and [`Umem::write_from`].
+    pub fn write_from(&self, offset: u64, from: &[u64]) -> Result<(), Error> {
+        match self {
+            Memory::Registers(registers) => registers.write_from(offset, from),
+            Memory::Umem(umem) => umem.write_from(offset, from),
+        }
+    }
+}
+
+impl From<Registers> for Memory {
+    fn from(registers: Registers) -> Memory {
+        Memory::Registers(registers)
+    }
+}
+
+impl From<Umem> for Memory {
+    fn from(umem: Umem) -> Memory {
+        Memory::Umem(umem)
+    }
+}
+
+impl From<&Registers> for Memory {
+    fn from(registers: &Registers) -> Memory {
+        Memory::Registers(registers.clone())
+    }
+}
+
+impl From<&Umem> for Memory {
+    fn from(umem: &Umem) -> Memory {
+        Memory::Umem(umem.clone())
+    }
+}
+
+impl From<&Memory> for Memory {
+    fn from(memory: &Memory) -> Memory {
+        memory.clone()
+    }
+}

@@ -1,0 +1,130 @@
+//! [`Node`]: the device node that a driver's instance is for (`dev_info_t`): properties, register sets, instance number.
+//!
+//! User or kernel context, with any mutex held unless a call says otherwise.
+
+use alloc::ffi::CString;
+use alloc::string::String;
+use core::ffi::{CStr, c_char, c_int};
+use core::marker::PhantomData;
+use core::ptr;
+
+use ddi_sys as sys;
+
+use crate::errno::{Errno, Error};
+
+/// A device node, in attach and for as long as the instance lives.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    dip: *mut sys::dev_info_t,
+    lives: PhantomData<&'a sys::dev_info_t>,
+}
+
+fn c_name(name: &str) -> Option<CString> {
+    CString::new(name).ok()
+}
+
+impl<'a> Node<'a> {
+    /// # Safety
+    /// The node stays attached to this driver for `'a`.
+    pub(crate) unsafe fn from_raw(dip: *mut sys::dev_info_t) -> Node<'a> {
+        Node { dip, lives: PhantomData }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut sys::dev_info_t {
+        self.dip
+    }
+
+    /// The instance number, by which minor nodes are numbered too: `ddi_get_instance(9F)`.
+    pub fn instance(&self) -> i32 {
+        // SAFETY: a live node.
+        unsafe { sys::ddi_get_instance(self.dip) }
+    }
+
+    /// The name of the driver that is bound to the node: `ddi_driver_name(9F)`.
+    pub fn driver_name(&self) -> &'a CStr {
+        // SAFETY: a live node.
+        let name = unsafe { sys::ddi_driver_name(self.dip) };
+        // SAFETY: the kernel's string, which lives as long as the node.
+        unsafe { CStr::from_ptr(name) }
+    }
+
+    /// An integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
+    ///
+    /// Parents are not asked (`DDI_PROP_DONTPASS`).
+    pub fn property(&self, name: &str, default: i32) -> i32 {
+        let Some(name) = c_name(name) else { return default };
+        // SAFETY: a live node and a string that ends in NUL, which the call does not keep or change.
+        unsafe {
+            sys::ddi_prop_get_int(
+                sys::DDI_DEV_T_ANY,
+                self.dip,
+                sys::DDI_PROP_DONTPASS,
+                name.as_ptr().cast_mut(),
+                default,
+            )
+        }
+    }
+
+    /// Does the node have this property: `ddi_prop_exists(9F)`.
+    pub fn has_property(&self, name: &str) -> bool {
+        let Some(name) = c_name(name) else { return false };
+        // SAFETY: as in `property`.
+        let there = unsafe {
+            sys::ddi_prop_exists(
+                sys::DDI_DEV_T_ANY,
+                self.dip,
+                sys::DDI_PROP_DONTPASS,
+                name.as_ptr().cast_mut(),
+            )
+        };
+        there != 0
+    }
+
+    /// A string property, if the node has it: `ddi_prop_lookup_string(9F)`. Bytes that are not UTF-8 are replaced.
+    pub fn string_property(&self, name: &str) -> Option<String> {
+        let name = c_name(name)?;
+        let mut text: *mut c_char = ptr::null_mut();
+        // SAFETY: as in `property`; on success `text` points to memory that ddi_prop_free takes back.
+        let result = unsafe {
+            sys::ddi_prop_lookup_string(
+                sys::DDI_DEV_T_ANY,
+                self.dip,
+                sys::DDI_PROP_DONTPASS,
+                name.as_ptr().cast_mut(),
+                &raw mut text,
+            )
+        };
+        if result != sys::DDI_PROP_SUCCESS || text.is_null() {
+            return None;
+        }
+        // SAFETY: the kernel's copy of the property, which ends in NUL.
+        let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+        // SAFETY: from ddi_prop_lookup_string, freed once.
+        unsafe { sys::ddi_prop_free(text.cast()) };
+        Some(copy)
+    }
+
+    /// How many register sets the node has: `ddi_dev_nregs(9F)`. None for a pseudo device.
+    pub fn register_sets(&self) -> u32 {
+        let mut count: c_int = 0;
+        // SAFETY: a live node; the answer goes to a local.
+        let result = unsafe { sys::ddi_dev_nregs(self.dip, &raw mut count) };
+        if result == sys::DDI_SUCCESS { u32::try_from(count).unwrap_or(0) } else { 0 }
+    }
+
+    /// The length of register set `set` in bytes: `ddi_dev_regsize(9F)`. `ENXIO` when there is no such set.
+    pub fn register_set_len(&self, set: u32) -> Result<u64, Error> {
+        const NONE: Error =
+            Error::new(Errno::ENXIO, "ddi_dev_regsize(9F)", "the node has no such register set");
+        if set >= self.register_sets() {
+            return Err(NONE);
+        }
+        let mut len: sys::off_t = 0;
+        // SAFETY: a live node; the answer goes to a local.
+        let result = unsafe { sys::ddi_dev_regsize(self.dip, set, &raw mut len) };
+        if result != sys::DDI_SUCCESS {
+            return Err(NONE);
+        }
+        u64::try_from(len).map_err(|_| NONE)
+    }
+}

@@ -1,0 +1,20 @@
+//! Pages: the kernel's page size, which is a variable for a driver, and rounding to it.
+
+use ddi_sys as sys;
+
+/// The page size in bytes, a power of two.
+pub fn size() -> usize {
+    // SAFETY: set before any driver is loaded, and never changed.
+    let size = unsafe { sys::_pagesize };
+    size as usize
+}
+
+/// `len` rounded up to pages; nothing when that overflows.
+pub fn round_up(len: usize) -> Option<usize> {
+    len.checked_next_multiple_of(size())
+}
+
+/// Is this a multiple of the page size?
+pub fn aligned(offset: u64) -> bool {
+    offset.is_multiple_of(size() as u64)
+}

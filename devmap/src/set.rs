@@ -1,0 +1,115 @@
+//! [`MappingSet`]: mappings that go together, for example those of one device context, or all of a device.
+//!
+//! Entering and leaving cost the same however many there are. Locking: a set has a mutex, taken by every call and held while
+//! it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`] takes it, so do that while
+//! iterating over nothing.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::errno::Error;
+use crate::handle::Handle;
+use crate::sync::Mutex;
+
+enum Place {
+    /// The next free place, or the number of places.
+    Free(usize),
+    Taken(Handle),
+}
+
+struct Places {
+    places: Vec<Place>,
+    free: usize,
+    taken: usize,
+}
+
+/// A set of mappings; clones are the same set. Remembers a mapping as long as the [`Member`] that it gave for it lives.
+#[derive(Clone)]
+pub struct MappingSet(Arc<Mutex<Places>>);
+
+/// A mapping's place in a [`MappingSet`]; leaves the set when dropped. Kept by the driver in its private data.
+pub struct Member {
+    set: MappingSet,
+    index: usize,
+}
+
+impl MappingSet {
+    /// An empty set. User or kernel context: allocates.
+    pub fn new() -> MappingSet {
+        MappingSet(Arc::new(Mutex::new(Places { places: Vec::new(), free: 0, taken: 0 })))
+    }
+
+    /// Takes a mapping in; a mapping may be in several sets. User or kernel context: may sleep for memory.
+    #[must_use = "the mapping leaves the set when this is dropped"]
+    pub fn insert(&self, handle: &Handle) -> Member {
+        let mut places = self.0.lock();
+        let index = places.free;
+        let taken = Place::Taken(handle.clone());
+        match places.places.get_mut(index) {
+            Some(place) => {
+                let next = match core::mem::replace(place, taken) {
+                    Place::Free(next) => next,
+                    // A place on the free list is free.
+                    Place::Taken(_) => index + 1,
+                };
+                places.free = next;
+            }
+            None => {
+                places.places.push(taken);
+                places.free = index + 1;
+            }
+        }
+        places.taken += 1;
+        Member { set: self.clone(), index }
+    }
+
+    /// How many mappings are in the set.
+    pub fn len(&self) -> usize {
+        self.0.lock().taken
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every translation of every mapping in the set: `devmap_unload(9F)` for each that has any.
+    ///
+    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    pub fn unload(&self) -> Result<(), Error> {
+        let places = self.0.lock();
+        let mut result = Ok(());
+        for place in &places.places {
+            if let Place::Taken(handle) = place {
+                result = result.and(handle.unload());
+            }
+        }
+        result
+    }
+}
+
+impl Default for MappingSet {
+    fn default() -> MappingSet {
+        MappingSet::new()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let left = {
+            let mut places = self.set.0.lock();
+            let next = places.free;
+            match places.places.get_mut(self.index) {
+                Some(place) => {
+                    let left = core::mem::replace(place, Place::Free(next));
+                    places.free = self.index;
+                    places.taken = places.taken.saturating_sub(1);
+                    Some(left)
+                }
+                None => None,
+            }
+        };
+        // Outside of the lock: it may be the last reference to the mapping's memory.
+        drop(left);
+    }
+}

@@ -1,0 +1,341 @@
+//! Locks: [`Mutex`], [`Condvar`] and [`RwLock`] over the DDI's.
+//!
+//! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it. None
+//! is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`: the thread that took a lock gives it back.
+//!
+//! The lock word lives in its own allocation, because the kernel knows a lock by its address and Rust values move.
+
+use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::ffi::c_int;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::ptr;
+use core::time::Duration;
+
+use ddi_sys as sys;
+
+use crate::errno::Errno;
+use crate::time::ticks;
+
+type NotSend = PhantomData<*mut ()>;
+
+struct RawMutex(Box<UnsafeCell<sys::kmutex_t>>);
+
+impl RawMutex {
+    fn new() -> RawMutex {
+        let raw = RawMutex(Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] })));
+        // SAFETY: the word is ours and stays at this address until `drop`; a driver mutex with a null argument is an
+        // adaptive one (mutex_init(9F)).
+        unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
+        raw
+    }
+
+    fn get(&self) -> *mut sys::kmutex_t {
+        self.0.get()
+    }
+}
+
+impl Drop for RawMutex {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`; nobody holds it, for a guard would borrow the lock.
+        unsafe { sys::mutex_destroy(self.get()) };
+    }
+}
+
+/// A value behind a DDI mutex, `mutex(9F)`.
+///
+/// ```no_run
+/// use devmap::sync::Mutex;
+///
+/// let engine = Mutex::new(0_u64);
+/// *engine.lock() += 1;
+/// ```
+pub struct Mutex<T: ?Sized> {
+    raw: RawMutex,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: moving the lock moves the value; the word behind the pointer stays where it is.
+unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
+// SAFETY: the mutex lets one thread at a time to the value, which therefore has to be `Send`, and need not be `Sync`.
+unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
+
+impl<T> Mutex<T> {
+    /// A mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
+    pub fn new(value: T) -> Mutex<T> {
+        Mutex { raw: RawMutex::new(), value: UnsafeCell::new(value) }
+    }
+
+    /// The value, and no lock any more.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> Mutex<T> {
+    /// Takes the lock, waiting for it. Not while this thread holds it: `mutex_enter(9F)`.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        // SAFETY: initialised in `new`, not destroyed while borrowed.
+        unsafe { sys::mutex_enter(self.raw.get()) };
+        MutexGuard { mutex: self, not_send: PhantomData }
+    }
+
+    /// Takes the lock if nobody has it: `mutex_tryenter(9F)`. Any context.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        // SAFETY: as in `lock`.
+        let taken = unsafe { sys::mutex_tryenter(self.raw.get()) };
+        (taken != 0).then_some(MutexGuard { mutex: self, not_send: PhantomData })
+    }
+
+    /// The value, without locking: the borrow shows that nobody else is here.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}
+
+/// A held [`Mutex`]; gives it back when dropped.
+#[must_use = "the lock is given back at once"]
+pub struct MutexGuard<'a, T: ?Sized> {
+    mutex: &'a Mutex<T>,
+    not_send: NotSend,
+}
+
+// SAFETY: a shared guard gives `&T` only.
+unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
+
+impl<T: ?Sized> Deref for MutexGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: this thread holds the mutex, so nobody else has a reference.
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and the guard is borrowed mutably.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
+        unsafe { sys::mutex_exit(self.mutex.raw.get()) };
+    }
+}
+
+/// A condition variable, `condvar(9F)`. Waits may end without cause: test the condition in a loop.
+pub struct Condvar(Box<UnsafeCell<sys::kcondvar_t>>);
+
+// SAFETY: the word is only passed to the kernel, which synchronises it.
+unsafe impl Send for Condvar {}
+// SAFETY: as above.
+unsafe impl Sync for Condvar {}
+
+impl Condvar {
+    /// A condition variable that nobody waits for. User or kernel context.
+    pub fn new() -> Condvar {
+        let condvar = Condvar(Box::new(UnsafeCell::new(sys::kcondvar_t { _opaque: 0 })));
+        // SAFETY: the word is ours and stays at this address until `drop`.
+        unsafe { sys::cv_init(condvar.0.get(), ptr::null_mut(), sys::CV_DRIVER, ptr::null_mut()) };
+        condvar
+    }
+
+    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; not in interrupt context, and
+    /// with no other lock held.
+    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
+        // SAFETY: both are initialised, and this thread holds the mutex.
+        unsafe { sys::cv_wait(self.0.get(), guard.mutex.raw.get()) };
+    }
+
+    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. User context.
+    pub fn wait_sig<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Errno> {
+        // SAFETY: as in `wait`.
+        let woken = unsafe { sys::cv_wait_sig(self.0.get(), guard.mutex.raw.get()) };
+        if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
+    }
+
+    /// As [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
+    pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, time: Duration) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait`.
+        let left =
+            unsafe { sys::cv_reltimedwait(self.0.get(), guard.mutex.raw.get(), ticks, sys::TR_CLOCK_TICK) };
+        if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+    }
+
+    /// As [`wait_for`](Condvar::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
+    pub fn wait_for_sig<T: ?Sized>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        time: Duration,
+    ) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait`.
+        let left = unsafe {
+            sys::cv_reltimedwait_sig(self.0.get(), guard.mutex.raw.get(), ticks, sys::TR_CLOCK_TICK)
+        };
+        match left {
+            -1 => Err(Errno::ETIMEDOUT),
+            0 => Err(Errno::EINTR),
+            _ => Ok(()),
+        }
+    }
+
+    /// Wakes one waiter: `cv_signal(9F)`. Any context.
+    pub fn notify_one(&self) {
+        // SAFETY: initialised in `new`.
+        unsafe { sys::cv_signal(self.0.get()) };
+    }
+
+    /// Wakes every waiter: `cv_broadcast(9F)`. Any context.
+    pub fn notify_all(&self) {
+        // SAFETY: initialised in `new`.
+        unsafe { sys::cv_broadcast(self.0.get()) };
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Condvar {
+        Condvar::new()
+    }
+}
+
+impl Drop for Condvar {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`; waiters would borrow it.
+        unsafe { sys::cv_destroy(self.0.get()) };
+    }
+}
+
+struct RawRwLock(Box<UnsafeCell<sys::krwlock_t>>);
+
+impl Drop for RawRwLock {
+    fn drop(&mut self) {
+        // SAFETY: initialised when made; guards would borrow the lock.
+        unsafe { sys::rw_destroy(self.0.get()) };
+    }
+}
+
+/// A value behind a DDI readers/writer lock, `rwlock(9F)`. User or kernel context; readers do not nest.
+pub struct RwLock<T: ?Sized> {
+    raw: RawRwLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: moving the lock moves the value; the word behind the pointer stays where it is.
+unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
+// SAFETY: readers share `&T` between threads (`Sync`), a writer has `&mut T` on its thread (`Send`).
+unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
+
+impl<T> RwLock<T> {
+    /// A lock that holds `value`: `rw_init(9F)`. User or kernel context: allocates.
+    pub fn new(value: T) -> RwLock<T> {
+        let raw = RawRwLock(Box::new(UnsafeCell::new(sys::krwlock_t { _opaque: [ptr::null_mut()] })));
+        // SAFETY: the word is ours and stays at this address until it is destroyed.
+        unsafe { sys::rw_init(raw.0.get(), ptr::null_mut(), sys::RW_DRIVER, ptr::null_mut()) };
+        RwLock { raw, value: UnsafeCell::new(value) }
+    }
+
+    /// The value, and no lock any more.
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> RwLock<T> {
+    /// Shares the value with other readers: `rw_enter(9F)`. Waits for writers, also for waiting ones.
+    pub fn read(&self) -> ReadGuard<'_, T> {
+        // SAFETY: initialised in `new`.
+        unsafe { sys::rw_enter(self.raw.0.get(), sys::RW_READER) };
+        ReadGuard { lock: self, not_send: PhantomData }
+    }
+
+    /// Has the value alone: `rw_enter(9F)`.
+    pub fn write(&self) -> WriteGuard<'_, T> {
+        // SAFETY: initialised in `new`.
+        unsafe { sys::rw_enter(self.raw.0.get(), sys::RW_WRITER) };
+        WriteGuard { lock: self, not_send: PhantomData }
+    }
+
+    fn try_enter(&self, how: sys::krw_t) -> c_int {
+        // SAFETY: initialised in `new`.
+        unsafe { sys::rw_tryenter(self.raw.0.get(), how) }
+    }
+
+    /// [`read`](RwLock::read), if that needs no waiting: `rw_tryenter(9F)`.
+    pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
+        let taken = self.try_enter(sys::RW_READER) != 0;
+        taken.then_some(ReadGuard { lock: self, not_send: PhantomData })
+    }
+
+    /// [`write`](RwLock::write), if that needs no waiting: `rw_tryenter(9F)`.
+    pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
+        let taken = self.try_enter(sys::RW_WRITER) != 0;
+        taken.then_some(WriteGuard { lock: self, not_send: PhantomData })
+    }
+}
+
+/// A [`RwLock`] held for reading.
+#[must_use = "the lock is given back at once"]
+pub struct ReadGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    not_send: NotSend,
+}
+
+impl<T: ?Sized> Deref for ReadGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: held for reading: no writer has a reference.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for ReadGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: this thread holds the lock.
+        unsafe { sys::rw_exit(self.lock.raw.0.get()) };
+    }
+}
+
+/// A [`RwLock`] held for writing.
+#[must_use = "the lock is given back at once"]
+pub struct WriteGuard<'a, T: ?Sized> {
+    lock: &'a RwLock<T>,
+    not_send: NotSend,
+}
+
+impl<'a, T: ?Sized> WriteGuard<'a, T> {
+    /// Lets readers in and stays one: `rw_downgrade(9F)`.
+    pub fn downgrade(self) -> ReadGuard<'a, T> {
+        let lock = self.lock;
+        core::mem::forget(self);
+        // SAFETY: this thread holds the lock as writer; the guard that would leave it is forgotten.
+        unsafe { sys::rw_downgrade(lock.raw.0.get()) };
+        ReadGuard { lock, not_send: PhantomData }
+    }
+}
+
+impl<T: ?Sized> Deref for WriteGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: held for writing: nobody else has a reference.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for WriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and the guard is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for WriteGuard<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: this thread holds the lock.
+        unsafe { sys::rw_exit(self.lock.raw.0.get()) };
+    }
+}
