@@ -126,9 +126,13 @@ pub struct Limits {
 pub struct Steps {
     /// Where the files are put.
     pub dir: String,
+    /// The driver's devices; the suite runs once on each.
+    pub devices: Vec<String>,
     /// Installs the driver.
     pub install: String,
-    /// Runs the suite; standard output is its report.
+    /// Succeeds if `{device}` is there.
+    pub check: String,
+    /// Runs the suite on `{device}`; standard output is its results as TAP.
     pub suite: String,
     /// Prints the driver's kstats.
     pub kstats: String,

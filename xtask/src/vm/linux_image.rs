@@ -238,7 +238,7 @@ fn needed(file: &[u8]) -> Result<(Vec<String>, Option<String>)> {
     let mut needed = Vec::new();
     if let Some((entries, link)) = sections.dynamic(endian, file)? {
         let strings = sections.strings(endian, file, link)?;
-        for entry in entries.iter().filter(|entry| entry.d_tag.get(endian) == elf::DT_NEEDED as u64) {
+        for entry in entries.iter().filter(|entry| entry.d_tag.get(endian) == elf::DT_NEEDED) {
             let name = strings.get(entry.d_val.get(endian) as u32).map_err(|()| anyhow::anyhow!("a bad DT_NEEDED"))?;
             needed.push(String::from_utf8_lossy(name).into_owned());
         }
@@ -265,10 +265,21 @@ mod tests {
         assert!(libraries.offered.contains_key("libtomcrypt.so.1"));
     }
 
+    fn module(depends: &str) -> Vec<u8> {
+        use object::write::Object;
+        let mut module = Object::new(object::BinaryFormat::Elf, object::Architecture::X86_64, object::Endianness::Little);
+        let section = module.add_section(Vec::new(), b".modinfo".to_vec(), object::SectionKind::ReadOnlyData);
+        module.append_section_data(section, format!("license=GPL\0depends={depends}\0").as_bytes(), 1);
+        module.write().unwrap()
+    }
+
     #[test]
     fn a_wrong_load_order_is_refused() {
-        let order = ["sr_mod".to_owned(), "cdrom".to_owned()];
-        assert!(check_order(&order, &BTreeMap::new()).is_ok());
+        let modules = BTreeMap::from([("cdrom".to_owned(), module("")), ("sr_mod".to_owned(), module("scsi-mod,cdrom"))]);
+        let order = |names: [&str; 3]| names.map(str::to_owned);
+        assert!(check_order(&order(["scsi_mod", "cdrom", "sr_mod"]), &modules).is_ok());
+        let error = check_order(&order(["scsi_mod", "sr_mod", "cdrom"]), &modules).unwrap_err().to_string();
+        assert_eq!(error, "[linux] modules: cdrom must come before sr_mod");
     }
 
     #[test]

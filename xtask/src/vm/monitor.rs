@@ -145,6 +145,12 @@ impl Monitor {
         Ok(())
     }
 
+    /// The guest boots again after a failure: from here on, failures count anew.
+    pub fn recovered(&mut self) {
+        self.failed = false;
+        self.panic_end = false;
+    }
+
     /// For how long the console has been silent.
     pub fn silent(&self) -> Duration {
         self.heard.elapsed()

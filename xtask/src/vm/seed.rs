@@ -13,7 +13,7 @@ const ROOT_SECTOR: u32 = 20;
 pub fn iso9660(files: &[(&str, &str)]) -> Vec<u8> {
     let mut sector = ROOT_SECTOR + 1;
     let mut root = Vec::new();
-    record(&mut root, ROOT_SECTOR, SECTOR as u32, true, &[0], &[&sp(), &px(0o040555, 2), &er()].concat());
+    record(&mut root, ROOT_SECTOR, SECTOR as u32, true, &[0], &[sp(), px(0o040555, 2), er()].concat());
     record(&mut root, ROOT_SECTOR, SECTOR as u32, true, &[1], &px(0o040555, 2));
     let mut sorted: Vec<_> = files.to_vec();
     sorted.sort();

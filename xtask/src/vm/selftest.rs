@@ -1,0 +1,388 @@
+//! `cargo xtask vm selftest`: the Linux guest is broken in every way that the harness claims to notice.
+//!
+//! Each case is a real run with one sabotage; it must end with the right kind of failure, and leave no process and no file.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::accel::Accel;
+use super::artifacts;
+use super::guest::Guest;
+use super::monitor::Interrupt;
+use super::process::Guarded;
+use super::test::{self, Sabotage};
+
+/// Break the Linux guest in every way that the harness claims to notice, and check that it does.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only the cases whose name contains this.
+    #[arg(long)]
+    case: Option<String>,
+    /// Print the cases instead.
+    #[arg(long)]
+    list: bool,
+    /// Who runs the guest (default: KVM if a probe shows that it works).
+    #[arg(long)]
+    accel: Option<Accel>,
+}
+
+/// One way to break a guest.
+struct Case {
+    name: &'static str,
+    what: &'static str,
+    /// The kind of failure that must come of it; `none` for a run that must succeed.
+    kind: &'static str,
+    /// What its message must contain.
+    says: &'static str,
+    /// Files that the run must have collected, with what must be in them.
+    collects: &'static [(&'static str, &'static str)],
+    command_line: &'static str,
+    qemu: &'static [&'static str],
+    before: Option<(&'static str, &'static str)>,
+    dump: bool,
+    /// Changes to the description's limits, in seconds and before stretching.
+    tune: fn(&mut Guest),
+}
+
+const PLAIN: Case = Case {
+    name: "",
+    what: "",
+    kind: "none",
+    says: "",
+    collects: &[],
+    command_line: "",
+    qemu: &[],
+    before: None,
+    dump: false,
+    tune: |_| (),
+};
+
+/// Runs in the background what breaks the connection, so that the command that starts it still ends.
+const FREEZE: &str = "(sleep 1; kill -STOP -1) >/dev/null 2>&1 </dev/null & ";
+
+const CASES: &[Case] = &[
+    Case {
+        name: "init-exits",
+        what: "the kernel panics while it boots",
+        kind: "panic",
+        says: "Attempted to kill init",
+        collects: &[("messages.txt", "init: gives up, as told")],
+        command_line: "ctxdev.fail=init-exits",
+        ..PLAIN
+    },
+    Case {
+        name: "panic-in-suite",
+        what: "the kernel panics under the tests; its memory is dumped",
+        kind: "panic",
+        says: "sysrq triggered crash",
+        collects: &[("messages.txt", "Call Trace"), ("vmcore.elf", "")],
+        before: Some(("suite", "(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")),
+        dump: true,
+        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        ..PLAIN
+    },
+    Case {
+        name: "boot-hangs",
+        what: "the boot never ends and says nothing",
+        kind: "no-login",
+        says: "init: hangs, as told",
+        command_line: "ctxdev.fail=boot-hangs",
+        tune: |guest| guest.limits.boot = 6,
+        ..PLAIN
+    },
+    Case {
+        name: "no-login",
+        what: "the boot goes on and on and never offers a login",
+        kind: "no-login",
+        says: "init: still starting, as told",
+        command_line: "ctxdev.fail=no-login",
+        tune: |guest| guest.limits.boot = 6,
+        ..PLAIN
+    },
+    Case {
+        name: "no-ssh",
+        what: "a login, but no ssh",
+        kind: "no-ssh",
+        says: "a login was offered",
+        command_line: "ctxdev.fail=no-ssh",
+        tune: |guest| guest.limits.ssh = 3,
+        ..PLAIN
+    },
+    Case {
+        name: "guest-hangs",
+        what: "everything in the guest stops while the tests run",
+        kind: "hung",
+        says: "neither ssh nor the console answers",
+        before: Some(("suite", FREEZE)),
+        tune: |guest| {
+            guest.limits.silence = 3;
+            guest.steps.suite = "sleep 1000".into();
+        },
+        ..PLAIN
+    },
+    Case {
+        name: "suite-hangs",
+        what: "the tests hang, the guest does not",
+        kind: "stuck",
+        says: "the guest still answers",
+        collects: &[("messages.txt", "Linux version")],
+        tune: |guest| {
+            guest.limits.silence = 3;
+            guest.steps.suite = "sleep 1000".into();
+        },
+        ..PLAIN
+    },
+    Case {
+        name: "suite-too-slow",
+        what: "the tests go on for too long, talking",
+        kind: "slow",
+        says: "was not done within 6 s",
+        tune: |guest| {
+            guest.limits.suite = 3;
+            guest.steps.suite = "while :; do echo 'ok 1 - a:b'; sleep 1; done".into();
+        },
+        ..PLAIN
+    },
+    Case {
+        name: "network-lost",
+        what: "the guest's network goes away under the tests",
+        kind: "lost-ssh",
+        says: "the console still answers",
+        before: Some(("suite", "(sleep 1; ifconfig eth0 down) >/dev/null 2>&1 </dev/null &")),
+        tune: |guest| {
+            guest.limits.silence = 5;
+            guest.steps.suite = "sleep 1000".into();
+        },
+        ..PLAIN
+    },
+    Case {
+        name: "guest-disk-full",
+        what: "the guest's disk is full when the files are shipped",
+        kind: "guest-disk-full",
+        says: "No space left on device",
+        before: Some(("ship", "dd if=/dev/zero of=/var/tmp/filler bs=1048576 2>/dev/null || true")),
+        ..PLAIN
+    },
+    Case {
+        name: "host-disk-full",
+        what: "our own disk is full when the guest writes to its overlay",
+        kind: "host-disk-full",
+        says: "no space left for what it writes",
+        // A disk whose backing driver answers every write with ENOSPC.
+        qemu: &[
+            "-blockdev",
+            "driver=blkdebug,node-name=full,image.driver=null-co,image.size=16777216,inject-error.0.event=none,inject-error.0.iotype=write,inject-error.0.errno=28,inject-error.0.once=off",
+            "-device",
+            "ide-hd,drive=full,bus=ide.0,werror=enospc",
+        ],
+        before: Some(("suite", "dd if=/dev/zero of=/dev/sda bs=4096 count=4; sync")),
+        ..PLAIN
+    },
+    Case {
+        name: "guest-powers-off",
+        what: "the guest goes down by itself",
+        kind: "down",
+        says: "went down during suite",
+        before: Some(("suite", "(sleep 1; poweroff -f) >/dev/null 2>&1 </dev/null &")),
+        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        ..PLAIN
+    },
+    Case {
+        name: "remove-fails",
+        what: "the driver cannot be removed",
+        kind: "command",
+        says: "remove failed with status 1: the driver is busy",
+        tune: |guest| guest.steps.remove = "echo 'the driver is busy' >&2; exit 1".into(),
+        ..PLAIN
+    },
+    Case {
+        name: "bad-argument",
+        what: "QEMU does not start",
+        kind: "other",
+        says: "QEMU did not start",
+        qemu: &["-device", "no-such-device"],
+        ..PLAIN
+    },
+];
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let wanted = |name: &str| args.case.as_deref().is_none_or(|part| name.contains(part));
+    if args.list {
+        for case in CASES.iter().filter(|case| wanted(case.name)) {
+            println!("{:18} {}", case.name, case.what);
+        }
+        println!("{:18} SIGTERM while the guest boots", "interrupted");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stand_in = StandIn::new()?;
+    let interrupt = Interrupt::catch()?;
+    let (mut passed, mut failed) = (0, 0);
+    let mut tell = |name: &str, started: Instant, outcome: Result<String>| {
+        let seconds = started.elapsed().as_secs_f32();
+        match outcome {
+            Ok(said) => {
+                passed += 1;
+                println!("ok    {name:18} {seconds:5.1} s  {said}");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("FAIL  {name:18} {seconds:5.1} s  {error:#}");
+            }
+        }
+    };
+    for case in CASES.iter().filter(|case| wanted(case.name)) {
+        let started = Instant::now();
+        tell(case.name, started, stand_in.check(case, args.accel, &interrupt));
+        if interrupt.came() {
+            bail!("interrupted");
+        }
+    }
+    if wanted("interrupted") {
+        let started = Instant::now();
+        tell("interrupted", started, stand_in.interrupted(args.accel));
+    }
+    println!("{passed} failures were noticed as they should be, {failed} were not");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Files of a driver that installs and tests nothing: here the harness is tested, not the driver.
+struct StandIn {
+    dir: tempfile::TempDir,
+}
+
+impl StandIn {
+    fn new() -> Result<StandIn> {
+        let dir = artifacts::scratch()?;
+        let package = dir.path().join("pkg");
+        std::fs::create_dir(&package)?;
+        std::fs::write(package.join("install.sh"), "true\n")?;
+        std::fs::write(package.join("remove.sh"), "true\n")?;
+        std::fs::write(dir.path().join("module"), vec![0x55; 1 << 20])?;
+        std::fs::write(dir.path().join("tests"), "#!/bin/sh\nprintf 'TAP version 14\\n1..1\\nok 1 - a:b\\n'\n")?;
+        let mut mode = std::fs::metadata(dir.path().join("tests"))?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        std::fs::set_permissions(dir.path().join("tests"), mode)?;
+        Ok(StandIn { dir })
+    }
+
+    fn arguments(&self, accel: Option<Accel>, dump: bool) -> test::Args {
+        let file = |name: &str| Some(self.dir.path().join(name));
+        test::Args {
+            guest: "linux".into(),
+            image: None,
+            image_dir: None,
+            module: file("module"),
+            package: file("pkg"),
+            tests: file("tests"),
+            // Any program of this machine does: nothing calls it.
+            ddi_host: Some("/bin/true".into()),
+            filter: Vec::new(),
+            keep: false,
+            dump,
+            accel,
+            results: file("results"),
+        }
+    }
+
+    fn check(&self, case: &Case, accel: Option<Accel>, interrupt: &Interrupt) -> Result<String> {
+        let mut guest = Guest::load(&artifacts::guests_dir(), "linux")?;
+        guest.steps.check = "true".into();
+        guest.steps.suite = "./usr-tests".into();
+        guest.steps.kstats = "true".into();
+        guest.steps.devices.truncate(1);
+        (case.tune)(&mut guest);
+        let sabotage = Sabotage {
+            command_line: case.command_line.into(),
+            qemu: case.qemu.iter().map(|argument| (*argument).to_owned()).collect(),
+            before: case.before.map(|(step, command)| (step, command.to_owned())),
+            quiet: true,
+        };
+        let results_dir = self.dir.path().join("results");
+        let _ = std::fs::remove_dir_all(&results_dir);
+        let arguments = self.arguments(accel, case.dump);
+        let (report, results, dir) = test::carry_out(&arguments, guest, interrupt.clone(), &sabotage)?;
+        let (kind, said) = match &results.failure {
+            Some(failure) => (failure.kind(), failure.to_string()),
+            None => ("none", format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>())),
+        };
+        if kind != case.kind || !said.contains(case.says) {
+            let kept = artifacts::runs_dir().join(format!("selftest-{}", case.name));
+            let _ = std::fs::remove_dir_all(&kept);
+            std::fs::create_dir_all(&kept)?;
+            for entry in std::fs::read_dir(&dir)?.flatten() {
+                std::fs::copy(entry.path(), kept.join(entry.file_name()))?;
+            }
+            bail!("expected {} ({}), got {kind}: {said}; see {}", case.kind, case.says, kept.display());
+        }
+        for (file, text) in case.collects {
+            let found = std::fs::read(dir.join(file)).with_context(|| format!("{file} was not collected"))?;
+            if found.is_empty() || !String::from_utf8_lossy(&found[..found.len().min(1 << 20)]).contains(text) {
+                bail!("{file} was collected without {text:?}");
+            }
+        }
+        nothing_left(&dir)?;
+        Ok(said)
+    }
+
+    /// A run of our own program gets SIGTERM while its guest boots.
+    fn interrupted(&self, accel: Option<Accel>) -> Result<String> {
+        let arguments = self.arguments(accel, false);
+        let results_dir = self.dir.path().join("results");
+        let _ = std::fs::remove_dir_all(&results_dir);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["vm", "test", "--guest", "linux"]);
+        for (option, path) in [
+            ("--module", &arguments.module),
+            ("--package", &arguments.package),
+            ("--tests", &arguments.tests),
+            ("--ddi-host", &arguments.ddi_host),
+            ("--results", &arguments.results),
+        ] {
+            command.arg(option).arg(path.as_deref().unwrap_or(Path::new("")));
+        }
+        if let Some(accel) = accel {
+            command.args(["--accel", accel.argument()]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = Guarded::spawn(&mut command)?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let log = || std::fs::read_to_string(results_dir.join("run.log")).unwrap_or_default();
+        while !log().contains("step=\"boot\"") {
+            if Instant::now() > deadline || run.ended().is_some() {
+                bail!("the run did not come to its boot");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        kill_process(Pid::from_child(&run.child), Signal::TERM)?;
+        let status = run.wait_until(Instant::now() + Duration::from_secs(15));
+        match status.and_then(|status| status.code()) {
+            Some(130) => {}
+            Some(other) => bail!("the run ended with status {other}, not 130"),
+            None => bail!("the run did not end within 15 s of SIGTERM"),
+        }
+        nothing_left(&results_dir)?;
+        let scratch = format!("run-{}-", run.child.id());
+        let tmp = self.dir.path().parent().context("no parent")?;
+        if std::fs::read_dir(tmp)?.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&scratch)) {
+            bail!("the run left its directory behind");
+        }
+        Ok("status 130".to_owned())
+    }
+}
+
+/// The run's QEMU is gone, and so is its directory with the overlay.
+fn nothing_left(results: &Path) -> Result<()> {
+    let log = std::fs::read_to_string(results.join("run.log"))?;
+    let pid = log.lines().find_map(|line| line.split_once("started pid=")?.1.split_whitespace().next()?.parse::<u32>().ok());
+    if let Some(pid) = pid {
+        if Path::new("/proc").join(pid.to_string()).exists() {
+            bail!("QEMU (process {pid}) is still there");
+        }
+    }
+    Ok(())
+}
