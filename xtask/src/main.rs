@@ -5,6 +5,8 @@
 //! the command could not do its work.
 
 mod bindings;
+mod module;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,11 +25,17 @@ struct Cli {
 enum Command {
     /// Regenerate ddi-sys/src/bindings.rs from the C headers, or check that it is up to date.
     Bindings(bindings::Args),
+    /// Build the kernel module that add_drv installs from a driver crate.
+    Module(module::Args),
+    /// The suite in a virtual machine.
+    Vm(vm::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bindings(args) => bindings::run(&args),
+        Command::Module(args) => module::run(&args),
+        Command::Vm(args) => vm::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -1,0 +1,198 @@
+//! `cargo xtask module`: the object that `add_drv` installs, from an unchanged driver crate.
+//!
+//! The crate, core and alloc are compiled for a kernel target and optimised as one (fat LTO), then linked into one
+//! relocatable object: what nothing reaches goes, sections of a kind become one, and every symbol that the root's
+//! `mapfile` does not name becomes local. The same input gives the same bytes, wherever it is built.
+//!
+//! - [`toolchain`] finds a compiler with the library's sources
+//! - [`target`] makes the kernel target from the compiler's own description of a freestanding one
+//! - [`mapfile`] reads the list of public symbols
+//! - [`link`] links, [`finish`] scopes the symbols and drops what the kernel does not load
+
+mod finish;
+mod link;
+mod mapfile;
+mod target;
+mod toolchain;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::root;
+use toolchain::Toolchain;
+
+/// What to build, and where to put it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Build this package of the workspace, by name or directory (example-driver is ctxdev).
+    #[arg(short, long, default_value = "ctxdev")]
+    package: String,
+    /// Build the package with this Cargo.toml instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "package")]
+    manifest_path: Option<PathBuf>,
+    /// Write the module to FILE instead of target/module/NAME.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Name the module NAME instead of by its package.
+    #[arg(long)]
+    name: Option<String>,
+    /// Fail when text and data together exceed this many bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]
+    limit: u64,
+}
+
+/// Builds the module and prints its size.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let toolchain = toolchain::find()?;
+    println!("toolchain: {toolchain}");
+    let package = Package::find(args)?;
+    let name = args.name.clone().unwrap_or_else(|| package.name.clone());
+    if name.is_empty() || name.len() > 31 {
+        bail!("a module's name has 1 to 31 characters: {name:?}");
+    }
+    let work = target_dir().join("module-build");
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let map = root().join("mapfile");
+    let public = mapfile::read(&map)?;
+    let archive = compile(&toolchain, &package, &work)?;
+    let linked = link::relocatable(&archive, &public, &package.depends, &work)?;
+    let module = finish::finish(&linked, &public)?;
+    let output = args.output.clone().unwrap_or_else(|| target_dir().join("module").join(&name));
+    if let Some(dir) = output.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    fs::write(&output, &module.bytes).with_context(|| format!("cannot write {}", output.display()))?;
+    let total = module.text + module.data;
+    println!("{}: {} bytes of text, {} of data, {} in the file", output.display(), module.text, module.data, module.bytes.len());
+    if total > args.limit {
+        bail!("{name}: {total} bytes of text and data are more than the limit of {}", args.limit);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The driver crate.
+struct Package {
+    name: String,
+    manifest: PathBuf,
+    /// Modules that it needs, as `[package.metadata.module] depends` names them.
+    depends: Vec<String>,
+}
+
+impl Package {
+    fn find(args: &Args) -> Result<Package> {
+        let manifest = match &args.manifest_path {
+            Some(path) => path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?,
+            None => Self::in_workspace(&args.package)?,
+        };
+        let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", manifest.display()))?;
+        let package = table.get("package").ok_or_else(|| anyhow!("{} has no package", manifest.display()))?;
+        let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+        let depends = package
+            .get("metadata")
+            .and_then(|metadata| metadata.get("module")?.get("depends")?.as_array())
+            .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+            .unwrap_or_default();
+        Ok(Package { name, manifest, depends })
+    }
+
+    /// The manifest of a workspace member, by package name or directory.
+    fn in_workspace(wanted: &str) -> Result<PathBuf> {
+        let text = fs::read_to_string(root().join("Cargo.toml")).context("cannot read the workspace's Cargo.toml")?;
+        let table: toml::Table = text.parse().context("the workspace's Cargo.toml is not TOML")?;
+        let members = table.get("workspace").and_then(|workspace| workspace.get("members")?.as_array());
+        for member in members.into_iter().flatten().filter_map(toml::Value::as_str) {
+            let manifest = root().join(member).join("Cargo.toml");
+            let named = |text: String| {
+                let table: toml::Table = text.parse().ok()?;
+                Some(table.get("package")?.get("name")?.as_str()? == wanted)
+            };
+            if member == wanted || fs::read_to_string(&manifest).ok().and_then(named) == Some(true) {
+                return Ok(manifest);
+            }
+        }
+        Err(anyhow!("the workspace has no package {wanted}"))
+    }
+}
+
+/// Compiles the crate and all it needs into one static library; its path.
+fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<PathBuf> {
+    let spec = target::write(toolchain, work)?;
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let mut flags = vec![
+        "--cfg=illumos_kernel".to_owned(),
+        "-Cforce-frame-pointers=yes".to_owned(),
+        "-Cforce-unwind-tables=no".to_owned(),
+        "-Cembed-bitcode=yes".to_owned(),
+    ];
+    let project = package.manifest.parent().unwrap_or(&package.manifest);
+    let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    remap(&toolchain.sources, "rust");
+    if let Ok(path) = toolchain.sources.canonicalize() {
+        remap(&path, "rust");
+    }
+    if let Some(home) = &home {
+        remap(home, "cargo");
+    }
+    remap(project, "driver");
+    remap(&root(), "project");
+    let mut cargo = Command::new(&toolchain.cargo);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let ours = name.starts_with("CARGO") && !["CARGO_HOME", "CARGO_TERM_COLOR", "CARGO_NET_OFFLINE"].contains(&&*name);
+        if ours || name.starts_with("RUST") && name != "RUSTUP_HOME" {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo
+        .args(["rustc", "--release", "--lib", "--crate-type", "staticlib", "--manifest-path"])
+        .arg(&package.manifest)
+        .arg("--target")
+        .arg(&spec)
+        .args(["-Zbuild-std=core,alloc,compiler_builtins"])
+        .args(toolchain.json_targets_are_unstable.then_some("-Zjson-target-spec"))
+        .arg("--target-dir")
+        .arg(work)
+        .args(["--message-format", "json-render-diagnostics", "--quiet"])
+        .env("RUSTC", &toolchain.rustc)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_INCREMENTAL", "0")
+        .envs([
+            ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+            ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+            ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+            ("CARGO_PROFILE_RELEASE_DEBUG", "none"),
+            ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+            ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+    if !output.status.success() {
+        bail!("{} does not compile for the kernel", package.name);
+    }
+    archive_named(&String::from_utf8_lossy(&output.stdout), &package.manifest)
+        .ok_or_else(|| anyhow!("cargo built no library for {}", package.name))
+}
+
+/// The static library among cargo's messages.
+fn archive_named(messages: &str, manifest: &Path) -> Option<PathBuf> {
+    let mut found = None;
+    for line in messages.lines() {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        if message["manifest_path"].as_str().map(Path::new) == Some(manifest) {
+            let files = message["filenames"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+            found = files.filter(|name| name.ends_with(".a")).map(PathBuf::from).next_back().or(found);
+        }
+    }
+    found
+}
+
+/// Where cargo puts what it builds.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}

@@ -1,0 +1,80 @@
+//! A Rust compiler that has the library's sources beside it: rustup's with its rust-src component, or the distribution's.
+//!
+//! Compiling core and alloc is an unstable feature; `RUSTC_BOOTSTRAP=1` allows it with a stable compiler too.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+/// The oldest compiler that the project's crates need.
+const OLDEST: (u32, u32) = (1, 90);
+
+/// A compiler and what belongs to it.
+pub struct Toolchain {
+    /// The compiler itself, not rustup's stand-in.
+    pub rustc: PathBuf,
+    /// The cargo of the same toolchain.
+    pub cargo: PathBuf,
+    /// The directory that holds `library`.
+    pub sources: PathBuf,
+    /// What `rustc --version` says.
+    version: String,
+    /// Whether cargo wants to be asked for JSON targets by a flag.
+    pub json_targets_are_unstable: bool,
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({}, library sources in {})", self.version, self.rustc.display(), self.sources.display())
+    }
+}
+
+/// Looks at the active toolchain, then rustup's others, then the distribution's.
+pub fn find() -> Result<Toolchain> {
+    let mut sysroots: Vec<PathBuf> = Vec::new();
+    sysroots.extend(output(Command::new("rustc").args(["--print", "sysroot"])).map(PathBuf::from));
+    let listing = output(Command::new("rustup").args(["toolchain", "list", "-v"])).unwrap_or_default();
+    sysroots.extend(listing.lines().filter_map(|line| line.split_whitespace().last()).map(PathBuf::from));
+    sysroots.extend([PathBuf::from("/usr"), PathBuf::from("/usr/local")]);
+    if let Some(toolchain) = sysroots.iter().find_map(|sysroot| at(sysroot)) {
+        return Ok(toolchain);
+    }
+    let command = if which("rustup") {
+        "rustup component add rust-src"
+    } else if which("apt-get") {
+        "apt-get install rustc-web cargo-web rust-web-src"
+    } else {
+        "curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y -c rust-src"
+    };
+    bail!("no Rust toolchain of {}.{} or newer with the library's sources: {command}", OLDEST.0, OLDEST.1)
+}
+
+/// The toolchain below `sysroot`, when it is complete and new enough.
+fn at(sysroot: &Path) -> Option<Toolchain> {
+    let sources = sysroot.join("lib/rustlib/src/rust");
+    let (rustc, cargo) = (sysroot.join("bin/rustc"), sysroot.join("bin/cargo"));
+    if !sources.join("library/core/src/lib.rs").exists() || !cargo.exists() {
+        return None;
+    }
+    let version = output(Command::new(&rustc).arg("--version"))?;
+    let mut numbers = version.split_whitespace().nth(1)?.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    if (numbers.next()?, numbers.next()?) < OLDEST {
+        return None;
+    }
+    let flags = output(Command::new(&cargo).args(["-Z", "help"]).env("RUSTC_BOOTSTRAP", "1")).unwrap_or_default();
+    let json_targets_are_unstable = flags.contains("json-target-spec");
+    Some(Toolchain { rustc, cargo, sources, version, json_targets_are_unstable })
+}
+
+/// What a command prints, when it succeeds. A toolchain chosen by the caller's environment is not asked for.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.env_remove("RUSTC").output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn which(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).exists())
+}
