@@ -9,3 +9,5 @@ pub mod kern;
 pub mod log;
 pub mod report;
 pub mod loader;
+pub mod physmem;
+pub mod process;

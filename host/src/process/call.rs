@@ -1,21 +1,89 @@
 //! A request in progress: what the kernel may ask of the client thread that waits for it.
+//!
+//! A connection is used by one host thread at a time: the one that serves it. While that thread waits interruptibly in the
+//! kernel above, the watch thread reads the connection instead ([`Call::on_interrupt`]).
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Errno, Piece, Process, Prot};
+use ddi_wire::{Message, Op, PAYLOAD_MAX};
+use parking_lot::Mutex;
+use rustix::net::RecvFlags;
 
-/// A system call of a client thread that is being served. The methods that ask the thread for something block for a round trip; they fail
-/// with `EINTR` when the thread has died.
-#[derive(Debug)]
+use super::hat::Part;
+use super::server::Shared;
+use super::sock::{Conn, buffer, from_words, words};
+use super::watch::Key;
+use super::{Errno, FaultMode, Piece, Process, Prot};
+use crate::physmem::PAGE_SIZE;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Call>>> = const { RefCell::new(None) };
+}
+
+/// A system call of a client thread that is being served. The methods that ask the thread for something block for a round
+/// trip; they fail with `EINTR` when the thread has died.
 pub struct Call {
+    pub(super) shared: Arc<Shared>,
     process: Arc<Process>,
     tid: i32,
+    line: Arc<Line>,
+    buf: RefCell<Vec<u8>>,
+}
+
+/// The connection of a call, and whether its thread wants the call to end.
+pub(super) struct Line {
+    pub conn: Conn,
+    id: u64,
+    interrupted: AtomicBool,
+    wake: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
+}
+
+impl Line {
+    /// Something happened on the connection while its host thread waits in the kernel above.
+    pub fn fire(&self) {
+        let wake = {
+            let wake = self.wake.lock();
+            if wake.is_some() {
+                self.interrupted.store(true, Ordering::Release);
+                // Whatever came is used up: an interrupt, or the end, which the next receive will see again.
+                let _ = self.conn.recv(&mut [], RecvFlags::DONTWAIT);
+            }
+            wake.clone()
+        };
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
 }
 
 impl Call {
-    /// Runs `f` with the call that the calling host thread serves; `None` outside of any (and in a fault caught by userfaultfd).
+    pub(super) fn new(shared: Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) -> Call {
+        let id = shared.next_id();
+        let line = Line { conn, id, interrupted: AtomicBool::new(false), wake: Mutex::new(None) };
+        Call { shared, process, tid, line: Arc::new(line), buf: RefCell::new(buffer()) }
+    }
+
+    /// Runs `f` with the call that the calling host thread serves; `None` outside of any (and in a fault caught by
+    /// userfaultfd).
     pub fn with_current<R>(f: impl FnOnce(Option<&Call>) -> R) -> R {
-        f(None)
+        let current = CURRENT.with(|c| c.borrow().clone());
+        f(current.as_deref())
+    }
+
+    /// Makes this the calling thread's current call while `f` runs.
+    pub(super) fn serve<R>(self: &Rc<Self>, f: impl FnOnce() -> R) -> R {
+        self.line.interrupted.store(false, Ordering::Release);
+        let before = CURRENT.with(|c| c.replace(Some(self.clone())));
+        let r = f();
+        CURRENT.with(|c| c.replace(before));
+        r
+    }
+
+    pub(super) fn conn(&self) -> &Conn {
+        &self.line.conn
     }
 
     /// The process that made the call.
@@ -28,80 +96,228 @@ impl Call {
         self.tid
     }
 
+    /// Asks the waiting thread; the answer's payload is in `self.buf`.
+    fn ask(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<(Message, usize), Errno> {
+        let gone = Errno(libc::EINTR);
+        let hung_up = || {
+            self.line.interrupted.store(true, Ordering::Release);
+            gone
+        };
+        let message = Message { op: op as u32, errno: 0, a };
+        self.conn().send(&message, payload, &[]).map_err(|_| hung_up())?;
+        loop {
+            let mut buf = self.buf.borrow_mut();
+            let got = self.conn().recv(&mut buf, RecvFlags::empty());
+            let got = got.map_err(|_| hung_up())?.ok_or_else(hung_up)?;
+            match Op::from_number(got.message.op) {
+                Some(Op::Reply) if got.message.errno == 0 => return Ok((got.message, got.payload)),
+                Some(Op::Reply) => return Err(Errno(got.message.errno)),
+                Some(Op::Interrupt) => self.line.interrupted.store(true, Ordering::Release),
+                _ => return Err(gone),
+            }
+        }
+    }
+
+    pub(super) fn upcall(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<Message, Errno> {
+        self.ask(op, a, payload).map(|(message, _)| message)
+    }
+
     /// Reserves `len` bytes of the client's address space: at `fixed` exactly (what was there is replaced), else near `hint`
-    /// if that is free, else anywhere, so that the address modulo `align` (a power of two, at least a page) is `align_offset`.
+    /// if that is free (0: anywhere), so that the address modulo `align` (a power of two, at least a page) is
+    /// `align_offset`.
     ///
     /// # Errors
     /// `ENOMEM`: no room. `EINTR`: the thread is gone.
     pub fn reserve(
         &self,
-        _len: u64,
-        _align: u64,
-        _align_offset: u64,
-        _hint: u64,
-        _fixed: Option<u64>,
+        len: u64,
+        align: u64,
+        align_offset: u64,
+        hint: u64,
+        fixed: Option<u64>,
     ) -> Result<u64, Errno> {
-        Err(Errno(libc::ENOMEM))
+        let (hint, is_fixed) = fixed.map_or((hint, 0), |at| (at, 1));
+        if len == 0
+            || len % PAGE_SIZE != 0
+            || !align.is_power_of_two()
+            || align < PAGE_SIZE
+            || align_offset % PAGE_SIZE != 0
+        {
+            return Err(Errno(libc::EINVAL));
+        }
+        let a = [len, align, align_offset & (align - 1), hint, is_fixed, 0];
+        Ok(self.upcall(Op::Reserve, a, &[])?.a[0])
     }
 
     /// Fills reserved address space with pieces; none is loaded yet. All or none.
     ///
     /// # Errors
     /// `ENOMEM`: Linux refused. `EINTR`: the thread is gone.
-    pub fn map_pieces(&self, _pieces: &[Piece]) -> Result<(), Errno> {
-        Err(Errno(libc::ENOMEM))
+    pub fn map_pieces(&self, pieces: &[Piece]) -> Result<(), Errno> {
+        let mode = self.process.fault_mode().ok_or(Errno(libc::ENOMEM))?;
+        let mem = &self.shared.mem;
+        let mut list = Vec::with_capacity(pieces.len());
+        for p in pieces {
+            let pages = p.len / PAGE_SIZE;
+            let end = |pfn: u64| pfn.checked_add(pages).is_some_and(|end| end <= mem.pages());
+            let frame = match p.pfn {
+                Some(pfn) if end(pfn) => pfn,
+                Some(_) => return Err(Errno(libc::ENOMEM)),
+                None => mem.void(pages).ok_or(Errno(libc::ENOMEM))?,
+            };
+            list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
+        }
+        {
+            let mut hat = self.process.hat.lock();
+            list.iter().for_each(|&p| hat.insert(p));
+        }
+        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(p.prot.bits()) };
+        let payload = words(
+            list.iter().map(|p| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)]),
+        );
+        let r =
+            payload.chunks(PAYLOAD_MAX / 32 * 32).try_for_each(|m| self.upcall(Op::Map, [0; 6], m).map(drop));
+        if r.is_err() {
+            let mut hat = self.process.hat.lock();
+            list.iter().for_each(|p| hat.remove(p.page, p.pages));
+        }
+        r
     }
 
     /// Unmaps `len` bytes at `addr`: pieces, or reserved space.
-    pub fn unmap(&self, _addr: u64, _len: u64) -> Result<(), Errno> {
-        Err(Errno(libc::ENOMEM))
+    ///
+    /// # Errors
+    /// What Linux said. `EINTR`: the thread is gone.
+    pub fn unmap(&self, addr: u64, len: u64) -> Result<(), Errno> {
+        self.process.hat.lock().remove(addr / PAGE_SIZE, len.div_ceil(PAGE_SIZE));
+        self.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop)
     }
 
     /// Changes the protection of mapped pieces, loaded or not.
-    pub fn protect(&self, _addr: u64, _len: u64, _prot: Prot) -> Result<(), Errno> {
-        Err(Errno(libc::ENOMEM))
+    ///
+    /// # Errors
+    /// What Linux said. `EINTR`: the thread is gone.
+    pub fn protect(&self, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        self.process.protect(addr, len.div_ceil(PAGE_SIZE), prot)
     }
 
     /// Copies user memory in. Device memory may be among it: its faults are served meanwhile.
     ///
     /// # Errors
     /// `EFAULT`: not all of it could be read; what `buf` holds is then undefined. `EINTR`: the thread is gone.
-    pub fn copyin(&self, _addr: u64, _buf: &mut [u8]) -> Result<(), Errno> {
-        Err(Errno(libc::EFAULT))
+    pub fn copyin(&self, addr: u64, buf: &mut [u8]) -> Result<(), Errno> {
+        let mut at = addr;
+        for chunk in buf.chunks_mut(PAYLOAD_MAX) {
+            let (_, n) = self.ask(Op::CopyIn, [at, chunk.len() as u64, 0, 0, 0, 0], &[])?;
+            if n != chunk.len() {
+                return Err(Errno(libc::EFAULT));
+            }
+            chunk.copy_from_slice(&self.buf.borrow()[..n]);
+            at = at.wrapping_add(n as u64);
+        }
+        Ok(())
     }
 
     /// Copies to user memory.
     ///
     /// # Errors
     /// `EFAULT`: not all of it could be written. `EINTR`: the thread is gone.
-    pub fn copyout(&self, _addr: u64, _buf: &[u8]) -> Result<(), Errno> {
-        Err(Errno(libc::EFAULT))
+    pub fn copyout(&self, addr: u64, buf: &[u8]) -> Result<(), Errno> {
+        let mut at = addr;
+        for chunk in buf.chunks(PAYLOAD_MAX) {
+            let got = self.upcall(Op::CopyOut, [at, 0, 0, 0, 0, 0], chunk)?;
+            if got.a[0] != chunk.len() as u64 {
+                return Err(Errno(libc::EFAULT));
+            }
+            at = at.wrapping_add(chunk.len() as u64);
+        }
+        Ok(())
     }
 
     /// Copies a string in: at most `max` bytes, NUL included; the result is without it.
     ///
     /// # Errors
     /// `EFAULT`; `ENAMETOOLONG`: no NUL among the first `max` bytes. `EINTR`: the thread is gone.
-    pub fn copyinstr(&self, _addr: u64, _max: usize) -> Result<Vec<u8>, Errno> {
-        Err(Errno(libc::EFAULT))
+    pub fn copyinstr(&self, addr: u64, max: usize) -> Result<Vec<u8>, Errno> {
+        let mut out = Vec::new();
+        while out.len() < max {
+            let want = (max - out.len()).min(PAYLOAD_MAX);
+            let at = addr.wrapping_add(out.len() as u64);
+            let (_, n) = self.ask(Op::CopyInStr, [at, want as u64, 0, 0, 0, 0], &[])?;
+            out.extend_from_slice(&self.buf.borrow()[..n]);
+            if out.last() == Some(&0) {
+                out.pop();
+                return Ok(out);
+            }
+            if n < want {
+                return Err(Errno(libc::EFAULT));
+            }
+        }
+        Err(Errno(libc::ENAMETOOLONG))
     }
 
     /// Has the thread got a signal (or died) since the call began?
     pub fn interrupted(&self) -> bool {
-        true
+        if !self.line.interrupted.load(Ordering::Acquire) {
+            // An interrupt may wait on the connection: nothing else can, between upcalls.
+            let came = self.conn().recv(&mut [], RecvFlags::DONTWAIT);
+            if !matches!(&came, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock) {
+                self.line.interrupted.store(true, Ordering::Release);
+            }
+        }
+        self.line.interrupted.load(Ordering::Acquire)
     }
 
-    /// Has `wake` called, once, from another host thread, when the thread gets a signal or dies, or at once if it has. It is not called any more when the guard is dropped.
-    /// This is how an interruptible wait (`cv_wait_sig`) is built: set it up, then wait, then look at [`interrupted`](Call::interrupted).
-    pub fn on_interrupt<'a>(&'a self, wake: Arc<dyn Fn() + Send + Sync>) -> InterruptGuard<'a> {
-        wake();
-        InterruptGuard { call: self }
+    /// Has `wake` called, from another host thread, when the thread gets a signal or dies, or at once if it has.
+    /// It may still be called once when the guard is gone already. This is how an interruptible wait (`cv_wait_sig`) is built: set it up, then
+    /// wait until woken or [`interrupted`](Call::interrupted). No upcall may be made while the guard lives.
+    pub fn on_interrupt(&self, wake: Arc<dyn Fn() + Send + Sync>) -> InterruptGuard<'_> {
+        if self.line.interrupted.load(Ordering::Acquire) {
+            wake();
+            return InterruptGuard { call: self, watched: false };
+        }
+        *self.line.wake.lock() = Some(wake);
+        self.shared.lines.lock().insert(self.line.id, self.line.clone());
+        let watched =
+            self.shared.watch.add(self.conn(), Key::Line(self.line.id), super::watch::Interest::Once).is_ok();
+        InterruptGuard { call: self, watched }
+    }
+
+    /// The words of the message that was received last.
+    pub(super) fn words<const N: usize>(&self, payload: usize) -> Vec<[u64; N]> {
+        from_words(&self.buf.borrow()[..payload])
+    }
+
+    /// Receives the next request.
+    pub(super) fn next(&self) -> Option<super::sock::Received> {
+        self.conn().recv(&mut self.buf.borrow_mut(), RecvFlags::empty()).ok().flatten()
+    }
+
+    /// The bytes of the message that was received last.
+    pub(super) fn bytes(&self, payload: usize) -> Vec<u8> {
+        self.buf.borrow()[..payload].to_vec()
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call of process {} thread {}", self.process.pid(), self.tid)
     }
 }
 
 /// See [`Call::on_interrupt`].
 #[derive(Debug)]
 pub struct InterruptGuard<'a> {
-    #[allow(dead_code)]
     call: &'a Call,
+    watched: bool,
+}
+
+impl Drop for InterruptGuard<'_> {
+    fn drop(&mut self) {
+        if self.watched {
+            self.call.shared.watch.remove(self.call.conn());
+        }
+        self.call.shared.lines.lock().remove(&self.call.line.id);
+        *self.call.line.wake.lock() = None;
+    }
 }

@@ -1,16 +1,81 @@
 //! A client process, as the kernel above sees it: the "hat", which installs and takes away translations.
+//!
+//! Locking: `hat` is held while Linux is told of a change (a system call, or a round trip to the client's agent or waiting thread), so that the
+//! map is always what Linux has; `agent` is taken inside it. No method of the kernel runs under either.
 
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use super::{Errno, FaultMode, Prot};
+use ddi_wire::{Message, Op, PAYLOAD_MAX};
+use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::RecvFlags;
+
+use super::hat::{Hat, Part};
+use super::sock::{Conn, words};
+use super::uffd::{Resolved, Uffd};
+use super::{Call, Errno, FaultMode, Prot, fault};
+use crate::physmem::{PAGE_SIZE, PhysMem};
 
 /// A client process: one address space. After exec it is another one.
 #[derive(Debug)]
 pub struct Process {
     id: u64,
+    mem: Arc<PhysMem>,
+    pid: AtomicI32,
+    gone: AtomicBool,
+    pub(super) pidfd: OnceLock<OwnedFd>,
+    pub(super) lifeline: Mutex<Option<Conn>>,
+    pub(super) flight: Mutex<Flight>,
+    pub(super) forking: Mutex<bool>,
+    pub(super) forked: Condvar,
+    pub(super) parent: Mutex<Option<Arc<Process>>>,
+    link: OnceLock<Link>,
+    pub(super) hat: Mutex<Hat>,
+}
+
+/// Calls and faults in progress, and whether the process is on its way out.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    pub calls: u32,
+    pub leaving: bool,
+    pub finished: bool,
+}
+
+/// What is needed to change the process's translations.
+#[derive(Debug)]
+struct Link {
+    mode: FaultMode,
+    uffd: Option<Uffd>,
+    agent: Mutex<Option<Agent>>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    conn: Conn,
+    pid: i32,
 }
 
 impl Process {
+    pub(super) fn new(id: u64, mem: Arc<PhysMem>, hat: Hat) -> Process {
+        Process {
+            id,
+            mem,
+            pid: AtomicI32::new(0),
+            gone: AtomicBool::new(false),
+            pidfd: OnceLock::new(),
+            lifeline: Mutex::new(None),
+            flight: Mutex::default(),
+            forking: Mutex::new(false),
+            forked: Condvar::new(),
+            parent: Mutex::new(None),
+            link: OnceLock::new(),
+            hat: Mutex::new(hat),
+        }
+    }
+
     /// A number of this address space that no other one ever has.
     pub fn id(&self) -> u64 {
         self.id
@@ -18,37 +83,267 @@ impl Process {
 
     /// The process id; 0 for a forked child that does not run yet.
     pub fn pid(&self) -> i32 {
-        0
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_pid(&self, pid: i32) {
+        self.pid.store(pid, Ordering::Relaxed);
     }
 
     /// Is it gone (dead, or replaced by exec)? Loads then do nothing.
     pub fn is_gone(&self) -> bool {
-        true
+        self.gone.load(Ordering::Acquire)
     }
 
-    /// How its faults are caught.
-    pub fn fault_mode(&self) -> FaultMode {
-        FaultMode::Signal
+    pub(super) fn set_gone(&self) {
+        self.gone.store(true, Ordering::Release);
     }
 
-    /// Installs translations for `npages` pages from `va` on, to the frames from `pfn` on. Pages that have a translation keep it if it is the same, and get
-    /// the new one if not. Pages without a mapping are skipped.
+    /// How its faults are caught; `None` before its first mapping.
+    pub fn fault_mode(&self) -> Option<FaultMode> {
+        self.link.get().map(|l| l.mode)
+    }
+
+    pub(super) fn uffd(&self) -> Option<&Uffd> {
+        self.link.get()?.uffd.as_ref()
+    }
+
+    /// Makes the process one that can be mapped into.
+    pub(super) fn attach(&self, mode: FaultMode, agent: Conn, uffd: Option<Uffd>) -> Result<(), Errno> {
+        if uffd.is_none() && mode != FaultMode::Signal {
+            return Err(Errno(libc::EINVAL));
+        }
+        let pid = ask(&agent, Op::Ping, [0; 6], &[])?.a[0];
+        let agent = Agent { conn: agent, pid: i32::try_from(pid).map_err(|_| Errno(libc::EINVAL))? };
+        let link = Link { mode, uffd, agent: Mutex::new(Some(agent)) };
+        self.link.set(link).map_err(|_| Errno(libc::EBUSY))
+    }
+
+    /// A forked child has what its parent had mapped, but none of it watched.
+    pub(super) fn inherit(&self) -> Result<(), Errno> {
+        let hat = self.hat.lock();
+        let parts = hat.parts(0, u64::MAX);
+        match self.uffd() {
+            Some(uffd) => parts.iter().try_for_each(|p| {
+                let r = uffd.register(p.page * PAGE_SIZE, p.pages * PAGE_SIZE);
+                r.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))
+            }),
+            None => self.ranges(Op::Protect, parts.iter().map(|p| (p.page, p.pages, Prot::empty()))),
+        }
+    }
+
+    /// Installs translations for `npages` pages from `va` on, to the frames from `pfn` on. Pages that have a translation keep
+    /// it if it is the same, and get the new one if not. Pages without a mapping are skipped.
     ///
     /// # Errors
     /// `ESRCH`: the process is gone. `EFAULT`: the frames do not exist, or Linux refused.
-    pub fn load(self: &Arc<Self>, _va: u64, _npages: u64, _pfn: u64, _prot: Prot) -> Result<(), Errno> {
-        Err(Errno(libc::ESRCH))
+    pub fn load(&self, va: u64, npages: u64, pfn: u64, prot: Prot) -> Result<(), Errno> {
+        if pfn.checked_add(npages).is_none_or(|end| end > self.mem.pages()) {
+            return Err(Errno(libc::EFAULT));
+        }
+        let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
+        let first = va / PAGE_SIZE;
+        let mut hat = self.hat.lock();
+        for part in hat.parts(first, npages) {
+            let want = Part { frame: pfn + (part.page - first), prot, ..part };
+            if want.frame != part.frame {
+                self.remap(&mut hat, link, want)?;
+            } else if want.prot != part.prot {
+                hat.change(want);
+                if link.uffd.is_some() {
+                    self.ranges(Op::Protect, [(part.page, part.pages, prot)].into_iter())?;
+                }
+            }
+            match &link.uffd {
+                Some(uffd) => self.resolve(&mut hat, uffd, part.page, part.pages)?,
+                None => {
+                    self.ranges(Op::Protect, [(part.page, part.pages, prot)].into_iter())?;
+                    hat.mark(part.page, part.pages, true);
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Takes the translations of `npages` pages from `va` on away. When it returns, no thread of the process can use one of them: the next
-    /// access faults. Costs nothing if none is loaded.
-    pub fn unload(&self, _va: u64, _npages: u64) {}
+    /// Backs pages with other frames than they were mapped with.
+    fn remap(&self, hat: &mut Hat, link: &Link, part: Part) -> Result<(), Errno> {
+        let prot = if link.uffd.is_some() { part.prot } else { Prot::empty() };
+        let piece = [part.page, part.pages, part.frame].map(|n| n * PAGE_SIZE);
+        let payload = words([[piece[0], piece[1], piece[2], u64::from(prot.bits())]].into_iter());
+        self.command(Op::Map, [0; 6], &payload)?;
+        hat.mark(part.page, part.pages, false);
+        hat.change(part);
+        Ok(())
+    }
+
+    /// Resolves a run of pages whose frames are those that Linux has behind them.
+    fn resolve(&self, hat: &mut Hat, uffd: &Uffd, page: u64, pages: u64) -> Result<(), Errno> {
+        let mut at = page;
+        while at < page + pages {
+            match uffd.resolve(at * PAGE_SIZE, (page + pages - at) * PAGE_SIZE) {
+                Resolved::Done(bytes) => {
+                    hat.mark(at, bytes / PAGE_SIZE, true);
+                    fault::woken(self.id, at, bytes / PAGE_SIZE);
+                    at += bytes / PAGE_SIZE;
+                }
+                Resolved::Present => {
+                    hat.mark(at, 1, true);
+                    at += 1;
+                }
+                // Unmapped behind our back: there is nothing to load.
+                Resolved::Unmapped => return Ok(()),
+                Resolved::Gone => return Err(Errno(libc::ESRCH)),
+                Resolved::Failed(_) => return Err(Errno(libc::EFAULT)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the translations of `npages` pages from `va` on away. When it returns, no thread of the process can use one of
+    /// them: the next access faults. Costs nothing if none is loaded.
+    pub fn unload(&self, va: u64, npages: u64) {
+        let Some(link) = self.link.get() else { return };
+        let page = va / PAGE_SIZE;
+        let mut hat = self.hat.lock();
+        let loaded = hat.loaded(page, npages);
+        if loaded.is_empty() {
+            return;
+        }
+        hat.mark(page, npages, false);
+        let ranges = loaded.iter().map(|&(page, pages, _)| (page, pages, Prot::empty()));
+        // An error means that the process is gone, its translations with it.
+        let _ = match link.mode {
+            FaultMode::Signal => self.ranges(Op::Protect, ranges),
+            _ => self.agent(Op::Zap, ranges),
+        };
+    }
+
+    /// Empties page table entries that hold a poison.
+    pub(super) fn zap(&self, page: u64, pages: u64) {
+        let _hat = self.hat.lock();
+        let _ = self.agent(Op::Zap, [(page, pages, Prot::empty())].into_iter());
+    }
 
     /// Changes the protection of `npages` pages from `va` on, loaded or not.
-    pub fn protect(&self, _va: u64, _npages: u64, _prot: Prot) {}
+    ///
+    /// # Errors
+    /// What Linux said, or `ESRCH`: the process is gone.
+    pub fn protect(&self, va: u64, npages: u64, prot: Prot) -> Result<(), Errno> {
+        let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
+        let page = va / PAGE_SIZE;
+        let mut hat = self.hat.lock();
+        let parts = hat.parts(page, npages);
+        for part in &parts {
+            hat.change(Part { prot, ..*part });
+        }
+        match link.mode {
+            FaultMode::Signal => self.ranges(Op::Protect, hat.loaded(page, npages).into_iter()),
+            _ => self.ranges(Op::Protect, parts.iter().map(|p| (p.page, p.pages, prot))),
+        }
+    }
 
     /// Pages that have a translation now.
     pub fn loaded_pages(&self) -> u64 {
-        0
+        self.hat.lock().loaded_pages()
     }
+
+    /// Has a command about ranges of pages carried out, in as few messages as it takes.
+    fn ranges(&self, op: Op, ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Result<(), Errno> {
+        for message in pack(ranges) {
+            self.command(op, [0; 6], &message)?;
+        }
+        Ok(())
+    }
+
+    fn agent(&self, op: Op, ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Result<(), Errno> {
+        for message in pack(ranges) {
+            self.ask_agent(op, [0; 6], &message)?;
+        }
+        Ok(())
+    }
+
+    /// Has a command carried out by the thread that waits for the current call, or else by the agent.
+    fn command(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<(), Errno> {
+        Call::with_current(|call| match call {
+            Some(call) if call.process().id == self.id => call.upcall(op, a, payload).map(drop),
+            _ => self.ask_agent(op, a, payload),
+        })
+    }
+
+    fn ask_agent(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<(), Errno> {
+        let Some(link) = self.link.get() else { return Err(Errno(libc::ESRCH)) };
+        let agent = link.agent.lock();
+        let Some(agent) = &*agent else { return Err(Errno(libc::ESRCH)) };
+        let r = ask(&agent.conn, op, a, payload);
+        if let Err(Errno(libc::ESRCH)) = r {
+            self.agent_lost();
+        }
+        r.map(drop)
+    }
+
+    /// The agent does not answer any more. A process without it cannot be kept out of what it has loaded, so it must go.
+    fn agent_lost(&self) {
+        let Some(pidfd) = self.pidfd.get() else { return };
+        let dead = |limit: Duration| {
+            let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+            let limit = rustix::time::Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: 0 };
+            poll(&mut fds, Some(&limit)).is_ok_and(|n| n > 0)
+        };
+        if self.is_gone() || dead(Duration::ZERO) {
+            return;
+        }
+        eprintln!("ddi-host: process {} has lost its agent; killing it", self.pid());
+        let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        dead(Duration::from_secs(10));
+    }
+
+    /// Lets go of the agent and the userfaultfd of a process that is gone.
+    pub(super) fn detach(&self) {
+        let Some(agent) = self.link.get().and_then(|l| l.agent.lock().take()) else { return };
+        let pid = agent.pid;
+        let _ = agent.conn.send(&Message { op: Op::Exit as u32, errno: 0, a: [0; 6] }, &[], &[]);
+        drop(agent);
+        reap(pid);
+    }
+}
+
+/// Ends and reaps a process if it is this one's child.
+fn reap(pid: i32) {
+    let flags = libc::WEXITED | libc::__WALL;
+    // SAFETY: all-zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` is a valid place for the answer.
+    let r =
+        unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags | libc::WNOHANG | libc::WNOWAIT) };
+    if r != 0 {
+        return;
+    }
+    // It is our child and not yet reaped, so the number is still its own.
+    // SAFETY: plain system call.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    // SAFETY: `info` is a valid place for the answer.
+    unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags) };
+}
+
+fn pack(ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Vec<Vec<u8>> {
+    let all = words(
+        ranges.map(|(page, pages, prot)| [page * PAGE_SIZE, pages * PAGE_SIZE, u64::from(prot.bits())]),
+    );
+    all.chunks(PAYLOAD_MAX / 24 * 24).map(<[u8]>::to_vec).collect()
+}
+
+/// Asks the other end of a connection that only we ask. `ESRCH`: it is gone.
+fn ask(conn: &Conn, op: Op, a: [u64; 6], payload: &[u8]) -> Result<Message, Errno> {
+    let gone = Errno(libc::ESRCH);
+    conn.send(&Message { op: op as u32, errno: 0, a }, payload, &[]).map_err(|_| gone)?;
+    let mut none = [];
+    let got = conn.recv(&mut none, RecvFlags::empty()).map_err(|_| gone)?.ok_or(gone)?.message;
+    if got.errno == 0 { Ok(got) } else { Err(Errno(got.errno)) }
+}
+
+/// A descriptor that polls readable once the process is dead.
+pub(super) fn open_pidfd(pid: i32) -> Result<OwnedFd, Errno> {
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno(libc::ESRCH))?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .map_err(|e| Errno(e.raw_os_error()))
 }

@@ -1,11 +1,29 @@
-//! Faults: threads that serve them.
+//! Faults that userfaultfd reports: threads that read and serve them.
+//!
+//! Leader and followers: several threads wait on one epoll instance of all clients' userfaultfds (edge-triggered, so that each report wakes one).
+//! The thread that gets a report serves the fault itself, without handing it on; when the last idle thread leaves to serve, it starts another, so
+//! that faults are served however many of them block in drivers.
 
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use super::{Process, Prot};
+use ddi_wire::uffd::{Event, FAULT_WRITE};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+
+use super::server::Shared;
+use super::uffd::Uffd;
+use super::{FaultMode, Process, Prot};
+use crate::physmem::PAGE_SIZE;
 
 /// An access that found no translation, or one that forbids it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Fault {
     /// Whose access.
     pub process: Arc<Process>,
@@ -31,4 +49,227 @@ pub enum FaultOutcome {
         /// `si_code`, such as `SEGV_MAPERR`.
         code: i32,
     },
+}
+
+thread_local! {
+    /// The fault this thread serves: process, page, and whether its waiters have been woken.
+    static SERVING: Cell<(u64, u64, bool)> = const { Cell::new((0, 0, false)) };
+}
+
+/// Notes that Linux has woken those who wait for these pages.
+pub(super) fn woken(process: u64, page: u64, pages: u64) {
+    let (p, at, _) = SERVING.get();
+    if p == process && (page..page + pages).contains(&at) {
+        SERVING.set((p, at, true));
+    }
+}
+
+/// The threads that serve faults.
+#[derive(Debug)]
+pub(super) struct FaultPool {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    idle: AtomicUsize,
+    threads: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// Threads that stay waiting.
+const SPARE: usize = 2;
+/// Faults read at once.
+const BATCH: usize = 8;
+
+impl FaultPool {
+    pub fn new() -> io::Result<FaultPool> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        let idle = AtomicUsize::new(0);
+        Ok(FaultPool { epoll, wake, idle, threads: AtomicUsize::new(0), stop: AtomicBool::new(false) })
+    }
+
+    pub fn add(&self, uffd: &Uffd, process: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.epoll, uffd.as_fd(), epoll::EventData::new_u64(process), flags)?)
+    }
+
+    pub fn remove(&self, uffd: &Uffd) {
+        let _ = epoll::delete(&self.epoll, uffd.as_fd());
+    }
+
+    /// Starts the first threads.
+    pub fn start(shared: &Arc<Shared>) {
+        for _ in 0..SPARE {
+            Self::spawn(shared);
+        }
+    }
+
+    fn spawn(shared: &Arc<Shared>) {
+        shared.faults.idle.fetch_add(1, Ordering::AcqRel);
+        shared.faults.threads.fetch_add(1, Ordering::AcqRel);
+        let owned = shared.clone();
+        let thread = std::thread::Builder::new().name("ddi-fault".into()).spawn(move || {
+            owned.faults.run(&owned);
+            owned.faults.threads.fetch_sub(1, Ordering::AcqRel);
+        });
+        if thread.is_err() {
+            shared.faults.idle.fetch_sub(1, Ordering::AcqRel);
+            shared.faults.threads.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Has all threads end, and waits (not for ever) for them.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        for _ in 0..1000 {
+            if self.threads.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn run(&self, shared: &Arc<Shared>) {
+        let mut events = Vec::with_capacity(1);
+        loop {
+            events.clear();
+            let got = epoll::wait(&self.epoll, spare_capacity(&mut events), None);
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            if got.is_err() || events.is_empty() {
+                continue;
+            }
+            if self.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
+                Self::spawn(shared);
+            }
+            let data = events[0].data;
+            let process = shared.processes.read().get(&data.u64()).cloned();
+            if let Some(process) = process {
+                self.read(shared, &process);
+            }
+            if self.idle.fetch_add(1, Ordering::AcqRel) >= 2 * SPARE {
+                self.idle.fetch_sub(1, Ordering::AcqRel);
+                return;
+            }
+        }
+    }
+
+    /// Reads and serves the faults of a process that wait now.
+    fn read(&self, shared: &Arc<Shared>, process: &Arc<Process>) {
+        let Some(uffd) = process.uffd() else { return };
+        let mut events = [Event::default(); BATCH];
+        loop {
+            let n = uffd.read(&mut events);
+            let Some((first, rest)) = events[..n].split_first() else { return };
+            // More than one at once: each may block, so each gets its own thread.
+            for &e in rest {
+                let (shared2, process2) = (shared.clone(), process.clone());
+                let thread = std::thread::Builder::new()
+                    .name("ddi-fault".into())
+                    .spawn(move || serve_event(&shared2, &process2, e));
+                if thread.is_err() {
+                    serve_event(shared, process, e);
+                }
+            }
+            serve_event(shared, process, *first);
+            if n < BATCH {
+                return;
+            }
+        }
+    }
+}
+
+fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
+    if event.event != ddi_wire::uffd::EVENT_PAGEFAULT {
+        return;
+    }
+    let Some(uffd) = process.uffd() else { return };
+    let access = if event.flags & FAULT_WRITE != 0 { Prot::WRITE } else { Prot::READ };
+    let tid = event.tid.cast_signed();
+    let page = event.address / PAGE_SIZE;
+    SERVING.set((process.id(), page, false));
+    let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    match serve(shared, &fault) {
+        FaultOutcome::Retry if SERVING.get().2 => {}
+        FaultOutcome::Retry => uffd.wake(page * PAGE_SIZE, PAGE_SIZE),
+        FaultOutcome::Signal { signo, code } => fail(process, uffd, &fault, signo, code),
+    }
+    SERVING.set((0, 0, false));
+}
+
+/// Has the kernel above serve a fault.
+pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
+    // A process that is on its way out does not care.
+    let Some(_flight) = shared.begin(&fault.process) else { return FaultOutcome::Retry };
+    catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault)))
+        .unwrap_or(FaultOutcome::Signal { signo: libc::SIGBUS, code: libc::BUS_OBJERR })
+}
+
+/// Lets a fault fail: a signal for user code, `EFAULT` for a system call.
+fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, signo: i32, code: i32) {
+    let page = fault.addr & !(PAGE_SIZE - 1);
+    let kernel =
+        process.fault_mode() == Some(FaultMode::Userfaultfd) && in_system_call(process.pid(), fault.tid);
+    if kernel && uffd.poison(page) {
+        // The poison must not stay: later accesses are to be asked about again. If it goes too early, the system call
+        // faults again and comes here again.
+        std::thread::sleep(Duration::from_millis(2));
+        process.zap(page / PAGE_SIZE, 1);
+        return;
+    }
+    if kernel || !signal(process, fault, signo, code) {
+        let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
+        eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
+        if let Some(pidfd) = process.pidfd.get() {
+            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// Did the thread, which waits for a fault, fault in a system call?
+fn in_system_call(pid: i32, tid: i32) -> bool {
+    let mut path = String::new();
+    let _ = write!(path, "/proc/{pid}/task/{tid}/syscall");
+    std::fs::read_to_string(path).is_ok_and(|s| s.split(' ').next().is_some_and(|n| n.parse::<u32>().is_ok()))
+}
+
+/// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not).
+fn signal(process: &Process, fault: &Fault, signo: i32, code: i32) -> bool {
+    #[repr(C)]
+    struct Info {
+        signo: i32,
+        errno: i32,
+        code: i32,
+        pad: i32,
+        pid: i32,
+        uid: u32,
+        value: u64,
+        rest: [u64; 12],
+    }
+    const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
+    let (pid, tid) = (process.pid(), fault.tid);
+    if blocked(pid, tid, signo) {
+        return false;
+    }
+    let info = Info {
+        signo,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        pad: 0,
+        pid: std::process::id().cast_signed(),
+        uid: 0,
+        value: ddi_wire::signal_value(fault.addr, code),
+        rest: [0; 12],
+    };
+    // SAFETY: `info` is laid out as siginfo_t is for a queued signal, and as long.
+    unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, &info) == 0 }
+}
+
+fn blocked(pid: i32, tid: i32, signo: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:"));
+    let mask = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signo - 1) & 1 != 0
 }

@@ -1,1 +1,238 @@
-//! What is mapped where in a process, and which pages are loaded.
+//! What is mapped where in a process, and which pages are loaded. Plain data: its lock is its owner's.
+//!
+//! The map says what Linux has: each entry is a run of pages that one Linux mapping backs with consecutive frames, with one protection. Page numbers and
+//! counts throughout, no bytes.
+
+use std::collections::BTreeMap;
+
+use super::Prot;
+
+/// A set of the pages of a run.
+#[derive(Clone, Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    len: u64,
+}
+
+impl Bits {
+    fn new(len: u64) -> Bits {
+        Bits { words: vec![0; len.div_ceil(64) as usize], len }
+    }
+
+    fn get(&self, i: u64) -> bool {
+        self.words[(i / 64) as usize] >> (i % 64) & 1 != 0
+    }
+
+    fn set(&mut self, i: u64, on: bool) {
+        let word = &mut self.words[(i / 64) as usize];
+        *word = *word & !(1 << (i % 64)) | u64::from(on) << (i % 64);
+    }
+
+    fn any(&self) -> bool {
+        self.words.iter().any(|&w| w != 0)
+    }
+
+    fn count(&self) -> u64 {
+        self.words.iter().map(|w| u64::from(w.count_ones())).sum()
+    }
+
+    /// Takes the pages from `at` on away and returns them.
+    fn split_off(&mut self, at: u64) -> Bits {
+        let mut tail = Bits::new(self.len - at);
+        for i in at..self.len {
+            if self.get(i) {
+                tail.set(i - at, true);
+            }
+        }
+        let mut head = Bits::new(at);
+        for i in 0..at {
+            head.set(i, self.get(i));
+        }
+        *self = head;
+        tail
+    }
+}
+
+/// A run of pages.
+#[derive(Clone, Debug)]
+struct Run {
+    pages: u64,
+    /// Frame (or page of the void) behind the first page.
+    frame: u64,
+    prot: Prot,
+    loaded: Bits,
+}
+
+/// Part of a run: what [`Hat::runs`] reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub page: u64,
+    pub pages: u64,
+    pub frame: u64,
+    pub prot: Prot,
+}
+
+/// The mappings of a process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hat {
+    runs: BTreeMap<u64, Run>,
+}
+
+impl Hat {
+    /// Adds a run; nothing of it is loaded. What was there goes.
+    pub fn insert(&mut self, part: Part) {
+        self.remove(part.page, part.pages);
+        let run =
+            Run { pages: part.pages, frame: part.frame, prot: part.prot, loaded: Bits::new(part.pages) };
+        self.runs.insert(part.page, run);
+    }
+
+    /// Removes what is mapped in a range.
+    pub fn remove(&mut self, page: u64, pages: u64) {
+        self.cut(page);
+        self.cut(page + pages);
+        let gone: Vec<u64> = self.runs.range(page..page + pages).map(|(&k, _)| k).collect();
+        for k in gone {
+            self.runs.remove(&k);
+        }
+    }
+
+    /// Makes `page` the start of a run, if it lies inside one.
+    fn cut(&mut self, page: u64) {
+        if let Some((&start, run)) = self.runs.range_mut(..page).next_back()
+            && start + run.pages > page
+        {
+            let at = page - start;
+            let tail = Run {
+                pages: run.pages - at,
+                frame: run.frame + at,
+                prot: run.prot,
+                loaded: run.loaded.split_off(at),
+            };
+            run.pages = at;
+            self.runs.insert(page, tail);
+        }
+    }
+
+    /// The mapped parts of a range, in order.
+    pub fn parts(&self, page: u64, pages: u64) -> Vec<Part> {
+        let end = page.saturating_add(pages);
+        let first = self.runs.range(..page).next_back().filter(|(s, r)| *s + r.pages > page).map(|(&s, _)| s);
+        self.runs
+            .range(first.unwrap_or(page)..end)
+            .map(|(&start, run)| {
+                let (from, to) = (start.max(page), (start + run.pages).min(end));
+                Part { page: from, pages: to - from, frame: run.frame + (from - start), prot: run.prot }
+            })
+            .collect()
+    }
+
+    /// The first stretch of adjoining mapped pages in a range.
+    pub fn stretch(&self, page: u64, pages: u64) -> Option<(u64, u64)> {
+        let mut found: Option<(u64, u64)> = None;
+        for p in self.parts(page, pages) {
+            match &mut found {
+                None => found = Some((p.page, p.page + p.pages)),
+                Some((_, end)) if *end == p.page => *end += p.pages,
+                Some(_) => break,
+            }
+        }
+        found
+    }
+
+    /// Gives part of a run (which must lie in one) another frame or protection. It is cut out for that.
+    pub fn change(&mut self, part: Part) {
+        self.cut(part.page);
+        self.cut(part.page + part.pages);
+        for (&start, run) in self.runs.range_mut(part.page..part.page + part.pages) {
+            run.frame = part.frame + (start - part.page);
+            run.prot = part.prot;
+        }
+    }
+
+    /// Marks pages as loaded or not.
+    pub fn mark(&mut self, page: u64, pages: u64, loaded: bool) {
+        for p in self.parts(page, pages) {
+            if let Some((&start, run)) = self.runs.range_mut(..=p.page).next_back() {
+                for i in p.page - start..p.page - start + p.pages {
+                    run.loaded.set(i, loaded);
+                }
+            }
+        }
+    }
+
+    /// The loaded pages of a range, as runs of adjoining pages with one protection.
+    pub fn loaded(&self, page: u64, pages: u64) -> Vec<(u64, u64, Prot)> {
+        let mut found: Vec<(u64, u64, Prot)> = Vec::new();
+        for p in self.parts(page, pages) {
+            let Some((&start, run)) = self.runs.range(..=p.page).next_back() else { continue };
+            if !run.loaded.any() {
+                continue;
+            }
+            for i in p.page..p.page + p.pages {
+                if !run.loaded.get(i - start) {
+                    continue;
+                }
+                match found.last_mut() {
+                    Some((s, n, prot)) if *s + *n == i && *prot == run.prot => *n += 1,
+                    _ => found.push((i, 1, run.prot)),
+                }
+            }
+        }
+        found
+    }
+
+    /// Is this page mapped, and loaded?
+    pub fn state(&self, page: u64) -> Option<(Prot, bool)> {
+        let (&start, run) = self.runs.range(..=page).next_back()?;
+        (page < start + run.pages).then(|| (run.prot, run.loaded.get(page - start)))
+    }
+
+    /// A copy with nothing loaded.
+    pub fn copy_unloaded(&self) -> Hat {
+        let mut copy = self.clone();
+        for run in copy.runs.values_mut() {
+            run.loaded = Bits::new(run.pages);
+        }
+        copy
+    }
+
+    /// Pages loaded, all together.
+    pub fn loaded_pages(&self) -> u64 {
+        self.runs.values().map(|r| r.loaded.count()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(page: u64, pages: u64, frame: u64) -> Part {
+        Part { page, pages, frame, prot: Prot::READ }
+    }
+
+    #[test]
+    fn a_hole_keeps_what_is_loaded_beside_it() {
+        let mut hat = Hat::default();
+        hat.insert(part(100, 200, 1000));
+        hat.mark(105, 90, true);
+        hat.remove(120, 10);
+        assert_eq!(hat.loaded(0, 1000), [(105, 15, Prot::READ), (130, 65, Prot::READ)]);
+        assert_eq!(hat.parts(110, 30), [part(110, 10, 1010), part(130, 10, 1030)]);
+        assert_eq!(hat.stretch(0, 1000), Some((100, 120)));
+        assert_eq!(hat.state(125), None);
+        assert_eq!(hat.loaded_pages(), 80);
+        assert_eq!(hat.copy_unloaded().loaded_pages(), 0);
+    }
+
+    #[test]
+    fn a_change_keeps_frames_in_step() {
+        let mut hat = Hat::default();
+        hat.insert(part(0, 10, 50));
+        hat.change(Part { page: 3, pages: 2, frame: 90, prot: Prot::WRITE });
+        assert_eq!(
+            hat.parts(2, 4),
+            [part(2, 1, 52), Part { page: 3, pages: 2, frame: 90, prot: Prot::WRITE }, part(5, 1, 55)]
+        );
+    }
+}

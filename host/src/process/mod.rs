@@ -23,6 +23,7 @@ mod client;
 mod fault;
 mod hat;
 mod launch;
+mod serve;
 mod server;
 mod sock;
 mod uffd;
@@ -30,7 +31,7 @@ mod watch;
 
 use std::sync::Arc;
 
-pub use call::Call;
+pub use call::{Call, InterruptGuard};
 pub use client::Process;
 pub use fault::{Fault, FaultOutcome};
 pub use launch::{LaunchError, Program, check_program};

@@ -1,9 +1,28 @@
-//! The server: accepts client processes and serves them.
+//! The server: accepts client processes, follows their lives, and starts the threads that serve them.
+//!
+//! Locking: the maps of processes, opens and lines each have a lock of their own, never held while the kernel above runs.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use super::{FaultMode, FaultPolicy, Kernel, LaunchError, Program};
+use ddi_wire::{HELLO_VFORK, Op};
+use parking_lot::{Mutex, RwLock};
+use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::board::Board;
+use super::call::Line;
+use super::client::open_pidfd;
+use super::fault::FaultPool;
+use super::hat::Hat;
+use super::sock::Conn;
+use super::watch::{Interest, Job, Key, Watch};
+use super::{DeviceNode, FaultMode, FaultPolicy, Kernel, OpenId, Process, serve, uffd};
 use crate::physmem::PhysMem;
 
 /// How a server is to work.
@@ -25,61 +44,439 @@ pub enum StartError {
         /// What was tried.
         what: &'static str,
         /// What Linux said.
-        error: std::io::Error,
+        error: io::Error,
     },
 }
 
 /// Serves client processes until dropped (clients still there are then killed).
 pub struct Server {
-    _kernel: Arc<dyn Kernel>,
-    _mem: Arc<PhysMem>,
+    pub(super) shared: Arc<Shared>,
+    listener: Arc<OwnedFd>,
+    stopper: OwnedFd,
+    shim: OwnedFd,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// What all threads of a server share.
+pub(super) struct Shared {
+    pub kernel: Arc<dyn Kernel>,
+    pub mem: Arc<PhysMem>,
+    pub policy: FaultPolicy,
+    pub mode: FaultMode,
+    pub name: String,
+    pub board: Board,
+    pub watch: Watch,
+    pub faults: FaultPool,
+    pub processes: RwLock<HashMap<u64, Arc<Process>>>,
+    pub opens: RwLock<HashMap<u64, Arc<Open>>>,
+    pub lines: Mutex<HashMap<u64, Arc<Line>>>,
+    /// Processes that somebody else waits for.
+    pub waited: Mutex<HashSet<i32>>,
+    ids: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// An open device: its last reference closes it.
+pub(super) struct Open {
+    kernel: Arc<dyn Kernel>,
+    pub id: OpenId,
+    pub node: DeviceNode,
+    pub flags: i32,
+    pub offset: Mutex<i64>,
+    pub peer: Conn,
+}
+
+impl Open {
+    pub fn new(kernel: Arc<dyn Kernel>, id: OpenId, node: DeviceNode, flags: i32, peer: Conn) -> Open {
+        Open { kernel, id, node, flags, offset: Mutex::new(0), peer }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.close(self.id)));
+    }
+}
+
+/// A call or fault in progress: its process does not exit under it.
+pub(super) struct Guard<'a> {
+    shared: &'a Arc<Shared>,
+    process: &'a Arc<Process>,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let last = {
+            let mut f = self.process.flight.lock();
+            f.calls -= 1;
+            let last = f.leaving && f.calls == 0 && !f.finished;
+            f.finished |= last;
+            last
+        };
+        if last {
+            self.shared.finish(self.process);
+        }
+    }
+}
+
+impl Shared {
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Begins a call or a fault; `None` when the process is on its way out.
+    pub fn begin<'a>(self: &'a Arc<Self>, process: &'a Arc<Process>) -> Option<Guard<'a>> {
+        let mut f = process.flight.lock();
+        if f.leaving {
+            return None;
+        }
+        f.calls += 1;
+        Some(Guard { shared: self, process })
+    }
+
+    /// The process has died, has another program now, or was never born.
+    pub fn leave(self: &Arc<Self>, process: &Arc<Process>) {
+        let last = {
+            let mut f = process.flight.lock();
+            if f.leaving {
+                return;
+            }
+            f.leaving = true;
+            process.set_gone();
+            f.finished = f.calls == 0;
+            f.finished
+        };
+        if let Some(pidfd) = process.pidfd.get() {
+            self.watch.remove(pidfd);
+        }
+        if let Some(line) = &*process.lifeline.lock() {
+            self.watch.remove(line);
+        }
+        self.open_gate(process);
+        if last {
+            self.finish(process);
+        }
+    }
+
+    /// Nothing of a process that leaves is in progress any more.
+    fn finish(self: &Arc<Self>, process: &Arc<Process>) {
+        if let Some(uffd) = process.uffd() {
+            self.faults.remove(uffd);
+        }
+        let _ = catch_unwind(AssertUnwindSafe(|| match process.pid() {
+            0 => self.kernel.fork_failed(process),
+            _ => self.kernel.exit(process),
+        }));
+        process.detach();
+        *process.lifeline.lock() = None;
+        self.processes.write().remove(&process.id());
+        if let Some(pidfd) = process.pidfd.get()
+            && !self.waited.lock().contains(&process.pid())
+        {
+            // An orphan has become our child; one that lives on, or has another parent, is left alone by this.
+            let flags = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
+            let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), flags);
+        }
+    }
+
+    /// The child of a fork runs, or never will: the parent may change its mappings again.
+    fn open_gate(&self, child: &Process) {
+        if let Some(parent) = child.parent.lock().take() {
+            *parent.forking.lock() = false;
+            parent.forked.notify_all();
+        }
+    }
+
+    /// Turns an event into what is to be done about it.
+    pub fn claim(self: &Arc<Self>, key: Key, input: bool) -> Option<Job> {
+        match key {
+            Key::Stop => None,
+            Key::Death(id) | Key::Lifeline(id) => {
+                let process = self.processes.read().get(&id).cloned()?;
+                if input && matches!(key, Key::Lifeline(_)) && process.pid() == 0 {
+                    let line = process.lifeline.lock();
+                    let line = line.as_ref()?;
+                    let got = line.recv(&mut [], RecvFlags::DONTWAIT).ok().flatten();
+                    if let Some(got) = got.filter(|g| g.message.op == Op::Child as u32) {
+                        let _ = self.watch.change(line, key, Interest::HangUp);
+                        let process = process.clone();
+                        return Some(Box::new(move |shared| shared.born(&process, got)));
+                    }
+                }
+                // Both of its descriptors may report; the first one counts.
+                if let Some(pidfd) = process.pidfd.get() {
+                    self.watch.remove(pidfd);
+                }
+                if let Some(line) = &*process.lifeline.lock() {
+                    self.watch.remove(line);
+                }
+                Some(Box::new(move |shared| shared.leave(&process)))
+            }
+            Key::Open(id) => {
+                let open = self.opens.read().get(&id).cloned()?;
+                serve::stray_write(self, &open).or_else(|| {
+                    self.watch.remove(&open.peer);
+                    self.opens.write().remove(&id);
+                    Some(Box::new(move |_| drop(open)))
+                })
+            }
+            Key::Line(id) => {
+                let line = self.lines.lock().get(&id).cloned()?;
+                Some(Box::new(move |_| line.fire()))
+            }
+        }
+    }
+
+    /// A forked child runs and introduces itself.
+    fn born(self: &Arc<Self>, process: &Arc<Process>, mut hello: super::sock::Received) {
+        let [pid, mode, ..] = hello.message.a;
+        let fds = std::mem::take(&mut hello.fds);
+        let r = (|| {
+            let pid = i32::try_from(pid).map_err(|_| libc::EINVAL)?;
+            let pidfd = open_pidfd(pid).map_err(|e| e.0)?;
+            self.watch.add(&pidfd, Key::Death(process.id()), Interest::Input).map_err(|_| libc::ENOMEM)?;
+            process.set_pid(pid);
+            let _ = process.pidfd.set(pidfd);
+            if !fds.is_empty() {
+                self.attach(process, mode, fds)?;
+                process.inherit().map_err(|e| e.0)?;
+            }
+            Ok([process.id(), self.policy_number(), u64::from(std::process::id()), 0, 0, 0])
+        })();
+        if let Some(line) = &*process.lifeline.lock() {
+            let _ = line.reply(r, &[], &[self.mem.as_fd()]);
+        }
+        self.open_gate(process);
+    }
+
+    /// A process can be mapped into now.
+    pub fn attach(&self, process: &Process, mode: u64, fds: Vec<OwnedFd>) -> Result<(), i32> {
+        let mode = match mode {
+            ddi_wire::FAULTS_UFFD => FaultMode::Userfaultfd,
+            ddi_wire::FAULTS_UFFD_USER => FaultMode::UserfaultfdUserOnly,
+            ddi_wire::FAULTS_SIGNAL => FaultMode::Signal,
+            _ => return Err(libc::EINVAL),
+        };
+        let mut fds = fds.into_iter();
+        let agent = fds.next().ok_or(libc::EINVAL)?;
+        let uffd = fds.next().map(uffd::Uffd::new);
+        process.attach(mode, Conn::new(agent), uffd).map_err(|e| e.0)?;
+        match process.uffd() {
+            Some(uffd) => self.faults.add(uffd, process.id()).map_err(|_| libc::ENOMEM),
+            None => Ok(()),
+        }
+    }
+
+    /// What the shim is told about how to catch faults.
+    pub fn policy_number(&self) -> u64 {
+        match (self.policy, self.mode) {
+            (FaultPolicy::Signal, _) | (FaultPolicy::Auto, FaultMode::Signal) => ddi_wire::FAULTS_SIGNAL,
+            (FaultPolicy::UserfaultfdUserOnly, _) => ddi_wire::FAULTS_UFFD_USER,
+            (FaultPolicy::Userfaultfd, _) => ddi_wire::FAULTS_UFFD_ANY,
+            (FaultPolicy::Auto, _) => ddi_wire::FAULTS_AUTO,
+        }
+    }
+
+    /// The first message of a new connection.
+    fn greet(self: &Arc<Self>, conn: Conn) {
+        let Ok(peer) = rustix::net::sockopt::socket_peercred(&conn) else { return };
+        let pid = peer.pid.as_raw_nonzero().get();
+        let Ok(Some(got)) = conn.recv(&mut [], RecvFlags::empty()) else { return };
+        match Op::from_number(got.message.op) {
+            Some(Op::Hello) => {
+                if peer.uid != rustix::process::geteuid() {
+                    let _ = conn.reply(Err(libc::EPERM), &[], &[]);
+                    return;
+                }
+                self.hello(conn, pid, got.message.a[1] & HELLO_VFORK != 0);
+            }
+            Some(Op::Thread) => {
+                let [id, tid, ..] = got.message.a;
+                let process = self.processes.read().get(&id).cloned().filter(|p| p.pid() == pid);
+                if let Some(process) = process {
+                    serve::run(self, process, tid as i32, conn);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn hello(self: &Arc<Self>, conn: Conn, pid: i32, _vfork: bool) {
+        self.watch.drain(self, true);
+        let older: Vec<_> = self.processes.read().values().filter(|p| p.pid() == pid).cloned().collect();
+        older.iter().for_each(|p| self.leave(p));
+        let Ok(pidfd) = open_pidfd(pid) else { return };
+        let process = Arc::new(Process::new(self.next_id(), self.mem.clone(), Hat::default()));
+        let id = process.id();
+        process.set_pid(pid);
+        let pidfd = process.pidfd.get_or_init(|| pidfd);
+        self.processes.write().insert(id, process.clone());
+        let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.process_start(&process)));
+        let a = [id, self.policy_number(), u64::from(std::process::id()), 0, 0, 0];
+        let mut lifeline = process.lifeline.lock();
+        let conn = lifeline.insert(conn);
+        let watched = self.watch.add(pidfd, Key::Death(id), Interest::Input).is_ok()
+            && self.watch.add(&*conn, Key::Lifeline(id), Interest::HangUp).is_ok();
+        let told = watched && conn.reply(Ok(a), &[], &[self.mem.as_fd()]).is_ok();
+        drop(lifeline);
+        if !told {
+            self.leave(&process);
+        }
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |error| StartError::System { what, error }
 }
 
 impl Server {
-    /// Starts serving `kernel`'s devices to processes of the same user.
+    /// Starts serving `kernel`'s devices to processes of the same user. This process becomes the one that orphaned clients are
+    /// handed to (`PR_SET_CHILD_SUBREAPER`), and raises its limit of open files.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(
-        _kernel: Arc<dyn Kernel>,
-        _mem: Arc<PhysMem>,
-        _config: Config,
-    ) -> Result<Server, StartError> {
-        Err(StartError::NoUserfaultfd(String::new()))
+    pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
+        let mode = uffd::probe(config.faults).map_err(StartError::NoUserfaultfd)?;
+        let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        limit.current = limit.maximum;
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|e| system("adopt orphaned processes")(e.into()))?;
+        let shim = super::launch::shim().map_err(system("prepare the shim"))?;
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let name = format!("ddi-host.{}.{random:016x}", std::process::id());
+        let listener = listen(&name).map_err(system("make the control socket"))?;
+        let board = Board::new().map_err(system("make the board"))?;
+        board.write(&kernel.devices());
+        let watch = Watch::new().map_err(system("watch clients"))?;
+        let faults = FaultPool::new().map_err(system("serve faults"))?;
+        let stopper = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)
+            .map_err(|e| system("watch clients")(e.into()))?;
+        watch.add(&stopper, Key::Stop, Interest::Input).map_err(system("watch clients"))?;
+        let shared = Arc::new(Shared {
+            kernel,
+            mem,
+            policy: config.faults,
+            mode,
+            name,
+            board,
+            watch,
+            faults,
+            processes: RwLock::default(),
+            opens: RwLock::default(),
+            lines: Mutex::default(),
+            waited: Mutex::default(),
+            ids: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+        });
+        FaultPool::start(&shared);
+        let listener = Arc::new(listener);
+        let (accepting, accept_on) = (shared.clone(), listener.clone());
+        let watching = shared.clone();
+        let threads = vec![
+            std::thread::Builder::new()
+                .name("ddi-accept".into())
+                .spawn(move || accept(&accepting, &accept_on))
+                .map_err(system("start a thread"))?,
+            std::thread::Builder::new()
+                .name("ddi-watch".into())
+                .spawn(move || {
+                    while !watching.stopping.load(Ordering::Acquire) {
+                        watching.watch.wait();
+                        watching.watch.drain(&watching, false);
+                    }
+                })
+                .map_err(system("start a thread"))?,
+        ];
+        Ok(Server { shared, listener, stopper, shim, threads })
     }
 
     /// How faults are caught (what [`FaultPolicy::Auto`] came to).
     pub fn fault_mode(&self) -> FaultMode {
-        FaultMode::Signal
+        self.shared.mode
     }
 
-    /// The environment that makes any dynamically linked program a client.
+    /// The environment that makes any dynamically linked program a client, while this server lives.
     pub fn environment(&self) -> Vec<(String, String)> {
-        Vec::new()
+        let pid = std::process::id();
+        let board = self.shared.board.as_fd().as_raw_fd();
+        vec![
+            ("LD_PRELOAD".into(), format!("/proc/{pid}/fd/{}", self.shim.as_raw_fd())),
+            (ddi_wire::ENV.into(), format!("{}:{pid}:{board}", self.shared.name)),
+        ]
     }
 
     /// Tells the clients that the kernel's list of devices has changed.
-    pub fn devices_changed(&self) {}
-
-    /// Runs a program as a client, in the foreground, to its end, and then waits (a few seconds) for what it left running. Returns its exit status, 128 + the signal's number if
-    /// one killed it.
-    ///
-    /// # Errors
-    /// See [`LaunchError`].
-    pub fn run(&self, program: &Program) -> Result<i32, LaunchError> {
-        Err(LaunchError::NotFound(program.path.clone()))
+    pub fn devices_changed(&self) {
+        self.shared.board.write(&self.shared.kernel.devices());
     }
 
-    /// Starts a program as a client.
-    ///
-    /// # Errors
-    /// See [`LaunchError`].
-    pub fn spawn(&self, program: &Program) -> Result<std::process::Child, LaunchError> {
-        Err(LaunchError::NotFound(program.path.clone()))
+    /// Client processes there are.
+    pub fn process_count(&self) -> usize {
+        self.shared.processes.read().len()
     }
 
-    /// Waits until no client process is left, or `limit` is over; returns how many are left.
-    pub fn wait_idle(&self, _limit: Duration) -> usize {
-        0
+    /// Waits until no client process and no open device is left, or `limit` is over; returns how many processes are left.
+    pub fn wait_idle(&self, limit: Duration) -> usize {
+        let end = Instant::now() + limit;
+        loop {
+            self.shared.watch.drain(&self.shared, true);
+            let left = self.process_count();
+            if left == 0 && self.shared.opens.read().is_empty() || Instant::now() >= end {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Kills the client processes there are.
+    pub fn kill_all(&self) {
+        for p in self.shared.processes.read().values() {
+            if let Some(pidfd) = p.pidfd.get() {
+                let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = rustix::net::shutdown(&*self.listener, rustix::net::Shutdown::Both);
+        self.kill_all();
+        self.wait_idle(Duration::from_secs(5));
+        self.shared.stopping.store(true, Ordering::Release);
+        let _ = rustix::io::write(&self.stopper, &1u64.to_ne_bytes());
+        self.shared.faults.stop();
+        for t in self.threads.drain(..) {
+            let _ = t.join();
+        }
+    }
+}
+
+fn listen(name: &str) -> io::Result<OwnedFd> {
+    let fd =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+    rustix::net::listen(&fd, 1024)?;
+    Ok(fd)
+}
+
+fn accept(shared: &Arc<Shared>, listener: &OwnedFd) {
+    loop {
+        match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
+            Ok(fd) => {
+                let shared = shared.clone();
+                let thread = std::thread::Builder::new()
+                    .name("ddi-client".into())
+                    .spawn(move || shared.greet(Conn::new(fd)));
+                // Without a thread the connection is closed, and the client says so.
+                drop(thread);
+            }
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => return,
+            Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(_) => {}
+        }
     }
 }

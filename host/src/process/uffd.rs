@@ -1,1 +1,132 @@
-//! See mod.rs.
+//! The host's half of userfaultfd: reading faults, resolving them, and finding out what this machine allows.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use ddi_wire::uffd::{self, Api, Event, Resolve, Span};
+
+use super::{FaultMode, FaultPolicy};
+
+/// What a userfaultfd must be able to do.
+const NEEDED: u64 = uffd::FEATURE_MINOR_SHMEM | uffd::FEATURE_THREAD_ID;
+
+/// A client's userfaultfd.
+#[derive(Debug)]
+pub(super) struct Uffd {
+    fd: OwnedFd,
+}
+
+/// What came of resolving the first page of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Resolved {
+    /// So many bytes are done, from the start of the run on.
+    Done(u64),
+    /// The first page has a translation already.
+    Present,
+    /// Nothing is mapped there that this userfaultfd watches.
+    Unmapped,
+    /// The process is gone.
+    Gone,
+    /// Linux refused.
+    Failed(i32),
+}
+
+impl Uffd {
+    pub fn new(fd: OwnedFd) -> Uffd {
+        Uffd { fd }
+    }
+
+    /// Reads faults that wait, without blocking: how many were put in `events`.
+    pub fn read(&self, events: &mut [Event]) -> usize {
+        let len = size_of_val(events);
+        // SAFETY: the buffer is as long as said, and any bytes are a valid `Event`.
+        let n = unsafe { libc::read(self.fd.as_raw_fd(), events.as_mut_ptr().cast(), len) };
+        usize::try_from(n).unwrap_or(0) / size_of::<Event>()
+    }
+
+    /// Installs translations to the pages that the file has there, and wakes who waits for them.
+    pub fn resolve(&self, start: u64, len: u64) -> Resolved {
+        self.act(uffd::IOCTL_CONTINUE, start, len)
+    }
+
+    /// Makes accesses to a page fail (`EFAULT` in system calls, `SIGBUS` else), and wakes who waits for it.
+    pub fn poison(&self, page: u64) -> bool {
+        self.act(uffd::IOCTL_POISON, page, 4096) == Resolved::Done(4096)
+    }
+
+    fn act(&self, request: u64, start: u64, len: u64) -> Resolved {
+        loop {
+            let mut arg = Resolve { range: Span { start, len }, mode: 0, done: 0 };
+            // SAFETY: the argument is the structure that this request takes.
+            let r = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &mut arg) };
+            if r == 0 {
+                return Resolved::Done(len);
+            }
+            match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+                libc::EAGAIN if arg.done > 0 => return Resolved::Done(arg.done.unsigned_abs()),
+                libc::EAGAIN => std::thread::yield_now(),
+                libc::EEXIST if arg.done > 0 => return Resolved::Done(arg.done.unsigned_abs()),
+                libc::EEXIST => return Resolved::Present,
+                libc::ENOENT => return Resolved::Unmapped,
+                libc::ESRCH => return Resolved::Gone,
+                e => return Resolved::Failed(e),
+            }
+        }
+    }
+
+    /// Wakes who waits for a page of the range: the access is tried again.
+    pub fn wake(&self, start: u64, len: u64) {
+        let mut arg = Span { start, len };
+        // SAFETY: the argument is the structure that this request takes.
+        unsafe { libc::ioctl(self.fd.as_raw_fd(), uffd::IOCTL_WAKE, &mut arg) };
+    }
+
+    /// Watches a range of the client's.
+    pub fn register(&self, start: u64, len: u64) -> io::Result<()> {
+        let mode = uffd::MODE_MINOR | uffd::MODE_MISSING;
+        let mut arg = uffd::Register { range: Span { start, len }, mode, ioctls: 0 };
+        // SAFETY: the argument is the structure that this request takes.
+        match unsafe { libc::ioctl(self.fd.as_raw_fd(), uffd::IOCTL_REGISTER, &mut arg) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl AsFd for Uffd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Tries to make a userfaultfd that can do what we need.
+fn try_flags(flags: i32) -> Result<(), String> {
+    // SAFETY: a system call without pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error().to_string());
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let mut api = Api { api: uffd::API, ..Api::default() };
+    // SAFETY: the argument is the structure that this request takes.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), uffd::IOCTL_API, &mut api) } != 0 {
+        return Err(io::Error::last_os_error().to_string());
+    }
+    if api.features & NEEDED != NEEDED {
+        return Err("this kernel has no minor faults for shared memory; Linux 5.14 has".into());
+    }
+    Ok(())
+}
+
+/// Which way of catching faults `policy` comes to in this process.
+pub(super) fn probe(policy: FaultPolicy) -> Result<FaultMode, String> {
+    let full = || try_flags(0).map(|()| FaultMode::Userfaultfd);
+    let user = || try_flags(uffd::USER_MODE_ONLY).map(|()| FaultMode::UserfaultfdUserOnly);
+    match policy {
+        FaultPolicy::Signal => Ok(FaultMode::Signal),
+        FaultPolicy::Userfaultfd => full().or_else(|_| user()),
+        FaultPolicy::UserfaultfdUserOnly => user(),
+        FaultPolicy::Auto => Ok(full().or_else(|_| user()).unwrap_or(FaultMode::Signal)),
+    }
+}

@@ -1,1 +1,173 @@
-//! See mod.rs.
+//! Watching for what clients do without saying: die, exec, close their last descriptor of a device, get a signal.
+//!
+//! One epoll instance, read by its own thread and, before every request, by the thread that serves the request: whoever learned of
+//! a death or a close by wait(2) then finds that its callbacks have run.
+//!
+//! Locking: `collect` while events are fetched and claimed; nothing is held while a job runs.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll;
+
+use super::server::Shared;
+
+/// How long a request waits for a job that another thread has begun: long enough for any callback that does not sleep.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a watched descriptor stands for; the number is the thing's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// The lifeline of a process.
+    Lifeline(u64),
+    /// The pidfd of a process.
+    Death(u64),
+    /// The host's end of an open device.
+    Open(u64),
+    /// The connection of a call that waits interruptibly.
+    Line(u64),
+    /// Nothing but a reason to wake up.
+    Stop,
+}
+
+impl Key {
+    fn to_u64(self) -> u64 {
+        let (tag, id) = match self {
+            Key::Stop => (0, 0),
+            Key::Lifeline(id) => (1, id),
+            Key::Death(id) => (2, id),
+            Key::Open(id) => (3, id),
+            Key::Line(id) => (4, id),
+        };
+        tag << 56 | id
+    }
+
+    fn from_u64(n: u64) -> Key {
+        let id = n & ((1 << 56) - 1);
+        match n >> 56 {
+            1 => Key::Lifeline(id),
+            2 => Key::Death(id),
+            3 => Key::Open(id),
+            4 => Key::Line(id),
+            _ => Key::Stop,
+        }
+    }
+}
+
+/// What to watch for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// Input or hang-up.
+    Input,
+    /// Input or hang-up, reported once.
+    Once,
+    /// Hang-up.
+    HangUp,
+}
+
+/// What an event asks for.
+pub(super) type Job = Box<dyn FnOnce(&Arc<Shared>) + Send>;
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    epoll: OwnedFd,
+    collect: Mutex<()>,
+    running: Mutex<Running>,
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    next: u64,
+    set: BTreeSet<u64>,
+}
+
+impl Watch {
+    pub fn new() -> io::Result<Watch> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        Ok(Watch { epoll, collect: Mutex::new(()), running: Mutex::default(), done: Condvar::new() })
+    }
+
+    fn flags(interest: Interest) -> epoll::EventFlags {
+        match interest {
+            Interest::Input => epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+            Interest::Once => epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ONESHOT,
+            Interest::HangUp => epoll::EventFlags::RDHUP,
+        }
+    }
+
+    pub fn add(&self, fd: impl AsFd, key: Key, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(key.to_u64()), Self::flags(interest))?)
+    }
+
+    pub fn change(&self, fd: impl AsFd, key: Key, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(key.to_u64()), Self::flags(interest))?)
+    }
+
+    pub fn remove(&self, fd: impl AsFd) {
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// Blocks until something happens.
+    pub fn wait(&self) {
+        let mut fds = [rustix::event::PollFd::new(&self.epoll, rustix::event::PollFlags::IN)];
+        let _ = rustix::event::poll(&mut fds, None);
+    }
+
+    /// Deals with all that has happened up to now; with `patient`, also waits for what others are dealing with.
+    pub fn drain(&self, shared: &Arc<Shared>, patient: bool) {
+        let jobs = {
+            let _collect = self.collect.lock();
+            let mut jobs = Vec::new();
+            loop {
+                let mut events = Vec::with_capacity(64);
+                let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+                if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now)).is_err()
+                    || events.is_empty()
+                {
+                    break;
+                }
+                let before = jobs.len();
+                for e in &events {
+                    let data = e.data;
+                    let key = Key::from_u64(data.u64());
+                    let flags = e.flags;
+                    let input = flags.contains(epoll::EventFlags::IN);
+                    jobs.extend(shared.claim(key, input));
+                }
+                // Events that nobody claims stay; do not ask for them again and again.
+                if events.len() < 64 || jobs.len() == before {
+                    break;
+                }
+            }
+            let mut running = self.running.lock();
+            jobs.into_iter()
+                .map(|job| {
+                    running.next += 1;
+                    let n = running.next;
+                    running.set.insert(n);
+                    (n, job)
+                })
+                .collect::<Vec<(u64, Job)>>()
+        };
+        for (n, job) in jobs {
+            job(shared);
+            self.running.lock().set.remove(&n);
+            self.done.notify_all();
+        }
+        if patient {
+            let mut running = self.running.lock();
+            let (last, limit) = (running.next, Instant::now() + PATIENCE);
+            while running.set.first().is_some_and(|&n| n <= last) {
+                if self.done.wait_until(&mut running, limit).timed_out() {
+                    break;
+                }
+            }
+        }
+    }
+}

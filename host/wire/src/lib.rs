@@ -8,6 +8,8 @@
 //! machine's own byte order and need no version.
 #![no_std]
 
+pub mod uffd;
+
 /// Name of the memfd that holds the physical memory.
 pub const MEMORY_NAME: &core::ffi::CStr = c"ddi-memory";
 /// Environment variable that tells the shim its host: `NAME:PID:BOARD`, the name of the host's abstract socket, its process id, and its descriptor of
@@ -114,6 +116,9 @@ ops! {
     Zap = 47,
     /// Are you there? The answer has the agent's process id.
     Ping = 48,
+
+    /// End (agent only). Needs no answer. An agent that is hung up on instead seals the device memory first.
+    Exit = 49,
 
     // Anywhere.
     /// The answer to the last request or upcall.

@@ -1,0 +1,301 @@
+//! Serving the requests of one client thread.
+//!
+//! One host thread per client thread: a request that blocks in a driver holds up nobody else.
+
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ddi_wire::{IO_OFFSET, Op, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
+use rustix::net::{RecvFlags, Shutdown, SocketAddrUnix};
+
+use super::fault::{self, Fault, FaultOutcome};
+use super::server::{Open, Shared};
+use super::sock::{Conn, Received, words};
+use super::watch::{Interest, Job, Key};
+use super::{Call, Errno, IoVec, MmapArgs, Process, Prot, Uio};
+use crate::physmem::PAGE_SIZE;
+
+/// End of user addresses.
+const USER_END: u64 = 1 << 47;
+
+/// What a request gives back: words, and perhaps a connection to hand over.
+type Answer = Result<([u64; 6], Option<Conn>), Errno>;
+
+fn one(value: u64) -> Answer {
+    Ok(([value, 0, 0, 0, 0, 0], None))
+}
+
+/// Serves a client thread until it hangs up.
+pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) {
+    let call = Rc::new(Call::new(shared.clone(), process, tid, conn));
+    while let Some(request) = call.next() {
+        let Some(op) = Op::from_number(request.message.op) else { return };
+        if op == Op::Interrupt {
+            // It came too late: the request it was meant for has been answered.
+            continue;
+        }
+        let process = call.process().clone();
+        if !matches!(op, Op::Fault) {
+            shared.watch.drain(shared, true);
+        }
+        let Some(_flight) = shared.begin(&process) else { return };
+        let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(&call, op, request))))
+            .unwrap_or(Err(Errno(libc::EIO)));
+        let sent = match answer {
+            Ok((a, None)) => call.conn().reply(Ok(a), &[], &[]),
+            Ok((a, Some(conn))) => call.conn().reply(Ok(a), &[], &[conn.as_fd()]),
+            Err(e) => call.conn().reply(Err(e.0), &[], &[]),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
+    let a = request.message.a;
+    let shared = &call.shared;
+    match op {
+        Op::Attach => {
+            shared.attach(call.process(), a[0], request.fds).map_err(Errno)?;
+            one(0)
+        }
+        Op::Open => open(call, &call.bytes(request.payload), a[0] as i32),
+        Op::Read | Op::Write => transfer(call, op, a, call.words(request.payload)),
+        Op::Ioctl => {
+            let open = find(shared, a[0])?;
+            let value = shared.kernel.ioctl(call, open.id, a[1], a[2], open.flags)?;
+            one(i64::from(value).cast_unsigned())
+        }
+        Op::Seek => seek(&*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
+        Op::Stat => {
+            let node = &find(shared, a[0])?.node;
+            Ok(([node.major.into(), node.minor.into(), node.mode.into(), 0, 0, 0], None))
+        }
+        Op::Mmap => mmap(call, a),
+        Op::Munmap => each(call, a[0], a[1], |device, addr, len| match device {
+            true => shared.kernel.munmap(call, addr, len),
+            false if a[2] != 0 => Ok(()),
+            false => call.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop),
+        }),
+        Op::Mprotect => {
+            let prot = protection(a[2])?;
+            each(call, a[0], a[1], |device, addr, len| match device {
+                true => shared.kernel.mprotect(call, addr, len, prot),
+                false => call.upcall(Op::Protect, [0; 6], &words([[addr, len, a[2]]].into_iter())).map(drop),
+            })
+        }
+        Op::Query => {
+            let end = a[0].saturating_add(a[1]).div_ceil(PAGE_SIZE);
+            let first = a[0] / PAGE_SIZE;
+            let found = call.process().hat.lock().stretch(first, end - first);
+            let (start, end) = found.unwrap_or((0, 0));
+            Ok(([start * PAGE_SIZE, end * PAGE_SIZE, 0, 0, 0, 0], None))
+        }
+        Op::Fork => fork(call),
+        Op::Fault => caught(call, a),
+        _ => Err(Errno(libc::ENOSYS)),
+    }
+}
+
+fn find(shared: &Shared, number: u64) -> Result<Arc<Open>, Errno> {
+    shared.opens.read().get(&number).cloned().ok_or(Errno(libc::EBADF))
+}
+
+fn open(call: &Call, path: &[u8], flags: i32) -> Answer {
+    let shared = &call.shared;
+    let node = shared.kernel.devices().into_iter().find(|n| n.path == path).ok_or(Errno(libc::ENXIO))?;
+    let (ours, theirs) = Conn::pair().map_err(|_| Errno(libc::ENFILE))?;
+    let number = shared.next_id();
+    // The client's end is told by the name of ours, whatever descriptor and process has it.
+    let name = SocketAddrUnix::new_abstract_name(format!("{}/{number}", shared.name).as_bytes());
+    let bound = name.and_then(|name| rustix::net::bind(&ours, &name));
+    bound.map_err(|e| Errno(e.raw_os_error()))?;
+    // A read that goes past the shim sees the end of the file instead of blocking for ever.
+    let _ = rustix::net::shutdown(&ours, Shutdown::Write);
+    let id = shared.kernel.open(call, path, flags)?;
+    let open = Arc::new(Open::new(shared.kernel.clone(), id, node, flags, ours));
+    shared.opens.write().insert(number, open.clone());
+    if shared.watch.add(&open.peer, Key::Open(number), Interest::Input).is_err() {
+        shared.opens.write().remove(&number);
+        return Err(Errno(libc::ENOMEM));
+    }
+    Ok(([number, 0, 0, 0, 0, 0], Some(theirs)))
+}
+
+fn transfer(call: &Call, op: Op, a: [u64; 6], buffers: Vec<[u64; 2]>) -> Answer {
+    let shared = &call.shared;
+    let open = find(shared, a[0])?;
+    let wrong_way = if op == Op::Read { libc::O_WRONLY } else { libc::O_RDONLY };
+    if open.flags & libc::O_ACCMODE == wrong_way {
+        return Err(Errno(libc::EBADF));
+    }
+    let explicit = a[1] & IO_OFFSET != 0;
+    let offset = if explicit { a[2].cast_signed() } else { *open.offset.lock() };
+    if offset < 0 {
+        return Err(Errno(libc::EINVAL));
+    }
+    let iov = buffers.into_iter().map(|[base, len]| IoVec { base, len }).collect();
+    let uio = Uio { iov, offset, flags: open.flags };
+    let n = match op {
+        Op::Read => shared.kernel.read(call, open.id, &uio)?,
+        _ => shared.kernel.write(call, open.id, &uio)?,
+    };
+    if !explicit {
+        *open.offset.lock() = offset.saturating_add_unsigned(n);
+    }
+    one(n)
+}
+
+fn seek(open: &Open, offset: i64, whence: i32) -> Answer {
+    let mut at = open.offset.lock();
+    let base = match whence {
+        libc::SEEK_SET => 0,
+        libc::SEEK_CUR => *at,
+        // A device has no end.
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    let new = base.checked_add(offset).filter(|&n| n >= 0).ok_or(Errno(libc::EINVAL))?;
+    *at = new;
+    one(new.cast_unsigned())
+}
+
+fn protection(prot: u64) -> Result<Prot, Errno> {
+    Prot::from_bits(u32::try_from(prot).unwrap_or(u32::MAX)).ok_or(Errno(libc::EINVAL))
+}
+
+/// While the process forks, its mappings stay as they are.
+fn wait_for_fork(process: &Process) {
+    let mut forking = process.forking.lock();
+    while *forking && !process.is_gone() {
+        process.forked.wait_for(&mut forking, Duration::from_millis(100));
+    }
+}
+
+fn mmap(call: &Call, a: [u64; 6]) -> Answer {
+    let open = find(&call.shared, a[0])?;
+    let [_, addr, len, prot, flags, offset] = a;
+    let flags = flags as i32;
+    let prot = protection(prot)?;
+    let invalid = Err(Errno(libc::EINVAL));
+    let len = match len.checked_next_multiple_of(PAGE_SIZE) {
+        None => return Err(Errno(libc::ENOMEM)),
+        Some(0) => return invalid,
+        Some(len) => len,
+    };
+    let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
+    if offset % PAGE_SIZE != 0 || fixed && addr % PAGE_SIZE != 0 {
+        return invalid;
+    }
+    if offset.checked_add(len).is_none() || len > USER_END || fixed && addr > USER_END - len {
+        return Err(Errno(libc::ENOMEM));
+    }
+    let shared = match flags & libc::MAP_TYPE {
+        libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE => true,
+        libc::MAP_PRIVATE => false,
+        _ => return invalid,
+    };
+    let mode = open.flags & libc::O_ACCMODE;
+    if mode == libc::O_WRONLY || shared && prot.contains(Prot::WRITE) && mode != libc::O_RDWR {
+        return Err(Errno(libc::EACCES));
+    }
+    let maxprot = if shared && mode != libc::O_RDWR { Prot::READ | Prot::EXEC } else { Prot::all() };
+    wait_for_fork(call.process());
+    let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
+    let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
+    one(call.shared.kernel.mmap(call, open.id, &args)?)
+}
+
+/// Splits a range into what belongs to devices and what does not, in address order; the first error ends it.
+fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(), Errno>) -> Answer {
+    let invalid = Err(Errno(libc::EINVAL));
+    if addr % PAGE_SIZE != 0 {
+        return invalid;
+    }
+    let Some(len) = len.checked_next_multiple_of(PAGE_SIZE) else { return invalid };
+    if len == 0 || len > USER_END || addr > USER_END - len {
+        return invalid;
+    }
+    wait_for_fork(call.process());
+    let (mut at, end) = (addr, addr + len);
+    while at < end {
+        let found = call.process().hat.lock().stretch(at / PAGE_SIZE, (end - at) / PAGE_SIZE);
+        let (from, to) = found.map_or((end, end), |(s, e)| (s * PAGE_SIZE, e * PAGE_SIZE));
+        if from > at {
+            f(false, at, from - at)?;
+        }
+        if to > from {
+            f(true, from, to - from)?;
+        }
+        at = to;
+    }
+    one(0)
+}
+
+fn fork(call: &Call) -> Answer {
+    let (shared, parent) = (&call.shared, call.process());
+    {
+        let mut forking = parent.forking.lock();
+        while *forking && !parent.is_gone() {
+            parent.forked.wait_for(&mut forking, Duration::from_millis(100));
+        }
+        *forking = true;
+    }
+    let child =
+        Arc::new(Process::new(shared.next_id(), shared.mem.clone(), parent.hat.lock().copy_unloaded()));
+    *child.parent.lock() = Some(parent.clone());
+    let r = shared.kernel.fork(call, &child).and_then(|()| {
+        let (ours, theirs) = Conn::pair().map_err(|_| Errno(libc::ENFILE))?;
+        shared.processes.write().insert(child.id(), child.clone());
+        let mut line = child.lifeline.lock();
+        let line = line.insert(ours);
+        let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
+        watched.map_err(|_| Errno(libc::ENOMEM))?;
+        Ok(([0; 6], Some(theirs)))
+    });
+    if r.is_err() {
+        let known = shared.processes.read().contains_key(&child.id());
+        match known {
+            true => shared.leave(&child),
+            false => {
+                *parent.forking.lock() = false;
+                parent.forked.notify_all();
+            }
+        }
+    }
+    r
+}
+
+/// A fault that the client's signal handler caught.
+fn caught(call: &Call, a: [u64; 6]) -> Answer {
+    let [addr, access, ..] = a;
+    let process = call.process();
+    let verdict = |v: u64, signo: i32, code: i32| Ok(([v, signo as u64, code as u64, 0, 0, 0], None));
+    let access = protection(access)?;
+    let Some((prot, loaded)) = process.hat.lock().state(addr / PAGE_SIZE) else {
+        return verdict(VERDICT_FOREIGN, 0, 0);
+    };
+    let allowed = prot.contains(access);
+    if allowed && (loaded || process.uffd().is_some()) {
+        // Somebody else loaded it, or was about to change the mapping, when this thread tried.
+        return verdict(VERDICT_RETRY, 0, 0);
+    }
+    let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: !allowed };
+    match fault::serve(&call.shared, &fault) {
+        FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
+        FaultOutcome::Signal { signo, code } => verdict(VERDICT_SIGNAL, signo, code),
+    }
+}
+
+/// Input on the host's end of an open device: a write that went past the shim (C's stdio does that).
+pub(super) fn stray_write(_shared: &Arc<Shared>, open: &Open) -> Option<Job> {
+    let mut byte = [0];
+    let got = rustix::net::recv(&open.peer, &mut byte, RecvFlags::DONTWAIT | RecvFlags::TRUNC);
+    match got {
+        Ok((_, n)) if n > 0 => Some(Box::new(|_| ())),
+        _ => None,
+    }
+}
