@@ -29,6 +29,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "sim")]
+extern crate std;
 
 pub mod context;
 mod fault;

@@ -43,6 +43,7 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     /// Lets go of the lock, sleeps until notified (or spuriously), takes the lock again. The wait can be interrupted (by a
     /// signal to the process, or its death): the second value is then true. Called with no other segdev lock held than the guard's.
+    /// (An implementation writes the guard's type as it stands here, `MutexGuard<'a, Self, T>`, or the lifetimes do not match.)
     fn wait_sig<'a, T: Send + 'static>(
         &self,
         cv: &Self::Condvar,

@@ -1,0 +1,7 @@
+//! Replays the conformance corpus (`segdev/conformance/README.md`) against segdev on its simulated platform.
+//!
+//! [`scenario`] reads a scenario, [`run`] drives it and compares every observation, [`files`] does so for whole files.
+
+pub mod files;
+pub mod run;
+pub mod scenario;

@@ -1,0 +1,91 @@
+//! The lock family of a simulation, and the ordinary one.
+
+use std::sync::{Condvar, Mutex as StdMutex, MutexGuard, RwLock as StdRwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::lock::{LockClass, Mutex, RwLock};
+
+/// A family of locks: the standard library's, or a model checker's.
+pub trait Locks: Sized + Send + Sync + 'static {
+    /// A mutex.
+    type Mutex<T: Send + 'static>: Mutex<T>;
+    /// A readers/writer lock.
+    type RwLock<T: Send + Sync + 'static>: RwLock<T>;
+    /// A condition variable.
+    type Condvar: Default + Send + Sync;
+
+    /// Sleeps until notified or spuriously.
+    fn wait<'a, T: Send + 'static>(
+        cv: &Self::Condvar,
+        guard: <Self::Mutex<T> as Mutex<T>>::Guard<'a>,
+    ) -> <Self::Mutex<T> as Mutex<T>>::Guard<'a>;
+    /// Wakes all sleepers.
+    fn notify_all(cv: &Self::Condvar);
+    /// A number for the calling thread.
+    fn thread() -> u64;
+}
+
+/// The standard library's locks.
+pub struct StdLocks;
+
+/// [`std::sync::Mutex`] without poisoning.
+pub struct StdLock<T>(StdMutex<T>);
+
+impl<T: Send> Mutex<T> for StdLock<T> {
+    type Guard<'a>
+        = MutexGuard<'a, T>
+    where
+        T: 'a;
+
+    fn new(value: T, _class: LockClass) -> Self {
+        Self(StdMutex::new(value))
+    }
+    fn lock(&self) -> MutexGuard<'_, T> {
+        super::own(&self.0)
+    }
+}
+
+/// [`std::sync::RwLock`] without poisoning.
+pub struct StdRw<T>(StdRwLock<T>);
+
+impl<T: Send + Sync> RwLock<T> for StdRw<T> {
+    type ReadGuard<'a>
+        = RwLockReadGuard<'a, T>
+    where
+        T: 'a;
+    type WriteGuard<'a>
+        = RwLockWriteGuard<'a, T>
+    where
+        T: 'a;
+
+    fn new(value: T, _class: LockClass) -> Self {
+        Self(StdRwLock::new(value))
+    }
+    fn read(&self) -> RwLockReadGuard<'_, T> {
+        self.0.read().unwrap_or_else(|e| e.into_inner())
+    }
+    fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Locks for StdLocks {
+    type Mutex<T: Send + 'static> = StdLock<T>;
+    type RwLock<T: Send + Sync + 'static> = StdRw<T>;
+    type Condvar = Condvar;
+
+    fn wait<'a, T: Send + 'static>(
+        cv: &Condvar,
+        guard: <StdLock<T> as Mutex<T>>::Guard<'a>,
+    ) -> <StdLock<T> as Mutex<T>>::Guard<'a> {
+        cv.wait(guard).unwrap_or_else(|e| e.into_inner())
+    }
+    fn notify_all(cv: &Condvar) {
+        cv.notify_all();
+    }
+    fn thread() -> u64 {
+        use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        std::thread_local!(static ME: u64 = NEXT.fetch_add(1, Relaxed));
+        ME.with(|me| *me)
+    }
+}
