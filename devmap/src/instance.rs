@@ -160,9 +160,10 @@ impl<D: Device> Instance<D> {
         self.with_call(|call| call.terms)
     }
 
-    /// Looks at the private data of the part of this mmap(2) that was set up last.
-    pub(crate) fn previous<R>(&self, look: impl FnOnce(&D::Mapping) -> R) -> Option<R> {
-        self.with_call(|call| call.prepared.last().map(|prepared| look(&prepared.slot.mapping))).flatten()
+    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first.
+    pub(crate) fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
+        let mut look = look;
+        self.with_call(|call| call.prepared.iter().rev().find_map(|part| look(&part.slot.mapping))).flatten()
     }
 
     /// Keeps a mapping until its map callback; gives it back when there is no mmap(2) on this thread.

@@ -123,12 +123,6 @@ impl<'a> Counter<'a> {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
-    /// Counts one more unless there are `most` already (0: no limit); says whether it did.
-    pub fn add_up_to(self, most: u64) -> bool {
-        let more = |n: u64| (most == 0 || n < most).then_some(n + 1);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
     /// Sets the value.
     pub fn set(self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
@@ -155,6 +149,9 @@ impl<'a> Counter<'a> {
 /// # fn f(node: &devmap::Node<'_>) -> Result<(), devmap::Error> {
 /// let stats = Stats::new(node, "mydriver")?; // kstat -m mydriver
 /// stats.faults().add(1);
+/// for (name, value) in stats.iter() {
+///     devmap::note!("{name}: {value}");
+/// }
 /// # Ok(()) }
 /// ```
 #[macro_export]
@@ -168,13 +165,25 @@ macro_rules! counters {
             #[derive(Clone, Copy)]
             enum Index { $($field),+ }
 
+            const NAMES: &[&str] = &[$(::core::stringify!($field)),+];
+
             impl $name {
+                /// How many counters there are.
+                pub const COUNT: usize = NAMES.len();
+
                 /// The counters of one instance, all zero, shown as kstat `driver:instance:name`.
                 pub fn new(
                     node: &$crate::Node<'_>,
                     name: &str,
                 ) -> ::core::result::Result<Self, $crate::Error> {
-                    $crate::kstat::Kstat::new(node, name, &[$(::core::stringify!($field)),+]).map($name)
+                    $crate::kstat::Kstat::new(node, name, NAMES).map($name)
+                }
+
+                /// The counters by name, in order.
+                pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                    NAMES.iter().enumerate().map(|(index, name)| {
+                        (*name, $crate::kstat::Counter::of(self.0.value(index)).get())
+                    })
                 }
 
                 $($(#[$fmeta])*

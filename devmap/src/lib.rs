@@ -43,6 +43,7 @@ pub mod handle;
 pub(crate) mod instance;
 pub mod kmem;
 pub mod kstat;
+pub mod limit;
 pub mod log;
 pub mod mapping;
 pub mod memory;
@@ -65,6 +66,7 @@ pub use device::{Attach, Device, Mappings};
 pub use errno::{Errno, Error};
 pub use fault::{Access, Context, Fault, Served};
 pub use handle::Handle;
+pub use limit::{Limit, Permit};
 pub use mapping::{Cut, Dup, Head, Mapping, Middle, Remains, Tail, Whole};
 pub use memory::Memory;
 pub use node::Node;
@@ -73,3 +75,14 @@ pub use registers::{Order, Registers};
 pub use request::{MapRequest, MapSetup, Protection, Setup, Sharing};
 pub use set::{MappingSet, Member};
 pub use umem::Umem;
+
+/// What a driver usually needs: `use devmap::prelude::*;`.
+pub mod prelude {
+    pub use crate::sync::Mutex;
+    pub use crate::umem::Kind;
+    pub use crate::{
+        Argument, Attach, Cut, Device, Dup, Errno, Fault, Handle, Limit, MapRequest, Mapping, MappingSet,
+        Mappings, Member, Memory, Node, Open, Order, Permit, Registers, Remains, Served, Setup, Sharing, Uio,
+        Umem,
+    };
+}

@@ -1,6 +1,6 @@
 //! [`Memory`]: what can be mapped, register set or kernel memory, behind one face.
 
-use crate::errno::Error;
+use crate::errno::{Errno, Error};
 use crate::registers::{Order, Registers};
 use crate::umem::Umem;
 
@@ -27,6 +27,11 @@ impl Memory {
         self.len() == 0
     }
 
+    /// The length in 64-bit words, for [`save`] and [`restore`].
+    pub fn words(&self) -> usize {
+        usize::try_from(self.len() / 8).unwrap_or(usize::MAX)
+    }
+
     /// How a process's accesses are ordered unless a mapping asks for something else.
     pub fn order(&self) -> Order {
         match self {
@@ -50,6 +55,30 @@ impl Memory {
             Memory::Umem(umem) => umem.write_from(offset, from),
         }
     }
+}
+
+const SHORT: Error = Error::new(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is not as long as the memory");
+
+/// Copies all of these memories, one behind the other, into an image that is exactly as long.
+pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
+    let mut rest = image;
+    for memory in memories {
+        let (part, behind) = rest.split_at_mut_checked(memory.words()).ok_or(SHORT)?;
+        memory.read_into(0, part)?;
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(SHORT) }
+}
+
+/// Copies an image that [`save`] made back.
+pub fn restore(memories: &[Memory], image: &[u64]) -> Result<(), Error> {
+    let mut rest = image;
+    for memory in memories {
+        let (part, behind) = rest.split_at_checked(memory.words()).ok_or(SHORT)?;
+        memory.write_from(0, part)?;
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(SHORT) }
 }
 
 impl From<Registers> for Memory {

@@ -65,6 +65,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// As [`property`](Node::property), for numbers that cannot be negative. `EINVAL` if one is.
+    pub fn unsigned_property(&self, name: &str, default: u32) -> Result<u64, Error> {
+        const NEGATIVE: Error = Error::new(Errno::EINVAL, "ddi_prop_get_int(9F)", "the property is negative");
+        let default = i32::try_from(default).map_err(|_| NEGATIVE)?;
+        u64::try_from(self.property(name, default)).map_err(|_| NEGATIVE)
+    }
+
     /// Does the node have this property: `ddi_prop_exists(9F)`.
     pub fn has_property(&self, name: &str) -> bool {
         let Some(name) = c_name(name) else { return false };

@@ -143,6 +143,11 @@ impl Argument<'_> {
         self.arg as i32
     }
 
+    /// The argument as an `int` that cannot be negative. `EINVAL` if it is.
+    pub fn unsigned(&self) -> Result<u64, Errno> {
+        u64::try_from(self.int()).map_err(|_| Errno::EINVAL)
+    }
+
     /// Was the device opened for writing.
     pub fn writes(&self) -> bool {
         self.mode & sys::FWRITE != 0

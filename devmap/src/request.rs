@@ -113,8 +113,9 @@ impl<'a, D: Device> MapRequest<'a, D> {
         &self.handle
     }
 
-    /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the part before this one.
-    pub fn previous<R>(&self, look: impl FnOnce(&D::Mapping) -> R) -> Option<R> {
+    /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this one, the last
+    /// one first, until `look` has found something. Under a lock: `look` must not take any.
+    pub fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         self.instance.previous(look)
     }
 

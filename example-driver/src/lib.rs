@@ -1,2 +1,399 @@
-//! See Cargo.toml.
+//! ctxdev: a device with an engine that can hold one context at a time, shared by any number of processes.
+//!
+//! This is the driver to copy from; README.md walks through it. It has no `unsafe`: devmap makes types of the kernel's rules.
+//!
+//! A process maps the device and finds four regions, one behind the other:
+//!
+//! | offset | length | region | memory |
+//! | --- | --- | --- | --- |
+//! | 0x0 | 0x1000 | REGS: the engine's registers | register set 0 |
+//! | 0x1000 | 0x4000 | RING: its command ring | locked kernel memory |
+//! | 0x5000 | 0xb000 | SCRATCH: one memory for everybody | pageable kernel memory |
+//! | 0x10000 | as the device has | FB: the engine's frame buffer | register set 1 |
+//!
+//! On a node without register sets REGS and FB are kernel memory, too. REGS, RING and FB are the engine's state: each
+//! MAP_PRIVATE mapping has a context of its own and sees only that, all MAP_SHARED mappings share one. The trick: only the
+//! context that is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
+//!
+//! Locks, in order: a context's `child`, a view's `copied_to`, the `engine`, a context's `image`; then devmap's.
 #![no_std]
+#![deny(unsafe_code, missing_docs)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use devmap::memory;
+use devmap::prelude::*;
+
+/// ioctl: copies out eleven `u64`: 1 (the version), then the counters of [`Stats`] in their order.
+pub const CTXDEV_STATS: i32 = 0x6301;
+/// ioctl: drops every translation of every mapping.
+pub const CTXDEV_REVOKE: i32 = 0x6302;
+/// ioctl: argument not 0: the device is lost, accesses fail; 0: it is back.
+pub const CTXDEV_LOSE: i32 = 0x6303;
+/// ioctl: how long a context stays in the engine at least, in milliseconds.
+pub const CTXDEV_SET_HYSTERESIS: i32 = 0x6304;
+/// ioctl: how many private contexts there may be; 0 is any number.
+pub const CTXDEV_SET_MAX_CONTEXTS: i32 = 0x6305;
+/// ioctl: copies `{ u32 index; u32 pad; u64 off; u64 len; }` in, and out with the place of that region (0 REGS to 3 FB).
+pub const CTXDEV_REGION: i32 = 0x6306;
+
+// What an ioctl copies has to be plain bytes without gaps: the macro checks that.
+devmap::plain! {
+    struct RegionInfo { index: u32, pad: u32, off: u64, len: u64 }
+}
+
+// Also a kstat: `kstat -m ctxdev`. mappings and contexts are how many live, owner is the context in the engine (0: none).
+devmap::counters! {
+    /// What an instance has done.
+    pub struct Stats { opens, maps, faults, switches, dups, unmaps, mappings, contexts, owner, revokes }
+}
+
+/// A context: the engine's state as one owner sees it, and the mappings that show it.
+struct Context {
+    id: u64,
+    /// The mappings whose translations go when another context comes into the engine.
+    mappings: MappingSet,
+    /// REGS, RING and FB while it is not in the engine; made with the context, so that saving cannot fail.
+    image: Mutex<Vec<u64>>,
+    /// The copy that the newest fork has made.
+    child: Mutex<Weak<Context>>,
+    seats: AtomicU64,
+    /// Private contexts have one.
+    permit: Option<Permit>,
+    stats: Arc<Stats>,
+}
+
+impl Context {
+    /// A context of zeros, with an image of `words` 64-bit words.
+    fn new(id: u64, words: usize, permit: Option<Permit>, stats: &Arc<Stats>) -> Result<Arc<Context>, Errno> {
+        let mut image = Vec::new();
+        image.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
+        image.resize(words, 0);
+        let (mappings, seats) = (MappingSet::new(), AtomicU64::new(0));
+        let (image, child, stats) = (Mutex::new(image), Mutex::new(Weak::new()), Arc::clone(stats));
+        Ok(Arc::new(Context { id, mappings, image, child, seats, permit, stats }))
+    }
+}
+
+/// A mapping's place in its context. A private context goes with the last one.
+struct Seat {
+    context: Arc<Context>,
+    _member: Member,
+}
+
+impl Seat {
+    fn new(context: &Arc<Context>, handle: &Handle) -> Seat {
+        if context.seats.fetch_add(1, Ordering::Relaxed) == 0 {
+            context.stats.contexts().add(1);
+        }
+        Seat { _member: context.mappings.insert(handle), context: Arc::clone(context) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let context = &self.context;
+        if context.seats.fetch_sub(1, Ordering::Relaxed) == 1 {
+            context.stats.contexts().sub(1);
+            if context.permit.is_some() {
+                context.stats.owner().replace(context.id, 0);
+            }
+        }
+    }
+}
+
+/// Our private data for one mapping. A mapping of SCRATCH has no seat in any context.
+pub struct View {
+    seat: Option<Seat>,
+    /// The child's context that the last fork copied this mapping into.
+    copied_to: Mutex<Weak<Context>>,
+    stats: Arc<Stats>,
+}
+
+impl View {
+    fn new(seat: Option<Seat>, stats: &Arc<Stats>) -> View {
+        stats.mappings().add(1);
+        View { seat, copied_to: Mutex::new(Weak::new()), stats: Arc::clone(stats) }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.stats.mappings().sub(1);
+    }
+}
+
+/// A part of the device that can be mapped.
+struct Region {
+    offset: u64,
+    memory: Memory,
+    /// Belongs to the engine's state, and so to one context at a time.
+    switched: bool,
+}
+
+/// Who is in the engine. Its lock keeps loads and switches apart.
+struct Engine {
+    /// Weak, so that a context goes when its last mapping goes, even if the engine still holds its state.
+    owner: Weak<Context>,
+    lost: bool,
+}
+
+impl Engine {
+    fn holds(&self, context: &Context) -> bool {
+        core::ptr::eq(self.owner.as_ptr(), context)
+    }
+}
+
+/// An instance of the device.
+pub struct CtxDev {
+    stats: Arc<Stats>,
+    mappings: Mappings,
+    regions: [Region; 4],
+    /// REGS, RING and FB again: what a switch saves and restores.
+    state: [Memory; 3],
+    scratch: Umem,
+    engine: Mutex<Engine>,
+    /// The context of all MAP_SHARED mappings.
+    shared: Arc<Context>,
+    next_id: AtomicU64,
+    privates: Limit,
+    one_region: bool,
+}
+
+const RING: u64 = 0x1000;
+const SCRATCH: u64 = 0x5000;
+const FB: u64 = 0x1_0000;
+
+/// REGS and FB: the device's own memory if the node has it, else kernel memory.
+fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
+    let (regs, fb): (Memory, Memory) = if node.register_sets() > 0 {
+        (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
+    } else {
+        let fb = node.unsigned_property("fb-size", 0x1_0000)? as usize;
+        (Umem::new(Kind::Locked, RING as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
+    };
+    if regs.len() != RING || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
+        devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
+        return Err(Errno::ENXIO);
+    }
+    Ok((regs, fb))
+}
+
+impl Device for CtxDev {
+    type Mapping = View;
+
+    // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
+    fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
+        let node = attach.node();
+        let stats = Arc::new(Stats::new(node, "ctxdev")?);
+        let (regs, fb) = device_memory(node)?;
+        let ring = Memory::from(Umem::new(Kind::Locked, (SCRATCH - RING) as usize)?);
+        let scratch = Umem::new(Kind::Pageable, (FB - SCRATCH) as usize)?;
+        let state = [regs.clone(), ring.clone(), fb.clone()];
+        let words = state.iter().map(Memory::words).sum();
+        let mappings = attach.mappings();
+        mappings.set_hysteresis(Duration::from_millis(node.unsigned_property("hysteresis-ms", 0)?));
+        Ok(CtxDev {
+            shared: Context::new(1, words, None, &stats)?,
+            stats,
+            mappings,
+            regions: [
+                Region { offset: 0, memory: regs, switched: true },
+                Region { offset: RING, memory: ring, switched: true },
+                Region { offset: SCRATCH, memory: Memory::from(&scratch), switched: false },
+                Region { offset: FB, memory: fb, switched: true },
+            ],
+            state,
+            scratch,
+            engine: Mutex::new(Engine { owner: Weak::new(), lost: false }),
+            next_id: AtomicU64::new(2),
+            privates: Limit::new(node.unsigned_property("max-contexts", 0)?),
+            one_region: node.property("one-region", 0) != 0,
+        })
+    }
+
+    fn open(&self, _: Open<'_>) -> Result<(), Errno> {
+        self.stats.opens().add(1);
+        Ok(())
+    }
+
+    // mmap(2). Everything that can fail is done here, before the mapping exists.
+    fn devmap<'a>(&self, request: MapRequest<'a, CtxDev>) -> Result<Setup<'a, CtxDev>, Errno> {
+        let (start, end) = (request.offset(), request.end());
+        let region = self.regions.iter().rfind(|region| region.offset <= start).ok_or(Errno::ENXIO)?;
+        let region_end = region.offset + region.memory.len();
+        let device_end = FB + self.state[2].len();
+        if start >= region_end || end > if self.one_region { region_end } else { device_end } {
+            return Err(Errno::ENXIO);
+        }
+        let seat = match (region.switched, request.sharing()) {
+            (false, _) => None,
+            (true, Sharing::Shared) => Some(Seat::new(&self.shared, request.handle())),
+            (true, Sharing::Private) => {
+                // An mmap over several regions comes here once for each; they share the context of the first.
+                let earlier =
+                    request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
+                let context = earlier.map_or_else(|| self.new_context(), Ok)?;
+                Some(Seat::new(&context, request.handle()))
+            }
+        };
+        self.stats.maps().add(1);
+        // Several handles in one mapping: README.md says what that may cost, and how `one-region` forbids it.
+        let len = end.min(region_end) - start;
+        let setup = request.map_part(&region.memory, start - region.offset, len as usize);
+        Ok(setup.with(View::new(seat, &self.stats))?)
+    }
+
+    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let line: String = self.stats.iter().map(|(name, value)| format!("{name} {value} ")).collect();
+        uio.give_from_offset((line + "\n").as_bytes()).map(|_| ())
+    }
+
+    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        uio.take_into(&self.scratch, 0).map(|_| ())
+    }
+
+    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        match command {
+            CTXDEV_STATS => {
+                let mut values = [1; 1 + Stats::COUNT];
+                values.iter_mut().skip(1).zip(self.stats.iter()).for_each(|(to, (_, value))| *to = value);
+                argument.copyout(&values)?;
+            }
+            CTXDEV_REVOKE => {
+                self.stats.revokes().add(1);
+                self.mappings.revoke_all()?;
+            }
+            CTXDEV_LOSE => {
+                // Under the engine's lock, so that no fault slips through between the two.
+                let mut engine = self.engine.lock();
+                engine.lost = argument.int() != 0;
+                self.mappings.revoke_all()?;
+            }
+            CTXDEV_SET_HYSTERESIS => {
+                self.mappings.set_hysteresis(Duration::from_millis(argument.unsigned()?));
+            }
+            CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
+            CTXDEV_REGION => {
+                let mut info: RegionInfo = argument.copyin()?;
+                let region = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
+                (info.pad, info.off, info.len) = (0, region.offset, region.memory.len());
+                argument.copyout(&info)?;
+            }
+            _ => return Err(Errno::ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+impl Mapping<CtxDev> for View {
+    // A process touched a page that has no translation.
+    fn access(&self, device: &CtxDev, fault: Fault<'_>) -> Result<Served, Errno> {
+        device.stats.faults().add(1);
+        let engine = device.engine.lock();
+        if engine.lost {
+            return Err(Errno::EIO); // the process gets SIGBUS
+        }
+        let context = match &self.seat {
+            Some(seat) if !engine.holds(&seat.context) => &seat.context,
+            // SCRATCH, or in the engine already: load while the lock keeps it there. Nothing to wait for.
+            _ => return fault.load(),
+        };
+        // Not with the lock held: this may wait until the context in the engine has had its time.
+        drop(engine);
+        fault.switch_context(|held| {
+            let mut engine = device.engine.lock();
+            if engine.lost {
+                return Err(Errno::EIO);
+            }
+            device.bring_in(&mut engine, context)?;
+            held.load()
+        })
+    }
+
+    // fork(2). An error makes fork fail in the process.
+    fn dup(&self, device: &CtxDev, copy: Dup<'_>) -> Result<View, Errno> {
+        let context = match &self.seat {
+            Some(seat) if seat.context.permit.is_some() => Some(device.copy_context(&seat.context, self)?),
+            shared_or_none => shared_or_none.as_ref().map(|seat| Arc::clone(&seat.context)),
+        };
+        let seat = context.map(|context| Seat::new(&context, copy.child()));
+        device.stats.dups().add(1);
+        Ok(View::new(seat, &device.stats))
+    }
+
+    // munmap(2), exit(2). The compiler asks for the private data of exactly what is left.
+    fn unmap(self, device: &CtxDev, cut: Cut<'_>) -> Remains<View> {
+        device.stats.unmaps().add(1);
+        match cut {
+            Cut::Whole(cut) => cut.gone(), // `self` is dropped, and its seat with it
+            Cut::Head(cut) => cut.keep(self),
+            Cut::Tail(cut) => cut.keep(self),
+            Cut::Middle(cut) => {
+                let seat = self.seat.as_ref().map(|seat| Seat::new(&seat.context, cut.rest()));
+                let behind = View::new(seat, &device.stats);
+                *behind.copied_to.lock() = self.copied_to.lock().clone();
+                cut.split(self, behind)
+            }
+        }
+    }
+}
+
+impl CtxDev {
+    fn new_context(&self) -> Result<Arc<Context>, Errno> {
+        let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Context::new(id, self.state.iter().map(Memory::words).sum(), Some(permit), &self.stats)
+    }
+
+    /// Moves the engine to `context`: the owner's translations go, its state is saved, the new one restored.
+    fn bring_in(&self, engine: &mut Engine, context: &Arc<Context>) -> Result<(), Errno> {
+        if engine.holds(context) {
+            return Ok(()); // another thread was faster
+        }
+        if let Some(owner) = engine.owner.upgrade() {
+            owner.mappings.unload()?;
+            memory::save(&self.state, &mut owner.image.lock())?;
+        }
+        engine.owner = Weak::new(); // until it is whole, the state is nobody's
+        memory::restore(&self.state, &context.image.lock())?;
+        engine.owner = Arc::downgrade(context);
+        self.stats.owner().set(context.id);
+        self.stats.switches().add(1);
+        Ok(())
+    }
+
+    /// The child's context in a fork under way: a copy of `parent`'s.
+    ///
+    /// fork(2) copies one mapping after the other. The first one of a context makes the child's; the others, which were
+    /// not copied into it yet, join it.
+    fn copy_context(&self, parent: &Context, view: &View) -> Result<Arc<Context>, Errno> {
+        let (mut newest, mut copied_to) = (parent.child.lock(), view.copied_to.lock());
+        let joined = newest.upgrade().filter(|_| !Weak::ptr_eq(&newest, &copied_to));
+        let child = joined.map_or_else(|| self.copy_of(parent), Ok)?;
+        *newest = Arc::downgrade(&child);
+        *copied_to = Arc::downgrade(&child);
+        Ok(child)
+    }
+
+    fn copy_of(&self, parent: &Context) -> Result<Arc<Context>, Errno> {
+        let child = self.new_context()?;
+        let engine = self.engine.lock();
+        if engine.holds(parent) {
+            memory::save(&self.state, &mut child.image.lock())?;
+        } else {
+            child.image.lock().copy_from_slice(&parent.image.lock());
+        }
+        drop(engine);
+        Ok(child)
+    }
+}
+
+devmap::module! { device: CtxDev, name: "ctxdev", description: "context-switching device 0.1" }

@@ -1,0 +1,47 @@
+//! [`Limit`]: how many of something there may be. No lock, any context.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+struct Inner {
+    taken: AtomicU64,
+    most: AtomicU64,
+}
+
+/// A number of permits that may be changed while they are out. Clones are the same limit.
+#[derive(Clone)]
+pub struct Limit(Arc<Inner>);
+
+/// One of the permits of a [`Limit`], given back when dropped.
+pub struct Permit(Limit);
+
+impl Limit {
+    /// At most `most` permits; 0 is any number.
+    pub fn new(most: u64) -> Limit {
+        Limit(Arc::new(Inner { taken: AtomicU64::new(0), most: AtomicU64::new(most) }))
+    }
+
+    /// Changes the number. Permits that are out stay good.
+    pub fn set(&self, most: u64) {
+        self.0.most.store(most, Ordering::Relaxed);
+    }
+
+    /// How many permits are out.
+    pub fn taken(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// A permit, if one is left.
+    pub fn take(&self) -> Option<Permit> {
+        let most = self.0.most.load(Ordering::Relaxed);
+        let more = |n: u64| (most == 0 || n < most).then_some(n + 1);
+        self.0.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Permit(self.clone()))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
