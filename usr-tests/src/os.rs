@@ -1,0 +1,124 @@
+//! Everything in which the two systems differ, and nothing else: the one file of this package with `cfg(target_os)`.
+//!
+//! Locking: none.
+
+#![allow(dead_code, reason = "each system uses its own part")]
+
+use crate::sys::Errno;
+
+// si_code values: the same numbers on both systems, missing from `libc` on one of them.
+pub const SEGV_MAPERR: i32 = 1;
+pub const SEGV_ACCERR: i32 = 2;
+pub const BUS_OBJERR: i32 = 3;
+
+/// On illumos a munmap (or fixed mmap) of the tail of a mapping that has several pieces can panic the kernel
+/// (defects 1 to 3 of the framework): cases that do it run there only with `--all`.
+pub const TAIL_OF_SEVERAL_PIECES_PANICS: bool = cfg!(target_os = "illumos");
+
+/// `MAP_NORESERVE`-free flags of a private anonymous mapping.
+pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
+
+/// Is this Linux, where the device is there by grace of `ddi-host`?
+pub const UNDER_HOST: bool = cfg!(target_os = "linux");
+
+/// Why system calls cannot read or write device memory here, when they cannot.
+///
+/// ddi-host says in its clients' environment what its way to see faults cannot do.
+pub fn no_system_calls_on_device_memory() -> Option<String> {
+    if !UNDER_HOST {
+        return None;
+    }
+    match std::env::var("DDI_HOST_FAULTS").ok()?.as_str() {
+        "userfaultfd" => None,
+        mode => Some(format!("system calls cannot touch device memory with --faults {mode}")),
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod own {
+    use super::Errno;
+
+    pub fn errno_location() -> *mut i32 {
+        // SAFETY: always callable; the pointer is this thread's errno for as long as the thread lives.
+        unsafe { libc::__errno_location() }
+    }
+
+    pub fn mincore(addr: usize, len: usize, vec: &mut [u8]) -> i32 {
+        assert!(vec.len() * crate::sys::page_size() >= len);
+        // SAFETY: `vec` has a byte for every page of the range; the range itself need not be mapped.
+        unsafe { libc::mincore(addr as *mut libc::c_void, len, vec.as_mut_ptr()) }
+    }
+
+    /// mremap(2), which illumos does not have.
+    pub fn mremap(
+        addr: usize,
+        len: usize,
+        new: usize,
+        fixed: Option<usize>,
+        may_move: bool,
+    ) -> Option<Result<usize, Errno>> {
+        let mut flags = if may_move { libc::MREMAP_MAYMOVE } else { 0 };
+        if fixed.is_some() {
+            flags |= libc::MREMAP_FIXED | libc::MREMAP_MAYMOVE;
+        }
+        // SAFETY: a case moves only mappings that it made itself and does not use by reference.
+        let at = unsafe {
+            libc::mremap(addr as *mut libc::c_void, len, new, flags, fixed.unwrap_or(0) as *mut libc::c_void)
+        };
+        Some(if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(at as usize) })
+    }
+
+    /// Advice that only this system has, by name.
+    pub const OWN_ADVICE: &[(&str, i32)] = &[
+        ("MADV_REMOVE", libc::MADV_REMOVE),
+        ("MADV_COLD", libc::MADV_COLD),
+        ("MADV_PAGEOUT", libc::MADV_PAGEOUT),
+        ("MADV_WIPEONFORK", libc::MADV_WIPEONFORK),
+        ("MADV_KEEPONFORK", libc::MADV_KEEPONFORK),
+        ("MADV_DONTNEED_LOCKED", 24),
+        ("MADV_POPULATE_READ", libc::MADV_POPULATE_READ),
+        ("MADV_POPULATE_WRITE", libc::MADV_POPULATE_WRITE),
+        ("MADV_MERGEABLE", libc::MADV_MERGEABLE),
+        ("MADV_HUGEPAGE", libc::MADV_HUGEPAGE),
+        ("MADV_NOHUGEPAGE", libc::MADV_NOHUGEPAGE),
+        ("MADV_DONTDUMP", libc::MADV_DONTDUMP),
+    ];
+    pub const MADV_DONTFORK: Option<i32> = Some(libc::MADV_DONTFORK);
+    pub const MADV_DOFORK: i32 = libc::MADV_DOFORK;
+}
+
+#[cfg(target_os = "illumos")]
+mod own {
+    use super::Errno;
+
+    pub fn errno_location() -> *mut i32 {
+        // SAFETY: always callable; the pointer is this thread's errno for as long as the thread lives.
+        unsafe { libc::___errno() }
+    }
+
+    pub fn mincore(addr: usize, len: usize, vec: &mut [u8]) -> i32 {
+        assert!(vec.len() * crate::sys::page_size() >= len);
+        // SAFETY: `vec` has a byte for every page of the range; the range itself need not be mapped.
+        unsafe { libc::mincore(addr as libc::caddr_t, len, vec.as_mut_ptr().cast()) }
+    }
+
+    pub fn mremap(
+        _addr: usize,
+        _len: usize,
+        _new: usize,
+        _fixed: Option<usize>,
+        _may_move: bool,
+    ) -> Option<Result<usize, Errno>> {
+        None
+    }
+
+    pub const OWN_ADVICE: &[(&str, i32)] = &[
+        ("MADV_ACCESS_DEFAULT", libc::MADV_ACCESS_DEFAULT),
+        ("MADV_ACCESS_LWP", libc::MADV_ACCESS_LWP),
+        ("MADV_ACCESS_MANY", libc::MADV_ACCESS_MANY),
+    ];
+    pub const MADV_DONTFORK: Option<i32> = None;
+    pub const MADV_DOFORK: i32 = 0;
+}
+
+pub use own::*;
