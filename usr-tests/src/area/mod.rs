@@ -1,20 +1,24 @@
-//! The cases, one file for each area. No `unsafe` from here on.
+//! The cases, one file for each area (two for the larger ones). No `unsafe` from here on.
 //!
 //! Locking: none; each case runs in a process of its own, so nothing is shared between them but the device.
 
 #![forbid(unsafe_code)]
 
 mod access;
+mod access_refused;
 mod advice;
 mod context;
+mod context_owner;
 mod counters;
 mod descriptor;
 mod fork;
+mod fork_more;
 pub mod helper;
 mod limits;
 mod map;
 mod mprotect;
 mod munmap;
+mod munmap_by;
 mod syscall;
 
 use crate::case::Case;
@@ -22,12 +26,16 @@ use crate::case::Case;
 const AREAS: &[(&str, &[Case])] = &[
     ("map", map::CASES),
     ("access", access::CASES),
+    ("access", access_refused::CASES),
     ("access", syscall::CASES),
     ("fork", fork::CASES),
+    ("fork", fork_more::CASES),
     ("munmap", munmap::CASES),
+    ("munmap", munmap_by::CASES),
     ("mprotect", mprotect::CASES),
     ("advice", advice::CASES),
     ("context", context::CASES),
+    ("context", context_owner::CASES),
     ("descriptor", descriptor::CASES),
     ("limits", limits::CASES),
     ("counters", counters::CASES),
