@@ -5,6 +5,7 @@
 //! the command could not do its work.
 
 mod bindings;
+mod check_module;
 mod module;
 mod vm;
 
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Regenerate ddi-sys/src/bindings.rs from the C headers, or check that it is up to date.
     Bindings(bindings::Args),
+    /// Check that the illumos kernel loads a module and that its code may run there.
+    CheckModule(check_module::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
     /// The suite in a virtual machine.
@@ -34,6 +37,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bindings(args) => bindings::run(&args),
+        Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),
         Command::Vm(args) => vm::run(&args),
     };

@@ -1,0 +1,346 @@
+//! The instructions: what must not be among them, and what they say about calls and stack frames.
+//!
+//! Each function is swept once, from its first byte to its last. The depth of the stack is followed through pushes,
+//! subtractions and jumps; where that is not possible the largest depth so far is taken. Calls count only where control
+//! gets from the function's beginning: what is left of unwinding (landing pads) does not call anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iced_x86::{
+    CpuidFeature, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, InstructionInfoFactory, MemorySize, Mnemonic,
+    NasmFormatter, OpKind, Register,
+};
+
+use super::elf::{Image, Relocation, STT_FUNC, readable};
+use super::finding::{Rule, Severity, Verdict};
+use super::graph;
+
+/// Where a call or reference leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A place in a section of the module.
+    Inside(usize, u64),
+    /// A symbol of the kernel or another module.
+    Outside(String),
+}
+
+/// A function and what it does.
+pub struct Function {
+    /// Its symbol's name.
+    pub name: String,
+    /// Its section.
+    pub section: usize,
+    /// Its first byte.
+    pub start: u64,
+    /// The byte behind it.
+    pub end: u64,
+    /// Direct calls and jumps out of it, and functions whose address it takes.
+    pub leads_to: BTreeSet<Target>,
+    /// Bytes of stack, the return address included.
+    pub frame: u64,
+    /// Whether the frame also depends on data.
+    pub dynamic: bool,
+}
+
+/// Disassembles everything that is loaded as code.
+pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<Function> {
+    let mut relocations: BTreeMap<(usize, u64), &Relocation> = BTreeMap::new();
+    for relocation in &image.relocations {
+        relocations.insert((relocation.section, relocation.offset), relocation);
+    }
+    let mut functions = ranges(image);
+    let mut count = 0;
+    let tables = tables(image);
+    let no_return: BTreeSet<Target> = functions
+        .iter()
+        .filter(|function| graph::is_panic(&shown(function)))
+        .map(|function| Target::Inside(function.section, function.start))
+        .chain(["panic", "vpanic"].map(|name| Target::Outside(name.to_owned())))
+        .collect();
+    for function in &mut functions {
+        let sweep = Sweep { image, relocations: &relocations, verdict, depths: BTreeMap::new() };
+        count += sweep.run(function, &tables, &no_return);
+    }
+    verdict.fact(format!("{count} instructions in {} functions", functions.len()));
+    functions
+}
+
+/// Functions by their symbols, and what lies between them and is not padding.
+fn ranges(image: &Image) -> Vec<Function> {
+    let mut functions = Vec::new();
+    for (section, code) in image.sections.iter().enumerate().filter(|(_, section)| section.is_code()) {
+        let mut starts: BTreeMap<u64, (u64, &str)> = BTreeMap::new();
+        for symbol in &image.symbols {
+            if usize::from(symbol.section) == section && symbol.kind == STT_FUNC && symbol.value < code.size {
+                let entry = starts.entry(symbol.value).or_insert((symbol.size, &symbol.name));
+                entry.0 = entry.0.max(symbol.size);
+            }
+        }
+        let limit = code.data.len() as u64;
+        let mut at = 0;
+        let mut list: Vec<(u64, u64, String)> = Vec::new();
+        for (index, (start, (size, name))) in starts.iter().enumerate() {
+            if *start > at {
+                list.push((at, *start, format!("{}+{at:#x}", code.name)));
+            }
+            let next = starts.keys().nth(index + 1).copied().unwrap_or(limit);
+            // A symbol without a size is a function that ends where the next one begins.
+            let end = if *size == 0 { next } else { (start + size).min(limit) };
+            list.push((*start, end, (*name).to_owned()));
+            at = at.max(end);
+        }
+        if at < limit {
+            list.push((at, limit, format!("{}+{at:#x}", code.name)));
+        }
+        for (start, end, name) in list {
+            let gap = name.starts_with(&format!("{}+", code.name));
+            if gap && is_padding(&code.data[start as usize..end as usize]) {
+                continue;
+            }
+            functions.push(Function { name, section, start, end, leads_to: BTreeSet::new(), frame: 8, dynamic: false });
+        }
+    }
+    functions
+}
+
+/// Places in code to which loaded data refer: jump tables, and functions.
+fn tables(image: &Image) -> BTreeSet<(usize, u64)> {
+    let data = image.relocations.iter().filter(|relocation| !image.sections[relocation.section].is_code());
+    let places = data.filter_map(|relocation| {
+        let symbol = &image.symbols[relocation.symbol];
+        let unwinding = image.sections[relocation.section].name.starts_with(".gcc_except_table");
+        let offset = (symbol.value as i64).wrapping_add(relocation.addend) as u64;
+        (symbol.is_defined() && !unwinding).then_some((usize::from(symbol.section), offset))
+    });
+    places.collect()
+}
+
+/// Whether bytes between functions are fillers.
+fn is_padding(bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+    bytes.iter().all(|byte| *byte == 0)
+        || decoder.iter().all(|instruction| matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::INVALID))
+}
+
+struct Sweep<'a> {
+    image: &'a Image,
+    relocations: &'a BTreeMap<(usize, u64), &'a Relocation>,
+    verdict: &'a mut Verdict,
+    /// Depth of the stack at the targets of jumps that were seen.
+    depths: BTreeMap<u64, i64>,
+}
+
+/// How deep the stack is, and whether that is known for sure.
+struct Depth {
+    now: i64,
+    most: i64,
+    known: bool,
+    /// The depth to which `%rbp` points, once it is the frame pointer.
+    frame_pointer: Option<i64>,
+}
+
+impl Sweep<'_> {
+    /// Sweeps one function; how many instructions it has.
+    fn run(mut self, function: &mut Function, tables: &BTreeSet<(usize, u64)>, no_return: &BTreeSet<Target>) -> usize {
+        let code = &self.image.sections[function.section].data[function.start as usize..function.end as usize];
+        let decoder = Decoder::with_ip(64, code, function.start, DecoderOptions::NONE);
+        let mut instructions: Vec<Instruction> = decoder.into_iter().collect();
+        if let Some(end) = instructions.iter().position(|instruction| instruction.is_invalid()) {
+            let place = self.image.place(function.section, instructions[end].ip());
+            self.verdict.add(Severity::Warning, Rule::Undecodable, format!("{place}: the rest is not checked"));
+            instructions.truncate(end);
+        }
+        let last_call = |instruction: &Instruction| {
+            instruction.is_call_near() && self.target(function.section, instruction).is_some_and(|to| no_return.contains(&to))
+        };
+        let reached = reached(function, &instructions, tables, last_call);
+        let mut factory = InstructionInfoFactory::new();
+        let mut depth = Depth { now: 0, most: 0, known: true, frame_pointer: None };
+        for instruction in &instructions {
+            if let Some(recorded) = self.depths.get(&instruction.ip()) {
+                (depth.now, depth.known) = (*recorded, true);
+            }
+            self.registers(function, instruction, &mut factory);
+            if reached.contains(&instruction.ip()) {
+                self.references(function, instruction);
+            }
+            self.red_zone(function, instruction, &depth);
+            self.stack(function, instruction, &mut depth);
+        }
+        function.frame = 8 + u64::try_from(depth.most).unwrap_or(0);
+        instructions.len()
+    }
+
+    fn complain(&mut self, rule: Rule, function: &Function, instruction: &Instruction) {
+        let mut text = String::new();
+        NasmFormatter::new().format(instruction, &mut text);
+        self.verdict.error(rule, format!("{} at {}", text, self.image.place(function.section, instruction.ip())));
+    }
+
+    /// No floating point, no vectors, no `%fs`.
+    fn registers(&mut self, function: &Function, instruction: &Instruction, factory: &mut InstructionInfoFactory) {
+        use CpuidFeature::{FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE};
+        let fpu = [FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE];
+        let (mut vector, mut fs) = (instruction.cpuid_features().iter().any(|feature| fpu.contains(feature)), false);
+        for used in factory.info(instruction).used_registers() {
+            let register = used.register();
+            vector |= register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k();
+            fs |= register == Register::FS;
+        }
+        if vector {
+            self.complain(Rule::FloatingPoint, function, instruction);
+        }
+        if fs {
+            self.complain(Rule::FsSegment, function, instruction);
+        }
+    }
+
+    /// Calls, jumps out of the function, and addresses of functions.
+    fn references(&mut self, function: &mut Function, instruction: &Instruction) {
+        if let Some(target) = self.target(function.section, instruction) {
+            let leaves = match &target {
+                Target::Inside(section, offset) => {
+                    *section != function.section || !(function.start..function.end).contains(offset) || instruction.is_call_near()
+                }
+                Target::Outside(_) => true,
+            };
+            if leaves {
+                function.leads_to.insert(target);
+            }
+        }
+    }
+
+    /// Where an instruction leads, or the function whose address it takes.
+    fn target(&self, section: usize, instruction: &Instruction) -> Option<Target> {
+        let (from, to) = (instruction.ip(), instruction.next_ip());
+        if let Some((_, relocation)) = self.relocations.range((section, from)..(section, to)).next() {
+            let symbol = &self.image.symbols[relocation.symbol];
+            if !symbol.is_defined() {
+                return (instruction.flow_control() != FlowControl::Next).then(|| Target::Outside(symbol.name.clone()));
+            }
+            // A pc-relative field counts from the next instruction.
+            let behind = if [2, 4, 24].contains(&relocation.kind) { (to - relocation.offset) as i64 } else { 0 };
+            let offset = (symbol.value as i64).wrapping_add(relocation.addend).wrapping_add(behind) as u64;
+            let code = self.image.sections.get(usize::from(symbol.section)).is_some_and(|section| section.is_code());
+            return code.then_some(Target::Inside(usize::from(symbol.section), offset));
+        }
+        let branches = instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64;
+        branches.then(|| Target::Inside(section, instruction.near_branch_target()))
+    }
+
+    /// Memory below the stack pointer belongs to whoever interrupts.
+    fn red_zone(&mut self, function: &Function, instruction: &Instruction, depth: &Depth) {
+        let touches = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
+        if !touches || matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop) || instruction.memory_size() == MemorySize::Unknown {
+            return;
+        }
+        let displacement = instruction.memory_displacement64() as i64;
+        let below = match (instruction.memory_base(), depth.frame_pointer) {
+            (Register::RSP, _) => displacement < 0,
+            (Register::RBP, Some(at)) if depth.known && instruction.memory_index() == Register::None => {
+                displacement < 0 && at - displacement > depth.now
+            }
+            _ => false,
+        };
+        if below {
+            self.complain(Rule::RedZone, function, instruction);
+        }
+    }
+
+    /// Follows the depth of the stack over one instruction.
+    fn stack(&mut self, function: &mut Function, instruction: &Instruction, depth: &mut Depth) {
+        let to_stack_pointer = instruction.op_count() > 0 && instruction.op0_register() == Register::RSP;
+        let immediate = |operand| matches!(instruction.op_kind(operand), OpKind::Immediate8to64 | OpKind::Immediate32to64);
+        match instruction.mnemonic() {
+            Mnemonic::Push | Mnemonic::Pushfq => depth.now += 8,
+            Mnemonic::Pop | Mnemonic::Popfq => depth.now -= 8,
+            Mnemonic::Leave => depth.now = depth.frame_pointer.map_or(0, |at| at - 8),
+            Mnemonic::Mov if instruction.op0_register() == Register::RBP && instruction.op1_register() == Register::RSP => {
+                depth.frame_pointer = Some(depth.now);
+            }
+            Mnemonic::Sub if to_stack_pointer && immediate(1) => depth.now += instruction.immediate(1) as i64,
+            Mnemonic::Add if to_stack_pointer && immediate(1) => depth.now -= instruction.immediate(1) as i64,
+            // Aligning the stack costs at most the alignment.
+            Mnemonic::And if to_stack_pointer && immediate(1) => {
+                depth.now += (instruction.immediate(1) as i64).wrapping_neg().max(8) - 8;
+                depth.known = false;
+            }
+            Mnemonic::Lea if to_stack_pointer => match (instruction.memory_base(), depth.frame_pointer) {
+                (Register::RBP, Some(at)) => depth.now = at - instruction.memory_displacement64() as i64,
+                (Register::RSP, _) if instruction.memory_index() == Register::None => {
+                    depth.now -= instruction.memory_displacement64() as i64;
+                }
+                _ => function.dynamic = true,
+            },
+            Mnemonic::Mov if to_stack_pointer => match (instruction.op1_register(), depth.frame_pointer) {
+                (Register::RBP, Some(at)) => depth.now = at,
+                // A saved stack pointer, after something of variable size.
+                _ => depth.known = false,
+            },
+            Mnemonic::Sub if to_stack_pointer => {
+                (function.dynamic, depth.known) = (true, false);
+            }
+            _ => {}
+        }
+        depth.now = depth.now.max(0);
+        depth.most = depth.most.max(depth.now);
+        match instruction.flow_control() {
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                let target = instruction.near_branch_target();
+                if depth.known && (function.start..function.end).contains(&target) {
+                    self.depths.entry(target).or_insert(depth.now);
+                }
+                if instruction.flow_control() == FlowControl::UnconditionalBranch {
+                    (depth.now, depth.known) = (depth.most, false);
+                }
+            }
+            // What follows is reached from elsewhere.
+            FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Exception | FlowControl::Interrupt => {
+                (depth.now, depth.known) = (depth.most, false);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The instructions to which control gets from the function's beginning, or from a jump table.
+fn reached(
+    function: &Function,
+    instructions: &[Instruction],
+    tables: &BTreeSet<(usize, u64)>,
+    last_call: impl Fn(&Instruction) -> bool,
+) -> BTreeSet<u64> {
+    let range = (function.section, function.start)..(function.section, function.end);
+    let cases: Vec<u64> = tables.range(range).map(|(_, offset)| *offset).filter(|offset| *offset != function.start).collect();
+    let jumps = instructions.iter().any(|instruction| instruction.flow_control() == FlowControl::IndirectBranch);
+    let mut reached = BTreeSet::new();
+    if jumps && cases.is_empty() {
+        // A jump through a table that is not recognised: anything may be its target.
+        reached.extend(instructions.iter().map(Instruction::ip));
+        return reached;
+    }
+    let mut from = vec![function.start];
+    from.extend(cases);
+    while let Some(start) = from.pop() {
+        let Ok(first) = instructions.binary_search_by_key(&start, Instruction::ip) else { continue };
+        for instruction in &instructions[first..] {
+            if !reached.insert(instruction.ip()) {
+                break;
+            }
+            let flow = instruction.flow_control();
+            if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
+                from.push(instruction.near_branch_target());
+            }
+            let ends = [FlowControl::UnconditionalBranch, FlowControl::IndirectBranch, FlowControl::Return, FlowControl::Exception];
+            if ends.contains(&flow) || last_call(instruction) {
+                break;
+            }
+        }
+    }
+    reached
+}
+
+/// The name of a function for a reader.
+pub fn shown(function: &Function) -> String {
+    readable(&function.name)
+}

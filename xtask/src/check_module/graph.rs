@@ -1,0 +1,196 @@
+//! The calls: how deep the stack gets, and which panics callbacks can reach.
+//!
+//! Calls through pointers cannot be followed; the targets that have a name in the module's data are roots of their own,
+//! so that nothing but tables of core's own formatting is left out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::code::{Function, Target, shown};
+use super::elf::{Image, readable};
+use super::finding::{Rule, Severity, Verdict};
+use super::symbols::ENTRY_POINTS;
+use super::Options;
+
+/// What a call graph needs to know of a function.
+struct Graph<'a> {
+    functions: &'a [Function],
+    edges: Vec<Vec<usize>>,
+    /// Functions that only a panic reaches.
+    panics: Vec<bool>,
+}
+
+/// Checks stack frames, stack depth and panics.
+pub fn check(image: &Image, functions: &[Function], options: &Options, verdict: &mut Verdict) {
+    let at = |section: usize, offset: u64| {
+        functions.iter().position(|function| function.section == section && (function.start..function.end).contains(&offset))
+    };
+    let edges = functions
+        .iter()
+        .enumerate()
+        .map(|(index, function)| {
+            let inside = function.leads_to.iter().filter_map(|target| match target {
+                Target::Inside(section, offset) => at(*section, *offset),
+                Target::Outside(_) => None,
+            });
+            inside.filter(|target| *target != index || calls_itself(function)).collect::<BTreeSet<_>>().into_iter().collect()
+        })
+        .collect();
+    let panics = functions.iter().map(|function| is_panic(&shown(function))).collect();
+    let graph = Graph { functions, edges, panics };
+    frames(functions, options, verdict);
+    let roots = roots(image, functions, &at);
+    depth(&graph, &roots, options, verdict);
+    reachable_panics(&graph, &roots, options, verdict);
+}
+
+fn calls_itself(function: &Function) -> bool {
+    function.leads_to.contains(&Target::Inside(function.section, function.start))
+}
+
+/// Entry points, and functions whose address lies in the module's data.
+fn roots(image: &Image, functions: &[Function], at: &dyn Fn(usize, u64) -> Option<usize>) -> Vec<usize> {
+    let mut roots: BTreeSet<usize> = BTreeSet::new();
+    for (index, function) in functions.iter().enumerate() {
+        if ENTRY_POINTS.contains(&function.name.as_str()) {
+            roots.insert(index);
+        }
+    }
+    for relocation in &image.relocations {
+        let symbol = &image.symbols[relocation.symbol];
+        if image.sections[relocation.section].is_code() || !symbol.is_defined() {
+            continue;
+        }
+        let offset = (symbol.value as i64).wrapping_add(relocation.addend) as u64;
+        let target = image.sections.get(usize::from(symbol.section)).filter(|section| section.is_code());
+        let found = target.and_then(|_| at(usize::from(symbol.section), offset));
+        // Tables of core and alloc are what they format and allocate with, not callbacks of the driver. Offsets into a
+        // function are jump tables.
+        if let Some(index) = found.filter(|index| functions[*index].start == offset && !of_the_library(&shown(&functions[*index]))) {
+            roots.insert(index);
+        }
+    }
+    roots.into_iter().collect()
+}
+
+fn of_the_library(name: &str) -> bool {
+    let name = name.trim_start_matches(['<', '&', '[']);
+    ["core::", "alloc::", "__rustc::", "compiler_builtins::"].iter().any(|with| name.starts_with(with))
+}
+
+/// Functions of core and alloc that do not return because something is wrong.
+pub fn is_panic(name: &str) -> bool {
+    let exact = [
+        "core::option::expect_failed", "core::option::unwrap_failed", "core::result::unwrap_failed",
+        "alloc::alloc::handle_alloc_error", "alloc::raw_vec::handle_error", "alloc::raw_vec::capacity_overflow",
+        "core::slice::copy_from_slice_impl::len_mismatch_fail", "core::cell::panic_already_borrowed",
+        "core::cell::panic_already_mutably_borrowed", "core::str::slice_error_fail",
+    ];
+    exact.iter().any(|start| name.starts_with(start))
+        || name.starts_with("core::panicking::")
+        || name.contains("rust_begin_unwind")
+        || name.starts_with("core::slice::index::") && name.contains("fail")
+}
+
+fn frames(functions: &[Function], options: &Options, verdict: &mut Verdict) {
+    for function in functions.iter().filter(|function| function.dynamic) {
+        let message = format!("{}: its size depends on data", shown(function));
+        verdict.add(Severity::Warning, Rule::StackFrame, message);
+    }
+    for function in functions.iter().filter(|function| function.frame > options.frame_limit) {
+        let message = format!("{}: {} bytes, more than {}", shown(function), function.frame, options.frame_limit);
+        verdict.error(Rule::StackFrame, message);
+    }
+    if let Some(largest) = functions.iter().max_by_key(|function| function.frame) {
+        verdict.fact(format!("largest stack frame: {} bytes, {}", largest.frame, shown(largest)));
+    }
+}
+
+/// The deepest chain of direct calls, panics aside: they do not come back.
+fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Verdict) {
+    let mut known: BTreeMap<usize, (u64, Option<usize>)> = BTreeMap::new();
+    let mut recursive = BTreeSet::new();
+    for root in roots {
+        deepest(graph, *root, &mut Vec::new(), &mut known, &mut recursive);
+    }
+    for names in recursive {
+        verdict.add(Severity::Note, Rule::Recursion, format!("{names}: the depth of the stack depends on data"));
+    }
+    let Some((root, (bytes, _))) = roots.iter().filter_map(|root| Some((root, known.get(root)?))).max_by_key(|(_, best)| best.0)
+    else {
+        return;
+    };
+    let (mut chain, mut at) = (Vec::new(), Some(*root));
+    while let Some(index) = at.filter(|_| chain.len() < 64) {
+        chain.push(shown(&graph.functions[index]));
+        at = known.get(&index).and_then(|(_, next)| *next);
+    }
+    let chain = chain.join(" > ");
+    if *bytes > options.stack_limit {
+        verdict.error(Rule::StackDepth, format!("{bytes} bytes, more than {}: {chain}", options.stack_limit));
+    } else {
+        verdict.fact(format!("deepest stack of direct calls: {bytes} bytes, {chain}"));
+    }
+}
+
+/// Bytes from `index` down, and the callee that is deepest.
+fn deepest(
+    graph: &Graph<'_>,
+    index: usize,
+    path: &mut Vec<usize>,
+    known: &mut BTreeMap<usize, (u64, Option<usize>)>,
+    recursive: &mut BTreeSet<String>,
+) -> u64 {
+    if let Some((bytes, _)) = known.get(&index) {
+        return *bytes;
+    }
+    if let Some(from) = path.iter().position(|seen| *seen == index) {
+        let mut names: Vec<_> = path[from..].iter().map(|index| shown(&graph.functions[*index])).collect();
+        names.push(shown(&graph.functions[index]));
+        recursive.insert(names.join(" > "));
+        return 0;
+    }
+    path.push(index);
+    let mut best = (0, None);
+    for next in graph.edges[index].iter().filter(|next| !graph.panics[**next]) {
+        let bytes = deepest(graph, *next, path, known, recursive);
+        if bytes > best.0 {
+            best = (bytes, Some(*next));
+        }
+    }
+    path.pop();
+    let bytes = best.0 + graph.functions[index].frame;
+    known.insert(index, (bytes, best.1));
+    bytes
+}
+
+/// For each panic the shortest way to it.
+fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Verdict) {
+    let mut from: BTreeMap<usize, Option<usize>> = roots.iter().map(|root| (*root, None)).collect();
+    let mut queue: VecDeque<usize> = roots.iter().copied().collect();
+    let mut found = Vec::new();
+    while let Some(index) = queue.pop_front() {
+        if graph.panics[index] {
+            found.push(index);
+            continue;
+        }
+        for next in &graph.edges[index] {
+            if !from.contains_key(next) {
+                from.insert(*next, Some(index));
+                queue.push_back(*next);
+            }
+        }
+    }
+    let severity = if options.deny_panics { Severity::Error } else { Severity::Note };
+    for index in &found {
+        let (mut chain, mut at) = (Vec::new(), Some(*index));
+        while let Some(index) = at {
+            chain.push(readable(&graph.functions[index].name));
+            at = from[&index];
+        }
+        chain.reverse();
+        verdict.add(severity, Rule::Panic, format!("{} can be reached: {}", chain[chain.len() - 1], chain.join(" > ")));
+    }
+    if found.is_empty() {
+        verdict.fact("no panic can be reached by direct calls".to_owned());
+    }
+}
