@@ -157,7 +157,13 @@ impl<P: Platform> Framework<P> {
     /// `devmap_do_ctxmgt(9F)`: gets the handle's context and calls `routine` to switch the device to it. Answers 0, or
     /// `FC_HWERR` when there is no routine, it failed, or the handle has no context or is dead; `FC_MAKE_ERR(EINTR)` when a wait was
     /// interrupted. May sleep when the handle has a timeout and its space is not locked by the caller.
-    pub fn do_ctxmgt<F>(&self, handle: &Arc<Handle<P>>, pvt: usize, range: Access, routine: Option<F>) -> FaultCode
+    pub fn do_ctxmgt<F>(
+        &self,
+        handle: &Arc<Handle<P>>,
+        pvt: usize,
+        range: Access,
+        routine: Option<F>,
+    ) -> FaultCode
     where
         F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
     {

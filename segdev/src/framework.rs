@@ -73,10 +73,7 @@ impl<P: Platform> Framework<P> {
             ctx = st.ctx.take();
             softlock = st.softlock.take();
             // Dropped after the lock is let go: the last reference to kernel memory may go with it.
-            rest = (
-                core::mem::replace(&mut st.object, crate::handle::Object::None),
-                st.callbacks.take(),
-            );
+            rest = (core::mem::replace(&mut st.object, crate::handle::Object::None), st.callbacks.take());
         }
         drop(rest);
         self.release_shared(ctx, softlock);

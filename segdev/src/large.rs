@@ -5,8 +5,8 @@ use crate::platform::Platform;
 use crate::types::{PAGE_SHIFT, SetupFlags};
 
 impl<P: Platform> State<P> {
-    /// Chooses the largest page size (by index) for which the handle is long enough and its user address congruent to its
-    /// physical one.
+    /// Chooses the largest page size (by index) that the handle may use: it is long enough for one, and its user address is congruent
+    /// to its physical one. (At setup there is no user address yet and the physical one must be aligned.)
     pub(crate) fn choose_level(&mut self, sizes: &[u64]) {
         self.level = 0;
         let Object::Devmem(pfn) = self.object else { return };
@@ -34,7 +34,8 @@ impl<P: Platform> State<P> {
         let page_at = |at: u64| {
             for &size in sizes[1..=self.level as usize].iter().rev() {
                 let first = (base + at) & !(size - 1);
-                if first >= base && first + size <= base + self.len {
+                let va = self.addr.wrapping_add(first.wrapping_sub(base));
+                if first >= base && first + size <= base + self.len && va & (size - 1) == 0 {
                     return (first - base, first - base + size);
                 }
             }

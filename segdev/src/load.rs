@@ -83,6 +83,8 @@ impl<P: Platform> State<P> {
                     _ if self.pages.is_some() => PAGE_SIZE,
                     level => platform.page_sizes()[level as usize],
                 };
+                let skew = self.addr ^ (pfn << PAGE_SHIFT);
+                let page_size = if skew & (page_size - 1) == 0 { page_size } else { PAGE_SIZE };
                 let pfn = pfn + (start >> PAGE_SHIFT);
                 let run = Run { len, pfn, prot, attr: self.attr, lock, page_size };
                 platform.load(space, self.addr + start, run);
@@ -159,13 +161,7 @@ impl<P: Platform> State<P> {
     }
 
     /// Takes one lock from every locked page of the index ranges, which must be disjoint; answers those pages.
-    pub(crate) fn take_locks(
-        &mut self,
-        platform: &P,
-        space: &P::Space,
-        first: usize,
-        end: usize,
-    ) -> Changed {
+    pub(crate) fn take_locks(&mut self, platform: &P, space: &P::Space, first: usize, end: usize) -> Changed {
         let mut changed = Changed::new();
         let Some(locks) = &mut self.locks else { return changed };
         for page in first..end {

@@ -98,6 +98,11 @@ pub trait Platform: Sized + Send + Sync + 'static {
     fn unchoose_address(&self, space: &Self::Space, addr: u64, len: u64) {
         let _ = (space, addr, len);
     }
+    /// Whether a fixed mapping may begin where a longer segment began whose head it replaces. Yes on any real system; the
+    /// layer round the recorded reference refuses it (`ENOMEM`, with the head gone), and so does the simulated platform.
+    fn fixed_over_head(&self) -> bool {
+        true
+    }
     /// Where user addresses end.
     fn user_limit(&self) -> u64 {
         0x7fff_c000_0000
@@ -168,7 +173,14 @@ pub trait Device<P: Platform>: Clone + Send + Sync + 'static {
     }
     /// Calls `devmap(9E)`: set up `handle` for at most `len` bytes from `off`. Answers what the driver returned and the
     /// length it reported. The driver calls [`Framework::devmem_setup`] or [`Framework::umem_setup`] from in here. No lock held.
-    fn devmap(&self, fw: &Framework<P>, handle: &Arc<Handle<P>>, off: u64, len: u64, model: u32) -> (i32, u64);
+    fn devmap(
+        &self,
+        fw: &Framework<P>,
+        handle: &Arc<Handle<P>>,
+        off: u64,
+        len: u64,
+        model: u32,
+    ) -> (i32, u64);
     /// Resolves a register range through the device tree (`ddi_map`): its first page frame, and attributes to be joined with
     /// those given to the setup call. `None` when the set is unknown or the range leaves it. No inner lock held.
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)>;

@@ -134,12 +134,7 @@ impl<P: Platform> Registry<P> {
 
 impl<P: Platform> Framework<P> {
     /// The context and softlock for an access callback of a device; made if there are none.
-    pub(crate) fn shared(
-        &self,
-        instance: u64,
-        dev: u64,
-        access: u64,
-    ) -> (Arc<Context<P>>, Arc<Softlock<P>>) {
+    pub(crate) fn shared(&self, instance: u64, dev: u64, access: u64) -> (Arc<Context<P>>, Arc<Softlock<P>>) {
         let mut registry = self.registry.lock();
         let ctx = registry.contexts.find_or_insert((instance, access), || Context::new((instance, access)));
         let softlock = registry.softlocks.find_or_insert((dev, access), || Softlock::new((dev, access)));
@@ -147,11 +142,7 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Gives up a handle's references. The last reference to a context cancels its timer.
-    pub(crate) fn release_shared(
-        &self,
-        ctx: Option<Arc<Context<P>>>,
-        softlock: Option<Arc<Softlock<P>>>,
-    ) {
+    pub(crate) fn release_shared(&self, ctx: Option<Arc<Context<P>>>, softlock: Option<Arc<Softlock<P>>>) {
         if ctx.is_none() && softlock.is_none() {
             return;
         }

@@ -100,8 +100,9 @@ impl<P: Platform> Framework<P> {
         let mut addr = base;
         for handle in handles.iter() {
             let mut st = handle.lock();
-            st.addr = addr;
+            // The page size is chosen as the reference does it, before there is an address: by the physical one alone.
             st.choose_level(self.platform.page_sizes());
+            st.addr = addr;
             addr += st.len;
         }
         if self.call_map(req, &handles).is_err() {
@@ -154,7 +155,8 @@ impl<P: Platform> Framework<P> {
                 st.ctx = None;
                 drop(st);
             }
-            if len > longest.0 {
+            // Of several longest handles, the last one decides.
+            if len >= longest.0 {
                 longest = (len, object_address(&handle).wrapping_sub(done));
             }
             done += len;

@@ -202,8 +202,7 @@ impl<P: Platform> Framework<P> {
             device
                 .registers(args.rnumber, args.off, args.len)
                 .filter(|_| {
-                    args.len >= have
-                        || device.registers(args.rnumber, page_floor(args.off), have).is_some()
+                    args.len >= have || device.registers(args.rnumber, page_floor(args.off), have).is_some()
                 })
                 .map(|(pfn, attr)| (Object::Devmem(pfn), args.attr | attr))
         };

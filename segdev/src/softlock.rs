@@ -120,7 +120,14 @@ impl<P: Platform> Softlock<P> {
     }
 
     /// Sleeps until [`Softlock::enter`] may succeed; true if interrupted first. No lock may be held.
-    pub(crate) fn wait(&self, platform: &P, space: &P::Space, first: u64, last: u64, exclusive: bool) -> bool {
+    pub(crate) fn wait(
+        &self,
+        platform: &P,
+        space: &P::Space,
+        first: u64,
+        last: u64,
+        exclusive: bool,
+    ) -> bool {
         let mut held = self.state.lock();
         let mut interrupted = false;
         while !interrupted && held.conflict(space, first, last, exclusive) {

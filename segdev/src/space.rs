@@ -214,8 +214,9 @@ impl<P: Platform> AddressSpace<P> {
         let base = match addr {
             Some(addr) => {
                 let end = addr.checked_add(len).ok_or(Errno::ENOMEM)?;
+                let head = st.segment_at(addr).is_some_and(|seg| seg.base == addr && seg.end() > end);
                 st.unmap(fw, addr, end)?;
-                if end > limit {
+                if end > limit || (head && !platform.fixed_over_head()) {
                     return Err(Errno::ENOMEM);
                 }
                 if !st.is_free(addr, len) {
@@ -445,7 +446,12 @@ impl<P: Platform> AddressSpace<P> {
     }
 
     /// Calls `f` with the segment that holds `addr`, if there is one, with the space locked as reader.
-    pub fn with_segment<R>(&self, fw: &Framework<P>, addr: u64, f: impl FnOnce(&Segment<P>) -> R) -> Option<R> {
+    pub fn with_segment<R>(
+        &self,
+        fw: &Framework<P>,
+        addr: u64,
+        f: impl FnOnce(&Segment<P>) -> R,
+    ) -> Option<R> {
         self.reading(fw.platform(), |st| st.segment_at(addr).map(f))
     }
 }

@@ -215,13 +215,7 @@ fn from_list<P: Platform>(mut list: List<P>) -> Handles<P> {
 
 impl<P: Platform> Framework<P> {
     /// Drops the translations of `[addr, end)` and gives the handles their new bounds: the cuts, what stays before, what stays behind.
-    fn cut(
-        &self,
-        list: List<P>,
-        addr: u64,
-        end: u64,
-        space: &P::Space,
-    ) -> (Vec<Cut<P>>, List<P>, List<P>) {
+    fn cut(&self, list: List<P>, addr: u64, end: u64, space: &P::Space) -> (Vec<Cut<P>>, List<P>, List<P>) {
         let (mut cuts, mut head, mut tail) = (Vec::new(), List::new(), List::new());
         // What was loaded by large pages goes whole.
         let (mut from, mut to, mut large) = (addr, end, false);

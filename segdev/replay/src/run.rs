@@ -142,16 +142,13 @@ impl<'a> Runner<'a> {
 
     fn handle(&self, name: &str) -> Result<(u64, Arc<Handle<Sim>>), String> {
         let number = name.strip_prefix('H').and_then(|n| n.parse().ok());
-        number
-            .and_then(|n| self.fw.platform().handle(n))
-            .ok_or_else(|| format!("no live handle {name}"))
+        number.and_then(|n| self.fw.platform().handle(n)).ok_or_else(|| format!("no live handle {name}"))
     }
 
     fn step(&mut self, op: &Op) -> Result<Answer, String> {
         Ok(match op {
             Op::Mmap { space, dev, off, len, prot, maxprot, flags, addr } => {
-                let device =
-                    self.devices.get(*dev).cloned().ok_or_else(|| format!("no device {dev}"))?;
+                let device = self.devices.get(*dev).cloned().ok_or_else(|| format!("no device {dev}"))?;
                 let (fw, space) = self.space(*space);
                 let req = MapRequest {
                     device: &device,
@@ -435,10 +432,7 @@ fn device(
                     let umem = match &r.cookie {
                         None => None,
                         Some(name) => Some(
-                            cookies
-                                .get(name.as_str())
-                                .cloned()
-                                .ok_or_else(|| format!("no cookie {name}"))?,
+                            cookies.get(name.as_str()).cloned().ok_or_else(|| format!("no cookie {name}"))?,
                         ),
                     };
                     RegionKind::Umem(umem, r.koff.ok_or("a umem region needs koff")?)

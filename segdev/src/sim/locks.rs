@@ -1,6 +1,8 @@
 //! The lock family of a simulation, and the ordinary one.
 
-use std::sync::{Condvar, Mutex as StdMutex, MutexGuard, RwLock as StdRwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Condvar, Mutex as StdMutex, MutexGuard, RwLock as StdRwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 use crate::lock::{LockClass, Mutex, RwLock};
 

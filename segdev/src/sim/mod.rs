@@ -253,6 +253,10 @@ impl<L: Locks> Platform for Sim<L> {
         &self.page_sizes
     }
 
+    fn fixed_over_head(&self) -> bool {
+        false
+    }
+
     fn holds(&self, space: &u32) -> bool {
         own(&self.held).get(&L::thread()).is_some_and(|held| held.contains(space))
     }

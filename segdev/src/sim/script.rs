@@ -155,10 +155,13 @@ pub enum Event {
     Untimeout,
 }
 
+/// A handle that the driver has seen, and its device's number.
+type Known<L> = (u64, Arc<Handle<Sim<L>>>);
+
 /// What all drivers of a simulation share: the record, the names of handles, the numbers of private data.
 pub struct World<L: Locks> {
     events: Vec<Event>,
-    handles: BTreeMap<u64, (u64, Arc<Handle<Sim<L>>>)>,
+    handles: BTreeMap<u64, Known<L>>,
     names: u64,
     pvts: usize,
     calls: BTreeMap<(u64, EntryPoint), u64>,
@@ -211,15 +214,15 @@ impl<L: Locks> World<L> {
     }
 
     fn finish(&mut self, event: usize, value: i32) {
-        match self.events.get_mut(event) {
-            Some(
-                Event::Devmap { ret, .. }
-                | Event::Map { ret, .. }
-                | Event::Access { ret, .. }
-                | Event::Ctxmgt { ret, .. }
-                | Event::Dup { ret, .. },
-            ) => *ret = value,
-            _ => {}
+        if let Some(
+            Event::Devmap { ret, .. }
+            | Event::Map { ret, .. }
+            | Event::Access { ret, .. }
+            | Event::Ctxmgt { ret, .. }
+            | Event::Dup { ret, .. },
+        ) = self.events.get_mut(event)
+        {
+            *ret = value;
         }
     }
 }
@@ -423,13 +426,7 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
         ret
     }
 
-    fn access(
-        &self,
-        fw: &Framework<Sim<L>>,
-        handle: &Arc<Handle<Sim<L>>>,
-        pvt: usize,
-        range: Access,
-    ) -> i32 {
+    fn access(&self, fw: &Framework<Sim<L>>, handle: &Arc<Handle<Sim<L>>>, pvt: usize, range: Access) -> i32 {
         let (event, failing) = {
             let mut world = own(&fw.platform().world);
             let h = world.name(self.device.index, handle);
@@ -444,9 +441,8 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
             Some(Behaviour::Custom(f)) => f(fw, handle, pvt, range),
             Some(behaviour @ (Behaviour::Ctx | Behaviour::CtxLast)) => {
                 let last_only = matches!(behaviour, Behaviour::CtxLast);
-                let routine = |handle: &Arc<Handle<Sim<L>>>, pvt, range| {
-                    self.ctxmgt(fw, handle, pvt, range, last_only)
-                };
+                let routine =
+                    |handle: &Arc<Handle<Sim<L>>>, pvt, range| self.ctxmgt(fw, handle, pvt, range, last_only);
                 fw.do_ctxmgt(handle, pvt, range, Some(routine)).0
             }
         };
