@@ -10,13 +10,15 @@
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
 //! | `calls` | where in a driver a call of the host came from |
 //! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
-//! | `add_drv`, `modinfo` | the commands |
+//! | `session` | the modules of one run, on the DDI of this process |
+//! | `add_drv`, `modinfo`, `cli` | the commands |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
 
 pub mod add_drv;
 pub mod calls;
+// pub mod cli;
 pub mod devlink;
 pub mod elf;
 pub mod error;
@@ -29,6 +31,7 @@ pub mod module;
 pub mod modules;
 pub mod reloc;
 pub mod root;
+// pub mod session;
 pub mod stubs;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};

@@ -1,0 +1,173 @@
+//! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modinfo. Each returns the exit status.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::add_drv::{self, AddOptions};
+use super::kernel::Kernel;
+use super::modinfo;
+use super::root::Root;
+use super::session::{DriverFile, Host, Session};
+
+/// Commands about module files.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install a driver in a system's directory, as add_drv(8) does
+    #[command(name = "add_drv")]
+    AddDrv(AddDrv),
+    /// Remove a driver from a system's directory, as rem_drv(8) does
+    #[command(name = "rem_drv")]
+    RemDrv(RemDrv),
+    /// Show what a module file is, as modinfo(8) does, or what it needs
+    Modinfo(Modinfo),
+}
+
+/// Arguments of add_drv.
+#[derive(Args, Debug)]
+pub struct AddDrv {
+    /// The system's directory: DIR/kernel/drv/amd64/NAME and so on
+    #[arg(long, value_name = "DIR", required_unless_present = "basedir")]
+    root: Option<PathBuf>,
+    /// Permissions of minor nodes: 'MINOR MODE OWNER GROUP','...'
+    #[arg(short = 'm', value_name = "PERMISSION")]
+    permissions: Option<String>,
+    /// Names to bind to besides the driver's own: '"NAME" ...'
+    #[arg(short = 'i', value_name = "NAMES", allow_hyphen_values = true)]
+    aliases: Option<String>,
+    /// Another system's directory: enter the driver there, do not load it
+    #[arg(short = 'b', value_name = "DIR")]
+    basedir: Option<PathBuf>,
+    /// Classes
+    #[arg(short = 'c', value_name = "CLASSES")]
+    classes: Option<String>,
+    /// Device policy
+    #[arg(short = 'p', value_name = "POLICY")]
+    policy: Option<String>,
+    /// Privileges
+    #[arg(short = 'P', value_name = "PRIVILEGES")]
+    privileges: Option<String>,
+    /// Do not load and attach the driver
+    #[arg(short = 'n')]
+    no_load: bool,
+    /// Go on when another driver has the device
+    #[arg(short = 'f')]
+    force: bool,
+    /// Say what was done
+    #[arg(short = 'v')]
+    verbose: bool,
+    /// The driver's name
+    driver: String,
+}
+
+/// Arguments of rem_drv.
+#[derive(Args, Debug)]
+pub struct RemDrv {
+    /// The system's directory
+    #[arg(long, value_name = "DIR", required_unless_present = "basedir")]
+    root: Option<PathBuf>,
+    /// The same, as rem_drv(8) has it
+    #[arg(short = 'b', value_name = "DIR")]
+    basedir: Option<PathBuf>,
+    /// Also forget permissions that were changed by hand (there are none here)
+    #[arg(short = 'C')]
+    cleanup: bool,
+    /// The driver's name
+    driver: String,
+}
+
+/// Arguments of modinfo.
+#[derive(Args, Debug)]
+pub struct Modinfo {
+    /// Do not cut long descriptions
+    #[arg(short = 'w')]
+    wide: bool,
+    /// Show the names that the module leaves to others, who has them, and which functions need them; loads nothing
+    #[arg(short = 'u', long)]
+    undefined: bool,
+    /// Where dependencies are searched
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The module file
+    #[arg(value_name = "FILE")]
+    module: PathBuf,
+}
+
+impl Command {
+    /// Does what was asked. Returns the exit status.
+    pub fn run(&self) -> i32 {
+        match self {
+            Command::AddDrv(args) => args.run(),
+            Command::RemDrv(args) => args.run(),
+            Command::Modinfo(args) => args.run(),
+        }
+    }
+}
+
+impl AddDrv {
+    fn run(&self) -> i32 {
+        let root = Root::new(self.basedir.as_ref().or(self.root.as_ref()).cloned().unwrap_or_default());
+        let options = AddOptions {
+            permissions: self.permissions.clone(),
+            aliases: self.aliases.clone(),
+            classes: self.classes.clone(),
+            policy: self.policy.clone(),
+            privileges: self.privileges.clone(),
+            no_load: self.no_load || self.basedir.is_some(),
+            force: self.force,
+            verbose: self.verbose,
+        };
+        add_drv::add_drv(&root, &self.driver, &options, &attach_once, &mut std::io::stderr())
+    }
+}
+
+/// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
+fn attach_once(root: &Root, name: &str) -> Result<(), String> {
+    let module = root.module(name).ok_or_else(|| format!("no module for driver {name}"))?;
+    let mut session = Session::new(Some(root));
+    let attached = session.add(&DriverFile { module, conf: root.conf(name) });
+    let stuck = session.end();
+    let attached = attached?;
+    if let Some(why) = stuck.first() {
+        return Err(why.clone());
+    }
+    if attached == 0 { Err(format!("{name}: no instance attached")) } else { Ok(()) }
+}
+
+impl RemDrv {
+    fn run(&self) -> i32 {
+        let root = Root::new(self.basedir.as_ref().or(self.root.as_ref()).cloned().unwrap_or_default());
+        let _ = self.cleanup;
+        add_drv::rem_drv(&root, &self.driver, &mut std::io::stderr())
+    }
+}
+
+impl Modinfo {
+    fn run(&self) -> i32 {
+        match self.text() {
+            Ok(text) => {
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                0
+            }
+            Err(why) => {
+                eprintln!("ddi-host modinfo: {why}");
+                1
+            }
+        }
+    }
+
+    fn text(&self) -> Result<String, String> {
+        if self.undefined {
+            return modinfo::undefined(&self.module, &Host as &dyn Kernel);
+        }
+        let root = self.root.as_ref().map(Root::new);
+        let session = Session::new(root.as_ref());
+        let module = session.modules().load(&self.module).map_err(|e| e.to_string())?;
+        let major = match &root {
+            Some(root) => root.major(module.name()).map_err(|e| e.to_string())?,
+            None => None,
+        };
+        modinfo::table(&module, &Host, major, self.wide)
+    }
+}

@@ -1,0 +1,237 @@
+//! The drivers of a run that come from module files: loaded, given their nodes, attached; at the end detached and unloaded, in reverse.
+//!
+//! Locking: a session belongs to the thread that runs the command; what it calls has its own locks.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::kernel::{Export, Kernel};
+use super::modules::Modules;
+use super::root::{Lock, Root};
+use crate::ddi::symbols;
+use crate::kern::nodes::{self, NewNode, Node};
+use crate::kern::thread::{self, Context};
+use crate::kern::{conf, drivers, entry};
+use crate::log;
+
+const EBUSY: i32 = 16;
+
+/// The DDI of this process, as modules are linked against it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host;
+
+impl Kernel for Host {
+    fn lookup(&self, name: &str) -> Option<Export> {
+        let symbol = symbols::find(name)?;
+        let address = symbol.address.0 as usize;
+        Some(if symbol.size > 0 {
+            Export::Data { address, size: symbol.size }
+        } else {
+            Export::Function(address)
+        })
+    }
+
+    fn call(&self, f: &mut dyn FnMut()) {
+        thread::in_context(Context::Kernel, || {
+            let _ = entry::call(|| "a module's entry point".into(), f);
+        });
+    }
+
+    fn detach_all(&self, module: &str) -> Result<(), i32> {
+        let Some(driver) = drivers::find(module) else { return Ok(()) };
+        if driver.opens.load(std::sync::atomic::Ordering::SeqCst) != 0 {
+            return Err(EBUSY);
+        }
+        driver.detach_all().map_err(|why| {
+            log::line(log::To::Both, &format!("WARNING: {why}"));
+            EBUSY
+        })
+    }
+
+    fn message(&self, text: &str) {
+        log::line(log::To::Both, text);
+    }
+}
+
+/// A driver to load: `FILE[,conf=FILE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverFile {
+    /// The module.
+    pub module: PathBuf,
+    /// Its configuration file, if one was named.
+    pub conf: Option<PathBuf>,
+}
+
+impl std::str::FromStr for DriverFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DriverFile, String> {
+        let mut parts = text.split(',');
+        let module = parts.next().filter(|m| !m.is_empty()).ok_or("no module file is named")?;
+        let mut conf = None;
+        for part in parts {
+            match part.split_once('=') {
+                Some(("conf", file)) => conf = Some(PathBuf::from(file)),
+                _ => return Err(format!("{part}: expected conf=FILE")),
+            }
+        }
+        Ok(DriverFile { module: module.into(), conf })
+    }
+}
+
+impl DriverFile {
+    /// The configuration file: the one that was named, or NAME.conf beside the module or (for a module in `amd64`) one level up.
+    pub fn conf(&self) -> Option<PathBuf> {
+        if self.conf.is_some() {
+            return self.conf.clone();
+        }
+        let name = format!("{}.conf", self.module.file_name()?.to_string_lossy());
+        let dir = self.module.parent()?;
+        let up = dir.file_name().filter(|d| *d == "amd64").and(dir.parent());
+        [Some(dir), up].into_iter().flatten().map(|d| d.join(&name)).find(|f| f.is_file())
+    }
+}
+
+/// Module files that were loaded for a run.
+#[derive(Debug)]
+pub struct Session {
+    modules: Modules,
+    names: Vec<String>,
+    holds: Vec<Lock>,
+}
+
+impl Session {
+    /// Nothing loaded yet. `root` is where dependencies are searched.
+    pub fn new(root: Option<&Root>) -> Session {
+        let path = root.map(Root::module_path).unwrap_or_default();
+        Session { modules: Modules::new(Arc::new(Host), path), names: Vec::new(), holds: Vec::new() }
+    }
+
+    /// The loaded modules.
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    /// Loads a driver, makes the nodes that its configuration file names (without one: a single pseudo node), installs and attaches it. How many
+    /// instances attached.
+    ///
+    /// # Errors
+    /// What is wrong with the module or the configuration file, or that `_init` failed. The module is not loaded then.
+    pub fn add(&mut self, file: &DriverFile) -> Result<usize, String> {
+        let conf_file = file.conf();
+        let conf = match &conf_file {
+            Some(path) => read_conf(path)?,
+            None => conf::parse("").map_err(|e| e.to_string())?,
+        };
+        let module = self.modules.load(&file.module).map_err(|e| e.to_string())?;
+        let name = module.name().to_owned();
+        if nodes::of_driver(&name).is_empty() {
+            make_nodes(&name, &conf, conf_file.is_none());
+        }
+        self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
+        self.names.push(name.clone());
+        Ok(drivers::find(&name).map_or(0, |driver| driver.attach_all()))
+    }
+
+    /// Loads every driver that is installed below a root. A driver that does not load is reported and left out, as at boot.
+    ///
+    /// # Errors
+    /// The databases cannot be read.
+    pub fn add_installed(&mut self, root: &Root) -> Result<(), String> {
+        let installed = root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))?;
+        for driver in installed {
+            let Some(module) = driver.module else {
+                log::line(log::To::Both, &format!("WARNING: no module for driver {}", driver.name));
+                continue;
+            };
+            let hold = root.hold(&driver.name).map_err(|e| format!("{}: {e}", root.dir().display()))?;
+            match self.add(&DriverFile { module, conf: driver.conf }) {
+                Ok(_) => self.holds.extend(hold),
+                Err(why) => log::line(log::To::Both, &format!("WARNING: {why}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Unloads one driver: detaches its instances, asks `_fini`.
+    ///
+    /// # Errors
+    /// Why it stays.
+    pub fn remove(&mut self, name: &str) -> Result<(), String> {
+        self.modules.unload(name).map_err(|e| format!("{name}: {e}"))?;
+        self.names.retain(|n| n != name);
+        Ok(())
+    }
+
+    /// Unloads all of them, the last one first; what does not go is said.
+    pub fn end(mut self) -> Vec<String> {
+        let names: Vec<String> = self.names.iter().rev().cloned().collect();
+        let stuck: Vec<String> = names.iter().filter_map(|name| self.remove(name).err()).collect();
+        // Modules that only others needed.
+        for module in self.modules.list().into_iter().rev() {
+            let name = module.name().to_owned();
+            drop(module);
+            let _ = self.modules.unload(&name);
+        }
+        stuck
+    }
+}
+
+fn read_conf(path: &Path) -> Result<conf::Conf, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    conf::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The nodes of a configuration file, bound to a driver.
+fn make_nodes(driver: &str, conf: &conf::Conf, without_file: bool) -> Vec<&'static Node> {
+    let mut wanted = conf.nodes.clone();
+    if wanted.is_empty() && without_file {
+        wanted.push(conf::ConfNode { name: driver.into(), parent: "pseudo".into(), ..Default::default() });
+    }
+    let mut next = 0;
+    let mut made = Vec::new();
+    for node in wanted {
+        let instance = node.instance.unwrap_or(next);
+        next = next.max(instance + 1);
+        let parent = if node.parent == "pseudo" { nodes::pseudo() } else { nodes::root() };
+        let mut properties = node.properties.clone();
+        properties.extend(conf.global.iter().filter(|g| !node.properties.iter().any(|p| p.name == g.name)).cloned());
+        made.push(nodes::add(
+            Some(parent),
+            NewNode {
+                name: node.name,
+                driver: driver.into(),
+                instance,
+                unit: instance.to_string(),
+                properties,
+                ..NewNode::default()
+            },
+        ));
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_named_with_its_configuration_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let amd64 = dir.path().join("drv/amd64");
+        std::fs::create_dir_all(&amd64).unwrap();
+        let module = amd64.join("soft");
+        let file: DriverFile = module.to_str().unwrap().parse().unwrap();
+        assert_eq!(file.conf(), None);
+        let up = dir.path().join("drv/soft.conf");
+        std::fs::write(&up, "").unwrap();
+        assert_eq!(file.conf(), Some(up));
+        let beside = amd64.join("soft.conf");
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(file.conf(), Some(beside));
+        let file: DriverFile = "a/soft,conf=b/c.conf".parse().unwrap();
+        assert_eq!(file.conf(), Some("b/c.conf".into()));
+        assert!("a/soft,c=b".parse::<DriverFile>().is_err());
+        assert!("".parse::<DriverFile>().is_err());
+    }
+}

@@ -1,0 +1,241 @@
+//! What clients do with devices, in terms of libc, and fixtures that check themselves.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
+
+use crate::run;
+
+/// open(2), which must succeed.
+pub fn open(path: &str) -> RawFd {
+    try_open(path, libc::O_RDWR).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+pub fn try_open(path: &str, flags: i32) -> io::Result<RawFd> {
+    let c = CString::new(path).unwrap();
+    // SAFETY: a C string that lives through the call.
+    let fd = unsafe { libc::open(c.as_ptr(), flags) };
+    if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(fd) }
+}
+
+/// ioctl(2): its result, or the errno.
+pub fn ioctl(fd: RawFd, cmd: u32, arg: u64) -> Result<i32, i32> {
+    // SAFETY: the argument is a number, or the address of memory that the caller keeps.
+    let result = unsafe { libc::ioctl(fd, libc::c_ulong::from(cmd), arg) };
+    if result < 0 { Err(errno()) } else { Ok(result) }
+}
+
+pub fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap()
+}
+
+/// A shared mapping of a device, which must succeed.
+pub fn map(fd: RawFd, offset: u64, len: usize, flags: i32) -> *mut u8 {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at a place of the kernel's choice.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, fd, offset as i64) };
+    assert_ne!(at, libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
+    at.cast()
+}
+
+pub fn unmap(at: *mut u8, len: usize) {
+    // SAFETY: a range of a mapping that the test made and does not touch any more.
+    assert_eq!(unsafe { libc::munmap(at.cast(), len) }, 0);
+}
+
+/// The 64-bit word at an offset of a mapping.
+pub fn word(at: *mut u8, offset: usize) -> u64 {
+    // SAFETY: inside a live mapping of the test's.
+    unsafe { at.add(offset).cast::<u64>().read_volatile() }
+}
+
+pub fn set_word(at: *mut u8, offset: usize, value: u64) {
+    // SAFETY: inside a live, writable mapping of the test's.
+    unsafe { at.add(offset).cast::<u64>().write_volatile(value) };
+}
+
+/// Forks; the child runs `f` and exits with its result.
+pub fn fork(f: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: the child only runs `f` and _exit; the test binary runs one test at a time.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
+    if pid == 0 {
+        let status = f();
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(status) };
+    }
+    pid
+}
+
+/// waitpid(2): the exit status, or 128 + the signal.
+pub fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: a child of this process and room for its status.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}
+
+/// Waits until something is so.
+pub fn until(mut so: impl FnMut() -> bool) {
+    for _ in 0..20_000 {
+        if so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("it did not happen");
+}
+
+/// The fixture's own checks: the line of the first that does not hold.
+fn checks(device: &str, cmd: u32) {
+    let fd = open(device);
+    assert_eq!(ioctl(fd, cmd, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
+}
+
+#[test]
+fn kernel_memory() {
+    run::passes("memory", "devices::client_of_kernel_memory");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_kernel_memory() {
+    checks("/dev/memory0", 0x7401);
+}
+
+#[test]
+fn containers_and_probes() {
+    run::passes("lists", "devices::client_of_containers_and_probes");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_containers_and_probes() {
+    checks("/dev/lists0", 0x7b01);
+}
+
+#[test]
+fn timeouts_task_queues_threads() {
+    run::passes("clocks", "devices::client_of_timeouts_task_queues_threads");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_timeouts_task_queues_threads() {
+    checks("/dev/clocks0", 0x7601);
+}
+
+#[test]
+fn locks() {
+    run::passes("waits", "devices::client_of_locks");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_locks() {
+    checks("/dev/waits0", 0x7501);
+}
+
+const WAITS_WAIT: u32 = 0x7502;
+const WAITS_TIMED: u32 = 0x7503;
+const WAITS_POST: u32 = 0x7504;
+const WAITS_WAITERS: u32 = 0x7505;
+const WAITS_SEMA: u32 = 0x7506;
+const WAITS_V: u32 = 0x7507;
+
+extern "C" fn nothing(_signal: i32) {}
+
+/// Starts an ioctl that waits on a thread of its own; `end` ends it; returns its answer.
+fn waiting(fd: RawFd, cmd: u32, arg: u64, end: impl FnOnce(libc::pthread_t)) -> Result<i32, i32> {
+    let waiter = std::thread::spawn(move || ioctl(fd, cmd, arg));
+    until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(1));
+    end(std::os::unix::thread::JoinHandleExt::as_pthread_t(&waiter));
+    let answer = waiter.join().unwrap();
+    assert_eq!(ioctl(fd, WAITS_WAITERS, 0), Ok(0));
+    answer
+}
+
+fn interrupt(thread: libc::pthread_t) {
+    // SAFETY: a thread that is not joined yet.
+    unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+}
+
+#[test]
+fn waits_end_by_wakeup_signal_and_time() {
+    run::passes("waits", "devices::client_of_waits_end_by_wakeup_signal_and_time");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_waits_end_by_wakeup_signal_and_time() {
+    // SAFETY: all-zero is a sigaction; no SA_RESTART, so that calls end with EINTR.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as *const () as usize;
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    let fd = open("/dev/waits0");
+    let post = |_| assert_eq!(ioctl(fd, WAITS_POST, 0), Ok(0));
+    assert_eq!(waiting(fd, WAITS_WAIT, 0, post), Ok(0));
+    assert_eq!(waiting(fd, WAITS_WAIT, 0, interrupt), Err(libc::EINTR));
+    let hour = 3_600_000_000;
+    assert_eq!(waiting(fd, WAITS_TIMED, hour, post), Ok(1));
+    assert_eq!(waiting(fd, WAITS_TIMED, hour, interrupt), Ok(0));
+    assert_eq!(ioctl(fd, WAITS_TIMED, 10_000), Ok(2));
+    assert_eq!(waiting(fd, WAITS_SEMA, 0, |_| assert_eq!(ioctl(fd, WAITS_V, 0), Ok(0))), Ok(0));
+    assert_eq!(waiting(fd, WAITS_SEMA, 0, interrupt), Err(libc::EINTR));
+}
+
+#[test]
+fn a_killed_waiter_leaves_the_driver() {
+    run::passes("waits", "devices::client_of_a_killed_waiter_leaves_the_driver");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_a_killed_waiter_leaves_the_driver() {
+    let fd = open("/dev/waits0");
+    let child = fork(|| ioctl(fd, WAITS_WAIT, 0).map_or(1, |_| 0));
+    until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(1));
+    // SAFETY: our child, not waited for yet.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    assert_eq!(wait(child), 128 + libc::SIGKILL);
+    until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(0));
+}
+
+#[repr(C)]
+struct Range {
+    addr: u64,
+    len: u64,
+    flags: i32,
+    pad: i32,
+}
+
+#[test]
+fn a_process_s_own_memory_is_pinned() {
+    run::passes("pinned", "devices::client_of_a_process_s_own_memory_is_pinned");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_a_process_s_own_memory_is_pinned() {
+    const LEN: usize = 0x3000;
+    let (lock, unlock, sum, fill) = (0x7a01, 0x7a02, 0x7a03, 0x7a04);
+    let fd = open("/dev/pinned0");
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let mine = map(-1, 0, LEN, flags);
+    for page in 0..3 {
+        set_word(mine, page * 0x1000 + 8, 5);
+    }
+    let range = Range { addr: mine as u64, len: LEN as u64, flags: 3, pad: 0 };
+    let range = &raw const range as u64;
+    assert_eq!(ioctl(fd, sum, 0), Err(libc::EINVAL));
+    assert_eq!(ioctl(fd, lock, range), Ok(0));
+    assert_eq!(ioctl(fd, sum, 0), Ok(15));
+    set_word(mine, 0, 2);
+    assert_eq!(ioctl(fd, sum, 0), Ok(17));
+    assert_eq!(ioctl(fd, fill, 1), Ok(LEN as i32));
+    assert_eq!(word(mine, LEN - 8), 0x0101_0101_0101_0101);
+    // Whoever maps the device sees the same memory.
+    let shared = map(fd, 0, LEN, libc::MAP_SHARED);
+    assert_eq!(word(shared, 0x1000), 0x0101_0101_0101_0101);
+    set_word(shared, 0x1000, 77);
+    assert_eq!(word(mine, 0x1000), 77);
+    unmap(shared, LEN);
+    assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    assert_eq!(word(mine, 0x1000), 77);
+    let bad = Range { addr: 0x1000, len: 0x1000, flags: 1, pad: 0 };
+    assert_eq!(ioctl(fd, lock, &raw const bad as u64), Err(libc::EFAULT));
+}

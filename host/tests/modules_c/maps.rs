@@ -1,0 +1,181 @@
+//! Mapped kernel memory: every callback, with what it was called for and for whom.
+
+use crate::devices::*;
+use crate::run;
+
+const LOG: u32 = 0x7801;
+const UNLOAD: u32 = 0x7802;
+const PEEK: u32 = 0x7803;
+const REMAP: u32 = 0x7804;
+const PART: usize = 0x4000;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Event {
+    what: i32,
+    pid: i32,
+    flags: u32,
+    left: i32,
+    off: u64,
+    len: u64,
+    current_as: u64,
+    seg_as: u64,
+    current_pid: i32,
+    pad: i32,
+}
+
+#[repr(C)]
+struct Log {
+    count: i32,
+    pad: i32,
+    events: [Event; 64],
+}
+
+/// The log since the last call.
+fn log(fd: i32) -> Vec<Event> {
+    // SAFETY: integers.
+    let mut log: Log = unsafe { std::mem::zeroed() };
+    assert_eq!(ioctl(fd, LOG, &raw mut log as u64), Ok(0));
+    log.events[..log.count as usize].to_vec()
+}
+
+/// What happened, at which offset, for how many bytes.
+fn short(events: &[Event]) -> Vec<(&'static str, u64, u64)> {
+    let names = ["", "map", "access", "dup", "unmap"];
+    events.iter().map(|e| (names[e.what as usize], e.off, e.len)).collect()
+}
+
+fn me() -> i32 {
+    std::process::id() as i32
+}
+
+#[test]
+fn callbacks_see_what_the_process_does() {
+    run::passes("maps", "maps::client_of_callbacks_see_what_the_process_does");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_callbacks_see_what_the_process_does() {
+    let fd = open("/dev/maps0");
+    let at = map(fd, 0, 2 * PART, libc::MAP_SHARED);
+    let events = log(fd);
+    assert_eq!(short(&events), [("map", 0, 0x4000)]);
+    assert_eq!(events[0].flags & 3, 1, "MAP_SHARED");
+
+    for page in (0..2 * PART).step_by(0x1000) {
+        assert_eq!(word(at, page), page as u64);
+    }
+    let accesses = log(fd);
+    assert_eq!(
+        short(&accesses),
+        [
+            ("access", 0, 0x1000),
+            ("access", 0x1000, 0x1000),
+            ("access", 0x2000, 0x1000),
+            ("access", 0x3000, 0x1000)
+        ]
+    );
+    assert!(accesses.iter().all(|e| e.flags == 1), "DEVMAP_READ");
+    for event in events.iter().chain(&accesses) {
+        assert_eq!((event.pid, event.current_pid), (me(), me()));
+        assert_eq!(event.current_as, event.seg_as);
+        assert_ne!(event.current_as, 0);
+    }
+    // What the process writes the driver reads, in both kinds of memory.
+    set_word(at, 0x1000, 1234);
+    set_word(at, 0x5000, 5678);
+    assert_eq!((ioctl(fd, PEEK, 0x1000), ioctl(fd, PEEK, 0x5000)), (Ok(1234), Ok(5678)));
+    assert!(log(fd).is_empty());
+
+    assert_eq!(ioctl(fd, UNLOAD, 0), Ok(0));
+    assert_eq!(word(at, 0x1000), 1234);
+    assert_eq!(short(&log(fd)), [("access", 0x1000, 0x1000)]);
+
+    // The middle, the head, the tail, the rest.
+    unmap(at.wrapping_add(0x1000), 0x1000);
+    let events = log(fd);
+    assert_eq!((short(&events), events[0].left), (vec![("unmap", 0x1000, 0x1000)], 3));
+    unmap(at.wrapping_add(0x2000), 0x1000);
+    let events = log(fd);
+    assert_eq!((short(&events), events[0].left), (vec![("unmap", 0x2000, 0x1000)], 2));
+    unmap(at.wrapping_add(0x3000), 0x1000 + PART);
+    let events = log(fd);
+    assert_eq!((short(&events), events[0].left), (vec![("unmap", 0x3000, 0x1000)], 0));
+    assert_eq!(word(at, 0), 0);
+    unmap(at, 0x1000);
+    assert_eq!(short(&log(fd)), [("access", 0, 0x1000), ("unmap", 0, 0x1000)]);
+}
+
+#[test]
+fn a_child_has_an_address_space_of_its_own() {
+    run::passes("maps", "maps::client_of_a_child_has_an_address_space_of_its_own");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_a_child_has_an_address_space_of_its_own() {
+    let fd = open("/dev/maps0");
+    let at = map(fd, 0, PART, libc::MAP_SHARED);
+    assert_eq!(word(at, 0x2000), 0x2000);
+    let before = log(fd);
+    let child = fork(|| {
+        set_word(at, 0x2000, 9);
+        (word(at, 0x3000) != 0x3000) as i32
+    });
+    assert_eq!(wait(child), 0);
+    assert_eq!(word(at, 0x2000), 9);
+    let events = log(fd);
+    assert_eq!(
+        short(&events),
+        [("dup", 0, 0x4000), ("access", 0x2000, 0x1000), ("access", 0x3000, 0x1000), ("unmap", 0, 0x4000)]
+    );
+    let [dup, write, read, unmap_event] = events[..] else { unreachable!() };
+    // dup runs in the parent and is told of the child's address space.
+    assert_eq!((dup.pid, dup.current_pid, dup.left), (me(), me(), 1));
+    assert_eq!(dup.current_as, before[0].current_as);
+    assert_ne!(dup.seg_as, dup.current_as);
+    for event in [write, read] {
+        assert_eq!((event.pid, event.current_pid), (child, child));
+        assert_eq!((event.current_as, event.seg_as), (dup.seg_as, dup.seg_as));
+    }
+    assert_eq!((write.flags, read.flags), (2, 1));
+    assert_eq!(unmap_event.seg_as, dup.seg_as);
+    unmap(at, PART);
+}
+
+#[test]
+fn a_remapped_handle_shows_other_memory() {
+    run::passes("maps", "maps::client_of_a_remapped_handle_shows_other_memory");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_a_remapped_handle_shows_other_memory() {
+    let fd = open("/dev/maps0");
+    let at = map(fd, 0x1000, 0x2000, libc::MAP_SHARED);
+    assert_eq!(word(at, 0), 0x1000);
+    assert_eq!(ioctl(fd, REMAP, 0), Ok(0));
+    assert_eq!(word(at, 0), 0x5000);
+    assert_eq!(word(at, 0x1000), 0x6000);
+    unmap(at, 0x2000);
+    // Beyond the device, and at a hole.
+    // SAFETY: a new mapping that must fail.
+    let bad =
+        unsafe { libc::mmap(std::ptr::null_mut(), 0x1000, libc::PROT_READ, libc::MAP_SHARED, fd, 0x8000) };
+    assert_eq!((bad, errno()), (libc::MAP_FAILED, libc::ENXIO));
+}
+
+#[test]
+fn exit_without_unmapping_calls_back() {
+    run::passes("maps", "maps::client_of_exit_without_unmapping_calls_back");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_exit_without_unmapping_calls_back() {
+    let fd = open("/dev/maps0");
+    let child = fork(|| {
+        let at = map(fd, 0, PART, libc::MAP_PRIVATE);
+        set_word(at, 0, 3);
+        0
+    });
+    assert_eq!(wait(child), 0);
+    assert_eq!(short(&log(fd)), [("map", 0, 0x4000), ("access", 0, 0x1000), ("unmap", 0, 0x4000)]);
+}

@@ -1,0 +1,101 @@
+//! Compiling fixtures and running the client's half of a test under `ddi-host`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// What illumos's own build passes to gcc for amd64 kernel code, as far as it matters.
+const FLAGS: &[&str] = &[
+    "-c",
+    "-O2",
+    "-std=gnu99",
+    "-nostdinc",
+    "-D_KERNEL",
+    "-D_ELF64",
+    "-D__sun",
+    "-D__SVR4",
+    "-D__amd64",
+    "-ffreestanding",
+    "-mcmodel=kernel",
+    "-mno-red-zone",
+    "-mgeneral-regs-only",
+    "-fno-pic",
+    "-fno-pie",
+    "-fno-common",
+    "-fno-stack-protector",
+    "-fno-optimize-sibling-calls",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-omit-frame-pointer",
+    "-fcf-protection=none",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+];
+
+static COMPILING: Mutex<()> = Mutex::new(());
+
+fn source_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// Compiles a fixture; None when there is no gcc, after saying so.
+pub fn compile(name: &str) -> Option<PathBuf> {
+    let _one = COMPILING.lock().unwrap();
+    if Command::new("gcc").arg("--version").output().is_err() {
+        eprintln!("skipped: no gcc to compile the fixture {name} with");
+        return None;
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
+    std::fs::create_dir_all(&dir).unwrap();
+    let module = dir.join(name);
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ddi-sys/include");
+    let out = Command::new("gcc")
+        .args(FLAGS)
+        .arg("-I")
+        .arg(include)
+        .arg(source_dir().join(format!("{name}.c")))
+        .arg("-o")
+        .arg(&module)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "gcc {name}.c:\n{}", String::from_utf8_lossy(&out.stderr));
+    Some(module)
+}
+
+/// What a run said and how it ended.
+pub struct Ran {
+    /// Exit status.
+    pub status: i32,
+    /// Standard output and error of host and client.
+    pub text: String,
+}
+
+/// Runs the client's half `client` ("soft::client_of_x") with a fixture and its configuration file.
+pub fn run(fixture: &str, conf: &str, client: &str) -> Option<Ran> {
+    let module = compile(fixture)?;
+    let dir = tempfile::tempdir().unwrap();
+    let conf_file = dir.path().join(format!("{fixture}.conf"));
+    std::fs::write(&conf_file, conf).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
+        .arg("run")
+        .arg("--driver")
+        .arg(format!("{},conf={}", module.display(), conf_file.display()))
+        .arg("--")
+        .arg(std::env::current_exe().unwrap())
+        .args([client, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    Some(Ran { status: out.status.code().unwrap_or(-1), text })
+}
+
+/// Runs the client's half, which must pass, with one pseudo instance.
+pub fn passes(fixture: &str, client: &str) {
+    passes_with(fixture, &format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n"), client);
+}
+
+/// The same with a configuration file of its own.
+pub fn passes_with(fixture: &str, conf: &str, client: &str) {
+    let Some(ran) = run(fixture, conf, client) else { return };
+    assert!(ran.status == 0 && ran.text.contains("1 passed"), "status {}:\n{}", ran.status, ran.text);
+}

@@ -1,0 +1,116 @@
+//! A page that one process has at a time: the driver waits inside its access callback and takes other processes' translations away with its mutex
+//! held.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::devices::*;
+use crate::run;
+
+const KEEP: u32 = 0x7901;
+const GIVE: u32 = 0x7902;
+const SWITCHES: u32 = 0x7903;
+const WAITING: u32 = 0x7904;
+const TIMEOUT: u32 = 0x7905;
+
+#[test]
+fn the_page_goes_from_hand_to_hand() {
+    run::passes("turns", "turns::client_of_the_page_goes_from_hand_to_hand");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_the_page_goes_from_hand_to_hand() {
+    const ROUNDS: u64 = 100;
+    let fd = open("/dev/turns0");
+    let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    let mut byte = [0];
+    let child = fork(|| {
+        for _ in 0..ROUNDS {
+            there.read_exact(&mut byte).unwrap();
+            set_word(at, 0, word(at, 0) + 1);
+            there.write_all(&byte).unwrap();
+        }
+        0
+    });
+    for _ in 0..ROUNDS {
+        set_word(at, 0, word(at, 0) + 1);
+        here.write_all(&byte).unwrap();
+        here.read_exact(&mut byte).unwrap();
+    }
+    assert_eq!(wait(child), 0);
+    assert_eq!(word(at, 0), 2 * ROUNDS);
+    // The first touch, and two changes of hands per round but the last.
+    let switches = ioctl(fd, SWITCHES, 0).unwrap() as u64;
+    assert!((2 * ROUNDS..=2 * ROUNDS + 1).contains(&switches), "{switches} switches");
+}
+
+#[test]
+fn who_keeps_the_page_makes_others_wait() {
+    run::passes("turns", "turns::client_of_who_keeps_the_page_makes_others_wait");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_who_keeps_the_page_makes_others_wait() {
+    let fd = open("/dev/turns0");
+    let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
+    set_word(at, 8, 1);
+    assert_eq!(ioctl(fd, KEEP, 0), Ok(0));
+    let touch = || {
+        fork(|| {
+            set_word(at, 8, word(at, 8) + 1);
+            0
+        })
+    };
+    // Until it is given up.
+    let child = touch();
+    until(|| ioctl(fd, WAITING, 0) == Ok(1));
+    set_word(at, 8, 10);
+    assert_eq!(ioctl(fd, GIVE, 0), Ok(0));
+    assert_eq!(wait(child), 0);
+    assert_eq!(word(at, 8), 11);
+    // Until it dies.
+    assert_eq!(ioctl(fd, KEEP, 0), Ok(0));
+    let child = touch();
+    until(|| ioctl(fd, WAITING, 0) == Ok(1));
+    // SAFETY: our child, not waited for yet.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    assert_eq!(wait(child), 128 + libc::SIGKILL);
+    until(|| ioctl(fd, WAITING, 0) == Ok(0));
+    // For a while only.
+    assert_eq!(ioctl(fd, TIMEOUT, 20_000), Ok(0));
+    let child = touch();
+    assert_eq!(wait(child), 0);
+    assert_eq!(word(at, 8), 12);
+}
+
+#[test]
+fn a_stopped_owner_does_not_block_the_others() {
+    run::passes("turns", "turns::client_of_a_stopped_owner_does_not_block_the_others");
+}
+#[test]
+#[ignore = "the client's half"]
+fn client_of_a_stopped_owner_does_not_block_the_others() {
+    let fd = open("/dev/turns0");
+    let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    let mut byte = [0];
+    let child = fork(|| {
+        set_word(at, 16, 1);
+        there.write_all(&[1]).unwrap();
+        there.read_exact(&mut [0]).unwrap();
+        (word(at, 16) != 2) as i32
+    });
+    here.read_exact(&mut byte).unwrap();
+    // SAFETY: our child, not waited for yet.
+    unsafe { libc::kill(child, libc::SIGSTOP) };
+    let mut status = 0;
+    // SAFETY: our child and room for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, libc::WUNTRACED) }, child);
+    assert!(libc::WIFSTOPPED(status));
+    set_word(at, 16, word(at, 16) + 1);
+    // SAFETY: as above.
+    unsafe { libc::kill(child, libc::SIGCONT) };
+    here.write_all(&byte).unwrap();
+    assert_eq!(wait(child), 0);
+}
