@@ -1,0 +1,103 @@
+//! fork(2): the host hears of it before it happens, and the child is a process of its own before fork returns in it.
+
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use ddi_wire::Op;
+
+use crate::real::fail;
+use crate::{link, state};
+
+/// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
+static LEASH: AtomicI32 = AtomicI32::new(-1);
+
+pub fn at_start() {
+    // For forks inside the C library (forkpty, daemon); those through `fork` are announced already and can be refused.
+    // SAFETY: the handlers are of the right type and stay.
+    unsafe { libc::pthread_atfork(Some(before_inner), Some(in_parent_inner), Some(in_child_inner)) };
+}
+
+/// Tells the host. The lock is held from here until after the fork, in both processes.
+fn before() -> Result<(), i32> {
+    if state::MODE.load(Ordering::Acquire) == 0 {
+        // Nothing mapped: the child, when it uses a device, is a new process to the host.
+        state::SETUP.lock();
+        return Ok(());
+    }
+    // First, as making a connection needs the lock.
+    let r = link::request(Op::Fork, [0; 6], &[], &[], true);
+    state::SETUP.lock();
+    match r {
+        Ok(reply) => {
+            LEASH.store(state::adopt(reply.fd), Ordering::Relaxed);
+            Ok(())
+        }
+        Err(e) => {
+            state::SETUP.unlock();
+            Err(e)
+        }
+    }
+}
+
+fn in_parent() {
+    state::drop_own(LEASH.swap(-1, Ordering::Relaxed));
+    state::SETUP.unlock();
+}
+
+fn in_child() {
+    state::SETUP.reset();
+    link::born(LEASH.swap(-1, Ordering::Relaxed));
+}
+
+extern "C" fn before_inner() {
+    if !state::FORKING.get() && before().is_err() {
+        // This fork cannot be refused: its child has no device mappings.
+        state::SETUP.lock();
+    }
+}
+
+extern "C" fn in_parent_inner() {
+    if !state::FORKING.get() {
+        in_parent();
+    }
+}
+
+extern "C" fn in_child_inner() {
+    if !state::FORKING.get() {
+        in_child();
+    }
+}
+
+fn around(fork: unsafe extern "C" fn() -> libc::pid_t) -> libc::pid_t {
+    if state::host().is_none() {
+        // SAFETY: the C library's fork.
+        return unsafe { fork() };
+    }
+    if let Err(e) = before() {
+        return fail(e);
+    }
+    state::FORKING.set(true);
+    // SAFETY: the C library's fork.
+    let pid = unsafe { fork() };
+    let e = crate::real::errno();
+    state::FORKING.set(false);
+    match pid {
+        0 => in_child(),
+        _ => in_parent(),
+    }
+    if pid < 0 { fail(e) } else { pid }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fork() -> libc::pid_t {
+    around(real!(fork: fn() -> libc::pid_t))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __fork() -> libc::pid_t {
+    around(real!(fork: fn() -> libc::pid_t))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _Fork() -> libc::pid_t {
+    around(real!(_Fork: fn() -> libc::pid_t))
+}

@@ -1,0 +1,198 @@
+//! Device nodes: which paths are devices, and which descriptors.
+
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{Ordering, fence};
+
+use ddi_wire::{BOARD_ENTRIES, BoardEntry, BoardHeader};
+
+use crate::{state, sys};
+
+/// What a device node looks like.
+#[derive(Clone, Copy)]
+pub struct Node {
+    pub mode: u32,
+    pub major: u32,
+    pub minor: u32,
+}
+
+/// Longest path that is looked at.
+const LONGEST: usize = 512;
+
+/// A path being put together.
+struct Path {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl Path {
+    fn new() -> Path {
+        Path { bytes: [0; LONGEST], len: 0 }
+    }
+
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Goes along a path, relative to what is there: `.`, `..` and doubled slashes are resolved by their looks.
+    fn walk(&mut self, path: &[u8]) -> Option<()> {
+        for part in path.split(|&b| b == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => self.len = self.get().iter().rposition(|&b| b == b'/').unwrap_or(0),
+                _ => {
+                    let end = self.len + 1 + part.len();
+                    let room = self.bytes.get_mut(self.len..end)?;
+                    let (slash, rest) = room.split_first_mut()?;
+                    *slash = b'/';
+                    rest.copy_from_slice(part);
+                    self.len = end;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+pub fn plausible(board: u64) -> bool {
+    board != 0
+}
+
+/// Runs `f` on the entries of the board until it gives something.
+fn search<R>(mut f: impl FnMut(&BoardEntry) -> Option<R>) -> Option<R> {
+    let board = state::host()?.board;
+    if board == 0 {
+        return None;
+    }
+    // SAFETY: the board is mapped for the life of the process, and starts with its header.
+    let header = unsafe { &*(board as *const BoardHeader) };
+    for _ in 0..1000 {
+        let before = header.sequence.load(Ordering::Acquire);
+        let count = (header.count.load(Ordering::Acquire) as usize).min(BOARD_ENTRIES);
+        let found = (0..count).find_map(|i| {
+            let at = board + (size_of::<BoardHeader>() + i * size_of::<BoardEntry>()) as u64;
+            // SAFETY: `i` is within the board; any bytes are a valid entry, and a torn one is read again.
+            let entry = unsafe { (at as *const BoardEntry).read_volatile() };
+            f(&entry)
+        });
+        fence(Ordering::Acquire);
+        if before % 2 == 0 && header.sequence.load(Ordering::Acquire) == before {
+            return found;
+        }
+    }
+    None
+}
+
+fn path_of(entry: &BoardEntry) -> &[u8] {
+    entry.path.get(..entry.path_len as usize).unwrap_or_default()
+}
+
+fn name_of(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or_default()
+}
+
+/// The device node of a path, if it is one, and its absolute path: in `at`, how long is told.
+fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
+    let name = name_of(path);
+    // Almost every path of a program's ends here.
+    search(|e| (name_of(path_of(e)) == name && !name.is_empty()).then_some(()))?;
+    let mut whole = Path::new();
+    if path.first() != Some(&b'/') {
+        let mut base = [0u8; LONGEST];
+        let n = directory(dir, &mut base)?;
+        whole.walk(base.get(..n)?)?;
+    }
+    whole.walk(path)?;
+    let node = search(|e| {
+        (path_of(e) == whole.get()).then_some(Node { mode: e.mode, major: e.major, minor: e.minor })
+    })?;
+    at.get_mut(..whole.len)?.copy_from_slice(whole.get());
+    Some((node, whole.len))
+}
+
+/// Path of a directory descriptor.
+fn directory(dir: i32, to: &mut [u8]) -> Option<usize> {
+    if dir == libc::AT_FDCWD {
+        // SAFETY: the buffer is as long as said.
+        let n = unsafe { sys::call(libc::SYS_getcwd, [to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0, 0]) }
+            .ok()?;
+        return Some((n as usize).saturating_sub(1));
+    }
+    let mut path = [0u8; 32];
+    let start = b"/proc/self/fd/";
+    path.get_mut(..start.len())?.copy_from_slice(start);
+    decimal(dir as u64, path.get_mut(start.len()..)?);
+    // SAFETY: the path ends with NUL, the buffer is as long as said.
+    let r = unsafe {
+        sys::call(
+            libc::SYS_readlink,
+            [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0],
+        )
+    };
+    Some(r.ok()? as usize)
+}
+
+/// Writes a number.
+fn decimal(n: u64, to: &mut [u8]) {
+    let digits = n.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = n;
+    for slot in to.iter_mut().take(digits).rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
+/// A device node that was named.
+pub struct Named {
+    pub node: Node,
+    path: [u8; LONGEST],
+    len: usize,
+}
+
+impl Named {
+    pub fn path(&self) -> &[u8] {
+        self.path.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// The device node that a path names, if it does.
+///
+/// # Safety
+/// `path` is a string or null.
+pub unsafe fn named(dir: i32, path: *const c_char) -> Option<Named> {
+    state::host()?;
+    if path.is_null() {
+        return None;
+    }
+    // A bad pointer must be an error of the system call, not a crash here.
+    let mut copy = [0u8; LONGEST];
+    // SAFETY: `copy` has room for its length.
+    let n = unsafe { crate::copy::string(&mut copy, path as u64) };
+    let text = CStr::from_bytes_until_nul(copy.get(..n)?).ok()?.to_bytes();
+    let mut at = [0u8; LONGEST];
+    let (node, len) = find(dir, text, &mut at)?;
+    Some(Named { node, path: at, len })
+}
+
+/// The host's number of the open device that a descriptor is, if it is one.
+pub fn device(fd: i32) -> Option<u64> {
+    if fd < 0 || !state::HOLDING.load(Ordering::Relaxed) {
+        return None;
+    }
+    probe(fd)
+}
+
+/// As [`device`], when there may be one that nobody knows of yet.
+pub fn probe(fd: i32) -> Option<u64> {
+    let host = state::host()?;
+    let mut addr = [0u8; 112];
+    let mut len = addr.len() as u32;
+    let a = [fd as u64, addr.as_mut_ptr() as u64, (&raw mut len) as u64, 0, 0, 0];
+    // SAFETY: the buffer is as long as `len` says.
+    unsafe { sys::call(libc::SYS_getpeername, a) }.ok()?;
+    // Family (two bytes), a NUL for an abstract name, the host's name, a slash, the number.
+    let name = addr.get(3..len as usize)?;
+    let number = name.strip_prefix(host.name.as_slice())?.strip_prefix(b"/")?;
+    number.iter().try_fold(0u64, |n, &b| {
+        b.is_ascii_digit().then(|| n.wrapping_mul(10).wrapping_add((b - b'0').into()))
+    })
+}

@@ -1,0 +1,186 @@
+//! Opening devices: open(2) and its relatives.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::sync::atomic::Ordering;
+
+use ddi_wire::Op;
+
+use crate::node::{self, Named};
+use crate::real::fail;
+use crate::{io, link, state};
+
+type ModeT = libc::mode_t;
+
+/// Opens a device node.
+fn open_node(named: &Named, flags: c_int) -> Result<c_int, i32> {
+    if flags & libc::O_DIRECTORY != 0 {
+        return Err(libc::ENOTDIR);
+    }
+    if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL {
+        return Err(libc::EEXIST);
+    }
+    let cloexec = flags & libc::O_CLOEXEC != 0;
+    let reply = link::request(Op::Open, [flags as u64, 0, 0, 0, 0, 0], named.path(), &[], cloexec)?;
+    state::HOLDING.store(true, Ordering::Relaxed);
+    if reply.fd < 0 { Err(libc::EMFILE) } else { Ok(reply.fd) }
+}
+
+/// Opens the path if it is a device node's; errno is set on failure.
+unsafe fn try_open(dir: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
+    // SAFETY: `path` is a string by the caller's contract.
+    let named = unsafe { node::named(dir, path) }?;
+    Some(open_node(&named, flags).unwrap_or_else(fail))
+}
+
+macro_rules! opens {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, flags: c_int, mode: ModeT) -> c_int {
+            // SAFETY: the caller passes a string.
+            if let Some(fd) = unsafe { try_open(libc::AT_FDCWD, path, flags) } {
+                return fd;
+            }
+            let real = real!($name: fn(*const c_char, c_int, ModeT) -> c_int);
+            // SAFETY: the caller's arguments; the mode is ignored where there is none.
+            unsafe { real(path, flags, mode) }
+        }
+    )*};
+}
+
+macro_rules! openats {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(dir: c_int, path: *const c_char, flags: c_int, mode: ModeT) -> c_int {
+            // SAFETY: the caller passes a string.
+            if let Some(fd) = unsafe { try_open(dir, path, flags) } {
+                return fd;
+            }
+            let real = real!($name: fn(c_int, *const c_char, c_int, ModeT) -> c_int);
+            // SAFETY: the caller's arguments; the mode is ignored where there is none.
+            unsafe { real(dir, path, flags, mode) }
+        }
+    )*};
+}
+
+macro_rules! creats {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, mode: ModeT) -> c_int {
+            let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+            // SAFETY: the caller passes a string.
+            if let Some(fd) = unsafe { try_open(libc::AT_FDCWD, path, flags) } {
+                return fd;
+            }
+            let real = real!($name: fn(*const c_char, ModeT) -> c_int);
+            // SAFETY: the caller's arguments.
+            unsafe { real(path, mode) }
+        }
+    )*};
+}
+
+// `open` is variadic in C; its optional argument is passed as any other on this machine.
+opens!(open, open64, __open, __open64, __open_2, __open64_2);
+openats!(openat, openat64, __openat_2, __openat64_2);
+creats!(creat, creat64);
+
+/// What fopen's mode says.
+fn stream_flags(mode: &[u8]) -> Option<c_int> {
+    let plus = mode.contains(&b'+');
+    let base = match (mode.first()?, plus) {
+        (b'r', false) => libc::O_RDONLY,
+        (b'w' | b'a', false) => libc::O_WRONLY,
+        (b'r' | b'w' | b'a', true) => libc::O_RDWR,
+        _ => return None,
+    };
+    let cloexec = if mode.contains(&b'e') { libc::O_CLOEXEC } else { 0 };
+    Some(base | cloexec)
+}
+
+/// `cookie_io_functions_t`.
+#[repr(C)]
+struct Functions {
+    read: extern "C" fn(*mut c_void, *mut c_char, usize) -> isize,
+    write: extern "C" fn(*mut c_void, *const c_char, usize) -> isize,
+    seek: extern "C" fn(*mut c_void, *mut i64, c_int) -> c_int,
+    close: extern "C" fn(*mut c_void) -> c_int,
+}
+
+unsafe extern "C" {
+    fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut libc::FILE;
+}
+
+extern "C" fn stream_read(cookie: *mut c_void, buf: *mut c_char, len: usize) -> isize {
+    // SAFETY: stdio passes its buffer.
+    unsafe { io::read(cookie as usize as c_int, buf.cast(), len) }
+}
+
+extern "C" fn stream_write(cookie: *mut c_void, buf: *const c_char, len: usize) -> isize {
+    // SAFETY: stdio passes its buffer. To stdio an error is 0 bytes.
+    unsafe { io::write(cookie as usize as c_int, buf.cast(), len) }.max(0)
+}
+
+extern "C" fn stream_seek(cookie: *mut c_void, at: *mut i64, whence: c_int) -> c_int {
+    // SAFETY: stdio passes a valid place.
+    let offset = unsafe { at.read() };
+    let new = io::lseek(cookie as usize as c_int, offset, whence);
+    if new < 0 {
+        return -1;
+    }
+    // SAFETY: as above.
+    unsafe { at.write(new) };
+    0
+}
+
+extern "C" fn stream_close(cookie: *mut c_void) -> c_int {
+    crate::sys::close(cookie as usize as c_int);
+    0
+}
+
+/// Offset of `_fileno` in glibc's `struct _IO_FILE`, so that `fileno` works for a stream that stdio thinks has no descriptor.
+const FILENO: usize = 112;
+
+/// Opens a stream on a device. stdio does not read and write by way of the functions that the shim interposes, so it is given others.
+unsafe fn try_stream(path: *const c_char, mode: *const c_char) -> Option<*mut libc::FILE> {
+    // SAFETY: `path` is a string by the caller's contract.
+    let named = unsafe { node::named(libc::AT_FDCWD, path) }?;
+    // SAFETY: the caller passes a string.
+    let text = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
+    let opened = stream_flags(text).ok_or(libc::EINVAL).and_then(|flags| open_node(&named, flags));
+    let fd = match opened {
+        Ok(fd) => fd,
+        Err(e) => {
+            fail(e);
+            return Some(core::ptr::null_mut());
+        }
+    };
+    let functions =
+        Functions { read: stream_read, write: stream_write, seek: stream_seek, close: stream_close };
+    // SAFETY: `mode` is a string, the functions take this cookie.
+    let stream = unsafe { fopencookie(fd as usize as *mut c_void, mode, functions) };
+    if stream.is_null() {
+        crate::sys::close(fd);
+    } else {
+        // SAFETY: within the stream's structure.
+        let place = unsafe { stream.byte_add(FILENO) }.cast::<c_int>();
+        // SAFETY: the descriptor's place in glibc's public structure.
+        unsafe { place.write(fd) };
+    }
+    Some(stream)
+}
+
+macro_rules! fopens {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, mode: *const c_char) -> *mut libc::FILE {
+            // SAFETY: the caller passes strings.
+            if let Some(stream) = unsafe { try_stream(path, mode) } {
+                return stream;
+            }
+            let real = real!($name: fn(*const c_char, *const c_char) -> *mut libc::FILE);
+            // SAFETY: the caller's arguments.
+            unsafe { real(path, mode) }
+        }
+    )*};
+}
+
+fopens!(fopen, fopen64);

@@ -1,0 +1,58 @@
+//! The functions that the shim stands in front of.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// Sets errno, returns -1.
+pub fn fail(e: i32) -> i32 {
+    // SAFETY: no arguments.
+    let at = unsafe { libc::__errno_location() };
+    // SAFETY: a valid place, this thread's.
+    unsafe { at.write(e) };
+    -1
+}
+
+pub fn errno() -> i32 {
+    // SAFETY: no arguments.
+    let at = unsafe { libc::__errno_location() };
+    // SAFETY: a valid place, this thread's.
+    unsafe { at.read() }
+}
+
+/// `T` from a result, -1 and errno from an error.
+pub fn result(r: Result<u64, i32>) -> isize {
+    match r {
+        Ok(v) => v as isize,
+        Err(e) => fail(e) as isize,
+    }
+}
+
+/// Finds the next definition of a function; aborts if there is none.
+pub fn find(cache: &AtomicUsize, name: &CStr) -> usize {
+    let known = cache.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    // SAFETY: the name ends with NUL.
+    let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize;
+    if found == 0 {
+        crate::sys::complain(b"ddi: the C library lacks a function\n");
+        // SAFETY: ends the process.
+        unsafe { libc::abort() }
+    }
+    cache.store(found, Ordering::Relaxed);
+    found
+}
+
+/// `real!(name: fn(args) -> result)`: the C library's own function of that name.
+macro_rules! real {
+    ($name:ident : fn($($arg:ty),* $(,)?) $(-> $ret:ty)?) => {{
+        static CACHE: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+        let name = concat!(stringify!($name), "\0");
+        // SAFETY: the literal ends with its only NUL.
+        let name = unsafe { core::ffi::CStr::from_bytes_with_nul_unchecked(name.as_bytes()) };
+        let at = $crate::real::find(&CACHE, name);
+        // SAFETY: the C library's function of this name has this type.
+        unsafe { core::mem::transmute::<usize, unsafe extern "C" fn($($arg),*) $(-> $ret)?>(at) }
+    }};
+}

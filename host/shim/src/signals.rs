@@ -1,0 +1,382 @@
+//! SIGSEGV and SIGBUS: the shim's handlers come first, and hand on to the program's what is the program's business.
+//!
+//! The program does not notice: sigaction tells it of its own handlers, and its masks never really block the two signals (they are remembered and
+//! heeded when one is to be delivered).
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ddi_wire::{Op, VERDICT_RETRY, VERDICT_SIGNAL};
+
+use crate::real::{errno, fail};
+use crate::sys::{self, Lock, bit};
+use crate::{copy, link, state};
+
+const OURS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
+
+/// What the program wants done with SIGSEGV and SIGBUS. A handler reads it without the lock, so it is in atomics.
+struct Action {
+    handler: AtomicU64,
+    flags: AtomicU64,
+    mask: AtomicU64,
+}
+
+static ACTIONS: [Action; 2] =
+    [const { Action { handler: AtomicU64::new(0), flags: AtomicU64::new(0), mask: AtomicU64::new(0) } }; 2];
+static LOCK: Lock = Lock::new();
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+static KEY: AtomicU64 = AtomicU64::new(0);
+
+fn action(signo: c_int) -> Option<&'static Action> {
+    match signo {
+        libc::SIGSEGV => ACTIONS.first(),
+        libc::SIGBUS => ACTIONS.last(),
+        _ => None,
+    }
+}
+
+extern "C" fn thread_exit(_: *mut c_void) {
+    if let Some(line) = state::LINE.take() {
+        link::close_line(line);
+    }
+}
+
+pub fn at_start() {
+    let mut key: libc::pthread_key_t = 0;
+    // SAFETY: a valid place, and a destructor of the right type.
+    if unsafe { libc::pthread_key_create(&mut key, Some(thread_exit)) } == 0 {
+        KEY.store(u64::from(key) + 1, Ordering::Relaxed);
+    }
+    // A mask that came through exec.
+    let mask = sys::mask();
+    if mask & OURS != 0 {
+        state::BLOCKED.set(mask & OURS);
+        sys::set_mask(mask & !OURS);
+    }
+}
+
+/// Has this thread's connection closed when it ends.
+pub fn at_thread_exit() {
+    if let Some(key) = KEY.load(Ordering::Relaxed).checked_sub(1) {
+        // SAFETY: a key that exists; any value but null makes the destructor run.
+        unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, core::ptr::dangling::<u8>().cast()) };
+    }
+}
+
+fn low_mask(set: &libc::sigset_t) -> u64 {
+    // SAFETY: the C library's set starts with the kernel's 64 bits.
+    unsafe { core::ptr::from_ref(set).cast::<u64>().read_unaligned() }
+}
+
+fn strip(set: &libc::sigset_t) -> libc::sigset_t {
+    let mut out = *set;
+    // SAFETY: as above.
+    unsafe { core::ptr::from_mut(&mut out).cast::<u64>().write_unaligned(low_mask(set) & !OURS) };
+    out
+}
+
+type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
+
+fn real_sigaction() -> Sigaction {
+    real!(sigaction: fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int)
+}
+
+/// Puts the shim's handlers in place.
+pub fn install() {
+    LOCK.with(|| {
+        if INSTALLED.load(Ordering::Relaxed) {
+            return;
+        }
+        for signo in [libc::SIGSEGV, libc::SIGBUS] {
+            // SAFETY: all-zero is a valid sigaction.
+            let mut old: libc::sigaction = unsafe { core::mem::zeroed() };
+            // SAFETY: valid places.
+            if unsafe { real_sigaction()(signo, core::ptr::null(), &mut old) } == 0 {
+                remember(signo, &old);
+            }
+            // SAFETY: all-zero is a valid sigaction.
+            let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
+            new.sa_sigaction = handler as *const () as usize;
+            new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+            // SAFETY: the handler is async-signal-safe.
+            unsafe { real_sigaction()(signo, &new, core::ptr::null_mut()) };
+        }
+        INSTALLED.store(true, Ordering::Release);
+    });
+}
+
+fn remember(signo: c_int, act: &libc::sigaction) {
+    if let Some(a) = action(signo) {
+        a.mask.store(low_mask(&act.sa_mask), Ordering::Relaxed);
+        a.flags.store(act.sa_flags as u64, Ordering::Relaxed);
+        a.handler.store(act.sa_sigaction as u64, Ordering::Release);
+    }
+}
+
+/// sigaction(2) for the program: `new` and `old` may be null.
+fn change(signo: c_int, new: Option<&libc::sigaction>, old: Option<&mut libc::sigaction>) -> c_int {
+    let owned = INSTALLED.load(Ordering::Acquire);
+    if let (true, Some(a)) = (owned, action(signo)) {
+        return LOCK.with(|| {
+            if let Some(old) = old {
+                // SAFETY: all-zero is a valid sigaction.
+                *old = unsafe { core::mem::zeroed() };
+                old.sa_sigaction = a.handler.load(Ordering::Relaxed) as usize;
+                old.sa_flags = a.flags.load(Ordering::Relaxed) as c_int;
+                let mask = a.mask.load(Ordering::Relaxed);
+                // SAFETY: the C library's set starts with the kernel's 64 bits.
+                unsafe { core::ptr::from_mut(&mut old.sa_mask).cast::<u64>().write_unaligned(mask) };
+            }
+            if let Some(new) = new {
+                remember(signo, new);
+            }
+            0
+        });
+    }
+    let stripped = new.map(|act| {
+        let mut act = *act;
+        if state::host().is_some() {
+            act.sa_mask = strip(&act.sa_mask);
+        }
+        act
+    });
+    let new = stripped.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    let old = old.map_or(core::ptr::null_mut(), core::ptr::from_mut);
+    // SAFETY: null or valid.
+    unsafe { real_sigaction()(signo, new, old) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sigaction(
+    signo: c_int,
+    new: *const libc::sigaction,
+    old: *mut libc::sigaction,
+) -> c_int {
+    // SAFETY: the caller passes null or a valid structure.
+    let new = unsafe { new.as_ref() };
+    // SAFETY: as above.
+    let old = unsafe { old.as_mut() };
+    change(signo, new, old)
+}
+
+fn simple(signo: c_int, handler: usize, flags: c_int) -> usize {
+    // SAFETY: all-zero is a valid sigaction.
+    let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
+    new.sa_sigaction = handler;
+    new.sa_flags = flags;
+    let mut old = new;
+    if change(signo, Some(&new), Some(&mut old)) != 0 { libc::SIG_ERR } else { old.sa_sigaction }
+}
+
+macro_rules! signals {
+    ($($name:ident = $flags:expr),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(signo: c_int, handler: usize) -> usize {
+            if action(signo).is_some() && INSTALLED.load(Ordering::Acquire) {
+                return simple(signo, handler, $flags);
+            }
+            let real = real!($name: fn(c_int, usize) -> usize);
+            // SAFETY: the caller's arguments.
+            unsafe { real(signo, handler) }
+        }
+    )*};
+}
+
+signals!(
+    signal = libc::SA_RESTART,
+    bsd_signal = libc::SA_RESTART,
+    ssignal = libc::SA_RESTART,
+    __sysv_signal = libc::SA_RESETHAND | libc::SA_NODEFER,
+    sysv_signal = libc::SA_RESETHAND | libc::SA_NODEFER
+);
+
+type Mask = unsafe extern "C" fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int;
+
+/// sigprocmask(2) for the program: the two signals are never really blocked.
+///
+/// # Safety
+/// As for sigprocmask(2).
+unsafe fn change_mask(real: Mask, how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int {
+    if state::host().is_none() {
+        // SAFETY: the caller's arguments.
+        return unsafe { real(how, new, old) };
+    }
+    let before = state::BLOCKED.get();
+    // SAFETY: null or valid by the caller.
+    let wanted = unsafe { new.as_ref() };
+    let stripped = wanted.map(strip);
+    let at = stripped.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: null or valid.
+    let r = unsafe { real(how, at, old) };
+    if r != 0 {
+        return r;
+    }
+    if let Some(wanted) = wanted {
+        let bits = low_mask(wanted) & OURS;
+        state::BLOCKED.set(match how {
+            libc::SIG_BLOCK => before | bits,
+            libc::SIG_UNBLOCK => before & !bits,
+            _ => bits,
+        });
+    }
+    if !old.is_null() && before != 0 {
+        let at = old.cast::<u64>();
+        // SAFETY: valid by the caller; the C library's set starts with the kernel's 64 bits.
+        let bits = unsafe { at.read_unaligned() };
+        // SAFETY: as above.
+        unsafe { at.write_unaligned(bits | before) };
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sigprocmask(how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int {
+    let real = real!(sigprocmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
+    // SAFETY: the caller's arguments.
+    unsafe { change_mask(real, how, new, old) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pthread_sigmask(
+    how: c_int,
+    new: *const libc::sigset_t,
+    old: *mut libc::sigset_t,
+) -> c_int {
+    let real = real!(pthread_sigmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
+    // SAFETY: the caller's arguments.
+    unsafe { change_mask(real, how, new, old) }
+}
+
+/// The head of a siginfo_t as the kernel lays it out for faults, and for queued signals.
+#[repr(C)]
+struct Info {
+    signo: i32,
+    errno: i32,
+    code: i32,
+    pad: i32,
+    /// For a fault: the address. For a queued signal: sender's process and user.
+    addr: u64,
+    /// For a queued signal: its value.
+    value: u64,
+}
+
+extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let saved = errno();
+    // SAFETY: the kernel passes a valid structure.
+    let info = unsafe { &mut *info.cast::<Info>() };
+    // SAFETY: as above.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    if let Some(signo) = judge(signo, info, context)
+        && !recover(info, context)
+    {
+        deliver(signo, info, context);
+    }
+    fail(saved);
+}
+
+/// What a signal means: `None` if the access is to be tried again, else the signal to deliver.
+fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Option<c_int> {
+    let host = state::host()?;
+    if info.code == libc::SI_QUEUE && info.addr as i32 == host.pid {
+        // The host says that an access of this thread's has failed.
+        if let Some((addr, code)) = ddi_wire::signal_parts(info.value) {
+            (info.addr, info.code, info.value) = (addr, code, 0);
+            set_register(context, libc::REG_CR2, addr);
+            set_register(context, libc::REG_TRAPNO, 14);
+        }
+        return Some(signo);
+    }
+    if info.code <= 0 || state::MODE.load(Ordering::Acquire) == 0 || !state::near(info.addr, 1) {
+        return Some(signo);
+    }
+    // The page fault's error code: bit 1 a write, bit 4 an instruction fetch.
+    let error = register(context, libc::REG_ERR);
+    let access = match error {
+        e if e & 2 != 0 => libc::PROT_WRITE,
+        e if e & 16 != 0 => libc::PROT_EXEC,
+        _ => libc::PROT_READ,
+    };
+    let a = [info.addr, access as u64, info.code as u64, 0, 0, 0];
+    match link::request(Op::Fault, a, &[], &[], true) {
+        Ok(reply) => match reply.a {
+            [VERDICT_RETRY, ..] => None,
+            [VERDICT_SIGNAL, signo, code, ..] => {
+                (info.signo, info.code) = (signo as i32, code as i32);
+                Some(signo as c_int)
+            }
+            _ => Some(signo),
+        },
+        Err(_) => {
+            sys::complain(b"ddi: ddi-host is gone; this process used its devices and is killed\n");
+            sys::raise(libc::SIGKILL);
+            Some(signo)
+        }
+    }
+}
+
+fn register(context: &libc::ucontext_t, which: c_int) -> u64 {
+    context.uc_mcontext.gregs.get(which as usize).map_or(0, |&r| r as u64)
+}
+
+fn set_register(context: &mut libc::ucontext_t, which: c_int, value: u64) {
+    if let Some(r) = context.uc_mcontext.gregs.get_mut(which as usize) {
+        *r = value as i64;
+    }
+}
+
+/// A fault of the shim's own copying is no signal but a short copy.
+fn recover(info: &Info, context: &mut libc::ucontext_t) -> bool {
+    let target = copy::fixup(register(context, libc::REG_RIP)).filter(|_| info.code > 0);
+    if let Some(target) = target {
+        set_register(context, libc::REG_RIP, target);
+    }
+    target.is_some()
+}
+
+/// Hands a signal to the program.
+fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
+    let Some(a) = action(signo) else { return };
+    let (handler, flags) = (a.handler.load(Ordering::Acquire), a.flags.load(Ordering::Relaxed) as c_int);
+    let fault = info.code > 0;
+    if !fault && handler == libc::SIG_IGN as u64 {
+        return;
+    }
+    // A fault is never ignored or blocked: it kills.
+    let hidden = fault && state::BLOCKED.get() & bit(signo) != 0;
+    if handler == libc::SIG_DFL as u64 || handler == libc::SIG_IGN as u64 || hidden {
+        die(signo);
+        return;
+    }
+    if flags & libc::SA_RESETHAND != 0 {
+        a.handler.store(libc::SIG_DFL as u64, Ordering::Relaxed);
+    }
+    let own = if flags & libc::SA_NODEFER != 0 { 0 } else { bit(signo) };
+    let hide = a.mask.load(Ordering::Relaxed) | own;
+    let before = state::BLOCKED.get();
+    state::BLOCKED.set(before | hide & OURS & !bit(signo));
+    let mask = sys::mask();
+    sys::set_mask(mask | hide & !OURS);
+    let (at, context) = (core::ptr::from_mut(info), core::ptr::from_mut(context));
+    if flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: the program registered a handler of this type.
+        let f = unsafe {
+            core::mem::transmute::<u64, extern "C" fn(c_int, *mut Info, *mut libc::ucontext_t)>(handler)
+        };
+        f(signo, at, context);
+    } else {
+        // SAFETY: the program registered a handler of this type.
+        let f = unsafe { core::mem::transmute::<u64, extern "C" fn(c_int)>(handler) };
+        f(signo);
+    }
+    sys::set_mask(mask);
+    state::BLOCKED.set(before);
+}
+
+/// Ends the process by a signal's default action.
+fn die(signo: c_int) {
+    // SAFETY: all-zero is the default action.
+    let default: libc::sigaction = unsafe { core::mem::zeroed() };
+    // SAFETY: valid places.
+    unsafe { real_sigaction()(signo, &default, core::ptr::null_mut()) };
+    sys::raise(signo);
+}

@@ -1,0 +1,124 @@
+//! Changes to the address space, on the host's behalf: by the thread that waits for a request, or by the agent. Raw system calls only.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use ddi_wire::uffd::{IOCTL_REGISTER, MODE_MINOR, MODE_MISSING, Register, Span};
+use ddi_wire::{MapPiece, Range};
+
+use crate::{state, sys};
+
+/// Where device mappings go when the program does not say: far from everything else, so that a glance at an address tells that it is no device's.
+const ZONE: u64 = 0x2000_0000_0000;
+const ZONE_END: u64 = 0x6000_0000_0000;
+static NEXT: AtomicU64 = AtomicU64::new(ZONE);
+
+const NONE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+
+/// Finds room, and keeps it with inaccessible memory.
+pub fn reserve(len: u64, align: u64, offset: u64, hint: u64, fixed: bool) -> Result<u64, i32> {
+    if fixed {
+        state::widen(hint, len);
+        // SAFETY: the program asked for this range to be replaced.
+        return unsafe { sys::mmap(hint, len, libc::PROT_NONE, NONE | libc::MAP_FIXED, -1, 0) };
+    }
+    let place = |at: u64| {
+        // SAFETY: a new mapping that replaces nothing.
+        let r = unsafe { sys::mmap(at, len, libc::PROT_NONE, NONE | libc::MAP_FIXED_NOREPLACE, -1, 0) }?;
+        if r == at {
+            state::widen(at, len);
+            return Ok(at);
+        }
+        // A kernel that does not know the flag took the address as a hint.
+        // SAFETY: the mapping just made.
+        let _ = unsafe { sys::munmap(r, len) };
+        Err(libc::EEXIST)
+    };
+    if hint != 0 && hint % align == offset && place(hint).is_ok() {
+        return Ok(hint);
+    }
+    let fit = |at: u64| at + (offset.wrapping_sub(at) & (align - 1));
+    let mut at = fit(NEXT.load(Ordering::Relaxed));
+    for _ in 0..256 {
+        if at.checked_add(len).is_none_or(|end| end > ZONE_END) {
+            at = fit(ZONE);
+        }
+        match place(at) {
+            Ok(_) => {
+                NEXT.store(at + len, Ordering::Relaxed);
+                return Ok(at);
+            }
+            Err(libc::EEXIST) => at = fit(at + len.max(align)),
+            Err(e) => return Err(e),
+        }
+    }
+    // The zone is crowded: let Linux look, with room to align.
+    // SAFETY: a new mapping that replaces nothing.
+    let wide = unsafe { sys::mmap(0, len + align, libc::PROT_NONE, NONE, -1, 0) }?;
+    let at = fit(wide);
+    let (before, after) = (at - wide, wide + align - at);
+    if before > 0 {
+        // SAFETY: the head of the mapping just made.
+        let _ = unsafe { sys::munmap(wide, before) };
+    }
+    if after > 0 {
+        // SAFETY: the tail of the mapping just made.
+        let _ = unsafe { sys::munmap(at + len, after) };
+    }
+    state::widen(at, len);
+    Ok(at)
+}
+
+/// Unmaps a range. Room at the end of the zone is used again.
+pub fn unmap(addr: u64, len: u64) -> Result<(), i32> {
+    // SAFETY: the program asked for it.
+    unsafe { sys::munmap(addr, len) }?;
+    if addr >= ZONE {
+        let _ = NEXT.compare_exchange(addr + len, addr, Ordering::Relaxed, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Maps frames of the memory, inaccessible until they are watched.
+pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
+    unsafe { sys::mmap(piece.va, piece.len, libc::PROT_NONE, flags, memory, piece.offset) }?;
+    if uffd >= 0 {
+        let range = Span { start: piece.va, len: piece.len };
+        let mut arg = Register { range, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
+        // SAFETY: the structure of this request.
+        unsafe { sys::ioctl(uffd, IOCTL_REGISTER, &mut arg) }?;
+        if piece.prot != 0 {
+            // SAFETY: the mapping just made.
+            unsafe { sys::mprotect(piece.va, piece.len, piece.prot) }?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes protections.
+pub fn protect(ranges: &[Range]) -> Result<(), i32> {
+    ranges.iter().try_for_each(|r| {
+        // SAFETY: the host asks for device mappings, or for what the program named in mprotect.
+        unsafe { sys::mprotect(r.va, r.len, r.prot) }.map(drop)
+    })
+}
+
+/// Drops translations.
+pub fn zap(ranges: &[Range]) -> Result<(), i32> {
+    /// Linux 5.18: also for locked memory.
+    const DONTNEED_LOCKED: i32 = 24;
+    ranges.iter().try_for_each(|r| {
+        // SAFETY: shared mappings of a file: nothing is lost.
+        let done = unsafe { sys::madvise(r.va, r.len, libc::MADV_DONTNEED) };
+        if done == Err(libc::EINVAL) {
+            // SAFETY: as above.
+            return unsafe { sys::madvise(r.va, r.len, DONTNEED_LOCKED) }.map(drop);
+        }
+        match done {
+            // A hole: somebody unmapped part of it behind our back. What is there has been done.
+            Err(libc::ENOMEM) => Ok(()),
+            r => r.map(drop),
+        }
+    })
+}

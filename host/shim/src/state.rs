@@ -1,0 +1,134 @@
+//! What the shim knows: all of it in statics, most of it atomics, so that signal handlers and forked children find it in order.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::OnceLock;
+
+use crate::sys::{self, Lock};
+
+/// What the environment says about the host. Unset: the shim does nothing.
+pub struct Host {
+    /// Name of its abstract socket.
+    pub name: Vec<u8>,
+    /// Process id.
+    pub pid: i32,
+    /// `LD_PRELOAD=` entry that is ours, and the `DDI_HOST_SOCKET=` entry, both with NUL.
+    pub preload: Vec<u8>,
+    pub socket: Vec<u8>,
+    /// Where the board is mapped; 0 if it could not be.
+    pub board: u64,
+}
+
+static HOST: OnceLock<Host> = OnceLock::new();
+
+pub fn host() -> Option<&'static Host> {
+    HOST.get()
+}
+
+pub fn set_host(host: Host) {
+    let _ = HOST.set(host);
+}
+
+/// Process whose state this is: a vfork child that uses its parent's memory sees another one in `getpid`.
+pub static PID: AtomicI32 = AtomicI32::new(0);
+/// Protects connecting, attaching and forking.
+pub static SETUP: Lock = Lock::new();
+/// Is there a lifeline?
+pub static CONNECTED: AtomicBool = AtomicBool::new(false);
+/// The host's number for this process.
+pub static TOKEN: AtomicU64 = AtomicU64::new(0);
+/// How faults may be caught (`FAULTS_*`).
+pub static POLICY: AtomicU64 = AtomicU64::new(0);
+/// How faults are caught (`FAULTS_*`); 0 until there can be mappings.
+pub static MODE: AtomicU64 = AtomicU64::new(0);
+/// Descriptors.
+pub static LIFELINE: AtomicI32 = AtomicI32::new(-1);
+pub static MEMORY: AtomicI32 = AtomicI32::new(-1);
+pub static UFFD: AtomicI32 = AtomicI32::new(-1);
+/// The process may have descriptors of devices.
+pub static HOLDING: AtomicBool = AtomicBool::new(false);
+
+/// All device mappings there ever were lie between these.
+static LOW: AtomicU64 = AtomicU64::new(u64::MAX);
+static HIGH: AtomicU64 = AtomicU64::new(0);
+
+/// May a device mapping overlap this range?
+pub fn near(addr: u64, len: u64) -> bool {
+    addr < HIGH.load(Ordering::Acquire) && addr.saturating_add(len) > LOW.load(Ordering::Acquire)
+}
+
+/// A range will hold a device mapping.
+pub fn widen(addr: u64, len: u64) {
+    LOW.fetch_min(addr, Ordering::AcqRel);
+    HIGH.fetch_max(addr + len, Ordering::AcqRel);
+}
+
+/// A thread's connection.
+#[derive(Clone, Copy)]
+pub struct Line {
+    pub fd: i32,
+    /// A buffer of [`ddi_wire::PAYLOAD_MAX`] bytes.
+    pub buf: *mut u8,
+}
+
+thread_local! {
+    /// This thread's connection.
+    pub static LINE: Cell<Option<Line>> = const { Cell::new(None) };
+    /// A request is in progress on it.
+    pub static BUSY: Cell<bool> = const { Cell::new(false) };
+    /// SIGSEGV and SIGBUS, if the program thinks that it blocks them.
+    pub static BLOCKED: Cell<u64> = const { Cell::new(0) };
+    /// This thread has told the host of the fork that is about to happen.
+    pub static FORKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Descriptors that are the shim's own, a bit each.
+static OWN: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+pub fn is_own(fd: i32) -> bool {
+    let word = OWN.get((fd as usize) / 64);
+    fd >= 0 && word.is_some_and(|w| w.load(Ordering::Relaxed) >> (fd % 64) & 1 != 0)
+}
+
+/// The lowest of the shim's own descriptors at or above `from`.
+pub fn next_own(from: u32) -> Option<u32> {
+    let mut i = from as usize / 64;
+    let mut mask = u64::MAX << (from % 64);
+    while i < OWN.len() {
+        let word = OWN[i].load(Ordering::Relaxed) & mask;
+        if word != 0 {
+            return Some(i as u32 * 64 + word.trailing_zeros());
+        }
+        mask = u64::MAX;
+        i += 1;
+    }
+    None
+}
+
+/// Makes a descriptor the shim's own: moves it up, out of the program's way, and marks it. The old number is free again.
+pub fn adopt(fd: i32) -> i32 {
+    let high =
+        sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 700).or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 100));
+    let new = match high {
+        Ok(n) => {
+            sys::close(fd);
+            n as i32
+        }
+        Err(_) => fd,
+    };
+    if let Some(word) = OWN.get(new as usize / 64) {
+        word.fetch_or(1 << (new % 64), Ordering::Relaxed);
+    }
+    new
+}
+
+/// Closes one of the shim's own descriptors.
+pub fn drop_own(fd: i32) {
+    if fd < 0 {
+        return;
+    }
+    if let Some(word) = OWN.get(fd as usize / 64) {
+        word.fetch_and(!(1 << (fd % 64)), Ordering::Relaxed);
+    }
+    sys::close(fd);
+}
