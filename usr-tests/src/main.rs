@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn readme_has_the_table_of_sources() {
+        let mut table = Vec::new();
+        report::list(&mut table, &area::all(), true).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        let readme = include_str!("../README.md");
+        assert!(readme.contains(&table), "README.md: put the output of usr-tests --list --sources into it");
+    }
+
+    #[test]
     fn names_are_unique_and_every_case_says_what_it_asserts() {
         let cases = area::all();
         let mut names: Vec<_> = cases.iter().map(case::Case::full_name).collect();

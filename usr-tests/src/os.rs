@@ -85,6 +85,9 @@ mod own {
     ];
     pub const MADV_DONTFORK: Option<i32> = Some(libc::MADV_DONTFORK);
     pub const MADV_DOFORK: i32 = libc::MADV_DOFORK;
+    pub const MAP_FIXED_NOREPLACE: Option<i32> = Some(libc::MAP_FIXED_NOREPLACE);
+    /// A type that refuses flags which nobody knows, and such a flag.
+    pub const STRICT_TYPE: Option<i32> = Some(libc::MAP_SHARED_VALIDATE | 1 << 7);
 }
 
 #[cfg(target_os = "illumos")]
@@ -119,6 +122,8 @@ mod own {
     ];
     pub const MADV_DONTFORK: Option<i32> = None;
     pub const MADV_DOFORK: i32 = 0;
+    pub const MAP_FIXED_NOREPLACE: Option<i32> = None;
+    pub const STRICT_TYPE: Option<i32> = None;
 }
 
 pub use own::*;

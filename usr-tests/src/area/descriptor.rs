@@ -58,6 +58,8 @@ pub const CASES: &[Case] = &[
     case("ioctl_unknown", "an unknown command is ENOTTY or EINVAL", ioctl_unknown),
     case("ioctl_bad_pointer", "a bad address is EFAULT", ioctl_bad_pointer),
     case("ioctl_region", "the regions adjoin, are whole pages, and end with the last", ioctl_region),
+    case("truncate", "a device is not truncated: its mappings hold what they held", truncate)
+        .of("LTP mmap09 (changed: a device has no size to change)"),
     case("poll", "poll on the device returns at once", poll),
     case("many_opens", "a hundred opens at once, each maps", many_opens),
     case("open_in_threads", "threads that open, map and close at the same time", open_in_threads),
@@ -395,6 +397,17 @@ fn ioctl_region(t: &Ctx) -> Result {
     }
     for index in [4, 5, 1000, u32::MAX] {
         refused(format!("region {index}"), dev.region(index), &[libc::EINVAL])?;
+    }
+    Ok(())
+}
+
+fn truncate(t: &Ctx) -> Result {
+    let dev = t.ctxdev()?;
+    let map = dev.map_all(SHARED)?;
+    map.mark(0x10)?;
+    for len in [0, page_size() as i64, 1 << 30] {
+        let _ = sys::ftruncate(dev.fd, len);
+        map.marked(0x10)?;
     }
     Ok(())
 }

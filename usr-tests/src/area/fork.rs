@@ -39,6 +39,12 @@ pub const CASES: &[Case] = &[
     ),
     case("shared_both_see", "what either writes to a shared mapping the other sees", shared_both_see)
         .of("Open POSIX mmap 7-4"),
+    case(
+        "child_fills_all",
+        "every word that the child writes to a shared mapping the parent reads",
+        child_fills_all,
+    )
+    .of("LTP mmap21"),
     case("scratch_stays_one", "scratch stays one memory, also under a private mapping", scratch_stays_one),
     case(
         "addresses_kept",
@@ -212,6 +218,16 @@ fn shared_both_see(t: &Ctx) -> Result {
         map.marked(0x2000 + round * 256)?;
     }
     child.done()
+}
+
+fn child_fills_all(t: &Ctx) -> Result {
+    let dev = t.ctxdev()?;
+    let map = dev.map_all(SHARED)?;
+    let words = (map.len / 8).min(1 << 17);
+    let word = |n: usize| (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Peer::start(|_| (0..words).try_for_each(|n| map.put(8 * n, word(n))))?.done()?;
+    works("msync", sys::msync(map.base, map.len, libc::MS_SYNC))?;
+    (0..words).try_for_each(|n| map.holds(8 * n, word(n)))
 }
 
 fn scratch_stays_one(t: &Ctx) -> Result {

@@ -108,7 +108,10 @@ pub const CASES: &[Case] = &[
         "MAP_FIXED beyond the user's addresses is ENOMEM or EINVAL",
         fixed_kernel_address,
     )
-    .of("LTP mmap08"),
+    .of("LTP mmap08, mmap15"),
+    case("fixed_noreplace", "MAP_FIXED_NOREPLACE over something is EEXIST, elsewhere exact", fixed_noreplace)
+        .of("LTP mmap17"),
+    case("unknown_flag", "a type that refuses unknown flags refuses one", unknown_flag).of("LTP mmap20"),
     case("shared_is_one_memory", "two shared mappings of one region are one memory", shared_is_one_memory)
         .of("Open POSIX mmap 7-3 (changed: no file behind it)"),
     case("private_starts_zero", "a private mapping starts with zeros", private_starts_zero),
@@ -142,8 +145,7 @@ pub const CASES: &[Case] = &[
         "unmap_and_map_again",
         "a place can be mapped, unmapped and mapped again, for ever",
         unmap_and_map_again,
-    )
-    .of("LTP mmap20, mmap21 (as loops of map and unmap)"),
+    ),
     case("two_opens", "mappings through two opens are of one device", two_opens),
     case("close_right_after", "a mapping outlives the descriptor", close_right_after)
         .of("Open POSIX mmap 12-1"),
@@ -556,6 +558,38 @@ fn fixed_kernel_address(t: &Ctx) -> Result {
     let top = 0xffff_8000_0000_0000;
     let result = dev.try_map_at(top, 0, page_size(), RW, SHARED | FIXED);
     refused("mmap fixed at a kernel address", result, &[libc::ENOMEM, libc::EINVAL])
+}
+
+fn fixed_noreplace(t: &Ctx) -> Result {
+    let Some(noreplace) = os::MAP_FIXED_NOREPLACE else {
+        return skip("MAP_FIXED_NOREPLACE does not exist on this system");
+    };
+    let dev = t.open()?;
+    let map = dev.map_region(dev.layout.scratch, SHARED)?;
+    map.mark(0x10)?;
+    let place = reserve(4 * page_size())?;
+    let ring = dev.layout.ring.off;
+    for taken in [map.base, map.at(map.len - page_size()), place] {
+        let result = dev.try_map_at(taken, ring, 2 * page_size(), RW, SHARED | noreplace);
+        refused("mmap without replacing", result, &[libc::EEXIST])?;
+    }
+    map.marked(0x10)?;
+    works("munmap", sys::munmap(place, 4 * page_size()))?;
+    let there = dev.map_at(place, ring, 2 * page_size(), RW, SHARED | noreplace)?;
+    same("address", there.base, place)?;
+    there.mark(0x20)?;
+    // And ordinary memory does not replace the device.
+    let memory = sys::mmap(place, page_size(), RW, os::ANONYMOUS | noreplace, -1, 0);
+    refused("mmap of memory without replacing", memory, &[libc::EEXIST])?;
+    there.marked(0x20)
+}
+
+fn unknown_flag(t: &Ctx) -> Result {
+    let Some(strict) = os::STRICT_TYPE else {
+        return skip("MAP_SHARED_VALIDATE does not exist on this system");
+    };
+    let dev = t.open()?;
+    refused("mmap with an unknown flag", dev.try_map(0, page_size(), RW, strict), &[libc::EOPNOTSUPP])
 }
 
 fn shared_is_one_memory(t: &Ctx) -> Result {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::case::{Case, Ctx, Result, case, check, equal, error, fail, same, skip, works};
+use crate::case::{Case, Ctx, Result, case, check, equal, error, fail, refused, same, skip, works};
 use crate::device::{Dev, FIXED, Map, NONE, PRIVATE, READ, RW, SHARED, grew, reserve};
 use crate::os;
 use crate::peer::Peer;
@@ -58,6 +58,8 @@ pub const CASES: &[Case] = &[
         by_mremap_move,
     )
     .of("pfnmap mremap_fixed; LTP mremap06"),
+    case("mremap_invalid", "mremap of an unaligned address is EINVAL, of a hole EFAULT", mremap_invalid)
+        .of("LTP mremap02, mremap03"),
     case("mremap_expand", "mremap to a larger size is refused, and leaves the mapping", mremap_expand)
         .of("pfnmap mremap_expand; LTP mremap03"),
 ];
@@ -458,4 +460,24 @@ fn mremap_expand(t: &Ctx) -> Result {
         map.marked(0x10)?;
     }
     Ok(())
+}
+
+fn mremap_invalid(t: &Ctx) -> Result {
+    let dev = t.open()?;
+    let map = dev.map_region(dev.layout.scratch, SHARED)?;
+    map.mark(0x10)?;
+    let half = map.len / 2;
+    let Some(result) = os::mremap(map.at(8), page_size(), page_size(), None, true) else {
+        return skip(NO_MREMAP);
+    };
+    refused("mremap of an address inside a page", result, &[libc::EINVAL])?;
+    if let Some(result) = os::mremap(map.base, half, 0, None, true) {
+        refused("mremap to no size", result, &[libc::EINVAL])?;
+    }
+    map.marked(0x10)?;
+    map.unmap()?;
+    match os::mremap(map.base, half, half + page_size(), None, true) {
+        Some(result) => refused("mremap of a hole", result, &[libc::EFAULT]),
+        None => skip(NO_MREMAP),
+    }
 }

@@ -1,6 +1,6 @@
 //! System calls that read and write device memory, and the driver's own read, write and ioctl on it.
 
-use crate::case::{Case, Ctx, Result, Stop, case, check, equal, refused, same, skip, works};
+use crate::case::{Case, Ctx, Result, Stop, case, check, equal, refused, same, works};
 use crate::device::{Dev, NONE, PRIVATE, READ, RW, SHARED, command};
 use crate::os;
 use crate::peer::Peer;
@@ -258,9 +258,6 @@ fn switches(t: &Ctx) -> Result {
 }
 
 fn others_switch(t: &Ctx) -> Result {
-    if let Some(reason) = os::no_system_calls_on_device_memory() {
-        return skip(reason);
-    }
     let dev = t.ctxdev()?;
     let peers: Vec<Peer> = (0..3u64)
         .map(|me| {
@@ -270,8 +267,8 @@ fn others_switch(t: &Ctx) -> Result {
                 for round in 0..60u64 {
                     let value = me << 32 | round;
                     map.put(64, value)?;
-                    equal("bytes written", works("write", sys::write_at(to, map.at(64), 8))?, 8)?;
-                    equal("bytes read", works("read", sys::read_at(from, map.at(128), 8))?, 8)?;
+                    equal("bytes written", on_device("write", sys::write_at(to, map.at(64), 8))?, 8)?;
+                    equal("bytes read", on_device("read", sys::read_at(from, map.at(128), 8))?, 8)?;
                     map.holds(128, value)?;
                 }
                 Ok(())

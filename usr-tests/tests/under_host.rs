@@ -1,0 +1,142 @@
+//! The suite under `ddi-host run`, once for each way of catching faults and for both of ctxdev's nodes: no case may
+//! fail; what is skipped is printed with the reason. A way that this kernel does not offer is skipped, and said so.
+//!
+//! A test program without the test harness, so that what it skips is printed also when it passes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// A run of the suite.
+struct Run {
+    faults: &'static str,
+    device: &'static str,
+    filters: &'static [&'static str],
+}
+
+const RUNS: &[Run] = &[
+    Run { faults: "userfaultfd", device: "/dev/ctxdev0", filters: &[] },
+    Run { faults: "signal", device: "/dev/ctxdev0", filters: &[] },
+    // The pseudo node has the same regions in kernel memory: what depends on that is run there as well.
+    Run { faults: "auto", device: "/dev/ctxdev1", filters: &["map:", "access:", "munmap:", "counters:"] },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        for run in RUNS {
+            println!("{}: test", run.name());
+        }
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let Some(host) = build_host() else { return ExitCode::FAILURE };
+    let mut good = true;
+    for run in RUNS {
+        if !wanted.is_empty() && !wanted.iter().any(|pattern| run.name().contains(pattern.as_str())) {
+            continue;
+        }
+        if run.faults == "userfaultfd" && !userfaultfd() {
+            println!("{}: skipped: this kernel or container offers no userfaultfd", run.name());
+            continue;
+        }
+        good &= run.go(&host);
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Builds ddi-host as this test was built; where it is.
+fn build_host() -> Option<PathBuf> {
+    let own = std::env::current_exe().expect("the path of this test");
+    // target/PROFILE/deps/under_host-HASH
+    let profile = own.ancestors().nth(2).expect("the profile's directory");
+    let target = profile.parent().expect("the target directory");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "-p", "ddi-host", "--bin", "ddi-host"]).arg("--target-dir").arg(target);
+    if profile.file_name().is_some_and(|name| name == "release") {
+        build.arg("--release");
+    }
+    build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+    if !build.status().expect("cargo").success() {
+        println!("ddi-host does not build");
+        return None;
+    }
+    Some(profile.join("ddi-host"))
+}
+
+/// May this process have a userfaultfd, be it for user code only?
+fn userfaultfd() -> bool {
+    const USER_MODE_ONLY: i32 = 1;
+    [0, USER_MODE_ONLY].into_iter().any(|flags| {
+        // SAFETY: makes a descriptor, or fails.
+        let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | flags) };
+        if fd >= 0 {
+            // SAFETY: the descriptor made above, which nobody else knows.
+            unsafe { libc::close(fd as i32) };
+        }
+        fd >= 0
+    })
+}
+
+impl Run {
+    fn name(&self) -> String {
+        format!("{}-{}", self.faults, self.device.trim_start_matches("/dev/"))
+    }
+
+    fn go(&self, host: &Path) -> bool {
+        let mut command = Command::new(host);
+        command.args(["run", "--driver", "ctxdev", "--faults", self.faults, "--"]);
+        command.arg(env!("CARGO_BIN_EXE_usr-tests")).args([
+            "--tap",
+            "--timeout",
+            "60",
+            "--device",
+            self.device,
+        ]);
+        for filter in self.filters {
+            command.args(["--filter", filter]);
+        }
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(error) => {
+                println!("{}: FAILED: {}: {error}", self.name(), host.display());
+                return false;
+            }
+        };
+        let tap = String::from_utf8_lossy(&output.stdout);
+        let planned = tap.lines().find_map(|line| line.strip_prefix("1..")?.parse::<usize>().ok());
+        let (mut pass, mut skip, mut fail) = (0, 0, 0);
+        let mut lines = tap.lines().peekable();
+        while let Some(line) = lines.next() {
+            if let Some(case) = line.strip_prefix("not ok ") {
+                fail += 1;
+                println!("{}: FAILED: {case}", self.name());
+                while let Some(more) = lines.next_if(|line| line.starts_with("  ")) {
+                    if let Some(message) = more.trim_start().strip_prefix("message: ") {
+                        println!("    {message}");
+                    }
+                }
+            } else if let Some(case) = line.strip_prefix("ok ") {
+                match case.split_once(" # SKIP ") {
+                    Some((case, reason)) => {
+                        skip += 1;
+                        println!("{}: skipped {case}: {reason}", self.name());
+                    }
+                    None => pass += 1,
+                }
+            }
+        }
+        println!("{}: {pass} pass, {fail} fail or error, {skip} skip", self.name());
+        let whole = planned == Some(pass + fail + skip) && output.status.success();
+        if !whole || fail > 0 {
+            let (status, errors) = (output.status, String::from_utf8_lossy(&output.stderr));
+            println!("{}: FAILED: {status}, {planned:?} cases planned\n{}", self.name(), tail(&errors));
+        }
+        whole && fail == 0 && pass > 0
+    }
+}
+
+/// The last lines of what the host said.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
