@@ -159,6 +159,12 @@ impl<P: Platform> Handle<P> {
         self.pvt.load(Relaxed)
     }
 
+    /// Changes the private pointer, as a driver does through the pointer that its map callback was given.
+    #[inline]
+    pub fn set_private(&self, pvt: usize) {
+        self.set_pvt(pvt);
+    }
+
     #[inline]
     pub(crate) fn set_pvt(&self, pvt: usize) {
         self.pvt.store(pvt, Relaxed);
