@@ -5,6 +5,7 @@
 
 #[macro_use]
 pub mod ddi;
+pub mod demo;
 pub mod kern;
 pub mod log;
 pub mod report;

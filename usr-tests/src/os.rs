@@ -87,7 +87,7 @@ mod own {
     pub const MADV_DOFORK: i32 = libc::MADV_DOFORK;
     pub const MAP_FIXED_NOREPLACE: Option<i32> = Some(libc::MAP_FIXED_NOREPLACE);
     /// A type that refuses flags which nobody knows, and such a flag.
-    pub const STRICT_TYPE: Option<i32> = Some(libc::MAP_SHARED_VALIDATE | 1 << 7);
+    pub const STRICT_TYPE: Option<i32> = Some(libc::MAP_SHARED_VALIDATE | 1 << 25);
 }
 
 #[cfg(target_os = "illumos")]

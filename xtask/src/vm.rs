@@ -53,6 +53,8 @@ enum Command {
     Test(test::Args),
     /// Break the Linux guest in every way that the harness claims to notice, and check that it does.
     Selftest(selftest::Args),
+    /// Build the test program for an illumos guest, and check what it needs.
+    Tests,
     /// List the guests that are described.
     Guests,
 }
@@ -62,6 +64,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Test(args) => test::run(args),
         Command::Selftest(args) => selftest::run(args),
+        Command::Tests => {
+            println!("{}", omnios::tests()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Guests => {
             let dir = artifacts::guests_dir();
             for name in guest::names(&dir) {

@@ -214,7 +214,7 @@ macro_rules! variadic {
         $( variadic!(@one [$($kind)?] $(#[$meta])* $name, $fixed, $va, $target); )*
         /// The symbol table of the functions with variable arguments.
         pub static VARIADIC: &[Symbol] = &[
-            $( Symbol { name: stringify!($name), address: Address(variadic::$name as *const ()), data: false }, )*
+            $( Symbol { name: stringify!($name), address: Address(variadic::$name as *const ()), size: 0 }, )*
         ];
         mod variadic {
             $( pub use super::$name::$name; )*

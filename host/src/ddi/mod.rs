@@ -16,8 +16,8 @@ pub struct Symbol {
     pub name: &'static str,
     /// Where it is.
     pub address: Address,
-    /// Function or data.
-    pub data: bool,
+    /// Bytes of a data symbol; 0 for a function.
+    pub size: usize,
 }
 
 /// An address that a static can hold.
@@ -38,7 +38,7 @@ macro_rules! ddi {
             $( $crate::ddi::Symbol {
                 name: stringify!($name),
                 address: $crate::ddi::Address($name as *const ()),
-                data: false,
+                size: 0,
             }, )*
         ];
     };

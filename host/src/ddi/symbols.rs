@@ -45,6 +45,6 @@ mod tests {
             assert!(seen.insert(symbol.name), "{} is defined twice", symbol.name);
             assert!(!symbol.address.0.is_null());
         }
-        assert!(find("cmn_err").is_some_and(|s| !s.data) && find("no_such_function").is_none());
+        assert!(find("cmn_err").is_some_and(|s| s.size == 0) && find("no_such_function").is_none());
     }
 }

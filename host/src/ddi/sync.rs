@@ -17,6 +17,7 @@ use super::time;
 use crate::kern::lock::{self, Misuse, MutexKind, Wake};
 use crate::kern::thread::{self, Context};
 use crate::report;
+use crate::vm::client;
 
 thread_local! {
     /// The mutexes that this thread holds, and whether each is a spin mutex.
@@ -219,7 +220,8 @@ ddi! {
     fn sema_p_sig(sema: *mut ksema_t) -> c_int {
         may_block("sema_p_sig", "a semaphore", "semaphore(9F)");
         // SAFETY: the driver's promise.
-        (!lock::sema_p(unsafe { word(sema) }, true)).into()
+        let word = unsafe { word(sema) };
+        (!client::interruptibly(|| lock::sema_p(word, true))).into()
     }
     /// sema_tryp(9F).
     fn sema_tryp(sema: *mut ksema_t) -> c_int {
@@ -328,7 +330,12 @@ unsafe fn wait(
     release(mutex as usize);
     may_block(function, "a condition variable", "condvar(9F)");
     // SAFETY: the caller's promise.
-    let woken = lock::cv_wait(cv as usize, unsafe { word(mutex) }, until, interruptible);
+    let word = unsafe { word(mutex) };
+    let woken = if interruptible {
+        client::interruptibly(|| lock::cv_wait(cv as usize, word, until, true))
+    } else {
+        lock::cv_wait(cv as usize, word, until, false)
+    };
     match woken {
         Ok(wake) => {
             hold(mutex as usize, spin);

@@ -19,6 +19,7 @@ use crate::kern::entry::Callback;
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
 use crate::report;
+use crate::vm::client;
 
 /// Ticks per second.
 pub const HZ: u64 = 100;
@@ -161,7 +162,7 @@ ddi! {
     /// delay_sig(9F): EINTR when a signal came.
     @private fn delay_sig(count: clock_t) -> c_int {
         sync::may_block("delay_sig", "delay_sig", "delay(9F)");
-        if sleep(ticks(count), true) { 4 } else { 0 }
+        if client::interruptibly(|| sleep(ticks(count), true)) { 4 } else { 0 }
     }
     /// time_to_wait: lbolt plus ticks.
     fn time_to_wait(to: *mut clock_t, count: clock_t) {
@@ -381,7 +382,7 @@ ddi! {
     }
     /// ddi_can_receive_sig(9F).
     fn ddi_can_receive_sig() -> ddi_sys::boolean_t {
-        thread::signals().is_some().into()
+        client::current().is_some().into()
     }
     /// ddi_enter_critical(9F): interrupts are threads here; nothing to block.
     @private fn ddi_enter_critical() -> u32 {

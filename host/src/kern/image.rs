@@ -78,7 +78,7 @@ pub const USER_LIMIT: usize = 0x7fff_c000_0000;
 
 /// A thread's `cpu` and `kthread_t`.
 pub struct ThreadImage {
-    cpu: Box<Image<1568>>,
+    cpu: Box<Image<2048>>,
     thread: Box<Image<976>>,
 }
 

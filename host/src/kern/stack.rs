@@ -23,6 +23,10 @@ const NOT_DRIVER: &[&str] = &["ddi_host::", "std::", "core::", "alloc::", "backt
 
 /// The driver's frames, innermost first; empty when no driver code runs on this thread.
 pub fn driver_frames() -> Vec<String> {
+    let module = crate::loader::calls::driver_frames();
+    if !module.is_empty() {
+        return module;
+    }
     let mut frames = Vec::new();
     let mut seen_entry = false;
     backtrace::trace(|frame| {

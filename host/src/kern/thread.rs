@@ -37,7 +37,7 @@ struct Me {
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// The kernel's own process: only its address matters.
-pub static P0: Image<4032> = Image::zeroed();
+pub use crate::ddi::data::p0 as P0;
 
 thread_local! {
     static ME: Me = Me::new();
@@ -99,16 +99,24 @@ pub fn set_signals(signals: Option<Arc<Signals>>) -> Option<Arc<Signals>> {
 }
 
 /// Whether a process's thread, for which a host thread works, has a signal; wakes the host thread when it gets one.
+///
+/// What nobody tells (a process that dies while it waits for a fault) is asked for now and then.
 #[derive(Default)]
 pub struct Signals {
     pending: AtomicBool,
     sleeper: Mutex<Option<(usize, u32)>>,
+    gone: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Signals {
-    /// Has a signal come?
+    /// None yet; `gone` tells whether the process is.
+    pub fn new(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Signals { gone: Some(Box::new(gone)), ..Signals::default() }
+    }
+
+    /// Has a signal come, or is the process gone?
     pub fn pending(&self) -> bool {
-        self.pending.load(Ordering::SeqCst)
+        self.pending.load(Ordering::SeqCst) || self.gone.as_ref().is_some_and(|gone| gone())
     }
 
     /// A signal came: the wait that can be interrupted ends, and later ones do not begin.

@@ -172,6 +172,11 @@ fn while_many_touch(t: &Ctx) -> Result {
             map.get(0)?;
             works("mmap", sys::mmap(place, scratch.len, NONE, os::ANONYMOUS | FIXED, -1, 0)).map(|_| ())
         });
+        while reads.load(Ordering::SeqCst) + holes.load(Ordering::SeqCst) == 0
+            && !readers.iter().all(|reader| reader.is_finished())
+        {
+            std::thread::yield_now();
+        }
         stop.store(true, Ordering::SeqCst);
         for reader in readers {
             reader.join().unwrap_or_else(|_| Err(error("a thread panicked")))?;

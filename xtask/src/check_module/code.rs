@@ -105,12 +105,25 @@ fn ranges(image: &Image) -> Vec<Function> {
 
 /// Places in code to which loaded data refer: jump tables, and functions.
 fn tables(image: &Image) -> BTreeSet<(usize, u64)> {
-    let data = image.relocations.iter().filter(|relocation| !image.sections[relocation.section].is_code());
-    let places = data.filter_map(|relocation| {
+    let target = |relocation: &Relocation| {
         let symbol = &image.symbols[relocation.symbol];
-        let unwinding = image.sections[relocation.section].name.starts_with(".gcc_except_table");
         let offset = (symbol.value as i64).wrapping_add(relocation.addend) as u64;
-        (symbol.is_defined() && !unwinding).then_some((usize::from(symbol.section), offset))
+        symbol.is_defined().then_some((usize::from(symbol.section), offset))
+    };
+    let in_code = |relocation: &&Relocation| image.sections[relocation.section].is_code();
+    // Where tables may begin: what code refers to.
+    let begins: BTreeSet<(usize, u64)> = image.relocations.iter().filter(in_code).filter_map(target).collect();
+    let data = image.relocations.iter().filter(|relocation| !in_code(relocation));
+    let data = data.filter(|relocation| !image.sections[relocation.section].name.starts_with(".gcc_except_table"));
+    let places = data.filter_map(|relocation| {
+        let (section, offset) = target(relocation)?;
+        if relocation.kind != 2 {
+            return Some((section, offset));
+        }
+        // An entry of a table of distances from the table's beginning.
+        let place = (relocation.section, relocation.offset);
+        let begin = begins.range(..=place).next_back().filter(|begin| begin.0 == relocation.section)?;
+        Some((section, offset.wrapping_sub(relocation.offset - begin.1)))
     });
     places.collect()
 }
@@ -153,7 +166,8 @@ impl Sweep<'_> {
         let last_call = |instruction: &Instruction| {
             instruction.is_call_near() && self.target(function.section, instruction).is_some_and(|to| no_return.contains(&to))
         };
-        let reached = reached(function, &instructions, tables, last_call);
+        let jump = |instruction: &Instruction| self.jump(function.section, instruction);
+        let reached = reached(function, &instructions, tables, last_call, jump);
         let mut factory = InstructionInfoFactory::new();
         let mut depth = Depth { now: 0, most: 0, known: true, frame_pointer: None };
         for instruction in &instructions {
@@ -228,6 +242,14 @@ impl Sweep<'_> {
         branches.then(|| Target::Inside(section, instruction.near_branch_target()))
     }
 
+    /// Where a jump leads in its own section.
+    fn jump(&self, section: usize, instruction: &Instruction) -> Option<u64> {
+        match self.target(section, instruction) {
+            Some(Target::Inside(to, offset)) if to == section => Some(offset),
+            _ => None,
+        }
+    }
+
     /// Memory below the stack pointer belongs to whoever interrupts.
     fn red_zone(&mut self, function: &Function, instruction: &Instruction, depth: &Depth) {
         let touches = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
@@ -286,8 +308,9 @@ impl Sweep<'_> {
         depth.most = depth.most.max(depth.now);
         match instruction.flow_control() {
             FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
-                let target = instruction.near_branch_target();
-                if depth.known && (function.start..function.end).contains(&target) {
+                let target = self.jump(function.section, instruction);
+                let target = target.filter(|target| (function.start..function.end).contains(target));
+                if let Some(target) = target.filter(|_| depth.known) {
                     self.depths.entry(target).or_insert(depth.now);
                 }
                 if instruction.flow_control() == FlowControl::UnconditionalBranch {
@@ -309,6 +332,7 @@ fn reached(
     instructions: &[Instruction],
     tables: &BTreeSet<(usize, u64)>,
     last_call: impl Fn(&Instruction) -> bool,
+    jump: impl Fn(&Instruction) -> Option<u64>,
 ) -> BTreeSet<u64> {
     let range = (function.section, function.start)..(function.section, function.end);
     let cases: Vec<u64> = tables.range(range).map(|(_, offset)| *offset).filter(|offset| *offset != function.start).collect();
@@ -329,7 +353,7 @@ fn reached(
             }
             let flow = instruction.flow_control();
             if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
-                from.push(instruction.near_branch_target());
+                from.extend(jump(instruction));
             }
             let ends = [FlowControl::UnconditionalBranch, FlowControl::IndirectBranch, FlowControl::Return, FlowControl::Exception];
             if ends.contains(&flow) || last_call(instruction) {

@@ -20,6 +20,8 @@ mod header;
 mod relocations;
 mod sections;
 mod symbols;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

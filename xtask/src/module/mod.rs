@@ -13,7 +13,7 @@ mod finish;
 mod link;
 mod mapfile;
 mod target;
-mod toolchain;
+pub mod toolchain;
 
 use std::fs;
 use std::path::{Path, PathBuf};
