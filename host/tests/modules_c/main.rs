@@ -8,3 +8,4 @@ mod maps;
 mod run;
 mod soft;
 mod turns;
+mod wrong;

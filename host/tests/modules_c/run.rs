@@ -72,6 +72,11 @@ pub struct Ran {
 
 /// Runs the client's half `client` ("soft::client_of_x") with a fixture and its configuration file.
 pub fn run(fixture: &str, conf: &str, client: &str) -> Option<Ran> {
+    run_with(fixture, conf, client, &[])
+}
+
+/// The same with environment variables for the client.
+pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)]) -> Option<Ran> {
     let module = compile(fixture)?;
     let dir = tempfile::tempdir().unwrap();
     let conf_file = dir.path().join(format!("{fixture}.conf"));
@@ -82,6 +87,7 @@ pub fn run(fixture: &str, conf: &str, client: &str) -> Option<Ran> {
         .arg(format!("{},conf={}", module.display(), conf_file.display()))
         .arg("--")
         .arg(std::env::current_exe().unwrap())
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .args([client, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .output()
         .unwrap();
