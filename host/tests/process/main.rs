@@ -1,0 +1,122 @@
+//! Real processes under a tiny kernel: what the process layer promises, for every way of catching faults that this machine allows.
+//!
+//! The test program is its own client: run with `DDI_CLIENT=NAME` it plays that part.
+
+mod client;
+mod kernel;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ddi_host::physmem::PhysMem;
+use ddi_host::process::{Config, FaultMode, FaultPolicy, Program, Server};
+use kernel::TestKernel;
+
+/// A server with the test kernel.
+struct Bench {
+    kernel: Arc<TestKernel>,
+    server: Server,
+}
+
+impl Bench {
+    fn new(faults: FaultPolicy) -> Bench {
+        let mem = PhysMem::new(1 << 30).expect("memory");
+        let kernel = Arc::new(TestKernel::new(mem.clone()));
+        let server = Server::start(kernel.clone(), mem, Config { faults }).expect("server");
+        Bench { kernel, server }
+    }
+
+    /// Runs a client part to its end; its exit status.
+    fn client(&self, part: &str) -> i32 {
+        let env = vec![("DDI_CLIENT".into(), part.into())];
+        let program = Program { path: std::env::current_exe().expect("own path"), args: Vec::new(), env };
+        self.server.run(&program).expect("client starts")
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> i32 {
+        let program = Program {
+            path: PathBuf::from(program),
+            args: args.iter().map(Into::into).collect(),
+            env: vec![("SELF".into(), std::env::current_exe().expect("own path").into())],
+        };
+        self.server.run(&program).expect("program starts")
+    }
+
+    /// Nothing is left of any client.
+    fn clean(&self) -> Result<(), String> {
+        let left = self.server.wait_idle(Duration::from_secs(5));
+        let [opens, closes, starts, forks, unborn, exits, ..] = self.kernel.counts.all();
+        match () {
+            () if left != 0 => Err(format!("{left} processes left")),
+            () if opens != closes => Err(format!("{opens} opens, {closes} closes")),
+            () if starts + forks != exits + unborn => Err(format!("{starts} starts, {forks} forks, {exits} exits")),
+            () if self.kernel.mappings() != 0 => Err(format!("{} mappings left", self.kernel.mappings())),
+            () => Ok(()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Ok(part) = std::env::var("DDI_CLIENT") {
+        return client::play(&part);
+    }
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let modes = [
+        ("userfaultfd", FaultPolicy::Userfaultfd, FaultMode::Userfaultfd),
+        ("userfaultfd-user", FaultPolicy::UserfaultfdUserOnly, FaultMode::UserfaultfdUserOnly),
+        ("signal", FaultPolicy::Signal, FaultMode::Signal),
+    ];
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (mode_name, policy, mode) in modes {
+        let bench = std::panic::catch_unwind(|| Bench::new(policy));
+        let available = bench.is_ok_and(|b| b.server.fault_mode() == mode);
+        for &(name, full_only, test) in CASES {
+            let title = format!("{name} ({mode_name})");
+            if !wanted.is_empty() && !wanted.iter().any(|w| title.contains(w.as_str())) {
+                continue;
+            }
+            if !available || full_only && mode != FaultMode::Userfaultfd {
+                println!("test {title} ... skipped: this way of catching faults cannot do it here");
+                skipped += 1;
+                continue;
+            }
+            let bench = Bench::new(policy);
+            let result = test(&bench).and_then(|()| bench.clean());
+            match result {
+                Ok(()) => {
+                    println!("test {title} ... ok");
+                    passed += 1;
+                }
+                Err(why) => {
+                    println!("test {title} ... FAILED: {why}");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+type Case = (&'static str, bool, fn(&Bench) -> Result<(), String>);
+
+/// Expects an exit status.
+fn status(got: i32, want: i32) -> Result<(), String> {
+    if got == want { Ok(()) } else { Err(format!("exit status {got}, not {want}")) }
+}
+
+macro_rules! part {
+    ($name:literal, $want:expr) => {
+        ($name, false, |b| status(b.client($name), $want))
+    };
+}
+
+/// Name, only where system calls can fault, what to do.
+const CASES: &[Case] = &[
+    part!("map", 0),
+    part!("unload", 0),
+    part!("stat", 0),
+    part!("read-write", 0),
+];
