@@ -200,3 +200,80 @@ fn end_group(group: i32) -> bool {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{case, check, fail};
+
+    /// How a case ends on a plain file, which has no counters.
+    fn outcome_of(body: fn(&Ctx) -> Result) -> (Outcome, String) {
+        let path = format!("/tmp/usr-tests-runner.{}.{body:p}", sys::getpid());
+        std::fs::write(&path, vec![0; 1 << 17]).unwrap();
+        let options = Options { device: path.clone(), limit: Duration::from_secs(2), all: false };
+        let report = run(&case("x", "x", body), &options);
+        std::fs::remove_file(path).unwrap();
+        (report.outcome, report.message)
+    }
+
+    #[test]
+    fn what_a_case_returns_is_its_outcome() {
+        assert_eq!(outcome_of(|_| Ok(())), (Outcome::Pass, String::new()));
+        let (outcome, message) = outcome_of(|_| check(false, "one is two"));
+        assert!(outcome == Outcome::Fail && message.starts_with("one is two (runner.rs:"), "{message}");
+        let (outcome, message) = outcome_of(|_| crate::case::skip("no such thing"));
+        assert_eq!((outcome, message.as_str()), (Outcome::Skip, "no such thing"));
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_that_says_where() {
+        let (outcome, message) = outcome_of(|_| {
+            probe::bare_store8(16, 1);
+            Ok(())
+        });
+        assert_eq!(outcome, Outcome::Fail);
+        assert!(message.contains("SIGSEGV (SEGV_MAPERR) at 0x10"), "{message}");
+        let (outcome, message) = outcome_of(|_| sys::exit_now(3));
+        assert_eq!((outcome, message.as_str()), (Outcome::Fail, "the process of the case: exit status 3"));
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let (outcome, message) = outcome_of(|_| panic!("on purpose"));
+        assert!(outcome == Outcome::Error && message.contains("on purpose"), "{message}");
+    }
+
+    #[test]
+    fn a_hang_ends_at_the_limit() {
+        let (outcome, message) = outcome_of(|_| {
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        assert_eq!((outcome, message.as_str()), (Outcome::Fail, "no end after 2 s"));
+    }
+
+    #[test]
+    fn a_process_left_behind_is_an_error_and_is_ended() {
+        let (outcome, message) = outcome_of(|_| match sys::fork() {
+            Ok(Forked::Child) => loop {
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            Ok(Forked::Parent(_)) => Ok(()),
+            Err(errno) => Err(fail(errno)),
+        });
+        assert!(outcome == Outcome::Error && message.contains("left processes"), "{message}");
+    }
+
+    #[test]
+    fn what_a_peer_returns_and_how_it_dies_reach_the_case() {
+        let (outcome, message) =
+            outcome_of(|_| peer::Peer::start(|_| check(false, "seen by the peer"))?.done());
+        assert!(outcome == Outcome::Fail && message.starts_with("seen by the peer"), "{message}");
+        let (outcome, message) = outcome_of(|_| {
+            let mut peer = peer::Peer::start(|_| sys::exit_now(5))?;
+            peer.hear(b'x')
+        });
+        assert!(outcome == Outcome::Fail && message.contains("exit status 5"), "{message}");
+    }
+}
