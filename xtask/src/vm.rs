@@ -33,6 +33,8 @@ pub mod selftest;
 pub mod session;
 pub mod steps;
 pub mod test;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 
 use std::process::ExitCode;

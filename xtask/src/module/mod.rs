@@ -66,7 +66,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     fs::write(&output, &module.bytes).with_context(|| format!("cannot write {}", output.display()))?;
     let total = module.text + module.data;
-    println!("{}: {} bytes of text, {} of data, {} in the file", output.display(), module.text, module.data, module.bytes.len());
+    println!(
+        "{}: {} bytes of text, {} of data, {} in the file",
+        output.display(),
+        module.text,
+        module.data,
+        module.bytes.len()
+    );
     if total > args.limit {
         bail!("{name}: {total} bytes of text and data are more than the limit of {}", args.limit);
     }
@@ -87,8 +93,10 @@ impl Package {
             Some(path) => path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?,
             None => Self::in_workspace(&args.package)?,
         };
-        let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-        let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", manifest.display()))?;
+        let text =
+            fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        let table: toml::Table =
+            text.parse().with_context(|| format!("{} is not TOML", manifest.display()))?;
         let package = table.get("package").ok_or_else(|| anyhow!("{} has no package", manifest.display()))?;
         let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
         let depends = package
@@ -101,7 +109,8 @@ impl Package {
 
     /// The manifest of a workspace member, by package name or directory.
     fn in_workspace(wanted: &str) -> Result<PathBuf> {
-        let text = fs::read_to_string(root().join("Cargo.toml")).context("cannot read the workspace's Cargo.toml")?;
+        let text = fs::read_to_string(root().join("Cargo.toml"))
+            .context("cannot read the workspace's Cargo.toml")?;
         let table: toml::Table = text.parse().context("the workspace's Cargo.toml is not TOML")?;
         let members = table.get("workspace").and_then(|workspace| workspace.get("members")?.as_array());
         for member in members.into_iter().flatten().filter_map(toml::Value::as_str) {
@@ -121,7 +130,9 @@ impl Package {
 /// Compiles the crate and all it needs into one static library; its path.
 fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<PathBuf> {
     let spec = target::write(toolchain, work)?;
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let mut flags = vec![
         "--cfg=illumos_kernel".to_owned(),
         "-Cforce-frame-pointers=yes".to_owned(),
@@ -129,7 +140,8 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
         "-Cembed-bitcode=yes".to_owned(),
     ];
     let project = package.manifest.parent().unwrap_or(&package.manifest);
-    let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    let mut remap =
+        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(&toolchain.sources, "rust");
     if let Ok(path) = toolchain.sources.canonicalize() {
         remap(&path, "rust");
@@ -142,7 +154,8 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
     let mut cargo = Command::new(&toolchain.cargo);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let ours = name.starts_with("CARGO") && !["CARGO_HOME", "CARGO_TERM_COLOR", "CARGO_NET_OFFLINE"].contains(&&*name);
+        let ours = name.starts_with("CARGO")
+            && !["CARGO_HOME", "CARGO_TERM_COLOR", "CARGO_NET_OFFLINE"].contains(&&*name);
         if ours || name.starts_with("RUST") && name != "RUSTUP_HOME" {
             cargo.env_remove(&name);
         }
@@ -185,7 +198,8 @@ fn archive_named(messages: &str, manifest: &Path) -> Option<PathBuf> {
     for line in messages.lines() {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         if message["manifest_path"].as_str().map(Path::new) == Some(manifest) {
-            let files = message["filenames"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+            let files =
+                message["filenames"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
             found = files.filter(|name| name.ends_with(".a")).map(PathBuf::from).next_back().or(found);
         }
     }

@@ -43,7 +43,18 @@ impl Accel {
         let firmware = dir.join("kvm-probe.bin");
         std::fs::write(&firmware, probe_firmware())?;
         let mut command = Command::new(qemu);
-        command.args(["-accel", "kvm", "-cpu", "host", "-nodefaults", "-no-user-config", "-display", "none", "-m", "16"]);
+        command.args([
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-m",
+            "16",
+        ]);
         command.args(["-device", "isa-debug-exit,iobase=0x501,iosize=1", "-bios"]).arg(&firmware);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(mut probe) = Guarded::spawn(&mut command) else {

@@ -65,7 +65,10 @@ pub fn build(package: &str, binary: &str) -> Result<PathBuf> {
 
 /// The module file that add_drv installs, made by `cargo xtask module`.
 pub fn module() -> Result<PathBuf> {
-    let output = Command::new(std::env::current_exe()?).arg("module").output().context("starting cargo xtask module")?;
+    let output = Command::new(std::env::current_exe()?)
+        .arg("module")
+        .output()
+        .context("starting cargo xtask module")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("cargo xtask module failed: {}", said.trim());

@@ -27,8 +27,6 @@ pub enum Sighting {
     PanicEnd,
     /// A file system is full.
     DiskFull(String),
-    /// The expected text came; see [`Scanner::expect`].
-    Expected,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +45,6 @@ pub struct Scanner {
     /// Characters of `line` that were already searched for each kind, so that each sighting is reported once.
     told: Told,
     echo: Vec<u8>,
-    expected: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -61,24 +58,12 @@ struct Told {
 impl Scanner {
     /// A scanner for one guest.
     pub fn new(rules: ConsoleRules) -> Scanner {
-        Scanner {
-            rules,
-            line: String::new(),
-            escape: Escape::None,
-            told: Told::default(),
-            echo: Vec::new(),
-            expected: None,
-        }
+        Scanner { rules, line: String::new(), escape: Escape::None, told: Told::default(), echo: Vec::new() }
     }
 
     /// `text` has been typed: its echo is not output of the guest and is left out of the search.
     pub fn typed(&mut self, text: &[u8]) {
         self.echo.extend(text.iter().filter(|byte| !byte.is_ascii_control()));
-    }
-
-    /// Report [`Sighting::Expected`] once, when `text` has been printed by the guest.
-    pub fn expect(&mut self, text: &str) {
-        self.expected = Some(text.to_owned());
     }
 
     /// Takes what was read and says what is new in it.
@@ -107,7 +92,11 @@ impl Scanner {
                     self.echo.remove(0);
                     return;
                 }
-                self.line.push(if byte == b'\t' || (0x20..0x7f).contains(&byte) { byte as char } else { '\u{fffd}' });
+                self.line.push(if byte == b'\t' || (0x20..0x7f).contains(&byte) {
+                    byte as char
+                } else {
+                    '\u{fffd}'
+                });
                 self.search(seen);
                 if self.line.len() > LONGEST_LINE {
                     self.end_line(seen);
@@ -127,10 +116,6 @@ impl Scanner {
         self.told.panic |= ends(&self.rules.panic);
         self.told.panic_end |= ends(&self.rules.panic_end);
         self.told.disk_full |= ends(&self.rules.disk_full);
-        if self.expected.as_deref().is_some_and(|text| line.ends_with(text)) {
-            self.expected = None;
-            seen.push(Sighting::Expected);
-        }
     }
 
     /// A panic's line is reported when it is complete, for the reason follows the pattern.
@@ -193,13 +178,20 @@ mod tests {
     /// Feeds `text` in pieces of `size` bytes; lines are left out of the answer.
     fn notable(scanner: &mut Scanner, text: &str, size: usize) -> Vec<Sighting> {
         let pieces = text.as_bytes().chunks(size);
-        pieces.flat_map(|piece| scanner.feed(piece)).filter(|seen| !matches!(seen, Sighting::Line(_))).collect()
+        pieces
+            .flat_map(|piece| scanner.feed(piece))
+            .filter(|seen| !matches!(seen, Sighting::Line(_)))
+            .collect()
     }
 
     #[test]
     fn a_login_prompt_is_seen_without_a_newline_however_it_is_split() {
         for size in 1..40 {
-            let seen = notable(&mut scanner("omnios"), "Loading smf(5) service descriptions: 12/12\r\n\r\nunknown console login: ", size);
+            let seen = notable(
+                &mut scanner("omnios"),
+                "Loading smf(5) service descriptions: 12/12\r\n\r\nunknown console login: ",
+                size,
+            );
             assert_eq!(seen, [Sighting::Login], "pieces of {size}");
         }
     }
@@ -221,7 +213,9 @@ mod tests {
                 seen,
                 [
                     Sighting::Panic("panic[cpu1]/thread=fffffe0004a6fc20:".to_owned()),
-                    Sighting::Panic("BAD TRAP: type=e (#pf Page fault) rp=fffffe0004a6f8e0 addr=8".to_owned()),
+                    Sighting::Panic(
+                        "BAD TRAP: type=e (#pf Page fault) rp=fffffe0004a6f8e0 addr=8".to_owned()
+                    ),
                     Sighting::PanicEnd,
                 ]
             );
@@ -233,7 +227,9 @@ mod tests {
     fn linux_panics_are_told_with_their_reason() {
         let text = "[    1.46] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100\r\n[    1.5] ---[ end Kernel panic - not syncing: Attempted to kill init! ]---\r\n";
         let seen = notable(&mut scanner("linux"), text, 11);
-        let [Sighting::Panic(first), Sighting::Panic(_), Sighting::PanicEnd] = &seen[..] else { panic!("{seen:?}") };
+        let [Sighting::Panic(first), Sighting::Panic(_), Sighting::PanicEnd] = &seen[..] else {
+            panic!("{seen:?}")
+        };
         assert!(first.ends_with("Attempted to kill init! exitcode=0x00000100"), "{first}");
     }
 
@@ -251,16 +247,6 @@ mod tests {
         assert_eq!(notable(&mut scanner, text, 5), []);
         // What the command then prints is.
         assert_eq!(notable(&mut scanner, "ctxdev-linux login: ", 5), [Sighting::Login]);
-    }
-
-    #[test]
-    fn an_expected_text_is_not_taken_from_the_echo() {
-        let mut scanner = scanner("linux");
-        scanner.typed(b"echo done-17\n");
-        scanner.expect("done-17");
-        assert_eq!(notable(&mut scanner, "echo done-17\r\n", 3), []);
-        assert_eq!(notable(&mut scanner, "done-17\r\n", 3), [Sighting::Expected]);
-        assert_eq!(notable(&mut scanner, "done-17\r\n", 3), []);
     }
 
     #[test]

@@ -13,7 +13,9 @@ const KERNEL: &str = "linux-image-amd64";
 pub fn kernel_package() -> Result<String> {
     let text = output(Command::new("apt-cache").args(["depends", "--important", KERNEL]))?;
     text.lines()
-        .find_map(|line| line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-")))
+        .find_map(|line| {
+            line.trim().strip_prefix("Depends: ").filter(|name| name.starts_with("linux-image-"))
+        })
         .map(str::to_owned)
         .with_context(|| format!("apt does not know {KERNEL}: run apt-get update (Debian only)"))
 }
@@ -92,7 +94,10 @@ fn output(command: &mut Command) -> Result<String> {
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} failed: {}", said.lines().rev().find(|line| line.starts_with("E:")).unwrap_or(said.trim()));
+        bail!(
+            "{program} failed: {}",
+            said.lines().rev().find(|line| line.starts_with("E:")).unwrap_or(said.trim())
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

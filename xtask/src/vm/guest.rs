@@ -161,7 +161,8 @@ pub struct Linux {
 impl Guest {
     /// Reads the guest called `name` in `dir`, or the file `name` when it ends in `.toml`.
     pub fn load(dir: &Path, name: &str) -> Result<Guest> {
-        let file = if name.ends_with(".toml") { PathBuf::from(name) } else { dir.join(format!("{name}.toml")) };
+        let file =
+            if name.ends_with(".toml") { PathBuf::from(name) } else { dir.join(format!("{name}.toml")) };
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -176,16 +177,22 @@ impl Guest {
     pub fn parse(text: &str) -> Result<Guest> {
         let guest: Guest = toml::from_str(text)?;
         match guest.boot {
-            Boot::Image if guest.machine.disk.is_none() => bail!("[machine] disk is missing: boot = \"image\" needs it"),
+            Boot::Image if guest.machine.disk.is_none() => {
+                bail!("[machine] disk is missing: boot = \"image\" needs it")
+            }
             Boot::Linux if guest.linux.is_none() => bail!("[linux] is missing: boot = \"linux\" needs it"),
             _ => {}
         }
         if guest.console.login.is_empty() {
             bail!("[console] login needs at least one prompt to wait for");
         }
-        for pattern in guest.console.login.iter().chain(&guest.console.panic).chain(&guest.console.panic_end) {
+        for pattern in guest.console.login.iter().chain(&guest.console.panic).chain(&guest.console.panic_end)
+        {
             if pattern.is_empty() || pattern.len() > super::console::LONGEST_PATTERN {
-                bail!("[console] the pattern {pattern:?} is empty or longer than {}", super::console::LONGEST_PATTERN);
+                bail!(
+                    "[console] the pattern {pattern:?} is empty or longer than {}",
+                    super::console::LONGEST_PATTERN
+                );
             }
         }
         Ok(guest)
@@ -246,7 +253,10 @@ mod tests {
     #[test]
     fn an_image_guest_needs_a_disk() {
         let text = std::fs::read_to_string(guests().join("omnios.toml")).unwrap();
-        let text: String = text.lines().filter(|line| !line.starts_with("disk = ")).fold(String::new(), |all, line| all + line + "\n");
+        let text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("disk = "))
+            .fold(String::new(), |all, line| all + line + "\n");
         assert!(Guest::parse(&text).unwrap_err().to_string().contains("disk"));
     }
 

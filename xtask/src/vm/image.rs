@@ -39,7 +39,9 @@ fn locate(name: &str, dir: Option<&Path>) -> Result<PathBuf> {
     let Some(dir) = dir.filter(|_| !name.contains('/')) else {
         bail!("there is no image {name}; with --image-dir DIR, a name is looked up in DIR");
     };
-    if let Some(found) = EXTENSIONS.iter().map(|end| dir.join(format!("{name}{end}"))).find(|path| path.is_file()) {
+    if let Some(found) =
+        EXTENSIONS.iter().map(|end| dir.join(format!("{name}{end}"))).find(|path| path.is_file())
+    {
         return Ok(found);
     }
     let mut there: Vec<String> = std::fs::read_dir(dir)
@@ -127,7 +129,11 @@ mod tests {
     fn a_name_is_found_in_the_directory_and_its_sum_verified() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("omnios.qcow2"), "hello").unwrap();
-        std::fs::write(dir.path().join("SHA256SUMS"), format!("{}  other\n{SUM} *omnios.qcow2\n", "0".repeat(64))).unwrap();
+        std::fs::write(
+            dir.path().join("SHA256SUMS"),
+            format!("{}  other\n{SUM} *omnios.qcow2\n", "0".repeat(64)),
+        )
+        .unwrap();
         let image = Image::find("omnios", Some(dir.path())).unwrap();
         assert_eq!(image.format, "raw");
         assert!(image.listed.is_some());
@@ -145,7 +151,10 @@ mod tests {
 
     #[test]
     fn all_three_forms_of_a_list_are_read() {
-        assert_eq!(listed_sum(&format!("SHA256 (a.raw) = {}", SUM.to_uppercase()), "a.raw").as_deref(), Some(SUM));
+        assert_eq!(
+            listed_sum(&format!("SHA256 (a.raw) = {}", SUM.to_uppercase()), "a.raw").as_deref(),
+            Some(SUM)
+        );
         assert_eq!(listed_sum(&format!("{SUM}  ./a.raw\n"), "a.raw").as_deref(), Some(SUM));
         assert_eq!(listed_sum(&format!("{SUM}\n"), "a.raw").as_deref(), Some(SUM));
         assert_eq!(listed_sum(&format!("{SUM}  a.raw.old\n"), "a.raw"), None);
@@ -156,7 +165,12 @@ mod tests {
     fn formats_are_told_from_the_file_not_from_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.raw");
-        for (head, wanted) in [(&b"QFI\xfb\0\0\0\x03"[..], "qcow2"), (b"KDMV", "vmdk"), (b"# Disk DescriptorFile\n", "vmdk"), (b"\xeb\x48", "raw")] {
+        for (head, wanted) in [
+            (&b"QFI\xfb\0\0\0\x03"[..], "qcow2"),
+            (b"KDMV", "vmdk"),
+            (b"# Disk DescriptorFile\n", "vmdk"),
+            (b"\xeb\x48", "raw"),
+        ] {
             std::fs::write(&path, head).unwrap();
             assert_eq!(format(&path).unwrap(), wanted);
         }

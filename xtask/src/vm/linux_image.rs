@@ -38,7 +38,21 @@ impl LinuxImage {
     pub fn make(linux: &Linux, ddi_host: &Path, cache: &Path, dir: &Path, extra: &str) -> Result<LinuxImage> {
         let kernel = Kernel::get(linux, cache)?;
         let mut archive = Archive::default();
-        for directory in ["dev", "proc", "sys", "tmp", "root", "mnt", "run", "var/tmp", "var/log", "etc/dropbear", "kernel/drv/amd64", "usr/bin", "sbin"] {
+        for directory in [
+            "dev",
+            "proc",
+            "sys",
+            "tmp",
+            "root",
+            "mnt",
+            "run",
+            "var/tmp",
+            "var/log",
+            "etc/dropbear",
+            "kernel/drv/amd64",
+            "usr/bin",
+            "sbin",
+        ] {
             archive.directory(directory);
         }
         archive.device("dev/console", 5, 1);
@@ -85,7 +99,8 @@ impl LinuxImage {
         let initramfs = dir.join("initramfs.cpio");
         std::fs::write(&initramfs, archive.finish())?;
         // Errors reach the console, the rest is in dmesg. A panicked kernel stays, for its memory to be dumped.
-        let command_line = format!("console=ttyS0,115200 loglevel=5 panic=0 oops=panic random.trust_cpu=on {extra}");
+        let command_line =
+            format!("console=ttyS0,115200 loglevel=5 panic=0 oops=panic random.trust_cpu=on {extra}");
         Ok(LinuxImage { kernel: kernel.image, initramfs, command_line })
     }
 }
@@ -207,8 +222,10 @@ impl Libraries {
             let contents = match self.offered.remove(&name) {
                 Some(contents) => contents,
                 None => {
-                    let found = LIBRARY_DIRS.iter().map(|dir| Path::new(dir).join(&name)).find(|path| path.is_file());
-                    let found = found.with_context(|| format!("the library {name} is not on this machine"))?;
+                    let found =
+                        LIBRARY_DIRS.iter().map(|dir| Path::new(dir).join(&name)).find(|path| path.is_file());
+                    let found =
+                        found.with_context(|| format!("the library {name} is not on this machine"))?;
                     std::fs::read(&found)?
                 }
             };
@@ -239,7 +256,9 @@ fn needed(file: &[u8]) -> Result<(Vec<String>, Option<String>)> {
     if let Some((entries, link)) = sections.dynamic(endian, file)? {
         let strings = sections.strings(endian, file, link)?;
         for entry in entries.iter().filter(|entry| entry.d_tag.get(endian) == elf::DT_NEEDED) {
-            let name = strings.get(entry.d_val.get(endian) as u32).map_err(|()| anyhow::anyhow!("a bad DT_NEEDED"))?;
+            let name = strings
+                .get(entry.d_val.get(endian) as u32)
+                .map_err(|()| anyhow::anyhow!("a bad DT_NEEDED"))?;
             needed.push(String::from_utf8_lossy(name).into_owned());
         }
     }
@@ -267,7 +286,8 @@ mod tests {
 
     fn module(depends: &str) -> Vec<u8> {
         use object::write::Object;
-        let mut module = Object::new(object::BinaryFormat::Elf, object::Architecture::X86_64, object::Endianness::Little);
+        let mut module =
+            Object::new(object::BinaryFormat::Elf, object::Architecture::X86_64, object::Endianness::Little);
         let section = module.add_section(Vec::new(), b".modinfo".to_vec(), object::SectionKind::ReadOnlyData);
         module.append_section_data(section, format!("license=GPL\0depends={depends}\0").as_bytes(), 1);
         module.write().unwrap()
@@ -275,7 +295,10 @@ mod tests {
 
     #[test]
     fn a_wrong_load_order_is_refused() {
-        let modules = BTreeMap::from([("cdrom".to_owned(), module("")), ("sr_mod".to_owned(), module("scsi-mod,cdrom"))]);
+        let modules = BTreeMap::from([
+            ("cdrom".to_owned(), module("")),
+            ("sr_mod".to_owned(), module("scsi-mod,cdrom")),
+        ]);
         let order = |names: [&str; 3]| names.map(str::to_owned);
         assert!(check_order(&order(["scsi_mod", "cdrom", "sr_mod"]), &modules).is_ok());
         let error = check_order(&order(["scsi_mod", "sr_mod", "cdrom"]), &modules).unwrap_err().to_string();

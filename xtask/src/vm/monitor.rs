@@ -38,7 +38,8 @@ impl Interrupt {
     /// Catches the signals from now on. A second one kills at once; the kernel then ends our children.
     pub fn catch() -> std::io::Result<Interrupt> {
         let interrupt = Interrupt::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+        {
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupt.0))?;
             signal_hook::flag::register(signal, Arc::clone(&interrupt.0))?;
         }
@@ -66,8 +67,6 @@ pub struct Monitor {
     pub step: &'static str,
     /// Login prompts so far.
     pub logins: u32,
-    /// Expected texts seen so far.
-    pub expected: u32,
     /// The guest powered off.
     pub down: bool,
     /// Times the guest reset itself.
@@ -94,7 +93,6 @@ impl Monitor {
             interrupt,
             step: "start",
             logins: 0,
-            expected: 0,
             down: false,
             resets: 0,
             panic_end: false,
@@ -123,7 +121,11 @@ impl Monitor {
                 self.take(event)?;
             }
             if !self.down {
-                return Err(Failure::QemuDied { step: self.step, status: status.to_string(), said: qemu.said() });
+                return Err(Failure::QemuDied {
+                    step: self.step,
+                    status: status.to_string(),
+                    said: qemu.said(),
+                });
             }
         }
         if self.down && self.down_is_failure {
@@ -177,7 +179,6 @@ impl Monitor {
                 self.last_line = line.trim().to_owned();
             }
             Event::Console(Sighting::Login) => self.logins += 1,
-            Event::Console(Sighting::Expected) => self.expected += 1,
             Event::Console(Sighting::PanicEnd) => self.panic_end = true,
             Event::Console(Sighting::DiskFull(line)) => self.disk_full = Some(line),
             Event::Console(Sighting::Panic(line)) => {
@@ -190,7 +191,10 @@ impl Monitor {
                 return Err(Failure::HostDiskFull { step, dir: self.overlay.clone() });
             }
             Event::Qmp(QmpEvent::DiskError(reason)) => {
-                return Err(anyhow::anyhow!("QEMU stopped the guest during {step}: its disk fails: {reason}").into());
+                return Err(anyhow::anyhow!(
+                    "QEMU stopped the guest during {step}: its disk fails: {reason}"
+                )
+                .into());
             }
             Event::Qmp(QmpEvent::GuestPanicked) => {
                 if !self.failed {

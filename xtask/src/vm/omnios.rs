@@ -22,7 +22,8 @@ const TARGET: &str = "x86_64-unknown-illumos";
 /// The run-time linker's path.
 const INTERPRETER: &str = "/lib/amd64/ld.so.1";
 /// Libraries that rustc names for illumos and of which nothing is used: libc has it all.
-const EMPTY: [&str; 10] = ["posix4", "pthread", "resolv", "nsl", "umem", "m", "rt", "sendfile", "lgrp", "ssp"];
+const EMPTY: [&str; 10] =
+    ["posix4", "pthread", "resolv", "nsl", "umem", "m", "rt", "sendfile", "lgrp", "ssp"];
 /// Relocations that illumos's run-time linker applies and that a program linked here may have.
 const RELOCATIONS: [elf::RelocationType; 4] =
     [elf::R_X86_64_64, elf::R_X86_64_GLOB_DAT, elf::R_X86_64_JUMP_SLOT, elf::R_X86_64_RELATIVE];
@@ -103,7 +104,13 @@ fn make_stubs(libraries: &Libraries, dir: &Path) -> Result<()> {
         let source = dir.join(format!("{name}.s"));
         std::fs::write(&source, stub(symbols))?;
         let output = dir.join(format!("{name}.so"));
-        tool(Command::new("cc").args(["-shared", "-nostdlib", &format!("-Wl,-soname,{soname}")]).arg(&source).arg("-o").arg(&output))?;
+        tool(
+            Command::new("cc")
+                .args(["-shared", "-nostdlib", &format!("-Wl,-soname,{soname}")])
+                .arg(&source)
+                .arg("-o")
+                .arg(&output),
+        )?;
     }
     for name in EMPTY {
         // An archive without members.
@@ -118,7 +125,10 @@ fn stub(symbols: &BTreeMap<String, Option<u32>>) -> String {
     for (name, size) in symbols {
         let _ = match size {
             None => writeln!(text, ".text\n.globl {name}\n.type {name}, @function\n{name}: hlt"),
-            Some(size) => writeln!(text, ".data\n.globl {name}\n.type {name}, @object\n.size {name}, {size}\n{name}: .skip {size}"),
+            Some(size) => writeln!(
+                text,
+                ".data\n.globl {name}\n.type {name}, @object\n.size {name}, {size}\n{name}: .skip {size}"
+            ),
         };
     }
     text
@@ -126,7 +136,10 @@ fn stub(symbols: &BTreeMap<String, Option<u32>>) -> String {
 
 fn tool(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {program} (apt-get install gcc)"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {program} (apt-get install gcc)"))?;
     if !output.status.success() {
         bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -170,7 +183,9 @@ pub fn check(file: &[u8], libraries: &Libraries) -> Result<()> {
     for entry in entries {
         let tag = entry.tag(endian);
         if tag == elf::DT_NEEDED {
-            let name = strings.get(entry.d_val.get(endian) as u32).map_err(|()| anyhow::anyhow!("a bad DT_NEEDED"))?;
+            let name = strings
+                .get(entry.d_val.get(endian) as u32)
+                .map_err(|()| anyhow::anyhow!("a bad DT_NEEDED"))?;
             needed.insert(String::from_utf8_lossy(name).into_owned());
         }
         hash |= tag == elf::DT_HASH;
@@ -184,8 +199,11 @@ pub fn check(file: &[u8], libraries: &Libraries) -> Result<()> {
     if let Some(unknown) = needed.iter().find(|name| !libraries.contains_key(*name)) {
         bail!("it needs {unknown}, which is not on the list");
     }
-    let known: BTreeSet<&str> =
-        needed.iter().filter_map(|name| libraries.get(name)).flat_map(|symbols| symbols.keys().map(String::as_str)).collect();
+    let known: BTreeSet<&str> = needed
+        .iter()
+        .filter_map(|name| libraries.get(name))
+        .flat_map(|symbols| symbols.keys().map(String::as_str))
+        .collect();
     let symbols = elf.elf_dynamic_symbol_table();
     for symbol in symbols.iter().skip(1).filter(|symbol| symbol.st_shndx(endian) == elf::SHN_UNDEF) {
         let name = String::from_utf8_lossy(symbol.name(endian, symbols.strings())?).into_owned();
@@ -254,11 +272,42 @@ mod tests {
     #[test]
     fn what_illumos_would_not_run_is_refused() {
         let refused = |source: &str, flags: &[&str]| format!("{:#}", linked(source, flags).unwrap_err());
-        assert!(refused("int main(void) { extern int epoll_create(int); return epoll_create(1); }", &[]).contains("epoll_create"));
-        assert!(refused(PROGRAM, &["-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"]).contains("interpreter"));
+        assert!(
+            refused("int main(void) { extern int epoll_create(int); return epoll_create(1); }", &[])
+                .contains("epoll_create")
+        );
+        assert!(
+            refused(PROGRAM, &["-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"]).contains("interpreter")
+        );
         assert!(refused(PROGRAM, &["-Wl,--hash-style=gnu"]).contains("System V hash table"));
         assert!(refused("_Thread_local int x; int main(void) { return x; }", &[]).contains("thread-local"));
         assert!(refused(PROGRAM, &["-pie", "-fPIE"]).contains("fixed addresses"));
+    }
+
+    /// The start code is the same on Linux, but for the libraries' names: run there, it must pass what it was given.
+    #[test]
+    fn the_start_code_passes_arguments_and_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let main = "void *__dso_handle; extern char **_environ, **environ, **___Argv; extern int puts(const char *);\n\
+                    int main(int argc, char **argv, char **envp) { char aligned[16] __attribute__((aligned(16)));\n\
+                    __asm__ volatile(\"movaps %%xmm0, %0\" : \"=m\"(aligned));\n\
+                    puts(argv[1]); puts(_environ[0]); puts(envp[0]);\n\
+                    return argc == 2 && environ == envp && ___Argv == argv && !envp[1] ? 7 : 8; }\n";
+        std::fs::write(dir.path().join("main.c"), main).unwrap();
+        let program = dir.path().join("program");
+        let start = root().join("xtask/guests/illumos/start.s");
+        tool(
+            Command::new("cc")
+                .args(["-nostartfiles", "-no-pie"])
+                .arg(dir.path().join("main.c"))
+                .arg(start)
+                .arg("-o")
+                .arg(&program),
+        )
+        .unwrap();
+        let output = Command::new(&program).arg("one").env_clear().env("WHERE", "here").output().unwrap();
+        assert_eq!(output.status.code(), Some(7));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\nWHERE=here\nWHERE=here\n");
     }
 
     #[test]

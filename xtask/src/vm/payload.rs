@@ -63,7 +63,10 @@ mod tests {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         std::fs::set_permissions(dir.path().join("tests"), PermissionsExt::from_mode(0o700)).unwrap();
-        let tar = Payload::new(&package, &dir.path().join("module"), &dir.path().join("tests")).unwrap().tar().unwrap();
+        let tar = Payload::new(&package, &dir.path().join("module"), &dir.path().join("tests"))
+            .unwrap()
+            .tar()
+            .unwrap();
         let out = dir.path().join("out");
         tar::Archive::new(&tar[..]).unpack(&out).unwrap();
         assert_eq!(std::fs::read_to_string(out.join("install.sh")).unwrap(), "pkg/install.sh");

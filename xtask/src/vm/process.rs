@@ -81,7 +81,11 @@ mod tests {
         shell.args(["-c", "sleep 1000 & echo $!; wait"]).stdout(std::process::Stdio::piped());
         let mut guarded = Guarded::spawn(&mut shell).unwrap();
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(guarded.child.stdout.take().unwrap()), &mut line).unwrap();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(guarded.child.stdout.take().unwrap()),
+            &mut line,
+        )
+        .unwrap();
         let pid = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
         assert!(rustix::process::test_kill_process(pid).is_ok());
         drop(guarded);

@@ -64,7 +64,8 @@ impl Spec<'_> {
     /// The command line, but for the two file descriptors.
     fn arguments(&self, ssh_port: u16, qmp_fd: i32) -> Vec<String> {
         let machine = &self.guest.machine;
-        let mut all: Vec<String> = vec!["-nodefaults".into(), "-no-user-config".into(), "-display".into(), "none".into()];
+        let mut all: Vec<String> =
+            vec!["-nodefaults".into(), "-no-user-config".into(), "-display".into(), "none".into()];
         let mut add = |option: &str, value: String| all.extend([option.to_owned(), value]);
         add("-name", format!("ctxdev-{}", self.guest.name));
         add("-accel", self.accel.argument().into());
@@ -115,7 +116,8 @@ impl Spec<'_> {
             Err(error) => return Err(error).with_context(|| format!("starting {}", self.program.display())),
         };
         drop(theirs);
-        let (Some(output), Some(mut errors)) = (process.child.stdout.take(), process.child.stderr.take()) else {
+        let (Some(output), Some(mut errors)) = (process.child.stdout.take(), process.child.stderr.take())
+        else {
             bail!("QEMU's output was not piped");
         };
         let scanner = Arc::new(Mutex::new(Scanner::new(self.guest.console.clone())));

@@ -69,10 +69,14 @@ impl Qmp {
         writeln!(self.stream, "{line}").with_context(|| format!("sending {command} to QEMU"))?;
         match self.answers.recv_timeout(limit) {
             Ok(answer) => match answer.get("error") {
-                Some(error) => Err(anyhow!("QEMU refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason"))),
+                Some(error) => {
+                    Err(anyhow!("QEMU refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason")))
+                }
                 None => Ok(answer["return"].clone()),
             },
-            Err(RecvTimeoutError::Timeout) => bail!("QEMU did not answer {command} within {} s", limit.as_secs()),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("QEMU did not answer {command} within {} s", limit.as_secs())
+            }
             Err(RecvTimeoutError::Disconnected) => bail!("QEMU ended before it answered {command}"),
         }
     }
@@ -115,14 +119,21 @@ mod tests {
         assert_eq!(event(&full), Some(QmpEvent::NoSpace));
         let bad = json!({"event": "BLOCK_IO_ERROR", "data": {"nospace": false, "action": "stop", "reason": "Input/output error"}});
         assert_eq!(event(&bad), Some(QmpEvent::DiskError("Input/output error".to_owned())));
-        let reported = json!({"event": "BLOCK_IO_ERROR", "data": {"nospace": false, "action": "report", "reason": "x"}});
+        let reported =
+            json!({"event": "BLOCK_IO_ERROR", "data": {"nospace": false, "action": "report", "reason": "x"}});
         assert_eq!(event(&reported), None);
     }
 
     #[test]
     fn our_own_shutdown_is_not_the_guests() {
-        assert_eq!(event(&json!({"event": "SHUTDOWN", "data": {"guest": false, "reason": "host-qmp-quit"}})), None);
-        assert_eq!(event(&json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}})), Some(QmpEvent::Shutdown));
+        assert_eq!(
+            event(&json!({"event": "SHUTDOWN", "data": {"guest": false, "reason": "host-qmp-quit"}})),
+            None
+        );
+        assert_eq!(
+            event(&json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}})),
+            Some(QmpEvent::Shutdown)
+        );
     }
 
     #[test]
@@ -138,7 +149,8 @@ mod tests {
             writeln!(&theirs, r#"{{"event": "RESET", "data": {{"guest": true}}}}"#).unwrap();
             writeln!(&theirs, r#"{{"return": {{}}}}"#).unwrap();
             reader.read_line(&mut line).unwrap();
-            writeln!(&theirs, r#"{{"error": {{"class": "GenericError", "desc": "no such thing"}}}}"#).unwrap();
+            writeln!(&theirs, r#"{{"error": {{"class": "GenericError", "desc": "no such thing"}}}}"#)
+                .unwrap();
             line
         });
         qmp.negotiate().unwrap();

@@ -19,8 +19,10 @@ pub fn iso9660(files: &[(&str, &str)]) -> Vec<u8> {
     sorted.sort();
     let mut contents = Vec::new();
     for (name, text) in sorted {
-        let plain: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let plain: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
         let system_use = [px(0o100444, 1), nm(name)].concat();
         record(&mut root, sector, text.len() as u32, false, format!("{plain}.;1").as_bytes(), &system_use);
         let from = contents.len();

@@ -263,7 +263,10 @@ impl StandIn {
         std::fs::write(package.join("install.sh"), "true\n")?;
         std::fs::write(package.join("remove.sh"), "true\n")?;
         std::fs::write(dir.path().join("module"), vec![0x55; 1 << 20])?;
-        std::fs::write(dir.path().join("tests"), "#!/bin/sh\nprintf 'TAP version 14\\n1..1\\nok 1 - a:b\\n'\n")?;
+        std::fs::write(
+            dir.path().join("tests"),
+            "#!/bin/sh\nprintf 'TAP version 14\\n1..1\\nok 1 - a:b\\n'\n",
+        )?;
         let mut mode = std::fs::metadata(dir.path().join("tests"))?.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(dir.path().join("tests"), mode)?;
@@ -308,7 +311,10 @@ impl StandIn {
         let (report, results, dir) = test::carry_out(&arguments, guest, interrupt.clone(), &sabotage)?;
         let (kind, said) = match &results.failure {
             Some(failure) => (failure.kind(), failure.to_string()),
-            None => ("none", format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>())),
+            None => (
+                "none",
+                format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>()),
+            ),
         };
         if kind != case.kind || !said.contains(case.says) {
             let kept = artifacts::runs_dir().join(format!("selftest-{}", case.name));
@@ -321,7 +327,8 @@ impl StandIn {
         }
         for (file, text) in case.collects {
             let found = std::fs::read(dir.join(file)).with_context(|| format!("{file} was not collected"))?;
-            if found.is_empty() || !String::from_utf8_lossy(&found[..found.len().min(1 << 20)]).contains(text) {
+            if found.is_empty() || !String::from_utf8_lossy(&found[..found.len().min(1 << 20)]).contains(text)
+            {
                 bail!("{file} was collected without {text:?}");
             }
         }
@@ -368,7 +375,10 @@ impl StandIn {
         nothing_left(&results_dir)?;
         let scratch = format!("run-{}-", run.child.id());
         let tmp = self.dir.path().parent().context("no parent")?;
-        if std::fs::read_dir(tmp)?.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with(&scratch)) {
+        if std::fs::read_dir(tmp)?
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(&scratch))
+        {
             bail!("the run left its directory behind");
         }
         Ok("status 130".to_owned())
@@ -378,11 +388,11 @@ impl StandIn {
 /// The run's QEMU is gone, and so is its directory with the overlay.
 fn nothing_left(results: &Path) -> Result<()> {
     let log = std::fs::read_to_string(results.join("run.log"))?;
-    let pid = log.lines().find_map(|line| line.split_once("started pid=")?.1.split_whitespace().next()?.parse::<u32>().ok());
-    if let Some(pid) = pid {
-        if Path::new("/proc").join(pid.to_string()).exists() {
-            bail!("QEMU (process {pid}) is still there");
-        }
+    let pid = log
+        .lines()
+        .find_map(|line| line.split_once("started pid=")?.1.split_whitespace().next()?.parse::<u32>().ok());
+    if let Some(pid) = pid.filter(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
+        bail!("QEMU (process {pid}) is still there");
     }
     Ok(())
 }

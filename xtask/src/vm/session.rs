@@ -149,7 +149,13 @@ impl Session<'_> {
             }
             self.monitor.poll(&mut self.qemu)?;
         };
-        tracing::info!(step, ?ended, seconds = start.elapsed().as_secs_f32(), "stderr: {}", String::from_utf8_lossy(&job.stderr).trim());
+        tracing::info!(
+            step,
+            ?ended,
+            seconds = start.elapsed().as_secs_f32(),
+            "stderr: {}",
+            String::from_utf8_lossy(&job.stderr).trim()
+        );
         match ended {
             Ended::Status(0) => Ok(job),
             Ended::Lost => {
@@ -157,7 +163,8 @@ impl Session<'_> {
                 Err(self.explain_loss(step, said)?)
             }
             Ended::Status(status) => {
-                let full = job.disk_full(&self.guest.console.disk_full).or_else(|| self.monitor.disk_full.take());
+                let full =
+                    job.disk_full(&self.guest.console.disk_full).or_else(|| self.monitor.disk_full.take());
                 Err(match full {
                     Some(line) => Failure::GuestDiskFull { step, line },
                     None => Failure::Command { step, status, said: job.tail() },
@@ -213,10 +220,10 @@ impl Session<'_> {
             if start.elapsed() >= limit {
                 return Err(Failure::Slow { step, limit });
             }
-            if let Some(Ended::Status(status @ 1..)) = job.ended() {
-                if !self.monitor.down {
-                    return Err(Failure::Command { step, status, said: job.tail() });
-                }
+            if let Some(Ended::Status(status @ 1..)) = job.ended()
+                && !self.monitor.down
+            {
+                return Err(Failure::Command { step, status, said: job.tail() });
             }
             self.monitor.poll(&mut self.qemu)?;
         }

@@ -78,7 +78,12 @@ impl Plan<'_> {
         results
     }
 
-    fn steps(&self, session: &mut Session, progress: &mut Progress, suites: &mut Vec<Suite>) -> Result<(), Failure> {
+    fn steps(
+        &self,
+        session: &mut Session,
+        progress: &mut Progress,
+        suites: &mut Vec<Suite>,
+    ) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
         let dir = &steps.dir;
         let inside = |command: &str| format!("cd {dir} && {command}");
@@ -92,7 +97,13 @@ impl Plan<'_> {
         progress.step("ship", &format!("{} KiB", tar.len() / 1024));
         self.sabotage(session, "ship")?;
         let limit = session.limit(|limits| limits.ship);
-        session.run("ship", limit, &format!("rm -rf {dir} && mkdir -p {dir} && cd {dir} && tar xf -"), Some(tar), &mut |_| ())?;
+        session.run(
+            "ship",
+            limit,
+            &format!("rm -rf {dir} && mkdir -p {dir} && cd {dir} && tar xf -"),
+            Some(tar),
+            &mut |_| (),
+        )?;
 
         progress.step("install", &steps.install);
         self.sabotage(session, "install")?;
@@ -102,12 +113,16 @@ impl Plan<'_> {
         for device in &steps.devices {
             // add_drv succeeds even when attach fails, so the node is what counts.
             let check = steps.check.replace("{device}", device);
-            session.run("install", limit, &inside(&check), None, &mut |_| ()).map_err(|failure| match failure {
-                Failure::Command { status, .. } => {
-                    Failure::Command { step: "install", status, said: format!("the driver is installed, but there is no {device}") }
-                }
-                other => other,
-            })?;
+            session.run("install", limit, &inside(&check), None, &mut |_| ()).map_err(
+                |failure| match failure {
+                    Failure::Command { status, .. } => Failure::Command {
+                        step: "install",
+                        status,
+                        said: format!("the driver is installed, but there is no {device}"),
+                    },
+                    other => other,
+                },
+            )?;
         }
 
         self.sabotage(session, "suite")?;
@@ -141,7 +156,13 @@ impl Plan<'_> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn suite(&self, session: &mut Session, progress: &mut Progress, device: &str, suites: &mut Vec<Suite>) -> Result<(), Failure> {
+    fn suite(
+        &self,
+        session: &mut Session,
+        progress: &mut Progress,
+        device: &str,
+        suites: &mut Vec<Suite>,
+    ) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
         let mut command = steps.suite.replace("{device}", device);
         for filter in self.filters {
@@ -187,13 +208,21 @@ impl Plan<'_> {
     }
 
     /// After a failure: what the guest still has to say, and its dump if that is wanted.
-    fn after(&self, session: &mut Session, failure: &Failure, progress: &mut Progress) -> Result<(), Failure> {
+    fn after(
+        &self,
+        session: &mut Session,
+        failure: &Failure,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let guest = session.guest;
         match failure {
             Failure::Panic { .. } => {
                 session.hear_panic_out()?;
                 self.save_panic(guest)?;
-                progress.note(&format!("the panic's messages are in {}", self.results.join("messages.txt").display()));
+                progress.note(&format!(
+                    "the panic's messages are in {}",
+                    self.results.join("messages.txt").display()
+                ));
                 match &guest.steps.crash {
                     Some(command) if self.dump => {
                         progress.step("crash", "waiting for the guest to come up again");
@@ -203,7 +232,10 @@ impl Plan<'_> {
                         let limit = session.limit(|limits| limits.panic);
                         let job = session.run("crash", limit, command, None, &mut |_| ())?;
                         self.save("crash.txt", &job.stdout)?;
-                        progress.note(&format!("the crash dump's essentials are in {}", self.results.join("crash.txt").display()));
+                        progress.note(&format!(
+                            "the crash dump's essentials are in {}",
+                            self.results.join("crash.txt").display()
+                        ));
                     }
                     _ if self.dump => self.dump_memory(session, progress)?,
                     _ => {}
@@ -212,11 +244,17 @@ impl Plan<'_> {
             Failure::Hung { .. } | Failure::NoLogin { .. } | Failure::LostSsh { .. } if self.dump => {
                 self.dump_memory(session, progress)?;
             }
-            Failure::Stuck { .. } | Failure::Slow { .. } | Failure::Command { .. } | Failure::GuestDiskFull { .. } => {
+            Failure::Stuck { .. }
+            | Failure::Slow { .. }
+            | Failure::Command { .. }
+            | Failure::GuestDiskFull { .. } => {
                 let limit = session.limit(|limits| limits.collect);
                 let job = session.run("collect", limit, &guest.steps.messages, None, &mut |_| ())?;
                 self.save("messages.txt", &job.stdout)?;
-                progress.note(&format!("the guest's messages are in {}", self.results.join("messages.txt").display()));
+                progress.note(&format!(
+                    "the guest's messages are in {}",
+                    self.results.join("messages.txt").display()
+                ));
             }
             _ => {}
         }
@@ -236,7 +274,9 @@ impl Plan<'_> {
         let log = std::fs::read(self.spec.console_log).context("reading the console's log")?;
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
-        let panic = lines.iter().position(|line| guest.console.panic.iter().any(|pattern| line.contains(pattern.as_str())));
+        let panic = lines
+            .iter()
+            .position(|line| guest.console.panic.iter().any(|pattern| line.contains(pattern.as_str())));
         let from = panic.unwrap_or(lines.len()).saturating_sub(100);
         self.save("messages.txt", lines[from..].join("\n").as_bytes())
     }
@@ -248,7 +288,9 @@ impl Plan<'_> {
 
     /// What the self-test does to the guest before `step`. That it breaks its own connection is the point of it.
     fn sabotage(&self, session: &mut Session, step: &str) -> Result<(), Failure> {
-        let Some((before, command)) = self.sabotage.filter(|(before, _)| *before == step) else { return Ok(()) };
+        let Some((before, command)) = self.sabotage.filter(|(before, _)| *before == step) else {
+            return Ok(());
+        };
         let limit = session.limit(|limits| limits.collect);
         session.run(before, limit, command, None, &mut |_| ()).map(drop)
     }

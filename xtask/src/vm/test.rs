@@ -119,7 +119,9 @@ pub fn carry_out(
         let mut report =
             RunReport { guest: guest.name.clone(), started: started.as_secs(), ..RunReport::default() };
         let mut results = Results::default();
-        if let Err(error) = attempt(args, &guest, interrupt, sabotage, &results_dir, &mut progress, &mut report, &mut results) {
+        if let Err(error) =
+            attempt(args, &guest, interrupt, sabotage, &results_dir, &mut progress, &mut report, &mut results)
+        {
             tracing::error!("{error:#}");
             return Err(error);
         }
@@ -182,7 +184,9 @@ fn attempt(
             let name = args.image.as_deref().context("this guest needs --image FILE")?;
             let found = Image::find(name, args.image_dir.as_deref())?;
             match &found.listed {
-                Some(list) => progress.note(&format!("{}: checksum as in {}", found.path.display(), list.display())),
+                Some(list) => {
+                    progress.note(&format!("{}: checksum as in {}", found.path.display(), list.display()))
+                }
                 None => progress.note(&format!("{}: no checksum is listed beside it", found.path.display())),
             }
             image = Some(found);
@@ -193,18 +197,29 @@ fn attempt(
                 Some(ddi_host) => ddi_host.clone(),
                 None => artifacts::build("ddi-host", "ddi-host")?,
             };
-            let made = LinuxImage::make(parts, &ddi_host, &artifacts::cache_dir(), scratch.path(), &sabotage.command_line)?;
+            let made = LinuxImage::make(
+                parts,
+                &ddi_host,
+                &artifacts::cache_dir(),
+                scratch.path(),
+                &sabotage.command_line,
+            )?;
             linux = Some(made);
         }
     }
-    let extra: Vec<String> =
-        sabotage.qemu.iter().map(|argument| argument.replace("@dir@", &scratch.path().display().to_string())).collect();
+    let extra: Vec<String> = sabotage
+        .qemu
+        .iter()
+        .map(|argument| argument.replace("@dir@", &scratch.path().display().to_string()))
+        .collect();
     let spec = Spec {
         program: &program,
         guest,
         accel,
         disk: image.as_ref().map(|image| (image.path.as_path(), image.format)),
-        kernel: linux.as_ref().map(|made| (made.kernel.as_path(), made.initramfs.as_path(), made.command_line.clone())),
+        kernel: linux
+            .as_ref()
+            .map(|made| (made.kernel.as_path(), made.initramfs.as_path(), made.command_line.clone())),
         seed: &seed,
         dir: scratch.path(),
         console_log: &results_dir.join("console.log"),

@@ -188,14 +188,20 @@ impl Job {
         let text = if self.stderr.iter().all(u8::is_ascii_whitespace) { &self.stdout } else { &self.stderr };
         let text = String::from_utf8_lossy(text);
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        if lines.is_empty() { "no output".to_owned() } else { lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ") }
+        if lines.is_empty() {
+            "no output".to_owned()
+        } else {
+            lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ")
+        }
     }
 
     /// The line that says that a file system is full, if one does.
     pub fn disk_full(&self, patterns: &[String]) -> Option<String> {
         [&self.stderr, &self.stdout].into_iter().find_map(|text| {
             let text = String::from_utf8_lossy(text);
-            text.lines().find(|line| patterns.iter().any(|pattern| line.contains(pattern.as_str()))).map(str::to_owned)
+            text.lines()
+                .find(|line| patterns.iter().any(|pattern| line.contains(pattern.as_str())))
+                .map(str::to_owned)
         })
     }
 }
@@ -235,7 +241,10 @@ mod tests {
     #[test]
     fn input_and_both_outputs_are_carried() {
         let (ended, job) = run("cat; echo oops >&2; exit 3", Some("shipped"));
-        assert_eq!((ended, &job.stdout[..], job.tail().as_str()), (Ended::Status(3), &b"shipped"[..], "oops"));
+        assert_eq!(
+            (ended, &job.stdout[..], job.tail().as_str()),
+            (Ended::Status(3), &b"shipped"[..], "oops")
+        );
     }
 
     #[test]
