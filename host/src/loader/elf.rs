@@ -292,7 +292,7 @@ impl Object {
             .filter(|s| s.value <= offset && (s.size == 0 || offset < s.value + s.size))
             .max_by_key(|s| s.value);
         if let Some(symbol) = covering {
-            return symbol.name.clone();
+            return plain(&symbol.name);
         }
         let object = self
             .symbols
@@ -559,6 +559,11 @@ impl Object {
         self.depends =
             String::from_utf8_lossy(&text[..end]).split_ascii_whitespace().map(str::to_owned).collect();
     }
+}
+
+/// A function's name as its author wrote it, also in Rust.
+pub fn plain(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 fn finish(module: &str, problems: Vec<Problem>) -> Result<(), LoadError> {
