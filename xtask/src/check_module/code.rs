@@ -7,13 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    CpuidFeature, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, InstructionInfoFactory, MemorySize, Mnemonic,
-    NasmFormatter, OpKind, Register,
+    CpuidFeature, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, InstructionInfoFactory,
+    MemorySize, Mnemonic, NasmFormatter, OpKind, Register,
 };
 
 use super::elf::{Image, Relocation, STT_FUNC, readable};
 use super::finding::{Rule, Severity, Verdict};
-use super::graph;
 
 /// Where a call or reference leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +39,8 @@ pub struct Function {
     pub frame: u64,
     /// Whether the frame also depends on data.
     pub dynamic: bool,
+    /// Whether it ever returns.
+    pub returns: bool,
 }
 
 /// Disassembles everything that is loaded as code.
@@ -50,16 +51,27 @@ pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<Function> {
     }
     let mut functions = ranges(image);
     let mut count = 0;
-    let tables = tables(image);
-    let no_return: BTreeSet<Target> = functions
-        .iter()
-        .filter(|function| graph::is_panic(&shown(function)))
-        .map(|function| Target::Inside(function.section, function.start))
-        .chain(["panic", "vpanic"].map(|name| Target::Outside(name.to_owned())))
-        .collect();
-    for function in &mut functions {
-        let sweep = Sweep { image, relocations: &relocations, verdict, depths: BTreeMap::new() };
-        count += sweep.run(function, &tables, &no_return);
+    let code = Code { image, relocations, tables: tables(image) };
+    let mut no_return: BTreeSet<Target> =
+        ["panic", "vpanic", "thread_exit"].map(|name| Target::Outside(name.to_owned())).into();
+    let bodies: Vec<Vec<Instruction>> =
+        functions.iter().map(|function| code.decode(function, verdict)).collect();
+    // Whoever only calls what does not return, does not return either: until nothing new is found.
+    loop {
+        let before = no_return.len();
+        for (function, body) in functions.iter_mut().zip(&bodies).filter(|(function, _)| function.returns) {
+            function.returns = code.returns(function, body, &no_return);
+            if !function.returns {
+                no_return.insert(Target::Inside(function.section, function.start));
+            }
+        }
+        if no_return.len() == before {
+            break;
+        }
+    }
+    for (function, body) in functions.iter_mut().zip(&bodies) {
+        Sweep { code: &code, verdict, depths: BTreeMap::new() }.run(function, body, &no_return);
+        count += body.len();
     }
     verdict.fact(format!("{count} instructions in {} functions", functions.len()));
     functions
@@ -97,7 +109,16 @@ fn ranges(image: &Image) -> Vec<Function> {
             if gap && is_padding(&code.data[start as usize..end as usize]) {
                 continue;
             }
-            functions.push(Function { name, section, start, end, leads_to: BTreeSet::new(), frame: 8, dynamic: false });
+            functions.push(Function {
+                name,
+                section,
+                start,
+                end,
+                leads_to: BTreeSet::new(),
+                frame: 8,
+                dynamic: false,
+                returns: true,
+            });
         }
     }
     functions
@@ -112,9 +133,11 @@ fn tables(image: &Image) -> BTreeSet<(usize, u64)> {
     };
     let in_code = |relocation: &&Relocation| image.sections[relocation.section].is_code();
     // Where tables may begin: what code refers to.
-    let begins: BTreeSet<(usize, u64)> = image.relocations.iter().filter(in_code).filter_map(target).collect();
+    let begins: BTreeSet<(usize, u64)> =
+        image.relocations.iter().filter(in_code).filter_map(target).collect();
     let data = image.relocations.iter().filter(|relocation| !in_code(relocation));
-    let data = data.filter(|relocation| !image.sections[relocation.section].name.starts_with(".gcc_except_table"));
+    let data =
+        data.filter(|relocation| !image.sections[relocation.section].name.starts_with(".gcc_except_table"));
     let places = data.filter_map(|relocation| {
         let (section, offset) = target(relocation)?;
         if relocation.kind != 2 {
@@ -132,12 +155,21 @@ fn tables(image: &Image) -> BTreeSet<(usize, u64)> {
 fn is_padding(bytes: &[u8]) -> bool {
     let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
     bytes.iter().all(|byte| *byte == 0)
-        || decoder.iter().all(|instruction| matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::INVALID))
+        || decoder.iter().all(|instruction| {
+            matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::INVALID)
+        })
+}
+
+/// What every look at an instruction needs.
+struct Code<'a> {
+    image: &'a Image,
+    relocations: BTreeMap<(usize, u64), &'a Relocation>,
+    /// Places to which data refer.
+    tables: BTreeSet<(usize, u64)>,
 }
 
 struct Sweep<'a> {
-    image: &'a Image,
-    relocations: &'a BTreeMap<(usize, u64), &'a Relocation>,
+    code: &'a Code<'a>,
     verdict: &'a mut Verdict,
     /// Depth of the stack at the targets of jumps that were seen.
     depths: BTreeMap<u64, i64>,
@@ -152,76 +184,41 @@ struct Depth {
     frame_pointer: Option<i64>,
 }
 
-impl Sweep<'_> {
-    /// Sweeps one function; how many instructions it has.
-    fn run(mut self, function: &mut Function, tables: &BTreeSet<(usize, u64)>, no_return: &BTreeSet<Target>) -> usize {
-        let code = &self.image.sections[function.section].data[function.start as usize..function.end as usize];
+impl Code<'_> {
+    fn decode(&self, function: &Function, verdict: &mut Verdict) -> Vec<Instruction> {
+        let code =
+            &self.image.sections[function.section].data[function.start as usize..function.end as usize];
         let decoder = Decoder::with_ip(64, code, function.start, DecoderOptions::NONE);
         let mut instructions: Vec<Instruction> = decoder.into_iter().collect();
-        if let Some(end) = instructions.iter().position(|instruction| instruction.is_invalid()) {
+        if let Some(end) = instructions.iter().position(Instruction::is_invalid) {
             let place = self.image.place(function.section, instructions[end].ip());
-            self.verdict.add(Severity::Warning, Rule::Undecodable, format!("{place}: the rest is not checked"));
+            verdict.add(Severity::Warning, Rule::Undecodable, format!("{place}: the rest is not checked"));
             instructions.truncate(end);
         }
-        let last_call = |instruction: &Instruction| {
-            instruction.is_call_near() && self.target(function.section, instruction).is_some_and(|to| no_return.contains(&to))
-        };
-        let jump = |instruction: &Instruction| self.jump(function.section, instruction);
-        let reached = reached(function, &instructions, tables, last_call, jump);
-        let mut factory = InstructionInfoFactory::new();
-        let mut depth = Depth { now: 0, most: 0, known: true, frame_pointer: None };
-        for instruction in &instructions {
-            if let Some(recorded) = self.depths.get(&instruction.ip()) {
-                (depth.now, depth.known) = (*recorded, true);
-            }
-            self.registers(function, instruction, &mut factory);
-            if reached.contains(&instruction.ip()) {
-                self.references(function, instruction);
-            }
-            self.red_zone(function, instruction, &depth);
-            self.stack(function, instruction, &mut depth);
-        }
-        function.frame = 8 + u64::try_from(depth.most).unwrap_or(0);
-        instructions.len()
+        instructions
     }
 
-    fn complain(&mut self, rule: Rule, function: &Function, instruction: &Instruction) {
-        let mut text = String::new();
-        NasmFormatter::new().format(instruction, &mut text);
-        self.verdict.error(rule, format!("{} at {}", text, self.image.place(function.section, instruction.ip())));
-    }
-
-    /// No floating point, no vectors, no `%fs`.
-    fn registers(&mut self, function: &Function, instruction: &Instruction, factory: &mut InstructionInfoFactory) {
-        use CpuidFeature::{FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE};
-        let fpu = [FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE];
-        let (mut vector, mut fs) = (instruction.cpuid_features().iter().any(|feature| fpu.contains(feature)), false);
-        for used in factory.info(instruction).used_registers() {
-            let register = used.register();
-            vector |= register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k();
-            fs |= register == Register::FS;
-        }
-        if vector {
-            self.complain(Rule::FloatingPoint, function, instruction);
-        }
-        if fs {
-            self.complain(Rule::FsSegment, function, instruction);
-        }
-    }
-
-    /// Calls, jumps out of the function, and addresses of functions.
-    fn references(&mut self, function: &mut Function, instruction: &Instruction) {
-        if let Some(target) = self.target(function.section, instruction) {
-            let leaves = match &target {
-                Target::Inside(section, offset) => {
-                    *section != function.section || !(function.start..function.end).contains(offset) || instruction.is_call_near()
+    /// Whether a function can come to an instruction that leaves it for good.
+    fn returns(&self, function: &Function, body: &[Instruction], no_return: &BTreeSet<Target>) -> bool {
+        let reached = self.reached(function, body, no_return);
+        body.iter().filter(|instruction| reached.contains(&instruction.ip())).any(|instruction| {
+            match instruction.flow_control() {
+                FlowControl::Return | FlowControl::IndirectBranch => true,
+                FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+                    let target = self.target(function.section, instruction);
+                    target.is_none_or(|target| match target {
+                        Target::Inside(section, offset)
+                            if section == function.section
+                                && (function.start..function.end).contains(&offset) =>
+                        {
+                            false
+                        }
+                        target => !no_return.contains(&target),
+                    })
                 }
-                Target::Outside(_) => true,
-            };
-            if leaves {
-                function.leads_to.insert(target);
+                _ => false,
             }
-        }
+        })
     }
 
     /// Where an instruction leads, or the function whose address it takes.
@@ -230,12 +227,15 @@ impl Sweep<'_> {
         if let Some((_, relocation)) = self.relocations.range((section, from)..(section, to)).next() {
             let symbol = &self.image.symbols[relocation.symbol];
             if !symbol.is_defined() {
-                return (instruction.flow_control() != FlowControl::Next).then(|| Target::Outside(symbol.name.clone()));
+                return (instruction.flow_control() != FlowControl::Next)
+                    .then(|| Target::Outside(symbol.name.clone()));
             }
             // A pc-relative field counts from the next instruction.
-            let behind = if [2, 4, 24].contains(&relocation.kind) { (to - relocation.offset) as i64 } else { 0 };
+            let behind =
+                if [2, 4, 24].contains(&relocation.kind) { (to - relocation.offset) as i64 } else { 0 };
             let offset = (symbol.value as i64).wrapping_add(relocation.addend).wrapping_add(behind) as u64;
-            let code = self.image.sections.get(usize::from(symbol.section)).is_some_and(|section| section.is_code());
+            let code =
+                self.image.sections.get(usize::from(symbol.section)).is_some_and(|section| section.is_code());
             return code.then_some(Target::Inside(usize::from(symbol.section), offset));
         }
         let branches = instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64;
@@ -250,10 +250,135 @@ impl Sweep<'_> {
         }
     }
 
+    /// The instructions to which control gets from the function's beginning, or from a jump table.
+    fn reached(
+        &self,
+        function: &Function,
+        body: &[Instruction],
+        no_return: &BTreeSet<Target>,
+    ) -> BTreeSet<u64> {
+        let range = (function.section, function.start)..(function.section, function.end);
+        let cases =
+            self.tables.range(range).map(|(_, offset)| *offset).filter(|offset| *offset != function.start);
+        let cases: Vec<u64> = cases.collect();
+        let jumps = body.iter().any(|instruction| instruction.flow_control() == FlowControl::IndirectBranch);
+        let mut reached = BTreeSet::new();
+        if jumps && cases.is_empty() {
+            // A jump through a table that is not recognised: anything may be its target.
+            reached.extend(body.iter().map(Instruction::ip));
+            return reached;
+        }
+        let mut from = vec![function.start];
+        from.extend(cases);
+        while let Some(start) = from.pop() {
+            let Ok(first) = body.binary_search_by_key(&start, Instruction::ip) else { continue };
+            for instruction in &body[first..] {
+                if !reached.insert(instruction.ip()) {
+                    break;
+                }
+                let goes_on = match instruction.flow_control() {
+                    FlowControl::ConditionalBranch => {
+                        from.extend(self.jump(function.section, instruction));
+                        true
+                    }
+                    FlowControl::UnconditionalBranch => {
+                        from.extend(self.jump(function.section, instruction));
+                        false
+                    }
+                    FlowControl::IndirectBranch | FlowControl::Return | FlowControl::Exception => false,
+                    FlowControl::Call => self
+                        .target(function.section, instruction)
+                        .is_none_or(|target| !no_return.contains(&target)),
+                    _ => true,
+                };
+                if !goes_on {
+                    break;
+                }
+            }
+        }
+        reached
+    }
+}
+
+impl Sweep<'_> {
+    /// Sweeps one function.
+    fn run(mut self, function: &mut Function, body: &[Instruction], no_return: &BTreeSet<Target>) {
+        let reached = self.code.reached(function, body, no_return);
+        let mut factory = InstructionInfoFactory::new();
+        let mut depth = Depth { now: 0, most: 0, known: true, frame_pointer: None };
+        for instruction in body {
+            if let Some(recorded) = self.depths.get(&instruction.ip()) {
+                (depth.now, depth.known) = (*recorded, true);
+            }
+            self.registers(function, instruction, &mut factory);
+            if reached.contains(&instruction.ip()) {
+                self.references(function, instruction);
+            }
+            self.red_zone(function, instruction, &depth);
+            self.stack(function, instruction, &mut depth);
+        }
+        function.frame = 8 + u64::try_from(depth.most).unwrap_or(0);
+    }
+
+    fn complain(&mut self, rule: Rule, function: &Function, instruction: &Instruction) {
+        let mut text = String::new();
+        NasmFormatter::new().format(instruction, &mut text);
+        self.verdict.error(
+            rule,
+            format!("{} at {}", text, self.code.image.place(function.section, instruction.ip())),
+        );
+    }
+
+    /// No floating point, no vectors, no `%fs`.
+    fn registers(
+        &mut self,
+        function: &Function,
+        instruction: &Instruction,
+        factory: &mut InstructionInfoFactory,
+    ) {
+        use CpuidFeature::{FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE};
+        let fpu = [FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE];
+        let (mut vector, mut fs) =
+            (instruction.cpuid_features().iter().any(|feature| fpu.contains(feature)), false);
+        for used in factory.info(instruction).used_registers() {
+            let register = used.register();
+            vector |=
+                register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k();
+            fs |= register == Register::FS;
+        }
+        if vector {
+            self.complain(Rule::FloatingPoint, function, instruction);
+        }
+        if fs {
+            self.complain(Rule::FsSegment, function, instruction);
+        }
+    }
+
+    /// Calls, jumps out of the function, and addresses of functions.
+    fn references(&mut self, function: &mut Function, instruction: &Instruction) {
+        if let Some(target) = self.code.target(function.section, instruction) {
+            let leaves = match &target {
+                Target::Inside(section, offset) => {
+                    *section != function.section
+                        || !(function.start..function.end).contains(offset)
+                        || instruction.is_call_near()
+                }
+                Target::Outside(_) => true,
+            };
+            if leaves {
+                function.leads_to.insert(target);
+            }
+        }
+    }
+
     /// Memory below the stack pointer belongs to whoever interrupts.
     fn red_zone(&mut self, function: &Function, instruction: &Instruction, depth: &Depth) {
-        let touches = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
-        if !touches || matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop) || instruction.memory_size() == MemorySize::Unknown {
+        let touches =
+            (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
+        if !touches
+            || matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop)
+            || instruction.memory_size() == MemorySize::Unknown
+        {
             return;
         }
         let displacement = instruction.memory_displacement64() as i64;
@@ -272,12 +397,17 @@ impl Sweep<'_> {
     /// Follows the depth of the stack over one instruction.
     fn stack(&mut self, function: &mut Function, instruction: &Instruction, depth: &mut Depth) {
         let to_stack_pointer = instruction.op_count() > 0 && instruction.op0_register() == Register::RSP;
-        let immediate = |operand| matches!(instruction.op_kind(operand), OpKind::Immediate8to64 | OpKind::Immediate32to64);
+        let immediate = |operand| {
+            matches!(instruction.op_kind(operand), OpKind::Immediate8to64 | OpKind::Immediate32to64)
+        };
         match instruction.mnemonic() {
             Mnemonic::Push | Mnemonic::Pushfq => depth.now += 8,
             Mnemonic::Pop | Mnemonic::Popfq => depth.now -= 8,
             Mnemonic::Leave => depth.now = depth.frame_pointer.map_or(0, |at| at - 8),
-            Mnemonic::Mov if instruction.op0_register() == Register::RBP && instruction.op1_register() == Register::RSP => {
+            Mnemonic::Mov
+                if instruction.op0_register() == Register::RBP
+                    && instruction.op1_register() == Register::RSP =>
+            {
                 depth.frame_pointer = Some(depth.now);
             }
             Mnemonic::Sub if to_stack_pointer && immediate(1) => depth.now += instruction.immediate(1) as i64,
@@ -308,7 +438,7 @@ impl Sweep<'_> {
         depth.most = depth.most.max(depth.now);
         match instruction.flow_control() {
             FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
-                let target = self.jump(function.section, instruction);
+                let target = self.code.jump(function.section, instruction);
                 let target = target.filter(|target| (function.start..function.end).contains(target));
                 if let Some(target) = target.filter(|_| depth.known) {
                     self.depths.entry(target).or_insert(depth.now);
@@ -318,50 +448,15 @@ impl Sweep<'_> {
                 }
             }
             // What follows is reached from elsewhere.
-            FlowControl::Return | FlowControl::IndirectBranch | FlowControl::Exception | FlowControl::Interrupt => {
+            FlowControl::Return
+            | FlowControl::IndirectBranch
+            | FlowControl::Exception
+            | FlowControl::Interrupt => {
                 (depth.now, depth.known) = (depth.most, false);
             }
             _ => {}
         }
     }
-}
-
-/// The instructions to which control gets from the function's beginning, or from a jump table.
-fn reached(
-    function: &Function,
-    instructions: &[Instruction],
-    tables: &BTreeSet<(usize, u64)>,
-    last_call: impl Fn(&Instruction) -> bool,
-    jump: impl Fn(&Instruction) -> Option<u64>,
-) -> BTreeSet<u64> {
-    let range = (function.section, function.start)..(function.section, function.end);
-    let cases: Vec<u64> = tables.range(range).map(|(_, offset)| *offset).filter(|offset| *offset != function.start).collect();
-    let jumps = instructions.iter().any(|instruction| instruction.flow_control() == FlowControl::IndirectBranch);
-    let mut reached = BTreeSet::new();
-    if jumps && cases.is_empty() {
-        // A jump through a table that is not recognised: anything may be its target.
-        reached.extend(instructions.iter().map(Instruction::ip));
-        return reached;
-    }
-    let mut from = vec![function.start];
-    from.extend(cases);
-    while let Some(start) = from.pop() {
-        let Ok(first) = instructions.binary_search_by_key(&start, Instruction::ip) else { continue };
-        for instruction in &instructions[first..] {
-            if !reached.insert(instruction.ip()) {
-                break;
-            }
-            let flow = instruction.flow_control();
-            if matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
-                from.extend(jump(instruction));
-            }
-            let ends = [FlowControl::UnconditionalBranch, FlowControl::IndirectBranch, FlowControl::Return, FlowControl::Exception];
-            if ends.contains(&flow) || last_call(instruction) {
-                break;
-            }
-        }
-    }
-    reached
 }
 
 /// The name of a function for a reader.

@@ -4,7 +4,8 @@ use super::elf::{Image, Reader, SHT_DYNAMIC, SHT_STRTAB};
 use super::finding::{Rule, Severity, Verdict};
 
 const DT_NEEDED: u64 = 1;
-const DEPENDS_ON: &str = "_depends_on";
+/// The symbol that names them, separated by blanks.
+pub const DEPENDS_ON: &str = "_depends_on";
 
 /// The names that the module records.
 pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<String> {
@@ -45,7 +46,8 @@ fn from_dynamic(image: &Image, verdict: &mut Verdict) -> Option<Vec<String>> {
 }
 
 fn from_symbol(image: &Image, verdict: &mut Verdict) -> Vec<String> {
-    let Some(symbol) = image.symbols.iter().find(|symbol| symbol.name == DEPENDS_ON && symbol.is_defined()) else {
+    let Some(symbol) = image.symbols.iter().find(|symbol| symbol.name == DEPENDS_ON && symbol.is_defined())
+    else {
         return Vec::new();
     };
     let place = image.sections.get(usize::from(symbol.section)).filter(|section| section.is_loaded());
@@ -55,7 +57,9 @@ fn from_symbol(image: &Image, verdict: &mut Verdict) -> Vec<String> {
     });
     match text {
         Some([text @ .., 0]) => {
-            let message = format!("recorded in {DEPENDS_ON}: deprecated, but it works, and ld -r of other systems has no other way");
+            let message = format!(
+                "recorded in {DEPENDS_ON}: deprecated, but it works, and ld -r of other systems has no other way"
+            );
             verdict.add(Severity::Note, Rule::Dependencies, message);
             String::from_utf8_lossy(text).split_whitespace().map(str::to_owned).collect()
         }

@@ -209,6 +209,10 @@ impl fmt::Display for Verdict {
         }
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let word = if errors == 0 { "good" } else { "BAD" };
-        write!(out, "verdict: {word} ({errors} errors, {warnings} warnings, {} notes)", self.count(Severity::Note))
+        write!(
+            out,
+            "verdict: {word} ({errors} errors, {warnings} warnings, {} notes)",
+            self.count(Severity::Note)
+        )
     }
 }

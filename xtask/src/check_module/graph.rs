@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::Options;
 use super::code::{Function, Target, shown};
 use super::elf::{Image, readable};
 use super::finding::{Rule, Severity, Verdict};
 use super::symbols::ENTRY_POINTS;
-use super::Options;
 
 /// What a call graph needs to know of a function.
 struct Graph<'a> {
@@ -22,7 +22,9 @@ struct Graph<'a> {
 /// Checks stack frames, stack depth and panics.
 pub fn check(image: &Image, functions: &[Function], options: &Options, verdict: &mut Verdict) {
     let at = |section: usize, offset: u64| {
-        functions.iter().position(|function| function.section == section && (function.start..function.end).contains(&offset))
+        functions.iter().position(|function| {
+            function.section == section && (function.start..function.end).contains(&offset)
+        })
     };
     let edges = functions
         .iter()
@@ -32,10 +34,20 @@ pub fn check(image: &Image, functions: &[Function], options: &Options, verdict: 
                 Target::Inside(section, offset) => at(*section, *offset),
                 Target::Outside(_) => None,
             });
-            inside.filter(|target| *target != index || calls_itself(function)).collect::<BTreeSet<_>>().into_iter().collect()
+            inside
+                .filter(|target| *target != index || calls_itself(function))
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect()
         })
         .collect();
-    let panics = functions.iter().map(|function| is_panic(&shown(function))).collect();
+    let panics = functions
+        .iter()
+        .map(|function| {
+            let name = shown(function);
+            is_panic(&name) || !function.returns && of_the_library(&name)
+        })
+        .collect();
     let graph = Graph { functions, edges, panics };
     frames(functions, options, verdict);
     let roots = roots(image, functions, &at);
@@ -65,7 +77,9 @@ fn roots(image: &Image, functions: &[Function], at: &dyn Fn(usize, u64) -> Optio
         let found = target.and_then(|_| at(usize::from(symbol.section), offset));
         // Tables of core and alloc are what they format and allocate with, not callbacks of the driver. Offsets into a
         // function are jump tables.
-        if let Some(index) = found.filter(|index| functions[*index].start == offset && !of_the_library(&shown(&functions[*index]))) {
+        if let Some(index) = found
+            .filter(|index| functions[*index].start == offset && !of_the_library(&shown(&functions[*index])))
+        {
             roots.insert(index);
         }
     }
@@ -78,12 +92,18 @@ fn of_the_library(name: &str) -> bool {
 }
 
 /// Functions of core and alloc that do not return because something is wrong.
-pub fn is_panic(name: &str) -> bool {
+fn is_panic(name: &str) -> bool {
     let exact = [
-        "core::option::expect_failed", "core::option::unwrap_failed", "core::result::unwrap_failed",
-        "alloc::alloc::handle_alloc_error", "alloc::raw_vec::handle_error", "alloc::raw_vec::capacity_overflow",
-        "core::slice::copy_from_slice_impl::len_mismatch_fail", "core::cell::panic_already_borrowed",
-        "core::cell::panic_already_mutably_borrowed", "core::str::slice_error_fail",
+        "core::option::expect_failed",
+        "core::option::unwrap_failed",
+        "core::result::unwrap_failed",
+        "alloc::alloc::handle_alloc_error",
+        "alloc::raw_vec::handle_error",
+        "alloc::raw_vec::capacity_overflow",
+        "core::slice::copy_from_slice_impl::len_mismatch_fail",
+        "core::cell::panic_already_borrowed",
+        "core::cell::panic_already_mutably_borrowed",
+        "core::str::slice_error_fail",
     ];
     exact.iter().any(|start| name.starts_with(start))
         || name.starts_with("core::panicking::")
@@ -97,7 +117,8 @@ fn frames(functions: &[Function], options: &Options, verdict: &mut Verdict) {
         verdict.add(Severity::Warning, Rule::StackFrame, message);
     }
     for function in functions.iter().filter(|function| function.frame > options.frame_limit) {
-        let message = format!("{}: {} bytes, more than {}", shown(function), function.frame, options.frame_limit);
+        let message =
+            format!("{}: {} bytes, more than {}", shown(function), function.frame, options.frame_limit);
         verdict.error(Rule::StackFrame, message);
     }
     if let Some(largest) = functions.iter().max_by_key(|function| function.frame) {
@@ -113,9 +134,14 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Ve
         deepest(graph, *root, &mut Vec::new(), &mut known, &mut recursive);
     }
     for names in recursive {
-        verdict.add(Severity::Note, Rule::Recursion, format!("{names}: the depth of the stack depends on data"));
+        verdict.add(
+            Severity::Note,
+            Rule::Recursion,
+            format!("{names}: the depth of the stack depends on data"),
+        );
     }
-    let Some((root, (bytes, _))) = roots.iter().filter_map(|root| Some((root, known.get(root)?))).max_by_key(|(_, best)| best.0)
+    let Some((root, (bytes, _))) =
+        roots.iter().filter_map(|root| Some((root, known.get(root)?))).max_by_key(|(_, best)| best.0)
     else {
         return;
     };
@@ -188,7 +214,11 @@ fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, verdi
             at = from[&index];
         }
         chain.reverse();
-        verdict.add(severity, Rule::Panic, format!("{} can be reached: {}", chain[chain.len() - 1], chain.join(" > ")));
+        verdict.add(
+            severity,
+            Rule::Panic,
+            format!("{} can be reached: {}", chain[chain.len() - 1], chain.join(" > ")),
+        );
     }
     if found.is_empty() {
         verdict.fact("no panic can be reached by direct calls".to_owned());

@@ -1,6 +1,8 @@
 //! The file itself: what the loader looks at before anything else, and what it reads the rest from.
 
-use super::elf::{Image, Reader, Relocation, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STT_SECTION};
+use super::elf::{
+    Image, Reader, Relocation, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STT_SECTION,
+};
 use super::elf::{Section, Symbol};
 use super::finding::{Rule, Severity, Verdict};
 
@@ -13,8 +15,16 @@ const SYMBOL: u64 = 24;
 /// Bytes of one relocation.
 const RELA: u64 = 24;
 
-/// Reads the file; `None` when there is nothing to go on with.
+/// Reads the file; `None` when there is nothing to go on with, and then the verdict says why.
 pub fn check(bytes: &[u8], verdict: &mut Verdict) -> Option<Image> {
+    let image = read(bytes, verdict);
+    if image.is_none() && verdict.is_good() {
+        verdict.error(Rule::Kind, "the file is cut off".to_owned());
+    }
+    image
+}
+
+fn read(bytes: &[u8], verdict: &mut Verdict) -> Option<Image> {
     let file = Reader(bytes);
     if bytes.get(..4) != Some(b"\x7fELF") {
         verdict.error(Rule::Kind, "not an ELF file".to_owned());
@@ -42,7 +52,11 @@ pub fn check(bytes: &[u8], verdict: &mut Verdict) -> Option<Image> {
     }
     let (sections, names_unreadable) = sections(&file, verdict)?;
     if names_unreadable {
-        verdict.add(Severity::Warning, Rule::SectionHeaders, "the names of the sections cannot be read".to_owned());
+        verdict.add(
+            Severity::Warning,
+            Rule::SectionHeaders,
+            "the names of the sections cannot be read".to_owned(),
+        );
     }
     for section in sections.iter().filter(|section| section.is_loaded() && section.address != 0) {
         verdict.error(Rule::SectionAddress, format!("{} wants address {:#x}", section.name, section.address));
@@ -62,7 +76,8 @@ fn sections(file: &Reader<'_>, verdict: &mut Verdict) -> Option<(Vec<Section>, b
     let (start, size) = (file.u64(40)?, u64::from(file.u16(58)?));
     let (count, names_at) = (u64::from(file.u16(60)?), u64::from(file.u16(62)?));
     if count == 0 || size != SECTION_HEADER {
-        let message = format!("{count} section headers of {size} bytes: extended numbering is not understood");
+        let message =
+            format!("{count} section headers of {size} bytes: extended numbering is not understood");
         verdict.error(Rule::SectionHeaders, message);
         return None;
     }
@@ -80,8 +95,12 @@ fn sections(file: &Reader<'_>, verdict: &mut Verdict) -> Option<(Vec<Section>, b
     for index in 0..count {
         let section = (|| {
             let at = header(index)?;
+            file.u64(at + SECTION_HEADER - 8)?;
             Some(Section {
-                name: names.as_ref().and_then(|names| names.string(u64::from(file.u32(at)?))).unwrap_or_default(),
+                name: names
+                    .as_ref()
+                    .and_then(|names| names.string(u64::from(file.u32(at)?)))
+                    .unwrap_or_default(),
                 kind: file.u32(at + 4)?,
                 flags: file.u64(at + 8)?,
                 address: file.u64(at + 16)?,
@@ -148,7 +167,10 @@ fn relocations(sections: &[Section], table: usize, symbols: usize, verdict: &mut
     let mut list = Vec::new();
     for section in sections.iter().filter(|section| section.kind == SHT_RELA) {
         let Some(target) = sections.get(section.info as usize) else {
-            verdict.error(Rule::RelaSection, format!("{} belongs to section {}, which does not exist", section.name, section.info));
+            verdict.error(
+                Rule::RelaSection,
+                format!("{} belongs to section {}, which does not exist", section.name, section.info),
+            );
             continue;
         };
         if section.link as usize != table {
@@ -162,12 +184,15 @@ fn relocations(sections: &[Section], table: usize, symbols: usize, verdict: &mut
         let bytes = Reader(&section.data);
         for number in 0..section.data.len() as u64 / RELA {
             let at = number * RELA;
-            let (Some(offset), Some(info), Some(addend)) = (bytes.u64(at), bytes.u64(at + 8), bytes.u64(at + 16)) else {
+            let (Some(offset), Some(info), Some(addend)) =
+                (bytes.u64(at), bytes.u64(at + 8), bytes.u64(at + 16))
+            else {
                 break;
             };
             let symbol = (info >> 32) as usize;
             if symbol >= symbols {
-                let message = format!("{}+{offset:#x} uses symbol {symbol}, which does not exist", target.name);
+                let message =
+                    format!("{}+{offset:#x} uses symbol {symbol}, which does not exist", target.name);
                 verdict.error(Rule::RelocationPlace, message);
                 continue;
             }

@@ -107,11 +107,13 @@ pub fn check(name: &str, bytes: &[u8], options: &Options) -> Verdict {
 }
 
 fn read_dependency(text: &str) -> Result<Dependency> {
-    let (name, file) = text.split_once('=').ok_or_else(|| anyhow!("--dependency wants NAME=FILE, not {text}"))?;
+    let (name, file) =
+        text.split_once('=').ok_or_else(|| anyhow!("--dependency wants NAME=FILE, not {text}"))?;
     let bytes = fs::read(Path::new(file)).with_context(|| format!("cannot read {file}"))?;
     let mut verdict = Verdict::new(file);
-    let image = header::check(&bytes, &mut verdict)
-        .ok_or_else(|| anyhow!("{file} is not a module: {}", verdict.first_error().unwrap_or("unreadable")))?;
+    let image = header::check(&bytes, &mut verdict).ok_or_else(|| {
+        anyhow!("{file} is not a module: {}", verdict.first_error().unwrap_or("unreadable"))
+    })?;
     let defined = image.symbols.iter().filter(|symbol| symbol.is_defined() && !symbol.is_local());
     Ok(Dependency { name: name.to_owned(), symbols: defined.map(|symbol| symbol.name.clone()).collect() })
 }

@@ -28,7 +28,10 @@ pub fn check(image: &Image, verdict: &mut Verdict) {
         *kinds.entry(name).or_default() += 1;
         let section = &image.sections[relocation.section];
         if relocation.offset.checked_add(*width).is_none_or(|end| end > section.size) {
-            let message = format!("{} bytes at {}+{:#x} lie outside the section", width, section.name, relocation.offset);
+            let message = format!(
+                "{} bytes at {}+{:#x} lie outside the section",
+                width, section.name, relocation.offset
+            );
             verdict.error(Rule::RelocationPlace, message);
             continue;
         }
@@ -38,7 +41,8 @@ pub fn check(image: &Image, verdict: &mut Verdict) {
             _ => None,
         };
         if field.is_some_and(|field| field != 0) {
-            let message = format!("{}: the loader adds to the field, which holds {:#x}", place(), field.unwrap_or(0));
+            let message =
+                format!("{}: the loader adds to the field, which holds {:#x}", place(), field.unwrap_or(0));
             verdict.error(Rule::RelocationField, message);
         }
         let target = image.sections.get(usize::from(symbol.section));
@@ -62,10 +66,15 @@ fn probe(image: &Image, relocation: &Relocation, verdict: &mut Verdict) {
     match opcode {
         Some(0xe8) if section.is_code() => {}
         Some(0xe9) if section.is_code() => {
-            let message = format!("{name} at {place} is a tail call, which older kernels overwrite: -fno-optimize-sibling-calls");
+            let message = format!(
+                "{name} at {place} is a tail call, which older kernels overwrite: -fno-optimize-sibling-calls"
+            );
             verdict.error(Rule::ProbeSite, message);
         }
-        _ => verdict.error(Rule::ProbeSite, format!("{name} at {place} is not called with a 5-byte call: the loader destroys what is there")),
+        _ => verdict.error(
+            Rule::ProbeSite,
+            format!("{name} at {place} is not called with a 5-byte call: the loader destroys what is there"),
+        ),
     }
     if ![2, 4].contains(&relocation.kind) {
         let message = format!("{name} at {place} is not a pc-relative reference");

@@ -2,17 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::elf::{Image, SHN_COMMON, SHN_UNDEF, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS, Symbol, readable};
+use super::elf::{
+    Image, SHN_COMMON, SHN_UNDEF, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS, Symbol, readable,
+};
 use super::finding::{Rule, Severity, Verdict};
-use super::Options;
+use super::{Options, depends};
 
 /// Every global name of the primary kernel modules.
 const KERNEL: &str = include_str!("../../../host/data/kernel-symbols.txt");
 
 /// Names that a module may define as the kernel does without a message.
-const TOLERATED: [&str; 15] = [
-    "memcpy", "memset", "memmove", "memcmp", "memchr", "strstr", "strncat", "strlcat", "strlcpy", "strspn", "__udivdi3",
-    "__divdi3", "__umoddi3", "__moddi3", "_depends_on",
+const TOLERATED: [&str; 14] = [
+    "memcpy",
+    "memset",
+    "memmove",
+    "memcmp",
+    "memchr",
+    "strstr",
+    "strncat",
+    "strlcat",
+    "strlcpy",
+    "strspn",
+    "__udivdi3",
+    "__divdi3",
+    "__umoddi3",
+    "__moddi3",
 ];
 
 /// The three functions that the loader looks for.
@@ -30,18 +44,30 @@ pub fn check(image: &Image, depends: &[String], options: &Options, verdict: &mut
         let name = &symbol.name;
         let shown = readable(name);
         if symbol.kind == STT_TLS {
-            verdict.error(Rule::ThreadLocal, format!("{shown}: the kernel has no thread-local data of modules"));
+            verdict
+                .error(Rule::ThreadLocal, format!("{shown}: the kernel has no thread-local data of modules"));
         } else if symbol.kind == STT_GNU_IFUNC {
-            verdict.error(Rule::IndirectFunction, format!("{shown}: the loader would call the resolver as the function"));
+            verdict.error(
+                Rule::IndirectFunction,
+                format!("{shown}: the loader would call the resolver as the function"),
+            );
         } else if symbol.section == SHN_COMMON {
-            let message = format!("{shown}: becomes the kernel's symbol of that name when there is one: -fno-common");
+            let message =
+                format!("{shown}: becomes the kernel's symbol of that name when there is one: -fno-common");
             verdict.error(Rule::Common, message);
         } else if symbol.section == SHN_UNDEF {
             if symbol.is_local() {
                 continue;
             }
             if unwinds(name) {
-                verdict.error(Rule::Unwinding, format!("{shown}: there is no unwinder in the kernel: panic=abort"));
+                verdict.error(
+                    Rule::Unwinding,
+                    format!("{shown}: there is no unwinder in the kernel: panic=abort"),
+                );
+            } else if name == "_GLOBAL_OFFSET_TABLE_" {
+                let message =
+                    format!("{shown}: there is none in the kernel: compile with -mcmodel=kernel -fno-pic");
+                verdict.error(Rule::RelocationType, message);
             } else if name.starts_with(PROBE) {
                 probes += 1;
             } else if let Some(module) = provider(name, depends, options) {
@@ -60,7 +86,8 @@ pub fn check(image: &Image, depends: &[String], options: &Options, verdict: &mut
             global(symbol, &kernel, verdict);
         }
     }
-    let modules = from_modules.iter().map(|(module, count)| format!(", {count} from {module}")).collect::<String>();
+    let modules =
+        from_modules.iter().map(|(module, count)| format!(", {count} from {module}")).collect::<String>();
     let probes = if probes == 0 { String::new() } else { format!(", {probes} probes") };
     verdict.fact(format!("uses {from_kernel} symbols of the kernel{modules}{probes}"));
 }
@@ -68,7 +95,8 @@ pub fn check(image: &Image, depends: &[String], options: &Options, verdict: &mut
 fn entry_points(image: &Image, verdict: &mut Verdict) {
     for name in ENTRY_POINTS {
         // The first of a name wins, local or global.
-        let Some(symbol) = image.symbols.iter().find(|symbol| symbol.name == name && symbol.is_defined()) else {
+        let Some(symbol) = image.symbols.iter().find(|symbol| symbol.name == name && symbol.is_defined())
+        else {
             let missing = match name {
                 "_init" => "the module cannot be installed",
                 "_fini" => "the module can never be unloaded",
@@ -88,14 +116,18 @@ fn entry_points(image: &Image, verdict: &mut Verdict) {
 /// A definition that other modules can see.
 fn global(symbol: &Symbol, kernel: &BTreeSet<&str>, verdict: &mut Verdict) {
     let name = symbol.name.as_str();
-    if ENTRY_POINTS.contains(&name) {
+    if ENTRY_POINTS.contains(&name) || name == depends::DEPENDS_ON {
         return;
     }
     let shown = readable(name);
     if symbol.binding != STB_WEAK && kernel.contains(name) && !TOLERATED.contains(&name) {
-        verdict.error(Rule::MultiplyDefined, format!("{shown}: the kernel has a symbol of that name: make it local (a mapfile)"));
+        verdict.error(
+            Rule::MultiplyDefined,
+            format!("{shown}: the kernel has a symbol of that name: make it local (a mapfile)"),
+        );
     } else {
-        let message = format!("{shown}: visible to every module; only the entry points should be (a mapfile)");
+        let message =
+            format!("{shown}: visible to every module; only the entry points should be (a mapfile)");
         verdict.error(Rule::GlobalDefinition, message);
     }
 }
@@ -103,13 +135,23 @@ fn global(symbol: &Symbol, kernel: &BTreeSet<&str>, verdict: &mut Verdict) {
 /// A weak symbol that may be missing: its relocations are then not applied, so only an absolute address can be tested.
 fn weak(image: &Image, index: usize, symbol: &Symbol, verdict: &mut Verdict) {
     let absolute = [1, 10, 11];
-    let used = image.relocations.iter().find(|relocation| relocation.symbol == index && !absolute.contains(&relocation.kind));
+    let used = image
+        .relocations
+        .iter()
+        .find(|relocation| relocation.symbol == index && !absolute.contains(&relocation.kind));
     if let Some(relocation) = used {
         let place = image.place(relocation.section, relocation.offset);
-        let message = format!("{} is weak and used pc-relatively at {place}: when it is missing, the next instruction is called", symbol.name);
+        let message = format!(
+            "{} is weak and used pc-relatively at {place}: when it is missing, the next instruction is called",
+            symbol.name
+        );
         verdict.error(Rule::WeakReference, message);
     } else {
-        verdict.add(Severity::Note, Rule::WeakReference, format!("{} may be missing; its address is then 0", symbol.name));
+        verdict.add(
+            Severity::Note,
+            Rule::WeakReference,
+            format!("{} may be missing; its address is then 0", symbol.name),
+        );
     }
 }
 
@@ -117,26 +159,37 @@ fn weak(image: &Image, index: usize, symbol: &Symbol, verdict: &mut Verdict) {
 fn provider<'a>(name: &str, depends: &[String], options: &'a Options) -> Option<&'a str> {
     let given = |wanted: &String| options.dependencies.iter().find(|dependency| dependency.name == *wanted);
     let mut modules = depends.iter().filter_map(given);
-    modules.find(|module| module.symbols.iter().any(|symbol| symbol == name)).map(|module| module.name.as_str())
+    modules
+        .find(|module| module.symbols.iter().any(|symbol| symbol == name))
+        .map(|module| module.name.as_str())
 }
 
 fn undefined(name: &str, depends: &[String], options: &Options, image: &Image, index: usize) -> String {
     let place = image.relocations.iter().find(|relocation| relocation.symbol == index);
-    let place = place.map(|place| format!(" (used by {})", image.place(place.section, place.offset))).unwrap_or_default();
+    let place = place
+        .map(|place| format!(" (used by {})", image.place(place.section, place.offset)))
+        .unwrap_or_default();
     let has = |module: &&super::Dependency| module.symbols.iter().any(|symbol| symbol == name);
     let known = |name: &&String| options.dependencies.iter().any(|dependency| dependency.name == **name);
     let shown = readable(name);
     if let Some(module) = options.dependencies.iter().find(has) {
-        return format!("{shown}{place}: {} defines it, but the module does not record that it needs it", module.name);
+        return format!(
+            "{shown}{place}: {} defines it, but the module does not record that it needs it",
+            module.name
+        );
     }
     match depends.iter().filter(|name| !known(name)).map(String::as_str).collect::<Vec<_>>()[..] {
         [] => format!("{shown}{place}: illumos has no such symbol"),
-        ref unknown => format!("{shown}{place}: not the kernel's; give {} with --dependency NAME=FILE", unknown.join(", ")),
+        ref unknown => format!(
+            "{shown}{place}: not the kernel's; give {} with --dependency NAME=FILE",
+            unknown.join(", ")
+        ),
     }
 }
 
 /// Names by which compilers refer to an unwinder.
 fn unwinds(name: &str) -> bool {
-    let exact = ["rust_eh_personality", "__gxx_personality_v0", "__gcc_personality_v0", "__register_frame_info"];
+    let exact =
+        ["rust_eh_personality", "__gxx_personality_v0", "__gcc_personality_v0", "__register_frame_info"];
     name.starts_with("_Unwind_") || name.starts_with("__cxa_") || exact.contains(&name)
 }

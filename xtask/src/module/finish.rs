@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use object::build::elf::{Builder, SectionData};
 use object::build::Id;
+use object::build::elf::{Builder, SectionData};
 use object::elf;
 
 /// A finished module.
@@ -37,7 +37,9 @@ pub fn finish(path: &Path, public: &BTreeSet<String>) -> Result<Module> {
         }
     }
     if let Some(name) = missing.first() {
-        bail!("the driver does not define {name}; devmap's module macro does when it is compiled for the kernel");
+        bail!(
+            "the driver does not define {name}; devmap's module macro does when it is compiled for the kernel"
+        );
     }
     // Names of files say where it was built, and nothing else.
     for symbol in &mut builder.symbols {
@@ -55,7 +57,10 @@ pub fn finish(path: &Path, public: &BTreeSet<String>) -> Result<Module> {
         } else {
             section.delete = !matches!(
                 section.data,
-                SectionData::Relocation(_) | SectionData::Symbol | SectionData::String | SectionData::SectionString
+                SectionData::Relocation(_)
+                    | SectionData::Symbol
+                    | SectionData::String
+                    | SectionData::SectionString
             );
         }
     }

@@ -25,7 +25,12 @@ SECTIONS
 ";
 
 /// Links; the object's path.
-pub fn relocatable(archive: &Path, public: &BTreeSet<String>, depends: &[String], work: &Path) -> Result<PathBuf> {
+pub fn relocatable(
+    archive: &Path,
+    public: &BTreeSet<String>,
+    depends: &[String],
+    work: &Path,
+) -> Result<PathBuf> {
     let (script, output) = (work.join("module.ld"), work.join("linked.o"));
     write(&script, SCRIPT.as_bytes())?;
     let mut linker = Command::new("ld");

@@ -14,7 +14,12 @@ pub fn read(path: &Path) -> Result<BTreeSet<String>> {
 
 fn parse(text: &str) -> Result<BTreeSet<String>> {
     let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    if lines.find(|line| !line.is_empty()).and_then(|line| line.strip_prefix("$mapfile_version")).map(str::trim) != Some("2") {
+    if lines
+        .find(|line| !line.is_empty())
+        .and_then(|line| line.strip_prefix("$mapfile_version"))
+        .map(str::trim)
+        != Some("2")
+    {
         bail!("it has to begin with $mapfile_version 2");
     }
     let body: String = lines.collect::<Vec<_>>().join(" ");
@@ -35,7 +40,9 @@ fn parse(text: &str) -> Result<BTreeSet<String>> {
             match tokens.next() {
                 Some("}") => break,
                 Some(word) if tokens.peek() == Some(&":") => {
-                    if !["global", "local", "hidden", "symbolic", "protected", "default", "exported"].contains(&word) {
+                    if !["global", "local", "hidden", "symbolic", "protected", "default", "exported"]
+                        .contains(&word)
+                    {
                         bail!("{word}: no such scope");
                     }
                     word.clone_into(&mut scope);

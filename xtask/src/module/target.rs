@@ -25,11 +25,20 @@ pub fn write(toolchain: &Toolchain, dir: &Path) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("{} cannot describe its freestanding target", toolchain.rustc.display());
     }
-    let mut spec: Value = serde_json::from_slice(&output.stdout).context("the compiler's target description is not JSON")?;
-    let expected = [("code-model", json!("kernel")), ("disable-redzone", json!(true)), ("panic-strategy", json!("abort"))];
+    let mut spec: Value =
+        serde_json::from_slice(&output.stdout).context("the compiler's target description is not JSON")?;
+    let expected = [
+        ("code-model", json!("kernel")),
+        ("disable-redzone", json!(true)),
+        ("panic-strategy", json!("abort")),
+    ];
     for (key, value) in expected {
         if spec[key] != value {
-            bail!("{}: the freestanding target has {key} {}, not {value}", toolchain.rustc.display(), spec[key]);
+            bail!(
+                "{}: the freestanding target has {key} {}, not {value}",
+                toolchain.rustc.display(),
+                spec[key]
+            );
         }
     }
     let changes = [
@@ -50,7 +59,10 @@ pub fn write(toolchain: &Toolchain, dir: &Path) -> Result<PathBuf> {
         ("stack-probes", json!({"kind": "none"})),
         ("has-thread-local", json!(false)),
         ("singlethread", json!(false)),
-        ("metadata", json!({"description": "illumos kernel module", "tier": 3, "host_tools": false, "std": false})),
+        (
+            "metadata",
+            json!({"description": "illumos kernel module", "tier": 3, "host_tools": false, "std": false}),
+        ),
     ];
     for (key, value) in changes {
         spec[key] = value;

@@ -27,7 +27,13 @@ pub struct Toolchain {
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} ({}, library sources in {})", self.version, self.rustc.display(), self.sources.display())
+        write!(
+            out,
+            "{} ({}, library sources in {})",
+            self.version,
+            self.rustc.display(),
+            self.sources.display()
+        )
     }
 }
 
@@ -59,11 +65,13 @@ fn at(sysroot: &Path) -> Option<Toolchain> {
         return None;
     }
     let version = output(Command::new(&rustc).arg("--version"))?;
-    let mut numbers = version.split_whitespace().nth(1)?.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        version.split_whitespace().nth(1)?.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
     if (numbers.next()?, numbers.next()?) < OLDEST {
         return None;
     }
-    let flags = output(Command::new(&cargo).args(["-Z", "help"]).env("RUSTC_BOOTSTRAP", "1")).unwrap_or_default();
+    let flags =
+        output(Command::new(&cargo).args(["-Z", "help"]).env("RUSTC_BOOTSTRAP", "1")).unwrap_or_default();
     let json_targets_are_unstable = flags.contains("json-target-spec");
     Some(Toolchain { rustc, cargo, sources, version, json_targets_are_unstable })
 }
