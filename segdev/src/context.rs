@@ -168,15 +168,16 @@ impl<P: Platform> Framework<P> {
         F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
     {
         let Some(routine) = routine else { return FaultCode::HWERR };
-        let (ctx, mapping, timed) = {
+        let (turn, mapping) = {
             let st = handle.lock();
+            let Some(ctx) = &st.ctx else { return FaultCode::HWERR };
             if st.stage != Stage::SetUp {
                 return FaultCode::HWERR;
             }
-            let Some(ctx) = &st.ctx else { return FaultCode::HWERR };
-            (ctx.clone(), st.mapping, st.ticks > 0 && self.platform.ncpus() > 1)
+            let timed = st.ticks > 0 && self.platform.ncpus() > 1;
+            (timed.then(|| ctx.clone()), st.mapping)
         };
-        if timed {
+        if let Some(ctx) = &turn {
             while !ctx.try_enter(mapping) {
                 if self.platform.holds(handle.space()) {
                     handle.lock().must_wait = true;
@@ -192,11 +193,18 @@ impl<P: Platform> Framework<P> {
             }
         }
         let ok = routine(handle, pvt, range) == 0;
-        if timed {
-            let ticks = handle.lock().ticks;
-            ctx.finish(&self.platform, ok, ticks);
-        } else if !ok {
-            ctx.fail(&self.platform);
+        match &turn {
+            Some(ctx) => {
+                let ticks = handle.lock().ticks;
+                ctx.finish(&self.platform, ok, ticks);
+            }
+            None if ok => {}
+            None => {
+                let ctx = handle.lock().ctx.clone();
+                if let Some(ctx) = ctx {
+                    ctx.fail(&self.platform);
+                }
+            }
         }
         if ok { FaultCode::OK } else { FaultCode::HWERR }
     }

@@ -12,7 +12,7 @@ use crate::handle::{Handle, Stage};
 use crate::load::Changed;
 use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
 use crate::segment::Segment;
-use crate::softlock::{Entry, Softlock};
+use crate::softlock::{Entry, Softlock, Ticket};
 use crate::types::{FaultCode, FaultType, PAGE_SHIFT, Rw, SetupFlags};
 
 /// What a fault must wait for, with the space not locked.
@@ -20,7 +20,7 @@ pub(crate) enum Blocked<P: Platform> {
     /// A context that this mapping does not own.
     Context(Arc<Context<P>>, u64),
     /// Pages that another space has soft-locked.
-    Softlock { softlock: Arc<Softlock<P>>, space: P::Space, first: u64, last: u64, exclusive: bool },
+    Softlock(Arc<Softlock<P>>, Ticket<P>),
 }
 
 impl<P: Platform> Blocked<P> {
@@ -28,9 +28,7 @@ impl<P: Platform> Blocked<P> {
     pub(crate) fn wait(self, platform: &P) -> bool {
         match self {
             Self::Context(ctx, mapping) => ctx.wait_free(platform, mapping),
-            Self::Softlock { softlock, space, first, last, exclusive } => {
-                softlock.wait(platform, &space, first, last, exclusive)
-            }
+            Self::Softlock(softlock, ticket) => softlock.wait(platform, &ticket),
         }
     }
 }
@@ -42,7 +40,7 @@ pub(crate) struct Progress<P: Platform> {
     /// A handle without access callback was served in the present segment: driver's errors are no longer wrapped.
     pub plain: bool,
     /// For a softlock: what was locked, to be undone if it fails.
-    pub locked: Vec<Locked<P>>,
+    pub locked: Option<Vec<Locked<P>>>,
 }
 
 /// What a softlock fault has done to one handle.
@@ -56,7 +54,7 @@ pub(crate) struct Locked<P: Platform> {
 
 impl<P: Platform> Progress<P> {
     pub(crate) const fn new(addr: u64) -> Self {
-        Self { at: addr, plain: false, locked: Vec::new() }
+        Self { at: addr, plain: false, locked: None }
     }
 }
 
@@ -129,7 +127,7 @@ impl<P: Platform> Framework<P> {
         let mut changed = Changed::new();
         let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
         if ty == FaultType::Softlock && rc.is_ok() {
-            progress.locked.push(Locked { handle: handle.clone(), range, pages: changed });
+            progress.locked.get_or_insert_default().push(Locked { handle: handle.clone(), range, pages: changed });
         }
         rc
     }
@@ -155,25 +153,26 @@ impl<P: Platform> Framework<P> {
         drop(st);
 
         // Keep off pages that others have soft-locked.
-        let (first, last) = (range.off >> PAGE_SHIFT, (range.off + len - 1) >> PAGE_SHIFT);
-        let exclusive = ty == FaultType::Softlock;
-        let mut entry = None;
-        if ty != FaultType::Softunlock {
-            match softlock.enter(handle.space(), first, last, exclusive) {
-                Entry::In(id) => entry = Some(id),
+        let ticket = Ticket {
+            space: handle.space().clone(),
+            first: range.off >> PAGE_SHIFT,
+            last: (range.off + len - 1) >> PAGE_SHIFT,
+            exclusive: ty == FaultType::Softlock,
+        };
+        let guarded = ty != FaultType::Softunlock;
+        if guarded {
+            match softlock.enter(&ticket) {
+                Entry::In => {}
                 Entry::Refused => return Ok(FaultCode::EAGAIN),
-                Entry::Busy => {
-                    let space = handle.space().clone();
-                    return Err(Blocked::Softlock { softlock, space, first, last, exclusive });
-                }
+                Entry::Busy => return Err(Blocked::Softlock(softlock, ticket)),
             }
         }
         // Get the context before the driver is called, which must not wait for it with the space locked.
         if let Some(ctx) = &turn
             && !ctx.try_enter(mapping)
         {
-            if let Some(id) = entry {
-                softlock.leave(&self.platform, id);
+            if guarded {
+                softlock.leave(&self.platform, &ticket);
             }
             return Err(Blocked::Context(ctx.clone(), mapping));
         }
@@ -187,8 +186,8 @@ impl<P: Platform> Framework<P> {
         if let Some(ctx) = &turn {
             ctx.leave(&self.platform);
         }
-        if let Some(id) = entry {
-            softlock.leave(&self.platform, id);
+        if guarded {
+            softlock.leave(&self.platform, &ticket);
         }
         if ret == 0 {
             return Ok(FaultCode::OK);
@@ -229,7 +228,7 @@ impl<P: Platform> Framework<P> {
         let ret = callbacks.access(self, handle, handle.pvt(), range);
         let pages = handle.lock().end_request(id);
         if ret == 0 {
-            progress.locked.push(Locked { handle: handle.clone(), range: within, pages });
+            progress.locked.get_or_insert_default().push(Locked { handle: handle.clone(), range: within, pages });
         } else {
             self.take_back(handle, &pages);
         }
@@ -280,8 +279,8 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Undoes what a softlock fault has done, in order, with access "other".
-    pub(crate) fn undo_softlock(&self, locked: &mut Vec<Locked<P>>) {
-        for Locked { handle, range: (start, len), pages } in locked.drain(..) {
+    pub(crate) fn undo_softlock(&self, locked: &mut Option<Vec<Locked<P>>>) {
+        for Locked { handle, range: (start, len), pages } in locked.take().into_iter().flatten() {
             let (callbacks, off) = {
                 let st = handle.lock();
                 if st.stage != Stage::SetUp {

@@ -24,10 +24,15 @@ impl<P: Platform> State<P> {
 
     /// The range `[start, start + len)` within the handle, extended to the whole large pages at its two ends, as far as
     /// those lie within the handle. Page-wise protections rule large pages out.
+    #[inline]
     pub(crate) fn widen(&self, sizes: &[u64], start: u64, len: u64) -> (u64, u64) {
         if self.level == 0 || self.pages.is_some() {
             return (start, len);
         }
+        self.widen_large(sizes, start, len)
+    }
+
+    fn widen_large(&self, sizes: &[u64], start: u64, len: u64) -> (u64, u64) {
         let Object::Devmem(pfn) = self.object else { return (start, len) };
         let base = pfn << PAGE_SHIFT;
         // The large page that holds the byte at `at`, as offsets within the handle.

@@ -12,7 +12,7 @@ use crate::framework::Framework;
 use crate::handle::{Handle, Locks, Object, Stage, State};
 use crate::platform::{Access, Platform, Run, Umem, UmemKind};
 use crate::types::{
-    FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags, page_ceil, page_floor,
+    FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
 };
 
 /// The protections of which an access needs at least one.
@@ -46,7 +46,8 @@ impl<P: Platform> State<P> {
         }
     }
 
-    /// What `[start, start + len)` may be loaded with, at most.
+    /// What the first page of `[start, start + len)` may be loaded with, and how many bytes of it may be so.
+    #[inline]
     fn run_of_prot(&self, start: u64, len: u64) -> (Prot, u64) {
         let Some(pages) = &self.pages else { return (self.prot & self.maxprot, len) };
         let first = (start >> PAGE_SHIFT) as usize;
@@ -67,7 +68,7 @@ impl<P: Platform> State<P> {
         rw: Rw,
         lock: bool,
     ) -> FaultCode {
-        // A range of one protection is checked before anything is done for it.
+        // The first page is checked before anything is done for the range.
         let (prot, same) = self.run_of_prot(start, len);
         if !prot.intersects(wanted(rw)) {
             return FaultCode::PROT;
@@ -75,44 +76,71 @@ impl<P: Platform> State<P> {
         if self.flags.contains(SetupFlags::MAPPING_INVALID) {
             return if self.pages.is_some() { FaultCode::EFAULT } else { FaultCode::NOMAP };
         }
+        let va = self.addr + start;
         match &self.object {
-            Object::None => FaultCode::NOMAP,
+            Object::None => return FaultCode::NOMAP,
             Object::Devmem(pfn) if same == len => {
-                let page_size = match self.level {
-                    0 => PAGE_SIZE,
-                    _ if self.pages.is_some() => PAGE_SIZE,
-                    level => platform.page_sizes()[level as usize],
-                };
-                let skew = self.addr ^ (pfn << PAGE_SHIFT);
-                let page_size = if skew & (page_size - 1) == 0 { page_size } else { PAGE_SIZE };
+                let page_size = self.page_size(platform, *pfn);
                 let pfn = pfn + (start >> PAGE_SHIFT);
-                let run = Run { len, pfn, prot, attr: self.attr, lock, page_size };
-                platform.load(space, self.addr + start, run);
-                FaultCode::OK
+                platform.load(space, va, Run { len, pfn, prot, attr: self.attr, lock, page_size });
+                return FaultCode::OK;
             }
-            Object::Devmem(_) => self.load_runs(platform, space, start, len, rw, lock),
-            Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => {
-                let (umem, koff) = (umem.clone(), koff + start);
-                if !umem.lock_pages(koff, len) {
-                    return FaultCode::EFAULT;
+            Object::Umem(umem, koff) => {
+                if umem.kind() == UmemKind::Pageable {
+                    return self.load_pageable(platform, space, (start, len), rw, lock);
                 }
-                let rc = self.load_runs(platform, space, start, len, rw, lock);
-                if !lock || !rc.is_ok() {
-                    umem.unlock_pages(koff, len);
+                if same == len
+                    && let Some((pfn, got)) = umem.run(koff + start, len)
+                    && got == len
+                {
+                    let run = Run { len, pfn, prot, attr: self.attr, lock, page_size: PAGE_SIZE };
+                    platform.load(space, va, run);
+                    return FaultCode::OK;
                 }
-                rc
             }
-            Object::Umem(..) => self.load_runs(platform, space, start, len, rw, lock),
+            Object::Devmem(_) => {}
         }
+        self.load_runs(platform, space, (start, len), rw, lock)
     }
 
-    /// Loads run by run, each of one protection and physically contiguous.
+    /// The page size to load device memory with.
+    #[inline]
+    fn page_size(&self, platform: &P, pfn: Pfn) -> u64 {
+        if self.level == 0 || self.pages.is_some() {
+            return PAGE_SIZE;
+        }
+        let size = platform.page_sizes()[self.level as usize];
+        let skew = self.addr ^ (pfn << PAGE_SHIFT);
+        if skew & (size - 1) == 0 { size } else { PAGE_SIZE }
+    }
+
+    /// Loads pageable memory: its pages stay locked if the translations do.
+    fn load_pageable(
+        &self,
+        platform: &P,
+        space: &P::Space,
+        (start, len): (u64, u64),
+        rw: Rw,
+        lock: bool,
+    ) -> FaultCode {
+        let Object::Umem(umem, koff) = &self.object else { return FaultCode::NOMAP };
+        let koff = koff + start;
+        if !umem.lock_pages(koff, len) {
+            return FaultCode::EFAULT;
+        }
+        let rc = self.load_runs(platform, space, (start, len), rw, lock);
+        if !lock || !rc.is_ok() {
+            umem.unlock_pages(koff, len);
+        }
+        rc
+    }
+
+    /// Loads run by run, each of one protection and physically contiguous, up to the first page that cannot be loaded.
     fn load_runs(
         &self,
         platform: &P,
         space: &P::Space,
-        start: u64,
-        len: u64,
+        (start, len): (u64, u64),
         rw: Rw,
         lock: bool,
     ) -> FaultCode {

@@ -7,12 +7,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::context::Context;
 use crate::fault::Progress;
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Stage, State};
 use crate::platform::{Callbacks as _, Device, Platform, Unmap};
 use crate::registry::retain;
-use crate::setup::object_address;
+use crate::softlock::Softlock;
 use crate::types::{
     Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags,
 };
@@ -64,6 +65,9 @@ pub struct Congruence {
     /// … modulo this power of two.
     pub modulus: u64,
 }
+
+/// The identity of an access callback, and what its handles share.
+type Shared<P> = (u64, Option<Arc<Context<P>>>, Option<Arc<Softlock<P>>>);
 
 impl<P: Platform> Framework<P> {
     /// `devmap_setup(9F)`: asks the driver to set up handles for the whole length, has `place` choose an address (and
@@ -131,13 +135,14 @@ impl<P: Platform> Framework<P> {
         let mapping = self.new_mapping();
         let mut done = 0;
         let mut longest = (0, 0);
-        let mut shared = None;
+        let mut shared: Option<Shared<P>> = None;
         while done < req.len {
             let (off, left) = (req.off + done, req.len - done);
             let handle = Handle::new(space.clone(), State::new(off, req.prot, req.maxprot, mapping), 0);
             self.handles.fetch_add(1, Relaxed);
-            made.push(handle.clone());
             let (ret, len) = req.device.devmap(self, &handle, off, left, req.model);
+            made.push(handle, len);
+            let Some(handle) = made.last() else { return Err(Errno::EINVAL) };
             if ret != 0 {
                 return Err(Errno::ENXIO);
             }
@@ -145,50 +150,34 @@ impl<P: Platform> Framework<P> {
             if len & PAGE_MASK != 0 || st.stage != Stage::SetUp || len != st.len || len == 0 || len > left {
                 return Err(Errno::EINVAL);
             }
-            if st.access {
-                let access = st.callbacks.as_ref().map_or(0, |c| c.access_id());
-                drop(st);
-                self.share(&handle, req.device, access, &mut shared)?;
-            } else if req.flags & MapFlags::TYPE == MapFlags::PRIVATE {
-                return Err(Errno::EINVAL);
-            } else {
-                st.ctx = None;
-                drop(st);
-            }
             // Of several longest handles, the last one decides.
             if len >= longest.0 {
-                longest = (len, object_address(&handle).wrapping_sub(done));
+                longest = (len, st.object.address().wrapping_sub(done));
+            }
+            if st.access {
+                let access = st.callbacks.as_ref().map_or(0, |c| c.access_id());
+                match &shared {
+                    None => {
+                        drop(st);
+                        let (ctx, softlock) =
+                            self.shared(req.device.instance(), req.device.dev(), access);
+                        st = handle.lock();
+                        (st.ctx, st.softlock) = (Some(ctx.clone()), Some(softlock.clone()));
+                        shared = Some((access, Some(ctx), Some(softlock)));
+                    }
+                    // All handles of a mapping share one softlock.
+                    Some((first, ..)) if *first != access => return Err(Errno::ENOTSUP),
+                    Some((_, ctx, softlock)) => {
+                        (st.ctx, st.softlock) = (retain(ctx), retain(softlock));
+                    }
+                }
+            } else if req.flags & MapFlags::TYPE == MapFlags::PRIVATE {
+                return Err(Errno::EINVAL);
             }
             done += len;
         }
         let modulus = if req.len >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
         Ok(Congruence { offset: longest.1 & (modulus - 1), modulus })
-    }
-
-    /// Gives a handle its context and softlock. All handles of a mapping share one softlock.
-    fn share(
-        &self,
-        handle: &Arc<Handle<P>>,
-        device: &P::Device,
-        access: u64,
-        shared: &mut Option<(u64, Arc<Handle<P>>)>,
-    ) -> Result<(), Errno> {
-        let (ctx, softlock) = match shared {
-            Some((first, _)) if *first != access => return Err(Errno::ENOTSUP),
-            Some((_, sibling)) => {
-                let st = sibling.lock();
-                (retain(&st.ctx), retain(&st.softlock))
-            }
-            None => {
-                let (ctx, softlock) = self.shared(device.instance(), device.dev(), access);
-                *shared = Some((access, handle.clone()));
-                (Some(ctx), Some(softlock))
-            }
-        };
-        let mut st = handle.lock();
-        st.ctx = ctx;
-        st.softlock = softlock;
-        Ok(())
     }
 
     /// Calls the map callbacks in order. When one fails, unmaps those before it and frees all.
@@ -228,14 +217,14 @@ impl<P: Platform> Framework<P> {
         self.platform.unload(handle.space(), st.addr, st.len);
     }
 
-    /// Unmaps a whole handle and calls its unmap callback.
+    /// Unmaps a whole handle (with its translations, if `unload`) and calls its unmap callback.
     pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>, unload: bool) {
-        if unload {
-            self.drop_translations(handle);
-        }
         let (callbacks, off, len) = {
             let mut st = handle.lock();
             st.stage = Stage::Dying;
+            if unload {
+                self.platform.unload(handle.space(), st.addr, st.len);
+            }
             (st.callbacks.clone(), st.off, st.len)
         };
         if let Some(callbacks) = callbacks.filter(|c| c.entries().unmap) {
@@ -272,10 +261,10 @@ impl<P: Platform> State<P> {
     }
 }
 
-/// The handles that a setup has made so far.
+/// The handles that a setup has made so far, with their lengths.
 pub(crate) struct Made<P: Platform> {
-    first: Option<Arc<Handle<P>>>,
-    more: Vec<Arc<Handle<P>>>,
+    first: Option<(u64, Arc<Handle<P>>)>,
+    more: Vec<(u64, Arc<Handle<P>>)>,
 }
 
 impl<P: Platform> Default for Made<P> {
@@ -285,26 +274,29 @@ impl<P: Platform> Default for Made<P> {
 }
 
 impl<P: Platform> Made<P> {
-    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>) {
+    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>, len: u64) {
         match self.first {
-            None => self.first = Some(handle),
-            Some(_) => self.more.push(handle),
+            None => self.first = Some((len, handle)),
+            Some(_) => self.more.push((len, handle)),
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
-        self.first.iter().chain(self.more.iter())
+    fn last(&self) -> Option<&Arc<Handle<P>>> {
+        self.more.last().or(self.first.as_ref()).map(|(_, handle)| handle)
     }
 
-    /// The list for a segment at `base`, whose handles have their addresses.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
+        self.first.iter().chain(self.more.iter()).map(|(_, handle)| handle)
+    }
+
+    /// The list for a segment at `base`.
     pub(crate) fn into_handles(self, base: u64) -> Handles<P> {
         match self.first {
-            Some(first) if self.more.is_empty() => Handles::One(first),
+            Some((_, first)) if self.more.is_empty() => Handles::One(first),
             first => {
                 let mut all = Vec::with_capacity(1 + self.more.len());
                 let mut addr = base;
-                for handle in first.into_iter().chain(self.more) {
-                    let len = handle.lock().len;
+                for (len, handle) in first.into_iter().chain(self.more) {
                     all.push((addr, handle));
                     addr += len;
                 }

@@ -3,7 +3,6 @@
 //! Context: user or kernel, not interrupt. Setup functions are called from `devmap(9E)`, remaps from anywhere; either takes the
 //! handle's lock only. A remap unloads and switches with that lock held, so it is atomic with respect to faults.
 
-use alloc::sync::Arc;
 use core::fmt;
 
 use crate::framework::Framework;
@@ -88,12 +87,6 @@ impl<P: Platform> Framework<P> {
         let len = page_ceil(args.len).ok_or(SetupError)?;
         if invalid && !args.flags.contains(SetupFlags::ALLOW_REMAP) {
             return Err(SetupError);
-        }
-        {
-            let st = handle.lock();
-            if st.stage != Stage::New || !prot_fits(&st, args.maxprot) {
-                return Err(SetupError);
-            }
         }
         let (object, attr) = if invalid {
             (Object::None, args.attr)
@@ -249,11 +242,13 @@ impl<P: Platform> Framework<P> {
     }
 }
 
-/// Where the object of a handle begins physically (device memory) or in the kernel (umem), for the choice of an address.
-pub(crate) fn object_address<P: Platform>(handle: &Arc<Handle<P>>) -> u64 {
-    match &handle.lock().object {
-        Object::None => 0,
-        Object::Devmem(pfn) => pfn << PAGE_SHIFT,
-        Object::Umem(umem, off) => umem.kernel_address().wrapping_add(*off),
+impl<P: Platform> Object<P> {
+    /// Where it begins physically (device memory) or in the kernel (umem), for the choice of a user address.
+    pub(crate) fn address(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Devmem(pfn) => pfn << PAGE_SHIFT,
+            Self::Umem(umem, off) => umem.kernel_address().wrapping_add(*off),
+        }
     }
 }

@@ -5,10 +5,11 @@
 //!
 //! The rules, chosen where `docs/defects.md` leaves a choice:
 //! - The owner of a lock is the address space. Its own faults and further softlocks never wait for its locks; locks nest.
-//! - An ordinary fault waits only while another space has locked one of its pages.
+//! - An ordinary fault waits only while another space has locked one of its pages, and not at all when its own space holds a lock
+//!   here: two holders that touch each other's pages would wait for each other.
 //! - A softlock waits while another space has locked one of its pages, or serves a fault on one.
 //! - A space that holds a lock is refused (`EAGAIN`) rather than made to wait with a further softlock, so two holders cannot wait for
-//!   each other.
+//!   each other. What the same request has locked does not count: it is given back before the wait.
 //! - Waits are interruptible, with no lock held. What counts as locked is what was really loaded with a lock, by a fault
 //!   or by `devmap_load`; either may undo it.
 //!
@@ -35,23 +36,40 @@ struct Held<P: Platform> {
     /// is told before the lock it undoes.
     pages: BTreeMap<u64, Vec<(P::Space, i64)>>,
     /// Faults being served.
-    faults: Vec<InFlight<P>>,
-    next: u64,
+    faults: Vec<Ticket<P>>,
+    /// How many of them are softlocks.
+    exclusives: u32,
     waiting: u32,
 }
 
-struct InFlight<P: Platform> {
-    id: u64,
-    space: P::Space,
-    first: u64,
-    last: u64,
-    exclusive: bool,
+/// The pages that a fault is being served for.
+pub(crate) struct Ticket<P: Platform> {
+    /// The space that faults.
+    pub space: P::Space,
+    /// The first device page.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// It is a softlock.
+    pub exclusive: bool,
+}
+
+impl<P: Platform> Ticket<P> {
+    fn copy(&self) -> Self {
+        Self { space: self.space.clone(), ..*self }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        (self.first, self.last, self.exclusive) == (other.first, other.last, other.exclusive)
+            && self.space == other.space
+    }
 }
 
 /// What [`Softlock::enter`] answers.
+#[derive(PartialEq)]
 pub(crate) enum Entry {
-    /// Go on; give the number to [`Softlock::leave`].
-    In(u64),
+    /// Go on, then call [`Softlock::leave`] with an equal ticket.
+    In,
     /// Wait with [`Softlock::wait`], then try again.
     Busy,
     /// Waiting could be for ever: refuse.
@@ -68,12 +86,25 @@ impl<P: Platform> Keyed for Softlock<P> {
 }
 
 impl<P: Platform> Held<P> {
-    fn conflict(&self, space: &P::Space, first: u64, last: u64, exclusive: bool) -> bool {
-        let foreign = |holders: &Vec<(P::Space, i64)>| holders.iter().any(|(s, n)| s != space && *n > 0);
-        (!self.pages.is_empty() && self.pages.range(first..=last).any(|(_, holders)| foreign(holders)))
+    /// Whether this fault must keep off.
+    fn conflict(&self, t: &Ticket<P>) -> bool {
+        // Nothing keeps off an ordinary fault while there is no softlock.
+        if !t.exclusive && self.exclusives == 0 && self.pages.is_empty() {
+            return false;
+        }
+        let foreign = |holders: &Vec<(P::Space, i64)>| holders.iter().any(|(s, n)| *s != t.space && *n > 0);
+        self.pages.range(t.first..=t.last).any(|(_, holders)| foreign(holders))
             || self.faults.iter().any(|f| {
-                (exclusive || f.exclusive) && f.space != *space && f.first <= last && first <= f.last
+                (t.exclusive || f.exclusive)
+                    && f.space != t.space
+                    && f.first <= t.last
+                    && t.first <= f.last
             })
+    }
+
+    /// Whether this space has locked any page.
+    fn holds(&self, space: &P::Space) -> bool {
+        self.pages.values().flatten().any(|(s, n)| s == space && *n > 0)
     }
 }
 
@@ -83,54 +114,45 @@ impl<P: Platform> Softlock<P> {
             key,
             handles: AtomicUsize::new(0),
             state: P::Mutex::new(
-                Held { pages: BTreeMap::new(), faults: Vec::new(), next: 0, waiting: 0 },
+                Held { pages: BTreeMap::new(), faults: Vec::new(), exclusives: 0, waiting: 0 },
                 LockClass::Softlock,
             ),
             freed: P::Condvar::default(),
         }
     }
 
-    /// A fault on pages `first..=last` begins; `exclusive` for a softlock.
-    pub(crate) fn enter(&self, space: &P::Space, first: u64, last: u64, exclusive: bool) -> Entry {
+    /// A fault begins.
+    #[inline]
+    pub(crate) fn enter(&self, ticket: &Ticket<P>) -> Entry {
         let mut held = self.state.lock();
-        if (exclusive || !held.pages.is_empty() || held.faults.iter().any(|f| f.exclusive))
-            && held.conflict(space, first, last, exclusive)
-        {
-            let holder = |h: &Vec<(P::Space, i64)>| h.iter().any(|(s, n)| s == space && *n > 0);
-            if exclusive && held.pages.values().any(holder) {
-                return Entry::Refused;
-            }
-            return Entry::Busy;
+        if held.conflict(ticket) {
+            return if ticket.exclusive && held.holds(&ticket.space) { Entry::Refused } else { Entry::Busy };
         }
-        let id = held.next;
-        held.next += 1;
-        held.faults.push(InFlight { id, space: space.clone(), first, last, exclusive });
-        Entry::In(id)
+        held.exclusives += u32::from(ticket.exclusive);
+        held.faults.push(ticket.copy());
+        Entry::In
     }
 
-    /// The fault is over.
-    pub(crate) fn leave(&self, platform: &P, id: u64) {
+    /// The fault is over. (Of equal tickets it does not matter which one goes.)
+    #[inline]
+    pub(crate) fn leave(&self, platform: &P, ticket: &Ticket<P>) {
         let mut held = self.state.lock();
-        if let Some(i) = held.faults.iter().position(|f| f.id == id) {
+        if held.faults.last().is_some_and(|f| f.same(ticket)) {
+            held.faults.pop();
+        } else if let Some(i) = held.faults.iter().position(|f| f.same(ticket)) {
             held.faults.swap_remove(i);
         }
+        held.exclusives -= u32::from(ticket.exclusive);
         if held.waiting > 0 {
             platform.notify_all(&self.freed);
         }
     }
 
     /// Sleeps until [`Softlock::enter`] may succeed; true if interrupted first. No lock may be held.
-    pub(crate) fn wait(
-        &self,
-        platform: &P,
-        space: &P::Space,
-        first: u64,
-        last: u64,
-        exclusive: bool,
-    ) -> bool {
+    pub(crate) fn wait(&self, platform: &P, ticket: &Ticket<P>) -> bool {
         let mut held = self.state.lock();
         let mut interrupted = false;
-        while !interrupted && held.conflict(space, first, last, exclusive) {
+        while !interrupted && held.conflict(ticket) {
             held.waiting += 1;
             (held, interrupted) = platform.wait_sig(&self.freed, held);
             held.waiting -= 1;

@@ -167,6 +167,7 @@ impl<P: Platform> Segment<P> {
                 (st.duplicate(), st.callbacks.clone())
             };
             state.mapping = mapping;
+            let len = state.len;
             let new = Handle::new(space.clone(), state, old.pvt());
             fw.handles.fetch_add(1, Relaxed);
             if let Some(callbacks) = callbacks.filter(|c| c.entries().dup) {
@@ -178,7 +179,7 @@ impl<P: Platform> Segment<P> {
                     break;
                 }
             }
-            made.push(new);
+            made.push(new, len);
         }
         if let Some((new, ret)) = failed {
             fw.free_handle(&new);
