@@ -5,47 +5,47 @@ use std::process::ExitCode;
 
 use crate::kernel;
 
-const PAGE: usize = 4096;
+pub const PAGE: usize = 4096;
 
 /// A mapping of the device.
-struct Map {
-    at: *mut u64,
-    len: usize,
+pub struct Map {
+    pub at: *mut u64,
+    pub len: usize,
 }
 
 impl Map {
-    fn word(&self, page: usize) -> *mut u64 {
+    pub fn word(&self, page: usize) -> *mut u64 {
         self.at.wrapping_byte_add(page * PAGE)
     }
 
-    fn get(&self, page: usize) -> u64 {
+    pub fn get(&self, page: usize) -> u64 {
         // SAFETY: within the mapping.
         unsafe { self.word(page).read_volatile() }
     }
 
-    fn set(&self, page: usize, value: u64) {
+    pub fn set(&self, page: usize, value: u64) {
         // SAFETY: within the mapping.
         unsafe { self.word(page).write_volatile(value) };
     }
 }
 
-fn check<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) {
+pub fn check<T: PartialEq + std::fmt::Debug>(what: &str, got: T, want: T) {
     if got != want {
         eprintln!("{what}: got {got:?}, not {want:?}");
         std::process::exit(1);
     }
 }
 
-fn errno() -> i32 {
+pub fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-fn open_at(path: &CStr, flags: i32) -> i32 {
+pub fn open_at(path: &CStr, flags: i32) -> i32 {
     // SAFETY: a string.
     unsafe { libc::open(path.as_ptr(), flags) }
 }
 
-fn open() -> i32 {
+pub fn open() -> i32 {
     let fd = open_at(c"/dev/test0", libc::O_RDWR);
     if fd < 0 {
         eprintln!("open: error {}", errno());
@@ -54,13 +54,14 @@ fn open() -> i32 {
     fd
 }
 
-fn try_map(fd: i32, pages: usize, offset: usize, flags: i32, prot: i32) -> Result<Map, i32> {
+pub fn try_map(fd: i32, pages: usize, offset: usize, flags: i32, prot: i32) -> Result<Map, i32> {
     // SAFETY: a new mapping.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), pages * PAGE, prot, flags, fd, (offset * PAGE) as i64) };
+    let at =
+        unsafe { libc::mmap(std::ptr::null_mut(), pages * PAGE, prot, flags, fd, (offset * PAGE) as i64) };
     if at == libc::MAP_FAILED { Err(errno()) } else { Ok(Map { at: at.cast(), len: pages * PAGE }) }
 }
 
-fn map(fd: i32, pages: usize, offset: usize) -> Map {
+pub fn map(fd: i32, pages: usize, offset: usize) -> Map {
     let m = try_map(fd, pages, offset, libc::MAP_SHARED, libc::PROT_READ | libc::PROT_WRITE);
     m.unwrap_or_else(|e| {
         eprintln!("mmap: error {e}");
@@ -68,19 +69,19 @@ fn map(fd: i32, pages: usize, offset: usize) -> Map {
     })
 }
 
-fn ioctl(fd: i32, cmd: u64, arg: u64) -> i32 {
+pub fn ioctl(fd: i32, cmd: u64, arg: u64) -> i32 {
     // SAFETY: the test device's ioctls.
     unsafe { libc::ioctl(fd, cmd, arg) }
 }
 
 /// Opens, closes, starts, forks, unborn, exits, faults, unmaps.
-fn stats(fd: i32) -> [u64; 8] {
+pub fn stats(fd: i32) -> [u64; 8] {
     let mut s = [0u64; 8];
     check("stats", ioctl(fd, kernel::STATS, s.as_mut_ptr() as u64), 0);
     s
 }
 
-fn faults(fd: i32) -> u64 {
+pub fn faults(fd: i32) -> u64 {
     stats(fd)[6]
 }
 
@@ -97,7 +98,11 @@ pub fn play(part: &str) -> ExitCode {
             let other = map(fd, 8, 0);
             check("page 1 by another mapping", other.get(1), 1);
             check("page 4 by another mapping", other.get(4), 4);
-            check("beyond the device", try_map(fd, 1, 256, libc::MAP_SHARED, libc::PROT_READ).err(), Some(libc::ENXIO));
+            check(
+                "beyond the device",
+                try_map(fd, 1, 256, libc::MAP_SHARED, libc::PROT_READ).err(),
+                Some(libc::ENXIO),
+            );
             // SAFETY: nobody uses the mapping any more.
             check("munmap", unsafe { libc::munmap(m.at.cast(), m.len) }, 0);
         }
@@ -134,7 +139,11 @@ pub fn play(part: &str) -> ExitCode {
             check("metadata", std::fs::metadata("/dev/test0").is_ok(), true);
         }
         "read-write" => {
-            check("read", std::fs::read_to_string("/dev/test0").ok().as_deref(), Some("the device says hello\n"));
+            check(
+                "read",
+                std::fs::read_to_string("/dev/test0").ok().as_deref(),
+                Some("the device says hello\n"),
+            );
             let fd = open();
             let m = map(fd, 2, 0);
             // SAFETY: a buffer of that length.
@@ -149,10 +158,7 @@ pub fn play(part: &str) -> ExitCode {
             check("error", errno(), libc::ENOTTY);
             check("string", ioctl(fd, kernel::SHOUT, c"hello".as_ptr() as u64), 5);
         }
-        _ => {
-            eprintln!("no part is called {part}");
-            return ExitCode::from(2);
-        }
+        _ => return crate::parts::play(part),
     }
     ExitCode::SUCCESS
 }

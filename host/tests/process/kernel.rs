@@ -38,7 +38,14 @@ pub struct Counts {
 impl Counts {
     pub fn all(&self) -> [u64; 8] {
         let c = [
-            &self.opens, &self.closes, &self.starts, &self.forks, &self.unborn, &self.exits, &self.faults, &self.unmaps,
+            &self.opens,
+            &self.closes,
+            &self.starts,
+            &self.forks,
+            &self.unborn,
+            &self.exits,
+            &self.faults,
+            &self.unmaps,
         ];
         c.map(|c| c.load(Ordering::SeqCst))
     }
@@ -93,7 +100,10 @@ impl TestKernel {
     fn unload_all(&self) {
         let all: Vec<_> = {
             let spaces = self.spaces.lock();
-            spaces.values().flat_map(|(p, s)| s.iter().map(|(&va, m)| (p.clone(), va, m.len)).collect::<Vec<_>>()).collect()
+            spaces
+                .values()
+                .flat_map(|(p, s)| s.iter().map(|(&va, m)| (p.clone(), va, m.len)).collect::<Vec<_>>())
+                .collect()
         };
         all.iter().for_each(|(p, va, len)| p.unload(*va, len / PAGE_SIZE));
     }
@@ -106,7 +116,8 @@ impl TestKernel {
 /// Cuts `[addr, addr+len)` out of a space; returns what was there.
 fn cut(space: &mut Space, addr: u64, len: u64) -> Vec<(u64, Mapping)> {
     let end = addr + len;
-    let hit: Vec<_> = space.range(..end).filter(|(va, m)| **va + m.len > addr).map(|(&va, &m)| (va, m)).collect();
+    let hit: Vec<_> =
+        space.range(..end).filter(|(va, m)| **va + m.len > addr).map(|(&va, &m)| (va, m)).collect();
     let mut out = Vec::new();
     for (va, m) in hit {
         space.remove(&va);
@@ -197,7 +208,10 @@ impl Kernel for TestKernel {
                 // Page 0 of every mapping shows frame `arg` from now on (until unmapped).
                 let all: Vec<_> = {
                     let spaces = self.spaces.lock();
-                    spaces.values().flat_map(|(p, s)| s.keys().map(|&va| (p.clone(), va)).collect::<Vec<_>>()).collect()
+                    spaces
+                        .values()
+                        .flat_map(|(p, s)| s.keys().map(|&va| (p.clone(), va)).collect::<Vec<_>>())
+                        .collect()
                 };
                 for (p, va) in all {
                     p.unload(va, 1);

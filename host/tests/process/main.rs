@@ -3,7 +3,9 @@
 //! The test program is its own client: run with `DDI_CLIENT=NAME` it plays that part.
 
 mod client;
+mod host;
 mod kernel;
+mod parts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,7 +53,9 @@ impl Bench {
         match () {
             () if left != 0 => Err(format!("{left} processes left")),
             () if opens != closes => Err(format!("{opens} opens, {closes} closes")),
-            () if starts + forks != exits + unborn => Err(format!("{starts} starts, {forks} forks, {exits} exits")),
+            () if starts + forks != exits + unborn => {
+                Err(format!("{starts} starts, {forks} forks, {exits} exits"))
+            }
             () if self.kernel.mappings() != 0 => Err(format!("{} mappings left", self.kernel.mappings())),
             () => Ok(()),
         }
@@ -59,8 +63,17 @@ impl Bench {
 }
 
 fn main() -> ExitCode {
+    if let Ok(policy) = std::env::var("DDI_ALONE")
+        && std::env::var_os("DDI_CLIENT").is_none()
+    {
+        return host::alone(&policy);
+    }
     if let Ok(part) = std::env::var("DDI_CLIENT") {
         return client::play(&part);
+    }
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        // Some drivers panic here on purpose: one line of that is enough.
+        std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
     }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let modes = [
@@ -119,4 +132,47 @@ const CASES: &[Case] = &[
     part!("unload", 0),
     part!("stat", 0),
     part!("read-write", 0),
+    part!("fork", 0),
+    part!("fork-unmapped", 0),
+    part!("fork-refused", 0),
+    part!("fork-tree", 0),
+    part!("threads", 0),
+    part!("munmap-parts", 0),
+    part!("mprotect", 0),
+    part!("replace", 0),
+    part!("mremap", 0),
+    part!("advice", 0),
+    part!("exec", 0),
+    part!("spawn", 0),
+    part!("kill", 0),
+    part!("stop", 0),
+    part!("detour", 0),
+    part!("fail", 0),
+    part!("fail-in-system-call", 0),
+    part!("fail-kills", 128 + libc::SIGBUS),
+    part!("fail-blocked", 128 + libc::SIGSEGV),
+    part!("stray", 128 + libc::SIGSEGV),
+    part!("null", 128 + libc::SIGSEGV),
+    part!("pass", 0),
+    part!("close-all", 0),
+    part!("interrupt", 0),
+    part!("other-frames", 0),
+    part!("panic", 0),
+    part!("many", 0),
+    part!("exit-3", 3),
+    ("shell", false, |b| status(b.command("sh", &["-c", parts::SHELL]), 0)),
+    ("shell-vfork", false, |b| status(b.command("dash", &["-c", parts::SHELL]), 0)),
+    ("env", false, |b| {
+        status(
+            b.command("sh", &["-c", "env -i DDI_CLIENT=map $SELF && exec env -i DDI_CLIENT=bump $SELF"]),
+            0,
+        )
+    }),
+    ("left-behind", false, |b| {
+        status(b.command("sh", &["-c", "DDI_CLIENT=linger $SELF & sleep 0.2; exit 4"]), 4)
+    }),
+    ("host-dies", false, host::dies),
+    ("programs", false, host::programs),
+    ("unprivileged", false, host::unprivileged),
+    ("leftovers", false, host::leftovers),
 ];

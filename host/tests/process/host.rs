@@ -1,0 +1,179 @@
+//! Cases in which the host itself, or the way programs are started, is what is tested.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ddi_host::process::{FaultMode, LaunchError, Program, check_program};
+
+use crate::{Bench, status};
+
+fn policy(b: &Bench) -> &'static str {
+    match b.server.fault_mode() {
+        FaultMode::Userfaultfd => "userfaultfd",
+        FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
+        FaultMode::Signal => "signal",
+    }
+}
+
+/// A host of its own that runs one client, for [`dies`].
+pub fn alone(policy: &str) -> std::process::ExitCode {
+    let bench = Bench::new(policy.parse().unwrap_or_default());
+    let program = Program {
+        path: std::env::current_exe().unwrap_or_default(),
+        args: Vec::new(),
+        env: vec![("DDI_CLIENT".into(), "linger".into())],
+    };
+    let child = bench.server.spawn(&program);
+    println!("{}", child.map_or(0, |c| c.id()));
+    std::thread::sleep(Duration::from_secs(60));
+    std::process::ExitCode::FAILURE
+}
+
+/// A host that is killed takes the clients that go on using its devices with it.
+pub fn dies(b: &Bench) -> Result<(), String> {
+    let me = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut host = Command::new(me)
+        .env("DDI_ALONE", policy(b))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let mut line = String::new();
+    let mut out = BufReader::new(host.stdout.take().ok_or("no output")?);
+    out.read_line(&mut line).map_err(|e| e.to_string())?;
+    let pid: i32 = line.trim().parse().map_err(|_| "no client")?;
+    std::thread::sleep(Duration::from_millis(200));
+    host.kill().map_err(|e| e.to_string())?;
+    // Ends when the last holder of the pipe, the client, is gone.
+    let mut text = String::new();
+    host.stderr.take().ok_or("no output")?.read_to_string(&mut text).map_err(|e| e.to_string())?;
+    let _ = host.wait();
+    if !text.contains("ddi-host is gone") {
+        return Err(format!("the client said {text:?}"));
+    }
+    let end = Instant::now() + Duration::from_secs(5);
+    let alive = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, s)| !s.starts_with('Z'))
+    };
+    while alive(pid) {
+        if Instant::now() > end {
+            return Err("the client lives on".into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// What cannot be a client is told before it starts.
+pub fn programs(_: &Bench) -> Result<(), String> {
+    let dir = std::env::temp_dir().join(format!("ddi-programs-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
+    let file = |name: &str, bytes: &[u8], mode: u32| -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = dir.join(name);
+        let _ = std::fs::write(&path, bytes);
+        let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
+        path
+    };
+    let mut elf = std::fs::read(std::env::current_exe().unwrap_or_default()).unwrap_or_default();
+    let at = u64::from_le_bytes(elf[32..40].try_into().unwrap_or_default()) as usize;
+    let (size, count) = (usize::from(elf[54]), usize::from(elf[56]));
+    for i in 0..count {
+        if elf[at + i * size] == 3 {
+            elf[at + i * size] = 0;
+        }
+    }
+    let fixed = file("static", &elf, 0o755);
+    let checks = [
+        (Path::new("no-such-program-anywhere").to_path_buf(), "not found"),
+        (dir.join("nothing"), "not found"),
+        (dir.clone(), "not executable"),
+        (file("plain", b"#!/bin/sh\n", 0o644), "not executable"),
+        (file("garbage", &[7; 100], 0o755), "not executable"),
+        (fixed.clone(), "statically linked"),
+        (file("script", format!("#! {}\n", fixed.display()).as_bytes(), 0o755), "statically linked"),
+        (file("lost", b"#!/no/such/interpreter -x\n", 0o755), "not found"),
+    ];
+    let mut wrong: Vec<String> = checks
+        .iter()
+        .filter_map(|(path, want)| match check_program(path) {
+            Err(e) if e.to_string().contains(want) => None,
+            other => Some(format!("{}: {other:?}", path.display())),
+        })
+        .collect();
+    for good in [Path::new("sh"), &file("good", b"#!/bin/sh\nexit 0\n", 0o755)] {
+        if let Err(e) = check_program(good) {
+            wrong.push(format!("{}: {e}", good.display()));
+        }
+    }
+    let _: Option<LaunchError> = None;
+    let _ = std::fs::remove_dir_all(&dir);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+/// The same tests for a user without rights, if this one has any.
+pub fn unprivileged(b: &Bench) -> Result<(), String> {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::geteuid() } != 0 {
+        return Ok(());
+    }
+    let mode = match b.server.fault_mode() {
+        // What an ordinary user gets of userfaultfd is the other way.
+        FaultMode::Userfaultfd => return Ok(()),
+        _ => policy(b),
+    };
+    let copy = std::env::temp_dir().join(format!("ddi-process-test-{}-{mode}", std::process::id()));
+    let me = std::env::current_exe().map_err(|e| e.to_string())?;
+    std::fs::copy(me, &copy).map_err(|e| e.to_string())?;
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(&copy);
+    for part in ["map", "fork", "threads", "mprotect", "exec", "detour", "fail", "stop", "kill"] {
+        command.arg(format!("{part} ({mode})"));
+    }
+    let out = command.uid(65534).gid(65534).current_dir("/").output();
+    let _ = std::fs::remove_file(&copy);
+    let out = out.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    if !text.contains(" 0 failed") || text.contains("\n0 passed") {
+        return Err(format!("as nobody: {text}"));
+    }
+    status(out.status.code().unwrap_or(-1), 0)
+}
+
+/// After all that: no process, no memfd, no socket of a server that is gone.
+pub fn leftovers(_: &Bench) -> Result<(), String> {
+    let fds = || {
+        let dir = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        let mut all: Vec<String> = dir
+            .filter_map(|e| std::fs::read_link(e.path()).ok())
+            .map(|p| {
+                p.to_string_lossy().trim_end_matches(|c: char| c.is_ascii_digit() || c == ']').to_string()
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let before = fds();
+    {
+        let bench = Bench::new(Default::default());
+        status(bench.client("fork-tree"), 0)?;
+        bench.clean()?;
+    }
+    let mut after = fds();
+    // Threads of clients that have just hung up may be a moment behind.
+    let end = Instant::now() + Duration::from_secs(5);
+    while after != before && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+        after = fds();
+    }
+    if after != before {
+        return Err(format!("descriptors before {before:?}, after {after:?}"));
+    }
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let ours = sockets.matches(&format!("@ddi-host.{}.", std::process::id())).count();
+    // This case's own server listens.
+    if ours == 1 { Ok(()) } else { Err(format!("{ours} sockets")) }
+}
