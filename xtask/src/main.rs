@@ -30,6 +30,8 @@ enum Command {
     CheckModule(check_module::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
+    /// Write the matrix in docs/verified.md from the reports of runs.
+    Verified(vm::verified::Args),
     /// The suite in a virtual machine.
     Vm(vm::Args),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),
+        Command::Verified(args) => vm::verified::run(&args),
         Command::Vm(args) => vm::run(&args),
     };
     match outcome {

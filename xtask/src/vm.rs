@@ -6,7 +6,7 @@
 //! seed       the volume that gives the guest its ssh key
 //! qemu       the process; console, qmp: what it says  monitor       the one place where all that is noticed
 //! transport  commands over ssh                        session       waits with limits, and what is wrong when one passes
-//! steps      the run                                  report        its results
+//! steps      the run                                  report        its results       verified   docs/verified.md
 //! ```
 //!
 //! One thread does everything; reader threads only turn pipes into events.
@@ -36,6 +36,7 @@ pub mod test;
 #[cfg(test)]
 mod tests;
 pub mod transport;
+pub mod verified;
 
 use std::process::ExitCode;
 
