@@ -407,19 +407,22 @@ impl Map {
         )
     }
 
-    /// What loads and stores at `at` get must be what the protection says (x86 cannot have write without read).
+    /// What loads and stores at `at` get must be what the protection says; the value there stays. Whether memory that
+    /// may only be written can be read is left open: the manual leaves it to the machine.
     #[track_caller]
     pub fn obeys(&self, at: usize, prot: i32) -> Result {
         if prot & (READ | WRITE | EXEC) == 0 {
             self.load_faults(at, Kind::Protection)?;
-        } else {
+        } else if prot & READ != 0 {
             self.get(at)?;
         }
         if prot & WRITE == 0 {
             self.store_faults(at, Kind::Protection)
-        } else {
+        } else if prot & READ != 0 {
             let value = self.get(at)?;
             self.put(at, value)
+        } else {
+            self.put(at ^ 8, 1)
         }
     }
 }

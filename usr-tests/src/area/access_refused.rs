@@ -119,7 +119,6 @@ fn touch_none(t: &Ctx) -> Result {
 fn touch_hole(t: &Ctx) -> Result {
     let dev = t.open()?;
     let place = reserve(8 * page_size())?;
-    works("munmap", sys::munmap(place, 8 * page_size()))?;
     let map = dev.map_at(
         place + 2 * page_size(),
         dev.layout.scratch.off,
@@ -128,6 +127,9 @@ fn touch_hole(t: &Ctx) -> Result {
         SHARED | libc::MAP_FIXED,
     )?;
     map.mark(1)?;
+    // Only now, and looked at next, so that nothing else is mapped there.
+    works("munmap", sys::munmap(place + 4 * page_size(), 4 * page_size()))?;
+    works("munmap", sys::munmap(place, 2 * page_size()))?;
     map.is_hole(2 * page_size())?;
     map.store_faults(2 * page_size() + 40, Kind::Hole)?;
     let before = Map { base: place, len: page_size(), off: 0 };
@@ -429,7 +431,7 @@ extern "C" fn on_alarm(_signal: i32, _info: *mut libc::siginfo_t, _context: *mut
 }
 
 fn in_signal_handler(t: &Ctx) -> Result {
-    let dev = t.open()?;
+    let dev = t.ctxdev()?;
     let map = dev.map(dev.layout.ring.off, 4 * page_size(), RW, PRIVATE)?;
     DEVICE.store(map.base, Ordering::SeqCst);
     works("sigaction", sys::handle(libc::SIGUSR1, on_alarm, libc::SA_RESTART))?;

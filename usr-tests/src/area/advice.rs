@@ -49,9 +49,11 @@ pub const CASES: &[Case] = &[
 fn mapped(dev: &Dev) -> Result<[Map; 2]> {
     let maps = [dev.map_all(SHARED)?, dev.map_all(PRIVATE)?];
     maps[0].mark(0x100)?;
-    for region in dev.layout.engine() {
-        for page in 0..region.pages() {
-            maps[1].put(region.page(page), 0x9000)?;
+    if dev.is_ctxdev() {
+        for region in dev.layout.engine() {
+            for page in 0..region.pages() {
+                maps[1].put(region.page(page), 0x9000)?;
+            }
         }
     }
     Ok(maps)

@@ -103,7 +103,7 @@ fn sixty_four_processes(t: &Ctx) -> Result {
     let mut peers: Vec<Peer> = (1..=64u64)
         .map(|me| {
             Peer::start(|link| {
-                let dev = t.open()?;
+                let dev = t.ctxdev()?;
                 let map = dev.map_all(PRIVATE)?;
                 let place = dev.layout.fb.off;
                 map.put(place, me)?;
@@ -238,7 +238,7 @@ fn five_hundred_opens(t: &Ctx) -> Result {
 }
 
 fn thirty_two_threads(t: &Ctx) -> Result {
-    let dev = t.open()?;
+    let dev = t.ctxdev()?;
     let layout = dev.layout;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..32u64)
