@@ -18,7 +18,7 @@
 
 pub mod add_drv;
 pub mod calls;
-// pub mod cli;
+pub mod cli;
 pub mod devlink;
 pub mod elf;
 pub mod error;
@@ -31,7 +31,7 @@ pub mod module;
 pub mod modules;
 pub mod reloc;
 pub mod root;
-// pub mod session;
+pub mod session;
 pub mod stubs;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};
