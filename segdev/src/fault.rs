@@ -3,6 +3,7 @@
 //! Locking: the caller holds the space's lock as reader, no inner lock. Nothing here sleeps: a fault that must wait for a context or
 //! a softlock comes back as [`Blocked`], so that the caller can let go of the space first and look everything up again afterwards.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -34,13 +35,11 @@ impl<P: Platform> Blocked<P> {
 }
 
 /// How far a fault has come.
-pub(crate) struct Progress<P: Platform> {
+pub(crate) struct Progress {
     /// The address up to which it is served.
     pub at: u64,
     /// A handle without access callback was served in the present segment: driver's errors are no longer wrapped.
     pub plain: bool,
-    /// For a softlock: what was locked, to be undone if it fails.
-    pub locked: Option<Vec<Locked<P>>>,
 }
 
 /// What a softlock fault has done to one handle.
@@ -52,22 +51,20 @@ pub(crate) struct Locked<P: Platform> {
     pages: Changed,
 }
 
-impl<P: Platform> Progress<P> {
-    pub(crate) const fn new(addr: u64) -> Self {
-        Self { at: addr, plain: false, locked: None }
-    }
-}
+/// What a softlock fault has done so far, to be undone if it fails; other faults leave it empty.
+pub(crate) type Undo<P> = Option<Vec<Locked<P>>>;
 
 impl<P: Platform> Segment<P> {
     /// Serves the fault from `progress.at` to `end`, which lie in the segment.
     pub(crate) fn fault_step(
         &self,
         fw: &Framework<P>,
-        progress: &mut Progress<P>,
+        progress: &mut Progress,
+        undo: &mut Undo<P>,
         end: u64,
         ty: FaultType,
         rw: Rw,
-    ) -> Result<FaultCode, Blocked<P>> {
+    ) -> Result<FaultCode, Box<Blocked<P>>> {
         if ty == FaultType::Prot {
             // There is no copy on write: a translation that forbids the access stays as it is.
             return Ok(FaultCode::PROT);
@@ -85,10 +82,10 @@ impl<P: Platform> Segment<P> {
             let start = progress.at - st.addr;
             let len = (end - progress.at).min(st.len - start);
             let rc = if st.access {
-                fw.serve_access(handle, st, (start, len), ty, rw, progress)?
+                fw.serve_access(handle, st, (start, len), ty, rw, (progress.plain, undo))?
             } else {
                 progress.plain = true;
-                fw.serve_plain(handle, st, (start, len), ty, rw, progress)
+                fw.serve_plain(handle, st, (start, len), ty, rw, undo)
             };
             if !rc.is_ok() {
                 return Ok(rc);
@@ -99,6 +96,7 @@ impl<P: Platform> Segment<P> {
         Ok(FaultCode::OK)
     }
 
+    #[inline(never)]
     fn any_remappable(&self, addr: u64, end: u64) -> bool {
         let Some(first) = self.index_of(addr) else { return false };
         (first..).map_while(|i| self.handle_at(i)).any(|handle| {
@@ -114,20 +112,33 @@ impl<P: Platform> Framework<P> {
     fn serve_plain(
         &self,
         handle: &Arc<Handle<P>>,
-        mut st: MutexGuard<'_, P, crate::handle::State<P>>,
+        st: MutexGuard<'_, P, crate::handle::State<P>>,
         range: (u64, u64),
         ty: FaultType,
         rw: Rw,
-        progress: &mut Progress<P>,
+        undo: &mut Undo<P>,
     ) -> FaultCode {
         let range = st.widen(self.platform.page_sizes(), range.0, range.1);
         if ty == FaultType::Inval {
             return st.load_range(&self.platform, handle.space(), range.0, range.1, rw, false);
         }
+        self.serve_plain_locking(handle, st, range, ty, rw, undo)
+    }
+
+    #[inline(never)]
+    fn serve_plain_locking(
+        &self,
+        handle: &Arc<Handle<P>>,
+        mut st: MutexGuard<'_, P, crate::handle::State<P>>,
+        range: (u64, u64),
+        ty: FaultType,
+        rw: Rw,
+        undo: &mut Undo<P>,
+    ) -> FaultCode {
         let mut changed = Changed::new();
         let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
         if ty == FaultType::Softlock && rc.is_ok() {
-            progress.locked.get_or_insert_default().push(Locked { handle: handle.clone(), range, pages: changed });
+            undo.get_or_insert_default().push(Locked { handle: handle.clone(), range, pages: changed });
         }
         rc
     }
@@ -140,8 +151,8 @@ impl<P: Platform> Framework<P> {
         (start, len): (u64, u64),
         ty: FaultType,
         rw: Rw,
-        progress: &mut Progress<P>,
-    ) -> Result<FaultCode, Blocked<P>> {
+        (plain, undo): (bool, &mut Undo<P>),
+    ) -> Result<FaultCode, Box<Blocked<P>>> {
         let (start, len) = st.widen(self.platform.page_sizes(), start, len);
         let (Some(callbacks), Some(softlock)) = (st.callbacks.clone(), st.softlock.clone()) else {
             return Ok(FaultCode::NOMAP);
@@ -161,10 +172,11 @@ impl<P: Platform> Framework<P> {
         };
         let guarded = ty != FaultType::Softunlock;
         if guarded {
-            match softlock.enter(&ticket) {
+            let own = if ticket.exclusive { locks_through(undo, &softlock) } else { 0 };
+            match softlock.enter(&ticket, own) {
                 Entry::In => {}
                 Entry::Refused => return Ok(FaultCode::EAGAIN),
-                Entry::Busy => return Err(Blocked::Softlock(softlock, ticket)),
+                Entry::Busy => return Err(Box::new(Blocked::Softlock(softlock, ticket))),
             }
         }
         // Get the context before the driver is called, which must not wait for it with the space locked.
@@ -174,13 +186,13 @@ impl<P: Platform> Framework<P> {
             if guarded {
                 softlock.leave(&self.platform, &ticket);
             }
-            return Err(Blocked::Context(ctx.clone(), mapping));
+            return Err(Box::new(Blocked::Context(ctx.clone(), mapping)));
         }
 
         let ret = if ty == FaultType::Inval {
             callbacks.access(self, handle, handle.pvt(), range)
         } else {
-            self.locking_access(handle, &callbacks, (start, len), range, progress)
+            self.locking_access(handle, &callbacks, (start, len), range, undo)
         };
 
         if let Some(ctx) = &turn {
@@ -189,27 +201,36 @@ impl<P: Platform> Framework<P> {
         if guarded {
             softlock.leave(&self.platform, &ticket);
         }
-        if ret == 0 {
-            return Ok(FaultCode::OK);
-        }
+        if ret == 0 { Ok(FaultCode::OK) } else { self.refused(handle, ret, plain) }
+    }
+
+    /// An access callback has answered other than 0: try again after a wait, or wrap it.
+    #[cold]
+    fn refused(
+        &self,
+        handle: &Arc<Handle<P>>,
+        ret: i32,
+        plain: bool,
+    ) -> Result<FaultCode, Box<Blocked<P>>> {
         let mut st = handle.lock();
         if core::mem::take(&mut st.must_wait)
             && let Some(ctx) = &st.ctx
         {
-            return Err(Blocked::Context(ctx.clone(), mapping));
+            return Err(Box::new(Blocked::Context(ctx.clone(), st.mapping)));
         }
-        Ok(if progress.plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
+        Ok(if plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
     }
 
     /// Calls the access callback for a softlock or softunlock, and keeps the locks as they ought to be whatever it did: a softlock
     /// that fails has locked nothing, a softunlock that fails has unlocked all the same.
+    #[inline(never)]
     fn locking_access(
         &self,
         handle: &Arc<Handle<P>>,
         callbacks: &P::Callbacks,
         within: (u64, u64),
         range: Access,
-        progress: &mut Progress<P>,
+        undo: &mut Undo<P>,
     ) -> i32 {
         if range.ty == FaultType::Softunlock {
             let pages = page_range(within);
@@ -228,7 +249,7 @@ impl<P: Platform> Framework<P> {
         let ret = callbacks.access(self, handle, handle.pvt(), range);
         let pages = handle.lock().end_request(id);
         if ret == 0 {
-            progress.locked.get_or_insert_default().push(Locked { handle: handle.clone(), range: within, pages });
+            undo.get_or_insert_default().push(Locked { handle: handle.clone(), range: within, pages });
         } else {
             self.take_back(handle, &pages);
         }
@@ -279,8 +300,8 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Undoes what a softlock fault has done, in order, with access "other".
-    pub(crate) fn undo_softlock(&self, locked: &mut Option<Vec<Locked<P>>>) {
-        for Locked { handle, range: (start, len), pages } in locked.take().into_iter().flatten() {
+    pub(crate) fn undo_softlock(&self, undo: &mut Undo<P>) {
+        for Locked { handle, range: (start, len), pages } in undo.take().into_iter().flatten() {
             let (callbacks, off) = {
                 let st = handle.lock();
                 if st.stage != Stage::SetUp {
@@ -301,4 +322,13 @@ impl<P: Platform> Framework<P> {
 
 fn page_range((start, len): (u64, u64)) -> (usize, usize) {
     ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize)
+}
+
+/// How many locks of this softlock the fault has taken so far.
+fn locks_through<P: Platform>(undo: &Undo<P>, softlock: &Arc<Softlock<P>>) -> u64 {
+    let through = |locked: &&Locked<P>| {
+        locked.handle.lock().softlock.as_ref().is_some_and(|s| Arc::ptr_eq(s, softlock))
+    };
+    let pages = undo.iter().flatten().filter(through).flat_map(|locked| &locked.pages);
+    pages.map(|(first, end)| (end - first) as u64).sum()
 }

@@ -87,13 +87,22 @@ impl<P: Platform> Keyed for Softlock<P> {
 
 impl<P: Platform> Held<P> {
     /// Whether this fault must keep off.
+    #[inline]
     fn conflict(&self, t: &Ticket<P>) -> bool {
-        // Nothing keeps off an ordinary fault while there is no softlock.
-        if !t.exclusive && self.exclusives == 0 && self.pages.is_empty() {
-            return false;
-        }
+        (t.exclusive || self.guarded()) && self.overlaps(t)
+    }
+
+    /// Whether there is any softlock: if not, nothing keeps off an ordinary fault.
+    #[inline]
+    fn guarded(&self) -> bool {
+        self.exclusives > 0 || !self.pages.is_empty()
+    }
+
+    #[inline(never)]
+    fn overlaps(&self, t: &Ticket<P>) -> bool {
         let foreign = |holders: &Vec<(P::Space, i64)>| holders.iter().any(|(s, n)| *s != t.space && *n > 0);
-        self.pages.range(t.first..=t.last).any(|(_, holders)| foreign(holders))
+        let locked = self.pages.range(t.first..=t.last).any(|(_, holders)| foreign(holders));
+        (locked && (t.exclusive || self.locks_of(&t.space) == 0))
             || self.faults.iter().any(|f| {
                 (t.exclusive || f.exclusive)
                     && f.space != t.space
@@ -102,9 +111,10 @@ impl<P: Platform> Held<P> {
             })
     }
 
-    /// Whether this space has locked any page.
-    fn holds(&self, space: &P::Space) -> bool {
-        self.pages.values().flatten().any(|(s, n)| s == space && *n > 0)
+    /// How many locks this space holds, on whatever pages.
+    fn locks_of(&self, space: &P::Space) -> u64 {
+        let all = self.pages.values().flatten();
+        all.filter(|(s, n)| s == space && *n > 0).map(|(_, n)| n.cast_unsigned()).sum()
     }
 }
 
@@ -121,12 +131,13 @@ impl<P: Platform> Softlock<P> {
         }
     }
 
-    /// A fault begins.
+    /// A fault begins. `own` of the space's locks were taken by this very request: it gives them back before it waits.
     #[inline]
-    pub(crate) fn enter(&self, ticket: &Ticket<P>) -> Entry {
+    pub(crate) fn enter(&self, ticket: &Ticket<P>, own: u64) -> Entry {
         let mut held = self.state.lock();
         if held.conflict(ticket) {
-            return if ticket.exclusive && held.holds(&ticket.space) { Entry::Refused } else { Entry::Busy };
+            let refused = ticket.exclusive && held.locks_of(&ticket.space) > own;
+            return if refused { Entry::Refused } else { Entry::Busy };
         }
         held.exclusives += u32::from(ticket.exclusive);
         held.faults.push(ticket.copy());

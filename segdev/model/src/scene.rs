@@ -45,11 +45,7 @@ pub fn umem_device(umem: &SimUmem, pages: u64, access: Behaviour<Model>) -> Arc<
     with_regions(vec![region], access, Vec::new())
 }
 
-fn with_regions(
-    regions: Vec<Region>,
-    access: Behaviour<Model>,
-    fail: Vec<Fail>,
-) -> Arc<ScriptDevice<Model>> {
+fn with_regions(regions: Vec<Region>, access: Behaviour<Model>, fail: Vec<Fail>) -> Arc<ScriptDevice<Model>> {
     Arc::new(ScriptDevice {
         index: 0,
         registers: vec![Registers { rnumber: 0, pfn: 0x10_0000, len: 64 * PAGE }],
