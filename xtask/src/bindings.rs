@@ -248,6 +248,13 @@ fn names(text: &str) -> Result<BTreeSet<String>> {
             syn::Item::Type(item) => drop(names.insert(item.ident.to_string())),
             syn::Item::Struct(item) => drop(names.insert(item.ident.to_string())),
             syn::Item::Union(item) => drop(names.insert(item.ident.to_string())),
+            syn::Item::Use(item) => {
+                if let syn::UseTree::Path(path) = &item.tree
+                    && let syn::UseTree::Rename(rename) = &*path.tree
+                {
+                    names.insert(rename.rename.to_string());
+                }
+            }
             syn::Item::ForeignMod(block) => {
                 for item in &block.items {
                     match item {

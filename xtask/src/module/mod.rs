@@ -42,6 +42,9 @@ pub struct Args {
     /// Fail when text and data together exceed this many bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]
     limit: u64,
+    /// Build it again from nothing, in another directory, and fail when a byte differs.
+    #[arg(long)]
+    twice: bool,
 }
 
 /// Builds the module and prints its size.
@@ -53,13 +56,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if name.is_empty() || name.len() > 31 {
         bail!("a module's name has 1 to 31 characters: {name:?}");
     }
-    let work = target_dir().join("module-build");
-    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let map = root().join("mapfile");
-    let public = mapfile::read(&map)?;
-    let archive = compile(&toolchain, &package, &work)?;
-    let linked = link::relocatable(&archive, &public, &package.depends, &work)?;
-    let module = finish::finish(&linked, &public)?;
+    let public = mapfile::read(&root().join("mapfile"))?;
+    let build = |work: &Path| {
+        fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
+        let archive = compile(&toolchain, &package, work)?;
+        let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
+        finish::finish(&link::relocatable(&archive, &public, &package.depends, scratch.path())?, &public)
+    };
+    let module = build(&target_dir().join("module-build"))?;
+    if args.twice {
+        let other = tempfile::tempdir().context("cannot make a temporary directory")?;
+        if build(other.path())?.bytes != module.bytes {
+            bail!("{name}: a second build in {} gives other bytes", other.path().display());
+        }
+        println!("a second build gives the same bytes");
+    }
     let output = args.output.clone().unwrap_or_else(|| target_dir().join("module").join(&name));
     if let Some(dir) = output.parent() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -209,4 +220,61 @@ fn archive_named(messages: &str, manifest: &Path) -> Option<PathBuf> {
 /// Where cargo puts what it builds.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check_module::{Dependency, Options, check};
+
+    /// The smallest driver, all the way: compiled for the kernel, linked, checked.
+    #[test]
+    fn a_driver_crate_becomes_a_good_module() {
+        if let Err(error) = toolchain::find() {
+            return println!("skipped: {error}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let output = dir.path().join("tinydrv");
+        let args = Args {
+            package: String::new(),
+            manifest_path: Some(root().join("xtask/fixtures/tinydrv/Cargo.toml")),
+            output: Some(output.clone()),
+            name: None,
+            limit: 16 * 1024,
+            twice: false,
+        };
+        assert_eq!(run(&args).unwrap(), ExitCode::SUCCESS);
+        let bytes = fs::read(output).unwrap();
+        let dependency = Dependency { name: "misc/tinymisc".to_owned(), symbols: Vec::new() };
+        let options = Options {
+            dependencies: vec![dependency],
+            deny_panics: false,
+            frame_limit: 512,
+            stack_limit: 2048,
+        };
+        let verdict = check("tinydrv", &bytes, &options);
+        assert!(verdict.is_good(), "{verdict}");
+        let text = verdict.to_string();
+        for fact in ["needs misc/tinymisc", "alloc::raw_vec::handle_error can be reached: tinydrv::read > "] {
+            assert!(text.contains(fact), "{fact}: {verdict}");
+        }
+        // Where it was built is nobody's business.
+        let path = root().display().to_string();
+        assert!(
+            !bytes.windows(path.len()).any(|window| window == path.as_bytes()),
+            "the module has {path} in it"
+        );
+        let error = format!("{:#}", run(&Args { limit: 100, ..args }).unwrap_err());
+        assert!(error.contains("more than the limit of 100"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_in_one_line() {
+        assert_eq!(
+            Package::in_workspace("no-such").unwrap_err().to_string(),
+            "the workspace has no package no-such"
+        );
+        let by_dir = Package::in_workspace("example-driver").unwrap();
+        assert_eq!(by_dir, Package::in_workspace("ctxdev").unwrap());
+    }
 }
