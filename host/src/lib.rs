@@ -6,9 +6,14 @@
 #[macro_use]
 pub mod ddi;
 pub mod demo;
+pub mod config;
 pub mod kern;
+pub mod kernel;
+pub mod linked;
 pub mod log;
+pub mod machine;
 pub mod report;
+pub mod vm;
 pub mod loader;
 pub mod physmem;
 pub mod process;

@@ -1,2 +1,7 @@
-//! `ddi-host`.
-fn main() {}
+//! `ddi-host`: runs programs as clients of a driver in this process's DDI kernel. See `ddi-host help`.
+
+mod cli;
+
+fn main() {
+    std::process::exit(cli::main());
+}

@@ -67,12 +67,21 @@ macro_rules! ddi {
 }
 
 pub mod atomic;
+pub mod data;
+pub mod devmap;
+pub mod kstats;
 pub mod memory;
 pub mod messages;
+pub mod modules;
+pub mod nodes;
+pub mod props;
+pub mod registers;
+pub mod softstate;
 pub mod strings;
 pub mod symbols;
 pub mod sync;
 pub mod time;
+pub mod user;
 
 use std::ffi::{CStr, c_char};
 

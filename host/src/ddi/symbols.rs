@@ -10,14 +10,23 @@ use super::Symbol;
 /// All groups.
 fn groups() -> Vec<&'static [Symbol]> {
     let mut groups = vec![
+        super::data::SYMBOLS,
+        super::devmap::SYMBOLS,
+        super::kstats::SYMBOLS,
         super::memory::SYMBOLS,
         super::messages::SYMBOLS,
         super::messages::VARIADIC,
+        super::modules::SYMBOLS,
+        super::nodes::SYMBOLS,
+        super::props::SYMBOLS,
+        super::softstate::SYMBOLS,
         super::strings::SYMBOLS,
         super::sync::SYMBOLS,
         super::time::SYMBOLS,
+        super::user::SYMBOLS,
     ];
     groups.extend_from_slice(super::atomic::ALL);
+    groups.extend_from_slice(super::registers::ALL);
     groups
 }
 

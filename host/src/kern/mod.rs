@@ -2,6 +2,7 @@
 
 pub mod callout;
 pub mod conf;
+pub mod drivers;
 pub mod entry;
 pub mod heap;
 pub mod image;

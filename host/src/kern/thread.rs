@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
-use super::image::{Image, ProcessImage, ThreadImage};
+use super::image::{ProcessImage, ThreadImage};
 use super::lock;
 
 /// What a thread is running, which decides what a driver may do.

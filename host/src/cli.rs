@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ddi_host::loader::cli as modules;
+use ddi_host::machine::{Machine, Options};
+use ddi_host::process::{FaultPolicy, Program, check_program};
+use ddi_host::{log, report};
+
+/// A DDI kernel in a Linux process: load a driver, run programs that use its devices
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program that finds the driver's devices in /dev and /devices
+    Run(Run),
+    #[command(flatten)]
+    Modules(modules::Command),
+}
+
+/// What a machine is made of; shared by the commands that start one.
+#[derive(Args, Clone, Debug)]
+pub struct MachineArgs {
+    /// A driver that is linked in, or a module file, and its driver.conf: NAME[,conf=FILE]
+    #[arg(long, value_name = "NAME|FILE[,conf=FILE]", default_value = "ctxdev")]
+    pub driver: String,
+    /// Device nodes and their register sets (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How faults are caught: userfaultfd, signal or auto
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub faults: FaultPolicy,
+    /// Append the kernel's messages to a file
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Guard kernel memory: uses after free and overruns are reported
+    #[arg(long)]
+    pub check: bool,
+    /// Show messages that are for a verbose boot
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Print the kernel's statistics (kstats) at the end
+    #[arg(long)]
+    kstat: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    program: Vec<OsString>,
+}
+
+impl MachineArgs {
+    /// Starts the machine.
+    ///
+    /// # Errors
+    /// One clear message.
+    pub fn start(&self) -> Result<Machine, String> {
+        log::set_verbose(self.verbose);
+        if let Some(path) = &self.log {
+            log::to_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        let options = Options {
+            driver: self.driver.clone(),
+            config: self.config.clone(),
+            faults: self.faults,
+            check: self.check,
+        };
+        Machine::start(&options).map_err(|e| e.to_string())
+    }
+}
+
+/// Says what went wrong; the exit status for it.
+fn fail(why: &str) -> i32 {
+    eprintln!("ddi-host: {why}");
+    1
+}
+
+impl Run {
+    fn run(&self) -> i32 {
+        let (path, args) = self.program.split_first().expect("clap requires a program");
+        if let Err(why) = check_program(path.as_ref()) {
+            return fail(&why.to_string());
+        }
+        let machine = match self.machine.start() {
+            Ok(machine) => machine,
+            Err(why) => return fail(&why),
+        };
+        let program = Program { path: path.into(), args: args.to_vec(), env: Vec::new() };
+        let status = machine.server().run(&program);
+        if self.kstat {
+            print!("{}", kstats());
+        }
+        let clean = machine.end();
+        match status {
+            Err(why) => fail(&why.to_string()),
+            Ok(0) if !clean => fail(&format!("the program succeeded, the driver did not: {}", summary())),
+            Ok(status) => status,
+        }
+    }
+}
+
+/// What was reported, in a few words.
+fn summary() -> String {
+    match report::reports().len() {
+        0 => "see the messages above".into(),
+        1 => "one mistake was reported".into(),
+        n => format!("{n} mistakes were reported"),
+    }
+}
+
+/// Every kstat as kstat -p prints it.
+fn kstats() -> String {
+    let mut text = String::new();
+    for s in ddi_host::ddi::kstats::read_all() {
+        let prefix = format!("{}:{}:{}", s.module, s.instance, s.name);
+        for (name, value) in s.values.iter().chain([&("class".to_owned(), s.class.clone())]) {
+            text.push_str(&format!("{prefix}:{name}\t{value}\n"));
+        }
+    }
+    text
+}
+
+/// Runs the command line; the exit status.
+pub fn main() -> i32 {
+    match Cli::parse().command {
+        Command::Run(run) => run.run(),
+        Command::Modules(command) => command.run(),
+    }
+}

@@ -1,0 +1,138 @@
+//! The data symbols that drivers load from. Modules see copies within their reach, made when the first is loaded, so
+//! what is here does not change after the start.
+
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_ulonglong};
+
+use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t};
+
+use super::{Address, Symbol};
+use crate::kern::image::Image;
+
+/// Defines data symbols; each is exported and listed.
+macro_rules! data {
+    ($( $(#[$meta:meta])* $name:ident: $ty:ty = $value:expr; )*) => {
+        $( data!(@one [] $(#[$meta])* $name: $ty = $value); )*
+        /// The table of data symbols.
+        pub static SYMBOLS: &[Symbol] = &[
+            $( Symbol {
+                name: stringify!($name),
+                address: Address((&raw const $name).cast()),
+                size: size_of::<$ty>(),
+            }, )*
+        ];
+    };
+    (@one [] $(#[$meta:meta])* $name:ident: $ty:ty = $value:expr) => {
+        $(#[$meta])*
+        #[allow(non_upper_case_globals)]
+        #[unsafe(no_mangle)]
+        pub static $name: $ty = $value;
+        const _: fn() -> *const $ty = || (&raw const ddi_sys::$name).cast_mut().cast();
+    };
+}
+
+/// A pointer in a static.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Pointer<T>(pub *mut T);
+
+// SAFETY: only an address; what it points to is a driver's or an opaque image's business.
+unsafe impl<T> Sync for Pointer<T> {}
+
+/// A credential as the host keeps it.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Cred {
+    /// Real, effective, saved user.
+    pub uids: [u32; 3],
+    /// Real, effective, saved group.
+    pub gids: [u32; 3],
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// The kernel's own credential.
+pub static KERNEL_CRED: Cred = Cred { uids: [0; 3], gids: [0; 3], groups: Vec::new() };
+
+const PAGE: u64 = 4096;
+/// Pages of physical memory: 16 GiB, as the memfd.
+const PAGES: pgcnt_t = (16 << 30) / PAGE;
+const NO_OPS: mod_ops = mod_ops { modm_install: None, modm_remove: None, modm_info: None };
+
+data! {
+    /// Ticks per second.
+    hz: c_int = super::time::HZ as c_int;
+    /// Milliseconds of a tick.
+    msec_per_tick: c_int = 1000 / super::time::HZ as c_int;
+    /// Ticks of a millisecond; 0 when hz is below 1000.
+    tick_per_msec: c_int = super::time::HZ as c_int / 1000;
+    /// Microseconds of a tick.
+    usec_per_tick: c_int = 1_000_000 / super::time::HZ as c_int;
+    /// Nanoseconds of a tick.
+    nsec_per_tick: c_int = 1_000_000_000 / super::time::HZ as c_int;
+    /// Page size.
+    _pagesize: c_ulong = PAGE;
+    /// Its logarithm.
+    _pageshift: c_uint = 12;
+    /// The offset bits.
+    _pageoffset: c_ulong = PAGE - 1;
+    /// The others.
+    _pagemask: c_ulonglong = !(PAGE - 1);
+    /// As _pagesize.
+    _mmu_pagesize: c_ulong = PAGE;
+    /// As _pageshift.
+    _mmu_pageshift: c_uint = 12;
+    /// As _pageoffset.
+    _mmu_pageoffset: c_ulong = PAGE - 1;
+    /// As _pagemask.
+    _mmu_pagemask: c_ulong = !(PAGE - 1);
+    /// Bytes of a page.
+    _nbpg: c_uint = PAGE as c_uint;
+    /// Processors at most.
+    _ncpu: c_int = 256;
+    /// Stack of a kernel thread, bytes.
+    _defaultstksz: c_ulong = 5 * PAGE;
+    /// Where the kernel begins.
+    _kernelbase: usize = 0xffff_fd80_0000_0000;
+    /// Where user addresses end.
+    _userlimit: usize = crate::kern::image::USER_LIMIT;
+    /// Where those of 32-bit processes end.
+    _userlimit32: usize = 0xfefff000;
+    /// Processors.
+    ncpus: c_int = 2;
+    /// Processors online.
+    ncpus_online: c_int = 2;
+    /// Processors at most.
+    max_ncpus: c_int = 256;
+    /// Pages of physical memory.
+    physmem: pgcnt_t = PAGES;
+    /// The highest page frame.
+    physmax: pgcnt_t = PAGES - 1;
+    /// Pages that the system may use.
+    maxmem: pgcnt_t = PAGES;
+    /// Pages that may be locked.
+    availrmem: pgcnt_t = PAGES;
+    /// Priorities of kernel threads.
+    minclsyspri: pri_t = 60;
+    /// Priorities of kernel threads.
+    maxclsyspri: pri_t = 99;
+    /// Debugging flags of the module loader.
+    moddebug: c_int = 0;
+    /// Not NULL in a panic.
+    panicstr: Pointer<c_char> = Pointer(std::ptr::null_mut());
+    /// The kind of linkage element a driver is; only the address matters.
+    mod_driverops: mod_ops = NO_OPS;
+    /// The kind of a module that only exports functions.
+    mod_miscops: mod_ops = NO_OPS;
+    /// The kind of a STREAMS module.
+    mod_strmodops: mod_ops = NO_OPS;
+    /// The kernel's credential.
+    kcred: Pointer<cred> = Pointer((&raw const KERNEL_CRED).cast_mut().cast());
+    /// The kernel's address space.
+    kas: Image<232> = Image::zeroed();
+    /// The kernel's process.
+    p0: Image<4032> = Image::zeroed();
+    /// The drivers' operations by major number; only graphics drivers look.
+    devopsp: Pointer<*mut dev_ops> = Pointer(std::ptr::null_mut());
+    /// The system's task queue.
+    system_taskq: Pointer<taskq_t> = Pointer(std::ptr::null_mut());
+}

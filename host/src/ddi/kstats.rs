@@ -1,0 +1,388 @@
+//! kstat(9F): statistics of drivers, and how the host reads them.
+//!
+//! `ks_lock`, if the driver set it, is held round the update callback and while the data are read. The chain's lock is not held then.
+
+use std::ffi::{c_char, c_int};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use ddi_sys::{kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t, uint_t};
+use parking_lot::Mutex;
+
+use super::{bytes, sync, text, time};
+use crate::kern::{entry, heap};
+use crate::report;
+
+/// The kstats that exist: address, and whether it is installed.
+static CHAIN: Mutex<Vec<(usize, bool)>> = Mutex::new(Vec::new());
+static LAST: AtomicI32 = AtomicI32::new(0);
+
+/// One statistic, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// `module:instance:name`.
+    pub module: String,
+    /// Instance.
+    pub instance: i32,
+    /// Name.
+    pub name: String,
+    /// Class.
+    pub class: String,
+    /// Named values as text; raw kstats have one value `bytes`.
+    pub values: Vec<(String, String)>,
+}
+
+fn field(text: &[c_char]) -> String {
+    let bytes: Vec<u8> = text.iter().map(|c| *c as u8).take_while(|b| *b != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn fill(field: &mut [c_char], text: &[u8]) {
+    field.fill(0);
+    let room = field.len() - 1;
+    for (to, from) in field[..room].iter_mut().zip(text) {
+        *to = *from as c_char;
+    }
+}
+
+/// How many kstats exist.
+pub fn count() -> usize {
+    CHAIN.lock().len()
+}
+
+/// Reads every installed kstat, with its driver's update callback.
+pub fn read_all() -> Vec<Statistics> {
+    let installed: Vec<usize> = CHAIN.lock().iter().filter(|(_, on)| *on).map(|(a, _)| *a).collect();
+    installed.into_iter().filter_map(|address| read(address as *mut kstat_t)).collect()
+}
+
+fn read(ksp: *mut kstat_t) -> Option<Statistics> {
+    // SAFETY: an installed kstat lives until kstat_delete.
+    let ks = unsafe { &*ksp };
+    let lock = ks.ks_lock.cast::<ddi_sys::kmutex_t>();
+    if !lock.is_null() {
+        // SAFETY: the driver's mutex.
+        unsafe { sync::mutex_enter(lock) };
+    }
+    let updated = ks.ks_update.map_or(Ok(0), |update| {
+        // SAFETY: the driver's callback with its own kstat.
+        entry::call(|| format!("{}: ks_update(9E)", field(&ks.ks_module)), || unsafe {
+            update(ksp, ddi_sys::KSTAT_READ)
+        })
+    });
+    let values = (updated == Ok(0)).then(|| values(ks));
+    if !lock.is_null() {
+        // SAFETY: as above.
+        unsafe { sync::mutex_exit(lock) };
+    }
+    Some(Statistics {
+        module: field(&ks.ks_module),
+        instance: ks.ks_instance,
+        name: field(&ks.ks_name),
+        class: field(&ks.ks_class),
+        values: values?,
+    })
+}
+
+fn values(ks: &kstat_t) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    if ks.ks_data.is_null() {
+        return out;
+    }
+    let mut add = |name: &str, value: String| out.push((name.to_owned(), value));
+    match ks.ks_type {
+        ddi_sys::KSTAT_TYPE_NAMED => {
+            for i in 0..ks.ks_ndata as usize {
+                // SAFETY: a named kstat has ks_ndata values.
+                let named = unsafe { ks.ks_data.cast::<kstat_named_t>().add(i).read() };
+                add(&field(&named.name), named_value(&named));
+            }
+        }
+        ddi_sys::KSTAT_TYPE_INTR => {
+            let names = ["hard", "soft", "watchdog", "spurious", "multiple_service"];
+            // SAFETY: an interrupt kstat has one such structure.
+            let intr = unsafe { ks.ks_data.cast::<ddi_sys::kstat_intr_t>().read() };
+            for (name, value) in names.iter().zip(intr.intrs) {
+                add(name, value.to_string());
+            }
+        }
+        ddi_sys::KSTAT_TYPE_IO => {
+            // SAFETY: an I/O kstat has one such structure.
+            let io = unsafe { ks.ks_data.cast::<kstat_io_t>().read() };
+            for (name, value) in [
+                ("nread", io.nread.to_string()),
+                ("nwritten", io.nwritten.to_string()),
+                ("reads", io.reads.to_string()),
+                ("writes", io.writes.to_string()),
+                ("wtime", io.wtime.to_string()),
+                ("wlentime", io.wlentime.to_string()),
+                ("rtime", io.rtime.to_string()),
+                ("rlentime", io.rlentime.to_string()),
+                ("wcnt", io.wcnt.to_string()),
+                ("rcnt", io.rcnt.to_string()),
+            ] {
+                add(name, value);
+            }
+        }
+        _ => add("bytes", ks.ks_data_size.to_string()),
+    }
+    out
+}
+
+fn named_value(named: &kstat_named_t) -> String {
+    // SAFETY: the union is plain bytes, of which the type says how to read them; all its members are valid for any bits.
+    let (c, word) = unsafe { (named.value.c, named.value.ui64) };
+    match named.data_type {
+        ddi_sys::KSTAT_DATA_CHAR => field(&c),
+        ddi_sys::KSTAT_DATA_INT32 => (word as i32).to_string(),
+        ddi_sys::KSTAT_DATA_UINT32 => (word as u32).to_string(),
+        ddi_sys::KSTAT_DATA_INT64 | ddi_sys::KSTAT_DATA_LONG => (word as i64).to_string(),
+        ddi_sys::KSTAT_DATA_STRING => {
+            // SAFETY: a string value holds a pointer to one, or NULL.
+            unsafe { text(word as *const c_char) }
+        }
+        _ => word.to_string(),
+    }
+}
+
+/// Bytes of the data of a kstat of this type.
+fn data_size(kind: uchar_t, ndata: uint_t) -> Option<usize> {
+    let n = ndata as usize;
+    Some(match kind {
+        ddi_sys::KSTAT_TYPE_RAW => n,
+        ddi_sys::KSTAT_TYPE_NAMED => n * size_of::<kstat_named_t>(),
+        ddi_sys::KSTAT_TYPE_INTR => n * size_of::<ddi_sys::kstat_intr_t>(),
+        ddi_sys::KSTAT_TYPE_IO => n * size_of::<kstat_io_t>(),
+        ddi_sys::KSTAT_TYPE_TIMER => n * size_of::<kstat_timer_t>(),
+        _ => return None,
+    })
+}
+
+fn known(ksp: *mut kstat_t, function: &str) -> bool {
+    let known = CHAIN.lock().iter().any(|(a, _)| *a == ksp as usize);
+    if !known {
+        report::mistake(function, &format!("{ksp:p} is not a kstat"), "kstat_create(9F)");
+    }
+    known
+}
+
+/// The I/O statistics, with the time passed since the last change added up.
+///
+/// # Safety
+/// `io` is a kstat_io_t; its lock is held.
+unsafe fn io<'a>(io: *mut kstat_io_t) -> &'a mut kstat_io_t {
+    // SAFETY: the caller's promise.
+    let io = unsafe { &mut *io };
+    let now = time::hrtime();
+    if io.wlastupdate != 0 && io.wcnt != 0 {
+        io.wlentime += i64::from(io.wcnt) * (now - io.wlastupdate);
+        io.wtime += now - io.wlastupdate;
+    }
+    if io.rlastupdate != 0 && io.rcnt != 0 {
+        io.rlentime += i64::from(io.rcnt) * (now - io.rlastupdate);
+        io.rtime += now - io.rlastupdate;
+    }
+    io.wlastupdate = now;
+    io.rlastupdate = now;
+    io
+}
+
+ddi! {
+    /// kstat_create(9F).
+    fn kstat_create(
+        module: *const c_char,
+        instance: c_int,
+        name: *const c_char,
+        class: *const c_char,
+        kind: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+    ) -> *mut kstat_t {
+        // SAFETY: the driver's promise.
+        let (module, name, class) = unsafe { (bytes(module), bytes(name), bytes(class)) };
+        let single = matches!(kind, ddi_sys::KSTAT_TYPE_INTR | ddi_sys::KSTAT_TYPE_IO);
+        let Some(size) = data_size(kind, ndata).filter(|_| !single || ndata == 1) else { return null_mut() };
+        // SAFETY: a kstat is plain data, for which zero bytes are a value.
+        let mut ks: Box<kstat_t> = Box::new(unsafe { std::mem::zeroed() });
+        fill(&mut ks.ks_module, module);
+        fill(&mut ks.ks_class, class);
+        if name.is_empty() {
+            fill(&mut ks.ks_name, &[module, instance.to_string().as_bytes()].concat());
+        } else {
+            fill(&mut ks.ks_name, name);
+        }
+        (ks.ks_instance, ks.ks_type, ks.ks_flags, ks.ks_ndata) = (instance, kind, flags | ddi_sys::KSTAT_FLAG_INVALID, ndata);
+        ks.ks_data_size = size;
+        ks.ks_crtime = time::hrtime();
+        ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
+            ks.ks_data = heap::allocate(size, 16, true).cast();
+            if ks.ks_data.is_null() {
+                return null_mut();
+            }
+        }
+        let mut chain = CHAIN.lock();
+        let taken = chain.iter().any(|(address, _)| {
+            // SAFETY: on the chain, so it lives.
+            let other = unsafe { &*(*address as *const kstat_t) };
+            other.ks_instance == instance && other.ks_module == ks.ks_module && other.ks_name == ks.ks_name
+        });
+        if taken {
+            drop(chain);
+            let name = format!("{}:{instance}:{}", field(&ks.ks_module), field(&ks.ks_name));
+            crate::log::line(crate::log::To::Both, &format!("WARNING: kstat_create('{name}'): namespace collision"));
+            free_data(&ks);
+            return null_mut();
+        }
+        let ksp = Box::into_raw(ks);
+        chain.push((ksp as usize, false));
+        ksp
+    }
+    /// kstat_install(9F).
+    fn kstat_install(ksp: *mut kstat_t) {
+        if !known(ksp, "kstat_install") {
+            return;
+        }
+        // SAFETY: a live kstat; the driver calls this once, before anyone reads it.
+        unsafe { (*ksp).ks_flags &= !ddi_sys::KSTAT_FLAG_INVALID };
+        if let Some(entry) = CHAIN.lock().iter_mut().find(|(a, _)| *a == ksp as usize) {
+            entry.1 = true;
+        }
+    }
+    /// kstat_delete(9F).
+    fn kstat_delete(ksp: *mut kstat_t) {
+        if ksp.is_null() || !known(ksp, "kstat_delete") {
+            return;
+        }
+        CHAIN.lock().retain(|(a, _)| *a != ksp as usize);
+        // SAFETY: made by kstat_create; off the chain now.
+        let ks = unsafe { Box::from_raw(ksp) };
+        free_data(&ks);
+    }
+    /// kstat_named_init(9F).
+    fn kstat_named_init(named: *mut kstat_named_t, name: *const c_char, kind: uchar_t) {
+        // SAFETY: the driver's promise.
+        let (named, name) = unsafe { (&mut *named, bytes(name)) };
+        fill(&mut named.name, name);
+        named.data_type = kind;
+    }
+    /// kstat_named_setstr(9F).
+    fn kstat_named_setstr(named: *mut kstat_named_t, value: *const c_char) {
+        // SAFETY: the driver's promise.
+        let named = unsafe { &mut *named };
+        if named.data_type != ddi_sys::KSTAT_DATA_STRING {
+            return report::mistake("kstat_named_setstr", "the value is not KSTAT_DATA_STRING", "kstat_named_setstr(9F)");
+        }
+        named.value.ui64 = value as u64;
+    }
+    /// kstat_set_string: copies at most KSTAT_STRLEN - 1 characters.
+    fn kstat_set_string(to: *mut c_char, from: *const c_char) {
+        // SAFETY: the driver promised KSTAT_STRLEN bytes.
+        let to = unsafe { std::slice::from_raw_parts_mut(to, ddi_sys::KSTAT_STRLEN as usize) };
+        // SAFETY: the driver's promise.
+        fill(to, unsafe { bytes(from) });
+    }
+    /// kstat_waitq_enter(9F).
+    fn kstat_waitq_enter(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        unsafe { io(p) }.wcnt += 1;
+    }
+    /// kstat_waitq_exit(9F).
+    fn kstat_waitq_exit(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        unsafe { io(p) }.wcnt -= 1;
+    }
+    /// kstat_runq_enter(9F).
+    fn kstat_runq_enter(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        unsafe { io(p) }.rcnt += 1;
+    }
+    /// kstat_runq_exit(9F).
+    fn kstat_runq_exit(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        unsafe { io(p) }.rcnt -= 1;
+    }
+    /// kstat_waitq_to_runq(9F).
+    fn kstat_waitq_to_runq(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        let io = unsafe { io(p) };
+        io.wcnt -= 1;
+        io.rcnt += 1;
+    }
+    /// kstat_runq_back_to_waitq(9F).
+    fn kstat_runq_back_to_waitq(p: *mut kstat_io_t) {
+        // SAFETY: the driver's promise.
+        let io = unsafe { io(p) };
+        io.rcnt -= 1;
+        io.wcnt += 1;
+    }
+    /// kstat_timer_init: names a timer.
+    fn kstat_timer_init(p: *mut kstat_timer_t, name: *const c_char) {
+        // SAFETY: the driver's promise.
+        let (timer, name) = unsafe { (&mut *p, bytes(name)) };
+        fill(&mut timer.name, name);
+    }
+    /// kstat_timer_start.
+    fn kstat_timer_start(p: *mut kstat_timer_t) {
+        // SAFETY: the driver's promise.
+        unsafe { &mut *p }.start_time = time::hrtime();
+    }
+    /// kstat_timer_stop.
+    fn kstat_timer_stop(p: *mut kstat_timer_t) {
+        // SAFETY: the driver's promise.
+        let timer = unsafe { &mut *p };
+        timer.stop_time = time::hrtime();
+        let took = timer.stop_time - timer.start_time;
+        if timer.num_events == 0 || took < timer.min_time {
+            timer.min_time = took;
+        }
+        timer.max_time = timer.max_time.max(took);
+        timer.elapsed_time += took;
+        timer.num_events += 1;
+    }
+}
+
+fn free_data(ks: &kstat_t) {
+    if ks.ks_flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0
+        && !ks.ks_data.is_null()
+        && let Some(size) = data_size(ks.ks_type, ks.ks_ndata)
+        && let Err(error) = heap::free(ks.ks_data.cast(), size)
+    {
+        report::mistake("kstat_delete", &error.to_string(), "kstat_create(9F)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_values_are_read_with_an_update() {
+        unsafe extern "C-unwind" fn update(ksp: *mut kstat_t, _rw: c_int) -> c_int {
+            // SAFETY: the kstat of the test has one named value.
+            unsafe { (*(*ksp).ks_data.cast::<kstat_named_t>()).value.ui64 += 7 };
+            0
+        }
+        let (module, name, class) = (c"kstats-test".as_ptr(), c"counters".as_ptr(), c"misc".as_ptr());
+        // SAFETY: strings; one named value.
+        let ksp = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        assert!(!ksp.is_null());
+        // SAFETY: as above; the name is taken.
+        let again = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        assert!(again.is_null());
+        // SAFETY: the kstat's own value.
+        unsafe { ddi_sys::kstat_named_init((*ksp).ks_data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64) };
+        // SAFETY: not installed yet.
+        unsafe { (*ksp).ks_update = Some(update) };
+        let mine = || read_all().into_iter().find(|s| s.module == "kstats-test");
+        assert!(mine().is_none(), "not before kstat_install");
+        // SAFETY: as above.
+        unsafe { ddi_sys::kstat_install(ksp) };
+        let read = mine().unwrap();
+        assert_eq!((read.instance, read.name.as_str(), read.class.as_str()), (2, "counters", "misc"));
+        assert_eq!(read.values, [("faults".into(), "7".into())]);
+        // SAFETY: as above.
+        unsafe { ddi_sys::kstat_delete(ksp) };
+        assert!(mine().is_none());
+    }
+}

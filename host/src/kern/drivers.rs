@@ -1,0 +1,256 @@
+//! Drivers: what mod_install(9F) registered, their major numbers, attach and detach of their instances.
+//!
+//! Locking: the table of drivers is behind one lock that is never held while driver code runs. A driver's `dev_ops` is the
+//! driver's memory; it is read anew for each call, as the kernel does.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ddi_sys::{cb_ops, dev_ops};
+use parking_lot::RwLock;
+
+use super::nodes::{self, Node};
+use super::thread::{self, Context};
+use super::{entry, heap};
+use crate::{log, report};
+
+/// A registered driver.
+#[derive(Debug)]
+pub struct Driver {
+    /// Its name: that of its module.
+    pub name: String,
+    /// Its major number.
+    pub major: u32,
+    /// Its description in the linkage (`drv_linkinfo`).
+    pub description: String,
+    ops: AtomicUsize,
+    linkage: usize,
+    /// Opens of its devices.
+    pub opens: AtomicUsize,
+}
+
+/// The first major number handed out.
+const FIRST_MAJOR: u32 = 200;
+
+#[derive(Default)]
+struct Table {
+    by_name: HashMap<String, Arc<Driver>>,
+    majors: Vec<String>,
+}
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+thread_local! {
+    static INSTALLING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` (an `_init` or `_fini`) as the module `name`, whose name mod_install is to use.
+pub fn as_module<R>(name: &str, f: impl FnOnce() -> R) -> R {
+    struct Pop;
+    impl Drop for Pop {
+        fn drop(&mut self) {
+            INSTALLING.with_borrow_mut(|names| drop(names.pop()));
+        }
+    }
+    INSTALLING.with_borrow_mut(|names| names.push(name.to_owned()));
+    let _pop = Pop;
+    f()
+}
+
+/// The module whose `_init` runs on this thread.
+pub fn installing() -> Option<String> {
+    INSTALLING.with_borrow(|names| names.last().cloned())
+}
+
+/// The major number of a driver, assigned if it has none yet.
+pub fn assign_major(name: &str) -> u32 {
+    let mut table = TABLE.write();
+    let at = table.majors.iter().position(|n| n == name).unwrap_or_else(|| {
+        table.majors.push(name.to_owned());
+        table.majors.len() - 1
+    });
+    FIRST_MAJOR + at as u32
+}
+
+/// The name that a major number was given to.
+pub fn major_name(major: u32) -> Option<String> {
+    TABLE.read().majors.get(major.checked_sub(FIRST_MAJOR)? as usize).cloned()
+}
+
+/// The major number of a name that has one.
+pub fn major_of(name: &str) -> Option<u32> {
+    let at = TABLE.read().majors.iter().position(|n| n == name)?;
+    Some(FIRST_MAJOR + at as u32)
+}
+
+/// The registered driver of this name.
+pub fn find(name: &str) -> Option<Arc<Driver>> {
+    TABLE.read().by_name.get(name).cloned()
+}
+
+/// The registered driver with this major number.
+pub fn by_major(major: u32) -> Option<Arc<Driver>> {
+    find(&major_name(major)?)
+}
+
+/// All registered drivers.
+pub fn all() -> Vec<Arc<Driver>> {
+    TABLE.read().by_name.values().cloned().collect()
+}
+
+/// mod_install of a driver element. False: the name is taken.
+pub fn register(name: &str, description: &str, ops: *mut dev_ops, linkage: usize) -> bool {
+    let major = assign_major(name);
+    let mut table = TABLE.write();
+    if table.by_name.contains_key(name) {
+        return false;
+    }
+    let driver = Driver {
+        name: name.to_owned(),
+        major,
+        description: description.to_owned(),
+        ops: AtomicUsize::new(ops as usize),
+        linkage,
+        opens: AtomicUsize::new(0),
+    };
+    table.by_name.insert(name.to_owned(), Arc::new(driver));
+    true
+}
+
+/// mod_remove of the driver with this linkage: false when an instance is attached.
+pub fn unregister(linkage: usize) -> bool {
+    let name = {
+        let table = TABLE.read();
+        table.by_name.values().find(|d| d.linkage == linkage).map(|d| d.name.clone())
+    };
+    let Some(name) = name else { return true };
+    if nodes::of_driver(&name).iter().any(|n| n.attached()) {
+        return false;
+    }
+    TABLE.write().by_name.remove(&name);
+    true
+}
+
+impl Driver {
+    /// Its `dev_ops`.
+    pub fn ops(&self) -> &'static dev_ops {
+        // SAFETY: the driver registered this structure, and unregisters before its memory goes.
+        unsafe { &*(self.ops.load(Ordering::Relaxed) as *const dev_ops) }
+    }
+
+    /// Its `cb_ops`, when it has any.
+    pub fn cb_ops(&self) -> Option<&'static cb_ops> {
+        // SAFETY: as in `ops`.
+        unsafe { self.ops().devo_cb_ops.as_ref() }
+    }
+
+    /// Calls one of its entry points, named for messages.
+    ///
+    /// # Errors
+    /// [`entry::Panicked`].
+    pub fn call<R>(&self, entry_point: &'static str, f: impl FnOnce() -> R) -> Result<R, entry::Panicked> {
+        entry::call(|| format!("{}: {entry_point}(9E)", self.name), f)
+    }
+
+    /// probe(9E) and attach(9E) of one node.
+    ///
+    /// # Errors
+    /// Why it is not attached.
+    pub fn attach(&self, node: &'static Node) -> Result<(), String> {
+        let ops = self.ops();
+        let instance = node.instance();
+        thread::in_context(Context::Kernel, || {
+            if let Some(probe) = ops.devo_probe.filter(|f| !is_nulldev(*f as usize)) {
+                // SAFETY: the driver's entry point with a node of its own, as probe(9E) says.
+                let found = self.call("probe", || unsafe { probe(node.dip()) });
+                if !matches!(found, Ok(ddi_sys::DDI_PROBE_SUCCESS | ddi_sys::DDI_PROBE_DONTCARE)) {
+                    return Err(format!("{} instance {instance}: probe(9E) found no device", self.name));
+                }
+            }
+            let Some(attach) = ops.devo_attach else { return Err(format!("{} has no attach(9E)", self.name)) };
+            // Set before, because attach may create minor nodes that are opened at once.
+            node.set_attached(true);
+            // SAFETY: the driver's entry point with a node of its own, as attach(9E) says.
+            let result = self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
+            if result == Ok(ddi_sys::DDI_SUCCESS) {
+                return Ok(());
+            }
+            node.set_attached(false);
+            node.remove_minors(None);
+            node.driver_properties.lock().clear();
+            node.set_private(0);
+            Err(format!("{} instance {instance}: attach(9E) failed", self.name))
+        })
+    }
+
+    /// detach(9E) of one node; then says what it left behind.
+    ///
+    /// # Errors
+    /// Why it is still attached.
+    pub fn detach(&self, node: &'static Node) -> Result<(), String> {
+        let instance = node.instance();
+        let Some(detach) = self.ops().devo_detach else { return Err(format!("{} has no detach(9E)", self.name)) };
+        let result = thread::in_context(Context::Kernel, || {
+            // SAFETY: the driver's entry point with a node of its own that is attached.
+            self.call("detach", || unsafe { detach(node.dip(), ddi_sys::DDI_DETACH) })
+        });
+        if result != Ok(ddi_sys::DDI_SUCCESS) {
+            return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
+        }
+        node.set_attached(false);
+        let minors = node.minors();
+        if !minors.is_empty() {
+            let names: Vec<_> = minors.iter().map(|m| m.name.as_str()).collect();
+            let what = format!("{} instance {instance} left minor nodes: {}", self.name, names.join(", "));
+            report::leftover("detach", &what, "detach(9E)");
+        }
+        node.remove_minors(None);
+        node.driver_properties.lock().clear();
+        node.set_private(0);
+        Ok(())
+    }
+
+    /// Attaches every node of the driver; says on the log which did not. How many are attached.
+    pub fn attach_all(&self) -> usize {
+        for node in nodes::of_driver(&self.name) {
+            if !node.attached()
+                && let Err(why) = self.attach(node)
+            {
+                log::line(log::To::Both, &format!("WARNING: {why}"));
+            }
+        }
+        nodes::of_driver(&self.name).iter().filter(|n| n.attached()).count()
+    }
+
+    /// Detaches every node, last first.
+    ///
+    /// # Errors
+    /// Why one is still attached.
+    pub fn detach_all(&self) -> Result<(), String> {
+        for node in nodes::of_driver(&self.name).into_iter().rev().filter(|n| n.attached()) {
+            self.detach(node)?;
+        }
+        Ok(())
+    }
+}
+
+/// Is it the address of nulldev, directly or as a module sees it?
+fn is_nulldev(address: usize) -> bool {
+    crate::ddi::modules::is(address, "nulldev")
+}
+
+/// kmem that is still allocated once the last driver is gone.
+pub fn report_memory() {
+    let (buffers, bytes) = heap::in_use();
+    if buffers > 0 {
+        let mut what = format!("{buffers} kmem buffers ({bytes} bytes) are still allocated");
+        for line in heap::describe(8) {
+            what.push_str("\n    ");
+            what.push_str(&line);
+        }
+        report::leftover("_fini", &what, "kmem_alloc(9F)");
+    }
+}

@@ -1,0 +1,552 @@
+//! The kernel that client processes talk to: devices by path, open files, and the way from system calls to entry points.
+//!
+//! Implements [`process::Kernel`]. Errors and flags are translated here: drivers speak illumos, processes Linux. Every entry point runs
+//! in the context of the calling process ([`client::run`]); no lock of this module is held while one does.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use ddi_sys::{iovec, lloff, uio_t};
+use parking_lot::RwLock;
+use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
+
+use crate::ddi::modules::is;
+use crate::ddi::nodes::make;
+use crate::kern::drivers::{self, Driver};
+use crate::kern::nodes::{self, Node};
+use crate::process::{
+    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, Process, Uio,
+};
+use crate::vm::client::{self, Entry};
+use crate::vm::framework;
+
+const ENXIO: c_int = 6;
+const EINTR: c_int = 4;
+const ENODEV: c_int = 19;
+const EIO: c_int = 5;
+
+/// An open of a device.
+struct Open {
+    driver: Arc<Driver>,
+    dev: u64,
+    flags: c_int,
+    cred: Box<crate::ddi::data::Cred>,
+}
+
+#[derive(Default)]
+struct Opens {
+    by_id: HashMap<u64, Arc<Open>>,
+    /// Opens of each device number: close(9E) is called at the last close only.
+    by_dev: HashMap<u64, (usize, &'static Node)>,
+}
+
+static OPENS: LazyLock<RwLock<Opens>> = LazyLock::new(RwLock::default);
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+type Listener = Box<dyn Fn() + Send + Sync>;
+static LISTENER: RwLock<Option<Arc<Listener>>> = RwLock::new(None);
+
+/// Who is told when minor nodes come or go.
+pub fn on_devices_changed(listener: impl Fn() + Send + Sync + 'static) {
+    *LISTENER.write() = Some(Arc::new(Box::new(listener)));
+}
+
+/// Tells nobody any more.
+pub fn no_listener() {
+    *LISTENER.write() = None;
+}
+
+/// Minor nodes have come or gone.
+pub(crate) fn devices_changed() {
+    let listener = LISTENER.read().clone();
+    if let Some(listener) = listener {
+        listener();
+    }
+}
+
+/// Opens that there are.
+pub fn opens() -> usize {
+    OPENS.read().by_id.len()
+}
+
+/// illumos's number for a Linux errno.
+pub(crate) fn illumos_errno(linux: i32) -> c_int {
+    if linux <= 34 {
+        return linux;
+    }
+    ERRNO.iter().find(|(_, l)| *l == linux).map_or(EIO, |(i, _)| *i)
+}
+
+/// Linux's number for an illumos errno; `EIO` for one that Linux has not.
+fn linux_errno(illumos: c_int) -> Errno {
+    let linux = match illumos {
+        1..=34 => illumos,
+        _ => ERRNO.iter().find(|(i, _)| *i == illumos).map_or(libc::EIO, |(_, l)| *l),
+    };
+    Errno(linux)
+}
+
+/// Error numbers that differ: illumos, Linux.
+const ERRNO: &[(c_int, i32)] = &[
+    (35, libc::ENOMSG),
+    (36, libc::EIDRM),
+    (45, libc::EDEADLK),
+    (46, libc::ENOLCK),
+    (47, libc::ECANCELED),
+    (48, libc::EOPNOTSUPP),
+    (49, libc::EDQUOT),
+    (58, libc::EOWNERDEAD),
+    (59, libc::ENOTRECOVERABLE),
+    (60, libc::ENOSTR),
+    (61, libc::ENODATA),
+    (62, libc::ETIME),
+    (63, libc::ENOSR),
+    (67, libc::ENOLINK),
+    (70, libc::ECOMM),
+    (71, libc::EPROTO),
+    (74, libc::EMULTIHOP),
+    (77, libc::EBADMSG),
+    (78, libc::ENAMETOOLONG),
+    (79, libc::EOVERFLOW),
+    (80, libc::ENOTUNIQ),
+    (81, libc::EBADFD),
+    (82, libc::EREMCHG),
+    (88, libc::EILSEQ),
+    (89, libc::ENOSYS),
+    (90, libc::ELOOP),
+    (93, libc::ENOTEMPTY),
+    (94, libc::EUSERS),
+    (95, libc::ENOTSOCK),
+    (96, libc::EDESTADDRREQ),
+    (97, libc::EMSGSIZE),
+    (98, libc::EPROTOTYPE),
+    (99, libc::ENOPROTOOPT),
+    (120, libc::EPROTONOSUPPORT),
+    (121, libc::ESOCKTNOSUPPORT),
+    (122, libc::EOPNOTSUPP),
+    (123, libc::EPFNOSUPPORT),
+    (124, libc::EAFNOSUPPORT),
+    (125, libc::EADDRINUSE),
+    (126, libc::EADDRNOTAVAIL),
+    (127, libc::ENETDOWN),
+    (128, libc::ENETUNREACH),
+    (129, libc::ENETRESET),
+    (130, libc::ECONNABORTED),
+    (131, libc::ECONNRESET),
+    (132, libc::ENOBUFS),
+    (133, libc::EISCONN),
+    (134, libc::ENOTCONN),
+    (143, libc::ESHUTDOWN),
+    (144, libc::ETOOMANYREFS),
+    (145, libc::ETIMEDOUT),
+    (146, libc::ECONNREFUSED),
+    (147, libc::EHOSTDOWN),
+    (148, libc::EHOSTUNREACH),
+    (149, libc::EALREADY),
+    (150, libc::EINPROGRESS),
+    (151, libc::ESTALE),
+];
+
+/// A driver's return value as a result.
+fn check(error: c_int) -> Result<(), Errno> {
+    if error == 0 { Ok(()) } else { Err(linux_errno(error)) }
+}
+
+/// Linux open flags as the flags that entry points get.
+fn file_flags(linux: i32) -> c_int {
+    let mut flags = match linux & libc::O_ACCMODE {
+        libc::O_RDONLY => ddi_sys::FREAD,
+        libc::O_WRONLY => ddi_sys::FWRITE,
+        _ => ddi_sys::FREAD | ddi_sys::FWRITE,
+    };
+    const FAPPEND: c_int = 0x08;
+    const FNONBLOCK: c_int = 0x80;
+    for (bit, flag) in [(libc::O_NONBLOCK, FNONBLOCK), (libc::O_EXCL, ddi_sys::FEXCL), (libc::O_APPEND, FAPPEND)] {
+        if linux & bit != 0 {
+            flags |= flag;
+        }
+    }
+    flags
+}
+
+/// The driver and node of a device number.
+pub(crate) fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
+    let driver = drivers::by_major((dev >> 32) as u32)?;
+    if let Some((_, node)) = OPENS.read().by_dev.get(&dev) {
+        return Some((driver, node));
+    }
+    let node = node_of(&driver, dev)?;
+    Some((driver, node))
+}
+
+/// Asks the driver (getinfo(9E)) which instance a device number is; else the node that has such a minor node.
+fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
+    let nodes = nodes::of_driver(&driver.name);
+    if let Some(getinfo) = driver.ops().devo_getinfo {
+        let mut result: *mut c_void = std::ptr::null_mut();
+        // SAFETY: the driver's entry point, with arguments as getinfo(9E) says.
+        let asked = driver.call("getinfo", || unsafe {
+            getinfo(std::ptr::null_mut(), ddi_sys::DDI_INFO_DEVT2INSTANCE, dev as *mut c_void, &mut result)
+        });
+        if asked == Ok(ddi_sys::DDI_SUCCESS)
+            && let Some(node) = nodes.iter().find(|n| n.instance() == result as usize as i32)
+        {
+            return Some(node);
+        }
+    }
+    nodes.into_iter().find(|n| n.minors().iter().any(|m| m.minor == dev as u32))
+}
+
+/// One path of a minor node.
+struct Named {
+    path: String,
+    driver: Arc<Driver>,
+    node: &'static Node,
+    minor: u32,
+    mode: u32,
+}
+
+/// Every path of every minor node: below /devices, and /dev links.
+fn named() -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    let mut drivers = drivers::all();
+    drivers.sort_by_key(|d| d.major);
+    for driver in drivers {
+        for node in nodes::of_driver(&driver.name).into_iter().filter(|n| n.attached()) {
+            for minor in node.minors() {
+                let mode = minor.mode.unwrap_or(0o666);
+                let mut add = |path: String| {
+                    if !all.iter().any(|n| n.path == path) {
+                        all.push(Named { path, driver: driver.clone(), node, minor: minor.minor, mode });
+                    }
+                };
+                add(format!("/devices{}:{}", node.path(), minor.name));
+                for link in links(&driver, node, &minor) {
+                    add(format!("/dev/{link}"));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The /dev links of a minor node: its name when that begins with the driver's or is a word of its own; else the driver's name
+/// and instance in front of it.
+fn links(driver: &Driver, node: &Node, minor: &nodes::Minor) -> Vec<String> {
+    let name = &minor.name;
+    if name.starts_with(char::is_alphabetic) {
+        let alone = nodes::of_driver(&driver.name)
+            .iter()
+            .all(|other| std::ptr::eq(*other, node) || !other.minors().iter().any(|m| m.name == *name));
+        return if alone {
+            vec![name.clone()]
+        } else {
+            vec![format!("{name}{}", node.instance()), name.clone()]
+        };
+    }
+    vec![format!("{}{}", driver.name, name), format!("{}{}:{name}", driver.name, node.instance())]
+}
+
+/// The DDI kernel, for the process layer.
+#[derive(Debug)]
+pub struct DdiKernel;
+
+impl DdiKernel {
+    fn open_of(&self, id: OpenId) -> Result<Arc<Open>, Errno> {
+        OPENS.read().by_id.get(&id.0).cloned().ok_or(Errno(libc::EBADF))
+    }
+
+    /// read(9E) or write(9E).
+    fn transfer(&self, call: &Call, id: OpenId, io: &Uio, write: bool) -> Result<u64, Errno> {
+        let open = self.open_of(id)?;
+        let entry = client::of(call.process());
+        let cb = open.driver.cb_ops().ok_or(Errno(libc::ENXIO))?;
+        let (entry_point, name) = if write { (cb.cb_write, "write") } else { (cb.cb_read, "read") };
+        let entry_point = entry_point.ok_or(Errno(libc::ENXIO))?;
+        let mut iov: Vec<iovec> =
+            io.iov.iter().map(|v| iovec { iov_base: v.base as *mut _, iov_len: v.len as usize }).collect();
+        let asked = io.resid();
+        let mode = file_flags(io.flags);
+        let mut uio = uio_t {
+            uio_iov: iov.as_mut_ptr(),
+            uio_iovcnt: iov.len() as c_int,
+            _uio_offset: lloff { _f: io.offset },
+            uio_segflg: ddi_sys::UIO_USERSPACE,
+            uio_fmode: mode as u16,
+            uio_extflg: ddi_sys::UIO_COPY_DEFAULT as u16,
+            _uio_limit: lloff { _f: i64::MAX },
+            uio_resid: asked as isize,
+        };
+        // SAFETY: the driver's entry point, with a uio over the process's buffers.
+        let called = client::run(&entry, || {
+            open.driver.call(name, || unsafe { entry_point(open.dev, &mut uio, cred(&entry)) })
+        });
+        let moved = asked - (uio.uio_resid.max(0) as u64).min(asked);
+        match called.unwrap_or(EIO) {
+            0 => Ok(moved),
+            EINTR if moved > 0 => Ok(moved),
+            error => Err(linux_errno(error)),
+        }
+    }
+}
+
+fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
+    entry.client.image().cred() as *mut _
+}
+
+impl process::Kernel for DdiKernel {
+    fn devices(&self) -> Vec<DeviceNode> {
+        let node = |n: Named| DeviceNode {
+            path: n.path.into_bytes(),
+            major: n.driver.major,
+            minor: n.minor,
+            mode: n.mode,
+        };
+        named().into_iter().map(node).collect()
+    }
+
+    fn process_start(&self, process: &Arc<Process>) {
+        client::of(process);
+    }
+
+    fn open(&self, call: &Call, path: &[u8], flags: i32) -> Result<OpenId, Errno> {
+        let named = named().into_iter().find(|n| n.path.as_bytes() == path).ok_or(Errno(libc::ENXIO))?;
+        let Named { driver, node, minor, .. } = named;
+        let entry = client::of(call.process());
+        let asked = make(driver.major, minor);
+        let flags = file_flags(flags);
+        let mut dev = asked;
+        driver.opens.fetch_add(1, Ordering::SeqCst);
+        OPENS.write().by_dev.entry(asked).or_insert((0, node)).0 += 1;
+        let opened = client::run(&entry, || match driver.cb_ops().and_then(|cb| cb.cb_open) {
+            // SAFETY: the driver's entry point, with arguments as open(9E) says.
+            Some(open) => driver.call("open", || unsafe { open(&mut dev, flags, ddi_sys::OTYP_CHR, cred(&entry)) }),
+            None => Ok(ENXIO),
+        });
+        let error = opened.unwrap_or(EIO);
+        let node = if error == 0 && dev != asked { node_of(&driver, dev).unwrap_or(node) } else { node };
+        let mut opens = OPENS.write();
+        if error != 0 || dev != asked {
+            release(&mut opens, asked);
+        }
+        if error != 0 {
+            drop(opens);
+            driver.opens.fetch_sub(1, Ordering::SeqCst);
+            return Err(linux_errno(error));
+        }
+        if dev != asked {
+            opens.by_dev.entry(dev).or_insert((0, node)).0 += 1;
+        }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let cred = Box::new(entry.client.cred().clone());
+        opens.by_id.insert(id, Arc::new(Open { driver, dev, flags, cred }));
+        Ok(OpenId(id))
+    }
+
+    fn close(&self, id: OpenId) {
+        let mut opens = OPENS.write();
+        let Some(open) = opens.by_id.remove(&id.0) else { return };
+        let last = release(&mut opens, open.dev);
+        drop(opens);
+        if last && let Some(close) = open.driver.cb_ops().and_then(|cb| cb.cb_close) {
+            let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
+            // SAFETY: the driver's entry point, with arguments as close(9E) says. Who closed last is not known.
+            let _ = open.driver.call("close", || unsafe { close(open.dev, open.flags, ddi_sys::OTYP_CHR, cred) });
+        }
+        open.driver.opens.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn read(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
+        self.transfer(call, open, uio, false)
+    }
+
+    fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
+        self.transfer(call, open, uio, true)
+    }
+
+    fn ioctl(&self, call: &Call, id: OpenId, cmd: u64, arg: u64, flags: i32) -> Result<i32, Errno> {
+        let open = self.open_of(id)?;
+        let entry = client::of(call.process());
+        let ioctl = open.driver.cb_ops().and_then(|cb| cb.cb_ioctl).ok_or(Errno(libc::ENOTTY))?;
+        let mode = file_flags(flags) | ddi_sys::DATAMODEL_LP64 as c_int;
+        let mut value = 0;
+        let called = client::run(&entry, || {
+            // SAFETY: the driver's entry point, with arguments as ioctl(9E) says.
+            open.driver.call("ioctl", || unsafe {
+                ioctl(open.dev, cmd as u32 as c_int, arg as isize, mode, cred(&entry), &mut value)
+            })
+        });
+        check(called.unwrap_or(EIO)).map(|()| value)
+    }
+
+    fn mmap(&self, call: &Call, id: OpenId, args: &MmapArgs) -> Result<u64, Errno> {
+        let open = self.open_of(id)?;
+        let entry = client::of(call.process());
+        let cb = open.driver.cb_ops().ok_or(Errno(libc::ENODEV))?;
+        const NORESERVE: u32 = 0x40;
+        let mut flags = if args.shared() { MapFlags::SHARED } else { MapFlags::PRIVATE };
+        flags.set(MapFlags::FIXED, args.fixed());
+        let mut flags = flags.bits();
+        if args.flags & libc::MAP_NORESERVE != 0 {
+            flags |= NORESERVE;
+        }
+        let mut address = args.addr as ddi_sys::caddr_t;
+        let space = entry.client.image().space() as *mut ddi_sys::as_;
+        let absent = |f: usize| is(f, "nodev") || is(f, "nulldev");
+        let own = cb.cb_segmap.filter(|f| !absent(*f as usize));
+        let devmap = cb.cb_devmap.is_some_and(|f| !absent(f as usize)) && cb.cb_flag & ddi_sys::D_DEVMAP != 0;
+        let mmap = cb.cb_mmap.is_some_and(|f| !absent(f as usize));
+        let segmap = match own {
+            Some(own) => own,
+            None if devmap => crate::ddi::devmap::ddi_devmap_segmap,
+            None if mmap => crate::ddi::devmap::ddi_segmap,
+            None => return Err(linux_errno(ENODEV)),
+        };
+        let called = client::run(&entry, || {
+            // SAFETY: the driver's entry point (or the ready-made one), with arguments as segmap(9E) says.
+            open.driver.call("segmap", || unsafe {
+                let (prot, maxprot) = (args.prot.bits(), args.maxprot.bits());
+                let (off, len) = (args.offset, args.len as i64);
+                segmap(open.dev, off, space, &mut address, len, prot, maxprot, flags, cred(&entry))
+            })
+        });
+        check(called.unwrap_or(EIO)).map(|()| address as u64)
+    }
+
+    fn munmap(&self, call: &Call, addr: u64, len: u64) -> Result<(), Errno> {
+        let entry = client::of(call.process());
+        client::run(&entry, || {
+            for (at, part) in segments(&entry, addr, len) {
+                entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?;
+                call.unmap(at, part)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn mprotect(&self, call: &Call, addr: u64, len: u64, prot: process::Prot) -> Result<(), Errno> {
+        let entry = client::of(call.process());
+        let wanted = Prot::from_raw(prot.bits());
+        client::run(&entry, || {
+            for (at, part) in segments(&entry, addr, len) {
+                entry.space.mprotect(framework(), at, part, wanted).map_err(|e| linux_errno(e.0))?;
+                call.protect(at, part, prot)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn fork(&self, call: &Call, child: &Arc<Process>) -> Result<(), Errno> {
+        let parent = client::of(call.process());
+        let entry = client::child(&parent, child);
+        let forked = client::run(&parent, || parent.space.fork(framework(), &entry.space));
+        if forked.is_err() {
+            client::remove(child);
+        }
+        forked.map_err(|e| linux_errno(e.0))
+    }
+
+    fn fork_failed(&self, child: &Arc<Process>) {
+        self.exit(child);
+    }
+
+    fn exit(&self, process: &Arc<Process>) {
+        let Some(entry) = client::remove(process) else { return };
+        // Soft locks are held by calls in progress only, and there are none any more.
+        let _ = client::run(&entry, || entry.space.exit(framework()));
+    }
+
+    fn fault(&self, fault: &Fault) -> FaultOutcome {
+        let entry = client::of(&fault.process);
+        let kind = if fault.protection { FaultType::Prot } else { FaultType::Inval };
+        let rw = if fault.access.contains(process::Prot::WRITE) {
+            Rw::Write
+        } else if fault.access.contains(process::Prot::EXEC) {
+            Rw::Exec
+        } else {
+            Rw::Read
+        };
+        let page = fault.addr & !(crate::physmem::PAGE_SIZE - 1);
+        let size = crate::physmem::PAGE_SIZE;
+        outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
+    }
+}
+
+/// Takes one from the opens of a device number; true when that was the last.
+fn release(opens: &mut Opens, dev: u64) -> bool {
+    let Some((count, _)) = opens.by_dev.get_mut(&dev) else { return false };
+    *count -= 1;
+    let last = *count == 0;
+    if last {
+        opens.by_dev.remove(&dev);
+    }
+    last
+}
+
+/// The parts of a range by segment, in address order.
+fn segments(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64)> {
+    let end = addr.saturating_add(len);
+    let parts = entry.space.segments(framework()).into_iter().filter_map(|s| {
+        let (from, to) = (s.base.max(addr), (s.base + s.len).min(end));
+        (from < to).then(|| (from, to - from))
+    });
+    parts.collect()
+}
+
+/// What a fault code means for the process.
+fn outcome(code: FaultCode) -> FaultOutcome {
+    const ADRALN: i32 = 1;
+    const ADRERR: i32 = 2;
+    const OBJERR: i32 = 3;
+    const MAPERR: i32 = 1;
+    const ACCERR: i32 = 2;
+    let bus = |code| FaultOutcome::Signal { signo: libc::SIGBUS, code };
+    let segv = |code| FaultOutcome::Signal { signo: libc::SIGSEGV, code };
+    match code.0 & 0xff {
+        _ if code.is_ok() => FaultOutcome::Retry,
+        ddi_sys::FC_HWERR | ddi_sys::FC_NOSUPPORT => bus(ADRERR),
+        ddi_sys::FC_ALIGN => bus(ADRALN),
+        ddi_sys::FC_OBJERR if code.errno() == Some(EINTR) => FaultOutcome::Retry,
+        ddi_sys::FC_OBJERR => bus(OBJERR),
+        ddi_sys::FC_NOMAP => segv(MAPERR),
+        _ => segv(ACCERR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_translated_both_ways() {
+        assert_eq!(linux_errno(11), Errno(libc::EAGAIN));
+        assert_eq!(linux_errno(48), Errno(libc::EOPNOTSUPP));
+        assert_eq!(linux_errno(145), Errno(libc::ETIMEDOUT));
+        assert_eq!(linux_errno(0x403), Errno(libc::EIO));
+        assert_eq!(illumos_errno(libc::ENOMEM), 12);
+        assert_eq!(illumos_errno(libc::ENAMETOOLONG), 78);
+        for (illumos, linux) in ERRNO {
+            assert_eq!(linux_errno(*illumos), Errno(*linux));
+        }
+    }
+
+    #[test]
+    fn fault_codes_become_the_signals_of_illumos() {
+        let signal = |signo, code| FaultOutcome::Signal { signo, code };
+        assert_eq!(outcome(FaultCode::OK), FaultOutcome::Retry);
+        assert_eq!(outcome(FaultCode::EINTR), FaultOutcome::Retry);
+        assert_eq!(outcome(FaultCode::NOMAP), signal(libc::SIGSEGV, 1));
+        assert_eq!(outcome(FaultCode::PROT), signal(libc::SIGSEGV, 2));
+        assert_eq!(outcome(FaultCode::HWERR), signal(libc::SIGBUS, 2));
+        assert_eq!(outcome(FaultCode::from_errno(5)), signal(libc::SIGBUS, 3));
+    }
+
+    #[test]
+    fn open_flags() {
+        assert_eq!(file_flags(libc::O_RDONLY), ddi_sys::FREAD);
+        assert_eq!(file_flags(libc::O_RDWR | libc::O_NONBLOCK), ddi_sys::FREAD | ddi_sys::FWRITE | 0x80);
+        assert_eq!(file_flags(libc::O_WRONLY | libc::O_EXCL), ddi_sys::FWRITE | ddi_sys::FEXCL);
+    }
+}

@@ -1,0 +1,242 @@
+//! A machine for one run: physical memory, device nodes, drivers, and the server of client processes.
+//!
+//! Started and ended by one thread. At the end drivers are detached and unloaded, and what they left is reported.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::config::{self, Config, ConfigError};
+use crate::kern::drivers::{self, Driver};
+use crate::kern::thread::{self, Context};
+use crate::kern::{entry, heap};
+use crate::kernel::{self, DdiKernel};
+use crate::loader::session::{DriverFile, Session};
+use crate::process::{self, FaultPolicy, Server, StartError};
+use crate::{ddi, linked, log, report, vm};
+
+/// How a machine is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `NAME[,conf=FILE]` of a driver that is linked in, or `FILE[,conf=FILE]` of a module.
+    pub driver: String,
+    /// Node configuration.
+    pub config: Option<PathBuf>,
+    /// How faults are caught.
+    pub faults: FaultPolicy,
+    /// Guard kernel memory and stop at the first mistake of a driver.
+    pub check: bool,
+}
+
+/// Why a machine did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// No driver of this name.
+    #[error("no driver {name}: linked in are {known}; a module is named by its file (./{name})")]
+    UnknownDriver {
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The driver argument is wrong.
+    #[error("--driver {0}")]
+    Argument(String),
+    /// The configuration or the driver.conf is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// `_init` failed.
+    #[error("{name}: _init(9E) failed with errno {errno}")]
+    Init {
+        /// The driver.
+        name: String,
+        /// illumos's number.
+        errno: i32,
+    },
+    /// The module cannot be loaded.
+    #[error("{0}")]
+    Module(String),
+    /// The driver is there but no instance of it.
+    #[error("{0}: no instance attached, so there is no device")]
+    NoInstance(String),
+    /// The driver attached but made no minor node.
+    #[error("{0}: the driver made no minor node, so there is nothing to open")]
+    NoDevice(String),
+    /// The process layer did not start.
+    #[error(transparent)]
+    Server(#[from] StartError),
+    /// No physical memory.
+    #[error("cannot make physical memory: {0}")]
+    Memory(std::io::Error),
+}
+
+enum Loaded {
+    Linked(&'static devmap::module::Entry),
+    Modules(Option<Session>),
+}
+
+/// A running machine.
+pub struct Machine {
+    name: String,
+    loaded: Loaded,
+    server: Option<Arc<Server>>,
+}
+
+/// A machine was started before: there is one kernel in a process.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+impl Machine {
+    /// Starts a machine with one driver.
+    ///
+    /// # Errors
+    /// See [`MachineError`].
+    ///
+    /// # Panics
+    /// When the process has had a machine already.
+    pub fn start(options: &Options) -> Result<Machine, MachineError> {
+        assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
+        let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
+        heap::set_check(options.check);
+        vm::start().map_err(MachineError::Memory)?;
+        let given = file.module.to_string_lossy().into_owned();
+        let entry = linked::find(&given);
+        if entry.is_none() && !given.contains('/') && !file.module.is_file() {
+            let known: Vec<_> = linked::DRIVERS.iter().map(|d| d.name).collect();
+            return Err(MachineError::UnknownDriver { name: given, known: known.join(", ") });
+        }
+        let name = file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
+        let conf_file = if entry.is_some() { file.conf.clone() } else { file.conf() };
+        let conf = conf_file.map(|path| config::read_conf(&path)).transpose()?;
+        let config = match &options.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default_for(&name),
+        };
+        config.make_nodes(&name, conf.as_ref())?;
+        let loaded = match entry {
+            Some(entry) => Self::init(entry)?,
+            None => {
+                let mut session = Session::new(None);
+                session.add(&DriverFile { module: file.module.clone(), conf: file.conf }).map_err(MachineError::Module)?;
+                Loaded::Modules(Some(session))
+            }
+        };
+        let mut machine = Machine { name, loaded, server: None };
+        if let Err(error) = machine.serve(options) {
+            machine.end();
+            return Err(error);
+        }
+        Ok(machine)
+    }
+
+    fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
+        let name = driver.name;
+        let init = || entry::call(|| format!("{name}: _init(9E)"), || (driver.init)());
+        let errno = thread::in_context(Context::Kernel, || drivers::as_module(name, init)).unwrap_or(-1);
+        if errno != 0 {
+            return Err(MachineError::Init { name: name.to_owned(), errno });
+        }
+        if let Some(driver) = drivers::find(name) {
+            driver.attach_all();
+        }
+        Ok(Loaded::Linked(driver))
+    }
+
+    fn serve(&mut self, options: &Options) -> Result<(), MachineError> {
+        let driver = self.driver().ok_or_else(|| MachineError::NoInstance(self.name.clone()))?;
+        if !crate::kern::nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
+            return Err(MachineError::NoInstance(self.name.clone()));
+        }
+        if process::Kernel::devices(&DdiKernel).is_empty() {
+            return Err(MachineError::NoDevice(self.name.clone()));
+        }
+        let config = process::Config { faults: options.faults };
+        let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
+        let told = Arc::downgrade(&server);
+        kernel::on_devices_changed(move || {
+            if let Some(server) = told.upgrade() {
+                server.devices_changed();
+            }
+        });
+        let killed = Arc::downgrade(&server);
+        report::on_stop(move || {
+            if let Some(server) = killed.upgrade() {
+                server.kill_all();
+            }
+        });
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// The driver.
+    pub fn driver(&self) -> Option<Arc<Driver>> {
+        drivers::find(&self.name)
+    }
+
+    /// The server of client processes.
+    ///
+    /// # Panics
+    /// After the end.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("a machine that runs has a server")
+    }
+
+    /// Ends the machine: clients, instances, driver; reports what was left. True: nothing was, and nothing went wrong in
+    /// the run.
+    pub fn end(mut self) -> bool {
+        kernel::no_listener();
+        if let Some(server) = self.server.take() {
+            if server.wait_idle(Duration::from_secs(2)) > 0 {
+                server.kill_all();
+                server.wait_idle(Duration::from_secs(5));
+            }
+            drop(server);
+        }
+        let live = vm::framework().live();
+        if live != segdev::Live::default() {
+            report::leftover("exit", &format!("mappings are left: {live:?}"), "devmap_unmap(9E)");
+        }
+        match &mut self.loaded {
+            Loaded::Modules(session) => {
+                for why in session.take().map(Session::end).unwrap_or_default() {
+                    report::leftover("_fini", &why, "detach(9E)");
+                }
+            }
+            Loaded::Linked(driver) => Self::fini(driver),
+        }
+        leftovers();
+        !report::failed()
+    }
+
+    fn fini(driver: &'static devmap::module::Entry) {
+        let name = driver.name;
+        if let Some(Err(why)) = drivers::find(name).map(|d| d.detach_all()) {
+            return report::leftover("detach", &why, "detach(9E)");
+        }
+        let fini = || entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)());
+        let errno = thread::in_context(Context::Kernel, || drivers::as_module(name, fini)).unwrap_or(-1);
+        if errno != 0 {
+            report::leftover("_fini", &format!("{name}: _fini(9E) refused with errno {errno}"), "_fini(9E)");
+        }
+    }
+}
+
+/// Reports what drivers have left when all are gone.
+fn leftovers() {
+    let (cookies, bytes) = vm::umem::in_use();
+    let rows = [
+        (cookies, format!("umem cookies ({bytes} bytes)"), "ddi_umem_free(9F)"),
+        (ddi::softstate::anchors(), "soft state anchors".into(), "ddi_soft_state_fini(9F)"),
+        (ddi::registers::in_use(), "register mappings".into(), "ddi_regs_map_free(9F)"),
+        (ddi::kstats::count(), "kstats".into(), "kstat_delete(9F)"),
+    ];
+    for (count, what, page) in rows {
+        if count > 0 {
+            report::leftover("_fini", &format!("{count} {what} are left"), page);
+        }
+    }
+    drivers::report_memory();
+    if report::failed() {
+        log::line(log::To::Log, "the run had failures");
+    }
+}

@@ -1,0 +1,168 @@
+//! Clients: processes as the kernel keeps them, and which one the calling thread works for.
+//!
+//! Locking: the table of clients is behind one lock, held for look-ups only.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
+use segdev::space::AddressSpace;
+
+use super::Host;
+use crate::ddi::data::Cred;
+use crate::kern::image::ProcessImage;
+use crate::kern::thread::{self, Context, Signals};
+use crate::process::{Call, Process};
+
+/// A process, its images, and (as segdev's `Space`) its address space's name.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    process: Arc<Process>,
+    image: ProcessImage,
+    cred: Box<Cred>,
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Client {
+    fn new(process: Arc<Process>, cred: Cred) -> Self {
+        let cred = Box::new(cred);
+        let image = ProcessImage::new(process.pid().cast_unsigned(), std::ptr::from_ref(&*cred) as usize);
+        Client(Arc::new(Inner { process, image, cred }))
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.0.process
+    }
+
+    /// What drivers see of it.
+    pub fn image(&self) -> &ProcessImage {
+        &self.0.image
+    }
+
+    /// Its credential.
+    pub fn cred(&self) -> &Cred {
+        &self.0.cred
+    }
+}
+
+/// A client with its address space.
+pub struct Entry {
+    /// The client.
+    pub client: Client,
+    /// What it has mapped.
+    pub space: AddressSpace<Host>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_process: HashMap<u64, Arc<Entry>>,
+    by_image: HashMap<usize, Arc<Entry>>,
+}
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Client>> = const { RefCell::new(None) };
+}
+
+/// Who the process's user is, from /proc.
+fn credential(pid: i32) -> Cred {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = |field: &str| -> Vec<u32> {
+        let line = status.lines().find_map(|l| l.strip_prefix(field)).unwrap_or_default();
+        line.split_whitespace().filter_map(|w| w.parse().ok()).collect()
+    };
+    let ids = |v: Vec<u32>| [v.first().copied(), v.get(1).copied(), v.get(2).copied()].map(|id| id.unwrap_or(u32::MAX));
+    Cred { uids: ids(numbers("Uid:")), gids: ids(numbers("Gid:")), groups: numbers("Groups:") }
+}
+
+/// The entry of a process; made at its first use.
+pub fn of(process: &Arc<Process>) -> Arc<Entry> {
+    if let Some(found) = TABLE.read().by_process.get(&process.id()) {
+        return found.clone();
+    }
+    insert(process, credential(process.pid()))
+}
+
+/// A forked child, with its parent's credential.
+pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
+    insert(process, parent.client.cred().clone())
+}
+
+fn insert(process: &Arc<Process>, cred: Cred) -> Arc<Entry> {
+    let client = Client::new(process.clone(), cred);
+    let space = AddressSpace::new(client.clone());
+    let entry = Arc::new(Entry { client, space });
+    let mut table = TABLE.write();
+    let entry = table.by_process.entry(process.id()).or_insert(entry).clone();
+    table.by_image.insert(entry.client.image().space(), entry.clone());
+    entry
+}
+
+/// The entry whose `as` a driver means.
+pub fn of_as(address: usize) -> Option<Arc<Entry>> {
+    TABLE.read().by_image.get(&address).cloned()
+}
+
+/// The entry whose `proc_t` a driver means.
+pub fn of_proc(address: usize) -> Option<Arc<Entry>> {
+    TABLE.read().by_process.values().find(|e| e.client.image().proc() == address).cloned()
+}
+
+/// Forgets a process that has gone; its address space is empty by now.
+pub fn remove(process: &Process) -> Option<Arc<Entry>> {
+    let mut table = TABLE.write();
+    let entry = table.by_process.remove(&process.id())?;
+    table.by_image.remove(&entry.client.image().space());
+    Some(entry)
+}
+
+/// The client that the calling thread works for.
+pub fn current() -> Option<Client> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Runs `f` in the context of a client's thread.
+pub fn run<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
+    struct Back(Option<Client>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            thread::set_process(self.0.as_ref().map(Client::image));
+            CURRENT.set(self.0.take());
+        }
+    }
+    let client = entry.client.clone();
+    let pid = client.process().pid();
+    if pid > 0 {
+        client.image().set_pid(pid.cast_unsigned());
+    }
+    thread::set_process(Some(client.image()));
+    let _back = Back(CURRENT.replace(Some(client)));
+    thread::in_context(Context::User, f)
+}
+
+/// Runs a wait that signals of the current call's thread, or the process's death, interrupt: `f` gets what tells.
+pub fn interruptibly<R>(f: impl FnOnce() -> R) -> R {
+    let Some(client) = current() else { return f() };
+    let signals = Arc::new(Signals::new({
+        let process = client.process().clone();
+        move || process.is_gone()
+    }));
+    let before = thread::set_signals(Some(signals.clone()));
+    let result = Call::with_current(|call| {
+        let raise = signals.clone();
+        let _guard = call.map(|call| call.on_interrupt(Arc::new(move || raise.raise())));
+        f()
+    });
+    thread::set_signals(before);
+    result
+}

@@ -1,0 +1,104 @@
+//! `devmap_cookie_t`: handles as drivers see them.
+//!
+//! A cookie is the address of an image of the kernel's handle, with an image of its segment behind `dh_seg` that leads to the
+//! address space: real drivers look. The host follows a cookie only after looking it up, so a stale one is found out. Locking:
+//! one lock round the table, held for look-ups.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::Host;
+use super::umem::Umem;
+use crate::kern::image::Image;
+
+/// A handle of the host.
+pub type Handle = segdev::Handle<Host>;
+
+struct Images {
+    handle: Image<200>,
+    segment: Image<96>,
+}
+
+/// What a handle maps, as the setup call said it.
+#[derive(Clone)]
+pub enum Object {
+    /// Device memory from this frame on.
+    Frames(u64),
+    /// Kernel memory from this offset on.
+    Umem(Umem, u64),
+    /// Nothing yet.
+    Invalid,
+}
+
+/// What the host keeps with each handle.
+#[derive(Default)]
+pub struct HandleData {
+    images: OnceLock<Box<Images>>,
+    /// Filled in by the setup call.
+    pub object: Mutex<Option<Object>>,
+    /// The device number, once known.
+    pub dev: OnceLock<u64>,
+}
+
+static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(RwLock::default);
+static FREED: Mutex<VecDeque<Box<Images>>> = Mutex::new(VecDeque::new());
+/// How many images of freed handles are kept, so that their cookies do not soon name other handles.
+const KEPT: usize = 16384;
+
+/// The cookie of a handle, its image brought up to date.
+pub fn of(handle: &Arc<Handle>) -> usize {
+    let data = handle.data();
+    let mut new = false;
+    let images = data.images.get_or_init(|| {
+        new = true;
+        Box::new(Images { handle: Image::zeroed(), segment: Image::zeroed() })
+    });
+    let cookie = images.handle.address();
+    if new {
+        COOKIES.write().insert(cookie, handle.clone());
+    }
+    let info = handle.info();
+    let image = &images.handle;
+    image.set(8, info.off as usize);
+    image.set(16, info.len as usize);
+    image.set(24, data.dev.get().copied().unwrap_or(0) as usize);
+    image.set(40, info.addr as usize);
+    image.set(56, images.segment.address());
+    image.set(64, handle.pvt());
+    image.set32(116, u32::from(info.maxprot.bits()));
+    image.set(144, info.ticks as usize);
+    images.segment.set(0, info.addr as usize);
+    images.segment.set(8, info.len as usize);
+    images.segment.set(24, handle.space().image().space());
+    cookie
+}
+
+/// The handle that a driver's cookie stands for.
+pub fn find(cookie: usize) -> Option<Arc<Handle>> {
+    COOKIES.read().get(&cookie).cloned()
+}
+
+/// Whether the cookie was one before.
+pub fn was(cookie: usize) -> bool {
+    FREED.lock().iter().any(|i| i.handle.address() == cookie)
+}
+
+/// The framework has freed the handle.
+pub fn retract(handle: &Handle) {
+    if let Some(images) = handle.data().images.get() {
+        COOKIES.write().remove(&images.handle.address());
+    }
+}
+
+impl Drop for HandleData {
+    fn drop(&mut self) {
+        let Some(images) = self.images.take() else { return };
+        let mut freed = FREED.lock();
+        freed.push_back(images);
+        if freed.len() > KEPT {
+            freed.pop_front();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Devices and callbacks: segdev's calls into a driver's C entry points.
+//!
+//! Context: user, except that unmap callbacks of a process that died have no process. No lock of the host's is held but
+//! those that [`segdev::lock`] names.
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+
+use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
+use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+
+use super::cookie::{self, Handle, Object};
+use super::umem::{MmapPages, Umem};
+use super::Host;
+use crate::kern::drivers::Driver;
+use crate::kern::nodes::Node;
+use crate::physmem::PAGE_SIZE;
+
+/// What a call that panicked returns to the framework.
+const EIO: c_int = 5;
+const ENXIO: c_int = 6;
+
+/// A device that is being mapped.
+#[derive(Clone)]
+pub struct Device {
+    /// Its driver.
+    pub driver: Arc<Driver>,
+    /// Its node.
+    pub node: &'static Node,
+    /// Its device number.
+    pub dev: u64,
+    /// Mapped through mmap(9E), as old drivers are.
+    pub old: bool,
+}
+
+fn cookie_of(handle: &Arc<Handle>) -> devmap_cookie_t {
+    cookie::of(handle) as devmap_cookie_t
+}
+
+impl segdev::Device<Host> for Device {
+    fn dev(&self) -> u64 {
+        self.dev
+    }
+
+    fn instance(&self) -> u64 {
+        self.node.dip() as u64
+    }
+
+    fn mappable(&self) -> bool {
+        let Some(cb) = self.driver.cb_ops() else { return false };
+        self.old || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
+    }
+
+    fn devmap(&self, fw: &Framework<Host>, handle: &Arc<Handle>, off: u64, len: u64, model: u32) -> (i32, u64) {
+        let _ = handle.data().dev.set(self.dev);
+        if self.old {
+            return self.old_mmap(fw, handle, off, len);
+        }
+        let Some(devmap) = self.driver.cb_ops().and_then(|cb| cb.cb_devmap) else { return (ENXIO, 0) };
+        let cookie = cookie_of(handle);
+        let mut maplen = 0usize;
+        // SAFETY: the driver's entry point, with a live handle and arguments as devmap(9E) says.
+        let called = self.driver.call("devmap", || unsafe {
+            devmap(self.dev, cookie, off as i64, len as usize, &mut maplen, model)
+        });
+        (called.unwrap_or(EIO), maplen as u64)
+    }
+
+    fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)> {
+        let set = self.node.registers().get(rnumber as usize)?;
+        let end = off.checked_add(len)?;
+        (end <= set.len.next_multiple_of(PAGE_SIZE)).then_some((set.pfn + off / PAGE_SIZE, 0))
+    }
+}
+
+impl Device {
+    /// Maps what mmap(9E) names, page by page.
+    fn old_mmap(&self, fw: &Framework<Host>, handle: &Arc<Handle>, off: u64, len: u64) -> (i32, u64) {
+        let Some(mmap) = self.driver.cb_ops().and_then(|cb| cb.cb_mmap) else { return (ENXIO, 0) };
+        let mut frames = Vec::new();
+        for at in (off..off.saturating_add(len)).step_by(PAGE_SIZE as usize) {
+            // SAFETY: the driver's entry point, with arguments as mmap(9E) says.
+            let called = self.driver.call("mmap", || unsafe { mmap(self.dev, at as i64, 7) });
+            match called {
+                Ok(frame) if frame >= 0 => frames.push(frame as u64),
+                _ => return (ENXIO, 0),
+            }
+        }
+        let umem = Umem::Mmap(Arc::new(MmapPages { frames }));
+        *handle.data().object.lock() = Some(Object::Umem(umem.clone(), 0));
+        let args = UmemSetup {
+            umem: Some(umem),
+            off: 0,
+            len,
+            maxprot: Prot::READ | Prot::WRITE | Prot::EXEC | Prot::USER,
+            flags: SetupFlags::empty(),
+            attr: 0,
+            callbacks: Some(Callbacks::plain(self.driver.clone())),
+        };
+        if fw.umem_setup(handle, args).is_ok() { (0, len) } else { (ENXIO, 0) }
+    }
+}
+
+/// A driver's callback table, copied.
+#[derive(Clone)]
+pub struct Callbacks {
+    driver: Arc<Driver>,
+    table: devmap_callback_ctl,
+    /// No driver callbacks: every access is loaded (mmap(9E), which may be mapped privately).
+    plain: bool,
+}
+
+impl Callbacks {
+    /// Those of a driver.
+    pub fn new(driver: Arc<Driver>, table: devmap_callback_ctl) -> Self {
+        Callbacks { driver, table, plain: false }
+    }
+
+    fn plain(driver: Arc<Driver>) -> Self {
+        let table = devmap_callback_ctl {
+            devmap_rev: 0,
+            devmap_map: None,
+            devmap_access: None,
+            devmap_dup: None,
+            devmap_unmap: None,
+        };
+        Callbacks { driver, table, plain: true }
+    }
+}
+
+fn pointer(pvt: usize) -> *mut c_void {
+    pvt as *mut c_void
+}
+
+impl segdev::Callbacks<Host> for Callbacks {
+    fn entries(&self) -> Entries {
+        Entries {
+            map: self.table.devmap_map.is_some(),
+            access: self.plain || self.table.devmap_access.is_some(),
+            dup: self.table.devmap_dup.is_some(),
+            unmap: self.table.devmap_unmap.is_some(),
+        }
+    }
+
+    fn access_id(&self) -> u64 {
+        self.table.devmap_access.map_or(0, |f| f as usize as u64)
+    }
+
+    fn map(
+        &self,
+        _fw: &Framework<Host>,
+        handle: &Arc<Handle>,
+        device: &Device,
+        flags: u32,
+        off: u64,
+        len: u64,
+        pvt: &mut usize,
+    ) -> i32 {
+        let Some(map) = self.table.devmap_map else { return 0 };
+        let cookie = cookie_of(handle);
+        let mut private = pointer(*pvt);
+        // SAFETY: the driver's callback, with a live handle and arguments as devmap_map(9E) says.
+        let called = self.driver.call("devmap_map", || unsafe {
+            map(cookie, device.dev, flags, off as i64, len as usize, &mut private)
+        });
+        *pvt = private as usize;
+        called.unwrap_or(EIO)
+    }
+
+    fn access(&self, fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, range: Access) -> i32 {
+        let Some(access) = self.table.devmap_access else {
+            return fw.default_access(handle, pvt, range).0;
+        };
+        let cookie = cookie_of(handle);
+        // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
+        let called = self.driver.call("devmap_access", || unsafe {
+            access(cookie, pointer(pvt), range.off as i64, range.len as usize, range.ty as u32, range.rw as u32)
+        });
+        called.unwrap_or(EIO)
+    }
+
+    fn dup(
+        &self,
+        _fw: &Framework<Host>,
+        old: &Arc<Handle>,
+        pvt: usize,
+        new: &Arc<Handle>,
+        newpvt: &mut usize,
+    ) -> i32 {
+        let Some(dup) = self.table.devmap_dup else { return 0 };
+        if let Some(dev) = old.data().dev.get() {
+            let _ = new.data().dev.set(*dev);
+        }
+        let (old, new) = (cookie_of(old), cookie_of(new));
+        let mut private = pointer(*newpvt);
+        // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
+        let called =
+            self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), new, &mut private) });
+        *newpvt = private as usize;
+        called.unwrap_or(EIO)
+    }
+
+    fn unmap(&self, _fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, cut: Unmap<'_, Host>) {
+        let Some(unmap) = self.table.devmap_unmap else { return };
+        let cookie = cookie_of(handle);
+        let side = |remains: &Option<(&Arc<Handle>, &mut usize)>| {
+            remains.as_ref().map_or((std::ptr::null_mut(), std::ptr::null_mut()), |(h, pvt)| {
+                if let Some(dev) = handle.data().dev.get() {
+                    let _ = h.data().dev.set(*dev);
+                }
+                (cookie_of(h), pointer(**pvt))
+            })
+        };
+        let ((handle1, mut private1), (handle2, mut private2)) = (side(&cut.before), side(&cut.behind));
+        // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
+        let _ = self.driver.call("devmap_unmap", || unsafe {
+            let (off, len) = (cut.off as i64, cut.len as usize);
+            unmap(cookie, pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2)
+        });
+        if let Some((_, pvt)) = cut.before {
+            *pvt = private1 as usize;
+        }
+        if let Some((_, pvt)) = cut.behind {
+            *pvt = private2 as usize;
+        }
+    }
+}

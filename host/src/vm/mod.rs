@@ -1,0 +1,165 @@
+//! Virtual memory: segdev on the host.
+//!
+//! [`Host`] is segdev's platform: locks are `parking_lot`'s, timers are [`callout`]s, translations are
+//! loaded and unloaded by [`Process`](crate::process::Process), memory is [`PhysMem`], addresses are reserved by the thread that maps.
+//!
+//! Locking: segdev's order; below it `process`'s own locks, which are leaves here. A driver may hold its mutexes in any call that ends
+//! up here: nothing in this folder calls a driver from within a load, an unload or a remap.
+
+pub mod client;
+pub mod cookie;
+pub mod device;
+pub mod locks;
+pub mod umem;
+
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use segdev::{Context, Framework, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
+
+use crate::ddi::time;
+use crate::kern::callout;
+use crate::physmem::{DEFAULT_SIZE, PAGE_SIZE, PhysMem};
+use crate::process::{self, Call};
+use client::Client;
+
+static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
+static FRAMEWORK: OnceLock<Framework<Host>> = OnceLock::new();
+
+/// The physical memory; made at first use.
+///
+/// # Panics
+/// When Linux has no memfd. [`start`] finds that out in time.
+pub fn memory() -> &'static Arc<PhysMem> {
+    MEMORY.get_or_init(|| PhysMem::new(DEFAULT_SIZE).expect("a memfd for physical memory"))
+}
+
+/// Makes the physical memory.
+///
+/// # Errors
+/// What Linux says.
+pub fn start() -> std::io::Result<()> {
+    let memory = PhysMem::new(DEFAULT_SIZE)?;
+    let _ = MEMORY.set(memory);
+    Ok(())
+}
+
+/// The framework.
+pub fn framework() -> &'static Framework<Host> {
+    FRAMEWORK.get_or_init(|| Framework::new(Host))
+}
+
+/// The platform.
+pub struct Host;
+
+/// A condition variable that an interrupt can reach from another thread.
+#[derive(Default)]
+pub struct Condvar(Arc<parking_lot::Condvar>);
+
+thread_local! {
+    static HELD: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How often a wait looks whether it was interrupted.
+const LOOK_UP: Duration = Duration::from_millis(20);
+
+fn protection(prot: Prot) -> process::Prot {
+    process::Prot::from_bits_truncate(prot.bits().into())
+}
+
+impl Platform for Host {
+    type Mutex<T: Send + 'static> = locks::Mutex<T>;
+    type RwLock<T: Send + Sync + 'static> = locks::RwLock<T>;
+    type Condvar = Condvar;
+    type Space = Client;
+    type Device = device::Device;
+    type Callbacks = device::Callbacks;
+    type Umem = umem::Umem;
+    type HandleData = cookie::HandleData;
+    type Timer = callout::Id;
+
+    fn wait_sig<'a, T: Send + 'static>(
+        &self,
+        cv: &Condvar,
+        mut guard: MutexGuard<'a, Self, T>,
+    ) -> (MutexGuard<'a, Self, T>, bool) {
+        let gone = || client::current().is_some_and(|c| c.process().is_gone());
+        let interrupted = Call::with_current(|call| {
+            let wake = cv.0.clone();
+            let _watch = call.map(|call| call.on_interrupt(Arc::new(move || _ = wake.notify_all())));
+            let asked = || call.is_some_and(Call::interrupted) || gone();
+            if asked() {
+                return true;
+            }
+            cv.0.wait_for(&mut guard.0, LOOK_UP);
+            asked()
+        });
+        (guard, interrupted)
+    }
+
+    fn notify_all(&self, cv: &Condvar) {
+        cv.0.notify_all();
+    }
+
+    fn timeout(&self, ctx: Arc<Context<Self>>, ticks: i64) -> callout::Id {
+        callout::after(time::ticks(ticks), Box::new(move || framework().ctx_timeout(&ctx)))
+    }
+
+    fn untimeout(&self, timer: callout::Id) {
+        callout::forget(timer);
+    }
+
+    fn ncpus(&self) -> u32 {
+        // As ncpus_online says.
+        2
+    }
+
+    fn load(&self, space: &Client, va: u64, run: Run) {
+        // A process that is gone needs no translation; frames that do not exist cannot come from a setup call.
+        let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
+    }
+
+    fn unload(&self, space: &Client, va: u64, len: u64) {
+        space.process().unload(va, len / PAGE_SIZE);
+    }
+
+    fn unlock(&self, _space: &Client, _va: u64, _len: u64) {
+        // Translations stay until they are unloaded: there is no count to keep.
+    }
+
+    fn protect(&self, space: &Client, va: u64, len: u64, prot: Prot) {
+        let _ = space.process().protect(va, len / PAGE_SIZE, protection(prot));
+    }
+
+    fn holds(&self, space: &Client) -> bool {
+        HELD.with_borrow(|held| held.contains(space))
+    }
+
+    fn space_locked(&self, space: &Client) {
+        HELD.with_borrow_mut(|held| held.push(space.clone()));
+    }
+
+    fn space_unlocking(&self, _space: &Client) {
+        HELD.with_borrow_mut(|held| drop(held.pop()));
+    }
+
+    fn choose_address(&self, _space: &Client, free: &dyn FreeRanges, want: &Want) -> Option<u64> {
+        let hint = crate::ddi::devmap::hint();
+        Call::with_current(|call| match call {
+            Some(call) => {
+                let align = want.modulus.max(PAGE_SIZE);
+                call.reserve(want.len, align, want.offset & (align - 1), hint, None).ok()
+            }
+            None => free.lowest_fit(want),
+        })
+    }
+
+    fn unchoose_address(&self, _space: &Client, addr: u64, len: u64) {
+        crate::ddi::devmap::give_back(addr, len);
+    }
+
+    fn handle_freed(&self, handle: &Arc<cookie::Handle>) {
+        cookie::retract(handle);
+    }
+}

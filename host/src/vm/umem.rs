@@ -1,0 +1,189 @@
+//! Kernel memory that drivers export: what a `ddi_umem_cookie_t` stands for.
+//!
+//! A cookie is the address of an image of the kernel's structure; it is looked up before it is followed. The memory itself
+//! goes when the cookie is freed and nothing maps it any more. Locking: one lock round the table of cookies, a leaf.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::{Mutex, RwLock};
+use segdev::{Pfn, UmemKind};
+
+use super::memory;
+use crate::kern::image::Image;
+use crate::physmem::PAGE_SIZE;
+
+/// Memory.
+pub struct Memory {
+    kind: UmemKind,
+    size: u64,
+    pfn: Pfn,
+    image: Box<Image<104>>,
+}
+
+/// `type` of the kernel's structure.
+const KMEM_NON_PAGEABLE: u32 = 0;
+const KMEM_PAGEABLE: u32 = 1;
+const TRASH: u32 = 3;
+
+static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
+/// Images of freed cookies, kept so that their addresses are not soon those of others.
+static FREED: Mutex<std::collections::VecDeque<Box<Image<104>>>> = Mutex::new(std::collections::VecDeque::new());
+
+/// The one trash page.
+static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
+
+impl Memory {
+    /// Allocates; `None` when there is no memory. `size` is not 0.
+    pub fn new(kind: UmemKind, size: u64) -> Option<Arc<Self>> {
+        let size = size.checked_next_multiple_of(PAGE_SIZE)?;
+        let pfn = match kind {
+            UmemKind::Trash => (*TRASH_PAGE)?,
+            _ => memory().alloc(size / PAGE_SIZE, 1)?,
+        };
+        let image = Image::new();
+        let new = Memory { kind, size, pfn, image };
+        new.image.set(0, size as usize);
+        new.image.set(8, new.address());
+        new.image.set32(24, match kind {
+            UmemKind::Pageable => KMEM_PAGEABLE,
+            UmemKind::Trash => TRASH,
+            _ => KMEM_NON_PAGEABLE,
+        });
+        Some(Arc::new(new))
+    }
+
+    /// Its kernel address; 0 for trash.
+    pub fn address(&self) -> usize {
+        if self.kind == UmemKind::Trash { 0 } else { memory().ptr(self.pfn).as_ptr() as usize }
+    }
+
+    /// Bytes, whole pages.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> UmemKind {
+        self.kind
+    }
+
+    /// Its first page frame.
+    pub fn pfn(&self) -> Pfn {
+        self.pfn
+    }
+
+    /// The cookie.
+    pub fn cookie(&self) -> usize {
+        self.image.address()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.kind != UmemKind::Trash {
+            memory().free(self.pfn, self.size / PAGE_SIZE);
+        }
+        let mut freed = FREED.lock();
+        freed.push_back(std::mem::replace(&mut self.image, Image::new()));
+        if freed.len() > 4096 {
+            freed.pop_front();
+        }
+    }
+}
+
+/// Makes a cookie for the memory.
+pub fn publish(memory: Arc<Memory>) -> usize {
+    let cookie = memory.cookie();
+    COOKIES.write().insert(cookie, memory);
+    cookie
+}
+
+/// What a driver's cookie stands for.
+pub fn find(cookie: usize) -> Option<Arc<Memory>> {
+    COOKIES.read().get(&cookie).cloned()
+}
+
+/// Takes a cookie back.
+pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
+    COOKIES.write().remove(&cookie)
+}
+
+/// Cookies that exist, and their bytes.
+pub fn in_use() -> (usize, u64) {
+    let all = COOKIES.read();
+    (all.len(), all.values().map(|m| m.size).sum())
+}
+
+/// segdev's reference to memory.
+#[derive(Clone)]
+pub enum Umem {
+    /// Behind a cookie.
+    Cookie(Arc<Memory>),
+    /// Pages that an old driver's mmap(9E) names one by one.
+    Mmap(Arc<MmapPages>),
+}
+
+/// Pages by mmap(9E).
+pub struct MmapPages {
+    /// Page frames, in order.
+    pub frames: Vec<Pfn>,
+}
+
+impl PartialEq for Umem {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Umem::Cookie(a), Umem::Cookie(b)) => Arc::ptr_eq(a, b),
+            (Umem::Mmap(a), Umem::Mmap(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl segdev::Umem for Umem {
+    fn kind(&self) -> UmemKind {
+        match self {
+            Umem::Cookie(memory) => memory.kind,
+            Umem::Mmap(_) => UmemKind::Locked,
+        }
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Umem::Cookie(memory) if memory.kind == UmemKind::Trash => u64::MAX & !(PAGE_SIZE - 1),
+            Umem::Cookie(memory) => memory.size,
+            Umem::Mmap(pages) => pages.frames.len() as u64 * PAGE_SIZE,
+        }
+    }
+
+    fn kernel_address(&self) -> u64 {
+        match self {
+            Umem::Cookie(memory) => memory.address() as u64,
+            Umem::Mmap(_) => 0,
+        }
+    }
+
+    fn run(&self, off: u64, len: u64) -> Option<(Pfn, u64)> {
+        match self {
+            Umem::Cookie(memory) if memory.kind == UmemKind::Trash => Some((memory.pfn, PAGE_SIZE)),
+            Umem::Cookie(memory) => {
+                let left = memory.size.checked_sub(off).filter(|left| *left > 0)?;
+                Some((memory.pfn + off / PAGE_SIZE, len.min(left)))
+            }
+            Umem::Mmap(pages) => {
+                let at = usize::try_from(off / PAGE_SIZE).ok()?;
+                let frames = pages.frames.get(at..)?;
+                let first = *frames.first()?;
+                let run = frames.iter().zip(first..).take_while(|(frame, want)| *frame == want).count() as u64;
+                Some((first, len.min(run * PAGE_SIZE)))
+            }
+        }
+    }
+
+    fn lock_pages(&self, _off: u64, _len: u64) -> bool {
+        // The pages of physical memory are always there.
+        true
+    }
+
+    fn unlock_pages(&self, _off: u64, _len: u64) {}
+}
