@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use crate::framework::Framework;
 use crate::handle::{Handle, Locks, Object, Stage, State};
-use crate::platform::{Access, Platform, Run, Umem, UmemKind};
+use crate::platform::{Access, MutexGuard, Platform, Run, Umem, UmemKind};
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
 };
@@ -59,8 +59,9 @@ impl<P: Platform> State<P> {
 
     /// Loads `[start, start + len)` (within the handle, whole pages). With `lock`, counts a lock on every page, or, on
     /// failure, on none.
+    #[inline]
     pub(crate) fn load_range(
-        &mut self,
+        &self,
         platform: &P,
         space: &P::Space,
         start: u64,
@@ -68,39 +69,55 @@ impl<P: Platform> State<P> {
         rw: Rw,
         lock: bool,
     ) -> FaultCode {
-        // The first page is checked before anything is done for the range.
-        let (prot, same) = self.run_of_prot(start, len);
+        // One protection for all pages, and one contiguous run: the usual case, in one go.
+        let prot = self.prot & self.maxprot;
+        if self.pages.is_none()
+            && !self.flags.contains(SetupFlags::MAPPING_INVALID)
+            && prot.intersects(wanted(rw))
+        {
+            let (found, page_size) = match &self.object {
+                Object::Devmem(pfn) => {
+                    (Some((pfn + (start >> PAGE_SHIFT), len)), self.page_size(platform, *pfn))
+                }
+                Object::Umem(umem, koff) if umem.kind() != UmemKind::Pageable => {
+                    (umem.run(koff + start, len), PAGE_SIZE)
+                }
+                _ => (None, PAGE_SIZE),
+            };
+            if let Some((pfn, got)) = found
+                && got == len
+            {
+                let run = Run { len, pfn, prot, attr: self.attr, lock, page_size };
+                platform.load(space, self.addr + start, run);
+                return FaultCode::OK;
+            }
+        }
+        self.load_piecewise(platform, space, (start, len), rw, lock)
+    }
+
+    /// Checks the first page before anything is done for the range, then loads what there is.
+    #[inline(never)]
+    fn load_piecewise(
+        &self,
+        platform: &P,
+        space: &P::Space,
+        range: (u64, u64),
+        rw: Rw,
+        lock: bool,
+    ) -> FaultCode {
+        let (prot, _) = self.run_of_prot(range.0, range.1);
         if !prot.intersects(wanted(rw)) {
             return FaultCode::PROT;
         }
         if self.flags.contains(SetupFlags::MAPPING_INVALID) {
             return if self.pages.is_some() { FaultCode::EFAULT } else { FaultCode::NOMAP };
         }
-        let va = self.addr + start;
         match &self.object {
-            Object::None => return FaultCode::NOMAP,
-            Object::Devmem(pfn) if same == len => {
-                let page_size = self.page_size(platform, *pfn);
-                let pfn = pfn + (start >> PAGE_SHIFT);
-                platform.load(space, va, Run { len, pfn, prot, attr: self.attr, lock, page_size });
-                return FaultCode::OK;
+            Object::Umem(umem, _) if umem.kind() == UmemKind::Pageable => {
+                self.load_pageable(platform, space, range, rw, lock)
             }
-            Object::Umem(umem, koff) => {
-                if umem.kind() == UmemKind::Pageable {
-                    return self.load_pageable(platform, space, (start, len), rw, lock);
-                }
-                if same == len
-                    && let Some((pfn, got)) = umem.run(koff + start, len)
-                    && got == len
-                {
-                    let run = Run { len, pfn, prot, attr: self.attr, lock, page_size: PAGE_SIZE };
-                    platform.load(space, va, run);
-                    return FaultCode::OK;
-                }
-            }
-            Object::Devmem(_) => {}
+            _ => self.load_runs(platform, space, range, rw, lock),
         }
-        self.load_runs(platform, space, (start, len), rw, lock)
     }
 
     /// The page size to load device memory with.
@@ -285,15 +302,31 @@ impl<P: Platform> Framework<P> {
         if !self.platform.holds(handle.space()) {
             return FaultCode::EINVAL;
         }
-        let mut changed = Changed::new();
-        let mut st = handle.lock();
+        let st = handle.lock();
         if st.stage != Stage::SetUp || st.addr == 0 {
             return FaultCode::EINVAL;
         }
-        let range = match st.driver_range(off, len) {
+        let (start, len) = match st.driver_range(off, len) {
             Ok(range) => range,
             Err(rc) => return rc,
         };
+        if ty == FaultType::Inval {
+            return st.load_range(&self.platform, handle.space(), start, len, rw, false);
+        }
+        self.load_and_count(handle, st, (start, len), ty, rw)
+    }
+
+    /// A load of another type: one that changes locks tells the softlock.
+    #[inline(never)]
+    fn load_and_count(
+        &self,
+        handle: &Handle<P>,
+        mut st: MutexGuard<'_, P, State<P>>,
+        range: (u64, u64),
+        ty: FaultType,
+        rw: Rw,
+    ) -> FaultCode {
+        let mut changed = Changed::new();
         let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
         if !changed.is_empty() {
             let (softlock, first) = (st.softlock.clone(), st.off >> PAGE_SHIFT);

@@ -385,18 +385,18 @@ impl<P: Platform> Segment<P> {
     /// segment. Sleeps, interruptibly and with whatever the caller holds, when another has the context or a softlock; within
     /// an address space use [`crate::space::AddressSpace::fault`], which lets go of the space meanwhile.
     pub fn fault(&self, fw: &Framework<P>, addr: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
-        let mut progress = Progress::new(addr);
+        let mut progress = Progress { at: addr, plain: false };
+        let mut undo = None;
         loop {
-            match self.fault_step(fw, &mut progress, addr + len, ty, rw) {
+            match self.fault_step(fw, &mut progress, &mut undo, addr + len, ty, rw) {
+                Ok(FaultCode::OK) => return FaultCode::OK,
                 Ok(rc) => {
-                    if !rc.is_ok() {
-                        fw.undo_softlock(&mut progress.locked);
-                    }
+                    fw.undo_softlock(&mut undo);
                     return rc;
                 }
                 Err(blocked) => {
                     if ty == FaultType::Softlock {
-                        fw.undo_softlock(&mut progress.locked);
+                        fw.undo_softlock(&mut undo);
                         progress.at = addr;
                     }
                     if blocked.wait(&fw.platform) {

@@ -282,13 +282,16 @@ impl<P: Platform> AddressSpace<P> {
     /// answered. A softlock that fails has locked nothing.
     pub fn fault(&self, fw: &Framework<P>, addr: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
         let Some((addr, end)) = whole_pages(addr, len) else { return FaultCode::NOMAP };
-        let mut progress = Progress::new(addr);
+        let mut progress = Progress { at: addr, plain: false };
+        let mut undo = None;
         loop {
             let step = self.reading(fw.platform(), |st| {
                 loop {
                     let rc = match st.segment_at(progress.at) {
                         None => Ok(FaultCode::NOMAP),
-                        Some(seg) => seg.fault_step(fw, &mut progress, end.min(seg.end()), ty, rw),
+                        Some(seg) => {
+                            seg.fault_step(fw, &mut progress, &mut undo, end.min(seg.end()), ty, rw)
+                        },
                     };
                     if rc.as_ref().is_ok_and(|rc| rc.is_ok()) && progress.at < end {
                         progress.plain = false;
@@ -296,7 +299,7 @@ impl<P: Platform> AddressSpace<P> {
                     }
                     if !rc.as_ref().is_ok_and(|rc| rc.is_ok()) {
                         // Nothing stays locked while it waits.
-                        fw.undo_softlock(&mut progress.locked);
+                        fw.undo_softlock(&mut undo);
                     }
                     return rc;
                 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Stage};
+use crate::handle::{Handle, Stage, State};
 use crate::platform::{Callbacks as _, Platform, Unmap};
 use crate::segment::{Handles, Made, Segment};
 use crate::types::{Errno, PAGE_SHIFT, Prot};
@@ -55,36 +55,27 @@ impl<P: Platform> Segment<P> {
             self.len = 0;
             return Ok(Remains::Nothing);
         }
+        if let Handles::One(handle) = &self.handles {
+            // One handle needs no lists.
+            let handle = handle.clone();
+            let cut = fw.cut_one(&handle, addr, end);
+            let rest = cut.new.clone().filter(|_| cut.before);
+            let remains = self.shrink(fw, addr, end, rest.map(Handles::One));
+            fw.call_unmap(&cut);
+            return Ok(remains);
+        }
         let list = self.take_list();
-        let (cuts, head, tail) = fw.cut(list, addr, end, &self.space);
-        let (base, old_end) = (self.base, self.end());
+        let (cuts, head, tail) = fw.cut(list, addr, end);
         let remains = if head.is_empty() && tail.is_empty() {
             fw.segments.fetch_sub(1, Relaxed);
             self.len = 0;
             Remains::Nothing
         } else if head.is_empty() {
-            self.off += end - base;
-            self.base = end;
-            self.len = old_end - end;
             self.handles = from_list(tail);
-            Remains::Some
+            self.shrink(fw, addr, end, None)
         } else {
-            self.len = addr - base;
             self.handles = from_list(head);
-            if tail.is_empty() {
-                Remains::Some
-            } else {
-                fw.segments.fetch_add(1, Relaxed);
-                Remains::Two(Segment {
-                    base: end,
-                    len: old_end - end,
-                    off: self.off + (end - base),
-                    space: self.space.clone(),
-                    device: self.device.clone(),
-                    flags: self.flags,
-                    handles: from_list(tail),
-                })
-            }
+            self.shrink(fw, addr, end, (!tail.is_empty()).then(|| from_list(tail)))
         };
         for cut in cuts {
             fw.call_unmap(&cut);
@@ -93,6 +84,31 @@ impl<P: Platform> Segment<P> {
             }
         }
         Ok(remains)
+    }
+
+    /// Takes `[addr, end)`, not all of the segment, out of its bounds; `rest` are the handles behind the hole, if there are any before it
+    /// too.
+    #[inline]
+    fn shrink(&mut self, fw: &Framework<P>, addr: u64, end: u64, rest: Option<Handles<P>>) -> Remains<P> {
+        let (base, old_end) = (self.base, self.end());
+        if addr == base {
+            self.off += end - base;
+            self.base = end;
+            self.len = old_end - end;
+            return Remains::Some;
+        }
+        self.len = addr - base;
+        let Some(handles) = rest else { return Remains::Some };
+        fw.segments.fetch_add(1, Relaxed);
+        Remains::Two(Segment {
+            base: end,
+            len: old_end - end,
+            off: self.off + (end - base),
+            space: self.space.clone(),
+            device: self.device.clone(),
+            flags: self.flags,
+            handles,
+        })
     }
 
     fn take_list(&mut self) -> Vec<(u64, Arc<Handle<P>>)> {
@@ -216,7 +232,7 @@ fn from_list<P: Platform>(mut list: List<P>) -> Handles<P> {
 
 impl<P: Platform> Framework<P> {
     /// Drops the translations of `[addr, end)` and gives the handles their new bounds: the cuts, what stays before, what stays behind.
-    fn cut(&self, list: List<P>, addr: u64, end: u64, space: &P::Space) -> (Vec<Cut<P>>, List<P>, List<P>) {
+    fn cut(&self, list: List<P>, addr: u64, end: u64) -> (Vec<Cut<P>>, List<P>, List<P>) {
         let (mut cuts, mut head, mut tail) = (Vec::new(), List::new(), List::new());
         // What was loaded by large pages goes whole.
         let (mut from, mut to, mut large) = (addr, end, false);
@@ -231,10 +247,10 @@ impl<P: Platform> Framework<P> {
         if !large {
             (from, to) = (addr, end);
         }
+        let space = list.first().map(|(_, handle)| handle.space().clone());
         for (start, handle) in list {
             let mut st = handle.lock();
-            let stop = start + st.len;
-            if stop <= addr {
+            if start + st.len <= addr {
                 drop(st);
                 head.push((start, handle));
                 continue;
@@ -244,35 +260,51 @@ impl<P: Platform> Framework<P> {
                 tail.push((start, handle));
                 continue;
             }
-            let (gone_from, gone_to) = (addr.max(start), end.min(stop));
-            let (before, behind) = (start < gone_from, gone_to < stop);
-            let (off, len) = (st.off + (gone_from - start), gone_to - gone_from);
-            let mut new = None;
-            match (before, behind) {
-                (false, false) => st.stage = Stage::Dying,
-                (false, true) => st.cut_front(len),
-                (true, false) => st.cut_back(gone_from - start),
-                (true, true) => {
-                    let mut rest = st.duplicate();
-                    rest.cut_front(gone_to - start);
-                    st.cut_back(gone_from - start);
-                    self.handles.fetch_add(1, Relaxed);
-                    new = Some(Handle::new(space.clone(), rest, handle.pvt()));
-                }
-            }
+            let cut = self.carve(&handle, &mut st, addr, end);
             drop(st);
-            if before {
+            if cut.before {
                 head.push((start, handle.clone()));
             }
-            if let Some(new) = &new {
-                tail.push((gone_to, new.clone()));
-            } else if behind {
-                tail.push((gone_to, handle.clone()));
+            if cut.behind {
+                tail.push((end, cut.new.as_ref().unwrap_or(&handle).clone()));
             }
-            cuts.push(Cut { handle, off, len, before, behind, new });
+            cuts.push(cut);
         }
-        self.platform.unload(space, from, to - from);
+        if let Some(space) = &space {
+            self.platform.unload(space, from, to - from);
+        }
         (cuts, head, tail)
+    }
+
+    /// The same for a segment of one handle, of which something stays.
+    fn cut_one(&self, handle: &Arc<Handle<P>>, addr: u64, end: u64) -> Cut<P> {
+        let mut st = handle.lock();
+        let (from, to) = if st.level > 0 { (st.addr, st.addr + st.len) } else { (addr, end) };
+        let cut = self.carve(handle, &mut st, addr, end);
+        self.platform.unload(handle.space(), from, to - from);
+        cut
+    }
+
+    /// Takes what lies in `[addr, end)` out of a handle that has part of it.
+    fn carve(&self, handle: &Arc<Handle<P>>, st: &mut State<P>, addr: u64, end: u64) -> Cut<P> {
+        let (start, stop) = (st.addr, st.addr + st.len);
+        let (from, to) = (addr.max(start), end.min(stop));
+        let (before, behind) = (start < from, to < stop);
+        let (off, len) = (st.off + (from - start), to - from);
+        let mut new = None;
+        match (before, behind) {
+            (false, false) => st.stage = Stage::Dying,
+            (false, true) => st.cut_front(len),
+            (true, false) => st.cut_back(from - start),
+            (true, true) => {
+                let mut rest = st.duplicate();
+                rest.cut_front(to - start);
+                st.cut_back(from - start);
+                self.handles.fetch_add(1, Relaxed);
+                new = Some(Handle::new(handle.space().clone(), rest, handle.pvt()));
+            }
+        }
+        Cut { handle: handle.clone(), off, len, before, behind, new }
     }
 
     fn call_unmap(&self, cut: &Cut<P>) {

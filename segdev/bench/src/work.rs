@@ -266,13 +266,10 @@ impl Workload for Split {
     fn prepare(&mut self, n: u64) {
         self.ready = (0..n).map(|_| map(&self.fw, self.device, 16 * PAGE)).collect();
         self.parts = Vec::with_capacity(n as usize);
-        // The lists of cuts come from warm free lists, as everything else does.
-        let mut warm = map(&self.fw, self.device, 16 * PAGE);
-        let base = warm.base();
-        if let Ok(segdev::unmap::Remains::Two(mut rest)) = warm.unmap(&self.fw, base + FOUR, FOUR) {
-            unmap(&self.fw, &mut rest);
+        // The new handles come from the allocator's lists, as everything else does.
+        for mut warm in (0..n).map(|_| map(&self.fw, self.device, 16 * PAGE)).collect::<Vec<_>>() {
+            unmap(&self.fw, &mut warm);
         }
-        unmap(&self.fw, &mut warm);
     }
     #[inline(always)]
     fn op(&mut self, i: u64) {
