@@ -84,10 +84,15 @@ fn launch(area: u64) -> Result<(), i32> {
     if pid > 0 { Ok(()) } else { Err(failed) }
 }
 
+/// The task in between gives up all descriptors but the agent's before its parent goes on, so that nothing that the program closes
+/// (or drops by dying) stays open by the agent's copy.
 extern "C" fn intermediate(area: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: written by `start`, which waits.
+    let orders = unsafe { &mut *area.cast::<Orders>() };
+    keep(orders);
     let stack = (area as u64 + LEN) as *mut libc::c_void;
     // SAFETY: `stack` is the top of memory that only the new task uses.
-    unsafe { libc::clone(agent, stack, libc::CLONE_VM, area) };
+    unsafe { libc::clone(agent, stack, libc::CLONE_VM | libc::CLONE_FILES, area) };
     sys::exit(0)
 }
 
@@ -101,13 +106,12 @@ extern "C" fn agent(area: *mut libc::c_void) -> libc::c_int {
     let name = c"ddi-agent".as_ptr() as u64;
     // SAFETY: the name ends with NUL.
     let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_SET_NAME as u64, name, 0, 0, 0, 0]) };
-    let (conn, uffd, memory) = keep(orders);
-    serve(conn, uffd, memory, buf);
+    serve(orders.conn, orders.uffd, orders.memory, buf);
     sys::exit(0)
 }
 
 /// Closes all descriptors but ours, which get the lowest numbers.
-fn keep(orders: &Orders) -> (i32, i32, i32) {
+fn keep(orders: &mut Orders) {
     // First out of the way of the numbers they are to have.
     let up = |fd: i32| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10).map_or(-1, |n| n as i32);
     let (conn, uffd, memory) = (up(orders.conn), up(orders.uffd), up(orders.memory));
@@ -119,12 +123,11 @@ fn keep(orders: &Orders) -> (i32, i32, i32) {
         // SAFETY: no memory is involved.
         unsafe { sys::call(libc::SYS_dup2, [fd as u64, to as u64, 0, 0, 0, 0]) }.map_or(-1, |_| to)
     };
-    let kept = (down(conn, 0), down(uffd, 1), down(memory, 2));
+    *orders = Orders { conn: down(conn, 0), uffd: down(uffd, 1), memory: down(memory, 2) };
     // SAFETY: no memory is involved; this task's descriptors are its own copy.
     if unsafe { sys::call(libc::SYS_close_range, [3, u64::from(u32::MAX), 0, 0, 0, 0]) }.is_err() {
         (3..65536).for_each(sys::close);
     }
-    kept
 }
 
 fn serve(conn: i32, uffd: i32, memory: i32, buf: *mut u8) {

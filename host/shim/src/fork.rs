@@ -1,6 +1,6 @@
 //! fork(2): the host hears of it before it happens, and the child is a process of its own before fork returns in it.
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use ddi_wire::Op;
 
@@ -9,6 +9,8 @@ use crate::{link, state};
 
 /// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
 static LEASH: AtomicI32 = AtomicI32::new(-1);
+/// The host's number for that child.
+static CHILD: AtomicU64 = AtomicU64::new(0);
 
 pub fn at_start() {
     // For forks inside the C library (forkpty, daemon); those through `fork` are announced already and can be refused.
@@ -29,6 +31,7 @@ fn before() -> Result<(), i32> {
     match r {
         Ok(reply) => {
             LEASH.store(state::adopt(reply.fd), Ordering::Relaxed);
+            CHILD.store(reply.a[0], Ordering::Relaxed);
             Ok(())
         }
         Err(e) => {
@@ -38,8 +41,14 @@ fn before() -> Result<(), i32> {
     }
 }
 
-fn in_parent() {
-    state::drop_own(LEASH.swap(-1, Ordering::Relaxed));
+fn in_parent(pid: i32) {
+    let leash = LEASH.swap(-1, Ordering::Relaxed);
+    if leash >= 0 {
+        state::drop_own(leash);
+        if pid > 0 {
+            link::tell(Op::Forked, [CHILD.load(Ordering::Relaxed), pid as u64, 0, 0, 0, 0]);
+        }
+    }
     state::SETUP.unlock();
 }
 
@@ -57,7 +66,7 @@ extern "C" fn before_inner() {
 
 extern "C" fn in_parent_inner() {
     if !state::FORKING.get() {
-        in_parent();
+        in_parent(0);
     }
 }
 
@@ -82,7 +91,7 @@ fn around(fork: unsafe extern "C" fn() -> libc::pid_t) -> libc::pid_t {
     state::FORKING.set(false);
     match pid {
         0 => in_child(),
-        _ => in_parent(),
+        _ => in_parent(pid),
     }
     if pid < 0 { fail(e) } else { pid }
 }

@@ -258,6 +258,13 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
     r.map(Into::into)
 }
 
+/// Tells the host something that needs no answer, if this thread has a connection.
+pub fn tell(op: Op, a: [u64; 6]) {
+    if let Some(line) = state::LINE.get().filter(|_| !state::BUSY.get()) {
+        let _ = msg::send(line.fd, &message(op, a), &[], &[]);
+    }
+}
+
 /// A request of a vfork child, which must leave its parent's state alone: it is a process of its own for the moment.
 fn guest(request: &Message, payload: &[u8], cloexec: bool) -> Result<Reply, i32> {
     if matches!(

@@ -42,6 +42,8 @@ pub(super) struct Flight {
     pub calls: u32,
     pub leaving: bool,
     pub finished: bool,
+    /// The job that finishing it is, while calls are in progress.
+    pub job: u64,
 }
 
 /// What is needed to change the process's translations.

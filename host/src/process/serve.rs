@@ -37,13 +37,20 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             // It came too late: the request it was meant for has been answered.
             continue;
         }
+        if op == Op::Forked {
+            let [child, pid, ..] = request.message.a;
+            shared.forked(child, pid as i32);
+            continue;
+        }
         let process = call.process().clone();
         if !matches!(op, Op::Fault) {
             shared.watch.drain(shared, true);
         }
-        let Some(_flight) = shared.begin(&process) else { return };
+        let Some(flight) = shared.begin(&process) else { return };
         let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(&call, op, request))))
             .unwrap_or(Err(Errno(libc::EIO)));
+        // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
+        drop(flight);
         let sent = match answer {
             Ok((a, None)) => call.conn().reply(Ok(a), &[], &[]),
             Ok((a, Some(conn))) => call.conn().reply(Ok(a), &[], &[conn.as_fd()]),
@@ -254,7 +261,7 @@ fn fork(call: &Call) -> Answer {
         let line = line.insert(ours);
         let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
         watched.map_err(|_| Errno(libc::ENOMEM))?;
-        Ok(([0; 6], Some(theirs)))
+        Ok(([child.id(), 0, 0, 0, 0, 0], Some(theirs)))
     });
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());

@@ -111,10 +111,11 @@ impl Drop for Guard<'_> {
             f.calls -= 1;
             let last = f.leaving && f.calls == 0 && !f.finished;
             f.finished |= last;
-            last
+            last.then_some(f.job)
         };
-        if last {
+        if let Some(job) = last {
             self.shared.finish(self.process);
+            self.shared.watch.end(job);
         }
     }
 }
@@ -144,6 +145,9 @@ impl Shared {
             f.leaving = true;
             process.set_gone();
             f.finished = f.calls == 0;
+            if !f.finished {
+                f.job = self.watch.begin();
+            }
             f.finished
         };
         if let Some(pidfd) = process.pidfd.get() {
@@ -227,16 +231,36 @@ impl Shared {
         }
     }
 
+    /// Watches for the death of a process; more than once is harmless.
+    fn watch_death(&self, process: &Process, pid: i32) -> Result<(), i32> {
+        let pidfd = open_pidfd(pid).map_err(|e| e.0)?;
+        let key = Key::Death(process.id());
+        let flight = process.flight.lock();
+        if !flight.leaving && process.pidfd.get().is_none() {
+            let pidfd = process.pidfd.get_or_init(|| pidfd);
+            self.watch.add(pidfd, key, Interest::Input).map_err(|_| libc::ENOMEM)?;
+        }
+        Ok(())
+    }
+
+    /// The parent says which process a forked child is: should it die before it introduces itself, that is seen in time.
+    pub fn forked(self: &Arc<Self>, child: u64, pid: i32) {
+        let process = self.processes.read().get(&child).cloned();
+        if let Some(process) = process
+            && self.watch_death(&process, pid).is_err()
+        {
+            self.leave(&process);
+        }
+    }
+
     /// A forked child runs and introduces itself.
     fn born(self: &Arc<Self>, process: &Arc<Process>, mut hello: super::sock::Received) {
         let [pid, mode, ..] = hello.message.a;
         let fds = std::mem::take(&mut hello.fds);
         let r = (|| {
             let pid = i32::try_from(pid).map_err(|_| libc::EINVAL)?;
-            let pidfd = open_pidfd(pid).map_err(|e| e.0)?;
-            self.watch.add(&pidfd, Key::Death(process.id()), Interest::Input).map_err(|_| libc::ENOMEM)?;
+            self.watch_death(process, pid)?;
             process.set_pid(pid);
-            let _ = process.pidfd.set(pidfd);
             if !fds.is_empty() {
                 self.attach(process, mode, fds)?;
                 process.inherit().map_err(|e| e.0)?;

@@ -119,55 +119,62 @@ impl Watch {
         let _ = rustix::event::poll(&mut fds, None);
     }
 
+    /// Something has begun that a patient [`drain`](Watch::drain) waits for; its number is for [`end`](Watch::end).
+    pub fn begin(&self) -> u64 {
+        let mut running = self.running.lock();
+        running.next += 1;
+        let n = running.next;
+        running.set.insert(n);
+        n
+    }
+
+    pub fn end(&self, n: u64) {
+        self.running.lock().set.remove(&n);
+        self.done.notify_all();
+    }
+
     /// Deals with all that has happened up to now; with `patient`, also waits for what others are dealing with.
     pub fn drain(&self, shared: &Arc<Shared>, patient: bool) {
-        let jobs = {
-            let _collect = self.collect.lock();
-            let mut jobs = Vec::new();
-            loop {
-                let mut events = Vec::with_capacity(64);
-                let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-                if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now)).is_err()
-                    || events.is_empty()
-                {
-                    break;
-                }
-                let before = jobs.len();
-                for e in &events {
-                    let data = e.data;
-                    let key = Key::from_u64(data.u64());
-                    let flags = e.flags;
-                    let input = flags.contains(epoll::EventFlags::IN);
-                    jobs.extend(shared.claim(key, input));
-                }
-                // Events that nobody claims stay; do not ask for them again and again.
-                if events.len() < 64 || jobs.len() == before {
-                    break;
-                }
+        // What is done about an event may bring out another: a child that introduced itself may be dead already.
+        for _ in 0..16 {
+            let jobs = self.collect(shared);
+            let idle = jobs.is_empty();
+            for (n, job) in jobs {
+                job(shared);
+                self.end(n);
             }
-            let mut running = self.running.lock();
-            jobs.into_iter()
-                .map(|job| {
-                    running.next += 1;
-                    let n = running.next;
-                    running.set.insert(n);
-                    (n, job)
-                })
-                .collect::<Vec<(u64, Job)>>()
-        };
-        for (n, job) in jobs {
-            job(shared);
-            self.running.lock().set.remove(&n);
-            self.done.notify_all();
-        }
-        if patient {
-            let mut running = self.running.lock();
-            let (last, limit) = (running.next, Instant::now() + PATIENCE);
-            while running.set.first().is_some_and(|&n| n <= last) {
-                if self.done.wait_until(&mut running, limit).timed_out() {
-                    break;
-                }
+            if !(patient && self.wait_for_others()) && idle {
+                break;
             }
         }
+    }
+
+    /// Fetches events and claims what they ask for.
+    fn collect(&self, shared: &Arc<Shared>) -> Vec<(u64, Job)> {
+        let _collect = self.collect.lock();
+        let mut events = Vec::with_capacity(64);
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now)).is_err() {
+            return Vec::new();
+        }
+        let jobs = events.iter().filter_map(|e| {
+            let (data, flags) = (e.data, e.flags);
+            shared.claim(Key::from_u64(data.u64()), flags.contains(epoll::EventFlags::IN))
+        });
+        jobs.map(|job| (self.begin(), job)).collect()
+    }
+
+    /// Waits for jobs that others have begun, as long as patience lasts: were there any, and are they done?
+    fn wait_for_others(&self) -> bool {
+        let mut running = self.running.lock();
+        let (last, limit) = (running.next, Instant::now() + PATIENCE);
+        let mut waited = false;
+        while running.set.first().is_some_and(|&n| n <= last) {
+            waited = true;
+            if self.done.wait_until(&mut running, limit).timed_out() {
+                return false;
+            }
+        }
+        waited
     }
 }

@@ -40,11 +40,14 @@ pub fn dies(b: &Bench) -> Result<(), String> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| e.to_string())?;
-    let mut line = String::new();
-    let mut out = BufReader::new(host.stdout.take().ok_or("no output")?);
-    out.read_line(&mut line).map_err(|e| e.to_string())?;
-    let pid: i32 = line.trim().parse().map_err(|_| "no client")?;
-    std::thread::sleep(Duration::from_millis(200));
+    let out = BufReader::new(host.stdout.take().ok_or("no output")?);
+    let mut lines: Vec<String> = out.lines().take(2).map_while(Result::ok).collect();
+    lines.sort();
+    let [pid, ready] = lines.as_slice() else { return Err(format!("the host said {lines:?}")) };
+    if ready != "ready" {
+        return Err(format!("the host said {lines:?}"));
+    }
+    let pid: i32 = pid.parse().map_err(|_| "no client")?;
     host.kill().map_err(|e| e.to_string())?;
     // Ends when the last holder of the pipe, the client, is gone.
     let mut text = String::new();

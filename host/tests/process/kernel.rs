@@ -87,12 +87,6 @@ impl TestKernel {
         }
     }
 
-    /// The first word of a page of the device.
-    pub fn word(&self, page: u64) -> u64 {
-        // SAFETY: the frame is allocated for as long as the kernel lives.
-        unsafe { self.mem.ptr(self.first + page).cast::<u64>().read_volatile() }
-    }
-
     pub fn mappings(&self) -> usize {
         self.spaces.lock().values().map(|(_, s)| s.len()).sum()
     }

@@ -169,7 +169,7 @@ const CASES: &[Case] = &[
         )
     }),
     ("left-behind", false, |b| {
-        status(b.command("sh", &["-c", "DDI_CLIENT=linger $SELF & sleep 0.2; exit 4"]), 4)
+        status(b.command("sh", &["-c", "DDI_CLIENT=linger $SELF >/dev/null & sleep 0.2; exit 4"]), 4)
     }),
     ("host-dies", false, host::dies),
     ("programs", false, host::programs),

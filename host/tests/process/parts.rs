@@ -532,6 +532,8 @@ pub fn play(part: &str) -> ExitCode {
         }
         "linger" => {
             let m = map(open(), 4, 0);
+            m.set(0, 1);
+            println!("ready");
             loop {
                 m.set(0, m.get(0) + 1);
                 std::thread::sleep(Duration::from_millis(1));

@@ -92,8 +92,10 @@ ops! {
     Mprotect = 24,
     /// Which part of a range belongs to devices? address, length. The reply has start and end of the first run, equal if none.
     Query = 25,
-    /// fork is about to happen. The reply carries the child's connection.
+    /// fork is about to happen. The reply has the host's number for the child, and carries its connection.
     Fork = 26,
+    /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id. No reply.
+    Forked = 28,
     /// A fault caught by signal: address, access (`PROT_*`), the signal's si_code. The reply has a verdict (`VERDICT_*`), signal, code.
     Fault = 27,
 
