@@ -30,6 +30,31 @@ pub(crate) struct Slot<D: Device> {
     pub instance: Arc<Instance<D>>,
 }
 
+/// A mapping that is set up and not mapped yet. If it never is, its handle lets go of the memory.
+pub(crate) struct Unmapped<D: Device>(Option<Slot<D>>);
+
+impl<D: Device> Unmapped<D> {
+    pub(crate) fn new(slot: Slot<D>) -> Unmapped<D> {
+        Unmapped(Some(slot))
+    }
+
+    pub(crate) fn mapping(&self) -> Option<&D::Mapping> {
+        self.0.as_ref().map(|slot| &slot.mapping)
+    }
+
+    fn take(mut self) -> Option<Slot<D>> {
+        self.0.take()
+    }
+}
+
+impl<D: Device> Drop for Unmapped<D> {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.0 {
+            slot.handle.retire();
+        }
+    }
+}
+
 /// The callback table of a device's mappings; the framework copies it.
 pub(crate) fn table<D: Device>(access: bool) -> sys::devmap_callback_ctl {
     sys::devmap_callback_ctl {
@@ -52,7 +77,7 @@ unsafe extern "C-unwind" fn map<D: Device>(
 ) -> c_int {
     // SAFETY: in an entry point of the instance.
     let Some(instance) = (unsafe { module::instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
-    let Some(slot) = instance.claim(dhp) else { return Errno::ENXIO.raw() };
+    let Some(slot) = instance.claim(dhp).and_then(Unmapped::take) else { return Errno::ENXIO.raw() };
     slot.handle.activate(dhp);
     // SAFETY: the framework's place for the private pointer.
     unsafe { *pvtp = Box::into_raw(Box::new(slot)).cast() };

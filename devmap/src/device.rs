@@ -38,6 +38,7 @@ use crate::time::ticks;
 /// }
 ///
 /// devmap::module! { device: Page, name: "page", description: "one page for everybody" }
+/// # fn main() {}
 /// ```
 pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of a mapping; `()` when there is none.

@@ -11,7 +11,7 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use crate::callbacks::Slot;
+use crate::callbacks::Unmapped;
 use crate::device::{Device, Mappings};
 use crate::errno::Errno;
 use crate::sync::Mutex;
@@ -126,7 +126,7 @@ pub(crate) struct Terms {
 /// A mapping that is set up and will come into being with its map callback.
 struct Prepared<D: Device> {
     cookie: sys::devmap_cookie_t,
-    slot: Slot<D>,
+    slot: Unmapped<D>,
 }
 
 // SAFETY: the cookie is only compared.
@@ -163,16 +163,17 @@ impl<D: Device> Instance<D> {
     /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first.
     pub(crate) fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         let mut look = look;
-        self.with_call(|call| call.prepared.iter().rev().find_map(|part| look(&part.slot.mapping))).flatten()
+        self.with_call(|call| call.prepared.iter().rev().find_map(|part| look(part.slot.mapping()?)))
+            .flatten()
     }
 
     /// Keeps a mapping until its map callback; gives it back when there is no mmap(2) on this thread.
-    pub(crate) fn prepare(&self, cookie: sys::devmap_cookie_t, slot: Slot<D>) -> Result<(), Errno> {
+    pub(crate) fn prepare(&self, cookie: sys::devmap_cookie_t, slot: Unmapped<D>) -> Result<(), Errno> {
         self.with_call(|call| call.prepared.push(Prepared { cookie, slot })).ok_or(Errno::ENXIO)
     }
 
     /// The mapping that was prepared for this handle.
-    pub(crate) fn claim(&self, cookie: sys::devmap_cookie_t) -> Option<Slot<D>> {
+    pub(crate) fn claim(&self, cookie: sys::devmap_cookie_t) -> Option<Unmapped<D>> {
         self.with_call(|call| {
             let index = call.prepared.iter().position(|prepared| prepared.cookie == cookie)?;
             Some(call.prepared.remove(index).slot)

@@ -14,7 +14,7 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use crate::callbacks::Slot;
+use crate::callbacks::Unmapped;
 use crate::device::{Attach, Device, Mappings};
 use crate::errno::Errno;
 pub use crate::instance::SoftState;
@@ -458,7 +458,7 @@ unsafe extern "C-unwind" fn devmap<D: Device>(
         return Errno::EINVAL.raw();
     };
     let request = MapRequest::new(&instance, dhp, (offset, len), model, terms);
-    let (len, slot): (usize, Slot<D>) = match instance.device.devmap(request) {
+    let (len, slot): (usize, Unmapped<D>) = match instance.device.devmap(request) {
         Ok(setup) => (setup.len, setup.slot),
         Err(errno) => return errno.raw(),
     };
@@ -484,6 +484,7 @@ unsafe extern "C-unwind" fn devmap<D: Device>(
 /// }
 ///
 /// devmap::module! { device: Nothing, name: "nothing", description: "does nothing 1.0" }
+/// # fn main() {}
 /// ```
 #[macro_export]
 macro_rules! module {

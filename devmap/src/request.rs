@@ -11,7 +11,7 @@ use core::ptr;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
-use crate::callbacks::{self, Slot};
+use crate::callbacks::{self, Slot, Unmapped};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
 use crate::handle::{Handle, Target, covers};
@@ -217,7 +217,7 @@ impl<'a, D: Device> MapSetup<'a, D> {
         handle.set_target(Target { memory, order, max_protection, loads_unseen: !access }, len);
         let member = instance.mappings.set.insert(&handle);
         let slot = Slot { handle, member, instance: Arc::clone(instance), mapping };
-        Ok(Setup { len, slot, call: PhantomData })
+        Ok(Setup { len, slot: Unmapped::new(slot), call: PhantomData })
     }
 }
 
@@ -270,6 +270,6 @@ fn setup<D: Device>(
 #[must_use]
 pub struct Setup<'a, D: Device> {
     pub(crate) len: usize,
-    pub(crate) slot: Slot<D>,
+    pub(crate) slot: Unmapped<D>,
     call: Once<'a>,
 }

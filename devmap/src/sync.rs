@@ -85,7 +85,7 @@ impl<T: ?Sized> Mutex<T> {
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         // SAFETY: as in `lock`.
         let taken = unsafe { sys::mutex_tryenter(self.raw.get()) };
-        (taken != 0).then_some(MutexGuard { mutex: self, not_send: PhantomData })
+        (taken != 0).then(|| MutexGuard { mutex: self, not_send: PhantomData })
     }
 
     /// The value, without locking: the borrow shows that nobody else is here.
@@ -268,13 +268,13 @@ impl<T: ?Sized> RwLock<T> {
     /// [`read`](RwLock::read), if that needs no waiting: `rw_tryenter(9F)`.
     pub fn try_read(&self) -> Option<ReadGuard<'_, T>> {
         let taken = self.try_enter(sys::RW_READER) != 0;
-        taken.then_some(ReadGuard { lock: self, not_send: PhantomData })
+        taken.then(|| ReadGuard { lock: self, not_send: PhantomData })
     }
 
     /// [`write`](RwLock::write), if that needs no waiting: `rw_tryenter(9F)`.
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
         let taken = self.try_enter(sys::RW_WRITER) != 0;
-        taken.then_some(WriteGuard { lock: self, not_send: PhantomData })
+        taken.then(|| WriteGuard { lock: self, not_send: PhantomData })
     }
 }
 

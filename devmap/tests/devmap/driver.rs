@@ -1,0 +1,284 @@
+//! A driver that does what a test tells it, and tells what it was asked.
+
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use devmap::prelude::*;
+use devmap::{Access, Protection};
+
+use crate::mock::{self, Booted, Config, PAGE};
+
+/// How the access callback behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Behaviour {
+    #[default]
+    Load,
+    LoadAll,
+    /// Switches the context: unloads everything else of the device, loads.
+    Switch,
+    /// As `Switch`, but the routine fails.
+    SwitchFails,
+    RetryLater,
+    Fail(Errno),
+    Panic,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub access: Behaviour,
+    pub attach: Option<Errno>,
+    pub detach: Option<Errno>,
+    pub devmap: Option<Errno>,
+    pub dup: Option<Errno>,
+    /// Answer with memory that is this many pages shorter than asked.
+    pub short: usize,
+    /// Set the request up in parts of this many pages.
+    pub parts: Option<usize>,
+    pub without_access: bool,
+    pub max: Option<Protection>,
+    pub panic_in_unmap: bool,
+}
+
+static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
+static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static HANDLES: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
+static MAPPINGS: Mutex<Option<Mappings>> = Mutex::new(None);
+pub static LIVE: AtomicI64 = AtomicI64::new(0);
+
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn plan() -> Plan {
+    lock(&PLAN).clone().unwrap_or_default()
+}
+
+pub fn set(plan: Plan) {
+    *lock(&PLAN) = Some(plan);
+}
+
+pub fn behave(access: Behaviour) {
+    set(Plan { access, ..plan() });
+}
+
+/// What the driver was asked since this was last asked.
+pub fn events() -> Vec<String> {
+    std::mem::take(&mut lock(&EVENTS))
+}
+
+fn event(text: String) {
+    lock(&EVENTS).push(text);
+}
+
+/// The handles that the driver has seen, oldest first.
+pub fn handles() -> Vec<Handle> {
+    lock(&HANDLES).clone()
+}
+
+pub fn mappings() -> Mappings {
+    lock(&MAPPINGS).clone().unwrap()
+}
+
+/// A booted kernel with one instance attached, which has 8 pages of kernel memory and a register set of 4 behind it.
+pub fn probe() -> (Booted, u64) {
+    let mut booted = boot();
+    let dev = booted
+        .attach(Config { registers: vec![4 * PAGE], properties: vec![("answer", 42)], ..Config::default() })
+        .expect("attach");
+    (booted, dev)
+}
+
+pub fn boot() -> Booted {
+    let booted = mock::boot(&MODULE, forget);
+    set(Plan::default());
+    events();
+    LIVE.store(0, SeqCst);
+    booted
+}
+
+fn forget() {
+    lock(&HANDLES).clear();
+    *lock(&MAPPINGS) = None;
+}
+
+pub struct Probe {
+    pub memory: Umem,
+    registers: Option<Registers>,
+    mappings: Mappings,
+    lock: devmap::sync::Mutex<()>,
+}
+
+/// Private data: a number that follows the mapping through its life.
+pub struct Data {
+    tag: String,
+    handle: Handle,
+}
+
+impl Data {
+    fn new(tag: String, handle: &Handle) -> Data {
+        LIVE.fetch_add(1, SeqCst);
+        lock(&HANDLES).push(handle.clone());
+        Data { tag, handle: handle.clone() }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Device for Probe {
+    type Mapping = Data;
+
+    fn attach(attach: &Attach<'_>) -> Result<Probe, Errno> {
+        let node = attach.node();
+        let memory = Umem::new(Kind::Locked, 8 * PAGE)?;
+        let registers = match node.register_sets() {
+            0 => None,
+            _ => Some(Registers::map(node, 0, Order::Strict)?),
+        };
+        if let Some(errno) = plan().attach {
+            return Err(errno);
+        }
+        *lock(&MAPPINGS) = Some(attach.mappings());
+        event(format!("attach {} answer {}", node.instance(), node.property("answer", -1)));
+        Ok(Probe { memory, registers, mappings: attach.mappings(), lock: devmap::sync::Mutex::new(()) })
+    }
+
+    fn detach(&self) -> Result<(), Errno> {
+        plan().detach.map_or(Ok(()), Err)
+    }
+
+    fn open(&self, how: Open<'_>) -> Result<(), Errno> {
+        event(format!("open {} {} {}", how.reads(), how.writes(), how.privileged()));
+        Ok(())
+    }
+
+    fn close(&self) {
+        event("close".into());
+    }
+
+    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        uio.give_from_offset(b"hello, world").map(|_| ())
+    }
+
+    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        uio.take_into(&self.memory, 8).map(|_| ())
+    }
+
+    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        match command {
+            1 => {
+                let value: [u32; 2] = argument.copyin()?;
+                argument.copyout(&[value[1], value[0]])?;
+                Ok(7)
+            }
+            2 => argument.unsigned().map(|value| value as i32),
+            3 => {
+                let mut first = [0_u64; 2];
+                self.memory.read_into(0, &mut first)?;
+                argument.copyout(&first)?;
+                Ok(0)
+            }
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn devmap<'a>(&self, request: MapRequest<'a, Probe>) -> Result<Setup<'a, Probe>, Errno> {
+        let plan = plan();
+        let (offset, len) = (request.offset(), request.len());
+        event(format!("devmap {offset:#x} {len:#x} {:?} {:?}", request.sharing(), request.protection()));
+        let before = request.previous(|data| Some(data.tag.clone()));
+        let data = Data::new(format!("m{offset:#x}"), request.handle());
+        if let Some(before) = before {
+            event(format!("after {before}"));
+        }
+        if let Some(errno) = plan.devmap {
+            return Err(errno);
+        }
+        let (memory, start): (Memory, u64) = match &self.registers {
+            Some(registers) if offset >= 8 * PAGE as u64 => (registers.into(), offset - 8 * PAGE as u64),
+            _ => ((&self.memory).into(), offset),
+        };
+        let mut setup = match plan.parts {
+            Some(pages) => request.map_part(memory, start, len.min(pages * PAGE)),
+            None if plan.short > 0 => request.map_part(memory, start, len - plan.short * PAGE),
+            None => request.map(memory, start),
+        };
+        if plan.without_access {
+            setup = setup.without_access();
+        }
+        if let Some(max) = plan.max {
+            setup = setup.max_protection(max);
+        }
+        setup.with(data).map_err(|error| {
+            event(format!("{error}"));
+            error.into()
+        })
+    }
+}
+
+impl Mapping<Probe> for Data {
+    fn access(&self, device: &Probe, fault: Fault<'_>) -> Result<Served, Errno> {
+        let rw = match fault.access() {
+            Access::Write => "w",
+            Access::Read => "r",
+            _ => "-",
+        };
+        event(format!("access {} {:#x} {rw}", self.tag, fault.offset()));
+        let plan = plan();
+        match plan.access {
+            Behaviour::Load => fault.load(),
+            Behaviour::LoadAll => fault.load_all(),
+            Behaviour::RetryLater => fault.retry_later(Duration::from_millis(30)),
+            Behaviour::Fail(errno) => Err(errno),
+            Behaviour::Panic => panic!("the driver's own mistake"),
+            Behaviour::Switch => fault.switch_context(|context| {
+                let _held = device.lock.lock();
+                event(format!("switch to {}", self.tag));
+                device.mappings.revoke_all()?;
+                context.load()
+            }),
+            Behaviour::SwitchFails => fault.switch_context(|_| Err(Errno::EBUSY)),
+        }
+    }
+
+    fn dup(&self, _: &Probe, copy: Dup<'_>) -> Result<Data, Errno> {
+        event(format!("dup {}", self.tag));
+        assert!(*copy.parent() == self.handle && !copy.child().is_live());
+        match plan().dup {
+            Some(errno) => Err(errno),
+            None => Ok(Data::new(format!("{}'", self.tag), copy.child())),
+        }
+    }
+
+    fn unmap(self, _: &Probe, cut: Cut<'_>) -> Remains<Data> {
+        let range = format!("{:#x}+{:#x}", cut.offset(), cut.len());
+        if plan().panic_in_unmap {
+            panic!("the driver's own mistake");
+        }
+        match cut {
+            Cut::Whole(cut) => {
+                event(format!("unmap {} whole {range}", self.tag));
+                cut.gone()
+            }
+            Cut::Head(cut) => {
+                event(format!("unmap {} head {range}", self.tag));
+                cut.keep(self)
+            }
+            Cut::Tail(cut) => {
+                event(format!("unmap {} tail {range}", self.tag));
+                cut.keep(self)
+            }
+            Cut::Middle(cut) => {
+                event(format!("unmap {} middle {range}", self.tag));
+                let rest = Data::new(format!("{}/", self.tag), cut.rest());
+                cut.split(self, rest)
+            }
+        }
+    }
+}
+
+devmap::module! { device: Probe, name: "probe", description: "for tests" }

@@ -1,0 +1,122 @@
+//! The module and its instances: load, attach, open, read, write, ioctl, detach.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use ddi_sys as sys;
+use devmap::Errno;
+
+use crate::driver::{LIVE, MODULE, Plan, boot, events, probe, set};
+use crate::mapping::{LEN, RW, SHARED, map};
+use crate::mock::{self, Config, ioctl, ioctl_with, kernel, mmap};
+
+#[test]
+fn attach_makes_a_minor_node_named_after_the_instance() {
+    let mut kernel = boot();
+    let first = kernel.attach(Config::default()).unwrap();
+    let second = kernel.attach(Config::default()).unwrap();
+    assert_eq!(kernel.minors(first), [("probe0".to_owned(), 0)]);
+    assert_eq!(kernel.minors(second), [("probe1".to_owned(), 1)]);
+    assert_eq!(events(), ["attach 0 answer -1", "attach 1 answer -1"]);
+    assert!(kernel.detach(first));
+    assert!(kernel.minors(first).is_empty());
+}
+
+#[test]
+fn a_failed_attach_leaves_nothing_and_says_why() {
+    let mut booted = boot();
+    set(Plan { attach: Some(Errno::ENODEV), ..Plan::default() });
+    assert_eq!(booted.attach(Config { registers: vec![4096], ..Config::default() }), None);
+    assert!(kernel().log.iter().any(|line| line.contains("ENODEV (19)")), "{:?}", kernel().log);
+    set(Plan::default());
+    kernel().refuse.insert("ddi_create_minor_node", 0);
+    assert_eq!(booted.attach(Config::default()), None);
+    kernel().refuse.clear();
+    kernel().refuse.insert("ddi_umem_alloc", 0);
+    assert_eq!(booted.attach(Config::default()), None);
+    kernel().refuse.clear();
+    kernel().refuse.insert("ddi_regs_map_setup", 0);
+    assert_eq!(booted.attach(Config { registers: vec![4096], ..Config::default() }), None);
+}
+
+#[test]
+fn detach_is_refused_by_the_driver_and_while_mapped() {
+    let (mut booted, dev) = probe();
+    set(Plan { detach: Some(Errno::EBUSY), ..Plan::default() });
+    assert!(!booted.detach(dev));
+    set(Plan::default());
+    let handle = map(dev, 0, LEN);
+    assert!(!booted.detach(dev));
+    mock::unmap(handle);
+    assert!(booted.detach(dev));
+}
+
+#[test]
+fn open_read_write_ioctl_close() {
+    let (_kernel, dev) = probe();
+    events();
+    assert_eq!(mock::open(dev, sys::FREAD | sys::FWRITE), 0);
+    assert_eq!(mock::read(dev, 5, 0), Ok(b"hello".to_vec()));
+    assert_eq!(mock::read(dev, 100, 7), Ok(b"world".to_vec()));
+    assert_eq!(mock::read(dev, 100, 12), Ok(vec![]), "the end");
+    assert_eq!(mock::write(dev, b"\x01\0\0\0\0\0\0\0"), Ok(8));
+    let mut words = [9_u64; 2];
+    assert_eq!(ioctl_with(dev, 3, &mut words), 0);
+    assert_eq!(words, [0, 1], "the write went to the second word of the memory");
+    let mut pair = [1_u32, 2];
+    assert_eq!(ioctl(dev, 1, pair.as_mut_ptr() as isize), (0, 7));
+    assert_eq!(pair, [2, 1]);
+    assert_eq!(ioctl(dev, 1, 16).0, sys::EFAULT);
+    assert_eq!(ioctl(dev, 2, -1).0, sys::EINVAL);
+    assert_eq!(ioctl(dev, 2, 5), (0, 5));
+    assert_eq!(ioctl(dev, 99, 0).0, sys::ENOTTY);
+    assert_eq!(mock::close(dev), 0);
+    assert_eq!(events(), ["open true true false", "close"]);
+}
+
+#[test]
+fn no_such_instance() {
+    let (_kernel, dev) = probe();
+    let missing = dev + 7;
+    assert_eq!(mock::open(missing, 0), sys::ENXIO);
+    assert_eq!(ioctl(missing, 1, 0).0, sys::ENXIO);
+    assert_eq!(mmap(missing, 0, LEN, RW, SHARED), Err(sys::ENXIO));
+}
+
+#[test]
+fn getinfo_answers_for_every_minor() {
+    let (_kernel, dev) = probe();
+    let linkage = kernel().linkage as *const sys::modlinkage;
+    let getinfo = unsafe { (*(*(*linkage).ml_linkage[0].cast::<sys::modldrv>()).drv_dev_ops).devo_getinfo };
+    let mut answer = std::ptr::null_mut();
+    let mut ask = |command| unsafe {
+        let result = getinfo.unwrap()(std::ptr::null_mut(), command, dev as *mut _, &mut answer);
+        (result, answer.addr())
+    };
+    assert_eq!(ask(sys::DDI_INFO_DEVT2INSTANCE), (sys::DDI_SUCCESS, dev as usize));
+    assert_eq!(ask(sys::DDI_INFO_DEVT2DEVINFO).0, sys::DDI_SUCCESS);
+    assert_eq!(ask(99).0, sys::DDI_FAILURE);
+}
+
+#[test]
+fn info_works_before_init() {
+    let _kernel = boot();
+    let mut info: sys::modinfo = unsafe { std::mem::zeroed() };
+    assert_eq!(unsafe { (MODULE.info)(&mut info) }, 1);
+    assert_eq!(MODULE.name, "probe");
+}
+
+#[test]
+fn an_mmap_that_fails_after_devmap_drops_what_was_prepared() {
+    let (_kernel, dev) = probe();
+    kernel().refuse.insert("as_map", 0);
+    for _ in 0..3 {
+        assert_eq!(mmap(dev, 0, LEN, RW, SHARED), Err(sys::ENOMEM));
+    }
+    kernel().refuse.clear();
+    kernel().refuse.insert("devmap_setup", 0);
+    assert_eq!(mmap(dev, 0, LEN, RW, SHARED), Err(sys::ENXIO));
+    kernel().refuse.clear();
+    set(Plan { devmap: Some(Errno::ENOMEM), ..Plan::default() });
+    assert_eq!(mmap(dev, 0, LEN, RW, SHARED), Err(sys::ENXIO));
+    assert_eq!(LIVE.load(SeqCst), 0, "private data of mappings that never were");
+}

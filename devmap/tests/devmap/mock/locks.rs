@@ -1,0 +1,197 @@
+//! Mutexes, condition variables, readers/writer locks: spinning ones, that notice misuse.
+
+use std::collections::BTreeSet;
+use std::ffi::{c_int, c_void};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::SeqCst};
+
+use ddi_sys as sys;
+
+static LIVE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+fn locks() -> std::sync::MutexGuard<'static, BTreeSet<usize>> {
+    LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn born(at: usize) {
+    assert!(locks().insert(at), "a lock was initialised twice");
+}
+
+fn dead(at: usize) {
+    assert!(locks().remove(&at), "a lock was destroyed that is not there");
+}
+
+fn alive(at: usize) {
+    assert!(locks().contains(&at), "a lock is used that is not there");
+}
+
+pub fn live() -> usize {
+    locks().len()
+}
+
+/// Whatever a test that failed has left behind.
+pub fn forget() {
+    locks().clear();
+}
+
+fn me() -> u64 {
+    unsafe { sys::ddi_get_kt_did() }
+}
+
+/// The word of a mutex: the thread that holds it, or 0.
+fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
+    alive(mutex.addr());
+    unsafe { AtomicU64::from_ptr(mutex.cast_mut().cast()) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, _: *mut c_void) {
+    born(mutex.addr());
+    owner(mutex).store(0, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn mutex_destroy(mutex: *mut sys::kmutex_t) {
+    if !std::thread::panicking() {
+        assert_eq!(owner(mutex).load(SeqCst), 0, "mutex_destroy of a held mutex");
+    }
+    dead(mutex.addr());
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
+    let owner = owner(mutex);
+    assert_ne!(owner.load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
+    while owner.compare_exchange(0, me(), SeqCst, SeqCst).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
+    owner(mutex).compare_exchange(0, me(), SeqCst, SeqCst).is_ok().into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
+    assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");
+}
+
+fn generation<'a>(cv: *mut sys::kcondvar_t) -> &'a AtomicU16 {
+    alive(cv.addr());
+    unsafe { AtomicU16::from_ptr(cv.cast()) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_init(cv: *mut sys::kcondvar_t, _: *mut i8, _: u32, _: *mut c_void) {
+    born(cv.addr());
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_destroy(cv: *mut sys::kcondvar_t) {
+    dead(cv.addr());
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_broadcast(cv: *mut sys::kcondvar_t) {
+    generation(cv).fetch_add(1, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_signal(cv: *mut sys::kcondvar_t) {
+    generation(cv).fetch_add(1, SeqCst);
+}
+
+/// Waits for a signal, for so many rounds at most.
+fn wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t, rounds: u64) -> bool {
+    let before = generation(cv).load(SeqCst);
+    unsafe { mutex_exit(mutex) };
+    let woken = (0..rounds).any(|_| {
+        std::thread::yield_now();
+        generation(cv).load(SeqCst) != before
+    });
+    unsafe { mutex_enter(mutex) };
+    woken
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t) {
+    wait(cv, mutex, u64::MAX);
+}
+
+/// A signal to the process is pending whenever nobody wakes the waiter.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_wait_sig(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t) -> c_int {
+    wait(cv, mutex, 1000).into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_reltimedwait(
+    cv: *mut sys::kcondvar_t,
+    mutex: *mut sys::kmutex_t,
+    _ticks: i64,
+    _resolution: u32,
+) -> i64 {
+    if wait(cv, mutex, 1000) { 1 } else { -1 }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cv_reltimedwait_sig(
+    cv: *mut sys::kcondvar_t,
+    mutex: *mut sys::kmutex_t,
+    ticks: i64,
+    _resolution: u32,
+) -> i64 {
+    match (wait(cv, mutex, 1000), ticks) {
+        (true, _) => 1,
+        (false, 1) => -1,
+        (false, _) => 0,
+    }
+}
+
+/// The word of a readers/writer lock: how many readers, or -1.
+fn readers<'a>(lock: *mut sys::krwlock_t) -> &'a AtomicI64 {
+    alive(lock.addr());
+    unsafe { AtomicI64::from_ptr(lock.cast()) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_init(lock: *mut sys::krwlock_t, _: *mut i8, _: u32, _: *mut c_void) {
+    born(lock.addr());
+    readers(lock).store(0, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_destroy(lock: *mut sys::krwlock_t) {
+    assert_eq!(readers(lock).load(SeqCst), 0, "rw_destroy of a held lock");
+    dead(lock.addr());
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_tryenter(lock: *mut sys::krwlock_t, how: u32) -> c_int {
+    let readers = readers(lock);
+    let taken = if how == sys::RW_WRITER {
+        readers.compare_exchange(0, -1, SeqCst, SeqCst).is_ok()
+    } else {
+        readers.fetch_update(SeqCst, SeqCst, |n| (n >= 0).then_some(n + 1)).is_ok()
+    };
+    taken.into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_enter(lock: *mut sys::krwlock_t, how: u32) {
+    while unsafe { rw_tryenter(lock, how) } == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_exit(lock: *mut sys::krwlock_t) {
+    let change = |n: i64| if n < 0 { Some(0) } else { n.checked_sub(1).filter(|n| *n >= 0) };
+    readers(lock).fetch_update(SeqCst, SeqCst, change).expect("rw_exit of a lock that nobody holds");
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_downgrade(lock: *mut sys::krwlock_t) {
+    readers(lock).compare_exchange(-1, 1, SeqCst, SeqCst).expect("rw_downgrade by no writer");
+}
