@@ -138,10 +138,10 @@ impl Call {
     ) -> Result<u64, Errno> {
         let (hint, is_fixed) = fixed.map_or((hint, 0), |at| (at, 1));
         if len == 0
-            || len % PAGE_SIZE != 0
+            || !len.is_multiple_of(PAGE_SIZE)
             || !align.is_power_of_two()
             || align < PAGE_SIZE
-            || align_offset % PAGE_SIZE != 0
+            || !align_offset.is_multiple_of(PAGE_SIZE)
         {
             return Err(Errno(libc::EINVAL));
         }

@@ -19,6 +19,16 @@ use super::uffd::{Resolved, Uffd};
 use super::{Call, Errno, FaultMode, Prot, fault};
 use crate::physmem::{PAGE_SIZE, PhysMem};
 
+/// Pages whose translations were loaded, by all processes since the start; and unloaded.
+static LOADED: AtomicU64 = AtomicU64::new(0);
+static UNLOADED: AtomicU64 = AtomicU64::new(0);
+
+/// How many translations (pages) were loaded and how many unloaded since the start, in all processes together. A page that is loaded again counts
+/// again.
+pub fn translations() -> (u64, u64) {
+    (LOADED.load(Ordering::Relaxed), UNLOADED.load(Ordering::Relaxed))
+}
+
 /// A client process: one address space. After exec it is another one.
 #[derive(Debug)]
 pub struct Process {
@@ -146,6 +156,7 @@ impl Process {
         let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
         let first = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
+        LOADED.fetch_add(npages, Ordering::Relaxed);
         for part in hat.parts(first, npages) {
             let want = Part { frame: pfn + (part.page - first), prot, ..part };
             if want.frame != part.frame {
@@ -212,6 +223,7 @@ impl Process {
             return;
         }
         hat.mark(page, npages, false);
+        UNLOADED.fetch_add(loaded.iter().map(|&(_, pages, _)| pages).sum(), Ordering::Relaxed);
         let ranges = loaded.iter().map(|&(page, pages, _)| (page, pages, Prot::empty()));
         // An error means that the process is gone, its translations with it.
         let _ = match link.mode {

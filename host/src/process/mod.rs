@@ -32,7 +32,7 @@ mod watch;
 use std::sync::Arc;
 
 pub use call::{Call, InterruptGuard};
-pub use client::Process;
+pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
 pub use launch::{LaunchError, Program, check_program};
 pub use server::{Config, Server, StartError};
@@ -226,6 +226,17 @@ pub enum FaultMode {
     UserfaultfdUserOnly,
     /// Page protections and a SIGSEGV handler in the client.
     Signal,
+}
+
+impl FaultMode {
+    /// Its name, as `--faults` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultMode::Userfaultfd => "userfaultfd",
+            FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
+            FaultMode::Signal => "signal",
+        }
+    }
 }
 
 /// Which [`FaultMode`] to use: the `--faults` option.

@@ -194,7 +194,7 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
         Some(len) => len,
     };
     let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
-    if offset % PAGE_SIZE != 0 || fixed && addr % PAGE_SIZE != 0 {
+    if !offset.is_multiple_of(PAGE_SIZE) || fixed && !addr.is_multiple_of(PAGE_SIZE) {
         return invalid;
     }
     if offset.checked_add(len).is_none() || len > USER_END || fixed && addr > USER_END - len {
@@ -219,7 +219,7 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
 /// Splits a range into what belongs to devices and what does not, in address order; the first error ends it.
 fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(), Errno>) -> Answer {
     let invalid = Err(Errno(libc::EINVAL));
-    if addr % PAGE_SIZE != 0 {
+    if !addr.is_multiple_of(PAGE_SIZE) {
         return invalid;
     }
     let Some(len) = len.checked_next_multiple_of(PAGE_SIZE) else { return invalid };

@@ -165,7 +165,9 @@ pub fn play(part: &str) -> ExitCode {
                             for i in 0..64 {
                                 let word = (at + ((i * 7 + t) % 64) * PAGE + t * 8) as *mut u64;
                                 // SAFETY: within the mapping; each thread has words of its own.
-                                unsafe { word.write_volatile(word.read_volatile() + 1) };
+                                let before = unsafe { word.read_volatile() };
+                                // SAFETY: as above.
+                                unsafe { word.write_volatile(before + 1) };
                             }
                         });
                     }
@@ -175,7 +177,7 @@ pub fn play(part: &str) -> ExitCode {
             for page in 0..64 {
                 for t in 0..8 {
                     // SAFETY: within the mapping.
-                    check("count", unsafe { m.word(page).add(t).read_volatile() }, 20);
+                    check("count", unsafe { m.word(page).wrapping_add(t).read_volatile() }, 20);
                 }
             }
         }
@@ -223,7 +225,7 @@ pub fn play(part: &str) -> ExitCode {
             );
             catch_faults();
             // SAFETY: within the mapping; not the page's first byte.
-            unsafe { m.word(1).byte_add(9).cast::<u8>().write_volatile(1) };
+            unsafe { m.word(1).wrapping_byte_add(9).cast::<u8>().write_volatile(1) };
             check("write", caught(), (libc::SIGSEGV, 2, m.word(1) as u64 + 9));
             check("nothing", protect(&m, 2, 1, libc::PROT_NONE), 0);
             m.get(2);
@@ -400,7 +402,7 @@ pub fn play(part: &str) -> ExitCode {
             for (i, (signo, code)) in [(libc::SIGBUS, 3), (libc::SIGSEGV, 1)].into_iter().enumerate() {
                 check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, signo as u64), 0);
                 // SAFETY: within the mapping.
-                unsafe { m.word(i).byte_add(16).write_volatile(3) };
+                unsafe { m.word(i).wrapping_byte_add(16).write_volatile(3) };
                 let (s, c, a) = caught();
                 check("signal", (s, c, a & !0xfff), (signo, code, m.word(i) as u64));
                 // Linux tells the exact address since 5.18.
@@ -462,7 +464,7 @@ pub fn play(part: &str) -> ExitCode {
             let m = map(open(), 8, 0);
             m.set(0, 1);
             // SAFETY: not sound at all: it is to kill the process, as it would without the shim.
-            unsafe { std::hint::black_box(8 as *mut u64).write_volatile(1) };
+            unsafe { std::hint::black_box(std::ptr::dangling_mut::<u64>()).write_volatile(1) };
         }
         "pass" => pass(),
         "close-all" => {
