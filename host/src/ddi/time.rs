@@ -18,8 +18,8 @@ use crate::kern::callout::{self, Cancelled};
 use crate::kern::entry::Callback;
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
-use crate::report;
 use crate::vm::client;
+use crate::{loader, report};
 
 /// Ticks per second.
 pub const HZ: u64 = 100;
@@ -101,11 +101,37 @@ unsafe fn queue<'a, T>(queue: *mut T) -> &'a TaskQueue {
     unsafe { &*queue.cast::<TaskQueue>() }
 }
 
-/// Threads made by thread_create, by their number, until joined.
-static THREADS: LazyLock<Mutex<HashMap<u64, std::thread::JoinHandle<()>>>> = LazyLock::new(Mutex::default);
+/// The end of a thread made by thread_create, for who joins it.
+#[derive(Default)]
+struct Ended {
+    done: Mutex<bool>,
+    changed: parking_lot::Condvar,
+}
 
-/// What thread_exit unwinds with; `entry::call` never sees it.
-struct ThreadExit;
+impl Ended {
+    fn tell(&self) {
+        *self.done.lock() = true;
+        self.changed.notify_all();
+    }
+    fn wait(&self) {
+        let mut done = self.done.lock();
+        while !*done {
+            self.changed.wait(&mut done);
+        }
+    }
+}
+
+/// Threads made by thread_create, by their number, until joined.
+static THREADS: LazyLock<Mutex<HashMap<u64, Arc<Ended>>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    static MY_END: std::cell::RefCell<Option<Arc<Ended>>> = const { std::cell::RefCell::new(None) };
+}
+
+unsafe extern "C-unwind" {
+    /// pthread_exit(3): unwinds as far as the frames can be unwound (a module's cannot), then ends the thread.
+    fn pthread_exit(value: *mut c_void) -> !;
+}
 
 ddi! {
     /// ddi_get_lbolt(9F).
@@ -341,32 +367,47 @@ ddi! {
         // SAFETY: thread functions take one pointer; the declaration without parameters is C's old style.
         let func: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(func) };
         let callback = Callback::new(func, arg);
-        let started = Arc::new((Mutex::new(None), parking_lot::Condvar::new()));
-        let tell = started.clone();
+        let ended = Arc::new(Ended::default());
+        let (started, number) = std::sync::mpsc::channel();
+        let end = ended.clone();
         let thread = std::thread::Builder::new().name("driver".into()).spawn(move || {
-            *tell.0.lock() = Some((thread::id(), thread::kthread()));
-            tell.1.notify_one();
+            MY_END.set(Some(end.clone()));
+            THREADS.lock().insert(thread::id().into(), end.clone());
+            let _ = started.send(thread::kthread());
+            drop(started);
             callback.run("thread_create");
+            MY_END.take();
+            end.tell();
         });
-        let Ok(handle) = thread else { return std::ptr::null_mut() };
-        let mut ids = started.0.lock();
-        while ids.is_none() {
-            started.1.wait(&mut ids);
+        match thread {
+            Ok(_) => number.recv().unwrap_or(0) as *mut kthread_t,
+            Err(_) => std::ptr::null_mut(),
         }
-        let (id, kthread) = ids.expect("waited for");
-        THREADS.lock().insert(id.into(), handle);
-        kthread as *mut kthread_t
     }
     /// thread_join: waits for the thread with this number.
     fn thread_join(did: kt_did_t) {
-        if let Some(handle) = THREADS.lock().remove(&did) {
-            let _ = handle.join();
+        let ended = THREADS.lock().remove(&did);
+        if let Some(ended) = ended {
+            ended.wait();
         }
     }
     /// thread_exit: ends the calling thread.
     fn thread_exit() -> ! {
-        // Only a thread whose frames can be unwound ends early; a driver's thread function may as well return.
-        std::panic::resume_unwind(Box::new(ThreadExit))
+        // The frames between here and the thread's start are the driver's: they end without being unwound.
+        if let Some(ended) = MY_END.take() {
+            ended.tell();
+        } else {
+            report::mistake("thread_exit", "the thread was not made by thread_create", "thread_create(9F)");
+        }
+        if loader::calls::return_addresses().is_empty() {
+            // A driver that is linked in: unwinding would end in entry::call. The thread just never goes on.
+            loop {
+                std::thread::park();
+            }
+        }
+        // SAFETY: ends the calling thread. Nobody waits for it through the Rust handle, which was dropped, and the frames that go
+        // without being unwound hold nothing but what the thread was started with.
+        unsafe { pthread_exit(std::ptr::null_mut()) }
     }
     /// ddi_get_kt_did(9F).
     fn ddi_get_kt_did() -> kt_did_t {
