@@ -299,6 +299,20 @@ impl<P: Platform> Framework<P> {
         self.tell_softlock(softlock.as_ref(), handle, first, &changed, false);
     }
 
+    /// Takes every lock that a driver has left on a handle.
+    pub(crate) fn drop_locks(&self, handle: &Arc<Handle<P>>) {
+        loop {
+            let pages = {
+                let st = handle.lock();
+                if !st.softlocked() {
+                    return;
+                }
+                st.locks.as_ref().map_or(0, |l| l.counts.len())
+            };
+            self.take_back(handle, &[(0, pages)]);
+        }
+    }
+
     /// Undoes what a softlock fault has done, in order, with access "other".
     pub(crate) fn undo_softlock(&self, undo: &mut Undo<P>) {
         for Locked { handle, range: (start, len), pages } in undo.take().into_iter().flatten() {

@@ -38,6 +38,9 @@ pub(crate) struct Table<T> {
     len: usize,
 }
 
+/// The slots of the smallest table.
+const SMALLEST: usize = 8;
+
 fn hash(key: Key) -> usize {
     let h = key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ key.1.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
     (h ^ (h >> 32)) as usize
@@ -59,7 +62,7 @@ impl<T: Keyed> Table<T> {
 
     fn find_or_insert(&mut self, key: Key, make: impl FnOnce() -> T) -> Arc<T> {
         if self.slots.is_empty() {
-            self.slots.resize_with(8, || None);
+            self.slots.resize_with(SMALLEST, || None);
         }
         let mask = self.mask();
         let mut i = hash(key) & mask;
@@ -74,15 +77,17 @@ impl<T: Keyed> Table<T> {
         new.handles().store(1, Relaxed);
         self.slots[i] = Some(new.clone());
         self.len += 1;
-        if self.len * 2 > self.slots.len() {
-            self.grow();
+        // A quarter full at most, so that hardly any search meets another entry.
+        if self.len * 4 > self.slots.len() {
+            self.resize(self.slots.len() * 2);
         }
         new
     }
 
-    fn grow(&mut self) {
+    #[cold]
+    fn resize(&mut self, slots: usize) {
         let old = core::mem::take(&mut self.slots);
-        self.slots.resize_with(old.len() * 2, || None);
+        self.slots.resize_with(slots, || None);
         let mask = self.mask();
         for entry in old.into_iter().flatten() {
             let mut i = hash(entry.key()) & mask;
@@ -115,6 +120,9 @@ impl<T: Keyed> Table<T> {
                 gap = j;
             }
             j = (j + 1) & mask;
+        }
+        if self.slots.len() > SMALLEST && self.len * 32 < self.slots.len() {
+            self.resize(self.slots.len() / 2);
         }
         Some(object)
     }

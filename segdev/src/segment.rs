@@ -201,34 +201,46 @@ impl<P: Platform> Framework<P> {
         let Some(failed) = failed else { return Ok(()) };
         for (i, handle) in made.iter().enumerate() {
             if i < failed {
-                self.unmap_whole(handle, true);
-            } else {
-                self.drop_translations(handle);
+                self.discard(handle);
+                continue;
+            }
+            {
+                let mut st = handle.lock();
+                st.stage = Stage::Dying;
+                self.platform.unload(handle.space(), st.addr, st.len);
             }
             self.free_handle(handle);
         }
         Err(())
     }
 
-    /// Drops a whole handle's translations, and lets nothing be loaded or remapped any more.
-    fn drop_translations(&self, handle: &Arc<Handle<P>>) {
-        let mut st = handle.lock();
-        st.stage = Stage::Dying;
-        self.platform.unload(handle.space(), st.addr, st.len);
-    }
-
-    /// Unmaps a whole handle (with its translations, if `unload`) and calls its unmap callback.
-    pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>, unload: bool) {
+    /// Unmaps a whole handle and calls its unmap callback.
+    ///
+    /// # Errors
+    /// `EAGAIN` when any page is soft-locked; nothing is done then.
+    pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>) -> Result<(), Errno> {
         let (callbacks, off, len) = {
             let mut st = handle.lock();
-            st.stage = Stage::Dying;
-            if unload {
-                self.platform.unload(handle.space(), st.addr, st.len);
+            if st.softlocked() {
+                return Err(Errno::EAGAIN);
             }
+            st.stage = Stage::Dying;
+            self.platform.unload(handle.space(), st.addr, st.len);
             (st.callbacks.clone(), st.off, st.len)
         };
-        if let Some(callbacks) = callbacks.filter(|c| c.entries().unmap) {
+        if let Some(callbacks) = callbacks
+            && callbacks.entries().unmap
+        {
             callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
+        }
+        Ok(())
+    }
+
+    /// Unmaps and frees a handle of a mapping that has failed. Whatever a driver has locked in it goes with it.
+    pub(crate) fn discard(&self, handle: &Arc<Handle<P>>) {
+        self.drop_locks(handle);
+        if self.unmap_whole(handle).is_ok() {
+            self.free_handle(handle);
         }
     }
 }

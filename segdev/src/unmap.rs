@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::framework::Framework;
 use crate::handle::{Handle, Stage, State};
 use crate::platform::{Callbacks as _, Platform, Unmap};
-use crate::segment::{Handles, Made, Segment};
+use crate::segment::{Handles, Segment};
 use crate::types::{Errno, PAGE_SHIFT, Prot};
 
 /// What an unmap leaves of a segment.
@@ -40,15 +40,12 @@ impl<P: Platform> Segment<P> {
     /// # Errors
     /// `EAGAIN` when any page of the segment is soft-locked; nothing is done then.
     pub fn unmap(&mut self, fw: &Framework<P>, addr: u64, len: u64) -> Result<Remains<P>, Errno> {
-        if self.softlocked() {
-            return Err(Errno::EAGAIN);
-        }
         let end = addr + len;
         if let Handles::One(handle) = &self.handles
             && addr == self.base
             && len == self.len
         {
-            fw.unmap_whole(handle, true);
+            fw.unmap_whole(handle)?;
             fw.free_handle(handle);
             fw.segments.fetch_sub(1, Relaxed);
             self.handles = Handles::Many(Vec::new());
@@ -56,6 +53,9 @@ impl<P: Platform> Segment<P> {
             return Ok(Remains::Nothing);
         }
         if let Handles::One(handle) = &self.handles {
+            if handle.lock().softlocked() {
+                return Err(Errno::EAGAIN);
+            }
             // One handle needs no lists.
             let handle = handle.clone();
             let cut = fw.cut_one(&handle, addr, end);
@@ -63,6 +63,9 @@ impl<P: Platform> Segment<P> {
             let remains = self.shrink(fw, addr, end, rest.map(Handles::One));
             fw.call_unmap(&cut);
             return Ok(remains);
+        }
+        if self.softlocked() {
+            return Err(Errno::EAGAIN);
         }
         let list = self.take_list();
         let (cuts, head, tail) = fw.cut(list, addr, end);
@@ -175,36 +178,22 @@ impl<P: Platform> Segment<P> {
     /// What a dup callback returned. The handles duplicated before it have had their unmap callback then; nothing is left.
     pub fn dup(&self, fw: &Framework<P>, space: &P::Space) -> Result<Segment<P>, Errno> {
         let mapping = fw.new_mapping();
-        let mut made = Made::default();
-        let mut failed = None;
-        for old in self.handles() {
-            let (mut state, callbacks) = {
-                let st = old.lock();
-                (st.duplicate(), st.callbacks.clone())
-            };
-            state.mapping = mapping;
-            let len = state.len;
-            let new = Handle::new(space.clone(), state, old.pvt());
-            fw.handles.fetch_add(1, Relaxed);
-            if let Some(callbacks) = callbacks.filter(|c| c.entries().dup) {
-                let mut pvt = new.pvt();
-                let ret = callbacks.dup(fw, old, old.pvt(), &new, &mut pvt);
-                new.set_pvt(pvt);
-                if ret != 0 {
-                    failed = Some((new, ret));
-                    break;
+        let handles = match &self.handles {
+            Handles::One(old) => Handles::One(fw.dup_handle(old, space, mapping)?),
+            Handles::Many(list) => {
+                let mut made = List::with_capacity(list.len());
+                for (addr, old) in list {
+                    match fw.dup_handle(old, space, mapping) {
+                        Ok(new) => made.push((*addr, new)),
+                        Err(refusal) => {
+                            made.iter().for_each(|(_, new)| fw.discard(new));
+                            return Err(refusal);
+                        }
+                    }
                 }
+                Handles::Many(made)
             }
-            made.push(new, len);
-        }
-        if let Some((new, ret)) = failed {
-            fw.free_handle(&new);
-            for handle in made.iter() {
-                fw.unmap_whole(handle, true);
-                fw.free_handle(handle);
-            }
-            return Err(Errno(ret));
-        }
+        };
         fw.segments.fetch_add(1, Relaxed);
         Ok(Segment {
             base: self.base,
@@ -213,7 +202,7 @@ impl<P: Platform> Segment<P> {
             space: space.clone(),
             device: self.device.clone(),
             flags: self.flags,
-            handles: made.into_handles(self.base),
+            handles,
         })
     }
 }
@@ -305,6 +294,33 @@ impl<P: Platform> Framework<P> {
             }
         }
         Cut { handle: handle.clone(), off, len, before, behind, new }
+    }
+
+    /// Duplicates a handle and calls its dup callback; frees the new one if it refuses.
+    fn dup_handle(
+        &self,
+        old: &Arc<Handle<P>>,
+        space: &P::Space,
+        mapping: u64,
+    ) -> Result<Arc<Handle<P>>, Errno> {
+        let (new, callbacks) = {
+            let st = old.lock();
+            let state = State { mapping, ..st.duplicate() };
+            (Handle::new(space.clone(), state, old.pvt()), st.callbacks.clone())
+        };
+        self.handles.fetch_add(1, Relaxed);
+        if let Some(callbacks) = callbacks
+            && callbacks.entries().dup
+        {
+            let mut pvt = new.pvt();
+            let ret = callbacks.dup(self, old, old.pvt(), &new, &mut pvt);
+            new.set_pvt(pvt);
+            if ret != 0 {
+                self.free_handle(&new);
+                return Err(Errno(ret));
+            }
+        }
+        Ok(new)
     }
 
     fn call_unmap(&self, cut: &Cut<P>) {
