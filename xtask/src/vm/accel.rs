@@ -63,9 +63,9 @@ impl Accel {
         let status = probe.wait_until(Instant::now() + PROBE);
         drop(probe);
         std::fs::remove_file(&firmware)?;
-        Ok(match status.and_then(|status| status.code()) {
-            Some(WORKS) => (Accel::Kvm, "KVM runs code".to_owned()),
-            Some(_) => (Accel::Tcg, "QEMU cannot use KVM here".to_owned()),
+        Ok(match status {
+            Some(status) if status.code() == Some(WORKS) => (Accel::Kvm, "KVM runs code".to_owned()),
+            Some(status) => (Accel::Tcg, format!("QEMU cannot use KVM here ({status})")),
             None => (Accel::Tcg, format!("KVM did not run a trivial program within {} s", PROBE.as_secs())),
         })
     }

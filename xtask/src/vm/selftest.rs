@@ -41,6 +41,8 @@ struct Case {
     /// Files that the run must have collected, with what must be in them.
     collects: &'static [(&'static str, &'static str)],
     command_line: &'static str,
+    /// The guest that is broken.
+    guest: &'static str,
     qemu: &'static [&'static str],
     before: Option<(&'static str, &'static str)>,
     dump: bool,
@@ -55,6 +57,7 @@ const PLAIN: Case = Case {
     says: "",
     collects: &[],
     command_line: "",
+    guest: "linux",
     qemu: &[],
     before: None,
     dump: false,
@@ -200,6 +203,19 @@ const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "image",
+        what: "an image guest comes to its login and has no ssh",
+        kind: "no-ssh",
+        says: "a login was offered, but ssh did not answer",
+        guest: "omnios",
+        collects: &[("console.log", "ctxdev-omnios console login:"), ("run.log", "snapshot=on")],
+        tune: |guest| {
+            guest.limits.tcg = 1;
+            guest.limits.ssh = 3;
+        },
+        ..PLAIN
+    },
+    Case {
         name: "bad-argument",
         what: "QEMU does not start",
         kind: "other",
@@ -209,6 +225,13 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Ways to end a run of our own program while its guest boots.
+const SIGNALS: [(&str, &str, Signal); 3] = [
+    ("interrupted", "Ctrl-C while the guest boots", Signal::INT),
+    ("terminated", "SIGTERM while the guest boots", Signal::TERM),
+    ("killed", "SIGKILL while the guest boots: nothing can be tidied up any more", Signal::KILL),
+];
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = |name: &str| args.case.as_deref().is_none_or(|part| name.contains(part));
@@ -216,7 +239,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         for case in CASES.iter().filter(|case| wanted(case.name)) {
             println!("{:18} {}", case.name, case.what);
         }
-        println!("{:18} SIGTERM while the guest boots", "interrupted");
+        for (name, what, _) in SIGNALS.into_iter().filter(|(name, ..)| wanted(name)) {
+            println!("{name:18} {what}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let stand_in = StandIn::new()?;
@@ -242,9 +267,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             bail!("interrupted");
         }
     }
-    if wanted("interrupted") {
+    for (name, _, signal) in SIGNALS.into_iter().filter(|(name, ..)| wanted(name)) {
         let started = Instant::now();
-        tell("interrupted", started, stand_in.interrupted(args.accel));
+        tell(name, started, stand_in.signalled(args.accel, signal));
     }
     println!("{passed} failures were noticed as they should be, {failed} were not");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -267,18 +292,24 @@ impl StandIn {
             dir.path().join("tests"),
             "#!/bin/sh\nprintf 'TAP version 14\\n1..1\\nok 1 - a:b\\n'\n",
         )?;
+        let image = dir.path().join("stand-in.raw");
+        std::fs::write(&image, prompting_disk())?;
+        std::fs::write(
+            dir.path().join("SHA256SUMS"),
+            format!("{}  stand-in.raw\n", super::image::sha256(&image)?),
+        )?;
         let mut mode = std::fs::metadata(dir.path().join("tests"))?.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(dir.path().join("tests"), mode)?;
         Ok(StandIn { dir })
     }
 
-    fn arguments(&self, accel: Option<Accel>, dump: bool) -> test::Args {
+    fn arguments(&self, guest: &str, accel: Option<Accel>, dump: bool) -> test::Args {
         let file = |name: &str| Some(self.dir.path().join(name));
         test::Args {
-            guest: "linux".into(),
-            image: None,
-            image_dir: None,
+            guest: guest.into(),
+            image: (guest != "linux").then(|| "stand-in".into()),
+            image_dir: Some(self.dir.path().to_path_buf()),
             module: file("module"),
             package: file("pkg"),
             tests: file("tests"),
@@ -293,7 +324,7 @@ impl StandIn {
     }
 
     fn check(&self, case: &Case, accel: Option<Accel>, interrupt: &Interrupt) -> Result<String> {
-        let mut guest = Guest::load(&artifacts::guests_dir(), "linux")?;
+        let mut guest = Guest::load(&artifacts::guests_dir(), case.guest)?;
         guest.steps.check = "true".into();
         guest.steps.suite = "./usr-tests".into();
         guest.steps.kstats = "true".into();
@@ -307,7 +338,7 @@ impl StandIn {
         };
         let results_dir = self.dir.path().join("results");
         let _ = std::fs::remove_dir_all(&results_dir);
-        let arguments = self.arguments(accel, case.dump);
+        let arguments = self.arguments(case.guest, accel, case.dump);
         let (report, results, dir) = test::carry_out(&arguments, guest, interrupt.clone(), &sabotage)?;
         let (kind, said) = match &results.failure {
             Some(failure) => (failure.kind(), failure.to_string()),
@@ -336,9 +367,9 @@ impl StandIn {
         Ok(said)
     }
 
-    /// A run of our own program gets SIGTERM while its guest boots.
-    fn interrupted(&self, accel: Option<Accel>) -> Result<String> {
-        let arguments = self.arguments(accel, false);
+    /// A run of our own program gets `signal` while its guest boots.
+    fn signalled(&self, accel: Option<Accel>, signal: Signal) -> Result<String> {
+        let arguments = self.arguments("linux", accel, false);
         let results_dir = self.dir.path().join("results");
         let _ = std::fs::remove_dir_all(&results_dir);
         let mut command = Command::new(std::env::current_exe()?);
@@ -365,14 +396,18 @@ impl StandIn {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        kill_process(Pid::from_child(&run.child), Signal::TERM)?;
-        let status = run.wait_until(Instant::now() + Duration::from_secs(15));
-        match status.and_then(|status| status.code()) {
-            Some(130) => {}
-            Some(other) => bail!("the run ended with status {other}, not 130"),
-            None => bail!("the run did not end within 15 s of SIGTERM"),
+        kill_process(Pid::from_child(&run.child), signal)?;
+        let Some(status) = run.wait_until(Instant::now() + Duration::from_secs(15)) else {
+            bail!("the run did not end within 15 s of the signal");
+        };
+        if signal != Signal::KILL && status.code() != Some(130) {
+            bail!("the run ended with {status}, not with 130");
         }
         nothing_left(&results_dir)?;
+        if signal == Signal::KILL {
+            // Its directory is removed by the next run.
+            drop(artifacts::scratch()?);
+        }
         let scratch = format!("run-{}-", run.child.id());
         let tmp = self.dir.path().parent().context("no parent")?;
         if std::fs::read_dir(tmp)?
@@ -381,8 +416,34 @@ impl StandIn {
         {
             bail!("the run left its directory behind");
         }
-        Ok("status 130".to_owned())
+        Ok(status.to_string())
     }
+}
+
+/// A disk that boots to nothing but a login prompt on the serial port, printed again for every character that is typed.
+fn prompting_disk() -> Vec<u8> {
+    #[rustfmt::skip]
+    let mut sector = vec![
+        0xfa,                           // cli
+        0x31, 0xc0, 0x8e, 0xd8,         // ds = 0
+        0xbe, 0x2d, 0x7c,               // again: si = the text
+        0xac, 0x84, 0xc0, 0x74, 0x12,   // next: al = *si++; if it is 0, goto input
+        0x88, 0xc3,                     // bl = al
+        0xba, 0xfd, 0x03,               // the line status register
+        0xec, 0xa8, 0x20, 0x74, 0xfb,   // until it can transmit
+        0xba, 0xf8, 0x03, 0x88, 0xd8,   // the data register
+        0xee, 0xeb, 0xe9,               // transmit; goto next
+        0xba, 0xfd, 0x03,               // input: the line status register
+        0xec, 0xa8, 0x01, 0x74, 0xfb,   // until there is input
+        0xba, 0xf8, 0x03, 0xec,         // take it
+        0xeb, 0xd8,                     // goto again
+    ];
+    assert_eq!(sector.len(), 0x2d);
+    sector.extend(b"\r\nstand-in\r\n\r\nctxdev-omnios console login: \0");
+    sector.resize(510, 0);
+    sector.extend([0x55, 0xaa]);
+    sector.resize(1 << 20, 0);
+    sector
 }
 
 /// The run's QEMU is gone, and so is its directory with the overlay.
@@ -391,8 +452,13 @@ fn nothing_left(results: &Path) -> Result<()> {
     let pid = log
         .lines()
         .find_map(|line| line.split_once("started pid=")?.1.split_whitespace().next()?.parse::<u32>().ok());
-    if let Some(pid) = pid.filter(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
-        bail!("QEMU (process {pid}) is still there");
+    // A run that was killed has its QEMU ended by the kernel, a moment later.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while let Some(pid) = pid.filter(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
+        if Instant::now() > deadline {
+            bail!("QEMU (process {pid}) is still there");
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
