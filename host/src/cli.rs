@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
 use ddi_host::process::{FaultPolicy, Program, check_program};
-use ddi_host::{log, report};
+use ddi_host::{demo, log, report};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
@@ -21,8 +21,22 @@ struct Cli {
 enum Command {
     /// Run a program that finds the driver's devices in /dev and /devices
     Run(Run),
+    /// Show the main job: real processes take turns on one device, fork, unmap and die, and everything is checked
+    Demo(MachineArgs),
+    /// What the demo's processes run
+    #[command(hide = true)]
+    Client(Client),
     #[command(flatten)]
     Modules(modules::Command),
+}
+
+#[derive(Args, Debug)]
+struct Client {
+    /// The device to use.
+    #[arg(long, default_value = demo::DEVICE)]
+    device: String,
+    #[command(subcommand)]
+    role: demo::Role,
 }
 
 /// What a machine is made of; shared by the commands that start one.
@@ -135,6 +149,11 @@ fn kstats() -> String {
 pub fn main() -> i32 {
     match Cli::parse().command {
         Command::Run(run) => run.run(),
+        Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
+        Command::Client(client) => match demo::play(&client.role, &client.device) {
+            Ok(()) => 0,
+            Err(e) => fail(&format!("{}: {e}", client.device)),
+        },
         Command::Modules(command) => command.run(),
     }
 }

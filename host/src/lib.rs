@@ -5,15 +5,15 @@
 
 #[macro_use]
 pub mod ddi;
-pub mod demo;
 pub mod config;
+pub mod demo;
 pub mod kern;
 pub mod kernel;
 pub mod linked;
+pub mod loader;
 pub mod log;
 pub mod machine;
-pub mod report;
-pub mod vm;
-pub mod loader;
 pub mod physmem;
 pub mod process;
+pub mod report;
+pub mod vm;
