@@ -91,6 +91,9 @@ pub type callb_id_t = *mut core::ffi::c_void;
 pub type callb_cpr_t = callb_cpr;
 pub type va_list = __builtin_va_list;
 pub type __va_list = __builtin_va_list;
+pub type nvlist_t = nvlist;
+/// Number and time of an event.
+pub type sysevent_id_t = sysevent_id;
 /// A driver's mapping in the framework's hands (devmap(9E)).
 pub type devmap_cookie_t = *mut core::ffi::c_void;
 /// Kernel memory of ddi_umem_alloc(9F), or pinned user memory.
@@ -180,6 +183,7 @@ pub type list_node_t = list_node;
 pub type list_t = list;
 pub type mod_hash_t = mod_hash;
 pub type mod_hash_val_t = *mut core::ffi::c_void;
+pub type mod_hash_key_t = *mut core::ffi::c_void;
 /// A driver's list of pollers: zeroed, then only passed on.
 pub type pollhead_t = pollhead;
 pub type pollfd_t = pollfd;
@@ -451,6 +455,18 @@ pub struct __ddi_soft_state_bystr {
 #[derive(Debug)]
 pub struct ddi_cb {
     _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct nvlist {
+    _unused: [u8; 0],
+}
+/// Number and time of an event.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct sysevent_id {
+    pub eid_seq: u64,
+    pub eid_ts: hrtime_t,
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -2151,6 +2167,17 @@ const _: () = {
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
+    ["Size of sysevent_id"][::core::mem::size_of::<sysevent_id>() - 16usize];
+    ["Alignment of sysevent_id"][::core::mem::align_of::<sysevent_id>() - 8usize];
+    [
+        "Offset of field: sysevent_id::eid_seq",
+    ][::core::mem::offset_of!(sysevent_id, eid_seq) - 0usize];
+    [
+        "Offset of field: sysevent_id::eid_ts",
+    ][::core::mem::offset_of!(sysevent_id, eid_ts) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
     [
         "Size of ddi_idevice_cookie__bindgen_ty_1",
     ][::core::mem::size_of::<ddi_idevice_cookie__bindgen_ty_1>() - 4usize];
@@ -3624,6 +3651,8 @@ unsafe extern "C-unwind" {
     pub fn drv_usectohz(microsecs: clock_t) -> clock_t;
     /// Sleeps for some ticks.
     pub fn delay(ticks: clock_t);
+    /// delay that a signal ends: EINTR then, else 0.
+    pub fn delay_sig(ticks: clock_t) -> core::ffi::c_int;
     /// Busy wait in microseconds.
     pub fn drv_usecwait(microsecs: clock_t);
     /// Ticks in microseconds.
@@ -3867,6 +3896,15 @@ unsafe extern "C-unwind" {
         file: *const core::ffi::c_char,
         line: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// A failed comparison, with both values; does not return.
+    pub fn assfail3(
+        expr: *const core::ffi::c_char,
+        left: uintmax_t,
+        op: *const core::ffi::c_char,
+        right: uintmax_t,
+        file: *const core::ffi::c_char,
+        line: core::ffi::c_int,
+    );
     /// Nonzero in interrupt context.
     pub fn servicing_interrupt() -> core::ffi::c_int;
     /// Highest priority of kernel threads.
@@ -4167,6 +4205,26 @@ unsafe extern "C-unwind" {
         len: usize,
         func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
     ) -> *mut mod_hash_t;
+    /// Ends a hash table.
+    pub fn mod_hash_destroy_hash(hash: *mut mod_hash_t);
+    /// Enters a value. 0, or nonzero when the key is there.
+    pub fn mod_hash_insert(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        val: mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Looks a key up. 0, or nonzero when it is not there.
+    pub fn mod_hash_find(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Takes a key and its value out. 0, or nonzero when it is not there.
+    pub fn mod_hash_remove(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+    ) -> core::ffi::c_int;
     pub static _defaultstksz: core::ffi::c_ulong;
     pub static mut _kernelbase: usize;
     pub static _mmu_pagemask: core::ffi::c_ulong;
@@ -4303,6 +4361,29 @@ unsafe extern "C-unwind" {
     pub fn ffs(val: uintmax_t) -> core::ffi::c_int;
     /// Fetches one byte of the process. 0 or -1.
     pub fn fuword8(addr: *const core::ffi::c_void, valuep: *mut u8) -> core::ffi::c_int;
+    /// Fetches 16 bits of the process. 0 or -1.
+    pub fn fuword16(
+        addr: *const core::ffi::c_void,
+        valuep: *mut u16,
+    ) -> core::ffi::c_int;
+    /// Fetches 32 bits of the process. 0 or -1.
+    pub fn fuword32(
+        addr: *const core::ffi::c_void,
+        valuep: *mut u32,
+    ) -> core::ffi::c_int;
+    /// Fetches 64 bits of the process. 0 or -1.
+    pub fn fuword64(
+        addr: *const core::ffi::c_void,
+        valuep: *mut u64,
+    ) -> core::ffi::c_int;
+    /// Stores one byte in the process. 0 or -1.
+    pub fn suword8(addr: *mut core::ffi::c_void, value: u8) -> core::ffi::c_int;
+    /// Stores 16 bits in the process. 0 or -1.
+    pub fn suword16(addr: *mut core::ffi::c_void, value: u16) -> core::ffi::c_int;
+    /// Stores 32 bits in the process. 0 or -1.
+    pub fn suword32(addr: *mut core::ffi::c_void, value: u32) -> core::ffi::c_int;
+    /// Stores 64 bits in the process. 0 or -1.
+    pub fn suword64(addr: *mut core::ffi::c_void, value: u64) -> core::ffi::c_int;
     /// A formatted string in kernel memory; freed with strfree.
     pub fn kmem_asprintf(fmt: *const core::ffi::c_char, ...) -> *mut core::ffi::c_char;
     /// ENXIO: the entry point for "not supported". Declared old-style, so that it fits every entry.
@@ -4436,6 +4517,12 @@ unsafe extern "C-unwind" {
     pub fn ddi_set_driver_private(dip: *mut dev_info_t, data: *mut core::ffi::c_void);
     /// Major number of the bound driver.
     pub fn ddi_driver_major(dip: *mut dev_info_t) -> major_t;
+    /// The node of this name and unit, or NULL; obsolete.
+    pub fn ddi_find_devinfo(
+        name: *mut core::ffi::c_char,
+        unit: core::ffi::c_int,
+        need_attach: core::ffi::c_int,
+    ) -> *mut dev_info_t;
     /// Calls a function for every node; its result steers the walk.
     pub fn ddi_walk_devs(
         dip: *mut dev_info_t,
@@ -4447,6 +4534,16 @@ unsafe extern "C-unwind" {
         >,
         arg: *mut core::ffi::c_void,
     );
+    /// Tells user level of an event. DDI_SUCCESS, DDI_ENOMEM, DDI_EBUSY or DDI_ETRANSPORT.
+    pub fn ddi_log_sysevent(
+        dip: *mut dev_info_t,
+        vendor: *mut core::ffi::c_char,
+        class: *mut core::ffi::c_char,
+        subclass: *mut core::ffi::c_char,
+        attributes: *mut nvlist_t,
+        eidp: *mut sysevent_id_t,
+        sleep_flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
     /// Asks to be called for a bus event.
     pub fn ddi_add_event_handler(
         dip: *mut dev_info_t,
@@ -4845,6 +4942,10 @@ unsafe extern "C-unwind" {
     ) -> *mut core::ffi::c_char;
     /// Frees a string by its length.
     pub fn strfree(s: *mut core::ffi::c_char);
+    /// Begins a stretch without interrupts; what to give ddi_exit_critical.
+    pub fn ddi_enter_critical() -> core::ffi::c_uint;
+    /// Ends it.
+    pub fn ddi_exit_critical(state: core::ffi::c_uint);
     /// Whether a signal can reach the calling thread.
     pub fn ddi_can_receive_sig() -> boolean_t;
     /// A queue with threads of its own, or NULL.
@@ -5029,6 +5130,11 @@ unsafe extern "C-unwind" {
     ) -> *mut core::ffi::c_char;
     /// Length, at most n.
     pub fn strnlen(s: *const core::ffi::c_char, n: usize) -> usize;
+    /// The first such string in a string, or NULL.
+    pub fn strstr(
+        s: *const core::ffi::c_char,
+        wanted: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
     /// Length of the start that consists of these characters.
     pub fn strspn(
         s: *const core::ffi::c_char,

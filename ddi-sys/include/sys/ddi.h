@@ -40,6 +40,8 @@ extern int drv_priv(struct cred *credp);
 extern clock_t drv_usectohz(clock_t microsecs);
 /** Sleeps for some ticks. */
 extern void delay(clock_t ticks);
+/** delay that a signal ends: EINTR then, else 0. */
+extern int delay_sig(clock_t ticks);
 /** Busy wait in microseconds. */
 extern void drv_usecwait(clock_t microsecs);
 /** Ticks in microseconds. */

@@ -20,6 +20,14 @@ struct ddi_event_cookie;
 struct ddi_taskq;
 struct __ddi_soft_state_bystr;
 struct ddi_cb;
+struct nvlist;
+typedef struct nvlist nvlist_t;
+
+/** Number and time of an event. */
+typedef struct sysevent_id {
+    uint64_t eid_seq;
+    hrtime_t eid_ts;
+} sysevent_id_t;
 
 /** A driver's mapping in the framework's hands (devmap(9E)). */
 typedef void *devmap_cookie_t;

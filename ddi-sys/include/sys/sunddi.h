@@ -212,8 +212,13 @@ extern struct dev_ops *ddi_get_driver(dev_info_t *dip);
 extern void ddi_set_driver_private(dev_info_t *dip, void *data);
 /** Major number of the bound driver. */
 extern major_t ddi_driver_major(dev_info_t *dip);
+/** The node of this name and unit, or NULL; obsolete. */
+extern dev_info_t *ddi_find_devinfo(char *name, int unit, int need_attach);
 /** Calls a function for every node; its result steers the walk. */
 extern void ddi_walk_devs(dev_info_t *dip, int (*f)(dev_info_t *, void *), void *arg);
+/** Tells user level of an event. DDI_SUCCESS, DDI_ENOMEM, DDI_EBUSY or DDI_ETRANSPORT. */
+extern int ddi_log_sysevent(dev_info_t *dip, char *vendor, char *class, char *subclass,
+    nvlist_t *attributes, sysevent_id_t *eidp, int sleep_flag);
 /** Asks to be called for a bus event. */
 extern int ddi_add_event_handler(dev_info_t *dip, ddi_eventcookie_t val,
     void (*func)(dev_info_t *, ddi_eventcookie_t, void *, void *), void *arg,
@@ -405,6 +410,10 @@ extern void strfree(char *s);
 
 /* ---- Locks ---- */
 
+/** Begins a stretch without interrupts; what to give ddi_exit_critical. */
+extern unsigned int ddi_enter_critical(void);
+/** Ends it. */
+extern void ddi_exit_critical(unsigned int state);
 /** Whether a signal can reach the calling thread. */
 extern boolean_t ddi_can_receive_sig(void);
 
@@ -497,6 +506,8 @@ extern size_t strlcat(char *dst, const char *src, size_t size);
 extern char *strncat(char *dst, const char *src, size_t n);
 /** Length, at most n. */
 extern size_t strnlen(const char *s, size_t n);
+/** The first such string in a string, or NULL. */
+extern char *strstr(const char *s, const char *wanted);
 /** Length of the start that consists of these characters. */
 extern size_t strspn(const char *s, const char *accept);
 /** Copies with the bytes of each pair exchanged. */

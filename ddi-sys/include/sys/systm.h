@@ -20,6 +20,20 @@ extern int copyoutstr(const char *driverbuf, char *userbuf, size_t max_len, size
 extern int ffs(uintmax_t val);
 /** Fetches one byte of the process. 0 or -1. */
 extern int fuword8(const void *addr, uint8_t *valuep);
+/** Fetches 16 bits of the process. 0 or -1. */
+extern int fuword16(const void *addr, uint16_t *valuep);
+/** Fetches 32 bits of the process. 0 or -1. */
+extern int fuword32(const void *addr, uint32_t *valuep);
+/** Fetches 64 bits of the process. 0 or -1. */
+extern int fuword64(const void *addr, uint64_t *valuep);
+/** Stores one byte in the process. 0 or -1. */
+extern int suword8(void *addr, uint8_t value);
+/** Stores 16 bits in the process. 0 or -1. */
+extern int suword16(void *addr, uint16_t value);
+/** Stores 32 bits in the process. 0 or -1. */
+extern int suword32(void *addr, uint32_t value);
+/** Stores 64 bits in the process. 0 or -1. */
+extern int suword64(void *addr, uint64_t value);
 /** A formatted string in kernel memory; freed with strfree. */
 extern char *kmem_asprintf(const char *fmt, ...);
 /** ENXIO: the entry point for "not supported". Declared old-style, so that it fits every entry. */
