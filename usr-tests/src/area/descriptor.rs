@@ -261,7 +261,7 @@ fn passed_over_socket(t: &Ctx) -> Result {
         let shared = got.map_all(SHARED)?;
         shared.marked(0x10)?;
         shared.mark(0x20)?;
-        got.map_all(PRIVATE)?.mark(0x30)
+        got.map_region(got.layout.fb, PRIVATE)?.mark(0x30)
     })?;
     works("sendmsg", sys::send_fd(peer.link.fd(), b'd', dev.fd))?;
     peer.done()?;

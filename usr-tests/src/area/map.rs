@@ -522,13 +522,14 @@ fn fixed_over_several(t: &Ctx) -> Result {
     let (ring, scratch) = (dev.layout.ring, dev.layout.scratch);
     let place = reserve(12 * page)?;
     // hole 0, RING 1..3, memory 3..4, a hole 4..5, SCRATCH 5..8, RING 8..10, memory to the end
-    works("munmap", sys::munmap(place, page))?;
     dev.map_at(place + page, ring.off, 2 * page, RW, SHARED | FIXED)?.mark(1)?;
-    works("munmap", sys::munmap(place + 4 * page, page))?;
     dev.map_at(place + 5 * page, scratch.off, 3 * page, RW, SHARED | FIXED)?.mark(2)?;
     let last = dev.map_at(place + 8 * page, ring.off, 2 * page, RW, SHARED | FIXED)?;
     last.mark(0x30)?;
     dev.map_region(scratch, SHARED)?.mark(0xc00)?;
+    // The holes come last, so that nobody else has got them.
+    works("munmap", sys::munmap(place, page))?;
+    works("munmap", sys::munmap(place + 4 * page, page))?;
     let over = dev.map_at(place, scratch.off, 9 * page, RW, SHARED | FIXED)?;
     over.marked(0xc00)?;
     last.holds(page, 0x31)

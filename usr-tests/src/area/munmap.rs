@@ -105,7 +105,7 @@ fn cut_mapping(dev: &Dev, map: &Map, from: usize, to: usize) -> Result {
     map.marked_in(0x500, rest())?;
     if dev.is_ctxdev() {
         // Out of the engine and back: the pieces are still the same context.
-        let other = dev.map(map.off, map.len, RW, PRIVATE)?;
+        let other = dev.map_region(dev.layout.fb, PRIVATE)?;
         other.put(0, 0xffff)?;
         map.marked_in(0x500, rest())?;
         other.unmap()?;
@@ -287,11 +287,11 @@ fn across_mappings(t: &Ctx) -> Result {
     let page = page_size();
     let place = reserve(16 * page)?;
     let outer = Map { base: place, len: 16 * page, off: 0 };
-    works("munmap", sys::munmap(place + 6 * page, 2 * page))?;
     let first = dev.map_at(place + page, dev.layout.ring.off, 4 * page, RW, SHARED | FIXED)?;
     let second = dev.map_at(place + 9 * page, dev.layout.scratch.off, 4 * page, RW, PRIVATE | FIXED)?;
     first.mark(1)?;
     second.mark(2)?;
+    works("munmap", sys::munmap(place + 6 * page, 2 * page))?;
     works("munmap of everything", sys::munmap(place + page, 14 * page))?;
     outer.are_holes(1..15)?;
     outer.load_faults(0, Kind::Protection)?;
