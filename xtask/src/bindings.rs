@@ -73,8 +73,14 @@ fn require_libclang() -> Result<()> {
     let dirs = ["/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu"].map(PathBuf::from);
     let llvm = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path().join("lib"));
     let named = std::env::var_os("LIBCLANG_PATH").map(PathBuf::from);
-    let found = dirs.into_iter().chain(llvm).chain(named).any(|dir| holds_libclang(&dir));
-    if found { Ok(()) } else { Err(anyhow!("no libclang on this machine: apt-get install libclang-dev")) }
+    libclang_in(dirs.into_iter().chain(llvm).chain(named))
+}
+
+fn libclang_in(dirs: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    match dirs.into_iter().any(|dir| holds_libclang(&dir)) {
+        true => Ok(()),
+        false => Err(anyhow!("no libclang on this machine: apt-get install libclang-dev")),
+    }
 }
 
 fn holds_libclang(path: &Path) -> bool {
@@ -286,4 +292,51 @@ fn first_difference(have: &str, want: &str) -> Option<(usize, String, String)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_libclang_one_line_says_what_to_install() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = libclang_in([dir.path().to_owned(), PathBuf::from("/no/such")]).unwrap_err();
+        assert_eq!(error.to_string(), "no libclang on this machine: apt-get install libclang-dev");
+        fs::write(dir.path().join("libclang-19.so.1"), "").unwrap();
+        assert!(libclang_in([dir.path().to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn the_first_difference_is_shown_with_its_line() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\n", "a\n c\n"), Some((2, "b".to_owned(), "c".to_owned())));
+        assert_eq!(first_difference("a\n", "a\nb\n"), Some((2, "(end of file)".to_owned(), "b".to_owned())));
+    }
+
+    /// A machine's own headers give what they define of the same surface, and nothing else.
+    #[test]
+    fn other_headers_give_the_same_surface() {
+        if let Err(error) = require_libclang() {
+            return println!("skipped: {error}");
+        }
+        let own = root().join("ddi-sys/include");
+        let ours = generate(&own, &own, None).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut headers = Vec::new();
+        collect(&own, &own, &mut headers).unwrap();
+        for header in headers {
+            let (from, to) = (own.join(&header), dir.path().join(&header));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            let mut text = fs::read_to_string(from).unwrap();
+            if header == "sys/errno.h" {
+                text = text.replace("#define EIO 5", "#define EIO 1005\n#define EOFOURS 1");
+            }
+            fs::write(to, text).unwrap();
+        }
+        let theirs = generate(dir.path(), &own, Some(&names(&ours).unwrap())).unwrap();
+        let (_, have, want) = first_difference(&ours, &theirs).expect("one constant differs");
+        assert_eq!((&*have, &*want), ("pub const EIO: i32 = 5;", "pub const EIO: i32 = 1005;"));
+        assert_eq!(ours.lines().count(), theirs.lines().count(), "the surface is not the same");
+    }
 }

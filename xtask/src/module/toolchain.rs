@@ -44,6 +44,11 @@ pub fn find() -> Result<Toolchain> {
     let listing = output(Command::new("rustup").args(["toolchain", "list", "-v"])).unwrap_or_default();
     sysroots.extend(listing.lines().filter_map(|line| line.split_whitespace().last()).map(PathBuf::from));
     sysroots.extend([PathBuf::from("/usr"), PathBuf::from("/usr/local")]);
+    among(&sysroots)
+}
+
+/// The first good toolchain of these.
+fn among(sysroots: &[PathBuf]) -> Result<Toolchain> {
     if let Some(toolchain) = sysroots.iter().find_map(|sysroot| at(sysroot)) {
         return Ok(toolchain);
     }
@@ -85,4 +90,43 @@ fn output(command: &mut Command) -> Option<String> {
 fn which(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(name).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_sources_one_command_is_named() {
+        let empty = tempfile::tempdir().unwrap();
+        let Err(error) = among(&[empty.path().to_owned()]) else { panic!("there is no toolchain") };
+        let message = error.to_string();
+        assert!(
+            message.starts_with("no Rust toolchain of 1.90 or newer with the library's sources: "),
+            "{message}"
+        );
+        assert!(
+            ["rustup", "apt-get", "curl"].iter().any(|tool| message.contains(&format!(": {tool} "))),
+            "{message}"
+        );
+        assert_eq!(message.lines().count(), 1);
+    }
+
+    #[test]
+    fn an_old_toolchain_is_passed_over() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let core = dir.path().join("lib/rustlib/src/rust/library/core/src");
+        std::fs::create_dir_all(&core).unwrap();
+        std::fs::write(core.join("lib.rs"), "").unwrap();
+        std::fs::create_dir(dir.path().join("bin")).unwrap();
+        for (version, good) in [("1.89.0", false), ("1.90.0", true), ("2.0.0-nightly", true)] {
+            for tool in ["rustc", "cargo"] {
+                let path = dir.path().join("bin").join(tool);
+                std::fs::write(&path, format!("#!/bin/sh\necho '{tool} {version} (x)'\n")).unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            assert_eq!(at(dir.path()).is_some(), good, "{version}");
+        }
+    }
 }
