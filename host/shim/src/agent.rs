@@ -17,6 +17,10 @@ const LEN: u64 = 256 * 1024;
 /// Where the stack of the intermediate task ends, and where the agent's does.
 const FIRST_STACK: u64 = 128 * 1024;
 
+/// Where the agent's memory should be: far from where Linux puts mappings, so that a program that unmaps something and then maps at
+/// a fixed address over the hole does not find the agent in it.
+const PLACE: u64 = 0x10_0000_0000;
+
 static WHERE: AtomicU64 = AtomicU64::new(0);
 
 /// Start of the agent's memory.
@@ -38,7 +42,7 @@ pub fn start() -> Result<i32, i32> {
     let [ours, theirs] = pair;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping that replaces nothing.
-    let area = unsafe { sys::mmap(0, LEN, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    let area = unsafe { sys::mmap(PLACE, LEN, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
     let r = area.and_then(|area| {
         let orders = Orders {
             conn: ours,
