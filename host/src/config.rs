@@ -98,7 +98,8 @@ impl Config {
     /// See [`ConfigError`].
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
         Self::parse(&text).map_err(|problem| ConfigError::Parse { file, problem })
     }
 
@@ -108,7 +109,8 @@ impl Config {
     /// The first problem, with its line.
     pub fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let line =
+                e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             format!("line {line}: {}", e.message().trim())
         })?;
         for node in &config.node {
@@ -117,11 +119,15 @@ impl Config {
                 return Err(format!("{what}: the instance is negative"));
             }
             if node.registers.iter().any(|size| size.bytes().is_none_or(|n| n == 0)) {
-                return Err(format!("{what}: a register set's size is a number above 0, or such text as \"64K\""));
+                return Err(format!(
+                    "{what}: a register set's size is a number above 0, or such text as \"64K\""
+                ));
             }
             for (name, value) in &node.properties {
                 if property(name, value).is_none() {
-                    return Err(format!("{what}: property {name} is no number, string or list of one of them"));
+                    return Err(format!(
+                        "{what}: property {name} is no number, string or list of one of them"
+                    ));
                 }
             }
         }
@@ -237,7 +243,8 @@ fn property(name: &str, value: &toml::Value) -> Option<Property> {
 /// See [`ConfigError`].
 pub fn read_conf(path: &Path) -> Result<Conf, ConfigError> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
     conf::parse(&text).map_err(|e| ConfigError::Parse { file, problem: e.to_string() })
 }
 
@@ -249,7 +256,9 @@ mod tests {
     fn sizes_and_errors() {
         let error = |text| Config::parse(text).unwrap_err();
         assert!(Config::parse("[[node]]\ninstance = 0\nregisters = [4096, \"64K\", \"1 M\"]").is_ok());
-        assert!(error("[[node]]\ninstance = 0\nregister = 4").starts_with("line 3: unknown field `register`"));
+        assert!(
+            error("[[node]]\ninstance = 0\nregister = 4").starts_with("line 3: unknown field `register`")
+        );
         assert!(error("[[node]]\nname = \"x\"").contains("missing field `instance`"));
         assert!(error("[[node]]\ninstance = 0\nregisters = [\"64Q\"]").contains("a register set's size is"));
         assert!(error("[[node]]\ninstance = -1").contains("negative"));
@@ -257,7 +266,8 @@ mod tests {
 
     #[test]
     fn nodes_of_both_files_are_joined() {
-        let config = Config::parse("[[node]]\ninstance = 0\nregisters = [100]\nproperties = { a = 1 }").unwrap();
+        let config =
+            Config::parse("[[node]]\ninstance = 0\nregisters = [100]\nproperties = { a = 1 }").unwrap();
         let conf = conf::parse(concat!(
             "name=\"config-test\" parent=\"pseudo\" instance=0 a=5 b=6;",
             "name=\"config-test\" parent=\"pseudo\" instance=3;c=\"x\";"

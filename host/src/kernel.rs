@@ -16,9 +16,7 @@ use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
-use crate::process::{
-    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, Process, Uio,
-};
+use crate::process::{self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, Process, Uio};
 use crate::vm::client::{self, Entry};
 use crate::vm::framework;
 
@@ -163,7 +161,9 @@ fn file_flags(linux: i32) -> c_int {
     };
     const FAPPEND: c_int = 0x08;
     const FNONBLOCK: c_int = 0x80;
-    for (bit, flag) in [(libc::O_NONBLOCK, FNONBLOCK), (libc::O_EXCL, ddi_sys::FEXCL), (libc::O_APPEND, FAPPEND)] {
+    for (bit, flag) in
+        [(libc::O_NONBLOCK, FNONBLOCK), (libc::O_EXCL, ddi_sys::FEXCL), (libc::O_APPEND, FAPPEND)]
+    {
         if linux & bit != 0 {
             flags |= flag;
         }
@@ -322,7 +322,9 @@ impl process::Kernel for DdiKernel {
         OPENS.write().by_dev.entry(asked).or_insert((0, node)).0 += 1;
         let opened = client::run(&entry, || match driver.cb_ops().and_then(|cb| cb.cb_open) {
             // SAFETY: the driver's entry point, with arguments as open(9E) says.
-            Some(open) => driver.call("open", || unsafe { open(&mut dev, flags, ddi_sys::OTYP_CHR, cred(&entry)) }),
+            Some(open) => {
+                driver.call("open", || unsafe { open(&mut dev, flags, ddi_sys::OTYP_CHR, cred(&entry)) })
+            }
             None => Ok(ENXIO),
         });
         let error = opened.unwrap_or(EIO);
@@ -353,7 +355,8 @@ impl process::Kernel for DdiKernel {
         if last && let Some(close) = open.driver.cb_ops().and_then(|cb| cb.cb_close) {
             let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
             // SAFETY: the driver's entry point, with arguments as close(9E) says. Who closed last is not known.
-            let _ = open.driver.call("close", || unsafe { close(open.dev, open.flags, ddi_sys::OTYP_CHR, cred) });
+            let _ =
+                open.driver.call("close", || unsafe { close(open.dev, open.flags, ddi_sys::OTYP_CHR, cred) });
         }
         open.driver.opens.fetch_sub(1, Ordering::SeqCst);
     }

@@ -35,8 +35,13 @@ struct Log {
     recent: VecDeque<String>,
 }
 
-static LOG: Mutex<Log> =
-    Mutex::new(Log { file: None, quiet: false, verbose: false, partial: Vec::new(), recent: VecDeque::new() });
+static LOG: Mutex<Log> = Mutex::new(Log {
+    file: None,
+    quiet: false,
+    verbose: false,
+    partial: Vec::new(),
+    recent: VecDeque::new(),
+});
 
 /// Sends the log to `path` as well, from now on.
 ///

@@ -117,7 +117,9 @@ impl Machine {
             Some(entry) => Self::init(entry)?,
             None => {
                 let mut session = Session::new(None);
-                session.add(&DriverFile { module: file.module.clone(), conf: file.conf }).map_err(MachineError::Module)?;
+                session
+                    .add(&DriverFile { module: file.module.clone(), conf: file.conf })
+                    .map_err(MachineError::Module)?;
                 Loaded::Modules(Some(session))
             }
         };

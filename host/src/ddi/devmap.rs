@@ -10,12 +10,12 @@ use std::ptr::null_mut;
 use std::sync::Arc;
 
 use ddi_sys::{
-    as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t, dev_info_t, dev_t,
-    devmap_callback_ctl, devmap_cookie_t, hat, model_t, off_t, offset_t, pfn_t, uint_t,
+    as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
+    dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, hat, model_t, off_t, offset_t, pfn_t, uint_t,
 };
 use segdev::{
-    Access, DevmemSetup, Device as _, FaultCode, FaultType, MapFlags, MapRequest, Prot, Rw, SetupFlags, Umem as _,
-    UmemKind, UmemSetup,
+    Access, Device as _, DevmemSetup, FaultCode, FaultType, MapFlags, MapRequest, Prot, Rw, SetupFlags,
+    Umem as _, UmemKind, UmemSetup,
 };
 
 use super::nodes::node;
@@ -83,7 +83,11 @@ fn umem_of(cookie: ddi_umem_cookie_t, function: &str) -> Option<Umem> {
 
 /// # Safety
 /// `ops` is NULL or a callback table.
-unsafe fn callbacks(ops: *mut devmap_callback_ctl, dip: *mut dev_info_t, function: &str) -> Option<Callbacks> {
+unsafe fn callbacks(
+    ops: *mut devmap_callback_ctl,
+    dip: *mut dev_info_t,
+    function: &str,
+) -> Option<Callbacks> {
     if ops.is_null() {
         return None;
     }
@@ -99,12 +103,7 @@ fn prot(bits: uint_t) -> Prot {
 }
 
 fn range(off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> Option<Access> {
-    Some(Access {
-        off: off as u64,
-        len: len as u64,
-        ty: FaultType::from_raw(ty)?,
-        rw: Rw::from_raw(rw)?,
-    })
+    Some(Access { off: off as u64, len: len as u64, ty: FaultType::from_raw(ty)?, rw: Rw::from_raw(rw)? })
 }
 
 /// The device that a dev_t means, for mapping.
@@ -159,7 +158,11 @@ unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool,
     }
 }
 
-fn map_into(entry: &Entry, request: &MapRequest<'_, crate::vm::Host>, fixed: Option<u64>) -> Result<u64, c_int> {
+fn map_into(
+    entry: &Entry,
+    request: &MapRequest<'_, crate::vm::Host>,
+    fixed: Option<u64>,
+) -> Result<u64, c_int> {
     let fw = framework();
     let replaced = fixed.map(|addr| covered(entry, addr, request.len)).unwrap_or_default();
     let result = entry.space.mmap(fw, request, fixed).map_err(|e| e.0);
@@ -609,7 +612,8 @@ mod tests {
         report::set_policy(Policy::Unwind);
         let again = cookie as usize;
         // SAFETY: the host reports this.
-        let caught = std::panic::catch_unwind(|| unsafe { ddi_sys::ddi_umem_free(again as ddi_umem_cookie_t) });
+        let caught =
+            std::panic::catch_unwind(|| unsafe { ddi_sys::ddi_umem_free(again as ddi_umem_cookie_t) });
         assert!(caught.unwrap_err().downcast_ref::<Reported>().unwrap().0.contains("freed before"));
         // SAFETY: as above.
         let none = unsafe { ddi_sys::ddi_umem_alloc(0, 0, &mut cookie) };
@@ -625,7 +629,8 @@ mod tests {
     fn a_bad_cookie_is_reported() {
         report::set_policy(Policy::Unwind);
         // SAFETY: the host reports this and does not follow the pointer.
-        let caught = std::panic::catch_unwind(|| unsafe { ddi_sys::devmap_unload(16 as devmap_cookie_t, 0, 0) });
+        let caught =
+            std::panic::catch_unwind(|| unsafe { ddi_sys::devmap_unload(16 as devmap_cookie_t, 0, 0) });
         assert!(caught.unwrap_err().downcast_ref::<Reported>().unwrap().0.contains("not a devmap cookie"));
     }
 

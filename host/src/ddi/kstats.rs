@@ -66,9 +66,10 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
     }
     let updated = ks.ks_update.map_or(Ok(0), |update| {
         // SAFETY: the driver's callback with its own kstat.
-        entry::call(|| format!("{}: ks_update(9E)", field(&ks.ks_module)), || unsafe {
-            update(ksp, ddi_sys::KSTAT_READ)
-        })
+        entry::call(
+            || format!("{}: ks_update(9E)", field(&ks.ks_module)),
+            || unsafe { update(ksp, ddi_sys::KSTAT_READ) },
+        )
     });
     let values = (updated == Ok(0)).then(|| values(ks));
     if !lock.is_null() {
@@ -371,7 +372,9 @@ mod tests {
         let again = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
         assert!(again.is_null());
         // SAFETY: the kstat's own value.
-        unsafe { ddi_sys::kstat_named_init((*ksp).ks_data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64) };
+        unsafe {
+            ddi_sys::kstat_named_init((*ksp).ks_data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64)
+        };
         // SAFETY: not installed yet.
         unsafe { (*ksp).ks_update = Some(update) };
         let mine = || read_all().into_iter().find(|s| s.module == "kstats-test");

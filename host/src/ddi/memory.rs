@@ -219,7 +219,17 @@ mod tests {
         let private = (&raw mut made).cast();
         // SAFETY: arguments as kmem_cache_create(9F) wants them.
         let cache = unsafe {
-            ddi_sys::kmem_cache_create(c"test".as_ptr().cast_mut(), 64, 0, Some(construct), None, None, private, null_mut(), 0)
+            ddi_sys::kmem_cache_create(
+                c"test".as_ptr().cast_mut(),
+                64,
+                0,
+                Some(construct),
+                None,
+                None,
+                private,
+                null_mut(),
+                0,
+            )
         };
         // SAFETY: a live cache.
         let object = unsafe { ddi_sys::kmem_cache_alloc(cache, 0) };

@@ -135,10 +135,16 @@ ddi! {
 ///
 /// # Safety
 /// `dip` is NULL or a node's pointer; format and arguments as for vcmn_err.
-unsafe extern "C-unwind" fn vdev_err(dip: *mut dev_info_t, level: c_int, fmt: *mut c_char, ap: *mut __va_list_tag) {
+unsafe extern "C-unwind" fn vdev_err(
+    dip: *mut dev_info_t,
+    level: c_int,
+    fmt: *mut c_char,
+    ap: *mut __va_list_tag,
+) {
     // SAFETY: the driver's promise.
     let text = unsafe { formatted(fmt, ap) };
-    let name = nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
+    let name =
+        nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
     // A leading !, ^ or ? stays in front of the name.
     match text.split_first() {
         Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
@@ -166,7 +172,12 @@ unsafe extern "C-unwind" fn vasprintf(fmt: *const c_char, ap: *mut __va_list_tag
 ///
 /// # Safety
 /// As vdev_err.
-unsafe extern "C-unwind" fn vddi_err(level: c_int, dip: *mut dev_info_t, fmt: *mut c_char, ap: *mut __va_list_tag) {
+unsafe extern "C-unwind" fn vddi_err(
+    level: c_int,
+    dip: *mut dev_info_t,
+    fmt: *mut c_char,
+    ap: *mut __va_list_tag,
+) {
     let level = if level <= 1 { ddi_sys::CE_WARN } else { ddi_sys::CE_NOTE };
     // SAFETY: the caller's promise.
     unsafe { vdev_err(dip, level, fmt, ap) };
@@ -301,9 +312,28 @@ mod tests {
     fn prefixes_and_destinations() {
         log::set_quiet(true);
         // SAFETY: constant strings and the arguments that they ask for.
-        unsafe { ddi_sys::cmn_err(ddi_sys::CE_WARN, c"messages-test %d %s %lx".as_ptr(), 7, c"seven".as_ptr(), u64::MAX) };
+        unsafe {
+            ddi_sys::cmn_err(
+                ddi_sys::CE_WARN,
+                c"messages-test %d %s %lx".as_ptr(),
+                7,
+                c"seven".as_ptr(),
+                u64::MAX,
+            )
+        };
         // SAFETY: as above.
-        unsafe { ddi_sys::cmn_err(ddi_sys::CE_NOTE, c"!messages-test log %d %d %d %d %d %d".as_ptr(), 1, 2, 3, 4, 5, 6) };
+        unsafe {
+            ddi_sys::cmn_err(
+                ddi_sys::CE_NOTE,
+                c"!messages-test log %d %d %d %d %d %d".as_ptr(),
+                1,
+                2,
+                3,
+                4,
+                5,
+                6,
+            )
+        };
         let lines = log::recent();
         assert!(lines.contains(&"WARNING: messages-test 7 seven ffffffffffffffff".into()));
         assert!(lines.contains(&"NOTICE: messages-test log 1 2 3 4 5 6".into()));

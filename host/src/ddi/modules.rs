@@ -5,8 +5,8 @@
 use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 
 use ddi_sys::{
-    caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, mod_ops, modinfo, modldrv, modlinkage,
-    modlmisc, pollhead,
+    caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, mod_ops, modinfo, modldrv,
+    modlinkage, modlmisc, pollhead,
 };
 
 use super::{bytes, store, symbols};

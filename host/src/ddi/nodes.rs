@@ -6,7 +6,8 @@ use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::{
-    ddi_devstate_t, ddi_fault_impact_t, ddi_fault_location_t, dev_info_t, dev_ops, dev_t, major_t, minor_t, mode_t, off_t,
+    ddi_devstate_t, ddi_fault_impact_t, ddi_fault_location_t, dev_info_t, dev_ops, dev_t, major_t, minor_t,
+    mode_t, off_t,
 };
 
 use super::{store, text};

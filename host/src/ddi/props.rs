@@ -483,9 +483,15 @@ mod tests {
 
     #[test]
     fn lookups_and_updates() {
-        let properties =
-            vec![Property::ints("ints", &[3, 4]), Property::strings("names", &["one", "two"]), Property::ints("flag", &[])];
-        let node = nodes::add(Some(nodes::pseudo()), NewNode { name: "props-test".into(), properties, ..NewNode::default() });
+        let properties = vec![
+            Property::ints("ints", &[3, 4]),
+            Property::strings("names", &["one", "two"]),
+            Property::ints("flag", &[]),
+        ];
+        let node = nodes::add(
+            Some(nodes::pseudo()),
+            NewNode { name: "props-test".into(), properties, ..NewNode::default() },
+        );
         let dip = node.dip();
         let name = |s: &'static std::ffi::CStr| s.as_ptr().cast_mut();
         // SAFETY: a node, names and places of the test, here and below.
@@ -496,8 +502,9 @@ mod tests {
         assert_eq!(unsafe { ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"flag")) }, 1);
         let (mut strings, mut n) = (null_mut(), 0);
         // SAFETY: as above.
-        let found =
-            unsafe { ddi_sys::ddi_prop_lookup_string_array(DEV_ANY, dip, 0, name(c"names"), &mut strings, &mut n) };
+        let found = unsafe {
+            ddi_sys::ddi_prop_lookup_string_array(DEV_ANY, dip, 0, name(c"names"), &mut strings, &mut n)
+        };
         assert_eq!((found, n), (ddi_sys::DDI_PROP_SUCCESS, 2));
         // SAFETY: two strings were given.
         assert_eq!(unsafe { text(*strings.add(1)) }, "two");
@@ -518,7 +525,14 @@ mod tests {
         let mut buffer = [0u8; 8];
         // SAFETY: a buffer of `length` bytes.
         unsafe {
-            ddi_sys::ddi_getlongprop_buf(DEV_ANY, dip, 0, name(c"names"), buffer.as_mut_ptr().cast(), &mut length)
+            ddi_sys::ddi_getlongprop_buf(
+                DEV_ANY,
+                dip,
+                0,
+                name(c"names"),
+                buffer.as_mut_ptr().cast(),
+                &mut length,
+            )
         };
         assert_eq!(&buffer, b"one\0two\0");
         // SAFETY: as above.

@@ -40,7 +40,11 @@ const DDI_FAILURE: c_int = ddi_sys::DDI_FAILURE;
 ///
 /// # Safety
 /// `attributes` is NULL or a ddi_device_acc_attr_t.
-pub(super) unsafe fn handle(start: usize, len: usize, attributes: *const ddi_device_acc_attr_t) -> ddi_acc_handle_t {
+pub(super) unsafe fn handle(
+    start: usize,
+    len: usize,
+    attributes: *const ddi_device_acc_attr_t,
+) -> ddi_acc_handle_t {
     // SAFETY: the caller's promise.
     let swap = unsafe { attributes.as_ref() }
         .is_some_and(|a| a.devacc_attr_endian_flags == ddi_sys::DDI_STRUCTURE_BE_ACC);
@@ -62,10 +66,9 @@ fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -
     let handles = HANDLES.read();
     let what = match handles.get(&(handle as usize)) {
         Some(a) if address >= a.start && address.saturating_add(len) <= a.start + a.len => return a.swap,
-        Some(a) => format!(
-            "{address:#x} is outside of the mapped registers ({} bytes at {:#x})",
-            a.len, a.start
-        ),
+        Some(a) => {
+            format!("{address:#x} is outside of the mapped registers ({} bytes at {:#x})", a.len, a.start)
+        }
         None => format!("{handle:p} is not an access handle, or it has been freed"),
     };
     drop(handles);
@@ -162,7 +165,13 @@ width!(bits32, u32: ddi_get32 ddi_put32 ddi_rep_get32 ddi_rep_put32 ddi_peek32 d
 width!(bits64, u64: ddi_get64 ddi_put64 ddi_rep_get64 ddi_rep_put64 ddi_peek64 ddi_poke64 i64);
 
 /// The kernel address and length of a register range; a length of 0 is the rest.
-fn range(dip: *mut dev_info_t, rnumber: c_uint, offset: i64, len: i64, function: &str) -> Option<(usize, usize)> {
+fn range(
+    dip: *mut dev_info_t,
+    rnumber: c_uint,
+    offset: i64,
+    len: i64,
+    function: &str,
+) -> Option<(usize, usize)> {
     let set = node(dip, function)?.registers().get(rnumber as usize)?;
     let offset = u64::try_from(offset).ok().filter(|o| *o < set.len)?;
     let len = match u64::try_from(len).ok()? {
@@ -289,7 +298,8 @@ mod tests {
         };
         let (mut address, mut handle) = (null_mut(), null_mut());
         // SAFETY: places of the test, here and below.
-        let mapped = unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 16, 0, &mut attributes, &mut handle) };
+        let mapped =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 16, 0, &mut attributes, &mut handle) };
         assert_eq!(mapped, DDI_SUCCESS);
         // SAFETY: 240 bytes are mapped.
         unsafe { ddi_sys::ddi_put32(handle, address.cast(), 0x1122_3344) };
@@ -309,10 +319,12 @@ mod tests {
         unsafe { ddi_sys::ddi_regs_map_free(&mut handle) };
         assert!(handle.is_null());
         // SAFETY: as above.
-        let beyond = unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 0, 257, null_mut(), &mut handle) };
+        let beyond =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 0, 257, null_mut(), &mut handle) };
         assert_eq!(beyond, DDI_FAILURE);
         // SAFETY: as above.
-        let absent = unsafe { ddi_sys::ddi_regs_map_setup(dip, 1, &mut address, 0, 0, null_mut(), &mut handle) };
+        let absent =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 1, &mut address, 0, 0, null_mut(), &mut handle) };
         assert_eq!(absent, DDI_FAILURE);
     }
 }

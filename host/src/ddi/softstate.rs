@@ -50,7 +50,10 @@ impl<K: Hash + Eq> States<K> {
     fn free(&self, key: &K, function: &str, name: &str) {
         match self.items.write().remove(key) {
             Some(item) => self.free_item(item, function),
-            None => crate::log::line(crate::log::To::Both, &format!("WARNING: {function}: there is no item {name}")),
+            None => crate::log::line(
+                crate::log::To::Both,
+                &format!("WARNING: {function}: there is no item {name}"),
+            ),
         }
     }
 
@@ -74,7 +77,11 @@ const EINVAL: c_int = 22;
 /// `state` is what an anchor holds: NULL or a live `States<K>`.
 unsafe fn of<'a, K, T>(state: *mut T, function: &str) -> Option<&'a States<K>> {
     if state.is_null() {
-        report::mistake(function, "the anchor is NULL: ddi_soft_state_init was not called", "ddi_soft_state(9F)");
+        report::mistake(
+            function,
+            "the anchor is NULL: ddi_soft_state_init was not called",
+            "ddi_soft_state(9F)",
+        );
         return None;
     }
     // SAFETY: the caller's promise.

@@ -414,6 +414,9 @@ mod tests {
         // SAFETY: as above.
         unsafe { ddi_sys::strfree(copy) };
         // SAFETY: no pointers.
-        assert_eq!(unsafe { (ddi_sys::highbit(0x10), ddi_sys::lowbit(0x18), ddi_sys::ddi_fls(0)) }, (5, 4, 0));
+        assert_eq!(
+            unsafe { (ddi_sys::highbit(0x10), ddi_sys::lowbit(0x18), ddi_sys::ddi_fls(0)) },
+            (5, 4, 0)
+        );
     }
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use ddi_sys::{
-    clock_t, hrtime_t, kcondvar_t, kcv_type_t, kmutex_t, kmutex_type_t, krw_t, krw_type_t, krwlock_t, ksema_t,
-    ksema_type_t, kthread_t, time_res_t,
+    clock_t, hrtime_t, kcondvar_t, kcv_type_t, kmutex_t, kmutex_type_t, krw_t, krw_type_t, krwlock_t,
+    ksema_t, ksema_type_t, kthread_t, time_res_t,
 };
 
 use super::time;
@@ -365,7 +365,9 @@ mod tests {
         let mutex = &raw mut mutex as usize;
         let at = move || mutex as *mut kmutex_t;
         // SAFETY: a mutex of the test, here and below; the host reports what is wrong with these calls.
-        unsafe { ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, std::ptr::null_mut()) };
+        unsafe {
+            ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, std::ptr::null_mut())
+        };
         // SAFETY: as above.
         assert!(mistake(move || unsafe { ddi_sys::mutex_exit(at()) }).contains("does not hold it"));
         // SAFETY: as above.
@@ -404,7 +406,8 @@ mod tests {
         // SAFETY: zeroed locks of the test, here and below.
         unsafe { ddi_sys::mutex_enter(&mut mutex) };
         // SAFETY: as above.
-        let timed_out = unsafe { ddi_sys::cv_reltimedwait_sig(&mut cv, &mut mutex, 1, ddi_sys::TR_CLOCK_TICK) };
+        let timed_out =
+            unsafe { ddi_sys::cv_reltimedwait_sig(&mut cv, &mut mutex, 1, ddi_sys::TR_CLOCK_TICK) };
         assert_eq!(timed_out, -1);
         let signals = std::sync::Arc::new(thread::Signals::default());
         signals.raise();

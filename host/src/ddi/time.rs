@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ddi_sys::{
-    caddr_t, clock_t, ddi_periodic_t, ddi_taskq_t, dev_info_t, hrtime_t, kt_did_t, kthread_t, pri_t, proc_t, task_func_t,
-    taskq_t, taskqid_t, time_t, timeout_id_t, timespec_t, timeval,
+    caddr_t, clock_t, ddi_periodic_t, ddi_taskq_t, dev_info_t, hrtime_t, kt_did_t, kthread_t, pri_t, proc_t,
+    task_func_t, taskq_t, taskqid_t, time_t, timeout_id_t, timespec_t, timeval,
 };
 use parking_lot::Mutex;
 
@@ -40,7 +40,8 @@ pub(crate) fn lbolt() -> clock_t {
 
 /// The length of a number of ticks; negative is none. Bounded so that deadlines stay representable.
 pub(crate) fn ticks(ticks: clock_t) -> Duration {
-    Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(TICK)).min(Duration::from_secs(1 << 32))
+    Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(TICK))
+        .min(Duration::from_secs(1 << 32))
 }
 
 fn wall() -> Duration {

@@ -6,7 +6,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
-use ddi_sys::{boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t};
+use ddi_sys::{
+    boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t,
+};
 
 use super::data::{Cred, KERNEL_CRED};
 use super::{bytes, store, sync};
@@ -434,7 +436,10 @@ mod tests {
         let (from, mut to) = ([1u8, 2, 3, 4], [0u8; 4]);
         let kernel = ddi_sys::FKIOCTL.cast_signed();
         // SAFETY: arrays of four bytes, here and below.
-        assert_eq!(unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, kernel) }, 0);
+        assert_eq!(
+            unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, kernel) },
+            0
+        );
         assert_eq!(to, from);
         // SAFETY: as above; there is no process here, so the address is bad.
         assert_eq!(unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, 0) }, -1);
@@ -452,7 +457,8 @@ mod tests {
             uio_resid: 6,
         };
         // SAFETY: four bytes, and a uio over the test's own memory.
-        let moved = unsafe { ddi_sys::uiomove(from.as_ptr().cast_mut().cast(), 4, ddi_sys::UIO_READ, &mut uio) };
+        let moved =
+            unsafe { ddi_sys::uiomove(from.as_ptr().cast_mut().cast(), 4, ddi_sys::UIO_READ, &mut uio) };
         // SAFETY: the union's members are the same.
         assert_eq!((moved, uio.uio_resid, unsafe { uio._uio_offset._f }), (0, 2, 14));
         assert_eq!(user, [1, 2, 3, 4, 0, 0]);

@@ -83,7 +83,11 @@ pub fn parse(text: &str) -> Result<Conf, ConfError> {
                         Some(Token::Text(s)) => values.push(Value::Text(s.clone())),
                         // Values without blanks are sometimes written without quotes.
                         Some(Token::Word(s)) => values.push(Value::Text(s.clone())),
-                        _ => return fail(format!("{name} has no value: expected a number or a string after '='")),
+                        _ => {
+                            return fail(format!(
+                                "{name} has no value: expected a number or a string after '='"
+                            ));
+                        }
                     }
                     at += 1;
                     if next(at) != Some(&Token::Comma) {
@@ -99,7 +103,9 @@ pub fn parse(text: &str) -> Result<Conf, ConfError> {
         }
     }
     match entry.first_line {
-        Some(line) => Err(ConfError { line, problem: "the entry that starts here does not end with ';'".into() }),
+        Some(line) => {
+            Err(ConfError { line, problem: "the entry that starts here does not end with ';'".into() })
+        }
         None => Ok(conf),
     }
 }
@@ -126,7 +132,9 @@ impl Entry {
         let mut texts = Vec::new();
         for value in values {
             match value {
-                Value::Int(n) if i64::from(i32::MIN) <= *n && *n <= i64::from(u32::MAX) => ints.push(*n as i32),
+                Value::Int(n) if i64::from(i32::MIN) <= *n && *n <= i64::from(u32::MAX) => {
+                    ints.push(*n as i32)
+                }
                 Value::Int(n) => return fail(format!("{name}: {n} does not fit 32 bits")),
                 Value::Text(s) => texts.push(s.as_str()),
             }
@@ -160,7 +168,10 @@ impl Entry {
             }),
             (None, None) => conf.global.extend(self.properties),
             (Some(name), None) => {
-                return Err(ConfError { line, problem: format!("node {name} has no parent (parent=\"pseudo\"?)") });
+                return Err(ConfError {
+                    line,
+                    problem: format!("node {name} has no parent (parent=\"pseudo\"?)"),
+                });
             }
             (None, Some(_)) => return Err(ConfError { line, problem: "a node needs a name".into() }),
         }
@@ -286,7 +297,10 @@ mod tests {
     fn errors_say_where_and_what() {
         let error = |text| parse(text).unwrap_err().to_string();
         assert_eq!(error("a=1;\nb=;"), "line 2: b has no value: expected a number or a string after '='");
-        assert_eq!(error("\nname=\"x\" parent=\"pseudo\""), "line 2: the entry that starts here does not end with ';'");
+        assert_eq!(
+            error("\nname=\"x\" parent=\"pseudo\""),
+            "line 2: the entry that starts here does not end with ';'"
+        );
         assert_eq!(error("name=\"x;"), "line 1: the string that starts here has no closing quote");
         assert_eq!(error("name=\"x\";"), "line 1: node x has no parent (parent=\"pseudo\"?)");
         assert_eq!(error("parent=\"pseudo\";"), "line 1: a node needs a name");

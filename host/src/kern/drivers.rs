@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::LazyLock;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ddi_sys::{cb_ops, dev_ops};
@@ -170,7 +170,9 @@ impl Driver {
                     return Err(format!("{} instance {instance}: probe(9E) found no device", self.name));
                 }
             }
-            let Some(attach) = ops.devo_attach else { return Err(format!("{} has no attach(9E)", self.name)) };
+            let Some(attach) = ops.devo_attach else {
+                return Err(format!("{} has no attach(9E)", self.name));
+            };
             // Set before, because attach may create minor nodes that are opened at once.
             node.set_attached(true);
             // SAFETY: the driver's entry point with a node of its own, as attach(9E) says.
@@ -192,7 +194,9 @@ impl Driver {
     /// Why it is still attached.
     pub fn detach(&self, node: &'static Node) -> Result<(), String> {
         let instance = node.instance();
-        let Some(detach) = self.ops().devo_detach else { return Err(format!("{} has no detach(9E)", self.name)) };
+        let Some(detach) = self.ops().devo_detach else {
+            return Err(format!("{} has no detach(9E)", self.name));
+        };
         let result = thread::in_context(Context::Kernel, || {
             // SAFETY: the driver's entry point with a node of its own that is attached.
             self.call("detach", || unsafe { detach(node.dip(), ddi_sys::DDI_DETACH) })

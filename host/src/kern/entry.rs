@@ -99,7 +99,10 @@ mod tests {
         assert_eq!(call(|| "x: open(9E)".into(), || 5), Ok(5));
         assert_eq!(call(|| "x: ioctl(9E)".into(), || -> i32 { panic!("no {}", 1) }), Err(Panicked));
         let logged = log::recent().into_iter().rfind(|line| line.contains("x: ioctl(9E)")).unwrap();
-        assert!(logged.contains("driver panic: x: ioctl(9E): no 1 (") && logged.contains("entry.rs:"), "{logged}");
+        assert!(
+            logged.contains("driver panic: x: ioctl(9E): no 1 (") && logged.contains("entry.rs:"),
+            "{logged}"
+        );
         assert!(!inside());
     }
 }

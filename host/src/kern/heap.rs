@@ -148,8 +148,7 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     unsafe { address.add(size).write_bytes(RED, gap) };
     GUARDED.fetch_add(1, Ordering::Relaxed);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
-    let buffer =
-        Buffer { size, layout, guarded: Some(Guarded { base, len }), stack: stack::driver_frames() };
+    let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), stack: stack::driver_frames() };
     shard(start).lock().insert(start, buffer);
     address
 }
@@ -234,7 +233,11 @@ pub fn describe(limit: usize) -> Vec<String> {
     for shard in BOOK.iter() {
         for (address, buffer) in shard.lock().iter() {
             if lines.len() < limit {
-                lines.push(format!("{} bytes at {address:#x}{}", buffer.size, from(&buffer.stack, "allocated")));
+                lines.push(format!(
+                    "{} bytes at {address:#x}{}",
+                    buffer.size,
+                    from(&buffer.stack, "allocated")
+                ));
             }
         }
     }

@@ -77,8 +77,9 @@ pub struct NewNode {
 
 static NODES: LazyLock<RwLock<HashMap<usize, &'static Node>>> = LazyLock::new(RwLock::default);
 
-static ROOT: LazyLock<&'static Node> =
-    LazyLock::new(|| add(None, NewNode { name: "i86pc".into(), driver: "rootnex".into(), ..NewNode::default() }));
+static ROOT: LazyLock<&'static Node> = LazyLock::new(|| {
+    add(None, NewNode { name: "i86pc".into(), driver: "rootnex".into(), ..NewNode::default() })
+});
 
 static PSEUDO: LazyLock<&'static Node> = LazyLock::new(|| {
     add(Some(root()), NewNode { name: "pseudo".into(), driver: "pseudo".into(), ..NewNode::default() })
@@ -135,12 +136,8 @@ pub fn of_driver(driver: &str) -> Vec<&'static Node> {
 
 /// The children of a node, by name and instance.
 pub fn children(of: &Node) -> Vec<&'static Node> {
-    let mut found: Vec<_> = NODES
-        .read()
-        .values()
-        .copied()
-        .filter(|n| n.parent.is_some_and(|p| std::ptr::eq(p, of)))
-        .collect();
+    let mut found: Vec<_> =
+        NODES.read().values().copied().filter(|n| n.parent.is_some_and(|p| std::ptr::eq(p, of))).collect();
     found.sort_by(|a, b| (&a.name, a.instance).cmp(&(&b.name, b.instance)));
     found
 }

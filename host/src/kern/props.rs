@@ -58,7 +58,12 @@ impl Property {
         if !matches!(self.kind, Kind::Int | Kind::Untyped) || self.bytes.len() % 4 != 0 {
             return None;
         }
-        Some(self.bytes.chunks_exact(4).map(|c| i32::from_ne_bytes(c.try_into().expect("four bytes"))).collect())
+        Some(
+            self.bytes
+                .chunks_exact(4)
+                .map(|c| i32::from_ne_bytes(c.try_into().expect("four bytes")))
+                .collect(),
+        )
     }
 
     /// The 64-bit integers; 32-bit ones are widened.

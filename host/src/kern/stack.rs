@@ -19,7 +19,8 @@ fn name(address: usize) -> Option<String> {
 }
 
 /// Names of crates whose frames are not the driver's.
-const NOT_DRIVER: &[&str] = &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot"];
+const NOT_DRIVER: &[&str] =
+    &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot"];
 
 /// The driver's frames, innermost first; empty when no driver code runs on this thread.
 pub fn driver_frames() -> Vec<String> {

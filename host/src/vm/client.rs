@@ -81,7 +81,9 @@ fn credential(pid: i32) -> Cred {
         let line = status.lines().find_map(|l| l.strip_prefix(field)).unwrap_or_default();
         line.split_whitespace().filter_map(|w| w.parse().ok()).collect()
     };
-    let ids = |v: Vec<u32>| [v.first().copied(), v.get(1).copied(), v.get(2).copied()].map(|id| id.unwrap_or(u32::MAX));
+    let ids = |v: Vec<u32>| {
+        [v.first().copied(), v.get(1).copied(), v.get(2).copied()].map(|id| id.unwrap_or(u32::MAX))
+    };
     Cred { uids: ids(numbers("Uid:")), gids: ids(numbers("Gid:")), groups: numbers("Groups:") }
 }
 

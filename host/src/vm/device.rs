@@ -9,9 +9,9 @@ use std::sync::Arc;
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
+use super::Host;
 use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
-use super::Host;
 use crate::kern::drivers::Driver;
 use crate::kern::nodes::Node;
 use crate::physmem::PAGE_SIZE;
@@ -51,7 +51,14 @@ impl segdev::Device<Host> for Device {
         self.old || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
     }
 
-    fn devmap(&self, fw: &Framework<Host>, handle: &Arc<Handle>, off: u64, len: u64, model: u32) -> (i32, u64) {
+    fn devmap(
+        &self,
+        fw: &Framework<Host>,
+        handle: &Arc<Handle>,
+        off: u64,
+        len: u64,
+        model: u32,
+    ) -> (i32, u64) {
         let _ = handle.data().dev.set(self.dev);
         if self.old {
             return self.old_mmap(fw, handle, off, len);
@@ -174,7 +181,14 @@ impl segdev::Callbacks<Host> for Callbacks {
         let cookie = cookie_of(handle);
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
         let called = self.driver.call("devmap_access", || unsafe {
-            access(cookie, pointer(pvt), range.off as i64, range.len as usize, range.ty as u32, range.rw as u32)
+            access(
+                cookie,
+                pointer(pvt),
+                range.off as i64,
+                range.len as usize,
+                range.ty as u32,
+                range.rw as u32,
+            )
         });
         called.unwrap_or(EIO)
     }
@@ -194,8 +208,7 @@ impl segdev::Callbacks<Host> for Callbacks {
         let (old, new) = (cookie_of(old), cookie_of(new));
         let mut private = pointer(*newpvt);
         // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
-        let called =
-            self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), new, &mut private) });
+        let called = self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), new, &mut private) });
         *newpvt = private as usize;
         called.unwrap_or(EIO)
     }

@@ -28,7 +28,8 @@ const TRASH: u32 = 3;
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
 /// Images of freed cookies, kept so that their addresses are not soon those of others.
-static FREED: Mutex<std::collections::VecDeque<Box<Image<104>>>> = Mutex::new(std::collections::VecDeque::new());
+static FREED: Mutex<std::collections::VecDeque<Box<Image<104>>>> =
+    Mutex::new(std::collections::VecDeque::new());
 
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
@@ -45,11 +46,14 @@ impl Memory {
         let new = Memory { kind, size, pfn, image };
         new.image.set(0, size as usize);
         new.image.set(8, new.address());
-        new.image.set32(24, match kind {
-            UmemKind::Pageable => KMEM_PAGEABLE,
-            UmemKind::Trash => TRASH,
-            _ => KMEM_NON_PAGEABLE,
-        });
+        new.image.set32(
+            24,
+            match kind {
+                UmemKind::Pageable => KMEM_PAGEABLE,
+                UmemKind::Trash => TRASH,
+                _ => KMEM_NON_PAGEABLE,
+            },
+        );
         Some(Arc::new(new))
     }
 
@@ -174,7 +178,8 @@ impl segdev::Umem for Umem {
                 let at = usize::try_from(off / PAGE_SIZE).ok()?;
                 let frames = pages.frames.get(at..)?;
                 let first = *frames.first()?;
-                let run = frames.iter().zip(first..).take_while(|(frame, want)| *frame == want).count() as u64;
+                let run =
+                    frames.iter().zip(first..).take_while(|(frame, want)| *frame == want).count() as u64;
                 Some((first, len.min(run * PAGE_SIZE)))
             }
         }
