@@ -82,8 +82,7 @@ pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)])
     let conf_file = dir.path().join(format!("{fixture}.conf"));
     std::fs::write(&conf_file, conf).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .arg("run")
-        .arg("--driver")
+        .args(["run", "--check", "--driver"])
         .arg(format!("{},conf={}", module.display(), conf_file.display()))
         .arg("--")
         .arg(std::env::current_exe().unwrap())

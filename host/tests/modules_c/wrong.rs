@@ -95,7 +95,7 @@ fn devmap_calls_outside_their_context() {
 
 #[test]
 fn what_is_left_at_detach() {
-    reported(60, &["detach", "minor nodes: forgotten", "detach(9E)"]);
+    reported(60, &["detach", "minor nodes: wrong0", "detach(9E)"]);
     reported(61, &["soft state"]);
 }
 
