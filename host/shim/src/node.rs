@@ -173,6 +173,30 @@ pub unsafe fn named(dir: i32, path: *const c_char) -> Option<Named> {
     Some(Named { node, path: at, len })
 }
 
+/// The device's descriptor that a path names, as `/dev/fd/3` or `/dev/stdin` do.
+///
+/// # Safety
+/// `path` is a string or null.
+pub unsafe fn by_descriptor(path: *const c_char) -> Option<i32> {
+    if path.is_null() || !state::HOLDING.load(Ordering::Relaxed) {
+        return None;
+    }
+    let mut copy = [0u8; 32];
+    // SAFETY: `copy` has room for its length.
+    let n = unsafe { crate::copy::string(&mut copy, path as u64) };
+    let text = CStr::from_bytes_until_nul(copy.get(..n)?).ok()?.to_bytes();
+    let fd = match text {
+        b"/dev/stdin" => 0,
+        b"/dev/stdout" => 1,
+        b"/dev/stderr" => 2,
+        _ => {
+            let digits = text.strip_prefix(b"/dev/fd/").or_else(|| text.strip_prefix(b"/proc/self/fd/"))?;
+            core::str::from_utf8(digits).ok()?.parse().ok()?
+        }
+    };
+    device(fd).map(|_| fd)
+}
+
 /// The host's number of the open device that a descriptor is, if it is one.
 pub fn device(fd: i32) -> Option<u64> {
     if fd < 0 || !state::HOLDING.load(Ordering::Relaxed) {

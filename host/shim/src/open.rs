@@ -28,8 +28,14 @@ fn open_node(named: &Named, flags: c_int) -> Result<c_int, i32> {
 /// Opens the path if it is a device node's; errno is set on failure.
 unsafe fn try_open(dir: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
     // SAFETY: `path` is a string by the caller's contract.
-    let named = unsafe { node::named(dir, path) }?;
-    Some(open_node(&named, flags).unwrap_or_else(fail))
+    if let Some(named) = unsafe { node::named(dir, path) } {
+        return Some(open_node(&named, flags).unwrap_or_else(fail));
+    }
+    // By way of its descriptor: another one for the same open, as /dev/fd does on illumos.
+    // SAFETY: as above.
+    let fd = unsafe { node::by_descriptor(path) }?;
+    let op = if flags & libc::O_CLOEXEC != 0 { libc::F_DUPFD_CLOEXEC } else { libc::F_DUPFD };
+    Some(crate::sys::fcntl(fd, op, 0).map_or_else(fail, |n| n as c_int))
 }
 
 macro_rules! opens {

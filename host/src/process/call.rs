@@ -31,6 +31,8 @@ pub struct Call {
     tid: i32,
     line: Arc<Line>,
     buf: RefCell<Vec<u8>>,
+    /// User memory that has come with the call: where, and its bytes. Nobody waits for such a call.
+    bytes: Option<(u64, Vec<u8>)>,
 }
 
 /// The connection of a call, and whether its thread wants the call to end.
@@ -63,7 +65,12 @@ impl Call {
     pub(super) fn new(shared: Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) -> Call {
         let id = shared.next_id();
         let line = Line { conn, id, interrupted: AtomicBool::new(false), wake: Mutex::new(None) };
-        Call { shared, process, tid, line: Arc::new(line), buf: RefCell::new(buffer()) }
+        Call { shared, process, tid, line: Arc::new(line), buf: RefCell::new(buffer()), bytes: None }
+    }
+
+    /// A call whose user memory has come with it.
+    pub(super) fn with_bytes(self, base: u64, bytes: Vec<u8>) -> Call {
+        Call { bytes: Some((base, bytes)), ..self }
     }
 
     /// Runs `f` with the call that the calling host thread serves; `None` outside of any (and in a fault caught by
@@ -206,6 +213,12 @@ impl Call {
     /// # Errors
     /// `EFAULT`: not all of it could be read; what `buf` holds is then undefined. `EINTR`: the thread is gone.
     pub fn copyin(&self, addr: u64, buf: &mut [u8]) -> Result<(), Errno> {
+        if let Some((base, bytes)) = &self.bytes {
+            let from = addr.checked_sub(*base).and_then(|at| usize::try_from(at).ok());
+            let from = from.and_then(|at| bytes.get(at..)?.get(..buf.len())).ok_or(Errno(libc::EFAULT))?;
+            buf.copy_from_slice(from);
+            return Ok(());
+        }
         let mut at = addr;
         for chunk in buf.chunks_mut(PAYLOAD_MAX) {
             let (_, n) = self.ask(Op::CopyIn, [at, chunk.len() as u64, 0, 0, 0, 0], &[])?;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ddi_wire::{IO_OFFSET, Op, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
-use rustix::net::{RecvFlags, Shutdown, SocketAddrUnix};
+use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::fault::{self, Fault, FaultOutcome};
+use super::hat::Hat;
 use super::server::{Open, Shared};
 use super::sock::{Conn, Received, words};
 use super::watch::{Interest, Job, Key};
@@ -121,6 +122,7 @@ fn open(call: &Call, path: &[u8], flags: i32) -> Answer {
     let name = SocketAddrUnix::new_abstract_name(format!("{}/{number}", shared.name).as_bytes());
     let bound = name.and_then(|name| rustix::net::bind(&ours, &name));
     bound.map_err(|e| Errno(e.raw_os_error()))?;
+    let _ = rustix::net::sockopt::set_socket_passcred(&ours, true);
     // A read that goes past the shim sees the end of the file instead of blocking for ever.
     let _ = rustix::net::shutdown(&ours, Shutdown::Write);
     let id = shared.kernel.open(call, path, flags)?;
@@ -297,12 +299,32 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     }
 }
 
-/// Input on the host's end of an open device: a write that went past the shim (C's stdio does that).
-pub(super) fn stray_write(_shared: &Arc<Shared>, open: &Open) -> Option<Job> {
-    let mut byte = [0];
-    let got = rustix::net::recv(&open.peer, &mut byte, RecvFlags::DONTWAIT | RecvFlags::TRUNC);
-    match got {
-        Ok((_, n)) if n > 0 => Some(Box::new(|_| ())),
-        _ => None,
-    }
+/// Input on the host's end of an open device: a write that went past the shim (C's stdio does that). It cannot report an error any more.
+pub(super) fn stray_write(shared: &Arc<Shared>, open: &Arc<Open>) -> Option<Job> {
+    let (data, pid) = open.peer.recv_raw()?;
+    let open = open.clone();
+    let known = shared.processes.read().values().find(|p| p.pid() == pid).cloned();
+    Some(Box::new(move |shared| {
+        let process = known
+            .unwrap_or_else(|| Arc::new(Process::new(shared.next_id(), shared.mem.clone(), Hat::default())));
+        let Ok((conn, _)) = Conn::pair() else { return };
+        let Some(flight) = shared.begin(&process) else { return };
+        let iov = vec![IoVec { base: STRAY_BASE, len: data.len() as u64 }];
+        let offset = *open.offset.lock();
+        let uio = Uio { iov, offset, flags: open.flags };
+        let call =
+            Rc::new(Call::new(shared.clone(), process.clone(), pid, conn).with_bytes(STRAY_BASE, data));
+        let written = match open.flags & libc::O_ACCMODE {
+            libc::O_RDONLY => Err(Errno(libc::EBADF)),
+            _ => catch_unwind(AssertUnwindSafe(|| call.serve(|| shared.kernel.write(&call, open.id, &uio))))
+                .unwrap_or(Err(Errno(libc::EIO))),
+        };
+        if let Ok(n) = written {
+            *open.offset.lock() = offset.saturating_add_unsigned(n);
+        }
+        drop(flight);
+    }))
 }
+
+/// Where the bytes of a stray write seem to be in the writer's memory.
+const STRAY_BASE: u64 = 0x10000;

@@ -83,6 +83,21 @@ impl Conn {
         Ok(Some(Received { message: decode(&head), payload: r.bytes - MESSAGE_LEN, fds }))
     }
 
+    /// Receives bytes that are no message, without blocking, and the process that sent them. `None`: nothing there, or hung up.
+    pub fn recv_raw(&self) -> Option<(Vec<u8>, i32)> {
+        let mut data = vec![0; 1 << 18];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let r = recvmsg(&self.fd, &mut [IoSliceMut::new(&mut data)], &mut control, flags).ok()?;
+        let pid = control.drain().find_map(|m| match m {
+            RecvAncillaryMessage::ScmCredentials(c) => Some(c.pid.as_raw_nonzero().get()),
+            _ => None,
+        });
+        data.truncate(r.bytes);
+        (r.bytes > 0).then(|| (data, pid.unwrap_or(0)))
+    }
+
     /// Answers a request.
     pub fn reply(
         &self,

@@ -31,6 +31,22 @@ pub fn alone(policy: &str) -> std::process::ExitCode {
     std::process::ExitCode::FAILURE
 }
 
+/// Many clients at once.
+pub fn sixty_four(b: &Bench) -> Result<(), String> {
+    let program = |n: usize| Program {
+        path: std::env::current_exe().unwrap_or_default(),
+        args: Vec::new(),
+        env: vec![("DDI_CLIENT".into(), "worker".into()), ("N".into(), n.to_string().into())],
+    };
+    let children: Result<Vec<_>, _> = (0..64).map(|n| b.server.spawn(&program(n))).collect();
+    let mut bad = 0;
+    for mut child in children.map_err(|e| e.to_string())? {
+        bad += usize::from(!child.wait().is_ok_and(|s| s.success()));
+        b.server.finish(&child);
+    }
+    if bad == 0 { Ok(()) } else { Err(format!("{bad} of 64 clients failed")) }
+}
+
 /// A host that is killed takes the clients that go on using its devices with it.
 pub fn dies(b: &Bench) -> Result<(), String> {
     let me = std::env::current_exe().map_err(|e| e.to_string())?;

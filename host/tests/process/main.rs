@@ -159,9 +159,13 @@ const CASES: &[Case] = &[
     part!("other-frames", 0),
     part!("panic", 0),
     part!("many", 0),
+    part!("ten-thousand", 0),
+    part!("stdio", 0),
     part!("exit-3", 3),
+    ("sixty-four", false, host::sixty_four),
     ("shell", false, |b| status(b.command("sh", &["-c", parts::SHELL]), 0)),
     ("shell-vfork", false, |b| status(b.command("dash", &["-c", parts::SHELL]), 0)),
+    ("shell-stdio", false, |b| status(b.command("bash", &["-c", parts::SHELL]), 0)),
     ("env", false, |b| {
         status(
             b.command("sh", &["-c", "env -i DDI_CLIENT=map $SELF && exec env -i DDI_CLIENT=bump $SELF"]),

@@ -17,6 +17,8 @@ cat /dev/test0 | grep -q says
 cat < /dev/test0 | grep -q hello
 (cat; cat /dev/null) < /dev/test0 > /dev/null
 echo words > /dev/test0
+cat /dev/fd/3 3< /dev/test0 | grep -q hello
+cat /dev/stdin < /dev/test0 | grep -q hello
 read line < /dev/test0
 test \"$line\" = 'the device says hello'
 test ! -e /dev/test1
@@ -531,6 +533,51 @@ pub fn play(part: &str) -> ExitCode {
             let pid = fork(|| maps.iter().for_each(|m| check("word", m.get(0), 1)));
             check("child", wait(pid.unwrap_or(0)), 0);
             check("faults", faults(fd), 4000);
+        }
+        "stdio" => {
+            // What C's stdio reads and writes by itself does not pass the shim's functions.
+            // SAFETY: strings.
+            let f = unsafe { libc::fopen(c"/dev/test0".as_ptr(), c"r".as_ptr()) };
+            check("fopen", f.is_null(), false);
+            let mut line = [0u8; 64];
+            // SAFETY: a stream and a buffer of that length.
+            check("fgets", unsafe { libc::fgets(line.as_mut_ptr().cast(), 64, f) }.is_null(), false);
+            check("line", &line[..8], b"the devi");
+            // SAFETY: a stream.
+            check("fileno", unsafe { libc::fileno(f) } > 2, true);
+            // SAFETY: a stream.
+            check("fclose", unsafe { libc::fclose(f) }, 0);
+            let fd = open();
+            let m = map(fd, 1, 0);
+            // SAFETY: the descriptor is the stream's from now on.
+            let f = unsafe { libc::fdopen(libc::dup(fd), c"w".as_ptr()) };
+            // SAFETY: a stream and a string.
+            check("fputs", unsafe { libc::fputs(c"stdio!!!".as_ptr(), f) } >= 0, true);
+            // SAFETY: a stream.
+            check("fclose", unsafe { libc::fclose(f) }, 0);
+            check("closes", stats(fd)[1], 1);
+            check("written", m.get(0), u64::from_ne_bytes(*b"stdio!!!"));
+        }
+        "ten-thousand" => {
+            let fd = open();
+            let maps: Vec<Map> = (0..10_000).map(|i| map(fd, 1, i % 256)).collect();
+            maps.iter().for_each(|m| m.set(0, 1));
+            check("faults", faults(fd), 10_000);
+            check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+            check("loaded again", maps.iter().map(|m| m.get(0)).sum(), 10_000);
+        }
+        "worker" => {
+            let fd = open();
+            let m = map(fd, 8, 0);
+            let mine =
+                m.word(7).wrapping_add(std::env::var("N").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
+            for round in 0..20u64 {
+                // SAFETY: within the mapping; a word of this client's own.
+                unsafe { mine.write_volatile(round) };
+                check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+                // SAFETY: as above.
+                check("word", unsafe { mine.read_volatile() }, round);
+            }
         }
         "linger" => {
             let m = map(open(), 4, 0);
