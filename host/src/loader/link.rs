@@ -365,7 +365,11 @@ pub fn functions(object: &Object, values: &[Option<i64>]) -> Vec<(usize, usize, 
         .zip(values)
         .filter(|(symbol, _)| symbol.kind == STT_FUNC && !symbol.undefined() && !symbol.name.is_empty())
         .filter_map(|(symbol, value)| {
-            Some((usize::try_from((*value)?).ok()?, usize::try_from(symbol.size).ok()?, super::elf::plain(&symbol.name)))
+            Some((
+                usize::try_from((*value)?).ok()?,
+                usize::try_from(symbol.size).ok()?,
+                super::elf::plain(&symbol.name),
+            ))
         })
         .collect();
     functions.sort();

@@ -195,7 +195,9 @@ fn make_nodes(driver: &str, conf: &conf::Conf, without_file: bool) -> Vec<&'stat
         next = next.max(instance + 1);
         let parent = if node.parent == "pseudo" { nodes::pseudo() } else { nodes::root() };
         let mut properties = node.properties.clone();
-        properties.extend(conf.global.iter().filter(|g| !node.properties.iter().any(|p| p.name == g.name)).cloned());
+        properties.extend(
+            conf.global.iter().filter(|g| !node.properties.iter().any(|p| p.name == g.name)).cloned(),
+        );
         made.push(nodes::add(
             Some(parent),
             NewNode {
