@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
 use ddi_host::process::{FaultPolicy, Program, check_program};
-use ddi_host::{demo, log, report};
+use ddi_host::{bench, demo, log, report};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Run(Run),
     /// Show the main job: real processes take turns on one device, fork, unmap and die, and everything is checked
     Demo(MachineArgs),
+    /// Measure what the host costs, as ratios to the same without a host
+    Bench(MachineArgs),
     /// What the demo's processes run
     #[command(hide = true)]
     Client(Client),
@@ -150,6 +152,7 @@ pub fn main() -> i32 {
     match Cli::parse().command {
         Command::Run(run) => run.run(),
         Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
+        Command::Bench(machine) => bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
         Command::Client(client) => match demo::play(&client.role, &client.device) {
             Ok(()) => 0,
             Err(e) => fail(&format!("{}: {e}", client.device)),

@@ -5,6 +5,7 @@
 
 #[macro_use]
 pub mod ddi;
+pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod kern;

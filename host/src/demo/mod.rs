@@ -3,7 +3,7 @@
 
 mod client;
 mod conductor;
-mod dev;
+pub mod dev;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -39,6 +39,14 @@ pub enum Role {
     Family,
     /// Times single accesses.
     Toucher,
+    /// Measures one thing for the benchmark.
+    Bench {
+        /// What.
+        what: crate::bench::What,
+        /// Where the bare userfaultfd is to be sent.
+        #[arg(long)]
+        socket: Option<i32>,
+    },
 }
 
 /// Plays a role on the device at `path`, in a client process.
@@ -54,6 +62,7 @@ pub fn play(role: &Role, path: &str) -> io::Result<()> {
         Role::Worker { tag, kind, rounds } => client::worker(path, *tag, kind == "shared", *rounds),
         Role::Family => client::family(path),
         Role::Toucher => client::toucher(path),
+        Role::Bench { what, socket } => crate::bench::measure(*what, path, *socket),
     }
 }
 

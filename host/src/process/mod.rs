@@ -36,6 +36,7 @@ pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
 pub use launch::{LaunchError, Program, check_program};
 pub use server::{Config, Server, StartError};
+pub use uffd::Resolver;
 
 /// A Linux error number, as the client's `errno` will show it. Never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

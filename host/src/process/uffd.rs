@@ -2,10 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_wire::uffd::{self, Api, Event, Resolve, Span};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{FaultMode, FaultPolicy};
+use crate::physmem::PAGE_SIZE;
 
 /// What a userfaultfd must be able to do.
 const NEEDED: u64 = uffd::FEATURE_MINOR_SHMEM | uffd::FEATURE_THREAD_ID;
@@ -96,6 +99,29 @@ impl Uffd {
 impl AsFd for Uffd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// A server of one bare userfaultfd: every fault is resolved at once with what the file holds. What the benchmark compares the host with.
+#[derive(Debug)]
+pub struct Resolver(Uffd);
+
+impl Resolver {
+    /// For a userfaultfd that does not block in read.
+    pub fn new(fd: OwnedFd) -> Resolver {
+        Resolver(Uffd::new(fd))
+    }
+
+    /// Serves until `stop` is set.
+    pub fn serve(&self, stop: &AtomicBool) {
+        let mut event = [Event::default()];
+        let patience = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        while !stop.load(Ordering::Relaxed) {
+            let mut fds = [PollFd::new(&self.0.fd, PollFlags::IN)];
+            if poll(&mut fds, Some(&patience)).is_ok() && self.0.read(&mut event) == 1 {
+                self.0.resolve(event[0].address & !(PAGE_SIZE - 1), PAGE_SIZE);
+            }
+        }
     }
 }
 

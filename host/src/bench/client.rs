@@ -1,0 +1,173 @@
+//! What the benchmark's client processes do: `ddi-host client bench-…`. Each prints one number, nanoseconds per operation or a
+//! count, and ends.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ddi_wire::uffd;
+
+use crate::demo::dev::{Dev, PAGE, REGS, SCRATCH};
+
+/// What to measure.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Zap and fault of a device page.
+    Fault,
+    /// Zap and fault of a page that a bare userfaultfd watches.
+    Bare,
+    /// Reads of a device page that is loaded.
+    Access,
+    /// Reads of ordinary memory.
+    BareAccess,
+    /// mmap and munmap of the device.
+    Map,
+    /// mmap and munmap of a memory file.
+    BareMap,
+    /// Accesses to registers for a second, against others that do the same.
+    Contend,
+}
+
+const FAULTS: u32 = 4000;
+const READS: u32 = 20_000_000;
+const MAPS: u32 = 1000;
+
+/// Drops the page's translation as its owner, past the shim: what is measured is the fault.
+fn zap(address: u64) {
+    // SAFETY: the page belongs to a shared mapping of a file, so dropping its translation loses nothing.
+    unsafe { libc::syscall(libc::SYS_madvise, address, PAGE, libc::MADV_DONTNEED) };
+}
+
+/// Median of 20 batches, in nanoseconds per operation.
+fn per_operation(count: u32, mut operation: impl FnMut()) -> f64 {
+    let batch = count / 20;
+    let mut times: Vec<f64> = (0..20)
+        .map(|_| {
+            let from = Instant::now();
+            (0..batch).for_each(|_| operation());
+            from.elapsed().as_nanos() as f64 / f64::from(batch)
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[10]
+}
+
+/// Nanoseconds of this thread's own processor time per read: nothing waits here, and others on the machine do not count.
+fn reads(word: &AtomicU64) -> f64 {
+    word.load(Ordering::Relaxed);
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let from = used();
+    for _ in 0..READS {
+        std::hint::black_box(word.load(Ordering::Relaxed));
+    }
+    let to = used();
+    ((to.tv_sec - from.tv_sec) as f64 * 1e9 + (to.tv_nsec - from.tv_nsec) as f64) / f64::from(READS)
+}
+
+/// A page of a memory file, mapped shared, with a userfaultfd that is sent to whoever is at the other end of descriptor `to`.
+fn bare_page(to: i32) -> io::Result<u64> {
+    let file = memory_file()?;
+    let base = map_file(&file)?;
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | uffd::USER_MODE_ONLY;
+    // SAFETY: a system call without pointers.
+    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let mut api = uffd::Api { api: uffd::API, features: uffd::FEATURE_MINOR_SHMEM, ioctls: 0 };
+    let range = uffd::Span { start: base, len: PAGE };
+    let mut register = uffd::Register { range, mode: uffd::MODE_MINOR, ioctls: 0 };
+    // SAFETY: the argument is the structure that this request takes.
+    let agreed = unsafe { libc::ioctl(fd.as_raw_fd(), uffd::IOCTL_API, &raw mut api) };
+    // SAFETY: likewise.
+    let watched = unsafe { libc::ioctl(fd.as_raw_fd(), uffd::IOCTL_REGISTER, &raw mut register) };
+    if agreed != 0 || watched != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the benchmark gave us this socket and keeps it open until we end.
+    let socket = unsafe { BorrowedFd::borrow_raw(to) };
+    super::send_fd(socket, &fd)?;
+    Ok(base)
+}
+
+fn memory_file() -> io::Result<File> {
+    let file = File::from(rustix::fs::memfd_create("ddi-bench", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.set_len(4 * PAGE)?;
+    Ok(file)
+}
+
+fn map_file(file: &File) -> io::Result<u64> {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the system's choice touches no memory that we have.
+    let at = unsafe {
+        libc::mmap(std::ptr::null_mut(), 4 * PAGE as usize, prot, libc::MAP_SHARED, file.as_raw_fd(), 0)
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(at as u64)
+}
+
+fn word_at(address: u64) -> &'static AtomicU64 {
+    // SAFETY: the caller mapped a page there and leaves it mapped until the process ends.
+    unsafe { &*(address as *const AtomicU64) }
+}
+
+/// Measures and prints the number.
+pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
+    let device = || Dev::open(path);
+    let number = match what {
+        What::Fault => {
+            let map = device()?.map(SCRATCH, PAGE, true)?;
+            let word = map.word(SCRATCH);
+            per_operation(FAULTS, || {
+                zap(word.as_ptr() as u64);
+                word.load(Ordering::Relaxed);
+            })
+        }
+        What::Bare => {
+            let base = bare_page(socket.ok_or(io::ErrorKind::InvalidInput)?)?;
+            per_operation(FAULTS, || {
+                zap(base);
+                word_at(base).load(Ordering::Relaxed);
+            })
+        }
+        What::Access => reads(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),
+        What::BareAccess => reads(word_at(map_file(&memory_file()?)?)),
+        What::Map => {
+            let device = device()?;
+            let mut failed = None;
+            let time = per_operation(MAPS, || {
+                let done = device.map(SCRATCH, 4 * PAGE, true).and_then(|map| map.unmap(SCRATCH, 4 * PAGE));
+                failed = failed.take().or(done.err());
+            });
+            failed.map_or(Ok(time), Err)?
+        }
+        What::BareMap => {
+            let file = memory_file()?;
+            per_operation(MAPS, || {
+                if let Ok(at) = map_file(&file) {
+                    // SAFETY: the mapping that was made just now, to which nothing refers.
+                    unsafe { libc::munmap(at as *mut libc::c_void, 4 * PAGE as usize) };
+                }
+            })
+        }
+        What::Contend => {
+            let device = device()?;
+            let map = device.map(REGS, PAGE, false)?;
+            device.set_hysteresis(0)?;
+            let before = device.stats()?.switches;
+            let from = Instant::now();
+            while from.elapsed() < Duration::from_secs(1) {
+                map.get(REGS);
+            }
+            (device.stats()?.switches - before) as f64 / from.elapsed().as_secs_f64()
+        }
+    };
+    println!("{number}");
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! `ddi-host bench`: what the host costs, as ratios to the same thing without a host, measured in one run and in the same layout: a
+//! client process and a server process, on one core or on two.
+
+mod client;
+
+use std::io::{self, BufRead, BufReader, IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+pub use client::{What, measure};
+
+use crate::demo::DEVICE;
+use crate::machine::Machine;
+use crate::process::{FaultMode, Resolver};
+
+/// Sends a descriptor over a socket.
+fn send_fd(socket: impl AsFd, fd: impl AsFd) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [fd.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(b"u")], &mut control, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Receives one.
+fn receive_fd(socket: impl AsFd) -> io::Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    rustix::net::recvmsg(
+        socket,
+        &mut [io::IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let rights = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    rights.ok_or_else(|| io::Error::other("the client process sent no descriptor"))
+}
+
+/// Puts every thread of this process, and all that they will start, on the given processors.
+fn pin(cpus: &[usize]) -> io::Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    cpus.iter().for_each(|&cpu| set.set(cpu));
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let tid = task?.file_name().to_string_lossy().parse().ok().and_then(rustix::thread::Pid::from_raw);
+        rustix::thread::sched_setaffinity(tid, &set)?;
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    machine: &'a Machine,
+    cpus: Vec<usize>,
+}
+
+impl Bench<'_> {
+    fn command(&self, what: &str, cpu: usize) -> io::Result<Command> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &cpu.to_string()]).arg(std::env::current_exe()?);
+        command.args(["client", "--device", DEVICE, "bench", what]);
+        command.stdout(Stdio::piped());
+        Ok(command)
+    }
+
+    fn number(mut command: Command) -> io::Result<f64> {
+        let mut child = command.spawn()?;
+        let number = Self::read(&mut child);
+        Self::reap(&mut child);
+        number
+    }
+
+    /// The machine reaps every child of this process that ends, so this one may be gone already.
+    fn reap(child: &mut std::process::Child) {
+        let _ = child.wait();
+    }
+
+    fn read(child: &mut std::process::Child) -> io::Result<f64> {
+        let mut line = String::new();
+        if let Some(out) = child.stdout.take() {
+            BufReader::new(out).read_line(&mut line)?;
+        }
+        line.trim().parse().map_err(|_| io::Error::other("a client process of the benchmark failed"))
+    }
+
+    /// A client of the host, on this processor.
+    fn client(&self, what: &str, cpu: usize) -> io::Result<Command> {
+        let mut command = self.command(what, cpu)?;
+        command.envs(self.machine.server().environment());
+        Ok(command)
+    }
+
+    fn under_host(&self, what: &str, cpu: usize) -> io::Result<f64> {
+        Self::number(self.client(what, cpu)?)
+    }
+
+    fn without_host(&self, what: &str, cpu: usize) -> io::Result<f64> {
+        Self::number(self.command(what, cpu)?)
+    }
+
+    /// The bare round trip: this process resolves, a client process zaps and touches.
+    fn bare_fault(&self, cpu: usize) -> io::Result<f64> {
+        let (here, there) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None)?;
+        rustix::io::fcntl_setfd(&here, rustix::io::FdFlags::CLOEXEC)?;
+        let mut command = self.command("bare", cpu)?;
+        command.args(["--socket", &there.as_raw_fd().to_string()]);
+        let mut child = command.spawn()?;
+        drop(there);
+        let resolver = Resolver::new(receive_fd(&here)?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let server = std::thread::spawn(move || resolver.serve(&told));
+        let number = Self::read(&mut child);
+        stop.store(true, Ordering::Relaxed);
+        Self::reap(&mut child);
+        server.join().map_err(|_| io::Error::other("the bare server failed"))?;
+        number
+    }
+
+    fn contend(&self) -> io::Result<f64> {
+        let clients: Vec<_> = (0..2)
+            .map(|n| self.client("contend", self.cpus[n % self.cpus.len()])?.spawn())
+            .collect::<io::Result<_>>()?;
+        let rates = clients.into_iter().map(|mut child| {
+            let rate = Self::read(&mut child);
+            Self::reap(&mut child);
+            rate
+        });
+        rates.collect::<io::Result<Vec<f64>>>().map(|r| r.iter().sum::<f64>() / r.len() as f64)
+    }
+}
+
+/// Runs every benchmark on the machine and prints a table.
+///
+/// # Errors
+/// One clear message.
+pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, String> {
+    let machine = start()?;
+    let done = table(&machine).map_err(|e| e.to_string());
+    let clean = machine.end();
+    done.map(|()| i32::from(!clean))
+}
+
+fn table(machine: &Machine) -> io::Result<()> {
+    let allowed = rustix::thread::sched_getaffinity(None)?;
+    let cpus: Vec<usize> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).take(2).collect();
+    let bench = Bench { machine, cpus: cpus.clone() };
+    let mut out = io::stdout().lock();
+    let us = |ns: f64| format!("{:.2} us", ns / 1000.0);
+    writeln!(out, "faults by {}, {} processors", machine.server().fault_mode().name(), cpus.len())?;
+    writeln!(out, "  {:<34}{:>12}{:>12}{:>8}", "", "host", "bare", "ratio")?;
+    let mut row = |name: &str, host: f64, bare: f64, show: &dyn Fn(f64) -> String| {
+        writeln!(out, "  {name:<34}{:>12}{:>12}{:>8.2}", show(host), show(bare), host / bare)
+    };
+    // With signals, dropping a translation as its owner does not make the next access fault.
+    let watched = machine.server().fault_mode() != FaultMode::Signal;
+    if watched {
+        pin(&cpus[..1])?;
+        row(
+            "zap and fault, on one core",
+            bench.under_host("fault", cpus[0])?,
+            bench.bare_fault(cpus[0])?,
+            &us,
+        )?;
+    }
+    if let Some(&other) = cpus.get(1).filter(|_| watched) {
+        row("zap and fault, across cores", bench.under_host("fault", other)?, bench.bare_fault(other)?, &us)?;
+    }
+    pin(&cpus)?;
+    let last = cpus[cpus.len() - 1];
+    row("mmap and munmap", bench.under_host("map", last)?, bench.without_host("bare-map", last)?, &us)?;
+    let ns = |ns: f64| format!("{ns:.2} ns");
+    row(
+        "access that does not fault",
+        bench.under_host("access", last)?,
+        bench.without_host("bare-access", last)?,
+        &ns,
+    )?;
+    if !watched {
+        writeln!(out, "  {:<34}{:>12}", "zap and fault", "not measured: needs userfaultfd")?;
+    }
+    writeln!(
+        out,
+        "  {:<34}{:>12.0}  per second, two processes at one engine",
+        "context switches",
+        bench.contend()?
+    )
+}
