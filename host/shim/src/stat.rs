@@ -1,6 +1,6 @@
 //! What device nodes look like: stat(2), access(2) and their relatives.
 
-use core::ffi::{c_char, c_int, c_uint};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 
 use ddi_wire::Op;
 
@@ -212,6 +212,41 @@ macro_rules! accesses {
         }
     )*};
 }
+
+/// Device nodes have no extended attributes: `ls -l` asks.
+macro_rules! attributes {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, attr: *const c_char, value: *mut c_void, len: usize) -> isize {
+            // SAFETY: the caller passes a string.
+            if unsafe { of_path(libc::AT_FDCWD, path) }.is_some() {
+                return fail(libc::ENODATA) as isize;
+            }
+            let real = real!($name: fn(*const c_char, *const c_char, *mut c_void, usize) -> isize);
+            // SAFETY: the caller's arguments.
+            unsafe { real(path, attr, value, len) }
+        }
+    )*};
+}
+
+attributes!(getxattr, lgetxattr);
+
+macro_rules! attribute_lists {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, list: *mut c_char, len: usize) -> isize {
+            // SAFETY: the caller passes a string.
+            if unsafe { of_path(libc::AT_FDCWD, path) }.is_some() {
+                return 0;
+            }
+            let real = real!($name: fn(*const c_char, *mut c_char, usize) -> isize);
+            // SAFETY: the caller's arguments.
+            unsafe { real(path, list, len) }
+        }
+    )*};
+}
+
+attribute_lists!(listxattr, llistxattr);
 
 accesses!(access, eaccess, euidaccess);
 

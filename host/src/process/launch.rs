@@ -247,8 +247,8 @@ impl Server {
         Ok(child)
     }
 
-    /// Waits for what a program that has ended left running: processes that use the devices, or were started with the shim. After two
-    /// seconds they are killed.
+    /// Waits for what a program that has ended left running: all processes that use the devices, and what was started with the shim and became our
+    /// child. After two seconds they are killed. When several programs run at once, wait for all of them first.
     pub fn finish(&self, child: &Child) {
         let end = Instant::now() + GRACE;
         let mut seen = std::collections::BTreeSet::new();

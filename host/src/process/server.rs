@@ -175,7 +175,7 @@ impl Shared {
         *process.lifeline.lock() = None;
         self.processes.write().remove(&process.id());
         if let Some(pidfd) = process.pidfd.get()
-            && !self.waited.lock().contains(&process.pid())
+            && !process.direct.load(Ordering::Relaxed)
         {
             // An orphan has become our child; one that lives on, or has another parent, is left alone by this.
             let flags = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
@@ -333,6 +333,7 @@ impl Shared {
         let process = Arc::new(Process::new(self.next_id(), self.mem.clone(), Hat::default()));
         let id = process.id();
         process.set_pid(pid);
+        process.direct.store(is_child(pid), Ordering::Relaxed);
         let pidfd = process.pidfd.get_or_init(|| pidfd);
         self.processes.write().insert(id, process.clone());
         let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.process_start(&process)));
@@ -475,6 +476,13 @@ impl Drop for Server {
             let _ = t.join();
         }
     }
+}
+
+/// Is a process a child of this one?
+fn is_child(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+    parent == Some(std::process::id())
 }
 
 fn listen(name: &str) -> io::Result<OwnedFd> {

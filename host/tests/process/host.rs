@@ -40,10 +40,11 @@ pub fn sixty_four(b: &Bench) -> Result<(), String> {
     };
     let children: Result<Vec<_>, _> = (0..64).map(|n| b.server.spawn(&program(n))).collect();
     let mut bad = 0;
-    for mut child in children.map_err(|e| e.to_string())? {
+    let mut children = children.map_err(|e| e.to_string())?;
+    for child in &mut children {
         bad += usize::from(!child.wait().is_ok_and(|s| s.success()));
-        b.server.finish(&child);
     }
+    children.iter().for_each(|child| b.server.finish(child));
     if bad == 0 { Ok(()) } else { Err(format!("{bad} of 64 clients failed")) }
 }
 

@@ -22,6 +22,8 @@ cat /dev/stdin < /dev/test0 | grep -q hello
 read line < /dev/test0
 test \"$line\" = 'the device says hello'
 test ! -e /dev/test1
+test -z \"$(ls -l /dev/test0 2>&1 >/dev/null)\"
+ls -l /dev/test0 | grep -q '^crw-rw-rw-.* 250, *7 '
 DDI_CLIENT=map \"$SELF\" | cat
 if DDI_CLIENT=exit-3 \"$SELF\"; then exit 9; else test $? = 3; fi
 ";
