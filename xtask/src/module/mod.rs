@@ -163,11 +163,14 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
     remap(project, "driver");
     remap(&root(), "project");
     let mut cargo = Command::new(&toolchain.cargo);
+    // What the outer cargo says about its own build, and what would change the module's.
+    let about_a_build =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_"];
+    let exact =
+        ["CARGO", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "RUSTC", "RUSTC_WRAPPER"];
     for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        let ours = name.starts_with("CARGO")
-            && !["CARGO_HOME", "CARGO_TERM_COLOR", "CARGO_NET_OFFLINE"].contains(&&*name);
-        if ours || name.starts_with("RUST") && name != "RUSTUP_HOME" {
+        let known = name.to_string_lossy();
+        if exact.contains(&&*known) || about_a_build.iter().any(|prefix| known.starts_with(prefix)) {
             cargo.env_remove(&name);
         }
     }
