@@ -206,12 +206,7 @@ impl<P: Platform> Framework<P> {
 
     /// An access callback has answered other than 0: try again after a wait, or wrap it.
     #[cold]
-    fn refused(
-        &self,
-        handle: &Arc<Handle<P>>,
-        ret: i32,
-        plain: bool,
-    ) -> Result<FaultCode, Box<Blocked<P>>> {
+    fn refused(&self, handle: &Arc<Handle<P>>, ret: i32, plain: bool) -> Result<FaultCode, Box<Blocked<P>>> {
         let mut st = handle.lock();
         if core::mem::take(&mut st.must_wait)
             && let Some(ctx) = &st.ctx

@@ -159,8 +159,7 @@ impl<P: Platform> Framework<P> {
                 match &shared {
                     None => {
                         drop(st);
-                        let (ctx, softlock) =
-                            self.shared(req.device.instance(), req.device.dev(), access);
+                        let (ctx, softlock) = self.shared(req.device.instance(), req.device.dev(), access);
                         st = handle.lock();
                         (st.ctx, st.softlock) = (Some(ctx.clone()), Some(softlock.clone()));
                         shared = Some((access, Some(ctx), Some(softlock)));

@@ -104,10 +104,7 @@ impl<P: Platform> Held<P> {
         let locked = self.pages.range(t.first..=t.last).any(|(_, holders)| foreign(holders));
         (locked && (t.exclusive || self.locks_of(&t.space) == 0))
             || self.faults.iter().any(|f| {
-                (t.exclusive || f.exclusive)
-                    && f.space != t.space
-                    && f.first <= t.last
-                    && t.first <= f.last
+                (t.exclusive || f.exclusive) && f.space != t.space && f.first <= t.last && t.first <= f.last
             })
     }
 

@@ -289,9 +289,7 @@ impl<P: Platform> AddressSpace<P> {
                 loop {
                     let rc = match st.segment_at(progress.at) {
                         None => Ok(FaultCode::NOMAP),
-                        Some(seg) => {
-                            seg.fault_step(fw, &mut progress, &mut undo, end.min(seg.end()), ty, rw)
-                        },
+                        Some(seg) => seg.fault_step(fw, &mut progress, &mut undo, end.min(seg.end()), ty, rw),
                     };
                     if rc.as_ref().is_ok_and(|rc| rc.is_ok()) && progress.at < end {
                         progress.plain = false;

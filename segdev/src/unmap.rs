@@ -52,6 +52,16 @@ impl<P: Platform> Segment<P> {
             self.len = 0;
             return Ok(Remains::Nothing);
         }
+        if let Handles::Many(list) = &self.handles
+            && addr == self.base
+            && len == self.len
+        {
+            fw.unmap_list(list, addr, len)?;
+            fw.segments.fetch_sub(1, Relaxed);
+            self.handles = Handles::Many(Vec::new());
+            self.len = 0;
+            return Ok(Remains::Nothing);
+        }
         if let Handles::One(handle) = &self.handles {
             if handle.lock().softlocked() {
                 return Err(Errno::EAGAIN);
@@ -69,11 +79,7 @@ impl<P: Platform> Segment<P> {
         }
         let list = self.take_list();
         let (cuts, head, tail) = fw.cut(list, addr, end);
-        let remains = if head.is_empty() && tail.is_empty() {
-            fw.segments.fetch_sub(1, Relaxed);
-            self.len = 0;
-            Remains::Nothing
-        } else if head.is_empty() {
+        let remains = if head.is_empty() {
             self.handles = from_list(tail);
             self.shrink(fw, addr, end, None)
         } else {
@@ -296,6 +302,35 @@ impl<P: Platform> Framework<P> {
         Cut { handle: handle.clone(), off, len, before, behind, new }
     }
 
+    /// Unmaps and frees all handles of a segment that goes whole.
+    fn unmap_list(&self, list: &List<P>, addr: u64, len: u64) -> Result<(), Errno> {
+        for (i, (_, handle)) in list.iter().enumerate() {
+            let mut st = handle.lock();
+            if st.softlocked() {
+                drop(st);
+                list[..i].iter().for_each(|(_, handle)| handle.lock().stage = Stage::SetUp);
+                return Err(Errno::EAGAIN);
+            }
+            st.stage = Stage::Dying;
+        }
+        if let Some((_, first)) = list.first() {
+            self.platform.unload(first.space(), addr, len);
+        }
+        for (_, handle) in list {
+            let (callbacks, off, len) = {
+                let st = handle.lock();
+                (st.callbacks.clone(), st.off, st.len)
+            };
+            if let Some(callbacks) = callbacks
+                && callbacks.entries().unmap
+            {
+                callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
+            }
+            self.free_handle(handle);
+        }
+        Ok(())
+    }
+
     /// Duplicates a handle and calls its dup callback; frees the new one if it refuses.
     fn dup_handle(
         &self,
@@ -325,7 +360,10 @@ impl<P: Platform> Framework<P> {
 
     fn call_unmap(&self, cut: &Cut<P>) {
         let callbacks = cut.handle.lock().callbacks.clone();
-        let Some(callbacks) = callbacks.filter(|c| c.entries().unmap) else { return };
+        let Some(callbacks) = callbacks else { return };
+        if !callbacks.entries().unmap {
+            return;
+        }
         let rest = cut.new.as_ref().unwrap_or(&cut.handle);
         let (mut pvt1, mut pvt2) = (cut.handle.pvt(), rest.pvt());
         let unmap = Unmap {

@@ -7,6 +7,7 @@
 mod bindings;
 mod check_module;
 mod module;
+mod perf;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ enum Command {
     Module(module::Args),
     /// Write the matrix in docs/verified.md from the reports of runs.
     Verified(vm::verified::Args),
+    /// What the framework costs, beside the reference.
+    Perf(perf::Args),
     /// The suite in a virtual machine.
     Vm(vm::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
+        Command::Perf(args) => perf::run(&args),
         Command::Vm(args) => vm::run(&args),
     };
     match outcome {

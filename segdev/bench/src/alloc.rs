@@ -55,8 +55,9 @@ unsafe impl GlobalAlloc for FreeLists {
         let list = layout.size().div_ceil(16);
         let block = state.free[list];
         if block.is_null() {
-            // SAFETY: the size is not zero, as the caller's is not, and 16 is a power of two.
-            return unsafe { System.alloc(Layout::from_size_align_unchecked(list * 16, 16)) };
+            let Ok(layout) = Layout::from_size_align(list * 16, 16) else { return ptr::null_mut() };
+            // SAFETY: the size is not zero, as the caller's is not.
+            return unsafe { System.alloc(layout) };
         }
         // SAFETY: a free block holds the next free block's address, written by `dealloc`.
         state.free[list] = unsafe { block.cast::<*mut u8>().read() };

@@ -174,6 +174,9 @@ fn growth(bench: &Bench) {
         let name = format!("curve map-by-devices {n}");
         bench.run(&name, 500, || MapUnmap::new(Some(Default), 0, n));
     }
+    for n in [1, 4, 16, 64, 256, 1024] {
+        bench.run(&format!("curve load-by-pages {n}"), 500, || Whole::pages(true, true, n));
+    }
     for n in [2, 8, 64, 512, 4096] {
         bench.run(&format!("curve switch-by-mappings {n}"), 4096, || PingPong::new(CtxLast, n));
     }

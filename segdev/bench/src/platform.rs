@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use segdev::lock::{self, LockClass};
 use segdev::{
-    Access, Callbacks, Context, Device, DevmemSetup, Entries, FaultCode, Framework, Handle, Pfn, Platform, Prot,
-    Run, SetupFlags, Umem, UmemKind, UmemSetup, Unmap,
+    Access, Callbacks, Context, Device, DevmemSetup, Entries, FaultCode, Framework, Handle, Pfn, Platform,
+    Prot, Run, SetupFlags, Umem, UmemKind, UmemSetup, Unmap,
 };
 
 /// How often the platform was called.
@@ -329,13 +329,7 @@ impl Callbacks<Count> for &'static DeviceSpec {
         0
     }
     #[inline(never)]
-    fn access(
-        &self,
-        fw: &Framework<Count>,
-        handle: &Arc<Handle<Count>>,
-        pvt: usize,
-        range: Access,
-    ) -> i32 {
+    fn access(&self, fw: &Framework<Count>, handle: &Arc<Handle<Count>>, pvt: usize, range: Access) -> i32 {
         match self.behaviour() {
             Behaviour::Null => 0,
             Behaviour::Default => fw.default_access(handle, pvt, range).0,

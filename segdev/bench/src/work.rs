@@ -227,8 +227,13 @@ pub struct Whole {
 impl Whole {
     /// Of this kind.
     pub fn new(umem: bool, load: bool) -> Self {
+        Self::pages(umem, load, 1024)
+    }
+
+    /// The same of so many pages.
+    pub fn pages(umem: bool, load: bool, n: u64) -> Self {
         let fw = Framework::new(Count::new(SMALL));
-        let segment = map(&fw, device(1, umem, 1024 * PAGE, Some(Behaviour::Default)), 1024 * PAGE);
+        let segment = map(&fw, device(1, umem, n * PAGE, Some(Behaviour::Default)), n * PAGE);
         let Some(handle) = segment.find(segment.base()).cloned() else { panic!("no handle") };
         Self { fw, handle, load, _segment: segment }
     }
