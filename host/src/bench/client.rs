@@ -158,8 +158,9 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
         }
         What::Contend => {
             let device = device()?;
-            let map = device.map(REGS, PAGE, false)?;
+            // Before the mapping is made, which takes it over.
             device.set_hysteresis(0)?;
+            let map = device.map(REGS, PAGE, false)?;
             let before = device.stats()?.switches;
             let from = Instant::now();
             while from.elapsed() < Duration::from_secs(1) {
