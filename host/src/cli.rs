@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::process::{FaultPolicy, Program, check_program};
+use ddi_host::process::{FaultMode, FaultPolicy, Program, check_program};
 use ddi_host::{bench, demo, log, report};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
@@ -112,7 +112,14 @@ impl Run {
             Ok(machine) => machine,
             Err(why) => return fail(&why),
         };
-        let program = Program { path: path.into(), args: args.to_vec(), env: Vec::new() };
+        // What the way of catching faults cannot do, a test program may want to know.
+        let faults = match machine.server().fault_mode() {
+            FaultMode::Userfaultfd => "userfaultfd",
+            FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
+            FaultMode::Signal => "signal",
+        };
+        let env = vec![("DDI_HOST_FAULTS".into(), faults.into())];
+        let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
         if self.kstat {
             print!("{}", kstats());
