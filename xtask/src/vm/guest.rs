@@ -132,7 +132,7 @@ pub struct Steps {
     pub install: String,
     /// Succeeds if `{device}` is there.
     pub check: String,
-    /// Runs the suite on `{device}`; standard output is its results as TAP.
+    /// Runs the suite on `{device}`, with the options `{filters}`; standard output is its results as TAP.
     pub suite: String,
     /// Prints the driver's kstats.
     pub kstats: String,

@@ -164,10 +164,9 @@ impl Plan<'_> {
         suites: &mut Vec<Suite>,
     ) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
-        let mut command = steps.suite.replace("{device}", device);
-        for filter in self.filters {
-            command.push_str(&format!(" --filter {}", quote(filter)));
-        }
+        let filters: String =
+            self.filters.iter().map(|filter| format!(" --filter {}", quote(filter))).collect();
+        let command = steps.suite.replace("{device}", device).replace("{filters}", &filters);
         progress.step("suite", device);
         // Status 1 says that cases failed, which the results do too.
         let command = format!("cd {} && {{ {command}; s=$?; [ $s -le 1 ] || exit $s; }}", steps.dir);
