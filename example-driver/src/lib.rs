@@ -387,10 +387,10 @@ impl CtxDev {
         let child = self.new_context()?;
         let engine = self.engine.lock();
         if engine.holds(parent) {
-            memory::save(&self.state, &mut child.image.lock())?;
-        } else {
-            child.image.lock().copy_from_slice(&parent.image.lock());
+            parent.mappings.unload()?; // or other threads of the process write on, and the copy is torn
+            memory::save(&self.state, &mut parent.image.lock())?;
         }
+        child.image.lock().copy_from_slice(&parent.image.lock());
         drop(engine);
         Ok(child)
     }

@@ -47,6 +47,16 @@ fn private_is_told_from_shared() {
 }
 
 #[test]
+fn what_a_process_writes_the_driver_reads() {
+    let (_kernel, dev) = probe();
+    let handle = map(dev, PAGE as i64, 2 * PAGE as i64);
+    mock::store(handle, PAGE as i64 + 8, 77).unwrap();
+    assert_eq!(mock::load(handle, PAGE as i64 + 8), Ok(77));
+    let whole = map(dev, 0, LEN);
+    assert_eq!(mock::load(whole, PAGE as i64 + 8), Ok(77));
+}
+
+#[test]
 fn a_part_of_the_device_and_registers() {
     let (_kernel, dev) = probe();
     let memory = map(dev, 3 * PAGE as i64, 2 * PAGE as i64);

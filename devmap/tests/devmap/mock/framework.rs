@@ -573,3 +573,43 @@ pub fn cut(handle: usize, at: usize, len: usize) -> Option<usize> {
 pub fn loaded(handle: usize) -> usize {
     kernel().handles[&handle].loaded.len()
 }
+
+/// Where the driver has the memory behind a page of a handle.
+fn behind(kernel: &Kernel, handle: usize, off: i64) -> *mut u64 {
+    let state = &kernel.handles[&handle];
+    assert!(off >= state.off && off + 8 <= state.off + state.len as i64, "outside of the mapping");
+    let base = match state.object {
+        Object::Umem(cookie) => kernel.umems[&cookie].base,
+        Object::Registers(set) => {
+            kernel.register_sets.iter().find(|((_, number), _)| *number == set).expect("mapped registers").1.0
+        }
+        Object::None => panic!("a mapping of nothing"),
+    };
+    (base + state.start as usize + (off - state.off) as usize) as *mut u64
+}
+
+/// A process's access: faults if there is no translation, then does it.
+fn access(handle: usize, off: i64, rw: u32) -> Result<*mut u64, i32> {
+    for _ in 0..3 {
+        let page = off & !(PAGE as i64 - 1);
+        {
+            let kernel = kernel();
+            if kernel.handles[&handle].loaded.contains(&page) {
+                return Ok(behind(&kernel, handle, off));
+            }
+        }
+        touch(handle, page, rw)?;
+    }
+    panic!("an access that never ends");
+}
+
+/// A process loads eight bytes.
+pub fn load(handle: usize, off: i64) -> Result<u64, i32> {
+    Ok(unsafe { access(handle, off, sys::DEVMAP_READ)?.read() })
+}
+
+/// A process stores eight bytes.
+pub fn store(handle: usize, off: i64, value: u64) -> Result<(), i32> {
+    unsafe { access(handle, off, sys::DEVMAP_WRITE)?.write(value) };
+    Ok(())
+}
