@@ -388,6 +388,9 @@ impl process::Kernel for DdiKernel {
         let open = self.open_of(id)?;
         let entry = client::of(call.process());
         let cb = open.driver.cb_ops().ok_or(Errno(libc::ENODEV))?;
+        if args.offset < 0 || args.offset.checked_add_unsigned(args.len).is_none() {
+            return Err(Errno(libc::ENXIO));
+        }
         const NORESERVE: u32 = 0x40;
         let mut flags = if args.shared() { MapFlags::SHARED } else { MapFlags::PRIVATE };
         flags.set(MapFlags::FIXED, args.fixed());
@@ -473,6 +476,11 @@ impl process::Kernel for DdiKernel {
         };
         let page = fault.addr & !(crate::physmem::PAGE_SIZE - 1);
         let size = crate::physmem::PAGE_SIZE;
+        // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
+        let needs = rw.needs();
+        if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
+            return outcome(FaultCode::PROT);
+        }
         outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
     }
 }

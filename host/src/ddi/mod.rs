@@ -66,14 +66,19 @@ macro_rules! ddi {
     };
 }
 
+pub mod arenas;
 pub mod atomic;
+pub mod avl;
+pub mod bufs;
 pub mod data;
 pub mod devmap;
 pub mod kstats;
+pub mod lists;
 pub mod memory;
 pub mod messages;
 pub mod modules;
 pub mod nodes;
+pub mod poll;
 pub mod props;
 pub mod registers;
 pub mod softstate;

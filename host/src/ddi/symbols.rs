@@ -10,9 +10,14 @@ use super::Symbol;
 /// All groups.
 fn groups() -> Vec<&'static [Symbol]> {
     let mut groups = vec![
+        super::arenas::SYMBOLS,
+        super::avl::SYMBOLS,
+        super::bufs::SYMBOLS,
         super::data::SYMBOLS,
         super::devmap::SYMBOLS,
         super::kstats::SYMBOLS,
+        super::lists::SYMBOLS,
+        super::poll::SYMBOLS,
         super::memory::SYMBOLS,
         super::messages::SYMBOLS,
         super::messages::VARIADIC,
