@@ -299,7 +299,14 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
     let a = [info.addr, access as u64, info.code as u64, 0, 0, 0];
     match link::request(Op::Fault, a, &[], &[], true) {
         Ok(reply) => match reply.a {
-            [VERDICT_RETRY, ..] => None,
+            [VERDICT_RETRY, 0, ..] => None,
+            // Nothing was wrong with it when the host looked. If that goes on, Linux and the host disagree (about a mapping changed behind the shim's back).
+            [VERDICT_RETRY, ..] => {
+                let (addr, count) = state::SPURIOUS.get();
+                let count = if addr == info.addr { count + 1 } else { 0 };
+                state::SPURIOUS.set((info.addr, count));
+                (count > 1000).then_some(signo)
+            }
             [VERDICT_SIGNAL, signo, code, ..] => {
                 (info.signo, info.code) = (signo as i32, code as i32);
                 Some(signo as c_int)

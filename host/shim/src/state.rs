@@ -78,6 +78,8 @@ thread_local! {
     pub static BUSY: Cell<bool> = const { Cell::new(false) };
     /// SIGSEGV and SIGBUS, if the program thinks that it blocks them.
     pub static BLOCKED: Cell<u64> = const { Cell::new(0) };
+    /// The last fault that the host knew nothing against, and how often it came in a row.
+    pub static SPURIOUS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
     /// This thread has told the host of the fork that is about to happen.
     pub static FORKING: Cell<bool> = const { Cell::new(false) };
 }

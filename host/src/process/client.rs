@@ -41,8 +41,8 @@ pub struct Process {
     pub(super) pidfd: OnceLock<OwnedFd>,
     pub(super) lifeline: Mutex<Option<Conn>>,
     pub(super) flight: Mutex<Flight>,
-    pub(super) forking: Mutex<bool>,
-    pub(super) forked: Condvar,
+    gate: Mutex<Gate>,
+    gate_moved: Condvar,
     pub(super) parent: Mutex<Option<Arc<Process>>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
@@ -56,6 +56,23 @@ pub(super) struct Flight {
     pub finished: bool,
     /// The job that finishing it is, while calls are in progress.
     pub job: u64,
+}
+
+/// Between the host's copying of the mappings for a fork and Linux's, the mappings must stay as they are.
+#[derive(Debug, Default)]
+struct Gate {
+    forking: bool,
+    changing: u32,
+}
+
+/// Requests that change mappings hold one; forks wait for them, and they for forks.
+pub(super) struct Change<'a>(&'a Process);
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.0.gate.lock().changing -= 1;
+        self.0.gate_moved.notify_all();
+    }
 }
 
 /// What is needed to change the process's translations.
@@ -83,8 +100,8 @@ impl Process {
             pidfd: OnceLock::new(),
             lifeline: Mutex::new(None),
             flight: Mutex::default(),
-            forking: Mutex::new(false),
-            forked: Condvar::new(),
+            gate: Mutex::default(),
+            gate_moved: Condvar::new(),
             parent: Mutex::new(None),
             link: OnceLock::new(),
             hat: Mutex::new(hat),
@@ -121,6 +138,31 @@ impl Process {
 
     pub(super) fn uffd(&self) -> Option<&Uffd> {
         self.link.get()?.uffd.as_ref()
+    }
+
+    /// Waits for a fork in progress to end, and keeps others from beginning.
+    pub(super) fn begin_change(&self) -> Change<'_> {
+        let mut gate = self.gate.lock();
+        while gate.forking && !self.is_gone() {
+            self.gate_moved.wait_for(&mut gate, Duration::from_millis(100));
+        }
+        gate.changing += 1;
+        Change(self)
+    }
+
+    /// Waits for changes and another fork to end, and keeps others from beginning.
+    pub(super) fn begin_fork(&self) {
+        let mut gate = self.gate.lock();
+        while (gate.forking || gate.changing > 0) && !self.is_gone() {
+            self.gate_moved.wait_for(&mut gate, Duration::from_millis(100));
+        }
+        gate.forking = true;
+    }
+
+    /// The child has its own mappings, or there is none.
+    pub(super) fn end_fork(&self) {
+        self.gate.lock().forking = false;
+        self.gate_moved.notify_all();
     }
 
     /// Makes the process one that can be mapped into.
@@ -314,6 +356,23 @@ impl Process {
         dead(Duration::from_secs(10));
     }
 
+    /// The lifeline is gone: by exec or death, or because the program closed all its descriptors by itself. Such a program could go on unwatched, so it is
+    /// killed.
+    pub(super) fn check_exec(&self) {
+        /// `KCMP_VM` of kcmp(2).
+        const VM: i32 = 1;
+        let agent = self.link.get().and_then(|l| l.agent.lock().as_ref().map(|a| a.pid));
+        let (Some(agent), Some(pidfd)) = (agent, self.pidfd.get()) else { return };
+        // SAFETY: a system call without pointers.
+        let same = unsafe { libc::syscall(libc::SYS_kcmp, self.pid(), agent, VM, 0, 0) } == 0;
+        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        if same && poll(&mut fds, Some(&now)) == Ok(0) && !exiting(self.pid()) {
+            eprintln!("ddi-host: process {} has closed its connection to the host; killing it", self.pid());
+            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        }
+    }
+
     /// Lets go of the agent and the userfaultfd of a process that is gone.
     pub(super) fn detach(&self) {
         let Some(agent) = self.link.get().and_then(|l| l.agent.lock().take()) else { return };
@@ -340,6 +399,15 @@ fn reap(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
     // SAFETY: `info` is a valid place for the answer.
     unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags) };
+}
+
+/// Is the process on its way out? Its descriptors go before it is seen to be dead.
+fn exiting(pid: i32) -> bool {
+    /// `PF_EXITING` among the flags in /proc/PID/stat.
+    const EXITING: u64 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse::<u64>().ok());
+    flags.is_none_or(|f| f & EXITING != 0)
 }
 
 fn pack(ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Vec<Vec<u8>> {

@@ -229,17 +229,19 @@ impl Server {
         let mut command = Command::new(&path);
         command.arg0(&program.path).args(&program.args).envs(program.env.iter().cloned());
         command.envs(self.environment());
-        if foreground {
-            // SAFETY: the closure makes only async-signal-safe system calls.
-            unsafe {
-                command.pre_exec(|| {
-                    for s in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-                        set_action(s, libc::SIG_DFL);
-                    }
-                    Ok(())
-                })
-            };
-        }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let files = rustix::process::Rlimit { current: self.files, ..files };
+        let before_exec = move || {
+            let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, files);
+            if foreground {
+                for s in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+                    set_action(s, libc::SIG_DFL);
+                }
+            }
+            Ok(())
+        };
+        // SAFETY: the closure makes only async-signal-safe system calls.
+        unsafe { command.pre_exec(before_exec) };
         // Held so that the process is known as waited for before it can end.
         let mut waited = self.shared.waited.lock();
         let child = command.spawn().map_err(|error| LaunchError::System { path, error })?;

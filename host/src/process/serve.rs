@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ddi_wire::{IO_OFFSET, Op, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
 use rustix::net::{Shutdown, SocketAddrUnix};
@@ -176,14 +175,6 @@ fn protection(prot: u64) -> Result<Prot, Errno> {
     Prot::from_bits(u32::try_from(prot).unwrap_or(u32::MAX)).ok_or(Errno(libc::EINVAL))
 }
 
-/// While the process forks, its mappings stay as they are.
-fn wait_for_fork(process: &Process) {
-    let mut forking = process.forking.lock();
-    while *forking && !process.is_gone() {
-        process.forked.wait_for(&mut forking, Duration::from_millis(100));
-    }
-}
-
 fn mmap(call: &Call, a: [u64; 6]) -> Answer {
     let open = find(&call.shared, a[0])?;
     let [_, addr, len, prot, flags, offset] = a;
@@ -212,7 +203,7 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
         return Err(Errno(libc::EACCES));
     }
     let maxprot = if shared && mode != libc::O_RDWR { Prot::READ | Prot::EXEC } else { Prot::all() };
-    wait_for_fork(call.process());
+    let _change = call.process().begin_change();
     let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
     let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
     one(call.shared.kernel.mmap(call, open.id, &args)?)
@@ -228,7 +219,7 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
     if len == 0 || len > USER_END || addr > USER_END - len {
         return invalid;
     }
-    wait_for_fork(call.process());
+    let _change = call.process().begin_change();
     let (mut at, end) = (addr, addr + len);
     while at < end {
         let found = call.process().hat.lock().stretch(at / PAGE_SIZE, (end - at) / PAGE_SIZE);
@@ -246,13 +237,7 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
 
 fn fork(call: &Call) -> Answer {
     let (shared, parent) = (&call.shared, call.process());
-    {
-        let mut forking = parent.forking.lock();
-        while *forking && !parent.is_gone() {
-            parent.forked.wait_for(&mut forking, Duration::from_millis(100));
-        }
-        *forking = true;
-    }
+    parent.begin_fork();
     let child =
         Arc::new(Process::new(shared.next_id(), shared.mem.clone(), parent.hat.lock().copy_unloaded()));
     *child.parent.lock() = Some(parent.clone());
@@ -269,10 +254,7 @@ fn fork(call: &Call) -> Answer {
         let known = shared.processes.read().contains_key(&child.id());
         match known {
             true => shared.leave(&child),
-            false => {
-                *parent.forking.lock() = false;
-                parent.forked.notify_all();
-            }
+            false => parent.end_fork(),
         }
     }
     r
@@ -289,8 +271,8 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     };
     let allowed = prot.contains(access);
     if allowed && (loaded || process.uffd().is_some()) {
-        // Somebody else loaded it, or was about to change the mapping, when this thread tried.
-        return verdict(VERDICT_RETRY, 0, 0);
+        // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
+        return verdict(VERDICT_RETRY, 1, 0);
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: !allowed };
     match fault::serve(&call.shared, &fault) {

@@ -54,6 +54,8 @@ pub struct Server {
     listener: Arc<OwnedFd>,
     stopper: OwnedFd,
     shim: OwnedFd,
+    /// This process's limit of open files before it was raised: what clients get.
+    pub(super) files: Option<u64>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -186,8 +188,7 @@ impl Shared {
     /// The child of a fork runs, or never will: the parent may change its mappings again.
     fn open_gate(&self, child: &Process) {
         if let Some(parent) = child.parent.lock().take() {
-            *parent.forking.lock() = false;
-            parent.forked.notify_all();
+            parent.end_fork();
         }
     }
 
@@ -206,6 +207,9 @@ impl Shared {
                         let process = process.clone();
                         return Some(Box::new(move |shared| shared.born(&process, got)));
                     }
+                }
+                if matches!(key, Key::Lifeline(_)) {
+                    process.check_exec();
                 }
                 // Both of its descriptors may report; the first one counts.
                 if let Some(pidfd) = process.pidfd.get() {
@@ -362,9 +366,9 @@ impl Server {
     /// See [`StartError`].
     pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
         let mode = uffd::probe(config.faults).map_err(StartError::NoUserfaultfd)?;
-        let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        limit.current = limit.maximum;
-        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let most = rustix::process::Rlimit { current: files.maximum, ..files };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("adopt orphaned processes")(e.into()))?;
         let shim = super::launch::shim().map_err(system("prepare the shim"))?;
@@ -413,7 +417,7 @@ impl Server {
                 })
                 .map_err(system("start a thread"))?,
         ];
-        Ok(Server { shared, listener, stopper, shim, threads })
+        Ok(Server { shared, listener, stopper, shim, threads, files: files.current })
     }
 
     /// How faults are caught (what [`FaultPolicy::Auto`] came to).
@@ -425,8 +429,13 @@ impl Server {
     pub fn environment(&self) -> Vec<(String, String)> {
         let pid = std::process::id();
         let board = self.shared.board.as_fd().as_raw_fd();
+        let shim = format!("/proc/{pid}/fd/{}", self.shim.as_raw_fd());
+        let preload = match std::env::var("LD_PRELOAD") {
+            Ok(others) if !others.is_empty() => format!("{shim}:{others}"),
+            _ => shim,
+        };
         vec![
-            ("LD_PRELOAD".into(), format!("/proc/{pid}/fd/{}", self.shim.as_raw_fd())),
+            ("LD_PRELOAD".into(), preload),
             (ddi_wire::ENV.into(), format!("{}:{pid}:{board}", self.shared.name)),
         ]
     }

@@ -185,6 +185,55 @@ pub fn play(part: &str) -> ExitCode {
                 }
             }
         }
+        "fork-threads" => {
+            let fd = open();
+            let m = map(fd, 64, 0);
+            let (at, stop) = (m.at as usize, std::sync::atomic::AtomicBool::new(false));
+            std::thread::scope(|s| {
+                for t in 0..3 {
+                    let stop = &stop;
+                    s.spawn(move || {
+                        while !stop.load(Ordering::Relaxed) {
+                            let own = map(fd, 4, 128 + 4 * t);
+                            own.set(3, 1);
+                            for page in 0..16 {
+                                // SAFETY: within the mapping; a page of this thread's own.
+                                unsafe { ((at + (t * 16 + page) * PAGE) as *mut u64).write_volatile(1) };
+                            }
+                            unmap(own.at, own.len);
+                        }
+                    });
+                }
+                for round in 0..30 {
+                    let pid = fork(|| {
+                        m.set(60, round);
+                        check("own word", m.get(60), round);
+                    });
+                    check("child", wait(pid.unwrap_or(0)), 0);
+                    check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+                }
+                stop.store(true, Ordering::Relaxed);
+            });
+        }
+        "close-raw" => {
+            // A program that goes round the C library to close what is not its own cannot be kept, and must not go on unwatched.
+            let m = map(open(), 4, 0);
+            m.set(0, 1);
+            // SAFETY: closes what is open.
+            unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+            loop {
+                m.set(1, 1);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        "behind" => {
+            // So is one that changes a device mapping behind the shim's back; it does not spin.
+            let m = map(open(), 4, 0);
+            m.set(0, 1);
+            // SAFETY: a range of the mapping.
+            unsafe { libc::syscall(libc::SYS_mprotect, m.at, PAGE, libc::PROT_NONE) };
+            m.set(0, 2);
+        }
         "munmap-parts" => {
             let fd = open();
             let m = map(fd, 8, 0);
