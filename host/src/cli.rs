@@ -47,6 +47,9 @@ pub struct MachineArgs {
     /// A driver that is linked in, or a module file, and its driver.conf: NAME[,conf=FILE]
     #[arg(long, value_name = "NAME|FILE[,conf=FILE]", default_value = "ctxdev")]
     pub driver: String,
+    /// A system's directory instead: every driver that add_drv installed there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["driver", "config"])]
+    pub root: Option<PathBuf>,
     /// Device nodes and their register sets (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -88,6 +91,7 @@ impl MachineArgs {
         }
         let options = Options {
             driver: self.driver.clone(),
+            root: self.root.clone(),
             config: self.config.clone(),
             faults: self.faults,
             check: self.check,

@@ -16,6 +16,7 @@ use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
+use crate::loader::{devlink, session};
 use crate::process::{self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, Process, Uio};
 use crate::vm::client::{self, Entry};
 use crate::vm::framework;
@@ -216,15 +217,21 @@ fn named() -> Vec<Named> {
     for driver in drivers {
         for node in nodes::of_driver(&driver.name).into_iter().filter(|n| n.attached()) {
             for minor in node.minors() {
-                let mode = minor.mode.unwrap_or(0o666);
-                let mut add = |path: String| {
+                let mode = minor.mode.or_else(|| session::mode(&driver.name, &minor.name)).unwrap_or(0o666);
+                let by_rule = devlink::Minor {
+                    kind: &minor.node_type,
+                    name: &node.name().to_string_lossy(),
+                    addr: &node.unit_c().to_string_lossy(),
+                    minor: &minor.name,
+                };
+                let taken = |link: &str| all.iter().any(|n| n.path.strip_prefix("/dev/") == Some(link));
+                let given = session::links(by_rule, taken);
+                let mut paths = vec![format!("/devices{}:{}", node.path(), minor.name)];
+                paths.extend(given.unwrap_or_else(|| links(&driver, node, &minor)).iter().map(|l| format!("/dev/{l}")));
+                for path in paths {
                     if !all.iter().any(|n| n.path == path) {
                         all.push(Named { path, driver: driver.clone(), node, minor: minor.minor, mode });
                     }
-                };
-                add(format!("/devices{}:{}", node.path(), minor.name));
-                for link in links(&driver, node, &minor) {
-                    add(format!("/dev/{link}"));
                 }
             }
         }

@@ -12,7 +12,8 @@ use crate::kern::drivers::{self, Driver};
 use crate::kern::thread::{self, Context};
 use crate::kern::{entry, heap};
 use crate::kernel::{self, DdiKernel};
-use crate::loader::session::{DriverFile, Session};
+use crate::loader::root::Root;
+use crate::loader::session::{self, DriverFile, Session};
 use crate::process::{self, FaultPolicy, Server, StartError};
 use crate::{ddi, linked, log, report, vm};
 
@@ -21,6 +22,8 @@ use crate::{ddi, linked, log, report, vm};
 pub struct Options {
     /// `NAME[,conf=FILE]` of a driver that is linked in, or `FILE[,conf=FILE]` of a module.
     pub driver: String,
+    /// A system's directory, all of whose installed drivers are loaded instead.
+    pub root: Option<PathBuf>,
     /// Node configuration.
     pub config: Option<PathBuf>,
     /// How faults are caught.
@@ -96,6 +99,9 @@ impl Machine {
     /// When the process has had a machine already.
     pub fn start(options: &Options) -> Result<Machine, MachineError> {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
+        if let Some(root) = &options.root {
+            return Self::start_root(options, &Root::new(root));
+        }
         let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
         heap::set_check(options.check);
         vm::start().map_err(MachineError::Memory)?;
@@ -131,6 +137,30 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Starts a machine with the drivers that are installed in a directory.
+    fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
+        heap::set_check(options.check);
+        vm::start().map_err(MachineError::Memory)?;
+        let dir = root.dir().display().to_string();
+        session::use_root(root).map_err(MachineError::Module)?;
+        let mut session = Session::new(Some(root));
+        session.add_installed(root).map_err(MachineError::Module)?;
+        let none = session.modules().list().is_empty();
+        let loaded = Loaded::Modules(Some(session));
+        let mut machine = Machine { name: dir.clone(), loaded, server: None };
+        if none {
+            machine.end();
+            return Err(MachineError::Module(format!("{dir}: no driver is installed; use ddi-host add_drv --root {dir}")));
+        }
+        match machine.serve_devices(options) {
+            Ok(()) => Ok(machine),
+            Err(error) => {
+                machine.end();
+                Err(error)
+            }
+        }
+    }
+
     fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
         let name = driver.name;
         let init = || entry::call(|| format!("{name}: _init(9E)"), || (driver.init)());
@@ -152,6 +182,10 @@ impl Machine {
         if process::Kernel::devices(&DdiKernel).is_empty() {
             return Err(MachineError::NoDevice(self.name.clone()));
         }
+        self.serve_devices(options)
+    }
+
+    fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
         let config = process::Config { faults: options.faults };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
         let told = Arc::downgrade(&server);

@@ -38,7 +38,7 @@ const FIRST_MAJOR: u32 = 200;
 #[derive(Default)]
 struct Table {
     by_name: HashMap<String, Arc<Driver>>,
-    majors: Vec<String>,
+    majors: Vec<(String, u32)>,
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
@@ -68,22 +68,30 @@ pub fn installing() -> Option<String> {
 /// The major number of a driver, assigned if it has none yet.
 pub fn assign_major(name: &str) -> u32 {
     let mut table = TABLE.write();
-    let at = table.majors.iter().position(|n| n == name).unwrap_or_else(|| {
-        table.majors.push(name.to_owned());
-        table.majors.len() - 1
-    });
-    FIRST_MAJOR + at as u32
+    if let Some((_, major)) = table.majors.iter().find(|(n, _)| n == name) {
+        return *major;
+    }
+    let major = table.majors.iter().map(|(_, major)| major + 1).max().unwrap_or(0).max(FIRST_MAJOR);
+    table.majors.push((name.to_owned(), major));
+    major
+}
+
+/// Gives a driver the major number that etc/name_to_major says, unless it or the number is taken.
+pub fn set_major(name: &str, major: u32) {
+    let mut table = TABLE.write();
+    if !table.majors.iter().any(|(n, m)| n == name || *m == major) {
+        table.majors.push((name.to_owned(), major));
+    }
 }
 
 /// The name that a major number was given to.
 pub fn major_name(major: u32) -> Option<String> {
-    TABLE.read().majors.get(major.checked_sub(FIRST_MAJOR)? as usize).cloned()
+    TABLE.read().majors.iter().find(|(_, m)| *m == major).map(|(name, _)| name.clone())
 }
 
 /// The major number of a name that has one.
 pub fn major_of(name: &str) -> Option<u32> {
-    let at = TABLE.read().majors.iter().position(|n| n == name)?;
-    Some(FIRST_MAJOR + at as u32)
+    TABLE.read().majors.iter().find(|(n, _)| n == name).map(|(_, major)| *major)
 }
 
 /// The registered driver of this name.

@@ -10,6 +10,7 @@ use super::kernel::Kernel;
 use super::modinfo;
 use super::root::Root;
 use super::session::{DriverFile, Host, Session};
+use crate::kern::drivers;
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]
@@ -125,6 +126,9 @@ impl AddDrv {
 /// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
 fn attach_once(root: &Root, name: &str) -> Result<(), String> {
     let module = root.module(name).ok_or_else(|| format!("no module for driver {name}"))?;
+    if let Ok(Some(major)) = root.major(name) {
+        drivers::set_major(name, major);
+    }
     let mut session = Session::new(Some(root));
     let attached = session.add(&DriverFile { module, conf: root.conf(name) });
     let stuck = session.end();

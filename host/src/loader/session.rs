@@ -2,16 +2,17 @@
 //!
 //! Locking: a session belongs to the thread that runs the command; what it calls has its own locks.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use super::devlink::{Minor, Rules};
 use super::kernel::{Export, Kernel};
 use super::modules::Modules;
 use super::root::{Lock, Root};
+use crate::config::{self, Config};
 use crate::ddi::symbols;
-use crate::kern::nodes::{self, NewNode, Node};
 use crate::kern::thread::{self, Context};
-use crate::kern::{conf, drivers, entry};
+use crate::kern::{drivers, entry, nodes};
 use crate::log;
 
 const EBUSY: i32 = 16;
@@ -119,14 +120,11 @@ impl Session {
     /// What is wrong with the module or the configuration file, or that `_init` failed. The module is not loaded then.
     pub fn add(&mut self, file: &DriverFile) -> Result<usize, String> {
         let conf_file = file.conf();
-        let conf = match &conf_file {
-            Some(path) => read_conf(path)?,
-            None => conf::parse("").map_err(|e| e.to_string())?,
-        };
+        let conf = conf_file.map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
         let module = self.modules.load(&file.module).map_err(|e| e.to_string())?;
         let name = module.name().to_owned();
         if nodes::of_driver(&name).is_empty() {
-            make_nodes(&name, &conf, conf_file.is_none());
+            Config::default_for(&name).make_nodes(&name, conf.as_ref()).map_err(|e| e.to_string())?;
         }
         self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
         self.names.push(name.clone());
@@ -140,6 +138,7 @@ impl Session {
     pub fn add_installed(&mut self, root: &Root) -> Result<(), String> {
         let installed = root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))?;
         for driver in installed {
+            drivers::set_major(&driver.name, driver.major);
             let Some(module) = driver.module else {
                 log::line(log::To::Both, &format!("WARNING: no module for driver {}", driver.name));
                 continue;
@@ -177,40 +176,35 @@ impl Session {
     }
 }
 
-fn read_conf(path: &Path) -> Result<conf::Conf, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    conf::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+/// What a run with `--root` says about minor nodes.
+static SYSTEM: RwLock<Option<(Root, Rules)>> = RwLock::new(None);
+
+/// From now on names in /dev and permissions are those of this system's directory.
+///
+/// # Errors
+/// Its devlink.tab is wrong or cannot be read.
+pub fn use_root(root: &Root) -> Result<(), String> {
+    let file = root.dir().join("etc/devlink.tab");
+    let text = match std::fs::read_to_string(&file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|e| format!("{}: {e}", file.display()))?,
+    };
+    *SYSTEM.write().unwrap_or_else(PoisonError::into_inner) = Some((root.clone(), Rules::parse(&text)?));
+    Ok(())
 }
 
-/// The nodes of a configuration file, bound to a driver.
-fn make_nodes(driver: &str, conf: &conf::Conf, without_file: bool) -> Vec<&'static Node> {
-    let mut wanted = conf.nodes.clone();
-    if wanted.is_empty() && without_file {
-        wanted.push(conf::ConfNode { name: driver.into(), parent: "pseudo".into(), ..Default::default() });
-    }
-    let mut next = 0;
-    let mut made = Vec::new();
-    for node in wanted {
-        let instance = node.instance.unwrap_or(next);
-        next = next.max(instance + 1);
-        let parent = if node.parent == "pseudo" { nodes::pseudo() } else { nodes::root() };
-        let mut properties = node.properties.clone();
-        properties.extend(
-            conf.global.iter().filter(|g| !node.properties.iter().any(|p| p.name == g.name)).cloned(),
-        );
-        made.push(nodes::add(
-            Some(parent),
-            NewNode {
-                name: node.name,
-                driver: driver.into(),
-                instance,
-                unit: instance.to_string(),
-                properties,
-                ..NewNode::default()
-            },
-        ));
-    }
-    made
+/// The names in /dev that the system's devlink.tab gives a minor node; None without a system, or when no line is about it.
+pub fn links(minor: Minor<'_>, taken: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let system = SYSTEM.read().unwrap_or_else(PoisonError::into_inner);
+    let links = system.as_ref()?.1.links(minor, taken);
+    (!links.is_empty()).then_some(links)
+}
+
+/// The permission bits that the system gives a driver's minor node: 0600 unless etc/minor_perm says otherwise. None without a system.
+pub fn mode(driver: &str, minor: &str) -> Option<u32> {
+    let system = SYSTEM.read().unwrap_or_else(PoisonError::into_inner);
+    let perm = system.as_ref()?.0.minor_perm(driver, minor);
+    Some(perm.ok().flatten().map_or(0o600, |p| p.mode))
 }
 
 #[cfg(test)]
