@@ -1,0 +1,117 @@
+//! `ddi-host run`: what its user sees. Real programs, the driver that is linked in, both ways of catching faults.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn host(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(args).output().expect("ddi-host starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs a shell script under the host; its output and exit status.
+fn shell(options: &[&str], script: &str) -> (String, String, Option<i32>) {
+    let mut args = vec!["run"];
+    args.extend(options);
+    args.extend(["--", "sh", "-c", script]);
+    let out = host(&args);
+    (text(&out.stdout), text(&out.stderr), out.status.code())
+}
+
+/// A file in a directory of this test's own, removed at the end.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> File {
+        let dir = std::env::temp_dir().join(format!("ddi-host-run-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory for the test");
+        let path = dir.join(name);
+        std::fs::write(&path, content).expect("a file for the test");
+        File(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a plain name")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.parent() {
+            let _ = std::fs::remove_dir_all(dir);
+        }
+    }
+}
+
+#[test]
+fn a_shell_reads_the_device_and_its_status_comes_back() {
+    for faults in ["auto", "signal"] {
+        let (out, err, status) = shell(&["--faults", faults], "cat /dev/ctxdev0; test -c /dev/ctxdev1 && exit 7");
+        assert!(out.starts_with("opens 1 maps 0 faults 0"), "{out}{err}");
+        assert_eq!(status, Some(7), "{err}");
+    }
+}
+
+#[test]
+fn the_device_has_a_path_below_devices_too() {
+    let (out, err, status) = shell(&[], "cat '/devices/pseudo/ctxdev@1:ctxdev1'");
+    assert!(out.starts_with("opens 1"), "{out}{err}");
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn nodes_and_properties_come_from_files() {
+    let config = File::new("nodes.toml", "[[node]]\ninstance = 4\n");
+    let conf = File::new("ctxdev.conf", "name=\"ctxdev\" parent=\"pseudo\" instance=6;\nfb-size=0x20000;\n");
+    let driver = format!("ctxdev,conf={}", conf.path());
+    let options = ["--driver", &driver, "--config", config.path()];
+    let (out, err, status) = shell(&options, "ls /dev/ctxdev4 /dev/ctxdev6; cat /dev/ctxdev6; cat /dev/ctxdev0");
+    assert!(out.contains("opens 1"), "{out}{err}");
+    assert!(err.contains("/dev/ctxdev0") || err.contains("No such file"), "there is no instance 0: {err}");
+    assert_ne!(status, Some(0));
+}
+
+#[test]
+fn kernel_messages_go_to_the_log_and_statistics_to_the_output() {
+    let log = File::new("log", "");
+    let (out, err, status) = shell(&["--log", log.path(), "--kstat"], "cat /dev/ctxdev0 >/dev/null");
+    assert_eq!(status, Some(0), "{err}");
+    assert!(out.contains("ctxdev:0:ctxdev:opens\t1\n"), "{out}");
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains("ctxdev0 is /pseudo/ctxdev@0"), "{log}");
+}
+
+/// What a run that cannot start says: one line, and status 1.
+fn refused(args: &[&str]) -> String {
+    let out = host(args);
+    let err = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{err}");
+    assert_eq!(err.lines().count(), 1, "one message: {err}");
+    assert!(err.starts_with("ddi-host: "), "{err}");
+    err
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_one_message() {
+    let known = refused(&["run", "--driver", "nosuch", "--", "true"]);
+    assert!(known.contains("no driver nosuch") && known.contains("ctxdev"), "{known}");
+    assert!(refused(&["run", "--", "/no/such/program"]).contains("not found"));
+    assert!(refused(&["run", "--", "/etc/passwd"]).contains("not executable"));
+    assert!(refused(&["run", "--driver", "ctxdev,conf=/no/such.conf", "--", "true"]).contains("/no/such.conf"));
+    let broken = File::new("broken.conf", "fb-size=1;\nname=\"ctxdev\" parent=;\n");
+    let driver = format!("ctxdev,conf={}", broken.path());
+    assert!(refused(&["run", "--driver", &driver, "--", "true"]).contains("broken.conf: line 2: parent has no value"));
+    let toml = File::new("broken.toml", "[[node]]\ninstance = 0\nregster = 1\n");
+    assert!(refused(&["run", "--config", toml.path(), "--", "true"]).contains("broken.toml: line 3: unknown field"));
+    let none = File::new("none.toml", "[[node]]\ndriver = \"other\"\ninstance = 0\n");
+    assert!(refused(&["run", "--config", none.path(), "--", "true"]).contains("no instance attached"));
+}
+
+#[test]
+fn a_guarded_kernel_runs_the_same_driver() {
+    let (out, err, status) = shell(&["--check"], "cat /dev/ctxdev0; cat /dev/ctxdev1");
+    assert_eq!((status, out.lines().count()), (Some(0), 2), "{out}{err}");
+    assert!(err.is_empty(), "{err}");
+}
