@@ -483,12 +483,21 @@ impl process::Kernel for DdiKernel {
         };
         let page = fault.addr & !(crate::physmem::PAGE_SIZE - 1);
         let size = crate::physmem::PAGE_SIZE;
-        // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
         let needs = rw.needs();
-        if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
-            return outcome(FaultCode::PROT);
+        let mut code = FaultCode::PROT;
+        // A driver whose load is refused passes that on as EACCES. When the protection changed between our look and the load,
+        // that is not the driver's own error: look again. One that always says EACCES means it.
+        for _ in 0..8 {
+            // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
+            if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
+                return outcome(FaultCode::PROT);
+            }
+            code = client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw));
+            if code.0 & 0xff != ddi_sys::FC_OBJERR || code.errno() != Some(ddi_sys::EACCES) {
+                break;
+            }
         }
-        outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
+        outcome(code)
     }
 }
 
