@@ -23,6 +23,7 @@ const RUNS: &[Run] = &[
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
+        println!("kstat: test");
         for run in RUNS {
             println!("{}: test", run.name());
         }
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
     let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let Some(host) = build_host() else { return ExitCode::FAILURE };
     let mut good = true;
+    if wanted.is_empty() || wanted.iter().any(|pattern| "kstat".contains(pattern.as_str())) {
+        good &= kstat(&host);
+    }
     for run in RUNS {
         if !wanted.is_empty() && !wanted.iter().any(|pattern| run.name().contains(pattern.as_str())) {
             continue;
@@ -133,6 +137,34 @@ impl Run {
         }
         whole && fail == 0 && pass > 0
     }
+}
+
+/// Clients have no kstat command here (`counters:kstat_agrees` is skipped), so this looks at what the host prints at the
+/// end: it must be what the device's own line of counters said last.
+fn kstat(host: &Path) -> bool {
+    let mut command = Command::new(host);
+    command.args(["run", "--driver", "ctxdev", "--kstat", "--", "sh", "-c"]);
+    command.arg(r#""$0" --filter fork:child_sees --filter munmap:middle >&2; echo; cat /dev/ctxdev0"#);
+    command.arg(env!("CARGO_BIN_EXE_usr-tests"));
+    let output = command.output().expect("ddi-host");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> =
+        text.lines().find(|line| line.starts_with("opens ")).unwrap_or("").split_whitespace().collect();
+    let mut compared = 0;
+    for pair in words.chunks_exact(2) {
+        let line = format!("ctxdev:0:ctxdev:{}\t{}", pair[0], pair[1]);
+        if text.lines().any(|seen| seen == line) {
+            compared += 1;
+        } else {
+            println!("kstat: FAILED: the kstats at the end have no line {line:?}");
+        }
+    }
+    if compared == 10 && output.status.success() {
+        println!("kstat: {compared} counters agree with the device's own");
+        return true;
+    }
+    println!("kstat: FAILED: {compared} of 10 counters agree, {}\n{text}", output.status);
+    false
 }
 
 /// The last lines of what the host said.
