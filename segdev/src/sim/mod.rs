@@ -72,6 +72,7 @@ pub struct Sim<L: Locks = StdLocks> {
     held: Mutex<BTreeMap<u64, Vec<u32>>>,
     interrupted: AtomicBool,
     calls: AtomicU64,
+    waits: AtomicU64,
     pub(crate) world: Mutex<World<L>>,
 }
 
@@ -98,6 +99,7 @@ impl<L: Locks> Sim<L> {
             held: Mutex::new(BTreeMap::new()),
             interrupted: AtomicBool::new(false),
             calls: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             world: Mutex::new(World::new()),
         }
     }
@@ -130,6 +132,11 @@ impl<L: Locks> Sim<L> {
         self.calls.load(Relaxed)
     }
 
+    /// How often a thread has begun to wait for a context or a softlock.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
+    }
+
     /// How many timers are pending.
     pub fn pending_timers(&self) -> usize {
         own(&self.timers).len()
@@ -137,9 +144,15 @@ impl<L: Locks> Sim<L> {
 
     /// Lets the timer that has been pending longest run out; false when none is pending.
     pub fn fire_timer(&self, fw: &Framework<Self>) -> bool {
-        let Some(timer) = own(&self.timers).pop_front() else { return false };
-        fw.ctx_timeout(&timer.ctx);
+        let Some(ctx) = self.expire_timer() else { return false };
+        fw.ctx_timeout(&ctx);
         true
+    }
+
+    /// The timer that has been pending longest runs out, but its handler is slow: the caller calls
+    /// [`Framework::ctx_timeout`] when it likes.
+    pub fn expire_timer(&self) -> Option<Arc<Context<Self>>> {
+        own(&self.timers).pop_front().map(|timer| timer.ctx)
     }
 
     /// Does something with a space's lock held, as far as `devmap_load` can tell.
@@ -183,6 +196,7 @@ impl<L: Locks> Platform for Sim<L> {
         if self.interrupted.load(Relaxed) {
             return (guard, true);
         }
+        self.waits.fetch_add(1, Relaxed);
         (L::wait(cv, guard), false)
     }
 

@@ -32,6 +32,8 @@ pub enum RegionKind {
     Devmem(u32, u64),
     /// Kernel memory, or a NULL cookie, and the offset in it.
     Umem(Option<SimUmem>, u64),
+    /// Nothing: the driver reports success without having called a setup function.
+    Unset,
 }
 
 /// A range of a device's offsets.
@@ -167,7 +169,11 @@ pub struct World<L: Locks> {
     calls: BTreeMap<(u64, EntryPoint), u64>,
     /// For each device, the handle that got the context last.
     last: BTreeMap<u64, u64>,
+    /// What every map callback that succeeds does besides.
+    on_map: Option<Arc<OnMap<L>>>,
 }
+
+type OnMap<L> = dyn Fn(&Framework<Sim<L>>, &Arc<Handle<Sim<L>>>) + Send + Sync;
 
 impl<L: Locks> World<L> {
     pub(crate) fn new() -> Self {
@@ -178,6 +184,7 @@ impl<L: Locks> World<L> {
             pvts: 0,
             calls: BTreeMap::new(),
             last: BTreeMap::new(),
+            on_map: None,
         }
     }
 
@@ -228,6 +235,11 @@ impl<L: Locks> World<L> {
 }
 
 impl<L: Locks> Sim<L> {
+    /// Has every map callback that succeeds do this besides.
+    pub fn set_on_map(&self, f: impl Fn(&Framework<Self>, &Arc<Handle<Self>>) + Send + Sync + 'static) {
+        own(&self.world).on_map = Some(Arc::new(f));
+    }
+
     /// Takes the record of calls since the last time.
     pub fn take_events(&self) -> Vec<Event> {
         core::mem::take(&mut own(&self.world).events)
@@ -316,6 +328,7 @@ impl<L: Locks> Device<Sim<L>> for Arc<ScriptDevice<L>> {
                                 callbacks,
                             },
                         ),
+                        RegionKind::Unset => Ok(()),
                     };
                     if done.is_ok() { 0 } else { -1 }
                 };
@@ -423,6 +436,11 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
         }
         let ret = failing.unwrap_or(0);
         world.record(Event::Map { h, pvt: *pvt, flags, off, len, ret });
+        let on_map = world.on_map.clone().filter(|_| ret == 0);
+        drop(world);
+        if let Some(on_map) = on_map {
+            on_map(fw, handle);
+        }
         ret
     }
 
