@@ -23,7 +23,10 @@ pub type Fw = Framework<Sim>;
 pub type Handles = Arc<Handle<Sim>>;
 pub type Driver = Behaviour<StdLocks>;
 
-/// Which pages a region has: first offset and count.
+/// An unmap callback: handle, first page and pages of what goes, the handles before and behind it.
+pub type Unmapped = (u64, u64, u64, Option<u64>, Option<u64>);
+
+/// Registers: the first page and how many.
 pub fn devmem(first: u64, pages: u64) -> Region {
     region(first, pages, RegionKind::Devmem(0, first * PAGE))
 }
@@ -174,8 +177,8 @@ impl Rig {
         self.fw.platform().handle(number).expect("the handle lives").1
     }
 
-    /// The unmap callbacks since the last time, as `(handle, first page, pages, before, behind)`.
-    pub fn unmaps(&self) -> Vec<(u64, u64, u64, Option<u64>, Option<u64>)> {
+    /// The unmap callbacks since the last time.
+    pub fn unmaps(&self) -> Vec<Unmapped> {
         let pick = |event| match event {
             Event::Unmap { h, off, len, new1, new2, .. } => {
                 Some((h, off / PAGE, len / PAGE, new1.map(|n| n.0), new2.map(|n| n.0)))
