@@ -435,6 +435,10 @@ impl process::Kernel for DdiKernel {
                 entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?;
                 call.unmap(at, part)?;
             }
+            for (at, part) in entry.pinned_parts(addr, len) {
+                call.unmap(at, part)?;
+                entry.unpin(at, part);
+            }
             Ok(())
         })
     }
@@ -445,6 +449,9 @@ impl process::Kernel for DdiKernel {
         client::run(&entry, || {
             for (at, part) in segments(&entry, addr, len) {
                 entry.space.mprotect(framework(), at, part, wanted).map_err(|e| linux_errno(e.0))?;
+                call.protect(at, part, prot)?;
+            }
+            for (at, part) in entry.pinned_parts(addr, len) {
                 call.protect(at, part, prot)?;
             }
             Ok(())
@@ -488,7 +495,13 @@ impl process::Kernel for DdiKernel {
         // A driver whose load is refused passes that on as EACCES. When the protection changed between our look and the load,
         // that is not the driver's own error: look again. One that always says EACCES means it.
         for _ in 0..8 {
-            // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
+            if let Some((memory, off)) = entry.pinned(page, size) {
+            // A forked child's view of pinned memory: always there.
+            let prot = process::Prot::all();
+            let loaded = entry.client.process().load(page, 1, memory.pfn() + off / size, prot);
+            return loaded.map_or(outcome(FaultCode::EFAULT), |()| FaultOutcome::Retry);
+        }
+        // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
             if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
                 return outcome(FaultCode::PROT);
             }

@@ -78,6 +78,7 @@ pub mod memory;
 pub mod messages;
 pub mod modules;
 pub mod nodes;
+pub mod pinned;
 pub mod poll;
 pub mod props;
 pub mod registers;

@@ -17,6 +17,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::devmap::SYMBOLS,
         super::kstats::SYMBOLS,
         super::lists::SYMBOLS,
+        super::pinned::SYMBOLS,
         super::poll::SYMBOLS,
         super::memory::SYMBOLS,
         super::messages::SYMBOLS,

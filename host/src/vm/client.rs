@@ -6,10 +6,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use segdev::space::AddressSpace;
 
 use super::Host;
+use super::umem::Memory;
 use crate::ddi::data::Cred;
 use crate::kern::image::ProcessImage;
 use crate::kern::thread::{self, Context, Signals};
@@ -60,6 +61,56 @@ pub struct Entry {
     pub client: Client,
     /// What it has mapped.
     pub space: AddressSpace<Host>,
+    /// Its own memory that drivers have pinned: address, length, what it became.
+    pinned: Mutex<Vec<(u64, u64, Arc<Memory>)>>,
+}
+
+impl Entry {
+    /// Notes that a range has become `memory`.
+    pub fn pin(&self, addr: u64, len: u64, memory: Arc<Memory>) {
+        self.pinned.lock().push((addr, len, memory));
+    }
+
+    /// The memory that all of a range has become, and the offset in it.
+    pub fn pinned(&self, addr: u64, len: u64) -> Option<(Arc<Memory>, u64)> {
+        let all = self.pinned.lock();
+        let (at, _, memory) = all.iter().find(|(at, n, _)| *at <= addr && addr + len <= at + n)?;
+        Some((memory.clone(), addr - at))
+    }
+
+    /// The parts of a range that are pinned memory, in order.
+    pub fn pinned_parts(&self, addr: u64, len: u64) -> Vec<(u64, u64)> {
+        let end = addr.saturating_add(len);
+        let all = self.pinned.lock();
+        let mut parts: Vec<_> = all
+            .iter()
+            .map(|(at, n, _)| ((*at).max(addr), (at + n).min(end)))
+            .filter(|(from, to)| from < to)
+            .map(|(from, to)| (from, to - from))
+            .collect();
+        parts.sort_unstable();
+        parts
+    }
+
+    /// A range is unmapped: what is left of pinned memory in it is forgotten.
+    pub fn unpin(&self, addr: u64, len: u64) {
+        let end = addr.saturating_add(len);
+        let mut all = self.pinned.lock();
+        let mut kept = Vec::new();
+        for (at, n, memory) in all.drain(..) {
+            if at + n <= addr || at >= end {
+                kept.push((at, n, memory));
+                continue;
+            }
+            if at < addr {
+                kept.push((at, addr - at, Memory::part(memory.clone(), 0, addr - at)));
+            }
+            if at + n > end {
+                kept.push((end, at + n - end, Memory::part(memory, end - at, at + n - end)));
+            }
+        }
+        *all = kept;
+    }
 }
 
 #[derive(Default)]
@@ -97,13 +148,15 @@ pub fn of(process: &Arc<Process>) -> Arc<Entry> {
 
 /// A forked child, with its parent's credential.
 pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
-    insert(process, parent.client.cred().clone())
+    let entry = insert(process, parent.client.cred().clone());
+    *entry.pinned.lock() = parent.pinned.lock().clone();
+    entry
 }
 
 fn insert(process: &Arc<Process>, cred: Cred) -> Arc<Entry> {
     let client = Client::new(process.clone(), cred);
     let space = AddressSpace::new(client.clone());
-    let entry = Arc::new(Entry { client, space });
+    let entry = Arc::new(Entry { client, space, pinned: Mutex::default() });
     let mut table = TABLE.write();
     let entry = table.by_process.entry(process.id()).or_insert(entry).clone();
     table.by_image.insert(entry.client.image().space(), entry.clone());

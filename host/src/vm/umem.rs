@@ -19,12 +19,15 @@ pub struct Memory {
     size: u64,
     pfn: Pfn,
     image: Box<Image<104>>,
+    /// Whose pages these are, when they are part of other memory.
+    whole: Option<Arc<Memory>>,
 }
 
 /// `type` of the kernel's structure.
-const KMEM_NON_PAGEABLE: u32 = 0;
-const KMEM_PAGEABLE: u32 = 1;
-const TRASH: u32 = 3;
+const KMEM_NON_PAGEABLE: u32 = 0x200;
+const KMEM_PAGEABLE: u32 = 0x100;
+const LOCKED: u32 = 0x400;
+const TRASH: u32 = 0x800;
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
 /// Images of freed cookies, kept so that their addresses are not soon those of others.
@@ -43,7 +46,7 @@ impl Memory {
             _ => memory().alloc(size / PAGE_SIZE, 1)?,
         };
         let image = Image::new();
-        let new = Memory { kind, size, pfn, image };
+        let new = Memory { kind, size, pfn, image, whole: None };
         new.image.set(0, size as usize);
         new.image.set(8, new.address());
         new.image.set32(
@@ -51,10 +54,21 @@ impl Memory {
             match kind {
                 UmemKind::Pageable => KMEM_PAGEABLE,
                 UmemKind::Trash => TRASH,
+                UmemKind::User => LOCKED,
                 _ => KMEM_NON_PAGEABLE,
             },
         );
         Some(Arc::new(new))
+    }
+
+    /// Part of pinned memory, with a cookie of its own.
+    pub fn part(whole: Arc<Memory>, off: u64, len: u64) -> Arc<Self> {
+        let pfn = whole.pfn + off / PAGE_SIZE;
+        let new = Memory { kind: whole.kind, size: len, pfn, image: Image::new(), whole: Some(whole) };
+        new.image.set(0, len as usize);
+        new.image.set(8, new.address());
+        new.image.set32(24, LOCKED);
+        Arc::new(new)
     }
 
     /// Its kernel address; 0 for trash.
@@ -85,7 +99,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.kind != UmemKind::Trash {
+        if self.kind != UmemKind::Trash && self.whole.is_none() {
             memory().free(self.pfn, self.size / PAGE_SIZE);
         }
         let mut freed = FREED.lock();

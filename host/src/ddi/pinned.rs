@@ -1,0 +1,163 @@
+//! A process's own memory, pinned: ddi_umem_lock(9F), umem_lockmemory, ddi_umem_iosetup(9F).
+//!
+//! The pages of the range become pages of physical memory: the thread that calls copies them there and has them mapped in place of
+//! what was. Kernel and process then share them, and they can be mapped into other processes. They stay until the process unmaps
+//! them or ends, whatever the driver does with its cookie. User context; blocks.
+
+use std::ffi::c_int;
+
+use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
+use segdev::UmemKind;
+
+use super::{bufs, store, sync};
+use crate::process::{Call, Piece, Prot};
+use crate::report;
+use crate::vm::umem::{self, Memory};
+use crate::vm::client;
+
+const ENOMEM: c_int = 12;
+const EACCES: c_int = 13;
+const EFAULT: c_int = 14;
+const EINVAL: c_int = 22;
+const PAGE: u64 = 4096;
+
+/// The protection that all of a range of a process has; None when part of it has no memory.
+fn protection(pid: i32, start: u64, end: u64) -> Option<Prot> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let mut at = start;
+    let mut prot = Prot::all();
+    for line in maps.lines() {
+        let mut words = line.split(' ');
+        let (range, mode) = (words.next()?, words.next()?);
+        let (from, to) = range.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        if to <= at || from > at {
+            continue;
+        }
+        for (letter, bit) in [('r', Prot::READ), ('w', Prot::WRITE), ('x', Prot::EXEC)] {
+            prot.set(bit, prot.contains(bit) && mode.contains(letter));
+        }
+        at = to;
+        if at >= end {
+            return Some(prot);
+        }
+    }
+    None
+}
+
+fn lock(addr: u64, len: u64, flags: c_int) -> Result<ddi_umem_cookie_t, c_int> {
+    let (read, write) = (flags & ddi_sys::DDI_UMEMLOCK_READ != 0, flags & ddi_sys::DDI_UMEMLOCK_WRITE != 0);
+    if len == 0 || !addr.is_multiple_of(PAGE) || !(read || write) {
+        return Err(EINVAL);
+    }
+    let len = len.checked_next_multiple_of(PAGE).ok_or(EINVAL)?;
+    let end = addr.checked_add(len).ok_or(EFAULT)?;
+    let client = client::current().ok_or(EFAULT)?;
+    let entry = client::of(client.process());
+    // Memory that was pinned before is shared already.
+    let pinned = entry.pinned(addr, len);
+    let found = protection(client.process().pid(), addr, end).ok_or(EFAULT)?;
+    if write && !found.contains(Prot::WRITE) || read && !found.contains(Prot::READ) {
+        return Err(EACCES);
+    }
+    let new = match pinned {
+        Some((memory, off)) => Memory::part(memory, off, len),
+        None => {
+            let new = Memory::new(UmemKind::User, len).ok_or(ENOMEM)?;
+            replace(&client, addr, len, found, new.pfn(), new.address())?;
+            entry.pin(addr, len, new.clone());
+            // The process keeps its pages when the driver lets go of its cookie.
+            Memory::part(new, 0, len)
+        }
+    };
+    Ok(umem::publish(new) as ddi_umem_cookie_t)
+}
+
+/// Copies the range to page frames and has those mapped instead.
+fn replace(client: &client::Client, addr: u64, len: u64, prot: Prot, pfn: u64, at: usize) -> Result<(), c_int> {
+    Call::with_current(|call| {
+        let call = call.ok_or(EFAULT)?;
+        // SAFETY: `len` bytes of physical memory were just allocated, and nobody else knows of them.
+        let copy = unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len as usize) };
+        call.copyin(addr, copy).map_err(|_| EFAULT)?;
+        let piece = Piece { va: addr, len, pfn: Some(pfn), prot };
+        call.reserve(len, PAGE, 0, addr, Some(addr)).map_err(|_| EFAULT)?;
+        call.map_pieces(&[piece]).map_err(|_| EFAULT)?;
+        client.process().load(addr, len / PAGE, pfn, prot).map_err(|_| EFAULT)
+    })
+}
+
+ddi! {
+    /// ddi_umem_lock(9F).
+    fn ddi_umem_lock(addr: caddr_t, len: usize, flags: c_int, cookiep: *mut ddi_umem_cookie_t) -> c_int {
+        sync::may_block("ddi_umem_lock", "ddi_umem_lock", "ddi_umem_lock(9F)");
+        // SAFETY: the driver's promise.
+        unsafe { store(cookiep, std::ptr::null_mut()) };
+        match lock(addr as u64, len as u64, flags) {
+            Ok(cookie) => {
+                // SAFETY: the driver's promise.
+                unsafe { store(cookiep, cookie) };
+                0
+            }
+            Err(errno) => errno,
+        }
+    }
+    /// umem_lockmemory: the same with an early unlock callback, which is never needed here.
+    fn umem_lockmemory(
+        addr: caddr_t,
+        len: usize,
+        flags: c_int,
+        cookiep: *mut ddi_umem_cookie_t,
+        _ops: *mut umem_callback_ops,
+        procp: *mut proc_t,
+    ) -> c_int {
+        let own = client::current().is_some_and(|c| c.image().proc() == procp as usize);
+        if !own {
+            report::mistake("umem_lockmemory", "the process is not the calling one", "ddi_umem_lock(9F)");
+            return EINVAL;
+        }
+        // SAFETY: the driver's promise.
+        unsafe { ddi_umem_lock(addr, len, flags & 7, cookiep) }
+    }
+    /// ddi_umem_unlock(9F).
+    fn ddi_umem_unlock(cookie: ddi_umem_cookie_t) {
+        let known = umem::find(cookie as usize).filter(|m| m.kind() == UmemKind::User);
+        if known.is_none() {
+            let what = format!("{cookie:p} is not a cookie of ddi_umem_lock, or it has been unlocked");
+            return report::mistake("ddi_umem_unlock", &what, "ddi_umem_unlock(9F)");
+        }
+        umem::retract(cookie as usize);
+    }
+    /// ddi_umem_iosetup(9F).
+    fn ddi_umem_iosetup(
+        cookie: ddi_umem_cookie_t,
+        off: off_t,
+        len: usize,
+        direction: c_int,
+        dev: dev_t,
+        block: daddr_t,
+        iodone: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
+        sleep: c_int,
+    ) -> *mut buf {
+        let known = umem::find(cookie as usize);
+        let fits = |m: &Memory| u64::try_from(off).is_ok_and(|off| off.saturating_add(len as u64) <= m.size());
+        let Some(known) = known.filter(|m| fits(m)) else {
+            report::mistake("ddi_umem_iosetup", "a bad cookie, or a range beyond its memory", "ddi_umem_iosetup(9F)");
+            return std::ptr::null_mut();
+        };
+        let flags = if sleep == ddi_sys::DDI_UMEM_NOSLEEP { ddi_sys::KM_NOSLEEP } else { ddi_sys::KM_SLEEP };
+        // SAFETY: no pointers.
+        let bp = unsafe { bufs::getrbuf(flags) };
+        // SAFETY: a new buf, or NULL.
+        if let Some(b) = unsafe { bp.as_mut() } {
+            b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | ddi_sys::B_REMAPPED | (direction & ddi_sys::B_READ);
+            b.b_bcount = len;
+            b.b_bufsize = len;
+            b.b_un.b_addr = (known.address() + off as usize) as caddr_t;
+            b.b_edev = dev;
+            b._b_blkno._f = block as u64;
+            b.b_iodone = iodone;
+        }
+        bp
+    }
+}
