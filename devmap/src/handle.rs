@@ -340,7 +340,7 @@ impl State {
         let mut done = self.unload_from(self.offset);
         if !done {
             let page = page::size() as u64;
-            let (mut low, mut high) = (0, self.len as u64 / page);
+            let (mut low, mut high) = (0, (self.len as u64).checked_div(page).unwrap_or(0));
             while high - low > 1 {
                 let middle = low + (high - low) / 2;
                 if self.unload_from(self.offset.saturating_add(middle * page)) {

@@ -241,7 +241,7 @@ unsafe extern "C-unwind" fn attach<D: Device>(
     let node = unsafe { Node::from_raw(dip) };
     let number = node.instance();
     if D::soft_state().allocate(number) != sys::DDI_SUCCESS {
-        crate::warn!("{:?}{number}: no soft state", node.driver_name());
+        crate::warn!("{}{number}: no soft state", node.name());
         return sys::DDI_FAILURE;
     }
     let undo = Undo::<D>(number, core::marker::PhantomData);
@@ -249,7 +249,7 @@ unsafe extern "C-unwind" fn attach<D: Device>(
     let device = match D::attach(&Attach { node, mappings: mappings.clone() }) {
         Ok(device) => device,
         Err(errno) => {
-            crate::warn!("{:?}{number}: attach: {errno}", node.driver_name());
+            crate::warn!("{}{number}: attach: {errno}", node.name());
             return sys::DDI_FAILURE;
         }
     };
@@ -258,7 +258,7 @@ unsafe extern "C-unwind" fn attach<D: Device>(
     // SAFETY: the item just allocated; nobody else knows it.
     unsafe { item.write(Item { dip, instance: Arc::into_raw(instance).cast() }) };
     if !minor_node(&node, number) {
-        crate::warn!("{:?}{number}: no minor node", node.driver_name());
+        crate::warn!("{}{number}: no minor node", node.name());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
         return sys::DDI_FAILURE;
@@ -301,7 +301,7 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
 /// Makes the node by which processes open the instance: named after the driver and the instance, numbered as the instance.
 fn minor_node(node: &Node<'_>, number: i32) -> bool {
     let Ok(minor) = u32::try_from(number) else { return false };
-    let name = format!("{}{number}", node.driver_name().to_string_lossy());
+    let name = format!("{}{number}", node.name());
     let Ok(name) = CString::new(name) else { return false };
     // SAFETY: a live node; strings that end in NUL, which the call copies.
     let result = unsafe {

@@ -48,6 +48,11 @@ impl<'a> Node<'a> {
         unsafe { CStr::from_ptr(name) }
     }
 
+    /// [`driver_name`](Node::driver_name) as text; a name is ASCII, so there always is one.
+    pub fn name(&self) -> &'a str {
+        self.driver_name().to_str().unwrap_or("")
+    }
+
     /// An integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
     ///
     /// Parents are not asked (`DDI_PROP_DONTPASS`).

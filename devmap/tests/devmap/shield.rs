@@ -164,6 +164,7 @@ fn d18_switches_are_made_in_access_callbacks_only() {
     set(Plan { without_access: true, access: Behaviour::Switch, ..Plan::default() });
     let handle = map(dev, 0, LEN);
     assert_eq!(touch(handle, 0, sys::DEVMAP_READ), Ok(()));
+    assert!(!events().iter().any(|event| event.starts_with("access") || event.starts_with("switch")));
 }
 
 /// 20 to 22 and 24 to 27: softlocks. The framework refuses them itself for mappings that may be remapped, before it counts.
