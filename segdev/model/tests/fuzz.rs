@@ -16,8 +16,8 @@ use segdev::sim::script::{
 use segdev::sim::{Sim, SimUmem, StdLocks};
 use segdev::space::AddressSpace;
 use segdev::{
-    DevmemSetup, Errno, FaultCode, FaultType, Framework, Handle, MapFlags, MapRequest, Prot, Rw, SetupFlags, UmemKind,
-    UmemSetup,
+    DevmemSetup, Errno, FaultCode, FaultType, Framework, Handle, MapFlags, MapRequest, Prot, Rw, SetupFlags,
+    UmemKind, UmemSetup,
 };
 
 const PAGE: u64 = 0x1000;
@@ -134,7 +134,8 @@ static OPERATIONS: AtomicU64 = AtomicU64::new(0);
 
 impl World {
     fn new(plan: &Plan) -> Self {
-        let kinds = [(UmemKind::Locked, 1), (UmemKind::Locked, 3), (UmemKind::Pageable, 1), (UmemKind::Trash, 1)];
+        let kinds =
+            [(UmemKind::Locked, 1), (UmemKind::Locked, 3), (UmemKind::Pageable, 1), (UmemKind::Trash, 1)];
         let umems: Vec<_> =
             (0..4).map(|i| SimUmem::new(i, kinds[i as usize].0, 16 * PAGE, kinds[i as usize].1)).collect();
         let mut off = 0;
@@ -164,7 +165,8 @@ impl World {
             _ => None,
         };
         let entries = [EntryPoint::Map, EntryPoint::Dup, EntryPoint::Devmap, EntryPoint::Access];
-        let fails = plan.fails.iter().map(|&(entry, nth)| Fail { entry: entries[entry as usize], nth, ret: 12 });
+        let fails =
+            plan.fails.iter().map(|&(entry, nth)| Fail { entry: entries[entry as usize], nth, ret: 12 });
         let device = Arc::new(ScriptDevice {
             index: 0,
             registers: vec![Registers { rnumber: 0, pfn: SET_PFN, len: SET_PAGES * PAGE }],
@@ -235,7 +237,8 @@ impl World {
                             behind,
                             prot,
                             maxprot,
-                            original: maxprot,
+                            // A remap may go beyond the setup call, never beyond the mapping.
+                            original: ALL,
                             locks: 0,
                         };
                         return maxprot.contains(prot).then_some(fresh);
@@ -305,7 +308,10 @@ impl World {
                 };
                 prop_assert!(addr.is_none_or(|addr| addr == base), "a fixed mapping is elsewhere");
                 prop_assert!(addr.is_some() || !before.contains(&base), "a mapping is on top of another");
-                prop_assert!(self.unmap(id, base, base + pages * PAGE).is_ok(), "a mapping replaced locked pages");
+                prop_assert!(
+                    self.unmap(id, base, base + pages * PAGE).is_ok(),
+                    "a mapping replaced locked pages"
+                );
                 self.mappings += 1;
                 for (n, page) in wanted.into_iter().enumerate() {
                     self.pages.insert((id, base + n as u64 * PAGE), page);
@@ -318,9 +324,12 @@ impl World {
                         let space = &world.spaces[&id];
                         (0..pages).all(|n| space.offset(&world.fw, addr + n * PAGE).is_err())
                     };
-                    if holes(self) || self.pages.range((id, addr)..(id, addr + pages * PAGE)).any(|(key, _)| {
-                        self.spaces[&id].offset(&self.fw, key.1).is_err()
-                    }) {
+                    if holes(self)
+                        || self
+                            .pages
+                            .range((id, addr)..(id, addr + pages * PAGE))
+                            .any(|(key, _)| self.spaces[&id].offset(&self.fw, key.1).is_err())
+                    {
                         let _ = self.unmap(id, addr, addr + pages * PAGE);
                     }
                 }
@@ -383,9 +392,15 @@ impl World {
                 match self.pages.get(&(id, at)) {
                     None => prop_assert_eq!(rc, FaultCode::NOMAP, "{}", name("fault in a hole")),
                     Some(page) => {
-                        let may = page.allowed().intersects(rw.needs()) || (rw.needs().is_empty() && !page.allowed().is_empty());
+                        let may = page.allowed().intersects(rw.needs())
+                            || (rw.needs().is_empty() && !page.allowed().is_empty());
                         let valid = page.behind != Behind::Invalid;
-                        prop_assert!(!rc.is_ok() || (may && valid), "{}: {:?}", name("forbidden access served"), page);
+                        prop_assert!(
+                            !rc.is_ok() || (may && valid),
+                            "{}: {:?}",
+                            name("forbidden access served"),
+                            page
+                        );
                         if self.exact && may && valid && self.softlocks.is_empty() {
                             prop_assert!(rc.is_ok(), "{}: {:?} for {:?}", name("access refused"), rc, page);
                         }
@@ -401,7 +416,9 @@ impl World {
                 if rc.is_ok() {
                     for n in 0..pages {
                         let page = self.pages.get_mut(&(id, at + n * PAGE));
-                        let Some(page) = page else { return Err(TestCaseError::fail(name("a hole was locked"))) };
+                        let Some(page) = page else {
+                            return Err(TestCaseError::fail(name("a hole was locked")));
+                        };
                         page.locks += 1;
                     }
                     self.softlocks.push((id, at, pages));
@@ -425,7 +442,8 @@ impl World {
                 }
                 let child = AddressSpace::new(new);
                 if self.spaces[&id].fork(&self.fw, &child).is_ok() {
-                    let parent: Vec<_> = self.pages.range((id, 0)..(id + 1, 0)).map(|(k, p)| (k.1, p.clone())).collect();
+                    let parent: Vec<_> =
+                        self.pages.range((id, 0)..(id + 1, 0)).map(|(k, p)| (k.1, p.clone())).collect();
                     let mut renamed = BTreeMap::new();
                     for (va, mut page) in parent {
                         page.locks = 0;
@@ -459,7 +477,10 @@ impl World {
                     let all = (0..whole / PAGE).all(|n| self.fw.platform().pte(id, va + n * PAGE).is_some());
                     prop_assert!(all, "{}", name("load without translations"));
                 }
-                prop_assert!(!self.fw.load(&handle, off, len, FaultType::Inval, Rw::Read).is_ok(), "load of a foreign space");
+                prop_assert!(
+                    !self.fw.load(&handle, off, len, FaultType::Inval, Rw::Read).is_ok(),
+                    "load of a foreign space"
+                );
             }
             Op::Unload { handle, off, len } => {
                 let Some(handle) = self.handle(handle) else { return Ok(()) };
@@ -471,12 +492,19 @@ impl World {
                 };
                 let rc = self.fw.unload(&handle, off, len);
                 let end = off.checked_add(len);
-                let inside = off >= info.off && off < info.off + info.len
-                    && end.is_some_and(|end| end.div_ceil(PAGE) * PAGE <= info.off + info.len + (off % PAGE).min(1) * PAGE);
+                let inside = off >= info.off
+                    && off < info.off + info.len
+                    && end.is_some_and(|end| {
+                        end.div_ceil(PAGE) * PAGE <= info.off + info.len + (off % PAGE).min(1) * PAGE
+                    });
                 prop_assert!(!rc.is_ok() || inside, "{}", name("unload outside its handle"));
                 if rc.is_ok() && len > 0 {
                     let va = info.addr + (off - info.off) / PAGE * PAGE;
-                    prop_assert!(self.fw.platform().pte(id, va).is_none(), "{}", name("unload left a translation"));
+                    prop_assert!(
+                        self.fw.platform().pte(id, va).is_none(),
+                        "{}",
+                        name("unload left a translation")
+                    );
                 }
             }
             Op::RemapUmem { handle, cookie, page, pages, maxprot } => {
@@ -520,7 +548,8 @@ impl World {
                 let fits = page + pages.max(info.len / PAGE) <= SET_PAGES;
                 prop_assert!(!done || invalid || fits, "{}", name("remap beyond its registers"));
                 if done {
-                    let frame = |n: u64| if invalid { Behind::Invalid } else { Behind::Frame(SET_PFN + page + n) };
+                    let frame =
+                        |n: u64| if invalid { Behind::Invalid } else { Behind::Frame(SET_PFN + page + n) };
                     let frames: Vec<_> = (0..info.len / PAGE).map(frame).collect();
                     self.remapped(&handle, &frames, maxprot)?;
                 }
@@ -565,10 +594,21 @@ impl World {
                 let Some(page) = self.pages.get(&(run.space, va)) else {
                     return Err(TestCaseError::fail(format!("a translation outside every mapping: {run:?}")));
                 };
-                prop_assert_eq!(Behind::Frame(run.pfn + n), page.behind, "wrong memory at {:#x}: {:?}", va, page);
+                prop_assert_eq!(
+                    Behind::Frame(run.pfn + n),
+                    page.behind,
+                    "wrong memory at {:#x}: {:?}",
+                    va,
+                    page
+                );
                 prop_assert_eq!(run.prot, page.allowed(), "wrong protection at {:#x}: {:?}", va, page);
                 prop_assert!(!run.prot.is_empty(), "a translation that allows nothing at {:#x}", va);
-                prop_assert!(run.locks <= page.locks || !self.exact, "locked too often at {:#x}: {:?}", va, page);
+                prop_assert!(
+                    run.locks <= page.locks || !self.exact,
+                    "locked too often at {:#x}: {:?}",
+                    va,
+                    page
+                );
             }
         }
         let live = self.fw.live();
@@ -612,7 +652,8 @@ impl World {
 #[test]
 fn random_programs_keep_to_the_model() {
     let cases = std::env::var("SEGDEV_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000);
-    let config = ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() };
+    let config =
+        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() };
     proptest!(config, |(plan in plans())| {
         let mut world = World::new(&plan);
         for op in &plan.ops {
