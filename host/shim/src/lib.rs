@@ -1,7 +1,7 @@
 //! The library that is preloaded into client processes: it turns system calls on devices and device mappings into requests to the host.
 //!
 //! Everything that it interposes is a wrapper of the C library's function of that name, and calls it unless a device is concerned. The state is in
-//! [`state`]; the way to the host in [`link`]; the address space in [`space`]; the [`agent`] does what the host wants done at once.
+//! `state`; the way to the host in `link`; the address space in `space`; the `agent` does what the host wants done at once.
 //!
 //! House rules: nothing panics, nothing allocates after start, everything may run in a signal handler or a vfork child.
 #![allow(missing_docs, reason = "a C library's interface; its functions are documented where they come from")]

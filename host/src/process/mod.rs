@@ -15,6 +15,8 @@
 //! * Methods of [`Process`] (the "hat": load, unload, protect) may be called from any thread, in any context that may
 //!   block for a round trip, for any process, a dead one included (nothing happens then). They take only locks
 //!   of this module, which are never held while a method of [`Kernel`] runs.
+//! * Numbers at this boundary are Linux numbers: errno, open flags, mmap flags, ioctl numbers.
+//!
 //! What the shim cannot see it cannot serve, and this is what becomes of it:
 //!
 //! * Statically linked and set-user-id programs are refused at start ([`check_program`]); started later by a client, they run, without devices.
@@ -22,17 +24,12 @@
 //!   protects device memory that way gets SIGSEGV where Linux and the host disagree; one that closes the shim's descriptors that way is killed.
 //! * C's stdio on a descriptor it did not open itself (`fdopen`, redirected `stdin`): writes reach the driver, errors are lost; reads see the end of the file.
 //! * With signals or userfaultfd for user code only, system calls on device memory work for read, write, send, recv and their
-//!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded (and, with userfaultfd, on
-//!   none that is).
+//!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
 //! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing and
 //!   succeeds; `MADV_REMOVE` and protection keys are refused with `EINVAL`.
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
 //!   does, the child has no device mappings.
 //! * A client in another pid namespace than the host, or of another user, is not served.
-//!
-//! Numbers:
-//!
-//! * Numbers at this boundary are Linux numbers: errno, open flags, mmap flags, ioctl numbers.
 
 mod board;
 mod call;
