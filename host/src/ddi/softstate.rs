@@ -2,14 +2,15 @@
 //!
 //! ddi_get_soft_state may be called in any context: a readers/writer lock that is held for a look-up only.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_void};
 use std::hash::Hash;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::LazyLock;
 
 use ddi_sys::ddi_soft_state_bystr;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::text;
 use crate::kern::heap;
@@ -21,17 +22,51 @@ struct States<K> {
     items: RwLock<HashMap<K, usize>>,
 }
 
-static ANCHORS: AtomicUsize = AtomicUsize::new(0);
+/// Anchors that are initialised and not finished.
+static ANCHORS: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 
 /// How many anchors are initialised and not finished.
 pub fn anchors() -> usize {
-    ANCHORS.load(Ordering::Relaxed)
+    ANCHORS.lock().len()
+}
+
+/// An item, by its anchor and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item {
+    states: usize,
+    /// Its number, in most drivers the instance's.
+    pub number: c_int,
+}
+
+impl Item {
+    /// Is it still there?
+    pub fn exists(self) -> bool {
+        let anchors = ANCHORS.lock();
+        if !anchors.contains(&self.states) {
+            return false;
+        }
+        // SAFETY: a live anchor of numbered items, which cannot be finished while the set of anchors is locked.
+        let states = unsafe { &*(self.states as *const States<c_int>) };
+        states.items.read().contains_key(&self.number)
+    }
+}
+
+thread_local! {
+    static MADE: RefCell<Option<Vec<Item>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` (an attach(9E)) and tells which numbered items the thread made in it.
+pub fn made_by<R>(f: impl FnOnce() -> R) -> (R, Vec<Item>) {
+    let before = MADE.replace(Some(Vec::new()));
+    let result = f();
+    (result, MADE.replace(before).unwrap_or_default())
 }
 
 impl<K: Hash + Eq> States<K> {
     fn create(size: usize) -> *mut Self {
-        ANCHORS.fetch_add(1, Ordering::Relaxed);
-        Box::into_raw(Box::new(States { size, items: RwLock::default() }))
+        let states = Box::into_raw(Box::new(States { size, items: RwLock::default() }));
+        ANCHORS.lock().insert(states as usize);
+        states
     }
 
     fn zalloc(&self, key: K) -> c_int {
@@ -63,8 +98,8 @@ impl<K: Hash + Eq> States<K> {
         }
     }
 
-    fn fini(self, function: &str) {
-        ANCHORS.fetch_sub(1, Ordering::Relaxed);
+    fn fini(self: Box<Self>, function: &str) {
+        ANCHORS.lock().remove(&(std::ptr::from_ref(&*self) as usize));
         for item in self.items.read().values() {
             self.free_item(*item, function);
         }
@@ -104,7 +139,13 @@ ddi! {
             return ddi_sys::DDI_FAILURE;
         }
         // SAFETY: the driver's promise.
-        unsafe { of::<c_int, _>(state, "ddi_soft_state_zalloc") }.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(item))
+        let states = unsafe { of::<c_int, _>(state, "ddi_soft_state_zalloc") };
+        let result = states.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(item));
+        if result == ddi_sys::DDI_SUCCESS {
+            let made = Item { states: state as usize, number: item };
+            MADE.with_borrow_mut(|items| items.iter_mut().for_each(|items| items.push(made)));
+        }
+        result
     }
     /// ddi_get_soft_state(9F).
     fn ddi_get_soft_state(state: *mut c_void, item: c_int) -> *mut c_void {

@@ -46,6 +46,10 @@ pub(crate) fn may_block(function: &str, how: &str, page: &str) {
     if thread::context() == Context::Interrupt {
         report::mistake(function, &format!("{how} may block, and this is an interrupt handler"), page);
     }
+    // Locks may be waited for in a timeout's function, as in a soft interrupt; nothing else.
+    if thread::context() == Context::Timeout && !matches!(function, "mutex_enter" | "rw_enter") {
+        report::mistake(function, &format!("{how} may block, and this is a timeout's function"), page);
+    }
     let spin = HELD.with_borrow(|held| held.iter().find(|(_, spin)| *spin).map(|(a, _)| *a));
     if let Some(address) = spin {
         let what = format!("{how} may block, and the thread holds the spin mutex at {address:#x}");

@@ -10,12 +10,13 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ddi_sys::{cb_ops, dev_ops};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::nodes::{self, Node};
 use super::thread::{self, Context};
 use super::{entry, heap};
 use crate::{log, report};
+use crate::ddi::softstate;
 
 /// A registered driver.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ struct Table {
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+/// The soft state that each attached node's attach(9E) made, by the node's path.
+static STATES: LazyLock<Mutex<HashMap<String, Vec<softstate::Item>>>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static INSTALLING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -184,8 +188,10 @@ impl Driver {
             // Set before, because attach may create minor nodes that are opened at once.
             node.set_attached(true);
             // SAFETY: the driver's entry point with a node of its own, as attach(9E) says.
-            let result = self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
+            let call = || self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
+            let (result, made) = softstate::made_by(call);
             if result == Ok(ddi_sys::DDI_SUCCESS) {
+                STATES.lock().insert(node.path(), made);
                 return Ok(());
             }
             node.set_attached(false);
@@ -218,6 +224,11 @@ impl Driver {
             let names: Vec<_> = minors.iter().map(|m| m.name.as_str()).collect();
             let what = format!("{} instance {instance} left minor nodes: {}", self.name, names.join(", "));
             report::leftover("detach", &what, "detach(9E)");
+        }
+        let made = STATES.lock().remove(&node.path()).unwrap_or_default();
+        for item in made.into_iter().filter(|item| item.exists()) {
+            let what = format!("{} instance {instance} left its soft state, item {}", self.name, item.number);
+            report::leftover("detach", &what, "ddi_soft_state(9F)");
         }
         node.remove_minors(None);
         node.driver_properties.lock().clear();

@@ -10,6 +10,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use crate::ddi::sync;
 use crate::{log, report};
 
 /// The driver panicked in the call.
@@ -30,9 +31,14 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
     static HOOK: Once = Once::new();
     HOOK.call_once(install_hook);
     let _entered = crate::loader::calls::enter();
+    let held = sync::held();
     DEPTH.set(DEPTH.get() + 1);
     let result = catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
+    if result.is_ok() && sync::held() > held {
+        let what = format!("{} returned with a mutex held", what());
+        report::mistake("mutex_enter", &what, "mutex_enter(9F)");
+    }
     result.map_err(|payload| {
         report::fail();
         if !payload.is::<report::Reported>() {

@@ -5,6 +5,7 @@
 
 mod devices;
 mod maps;
+mod root;
 mod run;
 mod soft;
 mod turns;
