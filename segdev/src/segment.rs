@@ -218,15 +218,17 @@ impl<P: Platform> Framework<P> {
     /// # Errors
     /// `EAGAIN` when any page is soft-locked; nothing is done then.
     pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>) -> Result<(), Errno> {
-        let (callbacks, off, len) = {
+        let (callbacks, off, len, object) = {
             let mut st = handle.lock();
             if st.softlocked() {
                 return Err(Errno::EAGAIN);
             }
             st.stage = Stage::Dying;
             self.platform.unload(handle.space(), st.addr, st.len);
-            (st.callbacks.clone(), st.off, st.len)
+            (st.callbacks.clone(), st.off, st.len, st.take_object())
         };
+        // The driver may free the memory in its callback.
+        drop(object);
         if let Some(callbacks) = callbacks
             && callbacks.entries().unmap
         {
@@ -245,6 +247,11 @@ impl<P: Platform> Framework<P> {
 }
 
 impl<P: Platform> State<P> {
+    /// Lets go of what the handle maps: it has no translations any more and gets none.
+    pub(crate) fn take_object(&mut self) -> Object<P> {
+        core::mem::replace(&mut self.object, Object::None)
+    }
+
     fn new(off: u64, prot: Prot, maxprot: Prot, mapping: u64) -> Self {
         Self {
             off,

@@ -317,10 +317,11 @@ impl<P: Platform> Framework<P> {
             self.platform.unload(first.space(), addr, len);
         }
         for (_, handle) in list {
-            let (callbacks, off, len) = {
-                let st = handle.lock();
-                (st.callbacks.clone(), st.off, st.len)
+            let (callbacks, off, len, object) = {
+                let mut st = handle.lock();
+                (st.callbacks.clone(), st.off, st.len, st.take_object())
             };
+            drop(object);
             if let Some(callbacks) = callbacks
                 && callbacks.entries().unmap
             {
@@ -359,7 +360,12 @@ impl<P: Platform> Framework<P> {
     }
 
     fn call_unmap(&self, cut: &Cut<P>) {
-        let callbacks = cut.handle.lock().callbacks.clone();
+        let (callbacks, object) = {
+            let mut st = cut.handle.lock();
+            let whole = !cut.before && !cut.behind;
+            (st.callbacks.clone(), whole.then(|| st.take_object()))
+        };
+        drop(object);
         let Some(callbacks) = callbacks else { return };
         if !callbacks.entries().unmap {
             return;
