@@ -492,16 +492,16 @@ impl process::Kernel for DdiKernel {
         let size = crate::physmem::PAGE_SIZE;
         let needs = rw.needs();
         let mut code = FaultCode::PROT;
-        // A driver whose load is refused passes that on as EACCES. When the protection changed between our look and the load,
-        // that is not the driver's own error: look again. One that always says EACCES means it.
-        for _ in 0..8 {
-            if let Some((memory, off)) = entry.pinned(page, size) {
+        if let Some((memory, off)) = entry.pinned(page, size) {
             // A forked child's view of pinned memory: always there.
             let prot = process::Prot::all();
             let loaded = entry.client.process().load(page, 1, memory.pfn() + off / size, prot);
             return loaded.map_or(outcome(FaultCode::EFAULT), |()| FaultOutcome::Retry);
         }
-        // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
+        // A driver whose load is refused passes that on as EACCES. When the protection changed between our look and the load,
+        // that is not the driver's own error: look again. One that always says EACCES means it.
+        for _ in 0..8 {
+            // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
             if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
                 return outcome(FaultCode::PROT);
             }

@@ -161,6 +161,15 @@ impl Arena {
     }
 }
 
+/// The arena behind `heap_arena`; made once, for ever.
+pub(super) fn heap() -> *mut vmem_t {
+    let base = crate::vm::kva::base() as *mut c_void;
+    // SAFETY: an arena over address space that is set aside for it.
+    unsafe {
+        vmem_create(c"heap".as_ptr(), base, crate::vm::kva::SIZE, 4096, None, None, null_mut(), 0, ddi_sys::VM_SLEEP)
+    }
+}
+
 /// Numbers that id_alloc gives in turn.
 struct IdSpace {
     segments: Mutex<(Segments, u64)>,

@@ -3,15 +3,24 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_ulonglong};
 
-use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t};
+use std::sync::Once;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 
 use super::{Address, Symbol};
 use crate::kern::image::Image;
 
 /// Defines data symbols; each is exported and listed.
 macro_rules! data {
-    ($( $(#[$meta:meta])* $name:ident: $ty:ty = $value:expr; )*) => {
-        $( data!(@one [] $(#[$meta])* $name: $ty = $value); )*
+    ($( $(#[$meta:meta])* $(@$kind:ident)? $name:ident: $ty:ty = $value:expr; )*) => {
+        $(
+            $(#[$meta])*
+            #[allow(non_upper_case_globals)]
+            #[unsafe(no_mangle)]
+            pub static $name: $ty = $value;
+            data!(@declared [$($kind)?] $name: $ty);
+        )*
         /// The table of data symbols.
         pub static SYMBOLS: &[Symbol] = &[
             $( Symbol {
@@ -21,13 +30,10 @@ macro_rules! data {
             }, )*
         ];
     };
-    (@one [] $(#[$meta:meta])* $name:ident: $ty:ty = $value:expr) => {
-        $(#[$meta])*
-        #[allow(non_upper_case_globals)]
-        #[unsafe(no_mangle)]
-        pub static $name: $ty = $value;
+    (@declared [] $name:ident: $ty:ty) => {
         const _: fn() -> *const $ty = || (&raw const ddi_sys::$name).cast_mut().cast();
     };
+    (@declared [private] $name:ident: $ty:ty) => {};
 }
 
 /// A pointer in a static.
@@ -134,5 +140,16 @@ data! {
     /// The drivers' operations by major number; only graphics drivers look.
     devopsp: Pointer<*mut dev_ops> = Pointer(std::ptr::null_mut());
     /// The system's task queue.
-    system_taskq: Pointer<taskq_t> = Pointer(std::ptr::null_mut());
+    system_taskq: AtomicPtr<taskq_t> = AtomicPtr::new(std::ptr::null_mut());
+    /// The arena of kernel addresses that drivers map themselves.
+    @private heap_arena: AtomicPtr<vmem_t> = AtomicPtr::new(std::ptr::null_mut());
+}
+
+/// Fills in the data that cannot be constants. Done before anyone can look a symbol up.
+pub fn init() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        heap_arena.store(super::arenas::heap(), Ordering::Release);
+        system_taskq.store(super::time::system_queue(), Ordering::Release);
+    });
 }

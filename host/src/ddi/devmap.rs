@@ -20,15 +20,15 @@ use segdev::{
 
 use super::nodes::node;
 use super::{store, sync};
-use crate::kern::{drivers, entry};
+use crate::kern::{drivers, entry, heap};
 use crate::kernel;
 use crate::process::{Call, Piece};
 use crate::report;
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device};
-use crate::vm::umem::{self, Memory, Umem};
-use crate::vm::{client, framework, memory};
+use crate::vm::umem::{self, Memory, MmapPages, Umem};
+use crate::vm::{client, framework, kva};
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;
@@ -73,12 +73,33 @@ fn umem_of(cookie: ddi_umem_cookie_t, function: &str) -> Option<Umem> {
     if cookie.is_null() {
         return None;
     }
-    let found = umem::find(cookie as usize);
-    if found.is_none() {
+    if let Some(found) = umem::find(cookie as usize) {
+        return Some(Umem::Cookie(found));
+    }
+    let made = own_cookie(cookie as usize);
+    if made.is_none() {
         let what = format!("{cookie:p} is not a ddi_umem_cookie_t, or it has been freed");
         report::mistake(function, &what, &format!("{function}(9F)"));
     }
-    found.map(Umem::Cookie)
+    made
+}
+
+/// A cookie that a driver made itself, as real ones do: a kmem buffer of the private structure's size that names locked
+/// memory at a kernel address.
+fn own_cookie(cookie: usize) -> Option<Umem> {
+    const SIZE: usize = 104;
+    if heap::size_of(cookie) != Some(SIZE) {
+        return None;
+    }
+    // SAFETY: a live kmem buffer of 104 bytes; the structure begins with size, address, lock and type.
+    let words = unsafe { std::slice::from_raw_parts(cookie as *const u64, 4) };
+    let (size, address, kind) = (words[0], words[1], words[3] as i32);
+    if kind != ddi_sys::KMEM_NON_PAGEABLE || !address.is_multiple_of(PAGE) || size == 0 {
+        return None;
+    }
+    let frames: Option<Vec<u64>> =
+        (0..size.div_ceil(PAGE)).map(|page| kva::frame((address + page * PAGE) as usize)).collect();
+    Some(Umem::Mmap(Arc::new(MmapPages { frames: frames? })))
 }
 
 /// # Safety
@@ -267,6 +288,14 @@ fn answer(ok: bool) -> c_int {
 fn bad_kind(function: &str, ty: uint_t, rw: uint_t) -> c_int {
     report::mistake(function, &format!("type {ty} or rw {rw} is unknown"), &format!("{function}(9F)"));
     FaultCode::EINVAL.0
+}
+
+/// In check mode: reports what only makes sense in the access callback, and fails elsewhere.
+fn outside(function: &str) {
+    if crate::kern::heap::checking() && !crate::vm::in_fault() {
+        let what = "called outside devmap_access(9E): no address space is locked for it";
+        report::mistake(function, what, &format!("{function}(9F)"));
+    }
 }
 
 ddi! {
@@ -484,6 +513,7 @@ ddi! {
     /// devmap_load(9F).
     fn devmap_load(dhp: devmap_cookie_t, off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> c_int {
         let Some(handle) = handle(dhp, "devmap_load") else { return FaultCode::EINVAL.0 };
+        outside("devmap_load");
         let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_load", ty, rw) };
         framework().load(&handle, a.off, a.len, a.ty, a.rw).0
     }
@@ -502,6 +532,7 @@ ddi! {
         rw: uint_t,
     ) -> c_int {
         let Some(handle) = handle(dhp, "devmap_default_access") else { return FaultCode::EINVAL.0 };
+        outside("devmap_default_access");
         let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_default_access", ty, rw) };
         framework().default_access(&handle, pvt as usize, a).0
     }
@@ -518,6 +549,7 @@ ddi! {
         >,
     ) -> c_int {
         let Some(handle) = handle(dhp, "devmap_do_ctxmgt") else { return FaultCode::HWERR.0 };
+        outside("devmap_do_ctxmgt");
         let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_do_ctxmgt", ty, rw) };
         let routine = routine.map(|routine| {
             move |handle: &Arc<Handle>, pvt: usize, a: Access| {
@@ -582,7 +614,18 @@ ddi! {
     }
     /// hat_getpfnum: the page frame behind a kernel address; all ones where there is none.
     fn hat_getpfnum(_hat: *mut hat, addr: caddr_t) -> pfn_t {
-        memory().frame_of(addr.cast()).map_or(pfn_t::MAX, |(pfn, _)| pfn)
+        kva::frame(addr as usize).unwrap_or(pfn_t::MAX)
+    }
+    /// hat_devload: maps page frames at a kernel address from heap_arena.
+    fn hat_devload(_hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, _attributes: uint_t, _flags: c_int) {
+        if !kva::load(addr as usize, len, pfn) {
+            let what = format!("{len} bytes at {addr:p}, frame {pfn:#x}: not addresses of heap_arena, or no such frame");
+            report::mistake("hat_devload", &what, "hat_devload");
+        }
+    }
+    /// hat_unload: takes such mappings away.
+    fn hat_unload(_hat: *mut hat, addr: caddr_t, len: usize, _flags: uint_t) {
+        kva::unload(addr as usize, len);
     }
     /// valid_usr_range: 0 when it is (RANGE_OKAY).
     fn valid_usr_range(addr: caddr_t, len: usize, _prot: c_uint, _as: *mut as_, limit: caddr_t) -> c_int {

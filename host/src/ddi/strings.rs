@@ -239,6 +239,11 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { libc::strcspn(s, reject) }
     }
+    /// strstr.
+    @local fn strstr(s: *const c_char, wanted: *const c_char) -> *mut c_char {
+        // SAFETY: the driver's promise.
+        unsafe { libc::strstr(s, wanted) }
+    }
     /// strdup(9F): from kmem, freed with strfree.
     @local fn strdup(s: *const c_char) -> *mut c_char {
         // SAFETY: the driver's promise.

@@ -15,6 +15,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::bufs::SYMBOLS,
         super::data::SYMBOLS,
         super::devmap::SYMBOLS,
+        super::interrupts::SYMBOLS,
         super::kstats::SYMBOLS,
         super::lists::SYMBOLS,
         super::pinned::SYMBOLS,
@@ -22,6 +23,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::memory::SYMBOLS,
         super::messages::SYMBOLS,
         super::messages::VARIADIC,
+        super::misc::SYMBOLS,
         super::modules::SYMBOLS,
         super::nodes::SYMBOLS,
         super::props::SYMBOLS,
@@ -37,7 +39,10 @@ fn groups() -> Vec<&'static [Symbol]> {
 }
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Symbol>> =
-    LazyLock::new(|| groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect());
+    LazyLock::new(|| {
+        super::data::init();
+        groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect()
+    });
 
 /// The symbol of this name.
 pub fn find(name: &str) -> Option<&'static Symbol> {

@@ -84,6 +84,11 @@ fn arm_periodic(id: u64, interval: Duration, level: c_int, callback: Callback) {
     );
 }
 
+/// The queue behind `system_taskq`; made once, for ever.
+pub(super) fn system_queue() -> *mut taskq_t {
+    Box::into_raw(Box::new(TaskQueue::new("system_taskq", 64))).cast()
+}
+
 /// Dispatches to a queue; false when it cannot.
 ///
 /// # Safety

@@ -9,6 +9,7 @@
 pub mod client;
 pub mod cookie;
 pub mod device;
+pub mod kva;
 pub mod locks;
 pub mod umem;
 
@@ -59,6 +60,11 @@ pub struct Condvar(Arc<parking_lot::Condvar>);
 
 thread_local! {
     static HELD: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does the calling thread hold the lock of some address space: is it inside a fault, a map or an unmap?
+pub fn in_fault() -> bool {
+    HELD.with_borrow(|held| !held.is_empty())
 }
 
 /// How often a wait looks whether it was interrupted.

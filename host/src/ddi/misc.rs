@@ -1,0 +1,299 @@
+//! What has no bigger home: hash tables (mod_hash), CPR callbacks, fault management, sysevents, bus events, device ids, PCI
+//! configuration space.
+//!
+//! The host suspends nothing, has no fault management, no event daemon, no bus with removal events and no PCI bus: functions that
+//! register for those succeed or say "not supported" as their manual pages provide, and nothing is ever called back.
+
+use std::collections::HashMap;
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+use ddi_sys::{
+    boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t, ddi_cb_handle_t,
+    ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t, ddi_iblock_cookie_t, dev_info_t,
+    mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, off_t, sysevent_id_t, uchar_t, ushort_t,
+};
+use parking_lot::Mutex;
+
+use super::{store, text};
+use crate::log;
+
+const FAILURE: c_int = ddi_sys::DDI_FAILURE;
+const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
+const MH_ERR_NOTFOUND: c_int = -3;
+const MH_ERR_DUPLICATE: c_int = -2;
+
+/// Behind mod_hash_t: keys are numbers, compared as such.
+struct Hash {
+    entries: Mutex<HashMap<usize, usize>>,
+    destroy: Option<unsafe extern "C-unwind" fn(mod_hash_val_t)>,
+}
+
+/// # Safety
+/// `hash` is a live one of mod_hash_create_idhash.
+unsafe fn hash_of<'a>(hash: *mut mod_hash_t) -> &'a Hash {
+    // SAFETY: the caller's promise.
+    unsafe { &*hash.cast::<Hash>() }
+}
+
+ddi! {
+    /// mod_hash_create_idhash.
+    fn mod_hash_create_idhash(
+        _name: *mut c_char,
+        _chains: usize,
+        destroy: Option<unsafe extern "C-unwind" fn(mod_hash_val_t)>,
+    ) -> *mut mod_hash_t {
+        Box::into_raw(Box::new(Hash { entries: Mutex::default(), destroy })).cast()
+    }
+    /// mod_hash_destroy_hash.
+    fn mod_hash_destroy_hash(hash: *mut mod_hash_t) {
+        // SAFETY: made by mod_hash_create_idhash, given back now.
+        let hash = unsafe { Box::from_raw(hash.cast::<Hash>()) };
+        if let Some(destroy) = hash.destroy {
+            for value in hash.entries.lock().values() {
+                // SAFETY: the driver's function with one of its values.
+                unsafe { destroy(*value as mod_hash_val_t) };
+            }
+        }
+    }
+    /// mod_hash_insert: 0, or MH_ERR_DUPLICATE.
+    fn mod_hash_insert(hash: *mut mod_hash_t, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
+        // SAFETY: the driver's promise.
+        let mut entries = unsafe { hash_of(hash) }.entries.lock();
+        if entries.contains_key(&(key as usize)) {
+            return MH_ERR_DUPLICATE;
+        }
+        entries.insert(key as usize, value as usize);
+        0
+    }
+    /// mod_hash_find: 0, or MH_ERR_NOTFOUND.
+    fn mod_hash_find(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
+        // SAFETY: the driver's promise.
+        let found = unsafe { hash_of(hash) }.entries.lock().get(&(key as usize)).copied();
+        let Some(value) = found else { return MH_ERR_NOTFOUND };
+        // SAFETY: the driver's promise.
+        unsafe { store(valuep, value as mod_hash_val_t) };
+        0
+    }
+    /// mod_hash_remove: 0, or MH_ERR_NOTFOUND.
+    fn mod_hash_remove(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
+        // SAFETY: the driver's promise.
+        let found = unsafe { hash_of(hash) }.entries.lock().remove(&(key as usize));
+        let Some(value) = found else { return MH_ERR_NOTFOUND };
+        // SAFETY: the driver's promise.
+        unsafe { store(valuep, value as mod_hash_val_t) };
+        0
+    }
+
+    /// callb_add: for suspend and resume, which do not happen.
+    fn callb_add(
+        _func: Option<unsafe extern "C-unwind" fn(*mut c_void, c_int) -> boolean_t>,
+        arg: *mut c_void,
+        _class: c_int,
+        _name: *mut c_char,
+    ) -> callb_id_t {
+        arg
+    }
+    /// callb_delete.
+    fn callb_delete(_id: callb_id_t) -> c_int {
+        0
+    }
+    /// callb_generic_cpr: the ready-made function for threads.
+    fn callb_generic_cpr(_arg: *mut c_void, _code: c_int) -> boolean_t {
+        ddi_sys::B_TRUE
+    }
+
+    /// ddi_fm_init(9F): no capability.
+    fn ddi_fm_init(_dip: *mut dev_info_t, capabilities: *mut c_int, _iblock: *mut ddi_iblock_cookie_t) {
+        // SAFETY: the driver's promise.
+        unsafe { store(capabilities, ddi_sys::DDI_FM_NOT_CAPABLE) };
+    }
+    /// ddi_fm_fini(9F).
+    fn ddi_fm_fini(_dip: *mut dev_info_t) {}
+    /// ddi_fm_capable(9F).
+    fn ddi_fm_capable(_dip: *mut dev_info_t) -> c_int {
+        ddi_sys::DDI_FM_NOT_CAPABLE
+    }
+    /// ddi_fm_acc_err_get(9F): no error.
+    fn ddi_fm_acc_err_get(_handle: ddi_acc_handle_t, error: *mut ddi_fm_error_t, _version: c_int) {
+        // SAFETY: the driver's promise; a plain structure for which zero bytes mean no error (DDI_FM_OK).
+        unsafe { error.write_bytes(0, 1) };
+    }
+    /// ddi_fm_acc_err_clear(9F).
+    fn ddi_fm_acc_err_clear(_handle: ddi_acc_handle_t, _version: c_int) {}
+    /// ddi_fm_dma_err_get(9F): no error.
+    fn ddi_fm_dma_err_get(_handle: ddi_dma_handle_t, error: *mut ddi_fm_error_t, _version: c_int) {
+        // SAFETY: as in ddi_fm_acc_err_get.
+        unsafe { error.write_bytes(0, 1) };
+    }
+    /// ddi_fm_dma_err_clear(9F).
+    fn ddi_fm_dma_err_clear(_handle: ddi_dma_handle_t, _version: c_int) {}
+    /// ddi_fm_handler_register(9F).
+    fn ddi_fm_handler_register(_dip: *mut dev_info_t, _handler: ddi_err_func_t, _arg: *mut c_void) {}
+    /// ddi_fm_handler_unregister(9F).
+    fn ddi_fm_handler_unregister(_dip: *mut dev_info_t) {}
+    /// ddi_fm_service_impact(9F).
+    fn ddi_fm_service_impact(_dip: *mut dev_info_t, _impact: c_int) {}
+    /// fm_ena_generate: a number that is not used twice.
+    fn fm_ena_generate(timestamp: u64, format: uchar_t) -> u64 {
+        timestamp << 4 | u64::from(format)
+    }
+    /// pci_ereport_setup(9F).
+    fn pci_ereport_setup(_dip: *mut dev_info_t) {}
+    /// pci_ereport_teardown(9F).
+    fn pci_ereport_teardown(_dip: *mut dev_info_t) {}
+    /// pci_ereport_post(9F).
+    fn pci_ereport_post(_dip: *mut dev_info_t, _error: *mut ddi_fm_error_t, _status: *mut u16) {}
+
+    /// ddi_log_sysevent(9F): to the log.
+    fn ddi_log_sysevent(
+        _dip: *mut dev_info_t,
+        vendor: *mut c_char,
+        class: *mut c_char,
+        subclass: *mut c_char,
+        _attributes: *mut nvlist_t,
+        _id: *mut sysevent_id_t,
+        _sleep: c_int,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        let (vendor, class, subclass) = unsafe { (text(vendor), text(class), text(subclass)) };
+        log::line(log::To::Log, &format!("sysevent {vendor} {class} {subclass}"));
+        SUCCESS
+    }
+    /// ddi_get_eventcookie(9F): no bus here has events.
+    fn ddi_get_eventcookie(_dip: *mut dev_info_t, _name: *mut c_char, _cookiep: *mut ddi_eventcookie_t) -> c_int {
+        FAILURE
+    }
+    /// ddi_add_event_handler(9F).
+    fn ddi_add_event_handler(
+        _dip: *mut dev_info_t,
+        _cookie: ddi_eventcookie_t,
+        _handler: Option<
+            unsafe extern "C-unwind" fn(*mut dev_info_t, ddi_eventcookie_t, *mut c_void, *mut c_void),
+        >,
+        _arg: *mut c_void,
+        _idp: *mut ddi_callback_id_t,
+    ) -> c_int {
+        FAILURE
+    }
+    /// ddi_remove_event_handler(9F).
+    fn ddi_remove_event_handler(_id: ddi_callback_id_t) -> c_int {
+        FAILURE
+    }
+    /// ddi_cb_register(9F).
+    fn ddi_cb_register(
+        _dip: *mut dev_info_t,
+        _flags: ddi_cb_flags_t,
+        _func: ddi_cb_func_t,
+        _arg1: *mut c_void,
+        _arg2: *mut c_void,
+        _handlep: *mut ddi_cb_handle_t,
+    ) -> c_int {
+        ddi_sys::DDI_ENOTSUP
+    }
+    /// ddi_cb_unregister(9F).
+    fn ddi_cb_unregister(_handle: ddi_cb_handle_t) -> c_int {
+        ddi_sys::DDI_EINVAL
+    }
+
+    /// ddi_devid_init(9F): devices here have no ids.
+    fn ddi_devid_init(
+        _dip: *mut dev_info_t,
+        _type: ushort_t,
+        _len: ushort_t,
+        _id: *mut c_void,
+        _devidp: *mut ddi_devid_t,
+    ) -> c_int {
+        FAILURE
+    }
+    /// ddi_devid_get(9F).
+    fn ddi_devid_get(_dip: *mut dev_info_t, _devidp: *mut ddi_devid_t) -> c_int {
+        FAILURE
+    }
+    /// ddi_devid_register(9F).
+    fn ddi_devid_register(_dip: *mut dev_info_t, _devid: ddi_devid_t) -> c_int {
+        FAILURE
+    }
+    /// ddi_devid_unregister(9F).
+    fn ddi_devid_unregister(_dip: *mut dev_info_t) {}
+    /// ddi_devid_free(9F).
+    fn ddi_devid_free(_devid: ddi_devid_t) {}
+    /// ddi_devid_valid(9F).
+    fn ddi_devid_valid(_devid: ddi_devid_t) -> c_int {
+        FAILURE
+    }
+
+    /// pci_config_setup(9F): there is no PCI bus.
+    fn pci_config_setup(_dip: *mut dev_info_t, _handlep: *mut ddi_acc_handle_t) -> c_int {
+        FAILURE
+    }
+    /// pci_config_teardown(9F).
+    fn pci_config_teardown(handlep: *mut ddi_acc_handle_t) {
+        // SAFETY: the driver's promise.
+        unsafe { store(handlep, null_mut()) };
+    }
+    /// pci_config_get8(9F): what an absent device answers, here and below.
+    fn pci_config_get8(_handle: ddi_acc_handle_t, _off: off_t) -> u8 {
+        u8::MAX
+    }
+    /// pci_config_get16(9F).
+    fn pci_config_get16(_handle: ddi_acc_handle_t, _off: off_t) -> u16 {
+        u16::MAX
+    }
+    /// pci_config_get32(9F).
+    fn pci_config_get32(_handle: ddi_acc_handle_t, _off: off_t) -> u32 {
+        u32::MAX
+    }
+    /// pci_config_get64(9F).
+    fn pci_config_get64(_handle: ddi_acc_handle_t, _off: off_t) -> u64 {
+        u64::MAX
+    }
+    /// pci_config_put8(9F).
+    fn pci_config_put8(_handle: ddi_acc_handle_t, _off: off_t, _value: u8) {}
+    /// pci_config_put16(9F).
+    fn pci_config_put16(_handle: ddi_acc_handle_t, _off: off_t, _value: u16) {}
+    /// pci_config_put32(9F).
+    fn pci_config_put32(_handle: ddi_acc_handle_t, _off: off_t, _value: u32) {}
+    /// pci_config_put64(9F).
+    fn pci_config_put64(_handle: ddi_acc_handle_t, _off: off_t, _value: u64) {}
+    /// pci_report_pmcap(9F).
+    fn pci_report_pmcap(_dip: *mut dev_info_t, _capability: c_int, _arg: *mut c_void) -> c_int {
+        FAILURE
+    }
+    /// pci_save_config_regs(9F).
+    fn pci_save_config_regs(_dip: *mut dev_info_t) -> c_int {
+        FAILURE
+    }
+    /// pci_restore_config_regs(9F).
+    fn pci_restore_config_regs(_dip: *mut dev_info_t) -> c_int {
+        FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_finds_what_was_put_in() {
+        let key = |n: usize| n as mod_hash_key_t;
+        let mut value = null_mut();
+        // SAFETY: a table of the test, here and below.
+        let hash = unsafe { ddi_sys::mod_hash_create_idhash(null_mut(), 7, None) };
+        // SAFETY: as above.
+        let inserted = unsafe {
+            (ddi_sys::mod_hash_insert(hash, key(5), key(50)), ddi_sys::mod_hash_insert(hash, key(5), key(60)))
+        };
+        assert_eq!(inserted, (0, MH_ERR_DUPLICATE));
+        // SAFETY: as above.
+        let found = unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) };
+        assert_eq!((found, value as usize), (0, 50));
+        // SAFETY: as above.
+        let removed = unsafe {
+            (ddi_sys::mod_hash_remove(hash, key(5), &mut value), ddi_sys::mod_hash_find(hash, key(5), &mut value))
+        };
+        assert_eq!(removed, (0, MH_ERR_NOTFOUND));
+        // SAFETY: as above.
+        unsafe { ddi_sys::mod_hash_destroy_hash(hash) };
+    }
+}

@@ -1,0 +1,101 @@
+//! Kernel addresses that drivers map themselves: `heap_arena`, hat_devload, hat_unload, and the page frame behind an address.
+//!
+//! A range of the host's address space is set aside; a page frame loaded there is a shared mapping of the physical memory. Locking: a
+//! leaf mutex round the table of what is loaded.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsRawFd;
+use std::sync::{LazyLock, OnceLock};
+
+use parking_lot::Mutex;
+
+use super::memory;
+use crate::physmem::PAGE_SIZE;
+
+/// Bytes that can be mapped so.
+pub const SIZE: usize = 4 << 30;
+
+static BASE: OnceLock<usize> = OnceLock::new();
+static LOADED: LazyLock<Mutex<BTreeMap<usize, u64>>> = LazyLock::new(Mutex::default);
+
+/// Where the range begins.
+pub fn base() -> usize {
+    *BASE.get_or_init(|| {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: address space without access, wherever there is room.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, libc::PROT_NONE, flags, -1, 0) };
+        assert!(base != libc::MAP_FAILED, "address space for kernel mappings");
+        base as usize
+    })
+}
+
+fn within(address: usize, len: usize) -> bool {
+    address >= base() && address.checked_add(len).is_some_and(|end| end <= base() + SIZE)
+}
+
+/// Maps page frames at a kernel address; false when the range or a frame is not one.
+pub fn load(address: usize, len: usize, pfn: u64) -> bool {
+    let pages = (len as u64).div_ceil(PAGE_SIZE);
+    let len = (pages * PAGE_SIZE) as usize;
+    if !within(address, len) || !(address as u64).is_multiple_of(PAGE_SIZE) || pfn + pages > memory().pages() {
+        return false;
+    }
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    let (fd, offset) = (std::os::fd::AsFd::as_fd(&**memory()).as_raw_fd(), (pfn * PAGE_SIZE) as i64);
+    // SAFETY: replaces part of the range that this module set aside.
+    let at = unsafe { libc::mmap(address as *mut _, len, prot, flags, fd, offset) };
+    if at == libc::MAP_FAILED {
+        return false;
+    }
+    let mut loaded = LOADED.lock();
+    for page in 0..pages {
+        loaded.insert(address + (page * PAGE_SIZE) as usize, pfn + page);
+    }
+    true
+}
+
+/// Takes mappings away.
+pub fn unload(address: usize, len: usize) {
+    let len = len.next_multiple_of(PAGE_SIZE as usize);
+    if !within(address, len) || len == 0 {
+        return;
+    }
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+    // SAFETY: replaces part of the range that this module set aside.
+    unsafe { libc::mmap(address as *mut _, len, libc::PROT_NONE, flags, -1, 0) };
+    let mut loaded = LOADED.lock();
+    let pages: Vec<usize> = loaded.range(address..address + len).map(|(a, _)| *a).collect();
+    for page in pages {
+        loaded.remove(&page);
+    }
+}
+
+/// The page frame behind a kernel address.
+pub fn frame(address: usize) -> Option<u64> {
+    if let Some((pfn, _)) = memory().frame_of(address as *const u8) {
+        return Some(pfn);
+    }
+    LOADED.lock().get(&(address & !(PAGE_SIZE as usize - 1))).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_seen_at_both_addresses() {
+        let pfn = memory().alloc(2, 1).unwrap();
+        let at = base() + 0x10000;
+        assert!(load(at, 8192, pfn));
+        assert_eq!(frame(at + 5000), Some(pfn + 1));
+        // SAFETY: two pages were just mapped.
+        unsafe { ((at + 4096) as *mut u32).write(77) };
+        // SAFETY: the host's own view of the second frame.
+        assert_eq!(unsafe { memory().ptr(pfn + 1).cast::<u32>().read() }, 77);
+        unload(at, 8192);
+        assert_eq!(frame(at), None);
+        assert!(!load(at + 1, 4096, pfn));
+        memory().free(pfn, 2);
+    }
+}
