@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
 use crate::kern::thread::{self, Context};
-use crate::kern::{entry, heap};
+use crate::kern::{entry, heap, trap};
 use crate::kernel::{self, DdiKernel};
 use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
@@ -99,12 +99,15 @@ impl Machine {
     /// When the process has had a machine already.
     pub fn start(options: &Options) -> Result<Machine, MachineError> {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
+        trap::install();
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }
         let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
         heap::set_check(options.check);
         vm::start().map_err(MachineError::Memory)?;
+        ddi::data::init();
+        vm::memory().set_guard(options.check);
         let given = file.module.to_string_lossy().into_owned();
         let entry = linked::find(&given);
         if entry.is_none() && !given.contains('/') && !file.module.is_file() {
@@ -141,6 +144,7 @@ impl Machine {
     fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
         heap::set_check(options.check);
         vm::start().map_err(MachineError::Memory)?;
+        vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         session::use_root(root).map_err(MachineError::Module)?;
         let mut session = Session::new(Some(root));

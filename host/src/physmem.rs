@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -30,6 +31,8 @@ pub struct PhysMem {
     base: NonNull<u8>,
     pages: u64,
     free: Mutex<Free>,
+    /// Frames that nobody owns cannot be touched through the host's view.
+    guard: AtomicBool,
 }
 
 // SAFETY: `base` is the address of a mapping that lives as long as the value and is only handed out as a raw pointer;
@@ -113,7 +116,7 @@ impl PhysMem {
         unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
         let free = Free { runs: BTreeMap::from([(1, pages - 1)]), pages: pages - 1 };
-        Ok(Arc::new(PhysMem { file, base, pages, free: Mutex::new(free) }))
+        Ok(Arc::new(PhysMem { file, base, pages, free: Mutex::new(free), guard: AtomicBool::new(false) }))
     }
 
     /// Allocates `npages` contiguous zero-filled frames, the first a multiple of `align` frames. `None`: no such run is free, `npages` is 0, or `align`
@@ -130,6 +133,7 @@ impl PhysMem {
             self.free(pfn, npages);
             return None;
         }
+        self.protect(pfn, npages, libc::PROT_READ | libc::PROT_WRITE);
         Some(pfn)
     }
 
@@ -153,6 +157,21 @@ impl PhysMem {
             let first = self.ptr(pfn).as_ptr();
             // SAFETY: the range lies within the mapping and has no owner.
             unsafe { first.write_bytes(0, len as usize) };
+        }
+        self.protect(pfn, npages, libc::PROT_NONE);
+    }
+
+    /// From now on the host's view of frames that are freed cannot be touched until they are allocated again, so that a use after free is
+    /// noticed.
+    pub fn set_guard(&self, guard: bool) {
+        self.guard.store(guard, Ordering::Relaxed);
+    }
+
+    fn protect(&self, pfn: u64, npages: u64, prot: libc::c_int) {
+        if self.guard.load(Ordering::Relaxed) {
+            let len = (npages * PAGE_SIZE) as usize;
+            // SAFETY: a range of the mapping that has no owner (yet, or any more).
+            unsafe { libc::mprotect(self.ptr(pfn).as_ptr().cast(), len, prot) };
         }
     }
 

@@ -113,6 +113,11 @@ pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     address
 }
 
+/// Is the check mode on?
+pub fn checking() -> bool {
+    CHECK.load(Ordering::Relaxed)
+}
+
 /// The alignment that kmem_alloc gives buffers of this size.
 pub fn alignment(size: usize) -> usize {
     match size {
@@ -212,6 +217,17 @@ pub fn free(address: *mut u8, size: usize) -> Result<(), FreeError> {
 /// The freed buffer in whose pages `address` lies, in check mode.
 pub fn freed_at(address: usize) -> Option<Freed> {
     FREED.try_lock()?.iter().rev().find(|f| (f.base..f.base + f.len).contains(&address)).cloned()
+}
+
+/// The live buffer in whose guard page `address` lies, in check mode: its size, and the offset in it.
+pub fn overrun_at(address: usize) -> Option<(usize, usize)> {
+    BOOK.iter().find_map(|shard| {
+        let book = shard.try_lock()?;
+        book.iter().find_map(|(&start, buffer)| {
+            let guard = buffer.guarded?;
+            (guard.base..guard.base + guard.len).contains(&address).then(|| (buffer.size, address - start))
+        })
+    })
 }
 
 /// Is it the address of a live buffer, and of how many bytes?

@@ -13,3 +13,4 @@ pub mod props;
 pub mod stack;
 pub mod taskq;
 pub mod thread;
+pub mod trap;

@@ -90,6 +90,13 @@ pub fn return_addresses() -> Vec<usize> {
     found
 }
 
+/// The calling thread stopped at the instruction `*ip` of a module, with the frame pointer `fp`: what [`return_addresses`] begins with from now
+/// on. `ip` is on the thread's stack, below that frame, and stays there.
+pub fn at_fault(ip: &usize, fp: usize) {
+    thread::kthread();
+    store(std::ptr::from_ref(ip) as usize, fp);
+}
+
 /// Where the calling thread's stack ends; 0 when that is not known.
 fn stack_end() -> usize {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
