@@ -1,16 +1,18 @@
 //! fork(2): the host hears of it before it happens, and the child is a process of its own before fork returns in it.
 
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use ddi_wire::Op;
 
 use crate::real::fail;
-use crate::{link, state};
+use crate::{link, state, sys};
 
 /// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
 static LEASH: AtomicI32 = AtomicI32::new(-1);
 /// The host's number for that child.
 static CHILD: AtomicU64 = AtomicU64::new(0);
+/// This child has been introduced by the handler below.
+static BORN: AtomicBool = AtomicBool::new(false);
 
 pub fn at_start() {
     // For forks inside the C library (forkpty, daemon); those through `fork` are announced already and can be refused.
@@ -70,10 +72,10 @@ extern "C" fn in_parent_inner() {
     }
 }
 
+/// Registered before any of the program's, so it runs before theirs: what they do to device memory is seen already.
 extern "C" fn in_child_inner() {
-    if !state::FORKING.get() {
-        in_child();
-    }
+    in_child();
+    BORN.store(true, Ordering::Relaxed);
 }
 
 fn around(fork: unsafe extern "C" fn() -> libc::pid_t) -> libc::pid_t {
@@ -81,18 +83,25 @@ fn around(fork: unsafe extern "C" fn() -> libc::pid_t) -> libc::pid_t {
         // SAFETY: the C library's fork.
         return unsafe { fork() };
     }
+    // From the host's copying of the mappings until the child has them, no signal handler may change any.
+    let mask = sys::hold_signals();
     if let Err(e) = before() {
+        sys::set_mask(mask);
         return fail(e);
     }
     state::FORKING.set(true);
+    BORN.store(false, Ordering::Relaxed);
     // SAFETY: the C library's fork.
     let pid = unsafe { fork() };
     let e = crate::real::errno();
     state::FORKING.set(false);
     match pid {
-        0 => in_child(),
+        // `_Fork` runs no handlers.
+        0 if !BORN.load(Ordering::Relaxed) => in_child(),
+        0 => {}
         _ => in_parent(pid),
     }
+    sys::set_mask(mask);
     if pid < 0 { fail(e) } else { pid }
 }
 

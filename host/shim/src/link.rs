@@ -126,6 +126,8 @@ fn upcall(line: Line, got: &Received) -> (Result<u64, i32>, usize) {
             let (memory, uffd) = (state::MEMORY.load(Ordering::Relaxed), state::UFFD.load(Ordering::Relaxed));
             value(pieces.iter().try_for_each(|p| space::map(p, memory, uffd)))
         }
+        // Never a hole for a moment: another thread's mapping could get into it, and be mapped over.
+        Some(Op::Unmap) if a[2] != 0 => value(space::reserve(a[1], 0, 0, a[0], true).map(drop)),
         Some(Op::Unmap) => value(space::unmap(a[0], a[1])),
         Some(Op::Protect) => {
             // SAFETY: as above.
@@ -232,6 +234,17 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
     if who() == Who::Guest {
         return guest(&request, payload, cloexec);
     }
+    // While the host works on this address space it holds locks that faults need, and waits for this thread's answers. A signal handler
+    // that ran now and touched a device would wait for the host, and the host for it: signals wait. (Nor can such calls be interrupted.)
+    let mask = (!matches!(op, Op::Read | Op::Write | Op::Ioctl | Op::Open)).then(sys::hold_signals);
+    let r = send_request(&request, payload, fds, cloexec);
+    if let Some(mask) = mask {
+        sys::set_mask(mask);
+    }
+    r
+}
+
+fn send_request(request: &Message, payload: &[u8], fds: &[i32], cloexec: bool) -> Result<Reply, i32> {
     if !state::CONNECTED.load(Ordering::Acquire) {
         hello()?;
     }
@@ -239,7 +252,7 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
     if state::BUSY.get() {
         // A signal handler interrupted a request (or left one by a long jump): that connection is not ours now.
         let line = thread_line(token)?;
-        let r = converse(line, &request, payload, fds, cloexec);
+        let r = converse(line, request, payload, fds, cloexec);
         close_line(line);
         return r.map(Into::into);
     }
@@ -253,7 +266,7 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
         }
     };
     state::BUSY.set(true);
-    let r = converse(line, &request, payload, fds, cloexec);
+    let r = converse(line, request, payload, fds, cloexec);
     state::BUSY.set(false);
     r.map(Into::into)
 }

@@ -172,10 +172,8 @@ unsafe extern "C" fn mremap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
     if devices(addr as u64, len as u64).is_some() {
-        return match advice {
-            libc::MADV_REMOVE | libc::MADV_HWPOISON | libc::MADV_SOFT_OFFLINE => fail(libc::EINVAL),
-            _ => 0,
-        };
+        let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
+        return if known && (addr as usize).is_multiple_of(4096) { 0 } else { fail(libc::EINVAL) };
     }
     let real = real!(madvise: fn(*mut c_void, usize, c_int) -> c_int);
     // SAFETY: the caller's arguments.
@@ -185,7 +183,8 @@ unsafe extern "C" fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_
 #[unsafe(no_mangle)]
 unsafe extern "C" fn posix_madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
     if devices(addr as u64, len as u64).is_some() {
-        return 0;
+        let known = (addr as usize).is_multiple_of(4096) && (0..=4).contains(&advice);
+        return if known { 0 } else { libc::EINVAL };
     }
     let real = real!(posix_madvise: fn(*mut c_void, usize, c_int) -> c_int);
     // SAFETY: the caller's arguments.
@@ -195,7 +194,9 @@ unsafe extern "C" fn posix_madvise(addr: *mut c_void, len: usize, advice: c_int)
 #[unsafe(no_mangle)]
 unsafe extern "C" fn msync(addr: *mut c_void, len: usize, flags: c_int) -> c_int {
     if devices(addr as u64, len as u64).is_some() {
-        return 0;
+        let both = libc::MS_SYNC | libc::MS_ASYNC;
+        let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
+        return if known && (addr as usize).is_multiple_of(4096) { 0 } else { fail(libc::EINVAL) };
     }
     let real = real!(msync: fn(*mut c_void, usize, c_int) -> c_int);
     // SAFETY: the caller's arguments.

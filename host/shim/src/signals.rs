@@ -359,8 +359,7 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
     }
     let own = if flags & libc::SA_NODEFER != 0 { 0 } else { bit(signo) };
     let hide = a.mask.load(Ordering::Relaxed) | own;
-    let before = state::BLOCKED.get();
-    state::BLOCKED.set(before | hide & OURS & !bit(signo));
+    // The two signals themselves stay deliverable: a handler that leaves by a long jump would not give them back.
     let mask = sys::mask();
     sys::set_mask(mask | hide & !OURS);
     let (at, context) = (core::ptr::from_mut(info), core::ptr::from_mut(context));
@@ -376,7 +375,6 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
         f(signo);
     }
     sys::set_mask(mask);
-    state::BLOCKED.set(before);
 }
 
 /// Ends the process by a signal's default action.

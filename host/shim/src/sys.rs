@@ -104,6 +104,11 @@ pub fn set_mask(set: u64) -> u64 {
     old
 }
 
+/// Holds back all signals but the two that the shim itself needs; the mask before.
+pub fn hold_signals() -> u64 {
+    set_mask(!(bit(libc::SIGSEGV) | bit(libc::SIGBUS)))
+}
+
 /// The calling thread's signal mask.
 pub fn mask() -> u64 {
     let mut old = 0u64;

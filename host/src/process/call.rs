@@ -3,7 +3,7 @@
 //! A connection is used by one host thread at a time: the one that serves it. While that thread waits interruptibly in the
 //! kernel above, the watch thread reads the connection instead ([`Call::on_interrupt`]).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +33,10 @@ pub struct Call {
     buf: RefCell<Vec<u8>>,
     /// User memory that has come with the call: where, and its bytes. Nobody waits for such a call.
     bytes: Option<(u64, Vec<u8>)>,
+    /// The call maps something over what it unmaps: the ranges so far.
+    replaced: RefCell<Option<Vec<(u64, u64)>>>,
+    /// Changes of translations are the agent's, not the waiting thread's.
+    agent: Cell<bool>,
 }
 
 /// The connection of a call, and whether its thread wants the call to end.
@@ -65,7 +69,16 @@ impl Call {
     pub(super) fn new(shared: Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) -> Call {
         let id = shared.next_id();
         let line = Line { conn, id, interrupted: AtomicBool::new(false), wake: Mutex::new(None) };
-        Call { shared, process, tid, line: Arc::new(line), buf: RefCell::new(buffer()), bytes: None }
+        Call {
+            shared,
+            process,
+            tid,
+            line: Arc::new(line),
+            buf: RefCell::new(buffer()),
+            bytes: None,
+            replaced: RefCell::new(None),
+            agent: Cell::new(false),
+        }
     }
 
     /// A call whose user memory has come with it.
@@ -87,6 +100,24 @@ impl Call {
         let r = f();
         CURRENT.with(|c| c.replace(before));
         r
+    }
+
+    /// Runs `f`, which maps something over what it unmaps: such ranges are never free for a moment. Also gives those ranges.
+    pub(super) fn replacing<R>(&self, f: impl FnOnce() -> R) -> (R, Vec<(u64, u64)>) {
+        self.replaced.replace(Some(Vec::new()));
+        let r = f();
+        (r, self.replaced.take().unwrap_or_default())
+    }
+
+    /// While the guard lives, the agent makes the changes of translations.
+    pub(super) fn by_agent(&self) -> AgentGuard<'_> {
+        self.agent.set(true);
+        AgentGuard(self)
+    }
+
+    /// Must changes of translations be left to the agent?
+    pub(super) fn is_by_agent(&self) -> bool {
+        self.agent.get()
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -197,7 +228,11 @@ impl Call {
     /// What Linux said. `EINTR`: the thread is gone.
     pub fn unmap(&self, addr: u64, len: u64) -> Result<(), Errno> {
         self.process.hat.lock().remove(addr / PAGE_SIZE, len.div_ceil(PAGE_SIZE));
-        self.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop)
+        let keep = self.replaced.borrow_mut().as_mut().map_or(0, |ranges| {
+            ranges.push((addr, len));
+            1
+        });
+        self.upcall(Op::Unmap, [addr, len, keep, 0, 0, 0], &[]).map(drop)
     }
 
     /// Changes the protection of mapped pieces, loaded or not.
@@ -315,6 +350,15 @@ impl Call {
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Call of process {} thread {}", self.process.pid(), self.tid)
+    }
+}
+
+/// See [`Call::by_agent`].
+pub(super) struct AgentGuard<'a>(&'a Call);
+
+impl Drop for AgentGuard<'_> {
+    fn drop(&mut self) {
+        self.0.agent.set(false);
     }
 }
 

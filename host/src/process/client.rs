@@ -3,6 +3,7 @@
 //! Locking: `hat` is held while Linux is told of a change (a system call, or a round trip to the client's agent or waiting thread), so that the
 //! map is always what Linux has; `agent` is taken inside it. No method of the kernel runs under either.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -44,6 +45,10 @@ pub struct Process {
     gate: Mutex<Gate>,
     gate_moved: Condvar,
     pub(super) parent: Mutex<Option<Arc<Process>>>,
+    poisons: Mutex<u32>,
+    no_poison: Condvar,
+    /// Threads whose last failed fault has not been confirmed yet: tid and address.
+    pub(super) doubts: Mutex<HashMap<i32, u64>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
 }
@@ -103,6 +108,9 @@ impl Process {
             gate: Mutex::default(),
             gate_moved: Condvar::new(),
             parent: Mutex::new(None),
+            poisons: Mutex::new(0),
+            no_poison: Condvar::new(),
+            doubts: Mutex::default(),
             link: OnceLock::new(),
             hat: Mutex::new(hat),
         }
@@ -277,10 +285,27 @@ impl Process {
         };
     }
 
-    /// Empties page table entries that hold a poison.
-    pub(super) fn zap(&self, page: u64, pages: u64) {
-        let _hat = self.hat.lock();
-        let _ = self.agent(Op::Zap, [(page, pages, Prot::empty())].into_iter());
+    /// Poisons a page by `poison` for as long as the access that fails by it takes; false if that cannot be done.
+    pub(super) fn poison_for_a_moment(&self, page: u64, poison: impl FnOnce() -> bool) -> bool {
+        *self.poisons.lock() += 1;
+        let done = poison();
+        if done {
+            // If it goes too early, the system call faults again and comes here again.
+            std::thread::sleep(Duration::from_millis(2));
+            let _hat = self.hat.lock();
+            let _ = self.agent(Op::Zap, [(page, 1, Prot::empty())].into_iter());
+        }
+        *self.poisons.lock() -= 1;
+        self.no_poison.notify_all();
+        done
+    }
+
+    /// Waits until no page is poisoned: what the process learns from its next request must hold for its memory.
+    pub(super) fn wait_for_poison(&self) {
+        let mut poisons = self.poisons.lock();
+        while *poisons > 0 && !self.is_gone() {
+            self.no_poison.wait_for(&mut poisons, Duration::from_millis(100));
+        }
     }
 
     /// Changes the protection of `npages` pages from `va` on, loaded or not.
@@ -324,7 +349,9 @@ impl Process {
     /// Has a command carried out by the thread that waits for the current call, or else by the agent.
     fn command(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<(), Errno> {
         Call::with_current(|call| match call {
-            Some(call) if call.process().id == self.id => call.upcall(op, a, payload).map(drop),
+            Some(call) if call.process().id == self.id && !call.is_by_agent() => {
+                call.upcall(op, a, payload).map(drop)
+            }
             _ => self.ask_agent(op, a, payload),
         })
     }

@@ -5,7 +5,6 @@
 //! that faults are served however many of them block in drivers.
 
 use std::cell::Cell;
-use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -210,29 +209,59 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call.
 fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, signo: i32, code: i32) {
     let page = fault.addr & !(PAGE_SIZE - 1);
-    let kernel =
-        process.fault_mode() == Some(FaultMode::Userfaultfd) && in_system_call(process.pid(), fault.tid);
-    if kernel && uffd.poison(page) {
-        // The poison must not stay: later accesses are to be asked about again. If it goes too early, the system call
-        // faults again and comes here again.
-        std::thread::sleep(Duration::from_millis(2));
-        process.zap(page / PAGE_SIZE, 1);
+    if !confirmed(process, uffd, fault) {
         return;
     }
-    if kernel || !signal(process, fault, signo, code) {
-        let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
-        eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
-        if let Some(pidfd) = process.pidfd.get() {
-            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+    let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
+    match whereabouts(process.pid(), fault.tid) {
+        // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
+        Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
+        // The poison must not stay: later accesses are to be asked about again.
+        Whereabouts::SystemCall
+            if full && process.poison_for_a_moment(page / PAGE_SIZE, || uffd.poison(page)) =>
+        {
+            return;
         }
+        Whereabouts::User if signal(process, fault, signo, code) => return,
+        _ => {}
+    }
+    let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
+    eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
+    if let Some(pidfd) = process.pidfd.get() {
+        let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
     }
 }
 
-/// Did the thread, which waits for a fault, fault in a system call?
-fn in_system_call(pid: i32, tid: i32) -> bool {
-    let mut path = String::new();
-    let _ = write!(path, "/proc/{pid}/task/{tid}/syscall");
-    std::fs::read_to_string(path).is_ok_and(|s| s.split(' ').next().is_some_and(|n| n.parse::<u32>().is_ok()))
+/// Does the thread really wait for this fault? Several threads may fault on one page; the first one's load wakes them all, and the report of
+/// another is then served after its thread has gone on (it may sit in a system call), perhaps when the page is no longer mapped. So the first
+/// failure at an address only wakes the thread: if it waits, it faults again at once.
+fn confirmed(process: &Process, uffd: &Uffd, fault: &Fault) -> bool {
+    let mut doubts = process.doubts.lock();
+    if doubts.remove(&fault.tid) == Some(fault.addr) {
+        return true;
+    }
+    doubts.insert(fault.tid, fault.addr);
+    uffd.wake(fault.addr & !(PAGE_SIZE - 1), PAGE_SIZE);
+    false
+}
+
+/// Where a thread is that faulted a moment ago.
+enum Whereabouts {
+    /// It waits for the fault of a system call.
+    SystemCall,
+    /// It waits for the fault of an instruction, as far as we know.
+    User,
+    /// It goes on already, or is gone.
+    Running,
+}
+
+fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
+    match std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Whereabouts::Running,
+        Ok(s) if s.starts_with("running") => Whereabouts::Running,
+        Ok(s) if s.starts_with(|c: char| c.is_ascii_digit()) => Whereabouts::SystemCall,
+        _ => Whereabouts::User,
+    }
 }
 
 /// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not).
@@ -264,7 +293,9 @@ fn signal(process: &Process, fault: &Fault, signo: i32, code: i32) -> bool {
         rest: [0; 12],
     };
     // SAFETY: `info` is laid out as siginfo_t is for a queued signal, and as long.
-    unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, &info) == 0 }
+    let sent = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, &info) == 0 };
+    // A thread that has ended needs no signal.
+    sent || super::Errno::last().0 == libc::ESRCH
 }
 
 fn blocked(pid: i32, tid: i32, signo: i32) -> bool {

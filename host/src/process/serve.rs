@@ -21,6 +21,20 @@ use crate::physmem::PAGE_SIZE;
 /// End of user addresses.
 const USER_END: u64 = 1 << 47;
 
+/// Flags of mmap(2) that every kind of file bears (or ignores).
+const KNOWN_FLAGS: i32 = libc::MAP_TYPE
+    | libc::MAP_FIXED
+    | libc::MAP_FIXED_NOREPLACE
+    | libc::MAP_32BIT
+    | libc::MAP_DENYWRITE
+    | libc::MAP_EXECUTABLE
+    | libc::MAP_GROWSDOWN
+    | libc::MAP_LOCKED
+    | libc::MAP_NONBLOCK
+    | libc::MAP_NORESERVE
+    | libc::MAP_POPULATE
+    | libc::MAP_STACK;
+
 /// What a request gives back: words, and perhaps a connection to hand over.
 type Answer = Result<([u64; 6], Option<Conn>), Errno>;
 
@@ -43,6 +57,7 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             continue;
         }
         let process = call.process().clone();
+        process.wait_for_poison();
         if !matches!(op, Op::Fault) {
             shared.watch.drain(shared, true);
         }
@@ -79,11 +94,13 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
         }
         Op::Seek => seek(&*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
         Op::Stat => {
-            let node = &find(shared, a[0])?.node;
-            Ok(([node.major.into(), node.minor.into(), node.mode.into(), 0, 0, 0], None))
+            let open = find(shared, a[0])?;
+            let node = &open.node;
+            Ok(([node.major.into(), node.minor.into(), node.mode.into(), open.flags as u64, 0, 0], None))
         }
         Op::Mmap => mmap(call, a),
         Op::Munmap => each(call, a[0], a[1], |device, addr, len| match device {
+            true if a[2] != 0 => call.replacing(|| shared.kernel.munmap(call, addr, len)).0,
             true => shared.kernel.munmap(call, addr, len),
             false if a[2] != 0 => Ok(()),
             false => call.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop),
@@ -190,10 +207,14 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
     if !offset.is_multiple_of(PAGE_SIZE) || fixed && !addr.is_multiple_of(PAGE_SIZE) {
         return invalid;
     }
-    if offset.checked_add(len).is_none() || len > USER_END || fixed && addr > USER_END - len {
+    if offset.cast_signed() < 0 || offset.cast_signed().checked_add_unsigned(len).is_none() {
+        return Err(Errno(libc::EOVERFLOW));
+    }
+    if len > USER_END || fixed && addr > USER_END - len {
         return Err(Errno(libc::ENOMEM));
     }
     let shared = match flags & libc::MAP_TYPE {
+        libc::MAP_SHARED_VALIDATE if flags & !KNOWN_FLAGS != 0 => return Err(Errno(libc::EOPNOTSUPP)),
         libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE => true,
         libc::MAP_PRIVATE => false,
         _ => return invalid,
@@ -206,7 +227,17 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
     let _change = call.process().begin_change();
     let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
     let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
-    one(call.shared.kernel.mmap(call, open.id, &args)?)
+    if !fixed {
+        return one(call.shared.kernel.mmap(call, open.id, &args)?);
+    }
+    let (made, cleared) = call.replacing(|| call.shared.kernel.mmap(call, open.id, &args));
+    if made.is_err() {
+        // What was cleared for it was not kept free for nothing.
+        for (addr, len) in cleared {
+            let _ = call.unmap(addr, len);
+        }
+    }
+    one(made?)
 }
 
 /// Splits a range into what belongs to devices and what does not, in address order; the first error ends it.
@@ -241,8 +272,8 @@ fn fork(call: &Call) -> Answer {
     let child =
         Arc::new(Process::new(shared.next_id(), shared.mem.clone(), parent.hat.lock().copy_unloaded()));
     *child.parent.lock() = Some(parent.clone());
-    let r = shared.kernel.fork(call, &child).and_then(|()| {
-        let (ours, theirs) = Conn::pair().map_err(|_| Errno(libc::ENFILE))?;
+    let r = Conn::pair().map_err(|_| Errno(libc::ENFILE)).and_then(|(ours, theirs)| {
+        shared.kernel.fork(call, &child)?;
         shared.processes.write().insert(child.id(), child.clone());
         let mut line = child.lifeline.lock();
         let line = line.insert(ours);
@@ -275,6 +306,8 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
         return verdict(VERDICT_RETRY, 1, 0);
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: !allowed };
+    // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
+    let _by_agent = call.by_agent();
     match fault::serve(&call.shared, &fault) {
         FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
         FaultOutcome::Signal { signo, code } => verdict(VERDICT_SIGNAL, signo, code),
