@@ -82,7 +82,7 @@ ops! {
     Ioctl = 19,
     /// lseek: file, offset, whence. The reply has the offset.
     Seek = 20,
-    /// fstat: file. The reply has major, minor, mode.
+    /// fstat: file. The reply has major, minor, mode, and the flags of the open.
     Stat = 21,
     /// mmap: file, address, length, protection, flags, offset. The reply has the address.
     Mmap = 22,
@@ -104,7 +104,7 @@ ops! {
     Reserve = 40,
     /// Map frames: payload array of [`MapPiece`]. All or none.
     Map = 41,
-    /// Unmap: address, length.
+    /// Unmap: address, length, keep (1: the range stays taken, inaccessible, as something is about to be mapped over it).
     Unmap = 42,
     /// Plain mprotect: payload array of [`Range`].
     Protect = 43,
