@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
 use ddi_host::process::{FaultMode, FaultPolicy, Program, check_program};
-use ddi_host::{bench, demo, log, report};
+use ddi_host::{bench, demo, kernel, log, report};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Demo(MachineArgs),
     /// Measure what the host costs, as ratios to the same without a host
     Bench(MachineArgs),
+    /// Print statistics of the kernel that this command runs under, as kstat(8) does
+    Kstat(Kstat),
     /// What the demo's processes run
     #[command(hide = true)]
     Client(Client),
@@ -126,7 +128,7 @@ impl Run {
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
         if self.kstat {
-            print!("{}", kstats());
+            print!("{}", ddi_host::ddi::kstats::listing());
         }
         let clean = machine.end();
         match status {
@@ -146,21 +148,57 @@ fn summary() -> String {
     }
 }
 
-/// Every kstat as kstat -p prints it.
-fn kstats() -> String {
-    let mut text = String::new();
-    for s in ddi_host::ddi::kstats::read_all() {
-        let prefix = format!("{}:{}:{}", s.module, s.instance, s.name);
-        for (name, value) in s.values.iter().chain([&("class".to_owned(), s.class.clone())]) {
-            text.push_str(&format!("{prefix}:{name}\t{value}\n"));
+/// Statistics of the kernel that this command runs under
+#[derive(Args, Debug)]
+struct Kstat {
+    /// One line for each statistic: MODULE:INSTANCE:NAME:STATISTIC, a tab, the value (there is no other form here)
+    #[arg(short = 'p')]
+    parseable: bool,
+    /// What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any
+    #[arg(value_name = "STATISTIC")]
+    wanted: Vec<String>,
+}
+
+impl Kstat {
+    fn run(&self) -> i32 {
+        let _ = self.parseable;
+        let text = match std::fs::read_to_string(kernel::KSTAT) {
+            Ok(text) => text,
+            Err(error) => {
+                let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
+                return fail(&format!("{}: {error}; {hint}", kernel::KSTAT));
+            }
+        };
+        let lines = text.lines().filter(|line| self.wants(line));
+        let shown: Vec<&str> = lines.collect();
+        for line in &shown {
+            println!("{line}");
         }
+        i32::from(shown.is_empty())
     }
-    text
+
+    fn wants(&self, line: &str) -> bool {
+        let key = line.split('\t').next().unwrap_or_default();
+        let matches = |wanted: &String| {
+            let mut parts = key.splitn(4, ':');
+            wanted.splitn(4, ':').all(|want| {
+                let part = parts.next().unwrap_or_default();
+                want.is_empty() || want == part
+            })
+        };
+        self.wanted.is_empty() || self.wanted.iter().any(matches)
+    }
 }
 
 /// Runs the command line; the exit status.
 pub fn main() -> i32 {
-    match Cli::parse().command {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    // A link of that name is the command.
+    if args.first().is_some_and(|name| std::path::Path::new(name).file_name() == Some("kstat".as_ref())) {
+        args.insert(1, "kstat".into());
+    }
+    match Cli::parse_from(args).command {
+        Command::Kstat(kstat) => kstat.run(),
         Command::Run(run) => run.run(),
         Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
         Command::Bench(machine) => bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),

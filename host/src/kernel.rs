@@ -65,6 +65,11 @@ pub(crate) fn devices_changed() {
     }
 }
 
+/// Is there a device of a driver?
+pub fn any_device() -> bool {
+    !named().is_empty()
+}
+
 /// Opens that there are.
 pub fn opens() -> usize {
     OPENS.read().by_id.len()
@@ -256,6 +261,13 @@ fn links(driver: &Driver, node: &Node, minor: &nodes::Minor) -> Vec<String> {
     vec![format!("{}{}", driver.name, name), format!("{}{}:{name}", driver.name, node.instance())]
 }
 
+/// The kernel's own device: what kstat(8) prints, as it is when the device is opened.
+pub const KSTAT: &str = "/dev/kstat";
+/// Its major number, below those of drivers.
+const KSTAT_MAJOR: u32 = 100;
+/// The text of each open of it.
+static KSTATS: LazyLock<RwLock<HashMap<u64, Arc<str>>>> = LazyLock::new(RwLock::default);
+
 /// The DDI kernel, for the process layer.
 #[derive(Debug)]
 pub struct DdiKernel;
@@ -311,7 +323,8 @@ impl process::Kernel for DdiKernel {
             minor: n.minor,
             mode: n.mode,
         };
-        named().into_iter().map(node).collect()
+        let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
+        named().into_iter().map(node).chain([own]).collect()
     }
 
     fn process_start(&self, process: &Arc<Process>) {
@@ -319,6 +332,11 @@ impl process::Kernel for DdiKernel {
     }
 
     fn open(&self, call: &Call, path: &[u8], flags: i32) -> Result<OpenId, Errno> {
+        if path == KSTAT.as_bytes() {
+            let id = NEXT.fetch_add(1, Ordering::Relaxed);
+            KSTATS.write().insert(id, crate::ddi::kstats::listing().into());
+            return Ok(OpenId(id));
+        }
         let named = named().into_iter().find(|n| n.path.as_bytes() == path).ok_or(Errno(libc::ENXIO))?;
         let Named { driver, node, minor, .. } = named;
         let entry = client::of(call.process());
@@ -355,6 +373,9 @@ impl process::Kernel for DdiKernel {
     }
 
     fn close(&self, id: OpenId) {
+        if KSTATS.write().remove(&id.0).is_some() {
+            return;
+        }
         let mut opens = OPENS.write();
         let Some(open) = opens.by_id.remove(&id.0) else { return };
         let last = release(&mut opens, open.dev);
@@ -369,6 +390,17 @@ impl process::Kernel for DdiKernel {
     }
 
     fn read(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
+        let own = KSTATS.read().get(&open.0).cloned();
+        if let Some(text) = own {
+            let mut rest = text.as_bytes().get(usize::try_from(uio.offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+            let asked = rest.len();
+            for part in &uio.iov {
+                let (now, later) = rest.split_at(rest.len().min(part.len as usize));
+                call.copyout(part.base, now)?;
+                rest = later;
+            }
+            return Ok((asked - rest.len()) as u64);
+        }
         self.transfer(call, open, uio, false)
     }
 

@@ -115,3 +115,15 @@ fn a_guarded_kernel_runs_the_same_driver() {
     assert_eq!((status, out.lines().count()), (Some(0), 2), "{out}{err}");
     assert!(err.is_empty(), "{err}");
 }
+
+#[test]
+fn statistics_are_read_from_inside() {
+    let host = env!("CARGO_BIN_EXE_ddi-host");
+    let (out, err, status) = shell(&[], &format!("exec 3</dev/ctxdev0; {host} kstat -p ctxdev:0::opens ctxdev:1::maps"));
+    assert_eq!((out.as_str(), status), ("ctxdev:0:ctxdev:opens\t1\nctxdev:1:ctxdev:maps\t0\n", Some(0)), "{err}");
+    let (_, err, status) = shell(&[], &format!("{host} kstat nosuch"));
+    assert_eq!((status, err.as_str()), (Some(1), ""));
+    let outside = Command::new(host).arg("kstat").output().unwrap();
+    assert_eq!(outside.status.code(), Some(1));
+    assert!(text(&outside.stderr).contains("run it under the host"));
+}

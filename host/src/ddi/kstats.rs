@@ -50,6 +50,17 @@ pub fn count() -> usize {
     CHAIN.lock().len()
 }
 
+/// Every kstat as `kstat -p` prints it.
+pub fn listing() -> String {
+    let mut text = String::new();
+    for s in read_all() {
+        for (name, value) in s.values.iter().chain([&("class".to_owned(), s.class.clone())]) {
+            text.push_str(&format!("{}:{}:{}:{name}\t{value}\n", s.module, s.instance, s.name));
+        }
+    }
+    text
+}
+
 /// Reads every installed kstat, with its driver's update callback.
 pub fn read_all() -> Vec<Statistics> {
     let installed: Vec<usize> = CHAIN.lock().iter().filter(|(_, on)| *on).map(|(a, _)| *a).collect();
