@@ -126,8 +126,8 @@ pub struct Limits {
 pub struct Steps {
     /// Where the files are put.
     pub dir: String,
-    /// The driver's devices; the suite runs once on each.
-    pub devices: Vec<String>,
+    /// The devices on which the suite runs, one after the other.
+    pub suites: Vec<SuiteRules>,
     /// Installs the driver.
     pub install: String,
     /// Succeeds if `{device}` is there.
@@ -144,6 +144,17 @@ pub struct Steps {
     pub shutdown: String,
     /// After a panic and the reboot that follows it: prints the crash dump's essentials.
     pub crash: Option<String>,
+}
+
+/// One run of the suite.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteRules {
+    /// The driver's device.
+    pub device: String,
+    /// Which cases, as `--filter` has it; all, if there are none. `--all` and `--filter` overrule it.
+    #[serde(default)]
+    pub filters: Vec<String>,
 }
 
 /// The initramfs of a guest that needs no image.
@@ -182,6 +193,9 @@ impl Guest {
             }
             Boot::Linux if guest.linux.is_none() => bail!("[linux] is missing: boot = \"linux\" needs it"),
             _ => {}
+        }
+        if guest.steps.suites.is_empty() {
+            bail!("[[steps.suites]] is missing: there is nothing to run");
         }
         if guest.console.login.is_empty() {
             bail!("[console] login needs at least one prompt to wait for");

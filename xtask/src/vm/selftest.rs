@@ -316,6 +316,7 @@ impl StandIn {
             // Any program of this machine does: nothing calls it.
             ddi_host: Some("/bin/true".into()),
             filter: Vec::new(),
+            all: false,
             keep: false,
             dump,
             accel,
@@ -328,7 +329,7 @@ impl StandIn {
         guest.steps.check = "true".into();
         guest.steps.suite = "./usr-tests".into();
         guest.steps.kstats = "true".into();
-        guest.steps.devices.truncate(1);
+        guest.steps.suites.truncate(1);
         (case.tune)(&mut guest);
         let sabotage = Sabotage {
             command_line: case.command_line.into(),

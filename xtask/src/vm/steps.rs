@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use super::failure::Failure;
-use super::guest::Guest;
+use super::guest::{Guest, SuiteRules};
 use super::monitor::{Interrupt, Monitor};
 use super::payload::Payload;
 use super::progress::Progress;
@@ -23,8 +23,8 @@ pub struct Plan<'a> {
     pub ssh: Ssh,
     /// What is shipped.
     pub payload: Payload,
-    /// Only the cases that match, if not empty.
-    pub filters: &'a [String],
+    /// Only the cases that match, if given; an empty list means all. Otherwise the description's choice.
+    pub filters: Option<&'a [String]>,
     /// Leave the guest up at the end, until a signal.
     pub keep: bool,
     /// After a panic or a hang, also get the crash dump.
@@ -110,7 +110,7 @@ impl Plan<'_> {
         let limit = session.limit(|limits| limits.install);
         let job = session.run("install", limit, &inside(&steps.install), None, &mut |_| ())?;
         progress.output(&job.stdout);
-        for device in &steps.devices {
+        for SuiteRules { device, .. } in &steps.suites {
             // add_drv succeeds even when attach fails, so the node is what counts.
             let check = steps.check.replace("{device}", device);
             session.run("install", limit, &inside(&check), None, &mut |_| ()).map_err(
@@ -126,7 +126,7 @@ impl Plan<'_> {
         }
 
         self.sabotage(session, "suite")?;
-        let ended = steps.devices.iter().try_for_each(|device| self.suite(session, progress, device, suites));
+        let ended = steps.suites.iter().try_for_each(|rules| self.suite(session, progress, rules, suites));
         // A suite that failed as a command leaves a guest that works: the rest is still worth having.
         let failed = match ended {
             Ok(()) => None,
@@ -160,12 +160,13 @@ impl Plan<'_> {
         &self,
         session: &mut Session,
         progress: &mut Progress,
-        device: &str,
+        rules: &SuiteRules,
         suites: &mut Vec<Suite>,
     ) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
-        let filters: String =
-            self.filters.iter().map(|filter| format!(" --filter {}", quote(filter))).collect();
+        let device = rules.device.as_str();
+        let filters = self.filters.unwrap_or(&rules.filters);
+        let filters: String = filters.iter().map(|filter| format!(" --filter {}", quote(filter))).collect();
         let command = steps.suite.replace("{device}", device).replace("{filters}", &filters);
         progress.step("suite", device);
         // Status 1 says that cases failed, which the results do too.

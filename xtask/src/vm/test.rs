@@ -48,6 +48,9 @@ pub struct Args {
     /// Only the cases that match; may be given more than once.
     #[arg(long)]
     pub filter: Vec<String>,
+    /// All cases, also those that the guest's description leaves out because they take long there.
+    #[arg(long, conflicts_with = "filter")]
+    pub all: bool,
     /// Leave the guest up after the suite and print the ssh command.
     #[arg(long)]
     pub keep: bool,
@@ -229,7 +232,7 @@ fn attempt(
         spec,
         ssh,
         payload,
-        filters: &args.filter,
+        filters: (args.all || !args.filter.is_empty()).then_some(args.filter.as_slice()),
         keep: args.keep,
         dump: args.dump,
         results: results_dir,
