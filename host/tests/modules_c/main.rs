@@ -5,6 +5,7 @@
 
 mod devices;
 mod maps;
+mod regs;
 mod root;
 mod run;
 mod soft;

@@ -77,12 +77,26 @@ pub fn run(fixture: &str, conf: &str, client: &str) -> Option<Ran> {
 
 /// The same with environment variables for the client.
 pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)]) -> Option<Ran> {
+    start(fixture, conf, "", client, env)
+}
+
+/// Runs the client's half, which must pass, with device nodes from a node configuration (TOML).
+pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
+    let Some(ran) = start(fixture, "", nodes, client, &[]) else { return };
+    assert!(ran.status == 0 && ran.text.contains("1 passed"), "status {}:\n{}", ran.status, ran.text);
+}
+
+fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Option<Ran> {
     let module = compile(fixture)?;
     let dir = tempfile::tempdir().unwrap();
     let conf_file = dir.path().join(format!("{fixture}.conf"));
     std::fs::write(&conf_file, conf).unwrap();
+    let nodes_file = dir.path().join("nodes.toml");
+    std::fs::write(&nodes_file, nodes).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--check", "--driver"])
+        .args(["run", "--check", "--config"])
+        .arg(&nodes_file)
+        .arg("--driver")
         .arg(format!("{},conf={}", module.display(), conf_file.display()))
         .arg("--")
         .arg(std::env::current_exe().unwrap())
