@@ -222,6 +222,10 @@ fn client_of_a_process_s_own_memory_is_pinned() {
     let range = Range { addr: mine as u64, len: LEN as u64, flags: 3, pad: 0 };
     let range = &raw const range as u64;
     assert_eq!(ioctl(fd, sum, 0), Err(libc::EINVAL));
+    // Nothing is pinned: there is nothing to map.
+    // SAFETY: a new mapping that must fail.
+    let nothing = unsafe { libc::mmap(std::ptr::null_mut(), LEN, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    assert_eq!((nothing, errno()), (libc::MAP_FAILED, libc::ENXIO));
     assert_eq!(ioctl(fd, lock, range), Ok(0));
     assert_eq!(ioctl(fd, sum, 0), Ok(15));
     set_word(mine, 0, 2);
