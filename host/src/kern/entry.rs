@@ -6,11 +6,14 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 use crate::ddi::sync;
+use parking_lot::Mutex;
+
 use crate::{log, report};
 
 /// The driver panicked in the call.
@@ -43,10 +46,18 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
         report::fail();
         if !payload.is::<report::Reported>() {
             let message = MESSAGE.take().unwrap_or_else(|| message(payload.as_ref()));
-            log::line(log::To::Both, &format!("driver panic: {}: {message}", what()));
+            say(format!("driver panic: {}: {message}", what()));
         }
         Panicked
     })
+}
+
+/// Logs a panic, once: an access that fails is tried again a few times before the process dies of it.
+fn say(line: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().insert(line.clone()) {
+        log::line(log::To::Both, &line);
+    }
 }
 
 /// Is driver code running on this thread?
@@ -56,7 +67,9 @@ pub fn inside() -> bool {
 
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic").to_owned()
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
+    // One line, whatever an assertion has to say.
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 fn install_hook() {
