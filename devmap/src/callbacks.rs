@@ -1,8 +1,9 @@
 //! The framework's callbacks for a mapping, and what they turn into calls of [`Mapping`].
 //!
-//! The framework's private pointer is a `Box<Slot<D>>`: made by the map and dup callbacks, taken apart by unmap, borrowed by access and dup.
-//! Borrowing is sound because the framework holds the process's address space: as reader while it calls access, as writer while it
-//! calls dup and unmap, so a slot is not taken apart while it is borrowed. No lock of this crate is held while the driver is called.
+//! The framework's private pointer is a `Box<Slot<D>>`: made by the map and dup callbacks, taken apart by unmap,
+//! borrowed by access and dup. Borrowing is sound because the framework holds the process's address space: as reader
+//! while it calls access, as writer while it calls dup and unmap, so a slot is not taken apart while it is borrowed.
+//! No lock of this crate is held while the driver is called.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -14,12 +15,12 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::device::Device;
+use crate::entry;
 use crate::errno::Errno;
 use crate::fault::{self, Fault};
 use crate::handle::Handle;
 use crate::instance::Instance;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
-use crate::module;
 use crate::set::Member;
 
 /// Everything about one mapping. Fields are dropped in this order: the device goes last.
@@ -66,7 +67,8 @@ pub(crate) fn table<D: Device>(access: bool) -> sys::devmap_callback_ctl {
     }
 }
 
-/// devmap_map(9E): the mapping that was prepared in devmap(9E) comes into being. Fails for a handle that never was only.
+/// devmap_map(9E): the mapping that was prepared in devmap(9E) comes into being. Fails for a handle that never was
+/// only.
 unsafe extern "C-unwind" fn map<D: Device>(
     dhp: sys::devmap_cookie_t,
     dev: sys::dev_t,
@@ -76,7 +78,7 @@ unsafe extern "C-unwind" fn map<D: Device>(
     pvtp: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: in an entry point of the instance.
-    let Some(instance) = (unsafe { module::instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(instance) = (unsafe { entry::instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
     let Some(slot) = instance.claim(dhp).and_then(Unmapped::take) else { return Errno::ENXIO.raw() };
     slot.handle.activate(dhp);
     // SAFETY: the framework's place for the private pointer.
@@ -100,7 +102,8 @@ unsafe extern "C-unwind" fn access<D: Device>(
     }
     let Some(offset) = u64::try_from(off).ok().filter(|_| !pvt.is_null()) else { return Errno::EFAULT.raw() };
     if kind != sys::DEVMAP_ACCESS {
-        // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20 to 27).
+        // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20
+        // to 27).
         return Errno::ENOTSUP.raw();
     }
     // SAFETY: made by `map`, `dup` or `unmap`; the address space is held, so `unmap` cannot take it away meanwhile.
@@ -199,8 +202,8 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     if pvt.is_null() {
         return;
     }
-    // SAFETY: made by `map`, `dup` or `unmap`, and given back here: the framework stores a new pointer, or frees the handle. The
-    // address space is held as writer, so nobody borrows it.
+    // SAFETY: made by `map`, `dup` or `unmap`, and given back here: the framework stores a new pointer, or frees the
+    // handle. The address space is held as writer, so nobody borrows it.
     let slot = *unsafe { Box::from_raw(pvt.cast::<Slot<D>>()) };
     let Slot { mapping, member, handle, instance } = slot;
     let (start, whole) = handle.lock().range();
@@ -254,8 +257,8 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     }
 }
 
-/// A mapping whose private data is being changed. If the driver panics meanwhile, nobody will tell us when the framework frees
-/// the handle: so it is forgotten at once.
+/// A mapping whose private data is being changed. If the driver panics meanwhile, nobody will tell us when the
+/// framework frees the handle: so it is forgotten at once.
 struct Orphan<'a>(&'a Handle);
 
 impl Drop for Orphan<'_> {

@@ -1,7 +1,7 @@
 //! [`Device`]: what a driver is, one value for each instance.
 //!
-//! The value is made by attach, shared by all entry points, which run at the same time in many threads, and dropped by detach. None of this
-//! crate's locks is held when an entry point is called.
+//! The value is made by attach, shared by all entry points, which run at the same time in many threads, and dropped
+//! by detach. None of this crate's locks is held when an entry point is called.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI64, Ordering};
@@ -49,7 +49,8 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The minor node is made, and so the device can be opened, after this has returned.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
 
-    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the value is dropped.
+    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the
+    /// value is dropped.
     fn detach(&self) -> Result<(), Errno> {
         Ok(())
     }
@@ -84,8 +85,8 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held.
     ///
     /// Everything that can fail belongs here: when the mapping comes into being, later, an error would leave a broken
-    /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error this returns, mmap(2)
-    /// fails with `ENXIO`.
+    /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error
+    /// this returns, mmap(2) fails with `ENXIO`.
     fn devmap<'a>(&self, request: MapRequest<'a, Self>) -> Result<Setup<'a, Self>, Errno> {
         let _ = request;
         Err(Errno::ENXIO)
@@ -141,8 +142,8 @@ impl Mappings {
 
     /// How long a context stays in the device at least, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
-    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch. One value for all mappings, because mixed ones
-    /// leave a timer behind (docs/shield.md, 28). Any context.
+    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
+    /// One value for all mappings, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
         self.hysteresis.store(ticks(time), Ordering::Relaxed);
     }

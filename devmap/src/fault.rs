@@ -1,8 +1,8 @@
 //! [`Fault`]: an access that the driver has to serve, and [`Context`]: the device context held meanwhile.
 //!
-//! Both exist only inside an access callback, on its thread, with the process's address space held (as reader). Serving takes the
-//! mapping's own lock for the load; the driver's mutexes come before it and may be held over [`Fault::load`] and
-//! [`Context::load`], which is how a load is kept apart from the unload of another thread.
+//! Both exist only inside an access callback, on its thread, with the process's address space held (as reader).
+//! Serving takes the mapping's own lock for the load; the driver's mutexes come before it and may be held over
+//! [`Fault::load`] and [`Context::load`], which is how a load is kept apart from the unload of another thread.
 
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
@@ -98,8 +98,8 @@ impl<'a> Fault<'a> {
 
     /// Loads the pages that faulted: `devmap_load(9F)`. The access goes on.
     ///
-    /// May wait for memory when the mapping is of pageable memory. `EACCES` when the mapping's protection forbids the access, `EIO` when
-    /// the mapping is [invalid](Handle::invalidate).
+    /// May wait for memory when the mapping is of pageable memory. `EACCES` when the mapping's protection forbids the
+    /// access, `EIO` when the mapping is [invalid](Handle::invalidate).
     pub fn load(self) -> Result<Served, Errno> {
         load(self.handle, self.offset, self.len, self.kind, self.rw)
     }
@@ -119,14 +119,14 @@ impl<'a> Fault<'a> {
 
     /// Runs `routine` as the one that moves the device to this mapping's context: `devmap_do_ctxmgt(9F)`.
     ///
-    /// Inside: take the driver's mutex, [unload](crate::MappingSet::unload) the mappings of the context that the device is
-    /// in, save and restore, [load](Context::load). With hysteresis set
-    /// ([`Mappings::set_hysteresis`](crate::Mappings::set_hysteresis)) the framework waits, before calling `routine`, until the last switch is
-    /// that long ago; the wait cannot be interrupted, and holds the process's address space. So serve a context that is in the
-    /// device already by [`load`](Fault::load), without this.
+    /// Inside: take the driver's mutex, [unload](crate::MappingSet::unload) the mappings of the context that the
+    /// device is in, save and restore, [load](Context::load). With hysteresis set
+    /// ([`Mappings::set_hysteresis`](crate::Mappings::set_hysteresis)) the framework waits, before calling `routine`,
+    /// until the last switch is that long ago; the wait cannot be interrupted, and holds the process's address space.
+    /// So serve a context that is in the device already by [`load`](Fault::load), without this.
     ///
-    /// Hold no lock that a routine takes: another thread may be in one while this one waits. The routine may be run by several
-    /// threads at once when there is no hysteresis.
+    /// Hold no lock that a routine takes: another thread may be in one while this one waits. The routine may be run
+    /// by several threads at once when there is no hysteresis.
     pub fn switch_context<F>(self, routine: F) -> Result<Served, Errno>
     where
         F: FnOnce(Context<'_>) -> Result<Served, Errno>,
@@ -138,8 +138,8 @@ impl<'a> Fault<'a> {
                 let Some(routine) = routine.take() else { return };
                 let answer = routine(Context { fault: &self });
                 if answer.is_err() {
-                    // A routine that fails must not make others wait. It must not fail in the framework's eyes either: that
-                    // gives up the context even when somebody else holds it (docs/shield.md, 28).
+                    // A routine that fails must not make others wait. It must not fail in the framework's eyes
+                    // either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
                     self.set_ticks(0);
                 }
                 result = Some(answer);

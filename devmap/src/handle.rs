@@ -1,12 +1,12 @@
 //! [`Handle`]: a reference to one mapping of one process, good for as long as anybody wants it.
 //!
-//! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to unload it. A [`Handle`]
-//! does not: calls on it when the mapping has gone do nothing, or say `ESTALE`.
+//! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to
+//! unload it. A [`Handle`] does not: calls on it when the mapping has gone do nothing, or say `ESTALE`.
 //!
-//! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the driver.
-//! It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s lock too. Calls
-//! that unload wait for other processors, not for address spaces, so they may be made with mutexes held, and from any
-//! thread, a timeout's routine included.
+//! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the
+//! driver. It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s
+//! lock too. Calls that unload wait for other processors, not for address spaces, so they may be made with mutexes
+//! held, and from any thread, a timeout's routine included.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -157,8 +157,8 @@ impl Handle {
 
     /// After a cut, this handle is `offset`, `len` long; `rest`, if any, is the new one behind the cut.
     ///
-    /// Somebody may have unloaded this handle between the framework's cut and the callback that tells us of it, and so have
-    /// missed what is now `rest`: if nothing should be loaded, both are unloaded once more.
+    /// Somebody may have unloaded this handle between the framework's cut and the callback that tells us of it, and
+    /// so have missed what is now `rest`: if nothing should be loaded, both are unloaded once more.
     pub(crate) fn cut(
         &self,
         cookie: sys::devmap_cookie_t,
@@ -204,15 +204,17 @@ impl Handle {
         self.len() == 0
     }
 
-    /// Drops every translation of the mapping: the process's next access comes to the access callback. `devmap_unload(9F)`.
+    /// Drops every translation of the mapping: the process's next access comes to the access callback.
+    /// `devmap_unload(9F)`.
     ///
-    /// On return no processor uses them. Any thread, any mutex held; a mapping that has gone has none, which is no error.
-    /// `EIO` if the framework refuses.
+    /// On return no processor uses them. Any thread, any mutex held; a mapping that has gone has none, which is no
+    /// error. `EIO` if the framework refuses.
     pub fn unload(&self) -> Result<(), Error> {
         self.lock().unload()
     }
 
-    /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has. `devmap_unload(9F)`.
+    /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has.
+    /// `devmap_unload(9F)`.
     pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
         let state = self.lock();
         if state.cookie.is_null() || !(state.loaded || state.loads_unseen) {
@@ -252,10 +254,10 @@ impl Handle {
     /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
     /// `devmap_umem_remap(9F)`, `devmap_devmem_remap(9F)`.
     ///
-    /// Any thread, any mutex held. The old memory is let go, the new one stays while it is mapped. The mapping keeps its greatest
-    /// protections. Checked here, because the framework does not: `EINVAL` for an offset that is not a page's, or for memory
-    /// that does not reach to the end of the mapping; `ESTALE` when the mapping has gone. `EIO` when the framework refuses: the
-    /// mapping then is as it was.
+    /// Any thread, any mutex held. The old memory is let go, the new one stays while it is mapped. The mapping keeps
+    /// its greatest protections. Checked here, because the framework does not: `EINVAL` for an offset that is not a
+    /// page's, or for memory that does not reach to the end of the mapping; `ESTALE` when the mapping has gone. `EIO`
+    /// when the framework refuses: the mapping then is as it was.
     pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
         let memory = memory.into();
         let old = {
@@ -334,8 +336,8 @@ impl State {
 
     /// Unloads everything.
     ///
-    /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the callback that
-    /// will tell us waits for our lock: what stays is found by halving.
+    /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the
+    /// callback that will tell us waits for our lock: what stays is found by halving.
     fn unload_now(&mut self) -> bool {
         let mut done = self.unload_from(self.offset);
         if !done {

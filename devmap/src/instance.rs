@@ -1,7 +1,8 @@
 //! An attached instance: the driver's value, and the mmap calls that are under way.
 //!
-//! Soft state holds one pointer for each instance. The framework calls no entry point of an instance before its attach or after its
-//! detach, which is what makes that pointer good. Locking: the list of calls has a mutex of its own, innermost, never held over a callback.
+//! Soft state holds one pointer for each instance. The framework calls no entry point of an instance before its
+//! attach or after its detach, which is what makes that pointer good. Locking: the list of calls has a mutex of its
+//! own, innermost, never held over a callback.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +23,8 @@ const INSTANCES: usize = 4;
 /// The anchor of a module's soft state, `ddi_soft_state(9F)`.
 pub struct SoftState(UnsafeCell<*mut c_void>);
 
-// SAFETY: written by `_init` and `_fini` only, when no entry point runs; the calls on what it points to lock for themselves.
+// SAFETY: written by `_init` and `_fini` only, when no entry point runs; the calls on what it points to lock for
+// themselves.
 unsafe impl Sync for SoftState {}
 
 /// What soft state holds for an instance.
@@ -71,7 +73,8 @@ impl SoftState {
     /// The instance of this number, if it is attached.
     ///
     /// # Safety
-    /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach; and `D` is the module's device.
+    /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach; and `D` is the
+    /// module's device.
     pub(crate) unsafe fn instance<D: Device>(&self, number: i32) -> Option<Arc<Instance<D>>> {
         let item = self.item(number);
         if item.is_null() {

@@ -1,8 +1,8 @@
 //! Kernel memory: the allocator behind `Box`, `Vec` and `Arc` in a module, and allocation that may fail.
 //!
 //! Ordinary allocation sleeps until there is memory (`KM_SLEEP`) and so never fails; it must not be made in interrupt
-//! context or in a timeout's routine, nor under a mutex that such a routine takes. There, and for sizes that a process chooses, use
-//! [`try_box`] and `Vec::try_reserve`, and allocate before taking locks.
+//! context or in a timeout's routine, nor under a mutex that such a routine takes. There, and for sizes that a
+//! process chooses, use [`try_box`] and `Vec::try_reserve`, and allocate before taking locks.
 
 use alloc::boxed::Box;
 use core::alloc::{GlobalAlloc, Layout};
@@ -18,8 +18,9 @@ const NATURAL: usize = 8;
 
 /// The global allocator of a module, over `kmem_alloc(9F)`; the [`module!`](crate::module!) macro installs it.
 ///
-/// Sleeps for memory, except in interrupt context, where it returns null. A request bigger than [`KmemAllocator::LARGEST`] is refused rather than
-/// waited for: a size that nobody has is a mistake, and `KM_SLEEP` would wait for it for ever.
+/// Sleeps for memory, except in interrupt context, where it returns null. A request bigger than
+/// [`KmemAllocator::LARGEST`] is refused rather than waited for: a size that nobody has is a mistake, and `KM_SLEEP`
+/// would wait for it for ever.
 ///
 /// Alignments above 8 are met by asking for more and keeping the true address in front of the memory.
 pub struct KmemAllocator;
@@ -53,7 +54,8 @@ impl KmemAllocator {
         }
         // From 8 to `align` bytes further on, so there is room for an address before it and the size after it.
         let gap = layout.align() - (base.addr() & (layout.align() - 1));
-        // SAFETY: 8 <= gap <= align, because base is a multiple of 8 and align is at least 16; size + align were asked for.
+        // SAFETY: 8 <= gap <= align, because base is a multiple of 8 and align is at least 16; size + align were
+        // asked for.
         let aligned = unsafe { base.add(gap) };
         // SAFETY: the 8 bytes before lie in the block, see above.
         let keep = unsafe { aligned.sub(NATURAL) };

@@ -1,7 +1,7 @@
 //! Write an illumos driver that exports memory to processes, in safe Rust.
 //!
-//! A driver is a type that implements [`Device`], one value of it for each instance, and a type for the private data of a mapping that implements [`Mapping`]. The
-//! [`module!`] macro makes a module of them. Neither needs `unsafe`.
+//! A driver is a type that implements [`Device`], one value of it for each instance, and a type for the private data
+//! of a mapping that implements [`Mapping`]. The [`module!`] macro makes a module of them. Neither needs `unsafe`.
 //!
 //! | phase | type | what the DDI allows there |
 //! | --- | --- | --- |
@@ -23,13 +23,14 @@
 //! 5. a [`Handle`]'s, then another's behind it in the same unmap
 //! 6. the framework's and the memory system's, inside a DDI call
 //!
-//! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls [`Fault::switch_context`] or [`Fault::retry_later`], or
-//! while it copies from or to a process. This crate holds none of its locks when it calls the driver.
+//! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls
+//! [`Fault::switch_context`] or [`Fault::retry_later`], or while it copies from or to a process. This crate holds
+//! none of its locks when it calls the driver.
 //!
 //! # Defects of the framework
 //!
-//! illumos' own framework crashes, hangs or shows other people's memory in some situations. Where a driver can avoid them, this crate does;
-//! docs/shield.md has the list, and what is left for the author to know.
+//! illumos' own framework crashes, hangs or shows other people's memory in some situations. Where a driver can avoid
+//! them, this crate does; docs/shield.md has the list, and what is left for the author to know.
 #![no_std]
 #![deny(missing_docs)]
 
@@ -37,10 +38,11 @@ extern crate alloc;
 
 mod callbacks;
 pub mod device;
+mod entry;
 pub mod errno;
 pub mod fault;
 pub mod handle;
-pub(crate) mod instance;
+mod instance;
 pub mod kmem;
 pub mod kstat;
 pub mod limit;

@@ -1,9 +1,9 @@
 //! [`Mapping`]: a driver's own data for one mapping, and what happens to it: access, dup, unmap.
 //!
-//! Callbacks of different mappings run at the same time, and so do several accesses to one. Access and dup never run at the same time as unmap
-//! of the same mapping: the framework holds the process's address space. None of this crate's locks is held when they are called. All
-//! run in the process's context and may sleep; they must not wait for another process's access to end, nor call
-//! mmap or munmap.
+//! Callbacks of different mappings run at the same time, and so do several accesses to one. Access and dup never run
+//! at the same time as unmap of the same mapping: the framework holds the process's address space. None of this
+//! crate's locks is held when they are called. All run in the process's context and may sleep; they must not wait for
+//! another process's access to end, nor call mmap or munmap.
 
 use core::marker::PhantomData;
 
@@ -16,22 +16,24 @@ use crate::handle::Handle;
 pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
     /// The process touched a page that has no translation: `devmap_access(9E)`.
     ///
-    /// An error becomes `SIGBUS` in the process, with the error number; `EINTR` lets it try again. The default loads the page.
+    /// An error becomes `SIGBUS` in the process, with the error number; `EINTR` lets it try again. The default loads
+    /// the page.
     fn access(&self, device: &D, fault: Fault<'_>) -> Result<Served, Errno> {
         let _ = device;
         fault.load()
     }
 
-    /// The process forks: the private data of the child's mapping, or an error, with which fork(2) fails: `devmap_dup(9E)`.
+    /// The process forks: the private data of the child's mapping, or an error, with which fork(2) fails:
+    /// `devmap_dup(9E)`.
     ///
-    /// The child's mapping has no translations yet. Do what can fail before changing anything: when another mapping of the
-    /// process refuses, this one is unmapped again.
+    /// The child's mapping has no translations yet. Do what can fail before changing anything: when another mapping
+    /// of the process refuses, this one is unmapped again.
     fn dup(&self, device: &D, copy: Dup<'_>) -> Result<Self, Errno>;
 
     /// A part or all of the mapping goes: `devmap_unmap(9E)`. Cannot fail.
     ///
-    /// Translations are gone already. What is left of the mapping keeps private data: each shape of the cut takes exactly the
-    /// values that it needs for a [`Remains`].
+    /// Translations are gone already. What is left of the mapping keeps private data: each shape of the cut takes
+    /// exactly the values that it needs for a [`Remains`].
     fn unmap(self, device: &D, cut: Cut<'_>) -> Remains<Self>;
 }
 

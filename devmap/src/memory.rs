@@ -4,7 +4,8 @@ use crate::errno::{Errno, Error};
 use crate::registers::{Order, Registers};
 use crate::umem::Umem;
 
-/// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is mapped.
+/// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is
+/// mapped.
 #[derive(Clone)]
 pub enum Memory {
     /// A register set of the device.

@@ -1,4 +1,5 @@
-//! [`Node`]: the device node that a driver's instance is for (`dev_info_t`): properties, register sets, instance number.
+//! [`Node`]: the device node that a driver's instance is for (`dev_info_t`): properties, register sets, instance
+//! number.
 //!
 //! User or kernel context, with any mutex held unless a call says otherwise.
 

@@ -5,8 +5,8 @@
 /// Implemented by [`plain!`](crate::plain!) for structs, and here for integers and arrays.
 ///
 /// # Safety
-/// Every pattern of `size_of::<Self>()` bytes is a valid value, and no byte of a value is padding (it would show the process what
-/// lay there before).
+/// Every pattern of `size_of::<Self>()` bytes is a valid value, and no byte of a value is padding (it would show the
+/// process what lay there before).
 pub unsafe trait Plain: Copy + 'static {}
 
 macro_rules! integers {
@@ -31,7 +31,8 @@ pub fn zeroed<T: Plain>() -> T {
 #[doc(hidden)]
 pub const fn assert_plain<T: Plain>() {}
 
-/// Defines `repr(C)` structs that an ioctl may copy; refuses to compile when one has padding or a field that is not [`Plain`].
+/// Defines `repr(C)` structs that an ioctl may copy; refuses to compile when one has padding or a field that is not
+/// [`Plain`].
 ///
 /// Use integers of fixed width, each at a multiple of its size: then 32-bit and 64-bit processes agree on the layout.
 ///

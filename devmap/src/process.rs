@@ -1,7 +1,7 @@
 //! What a process hands to the driver and gets back: [`Uio`] (read, write), [`Argument`] (ioctl), [`Open`].
 //!
-//! All calls here may wait for the process's memory to be paged in, and may run into a mapping of this very device and so call
-//! its access callback: hold no lock that the access callback takes. User context only.
+//! All calls here may wait for the process's memory to be paged in, and may run into a mapping of this very device
+//! and so call its access callback: hold no lock that the access callback takes. User context only.
 
 use core::ffi::c_int;
 use core::marker::PhantomData;

@@ -1,7 +1,8 @@
 //! [`Registers`]: a register set of the device, mapped for the driver, mappable for processes.
 //!
-//! Reads and writes go through the DDI's access functions and so have the byte order and width that the device wants; they may be made in any
-//! context, with any lock held, and do not wait. The set stays mapped while the value, a clone of it, or a process's mapping of it lives.
+//! Reads and writes go through the DDI's access functions and so have the byte order and width that the device wants;
+//! they may be made in any context, with any lock held, and do not wait. The set stays mapped while the value, a
+//! clone of it, or a process's mapping of it lives.
 
 use alloc::sync::Arc;
 use core::ffi::c_char;

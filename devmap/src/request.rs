@@ -1,7 +1,7 @@
 //! [`MapRequest`]: a process's mmap(2), and what the driver answers: a [`Setup`].
 //!
-//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is consumed by setting it up, so it is set up
-//! once; a [`Setup`] can be had in no other way, so it is not forgotten.
+//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is consumed by setting
+//! it up, so it is set up once; a [`Setup`] can be had in no other way, so it is not forgotten.
 
 use alloc::sync::Arc;
 use core::ffi::c_int;
@@ -33,7 +33,8 @@ bitflags! {
     }
 }
 
-/// Who sees what the process writes: mmap(2)'s `MAP_SHARED`, `MAP_PRIVATE`. What they mean for a device is the driver's affair.
+/// Who sees what the process writes: mmap(2)'s `MAP_SHARED`, `MAP_PRIVATE`. What they mean for a device is the
+/// driver's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// `MAP_SHARED`.
@@ -113,8 +114,8 @@ impl<'a, D: Device> MapRequest<'a, D> {
         &self.handle
     }
 
-    /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this one, the last
-    /// one first, until `look` has found something. Under a lock: `look` must not take any.
+    /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this
+    /// one, the last one first, until `look` has found something. Under a lock: `look` must not take any.
     pub fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         self.instance.previous(look)
     }
@@ -125,11 +126,12 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.map_part(memory, offset, len)
     }
 
-    /// Answers the first `len` bytes of the request; the driver is asked again for the rest, which gets a handle of its own.
+    /// Answers the first `len` bytes of the request; the driver is asked again for the rest, which gets a handle of
+    /// its own.
     ///
     /// **Think twice.** illumos kernels crash when a process unmaps the end of a mapping that has several handles
-    /// (docs/shield.md, 1 to 3): any process that can open the device can then stop the machine. Prefer one region for each
-    /// mmap(2), by refusing a request that goes beyond.
+    /// (docs/shield.md, 1 to 3): any process that can open the device can then stop the machine. Prefer one region
+    /// for each mmap(2), by refusing a request that goes beyond.
     pub fn map_part(self, memory: impl Into<Memory>, offset: u64, len: usize) -> MapSetup<'a, D> {
         let memory = memory.into();
         let order = None;
@@ -177,7 +179,8 @@ impl<'a, D: Device> MapSetup<'a, D> {
         self
     }
 
-    /// Lets the framework load translations without asking [`Mapping::access`](crate::Mapping::access). Such a mapping cannot be private.
+    /// Lets the framework load translations without asking [`Mapping::access`](crate::Mapping::access). Such a
+    /// mapping cannot be private.
     pub fn without_access(mut self) -> Self {
         self.access = false;
         self
@@ -185,10 +188,10 @@ impl<'a, D: Device> MapSetup<'a, D> {
 
     /// Sets the mapping up with this private data: `devmap_umem_setup(9F)`, `devmap_devmem_setup(9F)`.
     ///
-    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, or for memory that
-    /// does not reach to its end (a register set that does not fill its last page cannot be mapped to there: its
-    /// neighbours would be, too); for a private mapping without access. `EACCES` when the process wants more than it may. On every error the private
-    /// data is dropped.
+    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, or for
+    /// memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
+    /// there: its neighbours would be, too); for a private mapping without access. `EACCES` when the process wants
+    /// more than it may. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access } = self;
         let MapRequest { instance, cookie, terms, handle, .. } = request;
@@ -235,7 +238,8 @@ fn setup<D: Device>(
     let mut table = callbacks::table::<D>(access);
     let mut attributes = order.unwrap_or(memory.order()).attributes();
     match memory {
-        // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is pointed to.
+        // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is
+        // pointed to.
         Memory::Registers(registers) => unsafe {
             sys::devmap_devmem_setup(
                 cookie,
@@ -249,7 +253,8 @@ fn setup<D: Device>(
                 &raw mut attributes,
             )
         },
-        // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the table.
+        // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the
+        // table.
         Memory::Umem(umem) => unsafe {
             sys::devmap_umem_setup(
                 cookie,

@@ -1,8 +1,8 @@
 //! [`MappingSet`]: mappings that go together, for example those of one device context, or all of a device.
 //!
-//! Entering and leaving cost the same however many there are. Locking: a set has a mutex, taken by every call and held while
-//! it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`] takes it, so do that while
-//! iterating over nothing.
+//! Entering and leaving cost the same however many there are. Locking: a set has a mutex, taken by every call and
+//! held while it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`]
+//! takes it, so do that while iterating over nothing.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

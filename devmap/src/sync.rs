@@ -1,7 +1,8 @@
 //! Locks: [`Mutex`], [`Condvar`] and [`RwLock`] over the DDI's.
 //!
-//! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it. None
-//! is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`: the thread that took a lock gives it back.
+//! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it.
+//! None is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`:
+//! the thread that took a lock gives it back.
 //!
 //! The lock word lives in its own allocation, because the kernel knows a lock by its address and Rust values move.
 

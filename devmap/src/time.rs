@@ -39,9 +39,9 @@ struct Pending {
 
 /// A routine that runs once after a time, `timeout(9F)`, unless the value is dropped before.
 ///
-/// It runs in a thread of the kernel's, with no process: it may take mutexes, but not sleep, allocate with waiting, or
-/// copy from or to a process. [`cancel`](Timeout::cancel) and drop wait until it is not running, so the caller must not hold a lock
-/// that the routine takes.
+/// It runs in a thread of the kernel's, with no process: it may take mutexes, but not sleep, allocate with waiting,
+/// or copy from or to a process. [`cancel`](Timeout::cancel) and drop wait until it is not running, so the caller
+/// must not hold a lock that the routine takes.
 ///
 /// ```no_run
 /// # use core::time::Duration;

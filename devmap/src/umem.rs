@@ -1,7 +1,7 @@
 //! [`Umem`]: zero-filled kernel memory that processes can map (`ddi_umem_alloc(9F)`).
 //!
-//! Clones share the memory, and so does every mapping that was set up from it: it is freed when the last of them goes, in
-//! whatever order that happens. Nothing here takes a lock.
+//! Clones share the memory, and so does every mapping that was set up from it: it is freed when the last of them
+//! goes, in whatever order that happens. Nothing here takes a lock.
 
 use alloc::sync::Arc;
 use core::ffi::c_int;
@@ -32,7 +32,8 @@ struct Inner {
 
 // SAFETY: kernel memory belongs to no thread.
 unsafe impl Send for Inner {}
-// SAFETY: it is only accessed by volatile loads and stores; processes write it at the same time, and nothing here relies on what it reads.
+// SAFETY: it is only accessed by volatile loads and stores; processes write it at the same time, and nothing here
+// relies on what it reads.
 unsafe impl Sync for Inner {}
 
 impl Drop for Inner {

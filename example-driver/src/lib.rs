@@ -1,6 +1,6 @@
 //! ctxdev: a device with an engine that can hold one context at a time, shared by any number of processes.
 //!
-//! This is the driver to copy from; README.md walks through it. It has no `unsafe`: devmap makes types of the kernel's rules.
+//! This is the driver to copy from; README.md walks through it. It has no `unsafe`: devmap sees to the rules.
 //!
 //! A process maps the device and finds four regions, one behind the other:
 //!
@@ -12,8 +12,8 @@
 //! | 0x10000 | as the device has | FB: the engine's frame buffer | register set 1 |
 //!
 //! On a node without register sets REGS and FB are kernel memory, too. REGS, RING and FB are the engine's state: each
-//! MAP_PRIVATE mapping has a context of its own and sees only that, all MAP_SHARED mappings share one. The trick: only the
-//! context that is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
+//! MAP_PRIVATE mapping has a context of its own, all MAP_SHARED mappings share one. The trick: only the context that
+//! is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
 //!
 //! Locks, in order: a context's `child`, a view's `copied_to`, the `engine`, a context's `image`; then devmap's.
 #![no_std]
@@ -41,7 +41,7 @@ pub const CTXDEV_LOSE: i32 = 0x6303;
 pub const CTXDEV_SET_HYSTERESIS: i32 = 0x6304;
 /// ioctl: how many private contexts there may be; 0 is any number.
 pub const CTXDEV_SET_MAX_CONTEXTS: i32 = 0x6305;
-/// ioctl: copies `{ u32 index; u32 pad; u64 off; u64 len; }` in, and out with the place of that region (0 REGS to 3 FB).
+/// ioctl: copies `{ u32 index, pad; u64 off, len; }` in, and out with the place of that region (0 REGS to 3 FB).
 pub const CTXDEV_REGION: i32 = 0x6306;
 
 // What an ioctl copies has to be plain bytes without gaps: the macro checks that.
@@ -49,7 +49,7 @@ devmap::plain! {
     struct RegionInfo { index: u32, pad: u32, off: u64, len: u64 }
 }
 
-// Also a kstat: `kstat -m ctxdev`. mappings and contexts are how many live, owner is the context in the engine (0: none).
+// Also a kstat: `kstat -m ctxdev`. mappings and contexts: how many live; owner: the context in the engine, or 0.
 devmap::counters! {
     /// What an instance has done.
     pub struct Stats { opens, maps, faults, switches, dups, unmaps, mappings, contexts, owner, revokes }

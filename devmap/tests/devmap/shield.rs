@@ -1,5 +1,5 @@
-//! One test for each shield of docs/shield.md, named after the defect's number. The mock notes what would have set a defect off,
-//! and a test that ends with one noted fails.
+//! One test for each shield of docs/shield.md, named after the defect's number. The mock notes what would have set a
+//! defect off, and a test that ends with one noted fails.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::driver::{Behaviour, Plan, behave, events, handles, mappings, probe, s
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{self, PAGE, fault, kernel, mmap, touch};
 
-/// 1 to 3: several handles in one mapping, of which a tail is unmapped. A driver that does not ask for parts never has them:
-/// memory that does not reach to the end of the request is an error, not the first of several handles.
+/// 1 to 3: several handles in one mapping, of which a tail is unmapped. A driver that does not ask for parts never
+/// has them: memory that does not reach to the end of the request is an error, not the first of several handles.
 #[test]
 fn d01_d02_d03_one_handle_for_each_mapping() {
     let (_kernel, dev) = probe();
@@ -57,7 +57,8 @@ fn d06_a_failed_remap_leaves_an_invalid_mapping_invalid() {
     assert_eq!(touch(handle, LEN, sys::DEVMAP_READ), Err(sys::EIO));
 }
 
-/// 7 and 8: a map callback that fails. Everything that can fail has been done in devmap(9E): the map callback does not ask the driver.
+/// 7 and 8: a map callback that fails. Everything that can fail has been done in devmap(9E): the map callback does
+/// not ask the driver.
 #[test]
 fn d07_d08_the_map_callback_does_not_fail() {
     let (_kernel, dev) = probe();
@@ -167,7 +168,8 @@ fn d18_switches_are_made_in_access_callbacks_only() {
     assert!(!events().iter().any(|event| event.starts_with("access") || event.starts_with("switch")));
 }
 
-/// 20 to 22 and 24 to 27: softlocks. The framework refuses them itself for mappings that may be remapped, before it counts.
+/// 20 to 22 and 24 to 27: softlocks. The framework refuses them itself for mappings that may be remapped, before it
+/// counts.
 #[test]
 fn d20_to_d27_no_softlocks() {
     let (_kernel, dev) = probe();
@@ -196,7 +198,8 @@ fn d23_an_unlock_is_never_refused() {
     assert_eq!(fault(handle, 0, PAGE, sys::DEVMAP_UNLOCK, sys::DEVMAP_OTHER), Ok(()));
 }
 
-/// 28: a routine of an untimed mapping that fails gives up a context that a timer still holds; the next timed one arms a second timer.
+/// 28: a routine of an untimed mapping that fails gives up a context that a timer still holds; the next timed one
+/// arms a second timer.
 #[test]
 fn d28_no_timer_is_lost() {
     let (_kernel, dev) = probe();
@@ -227,7 +230,8 @@ fn d28_a_routine_that_fails_gives_the_context_up() {
     assert_eq!(kernel().context_waits, 0);
 }
 
-/// "Kept in the corpora": what access returns is taken for an error number. A fault code passed on would be a wrong one.
+/// "Kept in the corpora": what access returns is taken for an error number. A fault code passed on would be a wrong
+/// one.
 #[test]
 fn access_returns_error_numbers() {
     let (_kernel, dev) = probe();

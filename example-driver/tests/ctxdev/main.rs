@@ -347,7 +347,8 @@ fn read_and_kstat_agree_with_the_ioctl() {
 fn many_threads_never_see_each_others_values() {
     both(&[], |_, dev| {
         let handles: Vec<usize> = (0..4).map(|_| private(dev)).collect();
-        // The mock's accesses are not one step, so each thread asks the driver for the engine and looks at its own pages only when it has them.
+        // The mock's accesses are not one step, so each thread asks the driver for the engine and looks at its own
+        // pages only when it has them.
         std::thread::scope(|scope| {
             for handle in &handles {
                 scope.spawn(move || {

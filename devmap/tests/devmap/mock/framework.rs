@@ -1,4 +1,5 @@
-//! The devmap framework: handles, faults, contexts, fork, unmap, the way the reference does it, traps instead of crashes.
+//! The devmap framework: handles, faults, contexts, fork, unmap, the way the reference does it, traps instead of
+//! crashes.
 
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};

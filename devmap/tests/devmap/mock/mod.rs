@@ -1,8 +1,9 @@
-//! A kernel for tests: just enough of the DDI for devmap to run against, in this process, with the defects of the reference framework built in as
-//! traps. Whatever would set off one of them is noted (`Kernel::tripped`), and a test that ends with one noted fails.
+//! A kernel for tests: just enough of the DDI for devmap to run against, in this process, with the defects of the
+//! reference framework built in as traps. Whatever would set off one of them is noted (`Kernel::tripped`), and a test
+//! that ends with one noted fails.
 //!
-//! A test boots it with [`boot`], which serialises tests: the DDI's functions are symbols, so there is one kernel for all.
-//! The driver's own tests (example-driver/tests) use it too, which is why some of it is unused in either place.
+//! A test boots it with [`boot`], which serialises tests: the DDI's functions are symbols, so there is one kernel for
+//! all. The driver's own tests (example-driver/tests) use it too, which is why some of it is unused in either place.
 //! Nothing here holds the kernel's lock while it calls the driver.
 
 #![allow(dead_code)]
