@@ -98,8 +98,8 @@ impl<K: Hash + Eq> States<K> {
         }
     }
 
-    fn fini(self: Box<Self>, function: &str) {
-        ANCHORS.lock().remove(&(std::ptr::from_ref(&*self) as usize));
+    fn fini(&self, function: &str) {
+        ANCHORS.lock().remove(&(std::ptr::from_ref(self) as usize));
         for item in self.items.read().values() {
             self.free_item(*item, function);
         }

@@ -44,11 +44,12 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if (!in_module && !entry::inside()) || REPORTING.swap(true, Ordering::SeqCst) {
         return give_back(signal);
     }
-    // SAFETY: the kernel passes a siginfo, which for these signals has the address.
-    let address = unsafe { (*info).si_addr() } as usize;
+    // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
+    let info = unsafe { &*info };
+    // SAFETY: for these signals it has the address.
+    let address = unsafe { info.si_addr() } as usize;
     // SI_KERNEL without an address: not a canonical one.
-    // SAFETY: as above.
-    let known = unsafe { (*info).si_code } != 0x80;
+    let known = info.si_code != 0x80;
     let here = ip;
     if in_module {
         loader::calls::at_fault(&here, fp);
