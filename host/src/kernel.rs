@@ -232,7 +232,9 @@ fn named() -> Vec<Named> {
                 let taken = |link: &str| all.iter().any(|n| n.path.strip_prefix("/dev/") == Some(link));
                 let given = session::links(by_rule, taken);
                 let mut paths = vec![format!("/devices{}:{}", node.path(), minor.name)];
-                paths.extend(given.unwrap_or_else(|| links(&driver, node, &minor)).iter().map(|l| format!("/dev/{l}")));
+                paths.extend(
+                    given.unwrap_or_else(|| links(&driver, node, &minor)).iter().map(|l| format!("/dev/{l}")),
+                );
                 for path in paths {
                     if !all.iter().any(|n| n.path == path) {
                         all.push(Named { path, driver: driver.clone(), node, minor: minor.minor, mode });
@@ -298,8 +300,8 @@ impl DdiKernel {
             _uio_limit: lloff { _f: i64::MAX },
             uio_resid: asked as isize,
         };
-        // SAFETY: the driver's entry point, with a uio over the process's buffers.
         let called = client::run(&entry, || {
+            // SAFETY: the driver's entry point, with a uio over the process's buffers.
             open.driver.call(name, || unsafe { entry_point(open.dev, &mut uio, cred(&entry)) })
         });
         let moved = asked - (uio.uio_resid.max(0) as u64).min(asked);
@@ -346,8 +348,8 @@ impl process::Kernel for DdiKernel {
         driver.opens.fetch_add(1, Ordering::SeqCst);
         OPENS.write().by_dev.entry(asked).or_insert((0, node)).0 += 1;
         let opened = client::run(&entry, || match driver.cb_ops().and_then(|cb| cb.cb_open) {
-            // SAFETY: the driver's entry point, with arguments as open(9E) says.
             Some(open) => {
+                // SAFETY: the driver's entry point, with arguments as open(9E) says.
                 driver.call("open", || unsafe { open(&mut dev, flags, ddi_sys::OTYP_CHR, cred(&entry)) })
             }
             None => Ok(ENXIO),
@@ -392,7 +394,8 @@ impl process::Kernel for DdiKernel {
     fn read(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
         let own = KSTATS.read().get(&open.0).cloned();
         if let Some(text) = own {
-            let mut rest = text.as_bytes().get(usize::try_from(uio.offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+            let mut rest =
+                text.as_bytes().get(usize::try_from(uio.offset).unwrap_or(usize::MAX)..).unwrap_or_default();
             let asked = rest.len();
             for part in &uio.iov {
                 let (now, later) = rest.split_at(rest.len().min(part.len as usize));
@@ -574,8 +577,9 @@ fn outcome(code: FaultCode) -> FaultOutcome {
     const OBJERR: i32 = 3;
     const MAPERR: i32 = 1;
     const ACCERR: i32 = 2;
-    let bus = |code| FaultOutcome::Signal { signo: libc::SIGBUS, code };
-    let segv = |code| FaultOutcome::Signal { signo: libc::SIGSEGV, code };
+    let errno = code.errno().map_or(0, |e| linux_errno(e).0);
+    let bus = |code| FaultOutcome::Signal { signo: libc::SIGBUS, code, errno };
+    let segv = |code| FaultOutcome::Signal { signo: libc::SIGSEGV, code, errno: 0 };
     match code.0 & 0xff {
         _ if code.is_ok() => FaultOutcome::Retry,
         ddi_sys::FC_HWERR | ddi_sys::FC_NOSUPPORT => bus(ADRERR),
@@ -606,13 +610,13 @@ mod tests {
 
     #[test]
     fn fault_codes_become_the_signals_of_illumos() {
-        let signal = |signo, code| FaultOutcome::Signal { signo, code };
+        let signal = |signo, code, errno| FaultOutcome::Signal { signo, code, errno };
         assert_eq!(outcome(FaultCode::OK), FaultOutcome::Retry);
         assert_eq!(outcome(FaultCode::EINTR), FaultOutcome::Retry);
-        assert_eq!(outcome(FaultCode::NOMAP), signal(libc::SIGSEGV, 1));
-        assert_eq!(outcome(FaultCode::PROT), signal(libc::SIGSEGV, 2));
-        assert_eq!(outcome(FaultCode::HWERR), signal(libc::SIGBUS, 2));
-        assert_eq!(outcome(FaultCode::from_errno(5)), signal(libc::SIGBUS, 3));
+        assert_eq!(outcome(FaultCode::NOMAP), signal(libc::SIGSEGV, 1, 0));
+        assert_eq!(outcome(FaultCode::PROT), signal(libc::SIGSEGV, 2, 0));
+        assert_eq!(outcome(FaultCode::HWERR), signal(libc::SIGBUS, 2, 0));
+        assert_eq!(outcome(FaultCode::from_errno(5)), signal(libc::SIGBUS, 3, libc::EIO));
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Drop for File {
 #[test]
 fn a_shell_reads_the_device_and_its_status_comes_back() {
     for faults in ["auto", "signal"] {
-        let (out, err, status) = shell(&["--faults", faults], "cat /dev/ctxdev0; test -c /dev/ctxdev1 && exit 7");
+        let (out, err, status) =
+            shell(&["--faults", faults], "cat /dev/ctxdev0; test -c /dev/ctxdev1 && exit 7");
         assert!(out.starts_with("opens 1 maps 0 faults 0"), "{out}{err}");
         assert_eq!(status, Some(7), "{err}");
     }
@@ -67,7 +68,8 @@ fn nodes_and_properties_come_from_files() {
     let conf = File::new("ctxdev.conf", "name=\"ctxdev\" parent=\"pseudo\" instance=6;\nfb-size=0x20000;\n");
     let driver = format!("ctxdev,conf={}", conf.path());
     let options = ["--driver", &driver, "--config", config.path()];
-    let (out, err, status) = shell(&options, "ls /dev/ctxdev4 /dev/ctxdev6; cat /dev/ctxdev6; cat /dev/ctxdev0");
+    let (out, err, status) =
+        shell(&options, "ls /dev/ctxdev4 /dev/ctxdev6; cat /dev/ctxdev6; cat /dev/ctxdev0");
     assert!(out.contains("opens 1"), "{out}{err}");
     assert!(err.contains("/dev/ctxdev0") || err.contains("No such file"), "there is no instance 0: {err}");
     assert_ne!(status, Some(0));
@@ -99,12 +101,20 @@ fn what_cannot_run_is_refused_with_one_message() {
     assert!(known.contains("no driver nosuch") && known.contains("ctxdev"), "{known}");
     assert!(refused(&["run", "--", "/no/such/program"]).contains("not found"));
     assert!(refused(&["run", "--", "/etc/passwd"]).contains("not executable"));
-    assert!(refused(&["run", "--driver", "ctxdev,conf=/no/such.conf", "--", "true"]).contains("/no/such.conf"));
+    assert!(
+        refused(&["run", "--driver", "ctxdev,conf=/no/such.conf", "--", "true"]).contains("/no/such.conf")
+    );
     let broken = File::new("broken.conf", "fb-size=1;\nname=\"ctxdev\" parent=;\n");
     let driver = format!("ctxdev,conf={}", broken.path());
-    assert!(refused(&["run", "--driver", &driver, "--", "true"]).contains("broken.conf: line 2: parent has no value"));
+    assert!(
+        refused(&["run", "--driver", &driver, "--", "true"])
+            .contains("broken.conf: line 2: parent has no value")
+    );
     let toml = File::new("broken.toml", "[[node]]\ninstance = 0\nregster = 1\n");
-    assert!(refused(&["run", "--config", toml.path(), "--", "true"]).contains("broken.toml: line 3: unknown field"));
+    assert!(
+        refused(&["run", "--config", toml.path(), "--", "true"])
+            .contains("broken.toml: line 3: unknown field")
+    );
     let none = File::new("none.toml", "[[node]]\ndriver = \"other\"\ninstance = 0\n");
     assert!(refused(&["run", "--config", none.path(), "--", "true"]).contains("no instance attached"));
 }
@@ -119,8 +129,13 @@ fn a_guarded_kernel_runs_the_same_driver() {
 #[test]
 fn statistics_are_read_from_inside() {
     let host = env!("CARGO_BIN_EXE_ddi-host");
-    let (out, err, status) = shell(&[], &format!("exec 3</dev/ctxdev0; {host} kstat -p ctxdev:0::opens ctxdev:1::maps"));
-    assert_eq!((out.as_str(), status), ("ctxdev:0:ctxdev:opens\t1\nctxdev:1:ctxdev:maps\t0\n", Some(0)), "{err}");
+    let (out, err, status) =
+        shell(&[], &format!("exec 3</dev/ctxdev0; {host} kstat -p ctxdev:0::opens ctxdev:1::maps"));
+    assert_eq!(
+        (out.as_str(), status),
+        ("ctxdev:0:ctxdev:opens\t1\nctxdev:1:ctxdev:maps\t0\n", Some(0)),
+        "{err}"
+    );
     let (_, err, status) = shell(&[], &format!("{host} kstat nosuch"));
     assert_eq!((status, err.as_str()), (Some(1), ""));
     let outside = Command::new(host).arg("kstat").output().unwrap();

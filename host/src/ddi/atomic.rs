@@ -79,8 +79,8 @@ macro_rules! family {
                 /// Stores `new` if the value is `expected`; the old value.
                 fn $cas(target: *mut $type, expected: $type, new: $type) -> $type {
                     // SAFETY: the driver's promise.
-                    let (Ok(old) | Err(old)) =
-                        unsafe { at(target) }.compare_exchange(expected, new, SeqCst, SeqCst);
+                    let word = unsafe { at(target) };
+                    let (Ok(old) | Err(old)) = word.compare_exchange(expected, new, SeqCst, SeqCst);
                     old
                 }
             }
@@ -136,8 +136,8 @@ ddi! {
     /// Stores a pointer if the present one is `expected`; the old one.
     fn atomic_cas_ptr(target: *mut c_void, expected: *mut c_void, new: *mut c_void) -> *mut c_void {
         // SAFETY: the driver's promise.
-        let (Ok(old) | Err(old)) =
-            unsafe { pointer(target) }.compare_exchange(expected as usize, new as usize, SeqCst, SeqCst);
+        let word = unsafe { pointer(target) };
+        let (Ok(old) | Err(old)) = word.compare_exchange(expected as usize, new as usize, SeqCst, SeqCst);
         old as *mut c_void
     }
     /// Sets a bit; 0, or -1 when it was set.

@@ -144,7 +144,7 @@ ddi! {
         // SAFETY: the driver's promise.
         let b = unsafe { of(bp) };
         // SAFETY: within the buf's data, by the driver's promise.
-        unsafe { std::ptr::copy(data(b).add(off as usize), to.cast(), len) };
+        unsafe { std::ptr::copy(data(b).wrapping_add(off as usize), to.cast(), len) };
         0
     }
     /// bp_copyout: from the driver's memory to the buf's data.
@@ -152,7 +152,7 @@ ddi! {
         // SAFETY: the driver's promise.
         let b = unsafe { of(bp) };
         // SAFETY: within the buf's data, by the driver's promise.
-        unsafe { std::ptr::copy(from.cast::<u8>(), data(b).add(off as usize), len) };
+        unsafe { std::ptr::copy(from.cast::<u8>(), data(b).wrapping_add(off as usize), len) };
         0
     }
     /// bioclone(9F).
@@ -172,7 +172,9 @@ ddi! {
             return new;
         }
         // SAFETY: the driver's promise.
-        let (from, to) = unsafe { (of(bp), of(new)) };
+        let from = unsafe { of(bp) };
+        // SAFETY: the driver's promise, or just made.
+        let to = unsafe { of(new) };
         to.b_flags = from.b_flags & !(ddi_sys::B_DONE | ddi_sys::B_ERROR);
         to.b_bcount = len;
         to.b_bufsize = len;
@@ -204,7 +206,9 @@ ddi! {
         // SAFETY: the driver's promise.
         while failed == 0 && unsafe { (*uiop).uio_resid } > 0 {
             // SAFETY: the driver's uio, which is not used elsewhere meanwhile.
-            let (resid, offset) = unsafe { ((*uiop).uio_resid as usize, (*uiop)._uio_offset._f) };
+            let window = unsafe { uiop.read() };
+            // SAFETY: both members of the union are the same 64-bit offset.
+            let (resid, offset) = (window.uio_resid as usize, unsafe { window._uio_offset._f });
             // SAFETY: the driver's promise.
             let b = unsafe { of(own) };
             b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ);
@@ -295,7 +299,9 @@ mod tests {
         // SAFETY: the buf of physio below.
         let b = unsafe { of(bp) };
         // SAFETY: the driver's data.
-        unsafe { data(b).write_bytes(b'a' + b._b_blkno._f as u8, b.b_bcount) };
+        let block = unsafe { b._b_blkno._f } as u8;
+        // SAFETY: as above.
+        unsafe { data(b).write_bytes(b'a' + block, b.b_bcount) };
         // SAFETY: as above.
         unsafe { ddi_sys::biodone(bp) };
         0

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{
-    caddr_t, ddi_iblock_cookie_t, ddi_idevice_cookie_t, ddi_intr_handle_t, ddi_intr_handler_t, ddi_softint_handle_t,
-    ddi_softintr_t, dev_info_t, uint_t,
+    caddr_t, ddi_iblock_cookie_t, ddi_idevice_cookie_t, ddi_intr_handle_t, ddi_intr_handler_t,
+    ddi_softint_handle_t, ddi_softintr_t, dev_info_t, uint_t,
 };
 use parking_lot::Mutex;
 
@@ -76,12 +76,11 @@ fn trigger(soft: &Arc<Soft>, arg2: usize) -> bool {
         std::time::Duration::ZERO,
         Box::new(move || {
             run.triggered.store(false, Ordering::Release);
-            // SAFETY: the driver's handler, with the arguments that the driver gave for it.
-            let call = || unsafe {
-                match run.handler {
-                    Handler::Old(handler) => handler(run.arg as caddr_t),
-                    Handler::New(handler) => handler(run.arg as caddr_t, arg2 as caddr_t),
-                }
+            let call = || match run.handler {
+                // SAFETY: the driver's handler, with the argument that the driver gave for it.
+                Handler::Old(handler) => unsafe { handler(run.arg as caddr_t) },
+                // SAFETY: as above.
+                Handler::New(handler) => unsafe { handler(run.arg as caddr_t, arg2 as caddr_t) },
             };
             let _ = entry::call(|| "a soft interrupt handler".into(), call);
         }),
@@ -331,7 +330,15 @@ mod tests {
         let arg = (&raw const sender).cast_mut().cast();
         // SAFETY: places of the test, here and below.
         let added = unsafe {
-            ddi_sys::ddi_add_softintr(null, 0, &mut id, std::ptr::null_mut(), std::ptr::null_mut(), Some(handler), arg)
+            ddi_sys::ddi_add_softintr(
+                null,
+                0,
+                &mut id,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                Some(handler),
+                arg,
+            )
         };
         assert_eq!(added, SUCCESS);
         for _ in 0..3 {

@@ -106,7 +106,7 @@ fn values(ks: &kstat_t) -> Vec<(String, String)> {
         ddi_sys::KSTAT_TYPE_NAMED => {
             for i in 0..ks.ks_ndata as usize {
                 // SAFETY: a named kstat has ks_ndata values.
-                let named = unsafe { ks.ks_data.cast::<kstat_named_t>().add(i).read() };
+                let named = unsafe { ks.ks_data.cast::<kstat_named_t>().wrapping_add(i).read() };
                 add(&field(&named.name), named_value(&named));
             }
         }
@@ -143,7 +143,9 @@ fn values(ks: &kstat_t) -> Vec<(String, String)> {
 
 fn named_value(named: &kstat_named_t) -> String {
     // SAFETY: the union is plain bytes, of which the type says how to read them; all its members are valid for any bits.
-    let (c, word) = unsafe { (named.value.c, named.value.ui64) };
+    let word = unsafe { named.value.ui64 };
+    // SAFETY: as above.
+    let c = unsafe { named.value.c };
     match named.data_type {
         ddi_sys::KSTAT_DATA_CHAR => field(&c),
         ddi_sys::KSTAT_DATA_INT32 => (word as i32).to_string(),
@@ -211,7 +213,11 @@ ddi! {
         flags: uchar_t,
     ) -> *mut kstat_t {
         // SAFETY: the driver's promise.
-        let (module, name, class) = unsafe { (bytes(module), bytes(name), bytes(class)) };
+        let module = unsafe { bytes(module) };
+        // SAFETY: the driver's promise.
+        let name = unsafe { bytes(name) };
+        // SAFETY: the driver's promise.
+        let class = unsafe { bytes(class) };
         let single = matches!(kind, ddi_sys::KSTAT_TYPE_INTR | ddi_sys::KSTAT_TYPE_IO);
         let Some(size) = data_size(kind, ndata).filter(|_| !single || ndata == 1) else { return null_mut() };
         // SAFETY: a kstat is plain data, for which zero bytes are a value.
@@ -274,7 +280,9 @@ ddi! {
     /// kstat_named_init(9F).
     fn kstat_named_init(named: *mut kstat_named_t, name: *const c_char, kind: uchar_t) {
         // SAFETY: the driver's promise.
-        let (named, name) = unsafe { (&mut *named, bytes(name)) };
+        let named = unsafe { &mut *named };
+        // SAFETY: the driver's promise.
+        let name = unsafe { bytes(name) };
         fill(&mut named.name, name);
         named.data_type = kind;
     }
@@ -331,7 +339,9 @@ ddi! {
     /// kstat_timer_init: names a timer.
     fn kstat_timer_init(p: *mut kstat_timer_t, name: *const c_char) {
         // SAFETY: the driver's promise.
-        let (timer, name) = unsafe { (&mut *p, bytes(name)) };
+        let timer = unsafe { &mut *p };
+        // SAFETY: the driver's promise.
+        let name = unsafe { bytes(name) };
         fill(&mut timer.name, name);
     }
     /// kstat_timer_start.
@@ -372,7 +382,11 @@ mod tests {
     fn named_values_are_read_with_an_update() {
         unsafe extern "C-unwind" fn update(ksp: *mut kstat_t, _rw: c_int) -> c_int {
             // SAFETY: the kstat of the test has one named value.
-            unsafe { (*(*ksp).ks_data.cast::<kstat_named_t>()).value.ui64 += 7 };
+            let data = unsafe { (*ksp).ks_data }.cast::<kstat_named_t>();
+            // SAFETY: as above.
+            let named = unsafe { &mut *data };
+            // SAFETY: a 64-bit value.
+            named.value.ui64 = unsafe { named.value.ui64 } + 7;
             0
         }
         let (module, name, class) = (c"kstats-test".as_ptr(), c"counters".as_ptr(), c"misc".as_ptr());
@@ -383,9 +397,9 @@ mod tests {
         let again = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
         assert!(again.is_null());
         // SAFETY: the kstat's own value.
-        unsafe {
-            ddi_sys::kstat_named_init((*ksp).ks_data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64)
-        };
+        let data = unsafe { (*ksp).ks_data };
+        // SAFETY: as above.
+        unsafe { ddi_sys::kstat_named_init(data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64) };
         // SAFETY: not installed yet.
         unsafe { (*ksp).ks_update = Some(update) };
         let mine = || read_all().into_iter().find(|s| s.module == "kstats-test");

@@ -181,7 +181,9 @@ ddi! {
     /// list_move_tail(9F): everything on `from` to the end of `to`.
     fn list_move_tail(to: *mut list_t, from: *mut list_t) {
         // SAFETY: the driver's promise.
-        let (to, from) = unsafe { (List::of(to), List::of(from)) };
+        let to = unsafe { List::of(to) };
+        // SAFETY: the driver's promise.
+        let from = unsafe { List::of(from) };
         if from.empty() {
             return;
         }
@@ -253,7 +255,9 @@ mod tests {
         // SAFETY: as above.
         unsafe { ddi_sys::list_remove(&mut list, b) };
         // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_link_active(&mut (*b.cast::<Item>()).link) }, 0);
+        let link = unsafe { &raw mut (*b.cast::<Item>()).link };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::list_link_active(link) }, 0);
         // SAFETY: as above.
         assert_eq!(unsafe { ddi_sys::list_remove_tail(&mut list) }, d);
         // SAFETY: as above.

@@ -191,7 +191,9 @@ mod tests {
     #[test]
     fn sizes() {
         // SAFETY: no pointers; what is allocated is freed below.
-        let (none, some) = unsafe { (ddi_sys::kmem_alloc(0, 0), ddi_sys::kmem_zalloc(100, 0)) };
+        let none = unsafe { ddi_sys::kmem_alloc(0, 0) };
+        // SAFETY: as above.
+        let some = unsafe { ddi_sys::kmem_zalloc(100, 0) };
         assert!(none.is_null());
         // SAFETY: 100 zeroed bytes.
         assert!(unsafe { std::slice::from_raw_parts(some.cast::<u8>(), 100) }.iter().all(|&b| b == 0));

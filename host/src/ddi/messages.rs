@@ -61,7 +61,7 @@ unsafe fn put(to: *mut c_char, size: usize, text: &[u8]) -> usize {
         // SAFETY: n < size.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast(), n) };
         // SAFETY: n < size.
-        unsafe { to.add(n).write(0) };
+        unsafe { to.wrapping_add(n).write(0) };
     }
     text.len()
 }
@@ -111,7 +111,9 @@ ddi! {
     /// A failed ASSERT.
     fn assfail(expression: *const c_char, file: *const c_char, line: c_int) -> c_int {
         // SAFETY: the driver's promise.
-        let (expression, file) = unsafe { (text(expression), text(file)) };
+        let expression = unsafe { text(expression) };
+        // SAFETY: the driver's promise.
+        let file = unsafe { text(file) };
         report::panic(&format!("assertion failed: {expression}, file: {file}, line: {line}"))
     }
     /// A failed ASSERT3 or VERIFY3: with both values.
@@ -124,7 +126,11 @@ ddi! {
         line: c_int,
     ) {
         // SAFETY: the driver's promise.
-        let (expression, operator, file) = unsafe { (text(expression), text(operator), text(file)) };
+        let expression = unsafe { text(expression) };
+        // SAFETY: the driver's promise.
+        let operator = unsafe { text(operator) };
+        // SAFETY: the driver's promise.
+        let file = unsafe { text(file) };
         report::panic(&format!(
             "assertion failed: {expression} ({left:#x} {operator} {right:#x}), file: {file}, line: {line}"
         ))

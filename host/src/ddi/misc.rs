@@ -9,9 +9,10 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::{
-    boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t, ddi_cb_handle_t,
-    ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t, ddi_iblock_cookie_t, dev_info_t,
-    mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, off_t, sysevent_id_t, uchar_t, ushort_t,
+    boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t,
+    ddi_cb_handle_t, ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t,
+    ddi_iblock_cookie_t, dev_info_t, mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, off_t,
+    sysevent_id_t, uchar_t, ushort_t,
 };
 use parking_lot::Mutex;
 
@@ -156,7 +157,11 @@ ddi! {
         _sleep: c_int,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        let (vendor, class, subclass) = unsafe { (text(vendor), text(class), text(subclass)) };
+        let vendor = unsafe { text(vendor) };
+        // SAFETY: the driver's promise.
+        let class = unsafe { text(class) };
+        // SAFETY: the driver's promise.
+        let subclass = unsafe { text(subclass) };
         log::line(log::To::Log, &format!("sysevent {vendor} {class} {subclass}"));
         SUCCESS
     }
@@ -281,18 +286,16 @@ mod tests {
         // SAFETY: a table of the test, here and below.
         let hash = unsafe { ddi_sys::mod_hash_create_idhash(null_mut(), 7, None) };
         // SAFETY: as above.
-        let inserted = unsafe {
-            (ddi_sys::mod_hash_insert(hash, key(5), key(50)), ddi_sys::mod_hash_insert(hash, key(5), key(60)))
-        };
-        assert_eq!(inserted, (0, MH_ERR_DUPLICATE));
+        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(50)) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(60)) }, MH_ERR_DUPLICATE);
         // SAFETY: as above.
         let found = unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) };
         assert_eq!((found, value as usize), (0, 50));
         // SAFETY: as above.
-        let removed = unsafe {
-            (ddi_sys::mod_hash_remove(hash, key(5), &mut value), ddi_sys::mod_hash_find(hash, key(5), &mut value))
-        };
-        assert_eq!(removed, (0, MH_ERR_NOTFOUND));
+        assert_eq!(unsafe { ddi_sys::mod_hash_remove(hash, key(5), &mut value) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) }, MH_ERR_NOTFOUND);
         // SAFETY: as above.
         unsafe { ddi_sys::mod_hash_destroy_hash(hash) };
     }

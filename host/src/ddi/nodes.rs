@@ -57,7 +57,9 @@ unsafe fn create_minor(
 ) -> c_int {
     let Some(node) = node(dip, "ddi_create_minor_node") else { return ddi_sys::DDI_FAILURE };
     // SAFETY: the caller's promise.
-    let (name, node_type) = unsafe { (text(name), text(node_type)) };
+    let name = unsafe { text(name) };
+    // SAFETY: the caller's promise.
+    let node_type = unsafe { text(node_type) };
     let block = kind as u32 & ddi_sys::S_IFMT == ddi_sys::S_IFBLK;
     if name.is_empty() || kind as u32 & ddi_sys::S_IFMT != ddi_sys::S_IFCHR && !block {
         return ddi_sys::DDI_FAILURE;
@@ -186,7 +188,7 @@ ddi! {
             // SAFETY: the driver promised MAXPATHLEN bytes, which is more than any path here has.
             unsafe { std::ptr::copy_nonoverlapping(path.as_ptr(), to.cast(), path.len()) };
             // SAFETY: as above.
-            unsafe { to.add(path.len()).write(0) };
+            unsafe { to.wrapping_add(path.len()).write(0) };
         }
         to
     }
@@ -330,7 +332,7 @@ ddi! {
                 // SAFETY: the driver promised MAXPATHLEN bytes.
                 unsafe { std::ptr::copy_nonoverlapping(path.as_ptr(), to.cast(), path.len()) };
                 // SAFETY: as above.
-                unsafe { to.add(path.len()).write(0) };
+                unsafe { to.wrapping_add(path.len()).write(0) };
                 return ddi_sys::DDI_SUCCESS;
             }
         }

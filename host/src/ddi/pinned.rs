@@ -12,8 +12,8 @@ use segdev::UmemKind;
 use super::{bufs, store, sync};
 use crate::process::{Call, Piece, Prot};
 use crate::report;
-use crate::vm::umem::{self, Memory};
 use crate::vm::client;
+use crate::vm::umem::{self, Memory};
 
 const ENOMEM: c_int = 12;
 const EACCES: c_int = 13;
@@ -74,7 +74,14 @@ fn lock(addr: u64, len: u64, flags: c_int) -> Result<ddi_umem_cookie_t, c_int> {
 }
 
 /// Copies the range to page frames and has those mapped instead.
-fn replace(client: &client::Client, addr: u64, len: u64, prot: Prot, pfn: u64, at: usize) -> Result<(), c_int> {
+fn replace(
+    client: &client::Client,
+    addr: u64,
+    len: u64,
+    prot: Prot,
+    pfn: u64,
+    at: usize,
+) -> Result<(), c_int> {
     Call::with_current(|call| {
         let call = call.ok_or(EFAULT)?;
         // SAFETY: `len` bytes of physical memory were just allocated, and nobody else knows of them.

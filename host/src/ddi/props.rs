@@ -337,7 +337,7 @@ ddi! {
         let mut at = given.wrapping_add(table);
         for (i, string) in strings.iter().enumerate() {
             // SAFETY: the table in front has a place for every string and a NULL.
-            unsafe { given.cast::<*mut u8>().add(i).write(at) };
+            unsafe { given.cast::<*mut u8>().wrapping_add(i).write(at) };
             at = at.wrapping_add(string.len() + 1);
         }
         // SAFETY: the driver's promise.
@@ -444,7 +444,7 @@ ddi! {
         let mut all = Vec::new();
         for i in 0..n as usize {
             // SAFETY: the driver promised `n` strings.
-            let string = unsafe { values.add(i).read() };
+            let string = unsafe { values.wrapping_add(i).read() };
             // SAFETY: as above.
             all.extend_from_slice(unsafe { bytes(string) });
             all.push(0);
@@ -507,7 +507,9 @@ mod tests {
         };
         assert_eq!((found, n), (ddi_sys::DDI_PROP_SUCCESS, 2));
         // SAFETY: two strings were given.
-        assert_eq!(unsafe { text(*strings.add(1)) }, "two");
+        let second = unsafe { strings.wrapping_add(1).read() };
+        // SAFETY: as above.
+        assert_eq!(unsafe { text(second) }, "two");
         // SAFETY: given by the look-up.
         unsafe { ddi_sys::ddi_prop_free(strings.cast()) };
         // SAFETY: as above.

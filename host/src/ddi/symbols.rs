@@ -38,11 +38,10 @@ fn groups() -> Vec<&'static [Symbol]> {
     groups
 }
 
-static TABLE: LazyLock<HashMap<&'static str, &'static Symbol>> =
-    LazyLock::new(|| {
-        super::data::init();
-        groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect()
-    });
+static TABLE: LazyLock<HashMap<&'static str, &'static Symbol>> = LazyLock::new(|| {
+    super::data::init();
+    groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect()
+});
 
 /// The symbol of this name.
 pub fn find(name: &str) -> Option<&'static Symbol> {

@@ -398,7 +398,7 @@ mod tests {
         // SAFETY: as above.
         unsafe { ddi_sys::mutex_enter(at()) };
         // SAFETY: the host reports this.
-        let what = mistake(|| drop(unsafe { ddi_sys::kmem_alloc(8, ddi_sys::KM_SLEEP) }));
+        let what = mistake(|| _ = unsafe { ddi_sys::kmem_alloc(8, ddi_sys::KM_SLEEP) });
         assert!(what.contains("KM_SLEEP may block") && what.contains("spin mutex"), "{what}");
         // SAFETY: as above.
         unsafe { ddi_sys::mutex_exit(at()) };

@@ -483,9 +483,11 @@ mod tests {
     #[test]
     fn ticks_round_up() {
         // SAFETY: no pointers.
-        let (one, two, back) =
-            unsafe { (ddi_sys::drv_usectohz(1), ddi_sys::drv_usectohz(10_001), ddi_sys::drv_hztousec(3)) };
-        assert_eq!((one, two, back), (1, 2, 30_000));
+        assert_eq!(unsafe { ddi_sys::drv_usectohz(1) }, 1);
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { ddi_sys::drv_usectohz(10_001) }, 2);
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { ddi_sys::drv_hztousec(3) }, 30_000);
         assert_eq!(ticks(-5), Duration::ZERO);
     }
 }

@@ -192,13 +192,12 @@ ddi! {
             }
             let kernel = uio.uio_segflg == ddi_sys::UIO_SYSSPACE;
             let base = iov.iov_base.cast::<c_void>();
-            // SAFETY: the driver's memory has n bytes; a kernel iovec is the kernel's own.
-            let moved = unsafe {
-                if rw == ddi_sys::UIO_READ {
-                    move_out(at.cast(), base, piece, kernel, "uiomove")
-                } else {
-                    move_in(base, at.cast(), piece, kernel, "uiomove")
-                }
+            let moved = if rw == ddi_sys::UIO_READ {
+                // SAFETY: the driver's memory has n bytes; a kernel iovec is the kernel's own.
+                unsafe { move_out(at.cast(), base, piece, kernel, "uiomove") }
+            } else {
+                // SAFETY: as above.
+                unsafe { move_in(base, at.cast(), piece, kernel, "uiomove") }
             };
             if moved != 0 {
                 return EFAULT;
@@ -436,10 +435,8 @@ mod tests {
         let (from, mut to) = ([1u8, 2, 3, 4], [0u8; 4]);
         let kernel = ddi_sys::FKIOCTL.cast_signed();
         // SAFETY: arrays of four bytes, here and below.
-        assert_eq!(
-            unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, kernel) },
-            0
-        );
+        let copied = unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, kernel) };
+        assert_eq!(copied, 0);
         assert_eq!(to, from);
         // SAFETY: as above; there is no process here, so the address is bad.
         assert_eq!(unsafe { ddi_sys::ddi_copyin(from.as_ptr().cast(), to.as_mut_ptr().cast(), 4, 0) }, -1);
@@ -467,8 +464,12 @@ mod tests {
     #[test]
     fn the_kernel_is_privileged_and_has_no_process() {
         // SAFETY: no pointers.
-        assert_eq!(unsafe { (ddi_sys::ddi_get_pid(), ddi_sys::drv_priv(null_mut())) }, (0, 0));
+        assert_eq!(unsafe { ddi_sys::ddi_get_pid() }, 0);
+        // SAFETY: NULL is the kernel's credential.
+        assert_eq!(unsafe { ddi_sys::drv_priv(null_mut()) }, 0);
         // SAFETY: the kernel's credential.
-        assert_eq!(unsafe { ddi_sys::crgetuid(ddi_sys::ddi_get_cred()) }, 0);
+        let cred = unsafe { ddi_sys::ddi_get_cred() };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::crgetuid(cred) }, 0);
     }
 }

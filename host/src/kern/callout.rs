@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_blocked_function_delays_no_other() {
         let (release, released) = mpsc::channel::<()>();
-        after(Duration::ZERO, Box::new(move || drop(released.recv())));
+        after(Duration::ZERO, Box::new(move || _ = released.recv()));
         let (send, receive) = mpsc::channel();
         after(Duration::from_millis(1), Box::new(move || send.send(()).unwrap()));
         receive.recv().unwrap();

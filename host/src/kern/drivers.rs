@@ -15,8 +15,8 @@ use parking_lot::{Mutex, RwLock};
 use super::nodes::{self, Node};
 use super::thread::{self, Context};
 use super::{entry, heap};
-use crate::{log, report};
 use crate::ddi::softstate;
+use crate::{log, report};
 
 /// A registered driver.
 #[derive(Debug)]

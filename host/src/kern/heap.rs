@@ -150,7 +150,7 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     }
     let gap = base + pages - start - size;
     // SAFETY: the bytes between the buffer and the guard page.
-    unsafe { address.add(size).write_bytes(RED, gap) };
+    unsafe { address.wrapping_add(size).write_bytes(RED, gap) };
     GUARDED.fetch_add(1, Ordering::Relaxed);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
     let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), stack: stack::driver_frames() };
@@ -166,7 +166,11 @@ const RED: u8 = 0xbb;
 /// # Errors
 /// The buffer stays as it is when the call is wrong.
 pub fn free(address: *mut u8, size: usize) -> Result<(), FreeError> {
-    let start = address as usize;
+    free_at(address as usize, size)
+}
+
+fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
+    let address = start as *mut u8;
     let mut book = shard(start).lock();
     let Some(buffer) = book.get(&start) else {
         drop(book);
@@ -187,7 +191,7 @@ pub fn free(address: *mut u8, size: usize) -> Result<(), FreeError> {
     };
     let gap = guard.base + guard.len - PAGE - start - size;
     // SAFETY: the bytes between the buffer and its guard page.
-    let red = unsafe { std::slice::from_raw_parts(address.add(size), gap) };
+    let red = unsafe { std::slice::from_raw_parts(address.wrapping_add(size), gap) };
     let overrun = red.iter().position(|&b| b != RED);
     let stack = from(&buffer.stack, "allocated");
     // SAFETY: the buffer's own pages; nobody may use them any more.
@@ -280,7 +284,7 @@ mod tests {
     fn a_guarded_buffer_notices_what_is_written_behind_it() {
         let a = allocate_guarded(100, 16, true);
         // SAFETY: byte 100 lies in the red zone of the buffer's own page.
-        unsafe { a.add(100).write(1) };
+        unsafe { a.wrapping_add(100).write(1) };
         assert!(matches!(free(a, 100), Err(FreeError::Overrun { size: 100, at: 100, .. })));
         assert_eq!(freed_at(a as usize).unwrap().size, 100);
     }

@@ -36,7 +36,7 @@ impl<const LEN: usize> Image<LEN> {
 
     /// Stores a pointer-sized word.
     pub fn set(&self, offset: usize, value: usize) {
-        assert!(offset % 8 == 0 && offset + 8 <= LEN);
+        assert!(offset.is_multiple_of(8) && offset + 8 <= LEN);
         // SAFETY: within the image and aligned, by the assertion.
         let at = unsafe { self.0.get().cast::<u8>().add(offset) };
         // SAFETY: as above; the memory is ours and nobody holds a Rust reference into it.
@@ -45,7 +45,7 @@ impl<const LEN: usize> Image<LEN> {
 
     /// Stores a 32-bit word.
     pub fn set32(&self, offset: usize, value: u32) {
-        assert!(offset % 4 == 0 && offset + 4 <= LEN);
+        assert!(offset.is_multiple_of(4) && offset + 4 <= LEN);
         // SAFETY: within the image and aligned, by the assertion.
         let at = unsafe { self.0.get().cast::<u8>().add(offset) };
         // SAFETY: as above.

@@ -55,7 +55,7 @@ impl Property {
 
     /// The integers; None when it holds something else or a broken number of bytes.
     pub fn as_ints(&self) -> Option<Vec<i32>> {
-        if !matches!(self.kind, Kind::Int | Kind::Untyped) || self.bytes.len() % 4 != 0 {
+        if !matches!(self.kind, Kind::Int | Kind::Untyped) || !self.bytes.len().is_multiple_of(4) {
             return None;
         }
         Some(

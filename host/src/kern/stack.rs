@@ -51,7 +51,7 @@ pub fn driver_frames() -> Vec<String> {
         });
         !seen_entry && frames.len() < 32
     });
-    if seen_entry || !frames.is_empty() && NAMERS.read().len() > 0 { frames } else { Vec::new() }
+    if seen_entry || !frames.is_empty() && !NAMERS.read().is_empty() { frames } else { Vec::new() }
 }
 
 fn is_driver(name: &str) -> bool {

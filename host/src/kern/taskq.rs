@@ -176,7 +176,7 @@ mod tests {
         assert!(queue.suspended());
         for _ in 0..8 {
             let count = count.clone();
-            queue.dispatch(Box::new(move || drop(count.fetch_add(1, SeqCst))));
+            queue.dispatch(Box::new(move || _ = count.fetch_add(1, SeqCst)));
         }
         assert_eq!(count.load(SeqCst), 0);
         queue.resume();
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(count.load(SeqCst), 8);
         queue.dispatch(Box::new({
             let count = count.clone();
-            move || drop(count.fetch_add(1, SeqCst))
+            move || _ = count.fetch_add(1, SeqCst)
         }));
         drop(queue);
         assert_eq!(count.load(SeqCst), 9, "destroying runs what was queued");

@@ -37,7 +37,8 @@ fn within(address: usize, len: usize) -> bool {
 pub fn load(address: usize, len: usize, pfn: u64) -> bool {
     let pages = (len as u64).div_ceil(PAGE_SIZE);
     let len = (pages * PAGE_SIZE) as usize;
-    if !within(address, len) || !(address as u64).is_multiple_of(PAGE_SIZE) || pfn + pages > memory().pages() {
+    if !within(address, len) || !(address as u64).is_multiple_of(PAGE_SIZE) || pfn + pages > memory().pages()
+    {
         return false;
     }
     let prot = libc::PROT_READ | libc::PROT_WRITE;

@@ -168,7 +168,7 @@ impl segdev::Umem for Umem {
 
     fn size(&self) -> u64 {
         match self {
-            Umem::Cookie(memory) if memory.kind == UmemKind::Trash => u64::MAX & !(PAGE_SIZE - 1),
+            Umem::Cookie(memory) if memory.kind == UmemKind::Trash => !(PAGE_SIZE - 1),
             Umem::Cookie(memory) => memory.size,
             Umem::Mmap(pages) => pages.frames.len() as u64 * PAGE_SIZE,
         }

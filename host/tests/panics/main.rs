@@ -8,7 +8,7 @@ use ddi_host::machine::{Machine, Options};
 use ddi_host::process::Program;
 use ddi_host::{linked, log};
 use devmap::prelude::*;
-use devmap::{Cut, Dup, Fault, MapRequest, Remains, Served, Setup, Umem, Uio};
+use devmap::{Cut, Dup, Fault, MapRequest, Remains, Served, Setup, Uio, Umem};
 
 /// A device with one page of memory.
 struct Panicky {
@@ -42,7 +42,7 @@ impl Device for Panicky {
     fn devmap<'a>(&self, request: MapRequest<'a, Panicky>) -> Result<Setup<'a, Panicky>, Errno> {
         let offset = request.offset();
         assert!(offset < DEVMAP, "no such place");
-        Ok(request.map_part(&devmap::Memory::from(&self.page), 0, 4096).with(View(offset))?)
+        Ok(request.map_part(devmap::Memory::from(&self.page), 0, 4096).with(View(offset))?)
     }
 }
 
@@ -73,7 +73,9 @@ fn client() -> Result<(), String> {
     let path = CString::new("/dev/panicky0").expect("a constant");
     // SAFETY: plain system calls on values of this function.
     let fd = unsafe { libc::open(path.as_ptr(), libc::O_RDWR) };
-    let check = |ok: bool, what: &str| if ok { Ok(()) } else { Err(format!("{what}: {}", std::io::Error::last_os_error())) };
+    let check = |ok: bool, what: &str| {
+        if ok { Ok(()) } else { Err(format!("{what}: {}", std::io::Error::last_os_error())) }
+    };
     check(fd >= 0, "open")?;
     let map = |offset: u64| {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
@@ -91,7 +93,10 @@ fn client() -> Result<(), String> {
     check(ioctl(13) == -1 && errno() == Some(libc::EIO), "an ioctl that panics fails with EIO")?;
     check(ioctl(12) == 12, "the next one works")?;
 
-    check(map(DEVMAP) == libc::MAP_FAILED && errno() == Some(libc::ENXIO), "a devmap that panics fails mmap")?;
+    check(
+        map(DEVMAP) == libc::MAP_FAILED && errno() == Some(libc::ENXIO),
+        "a devmap that panics fails mmap",
+    )?;
 
     let touch = map(ACCESS);
     check(touch != libc::MAP_FAILED, "mmap of what panics when touched")?;
@@ -106,7 +111,10 @@ fn client() -> Result<(), String> {
     let mut status = 0;
     // SAFETY: waits for the child just made.
     unsafe { libc::waitpid(pid, &mut status, 0) };
-    check(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS, "a panicking access is SIGBUS")?;
+    check(
+        libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS,
+        "a panicking access is SIGBUS",
+    )?;
 
     let copied = map(DUP);
     check(copied != libc::MAP_FAILED, "mmap of what panics when copied")?;
@@ -153,7 +161,10 @@ fn host() -> Result<(), String> {
         ("panicky: devmap_dup(9E)", "no copies"),
         ("panicky: devmap_unmap(9E)", "not that"),
     ] {
-        let said = panics.iter().filter(|l| l.contains(what) && l.contains(message) && l.contains("main.rs:")).count();
+        let said = panics
+            .iter()
+            .filter(|l| l.contains(what) && l.contains(message) && l.contains("main.rs:"))
+            .count();
         if said != 1 {
             return Err(format!("{said} messages say that {what} panicked ({message}): {panics:#?}"));
         }
