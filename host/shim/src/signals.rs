@@ -98,6 +98,9 @@ pub fn install() {
             let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
             new.sa_sigaction = handler as *const () as usize;
             new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+            // Other handlers run before or after ours, not on top of it: the stack may be a small alternate one.
+            // SAFETY: the C library's set starts with the kernel's 64 bits.
+            unsafe { core::ptr::from_mut(&mut new.sa_mask).cast::<u64>().write_unaligned(!OURS) };
             // SAFETY: the handler is async-signal-safe.
             unsafe { real_sigaction()(signo, &new, core::ptr::null_mut()) };
         }
@@ -307,8 +310,8 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
                 state::SPURIOUS.set((info.addr, count));
                 (count > 1000).then_some(signo)
             }
-            [VERDICT_SIGNAL, signo, code, ..] => {
-                (info.signo, info.code) = (signo as i32, code as i32);
+            [VERDICT_SIGNAL, signo, code, errno, ..] => {
+                (info.signo, info.code, info.errno) = (signo as i32, code as i32, errno as i32);
                 Some(signo as c_int)
             }
             _ => Some(signo),
@@ -360,8 +363,8 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
     let own = if flags & libc::SA_NODEFER != 0 { 0 } else { bit(signo) };
     let hide = a.mask.load(Ordering::Relaxed) | own;
     // The two signals themselves stay deliverable: a handler that leaves by a long jump would not give them back.
-    let mask = sys::mask();
-    sys::set_mask(mask | hide & !OURS);
+    // What the program had blocked when it was interrupted, as if its handler had been called by the kernel.
+    let ours = sys::set_mask((low_mask(&context.uc_sigmask) | hide) & !OURS);
     let (at, context) = (core::ptr::from_mut(info), core::ptr::from_mut(context));
     if flags & libc::SA_SIGINFO != 0 {
         // SAFETY: the program registered a handler of this type.
@@ -374,7 +377,7 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
         let f = unsafe { core::mem::transmute::<u64, extern "C" fn(c_int)>(handler) };
         f(signo);
     }
-    sys::set_mask(mask);
+    sys::set_mask(ours);
 }
 
 /// Ends the process by a signal's default action.

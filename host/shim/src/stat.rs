@@ -40,6 +40,27 @@ unsafe fn of_path(dir: c_int, path: *const c_char) -> Option<Node> {
     unsafe { node::named(dir, path) }.map(|n| n.node)
 }
 
+macro_rules! fcntls {
+    ($($name:ident),*) => {$(
+        /// A device's descriptor is a socket, always open for both; its access mode is the host's to say. Variadic in C: the argument is passed
+        /// as any other on this machine.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(fd: c_int, command: c_int, arg: u64) -> c_int {
+            let real = real!($name: fn(c_int, c_int, u64) -> c_int);
+            // SAFETY: the caller's arguments.
+            let r = unsafe { real(fd, command, arg) };
+            if command != libc::F_GETFL || r < 0 {
+                return r;
+            }
+            let Some(open) = node::device(fd) else { return r };
+            let mode = link::request(Op::Stat, [open, 0, 0, 0, 0, 0], &[], &[], true).map(|reply| reply.a[3] as c_int);
+            mode.map_or(r, |mode| r & !libc::O_ACCMODE | mode & libc::O_ACCMODE)
+        }
+    )*};
+}
+
+fcntls!(fcntl, fcntl64);
+
 macro_rules! path_stats {
     ($($name:ident),*) => {$(
         #[unsafe(no_mangle)]

@@ -47,6 +47,8 @@ pub enum FaultOutcome {
         signo: i32,
         /// `si_code`, such as `SEGV_MAPERR`.
         code: i32,
+        /// `si_errno`: the driver's error (a Linux number), 0 if there is none.
+        errno: i32,
     },
 }
 
@@ -193,7 +195,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     match serve(shared, &fault) {
         FaultOutcome::Retry if SERVING.get().2 => {}
         FaultOutcome::Retry => uffd.wake(page * PAGE_SIZE, PAGE_SIZE),
-        FaultOutcome::Signal { signo, code } => fail(process, uffd, &fault, signo, code),
+        FaultOutcome::Signal { signo, code, errno } => fail(process, uffd, &fault, [signo, code, errno]),
     }
     SERVING.set((0, 0, false));
 }
@@ -203,11 +205,11 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
     // A process that is on its way out does not care.
     let Some(_flight) = shared.begin(&fault.process) else { return FaultOutcome::Retry };
     catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault)))
-        .unwrap_or(FaultOutcome::Signal { signo: libc::SIGBUS, code: libc::BUS_OBJERR })
+        .unwrap_or(FaultOutcome::Signal { signo: libc::SIGBUS, code: libc::BUS_OBJERR, errno: libc::EIO })
 }
 
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call.
-fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, signo: i32, code: i32) {
+fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, [signo, code, errno]: [i32; 3]) {
     let page = fault.addr & !(PAGE_SIZE - 1);
     if !confirmed(process, uffd, fault) {
         return;
@@ -216,14 +218,16 @@ fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, signo: i32, code: i3
     match whereabouts(process.pid(), fault.tid) {
         // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
         Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
-        // The poison must not stay: later accesses are to be asked about again.
-        Whereabouts::SystemCall
-            if full && process.poison_for_a_moment(page / PAGE_SIZE, || uffd.poison(page)) =>
-        {
+        // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
+        // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
+        Whereabouts::SystemCall => {
+            if !full || !process.poison_for_a_moment(page / PAGE_SIZE, || uffd.poison(page)) {
+                uffd.wake(page, PAGE_SIZE);
+            }
             return;
         }
-        Whereabouts::User if signal(process, fault, signo, code) => return,
-        _ => {}
+        Whereabouts::User if signal(process, fault, [signo, code, errno]) => return,
+        Whereabouts::User => {}
     }
     let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
     eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
@@ -265,7 +269,7 @@ fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
 }
 
 /// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not).
-fn signal(process: &Process, fault: &Fault, signo: i32, code: i32) -> bool {
+fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3]) -> bool {
     #[repr(C)]
     struct Info {
         signo: i32,
@@ -284,7 +288,7 @@ fn signal(process: &Process, fault: &Fault, signo: i32, code: i32) -> bool {
     }
     let info = Info {
         signo,
-        errno: 0,
+        errno,
         code: libc::SI_QUEUE,
         pad: 0,
         pid: std::process::id().cast_signed(),

@@ -310,7 +310,9 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let _by_agent = call.by_agent();
     match fault::serve(&call.shared, &fault) {
         FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
-        FaultOutcome::Signal { signo, code } => verdict(VERDICT_SIGNAL, signo, code),
+        FaultOutcome::Signal { signo, code, errno } => {
+            Ok(([VERDICT_SIGNAL, signo as u64, code as u64, errno as u64, 0, 0], None))
+        }
     }
 }
 

@@ -285,22 +285,22 @@ impl Kernel for TestKernel {
     fn fault(&self, fault: &Fault) -> FaultOutcome {
         self.counts.faults.fetch_add(1, Ordering::SeqCst);
         if fault.protection {
-            return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 2 };
+            return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 2, errno: 0 };
         }
         let signo = self.fault_signal.load(Ordering::SeqCst) as i32;
         if signo != 0 {
             // SEGV_MAPERR is 1, BUS_OBJERR is 3.
-            return FaultOutcome::Signal { signo, code: if signo == libc::SIGBUS { 3 } else { 1 } };
+            return FaultOutcome::Signal { signo, code: if signo == libc::SIGBUS { 3 } else { 1 }, errno: 0 };
         }
         let page = fault.addr & !(PAGE_SIZE - 1);
         let found = self.space(&fault.process, |s| {
             s.range(..=page).next_back().filter(|(va, m)| page < **va + m.len).map(|(&va, &m)| (va, m))
         });
-        let Some((va, m)) = found else { return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 1 } };
+        let Some((va, m)) = found else { return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 1, errno: 0 } };
         let pfn = self.first + (m.offset + (page - va)) / PAGE_SIZE;
         match fault.process.load(page, 1, pfn, m.prot) {
             Ok(()) => FaultOutcome::Retry,
-            Err(_) => FaultOutcome::Signal { signo: libc::SIGBUS, code: 2 },
+            Err(_) => FaultOutcome::Signal { signo: libc::SIGBUS, code: 2, errno: 0 },
         }
     }
 }

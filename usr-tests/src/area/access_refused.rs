@@ -275,6 +275,8 @@ fn handler_touches(t: &Ctx) -> Result {
     let dev = t.open()?;
     let none = dev.map(dev.layout.scratch.off, page_size(), NONE, SHARED)?;
     let other = dev.map_region(dev.layout.fb, PRIVATE)?;
+    // Room for a handler within a handler: under `--faults signal` a first touch is one, too.
+    works("sigaltstack", sys::signal_stack(128 * 1024))?;
     DEVICE.store(other.base, Ordering::SeqCst);
     probe::set_repair(Some(|addr| {
         let fb = DEVICE.load(Ordering::SeqCst);

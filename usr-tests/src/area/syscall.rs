@@ -108,6 +108,23 @@ fn across_regions(t: &Ctx) -> Result {
     other.marked_in(0x5a00, 0..len / page_size())
 }
 
+/// Makes a vector call until all parts are done: a short count is allowed, and programs have to go on behind it.
+fn move_all(parts: &[(usize, usize)], call: impl Fn(&[(usize, usize)]) -> Result<usize>) -> Result {
+    let mut left = parts.to_vec();
+    while !left.is_empty() {
+        let mut done = call(&left)?;
+        check(done > 0, "a vector call moved nothing")?;
+        while let Some(part) = left.first().filter(|part| part.1 <= done) {
+            done -= part.1;
+            left.remove(0);
+        }
+        if let Some(part) = left.first_mut() {
+            *part = (part.0 + done, part.1 - done);
+        }
+    }
+    Ok(())
+}
+
 fn vectors(t: &Ctx) -> Result {
     let dev = t.open()?;
     let (from, to) = pipe()?;
@@ -118,9 +135,9 @@ fn vectors(t: &Ctx) -> Result {
     let memory = 0x2222u64;
     let own = std::ptr::from_ref(&memory) as usize;
     let parts = [(map.at(100), 8), (own, 8), (map.at(page_size() + 200), 8)];
-    equal("bytes written", on_device("writev", sys::writev_at(to, &parts))?, 24)?;
+    move_all(&parts, |left| on_device("writev", sys::writev_at(to, left)))?;
     let back = [(map.at(2 * page_size()), 12), (map.at(3 * page_size()), 12)];
-    equal("bytes read", on_device("readv", sys::readv_at(from, &back))?, 24)?;
+    move_all(&back, |left| on_device("readv", sys::readv_at(from, left)))?;
     map.holds(2 * page_size(), 0x1111)?;
     map.holds(3 * page_size() + 4, 0x3333)
 }
