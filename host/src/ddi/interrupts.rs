@@ -1,7 +1,7 @@
 //! Interrupts: soft ones run, devices have none.
 //!
 //! The simulated devices raise no interrupts, so the functions that ask for them find none (DDI_INTR_NOTFOUND), as on a device
-//! without an interrupt line. Soft interrupts run their handler on a worker thread of the timeouts, in [`Context::Timeout`]; a
+//! without an interrupt line. Soft interrupts run their handler on a worker thread of the timeouts, in timeout context; a
 //! trigger before the handler has begun adds nothing.
 
 use std::collections::HashMap;

@@ -72,6 +72,7 @@ pub mod avl;
 pub mod bufs;
 pub mod data;
 pub mod devmap;
+pub mod dma;
 pub mod interrupts;
 pub mod kstats;
 pub mod lists;

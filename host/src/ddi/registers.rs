@@ -76,6 +76,20 @@ fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -
     false
 }
 
+/// Checks `count` accesses at once: by how many elements the register's address goes on, and whether bytes are swapped.
+fn repeated<T>(
+    handle: ddi_acc_handle_t,
+    device: *mut T,
+    count: usize,
+    flags: uint_t,
+    function: &str,
+) -> (usize, bool) {
+    let step = usize::from(flags & ddi_sys::DDI_DEV_AUTOINCR != 0);
+    let elements = if step == 0 { count.min(1) } else { count };
+    let len = elements.saturating_mul(size_of::<T>());
+    (step, check(handle, device as usize, len, function))
+}
+
 /// One width: type and the names of its functions.
 macro_rules! width {
     ($module:ident, $type:ty: $get:ident $put:ident $rep_get:ident $rep_put:ident $peek:ident $poke:ident $signed:ty) => {
@@ -110,12 +124,13 @@ macro_rules! width {
                     count: usize,
                     flags: uint_t,
                 ) {
-                    let step = usize::from(flags & ddi_sys::DDI_DEV_AUTOINCR != 0);
+                    let (step, swap) = repeated(handle, device, count, flags, stringify!($rep_get));
+                    fence(Ordering::SeqCst);
                     for i in 0..count {
-                        // SAFETY: the driver promised `count` elements on both sides.
-                        let value = unsafe { $get(handle, device.wrapping_add(i * step)) };
-                        // SAFETY: as above.
-                        unsafe { host.add(i).write(value) };
+                        // SAFETY: `count` elements within the registers that the handle maps, or reported.
+                        let value = unsafe { device.wrapping_add(i * step).read_volatile() };
+                        // SAFETY: the driver promised `count` elements.
+                        unsafe { host.add(i).write(order(value, swap)) };
                     }
                 }
                 /// Writes a register, or several that follow each other, repeatedly.
@@ -126,13 +141,14 @@ macro_rules! width {
                     count: usize,
                     flags: uint_t,
                 ) {
-                    let step = usize::from(flags & ddi_sys::DDI_DEV_AUTOINCR != 0);
+                    let (step, swap) = repeated(handle, device, count, flags, stringify!($rep_put));
                     for i in 0..count {
-                        // SAFETY: the driver promised `count` elements on both sides.
+                        // SAFETY: the driver promised `count` elements.
                         let value = unsafe { host.add(i).read() };
-                        // SAFETY: as above.
-                        unsafe { $put(handle, device.wrapping_add(i * step), value) };
+                        // SAFETY: `count` elements within the registers that the handle maps, or reported.
+                        unsafe { device.wrapping_add(i * step).write_volatile(order(value, swap)) };
                     }
+                    fence(Ordering::SeqCst);
                 }
                 /// Reads where a device may not answer.
                 fn $peek(_dip: *mut dev_info_t, address: *mut $signed, value: *mut $signed) -> c_int {

@@ -15,6 +15,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::bufs::SYMBOLS,
         super::data::SYMBOLS,
         super::devmap::SYMBOLS,
+        super::dma::SYMBOLS,
         super::interrupts::SYMBOLS,
         super::kstats::SYMBOLS,
         super::lists::SYMBOLS,

@@ -5,9 +5,9 @@
 //! are all blocked threads. Nothing here touches the driver's memory once a release is visible: another thread may
 //! destroy and free the lock at once.
 //!
-//! Words. Mutex: low half owner's thread number and [`PARKED`], high half the kind (see [`MutexKind`]). Readers/writer
-//! lock: low half readers, [`PARKED`], [`WRITER_WAITS`]; high half the writer's thread number. Semaphore: low half the
-//! count, high half [`PARKED`].
+//! Words. Mutex: low half owner's thread number and `PARKED`, high half the kind (see [`MutexKind`]). Readers/writer
+//! lock: low half readers, `PARKED`, `WRITER_WAITS`; high half the writer's thread number. Semaphore: low half the
+//! count, high half `PARKED`.
 //!
 //! Zeroed memory is a usable adaptive mutex, an open readers/writer lock and a semaphore of 0, as in the kernel.
 
