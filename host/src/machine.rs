@@ -183,7 +183,7 @@ impl Machine {
         if !crate::kern::nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
             return Err(MachineError::NoInstance(self.name.clone()));
         }
-        if process::Kernel::devices(&DdiKernel).is_empty() {
+        if !kernel::any_device() {
             return Err(MachineError::NoDevice(self.name.clone()));
         }
         self.serve_devices(options)
@@ -203,6 +203,7 @@ impl Machine {
             if let Some(server) = killed.upgrade() {
                 server.kill_all();
             }
+            kill_children();
         });
         self.server = Some(server);
         Ok(())
@@ -261,6 +262,18 @@ impl Machine {
     }
 }
 
+/// Kills what the host has started or adopted: programs that have not used a device yet are no clients.
+fn kill_children() {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
+    for task in tasks.flatten() {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
+            // SAFETY: no memory is touched; a child that nobody has waited for keeps its number.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    }
+}
+
 /// Reports what drivers have left when all are gone.
 fn leftovers() {
     let (cookies, bytes) = vm::umem::in_use();
@@ -269,6 +282,7 @@ fn leftovers() {
         (ddi::softstate::anchors(), "soft state anchors".into(), "ddi_soft_state_fini(9F)"),
         (ddi::registers::in_use(), "register mappings".into(), "ddi_regs_map_free(9F)"),
         (ddi::kstats::count(), "kstats".into(), "kstat_delete(9F)"),
+        (ddi::dma::in_use(), "DMA handles".into(), "ddi_dma_free_handle(9F)"),
     ];
     for (count, what, page) in rows {
         if count > 0 {
