@@ -296,7 +296,9 @@ impl Kernel for TestKernel {
         let found = self.space(&fault.process, |s| {
             s.range(..=page).next_back().filter(|(va, m)| page < **va + m.len).map(|(&va, &m)| (va, m))
         });
-        let Some((va, m)) = found else { return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 1, errno: 0 } };
+        let Some((va, m)) = found else {
+            return FaultOutcome::Signal { signo: libc::SIGSEGV, code: 1, errno: 0 };
+        };
         let pfn = self.first + (m.offset + (page - va)) / PAGE_SIZE;
         match fault.process.load(page, 1, pfn, m.prot) {
             Ok(()) => FaultOutcome::Retry,

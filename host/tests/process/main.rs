@@ -140,6 +140,7 @@ const CASES: &[Case] = &[
     part!("fork-threads", 0),
     part!("close-raw", 128 + libc::SIGKILL),
     part!("behind", 128 + libc::SIGSEGV),
+    part!("agent-killed", 0),
     part!("munmap-parts", 0),
     part!("mprotect", 0),
     part!("replace", 0),

@@ -226,6 +226,45 @@ pub fn play(part: &str) -> ExitCode {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+        "agent-killed" => {
+            // Without its agent a process cannot be kept out of what it has loaded, so it goes too, and nobody waits for it.
+            let fd = open();
+            let host = std::os::unix::process::parent_id().to_string();
+            let pid = fork(|| {
+                let m = map(fd, 4, 0);
+                m.set(0, 1);
+                m.set(1, 1);
+                let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+                for pid in processes.filter_map(|e| e.file_name().to_string_lossy().parse::<i32>().ok()) {
+                    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+                    let its_parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+                    if stat.contains("(ddi-agent)") && its_parent == Some(&host) {
+                        kill(pid, libc::SIGKILL);
+                    }
+                }
+                loop {
+                    m.set(0, 1);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            })
+            .unwrap_or(0);
+            while faults(fd) < 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // The agent may take a moment to die.
+            for _ in 0..1000 {
+                check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+                let mut status = 0;
+                // SAFETY: a valid place.
+                if unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid {
+                    check("killed", status, libc::SIGKILL);
+                    return ExitCode::SUCCESS;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            eprintln!("the child lives on");
+            return ExitCode::FAILURE;
+        }
         "behind" => {
             // So is one that changes a device mapping behind the shim's back; it does not spin.
             let m = map(open(), 4, 0);
