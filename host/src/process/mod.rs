@@ -29,7 +29,8 @@
 //!   succeeds; `MADV_REMOVE` and protection keys are refused with `EINVAL`.
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
 //!   does, the child has no device mappings.
-//! * A client in another pid namespace than the host, or of another user, is not served.
+//! * A client in another pid or network namespace than the host, or of another user, is not served.
+//! * Directories do not list device nodes, so a glob over /dev misses them; `freopen` does not open them.
 
 mod board;
 mod call;
