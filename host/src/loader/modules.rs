@@ -135,7 +135,7 @@ impl Modules {
         let mut depends: Vec<Arc<Module>> = Vec::new();
         let mut absent = Vec::new();
         for wanted in &object.depends {
-            let Some(found) = self.search(wanted) else {
+            let Some(found) = self.search(wanted).or_else(|| near(file, wanted)) else {
                 absent.push(wanted.clone());
                 continue;
             };
@@ -250,6 +250,17 @@ impl Modules {
     fn forget(&self, module: &Arc<Module>) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|m| !Arc::ptr_eq(m, module));
     }
+}
+
+/// A dependency near the module that names it, for modules that are loaded from outside the module path: in the tree that the module lies in
+/// (`TREE/drv/amd64/foo` finds `TREE/misc/amd64/bar`), else beside it.
+fn near(file: &Path, wanted: &str) -> Option<PathBuf> {
+    let (kind, base) = wanted.split_once('/').unwrap_or(("drv", wanted));
+    let dir = file.parent()?;
+    let kinds = if dir.file_name().is_some_and(|d| d == "amd64") { dir.parent()? } else { dir };
+    let tree = kinds.parent().map(|tree| tree.join(kind));
+    let in_tree = tree.iter().flat_map(|dir| [dir.join("amd64").join(base), dir.join(base)]);
+    in_tree.chain([dir.join(base)]).find(|found| found.is_file())
 }
 
 /// The loaded module that an address belongs to.

@@ -190,3 +190,23 @@ fn the_path_is_searched_below_amd64_first() {
     let first = elf.write(&path[0].join("drv/amd64"), "foo");
     assert_eq!(modules.search("drv/foo"), Some(first));
 }
+
+#[test]
+fn a_dependency_is_also_found_near_the_module() {
+    let dir = tempdir().unwrap();
+    let mut elf = Elf::module();
+    elf.needed(&["misc/base"], 0);
+    let symbol = elf.undefined("helper", GLOBAL);
+    elf.caller("calls", R_PLT32, symbol);
+    let mut base = Elf::module();
+    base.function("helper", RETURN_0);
+    for (module, dependency) in
+        [("a/kernel/drv/amd64", "a/kernel/misc/amd64"), ("b/kernel/drv", "b/kernel/misc"), ("c", "c")]
+    {
+        base.write(&dir.path().join(dependency), "base");
+        let file = elf.write(&dir.path().join(module), "top");
+        let (_, modules) = Few::default().modules(vec![]);
+        let top = modules.load(&file).unwrap();
+        assert_eq!(top.depends()[0].path(), dir.path().join(dependency).join("base"));
+    }
+}
