@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{iovec, lloff, uio_t};
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
 use crate::ddi::modules::is;
@@ -37,11 +37,23 @@ struct Open {
 #[derive(Default)]
 struct Opens {
     by_id: HashMap<u64, Arc<Open>>,
-    /// Opens of each device number: close(9E) is called at the last close only.
-    by_dev: HashMap<u64, (usize, &'static Node)>,
+    by_dev: HashMap<u64, DevState>,
 }
 
-static OPENS: LazyLock<RwLock<Opens>> = LazyLock::new(RwLock::default);
+/// A device number that is open or being opened. close(9E) is called at the last close only, and not while an open(9E) of it runs.
+struct DevState {
+    /// Opens, those in progress included, and mappings.
+    count: usize,
+    node: &'static Node,
+    /// An open(9E) has succeeded since the last close(9E).
+    opened: bool,
+    /// close(9E) runs: an open waits.
+    closing: bool,
+}
+
+static OPENS: LazyLock<Mutex<Opens>> = LazyLock::new(Mutex::default);
+/// Told when a close(9E) has returned.
+static CLOSED: Condvar = Condvar::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 type Listener = Box<dyn Fn() + Send + Sync>;
@@ -72,7 +84,7 @@ pub fn any_device() -> bool {
 
 /// Opens that there are.
 pub fn opens() -> usize {
-    OPENS.read().by_id.len()
+    OPENS.lock().by_id.len()
 }
 
 /// illumos's number for a Linux errno.
@@ -180,7 +192,8 @@ fn file_flags(linux: i32) -> c_int {
 /// The driver and node of a device number.
 pub(crate) fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
     let driver = drivers::by_major((dev >> 32) as u32)?;
-    if let Some((_, node)) = OPENS.read().by_dev.get(&dev) {
+    let open = OPENS.lock().by_dev.get(&dev).map(|state| state.node);
+    if let Some(node) = open {
         return Some((driver, node));
     }
     let node = node_of(&driver, dev)?;
@@ -276,7 +289,7 @@ pub struct DdiKernel;
 
 impl DdiKernel {
     fn open_of(&self, id: OpenId) -> Result<Arc<Open>, Errno> {
-        OPENS.read().by_id.get(&id.0).cloned().ok_or(Errno(libc::EBADF))
+        OPENS.lock().by_id.get(&id.0).cloned().ok_or(Errno(libc::EBADF))
     }
 
     /// read(9E) or write(9E).
@@ -346,7 +359,7 @@ impl process::Kernel for DdiKernel {
         let flags = file_flags(flags);
         let mut dev = asked;
         driver.opens.fetch_add(1, Ordering::SeqCst);
-        OPENS.write().by_dev.entry(asked).or_insert((0, node)).0 += 1;
+        wait_closed(asked).hold(asked, node);
         let opened = client::run(&entry, || match driver.cb_ops().and_then(|cb| cb.cb_open) {
             Some(open) => {
                 // SAFETY: the driver's entry point, with arguments as open(9E) says.
@@ -356,21 +369,26 @@ impl process::Kernel for DdiKernel {
         });
         let error = opened.unwrap_or(EIO);
         let node = if error == 0 && dev != asked { node_of(&driver, dev).unwrap_or(node) } else { node };
-        let mut opens = OPENS.write();
+        if error == 0 {
+            // A clone open: the driver chose another minor number.
+            let mut opens = OPENS.lock();
+            if dev != asked {
+                opens.hold(dev, node);
+            }
+            if let Some(state) = opens.by_dev.get_mut(&dev) {
+                state.opened = true;
+            }
+        }
         if error != 0 || dev != asked {
-            release(&mut opens, asked);
+            release(&driver, asked, flags, cred(&entry));
         }
         if error != 0 {
-            drop(opens);
             driver.opens.fetch_sub(1, Ordering::SeqCst);
             return Err(linux_errno(error));
         }
-        if dev != asked {
-            opens.by_dev.entry(dev).or_insert((0, node)).0 += 1;
-        }
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let cred = Box::new(entry.client.cred().clone());
-        opens.by_id.insert(id, Arc::new(Open { driver, dev, flags, cred }));
+        OPENS.lock().by_id.insert(id, Arc::new(Open { driver, dev, flags, cred }));
         Ok(OpenId(id))
     }
 
@@ -378,16 +396,8 @@ impl process::Kernel for DdiKernel {
         if KSTATS.write().remove(&id.0).is_some() {
             return;
         }
-        let mut opens = OPENS.write();
-        let Some(open) = opens.by_id.remove(&id.0) else { return };
-        let last = release(&mut opens, open.dev);
-        drop(opens);
-        if last && let Some(close) = open.driver.cb_ops().and_then(|cb| cb.cb_close) {
-            let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
-            // SAFETY: the driver's entry point, with arguments as close(9E) says. Who closed last is not known.
-            let _ =
-                open.driver.call("close", || unsafe { close(open.dev, open.flags, ddi_sys::OTYP_CHR, cred) });
-        }
+        let Some(open) = OPENS.lock().by_id.remove(&id.0) else { return };
+        release(&open.driver, open.dev, open.flags, std::ptr::from_ref(&*open.cred).cast_mut().cast());
         open.driver.opens.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -549,15 +559,62 @@ impl process::Kernel for DdiKernel {
     }
 }
 
-/// Takes one from the opens of a device number; true when that was the last.
-fn release(opens: &mut Opens, dev: u64) -> bool {
-    let Some((count, _)) = opens.by_dev.get_mut(&dev) else { return false };
-    *count -= 1;
-    let last = *count == 0;
-    if last {
-        opens.by_dev.remove(&dev);
+impl Opens {
+    /// Counts an open of a device number.
+    fn hold(&mut self, dev: u64, node: &'static Node) {
+        let state = DevState { count: 0, node, opened: false, closing: false };
+        self.by_dev.entry(dev).or_insert(state).count += 1;
     }
-    last
+
+    /// Takes one away; true when close(9E) is to be called, and then the entry is to be removed.
+    fn drop_one(&mut self, dev: u64) -> bool {
+        let Some(state) = self.by_dev.get_mut(&dev) else { return false };
+        state.count -= 1;
+        if state.count > 0 {
+            return false;
+        }
+        if state.opened {
+            state.closing = true;
+            return true;
+        }
+        self.by_dev.remove(&dev);
+        false
+    }
+}
+
+/// Waits until no close(9E) of the device number runs.
+fn wait_closed(dev: u64) -> MutexGuard<'static, Opens> {
+    let mut opens = OPENS.lock();
+    while opens.by_dev.get(&dev).is_some_and(|state| state.closing) {
+        CLOSED.wait(&mut opens);
+    }
+    opens
+}
+
+/// A mapping keeps a device number open.
+pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
+    driver.opens.fetch_add(1, Ordering::SeqCst);
+    OPENS.lock().hold(dev, node);
+}
+
+/// A mapping has gone.
+pub(crate) fn unhold(driver: &Driver, dev: u64) {
+    let cred = client::current().map_or(0, |c| c.image().cred());
+    release(driver, dev, 0, cred as *mut _);
+    driver.opens.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// One open of a device number is over: the last one calls close(9E), with no call context if the process has died.
+fn release(driver: &Driver, dev: u64, flags: c_int, cred: *mut ddi_sys::cred_t) {
+    if !OPENS.lock().drop_one(dev) {
+        return;
+    }
+    if let Some(close) = driver.cb_ops().and_then(|cb| cb.cb_close) {
+        // SAFETY: the driver's entry point, with arguments as close(9E) says.
+        let _ = driver.call("close", || unsafe { close(dev, flags, ddi_sys::OTYP_CHR, cred) });
+    }
+    OPENS.lock().by_dev.remove(&dev);
+    CLOSED.notify_all();
 }
 
 /// The parts of a range by segment, in address order.

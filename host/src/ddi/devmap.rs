@@ -26,7 +26,7 @@ use crate::process::{Call, Piece};
 use crate::report;
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
-use crate::vm::device::{Callbacks, Device};
+use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
 use crate::vm::{client, framework, kva};
 
@@ -130,7 +130,8 @@ fn range(off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> Option<Access> {
 /// The device that a dev_t means, for mapping.
 fn device(dev: dev_t, old: bool) -> Option<Device> {
     let (driver, node) = kernel::device_of(dev)?;
-    Some(Device { driver, node, dev, old })
+    let hold = Some(Hold::new(&driver, dev, node));
+    Some(Device { driver, node, dev, old, hold })
 }
 
 /// What the kernel does for a mapping request: devmap_setup, or the same for mmap(9E).
@@ -278,7 +279,7 @@ fn device_of_node(dip: *mut dev_info_t, handle: &Handle, function: &str) -> Opti
     let node = node(dip, function)?;
     let driver = drivers::find(node.driver_name())?;
     let dev = handle.data().dev.get().copied().unwrap_or(0);
-    Some(Device { driver, node, dev, old: false })
+    Some(Device { driver, node, dev, old: false, hold: None })
 }
 
 fn answer(ok: bool) -> c_int {

@@ -14,6 +14,7 @@ use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
 use crate::kern::drivers::Driver;
 use crate::kern::nodes::Node;
+use crate::kernel;
 use crate::physmem::PAGE_SIZE;
 
 /// What a call that panicked returns to the framework.
@@ -31,6 +32,28 @@ pub struct Device {
     pub dev: u64,
     /// Mapped through mmap(9E), as old drivers are.
     pub old: bool,
+    /// Keeps the device open while anything of the mapping is left.
+    pub hold: Option<Arc<Hold>>,
+}
+
+/// A mapping keeps its device open: close(9E) comes when it is closed and unmapped.
+pub struct Hold {
+    driver: Arc<Driver>,
+    dev: u64,
+}
+
+impl Hold {
+    /// Holds a device number.
+    pub fn new(driver: &Arc<Driver>, dev: u64, node: &'static Node) -> Arc<Hold> {
+        kernel::hold(driver, dev, node);
+        Arc::new(Hold { driver: driver.clone(), dev })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        kernel::unhold(&self.driver, self.dev);
+    }
 }
 
 fn cookie_of(handle: &Arc<Handle>) -> devmap_cookie_t {
