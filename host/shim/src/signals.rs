@@ -314,7 +314,15 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
                 (info.signo, info.code, info.errno) = (signo as i32, code as i32, errno as i32);
                 Some(signo as c_int)
             }
-            _ => Some(signo),
+            // No device's. It may have been one's when the access was tried, and was unmapped meanwhile: tried again, it gets the code that
+            // fits what is there now.
+            _ => {
+                let again = state::SPURIOUS.replace((info.addr, 1)) == (info.addr, 1);
+                if again {
+                    state::SPURIOUS.set((0, 0));
+                }
+                again.then_some(signo)
+            }
         },
         Err(_) => {
             sys::complain(b"ddi: ddi-host is gone; this process used its devices and is killed\n");

@@ -205,19 +205,16 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        {
-            let mut hat = self.process.hat.lock();
-            list.iter().for_each(|&p| hat.insert(p));
-        }
         let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(p.prot.bits()) };
         let payload = words(
             list.iter().map(|p| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)]),
         );
         let r =
             payload.chunks(PAYLOAD_MAX / 32 * 32).try_for_each(|m| self.upcall(Op::Map, [0; 6], m).map(drop));
-        if r.is_err() {
+        // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
+        if r.is_ok() {
             let mut hat = self.process.hat.lock();
-            list.iter().for_each(|p| hat.remove(p.page, p.pages));
+            list.iter().for_each(|&p| hat.insert(p));
         }
         r
     }

@@ -429,7 +429,7 @@ fn reap(pid: i32) {
 }
 
 /// Is the process on its way out? Its descriptors go before it is seen to be dead.
-fn exiting(pid: i32) -> bool {
+pub(super) fn exiting(pid: i32) -> bool {
     /// `PF_EXITING` among the flags in /proc/PID/stat.
     const EXITING: u64 = 4;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

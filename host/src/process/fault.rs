@@ -204,8 +204,11 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
 pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
     // A process that is on its way out does not care.
     let Some(_flight) = shared.begin(&fault.process) else { return FaultOutcome::Retry };
-    catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault)))
-        .unwrap_or(FaultOutcome::Signal { signo: libc::SIGBUS, code: libc::BUS_OBJERR, errno: libc::EIO })
+    catch_unwind(AssertUnwindSafe(|| shared.kernel.fault(fault))).unwrap_or(FaultOutcome::Signal {
+        signo: libc::SIGBUS,
+        code: libc::BUS_OBJERR,
+        errno: libc::EIO,
+    })
 }
 
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call.

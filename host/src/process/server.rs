@@ -179,6 +179,12 @@ impl Shared {
         if let Some(pidfd) = process.pidfd.get()
             && !process.direct.load(Ordering::Relaxed)
         {
+            // Its connection may be gone a moment before it is dead, and nobody comes back to it.
+            if super::client::exiting(process.pid()) {
+                let limit = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
+                let mut fds = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
+                let _ = rustix::event::poll(&mut fds, Some(&limit));
+            }
             // An orphan has become our child; one that lives on, or has another parent, is left alone by this.
             let flags = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
             let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), flags);
