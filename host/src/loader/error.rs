@@ -89,16 +89,6 @@ pub enum Problem {
     /// A relocation, or the site of an SDT probe.
     #[error("{0}")]
     Relocation(Box<Site>),
-    /// An instruction that a kernel module must not have.
-    #[error("{function}+{offset:#x}: {what}")]
-    Instruction {
-        /// Function that holds it.
-        function: String,
-        /// Offset in that function, bytes.
-        offset: u64,
-        /// The instruction and what is wrong with it.
-        what: String,
-    },
     /// Something outside the file: no memory below 2 GiB, unreadable file.
     #[error("{0}")]
     System(String),

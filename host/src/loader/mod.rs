@@ -5,6 +5,7 @@
 //! | `elf` | what the file says |
 //! | `link` | symbols and relocations |
 //! | `reloc` | what each relocation type means, and which are refused |
+//! | `code` | instructions that a kernel module must not have |
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
@@ -19,6 +20,7 @@
 pub mod add_drv;
 pub mod calls;
 pub mod cli;
+pub mod code;
 pub mod devlink;
 pub mod elf;
 pub mod error;

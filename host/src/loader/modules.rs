@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use super::code;
 use super::elf::{MODULE_NAME_MAX, Object};
 use super::error::{LoadError, Problem};
 use super::kernel::Kernel;
@@ -130,7 +131,8 @@ impl Modules {
         }
         let data =
             std::fs::read(file).map_err(|e| fail(Problem::System(format!("{}: {e}", file.display()))))?;
-        let object = Object::parse(&name, data)?;
+        let mut object = Object::parse(&name, data)?;
+        object.warnings.extend(code::warnings(&object));
         chain.push(name.clone());
         let mut depends: Vec<Arc<Module>> = Vec::new();
         let mut absent = Vec::new();
@@ -155,7 +157,7 @@ impl Modules {
             }
             LoadError::new(&name, problems)
         })?;
-        for text in &linked.warnings {
+        for text in object.warnings.iter().chain(&linked.warnings) {
             self.kernel.message(&format!("WARNING: {name}: {text}"));
         }
         for wanted in absent {

@@ -293,3 +293,25 @@ fn names_and_dependencies_have_their_limits() {
     let (_, modules) = Few::default().modules(vec![]);
     assert!(modules.load(&file).unwrap_err().to_string().contains("31 characters"));
 }
+
+#[test]
+fn instructions_that_the_kernel_has_no_registers_for_are_named() {
+    for (code, text) in [
+        (&[0x0f, 0x28, 0xc1, 0xc3][..], "vector register"),
+        (&[0xd9, 0xe8, 0xc3], "floating-point unit"),
+        (&[0x0f, 0x6e, 0xc0, 0xc3], "floating-point unit"),
+        (&[0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0, 0xc3], "%fs"),
+    ] {
+        let mut elf = Elf::module();
+        elf.function("bad_one", code);
+        let dir = tempdir().unwrap();
+        let file = elf.write(dir.path(), "floats");
+        let (kernel, modules) = Few::default().modules(vec![]);
+        modules.load(&file).unwrap();
+        assert!(kernel.said("WARNING: floats: bad_one+0x0: uses") && kernel.said(text), "{text}");
+    }
+    let dir = tempdir().unwrap();
+    let (kernel, modules) = Few::default().modules(vec![]);
+    modules.load(&Elf::module().write(dir.path(), "plain")).unwrap();
+    assert!(kernel.messages.lock().unwrap().is_empty());
+}
