@@ -110,6 +110,18 @@ impl Cut<'_> {
 }
 
 /// What is left of a mapping's private data; made by the shape of the cut.
+///
+/// ```no_run
+/// fn shorter(cut: devmap::Head<'_>, data: u32) -> devmap::Remains<u32> {
+///     cut.keep(data)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forgotten(cut: devmap::Head<'_>, data: u32) -> devmap::Remains<u32> {
+///     cut.gone() // the rest of the mapping has to have data
+/// }
+/// ```
 #[must_use]
 pub struct Remains<M>(pub(crate) Left<M>);
 

@@ -96,6 +96,11 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 /// A held [`Mutex`]; gives it back when dropped.
+///
+/// ```compile_fail
+/// fn send<T: Send>(_: T) {}
+/// send(devmap::sync::Mutex::new(0).lock()); // the thread that took a lock gives it back
+/// ```
 #[must_use = "the lock is given back at once"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
