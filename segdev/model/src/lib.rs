@@ -10,7 +10,7 @@ pub use locks::{Model, assert_no_inner_lock};
 pub use scene::{Checked, Ptes, Scene, device, exclusive, umem_device};
 
 /// Schedules explored for each scenario by each scheduler; `SEGDEV_SCHEDULES` in the environment overrides it.
-const SCHEDULES: usize = 1500;
+const SCHEDULES: usize = if cfg!(debug_assertions) { 250 } else { 1500 };
 
 /// Runs `scenario` under random schedules and under schedules with few but well placed preemptions (PCT of depth 3), and
 /// prints how many were explored. A schedule that panics, deadlocks or breaks the lock order fails the test; `shuttle` prints how

@@ -651,7 +651,7 @@ impl World {
 
 #[test]
 fn random_programs_keep_to_the_model() {
-    let cases = if cfg!(debug_assertions) { 3000 } else { 20_000 };
+    let cases = if cfg!(debug_assertions) { 1000 } else { 20_000 };
     let cases = std::env::var("SEGDEV_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(cases);
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() };
