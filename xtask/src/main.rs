@@ -31,6 +31,8 @@ enum Command {
     CheckModule(check_module::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
+    /// Compile every crate that may run in a kernel for the kernel target (no module is made of segdev, for one).
+    KernelCheck(module::kernel_check::Args),
     /// Write the matrix in docs/verified.md from the reports of runs.
     Verified(vm::verified::Args),
     /// What the framework costs, beside the reference.
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),
+        Command::KernelCheck(args) => module::kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
         Command::Perf(args) => perf::run(&args),
         Command::Vm(args) => vm::run(&args),

@@ -7,9 +7,11 @@
 //! - [`toolchain`] finds a compiler with the library's sources
 //! - [`target`] makes the kernel target from the compiler's own description of a freestanding one
 //! - [`mapfile`] reads the list of public symbols
+//! - [`kernel_check`] builds the crates that go into a kernel, and no module
 //! - [`link`] links, [`finish`] scopes the symbols and drops what the kernel does not load
 
 mod finish;
+pub mod kernel_check;
 mod link;
 mod mapfile;
 mod target;
@@ -140,6 +142,29 @@ impl Package {
 
 /// Compiles the crate and all it needs into one static library; its path.
 fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<PathBuf> {
+    let output = cargo_for_kernel(
+        toolchain,
+        &["rustc", "--lib", "--crate-type", "staticlib"],
+        &package.manifest,
+        work,
+    )?
+    .args(["--message-format", "json-render-diagnostics"])
+    .output()
+    .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+    if !output.status.success() {
+        bail!("{} does not compile for the kernel", package.name);
+    }
+    archive_named(&String::from_utf8_lossy(&output.stdout), &package.manifest)
+        .ok_or_else(|| anyhow!("cargo built no library for {}", package.name))
+}
+
+/// A cargo command that builds for the kernel target, as modules are built, below `work`.
+fn cargo_for_kernel(
+    toolchain: &Toolchain,
+    command: &[&str],
+    manifest: &Path,
+    work: &Path,
+) -> Result<Command> {
     let spec = target::write(toolchain, work)?;
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -150,7 +175,7 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
         "-Cforce-unwind-tables=no".to_owned(),
         "-Cembed-bitcode=yes".to_owned(),
     ];
-    let project = package.manifest.parent().unwrap_or(&package.manifest);
+    let project = manifest.parent().unwrap_or(manifest);
     let mut remap =
         |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(&toolchain.sources, "rust");
@@ -174,16 +199,17 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
             cargo.env_remove(&name);
         }
     }
-    let output = cargo
-        .args(["rustc", "--release", "--lib", "--crate-type", "staticlib", "--manifest-path"])
-        .arg(&package.manifest)
+    cargo
+        .args(command)
+        .args(["--release", "--manifest-path"])
+        .arg(manifest)
         .arg("--target")
         .arg(&spec)
         .args(["-Zbuild-std=core,alloc,compiler_builtins"])
         .args(toolchain.json_targets_are_unstable.then_some("-Zjson-target-spec"))
         .arg("--target-dir")
         .arg(work)
-        .args(["--message-format", "json-render-diagnostics", "--quiet"])
+        .arg("--quiet")
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
@@ -196,14 +222,8 @@ fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<Path
             ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
             ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
         ])
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
-    if !output.status.success() {
-        bail!("{} does not compile for the kernel", package.name);
-    }
-    archive_named(&String::from_utf8_lossy(&output.stdout), &package.manifest)
-        .ok_or_else(|| anyhow!("cargo built no library for {}", package.name))
+        .stderr(std::process::Stdio::inherit());
+    Ok(cargo)
 }
 
 /// The static library among cargo's messages.
