@@ -96,6 +96,13 @@ pub fn panic(message: &str) -> ! {
 
 /// Ends the run: the clients, then this process with status 1.
 pub fn stop() -> ! {
+    static STOPPING: AtomicBool = AtomicBool::new(false);
+    if STOPPING.swap(true, Ordering::AcqRel) {
+        // Another thread ends the process; this one has nothing more to say.
+        loop {
+            std::thread::park();
+        }
+    }
     let before = STOP.lock().take();
     if let Some(f) = before {
         f();

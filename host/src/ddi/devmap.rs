@@ -485,7 +485,11 @@ ddi! {
             attr: 0,
             callbacks: None,
         };
-        answer(framework().devmem_remap(&handle, &device, args).is_ok())
+        let ok = framework().devmem_remap(&handle, &device, args).is_ok();
+        if ok {
+            *handle.data().object.lock() = Some(Object::Invalid);
+        }
+        answer(ok)
     }
     /// devmap_umem_remap(9F).
     fn devmap_umem_remap(
@@ -509,7 +513,12 @@ ddi! {
             attr: 0,
             callbacks: None,
         };
-        answer(framework().umem_remap(&handle, args).is_ok())
+        let object = args.umem.clone().map_or(Object::Invalid, |umem| Object::Umem(umem, koff as u64 & !(PAGE - 1)));
+        let ok = framework().umem_remap(&handle, args).is_ok();
+        if ok {
+            *handle.data().object.lock() = Some(object);
+        }
+        answer(ok)
     }
     /// devmap_load(9F).
     fn devmap_load(dhp: devmap_cookie_t, off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> c_int {
@@ -606,7 +615,8 @@ ddi! {
                 let what = format!("{cookie:p} is not a ddi_umem_cookie_t, or it has been freed before");
                 report::mistake("ddi_umem_free", &what, "ddi_umem_free(9F)");
             }
-            Some(memory) if Arc::strong_count(&memory) > 1 => {
+            // A driver may free memory in the unmap callback of its last mapping: that handle is on its way out.
+            Some(memory) if cookie::maps(&memory) => {
                 let what = format!("the memory of {cookie:p} ({} bytes) is still mapped by a process", memory.size());
                 report::mistake("ddi_umem_free", &what, "ddi_umem_free(9F)");
             }

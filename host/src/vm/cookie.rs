@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use parking_lot::{Mutex, RwLock};
 
 use super::Host;
-use super::umem::Umem;
+use super::umem::{Memory, Umem};
 use crate::kern::image::Image;
 
 /// A handle of the host.
@@ -78,6 +78,25 @@ pub fn of(handle: &Arc<Handle>) -> usize {
 /// The handle that a driver's cookie stands for.
 pub fn find(cookie: usize) -> Option<Arc<Handle>> {
     COOKIES.read().get(&cookie).cloned()
+}
+
+/// Whether a live handle that drivers know maps this memory.
+pub fn maps(memory: &Arc<Memory>) -> bool {
+    let all: Vec<Arc<Handle>> = COOKIES.read().values().cloned().collect();
+    all.iter().any(|handle| {
+        let object = handle.data().object.lock().clone();
+        matches!(object, Some(Object::Umem(Umem::Cookie(own), _)) if Arc::ptr_eq(&own, memory))
+            && handle.info().live
+    })
+}
+
+/// Gives a copy of a handle what the host keeps with it.
+pub fn inherit(from: &Handle, to: &Handle) {
+    if let Some(dev) = from.data().dev.get() {
+        let _ = to.data().dev.set(*dev);
+    }
+    let object = from.data().object.lock().clone();
+    *to.data().object.lock() = object;
 }
 
 /// Whether the cookie was one before.
