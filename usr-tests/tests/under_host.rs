@@ -11,13 +11,27 @@ struct Run {
     faults: &'static str,
     device: &'static str,
     filters: &'static [&'static str],
+    /// A configuration beside this file.
+    config: Option<&'static str>,
 }
 
 const RUNS: &[Run] = &[
-    Run { faults: "userfaultfd", device: "/dev/ctxdev0", filters: &[] },
-    Run { faults: "signal", device: "/dev/ctxdev0", filters: &[] },
+    Run { faults: "userfaultfd", device: "/dev/ctxdev0", filters: &[], config: None },
+    Run { faults: "signal", device: "/dev/ctxdev0", filters: &[], config: None },
     // The pseudo node has the same regions in kernel memory: what depends on that is run there as well.
-    Run { faults: "auto", device: "/dev/ctxdev1", filters: &["map:", "access:", "munmap:", "counters:"] },
+    Run {
+        faults: "auto",
+        device: "/dev/ctxdev1",
+        filters: &["map:", "access:", "munmap:", "counters:"],
+        config: None,
+    },
+    // Device memory of 4 MiB: what needs a large frame buffer.
+    Run {
+        faults: "auto",
+        device: "/dev/ctxdev0",
+        filters: &["large", "two_processes"],
+        config: Some("large.toml"),
+    },
 ];
 
 fn main() -> ExitCode {
@@ -83,12 +97,17 @@ fn userfaultfd() -> bool {
 
 impl Run {
     fn name(&self) -> String {
-        format!("{}-{}", self.faults, self.device.trim_start_matches("/dev/"))
+        let config = self.config.map_or(String::new(), |name| format!("-{}", name.trim_end_matches(".toml")));
+        format!("{}-{}{config}", self.faults, self.device.trim_start_matches("/dev/"))
     }
 
     fn go(&self, host: &Path) -> bool {
         let mut command = Command::new(host);
-        command.args(["run", "--driver", "ctxdev", "--faults", self.faults, "--"]);
+        command.args(["run", "--driver", "ctxdev", "--faults", self.faults]);
+        if let Some(config) = self.config {
+            command.arg("--config").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(config));
+        }
+        command.arg("--");
         command.arg(env!("CARGO_BIN_EXE_usr-tests")).args([
             "--tap",
             "--timeout",
