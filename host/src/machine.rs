@@ -154,7 +154,9 @@ impl Machine {
         let mut machine = Machine { name: dir.clone(), loaded, server: None };
         if none {
             machine.end();
-            return Err(MachineError::Module(format!("{dir}: no driver is installed; use ddi-host add_drv --root {dir}")));
+            return Err(MachineError::Module(format!(
+                "{dir}: no driver is installed; use ddi-host add_drv --root {dir}"
+            )));
         }
         match machine.serve_devices(options) {
             Ok(()) => Ok(machine),

@@ -116,7 +116,7 @@ impl Map {
     /// The 8-byte word at device offset `off`. Others write it too, so it is atomic.
     pub fn word(&self, off: u64) -> &AtomicU64 {
         assert!(
-            off >= self.off && off + 8 <= self.off + self.len && off % 8 == 0,
+            off >= self.off && off + 8 <= self.off + self.len && off.is_multiple_of(8),
             "word outside the mapping"
         );
         let at = (self.base + (off - self.off)) as *const AtomicU64;

@@ -46,12 +46,12 @@ pub fn unmap(at: *mut u8, len: usize) {
 /// The 64-bit word at an offset of a mapping.
 pub fn word(at: *mut u8, offset: usize) -> u64 {
     // SAFETY: inside a live mapping of the test's.
-    unsafe { at.add(offset).cast::<u64>().read_volatile() }
+    unsafe { at.wrapping_add(offset).cast::<u64>().read_volatile() }
 }
 
 pub fn set_word(at: *mut u8, offset: usize, value: u64) {
     // SAFETY: inside a live, writable mapping of the test's.
-    unsafe { at.add(offset).cast::<u64>().write_volatile(value) };
+    unsafe { at.wrapping_add(offset).cast::<u64>().write_volatile(value) };
 }
 
 /// Forks; the child runs `f` and exits with its result.
