@@ -113,8 +113,12 @@ impl Config {
                 e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             format!("line {line}: {}", e.message().trim())
         })?;
-        for node in &config.node {
-            let what = format!("node {} instance {}", node.name.as_deref().unwrap_or("?"), node.instance);
+        for (at, node) in config.node.iter().enumerate() {
+            let name = node.name.as_deref().or(node.driver.as_deref()).unwrap_or("?");
+            let what = format!("node {name} instance {}", node.instance);
+            if config.node[..at].iter().any(|n| n.instance == node.instance && n.driver == node.driver) {
+                return Err(format!("{what}: there are two nodes of this instance"));
+            }
             if node.instance < 0 {
                 return Err(format!("{what}: the instance is negative"));
             }
@@ -126,7 +130,7 @@ impl Config {
             for (name, value) in &node.properties {
                 if property(name, value).is_none() {
                     return Err(format!(
-                        "{what}: property {name} is no number, string or list of one of them"
+                        "{what}: property {name} is no 32-bit number, string or list of one of them"
                     ));
                 }
             }
@@ -233,7 +237,7 @@ fn property(name: &str, value: &toml::Value) -> Option<Property> {
         let texts: Vec<&str> = list.iter().filter_map(|v| v.as_str()).collect();
         return Some(Property::strings(name, &texts));
     }
-    let ints: Option<Vec<i32>> = list.iter().map(|v| v.as_integer().map(|n| n as i32)).collect();
+    let ints: Option<Vec<i32>> = list.iter().map(|v| i32::try_from(v.as_integer()?).ok()).collect();
     ints.map(|ints| Property::ints(name, &ints))
 }
 
@@ -262,6 +266,12 @@ mod tests {
         assert!(error("[[node]]\nname = \"x\"").contains("missing field `instance`"));
         assert!(error("[[node]]\ninstance = 0\nregisters = [\"64Q\"]").contains("a register set's size is"));
         assert!(error("[[node]]\ninstance = -1").contains("negative"));
+        let twice = error("[[node]]\nname = \"x\"\ninstance = 0\n[[node]]\ninstance = 0");
+        assert_eq!(twice, "node ? instance 0: there are two nodes of this instance");
+        let two_drivers = "[[node]]\ndriver = \"x\"\ninstance = 0\n[[node]]\ndriver = \"y\"\ninstance = 0";
+        assert!(Config::parse(two_drivers).is_ok());
+        let large = error("[[node]]\ninstance = 0\nproperties = { a = 5000000000 }");
+        assert!(large.contains("property a is no 32-bit number"), "{large}");
     }
 
     #[test]
