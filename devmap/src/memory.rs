@@ -1,4 +1,8 @@
 //! [`Memory`]: what can be mapped, register set or kernel memory, behind one face.
+//!
+//! Reading and writing do not sleep and take no lock: in any context, whatever locks are held; only pageable kernel memory
+//! may have to be read in, so that is for user and kernel context, as is the drop of a last clone, which
+//! frees.
 
 use crate::errno::{Errno, Error};
 use crate::registers::{Order, Registers};

@@ -4,6 +4,9 @@
 //! behind them, and `_init(9E)`, `_fini(9E)`, `_info(9E)`. In a module for the kernel (`--cfg illumos_kernel`) those
 //! three have their C names, and the panic handler and the allocator come along; on the host there is a static
 //! `MODULE`, an [`Entry`] for the host's table of drivers. Nothing else differs.
+//!
+//! The tables are constants; the entry points are for the kernel, which calls them in kernel context with its module
+//! lock held. They take no lock of their own.
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};

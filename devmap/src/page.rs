@@ -1,4 +1,6 @@
 //! Pages: the kernel's page size, which is a variable for a driver, and rounding to it.
+//!
+//! Arithmetic: in any context, whatever locks are held.
 
 use ddi_sys as sys;
 

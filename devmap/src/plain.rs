@@ -1,4 +1,6 @@
 //! [`Plain`]: values that are nothing but their bytes, and so may be copied from and to a process.
+//!
+//! No call into the kernel: in any context, whatever locks are held.
 
 /// A type for which every pattern of bytes is a value, with no padding.
 ///
