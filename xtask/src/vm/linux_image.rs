@@ -17,11 +17,12 @@ use super::guest::Linux;
 /// `/init` of the guest.
 const INIT: &str = include_str!("../../guests/linux/init");
 /// The commands that are ddi-host's own there, under the names that they have on illumos.
-const COMMANDS: [(&str, &str); 4] = [
+const COMMANDS: [(&str, &str); 5] = [
     ("add_drv", "exec ddi-host add_drv --root / \"$@\""),
     ("rem_drv", "exec ddi-host rem_drv --root / \"$@\""),
     // Modules are loaded while a ddi-host runs, and unloaded at its end: outside of a run, none is.
     ("modinfo", "[ $# = 0 ] && exit 0\nexec ddi-host modinfo --root / \"$@\""),
+    ("kstat", "exec ddi-host kstat \"$@\""),
     ("modunload", "echo 'modunload: no module is loaded' >&2\nexit 1"),
 ];
 /// Where this machine keeps its shared libraries.
@@ -103,9 +104,10 @@ impl LinuxImage {
         libraries.add_to(&mut archive)?;
         let initramfs = dir.join("initramfs.cpio");
         std::fs::write(&initramfs, archive.finish())?;
-        // Errors reach the console, the rest is in dmesg. A panicked kernel stays, for its memory to be dumped.
-        let command_line =
-            format!("console=ttyS0,115200 loglevel=5 panic=0 oops=panic random.trust_cpu=on {extra}");
+        // Errors reach the console, the rest is in dmesg. On a busy machine, a translated timer is late, not broken. A panicked kernel stays, for its memory to be dumped.
+        let command_line = format!(
+            "console=ttyS0,115200 loglevel=5 panic=0 oops=panic random.trust_cpu=on no_timer_check {extra}"
+        );
         Ok(LinuxImage { kernel: kernel.image, initramfs, command_line })
     }
 }

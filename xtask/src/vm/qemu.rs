@@ -210,3 +210,30 @@ pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub fn program() -> PathBuf {
     std::env::var_os("QEMU").map_or_else(|| PathBuf::from("qemu-system-x86_64"), PathBuf::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_is_only_read_and_odd_names_survive() {
+        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
+        let guest = Guest::load(&guests, "omnios").unwrap();
+        let spec = Spec {
+            program: Path::new("qemu"),
+            guest: &guest,
+            accel: Accel::Tcg,
+            disk: Some((Path::new("/images/a,b.vmdk"), "vmdk")),
+            kernel: None,
+            seed: Path::new("/tmp/seed.iso"),
+            dir: Path::new("/tmp"),
+            console_log: Path::new("/tmp/console.log"),
+            extra: &[],
+        };
+        let line = spec.arguments(2222, 9).join(" ");
+        assert!(line.contains("if=none,id=disk,snapshot=on,format=vmdk,file=/images/a,,b.vmdk"), "{line}");
+        assert!(line.contains("-cpu qemu64,+rdrand,+rdseed") && line.contains("-accel tcg"), "{line}");
+        assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"), "{line}");
+        assert!(line.contains("-device ivshmem-plain,memdev=bar"), "{line}");
+    }
+}

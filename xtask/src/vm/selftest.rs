@@ -94,7 +94,7 @@ const CASES: &[Case] = &[
         kind: "no-login",
         says: "init: hangs, as told",
         command_line: "ctxdev.fail=boot-hangs",
-        tune: |guest| guest.limits.boot = 6,
+        tune: |guest| guest.limits.boot = 20,
         ..PLAIN
     },
     Case {
@@ -103,7 +103,7 @@ const CASES: &[Case] = &[
         kind: "no-login",
         says: "init: still starting, as told",
         command_line: "ctxdev.fail=no-login",
-        tune: |guest| guest.limits.boot = 6,
+        tune: |guest| guest.limits.boot = 20,
         ..PLAIN
     },
     Case {
@@ -287,6 +287,7 @@ impl StandIn {
         std::fs::create_dir(&package)?;
         std::fs::write(package.join("install.sh"), "true\n")?;
         std::fs::write(package.join("remove.sh"), "true\n")?;
+        std::fs::write(package.join("ctxdev.conf"), "one-region=1;\n")?;
         std::fs::write(dir.path().join("module"), vec![0x55; 1 << 20])?;
         std::fs::write(
             dir.path().join("tests"),
@@ -327,6 +328,7 @@ impl StandIn {
     fn check(&self, case: &Case, accel: Option<Accel>, interrupt: &Interrupt) -> Result<String> {
         let mut guest = Guest::load(&artifacts::guests_dir(), case.guest)?;
         guest.steps.check = "true".into();
+        guest.steps.install = "sh ./install.sh".into();
         guest.steps.suite = "./usr-tests".into();
         guest.steps.kstats = "true".into();
         guest.steps.suites.truncate(1);
