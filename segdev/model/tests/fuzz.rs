@@ -203,7 +203,7 @@ impl World {
         let known: Vec<u64> = self.pages.range((id, 0)..(id + 1, 0)).map(|(key, _)| key.1).collect();
         match known.len() as u64 {
             0 => 0x1000_0000 + n * PAGE,
-            len => known[(n % len) as usize] + if n % 7 == 0 { PAGE } else { 0 },
+            len => known[(n % len) as usize] + if n.is_multiple_of(7) { PAGE } else { 0 },
         }
     }
 
@@ -511,7 +511,7 @@ impl World {
                 let Some(handle) = self.handle(handle) else { return Ok(()) };
                 let info = handle.info();
                 let cookie = cookie % 5;
-                let page = if page % 3 == 0 { page >> 12 } else { page % 16 };
+                let page = if page.is_multiple_of(3) { page >> 12 } else { page % 16 };
                 let args = UmemSetup {
                     umem: self.umems.get(cookie as usize).cloned(),
                     off: page.wrapping_mul(PAGE),
@@ -534,7 +534,7 @@ impl World {
             Op::RemapDevmem { handle, page, pages, maxprot, invalid } => {
                 let Some(handle) = self.handle(handle) else { return Ok(()) };
                 let info = handle.info();
-                let page = if page % 3 == 0 { page >> 12 } else { page % SET_PAGES };
+                let page = if page.is_multiple_of(3) { page >> 12 } else { page % SET_PAGES };
                 let args = DevmemSetup {
                     rnumber: 0,
                     off: page.wrapping_mul(PAGE),
