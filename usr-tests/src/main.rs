@@ -132,6 +132,11 @@ fn run(command: &Command) -> Result<bool, String> {
         report::list(&mut out, &chosen, command.sources).map_err(printing)?;
         return Ok(true);
     }
+    // Once said is enough: not once for each case.
+    let device = &command.options.device;
+    device::Dev::open(device, libc::O_RDWR)
+        .and_then(device::Dev::close)
+        .map_err(|errno| format!("cannot open {device}: {errno}"))?;
     report::start(&mut out, command.format, chosen.len()).map_err(printing)?;
     let mut reports = Vec::new();
     for (index, case) in chosen.iter().enumerate() {
