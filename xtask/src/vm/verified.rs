@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         )?,
         single(
             "module file",
-            "ddi-host run --module target/module/ctxdev -- usr-tests --json",
+            "ddi-host run --driver target/module/ctxdev -- usr-tests --json",
             &local(&args.module, "module.json"),
         )?,
     ];
@@ -204,6 +204,7 @@ impl Counts {
     fn text(&self, was_run: bool) -> String {
         match (was_run, self.bad, self.skip) {
             (false, ..) => "not run here".to_owned(),
+            (true, 0, 0) if self.pass == 0 => "left out".to_owned(),
             (true, 0, 0) => self.pass.to_string(),
             (true, bad, skip) => format!("{} ({bad}, {skip})", self.pass),
         }
