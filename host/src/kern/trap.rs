@@ -72,7 +72,10 @@ fn give_back(signal: c_int) {
 /// What an address is, and the manual page about it.
 fn describe(address: usize, known: bool) -> (String, &'static str) {
     if !known {
-        return ("the address is not a canonical one: an uninitialised or overwritten pointer".into(), "Intro(9F)");
+        return (
+            "the address is not a canonical one: an uninitialised or overwritten pointer".into(),
+            "Intro(9F)",
+        );
     }
     if address < 0x1_0000 {
         return (format!("a NULL pointer is used (address {address:#x})"), "Intro(9F)");
@@ -88,7 +91,10 @@ fn describe(address: usize, known: bool) -> (String, &'static str) {
         return (what, "kmem_free(9F)");
     }
     if let Some((size, offset)) = heap::overrun_at(address) {
-        return (format!("byte {offset} of a buffer of {size} bytes is used: beyond its end"), "kmem_alloc(9F)");
+        return (
+            format!("byte {offset} of a buffer of {size} bytes is used: beyond its end"),
+            "kmem_alloc(9F)",
+        );
     }
     if crate::vm::memory().frame_of(address as *const u8).is_some() {
         return (format!("{address:#x} is memory that ddi_umem_free gave back"), "ddi_umem_free(9F)");
@@ -96,5 +102,8 @@ fn describe(address: usize, known: bool) -> (String, &'static str) {
     if loader::module_at(address).is_some() {
         return (format!("{address:#x} is read-only memory of the module"), "Intro(9F)");
     }
-    (format!("{address:#x} is not kernel memory (a process's memory is reached by ddi_copyin)"), "ddi_copyin(9F)")
+    (
+        format!("{address:#x} is not kernel memory (a process's memory is reached by ddi_copyin)"),
+        "ddi_copyin(9F)",
+    )
 }

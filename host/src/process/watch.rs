@@ -119,6 +119,13 @@ impl Watch {
         let _ = rustix::event::poll(&mut fds, None);
     }
 
+    /// Has something happened that nobody has collected?
+    fn is_ready(&self) -> bool {
+        let mut fds = [rustix::event::PollFd::new(&self.epoll, rustix::event::PollFlags::IN)];
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0)
+    }
+
     /// Something has begun that a patient [`drain`](Watch::drain) waits for; its number is for [`end`](Watch::end).
     pub fn begin(&self) -> u64 {
         let mut running = self.running.lock();
@@ -138,7 +145,9 @@ impl Watch {
         // What is done about an event may bring out another: a child that introduced itself may be dead already.
         for _ in 0..16 {
             let jobs = self.collect(shared);
-            let idle = jobs.is_empty();
+            // epoll_wait without a time limit may miss what is there while another thread looks at the same instance (it
+            // asks the list without a lock); poll asks with the lock held.
+            let idle = jobs.is_empty() && !self.is_ready();
             for (n, job) in jobs {
                 job(shared);
                 self.end(n);
