@@ -300,6 +300,28 @@ impl Process {
         done
     }
 
+    /// What is done where Linux cannot poison pages (before 6.6): takes all access away from the page for as long as the access that fails
+    /// by it takes. `wake` lets it be tried again. False if the page is not mapped.
+    pub(super) fn bar_for_a_moment(&self, page: u64, wake: impl FnOnce()) -> bool {
+        *self.poisons.lock() += 1;
+        let bar = |prot: Option<Prot>| {
+            let hat = self.hat.lock();
+            let part = hat.parts(page, 1).first().copied()?;
+            let prot = prot.unwrap_or(part.prot);
+            self.agent(Op::Protect, [(page, 1, prot)].into_iter()).ok()
+        };
+        let done = bar(Some(Prot::empty())).is_some();
+        if done {
+            wake();
+            std::thread::sleep(Duration::from_millis(2));
+            // An error means that the page, or the process, has gone meanwhile.
+            let _ = bar(None);
+        }
+        *self.poisons.lock() -= 1;
+        self.no_poison.notify_all();
+        done
+    }
+
     /// Waits until no page is poisoned: what the process learns from its next request must hold for its memory.
     pub(super) fn wait_for_poison(&self) {
         let mut poisons = self.poisons.lock();

@@ -224,7 +224,11 @@ fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, [signo, code, errno]
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
         Whereabouts::SystemCall => {
-            if !full || !process.poison_for_a_moment(page / PAGE_SIZE, || uffd.poison(page)) {
+            let number = page / PAGE_SIZE;
+            let failed = full
+                && (process.poison_for_a_moment(number, || uffd.poison(page))
+                    || process.bar_for_a_moment(number, || uffd.wake(page, PAGE_SIZE)));
+            if !failed {
                 uffd.wake(page, PAGE_SIZE);
             }
             return;
