@@ -17,8 +17,9 @@ use rustix::event::epoll;
 
 use super::server::Shared;
 
-/// How long a request waits for a job that another thread has begun: long enough for any callback that does not sleep.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a request waits for a job that another thread has begun: long enough for any callback that does not sleep, on a machine
+/// with much else to do.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a watched descriptor stands for; the number is the thing's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
