@@ -36,7 +36,7 @@ pub struct Case {
     pub run: fn(&Ctx) -> Result,
 }
 
-/// A case of the area that lists it ([`area`] fills that in).
+/// A case of the area that lists it (the area fills that in).
 pub const fn case(name: &'static str, what: &'static str, run: fn(&Ctx) -> Result) -> Case {
     Case { area: "", name, what, of: "", patience: 1, cuts_tail: false, run }
 }

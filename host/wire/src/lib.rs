@@ -66,15 +66,15 @@ ops! {
     Child = 3,
 
     // Requests on the lifeline's own connection, right after the hello.
-    /// How faults are to be caught: the reply has policy in a[0] (one of `FAULTS_*`).
+    /// How faults are to be caught: the reply has policy in `a[0]` (one of `FAULTS_*`).
     Policy = 8,
-    /// The process can be mapped into: mode in a[0] (`FAULTS_*`), with descriptors of the agent's connection and (not for signals) of the userfaultfd.
+    /// The process can be mapped into: mode in `a[0]` (`FAULTS_*`), with descriptors of the agent's connection and (not for signals) of the userfaultfd.
     Attach = 9,
 
     // Requests of a thread.
     /// open: flags; payload path. The reply carries the descriptor.
     Open = 16,
-    /// read: file, flags ([`IO_OFFSET`]: offset in a[2] instead of the file's own), offset; payload array of (base, len). The reply has the count.
+    /// read: file, flags ([`IO_OFFSET`]: offset in `a[2]` instead of the file's own), offset; payload array of (base, len). The reply has the count.
     Read = 17,
     /// write: like read.
     Write = 18,
@@ -108,7 +108,7 @@ ops! {
     Unmap = 42,
     /// Plain mprotect: payload array of [`Range`].
     Protect = 43,
-    /// Read user memory: address, length. The answer's payload has the bytes that could be read (a[0]: how many).
+    /// Read user memory: address, length. The answer's payload has the bytes that could be read (`a[0]`: how many).
     CopyIn = 44,
     /// Write user memory: address; payload bytes. The answer has how many could be written.
     CopyOut = 45,
@@ -147,7 +147,7 @@ pub const FAULTS_UFFD_ANY: u64 = 4;
 
 /// Fault verdict: try the access again.
 pub const VERDICT_RETRY: u64 = 0;
-/// Fault verdict: a signal (a[1]) with its code (a[2]).
+/// Fault verdict: a signal (`a[1]`) with its code (`a[2]`).
 pub const VERDICT_SIGNAL: u64 = 1;
 /// Fault verdict: no device's business.
 pub const VERDICT_FOREIGN: u64 = 2;
