@@ -261,6 +261,8 @@ struct Info {
     addr: u64,
     /// For a queued signal: its value.
     value: u64,
+    /// For a queued signal of the host's: the thread's stack and program pointers at the access that failed, or 0.
+    place: [u64; 2],
 }
 
 extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
@@ -283,6 +285,12 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
     if info.code == libc::SI_QUEUE && info.addr as i32 == host.pid {
         // The host says that an access of this thread's has failed.
         if let Some((addr, code)) = ddi_wire::signal_parts(info.value) {
+            let here = [register(context, libc::REG_RSP), register(context, libc::REG_RIP)];
+            if info.place != [0; 2] && info.place != here {
+                // The access was let through after all, and the thread has gone on.
+                return None;
+            }
+            info.place = [0; 2];
             (info.addr, info.code, info.value) = (addr, code, 0);
             set_register(context, libc::REG_CR2, addr);
             set_register(context, libc::REG_TRAPNO, 14);

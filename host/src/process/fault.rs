@@ -233,8 +233,8 @@ fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, [signo, code, errno]
             }
             return;
         }
-        Whereabouts::User if signal(process, fault, [signo, code, errno]) => return,
-        Whereabouts::User => {}
+        Whereabouts::User(place) if signal(process, fault, [signo, code, errno], place) => return,
+        Whereabouts::User(_) => {}
     }
     let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
     eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
@@ -260,8 +260,8 @@ fn confirmed(process: &Process, uffd: &Uffd, fault: &Fault) -> bool {
 enum Whereabouts {
     /// It waits for the fault of a system call.
     SystemCall,
-    /// It waits for the fault of an instruction, as far as we know.
-    User,
+    /// It waits for the fault of an instruction, as far as we know: its stack and program pointers, 0 if Linux does not tell.
+    User([u64; 2]),
     /// It goes on already, or is gone.
     Running,
 }
@@ -271,12 +271,20 @@ fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Whereabouts::Running,
         Ok(s) if s.starts_with("running") => Whereabouts::Running,
         Ok(s) if s.starts_with(|c: char| c.is_ascii_digit()) => Whereabouts::SystemCall,
-        _ => Whereabouts::User,
+        // "-1 0xSP 0xPC"
+        Ok(s) => {
+            let mut words =
+                s.split_whitespace().skip(1).map(|w| u64::from_str_radix(w.trim_start_matches("0x"), 16));
+            let mut next = || words.next().and_then(Result::ok).unwrap_or(0);
+            Whereabouts::User([next(), next()])
+        }
+        Err(_) => Whereabouts::User([0; 2]),
     }
 }
 
-/// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not).
-fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3]) -> bool {
+/// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not). `place` is where the thread waits: if it has gone on
+/// by the time that the signal comes, because another thread's load has woken it, the shim drops the signal.
+fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3], place: [u64; 2]) -> bool {
     #[repr(C)]
     struct Info {
         signo: i32,
@@ -286,7 +294,8 @@ fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3]) -> b
         pid: i32,
         uid: u32,
         value: u64,
-        rest: [u64; 12],
+        place: [u64; 2],
+        rest: [u64; 10],
     }
     const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
     let (pid, tid) = (process.pid(), fault.tid);
@@ -301,7 +310,8 @@ fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3]) -> b
         pid: std::process::id().cast_signed(),
         uid: 0,
         value: ddi_wire::signal_value(fault.addr, code),
-        rest: [0; 12],
+        place,
+        rest: [0; 10],
     };
     // SAFETY: `info` is laid out as siginfo_t is for a queued signal, and as long.
     let sent = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, &info) == 0 };
