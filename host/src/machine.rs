@@ -194,6 +194,7 @@ impl Machine {
     fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
         let config = process::Config { faults: options.faults };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
+        server.adopt_orphans();
         let told = Arc::downgrade(&server);
         kernel::on_devices_changed(move || {
             if let Some(server) = told.upgrade() {

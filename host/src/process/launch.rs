@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Server;
+use super::server::Shared;
 
 /// The shim, as host/build.rs built it.
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libddi_shim.so"));
@@ -289,6 +290,24 @@ impl Server {
             !waited.contains(pid) && environ.windows(mark.len()).any(|w| w == mark)
         };
         children().into_iter().filter(ours).collect()
+    }
+}
+
+/// Reaps those children that have ended and nobody waits for.
+pub(super) fn reap_adopted(shared: &Shared) {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: all-zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` is a valid place for the answer.
+    let any = unsafe { libc::waitid(libc::P_ALL, 0, &mut info, flags) } == 0 && info.si_signo != 0;
+    if !any {
+        return;
+    }
+    // Held, so that a program that is being started is not taken for an orphan.
+    let waited = shared.waited.lock();
+    for pid in children().into_iter().filter(|pid| !waited.contains(pid)) {
+        // SAFETY: a plain system call.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
     }
 }
 

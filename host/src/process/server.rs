@@ -25,6 +25,9 @@ use super::watch::{Interest, Job, Key, Watch};
 use super::{DeviceNode, FaultMode, FaultPolicy, Kernel, OpenId, Process, serve, uffd};
 use crate::physmem::PhysMem;
 
+/// How long a client's orphan may stay a zombie.
+const ADOPTED: Duration = Duration::from_millis(50);
+
 /// How a server is to work.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -74,6 +77,8 @@ pub(super) struct Shared {
     pub lines: Mutex<HashMap<u64, Arc<Line>>>,
     /// Processes that somebody else waits for.
     pub waited: Mutex<HashSet<i32>>,
+    /// Every child that is not in `waited` was a client's, and is to be reaped when it ends.
+    pub adopting: AtomicBool,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -401,6 +406,7 @@ impl Server {
             opens: RwLock::default(),
             lines: Mutex::default(),
             waited: Mutex::default(),
+            adopting: AtomicBool::new(false),
             ids: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         });
@@ -417,13 +423,22 @@ impl Server {
                 .name("ddi-watch".into())
                 .spawn(move || {
                     while !watching.stopping.load(Ordering::Acquire) {
-                        watching.watch.wait();
+                        watching.watch.wait(ADOPTED);
                         watching.watch.drain(&watching, false);
+                        if watching.adopting.load(Ordering::Relaxed) {
+                            super::launch::reap_adopted(&watching);
+                        }
                     }
                 })
                 .map_err(system("start a thread"))?,
         ];
         Ok(Server { shared, listener, stopper, shim, threads, files: files.current })
+    }
+
+    /// From now on this process has no children but those that this server starts and those that it inherits from its clients, and the
+    /// latter are reaped as they end. Whoever waits for a child of another kind finds it gone.
+    pub fn adopt_orphans(&self) {
+        self.shared.adopting.store(true, Ordering::Relaxed);
     }
 
     /// How faults are caught (what [`FaultPolicy::Auto`] came to).

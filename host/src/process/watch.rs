@@ -114,10 +114,11 @@ impl Watch {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Blocks until something happens.
-    pub fn wait(&self) {
+    /// Blocks until something happens, or for so long.
+    pub fn wait(&self, limit: Duration) {
         let mut fds = [rustix::event::PollFd::new(&self.epoll, rustix::event::PollFlags::IN)];
-        let _ = rustix::event::poll(&mut fds, None);
+        let limit = limit.try_into().ok();
+        let _ = rustix::event::poll(&mut fds, limit.as_ref());
     }
 
     /// Has something happened that nobody has collected?
