@@ -129,7 +129,10 @@ impl Pipe {
 /// Prints the table. Answers whether everything was as it must be.
 pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bool> {
     let stats = &report.stats;
-    let us = |ns: u64| format!("{:.1} us", ns as f64 / 1000.0);
+    let us = |ns: u64| match ns {
+        0..1000 => format!("{ns} ns"),
+        _ => format!("{:.1} us", ns as f64 / 1000.0),
+    };
     let rows = [
         ("processes", report.processes.to_string(), ""),
         ("faults", stats.faults.to_string(), "access callbacks of the driver"),
