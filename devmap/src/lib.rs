@@ -52,7 +52,6 @@ pub mod memory;
 pub mod module;
 pub mod node;
 mod page;
-pub mod plain;
 pub mod process;
 pub mod registers;
 pub mod request;
@@ -63,6 +62,10 @@ pub mod umem;
 
 #[doc(hidden)]
 pub use ddi_sys as sys;
+
+/// Values that are nothing but their bytes. Defined in a crate of their own (devmap-plain), for programs to use it too.
+pub use devmap_plain as plain;
+pub use devmap_plain::plain;
 
 pub use device::{Attach, Device, Mappings};
 pub use errno::{Errno, Error};

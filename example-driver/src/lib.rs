@@ -31,23 +31,10 @@ use core::time::Duration;
 use devmap::memory;
 use devmap::prelude::*;
 
-/// ioctl: copies out eleven `u64`: 1 (the version), then the counters of [`Stats`] in their order.
-pub const CTXDEV_STATS: i32 = 0x6301;
-/// ioctl: drops every translation of every mapping.
-pub const CTXDEV_REVOKE: i32 = 0x6302;
-/// ioctl: argument not 0: the device is lost, accesses fail; 0: it is back.
-pub const CTXDEV_LOSE: i32 = 0x6303;
-/// ioctl: how long a context stays in the engine at least, in milliseconds.
-pub const CTXDEV_SET_HYSTERESIS: i32 = 0x6304;
-/// ioctl: how many private contexts there may be; 0 is any number.
-pub const CTXDEV_SET_MAX_CONTEXTS: i32 = 0x6305;
-/// ioctl: copies `{ u32 index, pad; u64 off, len; }` in, and out with the place of that region (0 REGS to 3 FB).
-pub const CTXDEV_REGION: i32 = 0x6306;
+/// What a program sees: the regions, the ioctls and what they copy.
+pub use ctxdev_user as user;
 
-// What an ioctl copies has to be plain bytes without gaps: the macro checks that.
-devmap::plain! {
-    struct RegionInfo { index: u32, pad: u32, off: u64, len: u64 }
-}
+use user::{FB, FB_LEN, REGS, RING, SCRATCH};
 
 // Also a kstat: `kstat -m ctxdev`. mappings and contexts: how many live; owner: the context in the engine, or 0.
 devmap::counters! {
@@ -167,19 +154,15 @@ pub struct CtxDev {
     one_region: bool,
 }
 
-const RING: u64 = 0x1000;
-const SCRATCH: u64 = 0x5000;
-const FB: u64 = 0x1_0000;
-
 /// REGS and FB: the device's own memory if the node has it, else kernel memory.
 fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
     let (regs, fb): (Memory, Memory) = if node.register_sets() > 0 {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
-        let fb = node.unsigned_property("fb-size", 0x1_0000)? as usize;
-        (Umem::new(Kind::Locked, RING as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
+        let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
+        (Umem::new(Kind::Locked, (RING - REGS) as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
     };
-    if regs.len() != RING || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
+    if regs.len() != RING - REGS || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
         devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
         return Err(Errno::ENXIO);
     }
@@ -205,7 +188,7 @@ impl Device for CtxDev {
             stats,
             mappings,
             regions: [
-                Region { offset: 0, memory: regs, switched: true },
+                Region { offset: REGS, memory: regs, switched: true },
                 Region { offset: RING, memory: ring, switched: true },
                 Region { offset: SCRATCH, memory: Memory::from(&scratch), switched: false },
                 Region { offset: FB, memory: fb, switched: true },
@@ -262,27 +245,23 @@ impl Device for CtxDev {
 
     fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         match command {
-            CTXDEV_STATS => {
-                let mut values = [1; 1 + Stats::COUNT];
-                values.iter_mut().skip(1).zip(self.stats.iter()).for_each(|(to, (_, value))| *to = value);
-                argument.copyout(&values)?;
-            }
-            CTXDEV_REVOKE => {
+            user::CTXDEV_STATS => argument.copyout(&self.report())?,
+            user::CTXDEV_REVOKE => {
                 self.stats.revokes().add(1);
                 self.mappings.revoke_all()?;
             }
-            CTXDEV_LOSE => {
+            user::CTXDEV_LOSE => {
                 // Under the engine's lock, so that no fault slips through between the two.
                 let mut engine = self.engine.lock();
                 engine.lost = argument.int() != 0;
                 self.mappings.revoke_all()?;
             }
-            CTXDEV_SET_HYSTERESIS => {
+            user::CTXDEV_SET_HYSTERESIS => {
                 self.mappings.set_hysteresis(Duration::from_millis(argument.unsigned()?));
             }
-            CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
-            CTXDEV_REGION => {
-                let mut info: RegionInfo = argument.copyin()?;
+            user::CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
+            user::CTXDEV_REGION => {
+                let mut info: user::Region = argument.copyin()?;
                 let region = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
                 (info.pad, info.off, info.len) = (0, region.offset, region.memory.len());
                 argument.copyout(&info)?;
@@ -347,6 +326,23 @@ impl Mapping<CtxDev> for View {
 }
 
 impl CtxDev {
+    fn report(&self) -> user::Stats {
+        let stats = &self.stats;
+        user::Stats {
+            version: user::Stats::VERSION,
+            opens: stats.opens().get(),
+            maps: stats.maps().get(),
+            faults: stats.faults().get(),
+            switches: stats.switches().get(),
+            dups: stats.dups().get(),
+            unmaps: stats.unmaps().get(),
+            mappings: stats.mappings().get(),
+            contexts: stats.contexts().get(),
+            owner: stats.owner().get(),
+            revokes: stats.revokes().get(),
+        }
+    }
+
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
         let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);

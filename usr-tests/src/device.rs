@@ -2,6 +2,12 @@
 //!
 //! Locking: none.
 
+pub use ctxdev_user::Stats;
+use ctxdev_user::{
+    CTXDEV_LOSE, CTXDEV_REGION, CTXDEV_REVOKE, CTXDEV_SET_HYSTERESIS, CTXDEV_SET_MAX_CONTEXTS, CTXDEV_STATS,
+    REGIONS,
+};
+
 use crate::case::{Result, check, equal, error, fail, skip, works};
 use crate::os;
 use crate::probe::{self, Fault, Kind};
@@ -16,19 +22,8 @@ pub const SHARED: i32 = libc::MAP_SHARED;
 pub const PRIVATE: i32 = libc::MAP_PRIVATE;
 pub const FIXED: i32 = libc::MAP_FIXED;
 
-const STATS: i32 = 0x6301;
-const REVOKE: i32 = 0x6302;
-const LOSE: i32 = 0x6303;
-const SET_HYSTERESIS: i32 = 0x6304;
-const SET_MAX_CONTEXTS: i32 = 0x6305;
-const REGION: i32 = 0x6306;
-
-/// The command numbers, for cases that pass them with arguments of their own.
-pub mod command {
-    pub const STATS: i32 = super::STATS;
-    pub const REGION: i32 = super::REGION;
-    pub const UNKNOWN: i32 = 0x63ff;
-}
+/// A command that no ctxdev knows.
+pub const UNKNOWN_COMMAND: i32 = 0x63ff;
 
 /// A piece of the device's offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,32 +71,6 @@ impl Layout {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct RegionArg {
-    index: u32,
-    pad: u32,
-    off: u64,
-    len: u64,
-}
-
-/// The driver's counters.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub struct Stats {
-    pub version: u64,
-    pub opens: u64,
-    pub maps: u64,
-    pub faults: u64,
-    pub switches: u64,
-    pub dups: u64,
-    pub unmaps: u64,
-    pub mappings: u64,
-    pub contexts: u64,
-    pub owner: u64,
-    pub revokes: u64,
-}
-
 /// An open device. Copying it copies the number, not the open file.
 #[derive(Clone, Copy)]
 pub struct Dev {
@@ -117,12 +86,11 @@ impl Dev {
 
     /// Takes a descriptor that came by other ways.
     pub fn from_fd(fd: i32) -> Sys<Dev> {
-        let names = ["REGS", "RING", "SCRATCH", "FB"];
         // What a device looks like that cannot say so itself (a plain file, for trying out cases).
         let page = page_size();
         let plain = [(0, page), (page, 4 * page), (5 * page, 11 * page), (16 * page, 16 * page)];
         let mut regions =
-            std::array::from_fn(|i| Region { name: names[i], off: plain[i].0, len: plain[i].1 });
+            std::array::from_fn(|i| Region { name: REGIONS[i], off: plain[i].0, len: plain[i].1 });
         let mut ctxdev = true;
         for (index, region) in regions.iter_mut().enumerate() {
             match region_of(fd, index as u32) {
@@ -145,7 +113,7 @@ impl Dev {
 
     pub fn stats_now(&self) -> Sys<Stats> {
         let mut stats = Stats::default();
-        sys::ioctl_with(self.fd, STATS, &mut stats)?;
+        sys::ioctl_with(self.fd, CTXDEV_STATS, &mut stats)?;
         Ok(stats)
     }
 
@@ -157,7 +125,7 @@ impl Dev {
     /// Drops every translation of the device, in every process.
     #[track_caller]
     pub fn revoke(&self) -> Result {
-        works("ioctl CTXDEV_REVOKE", sys::ioctl(self.fd, REVOKE, 0)).map(|_| ())
+        works("ioctl CTXDEV_REVOKE", sys::ioctl(self.fd, CTXDEV_REVOKE, 0)).map(|_| ())
     }
 
     /// Makes the device refuse accesses, or serve them again.
@@ -167,7 +135,7 @@ impl Dev {
     }
 
     pub fn lose_now(&self, lost: bool) -> Sys {
-        sys::ioctl(self.fd, LOSE, lost.into()).map(|_| ())
+        sys::ioctl(self.fd, CTXDEV_LOSE, lost.into()).map(|_| ())
     }
 
     #[track_caller]
@@ -176,7 +144,7 @@ impl Dev {
     }
 
     pub fn set_hysteresis_now(&self, millis: usize) -> Sys {
-        sys::ioctl(self.fd, SET_HYSTERESIS, millis).map(|_| ())
+        sys::ioctl(self.fd, CTXDEV_SET_HYSTERESIS, millis).map(|_| ())
     }
 
     /// Limits private contexts; 0 lifts the limit.
@@ -186,7 +154,7 @@ impl Dev {
     }
 
     pub fn set_max_contexts_now(&self, most: usize) -> Sys {
-        sys::ioctl(self.fd, SET_MAX_CONTEXTS, most).map(|_| ())
+        sys::ioctl(self.fd, CTXDEV_SET_MAX_CONTEXTS, most).map(|_| ())
     }
 
     pub fn region(&self, index: u32) -> Sys<(usize, usize)> {
@@ -265,8 +233,8 @@ impl Dev {
 }
 
 fn region_of(fd: i32, index: u32) -> Sys<(usize, usize)> {
-    let mut arg = RegionArg { index, ..RegionArg::default() };
-    sys::ioctl_with(fd, REGION, &mut arg)?;
+    let mut arg = ctxdev_user::Region { index, ..ctxdev_user::Region::default() };
+    sys::ioctl_with(fd, CTXDEV_REGION, &mut arg)?;
     Ok((arg.off as usize, arg.len as usize))
 }
 
@@ -453,19 +421,12 @@ impl Map {
 #[track_caller]
 pub fn grew(dev: &Dev, before: &Stats, expected: &[(&str, u64)]) -> Result {
     let now = dev.stats()?;
+    let of = |stats: &Stats, wanted: &str| {
+        let found = stats.named().into_iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| value).ok_or_else(|| error(format!("no counter {wanted}")))
+    };
     for (name, by) in expected {
-        let (was, is) = match *name {
-            "opens" => (before.opens, now.opens),
-            "maps" => (before.maps, now.maps),
-            "faults" => (before.faults, now.faults),
-            "switches" => (before.switches, now.switches),
-            "dups" => (before.dups, now.dups),
-            "unmaps" => (before.unmaps, now.unmaps),
-            "mappings" => (before.mappings, now.mappings),
-            "contexts" => (before.contexts, now.contexts),
-            "revokes" => (before.revokes, now.revokes),
-            other => return Err(error(format!("no counter {other}"))),
-        };
+        let (was, is) = (of(before, name)?, of(&now, name)?);
         check(is >= was, format!("counter {name} went back: {was}, then {is}"))?;
         equal(format!("growth of counter {name}"), is - was, *by)?;
     }

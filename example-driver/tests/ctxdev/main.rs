@@ -15,29 +15,18 @@ use ddi_sys as sys;
 use mock::{Booted, Config, Object, ioctl, ioctl_with, load, loaded, store};
 
 const RW: u32 = sys::PROT_READ | sys::PROT_WRITE;
-const REGS: i64 = 0;
-const RING: i64 = 0x1000;
-const SCRATCH: i64 = 0x5000;
-const FB: i64 = 0x1_0000;
-const FB_LEN: i64 = 0x1_0000;
+const REGS: i64 = user::REGS as i64;
+const RING: i64 = user::RING as i64;
+const SCRATCH: i64 = user::SCRATCH as i64;
+const FB: i64 = user::FB as i64;
+const FB_LEN: i64 = user::FB_LEN as i64;
 const END: i64 = FB + FB_LEN;
 
-/// The counters, in the order of `Stats` behind the version.
-#[derive(Debug, PartialEq)]
-struct Report([u64; 11]);
-
-macro_rules! counters {
-    ($($name:ident $index:literal)*) => {
-        impl Report { $(fn $name(&self) -> u64 { self.0[$index] })* }
-    };
-}
-counters! { opens 1 maps 2 faults 3 switches 4 dups 5 unmaps 6 mappings 7 contexts 8 owner 9 revokes 10 }
-
-fn report(dev: u64) -> Report {
-    let mut values = [0_u64; 11];
-    assert_eq!(ioctl_with(dev, CTXDEV_STATS, &mut values), 0);
-    assert_eq!(values[0], 1);
-    Report(values)
+fn report(dev: u64) -> user::Stats {
+    let mut stats = user::Stats::default();
+    assert_eq!(ioctl_with(dev, user::CTXDEV_STATS, &mut stats), 0);
+    assert_eq!(stats.version, user::Stats::VERSION);
+    stats
 }
 
 /// A node with register sets, and one without.
@@ -85,12 +74,15 @@ fn the_geometry_is_told() {
     both(&[], |_, dev| {
         let places = [(REGS, 0x1000), (RING, 0x4000), (SCRATCH, 0xb000), (FB, FB_LEN)];
         for (index, (off, len)) in places.into_iter().enumerate() {
-            let mut region = [index as u64 | 7 << 32, 1, 1];
-            assert_eq!(ioctl_with(dev, CTXDEV_REGION, &mut region), 0);
-            assert_eq!(region, [index as u64, off as u64, len as u64]);
+            let mut region = user::Region { index: index as u32, pad: 7, off: 1, len: 1 };
+            assert_eq!(ioctl_with(dev, user::CTXDEV_REGION, &mut region), 0);
+            assert_eq!((region.pad, region.off as i64, region.len as i64), (0, off, len));
         }
-        assert_eq!(ioctl_with(dev, CTXDEV_REGION, &mut [4_u64, 0, 0]), sys::EINVAL);
-        assert_eq!(ioctl(dev, CTXDEV_REGION, 8).0, sys::EFAULT);
+        assert_eq!(
+            ioctl_with(dev, user::CTXDEV_REGION, &mut user::Region { index: 4, ..Default::default() }),
+            sys::EINVAL
+        );
+        assert_eq!(ioctl(dev, user::CTXDEV_REGION, 8).0, sys::EFAULT);
         assert_eq!(ioctl(dev, 0x63ff, 0).0, sys::ENOTTY);
     });
 }
@@ -105,12 +97,12 @@ fn private_mappings_have_contexts_of_their_own_shared_ones_share() {
         }
         assert_eq!((load(a, FB), load(b, FB), load(c, FB), load(d, FB)), (Ok(1), Ok(2), Ok(3), Ok(3)));
         let now = report(dev);
-        assert_eq!((now.mappings(), now.contexts(), now.owner()), (4, 3, 1));
-        assert_eq!(now.switches(), 6, "three to write, three to read, none between the two shared ones");
+        assert_eq!((now.mappings, now.contexts, now.owner), (4, 3, 1));
+        assert_eq!(now.switches, 6, "three to write, three to read, none between the two shared ones");
         assert_eq!((loaded(a), loaded(b)), (0, 0), "only the owner has translations");
         mock::unmap(c);
         mock::unmap(d);
-        assert_eq!(report(dev).contexts(), 2);
+        assert_eq!(report(dev).contexts, 2);
         assert_eq!(load(shared(dev), FB), Ok(3), "what the shared context holds stays");
     });
 }
@@ -123,7 +115,7 @@ fn the_owner_is_not_switched() {
             store(a, FB + page * 4096, page as u64).unwrap();
         }
         let before = report(dev);
-        assert_eq!((before.switches(), before.faults()), (1, 16));
+        assert_eq!((before.switches, before.faults), (1, 16));
         for page in 0..16 {
             assert_eq!(load(a, FB + page * 4096), Ok(page as u64));
         }
@@ -141,7 +133,7 @@ fn scratch_is_one_memory_and_never_switched() {
         assert_eq!(mock::write(dev, b"\x09\0\0\0\0\0\0\0"), Ok(8));
         assert_eq!(load(a, SCRATCH), Ok(9), "write(2) goes to the start of it");
         let now = report(dev);
-        assert_eq!((now.switches(), now.contexts(), loaded(a)), (0, 0, 1));
+        assert_eq!((now.switches, now.contexts, loaded(a)), (0, 0, 1));
     });
 }
 
@@ -154,19 +146,19 @@ fn one_mmap_is_one_context_over_all_regions() {
         store(parts[1], RING, 2).unwrap();
         store(parts[3], FB, 3).unwrap();
         store(other, FB, 9).unwrap();
-        assert_eq!(report(dev).contexts(), 2);
+        assert_eq!(report(dev).contexts, 2);
         assert_eq!((load(parts[0], REGS), load(parts[1], RING), load(parts[3], FB)), (Ok(1), Ok(2), Ok(3)));
-        assert_eq!(report(dev).switches(), 3);
+        assert_eq!(report(dev).switches, 3);
         // fork copies part after part, into one context of the child's.
         let child = mock::fork(&parts).unwrap();
-        assert_eq!(report(dev).contexts(), 3);
+        assert_eq!(report(dev).contexts, 3);
         store(parts[0], REGS, 11).unwrap();
         assert_eq!((load(child[0], REGS), load(child[3], FB)), (Ok(1), Ok(3)));
         let second = mock::fork(&parts).unwrap();
-        assert_eq!(report(dev).contexts(), 4, "a second fork makes another");
+        assert_eq!(report(dev).contexts, 4, "a second fork makes another");
         assert_eq!((load(second[0], REGS), load(child[0], REGS)), (Ok(11), Ok(1)));
         let grandchild = mock::fork(&child).unwrap();
-        assert_eq!((load(grandchild[0], REGS), report(dev).contexts()), (Ok(1), 5));
+        assert_eq!((load(grandchild[0], REGS), report(dev).contexts), (Ok(1), 5));
     });
 }
 
@@ -181,7 +173,7 @@ fn fork_diverges_and_shared_does_not() {
         store(child[1], FB, 20).unwrap();
         assert_eq!((load(p, FB), load(s, FB)), (Ok(1), Ok(20)));
         let now = report(dev);
-        assert_eq!((now.dups(), now.contexts(), now.mappings()), (2, 3, 4));
+        assert_eq!((now.dups, now.contexts, now.mappings), (2, 3, 4));
     });
 }
 
@@ -193,10 +185,10 @@ fn a_limit_of_private_contexts() {
         let s = shared(dev);
         assert_eq!(mock::fork(&[s, a]), Err(sys::EAGAIN));
         let now = report(dev);
-        assert_eq!((now.mappings(), now.contexts()), (3, 3), "a refused fork leaves nothing");
-        assert_eq!(ioctl(dev, CTXDEV_SET_MAX_CONTEXTS, 3).0, 0);
+        assert_eq!((now.mappings, now.contexts), (3, 3), "a refused fork leaves nothing");
+        assert_eq!(ioctl(dev, user::CTXDEV_SET_MAX_CONTEXTS, 3).0, 0);
         assert_eq!(mock::fork(&[s, a]).map(|made| made.len()), Ok(2));
-        assert_eq!(ioctl(dev, CTXDEV_SET_MAX_CONTEXTS, -1).0, sys::EINVAL);
+        assert_eq!(ioctl(dev, user::CTXDEV_SET_MAX_CONTEXTS, -1).0, sys::EINVAL);
         mock::unmap(a);
         private(dev);
     });
@@ -221,10 +213,10 @@ fn every_shape_of_unmap_keeps_the_context() {
             }
         }
         let now = report(dev);
-        assert_eq!((now.unmaps(), now.mappings(), now.contexts()), (3, 3, 2));
+        assert_eq!((now.unmaps, now.mappings, now.contexts), (3, 3, 2));
         mock::unmap(a);
         mock::unmap(b);
-        assert_eq!((report(dev).contexts(), report(dev).owner()), (1, 0));
+        assert_eq!((report(dev).contexts, report(dev).owner), (1, 0));
     });
 }
 
@@ -234,10 +226,10 @@ fn a_lost_device_refuses_and_comes_back() {
         let (a, scratch) = (private(dev), map(dev, SCRATCH, 0x1000, sys::MAP_SHARED));
         store(a, FB, 4).unwrap();
         store(scratch, SCRATCH, 5).unwrap();
-        assert_eq!(ioctl(dev, CTXDEV_LOSE, 1).0, 0);
+        assert_eq!(ioctl(dev, user::CTXDEV_LOSE, 1).0, 0);
         assert_eq!((load(a, FB), load(scratch, SCRATCH)), (Err(sys::EIO), Err(sys::EIO)));
         assert_eq!(load(private(dev), FB), Err(sys::EIO));
-        assert_eq!(ioctl(dev, CTXDEV_LOSE, 0).0, 0);
+        assert_eq!(ioctl(dev, user::CTXDEV_LOSE, 0).0, 0);
         assert_eq!((load(a, FB), load(scratch, SCRATCH)), (Ok(4), Ok(5)));
     });
 }
@@ -248,8 +240,8 @@ fn revoke_makes_everybody_fault() {
         let (a, scratch) = (private(dev), map(dev, SCRATCH, 0x1000, sys::MAP_SHARED));
         store(a, FB, 4).unwrap();
         store(scratch, SCRATCH, 5).unwrap();
-        assert_eq!(ioctl(dev, CTXDEV_REVOKE, 0).0, 0);
-        assert_eq!((loaded(a), loaded(scratch), report(dev).revokes()), (0, 0, 1));
+        assert_eq!(ioctl(dev, user::CTXDEV_REVOKE, 0).0, 0);
+        assert_eq!((loaded(a), loaded(scratch), report(dev).revokes), (0, 0, 1));
         assert_eq!(load(a, FB), Ok(4));
     });
 }
@@ -263,10 +255,10 @@ fn hysteresis_delays_others_and_not_the_owner() {
         assert_eq!(mock::kernel().context_waits, 0, "the owner loads without waiting");
         store(b, FB, 1).unwrap();
         assert_eq!(mock::kernel().context_waits, 1);
-        assert_eq!(ioctl(dev, CTXDEV_SET_HYSTERESIS, 0).0, 0);
+        assert_eq!(ioctl(dev, user::CTXDEV_SET_HYSTERESIS, 0).0, 0);
         store(a, FB, 1).unwrap();
         assert_eq!(mock::kernel().context_waits, 1);
-        assert_eq!(ioctl(dev, CTXDEV_SET_HYSTERESIS, -5).0, sys::EINVAL);
+        assert_eq!(ioctl(dev, user::CTXDEV_SET_HYSTERESIS, -5).0, sys::EINVAL);
     });
 }
 
@@ -279,7 +271,7 @@ fn what_is_not_there_cannot_be_mapped() {
             }
         }
         let now = report(dev);
-        assert_eq!((now.maps(), now.mappings(), now.contexts()), (0, 0, 0));
+        assert_eq!((now.maps, now.mappings, now.contexts), (0, 0, 0));
     });
 }
 
@@ -334,11 +326,11 @@ fn read_and_kstat_agree_with_the_ioctl() {
         let text = String::from_utf8(mock::read(dev, 1000, 0).unwrap()).unwrap();
         let kstat = mock::ddi::kstat("ctxdev:0:ctxdev");
         assert!(text.ends_with('\n'));
-        for ((name, value), told) in kstat.iter().zip(&report.0[1..]) {
-            assert_eq!(value, told, "{name}");
+        for ((name, value), told) in kstat.iter().zip(report.named()) {
+            assert_eq!((name.as_str(), *value), told);
             assert!(text.contains(&format!("{name} {value} ")), "{name} in {text}");
         }
-        assert_eq!((kstat.len(), report.opens(), report.owner()), (10, 1, 2));
+        assert_eq!((kstat.len(), report.opens, report.owner), (10, 1, 2));
         assert_eq!(mock::read(dev, 1000, text.len() as i64), Ok(vec![]));
     });
 }

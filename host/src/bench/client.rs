@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use ddi_wire::uffd;
 
-use crate::demo::dev::{Dev, PAGE, REGS, SCRATCH};
+use ctxdev_user::{REGS, SCRATCH};
+
+use crate::demo::dev::{Dev, PAGE};
 
 /// What to measure.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
-use super::dev::{Dev, FB, Map, PAGE, REGS, RING, SCRATCH};
+use ctxdev_user::{FB, REGS, RING, SCRATCH};
+
+use super::dev::{Dev, Map, PAGE};
 
 /// Device words that a worker writes its tag to: one in every kind of memory that is switched.
 const WORDS: [u64; 3] = [REGS + 64, RING + 128, FB + 5 * PAGE + 8];

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use ctxdev_user::Stats;
 use serde::{Deserialize, Serialize};
 
-use super::dev::{Dev, Stats};
+use super::dev::Dev;
 
 /// Workers with a context of their own.
 const PRIVATE: u64 = 4;
@@ -41,8 +42,14 @@ pub struct Report {
     pub wrong: u64,
     /// What else went wrong, in words.
     pub failures: Vec<String>,
-    /// The driver's counters at the end.
-    pub stats: Stats,
+    /// Calls of the driver's access.
+    pub faults: u64,
+    /// Times that the driver gave the engine to another context.
+    pub switches: u64,
+    /// Calls of its dup.
+    pub dups: u64,
+    /// Calls of its unmap.
+    pub unmaps: u64,
     /// Median time of an access that faults, in nanoseconds: nothing to switch.
     pub fault_ns: u64,
     /// Median time of an access that takes the engine from another process.
@@ -203,9 +210,10 @@ pub fn conduct(path: &str, out: File) -> io::Result<()> {
     conductor.family()?;
     conductor.time(&dev)?;
     // Every client process but this one has been waited for, so the driver has heard of all their unmaps.
-    conductor.report.stats = dev.stats()?;
-    if conductor.report.stats.mappings != 0 {
-        let left = conductor.report.stats.mappings;
+    let Stats { faults, switches, dups, unmaps, mappings: left, .. } = dev.stats()?;
+    let report = &mut conductor.report;
+    (report.faults, report.switches, report.dups, report.unmaps) = (faults, switches, dups, unmaps);
+    if left != 0 {
         conductor.report.failures.push(format!("{left} mappings are left in the driver"));
     }
     let line = Line::Report(Box::new(conductor.report));

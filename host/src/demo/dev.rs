@@ -4,50 +4,12 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Offset of the register page in the device.
-pub const REGS: u64 = 0;
-/// Offset of the command ring.
-pub const RING: u64 = 0x1000;
-/// Offset of the scratch memory.
-pub const SCRATCH: u64 = 0x5000;
-/// Offset of the frame buffer.
-pub const FB: u64 = 0x10000;
+use ctxdev_user::{CTXDEV_REVOKE, CTXDEV_SET_HYSTERESIS, CTXDEV_STATS, FB, FB_LEN, Stats};
+
 /// Length of the part of the device that the demo maps: everything, with 64 KiB of frame buffer.
-pub const ALL: u64 = 0x20000;
+pub const ALL: u64 = FB + FB_LEN;
 /// A page.
 pub const PAGE: u64 = 0x1000;
-
-const CTXDEV_STATS: u64 = 0x6301;
-const CTXDEV_REVOKE: u64 = 0x6302;
-const CTXDEV_SET_HYSTERESIS: u64 = 0x6304;
-
-/// What `CTXDEV_STATS` answers.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Stats {
-    /// Version of this structure: 1.
-    pub version: u64,
-    /// Opens so far.
-    pub opens: u64,
-    /// Handles mapped so far.
-    pub maps: u64,
-    /// Access callbacks so far.
-    pub faults: u64,
-    /// Times that the engine was given to another context.
-    pub switches: u64,
-    /// Handles duplicated by fork so far.
-    pub dups: u64,
-    /// Unmap callbacks so far.
-    pub unmaps: u64,
-    /// Handles that live now.
-    pub mappings: u64,
-    /// Contexts that live now.
-    pub contexts: u64,
-    /// The context in the engine, 0 when none is.
-    pub owner: u64,
-    /// Times that every translation was revoked.
-    pub revokes: u64,
-}
 
 /// An open ctxdev.
 pub struct Dev(OwnedFd);
@@ -65,9 +27,9 @@ impl Dev {
         Ok(Dev(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    fn ioctl(&self, cmd: u64, arg: u64) -> io::Result<()> {
+    fn ioctl(&self, command: i32, arg: u64) -> io::Result<()> {
         // SAFETY: the commands of this file take an integer or point to a structure that the caller keeps alive.
-        match unsafe { libc::ioctl(self.0.as_raw_fd(), cmd, arg) } {
+        match unsafe { libc::ioctl(self.0.as_raw_fd(), command as libc::Ioctl, arg) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
         }

@@ -128,17 +128,16 @@ impl Pipe {
 
 /// Prints the table. Answers whether everything was as it must be.
 pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bool> {
-    let stats = &report.stats;
     let us = |ns: u64| match ns {
         0..1000 => format!("{ns} ns"),
         _ => format!("{:.1} us", ns as f64 / 1000.0),
     };
     let rows = [
         ("processes", report.processes.to_string(), ""),
-        ("faults", stats.faults.to_string(), "access callbacks of the driver"),
-        ("context switches", stats.switches.to_string(), "engine saved for one, restored for another"),
-        ("dups", stats.dups.to_string(), "mappings duplicated by fork"),
-        ("unmaps", stats.unmaps.to_string(), "munmap, exit and kill"),
+        ("faults", report.faults.to_string(), "access callbacks of the driver"),
+        ("context switches", report.switches.to_string(), "engine saved for one, restored for another"),
+        ("dups", report.dups.to_string(), "mappings duplicated by fork"),
+        ("unmaps", report.unmaps.to_string(), "munmap, exit and kill"),
         ("translations loaded", seen.loaded.to_string(), "pages"),
         ("translations unloaded", seen.unloaded.to_string(), "pages"),
         ("values checked", report.values.to_string(), ""),
@@ -162,7 +161,7 @@ pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bo
     if report.wrong > 0 {
         writeln!(out, "wrong: {} values were seen in a context that is not theirs", report.wrong)?;
     }
-    if stats.switches == 0 || report.values == 0 {
+    if report.switches == 0 || report.values == 0 {
         writeln!(out, "wrong: no context was switched, so nothing was shown")?;
         good = false;
     }

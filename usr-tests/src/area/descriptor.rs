@@ -1,7 +1,9 @@
 //! The open device: what a descriptor may do, how long it and its mappings live, and how it travels.
 
+use ctxdev_user::{CTXDEV_REGION, CTXDEV_STATS};
+
 use crate::case::{Case, Ctx, Result, case, check, equal, refused, same, works};
-use crate::device::{Dev, PRIVATE, RW, SHARED, command, grew};
+use crate::device::{Dev, PRIVATE, RW, SHARED, UNKNOWN_COMMAND, grew};
 use crate::peer::Peer;
 use crate::sys::{self, Errno, page_size};
 
@@ -370,12 +372,12 @@ fn read_write_modes(t: &Ctx) -> Result {
 
 fn ioctl_unknown(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
-    refused("unknown ioctl", sys::ioctl(dev.fd, command::UNKNOWN, 0), &[libc::ENOTTY, libc::EINVAL])
+    refused("unknown ioctl", sys::ioctl(dev.fd, UNKNOWN_COMMAND, 0), &[libc::ENOTTY, libc::EINVAL])
 }
 
 fn ioctl_bad_pointer(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
-    for command in [command::STATS, command::REGION] {
+    for command in [CTXDEV_STATS, CTXDEV_REGION] {
         for address in [0usize, 8, 0xffff_8000_0000_0000] {
             let what = format!("ioctl {command:#x} with address {address:#x}");
             refused(what, sys::ioctl(dev.fd, command, address), &[libc::EFAULT])?;

@@ -1,7 +1,9 @@
 //! System calls that read and write device memory, and the driver's own read, write and ioctl on it.
 
+use ctxdev_user::{CTXDEV_REGION, CTXDEV_STATS};
+
 use crate::case::{Case, Ctx, Result, Stop, case, check, equal, refused, same, works};
-use crate::device::{Dev, NONE, PRIVATE, READ, RW, SHARED, command};
+use crate::device::{Dev, NONE, PRIVATE, READ, RW, SHARED};
 use crate::os;
 use crate::peer::Peer;
 use crate::sys::{self, Errno, Sys, page_size};
@@ -190,10 +192,10 @@ fn own_ioctl(t: &Ctx) -> Result {
     let at = page_size() - 12;
     map.put(at, 2)?;
     dev.revoke()?;
-    on_device("ioctl CTXDEV_REGION on device memory", sys::ioctl(dev.fd, command::REGION, map.at(at)))?;
+    on_device("ioctl CTXDEV_REGION on device memory", sys::ioctl(dev.fd, CTXDEV_REGION, map.at(at)))?;
     map.holds(at + 8, dev.layout.scratch.off as u64)?;
     map.holds(at + 16, dev.layout.scratch.len as u64)?;
-    on_device("ioctl CTXDEV_STATS on device memory", sys::ioctl(dev.fd, command::STATS, map.at(0)))?;
+    on_device("ioctl CTXDEV_STATS on device memory", sys::ioctl(dev.fd, CTXDEV_STATS, map.at(0)))?;
     map.holds(0, 1)
 }
 

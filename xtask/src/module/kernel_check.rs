@@ -11,7 +11,7 @@ use super::{cargo_for_kernel, target_dir, toolchain};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 4] = ["ddi-sys", "devmap", "segdev", "ctxdev"];
+const PACKAGES: [&str; 6] = ["ddi-sys", "devmap-plain", "devmap", "segdev", "ctxdev-user", "ctxdev"];
 
 /// Which packages to compile.
 #[derive(clap::Args)]

@@ -1,10 +1,14 @@
 //! [`Plain`]: values that are nothing but their bytes, and so may be copied from and to a process.
 //!
+//! A crate of its own, without dependencies, so that a driver and the programs that use it can share the crate that defines their
+//! ioctls: devmap has all of this as `devmap::plain`, and a program needs nothing else of devmap.
+//!
 //! No call into the kernel: in any context, whatever locks are held.
+#![no_std]
 
 /// A type for which every pattern of bytes is a value, with no padding.
 ///
-/// Implemented by [`plain!`](crate::plain!) for structs, and here for integers and arrays.
+/// Implemented by [`plain!`] for structs, and here for integers and arrays.
 ///
 /// # Safety
 /// Every pattern of `size_of::<Self>()` bytes is a valid value, and no byte of a value is padding (it would show the
@@ -39,14 +43,14 @@ pub const fn assert_plain<T: Plain>() {}
 /// Use integers of fixed width, each at a multiple of its size: then 32-bit and 64-bit processes agree on the layout.
 ///
 /// ```no_run
-/// devmap::plain! {
+/// devmap_plain::plain! {
 ///     /// Where a region is.
 ///     pub struct Region { pub index: u32, pub pad: u32, pub offset: u64, pub len: u64 }
 /// }
 /// ```
 ///
 /// ```compile_fail
-/// devmap::plain! {
+/// devmap_plain::plain! {
 ///     pub struct Region { pub index: u32, pub offset: u64 } // four bytes of padding
 /// }
 /// ```
@@ -60,14 +64,14 @@ macro_rules! plain {
             $vis struct $name { $($(#[$fmeta])* $fvis $field: $type),+ }
 
             const _: () = {
-                $($crate::plain::assert_plain::<$type>();)+
+                $($crate::assert_plain::<$type>();)+
                 assert!(
                     ::core::mem::size_of::<$name>() == 0 $(+ ::core::mem::size_of::<$type>())+,
                     "a struct that is copied to a process must not have padding"
                 );
                 // SAFETY: repr(C), all fields are plain, and together they are as big as the struct: no padding.
                 #[allow(unsafe_code)]
-                unsafe impl $crate::plain::Plain for $name {}
+                unsafe impl $crate::Plain for $name {}
             };
         )+
     };
