@@ -47,8 +47,8 @@ pub struct Process {
     pub(super) parent: Mutex<Option<Arc<Process>>>,
     poisons: Mutex<u32>,
     no_poison: Condvar,
-    /// Threads whose last failed fault has not been confirmed yet: tid and address.
-    pub(super) doubts: Mutex<HashMap<i32, u64>>,
+    /// Failed accesses that have not been confirmed yet, by thread (tid).
+    pub(super) doubts: Mutex<HashMap<i32, fault::Doubt>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
 }

@@ -192,10 +192,18 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let page = event.address / PAGE_SIZE;
     SERVING.set((process.id(), page, false));
     let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    let doubt = process.doubts.lock().get(&tid).filter(|doubt| doubt.addr == event.address).copied();
+    let before = doubt.map(|_| Rest::of(process, tid));
     match serve(shared, &fault) {
-        FaultOutcome::Retry if SERVING.get().2 => {}
-        FaultOutcome::Retry => uffd.wake(page * PAGE_SIZE, PAGE_SIZE),
-        FaultOutcome::Signal { signo, code, errno } => fail(process, uffd, &fault, [signo, code, errno]),
+        FaultOutcome::Retry => {
+            process.doubts.lock().remove(&tid);
+            if !SERVING.get().2 {
+                uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
+            }
+        }
+        FaultOutcome::Signal { signo, code, errno } => {
+            fail(process, uffd, &fault, before, [signo, code, errno]);
+        }
     }
     SERVING.set((0, 0, false));
 }
@@ -211,20 +219,52 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
     })
 }
 
-/// Lets a fault fail: a signal for user code, `EFAULT` for a system call.
-fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, [signo, code, errno]: [i32; 3]) {
+/// How often an access is tried again where mappings come or go, before it fails.
+const PATIENCE: u32 = 100;
+
+/// A failed access that has not been confirmed: where, and how often it has failed in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    addr: u64,
+    failures: u32,
+}
+
+/// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
+/// access of its there has failed before.
+///
+/// Several threads may fault on one page; the first one's load wakes them all, and the report of another is then served after its thread has
+/// gone on: it may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
+/// first one, and the thread has not moved while the kernel above looked at it. A thread that waits faults again at once.
+fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, before: Option<Rest>, why: [i32; 3]) {
     let page = fault.addr & !(PAGE_SIZE - 1);
-    if !confirmed(process, uffd, fault) {
-        return;
-    }
+    let number = page / PAGE_SIZE;
+    let same = before.filter(|before| *before == Rest::of(process, fault.tid));
+    let here = {
+        let mut doubts = process.doubts.lock();
+        let doubt = doubts.entry(fault.tid).or_insert(Doubt { addr: fault.addr, failures: 0 });
+        if doubt.addr != fault.addr || same.is_none() {
+            *doubt = Doubt { addr: fault.addr, failures: 0 };
+        }
+        doubt.failures += 1;
+        // Where nothing is mapped any more, or will not be in a moment, Linux lets the access fail by itself when it is tried again; where a
+        // mapping is being made, it will be let through. A signal that comes too late is dropped, but a poisoned page meets other threads.
+        let mapped = || process.hat.lock().state(number).is_some();
+        let harmless = |rest: Rest| rest.place != Whereabouts::SystemCall || why[0] == libc::SIGBUS;
+        let sure = doubt.failures > PATIENCE || same.is_some_and(harmless) && mapped();
+        let here = same.filter(|_| sure);
+        if here.is_some() {
+            doubts.remove(&fault.tid);
+        }
+        here
+    };
+    let Some(here) = here else { return uffd.wake(page, PAGE_SIZE) };
     let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
-    match whereabouts(process.pid(), fault.tid) {
+    match here.place {
         // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
         Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
         Whereabouts::SystemCall => {
-            let number = page / PAGE_SIZE;
             let failed = full
                 && (process.poison_for_a_moment(number, || uffd.poison(page))
                     || process.bar_for_a_moment(number, || uffd.wake(page, PAGE_SIZE)));
@@ -233,30 +273,37 @@ fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, [signo, code, errno]
             }
             return;
         }
-        Whereabouts::User(place) if signal(process, fault, [signo, code, errno], place) => return,
+        Whereabouts::User(place) if signal(process, fault, why, place) => return,
         Whereabouts::User(_) => {}
     }
-    let name = if signo == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
+    let name = if why[0] == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
     eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
     if let Some(pidfd) = process.pidfd.get() {
         let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
     }
 }
 
-/// Does the thread really wait for this fault? Several threads may fault on one page; the first one's load wakes them all, and the report of
-/// another is then served after its thread has gone on (it may sit in a system call), perhaps when the page is no longer mapped. So the first
-/// failure at an address only wakes the thread: if it waits, it faults again at once.
-fn confirmed(process: &Process, uffd: &Uffd, fault: &Fault) -> bool {
-    let mut doubts = process.doubts.lock();
-    if doubts.remove(&fault.tid) == Some(fault.addr) {
-        return true;
+/// How a thread is found: where it waits, and how often it has been switched away from. Found the same twice, it has not moved in between.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    place: Whereabouts,
+    switches: u64,
+}
+
+impl Rest {
+    fn of(process: &Process, tid: i32) -> Rest {
+        // First the place: whoever waits there and moves on afterwards is switched away from once more before it waits again.
+        let place = whereabouts(process.pid(), tid);
+        let status = std::fs::read_to_string(format!("/proc/{}/task/{tid}/status", process.pid()));
+        let status = status.unwrap_or_default();
+        let counts = status.lines().filter(|line| line.contains("ctxt_switches:"));
+        let counts = counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+        Rest { place, switches: counts.sum() }
     }
-    doubts.insert(fault.tid, fault.addr);
-    uffd.wake(fault.addr & !(PAGE_SIZE - 1), PAGE_SIZE);
-    false
 }
 
 /// Where a thread is that faulted a moment ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Whereabouts {
     /// It waits for the fault of a system call.
     SystemCall,
