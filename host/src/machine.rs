@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
 use crate::kern::thread::{self, Context};
-use crate::kern::{entry, heap, trap};
+use crate::kern::{entry, heap, trap, watch};
 use crate::kernel::{self, DdiKernel};
 use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
@@ -233,6 +233,12 @@ impl Machine {
             if server.wait_idle(Duration::from_secs(2)) > 0 {
                 server.kill_all();
                 server.wait_idle(Duration::from_secs(5));
+            }
+            if watch::name_stuck() > 0 {
+                // The driver's code and data and the server are still in use by that call: nothing is taken away any more.
+                report::fail();
+                std::mem::forget(server);
+                return false;
             }
             drop(server);
         }

@@ -73,6 +73,10 @@ pub fn leftover(function: &str, what: &str, page: &str) {
         text.push_str("\n    at ");
         text.push_str(&frame);
     }
+    if let Some(call) = crate::kern::entry::current() {
+        text.push_str("\n    in ");
+        text.push_str(&call);
+    }
     log::line(log::To::Both, &text);
     REPORTS.lock().push(text);
 }
@@ -87,6 +91,9 @@ pub fn panic(message: &str) -> ! {
     log::line(log::To::Both, &format!("panic: {message}"));
     for frame in crate::kern::stack::driver_frames() {
         log::line(log::To::Both, &format!("    at {frame}"));
+    }
+    if let Some(call) = crate::kern::entry::current() {
+        log::line(log::To::Both, &format!("    in {call}"));
     }
     if POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8 {
         std::panic::panic_any(Reported(message.to_owned()));

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::{store, sync, text};
 use crate::kern::callout::{self, Cancelled};
-use crate::kern::entry::Callback;
+use crate::kern::entry::{self, Callback};
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
@@ -381,6 +382,7 @@ ddi! {
             THREADS.lock().insert(thread::id().into(), end.clone());
             let _ = started.send(thread::kthread());
             drop(started);
+            entry::slot().driver_s_own.store(true, Ordering::Relaxed);
             callback.run("thread_create");
             MY_END.take();
             end.tell();

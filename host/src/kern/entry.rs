@@ -3,14 +3,18 @@
 //! Every call of an entry point or callback goes through [`call`]. A driver that is linked in may panic: the panic is
 //! caught here, logged once with the driver, the entry point, the message and the place, and the call fails; other clients
 //! go on and the run's exit status is not 0. A module's panic is panic(9F) and ends the run ([`report::panic`]).
+//!
+//! Each thread has a [`Slot`], which tells others whether it runs driver code and since when it has not come back ([`super::watch`]).
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Once, Weak};
 
+use super::thread::{self, Context};
 use crate::ddi::sync;
 use parking_lot::Mutex;
 
@@ -20,7 +24,69 @@ use crate::{log, report};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
+/// What others may know of a thread that calls driver code.
+#[derive(Debug)]
+pub struct Slot {
+    /// The thread's id in this process.
+    pub tid: i32,
+    /// Odd while driver code runs; another number for each call.
+    pub calls: AtomicU64,
+    /// The call is for a process that waits for it.
+    pub for_process: AtomicBool,
+    /// A thread that the driver made for itself: it comes back when the driver wants it to.
+    pub driver_s_own: AtomicBool,
+    /// It has been asked to say where it is, and did.
+    pub told: AtomicBool,
+}
+
+static SLOTS: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
+
+/// The slots of all threads that have called driver code.
+pub fn slots() -> Vec<Arc<Slot>> {
+    SLOTS.lock().iter().filter_map(Weak::upgrade).collect()
+}
+
+/// The calling thread's slot.
+pub fn slot() -> Arc<Slot> {
+    SLOT.with(Arc::clone)
+}
+
+fn new_slot() -> Arc<Slot> {
+    // SAFETY: no arguments, no effects.
+    let tid = unsafe { libc::gettid() };
+    let slot = Arc::new(Slot {
+        tid,
+        calls: AtomicU64::new(0),
+        for_process: AtomicBool::new(false),
+        driver_s_own: AtomicBool::new(false),
+        told: AtomicBool::new(false),
+    });
+    let mut slots = SLOTS.lock();
+    slots.retain(|slot| slot.strong_count() != 0);
+    slots.push(Arc::downgrade(&slot));
+    slot
+}
+
+/// What a call is named, found through the stack of the call that goes on.
+#[derive(Clone, Copy)]
+struct Name {
+    what: *const (),
+    show: unsafe fn(*const ()) -> String,
+}
+
+impl Name {
+    fn of<F: Fn() -> String>(what: &F) -> Name {
+        unsafe fn show<F: Fn() -> String>(what: *const ()) -> String {
+            // SAFETY: `of` made the pointer of a reference to this type, and the caller vouches that the value is still there.
+            (unsafe { &*what.cast::<F>() })()
+        }
+        Name { what: std::ptr::from_ref(what).cast(), show: show::<F> }
+    }
+}
+
 thread_local! {
+    static SLOT: Arc<Slot> = new_slot();
+    static NAME: Cell<Option<Name>> = const { Cell::new(None) };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -35,9 +101,19 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
     HOOK.call_once(install_hook);
     let _entered = crate::loader::calls::enter();
     let held = sync::held();
-    DEPTH.set(DEPTH.get() + 1);
+    let outer = NAME.replace(Some(Name::of(&what)));
+    if DEPTH.replace(DEPTH.get() + 1) == 0 {
+        SLOT.with(|slot| {
+            slot.for_process.store(thread::context() == Context::User, Ordering::Relaxed);
+            slot.calls.fetch_add(1, Ordering::Relaxed);
+        });
+    }
     let result = catch_unwind(AssertUnwindSafe(f));
     DEPTH.set(DEPTH.get() - 1);
+    if DEPTH.get() == 0 {
+        SLOT.with(|slot| slot.calls.fetch_add(1, Ordering::Relaxed));
+    }
+    NAME.set(outer);
     if result.is_ok() && sync::held() > held {
         let what = format!("{} returned with a mutex held", what());
         report::mistake("mutex_enter", &what, "mutex_enter(9F)");
@@ -63,6 +139,27 @@ fn say(line: String) {
 /// Is driver code running on this thread?
 pub fn inside() -> bool {
     DEPTH.get() > 0
+}
+
+/// The call of driver code that the thread is in, and for whom: "ctxdev: ioctl(9E), for process 1234 (sh)"; None outside.
+pub fn current() -> Option<String> {
+    let name = NAME.get()?;
+    // SAFETY: the pointer is to the argument of a `call` of this thread that has not returned: it takes the name back before it does.
+    let mut text = unsafe { (name.show)(name.what) };
+    match crate::vm::client::current().map(|client| client.process().pid()) {
+        Some(pid) => {
+            text.push_str(&format!(", for process {pid}"));
+            if let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+                text.push_str(&format!(" ({})", comm.trim_end()));
+            }
+        }
+        None => match thread::context() {
+            Context::Timeout => text.push_str(", in a timeout"),
+            Context::Interrupt => text.push_str(", in an interrupt"),
+            _ => {}
+        },
+    }
+    Some(text)
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -105,7 +202,12 @@ impl Callback {
     pub fn run(self, what: &str) {
         // SAFETY: the driver promised that the function may be called with this argument, once per request.
         let run = || unsafe { (self.func)(self.arg) };
-        let _ = call(|| format!("{what} function at {:p}", self.func as *const ()), run);
+        let address = self.func as usize;
+        let name = || match crate::loader::symbolize(address) {
+            Some(name) => format!("{what} function {}", name.trim_end_matches("+0x0")),
+            None => format!("{what} function at {address:#x}"),
+        };
+        let _ = call(name, run);
     }
 }
 

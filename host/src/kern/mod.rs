@@ -1,5 +1,6 @@
 //! The kernel's own machinery behind the DDI functions: plain Rust, no C types where it can be helped.
 
+pub mod altstack;
 pub mod callout;
 pub mod conf;
 pub mod drivers;
@@ -14,3 +15,4 @@ pub mod stack;
 pub mod taskq;
 pub mod thread;
 pub mod trap;
+pub mod watch;

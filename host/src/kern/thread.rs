@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use super::altstack::AltStack;
 use super::image::{ProcessImage, ThreadImage};
 use super::lock;
 
@@ -32,6 +33,7 @@ struct Me {
     context: Cell<Context>,
     signals: RefCell<Option<Arc<Signals>>>,
     image: ThreadImage,
+    _signals_stack: AltStack,
 }
 
 static LAST: AtomicU32 = AtomicU32::new(0);
@@ -52,7 +54,13 @@ impl Me {
         // SAFETY: arch_prctl only sets this thread's %gs base, which neither Rust nor glibc uses on x86-64. The image
         // lives as long as the thread runs driver code.
         unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, image.cpu()) };
-        Me { id, context: Cell::default(), signals: RefCell::default(), image }
+        Me {
+            id,
+            context: Cell::default(),
+            signals: RefCell::default(),
+            image,
+            _signals_stack: AltStack::install(),
+        }
     }
 }
 

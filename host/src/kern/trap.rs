@@ -1,32 +1,44 @@
-//! Bad memory accesses of drivers: on illumos a "BAD TRAP" panic, here a report that names the driver's function and what the address
-//! was, and the end of the run.
+//! What the processor does not let a driver do: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
+//! and for whom the driver was called, and the end of the run.
 //!
-//! The handler runs on the stack of the thread that made the access. Driver code holds no lock of the host's, and a DDI function that touches the
+//! Handlers run on a stack of their own ([`super::altstack`]). Driver code holds no lock of the host's, and a DDI function that touches the
 //! driver's memory holds none that the report needs, so the report may take locks; where it is not sure it only tries. A second fault while
 //! reporting ends the process.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use iced_x86::{Decoder, DecoderOptions};
+
+use super::watch::{self, Ask};
 use super::{entry, heap};
 use crate::{loader, report};
 
 /// What was there before, for faults that are not a driver's.
-static BEFORE: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
+static BEFORE: OnceLock<[libc::sigaction; 5]> = OnceLock::new();
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
-const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
+const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
 
-/// Installs the handler. Once is enough.
+fn action(handler: usize) -> libc::sigaction {
+    // SAFETY: all-zero is a sigaction.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK | libc::SA_RESTART;
+    action
+}
+
+/// Installs the handlers, and the watch over calls that do not come back. Once is enough.
 pub fn install() {
     BEFORE.get_or_init(|| {
+        let asked = action(where_are_you as *const () as usize);
+        // SAFETY: valid; the handler has the signature that SA_SIGINFO asks for.
+        unsafe { libc::sigaction(watch::signal(), &asked, std::ptr::null_mut()) };
+        watch::start();
         SIGNALS.map(|signal| {
+            let action = action(handler as *const () as usize);
             // SAFETY: all-zero is a sigaction.
-            let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-            action.sa_sigaction = handler as *const () as usize;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-            // SAFETY: as above.
             let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
             // SAFETY: both are valid; the handler has the signature that SA_SIGINFO asks for.
             unsafe { libc::sigaction(signal, &action, &mut before) };
@@ -35,29 +47,160 @@ pub fn install() {
     });
 }
 
-extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a ucontext.
-    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    let word = |index: c_int| registers[index as usize] as usize;
-    let (ip, fp) = (word(libc::REG_RIP), word(libc::REG_RBP));
-    let in_module = loader::module_at(ip).is_some();
-    if (!in_module && !entry::inside()) || REPORTING.swap(true, Ordering::SeqCst) {
-        return give_back(signal);
+/// The interrupted thread's registers.
+#[derive(Clone, Copy, Debug)]
+struct Registers {
+    ip: usize,
+    sp: usize,
+    fp: usize,
+    /// The error code of a page fault.
+    error: usize,
+}
+
+impl Registers {
+    /// # Safety
+    /// `context` is what the kernel passed to a handler.
+    unsafe fn of(context: *mut c_void) -> Registers {
+        // SAFETY: the caller's promise: a ucontext.
+        let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+        let word = |index: c_int| registers[index as usize] as usize;
+        Registers {
+            ip: word(libc::REG_RIP),
+            sp: word(libc::REG_RSP),
+            fp: word(libc::REG_RBP),
+            error: word(libc::REG_ERR),
+        }
     }
+
+    /// The module's function that the thread is in; the stack of reports begins there.
+    fn place(&self) -> Option<String> {
+        let inside = loader::module_at(self.ip).is_some_and(|module| module.is_text(self.ip));
+        if inside {
+            loader::calls::at_fault(self.ip, self.sp, self.fp);
+        }
+        inside.then(|| loader::symbolize(self.ip)).flatten()
+    }
+}
+
+extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: what the kernel passed.
+    let registers = unsafe { Registers::of(context) };
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
     let info = unsafe { &*info };
+    // A signal that somebody sent is no fault.
+    let sent = info.si_code <= 0;
+    let in_module = loader::module_at(registers.ip).is_some();
+    if sent || (!in_module && !entry::inside()) {
+        return give_back(signal);
+    }
+    if REPORTING.swap(true, Ordering::SeqCst) {
+        return again(signal);
+    }
+    FIRST.store(if in_module { registers.ip } else { loader::calls::last_call() }, Ordering::SeqCst);
     // SAFETY: for these signals it has the address.
     let address = unsafe { info.si_addr() } as usize;
-    // SI_KERNEL without an address: not a canonical one.
-    let known = info.si_code != 0x80;
-    let here = ip;
-    if in_module {
-        loader::calls::at_fault(&here, fp);
+    let memory = signal == libc::SIGSEGV || signal == libc::SIGBUS;
+    // No code there, or memory that is no code: the caller is to be named.
+    let fetched =
+        memory && info.si_code != SI_KERNEL && (registers.error & FETCH != 0 || address == registers.ip);
+    if fetched {
+        loader::calls::at_fault(registers.ip, registers.sp, registers.fp);
     }
-    let function = if in_module { loader::symbolize(ip) } else { None };
-    let (what, page) = describe(address, known);
-    report::leftover(&function.unwrap_or_else(|| "a memory access".into()), &what, page);
+    let place = if fetched {
+        loader::calls::driver_frames().into_iter().next()
+    } else {
+        registers.place().or_else(|| loader::calls::called().map(str::to_owned))
+    };
+    let (what, page) = match signal {
+        libc::SIGFPE => ("a division by zero, or of a number too large for its result".into(), "Intro(9F)"),
+        libc::SIGTRAP => ("a breakpoint".into(), "Intro(9F)"),
+        libc::SIGILL => (
+            "an instruction that there is not: ud2, as compilers put where a program cannot get, or no code at all".into(),
+            "Intro(9F)",
+        ),
+        _ if fetched => (fetch(address), "Intro(9F)"),
+        _ if used_up(address, registers.sp) => (
+            "the stack is used up; a thread of illumos's kernel has 20 KiB, interrupts less".into(),
+            "Intro(9F)",
+        ),
+        _ => describe(address, info.si_code != SI_KERNEL, registers.ip),
+    };
+    report::leftover(&place.unwrap_or_else(|| "a memory access".into()), &what, page);
     report::stop();
+}
+
+/// Where the module was at the first fault, for [`again`].
+static FIRST: AtomicUsize = AtomicUsize::new(0);
+
+/// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
+/// frames on it. What is said needs none of that.
+fn again(signal: c_int) {
+    let first = FIRST.swap(0, Ordering::SeqCst);
+    if first == 0 {
+        return give_back(signal);
+    }
+    let place = loader::symbolize(first).unwrap_or_else(|| "the driver".into());
+    let text = format!(
+        "driver mistake: {place}: memory of the host is overwritten, perhaps this call's stack (see Intro(9F))\nthe run ends here\n"
+    );
+    // SAFETY: bytes that live through the call.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    // SAFETY: ends the process without running anything of it.
+    unsafe { libc::_exit(1) };
+}
+
+/// A general protection fault: the kernel does not know the address.
+const SI_KERNEL: c_int = 0x80;
+/// Of a page fault's error code: an instruction was to be read.
+const FETCH: usize = 0x10;
+
+/// Answers [`watch`].
+extern "C" fn where_are_you(_signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a siginfo.
+    let info = unsafe { &*info };
+    // SAFETY: a queued signal has a value.
+    let value = unsafe { info.si_value() }.sival_ptr as usize;
+    let Some(ask) = Ask::of(value).filter(|_| info.si_code == libc::SI_QUEUE && entry::inside()) else {
+        return;
+    };
+    let slot = entry::slot();
+    // SAFETY: what the kernel passed.
+    let registers = unsafe { Registers::of(context) };
+    let place = registers.place();
+    if ask == Ask::Spinning {
+        // In the host it may hold any lock; it is asked again.
+        let Some(place) = place else { return };
+        if REPORTING.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let seconds = watch::limit().as_secs();
+        let what = format!("the call has taken {seconds} seconds of processor time and does not come back");
+        report::leftover(&place, &what, "Intro(9E)");
+        report::stop();
+    }
+    let place = place.or_else(|| loader::calls::called().map(str::to_owned));
+    let what = "the call has not returned at the end of the run, so the driver cannot be unloaded";
+    report::leftover(&place.unwrap_or_else(|| "a driver".into()), what, "Intro(9E)");
+    slot.told.store(true, Ordering::Relaxed);
+}
+
+/// What an instruction was to be read from.
+fn fetch(address: usize) -> String {
+    if address < 0x1_0000 {
+        return format!("a NULL function pointer is called (address {address:#x})");
+    }
+    match loader::module_at(address) {
+        Some(module) => format!("a jump to {address:#x}, which is data of {}", module.name()),
+        None => format!("a call or jump to {address:#x}, where there is no code"),
+    }
+}
+
+/// Is the address just below the calling thread's stack?
+fn used_up(address: usize, sp: usize) -> bool {
+    const NEAR: usize = 1 << 20;
+    let Some(stack) = loader::calls::stack() else { return false };
+    let end = stack.start + 4096;
+    (end.saturating_sub(NEAR)..end).contains(&address) && sp < stack.start + NEAR.min(stack.len())
 }
 
 /// Lets the access fault again, for whoever was there before.
@@ -70,8 +213,14 @@ fn give_back(signal: c_int) {
 }
 
 /// What an address is, and the manual page about it.
-fn describe(address: usize, known: bool) -> (String, &'static str) {
+fn describe(address: usize, known: bool, ip: usize) -> (String, &'static str) {
     if !known {
+        if let Some(instruction) = privileged(ip) {
+            return (
+                format!("the instruction {instruction} is the kernel's, and the host is a process"),
+                "Intro(9F)",
+            );
+        }
         return (
             "the address is not a canonical one: an uninitialised or overwritten pointer".into(),
             "Intro(9F)",
@@ -106,4 +255,18 @@ fn describe(address: usize, known: bool) -> (String, &'static str) {
         format!("{address:#x} is not kernel memory (a process's memory is reached by ddi_copyin)"),
         "ddi_copyin(9F)",
     )
+}
+
+/// The instruction at `ip` of a module when it is one for the kernel only.
+fn privileged(ip: usize) -> Option<String> {
+    let module = loader::module_at(ip).filter(|module| module.is_text(ip))?;
+    let len = (1..=15).take_while(|n| module.is_text(ip + n - 1)).count();
+    // SAFETY: bytes of the module's text, which stays mapped while a thread is inside it.
+    let code = unsafe { std::slice::from_raw_parts(ip as *const u8, len) };
+    let instruction = Decoder::with_ip(64, code, 0, DecoderOptions::NONE).decode();
+    let io = matches!(
+        instruction.mnemonic(),
+        iced_x86::Mnemonic::In | iced_x86::Mnemonic::Out | iced_x86::Mnemonic::Cli | iced_x86::Mnemonic::Sti
+    );
+    (io || instruction.is_privileged()).then(|| format!("{:?}", instruction.mnemonic()).to_lowercase())
 }

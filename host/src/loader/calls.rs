@@ -8,7 +8,9 @@
 //! Locking: none; all of it belongs to the calling thread.
 
 use std::arch::asm;
+use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::kern::thread;
 
@@ -58,22 +60,39 @@ impl Drop for Entered {
     }
 }
 
-/// The return addresses from the calling thread's last call of a module into the host outwards, as long as they are in modules; empty
-/// when no module called.
+/// Where driver code was when it faulted: an instruction, the stack and the frame pointer.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    ip: usize,
+    sp: usize,
+    fp: usize,
+}
+
+thread_local! {
+    static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+}
+
+/// The return addresses from the calling thread's last call of a module into the host outwards (or from the place of a fault), as long as they
+/// are in modules; empty when no module called.
 pub fn return_addresses() -> Vec<usize> {
-    let (sp, mut fp) = load();
     let mut found = Vec::new();
-    if sp == 0 {
-        return found;
-    }
-    let end = stack_end();
-    // SAFETY: a stub stored the stack pointer when it was called, and the call has not returned: the thread is inside it. So the word
-    // there is the return address still.
-    let mut address = unsafe { (sp as *const usize).read() };
+    let Some(stack) = stack() else { return found };
+    let (mut address, sp, mut fp) = match FAULT.get() {
+        Some(Fault { ip, sp, fp }) => (ip, sp, fp),
+        None => {
+            let (sp, fp) = load();
+            if !stack.contains(&sp) {
+                return found;
+            }
+            // SAFETY: a stub stored the stack pointer when it was called, and the call has not returned: the thread is inside it. So the
+            // word there is the return address still.
+            (unsafe { (sp as *const usize).read() }, sp, fp)
+        }
+    };
     while found.len() < FRAMES && super::module_at(address).is_some() {
         found.push(address);
         // A frame lies above the call and is aligned; else the code keeps no frame pointer.
-        if fp <= sp || fp + 16 > end || !fp.is_multiple_of(8) {
+        if fp <= sp || fp < stack.start || fp + 16 > stack.end || !fp.is_multiple_of(8) {
             break;
         }
         let frame = fp as *const usize;
@@ -90,28 +109,66 @@ pub fn return_addresses() -> Vec<usize> {
     found
 }
 
-/// The calling thread stopped at the instruction `*ip` of a module, with the frame pointer `fp`: what [`return_addresses`] begins with from now
-/// on. `ip` is on the thread's stack, below that frame, and stays there.
-pub fn at_fault(ip: &usize, fp: usize) {
+/// The calling thread was stopped by a signal at `ip`, in a module, with these stack and frame pointers: where [`return_addresses`] begins from
+/// now on. When there is no code at `ip`, it begins with the caller, whose return address is on top of the stack.
+pub fn at_fault(ip: usize, sp: usize, fp: usize) {
     thread::kthread();
-    store(std::ptr::from_ref(ip) as usize, fp);
+    if super::module_at(ip).is_some_and(|module| module.is_text(ip)) {
+        FAULT.set(Some(Fault { ip, sp, fp }));
+        return;
+    }
+    let room = stack().is_some_and(|stack| stack.contains(&sp) && sp + 8 <= stack.end);
+    if room && sp.is_multiple_of(8) {
+        // SAFETY: a word of the calling thread's own stack, inside the part in use.
+        let ip = unsafe { (sp as *const usize).read() };
+        FAULT.set(Some(Fault { ip, sp, fp }));
+    }
 }
 
-/// Where the calling thread's stack ends; 0 when that is not known.
-fn stack_end() -> usize {
+/// Where the calling thread's module called the host last, for a thread that is inside driver code and whose own data cannot be trusted any
+/// more; 0 when it has not.
+pub fn last_call() -> usize {
+    let sp: usize;
+    // SAFETY: reads a word of the thread's cpu image, to which `%gs` points while driver code runs.
+    unsafe {
+        asm!("mov {}, gs:[{}]", out(reg) sp, const CALL_SP, options(nostack, readonly, preserves_flags));
+    }
+    if sp == 0 {
+        return 0;
+    }
+    // SAFETY: a stub stored it: a place on the thread's stack, which stays mapped.
+    unsafe { (sp as *const usize).read() }
+}
+
+/// The host's function that the calling thread's module is in, when the module called it directly: "bcopy".
+pub fn called() -> Option<&'static str> {
+    let after = *return_addresses().first()?;
+    let module = super::module_at(after)?;
+    // call rel32: five bytes, the last four of which lead from behind it to the stub.
+    let site = after.checked_sub(5).filter(|&site| module.is_text(site) && module.is_text(after - 1))?;
+    // SAFETY: five bytes of the module's text, which stays mapped while the thread is inside the module.
+    let bytes = unsafe { (site as *const [u8; 5]).read() };
+    let [0xe8, offset @ ..] = bytes else { return None };
+    let stub = after.wrapping_add_signed(i32::from_le_bytes(offset) as isize);
+    let target = super::real_function(stub);
+    crate::ddi::symbols::all().find(|s| s.size == 0 && s.address.0 as usize == target).map(|s| s.name)
+}
+
+/// The calling thread's stack, from its lowest address; None when that is not known.
+pub fn stack() -> Option<Range<usize>> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: no arguments, no effects.
     let this = unsafe { libc::pthread_self() };
     // SAFETY: the calling thread's own handle, and room for the answer.
     if unsafe { libc::pthread_getattr_np(this, attributes.as_mut_ptr()) } != 0 {
-        return 0;
+        return None;
     }
     let (mut base, mut size) = (std::ptr::null_mut(), 0);
     // SAFETY: the attributes were just filled in.
     let known = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &mut base, &mut size) };
     // SAFETY: as above; destroyed once.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    if known == 0 { base as usize + size } else { 0 }
+    (known == 0).then(|| base as usize..base as usize + size)
 }
 
 /// The driver's call stack at its last call into the host, innermost first: "winlock`winlock_ioctl+0x33".

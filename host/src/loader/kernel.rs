@@ -23,8 +23,9 @@ pub trait Kernel: Send + Sync {
     /// A global symbol of the kernel.
     fn lookup(&self, name: &str) -> Option<Export>;
 
-    /// Calls driver code in the context of a kernel thread (`_init`, `_fini`, `_info`).
-    fn call(&self, f: &mut dyn FnMut()) {
+    /// Calls driver code in the context of a kernel thread (`_init`, `_fini`, `_info`); `what` names it for messages.
+    fn call(&self, what: &str, f: &mut dyn FnMut()) {
+        let _ = what;
         let _entered = super::calls::enter();
         f();
     }

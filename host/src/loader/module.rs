@@ -133,6 +133,11 @@ impl Module {
         self.image.contains(address)
     }
 
+    /// Is the address inside its instructions.
+    pub fn is_text(&self, address: usize) -> bool {
+        self.image.is_text(address)
+    }
+
     /// Address of the first symbol of that name that the module defines, local or global.
     pub fn symbol(&self, name: &str) -> Option<usize> {
         let value = self.values[self.object.own(name)?]?;
@@ -166,10 +171,10 @@ impl Module {
         self.symbol(name).filter(|&address| self.contains(address))
     }
 
-    /// Calls `_init` or `_fini`.
-    pub(super) fn call(&self, kernel: &dyn Kernel, address: usize) -> c_int {
+    /// Calls `_init` or `_fini`, whose address was looked up.
+    pub(super) fn call(&self, kernel: &dyn Kernel, what: &str, address: usize) -> c_int {
         let mut result = 0;
-        kernel.call(&mut || {
+        kernel.call(&format!("{}: {what}(9E)", self.name), &mut || {
             // SAFETY: an entry point inside the module's sealed text (or, for a broken module, its data, which does not execute);
             // every module that loads declares `int _init(void)`, `int _fini(void)`.
             let entry: extern "C-unwind" fn() -> c_int = unsafe { std::mem::transmute(address) };
@@ -193,7 +198,7 @@ impl Module {
             rest: [0; 408],
         };
         let mut result = 0;
-        kernel.call(&mut || {
+        kernel.call(&format!("{}: _info(9E)", self.name), &mut || {
             // SAFETY: the module's `int _info(struct modinfo *)`, inside its memory.
             let entry: extern "C-unwind" fn(*mut ModInfoRequest) -> c_int =
                 unsafe { std::mem::transmute(address) };

@@ -195,7 +195,7 @@ impl Modules {
         }
         result = result.and_then(|()| {
             let init = module.entry("_init").ok_or_else(|| InstallError::NoInit(module.name().to_owned()))?;
-            match module.call(&*self.kernel, init) {
+            match module.call(&*self.kernel, "_init", init) {
                 0 => Ok(()),
                 errno => Err(InstallError::Failed(module.name().to_owned(), errno)),
             }
@@ -240,7 +240,7 @@ impl Modules {
                 errno,
                 reason: format!("an instance of {name} is open, mapped or does not detach"),
             })?;
-            match module.call(&*self.kernel, fini) {
+            match module.call(&*self.kernel, "_fini", fini) {
                 0 => module.installed.store(false, Ordering::Release),
                 errno => return Err(UnloadError { errno, reason: format!("_fini() of {name} refused") }),
             }

@@ -32,9 +32,9 @@ impl Kernel for Host {
         })
     }
 
-    fn call(&self, f: &mut dyn FnMut()) {
+    fn call(&self, what: &str, f: &mut dyn FnMut()) {
         thread::in_context(Context::Kernel, || {
-            let _ = entry::call(|| "a module's entry point".into(), f);
+            let _ = entry::call(|| what.to_owned(), f);
         });
     }
 

@@ -92,43 +92,31 @@ fn checks(device: &str, cmd: u32) {
     assert_eq!(ioctl(fd, cmd, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
 }
 
-#[test]
-fn kernel_memory() {
+pub fn kernel_memory() {
     run::passes("memory", "devices::client_of_kernel_memory");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_kernel_memory() {
+pub fn client_of_kernel_memory() {
     checks("/dev/memory0", 0x7401);
 }
 
-#[test]
-fn containers_and_probes() {
+pub fn containers_and_probes() {
     run::passes("lists", "devices::client_of_containers_and_probes");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_containers_and_probes() {
+pub fn client_of_containers_and_probes() {
     checks("/dev/lists0", 0x7b01);
 }
 
-#[test]
-fn timeouts_task_queues_threads() {
+pub fn timeouts_task_queues_threads() {
     run::passes("clocks", "devices::client_of_timeouts_task_queues_threads");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_timeouts_task_queues_threads() {
+pub fn client_of_timeouts_task_queues_threads() {
     checks("/dev/clocks0", 0x7601);
 }
 
-#[test]
-fn locks() {
+pub fn locks() {
     run::passes("waits", "devices::client_of_locks");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_locks() {
+pub fn client_of_locks() {
     checks("/dev/waits0", 0x7501);
 }
 
@@ -156,13 +144,10 @@ fn interrupt(thread: libc::pthread_t) {
     unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
 }
 
-#[test]
-fn waits_end_by_wakeup_signal_and_time() {
+pub fn waits_end_by_wakeup_signal_and_time() {
     run::passes("waits", "devices::client_of_waits_end_by_wakeup_signal_and_time");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_waits_end_by_wakeup_signal_and_time() {
+pub fn client_of_waits_end_by_wakeup_signal_and_time() {
     // SAFETY: all-zero is a sigaction; no SA_RESTART, so that calls end with EINTR.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = nothing as *const () as usize;
@@ -180,13 +165,10 @@ fn client_of_waits_end_by_wakeup_signal_and_time() {
     assert_eq!(waiting(fd, WAITS_SEMA, 0, interrupt), Err(libc::EINTR));
 }
 
-#[test]
-fn a_killed_waiter_leaves_the_driver() {
+pub fn a_killed_waiter_leaves_the_driver() {
     run::passes("waits", "devices::client_of_a_killed_waiter_leaves_the_driver");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_a_killed_waiter_leaves_the_driver() {
+pub fn client_of_a_killed_waiter_leaves_the_driver() {
     let fd = open("/dev/waits0");
     let child = fork(|| ioctl(fd, WAITS_WAIT, 0).map_or(1, |_| 0));
     until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(1));
@@ -204,13 +186,10 @@ struct Range {
     pad: i32,
 }
 
-#[test]
-fn a_process_s_own_memory_is_pinned() {
+pub fn a_process_s_own_memory_is_pinned() {
     run::passes("pinned", "devices::client_of_a_process_s_own_memory_is_pinned");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_a_process_s_own_memory_is_pinned() {
+pub fn client_of_a_process_s_own_memory_is_pinned() {
     const LEN: usize = 0x3000;
     let (lock, unlock, sum, fill) = (0x7a01, 0x7a02, 0x7a03, 0x7a04);
     let fd = open("/dev/pinned0");

@@ -1,8 +1,9 @@
 //! C drivers, compiled for the kernel with gcc from this project's headers, loaded as modules, under real processes.
 //!
-//! Each test compiles a fixture, runs `ddi-host run --driver FIXTURE -- THIS PROGRAM`, and the client's half, an ignored test of the same
-//! name, does what a user program would. Without gcc the tests say that they are skipped.
+//! Each test compiles a fixture and runs `ddi-host run --driver FIXTURE -- THIS PROGRAM --client NAME`: the client's half, a function of this
+//! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
+mod crash;
 mod devices;
 mod maps;
 mod regs;
@@ -11,3 +12,85 @@ mod run;
 mod soft;
 mod turns;
 mod wrong;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+type Named = (&'static str, fn());
+
+/// `module: function, ...;` as a list of functions with their paths.
+macro_rules! named {
+    ($($module:ident: $($name:ident),+;)+) => {
+        &[$($((concat!(stringify!($module), "::", stringify!($name)), $module::$name)),+),+]
+    };
+}
+
+const TESTS: &[Named] = named! {
+    crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
+    devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
+        waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
+        a_process_s_own_memory_is_pinned;
+    maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
+        a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
+    regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
+    root: drivers_are_installed_run_and_removed,
+        a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
+        modinfo_shows_a_module_and_what_it_needs;
+    soft: properties_and_ioctl, reading_writing_and_opening, no_instance_attaches;
+    turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
+        a_stopped_owner_does_not_block_the_others;
+    wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
+        sleeping_where_it_is_forbidden, kernel_memory, exported_memory,
+        devmap_calls_outside_their_context, what_is_left_at_detach,
+        pointers_that_are_not_what_they_should_be;
+};
+
+const CLIENTS: &[Named] = named! {
+    crash: client_of_crashes, client_of_a_call_that_does_not_come_back;
+    devices: client_of_kernel_memory, client_of_containers_and_probes,
+        client_of_timeouts_task_queues_threads, client_of_locks,
+        client_of_waits_end_by_wakeup_signal_and_time, client_of_a_killed_waiter_leaves_the_driver,
+        client_of_a_process_s_own_memory_is_pinned;
+    maps: client_of_callbacks_see_what_the_process_does,
+        client_of_a_child_has_an_address_space_of_its_own,
+        client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
+    regs: client_of_registers_are_shared_by_driver_and_processes;
+    root: client_of_drivers_are_installed_run_and_removed;
+    soft: client_of_properties_and_ioctl, client_of_reading_writing_and_opening,
+        client_of_no_instance_attaches;
+    turns: client_of_the_page_goes_from_hand_to_hand, client_of_who_keeps_the_page_makes_others_wait,
+        client_of_a_stopped_owner_does_not_block_the_others;
+    wrong: client_of_mistakes;
+};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("--client") {
+        return client(&args.next().unwrap_or_default());
+    }
+    let arguments = Arguments::from_args();
+    let missing = !run::have_compiler();
+    if missing && !arguments.list {
+        println!("ignored: there is no gcc to compile the fixtures with (apt-get install gcc)");
+    }
+    let trial = |&(name, test): &Named| {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(missing)
+    };
+    libtest_mimic::run(&arguments, TESTS.iter().map(trial).collect()).exit_code()
+}
+
+/// Plays a client's half; a panic is its failure.
+fn client(name: &str) -> ExitCode {
+    let Some((_, half)) = CLIENTS.iter().find(|(known, _)| *known == name) else {
+        eprintln!("there is no client's half {name}");
+        return ExitCode::from(2);
+    };
+    half();
+    println!("{}", run::PASSED);
+    ExitCode::SUCCESS
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// What illumos's own build passes to gcc for amd64 kernel code, as far as it matters.
 const FLAGS: &[&str] = &[
@@ -38,13 +38,17 @@ fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-/// Compiles a fixture; None when there is no gcc, after saying so.
-pub fn compile(name: &str) -> Option<PathBuf> {
-    let _one = COMPILING.lock().unwrap();
-    if Command::new("gcc").arg("--version").output().is_err() {
-        eprintln!("skipped: no gcc to compile the fixture {name} with");
-        return None;
-    }
+/// What a client's half says when it has come to its end.
+pub const PASSED: &str = "the client's half passed";
+
+/// Is there a compiler for the fixtures?
+pub fn have_compiler() -> bool {
+    Command::new("gcc").arg("--version").output().is_ok_and(|out| out.status.success())
+}
+
+/// Compiles a fixture.
+pub fn compile(name: &str) -> PathBuf {
+    let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
     std::fs::create_dir_all(&dir).unwrap();
     let module = dir.join(name);
@@ -59,7 +63,7 @@ pub fn compile(name: &str) -> Option<PathBuf> {
         .output()
         .unwrap();
     assert!(out.status.success(), "gcc {name}.c:\n{}", String::from_utf8_lossy(&out.stderr));
-    Some(module)
+    module
 }
 
 /// What a run said and how it ended.
@@ -71,23 +75,23 @@ pub struct Ran {
 }
 
 /// Runs the client's half `client` ("soft::client_of_x") with a fixture and its configuration file.
-pub fn run(fixture: &str, conf: &str, client: &str) -> Option<Ran> {
+pub fn run(fixture: &str, conf: &str, client: &str) -> Ran {
     run_with(fixture, conf, client, &[])
 }
 
 /// The same with environment variables for the client.
-pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)]) -> Option<Ran> {
+pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)]) -> Ran {
     start(fixture, conf, "", client, env)
 }
 
 /// Runs the client's half, which must pass, with device nodes from a node configuration (TOML).
 pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
-    let Some(ran) = start(fixture, "", nodes, client, &[]) else { return };
-    assert!(ran.status == 0 && ran.text.contains("1 passed"), "status {}:\n{}", ran.status, ran.text);
+    let ran = start(fixture, "", nodes, client, &[]);
+    assert!(ran.status == 0 && ran.text.contains(PASSED), "status {}:\n{}", ran.status, ran.text);
 }
 
-fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Option<Ran> {
-    let module = compile(fixture)?;
+fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
+    let module = compile(fixture);
     let dir = tempfile::tempdir().unwrap();
     let conf_file = dir.path().join(format!("{fixture}.conf"));
     std::fs::write(&conf_file, conf).unwrap();
@@ -101,11 +105,11 @@ fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, Str
         .arg("--")
         .arg(std::env::current_exe().unwrap())
         .envs(env.iter().map(|(name, value)| (name, value)))
-        .args([client, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--client", client])
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    Some(Ran { status: out.status.code().unwrap_or(-1), text })
+    Ran { status: out.status.code().unwrap_or(-1), text }
 }
 
 /// Runs the client's half, which must pass, with one pseudo instance.
@@ -115,6 +119,6 @@ pub fn passes(fixture: &str, client: &str) {
 
 /// The same with a configuration file of its own.
 pub fn passes_with(fixture: &str, conf: &str, client: &str) {
-    let Some(ran) = run(fixture, conf, client) else { return };
-    assert!(ran.status == 0 && ran.text.contains("1 passed"), "status {}:\n{}", ran.status, ran.text);
+    let ran = run(fixture, conf, client);
+    assert!(ran.status == 0 && ran.text.contains(PASSED), "status {}:\n{}", ran.status, ran.text);
 }

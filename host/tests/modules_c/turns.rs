@@ -13,13 +13,10 @@ const SWITCHES: u32 = 0x7903;
 const WAITING: u32 = 0x7904;
 const TIMEOUT: u32 = 0x7905;
 
-#[test]
-fn the_page_goes_from_hand_to_hand() {
+pub fn the_page_goes_from_hand_to_hand() {
     run::passes("turns", "turns::client_of_the_page_goes_from_hand_to_hand");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_the_page_goes_from_hand_to_hand() {
+pub fn client_of_the_page_goes_from_hand_to_hand() {
     const ROUNDS: u64 = 100;
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
@@ -45,13 +42,10 @@ fn client_of_the_page_goes_from_hand_to_hand() {
     assert!((2 * ROUNDS..=2 * ROUNDS + 1).contains(&switches), "{switches} switches");
 }
 
-#[test]
-fn who_keeps_the_page_makes_others_wait() {
+pub fn who_keeps_the_page_makes_others_wait() {
     run::passes("turns", "turns::client_of_who_keeps_the_page_makes_others_wait");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_who_keeps_the_page_makes_others_wait() {
+pub fn client_of_who_keeps_the_page_makes_others_wait() {
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
     set_word(at, 8, 1);
@@ -84,13 +78,10 @@ fn client_of_who_keeps_the_page_makes_others_wait() {
     assert_eq!(word(at, 8), 12);
 }
 
-#[test]
-fn a_stopped_owner_does_not_block_the_others() {
+pub fn a_stopped_owner_does_not_block_the_others() {
     run::passes("turns", "turns::client_of_a_stopped_owner_does_not_block_the_others");
 }
-#[test]
-#[ignore = "the client's half"]
-fn client_of_a_stopped_owner_does_not_block_the_others() {
+pub fn client_of_a_stopped_owner_does_not_block_the_others() {
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
     let (mut here, mut there) = UnixStream::pair().unwrap();
