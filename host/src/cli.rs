@@ -124,7 +124,7 @@ impl Run {
             FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
             FaultMode::Signal => "signal",
         };
-        let env = vec![("DDI_HOST_FAULTS".into(), faults.into())];
+        let env = vec![("DDI_HOST_FAULTS".into(), faults.into()), ("PATH".into(), path_with_commands())];
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
         if self.kstat {
@@ -137,6 +137,14 @@ impl Run {
             Ok(status) => status,
         }
     }
+}
+
+/// The search path of clients: what it is here, then the host's own commands.
+fn path_with_commands() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":");
+    path.push(kernel::PROGRAMS);
+    path
 }
 
 /// What was reported, in a few words.

@@ -278,6 +278,8 @@ fn links(driver: &Driver, node: &Node, minor: &nodes::Minor) -> Vec<String> {
 
 /// The kernel's own device: what kstat(8) prints, as it is when the device is opened.
 pub const KSTAT: &str = "/dev/kstat";
+/// Where clients find the commands that are the host's own: a directory that only they see.
+pub const PROGRAMS: &str = "/devices/ddi-host/bin";
 /// Its major number, below those of drivers.
 const KSTAT_MAJOR: u32 = 100;
 /// The text of each open of it.
@@ -339,7 +341,13 @@ impl process::Kernel for DdiKernel {
             mode: n.mode,
         };
         let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
-        named().into_iter().map(node).chain([own]).collect()
+        let program = DeviceNode {
+            path: format!("{PROGRAMS}/kstat").into(),
+            major: KSTAT_MAJOR,
+            minor: 1,
+            mode: libc::S_IFREG | 0o555,
+        };
+        named().into_iter().map(node).chain([own, program]).collect()
     }
 
     fn process_start(&self, process: &Arc<Process>) {

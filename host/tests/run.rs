@@ -136,6 +136,13 @@ fn statistics_are_read_from_inside() {
         ("ctxdev:0:ctxdev:opens\t1\nctxdev:1:ctxdev:maps\t0\n", Some(0)),
         "{err}"
     );
+    // Clients find it by name, whether a shell, execvp(3) or posix_spawnp(3) looks for it.
+    for command in
+        ["kstat -p ctxdev:0::maps", "env kstat -p ctxdev:0::maps", "$(command -v kstat) ctxdev:0::maps"]
+    {
+        let (out, err, status) = shell(&[], command);
+        assert_eq!((out.as_str(), status), ("ctxdev:0:ctxdev:maps\t0\n", Some(0)), "{command}: {err}");
+    }
     let (_, err, status) = shell(&[], &format!("{host} kstat nosuch"));
     assert_eq!((status, err.as_str()), (Some(1), ""));
     let outside = Command::new(host).arg("kstat").output().unwrap();

@@ -158,7 +158,7 @@ impl Run {
     }
 }
 
-/// Clients have no kstat command here (`counters:kstat_agrees` is skipped), so this looks at what the host prints at the
+/// `counters:kstat_agrees` asks the kstat command; this looks at what the host prints at the
 /// end: it must be what the device's own line of counters said last.
 fn kstat(host: &Path) -> bool {
     let mut command = Command::new(host);

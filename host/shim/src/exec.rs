@@ -3,7 +3,8 @@
 use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_void};
 
-use crate::{state, sys};
+use crate::real::errno;
+use crate::{node, state, sys};
 
 type Strings = *const *const c_char;
 
@@ -135,9 +136,34 @@ fn join(to: *mut u8, ours: &[u8], theirs: *const c_char) {
 unsafe fn exec(path: *const c_char, argv: Strings, env: Strings) -> c_int {
     // SAFETY: the caller passes an environment.
     let env = unsafe { Environment::complete(env) };
+    // SAFETY: the caller passes a string.
+    let path = unsafe { program(path) };
     let real = real!(execve: fn(*const c_char, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
     unsafe { real(path, argv, env.list) }
+}
+
+/// What is run for a path: a command of the host's is the host's program, which knows by its name what it is to do.
+///
+/// # Safety
+/// `path` is a string or null.
+unsafe fn program(path: *const c_char) -> *const c_char {
+    // SAFETY: by the caller.
+    let named = unsafe { node::named(libc::AT_FDCWD, path) };
+    match state::host() {
+        Some(host) if named.is_some_and(|n| node::is_program(n.node.mode)) => host.program.as_ptr().cast(),
+        _ => path,
+    }
+}
+
+/// The host's program, if a file that was not found in PATH is a command of the host's.
+///
+/// # Safety
+/// `file` is a string or null.
+unsafe fn command(file: *const c_char) -> Option<*const c_char> {
+    let host = state::host()?;
+    // SAFETY: by the caller.
+    unsafe { node::command(file) }.then_some(host.program.as_ptr().cast())
 }
 
 /// # Safety
@@ -147,7 +173,13 @@ unsafe fn exec_path(file: *const c_char, argv: Strings, env: Strings) -> c_int {
     let env = unsafe { Environment::complete(env) };
     let real = real!(execvpe: fn(*const c_char, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
-    unsafe { real(file, argv, env.list) }
+    let failed = unsafe { real(file, argv, env.list) };
+    // SAFETY: the caller passes a string.
+    match unsafe { command(file) } {
+        // SAFETY: the caller's arguments, and a path that is a string.
+        Some(path) if errno() == libc::ENOENT => unsafe { exec(path, argv, env.list) },
+        _ => failed,
+    }
 }
 
 fn own() -> Strings {
@@ -203,27 +235,61 @@ unsafe extern "C" fn execveat(
     unsafe { real(dir, path, argv, env.list, flags) }
 }
 
-macro_rules! spawns {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(
-            pid: *mut libc::pid_t,
-            path: *const c_char,
-            actions: *const c_void,
-            attr: *const c_void,
-            argv: Strings,
-            env: Strings,
-        ) -> c_int {
-            // SAFETY: the caller passes an environment.
-            let env = unsafe { Environment::complete(env) };
-            let real = real!($name: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int);
-            // SAFETY: the caller's arguments.
-            unsafe { real(pid, path, actions, attr, argv, env.list) }
-        }
-    )*};
+type Spawn = unsafe extern "C" fn(
+    *mut libc::pid_t,
+    *const c_char,
+    *const c_void,
+    *const c_void,
+    Strings,
+    Strings,
+) -> c_int;
+
+fn real_spawn() -> Spawn {
+    real!(posix_spawn: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int)
 }
 
-spawns!(posix_spawn, posix_spawnp);
+#[unsafe(no_mangle)]
+unsafe extern "C" fn posix_spawn(
+    pid: *mut libc::pid_t,
+    path: *const c_char,
+    actions: *const c_void,
+    attr: *const c_void,
+    argv: Strings,
+    env: Strings,
+) -> c_int {
+    // SAFETY: the caller passes an environment.
+    let env = unsafe { Environment::complete(env) };
+    // SAFETY: the caller passes a string.
+    let path = unsafe { program(path) };
+    // SAFETY: the caller's arguments.
+    unsafe { real_spawn()(pid, path, actions, attr, argv, env.list) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn posix_spawnp(
+    pid: *mut libc::pid_t,
+    file: *const c_char,
+    actions: *const c_void,
+    attr: *const c_void,
+    argv: Strings,
+    env: Strings,
+) -> c_int {
+    // SAFETY: the caller passes an environment.
+    let env = unsafe { Environment::complete(env) };
+    let real = real!(posix_spawnp: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int);
+    // SAFETY: the caller passes a string.
+    let path = unsafe { program(file) };
+    // SAFETY: the caller's arguments.
+    let error = unsafe { real(pid, path, actions, attr, argv, env.list) };
+    // SAFETY: the caller passes a string.
+    match unsafe { command(file) } {
+        // SAFETY: the caller's arguments, and a path that is a string.
+        Some(path) if error == libc::ENOENT => unsafe {
+            real_spawn()(pid, path, actions, attr, argv, env.list)
+        },
+        _ => error,
+    }
+}
 
 /// After execl's last argument null comes, for execle, the environment.
 ///

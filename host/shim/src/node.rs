@@ -173,6 +173,24 @@ pub unsafe fn named(dir: i32, path: *const c_char) -> Option<Named> {
     Some(Named { node, path: at, len })
 }
 
+/// Is there a command of the host's of this name?
+///
+/// # Safety
+/// `name` is a string or null.
+pub unsafe fn command(name: *const c_char) -> bool {
+    let mut copy = [0u8; 64];
+    // SAFETY: `copy` has room for its length.
+    let n = unsafe { crate::copy::string(&mut copy, name as u64) };
+    let text = copy.get(..n).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok());
+    let Some(text) = text.map(CStr::to_bytes).filter(|t| !t.is_empty()) else { return false };
+    search(|e| (is_program(e.mode) && name_of(path_of(e)) == text).then_some(())).is_some()
+}
+
+/// Is it a program rather than a device?
+pub fn is_program(mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFREG
+}
+
 /// The device's descriptor that a path names, as `/dev/fd/3` or `/dev/stdin` do.
 ///
 /// # Safety

@@ -39,7 +39,8 @@ fn read_environment() -> Option<state::Host> {
     let ours = preload.split(|&b| b == b':' || b == b' ').find(|p| p.starts_with(start.as_bytes()))?;
     let entry = |name: &[u8], value: &[u8]| [name, b"=", value, b"\0"].concat();
     let (preload, socket) = (entry(b"LD_PRELOAD", ours), entry(ENV.as_bytes(), value));
-    Some(state::Host { name, pid, preload, socket, board: map_board(&format!("{start}{board}\0")) })
+    let program = format!("/proc/{pid}/exe\0").into_bytes();
+    Some(state::Host { name, pid, program, preload, socket, board: map_board(&format!("{start}{board}\0")) })
 }
 
 /// Maps the board; 0 if the host is not there, in which case there are no devices.

@@ -12,6 +12,8 @@ pub struct Host {
     pub name: Vec<u8>,
     /// Process id.
     pub pid: i32,
+    /// Path of its program, with a NUL.
+    pub program: Vec<u8>,
     /// `LD_PRELOAD=` entry that is ours, and the `DDI_HOST_SOCKET=` entry, both with NUL.
     pub preload: Vec<u8>,
     pub socket: Vec<u8>,

@@ -56,8 +56,9 @@ impl Board {
         for (i, node) in nodes.iter().enumerate() {
             let mut path = [0; PATH_MAX];
             path[..node.path.len()].copy_from_slice(&node.path);
+            let kind = if node.mode & libc::S_IFMT == libc::S_IFREG { libc::S_IFREG } else { libc::S_IFCHR };
             let entry = BoardEntry {
-                mode: libc::S_IFCHR | node.mode & 0o7777,
+                mode: kind | node.mode & 0o7777,
                 major: node.major,
                 minor: node.minor,
                 path_len: node.path.len() as u32,
