@@ -518,7 +518,8 @@ impl process::Kernel for DdiKernel {
         if forked.is_err() {
             client::remove(child);
         }
-        forked.map_err(|e| linux_errno(e.0))
+        // As fork(2) on illumos: whatever a driver refuses it with, the process hears ENOMEM or EAGAIN.
+        forked.map_err(|e| if e.0 == ddi_sys::ENOMEM { Errno(libc::ENOMEM) } else { Errno(libc::EAGAIN) })
     }
 
     fn fork_failed(&self, child: &Arc<Process>) {

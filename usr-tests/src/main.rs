@@ -189,6 +189,112 @@ mod tests {
         assert!(readme.contains(&table), "README.md: put the output of usr-tests --list --sources into it");
     }
 
+    /// The rows of the first table of docs/suite.md: area, subject, cases.
+    fn subjects() -> Vec<[&'static str; 3]> {
+        let text = include_str!("../../docs/suite.md");
+        let table = text.split("## ").find(|part| part.starts_with("Subjects")).expect("## Subjects");
+        let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+        let rows = table.lines().map(cells).filter(|cells| cells.len() == 5);
+        rows.skip(2).map(|cells| [cells[1], cells[2], cells[3]]).collect()
+    }
+
+    #[test]
+    fn every_subject_has_cases_and_every_case_a_subject() {
+        let mut left: std::collections::BTreeSet<String> =
+            area::all().iter().map(case::Case::full_name).collect();
+        let known = left.clone();
+        for [area, subject, cases] in subjects() {
+            let cases: Vec<&str> = cases.split('`').filter(|text| !text.trim().is_empty()).collect();
+            assert!(!cases.is_empty(), "docs/suite.md: no case for {area}, {subject}");
+            for case in cases {
+                assert!(known.contains(case), "docs/suite.md: there is no case {case}");
+                assert!(case.starts_with(&format!("{area}:")), "docs/suite.md: {case} is not of area {area}");
+                left.remove(case);
+            }
+        }
+        assert!(left.is_empty(), "docs/suite.md: under which subject are {left:?}?");
+    }
+
+    /// What the suite has to be able to tell; words that rows of docs/suite.md have as their subjects.
+    const ASKED: &str = "map: offsets, lengths, protections, open modes, fixed replacement, hint addresses, \
+        private and shared, beyond the device, zero length, unaligned, several regions in one mapping, \
+        alignment of large mappings; access: first touch, read then write, instruction fetch, write to read-only, \
+        after mprotect, after unload, system calls reading and writing device memory, \
+        several threads at one page, unaligned across pages and across handles; fork: child sees, child writes, \
+        child's first touch, grandchildren, with threads, vfork, posix_spawn, refused by the driver, \
+        while the parent faults; munmap: whole, head, tail, middle, across handles, across mappings, twice, \
+        while another thread touches, in the child only, by MAP_FIXED over it, by mremap, by exec, by exit, \
+        by SIGKILL; mprotect: all transitions, partial, beyond the maximum, \
+        on the part that another mapping shares; advice: madvise, msync, mincore, mlock; \
+        context: two to sixteen processes, private and shared contexts, values never mixed up, \
+        hysteresis honoured within a factor, owner killed, owner stopped by SIGSTOP, fork of the owner; \
+        descriptor: close before unmap, dup, passing over a socket, last close after last unmap; \
+        limits: 10,000 mappings, 64 processes; counters: in the kstat";
+
+    #[test]
+    fn everything_asked_is_a_subject() {
+        let rows = subjects();
+        for part in ASKED.split("; ") {
+            let (area, asked) = part.split_once(": ").expect("area: subjects");
+            for subject in asked.split(", ").map(str::trim) {
+                let found = rows.iter().any(|row| row[0] == area && row[1] == subject);
+                assert!(found, "docs/suite.md has no row for {area}: {subject}");
+            }
+        }
+    }
+
+    /// The tests of others that fit a device mapping, by suite and number.
+    const OF_OTHERS: [(&str, &str); 6] = [
+        ("pfnmap", "madvise_disallowed munmap_split mremap_fixed mremap_shrink mremap_expand fork"),
+        (
+            "Open POSIX mmap",
+            "1-1 1-2 3-1 5-1 6-1 6-2 6-3 6-4 6-5 6-6 7-2 7-3 7-4 9-1 10-1 11-1 11-2 11-3 12-1 21-1 27-1 32-1",
+        ),
+        ("Open POSIX munmap", "1-1 1-2 3-1 4-1 9-1"),
+        ("Open POSIX fork", "16-1"),
+        (
+            "LTP",
+            "mmap02 mmap03 mmap05 mmap06 mmap08 mmap09 mmap10 mmap15 mmap17 mmap20 mmap21 munmap01 munmap03",
+        ),
+        (
+            "LTP",
+            "mprotect01 mprotect02 mprotect03 mprotect05 mremap01 mremap02 mremap03 mremap06 msync03 mincore02",
+        ),
+    ];
+
+    #[test]
+    fn every_test_of_others_has_a_case() {
+        // "LTP mmap08, mmap15" names two of one suite.
+        let mut covered = std::collections::BTreeSet::new();
+        for case in area::all() {
+            for part in case.of.split("; ").filter(|part| !part.is_empty()) {
+                let named = part.split(" (").next().expect("what comes before a remark");
+                let mut words = named.split(", ");
+                let first = words.next().expect("a first name");
+                let (suite, number) = first.rsplit_once(' ').expect("suite and number");
+                covered.extend([number].into_iter().chain(words).map(|number| format!("{suite} {number}")));
+            }
+        }
+        for (suite, numbers) in OF_OTHERS {
+            for number in numbers.split(' ') {
+                assert!(
+                    covered.contains(&format!("{suite} {number}")),
+                    "no case stands for {suite} {number}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_skipped_exists() {
+        let known: Vec<String> = area::all().iter().map(case::Case::full_name).collect();
+        let text = include_str!("../../docs/skips.md");
+        let named = text.split('`').skip(1).step_by(2);
+        for name in named.filter(|name| area::NAMES.iter().any(|area| name.starts_with(&format!("{area}:")))) {
+            assert!(known.iter().any(|case| matches(case, name)), "docs/skips.md: there is no case {name}");
+        }
+    }
+
     #[test]
     fn names_are_unique_and_every_case_says_what_it_asserts() {
         let cases = area::all();

@@ -31,6 +31,9 @@ impl Fault {
         match (self.signal, self.code) {
             (libc::SIGSEGV, os::SEGV_MAPERR) => Kind::Hole,
             (libc::SIGSEGV, os::SEGV_ACCERR) => Kind::Protection,
+            (libc::SIGBUS, os::BUS_OBJERR) if os::DRIVER_ANSWERS_FIRST && self.errno == libc::EACCES => {
+                Kind::Protection
+            }
             (libc::SIGBUS, os::BUS_OBJERR) => Kind::Device,
             (signal, code) => Kind::Other(signal, code),
         }
@@ -47,7 +50,7 @@ impl fmt::Display for Fault {
 pub enum Kind {
     /// Nothing is mapped there: SIGSEGV, SEGV_MAPERR.
     Hole,
-    /// What is mapped there does not allow the access: SIGSEGV, SEGV_ACCERR.
+    /// What is mapped there does not allow the access: SIGSEGV, SEGV_ACCERR (but see [`os::DRIVER_ANSWERS_FIRST`]).
     Protection,
     /// The driver refused it: SIGBUS, BUS_OBJERR.
     Device,

@@ -172,7 +172,7 @@ pub fn list(out: &mut impl Write, cases: &[Case], sources: bool) -> io::Result<(
     if sources {
         writeln!(out, "| case | holds when | stands for |\n| --- | --- | --- |")?;
         for case in cases.iter().filter(|case| !case.of.is_empty()) {
-            writeln!(out, "| `{}` | {} | {} |", case.full_name(), case.what, case.of)?;
+            writeln!(out, "| `{}` | {} | {} |", case.full_name(), case.what.replace('|', "\\|"), case.of)?;
         }
         return Ok(());
     }

@@ -195,6 +195,8 @@ fn dies_of(t: &Ctx, prepare: fn(), expected: i32) -> Result {
     let value = map.get(8)?;
     let mut peer = Peer::start(|_| {
         prepare();
+        // Loaded first: the signal is that of a translation which does not allow the store.
+        probe::bare_load8(map.at(8));
         probe::bare_store8(map.at(8), value + 1);
         Err(error("a refused store went on"))
     })?;
@@ -335,6 +337,7 @@ extern "C" fn other_handler(_signal: i32, info: *mut libc::siginfo_t, _context: 
 fn handler_replaced(t: &Ctx) -> Result {
     let dev = t.open()?;
     let map = dev.map(dev.layout.scratch.off, page_size(), READ, SHARED)?;
+    map.get(0)?;
     map.store_faults(0, Kind::Protection)?;
     works("sigaction", sys::handle(libc::SIGSEGV, other_handler, 0))?;
     probe::bare_store8(map.at(0), 9);

@@ -278,6 +278,7 @@ fn handler_in_child(t: &Ctx) -> Result {
         }
         let mut grandchild = Peer::start(|_| {
             sys::plain_disposition(libc::SIGSEGV, libc::SIG_DFL);
+            probe::bare_load8(map.at(0));
             probe::bare_store8(map.at(0), 1);
             Ok(())
         })?;

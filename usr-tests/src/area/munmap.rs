@@ -47,7 +47,7 @@ pub const CASES: &[Case] = &[
         part_of_neighbours,
     ),
     case("twice", "a second munmap of the same range succeeds and does nothing", twice)
-        .of("Open POSIX munmap 2"),
+        .of("Open POSIX munmap 2-1"),
     case("nothing_there", "munmap where nothing was ever mapped succeeds", nothing_there),
     case("rounds_up", "a length inside a page takes the whole page", rounds_up).of("Open POSIX munmap 1-2"),
     case("unaligned", "an address inside a page is EINVAL, and nothing goes", unaligned)

@@ -57,7 +57,13 @@ pub const CASES: &[Case] = &[
         "mremap over other memory moves the mapping, or refuses and leaves it",
         by_mremap_move,
     )
-    .of("pfnmap mremap_fixed; LTP mremap06"),
+    .of("pfnmap mremap_fixed"),
+    case(
+        "mremap_away_and_back",
+        "a page moved out of the middle and back again is where it was, whatever its neighbours' protections",
+        mremap_away_and_back,
+    )
+    .of("LTP mremap06"),
     case("mremap_invalid", "mremap of an unaligned address is EINVAL, of a hole EFAULT", mremap_invalid)
         .of("LTP mremap02, mremap03"),
     case("mremap_expand", "mremap to a larger size is refused, and leaves the mapping", mremap_expand)
@@ -405,6 +411,7 @@ fn by_refused_access(t: &Ctx) -> Result {
     ends(t, Status::Killed(libc::SIGSEGV), |map| {
         sys::plain_disposition(libc::SIGSEGV, libc::SIG_DFL);
         map.protect(READ)?;
+        probe::bare_load8(map.base);
         probe::bare_store8(map.base, 1);
         Ok(())
     })
@@ -455,6 +462,34 @@ fn by_mremap_move(t: &Ctx) -> Result {
     }
     moved.marked(0x20)?;
     moved.unmap()
+}
+
+fn mremap_away_and_back(t: &Ctx) -> Result {
+    let dev = t.open()?;
+    let page = page_size();
+    // No protection changed, that of the page behind, that of the page before.
+    for changed in [None, Some(2), Some(0)] {
+        for flags in [SHARED, PRIVATE] {
+            let map = dev.map(dev.layout.fb.off, 4 * page, RW, flags)?;
+            map.mark(0x10)?;
+            let Some(away) = os::mremap(map.at(page), page, page, Some(map.at(3 * page)), true) else {
+                return skip(NO_MREMAP);
+            };
+            if let Some(number) = changed {
+                map.protect_pages(number, number + 1, READ)?;
+            }
+            if away.is_ok() {
+                map.is_hole(page)?;
+                map.holds(3 * page, 0x11)?;
+                let back = os::mremap(map.at(3 * page), page, page, Some(map.at(page)), true);
+                works("mremap back", back.unwrap_or(Ok(0)))?;
+                map.is_hole(3 * page)?;
+            }
+            map.marked_in(0x10, 0..3)?;
+            map.unmap()?;
+        }
+    }
+    Ok(())
 }
 
 fn mremap_expand(t: &Ctx) -> Result {
