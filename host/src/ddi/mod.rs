@@ -70,6 +70,7 @@ pub mod arenas;
 pub mod atomic;
 pub mod avl;
 pub mod bufs;
+pub mod compiler;
 pub mod data;
 pub mod devmap;
 pub mod dma;

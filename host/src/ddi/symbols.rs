@@ -35,6 +35,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::user::SYMBOLS,
     ];
     groups.extend_from_slice(super::atomic::ALL);
+    groups.extend_from_slice(super::compiler::ALL);
     groups.extend_from_slice(super::registers::ALL);
     groups
 }

@@ -49,7 +49,9 @@ pub trait Kernel: Send + Sync {
 pub fn illumos_has(name: &str) -> bool {
     static NAMES: OnceLock<Vec<&str>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
-        let mut names: Vec<&str> = include_str!("../../data/kernel-symbols.txt").lines().collect();
+        let named = include_str!("../../data/kernel-symbols.txt").lines();
+        let by_compilers = include_str!("../../data/kernel-symbols-compiler.txt").lines();
+        let mut names: Vec<&str> = named.chain(by_compilers).collect();
         names.sort_unstable();
         names
     });

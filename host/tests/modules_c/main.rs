@@ -9,6 +9,7 @@ mod maps;
 mod regs;
 mod root;
 mod run;
+mod shapes;
 mod soft;
 mod turns;
 mod wrong;
@@ -37,6 +38,8 @@ const TESTS: &[Named] = named! {
     root: drivers_are_installed_run_and_removed,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
         modinfo_shows_a_module_and_what_it_needs;
+    shapes: every_way_of_compiling_and_linking, options_that_do_not_fit_are_named,
+        modules_that_depend_on_others;
     soft: properties_and_ioctl, reading_writing_and_opening, no_instance_attaches;
     turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
         a_stopped_owner_does_not_block_the_others;
@@ -57,6 +60,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
     regs: client_of_registers_are_shared_by_driver_and_processes;
     root: client_of_drivers_are_installed_run_and_removed;
+    shapes: client_of_shapes;
     soft: client_of_properties_and_ioctl, client_of_reading_writing_and_opening,
         client_of_no_instance_attaches;
     turns: client_of_the_page_goes_from_hand_to_hand, client_of_who_keeps_the_page_makes_others_wait,

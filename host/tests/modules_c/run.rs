@@ -1,7 +1,7 @@
 //! Compiling fixtures and running the client's half of a test under `ddi-host`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 /// What illumos's own build passes to gcc for amd64 kernel code, as far as it matters.
@@ -66,6 +66,27 @@ pub fn compile(name: &str) -> PathBuf {
     module
 }
 
+/// Compiles fixtures with further flags and links them into one module, with ld -r. What gcc and ld said when they cannot.
+pub fn link(dir: &Path, module: &str, sources: &[&str], flags: &[&str]) -> Result<PathBuf, String> {
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ddi-sys/include");
+    let tell = |out: Output| match out.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&out.stderr).into_owned()),
+    };
+    let mut objects = Vec::new();
+    for source in sources {
+        let object = dir.join(format!("{source}.o"));
+        let mut gcc = Command::new("gcc");
+        gcc.args(FLAGS).args(flags).arg("-I").arg(&include);
+        gcc.arg(source_dir().join(format!("{source}.c"))).arg("-o").arg(&object);
+        tell(gcc.output().unwrap())?;
+        objects.push(object);
+    }
+    let module = dir.join(module);
+    tell(Command::new("ld").args(["-r", "-o"]).arg(&module).args(&objects).output().unwrap())?;
+    Ok(module)
+}
+
 /// What a run said and how it ended.
 pub struct Ran {
     /// Exit status.
@@ -91,7 +112,12 @@ pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
 }
 
 fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
-    let module = compile(fixture);
+    with_module(&compile(fixture), conf, nodes, client, env)
+}
+
+/// Runs the client's half with a module.
+pub fn with_module(module: &Path, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
+    let fixture = module.file_name().unwrap().to_str().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let conf_file = dir.path().join(format!("{fixture}.conf"));
     std::fs::write(&conf_file, conf).unwrap();

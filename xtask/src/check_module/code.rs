@@ -346,6 +346,11 @@ impl Sweep<'_> {
                 register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k();
             fs |= register == Register::FS;
         }
+        // Where Linux's kernel keeps the stack protector's guard, illumos's has a field of its cpu structure.
+        fs |= instruction.memory_segment() == Register::GS
+            && instruction.memory_base() == Register::None
+            && instruction.memory_index() == Register::None
+            && instruction.memory_displacement64() == 0x28;
         if vector {
             self.complain(Rule::FloatingPoint, function, instruction);
         }
