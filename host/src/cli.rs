@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
+use ddi_host::loader::root::Root;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::process::{FaultMode, FaultPolicy, Program, check_program};
-use ddi_host::{bench, demo, kernel, log, report};
+use ddi_host::process::{FaultPolicy, Program, check_program, run_elsewhere};
+use ddi_host::{bench, demo, kernel, log, report, resident};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
@@ -21,6 +22,9 @@ struct Cli {
 enum Command {
     /// Run a program that finds the driver's devices in /dev and /devices
     Run(Run),
+    /// Keep a machine up for a system's directory, as a kernel is for its system, until a signal ends it: run, add_drv,
+    /// rem_drv, modinfo, modunload and kstat with the same --root then use it
+    Serve(Serve),
     /// Show the main job: real processes take turns on one device, fork, unmap and die, and everything is checked
     Demo(MachineArgs),
     /// Measure what the host costs, as ratios to the same without a host
@@ -94,6 +98,7 @@ impl MachineArgs {
         let options = Options {
             driver: self.driver.clone(),
             root: self.root.clone(),
+            resident: false,
             config: self.config.clone(),
             faults: self.faults,
             check: self.check,
@@ -114,17 +119,15 @@ impl Run {
         if let Err(why) = check_program(path.as_ref()) {
             return fail(&why.to_string());
         }
+        if let Some(status) = self.joined() {
+            return status;
+        }
         let machine = match self.machine.start() {
             Ok(machine) => machine,
             Err(why) => return fail(&why),
         };
-        // What the way of catching faults cannot do, a test program may want to know.
-        let faults = match machine.server().fault_mode() {
-            FaultMode::Userfaultfd => "userfaultfd",
-            FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
-            FaultMode::Signal => "signal",
-        };
-        let env = vec![("DDI_HOST_FAULTS".into(), faults.into()), ("PATH".into(), path_with_commands())];
+        let env =
+            vec![("DDI_HOST_FAULTS".into(), machine.faults().into()), ("PATH".into(), path_with_commands())];
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
         if self.kstat {
@@ -135,6 +138,76 @@ impl Run {
             Err(why) => fail(&why.to_string()),
             Ok(0) if !clean => fail(&format!("the program succeeded, the driver did not: {}", summary())),
             Ok(status) => status,
+        }
+    }
+}
+
+impl Run {
+    /// If a `ddi-host serve` has the system's directory, the program is run as its client: the exit status.
+    fn joined(&self) -> Option<i32> {
+        let root = self.machine.root.as_ref()?;
+        let variables = match resident::ask(root, &resident::Request::Environment) {
+            Ok(None) => return None,
+            Ok(Some(Ok(variables))) => variables,
+            Ok(Some(Err(why))) => return Some(fail(&why)),
+            Err(error) => return Some(fail(&error.to_string())),
+        };
+        if self.kstat {
+            return Some(fail("--kstat is for a machine of one run; kstat shows those of ddi-host serve"));
+        }
+        let (path, args) = self.program.split_first().expect("clap requires a program");
+        let mut env: Vec<(OsString, OsString)> = vec![("PATH".into(), path_with_commands())];
+        env.extend(
+            variables.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.into(), v.into())),
+        );
+        let program = Program { path: path.into(), args: args.to_vec(), env };
+        Some(run_elsewhere(&program).unwrap_or_else(|why| fail(&why.to_string())))
+    }
+}
+
+/// Keep a machine up for a system's directory
+#[derive(Args, Debug)]
+struct Serve {
+    /// The system's directory: every driver that add_drv has installed there, or will
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// How faults are caught: userfaultfd, signal or auto
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    faults: FaultPolicy,
+    /// Append the kernel's messages to a file
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Guard kernel memory: uses after free and overruns are reported
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    fn run(&self) -> i32 {
+        let door = match resident::Door::open(&self.root) {
+            Ok(door) => door,
+            Err(why) => return fail(&why),
+        };
+        if let Some(path) = &self.log
+            && let Err(error) = log::to_file(path)
+        {
+            return fail(&format!("{}: {error}", path.display()));
+        }
+        let options = Options {
+            root: Some(self.root.clone()),
+            resident: true,
+            faults: self.faults,
+            check: self.check,
+            ..Options::default()
+        };
+        let machine = match Machine::start(&options) {
+            Ok(machine) => machine,
+            Err(why) => return fail(&why.to_string()),
+        };
+        match resident::serve(machine, &Root::new(&self.root), &door) {
+            Ok(true) => 0,
+            Ok(false) => fail(&summary()),
+            Err(error) => fail(&error.to_string()),
         }
     }
 }
@@ -162,6 +235,9 @@ struct Kstat {
     /// One line for each statistic: MODULE:INSTANCE:NAME:STATISTIC, a tab, the value (there is no other form here)
     #[arg(short = 'p')]
     parseable: bool,
+    /// Those of the machine that ddi-host serve keeps up for this directory
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any
     #[arg(value_name = "STATISTIC")]
     wanted: Vec<String>,
@@ -170,12 +246,9 @@ struct Kstat {
 impl Kstat {
     fn run(&self) -> i32 {
         let _ = self.parseable;
-        let text = match std::fs::read_to_string(kernel::KSTAT) {
+        let text = match self.text() {
             Ok(text) => text,
-            Err(error) => {
-                let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
-                return fail(&format!("{}: {error}; {hint}", kernel::KSTAT));
-            }
+            Err(why) => return fail(&why),
         };
         let lines = text.lines().filter(|line| self.wants(line));
         let shown: Vec<&str> = lines.collect();
@@ -183,6 +256,19 @@ impl Kstat {
             println!("{line}");
         }
         i32::from(shown.is_empty())
+    }
+
+    fn text(&self) -> Result<String, String> {
+        if let Some(root) = &self.root {
+            let answer = resident::ask(root, &resident::Request::Kstats).map_err(|e| e.to_string())?;
+            return answer.unwrap_or_else(|| {
+                Err(format!("no machine is up for this system: ddi-host serve --root {}", root.display()))
+            });
+        }
+        std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
+            let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
+            format!("{}: {error}; {hint}", kernel::KSTAT)
+        })
     }
 
     fn wants(&self, line: &str) -> bool {
@@ -208,6 +294,7 @@ pub fn main() -> i32 {
     match Cli::parse_from(args).command {
         Command::Kstat(kstat) => kstat.run(),
         Command::Run(run) => run.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
         Command::Bench(machine) => bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
         Command::Client(client) => match demo::play(&client.role, &client.device) {

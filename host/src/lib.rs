@@ -17,4 +17,5 @@ pub mod machine;
 pub mod physmem;
 pub mod process;
 pub mod report;
+pub mod resident;
 pub mod vm;

@@ -24,6 +24,8 @@ pub struct Options {
     pub driver: String,
     /// A system's directory, all of whose installed drivers are loaded instead.
     pub root: Option<PathBuf>,
+    /// The machine stays up for that directory, whether a driver is installed there or not.
+    pub resident: bool,
     /// Node configuration.
     pub config: Option<PathBuf>,
     /// How faults are caught.
@@ -144,6 +146,7 @@ impl Machine {
     fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
         heap::set_check(options.check);
         vm::start().map_err(MachineError::Memory)?;
+        ddi::data::init();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         session::use_root(root).map_err(MachineError::Module)?;
@@ -152,7 +155,7 @@ impl Machine {
         let none = session.modules().list().is_empty();
         let loaded = Loaded::Modules(Some(session));
         let mut machine = Machine { name: dir.clone(), loaded, server: None };
-        if none {
+        if none && !options.resident {
             machine.end();
             return Err(MachineError::Module(format!(
                 "{dir}: no driver is installed; use ddi-host add_drv --root {dir}"
@@ -215,6 +218,26 @@ impl Machine {
     /// The driver.
     pub fn driver(&self) -> Option<Arc<Driver>> {
         drivers::find(&self.name)
+    }
+
+    /// The modules of a machine that was started for a system's directory.
+    ///
+    /// # Panics
+    /// When it has a linked-in driver.
+    pub fn session(&mut self) -> &mut Session {
+        match &mut self.loaded {
+            Loaded::Modules(Some(session)) => session,
+            _ => panic!("a machine with a session"),
+        }
+    }
+
+    /// How faults are caught, as `DDI_HOST_FAULTS` has it: what the way cannot do, a test program may want to know.
+    pub fn faults(&self) -> &'static str {
+        match self.server().fault_mode() {
+            process::FaultMode::Userfaultfd => "userfaultfd",
+            process::FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
+            process::FaultMode::Signal => "signal",
+        }
     }
 
     /// The server of client processes.

@@ -88,6 +88,11 @@ pub fn set_major(name: &str, major: u32) {
     }
 }
 
+/// A driver has been removed from the system: its major number is not its own any more.
+pub fn forget_major(name: &str) {
+    TABLE.write().majors.retain(|(n, _)| n != name);
+}
+
 /// The name that a major number was given to.
 pub fn major_name(major: u32) -> Option<String> {
     TABLE.read().majors.iter().find(|(_, m)| *m == major).map(|(name, _)| name.clone())

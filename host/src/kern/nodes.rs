@@ -134,6 +134,11 @@ pub fn of_driver(driver: &str) -> Vec<&'static Node> {
     found
 }
 
+/// Takes a driver's nodes out of the tree; their memory stays, for the pointers that the driver may have kept.
+pub fn forget(driver: &str) {
+    NODES.write().retain(|_, node| node.attached() || node.driver.as_bytes() != driver.as_bytes());
+}
+
 /// The children of a node, by name and instance.
 pub fn children(of: &Node) -> Vec<&'static Node> {
     let mut found: Vec<_> =

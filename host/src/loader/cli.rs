@@ -1,7 +1,7 @@
 //! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modinfo. Each returns the exit status.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -11,6 +11,7 @@ use super::modinfo;
 use super::root::Root;
 use super::session::{DriverFile, Host, Session};
 use crate::kern::drivers;
+use crate::resident::{self, Request};
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]
@@ -21,8 +22,10 @@ pub enum Command {
     /// Remove a driver from a system's directory, as rem_drv(8) does
     #[command(name = "rem_drv")]
     RemDrv(RemDrv),
-    /// Show what a module file is, as modinfo(8) does, or what it needs
+    /// Show the modules that ddi-host serve has loaded, or what a module file is, as modinfo(8) does, or what it needs
     Modinfo(Modinfo),
+    /// Unload a module that ddi-host serve has loaded, as modunload(8) does
+    Modunload(Modunload),
 }
 
 /// Arguments of add_drv.
@@ -87,12 +90,26 @@ pub struct Modinfo {
     /// Show the names that the module leaves to others, who has them, and which functions need them; loads nothing
     #[arg(short = 'u', long)]
     undefined: bool,
-    /// Where dependencies are searched
-    #[arg(long, value_name = "DIR")]
+    /// Only the module with this number
+    #[arg(short = 'i', value_name = "ID", conflicts_with = "module")]
+    id: Option<usize>,
+    /// The system's directory: whose modules are shown; for a file, where dependencies are searched
+    #[arg(long, value_name = "DIR", required_unless_present = "module")]
     root: Option<PathBuf>,
     /// The module file
     #[arg(value_name = "FILE")]
-    module: PathBuf,
+    module: Option<PathBuf>,
+}
+
+/// Arguments of modunload.
+#[derive(Args, Debug)]
+pub struct Modunload {
+    /// The system's directory
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// The module's number, as modinfo shows it; 0: all that are not in use
+    #[arg(short = 'i', value_name = "ID")]
+    id: usize,
 }
 
 impl Command {
@@ -102,6 +119,7 @@ impl Command {
             Command::AddDrv(args) => args.run(),
             Command::RemDrv(args) => args.run(),
             Command::Modinfo(args) => args.run(),
+            Command::Modunload(args) => args.run(),
         }
     }
 }
@@ -119,7 +137,15 @@ impl AddDrv {
             force: self.force,
             verbose: self.verbose,
         };
-        add_drv::add_drv(&root, &self.driver, &options, &attach_once, &mut std::io::stderr())
+        add_drv::add_drv(&root, &self.driver, &options, &attach, &mut std::io::stderr())
+    }
+}
+
+/// Has the machine that is up for the system attach the driver. Without one, sees whether it attaches.
+fn attach(root: &Root, name: &str) -> Result<(), String> {
+    match resident::ask(root.dir(), &Request::Attach(name.to_owned())).map_err(|e| e.to_string())? {
+        Some(attached) => attached.map(drop),
+        None => attach_once(root, name),
     }
 }
 
@@ -143,7 +169,12 @@ impl RemDrv {
     fn run(&self) -> i32 {
         let root = Root::new(self.basedir.as_ref().or(self.root.as_ref()).cloned().unwrap_or_default());
         let _ = self.cleanup;
-        add_drv::rem_drv(&root, &self.driver, &mut std::io::stderr())
+        let ask = |request| resident::ask(root.dir(), &request);
+        // A driver that stays loaded is busy, which rem_drv says.
+        let _ = ask(Request::Unload(self.driver.clone()));
+        let status = add_drv::rem_drv(&root, &self.driver, &mut std::io::stderr());
+        let _ = ask(Request::Forget(self.driver.clone()));
+        status
     }
 }
 
@@ -162,16 +193,37 @@ impl Modinfo {
     }
 
     fn text(&self) -> Result<String, String> {
+        let Some(file) = &self.module else { return self.loaded() };
         if self.undefined {
-            return modinfo::undefined(&self.module, &Host as &dyn Kernel);
+            return modinfo::undefined(file, &Host as &dyn Kernel);
         }
         let root = self.root.as_ref().map(Root::new);
         let session = Session::new(root.as_ref());
-        let module = session.modules().load(&self.module).map_err(|e| e.to_string())?;
+        let module = session.modules().load(file).map_err(|e| e.to_string())?;
         let major = match &root {
             Some(root) => root.major(module.name()).map_err(|e| e.to_string())?,
             None => None,
         };
-        modinfo::table(&module, &Host, major, self.wide)
+        Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, major, self.wide)?)
+    }
+
+    /// What is loaded into the machine that is up for the system; nothing without one.
+    fn loaded(&self) -> Result<String, String> {
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        let answer = resident::ask(root, &Request::Modules(self.id, self.wide)).map_err(|e| e.to_string())?;
+        answer.unwrap_or_else(|| Ok(String::new()))
+    }
+}
+
+impl Modunload {
+    fn run(&self) -> i32 {
+        let why = match resident::ask(&self.root, &Request::UnloadId(self.id)) {
+            Ok(Some(Ok(_))) => return 0,
+            Ok(Some(Err(why))) => why,
+            Ok(None) => "Invalid argument".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        eprintln!("can't unload the module: {why}");
+        1
     }
 }

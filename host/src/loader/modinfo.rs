@@ -12,12 +12,15 @@ const LINKINFO: usize = 31;
 /// Characters of "name (description)" that modinfo shows unless asked for more.
 const NARROW: usize = 43;
 
-/// The header and the lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
+/// The line above the modules, as modinfo(8) prints it.
+pub const HEADER: &str = " Id         Loadaddr   Size Info Rev Module Name\n";
+
+/// The lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
 ///
 /// # Errors
 /// The module's `_info` does not answer with a linkage.
-pub fn table(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, String> {
-    let mut text = String::from(" Id         Loadaddr   Size Info Rev Module Name\n");
+pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, String> {
+    let mut text = String::new();
     let mut infos = module.info(kernel)?;
     if infos.is_empty() {
         infos.push(String::new());

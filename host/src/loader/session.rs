@@ -98,7 +98,7 @@ impl DriverFile {
 pub struct Session {
     modules: Modules,
     names: Vec<String>,
-    holds: Vec<Lock>,
+    holds: Vec<(String, Lock)>,
 }
 
 impl Session {
@@ -138,18 +138,31 @@ impl Session {
     pub fn add_installed(&mut self, root: &Root) -> Result<(), String> {
         let installed = root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))?;
         for driver in installed {
-            drivers::set_major(&driver.name, driver.major);
-            let Some(module) = driver.module else {
-                log::line(log::To::Both, &format!("WARNING: no module for driver {}", driver.name));
-                continue;
-            };
-            let hold = root.hold(&driver.name).map_err(|e| format!("{}: {e}", root.dir().display()))?;
-            match self.add(&DriverFile { module, conf: driver.conf }) {
-                Ok(_) => self.holds.extend(hold),
-                Err(why) => log::line(log::To::Both, &format!("WARNING: {why}")),
+            if let Err(why) = self.add_from(root, &driver.name) {
+                log::line(log::To::Both, &format!("WARNING: {why}"));
             }
         }
         Ok(())
+    }
+
+    /// Loads and attaches one driver that is installed below a root. How many instances attached.
+    ///
+    /// # Errors
+    /// As [`add`](Session::add), or the driver is not installed there.
+    pub fn add_from(&mut self, root: &Root, name: &str) -> Result<usize, String> {
+        let at_root = |e: std::io::Error| format!("{}: {e}", root.dir().display());
+        let installed = root.installed().map_err(at_root)?;
+        let driver = installed.into_iter().find(|driver| driver.name == name);
+        let driver = driver.ok_or_else(|| format!("{name} is not installed"))?;
+        if self.names.iter().any(|loaded| loaded == name) {
+            return Ok(drivers::find(name).map_or(0, |driver| driver.attach_all()));
+        }
+        drivers::set_major(name, driver.major);
+        let module = driver.module.ok_or_else(|| format!("no module for driver {name}"))?;
+        let hold = root.hold(name).map_err(at_root)?;
+        let attached = self.add(&DriverFile { module, conf: driver.conf })?;
+        self.holds.extend(hold.map(|hold| (name.to_owned(), hold)));
+        Ok(attached)
     }
 
     /// Unloads one driver: detaches its instances, asks `_fini`.
@@ -159,6 +172,7 @@ impl Session {
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
         self.modules.unload(name).map_err(|e| format!("{name}: {e}"))?;
         self.names.retain(|n| n != name);
+        self.holds.retain(|(n, _)| n != name);
         Ok(())
     }
 

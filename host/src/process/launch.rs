@@ -200,6 +200,49 @@ impl Drop for Signals {
     }
 }
 
+/// Runs a program in the foreground, to its end, as a client of a server in another process, whose environment is among the program's. Orphans of
+/// the program are reaped meanwhile; those that live on are left to whoever comes next. Returns the program's exit status, 128 + the
+/// signal's number if one killed it.
+///
+/// # Errors
+/// See [`LaunchError`].
+pub fn run_elsewhere(program: &Program) -> Result<i32, LaunchError> {
+    let path = check_program(&program.path)?;
+    let system = |error| LaunchError::System { path: program.path.clone(), error };
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| system(e.into()))?;
+    let _signals = Signals::hand_over();
+    let mut command = Command::new(&path);
+    command.arg0(&program.path).args(&program.args).envs(program.env.iter().cloned());
+    let before_exec = || {
+        for s in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+            set_action(s, libc::SIG_DFL);
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes only async-signal-safe system calls.
+    unsafe { command.pre_exec(before_exec) };
+    let child = command.spawn().map_err(system)?.id().cast_signed();
+    FOREGROUND.store(child, Ordering::Relaxed);
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place.
+        let ended = unsafe { libc::waitpid(-1, &mut status, libc::__WALL) };
+        if ended == child {
+            FOREGROUND.store(0, Ordering::Relaxed);
+            return Ok(match libc::WIFSIGNALED(status) {
+                true => 128 + libc::WTERMSIG(status),
+                false => libc::WEXITSTATUS(status),
+            });
+        }
+        if ended < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(system(error));
+            }
+        }
+    }
+}
+
 impl Server {
     /// Runs a program as a client, in the foreground, to its end, and then sees that nothing it left behind goes on: what does not end by itself within two
     /// seconds is killed. Returns the program's exit status, 128 + the signal's number if one killed it.

@@ -49,7 +49,7 @@ use std::sync::Arc;
 pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
-pub use launch::{LaunchError, Program, check_program};
+pub use launch::{LaunchError, Program, check_program, run_elsewhere};
 pub use server::{Config, Server, StartError};
 pub use uffd::Resolver;
 

@@ -177,7 +177,7 @@ fn modinfo_prints_a_line_per_linkage_and_what_is_undefined() {
     let file = elf.write(dir.path(), "shown");
     let (kernel, modules) = Few::default().with("mod_info", mod_info as *const () as usize).modules(vec![]);
     let module = modules.load(&file).unwrap();
-    let table = modinfo::table(&module, &*kernel, Some(300), false).unwrap();
+    let table = modinfo::HEADER.to_owned() + &modinfo::lines(&module, &*kernel, Some(300), false).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], " Id         Loadaddr   Size Info Rev Module Name");
     let expected = format!(
@@ -187,7 +187,7 @@ fn modinfo_prints_a_line_per_linkage_and_what_is_undefined() {
         module.size()
     );
     assert_eq!(lines[1..], [expected]);
-    assert!(modinfo::table(&module, &*kernel, None, true).unwrap().contains("  -   1  shown"));
+    assert!(modinfo::lines(&module, &*kernel, None, true).unwrap().contains("  -   1  shown"));
 
     let undefined = modinfo::undefined(&file, &*kernel).unwrap();
     let words: Vec<Vec<&str>> = undefined.lines().map(|l| l.split_whitespace().collect()).collect();

@@ -37,6 +37,7 @@ const TESTS: &[Named] = named! {
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
     root: drivers_are_installed_run_and_removed,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
+        a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
         modinfo_shows_a_module_and_what_it_needs;
     shapes: every_way_of_compiling_and_linking, options_that_do_not_fit_are_named,
         modules_that_depend_on_others;
@@ -59,7 +60,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
     regs: client_of_registers_are_shared_by_driver_and_processes;
-    root: client_of_drivers_are_installed_run_and_removed;
+    root: client_of_drivers_are_installed_run_and_removed, client_of_a_machine_that_stays_up;
     shapes: client_of_shapes;
     soft: client_of_properties_and_ioctl, client_of_reading_writing_and_opening,
         client_of_no_instance_attaches;

@@ -109,6 +109,109 @@ pub fn a_driver_in_use_cannot_be_unloaded() {
     assert!(status == 1 && err.contains("no driver is installed; use ddi-host add_drv"), "{err}");
 }
 
+/// A `ddi-host serve`, ended when dropped.
+struct Machine(std::process::Child);
+
+impl Machine {
+    fn start(root: &str) -> Machine {
+        let serve =
+            Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(["serve", "--root", root]).spawn().unwrap();
+        let machine = Machine(serve);
+        // Without a machine modinfo shows nothing, not even its heading.
+        while host(&["modinfo", "--root", root]).1.is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        machine
+    }
+
+    /// SIGTERM; the exit status.
+    fn end(&mut self) -> Option<i32> {
+        // SAFETY: our child, not yet waited for.
+        unsafe { libc::kill(self.0.id().cast_signed(), libc::SIGTERM) };
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
+    let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n")]);
+    let root = path(dir.path());
+    let mut machine = Machine::start(root);
+    let (status, _, err) = host(&["serve", "--root", root]);
+    assert!(status == 1 && err.contains("another ddi-host serves this system"), "{err}");
+
+    let client = std::env::current_exe().unwrap();
+    let add_twelve = || {
+        let half = "root::client_of_a_machine_that_stays_up";
+        let (status, out, err) = host(&["run", "--root", root, "--", path(&client), "--client", half]);
+        assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
+    };
+    let added = |value: u32| {
+        let seen = host(&["kstat", "--root", root, "-p", "counters:::added"]);
+        assert_eq!(seen, (0, format!("counters:0:numbers:added\t{value}\n"), String::new()));
+    };
+    let modules = || host(&["modinfo", "--root", root]).1;
+    let shell = |command: &str| host(&["run", "--root", root, "--", "sh", "-c", command]);
+    assert_eq!(shell("test -c /dev/counters0").0, 1);
+    assert_eq!(
+        host(&["add_drv", "--root", root, "-m", "* 0640 root sys", "counters"]),
+        (0, String::new(), String::new())
+    );
+    assert_eq!(shell("test -c /dev/counters0").0, 0);
+    let table = modules();
+    let line = table.lines().find(|line| line.contains("counters")).unwrap();
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!((fields[3], fields[5]), ("300", "counters"), "{table}");
+
+    // What one program leaves in the driver, the next one finds.
+    add_twelve();
+    added(12);
+    add_twelve();
+    added(24);
+
+    let id = fields[0].to_owned();
+    let unload = || host(&["modunload", "--root", root, "-i", &id]);
+    let mut open = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
+        .args(["run", "--root", root, "--", "sh", "-c", "exec 3</dev/counters0; echo here; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(open.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(unload(), (1, String::new(), "can't unload the module: Device busy\n".into()));
+    assert!(modules().contains("counters"));
+    open.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(open.wait().unwrap().success());
+    assert_eq!(unload(), (0, String::new(), String::new()));
+    assert!(!modules().contains("counters"));
+    assert_eq!(shell("test -c /dev/counters0").0, 1);
+    assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
+
+    // Installed anew with another configuration file, it has that one's nodes, and a number of its own.
+    std::fs::write(
+        dir.path().join("kernel/drv/counters.conf"),
+        "name=\"counters\" parent=\"pseudo\" instance=4;\n",
+    )
+    .unwrap();
+    assert_eq!(host(&["add_drv", "--root", root, "counters"]).0, 0);
+    assert_eq!(shell("test -c /dev/counters4").0, 0);
+    assert!(modules().contains(" 301 "), "{}", modules());
+    assert_eq!(machine.end(), Some(0));
+    assert_eq!(modules(), "");
+}
+
+pub fn client_of_a_machine_that_stays_up() {
+    let fd = open("/dev/counters0");
+    assert_eq!(ioctl(fd, 0x7701, 12), Ok(0));
+}
+
 pub fn modinfo_shows_a_module_and_what_it_needs() {
     let waits = run::compile("waits");
     let (status, out, err) = host(&["modinfo", path(&waits)]);

@@ -1,0 +1,297 @@
+//! A machine that stays up for a system's directory: `ddi-host serve --root DIR`.
+//!
+//! It is to that directory what a kernel is to its system: drivers that add_drv installs are attached at once and stay loaded while programs
+//! come and go. `ddi-host run`, `add_drv`, `rem_drv`, `modinfo`, `modunload` and `kstat` with the same `--root` find it by an abstract socket
+//! that is named after the directory's device and inode numbers, so there is nothing in the file system.
+//!
+//! A request is its words, each ended by a NUL; the answer is `0` or `1` (it could not be done) and a text. Requests are served one at a time,
+//! by the thread that started the machine.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::ddi::kstats;
+use crate::kern::{drivers, nodes};
+use crate::loader::modinfo;
+use crate::loader::root::Root;
+use crate::loader::session::{self, Host, Session};
+use crate::machine::Machine;
+
+/// How long the other side may take with a request or an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is asked of a machine that stays up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The environment that makes a program its client.
+    Environment,
+    /// Load and attach a driver that has been installed.
+    Attach(String),
+    /// Unload a driver's module, if it is loaded.
+    Unload(String),
+    /// Unload the module with this number; 0: all that are not in use.
+    UnloadId(usize),
+    /// A driver has been removed from the system.
+    Forget(String),
+    /// The loaded modules, or the one with this number; whether descriptions are shown whole.
+    Modules(Option<usize>, bool),
+    /// All statistics.
+    Kstats,
+}
+
+impl Request {
+    fn words(&self) -> Vec<String> {
+        let word = |text: &str| text.to_owned();
+        match self {
+            Request::Environment => vec![word("environment")],
+            Request::Attach(name) => vec![word("attach"), name.clone()],
+            Request::Unload(name) => vec![word("unload"), name.clone()],
+            Request::UnloadId(id) => vec![word("unload-id"), id.to_string()],
+            Request::Forget(name) => vec![word("forget"), name.clone()],
+            Request::Modules(id, wide) => {
+                vec![word("modules"), id.map_or_else(String::new, |id| id.to_string()), wide.to_string()]
+            }
+            Request::Kstats => vec![word("kstats")],
+        }
+    }
+
+    fn parse(words: &[&str]) -> Option<Request> {
+        Some(match words {
+            ["environment"] => Request::Environment,
+            ["attach", name] => Request::Attach((*name).to_owned()),
+            ["unload", name] => Request::Unload((*name).to_owned()),
+            ["unload-id", id] => Request::UnloadId(id.parse().ok()?),
+            ["forget", name] => Request::Forget((*name).to_owned()),
+            ["modules", "", wide] => Request::Modules(None, wide.parse().ok()?),
+            ["modules", id, wide] => Request::Modules(Some(id.parse().ok()?), wide.parse().ok()?),
+            ["kstats"] => Request::Kstats,
+            _ => return None,
+        })
+    }
+}
+
+/// What came of a request: its text, or why it could not be done.
+pub type Answer = Result<String, String>;
+
+fn address(root: &Path) -> io::Result<SocketAddr> {
+    let meta = std::fs::metadata(root)?;
+    SocketAddr::from_abstract_name(format!("ddi-host.root.{:x}.{:x}", meta.dev(), meta.ino()))
+}
+
+/// Asks the machine that serves a system's directory; `None` if there is none.
+///
+/// # Errors
+/// It does not answer.
+pub fn ask(root: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let Ok(address) = address(root) else { return Ok(None) };
+    let Ok(mut stream) = UnixStream::connect_addr(&address) else { return Ok(None) };
+    let words: Vec<u8> =
+        request.words().into_iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+    stream.write_all(&words)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    match text.split_at_checked(1) {
+        Some(("0", rest)) => Ok(Some(Ok(rest.to_owned()))),
+        Some(("1", rest)) => Ok(Some(Err(rest.to_owned()))),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ddi-host serve did not answer")),
+    }
+}
+
+/// The place where requests come in.
+#[derive(Debug)]
+pub struct Door(UnixListener);
+
+impl Door {
+    /// Opens it: one machine serves a directory. Take it before drivers are loaded.
+    ///
+    /// # Errors
+    /// One clear message.
+    pub fn open(root: &Path) -> Result<Door, String> {
+        let shown = root.display();
+        let address = address(root).map_err(|e| format!("{shown}: {e}"))?;
+        match UnixListener::bind_addr(&address) {
+            Ok(listener) => Ok(Door(listener)),
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
+                Err(format!("{shown}: another ddi-host serves this system"))
+            }
+            Err(e) => Err(format!("{shown}: cannot make the control socket: {e}")),
+        }
+    }
+}
+
+static STOPPER: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn stop(_: libc::c_int) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight bytes for an eventfd; a plain system call, safe in a signal handler.
+    unsafe { libc::write(STOPPER.load(Ordering::Relaxed), one.as_ptr().cast(), one.len()) };
+}
+
+/// Serves until SIGINT, SIGTERM or SIGHUP comes, then ends the machine. True: nothing went wrong.
+///
+/// # Errors
+/// The signals cannot be caught.
+pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+    let stopper = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
+    STOPPER.store(stopper.as_raw_fd(), Ordering::Relaxed);
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler is async-signal-safe.
+        unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) };
+    }
+    loop {
+        let mut fds = [PollFd::new(&stopper, PollFlags::IN), PollFd::new(&door.0, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        if !fds[0].revents().is_empty() {
+            break;
+        }
+        let Ok((mut stream, _)) = door.0.accept() else { continue };
+        // Whoever goes away, or does not read, has no answer.
+        let _ = converse(&mut machine, root, &mut stream);
+    }
+    let clean = machine.end();
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the default action.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(clean)
+}
+
+fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let peer = rustix::net::sockopt::socket_peercred(stream.as_fd())?;
+    let mut bytes = Vec::new();
+    let own = rustix::process::geteuid();
+    let answer = if peer.uid != own && !peer.uid.is_root() {
+        Err("this system belongs to another user".to_owned())
+    } else {
+        Read::by_ref(stream).take(4096).read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let words: Vec<&str> = text.strip_suffix('\0').unwrap_or(&text).split('\0').collect();
+        match Request::parse(&words) {
+            // Whoever has waited for a program finds its closes and unmaps done.
+            Some(request) => {
+                machine.server().wait_idle(Duration::ZERO);
+                answer(machine, root, &request)
+            }
+            None => Err("an unknown request: is ddi-host serve of the same version?".to_owned()),
+        }
+    };
+    let (mark, text) = match &answer {
+        Ok(text) => (b"0", text),
+        Err(why) => (b"1", why),
+    };
+    stream.write_all(mark)?;
+    stream.write_all(text.as_bytes())
+}
+
+fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
+    match request {
+        Request::Environment => {
+            let mut variables = machine.server().environment();
+            variables.push(("DDI_HOST_FAULTS".into(), machine.faults().into()));
+            Ok(variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
+        }
+        Request::Kstats => Ok(kstats::listing()),
+        Request::Attach(name) => {
+            session::use_root(root)?;
+            match machine.session().add_from(root, name)? {
+                0 => Err(format!("{name}: no instance attached")),
+                _ => Ok(String::new()),
+            }
+        }
+        Request::Unload(name) => match machine.session().modules().find(name) {
+            Some(_) => machine.session().remove(name).map(|()| String::new()),
+            None => Ok(String::new()),
+        },
+        Request::UnloadId(0) => {
+            let names: Vec<String> =
+                machine.session().modules().list().iter().rev().map(|m| m.name().to_owned()).collect();
+            for name in names {
+                let _ = machine.session().remove(&name);
+            }
+            Ok(String::new())
+        }
+        Request::UnloadId(id) => {
+            let found = machine.session().modules().list().into_iter().find(|m| m.id() == *id);
+            let name = found.map(|m| m.name().to_owned()).ok_or("Invalid argument")?;
+            machine.session().remove(&name).map(|()| String::new()).map_err(|why| {
+                crate::log::line(crate::log::To::Log, &why);
+                "Device busy".to_owned()
+            })
+        }
+        Request::Forget(name) => {
+            if machine.session().modules().find(name).is_none() {
+                nodes::forget(name);
+                drivers::forget_major(name);
+            }
+            Ok(String::new())
+        }
+        Request::Modules(id, wide) => listing(machine.session(), root, *id, *wide),
+    }
+}
+
+fn listing(session: &Session, root: &Root, id: Option<usize>, wide: bool) -> Answer {
+    let mut text = modinfo::HEADER.to_owned();
+    let mut any = false;
+    for module in session.modules().list() {
+        if id.is_some_and(|id| id != module.id()) {
+            continue;
+        }
+        any = true;
+        let major = root.major(module.name()).ok().flatten();
+        text.push_str(&modinfo::lines(&module, &Host, major, wide)?);
+    }
+    if any || id.is_none() {
+        Ok(text)
+    } else {
+        Err("can't get module information: Invalid argument".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_survive_their_words() {
+        for request in [
+            Request::Environment,
+            Request::Attach("ctxdev".into()),
+            Request::Unload("ctxdev".into()),
+            Request::UnloadId(201),
+            Request::Forget("ctxdev".into()),
+            Request::Modules(None, true),
+            Request::Modules(Some(7), false),
+            Request::Kstats,
+        ] {
+            let words = request.words();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            assert_eq!(Request::parse(&words), Some(request));
+        }
+        assert_eq!(Request::parse(&["attach"]), None);
+    }
+
+    #[test]
+    fn a_directory_has_one_door() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(ask(dir.path(), &Request::Kstats).unwrap().is_none());
+        let door = Door::open(dir.path()).unwrap();
+        assert!(Door::open(dir.path()).unwrap_err().contains("another ddi-host"));
+        drop(door);
+        Door::open(dir.path()).unwrap();
+    }
+}
