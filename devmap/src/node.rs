@@ -15,6 +15,7 @@ use crate::errno::{Errno, Error};
 
 /// A device node, in attach and for as long as the instance lives.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Node<'a> {
     dip: *mut sys::dev_info_t,
     lives: PhantomData<&'a sys::dev_info_t>,

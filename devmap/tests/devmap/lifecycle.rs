@@ -85,11 +85,11 @@ fn no_such_instance() {
 #[test]
 fn getinfo_answers_for_every_minor() {
     let (_kernel, dev) = probe();
-    let linkage = kernel().linkage as *const sys::modlinkage;
-    let getinfo = unsafe { (*(*(*linkage).ml_linkage[0].cast::<sys::modldrv>()).drv_dev_ops).devo_getinfo };
+    let getinfo = mock::dev_ops().devo_getinfo.unwrap();
     let mut answer = std::ptr::null_mut();
-    let mut ask = |command| unsafe {
-        let result = getinfo.unwrap()(std::ptr::null_mut(), command, dev as *mut _, &mut answer);
+    let mut ask = |command| {
+        // SAFETY: as getinfo(9E): a device number in place of an address, and where the answer goes.
+        let result = unsafe { getinfo(std::ptr::null_mut(), command, dev as *mut _, &mut answer) };
         (result, answer.addr())
     };
     assert_eq!(ask(sys::DDI_INFO_DEVT2INSTANCE), (sys::DDI_SUCCESS, dev as usize));
@@ -100,7 +100,9 @@ fn getinfo_answers_for_every_minor() {
 #[test]
 fn info_works_before_init() {
     let _kernel = boot();
+    // SAFETY: numbers and bytes, for which zero is a value.
     let mut info: sys::modinfo = unsafe { std::mem::zeroed() };
+    // SAFETY: as _info(9E).
     assert_eq!(unsafe { (MODULE.info)(&mut info) }, 1);
     assert_eq!(MODULE.name, "probe");
 }

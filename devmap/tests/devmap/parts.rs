@@ -80,12 +80,13 @@ fn kmem_meets_every_alignment_and_gives_back_the_very_size() {
     for size in [1, 7, 8, 100, 5000] {
         for align in [1, 2, 4, 8, 16, 64, 4096] {
             let layout = Layout::from_size_align(size, align).unwrap();
-            unsafe {
-                let memory = KmemAllocator.alloc(layout);
-                assert_eq!(memory.addr() % align, 0, "{layout:?}");
-                memory.write_bytes(0xab, size);
-                KmemAllocator.dealloc(memory, layout); // the mock checks pointer and size
-            }
+            // SAFETY: a size that is not 0.
+            let memory = unsafe { KmemAllocator.alloc(layout) };
+            assert_eq!(memory.addr() % align, 0, "{layout:?}");
+            // SAFETY: so many bytes were allocated.
+            unsafe { memory.write_bytes(0xab, size) };
+            // SAFETY: allocated with this layout. The mock checks pointer and size.
+            unsafe { KmemAllocator.dealloc(memory, layout) };
         }
     }
 }
@@ -96,11 +97,13 @@ fn kmem_refuses_rather_than_waiting_where_it_must_not_wait() {
     let layout = Layout::from_size_align(64, 8).unwrap();
     kernel().interrupt = true;
     kernel().refuse.insert("kmem_alloc", 0);
+    // SAFETY: a size that is not 0.
     assert!(unsafe { KmemAllocator.alloc(layout) }.is_null());
     kernel().interrupt = false;
     kernel().refuse.clear();
     for size in [KmemAllocator::LARGEST + 1, isize::MAX as usize - 4095] {
         let huge = Layout::from_size_align(size, 1).unwrap();
+        // SAFETY: a size that is not 0.
         assert!(unsafe { KmemAllocator.alloc(huge) }.is_null(), "a size that would be waited for for ever");
     }
     assert_eq!(*try_box(5).unwrap(), 5);
@@ -148,8 +151,8 @@ devmap::counters! {
 fn registers_properties_and_counters() {
     use devmap::prelude::*;
 
-    let (_kernel, dev) = probe();
-    let node = parts_node(dev);
+    let (booted, dev) = probe();
+    let node = parts_node(&booted, dev);
     let registers = Registers::map(&node, 0, Order::Strict).unwrap();
     assert_eq!(registers.len(), 4 * PAGE as u64);
     registers.write(8, 0x1122_3344_u32).unwrap();
@@ -176,17 +179,17 @@ fn registers_properties_and_counters() {
     two.pears().sub(1);
     two.pears().replace(8, 10);
     two.pears().replace(8, 11);
-    assert_eq!(mock::ddi::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
+    assert_eq!(mock::kstats::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
     assert_eq!(two.iter().collect::<Vec<_>>(), [("apples", 3), ("pears", 10)]);
     assert_eq!(Two::new(&node, "fruit").err().unwrap().errno(), Errno::ENOMEM, "the name is taken");
     drop(two);
     assert!(kernel().kstats.is_empty());
 }
 
-/// A node of a driver whose attach has run: the layout of `Node` is a pointer.
-fn parts_node(dev: u64) -> devmap::Node<'static> {
-    let item = kernel().soft[&(dev as i32)] as *const *mut sys::dev_info_t;
-    unsafe { std::mem::transmute::<*mut sys::dev_info_t, devmap::Node<'static>>(*item) }
+/// A device node as the driver sees it.
+fn parts_node(booted: &mock::Booted, dev: u64) -> devmap::Node<'static> {
+    // SAFETY: a `Node` is this pointer and nothing else; the node lives until the kernel is dropped, behind its last use.
+    unsafe { std::mem::transmute::<*mut sys::dev_info_t, devmap::Node<'static>>(booted.node(dev)) }
 }
 
 #[test]
@@ -196,14 +199,14 @@ fn a_timeout_runs_once_or_is_cancelled() {
     let flag = Arc::clone(&ran);
     let timeout = Timeout::after(Duration::from_millis(25), move || flag.store(true, SeqCst));
     assert_eq!(kernel().timeouts.values().map(|(_, _, ticks)| *ticks).collect::<Vec<_>>(), [3]);
-    assert!(mock::fire_timeout());
+    assert!(mock::messages::fire_timeout());
     assert!(ran.load(SeqCst) && !timeout.cancel());
     let flag = Arc::clone(&ran);
     let timeout = Timeout::after(Duration::ZERO, move || drop(flag));
     assert!(timeout.cancel());
     assert_eq!(Arc::strong_count(&ran), 1, "a cancelled routine is dropped");
     drop(Timeout::after(Duration::ZERO, || panic!("dropped before")));
-    assert!(!mock::fire_timeout());
+    assert!(!mock::messages::fire_timeout());
 }
 
 #[test]

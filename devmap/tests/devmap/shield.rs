@@ -184,6 +184,7 @@ fn d20_to_d27_no_softlocks() {
         let kernel = kernel();
         (kernel.handles[&one].table.devmap_access.unwrap(), kernel.handles[&one].pvt)
     };
+    // SAFETY: as devmap_access(9E): a live handle and its private data.
     let code = unsafe { access(one as *mut _, pvt as *mut _, 0, PAGE, sys::DEVMAP_LOCK, sys::DEVMAP_READ) };
     assert_eq!((code, events()), (sys::ENOTSUP, vec![]));
 }

@@ -35,12 +35,14 @@ pub fn forget() {
 }
 
 fn me() -> u64 {
+    // SAFETY: may be called anywhere.
     unsafe { sys::ddi_get_kt_did() }
 }
 
 /// The word of a mutex: the thread that holds it, or 0.
 fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
     alive(mutex.addr());
+    // SAFETY: initialised and not destroyed, as was just checked; all accesses to its first word are atomic.
     unsafe { AtomicU64::from_ptr(mutex.cast_mut().cast()) }
 }
 
@@ -79,6 +81,7 @@ unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
 
 fn generation<'a>(cv: *mut sys::kcondvar_t) -> &'a AtomicU16 {
     alive(cv.addr());
+    // SAFETY: initialised and not destroyed, as was just checked; all accesses to it are atomic.
     unsafe { AtomicU16::from_ptr(cv.cast()) }
 }
 
@@ -105,11 +108,13 @@ unsafe extern "C-unwind" fn cv_signal(cv: *mut sys::kcondvar_t) {
 /// Waits for a signal, for so many rounds at most.
 fn wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t, rounds: u64) -> bool {
     let before = generation(cv).load(SeqCst);
+    // SAFETY: as cv_wait(9F): the caller holds it.
     unsafe { mutex_exit(mutex) };
     let woken = (0..rounds).any(|_| {
         std::thread::yield_now();
         generation(cv).load(SeqCst) != before
     });
+    // SAFETY: likewise; it was given up above.
     unsafe { mutex_enter(mutex) };
     woken
 }
@@ -152,6 +157,7 @@ unsafe extern "C-unwind" fn cv_reltimedwait_sig(
 /// The word of a readers/writer lock: how many readers, or -1.
 fn readers<'a>(lock: *mut sys::krwlock_t) -> &'a AtomicI64 {
     alive(lock.addr());
+    // SAFETY: initialised and not destroyed, as was just checked; all accesses to its first word are atomic.
     unsafe { AtomicI64::from_ptr(lock.cast()) }
 }
 
@@ -180,6 +186,7 @@ unsafe extern "C-unwind" fn rw_tryenter(lock: *mut sys::krwlock_t, how: u32) -> 
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_enter(lock: *mut sys::krwlock_t, how: u32) {
+    // SAFETY: as rw_enter(9F).
     while unsafe { rw_tryenter(lock, how) } == 0 {
         std::thread::yield_now();
     }

@@ -5,21 +5,37 @@
 //! A test boots it with [`boot`], which serialises tests: the DDI's functions are symbols, so there is one kernel for
 //! all. The driver's own tests (example-driver/tests) use it too, which is why some of it is unused in either place.
 //! Nothing here holds the kernel's lock while it calls the driver.
+//!
+//! # Safety
+//!
+//! The DDI's functions are called through ddi-sys's declarations, by devmap: what they are given is what their manual pages say
+//! (pointers to live objects of the type, memory of the length told, a node or handle that is one of ours). "As
+//! NAME(9F)" below means that contract. The entry points are called with what their manual pages promise to a driver.
 
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use ddi_sys as sys;
 use devmap::module::Entry;
 
-pub mod ddi;
-mod framework;
+mod calls;
+mod fault;
+mod handle;
+pub mod kstats;
 mod locks;
+mod memory;
+pub mod messages;
+mod modules;
+mod nodes;
+mod space;
 
-pub use framework::*;
+pub use calls::*;
+pub use fault::*;
+pub use handle::*;
+pub use space::*;
 
 /// The page size that the driver sees.
 pub const PAGE: usize = 4096;
@@ -119,16 +135,19 @@ pub struct Config {
     pub registers: Vec<usize>,
 }
 
-fn dev_ops() -> sys::dev_ops {
+pub fn dev_ops() -> sys::dev_ops {
     let linkage = kernel().linkage as *const sys::modlinkage;
     assert!(!linkage.is_null(), "the module is not installed");
-    unsafe {
-        let drv = (*linkage).ml_linkage[0].cast::<sys::modldrv>();
-        *(*drv).drv_dev_ops
-    }
+    // SAFETY: what the module gave to mod_install(9F): it lives as long as the module.
+    let drv = unsafe { (*linkage).ml_linkage[0] }.cast::<sys::modldrv>();
+    // SAFETY: the linkage of a driver names one of these.
+    let ops = unsafe { (*drv).drv_dev_ops };
+    // SAFETY: it names its entry points, which live as long.
+    unsafe { *ops }
 }
 
 pub fn cb_ops() -> sys::cb_ops {
+    // SAFETY: part of the module, as its dev_ops(9S) are.
     unsafe { *dev_ops().devo_cb_ops }
 }
 
@@ -150,18 +169,25 @@ impl Booted {
         }));
         self.nodes.push(node);
         let attach = dev_ops().devo_attach.unwrap();
+        // SAFETY: a node of ours, which lives until the kernel is dropped.
         let result = unsafe { attach(node.cast(), sys::DDI_ATTACH) };
         (result == sys::DDI_SUCCESS).then_some(instance as sys::dev_t)
     }
 
     pub fn detach(&mut self, dev: sys::dev_t) -> bool {
         let detach = dev_ops().devo_detach.unwrap();
+        // SAFETY: as in attach; it was attached, or the driver says so.
         let result = unsafe { detach(self.nodes[dev as usize].cast(), sys::DDI_DETACH) };
         result == sys::DDI_SUCCESS
     }
 
+    pub fn node(&self, dev: sys::dev_t) -> *mut sys::dev_info_t {
+        self.nodes[dev as usize].cast()
+    }
+
     pub fn minors(&self, dev: sys::dev_t) -> Vec<(String, u32)> {
-        unsafe { (*self.nodes[dev as usize]).minors.clone() }
+        // SAFETY: a node lives until the kernel is dropped, and nobody else looks at it between calls.
+        unsafe { &*self.nodes[dev as usize] }.minors.clone()
     }
 }
 
@@ -180,6 +206,7 @@ impl Drop for Booted {
             if attached {
                 assert!(self.detach(dev as sys::dev_t), "detach refused");
             }
+            // SAFETY: made by Box::into_raw, and detached, so nobody has it any more.
             drop(unsafe { Box::from_raw(self.nodes[dev]) });
         }
         assert_eq!((self.module.fini)(), 0, "_fini");
@@ -193,64 +220,4 @@ impl Drop for Booted {
         assert!(kernel.kmem.is_empty(), "kmem left");
         assert_eq!(locks::live(), 0, "locks left");
     }
-}
-
-pub fn open(dev: sys::dev_t, flag: i32) -> i32 {
-    let mut dev = dev;
-    unsafe { cb_ops().cb_open.unwrap()(&mut dev, flag, sys::OTYP_CHR, std::ptr::null_mut()) }
-}
-
-pub fn close(dev: sys::dev_t) -> i32 {
-    unsafe { cb_ops().cb_close.unwrap()(dev, 0, sys::OTYP_CHR, std::ptr::null_mut()) }
-}
-
-/// ioctl(2) with an address or a number: the error number, and the result.
-pub fn ioctl(dev: sys::dev_t, command: i32, arg: isize) -> (i32, i32) {
-    let mut value = -1;
-    let error = unsafe {
-        cb_ops().cb_ioctl.unwrap()(dev, command, arg, sys::FREAD, std::ptr::null_mut(), &mut value)
-    };
-    (error, value)
-}
-
-pub fn ioctl_with<T>(dev: sys::dev_t, command: i32, arg: &mut T) -> i32 {
-    ioctl(dev, command, std::ptr::from_mut(arg) as isize).0
-}
-
-fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::uio_t) {
-    let mut iov = Box::new(sys::iovec_t { iov_base: base.cast(), iov_len: len });
-    let uio = sys::uio_t {
-        uio_iov: &raw mut *iov,
-        uio_iovcnt: 1,
-        _uio_offset: sys::lloff_t { _f: offset },
-        uio_segflg: 0,
-        uio_fmode: 0,
-        uio_extflg: 0,
-        _uio_limit: sys::lloff_t { _f: i64::MAX },
-        uio_resid: len as isize,
-    };
-    (iov, uio)
-}
-
-pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
-    let mut bytes = vec![0_u8; len];
-    let (_iov, mut uio) = uio(bytes.as_mut_ptr().cast(), len, offset);
-    let error = unsafe { cb_ops().cb_read.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
-    bytes.truncate(len - uio.uio_resid as usize);
-    if error == 0 { Ok(bytes) } else { Err(error) }
-}
-
-pub fn write(dev: sys::dev_t, bytes: &[u8]) -> Result<usize, i32> {
-    let (_iov, mut uio) = uio(bytes.as_ptr().cast_mut().cast(), bytes.len(), 0);
-    let error = unsafe { cb_ops().cb_write.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
-    if error == 0 { Ok(bytes.len() - uio.uio_resid as usize) } else { Err(error) }
-}
-
-/// Runs the timeout that was set first: were there any?
-pub fn fire_timeout() -> bool {
-    let first = kernel().timeouts.pop_first();
-    let Some((_, (function, arg, _))) = first else { return false };
-    let function: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(function) };
-    unsafe { function(arg as *mut c_void) };
-    true
 }

@@ -1,0 +1,63 @@
+//! What a process asks of the device besides mappings: open, close, ioctl, read, write.
+
+use std::ffi::c_void;
+
+use ddi_sys as sys;
+
+use super::cb_ops;
+
+pub fn open(dev: sys::dev_t, flag: i32) -> i32 {
+    let mut dev = dev;
+    // SAFETY: as open(9E); devmap hands the credentials on, and ours never looks at them.
+    unsafe { cb_ops().cb_open.unwrap()(&mut dev, flag, sys::OTYP_CHR, std::ptr::null_mut()) }
+}
+
+pub fn close(dev: sys::dev_t) -> i32 {
+    // SAFETY: as close(9E).
+    unsafe { cb_ops().cb_close.unwrap()(dev, 0, sys::OTYP_CHR, std::ptr::null_mut()) }
+}
+
+/// ioctl(2) with an address or a number: the error number, and the result.
+pub fn ioctl(dev: sys::dev_t, command: i32, arg: isize) -> (i32, i32) {
+    let mut value = -1;
+    // SAFETY: as ioctl(9E); an argument that is an address is the caller's own (`ioctl_with`), or one that copying refuses.
+    let error = unsafe {
+        cb_ops().cb_ioctl.unwrap()(dev, command, arg, sys::FREAD, std::ptr::null_mut(), &mut value)
+    };
+    (error, value)
+}
+
+pub fn ioctl_with<T>(dev: sys::dev_t, command: i32, arg: &mut T) -> i32 {
+    ioctl(dev, command, std::ptr::from_mut(arg) as isize).0
+}
+
+fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::uio_t) {
+    let mut iov = Box::new(sys::iovec_t { iov_base: base.cast(), iov_len: len });
+    let uio = sys::uio_t {
+        uio_iov: &raw mut *iov,
+        uio_iovcnt: 1,
+        _uio_offset: sys::lloff_t { _f: offset },
+        uio_segflg: 0,
+        uio_fmode: 0,
+        uio_extflg: 0,
+        _uio_limit: sys::lloff_t { _f: i64::MAX },
+        uio_resid: len as isize,
+    };
+    (iov, uio)
+}
+
+pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
+    let mut bytes = vec![0_u8; len];
+    let (_iov, mut uio) = uio(bytes.as_mut_ptr().cast(), len, offset);
+    // SAFETY: as read(9E), with a buffer that lives through the call.
+    let error = unsafe { cb_ops().cb_read.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
+    bytes.truncate(len - uio.uio_resid as usize);
+    if error == 0 { Ok(bytes) } else { Err(error) }
+}
+
+pub fn write(dev: sys::dev_t, bytes: &[u8]) -> Result<usize, i32> {
+    let (_iov, mut uio) = uio(bytes.as_ptr().cast_mut().cast(), bytes.len(), 0);
+    // SAFETY: as write(9E), with a buffer that lives through the call and is only read.
+    let error = unsafe { cb_ops().cb_write.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
+    if error == 0 { Ok(bytes.len() - uio.uio_resid as usize) } else { Err(error) }
+}

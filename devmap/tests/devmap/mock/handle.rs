@@ -1,0 +1,201 @@
+//! Handles as the framework keeps them, and the calls that set one up and give it other memory, with traps instead of crashes.
+
+use std::collections::BTreeSet;
+use std::ffi::{c_int, c_void};
+use std::ptr::null_mut;
+
+use ddi_sys as sys;
+
+use super::{Kernel, kernel};
+
+/// What a handle maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    None,
+    Umem(usize),
+    Registers(u32),
+}
+
+/// A mapping in the framework's hands.
+#[derive(Clone)]
+pub struct HandleState {
+    pub off: i64,
+    pub len: usize,
+    pub object: Object,
+    pub start: i64,
+    pub flags: u32,
+    pub max_protection: u32,
+    pub protection: u32,
+    pub table: sys::devmap_callback_ctl,
+    pub pvt: usize,
+    /// User offsets of pages with a translation.
+    pub loaded: BTreeSet<i64>,
+    pub ticks: i64,
+    /// The length of the register set or the memory.
+    pub object_len: usize,
+}
+
+impl Kernel {
+    pub(super) fn trip(&mut self, defect: u32) {
+        self.tripped.push(defect);
+    }
+
+    pub(super) fn object_len(&self, dip: *mut sys::dev_info_t, object: Object) -> usize {
+        match object {
+            Object::None => 0,
+            Object::Umem(cookie) => self.umems.get(&cookie).map_or(0, |umem| umem.len),
+            Object::Registers(set) => {
+                // SAFETY: as devmap_devmem_setup(9F): the driver's node, one of ours.
+                let node = unsafe { &*dip.cast::<super::Node>() };
+                node.registers.get(set as usize).copied().unwrap_or(0)
+            }
+        }
+    }
+}
+
+fn set_up(
+    handle: usize,
+    object: Object,
+    object_len: usize,
+    table: *mut sys::devmap_callback_ctl,
+    (start, len): (i64, usize),
+    (max_protection, flags): (u32, u32),
+) -> c_int {
+    let mut kernel = kernel();
+    if kernel.refuses("devmap_setup") {
+        return -1;
+    }
+    if start < 0 {
+        kernel.trip(11);
+        return -1;
+    }
+    let state = kernel.handles.get_mut(&handle).expect("a setup of no handle");
+    assert_eq!(state.object, Object::None, "set up twice");
+    if start as usize + len > object_len || state.protection & !max_protection != 0 {
+        return -1;
+    }
+    let invalid = flags & sys::DEVMAP_MAPPING_INVALID != 0;
+    state.object = object;
+    state.object_len = object_len;
+    state.start = start;
+    state.len = len;
+    state.flags = flags;
+    state.max_protection = max_protection;
+    // SAFETY: as devmap_umem_setup(9F): the driver's callbacks, which are copied.
+    state.table = unsafe { *table };
+    if invalid && matches!(object, Object::Umem(_)) {
+        kernel.trip(4);
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn devmap_umem_setup(
+    handle: *mut c_void,
+    _dip: *mut sys::dev_info_t,
+    table: *mut sys::devmap_callback_ctl,
+    cookie: *mut c_void,
+    start: i64,
+    len: usize,
+    max_protection: u32,
+    flags: u32,
+    attributes: *mut sys::ddi_device_acc_attr_t,
+) -> c_int {
+    assert!(attributes.is_null());
+    let object = Object::Umem(cookie.addr());
+    let object_len = kernel().object_len(null_mut(), object);
+    set_up(handle.addr(), object, object_len, table, (start, len), (max_protection, flags))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn devmap_devmem_setup(
+    handle: *mut c_void,
+    dip: *mut sys::dev_info_t,
+    table: *mut sys::devmap_callback_ctl,
+    set: u32,
+    start: i64,
+    len: usize,
+    max_protection: u32,
+    flags: u32,
+    attributes: *mut sys::ddi_device_acc_attr_t,
+) -> c_int {
+    assert!(!attributes.is_null());
+    let object = Object::Registers(set);
+    let object_len = kernel().object_len(dip, object);
+    set_up(handle.addr(), object, object_len, table, (start, len), (max_protection, flags))
+}
+
+fn remap(
+    handle: usize,
+    object: Object,
+    object_len: usize,
+    (start, len): (i64, usize),
+    max_protection: u32,
+    flags: u32,
+) -> c_int {
+    let mut kernel = kernel();
+    if kernel.refuses("devmap_remap") {
+        return -1;
+    }
+    let state = kernel.handles.get(&handle).expect("a remap of no handle").clone();
+    if state.flags & sys::DEVMAP_ALLOW_REMAP == 0 {
+        return -1;
+    }
+    let invalid = state.flags & sys::DEVMAP_MAPPING_INVALID != 0;
+    match object {
+        Object::Umem(0) => kernel.trip(9),
+        Object::Umem(_) if invalid => kernel.trip(5),
+        Object::Registers(_) if invalid && object_len == 0 => kernel.trip(6),
+        _ => {}
+    }
+    if start < 0 {
+        kernel.trip(11);
+    }
+    if len < state.len || start.max(0) as usize + state.len > object_len {
+        kernel.trip(10);
+    }
+    if state.protection & !max_protection != 0 {
+        kernel.trip(12);
+    }
+    if flags & sys::DEVMAP_MAPPING_INVALID != 0 {
+        kernel.trip(5);
+    }
+    let state = kernel.handles.get_mut(&handle).unwrap();
+    state.loaded.clear();
+    state.object = object;
+    state.object_len = object_len;
+    state.start = start;
+    0
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn devmap_umem_remap(
+    handle: *mut c_void,
+    _dip: *mut sys::dev_info_t,
+    cookie: *mut c_void,
+    start: i64,
+    len: usize,
+    max_protection: u32,
+    flags: u32,
+    _: *mut sys::ddi_device_acc_attr_t,
+) -> c_int {
+    let object = Object::Umem(cookie.addr());
+    let object_len = kernel().object_len(null_mut(), object);
+    remap(handle.addr(), object, object_len, (start, len), max_protection, flags)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn devmap_devmem_remap(
+    handle: *mut c_void,
+    dip: *mut sys::dev_info_t,
+    set: u32,
+    start: i64,
+    len: usize,
+    max_protection: u32,
+    flags: u32,
+    _: *mut sys::ddi_device_acc_attr_t,
+) -> c_int {
+    let object = Object::Registers(set);
+    let object_len = kernel().object_len(dip, object);
+    remap(handle.addr(), object, object_len, (start, len), max_protection, flags)
+}

@@ -1,0 +1,56 @@
+//! Messages and time. Time does not pass: a timeout waits until a test fires it.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::kernel;
+use super::nodes::text;
+
+/// Called with one string only, which is the first variadic argument and comes in the third register.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn cmn_err(level: c_int, format: *const c_char, argument: *const c_char) {
+    // SAFETY: as cmn_err(9F): a string.
+    let format = unsafe { text(format) };
+    // SAFETY: likewise: devmap passes one string, for "%s".
+    let argument = unsafe { text(argument) };
+    assert!(matches!(format, "%s" | "!%s"), "messages are passed as %s");
+    kernel().log.push(format!("{level} {argument}"));
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn drv_usectohz(microseconds: i64) -> i64 {
+    assert!(microseconds.checked_mul(100).is_some());
+    (microseconds as u64).div_ceil(10_000) as i64
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn delay(ticks: i64) {
+    kernel().slept += ticks;
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn timeout(
+    function: Option<unsafe extern "C-unwind" fn(*mut c_void)>,
+    arg: *mut c_void,
+    ticks: i64,
+) -> *mut c_void {
+    let mut kernel = kernel();
+    let id = kernel.fresh();
+    kernel.timeouts.insert(id, (function.unwrap() as usize, arg.addr(), ticks));
+    id as *mut c_void
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn untimeout(id: *mut c_void) -> i64 {
+    kernel().timeouts.remove(&id.addr()).map_or(-1, |(_, _, ticks)| ticks)
+}
+
+/// Runs the timeout that was set first: were there any?
+pub fn fire_timeout() -> bool {
+    let first = kernel().timeouts.pop_first();
+    let Some((_, (function, arg, _))) = first else { return false };
+    // SAFETY: `timeout` stored it there, a function of this type.
+    let function: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(function) };
+    // SAFETY: as timeout(9F): with the argument that came with it, once, unless untimeout(9F) took it back.
+    unsafe { function(arg as *mut c_void) };
+    true
+}

@@ -1,0 +1,230 @@
+//! Device nodes, their minors and properties, and their registers.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use ddi_sys as sys;
+
+use super::{Node, kernel};
+
+/// # Safety
+/// A string that ends in NUL and lives as long as the caller uses what comes back.
+pub(super) unsafe fn text<'a>(text: *const c_char) -> &'a str {
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_str().unwrap()
+}
+
+/// # Safety
+/// A node that `Booted::attach` has made, of which there is no other reference.
+unsafe fn node<'a>(dip: *mut sys::dev_info_t) -> &'a mut Node {
+    // SAFETY: the caller's promise.
+    unsafe { &mut *dip.cast::<Node>() }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_get_instance(dip: *mut sys::dev_info_t) -> c_int {
+    // SAFETY: as ddi_get_instance(9F).
+    unsafe { node(dip) }.instance
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_driver_name(dip: *mut sys::dev_info_t) -> *const c_char {
+    // SAFETY: as ddi_driver_name(9F).
+    unsafe { node(dip) }.driver.as_ptr()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_report_dev(_: *mut sys::dev_info_t) {}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_create_minor_node(
+    dip: *mut sys::dev_info_t,
+    name: *mut c_char,
+    kind: c_int,
+    minor: u32,
+    _: *mut c_char,
+    _: c_int,
+) -> c_int {
+    assert_eq!(kind, sys::S_IFCHR as c_int);
+    if kernel().refuses("ddi_create_minor_node") {
+        return sys::DDI_FAILURE;
+    }
+    // SAFETY: as ddi_create_minor_node(9F).
+    let node = unsafe { node(dip) };
+    // SAFETY: likewise: a string.
+    let name = unsafe { text(name) };
+    node.minors.push((name.into(), minor));
+    sys::DDI_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_remove_minor_node(dip: *mut sys::dev_info_t, name: *mut c_char) {
+    assert!(name.is_null());
+    // SAFETY: as ddi_remove_minor_node(9F).
+    unsafe { node(dip) }.minors.clear();
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_prop_get_int(
+    _: sys::dev_t,
+    dip: *mut sys::dev_info_t,
+    flags: u32,
+    name: *mut c_char,
+    default: c_int,
+) -> c_int {
+    assert_eq!(flags, sys::DDI_PROP_DONTPASS);
+    // SAFETY: as ddi_prop_get_int(9F).
+    let node = unsafe { node(dip) };
+    // SAFETY: likewise: a string.
+    let name = unsafe { text(name) };
+    node.properties.get(name).copied().unwrap_or(default)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_prop_exists(
+    _: sys::dev_t,
+    dip: *mut sys::dev_info_t,
+    _: u32,
+    name: *mut c_char,
+) -> c_int {
+    // SAFETY: as ddi_prop_exists(9F).
+    let node = unsafe { node(dip) };
+    // SAFETY: likewise: a string.
+    let name = unsafe { text(name) };
+    node.properties.contains_key(name).into()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_prop_lookup_string(
+    _: sys::dev_t,
+    dip: *mut sys::dev_info_t,
+    _: u32,
+    name: *mut c_char,
+    value: *mut *mut c_char,
+) -> c_int {
+    // SAFETY: as ddi_prop_lookup_string(9F).
+    let node = unsafe { node(dip) };
+    // SAFETY: likewise: a string.
+    let name = unsafe { text(name) };
+    match node.text_properties.get(name) {
+        Some(text) => {
+            // SAFETY: likewise: the caller's pointer.
+            unsafe { *value = CString::new(text.as_str()).unwrap().into_raw() };
+            sys::DDI_PROP_SUCCESS
+        }
+        None => sys::DDI_PROP_NOT_FOUND,
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_prop_free(value: *mut c_void) {
+    // SAFETY: as ddi_prop_free(9F): what the lookup gave, which `CString::into_raw` made.
+    drop(unsafe { CString::from_raw(value.cast()) });
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_dev_nregs(dip: *mut sys::dev_info_t, count: *mut c_int) -> c_int {
+    // SAFETY: as ddi_dev_nregs(9F).
+    let sets = unsafe { node(dip) }.registers.len();
+    // SAFETY: likewise: the caller's number.
+    unsafe { *count = sets as c_int };
+    if sets > 0 { sys::DDI_SUCCESS } else { sys::DDI_FAILURE }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_dev_regsize(
+    dip: *mut sys::dev_info_t,
+    set: u32,
+    len: *mut sys::off_t,
+) -> c_int {
+    // SAFETY: as ddi_dev_regsize(9F).
+    match unsafe { node(dip) }.registers.get(set as usize) {
+        Some(size) => {
+            // SAFETY: likewise: the caller's number.
+            unsafe { *len = *size as sys::off_t };
+            sys::DDI_SUCCESS
+        }
+        None => sys::DDI_FAILURE,
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_regs_map_setup(
+    dip: *mut sys::dev_info_t,
+    set: u32,
+    base: *mut *mut c_char,
+    offset: i64,
+    len: i64,
+    _: *mut sys::ddi_device_acc_attr_t,
+    handle: *mut sys::ddi_acc_handle_t,
+) -> c_int {
+    assert_eq!((offset, len), (0, 0));
+    // SAFETY: as ddi_regs_map_setup(9F).
+    let node = unsafe { node(dip) };
+    let size = node.registers[set as usize];
+    let mut kernel = kernel();
+    if kernel.refuses("ddi_regs_map_setup") {
+        return sys::DDI_FAILURE;
+    }
+    let (memory, _) = *kernel
+        .register_sets
+        .entry((node.instance, set))
+        .or_insert_with(|| (vec![0_u64; size.div_ceil(8)].leak().as_mut_ptr().addr(), size));
+    let id = kernel.fresh();
+    kernel.mapped_registers.insert(id);
+    // SAFETY: as ddi_regs_map_setup(9F): the caller's pointer.
+    unsafe { *base = memory as *mut c_char };
+    // SAFETY: likewise.
+    unsafe { *handle = id as sys::ddi_acc_handle_t };
+    sys::DDI_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_regs_map_free(handle: *mut sys::ddi_acc_handle_t) {
+    // SAFETY: as ddi_regs_map_free(9F): the caller's handle.
+    let id = unsafe { *handle }.addr();
+    assert!(kernel().mapped_registers.remove(&id), "registers unmapped that are not mapped");
+}
+
+macro_rules! access {
+    ($type:ty, $get:ident, $put:ident, $rep_get:ident, $rep_put:ident) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $get(handle: sys::ddi_acc_handle_t, at: *mut $type) -> $type {
+            assert!(kernel().mapped_registers.contains(&handle.addr()), "registers that are not mapped");
+            // SAFETY: as ddi_get8(9F): within the registers, which are ordinary memory here and stay for good.
+            unsafe { at.read_volatile() }
+        }
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $put(_: sys::ddi_acc_handle_t, at: *mut $type, value: $type) {
+            // SAFETY: as ddi_put8(9F): within the registers.
+            unsafe { at.write_volatile(value) };
+        }
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $rep_get(
+            _: sys::ddi_acc_handle_t,
+            to: *mut $type,
+            from: *mut $type,
+            count: usize,
+            flags: u32,
+        ) {
+            assert_eq!(flags, sys::DDI_DEV_AUTOINCR);
+            // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
+            unsafe { to.copy_from(from, count) };
+        }
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $rep_put(
+            _: sys::ddi_acc_handle_t,
+            from: *mut $type,
+            to: *mut $type,
+            count: usize,
+            flags: u32,
+        ) {
+            assert_eq!(flags, sys::DDI_DEV_AUTOINCR);
+            // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
+            unsafe { to.copy_from(from, count) };
+        }
+    };
+}
+access!(u8, ddi_get8, ddi_put8, ddi_rep_get8, ddi_rep_put8);
+access!(u16, ddi_get16, ddi_put16, ddi_rep_get16, ddi_rep_put16);
+access!(u32, ddi_get32, ddi_put32, ddi_rep_get32, ddi_rep_put32);
+access!(u64, ddi_get64, ddi_put64, ddi_rep_get64, ddi_rep_put64);
