@@ -14,10 +14,13 @@ use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
 use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
+use crate::ddi::poll;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
 use crate::loader::{devlink, session};
-use crate::process::{self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, Process, Uio};
+use crate::process::{
+    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
+};
 use crate::vm::client::{self, Entry};
 use crate::vm::framework;
 
@@ -442,6 +445,27 @@ impl process::Kernel for DdiKernel {
             })
         });
         check(called.unwrap_or(EIO)).map(|()| value)
+    }
+
+    fn poll(&self, call: &Call, id: OpenId, events: u32, waker: &PollWaker) -> Result<u32, Errno> {
+        let asked = poll::to_illumos(events);
+        if KSTATS.read().contains_key(&id.0) {
+            return Ok(poll::to_linux(poll::always(asked), events));
+        }
+        let open = self.open_of(id)?;
+        let entry = client::of(call.process());
+        let Some(chpoll) = open.driver.cb_ops().and_then(|cb| cb.cb_chpoll) else {
+            return Ok(poll::to_linux(poll::always(asked), events));
+        };
+        let ready = client::run(&entry, || {
+            poll::look(asked, waker, |ready, head| {
+                // SAFETY: the driver's entry point, with arguments as chpoll(9E) says. As the kernel does, it is never told that something else is ready.
+                open.driver
+                    .call("chpoll", || unsafe { chpoll(open.dev, asked, 0, ready, head) })
+                    .unwrap_or(EIO)
+            })
+        });
+        ready.map(|ready| poll::to_linux(ready, events)).map_err(linux_errno)
     }
 
     fn mmap(&self, call: &Call, id: OpenId, args: &MmapArgs) -> Result<u64, Errno> {

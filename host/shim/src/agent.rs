@@ -137,7 +137,7 @@ fn keep(orders: &mut Orders) {
 fn serve(conn: i32, uffd: i32, memory: i32, buf: *mut u8) {
     loop {
         // SAFETY: `buf` has the room.
-        let got = match unsafe { msg::recv(conn, buf, true) } {
+        let got = match unsafe { msg::recv(conn, buf, true, true) } {
             Ok(Some(got)) => got,
             Err(libc::EINTR) => continue,
             Ok(None) | Err(_) => break,

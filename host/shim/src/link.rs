@@ -4,9 +4,10 @@ use core::sync::atomic::Ordering;
 
 use ddi_wire::{
     FAULTS_AUTO, FAULTS_SIGNAL, FAULTS_UFFD, FAULTS_UFFD_ANY, FAULTS_UFFD_USER, HELLO_VFORK, MESSAGE_LEN,
-    MapPiece, Message, Op, PAYLOAD_MAX, Range, uffd,
+    MapPiece, Message, Op, PAYLOAD_MAX, PollItem, Range, uffd,
 };
 
+use crate::held::Held;
 use crate::msg::{self, Received};
 use crate::state::{self, Line};
 use crate::{agent, copy, signals, space, sys};
@@ -33,12 +34,6 @@ fn connect() -> Result<i32, i32> {
         *to = *from as libc::c_char;
     }
     let len = 3 + host.name.len().min(room);
-    // So that a signal ends a wait for the reply, SA_RESTART or not: the host is told.
-    let limit = libc::timeval { tv_sec: 1 << 30, tv_usec: 0 };
-    let option =
-        [fd as u64, libc::SOL_SOCKET as u64, libc::SO_RCVTIMEO as u64, (&raw const limit) as u64, 16, 0];
-    // SAFETY: the option is a timeval of 16 bytes.
-    let _ = unsafe { sys::call(libc::SYS_setsockopt, option) };
     let a = [fd as u64, (&raw const addr) as u64, len as u64, 0, 0, 0];
     loop {
         // SAFETY: the address is as long as said.
@@ -74,15 +69,17 @@ pub fn close_line(line: Line) {
 }
 
 /// Waits for the next message; a signal meanwhile is told to the host.
-fn next(line: Line, cloexec: bool) -> Result<Received, i32> {
+fn next(line: Line, cloexec: bool, held: &mut Option<Held>) -> Result<Received, i32> {
     loop {
+        if held.as_mut().is_some_and(|held| held.wait(line.fd)) {
+            msg::send(line.fd, &message(Op::Interrupt, [0; 6]), &[], &[]).map_err(|_| NO_HOST)?;
+        }
         // SAFETY: the buffer of a line has that room.
-        match unsafe { msg::recv(line.fd, line.buf, cloexec) } {
+        match unsafe { msg::recv(line.fd, line.buf, cloexec, true) } {
+            // Meant for a poll(2) that is over.
+            Ok(Some(got)) if got.op() == Some(Op::Wake) => {}
             Ok(Some(got)) => return Ok(got),
-            Err(libc::EINTR) => {
-                msg::send(line.fd, &message(Op::Interrupt, [0; 6]), &[], &[]).map_err(|_| NO_HOST)?
-            }
-            Err(libc::EAGAIN) => {}
+            Err(libc::EINTR | libc::EAGAIN) => {}
             Ok(None) | Err(_) => return Err(NO_HOST),
         }
     }
@@ -95,10 +92,11 @@ fn converse(
     payload: &[u8],
     fds: &[i32],
     cloexec: bool,
+    held: &mut Option<Held>,
 ) -> Result<Received, i32> {
     msg::send(line.fd, request, payload, fds).map_err(|_| NO_HOST)?;
     loop {
-        let got = next(line, cloexec)?;
+        let got = next(line, cloexec, held)?;
         if got.op() == Some(Op::Reply) {
             return if got.message.errno == 0 { Ok(got) } else { Err(got.message.errno) };
         }
@@ -153,6 +151,7 @@ fn upcall(line: Line, got: &Received) -> (Result<u64, i32>, usize) {
             let n = unsafe { copy::string(to, a[0]) };
             (Ok(n as u64), n)
         }
+        Some(Op::Enlist) => value(attach()),
         _ => (Err(libc::ENOSYS), 0),
     }
 }
@@ -188,7 +187,7 @@ fn hello() -> Result<(), i32> {
         signals::install();
         let line = new_line(connect()?)?;
         let request = message(Op::Hello, [sys::getpid() as u64, 0, 0, 0, 0, 0]);
-        match converse(line, &request, &[], &[], true) {
+        match converse(line, &request, &[], &[], true, &mut None) {
             Ok(reply) => {
                 note(&reply);
                 state::LIFELINE.store(line.fd, Ordering::Relaxed);
@@ -234,17 +233,68 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
     if who() == Who::Guest {
         return guest(&request, payload, cloexec);
     }
-    // While the host works on this address space it holds locks that faults need, and waits for this thread's answers. A signal handler
-    // that ran now and touched a device would wait for the host, and the host for it: signals wait. (Nor can such calls be interrupted.)
-    let mask = (!matches!(op, Op::Read | Op::Write | Op::Ioctl | Op::Open)).then(sys::hold_signals);
-    let r = send_request(&request, payload, fds, cloexec);
-    if let Some(mask) = mask {
-        sys::set_mask(mask);
+    loop {
+        // While the host works on this address space it holds locks that faults need, and waits for this thread's answers. A signal handler
+        // that ran now and touched a device would wait for the host, and the host for it: signals wait.
+        let user = sys::hold_signals();
+        let mut held = Some(Held::new(user));
+        let r = send_request(&request, payload, fds, cloexec, &mut held);
+        // Here the handlers run.
+        sys::set_mask(user);
+        let restarted = matches!(op, Op::Read | Op::Write | Op::Ioctl | Op::Open);
+        match r {
+            Err(libc::EINTR) if restarted && held.is_some_and(|held| held.restarts()) => {}
+            r => return r.map(Into::into),
+        }
     }
-    r
 }
 
-fn send_request(request: &Message, payload: &[u8], fds: &[i32], cloexec: bool) -> Result<Reply, i32> {
+/// A fault, told by the signal handler that caught it. The program's mask is `user`.
+pub fn fault(a: [u64; 6], user: u64) -> Result<Reply, i32> {
+    let mut held = Some(Held::new(user));
+    send_request(&message(Op::Fault, a), &[], &[], true, &mut held).map(Into::into)
+}
+
+/// Which devices are ready? For a thread that has its signals held. Fills the items' answers; how many are ready, and the connection on which the host says that another look is
+/// worth it (-1: none, it must be taken now and then).
+pub fn poll(items: &mut [PollItem], natively: u64, user: u64) -> Result<(u64, i32), i32> {
+    let request = message(Op::Poll, [natively, 0, 0, 0, 0, 0]);
+    let len = size_of_val(items);
+    // SAFETY: plain words, read as the bytes they are.
+    let payload = unsafe { core::slice::from_raw_parts(items.as_ptr().cast::<u8>(), len) };
+    if payload.len() > PAYLOAD_MAX || who() == Who::Guest {
+        return Err(libc::EINVAL);
+    }
+    let nested = state::BUSY.get();
+    let mut held = Some(Held::new(user));
+    let got = send_request(&request, payload, &[], true, &mut held)?;
+    match state::LINE.get().filter(|_| !nested) {
+        Some(line) => {
+            // SAFETY: the reply's payload is in the line's buffer, which is aligned.
+            let answers = unsafe { msg::items::<PollItem>(line.buf, got.payload) };
+            items.iter_mut().zip(answers).for_each(|(item, answer)| item.ready = answer.ready);
+            Ok((got.message.a[0], line.fd))
+        }
+        // The answers have gone with the connection; a thread that polls inside its own request does not wait.
+        None => Ok((0, -1)),
+    }
+}
+
+/// Takes what the host has sent to a thread that waits in poll(2).
+pub fn woken() {
+    if let Some(line) = state::LINE.get() {
+        // SAFETY: the buffer of a line has that room.
+        while let Ok(Some(_)) = unsafe { msg::recv(line.fd, line.buf, true, false) } {}
+    }
+}
+
+fn send_request(
+    request: &Message,
+    payload: &[u8],
+    fds: &[i32],
+    cloexec: bool,
+    held: &mut Option<Held>,
+) -> Result<Received, i32> {
     if !state::CONNECTED.load(Ordering::Acquire) {
         hello()?;
     }
@@ -252,9 +302,9 @@ fn send_request(request: &Message, payload: &[u8], fds: &[i32], cloexec: bool) -
     if state::BUSY.get() {
         // A signal handler interrupted a request (or left one by a long jump): that connection is not ours now.
         let line = thread_line(token)?;
-        let r = converse(line, request, payload, fds, cloexec);
+        let r = converse(line, request, payload, fds, cloexec, held);
         close_line(line);
-        return r.map(Into::into);
+        return r;
     }
     let line = match state::LINE.get() {
         Some(line) => line,
@@ -266,9 +316,9 @@ fn send_request(request: &Message, payload: &[u8], fds: &[i32], cloexec: bool) -
         }
     };
     state::BUSY.set(true);
-    let r = converse(line, request, payload, fds, cloexec);
+    let r = converse(line, request, payload, fds, cloexec, held);
     state::BUSY.set(false);
-    r.map(Into::into)
+    r
 }
 
 /// Tells the host something that needs no answer, if this thread has a connection.
@@ -288,10 +338,10 @@ fn guest(request: &Message, payload: &[u8], cloexec: bool) -> Result<Reply, i32>
     }
     let lifeline = new_line(connect()?)?;
     let hello = message(Op::Hello, [sys::getpid() as u64, HELLO_VFORK, 0, 0, 0, 0]);
-    let r = converse(lifeline, &hello, &[], &[], true).and_then(|reply| {
+    let r = converse(lifeline, &hello, &[], &[], true, &mut None).and_then(|reply| {
         sys::close(reply.fds[0]);
         let line = thread_line(reply.message.a[0])?;
-        let r = converse(line, request, payload, &[], cloexec);
+        let r = converse(line, request, payload, &[], cloexec, &mut None);
         close_line(line);
         r
     });
@@ -396,6 +446,8 @@ pub fn born(leash: i32) {
     }
     let buffer = state::LINE.take();
     state::BUSY.set(false);
+    state::SIGNALS.set((-1, 0));
+    crate::epoll::born();
     agent::forget();
     if leash >= 0 && old != 0 {
         if let Err(what) = introduce(leash, old, buffer) {
@@ -429,7 +481,7 @@ fn introduce(leash: i32, mode: u64, buffer: Option<Line>) -> Result<(), &'static
         Some(b) => Line { fd: leash, buf: b.buf },
         None => new_line(leash).map_err(|_| &b"ddi: no memory for a forked process"[..])?,
     };
-    let r = converse(line, &hello, &[], &fds[..count], true);
+    let r = converse(line, &hello, &[], &fds[..count], true, &mut None);
     sys::close(agent);
     let reply = r.map_err(|_| &b"ddi: the host does not take a forked process"[..])?;
     note(&reply);

@@ -56,11 +56,12 @@ pub fn send(fd: i32, message: &Message, payload: &[u8], fds: &[i32]) -> Result<(
     }
 }
 
-/// Receives a message, its payload (at most [`PAYLOAD_MAX`] bytes) into `buf`. `Ok(None)`: the other end is gone.
+/// Receives a message, its payload (at most [`PAYLOAD_MAX`] bytes) into `buf`. `Ok(None)`: the other end is gone. Without `wait`,
+/// `EAGAIN`: there is none.
 ///
 /// # Safety
 /// `buf` has room for [`PAYLOAD_MAX`] bytes.
-pub unsafe fn recv(fd: i32, buf: *mut u8, cloexec: bool) -> Result<Option<Received>, i32> {
+pub unsafe fn recv(fd: i32, buf: *mut u8, cloexec: bool, wait: bool) -> Result<Option<Received>, i32> {
     let mut message = Message::default();
     let mut iov = [
         libc::iovec { iov_base: (&raw mut message).cast(), iov_len: MESSAGE_LEN },
@@ -73,7 +74,7 @@ pub unsafe fn recv(fd: i32, buf: *mut u8, cloexec: bool) -> Result<Option<Receiv
     header.msg_iovlen = 2;
     header.msg_control = (&raw mut control).cast();
     header.msg_controllen = size_of::<Control>();
-    let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 };
+    let flags = if cloexec { libc::MSG_CMSG_CLOEXEC } else { 0 } | if wait { 0 } else { libc::MSG_DONTWAIT };
     let a = [fd as u64, (&raw mut header) as u64, flags as u64, 0, 0, 0];
     // SAFETY: the header and all that it points to are valid for writes; `buf` by the caller.
     let n = match unsafe { sys::call(libc::SYS_recvmsg, a) } {

@@ -22,7 +22,15 @@ fn open_node(named: &Named, flags: c_int) -> Result<c_int, i32> {
     let cloexec = flags & libc::O_CLOEXEC != 0;
     let reply = link::request(Op::Open, [flags as u64, 0, 0, 0, 0, 0], named.path(), &[], cloexec)?;
     state::HOLDING.store(true, Ordering::Relaxed);
-    if reply.fd < 0 { Err(libc::EMFILE) } else { Ok(reply.fd) }
+    if reply.fd < 0 {
+        return Err(libc::EMFILE);
+    }
+    let status = flags & (libc::O_NONBLOCK | libc::O_APPEND);
+    if status != 0 {
+        // So that F_GETFL says so, through every descriptor of this open.
+        let _ = crate::sys::fcntl(reply.fd, libc::F_SETFL, status as u64);
+    }
+    Ok(reply.fd)
 }
 
 /// Opens the path if it is a device node's; errno is set on failure.

@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ddi_wire::{Op, VERDICT_RETRY, VERDICT_SIGNAL};
+use ddi_wire::{VERDICT_RETRY, VERDICT_SIGNAL};
 
 use crate::real::{errno, fail};
 use crate::sys::{self, Lock, bit};
@@ -39,6 +39,7 @@ extern "C" fn thread_exit(_: *mut c_void) {
     if let Some(line) = state::LINE.take() {
         link::close_line(line);
     }
+    crate::held::close();
 }
 
 pub fn at_start() {
@@ -308,7 +309,8 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
         _ => libc::PROT_READ,
     };
     let a = [info.addr, access as u64, info.code as u64, 0, 0, 0];
-    match link::request(Op::Fault, a, &[], &[], true) {
+    // This handler has all signals held; what the thread has when it goes on is what a signal is measured by.
+    match link::fault(a, low_mask(&context.uc_sigmask)) {
         Ok(reply) => match reply.a {
             [VERDICT_RETRY, 0, ..] => None,
             // Nothing was wrong with it when the host looked. If that goes on, Linux and the host disagree (about a mapping changed behind the shim's back).

@@ -49,10 +49,14 @@ macro_rules! fcntls {
             let real = real!($name: fn(c_int, c_int, u64) -> c_int);
             // SAFETY: the caller's arguments.
             let r = unsafe { real(fd, command, arg) };
-            if command != libc::F_GETFL || r < 0 {
+            if !matches!(command, libc::F_GETFL | libc::F_SETFL) || r < 0 {
                 return r;
             }
             let Some(open) = node::device(fd) else { return r };
+            if command == libc::F_SETFL {
+                let told = link::request(Op::SetFlags, [open, arg, 0, 0, 0, 0], &[], &[], true);
+                return told.map_or_else(fail, |_| r);
+            }
             let mode = link::request(Op::Stat, [open, 0, 0, 0, 0, 0], &[], &[], true).map(|reply| reply.a[3] as c_int);
             mode.map_or(r, |mode| r & !libc::O_ACCMODE | mode & libc::O_ACCMODE)
         }

@@ -78,6 +78,8 @@ thread_local! {
     pub static LINE: Cell<Option<Line>> = const { Cell::new(None) };
     /// A request is in progress on it.
     pub static BUSY: Cell<bool> = const { Cell::new(false) };
+    /// This thread's signal descriptor and what it is for; -1: none yet.
+    pub static SIGNALS: Cell<(i32, u64)> = const { Cell::new((-1, 0)) };
     /// SIGSEGV and SIGBUS, if the program thinks that it blocks them.
     pub static BLOCKED: Cell<u64> = const { Cell::new(0) };
     /// The last fault that the host knew nothing against, and how often it came in a row.

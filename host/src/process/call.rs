@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
 use super::hat::Part;
+use super::polls::PollWaker;
 use super::server::Shared;
 use super::sock::{Conn, buffer, from_words, words};
 use super::watch::Key;
@@ -37,6 +38,8 @@ pub struct Call {
     replaced: RefCell<Option<Vec<(u64, u64)>>>,
     /// Changes of translations are the agent's, not the waiting thread's.
     agent: Cell<bool>,
+    /// The thread waits in poll(2), since its last request.
+    poller: RefCell<Option<PollWaker>>,
 }
 
 /// The connection of a call, and whether its thread wants the call to end.
@@ -78,12 +81,14 @@ impl Call {
             bytes: None,
             replaced: RefCell::new(None),
             agent: Cell::new(false),
+            poller: RefCell::new(None),
         }
     }
 
     /// A call whose user memory has come with it.
-    pub(super) fn with_bytes(self, base: u64, bytes: Vec<u8>) -> Call {
-        Call { bytes: Some((base, bytes)), ..self }
+    pub(super) fn with_bytes(mut self, base: u64, bytes: Vec<u8>) -> Call {
+        self.bytes = Some((base, bytes));
+        self
     }
 
     /// Runs `f` with the call that the calling host thread serves; `None` outside of any (and in a fault caught by
@@ -100,6 +105,20 @@ impl Call {
         let r = f();
         CURRENT.with(|c| c.replace(before));
         r
+    }
+
+    /// The thread asks which devices are ready.
+    pub(super) fn new_poll_waker(&self) -> PollWaker {
+        let waker = PollWaker::new(self.line.clone());
+        self.poller.replace(Some(waker.clone()));
+        waker
+    }
+
+    /// The thread has made another request, or is gone: it waits in poll(2) no more.
+    pub(super) fn end_poll(&self) {
+        if let Some(waker) = self.poller.take() {
+            waker.end();
+        }
     }
 
     /// Runs `f`, which maps something over what it unmaps: such ranges are never free for a moment. Also gives those ranges.
@@ -341,6 +360,12 @@ impl Call {
     /// The bytes of the message that was received last.
     pub(super) fn bytes(&self, payload: usize) -> Vec<u8> {
         self.buf.borrow()[..payload].to_vec()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.end_poll();
     }
 }
 

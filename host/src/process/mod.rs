@@ -38,6 +38,7 @@ mod client;
 mod fault;
 mod hat;
 mod launch;
+mod polls;
 mod serve;
 mod server;
 mod sock;
@@ -50,6 +51,7 @@ pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
 pub use launch::{LaunchError, Program, check_program, run_elsewhere};
+pub use polls::PollWaker;
 pub use server::{Config, Server, StartError};
 pub use uffd::Resolver;
 
@@ -204,8 +206,12 @@ pub trait Kernel: Send + Sync + 'static {
     /// write(2) and its family: bytes written.
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno>;
 
-    /// ioctl(2): its return value, not negative. `flags` are the open's flags.
+    /// ioctl(2): its return value, not negative. `flags` are the open's flags, as fcntl(2) has changed them.
     fn ioctl(&self, call: &Call, open: OpenId, cmd: u64, arg: u64, flags: i32) -> Result<i32, Errno>;
+
+    /// poll(2) and its relatives: which of the Linux `events` (and of the error events) are so. If none is, the kernel has `waker` called when one may be; calling it without need
+    /// does no harm. An error makes the poll fail.
+    fn poll(&self, call: &Call, open: OpenId, events: u32, waker: &PollWaker) -> Result<u32, Errno>;
 
     /// mmap(2) of a device: the address. The kernel asks for a range with [`Call::reserve`] (or, for a fixed one,
     /// first unmaps what it has there itself, then reserves it), and fills it with [`Call::map_pieces`]. On failure it gives the range back with

@@ -15,7 +15,7 @@ use super::hat::Hat;
 use super::server::{Open, Shared};
 use super::sock::{Conn, Received, words};
 use super::watch::{Interest, Job, Key};
-use super::{Call, Errno, IoVec, MmapArgs, Process, Prot, Uio};
+use super::{Call, Errno, IoVec, MmapArgs, Process, Prot, Uio, polls};
 use crate::physmem::PAGE_SIZE;
 
 /// End of user addresses.
@@ -35,11 +35,23 @@ const KNOWN_FLAGS: i32 = libc::MAP_TYPE
     | libc::MAP_POPULATE
     | libc::MAP_STACK;
 
-/// What a request gives back: words, and perhaps a connection to hand over.
-type Answer = Result<([u64; 6], Option<Conn>), Errno>;
+/// What a request gives back.
+#[derive(Default)]
+struct Given {
+    a: [u64; 6],
+    /// A connection to hand over.
+    conn: Option<Conn>,
+    payload: Vec<u8>,
+}
+
+type Answer = Result<Given, Errno>;
 
 fn one(value: u64) -> Answer {
-    Ok(([value, 0, 0, 0, 0, 0], None))
+    given([value, 0, 0, 0, 0, 0])
+}
+
+fn given(a: [u64; 6]) -> Answer {
+    Ok(Given { a, ..Given::default() })
 }
 
 /// Serves a client thread until it hangs up.
@@ -56,6 +68,7 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             shared.forked(child, pid as i32);
             continue;
         }
+        call.end_poll();
         let process = call.process().clone();
         process.wait_for_poison();
         if !matches!(op, Op::Fault) {
@@ -67,8 +80,10 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
         let sent = match answer {
-            Ok((a, None)) => call.conn().reply(Ok(a), &[], &[]),
-            Ok((a, Some(conn))) => call.conn().reply(Ok(a), &[], &[conn.as_fd()]),
+            Ok(Given { a, conn, payload }) => {
+                let fds: Vec<_> = conn.iter().map(AsFd::as_fd).collect();
+                call.conn().reply(Ok(a), &payload, &fds)
+            }
             Err(e) => call.conn().reply(Err(e.0), &[], &[]),
         };
         if sent.is_err() {
@@ -89,14 +104,22 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
         Op::Read | Op::Write => transfer(call, op, a, call.words(request.payload)),
         Op::Ioctl => {
             let open = find(shared, a[0])?;
-            let value = shared.kernel.ioctl(call, open.id, a[1], a[2], open.flags)?;
+            let value = shared.kernel.ioctl(call, open.id, a[1], a[2], open.flags())?;
             one(i64::from(value).cast_unsigned())
         }
         Op::Seek => seek(&*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
         Op::Stat => {
             let open = find(shared, a[0])?;
             let node = &open.node;
-            Ok(([node.major.into(), node.minor.into(), node.mode.into(), open.flags as u64, 0, 0], None))
+            given([node.major.into(), node.minor.into(), node.mode.into(), open.flags() as u64, 0, 0])
+        }
+        Op::SetFlags => {
+            find(shared, a[0])?.set_flags(a[1] as i32);
+            one(0)
+        }
+        Op::Poll => {
+            let (count, payload) = polls::look(call, &call.bytes(request.payload))?;
+            Ok(Given { a: [count, 0, 0, 0, 0, 0], payload, ..Given::default() })
         }
         Op::Mmap => mmap(call, a),
         Op::Munmap => each(call, a[0], a[1], |device, addr, len| match device {
@@ -117,7 +140,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
             let first = a[0] / PAGE_SIZE;
             let found = call.process().hat.lock().stretch(first, end - first);
             let (start, end) = found.unwrap_or((0, 0));
-            Ok(([start * PAGE_SIZE, end * PAGE_SIZE, 0, 0, 0, 0], None))
+            given([start * PAGE_SIZE, end * PAGE_SIZE, 0, 0, 0, 0])
         }
         Op::Fork => fork(call),
         Op::Fault => caught(call, a),
@@ -125,7 +148,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
     }
 }
 
-fn find(shared: &Shared, number: u64) -> Result<Arc<Open>, Errno> {
+pub(super) fn find(shared: &Shared, number: u64) -> Result<Arc<Open>, Errno> {
     shared.opens.read().get(&number).cloned().ok_or(Errno(libc::EBADF))
 }
 
@@ -148,14 +171,14 @@ fn open(call: &Call, path: &[u8], flags: i32) -> Answer {
         shared.opens.write().remove(&number);
         return Err(Errno(libc::ENOMEM));
     }
-    Ok(([number, 0, 0, 0, 0, 0], Some(theirs)))
+    Ok(Given { a: [number, 0, 0, 0, 0, 0], conn: Some(theirs), ..Given::default() })
 }
 
 fn transfer(call: &Call, op: Op, a: [u64; 6], buffers: Vec<[u64; 2]>) -> Answer {
     let shared = &call.shared;
     let open = find(shared, a[0])?;
     let wrong_way = if op == Op::Read { libc::O_WRONLY } else { libc::O_RDONLY };
-    if open.flags & libc::O_ACCMODE == wrong_way {
+    if open.flags() & libc::O_ACCMODE == wrong_way {
         return Err(Errno(libc::EBADF));
     }
     let explicit = a[1] & IO_OFFSET != 0;
@@ -164,7 +187,7 @@ fn transfer(call: &Call, op: Op, a: [u64; 6], buffers: Vec<[u64; 2]>) -> Answer 
         return Err(Errno(libc::EINVAL));
     }
     let iov = buffers.into_iter().map(|[base, len]| IoVec { base, len }).collect();
-    let uio = Uio { iov, offset, flags: open.flags };
+    let uio = Uio { iov, offset, flags: open.flags() };
     let n = match op {
         Op::Read => shared.kernel.read(call, open.id, &uio)?,
         _ => shared.kernel.write(call, open.id, &uio)?,
@@ -219,7 +242,7 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
         libc::MAP_PRIVATE => false,
         _ => return invalid,
     };
-    let mode = open.flags & libc::O_ACCMODE;
+    let mode = open.flags() & libc::O_ACCMODE;
     if mode == libc::O_WRONLY || shared && prot.contains(Prot::WRITE) && mode != libc::O_RDWR {
         return Err(Errno(libc::EACCES));
     }
@@ -279,7 +302,7 @@ fn fork(call: &Call) -> Answer {
         let line = line.insert(ours);
         let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
         watched.map_err(|_| Errno(libc::ENOMEM))?;
-        Ok(([child.id(), 0, 0, 0, 0, 0], Some(theirs)))
+        Ok(Given { a: [child.id(), 0, 0, 0, 0, 0], conn: Some(theirs), ..Given::default() })
     });
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());
@@ -295,7 +318,7 @@ fn fork(call: &Call) -> Answer {
 fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let [addr, access, ..] = a;
     let process = call.process();
-    let verdict = |v: u64, signo: i32, code: i32| Ok(([v, signo as u64, code as u64, 0, 0, 0], None));
+    let verdict = |v: u64, signo: i32, code: i32| given([v, signo as u64, code as u64, 0, 0, 0]);
     let access = protection(access)?;
     let Some((prot, loaded)) = process.hat.lock().state(addr / PAGE_SIZE) else {
         return verdict(VERDICT_FOREIGN, 0, 0);
@@ -311,7 +334,7 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     match fault::serve(&call.shared, &fault) {
         FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
         FaultOutcome::Signal { signo, code, errno } => {
-            Ok(([VERDICT_SIGNAL, signo as u64, code as u64, errno as u64, 0, 0], None))
+            given([VERDICT_SIGNAL, signo as u64, code as u64, errno as u64, 0, 0])
         }
     }
 }
@@ -328,10 +351,10 @@ pub(super) fn stray_write(shared: &Arc<Shared>, open: &Arc<Open>) -> Option<Job>
         let Some(flight) = shared.begin(&process) else { return };
         let iov = vec![IoVec { base: STRAY_BASE, len: data.len() as u64 }];
         let offset = *open.offset.lock();
-        let uio = Uio { iov, offset, flags: open.flags };
+        let uio = Uio { iov, offset, flags: open.flags() };
         let call =
             Rc::new(Call::new(shared.clone(), process.clone(), pid, conn).with_bytes(STRAY_BASE, data));
-        let written = match open.flags & libc::O_ACCMODE {
+        let written = match open.flags() & libc::O_ACCMODE {
             libc::O_RDONLY => Err(Errno(libc::EBADF)),
             _ => catch_unwind(AssertUnwindSafe(|| call.serve(|| shared.kernel.write(&call, open.id, &uio))))
                 .unwrap_or(Err(Errno(libc::EIO))),

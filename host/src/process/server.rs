@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ddi_wire::{HELLO_VFORK, Op};
@@ -20,6 +20,7 @@ use super::call::Line;
 use super::client::open_pidfd;
 use super::fault::FaultPool;
 use super::hat::Hat;
+use super::polls::PollWaker;
 use super::sock::Conn;
 use super::watch::{Interest, Job, Key, Watch};
 use super::{DeviceNode, FaultMode, FaultPolicy, Kernel, OpenId, Process, serve, uffd};
@@ -88,14 +89,36 @@ pub(super) struct Open {
     kernel: Arc<dyn Kernel>,
     pub id: OpenId,
     pub node: DeviceNode,
-    pub flags: i32,
+    flags: AtomicI32,
     pub offset: Mutex<i64>,
     pub peer: Conn,
+    /// Who waits in poll(2) for it.
+    pollers: Mutex<Vec<PollWaker>>,
 }
 
 impl Open {
     pub fn new(kernel: Arc<dyn Kernel>, id: OpenId, node: DeviceNode, flags: i32, peer: Conn) -> Open {
-        Open { kernel, id, node, flags, offset: Mutex::new(0), peer }
+        let flags = AtomicI32::new(flags);
+        Open { kernel, id, node, flags, offset: Mutex::new(0), peer, pollers: Mutex::default() }
+    }
+
+    /// Its `O_*` flags now.
+    pub fn flags(&self) -> i32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// fcntl(F_SETFL).
+    pub fn set_flags(&self, new: i32) {
+        let changes = libc::O_NONBLOCK | libc::O_APPEND;
+        let set = |old: i32| Some(old & !changes | new & changes);
+        let _ = self.flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, set);
+    }
+
+    /// Somebody waits for it to be ready, or closed.
+    pub fn polled_by(&self, waker: PollWaker) {
+        let mut pollers = self.pollers.lock();
+        pollers.retain(|p| !p.is_over());
+        pollers.push(waker);
     }
 }
 
@@ -236,6 +259,8 @@ impl Shared {
                 serve::stray_write(self, &open).or_else(|| {
                     self.watch.remove(&open.peer);
                     self.opens.write().remove(&id);
+                    // Closed by another thread while it is polled: the poll sees a bad descriptor.
+                    open.pollers.lock().drain(..).for_each(|waker| waker.wake());
                     Some(Box::new(move |_| drop(open)))
                 })
             }

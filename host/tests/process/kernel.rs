@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_host::physmem::{PAGE_SIZE, PhysMem};
 use ddi_host::process::{
-    Call, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, Process, Prot, Uio,
+    Call, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, PollWaker, Process, Prot,
+    Uio,
 };
 use parking_lot::{Condvar, Mutex};
 
@@ -170,6 +171,10 @@ impl Kernel for TestKernel {
             at += v.len;
         }
         Ok(uio.resid())
+    }
+
+    fn poll(&self, _: &Call, _: OpenId, events: u32, _: &PollWaker) -> Result<u32, Errno> {
+        Ok(events & libc::POLLOUT as u32)
     }
 
     fn ioctl(&self, call: &Call, _: OpenId, cmd: u64, arg: u64, _: i32) -> Result<i32, Errno> {

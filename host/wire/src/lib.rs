@@ -82,7 +82,7 @@ ops! {
     Ioctl = 19,
     /// lseek: file, offset, whence. The reply has the offset.
     Seek = 20,
-    /// fstat: file. The reply has major, minor, mode, and the flags of the open.
+    /// fstat: file. The reply has major, minor, mode, and the flags of the file.
     Stat = 21,
     /// mmap: file, address, length, protection, flags, offset. The reply has the address.
     Mmap = 22,
@@ -96,6 +96,13 @@ ops! {
     Fork = 26,
     /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id. No reply.
     Forked = 28,
+    /// Which of these devices are ready? natively ready descriptors; payload array of [`PollItem`]. The reply's payload has them with what is so. If none is,
+    /// the thread is sent a `Wake` when one may be, unless it has made another request.
+    Poll = 30,
+    /// fcntl(F_SETFL): file, flags. Only `O_NONBLOCK` and `O_APPEND` change.
+    SetFlags = 31,
+    /// What the last reply's payload asked for has been done: 0 or the error number. No reply.
+    Done = 32,
     /// A fault caught by signal: address, access (`PROT_*`), the signal's si_code. The reply has a verdict (`VERDICT_*`), signal, code.
     Fault = 27,
 
@@ -119,6 +126,9 @@ ops! {
     /// Are you there? The answer has the agent's process id.
     Ping = 48,
 
+    /// Become a process that can be mapped into, by an `Attach` on another connection.
+    Enlist = 50,
+
     /// End (agent only). Needs no answer. An agent that is hung up on instead seals the device memory first.
     Exit = 49,
 
@@ -127,6 +137,8 @@ ops! {
     Reply = 60,
     /// The waiting thread got a signal: the request should end early. Needs no answer.
     Interrupt = 61,
+    /// A device that the thread polls may be ready. Needs no answer.
+    Wake = 62,
 }
 
 /// `Hello`: sent by a vfork child, which borrows its parent's memory: nothing is to be mapped.
@@ -186,6 +198,18 @@ pub struct Buffer {
     pub base: u64,
     /// Length in bytes.
     pub len: u64,
+}
+
+/// Part of [`Op::Poll`], with the Linux numbers of events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PollItem {
+    /// File.
+    pub open: u64,
+    /// Events asked for.
+    pub events: u32,
+    /// In the reply: what is so.
+    pub ready: u32,
 }
 
 /// How the signal for a failed fault is told from any other in `si_value`: the value's top byte. Below it the byte of the signal's code,

@@ -1,0 +1,86 @@
+//! poll(2) of devices: who asks, and how they are told that another look is worth it.
+//!
+//! A waker is used once: the woken thread asks again, and leaves another one. Any context; it sends one message and waits for nobody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ddi_wire::{Message, Op, PollItem};
+
+use super::call::Line;
+use super::serve::find;
+use super::sock::from_words;
+use super::{Call, Errno};
+
+/// A thread that waits in poll(2).
+#[derive(Clone)]
+pub struct PollWaker(Arc<Inner>);
+
+struct Inner {
+    line: Arc<Line>,
+    over: AtomicBool,
+}
+
+impl PollWaker {
+    pub(super) fn new(line: Arc<Line>) -> PollWaker {
+        PollWaker(Arc::new(Inner { line, over: AtomicBool::new(false) }))
+    }
+
+    /// Has the thread look again.
+    pub fn wake(&self) {
+        if !self.0.over.swap(true, Ordering::AcqRel) {
+            let wake = Message { op: Op::Wake as u32, errno: 0, a: [0; 6] };
+            // An error means that the thread is gone.
+            let _ = self.0.line.conn.send(&wake, &[], &[]);
+        }
+    }
+
+    /// The thread waits no more.
+    pub fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn end(&self) {
+        self.0.over.store(true, Ordering::Release);
+    }
+}
+
+impl PartialEq for PollWaker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for PollWaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PollWaker(over: {})", self.is_over())
+    }
+}
+
+/// Serves a look: how many devices are ready, and the items with what is so.
+pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
+    const LEN: usize = size_of::<PollItem>();
+    let waker = call.new_poll_waker();
+    let mut answer = Vec::with_capacity(items.len());
+    let mut count = 0;
+    for item in items.chunks_exact(LEN) {
+        let [open, rest] = from_words::<2>(item)[0];
+        let events = rest as u32;
+        let found = find(&call.shared, open);
+        let ready = match &found {
+            Ok(open) => call.shared.kernel.poll(call, open.id, events, &waker)?,
+            Err(_) => libc::POLLNVAL as u32,
+        };
+        if let (Ok(open), 0) = (found, ready) {
+            open.polled_by(waker.clone());
+        }
+        count += u64::from(ready != 0);
+        answer.extend_from_slice(&open.to_ne_bytes());
+        answer.extend_from_slice(&events.to_ne_bytes());
+        answer.extend_from_slice(&ready.to_ne_bytes());
+    }
+    if count > 0 {
+        waker.end();
+    }
+    Ok((count, answer))
+}
