@@ -3,6 +3,10 @@
 //! A driver is a type that implements [`Device`], one value of it for each instance, and a type for the private data
 //! of a mapping that implements [`Mapping`]. The [`module!`] macro makes a module of them. Neither needs `unsafe`.
 //!
+//! docs/writing-a-driver.md builds a driver step by step and runs it; [`Device`] has the smallest one. Throughout: offsets and lengths are
+//! bytes, a page is 4096 of them, times are [`Duration`](core::time::Duration)s, and errors are [`Errno`]s with illumos's numbers. A call that can fail for a reason
+//! worth reading returns an [`Error`], which has the manual page with it and becomes an `Errno` by `?`.
+//!
 //! | phase | type | what the DDI allows there |
 //! | --- | --- | --- |
 //! | a process calls mmap(2) | [`MapRequest`] → [`Setup`] | choose the memory, once; refuse |

@@ -238,7 +238,8 @@ struct Kstat {
     /// Those of the machine that ddi-host serve keeps up for this directory
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any
+    // Not a doc comment: to rustdoc the brackets are links.
+    #[arg(help = "What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any")]
     #[arg(value_name = "STATISTIC")]
     wanted: Vec<String>,
 }

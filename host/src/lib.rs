@@ -3,9 +3,13 @@
 //! Drivers, linked in or loaded from module files, call the functions of [`ddi`]; those stand on the machinery of [`kern`].
 //! What processes do comes in through `process` and goes to the drivers by way of `vm` and `kern`.
 
+// The command line calls the library as any program would.
+extern crate self as ddi_host;
+
 #[macro_use]
 pub mod ddi;
 pub mod bench;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod kern;

@@ -11,7 +11,8 @@ use super::{cargo_for_kernel, target_dir, toolchain};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 6] = ["ddi-sys", "devmap-plain", "devmap", "segdev", "ctxdev-user", "ctxdev"];
+const PACKAGES: [&str; 7] =
+    ["ddi-sys", "devmap-plain", "devmap", "segdev", "ctxdev-user", "ctxdev", "notice"];
 
 /// Which packages to compile.
 #[derive(clap::Args)]

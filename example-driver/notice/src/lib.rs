@@ -1,0 +1,91 @@
+//! notice: a board of kernel memory that all processes see.
+#![no_std]
+#![deny(unsafe_code, missing_docs)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::String;
+
+use devmap::prelude::*;
+
+/// ioctl: takes all translations away, so that the next access to each page is a fault again.
+pub const NOTICE_REVOKE: i32 = 0x6e01;
+
+devmap::counters! {
+    /// What was done; `kstat -m notice` shows it.
+    pub struct Counts { maps, faults, forks }
+}
+
+/// An instance of the device.
+pub struct Notice {
+    board: Umem,
+    counts: Counts,
+    mappings: Mappings,
+}
+
+impl Device for Notice {
+    type Mapping = View;
+
+    fn attach(attach: &Attach<'_>) -> Result<Notice, Errno> {
+        let pages = attach.node().unsigned_property("pages", 1)?;
+        Ok(Notice {
+            board: Umem::new(Kind::Locked, pages as usize * 4096)?,
+            counts: Counts::new(attach.node(), "notice")?,
+            mappings: attach.mappings(),
+        })
+    }
+
+    fn devmap<'a>(&self, request: MapRequest<'a, Notice>) -> Result<Setup<'a, Notice>, Errno> {
+        if request.sharing() == Sharing::Private {
+            return Err(Errno::ENOTSUP); // nobody has a notice board to himself
+        }
+        let offset = request.offset();
+        let setup = request.map(&self.board, offset).with(View)?;
+        self.counts.maps().add(1);
+        Ok(setup)
+    }
+
+    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let text: String = self.counts.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        uio.give_from_offset(text.as_bytes()).map(|_| ())
+    }
+
+    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        uio.take_into(&self.board, 0).map(|_| ())
+    }
+
+    fn ioctl(&self, command: i32, _: Argument<'_>) -> Result<i32, Errno> {
+        match command {
+            NOTICE_REVOKE => self.mappings.revoke_all()?,
+            _ => return Err(Errno::ENOTTY),
+        }
+        Ok(0)
+    }
+}
+
+/// The private data of one mapping: none.
+pub struct View;
+
+impl Mapping<Notice> for View {
+    fn access(&self, device: &Notice, fault: Fault<'_>) -> Result<Served, Errno> {
+        device.counts.faults().add(1);
+        fault.load()
+    }
+
+    fn dup(&self, device: &Notice, _: Dup<'_>) -> Result<View, Errno> {
+        device.counts.forks().add(1);
+        Ok(View)
+    }
+
+    fn unmap(self, _: &Notice, cut: Cut<'_>) -> Remains<View> {
+        match cut {
+            Cut::Whole(cut) => cut.gone(),
+            Cut::Head(cut) => cut.keep(self),
+            Cut::Tail(cut) => cut.keep(self),
+            Cut::Middle(cut) => cut.split(self, View),
+        }
+    }
+}
+
+devmap::module! { device: Notice, name: "notice", description: "notice board 0.1" }
