@@ -122,6 +122,17 @@ impl core::error::Error for Errno {}
 /// A DDI call that was refused: by the kernel, or by this crate before the kernel was asked.
 ///
 /// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f() -> Result<(), Errno> {
+/// let error = Umem::new(Kind::Locked, 0).err();
+/// if let Some(error) = error {
+///     devmap::warn!("{error}"); // ddi_umem_alloc(9F): no such length: EINVAL (22)
+/// }
+/// let ring = Umem::new(Kind::Locked, 4096)?; // an Errno in the function's result
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     errno: Errno,

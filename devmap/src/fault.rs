@@ -30,7 +30,8 @@ pub enum Access {
     Create,
 }
 
-/// Proof that a fault was served: what an access callback returns.
+/// Proof that a fault was served: what an access callback returns. Made by [`Fault::load`], [`Fault::load_all`],
+/// [`Fault::retry_later`] and a [`Context`]'s loads only.
 #[must_use]
 pub struct Served(());
 
@@ -52,6 +53,39 @@ fn this_thread() -> sys::kt_did_t {
 }
 
 /// A fault to be served; consumed by serving it.
+///
+/// A device that works for one mapping at a time: whoever touches it gets it, once the others cannot touch it any more.
+///
+/// ```no_run
+/// use devmap::prelude::*;
+///
+/// struct Engine {
+///     owners: MappingSet,
+///     owner: Mutex<u64>,
+/// }
+/// struct Owner {
+///     id: u64,
+///     _member: Member, // of `owners`
+/// }
+///
+/// impl Owner {
+///     // What Mapping::access does.
+///     fn access(&self, engine: &Engine, fault: Fault<'_>) -> Result<Served, Errno> {
+///         let owner = engine.owner.lock();
+///         if *owner == self.id {
+///             return fault.load(); // the lock keeps the device ours until the page is loaded
+///         }
+///         drop(owner); // not over switch_context, which may wait
+///         fault.switch_context(|held| {
+///             let mut owner = engine.owner.lock();
+///             engine.owners.unload()?;
+///             // ... save the device for the old owner, restore it for this one ...
+///             *owner = self.id;
+///             held.load()
+///         })
+///     }
+/// }
+/// ```
 pub struct Fault<'a> {
     pub(crate) handle: &'a Handle,
     pub(crate) pvt: *mut c_void,

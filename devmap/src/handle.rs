@@ -68,6 +68,18 @@ pub(crate) struct Target {
 }
 
 /// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
+///
+/// Had from [`MapRequest::handle`](crate::MapRequest::handle), [`Fault::handle`](crate::Fault::handle), [`Dup::child`](crate::Dup::child) and
+/// [`Middle::rest`](crate::Middle::rest).
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f(handle: &Handle, spare: &Umem) -> Result<(), devmap::Error> {
+/// handle.remap(spare, 0)?; // the process goes on in other memory, from its next access on
+/// handle.invalidate()?; // and now gets SIGBUS,
+/// handle.validate(); // until here
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Handle(Arc<Cell>);
 

@@ -9,6 +9,14 @@ struct Inner {
 }
 
 /// A number of permits that may be changed while they are out. Clones are the same limit.
+///
+/// ```
+/// let limit = devmap::Limit::new(1);
+/// let permit = limit.take();
+/// assert!(permit.is_some() && limit.take().is_none());
+/// drop(permit);
+/// assert_eq!(limit.taken(), 0);
+/// ```
 #[derive(Clone)]
 pub struct Limit(Arc<Inner>);
 

@@ -13,6 +13,43 @@ use crate::fault::{Fault, Served};
 use crate::handle::Handle;
 
 /// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
+///
+/// ```no_run
+/// use devmap::prelude::*;
+/// # struct Board(Umem);
+/// # impl Device for Board {
+/// #     type Mapping = View;
+/// #     fn attach(_: &Attach<'_>) -> Result<Board, Errno> { Err(Errno::ENXIO) }
+/// # }
+/// # devmap::module! { device: Board, name: "board", description: "a board" }
+///
+/// struct View {
+///     color: u32, // chosen at mmap(2), the same in every piece and copy of the mapping
+/// }
+///
+/// impl Mapping<Board> for View {
+///     fn access(&self, _: &Board, fault: Fault<'_>) -> Result<Served, Errno> {
+///         fault.load_all() // all pages at once
+///     }
+///
+///     fn dup(&self, _: &Board, _: Dup<'_>) -> Result<View, Errno> {
+///         Ok(View { color: self.color })
+///     }
+///
+///     fn unmap(self, _: &Board, cut: Cut<'_>) -> Remains<View> {
+///         match cut {
+///             Cut::Whole(cut) => cut.gone(),
+///             Cut::Head(cut) => cut.keep(self),
+///             Cut::Tail(cut) => cut.keep(self),
+///             Cut::Middle(cut) => {
+///                 let behind = View { color: self.color };
+///                 cut.split(self, behind)
+///             }
+///         }
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
     /// The process touched a page that has no translation: `devmap_access(9E)`.
     ///

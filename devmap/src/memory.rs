@@ -65,6 +65,21 @@ impl Memory {
 const SHORT: Error = Error::new(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is not as long as the memory");
 
 /// Copies all of these memories, one behind the other, into an image that is exactly as long.
+///
+/// `EINVAL` when it is not: make it of the sum of their [`words`](Memory::words).
+///
+/// ```no_run
+/// # extern crate alloc;
+/// # use devmap::prelude::*;
+/// # fn f(regs: Registers, ring: &Umem) -> Result<(), devmap::Error> {
+/// use devmap::memory::{restore, save};
+///
+/// let state = [Memory::from(regs), Memory::from(ring)];
+/// let mut image = alloc::vec![0_u64; state.iter().map(Memory::words).sum()];
+/// save(&state, &mut image)?;
+/// restore(&state, &image)?;
+/// # Ok(()) }
+/// ```
 pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
     let mut rest = image;
     for memory in memories {
@@ -75,7 +90,7 @@ pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
     if rest.is_empty() { Ok(()) } else { Err(SHORT) }
 }
 
-/// Copies an image that [`save`] made back.
+/// Copies an image that [`save`] made back. `EINVAL` when it is not exactly as long as the memories.
 pub fn restore(memories: &[Memory], image: &[u64]) -> Result<(), Error> {
     let mut rest = image;
     for memory in memories {

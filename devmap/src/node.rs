@@ -14,6 +14,17 @@ use ddi_sys as sys;
 use crate::errno::{Errno, Error};
 
 /// A device node, in attach and for as long as the instance lives.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f(node: &Node<'_>) -> Result<(), devmap::Error> {
+/// let pages = node.unsigned_property("pages", 16)?; // pages=32; in the .conf file
+/// if node.register_sets() > 0 {
+///     let bytes = node.register_set_len(0)?;
+///     devmap::note!("{}{}: {pages} pages, {bytes} bytes of registers", node.name(), node.instance());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Node<'a> {

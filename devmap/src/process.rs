@@ -56,6 +56,14 @@ impl Open<'_> {
 }
 
 /// A read(2) or write(2) under way: `uio(9S)`, `uiomove(9F)`.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// // Device::read: a text, then the end of the file.
+/// fn read(uio: &mut Uio<'_>) -> Result<(), Errno> {
+///     uio.give_from_offset(b"ready\n").map(|_| ())
+/// }
+/// ```
 pub struct Uio<'a> {
     uio: &'a mut sys::uio_t,
 }
@@ -119,6 +127,24 @@ impl<'a> Uio<'a> {
 }
 
 /// The argument of an ioctl(2): a number, or an address in the process.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// devmap::plain! {
+///     /// What MYDEV_LIMITS copies out.
+///     pub struct Limits { pub mappings: u64, pub contexts: u64 }
+/// }
+///
+/// // Device::ioctl
+/// fn ioctl(command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+///     match command {
+///         1 => argument.copyout(&Limits { mappings: 3, contexts: 2 })?,
+///         2 => devmap::note!("{} milliseconds", argument.unsigned()?),
+///         _ => return Err(Errno::ENOTTY),
+///     }
+///     Ok(0)
+/// }
+/// ```
 pub struct Argument<'a> {
     arg: isize,
     mode: c_int,

@@ -68,6 +68,15 @@ impl Drop for Inner {
 }
 
 /// A mapped register set: `ddi_regs_map_setup(9F)`. Clones share it; the last one unmaps it.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f(attach: &Attach<'_>) -> Result<(), devmap::Error> {
+/// let regs = Registers::map(attach.node(), 0, Order::Strict)?;
+/// let status: u32 = regs.read(0x10)?; // four bytes at byte 16
+/// regs.write(0x14, status | 1)?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Registers(Arc<Inner>);
 

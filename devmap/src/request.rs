@@ -46,6 +46,31 @@ pub enum Sharing {
 type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 
 /// A part of the device that a process wants to map.
+///
+/// ```no_run
+/// use devmap::prelude::*;
+/// use devmap::request::Protection;
+/// # struct Dev { regs: Registers, ring: Umem }
+/// # impl Dev {
+///
+/// // Registers at offset 0, for reading only; behind them a ring, at 64 KiB.
+/// fn devmap<'a, D>(&self, request: MapRequest<'a, D>) -> Result<Setup<'a, D>, Errno>
+/// where
+///     D: Device<Mapping = ()>,
+/// {
+///     Ok(match request.offset() {
+///         0x1_0000.. => {
+///             let offset = request.offset() - 0x1_0000;
+///             request.map(&self.ring, offset).with(())?
+///         }
+///         offset => {
+///             let read_only = request.map(&self.regs, offset).max_protection(Protection::READ);
+///             read_only.with(())? // beyond the registers, or for writing: an error
+///         }
+///     })
+/// }
+/// # }
+/// ```
 pub struct MapRequest<'a, D: Device> {
     instance: &'a Arc<Instance<D>>,
     cookie: sys::devmap_cookie_t,

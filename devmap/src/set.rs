@@ -24,6 +24,16 @@ struct Places {
 }
 
 /// A set of mappings; clones are the same set. Remembers a mapping as long as the [`Member`] that it gave for it lives.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f<D: Device>(request: &MapRequest<'_, D>) -> Result<(), devmap::Error> {
+/// let set = MappingSet::new();
+/// let member = set.insert(request.handle()); // in Device::devmap; keep it in the private data
+/// set.unload()?; // the next access of each process is a fault
+/// drop(member);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct MappingSet(Arc<Mutex<Places>>);
 

@@ -133,6 +133,16 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
 }
 
 /// A condition variable, `condvar(9F)`. Waits may end without cause: test the condition in a loop.
+///
+/// ```no_run
+/// # use devmap::sync::{Condvar, Mutex};
+/// # fn f(ready: &Mutex<bool>, changed: &Condvar) -> Result<(), devmap::Errno> {
+/// let mut is_ready = ready.lock();
+/// while !*is_ready {
+///     changed.wait_sig(&mut is_ready)?; // EINTR when the process is to die
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Condvar(Box<UnsafeCell<sys::kcondvar_t>>);
 
 // SAFETY: the word is only passed to the kernel, which synchronises it.
