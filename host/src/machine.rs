@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
 use crate::kern::thread::{self, Context};
-use crate::kern::{entry, heap, trap, watch};
+use crate::kern::{entry, heap, left, trap, watch};
 use crate::kernel::{self, DdiKernel};
 use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
@@ -321,6 +321,7 @@ fn leftovers() {
             report::leftover("_fini", &format!("{count} {what} are left"), page);
         }
     }
+    left::report(|_| true);
     drivers::report_memory();
     if report::failed() {
         log::line(log::To::Log, "the run had failures");

@@ -52,10 +52,31 @@ pub fn on_stop(f: impl FnOnce() + Send + 'static) {
     *STOP.lock() = Some(Box::new(f));
 }
 
+/// Something that happened before a mistake and belongs to it: an allocation, a free, the entering of a mutex.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// What: "allocated".
+    pub what: String,
+    /// Where, innermost first; nothing is shown when it is not known.
+    pub stack: Vec<String>,
+}
+
+impl Earlier {
+    /// What, and where.
+    pub fn new(what: &str, stack: Vec<String>) -> Earlier {
+        Earlier { what: what.to_owned(), stack }
+    }
+}
+
 /// Reports a mistake: `function` is the DDI function (or the callback) where it shows, `page` the manual page.
 pub fn mistake(function: &str, what: &str, page: &str) {
+    mistake_after(function, what, page, &[]);
+}
+
+/// The same, with what happened before.
+pub fn mistake_after(function: &str, what: &str, page: &str, earlier: &[Earlier]) {
     let unwind = POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8;
-    leftover(function, what, page);
+    leftover_after(function, what, page, earlier);
     if unwind && !std::thread::panicking() {
         std::panic::panic_any(Reported(format!("{function}: {what}")));
     }
@@ -66,6 +87,11 @@ pub fn mistake(function: &str, what: &str, page: &str) {
 
 /// Reports a mistake that nothing can follow from any more (leaks): the run goes on and its status is 1.
 pub fn leftover(function: &str, what: &str, page: &str) {
+    leftover_after(function, what, page, &[]);
+}
+
+/// The same, with what happened before.
+pub fn leftover_after(function: &str, what: &str, page: &str, earlier: &[Earlier]) {
     fail();
     let stack = crate::kern::stack::driver_frames();
     let mut text = format!("driver mistake: {function}: {what} (see {page})");
@@ -76,6 +102,13 @@ pub fn leftover(function: &str, what: &str, page: &str) {
     if let Some(call) = crate::kern::entry::current() {
         text.push_str("\n    in ");
         text.push_str(&call);
+    }
+    for Earlier { what, stack } in earlier.iter().filter(|earlier| !earlier.stack.is_empty()) {
+        text.push_str(&format!("\n  {what}:"));
+        for frame in stack {
+            text.push_str("\n    at ");
+            text.push_str(frame);
+        }
     }
     log::line(log::To::Both, &text);
     REPORTS.lock().push(text);

@@ -612,8 +612,12 @@ ddi! {
         }
         match umem::retract(cookie as usize) {
             None => {
-                let what = format!("{cookie:p} is not a ddi_umem_cookie_t, or it has been freed before");
-                report::mistake("ddi_umem_free", &what, "ddi_umem_free(9F)");
+                let earlier = umem::freed(cookie as usize);
+                let what = match earlier.is_empty() {
+                    true => format!("{cookie:p} is not a ddi_umem_cookie_t"),
+                    false => format!("the memory of {cookie:p} has been freed before"),
+                };
+                report::mistake_after("ddi_umem_free", &what, "ddi_umem_free(9F)", &earlier);
             }
             // A driver may free memory in the unmap callback of its last mapping: that handle is on its way out.
             Some(memory) if cookie::maps(&memory) => {

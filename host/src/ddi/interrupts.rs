@@ -16,6 +16,7 @@ use ddi_sys::{
 use parking_lot::Mutex;
 
 use super::store;
+use crate::kern::left::{Kind, Left};
 use crate::kern::{callout, entry};
 use crate::report;
 
@@ -40,17 +41,23 @@ struct Soft {
     triggered: AtomicBool,
     timer: Mutex<callout::Id>,
     priority: Mutex<uint_t>,
+    _left: Left,
 }
 
 static SOFT: LazyLock<Mutex<HashMap<usize, Arc<Soft>>>> = LazyLock::new(Mutex::default);
 
 fn add(handler: Handler, arg: usize) -> usize {
+    let function = match handler {
+        Handler::Old(handler) => handler as usize,
+        Handler::New(handler) => handler as usize,
+    };
     let soft = Arc::new(Soft {
         handler,
         arg,
         triggered: AtomicBool::new(false),
         timer: Mutex::new(0),
         priority: Mutex::new(SOFT_PRIORITY as uint_t),
+        _left: Left::new(Kind::SoftInterrupt, function),
     });
     let id = Arc::as_ptr(&soft) as usize;
     SOFT.lock().insert(id, soft);

@@ -370,7 +370,7 @@ fn free_data(ks: &kstat_t) {
         && let Some(size) = data_size(ks.ks_type, ks.ks_ndata)
         && let Err(error) = heap::free(ks.ks_data.cast(), size)
     {
-        report::mistake("kstat_delete", &error.to_string(), "kstat_create(9F)");
+        report::mistake_after("kstat_delete", &error.to_string(), "kstat_create(9F)", &error.earlier());
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn free(address: *mut c_void, size: usize, function: &str) {
         return;
     }
     if let Err(error) = heap::free(address.cast(), size) {
-        report::mistake(function, &error.to_string(), "kmem_free(9F)");
+        report::mistake_after(function, &error.to_string(), "kmem_free(9F)", &error.earlier());
     }
 }
 

@@ -94,7 +94,7 @@ impl<K: Hash + Eq> States<K> {
 
     fn free_item(&self, item: usize, function: &str) {
         if let Err(error) = heap::free(item as *mut u8, self.size) {
-            report::mistake(function, &error.to_string(), "ddi_soft_state(9F)");
+            report::mistake_after(function, &error.to_string(), "ddi_soft_state(9F)", &error.earlier());
         }
     }
 

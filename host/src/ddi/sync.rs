@@ -4,6 +4,7 @@
 //! holds: nothing that blocks may be called with a spin mutex held.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -14,9 +15,11 @@ use ddi_sys::{
 };
 
 use super::time;
+use crate::kern::heap;
 use crate::kern::lock::{self, Misuse, MutexKind, Wake};
 use crate::kern::thread::{self, Context};
-use crate::report;
+use crate::kern::trace::Trace;
+use crate::report::{self, Earlier};
 use crate::vm::client;
 
 thread_local! {
@@ -29,7 +32,57 @@ pub(crate) fn held() -> usize {
     HELD.with_borrow(Vec::len)
 }
 
+/// Where the mutexes that the calling thread holds were entered, the last one first; known in check mode.
+pub(crate) fn held_since() -> Vec<Earlier> {
+    let held: Vec<usize> = HELD.with_borrow(|held| held.iter().rev().map(|(address, _)| *address).collect());
+    let entered = |address| Some(Earlier::new("entered", ENTERED.get(address)?.frames()));
+    held.into_iter().filter_map(entered).collect()
+}
+
+/// Where something happened to locks, by their addresses. Kept in check mode only. Locking: leaf mutexes.
+struct Places([parking_lot::Mutex<BTreeMap<usize, Trace>>; 16]);
+
+impl Places {
+    /// Locks that are remembered in one of the parts.
+    const MOST: usize = 4096;
+
+    const fn new() -> Places {
+        Places([const { parking_lot::Mutex::new(BTreeMap::new()) }; 16])
+    }
+
+    fn part(&self, address: usize) -> &parking_lot::Mutex<BTreeMap<usize, Trace>> {
+        &self.0[(address >> 3) % 16]
+    }
+
+    /// The calling thread does it, now.
+    fn set(&self, address: usize) {
+        if heap::checking() {
+            let mut part = self.part(address).lock();
+            if part.len() == Self::MOST {
+                part.clear();
+            }
+            part.insert(address, Trace::here());
+        }
+    }
+
+    fn get(&self, address: usize) -> Option<Trace> {
+        self.part(address).lock().get(&address).copied()
+    }
+
+    fn forget(&self, address: usize) {
+        if heap::checking() {
+            self.part(address).lock().remove(&address);
+        }
+    }
+}
+
+/// Where the mutexes that are held were entered.
+static ENTERED: Places = Places::new();
+/// Where mutexes were destroyed.
+static DESTROYED: Places = Places::new();
+
 fn hold(address: usize, spin: bool) {
+    ENTERED.set(address);
     HELD.with_borrow_mut(|held| held.push((address, spin)));
 }
 
@@ -37,6 +90,7 @@ fn release(address: usize) {
     HELD.with_borrow_mut(|held| {
         if let Some(at) = held.iter().rposition(|(a, _)| *a == address) {
             held.remove(at);
+            ENTERED.forget(address);
         }
     });
 }
@@ -65,7 +119,14 @@ unsafe fn word<'a, T>(lock: *const T) -> &'a AtomicU64 {
 }
 
 fn complain<T>(function: &str, what: &str, lock: *const T, misuse: Misuse, page: &str) {
-    report::mistake(function, &format!("{what} at {lock:p}: {misuse}"), page);
+    let (places, happened) = match misuse {
+        Misuse::Recursive => (&ENTERED, "entered"),
+        Misuse::NotOwner | Misuse::Held => (&ENTERED, "entered by the thread that holds it"),
+        Misuse::Destroyed | Misuse::Garbage => (&DESTROYED, "destroyed"),
+    };
+    let earlier = places.get(lock as usize).map(|place| Earlier::new(happened, place.frames()));
+    let earlier: Vec<Earlier> = earlier.into_iter().collect();
+    report::mistake_after(function, &format!("{what} at {lock:p}: {misuse}"), page, &earlier);
 }
 
 /// The interrupt priority from which a mutex spins (LOCK_LEVEL).
@@ -85,7 +146,11 @@ ddi! {
         if lock::mutex_owned(word) {
             release(mutex as usize);
         }
-        if let Err(misuse) = lock::mutex_destroy(word) {
+        let result = lock::mutex_destroy(word);
+        if result.is_ok() {
+            DESTROYED.set(mutex as usize);
+        }
+        if let Err(misuse) = result {
             complain("mutex_destroy", "the mutex", mutex, misuse, "mutex_destroy(9F)");
         }
     }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::{store, sync, text};
 use crate::kern::callout::{self, Cancelled};
 use crate::kern::entry::{self, Callback};
+use crate::kern::left::{Kind, Left};
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
@@ -68,6 +69,7 @@ fn sleep(duration: Duration, interruptible: bool) -> bool {
 struct Periodic {
     timer: callout::Id,
     ended: bool,
+    _left: Left,
 }
 
 static PERIODIC: LazyLock<Mutex<HashMap<u64, Periodic>>> = LazyLock::new(Mutex::default);
@@ -88,6 +90,28 @@ fn arm_periodic(id: u64, interval: Duration, level: c_int, callback: Callback) {
 /// The queue behind `system_taskq`; made once, for ever.
 pub(super) fn system_queue() -> *mut taskq_t {
     Box::into_raw(Box::new(TaskQueue::new("system_taskq", 64))).cast()
+}
+
+/// The queues that drivers have made, by their addresses.
+static QUEUES: LazyLock<Mutex<HashMap<usize, Left>>> = LazyLock::new(Mutex::default);
+
+fn new_queue(name: &str, threads: c_int) -> *mut c_void {
+    let queue = Box::into_raw(Box::new(TaskQueue::new(name, threads.max(1) as usize)));
+    QUEUES.lock().insert(queue as usize, Left::new(Kind::TaskQueue, 0));
+    queue.cast()
+}
+
+/// Waits for a queue's tasks and frees it.
+fn destroy_queue(queue: *mut c_void, function: &str) {
+    if queue.is_null() {
+        return;
+    }
+    if QUEUES.lock().remove(&(queue as usize)).is_none() {
+        let what = format!("{queue:p} is not a task queue, or it was destroyed before");
+        return report::mistake(function, &what, "ddi_taskq_destroy(9F)");
+    }
+    // SAFETY: made by `new_queue` and given back now, once: it was in the list.
+    drop(unsafe { Box::from_raw(queue.cast::<TaskQueue>()) });
 }
 
 /// Dispatches to a queue; false when it cannot.
@@ -111,12 +135,14 @@ unsafe fn queue<'a, T>(queue: *mut T) -> &'a TaskQueue {
 /// The end of a thread made by thread_create, for who joins it.
 #[derive(Default)]
 struct Ended {
+    left: Mutex<Option<Left>>,
     done: Mutex<bool>,
     changed: parking_lot::Condvar,
 }
 
 impl Ended {
     fn tell(&self) {
+        self.left.lock().take();
         *self.done.lock() = true;
         self.changed.notify_all();
     }
@@ -207,7 +233,12 @@ ddi! {
         let Some(func) = func else { return std::ptr::null_mut() };
         let callback = Callback::new(func, arg);
         // At least a tick, as in the kernel.
-        callout::after(ticks(count.max(1)), Box::new(move || callback.run("timeout(9F)"))) as timeout_id_t
+        let left = Left::new(Kind::Timeout, func as usize);
+        let job = move || {
+            drop(left);
+            callback.run("timeout(9F)");
+        };
+        callout::after(ticks(count.max(1)), Box::new(job)) as timeout_id_t
     }
     /// untimeout(9F): the ticks left, or -1.
     fn untimeout(id: timeout_id_t) -> clock_t {
@@ -230,7 +261,8 @@ ddi! {
         let Some(func) = func else { return std::ptr::null_mut() };
         let mut last = LAST.lock();
         *last += 1;
-        PERIODIC.lock().insert(*last, Periodic { timer: 0, ended: false });
+        let left = Left::new(Kind::Periodic, func as usize);
+        PERIODIC.lock().insert(*last, Periodic { timer: 0, ended: false, _left: left });
         // A multiple of 10 ms, rounded up.
         let interval = Duration::from_nanos((interval.max(1) as u64).next_multiple_of(10_000_000));
         arm_periodic(*last, interval, level, Callback::new(func, arg));
@@ -268,7 +300,7 @@ ddi! {
     ) -> *mut ddi_taskq_t {
         // SAFETY: the driver's promise.
         let name = unsafe { text(name) };
-        Box::into_raw(Box::new(TaskQueue::new(&name, threads.max(1) as usize))).cast()
+        new_queue(&name, threads).cast()
     }
     /// ddi_taskq_dispatch(9F).
     fn ddi_taskq_dispatch(
@@ -282,10 +314,7 @@ ddi! {
     }
     /// ddi_taskq_destroy(9F).
     fn ddi_taskq_destroy(tq: *mut ddi_taskq_t) {
-        if !tq.is_null() {
-            // SAFETY: made by ddi_taskq_create, given back now.
-            drop(unsafe { Box::from_raw(tq.cast::<TaskQueue>()) });
-        }
+        destroy_queue(tq.cast(), "ddi_taskq_destroy");
     }
     /// ddi_taskq_wait(9F).
     fn ddi_taskq_wait(tq: *mut ddi_taskq_t) {
@@ -319,7 +348,7 @@ ddi! {
     ) -> *mut taskq_t {
         // SAFETY: the driver's promise.
         let name = unsafe { text(name) };
-        Box::into_raw(Box::new(TaskQueue::new(&name, threads.max(1) as usize))).cast()
+        new_queue(&name, threads).cast()
     }
     /// taskq_dispatch: 0 when it failed.
     fn taskq_dispatch(tq: *mut taskq_t, func: task_func_t, arg: *mut c_void, _flags: u32) -> taskqid_t {
@@ -328,10 +357,7 @@ ddi! {
     }
     /// taskq_destroy.
     fn taskq_destroy(tq: *mut taskq_t) {
-        if !tq.is_null() {
-            // SAFETY: made by taskq_create, given back now.
-            drop(unsafe { Box::from_raw(tq.cast::<TaskQueue>()) });
-        }
+        destroy_queue(tq.cast(), "taskq_destroy");
     }
     /// taskq_wait.
     fn taskq_wait(tq: *mut taskq_t) {
@@ -374,7 +400,8 @@ ddi! {
         // SAFETY: thread functions take one pointer; the declaration without parameters is C's old style.
         let func: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(func) };
         let callback = Callback::new(func, arg);
-        let ended = Arc::new(Ended::default());
+        let left = Left::new(Kind::Thread, func as usize);
+        let ended = Arc::new(Ended { left: Mutex::new(Some(left)), ..Ended::default() });
         let (started, number) = std::sync::mpsc::channel();
         let end = ended.clone();
         let thread = std::thread::Builder::new().name("driver".into()).spawn(move || {

@@ -116,7 +116,8 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
     NAME.set(outer);
     if result.is_ok() && sync::held() > held {
         let what = format!("{} returned with a mutex held", what());
-        report::mistake("mutex_enter", &what, "mutex_enter(9F)");
+        let since = sync::held_since();
+        report::mistake_after("mutex_enter", &what, "mutex_enter(9F)", &since[..since.len().min(1)]);
     }
     result.map_err(|payload| {
         report::fail();

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::stack;
+use crate::report::Earlier;
 
 /// One live buffer.
 #[derive(Clone, Debug)]
@@ -70,28 +71,47 @@ fn shard(address: usize) -> &'static Mutex<HashMap<usize, Buffer>> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FreeError {
     /// Not the address of a live buffer.
-    #[error("{0:#x} is not a buffer of kmem_alloc{1}")]
-    Unknown(usize, String),
+    #[error("{0:#x} is not a buffer of kmem_alloc{how}", how = if .1.is_empty() { "" } else { ": it was freed before" })]
+    Unknown(usize, Vec<Earlier>),
     /// The size differs from the one allocated.
-    #[error("a buffer of {allocated} bytes is freed as one of {freed}{stack}")]
+    #[error("a buffer of {allocated} bytes is freed as one of {freed}")]
     WrongSize {
         /// Bytes allocated.
         allocated: usize,
         /// Bytes given to the free.
         freed: usize,
         /// Who allocated it.
-        stack: String,
+        stack: Vec<String>,
     },
     /// Written behind its end.
-    #[error("a buffer of {size} bytes was written behind its end, first at byte {at}{stack}")]
+    #[error("a buffer of {size} bytes was written {where_}, at byte {at}", where_ = if *.at < 0 { "before its start" } else { "behind its end" })]
     Overrun {
         /// Its size.
         size: usize,
-        /// The first byte that is not as it was.
-        at: usize,
+        /// The byte next to it that is not as it was.
+        at: isize,
         /// Who allocated it.
-        stack: String,
+        stack: Vec<String>,
     },
+}
+
+impl FreeError {
+    /// What happened to the buffer before.
+    pub fn earlier(&self) -> Vec<Earlier> {
+        match self {
+            FreeError::Unknown(_, earlier) => earlier.clone(),
+            FreeError::WrongSize { stack, .. } | FreeError::Overrun { stack, .. } => {
+                vec![Earlier::new("allocated", stack.clone())]
+            }
+        }
+    }
+}
+
+impl Freed {
+    /// Who freed it, and who had allocated it.
+    pub fn earlier(&self) -> Vec<Earlier> {
+        vec![Earlier::new("freed", self.freed.clone()), Earlier::new("allocated", self.allocated.clone())]
+    }
 }
 
 fn from(stack: &[String], verb: &str) -> String {
@@ -151,6 +171,8 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     let gap = base + pages - start - size;
     // SAFETY: the bytes between the buffer and the guard page.
     unsafe { address.wrapping_add(size).write_bytes(RED, gap) };
+    // SAFETY: the bytes between the mapping's start and the buffer.
+    unsafe { (base as *mut u8).write_bytes(RED, start - base) };
     GUARDED.fetch_add(1, Ordering::Relaxed);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
     let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), stack: stack::driver_frames() };
@@ -175,11 +197,10 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
     let Some(buffer) = book.get(&start) else {
         drop(book);
         let before = freed_at(start);
-        let who = before.map_or(String::new(), |f| from(&f.freed, "it was freed before"));
-        return Err(FreeError::Unknown(start, who));
+        return Err(FreeError::Unknown(start, before.map_or(Vec::new(), |f| f.earlier())));
     };
     if buffer.size != size {
-        let stack = from(&buffer.stack, "allocated");
+        let stack = buffer.stack.clone();
         return Err(FreeError::WrongSize { allocated: buffer.size, freed: size, stack });
     }
     let buffer = book.remove(&start).expect("it is there");
@@ -192,8 +213,12 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
     let gap = guard.base + guard.len - PAGE - start - size;
     // SAFETY: the bytes between the buffer and its guard page.
     let red = unsafe { std::slice::from_raw_parts(address.wrapping_add(size), gap) };
-    let overrun = red.iter().position(|&b| b != RED);
-    let stack = from(&buffer.stack, "allocated");
+    let behind = red.iter().position(|&b| b != RED).map(|at| (size + at) as isize);
+    // SAFETY: the bytes between the mapping's start and the buffer.
+    let red = unsafe { std::slice::from_raw_parts(guard.base as *const u8, start - guard.base) };
+    let before = red.iter().rev().position(|&b| b != RED).map(|at| -1 - at as isize);
+    let overrun = before.or(behind);
+    let stack = buffer.stack.clone();
     // SAFETY: the buffer's own pages; nobody may use them any more.
     unsafe { libc::mprotect(guard.base as *mut _, guard.len, libc::PROT_NONE) };
     // SAFETY: as above; gives the memory itself back.
@@ -215,7 +240,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         GUARDED.fetch_sub(1, Ordering::Relaxed);
     }
     drop(kept);
-    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at: size + at, stack }))
+    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, stack }))
 }
 
 /// The freed buffer in whose pages `address` lies, in check mode.
@@ -223,13 +248,14 @@ pub fn freed_at(address: usize) -> Option<Freed> {
     FREED.try_lock()?.iter().rev().find(|f| (f.base..f.base + f.len).contains(&address)).cloned()
 }
 
-/// The live buffer in whose guard page `address` lies, in check mode: its size, and the offset in it.
-pub fn overrun_at(address: usize) -> Option<(usize, usize)> {
+/// The live buffer in whose guard page `address` lies, in check mode: its size, the offset in it, and who allocated it.
+pub fn overrun_at(address: usize) -> Option<(usize, usize, Vec<String>)> {
     BOOK.iter().find_map(|shard| {
         let book = shard.try_lock()?;
         book.iter().find_map(|(&start, buffer)| {
             let guard = buffer.guarded?;
-            (guard.base..guard.base + guard.len).contains(&address).then(|| (buffer.size, address - start))
+            let inside = (guard.base..guard.base + guard.len).contains(&address);
+            inside.then(|| (buffer.size, address - start, buffer.stack.clone()))
         })
     })
 }
@@ -287,5 +313,10 @@ mod tests {
         unsafe { a.wrapping_add(100).write(1) };
         assert!(matches!(free(a, 100), Err(FreeError::Overrun { size: 100, at: 100, .. })));
         assert_eq!(freed_at(a as usize).unwrap().size, 100);
+        let a = allocate_guarded(100, 16, true);
+        // SAFETY: the byte before the buffer is its own page's.
+        unsafe { a.wrapping_sub(1).write(1) };
+        let error = free(a, 100).unwrap_err();
+        assert!(error.to_string().contains("before its start, at byte -1"), "{error}");
     }
 }

@@ -56,6 +56,7 @@ pub fn driver_frames() -> Vec<String> {
 
 fn is_driver(name: &str) -> bool {
     let plain = name.trim_start_matches(['<', '&']);
-    // The DDI functions themselves are exported without a path.
-    plain.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix))
+    // The DDI functions themselves are exported without a path; paths in type arguments are not the function's.
+    let path = plain.split('<').next().unwrap_or(plain);
+    path.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix))
 }

@@ -13,6 +13,7 @@ use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch::{self, Ask};
 use super::{entry, heap};
+use crate::report::Earlier;
 use crate::{loader, report};
 
 /// What was there before, for faults that are not a driver's.
@@ -111,6 +112,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     } else {
         registers.place().or_else(|| loader::calls::called().map(str::to_owned))
     };
+    let mut earlier = Vec::new();
     let (what, page) = match signal {
         libc::SIGFPE => ("a division by zero, or of a number too large for its result".into(), "Intro(9F)"),
         libc::SIGTRAP => ("a breakpoint".into(), "Intro(9F)"),
@@ -123,9 +125,9 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
             "the stack is used up; a thread of illumos's kernel has 20 KiB, interrupts less".into(),
             "Intro(9F)",
         ),
-        _ => describe(address, info.si_code != SI_KERNEL, registers.ip),
+        _ => describe(address, info.si_code != SI_KERNEL, registers.ip, &mut earlier),
     };
-    report::leftover(&place.unwrap_or_else(|| "a memory access".into()), &what, page);
+    report::leftover_after(&place.unwrap_or_else(|| "a memory access".into()), &what, page, &earlier);
     report::stop();
 }
 
@@ -213,7 +215,7 @@ fn give_back(signal: c_int) {
 }
 
 /// What an address is, and the manual page about it.
-fn describe(address: usize, known: bool, ip: usize) -> (String, &'static str) {
+fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) -> (String, &'static str) {
     if !known {
         if let Some(instruction) = privileged(ip) {
             return (
@@ -231,22 +233,24 @@ fn describe(address: usize, known: bool, ip: usize) -> (String, &'static str) {
     }
     if let Some(freed) = heap::freed_at(address) {
         let offset = address as i64 - freed.start as i64;
-        let mut what = format!("byte {offset} of a buffer of {} bytes that was freed is used", freed.size);
-        for (verb, stack) in [("freed", &freed.freed), ("allocated", &freed.allocated)] {
-            if let Some(first) = stack.first() {
-                what.push_str(&format!(", {verb} at {first}"));
-            }
-        }
+        earlier.extend(freed.earlier());
+        let what = format!("byte {offset} of a buffer of {} bytes that was freed is used", freed.size);
         return (what, "kmem_free(9F)");
     }
-    if let Some((size, offset)) = heap::overrun_at(address) {
+    if let Some((size, offset, stack)) = heap::overrun_at(address) {
+        earlier.push(Earlier::new("allocated", stack));
         return (
             format!("byte {offset} of a buffer of {size} bytes is used: beyond its end"),
             "kmem_alloc(9F)",
         );
     }
     if crate::vm::memory().frame_of(address as *const u8).is_some() {
-        return (format!("{address:#x} is memory that ddi_umem_free gave back"), "ddi_umem_free(9F)");
+        let mut what = format!("{address:#x} is memory that ddi_umem_free gave back");
+        if let Some((offset, size, before)) = crate::vm::umem::freed_at(address) {
+            what = format!("byte {offset:#x} of {size} bytes that ddi_umem_free gave back is used");
+            earlier.extend(before);
+        }
+        return (what, "ddi_umem_free(9F)");
     }
     if loader::module_at(address).is_some() {
         return (format!("{address:#x} is read-only memory of the module"), "Intro(9F)");

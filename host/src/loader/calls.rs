@@ -109,6 +109,32 @@ pub fn return_addresses() -> Vec<usize> {
     found
 }
 
+/// Stores the return addresses from the last call of a module into the host outwards, without asking where they lead: whoever reads them does.
+/// `stack` is the calling thread's stack.
+pub fn follow(stack: Range<usize>, into: &mut [usize]) {
+    let (sp, mut fp) = load();
+    if !stack.contains(&sp) {
+        return;
+    }
+    // SAFETY: as in `return_addresses`: the call has not returned, and its return address is there.
+    let mut address = unsafe { (sp as *const usize).read() };
+    for place in into {
+        *place = address;
+        if fp <= sp || fp + 16 > stack.end || !fp.is_multiple_of(8) {
+            return;
+        }
+        let frame = fp as *const usize;
+        // SAFETY: within the part of the thread's stack that is in use, by the check above.
+        let next = unsafe { frame.read() };
+        // SAFETY: as above.
+        address = unsafe { frame.wrapping_add(1).read() };
+        if next <= fp {
+            return;
+        }
+        fp = next;
+    }
+}
+
 /// The calling thread was stopped by a signal at `ip`, in a module, with these stack and frame pointers: where [`return_addresses`] begins from
 /// now on. When there is no code at `ip`, it begins with the caller, whose return address is on top of the stack.
 pub fn at_fault(ip: usize, sp: usize, fp: usize) {

@@ -12,7 +12,7 @@ use super::root::{Lock, Root};
 use crate::config::{self, Config};
 use crate::ddi::symbols;
 use crate::kern::thread::{self, Context};
-use crate::kern::{drivers, entry, nodes};
+use crate::kern::{drivers, entry, left, nodes};
 use crate::log;
 
 const EBUSY: i32 = 16;
@@ -170,7 +170,12 @@ impl Session {
     /// # Errors
     /// Why it stays.
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
+        let module = self.modules.find(name);
         self.modules.unload(name).map_err(|e| format!("{name}: {e}"))?;
+        if let Some(module) = module {
+            // Its memory goes when this is dropped; whatever would still call into it is said before.
+            left::report(|code| module.contains(code));
+        }
         self.names.retain(|n| n != name);
         self.holds.retain(|(n, _)| n != name);
         Ok(())

@@ -13,9 +13,11 @@ use super::Host;
 use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
 use crate::kern::drivers::Driver;
+use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::kernel;
 use crate::physmem::PAGE_SIZE;
+use crate::report;
 
 /// What a call that panicked returns to the framework.
 const EIO: c_int = 5;
@@ -194,6 +196,9 @@ impl segdev::Callbacks<Host> for Callbacks {
             map(cookie, device.dev, flags, off as i64, len as usize, &mut private)
         });
         *pvt = private as usize;
+        if called == Ok(0) {
+            not_freed("devmap_map", *pvt);
+        }
         called.unwrap_or(EIO)
     }
 
@@ -231,6 +236,9 @@ impl segdev::Callbacks<Host> for Callbacks {
         // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
         let called = self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), new, &mut private) });
         *newpvt = private as usize;
+        if called == Ok(0) {
+            not_freed("devmap_dup", *newpvt);
+        }
         called.unwrap_or(EIO)
     }
 
@@ -251,9 +259,23 @@ impl segdev::Callbacks<Host> for Callbacks {
         });
         if let Some((_, pvt)) = cut.before {
             *pvt = private1 as usize;
+            not_freed("devmap_unmap", private1 as usize);
         }
         if let Some((_, pvt)) = cut.behind {
             *pvt = private2 as usize;
+            not_freed("devmap_unmap", private2 as usize);
         }
+    }
+}
+
+/// Reports a private pointer that a callback returns for a mapping that lives on, when it leads to freed memory (check mode).
+fn not_freed(function: &str, pvt: usize) {
+    if !heap::checking() || pvt == 0 {
+        return;
+    }
+    if let Some(freed) = heap::freed_at(pvt) {
+        let what =
+            format!("the private pointer {pvt:#x} returned for a mapping that stays is one of freed memory");
+        report::mistake_after(function, &what, &format!("{function}(9E)"), &freed.earlier());
     }
 }

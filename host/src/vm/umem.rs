@@ -3,7 +3,7 @@
 //! A cookie is the address of an image of the kernel's structure; it is looked up before it is followed. The memory itself
 //! goes when the cookie is freed and nothing maps it any more. Locking: one lock round the table of cookies, a leaf.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -11,7 +11,9 @@ use segdev::{Pfn, UmemKind};
 
 use super::memory;
 use crate::kern::image::Image;
+use crate::kern::trace::Trace;
 use crate::physmem::PAGE_SIZE;
+use crate::report::Earlier;
 
 /// Memory.
 pub struct Memory {
@@ -31,8 +33,21 @@ const TRASH: u32 = 0x800;
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
 /// Images of freed cookies, kept so that their addresses are not soon those of others.
-static FREED: Mutex<std::collections::VecDeque<Box<Image<104>>>> =
-    Mutex::new(std::collections::VecDeque::new());
+static FREED: Mutex<VecDeque<Box<Image<104>>>> = Mutex::new(VecDeque::new());
+
+/// What is remembered of a cookie, for reports.
+#[derive(Clone, Copy)]
+struct Record {
+    cookie: usize,
+    start: usize,
+    size: u64,
+    allocated: Trace,
+    freed: Trace,
+}
+
+/// The live cookies' records, and those freed last.
+static RECORDS: Mutex<(Vec<Record>, VecDeque<Record>)> = Mutex::new((Vec::new(), VecDeque::new()));
+const REMEMBERED: usize = 1024;
 
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
@@ -113,6 +128,9 @@ impl Drop for Memory {
 /// Makes a cookie for the memory.
 pub fn publish(memory: Arc<Memory>) -> usize {
     let cookie = memory.cookie();
+    let (start, size) = (memory.address(), memory.size);
+    let record = Record { cookie, start, size, allocated: Trace::here(), freed: Trace::default() };
+    RECORDS.lock().0.push(record);
     COOKIES.write().insert(cookie, memory);
     cookie
 }
@@ -124,7 +142,36 @@ pub fn find(cookie: usize) -> Option<Arc<Memory>> {
 
 /// Takes a cookie back.
 pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
+    let mut records = RECORDS.lock();
+    let (live, freed) = &mut *records;
+    if let Some(at) = live.iter().position(|r| r.cookie == cookie) {
+        freed.push_back(Record { freed: Trace::here(), ..live.swap_remove(at) });
+        if freed.len() > REMEMBERED {
+            freed.pop_front();
+        }
+    }
+    drop(records);
     COOKIES.write().remove(&cookie)
+}
+
+impl Record {
+    fn earlier(&self) -> Vec<Earlier> {
+        vec![Earlier::new("freed", self.freed.frames()), Earlier::new("allocated", self.allocated.frames())]
+    }
+}
+
+/// What happened to a cookie that was freed.
+pub fn freed(cookie: usize) -> Vec<Earlier> {
+    let records = RECORDS.lock();
+    records.1.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
+}
+
+/// The freed memory that an address was in: offset, size, and what happened to it.
+pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
+    let records = RECORDS.try_lock()?;
+    let inside = |r: &&Record| (address.checked_sub(r.start)).is_some_and(|off| (off as u64) < r.size);
+    let record = records.1.iter().rev().filter(|r| r.start != 0).find(inside)?;
+    Some(((address - record.start) as u64, record.size, record.earlier()))
 }
 
 /// Cookies that exist, and their bytes.

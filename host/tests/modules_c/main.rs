@@ -12,6 +12,7 @@ mod root;
 mod run;
 mod shapes;
 mod soft;
+mod styles;
 mod turns;
 mod wrong;
 
@@ -44,10 +45,11 @@ const TESTS: &[Named] = named! {
     shapes: every_way_of_compiling_and_linking, options_that_do_not_fit_are_named,
         modules_that_depend_on_others;
     soft: properties_and_ioctl, reading_writing_and_opening, no_instance_attaches;
+    styles: correct_drivers_hear_nothing;
     turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
         a_stopped_owner_does_not_block_the_others;
     wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
-        sleeping_where_it_is_forbidden, kernel_memory, exported_memory,
+        sleeping_where_it_is_forbidden, kernel_memory, exported_memory, mappings_that_have_gone,
         devmap_calls_outside_their_context, what_is_left_at_detach,
         pointers_that_are_not_what_they_should_be;
 };
@@ -67,6 +69,7 @@ const CLIENTS: &[Named] = named! {
     shapes: client_of_shapes;
     soft: client_of_properties_and_ioctl, client_of_reading_writing_and_opening,
         client_of_no_instance_attaches;
+    styles: client_of_styles;
     turns: client_of_the_page_goes_from_hand_to_hand, client_of_who_keeps_the_page_makes_others_wait,
         client_of_a_stopped_owner_does_not_block_the_others;
     wrong: client_of_mistakes;

@@ -9,6 +9,19 @@ const BASE: u32 = 0x7c00;
 pub fn client_of_mistakes() {
     let which: u32 = std::env::var("WRONG").unwrap().parse().unwrap();
     let fd = open("/dev/wrong0");
+    if which == 45 {
+        assert_eq!(ioctl(fd, BASE + which, 0), Ok(0));
+        let at = map(fd, 0, 0x2000, libc::MAP_SHARED);
+        unmap(at, 0x1000);
+        unmap(at.wrapping_add(0x1000), 0x1000);
+        return;
+    }
+    if which == 46 {
+        let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
+        unmap(at, 0x1000);
+        let _ = ioctl(fd, BASE + which, 0);
+        return;
+    }
     if (40..60).contains(&which) {
         let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
         assert_eq!(word(at, 0), 0);
@@ -42,38 +55,95 @@ pub fn without_a_mistake_nothing_is_reported() {
 
 pub fn mutexes() {
     reported(1, &["mutex_exit", "does not hold it", "mutex_exit(9F)", STACK]);
-    reported(2, &["mutex_enter", "holds it already", "mutex_enter(9F)", STACK]);
-    reported(3, &["mutex_enter", "it has been destroyed", "mutex_enter(9F)", STACK]);
+    reported(
+        2,
+        &[
+            "mutex_enter",
+            "holds it already",
+            "mutex_enter(9F)",
+            STACK,
+            "  entered:\n    at wrong`wrong_ioctl",
+        ],
+    );
+    reported(
+        3,
+        &["mutex_enter", "it has been destroyed", "(9F)", STACK, "  destroyed:\n    at wrong`wrong_ioctl"],
+    );
     reported(8, &["cv_wait", "does not hold it", STACK]);
-    reported(9, &["wrong: ioctl(9E) returned with a mutex held", "mutex_enter(9F)"]);
+    reported(
+        9,
+        &[
+            "wrong: ioctl(9E) returned with a mutex held",
+            "mutex_enter(9F)",
+            "  entered:\n    at wrong`wrong_ioctl",
+        ],
+    );
+    let keeper = "  entered by the thread that holds it:\n    at wrong`keep_mutex";
+    reported(10, &["mutex_exit", "does not hold it", "mutex_exit(9F)", STACK, keeper]);
+    reported(11, &["mutex_destroy", "it is held", "mutex_destroy(9F)", STACK, keeper]);
+    reported(
+        13,
+        &["mutex_destroy", "it has been destroyed", STACK, "  destroyed:\n    at wrong`wrong_ioctl"],
+    );
+    reported(15, &["mutex_enter", "never initialised, or its memory was overwritten", STACK]);
 }
 
 pub fn readers_writer_locks() {
     reported(7, &["rw_exit", "does not hold it", "rw_exit(9F)", STACK]);
+    reported(14, &["rw_enter", "holds it already", "rw_enter(9F)", STACK]);
 }
 
 pub fn sleeping_where_it_is_forbidden() {
     reported(4, &["kmem_alloc", "KM_SLEEP may block", "spin mutex", "kmem_alloc(9F)", STACK]);
     reported(5, &["kmem_alloc", "KM_SLEEP may block", "timeout's function", "wrong`sleep_in_timeout"]);
     reported(6, &["delay", "may block", "timeout's function", "delay(9F)", "wrong`delay_in_timeout"]);
+    reported(12, &["sema_p", "may block", "in timeout(9F) function wrong`wait_in_timeout", "semaphore(9F)"]);
 }
 
 pub fn kernel_memory() {
+    const ALLOCATED: &str = "  allocated:\n    at wrong`wrong_ioctl";
+    const FREED: &str = "  freed:\n    at wrong`wrong_ioctl";
     reported(
         20,
-        &["kmem_free", "a buffer of 64 bytes is freed as one of 65", "allocated at", "kmem_free(9F)", STACK],
+        &["kmem_free", "a buffer of 64 bytes is freed as one of 65", "kmem_free(9F)", STACK, ALLOCATED],
     );
-    reported(21, &["kmem_free", "kmem_free(9F)", STACK]);
-    reported(22, &["byte 64 of a buffer of 64 bytes is used: beyond its end", "kmem_alloc(9F)", STACK]);
-    reported(23, &["freed", "kmem_free(9F)", STACK]);
-    reported(24, &["freed", "kmem_free(9F)", STACK]);
-    reported(25, &["_fini", "64 bytes", "kmem_alloc(9F)"]);
+    reported(21, &["kmem_free", "it was freed before", "kmem_free(9F)", STACK, FREED, ALLOCATED]);
+    let used = |n: u32| format!("byte {n} of a buffer of 64 bytes that was freed is used");
+    reported(
+        22,
+        &["byte 64 of a buffer of 64 bytes is used: beyond its end", "kmem_alloc(9F)", STACK, ALLOCATED],
+    );
+    reported(23, &[STACK, &used(0), "kmem_free(9F)", FREED, ALLOCATED]);
+    reported(24, &[STACK, &used(5), "kmem_free(9F)", FREED, ALLOCATED]);
+    reported(25, &["_fini", "64 bytes", "kmem_alloc(9F)", "allocated at wrong`wrong_ioctl"]);
+    reported(28, &["kmem_free", "written before its start, at byte -1", STACK, ALLOCATED]);
+    reported(29, &["byte 64 of a buffer of", "that was freed is used", STACK, FREED, ALLOCATED]);
+    reported(30, &["kmem_free", "is not a buffer of kmem_alloc", STACK]);
+    reported(31, &["mistake: bcopy: ", &used(0), STACK, FREED, ALLOCATED]);
 }
 
 pub fn exported_memory() {
-    reported(26, &["ddi_umem_free", STACK]);
-    reported(27, &["ddi_umem_free", "ddi_umem_free(9F)", STACK]);
+    const FREED: &str = "  freed:\n    at wrong`wrong_ioctl";
+    const ALLOCATED: &str = "  allocated:\n    at wrong`fix_attach";
+    let used = "byte 0x0 of 8192 bytes that ddi_umem_free gave back is used";
+    reported(26, &[used, "ddi_umem_free(9F)", STACK, FREED, ALLOCATED]);
+    reported(27, &["ddi_umem_free", "has been freed before", "ddi_umem_free(9F)", STACK, FREED, ALLOCATED]);
     reported(43, &["ddi_umem_free", "mapped", STACK]);
+}
+
+pub fn mappings_that_have_gone() {
+    let private = "devmap_unmap: the private pointer 0x";
+    reported(
+        45,
+        &[
+            private,
+            "is one of freed memory",
+            "devmap_unmap(9E)",
+            "  freed:\n    at wrong`wrong_unmap",
+            "at wrong`wrong_map+",
+        ],
+    );
+    reported(46, &["devmap_unload", "is that of a mapping that has gone", "devmap_unload(9F)", STACK]);
 }
 
 pub fn devmap_calls_outside_their_context() {
@@ -86,6 +156,15 @@ pub fn devmap_calls_outside_their_context() {
 pub fn what_is_left_at_detach() {
     reported(60, &["detach", "wrong instance 0 left minor nodes: wrong0", "detach(9E)"]);
     reported(61, &["detach", "wrong instance 0 left its soft state, item 0", "ddi_soft_state(9F)"]);
+    let made = "  made:\n    at wrong`wrong_ioctl";
+    reported(64, &["_fini: a timeout is still pending: wrong`do_nothing", "untimeout(9F)", made]);
+    reported(65, &["_fini: a task queue was not destroyed", "ddi_taskq_destroy(9F)", made]);
+    reported(66, &["_fini: 1 umem cookies (4096 bytes) are left", "ddi_umem_free(9F)"]);
+    reported(
+        67,
+        &["_fini: a periodic callback was not deleted: wrong`do_nothing", "ddi_periodic_delete(9F)", made],
+    );
+    reported(68, &["_fini: a thread of the driver's still runs: wrong`sleep_for_good", made]);
 }
 
 pub fn pointers_that_are_not_what_they_should_be() {
