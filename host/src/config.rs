@@ -203,10 +203,25 @@ impl Config {
         for (mut new, parent) in wanted {
             add_properties(&mut new, &file.global);
             let parent = if parent == "pseudo" { nodes::pseudo() } else { nodes::root() };
+            physical_registers(&mut new, std::ptr::eq(parent, nodes::root()));
             nodes::add(Some(parent), new);
         }
         Ok(())
     }
+}
+
+/// Register sets of a `reg` property, for a node below the root: triples of bus type (0: memory), physical address and size. The node's unit
+/// address is that of the first.
+fn physical_registers(node: &mut NewNode, below_root: bool) {
+    let reg = node.properties.iter().find(|p| p.name == "reg").and_then(Property::as_ints);
+    let Some(reg) = reg.filter(|reg| below_root && node.registers.is_empty() && reg.len() >= 3) else {
+        return;
+    };
+    let sets = reg.chunks_exact(3).map(|set| (set[0] as u32, set[1] as u32, set[2] as u32));
+    let memory = sets.filter(|(bus, ..)| *bus == 0);
+    node.registers =
+        memory.map(|(_, at, len)| RegisterSet { pfn: u64::from(at) / PAGE_SIZE, len: len.into() }).collect();
+    node.unit = format!("{:x},{:x}", reg[0], reg[1]);
 }
 
 /// Adds properties that the node does not have.
@@ -223,6 +238,7 @@ fn register_set(len: u64) -> Result<RegisterSet, ConfigError> {
     // Large sets begin where large pages could.
     let align = if pages >= 512 { 512 } else { 1 };
     let pfn = vm::memory().alloc(pages, align).ok_or(ConfigError::Memory(len))?;
+    vm::frames::add_device(pfn, pages);
     Ok(RegisterSet { pfn, len })
 }
 

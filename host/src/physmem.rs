@@ -1,13 +1,14 @@
 //! Physical memory: one sparse memfd, mapped whole in the host. A page frame number (pfn) is an offset in it, in pages.
 //!
-//! Frames are given out in contiguous runs, zero-filled, and given back to Linux when freed. Frame 0 is never given out. Behind the frames the
+//! Frames are given out in contiguous runs, zero-filled, and given back to Linux when freed. The first MiB is never given out, as on a PC. Behind the frames the
 //! file goes on as a *void*, which never has pages: mappings whose frames are not known yet lie there.
 //!
 //! Locking: one leaf lock round the free list; any context that may block.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use parking_lot::Mutex;
 pub const PAGE_SIZE: u64 = 4096;
 /// Default size of physical memory in bytes; it is sparse, so it costs nothing until used.
 pub const DEFAULT_SIZE: u64 = 16 << 30;
+/// Frames of a PC's legacy hole (640 KiB to 1 MiB): the display's and the firmware's, not memory.
+pub const LEGACY: Range<u64> = 0xa0..0x100;
 /// Bytes of the void behind the frames.
 const VOID: u64 = 1 << 40;
 /// The memfd's name, as `/proc/PID/maps` shows it. The shim's agent looks for it.
@@ -46,13 +49,16 @@ unsafe impl Sync for PhysMem {}
 struct Free {
     runs: BTreeMap<u64, u64>,
     pages: u64,
+    /// Free frames that somebody looked at: they may have contents.
+    touched: BTreeSet<u64>,
 }
 
 impl Free {
-    fn take(&mut self, npages: u64, align: u64) -> Option<u64> {
+    fn take(&mut self, npages: u64, align: u64, within: &Range<u64>) -> Option<u64> {
         let (start, len, pfn) = self.runs.iter().find_map(|(&start, &len)| {
-            let pfn = start.checked_next_multiple_of(align)?;
-            (pfn.checked_add(npages)? <= start + len).then_some((start, len, pfn))
+            let pfn = start.max(within.start).checked_next_multiple_of(align)?;
+            let end = pfn.checked_add(npages)?;
+            (end <= (start + len).min(within.end)).then_some((start, len, pfn))
         })?;
         self.runs.remove(&start);
         if pfn > start {
@@ -115,17 +121,33 @@ impl PhysMem {
         // SAFETY: the range is the mapping just made.
         unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
-        let free = Free { runs: BTreeMap::from([(1, pages - 1)]), pages: pages - 1 };
+        let first = if pages > 2 * LEGACY.end { LEGACY.end } else { 1 };
+        let runs = BTreeMap::from([(first, pages - first)]);
+        let free = Free { runs, pages: pages - first, touched: BTreeSet::new() };
         Ok(Arc::new(PhysMem { file, base, pages, free: Mutex::new(free), guard: AtomicBool::new(false) }))
     }
 
     /// Allocates `npages` contiguous zero-filled frames, the first a multiple of `align` frames. `None`: no such run is free, `npages` is 0, or `align`
     /// is 0. The pages are really there afterwards (a fault on them is a minor fault).
     pub fn alloc(&self, npages: u64, align: u64) -> Option<u64> {
+        self.alloc_within(npages, align, 0..u64::MAX)
+    }
+
+    /// The same with all frames in a range.
+    pub fn alloc_within(&self, npages: u64, align: u64, within: Range<u64>) -> Option<u64> {
         if npages == 0 || align == 0 {
             return None;
         }
-        let pfn = self.free.lock().take(npages, align)?;
+        let pfn = {
+            let mut free = self.free.lock();
+            let pfn = free.take(npages, align, &within)?;
+            let touched: Vec<u64> = free.touched.range(pfn..pfn + npages).copied().collect();
+            for page in touched {
+                free.touched.remove(&page);
+                self.punch(page, 1);
+            }
+            pfn
+        };
         let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
         // SAFETY: plain fallocate on our own descriptor; the range is ours alone.
         let r = unsafe { libc::fallocate(self.raw(), 0, off, len) };
@@ -146,19 +168,41 @@ impl PhysMem {
             return;
         }
         assert!(pfn >= 1 && pfn + npages <= self.pages, "page frames {pfn:#x}+{npages:#x} do not exist");
-        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
-        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         let mut free = self.free.lock();
         free.give(pfn, npages);
         // Under the lock: the run must be empty before somebody else gets it.
-        // SAFETY: plain fallocate on our own descriptor; the range has no owner now.
-        let r = unsafe { libc::fallocate(self.raw(), mode, off, len) };
-        if r != 0 {
-            let first = self.ptr(pfn).as_ptr();
-            // SAFETY: the range lies within the mapping and has no owner.
-            unsafe { first.write_bytes(0, len as usize) };
-        }
+        self.punch(pfn, npages);
         self.protect(pfn, npages, libc::PROT_NONE);
+    }
+
+    /// Makes frames that nobody may own be there, so that a mapping of them works: the kernel's drivers map memory by its address.
+    /// False when there are no such frames.
+    pub fn touch(&self, pfn: u64, npages: u64) -> bool {
+        if npages == 0 || pfn.checked_add(npages).is_none_or(|end| end > self.pages) {
+            return false;
+        }
+        let mut free = self.free.lock();
+        let end = pfn + npages;
+        let from = free.runs.range(..=pfn).next_back().map_or(pfn, |(&at, _)| at);
+        let runs = free.runs.range(from..end).map(|(&at, &n)| at.max(pfn)..(at + n).min(end));
+        let unowned: Vec<u64> = runs.flatten().collect();
+        if unowned.is_empty() && pfn >= LEGACY.end {
+            return true;
+        }
+        free.touched.extend(unowned);
+        // SAFETY: plain fallocate on our own descriptor; contents that there are stay.
+        unsafe { libc::fallocate(self.raw(), 0, self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t) == 0 }
+    }
+
+    /// Empties frames without an owner.
+    fn punch(&self, pfn: u64, npages: u64) {
+        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: plain fallocate on our own descriptor; the range has no owner.
+        if unsafe { libc::fallocate(self.raw(), mode, off, len) } != 0 {
+            // SAFETY: the range lies within the mapping and has no owner.
+            unsafe { self.ptr(pfn).as_ptr().write_bytes(0, len as usize) };
+        }
     }
 
     /// From now on the host's view of frames that are freed cannot be touched until they are allocated again, so that a use after free is
@@ -254,6 +298,20 @@ mod tests {
         assert_eq!(mem.free.lock().runs.len(), 1);
         assert!(mem.alloc(64, 1).is_none());
         assert!(mem.alloc(0, 1).is_none());
+    }
+
+    #[test]
+    fn frames_within_a_range_and_frames_that_were_looked_at() {
+        let mem = PhysMem::new(2048 * PAGE_SIZE).unwrap();
+        assert_eq!(mem.alloc(1, 1), Some(LEGACY.end));
+        assert_eq!(mem.alloc_within(4, 16, 1000..1020), Some(1008));
+        assert_eq!(mem.alloc_within(4, 16, 1000..1020), None);
+        assert!(mem.touch(1500, 2) && mem.touch(LEGACY.start, 1) && !mem.touch(2047, 2));
+        // SAFETY: the frame exists, and nobody owns it.
+        unsafe { mem.ptr(1501).write(7) };
+        assert_eq!(mem.alloc_within(1, 1, 1501..1502), Some(1501));
+        // SAFETY: the frame is allocated.
+        assert_eq!(unsafe { mem.ptr(1501).read() }, 0);
     }
 
     #[test]

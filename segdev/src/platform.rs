@@ -114,6 +114,12 @@ pub trait Platform: Sized + Send + Sync + 'static {
 
     // ---- handles ----
 
+    /// A handle was copied: by fork(2), or because a hole was cut out of it. What the platform keeps with it may go to the copy. Called
+    /// before any callback sees the copy, with the old handle's lock held.
+    fn handle_copied(&self, old: &Arc<Handle<Self>>, new: &Arc<Handle<Self>>) {
+        let _ = (old, new);
+    }
+
     /// The framework has freed this handle: its last callback has returned, and every later call with it is refused. A C-visible
     /// cookie for it becomes invalid here. Called without inner locks.
     fn handle_freed(&self, handle: &Arc<Handle<Self>>) {

@@ -296,7 +296,9 @@ impl<P: Platform> Framework<P> {
                 rest.cut_front(to - start);
                 st.cut_back(from - start);
                 self.handles.fetch_add(1, Relaxed);
-                new = Some(Handle::new(handle.space().clone(), rest, handle.pvt()));
+                let copy = Handle::new(handle.space().clone(), rest, handle.pvt());
+                self.platform().handle_copied(handle, &copy);
+                new = Some(copy);
             }
         }
         Cut { handle: handle.clone(), off, len, before, behind, new }
@@ -342,7 +344,9 @@ impl<P: Platform> Framework<P> {
         let (new, callbacks) = {
             let st = old.lock();
             let state = State { mapping, ..st.duplicate() };
-            (Handle::new(space.clone(), state, old.pvt()), st.callbacks.clone())
+            let new = Handle::new(space.clone(), state, old.pvt());
+            self.platform().handle_copied(old, &new);
+            (new, st.callbacks.clone())
         };
         self.handles.fetch_add(1, Relaxed);
         if let Some(callbacks) = callbacks

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ddi_sys::{
     as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
@@ -459,6 +460,7 @@ ddi! {
         let ok = framework().umem_setup(&handle, args).is_ok();
         if ok {
             *handle.data().object.lock() = Some(object);
+            handle.data().umem.store(cookie as usize, Ordering::Relaxed);
         }
         answer(ok)
     }
@@ -517,6 +519,7 @@ ddi! {
         let ok = framework().umem_remap(&handle, args).is_ok();
         if ok {
             *handle.data().object.lock() = Some(object);
+            handle.data().umem.store(cookie as usize, Ordering::Relaxed);
         }
         answer(ok)
     }

@@ -154,9 +154,12 @@ ddi! {
         real: *mut usize,
         accp: *mut ddi_acc_handle_t,
     ) -> c_int {
-        let align = HANDLES.lock().get(&(handle as usize)).map_or(1, |dma| dma.attributes.dma_attr_align);
+        let attributes_of = HANDLES.lock().get(&(handle as usize)).map(|dma| dma.attributes);
+        let (align, low, high) =
+            attributes_of.map_or((1, 0, u64::MAX), |a| (a.dma_attr_align, a.dma_attr_addr_lo, a.dma_attr_addr_hi));
         let pages = (len as u64).div_ceil(PAGE_SIZE);
-        let Some(pfn) = memory().alloc(pages, align.div_ceil(PAGE_SIZE).max(1)) else { return FAILURE };
+        let within = low.div_ceil(PAGE_SIZE)..(high / PAGE_SIZE).saturating_add(u64::from(high % PAGE_SIZE == PAGE_SIZE - 1));
+        let Some(pfn) = memory().alloc_within(pages, align.div_ceil(PAGE_SIZE).max(1), within) else { return FAILURE };
         let (start, len) = (memory().ptr(pfn).as_ptr() as usize, (pages * PAGE_SIZE) as usize);
         // SAFETY: the driver's promise.
         let access = unsafe { registers::handle(start, len, attributes) };
@@ -225,9 +228,11 @@ ddi! {
     /// ddi_dma_nextcookie(9F).
     fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, to: *mut ddi_dma_cookie_t) {
         let mut handles = HANDLES.lock();
+        // A loop over all cookies that asks once too often is common: nobody looks at what it gets, zeroes here.
         let next = handles.get_mut(&(handle as usize)).and_then(|dma| {
             dma.next += 1;
-            dma.pieces.get(dma.next - 1).copied()
+            let behind = dma.next - 1 == dma.pieces.len() && !dma.pieces.is_empty();
+            dma.pieces.get(dma.next - 1).copied().or(behind.then_some((0, 0)))
         });
         drop(handles);
         match next {

@@ -82,6 +82,7 @@ pub mod messages;
 pub mod misc;
 pub mod modules;
 pub mod nodes;
+pub mod pages;
 pub mod pinned;
 pub mod poll;
 pub mod props;
@@ -92,6 +93,7 @@ pub mod symbols;
 pub mod sync;
 pub mod time;
 pub mod user;
+pub mod vnodes;
 
 use std::ffi::{CStr, c_char};
 

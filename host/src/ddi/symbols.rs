@@ -19,6 +19,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::interrupts::SYMBOLS,
         super::kstats::SYMBOLS,
         super::lists::SYMBOLS,
+        super::pages::SYMBOLS,
         super::pinned::SYMBOLS,
         super::poll::SYMBOLS,
         super::memory::SYMBOLS,

@@ -5,6 +5,7 @@
 //! one lock round the table, held for look-ups.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -40,6 +41,8 @@ pub struct HandleData {
     pub object: Mutex<Option<Object>>,
     /// The device number, once known.
     pub dev: OnceLock<u64>,
+    /// The driver's ddi_umem_cookie_t, when it gave one.
+    pub umem: AtomicUsize,
 }
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(RwLock::default);
@@ -67,6 +70,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     image.set(40, info.addr as usize);
     image.set(56, images.segment.address());
     image.set(64, handle.pvt());
+    image.set(96, data.umem.load(Ordering::Relaxed));
     image.set32(116, u32::from(info.maxprot.bits()));
     image.set(144, info.ticks as usize);
     images.segment.set(0, info.addr as usize);
@@ -97,6 +101,7 @@ pub fn inherit(from: &Handle, to: &Handle) {
     }
     let object = from.data().object.lock().clone();
     *to.data().object.lock() = object;
+    to.data().umem.store(from.data().umem.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 /// Whether the cookie was one before.

@@ -230,7 +230,6 @@ impl segdev::Callbacks<Host> for Callbacks {
         newpvt: &mut usize,
     ) -> i32 {
         let Some(dup) = self.table.devmap_dup else { return 0 };
-        cookie::inherit(old, new);
         let (old, new) = (cookie_of(old), cookie_of(new));
         let mut private = pointer(*newpvt);
         // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
@@ -247,7 +246,6 @@ impl segdev::Callbacks<Host> for Callbacks {
         let cookie = cookie_of(handle);
         let side = |remains: &Option<(&Arc<Handle>, &mut usize)>| {
             remains.as_ref().map_or((std::ptr::null_mut(), std::ptr::null_mut()), |(h, pvt)| {
-                cookie::inherit(handle, h);
                 (cookie_of(h), pointer(**pvt))
             })
         };

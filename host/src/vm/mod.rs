@@ -9,6 +9,7 @@
 pub mod client;
 pub mod cookie;
 pub mod device;
+pub mod frames;
 pub mod kva;
 pub mod locks;
 pub mod umem;
@@ -122,6 +123,8 @@ impl Platform for Host {
     }
 
     fn load(&self, space: &Client, va: u64, run: Run) {
+        // Drivers map memory by its physical address: frames that nobody has allocated, too.
+        memory().touch(run.pfn, run.len / PAGE_SIZE);
         // A process that is gone needs no translation; frames that do not exist cannot come from a setup call.
         let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
     }
@@ -163,6 +166,10 @@ impl Platform for Host {
 
     fn unchoose_address(&self, _space: &Client, addr: u64, len: u64) {
         crate::ddi::devmap::give_back(addr, len);
+    }
+
+    fn handle_copied(&self, old: &Arc<cookie::Handle>, new: &Arc<cookie::Handle>) {
+        cookie::inherit(old, new);
     }
 
     fn handle_freed(&self, handle: &Arc<cookie::Handle>) {

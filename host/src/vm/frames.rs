@@ -1,0 +1,134 @@
+//! What the page frames are: memory or a device's registers; and the kernel's `page_t` of each.
+//!
+//! Every frame has an image of a `page_t`, in one array that is filled as pages are asked for, so that a driver that goes from a frame
+//! to its page and back finds the fields where the kernel has them. Locking: a leaf lock round the list of device frames; the
+//! fields of a page belong to whoever holds the page's lock (see [`crate::ddi::pages`]).
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
+
+use parking_lot::RwLock;
+
+use super::memory;
+use crate::physmem::LEGACY;
+
+/// The kernel's `page_t`, as far as drivers reach into it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Page {
+    /// Offset in the vnode that the page belongs to.
+    pub p_offset: u64,
+    /// The vnode that the page belongs to; NULL for none.
+    pub p_vnode: usize,
+    /// Its lock: 0, the number of those who share it, or below 0 when one has it alone.
+    pub p_selock: i32,
+    /// Not used here.
+    pub p_vpmref: u32,
+    /// Not used here.
+    pub p_hash: usize,
+    /// The next page of the vnode, in a ring.
+    pub p_vpnext: *mut Page,
+    /// The previous one.
+    pub p_vpprev: *mut Page,
+    /// Not used here.
+    pub p_lists: [usize; 2],
+    /// Locks on the data.
+    pub p_lckcnt: u16,
+    /// Locks of private copies.
+    pub p_cowcnt: u16,
+    /// Condition variables; not used here.
+    pub p_cvs: [u16; 2],
+    /// Not used here.
+    pub p_iolock_state: u8,
+    /// Size code: 0, a small page.
+    pub p_szc: u8,
+    /// For file systems.
+    pub p_fsdata: u8,
+    /// `P_FREE` and others.
+    pub p_state: u8,
+    /// Not used here.
+    pub p_rest: [u8; 4],
+    /// Not used here.
+    pub p_mapping: usize,
+    /// The frame.
+    pub p_pagenum: u64,
+    /// Translations; not used here.
+    pub p_share: [u32; 2],
+    /// Soft locks.
+    pub p_slckcnt: u32,
+    /// Not used here.
+    pub p_mlentry: u32,
+    /// Not used here.
+    pub p_ilock: u64,
+}
+
+const _: () = assert!(size_of::<Page>() == 120);
+const _: () =
+    assert!(std::mem::offset_of!(Page, p_pagenum) == 88 && std::mem::offset_of!(Page, p_state) == 75);
+
+/// Device frames: first frame to number of frames.
+static DEVICES: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
+static PAGES: OnceLock<usize> = OnceLock::new();
+
+/// These frames are a device's, not memory.
+pub fn add_device(pfn: u64, pages: u64) {
+    DEVICES.write().insert(pfn, pages);
+}
+
+/// Is the frame one of memory?
+pub fn is_memory(pfn: u64) -> bool {
+    let device = || DEVICES.read().range(..=pfn).next_back().is_some_and(|(&at, &n)| pfn - at < n);
+    pfn < memory().pages() && !LEGACY.contains(&pfn) && !device()
+}
+
+/// Address space for the array of pages.
+fn array() -> usize {
+    *PAGES.get_or_init(|| {
+        let len = memory().pages() as usize * size_of::<Page>();
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address that Linux chooses.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
+        assert!(base != libc::MAP_FAILED, "address space for page structures");
+        base as usize
+    })
+}
+
+/// The page of a frame of memory; NULL for other frames.
+pub fn page(pfn: u64) -> *mut Page {
+    if !is_memory(pfn) {
+        return std::ptr::null_mut();
+    }
+    let page = (array() + pfn as usize * size_of::<Page>()) as *mut Page;
+    // SAFETY: within the array; every thread that comes here writes the same value.
+    unsafe { (&raw mut (*page).p_pagenum).write_volatile(pfn) };
+    page
+}
+
+/// The frame of a page that [`page`] gave; None for any other pointer.
+pub fn frame(page: *const Page) -> Option<u64> {
+    let base = *PAGES.get()?;
+    let off = (page as usize).checked_sub(base)?;
+    let pfn = (off / size_of::<Page>()) as u64;
+    (off.is_multiple_of(size_of::<Page>()) && is_memory(pfn)).then_some(pfn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_have_pages_unless_they_are_a_devices() {
+        let pfn = memory().alloc(2, 1).unwrap();
+        assert!(is_memory(pfn) && !is_memory(memory().pages()) && !is_memory(LEGACY.start));
+        let at = page(pfn);
+        assert_eq!(frame(at), Some(pfn));
+        assert_eq!(frame(at.wrapping_byte_add(8)), None);
+        // SAFETY: the page just asked for.
+        assert_eq!(unsafe { (*at).p_pagenum }, pfn);
+        add_device(pfn, 2);
+        assert!(!is_memory(pfn + 1) && is_memory(pfn + 2) && page(pfn).is_null());
+        DEVICES.write().remove(&pfn);
+        memory().free(pfn, 2);
+    }
+}
