@@ -5,19 +5,20 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{iovec, lloff, uio_t};
-use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
+use crate::block;
 use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
 use crate::ddi::poll;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
 use crate::loader::{devlink, session};
+use crate::opens::{self, Open};
 use crate::process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
@@ -28,36 +29,6 @@ const ENXIO: c_int = 6;
 const EINTR: c_int = 4;
 const ENODEV: c_int = 19;
 const EIO: c_int = 5;
-
-/// An open of a device.
-struct Open {
-    driver: Arc<Driver>,
-    dev: u64,
-    flags: c_int,
-    cred: Box<crate::ddi::data::Cred>,
-}
-
-#[derive(Default)]
-struct Opens {
-    by_id: HashMap<u64, Arc<Open>>,
-    by_dev: HashMap<u64, DevState>,
-}
-
-/// A device number that is open or being opened. close(9E) is called at the last close only, and not while an open(9E) of it runs.
-struct DevState {
-    /// Opens, those in progress included, and mappings.
-    count: usize,
-    node: &'static Node,
-    /// An open(9E) has succeeded since the last close(9E).
-    opened: bool,
-    /// close(9E) runs: an open waits.
-    closing: bool,
-}
-
-static OPENS: LazyLock<Mutex<Opens>> = LazyLock::new(Mutex::default);
-/// Told when a close(9E) has returned.
-static CLOSED: Condvar = Condvar::new();
-static NEXT: AtomicU64 = AtomicU64::new(1);
 
 type Listener = Box<dyn Fn() + Send + Sync>;
 static LISTENER: RwLock<Option<Arc<Listener>>> = RwLock::new(None);
@@ -87,7 +58,7 @@ pub fn any_device() -> bool {
 
 /// Opens that there are.
 pub fn opens() -> usize {
-    OPENS.lock().by_id.len()
+    opens::count()
 }
 
 /// illumos's number for a Linux errno.
@@ -195,8 +166,7 @@ fn file_flags(linux: i32) -> c_int {
 /// The driver and node of a device number.
 pub(crate) fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
     let driver = drivers::by_major((dev >> 32) as u32)?;
-    let open = OPENS.lock().by_dev.get(&dev).map(|state| state.node);
-    if let Some(node) = open {
+    if let Some(node) = opens::node(dev) {
         return Some((driver, node));
     }
     let node = node_of(&driver, dev)?;
@@ -204,7 +174,7 @@ pub(crate) fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
 }
 
 /// Asks the driver (getinfo(9E)) which instance a device number is; else the node that has such a minor node.
-fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
+pub(crate) fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
     let nodes = nodes::of_driver(&driver.name);
     if let Some(getinfo) = driver.ops().devo_getinfo {
         let mut result: *mut c_void = std::ptr::null_mut();
@@ -228,6 +198,7 @@ struct Named {
     node: &'static Node,
     minor: u32,
     mode: u32,
+    block: bool,
 }
 
 /// Every path of every minor node: below /devices, and /dev links.
@@ -248,12 +219,15 @@ fn named() -> Vec<Named> {
                 let taken = |link: &str| all.iter().any(|n| n.path.strip_prefix("/dev/") == Some(link));
                 let given = session::links(by_rule, taken);
                 let mut paths = vec![format!("/devices{}:{}", node.path(), minor.name)];
-                paths.extend(
-                    given.unwrap_or_else(|| links(&driver, node, &minor)).iter().map(|l| format!("/dev/{l}")),
-                );
+                let usual = || {
+                    let known = devlink::well_known(by_rule);
+                    known.into_iter().chain(links(&driver, node, &minor)).collect()
+                };
+                paths.extend(given.unwrap_or_else(usual).iter().map(|l| format!("/dev/{l}")));
                 for path in paths {
                     if !all.iter().any(|n| n.path == path) {
-                        all.push(Named { path, driver: driver.clone(), node, minor: minor.minor, mode });
+                        let (driver, block) = (driver.clone(), minor.block);
+                        all.push(Named { path, driver, node, minor: minor.minor, mode, block });
                     }
                 }
             }
@@ -294,7 +268,7 @@ pub struct DdiKernel;
 
 impl DdiKernel {
     fn open_of(&self, id: OpenId) -> Result<Arc<Open>, Errno> {
-        OPENS.lock().by_id.get(&id.0).cloned().ok_or(Errno(libc::EBADF))
+        opens::find(id.0).ok_or(Errno(libc::EBADF))
     }
 
     /// read(9E) or write(9E).
@@ -303,7 +277,11 @@ impl DdiKernel {
         let entry = client::of(call.process());
         let cb = open.driver.cb_ops().ok_or(Errno(libc::ENXIO))?;
         let (entry_point, name) = if write { (cb.cb_write, "write") } else { (cb.cb_read, "read") };
-        let entry_point = entry_point.ok_or(Errno(libc::ENXIO))?;
+        let block = open.otyp == ddi_sys::OTYP_BLK;
+        let node = if block { node_of(&open.driver, open.dev) } else { None };
+        if !block && entry_point.is_none() {
+            return Err(Errno(libc::ENXIO));
+        }
         let mut iov: Vec<iovec> =
             io.iov.iter().map(|v| iovec { iov_base: v.base as *mut _, iov_len: v.len as usize }).collect();
         let asked = io.resid();
@@ -318,9 +296,14 @@ impl DdiKernel {
             _uio_limit: lloff { _f: i64::MAX },
             uio_resid: asked as isize,
         };
-        let called = client::run(&entry, || {
+        let called = client::run(&entry, || match (node, entry_point) {
+            // SAFETY: a uio over the process's buffers.
+            (Some(node), _) => {
+                Ok(unsafe { block::read_write(&open.driver, node, open.dev, &mut uio, write) })
+            }
             // SAFETY: the driver's entry point, with a uio over the process's buffers.
-            open.driver.call(name, || unsafe { entry_point(open.dev, &mut uio, cred(&entry)) })
+            (None, Some(f)) => open.driver.call(name, || unsafe { f(open.dev, &mut uio, cred(&entry)) }),
+            (None, None) => Ok(ENXIO),
         });
         let moved = asked - (uio.uio_resid.max(0) as u64).min(asked);
         match called.unwrap_or(EIO) {
@@ -341,7 +324,7 @@ impl process::Kernel for DdiKernel {
             path: n.path.into_bytes(),
             major: n.driver.major,
             minor: n.minor,
-            mode: n.mode,
+            mode: n.mode | if n.block { libc::S_IFBLK } else { libc::S_IFCHR },
         };
         let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
         let program = DeviceNode {
@@ -359,57 +342,29 @@ impl process::Kernel for DdiKernel {
 
     fn open(&self, call: &Call, path: &[u8], flags: i32) -> Result<OpenId, Errno> {
         if path == KSTAT.as_bytes() {
-            let id = NEXT.fetch_add(1, Ordering::Relaxed);
+            let id = opens::next_id();
             KSTATS.write().insert(id, crate::ddi::kstats::listing().into());
             return Ok(OpenId(id));
         }
         let named = named().into_iter().find(|n| n.path.as_bytes() == path).ok_or(Errno(libc::ENXIO))?;
-        let Named { driver, node, minor, .. } = named;
+        let Named { driver, node, minor, block, .. } = named;
         let entry = client::of(call.process());
-        let asked = make(driver.major, minor);
+        let otyp = if block { ddi_sys::OTYP_BLK } else { ddi_sys::OTYP_CHR };
         let flags = file_flags(flags);
-        let mut dev = asked;
-        driver.opens.fetch_add(1, Ordering::SeqCst);
-        wait_closed(asked).hold(asked, node);
-        let opened = client::run(&entry, || match driver.cb_ops().and_then(|cb| cb.cb_open) {
-            Some(open) => {
-                // SAFETY: the driver's entry point, with arguments as open(9E) says.
-                driver.call("open", || unsafe { open(&mut dev, flags, ddi_sys::OTYP_CHR, cred(&entry)) })
-            }
-            None => Ok(ENXIO),
-        });
-        let error = opened.unwrap_or(EIO);
-        let node = if error == 0 && dev != asked { node_of(&driver, dev).unwrap_or(node) } else { node };
-        if error == 0 {
-            // A clone open: the driver chose another minor number.
-            let mut opens = OPENS.lock();
-            if dev != asked {
-                opens.hold(dev, node);
-            }
-            if let Some(state) = opens.by_dev.get_mut(&dev) {
-                state.opened = true;
-            }
-        }
-        if error != 0 || dev != asked {
-            release(&driver, asked, flags, cred(&entry));
-        }
-        if error != 0 {
-            driver.opens.fetch_sub(1, Ordering::SeqCst);
-            return Err(linux_errno(error));
-        }
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let asked = make(driver.major, minor);
+        let opened = client::run(&entry, || opens::enter(&driver, node, asked, otyp, flags, cred(&entry)));
+        let dev = opened.map_err(linux_errno)?;
         let cred = Box::new(entry.client.cred().clone());
-        OPENS.lock().by_id.insert(id, Arc::new(Open { driver, dev, flags, cred }));
-        Ok(OpenId(id))
+        Ok(OpenId(opens::insert(Open { driver, dev, otyp, flags, cred })))
     }
 
     fn close(&self, id: OpenId) {
         if KSTATS.write().remove(&id.0).is_some() {
             return;
         }
-        let Some(open) = OPENS.lock().by_id.remove(&id.0) else { return };
-        release(&open.driver, open.dev, open.flags, std::ptr::from_ref(&*open.cred).cast_mut().cast());
-        open.driver.opens.fetch_sub(1, Ordering::SeqCst);
+        let Some(open) = opens::remove(id.0) else { return };
+        let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
+        opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
     }
 
     fn read(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
@@ -430,6 +385,13 @@ impl process::Kernel for DdiKernel {
 
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
         self.transfer(call, open, uio, true)
+    }
+
+    fn end(&self, call: &Call, id: OpenId) -> Option<u64> {
+        let open = opens::find(id.0)?;
+        let node = node_of(&open.driver, open.dev)?;
+        let entry = client::of(call.process());
+        client::run(&entry, || block::size(&open.driver, node, open.dev))
     }
 
     fn ioctl(&self, call: &Call, id: OpenId, cmd: u64, arg: u64, flags: i32) -> Result<i32, Errno> {
@@ -590,64 +552,6 @@ impl process::Kernel for DdiKernel {
         }
         outcome(code)
     }
-}
-
-impl Opens {
-    /// Counts an open of a device number.
-    fn hold(&mut self, dev: u64, node: &'static Node) {
-        let state = DevState { count: 0, node, opened: false, closing: false };
-        self.by_dev.entry(dev).or_insert(state).count += 1;
-    }
-
-    /// Takes one away; true when close(9E) is to be called, and then the entry is to be removed.
-    fn drop_one(&mut self, dev: u64) -> bool {
-        let Some(state) = self.by_dev.get_mut(&dev) else { return false };
-        state.count -= 1;
-        if state.count > 0 {
-            return false;
-        }
-        if state.opened {
-            state.closing = true;
-            return true;
-        }
-        self.by_dev.remove(&dev);
-        false
-    }
-}
-
-/// Waits until no close(9E) of the device number runs.
-fn wait_closed(dev: u64) -> MutexGuard<'static, Opens> {
-    let mut opens = OPENS.lock();
-    while opens.by_dev.get(&dev).is_some_and(|state| state.closing) {
-        CLOSED.wait(&mut opens);
-    }
-    opens
-}
-
-/// A mapping keeps a device number open.
-pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
-    driver.opens.fetch_add(1, Ordering::SeqCst);
-    OPENS.lock().hold(dev, node);
-}
-
-/// A mapping has gone.
-pub(crate) fn unhold(driver: &Driver, dev: u64) {
-    let cred = client::current().map_or(0, |c| c.image().cred());
-    release(driver, dev, 0, cred as *mut _);
-    driver.opens.fetch_sub(1, Ordering::SeqCst);
-}
-
-/// One open of a device number is over: the last one calls close(9E), with no call context if the process has died.
-fn release(driver: &Driver, dev: u64, flags: c_int, cred: *mut ddi_sys::cred_t) {
-    if !OPENS.lock().drop_one(dev) {
-        return;
-    }
-    if let Some(close) = driver.cb_ops().and_then(|cb| cb.cb_close) {
-        // SAFETY: the driver's entry point, with arguments as close(9E) says.
-        let _ = driver.call("close", || unsafe { close(dev, flags, ddi_sys::OTYP_CHR, cred) });
-    }
-    OPENS.lock().by_dev.remove(&dev);
-    CLOSED.notify_all();
 }
 
 /// The parts of a range by segment, in address order.

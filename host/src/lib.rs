@@ -9,6 +9,7 @@ extern crate self as ddi_host;
 #[macro_use]
 pub mod ddi;
 pub mod bench;
+mod block;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -18,6 +19,7 @@ pub mod linked;
 pub mod loader;
 pub mod log;
 pub mod machine;
+mod opens;
 pub mod physmem;
 pub mod process;
 pub mod report;

@@ -30,7 +30,9 @@ fn of_socket(fd: c_int, mode: u32) -> Option<Node> {
     }
     let open = node::probe(fd)?;
     let r = link::request(Op::Stat, [open, 0, 0, 0, 0, 0], &[], &[], true).ok()?;
-    Some(Node { major: r.a[0] as u32, minor: r.a[1] as u32, mode: libc::S_IFCHR | r.a[2] as u32 & 0o7777 })
+    let mode = r.a[2] as u32;
+    let kind = if mode & libc::S_IFMT == libc::S_IFBLK { libc::S_IFBLK } else { libc::S_IFCHR };
+    Some(Node { major: r.a[0] as u32, minor: r.a[1] as u32, mode: kind | mode & 0o7777 })
 }
 
 /// # Safety

@@ -53,7 +53,22 @@ unsafe fn init(bp: *mut buf) {
     unsafe { sync::sema_init(&mut bp.b_io, 0, null_mut(), 0, null_mut()) };
 }
 
+/// Bytes of the first buffer of a uio that has any: what physio moves at a time.
+fn first_part(uio: &uio) -> usize {
+    let parts = (0..uio.uio_iovcnt.max(0) as usize).map(|i| uio.uio_iov.wrapping_add(i));
+    // SAFETY: the uio's vector has that many elements.
+    parts.map(|part| unsafe { (*part).iov_len }).find(|&len| len > 0).unwrap_or(0)
+}
+
 ddi! {
+    /// max(9F).
+    @private fn max(a: c_int, b: c_int) -> c_int {
+        a.max(b)
+    }
+    /// min(9F).
+    @private fn min(a: c_int, b: c_int) -> c_int {
+        a.min(b)
+    }
     /// getrbuf(9F).
     fn getrbuf(flags: c_int) -> *mut buf {
         let bp: *mut buf = memory::alloc(size_of::<buf>(), flags).cast();
@@ -212,13 +227,16 @@ ddi! {
             // SAFETY: the driver's promise.
             let b = unsafe { of(own) };
             b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ);
-            (b.b_error, b.b_resid, b.b_bcount, b.b_edev) = (0, 0, resid, dev);
+            (b.b_error, b.b_resid, b.b_bcount, b.b_edev) = (0, 0, resid.min(first_part(&window)), dev);
             b._b_blkno._f = offset as u64 / 512;
             if let Some(mincnt) = mincnt {
                 // SAFETY: the driver's function for this buf.
                 unsafe { mincnt(own) };
             }
             let count = b.b_bcount;
+            if count == 0 {
+                break;
+            }
             let memory = heap::allocate(count.max(1), heap::alignment(count), true);
             if memory.is_null() {
                 failed = ENOMEM;

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_ulong, c_ulonglong};
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 
@@ -135,6 +135,16 @@ data! {
     kcred: Pointer<cred> = Pointer((&raw const KERNEL_CRED).cast_mut().cast());
     /// The kernel's address space.
     kas: Image<232> = Image::zeroed();
+    /// The vnodes that name the kernel's own pages.
+    @private kvps: [Image<256>; 2] = [Image::zeroed(), Image::zeroed()];
+    /// Pages that may not be used up.
+    @private swapfs_minfree: pgcnt_t = PAGES / 8;
+    /// Pages that could be locked at first.
+    @private availrmem_initial: pgcnt_t = PAGES;
+    /// Pages that are free.
+    @private freemem: pgcnt_t = PAGES;
+    /// Protects the counts of pages.
+    @private freemem_lock: AtomicU64 = AtomicU64::new(0);
     /// The kernel's process.
     p0: Image<4032> = Image::zeroed();
     /// The drivers' operations by major number; only graphics drivers look.

@@ -76,6 +76,11 @@ ddi! {
     fn ddi_get_instance(dip: *mut dev_info_t) -> c_int {
         node(dip, "ddi_get_instance").map_or(-1, Node::instance)
     }
+    /// is_pseudo_device: is the node's parent the nexus of the pseudo devices?
+    @private fn is_pseudo_device(dip: *mut dev_info_t) -> c_int {
+        let parent = node(dip, "is_pseudo_device").and_then(Node::parent);
+        parent.is_some_and(|parent| std::ptr::eq(parent, nodes::pseudo())).into()
+    }
     /// ddi_create_minor_node(9F).
     fn ddi_create_minor_node(
         dip: *mut dev_info_t,

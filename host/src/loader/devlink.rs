@@ -87,6 +87,24 @@ impl Rules {
     }
 }
 
+/// The name in /dev that devfsadm(8)'s own modules give a minor node, whatever devlink.tab says.
+pub fn well_known(minor: Minor<'_>) -> Option<String> {
+    let counted = |what: &str| format!("{what}{}", minor.addr.rsplit(',').next().unwrap_or("0"));
+    match (minor.kind, minor.name) {
+        ("ddi_pseudo", "ramdisk") => Some(match (minor.minor, minor.minor.strip_suffix(",raw")) {
+            ("ctl", _) => "ramdiskctl".into(),
+            (_, Some(disk)) => format!("rramdisk/{disk}"),
+            (disk, None) => format!("ramdisk/{disk}"),
+        }),
+        ("ddi_agp:pseudo", _) => Some("agpgart".into()),
+        ("ddi_agp:target", _) => Some(counted("agp/agptarget")),
+        ("ddi_agp:cpugart", _) => Some(counted("agp/cpugart")),
+        ("ddi_agp:master", _) => Some(counted("agp/agpmaster")),
+        ("ddi_display", _) => Some(format!("fbs/{}", minor.minor)),
+        _ => None,
+    }
+}
+
 fn expand(link: &str, minor: Minor<'_>, taken: &impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
     let mut counter = None;
@@ -138,6 +156,15 @@ mod tests {
     fn a_counter_takes_the_first_free_name() {
         let rules = Rules::parse("type=ddi_pseudo\tctx\\N0.x\n").unwrap();
         assert_eq!(rules.links(MINOR, |name| name == "ctx0.x"), ["ctx1.x"]);
+    }
+
+    #[test]
+    fn devfsadm_has_names_of_its_own() {
+        let ramdisk = |minor| well_known(Minor { name: "ramdisk", minor, ..MINOR });
+        assert_eq!(ramdisk("ctl").as_deref(), Some("ramdiskctl"));
+        assert_eq!(ramdisk("a").as_deref(), Some("ramdisk/a"));
+        assert_eq!(ramdisk("a,raw").as_deref(), Some("rramdisk/a"));
+        assert_eq!(well_known(MINOR), None);
     }
 
     #[test]

@@ -56,7 +56,10 @@ impl Board {
         for (i, node) in nodes.iter().enumerate() {
             let mut path = [0; PATH_MAX];
             path[..node.path.len()].copy_from_slice(&node.path);
-            let kind = if node.mode & libc::S_IFMT == libc::S_IFREG { libc::S_IFREG } else { libc::S_IFCHR };
+            let kind = match node.mode & libc::S_IFMT {
+                0 => libc::S_IFCHR,
+                kind => kind,
+            };
             let entry = BoardEntry {
                 mode: kind | node.mode & 0o7777,
                 major: node.major,

@@ -206,6 +206,12 @@ pub trait Kernel: Send + Sync + 'static {
     /// write(2) and its family: bytes written.
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno>;
 
+    /// Where lseek(2)'s `SEEK_END` is, in bytes; None for a device without a size.
+    fn end(&self, call: &Call, open: OpenId) -> Option<u64> {
+        let _ = (call, open);
+        None
+    }
+
     /// ioctl(2): its return value, not negative. `flags` are the open's flags, as fcntl(2) has changed them.
     fn ioctl(&self, call: &Call, open: OpenId, cmd: u64, arg: u64, flags: i32) -> Result<i32, Errno>;
 

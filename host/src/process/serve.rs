@@ -107,7 +107,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
             let value = shared.kernel.ioctl(call, open.id, a[1], a[2], open.flags())?;
             one(i64::from(value).cast_unsigned())
         }
-        Op::Seek => seek(&*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
+        Op::Seek => seek(call, &*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
         Op::Stat => {
             let open = find(shared, a[0])?;
             let node = &open.node;
@@ -198,12 +198,13 @@ fn transfer(call: &Call, op: Op, a: [u64; 6], buffers: Vec<[u64; 2]>) -> Answer 
     one(n)
 }
 
-fn seek(open: &Open, offset: i64, whence: i32) -> Answer {
+fn seek(call: &Call, open: &Open, offset: i64, whence: i32) -> Answer {
+    let end = if whence == libc::SEEK_END { call.shared.kernel.end(call, open.id) } else { None };
     let mut at = open.offset.lock();
-    let base = match whence {
-        libc::SEEK_SET => 0,
-        libc::SEEK_CUR => *at,
-        // A device has no end.
+    let base = match (whence, end.and_then(|end| i64::try_from(end).ok())) {
+        (libc::SEEK_SET, _) => 0,
+        (libc::SEEK_CUR, _) => *at,
+        (libc::SEEK_END, Some(end)) => end,
         _ => return Err(Errno(libc::EINVAL)),
     };
     let new = base.checked_add(offset).filter(|&n| n >= 0).ok_or(Errno(libc::EINVAL))?;

@@ -15,7 +15,7 @@ use super::umem::{MmapPages, Umem};
 use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
-use crate::kernel;
+use crate::opens;
 use crate::physmem::PAGE_SIZE;
 use crate::report;
 
@@ -47,14 +47,14 @@ pub struct Hold {
 impl Hold {
     /// Holds a device number.
     pub fn new(driver: &Arc<Driver>, dev: u64, node: &'static Node) -> Arc<Hold> {
-        kernel::hold(driver, dev, node);
+        opens::hold(driver, dev, node);
         Arc::new(Hold { driver: driver.clone(), dev })
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        kernel::unhold(&self.driver, self.dev);
+        opens::unhold(&self.driver, self.dev);
     }
 }
 
