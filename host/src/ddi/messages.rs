@@ -161,6 +161,15 @@ unsafe extern "C-unwind" fn vdev_err(
     }
 }
 
+/// prom_printf with a va_list.
+///
+/// # Safety
+/// As vcmn_err.
+unsafe extern "C-unwind" fn vprom_printf(fmt: *const c_char, ap: *mut __va_list_tag) {
+    // SAFETY: the driver's promise.
+    log::text(log::To::Console, &unsafe { formatted(fmt, ap) });
+}
+
 /// kmem_asprintf with a va_list: a string from kmem, freed with strfree.
 ///
 /// # Safety
@@ -294,6 +303,8 @@ variadic! {
     ddi_err, 3, "rcx", super::vddi_err;
     /// printf of the kernel.
     @local printf, 1, "rsi", super::vprintf;
+    /// prom_printf: to the console.
+    prom_printf, 1, "rsi", super::vprom_printf;
     /// uprintf.
     uprintf, 1, "rsi", super::vuprintf;
     /// snprintf(9F).

@@ -343,26 +343,6 @@ ddi! {
         }
         ddi_sys::DDI_FAILURE
     }
-    /// pm_busy_component(9F): there is no power management.
-    @private fn pm_busy_component(_dip: *mut dev_info_t, _component: c_int) -> c_int {
-        ddi_sys::DDI_SUCCESS
-    }
-    /// pm_idle_component(9F).
-    @private fn pm_idle_component(_dip: *mut dev_info_t, _component: c_int) -> c_int {
-        ddi_sys::DDI_SUCCESS
-    }
-    /// pm_raise_power(9F).
-    @private fn pm_raise_power(_dip: *mut dev_info_t, _component: c_int, _level: c_int) -> c_int {
-        ddi_sys::DDI_SUCCESS
-    }
-    /// pm_lower_power(9F).
-    @private fn pm_lower_power(_dip: *mut dev_info_t, _component: c_int, _level: c_int) -> c_int {
-        ddi_sys::DDI_SUCCESS
-    }
-    /// pm_power_has_changed(9F).
-    @private fn pm_power_has_changed(_dip: *mut dev_info_t, _component: c_int, _level: c_int) -> c_int {
-        ddi_sys::DDI_SUCCESS
-    }
 }
 
 /// Walks `from`, its siblings and their children; false ends the walk.

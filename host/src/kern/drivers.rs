@@ -203,6 +203,7 @@ impl Driver {
             node.remove_minors(None);
             node.driver_properties.lock().clear();
             node.set_private(0);
+            crate::ddi::power::forget(node);
             Err(format!("{} instance {instance}: attach(9E) failed", self.name))
         })
     }
@@ -238,6 +239,7 @@ impl Driver {
         node.remove_minors(None);
         node.driver_properties.lock().clear();
         node.set_private(0);
+        crate::ddi::power::forget(node);
         Ok(())
     }
 
