@@ -207,6 +207,8 @@ pub type ddi_cb_func_t = ::core::option::Option<
         arg5: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
+pub type ldi_handle_t = *mut __ldi_handle;
+pub type ldi_ident_t = *mut __ldi_ident;
 pub type segcreate_func_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(
         arg1: *mut *mut seg,
@@ -989,6 +991,16 @@ pub struct pollfd {
 #[repr(C)]
 #[derive(Debug)]
 pub struct taskq {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ldi_handle {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ldi_ident {
     _unused: [u8; 0],
 }
 #[repr(C)]
@@ -5688,6 +5700,112 @@ unsafe extern "C-unwind" {
     pub fn ddi_dma_set_sbus64(
         handle: ddi_dma_handle_t,
         value: ulong_t,
+    ) -> core::ffi::c_int;
+    /// Ends a layered open. Returns 0 or an errno.
+    pub fn ldi_close(
+        lh: ldi_handle_t,
+        flag: core::ffi::c_int,
+        cr: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// Calls devmap(9E) of the device.
+    pub fn ldi_devmap(
+        lh: ldi_handle_t,
+        dhp: devmap_cookie_t,
+        off: offset_t,
+        len: usize,
+        maplen: *mut usize,
+        model: uint_t,
+    ) -> core::ffi::c_int;
+    /// Device number of an open device. Returns DDI_SUCCESS or DDI_FAILURE.
+    pub fn ldi_get_dev(lh: ldi_handle_t, devp: *mut dev_t) -> core::ffi::c_int;
+    /// Name of the minor node, to be freed by the caller.
+    pub fn ldi_get_minor_name(
+        lh: ldi_handle_t,
+        minor_name: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// OTYP_CHR or OTYP_BLK.
+    pub fn ldi_get_otyp(
+        lh: ldi_handle_t,
+        otyp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Bytes of the device.
+    pub fn ldi_get_size(lh: ldi_handle_t, sizep: *mut u64) -> core::ffi::c_int;
+    /// Who opens devices: the driver of a device number.
+    pub fn ldi_ident_from_dev(dev: dev_t, lip: *mut ldi_ident_t) -> core::ffi::c_int;
+    /// Who opens devices: the driver of a node.
+    pub fn ldi_ident_from_dip(
+        dip: *mut dev_info_t,
+        lip: *mut ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// Ends an identity.
+    pub fn ldi_ident_release(li: ldi_ident_t);
+    /// Calls ioctl(9E) of the device; FKIOCTL in the mode when the argument is the kernel's memory.
+    pub fn ldi_ioctl(
+        lh: ldi_handle_t,
+        cmd: core::ffi::c_int,
+        arg: isize,
+        mode: core::ffi::c_int,
+        cr: *mut cred_t,
+        rvalp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Opens a device by its number. Returns 0 or an errno, ENODEV when there is none.
+    pub fn ldi_open_by_dev(
+        devp: *mut dev_t,
+        otyp: core::ffi::c_int,
+        flag: core::ffi::c_int,
+        cr: *mut cred_t,
+        lhp: *mut ldi_handle_t,
+        li: ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// Opens a device by its path. Returns 0 or an errno, ENODEV when there is none.
+    pub fn ldi_open_by_name(
+        pathname: *mut core::ffi::c_char,
+        flag: core::ffi::c_int,
+        cr: *mut cred_t,
+        lhp: *mut ldi_handle_t,
+        li: ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// Calls chpoll(9E) of the device.
+    pub fn ldi_poll(
+        lh: ldi_handle_t,
+        events: core::ffi::c_short,
+        anyyet: core::ffi::c_int,
+        reventsp: *mut core::ffi::c_short,
+        phpp: *mut *mut pollhead,
+    ) -> core::ffi::c_int;
+    /// Whether the device has the property.
+    pub fn ldi_prop_exists(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// An integer property of the device.
+    pub fn ldi_prop_get_int(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        defvalue: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// A 64-bit integer property of the device.
+    pub fn ldi_prop_get_int64(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        defvalue: i64,
+    ) -> i64;
+    /// Reads the device.
+    pub fn ldi_read(
+        lh: ldi_handle_t,
+        uiop: *mut uio,
+        cr: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// Calls strategy(9E) of the device.
+    pub fn ldi_strategy(lh: ldi_handle_t, bp: *mut buf) -> core::ffi::c_int;
+    /// Writes the device.
+    pub fn ldi_write(
+        lh: ldi_handle_t,
+        uiop: *mut uio,
+        cr: *mut cred_t,
     ) -> core::ffi::c_int;
     /// The calling thread.
     pub fn threadp() -> *mut kthread_t;

@@ -191,6 +191,13 @@ pub(crate) fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
     nodes.into_iter().find(|n| n.minors().iter().any(|m| m.minor == dev as u32))
 }
 
+/// The device of a name below /dev or /devices: driver, node, device number, and whether it is a block device.
+pub(crate) fn device_named(path: &str) -> Option<(Arc<Driver>, &'static Node, u64, bool)> {
+    let found = named().into_iter().find(|n| n.path == path)?;
+    let dev = make(found.driver.major, found.minor);
+    Some((found.driver, found.node, dev, found.block))
+}
+
 /// One path of a minor node.
 struct Named {
     path: String,

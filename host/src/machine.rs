@@ -187,7 +187,10 @@ impl Machine {
         }
         if !kernel::any_device() {
             // Some drivers are like that (nulldriver), others make their nodes later.
-            let text = format!("{}: attached; the driver made no minor node, so there is nothing to open", self.name);
+            let text = format!(
+                "{}: attached; the driver made no minor node, so there is nothing to open",
+                self.name
+            );
             log::line(log::To::Both, &text);
         }
         self.serve_devices(options)

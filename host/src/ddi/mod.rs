@@ -76,6 +76,7 @@ pub mod devmap;
 pub mod dma;
 pub mod interrupts;
 pub mod kstats;
+pub mod ldi;
 pub mod lists;
 pub mod memory;
 pub mod messages;

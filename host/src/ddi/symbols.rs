@@ -18,6 +18,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::dma::SYMBOLS,
         super::interrupts::SYMBOLS,
         super::kstats::SYMBOLS,
+        super::ldi::SYMBOLS,
         super::lists::SYMBOLS,
         super::pages::SYMBOLS,
         super::pinned::SYMBOLS,

@@ -1,4 +1,4 @@
-//! Drivers that use the kernel's own names: pages, physical addresses, block devices, power levels.
+//! Drivers that use the kernel's own names: pages, physical addresses, block devices, power levels, other drivers.
 
 use crate::devices::*;
 use crate::run;
@@ -65,7 +65,8 @@ pub fn client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
     let mut counts = [0u32; 4];
     assert_eq!(ioctl(raw, COUNTS, counts.as_mut_ptr() as u64), Ok(0));
     let (one, two) = back.split_at_mut(512);
-    let iov = [one, &mut two[..1024]].map(|b| libc::iovec { iov_base: b.as_mut_ptr().cast(), iov_len: b.len() });
+    let iov =
+        [one, &mut two[..1024]].map(|b| libc::iovec { iov_base: b.as_mut_ptr().cast(), iov_len: b.len() });
     // SAFETY: two buffers of the test's.
     assert_eq!(unsafe { libc::preadv(raw, iov.as_ptr(), 2, 512) }, 1536);
     assert!(back[..1536] == pattern[..1536]);
@@ -127,4 +128,19 @@ pub fn client_of_physical_addresses_are_mapped() {
     let mut low = 0xfffu64;
     assert_eq!(ioctl(fd, ALLOC, &raw mut low as u64), Err(libc::ENOMEM), "there is no memory that low");
     // The rest is unmapped at exit.
+}
+
+pub fn a_driver_uses_another_s_device() {
+    let conf = "name=\"layers\" parent=\"pseudo\" instance=0 answer=42;\nname=\"layers\" parent=\"pseudo\" instance=1;\n";
+    run::passes_with("layers", conf, "kernel_names::client_of_a_driver_uses_another_s_device");
+}
+pub fn client_of_a_driver_uses_another_s_device() {
+    let upper = open("/dev/layers1");
+    assert_eq!(
+        ioctl(upper, 0x7e11, 0),
+        Ok(0),
+        "the result is the line of the fixture's check that does not hold"
+    );
+    let lower = open("/dev/layers0");
+    assert_eq!(ioctl(lower, 0x7e12, 0), Ok(2 | 2 << 16), "layered opens and closes");
 }

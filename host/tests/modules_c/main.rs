@@ -36,7 +36,8 @@ const TESTS: &[Named] = named! {
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
         a_process_s_own_memory_is_pinned;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
-    kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped;
+    kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
+        a_driver_uses_another_s_device;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
@@ -64,7 +65,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_process_s_own_memory_is_pinned;
     events: client_of_poll_asks_the_driver, client_of_a_driver_without_poll_makes_poll_fail, client_of_pollwakeup_wakes_from_every_context, client_of_a_poll_ends_by_signal_close_and_time, client_of_select_asks_the_driver, client_of_epoll_asks_the_driver, client_of_nonblocking_files;
     kernel_names: client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
-        client_of_physical_addresses_are_mapped;
+        client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device;
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
