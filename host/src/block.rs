@@ -84,7 +84,9 @@ pub(crate) unsafe fn read_write(
     let end = size(driver, node, dev).unwrap_or(i64::MAX as u64);
     let error = loop {
         // SAFETY: the caller's promise.
-        let (off, left) = unsafe { ((*uio)._uio_offset._f, (*uio).uio_resid) };
+        let window = unsafe { uio.read() };
+        // SAFETY: both members of the union are the same 64-bit offset.
+        let (off, left) = (unsafe { window._uio_offset._f }, window.uio_resid);
         let (Ok(off), Ok(left)) = (u64::try_from(off), u64::try_from(left)) else { break EINVAL };
         if left == 0 {
             break 0;

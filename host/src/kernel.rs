@@ -304,8 +304,8 @@ impl DdiKernel {
             uio_resid: asked as isize,
         };
         let called = client::run(&entry, || match (node, entry_point) {
-            // SAFETY: a uio over the process's buffers.
             (Some(node), _) => {
+                // SAFETY: a uio over the process's buffers.
                 Ok(unsafe { block::read_write(&open.driver, node, open.dev, &mut uio, write) })
             }
             // SAFETY: the driver's entry point, with a uio over the process's buffers.

@@ -328,7 +328,7 @@ ddi! {
         // SAFETY: that much was allocated.
         unsafe { copy.copy_from_nonoverlapping(name.as_ptr(), name.len()) };
         // SAFETY: as above.
-        unsafe { copy.add(name.len()).write(0) };
+        unsafe { copy.wrapping_add(name.len()).write(0) };
         // SAFETY: the driver's promise.
         unsafe { store(to, copy.cast()) };
         SUCCESS

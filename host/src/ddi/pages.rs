@@ -330,8 +330,9 @@ ddi! {
         if off + len > PAGE_SIZE {
             return report::mistake("pagezero", &format!("{off}+{len} is more than a page"), "pagezero");
         }
+        let at = memory().ptr(page.p_pagenum).as_ptr().wrapping_add(off as usize);
         // SAFETY: within the host's view of the frame, which the caller has locked.
-        unsafe { memory().ptr(page.p_pagenum).add(off as usize).write_bytes(0, len as usize) };
+        unsafe { at.write_bytes(0, len as usize) };
     }
     /// page_vnode_mutex: what protects a vnode's pages; nobody ever has it when a driver runs.
     @private fn page_vnode_mutex(_vp: *mut c_void) -> *mut kmutex_t {
@@ -352,10 +353,8 @@ mod tests {
         let pp = unsafe { page_get_freelist(vp, 0, none, null_mut(), 4096, 0, none) };
         let page = frames::page(frames::frame(pp.cast()).unwrap());
         // SAFETY: as above.
-        assert_eq!(
-            unsafe { (page_hashin(pp, vp, 4096, null_mut()), page_hashin(pp, vp, 4096, null_mut())) },
-            (1, 0)
-        );
+        let named = || unsafe { page_hashin(pp, vp, 4096, null_mut()) };
+        assert_eq!((named(), named()), (1, 0));
         assert_eq!(vnode[super::super::vnodes::V_PAGES / 8], pp as u64);
         // SAFETY: as above.
         assert!(unsafe { page_lookup_nowait(vp, 4096, 0) }.is_null());

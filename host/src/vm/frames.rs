@@ -100,8 +100,9 @@ pub fn page(pfn: u64) -> *mut Page {
         return std::ptr::null_mut();
     }
     let page = (array() + pfn as usize * size_of::<Page>()) as *mut Page;
+    let at = page.wrapping_byte_add(std::mem::offset_of!(Page, p_pagenum)).cast::<u64>();
     // SAFETY: within the array; every thread that comes here writes the same value.
-    unsafe { (&raw mut (*page).p_pagenum).write_volatile(pfn) };
+    unsafe { at.write_volatile(pfn) };
     page
 }
 
