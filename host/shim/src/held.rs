@@ -31,14 +31,16 @@ enum Fate {
     Taken(bool),
 }
 
-fn fate(signo: i32) -> Fate {
+fn action(signo: i32) -> Option<Action> {
     let mut action = Action::default();
     let at = (&raw mut action) as u64;
     // SAFETY: a place for the kernel's structure.
     let known = unsafe { sys::call(libc::SYS_rt_sigaction, [signo as u64, 0, at, 8, 0, 0]) };
-    if known.is_err() || signo == SET_XID {
-        return Fate::AtOnce;
-    }
+    known.ok().map(|_| action)
+}
+
+fn fate(signo: i32) -> Fate {
+    let Some(action) = action(signo).filter(|_| signo != SET_XID) else { return Fate::AtOnce };
     match action.handler as usize {
         libc::SIG_IGN => Fate::Ignored,
         libc::SIG_DFL => match signo {
@@ -98,6 +100,21 @@ impl Held {
             }
         }
         false
+    }
+
+    /// Lets signals that end the process do so, if the host was told of one: they go before the signal of a fault that failed because of it.
+    pub fn end(&self) {
+        if !self.told {
+            return;
+        }
+        let fatal = (1..=64).filter(|&signo| {
+            let handler = action(signo).map(|action| action.handler as usize);
+            handler == Some(libc::SIG_DFL) && matches!(fate(signo), Fate::Taken(_))
+        });
+        let fatal = fatal.fold(0, |set, signo| set | bit(signo));
+        let mask = sys::mask();
+        sys::set_mask(mask & !(fatal & !self.deaf));
+        sys::set_mask(mask);
     }
 
     /// Looks at what is pending.

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use ddi_wire::{
     FAULTS_AUTO, FAULTS_SIGNAL, FAULTS_UFFD, FAULTS_UFFD_ANY, FAULTS_UFFD_USER, HELLO_VFORK, MESSAGE_LEN,
-    MapPiece, Message, Op, PAYLOAD_MAX, PollItem, Range, uffd,
+    MapPiece, Message, Op, PAYLOAD_MAX, PollItem, Range, VERDICT_SIGNAL, uffd,
 };
 
 use crate::held::Held;
@@ -252,7 +252,11 @@ pub fn request(op: Op, a: [u64; 6], payload: &[u8], fds: &[i32], cloexec: bool) 
 /// A fault, told by the signal handler that caught it. The program's mask is `user`.
 pub fn fault(a: [u64; 6], user: u64) -> Result<Reply, i32> {
     let mut held = Some(Held::new(user));
-    send_request(&message(Op::Fault, a), &[], &[], true, &mut held).map(Into::into)
+    let reply = send_request(&message(Op::Fault, a), &[], &[], true, &mut held)?;
+    if let Some(held) = held.filter(|_| reply.message.a[0] == VERDICT_SIGNAL) {
+        held.end();
+    }
+    Ok(reply.into())
 }
 
 /// Which devices are ready? For a thread that has its signals held. Fills the items' answers; how many are ready, and the connection on which the host says that another look is

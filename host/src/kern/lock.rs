@@ -365,9 +365,6 @@ pub fn sema_v(word: &AtomicU64) {
     }
 }
 
-/// How often an interruptible wait looks whether its process is gone.
-const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(50);
-
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
@@ -421,16 +418,9 @@ fn sleep(
         not_still = !still();
         !not_still
     };
-    // An interruptible wait looks up now and then: a spurious wake-up, which condition variables may have.
-    let look_up = signals.as_ref().map(|_| Instant::now() + LOOK_UP);
-    let until = match (deadline, look_up) {
-        (Some(deadline), Some(look_up)) => Some(deadline.min(look_up)),
-        (deadline, look_up) => deadline.or(look_up),
-    };
     // SAFETY: the key is an address in the driver's memory on which only this module parks; no closure panics or parks
     // (mutex_exit unparks another address, which `park` allows in `before_sleep`).
-    let result = unsafe { park(key, validate, before, |_, _| {}, token, until) };
-    let early = deadline.is_none_or(|deadline| Instant::now() < deadline);
+    let result = unsafe { park(key, validate, before, |_, _| {}, token, deadline) };
     if let Some(signals) = &signals {
         signals.awake();
     }
@@ -438,7 +428,6 @@ fn sleep(
         ParkResult::Unparked(INTERRUPTED) => Wake::Interrupted,
         ParkResult::Unparked(_) => Wake::Woken,
         ParkResult::TimedOut if signals.is_some_and(|s| s.pending()) => Wake::Interrupted,
-        ParkResult::TimedOut if early => Wake::Woken,
         ParkResult::TimedOut => Wake::TimedOut,
         ParkResult::Invalid if not_still => Wake::Woken,
         ParkResult::Invalid => Wake::Interrupted,

@@ -106,9 +106,8 @@ pub fn set_signals(signals: Option<Arc<Signals>>) -> Option<Arc<Signals>> {
     ME.with(|me| me.signals.replace(signals))
 }
 
-/// Whether a process's thread, for which a host thread works, has a signal; wakes the host thread when it gets one.
-///
-/// What nobody tells (a process that dies while it waits for a fault) is asked for now and then.
+/// Whether a process's thread, for which a host thread works, has a signal; wakes the host thread when it gets one. A wait ends for no other
+/// reason than its own: drivers count the time of a timed wait anew when they are woken for nothing.
 #[derive(Default)]
 pub struct Signals {
     pending: AtomicBool,
@@ -117,7 +116,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// None yet; `gone` tells whether the process is.
+    /// None yet; `gone` tells whether the process is, before the wait begins: afterwards it is [raised](Self::raise).
     pub fn new(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Signals { gone: Some(Box::new(gone)), ..Signals::default() }
     }

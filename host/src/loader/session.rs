@@ -189,7 +189,13 @@ impl Session {
         for module in self.modules.list().into_iter().rev() {
             let name = module.name().to_owned();
             drop(module);
-            let _ = self.modules.unload(&name);
+            if !names.contains(&name) {
+                let _ = self.modules.unload(&name);
+            }
+        }
+        if !stuck.is_empty() {
+            // Timeouts and threads of a driver that stays may still run its code.
+            std::mem::forget(self);
         }
         stuck
     }

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::RecvFlags;
 
 use super::hat::{Hat, Part};
+use super::interrupt::Serving;
 use super::sock::{Conn, words};
 use super::uffd::{Resolved, Uffd};
 use super::{Call, Errno, FaultMode, Prot, fault};
@@ -49,6 +50,9 @@ pub struct Process {
     no_poison: Condvar,
     /// Failed accesses that have not been confirmed yet, by thread (tid).
     pub(super) doubts: Mutex<HashMap<i32, fault::Doubt>>,
+    /// Faults that are being served; told when a fork has copied the mappings.
+    pub(super) serving: Mutex<Serving>,
+    pub(super) served: Condvar,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
 }
@@ -111,6 +115,8 @@ impl Process {
             poisons: Mutex::new(0),
             no_poison: Condvar::new(),
             doubts: Mutex::default(),
+            serving: Mutex::default(),
+            served: Condvar::new(),
             link: OnceLock::new(),
             hat: Mutex::new(hat),
         }
@@ -242,14 +248,14 @@ impl Process {
         Ok(())
     }
 
-    /// Resolves a run of pages whose frames are those that Linux has behind them.
+    /// Resolves a run of pages whose frames are those that Linux has behind them. Wakes nobody: a thread goes on when its own fault has been
+    /// served to the end, not before, as on illumos, where it is the thread itself that runs the driver.
     fn resolve(&self, hat: &mut Hat, uffd: &Uffd, page: u64, pages: u64) -> Result<(), Errno> {
         let mut at = page;
         while at < page + pages {
             match uffd.resolve(at * PAGE_SIZE, (page + pages - at) * PAGE_SIZE) {
                 Resolved::Done(bytes) => {
                     hat.mark(at, bytes / PAGE_SIZE, true);
-                    fault::woken(self.id, at, bytes / PAGE_SIZE);
                     at += bytes / PAGE_SIZE;
                 }
                 Resolved::Present => {

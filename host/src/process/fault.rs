@@ -4,7 +4,6 @@
 //! The thread that gets a report serves the fault itself, without handing it on; when the last idle thread leaves to serve, it starts another, so
 //! that faults are served however many of them block in drivers.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +15,7 @@ use ddi_wire::uffd::{Event, FAULT_WRITE};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
+use super::interrupt::Service;
 use super::server::Shared;
 use super::uffd::Uffd;
 use super::{FaultMode, Process, Prot};
@@ -50,19 +50,6 @@ pub enum FaultOutcome {
         /// `si_errno`: the driver's error (a Linux number), 0 if there is none.
         errno: i32,
     },
-}
-
-thread_local! {
-    /// The fault this thread serves: process, page, and whether its waiters have been woken.
-    static SERVING: Cell<(u64, u64, bool)> = const { Cell::new((0, 0, false)) };
-}
-
-/// Notes that Linux has woken those who wait for these pages.
-pub(super) fn woken(process: u64, page: u64, pages: u64) {
-    let (p, at, _) = SERVING.get();
-    if p == process && (page..page + pages).contains(&at) {
-        SERVING.set((p, at, true));
-    }
 }
 
 /// The threads that serve faults.
@@ -190,22 +177,25 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let access = if event.flags & FAULT_WRITE != 0 { Prot::WRITE } else { Prot::READ };
     let tid = event.tid.cast_signed();
     let page = event.address / PAGE_SIZE;
-    SERVING.set((process.id(), page, false));
+    let wake = || uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
     let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    // If it waits for one that is being served, that one's end wakes it.
+    let Some(service) = Service::begin(&fault) else { return };
     let doubt = process.doubts.lock().get(&tid).filter(|doubt| doubt.addr == event.address).copied();
     let before = doubt.map(|_| Rest::of(process, tid));
-    match serve(shared, &fault) {
+    // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for.
+    let loaded = process.hat.lock().state(page).is_some_and(|(prot, loaded)| loaded && prot.contains(access));
+    let outcome = if loaded { FaultOutcome::Retry } else { serve(shared, &fault) };
+    let again = service.end();
+    match outcome {
         FaultOutcome::Retry => {
             process.doubts.lock().remove(&tid);
-            if !SERVING.get().2 {
-                uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
-            }
+            wake();
         }
         FaultOutcome::Signal { signo, code, errno } => {
-            fail(process, uffd, &fault, before, [signo, code, errno]);
+            fail(process, uffd, &fault, before, [signo, code, errno], again);
         }
     }
-    SERVING.set((0, 0, false));
 }
 
 /// Has the kernel above serve a fault.
@@ -230,16 +220,26 @@ pub(super) struct Doubt {
 }
 
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
-/// access of its there has failed before.
+/// access of its there has failed before. `again`: it is known to wait for this fault.
 ///
-/// Several threads may fault on one page; the first one's load wakes them all, and the report of another is then served after its thread has
-/// gone on: it may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
+/// Several threads may fault on one page; one that finds it loaded by another's goes on, and its report is then served after that:
+/// the thread may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
 /// first one, and the thread has not moved while the kernel above looked at it. A thread that waits faults again at once.
-fn fail(process: &Arc<Process>, uffd: &Uffd, fault: &Fault, before: Option<Rest>, why: [i32; 3]) {
+fn fail(
+    process: &Arc<Process>,
+    uffd: &Uffd,
+    fault: &Fault,
+    before: Option<Rest>,
+    why: [i32; 3],
+    again: bool,
+) {
     let page = fault.addr & !(PAGE_SIZE - 1);
     let number = page / PAGE_SIZE;
     let same = before.filter(|before| *before == Rest::of(process, fault.tid));
-    let here = {
+    let here = if again {
+        process.doubts.lock().remove(&fault.tid);
+        Some(Rest::of(process, fault.tid))
+    } else {
         let mut doubts = process.doubts.lock();
         let doubt = doubts.entry(fault.tid).or_insert(Doubt { addr: fault.addr, failures: 0 });
         if doubt.addr != fault.addr || same.is_none() {
@@ -303,8 +303,8 @@ impl Rest {
 }
 
 /// Where a thread is that faulted a moment ago.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whereabouts {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
     /// It waits for the fault of a system call.
     SystemCall,
     /// It waits for the fault of an instruction, as far as we know: its stack and program pointers, 0 if Linux does not tell.
@@ -313,7 +313,7 @@ enum Whereabouts {
     Running,
 }
 
-fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
+pub(super) fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
     match std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Whereabouts::Running,
         Ok(s) if s.starts_with("running") => Whereabouts::Running,

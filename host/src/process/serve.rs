@@ -12,6 +12,7 @@ use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::fault::{self, Fault, FaultOutcome};
 use super::hat::Hat;
+use super::interrupt::{Copying, Service};
 use super::server::{Open, Shared};
 use super::sock::{Conn, Received, words};
 use super::watch::{Interest, Job, Key};
@@ -297,7 +298,9 @@ fn fork(call: &Call) -> Answer {
         Arc::new(Process::new(shared.next_id(), shared.mem.clone(), parent.hat.lock().copy_unloaded()));
     *child.parent.lock() = Some(parent.clone());
     let r = Conn::pair().map_err(|_| Errno(libc::ENFILE)).and_then(|(ours, theirs)| {
+        let copying = Copying::begin(parent);
         shared.kernel.fork(call, &child)?;
+        drop(copying);
         shared.processes.write().insert(child.id(), child.clone());
         let mut line = child.lifeline.lock();
         let line = line.insert(ours);
@@ -332,6 +335,7 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: !allowed };
     // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
     let _by_agent = call.by_agent();
+    let _service = Service::begin(&fault);
     match fault::serve(&call.shared, &fault) {
         FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
         FaultOutcome::Signal { signo, code, errno } => {

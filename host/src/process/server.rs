@@ -180,6 +180,7 @@ impl Shared {
             }
             f.finished
         };
+        super::interrupt::interrupt_all(process);
         if let Some(pidfd) = process.pidfd.get() {
             self.watch.remove(pidfd);
         }

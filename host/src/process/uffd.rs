@@ -47,19 +47,19 @@ impl Uffd {
         usize::try_from(n).unwrap_or(0) / size_of::<Event>()
     }
 
-    /// Installs translations to the pages that the file has there, and wakes who waits for them.
+    /// Installs translations to the pages that the file has there. Who waits for one of them goes on waiting for [`wake`](Self::wake).
     pub fn resolve(&self, start: u64, len: u64) -> Resolved {
-        self.act(uffd::IOCTL_CONTINUE, start, len)
+        self.act(uffd::IOCTL_CONTINUE, uffd::DONT_WAKE, start, len)
     }
 
     /// Makes accesses to a page fail (`EFAULT` in system calls, `SIGBUS` else), and wakes who waits for it.
     pub fn poison(&self, page: u64) -> bool {
-        self.act(uffd::IOCTL_POISON, page, 4096) == Resolved::Done(4096)
+        self.act(uffd::IOCTL_POISON, 0, page, 4096) == Resolved::Done(4096)
     }
 
-    fn act(&self, request: u64, start: u64, len: u64) -> Resolved {
+    fn act(&self, request: u64, mode: u64, start: u64, len: u64) -> Resolved {
         loop {
-            let mut arg = Resolve { range: Span { start, len }, mode: 0, done: 0 };
+            let mut arg = Resolve { range: Span { start, len }, mode, done: 0 };
             // SAFETY: the argument is the structure that this request takes.
             let r = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &mut arg) };
             if r == 0 {
@@ -119,7 +119,7 @@ impl Resolver {
         while !stop.load(Ordering::Relaxed) {
             let mut fds = [PollFd::new(&self.0.fd, PollFlags::IN)];
             if poll(&mut fds, Some(&patience)).is_ok() && self.0.read(&mut event) == 1 {
-                self.0.resolve(event[0].address & !(PAGE_SIZE - 1), PAGE_SIZE);
+                self.0.act(uffd::IOCTL_CONTINUE, 0, event[0].address & !(PAGE_SIZE - 1), PAGE_SIZE);
             }
         }
     }

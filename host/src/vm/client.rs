@@ -14,7 +14,7 @@ use super::umem::Memory;
 use crate::ddi::data::Cred;
 use crate::kern::image::ProcessImage;
 use crate::kern::thread::{self, Context, Signals};
-use crate::process::{Call, Process};
+use crate::process::{self, Process};
 
 /// A process, its images, and (as segdev's `Space`) its address space's name.
 #[derive(Clone)]
@@ -213,11 +213,8 @@ pub fn interruptibly<R>(f: impl FnOnce() -> R) -> R {
         move || process.is_gone()
     }));
     let before = thread::set_signals(Some(signals.clone()));
-    let result = Call::with_current(|call| {
-        let raise = signals.clone();
-        let _guard = call.map(|call| call.on_interrupt(Arc::new(move || raise.raise())));
-        f()
-    });
+    let wake: process::Wake = Arc::new(move || signals.raise());
+    let result = process::interruptibly(&wake, |_| f());
     thread::set_signals(before);
     result
 }

@@ -92,10 +92,10 @@ impl Platform for Host {
         mut guard: MutexGuard<'a, Self, T>,
     ) -> (MutexGuard<'a, Self, T>, bool) {
         let gone = || client::current().is_some_and(|c| c.process().is_gone());
-        let interrupted = Call::with_current(|call| {
-            let wake = cv.0.clone();
-            let _watch = call.map(|call| call.on_interrupt(Arc::new(move || _ = wake.notify_all())));
-            let asked = || call.is_some_and(Call::interrupted) || gone();
+        let condvar = cv.0.clone();
+        let wake: process::Wake = Arc::new(move || _ = condvar.notify_all());
+        let interrupted = process::interruptibly(&wake, |interrupted| {
+            let asked = || interrupted() || gone();
             if asked() {
                 return true;
             }

@@ -111,12 +111,33 @@ pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
     assert!(ran.status == 0 && ran.text.contains(PASSED), "status {}:\n{}", ran.status, ran.text);
 }
 
+/// Runs the client's half, which must pass, with one pseudo instance and each way of catching faults.
+pub fn passes_with_all_faults(fixture: &str, client: &str) {
+    let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
+    for faults in ["auto", "signal"] {
+        let ran = with_faults(faults, &compile(fixture), &conf, "", client, &[]);
+        let passed = ran.status == 0 && ran.text.contains(PASSED);
+        assert!(passed, "--faults {faults}: status {}:\n{}", ran.status, ran.text);
+    }
+}
+
 fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
     with_module(&compile(fixture), conf, nodes, client, env)
 }
 
 /// Runs the client's half with a module.
 pub fn with_module(module: &Path, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
+    with_faults("auto", module, conf, nodes, client, env)
+}
+
+fn with_faults(
+    faults: &str,
+    module: &Path,
+    conf: &str,
+    nodes: &str,
+    client: &str,
+    env: &[(&str, String)],
+) -> Ran {
     let fixture = module.file_name().unwrap().to_str().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let conf_file = dir.path().join(format!("{fixture}.conf"));
@@ -124,7 +145,7 @@ pub fn with_module(module: &Path, conf: &str, nodes: &str, client: &str, env: &[
     let nodes_file = dir.path().join("nodes.toml");
     std::fs::write(&nodes_file, nodes).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--check", "--config"])
+        .args(["run", "--check", "--faults", faults, "--config"])
         .arg(&nodes_file)
         .arg("--driver")
         .arg(format!("{},conf={}", module.display(), conf_file.display()))

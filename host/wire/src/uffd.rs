@@ -15,6 +15,9 @@ pub const IOCTL_CONTINUE: u64 = 0xc020_aa07;
 /// ioctl: make accesses fail; argument [`Resolve`].
 pub const IOCTL_POISON: u64 = 0xc020_aa08;
 
+/// Mode of `IOCTL_CONTINUE`: leave waiting whoever waits for the pages.
+pub const DONT_WAKE: u64 = 1;
+
 /// Feature: the faulting thread's id is told.
 pub const FEATURE_THREAD_ID: u64 = 1 << 8;
 /// Feature: minor faults of shared memory (Linux 5.14).
@@ -74,7 +77,7 @@ pub struct Register {
 pub struct Resolve {
     /// The range.
     pub range: Span,
-    /// Flags; none used.
+    /// Flags: 0 or [`DONT_WAKE`].
     pub mode: u64,
     /// Out: bytes done, or a negative error number.
     pub done: i64,

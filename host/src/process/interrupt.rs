@@ -1,0 +1,261 @@
+//! What ends a wait early: a signal for the client's thread, its end, or a fork of its process.
+//!
+//! A thread that waits for a request tells of its signals itself, over its connection ([`Call`]). One that waits for a fault that userfaultfd
+//! reported cannot: Linux takes it out of the fault to run the signal's handler, without a word to the host. It is found out by its
+//! next fault, when the handler has returned, or by a look at where it is now and then while a driver waits on its behalf.
+//!
+//! Locking: `Process::serving` before a fault's own state; neither is held while `wake` or the kernel above runs.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::fault::{Fault, Whereabouts, whereabouts};
+use super::{Call, Process, Prot};
+use crate::physmem::PAGE_SIZE;
+
+/// What ends a wait.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// How often somebody looks where the threads are on whose behalf drivers wait.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A fault that is being served.
+pub(super) struct Served {
+    process: Arc<Process>,
+    tid: i32,
+    page: u64,
+    access: Prot,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    interrupted: bool,
+    /// The thread has left the fault, and is back at the same access.
+    again: bool,
+    wake: Option<Wake>,
+    /// Where the thread was when the driver's wait began.
+    place: Option<Whereabouts>,
+    /// How many looks in a row have found it elsewhere.
+    away: u32,
+}
+
+impl Served {
+    /// The thread is to come back: waits on its behalf end, and no others begin.
+    pub(super) fn interrupt(&self) {
+        let wake = {
+            let mut state = self.state.lock();
+            state.interrupted = true;
+            state.wake.clone()
+        };
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.state.lock().interrupted || self.process.is_gone()
+    }
+
+    /// Has the thread gone elsewhere than into the fault? Asked twice, because a stopped thread that goes on is elsewhere for a moment.
+    fn away(&self) -> bool {
+        let (pid, gone) = (self.process.pid(), self.process.is_gone());
+        let now = whereabouts(pid, self.tid);
+        let stopped = stopped(pid, self.tid);
+        let mut state = self.state.lock();
+        // On its way into the fault.
+        if state.place.is_none_or(|place| place == Whereabouts::Running) {
+            state.place = Some(now);
+        }
+        let here = gone || stopped || state.place == Some(now);
+        state.away = if here { 0 } else { state.away + 1 };
+        state.away >= 2
+    }
+}
+
+/// The faults of a process that are being served.
+#[derive(Default)]
+pub(super) struct Serving {
+    faults: Vec<Arc<Served>>,
+    /// A fork copies the mappings: faults are not to begin.
+    copying: bool,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} faults", self.faults.len())
+    }
+}
+
+thread_local! {
+    /// The faults that the calling thread serves, innermost last.
+    static CURRENT: RefCell<Vec<Arc<Served>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// While it lives, the calling thread serves a fault.
+pub(super) struct Service(Arc<Served>);
+
+impl Service {
+    /// Begins to serve a fault; waits for the copying of a fork. `None`: the thread has come back, by way of a signal's handler or because it
+    /// was stopped, to a fault that is being served already.
+    pub fn begin(fault: &Fault) -> Option<Service> {
+        let process = &fault.process;
+        let page = fault.addr / PAGE_SIZE;
+        let caught_by_us = process.uffd().is_some() && fault.tid != 0;
+        let mut serving = process.serving.lock();
+        let before = serving.faults.iter().rev().find(|s| caught_by_us && s.tid == fault.tid).cloned();
+        if let Some(before) = before {
+            let same = before.page == page && before.access == fault.access;
+            before.state.lock().again |= same;
+            drop(serving);
+            if !same || catches_signals(process.pid()) {
+                before.interrupt();
+            }
+            if same {
+                return None;
+            }
+            serving = process.serving.lock();
+        }
+        while serving.copying && !process.is_gone() {
+            process.served.wait_for(&mut serving, Duration::from_millis(100));
+        }
+        let state = Mutex::default();
+        let served =
+            Arc::new(Served { process: process.clone(), tid: fault.tid, page, access: fault.access, state });
+        serving.faults.push(served.clone());
+        drop(serving);
+        CURRENT.with_borrow_mut(|c| c.push(served.clone()));
+        Some(Service(served))
+    }
+
+    /// Ends it. True: the thread has left the fault and waits for it again.
+    pub fn end(self) -> bool {
+        let mut serving = self.0.process.serving.lock();
+        serving.faults.retain(|s| !Arc::ptr_eq(s, &self.0));
+        let again = self.0.state.lock().again;
+        drop(serving);
+        again
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.0.process.serving.lock().faults.retain(|s| !Arc::ptr_eq(s, &self.0));
+        CURRENT.with_borrow_mut(|c| c.retain(|s| !Arc::ptr_eq(s, &self.0)));
+    }
+}
+
+/// While it lives, no fault of the process begins. Those in progress are interrupted: drivers' waits end with `EINTR`, as illumos has them do
+/// so that all threads hold still for the fork.
+pub(super) struct Copying<'a>(&'a Process);
+
+impl Copying<'_> {
+    pub fn begin(process: &Process) -> Copying<'_> {
+        let faults = {
+            let mut serving = process.serving.lock();
+            serving.copying = true;
+            serving.faults.clone()
+        };
+        faults.iter().for_each(|fault| fault.interrupt());
+        Copying(process)
+    }
+}
+
+impl Drop for Copying<'_> {
+    fn drop(&mut self) {
+        self.0.serving.lock().copying = false;
+        self.0.served.notify_all();
+    }
+}
+
+/// The process has gone: nobody waits for it any more.
+pub(super) fn interrupt_all(process: &Process) {
+    let faults = process.serving.lock().faults.clone();
+    faults.iter().for_each(|fault| fault.interrupt());
+}
+
+/// Runs `f`, a wait of the calling thread on behalf of a client's thread, if it works for one. When that thread gets a signal or is gone, `wake` is called, from
+/// another thread (it may still be called once when this has returned). `f` gets what tells whether that has happened. No upcall may be made meanwhile.
+pub fn interruptibly<R>(wake: &Wake, f: impl FnOnce(&dyn Fn() -> bool) -> R) -> R {
+    let served = CURRENT.with_borrow(|c| c.last().cloned());
+    let _watch = served.as_ref().map(|served| Watch::begin(served, wake));
+    let by_fault = || served.as_ref().is_some_and(|s| s.interrupted());
+    Call::with_current(|call| match call {
+        Some(call) => {
+            let _guard = call.on_interrupt(wake.clone());
+            f(&|| call.interrupted() || by_fault())
+        }
+        None => f(&by_fault),
+    })
+}
+
+/// While it lives, an interrupt of the fault calls `wake`.
+struct Watch<'a>(&'a Arc<Served>);
+
+static LOOKED_AT: Mutex<Vec<Arc<Served>>> = Mutex::new(Vec::new());
+static SOMEBODY: Condvar = Condvar::new();
+
+impl Watch<'_> {
+    fn begin<'a>(served: &'a Arc<Served>, wake: &Wake) -> Watch<'a> {
+        let by_looking = served.process.uffd().is_some() && served.tid != 0;
+        let place = by_looking.then(|| whereabouts(served.process.pid(), served.tid));
+        let interrupted = {
+            let mut state = served.state.lock();
+            (state.wake, state.place, state.away) = (Some(wake.clone()), place, 0);
+            state.interrupted
+        };
+        if interrupted {
+            wake();
+        } else if by_looking {
+            static LOOKER: Once = Once::new();
+            LOOKER.call_once(|| {
+                // Without the thread, waits end when the signal's handler has returned.
+                let _ = std::thread::Builder::new().name("ddi-look".into()).spawn(look);
+            });
+            LOOKED_AT.lock().push(served.clone());
+            SOMEBODY.notify_one();
+        }
+        Watch(served)
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        LOOKED_AT.lock().retain(|s| !Arc::ptr_eq(s, self.0));
+        self.0.state.lock().wake = None;
+    }
+}
+
+/// Looks after the threads on whose behalf drivers wait.
+fn look() {
+    loop {
+        let faults = {
+            let mut all = LOOKED_AT.lock();
+            while all.is_empty() {
+                SOMEBODY.wait(&mut all);
+            }
+            all.clone()
+        };
+        std::thread::sleep(LOOK);
+        faults.iter().filter(|fault| fault.away()).for_each(|fault| fault.interrupt());
+    }
+}
+
+/// Is the thread stopped by a signal or a debugger?
+fn stopped(pid: i32, tid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
+}
+
+/// Does the program catch any signal? If not, a thread leaves a fault only because it was stopped for a while, which ends no wait.
+fn catches_signals(pid: i32) -> bool {
+    /// The shim's own (SIGSEGV, SIGBUS) and the C library's.
+    const OTHERS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1) | 1 << 31 | 1 << 32;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0);
+    caught & !OTHERS != 0
+}
