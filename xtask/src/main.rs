@@ -8,6 +8,7 @@ mod bindings;
 mod check_module;
 mod module;
 mod perf;
+mod unsafe_code;
 mod vm;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ enum Command {
     Verified(vm::verified::Args),
     /// What the framework costs, beside the reference.
     Perf(perf::Args),
+    /// Count the unsafe code of each package.
+    Unsafe(unsafe_code::Args),
     /// The suite in a virtual machine.
     Vm(vm::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::KernelCheck(args) => module::kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
         Command::Perf(args) => perf::run(&args),
+        Command::Unsafe(args) => unsafe_code::run(&args),
         Command::Vm(args) => vm::run(&args),
     };
     match outcome {

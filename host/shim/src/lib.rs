@@ -3,6 +3,9 @@
 //! Everything that it interposes is a wrapper of the C library's function of that name, and calls it unless a device is concerned. The state is in
 //! `state`; the way to the host in `link`; the address space in `space`; the `agent` does what the host wants done at once.
 //!
+//! Safety, once for all wrappers: "the caller's arguments" are what the program passed, which is what the C library's function of that name asks
+//! for, and goes to it (or is only compared with the address ranges of devices).
+//!
 //! House rules: nothing panics, nothing allocates after start, everything may run in a signal handler or a vfork child.
 #![allow(missing_docs, reason = "a C library's interface; its functions are documented where they come from")]
 

@@ -7,6 +7,7 @@
 //! Both ends are built from the same source into one program (the shim is embedded in the host), so messages are plain structures of the
 //! machine's own byte order and need no version.
 #![no_std]
+#![forbid(unsafe_code)]
 
 pub mod uffd;
 

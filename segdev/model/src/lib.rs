@@ -3,6 +3,8 @@
 //! [`Model`] is the lock family that [`segdev::sim::Sim`] is given; every acquisition is checked against the order that
 //! [`segdev::lock`] states. [`check`] explores schedules of a scenario and says how many. The scenarios are in `tests/`.
 
+#![forbid(unsafe_code)]
+
 mod locks;
 mod scene;
 
