@@ -184,6 +184,9 @@ pub type list_t = list;
 pub type mod_hash_t = mod_hash;
 pub type mod_hash_val_t = *mut core::ffi::c_void;
 pub type mod_hash_key_t = *mut core::ffi::c_void;
+pub type pci_regspec_t = pci_phys_spec;
+/// Width of an access to a capability's register.
+pub type pci_cap_config_size_t = core::ffi::c_uint;
 /// A driver's list of pollers: zeroed, then only passed on.
 pub type pollhead_t = pollhead;
 pub type pollfd_t = pollfd;
@@ -969,6 +972,15 @@ pub struct mod_hash {
     _unused: [u8; 0],
 }
 #[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct pci_phys_spec {
+    pub pci_phys_hi: uint_t,
+    pub pci_phys_mid: uint_t,
+    pub pci_phys_low: uint_t,
+    pub pci_size_hi: uint_t,
+    pub pci_size_low: uint_t,
+}
+#[repr(C)]
 #[derive(Debug)]
 pub struct polldat {
     _unused: [u8; 0],
@@ -1644,6 +1656,13 @@ pub const PCI_CONF_DEVID: i32 = 2;
 pub const PCI_CONF_COMM: i32 = 4;
 pub const PCI_CONF_STAT: i32 = 6;
 pub const PCI_CONF_REVID: i32 = 8;
+pub const PCI_CONF_PROGCLASS: i32 = 9;
+pub const PCI_CONF_SUBCLASS: i32 = 10;
+pub const PCI_CONF_BASCLASS: i32 = 11;
+pub const PCI_CONF_CACHE_LINESZ: i32 = 12;
+pub const PCI_CONF_LATENCY_TIMER: i32 = 13;
+pub const PCI_CONF_HEADER: i32 = 14;
+pub const PCI_CONF_BIST: i32 = 15;
 pub const PCI_CONF_BASE0: i32 = 16;
 pub const PCI_CONF_BASE1: i32 = 20;
 pub const PCI_CONF_BASE2: i32 = 24;
@@ -1652,9 +1671,43 @@ pub const PCI_CONF_BASE4: i32 = 32;
 pub const PCI_CONF_BASE5: i32 = 36;
 pub const PCI_CONF_SUBVENID: i32 = 44;
 pub const PCI_CONF_SUBSYSID: i32 = 46;
+pub const PCI_CONF_ROM: i32 = 48;
 pub const PCI_CONF_CAP_PTR: i32 = 52;
 pub const PCI_CONF_ILINE: i32 = 60;
 pub const PCI_CONF_IPIN: i32 = 61;
+pub const PCI_COMM_IO: i32 = 1;
+pub const PCI_COMM_MAE: i32 = 2;
+pub const PCI_COMM_ME: i32 = 4;
+pub const PCI_COMM_PARITY_DETECT: i32 = 64;
+pub const PCI_COMM_SERR_ENABLE: i32 = 256;
+pub const PCI_COMM_INTX_DISABLE: i32 = 1024;
+pub const PCI_STAT_INTR: i32 = 8;
+pub const PCI_STAT_CAP: i32 = 16;
+pub const PCI_BASE_SPACE_IO: i32 = 1;
+pub const PCI_BASE_TYPE_M: i32 = 6;
+pub const PCI_BASE_TYPE_MEM: i32 = 0;
+pub const PCI_BASE_TYPE_ALL: i32 = 4;
+pub const PCI_BASE_PREF_M: i32 = 8;
+pub const PCI_BASE_M_ADDR_M: u32 = 4294967280;
+pub const PCI_CAP_ID: i32 = 0;
+pub const PCI_CAP_NEXT_PTR: i32 = 1;
+pub const PCI_CAP_ID_PM: i32 = 1;
+pub const PCI_CAP_ID_MSI: i32 = 5;
+pub const PCI_CAP_ID_PCI_E: i32 = 16;
+pub const PCI_CAP_ID_MSI_X: i32 = 17;
+pub const PCI_MSI_CTRL: i32 = 2;
+pub const PCI_MSI_ENABLE_BIT: i32 = 1;
+pub const PCI_MSIX_CTRL: i32 = 2;
+pub const PCI_MSIX_ENABLE_BIT: i32 = 32768;
+pub const PCI_CAP_EINVAL8: i32 = 255;
+pub const PCI_CAP_EINVAL16: i32 = 65535;
+pub const PCI_CAP_EINVAL32: u32 = 4294967295;
+pub const PCI_REG_ADDR_M: i32 = 50331648;
+pub const PCI_ADDR_CONFIG: i32 = 0;
+pub const PCI_ADDR_IO: i32 = 16777216;
+pub const PCI_ADDR_MEM32: i32 = 33554432;
+pub const PCI_ADDR_MEM64: i32 = 50331648;
+pub const PCI_REG_REG_M: i32 = 255;
 pub const POLLCLOSED: i32 = 32768;
 pub const POLLERR: i32 = 8;
 pub const POLLET: i32 = 8192;
@@ -2915,6 +2968,29 @@ const _: () = {
         "Offset of field: modinfo::mi_msinfo",
     ][::core::mem::offset_of!(modinfo, mi_msinfo) - 72usize];
 };
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of pci_phys_spec"][::core::mem::size_of::<pci_phys_spec>() - 20usize];
+    ["Alignment of pci_phys_spec"][::core::mem::align_of::<pci_phys_spec>() - 4usize];
+    [
+        "Offset of field: pci_phys_spec::pci_phys_hi",
+    ][::core::mem::offset_of!(pci_phys_spec, pci_phys_hi) - 0usize];
+    [
+        "Offset of field: pci_phys_spec::pci_phys_mid",
+    ][::core::mem::offset_of!(pci_phys_spec, pci_phys_mid) - 4usize];
+    [
+        "Offset of field: pci_phys_spec::pci_phys_low",
+    ][::core::mem::offset_of!(pci_phys_spec, pci_phys_low) - 8usize];
+    [
+        "Offset of field: pci_phys_spec::pci_size_hi",
+    ][::core::mem::offset_of!(pci_phys_spec, pci_size_hi) - 12usize];
+    [
+        "Offset of field: pci_phys_spec::pci_size_low",
+    ][::core::mem::offset_of!(pci_phys_spec, pci_size_low) - 16usize];
+};
+pub const PCI_CAP_CFGSZ_8: pci_cap_config_size_t = 0;
+pub const PCI_CAP_CFGSZ_16: pci_cap_config_size_t = 1;
+pub const PCI_CAP_CFGSZ_32: pci_cap_config_size_t = 2;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of pollhead"][::core::mem::size_of::<pollhead>() - 24usize];
@@ -4255,6 +4331,29 @@ unsafe extern "C-unwind" {
     pub static _pagesize: core::ffi::c_ulong;
     pub static mut _userlimit: usize;
     pub static mut _userlimit32: usize;
+    /// Where a capability is.
+    pub fn pci_lcap_locate(
+        handle: ddi_acc_handle_t,
+        id: u8,
+        basep: *mut u16,
+    ) -> core::ffi::c_int;
+    /// A register of a capability, which is named by its place, or by its number with place 0; all ones when there is none.
+    pub fn pci_cap_get(
+        handle: ddi_acc_handle_t,
+        size: pci_cap_config_size_t,
+        id: u32,
+        base: u16,
+        offset: u16,
+    ) -> u32;
+    /// Writes one.
+    pub fn pci_cap_put(
+        handle: ddi_acc_handle_t,
+        size: pci_cap_config_size_t,
+        id: u32,
+        base: u16,
+        offset: u16,
+        data: u32,
+    ) -> core::ffi::c_int;
     /// 0 or an errno: does the credential have the privilege.
     pub fn priv_policy(
         credp: *const cred_t,
@@ -5659,6 +5758,20 @@ unsafe extern "C-unwind" {
     pub fn ddi_dma_unbind_handle(handle: ddi_dma_handle_t) -> core::ffi::c_int;
     /// The next piece.
     pub fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, p: *mut ddi_dma_cookie_t);
+    /// Number of pieces in the window.
+    pub fn ddi_dma_ncookies(handle: ddi_dma_handle_t) -> uint_t;
+    /// The piece behind this one; the first for NULL, NULL behind the last.
+    pub fn ddi_dma_cookie_iter(
+        handle: ddi_dma_handle_t,
+        cookie: *const ddi_dma_cookie_t,
+    ) -> *const ddi_dma_cookie_t;
+    /// A piece by its number.
+    pub fn ddi_dma_cookie_get(
+        handle: ddi_dma_handle_t,
+        index: uint_t,
+    ) -> *const ddi_dma_cookie_t;
+    /// The only piece.
+    pub fn ddi_dma_cookie_one(handle: ddi_dma_handle_t) -> *const ddi_dma_cookie_t;
     /// Frees ddi_dma_mem_alloc's memory.
     pub fn ddi_dma_mem_free(handlep: *mut ddi_acc_handle_t);
     /// Makes one side's writes visible to the other.

@@ -31,6 +31,8 @@ enum Command {
     Bench(MachineArgs),
     /// Print statistics of the kernel that this command runs under, as kstat(8) does
     Kstat(Kstat),
+    /// Raise an interrupt of a device of the kernel that this command runs under
+    Interrupt(Interrupt),
     /// What the demo's processes run
     #[command(hide = true)]
     Client(Client),
@@ -59,6 +61,9 @@ pub struct MachineArgs {
     /// Device nodes and their register sets (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
+    #[arg(long = "device", value_name = "FILE|NAME")]
+    pub devices: Vec<PathBuf>,
     /// How faults are caught: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub faults: FaultPolicy,
@@ -100,6 +105,7 @@ impl MachineArgs {
             root: self.root.clone(),
             resident: false,
             config: self.config.clone(),
+            devices: self.devices.clone(),
             faults: self.faults,
             check: self.check,
         };
@@ -171,6 +177,9 @@ struct Serve {
     /// The system's directory: every driver that add_drv has installed there, or will
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
+    /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
+    #[arg(long = "device", value_name = "FILE|NAME")]
+    devices: Vec<PathBuf>,
     /// How faults are caught: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     faults: FaultPolicy,
@@ -195,6 +204,7 @@ impl Serve {
         }
         let options = Options {
             root: Some(self.root.clone()),
+            devices: self.devices.clone(),
             resident: true,
             faults: self.faults,
             check: self.check,
@@ -285,15 +295,51 @@ impl Kstat {
     }
 }
 
+/// An interrupt of a device
+#[derive(Args, Debug)]
+struct Interrupt {
+    /// The device: its driver and instance (ctxdev0), or its path below /devices
+    device: String,
+    /// Which of its interrupts
+    #[arg(default_value_t = 0)]
+    number: u16,
+}
+
+impl Interrupt {
+    fn run(&self) -> i32 {
+        let written = std::fs::OpenOptions::new().write(true).open(kernel::INTERRUPT).and_then(|mut file| {
+            let text = format!("{} {}", self.device, self.number);
+            std::io::Write::write_all(&mut file, text.as_bytes())
+        });
+        match written {
+            Ok(()) => 0,
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+                fail(&format!("there is no PCI device {}", self.device))
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
+                let hint = "it has none of that number, or the driver has not enabled it";
+                fail(&format!("{}: interrupt {} was not delivered: {hint}", self.device, self.number))
+            }
+            Err(error) => {
+                let hint =
+                    "run it under the host: ddi-host run --driver NAME --device FILE -- ddi-host interrupt …";
+                fail(&format!("{}: {error}; {hint}", kernel::INTERRUPT))
+            }
+        }
+    }
+}
+
 /// Runs the command line; the exit status.
 pub fn main() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     // A link of that name is the command.
-    if args.first().is_some_and(|name| std::path::Path::new(name).file_name() == Some("kstat".as_ref())) {
-        args.insert(1, "kstat".into());
+    let called = args.first().and_then(|name| std::path::Path::new(name).file_name()).map(OsString::from);
+    if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt") {
+        args.insert(1, name);
     }
     match Cli::parse_from(args).command {
         Command::Kstat(kstat) => kstat.run(),
+        Command::Interrupt(interrupt) => interrupt.run(),
         Command::Run(run) => run.run(),
         Command::Serve(serve) => serve.run(),
         Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),

@@ -16,13 +16,15 @@ use crate::kern::conf::{self, Conf};
 use crate::kern::nodes::{self, NewNode, RegisterSet};
 use crate::kern::props::Property;
 use crate::physmem::PAGE_SIZE;
-use crate::vm;
+use crate::{log, vm};
 
 /// A size: a number of bytes, or text such as `64K`, `16M`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-enum Size {
+pub enum Size {
+    /// A number.
     Bytes(u64),
+    /// A number and a unit.
     Text(String),
 }
 
@@ -68,13 +70,22 @@ pub enum ConfigError {
     /// There is not enough physical memory for the register sets.
     #[error("no memory for a register set of {0} bytes")]
     Memory(u64),
+    /// A node of the configuration has the instance number that a PCI device got.
+    #[error("node {driver} instance {instance}: a PCI device of the driver has this instance number")]
+    Taken {
+        /// The driver.
+        driver: String,
+        /// The number.
+        instance: i32,
+    },
 }
 
 /// Register sets of a ctxdev without any configuration: its registers and its frame buffer.
 const CTXDEV: [u64; 2] = [0x1000, 0x10000];
 
 impl Size {
-    fn bytes(&self) -> Option<u64> {
+    /// The number of bytes; None when the text is no size.
+    pub fn bytes(&self) -> Option<u64> {
         let text = match self {
             Size::Bytes(n) => return Some(*n),
             Size::Text(text) => text.trim(),
@@ -138,10 +149,11 @@ impl Config {
         Ok(config)
     }
 
-    /// What a driver has without configuration: ctxdev a device with register sets and a pseudo device, others what their
-    /// driver.conf says.
-    pub fn default_for(driver: &str) -> Config {
-        if driver != "ctxdev" {
+    /// What a driver has without configuration: ctxdev a device with register sets and a pseudo device, unless its driver.conf names
+    /// nodes or it has a PCI device; others what their driver.conf says.
+    pub fn default_for(driver: &str, conf: Option<&Conf>) -> Config {
+        let other = conf.is_some_and(|conf| !conf.nodes.is_empty()) || !nodes::of_driver(driver).is_empty();
+        if driver != "ctxdev" || other {
             return Config::default();
         }
         let node = |instance, registers| Node {
@@ -155,15 +167,29 @@ impl Config {
     }
 
     /// Makes the nodes of `driver`: these and those of its driver.conf, whose properties also go to nodes of the same
-    /// instance. With neither there is one pseudo device, instance 0.
+    /// instance. With neither, and without a PCI device, there is one pseudo device, instance 0. Properties for all of the driver's nodes also go to its
+    /// PCI devices.
     ///
     /// # Errors
-    /// [`ConfigError::Memory`].
+    /// [`ConfigError::Memory`], [`ConfigError::Taken`].
     pub fn make_nodes(&self, driver: &str, conf: Option<&Conf>) -> Result<(), ConfigError> {
         let empty = Conf::default();
         let file = conf.unwrap_or(&empty);
         let mut wanted: Vec<(NewNode, &str)> = Vec::new();
+        let hardware = nodes::of_driver(driver);
+        for node in &hardware {
+            let mut properties = node.hardware_properties.lock();
+            for property in &file.global {
+                if properties.find(&property.name, None).is_none() {
+                    properties.set(property.clone());
+                }
+            }
+        }
+        let taken = |instance: i32| hardware.iter().find(|n| n.instance() == instance);
         for node in self.node.iter().filter(|n| n.driver.as_deref().unwrap_or(driver) == driver) {
+            if taken(node.instance).is_some() {
+                return Err(ConfigError::Taken { driver: driver.to_owned(), instance: node.instance });
+            }
             let mut new = NewNode {
                 name: node.name.clone().unwrap_or_else(|| driver.to_owned()),
                 driver: driver.to_owned(),
@@ -185,6 +211,14 @@ impl Config {
                 add_properties(known, &node.properties);
                 continue;
             }
+            if let Some(other) = taken(instance) {
+                // illumos numbers the devices of a bus without a look at driver.conf.
+                let text = format!(
+                    "WARNING: {} and the node of {driver}.conf are both instance {instance}: the node needs another number",
+                    other.path()
+                );
+                log::line(log::To::Both, &text);
+            }
             let mut new = NewNode {
                 name: node.name.clone(),
                 driver: driver.to_owned(),
@@ -195,7 +229,8 @@ impl Config {
             add_properties(&mut new, &node.properties);
             wanted.push((new, &node.parent));
         }
-        if wanted.is_empty() && conf.is_none_or(|c| c.nodes.is_empty()) && self.node.is_empty() {
+        let none = wanted.is_empty() && hardware.is_empty();
+        if none && conf.is_none_or(|c| c.nodes.is_empty()) && self.node.is_empty() {
             let name = driver.to_owned();
             let new = NewNode { name: name.clone(), driver: name, unit: "0".into(), ..NewNode::default() };
             wanted.push((new, "pseudo"));
@@ -243,7 +278,7 @@ fn register_set(len: u64) -> Result<RegisterSet, ConfigError> {
 }
 
 /// A property of a TOML value.
-fn property(name: &str, value: &toml::Value) -> Option<Property> {
+pub(crate) fn property(name: &str, value: &toml::Value) -> Option<Property> {
     let list = match value {
         toml::Value::Array(list) => list.clone(),
         toml::Value::Boolean(true) => Vec::new(),

@@ -19,6 +19,7 @@ use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
 use crate::loader::{devlink, session};
 use crate::opens::{self, Open};
+use crate::pci;
 use crate::process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
@@ -266,7 +267,11 @@ pub const KSTAT: &str = "/dev/kstat";
 pub const PROGRAMS: &str = "/devices/ddi-host/bin";
 /// Its major number, below those of drivers.
 const KSTAT_MAJOR: u32 = 100;
-/// The text of each open of it.
+/// The kernel's own device that raises interrupts: what is written to it names a PCI device and the interrupt's number.
+pub const INTERRUPT: &str = "/dev/interrupt";
+/// The id of every open of it.
+const INTERRUPT_OPEN: u64 = u64::MAX;
+/// The text of each open of the kstat device.
 static KSTATS: LazyLock<RwLock<HashMap<u64, Arc<str>>>> = LazyLock::new(RwLock::default);
 
 /// The DDI kernel, for the process layer.
@@ -321,6 +326,22 @@ impl DdiKernel {
     }
 }
 
+/// What was written to the interrupt device: "ctxdev0 2".
+fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
+    const LONGEST: usize = 1024;
+    let mut text = Vec::new();
+    for part in &uio.iov {
+        let mut piece = vec![0; (part.len as usize).min(LONGEST)];
+        call.copyin(part.base, &mut piece)?;
+        text.extend(piece);
+    }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let mut words = text.split_whitespace();
+    let device = words.next().and_then(pci::find).ok_or(Errno(libc::ENODEV))?;
+    let number = words.next().map_or(Ok(0), str::parse).map_err(|_| Errno(libc::EINVAL))?;
+    if device.raise(number) { Ok(uio.resid()) } else { Err(Errno(libc::ENXIO)) }
+}
+
 fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
     entry.client.image().cred() as *mut _
 }
@@ -334,13 +355,15 @@ impl process::Kernel for DdiKernel {
             mode: n.mode | if n.block { libc::S_IFBLK } else { libc::S_IFCHR },
         };
         let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
-        let program = DeviceNode {
-            path: format!("{PROGRAMS}/kstat").into(),
+        let program = |(minor, name): (u32, &str)| DeviceNode {
+            path: format!("{PROGRAMS}/{name}").into(),
             major: KSTAT_MAJOR,
-            minor: 1,
+            minor,
             mode: libc::S_IFREG | 0o555,
         };
-        named().into_iter().map(node).chain([own, program]).collect()
+        let programs = [(1, "kstat"), (3, "interrupt")].map(program);
+        let interrupt = DeviceNode { path: INTERRUPT.into(), major: KSTAT_MAJOR, minor: 2, mode: 0o222 };
+        named().into_iter().map(node).chain([own, interrupt]).chain(programs).collect()
     }
 
     fn process_start(&self, process: &Arc<Process>) {
@@ -352,6 +375,9 @@ impl process::Kernel for DdiKernel {
             let id = opens::next_id();
             KSTATS.write().insert(id, crate::ddi::kstats::listing().into());
             return Ok(OpenId(id));
+        }
+        if path == INTERRUPT.as_bytes() {
+            return Ok(OpenId(INTERRUPT_OPEN));
         }
         let named = named().into_iter().find(|n| n.path.as_bytes() == path).ok_or(Errno(libc::ENXIO))?;
         let Named { driver, node, minor, block, .. } = named;
@@ -391,6 +417,9 @@ impl process::Kernel for DdiKernel {
     }
 
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
+        if open.0 == INTERRUPT_OPEN {
+            return raise(call, uio);
+        }
         self.transfer(call, open, uio, true)
     }
 

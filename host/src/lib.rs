@@ -20,6 +20,7 @@ pub mod loader;
 pub mod log;
 pub mod machine;
 mod opens;
+pub mod pci;
 pub mod physmem;
 pub mod process;
 pub mod report;

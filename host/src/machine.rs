@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
 use crate::kern::thread::{self, Context};
-use crate::kern::{entry, heap, left, trap, watch};
+use crate::kern::{entry, heap, interrupts, left, trap, watch};
 use crate::kernel::{self, DdiKernel};
 use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
 use crate::process::{self, FaultPolicy, Server, StartError};
-use crate::{ddi, linked, log, report, vm};
+use crate::{ddi, linked, log, pci, report, vm};
 
 /// How a machine is to be.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Options {
     pub resident: bool,
     /// Node configuration.
     pub config: Option<PathBuf>,
+    /// Simulated PCI devices: description files, or names of known devices.
+    pub devices: Vec<PathBuf>,
     /// How faults are caught.
     pub faults: FaultPolicy,
     /// Guard kernel memory and stop at the first mistake of a driver.
@@ -68,6 +70,9 @@ pub enum MachineError {
     /// The process layer did not start.
     #[error(transparent)]
     Server(#[from] StartError),
+    /// The description of a device is wrong, or there is no place for it.
+    #[error("--device {0}")]
+    Device(String),
     /// No physical memory.
     #[error("cannot make physical memory: {0}")]
     Memory(std::io::Error),
@@ -116,9 +121,10 @@ impl Machine {
         let name = file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
         let conf_file = if entry.is_some() { file.conf.clone() } else { file.conf() };
         let conf = conf_file.map(|path| config::read_conf(&path)).transpose()?;
+        Self::add_devices(options, |_| Some(name.clone()))?;
         let config = match &options.config {
             Some(path) => Config::read(path)?,
-            None => Config::default_for(&name),
+            None => Config::default_for(&name, conf.as_ref()),
         };
         config.make_nodes(&name, conf.as_ref())?;
         let loaded = match entry {
@@ -147,6 +153,7 @@ impl Machine {
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         session::use_root(root).map_err(MachineError::Module)?;
+        Self::add_devices(options, session::bound_by(root).map_err(MachineError::Module)?)?;
         let mut session = Session::new(Some(root));
         session.add_installed(root).map_err(MachineError::Module)?;
         let none = session.modules().list().is_empty();
@@ -165,6 +172,23 @@ impl Machine {
                 Err(error)
             }
         }
+    }
+
+    /// Puts the devices on the bus; `bind` names the driver for a compatible name.
+    fn add_devices(options: &Options, bind: impl Fn(&str) -> Option<String>) -> Result<(), MachineError> {
+        for name in &options.devices {
+            let description = pci::read(name).map_err(MachineError::Device)?;
+            let fail = |why| MachineError::Device(format!("{}: {why}", name.display()));
+            let device = pci::add(description, &bind).map_err(fail)?;
+            if let Some(node) = device.node().filter(|n| n.driver_name().is_empty() && !options.resident) {
+                let (path, names) = (node.path(), device.description.compatible().join(" "));
+                log::line(
+                    log::To::Both,
+                    &format!("NOTICE: {path}: no driver is installed for one of {names}"),
+                );
+            }
+        }
+        Ok(())
     }
 
     fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
@@ -331,6 +355,8 @@ fn leftovers() {
         (ddi::registers::in_use(), "register mappings".into(), "ddi_regs_map_free(9F)"),
         (ddi::kstats::count(), "kstats".into(), "kstat_delete(9F)"),
         (ddi::dma::in_use(), "DMA handles".into(), "ddi_dma_free_handle(9F)"),
+        (ddi::dma::memory_in_use(), "pieces of DMA memory".into(), "ddi_dma_mem_free(9F)"),
+        (interrupts::in_use(), "interrupts".into(), "ddi_intr_free(9F)"),
     ];
     for (count, what, page) in rows {
         if count > 0 {

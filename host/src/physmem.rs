@@ -159,6 +159,11 @@ impl PhysMem {
         Some(pfn)
     }
 
+    /// Takes the numbers of `npages` contiguous frames without their memory. [`free`](Self::free) gives them back.
+    pub fn reserve(&self, npages: u64) -> Option<u64> {
+        if npages == 0 { None } else { self.free.lock().take(npages, 1, &(0..u64::MAX)) }
+    }
+
     /// Frees `npages` frames from `pfn` on. No translation to them may be left: later contents are another owner's.
     ///
     /// # Panics

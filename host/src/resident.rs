@@ -24,6 +24,7 @@ use crate::loader::modinfo;
 use crate::loader::root::Root;
 use crate::loader::session::{self, Host, Session};
 use crate::machine::Machine;
+use crate::pci;
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -236,6 +237,7 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
         Request::Forget(name) => {
             if machine.session().modules().find(name).is_none() {
                 nodes::forget(name);
+                pci::rebind(session::bound_by(root)?);
                 drivers::forget_major(name);
             }
             Ok(String::new())

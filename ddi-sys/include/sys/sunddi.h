@@ -742,6 +742,14 @@ extern int ddi_dma_addr_bind_handle(ddi_dma_handle_t handle, struct as *as, cadd
 extern int ddi_dma_unbind_handle(ddi_dma_handle_t handle);
 /** The next piece. */
 extern void ddi_dma_nextcookie(ddi_dma_handle_t handle, ddi_dma_cookie_t *p);
+/** Number of pieces in the window. */
+extern uint_t ddi_dma_ncookies(ddi_dma_handle_t handle);
+/** The piece behind this one; the first for NULL, NULL behind the last. */
+extern const ddi_dma_cookie_t *ddi_dma_cookie_iter(ddi_dma_handle_t handle, const ddi_dma_cookie_t *cookie);
+/** A piece by its number. */
+extern const ddi_dma_cookie_t *ddi_dma_cookie_get(ddi_dma_handle_t handle, uint_t index);
+/** The only piece. */
+extern const ddi_dma_cookie_t *ddi_dma_cookie_one(ddi_dma_handle_t handle);
 /** Frees ddi_dma_mem_alloc's memory. */
 extern void ddi_dma_mem_free(ddi_acc_handle_t *handlep);
 /** Makes one side's writes visible to the other. */

@@ -1,4 +1,4 @@
-//! The measured facts, as far as the tests need them.
+//! The measured facts, as far as the tests need them, and those that were read instead (`more.json`).
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -60,10 +60,14 @@ impl Facts {
         let packed: &[u8] = include_bytes!("illumos-amd64.json.gz");
         flate2::read::GzDecoder::new(packed).read_to_string(&mut text).expect("the facts are a gzip file");
         let json: Value = serde_json::from_str(&text).expect("the facts are JSON");
+        let more: Value = serde_json::from_str(include_str!("more.json")).expect("more facts are JSON");
         let object = |key: &str| json[key].as_object().expect("a section of the facts").clone();
         let list = |key: &str| json[key].as_array().expect("a section of the facts").clone();
         let mut numbers: BTreeMap<String, u64> =
             object("constants").iter().map(|(name, value)| (name.clone(), number(value))).collect();
+        for (name, value) in more["constants"].as_object().expect("constants") {
+            numbers.insert(name.clone(), number(value));
+        }
         for values in object("enums").values() {
             for (name, value) in values["values"].as_object().expect("enumerators") {
                 numbers.insert(name.clone(), number(value));
@@ -84,6 +88,7 @@ impl Facts {
             strings: object("strings").iter().map(|(name, value)| (name.clone(), string(value))).collect(),
             functions: list("functions")
                 .iter()
+                .chain(more["functions"].as_array().expect("functions"))
                 .map(|function| (string(&function["name"]), prototype(function)))
                 .collect(),
             data: list("data").iter().map(|data| (string(&data["name"]), string(&data["type"]))).collect(),

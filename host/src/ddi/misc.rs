@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void};
-use std::ptr::null_mut;
 
 use ddi_sys::{
     boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t,
     ddi_cb_handle_t, ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t,
-    ddi_iblock_cookie_t, dev_info_t, mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, off_t,
-    sysevent_id_t, uchar_t, ushort_t,
+    ddi_iblock_cookie_t, dev_info_t, mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, sysevent_id_t,
+    uchar_t, ushort_t,
 };
 use parking_lot::Mutex;
 
@@ -227,57 +226,12 @@ ddi! {
     fn ddi_devid_valid(_devid: ddi_devid_t) -> c_int {
         FAILURE
     }
-
-    /// pci_config_setup(9F): there is no PCI bus.
-    fn pci_config_setup(_dip: *mut dev_info_t, _handlep: *mut ddi_acc_handle_t) -> c_int {
-        FAILURE
-    }
-    /// pci_config_teardown(9F).
-    fn pci_config_teardown(handlep: *mut ddi_acc_handle_t) {
-        // SAFETY: the driver's promise.
-        unsafe { store(handlep, null_mut()) };
-    }
-    /// pci_config_get8(9F): what an absent device answers, here and below.
-    fn pci_config_get8(_handle: ddi_acc_handle_t, _off: off_t) -> u8 {
-        u8::MAX
-    }
-    /// pci_config_get16(9F).
-    fn pci_config_get16(_handle: ddi_acc_handle_t, _off: off_t) -> u16 {
-        u16::MAX
-    }
-    /// pci_config_get32(9F).
-    fn pci_config_get32(_handle: ddi_acc_handle_t, _off: off_t) -> u32 {
-        u32::MAX
-    }
-    /// pci_config_get64(9F).
-    fn pci_config_get64(_handle: ddi_acc_handle_t, _off: off_t) -> u64 {
-        u64::MAX
-    }
-    /// pci_config_put8(9F).
-    fn pci_config_put8(_handle: ddi_acc_handle_t, _off: off_t, _value: u8) {}
-    /// pci_config_put16(9F).
-    fn pci_config_put16(_handle: ddi_acc_handle_t, _off: off_t, _value: u16) {}
-    /// pci_config_put32(9F).
-    fn pci_config_put32(_handle: ddi_acc_handle_t, _off: off_t, _value: u32) {}
-    /// pci_config_put64(9F).
-    fn pci_config_put64(_handle: ddi_acc_handle_t, _off: off_t, _value: u64) {}
-    /// pci_report_pmcap(9F).
-    fn pci_report_pmcap(_dip: *mut dev_info_t, _capability: c_int, _arg: *mut c_void) -> c_int {
-        FAILURE
-    }
-    /// pci_save_config_regs(9F).
-    fn pci_save_config_regs(_dip: *mut dev_info_t) -> c_int {
-        FAILURE
-    }
-    /// pci_restore_config_regs(9F).
-    fn pci_restore_config_regs(_dip: *mut dev_info_t) -> c_int {
-        FAILURE
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr::null_mut;
 
     #[test]
     fn a_hash_finds_what_was_put_in() {

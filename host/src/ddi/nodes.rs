@@ -128,9 +128,9 @@ ddi! {
     fn ddi_driver_name(dip: *mut dev_info_t) -> *const c_char {
         node(dip, "ddi_driver_name").map_or(null_mut(), |n| n.driver_c().as_ptr().cast_mut())
     }
-    /// ddi_get_name(9F).
+    /// ddi_get_name(9F): the name by which the driver was bound.
     fn ddi_get_name(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_get_name").map_or(null_mut(), |n| n.name().as_ptr().cast_mut())
+        node(dip, "ddi_get_name").map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
     }
     /// ddi_node_name(9F).
     fn ddi_node_name(dip: *mut dev_info_t) -> *mut c_char {
@@ -138,7 +138,7 @@ ddi! {
     }
     /// ddi_binding_name(9F).
     fn ddi_binding_name(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_binding_name").map_or(null_mut(), |n| n.name().as_ptr().cast_mut())
+        node(dip, "ddi_binding_name").map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
     }
     /// ddi_get_name_addr: the unit address.
     fn ddi_get_name_addr(dip: *mut dev_info_t) -> *mut c_char {
@@ -215,9 +215,10 @@ ddi! {
         unsafe { store(result, set.len as off_t) };
         ddi_sys::DDI_SUCCESS
     }
-    /// ddi_dev_is_sid(9F): devices here do not identify themselves.
-    fn ddi_dev_is_sid(_dip: *mut dev_info_t) -> c_int {
-        ddi_sys::DDI_FAILURE
+    /// ddi_dev_is_sid(9F): devices on the PCI bus identify themselves.
+    fn ddi_dev_is_sid(dip: *mut dev_info_t) -> c_int {
+        let device = node(dip, "ddi_dev_is_sid").and_then(Node::device);
+        if device.is_some() { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
     }
     /// ddi_slaveonly(9F).
     fn ddi_slaveonly(_dip: *mut dev_info_t) -> c_int {

@@ -1,7 +1,9 @@
-//! Device registers: ddi_regs_map_setup(9F), ddi_get8(9F) and so on. The registers are physical memory of the simulated device.
+//! Device registers: ddi_regs_map_setup(9F), ddi_get8(9F) and so on. The registers are physical memory of the simulated device,
+//! or, for register set 0 of a PCI device, its configuration space.
 //!
 //! An access handle is the address of an image of the kernel's ddi_acc_hdl_t, which old code looks at. Accesses may be made in any
-//! context; byte order is that of the handle.
+//! context; byte order is that of the handle. An address in configuration space is the offset in it: only the functions of a
+//! handle can use it. After a write it is looked whether [the device does something](crate::pci::written).
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
@@ -15,6 +17,8 @@ use parking_lot::RwLock;
 use super::nodes::node;
 use super::store;
 use crate::kern::image::Image;
+use crate::kern::nodes::RegisterSet;
+use crate::pci::{self, Device};
 use crate::report;
 use crate::vm::memory;
 
@@ -24,6 +28,15 @@ struct Access {
     start: usize,
     len: usize,
     swap: bool,
+    /// The device whose configuration space it is for.
+    config: Option<&'static Device>,
+}
+
+/// How a checked access is made.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Way {
+    swap: bool,
+    config: Option<&'static Device>,
 }
 
 static HANDLES: LazyLock<RwLock<HashMap<usize, Box<Access>>>> = LazyLock::new(RwLock::default);
@@ -48,12 +61,26 @@ pub(super) unsafe fn handle(
     // SAFETY: the caller's promise.
     let swap = unsafe { attributes.as_ref() }
         .is_some_and(|a| a.devacc_attr_endian_flags == ddi_sys::DDI_STRUCTURE_BE_ACC);
-    let access = Box::new(Access { image: Image::zeroed(), start, len, swap });
-    access.image.set(40, start);
-    access.image.set(56, len);
+    publish(Access { image: Image::zeroed(), start, len, swap, config: None })
+}
+
+/// Makes a handle for part of a device's configuration space, which is little-endian.
+pub(super) fn config_handle(device: &'static Device, start: usize, len: usize) -> ddi_acc_handle_t {
+    publish(Access { image: Image::zeroed(), start, len, swap: false, config: Some(device) })
+}
+
+fn publish(access: Access) -> ddi_acc_handle_t {
+    let access = Box::new(access);
+    access.image.set(40, access.start);
+    access.image.set(56, access.len);
     let address = access.image.address();
     HANDLES.write().insert(address, access);
     address as ddi_acc_handle_t
+}
+
+/// The device of a configuration space handle.
+pub(super) fn config_of(handle: ddi_acc_handle_t) -> Option<&'static Device> {
+    HANDLES.read().get(&(handle as usize))?.config
 }
 
 /// Forgets a handle; false when there was none.
@@ -61,11 +88,13 @@ pub(super) fn forget(handle: ddi_acc_handle_t) -> bool {
     HANDLES.write().remove(&(handle as usize)).is_some()
 }
 
-/// Checks an access; whether bytes are to be swapped.
-fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -> bool {
+/// Checks an access; how it is made.
+pub(super) fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -> Way {
     let handles = HANDLES.read();
     let what = match handles.get(&(handle as usize)) {
-        Some(a) if address >= a.start && address.saturating_add(len) <= a.start + a.len => return a.swap,
+        Some(a) if address >= a.start && address.saturating_add(len) <= a.start + a.len => {
+            return Way { swap: a.swap, config: a.config };
+        }
         Some(a) => {
             format!("{address:#x} is outside of the mapped registers ({} bytes at {:#x})", a.len, a.start)
         }
@@ -73,17 +102,17 @@ fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -
     };
     drop(handles);
     report::mistake(function, &what, &format!("{function}(9F)"));
-    false
+    Way::default()
 }
 
-/// Checks `count` accesses at once: by how many elements the register's address goes on, and whether bytes are swapped.
+/// Checks `count` accesses at once: by how many elements the register's address goes on, and how they are made.
 fn repeated<T>(
     handle: ddi_acc_handle_t,
     device: *mut T,
     count: usize,
     flags: uint_t,
     function: &str,
-) -> (usize, bool) {
+) -> (usize, Way) {
     let step = usize::from(flags & ddi_sys::DDI_DEV_AUTOINCR != 0);
     let elements = if step == 0 { count.min(1) } else { count };
     let len = elements.saturating_mul(size_of::<T>());
@@ -97,23 +126,42 @@ macro_rules! width {
         pub mod $module {
             use super::*;
 
-            fn order(value: $type, swap: bool) -> $type {
-                if swap { value.swap_bytes() } else { value }
+            /// # Safety
+            /// `address` was checked, and `way` is what the check answered.
+            pub(super) unsafe fn read(way: Way, address: *mut $type) -> $type {
+                if let Some(device) = way.config {
+                    return device.space.read(address as usize, size_of::<$type>()) as $type;
+                }
+                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
+                let value = unsafe { address.read_volatile() };
+                if way.swap { value.swap_bytes() } else { value }
+            }
+
+            /// # Safety
+            /// As `read`.
+            pub(super) unsafe fn write(way: Way, address: *mut $type, value: $type) {
+                if let Some(device) = way.config {
+                    return device.space.write(address as usize, value as u64, size_of::<$type>());
+                }
+                let value = if way.swap { value.swap_bytes() } else { value };
+                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
+                unsafe { address.write_volatile(value) };
+                pci::written(address as usize, size_of::<$type>());
             }
 
             ddi! {
                 /// Reads a register.
                 fn $get(handle: ddi_acc_handle_t, address: *mut $type) -> $type {
-                    let swap = check(handle, address as usize, size_of::<$type>(), stringify!($get));
+                    let way = check(handle, address as usize, size_of::<$type>(), stringify!($get));
                     fence(Ordering::SeqCst);
-                    // SAFETY: within the registers that the handle maps, or reported.
-                    order(unsafe { address.read_volatile() }, swap)
+                    // SAFETY: checked.
+                    unsafe { read(way, address) }
                 }
                 /// Writes a register.
                 fn $put(handle: ddi_acc_handle_t, address: *mut $type, value: $type) {
-                    let swap = check(handle, address as usize, size_of::<$type>(), stringify!($put));
-                    // SAFETY: within the registers that the handle maps, or reported.
-                    unsafe { address.write_volatile(order(value, swap)) };
+                    let way = check(handle, address as usize, size_of::<$type>(), stringify!($put));
+                    // SAFETY: checked.
+                    unsafe { write(way, address, value) };
                     fence(Ordering::SeqCst);
                 }
                 /// Reads a register, or several that follow each other, repeatedly.
@@ -124,13 +172,13 @@ macro_rules! width {
                     count: usize,
                     flags: uint_t,
                 ) {
-                    let (step, swap) = repeated(handle, device, count, flags, stringify!($rep_get));
+                    let (step, way) = repeated(handle, device, count, flags, stringify!($rep_get));
                     fence(Ordering::SeqCst);
                     for i in 0..count {
-                        // SAFETY: `count` elements within the registers that the handle maps, or reported.
-                        let value = unsafe { device.wrapping_add(i * step).read_volatile() };
+                        // SAFETY: `count` elements were checked.
+                        let value = unsafe { read(way, device.wrapping_add(i * step)) };
                         // SAFETY: the driver promised `count` elements.
-                        unsafe { host.add(i).write(order(value, swap)) };
+                        unsafe { host.add(i).write(value) };
                     }
                 }
                 /// Writes a register, or several that follow each other, repeatedly.
@@ -141,12 +189,12 @@ macro_rules! width {
                     count: usize,
                     flags: uint_t,
                 ) {
-                    let (step, swap) = repeated(handle, device, count, flags, stringify!($rep_put));
+                    let (step, way) = repeated(handle, device, count, flags, stringify!($rep_put));
                     for i in 0..count {
                         // SAFETY: the driver promised `count` elements.
                         let value = unsafe { host.add(i).read() };
-                        // SAFETY: `count` elements within the registers that the handle maps, or reported.
-                        unsafe { device.wrapping_add(i * step).write_volatile(order(value, swap)) };
+                        // SAFETY: `count` elements were checked.
+                        unsafe { write(way, device.wrapping_add(i * step), value) };
                     }
                     fence(Ordering::SeqCst);
                 }
@@ -168,6 +216,7 @@ macro_rules! width {
                     }
                     // SAFETY: physical memory, which is always there.
                     unsafe { address.write_volatile(value) };
+                    pci::written(address as usize, size_of::<$type>());
                     DDI_SUCCESS
                 }
             }
@@ -180,23 +229,32 @@ width!(bits16, u16: ddi_get16 ddi_put16 ddi_rep_get16 ddi_rep_put16 ddi_peek16 d
 width!(bits32, u32: ddi_get32 ddi_put32 ddi_rep_get32 ddi_rep_put32 ddi_peek32 ddi_poke32 i32);
 width!(bits64, u64: ddi_get64 ddi_put64 ddi_rep_get64 ddi_rep_put64 ddi_peek64 ddi_poke64 i64);
 
-/// The kernel address and length of a register range; a length of 0 is the rest.
-fn range(
-    dip: *mut dev_info_t,
-    rnumber: c_uint,
-    offset: i64,
-    len: i64,
-    function: &str,
-) -> Option<(usize, usize)> {
-    let set = node(dip, function)?.registers().get(rnumber as usize)?;
-    let offset = u64::try_from(offset).ok().filter(|o| *o < set.len)?;
+/// A register range, mapped.
+enum Mapped {
+    /// Memory: its kernel address and its length.
+    Memory(usize, usize),
+    /// Configuration space: offset and length.
+    Config(&'static Device, usize, usize),
+}
+
+/// A register range; a length of 0 is the rest.
+fn range(dip: *mut dev_info_t, rnumber: c_uint, offset: i64, len: i64, function: &str) -> Option<Mapped> {
+    let node = node(dip, function)?;
+    let set = *node.registers().get(rnumber as usize)?;
+    let config = node.device().filter(|_| set == RegisterSet::CONFIG);
+    let whole = config.map_or(set.len, |device| device.space.len() as u64);
+    let offset = u64::try_from(offset).ok().filter(|o| *o < whole)?;
     let len = match u64::try_from(len).ok()? {
-        0 => set.len - offset,
+        0 => whole - offset,
         len => len,
     };
-    (offset.checked_add(len)? <= set.len).then(|| {
-        let base = memory().ptr(set.pfn).as_ptr() as usize;
-        (base + offset as usize, len as usize)
+    if offset.checked_add(len)? > whole {
+        return None;
+    }
+    let (offset, len) = (offset as usize, len as usize);
+    Some(match config {
+        Some(device) => Mapped::Config(device, offset, len),
+        None => Mapped::Memory(memory().ptr(set.pfn).as_ptr() as usize + offset, len),
     })
 }
 
@@ -211,9 +269,12 @@ ddi! {
         attributes: *mut ddi_device_acc_attr_t,
         handlep: *mut ddi_acc_handle_t,
     ) -> c_int {
-        let Some((start, len)) = range(dip, rnumber, offset, len, "ddi_regs_map_setup") else { return DDI_FAILURE };
-        // SAFETY: the driver's promise.
-        let handle = unsafe { handle(start, len, attributes) };
+        let (start, handle) = match range(dip, rnumber, offset, len, "ddi_regs_map_setup") {
+            None => return DDI_FAILURE,
+            // SAFETY: the driver's promise.
+            Some(Mapped::Memory(start, len)) => (start, unsafe { handle(start, len, attributes) }),
+            Some(Mapped::Config(device, start, len)) => (start, config_handle(device, start, len)),
+        };
         // SAFETY: the driver's promise.
         unsafe { store(addrp, start as caddr_t) };
         // SAFETY: the driver's promise.
@@ -230,7 +291,9 @@ ddi! {
     }
     /// ddi_map_regs: the older interface, without a handle.
     fn ddi_map_regs(dip: *mut dev_info_t, rnumber: c_uint, addrp: *mut caddr_t, offset: off_t, len: off_t) -> c_int {
-        let Some((start, _)) = range(dip, rnumber, offset, len, "ddi_map_regs") else { return DDI_FAILURE };
+        let Some(Mapped::Memory(start, _)) = range(dip, rnumber, offset, len, "ddi_map_regs") else {
+            return DDI_FAILURE;
+        };
         // SAFETY: the driver's promise.
         unsafe { store(addrp, start as caddr_t) };
         DDI_SUCCESS
@@ -258,9 +321,9 @@ ddi! {
         }
         for i in 0..bytes / width {
             let at = device.wrapping_offset(i as isize * advance * width as isize);
-            check(handle, at as usize, width, "ddi_device_zero");
-            // SAFETY: within the registers that the handle maps, or reported.
-            unsafe { at.write_bytes(0, width) };
+            let way = check(handle, at as usize, width, "ddi_device_zero");
+            // SAFETY: checked.
+            unsafe { put(way, at as usize, 0, width) };
         }
         DDI_SUCCESS
     }
@@ -282,12 +345,48 @@ ddi! {
         for i in 0..(bytes / width) as isize {
             let source = from.wrapping_offset(i * from_advance * width as isize);
             let target = to.wrapping_offset(i * to_advance * width as isize);
-            check(from_handle, source as usize, width, "ddi_device_copy");
-            check(to_handle, target as usize, width, "ddi_device_copy");
-            // SAFETY: within the registers that the handles map, or reported.
-            unsafe { std::ptr::copy(source, target, width) };
+            let from_way = check(from_handle, source as usize, width, "ddi_device_copy");
+            let to_way = check(to_handle, target as usize, width, "ddi_device_copy");
+            // SAFETY: checked.
+            let value = unsafe { get(from_way, source as usize, width) };
+            // SAFETY: checked.
+            unsafe { put(to_way, target as usize, value, width) };
         }
         DDI_SUCCESS
+    }
+}
+
+/// A read of 1, 2, 4 or 8 bytes.
+///
+/// # Safety
+/// As `bits8::read`.
+unsafe fn get(way: Way, at: usize, width: usize) -> u64 {
+    match width {
+        // SAFETY: the caller's promise, here and below.
+        1 => unsafe { bits8::read(way, at as *mut u8) }.into(),
+        // SAFETY: as above.
+        2 => unsafe { bits16::read(way, at as *mut u16) }.into(),
+        // SAFETY: as above.
+        4 => unsafe { bits32::read(way, at as *mut u32) }.into(),
+        // SAFETY: as above.
+        _ => unsafe { bits64::read(way, at as *mut u64) },
+    }
+}
+
+/// A write of 1, 2, 4 or 8 bytes.
+///
+/// # Safety
+/// As `bits8::write`.
+unsafe fn put(way: Way, at: usize, value: u64, width: usize) {
+    match width {
+        // SAFETY: the caller's promise, here and below.
+        1 => unsafe { bits8::write(way, at as *mut u8, value as u8) },
+        // SAFETY: as above.
+        2 => unsafe { bits16::write(way, at as *mut u16, value as u16) },
+        // SAFETY: as above.
+        4 => unsafe { bits32::write(way, at as *mut u32, value as u32) },
+        // SAFETY: as above.
+        _ => unsafe { bits64::write(way, at as *mut u64, value) },
     }
 }
 

@@ -97,12 +97,16 @@ fn release(address: usize) {
 
 /// Reports a call that may block where it must not: in an interrupt, or with a spin mutex held.
 pub(crate) fn may_block(function: &str, how: &str, page: &str) {
-    if thread::context() == Context::Interrupt {
-        report::mistake(function, &format!("{how} may block, and this is an interrupt handler"), page);
-    }
-    // Locks may be waited for in a timeout's function, as in a soft interrupt; nothing else.
-    if thread::context() == Context::Timeout && !matches!(function, "mutex_enter" | "rw_enter") {
-        report::mistake(function, &format!("{how} may block, and this is a timeout's function"), page);
+    // Locks may be waited for in a timeout's function and in an interrupt handler below the lock level; nothing else.
+    let lock = matches!(function, "mutex_enter" | "rw_enter");
+    let here = match thread::context() {
+        Context::HighInterrupt => Some("a high-level interrupt handler"),
+        Context::Interrupt if !lock => Some("an interrupt handler"),
+        Context::Timeout if !lock => Some("a timeout's function"),
+        _ => None,
+    };
+    if let Some(here) = here {
+        report::mistake(function, &format!("{how} may block, and this is {here}"), page);
     }
     let spin = HELD.with_borrow(|held| held.iter().find(|(_, spin)| *spin).map(|(a, _)| *a));
     if let Some(address) = spin {
@@ -129,7 +133,7 @@ fn complain<T>(function: &str, what: &str, lock: *const T, misuse: Misuse, page:
     report::mistake_after(function, &format!("{what} at {lock:p}: {misuse}"), page, &earlier);
 }
 
-/// The interrupt priority from which a mutex spins (LOCK_LEVEL).
+/// The interrupt priority above which a mutex spins (LOCK_LEVEL).
 const HIGH_LEVEL: usize = 10;
 
 ddi! {
@@ -159,7 +163,8 @@ ddi! {
         // SAFETY: the driver's promise.
         let word = unsafe { word(mutex) };
         let kind = lock::mutex_kind(word);
-        if kind != Ok(MutexKind::Spin) && held() > 0 {
+        let high = thread::context() == Context::HighInterrupt;
+        if kind != Ok(MutexKind::Spin) && (held() > 0 || high) {
             may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
         }
         match lock::mutex_enter(word) {

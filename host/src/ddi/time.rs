@@ -454,7 +454,7 @@ ddi! {
     }
     /// servicing_interrupt.
     fn servicing_interrupt() -> c_int {
-        (thread::context() == Context::Interrupt).into()
+        matches!(thread::context(), Context::Interrupt | Context::HighInterrupt).into()
     }
     /// ddi_can_receive_sig(9F).
     fn ddi_can_receive_sig() -> ddi_sys::boolean_t {

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::nodes::{self, Node};
 use super::thread::{self, Context};
-use super::{entry, heap};
+use super::{entry, heap, interrupts};
 use crate::ddi::softstate;
 use crate::{log, report};
 
@@ -225,6 +225,11 @@ impl Driver {
             return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
         }
         node.set_attached(false);
+        let interrupts = node.device().map_or(0, |device| interrupts::of(device).len());
+        if interrupts > 0 {
+            let what = format!("{} instance {instance} left {interrupts} interrupts allocated", self.name);
+            report::leftover("detach", &what, "ddi_intr_free(9F)");
+        }
         let made = STATES.lock().remove(&node.path()).unwrap_or_default();
         // The kernel takes it away without a word, here and when the soft state's anchor goes.
         if heap::checking() {

@@ -14,14 +14,20 @@ use ddi_sys::dev_info_t;
 use parking_lot::{Mutex, RwLock};
 
 use super::props::{List, Property};
+use crate::pci;
 
-/// A register set: physical memory of the simulated device.
+/// A register set: physical memory of the simulated device, or its configuration space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegisterSet {
     /// First page frame.
     pub pfn: u64,
     /// Bytes (any length; whole pages are behind it).
     pub len: u64,
+}
+
+impl RegisterSet {
+    /// Configuration space, which is no memory. Its length in a node's properties is 0.
+    pub const CONFIG: RegisterSet = RegisterSet { pfn: 0, len: 0 };
 }
 
 /// A minor node: what a process opens.
@@ -43,11 +49,13 @@ pub struct Minor {
 pub struct Node {
     name: CString,
     driver: CString,
+    binding: CString,
     instance: i32,
     unit: String,
     unit_c: CString,
     parent: Option<&'static Node>,
     registers: Vec<RegisterSet>,
+    device: Option<&'static pci::Device>,
     /// Properties that the driver made.
     pub driver_properties: Mutex<List>,
     /// Properties of the configuration file and of the system.
@@ -63,8 +71,10 @@ pub struct Node {
 pub struct NewNode {
     /// Its name.
     pub name: String,
-    /// The driver that is bound to it.
+    /// The driver that is bound to it; empty when there is none.
     pub driver: String,
+    /// The name by which it was bound, when that is not the node's name.
+    pub binding: Option<String>,
     /// Its instance number.
     pub instance: i32,
     /// Its unit address, the part behind `@`.
@@ -73,6 +83,8 @@ pub struct NewNode {
     pub registers: Vec<RegisterSet>,
     /// Properties.
     pub properties: Vec<Property>,
+    /// The device, for a node of the PCI bus.
+    pub device: Option<&'static pci::Device>,
 }
 
 static NODES: LazyLock<RwLock<HashMap<usize, &'static Node>>> = LazyLock::new(RwLock::default);
@@ -105,11 +117,13 @@ pub fn add(parent: Option<&'static Node>, new: NewNode) -> &'static Node {
     let node: &'static Node = Box::leak(Box::new(Node {
         name: c(&new.name),
         driver: c(&new.driver),
+        binding: c(new.binding.as_ref().unwrap_or(&new.name)),
         instance: new.instance,
         unit_c: c(&new.unit),
         unit: new.unit,
         parent,
         registers: new.registers,
+        device: new.device,
         driver_properties: Mutex::default(),
         hardware_properties: Mutex::new(properties),
         minors: Mutex::default(),
@@ -119,6 +133,11 @@ pub fn add(parent: Option<&'static Node>, new: NewNode) -> &'static Node {
     }));
     NODES.write().insert(node.address(), node);
     node
+}
+
+/// Takes a node out of the tree that no driver has attached; another takes its place.
+pub fn remove(node: &'static Node) {
+    NODES.write().remove(&node.address());
 }
 
 /// The node that a driver's pointer means; None when it is not one.
@@ -134,9 +153,11 @@ pub fn of_driver(driver: &str) -> Vec<&'static Node> {
     found
 }
 
-/// Takes a driver's nodes out of the tree; their memory stays, for the pointers that the driver may have kept.
+/// Takes a driver's nodes out of the tree, but for those of devices on a bus; their memory stays, for the pointers that the driver may have kept.
 pub fn forget(driver: &str) {
-    NODES.write().retain(|_, node| node.attached() || node.driver.as_bytes() != driver.as_bytes());
+    let keep =
+        |node: &Node| node.attached() || node.device.is_some() || node.driver.as_bytes() != driver.as_bytes();
+    NODES.write().retain(|_, node| keep(node));
 }
 
 /// The children of a node, by name and instance.
@@ -170,6 +191,16 @@ impl Node {
     /// The same for C.
     pub fn driver_c(&self) -> &CString {
         &self.driver
+    }
+
+    /// The name by which the driver was bound.
+    pub fn binding(&self) -> &CString {
+        &self.binding
+    }
+
+    /// The PCI device, when it is one's node.
+    pub fn device(&self) -> Option<&'static pci::Device> {
+        self.device
     }
 
     /// The instance number.

@@ -24,8 +24,10 @@ pub enum Context {
     User,
     /// A timeout or soft interrupt: may take adaptive mutexes, must not block for long.
     Timeout,
-    /// An interrupt handler.
+    /// An interrupt handler: may take adaptive mutexes, must not block for long.
     Interrupt,
+    /// The handler of a high-level interrupt: may take spin mutexes only.
+    HighInterrupt,
 }
 
 struct Me {

@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::ddi::symbols;
 use crate::kern::thread::{self, Context};
 use crate::kern::{drivers, entry, left, nodes};
-use crate::log;
+use crate::{log, pci};
 
 const EBUSY: i32 = 16;
 
@@ -99,13 +99,16 @@ pub struct Session {
     modules: Modules,
     names: Vec<String>,
     holds: Vec<(String, Lock)>,
+    /// Does loading a driver make its nodes?
+    make_nodes: bool,
 }
 
 impl Session {
-    /// Nothing loaded yet. `root` is where dependencies are searched.
+    /// Nothing loaded yet. `root` is where dependencies are searched; without one the nodes are there before their drivers.
     pub fn new(root: Option<&Root>) -> Session {
         let path = root.map(Root::module_path).unwrap_or_default();
-        Session { modules: Modules::new(Arc::new(Host), path), names: Vec::new(), holds: Vec::new() }
+        let modules = Modules::new(Arc::new(Host), path);
+        Session { modules, names: Vec::new(), holds: Vec::new(), make_nodes: root.is_some() }
     }
 
     /// The loaded modules.
@@ -123,8 +126,10 @@ impl Session {
         let conf = conf_file.map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
         let module = self.modules.load(&file.module).map_err(|e| e.to_string())?;
         let name = module.name().to_owned();
-        if nodes::of_driver(&name).is_empty() {
-            Config::default_for(&name).make_nodes(&name, conf.as_ref()).map_err(|e| e.to_string())?;
+        // Nodes never go: a driver that was there before has them already.
+        if self.make_nodes && nodes::of_driver(&name).iter().all(|node| node.device().is_some()) {
+            let config = Config::default_for(&name, conf.as_ref());
+            config.make_nodes(&name, conf.as_ref()).map_err(|e| e.to_string())?;
         }
         self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
         self.names.push(name.clone());
@@ -160,6 +165,7 @@ impl Session {
         drivers::set_major(name, driver.major);
         let module = driver.module.ok_or_else(|| format!("no module for driver {name}"))?;
         let hold = root.hold(name).map_err(at_root)?;
+        pci::rebind(bound_by(root)?);
         let attached = self.add(&DriverFile { module, conf: driver.conf })?;
         self.holds.extend(hold.map(|hold| (name.to_owned(), hold)));
         Ok(attached)
@@ -199,6 +205,20 @@ impl Session {
         }
         stuck
     }
+}
+
+/// Which driver a system's databases bind to a name: an alias, or the name of a driver.
+///
+/// # Errors
+/// They cannot be read.
+pub fn bound_by(root: &Root) -> Result<impl Fn(&str) -> Option<String>, String> {
+    let at_root = |e: std::io::Error| format!("{}: {e}", root.dir().display());
+    let aliases = root.aliases().map_err(at_root)?;
+    let drivers: Vec<String> = root.installed().map_err(at_root)?.into_iter().map(|d| d.name).collect();
+    Ok(move |name: &str| {
+        let alias = aliases.iter().find(|(_, alias)| alias == name).map(|(driver, _)| driver);
+        alias.or_else(|| drivers.iter().find(|driver| *driver == name)).cloned()
+    })
 }
 
 /// What a run with `--root` says about minor nodes.

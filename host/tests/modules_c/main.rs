@@ -3,6 +3,7 @@
 //! Each test compiles a fixture and runs `ddi-host run --driver FIXTURE -- THIS PROGRAM --client NAME`: the client's half, a function of this
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
+mod board;
 mod crash;
 mod devices;
 mod events;
@@ -32,6 +33,10 @@ macro_rules! named {
 }
 
 const TESTS: &[Named] = named! {
+    board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
+        a_device_copies_memory_and_interrupts, processes_map_a_base_address_register,
+        a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
+        a_description_that_is_wrong_is_refused;
     crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
@@ -60,6 +65,10 @@ const TESTS: &[Named] = named! {
 };
 
 const CLIENTS: &[Named] = named! {
+    board: client_of_configuration_space_capabilities_and_dma,
+        client_of_interrupts_of_every_kind_reach_their_handlers,
+        client_of_a_device_copies_memory_and_interrupts, client_of_processes_map_a_base_address_register,
+        client_of_one_interrupt;
     crash: client_of_crashes, client_of_a_call_that_does_not_come_back;
     devices: client_of_kernel_memory, client_of_containers_and_probes,
         client_of_timeouts_task_queues_threads, client_of_locks,

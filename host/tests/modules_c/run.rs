@@ -1,5 +1,6 @@
 //! Compiling fixtures and running the client's half of a test under `ddi-host`.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -105,6 +106,14 @@ pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)])
     start(fixture, conf, "", client, env)
 }
 
+/// Runs the client's half with a fixture on a PCI device, described in TOML.
+pub fn run_on(fixture: &str, conf: &str, device: &str, client: &str) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("device.toml");
+    std::fs::write(&file, device).unwrap();
+    with_options(&["--device".as_ref(), file.as_ref()], &compile(fixture), conf, "", client, &[])
+}
+
 /// Runs the client's half, which must pass, with device nodes from a node configuration (TOML).
 pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
     let ran = start(fixture, "", nodes, client, &[]);
@@ -115,7 +124,8 @@ pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
 pub fn passes_with_all_faults(fixture: &str, client: &str) {
     let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
     for faults in ["auto", "signal"] {
-        let ran = with_faults(faults, &compile(fixture), &conf, "", client, &[]);
+        let ran =
+            with_options(&["--faults", faults].map(OsStr::new), &compile(fixture), &conf, "", client, &[]);
         let passed = ran.status == 0 && ran.text.contains(PASSED);
         assert!(passed, "--faults {faults}: status {}:\n{}", ran.status, ran.text);
     }
@@ -127,11 +137,11 @@ fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, Str
 
 /// Runs the client's half with a module.
 pub fn with_module(module: &Path, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {
-    with_faults("auto", module, conf, nodes, client, env)
+    with_options(&[], module, conf, nodes, client, env)
 }
 
-fn with_faults(
-    faults: &str,
+fn with_options(
+    options: &[&OsStr],
     module: &Path,
     conf: &str,
     nodes: &str,
@@ -145,8 +155,9 @@ fn with_faults(
     let nodes_file = dir.path().join("nodes.toml");
     std::fs::write(&nodes_file, nodes).unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--check", "--faults", faults, "--config"])
+        .args(["run", "--check", "--config"])
         .arg(&nodes_file)
+        .args(options)
         .arg("--driver")
         .arg(format!("{},conf={}", module.display(), conf_file.display()))
         .arg("--")

@@ -1,0 +1,141 @@
+//! A driver of a PCI device, on the board that docs/devices.md describes.
+
+use std::process::Command;
+
+use crate::devices::*;
+use crate::run;
+
+const RUN: u32 = 0x7e01;
+const RING: u32 = 0x7e02;
+const COUNT: u32 = 0x7e03;
+const COPY: u32 = 0x7e04;
+const KIND: u32 = 0x7e05;
+const UNBOUND: u32 = 0x7e06;
+
+/// The description in the documentation.
+fn board() -> &'static str {
+    let text = include_str!("../../../docs/devices.md");
+    text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example")
+}
+
+/// Runs the client's half with interrupts of one kind (DDI_INTR_TYPE_*; 0: the older interface).
+fn passes(kind: u32, client: &str) {
+    let ran = run::run_on("board", &format!("interrupts-by={kind};\n"), board(), client);
+    assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
+}
+
+pub fn configuration_space_capabilities_and_dma() {
+    for kind in [4, 2] {
+        passes(kind, "board::client_of_configuration_space_capabilities_and_dma");
+    }
+}
+pub fn client_of_configuration_space_capabilities_and_dma() {
+    let fd = open("/dev/board0");
+    assert_eq!(ioctl(fd, RUN, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
+}
+
+pub fn interrupts_of_every_kind_reach_their_handlers() {
+    for kind in [4, 2, 1, 0] {
+        passes(kind, "board::client_of_interrupts_of_every_kind_reach_their_handlers");
+    }
+}
+pub fn client_of_interrupts_of_every_kind_reach_their_handlers() {
+    let fd = open("/dev/board0");
+    let kind = ioctl(fd, KIND, 0).unwrap();
+    // A reader waits for the first interrupt.
+    let reader = std::thread::spawn(move || read(fd));
+    assert_eq!(ioctl(fd, RING, 0), Ok(0));
+    assert_eq!(reader.join().unwrap(), Ok(1), "kind {kind}");
+    assert_eq!((ioctl(fd, COUNT, 0), ioctl(fd, COUNT, 1)), (Ok(1), Ok(0)));
+    assert_eq!(ioctl(fd, RING, 1), Ok(0));
+    until(|| ioctl(fd, COUNT, 1) == Ok(1));
+    // From outside, by the device's name and by its path.
+    for device in ["board0", "/pci@0,0/pci1de1,1@1"] {
+        let before = ioctl(fd, COUNT, 1).unwrap();
+        let raised = interrupt(&[device, "1"]);
+        assert!(raised.status.success(), "{}", String::from_utf8_lossy(&raised.stderr));
+        until(|| ioctl(fd, COUNT, 1) == Ok(before + 1));
+    }
+    let absent = interrupt(&["board7"]);
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("there is no PCI device board7"));
+    if kind == 4 {
+        let silent = interrupt(&["board0", "3"]);
+        assert!(String::from_utf8_lossy(&silent.stderr).contains("interrupt 3 was not delivered"));
+    }
+    assert_eq!(ioctl(fd, COUNT, 0), Ok(1));
+}
+
+/// The command, which clients have.
+fn interrupt(args: &[&str]) -> std::process::Output {
+    Command::new("interrupt").args(args).output().unwrap()
+}
+
+/// read(2) of a byte.
+fn read(fd: i32) -> Result<isize, i32> {
+    let mut byte = 0_u8;
+    // SAFETY: room for one byte.
+    let n = unsafe { libc::read(fd, (&raw mut byte).cast(), 1) };
+    if n < 0 { Err(errno()) } else { Ok(n) }
+}
+
+pub fn a_device_copies_memory_and_interrupts() {
+    for kind in [4, 1] {
+        passes(kind, "board::client_of_a_device_copies_memory_and_interrupts");
+    }
+}
+pub fn client_of_a_device_copies_memory_and_interrupts() {
+    let fd = open("/dev/board0");
+    let page: Vec<u64> = (0..512).map(|i| i * 7).collect();
+    for _ in 0..20 {
+        let mut through = page.clone();
+        assert_eq!(ioctl(fd, COPY, through.as_mut_ptr() as u64), Ok(0));
+        assert!(through == page);
+    }
+    assert_eq!(ioctl(fd, COUNT, 1), Ok(20));
+    assert_eq!(ioctl(fd, UNBOUND, 0), Ok(2));
+}
+
+pub fn processes_map_a_base_address_register() {
+    passes(4, "board::client_of_processes_map_a_base_address_register");
+}
+pub fn client_of_processes_map_a_base_address_register() {
+    let fd = open("/dev/board0");
+    let at = map(fd, 0, 0x1_0000, libc::MAP_SHARED);
+    set_word(at, 0x8000, 99);
+    let child = fork(|| {
+        set_word(at, 0, word(at, 0x8000) + 1);
+        0
+    });
+    assert_eq!(wait(child), 0);
+    assert_eq!(word(at, 0), 100);
+    unmap(at, 0x1_0000);
+}
+
+/// The client's half of the tests of handlers that do wrong: one interrupt.
+pub fn client_of_one_interrupt() {
+    let fd = open("/dev/board0");
+    assert_eq!(ioctl(fd, RING, 0), Ok(0));
+    let _ = read(fd);
+}
+
+pub fn a_handler_that_may_block_is_reported() {
+    let client = "board::client_of_one_interrupt";
+    let ran = run::run_on("board", "sleepy=1;\n", board(), client);
+    let what = "KM_SLEEP may block, and this is an interrupt handler (see kmem_alloc(9F))";
+    assert!(ran.status != 0 && ran.text.contains(what), "{}", ran.text);
+    assert!(ran.text.contains("board`board_message"), "{}", ran.text);
+}
+
+pub fn a_handler_that_does_not_claim_its_interrupt_is_reported() {
+    let client = "board::client_of_one_interrupt";
+    let ran = run::run_on("board", "interrupts-by=1 deaf=1;\n", board(), client);
+    let what = "the handler did not claim the interrupt, and its device's status register shows it";
+    assert!(ran.status != 0 && ran.text.contains(what), "{}", ran.text);
+}
+
+pub fn a_description_that_is_wrong_is_refused() {
+    let text = board().replace("offset = 0x24", "offset = 0x1000");
+    let ran = run::run_on("board", "", &text, "board::client_of_one_interrupt");
+    let what = "device.toml: doorbell: 4 bytes at 0x1000 are not inside bar 0, or not aligned";
+    assert!(ran.status == 1 && ran.text.contains(what), "{}", ran.text);
+}
