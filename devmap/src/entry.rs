@@ -4,10 +4,9 @@
 //! The framework calls no entry point of an instance before its attach or after its detach (but getinfo, which looks
 //! at soft state only). No lock of this crate is held while the driver is called.
 
-use alloc::ffi::CString;
-use alloc::format;
 use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
+use core::fmt::Write;
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -20,6 +19,7 @@ use crate::instance::{Instance, Item, Terms};
 use crate::node::Node;
 use crate::process::{Argument, Open, Uio};
 use crate::request::MapRequest;
+use crate::text::Text;
 
 /// The minor number in a device number: the instance.
 fn minor(dev: sys::dev_t) -> i32 {
@@ -144,8 +144,10 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
 /// instance.
 fn minor_node(node: &Node<'_>, number: i32) -> bool {
     let Ok(minor) = u32::try_from(number) else { return false };
-    let name = format!("{}{number}", node.name());
-    let Ok(name) = CString::new(name) else { return false };
+    let mut name = Text::<64>::new();
+    if write!(name, "{}{number}", node.name()).is_err() || name.is_cut() {
+        return false;
+    }
     // SAFETY: a live node; strings that end in NUL, which the call copies.
     let result = unsafe {
         sys::ddi_create_minor_node(
@@ -278,7 +280,10 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     if len <= 0 || off < 0 || off.checked_add(len).is_none() {
         return Errno::EINVAL.raw();
     }
-    let _call = instance.enter(Terms { protection, max_protection, flags });
+    let _call = match instance.enter(Terms { protection, max_protection, flags }) {
+        Ok(call) => call,
+        Err(errno) => return errno.raw(),
+    };
     // SAFETY: our own arguments passed on.
     unsafe { sys::ddi_devmap_segmap(dev, off, space, addrp, len, protection, max_protection, flags, cred) }
 }

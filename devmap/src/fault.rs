@@ -13,6 +13,7 @@ use ddi_sys as sys;
 
 use crate::errno::Errno;
 use crate::handle::Handle;
+use crate::kmem::try_push;
 use crate::time::sleep;
 
 /// What the process wants to do.
@@ -179,7 +180,7 @@ impl<'a> Fault<'a> {
                 result = Some(answer);
             };
             self.set_ticks(self.hysteresis.load(Ordering::Relaxed));
-            let _entered = Entered::new(self.handle, &mut call);
+            let _entered = Entered::new(self.handle, &mut call)?;
             // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
             unsafe {
                 sys::devmap_do_ctxmgt(
@@ -233,13 +234,13 @@ struct Entered<'a> {
 }
 
 impl<'a> Entered<'a> {
-    fn new(handle: &'a Handle, routine: &mut dyn FnMut()) -> Entered<'a> {
+    fn new(handle: &'a Handle, routine: &mut dyn FnMut()) -> Result<Entered<'a>, Errno> {
         let thread = this_thread();
         let routine: *mut dyn FnMut() = routine;
         // SAFETY: only the lifetime changes; the entry is removed before the routine goes.
         let routine: *mut (dyn FnMut() + 'static) = unsafe { core::mem::transmute(routine) };
-        handle.cell().frames.lock().push(Frame { thread, routine });
-        Entered { handle, thread }
+        try_push(&mut handle.cell().frames.lock(), Frame { thread, routine })?;
+        Ok(Entered { handle, thread })
     }
 }
 

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 use ddi_sys as sys;
@@ -15,6 +16,7 @@ use ddi_sys as sys;
 use crate::callbacks::Unmapped;
 use crate::device::{Device, Mappings};
 use crate::errno::Errno;
+use crate::kmem::try_push;
 use crate::sync::Mutex;
 
 /// How many instances to make room for at first.
@@ -103,7 +105,19 @@ pub(crate) struct Instance<D: Device> {
     pub device: D,
     pub dip: *mut sys::dev_info_t,
     pub mappings: Mappings,
-    calls: Mutex<Vec<Call<D>>>,
+    calls: ManuallyDrop<Mutex<Vec<Call<D>>>>,
+}
+
+impl<D: Device> Drop for Instance<D> {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here; nobody looks at it any more.
+        let calls = unsafe { ManuallyDrop::take(&mut self.calls) };
+        let mut calls = calls.into_inner();
+        // Every call holds a reference to the instance, so there are none. Saying so keeps the compiler from dropping an instance inside
+        // the drop of an instance, which would need stack for each.
+        // SAFETY: nothing beyond the length is looked at; what was there, if anything, leaks.
+        unsafe { calls.set_len(0) };
+    }
 }
 
 // SAFETY: the node lives as long as the instance and is only passed to the kernel; everything else is `Send`.
@@ -142,14 +156,14 @@ fn this_thread() -> sys::kt_did_t {
 
 impl<D: Device> Instance<D> {
     pub(crate) fn new(device: D, dip: *mut sys::dev_info_t, mappings: Mappings) -> Instance<D> {
-        Instance { device, dip, mappings, calls: Mutex::new(Vec::new()) }
+        Instance { device, dip, mappings, calls: ManuallyDrop::new(Mutex::new(Vec::new())) }
     }
 
     /// Notes that this thread is in mmap(2), until the guard goes.
-    pub(crate) fn enter(&self, terms: Terms) -> InCall<'_, D> {
+    pub(crate) fn enter(&self, terms: Terms) -> Result<InCall<'_, D>, Errno> {
         let thread = this_thread();
-        self.calls.lock().push(Call { thread, terms, prepared: Vec::new() });
-        InCall { instance: self, thread }
+        try_push(&mut self.calls.lock(), Call { thread, terms, prepared: Vec::new() })?;
+        Ok(InCall { instance: self, thread })
     }
 
     fn with_call<R>(&self, f: impl FnOnce(&mut Call<D>) -> R) -> Option<R> {
@@ -172,7 +186,8 @@ impl<D: Device> Instance<D> {
 
     /// Keeps a mapping until its map callback; gives it back when there is no mmap(2) on this thread.
     pub(crate) fn prepare(&self, cookie: sys::devmap_cookie_t, slot: Unmapped<D>) -> Result<(), Errno> {
-        self.with_call(|call| call.prepared.push(Prepared { cookie, slot })).ok_or(Errno::ENXIO)
+        self.with_call(|call| try_push(&mut call.prepared, Prepared { cookie, slot }))
+            .unwrap_or(Err(Errno::ENXIO))
     }
 
     /// The mapping that was prepared for this handle.

@@ -1,10 +1,11 @@
 //! Kernel memory: the allocator behind `Box`, `Vec` and `Arc` in a module, and allocation that may fail.
 //!
 //! Ordinary allocation sleeps until there is memory (`KM_SLEEP`) and so never fails; it must not be made in interrupt
-//! context or in a timeout's routine, nor under a mutex that such a routine takes. There, and for sizes that a
-//! process chooses, use [`try_box`] and `Vec::try_reserve`, and allocate before taking locks.
+//! context or in a timeout's routine, nor under a mutex that such a routine takes. There use [`try_box`]; for sizes that a
+//! process chooses [`try_words`] and [`try_push`]; and allocate before taking locks.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::c_void;
 use core::ptr;
@@ -18,9 +19,10 @@ const NATURAL: usize = 8;
 
 /// The global allocator of a module, over `kmem_alloc(9F)`; the [`module!`](crate::module!) macro installs it.
 ///
-/// Sleeps for memory, except in interrupt context, where it returns null. A request bigger than
-/// [`KmemAllocator::LARGEST`] is refused rather than waited for: a size that nobody has is a mistake, and `KM_SLEEP`
-/// would wait for it for ever.
+/// Plain allocation sleeps for memory and does not fail; the compiler knows that, and so a module has no code for it. *Zeroed* allocation is for
+/// those who can do without: in interrupt context it does not sleep, and it returns null when there is no memory. A request bigger than
+/// [`KmemAllocator::LARGEST`] is refused in both rather than waited for: a size that nobody has is a mistake, and `KM_SLEEP` would wait for it for
+/// ever.
 ///
 /// Alignments above 8 are met by asking for more and keeping the true address in front of the memory.
 pub struct KmemAllocator;
@@ -30,6 +32,7 @@ impl KmemAllocator {
     pub const LARGEST: usize = 1 << 30;
 
     /// How much to ask kmem for, for this layout; nothing when it is too much.
+    #[inline(always)]
     fn real_size(layout: Layout) -> Option<usize> {
         let extra = if layout.align() <= NATURAL { 0 } else { layout.align() };
         layout.size().checked_add(extra).filter(|&size| size <= KmemAllocator::LARGEST)
@@ -45,10 +48,15 @@ impl KmemAllocator {
     ///
     /// # Safety
     /// As `GlobalAlloc::alloc`: the size is not zero. With `KM_SLEEP` the thread must be allowed to sleep.
+    #[inline(always)]
     pub unsafe fn alloc_with(layout: Layout, flags: i32) -> *mut u8 {
         let Some(size) = KmemAllocator::real_size(layout) else { return ptr::null_mut() };
         // SAFETY: the size is not zero; the caller vouches for the flags.
         let base = unsafe { sys::kmem_alloc(size, flags) }.cast::<u8>();
+        if flags & sys::KM_NOSLEEP == 0 {
+            // SAFETY: kmem_alloc(9F) sleeps until there is memory: with KM_SLEEP it never returns NULL for a size that is not 0.
+            unsafe { core::hint::assert_unchecked(!base.is_null()) };
+        }
         if base.is_null() || layout.align() <= NATURAL {
             return base;
         }
@@ -67,9 +75,20 @@ impl KmemAllocator {
 
 // SAFETY: `alloc_with` gives memory of the size and alignment, or null; `dealloc` gives kmem back exactly what it gave.
 unsafe impl GlobalAlloc for KmemAllocator {
+    #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's size is not zero; that the context may sleep is what this module asks of its users.
+        unsafe { KmemAllocator::alloc_with(layout, sys::KM_SLEEP) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's size is not zero, and the flags fit the context.
-        unsafe { KmemAllocator::alloc_with(layout, KmemAllocator::flags()) }
+        let memory = unsafe { KmemAllocator::alloc_with(layout, KmemAllocator::flags()) };
+        if !memory.is_null() {
+            // SAFETY: so many bytes were just allocated.
+            unsafe { memory.write_bytes(0, layout.size()) };
+        }
+        memory
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -87,7 +106,7 @@ unsafe impl GlobalAlloc for KmemAllocator {
     }
 }
 
-/// A box, or `ENOMEM`: for contexts that must not sleep, where the module's allocator does not, and for big values.
+/// A box, or `ENOMEM`: for contexts that must not sleep, and for big values.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), devmap::Errno> {
@@ -100,7 +119,7 @@ pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
         return Ok(Box::new(value));
     }
     // SAFETY: the size is not zero.
-    let memory = unsafe { alloc::alloc::alloc(layout) }.cast::<T>();
+    let memory = unsafe { alloc::alloc::alloc_zeroed(layout) }.cast::<T>();
     if memory.is_null() {
         return Err(Errno::ENOMEM);
     }
@@ -108,4 +127,29 @@ pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
     unsafe { memory.write(value) };
     // SAFETY: from the global allocator with T's layout, initialised.
     Ok(unsafe { Box::from_raw(memory) })
+}
+
+/// `count` words of 0, or `ENOMEM`: for sizes that a process or a property chooses.
+pub fn try_words(count: usize) -> Result<Box<[u64]>, Errno> {
+    let layout = Layout::array::<u64>(count).map_err(|_| Errno::ENOMEM)?;
+    if layout.size() == 0 {
+        return Ok(Box::new([]));
+    }
+    // SAFETY: the size is not zero.
+    let memory = unsafe { alloc::alloc::alloc_zeroed(layout) }.cast::<u64>();
+    if memory.is_null() {
+        return Err(Errno::ENOMEM);
+    }
+    // SAFETY: from the global allocator with the layout of `count` words, all of them 0.
+    Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(memory, count)) })
+}
+
+/// Puts a value behind the others, or gives `ENOMEM` and drops it. May sleep for memory: user or kernel context.
+pub fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<(), Errno> {
+    if to.len() == to.capacity() && to.try_reserve(1).is_err() || to.len() == to.capacity() {
+        return Err(Errno::ENOMEM);
+    }
+    // There is room: this does not grow.
+    to.push(value);
+    Ok(())
 }

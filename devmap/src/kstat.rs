@@ -2,7 +2,6 @@
 //!
 //! Counters are atomic and may be changed in any context, with any lock held.
 
-use alloc::ffi::CString;
 use core::ffi::CStr;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +10,7 @@ use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
 use crate::node::Node;
+use crate::text::Text;
 
 /// A set of named 64-bit values, visible until dropped: `kstat_create(9F)`.
 ///
@@ -29,11 +29,10 @@ unsafe impl Sync for Kstat {}
 const NO_MEMORY: Error = Error::new(Errno::ENOMEM, "kstat_create(9F)", "no memory, or the name is taken");
 const TOO_LONG: Error = Error::new(Errno::EINVAL, "kstat_create(9F)", "a name is longer than 30 bytes");
 
-fn name(text: &str) -> Result<CString, Error> {
-    if text.len() >= sys::KSTAT_STRLEN as usize {
-        return Err(TOO_LONG);
-    }
-    CString::new(text).map_err(|_| TOO_LONG)
+type Name = Text<{ sys::KSTAT_STRLEN as usize }>;
+
+fn name(text: &str) -> Result<Name, Error> {
+    Name::name(text).ok_or(TOO_LONG)
 }
 
 impl Kstat {
@@ -66,7 +65,7 @@ impl Kstat {
         let made = Kstat { kstat, values, count: names.len() };
         for (index, text) in names.iter().enumerate() {
             let text = name(text)?;
-            made.init(index, &text);
+            made.init(index, text.as_c_str());
         }
         // SAFETY: from kstat_create, filled in.
         unsafe { sys::kstat_install(made.kstat.as_ptr()) };

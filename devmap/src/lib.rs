@@ -61,6 +61,7 @@ pub mod registers;
 pub mod request;
 pub mod set;
 pub mod sync;
+pub mod text;
 pub mod time;
 pub mod umem;
 

@@ -3,10 +3,12 @@
 //! Any context; nothing is allocated. A message is cut at 240 bytes. Never log what a process can make happen as
 //! often as it likes.
 
-use core::ffi::{c_char, c_int};
+use core::ffi::c_int;
 use core::fmt::{self, Write};
 
 use ddi_sys as sys;
+
+use crate::text::Text;
 
 /// How serious a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,30 +20,11 @@ pub enum Level {
 }
 
 /// Room for one message and its NUL; small, because kernel stacks are.
-struct Line {
-    text: [u8; 241],
-    used: usize,
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for &byte in text.as_bytes() {
-            // The last byte stays NUL. A NUL inside would end the text.
-            if self.used + 1 < self.text.len()
-                && byte != 0
-                && let Some(slot) = self.text.get_mut(self.used)
-            {
-                *slot = byte;
-                self.used += 1;
-            }
-        }
-        Ok(())
-    }
-}
+type Line = Text<241>;
 
 /// Writes one message; the macros call this.
 pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
-    let mut line = Line { text: [0; 241], used: 0 };
+    let mut line = Line::new();
     // A formatter that fails cuts its message short: nothing to be done about it here.
     let _ = line.write_fmt(message);
     let level: c_int = match level {
@@ -50,15 +33,15 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
     };
     let format = if log_only { c"!%s" } else { c"%s" };
     // SAFETY: the format takes one string, and the line ends in NUL.
-    unsafe { sys::cmn_err(level, format.as_ptr(), line.text.as_ptr().cast::<c_char>()) };
+    unsafe { sys::cmn_err(level, format.as_ptr(), line.as_ptr()) };
 }
 
 /// Stops the system with a message; returns on no illumos.
 pub(crate) fn panic(message: fmt::Arguments<'_>) {
-    let mut line = Line { text: [0; 241], used: 0 };
+    let mut line = Line::new();
     let _ = line.write_fmt(message);
     // SAFETY: the format takes one string, and the line ends in NUL.
-    unsafe { sys::cmn_err(sys::CE_PANIC, c"%s".as_ptr(), line.text.as_ptr().cast::<c_char>()) };
+    unsafe { sys::cmn_err(sys::CE_PANIC, c"%s".as_ptr(), line.as_ptr()) };
 }
 
 /// Logs a note to the console and the system log, in the form of `format!`: `cmn_err(9F)`, `CE_NOTE`.

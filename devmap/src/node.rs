@@ -3,7 +3,6 @@
 //!
 //! User or kernel context, with any mutex held unless a call says otherwise.
 
-use alloc::ffi::CString;
 use alloc::string::String;
 use core::ffi::{CStr, c_char, c_int};
 use core::marker::PhantomData;
@@ -12,6 +11,7 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
+use crate::text::Text;
 
 /// A device node, in attach and for as long as the instance lives.
 ///
@@ -32,8 +32,9 @@ pub struct Node<'a> {
     lives: PhantomData<&'a sys::dev_info_t>,
 }
 
-fn c_name(name: &str) -> Option<CString> {
-    CString::new(name).ok()
+/// A name for the kernel; longer ones than any property has are names of nothing.
+fn c_name(name: &str) -> Option<Text<256>> {
+    Text::name(name)
 }
 
 impl<'a> Node<'a> {

@@ -6,10 +6,12 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::errno::Error;
 use crate::handle::Handle;
 use crate::sync::Mutex;
+use crate::time::sleep;
 
 enum Place {
     /// The next free place, or the number of places.
@@ -65,6 +67,12 @@ impl MappingSet {
                 places.free = next;
             }
             None => {
+                // Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
+                while places.places.len() == places.places.capacity() {
+                    if places.places.try_reserve(1).is_err() {
+                        sleep(Duration::from_millis(100));
+                    }
+                }
                 places.places.push(taken);
                 places.free = index + 1;
             }

@@ -15,21 +15,22 @@
 //! MAP_PRIVATE mapping has a context of its own, all MAP_SHARED mappings share one. The trick: only the context that
 //! is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
 //!
-//! Locks, in order: a context's `child`, a view's `copied_to`, the `engine`, a context's `image`; then devmap's.
+//! Locks, in order: the `forks`, the `engine`, a context's `saved`; then devmap's.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
 
 extern crate alloc;
 
-use alloc::format;
-use alloc::string::String;
-use alloc::sync::{Arc, Weak};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use devmap::memory;
 use devmap::prelude::*;
+use devmap::text::Text;
+use devmap::{kmem, memory};
 
 /// What a program sees: the regions, the ioctls and what they copy.
 pub use ctxdev_user as user;
@@ -47,29 +48,37 @@ struct Context {
     id: u64,
     /// The mappings whose translations go when another context comes into the engine.
     mappings: MappingSet,
-    /// REGS, RING and FB while it is not in the engine; made with the context, so that saving cannot fail.
-    image: Mutex<Vec<u64>>,
-    /// The copy that the newest fork has made.
-    child: Mutex<Weak<Context>>,
+    /// What it has while it has mappings; made with the context, so that saving cannot fail.
+    saved: Mutex<Option<Saved>>,
     seats: AtomicU64,
-    /// Private contexts have one.
-    permit: Option<Permit>,
+    /// One MAP_PRIVATE mapping's and its pieces'; it ends with the last of them.
+    private: bool,
     stats: Arc<Stats>,
+}
+
+/// The big part of a context.
+struct Saved {
+    /// REGS, RING and FB while it is not in the engine.
+    image: Box<[u64]>,
+    _permit: Option<Permit>,
 }
 
 impl Context {
     /// A context of zeros, with an image of `words` 64-bit words.
     fn new(id: u64, words: usize, permit: Option<Permit>, stats: &Arc<Stats>) -> Result<Arc<Context>, Errno> {
-        let mut image = Vec::new();
-        image.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
-        image.resize(words, 0);
-        let (mappings, seats) = (MappingSet::new(), AtomicU64::new(0));
-        let (image, child, stats) = (Mutex::new(image), Mutex::new(Weak::new()), Arc::clone(stats));
-        Ok(Arc::new(Context { id, mappings, image, child, seats, permit, stats }))
+        let (private, image) = (permit.is_some(), kmem::try_words(words)?);
+        let saved = Mutex::new(Some(Saved { image, _permit: permit }));
+        let (mappings, seats, stats) = (MappingSet::new(), AtomicU64::new(0), Arc::clone(stats));
+        Ok(Arc::new(Context { id, mappings, saved, seats, private, stats }))
+    }
+
+    /// Has it mappings still, or will it have the first?
+    fn lives(&self) -> bool {
+        self.saved.lock().is_some()
     }
 }
 
-/// A mapping's place in its context. A private context goes with the last one.
+/// A mapping's place in its context. A private context ends with the last one.
 struct Seat {
     context: Arc<Context>,
     _member: Member,
@@ -89,8 +98,10 @@ impl Drop for Seat {
         let context = &self.context;
         if context.seats.fetch_sub(1, Ordering::Relaxed) == 1 {
             context.stats.contexts().sub(1);
-            if context.permit.is_some() {
+            if context.private {
                 context.stats.owner().replace(context.id, 0);
+                let saved = context.saved.lock().take();
+                drop(saved); // not under the lock
             }
         }
     }
@@ -99,15 +110,15 @@ impl Drop for Seat {
 /// Our private data for one mapping. A mapping of SCRATCH has no seat in any context.
 pub struct View {
     seat: Option<Seat>,
-    /// The child's context that the last fork copied this mapping into.
-    copied_to: Mutex<Weak<Context>>,
+    /// The id of the child's context that the last fork copied this mapping into, or 0.
+    copied_to: AtomicU64,
     stats: Arc<Stats>,
 }
 
 impl View {
     fn new(seat: Option<Seat>, stats: &Arc<Stats>) -> View {
         stats.mappings().add(1);
-        View { seat, copied_to: Mutex::new(Weak::new()), stats: Arc::clone(stats) }
+        View { seat, copied_to: AtomicU64::new(0), stats: Arc::clone(stats) }
     }
 }
 
@@ -127,15 +138,21 @@ struct Region {
 
 /// Who is in the engine. Its lock keeps loads and switches apart.
 struct Engine {
-    /// Weak, so that a context goes when its last mapping goes, even if the engine still holds its state.
-    owner: Weak<Context>,
+    /// It may have ended: then nobody wants its state.
+    owner: Option<Arc<Context>>,
     lost: bool,
 }
 
 impl Engine {
     fn holds(&self, context: &Context) -> bool {
-        core::ptr::eq(self.owner.as_ptr(), context)
+        self.owner.as_ref().is_some_and(|owner| owner.id == context.id)
     }
+}
+
+/// A fork that copies the mappings of one context: its parent's id, and the child's context.
+struct Fork {
+    parent: u64,
+    child: Arc<Context>,
 }
 
 /// An instance of the device.
@@ -151,6 +168,8 @@ pub struct CtxDev {
     shared: Arc<Context>,
     next_id: AtomicU64,
     privates: Limit,
+    /// The last fork of each context.
+    forks: Mutex<Vec<Fork>>,
     one_region: bool,
 }
 
@@ -195,9 +214,10 @@ impl Device for CtxDev {
             ],
             state,
             scratch,
-            engine: Mutex::new(Engine { owner: Weak::new(), lost: false }),
+            engine: Mutex::new(Engine { owner: None, lost: false }),
             next_id: AtomicU64::new(2),
             privates: Limit::new(node.unsigned_property("max-contexts", 0)?),
+            forks: Mutex::new(Vec::new()),
             one_region: node.property("one-region", 0) != 0,
         })
     }
@@ -235,8 +255,12 @@ impl Device for CtxDev {
     }
 
     fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let line: String = self.stats.iter().map(|(name, value)| format!("{name} {value} ")).collect();
-        uio.give_from_offset((line + "\n").as_bytes()).map(|_| ())
+        let mut line = Text::<384>::new();
+        for (name, value) in self.stats.iter() {
+            let _ = write!(line, "{name} {value} "); // what does not fit is cut
+        }
+        let _ = line.write_str("\n");
+        uio.give_from_offset(line.as_bytes()).map(|_| ())
     }
 
     fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
@@ -300,7 +324,7 @@ impl Mapping<CtxDev> for View {
     // fork(2). An error makes fork fail in the process.
     fn dup(&self, device: &CtxDev, copy: Dup<'_>) -> Result<View, Errno> {
         let context = match &self.seat {
-            Some(seat) if seat.context.permit.is_some() => Some(device.copy_context(&seat.context, self)?),
+            Some(seat) if seat.context.private => Some(device.copy_context(&seat.context, self)?),
             shared_or_none => shared_or_none.as_ref().map(|seat| Arc::clone(&seat.context)),
         };
         let seat = context.map(|context| Seat::new(&context, copy.child()));
@@ -318,7 +342,7 @@ impl Mapping<CtxDev> for View {
             Cut::Middle(cut) => {
                 let seat = self.seat.as_ref().map(|seat| Seat::new(&seat.context, cut.rest()));
                 let behind = View::new(seat, &device.stats);
-                *behind.copied_to.lock() = self.copied_to.lock().clone();
+                behind.copied_to.store(self.copied_to.load(Ordering::Relaxed), Ordering::Relaxed);
                 cut.split(self, behind)
             }
         }
@@ -354,13 +378,16 @@ impl CtxDev {
         if engine.holds(context) {
             return Ok(()); // another thread was faster
         }
-        if let Some(owner) = engine.owner.upgrade() {
+        if let Some(owner) = &engine.owner {
             owner.mappings.unload()?;
-            memory::save(&self.state, &mut owner.image.lock())?;
+            if let Some(saved) = owner.saved.lock().as_mut() {
+                memory::save(&self.state, &mut saved.image)?;
+            }
         }
-        engine.owner = Weak::new(); // until it is whole, the state is nobody's
-        memory::restore(&self.state, &context.image.lock())?;
-        engine.owner = Arc::downgrade(context);
+        engine.owner = None; // until it is whole, the state is nobody's
+        let saved = context.saved.lock();
+        memory::restore(&self.state, &saved.as_ref().ok_or(Errno::EIO)?.image)?;
+        engine.owner = Some(Arc::clone(context));
         self.stats.owner().set(context.id);
         self.stats.switches().add(1);
         Ok(())
@@ -371,22 +398,35 @@ impl CtxDev {
     /// fork(2) copies one mapping after the other. The first one of a context makes the child's; the others, which were
     /// not copied into it yet, join it.
     fn copy_context(&self, parent: &Context, view: &View) -> Result<Arc<Context>, Errno> {
-        let (mut newest, mut copied_to) = (parent.child.lock(), view.copied_to.lock());
-        let joined = newest.upgrade().filter(|_| !Weak::ptr_eq(&newest, &copied_to));
-        let child = joined.map_or_else(|| self.copy_of(parent), Ok)?;
-        *newest = Arc::downgrade(&child);
-        *copied_to = Arc::downgrade(&child);
+        let mut forks = self.forks.lock();
+        forks.retain(|fork| fork.child.lives());
+        let copied_to = view.copied_to.load(Ordering::Relaxed);
+        let joins = |fork: &&Fork| fork.parent == parent.id && fork.child.id != copied_to;
+        let child = match forks.iter().find(joins) {
+            Some(fork) => Arc::clone(&fork.child),
+            None => {
+                let child = self.copy_of(parent)?;
+                forks.retain(|fork| fork.parent != parent.id);
+                kmem::try_push(&mut forks, Fork { parent: parent.id, child: Arc::clone(&child) })?;
+                child
+            }
+        };
+        view.copied_to.store(child.id, Ordering::Relaxed);
         Ok(child)
     }
 
     fn copy_of(&self, parent: &Context) -> Result<Arc<Context>, Errno> {
         let child = self.new_context()?;
         let engine = self.engine.lock();
+        let mut saved = parent.saved.lock();
+        let saved = saved.as_mut().ok_or(Errno::EIO)?;
         if engine.holds(parent) {
             parent.mappings.unload()?; // or other threads of the process write on, and the copy is torn
-            memory::save(&self.state, &mut parent.image.lock())?;
+            memory::save(&self.state, &mut saved.image)?;
         }
-        child.image.lock().copy_from_slice(&parent.image.lock());
+        if let Some(copy) = child.saved.lock().as_mut() {
+            copy.image.iter_mut().zip(&saved.image).for_each(|(to, from)| *to = *from);
+        }
         drop(engine);
         Ok(child)
     }

@@ -1,13 +1,15 @@
 //! The parts that a driver is made of: locks, memory, registers, counters, timeouts, messages.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use ddi_sys as sys;
-use devmap::kmem::{KmemAllocator, try_box};
+use devmap::kmem::{KmemAllocator, try_box, try_push, try_words};
 use devmap::sync::{Condvar, Mutex, RwLock};
+use devmap::text::Text;
 use devmap::time::{Timeout, ticks};
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Limit};
@@ -98,15 +100,31 @@ fn kmem_refuses_rather_than_waiting_where_it_must_not_wait() {
     kernel().interrupt = true;
     kernel().refuse.insert("kmem_alloc", 0);
     // SAFETY: a size that is not 0.
-    assert!(unsafe { KmemAllocator.alloc(layout) }.is_null());
+    assert!(unsafe { KmemAllocator.alloc_zeroed(layout) }.is_null());
     kernel().interrupt = false;
     kernel().refuse.clear();
     for size in [KmemAllocator::LARGEST + 1, isize::MAX as usize - 4095] {
         let huge = Layout::from_size_align(size, 1).unwrap();
         // SAFETY: a size that is not 0.
         assert!(unsafe { KmemAllocator.alloc(huge) }.is_null(), "a size that would be waited for for ever");
+        // SAFETY: as above.
+        assert!(unsafe { KmemAllocator.alloc_zeroed(huge) }.is_null());
     }
     assert_eq!(*try_box(5).unwrap(), 5);
+    assert_eq!(*try_words(3).unwrap(), [0; 3]);
+    assert_eq!((try_words(0).unwrap().len(), try_words(usize::MAX).unwrap_err()), (0, Errno::ENOMEM));
+    let mut many = Vec::new();
+    assert!((0..100).all(|n| try_push(&mut many, n) == Ok(())));
+    assert_eq!(many, (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_text_is_cut_where_its_room_ends() {
+    let mut text = Text::<8>::new();
+    write!(text, "{}-{}", 12, 345).unwrap();
+    assert_eq!((text.as_bytes(), text.as_c_str(), text.is_cut()), (&b"12-345"[..], c"12-345", false));
+    write!(text, "67").unwrap();
+    assert_eq!((text.as_bytes(), text.as_c_str(), text.is_cut()), (&b"12-3456"[..], c"12-3456", true));
 }
 
 #[test]

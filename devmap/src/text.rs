@@ -1,0 +1,83 @@
+//! [`Text`]: a short text that is built with `write!`, without allocating.
+//!
+//! Any context: it is a value on the stack, which is small in a kernel. No locking.
+
+use core::ffi::{CStr, c_char};
+use core::fmt;
+
+/// At most `N` - 1 bytes of text, always with a NUL behind them; what is longer is cut.
+///
+/// ```
+/// use core::fmt::Write;
+/// use devmap::text::Text;
+///
+/// let mut line = Text::<64>::new();
+/// let _ = write!(line, "{} of {}", 3, 4);
+/// assert_eq!(line.as_bytes(), b"3 of 4");
+/// ```
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    used: usize,
+    cut: bool,
+}
+
+impl<const N: usize> Text<N> {
+    /// Nothing yet.
+    pub const fn new() -> Text<N> {
+        Text { bytes: [0; N], used: 0, cut: false }
+    }
+
+    /// This text, as a C string; nothing when it is too long or has a NUL inside.
+    pub(crate) fn name(text: &str) -> Option<Text<N>> {
+        let mut name = Text::new();
+        name.push(text);
+        (!name.cut).then_some(name)
+    }
+
+    /// Adds text; what does not fit is left out, and so are NULs, which would end it.
+    pub(crate) fn push(&mut self, text: &str) {
+        for &byte in text.as_bytes() {
+            // The last byte stays NUL.
+            match self.bytes.get_mut(self.used) {
+                Some(place) if byte != 0 && self.used + 1 < N => {
+                    *place = byte;
+                    self.used += 1;
+                }
+                _ => self.cut = true,
+            }
+        }
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or(&[])
+    }
+
+    /// Has anything been left out?
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// The text, ended by a NUL, for as long as it lives.
+    pub(crate) fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+
+    /// The text as a C string.
+    pub fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Text<N> {
+        Text::new()
+    }
+}
+
+impl<const N: usize> fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
