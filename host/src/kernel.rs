@@ -607,7 +607,9 @@ fn outcome(code: FaultCode) -> FaultOutcome {
     const OBJERR: i32 = 3;
     const MAPERR: i32 = 1;
     const ACCERR: i32 = 2;
-    let errno = code.errno().map_or(0, |e| linux_errno(e).0);
+    // A driver's error that is no errno is passed on as it is, as illumos does.
+    let known = |e: c_int| (1..=151).contains(&e);
+    let errno = code.errno().map_or(0, |e| if known(e) { linux_errno(e).0 } else { e & 0xff_ffff });
     let bus = |code| FaultOutcome::Signal { signo: libc::SIGBUS, code, errno };
     let segv = |code| FaultOutcome::Signal { signo: libc::SIGSEGV, code, errno: 0 };
     match code.0 & 0xff {
@@ -647,6 +649,7 @@ mod tests {
         assert_eq!(outcome(FaultCode::PROT), signal(libc::SIGSEGV, 2, 0));
         assert_eq!(outcome(FaultCode::HWERR), signal(libc::SIGBUS, 2, 0));
         assert_eq!(outcome(FaultCode::from_errno(5)), signal(libc::SIGBUS, 3, libc::EIO));
+        assert_eq!(outcome(FaultCode::from_errno(-1)), signal(libc::SIGBUS, 3, 0xff_ffff));
     }
 
     #[test]

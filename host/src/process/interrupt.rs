@@ -36,6 +36,8 @@ struct State {
     interrupted: bool,
     /// The thread has left the fault, and is back at the same access.
     again: bool,
+    /// It was woken together with another thread that waited for the same page: when it comes back, no signal was the reason.
+    nudged: bool,
     wake: Option<Wake>,
     /// Where the thread was when the driver's wait began.
     place: Option<Whereabouts>,
@@ -109,9 +111,13 @@ impl Service {
         let before = serving.faults.iter().rev().find(|s| caught_by_us && s.tid == fault.tid).cloned();
         if let Some(before) = before {
             let same = before.page == page && before.access == fault.access;
-            before.state.lock().again |= same;
+            let nudged = {
+                let mut state = before.state.lock();
+                state.again |= same;
+                std::mem::take(&mut state.nudged)
+            };
             drop(serving);
-            if !same || catches_signals(process.pid()) {
+            if !same || !nudged && catches_signals(process.pid()) {
                 before.interrupt();
             }
             if same {
@@ -135,6 +141,9 @@ impl Service {
     pub fn end(self) -> bool {
         let mut serving = self.0.process.serving.lock();
         serving.faults.retain(|s| !Arc::ptr_eq(s, &self.0));
+        // Linux wakes all that wait for a page.
+        let others = serving.faults.iter().filter(|s| s.page == self.0.page);
+        others.for_each(|other| other.state.lock().nudged = true);
         let again = self.0.state.lock().again;
         drop(serving);
         again

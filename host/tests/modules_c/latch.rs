@@ -13,6 +13,7 @@ const TIMEOUT: u32 = 0x7c03;
 const PAUSE: u32 = 0x7c04;
 const COUNTS: u32 = 0x7c05;
 const UNLOAD: u32 = 0x7c06;
+const LATER: u32 = 0x7c07;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +95,29 @@ pub fn client_of_a_thread_goes_on_when_its_callback_has_returned() {
         assert_eq!(it.counts().accesses, round as i32);
         it.ask(UNLOAD, 0);
     }
+}
+
+pub fn an_access_is_tried_again_until_something_is_loaded() {
+    run::passes_with_all_faults(
+        "latch",
+        "latch::client_of_an_access_is_tried_again_until_something_is_loaded",
+    );
+}
+pub fn client_of_an_access_is_tried_again_until_something_is_loaded() {
+    let it = Latch::new();
+    it.ask(LATER, 5);
+    set_word(it.board, 0, 3);
+    assert_eq!(word(it.board, 0), 3);
+    assert_eq!(it.counts().accesses, 6);
+    // A system call's access, too: it is not an error.
+    it.ask(UNLOAD, 0);
+    it.ask(LATER, 3);
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    here.write_all(&[9; 8]).unwrap();
+    // SAFETY: eight bytes of the test's mapping.
+    there.read_exact(unsafe { std::slice::from_raw_parts_mut(it.board, 8) }).unwrap();
+    assert_eq!(word(it.board, 0), 0x0909_0909_0909_0909);
+    assert_eq!(it.counts().accesses, 10);
 }
 
 pub fn a_timed_wait_takes_its_time_and_no_longer() {
