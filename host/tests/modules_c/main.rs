@@ -9,6 +9,7 @@ mod devices;
 mod events;
 mod kernel_names;
 mod latch;
+mod lend;
 mod maps;
 mod regs;
 mod root;
@@ -45,6 +46,7 @@ const TESTS: &[Named] = named! {
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device;
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
+    lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
@@ -78,6 +80,7 @@ const CLIENTS: &[Named] = named! {
     kernel_names: client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
         client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device;
     latch: client_of_an_access_is_tried_again_until_something_is_loaded, client_of_a_thread_goes_on_when_its_callback_has_returned, client_of_a_timed_wait_takes_its_time_and_no_longer, client_of_a_signal_s_handler_runs_and_the_access_is_tried_again, client_of_a_handler_may_leave_the_access_for_good, client_of_stopping_and_ending_a_thread_that_waits, client_of_a_fork_beside_a_thread_that_waits;
+    lend: client_of_memory_is_lent_split_inherited_paused_and_called_back;
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
