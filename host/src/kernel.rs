@@ -438,9 +438,10 @@ impl process::Kernel for DdiKernel {
         let mut value = 0;
         let called = client::run(&entry, || {
             // SAFETY: the driver's entry point, with arguments as ioctl(9E) says.
-            open.driver.call("ioctl", || unsafe {
+            let ioctl = || unsafe {
                 ioctl(open.dev, cmd as u32 as c_int, arg as isize, mode, cred(&entry), &mut value)
-            })
+            };
+            opens::using(open.dev, || open.driver.call("ioctl", ioctl))
         });
         check(called.unwrap_or(EIO)).map(|()| value)
     }

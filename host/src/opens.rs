@@ -5,6 +5,7 @@
 //!
 //! Locking: one lock round the tables, which is not held while driver code runs.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,6 +75,27 @@ pub fn count() -> usize {
 /// The open file of this number.
 pub(crate) fn find(id: u64) -> Option<Arc<Open>> {
     OPENS.lock().by_id.get(&id).cloned()
+}
+
+thread_local! {
+    static IN_USE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, a call of the driver's on an open device.
+pub(crate) fn using<R>(dev: u64, f: impl FnOnce() -> R) -> R {
+    struct Back(Option<u64>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            IN_USE.set(self.0);
+        }
+    }
+    let _back = Back(IN_USE.replace(Some(dev)));
+    f()
+}
+
+/// The device on which the calling thread runs an ioctl(9E).
+pub(crate) fn in_use() -> Option<(Arc<Driver>, &'static Node)> {
+    crate::kernel::device_of(IN_USE.get()?)
 }
 
 /// Enters an open file.

@@ -132,7 +132,7 @@ fn range(off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> Option<Access> {
 fn device(dev: dev_t, old: bool) -> Option<Device> {
     let (driver, node) = kernel::device_of(dev)?;
     let hold = Some(Hold::new(&driver, dev, node));
-    Some(Device { driver, node, dev, old, hold })
+    Some(Device { driver, node, dev, old, hold, by_hand: None })
 }
 
 /// What the kernel does for a mapping request: devmap_setup, or the same for mmap(9E).
@@ -181,7 +181,7 @@ unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool,
     }
 }
 
-fn map_into(
+pub(crate) fn map_into(
     entry: &Entry,
     request: &MapRequest<'_, crate::vm::Host>,
     fixed: Option<u64>,
@@ -280,7 +280,7 @@ fn device_of_node(dip: *mut dev_info_t, handle: &Handle, function: &str) -> Opti
     let node = node(dip, function)?;
     let driver = drivers::find(node.driver_name())?;
     let dev = handle.data().dev.get().copied().unwrap_or(0);
-    Some(Device { driver, node, dev, old: false, hold: None })
+    Some(Device { driver, node, dev, old: false, hold: None, by_hand: None })
 }
 
 fn answer(ok: bool) -> c_int {
@@ -644,6 +644,20 @@ ddi! {
     /// hat_unload: takes such mappings away.
     fn hat_unload(_hat: *mut hat, addr: caddr_t, len: usize, _flags: uint_t) {
         kva::unload(addr as usize, len);
+    }
+    /// devmap_pmem_setup: pages by pmem cookie, of which there are none.
+    @private fn devmap_pmem_setup(
+        _dhp: devmap_cookie_t,
+        _dip: *mut dev_info_t,
+        _ops: *mut devmap_callback_ctl,
+        _cookie: *mut c_void,
+        _off: offset_t,
+        _len: usize,
+        _maxprot: uint_t,
+        _flags: uint_t,
+        _attributes: *mut ddi_device_acc_attr_t,
+    ) -> c_int {
+        ddi_sys::DDI_FAILURE
     }
     /// valid_usr_range: 0 when it is (RANGE_OKAY).
     fn valid_usr_range(addr: caddr_t, len: usize, _prot: c_uint, _as: *mut as_, limit: caddr_t) -> c_int {

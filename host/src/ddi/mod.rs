@@ -93,6 +93,7 @@ pub mod props;
 pub mod registers;
 pub mod softints;
 pub mod softstate;
+pub mod spaces;
 pub mod strings;
 pub mod symbols;
 pub mod sync;

@@ -6,7 +6,7 @@
 //! variable. The functions that can wait must not be called with a spin mutex held.
 
 use std::collections::HashMap;
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -34,6 +34,10 @@ static UNLOCKED: Condvar = Condvar::new();
 static RESERVED: AtomicI64 = AtomicI64::new(0);
 /// The mutex that page_vnode_mutex answers with: nobody ever has it.
 static VNODE_MUTEX: AtomicU64 = AtomicU64::new(0);
+
+/// What gets captured pages.
+type Capture = unsafe extern "C-unwind" fn(*mut page, *mut c_void, c_uint) -> c_int;
+static CAPTURE: LazyLock<Mutex<HashMap<c_uint, Capture>>> = LazyLock::new(Mutex::default);
 
 /// The page that a driver's pointer means; a bad one is reported.
 fn of(pp: *mut page, function: &str) -> Option<&'static mut Page> {
@@ -333,6 +337,36 @@ ddi! {
         let at = memory().ptr(page.p_pagenum).as_ptr().wrapping_add(off as usize);
         // SAFETY: within the host's view of the frame, which the caller has locked.
         unsafe { at.write_bytes(0, len as usize) };
+    }
+    /// page_capture_register_callback: what page_trycapture gives captured pages to.
+    @private fn page_capture_register_callback(index: c_uint, _ticks: c_long, function: Option<Capture>) {
+        if let Some(function) = function {
+            CAPTURE.lock().insert(index, function);
+        }
+    }
+    /// page_capture_unregister_callback.
+    @private fn page_capture_unregister_callback(index: c_uint) {
+        CAPTURE.lock().remove(&index);
+    }
+    /// page_trycapture: gives a free page, held alone and zeroed, to the callback that the flags name. 0, EAGAIN when a driver has the page, EPERM when the
+    /// kernel has it.
+    @private fn page_trycapture(pp: *mut page, _szc: c_uint, flags: c_uint, data: *mut c_void) -> c_int {
+        const EPERM: c_int = 1;
+        const EAGAIN: c_int = 11;
+        let Some(page) = of(pp, "page_trycapture") else { return EPERM };
+        let index = (0..2).find(|index| flags & 1 << index != 0);
+        let Some(function) = index.and_then(|index| CAPTURE.lock().get(&index).copied()) else { return EPERM };
+        let pfn = page.p_pagenum;
+        if memory().alloc_within(1, 1, pfn..pfn + 1).is_none() {
+            let _names = NAMED.lock();
+            return if page.p_vnode != 0 { EAGAIN } else { EPERM };
+        }
+        made(pfn);
+        // SAFETY: the driver's callback, with a page that it gets alone.
+        match unsafe { function(pp, data, flags) } {
+            0 | 1 => 0,
+            _ => EAGAIN,
+        }
     }
     /// page_vnode_mutex: what protects a vnode's pages; nobody ever has it when a driver runs.
     @private fn page_vnode_mutex(_vp: *mut c_void) -> *mut kmutex_t {

@@ -35,10 +35,12 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::props::SYMBOLS,
         super::softints::SYMBOLS,
         super::softstate::SYMBOLS,
+        super::spaces::SYMBOLS,
         super::strings::SYMBOLS,
         super::sync::SYMBOLS,
         super::time::SYMBOLS,
         super::user::SYMBOLS,
+        super::vnodes::SYMBOLS,
     ];
     groups.extend_from_slice(super::atomic::ALL);
     groups.extend_from_slice(super::compiler::ALL);

@@ -319,6 +319,106 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { privileged(credp) }
     }
+    /// secpolicy_resource: privileged users may exceed resource limits.
+    @private fn secpolicy_resource(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_lock_memory: privileged users may lock memory.
+    @private fn secpolicy_lock_memory(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_sys_config: privileged users may configure the system.
+    @private fn secpolicy_sys_config(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_error_inject: privileged users may inject errors.
+    @private fn secpolicy_error_inject(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_sys_devices: privileged users may configure devices.
+    @private fn secpolicy_sys_devices(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_gart_map: privileged users may map the graphics aperture.
+    @private fn secpolicy_gart_map(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_ucode_update: privileged users may update microcode.
+    @private fn secpolicy_ucode_update(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_meminfo: privileged users may see physical addresses.
+    @private fn secpolicy_meminfo(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_xhci: privileged users may use the controller.
+    @private fn secpolicy_xhci(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_zinject: privileged users may inject errors.
+    @private fn secpolicy_zinject(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_dl_config: privileged users may configure data links.
+    @private fn secpolicy_dl_config(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_cpc_cpu: privileged users may use performance counters.
+    @private fn secpolicy_cpc_cpu(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_kmdb: privileged users may enter the debugger.
+    @private fn secpolicy_kmdb(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_coreadm: privileged users may configure core dumps.
+    @private fn secpolicy_coreadm(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_swapctl: privileged users may configure swap.
+    @private fn secpolicy_swapctl(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_settime: privileged users may set the time.
+    @private fn secpolicy_settime(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_net_rawaccess: privileged users may see raw packets.
+    @private fn secpolicy_net_rawaccess(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_power_mgmt: privileged users may manage power.
+    @private fn secpolicy_power_mgmt(credp: *const cred_t) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_modctl: privileged users may load modules.
+    @private fn secpolicy_modctl(credp: *const cred_t, _command: c_int) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { privileged(credp) }
+    }
+    /// secpolicy_net_config: privileged users may configure the network, and everybody may look.
+    @private fn secpolicy_net_config(credp: *const cred_t, check_only: boolean_t) -> c_int {
+        // SAFETY: the driver's promise.
+        if check_only != 0 { 0 } else { unsafe { privileged(credp) } }
+    }
     /// secpolicy_xvm_control: privileged users only.
     fn secpolicy_xvm_control(credp: *const cred_t) -> c_int {
         // SAFETY: the driver's promise.

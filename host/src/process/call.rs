@@ -211,6 +211,10 @@ impl Call {
     /// # Errors
     /// `ENOMEM`: Linux refused. `EINTR`: the thread is gone.
     pub fn map_pieces(&self, pieces: &[Piece]) -> Result<(), Errno> {
+        if self.process.fault_mode().is_none() {
+            // Its first mapping, made by a driver in some other call than mmap(2).
+            self.upcall(Op::Enlist, [0; 6], &[])?;
+        }
         let mode = self.process.fault_mode().ok_or(Errno(libc::ENOMEM))?;
         let mem = &self.shared.mem;
         let mut list = Vec::with_capacity(pieces.len());

@@ -79,6 +79,12 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     cookie
 }
 
+/// The image of a handle's segment, brought up to date.
+pub fn segment(handle: &Arc<Handle>) -> usize {
+    of(handle);
+    handle.data().images.get().map_or(0, |images| images.segment.address())
+}
+
 /// The handle that a driver's cookie stands for.
 pub fn find(cookie: usize) -> Option<Arc<Handle>> {
     COOKIES.read().get(&cookie).cloned()

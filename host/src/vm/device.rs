@@ -7,11 +7,13 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
-use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+use segdev::{Access, Entries, FaultCode, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::Host;
 use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
+use crate::ddi::spaces::MapFunc;
+use crate::ddi::vnodes::VnodePages;
 use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
@@ -36,6 +38,17 @@ pub struct Device {
     pub old: bool,
     /// Keeps the device open while anything of the mapping is left.
     pub hold: Option<Arc<Hold>>,
+    /// The mapping is made by as_map.
+    pub by_hand: Option<ByHand>,
+}
+
+/// What a mapping that a driver made with as_map shows.
+#[derive(Clone)]
+pub enum ByHand {
+    /// A vnode's pages.
+    Vnode(Arc<VnodePages>),
+    /// The frames that a function like mmap(9E) names.
+    Frames(MapFunc),
 }
 
 /// A mapping keeps its device open: close(9E) comes when it is closed and unmapped.
@@ -73,7 +86,7 @@ impl segdev::Device<Host> for Device {
 
     fn mappable(&self) -> bool {
         let Some(cb) = self.driver.cb_ops() else { return false };
-        self.old || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
+        self.old || self.by_hand.is_some() || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
     }
 
     fn devmap(
@@ -85,8 +98,14 @@ impl segdev::Device<Host> for Device {
         model: u32,
     ) -> (i32, u64) {
         let _ = handle.data().dev.set(self.dev);
+        match &self.by_hand {
+            Some(ByHand::Vnode(pages)) => return self.vnode(fw, handle, pages, len),
+            Some(ByHand::Frames(f)) => return self.old_mmap(fw, handle, *f, off, len),
+            None => {}
+        }
         if self.old {
-            return self.old_mmap(fw, handle, off, len);
+            let Some(mmap) = self.driver.cb_ops().and_then(|cb| cb.cb_mmap) else { return (ENXIO, 0) };
+            return self.old_mmap(fw, handle, mmap, off, len);
         }
         let Some(devmap) = self.driver.cb_ops().and_then(|cb| cb.cb_devmap) else { return (ENXIO, 0) };
         let cookie = cookie_of(handle);
@@ -107,8 +126,14 @@ impl segdev::Device<Host> for Device {
 
 impl Device {
     /// Maps what mmap(9E) names, page by page.
-    fn old_mmap(&self, fw: &Framework<Host>, handle: &Arc<Handle>, off: u64, len: u64) -> (i32, u64) {
-        let Some(mmap) = self.driver.cb_ops().and_then(|cb| cb.cb_mmap) else { return (ENXIO, 0) };
+    fn old_mmap(
+        &self,
+        fw: &Framework<Host>,
+        handle: &Arc<Handle>,
+        mmap: MapFunc,
+        off: u64,
+        len: u64,
+    ) -> (i32, u64) {
         let mut frames = Vec::new();
         for at in (off..off.saturating_add(len)).step_by(PAGE_SIZE as usize) {
             // SAFETY: the driver's entry point, with arguments as mmap(9E) says.
@@ -119,6 +144,30 @@ impl Device {
             }
         }
         let umem = Umem::Mmap(Arc::new(MmapPages { frames }));
+        self.set_up(fw, handle, umem, len, Callbacks::plain(self.driver.clone()))
+    }
+
+    /// Maps a vnode's pages, which are looked for at each access.
+    fn vnode(
+        &self,
+        fw: &Framework<Host>,
+        handle: &Arc<Handle>,
+        pages: &Arc<VnodePages>,
+        len: u64,
+    ) -> (i32, u64) {
+        let mut callbacks = Callbacks::plain(self.driver.clone());
+        (callbacks.plain, callbacks.vnode) = (false, Some(pages.clone()));
+        self.set_up(fw, handle, Umem::Vnode(pages.clone()), len, callbacks)
+    }
+
+    fn set_up(
+        &self,
+        fw: &Framework<Host>,
+        handle: &Arc<Handle>,
+        umem: Umem,
+        len: u64,
+        callbacks: Callbacks,
+    ) -> (i32, u64) {
         *handle.data().object.lock() = Some(Object::Umem(umem.clone(), 0));
         let args = UmemSetup {
             umem: Some(umem),
@@ -127,7 +176,7 @@ impl Device {
             maxprot: Prot::READ | Prot::WRITE | Prot::EXEC | Prot::USER,
             flags: SetupFlags::empty(),
             attr: 0,
-            callbacks: Some(Callbacks::plain(self.driver.clone())),
+            callbacks: Some(callbacks),
         };
         if fw.umem_setup(handle, args).is_ok() { (0, len) } else { (ENXIO, 0) }
     }
@@ -140,12 +189,14 @@ pub struct Callbacks {
     table: devmap_callback_ctl,
     /// No driver callbacks: every access is loaded (mmap(9E), which may be mapped privately).
     plain: bool,
+    /// The vnode whose operations stand for callbacks.
+    vnode: Option<Arc<VnodePages>>,
 }
 
 impl Callbacks {
     /// Those of a driver.
     pub fn new(driver: Arc<Driver>, table: devmap_callback_ctl) -> Self {
-        Callbacks { driver, table, plain: false }
+        Callbacks { driver, table, plain: false, vnode: None }
     }
 
     fn plain(driver: Arc<Driver>) -> Self {
@@ -156,7 +207,7 @@ impl Callbacks {
             devmap_dup: None,
             devmap_unmap: None,
         };
-        Callbacks { driver, table, plain: true }
+        Callbacks { driver, table, plain: true, vnode: None }
     }
 }
 
@@ -168,9 +219,9 @@ impl segdev::Callbacks<Host> for Callbacks {
     fn entries(&self) -> Entries {
         Entries {
             map: self.table.devmap_map.is_some(),
-            access: self.plain || self.table.devmap_access.is_some(),
-            dup: self.table.devmap_dup.is_some(),
-            unmap: self.table.devmap_unmap.is_some(),
+            access: self.plain || self.vnode.is_some() || self.table.devmap_access.is_some(),
+            dup: self.vnode.is_some() || self.table.devmap_dup.is_some(),
+            unmap: self.vnode.is_some() || self.table.devmap_unmap.is_some(),
         }
     }
 
@@ -203,6 +254,18 @@ impl segdev::Callbacks<Host> for Callbacks {
     }
 
     fn access(&self, fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, range: Access) -> i32 {
+        if let Some(pages) = &self.vnode {
+            let base = handle.info();
+            for off in (range.off..range.off + range.len.max(1)).step_by(PAGE_SIZE as usize) {
+                let (address, rw) = (base.addr + (off - base.off), range.rw as i32);
+                let called = self.driver.call("getpage", || pages.getpage(off, address, rw));
+                let error = called.unwrap_or(EIO);
+                if error != 0 {
+                    return FaultCode::from_errno(error).0;
+                }
+            }
+            return fw.default_access(handle, pvt, range).0;
+        }
         let Some(access) = self.table.devmap_access else {
             return fw.default_access(handle, pvt, range).0;
         };
@@ -229,6 +292,16 @@ impl segdev::Callbacks<Host> for Callbacks {
         new: &Arc<Handle>,
         newpvt: &mut usize,
     ) -> i32 {
+        if let Some(pages) = &self.vnode {
+            let (info, space) = (new.info(), new.space().image().space());
+            pages.hold();
+            let called =
+                self.driver.call("addmap", || pages.addmap(info.off, space, info.addr, info.len, 7)).unwrap_or(EIO);
+            if called != 0 {
+                pages.release();
+            }
+            return called;
+        }
         let Some(dup) = self.table.devmap_dup else { return 0 };
         let (old, new) = (cookie_of(old), cookie_of(new));
         let mut private = pointer(*newpvt);
@@ -242,6 +315,21 @@ impl segdev::Callbacks<Host> for Callbacks {
     }
 
     fn unmap(&self, _fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, cut: Unmap<'_, Host>) {
+        if let Some(pages) = &self.vnode {
+            // A mapping that came to nothing: as_map fails.
+            if !pages.is_live() {
+                return;
+            }
+            let (info, space) = (handle.info(), handle.space().image().space());
+            let address = info.addr.wrapping_add(cut.off.wrapping_sub(info.off));
+            let _ = self.driver.call("delmap", || pages.delmap(cut.off, space, address, cut.len));
+            match (&cut.before, &cut.behind) {
+                (Some(_), Some(_)) => pages.hold(),
+                (None, None) => _ = self.driver.call("inactive", || pages.release()),
+                _ => {}
+            }
+            return;
+        }
         let Some(unmap) = self.table.devmap_unmap else { return };
         let cookie = cookie_of(handle);
         let side = |remains: &Option<(&Arc<Handle>, &mut usize)>| {

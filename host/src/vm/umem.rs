@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
 use super::memory;
+use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
 use crate::physmem::PAGE_SIZE;
@@ -187,6 +188,8 @@ pub enum Umem {
     Cookie(Arc<Memory>),
     /// Pages that an old driver's mmap(9E) names one by one.
     Mmap(Arc<MmapPages>),
+    /// Pages of a vnode, those that it has at the moment.
+    Vnode(Arc<VnodePages>),
 }
 
 /// Pages by mmap(9E).
@@ -200,6 +203,7 @@ impl PartialEq for Umem {
         match (self, other) {
             (Umem::Cookie(a), Umem::Cookie(b)) => Arc::ptr_eq(a, b),
             (Umem::Mmap(a), Umem::Mmap(b)) => Arc::ptr_eq(a, b),
+            (Umem::Vnode(a), Umem::Vnode(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -209,7 +213,7 @@ impl segdev::Umem for Umem {
     fn kind(&self) -> UmemKind {
         match self {
             Umem::Cookie(memory) => memory.kind,
-            Umem::Mmap(_) => UmemKind::Locked,
+            Umem::Mmap(_) | Umem::Vnode(_) => UmemKind::Locked,
         }
     }
 
@@ -218,13 +222,14 @@ impl segdev::Umem for Umem {
             Umem::Cookie(memory) if memory.kind == UmemKind::Trash => !(PAGE_SIZE - 1),
             Umem::Cookie(memory) => memory.size,
             Umem::Mmap(pages) => pages.frames.len() as u64 * PAGE_SIZE,
+            Umem::Vnode(pages) => pages.size(),
         }
     }
 
     fn kernel_address(&self) -> u64 {
         match self {
             Umem::Cookie(memory) => memory.address() as u64,
-            Umem::Mmap(_) => 0,
+            Umem::Mmap(_) | Umem::Vnode(_) => 0,
         }
     }
 
@@ -243,6 +248,7 @@ impl segdev::Umem for Umem {
                     frames.iter().zip(first..).take_while(|(frame, want)| *frame == want).count() as u64;
                 Some((first, len.min(run * PAGE_SIZE)))
             }
+            Umem::Vnode(pages) => pages.frame(off).map(|pfn| (pfn, len.min(PAGE_SIZE))),
         }
     }
 
