@@ -72,7 +72,8 @@ fn own(space: *mut as_) -> Option<Arc<Entry>> {
 
 /// Ranges of the process's address space that something is mapped in, in order.
 fn mapped(entry: &Entry) -> Vec<(u64, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{}/maps", entry.client.process().pid())).unwrap_or_default();
+    let text =
+        std::fs::read_to_string(format!("/proc/{}/maps", entry.client.process().pid())).unwrap_or_default();
     let range = |line: &str| {
         let (from, to) = line.split_whitespace().next()?.split_once('-')?;
         Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))

@@ -243,7 +243,7 @@ ddi! {
         // SAFETY: the driver's promise: a vnode.
         unsafe { vnode.cast::<u8>().write_bytes(0, 256) };
         // SAFETY: as above.
-        unsafe { vnode.cast::<u8>().add(V_COUNT).cast::<u32>().write(1) };
+        unsafe { ((vnode as usize + V_COUNT) as *mut u32).write(1) };
     }
     /// vn_rele: the last reference makes the vnode inactive.
     @private fn vn_rele(vnode: *mut c_void) {
@@ -300,4 +300,3 @@ ddi! {
         drop(unsafe { Box::from_raw(ops.cast::<[u64; 64]>()) });
     }
 }
-

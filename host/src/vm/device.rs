@@ -86,7 +86,9 @@ impl segdev::Device<Host> for Device {
 
     fn mappable(&self) -> bool {
         let Some(cb) = self.driver.cb_ops() else { return false };
-        self.old || self.by_hand.is_some() || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
+        self.old
+            || self.by_hand.is_some()
+            || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
     }
 
     fn devmap(
@@ -295,8 +297,10 @@ impl segdev::Callbacks<Host> for Callbacks {
         if let Some(pages) = &self.vnode {
             let (info, space) = (new.info(), new.space().image().space());
             pages.hold();
-            let called =
-                self.driver.call("addmap", || pages.addmap(info.off, space, info.addr, info.len, 7)).unwrap_or(EIO);
+            let called = self
+                .driver
+                .call("addmap", || pages.addmap(info.off, space, info.addr, info.len, 7))
+                .unwrap_or(EIO);
             if called != 0 {
                 pages.release();
             }

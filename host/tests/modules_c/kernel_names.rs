@@ -144,3 +144,74 @@ pub fn client_of_a_driver_uses_another_s_device() {
     let lower = open("/dev/layers0");
     assert_eq!(ioctl(lower, 0x7e12, 0), Ok(2 | 2 << 16), "layered opens and closes");
 }
+
+const SETUP: u32 = 0x7e21;
+const CAPTURE: u32 = 0x7e22;
+const AS_UNMAP: u32 = 0x7e23;
+const STATE: u32 = 0x7e24;
+const FRAMES: u32 = 0x7e25;
+const SEGMENT: u32 = 0x7e26;
+
+pub fn pages_are_mapped_by_hand() {
+    run::passes("bare", "kernel_names::client_of_pages_are_mapped_by_hand");
+}
+pub fn client_of_pages_are_mapped_by_hand() {
+    let fd = open("/dev/bare0");
+    // The process's first mapping of all is made by an ioctl.
+    let mut range = [0x4000_0000u64, 0x4000, 0];
+    assert_eq!(ioctl(fd, SETUP, range.as_mut_ptr() as u64), Ok(0));
+    let at = range[2] as *mut u8;
+    assert_eq!(ioctl(fd, SEGMENT, range[2]), Ok(0x4000));
+    assert_eq!(ioctl(fd, SEGMENT, range[2] + 0x8000), Ok(0));
+    assert_eq!(ioctl(fd, STATE, 0), Ok(1));
+    assert_eq!(ioctl(fd, CAPTURE, 0x4000_1000), Ok(0));
+    assert_eq!(ioctl(fd, CAPTURE, 0x4000_1000), Err(libc::EAGAIN), "it is captured");
+    assert_eq!(ioctl(fd, CAPTURE, 0xa_0000), Err(libc::EPERM), "that is no memory");
+    assert_eq!(ioctl(fd, STATE, 0), Ok(1 | 1 << 16));
+    assert_eq!(word(at, 0x1000), 0);
+    set_word(at, 0x1008, 7);
+    assert_eq!(word(at, 0x1008), 7);
+    // addmap refuses a child, so there is none.
+    // SAFETY: the child, if there is one, does nothing.
+    let child = unsafe { libc::fork() };
+    assert_eq!((child, errno()), (-1, libc::EAGAIN));
+    // An address that is taken, and one that is free.
+    let mut second = [0x5000_0000u64, 0x1000, range[2]];
+    assert_eq!(ioctl(fd, SETUP, second.as_mut_ptr() as u64), Err(libc::ENOMEM));
+    assert_eq!(ioctl(fd, STATE, 0), Ok(1 | 1 << 16));
+    assert_eq!(ioctl(fd, AS_UNMAP, 0), Ok(0));
+    assert_eq!(ioctl(fd, STATE, 0), Ok(0));
+    second[2] = range[2];
+    assert_eq!(ioctl(fd, SETUP, second.as_mut_ptr() as u64), Ok(0));
+    assert_eq!(second[2], range[2]);
+    // Its page was not captured: getpage's error is the access's.
+    let toucher = std::thread::spawn(move || {
+        // SAFETY: a handler that only ends the thread's access by ending the process.
+        unsafe { libc::signal(libc::SIGBUS, at_sigbus as *const () as usize) };
+        word(second[2] as *mut u8, 0)
+    });
+    drop(toucher.join());
+    unreachable!("the access must fail");
+}
+
+extern "C" fn at_sigbus(_signal: i32) {
+    println!("{}", run::PASSED);
+    std::process::exit(0);
+}
+
+pub fn frames_are_mapped_by_hand() {
+    run::passes("bare", "kernel_names::client_of_frames_are_mapped_by_hand");
+}
+pub fn client_of_frames_are_mapped_by_hand() {
+    let fd = open("/dev/bare0");
+    let mut range = [0xb_8000u64, 0x2000, 0];
+    assert_eq!(ioctl(fd, FRAMES, range.as_mut_ptr() as u64), Ok(0));
+    let at = range[2] as *mut u8;
+    set_word(at, 0x1000, 3);
+    let mut second = [0xb_9000u64, 0x1000, 0];
+    assert_eq!(ioctl(fd, FRAMES, second.as_mut_ptr() as u64), Ok(0));
+    assert_eq!(word(second[2] as *mut u8, 0), 3);
+    let child = fork(|| (word(at, 0x1000) != 3) as i32);
+    assert_eq!(wait(child), 0);
+    unmap(at, 0x2000);
+}

@@ -44,7 +44,7 @@ const TESTS: &[Named] = named! {
         a_process_s_own_memory_is_pinned;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
-        a_driver_uses_another_s_device;
+        a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
@@ -78,7 +78,8 @@ const CLIENTS: &[Named] = named! {
         client_of_a_process_s_own_memory_is_pinned;
     events: client_of_poll_asks_the_driver, client_of_a_driver_without_poll_makes_poll_fail, client_of_pollwakeup_wakes_from_every_context, client_of_a_poll_ends_by_signal_close_and_time, client_of_select_asks_the_driver, client_of_epoll_asks_the_driver, client_of_nonblocking_files;
     kernel_names: client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
-        client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device;
+        client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device,
+        client_of_pages_are_mapped_by_hand, client_of_frames_are_mapped_by_hand;
     latch: client_of_an_access_is_tried_again_until_something_is_loaded, client_of_a_thread_goes_on_when_its_callback_has_returned, client_of_a_timed_wait_takes_its_time_and_no_longer, client_of_a_signal_s_handler_runs_and_the_access_is_tried_again, client_of_a_handler_may_leave_the_access_for_good, client_of_stopping_and_ending_a_thread_that_waits, client_of_a_fork_beside_a_thread_that_waits;
     lend: client_of_memory_is_lent_split_inherited_paused_and_called_back;
     maps: client_of_callbacks_see_what_the_process_does,
