@@ -248,6 +248,18 @@ struct Kstat {
     /// Those of the machine that ddi-host serve keeps up for this directory
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Only those of this module
+    #[arg(short = 'm', value_name = "MODULE")]
+    module: Option<String>,
+    /// Only those of this instance
+    #[arg(short = 'i', value_name = "INSTANCE")]
+    instance: Option<String>,
+    /// Only those of this name
+    #[arg(short = 'n', value_name = "NAME")]
+    name: Option<String>,
+    /// Only this statistic
+    #[arg(short = 's', value_name = "STATISTIC")]
+    statistic: Option<String>,
     // Not a doc comment: to rustdoc the brackets are links.
     #[arg(help = "What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any")]
     #[arg(value_name = "STATISTIC")]
@@ -291,7 +303,9 @@ impl Kstat {
                 want.is_empty() || want == part
             })
         };
-        self.wanted.is_empty() || self.wanted.iter().any(matches)
+        let parts = [&self.module, &self.instance, &self.name, &self.statistic];
+        let options = parts.map(|part| part.as_deref().unwrap_or_default()).join(":");
+        matches(&options) && (self.wanted.is_empty() || self.wanted.iter().any(matches))
     }
 }
 

@@ -5,6 +5,7 @@
 //! image      a disk image, found and verified         linux_image   or a kernel and initramfs from Debian's packages
 //! seed       the volume that gives the guest its ssh key
 //! qemu       the process; console, qmp: what it says  monitor       the one place where all that is noticed
+//! clock      limits in time that the guest has had
 //! transport  commands over ssh                        session       waits with limits, and what is wrong when one passes
 //! steps      the run                                  report        its results       verified   docs/verified.md
 //! ```
@@ -13,6 +14,7 @@
 
 pub mod accel;
 pub mod artifacts;
+pub mod clock;
 pub mod console;
 pub mod cpio;
 pub mod debian;

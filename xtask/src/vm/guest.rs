@@ -152,9 +152,9 @@ pub struct Steps {
 pub struct SuiteRules {
     /// The driver's device.
     pub device: String,
-    /// Which cases, as `--filter` has it; all, if there are none. `--all` and `--filter` overrule it.
+    /// Which cases when QEMU translates, as `--filter` has it; all, if there are none. `--all` and `--filter` overrule it.
     #[serde(default)]
-    pub filters: Vec<String>,
+    pub translated: Vec<String>,
 }
 
 /// The initramfs of a guest that needs no image.

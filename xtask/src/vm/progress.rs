@@ -47,6 +47,7 @@ impl Progress {
 
     /// Something worth keeping.
     pub fn note(&self, text: &str) {
+        tracing::info!("{text}");
         self.line(&format!("          {text}"));
     }
 

@@ -154,6 +154,11 @@ impl Qemu {
         self.process.child.id()
     }
 
+    /// Kills it, as the self-test does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.ended()

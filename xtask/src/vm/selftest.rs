@@ -2,8 +2,9 @@
 //!
 //! Each case is a real run with one sabotage; it must end with the right kind of failure, and leave no process and no file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +15,7 @@ use super::artifacts;
 use super::guest::Guest;
 use super::monitor::Interrupt;
 use super::process::Guarded;
+use super::steps::KILL_QEMU;
 use super::test::{self, Sabotage};
 
 /// Break the Linux guest in every way that the harness claims to notice, and check that it does.
@@ -28,6 +30,9 @@ pub struct Args {
     /// Who runs the guest (default: KVM if a probe shows that it works).
     #[arg(long)]
     accel: Option<Accel>,
+    /// Guests that run at once (default: one for each processor).
+    #[arg(long)]
+    jobs: Option<usize>,
 }
 
 /// One way to break a guest.
@@ -43,9 +48,13 @@ struct Case {
     command_line: &'static str,
     /// The guest that is broken.
     guest: &'static str,
+    /// The image of one that has an image.
+    image: &'static str,
     qemu: &'static [&'static str],
     before: Option<(&'static str, &'static str)>,
     dump: bool,
+    /// The real driver and suite, with the steps as they stand in the description, on the Linux guest in disguise (`as-omnios`).
+    disguised: bool,
     /// Changes to the description's limits, in seconds and before stretching.
     tune: fn(&mut Guest),
 }
@@ -58,9 +67,11 @@ const PLAIN: Case = Case {
     collects: &[],
     command_line: "",
     guest: "linux",
+    image: "stand-in",
     qemu: &[],
     before: None,
     dump: false,
+    disguised: false,
     tune: |_| (),
 };
 
@@ -216,6 +227,74 @@ const CASES: &[Case] = &[
         ..PLAIN
     },
     Case {
+        name: "omnios-steps",
+        what: "the steps of an OmniOS guest, as its description has them, with the driver and some of the suite",
+        says: "cases",
+        guest: "omnios",
+        collects: &[
+            ("kstats.txt", "ctxdev:0:ctxdev:opens\t"),
+            ("suite-ctxdev0.tap", "ok 1 - map:"),
+            ("messages.txt", "Linux version"),
+            ("run.log", "ctxdev is removed"),
+            ("console.log", "Changing to init state 5"),
+        ],
+        disguised: true,
+        ..PLAIN
+    },
+    Case {
+        name: "omnios-panic",
+        what: "an OmniOS guest panics under the suite, reboots, and its dump is read",
+        kind: "panic",
+        says: "panic[cpu0]/thread=",
+        guest: "omnios",
+        collects: &[
+            ("messages.txt", "dump succeeded"),
+            ("crash.txt", "BAD TRAP: type=e"),
+            ("crash.txt", "segdev_free"),
+        ],
+        before: Some(("suite", "(sleep 1; illumos-panic) >/dev/null 2>&1 </dev/null &")),
+        dump: true,
+        disguised: true,
+        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        ..PLAIN
+    },
+    Case {
+        name: "wrong-checksum",
+        what: "the image is not what its checksum says",
+        kind: "other",
+        says: "fetch it again",
+        guest: "omnios",
+        image: "wrong-sum",
+        ..PLAIN
+    },
+    Case {
+        name: "bad-image",
+        what: "the image is cut off",
+        kind: "other",
+        says: "QEMU did not start",
+        guest: "omnios",
+        image: "cut-off",
+        ..PLAIN
+    },
+    Case {
+        name: "no-image",
+        what: "there is no image of that name",
+        kind: "other",
+        says: "stand-in.raw",
+        guest: "omnios",
+        image: "nowhere",
+        ..PLAIN
+    },
+    Case {
+        name: "qemu-killed",
+        what: "somebody kills QEMU under the tests",
+        kind: "qemu-died",
+        says: "signal: 9",
+        before: Some(("suite", KILL_QEMU)),
+        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        ..PLAIN
+    },
+    Case {
         name: "bad-argument",
         what: "QEMU does not start",
         kind: "other",
@@ -244,40 +323,64 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let stand_in = StandIn::new()?;
+    let mut stand_in = StandIn::new()?;
+    if CASES.iter().any(|case| case.disguised && wanted(case.name)) {
+        // Built once, before the cases run side by side.
+        stand_in.real = (
+            Some(artifacts::module()?),
+            None,
+            Some(artifacts::build("usr-tests", "usr-tests")?),
+            Some(artifacts::build("ddi-host", "ddi-host")?),
+        );
+    }
     let interrupt = Interrupt::catch()?;
-    let (mut passed, mut failed) = (0, 0);
-    let mut tell = |name: &str, started: Instant, outcome: Result<String>| {
-        let seconds = started.elapsed().as_secs_f32();
-        match outcome {
-            Ok(said) => {
-                passed += 1;
-                println!("ok    {name:18} {seconds:5.1} s  {said}");
-            }
-            Err(error) => {
-                failed += 1;
-                println!("FAIL  {name:18} {seconds:5.1} s  {error:#}");
-            }
+    type Job<'a> = Box<dyn Fn() -> Result<String> + Send + Sync + 'a>;
+    let (stand, stop) = (&stand_in, &interrupt);
+    let cases = CASES.iter().map(|case| -> (&str, Job<'_>) {
+        (case.name, Box::new(move || stand.check(case, args.accel, stop)))
+    });
+    let signals = SIGNALS.into_iter().map(|(name, _, signal)| -> (&str, Job<'_>) {
+        (name, Box::new(move || stand.signalled(name, args.accel, signal)))
+    });
+    let jobs: Vec<_> = cases.chain(signals).filter(|(name, _)| wanted(name)).collect();
+    let workers = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let (next, passed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..workers.clamp(1, jobs.len().max(1)) {
+            scope.spawn(|| {
+                while let Some((name, job)) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if interrupt.came() {
+                        return;
+                    }
+                    let started = Instant::now();
+                    let outcome = job();
+                    let seconds = started.elapsed().as_secs_f32();
+                    match outcome {
+                        Ok(said) => {
+                            passed.fetch_add(1, Ordering::SeqCst);
+                            println!("ok    {name:18} {seconds:5.1} s  {said}");
+                        }
+                        Err(error) => println!("FAIL  {name:18} {seconds:5.1} s  {error:#}"),
+                    }
+                }
+            });
         }
-    };
-    for case in CASES.iter().filter(|case| wanted(case.name)) {
-        let started = Instant::now();
-        tell(case.name, started, stand_in.check(case, args.accel, &interrupt));
-        if interrupt.came() {
-            bail!("interrupted");
-        }
+    });
+    if interrupt.came() {
+        bail!("interrupted");
     }
-    for (name, _, signal) in SIGNALS.into_iter().filter(|(name, ..)| wanted(name)) {
-        let started = Instant::now();
-        tell(name, started, stand_in.signalled(args.accel, signal));
-    }
-    println!("{passed} failures were noticed as they should be, {failed} were not");
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (passed, all) = (passed.into_inner(), jobs.len());
+    println!("{passed} of {all} failures were noticed as they should be");
+    drop(jobs);
+    stand_in.end()?;
+    Ok(if passed == all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Files of a driver that installs and tests nothing: here the harness is tested, not the driver.
 struct StandIn {
     dir: tempfile::TempDir,
+    /// Module, package, test program and ddi-host that are no stand-ins.
+    real: (Option<PathBuf>, Option<PathBuf>, Option<PathBuf>, Option<PathBuf>),
 }
 
 impl StandIn {
@@ -299,17 +402,28 @@ impl StandIn {
             dir.path().join("SHA256SUMS"),
             format!("{}  stand-in.raw\n", super::image::sha256(&image)?),
         )?;
+        std::fs::write(dir.path().join("wrong-sum.raw"), "not what it was")?;
+        std::fs::write(dir.path().join("wrong-sum.raw.sha256"), "0".repeat(64))?;
+        std::fs::write(dir.path().join("cut-off.qcow2"), b"QFI\xfb\0\0\0\x03 and no more")?;
         let mut mode = std::fs::metadata(dir.path().join("tests"))?.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(dir.path().join("tests"), mode)?;
-        Ok(StandIn { dir })
+        Ok(StandIn { dir, real: (None, None, None, None) })
     }
 
-    fn arguments(&self, guest: &str, accel: Option<Accel>, dump: bool) -> test::Args {
+    /// The arguments of a run whose results go to a directory of their own.
+    fn arguments(
+        &self,
+        name: &str,
+        guest: &str,
+        image: &str,
+        accel: Option<Accel>,
+        dump: bool,
+    ) -> test::Args {
         let file = |name: &str| Some(self.dir.path().join(name));
         test::Args {
             guest: guest.into(),
-            image: (guest != "linux").then(|| "stand-in".into()),
+            image: (guest != "linux").then(|| image.into()),
             image_dir: Some(self.dir.path().to_path_buf()),
             module: file("module"),
             package: file("pkg"),
@@ -321,34 +435,71 @@ impl StandIn {
             keep: false,
             dump,
             accel,
-            results: file("results"),
+            results: file(&format!("results-{name}")),
         }
+    }
+
+    /// All runs have ended: no process of ours is left, and in the directory of runs in progress there is none but this one's.
+    fn end(self) -> Result<()> {
+        let children = std::fs::read_dir("/proc/self/task")?.flatten().map(|task| {
+            std::fs::read_to_string(task.path().join("children")).unwrap_or_default().trim().to_owned()
+        });
+        let children: Vec<String> = children.filter(|children| !children.is_empty()).collect();
+        if !children.is_empty() {
+            bail!("processes are left: {}", children.join(" "));
+        }
+        let own = format!("run-{}-", std::process::id());
+        let tmp = self.dir.path().parent().context("no parent")?;
+        let names =
+            std::fs::read_dir(tmp)?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let left: Vec<String> =
+            names.filter(|name| name.starts_with(&own) && !self.dir.path().ends_with(name)).collect();
+        if !left.is_empty() {
+            bail!("directories are left in {}: {}", tmp.display(), left.join(" "));
+        }
+        self.dir.close().context("removing the stand-in's files")
     }
 
     fn check(&self, case: &Case, accel: Option<Accel>, interrupt: &Interrupt) -> Result<String> {
         let mut guest = Guest::load(&artifacts::guests_dir(), case.guest)?;
-        guest.steps.check = "true".into();
-        guest.steps.install = "sh ./install.sh".into();
-        guest.steps.suite = "./usr-tests".into();
-        guest.steps.kstats = "true".into();
-        guest.steps.suites.truncate(1);
+        if case.disguised {
+            let linux = Guest::load(&artifacts::guests_dir(), "linux")?;
+            (guest.boot, guest.linux) = (linux.boot, linux.linux);
+            guest.machine.memory_mib = linux.machine.memory_mib;
+        } else {
+            guest.steps.check = "true".into();
+            guest.steps.install = "sh ./install.sh".into();
+            guest.steps.suite = "./usr-tests".into();
+            guest.steps.kstats = "true".into();
+            guest.steps.suites.truncate(1);
+        }
         (case.tune)(&mut guest);
+        let disguise = if case.disguised { "ctxdev.as=omnios" } else { "" };
         let sabotage = Sabotage {
-            command_line: case.command_line.into(),
+            command_line: format!("{} {disguise}", case.command_line),
             qemu: case.qemu.iter().map(|argument| (*argument).to_owned()).collect(),
             before: case.before.map(|(step, command)| (step, command.to_owned())),
             quiet: true,
         };
-        let results_dir = self.dir.path().join("results");
-        let _ = std::fs::remove_dir_all(&results_dir);
-        let arguments = self.arguments(case.guest, accel, case.dump);
-        let (report, results, dir) = test::carry_out(&arguments, guest, interrupt.clone(), &sabotage)?;
-        let (kind, said) = match &results.failure {
-            Some(failure) => (failure.kind(), failure.to_string()),
-            None => (
-                "none",
-                format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>()),
-            ),
+        let mut arguments = self.arguments(case.name, case.guest, case.image, accel, case.dump);
+        if case.disguised {
+            (arguments.module, arguments.package, arguments.tests, arguments.ddi_host) = self.real.clone();
+            arguments.filter = vec!["map:*".into()];
+        }
+        let dir = self.dir.path().join(format!("results-{}", case.name));
+        let (kind, said) = match test::carry_out(&arguments, guest, interrupt.clone(), &sabotage) {
+            // Nothing was started: it is our side's.
+            Err(error) => ("other", format!("{error:#}")),
+            Ok((report, results, _)) => match &results.failure {
+                Some(failure) => (failure.kind(), failure.to_string()),
+                None if !report.suites.iter().all(super::report::Suite::good) => {
+                    ("none", "failing tests".into())
+                }
+                None => (
+                    "none",
+                    format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>()),
+                ),
+            },
         };
         if kind != case.kind || !said.contains(case.says) {
             let kept = artifacts::runs_dir().join(format!("selftest-{}", case.name));
@@ -371,10 +522,9 @@ impl StandIn {
     }
 
     /// A run of our own program gets `signal` while its guest boots.
-    fn signalled(&self, accel: Option<Accel>, signal: Signal) -> Result<String> {
-        let arguments = self.arguments("linux", accel, false);
-        let results_dir = self.dir.path().join("results");
-        let _ = std::fs::remove_dir_all(&results_dir);
+    fn signalled(&self, name: &str, accel: Option<Accel>, signal: Signal) -> Result<String> {
+        let arguments = self.arguments(name, "linux", "", accel, false);
+        let results_dir = self.dir.path().join(format!("results-{name}"));
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["vm", "test", "--guest", "linux"]);
         for (option, path) in [

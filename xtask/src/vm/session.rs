@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::clock::Stopwatch;
 use super::failure::Failure;
 use super::guest::{Guest, Limits};
 use super::monitor::Monitor;
@@ -38,13 +39,18 @@ impl Session<'_> {
         self.guest.limits.of(pick(&self.guest.limits), self.translated)
     }
 
+    /// A clock for the guest's time, in which limits are.
+    fn watch(&self) -> Stopwatch {
+        Stopwatch::start(self.qemu.pid())
+    }
+
     /// Waits for a login prompt on the console.
     pub fn wait_for_login(&mut self, step: &'static str) -> Result<(), Failure> {
         self.monitor.step = step;
         let (limit, before) = (self.limit(|limits| limits.boot), self.monitor.logins);
-        let start = Instant::now();
+        let watch = self.watch();
         while self.monitor.logins == before {
-            if start.elapsed() >= limit {
+            if watch.over(limit) {
                 return Err(Failure::NoLogin { limit, last: self.monitor.last_line.clone() });
             }
             self.monitor.poll(&mut self.qemu)?;
@@ -56,13 +62,13 @@ impl Session<'_> {
     pub fn wait_for_ssh(&mut self) -> Result<(), Failure> {
         self.monitor.step = "ssh";
         let limit = self.limit(|limits| limits.ssh);
-        let start = Instant::now();
+        let watch = self.watch();
         loop {
             let mut said = String::new();
-            if self.answers_ssh(limit.saturating_sub(start.elapsed()), &mut said)? {
+            if self.answers_ssh(watch.left(limit), &mut said)? {
                 return Ok(());
             }
-            if start.elapsed() + RETRY >= limit {
+            if watch.over(limit.saturating_sub(RETRY)) {
                 // Tell a guest that has stopped from one whose ssh has.
                 return Err(if self.answers_on_console()? {
                     Failure::NoSsh { limit, said }
@@ -80,7 +86,7 @@ impl Session<'_> {
     /// Whether a trivial command runs over ssh within `limit`.
     fn answers_ssh(&mut self, limit: Duration, said: &mut String) -> Result<bool, Failure> {
         let mut job = self.ssh.start("true", None)?;
-        let start = Instant::now();
+        let watch = self.watch();
         loop {
             match job.ended() {
                 Some(Ended::Status(0)) => return Ok(true),
@@ -88,7 +94,7 @@ impl Session<'_> {
                     *said = job.tail();
                     return Ok(false);
                 }
-                None if start.elapsed() >= limit => {
+                None if watch.over(limit) => {
                     *said = "no answer".to_owned();
                     return Ok(false);
                 }
@@ -103,8 +109,8 @@ impl Session<'_> {
         if self.qemu.type_text("\n").is_err() {
             return Ok(false);
         }
-        let (start, limit) = (Instant::now(), self.limit(|_| PROMPT));
-        while start.elapsed() < limit {
+        let (watch, limit) = (self.watch(), self.limit(|_| PROMPT));
+        while !watch.over(limit) {
             self.monitor.poll(&mut self.qemu)?;
             if self.monitor.logins > before {
                 return Ok(true);
@@ -128,22 +134,22 @@ impl Session<'_> {
         self.monitor.disk_full = None;
         tracing::info!(step, limit = limit.as_secs(), "{command}");
         let mut job = self.ssh.start(command, input)?;
-        let (start, mut heard) = (Instant::now(), Instant::now());
+        let (start, watch, mut heard) = (Instant::now(), self.watch(), self.watch());
         let silence = self.limit(|limits| limits.silence);
         let ended = loop {
             if job.receive() {
-                heard = Instant::now();
+                heard = self.watch();
                 each(&job.stdout);
             }
             if let Some(ended) = job.ended() {
                 each(&job.stdout);
                 break ended;
             }
-            if start.elapsed() >= limit {
+            if watch.over(limit) {
                 drop(job);
                 return Err(self.explain_slowness(step, limit)?);
             }
-            if heard.elapsed() >= silence {
+            if heard.over(silence) {
                 drop(job);
                 return Err(self.explain_silence(step, heard.elapsed())?);
             }
@@ -213,11 +219,11 @@ impl Session<'_> {
         self.monitor.step = step;
         self.monitor.down_is_failure = false;
         let limit = self.limit(|limits| limits.shutdown);
-        let start = Instant::now();
+        let watch = self.watch();
         // The command's own end is of no interest: the connection goes down with the guest.
         let mut job = self.ssh.start(&self.guest.steps.shutdown, None)?;
         while self.qemu.ended().is_none() {
-            if start.elapsed() >= limit {
+            if watch.over(limit) {
                 return Err(Failure::Slow { step, limit });
             }
             if let Some(Ended::Status(status @ 1..)) = job.ended()
@@ -232,8 +238,8 @@ impl Session<'_> {
 
     /// After a panic: waits for the rest of its story, at most for the description's limit.
     pub fn hear_panic_out(&mut self) -> Result<(), Failure> {
-        let (start, limit) = (Instant::now(), self.limit(|limits| limits.panic));
-        while !self.monitor.panic_end && start.elapsed() < limit && self.qemu.ended().is_none() {
+        let (watch, limit) = (self.watch(), self.limit(|limits| limits.panic));
+        while !self.monitor.panic_end && !watch.over(limit) && self.qemu.ended().is_none() {
             self.monitor.watch_on()?;
         }
         // The lines behind the last pattern.

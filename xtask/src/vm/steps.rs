@@ -14,6 +14,9 @@ use super::report::{Suite, Tap};
 use super::session::Session;
 use super::transport::{Ssh, quote};
 
+/// As a sabotage: QEMU is killed, rather than a command run in its guest.
+pub const KILL_QEMU: &str = "@kill-qemu";
+
 /// What one run is to do.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -165,7 +168,8 @@ impl Plan<'_> {
     ) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
         let device = rules.device.as_str();
-        let filters = self.filters.unwrap_or(&rules.filters);
+        let usual = if session.translated { rules.translated.as_slice() } else { &[] };
+        let filters = self.filters.unwrap_or(usual);
         let filters: String = filters.iter().map(|filter| format!(" --filter {}", quote(filter))).collect();
         let command = steps.suite.replace("{device}", device).replace("{filters}", &filters);
         progress.step("suite", device);
@@ -291,6 +295,10 @@ impl Plan<'_> {
         let Some((before, command)) = self.sabotage.filter(|(before, _)| *before == step) else {
             return Ok(());
         };
+        if command == KILL_QEMU {
+            session.qemu.kill();
+            return Ok(());
+        }
         let limit = session.limit(|limits| limits.collect);
         session.run(before, limit, command, None, &mut |_| ()).map(drop)
     }
