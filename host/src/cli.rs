@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -22,8 +23,7 @@ struct Cli {
 enum Command {
     /// Run a program that finds the driver's devices in /dev and /devices
     Run(Run),
-    /// Keep a machine up for a system's directory, as a kernel is for its system, until a signal ends it: run, add_drv,
-    /// rem_drv, modinfo, modunload and kstat with the same --root then use it
+    /// Keep a machine up for a system's directory until a signal ends it; the other commands with that --root use it
     Serve(Serve),
     /// Show the main job: real processes take turns on one device, fork, unmap and die, and everything is checked
     Demo(MachineArgs),
@@ -113,6 +113,13 @@ impl MachineArgs {
     }
 }
 
+/// Prints what was asked for, or says why it cannot.
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed.map_err(|error| format!("cannot print: {error}"))
+}
+
 /// Says what went wrong; the exit status for it.
 fn fail(why: &str) -> i32 {
     eprintln!("ddi-host: {why}");
@@ -136,12 +143,11 @@ impl Run {
             vec![("DDI_HOST_FAULTS".into(), machine.faults().into()), ("PATH".into(), path_with_commands())];
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
-        if self.kstat {
-            print!("{}", ddi_host::ddi::kstats::listing());
-        }
+        let printed = if self.kstat { print(&ddi_host::ddi::kstats::listing()) } else { Ok(()) };
         let clean = machine.end();
         match status {
             Err(why) => fail(&why.to_string()),
+            Ok(0) if printed.is_err() => fail(&printed.err().unwrap_or_default()),
             Ok(0) if !clean => fail(&format!("the program succeeded, the driver did not: {}", summary())),
             Ok(status) => status,
         }
@@ -274,11 +280,11 @@ impl Kstat {
             Err(why) => return fail(&why),
         };
         let lines = text.lines().filter(|line| self.wants(line));
-        let shown: Vec<&str> = lines.collect();
-        for line in &shown {
-            println!("{line}");
+        let shown: String = lines.map(|line| format!("{line}\n")).collect();
+        match print(&shown) {
+            Ok(()) => i32::from(shown.is_empty()),
+            Err(why) => fail(&why),
         }
-        i32::from(shown.is_empty())
     }
 
     fn text(&self) -> Result<String, String> {

@@ -101,8 +101,11 @@ impl Log {
         if to != To::Console
             && let Some(file) = &mut self.file
         {
-            // A full disk must not stop the kernel; there is nowhere else to say so.
-            let _ = file.write_all(line);
+            // A full disk must not stop the kernel. It is said once, and no more is written.
+            if let Err(error) = file.write_all(line) {
+                let _ = writeln!(io::stderr(), "ddi-host: the log file ends here: {error}");
+                self.file = None;
+            }
         }
         if to != To::Log && !self.quiet {
             let _ = io::stderr().lock().write_all(line);

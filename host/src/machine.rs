@@ -48,7 +48,7 @@ pub enum MachineError {
         known: String,
     },
     /// The driver argument is wrong.
-    #[error("--driver {0}")]
+    #[error("--driver: {0}")]
     Argument(String),
     /// The configuration or the driver.conf is wrong.
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub enum MachineError {
     #[error("--device {0}")]
     Device(String),
     /// No physical memory.
-    #[error("cannot make physical memory: {0}")]
+    #[error("cannot make physical memory, 16 GiB of address space (ulimit -v): {0}")]
     Memory(std::io::Error),
 }
 

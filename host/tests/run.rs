@@ -149,3 +149,34 @@ fn statistics_are_read_from_inside() {
     assert_eq!(outside.status.code(), Some(1));
     assert!(text(&outside.stderr).contains("run it under the host"));
 }
+
+/// Runs `ddi-host ARGS` by a shell that prepares something first: what it says, and its exit status.
+fn prepared(first: &str, args: &str) -> (String, Option<i32>) {
+    let script = format!("{first} exec \"$0\" {args}");
+    let output =
+        Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_ddi-host")]).output().expect("sh");
+    (text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn what_the_system_denies_is_said_in_one_sentence() {
+    let full = "No space left on device (os error 28)";
+    let cases = [
+        ("ulimit -n 32;", "run -- true", "this process may have 32 open files, a host needs 64"),
+        (
+            "ulimit -v 4000000;",
+            "run -- true",
+            "cannot make physical memory, 16 GiB of address space (ulimit -v)",
+        ),
+        ("", "run --kstat -- true >/dev/full", &format!("cannot print: {full}")),
+        ("", "run --driver '' -- true", "--driver: it names neither a driver nor a module file"),
+    ];
+    for (first, args, said) in cases {
+        let (err, status) = prepared(first, args);
+        assert!(err.starts_with("ddi-host: ") && err.contains(said), "{args}: {err}");
+        assert_eq!((err.lines().count(), status), (1, Some(1)), "{args}: {err}");
+    }
+    // A log that cannot be written does not stop the run.
+    let (err, status) = prepared("", "run --log /dev/full -- cat /dev/ctxdev0");
+    assert_eq!((err, status), (format!("ddi-host: the log file ends here: {full}\n"), Some(0)));
+}

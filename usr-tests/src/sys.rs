@@ -40,6 +40,7 @@ impl Errno {
             (libc::EBUSY, "EBUSY"),
             (libc::EEXIST, "EEXIST"),
             (libc::ENODEV, "ENODEV"),
+            (libc::EISDIR, "EISDIR"),
             (libc::ENOTDIR, "ENOTDIR"),
             (libc::EINVAL, "EINVAL"),
             (libc::EMFILE, "EMFILE"),
@@ -61,7 +62,9 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} ({})", self.name(), std::io::Error::from_raw_os_error(self.0))
+        let text = std::io::Error::from_raw_os_error(self.0).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        write!(f, "{} ({text})", self.name())
     }
 }
 

@@ -4,6 +4,9 @@
 //! 0 when the command did its work (and found nothing wrong, where it checks something), 1 when a check failed, 2 when
 //! the command could not do its work.
 
+#[macro_use]
+mod output;
+
 mod bindings;
 mod check_module;
 mod module;
@@ -36,11 +39,11 @@ enum Command {
     KernelCheck(module::kernel_check::Args),
     /// Write the matrix in docs/verified.md from the reports of runs.
     Verified(vm::verified::Args),
-    /// What the framework costs, beside the reference.
+    /// Measure what the framework costs, beside the reference.
     Perf(perf::Args),
     /// Count the unsafe code of each package.
     Unsafe(unsafe_code::Args),
-    /// The suite in a virtual machine.
+    /// Run the suite in a virtual machine.
     Vm(vm::Args),
 }
 

@@ -22,7 +22,7 @@ pub enum Command {
     /// Remove a driver from a system's directory, as rem_drv(8) does
     #[command(name = "rem_drv")]
     RemDrv(RemDrv),
-    /// Show the modules that ddi-host serve has loaded, or what a module file is, as modinfo(8) does, or what it needs
+    /// Show the modules that ddi-host serve has loaded, or what a module file is or needs, as modinfo(8) does
     Modinfo(Modinfo),
     /// Unload a module that ddi-host serve has loaded, as modunload(8) does
     Modunload(Modunload),
@@ -181,10 +181,13 @@ impl RemDrv {
 impl Modinfo {
     fn run(&self) -> i32 {
         match self.text() {
-            Ok(text) => {
-                let _ = std::io::stdout().write_all(text.as_bytes());
-                0
-            }
+            Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => 0,
+                Err(error) => {
+                    eprintln!("ddi-host modinfo: cannot print: {error}");
+                    1
+                }
+            },
             Err(why) => {
                 eprintln!("ddi-host modinfo: {why}");
                 1

@@ -68,7 +68,8 @@ impl std::str::FromStr for DriverFile {
 
     fn from_str(text: &str) -> Result<DriverFile, String> {
         let mut parts = text.split(',');
-        let module = parts.next().filter(|m| !m.is_empty()).ok_or("no module file is named")?;
+        let module =
+            parts.next().filter(|m| !m.is_empty()).ok_or("it names neither a driver nor a module file")?;
         let mut conf = None;
         for part in parts {
             match part.split_once('=') {

@@ -42,6 +42,11 @@ pub enum StartError {
     /// The way of catching faults that was asked for is not to be had.
     #[error("userfaultfd is not available here ({0}); use --faults signal or auto")]
     NoUserfaultfd(String),
+    /// There would not be enough descriptors for a client or two.
+    #[error(
+        "this process may have {0} open files, a host needs {FEWEST_FILES} and some for each client (ulimit -n)"
+    )]
+    Files(u64),
     /// Anything else.
     #[error("cannot {what}: {error}")]
     System {
@@ -51,6 +56,9 @@ pub enum StartError {
         error: io::Error,
     },
 }
+
+/// The least limit of open files with which a host can serve anybody.
+const FEWEST_FILES: u64 = 64;
 
 /// Serves client processes until dropped (clients still there are then killed).
 pub struct Server {
@@ -406,6 +414,9 @@ impl Server {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: files.maximum, ..files };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);
+        if let Some(few) = files.maximum.filter(|&limit| limit < FEWEST_FILES) {
+            return Err(StartError::Files(few));
+        }
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("adopt orphaned processes")(e.into()))?;
         let shim = super::launch::shim().map_err(system("prepare the shim"))?;

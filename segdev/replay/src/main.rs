@@ -3,7 +3,8 @@
 //! Prints for each file how many scenarios passed, and the first mismatches. Exit status: 0 all passed, 1 a mismatch, 2 a
 //! file that cannot be read or is no corpus.
 
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,10 +17,10 @@ use segdev_replay::files::{Report, replay};
 #[derive(Parser)]
 struct Args {
     /// Corpus files.
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How many mismatches to print for each file.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5)]
     show: usize,
 }
 
@@ -50,13 +51,12 @@ fn main() -> ExitCode {
     for (path, slot) in args.files.iter().zip(results) {
         match slot.into_inner().ok().flatten() {
             Some(Ok(report)) => {
-                println!("{}: {} of {} scenarios passed", path.display(), report.passed, report.total);
-                for (id, failure) in &report.failures {
-                    println!("  {id}: {failure}");
-                }
-                let unseen = report.total - report.passed - report.failures.len();
-                if unseen > 0 {
-                    println!("  and {unseen} more");
+                let printed = std::io::stdout().write_all(lines(path, &report).as_bytes());
+                if let Err(error) = printed {
+                    if error.kind() != ErrorKind::BrokenPipe {
+                        eprintln!("replay: cannot print: {error}");
+                    }
+                    return ExitCode::from(2);
                 }
                 if report.passed < report.total {
                     status = status.max(1);
@@ -73,4 +73,17 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(status)
+}
+
+/// What is said of a file.
+fn lines(path: &Path, report: &Report) -> String {
+    let mut text = format!("{}: {} of {} scenarios passed\n", path.display(), report.passed, report.total);
+    for (id, failure) in &report.failures {
+        text.push_str(&format!("  {id}: {failure}\n"));
+    }
+    let unseen = report.total - report.passed - report.failures.len();
+    if unseen > 0 {
+        text.push_str(&format!("  and {unseen} more\n"));
+    }
+    text
 }

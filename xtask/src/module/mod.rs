@@ -58,6 +58,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if name.is_empty() || name.len() > 31 {
         bail!("a module's name has 1 to 31 characters: {name:?}");
     }
+    // Before the work, so that a wrong name does not waste it.
+    let output = args.output.clone().unwrap_or_else(|| target_dir().join("module").join(&name));
+    if let Some(dir) = output.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
     let public = mapfile::read(&root().join("mapfile"))?;
     let build = |work: &Path| {
         fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
@@ -72,10 +77,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             bail!("{name}: a second build in {} gives other bytes", other.path().display());
         }
         println!("a second build gives the same bytes");
-    }
-    let output = args.output.clone().unwrap_or_else(|| target_dir().join("module").join(&name));
-    if let Some(dir) = output.parent() {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     fs::write(&output, &module.bytes).with_context(|| format!("cannot write {}", output.display()))?;
     let total = module.text + module.data;
@@ -108,8 +109,9 @@ impl Package {
         };
         let text =
             fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-        let table: toml::Table =
-            text.parse().with_context(|| format!("{} is not TOML", manifest.display()))?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            anyhow!("{} is not TOML: {}", manifest.display(), error.message())
+        })?;
         let package = table.get("package").ok_or_else(|| anyhow!("{} has no package", manifest.display()))?;
         let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
         let depends = package

@@ -314,6 +314,9 @@ const SIGNALS: [(&str, &str, Signal); 3] = [
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = |name: &str| args.case.as_deref().is_none_or(|part| name.contains(part));
+    if !CASES.iter().any(|case| wanted(case.name)) {
+        bail!("no case has {} in its name; --list shows them", args.case.as_deref().unwrap_or_default());
+    }
     if args.list {
         for case in CASES.iter().filter(|case| wanted(case.name)) {
             println!("{:18} {}", case.name, case.what);
