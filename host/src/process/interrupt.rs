@@ -64,15 +64,18 @@ impl Served {
 
     /// Has the thread gone elsewhere than into the fault? Asked twice, because a stopped thread that goes on is elsewhere for a moment.
     fn away(&self) -> bool {
-        let (pid, gone) = (self.process.pid(), self.process.is_gone());
+        let pid = self.process.pid();
         let now = whereabouts(pid, self.tid);
-        let stopped = stopped(pid, self.tid);
+        let place = {
+            let mut state = self.state.lock();
+            // On its way into the fault.
+            if state.place.is_none_or(|place| place == Whereabouts::Running) {
+                state.place = Some(now);
+            }
+            state.place
+        };
+        let here = place == Some(now) || self.process.is_gone() || stopped(pid, self.tid);
         let mut state = self.state.lock();
-        // On its way into the fault.
-        if state.place.is_none_or(|place| place == Whereabouts::Running) {
-            state.place = Some(now);
-        }
-        let here = gone || stopped || state.place == Some(now);
         state.away = if here { 0 } else { state.away + 1 };
         state.away >= 2
     }
@@ -248,7 +251,8 @@ fn look() {
             }
             all.clone()
         };
-        std::thread::sleep(LOOK);
+        // Many are looked at less often.
+        std::thread::sleep(LOOK.max(Duration::from_millis(faults.len() as u64)));
         faults.iter().filter(|fault| fault.away()).for_each(|fault| fault.interrupt());
     }
 }
