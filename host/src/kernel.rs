@@ -496,7 +496,8 @@ impl process::Kernel for DdiKernel {
         let called = client::run(&entry, || {
             // SAFETY: the driver's entry point (or the ready-made one), with arguments as segmap(9E) says.
             open.driver.call("segmap", || unsafe {
-                let (prot, maxprot) = (args.prot.bits(), args.maxprot.bits());
+                // As mmap(2) of illumos adds it.
+                let [prot, maxprot] = [args.prot, args.maxprot].map(|prot| prot.bits() | ddi_sys::PROT_USER);
                 let (off, len) = (args.offset, args.len as i64);
                 segmap(open.dev, off, space, &mut address, len, prot, maxprot, flags, cred(&entry))
             })

@@ -32,8 +32,14 @@ pub struct HandleInfo {
     pub addr: u64,
     /// Bytes.
     pub len: u64,
+    /// Its protection, as long as that is one for all pages.
+    pub prot: Prot,
     /// The largest protection that mprotect may grant now.
     pub maxprot: Prot,
+    /// The largest protection that a remap may give it.
+    pub orig_maxprot: Prot,
+    /// The flags of its setup; `None` before.
+    pub setup: Option<SetupFlags>,
     /// Whether it can still be used: false from its last unmap callback's return on, and when its mapping failed.
     pub live: bool,
     /// Whether it is marked invalid (`DEVMAP_MAPPING_INVALID`).
@@ -177,7 +183,10 @@ impl<P: Platform> Handle<P> {
             off: st.off,
             addr: st.addr,
             len: st.len,
+            prot: st.prot,
             maxprot: st.maxprot,
+            orig_maxprot: st.orig_maxprot,
+            setup: (st.stage != Stage::New).then_some(st.flags),
             live: matches!(st.stage, Stage::New | Stage::SetUp),
             invalid: st.flags.contains(SetupFlags::MAPPING_INVALID),
             ticks: st.ticks,

@@ -119,9 +119,9 @@ unsafe fn callbacks(
     Some(Callbacks::new(driver, table))
 }
 
-/// Bits of `maxprot` that a driver may give: PROT_ALL stands for all.
+/// Protections of a mapping or of a setup call. That it is user code's goes without saying.
 fn prot(bits: uint_t) -> Prot {
-    Prot::from_raw(bits)
+    Prot::from_raw(bits) - Prot::USER
 }
 
 fn range(off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> Option<Access> {
@@ -422,7 +422,7 @@ ddi! {
         let ok = framework().devmem_setup(&handle, &device, args).is_ok();
         if ok {
             let frames = frames(&device, rnumber, roff, len).filter(|_| !flags.contains(SetupFlags::MAPPING_INVALID));
-            *handle.data().object.lock() = Some(frames.map_or(Object::Invalid, Object::Frames));
+            cookie::maps_now(&handle, frames.map_or(Object::Invalid, Object::Frames));
         }
         answer(ok)
     }
@@ -459,7 +459,7 @@ ddi! {
         };
         let ok = framework().umem_setup(&handle, args).is_ok();
         if ok {
-            *handle.data().object.lock() = Some(object);
+            cookie::maps_now(&handle, object);
             handle.data().umem.store(cookie as usize, Ordering::Relaxed);
         }
         answer(ok)
@@ -489,7 +489,7 @@ ddi! {
         };
         let ok = framework().devmem_remap(&handle, &device, args).is_ok();
         if ok {
-            *handle.data().object.lock() = Some(Object::Invalid);
+            cookie::maps_now(&handle, Object::Invalid);
         }
         answer(ok)
     }
@@ -518,7 +518,7 @@ ddi! {
         let object = args.umem.clone().map_or(Object::Invalid, |umem| Object::Umem(umem, koff as u64 & !(PAGE - 1)));
         let ok = framework().umem_remap(&handle, args).is_ok();
         if ok {
-            *handle.data().object.lock() = Some(object);
+            cookie::maps_now(&handle, object);
             handle.data().umem.store(cookie as usize, Ordering::Relaxed);
         }
         answer(ok)

@@ -57,6 +57,10 @@ impl<const LEN: usize> Image<LEN> {
 mod at {
     pub const CPU_SELF: usize = 16;
     pub const CPU_THREAD: usize = 24;
+    pub const CPU_LWP: usize = 48;
+    pub const T_STK: usize = 8;
+    pub const T_STATE: usize = 44;
+    pub const T_PRI: usize = 48;
     pub const T_DID: [usize; 2] = [272, 312];
     pub const T_CPU: [usize; 2] = [216, 256];
     pub const T_LWP: [usize; 2] = [392, 432];
@@ -64,15 +68,21 @@ mod at {
     pub const T_CRED: [usize; 2] = [456, 496];
     pub const P_AS: usize = 8;
     pub const P_CRED: usize = 32;
+    pub const P_STAT: usize = 44;
     pub const P_PIDP: usize = 176;
     pub const P_MODEL: [usize; 2] = [1264, 1280];
     pub const PID_ID: usize = 4;
+    pub const A_HAT: usize = 16;
     pub const A_USERLIMIT: usize = 32;
     pub const A_PROC: [usize; 2] = [208, 216];
 }
 
 /// DATAMODEL_LP64, a `model_t`.
 const LP64: u32 = 0x0020_0000;
+/// States of a thread and of a process, and the priority that threads in the kernel have at least.
+const TS_ONPROC: u32 = 4;
+const SRUN: u32 = 2;
+const MINIMUM_SYSTEM_PRIORITY: u32 = 60;
 /// Where user addresses end.
 pub const USER_LIMIT: usize = 0x7fff_c000_0000;
 
@@ -88,6 +98,9 @@ impl ThreadImage {
         let image = ThreadImage { cpu: Image::new(), thread: Image::new() };
         image.cpu.set(at::CPU_SELF, image.cpu.address());
         image.cpu.set(at::CPU_THREAD, image.thread.address());
+        image.thread.set(at::T_STK, image.thread.address());
+        image.thread.set32(at::T_STATE, TS_ONPROC);
+        image.thread.set32(at::T_PRI, MINIMUM_SYSTEM_PRIORITY);
         for offset in at::T_DID {
             image.thread.set(offset, id as usize);
         }
@@ -116,6 +129,7 @@ impl ThreadImage {
             // Only tested for NULL: threads of the kernel's process have no lwp.
             self.thread.set(offset, if process.is_some() { self.thread.address() } else { 0 });
         }
+        self.cpu.set(at::CPU_LWP, if process.is_some() { self.thread.address() } else { 0 });
         for offset in at::T_CRED {
             self.thread.set(offset, process.map_or(0, |p| p.cred));
         }
@@ -141,6 +155,9 @@ impl ProcessImage {
         for offset in at::P_MODEL {
             image.proc.set32(offset, LP64);
         }
+        image.proc.set32(at::P_STAT, SRUN);
+        // Only handed on: what it leads to is nobody's.
+        image.space.set(at::A_HAT, image.space.address());
         image.space.set(at::A_USERLIMIT, USER_LIMIT);
         for offset in at::A_PROC {
             image.space.set(offset, image.proc.address());

@@ -5,10 +5,11 @@
 //! one lock round the table, held for look-ups.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
+use segdev::{Prot, Umem as _};
 
 use super::Host;
 use super::umem::{Memory, Umem};
@@ -20,6 +21,8 @@ pub type Handle = segdev::Handle<Host>;
 struct Images {
     handle: Image<200>,
     segment: Image<96>,
+    /// What the segment driver keeps with the segment.
+    data: Image<72>,
 }
 
 /// What a handle maps, as the setup call said it.
@@ -37,12 +40,16 @@ pub enum Object {
 #[derive(Default)]
 pub struct HandleData {
     images: OnceLock<Box<Images>>,
-    /// Filled in by the setup call.
+    /// Filled in by the setup call, and by remaps.
     pub object: Mutex<Option<Object>>,
+    /// The handle's user offset at that time.
+    base: AtomicU64,
     /// The device number, once known.
     pub dev: OnceLock<u64>,
     /// The driver's ddi_umem_cookie_t, when it gave one.
     pub umem: AtomicUsize,
+    /// The flags of its mmap, once known.
+    pub flags: AtomicU32,
 }
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(RwLock::default);
@@ -56,26 +63,48 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     let mut new = false;
     let images = data.images.get_or_init(|| {
         new = true;
-        Box::new(Images { handle: Image::zeroed(), segment: Image::zeroed() })
+        Box::new(Images { handle: Image::zeroed(), segment: Image::zeroed(), data: Image::zeroed() })
     });
     let cookie = images.handle.address();
     if new {
         COOKIES.write().insert(cookie, handle.clone());
     }
     let info = handle.info();
+    let object = data.object.lock().clone();
+    // Its head may have gone since.
+    let gone = info.off.saturating_sub(data.base.load(Ordering::Relaxed));
+    let (roff, kernel, pfn) = match &object {
+        Some(Object::Umem(umem, koff)) => (koff + gone, umem.kernel_address(), 0),
+        Some(Object::Frames(pfn)) => (0, 0, pfn + (gone >> 12)),
+        _ => (0, 0, 0),
+    };
+    const SETUP_DONE: u32 = 0x100;
     let image = &images.handle;
+    image.set(0, roff as usize);
     image.set(8, info.off as usize);
     image.set(16, info.len as usize);
     image.set(24, data.dev.get().copied().unwrap_or(0) as usize);
+    image.set(32, if kernel == 0 { 0 } else { (kernel + roff) as usize });
     image.set(40, info.addr as usize);
     image.set(56, images.segment.address());
     image.set(64, handle.pvt());
     image.set(96, data.umem.load(Ordering::Relaxed));
-    image.set32(116, u32::from(info.maxprot.bits()));
+    let [own, most, original] =
+        [info.prot, info.maxprot, info.orig_maxprot].map(|prot| u32::from((prot | Prot::USER).bits()));
+    image.set32(112, own);
+    image.set32(116, most);
+    image.set32(124, info.setup.map_or(0, |flags| flags.bits() | SETUP_DONE));
+    image.set(128, pfn as usize);
     image.set(144, info.ticks as usize);
+    image.set32(192, original);
     images.segment.set(0, info.addr as usize);
     images.segment.set(8, info.len as usize);
     images.segment.set(24, handle.space().image().space());
+    images.segment.set(64, images.data.address());
+    let kind = data.flags.load(Ordering::Relaxed) & 0xf;
+    images.data.set(0, info.off as usize);
+    images.data.set32(32, own << 8 | original << 16 | kind << 24);
+    images.data.set(64, cookie);
     cookie
 }
 
@@ -83,6 +112,13 @@ pub fn of(handle: &Arc<Handle>) -> usize {
 pub fn segment(handle: &Arc<Handle>) -> usize {
     of(handle);
     handle.data().images.get().map_or(0, |images| images.segment.address())
+}
+
+/// Notes what a handle maps from now on.
+pub fn maps_now(handle: &Handle, object: Object) {
+    let data = handle.data();
+    data.base.store(handle.info().off, Ordering::Relaxed);
+    *data.object.lock() = Some(object);
 }
 
 /// The handle that a driver's cookie stands for.
@@ -107,7 +143,9 @@ pub fn inherit(from: &Handle, to: &Handle) {
     }
     let object = from.data().object.lock().clone();
     *to.data().object.lock() = object;
+    to.data().base.store(from.data().base.load(Ordering::Relaxed), Ordering::Relaxed);
     to.data().umem.store(from.data().umem.load(Ordering::Relaxed), Ordering::Relaxed);
+    to.data().flags.store(from.data().flags.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 /// Whether the cookie was one before.

@@ -5,6 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, FaultCode, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
@@ -170,7 +171,7 @@ impl Device {
         len: u64,
         callbacks: Callbacks,
     ) -> (i32, u64) {
-        *handle.data().object.lock() = Some(Object::Umem(umem.clone(), 0));
+        cookie::maps_now(handle, Object::Umem(umem.clone(), 0));
         let args = UmemSetup {
             umem: Some(umem),
             off: 0,
@@ -241,6 +242,7 @@ impl segdev::Callbacks<Host> for Callbacks {
         len: u64,
         pvt: &mut usize,
     ) -> i32 {
+        handle.data().flags.store(flags, Ordering::Relaxed);
         let Some(map) = self.table.devmap_map else { return 0 };
         let cookie = cookie_of(handle);
         let mut private = pointer(*pvt);

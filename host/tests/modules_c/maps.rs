@@ -10,7 +10,7 @@ const REMAP: u32 = 0x7804;
 const PART: usize = 0x4000;
 
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Event {
     what: i32,
     pid: i32,
@@ -21,7 +21,7 @@ struct Event {
     current_as: u64,
     seg_as: u64,
     current_pid: i32,
-    pad: i32,
+    odd: i32,
 }
 
 #[repr(C)]
@@ -36,7 +36,9 @@ fn log(fd: i32) -> Vec<Event> {
     // SAFETY: integers.
     let mut log: Log = unsafe { std::mem::zeroed() };
     assert_eq!(ioctl(fd, LOG, &raw mut log as u64), Ok(0));
-    log.events[..log.count as usize].to_vec()
+    let events = log.events[..log.count as usize].to_vec();
+    assert!(events.iter().all(|e| e.odd == 0), "fields behind the interface do not fit: {events:?}");
+    events
 }
 
 /// What happened, at which offset, for how many bytes.
