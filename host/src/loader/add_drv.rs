@@ -1,11 +1,13 @@
-//! add_drv(8) and rem_drv(8): illumos's options, messages and exit statuses, on a directory ([`Root`]).
+//! add_drv(8) and rem_drv(8): illumos's options, checks, messages and exit statuses, on a directory ([`Root`]).
 //!
 //! A driver's module and configuration file are put in their places first, as on illumos; add_drv enters the driver in the databases and
 //! attaches it once to see whether it does. Messages go to standard error, as illumos's do.
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use super::root::{Database, Root};
+use super::getopt::Given;
+use super::root::{Database, Lock, Root};
 
 /// What add_drv was asked to do.
 #[derive(Clone, Debug, Default)]
@@ -28,10 +30,31 @@ pub struct AddOptions {
     pub verbose: bool,
 }
 
+impl AddOptions {
+    /// The letters that [`super::getopt`] is to know.
+    pub const LETTERS: &str = "vfm:ni:b:c:p:P:";
+
+    /// What the command line says.
+    pub fn of(given: &Given) -> AddOptions {
+        let text = |letter| given.argument(letter).map(str::to_owned);
+        AddOptions {
+            permissions: text('m'),
+            aliases: text('i'),
+            classes: text('c'),
+            policy: text('p'),
+            privileges: text('P'),
+            no_load: given.has('n') || given.has('b'),
+            force: given.has('f'),
+            verbose: given.has('v'),
+        }
+    }
+}
+
 /// Loads and attaches a driver once; an error says why it did not.
 pub type Attach<'a> = &'a dyn Fn(&Root, &str) -> Result<(), String>;
 
-const USAGE: &str = "Usage:
+/// What add_drv says when it is called wrongly.
+pub const USAGE: &str = "Usage:
 	add_drv [ -m '<permission> ','<...>' ]
 		[ -n ]
 		[ -f ]
@@ -41,11 +64,46 @@ const USAGE: &str = "Usage:
 		[ -c <class_name> ]
 		[ -p <dev_policy> ]
 		<driver_module>
+Example:
+	add_drv -m '* 0666 bin bin' -i 'acme,sd new,sd' sd 
+	Add 'sd' drive with identify names: acme,sd and new,sd.
+	Every minor node will have the permission 0666,
+	and be owned by bin with group bin.
 ";
 
+/// What rem_drv says when it is called wrongly.
+pub const REM_USAGE: &str = "Usage:\n\t rem_drv [ -C ] [ -b <basedir> ] [ -n ] driver_name\n";
+
+/// Why a command ends with status 1: what it says.
+pub(super) type Refused = String;
+
 /// Tells the user, and that is the end of it.
-fn say(out: &mut dyn Write, text: &str) {
+pub(super) fn say(out: &mut dyn Write, text: &str) {
     let _ = out.write_all(text.as_bytes());
+}
+
+/// The lock that one of the commands has at a time.
+pub(super) fn only_one(root: &Root) -> Result<Lock, Refused> {
+    match root.lock() {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err("add_drv/rem_drv currently busy; try later\n".into()),
+        Err(error) => Err(format!("Failed to create lock file({}): {error}\n", root.dir().display())),
+    }
+}
+
+/// The exit status of a command that came to its end, was refused, or could not read or write the databases.
+pub(super) fn status(root: &Root, result: io::Result<Result<(), Refused>>, out: &mut dyn Write) -> i32 {
+    match result {
+        Ok(Ok(())) => 0,
+        Ok(Err(text)) => {
+            say(out, &text);
+            1
+        }
+        Err(error) => {
+            say(out, &format!("Cannot update ({}): {error}\n", root.dir().display()));
+            1
+        }
+    }
 }
 
 /// add_drv(8). Returns the exit status.
@@ -56,29 +114,8 @@ pub fn add_drv(
     attach: Attach<'_>,
     out: &mut dyn Write,
 ) -> i32 {
-    if let Some((_, name)) = driver.trim_end_matches('/').rsplit_once('/') {
-        say(out, &format!("Error: driver may not be specified by path ({driver})\n"));
-        say(out, &format!("Error: Could not install driver ({name}).\n"));
-        return 1;
-    }
-    let _lock = match root.lock() {
-        Ok(Some(lock)) => lock,
-        Ok(None) => {
-            say(out, "add_drv/rem_drv currently busy; try later\n");
-            return 1;
-        }
-        Err(error) => {
-            say(out, &format!("Failed to create lock file({}): {error}\n", root.dir().display()));
-            return 1;
-        }
-    };
-    match add(root, driver, options, attach, out) {
-        Ok(status) => status,
-        Err(error) => {
-            say(out, &format!("Cannot update ({}): {error}\n", root.dir().display()));
-            1
-        }
-    }
+    let result = add(root, driver, options, attach, out);
+    status(root, result, out)
 }
 
 fn add(
@@ -87,59 +124,65 @@ fn add(
     options: &AddOptions,
     attach: Attach<'_>,
     out: &mut dyn Write,
-) -> io::Result<i32> {
-    if let Some(Err(text)) = options.permissions.as_deref().map(check_permissions) {
-        say(out, &text);
-        say(out, USAGE);
-        return Ok(1);
+) -> io::Result<Result<(), Refused>> {
+    if let Some(Err(text)) = options.aliases.as_deref().map(no_blank_inside_quotes) {
+        return Ok(Err(text));
     }
-    let aliases = match options.aliases.as_deref().map(split_aliases).transpose() {
-        Ok(aliases) => aliases.unwrap_or_default(),
-        Err(text) => {
-            say(out, &text);
-            return Ok(1);
-        }
+    // As a path is cleaned: no doubled slashes, none at the end.
+    let driver = driver.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    if let Some((_, name)) = driver.rsplit_once('/') {
+        return Ok(Err(format!(
+            "Error: driver may not be specified by path ({driver})\nError: Could not install driver ({name}).\n"
+        )));
+    }
+    let driver = &driver;
+    if driver.is_empty() {
+        return Ok(Err(USAGE.into()));
+    }
+    let _lock = match only_one(root) {
+        Ok(lock) => lock,
+        Err(text) => return Ok(Err(text)),
     };
+    if let Some(Err(text)) = options.permissions.as_deref().map(check_permissions) {
+        return Ok(Err(text + USAGE));
+    }
+    let aliases = options.aliases.as_deref().map(split_aliases).unwrap_or_default();
     for alias in &aliases {
-        if root.major(alias)?.is_some() {
-            say(out, &format!("Alias (\"{alias}\") already in use as driver name.\n"));
-            return Ok(1);
+        if let Err(text) =
+            free_name(root, alias, &format!("Alias (\"{alias}\") already in use as driver name.\n"))?
+        {
+            return Ok(Err(text));
         }
-        if root.aliases()?.iter().any(|(_, used)| used == alias) {
-            say(out, &format!("(\"{alias}\") already in use as a driver or alias.\n"));
-            return Ok(1);
+        if let Err(text) = check_token(alias) {
+            return Ok(Err(text));
         }
     }
-    if root.major(driver)?.is_some() {
-        say(out, &format!("Driver ({driver}) is already installed.\n"));
-        return Ok(1);
+    if let Err(text) = free_name(root, driver, &format!("Driver ({driver}) is already installed.\n"))? {
+        return Ok(Err(text));
     }
-    if root.aliases()?.iter().any(|(_, used)| used == driver) {
-        say(out, &format!("(\"{driver}\") already in use as a driver or alias.\n"));
-        return Ok(1);
-    }
-    if !options.no_load {
+    let mut no_load = options.no_load;
+    if !no_load {
         let Some(module) = root.module(driver) else {
-            say(out, &format!("Cannot find module ({driver}).\n"));
-            return Ok(1);
+            return Ok(Err(format!("Cannot find module ({driver}).\n")));
         };
-        let magic = std::fs::read(&module)?;
-        if !magic.starts_with(b"\x7fELF") {
-            say(out, &format!("The file ({}) is not in ELF format.\n", module.display()));
-            say(out, &format!("Error: Could not install driver ({driver}).\n"));
-            return Ok(1);
-        }
-        let wide = module.parent().is_some_and(|dir| dir.ends_with("amd64"));
-        if !wide {
-            say(out, &format!("Place ({driver}) driver in correct location and run devfsadm -i {driver}.\n"));
+        match look_at(root, driver, &module)? {
+            Ok(None) => {}
+            Ok(Some(warning)) => {
+                say(out, &warning);
+                no_load = true;
+            }
+            Err(text) => return Ok(Err(text)),
         }
     }
 
-    let major = root.free_major()?;
+    let major = match root.old_major(driver)? {
+        Some(old) => old,
+        None => root.free_major()?,
+    };
+    root.remove(Database::RemNameToMajor, driver)?;
     root.append(Database::NameToMajor, &format!("{driver} {major}"))?;
     for permission in options.permissions.iter().flat_map(|p| p.split(',')) {
-        let fields: Vec<&str> = permission.split_whitespace().collect();
-        root.append(Database::MinorPerm, &format!("{driver}:{}", fields.join(" ")))?;
+        root.append(Database::MinorPerm, &format!("{driver}:{}", permission.trim()))?;
     }
     for alias in &aliases {
         root.append(Database::Aliases, &format!("{driver} \"{alias}\""))?;
@@ -148,54 +191,93 @@ fn add(
         root.append(Database::Classes, &format!("{driver}\t{class}"))?;
     }
     for privilege in options.privileges.iter().flat_map(|p| p.split(',')) {
-        root.append(Database::ExtraPrivs, &format!("{driver}:{privilege}"))?;
+        root.append(Database::ExtraPrivs, &format!("{driver}:{}", privilege.trim()))?;
     }
     if let Some(policy) = &options.policy {
         root.append(Database::DevicePolicy, &format!("{driver}:*\t{policy}"))?;
     }
 
-    if options.no_load {
+    if no_load {
         say(out, "Reboot client to install driver.\n");
-    } else if let Err(why) = attach(root, driver) {
-        // The driver stays installed and the status is 0: whoever installs it has to look for the node.
-        say(out, &format!("{}\n", why.trim_end()));
-        say(out, &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"));
+    } else {
+        load(root, driver, attach, out);
     }
     if options.verbose {
         say(out, &format!("Driver ({driver}) installed.\n"));
     }
-    Ok(0)
+    Ok(Ok(()))
 }
 
-/// rem_drv(8). Returns the exit status.
-pub fn rem_drv(root: &Root, driver: &str, out: &mut dyn Write) -> i32 {
-    let lock = root.lock();
-    let _lock = match lock {
-        Ok(Some(lock)) => lock,
-        Ok(None) => {
-            say(out, "add_drv/rem_drv currently busy; try later\n");
-            return 1;
-        }
-        Err(error) => {
-            say(out, &format!("Failed to create lock file({}): {error}\n", root.dir().display()));
-            return 1;
-        }
-    };
-    match remove(root, driver, out) {
-        Ok(status) => status,
-        Err(error) => {
-            say(out, &format!("Cannot update ({}): {error}\n", root.dir().display()));
-            1
-        }
+/// Attaches a driver; one that does not stays installed, and the status is 0: whoever installs it has to look for the node.
+pub(super) fn load(root: &Root, driver: &str, attach: Attach<'_>, out: &mut dyn Write) {
+    if let Err(why) = attach(root, driver) {
+        say(out, &format!("{}\n", why.trim_end()));
+        say(out, &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"));
     }
 }
 
-fn remove(root: &Root, driver: &str, out: &mut dyn Write) -> io::Result<i32> {
-    let Some(major) = root.major(driver)? else {
-        say(out, &format!("Driver ({driver}) not installed.\n"));
-        return Ok(1);
+/// Looks at the module file as add_drv does: is it ELF, is it of this kernel's kind and in the place for that. A text: it is not, and the driver is
+/// entered but not loaded.
+fn look_at(root: &Root, driver: &str, module: &Path) -> io::Result<Result<Option<String>, Refused>> {
+    let data = std::fs::read(module)?;
+    let shown = module.display();
+    if data.len() < 5 || !data.starts_with(b"\x7fELF") {
+        return Ok(Err(format!(
+            "The file ({shown}) is not in ELF format.\nError: Could not install driver ({driver}).\n"
+        )));
+    }
+    let bits = match data[4] {
+        1 => "32",
+        2 => "64",
+        _ => "none",
     };
-    if root.busy(driver)? {
+    let below = module.strip_prefix(root.dir()).unwrap_or(module);
+    let wide_place = below.parent().is_some_and(|dir| dir.ends_with("drv/amd64"));
+    let not_loadable = format!("{bits}-bit driver ({driver}) not loadable on 64-bit kernel.\n");
+    let misplaced = format!("Warning: {bits}-bit version of driver found at {shown}.\n");
+    Ok(Ok(match (wide_place, bits) {
+        (true, "64") => None,
+        (false, "32") => Some(format!(
+            "No 64-bit version of ({driver}) found; 32-bit version of this driver exists.\n{not_loadable}"
+        )),
+        (_, "64") => Some(format!(
+            "{misplaced}Place ({driver}) driver in correct location and run devfsadm -i {driver}.\n"
+        )),
+        _ => Some(misplaced + &not_loadable),
+    }))
+}
+
+/// Is this neither a driver's name nor an alias? `taken` is what is said of a driver's name.
+fn free_name(root: &Root, name: &str, taken: &str) -> io::Result<Result<(), Refused>> {
+    if root.aliases()?.iter().any(|(driver, alias)| driver == name || alias == name) {
+        return Ok(Err(format!("(\"{name}\") already in use as a driver or alias.\n")));
+    }
+    if root.major(name)?.is_some() {
+        return Ok(Err(taken.to_owned()));
+    }
+    Ok(Ok(()))
+}
+
+/// rem_drv(8). `elsewhere` says that another system's directory was named (`-b`): nothing is unloaded then. Returns the exit status.
+pub fn rem_drv(root: &Root, driver: &str, elsewhere: bool, out: &mut dyn Write) -> i32 {
+    let result = remove(root, driver, elsewhere, out);
+    status(root, result, out)
+}
+
+fn remove(
+    root: &Root,
+    driver: &str,
+    elsewhere: bool,
+    out: &mut dyn Write,
+) -> io::Result<Result<(), Refused>> {
+    let _lock = match only_one(root) {
+        Ok(lock) => lock,
+        Err(text) => return Ok(Err(text)),
+    };
+    let Some(major) = root.major(driver)? else {
+        return Ok(Err(format!("Driver ({driver}) not installed.\n")));
+    };
+    if !elsewhere && root.busy(driver)? {
         // The entries go all the same, and the status is 0.
         say(out, &format!("Device busy\nCannot unload module: {driver}\nWill be unloaded upon reboot.\n"));
     }
@@ -210,33 +292,52 @@ fn remove(root: &Root, driver: &str, out: &mut dyn Write) -> io::Result<i32> {
     ] {
         root.remove(database, driver)?;
     }
-    Ok(0)
+    Ok(Ok(()))
 }
 
-/// Each permission is a minor name, a mode, an owner and a group.
-fn check_permissions(text: &str) -> Result<(), String> {
+/// Each permission is a minor name, a mode, an owner and a group. Everything that is wrong is said.
+///
+/// # Errors
+/// The messages, which may be none (nothing was given).
+pub(super) fn check_permissions(text: &str) -> Result<(), Refused> {
+    let mut wrong = String::new();
     for permission in text.split(',') {
+        let permission = permission.trim();
         let fields: Vec<&str> = permission.split_whitespace().collect();
-        if fields.len() < 4 {
-            return Err(format!("Option (-m) : missing token: ({permission})\n"));
+        match fields.len() {
+            0..4 => wrong.push_str(&format!("Option (-m) : missing token: ({permission})\n")),
+            4 => {}
+            _ => wrong.push_str(&format!("Option (-m) : too many arguments: ({permission})\n")),
         }
-        if fields.len() > 4 {
-            return Err(format!("Option (-m) : too many arguments: ({permission})\n"));
-        }
-        let octal = u32::from_str_radix(fields[1], 8).is_ok_and(|mode| mode <= 0o7777);
-        if !octal {
-            return Err(format!("Bad mode: ({})\n", fields[1]));
+        // The digits are read as a decimal number, and what is no number is 0.
+        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let mode = fields.get(1).map_or(0, |mode| digits(mode).parse::<u64>().unwrap_or(0));
+        if let Some(shown) = fields.get(1).filter(|_| mode > 4777) {
+            wrong.push_str(&format!("Bad mode: ({shown})\n"));
         }
     }
-    Ok(())
+    if wrong.is_empty() && !text.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// Names separated by blanks, each in double quotes or bare; a blank inside quotes is an error.
-fn split_aliases(text: &str) -> Result<Vec<String>, String> {
-    if text.split('"').skip(1).step_by(2).any(|quoted| quoted.contains(char::is_whitespace)) {
+/// A blank inside double quotes is an error.
+pub(super) fn no_blank_inside_quotes(text: &str) -> Result<(), Refused> {
+    if text.split('"').skip(1).step_by(2).any(|quoted| quoted.contains(' ')) {
         return Err(format!(
             "Can't have space within double quote: {text}. Use octal escape sequence \"\\040\".\n"
         ));
     }
-    Ok(text.split_whitespace().map(|alias| alias.trim_matches('"').to_owned()).collect())
+    Ok(())
+}
+
+/// Names separated by blanks, each in double quotes or bare.
+pub(super) fn split_aliases(text: &str) -> Vec<String> {
+    text.split_whitespace().map(|alias| alias.trim_matches('"').to_owned()).collect()
+}
+
+/// A name that the databases can hold.
+pub(super) fn check_token(alias: &str) -> Result<(), Refused> {
+    if alias.contains(|c: char| c == '#' || c.is_control()) {
+        return Err(format!("Option (-i) : bad token: ({alias})\n"));
+    }
+    Ok(())
 }

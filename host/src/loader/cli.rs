@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::add_drv::{self, AddOptions};
+use super::getopt::{self, Given};
 use super::kernel::Kernel;
 use super::modinfo;
 use super::root::Root;
 use super::session::{DriverFile, Host, Session};
+use super::update_drv;
+use crate::config;
 use crate::kern::drivers;
 use crate::resident::{self, Request};
 
@@ -18,67 +21,49 @@ use crate::resident::{self, Request};
 pub enum Command {
     /// Install a driver in a system's directory, as add_drv(8) does
     #[command(name = "add_drv")]
-    AddDrv(AddDrv),
+    AddDrv(Words),
     /// Remove a driver from a system's directory, as rem_drv(8) does
     #[command(name = "rem_drv")]
-    RemDrv(RemDrv),
+    RemDrv(Words),
+    /// Change what is said of an installed driver, or read its configuration file anew, as update_drv(8) does
+    #[command(name = "update_drv")]
+    UpdateDrv(Words),
     /// Show the modules that ddi-host serve has loaded, or what a module file is or needs, as modinfo(8) does
     Modinfo(Modinfo),
     /// Unload a module that ddi-host serve has loaded, as modunload(8) does
     Modunload(Modunload),
 }
 
-/// Arguments of add_drv.
+/// Words that a command reads as illumos's own does.
 #[derive(Args, Debug)]
-pub struct AddDrv {
-    /// The system's directory: DIR/kernel/drv/amd64/NAME and so on
-    #[arg(long, value_name = "DIR", required_unless_present = "basedir")]
-    root: Option<PathBuf>,
-    /// Permissions of minor nodes: 'MINOR MODE OWNER GROUP','...'
-    #[arg(short = 'm', value_name = "PERMISSION")]
-    permissions: Option<String>,
-    /// Names to bind to besides the driver's own: '"NAME" ...'
-    #[arg(short = 'i', value_name = "NAMES", allow_hyphen_values = true)]
-    aliases: Option<String>,
-    /// Another system's directory: enter the driver there, do not load it
-    #[arg(short = 'b', value_name = "DIR")]
-    basedir: Option<PathBuf>,
-    /// Classes
-    #[arg(short = 'c', value_name = "CLASSES")]
-    classes: Option<String>,
-    /// Device policy
-    #[arg(short = 'p', value_name = "POLICY")]
-    policy: Option<String>,
-    /// Privileges
-    #[arg(short = 'P', value_name = "PRIVILEGES")]
-    privileges: Option<String>,
-    /// Do not load and attach the driver
-    #[arg(short = 'n')]
-    no_load: bool,
-    /// Go on when another driver has the device
-    #[arg(short = 'f')]
-    force: bool,
-    /// Say what was done
-    #[arg(short = 'v')]
-    verbose: bool,
-    /// The driver's name
-    driver: String,
+pub struct Words {
+    /// --root DIR, the system's directory (DIR/kernel/drv/amd64/NAME and so on), and illumos's options and arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "--root DIR ARGUMENT"
+    )]
+    words: Vec<String>,
 }
 
-/// Arguments of rem_drv.
-#[derive(Args, Debug)]
-pub struct RemDrv {
-    /// The system's directory
-    #[arg(long, value_name = "DIR", required_unless_present = "basedir")]
-    root: Option<PathBuf>,
-    /// The same, as rem_drv(8) has it
-    #[arg(short = 'b', value_name = "DIR")]
-    basedir: Option<PathBuf>,
-    /// Also forget permissions that were changed by hand (there are none here)
-    #[arg(short = 'C')]
-    cleanup: bool,
-    /// The driver's name
-    driver: String,
+impl Words {
+    /// The system's directory, and what the words say; or what is wrong with them.
+    fn read(&self, command: &str, letters: &str) -> Result<(Root, Given), String> {
+        let mut words = self.words.clone();
+        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}"))?;
+        let given = getopt::parse(command, letters, &words)?;
+        match given.argument('b').map(str::to_owned).or(root) {
+            Some(dir) => Ok((Root::new(dir), given)),
+            None => Err(format!("{command}: which system? --root DIR says where its kernel/drv is\n")),
+        }
+    }
+}
+
+/// Says what is wrong with a command's words. The exit status.
+fn wrong(text: &str, usage: &str) -> i32 {
+    eprint!("{text}{usage}");
+    1
 }
 
 /// Arguments of modinfo.
@@ -116,29 +101,22 @@ impl Command {
     /// Does what was asked. Returns the exit status.
     pub fn run(&self) -> i32 {
         match self {
-            Command::AddDrv(args) => args.run(),
-            Command::RemDrv(args) => args.run(),
+            Command::AddDrv(words) => add(words),
+            Command::RemDrv(words) => remove(words),
+            Command::UpdateDrv(words) => update(words),
             Command::Modinfo(args) => args.run(),
             Command::Modunload(args) => args.run(),
         }
     }
 }
 
-impl AddDrv {
-    fn run(&self) -> i32 {
-        let root = Root::new(self.basedir.as_ref().or(self.root.as_ref()).cloned().unwrap_or_default());
-        let options = AddOptions {
-            permissions: self.permissions.clone(),
-            aliases: self.aliases.clone(),
-            classes: self.classes.clone(),
-            policy: self.policy.clone(),
-            privileges: self.privileges.clone(),
-            no_load: self.no_load || self.basedir.is_some(),
-            force: self.force,
-            verbose: self.verbose,
-        };
-        add_drv::add_drv(&root, &self.driver, &options, &attach, &mut std::io::stderr())
-    }
+fn add(words: &Words) -> i32 {
+    let (root, given) = match words.read("add_drv", AddOptions::LETTERS) {
+        Ok(read) => read,
+        Err(text) => return wrong(&text, add_drv::USAGE),
+    };
+    let [driver] = &given.words[..] else { return wrong("", add_drv::USAGE) };
+    add_drv::add_drv(&root, driver, &AddOptions::of(&given), &attach, &mut std::io::stderr())
 }
 
 /// Has the machine that is up for the system attach the driver. Without one, sees whether it attaches.
@@ -165,17 +143,42 @@ fn attach_once(root: &Root, name: &str) -> Result<(), String> {
     if attached == 0 { Err(format!("{name}: no instance attached")) } else { Ok(()) }
 }
 
-impl RemDrv {
-    fn run(&self) -> i32 {
-        let root = Root::new(self.basedir.as_ref().or(self.root.as_ref()).cloned().unwrap_or_default());
-        let _ = self.cleanup;
-        let ask = |request| resident::ask(root.dir(), &request);
+fn remove(words: &Words) -> i32 {
+    let (root, given) = match words.read("rem_drv", "b:C") {
+        Ok(read) => read,
+        Err(text) => return wrong(&text, add_drv::REM_USAGE),
+    };
+    let [driver] = &given.words[..] else { return wrong("", add_drv::REM_USAGE) };
+    let elsewhere = given.has('b');
+    let ask = |request| resident::ask(root.dir(), &request);
+    if !elsewhere {
         // A driver that stays loaded is busy, which rem_drv says.
-        let _ = ask(Request::Unload(self.driver.clone()));
-        let status = add_drv::rem_drv(&root, &self.driver, &mut std::io::stderr());
-        let _ = ask(Request::Forget(self.driver.clone()));
-        status
+        let _ = ask(Request::Unload(driver.clone()));
     }
+    let status = add_drv::rem_drv(&root, driver, elsewhere, &mut std::io::stderr());
+    if !elsewhere {
+        let _ = ask(Request::Forget(driver.clone()));
+    }
+    status
+}
+
+fn update(words: &Words) -> i32 {
+    let (root, given) = match words.read("update_drv", update_drv::LETTERS) {
+        Ok(read) => read,
+        Err(text) => return wrong(&text, update_drv::USAGE),
+    };
+    let unload =
+        |root: &Root, driver: &str| match resident::ask(root.dir(), &Request::Unload(driver.to_owned())) {
+            Ok(Some(answer)) => answer.is_ok(),
+            _ => !root.busy(driver).unwrap_or(false),
+        };
+    // Nothing is remembered of it: it is read whenever the driver is loaded.
+    let reread = |root: &Root, driver: &str| match root.conf(driver) {
+        Some(file) => config::read_conf(&file).map(drop).map_err(|e| e.to_string()),
+        None => Ok(()),
+    };
+    let system = update_drv::System { attach: &attach, unload: &unload, reread: &reread };
+    update_drv::update_drv(&root, &given, &system, &mut std::io::stderr())
 }
 
 impl Modinfo {

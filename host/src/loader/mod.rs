@@ -12,7 +12,7 @@
 //! | `calls` | where in a driver a call of the host came from |
 //! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
 //! | `session` | the modules of one run, on the DDI of this process |
-//! | `add_drv`, `modinfo`, `cli` | the commands |
+//! | `add_drv`, `update_drv`, `modinfo`, `getopt`, `cli` | the commands |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
@@ -24,6 +24,7 @@ pub mod code;
 pub mod devlink;
 pub mod elf;
 pub mod error;
+pub mod getopt;
 pub mod image;
 pub mod kernel;
 pub mod link;
@@ -35,6 +36,7 @@ pub mod reloc;
 pub mod root;
 pub mod session;
 pub mod stubs;
+pub mod update_drv;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};
 pub use kernel::{Export, Kernel};

@@ -204,14 +204,70 @@ impl Root {
         Ok(lines.iter().filter_map(pair).collect())
     }
 
-    /// A major number that no driver has or had.
+    /// The first major number that no driver has or had.
     ///
     /// # Errors
     /// A database cannot be read.
     pub fn free_major(&self) -> io::Result<u32> {
         let mut used = self.majors(Database::NameToMajor)?;
         used.extend(self.majors(Database::RemNameToMajor)?);
-        Ok(used.into_iter().map(|(_, major)| major + 1).max().unwrap_or(0).max(FIRST_MAJOR))
+        let taken = |major: &u32| used.iter().any(|(_, used)| used == major);
+        (FIRST_MAJOR..u32::MAX)
+            .find(|major| !taken(major))
+            .ok_or_else(|| io::Error::other("no available major numbers"))
+    }
+
+    /// The number that a removed driver had, unless another one has it now: it gets it again.
+    ///
+    /// # Errors
+    /// A database cannot be read.
+    pub fn old_major(&self, driver: &str) -> io::Result<Option<u32>> {
+        let removed = self.majors(Database::RemNameToMajor)?;
+        let Some((_, old)) = removed.into_iter().rfind(|(name, _)| name == driver) else { return Ok(None) };
+        let taken = self.majors(Database::NameToMajor)?.iter().any(|(_, major)| *major == old);
+        Ok((!taken).then_some(old))
+    }
+
+    /// The lines of a database that are about a driver.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn lines_of(&self, database: Database, driver: &str) -> io::Result<Vec<String>> {
+        let lines = self.lines(database)?;
+        Ok(lines.into_iter().filter(|line| driver_of(line) == Some(driver)).collect())
+    }
+
+    /// Removes the lines about a driver that contain `entry`; was there one?
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn remove_entry(&self, database: Database, driver: &str, entry: &str) -> io::Result<bool> {
+        let text = self.text(database)?;
+        let meant = |line: &&str| driver_of(line) == Some(driver) && line.contains(entry);
+        let kept: String = text.split_inclusive('\n').filter(|line| !meant(line)).collect();
+        if kept == text {
+            return Ok(false);
+        }
+        self.replace(database, &kept)?;
+        Ok(true)
+    }
+
+    /// Sets the permission `MINOR MODE OWNER GROUP` of a driver's minor nodes in place of the one for the same MINOR.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn set_permission(&self, driver: &str, permission: &str) -> io::Result<()> {
+        let minor = permission.split_whitespace().next().unwrap_or_default();
+        let line = format!("{driver}:{permission}");
+        let key = format!("{driver}:{minor}");
+        let text = self.text(Database::MinorPerm)?;
+        let same = |line: &str| line.split_whitespace().next() == Some(key.as_str());
+        if !text.lines().any(same) {
+            return self.append(Database::MinorPerm, &line);
+        }
+        let lines = text.lines().map(|old| if same(old) { line.as_str() } else { old });
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+        self.replace(Database::MinorPerm, &text)
     }
 
     /// The aliases of all drivers: (driver, alias).
@@ -339,7 +395,7 @@ mod tests {
         let root = Root::new(dir.path());
         fs::create_dir_all(dir.path().join("etc")).unwrap();
         fs::write(root.file(Database::NameToMajor), "# majors\nsd 32\nctx 301").unwrap();
-        assert_eq!(root.free_major().unwrap(), 302);
+        assert_eq!(root.free_major().unwrap(), 300);
         root.append(Database::NameToMajor, "ctxdev 302").unwrap();
         root.remove(Database::NameToMajor, "ctx").unwrap();
         let text = fs::read_to_string(root.file(Database::NameToMajor)).unwrap();
@@ -348,7 +404,9 @@ mod tests {
         root.append(Database::RemNameToMajor, "ctx 301").unwrap();
         root.remove(Database::NameToMajor, "ctxdev").unwrap();
         root.append(Database::RemNameToMajor, "ctxdev 302").unwrap();
-        assert_eq!(root.free_major().unwrap(), 303);
+        assert_eq!((root.free_major().unwrap(), root.old_major("ctxdev").unwrap()), (300, Some(302)));
+        root.append(Database::NameToMajor, "other 302").unwrap();
+        assert_eq!(root.old_major("ctxdev").unwrap(), None);
     }
 
     #[test]

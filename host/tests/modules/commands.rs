@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use ddi_host::loader::add_drv::{AddOptions, add_drv, rem_drv};
+use ddi_host::loader::getopt;
 use ddi_host::loader::modinfo;
 use ddi_host::loader::root::{Database, Root};
+use ddi_host::loader::update_drv;
 use tempfile::{TempDir, tempdir};
 
 use crate::elf::*;
@@ -29,7 +31,7 @@ fn add(root: &Root, driver: &str, options: &AddOptions) -> (i32, String) {
 
 fn remove(root: &Root, driver: &str) -> (i32, String) {
     let mut out = Vec::new();
-    let status = rem_drv(root, driver, &mut out);
+    let status = rem_drv(root, driver, false, &mut out);
     (status, String::from_utf8(out).unwrap())
 }
 
@@ -60,18 +62,24 @@ fn a_driver_is_installed_once_and_removed_once() {
         add(&root, "ctxdev", &options),
         (1, "(\"pci1234,1\") already in use as a driver or alias.\n".into())
     );
-    assert_eq!(
-        add(&root, "ctxdev", &AddOptions::default()),
-        (1, "Driver (ctxdev) is already installed.\n".into())
-    );
+    // The names are looked for among the aliases first.
+    let (status, text) = add(&root, "ctxdev", &AddOptions::default());
+    assert_eq!((status, text.as_str()), (1, "(\"ctxdev\") already in use as a driver or alias.\n"));
     assert_eq!(remove(&root, "ctxdev"), (0, String::new()));
     assert!(root.installed().unwrap().is_empty());
     assert_eq!(line(&root, Database::MinorPerm), "");
     assert_eq!(line(&root, Database::RemNameToMajor), "ctxdev 300");
     assert_eq!(remove(&root, "ctxdev"), (1, "Driver (ctxdev) not installed.\n".into()));
-    // Its number is not given again.
+    // Its number is not given to another, and it has it again.
+    let no_load = AddOptions { no_load: true, ..AddOptions::default() };
+    add(&root, "other", &no_load);
     add(&root, "ctxdev", &AddOptions::default());
-    assert_eq!(line(&root, Database::NameToMajor), "ctxdev 301");
+    assert_eq!(line(&root, Database::NameToMajor), "other 301|ctxdev 300");
+    assert_eq!(line(&root, Database::RemNameToMajor), "");
+    assert_eq!(
+        add(&root, "ctxdev", &AddOptions::default()),
+        (1, "Driver (ctxdev) is already installed.\n".into())
+    );
 }
 
 #[test]
@@ -108,7 +116,12 @@ fn what_add_drv_refuses() {
     for (perms, text) in [
         ("* 0666 root", "Option (-m) : missing token: (* 0666 root)\n"),
         ("* 0666 root sys extra", "Option (-m) : too many arguments: (* 0666 root sys extra)\n"),
-        ("* rw- root sys", "Bad mode: (rw-)\n"),
+        ("* 7777 root sys", "Bad mode: (7777)\n"),
+        (
+            "* 0666,ctl 9999 root root x",
+            "Option (-m) : missing token: (* 0666)\nOption (-m) : too many arguments: (ctl ",
+        ),
+        ("", "Option (-m) : missing token: ()\nUsage:"),
     ] {
         let options = AddOptions { permissions: Some(perms.into()), ..none.clone() };
         let (status, said) = add(&root, "ctxdev", &options);
@@ -116,7 +129,14 @@ fn what_add_drv_refuses() {
     }
     let options = AddOptions { aliases: Some("\"a b\"".into()), ..none.clone() };
     assert!(add(&root, "ctxdev", &options).1.starts_with("Can't have space within double quote"));
+    let options = AddOptions { aliases: Some("\"a#b\"".into()), ..none.clone() };
+    assert_eq!(add(&root, "ctxdev", &options), (1, "Option (-i) : bad token: (a#b)\n".into()));
     assert!(root.installed().unwrap().is_empty());
+    assert_eq!(add(&root, "ctxdev/", &none).0, 0, "a slash at the end is none");
+    let options = AddOptions { aliases: Some("ctxdev".into()), no_load: true, ..none.clone() };
+    let text = "Alias (\"ctxdev\") already in use as driver name.\n";
+    assert_eq!(add(&root, "other", &options), (1, text.into()));
+    assert_eq!(remove(&root, "ctxdev").0, 0);
 
     let _other = root.lock().unwrap().unwrap();
     assert_eq!(add(&root, "ctxdev", &none), (1, "add_drv/rem_drv currently busy; try later\n".into()));
@@ -130,6 +150,109 @@ fn without_loading_nothing_needs_to_be_there() {
         add(&root, "later", &options),
         (0, "Reboot client to install driver.\nDriver (later) installed.\n".into())
     );
+}
+
+#[test]
+fn modules_in_the_wrong_place_or_of_the_wrong_kind_are_entered_and_not_loaded() {
+    let reboot = "Reboot client to install driver.\n";
+    for (place, class, texts) in [
+        (
+            "drv",
+            2,
+            &[
+                "Warning: 64-bit version of driver found at ",
+                "Place (odd) driver in correct location and run devfsadm -i odd.\n",
+            ][..],
+        ),
+        (
+            "drv",
+            1,
+            &[
+                "No 64-bit version of (odd) found; 32-bit version",
+                "32-bit driver (odd) not loadable on 64-bit kernel.\n",
+            ],
+        ),
+        (
+            "drv/amd64",
+            1,
+            &[
+                "Warning: 32-bit version of driver found at ",
+                "32-bit driver (odd) not loadable on 64-bit kernel.\n",
+            ],
+        ),
+    ] {
+        let (dir, root) = system(&[]);
+        let mut elf = Elf::module();
+        elf.class = class;
+        elf.write(&dir.path().join("kernel").join(place), "odd");
+        let mut out = Vec::new();
+        let attach = |_: &Root, _: &str| -> Result<(), String> { panic!("it must not be loaded") };
+        assert_eq!(add_drv(&root, "odd", &AddOptions::default(), &attach, &mut out), 0);
+        let said = String::from_utf8(out).unwrap();
+        assert!(
+            texts.iter().all(|text| said.contains(text)) && said.ends_with(reboot),
+            "{place} {class}: {said}"
+        );
+        assert_eq!(root.major("odd").unwrap(), Some(300));
+    }
+}
+
+/// update_drv with these words; whether the driver can be unloaded; what it said, and what it had attached.
+fn update(root: &Root, words: &str, idle: bool) -> (i32, String, Vec<String>) {
+    let words: Vec<String> = words.split(' ').map(|word| word.replace('_', " ")).collect();
+    let given = getopt::parse("update_drv", update_drv::LETTERS, &words).unwrap();
+    let attached = RefCell::new(Vec::new());
+    let attach = |_: &Root, name: &str| {
+        attached.borrow_mut().push(name.to_owned());
+        Ok(())
+    };
+    let system = update_drv::System { attach: &attach, unload: &|_, _| idle, reread: &|_, _| Ok(()) };
+    let mut out = Vec::new();
+    let status = update_drv::update_drv(root, &given, &system, &mut out);
+    (status, String::from_utf8(out).unwrap(), attached.into_inner())
+}
+
+#[test]
+fn an_installed_driver_is_changed() {
+    let (_dir, root) = system(&["ctxdev"]);
+    let options = AddOptions { permissions: Some("* 0666 root sys".into()), ..AddOptions::default() };
+    assert_eq!(add(&root, "ctxdev", &options).0, 0);
+    let ok = |(status, said, attached): (i32, String, Vec<String>)| {
+        assert_eq!((status, said.as_str()), (0, ""));
+        attached
+    };
+    // The same minor name: replaced; another one: added.
+    assert!(ok(update(&root, "-a -m *_0600_root_sys ctxdev", true)).is_empty());
+    ok(update(&root, "-a -m ctl_0640_root_root ctxdev", true));
+    assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0600 root sys|ctxdev:ctl 0640 root root");
+    ok(update(&root, "-d -m ctl ctxdev", true));
+    assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0600 root sys");
+    // An alias makes the driver be loaded; one that it has is no error.
+    assert_eq!(ok(update(&root, "-a -i \"pci1,2\" ctxdev", true)), ["ctxdev"]);
+    ok(update(&root, "-a -i \"pci1,2\"_\"pci3,4\" ctxdev", true));
+    assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci1,2\"|ctxdev \"pci3,4\"");
+    ok(update(&root, "-d -i pci1,2 ctxdev", true));
+    assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci3,4\"");
+    let (status, said, _) = update(&root, "-d -m nothing ctxdev", true);
+    assert!(status == 1 && said.starts_with("No entry found for driver (ctxdev) in file ("), "{said}");
+    // The configuration file is read anew, if the driver can be unloaded.
+    let (status, said, attached) = update(&root, "-v ctxdev", true);
+    assert_eq!(
+        (status, said.as_str(), &attached[..]),
+        (0, "ctxdev.conf updated in the kernel.\n", &["ctxdev".to_owned()][..])
+    );
+    let busy = "Cannot unload module: ctxdev\nWill be unloaded upon reboot.\n";
+    assert_eq!(update(&root, "ctxdev", false), (1, busy.into(), vec![]));
+    let (status, said, attached) = update(&root, "-f ctxdev", false);
+    assert_eq!((status, said, attached.len()), (0, format!("{busy}Forcing update of ctxdev.conf.\n"), 1));
+    for wrong in ["-a ctxdev", "-a -d -m x ctxdev", "-m x ctxdev", "-a -m x", "-v"] {
+        let (status, said, _) = update(&root, wrong, true);
+        assert!(status == 1 && said == update_drv::USAGE, "{wrong}: {said}");
+    }
+    let (status, said, _) = update(&root, "absent", true);
+    assert_eq!((status, said.as_str()), (1, "Failed to update absent.conf for driver.\n"));
+    let (status, said, _) = update(&root, "-a -i \"x\" absent", true);
+    assert_eq!((status, said.as_str()), (1, "Driver (absent) not installed.\n"));
 }
 
 #[test]

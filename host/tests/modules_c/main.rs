@@ -11,6 +11,7 @@ mod kernel_names;
 mod latch;
 mod lend;
 mod maps;
+mod package;
 mod regs;
 mod root;
 mod run;
@@ -49,6 +50,7 @@ const TESTS: &[Named] = named! {
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
+    package: it_installs_and_removes;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
     root: drivers_are_installed_run_and_removed,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
