@@ -1,90 +1,24 @@
-//! What has no bigger home: hash tables (mod_hash), CPR callbacks, fault management, sysevents, bus events, device ids, PCI
+//! What has no bigger home: CPR callbacks, fault management, sysevents, bus events, device ids, PCI
 //! configuration space.
 //!
 //! The host suspends nothing, has no fault management, no event daemon, no bus with removal events and no PCI bus: functions that
 //! register for those succeed or say "not supported" as their manual pages provide, and nothing is ever called back.
 
-use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void};
 
 use ddi_sys::{
     boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t,
     ddi_cb_handle_t, ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t,
-    ddi_iblock_cookie_t, dev_info_t, mod_hash_key_t, mod_hash_t, mod_hash_val_t, nvlist_t, sysevent_id_t,
-    uchar_t, ushort_t,
+    ddi_iblock_cookie_t, dev_info_t, nvlist_t, sysevent_id_t, uchar_t, ushort_t,
 };
-use parking_lot::Mutex;
 
 use super::{store, text};
 use crate::log;
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
-const MH_ERR_NOTFOUND: c_int = -3;
-const MH_ERR_DUPLICATE: c_int = -2;
-
-/// Behind mod_hash_t: keys are numbers, compared as such.
-struct Hash {
-    entries: Mutex<HashMap<usize, usize>>,
-    destroy: Option<unsafe extern "C-unwind" fn(mod_hash_val_t)>,
-}
-
-/// # Safety
-/// `hash` is a live one of mod_hash_create_idhash.
-unsafe fn hash_of<'a>(hash: *mut mod_hash_t) -> &'a Hash {
-    // SAFETY: the caller's promise.
-    unsafe { &*hash.cast::<Hash>() }
-}
 
 ddi! {
-    /// mod_hash_create_idhash.
-    fn mod_hash_create_idhash(
-        _name: *mut c_char,
-        _chains: usize,
-        destroy: Option<unsafe extern "C-unwind" fn(mod_hash_val_t)>,
-    ) -> *mut mod_hash_t {
-        Box::into_raw(Box::new(Hash { entries: Mutex::default(), destroy })).cast()
-    }
-    /// mod_hash_destroy_hash.
-    fn mod_hash_destroy_hash(hash: *mut mod_hash_t) {
-        // SAFETY: made by mod_hash_create_idhash, given back now.
-        let hash = unsafe { Box::from_raw(hash.cast::<Hash>()) };
-        if let Some(destroy) = hash.destroy {
-            for value in hash.entries.lock().values() {
-                // SAFETY: the driver's function with one of its values.
-                unsafe { destroy(*value as mod_hash_val_t) };
-            }
-        }
-    }
-    /// mod_hash_insert: 0, or MH_ERR_DUPLICATE.
-    fn mod_hash_insert(hash: *mut mod_hash_t, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let mut entries = unsafe { hash_of(hash) }.entries.lock();
-        if entries.contains_key(&(key as usize)) {
-            return MH_ERR_DUPLICATE;
-        }
-        entries.insert(key as usize, value as usize);
-        0
-    }
-    /// mod_hash_find: 0, or MH_ERR_NOTFOUND.
-    fn mod_hash_find(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let found = unsafe { hash_of(hash) }.entries.lock().get(&(key as usize)).copied();
-        let Some(value) = found else { return MH_ERR_NOTFOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, value as mod_hash_val_t) };
-        0
-    }
-    /// mod_hash_remove: 0, or MH_ERR_NOTFOUND.
-    fn mod_hash_remove(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let found = unsafe { hash_of(hash) }.entries.lock().remove(&(key as usize));
-        let Some(value) = found else { return MH_ERR_NOTFOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, value as mod_hash_val_t) };
-        0
-    }
-
     /// callb_add: for suspend and resume, which do not happen.
     fn callb_add(
         _func: Option<unsafe extern "C-unwind" fn(*mut c_void, c_int) -> boolean_t>,
@@ -225,32 +159,5 @@ ddi! {
     /// ddi_devid_valid(9F).
     fn ddi_devid_valid(_devid: ddi_devid_t) -> c_int {
         FAILURE
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::ptr::null_mut;
-
-    #[test]
-    fn a_hash_finds_what_was_put_in() {
-        let key = |n: usize| n as mod_hash_key_t;
-        let mut value = null_mut();
-        // SAFETY: a table of the test, here and below.
-        let hash = unsafe { ddi_sys::mod_hash_create_idhash(null_mut(), 7, None) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(50)) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(60)) }, MH_ERR_DUPLICATE);
-        // SAFETY: as above.
-        let found = unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) };
-        assert_eq!((found, value as usize), (0, 50));
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_remove(hash, key(5), &mut value) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) }, MH_ERR_NOTFOUND);
-        // SAFETY: as above.
-        unsafe { ddi_sys::mod_hash_destroy_hash(hash) };
     }
 }

@@ -3,7 +3,8 @@
 //! Each group of functions is one `ddi!` block. The macro makes an `extern "C-unwind"` function of each, exports it under
 //! its name (so that drivers linked in find it), checks at compile time that its type is the one that `ddi-sys` declares, and
 //! lists it for the [symbol table](symbols) from which modules are linked. Functions marked `@local` are not exported,
-//! because the C library has one of the same name; those marked `@private` are not declared by `ddi-sys`.
+//! because the C library has one of the same name; those marked `@private` are not declared by
+//! `ddi-sys`, those marked `@local_private` neither.
 //!
 //! Safety, once for all of them: the caller is a driver, and a driver promises what the manual page of the function asks
 //! for: pointers to live memory of the right size, strings with a NUL, locks that it initialised. Where the host can check
@@ -57,6 +58,12 @@ macro_rules! ddi {
         pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
         const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = ddi_sys::$name;
     };
+    (@one [local_private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`crate::ddi`].
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+    };
     (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
@@ -74,16 +81,19 @@ pub mod compiler;
 pub mod data;
 pub mod devmap;
 pub mod dma;
+pub mod hash;
 pub mod interrupts;
 pub mod kstats;
 pub mod ldi;
 pub mod lists;
+pub mod mblks;
 pub mod memory;
 pub mod messages;
 pub mod misc;
 pub mod modules;
 pub mod ndi;
 pub mod nodes;
+pub mod odds;
 pub mod pages;
 pub mod pci;
 pub mod pinned;

@@ -214,6 +214,37 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { sized(dev, dip, op, flags, name, to, length, blocks * 512) }
     }
+    /// ddi_prop_op_size_blksize(9F): with a block size other than 512, which changes neither Size nor Nblocks of 512 bytes.
+    @private fn ddi_prop_op_size_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        size: u64,
+        _block_size: c_uint,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+    }
+    /// ddi_prop_op_nblocks_blksize(9F): blocks of that size.
+    @private fn ddi_prop_op_nblocks_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        blocks: u64,
+        block_size: c_uint,
+    ) -> c_int {
+        let size = blocks.saturating_mul(if block_size == 0 { 512 } else { u64::from(block_size) });
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+    }
     /// ddi_prop_exists(9F).
     fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char) -> c_int {
         find(dev, dip, flags, name).is_some().into()

@@ -16,6 +16,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::data::SYMBOLS,
         super::devmap::SYMBOLS,
         super::dma::SYMBOLS,
+        super::hash::SYMBOLS,
         super::interrupts::SYMBOLS,
         super::kstats::SYMBOLS,
         super::ldi::SYMBOLS,
@@ -25,7 +26,9 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::ndi::SYMBOLS,
         super::poll::SYMBOLS,
         super::power::SYMBOLS,
+        super::mblks::SYMBOLS,
         super::memory::SYMBOLS,
+        super::odds::SYMBOLS,
         super::messages::SYMBOLS,
         super::messages::VARIADIC,
         super::misc::SYMBOLS,
@@ -48,9 +51,82 @@ fn groups() -> Vec<&'static [Symbol]> {
     groups
 }
 
+/// Other names of the same functions: of older kernels, and of variants that make no difference here.
+const ALIASES: &[(&str, &str)] = &[
+    ("cv_wait_sig_swap", "cv_wait_sig"),
+    ("ddi_getb", "ddi_get8"),
+    ("ddi_getl", "ddi_get32"),
+    ("ddi_getll", "ddi_get64"),
+    ("ddi_getw", "ddi_get16"),
+    ("ddi_io_get16", "ddi_get16"),
+    ("ddi_io_get32", "ddi_get32"),
+    ("ddi_io_get8", "ddi_get8"),
+    ("ddi_io_getb", "ddi_get8"),
+    ("ddi_io_getl", "ddi_get32"),
+    ("ddi_io_getw", "ddi_get16"),
+    ("ddi_io_put16", "ddi_put16"),
+    ("ddi_io_put32", "ddi_put32"),
+    ("ddi_io_put8", "ddi_put8"),
+    ("ddi_io_putb", "ddi_put8"),
+    ("ddi_io_putl", "ddi_put32"),
+    ("ddi_io_putw", "ddi_put16"),
+    ("ddi_mem_get16", "ddi_get16"),
+    ("ddi_mem_get32", "ddi_get32"),
+    ("ddi_mem_get64", "ddi_get64"),
+    ("ddi_mem_get8", "ddi_get8"),
+    ("ddi_mem_getb", "ddi_get8"),
+    ("ddi_mem_getl", "ddi_get32"),
+    ("ddi_mem_getll", "ddi_get64"),
+    ("ddi_mem_getw", "ddi_get16"),
+    ("ddi_mem_put16", "ddi_put16"),
+    ("ddi_mem_put32", "ddi_put32"),
+    ("ddi_mem_put64", "ddi_put64"),
+    ("ddi_mem_put8", "ddi_put8"),
+    ("ddi_mem_putb", "ddi_put8"),
+    ("ddi_mem_putl", "ddi_put32"),
+    ("ddi_mem_putll", "ddi_put64"),
+    ("ddi_mem_putw", "ddi_put16"),
+    ("ddi_mem_rep_get16", "ddi_rep_get16"),
+    ("ddi_mem_rep_get32", "ddi_rep_get32"),
+    ("ddi_mem_rep_get64", "ddi_rep_get64"),
+    ("ddi_mem_rep_get8", "ddi_rep_get8"),
+    ("ddi_mem_rep_put16", "ddi_rep_put16"),
+    ("ddi_mem_rep_put32", "ddi_rep_put32"),
+    ("ddi_mem_rep_put64", "ddi_rep_put64"),
+    ("ddi_mem_rep_put8", "ddi_rep_put8"),
+    ("ddi_peekc", "ddi_peek8"),
+    ("ddi_peekd", "ddi_peek64"),
+    ("ddi_peekl", "ddi_peek32"),
+    ("ddi_peeks", "ddi_peek16"),
+    ("ddi_pokec", "ddi_poke8"),
+    ("ddi_poked", "ddi_poke64"),
+    ("ddi_pokel", "ddi_poke32"),
+    ("ddi_pokes", "ddi_poke16"),
+    ("ddi_putb", "ddi_put8"),
+    ("ddi_putl", "ddi_put32"),
+    ("ddi_putll", "ddi_put64"),
+    ("ddi_putw", "ddi_put16"),
+    ("ddi_rep_getb", "ddi_rep_get8"),
+    ("ddi_rep_getl", "ddi_rep_get32"),
+    ("ddi_rep_getll", "ddi_rep_get64"),
+    ("ddi_rep_getw", "ddi_rep_get16"),
+    ("ddi_rep_putb", "ddi_rep_put8"),
+    ("ddi_rep_putl", "ddi_rep_put32"),
+    ("ddi_rep_putll", "ddi_rep_put64"),
+    ("ddi_rep_putw", "ddi_rep_put16"),
+    ("membar_sync", "membar_enter"),
+];
+
 static TABLE: LazyLock<HashMap<&'static str, &'static Symbol>> = LazyLock::new(|| {
     super::data::init();
-    groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect()
+    let mut table: HashMap<_, _> =
+        groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect();
+    for &(name, of) in ALIASES {
+        if let Some(&real) = table.get(of) {
+            table.entry(name).or_insert_with(|| &*Box::leak(Box::new(Symbol { name, ..*real })));
+        }
+    }
+    table
 });
 
 /// The symbol of this name.
@@ -73,6 +149,13 @@ mod tests {
         for symbol in groups().into_iter().flatten() {
             assert!(seen.insert(symbol.name), "{} is defined twice", symbol.name);
             assert!(!symbol.address.0.is_null());
+        }
+        for (name, of) in ALIASES {
+            let found = (find(name), find(of));
+            assert!(
+                matches!(found, (Some(a), Some(b)) if std::ptr::eq(a.address.0, b.address.0)),
+                "{name} is {of}"
+            );
         }
         assert!(find("cmn_err").is_some_and(|s| s.size == 0) && find("no_such_function").is_none());
     }

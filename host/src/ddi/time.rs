@@ -350,6 +350,48 @@ ddi! {
         let name = unsafe { text(name) };
         new_queue(&name, threads).cast()
     }
+    /// taskq_create_proc: the same with threads of a process of the kernel's.
+    @private fn taskq_create_proc(
+        name: *const c_char,
+        threads: c_int,
+        _priority: pri_t,
+        _min: c_int,
+        _max: c_int,
+        _proc: *mut c_void,
+        _flags: u32,
+    ) -> *mut taskq_t {
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        new_queue(&name, threads).cast()
+    }
+    /// taskq_create_sysdc: the same in another scheduling class.
+    @private fn taskq_create_sysdc(
+        name: *const c_char,
+        threads: c_int,
+        _min: c_int,
+        _max: c_int,
+        _proc: *mut c_void,
+        _duty: u32,
+        _flags: u32,
+    ) -> *mut taskq_t {
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        new_queue(&name, threads).cast()
+    }
+    /// taskq_create_instance: the same with an instance number.
+    @private fn taskq_create_instance(
+        name: *const c_char,
+        _instance: c_int,
+        threads: c_int,
+        _priority: pri_t,
+        _min: c_int,
+        _max: c_int,
+        _flags: u32,
+    ) -> *mut taskq_t {
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        new_queue(&name, threads).cast()
+    }
     /// taskq_dispatch: 0 when it failed.
     fn taskq_dispatch(tq: *mut taskq_t, func: task_func_t, arg: *mut c_void, _flags: u32) -> taskqid_t {
         // SAFETY: the driver's promise.
