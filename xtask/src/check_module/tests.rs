@@ -163,6 +163,12 @@ fn each_broken_c_module_is_found() {
             "fs",
         ),
         (
+            "__attribute__((used)) static long f(void) { long x; __asm__ volatile (\"movq %%gs:0x28, %0\" : \"=r\" (x)); return (x); }",
+            &[],
+            Rule::FsSegment,
+            "gs",
+        ),
+        (
             "__attribute__((used)) static void f(void) { __asm__ volatile (\"movq $1, -8(%rsp)\"); }",
             &[],
             Rule::RedZone,
@@ -373,6 +379,33 @@ fn a_frame_that_depends_on_data_is_mentioned() {
         verdict.findings().iter().find(|finding| finding.rule == Rule::StackFrame).expect("a warning");
     assert_eq!(found.severity, Severity::Warning);
     assert!(verdict.is_good() && found.message.contains("depends on data"), "{verdict}");
+}
+
+#[test]
+fn bytes_that_are_no_instruction_are_mentioned() {
+    let source = "__attribute__((used)) static void f(void) { __asm__ volatile (\".byte 0x06\"); }";
+    let Some(verdict) = broken(source, &[]) else { return };
+    let [finding] = verdict.findings() else { panic!("{verdict}") };
+    assert_eq!((finding.rule, finding.severity), (Rule::Undecodable, Severity::Warning), "{verdict}");
+}
+
+#[test]
+fn what_compilers_call_in_recent_kernels_is_known() {
+    let source = "int (*volatile g)(void); __attribute__((used)) static int f(void) { char a[64]; cmn_err(CE_NOTE, a); return (g() + 1); }";
+    let flags = [
+        "-Dg=static_g",
+        "-mindirect-branch=thunk-extern",
+        "-mindirect-branch-register",
+        "-fstack-protector-all",
+    ];
+    let source = source.replace("int (*volatile g)", "static int (*volatile g)");
+    let Some(module) =
+        compile(&format!("{GOOD}{source}"), &[&flags[..], &["-mstack-protector-guard=global"]].concat())
+    else {
+        return;
+    };
+    let verdict = check("fixture", &module, &options());
+    assert!(!verdict.findings().iter().any(|f| f.severity == Severity::Error), "{verdict}");
 }
 
 #[test]
