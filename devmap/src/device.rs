@@ -4,6 +4,7 @@
 //! by detach. None of this crate's locks is held when an entry point is called.
 
 use alloc::sync::Arc;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 
@@ -48,6 +49,11 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     ///
     /// The minor node is made, and so the device can be opened, after this has returned.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
+
+    /// The name of the minor node, by which devices get their names in /dev: the driver's name and the instance number.
+    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
+        write!(name, "{}{}", node.name(), node.instance())
+    }
 
     /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the
     /// value is dropped.

@@ -6,7 +6,6 @@
 
 use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
-use core::fmt::Write;
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -99,7 +98,7 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     let item = D::soft_state().item(number);
     // SAFETY: the item just allocated; nobody else knows it.
     unsafe { item.write(Item { dip, instance: Arc::into_raw(instance).cast() }) };
-    if !minor_node(&node, number) {
+    if !minor_node::<D>(&node, number) {
         crate::warn!("{}{number}: no minor node", node.name());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
@@ -140,12 +139,11 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
     Some(unsafe { Arc::from_raw(instance) })
 }
 
-/// Makes the node by which processes open the instance: named after the driver and the instance, numbered as the
-/// instance.
-fn minor_node(node: &Node<'_>, number: i32) -> bool {
+/// Makes the node by which processes open the instance: named as the device says, numbered as the instance.
+fn minor_node<D: Device>(node: &Node<'_>, number: i32) -> bool {
     let Ok(minor) = u32::try_from(number) else { return false };
     let mut name = Text::<64>::new();
-    if write!(name, "{}{number}", node.name()).is_err() || name.is_cut() {
+    if D::minor_name(node, &mut name).is_err() || name.is_cut() {
         return false;
     }
     // SAFETY: a live node; strings that end in NUL, which the call copies.

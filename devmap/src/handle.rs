@@ -380,7 +380,7 @@ impl State {
                     self.cookie,
                     dip,
                     registers.set(),
-                    start,
+                    registers.start() as i64 + start,
                     self.len,
                     self.max_protection,
                     0,

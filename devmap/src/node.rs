@@ -130,6 +130,51 @@ impl<'a> Node<'a> {
         Some(copy)
     }
 
+    /// Looks at the numbers of an integer property, if the node has it: `ddi_prop_lookup_int_array(9F)`.
+    fn with_ints<R>(&self, name: &CStr, look: impl FnOnce(&[i32]) -> R) -> Option<R> {
+        let (mut ints, mut count): (*mut c_int, _) = (ptr::null_mut(), 0);
+        // SAFETY: as in `property`; on success `ints` points to memory that ddi_prop_free takes back.
+        let result = unsafe {
+            sys::ddi_prop_lookup_int_array(
+                sys::DDI_DEV_T_ANY,
+                self.dip,
+                sys::DDI_PROP_DONTPASS,
+                name.as_ptr().cast_mut(),
+                &raw mut ints,
+                &raw mut count,
+            )
+        };
+        if result != sys::DDI_PROP_SUCCESS || ints.is_null() {
+            return None;
+        }
+        // SAFETY: the kernel's copy of the property: so many numbers, which stay until they are freed below.
+        let answer = look(unsafe { core::slice::from_raw_parts(ints, count as usize) });
+        // SAFETY: from ddi_prop_lookup_int_array, freed once.
+        unsafe { sys::ddi_prop_free(ints.cast()) };
+        Some(answer)
+    }
+
+    /// Is it a device on a PCI bus? Its register set 0 is configuration space then.
+    pub fn is_pci(&self) -> bool {
+        self.has_property("vendor-id") && self.has_property("class-code")
+    }
+
+    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for. None: it is no PCI device, or that
+    /// register is not used.
+    ///
+    /// Base address registers are numbered by their place in configuration space, register sets by what there is: an ivshmem has
+    /// base address registers 0 and 2, which are sets 1 and 2.
+    pub fn bar(&self, number: u8) -> Option<u32> {
+        const ENTRY: usize = 5;
+        if !self.is_pci() {
+            return None;
+        }
+        let place = 0x10 + 4 * i32::from(number);
+        let is_it = |entry: &[i32]| entry.first().is_some_and(|high| high & 0xff == place);
+        let set = self.with_ints(c"reg", |reg| reg.chunks_exact(ENTRY).position(is_it))??;
+        u32::try_from(set).ok()
+    }
+
     /// How many register sets the node has: `ddi_dev_nregs(9F)`. None for a pseudo device.
     pub fn register_sets(&self) -> u32 {
         let mut count: c_int = 0;

@@ -50,7 +50,6 @@ impl Order {
 struct Inner {
     handle: sys::ddi_acc_handle_t,
     base: *mut c_char,
-    len: u64,
     set: u32,
     order: Order,
 }
@@ -78,7 +77,11 @@ impl Drop for Inner {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Registers(Arc<Inner>);
+pub struct Registers {
+    mapped: Arc<Inner>,
+    start: u64,
+    len: u64,
+}
 
 const RANGE: Error = Error::new(Errno::EINVAL, "ddi_get32(9F)", "outside the register set, or not aligned");
 
@@ -110,52 +113,68 @@ impl Registers {
                 "the register set cannot be mapped",
             ));
         }
-        Ok(Registers(Arc::new(Inner { handle, base, len, set, order })))
+        Ok(Registers { mapped: Arc::new(Inner { handle, base, set, order }), start: 0, len })
+    }
+
+    /// `len` bytes from byte `offset` on, as if they were a set of their own. `EINVAL` when the set has not as many.
+    pub fn part(&self, offset: u64, len: u64) -> Result<Registers, Error> {
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(RANGE);
+        }
+        Ok(Registers { mapped: Arc::clone(&self.mapped), start: self.start + offset, len })
+    }
+
+    /// Where in its set it begins, in bytes.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
     }
 
     /// The length in bytes.
     pub fn len(&self) -> u64 {
-        self.0.len
+        self.len
     }
 
     /// Has it no bytes at all?
     pub fn is_empty(&self) -> bool {
-        self.0.len == 0
+        self.len == 0
     }
 
     /// The number of the set.
     pub fn set(&self) -> u32 {
-        self.0.set
+        self.mapped.set
     }
 
     /// How the set may be accessed.
     pub fn order(&self) -> Order {
-        self.0.order
+        self.mapped.order
     }
 
     /// The address of `count` values of `T` at `offset`, if they all lie within the set.
     fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {
         let bytes = size_of::<T>().checked_mul(count).ok_or(RANGE)?;
         let end = offset.checked_add(bytes as u64).ok_or(RANGE)?;
-        let start = usize::try_from(offset).map_err(|_| RANGE)?;
-        if end > self.0.len || start % align_of::<T>() != 0 {
+        if end > self.len {
             return Err(RANGE);
         }
-        Ok(self.0.base.wrapping_add(start).cast())
+        let start = usize::try_from(self.start + offset).map_err(|_| RANGE)?;
+        if start % align_of::<T>() != 0 {
+            return Err(RANGE);
+        }
+        Ok(self.mapped.base.wrapping_add(start).cast())
     }
 
     /// Reads one register at byte `offset`: `ddi_get32(9F)` and its like. `EINVAL` outside the set.
     pub fn read<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
-        Ok(unsafe { T::get(self.0.handle, address) })
+        Ok(unsafe { T::get(self.mapped.handle, address) })
     }
 
     /// Writes one register at byte `offset`: `ddi_put32(9F)` and its like. `EINVAL` outside the set.
     pub fn write<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
-        unsafe { T::put(self.0.handle, address, value) };
+        unsafe { T::put(self.mapped.handle, address, value) };
         Ok(())
     }
 
@@ -163,7 +182,7 @@ impl Registers {
     pub fn read_into<T: Word>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, to.len())?;
         // SAFETY: both ranges have the slice's length and are ours.
-        unsafe { T::rep_get(self.0.handle, to.as_mut_ptr(), address, to.len()) };
+        unsafe { T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len()) };
         Ok(())
     }
 
@@ -171,7 +190,7 @@ impl Registers {
     pub fn write_from<T: Word>(&self, offset: u64, from: &[T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, from.len())?;
         // SAFETY: both ranges have the slice's length and are ours; the source is only read.
-        unsafe { T::rep_put(self.0.handle, from.as_ptr().cast_mut(), address, from.len()) };
+        unsafe { T::rep_put(self.mapped.handle, from.as_ptr().cast_mut(), address, from.len()) };
         Ok(())
     }
 }

@@ -271,7 +271,7 @@ fn setup<D: Device>(
                 instance.dip,
                 &raw mut table,
                 registers.set(),
-                start,
+                registers.start() as i64 + start,
                 len,
                 max_protection,
                 flags,

@@ -4,7 +4,8 @@
 #
 #     install.sh [ALIAS]
 #
-# ALIAS is the name of a device that the driver shall bind to besides its own pseudo node, such as pci1af4,1110.
+# ALIAS is the name of PCI devices that the driver shall bind to besides its own pseudo node, such as pci1af4,1110. They become
+# /dev/ctxdevpci0 to ctxdevpci3.
 #
 # The module is taken from this directory, or from where `cargo xtask module` puts it. Environment:
 #     ROOT        the system's directory, empty for this system
@@ -43,7 +44,7 @@ fi
 links=$root/etc/devlink.tab
 tab=$(printf '\t')
 link() {
-    line="type=ddi_pseudo;name=$1$tab\\M0"
+    line="type=ddi_pseudo;$1$tab\\M0"
     grep -Fqx "$line" "$links" 2>/dev/null || printf '%s\n' "$line" >>"$links"
 }
 
@@ -58,8 +59,11 @@ cp "$module" "$root/kernel/drv/amd64/$name"
 chmod 755 "$root/kernel/drv/amd64/$name"
 cp "$conf" "$root/kernel/drv/$name.conf"
 chmod 644 "$root/kernel/drv/$name.conf"
-link "$name"
-[ -z "$alias" ] || link "$alias"
+link "name=$name"
+# By minor name: a PCI node's name is made of its subsystem's numbers, and is not the alias.
+for unit in ${alias:+0 1 2 3}; do
+    link "minor=${name}pci$unit"
+done
 
 # add_drv's exit status says that the driver is in the databases, not that it works.
 set -- -m '* 0666 root sys'
@@ -72,9 +76,9 @@ case $said in
 *"failed to attach"*) undo "the driver does not attach: the reason is at the end of /var/adm/messages" ;;
 esac
 
-nodes=$(sed -n "s/^name=\"$name\".*parent=\"pseudo\".*instance=\([0-9]*\);.*/\1/p" "$conf")
-for instance in $nodes; do
-    node=$root/dev/$name$instance
+units=$(sed -n "s/^name=\"$name\".*parent=\"pseudo\".*unit=\([0-9]*\);.*/\1/p" "$conf")
+for unit in $units; do
+    node=$root/dev/$name$unit
     # devfsadmd makes the link a moment later.
     for wait in 1 2 3 4 5 0; do
         # shellcheck disable=SC2086
@@ -83,4 +87,10 @@ for instance in $nodes; do
         sleep 1
     done
     echo "$node"
+done
+# Which PCI devices there are is the machine's affair.
+for unit in ${alias:+0 1 2 3}; do
+    node=$root/dev/${name}pci$unit
+    # shellcheck disable=SC2086
+    ! $check "$node" 2>/dev/null || echo "$node"
 done

@@ -20,11 +20,6 @@ for tool in rem_drv modinfo modunload; do
 done
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "not root: drivers are removed with pfexec or sudo"
 
-# The links that install.sh entered: the driver's own, and those of its aliases, which rem_drv forgets.
-names=$name
-aliases=$root/etc/driver_aliases
-[ ! -f "$aliases" ] || names="$names $(sed -n "s/^$name[[:space:]]*\"\(.*\)\"\$/\1/p" "$aliases")"
-
 # A driver that is open or mapped cannot be unloaded. rem_drv would remove it from the databases all the same and leave the
 # module in the kernel until the next boot.
 id=$(modinfo | awk '$6 == "'"$name"'" { print $1 }')
@@ -43,8 +38,9 @@ fi
 links=$root/etc/devlink.tab
 if [ -f "$links" ]; then
     tab=$(printf '\t')
-    for each in $names; do
-        grep -Fvx "type=ddi_pseudo;name=$each$tab\\M0" "$links" >"$links.$$" || :
+    # Those that install.sh entered.
+    for each in "name=$name" "minor=${name}pci0" "minor=${name}pci1" "minor=${name}pci2" "minor=${name}pci3"; do
+        grep -Fvx "type=ddi_pseudo;$each$tab\\M0" "$links" >"$links.$$" || :
         cat "$links.$$" >"$links"
         rm -f "$links.$$"
     done

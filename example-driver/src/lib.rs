@@ -6,12 +6,13 @@
 //!
 //! | offset | length | region | memory |
 //! | --- | --- | --- | --- |
-//! | 0x0 | 0x1000 | REGS: the engine's registers | register set 0 |
+//! | 0x0 | 0x1000 | REGS: the engine's registers | the device's |
 //! | 0x1000 | 0x4000 | RING: its command ring | locked kernel memory |
 //! | 0x5000 | 0xb000 | SCRATCH: one memory for everybody | pageable kernel memory |
-//! | 0x10000 | as the device has | FB: the engine's frame buffer | register set 1 |
+//! | 0x10000 | as the device has | FB: the engine's frame buffer | the device's |
 //!
-//! On a node without register sets REGS and FB are kernel memory, too. REGS, RING and FB are the engine's state: each
+//! The device's memory is register sets 0 and 1, or base address register 2 of a PCI device (its first page, and the rest; what is in the others is
+//! less than a page, which cannot be mapped without what lies beside it). A pseudo node has none: kernel memory does. REGS, RING and FB are the engine's state: each
 //! MAP_PRIVATE mapping has a context of its own, all MAP_SHARED mappings share one. The trick: only the context that
 //! is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
 //!
@@ -24,7 +25,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -173,15 +174,24 @@ pub struct CtxDev {
     one_region: bool,
 }
 
+/// The base address register of a PCI device whose memory this uses: that of QEMU's ivshmem, pci1af4,1110.
+const BAR: u8 = 2;
+
 /// REGS and FB: the device's own memory if the node has it, else kernel memory.
 fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
-    let (regs, fb): (Memory, Memory) = if node.register_sets() > 0 {
+    const REGS_LEN: u64 = RING - REGS;
+    let (regs, fb): (Memory, Memory) = if node.is_pci() {
+        // Register set 0 is configuration space, which no process may have.
+        let memory = Registers::map(node, node.bar(BAR).ok_or(Errno::ENXIO)?, Order::Merging)?;
+        let fb_len = memory.len().saturating_sub(REGS_LEN);
+        (memory.part(0, REGS_LEN)?.into(), memory.part(REGS_LEN, fb_len)?.into())
+    } else if node.register_sets() > 0 {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
         let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
-        (Umem::new(Kind::Locked, (RING - REGS) as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
+        (Umem::new(Kind::Locked, REGS_LEN as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
     };
-    if regs.len() != RING - REGS || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
+    if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
         devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
         return Err(Errno::ENXIO);
     }
@@ -190,6 +200,12 @@ fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
 
 impl Device for CtxDev {
     type Mapping = View;
+
+    // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
+    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
+        let kind = if node.is_pci() { "pci" } else { "" };
+        write!(name, "ctxdev{kind}{}", node.property("unit", node.instance()))
+    }
 
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {

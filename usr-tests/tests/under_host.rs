@@ -13,17 +13,20 @@ struct Run {
     filters: &'static [&'static str],
     /// A configuration beside this file.
     config: Option<&'static str>,
+    /// A simulated PCI device.
+    pci: Option<&'static str>,
 }
 
 const RUNS: &[Run] = &[
-    Run { faults: "userfaultfd", device: "/dev/ctxdev0", filters: &[], config: None },
-    Run { faults: "signal", device: "/dev/ctxdev0", filters: &[], config: None },
+    Run { faults: "userfaultfd", device: "/dev/ctxdev0", filters: &[], config: None, pci: None },
+    Run { faults: "signal", device: "/dev/ctxdev0", filters: &[], config: None, pci: None },
     // The pseudo node has the same regions in kernel memory: what depends on that is run there as well.
     Run {
         faults: "auto",
         device: "/dev/ctxdev1",
         filters: &["map:", "access:", "munmap:", "counters:"],
         config: None,
+        pci: None,
     },
     // Device memory of 4 MiB: what needs a large frame buffer.
     Run {
@@ -31,6 +34,15 @@ const RUNS: &[Run] = &[
         device: "/dev/ctxdev0",
         filters: &["large", "two_processes"],
         config: Some("large.toml"),
+        pci: None,
+    },
+    // A PCI device: register set 0 is configuration space, the memory is a base address register's.
+    Run {
+        faults: "auto",
+        device: "/dev/ctxdevpci0",
+        filters: &["map:private", "map:shared", "access:read", "fork:child", "context:two", "counters:"],
+        config: None,
+        pci: Some("ivshmem"),
     },
 ];
 
@@ -106,6 +118,9 @@ impl Run {
         command.args(["run", "--driver", "ctxdev", "--faults", self.faults]);
         if let Some(config) = self.config {
             command.arg("--config").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(config));
+        }
+        if let Some(pci) = self.pci {
+            command.args(["--device", pci]);
         }
         command.arg("--");
         command.arg(env!("CARGO_BIN_EXE_usr-tests")).args([

@@ -24,11 +24,25 @@ fn report(dev: u64) -> user::Stats {
     stats
 }
 
-/// A node with register sets, and one without.
-fn both(properties: &[(&'static str, i32)], test: impl Fn(&mut Booted, u64)) {
-    for registers in [vec![0x1000, FB_LEN as usize], vec![]] {
+/// A PCI device as QEMU's ivshmem is one: configuration space, base address registers 0 and 2.
+fn pci(memory: usize) -> Config {
+    let mut reg = vec![0; 15];
+    (reg[5], reg[9]) = (0x0200_3010, 0x100);
+    (reg[10], reg[14]) = (0x4300_3018, memory as i32);
+    Config {
+        registers: vec![0, 0x100, memory],
+        properties: vec![("vendor-id", 0x1af4), ("class-code", 0x05_0000)],
+        ints: vec![("reg", reg)],
+        ..Config::default()
+    }
+}
+
+/// A node with register sets, one without, and a PCI device.
+fn each(properties: &[(&'static str, i32)], test: impl Fn(&mut Booted, u64)) {
+    let sets = Config { registers: vec![0x1000, FB_LEN as usize], ..Config::default() };
+    for mut config in [sets, Config::default(), pci(0x1000 + FB_LEN as usize)] {
         let mut booted = mock::boot(&MODULE, || ());
-        let config = Config { registers, properties: properties.to_vec(), ..Config::default() };
+        config.properties.extend(properties);
         let dev = booted.attach(config).expect("attach");
         test(&mut booted, dev);
     }
@@ -50,23 +64,50 @@ fn shared(dev: u64) -> usize {
 
 #[test]
 fn regions_come_from_the_right_memory() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let handles = mock::mmap(dev, 0, END, RW, sys::MAP_SHARED).unwrap();
         let kernel = mock::kernel();
         let lens: Vec<i64> = handles.iter().map(|handle| kernel.handles[handle].len as i64).collect();
         assert_eq!(lens, [RING, SCRATCH - RING, FB - SCRATCH, FB_LEN]);
-        let registers = kernel.register_sets.len();
+        let mut sets: Vec<u32> = kernel.register_sets.keys().map(|(_, set)| *set).collect();
+        sets.sort_unstable();
         let of = |at: usize| kernel.handles[&handles[at]].object;
-        if registers > 0 {
-            assert_eq!((of(0), of(3)), (Object::Registers(0), Object::Registers(1)));
+        match sets[..] {
+            [0, 1] => assert_eq!((of(0), of(3)), (Object::Registers(0), Object::Registers(1))),
+            [2] => {
+                assert_eq!((of(0), of(3)), (Object::Registers(2), Object::Registers(2)));
+                let start = |at: usize| kernel.handles[&handles[at]].start;
+                assert_eq!((start(0), start(3)), (0, 0x1000));
+            }
+            ref other => assert!(other.is_empty() && matches!(of(0), Object::Umem(_))),
         }
         assert!(matches!((of(1), of(2)), (Object::Umem(_), Object::Umem(_))));
     });
 }
 
 #[test]
+fn names_say_which_device_it_is() {
+    let name = |config| {
+        let mut booted = mock::boot(&MODULE, || ());
+        let dev = booted.attach(config).expect("attach");
+        booted.minors(dev)[0].0.clone()
+    };
+    assert_eq!(name(Config::default()), "ctxdev0");
+    assert_eq!(name(Config { properties: vec![("unit", 7)], ..Config::default() }), "ctxdev7");
+    assert_eq!(name(pci(0x10_0000)), "ctxdevpci0");
+}
+
+#[test]
+fn a_pci_device_without_enough_memory_is_none() {
+    let mut booted = mock::boot(&MODULE, || ());
+    assert!(booted.attach(pci(0x1000)).is_none());
+    let no_memory = Config { ints: vec![("reg", vec![0; 5])], registers: vec![0], ..pci(0) };
+    assert!(booted.attach(no_memory).is_none());
+}
+
+#[test]
 fn the_geometry_is_told() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let places = [(REGS, 0x1000), (RING, 0x4000), (SCRATCH, 0xb000), (FB, FB_LEN)];
         for (index, (off, len)) in places.into_iter().enumerate() {
             let mut region = user::Region { index: index as u32, pad: 7, off: 1, len: 1 };
@@ -84,7 +125,7 @@ fn the_geometry_is_told() {
 
 #[test]
 fn private_mappings_have_contexts_of_their_own_shared_ones_share() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let (a, b, c, d) = (private(dev), private(dev), shared(dev), shared(dev));
         for (value, handle) in [(1, a), (2, b), (3, c)] {
             assert_eq!(load(handle, FB), Ok(0), "contexts start with zeros");
@@ -104,7 +145,7 @@ fn private_mappings_have_contexts_of_their_own_shared_ones_share() {
 
 #[test]
 fn the_owner_is_not_switched() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let a = private(dev);
         for page in 0..16 {
             store(a, FB + page * 4096, page as u64).unwrap();
@@ -120,7 +161,7 @@ fn the_owner_is_not_switched() {
 
 #[test]
 fn scratch_is_one_memory_and_never_switched() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let a = map(dev, SCRATCH, 0xb000, sys::MAP_PRIVATE);
         let b = map(dev, SCRATCH, 0xb000, sys::MAP_SHARED);
         store(a, SCRATCH, 5).unwrap();
@@ -134,7 +175,7 @@ fn scratch_is_one_memory_and_never_switched() {
 
 #[test]
 fn one_mmap_is_one_context_over_all_regions() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let parts = mock::mmap(dev, 0, END, RW, sys::MAP_PRIVATE).unwrap();
         let other = private(dev);
         store(parts[0], REGS, 1).unwrap();
@@ -159,7 +200,7 @@ fn one_mmap_is_one_context_over_all_regions() {
 
 #[test]
 fn fork_diverges_and_shared_does_not() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let (p, s) = (private(dev), shared(dev));
         store(p, FB, 1).unwrap();
         store(s, FB, 2).unwrap();
@@ -174,7 +215,7 @@ fn fork_diverges_and_shared_does_not() {
 
 #[test]
 fn a_limit_of_private_contexts() {
-    both(&[("max-contexts", 2)], |_, dev| {
+    each(&[("max-contexts", 2)], |_, dev| {
         let (a, _b) = (private(dev), private(dev));
         assert_eq!(mock::mmap(dev, FB, FB_LEN, RW, sys::MAP_PRIVATE), Err(sys::ENXIO));
         let s = shared(dev);
@@ -191,7 +232,7 @@ fn a_limit_of_private_contexts() {
 
 #[test]
 fn every_shape_of_unmap_keeps_the_context() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let a = private(dev);
         for page in 0..16 {
             store(a, FB + page * 4096, 100 + page as u64).unwrap();
@@ -217,7 +258,7 @@ fn every_shape_of_unmap_keeps_the_context() {
 
 #[test]
 fn a_lost_device_refuses_and_comes_back() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let (a, scratch) = (private(dev), map(dev, SCRATCH, 0x1000, sys::MAP_SHARED));
         store(a, FB, 4).unwrap();
         store(scratch, SCRATCH, 5).unwrap();
@@ -231,7 +272,7 @@ fn a_lost_device_refuses_and_comes_back() {
 
 #[test]
 fn revoke_makes_everybody_fault() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let (a, scratch) = (private(dev), map(dev, SCRATCH, 0x1000, sys::MAP_SHARED));
         store(a, FB, 4).unwrap();
         store(scratch, SCRATCH, 5).unwrap();
@@ -243,7 +284,7 @@ fn revoke_makes_everybody_fault() {
 
 #[test]
 fn hysteresis_delays_others_and_not_the_owner() {
-    both(&[("hysteresis-ms", 20)], |_, dev| {
+    each(&[("hysteresis-ms", 20)], |_, dev| {
         let (a, b) = (private(dev), private(dev));
         store(a, FB, 1).unwrap();
         store(a, FB + 4096, 1).unwrap();
@@ -259,7 +300,7 @@ fn hysteresis_delays_others_and_not_the_owner() {
 
 #[test]
 fn what_is_not_there_cannot_be_mapped() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         for (off, len) in [(END, 4096), (END - 4096, 8192), (0, END + 4096), (1 << 40, 4096)] {
             for flags in [sys::MAP_SHARED, sys::MAP_PRIVATE] {
                 assert_eq!(mock::mmap(dev, off, len, RW, flags), Err(sys::ENXIO), "{off:#x} {len:#x}");
@@ -272,7 +313,7 @@ fn what_is_not_there_cannot_be_mapped() {
 
 #[test]
 fn one_region_forbids_several_handles() {
-    both(&[("one-region", 1)], |_, dev| {
+    each(&[("one-region", 1)], |_, dev| {
         assert_eq!(mock::mmap(dev, 0, END, RW, sys::MAP_SHARED), Err(sys::ENXIO));
         assert_eq!(mock::mmap(dev, SCRATCH + 0xa000, 0x2000, RW, sys::MAP_SHARED), Err(sys::ENXIO));
         for (off, len) in [(REGS, RING), (RING, SCRATCH - RING), (SCRATCH, FB - SCRATCH), (FB, FB_LEN)] {
@@ -314,7 +355,7 @@ fn the_frame_buffer_is_as_big_as_the_property_says() {
 
 #[test]
 fn read_and_kstat_agree_with_the_ioctl() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         assert_eq!(mock::open(dev, sys::FREAD), 0);
         store(private(dev), FB, 1).unwrap();
         let report = report(dev);
@@ -332,7 +373,7 @@ fn read_and_kstat_agree_with_the_ioctl() {
 
 #[test]
 fn many_threads_never_see_each_others_values() {
-    both(&[], |_, dev| {
+    each(&[], |_, dev| {
         let handles: Vec<usize> = (0..4).map(|_| private(dev)).collect();
         // The mock's accesses are not one step, so each thread asks the driver for the engine and looks at its own
         // pages only when it has them.

@@ -1,5 +1,6 @@
 //! The driver's counters: by ioctl, by read, by kstat; and that they agree with what was done.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use crate::case::{Case, Ctx, Result, case, check, equal, error, fail, skip};
@@ -283,10 +284,20 @@ fn read_agrees(t: &Ctx) -> Result {
     text_agrees("read", &String::from_utf8_lossy(&text[..got]), &dev.stats()?)
 }
 
+/// The minor number in a device number.
+fn minor(rdev: u64) -> u32 {
+    #[cfg(target_os = "linux")]
+    return libc::minor(rdev);
+    #[cfg(not(target_os = "linux"))]
+    return rdev as u32;
+}
+
 fn kstat_agrees(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
     busy(&dev)?;
-    let instance = t.device.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or("0");
+    let device = std::fs::metadata(&t.device).map_err(|e| fail(format!("stat: {e}")))?;
+    // A device's minor number is its instance number, whatever its name is.
+    let instance = minor(device.rdev());
     let name = format!("ctxdev:{instance}:ctxdev");
     let output = match Command::new("kstat").arg("-p").arg(&name).output() {
         Ok(output) => output,

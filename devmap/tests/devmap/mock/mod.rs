@@ -46,6 +46,7 @@ pub struct Node {
     pub driver: CString,
     pub properties: HashMap<String, i32>,
     pub text_properties: HashMap<String, String>,
+    pub ints_properties: HashMap<String, Vec<i32>>,
     pub registers: Vec<usize>,
     pub minors: Vec<(String, u32)>,
 }
@@ -132,6 +133,7 @@ pub fn boot(module: &'static Entry, forget: fn()) -> Booted {
 pub struct Config {
     pub properties: Vec<(&'static str, i32)>,
     pub text: Vec<(&'static str, &'static str)>,
+    pub ints: Vec<(&'static str, Vec<i32>)>,
     pub registers: Vec<usize>,
 }
 
@@ -164,6 +166,7 @@ impl Booted {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
+            ints_properties: config.ints.into_iter().map(|(name, value)| (name.into(), value)).collect(),
             registers: config.registers,
             minors: Vec::new(),
         }));

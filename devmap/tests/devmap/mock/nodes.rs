@@ -1,6 +1,8 @@
 //! Device nodes, their minors and properties, and their registers.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::Mutex;
 
 use ddi_sys as sys;
 
@@ -108,7 +110,7 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_string(
     match node.text_properties.get(name) {
         Some(text) => {
             // SAFETY: likewise: the caller's pointer.
-            unsafe { *value = CString::new(text.as_str()).unwrap().into_raw() };
+            unsafe { *value = give(CString::new(text.as_str()).unwrap().as_bytes_with_nul()).cast() };
             sys::DDI_PROP_SUCCESS
         }
         None => sys::DDI_PROP_NOT_FOUND,
@@ -117,8 +119,50 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_string(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_prop_free(value: *mut c_void) {
-    // SAFETY: as ddi_prop_free(9F): what the lookup gave, which `CString::into_raw` made.
-    drop(unsafe { CString::from_raw(value.cast()) });
+    let words = GIVEN.lock().unwrap().remove(&value.addr()).expect("a property's value, freed once");
+    let words = std::ptr::slice_from_raw_parts_mut(value.cast::<u64>(), words);
+    // SAFETY: what `give` made of a box of so many words.
+    drop(unsafe { Box::from_raw(words) });
+}
+
+/// The values that lookups have given: words by address.
+static GIVEN: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
+
+/// A copy that ddi_prop_free frees.
+fn give(bytes: &[u8]) -> *mut u8 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    });
+    let copy: Box<[u64]> = words.collect();
+    let len = copy.len();
+    let copy = Box::into_raw(copy).cast::<u8>();
+    GIVEN.lock().unwrap().insert(copy.addr(), len);
+    copy
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_prop_lookup_int_array(
+    _: sys::dev_t,
+    dip: *mut sys::dev_info_t,
+    flags: u32,
+    name: *mut c_char,
+    value: *mut *mut c_int,
+    count: *mut u32,
+) -> c_int {
+    assert_eq!(flags, sys::DDI_PROP_DONTPASS);
+    // SAFETY: as ddi_prop_lookup_int_array(9F).
+    let node = unsafe { node(dip) };
+    // SAFETY: likewise: a string.
+    let name = unsafe { text(name) };
+    let Some(ints) = node.ints_properties.get(name) else { return sys::DDI_PROP_NOT_FOUND };
+    let bytes: Vec<u8> = ints.iter().flat_map(|int| int.to_ne_bytes()).collect();
+    // SAFETY: likewise: the caller's pointer.
+    unsafe { *value = give(&bytes).cast() };
+    // SAFETY: likewise.
+    unsafe { *count = ints.len() as u32 };
+    sys::DDI_PROP_SUCCESS
 }
 
 #[unsafe(no_mangle)]
