@@ -232,8 +232,9 @@ const CASES: &[Case] = &[
         says: "cases",
         guest: "omnios",
         collects: &[
-            ("kstats.txt", "ctxdev:0:ctxdev:opens\t"),
+            ("kstats.txt", "ctxdev:100:ctxdev:opens\t"),
             ("suite-ctxdev0.tap", "ok 1 - map:"),
+            ("suite-ctxdevpci0.tap", "ok 1 - map:"),
             ("messages.txt", "Linux version"),
             ("run.log", "ctxdev is removed"),
             ("console.log", "Changing to init state 5"),
