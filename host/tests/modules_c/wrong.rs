@@ -29,7 +29,8 @@ pub fn client_of_mistakes() {
         unmap(at, 0x1000);
         return;
     }
-    let _ = ioctl(fd, BASE + which, 0);
+    let mut room = 0_u64;
+    let _ = ioctl(fd, BASE + which, &raw mut room as u64);
 }
 
 /// Makes a mistake; the report has to hold all these texts, and the run has to fail.
@@ -97,6 +98,11 @@ pub fn sleeping_where_it_is_forbidden() {
     reported(4, &["kmem_alloc", "KM_SLEEP may block", "spin mutex", "kmem_alloc(9F)", STACK]);
     reported(5, &["kmem_alloc", "KM_SLEEP may block", "timeout's function", "wrong`sleep_in_timeout"]);
     reported(6, &["delay", "may block", "timeout's function", "delay(9F)", "wrong`delay_in_timeout"]);
+    reported(
+        16,
+        &["kmem_alloc", "KM_SLEEP may block", "interrupt", "wrong`sleep_in_soft_interrupt", "kmem_alloc(9F)"],
+    );
+    reported(17, &["ddi_copyout", "may block", "holds the spin mutex", "ddi_copyout(9F)", STACK]);
     reported(12, &["sema_p", "may block", "in timeout(9F) function wrong`wait_in_timeout", "semaphore(9F)"]);
 }
 
