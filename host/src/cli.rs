@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
 use ddi_host::loader::root::Root;
 use ddi_host::machine::{Machine, Options};
@@ -73,6 +74,9 @@ pub struct MachineArgs {
     /// Guard kernel memory: uses after free and overruns are reported
     #[arg(long)]
     pub check: bool,
+    /// The processes' data model, as drivers see it: lp64 or ilp32
+    #[arg(long, value_name = "MODEL", default_value = "lp64")]
+    pub model: Model,
     /// Show messages that are for a verbose boot
     #[arg(long, short)]
     pub verbose: bool,
@@ -108,6 +112,7 @@ impl MachineArgs {
             devices: self.devices.clone(),
             faults: self.faults,
             check: self.check,
+            model: self.model,
         };
         Machine::start(&options).map_err(|e| e.to_string())
     }

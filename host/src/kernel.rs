@@ -434,7 +434,7 @@ impl process::Kernel for DdiKernel {
         let open = self.open_of(id)?;
         let entry = client::of(call.process());
         let ioctl = open.driver.cb_ops().and_then(|cb| cb.cb_ioctl).ok_or(Errno(libc::ENOTTY))?;
-        let mode = file_flags(flags) | ddi_sys::DATAMODEL_LP64 as c_int;
+        let mode = file_flags(flags) | crate::kern::image::model() as c_int;
         let mut value = 0;
         let called = client::run(&entry, || {
             // SAFETY: the driver's entry point, with arguments as ioctl(9E) says.
@@ -618,7 +618,7 @@ fn outcome(code: FaultCode) -> FaultOutcome {
         _ if code.is_ok() => FaultOutcome::Retry,
         ddi_sys::FC_HWERR | ddi_sys::FC_NOSUPPORT => bus(ADRERR),
         ddi_sys::FC_ALIGN => bus(ADRALN),
-        ddi_sys::FC_OBJERR if code.errno() == Some(EINTR) => FaultOutcome::Retry,
+        ddi_sys::FC_OBJERR if code.errno() == Some(EINTR) => FaultOutcome::Interrupted,
         ddi_sys::FC_OBJERR => bus(OBJERR),
         ddi_sys::FC_NOMAP => segv(MAPERR),
         _ => segv(ACCERR),
@@ -646,7 +646,7 @@ mod tests {
     fn fault_codes_become_the_signals_of_illumos() {
         let signal = |signo, code, errno| FaultOutcome::Signal { signo, code, errno };
         assert_eq!(outcome(FaultCode::OK), FaultOutcome::Retry);
-        assert_eq!(outcome(FaultCode::EINTR), FaultOutcome::Retry);
+        assert_eq!(outcome(FaultCode::EINTR), FaultOutcome::Interrupted);
         assert_eq!(outcome(FaultCode::NOMAP), signal(libc::SIGSEGV, 1, 0));
         assert_eq!(outcome(FaultCode::PROT), signal(libc::SIGSEGV, 2, 0));
         assert_eq!(outcome(FaultCode::HWERR), signal(libc::SIGBUS, 2, 0));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
+use crate::kern::image::{self, Model};
 use crate::kern::thread::{self, Context};
 use crate::kern::{entry, heap, interrupts, left, trap, watch};
 use crate::kernel::{self, DdiKernel};
@@ -34,6 +35,8 @@ pub struct Options {
     pub faults: FaultPolicy,
     /// Guard kernel memory and stop at the first mistake of a driver.
     pub check: bool,
+    /// Data model of the processes.
+    pub model: Model,
 }
 
 /// Why a machine did not start. Each says what to do.
@@ -104,6 +107,7 @@ impl Machine {
     pub fn start(options: &Options) -> Result<Machine, MachineError> {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
         trap::install();
+        image::set_model(options.model);
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }
@@ -221,7 +225,7 @@ impl Machine {
     }
 
     fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
-        let config = process::Config { faults: options.faults };
+        let config = process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
         server.adopt_orphans();
         let told = Arc::downgrade(&server);

@@ -252,6 +252,46 @@ mod inner {
         unsafe { real(fd, iov, count, offset) }
     }
 
+    pub unsafe fn preadv2(
+        fd: c_int,
+        iov: *const libc::iovec,
+        count: c_int,
+        offset: i64,
+        flags: c_int,
+    ) -> isize {
+        if node::device(fd).is_some() && flags == 0 {
+            return match offset {
+                // SAFETY: the caller's arguments; -1 stands for the file's own offset.
+                -1 => unsafe { readv(fd, iov, count) },
+                // SAFETY: the caller's arguments.
+                _ => unsafe { preadv(fd, iov, count, offset) },
+            };
+        }
+        let real = real!(preadv2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
+        // SAFETY: the caller's arguments.
+        unsafe { real(fd, iov, count, offset, flags) }
+    }
+
+    pub unsafe fn pwritev2(
+        fd: c_int,
+        iov: *const libc::iovec,
+        count: c_int,
+        offset: i64,
+        flags: c_int,
+    ) -> isize {
+        if node::device(fd).is_some() && flags == 0 {
+            return match offset {
+                // SAFETY: the caller's arguments; -1 stands for the file's own offset.
+                -1 => unsafe { writev(fd, iov, count) },
+                // SAFETY: the caller's arguments.
+                _ => unsafe { pwritev(fd, iov, count, offset) },
+            };
+        }
+        let real = real!(pwritev2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
+        // SAFETY: the caller's arguments.
+        unsafe { real(fd, iov, count, offset, flags) }
+    }
+
     pub unsafe fn preadv64(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
         // SAFETY: the caller's arguments.
         unsafe { preadv(fd, iov, count, offset) }
@@ -322,6 +362,8 @@ mod exported {
         writev = inner(fd: c_int, iov: *const libc::iovec, count: c_int) -> isize;
         preadv = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
         pwritev = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
+        preadv2 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64, flags: c_int) -> isize;
+        pwritev2 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64, flags: c_int) -> isize;
         preadv64 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
         pwritev64 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
         ioctl = inner(fd: c_int, request: c_ulong, arg: u64) -> c_int;

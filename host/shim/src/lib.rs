@@ -13,6 +13,7 @@
 mod real;
 mod agent;
 mod copy;
+mod dirs;
 mod epoll;
 mod exec;
 mod files;

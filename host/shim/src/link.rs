@@ -152,6 +152,7 @@ fn upcall(line: Line, got: &Received) -> (Result<u64, i32>, usize) {
             (Ok(n as u64), n)
         }
         Some(Op::Enlist) => value(attach()),
+        Some(Op::Pin) => value(space::pin(a[0], a[1], state::MEMORY.load(Ordering::Relaxed), a[2], a[3])),
         _ => (Err(libc::ENOSYS), 0),
     }
 }
@@ -171,7 +172,8 @@ fn who() -> Who {
 
 /// What a hello is answered with.
 fn note(reply: &Received) {
-    let [token, policy, ..] = reply.message.a;
+    let [token, policy, _, low, ..] = reply.message.a;
+    state::BELOW_4G.store(low != 0, Ordering::Relaxed);
     state::TOKEN.store(token, Ordering::Relaxed);
     state::POLICY.store(policy, Ordering::Relaxed);
     let old = state::MEMORY.swap(state::adopt(reply.fds[0]), Ordering::Relaxed);
@@ -451,7 +453,10 @@ pub fn born(leash: i32) {
     let buffer = state::LINE.take();
     state::BUSY.set(false);
     state::SIGNALS.set((-1, 0));
+    state::PINNED.reset();
+    state::PINNING.1.store(0, Ordering::SeqCst);
     crate::epoll::born();
+    crate::dirs::born();
     agent::forget();
     if leash >= 0 && old != 0 {
         if let Err(what) = introduce(leash, old, buffer) {

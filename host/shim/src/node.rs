@@ -109,6 +109,47 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     Some((node, whole.len))
 }
 
+/// The name of the device node number `index` among those of the directory `dir` that Linux does not list itself, and its inode number.
+pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<u64> {
+    let mut base = [0u8; LONGEST];
+    let n = directory(dir, &mut base)?;
+    let base = base.get(..n)?;
+    let mut left = index;
+    search(|e| {
+        let path = path_of(e);
+        let own = name_of(path);
+        let inside = path.strip_suffix(own)?.strip_suffix(b"/")? == base;
+        if !inside || in_linux(dir, own) {
+            return None;
+        }
+        if left > 0 {
+            left -= 1;
+            return None;
+        }
+        for (to, from) in name.iter_mut().zip(own.iter().chain(&[0])) {
+            *to = *from as c_char;
+        }
+        Some(inode(e.major, e.minor))
+    })
+}
+
+/// The inode number that a device node shows.
+pub fn inode(major: u32, minor: u32) -> u64 {
+    u64::from(major) << 32 | u64::from(minor) << 4 | 1
+}
+
+/// Has Linux an entry of this name, too?
+fn in_linux(dir: i32, name: &[u8]) -> bool {
+    let mut path = [0u8; 256];
+    let Some(room) = path.get_mut(..name.len()).filter(|_| name.len() < 256) else { return false };
+    room.copy_from_slice(name);
+    let mut st = [0u64; 32];
+    let a =
+        [dir as u64, path.as_ptr() as u64, st.as_mut_ptr() as u64, libc::AT_SYMLINK_NOFOLLOW as u64, 0, 0];
+    // SAFETY: the path ends with NUL, the buffer has room for a stat structure.
+    unsafe { sys::call(libc::SYS_newfstatat, a) }.is_ok()
+}
+
 /// Path of a directory descriptor.
 fn directory(dir: i32, to: &mut [u8]) -> Option<usize> {
     if dir == libc::AT_FDCWD {
@@ -128,7 +169,8 @@ fn directory(dir: i32, to: &mut [u8]) -> Option<usize> {
             [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0],
         )
     };
-    Some(r.ok()? as usize)
+    // A root that is told as / has no name.
+    Some(r.ok()? as usize).map(|n| if n == 1 { 0 } else { n })
 }
 
 /// Writes a number.

@@ -167,19 +167,38 @@ unsafe fn try_stream(path: *const c_char, mode: *const c_char) -> Option<*mut li
             return Some(core::ptr::null_mut());
         }
     };
+    // SAFETY: `mode` is a string.
+    Some(unsafe { stream_on(fd, mode) }.unwrap_or_else(|| {
+        crate::sys::close(fd);
+        core::ptr::null_mut()
+    }))
+}
+
+/// A stream on a device's descriptor, which it closes.
+unsafe fn stream_on(fd: c_int, mode: *const c_char) -> Option<*mut libc::FILE> {
     let functions =
         Functions { read: stream_read, write: stream_write, seek: stream_seek, close: stream_close };
-    // SAFETY: `mode` is a string, the functions take this cookie.
+    // SAFETY: `mode` is a string by the caller, the functions take this cookie.
     let stream = unsafe { fopencookie(fd as usize as *mut c_void, mode, functions) };
     if stream.is_null() {
-        crate::sys::close(fd);
-    } else {
-        // SAFETY: within the stream's structure.
-        let place = unsafe { stream.byte_add(FILENO) }.cast::<c_int>();
-        // SAFETY: the descriptor's place in glibc's public structure.
-        unsafe { place.write(fd) };
+        return None;
     }
+    // SAFETY: within the stream's structure.
+    let place = unsafe { stream.byte_add(FILENO) }.cast::<c_int>();
+    // SAFETY: the descriptor's place in glibc's public structure.
+    unsafe { place.write(fd) };
     Some(stream)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut libc::FILE {
+    if node::device(fd).is_some() {
+        // SAFETY: the caller passes a string.
+        return unsafe { stream_on(fd, mode) }.unwrap_or(core::ptr::null_mut());
+    }
+    let real = real!(fdopen: fn(c_int, *const c_char) -> *mut libc::FILE);
+    // SAFETY: the caller's arguments.
+    unsafe { real(fd, mode) }
 }
 
 macro_rules! fopens {

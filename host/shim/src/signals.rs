@@ -298,6 +298,12 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
         }
         return Some(signo);
     }
+    if info.code > 0 && state::is_being_pinned(info.addr) {
+        // A write that comes while the contents are copied waits.
+        // SAFETY: no memory is involved.
+        let _ = unsafe { sys::call(libc::SYS_sched_yield, [0; 6]) };
+        return None;
+    }
     if info.code <= 0 || state::MODE.load(Ordering::Acquire) == 0 || !state::near(info.addr, 1) {
         return Some(signo);
     }

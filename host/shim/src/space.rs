@@ -11,6 +11,18 @@ use crate::{state, sys};
 const ZONE: u64 = 0x2000_0000_0000;
 const ZONE_END: u64 = 0x6000_0000_0000;
 static NEXT: AtomicU64 = AtomicU64::new(ZONE);
+/// The same below 4 GiB.
+const LOW: u64 = 0x4000_0000;
+const LOW_END: u64 = 0xf000_0000;
+static NEXT_LOW: AtomicU64 = AtomicU64::new(LOW);
+
+/// Start and end of the zone, and where to look next.
+fn zone() -> (u64, u64, &'static AtomicU64) {
+    match state::BELOW_4G.load(Ordering::Relaxed) {
+        true => (LOW, LOW_END, &NEXT_LOW),
+        false => (ZONE, ZONE_END, &NEXT),
+    }
+}
 
 const NONE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
 
@@ -33,23 +45,28 @@ pub fn reserve(len: u64, align: u64, offset: u64, hint: u64, fixed: bool) -> Res
         let _ = unsafe { sys::munmap(r, len) };
         Err(libc::EEXIST)
     };
-    if hint != 0 && hint % align == offset && place(hint).is_ok() {
+    let (start, end, next) = zone();
+    let fits = hint.checked_add(len).is_some_and(|to| end == ZONE_END || to <= end);
+    if hint != 0 && hint % align == offset && fits && place(hint).is_ok() {
         return Ok(hint);
     }
     let fit = |at: u64| at + (offset.wrapping_sub(at) & (align - 1));
-    let mut at = fit(NEXT.load(Ordering::Relaxed));
+    let mut at = fit(next.load(Ordering::Relaxed));
     for _ in 0..256 {
-        if at.checked_add(len).is_none_or(|end| end > ZONE_END) {
-            at = fit(ZONE);
+        if at.checked_add(len).is_none_or(|to| to > end) {
+            at = fit(start);
         }
         match place(at) {
             Ok(_) => {
-                NEXT.store(at + len, Ordering::Relaxed);
+                next.store(at + len, Ordering::Relaxed);
                 return Ok(at);
             }
             Err(libc::EEXIST) => at = fit(at + len.max(align)),
             Err(e) => return Err(e),
         }
+    }
+    if start == LOW {
+        return Err(libc::ENOMEM);
     }
     // The zone is crowded: let Linux look, with room to align.
     // SAFETY: a new mapping that replaces nothing.
@@ -72,8 +89,9 @@ pub fn reserve(len: u64, align: u64, offset: u64, hint: u64, fixed: bool) -> Res
 pub fn unmap(addr: u64, len: u64) -> Result<(), i32> {
     // SAFETY: the program asked for it.
     unsafe { sys::munmap(addr, len) }?;
-    if addr >= ZONE {
-        let _ = NEXT.compare_exchange(addr + len, addr, Ordering::Relaxed, Ordering::Relaxed);
+    let (start, _, next) = zone();
+    if addr >= start {
+        let _ = next.compare_exchange(addr + len, addr, Ordering::Relaxed, Ordering::Relaxed);
     }
     Ok(())
 }
@@ -92,6 +110,90 @@ pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
             // SAFETY: the mapping just made.
             unsafe { sys::mprotect(piece.va, piece.len, piece.prot) }?;
         }
+    }
+    Ok(())
+}
+
+core::arch::global_asm!(
+    ".pushsection .text.ddi_shim_pin,\"ax\",@progbits",
+    ".hidden ddi_shim_pin",
+    ".globl ddi_shim_pin",
+    "ddi_shim_pin:",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov r12, rdi",
+    "mov r13, rsi",
+    "mov r14, rdx",
+    "mov r15, rcx",
+    // mprotect(target, len, PROT_READ)
+    "mov eax, 10",
+    "mov edx, 1",
+    "syscall",
+    "test rax, rax",
+    "js 2f",
+    "mov rdi, r14",
+    "mov rsi, r12",
+    "mov rcx, r13",
+    "rep movsb",
+    // mremap(copy, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, target)
+    "mov eax, 25",
+    "mov rdi, r14",
+    "mov rsi, r13",
+    "mov rdx, r13",
+    "mov r10d, 3",
+    "mov r8, r12",
+    "syscall",
+    "mov rbx, rax",
+    // mprotect(target, len, prot)
+    "mov eax, 10",
+    "mov rdi, r12",
+    "mov rsi, r13",
+    "mov rdx, r15",
+    "syscall",
+    "mov rax, rbx",
+    "2:",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "ret",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    /// Copies `target` to `copy`, which is then moved in its place. The stack may be in it: in between nothing is pushed.
+    fn ddi_shim_pin(target: u64, len: u64, copy: u64, prot: u64) -> i64;
+}
+
+/// Puts frames of the memory in place of what is there, with its contents. Other threads' writes wait meanwhile (see `signals`).
+pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(), i32> {
+    // What cannot be read must be an error here, and not below.
+    let mut byte = 0u8;
+    for page in (addr..addr + len).step_by(4096) {
+        // SAFETY: a byte of ours; the other side is what the program named.
+        if unsafe { crate::copy::copy((&raw mut byte) as u64, page, 1) } != 1 {
+            return Err(libc::EFAULT);
+        }
+    }
+    let all = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping that replaces nothing.
+    let copy = unsafe { sys::mmap(0, len, all, libc::MAP_SHARED, memory, offset) }?;
+    state::widen(addr, len);
+    state::PINNED.lock();
+    state::PINNING.0.store(addr, Ordering::SeqCst);
+    state::PINNING.1.store(addr + len, Ordering::SeqCst);
+    // SAFETY: `copy` has `len` bytes; the range holds memory that can be read, and has the same contents afterwards.
+    let r = unsafe { ddi_shim_pin(addr, len, copy, prot) };
+    state::PINNING.1.store(0, Ordering::SeqCst);
+    state::PINNED.unlock();
+    if r < 0 {
+        // SAFETY: the mapping made above, which has not moved.
+        let _ = unsafe { sys::munmap(copy, len) };
+        return Err(-r as i32);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ fn fill(node: Node, to: *mut libc::stat) -> c_int {
     st.st_mode = node.mode;
     st.st_nlink = 1;
     st.st_dev = libc::makedev(0, 0xdd1);
-    st.st_ino = u64::from(node.major) << 32 | u64::from(node.minor) << 4 | 1;
+    st.st_ino = node::inode(node.major, node.minor);
     st.st_rdev = libc::makedev(node.major, node.minor);
     st.st_blksize = 4096;
     // SAFETY: the caller of the interposed function passes a place for it.
@@ -70,7 +70,7 @@ fcntls!(fcntl, fcntl64);
 macro_rules! path_stats {
     ($($name:ident),*) => {$(
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(path: *const c_char, st: *mut libc::stat) -> c_int {
+        pub unsafe extern "C" fn $name(path: *const c_char, st: *mut libc::stat) -> c_int {
             // SAFETY: the caller passes a string.
             if let Some(node) = unsafe { of_path(libc::AT_FDCWD, path) } {
                 return fill(node, st);
@@ -208,7 +208,7 @@ unsafe extern "C" fn statx(
     st.stx_blksize = 4096;
     st.stx_nlink = 1;
     st.stx_mode = node.mode as u16;
-    st.stx_ino = u64::from(node.major) << 32 | u64::from(node.minor) << 4 | 1;
+    st.stx_ino = node::inode(node.major, node.minor);
     st.stx_rdev_major = node.major;
     st.stx_rdev_minor = node.minor;
     st.stx_dev_minor = 0xdd1;
@@ -287,3 +287,20 @@ unsafe extern "C" fn faccessat(dir: c_int, path: *const c_char, mode: c_int, fla
     // SAFETY: the caller's arguments.
     unsafe { real(dir, path, mode, flags) }
 }
+
+macro_rules! syncs {
+    ($($name:ident),*) => {$(
+        /// A device has nothing to be written out.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(fd: c_int) -> c_int {
+            if node::device(fd).is_some() {
+                return 0;
+            }
+            let real = real!($name: fn(c_int) -> c_int);
+            // SAFETY: no memory is involved.
+            unsafe { real(fd) }
+        }
+    )*};
+}
+
+syncs!(fsync, fdatasync);

@@ -39,6 +39,8 @@ pub static SETUP: Lock = Lock::new();
 pub static CONNECTED: AtomicBool = AtomicBool::new(false);
 /// The host's number for this process.
 pub static TOKEN: AtomicU64 = AtomicU64::new(0);
+/// Device mappings lie below 4 GiB.
+pub static BELOW_4G: AtomicBool = AtomicBool::new(false);
 /// How faults may be caught (`FAULTS_*`).
 pub static POLICY: AtomicU64 = AtomicU64::new(0);
 /// How faults are caught (`FAULTS_*`); 0 until there can be mappings.
@@ -63,6 +65,16 @@ pub fn near(addr: u64, len: u64) -> bool {
 pub fn widen(addr: u64, len: u64) {
     LOW.fetch_min(addr, Ordering::AcqRel);
     HIGH.fetch_max(addr + len, Ordering::AcqRel);
+}
+
+/// One range at a time is being pinned.
+pub static PINNED: Lock = Lock::new();
+/// Start and end of it; the end is 0 outside of that.
+pub static PINNING: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
+
+/// Is this address being pinned now?
+pub fn is_being_pinned(addr: u64) -> bool {
+    addr >= PINNING.0.load(Ordering::SeqCst) && addr < PINNING.1.load(Ordering::SeqCst)
 }
 
 /// A thread's connection.

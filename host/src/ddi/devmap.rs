@@ -21,6 +21,7 @@ use segdev::{
 
 use super::nodes::node;
 use super::{store, sync};
+use crate::kern::image;
 use crate::kern::{drivers, entry, heap};
 use crate::kernel;
 use crate::process::{Call, Piece};
@@ -165,7 +166,7 @@ unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool,
         prot: prot(request.prot),
         maxprot: prot(request.maxprot),
         flags,
-        model: ddi_sys::DATAMODEL_LP64,
+        model: image::model() as model_t,
     };
     let fixed = flags.contains(MapFlags::FIXED).then_some(asked);
     let before = HINT.replace(asked);
@@ -367,9 +368,9 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { map(request, space, addrp, true, "ddi_segmap_setup") }
     }
-    /// ddi_mmap_get_model(9F): every process here has 64 bits.
+    /// ddi_mmap_get_model(9F).
     fn ddi_mmap_get_model() -> model_t {
-        ddi_sys::DATAMODEL_LP64
+        image::model() as model_t
     }
     /// ddi_device_mapping_check: any attributes will do.
     fn ddi_device_mapping_check(

@@ -2,7 +2,11 @@
 //!
 //! The pages of the range become pages of physical memory: the thread that calls copies them there and has them mapped in place of
 //! what was. Kernel and process then share them, and they can be mapped into other processes. They stay until the process unmaps
-//! them or ends, whatever the driver does with its cookie. User context; blocks.
+//! them or ends, whatever the driver does with its cookie. A forked child has a copy of private memory, and shares shared memory. User context; blocks.
+//!
+//! What differs from illumos: pinned memory of a shared mapping of a file is the file's no more, and other processes that map the same do not see what
+//! is written there; ranges that overlap without one holding the other cannot both stay pinned; a thread that forks while its stack is pinned shares that with its child until the
+//! child has its own.
 
 use std::ffi::c_int;
 
@@ -10,7 +14,7 @@ use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, um
 use segdev::UmemKind;
 
 use super::{bufs, store, sync};
-use crate::process::{Call, Piece, Prot};
+use crate::process::{Call, Prot};
 use crate::report;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
@@ -21,11 +25,12 @@ const EFAULT: c_int = 14;
 const EINVAL: c_int = 22;
 const PAGE: u64 = 4096;
 
-/// The protection that all of a range of a process has; None when part of it has no memory.
-fn protection(pid: i32, start: u64, end: u64) -> Option<Prot> {
+/// The protection that all of a range of a process has, and whether any of it is shared (`MAP_SHARED`); None when part of it has no memory.
+fn protection(pid: i32, start: u64, end: u64) -> Option<(Prot, bool)> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let mut at = start;
     let mut prot = Prot::all();
+    let mut shared = false;
     for line in maps.lines() {
         let mut words = line.split(' ');
         let (range, mode) = (words.next()?, words.next()?);
@@ -37,9 +42,10 @@ fn protection(pid: i32, start: u64, end: u64) -> Option<Prot> {
         for (letter, bit) in [('r', Prot::READ), ('w', Prot::WRITE), ('x', Prot::EXEC)] {
             prot.set(bit, prot.contains(bit) && mode.contains(letter));
         }
+        shared |= mode.contains('s');
         at = to;
         if at >= end {
-            return Some(prot);
+            return Some((prot, shared));
         }
     }
     None
@@ -56,42 +62,23 @@ fn lock(addr: u64, len: u64, flags: c_int) -> Result<ddi_umem_cookie_t, c_int> {
     let entry = client::of(client.process());
     // Memory that was pinned before is shared already.
     let pinned = entry.pinned(addr, len);
-    let found = protection(client.process().pid(), addr, end).ok_or(EFAULT)?;
-    if write && !found.contains(Prot::WRITE) || read && !found.contains(Prot::READ) {
+    let (found, shared) = protection(client.process().pid(), addr, end).ok_or(EFAULT)?;
+    // What is there must be copied: memory that cannot be read cannot be pinned.
+    if write && !found.contains(Prot::WRITE) || !found.contains(Prot::READ) {
         return Err(EACCES);
     }
     let new = match pinned {
         Some((memory, off)) => Memory::part(memory, off, len),
         None => {
             let new = Memory::new(UmemKind::User, len).ok_or(ENOMEM)?;
-            replace(&client, addr, len, found, new.pfn(), new.address())?;
-            entry.pin(addr, len, new.clone());
+            let pinned = Call::with_current(|call| Some(call?.pin(addr, len, new.pfn(), found)));
+            pinned.and_then(Result::ok).ok_or(EFAULT)?;
+            entry.pin(addr, len, new.clone(), shared);
             // The process keeps its pages when the driver lets go of its cookie.
             Memory::part(new, 0, len)
         }
     };
     Ok(umem::publish(new) as ddi_umem_cookie_t)
-}
-
-/// Copies the range to page frames and has those mapped instead.
-fn replace(
-    client: &client::Client,
-    addr: u64,
-    len: u64,
-    prot: Prot,
-    pfn: u64,
-    at: usize,
-) -> Result<(), c_int> {
-    Call::with_current(|call| {
-        let call = call.ok_or(EFAULT)?;
-        // SAFETY: `len` bytes of physical memory were just allocated, and nobody else knows of them.
-        let copy = unsafe { std::slice::from_raw_parts_mut(at as *mut u8, len as usize) };
-        call.copyin(addr, copy).map_err(|_| EFAULT)?;
-        let piece = Piece { va: addr, len, pfn: Some(pfn), prot };
-        call.reserve(len, PAGE, 0, addr, Some(addr)).map_err(|_| EFAULT)?;
-        call.map_pieces(&[piece]).map_err(|_| EFAULT)?;
-        client.process().load(addr, len / PAGE, pfn, prot).map_err(|_| EFAULT)
-    })
 }
 
 ddi! {

@@ -233,7 +233,7 @@ ddi! {
         let failed = unsafe { uiomove((&raw mut byte).cast(), 1, ddi_sys::UIO_WRITE, uiop) };
         if failed != 0 { -1 } else { byte.into() }
     }
-    /// ddi_model_convert_from(9F): every process here has the kernel's model.
+    /// ddi_model_convert_from(9F).
     fn ddi_model_convert_from(model: model_t) -> model_t {
         if model & ddi_sys::DDI_MODEL_MASK == ddi_sys::DDI_MODEL_ILP32 {
             ddi_sys::DDI_MODEL_ILP32

@@ -9,6 +9,7 @@
 //! what it likes: nothing of the host's reads them back.
 
 use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
 #[repr(C, align(64))]
@@ -77,14 +78,55 @@ mod at {
     pub const A_PROC: [usize; 2] = [208, 216];
 }
 
-/// DATAMODEL_LP64, a `model_t`.
-const LP64: u32 = 0x0020_0000;
 /// States of a thread and of a process, and the priority that threads in the kernel have at least.
 const TS_ONPROC: u32 = 4;
 const SRUN: u32 = 2;
 const MINIMUM_SYSTEM_PRIORITY: u32 = 60;
-/// Where user addresses end.
+
+/// The data model of the processes, as drivers see it (`DATAMODEL_ILP32` and `DATAMODEL_LP64`, `model_t`s). The programs themselves always have 64 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Model {
+    /// 32 bits: what a driver's code for 32-bit programs is tried with.
+    Ilp32 = 0x0010_0000,
+    /// 64 bits.
+    #[default]
+    Lp64 = 0x0020_0000,
+}
+
+impl std::str::FromStr for Model {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "lp64" => Ok(Model::Lp64),
+            "ilp32" => Ok(Model::Ilp32),
+            _ => Err(format!("unknown data model: {s} (use lp64 or ilp32)")),
+        }
+    }
+}
+
+static ILP32: AtomicBool = AtomicBool::new(false);
+
+/// Chooses the model of all processes to come.
+pub fn set_model(model: Model) {
+    ILP32.store(model == Model::Ilp32, Ordering::Relaxed);
+}
+
+/// The model of the processes.
+pub fn model() -> Model {
+    if ILP32.load(Ordering::Relaxed) { Model::Ilp32 } else { Model::Lp64 }
+}
+
+/// Where the addresses of 64-bit processes end.
 pub const USER_LIMIT: usize = 0x7fff_c000_0000;
+
+/// Where the processes' addresses end.
+fn user_limit() -> usize {
+    match model() {
+        Model::Ilp32 => 0xfeff_f000,
+        Model::Lp64 => USER_LIMIT,
+    }
+}
 
 /// A thread's `cpu` and `kthread_t`.
 pub struct ThreadImage {
@@ -153,12 +195,12 @@ impl ProcessImage {
         image.proc.set(at::P_CRED, cred);
         image.proc.set(at::P_PIDP, image.pid.address());
         for offset in at::P_MODEL {
-            image.proc.set32(offset, LP64);
+            image.proc.set32(offset, model() as u32);
         }
         image.proc.set32(at::P_STAT, SRUN);
         // Only handed on: what it leads to is nobody's.
         image.space.set(at::A_HAT, image.space.address());
-        image.space.set(at::A_USERLIMIT, USER_LIMIT);
+        image.space.set(at::A_USERLIMIT, user_limit());
         for offset in at::A_PROC {
             image.space.set(offset, image.proc.address());
         }

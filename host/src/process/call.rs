@@ -263,6 +263,23 @@ impl Call {
         self.process.protect(addr, len.div_ceil(PAGE_SIZE), prot)
     }
 
+    /// Puts page frames in place of the client's own memory, with what is in it; all of it can be read. They are loaded, and nobody is asked about accesses. Works in a client
+    /// that has mapped nothing yet.
+    ///
+    /// # Errors
+    /// `EFAULT`: part of it cannot be read. What Linux said. `EINTR`: the thread is gone.
+    pub fn pin(&self, addr: u64, len: u64, pfn: u64, prot: Prot) -> Result<(), Errno> {
+        if self.process.fault_mode().is_none() {
+            self.upcall(Op::Enlist, [0; 6], &[])?;
+        }
+        let (page, pages) = (addr / PAGE_SIZE, len / PAGE_SIZE);
+        self.upcall(Op::Pin, [addr, len, pfn * PAGE_SIZE, prot.bits().into(), 0, 0], &[])?;
+        let mut hat = self.process.hat.lock();
+        hat.insert(Part { page, pages, frame: pfn, prot });
+        hat.mark(page, pages, true);
+        Ok(())
+    }
+
     /// Copies user memory in. Device memory may be among it: its faults are served meanwhile.
     ///
     /// # Errors

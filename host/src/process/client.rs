@@ -53,6 +53,7 @@ pub struct Process {
     /// Faults that are being served; told when a fork has copied the mappings.
     pub(super) serving: Mutex<Serving>,
     pub(super) served: Condvar,
+    reframed: Mutex<Vec<Part>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
 }
@@ -117,6 +118,7 @@ impl Process {
             doubts: Mutex::default(),
             serving: Mutex::default(),
             served: Condvar::new(),
+            reframed: Mutex::default(),
             link: OnceLock::new(),
             hat: Mutex::new(hat),
         }
@@ -190,9 +192,27 @@ impl Process {
         self.link.set(link).map_err(|_| Errno(libc::EBUSY))
     }
 
+    /// A child that does not run yet is to have other frames there than its parent.
+    pub fn reframe(&self, va: u64, npages: u64, pfn: u64) {
+        let first = va / PAGE_SIZE;
+        let mut hat = self.hat.lock();
+        for part in hat.parts(first, npages) {
+            let part = Part { frame: pfn + (part.page - first), ..part };
+            hat.change(part);
+            self.reframed.lock().push(part);
+        }
+    }
+
     /// A forked child has what its parent had mapped, but none of it watched.
     pub(super) fn inherit(&self) -> Result<(), Errno> {
         let hat = self.hat.lock();
+        let changed = std::mem::take(&mut *self.reframed.lock());
+        let pieces = changed.iter().map(|p| {
+            [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, u64::from(p.prot.bits())]
+        });
+        for message in words(pieces).chunks(PAYLOAD_MAX / 32 * 32) {
+            self.ask_agent(Op::Map, [0; 6], message)?;
+        }
         let parts = hat.parts(0, u64::MAX);
         match self.uffd() {
             Some(uffd) => parts.iter().try_for_each(|p| {

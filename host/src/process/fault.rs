@@ -41,6 +41,8 @@ pub struct Fault {
 pub enum FaultOutcome {
     /// Translations were loaded, or nothing was: let the access try again.
     Retry,
+    /// A signal of the thread's has ended the driver's work: let it take the signal and try again. A system call's access fails instead.
+    Interrupted,
     /// It fails: the thread gets this signal, or its system call `EFAULT`.
     Signal {
         /// `SIGSEGV` or `SIGBUS`.
@@ -188,7 +190,14 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let outcome = if loaded { FaultOutcome::Retry } else { serve(shared, &fault) };
     let again = service.end();
     match outcome {
-        FaultOutcome::Retry => {
+        FaultOutcome::Interrupted if again && in_system_call(process, &fault) => {
+            // Linux lets a system call not take its signal before the access is done, so the access must fail.
+            let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
+            if !(full && refuse(process, uffd, page)) {
+                wake();
+            }
+        }
+        FaultOutcome::Retry | FaultOutcome::Interrupted => {
             process.doubts.lock().remove(&tid);
             wake();
         }
@@ -196,6 +205,25 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
             fail(process, uffd, &fault, before, [signo, code, errno], again);
         }
     }
+}
+
+/// Is it a system call's access that was interrupted and has been reported again? Linux tries such an access over and over, so that its thread never waits.
+fn in_system_call(process: &Process, fault: &Fault) -> bool {
+    for _ in 0..3 {
+        match whereabouts(process.pid(), fault.tid) {
+            Whereabouts::SystemCall => return true,
+            Whereabouts::User(_) => return false,
+            Whereabouts::Running => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    true
+}
+
+/// Has the system call that waits for a page fail; false if that cannot be done.
+fn refuse(process: &Process, uffd: &Uffd, page: u64) -> bool {
+    let at = page * PAGE_SIZE;
+    process.poison_for_a_moment(page, || uffd.poison(at))
+        || process.bar_for_a_moment(page, || uffd.wake(at, PAGE_SIZE))
 }
 
 /// Has the kernel above serve a fault.
@@ -265,9 +293,7 @@ fn fail(
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
         Whereabouts::SystemCall => {
-            let failed = full
-                && (process.poison_for_a_moment(number, || uffd.poison(page))
-                    || process.bar_for_a_moment(number, || uffd.wake(page, PAGE_SIZE)));
+            let failed = full && refuse(process, uffd, number);
             if !failed {
                 uffd.wake(page, PAGE_SIZE);
             }

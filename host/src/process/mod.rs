@@ -22,7 +22,7 @@
 //! * Statically linked and set-user-id programs are refused at start ([`check_program`]); started later by a client, they run, without devices.
 //! * System calls made without the C library (`syscall(2)`, raw `clone`, io_uring) are not intercepted. A process that unmaps or
 //!   protects device memory that way gets SIGSEGV where Linux and the host disagree; one that closes the shim's descriptors that way is killed.
-//! * C's stdio on a descriptor it did not open itself (`fdopen`, redirected `stdin`): writes reach the driver, errors are lost; reads see the end of the file.
+//! * C's stdio on a descriptor it made no stream of (redirected `stdin`, `freopen`): writes reach the driver, errors are lost; reads see the end of the file.
 //! * With signals or userfaultfd for user code only, system calls on device memory work for read, write, send, recv and their
 //!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
 //! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing and
@@ -30,7 +30,7 @@
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
 //!   does, the child has no device mappings.
 //! * A client in another pid or network namespace than the host, or of another user, is not served.
-//! * Directories do not list device nodes, so a glob over /dev misses them; `freopen` does not open them.
+//! * `nftw` and `fts` do not list device nodes; `readdir`, `scandir` and `glob` do.
 
 mod board;
 mod call;

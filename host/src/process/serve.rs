@@ -337,7 +337,7 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let _by_agent = call.by_agent();
     let _service = Service::begin(&fault);
     match fault::serve(&call.shared, &fault) {
-        FaultOutcome::Retry => verdict(VERDICT_RETRY, 0, 0),
+        FaultOutcome::Retry | FaultOutcome::Interrupted => verdict(VERDICT_RETRY, 0, 0),
         FaultOutcome::Signal { signo, code, errno } => {
             given([VERDICT_SIGNAL, signo as u64, code as u64, errno as u64, 0, 0])
         }

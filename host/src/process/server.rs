@@ -34,6 +34,8 @@ const ADOPTED: Duration = Duration::from_millis(50);
 pub struct Config {
     /// How faults are caught.
     pub faults: FaultPolicy,
+    /// Mappings whose address the program does not choose lie below 4 GiB.
+    pub low: bool,
 }
 
 /// Why a server did not start: says what to do about it.
@@ -76,6 +78,7 @@ pub(super) struct Shared {
     pub kernel: Arc<dyn Kernel>,
     pub mem: Arc<PhysMem>,
     pub policy: FaultPolicy,
+    pub low: bool,
     pub mode: FaultMode,
     pub name: String,
     pub board: Board,
@@ -314,7 +317,7 @@ impl Shared {
                 self.attach(process, mode, fds)?;
                 process.inherit().map_err(|e| e.0)?;
             }
-            Ok([process.id(), self.policy_number(), u64::from(std::process::id()), 0, 0, 0])
+            Ok([process.id(), self.policy_number(), u64::from(std::process::id()), self.low.into(), 0, 0])
         })();
         if let Some(line) = &*process.lifeline.lock() {
             let _ = line.reply(r, &[], &[self.mem.as_fd()]);
@@ -386,7 +389,7 @@ impl Shared {
         let pidfd = process.pidfd.get_or_init(|| pidfd);
         self.processes.write().insert(id, process.clone());
         let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.process_start(&process)));
-        let a = [id, self.policy_number(), u64::from(std::process::id()), 0, 0, 0];
+        let a = [id, self.policy_number(), u64::from(std::process::id()), self.low.into(), 0, 0];
         let mut lifeline = process.lifeline.lock();
         let conn = lifeline.insert(conn);
         let watched = self.watch.add(pidfd, Key::Death(id), Interest::Input).is_ok()
@@ -434,6 +437,7 @@ impl Server {
             kernel,
             mem,
             policy: config.faults,
+            low: config.low,
             mode,
             name,
             board,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Mutex, RwLock};
+use segdev::UmemKind;
 use segdev::space::AddressSpace;
 
 use super::Host;
@@ -14,6 +15,7 @@ use super::umem::Memory;
 use crate::ddi::data::Cred;
 use crate::kern::image::ProcessImage;
 use crate::kern::thread::{self, Context, Signals};
+use crate::physmem::PAGE_SIZE;
 use crate::process::{self, Process};
 
 /// A process, its images, and (as segdev's `Space`) its address space's name.
@@ -63,11 +65,16 @@ pub struct Entry {
     pub space: AddressSpace<Host>,
     /// Its own memory that drivers have pinned: address, length, what it became.
     pinned: Mutex<Vec<(u64, u64, Arc<Memory>)>>,
+    /// Memory among that which the process shares with its children (`MAP_SHARED`): by its first page frame.
+    shared: Mutex<Vec<u64>>,
 }
 
 impl Entry {
     /// Notes that a range has become `memory`.
-    pub fn pin(&self, addr: u64, len: u64, memory: Arc<Memory>) {
+    pub fn pin(&self, addr: u64, len: u64, memory: Arc<Memory>, shared: bool) {
+        if shared {
+            self.shared.lock().push(memory.pfn());
+        }
         self.pinned.lock().push((addr, len, memory));
     }
 
@@ -149,14 +156,29 @@ pub fn of(process: &Arc<Process>) -> Arc<Entry> {
 /// A forked child, with its parent's credential.
 pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
     let entry = insert(process, parent.client.cred().clone());
-    *entry.pinned.lock() = parent.pinned.lock().clone();
+    let shared = parent.shared.lock().clone();
+    let inherit = |(addr, len, memory): &(u64, u64, Arc<Memory>)| {
+        if shared.contains(&memory.pfn()) {
+            return (*addr, *len, memory.clone());
+        }
+        // The child has a copy of its own, as of memory that is not pinned. Without room for one it shares its parent's.
+        let copy = Memory::new(UmemKind::User, *len).inspect(|copy| {
+            let (from, to) = (memory.address() as *const u8, copy.address() as *mut u8);
+            // SAFETY: both have `len` bytes of physical memory; the second is new. The process may write the first meanwhile, as it may during any fork.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, *len as usize) };
+            process.reframe(*addr, *len / PAGE_SIZE, copy.pfn());
+        });
+        (*addr, *len, copy.unwrap_or_else(|| memory.clone()))
+    };
+    *entry.pinned.lock() = parent.pinned.lock().iter().map(inherit).collect();
+    *entry.shared.lock() = shared;
     entry
 }
 
 fn insert(process: &Arc<Process>, cred: Cred) -> Arc<Entry> {
     let client = Client::new(process.clone(), cred);
     let space = AddressSpace::new(client.clone());
-    let entry = Arc::new(Entry { client, space, pinned: Mutex::default() });
+    let entry = Arc::new(Entry { client, space, pinned: Mutex::default(), shared: Mutex::default() });
     let mut table = TABLE.write();
     let entry = table.by_process.entry(process.id()).or_insert(entry).clone();
     table.by_image.insert(entry.client.image().space(), entry.clone());

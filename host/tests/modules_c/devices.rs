@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::run;
 
@@ -129,6 +130,12 @@ const WAITS_V: u32 = 0x7507;
 
 extern "C" fn nothing(_signal: i32) {}
 
+static COUNTED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count(_signal: i32) {
+    COUNTED.fetch_add(1, Ordering::SeqCst);
+}
+
 /// Starts an ioctl that waits on a thread of its own; `end` ends it; returns its answer.
 fn waiting(fd: RawFd, cmd: u32, arg: u64, end: impl FnOnce(libc::pthread_t)) -> Result<i32, i32> {
     let waiter = std::thread::spawn(move || ioctl(fd, cmd, arg));
@@ -163,6 +170,27 @@ pub fn client_of_waits_end_by_wakeup_signal_and_time() {
     assert_eq!(ioctl(fd, WAITS_TIMED, 10_000), Ok(2));
     assert_eq!(waiting(fd, WAITS_SEMA, 0, |_| assert_eq!(ioctl(fd, WAITS_V, 0), Ok(0))), Ok(0));
     assert_eq!(waiting(fd, WAITS_SEMA, 0, interrupt), Err(libc::EINTR));
+    // With SA_RESTART the call is begun again once the handler has run; what a driver makes of a signal other than EINTR stays.
+    action.sa_flags = libc::SA_RESTART;
+    action.sa_sigaction = count as *const () as usize;
+    // SAFETY: a handler that counts.
+    unsafe { libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut()) };
+    let restarted = |thread| {
+        interrupt(thread);
+        until(|| COUNTED.load(Ordering::SeqCst) == 1);
+        until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(1));
+        assert_eq!(ioctl(fd, WAITS_POST, 0), Ok(0));
+    };
+    assert_eq!(waiting(fd, WAITS_WAIT, 0, restarted), Ok(0));
+    assert_eq!(waiting(fd, WAITS_TIMED, hour, interrupt), Ok(0));
+    assert_eq!(COUNTED.load(Ordering::SeqCst), 2);
+    // What is ignored interrupts nothing.
+    let posted = |thread| {
+        // SAFETY: a thread that is not joined yet.
+        unsafe { libc::pthread_kill(thread, libc::SIGWINCH) };
+        assert_eq!(ioctl(fd, WAITS_POST, 0), Ok(0));
+    };
+    assert_eq!(waiting(fd, WAITS_TIMED, hour, posted), Ok(1));
 }
 
 pub fn a_killed_waiter_leaves_the_driver() {
@@ -221,4 +249,95 @@ pub fn client_of_a_process_s_own_memory_is_pinned() {
     assert_eq!(word(mine, 0x1000), 77);
     let bad = Range { addr: 0x1000, len: 0x1000, flags: 1, pad: 0 };
     assert_eq!(ioctl(fd, lock, &raw const bad as u64), Err(libc::EFAULT));
+}
+
+/// A page of static data.
+#[repr(C, align(4096))]
+struct Page([u64; 512]);
+
+static mut DATA: Page = Page([1; 512]);
+
+pub fn memory_of_every_kind_is_pinned() {
+    run::passes_in_every_mode("pinned", "devices::client_of_memory_of_every_kind_is_pinned");
+}
+pub fn client_of_memory_of_every_kind_is_pinned() {
+    let (lock, unlock, sum, fill) = (0x7a01, 0x7a02, 0x7a03, 0x7a04);
+    let fd = open("/dev/pinned0");
+    let pin = |at: *mut u64, flags: i32| {
+        let range = Range { addr: at as u64, len: 0x1000, flags, pad: 0 };
+        ioctl(fd, lock, &raw const range as u64)
+    };
+    // A page of its own on the stack, in the heap, of static data, of a file; what is around it goes on being used.
+    let mut stack = Page([1; 512]);
+    let mut heap = Box::new(Page([1; 512]));
+    let file = std::fs::File::open("/proc/self/exe").unwrap();
+    let private = map(std::os::fd::AsRawFd::as_raw_fd(&file), 0, 0x1000, libc::MAP_PRIVATE).cast::<u64>();
+    // SAFETY: 512 words of a private mapping.
+    unsafe { std::slice::from_raw_parts_mut(private, 512) }.fill(1);
+    let pages = [stack.0.as_mut_ptr(), heap.0.as_mut_ptr(), (&raw mut DATA).cast(), private];
+    for at in pages {
+        assert_eq!(pin(at, 3), Ok(0));
+        assert_eq!(ioctl(fd, sum, 0), Ok(512));
+        set_word(at.cast(), 8, 3);
+        assert_eq!(ioctl(fd, sum, 0), Ok(514));
+        assert_eq!(ioctl(fd, fill, 2), Ok(2 * 4096));
+        assert_eq!(word(at.cast(), 4088), 0x0202_0202_0202_0202);
+        assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+        // Again: it is the same memory.
+        assert_eq!(pin(at, 3), Ok(0));
+        assert_eq!(ioctl(fd, fill, 3), Ok(3 * 4096));
+        assert_eq!(word(at.cast(), 0), 0x0303_0303_0303_0303);
+        assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    }
+    // What cannot be written can be read; what has no access or is not there is an error.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let mine = map(-1, 0, 0x2000, flags);
+    set_word(mine, 0, 9);
+    // SAFETY: the mapping just made.
+    unsafe { libc::mprotect(mine.cast(), 0x1000, libc::PROT_READ) };
+    assert_eq!(pin(mine.cast(), 2), Err(libc::EACCES));
+    assert_eq!(pin(mine.cast(), 1), Ok(0));
+    assert_eq!(ioctl(fd, sum, 0), Ok(9));
+    assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    // SAFETY: as above.
+    unsafe { libc::mprotect(mine.wrapping_add(0x1000).cast(), 0x1000, libc::PROT_NONE) };
+    assert_eq!(pin(mine.wrapping_add(0x1000).cast(), 1), Err(libc::EACCES));
+    unmap(mine, 0x2000);
+    assert_eq!(pin(mine.cast(), 1), Err(libc::EFAULT));
+    // A child has a copy; a shared mapping is shared.
+    let shared = map(-1, 0, 0x1000, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    assert_eq!(pin(shared.cast(), 3), Ok(0));
+    assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    let own = heap.0.as_mut_ptr();
+    assert_eq!(pin(own, 3), Ok(0));
+    let child = fork(|| {
+        let before = word(own.cast(), 0) == 0x0303_0303_0303_0303;
+        set_word(own.cast(), 8, 77);
+        set_word(shared, 8, 78);
+        let grandchild = fork(|| {
+            set_word(own.cast(), 8, 79);
+            0
+        });
+        i32::from(!(before && wait(grandchild) == 0 && word(own.cast(), 8) == 77))
+    });
+    assert_eq!(wait(child), 0);
+    assert_eq!((word(own.cast(), 8), word(shared, 8)), (0x0303_0303_0303_0303, 78));
+    assert_eq!(ioctl(fd, sum, 0), Ok(3 * 4096));
+    assert_eq!(ioctl(fd, fill, 4), Ok(4 * 4096));
+    assert_eq!(word(own.cast(), 8), 0x0404_0404_0404_0404);
+    // Others may write beside it while it is being pinned.
+    let mut many = vec![0u64; 64 * 512];
+    let at = many.as_mut_ptr().wrapping_byte_add(many.as_ptr().align_offset(4096) * 8) as usize;
+    assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    let writer = std::thread::spawn(move || {
+        for n in 1..20_000u64 {
+            (0..32).for_each(|page| set_word(at as *mut u8, page * 4096, n));
+        }
+    });
+    for page in 0..32 {
+        assert_eq!(pin((at + page * 4096) as *mut u64, 3), Ok(0));
+        assert_eq!(ioctl(fd, unlock, 0), Ok(0));
+    }
+    writer.join().unwrap();
+    assert!((0..32).all(|page| word(at as *mut u8, page * 4096) == 19_999));
 }

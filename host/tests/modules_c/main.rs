@@ -11,6 +11,7 @@ mod kernel_names;
 mod latch;
 mod lend;
 mod maps;
+mod models;
 mod package;
 mod regs;
 mod root;
@@ -19,6 +20,7 @@ mod shapes;
 mod soft;
 mod styles;
 mod turns;
+mod ways;
 mod wrong;
 
 use std::process::ExitCode;
@@ -42,7 +44,7 @@ const TESTS: &[Named] = named! {
     crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
-        a_process_s_own_memory_is_pinned;
+        a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
@@ -51,6 +53,7 @@ const TESTS: &[Named] = named! {
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
     package: it_installs_and_removes;
+    models: programs_of_64_bits, programs_as_of_32_bits;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
     root: drivers_are_installed_run_and_removed,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
@@ -61,7 +64,8 @@ const TESTS: &[Named] = named! {
     soft: properties_and_ioctl, reading_writing_and_opening, no_instance_attaches;
     styles: correct_drivers_hear_nothing;
     turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
-        a_stopped_owner_does_not_block_the_others;
+        a_stopped_owner_does_not_block_the_others, a_signal_ends_the_driver_s_wait_in_a_fault;
+    ways: every_way_to_a_device;
     wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
         sleeping_where_it_is_forbidden, kernel_memory, exported_memory, mappings_that_have_gone,
         devmap_calls_outside_their_context, what_is_left_at_detach,
@@ -77,7 +81,7 @@ const CLIENTS: &[Named] = named! {
     devices: client_of_kernel_memory, client_of_containers_and_probes,
         client_of_timeouts_task_queues_threads, client_of_locks,
         client_of_waits_end_by_wakeup_signal_and_time, client_of_a_killed_waiter_leaves_the_driver,
-        client_of_a_process_s_own_memory_is_pinned;
+        client_of_a_process_s_own_memory_is_pinned, client_of_memory_of_every_kind_is_pinned;
     events: client_of_poll_asks_the_driver, client_of_a_driver_without_poll_makes_poll_fail, client_of_pollwakeup_wakes_from_every_context, client_of_a_poll_ends_by_signal_close_and_time, client_of_select_asks_the_driver, client_of_epoll_asks_the_driver, client_of_nonblocking_files;
     kernel_names: client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
         client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device,
@@ -87,6 +91,7 @@ const CLIENTS: &[Named] = named! {
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
+    models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
     regs: client_of_registers_are_shared_by_driver_and_processes;
     root: client_of_drivers_are_installed_run_and_removed, client_of_a_machine_that_stays_up;
     shapes: client_of_shapes;
@@ -94,7 +99,9 @@ const CLIENTS: &[Named] = named! {
         client_of_no_instance_attaches;
     styles: client_of_styles;
     turns: client_of_the_page_goes_from_hand_to_hand, client_of_who_keeps_the_page_makes_others_wait,
-        client_of_a_stopped_owner_does_not_block_the_others;
+        client_of_a_stopped_owner_does_not_block_the_others,
+        client_of_a_signal_ends_the_driver_s_wait_in_a_fault;
+    ways: client_of_every_way_to_a_device;
     wrong: client_of_mistakes;
 };
 

@@ -122,13 +122,24 @@ pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
 
 /// Runs the client's half, which must pass, with one pseudo instance and each way of catching faults.
 pub fn passes_with_all_faults(fixture: &str, client: &str) {
-    let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
     for faults in ["auto", "signal"] {
-        let ran =
-            with_options(&["--faults", faults].map(OsStr::new), &compile(fixture), &conf, "", client, &[]);
-        let passed = ran.status == 0 && ran.text.contains(PASSED);
-        assert!(passed, "--faults {faults}: status {}:\n{}", ran.status, ran.text);
+        passes_with_options(fixture, client, &["--faults", faults]);
     }
+}
+
+/// The same, and what an unprivileged user may have.
+pub fn passes_in_every_mode(fixture: &str, client: &str) {
+    passes_with_all_faults(fixture, client);
+    passes_with_options(fixture, client, &["--faults", "userfaultfd-user"]);
+}
+
+/// Runs the client's half, which must pass, with one pseudo instance and options of `ddi-host run`.
+pub fn passes_with_options(fixture: &str, client: &str, options: &[&str]) {
+    let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
+    let words: Vec<_> = options.iter().map(OsStr::new).collect();
+    let ran = with_options(&words, &compile(fixture), &conf, "", client, &[]);
+    let passed = ran.status == 0 && ran.text.contains(PASSED);
+    assert!(passed, "{options:?}: status {}:\n{}", ran.status, ran.text);
 }
 
 fn start(fixture: &str, conf: &str, nodes: &str, client: &str, env: &[(&str, String)]) -> Ran {

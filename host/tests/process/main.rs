@@ -26,7 +26,7 @@ impl Bench {
     fn new(faults: FaultPolicy) -> Bench {
         let mem = PhysMem::new(1 << 30).expect("memory");
         let kernel = Arc::new(TestKernel::new(mem.clone()));
-        let server = Server::start(kernel.clone(), mem, Config { faults }).expect("server");
+        let server = Server::start(kernel.clone(), mem, Config { faults, low: false }).expect("server");
         Bench { kernel, server }
     }
 

@@ -59,7 +59,8 @@ macro_rules! ops {
 
 ops! {
     // First message of a connection, from the client.
-    /// I am a process: pid, flags ([`HELLO_VFORK`]). The connection becomes the lifeline. The reply has a token, and the memory's descriptor.
+    /// I am a process: pid, flags ([`HELLO_VFORK`]). The connection becomes the lifeline. The reply has a token, the
+    /// policy, the host's process id, and whether mappings are to lie below 4 GiB; and the memory's descriptor.
     Hello = 1,
     /// I am a thread: token of the process, tid. No reply.
     Thread = 2,
@@ -129,6 +130,8 @@ ops! {
 
     /// Become a process that can be mapped into, by an `Attach` on another connection.
     Enlist = 50,
+    /// Put frames in place of memory, with what is in it: address, length, offset in the memory, protection.
+    Pin = 51,
 
     /// End (agent only). Needs no answer. An agent that is hung up on instead seals the device memory first.
     Exit = 49,

@@ -416,8 +416,11 @@ fn truncate(t: &Ctx) -> Result {
 
 fn poll(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
-    // A driver without chpoll: ready at once, or an error condition; never a wait.
-    works("poll", sys::poll_now(dev.fd, libc::POLLIN | libc::POLLOUT)).map(|_| ())
+    // The driver has nochpoll, which gives ENXIO: that of poll, or an error condition; never a wait.
+    match sys::poll_now(dev.fd, libc::POLLIN | libc::POLLOUT) {
+        Ok(ready) if ready & libc::POLLERR != 0 => Ok(()),
+        other => refused("poll", other, &[libc::ENXIO]),
+    }
 }
 
 fn many_opens(t: &Ctx) -> Result {

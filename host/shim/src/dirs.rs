@@ -1,0 +1,314 @@
+//! Directories: device nodes are listed after what Linux lists, and found by glob(3).
+//!
+//! What a directory stream has still to tell is kept in a table by the stream's address.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::real::fail;
+use crate::sys::{self, Lock};
+use crate::{node, state};
+
+/// Most streams that list devices at once. One more lists none.
+const MOST: usize = 64;
+
+/// A directory stream that has come to its end in Linux.
+struct Stream {
+    dir: usize,
+    /// Devices told so far.
+    told: usize,
+    entry: libc::dirent64,
+}
+
+struct Table(UnsafeCell<[Stream; MOST]>);
+
+// SAFETY: used under the lock only, but for entries that were handed out, which belong to their stream's user.
+unsafe impl Sync for Table {}
+
+// SAFETY: all-zero is a valid directory entry.
+const FREE: Stream = Stream { dir: 0, told: 0, entry: unsafe { core::mem::zeroed() } };
+static TABLE: Table = Table(UnsafeCell::new([FREE; MOST]));
+static LOCK: Lock = Lock::new();
+static USED: AtomicUsize = AtomicUsize::new(0);
+
+fn with<R>(f: impl FnOnce(&mut [Stream; MOST]) -> R) -> R {
+    let user = sys::hold_signals();
+    let r = LOCK.with(|| {
+        // SAFETY: under the lock.
+        let table = unsafe { &mut *TABLE.0.get() };
+        let r = f(table);
+        USED.store(table.iter().filter(|s| s.dir != 0).count(), Ordering::Relaxed);
+        r
+    });
+    sys::set_mask(user);
+    r
+}
+
+/// In a forked child.
+pub fn born() {
+    LOCK.reset();
+}
+
+fn forget(dir: *mut libc::DIR) {
+    if USED.load(Ordering::Relaxed) > 0 {
+        with(|table| table.iter_mut().filter(|s| s.dir == dir as usize).for_each(|s| s.dir = 0));
+    }
+}
+
+/// The next device of a directory that has no more of its own; null at the end.
+fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
+    let none = core::ptr::null_mut();
+    if state::host().is_none() {
+        return none;
+    }
+    let before = crate::real::errno();
+    // SAFETY: the caller's stream.
+    let fd = unsafe { libc::dirfd(dir) };
+    let found = with(|table| {
+        let slot = table.iter().position(|s| s.dir == dir as usize);
+        let Some(slot) = slot.or_else(|| table.iter().position(|s| s.dir == 0)) else { return none };
+        let s = &mut table[slot];
+        if s.dir == 0 {
+            (s.dir, s.told) = (dir as usize, 0);
+        }
+        let Some(ino) = node::listed(fd, s.told, &mut s.entry.d_name) else { return none };
+        s.told += 1;
+        s.entry.d_ino = ino;
+        s.entry.d_off = i64::MAX;
+        s.entry.d_reclen = size_of::<libc::dirent64>() as u16;
+        s.entry.d_type = libc::DT_CHR;
+        &raw mut s.entry
+    });
+    fail(before);
+    found
+}
+
+macro_rules! reads {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(dir: *mut libc::DIR) -> *mut libc::dirent64 {
+            let before = crate::real::errno();
+            fail(0);
+            let real = real!($name: fn(*mut libc::DIR) -> *mut libc::dirent64);
+            // SAFETY: the caller's stream.
+            let entry = unsafe { real(dir) };
+            let failed = crate::real::errno();
+            if !entry.is_null() || failed == 0 {
+                fail(before);
+            }
+            if entry.is_null() && failed == 0 && !dir.is_null() { next_device(dir) } else { entry }
+        }
+    )*};
+}
+
+reads!(readdir, readdir64);
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn closedir(dir: *mut libc::DIR) -> c_int {
+    forget(dir);
+    let real = real!(closedir: fn(*mut libc::DIR) -> c_int);
+    // SAFETY: the caller's stream.
+    unsafe { real(dir) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rewinddir(dir: *mut libc::DIR) {
+    forget(dir);
+    let real = real!(rewinddir: fn(*mut libc::DIR));
+    // SAFETY: the caller's stream.
+    unsafe { real(dir) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn seekdir(dir: *mut libc::DIR, at: libc::c_long) {
+    forget(dir);
+    let real = real!(seekdir: fn(*mut libc::DIR, libc::c_long));
+    // SAFETY: the caller's stream.
+    unsafe { real(dir, at) }
+}
+
+type Filter = Option<unsafe extern "C" fn(*const libc::dirent64) -> c_int>;
+type Order = Option<unsafe extern "C" fn(*mut *const libc::dirent64, *mut *const libc::dirent64) -> c_int>;
+
+/// scandir(3), which the C library does without the functions above.
+///
+/// # Safety
+/// As for scandir(3).
+unsafe fn scan(path: *const c_char, list: *mut *mut *mut c_void, keep: Filter, order: Order) -> c_int {
+    // SAFETY: the caller's path.
+    let dir = unsafe { libc::opendir(path) };
+    if dir.is_null() {
+        return -1;
+    }
+    let (mut all, mut n, mut room) = (core::ptr::null_mut::<*mut c_void>(), 0usize, 0usize);
+    loop {
+        // SAFETY: a stream of ours.
+        let entry = unsafe { readdir64(dir) };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: an entry that was just read.
+        if keep.is_some_and(|keep| unsafe { keep(entry) } == 0) {
+            continue;
+        }
+        if n == room {
+            room = (room * 2).max(32);
+            // SAFETY: memory of the C library's, grown.
+            all = unsafe { libc::realloc(all.cast(), room * 8) }.cast();
+        }
+        // SAFETY: an entry that was just read.
+        let len = usize::from(unsafe { (*entry).d_reclen });
+        // SAFETY: plain allocation.
+        let copy = unsafe { libc::malloc(len) };
+        if all.is_null() || copy.is_null() {
+            // SAFETY: a stream of ours.
+            unsafe { closedir(dir) };
+            return fail(libc::ENOMEM);
+        }
+        // SAFETY: an entry has as many bytes as it says.
+        unsafe { core::ptr::copy_nonoverlapping(entry.cast::<u8>(), copy.cast::<u8>(), len) };
+        // SAFETY: within the room.
+        unsafe { all.wrapping_add(n).write(copy) };
+        n += 1;
+    }
+    // SAFETY: a stream of ours.
+    unsafe { closedir(dir) };
+    if let Some(order) = order {
+        // SAFETY: qsort's comparison takes pointers to the items, which are pointers to entries, as this one does.
+        let order: unsafe extern "C" fn(*const c_void, *const c_void) -> c_int =
+            unsafe { core::mem::transmute(order) };
+        // SAFETY: `n` pointers.
+        unsafe { libc::qsort(all.cast(), n, 8, Some(order)) };
+    }
+    // SAFETY: the caller's place for the list.
+    unsafe { list.write(all) };
+    n as c_int
+}
+
+macro_rules! scans {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(path: *const c_char, list: *mut *mut *mut c_void, keep: Filter, order: Order) -> c_int {
+            if state::host().is_some() {
+                // SAFETY: the caller's arguments.
+                return unsafe { scan(path, list, keep, order) };
+            }
+            let real = real!($name: fn(*const c_char, *mut *mut *mut c_void, Filter, Order) -> c_int);
+            // SAFETY: the caller's arguments.
+            unsafe { real(path, list, keep, order) }
+        }
+    )*};
+}
+
+scans!(scandir, scandir64);
+
+/// `glob_t` of the C library.
+#[repr(C)]
+struct Glob {
+    count: usize,
+    list: *mut *mut c_char,
+    offset: usize,
+    flags: c_int,
+    close: *const c_void,
+    read: *const c_void,
+    open: *const c_void,
+    lstat: *const c_void,
+    stat: *const c_void,
+}
+
+type GlobError = Option<unsafe extern "C" fn(*const c_char, c_int) -> c_int>;
+
+/// `GLOB_ALTDIRFUNC`: directories are read by the functions that the structure names.
+const ALTERNATIVE: c_int = 1 << 9;
+
+macro_rules! globs {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(pattern: *const c_char, flags: c_int, error: GlobError, to: *mut Glob) -> c_int {
+            let real = real!($name: fn(*const c_char, c_int, GlobError, *mut Glob) -> c_int);
+            if state::host().is_none() || flags & ALTERNATIVE != 0 {
+                // SAFETY: the caller's arguments.
+                return unsafe { real(pattern, flags, error, to) };
+            }
+            // SAFETY: the caller's structure.
+            let g = unsafe { &mut *to };
+            g.close = closedir as *const c_void;
+            g.read = readdir64 as *const c_void;
+            g.open = libc::opendir as *const c_void;
+            g.lstat = crate::stat::lstat64 as *const c_void;
+            g.stat = crate::stat::stat64 as *const c_void;
+            // SAFETY: the caller's arguments.
+            let r = unsafe { real(pattern, flags | ALTERNATIVE, error, to) };
+            g.flags &= !ALTERNATIVE;
+            r
+        }
+    )*};
+}
+
+globs!(glob, glob64);
+
+/// Device nodes are no links.
+fn no_link(dir: c_int, path: *const c_char) -> bool {
+    // SAFETY: the caller of the interposed function passes a string.
+    unsafe { node::named(dir, path) }.is_some()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn readlink(path: *const c_char, to: *mut c_char, len: usize) -> isize {
+    if no_link(libc::AT_FDCWD, path) {
+        return fail(libc::EINVAL) as isize;
+    }
+    let real = real!(readlink: fn(*const c_char, *mut c_char, usize) -> isize);
+    // SAFETY: the caller's arguments.
+    unsafe { real(path, to, len) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn readlinkat(dir: c_int, path: *const c_char, to: *mut c_char, len: usize) -> isize {
+    if no_link(dir, path) {
+        return fail(libc::EINVAL) as isize;
+    }
+    let real = real!(readlinkat: fn(c_int, *const c_char, *mut c_char, usize) -> isize);
+    // SAFETY: the caller's arguments.
+    unsafe { real(dir, path, to, len) }
+}
+
+/// A device node's path, in the caller's buffer or a new one.
+fn resolved(path: *const c_char, to: *mut c_char) -> Option<*mut c_char> {
+    // SAFETY: the caller of the interposed function passes a string.
+    let named = unsafe { node::named(libc::AT_FDCWD, path) }?;
+    let text = named.path();
+    let mut bytes = [0u8; 512];
+    bytes.get_mut(..text.len())?.copy_from_slice(text);
+    let whole = CStr::from_bytes_until_nul(&bytes).ok()?;
+    if to.is_null() {
+        // SAFETY: a string.
+        return Some(unsafe { libc::strdup(whole.as_ptr()) });
+    }
+    // SAFETY: the caller's buffer has PATH_MAX bytes.
+    unsafe { core::ptr::copy_nonoverlapping(whole.as_ptr(), to, text.len() + 1) };
+    Some(to)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char {
+    if let Some(found) = resolved(path, to) {
+        return found;
+    }
+    let real = real!(realpath: fn(*const c_char, *mut c_char) -> *mut c_char);
+    // SAFETY: the caller's arguments.
+    unsafe { real(path, to) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __realpath_chk(path: *const c_char, to: *mut c_char, _room: usize) -> *mut c_char {
+    // SAFETY: the caller's arguments.
+    unsafe { realpath(path, to) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
+    // SAFETY: the caller's arguments.
+    unsafe { realpath(path, core::ptr::null_mut()) }
+}
