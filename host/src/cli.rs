@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use crate::kstat::Kstat;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
@@ -119,14 +120,14 @@ impl MachineArgs {
 }
 
 /// Prints what was asked for, or says why it cannot.
-fn print(text: &str) -> Result<(), String> {
+pub(crate) fn print(text: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     printed.map_err(|error| format!("cannot print: {error}"))
 }
 
 /// Says what went wrong; the exit status for it.
-fn fail(why: &str) -> i32 {
+pub(crate) fn fail(why: &str) -> i32 {
     eprintln!("ddi-host: {why}");
     1
 }
@@ -247,76 +248,6 @@ fn summary() -> String {
         0 => "see the messages above".into(),
         1 => "one mistake was reported".into(),
         n => format!("{n} mistakes were reported"),
-    }
-}
-
-/// Statistics of the kernel that this command runs under
-#[derive(Args, Debug)]
-struct Kstat {
-    /// One line for each statistic: MODULE:INSTANCE:NAME:STATISTIC, a tab, the value (there is no other form here)
-    #[arg(short = 'p')]
-    parseable: bool,
-    /// Those of the machine that ddi-host serve keeps up for this directory
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// Only those of this module
-    #[arg(short = 'm', value_name = "MODULE")]
-    module: Option<String>,
-    /// Only those of this instance
-    #[arg(short = 'i', value_name = "INSTANCE")]
-    instance: Option<String>,
-    /// Only those of this name
-    #[arg(short = 'n', value_name = "NAME")]
-    name: Option<String>,
-    /// Only this statistic
-    #[arg(short = 's', value_name = "STATISTIC")]
-    statistic: Option<String>,
-    // Not a doc comment: to rustdoc the brackets are links.
-    #[arg(help = "What to show: MODULE[:INSTANCE[:NAME[:STATISTIC]]]; an empty part stands for any")]
-    #[arg(value_name = "STATISTIC")]
-    wanted: Vec<String>,
-}
-
-impl Kstat {
-    fn run(&self) -> i32 {
-        let _ = self.parseable;
-        let text = match self.text() {
-            Ok(text) => text,
-            Err(why) => return fail(&why),
-        };
-        let lines = text.lines().filter(|line| self.wants(line));
-        let shown: String = lines.map(|line| format!("{line}\n")).collect();
-        match print(&shown) {
-            Ok(()) => i32::from(shown.is_empty()),
-            Err(why) => fail(&why),
-        }
-    }
-
-    fn text(&self) -> Result<String, String> {
-        if let Some(root) = &self.root {
-            let answer = resident::ask(root, &resident::Request::Kstats).map_err(|e| e.to_string())?;
-            return answer.unwrap_or_else(|| {
-                Err(format!("no machine is up for this system: ddi-host serve --root {}", root.display()))
-            });
-        }
-        std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
-            let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
-            format!("{}: {error}; {hint}", kernel::KSTAT)
-        })
-    }
-
-    fn wants(&self, line: &str) -> bool {
-        let key = line.split('\t').next().unwrap_or_default();
-        let matches = |wanted: &String| {
-            let mut parts = key.splitn(4, ':');
-            wanted.splitn(4, ':').all(|want| {
-                let part = parts.next().unwrap_or_default();
-                want.is_empty() || want == part
-            })
-        };
-        let parts = [&self.module, &self.instance, &self.name, &self.statistic];
-        let options = parts.map(|part| part.as_deref().unwrap_or_default()).join(":");
-        matches(&options) && (self.wanted.is_empty() || self.wanted.iter().any(matches))
     }
 }
 

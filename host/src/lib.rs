@@ -15,6 +15,7 @@ pub mod config;
 pub mod demo;
 pub mod kern;
 pub mod kernel;
+mod kstat;
 pub mod linked;
 pub mod loader;
 pub mod log;

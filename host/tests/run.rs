@@ -138,7 +138,7 @@ fn statistics_are_read_from_inside() {
     );
     // Clients find it by name, whether a shell, execvp(3) or posix_spawnp(3) looks for it.
     for command in
-        ["kstat -p ctxdev:0::maps", "env kstat -p ctxdev:0::maps", "$(command -v kstat) ctxdev:0::maps"]
+        ["kstat -p ctxdev:0::maps", "env kstat -p ctxdev:0::maps", "$(command -v kstat) -p ctxdev:0::maps"]
     {
         let (out, err, status) = shell(&[], command);
         assert_eq!((out.as_str(), status), ("ctxdev:0:ctxdev:maps\t0\n", Some(0)), "{command}: {err}");
