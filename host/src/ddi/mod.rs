@@ -104,6 +104,7 @@ pub mod registers;
 pub mod softints;
 pub mod softstate;
 pub mod spaces;
+pub mod streams;
 pub mod strings;
 pub mod symbols;
 pub mod sync;

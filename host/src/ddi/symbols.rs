@@ -39,6 +39,8 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::softints::SYMBOLS,
         super::softstate::SYMBOLS,
         super::spaces::SYMBOLS,
+        super::streams::QUEUES,
+        super::streams::SYMBOLS,
         super::strings::SYMBOLS,
         super::sync::SYMBOLS,
         super::time::SYMBOLS,
