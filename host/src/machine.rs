@@ -77,7 +77,7 @@ pub enum MachineError {
     #[error("--device {0}")]
     Device(String),
     /// No physical memory.
-    #[error("cannot make physical memory, 16 GiB of address space (ulimit -v): {0}")]
+    #[error("cannot make physical memory (a memfd, and 16 GiB of address space: ulimit -v): {0}")]
     Memory(std::io::Error),
 }
 

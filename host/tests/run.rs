@@ -163,11 +163,7 @@ fn what_the_system_denies_is_said_in_one_sentence() {
     let full = "No space left on device (os error 28)";
     let cases = [
         ("ulimit -n 32;", "run -- true", "this process may have 32 open files, a host needs 64"),
-        (
-            "ulimit -v 4000000;",
-            "run -- true",
-            "cannot make physical memory, 16 GiB of address space (ulimit -v)",
-        ),
+        ("ulimit -v 4000000;", "run -- true", "16 GiB of address space: ulimit -v"),
         ("", "run --kstat -- true >/dev/full", &format!("cannot print: {full}")),
         ("", "run --driver '' -- true", "--driver: it names neither a driver nor a module file"),
     ];

@@ -420,6 +420,9 @@ impl Server {
         if let Some(few) = files.maximum.filter(|&limit| limit < FEWEST_FILES) {
             return Err(StartError::Files(few));
         }
+        // Without it the end of a client would go unseen: better said now than by each mmap that is refused.
+        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+            .map_err(|e| system("see when processes end, by pidfd_open(2)")(e.into()))?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(|e| system("adopt orphaned processes")(e.into()))?;
         let shim = super::launch::shim().map_err(system("prepare the shim"))?;
