@@ -76,6 +76,26 @@ fn nodes_and_properties_come_from_files() {
 }
 
 #[test]
+fn a_pci_device_has_a_name_of_its_own_and_may_clash_with_a_pseudo_node() {
+    let (out, err, status) = shell(&["--device", "ivshmem"], "cat /dev/ctxdevpci0; ls /dev/ctxdev0");
+    assert!(out.starts_with("opens 1"), "{out}{err}");
+    assert_ne!(
+        status,
+        Some(0),
+        "the device takes the place of the nodes that there are without any configuration"
+    );
+    let conf = concat!(env!("CARGO_MANIFEST_DIR"), "/../example-driver/pkg/ctxdev.conf");
+    let driver = format!("ctxdev,conf={conf}");
+    let both = "cat /dev/ctxdevpci0 '/devices/pseudo/ctxdev@100:ctxdev0'";
+    let (out, err, status) = shell(&["--driver", &driver, "--device", "ivshmem"], both);
+    assert!(status == Some(0) && out.matches("opens 1").count() == 2, "{out}{err}");
+    let conf = File::new("clash.conf", "name=\"ctxdev\" parent=\"pseudo\" instance=0;\n");
+    let driver = format!("ctxdev,conf={}", conf.path());
+    let (_, err, _) = shell(&["--driver", &driver, "--device", "ivshmem"], "true");
+    assert!(err.contains("are both instance 0: the node needs another number"), "{err}");
+}
+
+#[test]
 fn kernel_messages_go_to_the_log_and_statistics_to_the_output() {
     let log = File::new("log", "");
     let (out, err, status) = shell(&["--log", log.path(), "--kstat"], "cat /dev/ctxdev0 >/dev/null");

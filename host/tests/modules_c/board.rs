@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::devices::*;
+use crate::root::{host, path, system};
 use crate::run;
 
 const RUN: u32 = 0x7e01;
@@ -138,4 +139,29 @@ pub fn a_description_that_is_wrong_is_refused() {
     let ran = run::run_on("board", "", &text, "board::client_of_one_interrupt");
     let what = "device.toml: doorbell: 4 bytes at 0x1000 are not inside bar 0, or not aligned";
     assert!(ran.status == 1 && ran.text.contains(what), "{}", ran.text);
+}
+
+pub fn a_system_binds_devices_by_alias() {
+    let dir = system(&[("board", "interrupts-by=4;\n")]);
+    let root = path(dir.path());
+    let device = dir.path().join("board.toml");
+    std::fs::write(&device, board()).unwrap();
+    // There is no such device yet: installed, and not attached.
+    let (status, _, err) = host(&["add_drv", "--root", root, "-i", "\"pci1de1,b0a2\"", "board"]);
+    assert!(status == 0 && err.contains("successfully added to system but failed to attach"), "{err}");
+    let client = std::env::current_exe().unwrap();
+    let half = "board::client_of_processes_map_a_base_address_register";
+    let run = |more: &[&str]| {
+        let options = ["run", "--root", root, "--device", path(&device)];
+        host(&[&options, more, &["--", path(&client), "--client", half]].concat())
+    };
+    let (status, out, err) = run(&[]);
+    assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
+    // A second device, which nobody is for.
+    let (status, out, err) = run(&["--device", "ivshmem"]);
+    assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
+    assert!(
+        err.contains("/pci@0,0/pci1af4,1100@6: no driver is installed for one of pci1af4,1110.1af4"),
+        "{err}"
+    );
 }

@@ -40,7 +40,7 @@ const TESTS: &[Named] = named! {
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
         a_device_copies_memory_and_interrupts, processes_map_a_base_address_register,
         a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
-        a_description_that_is_wrong_is_refused;
+        a_description_that_is_wrong_is_refused, a_system_binds_devices_by_alias;
     crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,

@@ -11,14 +11,14 @@ use crate::devices::*;
 use crate::run;
 
 /// Runs ddi-host; its exit status, standard output and standard error.
-fn host(args: &[&str]) -> (i32, String, String) {
+pub fn host(args: &[&str]) -> (i32, String, String) {
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(args).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (out.status.code().unwrap_or(-1), text(&out.stdout), text(&out.stderr))
 }
 
 /// A system with these fixtures in place, not yet installed.
-fn system(fixtures: &[(&str, &str)]) -> TempDir {
+pub fn system(fixtures: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let drv = dir.path().join("kernel/drv");
     std::fs::create_dir_all(drv.join("amd64")).unwrap();
@@ -29,7 +29,7 @@ fn system(fixtures: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn path(dir: &Path) -> &str {
+pub fn path(dir: &Path) -> &str {
     dir.to_str().unwrap()
 }
 
