@@ -3,8 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use ddi_wire::{
-    FAULTS_AUTO, FAULTS_SIGNAL, FAULTS_UFFD, FAULTS_UFFD_ANY, FAULTS_UFFD_USER, HELLO_VFORK, MESSAGE_LEN,
-    MapPiece, Message, Op, PAYLOAD_MAX, PollItem, Range, VERDICT_SIGNAL, uffd,
+    DEFERRED, FAULTS_AUTO, FAULTS_SIGNAL, FAULTS_UFFD, FAULTS_UFFD_ANY, FAULTS_UFFD_USER, HELLO_VFORK,
+    MESSAGE_LEN, MapPiece, Message, Op, PAYLOAD_MAX, PollItem, Range, UNMAPPED, VERDICT_SIGNAL, uffd,
 };
 
 use crate::held::Held;
@@ -96,9 +96,13 @@ fn converse(
 ) -> Result<Received, i32> {
     msg::send(line.fd, request, payload, fds).map_err(|_| NO_HOST)?;
     loop {
-        let got = next(line, cloexec, held)?;
+        let mut got = next(line, cloexec, held)?;
         if got.op() == Some(Op::Reply) {
-            return if got.message.errno == 0 { Ok(got) } else { Err(got.message.errno) };
+            let errno = got.message.errno;
+            if errno == 0 && got.message.a[5] == DEFERRED && got.payload > 0 {
+                finish(line, &mut got)?;
+            }
+            return if errno == 0 { Ok(got) } else { Err(errno) };
         }
         let (r, bytes) = upcall(line, &got);
         let (errno, value) = match r {
@@ -110,6 +114,19 @@ fn converse(
         let bytes = unsafe { core::slice::from_raw_parts(line.buf, bytes) };
         msg::send(line.fd, &reply, bytes, &[]).map_err(|_| NO_HOST)?;
     }
+}
+
+/// Makes the changes that have come with a reply, and says so. What went wrong takes the place of the flag.
+fn finish(line: Line, got: &mut Received) -> Result<(), i32> {
+    // SAFETY: the buffer is page-aligned and holds the payload; the items are plain words.
+    let pieces: &[MapPiece] = unsafe { msg::items(line.buf, got.payload) };
+    let (memory, uffd) = (state::MEMORY.load(Ordering::Relaxed), state::UFFD.load(Ordering::Relaxed));
+    let r = pieces.iter().try_for_each(|p| match p.offset {
+        UNMAPPED => space::unmap(p.va, p.len),
+        _ => space::map(p, memory, uffd),
+    });
+    got.message.a[5] = r.err().unwrap_or(0) as u64;
+    msg::send(line.fd, &message(Op::Done, got.message.a), &[], &[]).map_err(|_| NO_HOST)
 }
 
 /// Does what the host asks for; gives back a value and how many bytes of the buffer are the answer.

@@ -5,9 +5,11 @@ use core::ffi::{c_int, c_uchar, c_void};
 use ddi_wire::Op;
 
 use crate::real::fail;
-use crate::{link, node, state, sys};
+use crate::{link, node, space, state, sys};
 
 const FAILED: *mut c_void = libc::MAP_FAILED;
+/// From here on the alignment of a mapping matters (large pages).
+const LARGE: u64 = 2 << 20;
 
 /// The part of a range that belongs to devices: start and end of its first stretch.
 fn devices(addr: u64, len: u64) -> Option<(u64, u64)> {
@@ -29,7 +31,31 @@ fn map_device(open: u64, a: [u64; 5]) -> Result<u64, i32> {
         // SAFETY: a new mapping that replaces nothing; the device's replaces it.
         unsafe { sys::mmap(addr, len, libc::PROT_NONE, none, -1, 0) }?;
     }
-    let r = link::request(Op::Mmap, [open, addr, len, prot, flags, offset], &[], &[], true).map(|r| r.a[0]);
+    // Room for it, so that the host need not ask. Large mappings have an alignment that is the host's to know.
+    let whole = len.checked_next_multiple_of(4096).unwrap_or(0);
+    let offer = match flags as c_int & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) {
+        0 if (1..LARGE).contains(&whole) => space::reserve(whole, 4096, 0, addr, false).ok(),
+        _ => None,
+    };
+    let mut room = [0u8; 16];
+    if let Some(at) = offer {
+        room[..8].copy_from_slice(&at.to_ne_bytes());
+        room[8..].copy_from_slice(&whole.to_ne_bytes());
+    }
+    let payload = if offer.is_some() { &room[..] } else { &[] };
+    let r = link::request(Op::Mmap, [open, addr, len, prot, flags, offset], payload, &[], true);
+    let r = r.and_then(|r| match (r.a[5] as i32, r.a[0]) {
+        (0, at) => Ok(at),
+        (e, at) => {
+            // The host has made it, and Linux has not.
+            let _ = link::request(Op::Munmap, [at, whole, 0, 0, 0, 0], &[], &[], true);
+            Err(e)
+        }
+    });
+    if let Some(at) = offer.filter(|&at| r != Ok(at)) {
+        // SAFETY: the room reserved above, which was not used.
+        let _ = unsafe { sys::munmap(at, whole) };
+    }
     if probed && r.is_err() {
         // SAFETY: the mapping made above.
         let _ = unsafe { sys::munmap(addr, len) };
@@ -99,7 +125,7 @@ unsafe extern "C" fn mmap64(
 unsafe extern "C" fn munmap(addr: *mut c_void, len: usize) -> c_int {
     if state::near(addr as u64, len as u64) {
         let r = link::request(Op::Munmap, [addr as u64, len as u64, 0, 0, 0, 0], &[], &[], true);
-        return r.map_or_else(fail, |_| 0);
+        return r.map_or_else(fail, |r| if r.a[5] == 0 { 0 } else { fail(r.a[5] as c_int) });
     }
     let real = real!(munmap: fn(*mut c_void, usize) -> c_int);
     // SAFETY: the caller's arguments.

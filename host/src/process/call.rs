@@ -38,8 +38,21 @@ pub struct Call {
     replaced: RefCell<Option<Vec<(u64, u64)>>>,
     /// Changes of translations are the agent's, not the waiting thread's.
     agent: Cell<bool>,
+    /// Room that the thread has found in advance: address, length, the program's hint.
+    offered: Cell<Option<Offer>>,
+    /// What the thread is to do when it has the reply, if that is possible: [`MapPiece`](ddi_wire::MapPiece)s as words.
+    deferred: RefCell<Option<Vec<[u64; 4]>>>,
     /// The thread waits in poll(2), since its last request.
     poller: RefCell<Option<PollWaker>>,
+}
+
+/// Room found in advance.
+#[derive(Clone, Copy)]
+struct Offer {
+    addr: u64,
+    len: u64,
+    hint: u64,
+    used: bool,
 }
 
 /// The connection of a call, and whether its thread wants the call to end.
@@ -81,6 +94,8 @@ impl Call {
             bytes: None,
             replaced: RefCell::new(None),
             agent: Cell::new(false),
+            offered: Cell::new(None),
+            deferred: RefCell::new(None),
             poller: RefCell::new(None),
         }
     }
@@ -126,6 +141,38 @@ impl Call {
         self.replaced.replace(Some(Vec::new()));
         let r = f();
         (r, self.replaced.take().unwrap_or_default())
+    }
+
+    /// The thread has reserved room for this call; it gives it back itself if the call does not use it or fails.
+    pub(super) fn offer(&self, addr: u64, len: u64, hint: u64) {
+        self.offered.set(Some(Offer { addr, len, hint, used: false }));
+    }
+
+    /// The last changes of the address space travel with the reply, where nothing can come between.
+    pub(super) fn defer(&self) {
+        self.deferred.replace(Some(Vec::new()));
+    }
+
+    /// The call is served: what travels with its reply.
+    pub(super) fn take_deferred(&self) -> Vec<[u64; 4]> {
+        self.offered.set(None);
+        self.deferred.take().unwrap_or_default()
+    }
+
+    /// Does something travel with the reply?
+    pub(super) fn has_deferred(&self) -> bool {
+        self.deferred.borrow().as_ref().is_some_and(|d| !d.is_empty())
+    }
+
+    /// What was to travel with a reply is done at once.
+    pub(super) fn carry_out(&self, deferred: &[[u64; 4]]) {
+        for &piece in deferred {
+            // An error means that the thread is gone, or that the range has no mapping any more.
+            let _ = match piece {
+                [addr, len, ddi_wire::UNMAPPED, _] => self.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]),
+                piece => self.upcall(Op::Map, [0; 6], &words([piece].into_iter())),
+            };
+        }
     }
 
     /// While the guard lives, the agent makes the changes of translations.
@@ -202,6 +249,13 @@ impl Call {
         {
             return Err(Errno(libc::EINVAL));
         }
+        if let Some(offer) = self.offered.get().filter(|o| fixed.is_none() && !o.used && o.hint == hint)
+            && offer.len == len
+            && offer.addr & (align - 1) == align_offset & (align - 1)
+        {
+            self.offered.set(Some(Offer { used: true, ..offer }));
+            return Ok(offer.addr);
+        }
         let a = [len, align, align_offset & (align - 1), hint, is_fixed, 0];
         Ok(self.upcall(Op::Reserve, a, &[])?.a[0])
     }
@@ -229,9 +283,17 @@ impl Call {
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
         let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(p.prot.bits()) };
-        let payload = words(
-            list.iter().map(|p| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)]),
-        );
+        let as_words = |p: &Part| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)];
+        // With signals a load would open the reserved memory.
+        if mode != FaultMode::Signal
+            && let Some(deferred) = &mut *self.deferred.borrow_mut()
+        {
+            deferred.extend(list.iter().map(as_words));
+            let mut hat = self.process.hat.lock();
+            list.iter().for_each(|&p| hat.insert(p));
+            return Ok(());
+        }
+        let payload = words(list.iter().map(as_words));
         let r =
             payload.chunks(PAYLOAD_MAX / 32 * 32).try_for_each(|m| self.upcall(Op::Map, [0; 6], m).map(drop));
         // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
@@ -248,6 +310,16 @@ impl Call {
     /// What Linux said. `EINTR`: the thread is gone.
     pub fn unmap(&self, addr: u64, len: u64) -> Result<(), Errno> {
         self.process.hat.lock().remove(addr / PAGE_SIZE, len.div_ceil(PAGE_SIZE));
+        if let Some(offer) = self.offered.get().filter(|o| o.used && (o.addr, o.len) == (addr, len)) {
+            // The call fails, and the thread gives back what it has reserved.
+            self.deferred.replace(Some(Vec::new()));
+            self.offered.set(Some(Offer { used: false, ..offer }));
+            return Ok(());
+        }
+        if let Some(deferred) = &mut *self.deferred.borrow_mut() {
+            deferred.push([addr, len, ddi_wire::UNMAPPED, 0]);
+            return Ok(());
+        }
         let keep = self.replaced.borrow_mut().as_mut().map_or(0, |ranges| {
             ranges.push((addr, len));
             1

@@ -78,10 +78,16 @@ struct Gate {
 /// Requests that change mappings hold one; forks wait for them, and they for forks.
 pub(super) struct Change<'a>(&'a Process);
 
+impl Change<'_> {
+    /// It lasts until [`Process::end_change`].
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        self.0.gate.lock().changing -= 1;
-        self.0.gate_moved.notify_all();
+        self.0.end_change();
     }
 }
 
@@ -164,6 +170,12 @@ impl Process {
         }
         gate.changing += 1;
         Change(self)
+    }
+
+    /// A change that was kept is over.
+    pub(super) fn end_change(&self) {
+        self.gate.lock().changing -= 1;
+        self.gate_moved.notify_all();
     }
 
     /// Waits for changes and another fork to end, and keeps others from beginning.

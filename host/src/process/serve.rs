@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ddi_wire::{IO_OFFSET, Op, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
+use ddi_wire::{DEFERRED, IO_OFFSET, Op, PAYLOAD_MAX, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::fault::{self, Fault, FaultOutcome};
@@ -80,6 +80,13 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             .unwrap_or(Err(Errno(libc::EIO)));
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
+        let deferred = call.take_deferred();
+        if !deferred.is_empty() {
+            if !finish_with(&call, answer, &deferred) {
+                return;
+            }
+            continue;
+        }
         let sent = match answer {
             Ok(Given { a, conn, payload }) => {
                 let fds: Vec<_> = conn.iter().map(AsFd::as_fd).collect();
@@ -91,6 +98,32 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             return;
         }
     }
+}
+
+/// Answers a call whose last changes of the address space are the thread's to make; false: the thread is gone.
+fn finish_with(call: &Call, answer: Answer, deferred: &[[u64; 4]]) -> bool {
+    let payload = words(deferred.iter().copied());
+    let (mut reply, payload) = match answer {
+        Ok(given) if payload.len() <= PAYLOAD_MAX => (Ok(given.a), payload),
+        Ok(given) => (Ok(given.a), Vec::new()),
+        Err(e) => (Err(e.0), Vec::new()),
+    };
+    let travels = !payload.is_empty();
+    match &mut reply {
+        Ok(a) if travels => a[5] = DEFERRED,
+        _ => call.carry_out(deferred),
+    }
+    let mut there = call.conn().reply(reply, &payload, &[]).is_ok();
+    while there && travels {
+        match call.next().and_then(|got| Op::from_number(got.message.op)) {
+            Some(Op::Done) => break,
+            Some(Op::Interrupt) => {}
+            _ => there = false,
+        }
+    }
+    // Nothing was forked in between.
+    call.process().end_change();
+    there
 }
 
 fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
@@ -122,12 +155,17 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
             let (count, payload) = polls::look(call, &call.bytes(request.payload))?;
             Ok(Given { a: [count, 0, 0, 0, 0, 0], payload, ..Given::default() })
         }
-        Op::Mmap => mmap(call, a),
+        Op::Mmap => mmap(call, a, call.words::<2>(request.payload).first()),
+        Op::Munmap if a[2] == 0 => {
+            call.defer();
+            each(call, a[0], a[1], |device, addr, len| match device {
+                true => shared.kernel.munmap(call, addr, len),
+                false => call.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop),
+            })
+        }
         Op::Munmap => each(call, a[0], a[1], |device, addr, len| match device {
-            true if a[2] != 0 => call.replacing(|| shared.kernel.munmap(call, addr, len)).0,
-            true => shared.kernel.munmap(call, addr, len),
-            false if a[2] != 0 => Ok(()),
-            false => call.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop),
+            true => call.replacing(|| shared.kernel.munmap(call, addr, len)).0,
+            false => Ok(()),
         }),
         Op::Mprotect => {
             let prot = protection(a[2])?;
@@ -217,7 +255,7 @@ fn protection(prot: u64) -> Result<Prot, Errno> {
     Prot::from_bits(u32::try_from(prot).unwrap_or(u32::MAX)).ok_or(Errno(libc::EINVAL))
 }
 
-fn mmap(call: &Call, a: [u64; 6]) -> Answer {
+fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
     let open = find(&call.shared, a[0])?;
     let [_, addr, len, prot, flags, offset] = a;
     let flags = flags as i32;
@@ -249,11 +287,19 @@ fn mmap(call: &Call, a: [u64; 6]) -> Answer {
         return Err(Errno(libc::EACCES));
     }
     let maxprot = if shared && mode != libc::O_RDWR { Prot::READ | Prot::EXEC } else { Prot::all() };
-    let _change = call.process().begin_change();
+    let change = call.process().begin_change();
     let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
     let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
     if !fixed {
-        return one(call.shared.kernel.mmap(call, open.id, &args)?);
+        if let Some(&[at, len]) = offer {
+            call.offer(at, len, addr);
+        }
+        call.defer();
+        let made = call.shared.kernel.mmap(call, open.id, &args);
+        if call.has_deferred() {
+            change.keep();
+        }
+        return one(made?);
     }
     let (made, cleared) = call.replacing(|| call.shared.kernel.mmap(call, open.id, &args));
     if made.is_err() {
@@ -275,8 +321,21 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
     if len == 0 || len > USER_END || addr > USER_END - len {
         return invalid;
     }
-    let _change = call.process().begin_change();
-    let (mut at, end) = (addr, addr + len);
+    let change = call.process().begin_change();
+    let done = stretches(call, addr, addr + len, f);
+    if call.has_deferred() {
+        change.keep();
+    }
+    done?;
+    one(0)
+}
+
+fn stretches(
+    call: &Call,
+    mut at: u64,
+    end: u64,
+    f: impl Fn(bool, u64, u64) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     while at < end {
         let found = call.process().hat.lock().stretch(at / PAGE_SIZE, (end - at) / PAGE_SIZE);
         let (from, to) = found.map_or((end, end), |(s, e)| (s * PAGE_SIZE, e * PAGE_SIZE));
@@ -288,7 +347,7 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
         }
         at = to;
     }
-    one(0)
+    Ok(())
 }
 
 fn fork(call: &Call) -> Answer {

@@ -86,9 +86,11 @@ ops! {
     Seek = 20,
     /// fstat: file. The reply has major, minor, mode, and the flags of the file.
     Stat = 21,
-    /// mmap: file, address, length, protection, flags, offset. The reply has the address.
+    /// mmap: file, address, length, protection, flags, offset; payload perhaps an address that has been reserved for it. The reply has the address, and
+    /// perhaps [`DEFERRED`].
     Mmap = 22,
-    /// munmap of a range that may hold device mappings: address, length, only-device (1: leave what is not device memory).
+    /// munmap of a range that may hold device mappings: address, length, only-device (1: leave what is not device memory). The reply has perhaps
+    /// [`DEFERRED`].
     Munmap = 23,
     /// mprotect, likewise: address, length, protection.
     Mprotect = 24,
@@ -160,6 +162,11 @@ pub const FAULTS_SIGNAL: u64 = 3;
 pub const FAULTS_AUTO: u64 = 0;
 /// Policy only: userfaultfd, for user code only if it must be.
 pub const FAULTS_UFFD_ANY: u64 = 4;
+
+/// In `a[5]` of a reply: its payload is an array of [`MapPiece`] for the thread to carry out; then it says `Done`.
+pub const DEFERRED: u64 = 1;
+/// `offset` of a [`MapPiece`] that is to be unmapped.
+pub const UNMAPPED: u64 = u64::MAX;
 
 /// Fault verdict: try the access again.
 pub const VERDICT_RETRY: u64 = 0;
