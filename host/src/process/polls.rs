@@ -71,8 +71,12 @@ pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
             Ok(open) => call.shared.kernel.poll(call, open.id, events, &waker)?,
             Err(_) => libc::POLLNVAL as u32,
         };
-        if let (Ok(open), 0) = (found, ready) {
-            open.polled_by(waker.clone());
+        if let (Ok(file), 0) = (found, ready) {
+            file.polled_by(waker.clone());
+            // Closed while the driver was asked: nobody else would say so.
+            if find(&call.shared, open).is_err() {
+                waker.wake();
+            }
         }
         count += u64::from(ready != 0);
         answer.extend_from_slice(&open.to_ne_bytes());
