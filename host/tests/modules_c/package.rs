@@ -45,6 +45,9 @@ impl System {
         for entry in fs::read_dir(package).unwrap().flatten() {
             fs::copy(entry.path(), dir.path().join("pkg").join(entry.file_name())).unwrap();
         }
+        // The fixture names its nodes after their instances.
+        let conf = "name=\"ctxdev\" parent=\"pseudo\" instance=0 unit=0;\n";
+        fs::write(dir.path().join("pkg/ctxdev.conf"), conf).unwrap();
         let (sources, flags) = (["shape", "shape_other"], ["-DFIX_NAME=\"ctxdev\""]);
         run::link(&dir.path().join("pkg"), "ctxdev", &sources, &flags).unwrap();
         System { dir }
