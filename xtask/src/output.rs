@@ -14,12 +14,12 @@ pub fn print(text: fmt::Arguments<'_>, end: &str) {
     }
 }
 
-/// As the standard one, by [`print`](crate::output::print).
+/// As the standard one, by [`print()`].
 macro_rules! print {
     ($($text:tt)*) => { $crate::output::print(format_args!($($text)*), "") };
 }
 
-/// As the standard one, by [`print`](crate::output::print).
+/// As the standard one, by [`print()`].
 macro_rules! println {
     ($($text:tt)*) => { $crate::output::print(format_args!($($text)*), "\n") };
 }

@@ -3,7 +3,7 @@
 //!
 //! An access handle is the address of an image of the kernel's ddi_acc_hdl_t, which old code looks at. Accesses may be made in any
 //! context; byte order is that of the handle. An address in configuration space is the offset in it: only the functions of a
-//! handle can use it. After a write it is looked whether [the device does something](crate::pci::written).
+//! handle can use it. After a write it is looked whether the device does something.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
