@@ -43,9 +43,9 @@ pub fn client_of_memory_is_lent_split_inherited_paused_and_called_back() {
         assert_eq!(state(), 2);
         assert_eq!(ioctl(fd, PAUSE, 1), Ok(0));
         let heir = fork(|| {
-            // Waits until the loan goes on.
-            set_word(lent, 0, word(lent, 0) + 1);
+            // Waits until the loan goes on; the store comes last: with it the borrower calls the loan back.
             assert_eq!(word(lent, 0x3000), 13);
+            set_word(lent, 0, word(lent, 0) + 1);
             until(|| state() >= 10_000);
             // It has been called back meanwhile.
             assert_eq!(word(lent, 0x3000), 0);
