@@ -646,20 +646,6 @@ ddi! {
     fn hat_unload(_hat: *mut hat, addr: caddr_t, len: usize, _flags: uint_t) {
         kva::unload(addr as usize, len);
     }
-    /// devmap_pmem_setup: pages by pmem cookie, of which there are none.
-    @private fn devmap_pmem_setup(
-        _dhp: devmap_cookie_t,
-        _dip: *mut dev_info_t,
-        _ops: *mut devmap_callback_ctl,
-        _cookie: *mut c_void,
-        _off: offset_t,
-        _len: usize,
-        _maxprot: uint_t,
-        _flags: uint_t,
-        _attributes: *mut ddi_device_acc_attr_t,
-    ) -> c_int {
-        ddi_sys::DDI_FAILURE
-    }
     /// valid_usr_range: 0 when it is (RANGE_OKAY).
     fn valid_usr_range(addr: caddr_t, len: usize, _prot: c_uint, _as: *mut as_, limit: caddr_t) -> c_int {
         let end = (addr as usize).checked_add(len);

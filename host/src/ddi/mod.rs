@@ -97,6 +97,7 @@ pub mod odds;
 pub mod pages;
 pub mod pci;
 pub mod pinned;
+pub mod pmem;
 pub mod poll;
 pub mod power;
 pub mod props;

@@ -22,6 +22,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::ldi::SYMBOLS,
         super::lists::SYMBOLS,
         super::pages::SYMBOLS,
+        super::pmem::SYMBOLS,
         super::pinned::SYMBOLS,
         super::ndi::SYMBOLS,
         super::poll::SYMBOLS,
