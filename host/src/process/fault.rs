@@ -17,7 +17,7 @@ use rustix::event::epoll;
 
 use super::interrupt::Service;
 use super::server::Shared;
-use super::uffd::Uffd;
+use super::uffd::{Resolved, Uffd};
 use super::{FaultMode, Process, Prot};
 use crate::physmem::PAGE_SIZE;
 
@@ -185,8 +185,13 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let Some(service) = Service::begin(&fault) else { return };
     let doubt = process.doubts.lock().get(&tid).filter(|doubt| doubt.addr == event.address).copied();
     let before = doubt.map(|_| Rest::of(process, tid));
-    // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for.
-    let loaded = process.hat.lock().state(page).is_some_and(|(prot, loaded)| loaded && prot.contains(access));
+    // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
+    // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
+    let loaded = {
+        let hat = process.hat.lock();
+        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.contains(access))
+            && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
+    };
     let outcome = if loaded { FaultOutcome::Retry } else { serve(shared, &fault) };
     let again = service.end();
     match outcome {
