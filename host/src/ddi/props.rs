@@ -212,7 +212,7 @@ ddi! {
         blocks: u64,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { sized(dev, dip, op, flags, name, to, length, blocks * 512) }
+        unsafe { sized(dev, dip, op, flags, name, to, length, blocks.saturating_mul(512)) }
     }
     /// ddi_prop_op_size_blksize(9F): with a block size other than 512, which changes neither Size nor Nblocks of 512 bytes.
     @private fn ddi_prop_op_size_blksize(
