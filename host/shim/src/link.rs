@@ -471,6 +471,7 @@ pub fn born(leash: i32) {
     state::BUSY.set(false);
     state::SIGNALS.set((-1, 0));
     state::PINNED.reset();
+    state::Change::forget();
     state::PINNING.1.store(0, Ordering::SeqCst);
     crate::epoll::born();
     crate::dirs::born();

@@ -25,6 +25,7 @@ fn devices(addr: u64, len: u64) -> Option<(u64, u64)> {
 fn map_device(open: u64, a: [u64; 5]) -> Result<u64, i32> {
     let [addr, len, prot, flags, offset] = a;
     link::attach()?;
+    let _change = state::Change::begin();
     let probed = flags as c_int & libc::MAP_FIXED_NOREPLACE != 0;
     if probed {
         let none = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
@@ -83,7 +84,9 @@ unsafe fn map(
             |at| at as *mut c_void,
         );
     }
+    let mut _change = None;
     if flags & libc::MAP_FIXED != 0 && devices(addr as u64, len as u64).is_some() {
+        _change = Some(state::Change::begin());
         // Whatever replaces device mappings ends them first.
         if let Err(e) = link::request(Op::Munmap, [addr as u64, len as u64, 1, 0, 0, 0], &[], &[], true) {
             fail(e);
@@ -124,6 +127,7 @@ unsafe extern "C" fn mmap64(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn munmap(addr: *mut c_void, len: usize) -> c_int {
     if state::near(addr as u64, len as u64) {
+        let _change = state::Change::begin();
         let r = link::request(Op::Munmap, [addr as u64, len as u64, 0, 0, 0, 0], &[], &[], true);
         return r.map_or_else(fail, |r| if r.a[5] == 0 { 0 } else { fail(r.a[5] as c_int) });
     }
@@ -135,6 +139,7 @@ unsafe extern "C" fn munmap(addr: *mut c_void, len: usize) -> c_int {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mprotect(addr: *mut c_void, len: usize, prot: c_int) -> c_int {
     if devices(addr as u64, len as u64).is_some() {
+        let _change = state::Change::begin();
         let r = link::request(Op::Mprotect, [addr as u64, len as u64, prot as u64, 0, 0, 0], &[], &[], true);
         return r.map_or_else(fail, |_| 0);
     }
@@ -183,11 +188,12 @@ unsafe extern "C" fn mremap(
             },
         };
     }
-    if flags & libc::MREMAP_FIXED != 0
-        && devices(new as u64, new_len as u64).is_some()
-        && let Err(e) = link::request(Op::Munmap, [new as u64, new_len as u64, 1, 0, 0, 0], &[], &[], true)
-    {
-        return refuse(e);
+    let mut _change = None;
+    if flags & libc::MREMAP_FIXED != 0 && devices(new as u64, new_len as u64).is_some() {
+        _change = Some(state::Change::begin());
+        if let Err(e) = link::request(Op::Munmap, [new as u64, new_len as u64, 1, 0, 0, 0], &[], &[], true) {
+            return refuse(e);
+        }
     }
     let real = real!(mremap: fn(*mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void);
     // SAFETY: the caller's arguments; the last is ignored without its flag.

@@ -12,6 +12,8 @@ use crate::real::{errno, fail};
 use crate::sys::{self, Lock, bit};
 use crate::{copy, link, state};
 
+/// Linux's `SEGV_ACCERR`: there is a mapping, which forbids the access.
+const ACCERR: i32 = 2;
 const OURS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
 
 /// What the program wants done with SIGSEGV and SIGBUS. A handler reads it without the lock, so it is in atomics.
@@ -330,20 +332,29 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
                 (info.signo, info.code, info.errno) = (signo as i32, code as i32, errno as i32);
                 Some(signo as c_int)
             }
-            // No device's. It may have been one's when the access was tried, and was unmapped meanwhile: tried again, it gets the code that
-            // fits what is there now.
-            _ => {
-                let again = state::SPURIOUS.replace((info.addr, 1)) == (info.addr, 1);
-                if again {
-                    state::SPURIOUS.set((0, 0));
-                }
-                again.then_some(signo)
-            }
+            _ => stray(info).then_some(signo),
         },
         Err(_) => {
             sys::complain(b"ddi: ddi-host is gone; this process used its devices and is killed\n");
             sys::raise(libc::SIGKILL);
             Some(signo)
+        }
+    }
+}
+
+/// An access to what is no device's: does its signal tell how things are? It may have been a device's when the access was tried, and be inaccessible only
+/// because it is being unmapped: tried again afterwards, it gets the code that fits what is there then.
+fn stray(info: &Info) -> bool {
+    if info.code != ACCERR {
+        return true;
+    }
+    match state::Change::settled() {
+        Some(ended) => state::STRAY.replace((info.addr, ended)) == (info.addr, ended),
+        // The thread that changes the mappings does not wait for itself.
+        None if state::BUSY.get() => true,
+        None => {
+            sys::nap();
+            false
         }
     }
 }

@@ -77,6 +77,36 @@ pub fn is_being_pinned(addr: u64) -> bool {
     addr >= PINNING.0.load(Ordering::SeqCst) && addr < PINNING.1.load(Ordering::SeqCst)
 }
 
+/// Changes of device mappings by this process's threads: begun, and ended.
+static CHANGES: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
+
+/// A change of device mappings. While there is one, what Linux says about an access may be neither what was mapped before nor what will be.
+pub struct Change(());
+
+impl Change {
+    pub fn begin() -> Change {
+        CHANGES.0.fetch_add(1, Ordering::SeqCst);
+        Change(())
+    }
+
+    /// How many have ended; `None` while there is one.
+    pub fn settled() -> Option<u64> {
+        let ended = CHANGES.1.load(Ordering::SeqCst);
+        (CHANGES.0.load(Ordering::SeqCst) == ended).then_some(ended)
+    }
+
+    /// In a forked child: the threads that were at it are not there.
+    pub fn forget() {
+        CHANGES.1.store(CHANGES.0.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        CHANGES.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// A thread's connection.
 #[derive(Clone, Copy)]
 pub struct Line {
@@ -96,6 +126,8 @@ thread_local! {
     pub static BLOCKED: Cell<u64> = const { Cell::new(0) };
     /// The last fault that the host knew nothing against, and how often it came in a row.
     pub static SPURIOUS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    /// The last access to what is no device's that was tried again: where, and how many changes had ended by then.
+    pub static STRAY: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
     /// This thread has told the host of the fork that is about to happen.
     pub static FORKING: Cell<bool> = const { Cell::new(false) };
 }

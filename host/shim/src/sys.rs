@@ -123,6 +123,13 @@ pub const fn bit(signo: i32) -> u64 {
     1 << (signo - 1)
 }
 
+/// Lets other threads run for a moment.
+pub fn nap() {
+    let wanted = [0u64, 20_000];
+    // SAFETY: seconds and nanoseconds; what is left of them is not asked for.
+    let _ = unsafe { call(libc::SYS_nanosleep, [wanted.as_ptr() as u64, 0, 0, 0, 0, 0]) };
+}
+
 /// Writes to standard error, as far as it goes.
 pub fn complain(text: &[u8]) {
     // SAFETY: the buffer is as long as said.
