@@ -200,3 +200,49 @@ pub fn leftovers(_: &Bench) -> Result<(), String> {
     // This case's own server listens.
     if ours == 1 { Ok(()) } else { Err(format!("{ours} sockets")) }
 }
+
+/// All processes that this one has started, directly or not.
+fn descendants() -> Vec<i32> {
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all: Vec<i32> = all.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    let mut found = vec![std::process::id().cast_signed()];
+    loop {
+        let more: Vec<i32> = all
+            .iter()
+            .copied()
+            .filter(|pid| !found.contains(pid) && parent(*pid).is_some_and(|p| found.contains(&p)))
+            .collect();
+        if more.is_empty() {
+            return found.split_off(1);
+        }
+        found.extend(more);
+    }
+}
+
+/// What each thread of each child is at, a line each.
+pub fn threads_of_children() -> String {
+    let mut text = String::new();
+    for pid in descendants() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let state = read("stat").rsplit_once(") ").map(|(_, s)| s[..1].to_string()).unwrap_or_default();
+            let (name, waits, call) = (read("comm"), read("wchan"), read("syscall"));
+            let tid = task.file_name();
+            let line = [name.trim(), &state, waits.trim(), call.trim()].join(" ");
+            text += &format!("    process {pid} thread {}: {line}\n", tid.to_string_lossy());
+        }
+    }
+    text
+}
+
+/// Ends what this process has started.
+pub fn kill_children() {
+    for pid in descendants() {
+        // SAFETY: no memory is involved.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}

@@ -13,6 +13,8 @@ use parking_lot::{Condvar, Mutex};
 
 /// Pages of the device.
 pub const PAGES: u64 = 256;
+/// What the driver says when it panics.
+pub const EXPECTED_PANIC: &str = "the driver panics, as it was asked to";
 
 pub const UNLOAD: u64 = 1;
 pub const STATS: u64 = 2;
@@ -221,7 +223,7 @@ impl Kernel for TestKernel {
                 let text = call.copyinstr(arg, 64)?;
                 return Ok(text.len() as i32);
             }
-            PANIC => panic!("the driver panics, as it was asked to"),
+            PANIC => panic!("{EXPECTED_PANIC}"),
             _ => return Err(Errno(libc::ENOTTY)),
         }
         Ok(0)

@@ -9,7 +9,7 @@ mod parts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use ddi_host::physmem::PhysMem;
@@ -62,6 +62,27 @@ impl Bench {
     }
 }
 
+/// The longest that any case may take; the slowest takes a few seconds on an idle machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Ends the tests if a case does not end: what hangs here would otherwise be told by nobody.
+struct Watch(#[expect(dead_code, reason = "its end is the message")] mpsc::Sender<()>);
+
+impl Watch {
+    fn start(title: String) -> Watch {
+        let (alive, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                println!("test {title} ... FAILED: no end after {} s", LIMIT.as_secs());
+                print!("{}", host::threads_of_children());
+                host::kill_children();
+                std::process::exit(1);
+            }
+        });
+        Watch(alive)
+    }
+}
+
 fn main() -> ExitCode {
     if let Ok(policy) = std::env::var("DDI_ALONE")
         && std::env::var_os("DDI_CLIENT").is_none()
@@ -71,10 +92,13 @@ fn main() -> ExitCode {
     if let Ok(part) = std::env::var("DDI_CLIENT") {
         return client::play(&part);
     }
-    if std::env::var_os("RUST_BACKTRACE").is_none() {
-        // Some drivers panic here on purpose: one line of that is enough.
-        std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
-    }
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        // The driver that panics as it was asked to is no news.
+        if info.payload_as_str() != Some(kernel::EXPECTED_PANIC) {
+            usual(info);
+        }
+    }));
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let modes = [
         ("userfaultfd", FaultPolicy::Userfaultfd, FaultMode::Userfaultfd),
@@ -95,6 +119,7 @@ fn main() -> ExitCode {
                 skipped += 1;
                 continue;
             }
+            let _watch = Watch::start(title.clone());
             let bench = Bench::new(policy);
             let result = test(&bench).and_then(|()| bench.clean());
             match result {
