@@ -125,8 +125,9 @@ impl Run {
         command.arg("--");
         command.arg(env!("CARGO_BIN_EXE_usr-tests")).args([
             "--tap",
+            // Against what never ends only: unoptimised, on a busy machine, a case may take a minute.
             "--timeout",
-            "60",
+            "300",
             "--device",
             self.device,
         ]);
