@@ -164,6 +164,9 @@ impl Run {
     /// If a `ddi-host serve` has the system's directory, the program is run as its client: the exit status.
     fn joined(&self) -> Option<i32> {
         let root = self.machine.root.as_ref()?;
+        if let Err(why) = Root::new(root).check() {
+            return Some(fail(&why));
+        }
         let variables = match resident::ask(root, &resident::Request::Environment) {
             Ok(None) => return None,
             Ok(Some(Ok(variables))) => variables,
@@ -205,6 +208,9 @@ struct Serve {
 
 impl Serve {
     fn run(&self) -> i32 {
+        if let Err(why) = Root::new(&self.root).check() {
+            return fail(&why);
+        }
         let door = match resident::Door::open(&self.root) {
             Ok(door) => door,
             Err(why) => return fail(&why),

@@ -11,6 +11,7 @@ use ddi_sys::{iovec, lloff, uio_t};
 use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
+use crate::autoload;
 use crate::block;
 use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
@@ -209,6 +210,22 @@ struct Named {
     block: bool,
 }
 
+impl Named {
+    fn into_node(self) -> DeviceNode {
+        DeviceNode {
+            path: self.path.into_bytes(),
+            major: self.driver.major,
+            minor: self.minor,
+            mode: self.mode | if self.block { libc::S_IFBLK } else { libc::S_IFCHR },
+        }
+    }
+}
+
+/// What processes see of a driver's devices.
+pub(crate) fn nodes_of(driver: &str) -> Vec<DeviceNode> {
+    named().into_iter().filter(|n| n.driver.name == driver).map(Named::into_node).collect()
+}
+
 /// Every path of every minor node: below /devices, and /dev links.
 fn named() -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
@@ -348,12 +365,6 @@ fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
 
 impl process::Kernel for DdiKernel {
     fn devices(&self) -> Vec<DeviceNode> {
-        let node = |n: Named| DeviceNode {
-            path: n.path.into_bytes(),
-            major: n.driver.major,
-            minor: n.minor,
-            mode: n.mode | if n.block { libc::S_IFBLK } else { libc::S_IFCHR },
-        };
         let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
         let program = |(minor, name): (u32, &str)| DeviceNode {
             path: format!("{PROGRAMS}/{name}").into(),
@@ -363,7 +374,14 @@ impl process::Kernel for DdiKernel {
         };
         let programs = [(1, "kstat"), (3, "interrupt")].map(program);
         let interrupt = DeviceNode { path: INTERRUPT.into(), major: KSTAT_MAJOR, minor: 2, mode: 0o222 };
-        named().into_iter().map(node).chain([own, interrupt]).chain(programs).collect()
+        let mut all: Vec<DeviceNode> = named().into_iter().map(Named::into_node).collect();
+        for asleep in autoload::names() {
+            if !all.iter().any(|node| node.path == asleep.path) {
+                all.push(asleep);
+            }
+        }
+        all.extend([own, interrupt].into_iter().chain(programs));
+        all
     }
 
     fn process_start(&self, process: &Arc<Process>) {
@@ -379,7 +397,9 @@ impl process::Kernel for DdiKernel {
         if path == INTERRUPT.as_bytes() {
             return Ok(OpenId(INTERRUPT_OPEN));
         }
-        let named = named().into_iter().find(|n| n.path.as_bytes() == path).ok_or(Errno(libc::ENXIO))?;
+        let find = || named().into_iter().find(|n| n.path.as_bytes() == path);
+        let found = find().or_else(|| autoload::load(path).then(find).flatten());
+        let named = found.ok_or(Errno(libc::ENXIO))?;
         let Named { driver, node, minor, block, .. } = named;
         let entry = client::of(call.process());
         let otyp = if block { ddi_sys::OTYP_BLK } else { ddi_sys::OTYP_CHR };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cli::{fail, print};
+use crate::loader::modctl;
 use crate::{kernel, resident};
 use clap::Args;
 
@@ -66,9 +67,7 @@ impl Kstat {
     fn text(&self) -> Result<String, String> {
         if let Some(root) = &self.root {
             let answer = resident::ask(root, &resident::Request::Kstats).map_err(|e| e.to_string())?;
-            return answer.unwrap_or_else(|| {
-                Err(format!("no machine is up for this system: ddi-host serve --root {}", root.display()))
-            });
+            return answer.unwrap_or_else(|| Err(modctl::not_up(root)));
         }
         std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
             let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";

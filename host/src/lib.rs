@@ -8,6 +8,7 @@ extern crate self as ddi_host;
 
 #[macro_use]
 pub mod ddi;
+mod autoload;
 pub mod bench;
 mod block;
 pub mod cli;

@@ -1,7 +1,7 @@
 //! A machine that stays up for a system's directory: `ddi-host serve --root DIR`.
 //!
 //! It is to that directory what a kernel is to its system: drivers that add_drv installs are attached at once and stay loaded while programs
-//! come and go. `ddi-host run`, `add_drv`, `rem_drv`, `modinfo`, `modunload` and `kstat` with the same `--root` find it by an abstract socket
+//! come and go. `ddi-host run`, `add_drv`, `rem_drv`, `modload`, `modinfo`, `modunload` and `kstat` with the same `--root` find it by an abstract socket
 //! that is named after the directory's device and inode numbers, so there is nothing in the file system.
 //!
 //! A request is its words, each ended by a NUL; the answer is `0` or `1` (it could not be done) and a text. Requests are served one at a time,
@@ -20,14 +20,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::ddi::kstats;
 use crate::kern::{drivers, nodes};
-use crate::loader::modinfo;
+use crate::loader::modctl;
 use crate::loader::root::Root;
-use crate::loader::session::{self, Host, Session};
+use crate::loader::session::{self, Session};
 use crate::machine::Machine;
-use crate::pci;
+use crate::{autoload, kernel, log, pci};
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const EINVAL: i32 = 22;
 
 /// What is asked of a machine that stays up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +41,20 @@ pub enum Request {
     /// Unload a driver's module, if it is loaded.
     Unload(String),
     /// Unload the module with this number; 0: all that are not in use.
-    UnloadId(usize),
+    UnloadId(i64),
     /// A driver has been removed from the system.
     Forget(String),
-    /// The loaded modules, or the one with this number; whether descriptions are shown whole.
-    Modules(Option<usize>, bool),
+    /// Load a module: a file, or a name along the module path.
+    Load(String, bool),
+    /// The loaded modules.
+    Modules {
+        /// Only the one with this number.
+        id: Option<i64>,
+        /// Descriptions are shown whole.
+        wide: bool,
+        /// How often they were loaded, and those that are not any more.
+        count: bool,
+    },
     /// All statistics.
     Kstats,
 }
@@ -57,8 +68,10 @@ impl Request {
             Request::Unload(name) => vec![word("unload"), name.clone()],
             Request::UnloadId(id) => vec![word("unload-id"), id.to_string()],
             Request::Forget(name) => vec![word("forget"), name.clone()],
-            Request::Modules(id, wide) => {
-                vec![word("modules"), id.map_or_else(String::new, |id| id.to_string()), wide.to_string()]
+            Request::Load(name, by_path) => vec![word("load"), name.clone(), by_path.to_string()],
+            Request::Modules { id, wide, count } => {
+                let id = id.map_or_else(String::new, |id| id.to_string());
+                vec![word("modules"), id, wide.to_string(), count.to_string()]
             }
             Request::Kstats => vec![word("kstats")],
         }
@@ -71,8 +84,12 @@ impl Request {
             ["unload", name] => Request::Unload((*name).to_owned()),
             ["unload-id", id] => Request::UnloadId(id.parse().ok()?),
             ["forget", name] => Request::Forget((*name).to_owned()),
-            ["modules", "", wide] => Request::Modules(None, wide.parse().ok()?),
-            ["modules", id, wide] => Request::Modules(Some(id.parse().ok()?), wide.parse().ok()?),
+            ["load", name, by_path] => Request::Load((*name).to_owned(), by_path.parse().ok()?),
+            ["modules", id, wide, count] => Request::Modules {
+                id: if id.is_empty() { None } else { Some(id.parse().ok()?) },
+                wide: wide.parse().ok()?,
+                count: count.parse().ok()?,
+            },
             ["kstats"] => Request::Kstats,
             _ => return None,
         })
@@ -149,8 +166,13 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
         // SAFETY: the handler is async-signal-safe.
         unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) };
     }
+    let wanted = autoload::Wanted::new()?;
     loop {
-        let mut fds = [PollFd::new(&stopper, PollFlags::IN), PollFd::new(&door.0, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(&stopper, PollFlags::IN),
+            PollFd::new(&door.0, PollFlags::IN),
+            PollFd::new(&wanted, PollFlags::IN),
+        ];
         match poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other?,
@@ -158,10 +180,19 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
         if !fds[0].revents().is_empty() {
             break;
         }
+        if !fds[2].revents().is_empty() {
+            wanted.serve(|name| {
+                if let Err(why) = attach(&mut machine, root, name) {
+                    log::line(log::To::Both, &format!("WARNING: {why}"));
+                }
+            });
+            continue;
+        }
         let Ok((mut stream, _)) = door.0.accept() else { continue };
         // Whoever goes away, or does not read, has no answer.
         let _ = converse(&mut machine, root, &mut stream);
     }
+    drop(wanted);
     let clean = machine.end();
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: the default action.
@@ -207,61 +238,81 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
             Ok(variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
         }
         Request::Kstats => Ok(kstats::listing()),
-        Request::Attach(name) => {
-            session::use_root(root)?;
-            match machine.session().add_from(root, name)? {
-                0 => Err(format!("{name}: no instance attached")),
-                _ => Ok(String::new()),
-            }
-        }
+        Request::Attach(name) => match attach(machine, root, name)? {
+            0 => Err(format!("{name}: no instance attached")),
+            _ => Ok(String::new()),
+        },
         Request::Unload(name) => match machine.session().modules().find(name) {
-            Some(_) => machine.session().remove(name).map(|()| String::new()),
+            Some(_) => unload(machine, root, |session| session.remove(name)).map(|()| String::new()),
             None => Ok(String::new()),
         },
         Request::UnloadId(0) => {
-            let names: Vec<String> =
-                machine.session().modules().list().iter().rev().map(|m| m.name().to_owned()).collect();
-            for name in names {
-                let _ = machine.session().remove(&name);
-            }
+            unload(machine, root, Session::unload_unused);
             Ok(String::new())
         }
         Request::UnloadId(id) => {
-            let found = machine.session().modules().list().into_iter().find(|m| m.id() == *id);
-            let name = found.map(|m| m.name().to_owned()).ok_or("Invalid argument")?;
-            machine.session().remove(&name).map(|()| String::new()).map_err(|why| {
-                crate::log::line(crate::log::To::Log, &why);
-                "Device busy".to_owned()
+            let loaded = machine.session().modules().list();
+            let found = loaded.iter().find(|m| i64::try_from(m.id()) == Ok(*id)).map(|m| m.name().to_owned());
+            drop(loaded);
+            let name = found.ok_or_else(|| EINVAL.to_string())?;
+            unload(machine, root, |session| session.unload(&name)).map(|()| String::new()).map_err(|why| {
+                log::line(log::To::Log, &format!("{name}: {why}"));
+                why.errno.to_string()
+            })
+        }
+        Request::Load(name, by_path) => {
+            session::use_root(root)?;
+            let file =
+                if *by_path { machine.session().modules().along_path(name) } else { Some(name.into()) };
+            let file = file.unwrap_or_else(|| name.into());
+            let loaded = machine.session().load(root, &file);
+            loaded.map(|id| id.to_string()).map_err(|(errno, why)| {
+                log::line(log::To::Both, &format!("WARNING: {why}"));
+                errno.to_string()
             })
         }
         Request::Forget(name) => {
+            autoload::forget(name);
             if machine.session().modules().find(name).is_none() {
                 nodes::forget(name);
                 pci::rebind(session::bound_by(root)?);
                 drivers::forget_major(name);
             }
+            kernel::devices_changed();
             Ok(String::new())
         }
-        Request::Modules(id, wide) => listing(machine.session(), root, *id, *wide),
+        Request::Modules { id, wide, count } => modctl::table(machine.session(), root, *id, *wide, *count),
     }
 }
 
-fn listing(session: &Session, root: &Root, id: Option<usize>, wide: bool) -> Answer {
-    let mut text = modinfo::HEADER.to_owned();
-    let mut any = false;
-    for module in session.modules().list() {
-        if id.is_some_and(|id| id != module.id()) {
-            continue;
+/// Loads and attaches an installed driver. How many instances attached.
+fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, String> {
+    session::use_root(root)?;
+    let attached = machine.session().add_from(root, name)?;
+    if attached > 0 {
+        autoload::forget(name);
+    }
+    Ok(attached)
+}
+
+/// Unloads modules; the names in /dev of a driver that is still installed stay.
+fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) -> R) -> R {
+    let names = |machine: &mut Machine| -> Vec<String> {
+        machine.session().modules().list().iter().map(|m| m.name().to_owned()).collect()
+    };
+    let before = names(machine);
+    for name in &before {
+        if root.major(name).is_ok_and(|major| major.is_some()) {
+            autoload::keep(name);
         }
-        any = true;
-        let major = root.major(module.name()).ok().flatten();
-        text.push_str(&modinfo::lines(&module, &Host, major, wide)?);
     }
-    if any || id.is_none() {
-        Ok(text)
-    } else {
-        Err("can't get module information: Invalid argument".to_owned())
+    let done = how(machine.session());
+    // What has stayed and is attached has its names itself.
+    for name in names(machine).iter().filter(|name| !kernel::nodes_of(name).is_empty()) {
+        autoload::forget(name);
     }
+    kernel::devices_changed();
+    done
 }
 
 #[cfg(test)]
@@ -276,8 +327,9 @@ mod tests {
             Request::Unload("ctxdev".into()),
             Request::UnloadId(201),
             Request::Forget("ctxdev".into()),
-            Request::Modules(None, true),
-            Request::Modules(Some(7), false),
+            Request::Load("drv/ctxdev".into(), true),
+            Request::Modules { id: None, wide: true, count: false },
+            Request::Modules { id: Some(-7), wide: false, count: true },
             Request::Kstats,
         ] {
             let words = request.words();

@@ -6,7 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::getopt::Given;
+use super::getopt::{self, Given};
+use super::policy;
 use super::root::{Database, Lock, Root};
 
 /// What add_drv was asked to do.
@@ -157,6 +158,12 @@ fn add(
             return Ok(Err(text));
         }
     }
+    let own = privileges(root, options.privileges.as_deref())?;
+    let policy = options.policy.as_deref().map(|text| policy::check(text, driver, false, &own)).transpose();
+    let policy = match policy {
+        Ok(lines) => lines.unwrap_or_default(),
+        Err(text) => return Ok(Err(text)),
+    };
     if let Err(text) = free_name(root, driver, &format!("Driver ({driver}) is already installed.\n"))? {
         return Ok(Err(text));
     }
@@ -193,8 +200,8 @@ fn add(
     for privilege in options.privileges.iter().flat_map(|p| p.split(',')) {
         root.append(Database::ExtraPrivs, &format!("{driver}:{}", privilege.trim()))?;
     }
-    if let Some(policy) = &options.policy {
-        root.append(Database::DevicePolicy, &format!("{driver}:*\t{policy}"))?;
+    for line in &policy {
+        root.append(Database::DevicePolicy, line)?;
     }
 
     if no_load {
@@ -309,14 +316,22 @@ pub(super) fn check_permissions(text: &str) -> Result<(), Refused> {
             4 => {}
             _ => wrong.push_str(&format!("Option (-m) : too many arguments: ({permission})\n")),
         }
-        // The digits are read as a decimal number, and what is no number is 0.
-        let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
-        let mode = fields.get(1).map_or(0, |mode| digits(mode).parse::<u64>().unwrap_or(0));
-        if let Some(shown) = fields.get(1).filter(|_| mode > 4777) {
+        if let Some(shown) =
+            fields.get(1).filter(|mode| !(0..=4777).contains(&getopt::number(mode).unwrap_or(0)))
+        {
             wrong.push_str(&format!("Bad mode: ({shown})\n"));
         }
     }
     if wrong.is_empty() && !text.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// The privileges that drivers have brought to the system, and those that a command's `-P` brings.
+pub(super) fn privileges(root: &Root, new: Option<&str>) -> io::Result<impl Fn(&str) -> bool + use<>> {
+    let lines = root.lines(Database::ExtraPrivs)?;
+    let old = lines.iter().filter_map(|line| line.split_once(':')).map(|(_, name)| name);
+    let all = old.chain(new.iter().flat_map(|list| list.split(',')));
+    let all: Vec<String> = all.map(|name| name.trim().to_ascii_lowercase()).collect();
+    Ok(move |name: &str| all.iter().any(|own| own == name))
 }
 
 /// A blank inside double quotes is an error.

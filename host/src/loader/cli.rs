@@ -1,16 +1,12 @@
-//! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modinfo. Each returns the exit status.
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
+//! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modload and so on. Each returns the exit status.
 
 use clap::{Args, Subcommand};
 
 use super::add_drv::{self, AddOptions};
 use super::getopt::{self, Given};
-use super::kernel::Kernel;
-use super::modinfo;
+use super::modctl;
 use super::root::Root;
-use super::session::{DriverFile, Host, Session};
+use super::session::{DriverFile, Session};
 use super::update_drv;
 use crate::config;
 use crate::kern::drivers;
@@ -29,72 +25,44 @@ pub enum Command {
     #[command(name = "update_drv")]
     UpdateDrv(Words),
     /// Show the modules that ddi-host serve has loaded, or what a module file is or needs, as modinfo(8) does
-    Modinfo(Modinfo),
+    Modinfo(Words),
+    /// Load a module into the machine that ddi-host serve keeps up, as modload(8) does
+    Modload(Words),
     /// Unload a module that ddi-host serve has loaded, as modunload(8) does
-    Modunload(Modunload),
+    Modunload(Words),
 }
 
 /// Words that a command reads as illumos's own does.
 #[derive(Args, Debug)]
 pub struct Words {
     /// --root DIR, the system's directory (DIR/kernel/drv/amd64/NAME and so on), and illumos's options and arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "--root DIR ARGUMENT"
-    )]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--root DIR ARGUMENT")]
     words: Vec<String>,
 }
 
 impl Words {
-    /// The system's directory, and what the words say; or what is wrong with them.
-    fn read(&self, command: &str, letters: &str) -> Result<(Root, Given), String> {
+    /// The system's directory, and what the words say; or what is to be said of them.
+    fn read(&self, command: &str, letters: &str, usage: &str) -> Result<(Root, Given), String> {
         let mut words = self.words.clone();
-        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}"))?;
-        let given = getopt::parse(command, letters, &words)?;
-        match given.argument('b').map(str::to_owned).or(root) {
-            Some(dir) => Ok((Root::new(dir), given)),
+        if words.is_empty() {
+            return Err(usage.to_owned());
+        }
+        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}{usage}"))?;
+        let given = getopt::parse(command, letters, &words).map_err(|e| e + usage)?;
+        match given.argument('b').map(str::to_owned).or(root).map(Root::new) {
+            Some(root) => match root.check() {
+                Ok(()) => Ok((root, given)),
+                Err(why) => Err(format!("{command}: {why}\n")),
+            },
             None => Err(format!("{command}: which system? --root DIR says where its kernel/drv is\n")),
         }
     }
 }
 
 /// Says what is wrong with a command's words. The exit status.
-fn wrong(text: &str, usage: &str) -> i32 {
-    eprint!("{text}{usage}");
+fn wrong(text: &str) -> i32 {
+    eprint!("{text}");
     1
-}
-
-/// Arguments of modinfo.
-#[derive(Args, Debug)]
-pub struct Modinfo {
-    /// Do not cut long descriptions
-    #[arg(short = 'w')]
-    wide: bool,
-    /// Show the names that the module leaves to others, who has them, and which functions need them; loads nothing
-    #[arg(short = 'u', long)]
-    undefined: bool,
-    /// Only the module with this number
-    #[arg(short = 'i', value_name = "ID", conflicts_with = "module")]
-    id: Option<usize>,
-    /// The system's directory: whose modules are shown; for a file, where dependencies are searched
-    #[arg(long, value_name = "DIR", required_unless_present = "module")]
-    root: Option<PathBuf>,
-    /// The module file
-    #[arg(value_name = "FILE")]
-    module: Option<PathBuf>,
-}
-
-/// Arguments of modunload.
-#[derive(Args, Debug)]
-pub struct Modunload {
-    /// The system's directory
-    #[arg(long, value_name = "DIR")]
-    root: PathBuf,
-    /// The module's number, as modinfo shows it; 0: all that are not in use
-    #[arg(short = 'i', value_name = "ID")]
-    id: usize,
 }
 
 impl Command {
@@ -104,18 +72,19 @@ impl Command {
             Command::AddDrv(words) => add(words),
             Command::RemDrv(words) => remove(words),
             Command::UpdateDrv(words) => update(words),
-            Command::Modinfo(args) => args.run(),
-            Command::Modunload(args) => args.run(),
+            Command::Modinfo(words) => modctl::info(&words.words),
+            Command::Modload(words) => modctl::load(&words.words),
+            Command::Modunload(words) => modctl::unload(&words.words),
         }
     }
 }
 
 fn add(words: &Words) -> i32 {
-    let (root, given) = match words.read("add_drv", AddOptions::LETTERS) {
+    let (root, given) = match words.read("add_drv", AddOptions::LETTERS, add_drv::USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text, add_drv::USAGE),
+        Err(text) => return wrong(&text),
     };
-    let [driver] = &given.words[..] else { return wrong("", add_drv::USAGE) };
+    let [driver] = &given.words[..] else { return wrong(add_drv::USAGE) };
     add_drv::add_drv(&root, driver, &AddOptions::of(&given), &attach, &mut std::io::stderr())
 }
 
@@ -144,11 +113,11 @@ fn attach_once(root: &Root, name: &str) -> Result<(), String> {
 }
 
 fn remove(words: &Words) -> i32 {
-    let (root, given) = match words.read("rem_drv", "b:C") {
+    let (root, given) = match words.read("rem_drv", "b:C", add_drv::REM_USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text, add_drv::REM_USAGE),
+        Err(text) => return wrong(&text),
     };
-    let [driver] = &given.words[..] else { return wrong("", add_drv::REM_USAGE) };
+    let [driver] = &given.words[..] else { return wrong(add_drv::REM_USAGE) };
     let elsewhere = given.has('b');
     let ask = |request| resident::ask(root.dir(), &request);
     if !elsewhere {
@@ -163,9 +132,9 @@ fn remove(words: &Words) -> i32 {
 }
 
 fn update(words: &Words) -> i32 {
-    let (root, given) = match words.read("update_drv", update_drv::LETTERS) {
+    let (root, given) = match words.read("update_drv", update_drv::LETTERS, update_drv::USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text, update_drv::USAGE),
+        Err(text) => return wrong(&text),
     };
     let unload =
         |root: &Root, driver: &str| match resident::ask(root.dir(), &Request::Unload(driver.to_owned())) {
@@ -179,57 +148,4 @@ fn update(words: &Words) -> i32 {
     };
     let system = update_drv::System { attach: &attach, unload: &unload, reread: &reread };
     update_drv::update_drv(&root, &given, &system, &mut std::io::stderr())
-}
-
-impl Modinfo {
-    fn run(&self) -> i32 {
-        match self.text() {
-            Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
-                Ok(()) => 0,
-                Err(error) => {
-                    eprintln!("ddi-host modinfo: cannot print: {error}");
-                    1
-                }
-            },
-            Err(why) => {
-                eprintln!("ddi-host modinfo: {why}");
-                1
-            }
-        }
-    }
-
-    fn text(&self) -> Result<String, String> {
-        let Some(file) = &self.module else { return self.loaded() };
-        if self.undefined {
-            return modinfo::undefined(file, &Host as &dyn Kernel);
-        }
-        let root = self.root.as_ref().map(Root::new);
-        let session = Session::new(root.as_ref());
-        let module = session.modules().load(file).map_err(|e| e.to_string())?;
-        let major = match &root {
-            Some(root) => root.major(module.name()).map_err(|e| e.to_string())?,
-            None => None,
-        };
-        Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, major, self.wide)?)
-    }
-
-    /// What is loaded into the machine that is up for the system; nothing without one.
-    fn loaded(&self) -> Result<String, String> {
-        let root = self.root.as_deref().unwrap_or(Path::new("/"));
-        let answer = resident::ask(root, &Request::Modules(self.id, self.wide)).map_err(|e| e.to_string())?;
-        answer.unwrap_or_else(|| Ok(String::new()))
-    }
-}
-
-impl Modunload {
-    fn run(&self) -> i32 {
-        let why = match resident::ask(&self.root, &Request::UnloadId(self.id)) {
-            Ok(Some(Ok(_))) => return 0,
-            Ok(Some(Err(why))) => why,
-            Ok(None) => "Invalid argument".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        eprintln!("can't unload the module: {why}");
-        1
-    }
 }

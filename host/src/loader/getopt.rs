@@ -62,6 +62,17 @@ pub fn parse(command: &str, known: &str, words: &[String]) -> Result<Given, Stri
     Ok(given)
 }
 
+/// The number at the start of a word as `%d` and atoi(3C) read it: digits with a sign, whatever is behind them.
+pub fn number(text: &str) -> Option<i64> {
+    let text = text.trim_start();
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse::<i64>().ok().map(|n| sign * n)
+}
+
 /// Takes `--root DIR` or `--root=DIR`, which is this host's own, out of a command's words.
 ///
 /// # Errors
@@ -105,6 +116,12 @@ mod tests {
         assert_eq!(parse("rem_drv", "b:C", &words("-:")).unwrap_err(), "rem_drv: illegal option -- :\n");
         let missing = parse("add_drv", "m:", &words("-m")).unwrap_err();
         assert_eq!(missing, "add_drv: option requires an argument -- m\n");
+    }
+
+    #[test]
+    fn numbers_end_where_the_digits_end() {
+        assert_eq!(["7", "-1", " 12ab", "+3"].map(number), [Some(7), Some(-1), Some(12), Some(3)]);
+        assert_eq!([number("x1"), number("-"), number("")], [None; 3]);
     }
 
     #[test]

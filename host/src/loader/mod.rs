@@ -12,7 +12,9 @@
 //! | `calls` | where in a driver a call of the host came from |
 //! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
 //! | `session` | the modules of one run, on the DDI of this process |
-//! | `add_drv`, `update_drv`, `modinfo`, `getopt`, `cli` | the commands |
+//! | `add_drv`, `update_drv`, `policy` | what is installed, and how it changes |
+//! | `modctl`, `modinfo` | modload, modunload, modinfo |
+//! | `getopt`, `errno`, `cli` | command lines and messages as illumos has them |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
@@ -23,15 +25,18 @@ pub mod cli;
 pub mod code;
 pub mod devlink;
 pub mod elf;
+mod errno;
 pub mod error;
 pub mod getopt;
 pub mod image;
 pub mod kernel;
 pub mod link;
 pub mod low;
+pub mod modctl;
 pub mod modinfo;
 pub mod module;
 pub mod modules;
+mod policy;
 pub mod reloc;
 pub mod root;
 pub mod session;

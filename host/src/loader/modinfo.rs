@@ -6,6 +6,7 @@ use std::path::Path;
 use super::elf::Object;
 use super::kernel::{self, Kernel};
 use super::module::Module;
+use super::modules::Known;
 
 /// Longest description that the kernel keeps, without the NUL.
 const LINKINFO: usize = 31;
@@ -14,6 +15,16 @@ const NARROW: usize = 43;
 
 /// The line above the modules, as modinfo(8) prints it.
 pub const HEADER: &str = " Id         Loadaddr   Size Info Rev Module Name\n";
+
+/// The line above the modules with `-c`.
+pub const COUNT_HEADER: &str = " Id    Loadcnt Module Name                            State\n";
+
+/// The line of a module with `-c`: how often it was loaded, and whether it is. `module` is it while it is loaded.
+pub fn count_line(known: &Known, module: Option<&Module>) -> String {
+    let loaded = if module.is_some() { "LOADED" } else { "UNLOADED" };
+    let installed = if module.is_some_and(Module::is_installed) { "INSTALLED" } else { "UNINSTALLED" };
+    format!("{:3} {:10} {:<32} {loaded}/{installed}\n", known.id, known.loads, known.name)
+}
 
 /// The lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
 ///

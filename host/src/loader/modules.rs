@@ -66,7 +66,20 @@ pub struct Modules {
     kernel: Arc<dyn Kernel>,
     path: Vec<PathBuf>,
     list: Mutex<Vec<Arc<Module>>>,
+    /// Every module that was ever loaded, by number.
+    known: Mutex<Vec<Known>>,
     busy: Mutex<()>,
+}
+
+/// A module that has been loaded, and may be still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its name.
+    pub name: String,
+    /// Its number, the same each time.
+    pub id: usize,
+    /// How often it was loaded.
+    pub loads: usize,
 }
 
 impl fmt::Debug for Modules {
@@ -80,12 +93,29 @@ impl Modules {
     pub fn new(kernel: Arc<dyn Kernel>, path: Vec<PathBuf>) -> Modules {
         // Threads start with the %gs base of the thread that makes them: from here on nobody is without one.
         crate::kern::thread::kthread();
-        Modules { kernel, path, list: Mutex::default(), busy: Mutex::default() }
+        Modules { kernel, path, list: Mutex::default(), known: Mutex::default(), busy: Mutex::default() }
     }
 
     /// All loaded modules, in order of loading.
     pub fn list(&self) -> Vec<Arc<Module>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every module that was ever loaded, by number.
+    pub fn known(&self) -> Vec<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Counts a load; the module's number.
+    fn count(&self, name: &str) -> usize {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.iter_mut().find(|k| k.name == name) {
+            found.loads += 1;
+            return found.id;
+        }
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        known.push(Known { name: name.to_owned(), id, loads: 1 });
+        id
     }
 
     /// A loaded module by name.
@@ -100,6 +130,14 @@ impl Modules {
         let wide = self.path.iter().map(|dir| dir.join(kind).join("amd64").join(base));
         let plain = self.path.iter().map(|dir| dir.join(kind).join(base));
         wide.chain(plain).find(|file| file.is_file())
+    }
+
+    /// The file of a module as modload(8) finds it with `-p`: below every directory of the module path, there first in `amd64`.
+    pub fn along_path(&self, name: &str) -> Option<PathBuf> {
+        let (kind, base) = name.rsplit_once('/').unwrap_or(("", name));
+        let dirs = self.path.iter().map(|dir| dir.join(kind));
+        let mut files = dirs.flat_map(|dir| [dir.join("amd64").join(base), dir.join(base)]);
+        files.find(|file| file.is_file())
     }
 
     /// Loads a module file, with what it depends on. No code of it runs but `_info`. A module that is loaded already is returned as it is.
@@ -163,7 +201,7 @@ impl Modules {
         for wanted in absent {
             self.kernel.message(&format!("WARNING: {name}: cannot find dependency '{wanted}'"));
         }
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = self.count(&name);
         let module = Arc::new(Module::new(&name, file, id, object, linked, depends));
         let mut all = ALL.write().unwrap_or_else(PoisonError::into_inner);
         all.retain(|m| m.strong_count() != 0);

@@ -103,6 +103,24 @@ impl Root {
         &self.dir
     }
 
+    /// Is it a system's directory? Nothing is made.
+    ///
+    /// # Errors
+    /// One sentence that says what makes one.
+    pub fn check(&self) -> Result<(), String> {
+        let shown = self.dir.display();
+        let makes = "a system's directory has its drivers in kernel/drv/amd64 or usr/kernel/drv/amd64";
+        if let Err(error) = fs::read_dir(&self.dir) {
+            let error = error.to_string();
+            let why = error.split(" (os error").next().unwrap_or_default();
+            return Err(format!("{shown}: {why}; {makes}"));
+        }
+        if ["kernel", "usr/kernel", "etc"].iter().any(|part| self.dir.join(part).is_dir()) {
+            return Ok(());
+        }
+        Err(format!("{shown} is no system's directory: it has no kernel/drv; {makes}"))
+    }
+
     /// The directories in which modules are searched.
     pub fn module_path(&self) -> Vec<PathBuf> {
         ["kernel", "usr/kernel"].map(|d| self.dir.join(d)).to_vec()
@@ -257,17 +275,39 @@ impl Root {
     /// # Errors
     /// The file cannot be read or written.
     pub fn set_permission(&self, driver: &str, permission: &str) -> io::Result<()> {
-        let minor = permission.split_whitespace().next().unwrap_or_default();
-        let line = format!("{driver}:{permission}");
-        let key = format!("{driver}:{minor}");
-        let text = self.text(Database::MinorPerm)?;
-        let same = |line: &str| line.split_whitespace().next() == Some(key.as_str());
+        self.set_line(Database::MinorPerm, &format!("{driver}:{permission}"))
+    }
+
+    /// Sets a line in place of the one that starts with the same word.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn set_line(&self, database: Database, line: &str) -> io::Result<()> {
+        let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+        let key = first(line);
+        let text = self.text(database)?;
+        let same = |old: &str| first(old) == key;
         if !text.lines().any(same) {
-            return self.append(Database::MinorPerm, &line);
+            return self.append(database, line);
         }
-        let lines = text.lines().map(|old| if same(old) { line.as_str() } else { old });
+        let lines = text.lines().map(|old| if same(old) { line } else { old });
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        self.replace(Database::MinorPerm, &text)
+        self.replace(database, &text)
+    }
+
+    /// Removes the lines that start with a word; was there one?
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn remove_line(&self, database: Database, word: &str) -> io::Result<bool> {
+        let text = self.text(database)?;
+        let other = |line: &&str| line.split_whitespace().next() != Some(word);
+        let kept: String = text.split_inclusive('\n').filter(other).collect();
+        if kept == text {
+            return Ok(false);
+        }
+        self.replace(database, &kept)?;
+        Ok(true)
     }
 
     /// The aliases of all drivers: (driver, alias).

@@ -2,20 +2,25 @@
 //!
 //! Locking: a session belongs to the thread that runs the command; what it calls has its own locks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::devlink::{Minor, Rules};
 use super::kernel::{Export, Kernel};
-use super::modules::Modules;
+use super::modules::{Modules, UnloadError};
 use super::root::{Lock, Root};
 use crate::config::{self, Config};
 use crate::ddi::symbols;
+use crate::kern::conf::Conf;
 use crate::kern::thread::{self, Context};
 use crate::kern::{drivers, entry, left, nodes};
 use crate::{log, pci};
 
+const ENOENT: i32 = 2;
+const EIO: i32 = 5;
+const ENXIO: i32 = 6;
 const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
 
 /// The DDI of this process, as modules are linked against it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +104,8 @@ impl DriverFile {
 pub struct Session {
     modules: Modules,
     names: Vec<String>,
+    /// Those that modload(8) has loaded: they go when they are named, not with all that are not in use.
+    kept: Vec<String>,
     holds: Vec<(String, Lock)>,
     /// Does loading a driver make its nodes?
     make_nodes: bool,
@@ -109,7 +116,13 @@ impl Session {
     pub fn new(root: Option<&Root>) -> Session {
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
-        Session { modules, names: Vec::new(), holds: Vec::new(), make_nodes: root.is_some() }
+        Session {
+            modules,
+            names: Vec::new(),
+            kept: Vec::new(),
+            holds: Vec::new(),
+            make_nodes: root.is_some(),
+        }
     }
 
     /// The loaded modules.
@@ -127,14 +140,65 @@ impl Session {
         let conf = conf_file.map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
         let module = self.modules.load(&file.module).map_err(|e| e.to_string())?;
         let name = module.name().to_owned();
-        // Nodes never go: a driver that was there before has them already.
-        if self.make_nodes && nodes::of_driver(&name).iter().all(|node| node.device().is_some()) {
-            let config = Config::default_for(&name, conf.as_ref());
-            config.make_nodes(&name, conf.as_ref()).map_err(|e| e.to_string())?;
+        if self.make_nodes {
+            make_nodes(&name, conf.as_ref())?;
         }
         self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
         self.names.push(name.clone());
         Ok(drivers::find(&name).map_or(0, |driver| driver.attach_all()))
+    }
+
+    /// modload(8): loads a module and installs it; a driver is attached when its device is opened. The module's number.
+    ///
+    /// # Errors
+    /// illumos's errno, and the reason for the console.
+    pub fn load(&mut self, root: &Root, file: &Path) -> Result<usize, (i32, String)> {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if !file.is_file() {
+            return Err((ENOENT, format!("{}: there is no such file", file.display())));
+        }
+        let told = |e: std::io::Error| (EIO, format!("{}: {e}", root.dir().display()));
+        let major = root.major(&name).map_err(told)?;
+        if let Some(major) = major {
+            drivers::set_major(&name, major);
+        }
+        let module = self.modules.load(file).map_err(|e| (EINVAL, e.to_string()))?;
+        self.modules.install(&module).map_err(|e| (e.errno(), e.to_string()))?;
+        if drivers::find(&name).is_some() {
+            if major.is_none() {
+                let _ = self.modules.unload(&name);
+                return Err((ENXIO, format!("mod_installdrv: no major number for {name}")));
+            }
+            let conf = root.conf(&name).map(|path| config::read_conf(&path)).transpose();
+            let made = conf.map_err(|e| e.to_string()).and_then(|conf| make_nodes(&name, conf.as_ref()));
+            made.unwrap_or_else(|why| log::line(log::To::Both, &format!("WARNING: {why}")));
+            if !self.names.contains(&name) {
+                let hold = root.hold(&name).map_err(told)?;
+                self.holds.extend(hold.map(|hold| (name.clone(), hold)));
+            }
+        }
+        if !self.names.contains(&name) {
+            self.names.push(name.clone());
+        }
+        if !self.kept.contains(&name) {
+            self.kept.push(name);
+        }
+        Ok(module.id())
+    }
+
+    /// Unloads every module that nobody uses, as `modunload -i 0` does; those that modload has loaded stay.
+    pub fn unload_unused(&mut self) {
+        loop {
+            let loaded = self.modules.list();
+            let names = loaded.iter().rev().map(|m| m.name().to_owned());
+            let names: Vec<String> = names.filter(|name| !self.kept.contains(name)).collect();
+            drop(loaded);
+            // One that goes may have been the last that needed another.
+            let gone = names.iter().filter(|name| self.unload(name).is_ok()).count();
+            if gone == 0 {
+                return;
+            }
+        }
     }
 
     /// Loads every driver that is installed below a root. A driver that does not load is reported and left out, as at boot.
@@ -177,13 +241,22 @@ impl Session {
     /// # Errors
     /// Why it stays.
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
+        self.unload(name).map_err(|e| format!("{name}: {e}"))
+    }
+
+    /// The same, with illumos's errno.
+    ///
+    /// # Errors
+    /// Why it stays.
+    pub fn unload(&mut self, name: &str) -> Result<(), UnloadError> {
         let module = self.modules.find(name);
-        self.modules.unload(name).map_err(|e| format!("{name}: {e}"))?;
+        self.modules.unload(name)?;
         if let Some(module) = module {
             // Its memory goes when this is dropped; whatever would still call into it is said before.
             left::report(|code| module.contains(code));
         }
         self.names.retain(|n| n != name);
+        self.kept.retain(|n| n != name);
         self.holds.retain(|(n, _)| n != name);
         Ok(())
     }
@@ -206,6 +279,14 @@ impl Session {
         }
         stuck
     }
+}
+
+/// Makes the nodes that a driver's configuration file names. Nodes never go: a driver that was there before has them already.
+fn make_nodes(name: &str, conf: Option<&Conf>) -> Result<(), String> {
+    if nodes::of_driver(name).iter().any(|node| node.device().is_none()) {
+        return Ok(());
+    }
+    Config::default_for(name, conf).make_nodes(name, conf).map_err(|e| e.to_string())
 }
 
 /// Which driver a system's databases bind to a name: an alias, or the name of a driver.

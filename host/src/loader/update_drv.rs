@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use super::add_drv::{
-    Attach, Refused, check_permissions, check_token, load, no_blank_inside_quotes, only_one, say,
+    Attach, Refused, check_permissions, check_token, load, no_blank_inside_quotes, only_one, privileges, say,
     split_aliases, status,
 };
 use super::getopt::Given;
+use super::policy;
 use super::root::{Database, Root};
 
 /// The letters that [`super::getopt`] is to know.
@@ -119,6 +120,12 @@ fn add(
     system: &System<'_>,
     out: &mut dyn Write,
 ) -> io::Result<Result<(), Refused>> {
+    let own = privileges(root, given.argument('P'))?;
+    let policy = given.argument('p').map(|text| policy::check(text, driver, false, &own)).transpose();
+    let policy = match policy {
+        Ok(lines) => lines.unwrap_or_default(),
+        Err(text) => return Ok(Err(text)),
+    };
     if let Some(permissions) = given.argument('m') {
         match check_permissions(permissions) {
             // One permission: what there is for its minor name is replaced.
@@ -130,9 +137,8 @@ fn add(
     for privilege in given.argument('P').iter().flat_map(|p| p.split(',')) {
         root.append(Database::ExtraPrivs, &format!("{driver}:{}", privilege.trim()))?;
     }
-    if let Some(policy) = given.argument('p') {
-        root.remove(Database::DevicePolicy, driver)?;
-        root.append(Database::DevicePolicy, &format!("{driver}:*\t{policy}"))?;
+    for line in &policy {
+        root.set_line(Database::DevicePolicy, line)?;
     }
     if let Some(aliases) = given.argument('i') {
         if root.major(driver)?.is_none() {
@@ -164,6 +170,10 @@ fn add(
     Ok(Ok(()))
 }
 
+fn no_entry(root: &Root, driver: &str, database: Database) -> Refused {
+    format!("No entry found for driver ({driver}) in file ({}).\n", root.file(database).display())
+}
+
 fn delete(
     root: &Root,
     driver: &str,
@@ -171,18 +181,24 @@ fn delete(
     system: &System<'_>,
     out: &mut dyn Write,
 ) -> io::Result<Result<(), Refused>> {
+    let policy = given.argument('p').map(|text| policy::check(text, driver, true, &|_| false)).transpose();
+    let policy = match policy {
+        Ok(entries) => entries.unwrap_or_default(),
+        Err(text) => return Ok(Err(text)),
+    };
+    for entry in &policy {
+        if !root.remove_line(Database::DevicePolicy, entry)? {
+            say(out, &no_entry(root, driver, Database::DevicePolicy));
+        }
+    }
     // A permission that is not there is an error; of the others it is only said.
     let mut refused = None;
-    for (letter, database) in [
-        ('m', Database::MinorPerm),
-        ('i', Database::Aliases),
-        ('P', Database::ExtraPrivs),
-        ('p', Database::DevicePolicy),
-    ] {
+    for (letter, database) in
+        [('m', Database::MinorPerm), ('i', Database::Aliases), ('P', Database::ExtraPrivs)]
+    {
         let Some(entry) = given.argument(letter) else { continue };
         if entry.trim().is_empty() || !root.remove_entry(database, driver, entry.trim())? {
-            let file = root.file(database);
-            let text = format!("No entry found for driver ({driver}) in file ({}).\n", file.display());
+            let text = no_entry(root, driver, database);
             match letter {
                 'm' => refused = Some(text),
                 _ => say(out, &text),

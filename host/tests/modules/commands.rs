@@ -117,6 +117,7 @@ fn what_add_drv_refuses() {
         ("* 0666 root", "Option (-m) : missing token: (* 0666 root)\n"),
         ("* 0666 root sys extra", "Option (-m) : too many arguments: (* 0666 root sys extra)\n"),
         ("* 7777 root sys", "Bad mode: (7777)\n"),
+        ("* -1 root sys", "Bad mode: (-1)\n"),
         (
             "* 0666,ctl 9999 root root x",
             "Option (-m) : missing token: (* 0666)\nOption (-m) : too many arguments: (ctl ",
@@ -131,7 +132,16 @@ fn what_add_drv_refuses() {
     assert!(add(&root, "ctxdev", &options).1.starts_with("Can't have space within double quote"));
     let options = AddOptions { aliases: Some("\"a#b\"".into()), ..none.clone() };
     assert_eq!(add(&root, "ctxdev", &options), (1, "Option (-i) : bad token: (a#b)\n".into()));
-    assert!(root.installed().unwrap().is_empty());
+    for (policy, text) in [
+        ("ctl", "Invalid policy specification\n"),
+        ("x:y read_priv_set=none", "Minor device specification cannot include ``:''.\n"),
+        ("open_priv_set=none", "Bad policy token: ``open_priv_set''.\n"),
+        ("read_priv_set=none,nobody", "Error in privilege set specification: none,[HERE->]nobody\n"),
+    ] {
+        let options = AddOptions { policy: Some(policy.into()), ..none.clone() };
+        assert_eq!(add(&root, "ctxdev", &options), (1, text.into()), "{policy}");
+    }
+    assert!(root.installed().unwrap().is_empty() && line(&root, Database::DevicePolicy).is_empty());
     assert_eq!(add(&root, "ctxdev/", &none).0, 0, "a slash at the end is none");
     let options = AddOptions { aliases: Some("ctxdev".into()), no_load: true, ..none.clone() };
     let text = "Alias (\"ctxdev\") already in use as driver name.\n";
@@ -200,7 +210,11 @@ fn modules_in_the_wrong_place_or_of_the_wrong_kind_are_entered_and_not_loaded() 
 /// update_drv with these words; whether the driver can be unloaded; what it said, and what it had attached.
 fn update(root: &Root, words: &str, idle: bool) -> (i32, String, Vec<String>) {
     let words: Vec<String> = words.split(' ').map(|word| word.replace('_', " ")).collect();
-    let given = getopt::parse("update_drv", update_drv::LETTERS, &words).unwrap();
+    update_with(root, &words, idle)
+}
+
+fn update_with(root: &Root, words: &[String], idle: bool) -> (i32, String, Vec<String>) {
+    let given = getopt::parse("update_drv", update_drv::LETTERS, words).unwrap();
     let attached = RefCell::new(Vec::new());
     let attach = |_: &Root, name: &str| {
         attached.borrow_mut().push(name.to_owned());
@@ -253,6 +267,31 @@ fn an_installed_driver_is_changed() {
     assert_eq!((status, said.as_str()), (1, "Failed to update absent.conf for driver.\n"));
     let (status, said, _) = update(&root, "-a -i \"x\" absent", true);
     assert_eq!((status, said.as_str()), (1, "Driver (absent) not installed.\n"));
+}
+
+#[test]
+fn policies_are_entered_replaced_and_taken_away() {
+    let (_dir, root) = system(&["ctxdev"]);
+    let options = AddOptions {
+        policy: Some("read_priv_set=none ctl write_priv_set=ctxdev_use".into()),
+        privileges: Some("ctxdev_use".into()),
+        ..AddOptions::default()
+    };
+    assert_eq!(add(&root, "ctxdev", &options), (0, String::new()));
+    let policies = || line(&root, Database::DevicePolicy);
+    assert_eq!(policies(), "ctxdev:*\tread_priv_set=none|ctxdev:ctl\twrite_priv_set=ctxdev_use");
+    let policy = |how: &str, text: &str| {
+        let (status, said, _) = update_with(&root, &[how, "-p", text, "ctxdev"].map(str::to_owned), true);
+        (status, said)
+    };
+    assert_eq!(policy("-a", "write_priv_set=all"), (0, String::new()));
+    assert_eq!(policies(), "ctxdev:*\twrite_priv_set=all|ctxdev:ctl\twrite_priv_set=ctxdev_use");
+    assert_eq!(policy("-a", "exec_priv_set=all"), (1, "Bad policy token: ``exec_priv_set''.\n".into()));
+    assert_eq!(policy("-d", "ctl"), (0, String::new()));
+    assert_eq!(policies(), "ctxdev:*\twrite_priv_set=all");
+    assert_eq!(policy("-d", "*"), (0, String::new()));
+    assert_eq!(policies(), "");
+    assert!(policy("-d", "*").1.starts_with("No entry found for driver (ctxdev) in file ("));
 }
 
 #[test]

@@ -58,6 +58,9 @@ const TESTS: &[Named] = named! {
     root: drivers_are_installed_run_and_removed,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
         a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
+        a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened,
+        modules_are_loaded_by_file_and_by_name, what_the_module_commands_say_when_they_are_called_wrongly,
+        a_directory_that_is_no_system_is_refused_and_left_as_it_is,
         modinfo_shows_a_module_and_what_it_needs;
     shapes: every_way_of_compiling_and_linking, options_that_do_not_fit_are_named,
         modules_that_depend_on_others;

@@ -117,7 +117,7 @@ impl Machine {
         let serve =
             Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(["serve", "--root", root]).spawn().unwrap();
         let machine = Machine(serve);
-        // Without a machine modinfo shows nothing, not even its heading.
+        // Without a machine modinfo shows nothing on its standard output, not even its heading.
         while host(&["modinfo", "--root", root]).1.is_empty() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
@@ -185,14 +185,14 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
         .unwrap();
     let mut line = String::new();
     BufReader::new(open.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(unload(), (1, String::new(), "can't unload the module: Device busy\n".into()));
+    assert_eq!(unload(), (16, String::new(), "can't unload the module: Device busy\n".into()));
     assert!(modules().contains("counters"));
     open.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert!(open.wait().unwrap().success());
     assert_eq!(unload(), (0, String::new(), String::new()));
     assert!(!modules().contains("counters"));
-    assert_eq!(shell("test -c /dev/counters0").0, 1);
     assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
+    assert_eq!(shell("test -c /dev/counters0").0, 1);
 
     // Installed anew with another configuration file, it has that one's nodes, and the number that it had.
     std::fs::write(
@@ -205,6 +205,178 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
     assert!(modules().contains(" 300 "), "{}", modules());
     assert_eq!(machine.end(), Some(0));
     assert_eq!(modules(), "");
+}
+
+/// The fields of a module's line.
+fn module(root: &str, options: &[&str], name: &str) -> Vec<String> {
+    let args: Vec<&str> = ["modinfo", "--root", root].iter().chain(options).copied().collect();
+    let (status, table, err) = host(&args);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let line = table.lines().find(|line| line.split_whitespace().any(|word| word == name));
+    line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() {
+    let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n"), ("waits", WAITS)]);
+    let root = path(dir.path());
+    let mut machine = Machine::start(root);
+    for name in ["counters", "waits"] {
+        assert_eq!(host(&["add_drv", "--root", root, "-m", "* 0640 root sys", name]).0, 0);
+    }
+    let client = std::env::current_exe().unwrap();
+    let add_twelve = || {
+        let half = "root::client_of_a_machine_that_stays_up";
+        let (status, out, err) = host(&["run", "--root", root, "--", path(&client), "--client", half]);
+        assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
+    };
+    let shell = |command: &str| host(&["run", "--root", root, "--", "sh", "-c", command]);
+    add_twelve();
+    let id = module(root, &[], "counters")[0].clone();
+    assert_eq!(host(&["modunload", "--root", root, "-i", &id]), (0, String::new(), String::new()));
+    // The names stay, with what they looked like; looking at them loads nothing.
+    assert_eq!(
+        shell("stat -c '%a %t' /dev/counters0 /devices/pseudo/counters@0:counters0").1,
+        "640 12c\n640 12c\n"
+    );
+    assert!(module(root, &[], "counters").is_empty());
+    let gone = host(&["modinfo", "--root", root, "-i", &id]);
+    assert_eq!(gone, (22, String::new(), "can't get module information: Invalid argument\n".into()));
+    assert_eq!(module(root, &["-c"], "counters")[1..], ["1", "counters", "UNLOADED/UNINSTALLED"]);
+
+    // It is a new instance: it has counted nothing but this program's.
+    add_twelve();
+    let added = host(&["kstat", "--root", root, "-p", "counters:::added"]).1;
+    assert_eq!(added, "counters:0:numbers:added\t12\n");
+    assert_eq!(
+        module(root, &["-c", "-i", &id], "counters"),
+        [id.as_str(), "2", "counters", "LOADED/INSTALLED"]
+    );
+
+    // All that are not in use go, and come back one by one.
+    let mut open = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
+        .args(["run", "--root", root, "--", "sh", "-c", "exec 3</dev/waits0; echo here; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(open.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(host(&["modunload", "--root", root, "-i", "0"]), (0, String::new(), String::new()));
+    assert!(module(root, &[], "counters").is_empty() && !module(root, &[], "waits").is_empty());
+    open.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(open.wait().unwrap().success());
+    assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
+    assert_eq!(host(&["modinfo", "--root", root]).1.lines().count(), 1);
+    add_twelve();
+
+    // A driver that cannot be loaded any more makes the open fail; one that has been removed has no name.
+    assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
+    let file = dir.path().join("kernel/drv/amd64/counters");
+    std::fs::rename(&file, dir.path().join("counters")).unwrap();
+    let (status, _, err) = shell("cat /dev/counters0");
+    assert!(status == 1 && err.contains("No such device or address"), "{err}");
+    std::fs::rename(dir.path().join("counters"), &file).unwrap();
+    assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
+    assert_eq!(shell("test -e /dev/counters0").0, 1);
+    assert_eq!(machine.end(), Some(0));
+}
+
+pub fn modules_are_loaded_by_file_and_by_name() {
+    let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n"), ("waits", WAITS)]);
+    let root = path(dir.path());
+    let mut machine = Machine::start(root);
+    let load =
+        |words: &[&str]| host(&["modload", "--root", root].iter().chain(words).copied().collect::<Vec<_>>());
+    let refused = |errno: i32, words: &str| (errno, String::new(), format!("can't load module: {words}\n"));
+    assert_eq!(load(&["-p", "drv/absent"]), refused(2, "No such file or directory"));
+    assert_eq!(load(&["absent"]), refused(2, "No such file or directory"));
+    assert_eq!(load(&["/bin/sh"]), refused(22, "Invalid argument"));
+    // A driver without a major number: add_drv gives it one.
+    assert_eq!(load(&["-p", "drv/counters"]), refused(6, "No such device or address"));
+    assert!(module(root, &[], "counters").is_empty());
+    let usage = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
+    assert_eq!(load(&[]), (255, String::new(), usage.into()));
+    assert_eq!(load(&["-x", "f"]), (255, String::new(), format!("modload: illegal option -- x\n{usage}")));
+
+    // It is loaded and not attached, and goes when it is named only.
+    assert_eq!(host(&["add_drv", "--root", root, "counters"]).0, 0);
+    assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
+    assert_eq!(load(&["-p", "drv/counters"]), (0, String::new(), String::new()));
+    let fields = module(root, &[], "counters");
+    assert_eq!((fields[3].as_str(), fields[5].as_str()), ("300", "counters"));
+    assert_eq!(host(&["kstat", "--root", root, "-p", "counters:::added"]).1, "");
+    assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
+    assert!(!module(root, &[], "counters").is_empty());
+    assert_eq!(host(&["run", "--root", root, "--", "sh", "-c", "exec 3</dev/counters0"]).0, 0);
+    assert_eq!(host(&["kstat", "--root", root, "-p", "counters:::added"]).1, "counters:0:numbers:added\t0\n");
+    let (id, unload) = (&fields[0], host(&["modunload", "--root", root, "-i", &fields[0]]));
+    assert_eq!(unload, (0, String::new(), String::new()));
+
+    // By its file, with a program that is told its number and its major number.
+    let file = dir.path().join("kernel/drv/amd64/counters");
+    let (status, out, err) = load(&["-e", "/bin/echo", path(&file)]);
+    assert_eq!((status, out, err.as_str()), (0, format!("{id} 300\n"), ""));
+    let (status, out, _) = load(&["-e", "/bin/false", path(&file)]);
+    assert_eq!((status, out.as_str()), (1, "'/bin/false' returned error 1.\n"));
+    assert_eq!(machine.end(), Some(0));
+}
+
+pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
+    let dir = system(&[("waits", WAITS), ("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n")]);
+    let root = path(dir.path());
+    let info = "usage:  modinfo [-w] [-c] [-i module-id]\n        modinfo [-w | -u] <filename>\n";
+    let unload = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
+    for (words, said) in [
+        (&["modinfo", "--root", root, "-z"][..], format!("modinfo: illegal option -- z\n{info}")),
+        (&["modinfo", "--root", root, "-i"], format!("modinfo: option requires an argument -- i\n{info}")),
+        (&["modinfo", "--root", root, "-i", "x"], "Invalid id x\n".into()),
+        (&["modinfo", "--root", root, "-u"], info.into()),
+        (&["modunload", "--root", root], unload.into()),
+        (&["modunload", "--root", root, "-i", "x"], "Invalid id x\n".into()),
+    ] {
+        assert_eq!(host(words), (255, String::new(), said), "{words:?}");
+    }
+    // Without a machine: what is known, and what to do.
+    let none = format!("modinfo: no machine is up for {root}: start one with ddi-host serve --root {root}");
+    let modinfo = || host(&["modinfo", "--root", root]);
+    assert_eq!(modinfo(), (1, String::new(), format!("{none} (no driver is installed there)\n")));
+    assert_eq!(host(&["add_drv", "--root", root, "waits"]).0, 0);
+    assert_eq!(modinfo(), (1, String::new(), format!("{none} (waits is installed there)\n")));
+    assert_eq!(host(&["add_drv", "--root", root, "counters"]).0, 0);
+    assert_eq!(modinfo(), (1, String::new(), format!("{none} (waits and counters are installed there)\n")));
+    for command in [&["modload", "--root", root, "x"][..], &["modunload", "--root", root, "-i", "0"]] {
+        let (status, _, err) = host(command);
+        assert!(status == 1 && err.contains("start one with ddi-host serve --root"), "{err}");
+    }
+    let (status, _, err) = host(&["modinfo"]);
+    assert!(status == 1 && err.starts_with("modinfo: which system? --root DIR"), "{err}");
+}
+
+pub fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (empty, absent) = (dir.path().join("empty"), dir.path().join("absent"));
+    std::fs::create_dir(&empty).unwrap();
+    let (empty, absent) = (path(&empty), path(&absent));
+    let makes = "a system's directory has its drivers in kernel/drv/amd64 or usr/kernel/drv/amd64\n";
+    for (command, rest) in [
+        ("add_drv", &["waits"][..]),
+        ("rem_drv", &["waits"]),
+        ("update_drv", &["waits"]),
+        ("modload", &["waits"]),
+        ("modinfo", &[]),
+        ("serve", &[]),
+        ("run", &["--", "true"]),
+    ] {
+        let who = if matches!(command, "serve" | "run") { "ddi-host" } else { command };
+        let with = |root| host(&[command, "--root", root].iter().chain(rest).copied().collect::<Vec<_>>());
+        let (status, out, err) = with(absent);
+        assert_eq!((status, out.as_str()), (1, ""), "{command}");
+        assert_eq!(err, format!("{who}: {absent}: No such file or directory; {makes}"), "{command}");
+        let err = with(empty).2;
+        assert_eq!(err, format!("{who}: {empty} is no system's directory: it has no kernel/drv; {makes}"));
+    }
+    assert!(!Path::new(absent).exists());
+    assert_eq!(std::fs::read_dir(empty).unwrap().count(), 0);
 }
 
 pub fn client_of_a_machine_that_stays_up() {

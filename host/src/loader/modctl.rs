@@ -1,0 +1,255 @@
+//! modload(8), modunload(8) and modinfo(8): illumos's options, messages and exit statuses, on the machine that is up for a system's directory.
+//!
+//! As there, a command that the kernel refuses ends with the error number as its status, and one that is called wrongly with 255. What is this host's own ends
+//! with 1: no machine is up, or a module file that is looked at (`modinfo FILE`, `modinfo -u FILE`) is none.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use super::errno;
+use super::getopt::{self, Given};
+use super::kernel::Kernel;
+use super::modinfo;
+use super::root::Root;
+use super::session::{Host, Session};
+use crate::resident::{self, Request};
+
+const EINVAL: i32 = 22;
+
+const LOAD_USAGE: &str = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
+const UNLOAD_USAGE: &str = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
+const INFO_USAGE: &str = "usage:  modinfo [-w] [-c] [-i module-id]\n        modinfo [-w | -u] <filename>\n";
+
+/// What a command says to standard error, and its exit status.
+struct Refused(i32, String);
+
+type Done = Result<(), Refused>;
+
+/// As fatal() of these commands: called wrongly.
+fn fatal(text: impl Into<String>) -> Refused {
+    Refused(255, text.into())
+}
+
+/// As error() of these commands: the kernel refused.
+fn error(what: &str, errno: i32) -> Refused {
+    Refused(errno, format!("{what}: {}\n", errno::text(errno)))
+}
+
+/// This host's own.
+fn own(command: &str, why: &str) -> Refused {
+    Refused(1, format!("{command}: {}\n", why.trim_end()))
+}
+
+/// What is said when no machine is up for a system.
+pub fn not_up(root: &Path) -> String {
+    format!("no machine is up for {0}: start one with ddi-host serve --root {0}", root.display())
+}
+
+fn read(
+    command: &str,
+    letters: &str,
+    words: &[String],
+    usage: &str,
+) -> Result<(Option<Root>, Given), Refused> {
+    let mut words = words.to_vec();
+    let root = getopt::take_root(&mut words).map_err(|why| fatal(format!("{command}: {why}{usage}")))?;
+    let given = getopt::parse(command, letters, &words).map_err(|why| fatal(format!("{why}{usage}")))?;
+    let root = root.map(Root::new);
+    if let Some(root) = &root {
+        root.check().map_err(|why| own(command, &why))?;
+    }
+    Ok((root, given))
+}
+
+fn named(command: &str, root: Option<Root>) -> Result<Root, Refused> {
+    root.ok_or_else(|| {
+        own(command, "which system? --root DIR names the one that ddi-host serve --root DIR keeps up")
+    })
+}
+
+/// Asks the kernel; the inner error is an illumos errno.
+fn modctl(command: &str, root: &Root, request: &Request) -> Result<Result<String, i32>, Refused> {
+    match resident::ask(root.dir(), request).map_err(|why| own(command, &why.to_string()))? {
+        None => Err(own(command, &not_up(root.dir()))),
+        Some(Ok(text)) => Ok(Ok(text)),
+        Some(Err(number)) => match number.parse() {
+            Ok(number) => Ok(Err(number)),
+            Err(_) => Err(own(command, &number)),
+        },
+    }
+}
+
+fn run(done: Done) -> i32 {
+    match done {
+        Ok(()) => 0,
+        Err(Refused(status, text)) => {
+            eprint!("{text}");
+            status
+        }
+    }
+}
+
+/// modload(8). Returns the exit status.
+pub fn load(words: &[String]) -> i32 {
+    run(load_module(words))
+}
+
+fn load_module(words: &[String]) -> Done {
+    let (root, given) = read("modload", "e:p", words, LOAD_USAGE)?;
+    let [name, ..] = &given.words[..] else { return Err(fatal(LOAD_USAGE)) };
+    let root = named("modload", root)?;
+    let by_path = given.has('p');
+    let name = if by_path {
+        name.clone()
+    } else {
+        let file = std::path::absolute(name).unwrap_or_else(|_| PathBuf::from(name));
+        file.to_string_lossy().into_owned()
+    };
+    let id = modctl("modload", &root, &Request::Load(name, by_path))?
+        .map_err(|errno| error("can't load module", errno))?;
+    match given.argument('e') {
+        Some(program) => execute(&root, program, id.trim()),
+        None => Ok(()),
+    }
+}
+
+/// Runs the program of `-e` with the module's number and what is special to it: a driver's major number. As there, nothing is unloaded or loaded when it
+/// fails, and its status is the command's.
+fn execute(root: &Root, program: &str, id: &str) -> Done {
+    let number = id.parse().ok();
+    let info = modctl("modinfo", root, &Request::Modules { id: number, wide: true, count: false })?;
+    let info = info.map_err(|errno| error("can't get module information", errno))?;
+    let special =
+        info.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).filter(|word| *word != "-");
+    let status = Process::new(program).args([id, special.unwrap_or("-1")]).status();
+    let status = status.map_err(|why| own(program, &format!("couldn't exec: {why}")))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(code) => {
+            println!("'{program}' returned error {code}.");
+            Err(Refused(code, String::new()))
+        }
+        None => {
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
+            println!("'{program}' terminated because of signal {signal}.");
+            Err(Refused(1, String::new()))
+        }
+    }
+}
+
+/// modunload(8). Returns the exit status.
+pub fn unload(words: &[String]) -> i32 {
+    run(unload_module(words))
+}
+
+fn unload_module(words: &[String]) -> Done {
+    let (root, given) = read("modunload", "i:e:", words, UNLOAD_USAGE)?;
+    let Some(id) = given.argument('i') else { return Err(fatal(UNLOAD_USAGE)) };
+    let id = getopt::number(id).ok_or_else(|| fatal(format!("Invalid id {id}\n")))?;
+    let root = named("modunload", root)?;
+    if let Some(program) = given.argument('e') {
+        execute(&root, program, &id.to_string())?;
+    }
+    modctl("modunload", &root, &Request::UnloadId(id))?
+        .map(drop)
+        .map_err(|errno| error("can't unload the module", errno))
+}
+
+/// modinfo(8). Returns the exit status.
+pub fn info(words: &[String]) -> i32 {
+    let done = info_text(words).and_then(|text| {
+        let mut out = std::io::stdout().lock();
+        let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        printed.map_err(|why| own("modinfo", &format!("cannot print: {why}")))
+    });
+    run(done)
+}
+
+fn info_text(words: &[String]) -> Result<String, Refused> {
+    let (root, given) = read("modinfo", "i:wcu", words, INFO_USAGE)?;
+    let wide = given.has('w');
+    match &given.words[..] {
+        [] if !given.has('u') => {}
+        [file] if !given.has('i') && !given.has('c') => {
+            let text = of_file(Path::new(file), root.as_ref(), given.has('u'), wide);
+            return text.map_err(|why| own("modinfo", &why));
+        }
+        _ => return Err(fatal(INFO_USAGE)),
+    }
+    let id = match given.argument('i') {
+        None => None,
+        Some(text) => match getopt::number(text) {
+            None => return Err(fatal(format!("Invalid id {text}\n"))),
+            Some(-1) => Some(0),
+            Some(id) => Some(id),
+        },
+    };
+    let root = named("modinfo", root)?;
+    let request = Request::Modules { id, wide, count: given.has('c') };
+    match resident::ask(root.dir(), &request) {
+        Ok(None) => Err(own("modinfo", &asleep(&root))),
+        _ => {
+            modctl("modinfo", &root, &request)?.map_err(|errno| error("can't get module information", errno))
+        }
+    }
+}
+
+/// What is known of a system without a machine.
+fn asleep(root: &Root) -> String {
+    let not_up = not_up(root.dir());
+    let names: Vec<String> = root.installed().unwrap_or_default().into_iter().map(|d| d.name).collect();
+    match &names[..] {
+        [] => format!("{not_up} (no driver is installed there)"),
+        [one] => format!("{not_up} ({one} is installed there)"),
+        [rest @ .., last] => format!("{not_up} ({} and {last} are installed there)", rest.join(", ")),
+    }
+}
+
+/// What a module file is, or what it needs.
+fn of_file(file: &Path, root: Option<&Root>, undefined: bool, wide: bool) -> Result<String, String> {
+    if undefined {
+        return modinfo::undefined(file, &Host as &dyn Kernel);
+    }
+    let session = Session::new(root);
+    let module = session.modules().load(file).map_err(|e| e.to_string())?;
+    let major = match root {
+        Some(root) => root.major(module.name()).map_err(|e| e.to_string())?,
+        None => None,
+    };
+    Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, major, wide)?)
+}
+
+/// The loaded modules of a machine, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once, too. The error is an illumos errno, or
+/// a message.
+///
+/// # Errors
+/// There is no such module.
+pub fn table(
+    session: &Session,
+    root: &Root,
+    id: Option<i64>,
+    wide: bool,
+    count: bool,
+) -> Result<String, String> {
+    let mut known = session.modules().known();
+    known.sort_by_key(|module| module.id);
+    known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
+    let mut text = String::new();
+    for known in known {
+        let module = session.modules().find(&known.name);
+        match (&module, count) {
+            (_, true) => text.push_str(&modinfo::count_line(&known, module.as_deref())),
+            (Some(module), false) => {
+                let major = root.major(module.name()).ok().flatten();
+                text.push_str(&modinfo::lines(module, &Host, major, wide)?);
+            }
+            (None, false) => {}
+        }
+    }
+    if text.is_empty() && id.is_some() {
+        return Err(EINVAL.to_string());
+    }
+    let header = if count { modinfo::COUNT_HEADER } else { modinfo::HEADER };
+    Ok(header.to_owned() + &text)
+}
