@@ -25,8 +25,8 @@ impl Image {
     /// Finds `name`: a path, or a file's name (with or without its extension) in `dir`. Verifies its checksum.
     pub fn find(name: &str, dir: Option<&Path>) -> Result<Image> {
         let path = locate(name, dir)?;
-        let format = format(&path)?;
         let listed = verify(&path)?;
+        let format = format(&path)?;
         Ok(Image { path: path.canonicalize()?, format, listed })
     }
 }
@@ -35,6 +35,9 @@ fn locate(name: &str, dir: Option<&Path>) -> Result<PathBuf> {
     let direct = PathBuf::from(name);
     if direct.is_file() {
         return Ok(direct);
+    }
+    if direct.is_dir() {
+        bail!("{name} is a directory: --image names a file, or with --image-dir {name} one in there");
     }
     let Some(dir) = dir.filter(|_| !name.contains('/')) else {
         bail!("there is no image {name}; with --image-dir DIR, a name is looked up in DIR");
@@ -45,12 +48,13 @@ fn locate(name: &str, dir: Option<&Path>) -> Result<PathBuf> {
         return Ok(found);
     }
     let mut there: Vec<String> = std::fs::read_dir(dir)
-        .with_context(|| format!("reading {}", dir.display()))?
+        .with_context(|| format!("--image-dir {}", dir.display()))?
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     there.sort();
-    bail!("no image {name} in {}; there: {}", dir.display(), there.join(", "))
+    let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
+    bail!("no image {name} in {}; there: {there}", dir.display())
 }
 
 /// QEMU would guess a raw image's format from bytes that the guest controls, so it is always told.
@@ -67,7 +71,12 @@ fn format(path: &Path) -> Result<&'static str> {
         [0x1f, 0x8b, ..] => bail!("{} is compressed: gunzip it first", path.display()),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => bail!("{} is compressed: unxz it first", path.display()),
         [] => bail!("{} is empty", path.display()),
-        _ => "raw",
+        // What a PC's disk has at the end of its first sector, also one with an EFI label.
+        _ if head.get(510..) == Some(&[0x55, 0xaa]) => "raw",
+        _ => bail!(
+            "{} is no disk image: neither qcow2, nor vmdk, nor a raw disk, which has 55 aa at the end of its first sector",
+            path.display()
+        ),
     })
 }
 
@@ -125,13 +134,21 @@ mod tests {
 
     const SUM: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; // of "hello"
 
+    /// The first sector of a disk, and its sum.
+    fn raw() -> Vec<u8> {
+        let mut sector = vec![0; 510];
+        sector.extend([0x55, 0xaa]);
+        sector
+    }
+    const RAW_SUM: &str = "b140168e270a194660d4ecb93bbd23892cfa96a2ccd38cfb9959fd0f0da91db6";
+
     #[test]
     fn a_name_is_found_in_the_directory_and_its_sum_verified() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("omnios.qcow2"), "hello").unwrap();
+        std::fs::write(dir.path().join("omnios.qcow2"), raw()).unwrap();
         std::fs::write(
             dir.path().join("SHA256SUMS"),
-            format!("{}  other\n{SUM} *omnios.qcow2\n", "0".repeat(64)),
+            format!("{}  other\n{RAW_SUM} *omnios.qcow2\n", "0".repeat(64)),
         )
         .unwrap();
         let image = Image::find("omnios", Some(dir.path())).unwrap();
@@ -143,7 +160,7 @@ mod tests {
     fn a_wrong_sum_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("omnios.raw");
-        std::fs::write(&path, "hullo").unwrap();
+        std::fs::write(&path, raw()).unwrap();
         std::fs::write(dir.path().join("omnios.raw.sha256"), SUM).unwrap();
         let error = Image::find(path.to_str().unwrap(), None).unwrap_err().to_string();
         assert!(error.contains(SUM) && error.contains("fetch it again"), "{error}");
@@ -169,11 +186,15 @@ mod tests {
             (&b"QFI\xfb\0\0\0\x03"[..], "qcow2"),
             (b"KDMV", "vmdk"),
             (b"# Disk DescriptorFile\n", "vmdk"),
-            (b"\xeb\x48", "raw"),
+            (&raw(), "raw"),
         ] {
             std::fs::write(&path, head).unwrap();
             assert_eq!(format(&path).unwrap(), wanted);
         }
+        std::fs::write(&path, "<html>not found</html>").unwrap();
+        assert!(format(&path).unwrap_err().to_string().contains("is no disk image"));
+        std::fs::write(&path, "").unwrap();
+        assert!(format(&path).unwrap_err().to_string().ends_with("is empty"));
         std::fs::write(&path, b"\x28\xb5\x2f\xfd").unwrap();
         assert!(format(&path).unwrap_err().to_string().contains("zstd -d"));
     }
@@ -184,5 +205,10 @@ mod tests {
         std::fs::write(dir.path().join("omnios-r151054.cloud.vmdk"), "KDMV").unwrap();
         let error = Image::find("omnios-r15", Some(dir.path())).unwrap_err().to_string();
         assert!(error.contains("omnios-r151054.cloud.vmdk"), "{error}");
+        let shown = dir.path().display().to_string();
+        let error = Image::find(&shown, None).unwrap_err().to_string();
+        assert!(error.contains("is a directory"), "{error}");
+        let error = Image::find("x", Some(&dir.path().join("absent"))).unwrap_err();
+        assert!(format!("{error:#}").contains("absent: No such file"), "{error:#}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each case is a real run with one sabotage; it must end with the right kind of failure, and leave no process and no file.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -312,10 +313,15 @@ const SIGNALS: [(&str, &str, Signal); 3] = [
     ("killed", "SIGKILL while the guest boots: nothing can be tidied up any more", Signal::KILL),
 ];
 
+/// A run that leaves its guest up.
+const KEPT: (&str, &str) =
+    ("kept", "a guest that is kept up is reached by the ssh command that was printed, until Ctrl-C");
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = |name: &str| args.case.as_deref().is_none_or(|part| name.contains(part));
-    if !CASES.iter().any(|case| wanted(case.name)) {
+    let mut names = CASES.iter().map(|case| case.name).chain(SIGNALS.map(|(name, ..)| name)).chain([KEPT.0]);
+    if !names.any(wanted) {
         bail!("no case has {} in its name; --list shows them", args.case.as_deref().unwrap_or_default());
     }
     if args.list {
@@ -324,6 +330,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         for (name, what, _) in SIGNALS.into_iter().filter(|(name, ..)| wanted(name)) {
             println!("{name:18} {what}");
+        }
+        if wanted(KEPT.0) {
+            println!("{:18} {}", KEPT.0, KEPT.1);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -346,7 +355,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let signals = SIGNALS.into_iter().map(|(name, _, signal)| -> (&str, Job<'_>) {
         (name, Box::new(move || stand.signalled(name, args.accel, signal)))
     });
-    let jobs: Vec<_> = cases.chain(signals).filter(|(name, _)| wanted(name)).collect();
+    let kept: (&str, Job<'_>) = (KEPT.0, Box::new(|| stand.kept(args.accel)));
+    let jobs: Vec<_> = cases.chain(signals).chain([kept]).filter(|(name, _)| wanted(name)).collect();
     let workers = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let (next, passed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -488,6 +498,7 @@ impl StandIn {
         let mut arguments = self.arguments(case.name, case.guest, case.image, accel, case.dump);
         if case.disguised {
             (arguments.module, arguments.package, arguments.tests, arguments.ddi_host) = self.real.clone();
+            arguments.image = None;
             arguments.filter = vec!["map:*".into()];
         }
         let dir = self.dir.path().join(format!("results-{}", case.name));
@@ -525,12 +536,18 @@ impl StandIn {
         Ok(said)
     }
 
-    /// A run of our own program gets `signal` while its guest boots.
-    fn signalled(&self, name: &str, accel: Option<Accel>, signal: Signal) -> Result<String> {
+    /// Starts a run of our own program, with its standard error where `stderr` says; where its results go.
+    fn start(
+        &self,
+        name: &str,
+        guest: &str,
+        accel: Option<Accel>,
+        keep: bool,
+        stderr: Stdio,
+    ) -> Result<(Guarded, PathBuf)> {
         let arguments = self.arguments(name, "linux", "", accel, false);
-        let results_dir = self.dir.path().join(format!("results-{name}"));
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["vm", "test", "--guest", "linux"]);
+        command.args(["vm", "test", "--guest", guest]);
         for (option, path) in [
             ("--module", &arguments.module),
             ("--package", &arguments.package),
@@ -543,8 +560,16 @@ impl StandIn {
         if let Some(accel) = accel {
             command.args(["--accel", accel.argument()]);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = Guarded::spawn(&mut command)?;
+        if keep {
+            command.arg("--keep");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        Ok((Guarded::spawn(&mut command)?, self.dir.path().join(format!("results-{name}"))))
+    }
+
+    /// A run of our own program gets `signal` while its guest boots.
+    fn signalled(&self, name: &str, accel: Option<Accel>, signal: Signal) -> Result<String> {
+        let (mut run, results_dir) = self.start(name, "linux", accel, false, Stdio::null())?;
         let deadline = Instant::now() + Duration::from_secs(60);
         let log = || std::fs::read_to_string(results_dir.join("run.log")).unwrap_or_default();
         while !log().contains("step=\"boot\"") {
@@ -565,16 +590,76 @@ impl StandIn {
             // Its directory is removed by the next run.
             drop(artifacts::scratch()?);
         }
-        let scratch = format!("run-{}-", run.child.id());
-        let tmp = self.dir.path().parent().context("no parent")?;
-        if std::fs::read_dir(tmp)?
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with(&scratch))
-        {
-            bail!("the run left its directory behind");
-        }
+        self.no_directory_of(&run)?;
         Ok(status.to_string())
     }
+
+    /// A run with `--keep`: what it prints gets into the guest, as often as one likes, until Ctrl-C takes the guest down.
+    fn kept(&self, accel: Option<Accel>) -> Result<String> {
+        let file = self.dir.path().join("kept.toml");
+        std::fs::write(&file, stand_in_description()?)?;
+        let guest = file.to_str().context("the description's name is not UTF-8")?;
+        let (mut run, results_dir) = self.start("kept", guest, accel, true, Stdio::piped())?;
+        let mut told = BufReader::new(run.child.stderr.take().context("no standard error")?);
+        let mut said = String::new();
+        let mut by_hand = None;
+        // The run has limits of its own, so its lines come to an end.
+        for line in told.by_ref().lines() {
+            let line = line?;
+            by_hand = line.split_once("ssh -F").map(|(_, rest)| format!("ssh -F{rest}"));
+            if by_hand.is_some() {
+                break;
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        let Some(by_hand) = by_hand else { bail!("no ssh command was printed: {said}") };
+        for _ in 0..2 {
+            let shell = Command::new("sh").arg("-c").arg(format!("{by_hand} cat /proc/version")).output()?;
+            let answer = String::from_utf8_lossy(&shell.stdout).into_owned();
+            if !shell.status.success() || !answer.starts_with("Linux version") {
+                let error = String::from_utf8_lossy(&shell.stderr);
+                bail!("{by_hand}: {}: {answer}{}", shell.status, error.trim());
+            }
+            if run.ended().is_some() {
+                bail!("the run has ended by itself");
+            }
+        }
+        kill_process(Pid::from_child(&run.child), Signal::INT)?;
+        let Some(status) = run.wait_until(Instant::now() + Duration::from_secs(30)) else {
+            bail!("the run did not end within 30 s of Ctrl-C");
+        };
+        if !status.success() {
+            bail!("the run ended with {status}, although all was well");
+        }
+        nothing_left(&results_dir)?;
+        self.no_directory_of(&run)?;
+        Ok(by_hand.split(" -o").next().unwrap_or_default().to_owned())
+    }
+
+    /// The run's own directory, with the overlay and its key, is gone.
+    fn no_directory_of(&self, run: &Guarded) -> Result<()> {
+        let scratch = format!("run-{}-", run.child.id());
+        let tmp = self.dir.path().parent().context("no parent")?;
+        let mut entries = std::fs::read_dir(tmp)?.flatten();
+        if entries.any(|entry| entry.file_name().to_string_lossy().starts_with(&scratch)) {
+            bail!("the run left its directory behind");
+        }
+        Ok(())
+    }
+}
+
+/// The Linux guest's description, with steps for the stand-ins.
+fn stand_in_description() -> Result<String> {
+    let text = std::fs::read_to_string(artifacts::guests_dir().join("linux.toml"))?;
+    let mut guest: toml::Table = text.parse()?;
+    let steps = guest.get_mut("steps").and_then(toml::Value::as_table_mut).context("no steps")?;
+    for (step, command) in
+        [("install", "sh ./install.sh"), ("check", "true"), ("suite", "./usr-tests"), ("kstats", "true")]
+    {
+        steps.insert(step.into(), command.into());
+    }
+    Ok(guest.to_string())
 }
 
 /// A disk that boots to nothing but a login prompt on the serial port, printed again for every character that is typed.

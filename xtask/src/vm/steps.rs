@@ -145,7 +145,8 @@ impl Plan<'_> {
         }
 
         if self.keep {
-            return self.keep_up(session, progress);
+            self.keep_up(session, progress)?;
+            return failed.map_or(Ok(()), Err);
         }
         progress.step("remove", &steps.remove);
         self.sabotage(session, "remove")?;

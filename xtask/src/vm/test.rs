@@ -140,6 +140,20 @@ fn started_ago(started: std::time::Duration) -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(started).as_secs_f64()
 }
 
+/// The disk image of a guest that has one.
+fn disk(args: &Args, guest: &Guest) -> Result<Option<Image>> {
+    let dir = args.image_dir.as_deref();
+    match (guest.boot, args.image.as_deref()) {
+        (Boot::Image, Some(name)) => Image::find(name, dir).map(Some),
+        (Boot::Image, None) => {
+            let name = &guest.name;
+            bail!("the guest {name} needs a disk image: --image FILE, or --image NAME with --image-dir DIR")
+        }
+        (Boot::Linux, None) => Ok(None),
+        (Boot::Linux, Some(_)) => bail!("the guest {} has no disk: leave --image out", guest.name),
+    }
+}
+
 #[expect(clippy::too_many_arguments, reason = "one caller; the halves share all of it")]
 fn attempt(
     args: &Args,
@@ -155,6 +169,15 @@ fn attempt(
     let program = qemu::program();
 
     progress.step("prepare", &guest.about);
+    // Before anything is built, which takes minutes.
+    let image = disk(args, guest)?;
+    if let Some(image) = &image {
+        let (path, sum) = (image.path.display(), image.listed.as_ref());
+        let sum = sum.map_or("no checksum is listed beside it".into(), |list| {
+            format!("checksum as in {}", list.display())
+        });
+        progress.note(&format!("{path}: {sum}"));
+    }
     let module = match &args.module {
         Some(module) => module.clone(),
         None => artifacts::module()?,
@@ -181,34 +204,21 @@ fn attempt(
     let run_name = scratch.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     std::fs::write(&seed, seed::no_cloud(&ssh.public_key, &host_name, &run_name))?;
 
-    let (mut image, mut linux) = (None, None);
-    match guest.boot {
-        Boot::Image => {
-            let name = args.image.as_deref().context("this guest needs --image FILE")?;
-            let found = Image::find(name, args.image_dir.as_deref())?;
-            match &found.listed {
-                Some(list) => {
-                    progress.note(&format!("{}: checksum as in {}", found.path.display(), list.display()))
-                }
-                None => progress.note(&format!("{}: no checksum is listed beside it", found.path.display())),
-            }
-            image = Some(found);
-        }
-        Boot::Linux => {
-            let Some(parts) = &guest.linux else { bail!("the guest's description has no [linux]") };
-            let ddi_host = match &args.ddi_host {
-                Some(ddi_host) => ddi_host.clone(),
-                None => artifacts::build("ddi-host", "ddi-host")?,
-            };
-            let made = LinuxImage::make(
-                parts,
-                &ddi_host,
-                &artifacts::cache_dir(),
-                scratch.path(),
-                &sabotage.command_line,
-            )?;
-            linux = Some(made);
-        }
+    let mut linux = None;
+    if guest.boot == Boot::Linux {
+        let Some(parts) = &guest.linux else { bail!("the guest's description has no [linux]") };
+        let ddi_host = match &args.ddi_host {
+            Some(ddi_host) => ddi_host.clone(),
+            None => artifacts::build("ddi-host", "ddi-host")?,
+        };
+        let made = LinuxImage::make(
+            parts,
+            &ddi_host,
+            &artifacts::cache_dir(),
+            scratch.path(),
+            &sabotage.command_line,
+        )?;
+        linux = Some(made);
     }
     let extra: Vec<String> = sabotage
         .qemu

@@ -131,3 +131,48 @@ fn a_qemu_that_will_not_quit_is_killed() {
     ended.unwrap();
     assert!(gone);
 }
+
+/// A run of a guest with a disk image whose other files are not there.
+fn without_files(image: Option<&str>, dir: &Path) -> String {
+    let nowhere = || Some(dir.join("nowhere"));
+    let args = super::test::Args {
+        guest: "omnios".into(),
+        image: image.map(str::to_owned),
+        image_dir: Some(dir.to_path_buf()),
+        module: nowhere(),
+        package: nowhere(),
+        tests: nowhere(),
+        ddi_host: None,
+        filter: Vec::new(),
+        all: false,
+        keep: false,
+        dump: false,
+        accel: Some(Accel::Kvm),
+        results: Some(dir.join("results")),
+    };
+    let guest = Guest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("guests"), "omnios").unwrap();
+    let sabotage = super::test::Sabotage { quiet: true, ..super::test::Sabotage::default() };
+    format!("{:#}", super::test::carry_out(&args, guest, Interrupt::default(), &sabotage).unwrap_err())
+}
+
+#[test]
+fn what_is_wrong_with_the_image_is_said_before_anything_else_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = without_files(None, dir.path());
+    assert!(said.contains("omnios needs a disk image: --image FILE"), "{said}");
+    let said = without_files(Some("absent"), dir.path());
+    assert!(said.starts_with("no image absent in ") && said.contains("there: "), "{said}");
+    let said = without_files(Some("/absent/omnios.qcow2"), dir.path());
+    assert!(said.starts_with("there is no image /absent/omnios.qcow2"), "{said}");
+    std::fs::write(dir.path().join("page.vmdk"), "<html>moved</html>").unwrap();
+    let said = without_files(Some("page"), dir.path());
+    assert!(said.contains("page.vmdk is no disk image"), "{said}");
+    std::fs::write(dir.path().join("sum.vmdk"), "KDMV").unwrap();
+    std::fs::write(dir.path().join("sum.vmdk.sha256"), "0".repeat(64)).unwrap();
+    let said = without_files(Some("sum"), dir.path());
+    assert!(said.starts_with("sum.vmdk has checksum ") && said.ends_with("fetch it again"), "{said}");
+    // With an image it is the next thing that is missing.
+    std::fs::remove_file(dir.path().join("sum.vmdk.sha256")).unwrap();
+    let said = without_files(Some("sum"), dir.path());
+    assert!(said.contains("nowhere"), "{said}");
+}
