@@ -91,6 +91,7 @@ pub type callb_id_t = *mut core::ffi::c_void;
 pub type callb_cpr_t = callb_cpr;
 pub type va_list = __builtin_va_list;
 pub type __va_list = __builtin_va_list;
+/// The head of a list.
 pub type nvlist_t = nvlist;
 /// Number and time of an event.
 pub type sysevent_id_t = sysevent_id;
@@ -199,6 +200,14 @@ pub type mode32_t = u32;
 pub type mod_hash_t = mod_hash;
 pub type mod_hash_val_t = *mut core::ffi::c_void;
 pub type mod_hash_key_t = *mut core::ffi::c_void;
+/// What kind of value a pair has.
+pub type data_type_t = core::ffi::c_uint;
+/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
+pub type nvpair_t = nvpair;
+/// What an allocator does.
+pub type nv_alloc_ops_t = nv_alloc_ops;
+/// An allocator for lists (nv_alloc_init(9F)).
+pub type nv_alloc_t = nv_alloc;
 pub type pci_regspec_t = pci_phys_spec;
 /// Width of an access to a capability's register.
 pub type pci_cap_config_size_t = core::ffi::c_uint;
@@ -474,11 +483,6 @@ pub struct __ddi_soft_state_bystr {
 #[repr(C)]
 #[derive(Debug)]
 pub struct ddi_cb {
-    _unused: [u8; 0],
-}
-#[repr(C)]
-#[derive(Debug)]
-pub struct nvlist {
     _unused: [u8; 0],
 }
 /// Number and time of an event.
@@ -985,6 +989,63 @@ pub struct modinfo {
 #[derive(Debug)]
 pub struct mod_hash {
     _unused: [u8; 0],
+}
+/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nvpair {
+    pub nvp_size: i32,
+    pub nvp_name_sz: i16,
+    pub nvp_reserve: i16,
+    pub nvp_value_elem: i32,
+    pub nvp_type: data_type_t,
+}
+/// The head of a list.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nvlist {
+    pub nvl_version: i32,
+    pub nvl_nvflag: u32,
+    pub nvl_priv: u64,
+    pub nvl_flag: u32,
+    pub nvl_pad: i32,
+}
+/// An allocator for lists (nv_alloc_init(9F)).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nv_alloc {
+    pub nva_ops: *const nv_alloc_ops_t,
+    pub nva_arg: *mut core::ffi::c_void,
+}
+/// What an allocator does.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nv_alloc_ops {
+    pub nv_ao_init: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            args: *mut __va_list_tag,
+        ) -> core::ffi::c_int,
+    >,
+    pub nv_ao_fini: ::core::option::Option<
+        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
+    >,
+    pub nv_ao_alloc: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            size: usize,
+        ) -> *mut core::ffi::c_void,
+    >,
+    pub nv_ao_free: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            buf: *mut core::ffi::c_void,
+            size: usize,
+        ),
+    >,
+    pub nv_ao_reset: ::core::option::Option<
+        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
+    >,
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -1633,6 +1694,12 @@ pub const DATAMODEL_LP64: u32 = 2097152;
 pub const DATAMODEL_MASK: u32 = 267386880;
 pub const DATAMODEL_NATIVE: u32 = 2097152;
 pub const DATAMODEL_NONE: u32 = 0;
+pub const NV_VERSION: i32 = 0;
+pub const NV_ENCODE_NATIVE: i32 = 0;
+pub const NV_ENCODE_XDR: i32 = 1;
+pub const NV_UNIQUE_NAME: i32 = 1;
+pub const NV_UNIQUE_NAME_TYPE: i32 = 2;
+pub const NV_FLAG_NOENTOK: i32 = 1;
 pub const OTYPCNT: i32 = 5;
 pub const OTYP_BLK: i32 = 0;
 pub const OTYP_CHR: i32 = 2;
@@ -2983,6 +3050,104 @@ const _: () = {
         "Offset of field: modinfo::mi_msinfo",
     ][::core::mem::offset_of!(modinfo, mi_msinfo) - 72usize];
 };
+pub const DATA_TYPE_UNKNOWN: data_type_t = 0;
+pub const DATA_TYPE_BOOLEAN: data_type_t = 1;
+pub const DATA_TYPE_BYTE: data_type_t = 2;
+pub const DATA_TYPE_INT16: data_type_t = 3;
+pub const DATA_TYPE_UINT16: data_type_t = 4;
+pub const DATA_TYPE_INT32: data_type_t = 5;
+pub const DATA_TYPE_UINT32: data_type_t = 6;
+pub const DATA_TYPE_INT64: data_type_t = 7;
+pub const DATA_TYPE_UINT64: data_type_t = 8;
+pub const DATA_TYPE_STRING: data_type_t = 9;
+pub const DATA_TYPE_BYTE_ARRAY: data_type_t = 10;
+pub const DATA_TYPE_INT16_ARRAY: data_type_t = 11;
+pub const DATA_TYPE_UINT16_ARRAY: data_type_t = 12;
+pub const DATA_TYPE_INT32_ARRAY: data_type_t = 13;
+pub const DATA_TYPE_UINT32_ARRAY: data_type_t = 14;
+pub const DATA_TYPE_INT64_ARRAY: data_type_t = 15;
+pub const DATA_TYPE_UINT64_ARRAY: data_type_t = 16;
+pub const DATA_TYPE_STRING_ARRAY: data_type_t = 17;
+pub const DATA_TYPE_HRTIME: data_type_t = 18;
+pub const DATA_TYPE_NVLIST: data_type_t = 19;
+pub const DATA_TYPE_NVLIST_ARRAY: data_type_t = 20;
+pub const DATA_TYPE_BOOLEAN_VALUE: data_type_t = 21;
+pub const DATA_TYPE_INT8: data_type_t = 22;
+pub const DATA_TYPE_UINT8: data_type_t = 23;
+pub const DATA_TYPE_BOOLEAN_ARRAY: data_type_t = 24;
+pub const DATA_TYPE_INT8_ARRAY: data_type_t = 25;
+pub const DATA_TYPE_UINT8_ARRAY: data_type_t = 26;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nvpair"][::core::mem::size_of::<nvpair>() - 16usize];
+    ["Alignment of nvpair"][::core::mem::align_of::<nvpair>() - 4usize];
+    [
+        "Offset of field: nvpair::nvp_size",
+    ][::core::mem::offset_of!(nvpair, nvp_size) - 0usize];
+    [
+        "Offset of field: nvpair::nvp_name_sz",
+    ][::core::mem::offset_of!(nvpair, nvp_name_sz) - 4usize];
+    [
+        "Offset of field: nvpair::nvp_reserve",
+    ][::core::mem::offset_of!(nvpair, nvp_reserve) - 6usize];
+    [
+        "Offset of field: nvpair::nvp_value_elem",
+    ][::core::mem::offset_of!(nvpair, nvp_value_elem) - 8usize];
+    [
+        "Offset of field: nvpair::nvp_type",
+    ][::core::mem::offset_of!(nvpair, nvp_type) - 12usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nvlist"][::core::mem::size_of::<nvlist>() - 24usize];
+    ["Alignment of nvlist"][::core::mem::align_of::<nvlist>() - 8usize];
+    [
+        "Offset of field: nvlist::nvl_version",
+    ][::core::mem::offset_of!(nvlist, nvl_version) - 0usize];
+    [
+        "Offset of field: nvlist::nvl_nvflag",
+    ][::core::mem::offset_of!(nvlist, nvl_nvflag) - 4usize];
+    [
+        "Offset of field: nvlist::nvl_priv",
+    ][::core::mem::offset_of!(nvlist, nvl_priv) - 8usize];
+    [
+        "Offset of field: nvlist::nvl_flag",
+    ][::core::mem::offset_of!(nvlist, nvl_flag) - 16usize];
+    [
+        "Offset of field: nvlist::nvl_pad",
+    ][::core::mem::offset_of!(nvlist, nvl_pad) - 20usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nv_alloc"][::core::mem::size_of::<nv_alloc>() - 16usize];
+    ["Alignment of nv_alloc"][::core::mem::align_of::<nv_alloc>() - 8usize];
+    [
+        "Offset of field: nv_alloc::nva_ops",
+    ][::core::mem::offset_of!(nv_alloc, nva_ops) - 0usize];
+    [
+        "Offset of field: nv_alloc::nva_arg",
+    ][::core::mem::offset_of!(nv_alloc, nva_arg) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nv_alloc_ops"][::core::mem::size_of::<nv_alloc_ops>() - 40usize];
+    ["Alignment of nv_alloc_ops"][::core::mem::align_of::<nv_alloc_ops>() - 8usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_init",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_init) - 0usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_fini",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_fini) - 8usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_alloc",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_alloc) - 16usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_free",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_free) - 24usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_reset",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_reset) - 32usize];
+};
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of pci_phys_spec"][::core::mem::size_of::<pci_phys_spec>() - 20usize];
@@ -4327,6 +4492,585 @@ unsafe extern "C-unwind" {
         hash: *mut mod_hash_t,
         key: mod_hash_key_t,
         valp: *mut mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Lists in a buffer of the driver's, given to nv_alloc_init(9F) with its size.
+    pub static mut nv_fixed_ops: *const nv_alloc_ops_t;
+    /// kmem_alloc(9F) with KM_NOSLEEP.
+    pub static mut nv_alloc_nosleep: *mut nv_alloc_t;
+    /// kmem_alloc(9F) with KM_SLEEP.
+    pub static mut nv_alloc_sleep: *mut nv_alloc_t;
+    /// nv_alloc_init(9F). What follows goes to nv_ao_init. 0 or an errno.
+    pub fn nv_alloc_init(
+        nva: *mut nv_alloc_t,
+        ops: *const nv_alloc_ops_t,
+        ...
+    ) -> core::ffi::c_int;
+    /// nv_alloc_init(9F): as if nothing had been allocated.
+    pub fn nv_alloc_reset(nva: *mut nv_alloc_t);
+    /// nv_alloc_init(9F): the allocator goes.
+    pub fn nv_alloc_fini(nva: *mut nv_alloc_t);
+    /// nvlist_alloc(9F). 0, EINVAL or ENOMEM.
+    pub fn nvlist_alloc(
+        nvlp: *mut *mut nvlist_t,
+        nvflag: uint_t,
+        kmflag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F), from an allocator.
+    pub fn nvlist_xalloc(
+        nvlp: *mut *mut nvlist_t,
+        nvflag: uint_t,
+        nva: *mut nv_alloc_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): with everything on it.
+    pub fn nvlist_free(nvl: *mut nvlist_t);
+    /// nvlist_alloc(9F): the bytes that packing takes.
+    pub fn nvlist_size(
+        nvl: *mut nvlist_t,
+        size: *mut usize,
+        encoding: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): into *bufp, or into new memory when that is NULL.
+    pub fn nvlist_pack(
+        nvl: *mut nvlist_t,
+        bufp: *mut *mut core::ffi::c_char,
+        buflen: *mut usize,
+        encoding: core::ffi::c_int,
+        kmflag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): new memory from an allocator.
+    pub fn nvlist_xpack(
+        nvl: *mut nvlist_t,
+        bufp: *mut *mut core::ffi::c_char,
+        buflen: *mut usize,
+        encoding: core::ffi::c_int,
+        nva: *mut nv_alloc_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): a new list of what was packed. EFAULT when that is no list.
+    pub fn nvlist_unpack(
+        buf: *mut core::ffi::c_char,
+        buflen: usize,
+        nvlp: *mut *mut nvlist_t,
+        kmflag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): from an allocator.
+    pub fn nvlist_xunpack(
+        buf: *mut core::ffi::c_char,
+        buflen: usize,
+        nvlp: *mut *mut nvlist_t,
+        nva: *mut nv_alloc_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): a copy.
+    pub fn nvlist_dup(
+        nvl: *mut nvlist_t,
+        nvlp: *mut *mut nvlist_t,
+        kmflag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): a copy from an allocator.
+    pub fn nvlist_xdup(
+        nvl: *mut nvlist_t,
+        nvlp: *mut *mut nvlist_t,
+        nva: *mut nv_alloc_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): what is on nvl is added to dst.
+    pub fn nvlist_merge(
+        dst: *mut nvlist_t,
+        nvl: *mut nvlist_t,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// nvlist_alloc(9F): the list's allocator.
+    pub fn nvlist_lookup_nv_alloc(nvl: *mut nvlist_t) -> *mut nv_alloc_t;
+    /// The flags it was made with.
+    pub fn nvlist_nvflag(nvl: *mut nvlist_t) -> uint_t;
+    /// Is nothing on it?
+    pub fn nvlist_empty(nvl: *mut nvlist_t) -> boolean_t;
+    /// nvlist_add_boolean(9F): a copy of a pair. 0, EINVAL or ENOMEM.
+    pub fn nvlist_add_nvpair(nvl: *mut nvlist_t, nvp: *mut nvpair_t) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_boolean(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_boolean_value(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: boolean_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_byte(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: uchar_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int8(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: i8,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint8(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: u8,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int16(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: i16,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint16(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: u16,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int32(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: i32,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint32(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: u32,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int64(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: i64,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint64(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: u64,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_hrtime(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: hrtime_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_string(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F): a copy of the list.
+    pub fn nvlist_add_nvlist(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut nvlist_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_boolean_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut boolean_t,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_byte_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut uchar_t,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int8_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i8,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint8_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u8,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int16_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i16,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint16_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u16,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int32_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i32,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint32_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u32,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_int64_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i64,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_uint64_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u64,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F).
+    pub fn nvlist_add_string_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *const *mut core::ffi::c_char,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_add_boolean(9F): copies of the lists.
+    pub fn nvlist_add_nvlist_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut nvlist_t,
+        nelem: uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_remove(9F): the first of this name and type. 0 or ENOENT.
+    pub fn nvlist_remove(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        type_: data_type_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_remove(9F): all of this name. 0 or ENOENT.
+    pub fn nvlist_remove_all(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvlist_remove(9F): this pair. 0 or EINVAL.
+    pub fn nvlist_remove_nvpair(
+        nvl: *mut nvlist_t,
+        nvp: *mut nvpair_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F). 0, EINVAL, ENOENT, or ENOTSUP on a list without unique names.
+    pub fn nvlist_lookup_boolean(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_boolean_value(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut boolean_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_byte(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut uchar_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int8(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i8,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint8(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u8,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int16(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i16,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint16(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u16,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int32(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i32,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint32(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u32,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int64(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut i64,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint64(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut u64,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_hrtime(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut hrtime_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_string(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_nvlist(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut nvlist_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_boolean_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut boolean_t,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_byte_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut uchar_t,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int8_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut i8,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint8_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut u8,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int16_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut i16,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint16_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut u16,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int32_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut i32,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint32_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut u32,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_int64_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut i64,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_uint64_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut u64,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_string_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut *mut core::ffi::c_char,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F).
+    pub fn nvlist_lookup_nvlist_array(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        val: *mut *mut *mut nvlist_t,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_boolean(9F): several at once, up to a name that is NULL.
+    pub fn nvlist_lookup_pairs(
+        nvl: *mut nvlist_t,
+        flag: core::ffi::c_int,
+        ...
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_nvpair(9F).
+    pub fn nvlist_lookup_nvpair(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+        nvpp: *mut *mut nvpair_t,
+    ) -> core::ffi::c_int;
+    /// nvlist_lookup_nvpair(9F).
+    pub fn nvlist_exists(
+        nvl: *mut nvlist_t,
+        name: *const core::ffi::c_char,
+    ) -> boolean_t;
+    /// nvlist_next_nvpair(9F): the first one behind NULL; NULL at the end.
+    pub fn nvlist_next_nvpair(nvl: *mut nvlist_t, nvp: *mut nvpair_t) -> *mut nvpair_t;
+    /// nvlist_next_nvpair(9F): the last one before NULL; NULL at the start.
+    pub fn nvlist_prev_nvpair(nvl: *mut nvlist_t, nvp: *mut nvpair_t) -> *mut nvpair_t;
+    /// nvlist_next_nvpair(9F).
+    pub fn nvpair_name(nvp: *mut nvpair_t) -> *mut core::ffi::c_char;
+    /// nvlist_next_nvpair(9F).
+    pub fn nvpair_type(nvp: *mut nvpair_t) -> data_type_t;
+    /// nvlist_next_nvpair(9F): 1 for an array.
+    pub fn nvpair_type_is_array(nvp: *mut nvpair_t) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_boolean_value(
+        nvp: *mut nvpair_t,
+        val: *mut boolean_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_byte(nvp: *mut nvpair_t, val: *mut uchar_t) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int8(nvp: *mut nvpair_t, val: *mut i8) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint8(nvp: *mut nvpair_t, val: *mut u8) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int16(nvp: *mut nvpair_t, val: *mut i16) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint16(nvp: *mut nvpair_t, val: *mut u16) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int32(nvp: *mut nvpair_t, val: *mut i32) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint32(nvp: *mut nvpair_t, val: *mut u32) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int64(nvp: *mut nvpair_t, val: *mut i64) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint64(nvp: *mut nvpair_t, val: *mut u64) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_hrtime(
+        nvp: *mut nvpair_t,
+        val: *mut hrtime_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_string(
+        nvp: *mut nvpair_t,
+        val: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_nvlist(
+        nvp: *mut nvpair_t,
+        val: *mut *mut nvlist_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_boolean_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut boolean_t,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_byte_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut uchar_t,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int8_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut i8,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint8_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut u8,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int16_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut i16,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint16_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut u16,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int32_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut i32,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint32_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut u32,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_int64_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut i64,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_uint64_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut u64,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_string_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut *mut core::ffi::c_char,
+        nelem: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// nvpair_value_byte(9F). 0, or EINVAL when the pair has another type.
+    pub fn nvpair_value_nvlist_array(
+        nvp: *mut nvpair_t,
+        val: *mut *mut *mut nvlist_t,
+        nelem: *mut uint_t,
     ) -> core::ffi::c_int;
     pub static _defaultstksz: core::ffi::c_ulong;
     pub static mut _kernelbase: usize;

@@ -21,6 +21,7 @@ pub mod linked;
 pub mod loader;
 pub mod log;
 pub mod machine;
+pub mod nvlist;
 mod opens;
 pub mod pci;
 pub mod physmem;

@@ -81,6 +81,7 @@ impl Facts {
             structs: object("structs")
                 .iter()
                 .chain(object("opaque_or_private").iter())
+                .chain(more["structs"].as_object().expect("structs"))
                 .filter(|(_, layout)| layout["members"].as_array().is_some_and(|members| !members.is_empty()))
                 .map(|(name, layout)| (name.clone(), self::layout(layout)))
                 .collect(),
@@ -91,7 +92,11 @@ impl Facts {
                 .chain(more["functions"].as_array().expect("functions"))
                 .map(|function| (string(&function["name"]), prototype(function)))
                 .collect(),
-            data: list("data").iter().map(|data| (string(&data["name"]), string(&data["type"]))).collect(),
+            data: list("data")
+                .iter()
+                .chain(more["data"].as_array().expect("data"))
+                .map(|data| (string(&data["name"]), string(&data["type"])))
+                .collect(),
         }
     }
 }

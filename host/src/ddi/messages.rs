@@ -319,6 +319,10 @@ variadic! {
     ddi_fm_ereport_post, 4, "r8", super::vereport;
     /// strlog(9F).
     strlog, 5, "r9", super::vstrlog;
+    /// nv_alloc_init(9F).
+    nv_alloc_init, 2, "rdx", crate::ddi::nvpairs::allocators::vinit;
+    /// nvlist_lookup_pairs(9F).
+    nvlist_lookup_pairs, 2, "rdx", crate::ddi::nvpairs::vlookup_pairs;
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ pub mod misc;
 pub mod modules;
 pub mod ndi;
 pub mod nodes;
+pub mod nvpairs;
 pub mod odds;
 pub mod pages;
 pub mod pci;

@@ -50,6 +50,7 @@ fn groups() -> Vec<&'static [Symbol]> {
     ];
     groups.extend_from_slice(super::atomic::ALL);
     groups.extend_from_slice(super::compiler::ALL);
+    groups.extend_from_slice(super::nvpairs::ALL);
     groups.extend_from_slice(super::registers::ALL);
     groups
 }

@@ -13,6 +13,7 @@ mod lend;
 mod maps;
 mod models;
 mod package;
+mod pairs;
 mod regs;
 mod root;
 mod run;
@@ -53,6 +54,7 @@ const TESTS: &[Named] = named! {
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
     package: it_installs_and_removes;
+    pairs: lists_are_made_walked_and_packed;
     models: programs_of_64_bits, programs_as_of_32_bits;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
     root: drivers_are_installed_run_and_removed,
@@ -95,6 +97,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
+    pairs: client_of_lists_are_made_walked_and_packed;
     regs: client_of_registers_are_shared_by_driver_and_processes;
     root: client_of_drivers_are_installed_run_and_removed, client_of_a_machine_that_stays_up;
     shapes: client_of_shapes;
