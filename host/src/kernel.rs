@@ -226,6 +226,24 @@ pub(crate) fn nodes_of(driver: &str) -> Vec<DeviceNode> {
     named().into_iter().filter(|n| n.driver.name == driver).map(Named::into_node).collect()
 }
 
+/// The directories that the nodes are in, but for /dev, which Linux has: so they can be listed.
+fn directories(nodes: &[DeviceNode]) -> Vec<DeviceNode> {
+    let mut paths: Vec<&[u8]> = Vec::new();
+    for node in nodes {
+        let slashes = node.path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
+        paths.extend(slashes.map(|(at, _)| &node.path[..at]).filter(|path| *path != b"/dev"));
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    let node = |(number, path): (usize, &&[u8])| DeviceNode {
+        path: path.to_vec(),
+        major: 0,
+        minor: number as u32,
+        mode: libc::S_IFDIR | 0o755,
+    };
+    paths.iter().enumerate().map(node).collect()
+}
+
 /// Every path of every minor node: below /devices, and /dev links.
 fn named() -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
@@ -381,6 +399,8 @@ impl process::Kernel for DdiKernel {
             }
         }
         all.extend([own, interrupt].into_iter().chain(programs));
+        let directories = directories(&all);
+        all.extend(directories);
         all
     }
 

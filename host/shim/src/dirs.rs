@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::real::fail;
 use crate::sys::{self, Lock};
-use crate::{node, state};
+use crate::{node, state, tree};
 
 /// Most streams that list devices at once. One more lists none.
 const MOST: usize = 64;
@@ -56,6 +56,36 @@ fn forget(dir: *mut libc::DIR) {
     }
 }
 
+/// The next entry that Linux does not list; false at the end.
+fn next(fd: c_int, told: &mut usize, entry: &mut libc::dirent64) -> bool {
+    // A directory of ours has these two, too.
+    let dots = if tree::is_ours(fd) { 2 } else { 0 };
+    let found = if *told < dots {
+        for (to, from) in entry.d_name.iter_mut().zip(b".\0\0".iter()) {
+            *to = *from as c_char;
+        }
+        if *told == 1 {
+            entry.d_name[1] = b'.' as c_char;
+        }
+        Some(node::Entry { ino: 1, kind: libc::DT_DIR })
+    } else {
+        node::listed(fd, *told - dots, &mut entry.d_name)
+    };
+    let Some(found) = found else { return false };
+    *told += 1;
+    entry.d_ino = found.ino;
+    entry.d_off = i64::MAX;
+    entry.d_reclen = size_of::<libc::dirent64>() as u16;
+    entry.d_type = found.kind;
+    true
+}
+
+/// Is the stream one of a directory of ours?
+fn is_ours(dir: *mut libc::DIR) -> bool {
+    // SAFETY: the caller's stream.
+    !dir.is_null() && tree::is_ours(unsafe { libc::dirfd(dir) })
+}
+
 /// The next device of a directory that has no more of its own; null at the end.
 fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
     let none = core::ptr::null_mut();
@@ -72,13 +102,7 @@ fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
         if s.dir == 0 {
             (s.dir, s.told) = (dir as usize, 0);
         }
-        let Some(ino) = node::listed(fd, s.told, &mut s.entry.d_name) else { return none };
-        s.told += 1;
-        s.entry.d_ino = ino;
-        s.entry.d_off = i64::MAX;
-        s.entry.d_reclen = size_of::<libc::dirent64>() as u16;
-        s.entry.d_type = libc::DT_CHR;
-        &raw mut s.entry
+        if next(fd, &mut s.told, &mut s.entry) { &raw mut s.entry } else { none }
     });
     fail(before);
     found
@@ -89,6 +113,10 @@ macro_rules! reads {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name(dir: *mut libc::DIR) -> *mut libc::dirent64 {
             let before = crate::real::errno();
+            if is_ours(dir) {
+                fail(before);
+                return next_device(dir);
+            }
             fail(0);
             let real = real!($name: fn(*mut libc::DIR) -> *mut libc::dirent64);
             // SAFETY: the caller's stream.
@@ -103,6 +131,55 @@ macro_rules! reads {
 }
 
 reads!(readdir, readdir64);
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn opendir(path: *const c_char) -> *mut libc::DIR {
+    // SAFETY: the caller passes a string.
+    if let Some(named) = unsafe { node::named(libc::AT_FDCWD, path) } {
+        let opened = match node::is_directory(named.node.mode) {
+            true => tree::open(named.path(), libc::O_RDONLY | libc::O_CLOEXEC),
+            false => Err(libc::ENOTDIR),
+        };
+        return match opened {
+            // SAFETY: a directory's descriptor.
+            Ok(fd) => unsafe { libc::fdopendir(fd) },
+            Err(error) => {
+                fail(error);
+                core::ptr::null_mut()
+            }
+        };
+    }
+    let real = real!(opendir: fn(*const c_char) -> *mut libc::DIR);
+    // SAFETY: the caller's arguments.
+    unsafe { real(path) }
+}
+
+/// getdents64(2). Devices in a directory of Linux's are left to readdir(3).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getdents64(fd: c_int, to: *mut c_void, room: usize) -> isize {
+    if !tree::is_ours(fd) {
+        // SAFETY: the caller's arguments.
+        let r = unsafe { sys::call(libc::SYS_getdents64, [fd as u64, to as u64, room as u64, 0, 0, 0]) };
+        return crate::real::result(r);
+    }
+    // Where the reading stands is the descriptor's offset, as it is for any directory.
+    let a = [fd as u64, 0, libc::SEEK_CUR as u64, 0, 0, 0];
+    // SAFETY: no memory is involved.
+    let mut told = unsafe { sys::call(libc::SYS_lseek, a) }.unwrap_or(0) as usize;
+    let mut used = 0;
+    // SAFETY: all-zero is a valid directory entry.
+    let mut entry: libc::dirent64 = unsafe { core::mem::zeroed() };
+    while used + size_of::<libc::dirent64>() <= room && next(fd, &mut told, &mut entry) {
+        entry.d_off = told as i64;
+        // SAFETY: within the caller's buffer.
+        unsafe { to.wrapping_byte_add(used).cast::<libc::dirent64>().write_unaligned(entry) };
+        used += size_of::<libc::dirent64>();
+    }
+    let a = [fd as u64, told as u64, libc::SEEK_SET as u64, 0, 0, 0];
+    // SAFETY: no memory is involved.
+    let _ = unsafe { sys::call(libc::SYS_lseek, a) };
+    used as isize
+}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn closedir(dir: *mut libc::DIR) -> c_int {

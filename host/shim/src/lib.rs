@@ -32,3 +32,4 @@ mod start;
 mod stat;
 mod state;
 mod sys;
+mod tree;

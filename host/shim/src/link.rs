@@ -475,6 +475,7 @@ pub fn born(leash: i32) {
     state::PINNING.1.store(0, Ordering::SeqCst);
     crate::epoll::born();
     crate::dirs::born();
+    crate::tree::born();
     agent::forget();
     if leash >= 0 && old != 0 {
         if let Err(what) = introduce(leash, old, buffer) {

@@ -5,7 +5,7 @@ use core::sync::atomic::{Ordering, fence};
 
 use ddi_wire::{BOARD_ENTRIES, BoardEntry, BoardHeader};
 
-use crate::{state, sys};
+use crate::{state, sys, tree};
 
 /// What a device node looks like.
 #[derive(Clone, Copy)]
@@ -92,9 +92,12 @@ fn name_of(path: &[u8]) -> &[u8] {
 
 /// The device node of a path, if it is one, and its absolute path: in `at`, how long is told.
 fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
-    let name = name_of(path);
+    let bare = path.iter().rposition(|&b| b != b'/').map_or(&path[..0], |last| &path[..=last]);
+    let name = name_of(bare);
     // Almost every path of a program's ends here.
-    search(|e| (name_of(path_of(e)) == name && !name.is_empty()).then_some(()))?;
+    if !matches!(name, b"." | b"..") {
+        search(|e| (name_of(path_of(e)) == name && !name.is_empty()).then_some(()))?;
+    }
     let mut whole = Path::new();
     if path.first() != Some(&b'/') {
         let mut base = [0u8; LONGEST];
@@ -105,12 +108,26 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     let node = search(|e| {
         (path_of(e) == whole.get()).then_some(Node { mode: e.mode, major: e.major, minor: e.minor })
     })?;
+    if is_directory(node.mode) {
+        // One that Linux has, too, is Linux's.
+        if in_linux(libc::AT_FDCWD, whole.get()) {
+            return None;
+        }
+    } else if bare.len() != path.len() {
+        return None;
+    }
     at.get_mut(..whole.len)?.copy_from_slice(whole.get());
     Some((node, whole.len))
 }
 
-/// The name of the device node number `index` among those of the directory `dir` that Linux does not list itself, and its inode number.
-pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<u64> {
+/// What a directory says of an entry: inode number and type.
+pub struct Entry {
+    pub ino: u64,
+    pub kind: u8,
+}
+
+/// The device node number `index` among those of the directory `dir` that Linux does not list itself; its name is put into `name`.
+pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<Entry> {
     let mut base = [0u8; LONGEST];
     let n = directory(dir, &mut base)?;
     let base = base.get(..n)?;
@@ -119,7 +136,7 @@ pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<u64> {
         let path = path_of(e);
         let own = name_of(path);
         let inside = path.strip_suffix(own)?.strip_suffix(b"/")? == base;
-        if !inside || in_linux(dir, own) {
+        if !inside || !tree::is_ours(dir) && in_linux(dir, own) {
             return None;
         }
         if left > 0 {
@@ -129,7 +146,13 @@ pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<u64> {
         for (to, from) in name.iter_mut().zip(own.iter().chain(&[0])) {
             *to = *from as c_char;
         }
-        Some(inode(e.major, e.minor))
+        let kind = match e.mode & libc::S_IFMT {
+            libc::S_IFDIR => libc::DT_DIR,
+            libc::S_IFBLK => libc::DT_BLK,
+            libc::S_IFREG => libc::DT_REG,
+            _ => libc::DT_CHR,
+        };
+        Some(Entry { ino: inode(e.major, e.minor), kind })
     })
 }
 
@@ -158,19 +181,35 @@ fn directory(dir: i32, to: &mut [u8]) -> Option<usize> {
             .ok()?;
         return Some((n as usize).saturating_sub(1));
     }
+    let n = linked(dir, to)?;
+    if let Some(ours) = tree::path(dir, to.get(..n)?) {
+        to.get_mut(..ours.len())?.copy_from_slice(&ours);
+        return Some(ours.len());
+    }
+    // A root that is told as / has no name.
+    Some(if n == 1 { 0 } else { n })
+}
+
+/// The directory of ours that a descriptor is.
+pub fn of_directory(fd: i32) -> Option<(Node, tree::Dir)> {
+    let mut real = [0u8; LONGEST];
+    let n = linked(fd, &mut real)?;
+    let dir = tree::path(fd, real.get(..n)?)?;
+    let node =
+        search(|e| (path_of(e) == &*dir).then_some(Node { mode: e.mode, major: e.major, minor: e.minor }));
+    // One that has gone is an empty one.
+    Some((node.unwrap_or(Node { mode: libc::S_IFDIR | 0o755, major: 0, minor: 0 }), dir))
+}
+
+/// The path of a descriptor as Linux says it.
+fn linked(fd: i32, to: &mut [u8]) -> Option<usize> {
     let mut path = [0u8; 32];
     let start = b"/proc/self/fd/";
     path.get_mut(..start.len())?.copy_from_slice(start);
-    decimal(dir as u64, path.get_mut(start.len()..)?);
+    decimal(fd as u64, path.get_mut(start.len()..)?);
+    let a = [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0];
     // SAFETY: the path ends with NUL, the buffer is as long as said.
-    let r = unsafe {
-        sys::call(
-            libc::SYS_readlink,
-            [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0],
-        )
-    };
-    // A root that is told as / has no name.
-    Some(r.ok()? as usize).map(|n| if n == 1 { 0 } else { n })
+    unsafe { sys::call(libc::SYS_readlink, a) }.ok().map(|n| n as usize)
 }
 
 /// Writes a number.
@@ -226,6 +265,11 @@ pub unsafe fn command(name: *const c_char) -> bool {
     let text = copy.get(..n).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok());
     let Some(text) = text.map(CStr::to_bytes).filter(|t| !t.is_empty()) else { return false };
     search(|e| (is_program(e.mode) && name_of(path_of(e)) == text).then_some(())).is_some()
+}
+
+/// Is it a directory of devices?
+pub fn is_directory(mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFDIR
 }
 
 /// Is it a program rather than a device?

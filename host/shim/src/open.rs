@@ -7,12 +7,15 @@ use ddi_wire::Op;
 
 use crate::node::{self, Named};
 use crate::real::fail;
-use crate::{io, link, state};
+use crate::{io, link, state, tree};
 
 type ModeT = libc::mode_t;
 
 /// Opens a device node.
 fn open_node(named: &Named, flags: c_int) -> Result<c_int, i32> {
+    if node::is_directory(named.node.mode) {
+        return tree::open(named.path(), flags);
+    }
     if flags & libc::O_DIRECTORY != 0 {
         return Err(libc::ENOTDIR);
     }

@@ -6,25 +6,30 @@ use ddi_wire::Op;
 
 use crate::node::{self, Node};
 use crate::real::fail;
-use crate::{link, sys};
+use crate::{link, sys, tree};
 
 /// Fills a stat structure for a device node.
 fn fill(node: Node, to: *mut libc::stat) -> c_int {
     // SAFETY: all-zero is a valid stat structure.
     let mut st: libc::stat = unsafe { core::mem::zeroed() };
     st.st_mode = node.mode;
-    st.st_nlink = 1;
+    st.st_nlink = if node::is_directory(node.mode) { 2 } else { 1 };
     st.st_dev = libc::makedev(0, 0xdd1);
     st.st_ino = node::inode(node.major, node.minor);
-    st.st_rdev = libc::makedev(node.major, node.minor);
+    if !node::is_directory(node.mode) {
+        st.st_rdev = libc::makedev(node.major, node.minor);
+    }
     st.st_blksize = 4096;
     // SAFETY: the caller of the interposed function passes a place for it.
     unsafe { to.write(st) };
     0
 }
 
-/// The device node of a descriptor that stat says is a socket.
+/// The device node of a descriptor that stat says is a socket, or the directory of ours of one that is a directory.
 fn of_socket(fd: c_int, mode: u32) -> Option<Node> {
+    if node::is_directory(mode) {
+        return tree::stat(fd);
+    }
     if mode & libc::S_IFMT != libc::S_IFSOCK {
         return None;
     }
@@ -51,6 +56,9 @@ macro_rules! fcntls {
             let real = real!($name: fn(c_int, c_int, u64) -> c_int);
             // SAFETY: the caller's arguments.
             let r = unsafe { real(fd, command, arg) };
+            if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) && r >= 0 {
+                tree::duplicated(fd, r);
+            }
             if !matches!(command, libc::F_GETFL | libc::F_SETFL) || r < 0 {
                 return r;
             }
@@ -206,11 +214,13 @@ unsafe extern "C" fn statx(
     let mut st: libc::statx = unsafe { core::mem::zeroed() };
     st.stx_mask = libc::STATX_BASIC_STATS;
     st.stx_blksize = 4096;
-    st.stx_nlink = 1;
+    st.stx_nlink = if node::is_directory(node.mode) { 2 } else { 1 };
     st.stx_mode = node.mode as u16;
     st.stx_ino = node::inode(node.major, node.minor);
-    st.stx_rdev_major = node.major;
-    st.stx_rdev_minor = node.minor;
+    if !node::is_directory(node.mode) {
+        st.stx_rdev_major = node.major;
+        st.stx_rdev_minor = node.minor;
+    }
     st.stx_dev_minor = 0xdd1;
     // SAFETY: the caller passes a place for it.
     unsafe { to.write(st) };
@@ -219,6 +229,9 @@ unsafe extern "C" fn statx(
 
 /// access(2) for a device node: the others' permission bits, or anything but execution for root.
 fn allowed(node: Node, mode: c_int) -> c_int {
+    if node::is_directory(node.mode) {
+        return if mode & libc::W_OK == 0 { 0 } else { fail(libc::EROFS) };
+    }
     // SAFETY: no memory is involved.
     let uid = unsafe { sys::call(libc::SYS_geteuid, [0; 6]) }.unwrap_or(1);
     let have = if uid == 0 { libc::R_OK | libc::W_OK } else { (node.mode & 7) as c_int };

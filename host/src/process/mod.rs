@@ -109,7 +109,7 @@ pub struct DeviceNode {
     pub major: u32,
     /// Minor number that `stat` reports.
     pub minor: u32,
-    /// Permission bits that `stat` reports, such as 0o666. The file type is always a character device.
+    /// Permission bits that `stat` reports, such as 0o666, and the file type; without one it is a character device.
     pub mode: u32,
 }
 

@@ -65,6 +65,8 @@ pub fn client_of_drivers_are_installed_run_and_removed() {
     let fd = open("/dev/numbers/0");
     assert_eq!(ioctl(fd, 0x7701, 12), Ok(0));
     assert_eq!(open_mode("/dev/numbers/0"), (0o020_640, 301));
+    let listed = std::fs::read_dir("/dev/numbers").unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(listed.collect::<Vec<_>>(), ["0"]);
     let fd = open("/devices/pseudo/waits@0:waits0");
     assert_eq!(ioctl(fd, 0x7505, 0), Ok(0));
     assert_eq!(open_mode("/dev/waits0"), (0o020_640, 300));

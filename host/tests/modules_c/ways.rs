@@ -22,6 +22,7 @@ fn word(text: &str) -> CString {
 type Filter = unsafe extern "C" fn(*const libc::dirent) -> i32;
 
 unsafe extern "C" {
+    fn getdents64(fd: i32, to: *mut libc::c_void, room: usize) -> isize;
     fn scandir(
         path: *const libc::c_char,
         list: *mut *mut *mut libc::dirent,
@@ -221,6 +222,72 @@ pub fn client_of_every_way_to_a_device() {
     check("a program's", shell("exec 5</dev/soft0; head -c 5 <&5") == "hello");
     check("cat", shell("cat /dev/soft0 | head -c 5") == "hello");
     check("dd", shell("dd if=/dev/soft0 bs=5 count=1 2>/dev/null") == "hello");
+    // What only the host has: /devices and the directories in it, by readdir, getdents, and what programs make of them.
+    let names = |path: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    check("readdir of /devices", names("/devices") == ["ddi-host", "pseudo"]);
+    let nodes = names("/devices/pseudo");
+    check("readdir of /devices/pseudo", nodes.contains(&"soft@0:soft0".to_owned()));
+    let counted = || shell("ls /devices/pseudo | wc -l") == nodes.len().to_string();
+    check("ls /devices/pseudo", counted());
+    check("a slash at the end", shell("ls /devices/pseudo/") == shell("ls /devices/pseudo/../pseudo/."));
+    check("ls -ld", shell("ls -ld /devices/pseudo").starts_with("drwxr-xr-x 2 "));
+    check("ls -l", shell("ls -l /devices/pseudo/ | grep -c '^c.* soft@0:soft0$'") == "1");
+    check("ls /", shell("ls / | grep -cx devices") == "1");
+    check("ls -l of a node in /dev", {
+        let line = shell("ls -l /dev/soft0");
+        line.starts_with("crw-rw-rw- 1 root root ") && line.ends_with(" /dev/soft0")
+    });
+    check(
+        "a pattern below /devices",
+        shell("echo /devices/ps*/soft@0:soft0") == "/devices/pseudo/soft@0:soft0",
+    );
+    check("find", shell("find /devices -name soft@0:soft0 -type c") == "/devices/pseudo/soft@0:soft0");
+    check(
+        "test -d",
+        shell("test -d /devices && test -d /devices/pseudo && ! test -w /devices && echo yes") == "yes",
+    );
+    check("a directory that is written", shell("(echo x >/devices/pseudo) 2>&1").contains("directory"));
+    check("a directory that is not there", !Path::new("/devices/pseudo/none").exists());
+    // SAFETY: each call gets strings and buffers that live through it.
+    unsafe {
+        let top = libc::open(c"/devices".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
+        let twin = libc::fcntl(top, libc::F_DUPFD_CLOEXEC, 0);
+        let below = libc::openat(twin, c"pseudo".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
+        check("openat of a directory", below >= 0);
+        check("a device by way of it", works(libc::openat(below, c"soft@0:soft0".as_ptr(), libc::O_RDWR)));
+        let mut st: libc::stat = std::mem::zeroed();
+        let inode =
+            |fd: i32, st: &mut libc::stat| (libc::fstat(fd, st), st.st_mode & libc::S_IFMT, st.st_ino);
+        let open = inode(below, &mut st);
+        check("fstat", open.1 == libc::S_IFDIR && libc::stat(c"/devices/pseudo".as_ptr(), &mut st) == 0);
+        check("one inode number", open.2 == st.st_ino && open.2 != inode(top, &mut st).2);
+        let mut buffer = [0u8; 1024];
+        let mut seen = 0;
+        loop {
+            let n = getdents64(below, buffer.as_mut_ptr().cast(), buffer.len());
+            let Ok(n @ 1..) = usize::try_from(n) else { break };
+            let mut at = 0;
+            while at < n {
+                at += usize::from(buffer[at + 16]) + 256 * usize::from(buffer[at + 17]);
+                seen += 1;
+            }
+        }
+        check("getdents64", seen == nodes.len() + 2);
+        check("O_RDWR", libc::open(c"/devices".as_ptr(), libc::O_RDWR) < 0 && errno() == libc::EISDIR);
+        check("opendir of a device", libc::opendir(PATH.as_ptr()).is_null() && errno() == libc::ENOTDIR);
+        for fd in [top, twin, below] {
+            libc::close(fd);
+        }
+        // The numbers are other files' now.
+        let reused = libc::open(c"/dev".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY);
+        check("a number that is used again", libc::fstat(reused, &mut st) == 0 && st.st_nlink > 2);
+        libc::close(reused);
+    }
     check("ls", shell("ls /dev | grep -x soft0") == "soft0");
     check("a shell's pattern", shell("echo /dev/sof*0") == "/dev/soft0");
     check("test -c", shell("test -c /dev/soft0 && echo yes") == "yes");

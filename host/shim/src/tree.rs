@@ -1,0 +1,126 @@
+//! Directories that only the host has: /devices and what is in it, and those below /dev.
+//!
+//! A descriptor of one is a descriptor of a directory that Linux has everywhere, which of them is kept in a table; close(2) is not watched, so an entry counts while
+//! its descriptor is still one of that directory.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_int};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use ddi_wire::PATH_MAX;
+
+use crate::node::{self, Node};
+use crate::sys::{self, Lock};
+
+/// The directory that is opened for ours.
+const ANCHOR: &CStr = c"/proc/self/fdinfo";
+/// How its path ends.
+const ENDS: &[u8] = b"/fdinfo";
+/// Most that are open at once. One more takes the place of the oldest.
+const MOST: usize = 64;
+
+/// A path, without NUL.
+#[derive(Clone, Copy)]
+pub struct Dir {
+    bytes: [u8; PATH_MAX],
+    len: usize,
+}
+
+impl core::ops::Deref for Dir {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Open {
+    fd: c_int,
+    dir: Dir,
+}
+
+struct Table(UnsafeCell<([Open; MOST], usize)>);
+
+// SAFETY: used under the lock only.
+unsafe impl Sync for Table {}
+
+const FREE: Open = Open { fd: -1, dir: Dir { bytes: [0; PATH_MAX], len: 0 } };
+static TABLE: Table = Table(UnsafeCell::new(([FREE; MOST], 0)));
+static LOCK: Lock = Lock::new();
+/// Has one ever been opened?
+static USED: AtomicBool = AtomicBool::new(false);
+
+fn with<R>(f: impl FnOnce(&mut ([Open; MOST], usize)) -> R) -> R {
+    let user = sys::hold_signals();
+    let r = LOCK.with(|| {
+        // SAFETY: under the lock.
+        let table = unsafe { &mut *TABLE.0.get() };
+        f(table)
+    });
+    sys::set_mask(user);
+    r
+}
+
+/// In a forked child.
+pub fn born() {
+    LOCK.reset();
+}
+
+fn enter(fd: c_int, dir: Dir) {
+    with(|(table, next)| {
+        let old =
+            table.iter().position(|open| open.fd == fd).or_else(|| table.iter().position(|open| open.fd < 0));
+        let at = old.unwrap_or(*next % MOST);
+        *next = next.wrapping_add(1);
+        if let Some(slot) = table.get_mut(at) {
+            *slot = Open { fd, dir };
+        }
+    });
+    USED.store(true, Ordering::Release);
+}
+
+/// Opens a directory of ours.
+pub fn open(path: &[u8], flags: c_int) -> Result<c_int, i32> {
+    if flags & libc::O_ACCMODE != libc::O_RDONLY {
+        return Err(libc::EISDIR);
+    }
+    let mut dir = Dir { bytes: [0; PATH_MAX], len: path.len() };
+    dir.bytes.get_mut(..path.len()).ok_or(libc::ENAMETOOLONG)?.copy_from_slice(path);
+    let how = libc::O_RDONLY | libc::O_DIRECTORY | flags & (libc::O_CLOEXEC | libc::O_PATH);
+    let a = [libc::AT_FDCWD as u64, ANCHOR.as_ptr() as u64, how as u64, 0, 0, 0];
+    // SAFETY: the path ends with NUL.
+    let fd = unsafe { sys::call(libc::SYS_openat, a) }? as c_int;
+    enter(fd, dir);
+    Ok(fd)
+}
+
+/// Which of ours a descriptor is, whose path Linux says is `real`.
+pub fn path(fd: c_int, real: &[u8]) -> Option<Dir> {
+    if !USED.load(Ordering::Acquire) || !real.ends_with(ENDS) {
+        return None;
+    }
+    with(|(table, _)| table.iter().find(|open| open.fd == fd).map(|open| open.dir))
+}
+
+/// Is the descriptor one of ours?
+pub fn is_ours(fd: c_int) -> bool {
+    USED.load(Ordering::Acquire) && fd >= 0 && node::of_directory(fd).is_some()
+}
+
+/// A descriptor was duplicated.
+pub fn duplicated(old: c_int, new: c_int) {
+    if USED.load(Ordering::Acquire)
+        && let Some((_, dir)) = node::of_directory(old)
+    {
+        enter(new, dir);
+    }
+}
+
+/// What stat(2) says of a descriptor of ours.
+pub fn stat(fd: c_int) -> Option<Node> {
+    if !USED.load(Ordering::Acquire) {
+        return None;
+    }
+    node::of_directory(fd).map(|(node, _)| node)
+}
