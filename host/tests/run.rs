@@ -196,3 +196,35 @@ fn what_the_system_denies_is_said_in_one_sentence() {
     let (err, status) = prepared("", "run --log /dev/full -- cat /dev/ctxdev0");
     assert_eq!((err, status), (format!("ddi-host: the log file ends here: {full}\n"), Some(0)));
 }
+
+#[test]
+fn what_is_typed_wrongly_is_one_error_and_status_2() {
+    for line in [
+        "nosuch",
+        "--nosuch",
+        "run",
+        "run --nosuch true",
+        "run --driver",
+        "run --faults x true",
+        "serve",
+        "serve --nosuch",
+        "demo extra",
+        "bench --nosuch",
+        "kstat -x",
+        "interrupt",
+        "interrupt ctxdev0 x",
+    ] {
+        let out = host(&line.split(' ').collect::<Vec<_>>());
+        let err = text(&out.stderr);
+        assert_eq!((out.status.code(), out.stdout.as_slice()), (Some(2), &b""[..]), "{line}: {err}");
+        assert!(err.starts_with("error: ") && err.matches("error: ").count() == 1, "{line}: {err}");
+    }
+    // What stands behind the program is the program's.
+    let out = host(&["run", "echo", "-n", "--driver", "x"]);
+    assert_eq!(
+        (out.status.code(), text(&out.stdout).as_str()),
+        (Some(0), "--driver x"),
+        "{}",
+        text(&out.stderr)
+    );
+}
