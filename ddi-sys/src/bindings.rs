@@ -82,6 +82,8 @@ pub type buf_t = buf;
 pub type kmutex_type_t = core::ffi::c_uint;
 /// A mutex: size and alignment only.
 pub type kmutex_t = mutex;
+pub type timespec_t = timespec;
+pub type timestruc_t = timespec_t;
 pub type kcv_type_t = core::ffi::c_uint;
 /// How exact a relative time out has to be.
 pub type time_res_t = core::ffi::c_uint;
@@ -120,8 +122,6 @@ pub type ddi_idevice_cookie_t = ddi_idevice_cookie;
 pub type ddi_device_acc_attr_t = ddi_device_acc_attr;
 /// How far a device node is in its life.
 pub type ddi_node_state_t = core::ffi::c_int;
-pub type timespec_t = timespec;
-pub type timestruc_t = timespec_t;
 pub type ddi_intr_handler_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(arg1: caddr_t, arg2: caddr_t) -> uint_t,
 >;
@@ -394,11 +394,35 @@ pub struct buf {
     pub b_file: *mut vnode,
     pub b_offset: offset_t,
 }
+/// Requests in the order of disksort(9F): b_actf is the first, b_actl the last.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct diskhd {
+    pub b_flags: core::ffi::c_long,
+    pub b_forw: *mut buf,
+    pub b_back: *mut buf,
+    pub av_forw: *mut buf,
+    pub av_back: *mut buf,
+    pub b_dev: o_dev_t,
+    pub b_bcount: usize,
+}
 /// A mutex: size and alignment only.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct mutex {
     pub _opaque: [*mut core::ffi::c_void; 1usize],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct timespec {
+    pub tv_sec: time_t,
+    pub tv_nsec: core::ffi::c_long,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct timeval {
+    pub tv_sec: time_t,
+    pub tv_usec: suseconds_t,
 }
 /// A condition variable: size and alignment only.
 #[repr(C)]
@@ -506,18 +530,6 @@ pub struct ddi_device_acc_attr {
     pub devacc_attr_endian_flags: uchar_t,
     pub devacc_attr_dataorder: uchar_t,
     pub devacc_attr_access: uchar_t,
-}
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct timespec {
-    pub tv_sec: time_t,
-    pub tv_nsec: core::ffi::c_long,
-}
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct timeval {
-    pub tv_sec: time_t,
-    pub tv_usec: suseconds_t,
 }
 /// The driver's callbacks for one mapping; copied at setup. Any of them may be NULL.
 #[repr(C)]
@@ -1139,6 +1151,10 @@ pub const B_STARTED: i32 = 33554432;
 pub const B_TRUNC: i32 = 1048576;
 pub const B_WANTED: i32 = 128;
 pub const B_WRITE: i32 = 256;
+pub const MICROSEC: i32 = 1000000;
+pub const MILLISEC: i32 = 1000;
+pub const NANOSEC: i32 = 1000000000;
+pub const SEC: i32 = 1;
 pub const CB_CL_CPR_DAEMON: i32 = 0;
 pub const CB_CL_CPR_VM: i32 = 1;
 pub const CB_CL_CPR_CALLOUT: i32 = 2;
@@ -1201,10 +1217,6 @@ pub const D_OPEN_RETURNS_EINTR: i32 = 1048576;
 pub const D_SYNCSTR: i32 = 1024;
 pub const D_TAPE: i32 = 8;
 pub const D_U64BIT: i32 = 262144;
-pub const MICROSEC: i32 = 1000000;
-pub const MILLISEC: i32 = 1000;
-pub const NANOSEC: i32 = 1000000000;
-pub const SEC: i32 = 1;
 pub const L_BITSMAJOR32: i32 = 14;
 pub const L_BITSMAJOR: i32 = 32;
 pub const L_BITSMINOR32: i32 = 18;
@@ -2032,6 +2044,16 @@ pub const DEVFS_MINOR_MINORNUM: &::core::ffi::CStr = c"mi.minorno";
 pub const DEVFS_MINOR_NAME: &::core::ffi::CStr = c"mi.name";
 pub const DEVFS_MINOR_NODETYPE: &::core::ffi::CStr = c"mi.nodetype";
 pub const DEVFS_PATHNAME: &::core::ffi::CStr = c"di.path";
+pub const DEVID_NONE: i32 = 0;
+pub const DEVID_SCSI3_WWN: i32 = 1;
+pub const DEVID_SCSI_SERIAL: i32 = 2;
+pub const DEVID_FAB: i32 = 3;
+pub const DEVID_ENCAP: i32 = 4;
+pub const DEVID_ATA_SERIAL: i32 = 5;
+pub const DEVID_SCSI3_VPD_T10: i32 = 6;
+pub const DEVID_SCSI3_VPD_EUI: i32 = 7;
+pub const DEVID_SCSI3_VPD_NAA: i32 = 8;
+pub const DEVID_MAXTYPE: i32 = 8;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
 pub const TS_SLEEP: i32 = 1;
 pub const TS_RUN: i32 = 2;
@@ -2264,6 +2286,30 @@ const _: () = {
         "Offset of field: buf::b_offset",
     ][::core::mem::offset_of!(buf, b_offset) - 240usize];
 };
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of diskhd"][::core::mem::size_of::<diskhd>() - 56usize];
+    ["Alignment of diskhd"][::core::mem::align_of::<diskhd>() - 8usize];
+    [
+        "Offset of field: diskhd::b_flags",
+    ][::core::mem::offset_of!(diskhd, b_flags) - 0usize];
+    [
+        "Offset of field: diskhd::b_forw",
+    ][::core::mem::offset_of!(diskhd, b_forw) - 8usize];
+    [
+        "Offset of field: diskhd::b_back",
+    ][::core::mem::offset_of!(diskhd, b_back) - 16usize];
+    [
+        "Offset of field: diskhd::av_forw",
+    ][::core::mem::offset_of!(diskhd, av_forw) - 24usize];
+    [
+        "Offset of field: diskhd::av_back",
+    ][::core::mem::offset_of!(diskhd, av_back) - 32usize];
+    ["Offset of field: diskhd::b_dev"][::core::mem::offset_of!(diskhd, b_dev) - 40usize];
+    [
+        "Offset of field: diskhd::b_bcount",
+    ][::core::mem::offset_of!(diskhd, b_bcount) - 48usize];
+};
 pub const MUTEX_ADAPTIVE: kmutex_type_t = 0;
 pub const MUTEX_SPIN: kmutex_type_t = 1;
 pub const MUTEX_DRIVER: kmutex_type_t = 4;
@@ -2275,6 +2321,28 @@ const _: () = {
     [
         "Offset of field: mutex::_opaque",
     ][::core::mem::offset_of!(mutex, _opaque) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of timespec"][::core::mem::size_of::<timespec>() - 16usize];
+    ["Alignment of timespec"][::core::mem::align_of::<timespec>() - 8usize];
+    [
+        "Offset of field: timespec::tv_sec",
+    ][::core::mem::offset_of!(timespec, tv_sec) - 0usize];
+    [
+        "Offset of field: timespec::tv_nsec",
+    ][::core::mem::offset_of!(timespec, tv_nsec) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of timeval"][::core::mem::size_of::<timeval>() - 16usize];
+    ["Alignment of timeval"][::core::mem::align_of::<timeval>() - 8usize];
+    [
+        "Offset of field: timeval::tv_sec",
+    ][::core::mem::offset_of!(timeval, tv_sec) - 0usize];
+    [
+        "Offset of field: timeval::tv_usec",
+    ][::core::mem::offset_of!(timeval, tv_usec) - 8usize];
 };
 pub const CV_DEFAULT: kcv_type_t = 0;
 pub const CV_DRIVER: kcv_type_t = 1;
@@ -2382,28 +2450,6 @@ pub const DS_INITIALIZED: ddi_node_state_t = 3;
 pub const DS_PROBED: ddi_node_state_t = 4;
 pub const DS_ATTACHED: ddi_node_state_t = 5;
 pub const DS_READY: ddi_node_state_t = 6;
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of timespec"][::core::mem::size_of::<timespec>() - 16usize];
-    ["Alignment of timespec"][::core::mem::align_of::<timespec>() - 8usize];
-    [
-        "Offset of field: timespec::tv_sec",
-    ][::core::mem::offset_of!(timespec, tv_sec) - 0usize];
-    [
-        "Offset of field: timespec::tv_nsec",
-    ][::core::mem::offset_of!(timespec, tv_nsec) - 8usize];
-};
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of timeval"][::core::mem::size_of::<timeval>() - 16usize];
-    ["Alignment of timeval"][::core::mem::align_of::<timeval>() - 8usize];
-    [
-        "Offset of field: timeval::tv_sec",
-    ][::core::mem::offset_of!(timeval, tv_sec) - 0usize];
-    [
-        "Offset of field: timeval::tv_usec",
-    ][::core::mem::offset_of!(timeval, tv_usec) - 8usize];
-};
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     [
@@ -3593,6 +3639,16 @@ unsafe extern "C-unwind" {
     pub fn avl_swap(tree: *mut avl_tree_t, tree2: *mut avl_tree_t);
     /// Restores the order after a node's key changed.
     pub fn avl_update(tree: *mut avl_tree_t, arg: *mut core::ffi::c_void) -> boolean_t;
+    /// The same for an object whose value has become greater.
+    pub fn avl_update_gt(
+        tree: *mut avl_tree_t,
+        arg: *mut core::ffi::c_void,
+    ) -> boolean_t;
+    /// The same for an object whose value has become less.
+    pub fn avl_update_lt(
+        tree: *mut avl_tree_t,
+        arg: *mut core::ffi::c_void,
+    ) -> boolean_t;
     /// The next lower (0) or higher (1) node; AVL_NEXT and AVL_PREV.
     pub fn avl_walk(
         tree: *mut avl_tree,
@@ -3636,6 +3692,8 @@ unsafe extern "C-unwind" {
         bp2: *mut buf,
         flag: core::ffi::c_int,
     ) -> *mut buf;
+    /// Puts a request where the next sweep over the disk comes to it, by b_resid.
+    pub fn disksort(dp: *mut diskhd, bp: *mut buf);
     /// A request is done.
     pub fn biodone(bp: *mut buf);
     /// Sets or clears a request's error.
@@ -3705,6 +3763,22 @@ unsafe extern "C-unwind" {
     pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
     /// Takes the mutex when it is free; nonzero when taken.
     pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
+    /// Ticks since boot.
+    pub fn ddi_get_lbolt() -> clock_t;
+    /// Ticks since boot, 64 bits.
+    pub fn ddi_get_lbolt64() -> i64;
+    /// Wall clock.
+    pub fn gethrestime(p: *mut timespec_t);
+    /// Nanoseconds since boot.
+    pub fn gethrtime() -> hrtime_t;
+    /// 1000 / hz, or 0 when ticks are shorter.
+    pub static mut msec_per_tick: core::ffi::c_int;
+    /// Nanoseconds in a tick.
+    pub static mut nsec_per_tick: core::ffi::c_int;
+    /// hz / 1000, or 0 when ticks are longer.
+    pub static mut tick_per_msec: core::ffi::c_int;
+    /// Microseconds in a tick.
+    pub static mut usec_per_tick: core::ffi::c_int;
     /// Wakes every waiter.
     pub fn cv_broadcast(cvp: *mut kcondvar_t);
     /// Ends one that nobody waits for.
@@ -3756,6 +3830,19 @@ unsafe extern "C-unwind" {
     pub fn cv_wait(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t);
     /// cv_wait that a signal ends: 0 then, else positive.
     pub fn cv_wait_sig(cvp: *mut kcondvar_t, mutexp: *mut kmutex_t) -> core::ffi::c_int;
+    /// Waits, signals allowed, until a gethrtime(9F) time.
+    pub fn cv_timedwait_sig_hrtime(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        timeout: hrtime_t,
+    ) -> core::ffi::c_int;
+    /// Waits, signals allowed, until a time of day; for ever when it is NULL.
+    pub fn cv_waituntil_sig(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        when: *mut timestruc_t,
+        timecheck: core::ffi::c_int,
+    ) -> core::ffi::c_int;
     /// Asks to be called at suspend and resume.
     pub fn callb_add(
         func: ::core::option::Option<
@@ -3887,22 +3974,6 @@ unsafe extern "C-unwind" {
     pub static mut kcred: *mut cred;
     /// The caller's credential, not held.
     pub fn ddi_get_cred() -> *mut cred_t;
-    /// Ticks since boot.
-    pub fn ddi_get_lbolt() -> clock_t;
-    /// Ticks since boot, 64 bits.
-    pub fn ddi_get_lbolt64() -> i64;
-    /// Wall clock.
-    pub fn gethrestime(p: *mut timespec_t);
-    /// Nanoseconds since boot.
-    pub fn gethrtime() -> hrtime_t;
-    /// 1000 / hz, or 0 when ticks are shorter.
-    pub static mut msec_per_tick: core::ffi::c_int;
-    /// Nanoseconds in a tick.
-    pub static mut nsec_per_tick: core::ffi::c_int;
-    /// hz / 1000, or 0 when ticks are longer.
-    pub static mut tick_per_msec: core::ffi::c_int;
-    /// Microseconds in a tick.
-    pub static mut usec_per_tick: core::ffi::c_int;
     /// Minor number of a device number.
     pub fn getminor(dev: dev_t) -> minor_t;
     /// The device number of a major and a minor number.
@@ -4198,6 +4269,8 @@ unsafe extern "C-unwind" {
     pub fn id_allocff(space: *mut id_space_t) -> id_t;
     /// The lowest free number, or -1.
     pub fn id_allocff_nosleep(space: *mut id_space_t) -> id_t;
+    /// This number, or -1 when it is not free.
+    pub fn id_alloc_specific_nosleep(space: *mut id_space_t, id: id_t) -> id_t;
     /// Gives a number back.
     pub fn id_free(space: *mut id_space_t, id: id_t);
     /// A space of numbers from low to below high.
@@ -4206,6 +4279,8 @@ unsafe extern "C-unwind" {
         low: id_t,
         high: id_t,
     ) -> *mut id_space_t;
+    /// More numbers.
+    pub fn id_space_extend(space: *mut id_space_t, low: id_t, high: id_t);
     /// Ends it.
     pub fn id_space_destroy(space: *mut id_space_t);
     /// A piece of the arena.
@@ -4294,6 +4369,24 @@ unsafe extern "C-unwind" {
             ) -> kmem_cbrc_t,
         >,
     );
+    /// Bytes that could be allocated.
+    pub fn kmem_avail() -> usize;
+    /// Bytes that could be allocated at once.
+    pub fn kmem_maxavail() -> usize;
+    /// Is memory being checked?
+    pub fn kmem_debugging() -> core::ffi::c_int;
+    /// Memory without sleeping; *asize is what to free.
+    pub fn kmem_alloc_tryhard(
+        size: usize,
+        asize: *mut usize,
+        kmflag: core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// Gives back what the allocator holds in reserve.
+    pub fn kmem_reap();
+    /// A number about a cache, by its name.
+    pub fn kmem_cache_stat(cp: *mut kmem_cache_t, name: *mut core::ffi::c_char) -> u64;
+    /// The object could be moved now.
+    pub fn kmem_cache_move_notify(cp: *mut kmem_cache_t, buf: *mut core::ffi::c_void);
     /// Frees memory; the size must be the allocated one.
     pub fn kmem_free(buf: *mut core::ffi::c_void, size: usize);
     /// kmem_alloc, zeroed.
@@ -4310,6 +4403,41 @@ unsafe extern "C-unwind" {
     ) -> *mut kstat_t;
     /// Removes a set.
     pub fn kstat_delete(ksp: *mut kstat_t);
+    /// The same, seen in one zone.
+    pub fn kstat_create_zone(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        class: *const core::ffi::c_char,
+        type_: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+        zoneid: zoneid_t,
+    ) -> *mut kstat_t;
+    /// A set by its name, or NULL; held until kstat_rele.
+    pub fn kstat_hold_byname(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        zoneid: zoneid_t,
+    ) -> *mut kstat_t;
+    /// A set by its number.
+    pub fn kstat_hold_bykid(kid: kid_t, zoneid: zoneid_t) -> *mut kstat_t;
+    /// Ends a hold.
+    pub fn kstat_rele(ksp: *mut kstat_t);
+    /// Removes a set by its name.
+    pub fn kstat_delete_byname(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+    );
+    /// The same in one zone.
+    pub fn kstat_delete_byname_zone(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        zoneid: zoneid_t,
+    );
     /// Makes a set visible.
     pub fn kstat_install(ksp: *mut kstat_t);
     /// Name and type of one named value.
@@ -4372,6 +4500,8 @@ unsafe extern "C-unwind" {
     pub fn rw_tryupgrade(rwlp: *mut krwlock_t) -> core::ffi::c_int;
     /// Nonzero when held as writer; for assertions.
     pub fn rw_write_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// The thread that holds it as writer.
+    pub fn rw_owner(lp: *mut krwlock_t) -> *mut _kthread;
     /// An empty list of objects of a size, with the link at an offset.
     pub fn list_create(list: *mut list_t, size: usize, offset: usize);
     /// Ends an empty list.
@@ -5536,6 +5666,15 @@ unsafe extern "C-unwind" {
     ) -> *mut core::ffi::c_char;
     /// Frees such a string.
     pub fn ddi_devid_str_free(name: *mut core::ffi::c_char);
+    /// Compares two in text form: -1, 0, 1.
+    pub fn ddi_devid_str_compare(
+        id1: *mut core::ffi::c_char,
+        id2: *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// The number that is unique in the world, in hexadecimal, or NULL.
+    pub fn ddi_devid_to_guid(devid: ddi_devid_t) -> *mut core::ffi::c_char;
+    /// Frees ddi_devid_to_guid's string.
+    pub fn ddi_devid_free_guid(guid: *mut core::ffi::c_char);
     /// Takes it back.
     pub fn ddi_devid_unregister(dip: *mut dev_info_t);
     /// Whether it is one.
@@ -6573,6 +6712,30 @@ unsafe extern "C-unwind" {
         handle: ddi_dma_handle_t,
         value: ulong_t,
     ) -> core::ffi::c_int;
+    /// A byte of an I/O port.
+    pub fn inb(port: core::ffi::c_int) -> u8;
+    /// 16 bits of an I/O port.
+    pub fn inw(port: core::ffi::c_int) -> u16;
+    /// 32 bits of an I/O port.
+    pub fn inl(port: core::ffi::c_int) -> u32;
+    /// A byte to an I/O port.
+    pub fn outb(port: core::ffi::c_int, value: u8);
+    /// 16 bits to an I/O port.
+    pub fn outw(port: core::ffi::c_int, value: u16);
+    /// 32 bits to an I/O port.
+    pub fn outl(port: core::ffi::c_int, value: u32);
+    /// From one I/O port, 8 bits at a time.
+    pub fn repinsb(port: core::ffi::c_int, addr: *mut u8, count: core::ffi::c_int);
+    /// From one I/O port, 16 bits at a time.
+    pub fn repinsw(port: core::ffi::c_int, addr: *mut u16, count: core::ffi::c_int);
+    /// From one I/O port, 32 bits at a time.
+    pub fn repinsd(port: core::ffi::c_int, addr: *mut u32, count: core::ffi::c_int);
+    /// To one I/O port, 8 bits at a time.
+    pub fn repoutsb(port: core::ffi::c_int, addr: *mut u8, count: core::ffi::c_int);
+    /// To one I/O port, 16 bits at a time.
+    pub fn repoutsw(port: core::ffi::c_int, addr: *mut u16, count: core::ffi::c_int);
+    /// To one I/O port, 32 bits at a time.
+    pub fn repoutsd(port: core::ffi::c_int, addr: *mut u32, count: core::ffi::c_int);
     /// Ends a layered open. Returns 0 or an errno.
     pub fn ldi_close(
         lh: ldi_handle_t,

@@ -53,6 +53,10 @@ extern void avl_remove(avl_tree_t *tree, void *node);
 extern void avl_swap(avl_tree_t *tree, avl_tree_t *tree2);
 /** Restores the order after a node's key changed. */
 extern boolean_t avl_update(avl_tree_t *tree, void *arg);
+/** The same for an object whose value has become greater. */
+extern boolean_t avl_update_gt(avl_tree_t *tree, void *arg);
+/** The same for an object whose value has become less. */
+extern boolean_t avl_update_lt(avl_tree_t *tree, void *arg);
 /** The next lower (0) or higher (1) node; AVL_NEXT and AVL_PREV. */
 extern void *avl_walk(struct avl_tree *tree, void *node, int left);
 

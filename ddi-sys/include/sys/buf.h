@@ -45,6 +45,19 @@ typedef struct buf {
 #define b_blkno _b_blkno._p._l
 #define b_lblkno _b_blkno._f
 
+/** Requests in the order of disksort(9F): b_actf is the first, b_actl the last. */
+struct diskhd {
+    long b_flags;
+    struct buf *b_forw;
+    struct buf *b_back;
+    struct buf *av_forw;
+    struct buf *av_back;
+    o_dev_t b_dev;
+    size_t b_bcount;
+};
+#define b_actf av_forw
+#define b_actl av_back
+
 #define B_ABRWRITE 0x4000000
 #define B_AGE 0x200
 #define B_ASYNC 0x400
@@ -74,6 +87,8 @@ typedef struct buf {
 /** A second buf over part of a first. */
 extern struct buf *bioclone(struct buf *bp, off_t off, size_t len, dev_t dev, daddr_t val,
     int (*func)(struct buf *), struct buf *bp2, int flag);
+/** Puts a request where the next sweep over the disk comes to it, by b_resid. */
+extern void disksort(struct diskhd *dp, struct buf *bp);
 /** A request is done. */
 extern void biodone(struct buf *bp);
 /** Sets or clears a request's error. */

@@ -5,6 +5,7 @@
 #define _SYS_CONDVAR_H
 
 #include <sys/types.h>
+#include <sys/time.h>
 #include <sys/mutex.h>
 
 typedef enum { CV_DEFAULT = 0, CV_DRIVER = 1 } kcv_type_t;
@@ -48,5 +49,9 @@ extern clock_t cv_timedwait_sig(kcondvar_t *cvp, kmutex_t *mutexp, clock_t timeo
 extern void cv_wait(kcondvar_t *cvp, kmutex_t *mutexp);
 /** cv_wait that a signal ends: 0 then, else positive. */
 extern int cv_wait_sig(kcondvar_t *cvp, kmutex_t *mutexp);
+/** Waits, signals allowed, until a gethrtime(9F) time. */
+extern int cv_timedwait_sig_hrtime(kcondvar_t *cvp, kmutex_t *mutexp, hrtime_t timeout);
+/** Waits, signals allowed, until a time of day; for ever when it is NULL. */
+extern int cv_waituntil_sig(kcondvar_t *cvp, kmutex_t *mutexp, timestruc_t *when, int timecheck);
 
 #endif /* _SYS_CONDVAR_H */

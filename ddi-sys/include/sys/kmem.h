@@ -52,6 +52,20 @@ extern void kmem_cache_reap_now(kmem_cache_t *cache);
 /** Lets the allocator move objects. */
 extern void kmem_cache_set_move(kmem_cache_t *cp, kmem_cbrc_t (*move)(void *, void *, size_t,
     void *));
+/** Bytes that could be allocated. */
+extern size_t kmem_avail(void);
+/** Bytes that could be allocated at once. */
+extern size_t kmem_maxavail(void);
+/** Is memory being checked? */
+extern int kmem_debugging(void);
+/** Memory without sleeping; *asize is what to free. */
+extern void *kmem_alloc_tryhard(size_t size, size_t *asize, int kmflag);
+/** Gives back what the allocator holds in reserve. */
+extern void kmem_reap(void);
+/** A number about a cache, by its name. */
+extern uint64_t kmem_cache_stat(kmem_cache_t *cp, char *name);
+/** The object could be moved now. */
+extern void kmem_cache_move_notify(kmem_cache_t *cp, void *buf);
 /** Frees memory; the size must be the allocated one. */
 extern void kmem_free(void *buf, size_t size);
 /** kmem_alloc, zeroed. */

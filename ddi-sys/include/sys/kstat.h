@@ -133,6 +133,19 @@ extern kstat_t *kstat_create(const char *module, int instance, const char *name,
     const char *class, uchar_t type, uint_t ndata, uchar_t flags);
 /** Removes a set. */
 extern void kstat_delete(kstat_t *ksp);
+/** The same, seen in one zone. */
+extern kstat_t *kstat_create_zone(const char *module, int instance, const char *name,
+    const char *class, uchar_t type, uint_t ndata, uchar_t flags, zoneid_t zoneid);
+/** A set by its name, or NULL; held until kstat_rele. */
+extern kstat_t *kstat_hold_byname(const char *module, int instance, const char *name, zoneid_t zoneid);
+/** A set by its number. */
+extern kstat_t *kstat_hold_bykid(kid_t kid, zoneid_t zoneid);
+/** Ends a hold. */
+extern void kstat_rele(kstat_t *ksp);
+/** Removes a set by its name. */
+extern void kstat_delete_byname(const char *module, int instance, const char *name);
+/** The same in one zone. */
+extern void kstat_delete_byname_zone(const char *module, int instance, const char *name, zoneid_t zoneid);
 /** Makes a set visible. */
 extern void kstat_install(kstat_t *ksp);
 /** Name and type of one named value. */

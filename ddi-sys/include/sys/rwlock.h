@@ -43,4 +43,7 @@ extern int rw_write_held(krwlock_t *rwlp);
 #define RW_WRITE_HELD(x) (rw_write_held(x))
 #define RW_LOCK_HELD(x) (rw_lock_held(x))
 
+/** The thread that holds it as writer. */
+extern struct _kthread *rw_owner(krwlock_t *lp);
+
 #endif /* _SYS_RWLOCK_H */

@@ -259,6 +259,18 @@ extern int ddi_dev_pathname(dev_t dev, int flag, char *name);
 extern int ddi_device_copy(ddi_acc_handle_t src_handle, caddr_t src_addr, ssize_t src_advcnt,
     ddi_acc_handle_t dest_handle, caddr_t dest_addr, ssize_t dest_advcnt, size_t bytecount,
     uint_t dev_datasz);
+/* Kinds of device ids. */
+#define DEVID_NONE 0
+#define DEVID_SCSI3_WWN 1
+#define DEVID_SCSI_SERIAL 2
+#define DEVID_FAB 3
+#define DEVID_ENCAP 4
+#define DEVID_ATA_SERIAL 5
+#define DEVID_SCSI3_VPD_T10 6
+#define DEVID_SCSI3_VPD_EUI 7
+#define DEVID_SCSI3_VPD_NAA 8
+#define DEVID_MAXTYPE 8
+
 /** Order of two identities. */
 extern int ddi_devid_compare(ddi_devid_t devid, ddi_devid_t devid2);
 /** Frees it. */
@@ -277,6 +289,12 @@ extern int ddi_devid_str_decode(char *name, ddi_devid_t *p, char **p2);
 extern char *ddi_devid_str_encode(ddi_devid_t devid, char *name);
 /** Frees such a string. */
 extern void ddi_devid_str_free(char *name);
+/** Compares two in text form: -1, 0, 1. */
+extern int ddi_devid_str_compare(char *id1, char *id2);
+/** The number that is unique in the world, in hexadecimal, or NULL. */
+extern char *ddi_devid_to_guid(ddi_devid_t devid);
+/** Frees ddi_devid_to_guid's string. */
+extern void ddi_devid_free_guid(char *guid);
 /** Takes it back. */
 extern void ddi_devid_unregister(dev_info_t *dip);
 /** Whether it is one. */
@@ -766,6 +784,31 @@ extern int ddi_dma_getwin(ddi_dma_handle_t handle, uint_t flags, off_t *p, size_
     ddi_dma_cookie_t *p2, uint_t *countp);
 /** Sizes of 64-bit bursts; another machine's. */
 extern int ddi_dma_set_sbus64(ddi_dma_handle_t handle, ulong_t value);
+
+/** A byte of an I/O port. */
+extern uint8_t inb(int port);
+/** 16 bits of an I/O port. */
+extern uint16_t inw(int port);
+/** 32 bits of an I/O port. */
+extern uint32_t inl(int port);
+/** A byte to an I/O port. */
+extern void outb(int port, uint8_t value);
+/** 16 bits to an I/O port. */
+extern void outw(int port, uint16_t value);
+/** 32 bits to an I/O port. */
+extern void outl(int port, uint32_t value);
+/** From one I/O port, 8 bits at a time. */
+extern void repinsb(int port, uint8_t *addr, int count);
+/** From one I/O port, 16 bits at a time. */
+extern void repinsw(int port, uint16_t *addr, int count);
+/** From one I/O port, 32 bits at a time. */
+extern void repinsd(int port, uint32_t *addr, int count);
+/** To one I/O port, 8 bits at a time. */
+extern void repoutsb(int port, uint8_t *addr, int count);
+/** To one I/O port, 16 bits at a time. */
+extern void repoutsw(int port, uint16_t *addr, int count);
+/** To one I/O port, 32 bits at a time. */
+extern void repoutsd(int port, uint32_t *addr, int count);
 
 #define TASKQ_DEFAULTPRI (-1)
 #define DDI_MODEL_CONVERT(mode) ddi_model_convert_from((mode) & FMODELS)

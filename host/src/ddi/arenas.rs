@@ -342,6 +342,24 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { IdSpace::of(space) }.allocate(true, false)
     }
+    /// id_alloc_specific_nosleep(9F): this one, or -1 when it is not free.
+    fn id_alloc_specific_nosleep(space: *mut id_space_t, id: id_t) -> id_t {
+        let at = (i64::from(id) + BIAS) as u64;
+        let want = Want { size: 1, align: 1, phase: 0, nocross: 0, min: at, max: at + 1 };
+        // SAFETY: the driver's promise.
+        let space = unsafe { IdSpace::of(space) };
+        if space.segments.lock().0.take(&want).is_some() { id } else { -1 }
+    }
+    /// id_space_extend(9F): numbers from `low` to below `high`, too.
+    fn id_space_extend(space: *mut id_space_t, low: id_t, high: id_t) {
+        // SAFETY: the driver's promise.
+        let space = unsafe { IdSpace::of(space) };
+        if high > low {
+            let (start, size) = ((i64::from(low) + BIAS) as u64, (i64::from(high) - i64::from(low)) as u64);
+            space.segments.lock().0.add(start, size);
+            space.freed.notify_all();
+        }
+    }
     /// id_free(9F).
     fn id_free(space: *mut id_space_t, id: id_t) {
         // SAFETY: the driver's promise.

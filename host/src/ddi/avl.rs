@@ -370,6 +370,16 @@ ddi! {
         }
         1
     }
+    /// avl_update_lt(9F): the object's value has become less.
+    fn avl_update_lt(tree: *mut avl_tree_t, object: *mut c_void) -> boolean_t {
+        // SAFETY: the driver's promise; the whole place is looked at, which finds what avl_update_lt would.
+        unsafe { avl_update(tree, object) }
+    }
+    /// avl_update_gt(9F): the object's value has become greater.
+    fn avl_update_gt(tree: *mut avl_tree_t, object: *mut c_void) -> boolean_t {
+        // SAFETY: as avl_update_lt.
+        unsafe { avl_update(tree, object) }
+    }
     /// avl_swap(9F).
     fn avl_swap(one: *mut avl_tree_t, two: *mut avl_tree_t) {
         let (one, two) = (Tree(one), Tree(two));

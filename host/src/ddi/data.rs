@@ -59,6 +59,25 @@ pub struct Cred {
 /// The kernel's own credential.
 pub static KERNEL_CRED: Cred = Cred { uids: [0; 3], gids: [0; 3], groups: Vec::new() };
 
+/// `struct utsname`: five names of 256 characters at most.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Names([[u8; 257]; 5]);
+
+impl Names {
+    /// System, node, release, version and machine.
+    const fn illumos() -> Self {
+        let names = [b"SunOS" as &[u8], b"ddi-host", b"5.11", b"illumos", b"i86pc"];
+        let mut all = [[0; 257]; 5];
+        let mut i = 0;
+        while i < names.len() {
+            all[i].split_at_mut(names[i].len()).0.copy_from_slice(names[i]);
+            i += 1;
+        }
+        Names(all)
+    }
+}
+
 const PAGE: u64 = 4096;
 /// Pages of physical memory: 16 GiB, as the memfd.
 const PAGES: pgcnt_t = (16 << 30) / PAGE;
@@ -145,6 +164,14 @@ data! {
     @private freemem: pgcnt_t = PAGES;
     /// Protects the counts of pages.
     @private freemem_lock: AtomicU64 = AtomicU64::new(0);
+    /// Where the kernel maps the arguments of exec.
+    @private _argsbase: usize = 0xffff_ffff_ffc0_0000;
+    /// What uname(2) says.
+    @private utsname: Names = Names::illumos();
+    /// The only zone; only its address matters.
+    @private zone0: Image<4096> = Image::zeroed();
+    /// The same.
+    @private global_zone: Pointer<Image<4096>> = Pointer((&raw const zone0).cast_mut());
     /// The kernel's process.
     p0: Image<4032> = Image::zeroed();
     /// The drivers' operations by major number; only graphics drivers look.

@@ -6,16 +6,36 @@ use std::ffi::{c_char, c_int};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use ddi_sys::{kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t, uint_t};
-use parking_lot::Mutex;
+use ddi_sys::{kid_t, kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t, uint_t, zoneid_t};
+use parking_lot::{Condvar, Mutex};
 
 use super::{bytes, sync, text, time};
-use crate::kern::{entry, heap};
+use crate::kern::{entry, heap, thread};
 use crate::report;
 
 /// The kstats that exist: address, and whether it is installed.
 static CHAIN: Mutex<Vec<(usize, bool)>> = Mutex::new(Vec::new());
 static LAST: AtomicI32 = AtomicI32::new(0);
+/// The kstats that are held by kstat_hold_byname and its like, and by which threads.
+static HELD: Mutex<Vec<(usize, u32)>> = Mutex::new(Vec::new());
+static RELEASED: Condvar = Condvar::new();
+
+/// Holds the kstat that is the one looked for; waits while another thread holds it.
+fn hold(wanted: impl Fn(&kstat_t) -> bool) -> *mut kstat_t {
+    let mut held = HELD.lock();
+    loop {
+        let found = CHAIN.lock().iter().map(|(address, _)| *address).find(|address| {
+            // SAFETY: on the chain, so it lives.
+            wanted(unsafe { &*(*address as *const kstat_t) })
+        });
+        let Some(address) = found else { return null_mut() };
+        if !held.iter().any(|(other, _)| *other == address) {
+            held.push((address, thread::id()));
+            return address as *mut kstat_t;
+        }
+        RELEASED.wait(&mut held);
+    }
+}
 
 /// One statistic, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -256,6 +276,68 @@ ddi! {
         chain.push((ksp as usize, false));
         ksp
     }
+    /// kstat_create_zone: there is one zone.
+    fn kstat_create_zone(
+        module: *const c_char,
+        instance: c_int,
+        name: *const c_char,
+        class: *const c_char,
+        kind: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+        _zone: zoneid_t,
+    ) -> *mut kstat_t {
+        // SAFETY: the driver's promise.
+        unsafe { kstat_create(module, instance, name, class, kind, ndata, flags) }
+    }
+    /// kstat_hold_byname: NULL when there is none; nobody else holds or deletes it until kstat_rele.
+    fn kstat_hold_byname(module: *const c_char, instance: c_int, name: *const c_char, _zone: zoneid_t) -> *mut kstat_t {
+        // SAFETY: the driver's promise.
+        let module = unsafe { text(module) };
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        hold(|ks| field(&ks.ks_module) == module && ks.ks_instance == instance && field(&ks.ks_name) == name)
+    }
+    /// kstat_hold_bykid: by its number.
+    fn kstat_hold_bykid(kid: kid_t, _zone: zoneid_t) -> *mut kstat_t {
+        hold(|ks| ks.ks_kid == kid)
+    }
+    /// kstat_rele.
+    fn kstat_rele(ksp: *mut kstat_t) {
+        let mut held = HELD.lock();
+        match held.iter().position(|(address, _)| *address == ksp as usize) {
+            Some(at) => {
+                held.remove(at);
+                RELEASED.notify_all();
+            }
+            None => {
+                drop(held);
+                report::mistake("kstat_rele", &format!("{ksp:p} is not held"), "kstat_create(9F)");
+            }
+        }
+    }
+    /// kstat_delete_byname.
+    fn kstat_delete_byname(module: *const c_char, instance: c_int, name: *const c_char) {
+        // SAFETY: the driver's promise.
+        let ksp = unsafe { kstat_hold_byname(module, instance, name, 0) };
+        if !ksp.is_null() {
+            // SAFETY: a kstat that this thread holds.
+            unsafe { kstat_delete(ksp) };
+        }
+    }
+    /// kstat_delete_byname_zone: there is one zone.
+    fn kstat_delete_byname_zone(module: *const c_char, instance: c_int, name: *const c_char, _zone: zoneid_t) {
+        // SAFETY: the driver's promise.
+        unsafe { kstat_delete_byname(module, instance, name) };
+    }
+    /// kstat_zone_add: there is one zone.
+    @private fn kstat_zone_add(_ksp: *mut kstat_t, _zone: zoneid_t) {}
+    /// kstat_zone_remove.
+    @private fn kstat_zone_remove(_ksp: *mut kstat_t, _zone: zoneid_t) {}
+    /// kstat_zone_find: every kstat is in the only zone.
+    @private fn kstat_zone_find(_ksp: *mut kstat_t, zone: zoneid_t) -> c_int {
+        (zone == 0 || zone == -1).into()
+    }
     /// kstat_install(9F).
     fn kstat_install(ksp: *mut kstat_t) {
         if !known(ksp, "kstat_install") {
@@ -272,6 +354,13 @@ ddi! {
         if ksp.is_null() || !known(ksp, "kstat_delete") {
             return;
         }
+        let mine = (ksp as usize, thread::id());
+        let mut held = HELD.lock();
+        while held.iter().any(|(address, owner)| *address == mine.0 && *owner != mine.1) {
+            RELEASED.wait(&mut held);
+        }
+        held.retain(|entry| *entry != mine);
+        drop(held);
         CHAIN.lock().retain(|(a, _)| *a != ksp as usize);
         // SAFETY: made by kstat_create; off the chain now.
         let ks = unsafe { Box::from_raw(ksp) };

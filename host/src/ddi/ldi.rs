@@ -333,9 +333,10 @@ ddi! {
         unsafe { store(to, copy.cast()) };
         SUCCESS
     }
-    /// ldi_get_devid(9F): no device here has one.
-    @private fn ldi_get_devid(_handle: ldi_handle_t, _to: *mut *mut c_void) -> c_int {
-        FAILURE
+    /// ldi_get_devid(9F): the one that the device's driver has registered.
+    @private fn ldi_get_devid(handle: ldi_handle_t, to: *mut ddi_sys::ddi_devid_t) -> c_int {
+        // SAFETY: the driver's promise.
+        place(handle, "ldi_get_devid").map_or(FAILURE, |(dev, _)| unsafe { super::devids::of_device(dev, to) })
     }
     /// ldi_prop_exists(9F).
     fn ldi_prop_exists(handle: ldi_handle_t, flags: c_uint, name: *mut c_char) -> c_int {

@@ -267,6 +267,27 @@ ddi! {
         // SAFETY: the driver's promise.
         unsafe { std::mem::replace(&mut (*mp).b_cont, null_mut()) }
     }
+    /// rmvb(9F): takes a block out of a message; what is left of it, NULL for nothing, -1 when the block is not in it.
+    @private fn rmvb(mp: *mut Mblk, block: *mut Mblk) -> *mut Mblk {
+        let mut before: *mut Mblk = null_mut();
+        let mut at = mp;
+        while !at.is_null() && at != block {
+            before = at;
+            // SAFETY: the driver's promise: a message.
+            at = unsafe { (*at).b_cont };
+        }
+        if at.is_null() {
+            return std::ptr::without_provenance_mut(usize::MAX);
+        }
+        // SAFETY: a block of the message.
+        let behind = unsafe { std::mem::replace(&mut (*at).b_cont, null_mut()) };
+        if before.is_null() {
+            return behind;
+        }
+        // SAFETY: a block of the message.
+        unsafe { (*before).b_cont = behind };
+        mp
+    }
     /// msgdsize(9F): bytes of data blocks.
     @private fn msgdsize(mp: *const Mblk) -> usize {
         // SAFETY: the driver's promise.

@@ -173,6 +173,44 @@ ddi! {
         _move: Option<unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, usize, *mut c_void) -> ddi_sys::kmem_cbrc_t>,
     ) {
     }
+    /// kmem_avail: bytes that could be allocated.
+    fn kmem_avail() -> usize {
+        super::data::freemem as usize * 4096
+    }
+    /// kmem_maxavail: the same.
+    fn kmem_maxavail() -> usize {
+        super::data::freemem as usize * 4096
+    }
+    /// kmem_debugging: is memory guarded (`--check`)?
+    fn kmem_debugging() -> c_int {
+        heap::checking().into()
+    }
+    /// kmem_alloc_tryhard: never sleeps; says what size to free.
+    fn kmem_alloc_tryhard(size: usize, actual: *mut usize, flags: c_int) -> *mut c_void {
+        // SAFETY: the driver's promise.
+        unsafe { super::store(actual, size) };
+        alloc(size, flags & !ddi_sys::KM_PANIC | ddi_sys::KM_NOSLEEP)
+    }
+    /// kmem_reap: there is no shortage.
+    fn kmem_reap() {}
+    /// kmem_reap_idspace: nor of numbers.
+    @private fn kmem_reap_idspace() {}
+    /// kmem_cache_stat: `buf_size`, `buf_inuse`, `buf_avail`, `buf_total`; 0 for others.
+    fn kmem_cache_stat(cache: *mut kmem_cache_t, name: *mut c_char) -> u64 {
+        // SAFETY: the driver's promise.
+        let cache = unsafe { Cache::of(cache) };
+        let state = cache.state.lock();
+        // SAFETY: the driver's promise.
+        match unsafe { super::bytes(name) } {
+            b"buf_size" => cache.size as u64,
+            b"buf_inuse" => state.live.len() as u64,
+            b"buf_avail" => state.free.len() as u64,
+            b"buf_total" => (state.live.len() + state.free.len()) as u64,
+            _ => 0,
+        }
+    }
+    /// kmem_cache_move_notify: objects are never moved here.
+    fn kmem_cache_move_notify(_cache: *mut kmem_cache_t, _object: *mut c_void) {}
     /// kmem_cache_reap_now: gives free objects back.
     fn kmem_cache_reap_now(cache: *mut kmem_cache_t) {
         // SAFETY: the driver's promise.

@@ -102,6 +102,11 @@ ddi! {
         unsafe { put(to, text.len() + 1, &text) };
         to
     }
+    /// vzprintf: there is one zone.
+    @private fn vzprintf(_zone: zoneid_t, fmt: *const c_char, ap: *mut __va_list_tag) {
+        // SAFETY: the driver's promise.
+        message(ddi_sys::CE_CONT, "", &unsafe { formatted(fmt, ap) });
+    }
     /// panic(9F) with a va_list.
     fn vpanic(fmt: *const c_char, ap: *mut __va_list_tag) -> ! {
         // SAFETY: the driver's promise.
@@ -303,6 +308,8 @@ variadic! {
     ddi_err, 3, "rcx", super::vddi_err;
     /// printf of the kernel.
     @local printf, 1, "rsi", super::vprintf;
+    /// zprintf: there is one zone.
+    zprintf, 2, "rdx", super::vzprintf;
     /// prom_printf: to the console.
     prom_printf, 1, "rsi", super::vprom_printf;
     /// uprintf.

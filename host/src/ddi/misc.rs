@@ -1,4 +1,4 @@
-//! What has no bigger home: CPR callbacks, fault management, sysevents, bus events, device ids, PCI
+//! What has no bigger home: CPR callbacks, fault management, sysevents, bus events, PCI
 //! configuration space.
 //!
 //! The host suspends nothing, has no fault management, no event daemon, no bus with removal events and no PCI bus: functions that
@@ -8,8 +8,8 @@ use std::ffi::{c_char, c_int, c_void};
 
 use ddi_sys::{
     boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t,
-    ddi_cb_handle_t, ddi_devid_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t,
-    ddi_iblock_cookie_t, dev_info_t, nvlist_t, sysevent_id_t, uchar_t, ushort_t,
+    ddi_cb_handle_t, ddi_dma_handle_t, ddi_err_func_t, ddi_eventcookie_t, ddi_fm_error_t,
+    ddi_iblock_cookie_t, dev_info_t, nvlist_t, sysevent_id_t, uchar_t,
 };
 
 use super::{store, text};
@@ -132,32 +132,5 @@ ddi! {
     /// ddi_cb_unregister(9F).
     fn ddi_cb_unregister(_handle: ddi_cb_handle_t) -> c_int {
         ddi_sys::DDI_EINVAL
-    }
-
-    /// ddi_devid_init(9F): devices here have no ids.
-    fn ddi_devid_init(
-        _dip: *mut dev_info_t,
-        _type: ushort_t,
-        _len: ushort_t,
-        _id: *mut c_void,
-        _devidp: *mut ddi_devid_t,
-    ) -> c_int {
-        FAILURE
-    }
-    /// ddi_devid_get(9F).
-    fn ddi_devid_get(_dip: *mut dev_info_t, _devidp: *mut ddi_devid_t) -> c_int {
-        FAILURE
-    }
-    /// ddi_devid_register(9F).
-    fn ddi_devid_register(_dip: *mut dev_info_t, _devid: ddi_devid_t) -> c_int {
-        FAILURE
-    }
-    /// ddi_devid_unregister(9F).
-    fn ddi_devid_unregister(_dip: *mut dev_info_t) {}
-    /// ddi_devid_free(9F).
-    fn ddi_devid_free(_devid: ddi_devid_t) {}
-    /// ddi_devid_valid(9F).
-    fn ddi_devid_valid(_devid: ddi_devid_t) -> c_int {
-        FAILURE
     }
 }

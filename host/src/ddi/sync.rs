@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ddi_sys::{
     clock_t, hrtime_t, kcondvar_t, kcv_type_t, kmutex_t, kmutex_type_t, krw_t, krw_type_t, krwlock_t,
@@ -370,6 +370,50 @@ ddi! {
         let until = Instant::now() + Duration::from_nanos(u64::try_from(relative).unwrap_or(0));
         // SAFETY: the driver's promise.
         left(unsafe { wait("cv_timedwait_hires", cv, mutex, Some(until), false) })
+    }
+    /// cv_wait_stop: a wait that signals do not end; here nothing stops the thread meanwhile.
+    @private fn cv_wait_stop(cv: *mut kcondvar_t, mutex: *mut kmutex_t, _wakeup: c_int) {
+        // SAFETY: the driver's promise.
+        unsafe { wait("cv_wait_stop", cv, mutex, None, false) };
+    }
+    /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
+    fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: hrtime_t) -> c_int {
+        let left_over = u64::try_from(until.saturating_sub(time::hrtime())).unwrap_or(0);
+        // No clock counts further than a century.
+        let until = Instant::now() + Duration::from_nanos(left_over.min(3_000_000_000_000_000_000));
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_timedwait_sig_hrtime", cv, mutex, Some(until), true) }) as c_int
+    }
+    /// cv_waituntil_sig: until a time of day, for ever when it is NULL.
+    fn cv_waituntil_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: *mut ddi_sys::timestruc_t, _check: c_int) -> c_int {
+        let until = (!until.is_null()).then(|| {
+            // SAFETY: the driver's promise.
+            let until = unsafe { until.read() };
+            let end = Duration::new(until.tv_sec.clamp(0, 1 << 33) as u64, until.tv_nsec.clamp(0, 999_999_999) as u32);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Instant::now() + end.saturating_sub(now)
+        });
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_waituntil_sig", cv, mutex, until, true) }) as c_int
+    }
+    /// cv_wait_sig_swap_core: says apart whether a signal came.
+    @private fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: *mut kmutex_t, signalled: *mut c_int) -> c_int {
+        // SAFETY: the driver's promise.
+        let wake = unsafe { wait("cv_wait_sig_swap_core", cv, mutex, None, true) };
+        let interrupted = wake == Wake::Interrupted;
+        // SAFETY: the driver's promise.
+        unsafe { super::store(signalled, interrupted.into()) };
+        (!interrupted).into()
+    }
+    /// rw_owner: the thread that holds it as writer, when it is the calling one.
+    fn rw_owner(rwlock: *mut krwlock_t) -> *mut kthread_t {
+        // SAFETY: the driver's promise.
+        let mine = lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id();
+        if mine { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
+    }
+    /// mutex_sync: what other processors did before has happened.
+    @private fn mutex_sync() {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
     }
 }
 

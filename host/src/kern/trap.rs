@@ -94,6 +94,13 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if sent || (!in_module && !entry::inside()) {
         return give_back(signal);
     }
+    if in_module && signal == libc::SIGSEGV && info.si_code == SI_KERNEL && !REPORTING.load(Ordering::SeqCst)
+    {
+        // SAFETY: what the kernel passed, and nobody else has it.
+        if let Some(go_on) = unsafe { port(context) } {
+            return go_on;
+        }
+    }
     if REPORTING.swap(true, Ordering::SeqCst) {
         return again(signal);
     }
@@ -129,6 +136,22 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     };
     report::leftover_after(&place.unwrap_or_else(|| "a memory access".into()), &what, page, &earlier);
     report::stop();
+}
+
+/// Does what an instruction for an I/O port does where no device answers; None when it is another one.
+///
+/// # Safety
+/// `context` is what the kernel passed to a handler.
+unsafe fn port(context: *mut c_void) -> Option<()> {
+    // SAFETY: the caller's promise: a ucontext.
+    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let dx = registers[libc::REG_RDX as usize] as u16;
+    let (len, ones) = crate::ddi::ports::instruction(code(registers[libc::REG_RIP as usize] as usize)?, dx)?;
+    registers[libc::REG_RIP as usize] += len as i64;
+    let rax = &mut registers[libc::REG_RAX as usize];
+    // Setting %eax clears what is above it.
+    *rax = if ones > 0xffff { ones as i64 } else { *rax | ones as i64 };
+    Some(())
 }
 
 /// Where the module was at the first fault, for [`again`].
@@ -261,13 +284,17 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
     )
 }
 
-/// The instruction at `ip` of a module when it is one for the kernel only.
-fn privileged(ip: usize) -> Option<String> {
+/// The bytes at `ip` of a module that an instruction can have.
+fn code(ip: usize) -> Option<&'static [u8]> {
     let module = loader::module_at(ip).filter(|module| module.is_text(ip))?;
     let len = (1..=15).take_while(|n| module.is_text(ip + n - 1)).count();
     // SAFETY: bytes of the module's text, which stays mapped while a thread is inside it.
-    let code = unsafe { std::slice::from_raw_parts(ip as *const u8, len) };
-    let instruction = Decoder::with_ip(64, code, 0, DecoderOptions::NONE).decode();
+    Some(unsafe { std::slice::from_raw_parts(ip as *const u8, len) })
+}
+
+/// The instruction at `ip` of a module when it is one for the kernel only.
+fn privileged(ip: usize) -> Option<String> {
+    let instruction = Decoder::with_ip(64, code(ip)?, 0, DecoderOptions::NONE).decode();
     let io = matches!(
         instruction.mnemonic(),
         iced_x86::Mnemonic::In | iced_x86::Mnemonic::Out | iced_x86::Mnemonic::Cli | iced_x86::Mnemonic::Sti

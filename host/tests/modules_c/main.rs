@@ -12,6 +12,7 @@ mod latch;
 mod lend;
 mod maps;
 mod models;
+mod names;
 mod package;
 mod pairs;
 mod regs;
@@ -53,6 +54,7 @@ const TESTS: &[Named] = named! {
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
+    names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
     package: it_installs_and_removes;
     pairs: lists_are_made_walked_and_packed;
     models: programs_of_64_bits, programs_as_of_32_bits;
@@ -97,6 +99,8 @@ const CLIENTS: &[Named] = named! {
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
+    names: client_of_device_ids, client_of_nobody_answers_at_io_ports,
+        client_of_functions_of_many_kinds;
     pairs: client_of_lists_are_made_walked_and_packed;
     regs: client_of_registers_are_shared_by_driver_and_processes;
     root: client_of_drivers_are_installed_run_and_removed, client_of_a_machine_that_stays_up;
