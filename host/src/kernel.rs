@@ -523,6 +523,7 @@ impl process::Kernel for DdiKernel {
         }
         let mut address = args.addr as ddi_sys::caddr_t;
         let space = entry.client.image().space() as *mut ddi_sys::as_;
+        entry.client.measure();
         let absent = |f: usize| is(f, "nodev") || is(f, "nulldev");
         let own = cb.cb_segmap.filter(|f| !absent(*f as usize));
         let devmap = cb.cb_devmap.is_some_and(|f| !absent(f as usize)) && cb.cb_flag & ddi_sys::D_DEVMAP != 0;
@@ -556,6 +557,7 @@ impl process::Kernel for DdiKernel {
                 call.unmap(at, part)?;
                 entry.unpin(at, part);
             }
+            entry.client.measure();
             Ok(())
         })
     }

@@ -103,6 +103,11 @@ impl<P: Platform> Context<P> {
         interrupted
     }
 
+    /// Whether a mapping owns it.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.state.lock().owner.is_some()
+    }
+
     /// Undoes a [`Context::try_enter`].
     pub(crate) fn leave(&self, platform: &P) {
         let mut turn = self.state.lock();

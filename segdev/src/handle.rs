@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::context::Context;
 use crate::lock::{LockClass, Mutex as _};
 use crate::platform::{MutexGuard, Platform};
-use crate::registry::retain;
+use crate::registry::{Keyed as _, retain};
 use crate::softlock::Softlock;
 use crate::types::{Pfn, Prot, SetupFlags};
 
@@ -34,6 +34,10 @@ pub struct HandleInfo {
     pub len: u64,
     /// Its protection, as long as that is one for all pages.
     pub prot: Prot,
+    /// Whether its pages have protections of their own.
+    pub paged: bool,
+    /// The protection asked for at mmap.
+    pub asked: Prot,
     /// The largest protection that mprotect may grant now.
     pub maxprot: Prot,
     /// The largest protection that a remap may give it.
@@ -48,6 +52,17 @@ pub struct HandleInfo {
     pub ticks: i64,
     /// How many locks its soft-locked pages carry.
     pub softlocks: u64,
+}
+
+/// Who shares a handle's context and softlock, at the moment of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// How many handles the context has.
+    pub contexts: usize,
+    /// How many handles the softlock has.
+    pub softlocks: usize,
+    /// Whether a mapping owns the context.
+    pub owned: bool,
 }
 
 /// How far a handle's life has come.
@@ -184,6 +199,8 @@ impl<P: Platform> Handle<P> {
             addr: st.addr,
             len: st.len,
             prot: st.prot,
+            paged: st.pages.is_some(),
+            asked: st.asked,
             maxprot: st.maxprot,
             orig_maxprot: st.orig_maxprot,
             setup: (st.stage != Stage::New).then_some(st.flags),
@@ -192,6 +209,16 @@ impl<P: Platform> Handle<P> {
             ticks: st.ticks,
             softlocks: st.locks.as_ref().map_or(0, |l| l.total),
         }
+    }
+
+    /// Who else shares its context and softlock; `None` when it has none. Takes the handle's lock, then the context's.
+    pub fn sharing(&self) -> Option<Sharing> {
+        let (ctx, softlock) = {
+            let st = self.lock();
+            (st.ctx.clone()?, st.softlock.clone()?)
+        };
+        let (contexts, softlocks) = (ctx.handles().load(Relaxed), softlock.handles().load(Relaxed));
+        Some(Sharing { contexts, softlocks, owned: ctx.is_owned() })
     }
 
     #[inline]

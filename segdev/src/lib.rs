@@ -52,7 +52,7 @@ pub mod unmap;
 
 pub use context::Context;
 pub use framework::{Framework, Live};
-pub use handle::{Handle, HandleInfo};
+pub use handle::{Handle, HandleInfo, Sharing};
 pub use platform::{
     Access, Callbacks, Device, Entries, FreeRanges, MutexGuard, Platform, Run, Umem, UmemKind, Unmap, Want,
 };

@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use crate::context::Context;
 use crate::lock;
 use crate::types::{FaultType, PAGE_SIZE, Pfn, Prot, Rw};
-use crate::{Framework, Handle};
+use crate::{Framework, Handle, Segment};
 
 /// The guard of a platform's mutex.
 pub type MutexGuard<'a, P, T> = <<P as Platform>::Mutex<T> as lock::Mutex<T>>::Guard<'a>;
@@ -36,6 +36,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// What the platform keeps with every handle, for example the number or address of the C-visible cookie. Made with the
     /// handle; use interior mutability to change it later.
     type HandleData: Default + Send + Sync + 'static;
+    /// What the platform keeps with every segment, likewise.
+    type SegmentData: Default + Send + Sync + 'static;
     /// Names a pending timer.
     type Timer: Copy + Send + 'static;
 
@@ -118,6 +120,12 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// before any callback sees the copy, with the old handle's lock held.
     fn handle_copied(&self, old: &Arc<Handle<Self>>, new: &Arc<Handle<Self>>) {
         let _ = (old, new);
+    }
+
+    /// A segment has new bounds or protections, or other handles from index `from` on (0: any). Called before a callback sees it in
+    /// that state, and after a protection change; its space is locked as writer, or nobody else has the segment yet. No inner lock held.
+    fn segment_changed(&self, segment: &Segment<Self>, from: usize) {
+        let _ = (segment, from);
     }
 
     /// The framework has freed this handle: its last callback has returned, and every later call with it is refused. A C-visible

@@ -30,6 +30,7 @@ pub struct Segment<P: Platform> {
     pub(crate) device: P::Device,
     pub(crate) flags: MapFlags,
     pub(crate) handles: Handles<P>,
+    pub(crate) data: P::SegmentData,
 }
 
 /// The handles of a segment; one needs no list.
@@ -109,12 +110,7 @@ impl<P: Platform> Framework<P> {
             st.addr = addr;
             addr += st.len;
         }
-        if self.call_map(req, &handles).is_err() {
-            unplace(base);
-            return Err(Errno::ENXIO);
-        }
-        self.segments.fetch_add(1, Relaxed);
-        Ok(Segment {
+        let segment = Segment {
             base,
             len: req.len,
             off: req.off,
@@ -122,7 +118,15 @@ impl<P: Platform> Framework<P> {
             device: req.device.clone(),
             flags: req.flags,
             handles: handles.into_handles(base),
-        })
+            data: P::SegmentData::default(),
+        };
+        self.platform.segment_changed(&segment, 0);
+        if self.call_map(&segment).is_err() {
+            unplace(base);
+            return Err(Errno::ENXIO);
+        }
+        self.segments.fetch_add(1, Relaxed);
+        Ok(segment)
     }
 
     /// Has the driver set up handles until the length is covered.
@@ -180,17 +184,17 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Calls the map callbacks in order. When one fails, unmaps those before it and frees all.
-    fn call_map(&self, req: &MapRequest<'_, P>, made: &Made<P>) -> Result<(), ()> {
+    fn call_map(&self, segment: &Segment<P>) -> Result<(), ()> {
         let mut failed = None;
-        for (i, handle) in made.iter().enumerate() {
+        for (i, handle) in segment.handles().enumerate() {
             let (callbacks, off, len) = {
                 let st = handle.lock();
                 (st.callbacks.clone(), st.off, st.len)
             };
             let Some(callbacks) = callbacks.filter(|c| c.entries().map) else { continue };
             let mut pvt = handle.pvt();
-            let flags = req.flags.bits();
-            let ret = callbacks.map(self, handle, req.device, flags, off, len, &mut pvt);
+            let flags = segment.flags.bits();
+            let ret = callbacks.map(self, handle, &segment.device, flags, off, len, &mut pvt);
             handle.set_pvt(pvt);
             if ret != 0 {
                 failed = Some(i);
@@ -198,7 +202,7 @@ impl<P: Platform> Framework<P> {
             }
         }
         let Some(failed) = failed else { return Ok(()) };
-        for (i, handle) in made.iter().enumerate() {
+        for (i, handle) in segment.handles().enumerate() {
             if i < failed {
                 self.discard(handle);
                 continue;
@@ -336,6 +340,11 @@ impl<P: Platform> Segment<P> {
         self.len
     }
 
+    /// The user offset of its first byte.
+    pub fn off(&self) -> u64 {
+        self.off
+    }
+
     /// The address behind its last byte.
     pub fn end(&self) -> u64 {
         self.base + self.len
@@ -368,7 +377,17 @@ impl<P: Platform> Segment<P> {
 
     /// All its handles, ascending.
     pub fn handles(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
-        (0..).map_while(|i| self.handle_at(i))
+        self.handles_from(0)
+    }
+
+    /// Its handles from the one with this index on.
+    pub fn handles_from(&self, index: usize) -> impl Iterator<Item = &Arc<Handle<P>>> {
+        (index..).map_while(|i| self.handle_at(i))
+    }
+
+    /// What the platform keeps with it.
+    pub fn data(&self) -> &P::SegmentData {
+        &self.data
     }
 
     /// The index of the handle that holds this address. Guesses from the mean length first: handles are mostly alike.

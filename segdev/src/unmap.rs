@@ -71,6 +71,7 @@ impl<P: Platform> Segment<P> {
             let cut = fw.cut_one(&handle, addr, end);
             let rest = cut.new.clone().filter(|_| cut.before);
             let remains = self.shrink(fw, addr, end, rest.map(Handles::One));
+            self.tell(fw, &remains);
             fw.call_unmap(&cut);
             return Ok(remains);
         }
@@ -86,6 +87,7 @@ impl<P: Platform> Segment<P> {
             self.handles = from_list(head);
             self.shrink(fw, addr, end, (!tail.is_empty()).then(|| from_list(tail)))
         };
+        self.tell(fw, &remains);
         for cut in cuts {
             fw.call_unmap(&cut);
             if !cut.before && !cut.behind {
@@ -117,7 +119,16 @@ impl<P: Platform> Segment<P> {
             device: self.device.clone(),
             flags: self.flags,
             handles,
+            data: P::SegmentData::default(),
         })
+    }
+
+    /// Tells the platform what an unmap has left.
+    fn tell(&self, fw: &Framework<P>, remains: &Remains<P>) {
+        fw.platform.segment_changed(self, 0);
+        if let Remains::Two(rest) = remains {
+            fw.platform.segment_changed(rest, 0);
+        }
     }
 
     fn take_list(&mut self) -> Vec<(u64, Arc<Handle<P>>)> {
@@ -175,6 +186,7 @@ impl<P: Platform> Segment<P> {
                 fw.platform.protect(handle.space(), from, to - from, prot & st.maxprot);
             }
         }
+        fw.platform.segment_changed(self, 0);
         Ok(())
     }
 
@@ -184,32 +196,40 @@ impl<P: Platform> Segment<P> {
     /// What a dup callback returned. The handles duplicated before it have had their unmap callback then; nothing is left.
     pub fn dup(&self, fw: &Framework<P>, space: &P::Space) -> Result<Segment<P>, Errno> {
         let mapping = fw.new_mapping();
-        let handles = match &self.handles {
-            Handles::One(old) => Handles::One(fw.dup_handle(old, space, mapping)?),
-            Handles::Many(list) => {
-                let mut made = List::with_capacity(list.len());
-                for (addr, old) in list {
-                    match fw.dup_handle(old, space, mapping) {
-                        Ok(new) => made.push((*addr, new)),
-                        Err(refusal) => {
-                            made.iter().for_each(|(_, new)| fw.discard(new));
-                            return Err(refusal);
-                        }
-                    }
-                }
-                Handles::Many(made)
-            }
-        };
-        fw.segments.fetch_add(1, Relaxed);
-        Ok(Segment {
+        let mut dup = Segment {
             base: self.base,
             len: self.len,
             off: self.off,
             space: space.clone(),
             device: self.device.clone(),
             flags: self.flags,
-            handles,
-        })
+            handles: Handles::Many(List::new()),
+            data: P::SegmentData::default(),
+        };
+        match &self.handles {
+            Handles::One(old) => {
+                let (new, callbacks) = fw.copy_handle(old, space, mapping);
+                dup.handles = Handles::One(new.clone());
+                fw.platform.segment_changed(&dup, 0);
+                fw.call_dup(old, &new, callbacks)?;
+            }
+            Handles::Many(list) => {
+                dup.handles = Handles::Many(List::with_capacity(list.len()));
+                for (i, (addr, old)) in list.iter().enumerate() {
+                    let (new, callbacks) = fw.copy_handle(old, space, mapping);
+                    if let Handles::Many(made) = &mut dup.handles {
+                        made.push((*addr, new.clone()));
+                    }
+                    fw.platform.segment_changed(&dup, i);
+                    if let Err(refusal) = fw.call_dup(old, &new, callbacks) {
+                        dup.handles().take(i).for_each(|new| fw.discard(new));
+                        return Err(refusal);
+                    }
+                }
+            }
+        }
+        fw.segments.fetch_add(1, Relaxed);
+        Ok(dup)
     }
 }
 
@@ -334,33 +354,37 @@ impl<P: Platform> Framework<P> {
         Ok(())
     }
 
-    /// Duplicates a handle and calls its dup callback; frees the new one if it refuses.
-    fn dup_handle(
+    /// Copies a handle for another space; also its callbacks.
+    fn copy_handle(
         &self,
         old: &Arc<Handle<P>>,
         space: &P::Space,
         mapping: u64,
-    ) -> Result<Arc<Handle<P>>, Errno> {
-        let (new, callbacks) = {
-            let st = old.lock();
-            let state = State { mapping, ..st.duplicate() };
-            let new = Handle::new(space.clone(), state, old.pvt());
-            self.platform().handle_copied(old, &new);
-            (new, st.callbacks.clone())
-        };
+    ) -> (Arc<Handle<P>>, Option<P::Callbacks>) {
+        let st = old.lock();
+        let state = State { mapping, ..st.duplicate() };
+        let new = Handle::new(space.clone(), state, old.pvt());
+        self.platform().handle_copied(old, &new);
         self.handles.fetch_add(1, Relaxed);
-        if let Some(callbacks) = callbacks
-            && callbacks.entries().dup
-        {
-            let mut pvt = new.pvt();
-            let ret = callbacks.dup(self, old, old.pvt(), &new, &mut pvt);
-            new.set_pvt(pvt);
-            if ret != 0 {
-                self.free_handle(&new);
-                return Err(Errno(ret));
-            }
+        (new, st.callbacks.clone())
+    }
+
+    /// Calls the dup callback for a copied handle; frees it if the driver refuses.
+    fn call_dup(
+        &self,
+        old: &Arc<Handle<P>>,
+        new: &Arc<Handle<P>>,
+        callbacks: Option<P::Callbacks>,
+    ) -> Result<(), Errno> {
+        let Some(callbacks) = callbacks.filter(|c| c.entries().dup) else { return Ok(()) };
+        let mut pvt = new.pvt();
+        let ret = callbacks.dup(self, old, old.pvt(), new, &mut pvt);
+        new.set_pvt(pvt);
+        if ret != 0 {
+            self.free_handle(new);
+            return Err(Errno(ret));
         }
-        Ok(new)
+        Ok(())
     }
 
     fn call_unmap(&self, cut: &Cut<P>) {

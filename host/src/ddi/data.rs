@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 
 use super::{Address, Symbol};
-use crate::kern::image::Image;
+use crate::kern::image::{self, Image};
+use crate::kern::thread;
+use crate::loader;
 
 /// Defines data symbols; each is exported and listed.
 macro_rules! data {
@@ -152,6 +154,8 @@ data! {
     mod_strmodops: mod_ops = NO_OPS;
     /// The kernel's credential.
     kcred: Pointer<cred> = Pointer((&raw const KERNEL_CRED).cast_mut().cast());
+    /// The operations of device segments; only the address matters.
+    @private segdev_ops: Image<256> = Image::zeroed();
     /// The kernel's address space.
     kas: Image<232> = Image::zeroed();
     /// The vnodes that name the kernel's own pages.
@@ -188,5 +192,18 @@ pub fn init() {
     DONE.call_once(|| {
         heap_arena.store(super::arenas::heap(), Ordering::Release);
         system_taskq.store(super::time::system_queue(), Ordering::Release);
+        settle();
     });
+}
+
+/// Ties the kernel's own process to its address space where drivers see them: in the copies that modules have, if there are any. Called
+/// again when there may be new ones.
+pub fn settle() {
+    let (process, space) = (loader::seen_data(p0.address()), loader::seen_data(kas.address()));
+    // SAFETY: the static, or its copy: as many bytes, aligned likewise, never freed, and nothing of the host's reads them.
+    let process_image = unsafe { Image::at(process) };
+    // SAFETY: as above.
+    let space_image = unsafe { Image::at(space) };
+    image::kernel_process(process_image, space_image, kcred.0 as usize);
+    thread::set_kernel_process(process);
 }

@@ -101,7 +101,7 @@ fn own_cookie(cookie: usize) -> Option<Umem> {
     }
     let frames: Option<Vec<u64>> =
         (0..size.div_ceil(PAGE)).map(|page| kva::frame((address + page * PAGE) as usize)).collect();
-    Some(Umem::Mmap(Arc::new(MmapPages { frames: frames? })))
+    Some(Umem::Mmap(Arc::new(MmapPages { frames: frames?, address })))
 }
 
 /// # Safety
@@ -253,7 +253,7 @@ fn pieces(entry: &Entry, base: u64, request: &MapRequest<'_, crate::vm::Host>) -
         let info = handle.info();
         let object = handle.data().object.lock().clone();
         match object {
-            Some(Object::Frames(pfn)) => {
+            Some(Object::Frames(pfn, _)) => {
                 pieces.push(Piece { va: info.addr, len: info.len, pfn: Some(pfn), prot: protection });
             }
             Some(Object::Umem(umem, koff)) if umem.kind() != UmemKind::Trash => {
@@ -271,9 +271,25 @@ fn pieces(entry: &Entry, base: u64, request: &MapRequest<'_, crate::vm::Host>) -
     pieces
 }
 
-/// The page frames of a register range.
-fn frames(device: &Device, rnumber: uint_t, off: offset_t, len: usize) -> Option<u64> {
-    device.registers(rnumber, off as u64, len as u64).map(|(pfn, _)| pfn)
+/// What a handle maps that is set up for a register range.
+fn registers(device: &Device, rnumber: uint_t, off: offset_t, len: usize) -> Object {
+    let found = device.registers(rnumber, off as u64, len as u64);
+    found.map_or(Object::Invalid, |(pfn, _)| Object::Frames(pfn, off as u64 & !(PAGE - 1)))
+}
+
+/// A setup call has succeeded: notes what drivers can see of it.
+///
+/// # Safety
+/// `ops` is NULL or a callback table.
+unsafe fn set_up(handle: &Arc<Handle>, ops: *mut devmap_callback_ctl, object: Object, cookie: usize) {
+    cookie::maps_now(handle, object);
+    let data = handle.data();
+    data.umem.store(cookie, Ordering::Relaxed);
+    if !ops.is_null() {
+        // SAFETY: the caller's promise.
+        let _ = data.table.set(unsafe { ops.read() });
+    }
+    cookie::of(handle);
 }
 
 /// The device of a handle's driver call: the node that the driver names.
@@ -422,8 +438,10 @@ ddi! {
         };
         let ok = framework().devmem_setup(&handle, &device, args).is_ok();
         if ok {
-            let frames = frames(&device, rnumber, roff, len).filter(|_| !flags.contains(SetupFlags::MAPPING_INVALID));
-            cookie::maps_now(&handle, frames.map_or(Object::Invalid, Object::Frames));
+            let invalid = flags.contains(SetupFlags::MAPPING_INVALID);
+            let object = if invalid { Object::Invalid } else { registers(&device, rnumber, roff, len) };
+            // SAFETY: the driver's promise.
+            unsafe { set_up(&handle, ops, object, 0) };
         }
         answer(ok)
     }
@@ -460,8 +478,8 @@ ddi! {
         };
         let ok = framework().umem_setup(&handle, args).is_ok();
         if ok {
-            cookie::maps_now(&handle, object);
-            handle.data().umem.store(cookie as usize, Ordering::Relaxed);
+            // SAFETY: the driver's promise.
+            unsafe { set_up(&handle, ops, object, cookie as usize) };
         }
         answer(ok)
     }
@@ -479,18 +497,22 @@ ddi! {
         const NAME: &str = "devmap_devmem_remap";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let Some(device) = device_of_node(dip, &handle, NAME) else { return ddi_sys::DDI_FAILURE };
+        let flags = SetupFlags::from_bits_retain(flags);
         let args = DevmemSetup {
             rnumber,
             off: roff as u64,
             len: len as u64,
             maxprot: self::prot(maxprot),
-            flags: SetupFlags::from_bits_retain(flags),
+            flags,
             attr: 0,
             callbacks: None,
         };
         let ok = framework().devmem_remap(&handle, &device, args).is_ok();
         if ok {
-            cookie::maps_now(&handle, Object::Invalid);
+            let invalid = flags.contains(SetupFlags::MAPPING_INVALID);
+            cookie::maps_now(&handle, if invalid { Object::Invalid } else { registers(&device, rnumber, roff, len) });
+            handle.data().umem.store(0, Ordering::Relaxed);
+            cookie::of(&handle);
         }
         answer(ok)
     }
@@ -521,6 +543,7 @@ ddi! {
         if ok {
             cookie::maps_now(&handle, object);
             handle.data().umem.store(cookie as usize, Ordering::Relaxed);
+            cookie::of(&handle);
         }
         answer(ok)
     }
@@ -582,6 +605,7 @@ ddi! {
     fn devmap_set_ctx_timeout(dhp: devmap_cookie_t, ticks: clock_t) {
         if let Some(handle) = handle(dhp, "devmap_set_ctx_timeout") {
             framework().set_ctx_timeout(&handle, ticks);
+            cookie::of(&handle);
         }
     }
 

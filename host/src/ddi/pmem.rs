@@ -1,6 +1,6 @@
 //! Physical memory for processes only, by pmem cookie: what an AGP driver lends to user programs (`sys/pmem.h`, private).
 //!
-//! Here the memory of a pmem cookie is that of a umem cookie: it has a kernel address as well, which nobody asks for. As in the kernel it can only
+//! Here the memory of a pmem cookie is that of a umem cookie of its own: it has a kernel address as well, which nobody asks for. As in the kernel it can only
 //! be mapped uncached or write-combined, and whoever sets a mapping up says so in its flags.
 //! Locking: one mutex for the table of cookies, a leaf. User context; `devmap_pmem_alloc` with `PMEM_SLEEP` may block.
 
@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 
 use ddi_sys::{
     ddi_device_acc_attr_t, ddi_umem_cookie_t, dev_info_t, devmap_callback_ctl, devmap_cookie_t, offset_t,
@@ -15,9 +16,10 @@ use ddi_sys::{
 };
 use parking_lot::Mutex;
 
+use crate::kern::image::Image;
 use crate::physmem::PAGE_SIZE;
 use crate::report;
-use crate::vm::kva;
+use crate::vm::{client, cookie, frames, kva};
 
 /// `PMEM_SLEEP`: wait for memory.
 const SLEEP: uint_t = 1;
@@ -26,14 +28,49 @@ const NOSLEEP: uint_t = 2;
 /// `IOMEM_DATA_UC_WR_COMBINE` and `IOMEM_DATA_UNCACHED`: one of them must be asked for.
 const UNCACHED: u32 = segdev::SetupFlags::WR_COMBINE.bits() | segdev::SetupFlags::UNCACHED.bits();
 
-/// The kernel address and the pages of each cookie.
-static COOKIES: LazyLock<Mutex<HashMap<usize, (usize, u64)>>> = LazyLock::new(Mutex::default);
+/// What a pmem cookie stands for. The cookie is the address of the image of the kernel's structure: number of pages, their page structures, a
+/// vnode, the process that they were allocated for.
+struct Pmem {
+    umem: usize,
+    address: usize,
+    pages: u64,
+    image: Box<Image<32>>,
+    /// The page structures, which the image leads to.
+    _array: Vec<usize>,
+}
 
-/// May this range of the cookie's memory be mapped with these flags?
-fn fits(cookie: *mut c_void, off: offset_t, len: usize, flags: uint_t) -> bool {
-    let Some(&(_, pages)) = COOKIES.lock().get(&(cookie as usize)) else { return false };
-    let end = u64::try_from(off).ok().and_then(|off| off.checked_add(len as u64));
-    flags & UNCACHED != 0 && end.is_some_and(|end| end <= pages * PAGE_SIZE)
+static COOKIES: LazyLock<Mutex<HashMap<usize, Pmem>>> = LazyLock::new(Mutex::default);
+
+/// The memory of the cookie, if this range of it may be mapped with these flags.
+fn fits(cookie: *mut c_void, off: offset_t, len: usize, flags: uint_t) -> Option<ddi_umem_cookie_t> {
+    let all = COOKIES.lock();
+    let pmem = all.get(&(cookie as usize))?;
+    let end = u64::try_from(off).ok().and_then(|off| off.checked_add(len as u64))?;
+    (flags & UNCACHED != 0 && end <= pmem.pages * PAGE_SIZE).then_some(pmem.umem as ddi_umem_cookie_t)
+}
+
+impl Pmem {
+    fn new(umem: usize, address: usize, size: usize) -> Self {
+        let pages = (size as u64).div_ceil(PAGE_SIZE);
+        let page = |index: u64| {
+            kva::frame(address + (index * PAGE_SIZE) as usize).map_or(0, |pfn| frames::page(pfn) as usize)
+        };
+        let array: Vec<usize> = (0..pages).map(page).collect();
+        let image = Image::new();
+        image.set(0, pages as usize);
+        image.set(8, array.as_ptr() as usize);
+        image.set(24, client::current().map_or(0, |client| client.image().proc()));
+        Pmem { umem, address, pages, image, _array: array }
+    }
+}
+
+/// The handle is set up for memory by this pmem cookie.
+fn note(dhp: devmap_cookie_t, cookie: ddi_umem_cookie_t) {
+    if let Some(handle) = cookie::find(dhp as usize) {
+        handle.data().umem.store(0, Ordering::Relaxed);
+        handle.data().pmem.store(cookie as usize, Ordering::Relaxed);
+        cookie::of(&handle);
+    }
 }
 
 ddi! {
@@ -47,24 +84,29 @@ ddi! {
             address = unsafe { ddi_sys::ddi_umem_alloc(size, wait, &mut cookie) };
         }
         // SAFETY: the driver's promise: a place for a cookie.
-        unsafe { cookiep.write(cookie) };
+        unsafe { cookiep.write(null_mut()) };
         if address.is_null() {
             return ddi_sys::DDI_FAILURE;
         }
-        COOKIES.lock().insert(cookie as usize, (address as usize, (size as u64).div_ceil(PAGE_SIZE)));
+        let pmem = Pmem::new(cookie as usize, address as usize, size);
+        let own = pmem.image.address();
+        COOKIES.lock().insert(own, pmem);
+        // SAFETY: as above.
+        unsafe { cookiep.write(own as ddi_umem_cookie_t) };
         ddi_sys::DDI_SUCCESS
     }
     /// devmap_pmem_free: gives them back.
     @private fn devmap_pmem_free(cookie: ddi_umem_cookie_t) {
-        if COOKIES.lock().remove(&(cookie as usize)).is_none() {
+        let removed = COOKIES.lock().remove(&(cookie as usize));
+        let Some(pmem) = removed else {
             return report::mistake("devmap_pmem_free", &format!("{cookie:p} is not a devmap_pmem_cookie_t"), "devmap_pmem_free");
-        }
+        };
         // SAFETY: the cookie that ddi_umem_alloc gave, once.
-        unsafe { ddi_sys::ddi_umem_free(cookie) }
+        unsafe { ddi_sys::ddi_umem_free(pmem.umem as ddi_umem_cookie_t) }
     }
     /// devmap_pmem_getpfns: the page frames of `npages` pages from page `start` on.
     @private fn devmap_pmem_getpfns(cookie: ddi_umem_cookie_t, start: uint_t, npages: pgcnt_t, pfns: *mut pfn_t) -> c_int {
-        let known = COOKIES.lock().get(&(cookie as usize)).copied();
+        let known = COOKIES.lock().get(&(cookie as usize)).map(|pmem| (pmem.address, pmem.pages));
         let Some((address, _)) = known.filter(|&(_, pages)| u64::from(start).saturating_add(npages) <= pages) else {
             return ddi_sys::DDI_FAILURE;
         };
@@ -89,11 +131,13 @@ ddi! {
         flags: uint_t,
         attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        if !fits(cookie, off, len, flags) {
-            return ddi_sys::DDI_FAILURE;
-        }
+        let Some(umem) = fits(cookie, off, len, flags) else { return ddi_sys::DDI_FAILURE };
         // SAFETY: the driver's arguments, and a live cookie.
-        unsafe { ddi_sys::devmap_umem_setup(dhp, dip, ops, cookie, off, len, maxprot, flags, attributes) }
+        let answer = unsafe { ddi_sys::devmap_umem_setup(dhp, dip, ops, umem, off, len, maxprot, flags, attributes) };
+        if answer == ddi_sys::DDI_SUCCESS {
+            note(dhp, cookie);
+        }
+        answer
     }
     /// devmap_pmem_remap: as devmap_umem_remap(9F), for memory by pmem cookie.
     @private fn devmap_pmem_remap(
@@ -106,11 +150,13 @@ ddi! {
         flags: uint_t,
         attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        if !fits(cookie, off, len, UNCACHED) {
-            return ddi_sys::DDI_FAILURE;
-        }
+        let Some(umem) = fits(cookie, off, len, UNCACHED) else { return ddi_sys::DDI_FAILURE };
         // SAFETY: the driver's arguments, and a live cookie.
-        unsafe { ddi_sys::devmap_umem_remap(dhp, dip, cookie, off, len, maxprot, flags, attributes) }
+        let answer = unsafe { ddi_sys::devmap_umem_remap(dhp, dip, umem, off, len, maxprot, flags, attributes) };
+        if answer == ddi_sys::DDI_SUCCESS {
+            note(dhp, cookie);
+        }
+        answer
     }
 }
 
@@ -138,11 +184,11 @@ mod tests {
         assert_eq!(last, pfns[2]);
         // SAFETY: nothing is written.
         assert_eq!(unsafe { devmap_pmem_getpfns(cookie, 3, 1, &mut last) }, ddi_sys::DDI_FAILURE);
-        assert!(fits(cookie, 0x1000, 0x2000, UNCACHED));
-        assert!(!fits(cookie, 0x1000, 0x2001, UNCACHED));
-        assert!(!fits(cookie, 0, 0x1000, 0), "cached mappings are refused");
+        assert!(fits(cookie, 0x1000, 0x2000, UNCACHED).is_some());
+        assert!(fits(cookie, 0x1000, 0x2001, UNCACHED).is_none());
+        assert!(fits(cookie, 0, 0x1000, 0).is_none(), "cached mappings are refused");
         // SAFETY: a live cookie.
         unsafe { devmap_pmem_free(cookie) };
-        assert!(!fits(cookie, 0, 0x1000, UNCACHED));
+        assert!(fits(cookie, 0, 0x1000, UNCACHED).is_none());
     }
 }

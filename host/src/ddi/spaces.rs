@@ -19,7 +19,7 @@ use crate::physmem::PAGE_SIZE;
 use crate::process::Call;
 use crate::vm::client::Entry;
 use crate::vm::device::{ByHand, Device};
-use crate::vm::{client, cookie, framework};
+use crate::vm::{client, framework};
 use crate::{kernel, opens};
 
 const EINVAL: c_int = 22;
@@ -227,10 +227,8 @@ ddi! {
         let segments = entry.space.segments(framework());
         let fits = |base: u64, len: u64| at < base + len && (tail != 0 || at >= base);
         let Some(base) = segments.iter().find(|s| fits(s.base, s.len)).map(|s| s.base) else { return null_mut() };
-        let image = entry.space.with_segment(framework(), base, |segment| {
-            segment.handles().next().map(cookie::segment)
-        });
-        image.flatten().map_or(null_mut(), |image| image as *mut seg)
+        let image = entry.space.with_segment(framework(), base, |segment| segment.data().address());
+        image.map_or(null_mut(), |image| image as *mut seg)
     }
     /// as_segat: the same without `tail`.
     @private fn as_segat(space: *mut as_, address: caddr_t) -> *mut seg {

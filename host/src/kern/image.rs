@@ -30,6 +30,15 @@ impl<const LEN: usize> Image<LEN> {
         Image(UnsafeCell::new([0; LEN]))
     }
 
+    /// The image at an address.
+    ///
+    /// # Safety
+    /// `LEN` bytes, aligned as an image is, live for `'static` and are only accessed as an image's are.
+    pub unsafe fn at(address: usize) -> &'static Self {
+        // SAFETY: the caller's promise.
+        unsafe { &*(address as *const Self) }
+    }
+
     /// Its address.
     pub fn address(&self) -> usize {
         self.0.get() as usize
@@ -56,8 +65,11 @@ impl<const LEN: usize> Image<LEN> {
 
 /// Offsets of the fields that are filled in; two where the vintages differ.
 mod at {
+    pub const CPU_ID: usize = 0;
+    pub const CPU_SEQID: usize = 4;
     pub const CPU_SELF: usize = 16;
     pub const CPU_THREAD: usize = 24;
+    pub const CPU_IDLE_THREAD: usize = 32;
     pub const CPU_LWP: usize = 48;
     pub const T_STK: usize = 8;
     pub const T_STATE: usize = 44;
@@ -75,6 +87,7 @@ mod at {
     pub const PID_ID: usize = 4;
     pub const A_HAT: usize = 16;
     pub const A_USERLIMIT: usize = 32;
+    pub const A_SIZE: usize = 56;
     pub const A_PROC: [usize; 2] = [208, 216];
 }
 
@@ -128,6 +141,9 @@ fn user_limit() -> usize {
     }
 }
 
+/// The `kthread_t` that runs when nothing else does: nobody's current thread.
+static IDLE: Image<976> = Image::zeroed();
+
 /// A thread's `cpu` and `kthread_t`.
 pub struct ThreadImage {
     cpu: Box<Image<2048>>,
@@ -138,7 +154,11 @@ impl ThreadImage {
     /// The image of thread number `id`, of no process.
     pub fn new(id: u32) -> Self {
         let image = ThreadImage { cpu: Image::new(), thread: Image::new() };
+        // Of the two processors that there are.
+        image.cpu.set32(at::CPU_ID, id % 2);
+        image.cpu.set32(at::CPU_SEQID, id % 2);
         image.cpu.set(at::CPU_SELF, image.cpu.address());
+        image.cpu.set(at::CPU_IDLE_THREAD, IDLE.address());
         image.cpu.set(at::CPU_THREAD, image.thread.address());
         image.thread.set(at::T_STK, image.thread.address());
         image.thread.set32(at::T_STATE, TS_ONPROC);
@@ -163,7 +183,7 @@ impl ThreadImage {
     }
 
     /// Makes the thread one of `process` (None: of the kernel's process at `p0`).
-    pub fn enter(&self, process: Option<&ProcessImage>, p0: usize) {
+    pub fn enter(&self, process: Option<&ProcessImage>, p0: usize, kcred: usize) {
         for offset in at::T_PROCP {
             self.thread.set(offset, process.map_or(p0, ProcessImage::proc));
         }
@@ -173,8 +193,25 @@ impl ThreadImage {
         }
         self.cpu.set(at::CPU_LWP, if process.is_some() { self.thread.address() } else { 0 });
         for offset in at::T_CRED {
-            self.thread.set(offset, process.map_or(0, |p| p.cred));
+            self.thread.set(offset, process.map_or(kcred, |p| p.cred));
         }
+    }
+}
+
+/// Fills in the images of the kernel's own process and address space.
+pub fn kernel_process(process: &Image<4032>, space: &Image<232>, cred: usize) {
+    static PID: Image<40> = Image::zeroed();
+    process.set(at::P_AS, space.address());
+    process.set(at::P_CRED, cred);
+    process.set(at::P_PIDP, PID.address());
+    process.set32(at::P_STAT, SRUN);
+    for offset in at::P_MODEL {
+        process.set32(offset, Model::Lp64 as u32);
+    }
+    space.set(at::A_HAT, space.address());
+    space.set(at::A_USERLIMIT, USER_LIMIT);
+    for offset in at::A_PROC {
+        space.set(offset, process.address());
     }
 }
 
@@ -210,6 +247,11 @@ impl ProcessImage {
     /// Sets the process id (a forked child's is known late).
     pub fn set_pid(&self, pid: u32) {
         self.pid.set32(at::PID_ID, pid);
+    }
+
+    /// Sets the size of the address space, in bytes.
+    pub fn set_size(&self, size: usize) {
+        self.space.set(at::A_SIZE, size);
     }
 
     /// The `proc_t`.

@@ -6,13 +6,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use super::altstack::AltStack;
 use super::image::{ProcessImage, ThreadImage};
 use super::lock;
+use crate::ddi::data;
 
 /// What a thread is running, which decides what a driver may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +41,22 @@ struct Me {
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// The kernel's own process: only its address matters.
-pub use crate::ddi::data::p0 as P0;
+/// The kernel's own process, where drivers see it.
+static P0: AtomicUsize = AtomicUsize::new(0);
+
+/// Says where drivers see the kernel's own process.
+pub fn set_kernel_process(p0: usize) {
+    P0.store(p0, Ordering::Relaxed);
+}
+
+/// Makes the thread one of `process`, or of the kernel.
+fn enter(image: &ThreadImage, process: Option<&ProcessImage>) {
+    let p0 = match P0.load(Ordering::Relaxed) {
+        0 => data::p0.address(),
+        seen => seen,
+    };
+    image.enter(process, p0, data::kcred.0 as usize);
+}
 
 thread_local! {
     static ME: Me = Me::new();
@@ -51,7 +66,7 @@ impl Me {
     fn new() -> Self {
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let image = ThreadImage::new(id);
-        image.enter(None, P0.address());
+        enter(&image, None);
         const ARCH_SET_GS: libc::c_int = 0x1001;
         // SAFETY: arch_prctl only sets this thread's %gs base, which neither Rust nor glibc uses on x86-64. The image
         // lives as long as the thread runs driver code.
@@ -95,7 +110,7 @@ pub fn kthread() -> usize {
 
 /// Makes the calling thread one of `process`, or of the kernel.
 pub fn set_process(process: Option<&ProcessImage>) {
-    ME.with(|me| me.image.enter(process, P0.address()));
+    ME.with(|me| enter(&me.image, process));
 }
 
 /// The signals that interrupt the calling thread's waits, when it runs for a process.

@@ -48,4 +48,4 @@ pub use kernel::{Export, Kernel};
 pub use link::Probe;
 pub use module::Module;
 pub use modules::{Modules, UnloadError, module_at, symbolize};
-pub use stubs::{real_data, real_function};
+pub use stubs::{real_data, real_function, seen_data};

@@ -10,10 +10,12 @@ use super::kernel::{Export, Kernel};
 use super::modules::{Modules, UnloadError};
 use super::root::{Lock, Root};
 use crate::config::{self, Config};
+use crate::ddi::data;
 use crate::ddi::symbols;
 use crate::kern::conf::Conf;
 use crate::kern::thread::{self, Context};
 use crate::kern::{drivers, entry, left, nodes};
+use crate::vm::client;
 use crate::{log, pci};
 
 const ENOENT: i32 = 2;
@@ -38,6 +40,11 @@ impl Kernel for Host {
     }
 
     fn call(&self, what: &str, f: &mut dyn FnMut()) {
+        // A module's symbols are bound before anything of it is called.
+        data::settle();
+        if client::current().is_none() {
+            thread::set_process(None);
+        }
         thread::in_context(Context::Kernel, || {
             let _ = entry::call(|| what.to_owned(), f);
         });

@@ -156,6 +156,15 @@ pub fn real_data(pointer: usize) -> usize {
     }
 }
 
+/// The address at which drivers see a data symbol of the host: that of its copy, if a module has asked for one.
+pub fn seen_data(original: usize) -> usize {
+    let Some(far) = FAR.get() else {
+        return original;
+    };
+    let table = far.table.lock().unwrap_or_else(PoisonError::into_inner);
+    table.copies.get(&original).copied().unwrap_or(original)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

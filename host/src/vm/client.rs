@@ -35,6 +35,20 @@ impl PartialEq for Client {
 }
 
 impl Client {
+    /// Notes how large its address space is now.
+    pub fn measure(&self) {
+        self.measure_as(self.process().pid());
+    }
+
+    /// Notes that its address space is as large as that of process `pid`.
+    fn measure_as(&self, pid: i32) {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm"));
+        let pages = text.ok().and_then(|text| text.split_whitespace().next()?.parse::<usize>().ok());
+        if let Some(pages) = pages {
+            self.image().set_size(pages * PAGE_SIZE as usize);
+        }
+    }
+
     fn new(process: Arc<Process>, cred: Cred) -> Self {
         let cred = Box::new(cred);
         let image = ProcessImage::new(process.pid().cast_unsigned(), std::ptr::from_ref(&*cred) as usize);
@@ -150,12 +164,15 @@ pub fn of(process: &Arc<Process>) -> Arc<Entry> {
     if let Some(found) = TABLE.read().by_process.get(&process.id()) {
         return found.clone();
     }
-    insert(process, credential(process.pid()))
+    let entry = insert(process, credential(process.pid()));
+    entry.client.measure();
+    entry
 }
 
 /// A forked child, with its parent's credential.
 pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
     let entry = insert(process, parent.client.cred().clone());
+    entry.client.measure_as(parent.client.process().pid());
     let shared = parent.shared.lock().clone();
     let inherit = |(addr, len, memory): &(u64, u64, Arc<Memory>)| {
         if shared.contains(&memory.pfn()) {

@@ -1,17 +1,19 @@
 //! `devmap_cookie_t`: handles as drivers see them.
 //!
-//! A cookie is the address of an image of the kernel's handle, with an image of its segment behind `dh_seg` that leads to the
-//! address space: real drivers look. The host follows a cookie only after looking it up, so a stale one is found out. Locking:
+//! A cookie is the address of an image of the kernel's handle. Behind it are the images of its segment, its context and its softlock
+//! ([`super::behind`]): real drivers look. The host follows a cookie only after looking it up, so a stale one is found out. Locking:
 //! one lock round the table, held for look-ups.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use ddi_sys::devmap_callback_ctl;
 use parking_lot::{Mutex, RwLock};
-use segdev::{Prot, Umem as _};
+use segdev::{HandleInfo, Prot, Segment, Umem as _};
 
 use super::Host;
+use super::behind::{SegmentImages, Shared};
 use super::umem::{Memory, Umem};
 use crate::kern::image::Image;
 
@@ -20,16 +22,13 @@ pub type Handle = segdev::Handle<Host>;
 
 struct Images {
     handle: Image<200>,
-    segment: Image<96>,
-    /// What the segment driver keeps with the segment.
-    data: Image<72>,
 }
 
 /// What a handle maps, as the setup call said it.
 #[derive(Clone)]
 pub enum Object {
-    /// Device memory from this frame on.
-    Frames(u64),
+    /// Device memory from this frame on, which is at this offset of its register set.
+    Frames(u64, u64),
     /// Kernel memory from this offset on.
     Umem(Umem, u64),
     /// Nothing yet.
@@ -40,22 +39,61 @@ pub enum Object {
 #[derive(Default)]
 pub struct HandleData {
     images: OnceLock<Box<Images>>,
+    /// Its segment, once there is one; a cut may leave it in another.
+    segment: Mutex<Option<Arc<SegmentImages>>>,
+    /// Its context and softlock, if it has an access callback and a segment.
+    shared: OnceLock<Shared>,
     /// Filled in by the setup call, and by remaps.
     pub object: Mutex<Option<Object>>,
     /// The handle's user offset at that time.
     base: AtomicU64,
     /// The device number, once known.
     pub dev: OnceLock<u64>,
+    /// The driver's callbacks, as its setup call gave them.
+    pub table: OnceLock<devmap_callback_ctl>,
     /// The driver's ddi_umem_cookie_t, when it gave one.
     pub umem: AtomicUsize,
+    /// The driver's devmap_pmem_cookie_t, when it gave one.
+    pub pmem: AtomicUsize,
     /// The flags of its mmap, once known.
     pub flags: AtomicU32,
 }
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(RwLock::default);
-static FREED: Mutex<VecDeque<Box<Images>>> = Mutex::new(VecDeque::new());
+/// Images of freed handles with those of their segments, whose addresses drivers may still hold.
+static FREED: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+type Kept = (Box<Images>, Option<Arc<SegmentImages>>);
 /// How many images of freed handles are kept, so that their cookies do not soon name other handles.
 const KEPT: usize = 16384;
+
+/// Offsets in the kernel's `devmap_handle_t`.
+mod at {
+    pub const ROFF: usize = 0;
+    pub const UOFF: usize = 8;
+    pub const LEN: usize = 16;
+    pub const DEV: usize = 24;
+    pub const CVADDR: usize = 32;
+    pub const UVADDR: usize = 40;
+    pub const SEG: usize = 56;
+    pub const PVTP: usize = 64;
+    pub const NEXT: usize = 72;
+    pub const SOFTLOCK: usize = 80;
+    pub const CTX: usize = 88;
+    pub const COOKIE: usize = 96;
+    pub const PCOOKIE: usize = 104;
+    pub const PROT: usize = 112;
+    pub const MAXPROT: usize = 116;
+    pub const FLAGS: usize = 124;
+    pub const PFN: usize = 128;
+    pub const TIMEOUT_LENGTH: usize = 144;
+    pub const CALLBACKOPS: usize = 152;
+    pub const ORIG_MAXPROT: usize = 192;
+}
+
+/// A protection as the kernel keeps it: the mapping is always a user's.
+pub(super) fn user(prot: Prot) -> u32 {
+    u32::from((prot | Prot::USER).bits())
+}
 
 /// The cookie of a handle, its image brought up to date.
 pub fn of(handle: &Arc<Handle>) -> usize {
@@ -63,55 +101,103 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     let mut new = false;
     let images = data.images.get_or_init(|| {
         new = true;
-        Box::new(Images { handle: Image::zeroed(), segment: Image::zeroed(), data: Image::zeroed() })
+        Box::new(Images { handle: Image::zeroed() })
     });
     let cookie = images.handle.address();
     if new {
         COOKIES.write().insert(cookie, handle.clone());
     }
     let info = handle.info();
+    draw(&images.handle, handle, &info);
+    let segment = data.segment.lock().clone();
+    if let Some(segment) = segment {
+        images.handle.set(at::SEG, segment.address());
+    }
+    if let Some(shared) = data.shared.get()
+        && let Some(sharing) = handle.sharing()
+    {
+        let (ctx, softlock) = shared.addresses();
+        images.handle.set(at::CTX, ctx);
+        images.handle.set(at::SOFTLOCK, softlock);
+        shared.draw(&sharing);
+    }
+    cookie
+}
+
+/// What of a handle's image follows from the handle alone.
+fn draw(image: &Image<200>, handle: &Handle, info: &HandleInfo) {
+    const SETUP_DONE: u32 = 0x100;
+    let data = handle.data();
     let object = data.object.lock().clone();
     // Its head may have gone since.
     let gone = info.off.saturating_sub(data.base.load(Ordering::Relaxed));
     let (roff, kernel, pfn) = match &object {
         Some(Object::Umem(umem, koff)) => (koff + gone, umem.kernel_address(), 0),
-        Some(Object::Frames(pfn)) => (0, 0, pfn + (gone >> 12)),
+        Some(Object::Frames(pfn, roff)) => (roff + gone, 0, pfn + (gone >> 12)),
         _ => (0, 0, 0),
     };
-    const SETUP_DONE: u32 = 0x100;
-    let image = &images.handle;
-    image.set(0, roff as usize);
-    image.set(8, info.off as usize);
-    image.set(16, info.len as usize);
-    image.set(24, data.dev.get().copied().unwrap_or(0) as usize);
-    image.set(32, if kernel == 0 { 0 } else { (kernel + roff) as usize });
-    image.set(40, info.addr as usize);
-    image.set(56, images.segment.address());
-    image.set(64, handle.pvt());
-    image.set(96, data.umem.load(Ordering::Relaxed));
-    let [own, most, original] =
-        [info.prot, info.maxprot, info.orig_maxprot].map(|prot| u32::from((prot | Prot::USER).bits()));
-    image.set32(112, own);
-    image.set32(116, most);
-    image.set32(124, info.setup.map_or(0, |flags| flags.bits() | SETUP_DONE));
-    image.set(128, pfn as usize);
-    image.set(144, info.ticks as usize);
-    image.set32(192, original);
-    images.segment.set(0, info.addr as usize);
-    images.segment.set(8, info.len as usize);
-    images.segment.set(24, handle.space().image().space());
-    images.segment.set(64, images.data.address());
-    let kind = data.flags.load(Ordering::Relaxed) & 0xf;
-    images.data.set(0, info.off as usize);
-    images.data.set32(32, own << 8 | original << 16 | kind << 24);
-    images.data.set(64, cookie);
-    cookie
+    image.set(at::ROFF, roff as usize);
+    image.set(at::UOFF, info.off as usize);
+    image.set(at::LEN, info.len as usize);
+    image.set(at::DEV, data.dev.get().copied().unwrap_or(0) as usize);
+    image.set(at::CVADDR, if kernel == 0 { 0 } else { (kernel + roff) as usize });
+    image.set(at::UVADDR, info.addr as usize);
+    image.set(at::PVTP, handle.pvt());
+    image.set(at::COOKIE, data.umem.load(Ordering::Relaxed));
+    image.set(at::PCOOKIE, data.pmem.load(Ordering::Relaxed));
+    // mprotect changes the segment's, not the handle's.
+    image.set32(at::PROT, user(info.asked));
+    image.set32(at::MAXPROT, user(info.maxprot));
+    image.set32(at::FLAGS, info.setup.map_or(0, |flags| flags.bits() | SETUP_DONE));
+    image.set(at::PFN, pfn as usize);
+    image.set(at::TIMEOUT_LENGTH, info.ticks as usize);
+    image.set32(at::ORIG_MAXPROT, user(info.orig_maxprot));
+    if let Some(table) = data.table.get() {
+        image.set32(at::CALLBACKOPS, table.devmap_rev.cast_unsigned());
+        let entries = [
+            table.devmap_map.map_or(0, |f| f as usize),
+            table.devmap_access.map_or(0, |f| f as usize),
+            table.devmap_dup.map_or(0, |f| f as usize),
+            table.devmap_unmap.map_or(0, |f| f as usize),
+        ];
+        for (i, entry) in entries.into_iter().enumerate() {
+            image.set(at::CALLBACKOPS + 8 + 8 * i, entry);
+        }
+    }
 }
 
-/// The image of a handle's segment, brought up to date.
-pub fn segment(handle: &Arc<Handle>) -> usize {
-    of(handle);
-    handle.data().images.get().map_or(0, |images| images.segment.address())
+/// A segment is new or has changed, its handles from index `from` on.
+pub fn segment_changed(segment: &Segment<Host>, from: usize) {
+    let images = segment.data().images();
+    let mut before = from.checked_sub(1).and_then(|index| segment.handles_from(index).next());
+    let mut first = 0;
+    for handle in segment.handles_from(from) {
+        let data = handle.data();
+        *data.segment.lock() = Some(images.clone());
+        if let Some(table) = data.table.get()
+            && let Some(access) = table.devmap_access
+        {
+            let device = segment.device();
+            data.shared.get_or_init(|| Shared::of(device.node.dip() as usize, device.dev, access as usize));
+        }
+        let cookie = of(handle);
+        match before.and_then(|handle| handle.data().images.get()) {
+            Some(before) => before.handle.set(at::NEXT, cookie),
+            None => first = cookie,
+        }
+        before = Some(handle);
+    }
+    if let Some(last) = before.and_then(|handle| handle.data().images.get()) {
+        last.handle.set(at::NEXT, 0);
+    }
+    images.draw(segment, (from == 0).then_some(first));
+}
+
+/// The driver's private pointer for a handle has changed.
+pub fn private(handle: &Handle, pvt: usize) {
+    if let Some(images) = handle.data().images.get() {
+        images.handle.set(at::PVTP, pvt);
+    }
 }
 
 /// Notes what a handle maps from now on.
@@ -144,13 +230,17 @@ pub fn inherit(from: &Handle, to: &Handle) {
     let object = from.data().object.lock().clone();
     *to.data().object.lock() = object;
     to.data().base.store(from.data().base.load(Ordering::Relaxed), Ordering::Relaxed);
+    if let Some(table) = from.data().table.get() {
+        let _ = to.data().table.set(*table);
+    }
     to.data().umem.store(from.data().umem.load(Ordering::Relaxed), Ordering::Relaxed);
+    to.data().pmem.store(from.data().pmem.load(Ordering::Relaxed), Ordering::Relaxed);
     to.data().flags.store(from.data().flags.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 /// Whether the cookie was one before.
 pub fn was(cookie: usize) -> bool {
-    FREED.lock().iter().any(|i| i.handle.address() == cookie)
+    FREED.lock().iter().any(|(images, _)| images.handle.address() == cookie)
 }
 
 /// The framework has freed the handle.
@@ -164,7 +254,7 @@ impl Drop for HandleData {
     fn drop(&mut self) {
         let Some(images) = self.images.take() else { return };
         let mut freed = FREED.lock();
-        freed.push_back(images);
+        freed.push_back((images, self.segment.lock().take()));
         if freed.len() > KEPT {
             freed.pop_front();
         }

@@ -146,7 +146,7 @@ impl Device {
                 _ => return (ENXIO, 0),
             }
         }
-        let umem = Umem::Mmap(Arc::new(MmapPages { frames }));
+        let umem = Umem::Mmap(Arc::new(MmapPages { frames, address: 0 }));
         self.set_up(fw, handle, umem, len, Callbacks::plain(self.driver.clone()))
     }
 
@@ -251,6 +251,7 @@ impl segdev::Callbacks<Host> for Callbacks {
             map(cookie, device.dev, flags, off as i64, len as usize, &mut private)
         });
         *pvt = private as usize;
+        cookie::private(handle, *pvt);
         if called == Ok(0) {
             not_freed("devmap_map", *pvt);
         }
@@ -309,11 +310,13 @@ impl segdev::Callbacks<Host> for Callbacks {
             return called;
         }
         let Some(dup) = self.table.devmap_dup else { return 0 };
-        let (old, new) = (cookie_of(old), cookie_of(new));
+        let (old, child) = (cookie_of(old), cookie_of(new));
         let mut private = pointer(*newpvt);
         // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
-        let called = self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), new, &mut private) });
+        let called =
+            self.driver.call("devmap_dup", || unsafe { dup(old, pointer(pvt), child, &mut private) });
         *newpvt = private as usize;
+        cookie::private(new, *newpvt);
         if called == Ok(0) {
             not_freed("devmap_dup", *newpvt);
         }
@@ -349,12 +352,14 @@ impl segdev::Callbacks<Host> for Callbacks {
             let (off, len) = (cut.off as i64, cut.len as usize);
             unmap(cookie, pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2)
         });
-        if let Some((_, pvt)) = cut.before {
+        if let Some((before, pvt)) = cut.before {
             *pvt = private1 as usize;
+            cookie::private(before, *pvt);
             not_freed("devmap_unmap", private1 as usize);
         }
-        if let Some((_, pvt)) = cut.behind {
+        if let Some((behind, pvt)) = cut.behind {
             *pvt = private2 as usize;
+            cookie::private(behind, *pvt);
             not_freed("devmap_unmap", private2 as usize);
         }
     }

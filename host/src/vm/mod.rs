@@ -6,6 +6,7 @@
 //! Locking: segdev's order; below it `process`'s own locks, which are leaves here. A driver may hold its mutexes in any call that ends
 //! up here: nothing in this folder calls a driver from within a load, an unload or a remap.
 
+pub mod behind;
 pub mod client;
 pub mod cookie;
 pub mod device;
@@ -84,6 +85,7 @@ impl Platform for Host {
     type Callbacks = device::Callbacks;
     type Umem = umem::Umem;
     type HandleData = cookie::HandleData;
+    type SegmentData = behind::SegmentData;
     type Timer = callout::Id;
 
     fn wait_sig<'a, T: Send + 'static>(
@@ -170,6 +172,10 @@ impl Platform for Host {
 
     fn handle_copied(&self, old: &Arc<cookie::Handle>, new: &Arc<cookie::Handle>) {
         cookie::inherit(old, new);
+    }
+
+    fn segment_changed(&self, segment: &segdev::Segment<Self>, from: usize) {
+        cookie::segment_changed(segment, from);
     }
 
     fn handle_freed(&self, handle: &Arc<cookie::Handle>) {

@@ -196,6 +196,8 @@ pub enum Umem {
 pub struct MmapPages {
     /// Page frames, in order.
     pub frames: Vec<Pfn>,
+    /// The kernel address of the first, if they have one.
+    pub address: u64,
 }
 
 impl PartialEq for Umem {
@@ -229,7 +231,8 @@ impl segdev::Umem for Umem {
     fn kernel_address(&self) -> u64 {
         match self {
             Umem::Cookie(memory) => memory.address() as u64,
-            Umem::Mmap(_) | Umem::Vnode(_) => 0,
+            Umem::Mmap(pages) => pages.address,
+            Umem::Vnode(_) => 0,
         }
     }
 

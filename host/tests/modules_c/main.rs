@@ -3,6 +3,7 @@
 //! Each test compiles a fixture and runs `ddi-host run --driver FIXTURE -- THIS PROGRAM --client NAME`: the client's half, a function of this
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
+mod behind;
 mod board;
 mod crash;
 mod devices;
@@ -39,6 +40,8 @@ macro_rules! named {
 }
 
 const TESTS: &[Named] = named! {
+    behind: a_segment_has_all_its_handles_and_shrinks, a_child_s_segment_and_a_split_in_it,
+        protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
         a_device_copies_memory_and_interrupts, processes_map_a_base_address_register,
         a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
@@ -80,6 +83,8 @@ const TESTS: &[Named] = named! {
 };
 
 const CLIENTS: &[Named] = named! {
+    behind: client_of_a_segment_has_all_its_handles_and_shrinks,
+        client_of_a_child_s_segment_and_a_split_in_it, client_of_protections_and_contexts_are_seen;
     board: client_of_configuration_space_capabilities_and_dma,
         client_of_interrupts_of_every_kind_reach_their_handlers,
         client_of_a_device_copies_memory_and_interrupts, client_of_processes_map_a_base_address_register,

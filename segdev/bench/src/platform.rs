@@ -224,6 +224,7 @@ impl Platform for Count {
     type Callbacks = &'static DeviceSpec;
     type Umem = Memory;
     type HandleData = ();
+    type SegmentData = ();
     type Timer = u32;
 
     fn wait_sig<'a, T: Send + 'static>(

@@ -186,6 +186,7 @@ impl<L: Locks> Platform for Sim<L> {
     type Callbacks = ScriptCallbacks<L>;
     type Umem = SimUmem;
     type HandleData = Name;
+    type SegmentData = ();
     type Timer = u64;
 
     fn wait_sig<'a, T: Send + 'static>(

@@ -1,0 +1,158 @@
+//! What drivers find behind a handle: images of the kernel's segment with the data of its segment driver, of the device's vnode, and of the
+//! context and the softlock that handles share.
+//!
+//! Images are written when what they show has changed, before the driver is called, and never read. Locking: one lock round each table of
+//! what stays for ever (contexts, softlocks, vnodes), a leaf.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use parking_lot::Mutex;
+use segdev::{MapFlags, Segment, Sharing};
+
+use super::Host;
+use super::cookie::user;
+use super::device::ByHand;
+use crate::ddi::data::segdev_ops;
+use crate::kern::image::Image;
+use crate::loader;
+
+/// A segment's images.
+pub struct SegmentImages {
+    segment: Image<96>,
+    data: Image<72>,
+}
+
+/// What the host keeps with each segment.
+#[derive(Default)]
+pub struct SegmentData(OnceLock<Arc<SegmentImages>>);
+
+impl SegmentData {
+    /// The images of this segment.
+    pub fn images(&self) -> &Arc<SegmentImages> {
+        self.0.get_or_init(|| Arc::new(SegmentImages { segment: Image::zeroed(), data: Image::zeroed() }))
+    }
+
+    /// The address of its `struct seg`.
+    pub fn address(&self) -> usize {
+        self.images().address()
+    }
+}
+
+/// Offsets in `struct seg`.
+mod seg {
+    pub const BASE: usize = 0;
+    pub const SIZE: usize = 8;
+    pub const AS: usize = 24;
+    pub const OPS: usize = 56;
+    pub const DATA: usize = 64;
+}
+
+/// Offsets in `struct segdev_data`.
+mod sdp {
+    pub const OFFSET: usize = 0;
+    pub const MAPFUNC: usize = 16;
+    pub const VP: usize = 24;
+    /// pageprot, prot, maxprot, type: a byte each.
+    pub const PAGEPROT: usize = 32;
+    pub const DEVMAP_DATA: usize = 64;
+}
+
+impl SegmentImages {
+    /// The address of the `struct seg`.
+    pub fn address(&self) -> usize {
+        self.segment.address()
+    }
+
+    /// Brings them up to date. `first` is the cookie of the first handle, if that may have changed.
+    pub fn draw(&self, segment: &Segment<Host>, first: Option<usize>) {
+        self.segment.set(seg::BASE, segment.base() as usize);
+        self.segment.set(seg::SIZE, segment.len() as usize);
+        self.segment.set(seg::AS, segment.space().image().space());
+        self.segment.set(seg::OPS, loader::seen_data(segdev_ops.address()));
+        self.segment.set(seg::DATA, self.data.address());
+        let device = segment.device();
+        let mapfunc = match &device.by_hand {
+            Some(ByHand::Frames(f)) => Some(*f),
+            Some(ByHand::Vnode(_)) => None,
+            None if device.old => device.driver.cb_ops().and_then(|cb| cb.cb_mmap),
+            None => None,
+        };
+        self.data.set(sdp::OFFSET, segment.off() as usize);
+        self.data.set(sdp::MAPFUNC, mapfunc.map_or(0, |f| f as usize));
+        self.data.set(sdp::VP, vnode(device.dev));
+        if let Some(info) = segment.handles().next().map(|handle| handle.info()) {
+            let kind = (segment.flags() & MapFlags::TYPE).bits();
+            let [prot, most] = [info.prot, info.orig_maxprot].map(user);
+            self.data.set32(sdp::PAGEPROT, u32::from(info.paged) | prot << 8 | most << 16 | kind << 24);
+        }
+        // Mappings by mmap(9E) and by hand have handles in the host only.
+        if let Some(first) = first {
+            let own = device.old || device.by_hand.is_some();
+            self.data.set(sdp::DEVMAP_DATA, if own { 0 } else { first });
+        }
+    }
+}
+
+/// The address of the vnode of a character device.
+fn vnode(dev: u64) -> usize {
+    const VCHR: u32 = 4;
+    const COUNT: usize = 12;
+    const TYPE: usize = 40;
+    const RDEV: usize = 48;
+    static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<256>>>>> = LazyLock::new(Mutex::default);
+    let mut all = VNODES.lock();
+    let image = all.entry(dev).or_insert_with(|| {
+        let image = Image::new();
+        image.set32(COUNT, 1);
+        image.set32(TYPE, VCHR);
+        image.set(RDEV, dev as usize);
+        image
+    });
+    image.address()
+}
+
+/// The images of a context (`struct devmap_ctx`) and of a softlock (`struct devmap_softlock`).
+pub struct Shared {
+    ctx: &'static Image<56>,
+    softlock: &'static Image<48>,
+}
+
+type Table<const LEN: usize> = LazyLock<Mutex<HashMap<(usize, usize), &'static Image<LEN>>>>;
+
+static CONTEXTS: Table<56> = LazyLock::new(Mutex::default);
+static SOFTLOCKS: Table<48> = LazyLock::new(Mutex::default);
+
+/// Offset of a reference count, the same in both.
+const REFCNT: usize = 36;
+const ONCPU: usize = 40;
+
+/// The image for a name: first the access callback, then the device.
+fn named<const LEN: usize>(table: &Table<LEN>, device: usize, access: usize) -> &'static Image<LEN> {
+    let make = || {
+        let image: &'static Image<LEN> = Box::leak(Image::new());
+        image.set(0, access);
+        image.set(8, device);
+        image
+    };
+    table.lock().entry((device, access)).or_insert_with(make)
+}
+
+impl Shared {
+    /// Those of a device instance, its number and an access callback. They stay: there are as many as drivers have callbacks.
+    pub fn of(dip: usize, dev: u64, access: usize) -> Self {
+        Shared { ctx: named(&CONTEXTS, dip, access), softlock: named(&SOFTLOCKS, dev as usize, access) }
+    }
+
+    /// Brings them up to date.
+    pub fn draw(&self, sharing: &Sharing) {
+        self.ctx.set32(REFCNT, sharing.contexts as u32);
+        self.ctx.set32(ONCPU, u32::from(sharing.owned));
+        self.softlock.set32(REFCNT, sharing.softlocks as u32);
+    }
+
+    /// The addresses of the context and of the softlock.
+    pub fn addresses(&self) -> (usize, usize) {
+        (self.ctx.address(), self.softlock.address())
+    }
+}
