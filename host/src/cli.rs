@@ -101,6 +101,9 @@ impl MachineArgs {
     /// # Errors
     /// One clear message.
     pub fn start(&self) -> Result<Machine, String> {
+        if let Some(root) = &self.root {
+            Root::new(root).check()?;
+        }
         log::set_verbose(self.verbose);
         if let Some(path) = &self.log {
             log::to_file(path).map_err(|e| format!("{}: {e}", path.display()))?;

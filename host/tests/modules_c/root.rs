@@ -367,9 +367,10 @@ pub fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {
         ("modload", &["waits"]),
         ("modinfo", &[]),
         ("serve", &[]),
+        ("demo", &[]),
         ("run", &["--", "true"]),
     ] {
-        let who = if matches!(command, "serve" | "run") { "ddi-host" } else { command };
+        let who = if matches!(command, "serve" | "demo" | "run") { "ddi-host" } else { command };
         let with = |root| host(&[command, "--root", root].iter().chain(rest).copied().collect::<Vec<_>>());
         let (status, out, err) = with(absent);
         assert_eq!((status, out.as_str()), (1, ""), "{command}");
