@@ -234,6 +234,8 @@ pub type ddi_cb_func_t = ::core::option::Option<
         arg5: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
+/// A conversion between code pages.
+pub type kiconv_t = *mut core::ffi::c_void;
 pub type ldi_handle_t = *mut __ldi_handle;
 pub type ldi_ident_t = *mut __ldi_ident;
 pub type segcreate_func_t = ::core::option::Option<
@@ -1911,6 +1913,37 @@ pub const S_IWUSR: u32 = 128;
 pub const S_IXGRP: u32 = 8;
 pub const S_IXOTH: u32 = 1;
 pub const S_IXUSR: u32 = 64;
+pub const UCONV_IN_BIG_ENDIAN: i32 = 1;
+pub const UCONV_OUT_BIG_ENDIAN: i32 = 2;
+pub const UCONV_IN_SYSTEM_ENDIAN: i32 = 4;
+pub const UCONV_OUT_SYSTEM_ENDIAN: i32 = 8;
+pub const UCONV_IN_LITTLE_ENDIAN: i32 = 16;
+pub const UCONV_OUT_LITTLE_ENDIAN: i32 = 32;
+pub const UCONV_IGNORE_NULL: i32 = 64;
+pub const UCONV_IN_ACCEPT_BOM: i32 = 128;
+pub const UCONV_OUT_EMIT_BOM: i32 = 256;
+pub const U8_STRCMP_CS: i32 = 1;
+pub const U8_STRCMP_CI_UPPER: i32 = 2;
+pub const U8_STRCMP_CI_LOWER: i32 = 4;
+pub const U8_STRCMP_NFD: i32 = 16;
+pub const U8_STRCMP_NFC: i32 = 80;
+pub const U8_STRCMP_NFKD: i32 = 32;
+pub const U8_STRCMP_NFKC: i32 = 96;
+pub const U8_TEXTPREP_TOUPPER: i32 = 2;
+pub const U8_TEXTPREP_TOLOWER: i32 = 4;
+pub const U8_TEXTPREP_NFD: i32 = 16;
+pub const U8_TEXTPREP_NFC: i32 = 80;
+pub const U8_TEXTPREP_NFKD: i32 = 32;
+pub const U8_TEXTPREP_NFKC: i32 = 96;
+pub const U8_TEXTPREP_IGNORE_NULL: i32 = 65536;
+pub const U8_TEXTPREP_IGNORE_INVALID: i32 = 131072;
+pub const U8_TEXTPREP_NOWAIT: i32 = 262144;
+pub const U8_UNICODE_320: i32 = 0;
+pub const U8_UNICODE_500: i32 = 1;
+pub const U8_UNICODE_LATEST: i32 = 1;
+pub const U8_VALIDATE_ENTIRE: i32 = 1048576;
+pub const U8_VALIDATE_CHECK_ADDITIONAL: i32 = 2097152;
+pub const U8_VALIDATE_UCS2_RANGE: i32 = 4194304;
 pub const TASKQID_INVALID: i32 = 0;
 pub const TASKQ_CPR_SAFE: u32 = 2;
 pub const TASKQ_DC_BATCH: u32 = 16;
@@ -2054,6 +2087,8 @@ pub const DEVID_SCSI3_VPD_T10: i32 = 6;
 pub const DEVID_SCSI3_VPD_EUI: i32 = 7;
 pub const DEVID_SCSI3_VPD_NAA: i32 = 8;
 pub const DEVID_MAXTYPE: i32 = 8;
+pub const KICONV_IGNORE_NULL: i32 = 1;
+pub const KICONV_REPLACE_INVALID: i32 = 2;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
 pub const TS_SLEEP: i32 = 1;
 pub const TS_RUN: i32 = 2;
@@ -5301,6 +5336,81 @@ unsafe extern "C-unwind" {
     pub fn thread_join(did: kt_did_t);
     /// The kernel's process.
     pub static mut p0: proc_t;
+    /// Bytes of the text's characters; -1 when it is none, *errnum says why.
+    pub fn u8_validate(
+        u8str: *mut core::ffi::c_char,
+        n: usize,
+        list: *mut *mut core::ffi::c_char,
+        flag: core::ffi::c_int,
+        errnum: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Compares two texts: below, at or above 0.
+    pub fn u8_strcmp(
+        s1: *const core::ffi::c_char,
+        s2: *const core::ffi::c_char,
+        n: usize,
+        flag: core::ffi::c_int,
+        version: usize,
+        errnum: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Prepares a text for comparison; -1 when it cannot, *errnum says why.
+    pub fn u8_textprep_str(
+        inarray: *mut core::ffi::c_char,
+        inlen: *mut usize,
+        outarray: *mut core::ffi::c_char,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+        version: usize,
+        errnum: *mut core::ffi::c_int,
+    ) -> usize;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u16tou32(
+        in_: *const u16,
+        inlen: *mut usize,
+        out: *mut u32,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u16tou8(
+        in_: *const u16,
+        inlen: *mut usize,
+        out: *mut uchar_t,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u32tou16(
+        in_: *const u32,
+        inlen: *mut usize,
+        out: *mut u16,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u32tou8(
+        in_: *const u32,
+        inlen: *mut usize,
+        out: *mut uchar_t,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u8tou16(
+        in_: *const uchar_t,
+        inlen: *mut usize,
+        out: *mut u16,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Between forms of Unicode. 0 or an errno.
+    pub fn uconv_u8tou32(
+        in_: *const uchar_t,
+        inlen: *mut usize,
+        out: *mut u32,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
     /// The same at kernel level.
     pub fn taskq_create(
         name: *const core::ffi::c_char,
@@ -6736,6 +6846,33 @@ unsafe extern "C-unwind" {
     pub fn repoutsw(port: core::ffi::c_int, addr: *mut u16, count: core::ffi::c_int);
     /// To one I/O port, 32 bits at a time.
     pub fn repoutsd(port: core::ffi::c_int, addr: *mut u32, count: core::ffi::c_int);
+    /// A conversion, or -1.
+    pub fn kiconv_open(
+        tocode: *const core::ffi::c_char,
+        fromcode: *const core::ffi::c_char,
+    ) -> kiconv_t;
+    /// Converts; the number of characters that were replaced, or -1 and *errnum.
+    pub fn kiconv(
+        cd: kiconv_t,
+        inbuf: *mut *mut core::ffi::c_char,
+        inbytesleft: *mut usize,
+        outbuf: *mut *mut core::ffi::c_char,
+        outbytesleft: *mut usize,
+        errnum: *mut core::ffi::c_int,
+    ) -> usize;
+    /// Ends a conversion. 0 or EBADF.
+    pub fn kiconv_close(cd: kiconv_t) -> core::ffi::c_int;
+    /// Converts a text in one call.
+    pub fn kiconvstr(
+        tocode: *const core::ffi::c_char,
+        fromcode: *const core::ffi::c_char,
+        inarray: *mut core::ffi::c_char,
+        inlen: *mut usize,
+        outarray: *mut core::ffi::c_char,
+        outlen: *mut usize,
+        flag: core::ffi::c_int,
+        errnum: *mut core::ffi::c_int,
+    ) -> usize;
     /// Ends a layered open. Returns 0 or an errno.
     pub fn ldi_close(
         lh: ldi_handle_t,

@@ -28,4 +28,5 @@ pub mod physmem;
 pub mod process;
 pub mod report;
 pub mod resident;
+pub mod unicode;
 pub mod vm;

@@ -5,6 +5,7 @@
 #define _SYS_SUNDDI_H
 
 #include <sys/types.h>
+#include <sys/u8_textprep.h>
 #include <sys/dditypes.h>
 #include <sys/ddipropdefs.h>
 #include <sys/devops.h>
@@ -809,6 +810,23 @@ extern void repoutsb(int port, uint8_t *addr, int count);
 extern void repoutsw(int port, uint16_t *addr, int count);
 /** To one I/O port, 32 bits at a time. */
 extern void repoutsd(int port, uint32_t *addr, int count);
+
+/** A conversion between code pages. */
+typedef void *kiconv_t;
+
+#define KICONV_IGNORE_NULL 0x0001
+#define KICONV_REPLACE_INVALID 0x0002
+
+/** A conversion, or -1. */
+extern kiconv_t kiconv_open(const char *tocode, const char *fromcode);
+/** Converts; the number of characters that were replaced, or -1 and *errnum. */
+extern size_t kiconv(kiconv_t cd, char **inbuf, size_t *inbytesleft, char **outbuf,
+    size_t *outbytesleft, int *errnum);
+/** Ends a conversion. 0 or EBADF. */
+extern int kiconv_close(kiconv_t cd);
+/** Converts a text in one call. */
+extern size_t kiconvstr(const char *tocode, const char *fromcode, char *inarray, size_t *inlen,
+    char *outarray, size_t *outlen, int flag, int *errnum);
 
 #define TASKQ_DEFAULTPRI (-1)
 #define DDI_MODEL_CONVERT(mode) ddi_model_convert_from((mode) & FMODELS)

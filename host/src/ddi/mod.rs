@@ -114,6 +114,7 @@ pub mod strings;
 pub mod symbols;
 pub mod sync;
 pub mod time;
+pub mod unicode;
 pub mod user;
 pub mod vnodes;
 

@@ -48,6 +48,7 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::strings::SYMBOLS,
         super::sync::SYMBOLS,
         super::time::SYMBOLS,
+        super::unicode::SYMBOLS,
         super::user::SYMBOLS,
         super::vnodes::SYMBOLS,
     ];
