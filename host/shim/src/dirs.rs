@@ -58,18 +58,15 @@ fn forget(dir: *mut libc::DIR) {
 
 /// The next entry that Linux does not list; false at the end.
 fn next(fd: c_int, told: &mut usize, entry: &mut libc::dirent64) -> bool {
-    // A directory of ours has these two, too.
-    let dots = if tree::is_ours(fd) { 2 } else { 0 };
-    let found = if *told < dots {
-        for (to, from) in entry.d_name.iter_mut().zip(b".\0\0".iter()) {
+    // A directory of ours has itself, too. What is above the topmost ones is Linux's, so none says that it has `..`.
+    let itself = usize::from(tree::is_ours(fd));
+    let found = if *told < itself {
+        for (to, from) in entry.d_name.iter_mut().zip(b".\0") {
             *to = *from as c_char;
-        }
-        if *told == 1 {
-            entry.d_name[1] = b'.' as c_char;
         }
         Some(node::Entry { ino: 1, kind: libc::DT_DIR })
     } else {
-        node::listed(fd, *told - dots, &mut entry.d_name)
+        node::listed(fd, *told - itself, &mut entry.d_name)
     };
     let Some(found) = found else { return false };
     *told += 1;
