@@ -523,7 +523,6 @@ impl process::Kernel for DdiKernel {
         }
         let mut address = args.addr as ddi_sys::caddr_t;
         let space = entry.client.image().space() as *mut ddi_sys::as_;
-        entry.client.measure();
         let absent = |f: usize| is(f, "nodev") || is(f, "nulldev");
         let own = cb.cb_segmap.filter(|f| !absent(*f as usize));
         let devmap = cb.cb_devmap.is_some_and(|f| !absent(f as usize)) && cb.cb_flag & ddi_sys::D_DEVMAP != 0;
@@ -543,7 +542,15 @@ impl process::Kernel for DdiKernel {
                 segmap(open.dev, off, space, &mut address, len, prot, maxprot, flags, cred(&entry))
             })
         });
-        check(called.unwrap_or(EIO)).map(|()| address as u64)
+        check(called.unwrap_or(EIO)).map(|()| {
+            // What a fixed mapping replaces was part of it before.
+            if args.fixed() {
+                entry.client.measure();
+            } else {
+                entry.client.resized(args.len.next_multiple_of(crate::physmem::PAGE_SIZE) as i64);
+            }
+            address as u64
+        })
     }
 
     fn munmap(&self, call: &Call, addr: u64, len: u64) -> Result<(), Errno> {
@@ -552,12 +559,12 @@ impl process::Kernel for DdiKernel {
             for (at, part) in segments(&entry, addr, len) {
                 entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?;
                 call.unmap(at, part)?;
+                entry.client.resized(-(part as i64));
             }
             for (at, part) in entry.pinned_parts(addr, len) {
                 call.unmap(at, part)?;
                 entry.unpin(at, part);
             }
-            entry.client.measure();
             Ok(())
         })
     }

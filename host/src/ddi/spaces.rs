@@ -19,7 +19,7 @@ use crate::physmem::PAGE_SIZE;
 use crate::process::Call;
 use crate::vm::client::Entry;
 use crate::vm::device::{ByHand, Device};
-use crate::vm::{client, framework};
+use crate::vm::{client, cookie, framework};
 use crate::{kernel, opens};
 
 const EINVAL: c_int = 22;
@@ -223,12 +223,13 @@ ddi! {
     /// as_findseg: the device segment at an address, or (`tail`) the next one; NULL when there is none.
     fn as_findseg(space: *mut as_, address: caddr_t, tail: c_int) -> *mut seg {
         let Some(entry) = client::of_as(space as usize) else { return null_mut() };
-        let at = address as u64;
-        let segments = entry.space.segments(framework());
-        let fits = |base: u64, len: u64| at < base + len && (tail != 0 || at >= base);
-        let Some(base) = segments.iter().find(|s| fits(s.base, s.len)).map(|s| s.base) else { return null_mut() };
-        let image = entry.space.with_segment(framework(), base, |segment| segment.data().address());
-        image.map_or(null_mut(), |image| image as *mut seg)
+        // By the handles: in a callback the address space is locked, by whoever called the driver.
+        let fits = |place: &&cookie::Place| {
+            let at = address as u64;
+            at < place.end && (tail != 0 || at >= place.start)
+        };
+        let places = cookie::places(&entry.client);
+        places.iter().filter(fits).min_by_key(|place| place.start).map_or(null_mut(), |place| place.segment as *mut seg)
     }
     /// as_segat: the same without `tail`.
     @private fn as_segat(space: *mut as_, address: caddr_t) -> *mut seg {

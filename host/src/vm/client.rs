@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -26,6 +27,8 @@ struct Inner {
     process: Arc<Process>,
     image: ProcessImage,
     cred: Box<Cred>,
+    /// Bytes of its address space, as far as the host has seen it change.
+    size: AtomicUsize,
 }
 
 impl PartialEq for Client {
@@ -45,14 +48,21 @@ impl Client {
         let text = std::fs::read_to_string(format!("/proc/{pid}/statm"));
         let pages = text.ok().and_then(|text| text.split_whitespace().next()?.parse::<usize>().ok());
         if let Some(pages) = pages {
-            self.image().set_size(pages * PAGE_SIZE as usize);
+            self.0.size.store(pages * PAGE_SIZE as usize, Ordering::Relaxed);
+            self.resized(0);
         }
+    }
+
+    /// Its address space has grown (or shrunk) by a mapping.
+    pub fn resized(&self, by: i64) {
+        let before = self.0.size.fetch_add(by as usize, Ordering::Relaxed);
+        self.image().set_size(before.wrapping_add(by as usize));
     }
 
     fn new(process: Arc<Process>, cred: Cred) -> Self {
         let cred = Box::new(cred);
         let image = ProcessImage::new(process.pid().cast_unsigned(), std::ptr::from_ref(&*cred) as usize);
-        Client(Arc::new(Inner { process, image, cred }))
+        Client(Arc::new(Inner { process, image, cred, size: AtomicUsize::new(0) }))
     }
 
     /// The process.

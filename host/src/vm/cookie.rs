@@ -14,6 +14,7 @@ use segdev::{HandleInfo, Prot, Segment, Umem as _};
 
 use super::Host;
 use super::behind::{SegmentImages, Shared};
+use super::client::Client;
 use super::umem::{Memory, Umem};
 use crate::kern::image::Image;
 
@@ -220,6 +221,27 @@ pub fn maps(memory: &Arc<Memory>) -> bool {
         matches!(object, Some(Object::Umem(Umem::Cookie(own), _)) if Arc::ptr_eq(&own, memory))
             && handle.info().live
     })
+}
+
+/// Where a handle is in its address space, and the address of its segment's image.
+pub struct Place {
+    /// The handle's first byte.
+    pub start: u64,
+    /// The byte behind it.
+    pub end: u64,
+    /// The `struct seg`.
+    pub segment: usize,
+}
+
+/// The places of all live handles of a client. Takes no lock of its address space.
+pub fn places(client: &Client) -> Vec<Place> {
+    let all: Vec<Arc<Handle>> = COOKIES.read().values().filter(|h| h.space() == client).cloned().collect();
+    let place = |handle: &Arc<Handle>| {
+        let segment = handle.data().segment.lock().as_ref()?.address();
+        let info = handle.info();
+        info.live.then(|| Place { start: info.addr, end: info.addr + info.len, segment })
+    };
+    all.iter().filter_map(place).collect()
 }
 
 /// Gives a copy of a handle what the host keeps with it.
