@@ -1289,6 +1289,10 @@ pub const KMEM_PAGEABLE: i32 = 256;
 pub const UMEM_CALLBACK_VERSION: i32 = 1;
 pub const UMEM_LOCKED: i32 = 1024;
 pub const UMEM_TRASH: i32 = 2048;
+pub const IOMEM_DATA_CACHED: i32 = 65536;
+pub const IOMEM_DATA_UC_WR_COMBINE: i32 = 131072;
+pub const IOMEM_DATA_UNCACHED: i32 = 262144;
+pub const IOMEM_DATA_MASK: i32 = 983040;
 pub const DDI_DMA_USE_PHYSICAL: i32 = -10;
 pub const DDI_DMA_INUSE: i32 = -9;
 pub const DDI_DMA_BADATTR: i32 = -8;
@@ -1594,6 +1598,13 @@ pub const VM_NOSLEEP: i32 = 1;
 pub const VM_PANIC: i32 = 2;
 pub const VM_PUSHPAGE: i32 = 4;
 pub const VM_SLEEP: i32 = 0;
+pub const VMC_DUMPSAFE: i32 = 2097152;
+pub const VMC_FLAGS: u32 = 4294901760;
+pub const VMC_IDENTIFIER: i32 = 262144;
+pub const VMC_NO_QCACHE: i32 = 131072;
+pub const VMC_POPULATOR: i32 = 65536;
+pub const VMC_XALIGN: i32 = 1048576;
+pub const VMC_XALLOC: i32 = 524288;
 pub const KMC_NODEBUG: i32 = 131072;
 pub const KMC_NOHASH: i32 = 524288;
 pub const KMC_NOMAGAZINE: i32 = 262144;
@@ -1956,6 +1967,9 @@ pub const TQ_NOALLOC: i32 = 4;
 pub const TQ_NOQUEUE: i32 = 2;
 pub const TQ_NOSLEEP: i32 = 1;
 pub const TQ_SLEEP: i32 = 0;
+pub const TS_SLEEP: i32 = 1;
+pub const TS_RUN: i32 = 2;
+pub const TS_ONPROC: i32 = 4;
 pub const DDI_DEV_NO_AUTOINCR: u32 = 0;
 pub const DDI_DEV_AUTOINCR: u32 = 1;
 pub const DDI_EAGAIN: i32 = -3;
@@ -2090,9 +2104,6 @@ pub const DEVID_MAXTYPE: i32 = 8;
 pub const KICONV_IGNORE_NULL: i32 = 1;
 pub const KICONV_REPLACE_INVALID: i32 = 2;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
-pub const TS_SLEEP: i32 = 1;
-pub const TS_RUN: i32 = 2;
-pub const TS_ONPROC: i32 = 4;
 pub const FC_ALIGN: i32 = 2;
 pub const FC_HWERR: i32 = 1;
 pub const FC_NOMAP: i32 = 5;
@@ -3931,6 +3942,13 @@ unsafe extern "C-unwind" {
         format: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     );
+    /// dev_err with a va_list.
+    pub fn vdev_err(
+        dip: *mut dev_info_t,
+        level: core::ffi::c_int,
+        format: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    );
     /// panic with a va_list.
     pub fn vpanic(format: *const core::ffi::c_char, ap: *mut __va_list_tag) -> !;
     /// printf with a va_list.
@@ -5542,6 +5560,8 @@ unsafe extern "C-unwind" {
     pub static mut physmax: pfn_t;
     /// Pages of physical memory.
     pub static mut physmem: pgcnt_t;
+    /// The calling thread.
+    pub fn threadp() -> *mut kthread_t;
     /// ENXIO: the poll entry of a driver that cannot be polled.
     pub fn nochpoll(
         dev: dev_t,
@@ -6979,8 +6999,6 @@ unsafe extern "C-unwind" {
         uiop: *mut uio,
         cr: *mut cred_t,
     ) -> core::ffi::c_int;
-    /// The calling thread.
-    pub fn threadp() -> *mut kthread_t;
     /// Chooses a user address; internal.
     pub fn map_addr(
         addrp: *mut caddr_t,

@@ -80,6 +80,9 @@ fn linux_errno(illumos: c_int) -> Errno {
     Errno(linux)
 }
 
+/// Commands of ioctl(2) for any kind of file, whose numbers differ: illumos, Linux. `FIONBIO`, `FIONREAD`.
+const COMMANDS: [(u64, u64); 2] = [(0x8004_667e, libc::FIONBIO), (0x4004_667f, libc::FIONREAD)];
+
 /// Error numbers that differ: illumos, Linux.
 const ERRNO: &[(c_int, i32)] = &[
     (35, libc::ENOMSG),
@@ -440,6 +443,10 @@ impl process::Kernel for DdiKernel {
         opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
     }
 
+    fn minor(&self, open: OpenId) -> Option<u32> {
+        opens::find(open.0).map(|open| open.dev as u32)
+    }
+
     fn read(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
         let own = KSTATS.read().get(&open.0).cloned();
         if let Some(text) = own {
@@ -475,6 +482,7 @@ impl process::Kernel for DdiKernel {
         let entry = client::of(call.process());
         let ioctl = open.driver.cb_ops().and_then(|cb| cb.cb_ioctl).ok_or(Errno(libc::ENOTTY))?;
         let mode = file_flags(flags) | crate::kern::image::model() as c_int;
+        let cmd = COMMANDS.iter().find(|(_, linux)| *linux == cmd).map_or(cmd, |(illumos, _)| *illumos);
         let mut value = 0;
         let called = client::run(&entry, || {
             // SAFETY: the driver's entry point, with arguments as ioctl(9E) says.
@@ -486,15 +494,15 @@ impl process::Kernel for DdiKernel {
         check(called.unwrap_or(EIO)).map(|()| value)
     }
 
-    fn poll(&self, call: &Call, id: OpenId, events: u32, waker: &PollWaker) -> Result<u32, Errno> {
+    fn poll(&self, call: &Call, id: OpenId, events: u32, waker: &PollWaker) -> Result<(u32, u64), Errno> {
         let asked = poll::to_illumos(events);
         if KSTATS.read().contains_key(&id.0) {
-            return Ok(poll::to_linux(poll::always(asked), events));
+            return Ok((poll::to_linux(poll::always(asked), events), 0));
         }
         let open = self.open_of(id)?;
         let entry = client::of(call.process());
         let Some(chpoll) = open.driver.cb_ops().and_then(|cb| cb.cb_chpoll) else {
-            return Ok(poll::to_linux(poll::always(asked), events));
+            return Ok((poll::to_linux(poll::always(asked), events), 0));
         };
         let ready = client::run(&entry, || {
             poll::look(asked, waker, |ready, head| {
@@ -504,7 +512,7 @@ impl process::Kernel for DdiKernel {
                     .unwrap_or(EIO)
             })
         });
-        ready.map(|ready| poll::to_linux(ready, events)).map_err(linux_errno)
+        ready.map(|(ready, stamp)| (poll::to_linux(ready, events), stamp)).map_err(linux_errno)
     }
 
     fn mmap(&self, call: &Call, id: OpenId, args: &MmapArgs) -> Result<u64, Errno> {

@@ -18,6 +18,7 @@ use crate::ddi::data::Cred;
 use crate::kern::drivers::Driver;
 use crate::kern::nodes::Node;
 use crate::kernel::node_of;
+use crate::log;
 use crate::vm::client;
 
 const ENXIO: c_int = 6;
@@ -174,7 +175,12 @@ pub(crate) fn enter(
     driver.opens.fetch_add(1, Ordering::SeqCst);
     wait_closed((asked, otyp)).hold((asked, otyp), node);
     let mut dev = asked;
-    let error = call_open(driver, &mut dev, flags, otyp, cred);
+    let mut error = call_open(driver, &mut dev, flags, otyp, cred);
+    if error == 0 && dev >> 32 != asked >> 32 {
+        let (old, new) = (asked >> 32, dev >> 32);
+        log::line(log::To::Both, &format!("NOTICE: unsupported clone open maj = {old}, newmaj = {new}"));
+        error = ENXIO;
+    }
     if error == 0 {
         // A clone open: the driver chose another minor number.
         let node = if dev != asked { node_of(driver, dev).unwrap_or(node) } else { node };

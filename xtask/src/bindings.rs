@@ -118,7 +118,7 @@ fn generate(dir: &Path, own: &Path, only: Option<&BTreeSet<String>>) -> Result<S
         .layout_tests(true)
         .disable_header_comment()
         .blocklist_function("_init|_fini|_info")
-        .blocklist_item("ULONG_MAX|ULLONG_MAX")
+        .blocklist_item("ULONG_MAX|ULLONG_MAX|U?INT(8|16|32|64)_(MAX|MIN)")
         .formatter(bindgen::Formatter::None)
         .parse_callbacks(Box::new(Kinds));
     if let Some(only) = only {

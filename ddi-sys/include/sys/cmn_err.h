@@ -30,6 +30,8 @@ extern char *sprintf(char *buf, const char *format, ...);
 extern void uprintf(const char *format, ...);
 /** cmn_err with a va_list. */
 extern void vcmn_err(int level, const char *format, va_list ap);
+/** dev_err with a va_list. */
+extern void vdev_err(dev_info_t *dip, int level, const char *format, va_list ap);
 /** panic with a va_list. */
 extern void vpanic(const char *format, va_list ap) __attribute__((__noreturn__));
 /** printf with a va_list. */

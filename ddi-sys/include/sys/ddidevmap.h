@@ -65,4 +65,10 @@ struct devmap_info {
 #define UMEM_LOCKED 0x400
 #define UMEM_TRASH 0x800
 
+/** How the processor caches a mapping: in the flags of devmap_umem_setup(9F) and devmap_devmem_setup(9F), one of them. */
+#define IOMEM_DATA_CACHED 0x10000
+#define IOMEM_DATA_UC_WR_COMBINE 0x20000
+#define IOMEM_DATA_UNCACHED 0x40000
+#define IOMEM_DATA_MASK 0xf0000
+
 #endif /* _SYS_DDIDEVMAP_H */

@@ -36,6 +36,12 @@ extern void assfail3(const char *expr, uintmax_t left, const char *op, uintmax_t
 #define ASSERT3U(x, y, z) ((void)0)
 #define ASSERT3P(x, y, z) ((void)0)
 #endif
+#define VERIFY0(x) VERIFY3_IMPL(x, ==, 0, uintmax_t)
+#ifdef DEBUG
+#define ASSERT0(x) VERIFY0(x)
+#else
+#define ASSERT0(x) ((void)0)
+#endif
 #define VERIFY(ex) ((void)((ex) || assfail(#ex, __FILE__, __LINE__)))
 #define CTASSERT(x) _Static_assert(x, #x)
 

@@ -20,6 +20,16 @@
 #include <sys/taskq.h>
 #include <sys/systm.h>
 #include <sys/modctl.h>
+#include <sys/debug.h>
+#include <sys/id_space.h>
+#include <sys/model.h>
+#include <sys/atomic.h>
+#include <sys/thread.h>
+#include <sys/ksynch.h>
+#include <sys/errno.h>
+#include <sys/cred.h>
+#include <sys/uio.h>
+#include <sys/poll.h>
 
 /** How bad a fault is for the service, and where it is. */
 typedef enum {

@@ -5,6 +5,8 @@
 #define _SYS_TYPES_H
 
 #include <sys/feature.h>
+#include <sys/ccompile.h>
+#include <sys/int_limits.h>
 
 typedef char int8_t;
 typedef short int16_t;

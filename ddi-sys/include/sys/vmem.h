@@ -26,6 +26,14 @@ typedef void (vmem_free_t)(vmem_t *, void *, size_t);
 #define VM_PUSHPAGE 4
 #define VM_SLEEP 0
 
+#define VMC_DUMPSAFE 0x200000
+#define VMC_FLAGS 0xffff0000
+#define VMC_IDENTIFIER 0x40000
+#define VMC_NO_QCACHE 0x20000
+#define VMC_POPULATOR 0x10000
+#define VMC_XALIGN 0x100000
+#define VMC_XALLOC 0x80000
+
 /** A piece of the arena. */
 extern void *vmem_alloc(vmem_t *vmp, size_t size, int vmflag);
 /** An arena of numbers or addresses. */

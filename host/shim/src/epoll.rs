@@ -18,8 +18,8 @@ use crate::{link, node, state};
 const MOST: usize = 512;
 const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
-/// Bits of an interest that are no events.
-const HOW: u32 = ONESHOT | EDGE | libc::EPOLLWAKEUP as u32 | libc::EPOLLEXCLUSIVE as u32;
+/// Bits of an interest that are no events and that the host is not told.
+const HOW: u32 = ONESHOT | libc::EPOLLWAKEUP as u32 | libc::EPOLLEXCLUSIVE as u32;
 
 /// A device in a set.
 #[derive(Clone, Copy)]
@@ -30,8 +30,9 @@ struct Interest {
     events: u32,
     /// A one-shot interest that has been reported.
     spent: bool,
-    /// What was reported last, for edges.
+    /// What was reported last, and the host's stamp of it, for edges.
     last: u32,
+    stamp: u64,
     data: u64,
 }
 
@@ -40,7 +41,8 @@ struct Table(UnsafeCell<[Interest; MOST]>);
 // SAFETY: used under the lock only.
 unsafe impl Sync for Table {}
 
-const FREE: Interest = Interest { set: -1, fd: -1, open: 0, events: 0, spent: false, last: 0, data: 0 };
+const FREE: Interest =
+    Interest { set: -1, fd: -1, open: 0, events: 0, spent: false, last: 0, stamp: 0, data: 0 };
 static TABLE: Table = Table(UnsafeCell::new([FREE; MOST]));
 static LOCK: Lock = Lock::new();
 static USED: AtomicUsize = AtomicUsize::new(0);
@@ -84,7 +86,7 @@ unsafe extern "C" fn epoll_ctl(set: c_int, op: c_int, fd: c_int, event: *mut lib
         table.iter_mut().filter(|i| i.set == set && i.fd == fd).for_each(|i| *i = FREE);
         let Some((events, data)) = wanted.filter(|_| op != libc::EPOLL_CTL_DEL) else { return true };
         let slot = table.iter_mut().find(|i| i.set < 0);
-        slot.map(|i| *i = Interest { set, fd, open, events, spent: false, last: 0, data }).is_some()
+        slot.map(|i| *i = Interest { set, fd, open, events, spent: false, last: 0, stamp: 0, data }).is_some()
     });
     if room {
         return 0;
@@ -102,7 +104,7 @@ fn asked(set: i32, items: &mut [PollItem], places: &mut [u16]) -> usize {
             if node::device(i.fd) != Some(i.open) {
                 *i = FREE;
             } else if !i.spent {
-                items[n] = PollItem { open: i.open, events: i.events & !HOW, ready: 0 };
+                items[n] = PollItem { open: i.open, events: i.events & !HOW, ready: 0, stamp: 0 };
                 places[n] = place as u16;
                 n += 1;
             }
@@ -121,9 +123,13 @@ fn report(set: i32, items: &[PollItem], places: &[u16], to: &mut [libc::epoll_ev
                 continue;
             }
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
-            let ready = item.ready & (i.events & !HOW | always);
-            let news = if i.events & EDGE != 0 { ready & !i.last } else { ready };
-            i.last = if news == 0 || n < to.len() { ready } else { i.last };
+            let ready = item.ready & (i.events & !HOW & !EDGE | always);
+            // pollwakeup(9F) says that there is news, even if it is the same as before.
+            let told = item.stamp != 0 && item.stamp != i.stamp;
+            let news = if i.events & EDGE != 0 && !told { ready & !i.last } else { ready };
+            if news == 0 || n < to.len() {
+                (i.last, i.stamp) = (ready, item.stamp);
+            }
             if news != 0 && n < to.len() {
                 to[n] = libc::epoll_event { events: ready, u64: i.data };
                 n += 1;
@@ -167,10 +173,6 @@ fn wait_for(
         let mut fds = [libc::pollfd { fd: set, events: libc::POLLIN, revents: 0 }; 2];
         if !wait(&mut fds, line, end, mask.unwrap_or(user))? {
             return Ok(0);
-        }
-        // pollwakeup(9F) says that there is news, even if it is the same as before.
-        if fds[1].revents != 0 {
-            with(|table| table.iter_mut().filter(|i| i.set == set).for_each(|i| i.last = 0));
         }
     })();
     sys::set_mask(user);

@@ -7,7 +7,26 @@ use core::sync::atomic::Ordering;
 use ddi_wire::{Buffer, FAULTS_UFFD, IO_OFFSET, Op};
 
 use crate::real::{fail, result};
-use crate::{copy, link, node, state, sys};
+use crate::{copy, link, node, stat, state, sys};
+
+/// `FIONBIO` as illumos has it.
+const FIONBIO: u64 = 0x8004_667e;
+
+/// What the kernel does when a driver has accepted `FIONBIO`. False: the argument is no address.
+fn set_blocking(fd: c_int, arg: u64) -> bool {
+    let mut on = 0 as c_int;
+    // SAFETY: a local; the other side is what the program named.
+    if unsafe { copy::copy(&raw mut on as u64, arg, size_of::<c_int>()) } < size_of::<c_int>() {
+        return false;
+    }
+    // SAFETY: no memory is involved.
+    let flags = unsafe { stat::fcntl(fd, libc::F_GETFL, 0) };
+    let nonblock = if on != 0 { libc::O_NONBLOCK } else { 0 };
+    let flags = flags & !libc::O_NONBLOCK | nonblock;
+    // SAFETY: as above.
+    unsafe { stat::fcntl(fd, libc::F_SETFL, flags as u64) };
+    true
+}
 
 /// Most buffers of a vector call.
 const VECTORS: usize = 1024;
@@ -305,7 +324,11 @@ mod inner {
     // Variadic in C; its argument is passed as any other on this machine.
     pub unsafe fn ioctl(fd: c_int, request: c_ulong, arg: u64) -> c_int {
         if let Some(open) = node::device(fd) {
-            let r = link::request(Op::Ioctl, [open, request & 0xffff_ffff, arg, 0, 0, 0], &[], &[], true);
+            let request = request & 0xffff_ffff;
+            let r = link::request(Op::Ioctl, [open, request, arg, 0, 0, 0], &[], &[], true);
+            if r.is_ok() && (request == libc::FIONBIO || request == FIONBIO) && !set_blocking(fd, arg) {
+                return fail(libc::EFAULT);
+            }
             return r.map_or_else(fail, |r| r.a[0] as c_int);
         }
         let real = real!(ioctl: fn(c_int, c_ulong, u64) -> c_int);

@@ -295,7 +295,7 @@ pub fn poll(items: &mut [PollItem], natively: u64, user: u64) -> Result<(u64, i3
         Some(line) => {
             // SAFETY: the reply's payload is in the line's buffer, which is aligned.
             let answers = unsafe { msg::items::<PollItem>(line.buf, got.payload) };
-            items.iter_mut().zip(answers).for_each(|(item, answer)| item.ready = answer.ready);
+            items.iter_mut().zip(answers).for_each(|(item, answer)| *item = *answer);
             Ok((got.message.a[0], line.fd))
         }
         // The answers have gone with the connection; a thread that polls inside its own request does not wait.

@@ -119,7 +119,7 @@ fn mixed(fds: &mut [PollFd], deadline: Option<u64>, mask: Option<u64>) -> Result
             natives[i] = PollFd { fd: if open.is_some() { -1 } else { f.fd }, events: f.events, revents: 0 };
             if let Some(open) = open {
                 let item = all_items.get_mut(devices).ok_or(libc::EINVAL)?;
-                *item = PollItem { open, events: u32::from(f.events.cast_unsigned()), ready: 0 };
+                *item = PollItem { open, events: u32::from(f.events.cast_unsigned()), ready: 0, stamp: 0 };
                 places[devices] = i;
                 devices += 1;
             }

@@ -52,7 +52,7 @@ macro_rules! fcntls {
         /// A device's descriptor is a socket, always open for both; its access mode is the host's to say. Variadic in C: the argument is passed
         /// as any other on this machine.
         #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(fd: c_int, command: c_int, arg: u64) -> c_int {
+        pub unsafe extern "C" fn $name(fd: c_int, command: c_int, arg: u64) -> c_int {
             let real = real!($name: fn(c_int, c_int, u64) -> c_int);
             // SAFETY: the caller's arguments.
             let r = unsafe { real(fd, command, arg) };

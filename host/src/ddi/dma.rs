@@ -16,7 +16,7 @@ use ddi_sys::{
 };
 use parking_lot::Mutex;
 
-use super::{registers, store, sync};
+use super::{pinned, registers, store, sync};
 use crate::kern::pieces::{self, Pieces, Window};
 use crate::log;
 use crate::pci::iospace;
@@ -152,6 +152,21 @@ fn user_pieces(space: usize, address: u64, len: u64) -> Option<Pieces> {
         at += n;
     }
     Some(found)
+}
+
+/// Memory of the calling process that nobody has locked can be bound all the same: illumos takes the pages that are there. Here they have to be pinned first.
+fn pin(space: usize, address: u64, len: u64, flags: uint_t) {
+    let own = client::current().is_some_and(|c| c.image().space() == space);
+    if !own || len == 0 || user_pieces(space, address, len).is_some() {
+        return;
+    }
+    let way = match flags & ddi_sys::DDI_DMA_RDWR as uint_t {
+        way if way == ddi_sys::DDI_DMA_WRITE as uint_t => ddi_sys::DDI_UMEMLOCK_READ,
+        _ => ddi_sys::DDI_UMEMLOCK_READ | ddi_sys::DDI_UMEMLOCK_WRITE,
+    };
+    let in_page = address % PAGE_SIZE;
+    // When that fails, the memory has no place that a device can reach, which the binding will find out.
+    let _ = pinned::pin(address - in_page, len + in_page, way);
 }
 
 /// Where memory to be bound is.
@@ -351,6 +366,7 @@ ddi! {
         may_wait("ddi_dma_addr_bind_handle", wait);
         let user = client::of_as(space as usize).is_some();
         let range = if user {
+            pin(space as usize, address as u64, len as u64, flags);
             Range::User(space as usize, address as u64, len as u64)
         } else {
             Range::Kernel(address as usize, len)

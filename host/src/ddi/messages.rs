@@ -77,6 +77,21 @@ ddi! {
         // SAFETY: the driver's promise.
         message(level, "", &unsafe { formatted(fmt, ap) });
     }
+    /// dev_err(9F) with a va_list.
+    fn vdev_err(dip: *mut dev_info_t, level: c_int, fmt: *const c_char, ap: *mut __va_list_tag) {
+        // SAFETY: the driver's promise.
+        let text = unsafe { formatted(fmt, ap) };
+        let name =
+            nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
+        // A leading !, ^ or ? stays in front of the name.
+        match text.split_first() {
+            Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
+                let text = [&[first], name.as_bytes(), rest].concat();
+                message(level, "", &text);
+            }
+            _ => message(level, &name, &text),
+        }
+    }
     /// printf of the kernel: console text.
     @local fn vprintf(fmt: *const c_char, ap: *mut __va_list_tag) {
         // SAFETY: the driver's promise.
@@ -139,30 +154,6 @@ ddi! {
         report::panic(&format!(
             "assertion failed: {expression} ({left:#x} {operator} {right:#x}), file: {file}, line: {line}"
         ))
-    }
-}
-
-/// dev_err(9F) with a va_list.
-///
-/// # Safety
-/// `dip` is NULL or a node's pointer; format and arguments as for vcmn_err.
-unsafe extern "C-unwind" fn vdev_err(
-    dip: *mut dev_info_t,
-    level: c_int,
-    fmt: *mut c_char,
-    ap: *mut __va_list_tag,
-) {
-    // SAFETY: the driver's promise.
-    let text = unsafe { formatted(fmt, ap) };
-    let name =
-        nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
-    // A leading !, ^ or ? stays in front of the name.
-    match text.split_first() {
-        Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
-            let text = [&[first], name.as_bytes(), rest].concat();
-            message(level, "", &text);
-        }
-        _ => message(level, &name, &text),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What has no bigger home: CPR callbacks, fault management, sysevents, bus events, PCI
 //! configuration space.
 //!
-//! The host suspends nothing, has no fault management, no event daemon, no bus with removal events and no PCI bus: functions that
+//! The host suspends nothing, has no fault management, no event daemon and no device that comes or goes: functions that
 //! register for those succeed or say "not supported" as their manual pages provide, and nothing is ever called back.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use ddi_sys::{
     boolean_t, callb_id_t, ddi_acc_handle_t, ddi_callback_id_t, ddi_cb_flags_t, ddi_cb_func_t,
@@ -12,11 +13,20 @@ use ddi_sys::{
     ddi_iblock_cookie_t, dev_info_t, nvlist_t, sysevent_id_t, uchar_t,
 };
 
+use parking_lot::Mutex;
+
 use super::{store, text};
+use crate::kern::left::{Kind, Left};
+use crate::kern::nodes;
 use crate::log;
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
+
+/// Events of a PCI slot. A cookie is the address of one of these.
+static EVENTS: [&CStr; 2] = [ddi_sys::DDI_DEVI_REMOVE_EVENT, ddi_sys::DDI_DEVI_INSERT_EVENT];
+/// Handlers of events, by their ids.
+static HANDLERS: Mutex<BTreeMap<usize, Left>> = Mutex::new(BTreeMap::new());
 
 ddi! {
     /// callb_add: for suspend and resume, which do not happen.
@@ -98,25 +108,39 @@ ddi! {
         log::line(log::To::Log, &format!("sysevent {vendor} {class} {subclass}"));
         SUCCESS
     }
-    /// ddi_get_eventcookie(9F): no bus here has events.
-    fn ddi_get_eventcookie(_dip: *mut dev_info_t, _name: *mut c_char, _cookiep: *mut ddi_eventcookie_t) -> c_int {
-        FAILURE
+    /// ddi_get_eventcookie(9F): a PCI slot has the events of coming and going; no other node has any.
+    fn ddi_get_eventcookie(dip: *mut dev_info_t, name: *mut c_char, cookiep: *mut ddi_eventcookie_t) -> c_int {
+        let pci = nodes::of(dip).is_some_and(|node| node.device().is_some());
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        let Some(at) = EVENTS.iter().position(|event| pci && event.to_string_lossy() == name) else { return FAILURE };
+        // SAFETY: the driver's promise.
+        unsafe { store(cookiep, EVENTS.as_ptr().wrapping_add(at).cast_mut().cast()) };
+        SUCCESS
     }
-    /// ddi_add_event_handler(9F).
+    /// ddi_add_event_handler(9F): devices here do not go, so nothing is called.
     fn ddi_add_event_handler(
-        _dip: *mut dev_info_t,
-        _cookie: ddi_eventcookie_t,
-        _handler: Option<
+        dip: *mut dev_info_t,
+        cookie: ddi_eventcookie_t,
+        handler: Option<
             unsafe extern "C-unwind" fn(*mut dev_info_t, ddi_eventcookie_t, *mut c_void, *mut c_void),
         >,
         _arg: *mut c_void,
-        _idp: *mut ddi_callback_id_t,
+        idp: *mut ddi_callback_id_t,
     ) -> c_int {
-        FAILURE
+        let known = EVENTS.as_ptr_range().contains(&cookie.cast_const().cast());
+        let Some(handler) = handler.filter(|_| known && nodes::of(dip).is_some()) else { return FAILURE };
+        let mut handlers = HANDLERS.lock();
+        let id = handlers.last_key_value().map_or(1, |(last, _)| last + 1);
+        handlers.insert(id, Left::new(Kind::EventHandler, handler as usize));
+        // SAFETY: the driver's promise.
+        unsafe { store(idp, id as ddi_callback_id_t) };
+        SUCCESS
     }
     /// ddi_remove_event_handler(9F).
-    fn ddi_remove_event_handler(_id: ddi_callback_id_t) -> c_int {
-        FAILURE
+    fn ddi_remove_event_handler(id: ddi_callback_id_t) -> c_int {
+        let removed = HANDLERS.lock().remove(&(id as usize));
+        if removed.is_some() { SUCCESS } else { FAILURE }
     }
     /// ddi_cb_register(9F).
     fn ddi_cb_register(

@@ -9,6 +9,7 @@
 //! child has its own.
 
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
 use segdev::UmemKind;
@@ -51,7 +52,8 @@ fn protection(pid: i32, start: u64, end: u64) -> Option<(Prot, bool)> {
     None
 }
 
-fn lock(addr: u64, len: u64, flags: c_int) -> Result<ddi_umem_cookie_t, c_int> {
+/// Pins memory of the calling process for as long as the process has it.
+pub(crate) fn pin(addr: u64, len: u64, flags: c_int) -> Result<Arc<Memory>, c_int> {
     let (read, write) = (flags & ddi_sys::DDI_UMEMLOCK_READ != 0, flags & ddi_sys::DDI_UMEMLOCK_WRITE != 0);
     if len == 0 || !addr.is_multiple_of(PAGE) || !(read || write) {
         return Err(EINVAL);
@@ -67,18 +69,17 @@ fn lock(addr: u64, len: u64, flags: c_int) -> Result<ddi_umem_cookie_t, c_int> {
     if write && !found.contains(Prot::WRITE) || !found.contains(Prot::READ) {
         return Err(EACCES);
     }
-    let new = match pinned {
-        Some((memory, off)) => Memory::part(memory, off, len),
+    match pinned {
+        Some((memory, off)) => Ok(Memory::part(memory, off, len)),
         None => {
             let new = Memory::new(UmemKind::User, len).ok_or(ENOMEM)?;
             let pinned = Call::with_current(|call| Some(call?.pin(addr, len, new.pfn(), found)));
             pinned.and_then(Result::ok).ok_or(EFAULT)?;
             entry.pin(addr, len, new.clone(), shared);
             // The process keeps its pages when the driver lets go of its cookie.
-            Memory::part(new, 0, len)
+            Ok(Memory::part(new, 0, len))
         }
-    };
-    Ok(umem::publish(new) as ddi_umem_cookie_t)
+    }
 }
 
 ddi! {
@@ -87,10 +88,10 @@ ddi! {
         sync::may_block("ddi_umem_lock", "ddi_umem_lock", "ddi_umem_lock(9F)");
         // SAFETY: the driver's promise.
         unsafe { store(cookiep, std::ptr::null_mut()) };
-        match lock(addr as u64, len as u64, flags) {
-            Ok(cookie) => {
+        match pin(addr as u64, len as u64, flags) {
+            Ok(memory) => {
                 // SAFETY: the driver's promise.
-                unsafe { store(cookiep, cookie) };
+                unsafe { store(cookiep, umem::publish(memory) as ddi_umem_cookie_t) };
                 0
             }
             Err(errno) => errno,

@@ -1,6 +1,7 @@
 //! Poll heads: chpoll(9E) and pollwakeup(9F).
 //!
-//! Who waits for a poll head is kept here, by the head's address; the driver's structure is not touched. pollwakeup may be called in any context: it takes the table's lock,
+//! Who waits for a poll head is kept here, by the head's address. Of the driver's structure only `ph_list` is set: not null while somebody may wait, as drivers look at it
+//! before they call pollwakeup. It is written only when the driver has just named the head. pollwakeup may be called in any context: it takes the table's lock,
 //! under which nothing else is called, and sends each waiter a message.
 
 use std::collections::HashMap;
@@ -14,24 +15,34 @@ use parking_lot::Mutex;
 
 use crate::process::PollWaker;
 
-/// Who waits for a head: the events, and how to wake.
-type Waiters = HashMap<usize, Vec<(u16, PollWaker)>>;
+/// A head that somebody waits for.
+#[derive(Default)]
+struct Head {
+    /// The events, and how to wake.
+    waiters: Vec<(u16, PollWaker)>,
+    /// Of the last pollwakeup, for those who wait for edges; 0 when nobody has.
+    stamp: u64,
+}
 
-static WAITERS: LazyLock<Mutex<Waiters>> = LazyLock::new(Mutex::default);
-/// Calls of pollwakeup so far.
-static WAKEUPS: AtomicU64 = AtomicU64::new(0);
+static HEADS: LazyLock<Mutex<HashMap<usize, Head>>> = LazyLock::new(Mutex::default);
+/// Calls of pollwakeup so far, and one.
+static WAKEUPS: AtomicU64 = AtomicU64::new(1);
 
 /// Events that have the same number in both systems: POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND.
 const SAME: u32 = 0xff;
 /// Those that differ: illumos, Linux. POLLWRNORM (which illumos has no number of its own for), POLLWRBAND, POLLRDHUP.
 const DIFFER: [(u32, u32); 3] = [(4, 0x100), (0x100, 0x200), (0x4000, 0x2000)];
 const POLLOUT: u32 = 4;
+/// A driver gives its head to who asks for edges, also when something is ready.
+const POLLET: u16 = ddi_sys::POLLET as u16;
+const EPOLLET: u32 = libc::EPOLLET as u32;
 /// Errors, which wake everybody.
 const FAILURES: u16 = (ddi_sys::POLLERR | ddi_sys::POLLHUP) as u16;
 
 /// The events of a Linux poll(2) as a driver gets them. What illumos does not know is left out.
 pub(crate) fn to_illumos(linux: u32) -> c_short {
-    let all = DIFFER.iter().filter(|(_, l)| linux & l != 0).fold(linux & SAME, |e, (i, _)| e | i);
+    let edge = if linux & EPOLLET != 0 { u32::from(POLLET) } else { 0 };
+    let all = DIFFER.iter().filter(|(_, l)| linux & l != 0).fold(linux & SAME | edge, |e, (i, _)| e | i);
     (all as u16).cast_signed()
 }
 
@@ -53,28 +64,43 @@ pub(crate) fn always(asked: c_short) -> c_short {
     asked & (0x1 | 0x4 | 0x40 | 0x80 | 0x100)
 }
 
-/// Asks a driver by `chpoll`, and has `waker` called at a pollwakeup if nothing is ready.
+/// Notes in the driver's structure whether somebody waits.
+fn note(head: *mut pollhead_t, waits: bool) {
+    if !head.is_null() {
+        let list = if waits { head.cast() } else { null_mut() };
+        // SAFETY: the driver has just named its head.
+        unsafe { (*head).ph_list = list };
+    }
+}
+
+/// Asks a driver by `chpoll`, and has `waker` called at a pollwakeup if nothing is ready, or edges are asked for. Also gives the head's stamp, for edges.
 pub(crate) fn look(
     asked: c_short,
     waker: &PollWaker,
     chpoll: impl Fn(&mut c_short, &mut *mut pollhead_t) -> c_int,
-) -> Result<c_short, c_int> {
+) -> Result<(c_short, u64), c_int> {
+    let edges = asked.cast_unsigned() & POLLET != 0;
     loop {
         let before = WAKEUPS.load(Ordering::SeqCst);
         let (mut ready, mut head) = (0, null_mut());
         match chpoll(&mut ready, &mut head) {
-            0 if ready == 0 && !head.is_null() => {}
-            0 => return Ok(ready),
+            0 if (ready == 0 || edges) && !head.is_null() => {}
+            0 => return Ok((ready, 0)),
             error => return Err(error),
         }
-        let mut waiters = WAITERS.lock();
-        let list = waiters.entry(head as usize).or_default();
-        list.retain(|(_, w)| !w.is_over() && w != waker);
-        list.push((asked.cast_unsigned(), waker.clone()));
-        drop(waiters);
+        let mut heads = HEADS.lock();
+        let entry = heads.entry(head as usize).or_default();
+        entry.waiters.retain(|(_, w)| !w.is_over() && w != waker);
+        entry.waiters.push((asked.cast_unsigned(), waker.clone()));
+        if edges && entry.stamp == 0 {
+            entry.stamp = before;
+        }
+        let stamp = if edges { entry.stamp } else { 0 };
+        note(head, true);
+        drop(heads);
         // A wakeup between the look and the entry in the list found nobody: look again.
         if WAKEUPS.load(Ordering::SeqCst) == before {
-            return Ok(0);
+            return Ok((ready, stamp));
         }
     }
 }
@@ -82,21 +108,25 @@ pub(crate) fn look(
 ddi! {
     /// pollwakeup(9F).
     fn pollwakeup(head: *mut pollhead_t, events: c_short) {
-        WAKEUPS.fetch_add(1, Ordering::SeqCst);
+        let stamp = WAKEUPS.fetch_add(1, Ordering::SeqCst) + 1;
         let events = events.cast_unsigned();
         let mut woken = Vec::new();
         {
-            let mut waiters = WAITERS.lock();
-            if let Some(list) = waiters.get_mut(&(head as usize)) {
-                list.retain(|(wanted, waker)| {
+            let mut heads = HEADS.lock();
+            if let Some(entry) = heads.get_mut(&(head as usize)) {
+                if entry.stamp != 0 {
+                    entry.stamp = stamp;
+                }
+                entry.waiters.retain(|(wanted, waker)| {
                     let hit = wanted & events != 0 || events & FAILURES != 0;
                     if hit {
                         woken.push(waker.clone());
                     }
                     !hit && !waker.is_over()
                 });
-                if list.is_empty() {
-                    waiters.remove(&(head as usize));
+                if entry.waiters.is_empty() && entry.stamp == 0 {
+                    heads.remove(&(head as usize));
+                    note(head, false);
                 }
             }
         }
@@ -104,7 +134,9 @@ ddi! {
     }
     /// pollhead_clean(9F): nobody who waits for this head is found by it any more.
     fn pollhead_clean(head: *mut pollhead_t) {
-        WAITERS.lock().remove(&(head as usize));
+        if HEADS.lock().remove(&(head as usize)).is_some() {
+            note(head, false);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What may still call a driver's code, or runs it: timeouts, periodic callbacks, task queues, threads, soft interrupts. All of it has to be gone
+//! What may still call a driver's code, or runs it: timeouts, periodic callbacks, task queues, threads, soft interrupts, event handlers. All of it has to be gone
 //! when the driver is unloaded.
 //!
 //! Each is kept by whoever will end it as a [`Left`], which takes itself out of the list. Locking: one mutex, a leaf.
@@ -24,6 +24,8 @@ pub enum Kind {
     Thread,
     /// ddi_intr_add_softint(9F), ddi_add_softintr(9F).
     SoftInterrupt,
+    /// ddi_add_event_handler(9F).
+    EventHandler,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Kind::TaskQueue => ("a task queue was not destroyed", "ddi_taskq_destroy(9F)"),
             Kind::Thread => ("a thread of the driver's still runs", "ddi_get_kt_did(9F)"),
             Kind::SoftInterrupt => ("a soft interrupt was not removed", "ddi_intr_remove_softint(9F)"),
+            Kind::EventHandler => ("an event handler was not removed", "ddi_remove_event_handler(9F)"),
         }
     }
 }

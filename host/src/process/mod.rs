@@ -214,12 +214,18 @@ pub trait Kernel: Send + Sync + 'static {
         None
     }
 
+    /// The minor number that the driver gave the open, if there is one.
+    fn minor(&self, open: OpenId) -> Option<u32> {
+        let _ = open;
+        None
+    }
+
     /// ioctl(2): its return value, not negative. `flags` are the open's flags, as fcntl(2) has changed them.
     fn ioctl(&self, call: &Call, open: OpenId, cmd: u64, arg: u64, flags: i32) -> Result<i32, Errno>;
 
-    /// poll(2) and its relatives: which of the Linux `events` (and of the error events) are so. If none is, the kernel has `waker` called when one may be; calling it without need
-    /// does no harm. An error makes the poll fail.
-    fn poll(&self, call: &Call, open: OpenId, events: u32, waker: &PollWaker) -> Result<u32, Errno>;
+    /// poll(2) and its relatives: which of the Linux `events` (and of the error events) are so. If none is, or `events` has `EPOLLET`, the kernel has `waker` called when
+    /// one may be; calling it without need does no harm. The second number differs from an earlier one if something has become so since (0: not known). An error makes the poll fail.
+    fn poll(&self, call: &Call, open: OpenId, events: u32, waker: &PollWaker) -> Result<(u32, u64), Errno>;
 
     /// mmap(2) of a device: the address. The kernel asks for a range with [`Call::reserve`] (or, for a fixed one,
     /// first unmaps what it has there itself, then reserves it), and fills it with [`Call::map_pieces`]. On failure it gives the range back with

@@ -62,16 +62,18 @@ pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
     const LEN: usize = size_of::<PollItem>();
     let waker = call.new_poll_waker();
     let mut answer = Vec::with_capacity(items.len());
-    let mut count = 0;
+    let (mut count, mut over) = (0, false);
     for item in items.chunks_exact(LEN) {
-        let [open, rest] = from_words::<2>(item)[0];
+        let [open, rest, _] = from_words::<3>(item)[0];
         let events = rest as u32;
         let found = find(&call.shared, open);
-        let ready = match &found {
+        let (ready, stamp) = match &found {
             Ok(open) => call.shared.kernel.poll(call, open.id, events, &waker)?,
-            Err(_) => libc::POLLNVAL as u32,
+            Err(_) => (libc::POLLNVAL as u32, 0),
         };
-        if let (Ok(file), 0) = (found, ready) {
+        // Who wants edges may go on waiting for something that is ready.
+        let edges = events & libc::EPOLLET as u32 != 0;
+        if let (Ok(file), true) = (found, ready == 0 || edges) {
             file.polled_by(waker.clone());
             // Closed while the driver was asked: nobody else would say so.
             if find(&call.shared, open).is_err() {
@@ -79,11 +81,13 @@ pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
             }
         }
         count += u64::from(ready != 0);
+        over |= ready != 0 && !edges;
         answer.extend_from_slice(&open.to_ne_bytes());
         answer.extend_from_slice(&events.to_ne_bytes());
         answer.extend_from_slice(&ready.to_ne_bytes());
+        answer.extend_from_slice(&stamp.to_ne_bytes());
     }
-    if count > 0 {
+    if over {
         waker.end();
     }
     Ok((count, answer))

@@ -145,7 +145,12 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
         Op::Stat => {
             let open = find(shared, a[0])?;
             let node = &open.node;
-            given([node.major.into(), node.minor.into(), node.mode.into(), open.flags() as u64, 0, 0])
+            // An open that the driver gave a minor number of its own is no file of a file system: nobody's, with no permissions.
+            let (minor, mode) = match shared.kernel.minor(open.id).filter(|minor| *minor != node.minor) {
+                Some(minor) => (minor, node.mode & libc::S_IFMT),
+                None => (node.minor, node.mode),
+            };
+            given([node.major.into(), minor.into(), mode.into(), open.flags() as u64, 0, 0])
         }
         Op::SetFlags => {
             find(shared, a[0])?.set_flags(a[1] as i32);

@@ -53,13 +53,19 @@ const REMEMBERED: usize = 1024;
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
 
+/// Pages of a large page.
+const LARGE: u64 = 512;
+
 impl Memory {
     /// Allocates; `None` when there is no memory. `size` is not 0.
     pub fn new(kind: UmemKind, size: u64) -> Option<Arc<Self>> {
         let size = size.checked_next_multiple_of(PAGE_SIZE)?;
+        let pages = size / PAGE_SIZE;
         let pfn = match kind {
+            // A process's large pages are as aligned as they are large.
+            UmemKind::User if pages.is_multiple_of(LARGE) => memory().alloc(pages, LARGE)?,
             UmemKind::Trash => (*TRASH_PAGE)?,
-            _ => memory().alloc(size / PAGE_SIZE, 1)?,
+            _ => memory().alloc(pages, 1)?,
         };
         let image = Image::new();
         let new = Memory { kind, size, pfn, image, whole: None };

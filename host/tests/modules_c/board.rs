@@ -12,6 +12,7 @@ const COUNT: u32 = 0x7e03;
 const COPY: u32 = 0x7e04;
 const KIND: u32 = 0x7e05;
 const UNBOUND: u32 = 0x7e06;
+const OWN: u32 = 0x7e07;
 
 /// The description in the documentation.
 fn board() -> &'static str {
@@ -110,6 +111,30 @@ pub fn client_of_processes_map_a_base_address_register() {
     assert_eq!(wait(child), 0);
     assert_eq!(word(at, 0), 100);
     unmap(at, 0x1_0000);
+}
+
+pub fn a_device_reaches_memory_that_nobody_locked() {
+    passes(4, "board::client_of_a_device_reaches_memory_that_nobody_locked");
+}
+pub fn client_of_a_device_reaches_memory_that_nobody_locked() {
+    let fd = open("/dev/board0");
+    // A large page's worth, at a large page's place.
+    const LARGE: usize = 2 << 20;
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping.
+    let at = unsafe {
+        libc::mmap(std::ptr::null_mut(), 2 * LARGE, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    };
+    assert_ne!(at, libc::MAP_FAILED);
+    let at = at.cast::<u8>();
+    let at = at.wrapping_add(at.align_offset(LARGE));
+    (0..512).for_each(|i| set_word(at, i * 8, i as u64 * 3));
+    for _ in 0..2 {
+        set_word(at, 0x1000 + 511 * 8, 0);
+        assert_eq!(ioctl(fd, OWN, at as u64), Ok(1));
+        (0..512).for_each(|i| assert_eq!(word(at, 0x1000 + i * 8), i as u64 * 3));
+    }
+    assert_eq!(ioctl(fd, OWN, 0x1000), Err(libc::EFAULT));
 }
 
 /// The client's half of the tests of handlers that do wrong: one interrupt.

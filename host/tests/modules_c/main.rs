@@ -22,6 +22,7 @@ mod run;
 mod shapes;
 mod soft;
 mod styles;
+mod tally;
 mod turns;
 mod ways;
 mod wrong;
@@ -44,6 +45,7 @@ const TESTS: &[Named] = named! {
         protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
         a_device_copies_memory_and_interrupts, processes_map_a_base_address_register,
+        a_device_reaches_memory_that_nobody_locked,
         a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
         a_description_that_is_wrong_is_refused, a_system_binds_devices_by_alias;
     crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
@@ -73,6 +75,7 @@ const TESTS: &[Named] = named! {
         modules_that_depend_on_others;
     soft: properties_and_ioctl, reading_writing_and_opening, no_instance_attaches;
     styles: correct_drivers_hear_nothing;
+    tally: each_open_is_a_device_of_its_own, a_driver_accepts_fionbio_and_fionread, edges_are_calls_of_pollwakeup;
     turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
         a_stopped_owner_does_not_block_the_others, a_signal_ends_the_driver_s_wait_in_a_fault;
     ways: every_way_to_a_device;
@@ -88,6 +91,7 @@ const CLIENTS: &[Named] = named! {
     board: client_of_configuration_space_capabilities_and_dma,
         client_of_interrupts_of_every_kind_reach_their_handlers,
         client_of_a_device_copies_memory_and_interrupts, client_of_processes_map_a_base_address_register,
+        client_of_a_device_reaches_memory_that_nobody_locked,
         client_of_one_interrupt;
     crash: client_of_crashes, client_of_a_call_that_does_not_come_back;
     devices: client_of_kernel_memory, client_of_containers_and_probes,
@@ -113,6 +117,8 @@ const CLIENTS: &[Named] = named! {
     soft: client_of_properties_and_ioctl, client_of_reading_writing_and_opening,
         client_of_no_instance_attaches;
     styles: client_of_styles;
+    tally: client_of_each_open_is_a_device_of_its_own, client_of_a_driver_accepts_fionbio_and_fionread,
+        client_of_edges_are_calls_of_pollwakeup;
     turns: client_of_the_page_goes_from_hand_to_hand, client_of_who_keeps_the_page_makes_others_wait,
         client_of_a_stopped_owner_does_not_block_the_others,
         client_of_a_signal_ends_the_driver_s_wait_in_a_fault;

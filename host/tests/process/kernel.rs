@@ -175,8 +175,8 @@ impl Kernel for TestKernel {
         Ok(uio.resid())
     }
 
-    fn poll(&self, _: &Call, _: OpenId, events: u32, _: &PollWaker) -> Result<u32, Errno> {
-        Ok(events & libc::POLLOUT as u32)
+    fn poll(&self, _: &Call, _: OpenId, events: u32, _: &PollWaker) -> Result<(u32, u64), Errno> {
+        Ok((events & libc::POLLOUT as u32, 0))
     }
 
     fn ioctl(&self, call: &Call, _: OpenId, cmd: u64, arg: u64, _: i32) -> Result<i32, Errno> {

@@ -221,6 +221,8 @@ pub struct PollItem {
     pub events: u32,
     /// In the reply: what is so.
     pub ready: u32,
+    /// In the reply, for an edge-triggered interest: differs from the last one's when pollwakeup(9F) was called since. 0: not known.
+    pub stamp: u64,
 }
 
 /// How the signal for a failed fault is told from any other in `si_value`: the value's top byte. Below it the byte of the signal's code,
