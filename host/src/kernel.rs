@@ -74,7 +74,8 @@ pub(crate) fn illumos_errno(linux: i32) -> c_int {
 /// Linux's number for an illumos errno; `EIO` for one that Linux has not.
 fn linux_errno(illumos: c_int) -> Errno {
     let linux = match illumos {
-        1..=34 => illumos,
+        // A driver's -1 (DDI_FAILURE) is no error number; the process gets it all the same.
+        ..=34 => illumos,
         _ => ERRNO.iter().find(|(i, _)| *i == illumos).map_or(libc::EIO, |(_, l)| *l),
     };
     Errno(linux)

@@ -84,6 +84,7 @@ pub fn client_of_properties_and_ioctl() {
     assert_eq!(ioctl(fd, FAIL, 145), Err(libc::ETIMEDOUT));
     assert_eq!(ioctl(fd, FAIL, 79), Err(libc::EOVERFLOW));
     assert_eq!(ioctl(fd, FAIL, 1), Err(libc::EPERM));
+    assert_eq!(ioctl(fd, FAIL, u64::MAX), Err(-1));
 }
 
 pub fn reading_writing_and_opening() {
