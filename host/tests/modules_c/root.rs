@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -89,12 +89,10 @@ pub fn a_driver_that_does_not_attach_is_installed_with_a_warning() {
     assert_eq!(host(&["rem_drv", "-b", root, "soft"]).0, 0);
 }
 
-pub fn a_driver_in_use_cannot_be_unloaded() {
-    let dir = system(&[("waits", WAITS)]);
-    let root = path(dir.path());
-    assert_eq!(host(&["add_drv", "--root", root, "waits"]).0, 0);
+/// A shell under the host that has done what it was given, and waits for [`tell`].
+fn run_until_told(root: &str, script: &str) -> Child {
     let mut running = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--root", root, "--", "sh", "-c", "echo here; read line"])
+        .args(["run", "--root", root, "--", "sh", "-c", &format!("{script}echo here; read line")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -102,11 +100,24 @@ pub fn a_driver_in_use_cannot_be_unloaded() {
     let mut line = String::new();
     BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "here\n");
+    running
+}
+
+/// Lets the shell end.
+fn tell(mut running: Child) {
+    running.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(running.wait().unwrap().success());
+}
+
+pub fn a_driver_in_use_cannot_be_unloaded() {
+    let dir = system(&[("waits", WAITS)]);
+    let root = path(dir.path());
+    assert_eq!(host(&["add_drv", "--root", root, "waits"]).0, 0);
+    let running = run_until_told(root, "");
     let (status, _, err) = host(&["rem_drv", "--root", root, "waits"]);
     assert_eq!(status, 0);
     assert!(err.ends_with("Cannot unload module: waits\nWill be unloaded upon reboot.\n"), "{err}");
-    running.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert!(running.wait().unwrap().success());
+    tell(running);
     let (status, _, err) = host(&["run", "--root", root, "--", "true"]);
     assert!(status == 1 && err.contains("no driver is installed; use ddi-host add_drv"), "{err}");
 }
@@ -179,18 +190,10 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
 
     let id = fields[0].to_owned();
     let unload = || host(&["modunload", "--root", root, "-i", &id]);
-    let mut open = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--root", root, "--", "sh", "-c", "exec 3</dev/counters0; echo here; read line"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(open.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let open = run_until_told(root, "exec 3</dev/counters0; ");
     assert_eq!(unload(), (16, String::new(), "can't unload the module: Device busy\n".into()));
     assert!(modules().contains("counters"));
-    open.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert!(open.wait().unwrap().success());
+    tell(open);
     assert_eq!(unload(), (0, String::new(), String::new()));
     assert!(!modules().contains("counters"));
     assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
@@ -255,18 +258,10 @@ pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() 
     );
 
     // All that are not in use go, and come back one by one.
-    let mut open = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
-        .args(["run", "--root", root, "--", "sh", "-c", "exec 3</dev/waits0; echo here; read line"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(open.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let open = run_until_told(root, "exec 3</dev/waits0; ");
     assert_eq!(host(&["modunload", "--root", root, "-i", "0"]), (0, String::new(), String::new()));
     assert!(module(root, &[], "counters").is_empty() && !module(root, &[], "waits").is_empty());
-    open.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert!(open.wait().unwrap().success());
+    tell(open);
     assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
     assert_eq!(host(&["modinfo", "--root", root]).1.lines().count(), 1);
     add_twelve();
