@@ -1,6 +1,9 @@
 //! An initramfs: a cpio archive in the kernel's `newc` form.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+
+use cpio::newc::{self, Builder};
 
 /// An archive under construction. Directories come into being with the files in them.
 #[derive(Debug, Default)]
@@ -49,9 +52,8 @@ impl Archive {
     }
 
     /// The finished archive.
-    pub fn finish(mut self) -> Vec<u8> {
-        self.entry("TRAILER!!!", 0, (0, 0), &[]);
-        self.bytes
+    pub fn finish(self) -> Vec<u8> {
+        newc::trailer(self.bytes).expect("memory takes what is written")
     }
 
     fn add(&mut self, path: &str, mode: u32, device: (u32, u32), contents: &[u8]) {
@@ -67,48 +69,32 @@ impl Archive {
 
     fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), contents: &[u8]) {
         self.inode += 1;
-        let (size, name_size) = (contents.len() as u32, name.len() as u32 + 1);
-        // inode, mode, uid, gid, links, time, size, device (2), special device (2), name size, checksum
-        let fields = [self.inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
-        self.bytes.extend(b"070701");
-        for field in fields {
-            self.bytes.extend(format!("{field:08X}").bytes());
-        }
-        self.bytes.extend(name.bytes());
-        self.bytes.push(0);
-        self.align();
-        self.bytes.extend(contents);
-        self.align();
+        let entry = Builder::new(name).ino(self.inode).mode(mode).rdev_major(device.0).rdev_minor(device.1);
+        let mut writer = entry.write(&mut self.bytes, contents.len() as u32);
+        writer.write_all(contents).and_then(|()| writer.finish()).expect("memory takes what is written");
         self.names.insert(name.to_owned());
-    }
-
-    fn align(&mut self) {
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     /// Names, modes and contents, read back.
     fn entries(bytes: &[u8]) -> Vec<(String, u32, Vec<u8>)> {
-        let mut at = 0;
-        let mut all = Vec::new();
+        let (mut rest, mut all) = (bytes, Vec::new());
         loop {
-            assert_eq!(&bytes[at..at + 6], b"070701");
-            let field = |n: usize| {
-                let text = std::str::from_utf8(&bytes[at + 6 + 8 * n..at + 14 + 8 * n]).unwrap();
-                u32::from_str_radix(text, 16).unwrap()
-            };
-            let (mode, size, name_size) = (field(1), field(6) as usize, field(11) as usize);
-            let name = String::from_utf8(bytes[at + 110..at + 110 + name_size - 1].to_vec()).unwrap();
-            let from = (at + 110 + name_size).next_multiple_of(4);
-            if name == "TRAILER!!!" {
+            let mut reader = newc::Reader::new(rest).unwrap();
+            let entry = reader.entry();
+            if entry.is_trailer() {
                 return all;
             }
-            all.push((name, mode, bytes[from..from + size].to_vec()));
-            at = (from + size).next_multiple_of(4);
+            let (name, mode, mut contents) = (entry.name().to_owned(), entry.mode(), Vec::new());
+            reader.read_to_end(&mut contents).unwrap();
+            all.push((name, mode, contents));
+            rest = reader.finish().unwrap();
         }
     }
 

@@ -230,7 +230,7 @@ mod tests {
             accel: Accel::Tcg,
             disk: Some((Path::new("/images/a,b.vmdk"), "vmdk")),
             kernel: None,
-            seed: Path::new("/tmp/seed.iso"),
+            seed: Path::new("/tmp/seed.img"),
             dir: Path::new("/tmp"),
             console_log: Path::new("/tmp/console.log"),
             extra: &[],

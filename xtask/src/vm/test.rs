@@ -200,9 +200,9 @@ fn attempt(
 
     let host_name = format!("ctxdev-{}", guest.name);
     let ssh = Ssh::new(&guest.ssh, scratch.path())?;
-    let seed = scratch.path().join("seed.iso");
+    let seed = scratch.path().join("seed.img");
     let run_name = scratch.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    std::fs::write(&seed, seed::no_cloud(&ssh.public_key, &host_name, &run_name))?;
+    std::fs::write(&seed, seed::no_cloud(&ssh.public_key, &host_name, &run_name)?)?;
 
     let mut linux = None;
     if guest.boot == Boot::Linux {

@@ -42,7 +42,7 @@ fn run(body: &str, tune: impl FnOnce(&mut Guest, &Interrupt)) -> (Result<(), Fai
         accel: Accel::Kvm,
         disk: None,
         kernel: None,
-        seed: &dir.path().join("seed.iso"),
+        seed: &dir.path().join("seed.img"),
         dir: dir.path(),
         console_log: &dir.path().join("console.log"),
         extra: &[],
