@@ -1,26 +1,27 @@
 //! The framework's callbacks for a mapping, and what they turn into calls of [`Mapping`].
 //!
-//! The framework's private pointer is a `Box<Slot<D>>`: made by the map and dup callbacks, taken apart by unmap,
+//! The framework's private pointer is a `Box<Slot<D>>`: made in devmap(9E) and by dup and unmap, given to the framework by the map callback, taken apart by unmap,
 //! borrowed by access and dup. Borrowing is sound because the framework holds the process's address space: as reader
-//! while it calls access, as writer while it calls dup and unmap, so a slot is not taken apart while it is borrowed.
+//! while it calls access, as writer while it calls dup and unmap, so a slot is not taken apart while it is borrowed. That holds
+//! before the map callback, too: then the framework's pointer is null, and [`Calls`](crate::calls::Calls) has the slot.
 //! No lock of this crate is held while the driver is called.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
-use core::mem::forget;
-use core::ptr;
+use core::mem::{MaybeUninit, forget};
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
 use crate::device::Device;
-use crate::entry;
 use crate::errno::Errno;
 use crate::fault::{self, Fault};
 use crate::handle::Handle;
 use crate::instance::Instance;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
+use crate::page;
 use crate::set::Member;
 
 /// Everything about one mapping. Fields are dropped in this order: the device goes last.
@@ -31,28 +32,33 @@ pub(crate) struct Slot<D: Device> {
     pub instance: Arc<Instance<D>>,
 }
 
-/// A mapping that is set up and not mapped yet. If it never is, its handle lets go of the memory.
-pub(crate) struct Unmapped<D: Device>(Option<Slot<D>>);
+/// The memory of a slot that was moved out, for the slot of what is left of the mapping: the private pointer stays the same.
+struct Place<D: Device>(NonNull<Slot<D>>);
 
-impl<D: Device> Unmapped<D> {
-    pub(crate) fn new(slot: Slot<D>) -> Unmapped<D> {
-        Unmapped(Some(slot))
+impl<D: Device> Place<D> {
+    /// Moves the slot out.
+    ///
+    /// # Safety
+    /// From `Box::into_raw` or `Box::leak`, and nobody else uses it.
+    unsafe fn empty(slot: NonNull<Slot<D>>) -> (Place<D>, Slot<D>) {
+        // SAFETY: the caller's; what is left there is not used again.
+        (Place(slot), unsafe { slot.read() })
     }
 
-    pub(crate) fn mapping(&self) -> Option<&D::Mapping> {
-        self.0.as_ref().map(|slot| &slot.mapping)
-    }
-
-    fn take(mut self) -> Option<Slot<D>> {
-        self.0.take()
+    /// Moves a slot in. Returns the private pointer.
+    fn fill(self, slot: Slot<D>) -> *mut c_void {
+        // SAFETY: ours, and empty.
+        unsafe { self.0.write(slot) };
+        let filled = self.0.as_ptr().cast();
+        forget(self);
+        filled
     }
 }
 
-impl<D: Device> Drop for Unmapped<D> {
+impl<D: Device> Drop for Place<D> {
     fn drop(&mut self) {
-        if let Some(slot) = &self.0 {
-            slot.handle.retire();
-        }
+        // SAFETY: the box of a slot, which is moved out: only the memory goes.
+        drop(unsafe { Box::from_raw(self.0.as_ptr().cast::<MaybeUninit<Slot<D>>>()) });
     }
 }
 
@@ -67,23 +73,27 @@ pub(crate) fn table<D: Device>(access: bool) -> sys::devmap_callback_ctl {
     }
 }
 
-/// devmap_map(9E): the mapping that was prepared in devmap(9E) comes into being. Fails for a handle that never was
-/// only.
+/// devmap_map(9E): the framework gets the private pointer that was made in devmap(9E).
+///
+/// Never fails: the framework would free handles that may be freed already (docs/shield.md, 7 and 30).
 unsafe extern "C-unwind" fn map<D: Device>(
     dhp: sys::devmap_cookie_t,
-    dev: sys::dev_t,
+    _dev: sys::dev_t,
     _flags: u32,
     _off: i64,
     _len: usize,
     pvtp: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: in an entry point of the instance.
-    let Some(instance) = (unsafe { entry::instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
-    let Some(slot) = instance.claim(dhp).and_then(Unmapped::take) else { return Errno::ENXIO.raw() };
-    slot.handle.activate(dhp);
-    // SAFETY: the framework's place for the private pointer.
-    unsafe { *pvtp = Box::into_raw(Box::new(slot)).cast() };
+    if let Some(calls) = D::soft_state().calls() {
+        // SAFETY: the framework's place for this handle's private pointer.
+        unsafe { calls.mapped(dhp, pvtp) };
+    }
     0
+}
+
+/// The slot of a handle that access or dup is called with.
+fn slot_of<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<NonNull<Slot<D>>> {
+    NonNull::new(pvt.cast()).or_else(|| D::soft_state().calls()?.find(dhp))
 }
 
 /// devmap_access(9E).
@@ -100,14 +110,15 @@ unsafe extern "C-unwind" fn access<D: Device>(
         // SAFETY: in the access callback of this handle.
         return unsafe { sys::devmap_default_access(dhp, pvt, off, len, kind, rw) };
     }
-    let Some(offset) = u64::try_from(off).ok().filter(|_| !pvt.is_null()) else { return Errno::EFAULT.raw() };
+    let Ok(offset) = u64::try_from(off) else { return Errno::EFAULT.raw() };
     if kind != sys::DEVMAP_ACCESS {
         // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20
         // to 27).
         return Errno::ENOTSUP.raw();
     }
-    // SAFETY: made by `map`, `dup` or `unmap`; the address space is held, so `unmap` cannot take it away meanwhile.
-    let slot = unsafe { &*pvt.cast::<Slot<D>>() };
+    let Some(slot) = slot_of::<D>(dhp, pvt) else { return Errno::EFAULT.raw() };
+    // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
+    let slot = unsafe { slot.as_ref() };
     let fault = Fault {
         handle: &slot.handle,
         pvt,
@@ -125,37 +136,34 @@ unsafe extern "C-unwind" fn access<D: Device>(
     }
 }
 
-/// devmap_contextmgt(9E): the routine that this thread entered in `Fault::switch_context`.
+/// devmap_contextmgt(9E): the routine that this thread entered in `Fault::switch_context`. `pvt` is what the framework has, not what
+/// `devmap_do_ctxmgt(9F)` was called with.
 unsafe extern "C-unwind" fn switch<D: Device>(
-    _dhp: sys::devmap_cookie_t,
+    dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
     _off: i64,
     _len: usize,
     _kind: u32,
     _rw: u32,
 ) -> c_int {
-    if pvt.is_null() {
-        return 0;
-    }
+    let Some(slot) = slot_of::<D>(dhp, pvt) else { return 0 };
     // SAFETY: as in `access`, which is below us on this stack.
-    let slot = unsafe { &*pvt.cast::<Slot<D>>() };
+    let slot = unsafe { slot.as_ref() };
     fault::run(&slot.handle)
 }
 
 /// devmap_dup(9E).
 unsafe extern "C-unwind" fn dup<D: Device>(
-    _dhp: sys::devmap_cookie_t,
+    dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
     new_dhp: sys::devmap_cookie_t,
     new_pvtp: *mut *mut c_void,
 ) -> c_int {
     // SAFETY: the framework's place for the private pointer.
     unsafe { *new_pvtp = ptr::null_mut() };
-    if pvt.is_null() {
-        return Errno::EIO.raw();
-    }
-    // SAFETY: made by `map`, `dup` or `unmap`; the address space is held as writer.
-    let slot = unsafe { &*pvt.cast::<Slot<D>>() };
+    let Some(slot) = slot_of::<D>(dhp, pvt) else { return Errno::EIO.raw() };
+    // SAFETY: this handle's; the address space is held as writer.
+    let slot = unsafe { slot.as_ref() };
     let (offset, len) = slot.handle.lock().range();
     let child = slot.handle.derive(offset, len);
     let copy = Dup { parent: &slot.handle, child: &child };
@@ -163,11 +171,13 @@ unsafe extern "C-unwind" fn dup<D: Device>(
         Ok(mapping) => mapping,
         Err(errno) => return errno.raw(),
     };
-    child.activate(new_dhp);
     let member = slot.instance.mappings.set.insert(&child);
-    let new = Slot { mapping, member, handle: child, instance: Arc::clone(&slot.instance) };
+    let handle = child.clone();
+    let new = Box::new(Slot { mapping, member, handle, instance: Arc::clone(&slot.instance) });
+    let new = Box::into_raw(new).cast::<c_void>();
+    child.activate(new_dhp, new);
     // SAFETY: as above.
-    unsafe { *new_pvtp = Box::into_raw(Box::new(new)).cast() };
+    unsafe { *new_pvtp = new };
     0
 }
 
@@ -185,7 +195,7 @@ unsafe fn store(place: *mut *mut c_void, value: *mut c_void) {
 /// devmap_unmap(9E). Which of the new handles are null says the shape.
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn unmap<D: Device>(
-    _dhp: sys::devmap_cookie_t,
+    dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
     off: i64,
     len: usize,
@@ -199,24 +209,19 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     unsafe { store(pvt1, ptr::null_mut()) };
     // SAFETY: as above.
     unsafe { store(pvt2, ptr::null_mut()) };
-    if pvt.is_null() {
-        return;
-    }
-    // SAFETY: made by `map`, `dup` or `unmap`, and given back here: the framework stores a new pointer, or frees the
-    // handle. The address space is held as writer, so nobody borrows it.
-    let slot = *unsafe { Box::from_raw(pvt.cast::<Slot<D>>()) };
-    let Slot { mapping, member, handle, instance } = slot;
+    let taken = || D::soft_state().calls()?.take(dhp);
+    let Some(place) = NonNull::new(pvt.cast::<Slot<D>>()).or_else(taken) else { return };
+    // SAFETY: this handle's, and given back here: the framework stores a new pointer, or frees the handle. The address space is held as
+    // writer, so nobody borrows it.
+    let (place, Slot { mapping, member, handle, instance }) = unsafe { Place::empty(place) };
+    let private = place.0.as_ptr().cast();
     let (start, whole) = handle.lock().range();
-    let at = u64::try_from(off).unwrap_or(start);
     let end = start.saturating_add(whole as u64);
-    let behind = at.saturating_add(len as u64).clamp(start, end);
-    let before = usize::try_from(at.clamp(start, end) - start).unwrap_or(0);
-    let rest = usize::try_from(end - behind).unwrap_or(0);
-    let range = (at, len);
-    let new = |mapping, member, handle| {
-        let slot = Slot { mapping, member, handle, instance: Arc::clone(&instance) };
-        Box::into_raw(Box::new(slot)).cast::<c_void>()
-    };
+    let at = u64::try_from(off).unwrap_or(start).clamp(start, end);
+    let behind = at.saturating_add(page::round_up(len).unwrap_or(len) as u64).min(end);
+    let bytes = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(0);
+    let range = (at, bytes(at, behind));
+    let (before, rest) = ((start, bytes(start, at)), (behind, bytes(behind, end)));
     match (new1.is_null(), new2.is_null()) {
         (true, true) => {
             handle.retire();
@@ -224,35 +229,46 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
             let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(range))).0 else { return };
         }
         (true, false) => {
-            handle.cut(new2, behind, rest, None);
+            handle.cut((new2, private), rest, None);
             let orphan = Orphan(&handle);
             let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
-            let Left::One(data) = left else { return };
+            let Left::One(mapping) = left else { return };
             forget(orphan);
+            let kept = place.fill(Slot { mapping, member, handle, instance });
             // SAFETY: the framework's place.
-            unsafe { store(pvt2, new(data, member, handle)) };
+            unsafe { store(pvt2, kept) };
         }
         (false, true) => {
-            handle.cut(new1, start, before, None);
+            handle.cut((new1, private), before, None);
             let orphan = Orphan(&handle);
             let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
-            let Left::One(data) = left else { return };
+            let Left::One(mapping) = left else { return };
             forget(orphan);
+            let kept = place.fill(Slot { mapping, member, handle, instance });
             // SAFETY: the framework's place.
-            unsafe { store(pvt1, new(data, member, handle)) };
+            unsafe { store(pvt1, kept) };
         }
         (false, false) => {
-            let second = handle.derive(behind, rest);
-            handle.cut(new1, start, before, Some((&second, new2)));
+            let second = handle.derive(rest.0, rest.1);
+            handle.cut((new1, private), before, Some((&second, new2)));
             let orphans = (Orphan(&handle), Orphan(&second));
             let other = instance.mappings.set.insert(&second);
             let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &second))).0;
-            let Left::Two(first, data) = left else { return };
+            let Left::Two(mapping, data) = left else { return };
             forget(orphans);
+            let new = Slot {
+                mapping: data,
+                member: other,
+                handle: second.clone(),
+                instance: Arc::clone(&instance),
+            };
+            let new = Box::into_raw(Box::new(new)).cast::<c_void>();
+            second.activate(new2, new);
+            let kept = place.fill(Slot { mapping, member, handle, instance });
             // SAFETY: the framework's place.
-            unsafe { store(pvt1, new(first, member, handle)) };
+            unsafe { store(pvt1, kept) };
             // SAFETY: the framework's place.
-            unsafe { store(pvt2, new(data, other, second)) };
+            unsafe { store(pvt2, new) };
         }
     }
 }

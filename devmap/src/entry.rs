@@ -11,11 +11,12 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use crate::callbacks::Unmapped;
+use crate::calls::{Calls, Terms};
 use crate::device::{Attach, Device, Mappings};
 use crate::errno::Errno;
-use crate::instance::{Instance, Item, Terms};
-use crate::node::Node;
+use crate::instance::{Instance, Item};
+use crate::node::{Node, Tether};
+use crate::page;
 use crate::process::{Argument, Open, Uio};
 use crate::request::MapRequest;
 use crate::text::Text;
@@ -78,9 +79,11 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     if cmd != sys::DDI_ATTACH {
         return sys::DDI_FAILURE;
     }
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    let tether = Tether::new();
     // SAFETY: attached from here to detach.
-    let node = unsafe { Node::from_raw(dip) };
-    let number = node.instance();
+    let node = unsafe { Node::from_raw(dip, &tether) };
     if D::soft_state().allocate(number) != sys::DDI_SUCCESS {
         crate::warn!("{}{number}: no soft state", node.name());
         return sys::DDI_FAILURE;
@@ -94,16 +97,18 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
             return sys::DDI_FAILURE;
         }
     };
-    let instance = Arc::new(Instance::new(device, dip, mappings));
-    let item = D::soft_state().item(number);
+    let known = D::soft_state().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
+    let instance = Arc::into_raw(Arc::new(Instance { device, dip, mappings })).cast();
     // SAFETY: the item just allocated; nobody else knows it.
-    unsafe { item.write(Item { dip, instance: Arc::into_raw(instance).cast() }) };
-    if !minor_node::<D>(&node, number) {
+    unsafe { D::soft_state().item(number).write(Item { dip, instance, tether: tether.as_ptr() }) };
+    if !known || !minor_node::<D>(&node, number) {
         crate::warn!("{}{number}: no minor node", node.name());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
         return sys::DDI_FAILURE;
     }
+    // Soft state's until detach.
+    core::mem::forget(tether);
     // SAFETY: a live node.
     unsafe { sys::ddi_report_dev(dip) };
     core::mem::forget(undo);
@@ -136,7 +141,11 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
         return None;
     }
     // SAFETY: from `Arc::into_raw` in attach, and not in the item any more.
-    Some(unsafe { Arc::from_raw(instance) })
+    let instance = unsafe { Arc::from_raw(instance) };
+    if let Some(calls) = D::soft_state().calls() {
+        calls.detached(&instance.mappings.set);
+    }
+    Some(instance)
 }
 
 /// Makes the node by which processes open the instance: named as the device says, numbered as the instance.
@@ -167,19 +176,35 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     if cmd != sys::DDI_DETACH {
         return sys::DDI_FAILURE;
     }
-    // SAFETY: still attached.
-    let number = unsafe { Node::from_raw(dip) }.instance();
-    // SAFETY: in the instance's detach.
-    let Some(instance) = (unsafe { D::soft_state().instance::<D>(number) }) else { return sys::DDI_FAILURE };
-    // Soft state's reference and this one; every mapping would have another.
-    if Arc::strong_count(&instance) != 2 || instance.device.detach().is_err() {
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    let item = D::soft_state().item(number);
+    if item.is_null() {
         return sys::DDI_FAILURE;
     }
-    // SAFETY: a live node; null is all of its minor nodes.
-    unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
-    // SAFETY: the device is not open, so no other entry point runs.
-    drop(unsafe { take::<D>(number) });
-    drop(instance);
+    // SAFETY: in the instance's detach.
+    if let Some(instance) = unsafe { D::soft_state().instance(number) } {
+        // Soft state's reference and this one; every mapping would have another.
+        if Arc::strong_count(&instance) != 2 || instance.device.detach().is_err() {
+            return sys::DDI_FAILURE;
+        }
+        // SAFETY: a live node; null is all of its minor nodes.
+        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
+        // SAFETY: the device is not open, so no other entry point runs.
+        drop(unsafe { take::<D>(number) });
+    }
+    // SAFETY: an item of ours, from attach.
+    let tether = unsafe { (*item).tether };
+    // SAFETY: soft state's reference, forgotten in attach.
+    let tether = unsafe { Tether::from_ptr(tether) };
+    if tether.is_shared() {
+        // What the driver has kept would be freed after its node: the node stays until it is.
+        // SAFETY: a live node.
+        let name = unsafe { Node::from_raw(dip, &tether) };
+        crate::warn!("{}{number}: registers that are still mapped keep it attached", name.name());
+        core::mem::forget(tether);
+        return sys::DDI_FAILURE;
+    }
     D::soft_state().free(number);
     sys::DDI_SUCCESS
 }
@@ -259,7 +284,7 @@ pub(crate) unsafe extern "C-unwind" fn ioctl<D: Device>(
     unsafe { enter::<D>(dev, call) }
 }
 
-/// segmap(9E): notes what the process asks for while the framework does the work.
+/// segmap(9E): notes what the process asks for while the framework does the work. The length is mmap(2)'s, not rounded.
 #[allow(clippy::too_many_arguments)]
 pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     dev: sys::dev_t,
@@ -272,21 +297,27 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     flags: u32,
     cred: *mut sys::cred_t,
 ) -> c_int {
-    // SAFETY: in an entry point.
-    let Some(instance) = (unsafe { instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
     // The framework does not survive a length of zero (docs/shield.md, 14).
     if len <= 0 || off < 0 || off.checked_add(len).is_none() {
         return Errno::EINVAL.raw();
     }
-    let _call = match instance.enter(Terms { protection, max_protection, flags }) {
+    let Some(calls) = D::soft_state().calls() else { return Errno::ENXIO.raw() };
+    let call = match calls.enter(Terms { protection, max_protection, flags }) {
         Ok(call) => call,
         Err(errno) => return errno.raw(),
     };
     // SAFETY: our own arguments passed on.
-    unsafe { sys::ddi_devmap_segmap(dev, off, space, addrp, len, protection, max_protection, flags, cred) }
+    let failed = unsafe {
+        sys::ddi_devmap_segmap(dev, off, space, addrp, len, protection, max_protection, flags, cred)
+    };
+    if failed == 0 {
+        call.succeeded();
+    }
+    failed
 }
 
-/// devmap(9E): asks the device, and keeps its answer until the map callback.
+/// devmap(9E): asks the device, whose answer is kept until the framework has it. The length is mmap(2)'s, not rounded: from here on
+/// lengths are whole pages.
 pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     dev: sys::dev_t,
     dhp: sys::devmap_cookie_t,
@@ -297,20 +328,14 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
 ) -> c_int {
     // SAFETY: in an entry point.
     let Some(instance) = (unsafe { instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
-    let Some(terms) = instance.terms() else { return Errno::ENXIO.raw() };
-    let Some(offset) =
-        u64::try_from(off).ok().filter(|&off| len > 0 && off.checked_add(len as u64).is_some())
-    else {
-        return Errno::EINVAL.raw();
-    };
+    let Some(terms) = D::soft_state().calls().and_then(Calls::terms) else { return Errno::ENXIO.raw() };
+    let len = page::round_up(len).filter(|&len| len > 0 && off.checked_add_unsigned(len as u64).is_some());
+    let (Some(len), Ok(offset)) = (len, u64::try_from(off)) else { return Errno::EINVAL.raw() };
     let request = MapRequest::new(&instance, dhp, (offset, len), model, terms);
-    let (len, slot): (usize, Unmapped<D>) = match instance.device.devmap(request) {
-        Ok(setup) => (setup.len, setup.slot),
+    let len = match instance.device.devmap(request) {
+        Ok(setup) => setup.len,
         Err(errno) => return errno.raw(),
     };
-    if let Err(errno) = instance.prepare(dhp, slot) {
-        return errno.raw();
-    }
     // SAFETY: the framework's place for the length.
     unsafe { *maplen = len };
     0

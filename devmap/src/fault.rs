@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::calls::this_thread;
 use crate::errno::Errno;
 use crate::handle::Handle;
 use crate::kmem::try_push;
@@ -47,11 +48,6 @@ pub(crate) struct Frame {
 
 // SAFETY: the pointer is used by the thread that made it only, see `run`.
 unsafe impl Send for Frame {}
-
-fn this_thread() -> sys::kt_did_t {
-    // SAFETY: reads the identity of the calling thread.
-    unsafe { sys::ddi_get_kt_did() }
-}
 
 /// A fault to be served; consumed by serving it.
 ///

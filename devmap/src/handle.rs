@@ -10,9 +10,9 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::fmt;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
@@ -24,8 +24,10 @@ use crate::registers::Order;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct State {
-    /// The framework's handle; null before the map callback and after the unmap callback.
+    /// The framework's handle; null before the first callback and after the unmap callback.
     cookie: sys::devmap_cookie_t,
+    /// The private pointer that the framework has for the handle, or gets with the map callback.
+    private: *mut c_void,
     /// The user offset at which the mapping starts, in bytes.
     offset: u64,
     /// Its length in bytes, a multiple of the page size.
@@ -44,7 +46,8 @@ pub(crate) struct State {
     loads_unseen: bool,
 }
 
-// SAFETY: the cookie belongs to no thread; it is used under the mutex only, while the framework has it.
+// SAFETY: the cookie belongs to no thread; it is used under the mutex only, while the framework has it. The private pointer is only
+// handed on.
 unsafe impl Send for State {}
 
 pub(crate) struct Cell {
@@ -105,6 +108,7 @@ impl Handle {
     pub(crate) fn new(dip: *mut sys::dev_info_t, offset: u64, len: usize) -> Handle {
         let state = State {
             cookie: ptr::null_mut(),
+            private: ptr::null_mut(),
             offset,
             len,
             loaded: false,
@@ -136,9 +140,11 @@ impl Handle {
         state.loads_unseen = target.loads_unseen;
     }
 
-    /// The framework has it: from the map, dup or unmap callback.
-    pub(crate) fn activate(&self, cookie: sys::devmap_cookie_t) {
-        self.lock().cookie = cookie;
+    /// The framework has it, and this is its private pointer: from the first callback on.
+    pub(crate) fn activate(&self, cookie: sys::devmap_cookie_t, private: *mut c_void) {
+        let mut state = self.lock();
+        state.cookie = cookie;
+        state.private = private;
     }
 
     /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
@@ -170,19 +176,18 @@ impl Handle {
     /// After a cut, this handle is `offset`, `len` long; `rest`, if any, is the new one behind the cut.
     ///
     /// Somebody may have unloaded this handle between the framework's cut and the callback that tells us of it, and
-    /// so have missed what is now `rest`: if nothing should be loaded, both are unloaded once more.
+    /// so have missed what is now `rest`: if nothing should be loaded, both are unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
     pub(crate) fn cut(
         &self,
-        cookie: sys::devmap_cookie_t,
-        offset: u64,
-        len: usize,
+        (cookie, private): (sys::devmap_cookie_t, *mut c_void),
+        (offset, len): (u64, usize),
         rest: Option<(&Handle, sys::devmap_cookie_t)>,
     ) {
         let mut state = self.lock();
-        state.cookie = cookie;
         state.offset = offset;
         state.len = len;
-        let stale = !state.loaded && !state.loads_unseen;
+        let stale = !state.cookie.is_null() && !state.loaded && !state.loads_unseen;
+        (state.cookie, state.private) = (cookie, private);
         if stale {
             state.unload_now();
         }
@@ -303,6 +308,11 @@ pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Er
 }
 
 impl State {
+    /// The private pointer, if this is the framework's handle.
+    pub(crate) fn private_pointer(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<c_void>> {
+        if self.cookie == cookie && !cookie.is_null() { NonNull::new(self.private) } else { None }
+    }
+
     pub(crate) fn cookie(&self) -> sys::devmap_cookie_t {
         self.cookie
     }

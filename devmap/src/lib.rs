@@ -23,9 +23,10 @@
 //! 1. the process's address space (the framework's; held as reader in access, as writer in dup and unmap)
 //! 2. the device's context (the framework's; held inside [`Fault::switch_context`])
 //! 3. the driver's own locks, in its own order
-//! 4. a [`MappingSet`]'s
-//! 5. a [`Handle`]'s, then another's behind it in the same unmap
-//! 6. the framework's and the memory system's, inside a DDI call
+//! 4. the module's list of mmap(2) calls under way (this crate's; held while [`MapRequest::previous`] looks)
+//! 5. a [`MappingSet`]'s
+//! 6. a [`Handle`]'s, then another's behind it in the same unmap
+//! 7. the framework's and the memory system's, inside a DDI call
 //!
 //! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls
 //! [`Fault::switch_context`] or [`Fault::retry_later`], or while it copies from or to a process. This crate holds
@@ -41,6 +42,7 @@
 extern crate alloc;
 
 mod callbacks;
+mod calls;
 pub mod device;
 mod entry;
 pub mod errno;

@@ -14,6 +14,8 @@ use crate::handle::Handle;
 
 /// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
 ///
+/// Once [`Device::devmap`] has returned, any of the three may be called, from any thread of the process: also while the mmap(2) is still under way.
+///
 /// ```no_run
 /// use devmap::prelude::*;
 /// # struct Board(Umem);
@@ -126,7 +128,7 @@ impl Cut<'_> {
         self.range().0
     }
 
-    /// How many bytes go.
+    /// How many bytes go: whole pages.
     pub fn len(&self) -> usize {
         self.range().1
     }

@@ -35,9 +35,11 @@ pub struct Entry {
 ///
 /// # Safety
 /// The soft state is used for this device and nothing else.
-pub unsafe trait Registered {
+pub unsafe trait Registered: Sized {
     #[doc(hidden)]
-    fn soft_state() -> &'static SoftState;
+    fn soft_state() -> &'static SoftState<Self>
+    where
+        Self: Device;
 }
 
 /// A table that the kernel reads and partly writes (`devo_refcnt`).
@@ -135,7 +137,7 @@ pub const fn modlinkage(modldrv: *mut sys::modldrv) -> sys::modlinkage {
 
 /// `_init(9E)`.
 #[doc(hidden)]
-pub fn init(state: &SoftState, linkage: &Table<sys::modlinkage>) -> c_int {
+pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
     let failed = state.init();
     if failed != 0 {
         return failed;
@@ -150,7 +152,7 @@ pub fn init(state: &SoftState, linkage: &Table<sys::modlinkage>) -> c_int {
 
 /// `_fini(9E)`.
 #[doc(hidden)]
-pub fn fini(state: &SoftState, linkage: &Table<sys::modlinkage>) -> c_int {
+pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
     // SAFETY: what `init` installed.
     let busy = unsafe { sys::mod_remove(linkage.get()) };
     if busy == 0 {
@@ -201,11 +203,11 @@ macro_rules! module {
             use $crate::module::{Entry, Registered, SoftState, Table};
             use $crate::sys;
 
-            static STATE: SoftState = SoftState::new();
+            static STATE: SoftState<$device> = SoftState::new();
 
             // SAFETY: this module's soft state is this device's alone.
             unsafe impl Registered for $device {
-                fn soft_state() -> &'static SoftState {
+                fn soft_state() -> &'static SoftState<Self> {
                     &STATE
                 }
             }

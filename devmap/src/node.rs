@@ -4,8 +4,8 @@
 //! User or kernel context, with any mutex held unless a call says otherwise.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::ffi::{CStr, c_char, c_int};
-use core::marker::PhantomData;
 use core::ptr;
 
 use ddi_sys as sys;
@@ -26,10 +26,36 @@ use crate::text::Text;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy)]
-#[repr(transparent)]
 pub struct Node<'a> {
     dip: *mut sys::dev_info_t,
-    lives: PhantomData<&'a sys::dev_info_t>,
+    tether: &'a Tether,
+}
+
+/// Keeps a node attached while there is something that has to be freed before it is detached: whatever that is has a clone.
+#[derive(Clone)]
+pub(crate) struct Tether(Arc<()>);
+
+impl Tether {
+    pub(crate) fn new() -> Tether {
+        Tether(Arc::new(()))
+    }
+
+    /// For [`from_ptr`](Tether::from_ptr), if this value is forgotten.
+    pub(crate) fn as_ptr(&self) -> *const () {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// # Safety
+    /// From [`as_ptr`](Tether::as_ptr) of a value that was forgotten, which this one replaces.
+    pub(crate) unsafe fn from_ptr(tether: *const ()) -> Tether {
+        // SAFETY: the caller's.
+        Tether(unsafe { Arc::from_raw(tether) })
+    }
+
+    /// Are there others?
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// A name for the kernel; longer ones than any property has are names of nothing.
@@ -40,8 +66,13 @@ fn c_name(name: &str) -> Option<Text<256>> {
 impl<'a> Node<'a> {
     /// # Safety
     /// The node stays attached to this driver for `'a`.
-    pub(crate) unsafe fn from_raw(dip: *mut sys::dev_info_t) -> Node<'a> {
-        Node { dip, lives: PhantomData }
+    pub(crate) unsafe fn from_raw(dip: *mut sys::dev_info_t, tether: &'a Tether) -> Node<'a> {
+        Node { dip, tether }
+    }
+
+    /// For what has to be freed before the node is detached.
+    pub(crate) fn tether(&self) -> Tether {
+        self.tether.clone()
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::dev_info_t {
@@ -176,7 +207,13 @@ impl<'a> Node<'a> {
     }
 
     /// How many register sets the node has: `ddi_dev_nregs(9F)`. None for a pseudo device.
+    ///
+    /// A node without a property `reg` cannot have any, and is not asked for: buses without registers, such as pseudo(4D), complain
+    /// on the console.
     pub fn register_sets(&self) -> u32 {
+        if !self.has_property("reg") {
+            return 0;
+        }
         let mut count: c_int = 0;
         // SAFETY: a live node; the answer goes to a local.
         let result = unsafe { sys::ddi_dev_nregs(self.dip, &raw mut count) };

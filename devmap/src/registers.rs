@@ -11,7 +11,7 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
-use crate::node::Node;
+use crate::node::{Node, Tether};
 
 /// What the processor may do with accesses to a mapping: `ddi_device_acc_attr(9S)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ struct Inner {
     base: *mut c_char,
     set: u32,
     order: Order,
+    /// ddi_regs_map_free(9F) needs the node.
+    _tether: Tether,
 }
 
 // SAFETY: the mapping belongs to the kernel, not to a thread, and is undone once.
@@ -66,7 +68,8 @@ impl Drop for Inner {
     }
 }
 
-/// A mapped register set: `ddi_regs_map_setup(9F)`. Clones share it; the last one unmaps it.
+/// A mapped register set: `ddi_regs_map_setup(9F)`. Clones share it; the last one unmaps it. Until then the node cannot be
+/// detached.
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
@@ -113,7 +116,11 @@ impl Registers {
                 "the register set cannot be mapped",
             ));
         }
-        Ok(Registers { mapped: Arc::new(Inner { handle, base, set, order }), start: 0, len })
+        Ok(Registers {
+            mapped: Arc::new(Inner { handle, base, set, order, _tether: node.tether() }),
+            start: 0,
+            len,
+        })
     }
 
     /// `len` bytes from byte `offset` on, as if they were a set of their own. `EINVAL` when the set has not as many.

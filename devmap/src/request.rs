@@ -3,6 +3,7 @@
 //! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is consumed by setting
 //! it up, so it is set up once; a [`Setup`] can be had in no other way, so it is not forgotten.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_int;
 use core::marker::PhantomData;
@@ -11,11 +12,12 @@ use core::ptr;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
-use crate::callbacks::{self, Slot, Unmapped};
+use crate::callbacks::{self, Slot};
+use crate::calls::Terms;
 use crate::device::Device;
 use crate::errno::{Errno, Error};
 use crate::handle::{Handle, Target, covers};
-use crate::instance::{Instance, Terms};
+use crate::instance::Instance;
 use crate::memory::Memory;
 use crate::page;
 use crate::registers::Order;
@@ -99,7 +101,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.offset
     }
 
-    /// How many bytes are to be mapped from there, in pages.
+    /// How many bytes are to be mapped from there: whole pages, whatever length the process gave (an mmap(2) of 100 bytes asks for a page).
     pub fn len(&self) -> usize {
         self.len
     }
@@ -134,7 +136,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.model == sys::DDI_MODEL_ILP32
     }
 
-    /// The mapping that is to be. It lives from its map callback on; put it where its translations are looked for now.
+    /// The mapping that is to be. It lives once the process has it; put it where its translations are looked for now.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -142,7 +144,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
     /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this
     /// one, the last one first, until `look` has found something. Under a lock: `look` must not take any.
     pub fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
-        self.instance.previous(look)
+        D::soft_state().calls()?.previous(look)
     }
 
     /// Answers the whole request with memory, from byte `offset` of it on.
@@ -151,7 +153,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.map_part(memory, offset, len)
     }
 
-    /// Answers the first `len` bytes of the request; the driver is asked again for the rest, which gets a handle of
+    /// Answers the first `len` bytes of the request, whole pages; the driver is asked again for the rest, which gets a handle of
     /// its own.
     ///
     /// **Think twice.** illumos kernels crash when a process unmaps the end of a mapping that has several handles
@@ -244,8 +246,12 @@ impl<'a, D: Device> MapSetup<'a, D> {
         }
         handle.set_target(Target { memory, order, max_protection, loads_unseen: !access }, len);
         let member = instance.mappings.set.insert(&handle);
-        let slot = Slot { handle, member, instance: Arc::clone(instance), mapping };
-        Ok(Setup { len, slot: Unmapped::new(slot), call: PhantomData })
+        let slot = Box::new(Slot { handle, member, instance: Arc::clone(instance), mapping });
+        let kept = D::soft_state().calls().map(|calls| calls.prepare(cookie, slot));
+        if kept.is_none_or(|kept| kept.is_err()) {
+            return refuse(Errno::ENOMEM, "no memory to remember the mapping by");
+        }
+        Ok(Setup { len, call: PhantomData, device: PhantomData })
     }
 }
 
@@ -296,10 +302,11 @@ fn setup<D: Device>(
     }
 }
 
-/// A mapping that is set up: what [`Device::devmap`] returns.
+/// A mapping that is set up: what [`Device::devmap`] returns. Without it the request is refused, and the private data
+/// dropped.
 #[must_use]
 pub struct Setup<'a, D: Device> {
     pub(crate) len: usize,
-    pub(crate) slot: Unmapped<D>,
     call: Once<'a>,
+    device: PhantomData<fn() -> D>,
 }

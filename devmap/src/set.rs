@@ -6,7 +6,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr::NonNull;
 use core::time::Duration;
+
+use ddi_sys as sys;
 
 use crate::errno::Error;
 use crate::handle::Handle;
@@ -79,6 +83,19 @@ impl MappingSet {
         }
         places.taken += 1;
         Member { set: self.clone(), index }
+    }
+
+    /// Is it the same set?
+    pub(crate) fn is(&self, other: &MappingSet) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The private pointer of the mapping that the framework has by this handle, if it is in the set.
+    pub(crate) fn private_pointer(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<c_void>> {
+        self.0.lock().places.iter().find_map(|place| match place {
+            Place::Taken(handle) => handle.lock().private_pointer(cookie),
+            Place::Free(_) => None,
+        })
     }
 
     /// How many mappings are in the set.

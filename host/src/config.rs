@@ -201,6 +201,10 @@ impl Config {
             for size in &node.registers {
                 new.registers.push(register_set(size.bytes().unwrap_or(0))?);
             }
+            if !new.registers.is_empty() {
+                let reg = reg(&new.registers);
+                add_properties(&mut new, &[reg]);
+            }
             wanted.push((new, "pseudo"));
         }
         let mut next = 0;
@@ -243,6 +247,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The `reg` property that hardware with these register sets has: drivers look for it before they ask for registers. As
+/// [`physical_registers`] reads it.
+fn reg(registers: &[RegisterSet]) -> Property {
+    let set = |set: &RegisterSet| [0, (set.pfn * PAGE_SIZE) as i32, set.len as i32];
+    Property::ints("reg", &registers.iter().flat_map(set).collect::<Vec<_>>())
 }
 
 /// Register sets of a `reg` property, for a node below the root: triples of bus type (0: memory), physical address and size. The node's unit
@@ -340,5 +351,7 @@ mod tests {
         let int = |node: usize, name| nodes[node].property(name, None, false).and_then(|p| p.as_ints());
         assert_eq!((int(0, "a"), int(0, "b"), int(1, "b")), (Some(vec![1]), Some(vec![6]), None));
         assert!(nodes[1].property("c", None, false).is_some());
+        let at = (nodes[0].registers()[0].pfn * PAGE_SIZE) as i32;
+        assert_eq!((int(0, "reg"), int(1, "reg")), (Some(vec![0, at, 100]), None), "hardware has one");
     }
 }

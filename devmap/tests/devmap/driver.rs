@@ -38,12 +38,15 @@ pub struct Plan {
     pub without_access: bool,
     pub max: Option<Protection>,
     pub panic_in_unmap: bool,
+    /// Forget the setup, and refuse.
+    pub forget_setup: bool,
 }
 
 static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
 static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HANDLES: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 static MAPPINGS: Mutex<Option<Mappings>> = Mutex::new(None);
+static IN_ATTACH: Mutex<Option<InAttach>> = Mutex::new(None);
 pub static LIVE: AtomicI64 = AtomicI64::new(0);
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -80,12 +83,29 @@ pub fn mappings() -> Mappings {
     lock(&MAPPINGS).clone().unwrap()
 }
 
+type InAttach = Box<dyn FnOnce(&Node<'_>) + Send>;
+
+/// The next attach does this with its node.
+pub fn in_attach(what: impl FnOnce(&Node<'_>) + Send + 'static) {
+    *lock(&IN_ATTACH) = Some(Box::new(what));
+}
+
+/// Boots a kernel and does this with a node, in attach: one with a register set of 4 pages.
+pub fn with_node(what: impl FnOnce(&Node<'_>) + Send + 'static) -> Booted {
+    let mut booted = boot();
+    in_attach(what);
+    booted.attach(one_register_set()).expect("attach");
+    booted
+}
+
+fn one_register_set() -> Config {
+    Config { registers: vec![4 * PAGE], properties: vec![("answer", 42)], ..Config::default() }
+}
+
 /// A booted kernel with one instance attached, which has 8 pages of kernel memory and a register set of 4 behind it.
 pub fn probe() -> (Booted, u64) {
     let mut booted = boot();
-    let dev = booted
-        .attach(Config { registers: vec![4 * PAGE], properties: vec![("answer", 42)], ..Config::default() })
-        .expect("attach");
+    let dev = booted.attach(one_register_set()).expect("attach");
     (booted, dev)
 }
 
@@ -134,6 +154,10 @@ impl Device for Probe {
 
     fn attach(attach: &Attach<'_>) -> Result<Probe, Errno> {
         let node = attach.node();
+        let in_attach = lock(&IN_ATTACH).take();
+        if let Some(what) = in_attach {
+            what(node);
+        }
         let memory = Umem::new(Kind::Locked, 8 * PAGE)?;
         let registers = match node.register_sets() {
             0 => None,
@@ -213,10 +237,13 @@ impl Device for Probe {
         if let Some(max) = plan.max {
             setup = setup.max_protection(max);
         }
-        setup.with(data).map_err(|error| {
-            event(format!("{error}"));
-            error.into()
-        })
+        let setup = setup.with(data).inspect_err(|error| event(format!("{error}")))?;
+        if plan.forget_setup {
+            #[allow(clippy::forget_non_drop, reason = "whatever a setup is made of")]
+            std::mem::forget(setup);
+            return Err(Errno::ENOMEM);
+        }
+        Ok(setup)
     }
 }
 

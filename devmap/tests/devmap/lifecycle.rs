@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ddi_sys as sys;
-use devmap::Errno;
+use devmap::registers::Order;
+use devmap::{Errno, Registers};
 
-use crate::driver::{LIVE, MODULE, Plan, boot, events, probe, set};
+use crate::driver::{LIVE, MODULE, Plan, boot, events, in_attach, probe, set};
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{self, Config, ioctl, ioctl_with, kernel, mmap};
 
@@ -19,6 +20,20 @@ fn attach_makes_a_minor_node_named_after_the_instance() {
     assert_eq!(events(), ["attach 0 answer -1", "attach 1 answer -1"]);
     assert!(kernel.detach(first));
     assert!(kernel.minors(first).is_empty());
+}
+
+/// pseudo(4D) complains on the console of who asks it for registers; so does every bus that has none.
+#[test]
+fn a_node_without_registers_is_not_asked_for_them() {
+    let mut booted = boot();
+    in_attach(|node| {
+        assert_eq!(node.register_sets(), 0);
+        assert_eq!(node.register_set_len(0).unwrap_err().errno(), Errno::ENXIO);
+        assert_eq!(Registers::map(node, 0, Order::Strict).err().unwrap().errno(), Errno::ENXIO);
+        assert_eq!(node.bar(2), None);
+    });
+    booted.attach(Config::default()).unwrap();
+    assert_eq!(kernel().log, Vec::<String>::new());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod driver;
+mod early;
 mod lifecycle;
 mod mapping;
 mod mock;

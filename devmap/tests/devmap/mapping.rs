@@ -39,6 +39,42 @@ fn mmap_touch_munmap() {
     assert!(!handles()[0].is_live());
 }
 
+/// The kernel passes mmap(2)'s length as it is.
+#[test]
+fn lengths_are_rounded_up_to_pages() {
+    let (_kernel, dev) = probe();
+    let page = PAGE as i64;
+    for (off, len, pages) in [
+        (0, 1, 1),
+        (0, 100, 1),
+        (page, page - 1, 1),
+        (page, page + 1, 2),
+        (0, LEN - 1, 8),
+        (LEN, 3 * page + 7, 4),
+    ] {
+        events();
+        let handle = map(dev, off, len);
+        assert_eq!(
+            events(),
+            [format!("devmap {off:#x} {:#x} Shared Protection(READ | WRITE)", pages * PAGE)]
+        );
+        assert_eq!(kernel().handles[&handle].len, pages * PAGE);
+        assert_eq!(handles().last().unwrap().len(), pages * PAGE);
+        touch(handle, off + (pages as i64 - 1) * page, sys::DEVMAP_WRITE).unwrap();
+        events();
+        mock::unmap(handle);
+        assert_eq!(events(), [format!("unmap m{off:#x} whole {off:#x}+{:#x}", pages * PAGE)]);
+    }
+    assert_eq!(mmap(dev, 0, LEN + 1, RW, SHARED), Err(sys::ENXIO), "a page more than there is");
+    for off in [i64::MAX - 4095, i64::MAX - 8191] {
+        assert_eq!(mmap(dev, off, 4095, RW, SHARED), Err(sys::ENXIO));
+    }
+    set(Plan { parts: Some(3), ..Plan::default() });
+    let made = mmap(dev, 0, 6 * page + 1, RW, SHARED).unwrap();
+    let lens: Vec<usize> = made.iter().map(|handle| kernel().handles[handle].len).collect();
+    assert_eq!(lens, [3 * PAGE, 3 * PAGE, PAGE]);
+}
+
 #[test]
 fn private_is_told_from_shared() {
     let (_kernel, dev) = probe();

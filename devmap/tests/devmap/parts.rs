@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use ddi_sys as sys;
 use devmap::kmem::{KmemAllocator, try_box, try_push, try_words};
 use devmap::sync::{Condvar, Mutex, RwLock};
 use devmap::text::Text;
@@ -14,7 +13,7 @@ use devmap::time::{Timeout, ticks};
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Limit};
 
-use crate::driver::{boot, probe};
+use crate::driver::{boot, with_node};
 use crate::mock::{self, PAGE, kernel};
 
 #[test]
@@ -169,45 +168,39 @@ devmap::counters! {
 fn registers_properties_and_counters() {
     use devmap::prelude::*;
 
-    let (booted, dev) = probe();
-    let node = parts_node(&booted, dev);
-    let registers = Registers::map(&node, 0, Order::Strict).unwrap();
-    assert_eq!(registers.len(), 4 * PAGE as u64);
-    registers.write(8, 0x1122_3344_u32).unwrap();
-    assert_eq!(registers.read::<u8>(8), Ok(0x44));
-    assert_eq!(registers.read::<u16>(10), Ok(0x1122));
-    registers.write_from(16, &[1_u64, 2]).unwrap();
-    let mut words = [0_u64; 2];
-    registers.read_into(16, &mut words).unwrap();
-    assert_eq!(words, [1, 2]);
-    let end = registers.len();
-    for offset in [end, end - 3, 2, u64::MAX] {
-        assert_eq!(registers.read::<u32>(offset).unwrap_err().errno(), Errno::EINVAL, "{offset:#x}");
-    }
-    assert_eq!(Registers::map(&node, 1, Order::Strict).err().unwrap().errno(), Errno::ENXIO);
+    let _kernel = with_node(|node| {
+        let registers = Registers::map(node, 0, Order::Strict).unwrap();
+        assert_eq!(registers.len(), 4 * PAGE as u64);
+        registers.write(8, 0x1122_3344_u32).unwrap();
+        assert_eq!(registers.read::<u8>(8), Ok(0x44));
+        assert_eq!(registers.read::<u16>(10), Ok(0x1122));
+        registers.write_from(16, &[1_u64, 2]).unwrap();
+        let mut words = [0_u64; 2];
+        registers.read_into(16, &mut words).unwrap();
+        assert_eq!(words, [1, 2]);
+        let end = registers.len();
+        for offset in [end, end - 3, 2, u64::MAX] {
+            assert_eq!(registers.read::<u32>(offset).unwrap_err().errno(), Errno::EINVAL, "{offset:#x}");
+        }
+        assert_eq!(Registers::map(node, 1, Order::Strict).err().unwrap().errno(), Errno::ENXIO);
 
-    assert_eq!((node.property("answer", 0), node.property("nothing", 3)), (42, 3));
-    assert_eq!(node.unsigned_property("answer", 0).unwrap(), 42);
-    assert!(node.has_property("answer") && !node.has_property("nothing"));
-    assert_eq!(node.string_property("label"), None);
+        assert_eq!((node.property("answer", 0), node.property("nothing", 3)), (42, 3));
+        assert_eq!(node.unsigned_property("answer", 0).unwrap(), 42);
+        assert!(node.has_property("answer") && !node.has_property("nothing"));
+        assert_eq!(node.string_property("label"), None);
 
-    let two = Two::new(&node, "fruit").unwrap();
-    two.apples().add(3);
-    two.pears().set(9);
-    two.pears().sub(1);
-    two.pears().replace(8, 10);
-    two.pears().replace(8, 11);
-    assert_eq!(mock::kstats::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
-    assert_eq!(two.iter().collect::<Vec<_>>(), [("apples", 3), ("pears", 10)]);
-    assert_eq!(Two::new(&node, "fruit").err().unwrap().errno(), Errno::ENOMEM, "the name is taken");
-    drop(two);
-    assert!(kernel().kstats.is_empty());
-}
-
-/// A device node as the driver sees it.
-fn parts_node(booted: &mock::Booted, dev: u64) -> devmap::Node<'static> {
-    // SAFETY: a `Node` is this pointer and nothing else; the node lives until the kernel is dropped, behind its last use.
-    unsafe { std::mem::transmute::<*mut sys::dev_info_t, devmap::Node<'static>>(booted.node(dev)) }
+        let two = Two::new(node, "fruit").unwrap();
+        two.apples().add(3);
+        two.pears().set(9);
+        two.pears().sub(1);
+        two.pears().replace(8, 10);
+        two.pears().replace(8, 11);
+        assert_eq!(mock::kstats::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
+        assert_eq!(two.iter().collect::<Vec<_>>(), [("apples", 3), ("pears", 10)]);
+        assert_eq!(Two::new(node, "fruit").err().unwrap().errno(), Errno::ENOMEM, "the name is taken");
+        drop(two);
+        assert!(kernel().kstats.is_empty());
+    });
 }
 
 #[test]

@@ -182,10 +182,10 @@ fn d20_to_d27_no_softlocks() {
     // And should it ask nevertheless, the callback refuses.
     let (access, pvt) = {
         let kernel = kernel();
-        (kernel.handles[&one].table.devmap_access.unwrap(), kernel.handles[&one].pvt)
+        (kernel.handles[&one].table.devmap_access.unwrap(), kernel.handles[&one].pvt.get())
     };
     // SAFETY: as devmap_access(9E): a live handle and its private data.
-    let code = unsafe { access(one as *mut _, pvt as *mut _, 0, PAGE, sys::DEVMAP_LOCK, sys::DEVMAP_READ) };
+    let code = unsafe { access(one as *mut _, pvt, 0, PAGE, sys::DEVMAP_LOCK, sys::DEVMAP_READ) };
     assert_eq!((code, events()), (sys::ENOTSUP, vec![]));
 }
 

@@ -390,3 +390,26 @@ fn many_threads_never_see_each_others_values() {
         assert!(with.len() <= 1, "one context has translations");
     });
 }
+
+/// Other threads of the process come between mmap(2)'s two halves (docs/shield.md, 30 and 31).
+#[test]
+fn a_mapping_is_used_and_unmapped_before_its_map_callback() {
+    each(&[], |_, dev| {
+        let other = private(dev);
+        store(other, FB, 7).unwrap();
+        mock::between(|handle| {
+            let thread = std::thread::spawn(move || {
+                assert_eq!(load(handle, FB), Ok(0), "the engine is switched");
+                store(handle, FB, 8).unwrap();
+            });
+            thread.join().unwrap();
+        });
+        let used = private(dev);
+        assert_eq!((load(other, FB), load(used, FB)), (Ok(7), Ok(8)));
+        mock::between(|handle| std::thread::spawn(move || mock::unmap(handle)).join().unwrap());
+        mock::mmap(dev, FB, FB_LEN - 1, RW, sys::MAP_PRIVATE).unwrap();
+        mock::nothing_between();
+        let stats = report(dev);
+        assert_eq!((stats.maps, stats.unmaps, stats.mappings, stats.contexts), (3, 1, 2, 2));
+    });
+}

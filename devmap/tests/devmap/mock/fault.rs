@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use ddi_sys as sys;
 
+use super::space::{private, read_space};
 use super::{Kernel, Object, PAGE, kernel};
 
 /// The pages of a range, or nothing when it is not within the handle; length 0 is "to the end".
@@ -87,7 +88,7 @@ unsafe extern "C-unwind" fn devmap_set_ctx_timeout(handle: *mut c_void, ticks: i
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn devmap_do_ctxmgt(
     handle: *mut c_void,
-    pvt: *mut c_void,
+    _pvt: *mut c_void,
     off: i64,
     len: usize,
     kind: u32,
@@ -110,7 +111,8 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
         }
         kernel.oncpu = true;
     }
-    // SAFETY: as devmap_do_ctxmgt(9F): the driver's routine, with what came with it.
+    let pvt = private(&kernel().handles[&handle.addr()]);
+    // SAFETY: as devmap_do_ctxmgt(9F): the driver's routine, with what came with it and the private pointer that the handle has.
     let failed = unsafe { routine(handle, pvt, off, len, kind, rw) };
     if failed != 0 {
         kernel().oncpu = false;
@@ -136,8 +138,19 @@ pub fn touch(handle: usize, off: i64, rw: u32) -> Result<(), i32> {
     fault(handle, off, PAGE, sys::DEVMAP_ACCESS, rw)
 }
 
+/// What the reference answers to an access that finds no handle: the process gets SIGSEGV, and the driver is not asked.
+pub const NOT_MAPPED: i32 = -1;
+
 pub fn fault(handle: usize, off: i64, len: usize, kind: u32, rw: u32) -> Result<(), i32> {
+    let _held = read_space();
+    fault_held(handle, off, len, kind, rw)
+}
+
+pub(super) fn fault_held(handle: usize, off: i64, len: usize, kind: u32, rw: u32) -> Result<(), i32> {
     let state = kernel().handles[&handle].clone();
+    if !state.placed {
+        return Err(NOT_MAPPED);
+    }
     if kind == sys::DEVMAP_LOCK {
         if state.flags & sys::DEVMAP_ALLOW_REMAP != 0 {
             return Err(sys::ENOTSUP);
@@ -147,9 +160,7 @@ pub fn fault(handle: usize, off: i64, len: usize, kind: u32, rw: u32) -> Result<
     }
     let code = match state.table.devmap_access {
         // SAFETY: as devmap_access(9E): a live handle and its private data.
-        Some(access) => unsafe {
-            access(handle as *mut c_void, state.pvt as *mut c_void, off, len, kind, rw)
-        },
+        Some(access) => unsafe { access(handle as *mut c_void, private(&state), off, len, kind, rw) },
         // SAFETY: a live handle.
         None => unsafe { devmap_load(handle as *mut c_void, off, len, kind, rw) },
     };

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 use ddi_sys as sys;
 
@@ -16,9 +18,28 @@ pub enum Object {
     Registers(u32),
 }
 
+/// Where the framework keeps a private pointer: the callbacks write to the very place, and others read it at any time. Like memory of
+/// the kernel's, it can still be written when the handle is freed.
+#[derive(Clone, Default)]
+pub struct Private(Arc<AtomicPtr<c_void>>);
+
+impl Private {
+    pub fn get(&self) -> *mut c_void {
+        self.0.load(SeqCst)
+    }
+
+    pub(super) fn place(&self) -> *mut *mut c_void {
+        self.0.as_ptr()
+    }
+}
+
 /// A mapping in the framework's hands.
 #[derive(Clone)]
 pub struct HandleState {
+    /// Which of the handles that have had this address.
+    pub birth: usize,
+    /// Whether the framework knows the address: an access finds the handle from then on.
+    pub placed: bool,
     pub off: i64,
     pub len: usize,
     pub object: Object,
@@ -27,7 +48,7 @@ pub struct HandleState {
     pub max_protection: u32,
     pub protection: u32,
     pub table: sys::devmap_callback_ctl,
-    pub pvt: usize,
+    pub pvt: Private,
     /// User offsets of pages with a translation.
     pub loaded: BTreeSet<i64>,
     pub ticks: i64,
@@ -50,6 +71,23 @@ impl Kernel {
                 node.registers.get(set as usize).copied().unwrap_or(0)
             }
         }
+    }
+}
+
+impl Kernel {
+    /// A handle, at an address where one was before if there is any: the newest, as kmem_alloc(9F) gives it.
+    pub(super) fn new_handle(&mut self, state: HandleState) -> usize {
+        let at = self.freed_handles.pop().unwrap_or_else(|| self.fresh());
+        self.births += 1;
+        let state = HandleState { birth: self.births, ..state };
+        assert!(self.handles.insert(at, state).is_none());
+        at
+    }
+
+    pub(super) fn free_handle(&mut self, handle: usize) -> HandleState {
+        let state = self.handles.remove(&handle).expect("a handle freed twice");
+        self.freed_handles.push(handle);
+        state
     }
 }
 

@@ -1,9 +1,10 @@
 //! Mutexes, condition variables, readers/writer locks: spinning ones, that notice misuse.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use ddi_sys as sys;
 
@@ -29,9 +30,21 @@ pub fn live() -> usize {
     locks().len()
 }
 
+/// How many of the locks that are there may be left at the end.
+pub fn left(count: usize) {
+    LEFT.store(count, SeqCst);
+}
+
+pub fn unexpected() -> usize {
+    live() - LEFT.load(SeqCst)
+}
+
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
 /// Whatever a test that failed has left behind.
 pub fn forget() {
     locks().clear();
+    left(0);
 }
 
 fn me() -> u64 {
@@ -60,8 +73,18 @@ unsafe extern "C-unwind" fn mutex_destroy(mutex: *mut sys::kmutex_t) {
     dead(mutex.addr());
 }
 
+thread_local! {
+    static AT_LOCKS: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
+}
+
+/// From now on this thread does this before it takes a mutex; nothing, from then on, if it is None.
+pub fn at_locks(what: Option<Box<dyn Fn()>>) {
+    AT_LOCKS.set(what);
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
+    AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
     let owner = owner(mutex);
     assert_ne!(owner.load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
     while owner.compare_exchange(0, me(), SeqCst, SeqCst).is_err() {

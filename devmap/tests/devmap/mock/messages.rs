@@ -41,16 +41,18 @@ unsafe extern "C-unwind" fn timeout(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn untimeout(id: *mut c_void) -> i64 {
-    kernel().timeouts.remove(&id.addr()).map_or(-1, |(_, _, ticks)| ticks)
+    let mut kernel = kernel();
+    kernel.returning.remove(&id.addr());
+    kernel.timeouts.remove(&id.addr()).map_or(-1, |(_, _, ticks)| ticks)
 }
 
 /// Runs the timeout that was set first: were there any?
 pub fn fire_timeout() -> bool {
-    let first = kernel().timeouts.pop_first();
-    let Some((_, (function, arg, _))) = first else { return false };
+    let Some((id, (function, arg, _))) = kernel().timeouts.pop_first() else { return false };
     // SAFETY: `timeout` stored it there, a function of this type.
     let function: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(function) };
     // SAFETY: as timeout(9F): with the argument that came with it, once, unless untimeout(9F) took it back.
     unsafe { function(arg as *mut c_void) };
+    kernel().returning.insert(id);
     true
 }

@@ -25,7 +25,7 @@ mod calls;
 mod fault;
 mod handle;
 pub mod kstats;
-mod locks;
+pub mod locks;
 mod memory;
 pub mod messages;
 mod modules;
@@ -68,11 +68,19 @@ pub struct Kernel {
     pub register_sets: HashMap<(i32, u32), (usize, usize)>,
     pub mapped_registers: BTreeSet<usize>,
     pub handles: BTreeMap<usize, HandleState>,
+    /// Addresses that handles have had, for the next ones.
+    pub freed_handles: Vec<usize>,
+    pub births: usize,
+    /// The handles of each segment that mmap(2) has made, oldest first.
+    pub segments: Vec<Vec<usize>>,
+    pub between: Option<Between>,
     pub next: usize,
     pub log: Vec<String>,
     pub kstats: BTreeMap<String, usize>,
     pub kmem: HashMap<usize, usize>,
     pub timeouts: BTreeMap<usize, (usize, usize, i64)>,
+    /// Timeouts whose routine has run and may not have returned yet, for all that the driver knows: untimeout(9F) would wait for that.
+    pub returning: BTreeSet<usize>,
     /// The context of the device: owned, timers pending.
     pub oncpu: bool,
     pub timers: u32,
@@ -157,6 +165,11 @@ impl Booted {
     /// Adds a node and attaches the driver to it: the device number, or nothing when attach fails.
     pub fn attach(&mut self, config: Config) -> Option<sys::dev_t> {
         let instance = self.nodes.len() as i32;
+        let mut ints: HashMap<String, Vec<i32>> =
+            config.ints.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        if !config.registers.is_empty() {
+            ints.entry("reg".into()).or_insert_with(|| vec![0; 3 * config.registers.len()]);
+        }
         let node = Box::into_raw(Box::new(Node {
             instance,
             driver: CString::new(self.module.name).unwrap(),
@@ -166,7 +179,7 @@ impl Booted {
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
-            ints_properties: config.ints.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            ints_properties: ints,
             registers: config.registers,
             minors: Vec::new(),
         }));
@@ -184,6 +197,17 @@ impl Booted {
         result == sys::DDI_SUCCESS
     }
 
+    /// `_fini(9E)`; 0 is good-bye: no routine may return to the module after it.
+    pub fn unload(&self) -> i32 {
+        let result = (self.module.fini)();
+        if result == 0 {
+            let kernel = kernel();
+            assert!(kernel.timeouts.is_empty(), "unloaded with a timeout pending");
+            assert!(kernel.returning.is_empty(), "unloaded before a timeout's routine has returned");
+        }
+        result
+    }
+
     pub fn node(&self, dev: sys::dev_t) -> *mut sys::dev_info_t {
         self.nodes[dev as usize].cast()
     }
@@ -198,6 +222,8 @@ impl Drop for Booted {
     fn drop(&mut self) {
         (self.forget)();
         if std::thread::panicking() {
+            // The statics of devmap are for the next test, too.
+            while messages::fire_timeout() {}
             return;
         }
         let handles: Vec<usize> = kernel().handles.keys().copied().collect();
@@ -212,15 +238,17 @@ impl Drop for Booted {
             // SAFETY: made by Box::into_raw, and detached, so nobody has it any more.
             drop(unsafe { Box::from_raw(self.nodes[dev]) });
         }
-        assert_eq!((self.module.fini)(), 0, "_fini");
+        nothing_between();
+        assert_eq!(self.unload(), 0, "_fini");
         let kernel = kernel();
         assert!(kernel.tripped.is_empty(), "defects set off: {:?}", kernel.tripped);
         assert!(kernel.umems.is_empty(), "kernel memory left");
         assert!(kernel.mapped_registers.is_empty(), "registers left mapped");
         assert!(kernel.kstats.is_empty(), "kstats left");
         assert!(kernel.soft.is_empty(), "soft state left");
-        assert!(kernel.timeouts.is_empty(), "timeouts left");
         assert!(kernel.kmem.is_empty(), "kmem left");
-        assert_eq!(locks::live(), 0, "locks left");
+        let complaints: Vec<_> = kernel.log.iter().filter(|line| line.contains("invalid op")).collect();
+        assert!(complaints.is_empty(), "{complaints:?}");
+        assert_eq!(locks::unexpected(), 0, "locks left");
     }
 }

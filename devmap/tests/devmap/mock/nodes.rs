@@ -92,7 +92,7 @@ unsafe extern "C-unwind" fn ddi_prop_exists(
     let node = unsafe { node(dip) };
     // SAFETY: likewise: a string.
     let name = unsafe { text(name) };
-    node.properties.contains_key(name).into()
+    (node.properties.contains_key(name) || node.ints_properties.contains_key(name)).into()
 }
 
 #[unsafe(no_mangle)]
@@ -165,13 +165,26 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_int_array(
     sys::DDI_PROP_SUCCESS
 }
 
+/// pseudo(4D) complains of who asks it for registers.
+fn has_registers(node: &Node, op: u32) -> bool {
+    if !node.ints_properties.contains_key("reg") {
+        let driver = node.driver.to_str().unwrap();
+        kernel().log.push(format!("0 pseudo0: invalid op ({op}) from {driver}{}", node.instance));
+        return false;
+    }
+    true
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_dev_nregs(dip: *mut sys::dev_info_t, count: *mut c_int) -> c_int {
     // SAFETY: as ddi_dev_nregs(9F).
-    let sets = unsafe { node(dip) }.registers.len();
+    let node = unsafe { node(dip) };
+    if !has_registers(node, 6) {
+        return sys::DDI_FAILURE;
+    }
     // SAFETY: likewise: the caller's number.
-    unsafe { *count = sets as c_int };
-    if sets > 0 { sys::DDI_SUCCESS } else { sys::DDI_FAILURE }
+    unsafe { *count = node.registers.len() as c_int };
+    sys::DDI_SUCCESS
 }
 
 #[unsafe(no_mangle)]
@@ -181,7 +194,11 @@ unsafe extern "C-unwind" fn ddi_dev_regsize(
     len: *mut sys::off_t,
 ) -> c_int {
     // SAFETY: as ddi_dev_regsize(9F).
-    match unsafe { node(dip) }.registers.get(set as usize) {
+    let node = unsafe { node(dip) };
+    if !has_registers(node, 5) {
+        return sys::DDI_FAILURE;
+    }
+    match node.registers.get(set as usize) {
         Some(size) => {
             // SAFETY: likewise: the caller's number.
             unsafe { *len = *size as sys::off_t };

@@ -1,12 +1,46 @@
 //! A process's address space: mmap, fork, and the shapes of munmap, the way the reference does them.
+//!
+//! Also its way to call back between mmap's two halves: the segment is in the address space, and others can touch, duplicate and unmap it,
+//! before the map callbacks are called, without a lock, for handles that may be gone by then.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ddi_sys as sys;
 
-use super::{HandleState, Object, PAGE, cb_ops, kernel};
+use super::{HandleState, Object, PAGE, Private, cb_ops, kernel};
+
+/// The address space's lock (there is one process): a reader in faults, a writer in fork and munmap and while a segment is put in.
+static SPACE: RwLock<()> = RwLock::new(());
+
+pub(super) fn read_space() -> RwLockReadGuard<'static, ()> {
+    SPACE.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn write_space() -> RwLockWriteGuard<'static, ()> {
+    SPACE.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+thread_local! {
+    /// The handles of this thread's mmap(2).
+    static MADE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Called by mmap(2) for each of its handles, just before the map callback is; the handle may be gone when it returns. Also when the mapping has
+/// failed, with a handle that was freed.
+pub type Between = Arc<dyn Fn(usize) + Send + Sync>;
+
+/// Between now and the map callbacks of each mmap(2), calls this.
+pub fn between(what: impl Fn(usize) + Send + Sync + 'static) {
+    kernel().between = Some(Arc::new(what));
+}
+
+pub fn nothing_between() {
+    kernel().between = None;
+}
 
 /// mmap(2): the handles, or the error number.
 pub fn mmap(dev: sys::dev_t, off: i64, len: i64, protection: u32, flags: u32) -> Result<Vec<usize>, i32> {
@@ -21,7 +55,6 @@ pub fn mmap_max(
     max_protection: u32,
     flags: u32,
 ) -> Result<Vec<usize>, i32> {
-    let before: Vec<usize> = kernel().handles.keys().copied().collect();
     let mut address = null_mut();
     let segmap = cb_ops().cb_segmap.unwrap();
     // SAFETY: as segmap(9E); the address space is looked at by ours only, which does not.
@@ -41,7 +74,7 @@ pub fn mmap_max(
     if result != 0 {
         return Err(result);
     }
-    Ok(kernel().handles.keys().copied().filter(|handle| !before.contains(handle)).collect())
+    Ok(MADE.with_borrow_mut(std::mem::take))
 }
 
 #[unsafe(no_mangle)]
@@ -63,108 +96,150 @@ unsafe extern "C-unwind" fn ddi_devmap_segmap(
     let (mut at, mut rest, mut made) = (off, len as usize, Vec::new());
     let undo = |made: &[usize]| {
         for handle in made {
-            kernel().handles.remove(handle);
+            kernel().free_handle(*handle);
         }
     };
-    while rest > 0 {
+    while at - off < len {
         // SAFETY: a revision and callbacks that may be missing, for which zero is a value.
         let table = unsafe { std::mem::zeroed() };
-        let handle = {
-            let mut kernel = kernel();
-            let handle = kernel.fresh();
-            let state = HandleState {
-                off: at,
-                len: 0,
-                object: Object::None,
-                start: 0,
-                flags: 0,
-                max_protection,
-                protection,
-                table,
-                pvt: 0,
-                loaded: BTreeSet::new(),
-                ticks: 0,
-                object_len: 0,
-            };
-            kernel.handles.insert(handle, state);
-            handle
-        };
+        let handle = kernel().new_handle(HandleState {
+            birth: 0,
+            placed: false,
+            off: at,
+            len: 0,
+            object: Object::None,
+            start: 0,
+            flags: 0,
+            max_protection,
+            protection,
+            table,
+            pvt: Private::default(),
+            loaded: BTreeSet::new(),
+            ticks: 0,
+            object_len: 0,
+        });
         made.push(handle);
         let mut reported = 0;
         let devmap = cb_ops().cb_devmap.unwrap();
-        // SAFETY: as devmap(9E): a fresh handle.
+        // SAFETY: as devmap(9E): a fresh handle. The length is as it came.
         let failed =
             unsafe { devmap(dev, handle as *mut c_void, at, rest, &mut reported, sys::DDI_MODEL_LP64) };
         if failed != 0 {
             undo(&made);
             return sys::ENXIO;
         }
-        let set_up = kernel().handles[&handle].len;
+        let state = kernel().handles[&handle].clone();
         if reported == 0 {
             kernel().trip(16);
         }
-        if reported != set_up || !reported.is_multiple_of(PAGE) {
+        if reported != state.len || !reported.is_multiple_of(PAGE) {
             kernel().trip(17);
         }
-        if reported == 0 || set_up == 0 {
+        if reported == 0 || state.len == 0 {
             undo(&made);
             return sys::EINVAL;
         }
-        at += reported as i64;
-        rest = rest.saturating_sub(reported);
-    }
-    let refused = kernel().refuses("as_map");
-    if refused {
-        undo(&made);
-        return sys::ENOMEM;
-    }
-    for handle in &made {
-        let state = kernel().handles[handle].clone();
         if state.table.devmap_access.is_none() && flags & sys::MAP_TYPE == sys::MAP_PRIVATE {
             undo(&made);
             return sys::EINVAL;
         }
-        let mut pvt = null_mut();
+        at += reported as i64;
+        rest = rest.wrapping_sub(reported);
+    }
+    let refused = kernel().refuses("as_map");
+    if refused {
+        undo(&made);
+        let between = kernel().between.clone();
+        between.inspect(|between| between(made[0]));
+        return sys::ENOMEM;
+    }
+    let kept: Vec<(usize, HandleState)> = {
+        let _held = write_space();
+        let mut kernel = kernel();
+        kernel.segments.push(made.clone());
+        made.iter().map(|handle| (*handle, kernel.handles[handle].clone())).collect()
+    };
+    // The segment is in the address space: from here on the handles belong to whoever has its lock.
+    MADE.set(made);
+    if kernel().refuses("devmap_map") {
+        // The chain of handles leads elsewhere: the reference reads it from memory that it has freed, after an unmap of the first one.
+        return 0;
+    }
+    for (handle, state) in kept {
+        // What is read here of a handle that is gone by now is what its memory still has, or what the next one at its address has.
+        if let Some(state) = kernel().handles.get_mut(&handle) {
+            state.placed = true;
+        }
+        let between = kernel().between.clone();
+        if let Some(between) = between {
+            between(handle);
+        }
+        let now = kernel().handles.get(&handle).cloned();
+        let freed = now.as_ref().is_none_or(|now| now.birth != state.birth);
+        let gone = now.is_none();
+        let place = now.map_or_else(|| state.pvt.clone(), |now| now.pvt);
+        let before = place.get();
         if let Some(map) = state.table.devmap_map {
-            // SAFETY: as devmap_map(9E): a handle that the driver has set up.
-            let failed = unsafe { map(*handle as *mut c_void, dev, flags, state.off, state.len, &mut pvt) };
+            // SAFETY: as devmap_map(9E), but that the handle may be gone: the place still is one.
+            let failed =
+                unsafe { map(handle as *mut c_void, dev, flags, state.off, state.len, place.place()) };
             if failed != 0 {
-                kernel().trip(7);
-                undo(&made);
+                // The reference frees all handles then, without a look whether they live.
+                kernel().trip(if freed { 30 } else { 7 });
                 return sys::ENXIO;
             }
         }
-        kernel().handles.get_mut(handle).unwrap().pvt = pvt.addr();
+        if gone && place.get() != before {
+            kernel().trip(30);
+        }
     }
     0
 }
 
+/// The private pointer that the framework passes: what is in the handle, or what was there before the map callback.
+pub(super) fn private(state: &HandleState) -> *mut c_void {
+    if EARLY.get() { null_mut() } else { state.pvt.get() }
+}
+
+thread_local! {
+    static EARLY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Does something as if this thread had read the private pointers that it needs before the map callback stored them.
+pub fn as_if_read_early<R>(what: impl FnOnce() -> R) -> R {
+    EARLY.set(true);
+    let result = what();
+    EARLY.set(false);
+    result
+}
+
 /// fork(2): copies of these handles, or the error number.
 pub fn fork(handles: &[usize]) -> Result<Vec<usize>, i32> {
+    let _held = write_space();
+    fork_held(handles)
+}
+
+fn fork_held(handles: &[usize]) -> Result<Vec<usize>, i32> {
     let mut made = Vec::new();
     for handle in handles {
-        let (new, old) = {
+        let (new, old, dup, place) = {
             let mut kernel = kernel();
-            let new = kernel.fresh();
-            let mut state = kernel.handles[handle].clone();
-            let old = state.pvt;
-            state.loaded.clear();
-            state.pvt = 0;
-            state.ticks = 0;
-            kernel.handles.insert(new, state);
-            (new, old)
+            let parent = kernel.handles[handle].clone();
+            let pvt = Private::default();
+            let (old, dup, place) = (private(&parent), parent.table.devmap_dup.unwrap(), pvt.clone());
+            let child = HandleState { pvt, loaded: BTreeSet::new(), ticks: 0, ..parent };
+            (kernel.new_handle(child), old, dup, place)
         };
-        let mut pvt = null_mut();
-        let dup = kernel().handles[handle].table.devmap_dup.unwrap();
         // SAFETY: as devmap_dup(9E): a live handle, its private data, and its copy.
-        let refused =
-            unsafe { dup(*handle as *mut c_void, old as *mut c_void, new as *mut c_void, &mut pvt) };
+        let refused = unsafe { dup(*handle as *mut c_void, old, new as *mut c_void, place.place()) };
         if refused != 0 {
-            kernel().handles.remove(&new);
-            made.into_iter().for_each(unmap);
+            kernel().free_handle(new);
+            for handle in made {
+                let len = kernel().handles[&handle].len;
+                cut_held(handle, 0, len);
+            }
             return Err(refused);
         }
-        kernel().handles.get_mut(&new).unwrap().pvt = pvt.addr();
         made.push(new);
     }
     Ok(made)
@@ -172,20 +247,66 @@ pub fn fork(handles: &[usize]) -> Result<Vec<usize>, i32> {
 
 /// Unmaps all of a handle.
 pub fn unmap(handle: usize) {
+    let _held = write_space();
     let len = kernel().handles[&handle].len;
-    cut(handle, 0, len);
+    cut_held(handle, 0, len);
+}
+
+/// Unmaps all of the segment that was mapped first, if there is any: the handles of it that live. Another thread may be in its mmap(2) still.
+pub fn unmap_first() -> bool {
+    let _held = write_space();
+    let mut kernel = kernel();
+    if kernel.segments.is_empty() {
+        return false;
+    }
+    let segment = kernel.segments.remove(0);
+    let lens: Vec<(usize, usize)> =
+        segment.iter().map(|handle| (*handle, kernel.handles[handle].len)).collect();
+    drop(kernel);
+    for (handle, len) in lens {
+        cut_held(handle, 0, len);
+    }
+    true
+}
+
+/// Forks the segment that was mapped first, if there is any, and ends the child.
+pub fn fork_first() -> bool {
+    let held = write_space();
+    let segment = kernel().segments.first().cloned();
+    let Some(segment) = segment else { return false };
+    let children = fork_held(&segment).expect("a fork that the driver does not refuse");
+    drop(held);
+    children.into_iter().for_each(unmap);
+    true
+}
+
+/// Touches the first page of some handle that an access finds, if there is any.
+pub fn touch_any() -> Option<Result<(), i32>> {
+    let _held = read_space();
+    let (handle, off) = {
+        let kernel = kernel();
+        let mut mapped = kernel.segments.iter().flatten().map(|handle| (*handle, &kernel.handles[handle]));
+        mapped.find(|(_, state)| state.placed).map(|(handle, state)| (handle, state.off))?
+    };
+    Some(super::fault_held(handle, off, PAGE, sys::DEVMAP_ACCESS, sys::DEVMAP_READ))
 }
 
 /// Unmaps a part of a handle; the new handle behind it, if it is in the middle.
 ///
 /// The framework changes its handle before it tells the driver, as the reference does.
 pub fn cut(handle: usize, at: usize, len: usize) -> Option<usize> {
+    let _held = write_space();
+    cut_held(handle, at, len)
+}
+
+fn cut_held(handle: usize, at: usize, len: usize) -> Option<usize> {
     let state = kernel().handles[&handle].clone();
     let (off, end) = (state.off + at as i64, at + len);
+    let pvt = private(&state);
     let mut second = None;
+    let behind = Private::default();
     {
         let mut kernel = kernel();
-        let fresh = kernel.fresh();
         let new = kernel.handles.get_mut(&handle).unwrap();
         if at == 0 && end == state.len {
             // Translations are gone: from here on the driver may free what was mapped (devmap_unmap(9E)).
@@ -206,34 +327,28 @@ pub fn cut(handle: usize, at: usize, len: usize) -> Option<usize> {
             rest.off += end as i64;
             rest.start += end as i64;
             rest.len = state.len - end;
-            rest.pvt = 0;
+            rest.pvt = behind.clone();
             let from = rest.off;
             rest.loaded.retain(|page| *page >= from);
-            kernel.handles.insert(fresh, rest);
-            second = Some(fresh);
+            second = Some(kernel.new_handle(rest));
         }
     }
     let unmap = state.table.devmap_unmap.unwrap();
-    let (mut pvt1, mut pvt2) = (null_mut(), null_mut());
     let this = handle as *mut c_void;
-    let (one, two) = match (at, end == state.len) {
-        (0, true) => (null_mut(), null_mut()),
-        (0, false) => (null_mut(), this),
-        (_, true) => (this, null_mut()),
-        _ => (this, second.unwrap() as *mut c_void),
+    let (mine, none) = (state.pvt.place(), null_mut());
+    let ((one, pvt1), (two, pvt2)) = match (at, second) {
+        (0, _) if end == state.len => ((null_mut(), none), (null_mut(), none)),
+        (0, _) => ((null_mut(), none), (this, mine)),
+        (_, None) => ((this, mine), (null_mut(), none)),
+        (_, Some(second)) => ((this, mine), (second as *mut c_void, behind.place())),
     };
     // SAFETY: as devmap_unmap(9E): the handle, its private data, and what is left of it before and behind.
-    unsafe { unmap(this, state.pvt as *mut c_void, off, len, one, &mut pvt1, two, &mut pvt2) };
-    let mut kernel = kernel();
-    let pvt = |new: *mut c_void| if new == one { pvt1.addr() } else { pvt2.addr() };
-    match kernel.handles.get_mut(&handle) {
-        Some(state) if !one.is_null() || !two.is_null() => {
-            state.pvt = pvt(if one.is_null() { two } else { one });
-        }
-        _ => drop(kernel.handles.remove(&handle)),
-    }
-    if let Some(second) = second {
-        kernel.handles.get_mut(&second).unwrap().pvt = pvt2.addr();
+    unsafe { unmap(this, pvt, off, len, one, pvt1, two, pvt2) };
+    if one.is_null() && two.is_null() {
+        let mut kernel = kernel();
+        kernel.free_handle(handle);
+        kernel.segments.iter_mut().for_each(|segment| segment.retain(|other| *other != handle));
+        kernel.segments.retain(|segment| !segment.is_empty());
     }
     second
 }
