@@ -17,7 +17,9 @@ use ddi_sys as sys;
 
 use crate::device::Device;
 use crate::entry;
+use crate::errno::Errno;
 pub use crate::instance::SoftState;
+use crate::time;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
 pub struct Entry {
@@ -150,9 +152,14 @@ pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
     failed
 }
 
-/// `_fini(9E)`.
+/// `_fini(9E)`: `EBUSY` while the kernel can still call into the module, whatever values of the driver were forgotten.
+///
+/// Instances and their mappings keep the module busy by themselves (mod_remove(9F), detach(9E)); what is left is timeouts.
 #[doc(hidden)]
 pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
+    if time::any_outstanding() {
+        return Errno::EBUSY.raw();
+    }
     // SAFETY: what `init` installed.
     let busy = unsafe { sys::mod_remove(linkage.get()) };
     if busy == 0 {

@@ -2,7 +2,8 @@
 //!
 //! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it.
 //! None is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`:
-//! the thread that took a lock gives it back.
+//! the thread that took a lock gives it back. A guard that is forgotten (`core::mem::forget`) holds its lock for ever; the lock's
+//! memory then stays for good, because a lock that is held must not be destroyed.
 //!
 //! The lock word lives in its own allocation, because the kernel knows a lock by its address and Rust values move.
 
@@ -10,8 +11,10 @@ use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 
 use ddi_sys as sys;
@@ -21,11 +24,16 @@ use crate::time::ticks;
 
 type NotSend = PhantomData<*mut ()>;
 
-struct RawMutex(Box<UnsafeCell<sys::kmutex_t>>);
+struct RawMutex {
+    word: ManuallyDrop<Box<UnsafeCell<sys::kmutex_t>>>,
+    /// Whether there is a guard; changed by the thread that holds the mutex.
+    held: AtomicBool,
+}
 
 impl RawMutex {
     fn new() -> RawMutex {
-        let raw = RawMutex(Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] })));
+        let word = Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] }));
+        let raw = RawMutex { word: ManuallyDrop::new(word), held: AtomicBool::new(false) };
         // SAFETY: the word is ours and stays at this address until `drop`; a driver mutex with a null argument is an
         // adaptive one (mutex_init(9F)).
         unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
@@ -33,14 +41,23 @@ impl RawMutex {
     }
 
     fn get(&self) -> *mut sys::kmutex_t {
-        self.0.get()
+        self.word.get()
+    }
+
+    fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
     }
 }
 
 impl Drop for RawMutex {
     fn drop(&mut self) {
-        // SAFETY: initialised in `new`; nobody holds it, for a guard would borrow the lock.
+        if *self.held.get_mut() {
+            return;
+        }
+        // SAFETY: initialised in `new`; nobody holds it: a guard would borrow the lock, or have been forgotten.
         unsafe { sys::mutex_destroy(self.get()) };
+        // SAFETY: not used again.
+        unsafe { ManuallyDrop::drop(&mut self.word) };
     }
 }
 
@@ -79,14 +96,14 @@ impl<T: ?Sized> Mutex<T> {
     pub fn lock(&self) -> MutexGuard<'_, T> {
         // SAFETY: initialised in `new`, not destroyed while borrowed.
         unsafe { sys::mutex_enter(self.raw.get()) };
-        MutexGuard { mutex: self, not_send: PhantomData }
+        MutexGuard::new(self)
     }
 
     /// Takes the lock if nobody has it: `mutex_tryenter(9F)`. Any context.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         // SAFETY: as in `lock`.
         let taken = unsafe { sys::mutex_tryenter(self.raw.get()) };
-        (taken != 0).then(|| MutexGuard { mutex: self, not_send: PhantomData })
+        (taken != 0).then(|| MutexGuard::new(self))
     }
 
     /// The value, without locking: the borrow shows that nobody else is here.
@@ -110,6 +127,22 @@ pub struct MutexGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard gives `&T` only.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
+impl<'a, T: ?Sized> MutexGuard<'a, T> {
+    /// This thread has just taken the mutex.
+    fn new(mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
+        mutex.raw.set_held(true);
+        MutexGuard { mutex, not_send: PhantomData }
+    }
+
+    /// Runs a wait, in which others may have taken the mutex and given it back.
+    fn waiting<R>(&mut self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
+        self.mutex.raw.set_held(false);
+        let result = wait(self.mutex.raw.get());
+        self.mutex.raw.set_held(true);
+        result
+    }
+}
+
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -127,6 +160,7 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
+        self.mutex.raw.set_held(false);
         // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
         unsafe { sys::mutex_exit(self.mutex.raw.get()) };
     }
@@ -163,13 +197,13 @@ impl Condvar {
     /// with no other lock held.
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         // SAFETY: both are initialised, and this thread holds the mutex.
-        unsafe { sys::cv_wait(self.0.get(), guard.mutex.raw.get()) };
+        guard.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
     }
 
     /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. User context.
     pub fn wait_sig<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Errno> {
         // SAFETY: as in `wait`.
-        let woken = unsafe { sys::cv_wait_sig(self.0.get(), guard.mutex.raw.get()) };
+        let woken = guard.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
         if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
     }
 
@@ -177,8 +211,8 @@ impl Condvar {
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, time: Duration) -> Result<(), Errno> {
         let ticks = ticks(time);
         // SAFETY: as in `wait`.
-        let left =
-            unsafe { sys::cv_reltimedwait(self.0.get(), guard.mutex.raw.get(), ticks, sys::TR_CLOCK_TICK) };
+        let left = guard
+            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
         if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
     }
 
@@ -190,9 +224,9 @@ impl Condvar {
     ) -> Result<(), Errno> {
         let ticks = ticks(time);
         // SAFETY: as in `wait`.
-        let left = unsafe {
-            sys::cv_reltimedwait_sig(self.0.get(), guard.mutex.raw.get(), ticks, sys::TR_CLOCK_TICK)
-        };
+        let left = guard.waiting(|mutex| unsafe {
+            sys::cv_reltimedwait_sig(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK)
+        });
         match left {
             -1 => Err(Errno::ETIMEDOUT),
             0 => Err(Errno::EINTR),
@@ -226,12 +260,21 @@ impl Drop for Condvar {
     }
 }
 
-struct RawRwLock(Box<UnsafeCell<sys::krwlock_t>>);
+struct RawRwLock(ManuallyDrop<Box<UnsafeCell<sys::krwlock_t>>>);
 
 impl Drop for RawRwLock {
     fn drop(&mut self) {
-        // SAFETY: initialised when made; guards would borrow the lock.
+        // SAFETY: initialised when made.
+        let free = unsafe { sys::rw_tryenter(self.0.get(), sys::RW_WRITER) };
+        if free == 0 {
+            return; // by a guard that was forgotten
+        }
+        // SAFETY: taken just now.
+        unsafe { sys::rw_exit(self.0.get()) };
+        // SAFETY: initialised when made; nobody holds it, for guards would borrow the lock.
         unsafe { sys::rw_destroy(self.0.get()) };
+        // SAFETY: not used again.
+        unsafe { ManuallyDrop::drop(&mut self.0) };
     }
 }
 
@@ -249,7 +292,8 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 impl<T> RwLock<T> {
     /// A lock that holds `value`: `rw_init(9F)`. User or kernel context: allocates.
     pub fn new(value: T) -> RwLock<T> {
-        let raw = RawRwLock(Box::new(UnsafeCell::new(sys::krwlock_t { _opaque: [ptr::null_mut()] })));
+        let word = Box::new(UnsafeCell::new(sys::krwlock_t { _opaque: [ptr::null_mut()] }));
+        let raw = RawRwLock(ManuallyDrop::new(word));
         // SAFETY: the word is ours and stays at this address until it is destroyed.
         unsafe { sys::rw_init(raw.0.get(), ptr::null_mut(), sys::RW_DRIVER, ptr::null_mut()) };
         RwLock { raw, value: UnsafeCell::new(value) }

@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod driver;
 mod early;
+mod forgotten;
 mod lifecycle;
 mod mapping;
 mod mock;
