@@ -149,7 +149,7 @@ fn defect_08_pages_loaded_by_a_map_callback_go_when_a_later_one_fails() {
     );
     let loaded = Arc::new(AtomicBool::new(false));
     let seen = loaded.clone();
-    rig.fw.platform().set_on_map(move |fw, handle| {
+    rig.fw.platform().set_on_new(move |fw, handle| {
         let load = || fw.load(handle, handle.info().off, 0, FaultType::Inval, Rw::Read);
         seen.store(fw.platform().holding(Some(0), load).is_ok(), SeqCst);
         assert_eq!(fw.platform().pages().len(), 1);
@@ -355,6 +355,28 @@ fn defect_23_access_callback_fails_during_softunlock() {
 }
 
 #[test]
+fn defect_23_softunlock_goes_on_behind_the_handle_that_fails() {
+    // Over three handles of one mapping, and over three mappings.
+    for apart in [false, true] {
+        let rig = Rig::failing(
+            vec![devmem(0, 4), devmem(4, 4), devmem(8, 4)],
+            Behaviour::Default,
+            vec![fail(EntryPoint::Access, 5, 14)],
+        );
+        let maps: &[(u64, u64)] = if apart { &[(0, 4), (4, 4), (8, 4)] } else { &[(0, 12)] };
+        for &(first, pages) in maps {
+            assert_eq!(rig.mmap(0, first, pages), Ok(BASE + first * PAGE));
+        }
+        assert_eq!(rig.softlock(0, 1, 10), FaultCode::OK);
+        rig.unmaps();
+        assert_eq!(rig.softunlock(0, 1, 10), wrapped(14), "the first error is the answer");
+        assert!(rig.pages(0).iter().all(|p| p.2 == 0), "all three are unlocked");
+        assert_eq!(rig.munmap(0, 0, 12), Ok(()));
+        rig.end(&[]);
+    }
+}
+
+#[test]
 fn defect_24_access_callback_loads_more_than_asked_during_a_softlock() {
     let rig = Rig::new(vec![devmem(0, 4)], Behaviour::LoadAll);
     assert_eq!(rig.mmap(0, 0, 4), Ok(BASE));
@@ -372,8 +394,10 @@ fn defect_25_access_callback_loads_nothing_during_a_softlock() {
     let rig = Rig::new(vec![devmem(0, 4)], Behaviour::NoLoad);
     assert_eq!(rig.mmap(0, 0, 4), Ok(BASE));
     assert_eq!(rig.softlock(0, 0, 1), FaultCode::OK);
-    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::EINVAL, "nothing was locked");
-    assert_eq!(rig.read(0, 0), FaultCode::OK, "and no one is kept out");
+    assert_eq!(rig.handle(1).info().softlocks, 0, "nothing was locked, and no one is kept out");
+    assert_eq!(rig.read(0, 0), FaultCode::OK);
+    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::OK, "the softunlock that belongs to it");
+    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::EINVAL, "and one that belongs to none");
     assert_eq!(rig.munmap(0, 0, 4), Ok(()));
     rig.end(&[]);
 }
