@@ -1,7 +1,10 @@
 //! Faults: handle by handle, with the driver's access callback or without.
 //!
-//! Locking: the caller holds the space's lock as reader, no inner lock. Nothing here sleeps: a fault that must wait for a context or
-//! a softlock comes back as [`Blocked`], so that the caller can let go of the space first and look everything up again afterwards.
+//! A fault stops at the first handle that refuses it, or at a hole; a softlock has then locked nothing. A softunlock goes on to its end
+//! whatever it meets, and returns the first error.
+//!
+//! Locking: the caller holds the space's lock as reader, no inner lock. Nothing here sleeps with it held: a fault that must wait for a
+//! context or a softlock comes back as [`Blocked`], so that the caller can release the space first and look everything up again afterwards.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -9,8 +12,9 @@ use alloc::vec::Vec;
 
 use crate::context::Context;
 use crate::framework::Framework;
-use crate::handle::{Handle, Stage};
+use crate::handle::{Handle, State};
 use crate::load::Changed;
+use crate::page_locks::{Locked, locks_through};
 use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
 use crate::segment::Segment;
 use crate::softlock::{Entry, Softlock, Ticket};
@@ -25,7 +29,7 @@ pub(crate) enum Blocked<P: Platform> {
 }
 
 impl<P: Platform> Blocked<P> {
-    /// Sleeps until it is worth trying again; true if interrupted first.
+    /// Sleeps until it is worth trying again. Returns true if interrupted first.
     pub(crate) fn wait(self, platform: &P) -> bool {
         match self {
             Self::Context(ctx, mapping) => ctx.wait_free(platform, mapping),
@@ -34,63 +38,175 @@ impl<P: Platform> Blocked<P> {
     }
 }
 
+/// What serving a part of a fault ends with.
+pub(crate) type Step<P> = Result<FaultCode, Box<Blocked<P>>>;
+
+/// What a fault asks for: `[start, end)`, whole pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub start: u64,
+    pub end: u64,
+    pub ty: FaultType,
+    pub rw: Rw,
+}
+
 /// How far a fault has come.
-pub(crate) struct Progress {
+pub(crate) struct Progress<P: Platform> {
     /// The address up to which it is served.
-    pub at: u64,
+    at: u64,
     /// A handle without access callback was served in the present segment: driver's errors are no longer wrapped.
-    pub plain: bool,
+    plain: bool,
+    done: Done<P>,
 }
 
-/// What a softlock fault has done to one handle.
-pub(crate) struct Locked<P: Platform> {
-    handle: Arc<Handle<P>>,
-    /// The range that was asked for, as an offset within the handle and a length.
-    range: (u64, u64),
-    /// The pages that were really locked.
-    pages: Changed,
+/// What is to be kept of the handles that were served.
+enum Done<P: Platform> {
+    /// Nothing.
+    Nothing,
+    /// What a softlock has locked, to be undone if it fails.
+    Locked(Vec<Locked<P>>),
+    /// The first error of a softunlock, which goes on; with `alone`, without the driver.
+    Failed { rc: FaultCode, alone: bool },
 }
 
-/// What a softlock fault has done so far, to be undone if it fails; other faults leave it empty.
-pub(crate) type Undo<P> = Option<Vec<Locked<P>>>;
+impl<P: Platform> Done<P> {
+    fn locked(&self) -> &[Locked<P>] {
+        match self {
+            Self::Locked(list) => list,
+            _ => &[],
+        }
+    }
+
+    /// Adds what a softlock has locked.
+    fn lock(&mut self, locked: Locked<P>) {
+        match self {
+            Self::Locked(list) => list.push(locked),
+            _ => *self = Self::Locked(alloc::vec![locked]),
+        }
+    }
+
+    /// Keeps the first error of a softunlock.
+    #[cold]
+    fn fail(&mut self, rc: FaultCode) {
+        if !matches!(self, Self::Failed { .. }) {
+            *self = Self::Failed { rc, alone: false };
+        }
+    }
+
+    fn alone(&self) -> bool {
+        matches!(self, Self::Failed { alone: true, .. })
+    }
+}
+
+impl<P: Platform> Progress<P> {
+    #[inline]
+    pub(crate) fn new(asked: Asked) -> Self {
+        Self { at: asked.start, plain: false, done: Done::Nothing }
+    }
+
+    /// Serves what is left, as far as it goes without waiting. `segment_at` finds the segment that holds an address, `next` the first
+    /// address from one on that a segment holds; the space is locked.
+    #[inline]
+    pub(crate) fn attempt<'a>(
+        &mut self,
+        fw: &Framework<P>,
+        asked: Asked,
+        segment_at: impl Fn(u64) -> Option<&'a Segment<P>>,
+        next: impl Fn(u64) -> Option<u64>,
+    ) -> Step<P> {
+        loop {
+            let step = match segment_at(self.at) {
+                Some(segment) => segment.fault_step(fw, asked, self),
+                None if asked.ty == FaultType::Softunlock => {
+                    self.done.fail(FaultCode::NOMAP);
+                    self.at = next(self.at).map_or(asked.end, |at| at.min(asked.end));
+                    Ok(FaultCode::OK)
+                }
+                None => Ok(FaultCode::NOMAP),
+            };
+            if !step.as_ref().is_ok_and(|rc| rc.is_ok()) {
+                return self.stop(fw, step);
+            }
+            if self.at >= asked.end {
+                return if asked.ty == FaultType::Softunlock { self.stop(fw, step) } else { step };
+            }
+            self.plain = false;
+        }
+    }
+
+    /// The fault has failed or must wait, or a softunlock is over: nothing stays locked meanwhile, and its first error counts.
+    #[inline(never)]
+    fn stop(&mut self, fw: &Framework<P>, step: Step<P>) -> Step<P> {
+        match core::mem::replace(&mut self.done, Done::Nothing) {
+            Done::Nothing => step,
+            Done::Locked(list) => {
+                fw.undo_softlock(list);
+                step
+            }
+            Done::Failed { rc, alone } => {
+                self.done = Done::Failed { rc, alone };
+                step.map(|_| rc)
+            }
+        }
+    }
+
+    /// Waits, with the space not locked, before the fault is tried again; returns what it ends with if it is not.
+    #[inline(never)]
+    pub(crate) fn wait(&mut self, fw: &Framework<P>, asked: Asked, blocked: Blocked<P>) -> Option<FaultCode> {
+        if asked.ty == FaultType::Softlock {
+            *self = Self::new(asked);
+        }
+        if !blocked.wait(&fw.platform) {
+            return None;
+        }
+        if asked.ty != FaultType::Softunlock {
+            return Some(FaultCode::EINTR);
+        }
+        // What is left is unlocked without the driver.
+        self.done.fail(FaultCode::EINTR);
+        if let Done::Failed { alone, .. } = &mut self.done {
+            *alone = true;
+        }
+        None
+    }
+}
 
 impl<P: Platform> Segment<P> {
-    /// Serves the fault from `progress.at` to `end`, which lie in the segment.
-    pub(crate) fn fault_step(
-        &self,
-        fw: &Framework<P>,
-        progress: &mut Progress,
-        undo: &mut Undo<P>,
-        end: u64,
-        ty: FaultType,
-        rw: Rw,
-    ) -> Result<FaultCode, Box<Blocked<P>>> {
+    /// Serves the fault as far as it lies in the segment.
+    #[inline]
+    fn fault_step(&self, fw: &Framework<P>, asked: Asked, progress: &mut Progress<P>) -> Step<P> {
+        let (ty, mut at) = (asked.ty, progress.at);
+        let end = asked.end.min(self.end());
         if ty == FaultType::Prot {
             // There is no copy on write: a translation that forbids the access stays as it is.
             return Ok(FaultCode::PROT);
         }
-        if ty == FaultType::Softlock && self.any_remappable(progress.at, end) {
+        if ty == FaultType::Softlock && self.any_remappable(at, end) {
             return Ok(FaultCode::NOSUPPORT);
         }
-        let mut index = match self.index_of(progress.at) {
+        let mut index = match self.index_of(at) {
             Some(index) => index,
             None => return Ok(FaultCode::NOMAP),
         };
-        while progress.at < end {
+        while at < end {
             let Some(handle) = self.handle_at(index) else { return Ok(FaultCode::NOMAP) };
             let st = handle.lock();
-            let start = progress.at - st.addr;
-            let len = (end - progress.at).min(st.len - start);
+            let start = at - st.addr;
+            let len = (end - at).min(st.len - start);
             let rc = if st.access {
-                fw.serve_access(handle, st, (start, len), ty, rw, (progress.plain, undo))?
+                fw.serve_access(handle, st, (start, len), asked, progress)?
             } else {
                 progress.plain = true;
-                fw.serve_plain(handle, st, (start, len), ty, rw, undo)
+                fw.serve_plain(handle, st, (start, len), asked, progress)
             };
             if !rc.is_ok() {
-                return Ok(rc);
+                if ty != FaultType::Softunlock {
+                    return Ok(rc);
+                }
+                progress.done.fail(rc);
             }
-            progress.at += len;
+            at += len;
+            progress.at = at;
             index += 1;
         }
         Ok(FaultCode::OK)
@@ -112,33 +228,31 @@ impl<P: Platform> Framework<P> {
     fn serve_plain(
         &self,
         handle: &Arc<Handle<P>>,
-        st: MutexGuard<'_, P, crate::handle::State<P>>,
+        st: MutexGuard<'_, P, State<P>>,
         range: (u64, u64),
-        ty: FaultType,
-        rw: Rw,
-        undo: &mut Undo<P>,
+        asked: Asked,
+        progress: &mut Progress<P>,
     ) -> FaultCode {
         let range = st.widen(self.platform.page_sizes(), range.0, range.1);
-        if ty == FaultType::Inval {
-            return st.load_range(&self.platform, handle.space(), range.0, range.1, rw, false);
+        if asked.ty == FaultType::Inval {
+            return st.load_range(&self.platform, handle.space(), range.0, range.1, asked.rw, false);
         }
-        self.serve_plain_locking(handle, st, range, ty, rw, undo)
+        self.serve_plain_locking(handle, st, range, asked, progress)
     }
 
     #[inline(never)]
     fn serve_plain_locking(
         &self,
         handle: &Arc<Handle<P>>,
-        mut st: MutexGuard<'_, P, crate::handle::State<P>>,
+        mut st: MutexGuard<'_, P, State<P>>,
         range: (u64, u64),
-        ty: FaultType,
-        rw: Rw,
-        undo: &mut Undo<P>,
+        asked: Asked,
+        progress: &mut Progress<P>,
     ) -> FaultCode {
-        let mut changed = Changed::new();
-        let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
-        if ty == FaultType::Softlock && rc.is_ok() {
-            undo.get_or_insert_default().push(Locked { handle: handle.clone(), range, pages: changed });
+        let mut pages = Changed::new();
+        let rc = st.serve_range(&self.platform, handle.space(), range, asked.ty, asked.rw, &mut pages);
+        if asked.ty == FaultType::Softlock && rc.is_ok() {
+            progress.done.lock(Locked { handle: handle.clone(), range, pages });
         }
         rc
     }
@@ -147,18 +261,18 @@ impl<P: Platform> Framework<P> {
     fn serve_access(
         &self,
         handle: &Arc<Handle<P>>,
-        mut st: MutexGuard<'_, P, crate::handle::State<P>>,
+        mut st: MutexGuard<'_, P, State<P>>,
         (start, len): (u64, u64),
-        ty: FaultType,
-        rw: Rw,
-        (plain, undo): (bool, &mut Undo<P>),
-    ) -> Result<FaultCode, Box<Blocked<P>>> {
+        asked: Asked,
+        progress: &mut Progress<P>,
+    ) -> Step<P> {
         let (start, len) = st.widen(self.platform.page_sizes(), start, len);
         let (Some(callbacks), Some(softlock)) = (st.callbacks.clone(), st.softlock.clone()) else {
             return Ok(FaultCode::NOMAP);
         };
         let mapping = st.mapping;
-        let turn = if st.ticks > 0 && self.platform.ncpus() > 1 { st.ctx.clone() } else { None };
+        let mut turn = if st.ticks > 0 && self.platform.ncpus() > 1 { st.ctx.clone() } else { None };
+        let (ty, rw) = (asked.ty, asked.rw);
         let range = Access { off: st.off + start, len, ty, rw };
         st.must_wait = false;
         drop(st);
@@ -172,7 +286,7 @@ impl<P: Platform> Framework<P> {
         };
         let guarded = ty != FaultType::Softunlock;
         if guarded {
-            let own = if ticket.exclusive { locks_through(undo, &softlock) } else { 0 };
+            let own = if ticket.exclusive { locks_through(progress.done.locked(), &softlock) } else { 0 };
             match softlock.enter(&ticket, own) {
                 Entry::In => {}
                 Entry::Refused => return Ok(FaultCode::EAGAIN),
@@ -183,16 +297,20 @@ impl<P: Platform> Framework<P> {
         if let Some(ctx) = &turn
             && !ctx.try_enter(mapping)
         {
-            if guarded {
-                softlock.leave(&self.platform, &ticket);
+            if !progress.done.alone() {
+                if guarded {
+                    softlock.leave(&self.platform, &ticket);
+                }
+                return Err(Box::new(Blocked::Context(ctx.clone(), mapping)));
             }
-            return Err(Box::new(Blocked::Context(ctx.clone(), mapping)));
+            // The driver is not called.
+            turn = None;
         }
 
         let ret = if ty == FaultType::Inval {
             callbacks.access(self, handle, handle.pvt(), range)
         } else {
-            self.locking_access(handle, &callbacks, (start, len), range, undo)
+            self.locking_access(handle, &callbacks, (start, len), range, progress)
         };
 
         if let Some(ctx) = &turn {
@@ -201,23 +319,9 @@ impl<P: Platform> Framework<P> {
         if guarded {
             softlock.leave(&self.platform, &ticket);
         }
-        if ret == 0 { Ok(FaultCode::OK) } else { self.refused(handle, ret, plain) }
+        if ret == 0 { Ok(FaultCode::OK) } else { self.refused(handle, ret, ty, progress.plain) }
     }
 
-    /// An access callback has answered other than 0: try again after a wait, or wrap it.
-    #[cold]
-    fn refused(&self, handle: &Arc<Handle<P>>, ret: i32, plain: bool) -> Result<FaultCode, Box<Blocked<P>>> {
-        let mut st = handle.lock();
-        if core::mem::take(&mut st.must_wait)
-            && let Some(ctx) = &st.ctx
-        {
-            return Err(Box::new(Blocked::Context(ctx.clone(), st.mapping)));
-        }
-        Ok(if plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
-    }
-
-    /// Calls the access callback for a softlock or softunlock, and keeps the locks as they ought to be whatever it did: a softlock
-    /// that fails has locked nothing, a softunlock that fails has unlocked all the same.
     #[inline(never)]
     fn locking_access(
         &self,
@@ -225,119 +329,32 @@ impl<P: Platform> Framework<P> {
         callbacks: &P::Callbacks,
         within: (u64, u64),
         range: Access,
-        undo: &mut Undo<P>,
+        progress: &mut Progress<P>,
     ) -> i32 {
         if range.ty == FaultType::Softunlock {
-            let pages = page_range(within);
-            let locked = {
-                let st = handle.lock();
-                let counts = st.locks.as_ref().map_or(&[][..], |l| &l.counts[..]);
-                counts.iter().take(pages.1).skip(pages.0).any(|c| *c > 0)
-            };
-            if !locked {
-                // An unlock that has no lock. The caller makes `FC_MAKE_ERR(EINVAL)` of it.
-                return crate::types::Errno::EINVAL.0;
+            let callbacks = Some(callbacks).filter(|_| !progress.done.alone());
+            return self.softunlock_by_callback(handle, callbacks, within, range);
+        }
+        match self.softlock_by_callback(handle, callbacks, within, range) {
+            Ok(locked) => {
+                progress.done.lock(locked);
+                0
             }
-            return self.unlock_by_callback(handle, callbacks, range, &[pages]);
-        }
-        let id = handle.lock().begin_request(false);
-        let ret = callbacks.access(self, handle, handle.pvt(), range);
-        let pages = handle.lock().end_request(id);
-        if ret == 0 {
-            undo.get_or_insert_default().push(Locked { handle: handle.clone(), range: within, pages });
-        } else {
-            self.take_back(handle, &pages);
-        }
-        ret
-    }
-
-    /// Calls the access callback for a softunlock, then unlocks those of `pages` that it has not.
-    fn unlock_by_callback(
-        &self,
-        handle: &Arc<Handle<P>>,
-        callbacks: &P::Callbacks,
-        range: Access,
-        pages: &[(usize, usize)],
-    ) -> i32 {
-        let id = handle.lock().begin_request(true);
-        let ret = callbacks.access(self, handle, handle.pvt(), range);
-        let done = handle.lock().end_request(id);
-        let mut left = Changed::new();
-        for &(first, end) in pages {
-            for page in first..end {
-                if done.iter().any(|&(a, b)| (a..b).contains(&page)) {
-                    continue;
-                }
-                match left.last_mut() {
-                    Some(last) if last.1 == page => last.1 += 1,
-                    _ => left.push((page, page + 1)),
-                }
-            }
-        }
-        self.take_back(handle, &left);
-        ret
-    }
-
-    /// Takes one lock from each of these pages.
-    fn take_back(&self, handle: &Arc<Handle<P>>, pages: &[(usize, usize)]) {
-        if pages.is_empty() {
-            return;
-        }
-        let mut changed = Changed::new();
-        let (softlock, first) = {
-            let mut st = handle.lock();
-            for &(a, b) in pages {
-                changed.extend(st.take_locks(&self.platform, handle.space(), a, b));
-            }
-            (st.softlock.clone(), st.off >> PAGE_SHIFT)
-        };
-        self.tell_softlock(softlock.as_ref(), handle, first, &changed, false);
-    }
-
-    /// Takes every lock that a driver has left on a handle.
-    pub(crate) fn drop_locks(&self, handle: &Arc<Handle<P>>) {
-        loop {
-            let pages = {
-                let st = handle.lock();
-                if !st.softlocked() {
-                    return;
-                }
-                st.locks.as_ref().map_or(0, |l| l.counts.len())
-            };
-            self.take_back(handle, &[(0, pages)]);
+            Err(ret) => ret,
         }
     }
 
-    /// Undoes what a softlock fault has done, in order, with access "other".
-    pub(crate) fn undo_softlock(&self, undo: &mut Undo<P>) {
-        for Locked { handle, range: (start, len), pages } in undo.take().into_iter().flatten() {
-            let (callbacks, off) = {
-                let st = handle.lock();
-                if st.stage != Stage::SetUp {
-                    continue;
-                }
-                (st.callbacks.clone().filter(|_| st.access), st.off + start)
-            };
-            match callbacks {
-                Some(callbacks) => {
-                    let range = Access { off, len, ty: FaultType::Softunlock, rw: Rw::Other };
-                    self.unlock_by_callback(&handle, &callbacks, range, &pages);
-                }
-                None => self.take_back(&handle, &pages),
-            }
+    /// An access callback has returned other than 0: try again after a wait, or wrap it.
+    #[cold]
+    fn refused(&self, handle: &Arc<Handle<P>>, ret: i32, ty: FaultType, plain: bool) -> Step<P> {
+        let mut st = handle.lock();
+        if core::mem::take(&mut st.must_wait)
+            // What was to be unlocked is unlocked: there is nothing to try again.
+            && ty != FaultType::Softunlock
+            && let Some(ctx) = &st.ctx
+        {
+            return Err(Box::new(Blocked::Context(ctx.clone(), st.mapping)));
         }
+        Ok(if plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
     }
-}
-
-fn page_range((start, len): (u64, u64)) -> (usize, usize) {
-    ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize)
-}
-
-/// How many locks of this softlock the fault has taken so far.
-fn locks_through<P: Platform>(undo: &Undo<P>, softlock: &Arc<Softlock<P>>) -> u64 {
-    let through = |locked: &&Locked<P>| {
-        locked.handle.lock().softlock.as_ref().is_some_and(|s| Arc::ptr_eq(s, softlock))
-    };
-    let pages = undo.iter().flatten().filter(through).flat_map(|locked| &locked.pages);
-    pages.map(|(first, end)| (end - first) as u64).sum()
 }

@@ -5,11 +5,11 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
 use crate::lock::{LockClass, Mutex as _};
+use crate::page_locks::Locks;
 use crate::platform::{MutexGuard, Platform};
 use crate::registry::{Keyed as _, retain};
 use crate::softlock::Softlock;
@@ -114,7 +114,7 @@ pub(crate) struct State<P: Platform> {
     pub ticks: i64,
     /// Per-page protections, once part of the segment was protected apart.
     pub pages: Option<Box<[Prot]>>,
-    /// Soft-locked pages, once there were any.
+    /// Soft-locked pages, once one was locked.
     pub locks: Option<Box<Locks>>,
     pub flags: SetupFlags,
     pub attr: u32,
@@ -131,27 +131,6 @@ pub(crate) struct State<P: Platform> {
     pub access: bool,
     /// A context management call could not wait with the space locked; the fault is to wait and be tried again.
     pub must_wait: bool,
-}
-
-/// The soft-locked pages of a handle.
-#[derive(Default)]
-pub(crate) struct Locks {
-    /// One count per page of the handle.
-    pub counts: Vec<u32>,
-    /// Their sum.
-    pub total: u64,
-    /// Softlock and softunlock faults that are being served, and what was done for them.
-    pub requests: Vec<LockRequest>,
-    /// Names the next request.
-    pub next: u64,
-}
-
-/// A softlock or softunlock fault that is being served.
-pub(crate) struct LockRequest {
-    pub id: u64,
-    pub unlock: bool,
-    /// Pages that were locked (or unlocked) on its behalf, as index ranges.
-    pub done: Vec<(usize, usize)>,
 }
 
 impl<P: Platform> Handle<P> {
@@ -207,7 +186,7 @@ impl<P: Platform> Handle<P> {
             live: matches!(st.stage, Stage::New | Stage::SetUp),
             invalid: st.flags.contains(SetupFlags::MAPPING_INVALID),
             ticks: st.ticks,
-            softlocks: st.locks.as_ref().map_or(0, |l| l.total),
+            softlocks: st.locks.as_ref().map_or(0, |l| l.total()),
         }
     }
 
@@ -228,11 +207,6 @@ impl<P: Platform> Handle<P> {
 }
 
 impl<P: Platform> State<P> {
-    /// Whether any page is soft-locked.
-    pub(crate) fn softlocked(&self) -> bool {
-        self.locks.as_ref().is_some_and(|l| l.total > 0)
-    }
-
     /// The protection of the page `index`.
     pub(crate) fn page_prot(&self, index: usize) -> Prot {
         match &self.pages {

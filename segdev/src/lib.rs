@@ -39,6 +39,7 @@ mod handle;
 mod large;
 pub mod load;
 pub mod lock;
+mod page_locks;
 pub mod platform;
 mod registry;
 pub mod segment;

@@ -4,12 +4,11 @@
 //! access callback); `unload` from anywhere but interrupt. All take the handle's lock only, and call the platform with
 //! it held, so that a load and an unload, remap or unmap of the same handle happen one after the other.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Locks, Object, Stage, State};
+use crate::handle::{Handle, Object, Stage, State};
 use crate::platform::{Access, MutexGuard, Platform, Run, Umem, UmemKind};
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
@@ -189,49 +188,6 @@ impl<P: Platform> State<P> {
         rc
     }
 
-    /// Records locks on `[start, start + len)`, for the oldest softlock fault being served if there is one.
-    fn record_locks(&mut self, start: u64, len: u64) -> (usize, usize) {
-        let pages = (self.len >> PAGE_SHIFT) as usize;
-        let range = ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize);
-        let locks = self.locks.get_or_insert_with(Box::default);
-        locks.counts.resize(pages, 0);
-        for count in &mut locks.counts[range.0..range.1] {
-            *count += 1;
-        }
-        locks.total += (range.1 - range.0) as u64;
-        if let Some(request) = locks.requests.iter_mut().find(|r| !r.unlock) {
-            request.done.push(range);
-        }
-        range
-    }
-
-    /// Takes one lock from every locked page of the index ranges, which must be disjoint; answers those pages.
-    pub(crate) fn take_locks(&mut self, platform: &P, space: &P::Space, first: usize, end: usize) -> Changed {
-        let mut changed = Changed::new();
-        let Some(locks) = &mut self.locks else { return changed };
-        for page in first..end {
-            let Some(count) = locks.counts.get_mut(page).filter(|c| **c > 0) else { continue };
-            *count -= 1;
-            locks.total -= 1;
-            match changed.last_mut() {
-                Some(last) if last.1 == page => last.1 += 1,
-                _ => changed.push((page, page + 1)),
-            }
-        }
-        let pageable = match &self.object {
-            Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => Some((umem, *koff)),
-            _ => None,
-        };
-        for &(a, b) in &changed {
-            let (start, len) = ((a as u64) << PAGE_SHIFT, ((b - a) as u64) << PAGE_SHIFT);
-            platform.unlock(space, self.addr + start, len);
-            if let Some((umem, koff)) = pageable {
-                umem.unlock_pages(koff + start, len);
-            }
-        }
-        changed
-    }
-
     /// Loads, locks or unlocks `[start, start + len)` as the type of fault says. Locks that changed are added to `changed`.
     pub(crate) fn serve_range(
         &mut self,
@@ -249,44 +205,9 @@ impl<P: Platform> State<P> {
                 if self.flags.contains(SetupFlags::ALLOW_REMAP) {
                     return FaultCode::NOSUPPORT;
                 }
-                let rc = self.load_range(platform, space, start, len, rw, true);
-                if rc.is_ok() {
-                    changed.push(self.record_locks(start, len));
-                }
-                rc
+                self.lock_range(platform, space, (start, len), rw, changed)
             }
-            FaultType::Softunlock => {
-                let range = ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize);
-                let taken = self.take_locks(platform, space, range.0, range.1);
-                if taken.is_empty() {
-                    return FaultCode::EINVAL;
-                }
-                if let Some(request) =
-                    self.locks.as_mut().and_then(|l| l.requests.iter_mut().find(|r| r.unlock))
-                {
-                    request.done.extend_from_slice(&taken);
-                }
-                *changed = taken;
-                FaultCode::OK
-            }
-        }
-    }
-
-    /// A softlock or softunlock fault with an access callback begins.
-    pub(crate) fn begin_request(&mut self, unlock: bool) -> u64 {
-        let locks = self.locks.get_or_insert_with(Box::<Locks>::default);
-        let id = locks.next;
-        locks.next += 1;
-        locks.requests.push(crate::handle::LockRequest { id, unlock, done: Vec::new() });
-        id
-    }
-
-    /// It ends; answers what was done for it.
-    pub(crate) fn end_request(&mut self, id: u64) -> Changed {
-        let Some(locks) = &mut self.locks else { return Changed::new() };
-        match locks.requests.iter().position(|r| r.id == id) {
-            Some(i) => locks.requests.remove(i).done,
-            None => Changed::new(),
+            FaultType::Softunlock => self.unlock_range(platform, space, (start, len), changed),
         }
     }
 }

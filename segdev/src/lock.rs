@@ -6,7 +6,7 @@
 //!    driver's `access` callback runs** (as reader), and its `unmap` and `dup` callbacks (as writer); not held
 //!    during `devmap` and `map`, nor while a thread waits for a context or a softlock. fork takes the parent's, then the child's.
 //! 2. One of the inner locks, each a leaf: [`LockClass::Handle`], [`LockClass::Registry`], [`LockClass::Context`],
-//!    [`LockClass::Softlock`]. No thread ever holds two inner locks, and **no inner lock is held across a driver
+//!    [`LockClass::Softlock`], [`LockClass::Mmaps`]. No thread ever holds two inner locks, and **no inner lock is held across a driver
 //!    callback**. So a driver may call any function that takes a handle from any callback, on any handle of any process, with its
 //!    own mutexes held: such a call takes one inner lock for a bounded time and no space lock.
 //! 3. The platform's own locks: translations are loaded, unloaded and re-protected with the handle's lock held, timers are
@@ -29,6 +29,8 @@ pub enum LockClass {
     Context,
     /// Who has soft-locked what through one access callback.
     Softlock,
+    /// How many mmaps of an address space have come to their end.
+    Mmaps,
 }
 
 impl LockClass {
@@ -36,7 +38,7 @@ impl LockClass {
     pub const fn rank(self) -> u32 {
         match self {
             Self::Space => 0,
-            Self::Handle | Self::Registry | Self::Context | Self::Softlock => 1,
+            Self::Handle | Self::Registry | Self::Context | Self::Softlock | Self::Mmaps => 1,
         }
     }
 }

@@ -54,6 +54,9 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// Wakes every sleeper. Called with the lock held that belongs to the condition.
     fn notify_all(&self, cv: &Self::Condvar);
 
+    /// Names the calling thread: no two that exist at the same time have the same name. Called with a handle's lock held.
+    fn thread(&self) -> usize;
+
     // ---- time ----
 
     /// `timeout(9F)`: after `ticks` call [`Framework::ctx_timeout`] once with this context, from a thread without any lock or
@@ -99,11 +102,6 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// An address that [`Platform::choose_address`] answered is not used after all: the mapping failed. Called without locks.
     fn unchoose_address(&self, space: &Self::Space, addr: u64, len: u64) {
         let _ = (space, addr, len);
-    }
-    /// Whether a fixed mapping may begin where a longer segment began whose head it replaces. Yes on any real system; the
-    /// layer round the recorded reference refuses it (`ENOMEM`, with the head gone), and so does the simulated platform.
-    fn fixed_over_head(&self) -> bool {
-        true
     }
     /// Where user addresses end.
     fn user_limit(&self) -> u64 {

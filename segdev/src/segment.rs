@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::context::Context;
-use crate::fault::Progress;
+use crate::fault::{Asked, Progress};
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Stage, State};
 use crate::platform::{Callbacks as _, Device, Platform, Unmap};
@@ -154,9 +154,9 @@ impl<P: Platform> Framework<P> {
             if len & PAGE_MASK != 0 || st.stage != Stage::SetUp || len != st.len || len == 0 || len > left {
                 return Err(Errno::EINVAL);
             }
-            // Of several longest handles, the last one decides.
+            // Of several longest handles, the last one decides; one that maps nothing has no address to agree with.
             if len >= longest.0 {
-                longest = (len, st.object.address().wrapping_sub(done));
+                longest = (len, st.object.address().map_or(0, |address| address.wrapping_sub(done)));
             }
             if st.access {
                 let access = st.callbacks.as_ref().map_or(0, |c| c.access_id());
@@ -205,14 +205,9 @@ impl<P: Platform> Framework<P> {
         for (i, handle) in segment.handles().enumerate() {
             if i < failed {
                 self.discard(handle);
-                continue;
+            } else {
+                self.abandon(handle);
             }
-            {
-                let mut st = handle.lock();
-                st.stage = Stage::Dying;
-                self.platform.unload(handle.space(), st.addr, st.len);
-            }
-            self.free_handle(handle);
         }
         Err(())
     }
@@ -239,6 +234,18 @@ impl<P: Platform> Framework<P> {
             callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
         }
         Ok(())
+    }
+
+    /// Frees a handle that the driver has refused to have, without an unmap callback. Whatever the driver has loaded or locked in
+    /// it goes with it.
+    pub(crate) fn abandon(&self, handle: &Arc<Handle<P>>) {
+        self.drop_locks(handle);
+        {
+            let mut st = handle.lock();
+            st.stage = Stage::Dying;
+            self.platform.unload(handle.space(), st.addr, st.len);
+        }
+        self.free_handle(handle);
     }
 
     /// Unmaps and frees a handle of a mapping that has failed. Whatever a driver has locked in it goes with it.
@@ -422,22 +429,14 @@ impl<P: Platform> Segment<P> {
     /// segment. Sleeps, interruptibly and with whatever the caller holds, when another has the context or a softlock; within
     /// an address space use [`crate::space::AddressSpace::fault`], which lets go of the space meanwhile.
     pub fn fault(&self, fw: &Framework<P>, addr: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
-        let mut progress = Progress { at: addr, plain: false };
-        let mut undo = None;
+        let asked = Asked { start: addr, end: addr + len, ty, rw };
+        let mut progress = Progress::new(asked);
         loop {
-            match self.fault_step(fw, &mut progress, &mut undo, addr + len, ty, rw) {
-                Ok(FaultCode::OK) => return FaultCode::OK,
-                Ok(rc) => {
-                    fw.undo_softlock(&mut undo);
-                    return rc;
-                }
+            match progress.attempt(fw, asked, |_| Some(self), |_| None) {
+                Ok(rc) => return rc,
                 Err(blocked) => {
-                    if ty == FaultType::Softlock {
-                        fw.undo_softlock(&mut undo);
-                        progress.at = addr;
-                    }
-                    if blocked.wait(&fw.platform) {
-                        return FaultCode::EINTR;
+                    if let Some(rc) = progress.wait(fw, asked, *blocked) {
+                        return rc;
                     }
                 }
             }

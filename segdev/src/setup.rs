@@ -100,12 +100,12 @@ impl<P: Platform> Framework<P> {
     /// `devmap_umem_setup(9F)`: the handle maps kernel memory.
     ///
     /// # Errors
-    /// For a NULL cookie, a range beyond the memory, two cache attributes; and as for [`Framework::devmem_setup`].
+    /// For a NULL cookie, a range beyond the memory, cache attribute bits that are not one attribute; and as for [`Framework::devmem_setup`].
     pub fn umem_setup(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
         let umem = args.umem.ok_or(SetupError)?;
         let len = page_ceil(args.len).ok_or(SetupError)?;
-        let cache = args.flags & SetupFlags::CACHE_ATTRS;
-        if !in_umem(&umem, args.off, args.len) || cache.bits().count_ones() > 1 {
+        let cache = args.flags.cache_attr().ok_or(SetupError)?;
+        if !in_umem(&umem, args.off, args.len) {
             return Err(SetupError);
         }
         let object = if args.flags.contains(SetupFlags::MAPPING_INVALID) {
@@ -244,11 +244,11 @@ impl<P: Platform> Framework<P> {
 
 impl<P: Platform> Object<P> {
     /// Where it begins physically (device memory) or in the kernel (umem), for the choice of a user address.
-    pub(crate) fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> Option<u64> {
         match self {
-            Self::None => 0,
-            Self::Devmem(pfn) => pfn << PAGE_SHIFT,
-            Self::Umem(umem, off) => umem.kernel_address().wrapping_add(*off),
+            Self::None => None,
+            Self::Devmem(pfn) => Some(pfn << PAGE_SHIFT),
+            Self::Umem(umem, off) => Some(umem.kernel_address().wrapping_add(*off)),
         }
     }
 }

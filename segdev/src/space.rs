@@ -5,15 +5,16 @@
 //!
 //! Locking: one readers/writer lock per space ([`crate::lock::LockClass::Space`]). Readers: faults (across the driver's
 //! access callback) and queries. Writers: munmap, mprotect, fork (parent, then child), exit, and the moments of mmap in
-//! which an address is chosen and the segment goes in; `devmap(9E)` and the map callbacks run without it, with the range kept. A fault
-//! that must wait lets go of it and looks everything up again afterwards.
+//! which an address is chosen and the segment goes in; `devmap(9E)` and the map callbacks run without it, with the range kept: until the
+//! last of them has returned nobody finds the segment, so munmap, faults and fork come wholly before or wholly after an mmap. A fixed mmap of
+//! a range that another mmap keeps waits for that one. A fault that must wait lets go of the lock and looks everything up again afterwards.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::fault::Progress;
+use crate::fault::{Asked, Progress};
 use crate::framework::Framework;
-use crate::lock::{LockClass, RwLock as _};
+use crate::lock::{LockClass, Mutex as _, RwLock as _};
 use crate::platform::{Device, FreeRanges, Platform, Want};
 use crate::segment::{Congruence, MapRequest, Segment};
 use crate::types::{Errno, FaultCode, FaultType, MapFlags, PAGE_SIZE, Prot, Rw, page_ceil, page_floor};
@@ -23,6 +24,9 @@ use crate::unmap::Remains;
 pub struct AddressSpace<P: Platform> {
     id: P::Space,
     state: P::RwLock<State<P>>,
+    /// How many mmaps have come to their end.
+    ended: P::Mutex<u64>,
+    end: P::Condvar,
 }
 
 struct State<P: Platform> {
@@ -36,6 +40,14 @@ enum Slot<P: Platform> {
     Segment(Segment<P>),
     /// An mmap is under way for this many bytes.
     Reserved(u64),
+}
+
+/// Whether a mapping that is being made has got its range.
+enum Place {
+    /// It has, from this address on.
+    Kept(u64),
+    /// Another that is being made keeps part of it; the number of mmaps that had ended by then.
+    Busy(u64),
 }
 
 /// What a segment is, at the moment of asking.
@@ -117,6 +129,15 @@ impl<P: Platform> State<P> {
         }
         Ok(())
     }
+
+    /// Unmaps every segment, whatever drivers have locked in them.
+    fn discard(&mut self, fw: &Framework<P>) {
+        for slot in core::mem::take(&mut self.slots).into_values() {
+            if let Slot::Segment(segment) = slot {
+                segment.discard(fw);
+            }
+        }
+    }
 }
 
 impl<P: Platform> FreeRanges for State<P> {
@@ -155,7 +176,12 @@ impl<P: Platform> AddressSpace<P> {
     /// An empty address space.
     pub fn new(id: P::Space) -> Self {
         let state = State { slots: BTreeMap::new(), closed: false };
-        Self { id, state: P::RwLock::new(state, LockClass::Space) }
+        Self {
+            id,
+            state: P::RwLock::new(state, LockClass::Space),
+            ended: P::Mutex::new(0, LockClass::Mmaps),
+            end: P::Condvar::default(),
+        }
     }
 
     /// The platform's name for it.
@@ -175,29 +201,55 @@ impl<P: Platform> AddressSpace<P> {
         f(&mut state)
     }
 
-    /// mmap(2): maps a device, at `addr` (replacing what is there) or where there is room. Answers the address.
+    /// mmap(2): maps a device, at `addr` (replacing what is there) or where there is room. Returns the address. Waits, interruptibly,
+    /// when a mapping is being made in the range of a fixed one.
     ///
     /// # Errors
     /// As [`Framework::setup`]; `ENOMEM` when there is no room, the range ends beyond the user's addresses, or the space has exited;
-    /// `EAGAIN` when a fixed mapping would replace soft-locked pages, or one that is being made.
+    /// `EAGAIN` when a fixed mapping would replace soft-locked pages, or its wait was interrupted.
     pub fn mmap(&self, fw: &Framework<P>, req: &MapRequest<'_, P>, addr: Option<u64>) -> Result<u64, Errno> {
         let platform = fw.platform();
-        let place = |want: Congruence| self.writing(platform, |st| self.place(fw, st, req.len, addr, want));
+        let place = |want: Congruence| loop {
+            let ended = match self.writing(platform, |st| self.place(fw, st, req.len, addr, want))? {
+                Place::Kept(base) => return Ok(base),
+                Place::Busy(ended) => ended,
+            };
+            if self.wait_end(platform, ended) {
+                return Err(Errno::EAGAIN);
+            }
+        };
         let unplace = |addr: u64| self.unplace(platform, addr, req.len);
         let segment = fw.setup(&self.id, req, place, unplace)?;
         let base = segment.base;
-        self.writing(platform, |st| {
+        let result = self.writing(platform, |st| {
             if st.closed {
                 // The process has gone meanwhile.
-                let mut segment = segment;
-                let whole = segment.len;
                 st.slots.remove(&base);
-                segment.unmap(fw, base, whole).map(|_| ())?;
+                segment.discard(fw);
                 return Err(Errno::ENOMEM);
             }
             st.slots.insert(base, Slot::Segment(segment));
             Ok(base)
-        })
+        });
+        self.tell_end(platform);
+        result
+    }
+
+    /// Waits for the next end of an mmap after the one with this number. Returns true if interrupted first.
+    fn wait_end(&self, platform: &P, ended: u64) -> bool {
+        let mut now = self.ended.lock();
+        let mut interrupted = false;
+        while !interrupted && *now == ended {
+            (now, interrupted) = platform.wait_sig(&self.end, now);
+        }
+        interrupted
+    }
+
+    /// An mmap has come to its end: its range is mapped, or free again.
+    fn tell_end(&self, platform: &P) {
+        let mut ended = self.ended.lock();
+        *ended = ended.wrapping_add(1);
+        platform.notify_all(&self.end);
     }
 
     /// Chooses an address and keeps it.
@@ -208,19 +260,18 @@ impl<P: Platform> AddressSpace<P> {
         len: u64,
         addr: Option<u64>,
         want: Congruence,
-    ) -> Result<u64, Errno> {
+    ) -> Result<Place, Errno> {
         let platform = fw.platform();
         let limit = platform.user_limit();
         let base = match addr {
             Some(addr) => {
                 let end = addr.checked_add(len).ok_or(Errno::ENOMEM)?;
-                let head = st.segment_at(addr).is_some_and(|seg| seg.base == addr && seg.end() > end);
                 st.unmap(fw, addr, end)?;
-                if end > limit || (head && !platform.fixed_over_head()) {
+                if end > limit {
                     return Err(Errno::ENOMEM);
                 }
                 if !st.is_free(addr, len) {
-                    return Err(Errno::EAGAIN);
+                    return Ok(Place::Busy(*self.ended.lock()));
                 }
                 addr
             }
@@ -239,12 +290,13 @@ impl<P: Platform> AddressSpace<P> {
             return Err(Errno::ENOMEM);
         }
         st.slots.insert(base, Slot::Reserved(len));
-        Ok(base)
+        Ok(Place::Kept(base))
     }
 
     fn unplace(&self, platform: &P, addr: u64, len: u64) {
         self.writing(platform, |st| st.slots.remove(&addr));
         platform.unchoose_address(&self.id, addr, len);
+        self.tell_end(platform);
     }
 
     /// munmap(2): unmaps whole pages round `[addr, addr + len)`; holes are skipped.
@@ -279,38 +331,21 @@ impl<P: Platform> AddressSpace<P> {
     /// Serves a fault on whole pages round `[addr, addr + len)`. May sleep, without the space's lock, for a context or a softlock.
     ///
     /// Answers 0; `FC_NOMAP` at a hole; `FC_MAKE_ERR(EINTR)` when a wait was interrupted; else what the segment or the driver
-    /// answered. A softlock that fails has locked nothing.
+    /// answered. A softlock that fails has locked nothing; a softunlock unlocks all of the range whatever it meets, and returns the
+    /// first error.
     pub fn fault(&self, fw: &Framework<P>, addr: u64, len: u64, ty: FaultType, rw: Rw) -> FaultCode {
-        let Some((addr, end)) = whole_pages(addr, len) else { return FaultCode::NOMAP };
-        let mut progress = Progress { at: addr, plain: false };
-        let mut undo = None;
+        let Some((start, end)) = whole_pages(addr, len) else { return FaultCode::NOMAP };
+        let asked = Asked { start, end, ty, rw };
+        let mut progress = Progress::new(asked);
         loop {
             let step = self.reading(fw.platform(), |st| {
-                loop {
-                    let rc = match st.segment_at(progress.at) {
-                        None => Ok(FaultCode::NOMAP),
-                        Some(seg) => seg.fault_step(fw, &mut progress, &mut undo, end.min(seg.end()), ty, rw),
-                    };
-                    if rc.as_ref().is_ok_and(|rc| rc.is_ok()) && progress.at < end {
-                        progress.plain = false;
-                        continue;
-                    }
-                    if !rc.as_ref().is_ok_and(|rc| rc.is_ok()) {
-                        // Nothing stays locked while it waits.
-                        fw.undo_softlock(&mut undo);
-                    }
-                    return rc;
-                }
+                progress.attempt(fw, asked, |at| st.segment_at(at), |at| st.next_mapped(at))
             });
             match step {
                 Ok(rc) => return rc,
                 Err(blocked) => {
-                    if ty == FaultType::Softlock {
-                        progress.at = addr;
-                        progress.plain = false;
-                    }
-                    if blocked.wait(fw.platform()) {
-                        return FaultCode::EINTR;
+                    if let Some(rc) = progress.wait(fw, asked, *blocked) {
+                        return rc;
                     }
                 }
             }
@@ -331,7 +366,7 @@ impl<P: Platform> AddressSpace<P> {
                             new.slots.insert(dup.base, Slot::Segment(dup));
                         }
                         Err(refusal) => {
-                            new.unmap(fw, 0, u64::MAX)?;
+                            new.discard(fw);
                             return Err(refusal);
                         }
                     }

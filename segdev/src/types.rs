@@ -59,8 +59,14 @@ bitflags::bitflags! {
 }
 
 impl SetupFlags {
-    /// All cache attributes; at most one may be given.
-    pub const CACHE_ATTRS: Self = Self::CACHED.union(Self::WR_COMBINE).union(Self::UNCACHED);
+    /// The bits that hold a cache attribute (`IOMEM_DATA_MASK`): none is set, or they are one of the attributes.
+    pub const CACHE_ATTRS: Self = Self::from_bits_retain(0xf_0000);
+
+    /// The cache attribute, or `None` when the bits are not one that a platform has.
+    pub(crate) fn cache_attr(self) -> Option<Self> {
+        let attr = self & Self::CACHE_ATTRS;
+        [Self::empty(), Self::CACHED, Self::WR_COMBINE, Self::UNCACHED].contains(&attr).then_some(attr)
+    }
 }
 
 bitflags::bitflags! {

@@ -97,6 +97,16 @@ impl<P: Platform> Segment<P> {
         Ok(remains)
     }
 
+    /// Unmaps the whole segment, whatever a driver has locked in it: the process that it was made for does not get it.
+    pub(crate) fn discard(mut self, fw: &Framework<P>) {
+        for handle in self.handles() {
+            fw.drop_locks(handle);
+        }
+        let (base, len) = (self.base, self.len);
+        // Nothing is locked any more.
+        let _ = self.unmap(fw, base, len);
+    }
+
     /// Takes `[addr, end)`, not all of the segment, out of its bounds; `rest` are the handles behind the hole, if there are any before it
     /// too.
     #[inline]
@@ -381,7 +391,7 @@ impl<P: Platform> Framework<P> {
         let ret = callbacks.dup(self, old, old.pvt(), new, &mut pvt);
         new.set_pvt(pvt);
         if ret != 0 {
-            self.free_handle(new);
+            self.abandon(new);
             return Err(Errno(ret));
         }
         Ok(())

@@ -149,7 +149,7 @@ fn defect_08_pages_loaded_by_a_map_callback_go_when_a_later_one_fails() {
     );
     let loaded = Arc::new(AtomicBool::new(false));
     let seen = loaded.clone();
-    rig.fw.platform().set_on_map(move |fw, handle| {
+    rig.fw.platform().set_on_new(move |fw, handle| {
         let load = || fw.load(handle, handle.info().off, 0, FaultType::Inval, Rw::Read);
         seen.store(fw.platform().holding(Some(0), load).is_ok(), SeqCst);
         assert_eq!(fw.platform().pages().len(), 1);
@@ -355,6 +355,28 @@ fn defect_23_access_callback_fails_during_softunlock() {
 }
 
 #[test]
+fn defect_23_softunlock_goes_on_behind_the_handle_that_fails() {
+    // Over three handles of one mapping, and over three mappings.
+    for apart in [false, true] {
+        let rig = Rig::failing(
+            vec![devmem(0, 4), devmem(4, 4), devmem(8, 4)],
+            Behaviour::Default,
+            vec![fail(EntryPoint::Access, 5, 14)],
+        );
+        let maps: &[(u64, u64)] = if apart { &[(0, 4), (4, 4), (8, 4)] } else { &[(0, 12)] };
+        for &(first, pages) in maps {
+            assert_eq!(rig.mmap(0, first, pages), Ok(BASE + first * PAGE));
+        }
+        assert_eq!(rig.softlock(0, 1, 10), FaultCode::OK);
+        rig.unmaps();
+        assert_eq!(rig.softunlock(0, 1, 10), wrapped(14), "the first error is the answer");
+        assert!(rig.pages(0).iter().all(|p| p.2 == 0), "all three are unlocked");
+        assert_eq!(rig.munmap(0, 0, 12), Ok(()));
+        rig.end(&[]);
+    }
+}
+
+#[test]
 fn defect_24_access_callback_loads_more_than_asked_during_a_softlock() {
     let rig = Rig::new(vec![devmem(0, 4)], Behaviour::LoadAll);
     assert_eq!(rig.mmap(0, 0, 4), Ok(BASE));
@@ -372,8 +394,10 @@ fn defect_25_access_callback_loads_nothing_during_a_softlock() {
     let rig = Rig::new(vec![devmem(0, 4)], Behaviour::NoLoad);
     assert_eq!(rig.mmap(0, 0, 4), Ok(BASE));
     assert_eq!(rig.softlock(0, 0, 1), FaultCode::OK);
-    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::EINVAL, "nothing was locked");
-    assert_eq!(rig.read(0, 0), FaultCode::OK, "and no one is kept out");
+    assert_eq!(rig.handle(1).info().softlocks, 0, "nothing was locked, and no one is kept out");
+    assert_eq!(rig.read(0, 0), FaultCode::OK);
+    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::OK, "the softunlock that belongs to it");
+    assert_eq!(rig.softunlock(0, 0, 1), FaultCode::EINVAL, "and one that belongs to none");
     assert_eq!(rig.munmap(0, 0, 4), Ok(()));
     rig.end(&[]);
 }
@@ -477,58 +501,5 @@ fn defect_29_the_owner_of_a_context_does_not_wait() {
         assert!(rig.fw.platform().fire_timer(&rig.fw), "the turn is over");
         assert_eq!(waiter.join().expect("no panic"), FaultCode::OK);
     });
-    rig.end(&[]);
-}
-
-#[test]
-fn defects_30_and_31_a_mapping_that_is_being_made_is_nobody_elses() {
-    let rig = Rig::new(vec![devmem(0, 4), devmem(4, 4)], Behaviour::Default);
-    let (space, child) = (rig.space(0).clone(), rig.space(1).clone());
-    let seen = Arc::new(AtomicBool::new(false));
-    let done = seen.clone();
-    rig.fw.platform().set_on_map(move |fw, _| {
-        // As another thread of the process would: the map callback runs with nothing held.
-        let read = space.fault(fw, BASE, PAGE, FaultType::Inval, Rw::Read);
-        assert_eq!(read, FaultCode::NOMAP, "the access comes wholly before the mapping");
-        assert_eq!(space.munmap(fw, BASE, 8 * PAGE), Ok(()), "and so does the unmap");
-        assert_eq!(space.fork(fw, &child), Ok(()));
-        assert_eq!((child.segments(fw).len(), child.exit(fw)), (0, Ok(())));
-        done.store(true, SeqCst);
-    });
-    assert_eq!(rig.mmap(0, 0, 8), Ok(BASE));
-    assert!(seen.load(SeqCst));
-    assert_eq!(rig.unmaps(), []);
-    assert_eq!(rig.fault(0, 0, 8, FaultType::Inval, Rw::Read), FaultCode::OK, "it is there, whole");
-    rig.end(&[]);
-}
-
-#[test]
-fn defect_32_mprotect_of_loaded_device_memory_holds_at_once() {
-    for (before, after) in [(RW, Prot::READ), (Prot::READ, RW)] {
-        let rig = Rig::new(vec![devmem(0, 4)], Behaviour::Default);
-        assert_eq!(rig.mmap_prot(0, 0, 4, before), Ok(BASE));
-        assert_eq!(rig.fault(0, 0, 4, FaultType::Inval, Rw::Read), FaultCode::OK);
-        assert_eq!(rig.space(0).mprotect(&rig.fw, BASE, 4 * PAGE, after), Ok(()));
-        for page in 0..4 {
-            let loaded = rig.fw.platform().pte(0, BASE + page * PAGE);
-            assert!(loaded.is_none_or(|pte| pte.prot == after), "no translation with the old protection");
-        }
-        rig.end(&[]);
-    }
-}
-
-#[test]
-fn defect_33_a_signal_ends_the_wait_for_a_context() {
-    let rig = Rig::build(2, vec![devmem(0, 4)], Behaviour::CtxLast, Vec::new(), None);
-    for id in [0, 1] {
-        assert_eq!(rig.mmap(id, 0, 4), Ok(BASE));
-        rig.fw.set_ctx_timeout(&rig.handle(u64::from(id) + 1), 10);
-    }
-    assert_eq!(rig.read(0, 0), FaultCode::OK);
-    // The signal is there already: the wait that it meets is the last one.
-    for _ in 0..3 {
-        assert_eq!(rig.read(1, 0), FaultCode::EINTR);
-        assert_eq!(rig.pages(1), []);
-    }
     rig.end(&[]);
 }

@@ -111,6 +111,10 @@ impl Platform for Host {
         cv.0.notify_all();
     }
 
+    fn thread(&self) -> usize {
+        HELD.with(|held| std::ptr::from_ref(held).addr())
+    }
+
     fn timeout(&self, ctx: Arc<Context<Self>>, ticks: i64) -> callout::Id {
         callout::after(time::ticks(ticks), Box::new(move || framework().ctx_timeout(&ctx)))
     }

@@ -235,6 +235,9 @@ impl Platform for Count {
         (guard, true)
     }
     fn notify_all(&self, _cv: &()) {}
+    fn thread(&self) -> usize {
+        0
+    }
     fn timeout(&self, _ctx: Arc<Context<Self>>, _ticks: i64) -> u32 {
         0
     }

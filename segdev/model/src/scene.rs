@@ -91,6 +91,14 @@ impl Scene {
     /// # Errors
     /// What mmap answered.
     pub fn try_map(&self, space: &AddressSpace<Checked>, pages: u64) -> Result<u64, Errno> {
+        self.map_at(space, pages, None)
+    }
+
+    /// The same at a fixed address.
+    ///
+    /// # Errors
+    /// What mmap returned.
+    pub fn map_at(&self, space: &AddressSpace<Checked>, pages: u64, addr: Option<u64>) -> Result<u64, Errno> {
         let req = MapRequest {
             device: &self.device,
             off: 0,
@@ -100,7 +108,7 @@ impl Scene {
             flags: MapFlags::SHARED,
             model: 0,
         };
-        space.mmap(&self.fw, &req, None)
+        space.mmap(&self.fw, &req, addr)
     }
 
     /// Reads a page, as a process does: tries again while nothing answers that it never will.

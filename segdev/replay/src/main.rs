@@ -1,7 +1,7 @@
 //! `replay FILE…`: runs conformance corpus files against segdev.
 //!
-//! Prints for each file how many scenarios passed, and the first mismatches. Exit status: 0 all passed, 1 a mismatch, 2 a
-//! file that cannot be read or is no corpus.
+//! Prints for each file how many scenarios passed, and the first mismatches. Exit status: 0 all passed, 1 a mismatch or a scenario
+//! that hung, 2 a file that cannot be read or is no corpus.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use segdev_replay::files::{Report, replay};
@@ -22,6 +23,9 @@ struct Args {
     /// How many mismatches to print for each file.
     #[arg(long, value_name = "N", default_value_t = 5)]
     show: usize,
+    /// How long a scenario may take; one that takes longer has hung.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
 }
 
 fn main() -> ExitCode {
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(path) = args.files.get(next.fetch_add(1, Relaxed)) {
-                    let result = replay(path, args.show);
+                    let result = replay(path, args.show, Duration::from_secs(args.limit));
                     let slot = args.files.iter().position(|p| std::ptr::eq(p, path));
                     if let Some(slot) = slot
                         && let Ok(mut slot) = results[slot].lock()
@@ -78,6 +82,16 @@ fn main() -> ExitCode {
 /// What is said of a file.
 fn lines(path: &Path, report: &Report) -> String {
     let mut text = format!("{}: {} of {} scenarios passed\n", path.display(), report.passed, report.total);
+    if let (scenarios @ 1.., ran) = &report.only_run {
+        text.push_str(&format!(
+            "  {scenarios} of them without observations: run only, {} operations",
+            ran.ops
+        ));
+        if ran.skipped > 0 {
+            text.push_str(&format!(", {} skipped whose handle does not live", ran.skipped));
+        }
+        text.push('\n');
+    }
     for (id, failure) in &report.failures {
         text.push_str(&format!("  {id}: {failure}\n"));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use segdev::sim::script::{
     Behaviour, CallbackSet, EntryPoint, Event, Fail, Region, RegionKind, Registers, ScriptDevice,
@@ -81,19 +82,38 @@ struct Runner<'a> {
     spaces: BTreeMap<u32, AddressSpace<Sim>>,
 }
 
-/// Runs a scenario.
+/// What a scenario came to that was run to its end.
+#[derive(Default)]
+pub struct Ran {
+    /// Operations that were run.
+    pub ops: usize,
+    /// Operations of a scenario without observations that name a handle that does not live: the driver has nothing to call with.
+    pub skipped: usize,
+}
+
+/// Runs a scenario. `at` is the operation that is being run, for whoever watches.
+///
+/// One thread runs it, so nothing could end a wait: an operation that waits is a mismatch.
 ///
 /// # Errors
 /// A scenario that makes no sense (an unknown name), told in words.
-pub fn run(scenario: &Scenario) -> Result<Result<(), Mismatch>, String> {
+pub fn run(scenario: &Scenario, at: &AtomicUsize) -> Result<Result<Ran, Mismatch>, String> {
     if let Some(expect) = &scenario.expect
         && expect.len() != scenario.ops.len()
     {
         return Err(format!("{} operations but {} entries of expect", scenario.ops.len(), expect.len()));
     }
     let mut runner = Runner::new(scenario)?;
+    runner.fw.platform().set_interrupted(true);
+    let mut ran = Ran::default();
     for (i, op) in scenario.ops.iter().enumerate() {
+        at.store(i, Relaxed);
+        if scenario.expect.is_none() && op.handle().is_some_and(|h| runner.handle(h).is_err()) {
+            ran.skipped += 1;
+            continue;
+        }
         let answer = runner.step(op).map_err(|e| format!("op {i}: {e}"))?;
+        ran.ops += 1;
         let events = runner.fw.platform().take_events();
         let mismatch = |field, expected: String, got: String| Mismatch {
             op: Some(i),
@@ -102,6 +122,10 @@ pub fn run(scenario: &Scenario) -> Result<Result<(), Mismatch>, String> {
             expected,
             got,
         };
+        if runner.fw.platform().waits() > 0 {
+            let got = "it waits for another, and there is no other".into();
+            return Ok(Err(mismatch("wait", "no operation waits".into(), got)));
+        }
         if let Some(expect) = scenario.expect.as_ref().map(|e| &e[i])
             && let Some((field, expected, got)) = runner.compare(expect, &answer, &events)
         {
@@ -111,7 +135,7 @@ pub fn run(scenario: &Scenario) -> Result<Result<(), Mismatch>, String> {
             return Ok(Err(mismatch("invariant", "every translation in a segment".into(), broken)));
         }
     }
-    Ok(runner.end())
+    Ok(runner.end().map(|()| ran))
 }
 
 impl<'a> Runner<'a> {

@@ -151,23 +151,30 @@ pub enum Op {
         #[serde(rename = "as")]
         space: u32,
         dev: usize,
+        #[serde(deserialize_with = "wrapping")]
         off: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
         prot: u32,
         maxprot: u32,
         flags: u32,
+        #[serde(default, deserialize_with = "wrapping_option")]
         addr: Option<u64>,
     },
     Munmap {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
     },
     Mprotect {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
         prot: u32,
     },
@@ -183,7 +190,9 @@ pub enum Op {
     Fault {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
         r#type: u32,
         rw: u32,
@@ -191,6 +200,7 @@ pub enum Op {
     Touch {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
         rw: u32,
     },
@@ -242,37 +252,60 @@ pub enum Op {
     Checkprot {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
         prot: u32,
     },
     Getprot {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
     },
     Getoffset {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
     },
     Gettype {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
     },
     Incore {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
+        #[serde(deserialize_with = "wrapping")]
         len: u64,
     },
     Getmemid {
         #[serde(rename = "as")]
         space: u32,
+        #[serde(deserialize_with = "wrapping")]
         addr: u64,
     },
+}
+
+impl Op {
+    /// The handle that it names.
+    pub fn handle(&self) -> Option<&str> {
+        match self {
+            Self::Load { h, .. }
+            | Self::Unload { h, .. }
+            | Self::RemapDevmem { h, .. }
+            | Self::RemapUmem { h, .. }
+            | Self::SetTimeout { h, .. } => Some(h),
+            _ => None,
+        }
+    }
 }
 
 /// What was observed; a field that is absent is not compared.

@@ -132,7 +132,7 @@ impl<L: Locks> Sim<L> {
         self.calls.load(Relaxed)
     }
 
-    /// How often a thread has begun to wait for a context or a softlock.
+    /// How often a thread has begun to wait, for a context, a softlock or an mmap; waits that were interrupted at once count, too.
     pub fn waits(&self) -> u64 {
         self.waits.load(Relaxed)
     }
@@ -194,15 +194,19 @@ impl<L: Locks> Platform for Sim<L> {
         cv: &L::Condvar,
         guard: crate::MutexGuard<'a, Self, T>,
     ) -> (crate::MutexGuard<'a, Self, T>, bool) {
+        self.waits.fetch_add(1, Relaxed);
         if self.interrupted.load(Relaxed) {
             return (guard, true);
         }
-        self.waits.fetch_add(1, Relaxed);
         (L::wait(cv, guard), false)
     }
 
     fn notify_all(&self, cv: &L::Condvar) {
         L::notify_all(cv);
+    }
+
+    fn thread(&self) -> usize {
+        L::thread() as usize
     }
 
     fn timeout(&self, ctx: Arc<Context<Self>>, ticks: i64) -> u64 {
@@ -266,10 +270,6 @@ impl<L: Locks> Platform for Sim<L> {
 
     fn page_sizes(&self) -> &[u64] {
         &self.page_sizes
-    }
-
-    fn fixed_over_head(&self) -> bool {
-        false
     }
 
     fn holds(&self, space: &u32) -> bool {

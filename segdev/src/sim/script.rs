@@ -169,11 +169,11 @@ pub struct World<L: Locks> {
     calls: BTreeMap<(u64, EntryPoint), u64>,
     /// For each device, the handle that got the context last.
     last: BTreeMap<u64, u64>,
-    /// What every map callback that succeeds does besides.
-    on_map: Option<Arc<OnMap<L>>>,
+    /// What every map and dup callback does besides.
+    on_new: Option<Arc<OnNew<L>>>,
 }
 
-type OnMap<L> = dyn Fn(&Framework<Sim<L>>, &Arc<Handle<Sim<L>>>) + Send + Sync;
+type OnNew<L> = dyn Fn(&Framework<Sim<L>>, &Arc<Handle<Sim<L>>>) + Send + Sync;
 
 impl<L: Locks> World<L> {
     pub(crate) fn new() -> Self {
@@ -184,7 +184,7 @@ impl<L: Locks> World<L> {
             pvts: 0,
             calls: BTreeMap::new(),
             last: BTreeMap::new(),
-            on_map: None,
+            on_new: None,
         }
     }
 
@@ -235,9 +235,9 @@ impl<L: Locks> World<L> {
 }
 
 impl<L: Locks> Sim<L> {
-    /// Has every map callback that succeeds do this besides.
-    pub fn set_on_map(&self, f: impl Fn(&Framework<Self>, &Arc<Handle<Self>>) + Send + Sync + 'static) {
-        own(&self.world).on_map = Some(Arc::new(f));
+    /// Has every map and dup callback do this with the new handle before it returns, also those that fail.
+    pub fn set_on_new(&self, f: impl Fn(&Framework<Self>, &Arc<Handle<Self>>) + Send + Sync + 'static) {
+        own(&self.world).on_new = Some(Arc::new(f));
     }
 
     /// Takes the record of calls since the last time.
@@ -436,10 +436,10 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
         }
         let ret = failing.unwrap_or(0);
         world.record(Event::Map { h, pvt: *pvt, flags, off, len, ret });
-        let on_map = world.on_map.clone().filter(|_| ret == 0);
+        let on_new = world.on_new.clone();
         drop(world);
-        if let Some(on_map) = on_map {
-            on_map(fw, handle);
+        if let Some(on_new) = on_new {
+            on_new(fw, handle);
         }
         ret
     }
@@ -488,6 +488,11 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
         }
         let ret = failing.unwrap_or(0);
         world.record(Event::Dup { h, pvt, new: new_name, newpvt: given, ret });
+        let on_new = world.on_new.clone();
+        drop(world);
+        if let Some(on_new) = on_new {
+            on_new(fw, new);
+        }
         ret
     }
 

@@ -1,0 +1,347 @@
+//! The soft-locked pages of a handle, and what softlock and softunlock faults do to them.
+//!
+//! A lock is what was really loaded with a lock, page by page, by a fault or by `devmap_load(9F)`. What an access callback locks while
+//! it serves a softlock is remembered together with the range that the fault asked for, and the softunlock of that
+//! range gives back exactly those pages, whatever the callback does then. So a fault that succeeds can be undone, one that fails has locked
+//! nothing, and a softunlock never leaves a lock behind.
+//!
+//! Locking: counts and records are part of the handle's state; the callbacks run with no inner lock held, the space locked as reader.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::framework::Framework;
+use crate::handle::{Handle, Stage, State};
+use crate::load::Changed;
+use crate::platform::{Access, Callbacks as _, Platform, Umem as _, UmemKind};
+use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw};
+
+/// The soft-locked pages of a handle.
+#[derive(Default)]
+pub(crate) struct Locks {
+    /// One count per page of the handle.
+    counts: Vec<u32>,
+    /// Their sum.
+    total: u64,
+    /// Softlocks by the access callback that are not undone yet.
+    taken: Vec<Taken>,
+    /// Softlock and softunlock faults that are being served.
+    serving: Vec<Serving>,
+}
+
+/// What softlocks of one range have locked.
+#[derive(PartialEq)]
+struct Taken {
+    asked: (usize, usize),
+    pages: Changed,
+    /// How many of them there are.
+    times: u32,
+}
+
+/// A softlock or softunlock fault that is being served.
+struct Serving {
+    /// The thread that calls the access callback.
+    thread: usize,
+    unlock: bool,
+    asked: (usize, usize),
+    /// Pages that were locked on its behalf.
+    pages: Changed,
+}
+
+/// What a softlock fault has done to one handle.
+pub(crate) struct Locked<P: Platform> {
+    pub handle: Arc<Handle<P>>,
+    /// The range that was asked for, as an offset within the handle and a length.
+    pub range: (u64, u64),
+    /// The pages that were really locked.
+    pub pages: Changed,
+}
+
+/// The page indices of a range within a handle.
+fn page_range((start, len): (u64, u64)) -> (usize, usize) {
+    ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize)
+}
+
+impl Locks {
+    /// The sum of all counts.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The locked pages of an index range.
+    fn locked(&self, (first, end): (usize, usize)) -> Changed {
+        let mut found = Changed::new();
+        for page in (first..end).filter(|page| self.counts.get(*page).is_some_and(|n| *n > 0)) {
+            add_page(&mut found, page);
+        }
+        found
+    }
+
+    /// The fault that the calling thread is serving, the innermost if there are several.
+    fn served_by(&mut self, thread: usize) -> Option<&mut Serving> {
+        self.serving.iter_mut().rev().find(|s| s.thread == thread)
+    }
+
+    /// A softlock of `asked` has locked `pages`.
+    fn remember(&mut self, asked: (usize, usize), pages: Changed) {
+        match self.taken.iter_mut().find(|t| t.asked == asked && t.pages == pages) {
+            Some(same) => same.times += 1,
+            None => self.taken.push(Taken { asked, pages, times: 1 }),
+        }
+    }
+
+    /// Forgets one of the softlocks that `which` picks; returns its pages.
+    fn forget(&mut self, which: impl Fn(&Taken) -> bool) -> Option<Changed> {
+        let i = self.taken.iter().rposition(which)?;
+        self.taken[i].times -= 1;
+        if self.taken[i].times > 0 {
+            return Some(self.taken[i].pages.clone());
+        }
+        Some(self.taken.swap_remove(i).pages)
+    }
+
+    /// The pages that a softunlock of `asked` is to give back: those of a softlock of the same range, else those that are locked.
+    /// `None` when there is neither.
+    fn claim(&mut self, asked: (usize, usize)) -> Option<Changed> {
+        self.forget(|t| t.asked == asked)
+            .or_else(|| Some(self.locked(asked)).filter(|pages| !pages.is_empty()))
+    }
+}
+
+/// Adds the page to ranges that it follows.
+fn add_page(pages: &mut Changed, page: usize) {
+    match pages.last_mut() {
+        Some(last) if last.1 == page => last.1 += 1,
+        _ => pages.push((page, page + 1)),
+    }
+}
+
+impl<P: Platform> State<P> {
+    /// Whether any page is soft-locked.
+    pub(crate) fn softlocked(&self) -> bool {
+        self.locks.as_ref().is_some_and(|l| l.total > 0)
+    }
+
+    /// Records locks on `[start, start + len)`, for the softlock fault that the calling thread is serving if there is one.
+    fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
+        let pages = (self.len >> PAGE_SHIFT) as usize;
+        let range = page_range(range);
+        let locks = self.locks.get_or_insert_default();
+        locks.counts.resize(pages, 0);
+        for count in &mut locks.counts[range.0..range.1] {
+            *count += 1;
+        }
+        locks.total += (range.1 - range.0) as u64;
+        if let Some(served) = locks.served_by(thread).filter(|s| !s.unlock) {
+            served.pages.push(range);
+        }
+        range
+    }
+
+    /// Takes one lock from every locked page of the index range; returns those pages.
+    fn take_locks(&mut self, platform: &P, space: &P::Space, range: (usize, usize)) -> Changed {
+        let Some(locks) = &mut self.locks else { return Changed::new() };
+        let changed = locks.locked(range);
+        for &(first, end) in &changed {
+            locks.counts[first..end].iter_mut().for_each(|n| *n -= 1);
+            locks.total -= (end - first) as u64;
+        }
+        if locks.total == 0 {
+            // Whatever softlocks had locked has been unlocked by other means.
+            locks.taken.retain(|t| t.pages.is_empty());
+        }
+        let pageable = match &self.object {
+            crate::handle::Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => {
+                Some((umem, *koff))
+            }
+            _ => None,
+        };
+        for &(a, b) in &changed {
+            let (start, len) = ((a as u64) << PAGE_SHIFT, ((b - a) as u64) << PAGE_SHIFT);
+            platform.unlock(space, self.addr + start, len);
+            if let Some((umem, koff)) = pageable {
+                umem.unlock_pages(koff + start, len);
+            }
+        }
+        changed
+    }
+
+    /// Loads `range` with a lock on every page. Pages whose locks changed are added to `changed`, here and below.
+    pub(crate) fn lock_range(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        range: (u64, u64),
+        rw: Rw,
+        changed: &mut Changed,
+    ) -> FaultCode {
+        let rc = self.load_range(platform, space, range.0, range.1, rw, true);
+        if rc.is_ok() {
+            changed.push(self.record_locks(platform.thread(), range));
+        }
+        rc
+    }
+
+    /// Takes a lock from every locked page of `range`. Inside the access callback for a softunlock the pages that the fault asked for
+    /// are left alone: they are given back when the callback has returned.
+    pub(crate) fn unlock_range(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        range: (u64, u64),
+        changed: &mut Changed,
+    ) -> FaultCode {
+        let range = page_range(range);
+        let served = self.locks.as_mut().and_then(|l| l.served_by(platform.thread()));
+        if served.is_some_and(|s| s.unlock && s.asked.0 < range.1 && range.0 < s.asked.1) {
+            return FaultCode::OK;
+        }
+        *changed = self.take_locks(platform, space, range);
+        if changed.is_empty() { FaultCode::EINVAL } else { FaultCode::OK }
+    }
+
+    /// The access callback is about to be called for a fault that locks or unlocks.
+    fn begin(&mut self, thread: usize, unlock: bool, range: (u64, u64)) {
+        let asked = page_range(range);
+        self.locks.get_or_insert_default().serving.push(Serving {
+            thread,
+            unlock,
+            asked,
+            pages: Changed::new(),
+        });
+    }
+
+    /// It has returned; returns what was locked meanwhile on the fault's behalf.
+    fn end(&mut self, thread: usize) -> Changed {
+        let Some(locks) = &mut self.locks else { return Changed::new() };
+        match locks.serving.iter().rposition(|s| s.thread == thread) {
+            Some(i) => locks.serving.remove(i).pages,
+            None => Changed::new(),
+        }
+    }
+}
+
+impl<P: Platform> Framework<P> {
+    /// Calls the access callback for a softlock.
+    ///
+    /// # Errors
+    /// What the driver returned; nothing is locked then.
+    pub(crate) fn softlock_by_callback(
+        &self,
+        handle: &Arc<Handle<P>>,
+        callbacks: &P::Callbacks,
+        within: (u64, u64),
+        range: Access,
+    ) -> Result<Locked<P>, i32> {
+        let thread = self.platform.thread();
+        handle.lock().begin(thread, false, within);
+        let ret = callbacks.access(self, handle, handle.pvt(), range);
+        let pages = handle.lock().end(thread);
+        if ret != 0 {
+            self.take_back(handle, &pages);
+            return Err(ret);
+        }
+        handle.lock().locks.get_or_insert_default().remember(page_range(within), pages.clone());
+        Ok(Locked { handle: handle.clone(), range: within, pages })
+    }
+
+    /// Calls the access callback for a softunlock (unless `callbacks` is `None`), then gives the pages back whatever it answered. An
+    /// unlock that has no lock is `EINVAL`, and the driver is not called.
+    pub(crate) fn softunlock_by_callback(
+        &self,
+        handle: &Arc<Handle<P>>,
+        callbacks: Option<&P::Callbacks>,
+        within: (u64, u64),
+        range: Access,
+    ) -> i32 {
+        let claimed = handle.lock().locks.as_mut().and_then(|l| l.claim(page_range(within)));
+        let Some(pages) = claimed else { return Errno::EINVAL.0 };
+        self.unlock_pages(handle, callbacks, within, range, &pages)
+    }
+
+    fn unlock_pages(
+        &self,
+        handle: &Arc<Handle<P>>,
+        callbacks: Option<&P::Callbacks>,
+        within: (u64, u64),
+        range: Access,
+        pages: &Changed,
+    ) -> i32 {
+        let ret = callbacks.map_or(0, |callbacks| {
+            let thread = self.platform.thread();
+            handle.lock().begin(thread, true, within);
+            let ret = callbacks.access(self, handle, handle.pvt(), range);
+            handle.lock().end(thread);
+            ret
+        });
+        self.take_back(handle, pages);
+        ret
+    }
+
+    /// Takes one lock from each of these pages.
+    fn take_back(&self, handle: &Arc<Handle<P>>, pages: &Changed) {
+        if pages.is_empty() {
+            return;
+        }
+        let mut changed = Changed::new();
+        let (softlock, first) = {
+            let mut st = handle.lock();
+            for &range in pages {
+                changed.extend(st.take_locks(&self.platform, handle.space(), range));
+            }
+            (st.softlock.clone(), st.off >> PAGE_SHIFT)
+        };
+        self.tell_softlock(softlock.as_ref(), handle, first, &changed, false);
+    }
+
+    /// Takes every lock that a driver has left on a handle.
+    pub(crate) fn drop_locks(&self, handle: &Arc<Handle<P>>) {
+        loop {
+            let pages = {
+                let st = handle.lock();
+                if !st.softlocked() {
+                    return;
+                }
+                st.len >> PAGE_SHIFT
+            };
+            self.take_back(handle, &alloc::vec![(0, pages as usize)]);
+        }
+    }
+
+    /// Undoes what a softlock fault has done, in order, with access "other".
+    pub(crate) fn undo_softlock(&self, done: Vec<Locked<P>>) {
+        for Locked { handle, range, pages } in done {
+            let (callbacks, off) = {
+                let mut st = handle.lock();
+                if st.stage != Stage::SetUp {
+                    continue;
+                }
+                let callbacks = st.callbacks.clone().filter(|_| st.access);
+                if callbacks.is_some() {
+                    let asked = page_range(range);
+                    let forgotten =
+                        st.locks.as_mut().and_then(|l| l.forget(|t| t.asked == asked && t.pages == pages));
+                    if forgotten.is_none() {
+                        // Another thread of the process has unlocked them meanwhile.
+                        continue;
+                    }
+                }
+                (callbacks, st.off + range.0)
+            };
+            let access = Access { off, len: range.1, ty: FaultType::Softunlock, rw: Rw::Other };
+            self.unlock_pages(&handle, callbacks.as_ref(), range, access, &pages);
+        }
+    }
+}
+
+/// How many locks of this softlock a fault has taken that has locked this so far.
+pub(crate) fn locks_through<P: Platform>(
+    done: &[Locked<P>],
+    softlock: &Arc<crate::softlock::Softlock<P>>,
+) -> u64 {
+    let through = |locked: &&Locked<P>| {
+        locked.handle.lock().softlock.as_ref().is_some_and(|s| Arc::ptr_eq(s, softlock))
+    };
+    let pages = done.iter().filter(through).flat_map(|locked| &locked.pages);
+    pages.map(|(first, end)| (end - first) as u64).sum()
+}
