@@ -27,6 +27,12 @@ pub const EMPTY_RANGE_REFUSED: bool = cfg!(target_os = "illumos");
 /// On illumos it is the mapping that looks at advice, and a device mapping takes any (madvise(3C) has EINVAL for what is unknown).
 pub const ANY_ADVICE_TAKEN: bool = cfg!(target_os = "illumos");
 
+/// Advice that asks for as little as `advice` does on illumos: on Linux `MADV_DONTNEED` throws anonymous memory away, and fails on memory that is
+/// locked.
+pub fn harmless_advice(advice: i32) -> i32 {
+    if cfg!(target_os = "linux") && advice == libc::MADV_DONTNEED { libc::MADV_SEQUENTIAL } else { advice }
+}
+
 /// `MAP_NORESERVE`-free flags of a private anonymous mapping.
 pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 
