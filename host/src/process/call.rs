@@ -12,6 +12,7 @@ use ddi_wire::{Message, Op, PAYLOAD_MAX};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
+use super::client::readable;
 use super::hat::Part;
 use super::polls::PollWaker;
 use super::server::Shared;
@@ -282,7 +283,7 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(p.prot.bits()) };
+        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(readable(p.prot).bits()) };
         let as_words = |p: &Part| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)];
         // With signals a load would open the reserved memory.
         if mode != FaultMode::Signal
@@ -290,6 +291,7 @@ impl Call {
         {
             deferred.extend(list.iter().map(as_words));
             let mut hat = self.process.hat.lock();
+            self.process.changed();
             list.iter().for_each(|&p| hat.insert(p));
             return Ok(());
         }
@@ -299,6 +301,7 @@ impl Call {
         // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
         if r.is_ok() {
             let mut hat = self.process.hat.lock();
+            self.process.changed();
             list.iter().for_each(|&p| hat.insert(p));
         }
         r

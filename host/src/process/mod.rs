@@ -140,14 +140,14 @@ impl Uio {
     }
 }
 
-/// The arguments of an mmap of a device, checked for form: `len` is a page multiple above 0, `offset` page aligned,
-/// `addr` page aligned when `flags` has `MAP_FIXED`, and the access mode of the open allows `prot` (else the client got
-/// `EACCES` already).
+/// The arguments of an mmap of a device, checked for form: `len` is not 0, `offset` page aligned, `addr` page aligned and the range
+/// one of user addresses when `flags` has `MAP_FIXED`, and the access mode of the open allows `prot` (else the client got `EACCES` already).
+/// Length and offset are the process's own: whether the device has them is the driver's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MmapArgs {
     /// Address asked for; a hint without `MAP_FIXED`.
     pub addr: u64,
-    /// Length in bytes.
+    /// Length in bytes, as the process gave it.
     pub len: u64,
     /// Protection asked for.
     pub prot: Prot,
