@@ -218,8 +218,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     match outcome {
         FaultOutcome::Interrupted if again && in_system_call(process, &fault) => {
             // Linux lets a system call not take its signal before the access is done, so the access must fail.
-            let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
-            if !(full && refuse(process, uffd, page, tid)) {
+            if !refuse(process, uffd, tid, Refused { page, errno: libc::EINTR, changes }) {
                 wake();
             }
         }
@@ -258,8 +257,12 @@ fn in_system_call(process: &Process, fault: &Fault) -> bool {
 }
 
 /// Has the system call that waits for a page fail; false if that cannot be done.
-fn refuse(process: &Process, uffd: &Uffd, page: u64, tid: i32) -> bool {
-    let at = page * PAGE_SIZE;
+fn refuse(process: &Process, uffd: &Uffd, tid: i32, refused: Refused) -> bool {
+    if process.fault_mode() != Some(FaultMode::Userfaultfd) {
+        return false;
+    }
+    let (page, at) = (refused.page, refused.page * PAGE_SIZE);
+    process.refused.lock().insert(tid, refused);
     process.poison_for_a_moment(page, tid, || uffd.poison(at))
         || process.bar_for_a_moment(page, tid, || uffd.wake(at, PAGE_SIZE))
 }
@@ -307,13 +310,6 @@ pub(super) struct Refused {
     pub changes: u64,
 }
 
-impl Refused {
-    /// As illumos does: a driver's error is the system call's, everything else a bad address.
-    pub fn errno(signo: i32, code: i32, errno: i32) -> i32 {
-        if signo == libc::SIGBUS && code == libc::BUS_OBJERR && errno != 0 { errno } else { libc::EFAULT }
-    }
-}
-
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
 /// access of its there has failed before, and how many changes there had been. `again`: it is known to wait for this fault.
 ///
@@ -356,20 +352,17 @@ fn fail(
         here
     };
     let Some(here) = here else { return uffd.wake(page, PAGE_SIZE) };
-    let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
     match here.place {
         // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
         Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
         Whereabouts::SystemCall => {
-            if full {
-                let [signo, code, errno] = why;
-                let refused = Refused { page: number, errno: Refused::errno(signo, code, errno), changes };
-                process.refused.lock().insert(fault.tid, refused);
-            }
-            let failed = full && refuse(process, uffd, number, fault.tid);
-            if !failed {
+            // As on illumos: a driver's error is the system call's, everything else a bad address.
+            let [signo, code, errno] = why;
+            let driver = signo == libc::SIGBUS && code == libc::BUS_OBJERR && errno > 0;
+            let errno = if driver { errno } else { libc::EFAULT };
+            if !refuse(process, uffd, fault.tid, Refused { page: number, errno, changes }) {
                 uffd.wake(page, PAGE_SIZE);
             }
             return;

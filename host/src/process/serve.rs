@@ -189,6 +189,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
         }
         Op::Fork => fork(call),
         Op::Fault => caught(call, a),
+        Op::Refused => one(refusal(call, a[0], a[1]).map_or(0, i32::cast_unsigned).into()),
         _ => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -376,6 +377,16 @@ fn fork(call: &Call) -> Answer {
         }
     }
     r
+}
+
+/// The error with which the thread's last system call on this memory was refused, if that was at a fault; it is forgotten then.
+fn refusal(call: &Call, addr: u64, len: u64) -> Option<i32> {
+    let process = call.process();
+    let pages = addr / PAGE_SIZE..addr.saturating_add(len).div_ceil(PAGE_SIZE);
+    let mut refused = process.refused.lock();
+    let last = refused.get(&call.tid()).copied().filter(|last| pages.contains(&last.page))?;
+    refused.remove(&call.tid());
+    (last.changes == process.changes()).then_some(last.errno)
 }
 
 /// A fault that the client's signal handler caught.
