@@ -33,6 +33,19 @@ pub fn harmless_advice(advice: i32) -> i32 {
     if cfg!(target_os = "linux") && advice == libc::MADV_DONTNEED { libc::MADV_SEQUENTIAL } else { advice }
 }
 
+/// Is this ordinary memory that may only be written? Linux lets it be read; illumos refuses that as long as the page is not loaded.
+pub fn is_write_only_memory(addr: usize) -> bool {
+    let holds = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let bound = |text| usize::from_str_radix(text, 16).ok();
+        let inside = bound(start)? <= addr && addr < bound(end)?;
+        Some(inside && words.next()?.starts_with("-w-") && line.split_whitespace().count() == 5)
+    };
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    UNDER_HOST && maps().lines().any(|line| holds(line) == Some(true))
+}
+
 /// `MAP_NORESERVE`-free flags of a private anonymous mapping.
 pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 

@@ -195,6 +195,16 @@ impl<'a> Means<'a> {
         }
     }
 
+    /// Has this call, which succeeded, loaded from where illumos may refuse it? See README.md of this package, "What Linux does otherwise".
+    pub fn is_lenient(call: &Call) -> bool {
+        match *call {
+            Call::Load { page, .. } | Call::WriteFrom { page, .. } | Call::DeviceWriteFrom { page } => {
+                os::is_write_only_memory(address(page))
+            }
+            _ => false,
+        }
+    }
+
     fn control(&self, command: i32, arg: usize) -> String {
         plain(sys::ioctl(self.control, command, arg).map(drop))
     }

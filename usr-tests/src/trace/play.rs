@@ -15,8 +15,17 @@ use crate::{probe, runner};
 /// The counters of which a line tells how they have changed.
 type Counters = ctxdev_user::Stats;
 
-/// What a process says: the number of the line and its text.
-pub type Said = (usize, String);
+/// What a process says.
+pub struct Said {
+    /// The number of the line.
+    pub line: usize,
+    pub text: String,
+    /// The system has allowed what illumos may refuse ([`Means::is_lenient`]).
+    pub lenient: bool,
+}
+
+/// Marks a line that is lenient.
+const LENIENT: &str = "~";
 
 /// Stands in front of a message that is no line.
 const TROUBLE: &str = "! ";
@@ -31,7 +40,11 @@ struct Player<'a> {
 
 impl Player<'_> {
     fn say(&self, line: usize, text: &str) {
-        let _ = sys::write(self.out, format!("{line} {text}\n").as_bytes());
+        self.say_marked(line, "", text);
+    }
+
+    fn say_marked(&self, line: usize, mark: &str, text: &str) {
+        let _ = sys::write(self.out, format!("{line}{mark} {text}\n").as_bytes());
     }
 
     /// The front of a line; some have no `P`.
@@ -70,7 +83,8 @@ impl Player<'_> {
                 let before = self.means.stats();
                 let outcome = self.means.call(call);
                 let (front, changes) = (self.front(true, false), self.changes(&before));
-                self.say(*line, &format!("{front}{call} -> {outcome}{} {changes}", call.behind()));
+                let mark = if Means::is_lenient(call) { LENIENT } else { "" };
+                self.say_marked(*line, mark, &format!("{front}{call} -> {outcome}{} {changes}", call.behind()));
             }
             Step::Fork { line, child, .. } => self.fork(*line, Some(child)),
         }
@@ -241,8 +255,9 @@ fn listen(from: i32, limit: Duration, hear: &mut impl FnMut(Said) -> bool) -> Re
                 return Err(trouble.to_owned());
             }
             let Some((number, text)) = line.split_once(' ') else { continue };
-            if let Ok(number) = number.parse()
-                && !hear((number, text.to_owned()))
+            let (number, lenient) = number.strip_suffix(LENIENT).map_or((number, false), |n| (n, true));
+            if let Ok(line) = number.parse()
+                && !hear(Said { line, text: text.to_owned(), lenient })
             {
                 return Ok(false);
             }

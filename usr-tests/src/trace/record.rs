@@ -95,8 +95,8 @@ fn record(command: &Command, out: &mut impl Write) -> io::Result<bool> {
         let steps = Random(number).program(&command.taste);
         let program = Program { number, steps, ..Program::default() };
         let mut text = format!("program {number}\n");
-        let ended = play::run(&program, &command.device, command.limit, |(_, line)| {
-            text.push_str(&line);
+        let ended = play::run(&program, &command.device, command.limit, |said| {
+            text.push_str(&said.text);
             text.push('\n');
             true
         });
