@@ -207,6 +207,16 @@ impl Dev {
         self.map_at(0, off, len, prot, flags)
     }
 
+    /// A part, readable and writable, with a large gap above it: what the C library maps meanwhile (a thread's stack, its allocator's chunks) goes
+    /// into the highest gap, not into holes that the case makes in the mapping.
+    #[track_caller]
+    pub fn map_apart(&self, off: usize, len: usize, flags: i32) -> Result<Map> {
+        const GAP: usize = 64 << 20;
+        let place = reserve(len + GAP)?;
+        works("munmap", sys::munmap(place, len + GAP))?;
+        self.map_at(place, off, len, RW, flags | FIXED)
+    }
+
     /// A region, readable and writable.
     #[track_caller]
     pub fn map_region(&self, region: Region, flags: i32) -> Result<Map> {

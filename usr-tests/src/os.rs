@@ -15,10 +15,8 @@ pub const BUS_OBJERR: i32 = 3;
 /// (defects 1 to 3 of the framework): cases that do it run there only with `--all`.
 pub const TAIL_OF_SEVERAL_PIECES_PANICS: bool = cfg!(target_os = "illumos");
 
-/// On illumos a page without a translation is the driver's to answer for before anybody looks at the protection: a
-/// refusal is the error that the driver's access callback returns, SIGBUS (BUS_OBJERR) with EACCES. Where there is a translation,
-/// it is SIGSEGV (SEGV_ACCERR), as it is on Linux in either case.
-pub const DRIVER_ANSWERS_FIRST: bool = cfg!(target_os = "illumos");
+/// An address that no process can map. (On illumos user addresses go on above the hole, up to here.)
+pub const KERNEL_ADDRESS: usize = 0xffff_ff00_0000_0000;
 
 /// illumos's calls on a range of addresses refuse one of length 0 (mprotect(2), memcntl(2), mincore(2)); on Linux it is no range,
 /// and the calls succeed.

@@ -13,6 +13,7 @@ mod counters;
 mod descriptor;
 mod fork;
 mod fork_more;
+mod forbidden;
 pub mod helper;
 mod limits;
 mod map;
@@ -27,6 +28,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("map", map::CASES),
     ("access", access::CASES),
     ("access", access_refused::CASES),
+    ("access", forbidden::CASES),
     ("access", syscall::CASES),
     ("fork", fork::CASES),
     ("fork", fork_more::CASES),

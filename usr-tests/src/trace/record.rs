@@ -148,7 +148,7 @@ impl Random {
     }
 
     fn step(&mut self, taste: &Taste, peer: bool, generation: usize) -> Step {
-        if !self.one_in(22) {
+        if !self.one_in(17) {
             return Step::Call { line: 0, peer, call: self.call(taste) };
         }
         if generation == 2 {
@@ -175,12 +175,12 @@ impl Random {
 
     /// An offset in one of the regions, or behind the last one.
     fn offset(&mut self) -> u64 {
-        let page = match self.below(32) {
-            0..4 => 0,
-            4..12 => 1 + self.below(4),
-            12..18 => 5 + self.below(11),
-            18..30 => 16 + self.below(14),
-            30 => 30 + self.below(2),
+        let page = match self.below(160) {
+            0..18 => 0,
+            18..60 => 1 + self.below(4),
+            60..82 => 5 + self.below(11),
+            82..155 => 16 + self.below(14),
+            155 => 30 + self.below(2),
             _ => 32 + self.below(8),
         };
         (page * page_size()) as u64
@@ -215,12 +215,12 @@ impl Random {
             898..920 => Call::Anonymous { page: first, pages },
             920..942 => Call::Lose { lost: self.one_in(3) },
             942..962 => Call::MaxContexts { most: self.below(4) },
-            962..974 => Call::Sync { page: first, pages },
-            974..984 => Call::Resident { page: first, pages },
-            984..990 => Call::Advise { page: first, pages, advice: self.of(&[0, 1, 3, 4]) },
-            990..994 => Call::Reopen,
-            994..996 => Call::Lock { page: first, pages },
-            996..998 => Call::Unlock { page: first, pages },
+            962..973 => Call::Sync { page: first, pages },
+            973..982 => Call::Resident { page: first, pages },
+            982..987 => Call::Advise { page: first, pages, advice: self.of(&[0, 1, 3, 4]) },
+            987..990 => Call::Reopen,
+            990..992 => Call::Lock { page: first, pages },
+            992..994 => Call::Unlock { page: first, pages },
             _ => self.odd(),
         }
     }
