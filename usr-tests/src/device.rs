@@ -232,7 +232,18 @@ impl Dev {
     /// The whole device executable as well; skipped when the driver does not allow that.
     #[track_caller]
     pub fn map_exec(&self, region: Region, flags: i32) -> Result<Map> {
-        match self.try_map(region.off, region.len, RW | EXEC, flags) {
+        self.map_executable(region, RW | EXEC, flags)
+    }
+
+    /// The same with no other access.
+    #[track_caller]
+    pub fn map_only_exec(&self, region: Region, flags: i32) -> Result<Map> {
+        self.map_executable(region, EXEC, flags)
+    }
+
+    #[track_caller]
+    fn map_executable(&self, region: Region, prot: i32, flags: i32) -> Result<Map> {
+        match self.try_map(region.off, region.len, prot, flags) {
             Ok(map) => Ok(map),
             Err(Errno(libc::ENXIO | libc::EACCES | libc::ENOTSUP | libc::EPERM)) => {
                 skip("the driver does not allow device memory to be executed")

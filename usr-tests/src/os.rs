@@ -63,6 +63,12 @@ pub fn no_system_calls_on_device_memory() -> Option<String> {
     }
 }
 
+/// Why a driver cannot be told here that an instruction was to be fetched from memory that may not be executed, when it cannot.
+pub fn fetches_are_reads() -> Option<&'static str> {
+    let faults = std::env::var("DDI_HOST_FAULTS").unwrap_or_default();
+    (UNDER_HOST && faults.starts_with("userfaultfd")).then_some("userfaultfd reports the fetch as a read")
+}
+
 #[cfg(target_os = "linux")]
 mod own {
     use super::Errno;
