@@ -625,8 +625,11 @@ impl process::Kernel for DdiKernel {
         let size = crate::physmem::PAGE_SIZE;
         if let Some((memory, off)) = entry.pinned(page, size) {
             // A forked child's view of pinned memory: always there.
-            let prot = process::Prot::all();
-            let loaded = entry.client.process().load(page, 1, memory.pfn() + off / size, prot);
+            let process = entry.client.process();
+            let Some(prot) = process.protection(page).filter(|prot| prot.contains(fault.access)) else {
+                return outcome(FaultCode::PROT);
+            };
+            let loaded = process.load(page, 1, memory.pfn() + off / size, prot);
             return loaded.map_or(outcome(FaultCode::EFAULT), |()| FaultOutcome::Retry);
         }
         // Also where the protection forbids the access: the driver is asked for a page that is not loaded, and what it cannot load it refuses.

@@ -158,7 +158,12 @@ impl<P: Platform> Framework<P> {
                 return Err(Errno::ENXIO);
             }
             let mut st = handle.lock();
-            if len & PAGE_MASK != 0 || st.stage != Stage::SetUp || len != st.len || len == 0 || len > whole - done {
+            if len & PAGE_MASK != 0
+                || st.stage != Stage::SetUp
+                || len != st.len
+                || len == 0
+                || len > whole - done
+            {
                 return Err(Errno::EINVAL);
             }
             // Of several longest handles, the last one decides; one that maps nothing has no address to agree with.

@@ -1,5 +1,5 @@
-//! What a process sees of a device mapping: some 190 cases over POSIX calls, the same on illumos and on Linux under
-//! `ddi-host run`. See README.md of this package.
+//! What a process sees of a device mapping: some 380 cases over POSIX calls, and the replay of recorded programs,
+//! the same on illumos and on Linux under `ddi-host run`. See README.md of this package.
 
 mod area;
 mod case;

@@ -40,7 +40,16 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} (code {}", sys::signal_name(self.signal), self.code)?;
+        let code = match (self.signal, self.code) {
+            (libc::SIGSEGV, os::SEGV_MAPERR) => "SEGV_MAPERR",
+            (libc::SIGSEGV, os::SEGV_ACCERR) => "SEGV_ACCERR",
+            (libc::SIGBUS, os::BUS_OBJERR) => "BUS_OBJERR",
+            _ => "code ",
+        };
+        write!(f, "{} ({code}", sys::signal_name(self.signal))?;
+        if code.ends_with(' ') {
+            write!(f, "{}", self.code)?;
+        }
         if self.errno != 0 {
             write!(f, ", {:?}", sys::Errno(self.errno))?;
         }

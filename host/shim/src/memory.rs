@@ -301,14 +301,18 @@ unsafe extern "C" fn mincore(addr: *mut c_void, len: usize, vec: *mut c_uchar) -
     let real = real!(mincore: fn(*mut c_void, usize, *mut c_uchar) -> c_int);
     // SAFETY: the caller's arguments.
     let r = unsafe { real(addr, len, vec) };
-    if r == 0
-        && let Some((start, end)) = devices(addr as u64, len as u64)
+    let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
+    while r == 0
+        && at < end
+        && let Some((start, stop)) = devices(at, end - at)
     {
-        let first = (start.saturating_sub(addr as u64) / 4096) as usize;
-        let count = ((end.min(addr as u64 + len as u64) - start).div_ceil(4096)) as usize;
+        let (from, to) = (start.max(at), stop.min(end));
+        let first = ((from - addr as u64) / 4096) as usize;
+        let count = (to - from).div_ceil(4096) as usize;
         // SAFETY: `vec` has a byte for each page of the range, which these are among.
         let bytes = unsafe { core::slice::from_raw_parts_mut(vec.wrapping_add(first), count) };
         bytes.fill(1);
+        at = to;
     }
     r
 }

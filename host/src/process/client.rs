@@ -423,6 +423,11 @@ impl Process {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// What accesses the protection of the page at `va` allows once it is loaded, if a page of ours is mapped there.
+    pub fn protection(&self, va: u64) -> Option<Prot> {
+        self.hat.lock().state(va / PAGE_SIZE).map(|(prot, _)| readable(prot))
+    }
+
     /// Pages that have a translation now.
     pub fn loaded_pages(&self) -> u64 {
         self.hat.lock().loaded_pages()

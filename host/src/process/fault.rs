@@ -44,7 +44,7 @@ pub enum FaultOutcome {
     Retry,
     /// A signal of the thread's has ended the driver's work: let it take the signal and try again. A system call's access fails instead.
     Interrupted,
-    /// It fails: the thread gets this signal, or its system call `EFAULT`.
+    /// It fails: the thread gets this signal, or its system call the error, `EFAULT` if there is none.
     Signal {
         /// `SIGSEGV` or `SIGBUS`.
         signo: i32,

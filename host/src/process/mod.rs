@@ -25,8 +25,8 @@
 //! * C's stdio on a descriptor it made no stream of (redirected `stdin`, `freopen`): writes reach the driver, errors are lost; reads see the end of the file.
 //! * With signals or userfaultfd for user code only, system calls on device memory work for read, write, send, recv and their
 //!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
-//! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing and
-//!   succeeds; `MADV_REMOVE` and protection keys are refused with `EINVAL`.
+//! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing to device memory and
+//!   succeeds (`ENOMEM` at a hole); `MADV_REMOVE` and protection keys are refused with `EINVAL`.
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
 //!   does, the child has no device mappings.
 //! * A client in another pid or network namespace than the host, or of another user, is not served.

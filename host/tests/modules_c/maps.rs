@@ -175,9 +175,8 @@ pub fn client_of_a_driver_is_told_lengths_as_they_are() {
     // One that does not cannot be mapped so; beyond 2^63 there is no device.
     for (off, len) in [(0, 0x1064), (0x7fff_ffff_ffff_f000, 0x1000), (-0x1000_i64, 0x1000), (-0x1000, 1)] {
         // SAFETY: a new mapping that must fail.
-        let bad = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, off)
-        };
+        let bad =
+            unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, off) };
         assert_eq!(bad, libc::MAP_FAILED, "{off:#x}, {len:#x}");
         assert!(matches!(errno(), libc::EINVAL | libc::ENXIO), "{off:#x}, {len:#x}: {}", errno());
     }

@@ -8,37 +8,109 @@ use crate::device::{EXEC, READ, WRITE};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// mmap fixed at a page; `read_only`: of the descriptor that is open for reading.
-    Map { page: usize, len: usize, off: u64, prot: Prot, shared: bool, read_only: bool },
+    Map {
+        page: usize,
+        len: usize,
+        off: u64,
+        prot: Prot,
+        shared: bool,
+        read_only: bool,
+    },
     /// mmap where there is room, a store to its first byte, munmap.
-    MapAnywhere { len: usize, off: u64, prot: Prot, shared: bool },
+    MapAnywhere {
+        len: usize,
+        off: u64,
+        prot: Prot,
+        shared: bool,
+    },
     /// mmap with a length or an offset that is none, or is not the device's; munmap if it succeeds.
-    MapOdd { len: usize, off: u64 },
-    Unmap { page: usize, pages: usize },
-    UnmapNothing { page: usize },
-    UnmapUnaligned { page: usize, pages: usize },
-    Protect { page: usize, pages: usize, prot: Prot },
-    ProtectUnaligned { page: usize },
+    MapOdd {
+        len: usize,
+        off: u64,
+    },
+    Unmap {
+        page: usize,
+        pages: usize,
+    },
+    UnmapNothing {
+        page: usize,
+    },
+    UnmapUnaligned {
+        page: usize,
+        pages: usize,
+    },
+    Protect {
+        page: usize,
+        pages: usize,
+        prot: Prot,
+    },
+    ProtectUnaligned {
+        page: usize,
+    },
     /// mmap of anonymous private memory, fixed.
-    Anonymous { page: usize, pages: usize },
-    Lock { page: usize, pages: usize },
-    Unlock { page: usize, pages: usize },
-    Resident { page: usize, pages: usize },
-    Advise { page: usize, pages: usize, advice: i32 },
-    Sync { page: usize, pages: usize },
-    Load { page: usize, at: usize },
-    Store { page: usize, at: usize, value: u8 },
+    Anonymous {
+        page: usize,
+        pages: usize,
+    },
+    Lock {
+        page: usize,
+        pages: usize,
+    },
+    Unlock {
+        page: usize,
+        pages: usize,
+    },
+    Resident {
+        page: usize,
+        pages: usize,
+    },
+    Advise {
+        page: usize,
+        pages: usize,
+        advice: i32,
+    },
+    Sync {
+        page: usize,
+        pages: usize,
+    },
+    Load {
+        page: usize,
+        at: usize,
+    },
+    Store {
+        page: usize,
+        at: usize,
+        value: u8,
+    },
     /// write(2) of 8 bytes to a pipe, from the area.
-    WriteFrom { page: usize, at: usize },
+    WriteFrom {
+        page: usize,
+        at: usize,
+    },
     /// read(2) of 8 bytes from a pipe, into the area.
-    ReadInto { page: usize, at: usize },
+    ReadInto {
+        page: usize,
+        at: usize,
+    },
     /// write(2) of 16 bytes to the device.
-    DeviceWrite { value: u8 },
-    DeviceWriteFrom { page: usize },
+    DeviceWrite {
+        value: u8,
+    },
+    DeviceWriteFrom {
+        page: usize,
+    },
     Revoke,
-    Lose { lost: bool },
-    MaxContexts { most: usize },
+    Lose {
+        lost: bool,
+    },
+    MaxContexts {
+        most: usize,
+    },
     /// An ioctl with a page's address as its argument, or with one where nothing is.
-    Ioctl { command: i32, page: Option<usize> },
+    Ioctl {
+        command: i32,
+        page: Option<usize>,
+    },
     /// Close and open again.
     Reopen,
     /// A fork that is refused.
@@ -54,9 +126,9 @@ const LETTERS: [(i32, char); 3] = [(READ, 'r'), (WRITE, 'w'), (EXEC, 'x')];
 
 impl fmt::Display for Prot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        LETTERS.iter().try_for_each(|(bit, letter)| {
-            write!(f, "{}", if self.0 & bit != 0 { *letter } else { '-' })
-        })
+        LETTERS
+            .iter()
+            .try_for_each(|(bit, letter)| write!(f, "{}", if self.0 & bit != 0 { *letter } else { '-' }))
     }
 }
 
@@ -183,9 +255,7 @@ pub fn parse(text: &str, outcome: &str) -> Option<Call> {
             prot: prot(rwx)?,
             shared: shared(kind)?,
         },
-        ["mmap", "odd", len, off] => {
-            Call::MapOdd { len: hex(len, "len=")? as usize, off: hex(off, "off=")? }
-        }
+        ["mmap", "odd", len, off] => Call::MapOdd { len: hex(len, "len=")? as usize, off: hex(off, "off=")? },
         ["mmap", at, len, off, rwx, kind, ref rest @ ..] if rest.is_empty() || rest == ["ro"] => {
             let (page, len) = (page(at)?, number(len, "len=")?);
             let (off, prot, shared) = (hex(off, "off=")?, prot(rwx)?, shared(kind)?);

@@ -64,7 +64,8 @@ pub fn programs(text: &str) -> Result<Vec<Program>, Wrong> {
                 reader = Some(Reader { program, nest: Vec::new(), ended: 0 });
             }
             None => {
-                let reader = reader.as_mut().ok_or_else(|| wrong("a trace begins with `program N`".into()))?;
+                let reader =
+                    reader.as_mut().ok_or_else(|| wrong("a trace begins with `program N`".into()))?;
                 reader.line(line).map_err(wrong)?;
             }
         }
@@ -160,5 +161,80 @@ impl Reader {
             return Ok(self.program);
         }
         Err(format!("program {} has no end", self.program.number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(name: &str) -> Vec<Program> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces").join(name);
+        file(&path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Writes what the steps say of their lines: everything but outcome and counters.
+    fn written(steps: &[Step], generation: usize, peer_front: &str, lines: &mut [String]) {
+        for step in steps {
+            let front = |first: bool| {
+                let width = if generation == 0 && !first {
+                    0
+                } else {
+                    indentation(generation + usize::from(first), first)
+                };
+                format!("{peer_front}{:width$}", "")
+            };
+            match step {
+                Step::Call { line, call, .. } => lines[*line] = format!("{}{call}", front(false)),
+                Step::Fork { line, child, .. } => {
+                    lines[*line] = format!("{}child", front(true));
+                    written(&child.steps, generation + 1, peer_front, lines);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_written_as_they_are_read() {
+        let mut calls = 0;
+        for name in ["pseudo.trace.gz", "pci.trace.gz", "lengths.trace.gz"] {
+            for program in trace(name) {
+                let mut lines = vec![String::new(); program.lines.len()];
+                for step in &program.steps {
+                    let front = if step.peer() { "P " } else { "" };
+                    written(std::slice::from_ref(step), 0, front, &mut lines);
+                }
+                for (line, written) in program.lines.iter().zip(lines).filter(|(_, w)| !w.is_empty()) {
+                    let call = line.split(" -> ").next().and_then(|call| call.split(" | ").next());
+                    assert_eq!(call, Some(&*written));
+                    calls += 1;
+                }
+            }
+        }
+        assert_eq!(calls, 42_294, "calls and forks of 500 programs");
+    }
+
+    #[test]
+    fn what_is_no_trace_is_said_with_its_line() {
+        let head = "program 1\n";
+        let tail = "peer gone m=0 c=0\nend | maps+0 f+0 s+0 d+0 u+0 m=0 c=0\n";
+        let counters = " | maps+0 f+0 s+0 d+0 u+0 m=0 c=0\n";
+        assert!(programs(&format!("{head}{tail}")).is_ok());
+        for (text, line, why) in [
+            ("revoke -> ok\n".to_owned(), 1, "begins with"),
+            (format!("{head}revoke -> ok{counters}"), 2, "has no end"),
+            (format!("{head}jump -> ok{counters}{tail}"), 2, "no call"),
+            (format!("{head}munmap p15 n=2 -> ok{counters}{tail}"), 2, "no call"),
+            (format!("{head}revoke -> ok\n{tail}"), 2, "no counters"),
+            (format!("{head}  revoke -> ok{counters}{tail}"), 2, "spaces before"),
+            (format!("{head}waited -> 7 m=0 c=0\n{tail}"), 2, "nobody has forked"),
+            (format!("{head}  child{counters}  waited -> 7 m=0 c=0\n{tail}"), 3, "spaces before"),
+            (format!("{head}  child{counters}waited -> 3 m=0 c=0\n{tail}"), 3, "ends with 7 or 1009"),
+            (format!("{head}  child{counters}P   revoke -> ok{counters}{tail}"), 3, "of another one's child"),
+            (format!("{head}{tail}revoke -> ok{counters}"), 4, "ends with"),
+        ] {
+            let wrong = programs(&text).map(drop).unwrap_err();
+            assert!(wrong.0 == line && wrong.1.contains(why), "{text:?}: {wrong:?}");
+        }
     }
 }

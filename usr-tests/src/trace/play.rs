@@ -84,7 +84,11 @@ impl Player<'_> {
                 let outcome = self.means.call(call);
                 let (front, changes) = (self.front(true, false), self.changes(&before));
                 let mark = if Means::is_lenient(call) { LENIENT } else { "" };
-                self.say_marked(*line, mark, &format!("{front}{call} -> {outcome}{} {changes}", call.behind()));
+                self.say_marked(
+                    *line,
+                    mark,
+                    &format!("{front}{call} -> {outcome}{} {changes}", call.behind()),
+                );
             }
             Step::Fork { line, child, .. } => self.fork(*line, Some(child)),
         }

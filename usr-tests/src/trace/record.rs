@@ -157,7 +157,11 @@ impl Random {
         let steps = 3 + self.below(7);
         let steps = (0..steps).map(|_| self.step(taste, peer, generation + 1)).collect();
         let (unmaps, killed) = self.of(&[(true, false), (false, false), (false, true)]);
-        Step::Fork { line: 0, peer, child: Child { steps, unmaps_all: unmaps.then_some(0), killed, waited: 0 } }
+        Step::Fork {
+            line: 0,
+            peer,
+            child: Child { steps, unmaps_all: unmaps.then_some(0), killed, waited: 0 },
+        }
     }
 
     fn prot(&mut self) -> Prot {
@@ -226,8 +230,15 @@ impl Random {
     }
 
     fn odd(&mut self) -> Call {
-        const OFFSETS: [u64; 7] =
-            [0x1001, 0x1_0000, 0x1_f000, 0x2_0000, 0x100_0000_0000, i64::MAX as u64 - 0xfff, -0x1000_i64 as u64];
+        const OFFSETS: [u64; 7] = [
+            0x1001,
+            0x1_0000,
+            0x1_f000,
+            0x2_0000,
+            0x100_0000_0000,
+            i64::MAX as u64 - 0xfff,
+            -0x1000_i64 as u64,
+        ];
         const LENGTHS: [usize; 6] = [0, 1, 0x1000, 0x1_1000, 0x7ff_ffff_f000, 0x4000_0000_0000];
         let (page, pages) = self.pages();
         match self.below(9) {

@@ -118,16 +118,17 @@ struct Comparison {
 fn compare(program: &Program, command: &Command) -> Comparison {
     let mut seen = vec![None; program.lines.len()];
     let mut by_rule = 0;
-    let ended = play::run(program, &command.device, command.limit, |play::Said { line, mut text, lenient }| {
-        let Some(recorded) = program.lines.get(line) else { return true };
-        if lenient && *recorded != text && excused(recorded, &text) {
-            by_rule += 1;
-            text.clone_from(recorded);
-        }
-        let same = *recorded == text;
-        seen[line].get_or_insert(text);
-        same || command.keep_going
-    });
+    let ended =
+        play::run(program, &command.device, command.limit, |play::Said { line, mut text, lenient }| {
+            let Some(recorded) = program.lines.get(line) else { return true };
+            if lenient && *recorded != text && excused(recorded, &text) {
+                by_rule += 1;
+                text.clone_from(recorded);
+            }
+            let same = *recorded == text;
+            seen[line].get_or_insert(text);
+            same || command.keep_going
+        });
     Comparison { seen, excused: by_rule, ended }
 }
 
@@ -163,8 +164,7 @@ impl Comparison {
     fn describe(&self, program: &Program) -> Option<String> {
         let number = program.number;
         if let Some(at) = self.differences(program).next() {
-            let mut text =
-                format!("program {number}: line {} is not as recorded\n", program.first_line + at);
+            let mut text = format!("program {number}: line {} is not as recorded\n", program.first_line + at);
             for line in &program.lines[at.saturating_sub(CONTEXT)..at] {
                 text.push_str(&format!("      {line}\n"));
             }
