@@ -55,9 +55,12 @@ const TRACES: &[(&str, &str, [&str; 2])] = &[
 ];
 const WAYS: [&str; 2] = ["userfaultfd", "signal"];
 
-/// What is run besides the suite.
-fn others() -> Vec<(String, Box<dyn Fn(&Path) -> bool>)> {
-    let mut all: Vec<(String, Box<dyn Fn(&Path) -> bool>)> = vec![("kstat".into(), Box::new(kstat))];
+/// A test of a host: whether it is good.
+type Test = Box<dyn Fn(&Path) -> bool>;
+
+/// What is run besides the suite, by name.
+fn others() -> Vec<(String, Test)> {
+    let mut all: Vec<(String, Test)> = vec![("kstat".into(), Box::new(kstat))];
     for way in WAYS {
         for &(trace, device, setup) in TRACES {
             let replay = move |host: &Path| replay(host, way, &traces(trace), device, setup);

@@ -223,8 +223,8 @@ impl Tally {
             writeln!(out, "    {kind}: {differ} of {lines} differ")?;
         }
         if self.excused > 0 {
-            let what = "loads from memory that may only be written, which illumos refuses and Linux does not";
-            writeln!(out, "    {} differ by a rule: {what}", self.excused)?;
+            let what = "from memory that may only be written, which illumos refuses and Linux does not";
+            writeln!(out, "    as recorded but for {} loads {what}", self.excused)?;
         }
         if self.unfinished > 0 {
             writeln!(out, "    {} programs did not come to their end", self.unfinished)?;
