@@ -377,6 +377,8 @@ fn range_with_hole(t: &Ctx) -> Result {
     let map = dev.map_apart(region.off, 4 * page_size(), SHARED)?;
     let memory = sys::mmap(map.at(page_size()), page_size(), RW, os::ANONYMOUS | FIXED, -1, 0);
     works("mmap of memory", memory)?;
+    let resident = works("mincore", sys::mincore(map.base, map.len))?;
+    check([0, 2, 3].iter().all(|&page| resident[page] & 1 == 1), "device memory is not resident")?;
     map.unmap_pages(2, 3)?;
     for (from, to, hole) in [(0, 4, true), (0, 3, true), (2, 4, true), (0, 2, false), (3, 4, false)] {
         let (at, len) = (map.at(from * page_size()), (to - from) * page_size());
