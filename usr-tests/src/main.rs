@@ -99,9 +99,9 @@ fn printing(error: io::Error) -> String {
 }
 
 /// Once said is enough: not once for each case or program.
-fn check_device(device: &str) -> Result<(), String> {
+fn check_device(device: &str) -> Result<device::Dev, String> {
     device::Dev::open(device, libc::O_RDWR)
-        .and_then(device::Dev::close)
+        .and_then(|dev| dev.close().map(|()| dev))
         .map_err(|errno| format!("cannot open {device}: {errno}"))
 }
 

@@ -57,6 +57,14 @@ impl Step {
     }
 }
 
+/// Programs need a device that answers a ctxdev's ioctls.
+fn check_device(device: &str) -> Result<(), String> {
+    match crate::check_device(device)?.is_ctxdev() {
+        true => Ok(()),
+        false => Err(format!("{device} is no ctxdev")),
+    }
+}
+
 /// Where page 0 of the area is.
 const AREA: usize = 0x2_0000_0000;
 /// Pages of the area.

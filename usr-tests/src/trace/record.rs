@@ -76,7 +76,7 @@ fn command(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
 /// The command. Whether every program came to its end; an error is one of usage, or of the output.
 pub fn main(args: impl Iterator<Item = String>, out: &mut impl Write) -> Result<bool, String> {
     let command = command(args)?;
-    crate::check_device(&command.device)?;
+    super::check_device(&command.device)?;
     let Some(path) = &command.output else { return record(&command, out).map_err(crate::printing) };
     let failed = |error: io::Error| format!("{path}: {error}");
     let mut file = File::create(path).map_err(failed)?;

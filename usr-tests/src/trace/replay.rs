@@ -67,7 +67,7 @@ pub fn main(args: impl Iterator<Item = String>, out: &mut impl Write) -> Result<
         }
         traces.push((file, programs));
     }
-    crate::check_device(&command.device)?;
+    super::check_device(&command.device)?;
     let mut good = true;
     for (file, programs) in traces {
         let name = file.display().to_string();
