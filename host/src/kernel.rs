@@ -520,9 +520,6 @@ impl process::Kernel for DdiKernel {
         let open = self.open_of(id)?;
         let entry = client::of(call.process());
         let cb = open.driver.cb_ops().ok_or(Errno(libc::ENODEV))?;
-        if args.offset < 0 || args.offset.checked_add_unsigned(args.len).is_none() {
-            return Err(Errno(libc::ENXIO));
-        }
         const NORESERVE: u32 = 0x40;
         let mut flags = if args.shared() { MapFlags::SHARED } else { MapFlags::PRIVATE };
         flags.set(MapFlags::FIXED, args.fixed());
@@ -626,27 +623,17 @@ impl process::Kernel for DdiKernel {
         };
         let page = fault.addr & !(crate::physmem::PAGE_SIZE - 1);
         let size = crate::physmem::PAGE_SIZE;
-        let needs = rw.needs();
-        let mut code = FaultCode::PROT;
         if let Some((memory, off)) = entry.pinned(page, size) {
             // A forked child's view of pinned memory: always there.
-            let prot = process::Prot::all();
-            let loaded = entry.client.process().load(page, 1, memory.pfn() + off / size, prot);
+            let process = entry.client.process();
+            let Some(prot) = process.protection(page).filter(|prot| prot.contains(fault.access)) else {
+                return outcome(FaultCode::PROT);
+            };
+            let loaded = process.load(page, 1, memory.pfn() + off / size, prot);
             return loaded.map_or(outcome(FaultCode::EFAULT), |()| FaultOutcome::Retry);
         }
-        // A driver whose load is refused passes that on as EACCES. When the protection changed between our look and the load,
-        // that is not the driver's own error: look again. One that always says EACCES means it.
-        for _ in 0..8 {
-            // The protection was taken away after Linux had looked at it: the access fails as it will when it is tried again.
-            if entry.space.check_prot(framework(), page, size, needs) == Err(segdev::Errno::EACCES) {
-                return outcome(FaultCode::PROT);
-            }
-            code = client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw));
-            if code.0 & 0xff != ddi_sys::FC_OBJERR || code.errno() != Some(ddi_sys::EACCES) {
-                break;
-            }
-        }
-        outcome(code)
+        // Also where the protection forbids the access: the driver is asked for a page that is not loaded, and what it cannot load it refuses.
+        outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::platform::{Callbacks as _, Device, Platform, Unmap};
 use crate::registry::retain;
 use crate::softlock::Softlock;
 use crate::types::{
-    Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags,
+    Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags, page_ceil,
 };
 
 /// Mappings at least this long get an address congruent to their object's modulo this, so that large pages are possible.
@@ -46,7 +46,7 @@ pub struct MapRequest<'a, P: Platform> {
     pub device: &'a P::Device,
     /// User offset, a page multiple.
     pub off: u64,
-    /// Bytes, a page multiple.
+    /// Bytes, as the process asked for them: the driver is told this number. What is mapped are whole pages ([`MapRequest::whole`]).
     pub len: u64,
     /// The protection.
     pub prot: Prot,
@@ -56,6 +56,13 @@ pub struct MapRequest<'a, P: Platform> {
     pub flags: MapFlags,
     /// The caller's data model, for `devmap(9E)`.
     pub model: u32,
+}
+
+impl<P: Platform> MapRequest<'_, P> {
+    /// The length of the mapping in bytes: `len` rounded up to pages. `None` for 0, and for a range that ends beyond 2^64.
+    pub fn whole(&self) -> Option<u64> {
+        page_ceil(self.len).filter(|len| *len > 0 && self.off.checked_add(*len).is_some())
+    }
 }
 
 /// Where a mapping would like to be: see [`Framework::setup`].
@@ -77,7 +84,7 @@ impl<P: Platform> Framework<P> {
     /// Called without locks, in the context of the process.
     ///
     /// # Errors
-    /// `EINVAL`: the driver cannot be mapped, a length is not a page multiple or not what was set up, a private mapping
+    /// `EINVAL`: the driver cannot be mapped, a length that it reports is not a page multiple or not what was set up, a private mapping
     /// without access callback. `ENXIO`: the driver refused, in `devmap(9E)` or a map callback. `ENOTSUP`: two access callbacks in one mapping.
     /// Else what `place` answered. Nothing is left on failure; `unplace` is called when the address is no longer needed.
     pub fn setup(
@@ -87,11 +94,9 @@ impl<P: Platform> Framework<P> {
         place: impl FnOnce(Congruence) -> Result<u64, Errno>,
         unplace: impl FnOnce(u64),
     ) -> Result<Segment<P>, Errno> {
-        if !req.device.mappable() || req.len == 0 || req.off.checked_add(req.len).is_none() {
-            return Err(Errno::EINVAL);
-        }
+        let whole = req.whole().filter(|_| req.device.mappable()).ok_or(Errno::EINVAL)?;
         let mut handles = Made::default();
-        let base = match self.make_handles(space, req, &mut handles) {
+        let base = match self.make_handles(space, req, whole, &mut handles) {
             Ok(congruence) => place(congruence),
             Err(e) => Err(e),
         };
@@ -112,7 +117,7 @@ impl<P: Platform> Framework<P> {
         }
         let segment = Segment {
             base,
-            len: req.len,
+            len: whole,
             off: req.off,
             space: space.clone(),
             device: req.device.clone(),
@@ -134,13 +139,15 @@ impl<P: Platform> Framework<P> {
         &self,
         space: &P::Space,
         req: &MapRequest<'_, P>,
+        whole: u64,
         made: &mut Made<P>,
     ) -> Result<Congruence, Errno> {
         let mapping = self.new_mapping();
         let mut done = 0;
         let mut longest = (0, 0);
         let mut shared: Option<Shared<P>> = None;
-        while done < req.len {
+        while done < whole {
+            // The last page may be asked for in part.
             let (off, left) = (req.off + done, req.len - done);
             let handle = Handle::new(space.clone(), State::new(off, req.prot, req.maxprot, mapping), 0);
             self.handles.fetch_add(1, Relaxed);
@@ -151,7 +158,12 @@ impl<P: Platform> Framework<P> {
                 return Err(Errno::ENXIO);
             }
             let mut st = handle.lock();
-            if len & PAGE_MASK != 0 || st.stage != Stage::SetUp || len != st.len || len == 0 || len > left {
+            if len & PAGE_MASK != 0
+                || st.stage != Stage::SetUp
+                || len != st.len
+                || len == 0
+                || len > whole - done
+            {
                 return Err(Errno::EINVAL);
             }
             // Of several longest handles, the last one decides; one that maps nothing has no address to agree with.
@@ -179,7 +191,7 @@ impl<P: Platform> Framework<P> {
             }
             done += len;
         }
-        let modulus = if req.len >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
+        let modulus = if whole >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
         Ok(Congruence { offset: longest.1 & (modulus - 1), modulus })
     }
 

@@ -209,8 +209,9 @@ impl<P: Platform> AddressSpace<P> {
     /// `EAGAIN` when a fixed mapping would replace soft-locked pages, or its wait was interrupted.
     pub fn mmap(&self, fw: &Framework<P>, req: &MapRequest<'_, P>, addr: Option<u64>) -> Result<u64, Errno> {
         let platform = fw.platform();
+        let whole = req.whole().ok_or(Errno::EINVAL)?;
         let place = |want: Congruence| loop {
-            let ended = match self.writing(platform, |st| self.place(fw, st, req.len, addr, want))? {
+            let ended = match self.writing(platform, |st| self.place(fw, st, whole, addr, want))? {
                 Place::Kept(base) => return Ok(base),
                 Place::Busy(ended) => ended,
             };
@@ -218,7 +219,7 @@ impl<P: Platform> AddressSpace<P> {
                 return Err(Errno::EAGAIN);
             }
         };
-        let unplace = |addr: u64| self.unplace(platform, addr, req.len);
+        let unplace = |addr: u64| self.unplace(platform, addr, whole);
         let segment = fw.setup(&self.id, req, place, unplace)?;
         let base = segment.base;
         let result = self.writing(platform, |st| {

@@ -8,7 +8,7 @@ use std::thread;
 
 use common::*;
 use segdev::sim::SimUmem;
-use segdev::sim::script::{Behaviour, EntryPoint};
+use segdev::sim::script::{Behaviour, EntryPoint, Event};
 use segdev::{Access, Errno, FaultCode, FaultType, MapFlags, MapRequest, Prot, Rw, SetupError, UmemKind};
 
 #[test]
@@ -122,6 +122,24 @@ fn offsets_and_lengths_that_overflow() {
     }
     drop(handle);
     rig.end(&[]);
+}
+
+#[test]
+fn the_driver_is_asked_for_the_length_as_it_is() {
+    for (report, mapped) in [(None, Err(Errno::EINVAL)), (Some(2 * PAGE), Ok(BASE))] {
+        // One driver reports the length as it was asked, which is not in pages; the other one rounds.
+        let rig = Rig::build(1, vec![devmem(0, 4)], Behaviour::Default, Vec::new(), report);
+        let request = MapRequest { len: PAGE + 100, ..rig.request(0, 1, RW) };
+        assert_eq!(rig.space(0).mmap(&rig.fw, &request, None), mapped);
+        let asked = rig.fw.platform().take_events().into_iter().find_map(|event| match event {
+            Event::Devmap { len, .. } => Some(len),
+            _ => None,
+        });
+        assert_eq!(asked, Some(PAGE + 100));
+        let whole = rig.space(0).segments(&rig.fw).iter().map(|segment| segment.len).collect::<Vec<_>>();
+        assert_eq!(whole, if mapped.is_ok() { vec![2 * PAGE] } else { Vec::new() });
+        rig.end(&[]);
+    }
 }
 
 #[test]

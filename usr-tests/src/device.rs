@@ -207,6 +207,16 @@ impl Dev {
         self.map_at(0, off, len, prot, flags)
     }
 
+    /// A part, readable and writable, with a large gap above it: what the C library maps meanwhile (a thread's stack, its allocator's chunks) goes
+    /// into the highest gap, not into holes that the case makes in the mapping.
+    #[track_caller]
+    pub fn map_apart(&self, off: usize, len: usize, flags: i32) -> Result<Map> {
+        const GAP: usize = 64 << 20;
+        let place = reserve(len + GAP)?;
+        works("munmap", sys::munmap(place, len + GAP))?;
+        self.map_at(place, off, len, RW, flags | FIXED)
+    }
+
     /// A region, readable and writable.
     #[track_caller]
     pub fn map_region(&self, region: Region, flags: i32) -> Result<Map> {
@@ -222,7 +232,18 @@ impl Dev {
     /// The whole device executable as well; skipped when the driver does not allow that.
     #[track_caller]
     pub fn map_exec(&self, region: Region, flags: i32) -> Result<Map> {
-        match self.try_map(region.off, region.len, RW | EXEC, flags) {
+        self.map_executable(region, RW | EXEC, flags)
+    }
+
+    /// The same with no other access.
+    #[track_caller]
+    pub fn map_only_exec(&self, region: Region, flags: i32) -> Result<Map> {
+        self.map_executable(region, EXEC, flags)
+    }
+
+    #[track_caller]
+    fn map_executable(&self, region: Region, prot: i32, flags: i32) -> Result<Map> {
+        match self.try_map(region.off, region.len, prot, flags) {
             Ok(map) => Ok(map),
             Err(Errno(libc::ENXIO | libc::EACCES | libc::ENOTSUP | libc::EPERM)) => {
                 skip("the driver does not allow device memory to be executed")

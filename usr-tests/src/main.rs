@@ -1,5 +1,5 @@
-//! What a process sees of a device mapping: some 190 cases over POSIX calls, the same on illumos and on Linux under
-//! `ddi-host run`. See README.md of this package.
+//! What a process sees of a device mapping: some 380 cases over POSIX calls, and the replay of recorded programs,
+//! the same on illumos and on Linux under `ddi-host run`. See README.md of this package.
 
 mod area;
 mod case;
@@ -10,8 +10,9 @@ mod probe;
 mod report;
 mod runner;
 mod sys;
+mod trace;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ use runner::Options;
 const USAGE: &str = "\
 usage: usr-tests [--device PATH] [--list [--sources]] [--filter PATTERN]... [--tap|--json|--junit]
                  [--timeout SECONDS] [--all]
+       usr-tests replay FILE... | record    run recorded programs, record new ones; each has its --help
   --device PATH      the device to test (default /dev/ctxdev0)
   --list             print the cases instead of running them; --sources: what of other suites they stand for
   --filter PATTERN   only the cases whose area:name contains PATTERN (or matches it, when it has a *)
   --timeout SECONDS  the time limit of an ordinary case (default 20)
   --all              also cases that are known to panic the kernel this runs on
+  --version          print the version
 exit status: 0 no case failed, 1 some did (or could not be carried out), 2 wrong usage
 ";
 
@@ -50,14 +53,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
         match arg.as_str() {
             "--device" => command.options.device = value()?,
             "--filter" => command.filters.push(value()?),
-            "--timeout" => {
-                let seconds = value()?;
-                let seconds: u64 =
-                    seconds.parse().ok().filter(|s| (1..=86_400).contains(s)).ok_or_else(|| {
-                        format!("--timeout {seconds}: not a number of seconds (1 to 86400)")
-                    })?;
-                command.options.limit = Duration::from_secs(seconds);
-            }
+            "--timeout" => command.options.limit = seconds(&value()?)?,
             "--tap" => command.format = Format::Tap,
             "--json" => command.format = Format::Json,
             "--junit" => command.format = Format::Junit,
@@ -68,6 +64,14 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
         }
     }
     Ok(command)
+}
+
+/// The value of `--timeout`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("--timeout {text}: not a number of seconds (1 to 86400)"))
 }
 
 /// Does `name` match `pattern`: contain it, or, when it has stars, match it from end to end?
@@ -89,27 +93,50 @@ fn matches(name: &str, pattern: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// What goes wrong in printing.
+fn printing(error: io::Error) -> String {
+    format!("cannot print: {error}")
+}
+
+/// Once said is enough: not once for each case or program.
+fn check_device(device: &str) -> Result<device::Dev, String> {
+    device::Dev::open(device, libc::O_RDWR)
+        .and_then(|dev| dev.close().map(|()| dev))
+        .map_err(|errno| format!("cannot open {device}: {errno}"))
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|arg| arg == "--helper") {
         area::helper::main(&args[1..]);
     }
-    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
-        print!("{USAGE}");
-        return ExitCode::SUCCESS;
+    let verb = args.first().filter(|arg| *arg == "replay" || *arg == "record").cloned();
+    if verb.is_some() {
+        args.remove(0);
     }
-    let command = match parse(args.into_iter()) {
-        Ok(command) => command,
-        Err(message) => {
-            eprintln!("usr-tests: {message}\n{USAGE}");
-            return ExitCode::from(2);
+    let usage = match verb.as_deref() {
+        Some("replay") => trace::replay::USAGE,
+        Some(_) => trace::record::USAGE,
+        None => USAGE,
+    };
+    let asked = |options: &[&str]| args.iter().any(|arg| options.contains(&arg.as_str()));
+    let mut out = io::stdout();
+    let done = if asked(&["--help", "-h"]) {
+        write!(out, "{usage}").and_then(|()| out.flush()).map_err(printing).map(|()| true)
+    } else if asked(&["--version", "-V"]) {
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(out, "usr-tests {version}").and_then(|()| out.flush()).map_err(printing).map(|()| true)
+    } else {
+        match verb.as_deref() {
+            Some("replay") => trace::replay::main(args.into_iter(), &mut out),
+            Some(_) => trace::record::main(args.into_iter(), &mut out),
+            None => parse(args.into_iter()).and_then(|command| run(&command)),
         }
     };
-    match run(&command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+    match done {
+        Ok(good) => ExitCode::from(u8::from(!good)),
         Err(message) => {
-            eprintln!("usr-tests: {message}");
+            eprintln!("usr-tests: {message} (usr-tests --help)");
             ExitCode::from(2)
         }
     }
@@ -127,16 +154,11 @@ fn run(command: &Command) -> Result<bool, String> {
         return Err(format!("no case matches {}", command.filters.join(" or ")));
     }
     let mut out = io::stdout();
-    let printing = |error: io::Error| format!("cannot print: {error}");
     if command.list {
         report::list(&mut out, &chosen, command.sources).map_err(printing)?;
         return Ok(true);
     }
-    // Once said is enough: not once for each case.
-    let device = &command.options.device;
-    device::Dev::open(device, libc::O_RDWR)
-        .and_then(device::Dev::close)
-        .map_err(|errno| format!("cannot open {device}: {errno}"))?;
+    check_device(&command.options.device)?;
     report::start(&mut out, command.format, chosen.len()).map_err(printing)?;
     let mut reports = Vec::new();
     for (index, case) in chosen.iter().enumerate() {

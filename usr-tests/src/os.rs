@@ -15,10 +15,8 @@ pub const BUS_OBJERR: i32 = 3;
 /// (defects 1 to 3 of the framework): cases that do it run there only with `--all`.
 pub const TAIL_OF_SEVERAL_PIECES_PANICS: bool = cfg!(target_os = "illumos");
 
-/// On illumos a page without a translation is the driver's to answer for before anybody looks at the protection: a
-/// refusal is the error that the driver's access callback returns, SIGBUS (BUS_OBJERR) with EACCES. Where there is a translation,
-/// it is SIGSEGV (SEGV_ACCERR), as it is on Linux in either case.
-pub const DRIVER_ANSWERS_FIRST: bool = cfg!(target_os = "illumos");
+/// An address that no process can map. (On illumos user addresses go on above the hole, up to here.)
+pub const KERNEL_ADDRESS: usize = 0xffff_ff00_0000_0000;
 
 /// illumos's calls on a range of addresses refuse one of length 0 (mprotect(2), memcntl(2), mincore(2)); on Linux it is no range,
 /// and the calls succeed.
@@ -26,6 +24,25 @@ pub const EMPTY_RANGE_REFUSED: bool = cfg!(target_os = "illumos");
 
 /// On illumos it is the mapping that looks at advice, and a device mapping takes any (madvise(3C) has EINVAL for what is unknown).
 pub const ANY_ADVICE_TAKEN: bool = cfg!(target_os = "illumos");
+
+/// Advice that asks for as little as `advice` does on illumos: on Linux `MADV_DONTNEED` throws anonymous memory away, and fails on memory that is
+/// locked.
+pub fn harmless_advice(advice: i32) -> i32 {
+    if cfg!(target_os = "linux") && advice == libc::MADV_DONTNEED { libc::MADV_SEQUENTIAL } else { advice }
+}
+
+/// Is this ordinary memory that may only be written? Linux lets it be read; illumos refuses that as long as the page is not loaded.
+pub fn is_write_only_memory(addr: usize) -> bool {
+    let holds = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let bound = |text| usize::from_str_radix(text, 16).ok();
+        let inside = bound(start)? <= addr && addr < bound(end)?;
+        Some(inside && words.next()?.starts_with("-w-") && line.split_whitespace().count() == 5)
+    };
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    UNDER_HOST && maps().lines().any(|line| holds(line) == Some(true))
+}
 
 /// `MAP_NORESERVE`-free flags of a private anonymous mapping.
 pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
@@ -44,6 +61,12 @@ pub fn no_system_calls_on_device_memory() -> Option<String> {
         "userfaultfd" => None,
         mode => Some(format!("system calls cannot touch device memory with --faults {mode}")),
     }
+}
+
+/// Why a driver cannot be told here that an instruction was to be fetched from memory that may not be executed, when it cannot.
+pub fn fetches_are_reads() -> Option<&'static str> {
+    let faults = std::env::var("DDI_HOST_FAULTS").unwrap_or_default();
+    (UNDER_HOST && faults.starts_with("userfaultfd")).then_some("userfaultfd reports the fetch as a read")
 }
 
 #[cfg(target_os = "linux")]

@@ -31,9 +31,7 @@ impl Fault {
         match (self.signal, self.code) {
             (libc::SIGSEGV, os::SEGV_MAPERR) => Kind::Hole,
             (libc::SIGSEGV, os::SEGV_ACCERR) => Kind::Protection,
-            (libc::SIGBUS, os::BUS_OBJERR) if os::DRIVER_ANSWERS_FIRST && self.errno == libc::EACCES => {
-                Kind::Protection
-            }
+            (libc::SIGBUS, os::BUS_OBJERR) if self.errno == libc::EACCES => Kind::Protection,
             (libc::SIGBUS, os::BUS_OBJERR) => Kind::Device,
             (signal, code) => Kind::Other(signal, code),
         }
@@ -42,7 +40,20 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} at {:#x}", self.kind(), self.addr)
+        let code = match (self.signal, self.code) {
+            (libc::SIGSEGV, os::SEGV_MAPERR) => "SEGV_MAPERR",
+            (libc::SIGSEGV, os::SEGV_ACCERR) => "SEGV_ACCERR",
+            (libc::SIGBUS, os::BUS_OBJERR) => "BUS_OBJERR",
+            _ => "code ",
+        };
+        write!(f, "{} ({code}", sys::signal_name(self.signal))?;
+        if code.ends_with(' ') {
+            write!(f, "{}", self.code)?;
+        }
+        if self.errno != 0 {
+            write!(f, ", {:?}", sys::Errno(self.errno))?;
+        }
+        write!(f, ") at {:#x}", self.addr)
     }
 }
 
@@ -50,7 +61,8 @@ impl fmt::Display for Fault {
 pub enum Kind {
     /// Nothing is mapped there: SIGSEGV, SEGV_MAPERR.
     Hole,
-    /// What is mapped there does not allow the access: SIGSEGV, SEGV_ACCERR (but see [`os::DRIVER_ANSWERS_FIRST`]).
+    /// What is mapped there does not allow the access: SIGSEGV, SEGV_ACCERR where the page is loaded; where it is not, the driver is asked, and says so by
+    /// SIGBUS, BUS_OBJERR, EACCES.
     Protection,
     /// The driver refused it: SIGBUS, BUS_OBJERR.
     Device,
@@ -61,7 +73,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Kind::Hole => f.write_str("SIGSEGV (SEGV_MAPERR)"),
-            Kind::Protection => f.write_str("SIGSEGV (SEGV_ACCERR)"),
+            Kind::Protection => f.write_str("SIGSEGV (SEGV_ACCERR), or SIGBUS with EACCES"),
             Kind::Device => f.write_str("SIGBUS (BUS_OBJERR)"),
             Kind::Other(signal, code) => write!(f, "{} (code {code})", sys::signal_name(*signal)),
         }

@@ -78,6 +78,9 @@ pub fn result(out: &mut impl Write, format: Format, number: usize, report: &Repo
 pub fn end(out: &mut impl Write, format: Format, device: &str, reports: &[Report]) -> io::Result<()> {
     let totals = Totals::of(reports);
     let Totals { pass, fail, skip, error } = totals;
+    if matches!(format, Format::Text | Format::Tap) {
+        recall(out, if format == Format::Tap { "# " } else { "" }, reports)?;
+    }
     match format {
         Format::Text => writeln!(
             out,
@@ -103,6 +106,17 @@ pub fn end(out: &mut impl Write, format: Format, device: &str, reports: &[Report
         Format::Junit => junit(out, device, reports, &totals)?,
     }
     out.flush()
+}
+
+/// What did not pass, and why, once more: it is looked for at the end.
+fn recall(out: &mut impl Write, mark: &str, reports: &[Report]) -> io::Result<()> {
+    for outcome in [Outcome::Skip, Outcome::Error, Outcome::Fail] {
+        for report in reports.iter().filter(|report| report.outcome == outcome) {
+            let (name, message) = (report.case.full_name(), one_line(&report.message));
+            writeln!(out, "{mark}{:5} {name}: {message}", outcome.word())?;
+        }
+    }
+    Ok(())
 }
 
 fn junit(out: &mut impl Write, device: &str, reports: &[Report], totals: &Totals) -> io::Result<()> {

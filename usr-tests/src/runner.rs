@@ -178,8 +178,8 @@ fn follow(pid: i32, report: i32, limit: Duration) -> (Vec<u8>, Option<Status>) {
     }
 }
 
-/// Ends what is left of a case's process group; was there anything that had not ended by itself?
-fn end_group(group: i32) -> bool {
+/// Ends what is left of a process group; was there anything that had not ended by itself?
+pub fn end_group(group: i32) -> bool {
     let patience = Instant::now() + Duration::from_secs(1);
     let mut strays = false;
     loop {

@@ -1,5 +1,6 @@
 //! The suite under `ddi-host run`, once for each way of catching faults and for both of ctxdev's nodes: no case may
-//! fail; what is skipped is printed with the reason. A way that this kernel does not offer is skipped, and said so.
+//! fail; what is skipped is printed with the reason. Then the programs that were recorded on an illumos kernel, in each way: no line may differ.
+//! A way that this kernel does not offer is skipped, and said so.
 //!
 //! A test program without the test harness, so that what it skips is printed also when it passes.
 
@@ -46,10 +47,37 @@ const RUNS: &[Run] = &[
     },
 ];
 
+/// Programs recorded on an illumos kernel: the trace, the device, and how the host makes it.
+const TRACES: &[(&str, &str, [&str; 2])] = &[
+    ("pseudo", "/dev/ctxdev0", ["--config", "pseudo.toml"]),
+    ("lengths", "/dev/ctxdev0", ["--config", "pseudo.toml"]),
+    ("pci", "/dev/ctxdevpci0", ["--device", "pci.toml"]),
+];
+const WAYS: [&str; 2] = ["userfaultfd", "signal"];
+
+/// A test of a host: whether it is good.
+type Test = Box<dyn Fn(&Path) -> bool>;
+
+/// What is run besides the suite, by name.
+fn others() -> Vec<(String, Test)> {
+    let mut all: Vec<(String, Test)> = vec![("kstat".into(), Box::new(kstat))];
+    for way in WAYS {
+        for &(trace, device, setup) in TRACES {
+            let replay = move |host: &Path| replay(host, way, &traces(trace), device, setup);
+            all.push((format!("replay-{trace}-{way}"), Box::new(replay)));
+        }
+    }
+    all.push(("record-and-replay".into(), Box::new(record_and_replay)));
+    all
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    let others = others();
     if args.iter().any(|arg| arg == "--list") {
-        println!("kstat: test");
+        for (name, _) in &others {
+            println!("{name}: test");
+        }
         for run in RUNS {
             println!("{}: test", run.name());
         }
@@ -58,11 +86,16 @@ fn main() -> ExitCode {
     let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let Some(host) = build_host() else { return ExitCode::FAILURE };
     let mut good = true;
-    if wanted.is_empty() || wanted.iter().any(|pattern| "kstat".contains(pattern.as_str())) {
-        good &= kstat(&host);
+    let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|p| name.contains(p.as_str()));
+    for (name, test) in others.iter().filter(|(name, _)| asked(name)) {
+        if name.ends_with("userfaultfd") && !userfaultfd() {
+            println!("{name}: skipped: this kernel or container offers no userfaultfd");
+            continue;
+        }
+        good &= test(&host);
     }
     for run in RUNS {
-        if !wanted.is_empty() && !wanted.iter().any(|pattern| run.name().contains(pattern.as_str())) {
+        if !asked(&run.name()) {
             continue;
         }
         if run.faults == "userfaultfd" && !userfaultfd() {
@@ -200,6 +233,73 @@ fn kstat(host: &Path) -> bool {
     }
     println!("kstat: FAILED: {compared} of 10 counters agree, {}\n{text}", output.status);
     false
+}
+
+fn traces(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces").join(format!("{name}.trace.gz"))
+}
+
+/// usr-tests with these arguments in a run of the host.
+fn in_host(host: &Path, faults: &str, setup: [&str; 2], args: &[&str]) -> Command {
+    let [option, file] = setup;
+    let mut command = Command::new(host);
+    command.args(["run", "--driver", "ctxdev", "--faults", faults, option]);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file));
+    command.arg("--").arg(env!("CARGO_BIN_EXE_usr-tests")).args(args);
+    command
+}
+
+/// Replays a trace: no line may differ.
+fn replay(host: &Path, faults: &str, trace: &Path, device: &str, setup: [&str; 2]) -> bool {
+    let trace = trace.to_string_lossy();
+    let args = ["replay", &*trace, "--keep-going", "--device", device, "--timeout", "300"];
+    let output = in_host(host, faults, setup, &args).output().expect("ddi-host");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let same = said.lines().any(|line| line.contains(" lines compared, 0 differ"));
+    if output.status.success() && same {
+        println!("replay with {faults}: {}", said.trim_end());
+        return true;
+    }
+    println!("replay with {faults}: FAILED: {}\n{said}{}", output.status, tail(&errors));
+    false
+}
+
+/// What is recorded in one way is the same in the other; a line that was changed is found.
+fn record_and_replay(host: &Path) -> bool {
+    let file = std::env::temp_dir().join(format!("usr-tests-record.{}.gz", std::process::id()));
+    let path = file.to_string_lossy().into_owned();
+    let setup = ["--config", "pseudo.toml"];
+    let args = [
+        "record",
+        "--seed",
+        "77",
+        "--programs",
+        "12",
+        "--odd-lengths",
+        "--timeout",
+        "300",
+        "--output",
+        &path,
+    ];
+    let recorded = in_host(host, "auto", setup, &args).status().expect("ddi-host");
+    let mut good = recorded.success() && replay(host, "signal", &file, "/dev/ctxdev0", setup);
+    let wrong = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong.trace");
+    let args = ["replay", &*wrong.to_string_lossy(), "--device", "/dev/ctxdev0"];
+    let output = in_host(host, "auto", setup, &args).output().expect("ddi-host");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let found = said.contains("program 1: line 5 is not as recorded")
+        && said.contains("    - read p3+64 -> 1 |")
+        && said.contains("    + read p3+64 -> 0 |")
+        && said.contains("read: 1 of 1 differ");
+    if output.status.code() != Some(1) || !found {
+        println!("record-and-replay: FAILED: a wrong line was not found: {}\n{said}", output.status);
+        good = false;
+    }
+    let _ = std::fs::remove_file(file);
+    if good {
+        println!("record-and-replay: what was recorded in one way is the same in the other");
+    }
+    good
 }
 
 /// The last lines of what the host said.

@@ -1,9 +1,10 @@
 //! Copying from and to memory that may not be there.
 //!
 //! One instruction does the copying; a SIGSEGV or SIGBUS at it makes the signal handler go on behind it, with the count of what is left
-//! in the register that holds it anyway.
+//! in the register that holds it anyway. What the signal says is remembered: a system call fails with a driver's error.
 
 use core::arch::global_asm;
+use core::cell::Cell;
 
 global_asm!(
     ".pushsection .text.ddi_shim_copy,\"ax\",@progbits",
@@ -20,6 +21,27 @@ global_asm!(
     "ddi_shim_copy_out:",
     "mov rax, rcx",
     "ret",
+    ".hidden ddi_shim_touch",
+    ".globl ddi_shim_touch",
+    ".hidden ddi_shim_touch_read",
+    ".globl ddi_shim_touch_read",
+    ".hidden ddi_shim_touch_write",
+    ".globl ddi_shim_touch_write",
+    ".hidden ddi_shim_touch_out",
+    ".globl ddi_shim_touch_out",
+    "ddi_shim_touch:",
+    "xor eax, eax",
+    "test esi, esi",
+    "jnz ddi_shim_touch_write",
+    "ddi_shim_touch_read:",
+    "mov dl, byte ptr [rdi]",
+    "ret",
+    "ddi_shim_touch_write:",
+    "lock or byte ptr [rdi], 0",
+    "ret",
+    "ddi_shim_touch_out:",
+    "mov eax, 1",
+    "ret",
     ".popsection",
 );
 
@@ -27,11 +49,48 @@ unsafe extern "C" {
     fn ddi_shim_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
     static ddi_shim_copy_at: u8;
     static ddi_shim_copy_out: u8;
+    /// Loads a byte, or stores it as it is; 1 if that is not allowed.
+    fn ddi_shim_touch(at: *mut u8, write: u32) -> u32;
+    static ddi_shim_touch_read: u8;
+    static ddi_shim_touch_write: u8;
+    static ddi_shim_touch_out: u8;
 }
 
-/// If `rip` is at the copying instruction: where to go on instead.
-pub fn fixup(rip: u64) -> Option<u64> {
-    (rip == &raw const ddi_shim_copy_at as u64).then_some(&raw const ddi_shim_copy_out as u64)
+thread_local! {
+    static WHY: Cell<i32> = const { Cell::new(libc::EFAULT) };
+}
+
+/// If `rip` is at an instruction that may fault: where to go on instead. `errno` is what the fault comes to.
+pub fn fixup(rip: u64, errno: i32) -> Option<u64> {
+    let copying = &raw const ddi_shim_copy_at as u64;
+    let touching = [&raw const ddi_shim_touch_read as u64, &raw const ddi_shim_touch_write as u64];
+    let out = match rip {
+        _ if rip == copying => &raw const ddi_shim_copy_out as u64,
+        _ if touching.contains(&rip) => &raw const ddi_shim_touch_out as u64,
+        _ => return None,
+    };
+    WHY.set(errno);
+    Some(out)
+}
+
+/// Why this thread's last copy or touch has ended early: a driver's error, or `EFAULT`.
+pub fn why() -> i32 {
+    WHY.get()
+}
+
+/// Touches each page of a range as a load or a store would, in order, and leaves what is there; returns how many bytes lie before the first page
+/// that cannot be accessed so.
+pub fn touch(addr: u64, len: usize, write: bool) -> usize {
+    let mut done = 0;
+    while done < len {
+        let at = addr.wrapping_add(done as u64);
+        // SAFETY: memory that the program named; faults are caught, and the byte keeps its value.
+        if unsafe { ddi_shim_touch(at as *mut u8, u32::from(write)) } != 0 {
+            break;
+        }
+        done += 4096 - (at % 4096) as usize;
+    }
+    done.min(len)
 }
 
 /// Copies up to `len` bytes; returns how many were copied before the first that could not be.

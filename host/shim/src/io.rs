@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 
 use ddi_wire::{Buffer, FAULTS_UFFD, IO_OFFSET, Op};
 
-use crate::real::{fail, result};
+use crate::real::{errno, fail, result};
 use crate::{copy, link, node, stat, state, sys};
 
 /// `FIONBIO` as illumos has it.
@@ -84,23 +84,56 @@ fn around(buf: *mut c_void, len: usize, reads: bool, f: impl FnOnce(*mut c_void,
         Ok(at) => at,
         Err(e) => return fail(e) as isize,
     };
-    let mut have = room;
-    if reads {
+    let have = match reads {
         // SAFETY: our buffer has the room; the other side is what the program named.
-        have = unsafe { copy::copy(at, buf as u64, room) };
-    }
-    let mut r = if have == 0 { fail(libc::EFAULT) as isize } else { f(at as *mut c_void, have) };
+        true => unsafe { copy::copy(at, buf as u64, room) },
+        // What there is no room for is not asked for.
+        false => copy::touch(buf as u64, room, true),
+    };
+    let mut r = if have == 0 { fail(copy::why()) as isize } else { f(at as *mut c_void, have) };
     if !reads && r > 0 {
         let n = (r as usize).min(room);
         // SAFETY: as above.
         let put = unsafe { copy::copy(buf as u64, at, n) };
         if put < n {
-            r = if put == 0 { fail(libc::EFAULT) as isize } else { put as isize };
+            r = if put == 0 { fail(copy::why()) as isize } else { put as isize };
         }
     }
     // SAFETY: the mapping made above.
     let _ = unsafe { sys::munmap(at, room as u64) };
     r
+}
+
+/// The result of a system call that Linux has made on these buffers, in which it stores or (`write` is false) from which it loads. Where it has said `EFAULT`, and
+/// a driver has refused it, the error is the driver's, as on illumos.
+fn told(r: isize, buffers: &[Buffer], write: bool) -> isize {
+    if r >= 0 || errno() != libc::EFAULT || state::MODE.load(Ordering::Relaxed) != FAULTS_UFFD {
+        return r;
+    }
+    for b in buffers.iter().filter(|b| b.len > 0 && state::near(b.base, b.len)) {
+        let refused = link::request(Op::Refused, [b.base, b.len, 0, 0, 0, 0], &[], &[], true).map(|r| r.a[0]);
+        match refused {
+            Ok(0) => {}
+            Ok(errno) => return fail(errno as i32) as isize,
+            Err(_) => break,
+        }
+        // Linux has not asked: the protection forbids it, or nothing is mapped there. The driver is asked about a page that is not loaded.
+        if copy::touch(b.base, b.len as usize, write) < b.len as usize {
+            return fail(copy::why()) as isize;
+        }
+    }
+    fail(libc::EFAULT) as isize
+}
+
+/// The same for a vector call.
+fn told_all(r: isize, iov: *const libc::iovec, count: c_int, write: bool) -> isize {
+    if r >= 0 || errno() != libc::EFAULT {
+        return r;
+    }
+    match vectors(iov, count) {
+        Ok(v) => told(r, v.get(), write),
+        Err(_) => fail(libc::EFAULT) as isize,
+    }
 }
 
 /// read(2) for the shim itself and for the program.
@@ -117,7 +150,7 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize {
         return around(buf, len, false, |b, n| unsafe { real(fd, b, n) });
     }
     // SAFETY: the caller's arguments.
-    unsafe { real(fd, buf, len) }
+    told(unsafe { real(fd, buf, len) }, &one(buf, len), true)
 }
 
 /// write(2) for the shim itself and for the program.
@@ -134,7 +167,7 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, len: usize) -> isize {
         return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n) });
     }
     // SAFETY: the caller's arguments.
-    unsafe { real(fd, buf, len) }
+    told(unsafe { real(fd, buf, len) }, &one(buf, len), false)
 }
 
 pub fn lseek(fd: c_int, offset: i64, whence: c_int) -> i64 {
@@ -195,7 +228,7 @@ mod inner {
             return around(buf, len, false, |b, n| unsafe { real(fd, b, n, offset) });
         }
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, buf, len, offset) }
+        told(unsafe { real(fd, buf, len, offset) }, &one(buf, len), true)
     }
 
     pub unsafe fn pread(fd: c_int, buf: *mut c_void, len: usize, offset: i64) -> isize {
@@ -213,7 +246,7 @@ mod inner {
             return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n, offset) });
         }
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, buf, len, offset) }
+        told(unsafe { real(fd, buf, len, offset) }, &one(buf, len), false)
     }
 
     pub unsafe fn pwrite(fd: c_int, buf: *const c_void, len: usize, offset: i64) -> isize {
@@ -232,7 +265,7 @@ mod inner {
             // SAFETY: the caller's buffer.
             Some(b) => unsafe { read(fd, b.base as *mut c_void, b.len as usize) },
             // SAFETY: the caller's arguments.
-            None => unsafe { real(fd, iov, count) },
+            None => told_all(unsafe { real(fd, iov, count) }, iov, count, true),
         }
     }
 
@@ -247,7 +280,7 @@ mod inner {
             // SAFETY: the caller's buffer.
             Some(b) => unsafe { write(fd, b.base as *const c_void, b.len as usize) },
             // SAFETY: the caller's arguments.
-            None => unsafe { real(fd, iov, count) },
+            None => told_all(unsafe { real(fd, iov, count) }, iov, count, false),
         }
     }
 
@@ -258,7 +291,7 @@ mod inner {
         }
         let real = real!(preadv: fn(c_int, *const libc::iovec, c_int, i64) -> isize);
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, iov, count, offset) }
+        told_all(unsafe { real(fd, iov, count, offset) }, iov, count, true)
     }
 
     pub unsafe fn pwritev(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
@@ -268,7 +301,7 @@ mod inner {
         }
         let real = real!(pwritev: fn(c_int, *const libc::iovec, c_int, i64) -> isize);
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, iov, count, offset) }
+        told_all(unsafe { real(fd, iov, count, offset) }, iov, count, false)
     }
 
     pub unsafe fn preadv2(
@@ -288,7 +321,7 @@ mod inner {
         }
         let real = real!(preadv2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, iov, count, offset, flags) }
+        told_all(unsafe { real(fd, iov, count, offset, flags) }, iov, count, true)
     }
 
     pub unsafe fn pwritev2(
@@ -308,7 +341,7 @@ mod inner {
         }
         let real = real!(pwritev2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, iov, count, offset, flags) }
+        told_all(unsafe { real(fd, iov, count, offset, flags) }, iov, count, false)
     }
 
     pub unsafe fn preadv64(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
@@ -343,7 +376,7 @@ mod inner {
             return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n, flags) });
         }
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, buf, len, flags) }
+        told(unsafe { real(fd, buf, len, flags) }, &one(buf, len), false)
     }
 
     pub unsafe fn recv(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize {
@@ -353,7 +386,7 @@ mod inner {
             return around(buf, len, false, |b, n| unsafe { real(fd, b, n, flags) });
         }
         // SAFETY: the caller's arguments.
-        unsafe { real(fd, buf, len, flags) }
+        told(unsafe { real(fd, buf, len, flags) }, &one(buf, len), true)
     }
 }
 

@@ -109,7 +109,7 @@ fn converse(
             Ok(v) => (0, v),
             Err(e) => (e, 0),
         };
-        let reply = Message { op: Op::Reply as u32, errno, a: [value, 0, 0, 0, 0, 0] };
+        let reply = Message { op: Op::Reply as u32, errno, a: [value, copy::why() as u64, 0, 0, 0, 0] };
         // SAFETY: the upcall has left so many bytes in the line's buffer.
         let bytes = unsafe { core::slice::from_raw_parts(line.buf, bytes) };
         msg::send(line.fd, &reply, bytes, &[]).map_err(|_| NO_HOST)?;

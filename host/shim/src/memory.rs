@@ -200,52 +200,86 @@ unsafe extern "C" fn mremap(
     unsafe { real(old, len, new_len, flags, new) }
 }
 
-/// Advice on device memory is accepted and does nothing, except what would destroy it.
+/// Device memory has no use for advice and the like: it takes any that is well formed. What else is in the range is Linux's, part by part, so that a
+/// hole is an error as anywhere. `None`: nothing of a device's is there.
+fn beside_devices(
+    addr: *const c_void,
+    len: usize,
+    native: impl Fn(*mut c_void, usize) -> c_int,
+) -> Option<c_int> {
+    let (mut at, end) = (addr as u64, (addr as u64).checked_add(len as u64)?);
+    let mut found = devices(at, end - at)?;
+    loop {
+        let (from, to) = found;
+        let part = from.max(at) - at;
+        if part > 0 {
+            match native(at as *mut c_void, part as usize) {
+                0 => {}
+                failed => return Some(failed),
+            }
+        }
+        at = to.min(end);
+        if at == end {
+            return Some(0);
+        }
+        match devices(at, end - at) {
+            Some(next) => found = next,
+            None => return Some(native(at as *mut c_void, (end - at) as usize)),
+        }
+    }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
-        return if known && (addr as usize).is_multiple_of(4096) { 0 } else { fail(libc::EINVAL) };
-    }
     let real = real!(madvise: fn(*mut c_void, usize, c_int) -> c_int);
+    let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
+    let sound = known && (addr as usize).is_multiple_of(4096);
+    if !sound && devices(addr as u64, len as u64).is_some() {
+        return fail(libc::EINVAL);
+    }
+    // SAFETY: parts of the caller's range.
+    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, advice) });
     // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, advice) }
+    r.unwrap_or_else(|| unsafe { real(addr, len, advice) })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn posix_madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        let known = (addr as usize).is_multiple_of(4096) && (0..=4).contains(&advice);
-        return if known { 0 } else { libc::EINVAL };
-    }
     let real = real!(posix_madvise: fn(*mut c_void, usize, c_int) -> c_int);
+    let sound = (addr as usize).is_multiple_of(4096) && (0..=4).contains(&advice);
+    if !sound && devices(addr as u64, len as u64).is_some() {
+        return libc::EINVAL;
+    }
+    // SAFETY: parts of the caller's range.
+    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, advice) });
     // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, advice) }
+    r.unwrap_or_else(|| unsafe { real(addr, len, advice) })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn msync(addr: *mut c_void, len: usize, flags: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        let both = libc::MS_SYNC | libc::MS_ASYNC;
-        let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
-        return if known && (addr as usize).is_multiple_of(4096) { 0 } else { fail(libc::EINVAL) };
-    }
     let real = real!(msync: fn(*mut c_void, usize, c_int) -> c_int);
+    let both = libc::MS_SYNC | libc::MS_ASYNC;
+    let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
+    let sound = known && (addr as usize).is_multiple_of(4096);
+    if !sound && devices(addr as u64, len as u64).is_some() {
+        return fail(libc::EINVAL);
+    }
+    // SAFETY: parts of the caller's range.
+    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, flags) });
     // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, flags) }
+    r.unwrap_or_else(|| unsafe { real(addr, len, flags) })
 }
 
 macro_rules! locks {
     ($($name:ident),*) => {$(
-        /// Device memory is always there.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name(addr: *const c_void, len: usize) -> c_int {
-            if devices(addr as u64, len as u64).is_some() {
-                return 0;
-            }
             let real = real!($name: fn(*const c_void, usize) -> c_int);
+            // SAFETY: parts of the caller's range.
+            let r = beside_devices(addr, len, |at, n| unsafe { real(at, n) });
             // SAFETY: the caller's arguments.
-            unsafe { real(addr, len) }
+            r.unwrap_or_else(|| unsafe { real(addr, len) })
         }
     )*};
 }
@@ -254,12 +288,11 @@ locks!(mlock, munlock);
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn mlock2(addr: *const c_void, len: usize, flags: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        return 0;
-    }
     let real = real!(mlock2: fn(*const c_void, usize, c_int) -> c_int);
+    // SAFETY: parts of the caller's range.
+    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, flags) });
     // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, flags) }
+    r.unwrap_or_else(|| unsafe { real(addr, len, flags) })
 }
 
 /// Device memory is always resident.
@@ -268,14 +301,18 @@ unsafe extern "C" fn mincore(addr: *mut c_void, len: usize, vec: *mut c_uchar) -
     let real = real!(mincore: fn(*mut c_void, usize, *mut c_uchar) -> c_int);
     // SAFETY: the caller's arguments.
     let r = unsafe { real(addr, len, vec) };
-    if r == 0
-        && let Some((start, end)) = devices(addr as u64, len as u64)
+    let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
+    while r == 0
+        && at < end
+        && let Some((start, stop)) = devices(at, end - at)
     {
-        let first = (start.saturating_sub(addr as u64) / 4096) as usize;
-        let count = ((end.min(addr as u64 + len as u64) - start).div_ceil(4096)) as usize;
+        let (from, to) = (start.max(at), stop.min(end));
+        let first = ((from - addr as u64) / 4096) as usize;
+        let count = (to - from).div_ceil(4096) as usize;
         // SAFETY: `vec` has a byte for each page of the range, which these are among.
         let bytes = unsafe { core::slice::from_raw_parts_mut(vec.wrapping_add(first), count) };
         bytes.fill(1);
+        at = to;
     }
     r
 }

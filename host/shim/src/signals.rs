@@ -371,7 +371,13 @@ fn set_register(context: &mut libc::ucontext_t, which: c_int, value: u64) {
 
 /// A fault of the shim's own copying is no signal but a short copy.
 fn recover(info: &Info, context: &mut libc::ucontext_t) -> bool {
-    let target = copy::fixup(register(context, libc::REG_RIP)).filter(|_| info.code > 0);
+    if info.code <= 0 {
+        return false;
+    }
+    // As on illumos: a driver's error is the system call's, everything else a bad address.
+    let driver = info.signo == libc::SIGBUS && info.code == libc::BUS_OBJERR && info.errno > 0;
+    let errno = if driver { info.errno } else { libc::EFAULT };
+    let target = copy::fixup(register(context, libc::REG_RIP), errno);
     if let Some(target) = target {
         set_register(context, libc::REG_RIP, target);
     }

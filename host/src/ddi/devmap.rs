@@ -188,22 +188,23 @@ pub(crate) fn map_into(
     fixed: Option<u64>,
 ) -> Result<u64, c_int> {
     let fw = framework();
-    let replaced = fixed.map(|addr| covered(entry, addr, request.len)).unwrap_or_default();
+    let len = request.whole().ok_or(EINVAL)?;
+    let replaced = fixed.map(|addr| covered(entry, addr, len)).unwrap_or_default();
     let result = entry.space.mmap(fw, request, fixed).map_err(|e| e.0);
     let done = result.and_then(|base| {
         let pieces = pieces(entry, base, request);
         Call::with_current(|call| {
             let call = call.ok_or(EINVAL)?;
             if fixed.is_some() {
-                call.reserve(request.len, PAGE, 0, base, fixed).map_err(|e| kernel::illumos_errno(e.0))?;
+                call.reserve(len, PAGE, 0, base, fixed).map_err(|e| kernel::illumos_errno(e.0))?;
             }
             call.map_pieces(&pieces).map_err(|e| kernel::illumos_errno(e.0))
         })
         .map(|()| base)
         .inspect_err(|_| {
             // The mapping exists in the kernel only: take it back, callbacks and all.
-            let _ = entry.space.munmap(fw, base, request.len);
-            give_back(base, request.len);
+            let _ = entry.space.munmap(fw, base, len);
+            give_back(base, len);
         })
     });
     if done.is_err() {

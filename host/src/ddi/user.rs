@@ -12,23 +12,40 @@ use ddi_sys::{
 
 use super::data::{Cred, KERNEL_CRED};
 use super::{bytes, store, sync};
-use crate::process::Call;
+use crate::kernel::illumos_errno;
+use crate::process::{Call, Errno};
 use crate::vm::client;
 
 const EPERM: c_int = 1;
 const EFAULT: c_int = 14;
 const ENAMETOOLONG: c_int = 78;
 
+/// Copies from or to the process: 0, or the error, which may be that of a driver who refuses the access.
+fn user_copy(copy: impl FnOnce(&Call) -> Result<(), Errno>) -> c_int {
+    match Call::with_current(|call| call.map(copy)) {
+        Some(Ok(())) => 0,
+        Some(Err(errno)) => illumos_errno(errno.0),
+        None => EFAULT,
+    }
+}
+
 /// Copies from the process; false when it cannot.
 fn from_user(address: u64, to: &mut [u8]) -> bool {
-    to.is_empty() || Call::with_current(|call| call.is_some_and(|call| call.copyin(address, to).is_ok()))
+    to.is_empty() || user_copy(|call| call.copyin(address, to)) == 0
 }
 
 /// Copies to the process; false when it cannot.
 fn to_user(address: u64, from: &[u8]) -> bool {
-    from.is_empty() || Call::with_current(|call| call.is_some_and(|call| call.copyout(address, from).is_ok()))
+    from.is_empty() || user_copy(|call| call.copyout(address, from)) == 0
 }
 
+/// What copyin(9F) and its like return for an error, whichever it is.
+fn minus_one(error: c_int) -> c_int {
+    if error == 0 { 0 } else { -1 }
+}
+
+/// 0, or an errno.
+///
 /// # Safety
 /// `to` is the driver's memory of `n` bytes; `from` too when `kernel`.
 unsafe fn move_in(from: *const c_void, to: *mut c_void, n: usize, kernel: bool, function: &str) -> c_int {
@@ -43,9 +60,11 @@ unsafe fn move_in(from: *const c_void, to: *mut c_void, n: usize, kernel: bool, 
     }
     // SAFETY: the caller's promise.
     let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u8>(), n) };
-    if from_user(from as u64, to) { 0 } else { -1 }
+    user_copy(|call| call.copyin(from as u64, to))
 }
 
+/// 0, or an errno.
+///
 /// # Safety
 /// `from` is the driver's memory of `n` bytes; `to` too when `kernel`.
 unsafe fn move_out(from: *const c_void, to: *mut c_void, n: usize, kernel: bool, function: &str) -> c_int {
@@ -60,7 +79,7 @@ unsafe fn move_out(from: *const c_void, to: *mut c_void, n: usize, kernel: bool,
     }
     // SAFETY: the caller's promise.
     let from = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), n) };
-    if to_user(to as u64, from) { 0 } else { -1 }
+    user_copy(|call| call.copyout(to as u64, from))
 }
 
 /// # Safety
@@ -86,22 +105,22 @@ ddi! {
     /// ddi_copyin(9F).
     fn ddi_copyin(from: *const c_void, to: *mut c_void, n: usize, mode: c_int) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0, "ddi_copyin") }
+        minus_one(unsafe { move_in(from, to, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0, "ddi_copyin") })
     }
     /// ddi_copyout(9F).
     fn ddi_copyout(from: *const c_void, to: *mut c_void, n: usize, mode: c_int) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_out(from, to, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0, "ddi_copyout") }
+        minus_one(unsafe { move_out(from, to, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0, "ddi_copyout") })
     }
     /// copyin(9F).
     fn copyin(from: *const c_void, to: *mut c_void, n: usize) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to, n, false, "copyin") }
+        minus_one(unsafe { move_in(from, to, n, false, "copyin") })
     }
     /// copyout(9F).
     fn copyout(from: *const c_void, to: *mut c_void, n: usize) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_out(from, to, n, false, "copyout") }
+        minus_one(unsafe { move_out(from, to, n, false, "copyout") })
     }
     /// copyinstr(9F): the length counts the NUL.
     fn copyinstr(from: *const c_char, to: *mut c_char, max: usize, done: *mut usize) -> c_int {
@@ -141,22 +160,22 @@ ddi! {
     /// fuword8(9F).
     fn fuword8(from: *const c_void, to: *mut u8) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to.cast(), 1, false, "fuword8") }
+        minus_one(unsafe { move_in(from, to.cast(), 1, false, "fuword8") })
     }
     /// fuword16(9F).
     @private fn fuword16(from: *const c_void, to: *mut u16) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to.cast(), 2, false, "fuword16") }
+        minus_one(unsafe { move_in(from, to.cast(), 2, false, "fuword16") })
     }
     /// fuword32(9F).
     @private fn fuword32(from: *const c_void, to: *mut u32) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to.cast(), 4, false, "fuword32") }
+        minus_one(unsafe { move_in(from, to.cast(), 4, false, "fuword32") })
     }
     /// fuword64(9F).
     @private fn fuword64(from: *const c_void, to: *mut u64) -> c_int {
         // SAFETY: the driver's promise.
-        unsafe { move_in(from, to.cast(), 8, false, "fuword64") }
+        minus_one(unsafe { move_in(from, to.cast(), 8, false, "fuword64") })
     }
     /// suword8(9F).
     @private fn suword8(to: *mut c_void, value: u8) -> c_int {
@@ -200,7 +219,7 @@ ddi! {
                 unsafe { move_in(base, at.cast(), piece, kernel, "uiomove") }
             };
             if moved != 0 {
-                return EFAULT;
+                return moved;
             }
             iov.iov_base = iov.iov_base.wrapping_add(piece);
             iov.iov_len -= piece;
@@ -220,7 +239,8 @@ ddi! {
             return EFAULT;
         }
         // SAFETY: one byte; the driver's uio.
-        unsafe { uiomove((&raw mut byte).cast(), 1, ddi_sys::UIO_READ, uiop) }
+        let failed = unsafe { uiomove((&raw mut byte).cast(), 1, ddi_sys::UIO_READ, uiop) };
+        if failed != 0 { EFAULT } else { 0 }
     }
     /// uwritec(9F): one byte from the process, -1 at the end.
     fn uwritec(uiop: *mut uio_t) -> c_int {

@@ -12,6 +12,7 @@ use ddi_wire::{Message, Op, PAYLOAD_MAX};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
+use super::client::readable;
 use super::hat::Part;
 use super::polls::PollWaker;
 use super::server::Shared;
@@ -282,7 +283,7 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(p.prot.bits()) };
+        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(readable(p.prot).bits()) };
         let as_words = |p: &Part| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)];
         // With signals a load would open the reserved memory.
         if mode != FaultMode::Signal
@@ -290,6 +291,7 @@ impl Call {
         {
             deferred.extend(list.iter().map(as_words));
             let mut hat = self.process.hat.lock();
+            self.process.changed();
             list.iter().for_each(|&p| hat.insert(p));
             return Ok(());
         }
@@ -299,6 +301,7 @@ impl Call {
         // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
         if r.is_ok() {
             let mut hat = self.process.hat.lock();
+            self.process.changed();
             list.iter().for_each(|&p| hat.insert(p));
         }
         r
@@ -355,7 +358,7 @@ impl Call {
     /// Copies user memory in. Device memory may be among it: its faults are served meanwhile.
     ///
     /// # Errors
-    /// `EFAULT`: not all of it could be read; what `buf` holds is then undefined. `EINTR`: the thread is gone.
+    /// `EFAULT`, or a driver's error: not all of it could be read; what `buf` holds is then undefined. `EINTR`: the thread is gone.
     pub fn copyin(&self, addr: u64, buf: &mut [u8]) -> Result<(), Errno> {
         if let Some((base, bytes)) = &self.bytes {
             let from = addr.checked_sub(*base).and_then(|at| usize::try_from(at).ok());
@@ -365,9 +368,9 @@ impl Call {
         }
         let mut at = addr;
         for chunk in buf.chunks_mut(PAYLOAD_MAX) {
-            let (_, n) = self.ask(Op::CopyIn, [at, chunk.len() as u64, 0, 0, 0, 0], &[])?;
+            let (got, n) = self.ask(Op::CopyIn, [at, chunk.len() as u64, 0, 0, 0, 0], &[])?;
             if n != chunk.len() {
-                return Err(Errno(libc::EFAULT));
+                return Err(Errno(got.a[1] as i32));
             }
             chunk.copy_from_slice(&self.buf.borrow()[..n]);
             at = at.wrapping_add(n as u64);
@@ -378,13 +381,13 @@ impl Call {
     /// Copies to user memory.
     ///
     /// # Errors
-    /// `EFAULT`: not all of it could be written. `EINTR`: the thread is gone.
+    /// `EFAULT`, or a driver's error: not all of it could be written. `EINTR`: the thread is gone.
     pub fn copyout(&self, addr: u64, buf: &[u8]) -> Result<(), Errno> {
         let mut at = addr;
         for chunk in buf.chunks(PAYLOAD_MAX) {
             let got = self.upcall(Op::CopyOut, [at, 0, 0, 0, 0, 0], chunk)?;
             if got.a[0] != chunk.len() as u64 {
-                return Err(Errno(libc::EFAULT));
+                return Err(Errno(got.a[1] as i32));
             }
             at = at.wrapping_add(chunk.len() as u64);
         }

@@ -31,6 +31,12 @@ pub fn translations() -> (u64, u64) {
     (LOADED.load(Ordering::Relaxed), UNLOADED.load(Ordering::Relaxed))
 }
 
+/// The protection that Linux is told for pages of this one. As on x86, memory that a process may write or execute can be read once it is loaded;
+/// Linux would make memory that may only be executed unreadable where the processor can.
+pub(super) fn readable(prot: Prot) -> Prot {
+    if prot.is_empty() { prot } else { prot | Prot::READ }
+}
+
 /// A client process: one address space. After exec it is another one.
 #[derive(Debug)]
 pub struct Process {
@@ -50,9 +56,14 @@ pub struct Process {
     no_poison: Condvar,
     /// Failed accesses that have not been confirmed yet, by thread (tid).
     pub(super) doubts: Mutex<HashMap<i32, fault::Doubt>>,
+    /// What a thread's system call was refused with at a page, if that was a driver's error and the thread has not asked for it yet; and
+    /// [`changes`](Process::changes) then.
+    pub(super) refused: Mutex<HashMap<i32, fault::Refused>>,
     /// Faults that are being served; told when a fork has copied the mappings.
     pub(super) serving: Mutex<Serving>,
     pub(super) served: Condvar,
+    /// Counts the changes after which an access may fare otherwise: pages mapped, loaded or protected.
+    changes: AtomicU64,
     reframed: Mutex<Vec<Part>>,
     link: OnceLock<Link>,
     pub(super) hat: Mutex<Hat>,
@@ -122,8 +133,10 @@ impl Process {
             poisons: Mutex::new(0),
             no_poison: Condvar::new(),
             doubts: Mutex::default(),
+            refused: Mutex::default(),
             serving: Mutex::default(),
             served: Condvar::new(),
+            changes: AtomicU64::new(0),
             reframed: Mutex::default(),
             link: OnceLock::new(),
             hat: Mutex::new(hat),
@@ -220,7 +233,7 @@ impl Process {
         let hat = self.hat.lock();
         let changed = std::mem::take(&mut *self.reframed.lock());
         let pieces = changed.iter().map(|p| {
-            [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, u64::from(p.prot.bits())]
+            [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, u64::from(readable(p.prot).bits())]
         });
         for message in words(pieces).chunks(PAYLOAD_MAX / 32 * 32) {
             self.ask_agent(Op::Map, [0; 6], message)?;
@@ -247,6 +260,7 @@ impl Process {
         let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
         let first = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
+        self.changed();
         LOADED.fetch_add(npages, Ordering::Relaxed);
         for part in hat.parts(first, npages) {
             let want = Part { frame: pfn + (part.page - first), prot, ..part };
@@ -273,7 +287,7 @@ impl Process {
     fn remap(&self, hat: &mut Hat, link: &Link, part: Part) -> Result<(), Errno> {
         let prot = if link.uffd.is_some() { part.prot } else { Prot::empty() };
         let piece = [part.page, part.pages, part.frame].map(|n| n * PAGE_SIZE);
-        let payload = words([[piece[0], piece[1], piece[2], u64::from(prot.bits())]].into_iter());
+        let payload = words([[piece[0], piece[1], piece[2], u64::from(readable(prot).bits())]].into_iter());
         self.command(Op::Map, [0; 6], &payload)?;
         hat.mark(part.page, part.pages, false);
         hat.change(part);
@@ -323,13 +337,14 @@ impl Process {
         };
     }
 
-    /// Poisons a page by `poison` for as long as the access that fails by it takes; false if that cannot be done.
-    pub(super) fn poison_for_a_moment(&self, page: u64, poison: impl FnOnce() -> bool) -> bool {
+    /// Poisons a page by `poison` for as long as the access of a thread (tid) that fails by it takes; false if that cannot be done.
+    pub(super) fn poison_for_a_moment(&self, page: u64, tid: i32, poison: impl FnOnce() -> bool) -> bool {
         *self.poisons.lock() += 1;
+        let before = fault::time_run(self.pid(), tid);
         let done = poison();
         if done {
             // If it goes too early, the system call faults again and comes here again.
-            std::thread::sleep(Duration::from_millis(2));
+            self.wait_for_run(tid, before);
             let _hat = self.hat.lock();
             let _ = self.agent(Op::Zap, [(page, 1, Prot::empty())].into_iter());
         }
@@ -340,8 +355,9 @@ impl Process {
 
     /// What is done where Linux cannot poison pages (before 6.6): takes all access away from the page for as long as the access that fails
     /// by it takes. `wake` lets it be tried again. False if the page is not mapped.
-    pub(super) fn bar_for_a_moment(&self, page: u64, wake: impl FnOnce()) -> bool {
+    pub(super) fn bar_for_a_moment(&self, page: u64, tid: i32, wake: impl FnOnce()) -> bool {
         *self.poisons.lock() += 1;
+        let before = fault::time_run(self.pid(), tid);
         let bar = |prot: Option<Prot>| {
             let hat = self.hat.lock();
             let part = hat.parts(page, 1).first().copied()?;
@@ -351,13 +367,23 @@ impl Process {
         let done = bar(Some(Prot::empty())).is_some();
         if done {
             wake();
-            std::thread::sleep(Duration::from_millis(2));
+            self.wait_for_run(tid, before);
             // An error means that the page, or the process, has gone meanwhile.
             let _ = bar(None);
         }
         *self.poisons.lock() -= 1;
         self.no_poison.notify_all();
         done
+    }
+
+    /// Gives a thread that was woken the time to fail: until it has run, a while at most.
+    fn wait_for_run(&self, tid: i32, before: Option<u64>) {
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(2));
+            if before.is_none() || self.is_gone() || fault::time_run(self.pid(), tid) != before {
+                return;
+            }
+        }
     }
 
     /// Waits until no page is poisoned: what the process learns from its next request must hold for its memory.
@@ -376,6 +402,7 @@ impl Process {
         let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
         let page = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
+        self.changed();
         let parts = hat.parts(page, npages);
         for part in &parts {
             hat.change(Part { prot, ..*part });
@@ -384,6 +411,21 @@ impl Process {
             FaultMode::Signal => self.ranges(Op::Protect, hat.loaded(page, npages).into_iter()),
             _ => self.ranges(Op::Protect, parts.iter().map(|p| (p.page, p.pages, prot))),
         }
+    }
+
+    /// How often pages have been mapped, loaded or protected. While that stays as it is, an access that was refused has not been made.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Pages are about to be mapped, loaded or protected.
+    pub(super) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What accesses the protection of the page at `va` allows once it is loaded, if a page of ours is mapped there.
+    pub fn protection(&self, va: u64) -> Option<Prot> {
+        self.hat.lock().state(va / PAGE_SIZE).map(|(prot, _)| readable(prot))
     }
 
     /// Pages that have a translation now.
@@ -498,9 +540,10 @@ pub(super) fn exiting(pid: i32) -> bool {
 }
 
 fn pack(ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Vec<Vec<u8>> {
-    let all = words(
-        ranges.map(|(page, pages, prot)| [page * PAGE_SIZE, pages * PAGE_SIZE, u64::from(prot.bits())]),
-    );
+    let as_words = |(page, pages, prot): (u64, u64, Prot)| {
+        [page * PAGE_SIZE, pages * PAGE_SIZE, u64::from(readable(prot).bits())]
+    };
+    let all = words(ranges.map(as_words));
     all.chunks(PAYLOAD_MAX / 24 * 24).map(<[u8]>::to_vec).collect()
 }
 

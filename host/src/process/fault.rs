@@ -15,6 +15,7 @@ use ddi_wire::uffd::{Event, FAULT_WRITE};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
+use super::client::readable;
 use super::interrupt::Service;
 use super::server::Shared;
 use super::uffd::{Resolved, Uffd};
@@ -30,9 +31,9 @@ pub struct Fault {
     pub tid: i32,
     /// The address, exact where Linux tells it, else of the page.
     pub addr: u64,
-    /// What was tried: one of read, write, exec. userfaultfd reports exec as read.
+    /// What was tried: one of read, write, exec.
     pub access: Prot,
-    /// The page's protection is known to forbid the access (illumos: `F_PROT`); else there was no translation (`F_INVAL`).
+    /// There is a translation, and it forbids the access (illumos: `F_PROT`); else there was none (`F_INVAL`).
     pub protection: bool,
 }
 
@@ -43,7 +44,7 @@ pub enum FaultOutcome {
     Retry,
     /// A signal of the thread's has ended the driver's work: let it take the signal and try again. A system call's access fails instead.
     Interrupted,
-    /// It fails: the thread gets this signal, or its system call `EFAULT`.
+    /// It fails: the thread gets this signal, or its system call the error, `EFAULT` if there is none.
     Signal {
         /// `SIGSEGV` or `SIGBUS`.
         signo: i32,
@@ -176,29 +177,48 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         return;
     }
     let Some(uffd) = process.uffd() else { return };
-    let access = if event.flags & FAULT_WRITE != 0 { Prot::WRITE } else { Prot::READ };
     let tid = event.tid.cast_signed();
     let page = event.address / PAGE_SIZE;
     let wake = || uffd.wake(page * PAGE_SIZE, PAGE_SIZE);
+    let state = process.hat.lock().state(page);
+    let access = match event.flags & FAULT_WRITE {
+        0 if state.is_some_and(|(prot, _)| prot.contains(Prot::EXEC))
+            && fetches(process, tid, event.address) =>
+        {
+            Prot::EXEC
+        }
+        0 => Prot::READ,
+        _ => Prot::WRITE,
+    };
     let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
     // If it waits for one that is being served, that one's end wakes it.
     let Some(service) = Service::begin(&fault) else { return };
-    let doubt = process.doubts.lock().get(&tid).filter(|doubt| doubt.addr == event.address).copied();
+    let doubt = process.doubts.lock().get(&tid).copied();
+    let doubt = doubt.filter(|doubt| (doubt.addr, doubt.access) == (event.address, access));
     let before = doubt.map(|_| Rest::of(process, tid));
+    let changes = process.changes();
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
         let hat = process.hat.lock();
-        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.contains(access))
+        hat.state(page).is_some_and(|(prot, loaded)| loaded && readable(prot).contains(access))
             && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
     };
-    let outcome = if loaded { FaultOutcome::Retry } else { serve(shared, &fault) };
+    // The access that the driver has refused already, and that the thread has been at ever since.
+    let known = doubt.filter(|doubt| {
+        let waits = doubt.place != Whereabouts::Running;
+        waits && doubt.changes == changes && before.is_some_and(|before| before.place == doubt.place)
+    });
+    let outcome = match known {
+        _ if loaded => FaultOutcome::Retry,
+        Some(Doubt { why: [signo, code, errno], .. }) => FaultOutcome::Signal { signo, code, errno },
+        None => serve(shared, &fault),
+    };
     let again = service.end();
     match outcome {
         FaultOutcome::Interrupted if again && in_system_call(process, &fault) => {
             // Linux lets a system call not take its signal before the access is done, so the access must fail.
-            let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
-            if !(full && refuse(process, uffd, page)) {
+            if !refuse(process, uffd, tid, Refused { page, errno: libc::EINTR, changes }) {
                 wake();
             }
         }
@@ -207,8 +227,20 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
             wake();
         }
         FaultOutcome::Signal { signo, code, errno } => {
-            fail(process, uffd, &fault, before, [signo, code, errno], again);
+            fail(process, uffd, &fault, (before, changes), [signo, code, errno], again);
         }
+    }
+}
+
+/// Most bytes of an instruction.
+const INSTRUCTION: u64 = 15;
+
+/// Is a fault that is reported as a read that of an instruction's fetch? Then the thread waits at that address, or just before it where the
+/// instruction reaches into the page.
+fn fetches(process: &Process, tid: i32, address: u64) -> bool {
+    match whereabouts(process.pid(), tid) {
+        Whereabouts::User([_, at]) => address.checked_sub(at).is_some_and(|ahead| ahead < INSTRUCTION),
+        Whereabouts::SystemCall | Whereabouts::Running => false,
     }
 }
 
@@ -225,10 +257,20 @@ fn in_system_call(process: &Process, fault: &Fault) -> bool {
 }
 
 /// Has the system call that waits for a page fail; false if that cannot be done.
-fn refuse(process: &Process, uffd: &Uffd, page: u64) -> bool {
-    let at = page * PAGE_SIZE;
-    process.poison_for_a_moment(page, || uffd.poison(at))
-        || process.bar_for_a_moment(page, || uffd.wake(at, PAGE_SIZE))
+fn refuse(process: &Process, uffd: &Uffd, tid: i32, refused: Refused) -> bool {
+    if process.fault_mode() != Some(FaultMode::Userfaultfd) {
+        return false;
+    }
+    let (page, at) = (refused.page, refused.page * PAGE_SIZE);
+    process.refused.lock().insert(tid, refused);
+    process.poison_for_a_moment(page, tid, || uffd.poison(at))
+        || process.bar_for_a_moment(page, tid, || uffd.wake(at, PAGE_SIZE))
+}
+
+/// Nanoseconds that a thread has run, if Linux tells.
+pub(super) fn time_run(pid: i32, tid: i32) -> Option<u64> {
+    let times = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    times.split_whitespace().next()?.parse().ok()
 }
 
 /// Has the kernel above serve a fault.
@@ -245,61 +287,82 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
 /// How often an access is tried again where mappings come or go, before it fails.
 const PATIENCE: u32 = 100;
 
-/// A failed access that has not been confirmed: where, and how often it has failed in a row.
+/// A failed access that has not been confirmed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     addr: u64,
+    access: Prot,
+    /// Signal, code and error.
+    why: [i32; 3],
+    /// Where the thread waited when it had failed, and [`Process::changes`] when the kernel above was asked.
+    place: Whereabouts,
+    changes: u64,
+    /// How often it has failed in a row.
     failures: u32,
 }
 
+/// What a system call was refused with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub page: u64,
+    /// The error: `EFAULT` if it was not a driver's.
+    pub errno: i32,
+    pub changes: u64,
+}
+
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
-/// access of its there has failed before. `again`: it is known to wait for this fault.
+/// access of its there has failed before, and how many changes there had been. `again`: it is known to wait for this fault.
 ///
 /// Several threads may fault on one page; one that finds it loaded by another's goes on, and its report is then served after that:
 /// the thread may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
-/// first one, and the thread has not moved while the kernel above looked at it. A thread that waits faults again at once.
+/// first one, and the thread has not moved while the kernel above looked at it. A thread that waits faults again at once; the kernel above is not asked
+/// again then.
 fn fail(
     process: &Arc<Process>,
     uffd: &Uffd,
     fault: &Fault,
-    before: Option<Rest>,
+    (before, changes): (Option<Rest>, u64),
     why: [i32; 3],
     again: bool,
 ) {
     let page = fault.addr & !(PAGE_SIZE - 1);
     let number = page / PAGE_SIZE;
-    let same = before.filter(|before| *before == Rest::of(process, fault.tid));
+    let now = Rest::of(process, fault.tid);
+    let same = before.filter(|before| *before == now);
     let here = if again {
         process.doubts.lock().remove(&fault.tid);
-        Some(Rest::of(process, fault.tid))
+        Some(now)
     } else {
-        let mut doubts = process.doubts.lock();
-        let doubt = doubts.entry(fault.tid).or_insert(Doubt { addr: fault.addr, failures: 0 });
-        if doubt.addr != fault.addr || same.is_none() {
-            *doubt = Doubt { addr: fault.addr, failures: 0 };
-        }
-        doubt.failures += 1;
         // Where nothing is mapped any more, or will not be in a moment, Linux lets the access fail by itself when it is tried again; where a
         // mapping is being made, it will be let through. A signal that comes too late is dropped, but a poisoned page meets other threads.
-        let mapped = || process.hat.lock().state(number).is_some();
+        let mapped = process.hat.lock().state(number).is_some();
         let harmless = |rest: Rest| rest.place != Whereabouts::SystemCall || why[0] == libc::SIGBUS;
-        let sure = doubt.failures > PATIENCE || same.is_some_and(harmless) && mapped();
+        let mut doubts = process.doubts.lock();
+        let earlier = doubts.get(&fault.tid).filter(|doubt| doubt.addr == fault.addr && same.is_some());
+        let failures = earlier.map_or(0, |doubt| doubt.failures) + 1;
+        let sure = failures > PATIENCE || same.is_some_and(harmless) && mapped;
         let here = same.filter(|_| sure);
-        if here.is_some() {
-            doubts.remove(&fault.tid);
+        match here {
+            Some(_) => _ = doubts.remove(&fault.tid),
+            None => {
+                let (addr, access, place) = (fault.addr, fault.access, now.place);
+                doubts.insert(fault.tid, Doubt { addr, access, why, place, changes, failures });
+            }
         }
         here
     };
     let Some(here) = here else { return uffd.wake(page, PAGE_SIZE) };
-    let full = process.fault_mode() == Some(FaultMode::Userfaultfd);
     match here.place {
         // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
         Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
         Whereabouts::SystemCall => {
-            let failed = full && refuse(process, uffd, number);
-            if !failed {
+            // As on illumos: a driver's error is the system call's, everything else a bad address.
+            let [signo, code, errno] = why;
+            let driver = signo == libc::SIGBUS && code == libc::BUS_OBJERR && errno > 0;
+            let errno = if driver { errno } else { libc::EFAULT };
+            if !refuse(process, uffd, fault.tid, Refused { page: number, errno, changes }) {
                 uffd.wake(page, PAGE_SIZE);
             }
             return;

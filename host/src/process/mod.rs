@@ -25,8 +25,8 @@
 //! * C's stdio on a descriptor it made no stream of (redirected `stdin`, `freopen`): writes reach the driver, errors are lost; reads see the end of the file.
 //! * With signals or userfaultfd for user code only, system calls on device memory work for read, write, send, recv and their
 //!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
-//! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing and
-//!   succeeds; `MADV_REMOVE` and protection keys are refused with `EINVAL`.
+//! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing to device memory and
+//!   succeeds (`ENOMEM` at a hole); `MADV_REMOVE` and protection keys are refused with `EINVAL`.
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
 //!   does, the child has no device mappings.
 //! * A client in another pid or network namespace than the host, or of another user, is not served.
@@ -140,14 +140,14 @@ impl Uio {
     }
 }
 
-/// The arguments of an mmap of a device, checked for form: `len` is a page multiple above 0, `offset` page aligned,
-/// `addr` page aligned when `flags` has `MAP_FIXED`, and the access mode of the open allows `prot` (else the client got
-/// `EACCES` already).
+/// The arguments of an mmap of a device, checked for form: `len` is not 0, `offset` page aligned, `addr` page aligned and the range
+/// one of user addresses when `flags` has `MAP_FIXED`, and the access mode of the open allows `prot` (else the client got `EACCES` already).
+/// Length and offset are the process's own: whether the device has them is the driver's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MmapArgs {
     /// Address asked for; a hint without `MAP_FIXED`.
     pub addr: u64,
-    /// Length in bytes.
+    /// Length in bytes, as the process gave it.
     pub len: u64,
     /// Protection asked for.
     pub prot: Prot,

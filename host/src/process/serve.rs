@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ddi_wire::{DEFERRED, IO_OFFSET, Op, PAYLOAD_MAX, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
+use super::client::readable;
 use super::fault::{self, Fault, FaultOutcome};
 use super::hat::Hat;
 use super::interrupt::{Copying, Service};
@@ -188,6 +189,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
         }
         Op::Fork => fork(call),
         Op::Fault => caught(call, a),
+        Op::Refused => one(refusal(call, a[0], a[1]).map_or(0, i32::cast_unsigned).into()),
         _ => Err(Errno(libc::ENOSYS)),
     }
 }
@@ -266,30 +268,25 @@ fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
     let flags = flags as i32;
     let prot = protection(prot)?;
     let invalid = Err(Errno(libc::EINVAL));
-    let len = match len.checked_next_multiple_of(PAGE_SIZE) {
-        None => return Err(Errno(libc::ENOMEM)),
-        Some(0) => return invalid,
-        Some(len) => len,
-    };
     let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
-    if !offset.is_multiple_of(PAGE_SIZE) || fixed && !addr.is_multiple_of(PAGE_SIZE) {
-        return invalid;
-    }
-    if offset.cast_signed() < 0 || offset.cast_signed().checked_add_unsigned(len).is_none() {
-        return Err(Errno(libc::EOVERFLOW));
-    }
-    if len > USER_END || fixed && addr > USER_END - len {
-        return Err(Errno(libc::ENOMEM));
-    }
     let shared = match flags & libc::MAP_TYPE {
         libc::MAP_SHARED_VALIDATE if flags & !KNOWN_FLAGS != 0 => return Err(Errno(libc::EOPNOTSUPP)),
         libc::MAP_SHARED | libc::MAP_SHARED_VALIDATE => true,
         libc::MAP_PRIVATE => false,
         _ => return invalid,
     };
+    if len == 0 || !offset.is_multiple_of(PAGE_SIZE) {
+        return invalid;
+    }
     let mode = open.flags() & libc::O_ACCMODE;
     if mode == libc::O_WRONLY || shared && prot.contains(Prot::WRITE) && mode != libc::O_RDWR {
         return Err(Errno(libc::EACCES));
+    }
+    if fixed && !addr.is_multiple_of(PAGE_SIZE) {
+        return invalid;
+    }
+    if fixed && addr.checked_add(len).is_none_or(|end| end > USER_END) {
+        return Err(Errno(libc::ENOMEM));
     }
     let maxprot = if shared && mode != libc::O_RDWR { Prot::READ | Prot::EXEC } else { Prot::all() };
     let change = call.process().begin_change();
@@ -382,6 +379,16 @@ fn fork(call: &Call) -> Answer {
     r
 }
 
+/// The error with which the thread's last system call on this memory was refused, if that was at a fault; it is forgotten then.
+fn refusal(call: &Call, addr: u64, len: u64) -> Option<i32> {
+    let process = call.process();
+    let pages = addr / PAGE_SIZE..addr.saturating_add(len).div_ceil(PAGE_SIZE);
+    let mut refused = process.refused.lock();
+    let last = refused.get(&call.tid()).copied().filter(|last| pages.contains(&last.page))?;
+    refused.remove(&call.tid());
+    (last.changes == process.changes()).then_some(last.errno)
+}
+
 /// A fault that the client's signal handler caught.
 fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let [addr, access, ..] = a;
@@ -391,12 +398,12 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let Some((prot, loaded)) = process.hat.lock().state(addr / PAGE_SIZE) else {
         return verdict(VERDICT_FOREIGN, 0, 0);
     };
-    let allowed = prot.contains(access);
-    if allowed && (loaded || process.uffd().is_some()) {
+    // As on x86: what is loaded can be read, whatever else it allows. Of what is not loaded, userfaultfd tells by itself where Linux's protection lets it.
+    if (loaded || process.uffd().is_some()) && readable(prot).contains(access) {
         // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
         return verdict(VERDICT_RETRY, 1, 0);
     }
-    let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: !allowed };
+    let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded };
     // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
     let _by_agent = call.by_agent();
     let _service = Service::begin(&fault);

@@ -171,6 +171,7 @@ impl Device {
         len: u64,
         callbacks: Callbacks,
     ) -> (i32, u64) {
+        let len = len.next_multiple_of(PAGE_SIZE);
         cookie::maps_now(handle, Object::Umem(umem.clone(), 0));
         let args = UmemSetup {
             umem: Some(umem),

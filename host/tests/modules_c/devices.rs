@@ -325,6 +325,14 @@ pub fn client_of_memory_of_every_kind_is_pinned() {
     assert_eq!(ioctl(fd, sum, 0), Ok(3 * 4096));
     assert_eq!(ioctl(fd, fill, 4), Ok(4 * 4096));
     assert_eq!(word(own.cast(), 8), 0x0404_0404_0404_0404);
+    // What a child has made read-only is, also where nothing is loaded yet.
+    let child = fork(|| {
+        // SAFETY: a page of the heap; what writes it dies.
+        unsafe { libc::mprotect(own.cast(), 0x1000, libc::PROT_READ) };
+        set_word(own.cast(), 8, 80);
+        0
+    });
+    assert_eq!(wait(child), 128 + libc::SIGSEGV);
     // Others may write beside it while it is being pinned.
     let mut many = vec![0u64; 64 * 512];
     let at = many.as_mut_ptr().wrapping_byte_add(many.as_ptr().align_offset(4096) * 8) as usize;

@@ -58,7 +58,8 @@ const TESTS: &[Named] = named! {
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
-        a_remapped_handle_shows_other_memory, exit_without_unmapping_calls_back;
+        a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
+        exit_without_unmapping_calls_back;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
     package: it_installs_and_removes;
     pairs: lists_are_made_walked_and_packed;
@@ -106,7 +107,8 @@ const CLIENTS: &[Named] = named! {
     lend: client_of_memory_is_lent_split_inherited_paused_and_called_back;
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
-        client_of_a_remapped_handle_shows_other_memory, client_of_exit_without_unmapping_calls_back;
+        client_of_a_remapped_handle_shows_other_memory,
+        client_of_a_driver_is_told_lengths_as_they_are, client_of_exit_without_unmapping_calls_back;
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
     names: client_of_device_ids, client_of_nobody_answers_at_io_ports,
         client_of_functions_of_many_kinds;

@@ -7,6 +7,7 @@ const LOG: u32 = 0x7801;
 const UNLOAD: u32 = 0x7802;
 const PEEK: u32 = 0x7803;
 const REMAP: u32 = 0x7804;
+const ASKED: u32 = 0x7805;
 const PART: usize = 0x4000;
 
 #[repr(C)]
@@ -154,6 +155,31 @@ pub fn client_of_a_remapped_handle_shows_other_memory() {
     let bad =
         unsafe { libc::mmap(std::ptr::null_mut(), 0x1000, libc::PROT_READ, libc::MAP_SHARED, fd, 0x8000) };
     assert_eq!((bad, errno()), (libc::MAP_FAILED, libc::ENXIO));
+}
+
+pub fn a_driver_is_told_lengths_as_they_are() {
+    run::passes("maps", "maps::client_of_a_driver_is_told_lengths_as_they_are");
+}
+pub fn client_of_a_driver_is_told_lengths_as_they_are() {
+    let fd = open("/dev/maps0");
+    // A driver that rounds maps whole pages.
+    let at = map(fd, PART as u64, 0x1064, libc::MAP_SHARED);
+    assert_eq!(ioctl(fd, ASKED, 0), Ok(0x1064));
+    assert_eq!((word(at, 0), word(at, 0x1000)), (PART as u64, PART as u64 + 0x1000));
+    set_word(at, 0x1ff8, 7);
+    assert_eq!(word(at, 0x1ff8), 7);
+    unmap(at, 0x1001);
+    let at = map(fd, PART as u64, 1, libc::MAP_SHARED);
+    assert_eq!(ioctl(fd, ASKED, 0), Ok(1));
+    unmap(at, 0x1000);
+    // One that does not cannot be mapped so; beyond 2^63 there is no device.
+    for (off, len) in [(0, 0x1064), (0x7fff_ffff_ffff_f000, 0x1000), (-0x1000_i64, 0x1000), (-0x1000, 1)] {
+        // SAFETY: a new mapping that must fail.
+        let bad =
+            unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, fd, off) };
+        assert_eq!(bad, libc::MAP_FAILED, "{off:#x}, {len:#x}");
+        assert!(matches!(errno(), libc::EINVAL | libc::ENXIO), "{off:#x}, {len:#x}: {}", errno());
+    }
 }
 
 pub fn exit_without_unmapping_calls_back() {

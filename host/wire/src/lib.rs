@@ -107,6 +107,9 @@ ops! {
     SetFlags = 31,
     /// What the last reply's payload asked for has been done: 0 or the error number. No reply.
     Done = 32,
+    /// A system call of the thread has failed with `EFAULT`: address and length of its buffer. The reply has the error number with which a driver has refused
+    /// it there; 0: the access has not come to the host.
+    Refused = 33,
     /// A fault caught by signal: address, access (`PROT_*`), the signal's si_code. The reply has a verdict (`VERDICT_*`), signal, code.
     Fault = 27,
 
@@ -119,9 +122,10 @@ ops! {
     Unmap = 42,
     /// Plain mprotect: payload array of [`Range`].
     Protect = 43,
-    /// Read user memory: address, length. The answer's payload has the bytes that could be read (`a[0]`: how many).
+    /// Read user memory: address, length. The answer's payload has the bytes that could be read (`a[0]`: how many; if not all, `a[1]`: the error
+    /// number of the next).
     CopyIn = 44,
-    /// Write user memory: address; payload bytes. The answer has how many could be written.
+    /// Write user memory: address; payload bytes. The answer has how many could be written, and the error number likewise.
     CopyOut = 45,
     /// Read a string: address, most bytes. The answer's payload has it, with its NUL if there is one.
     CopyInStr = 46,

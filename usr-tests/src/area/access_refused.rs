@@ -12,12 +12,12 @@ use crate::sys::{self, Status, page_size};
 pub const CASES: &[Case] = &[
     case(
         "write_to_read_only",
-        "a store to a read-only mapping is SIGSEGV with the address of the store",
+        "a store to a read-only mapping is refused, with the address of the store",
         write_to_read_only,
     )
     .of("Open POSIX mmap 6-2; LTP mmap03"),
     case("write_to_read_only_loaded", "likewise when the page was read before", write_to_read_only_loaded),
-    case("touch_none", "any access to a PROT_NONE mapping is SIGSEGV", touch_none)
+    case("touch_none", "any access to a PROT_NONE mapping is refused", touch_none)
         .of("Open POSIX mmap 6-1; LTP mmap05"),
     case("touch_hole", "an access behind the mapping is SIGSEGV, no mapping", touch_hole)
         .of("Open POSIX munmap 1-1"),
@@ -27,7 +27,7 @@ pub const CASES: &[Case] = &[
         fault_address_exact,
     ),
     case("fetch", "code in device memory can be called", fetch),
-    case("fetch_not_allowed", "a call into a mapping without PROT_EXEC is SIGSEGV", fetch_not_allowed),
+    case("fetch_not_allowed", "a call into a mapping without PROT_EXEC is refused", fetch_not_allowed),
     case(
         "default_action_kills",
         "without a handler a refused access kills the process with SIGSEGV",

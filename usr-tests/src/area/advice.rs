@@ -1,7 +1,7 @@
 //! madvise, msync, mincore, mlock: accepted or refused as the manual pages say, and never a change of device memory.
 
 use crate::case::{Case, Ctx, Result, case, check, equal, refused, skip, works};
-use crate::device::{Dev, Map, PRIVATE, RW, SHARED, grew};
+use crate::device::{Dev, FIXED, Map, PRIVATE, RW, SHARED, grew};
 use crate::os;
 use crate::peer::Peer;
 use crate::sys::{self, Errno, page_size};
@@ -47,6 +47,11 @@ pub const CASES: &[Case] = &[
     case("mlockall_current", "mlockall of what is mapped", mlockall_current),
     case("mlockall_future", "mappings made after mlockall work", mlockall_future)
         .of("Open POSIX mmap 18-1, 25-1 (in part)"),
+    case(
+        "range_with_hole",
+        "madvise, msync, mlock and munlock of a range of mappings with a hole in it are ENOMEM",
+        range_with_hole,
+    ),
     case("empty_range", "length 0 changes nothing, whether it is refused (EINVAL) or not", empty_range),
     case("mlock_in_child", "a child does not inherit locks, and works", mlock_in_child),
 ];
@@ -363,6 +368,37 @@ fn mlock_unmapped(t: &Ctx) -> Result {
         Err(Errno(libc::EPERM)) => skip("this user may not lock memory"),
         result => refused("mlock", result, &[libc::ENOMEM]),
     }
+}
+
+fn range_with_hole(t: &Ctx) -> Result {
+    let dev = t.open()?;
+    // Device memory, ordinary memory, a hole, and device memory again.
+    let region = dev.layout.scratch;
+    let map = dev.map_apart(region.off, 4 * page_size(), SHARED)?;
+    let memory = sys::mmap(map.at(page_size()), page_size(), RW, os::ANONYMOUS | FIXED, -1, 0);
+    works("mmap of memory", memory)?;
+    let resident = works("mincore", sys::mincore(map.base, map.len))?;
+    check([0, 2, 3].iter().all(|&page| resident[page] & 1 == 1), "device memory is not resident")?;
+    map.unmap_pages(2, 3)?;
+    for (from, to, hole) in [(0, 4, true), (0, 3, true), (2, 4, true), (0, 2, false), (3, 4, false)] {
+        let (at, len) = (map.at(from * page_size()), (to - from) * page_size());
+        let calls = [
+            ("madvise", sys::madvise(at, len, libc::MADV_WILLNEED)),
+            ("msync", sys::msync(at, len, libc::MS_SYNC)),
+            ("mlock", sys::mlock(at, len)),
+            ("munlock", sys::munlock(at, len)),
+        ];
+        for (name, result) in calls {
+            let what = format!("{name} of pages {from} to {to}");
+            match result {
+                Err(Errno(libc::EPERM | libc::EAGAIN)) if name.ends_with("lock") => {}
+                result if hole => refused(what, result, &[libc::ENOMEM])?,
+                result => works(what, result)?,
+            }
+        }
+    }
+    map.put(0, 1)?;
+    map.put(3 * page_size(), 1)
 }
 
 fn mlockall_current(t: &Ctx) -> Result {

@@ -289,7 +289,8 @@ fn address_space_limit(t: &Ctx) -> Result {
     let before = dev.stats()?;
     works("setrlimit", sys::set_soft_limit(libc::RLIMIT_AS as i32, 1 << 20))?;
     for flags in [SHARED, PRIVATE] {
-        refused("mmap beyond RLIMIT_AS", dev.try_map(0, dev.layout.total(), RW, flags), &[libc::ENOMEM])?;
+        let fb = dev.layout.fb;
+        refused("mmap beyond RLIMIT_AS", dev.try_map(fb.off, fb.len, RW, flags), &[libc::ENOMEM])?;
     }
     works("setrlimit", sys::set_soft_limit(libc::RLIMIT_AS as i32, u64::MAX))?;
     grew(&dev, &before, &[("mappings", 0), ("contexts", 0)])?;

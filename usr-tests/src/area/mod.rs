@@ -11,6 +11,7 @@ mod context;
 mod context_owner;
 mod counters;
 mod descriptor;
+mod forbidden;
 mod fork;
 mod fork_more;
 pub mod helper;
@@ -27,6 +28,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("map", map::CASES),
     ("access", access::CASES),
     ("access", access_refused::CASES),
+    ("access", forbidden::CASES),
     ("access", syscall::CASES),
     ("fork", fork::CASES),
     ("fork", fork_more::CASES),

@@ -2,6 +2,7 @@
 
 use crate::case::{Case, Ctx, Result, case, check, refused, works};
 use crate::device::{Dev, FIXED, Map, NONE, PRIVATE, RW, SHARED, grew, reserve};
+use crate::os;
 use crate::peer::Peer;
 use crate::probe::Kind;
 use crate::sys::{self, page_size};
@@ -367,7 +368,7 @@ fn zero_length(t: &Ctx) -> Result {
 
 fn outside_user_addresses(t: &Ctx) -> Result {
     t.open()?;
-    refused("munmap of a kernel address", sys::munmap(0xffff_8000_0000_0000, page_size()), &[libc::EINVAL])
+    refused("munmap of a kernel address", sys::munmap(os::KERNEL_ADDRESS, page_size()), &[libc::EINVAL])
 }
 
 fn wrapping_range(t: &Ctx) -> Result {
@@ -449,7 +450,7 @@ fn one_of_two(t: &Ctx) -> Result {
 
 fn in_child_only(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
-    let map = dev.map_all(PRIVATE)?;
+    let map = dev.map_apart(0, dev.layout.total(), PRIVATE)?;
     map.mark(0x10)?;
     let before = dev.stats()?;
     Peer::start(|_| {
@@ -463,7 +464,7 @@ fn in_child_only(t: &Ctx) -> Result {
 
 fn in_parent_only(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
-    let map = dev.map_region(dev.layout.fb, PRIVATE)?;
+    let map = dev.map_apart(dev.layout.fb.off, dev.layout.fb.len, PRIVATE)?;
     map.mark(0x10)?;
     let child = Peer::start(|link| {
         link.hear(b'u')?;

@@ -1,5 +1,6 @@
 //! The other ways in which a mapping goes: another thread, fixed mmap, mremap, exec, exit, SIGKILL.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::case::{Case, Ctx, Result, case, check, equal, error, fail, refused, same, skip, works};
@@ -195,12 +196,20 @@ fn while_many_touch(t: &Ctx) -> Result {
 fn by_two_threads(t: &Ctx) -> Result {
     let dev = t.open()?;
     for _ in 0..20 {
-        let map = dev.map_region(dev.layout.fb, PRIVATE)?;
+        let map = dev.map_apart(dev.layout.fb.off, dev.layout.fb.len, PRIVATE)?;
         map.mark(1)?;
         let pages = map.pages();
+        // Nobody unmaps before both are there: the stack of the second could be put where pages have gone.
+        let both = Barrier::new(2);
         std::thread::scope(|scope| {
-            let one = scope.spawn(|| (0..pages - 2).try_for_each(|page| map.unmap_pages(page, page + 2)));
-            let two = scope.spawn(|| (2..pages).rev().try_for_each(|page| map.unmap_pages(page, page + 1)));
+            let one = scope.spawn(|| {
+                both.wait();
+                (0..pages - 2).try_for_each(|page| map.unmap_pages(page, page + 2))
+            });
+            let two = scope.spawn(|| {
+                both.wait();
+                (2..pages).rev().try_for_each(|page| map.unmap_pages(page, page + 1))
+            });
             let result = one.join().unwrap_or_else(|_| Err(error("a thread panicked")));
             result.and(two.join().unwrap_or_else(|_| Err(error("a thread panicked"))))
         })?;
