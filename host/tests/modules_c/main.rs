@@ -65,7 +65,7 @@ const TESTS: &[Named] = named! {
     pairs: lists_are_made_walked_and_packed;
     models: programs_of_64_bits, programs_as_of_32_bits;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
-    root: drivers_are_installed_run_and_removed,
+    root: drivers_are_installed_run_and_removed, names_in_dev_are_the_links_that_devlink_tab_makes,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
         a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
         a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened,

@@ -113,7 +113,7 @@ pub fn it_installs_and_removes() {
     assert_eq!(line, "open\n");
     let refused = system.sh("remove.sh", &[]);
     assert!(!refused.status.success() && text(&refused).contains("ctxdev is in use"), "{}", text(&refused));
-    assert_eq!(system.read("etc/name_to_major"), "ctxdev 300\n");
+    assert_eq!(system.read("etc/name_to_major"), "ctxdev 1\n");
     drop(user.stdin.take());
     user.wait().unwrap();
 
