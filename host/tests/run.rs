@@ -164,6 +164,7 @@ fn commands_of_illumos_show_their_options() {
         ("modload", "-p "),
         ("modunload", "-i ID"),
         ("modinfo", "-u FILE"),
+        ("kstat", "-T d|u"),
     ] {
         let out = host(&[command, "--help"]);
         let help = text(&out.stdout);
