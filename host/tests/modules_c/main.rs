@@ -61,7 +61,8 @@ const TESTS: &[Named] = named! {
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
         exit_without_unmapping_calls_back;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
-    package: it_installs_and_removes;
+    package: it_installs_and_removes, what_does_not_attach_is_taken_back_with_advice,
+        another_system_is_left_alone_and_so_is_this_one, an_old_module_that_is_busy_is_named;
     pairs: lists_are_made_walked_and_packed;
     models: programs_of_64_bits, programs_as_of_32_bits;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
