@@ -3,6 +3,7 @@
 //! Each test compiles a fixture and runs `ddi-host run --driver FIXTURE -- THIS PROGRAM --client NAME`: the client's half, a function of this
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
+mod admin;
 mod behind;
 mod board;
 mod crash;
@@ -41,6 +42,7 @@ macro_rules! named {
 }
 
 const TESTS: &[Named] = named! {
+    admin: every_command_line_says_and_does_what_illumos_s_own_does;
     behind: a_segment_has_all_its_handles_and_shrinks, a_child_s_segment_and_a_split_in_it,
         protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
