@@ -52,20 +52,30 @@ fi
 links=$files/etc/devlink.tab
 if [ -f "$links" ]; then
     tab=$(printf '\t')
-    # Those that install.sh entered.
+    # Those that install.sh entered. The file is replaced when the new one is whole; a copy has its owner and mode.
+    set --
     for each in "name=$name" "minor=${name}pci0" "minor=${name}pci1" "minor=${name}pci2" "minor=${name}pci3"; do
-        grep -Fvx "type=ddi_pseudo;$each$tab\\M0" "$links" >"$links.$$" || :
-        cat "$links.$$" >"$links"
-        rm -f "$links.$$"
+        set -- "$@" -e "type=ddi_pseudo;$each$tab\\M0"
     done
+    kept() {
+        cp -p "$links" "$links.$$" || return 1
+        # grep ends with 1 when no line is left.
+        grep -Fvx "$@" "$links" >"$links.$$" || [ $? = 1 ] || return 1
+        mv "$links.$$" "$links"
+    }
+    if grep -Fqx "$@" "$links" && ! kept "$@"; then
+        rm -f "$links.$$"
+        fail "$links could not be written"
+    fi
 fi
 rm -f "$files/kernel/drv/amd64/$name" "$files/kernel/drv/$name.conf"
-# devfsadm leaves links of devlink.tab's lines for ever: those of this driver's nodes, which are gone.
+# devfsadm leaves links of devlink.tab's lines for ever: those of this driver's nodes, which are gone. A PCI node's name is not the driver's.
 for link in "$files/dev/$name"*; do
     [ -h "$link" ] && [ ! -e "$link" ] || continue
+    minor=${link##*/}
     target=$(ls -ld "$link")
-    case ${target##*' -> '} in
-    *devices/*":${link##*/}") rm -f "$link" ;;
+    case $minor:${target##*' -> '} in
+    "$minor:"*devices/pseudo/"$name"@*":$minor" | "$name"pci[0-3]:*devices/*":$minor") rm -f "$link" ;;
     esac
 done
 if [ -z "$other" ] && [ -n "$(loaded)" ]; then
