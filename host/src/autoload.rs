@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::kernel;
+use crate::names;
 use crate::process::DeviceNode;
 
 /// The names of drivers that are not loaded: driver, node.
@@ -25,7 +25,7 @@ static LOADER: Mutex<Option<(Sender<Order>, Arc<OwnedFd>)>> = Mutex::new(None);
 
 /// Remembers the names that a driver's devices have now.
 pub fn keep(driver: &str) {
-    let names = kernel::nodes_of(driver);
+    let names = names::nodes_of(driver);
     let mut asleep = ASLEEP.write().unwrap_or_else(PoisonError::into_inner);
     for node in names {
         asleep.retain(|(_, old)| old.path != node.path);

@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::kstat::Kstat;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
 use ddi_host::loader::root::Root;
 use ddi_host::machine::{Machine, Options};
 use ddi_host::process::{FaultPolicy, Program, check_program, run_elsewhere};
-use ddi_host::{bench, demo, kernel, log, report, resident};
+use ddi_host::{bench, demo, kernel, kstat, log, report, resident};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
@@ -32,7 +31,8 @@ enum Command {
     /// Measure what the host costs, as ratios to the same without a host
     Bench(MachineArgs),
     /// Print statistics of the kernel that this command runs under, as kstat(8) does
-    Kstat(Kstat),
+    #[command(disable_help_flag = true, after_help = ddi_host::loader::help::KSTAT)]
+    Kstat(modules::Words),
     /// Raise an interrupt of a device of the kernel that this command runs under
     Interrupt(Interrupt),
     /// What the demo's processes run
@@ -152,7 +152,7 @@ impl Run {
             vec![("DDI_HOST_FAULTS".into(), machine.faults().into()), ("PATH".into(), path_with_commands())];
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let status = machine.server().run(&program);
-        let printed = if self.kstat { print(&ddi_host::ddi::kstats::listing()) } else { Ok(()) };
+        let printed = if self.kstat { print(&kstat::parseable()) } else { Ok(()) };
         let clean = machine.end();
         match status {
             Err(why) => fail(&why.to_string()),
@@ -303,7 +303,7 @@ pub fn main() -> i32 {
         args.insert(1, name);
     }
     match Cli::parse_from(args).command {
-        Command::Kstat(kstat) => kstat.run(),
+        Command::Kstat(words) => kstat::run(&words.words),
         Command::Interrupt(interrupt) => interrupt.run(),
         Command::Run(run) => run.run(),
         Command::Serve(serve) => serve.run(),

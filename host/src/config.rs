@@ -8,13 +8,15 @@
 //! properties = { fb-size = 65536, label = "left" }
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 
-use crate::kern::conf::{self, Conf};
-use crate::kern::nodes::{self, NewNode, RegisterSet};
-use crate::kern::props::Property;
+use crate::kern::conf::{self, Conf, ConfNode};
+use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
+use crate::kern::props::{ANY_DEV, Property};
 use crate::physmem::PAGE_SIZE;
 use crate::{log, vm};
 
@@ -30,7 +32,7 @@ pub enum Size {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Node {
+struct Entry {
     driver: Option<String>,
     name: Option<String>,
     instance: i32,
@@ -45,7 +47,7 @@ struct Node {
 #[serde(deny_unknown_fields)]
 pub struct Config {
     #[serde(default)]
-    node: Vec<Node>,
+    node: Vec<Entry>,
 }
 
 /// What is wrong with a configuration.
@@ -156,7 +158,7 @@ impl Config {
         if driver != "ctxdev" || other {
             return Config::default();
         }
-        let node = |instance, registers| Node {
+        let node = |instance, registers| Entry {
             driver: None,
             name: None,
             instance,
@@ -166,25 +168,27 @@ impl Config {
         Config { node: vec![node(0, CTXDEV.map(Size::Bytes).to_vec()), node(1, Vec::new())] }
     }
 
-    /// Makes the nodes of `driver`: these and those of its driver.conf, whose properties also go to nodes of the same
-    /// instance. With neither, and without a PCI device, there is one pseudo device, instance 0. Properties for all of the driver's nodes also go to its
-    /// PCI devices.
+    /// Makes the nodes of `driver`: these and those of its driver.conf, whose properties also go to nodes of the same instance. Properties for all of
+    /// the driver's nodes also go to its PCI devices. Nodes that there are already stay as they are. An entry of the file that makes no node is warned
+    /// of.
+    ///
+    /// `bound` tells which names a system binds to the driver, as /etc/driver_aliases does. Without a system only the driver's own name is, and a
+    /// driver without any node gets a pseudo device, instance 0.
     ///
     /// # Errors
     /// [`ConfigError::Memory`], [`ConfigError::Taken`].
-    pub fn make_nodes(&self, driver: &str, conf: Option<&Conf>) -> Result<(), ConfigError> {
+    pub fn make_nodes(
+        &self,
+        driver: &str,
+        conf: Option<&Conf>,
+        bound: Option<&dyn Fn(&str) -> bool>,
+    ) -> Result<(), ConfigError> {
         let empty = Conf::default();
         let file = conf.unwrap_or(&empty);
-        let mut wanted: Vec<(NewNode, &str)> = Vec::new();
-        let hardware = nodes::of_driver(driver);
-        for node in &hardware {
-            let mut properties = node.hardware_properties.lock();
-            for property in &file.global {
-                if properties.find(&property.name, None).is_none() {
-                    properties.set(property.clone());
-                }
-            }
-        }
+        let mut wanted: Vec<(NewNode, &Node)> = Vec::new();
+        let (hardware, there): (Vec<_>, Vec<_>) =
+            nodes::of_driver(driver).into_iter().partition(|node| node.device().is_some());
+        give_globals(driver, &hardware, &file.global);
         let taken = |instance: i32| hardware.iter().find(|n| n.instance() == instance);
         for node in self.node.iter().filter(|n| n.driver.as_deref().unwrap_or(driver) == driver) {
             if taken(node.instance).is_some() {
@@ -205,13 +209,41 @@ impl Config {
                 let reg = reg(&new.registers);
                 add_properties(&mut new, &[reg]);
             }
-            wanted.push((new, "pseudo"));
+            wanted.push((new, nodes::pseudo()));
         }
-        let mut next = 0;
+        let configured = wanted.len();
         for node in &file.nodes {
-            let instance = node.instance.unwrap_or(next);
-            next = next.max(instance + 1);
-            if let Some((known, _)) = wanted.iter_mut().find(|(w, _)| w.instance == instance) {
+            let warn = |why: &str| {
+                let problem = format!("{why} on line {} of {}", node.line, file.file);
+                log::line(log::To::Both, &format!("WARNING: {problem}"));
+            };
+            if !bound.map_or(node.name == driver, |bound| bound(&node.name)) {
+                warn(&format!("the node \"{}\" is not one of driver {driver}", node.name));
+                continue;
+            }
+            let Some(parent) = parent(node) else {
+                let named = [("parent", &node.parent), ("class", &node.class)];
+                let named =
+                    named.iter().filter_map(|(key, value)| Some(format!("{key} \"{}\"", (*value).as_ref()?)));
+                let named = named.collect::<Vec<_>>().join(" and ");
+                warn(&format!("there is no {named} for node \"{}\"", node.name));
+                continue;
+            };
+            let used = |instance: i32| wanted[configured..].iter().any(|(w, _)| w.instance == instance);
+            let automatic = node.properties.iter().any(|p| p.name == "auto-assign-instance");
+            let instance = match node.instance.filter(|n| *n >= 0) {
+                Some(instance) => instance,
+                None if automatic => {
+                    let free = |n: &i32| !used(*n) && wanted.iter().all(|(w, _)| w.instance != *n);
+                    (0..i32::MAX).find(free).unwrap_or(0)
+                }
+                None => 0,
+            };
+            if used(instance) {
+                warn(&format!("Duplicate instance {instance} of node \"{}\" ignored", node.name));
+                continue;
+            }
+            if let Some((known, _)) = wanted[..configured].iter_mut().find(|(w, _)| w.instance == instance) {
                 add_properties(known, &node.properties);
                 continue;
             }
@@ -231,19 +263,20 @@ impl Config {
                 ..NewNode::default()
             };
             add_properties(&mut new, &node.properties);
-            wanted.push((new, &node.parent));
+            wanted.push((new, parent));
         }
-        let none = wanted.is_empty() && hardware.is_empty();
-        if none && conf.is_none_or(|c| c.nodes.is_empty()) && self.node.is_empty() {
+        let none = wanted.is_empty() && hardware.is_empty() && file.nodes.is_empty() && self.node.is_empty();
+        if bound.is_none() && none {
             let name = driver.to_owned();
             let new = NewNode { name: name.clone(), driver: name, unit: "0".into(), ..NewNode::default() };
-            wanted.push((new, "pseudo"));
+            wanted.push((new, nodes::pseudo()));
         }
         for (mut new, parent) in wanted {
             add_properties(&mut new, &file.global);
-            let parent = if parent == "pseudo" { nodes::pseudo() } else { nodes::root() };
             physical_registers(&mut new, std::ptr::eq(parent, nodes::root()));
-            nodes::add(Some(parent), new);
+            if !there.iter().any(|node| node.instance() == new.instance) {
+                nodes::add(Some(parent), new);
+            }
         }
         Ok(())
     }
@@ -254,6 +287,38 @@ impl Config {
 fn reg(registers: &[RegisterSet]) -> Property {
     let set = |set: &RegisterSet| [0, (set.pfn * PAGE_SIZE) as i32, set.len as i32];
     Property::ints("reg", &registers.iter().flat_map(set).collect::<Vec<_>>())
+}
+
+/// The nexus that a node of a driver.conf is to be below.
+fn parent(node: &ConfNode) -> Option<&'static Node> {
+    match (node.parent.as_deref(), node.class.as_deref()) {
+        (Some("pseudo" | "/pseudo"), _) => Some(nodes::pseudo()),
+        (Some("/" | "rootnex"), _) | (None, Some("root")) => Some(nodes::root()),
+        _ => None,
+    }
+}
+
+/// The names of the properties that a driver's PCI devices have from its driver.conf.
+static GLOBALS: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+
+/// Gives a driver's PCI devices the properties for all of its nodes, in place of those of the file as it was.
+fn give_globals(driver: &str, hardware: &[&Node], global: &[Property]) {
+    let mut given = GLOBALS.lock();
+    let old = given.remove(driver).unwrap_or_default();
+    let mut new = Vec::new();
+    for node in hardware {
+        let mut properties = node.hardware_properties.lock();
+        for name in &old {
+            properties.remove(name, ANY_DEV);
+        }
+        for property in global {
+            if properties.find(&property.name, None).is_none() {
+                properties.set(property.clone());
+                new.push(property.name.clone());
+            }
+        }
+    }
+    given.insert(driver.to_owned(), new);
 }
 
 /// Register sets of a `reg` property, for a node below the root: triples of bus type (0: memory), physical address and size. The node's unit
@@ -303,15 +368,19 @@ pub(crate) fn property(name: &str, value: &toml::Value) -> Option<Property> {
     ints.map(|ints| Property::ints(name, &ints))
 }
 
-/// Reads a driver.conf file.
+/// Reads a driver.conf file. What in it cannot be read is warned of.
 ///
 /// # Errors
-/// See [`ConfigError`].
+/// [`ConfigError::Read`].
 pub fn read_conf(path: &Path) -> Result<Conf, ConfigError> {
     let file = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
-    conf::parse(&text).map_err(|e| ConfigError::Parse { file, problem: e.to_string() })
+    let bytes = std::fs::read(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
+    let mut conf = conf::parse(&String::from_utf8_lossy(&bytes));
+    for warning in &conf.warnings {
+        log::line(log::To::Both, &warning.of(&file));
+    }
+    conf.file = file;
+    Ok(conf)
 }
 
 #[cfg(test)]
@@ -344,7 +413,7 @@ mod tests {
             "name=\"config-test\" parent=\"pseudo\" instance=0 a=5 b=6;",
             "name=\"config-test\" parent=\"pseudo\" instance=3;c=\"x\";"
         ));
-        config.make_nodes("config-test", Some(&conf.unwrap())).unwrap();
+        config.make_nodes("config-test", Some(&conf), None).unwrap();
         let nodes = nodes::of_driver("config-test");
         assert_eq!(nodes.iter().map(|n| n.instance()).collect::<Vec<_>>(), [0, 3]);
         assert_eq!((nodes[0].registers().len(), nodes[0].registers()[0].len), (1, 100));
@@ -353,5 +422,39 @@ mod tests {
         assert!(nodes[1].property("c", None, false).is_some());
         let at = (nodes[0].registers()[0].pfn * PAGE_SIZE) as i32;
         assert_eq!((int(0, "reg"), int(1, "reg")), (Some(vec![0, at, 100]), None), "hardware has one");
+    }
+
+    #[test]
+    fn an_entry_that_makes_no_node_of_the_driver_is_warned_of() {
+        let mut conf = conf::parse(concat!(
+            "name=\"conf-warn\" parent=\"pseudo\" instance=2;\n",
+            "name=\"another\" parent=\"pseudo\" instance=3;\n",
+            "name=\"conf-warn\" parent=\"nowhere\" instance=4;\n",
+            "name=\"conf-warn\" parent=\"/pseudo\" instance=2 second;\n",
+            "name=\"conf-alias\" parent=\"pseudo\" auto-assign-instance;\n",
+            "name=\"conf-warn\" class=\"bus\" parent=\"nowhere\";\n",
+        ));
+        conf.file = "/kernel/drv/conf-warn.conf".into();
+        let bound = |name: &str| name == "conf-warn" || name == "conf-alias";
+        Config::default().make_nodes("conf-warn", Some(&conf), Some(&bound)).unwrap();
+        let made: Vec<String> = nodes::of_driver("conf-warn").iter().map(|n| n.path()).collect();
+        assert_eq!(made, ["/pseudo/conf-alias@0", "/pseudo/conf-warn@2"]);
+        let said = log::recent();
+        for (line, what) in [
+            (2, "the node \"another\" is not one of driver conf-warn"),
+            (3, "there is no parent \"nowhere\" for node \"conf-warn\""),
+            (4, "Duplicate instance 2 of node \"conf-warn\" ignored"),
+            (6, "there is no parent \"nowhere\" and class \"bus\" for node \"conf-warn\""),
+        ] {
+            let text = format!("WARNING: {what} on line {line} of /kernel/drv/conf-warn.conf");
+            assert!(said.contains(&text), "{text}: {said:?}");
+        }
+        // Nodes that there are stay; a driver of a system without nodes has none.
+        Config::default().make_nodes("conf-warn", Some(&conf), Some(&bound)).unwrap();
+        assert_eq!(nodes::of_driver("conf-warn").len(), 2);
+        Config::default().make_nodes("conf-none", None, Some(&bound)).unwrap();
+        assert!(nodes::of_driver("conf-none").is_empty());
+        Config::default().make_nodes("conf-none", None, None).unwrap();
+        assert_eq!(nodes::of_driver("conf-none").len(), 1);
     }
 }

@@ -18,7 +18,8 @@ use crate::ddi::nodes::make;
 use crate::ddi::poll;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
-use crate::loader::{devlink, session};
+use crate::loader::system;
+use crate::names::{Named, directories, named, own};
 use crate::opens::{self, Open};
 use crate::pci;
 use crate::process::{
@@ -45,8 +46,9 @@ pub fn no_listener() {
     *LISTENER.write() = None;
 }
 
-/// Minor nodes have come or gone.
+/// Minor nodes have come or gone: they get their links, and processes hear of them.
 pub(crate) fn devices_changed() {
+    system::make_links();
     let listener = LISTENER.read().clone();
     if let Some(listener) = listener {
         listener();
@@ -204,108 +206,12 @@ pub(crate) fn device_named(path: &str) -> Option<(Arc<Driver>, &'static Node, u6
     Some((found.driver, found.node, dev, found.block))
 }
 
-/// One path of a minor node.
-struct Named {
-    path: String,
-    driver: Arc<Driver>,
-    node: &'static Node,
-    minor: u32,
-    mode: u32,
-    block: bool,
-}
-
-impl Named {
-    fn into_node(self) -> DeviceNode {
-        DeviceNode {
-            path: self.path.into_bytes(),
-            major: self.driver.major,
-            minor: self.minor,
-            mode: self.mode | if self.block { libc::S_IFBLK } else { libc::S_IFCHR },
-        }
-    }
-}
-
-/// What processes see of a driver's devices.
-pub(crate) fn nodes_of(driver: &str) -> Vec<DeviceNode> {
-    named().into_iter().filter(|n| n.driver.name == driver).map(Named::into_node).collect()
-}
-
-/// The directories that the nodes are in, but for /dev, which Linux has: so they can be listed.
-fn directories(nodes: &[DeviceNode]) -> Vec<DeviceNode> {
-    let mut paths: Vec<&[u8]> = Vec::new();
-    for node in nodes {
-        let slashes = node.path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
-        paths.extend(slashes.map(|(at, _)| &node.path[..at]).filter(|path| *path != b"/dev"));
-    }
-    paths.sort_unstable();
-    paths.dedup();
-    let node = |(number, path): (usize, &&[u8])| DeviceNode {
-        path: path.to_vec(),
-        major: 0,
-        minor: number as u32,
-        mode: libc::S_IFDIR | 0o755,
-    };
-    paths.iter().enumerate().map(node).collect()
-}
-
-/// Every path of every minor node: below /devices, and /dev links.
-fn named() -> Vec<Named> {
-    let mut all: Vec<Named> = Vec::new();
-    let mut drivers = drivers::all();
-    drivers.sort_by_key(|d| d.major);
-    for driver in drivers {
-        for node in nodes::of_driver(&driver.name).into_iter().filter(|n| n.attached()) {
-            for minor in node.minors() {
-                let mode = minor.mode.or_else(|| session::mode(&driver.name, &minor.name)).unwrap_or(0o666);
-                let by_rule = devlink::Minor {
-                    kind: &minor.node_type,
-                    name: &node.name().to_string_lossy(),
-                    addr: &node.unit_c().to_string_lossy(),
-                    minor: &minor.name,
-                };
-                let taken = |link: &str| all.iter().any(|n| n.path.strip_prefix("/dev/") == Some(link));
-                let given = session::links(by_rule, taken);
-                let mut paths = vec![format!("/devices{}:{}", node.path(), minor.name)];
-                let usual = || {
-                    let known = devlink::well_known(by_rule);
-                    known.into_iter().chain(links(&driver, node, &minor)).collect()
-                };
-                paths.extend(given.unwrap_or_else(usual).iter().map(|l| format!("/dev/{l}")));
-                for path in paths {
-                    if !all.iter().any(|n| n.path == path) {
-                        let (driver, block) = (driver.clone(), minor.block);
-                        all.push(Named { path, driver, node, minor: minor.minor, mode, block });
-                    }
-                }
-            }
-        }
-    }
-    all
-}
-
-/// The /dev links of a minor node: its name when that begins with the driver's or is a word of its own; else the driver's name
-/// and instance in front of it.
-fn links(driver: &Driver, node: &Node, minor: &nodes::Minor) -> Vec<String> {
-    let name = &minor.name;
-    if name.starts_with(char::is_alphabetic) {
-        let alone = nodes::of_driver(&driver.name)
-            .iter()
-            .all(|other| std::ptr::eq(*other, node) || !other.minors().iter().any(|m| m.name == *name));
-        return if alone {
-            vec![name.clone()]
-        } else {
-            vec![format!("{name}{}", node.instance()), name.clone()]
-        };
-    }
-    vec![format!("{}{}", driver.name, name), format!("{}{}:{name}", driver.name, node.instance())]
-}
-
+/// The major number of the host's own devices, which no driver gets: illumos's greatest.
+const OWN_MAJOR: u32 = 0x3fff;
 /// The kernel's own device: what kstat(8) prints, as it is when the device is opened.
 pub const KSTAT: &str = "/dev/kstat";
 /// Where clients find the commands that are the host's own: a directory that only they see.
 pub const PROGRAMS: &str = "/devices/ddi-host/bin";
-/// Its major number, below those of drivers.
-const KSTAT_MAJOR: u32 = 100;
 /// The kernel's own device that raises interrupts: what is written to it names a PCI device and the interrupt's number.
 pub const INTERRUPT: &str = "/dev/interrupt";
 /// The id of every open of it.
@@ -387,22 +293,25 @@ fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
 
 impl process::Kernel for DdiKernel {
     fn devices(&self) -> Vec<DeviceNode> {
-        let own = DeviceNode { path: KSTAT.into(), major: KSTAT_MAJOR, minor: 0, mode: 0o444 };
-        let program = |(minor, name): (u32, &str)| DeviceNode {
-            path: format!("{PROGRAMS}/{name}").into(),
-            major: KSTAT_MAJOR,
-            minor,
-            mode: libc::S_IFREG | 0o555,
-        };
-        let programs = [(1, "kstat"), (3, "interrupt")].map(program);
-        let interrupt = DeviceNode { path: INTERRUPT.into(), major: KSTAT_MAJOR, minor: 2, mode: 0o222 };
         let mut all: Vec<DeviceNode> = named().into_iter().map(Named::into_node).collect();
         for asleep in autoload::names() {
             if !all.iter().any(|node| node.path == asleep.path) {
                 all.push(asleep);
             }
         }
-        all.extend([own, interrupt].into_iter().chain(programs));
+        all.push(own(KSTAT.as_bytes(), OWN_MAJOR, 0, 0o444));
+        all.push(own(INTERRUPT.as_bytes(), OWN_MAJOR, 2, 0o222));
+        for (minor, name) in [(1, "kstat"), (3, "interrupt")] {
+            let path = format!("{PROGRAMS}/{name}");
+            all.push(own(path.as_bytes(), OWN_MAJOR, minor, libc::S_IFREG | 0o555));
+        }
+        // Last, as there is not room for any number: links that lead nowhere.
+        for (name, _) in system::links().unwrap_or_default() {
+            let path = format!("/dev/{name}").into_bytes();
+            if !all.iter().any(|node| node.path == path) {
+                all.push(own(&path, 0, 0, libc::S_IFLNK | 0o777));
+            }
+        }
         let directories = directories(&all);
         all.extend(directories);
         all

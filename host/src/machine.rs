@@ -15,6 +15,7 @@ use crate::kern::{entry, heap, interrupts, left, trap, watch};
 use crate::kernel::{self, DdiKernel};
 use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
+use crate::loader::system;
 use crate::process::{self, FaultPolicy, Server, StartError};
 use crate::{ddi, linked, log, pci, report, vm};
 
@@ -130,14 +131,12 @@ impl Machine {
             Some(path) => Config::read(path)?,
             None => Config::default_for(&name, conf.as_ref()),
         };
-        config.make_nodes(&name, conf.as_ref())?;
+        config.make_nodes(&name, conf.as_ref(), None)?;
         let loaded = match entry {
             Some(entry) => Self::init(entry)?,
             None => {
                 let mut session = Session::new(None);
-                session
-                    .add(&DriverFile { module: file.module.clone(), conf: file.conf })
-                    .map_err(MachineError::Module)?;
+                session.add(&file.module).map_err(MachineError::Module)?;
                 Loaded::Modules(Some(session))
             }
         };
@@ -156,7 +155,7 @@ impl Machine {
         ddi::data::init();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
-        session::use_root(root).map_err(MachineError::Module)?;
+        system::enter(root).map_err(MachineError::Module)?;
         Self::add_devices(options, session::bound_by(root).map_err(MachineError::Module)?)?;
         let mut session = Session::new(Some(root));
         session.add_installed(root).map_err(MachineError::Module)?;
@@ -165,9 +164,11 @@ impl Machine {
         let mut machine = Machine { name: dir.clone(), loaded, server: None };
         if none && !options.resident {
             machine.end();
-            return Err(MachineError::Module(format!(
-                "{dir}: no driver is installed; use ddi-host add_drv --root {dir}"
-            )));
+            let why = match root.installed().is_ok_and(|installed| installed.is_empty()) {
+                true => format!("no driver is installed; use ddi-host add_drv --root {dir}"),
+                false => "no installed driver has a device node that it attaches to: nodes are in kernel/drv/NAME.conf".into(),
+            };
+            return Err(MachineError::Module(format!("{dir}: {why}")));
         }
         match machine.serve_devices(options) {
             Ok(()) => Ok(machine),

@@ -20,16 +20,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::ddi::kstats;
 use crate::kern::{drivers, nodes};
+use crate::loader::errno::{EBUSY, EINVAL, ENOENT};
 use crate::loader::modctl;
 use crate::loader::root::Root;
 use crate::loader::session::{self, Session};
+use crate::loader::system;
 use crate::machine::Machine;
 use crate::{autoload, kernel, log, pci};
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-const EINVAL: i32 = 22;
 
 /// What is asked of a machine that stays up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +38,23 @@ pub enum Request {
     Environment,
     /// Load and attach a driver that has been installed.
     Attach(String),
+    /// Give a driver that has been installed its major number and its aliases.
+    Bind(String),
+    /// Take them away again, and the driver's nodes.
+    Unbind(String),
+    /// Forget what a driver's configuration file said.
+    Reread(String),
+    /// Take over what etc/minor_perm says of a driver, or forget that.
+    Permissions {
+        /// The driver.
+        driver: String,
+        /// Take it over.
+        add: bool,
+    },
     /// Unload a driver's module, if it is loaded.
     Unload(String),
     /// Unload the module with this number; 0: all that are not in use.
     UnloadId(i64),
-    /// A driver has been removed from the system.
-    Forget(String),
     /// Load a module: a file, or a name along the module path.
     Load(String, bool),
     /// The loaded modules.
@@ -67,7 +78,12 @@ impl Request {
             Request::Attach(name) => vec![word("attach"), name.clone()],
             Request::Unload(name) => vec![word("unload"), name.clone()],
             Request::UnloadId(id) => vec![word("unload-id"), id.to_string()],
-            Request::Forget(name) => vec![word("forget"), name.clone()],
+            Request::Bind(name) => vec![word("bind"), name.clone()],
+            Request::Unbind(name) => vec![word("unbind"), name.clone()],
+            Request::Reread(name) => vec![word("reread"), name.clone()],
+            Request::Permissions { driver, add } => {
+                vec![word("permissions"), driver.clone(), add.to_string()]
+            }
             Request::Load(name, by_path) => vec![word("load"), name.clone(), by_path.to_string()],
             Request::Modules { id, wide, count } => {
                 let id = id.map_or_else(String::new, |id| id.to_string());
@@ -83,7 +99,12 @@ impl Request {
             ["attach", name] => Request::Attach((*name).to_owned()),
             ["unload", name] => Request::Unload((*name).to_owned()),
             ["unload-id", id] => Request::UnloadId(id.parse().ok()?),
-            ["forget", name] => Request::Forget((*name).to_owned()),
+            ["bind", name] => Request::Bind((*name).to_owned()),
+            ["unbind", name] => Request::Unbind((*name).to_owned()),
+            ["reread", name] => Request::Reread((*name).to_owned()),
+            ["permissions", driver, add] => {
+                Request::Permissions { driver: (*driver).to_owned(), add: add.parse().ok()? }
+            }
             ["load", name, by_path] => Request::Load((*name).to_owned(), by_path.parse().ok()?),
             ["modules", id, wide, count] => Request::Modules {
                 id: if id.is_empty() { None } else { Some(id.parse().ok()?) },
@@ -217,6 +238,10 @@ fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::
             // Whoever has waited for a program finds its closes and unmaps done.
             Some(request) => {
                 machine.server().wait_idle(Duration::ZERO);
+                if let Err(why) = system::refresh() {
+                    log::line(log::To::Both, &format!("WARNING: {why}"));
+                }
+                kernel::devices_changed();
                 answer(machine, root, &request)
             }
             None => Err("an unknown request: is ddi-host serve of the same version?".to_owned()),
@@ -238,12 +263,44 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
             Ok(variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
         }
         Request::Kstats => Ok(kstats::listing()),
-        Request::Attach(name) => match attach(machine, root, name)? {
-            0 => Err(format!("{name}: no instance attached")),
-            _ => Ok(String::new()),
-        },
+        Request::Attach(name) => {
+            let attached = attach(machine, root, name).unwrap_or_else(|why| {
+                log::line(log::To::Both, &format!("WARNING: {why}"));
+                0
+            });
+            let said: String = system::said().into_iter().map(|line| line + "\n").collect();
+            if attached > 0 { Ok(said) } else { Err(said) }
+        }
+        Request::Bind(name) => {
+            if let Some(major) = root.major(name).map_err(|e| e.to_string())? {
+                drivers::set_major(name, major);
+            }
+            pci::rebind(session::bound_by(root)?);
+            Ok(String::new())
+        }
+        Request::Unbind(name) => {
+            if drivers::major_of(name).is_none() {
+                return Err(EINVAL.to_string());
+            }
+            forget_nodes(name);
+            drivers::forget_major(name);
+            pci::rebind(session::bound_by(root)?);
+            Ok(String::new())
+        }
+        Request::Reread(name) => {
+            if drivers::major_of(name).is_none() {
+                return Err(EINVAL.to_string());
+            }
+            forget_nodes(name);
+            Ok(String::new())
+        }
+        Request::Permissions { driver, add } => {
+            system::change_permissions(driver, *add);
+            kernel::devices_changed();
+            Ok(String::new())
+        }
         Request::Unload(name) => match machine.session().modules().find(name) {
-            Some(_) => unload(machine, root, |session| session.remove(name)).map(|()| String::new()),
+            Some(_) => unload_one(machine, root, name),
             None => Ok(String::new()),
         },
         Request::UnloadId(0) => {
@@ -254,32 +311,22 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
             let loaded = machine.session().modules().list();
             let found = loaded.iter().find(|m| i64::try_from(m.id()) == Ok(*id)).map(|m| m.name().to_owned());
             drop(loaded);
-            let name = found.ok_or_else(|| EINVAL.to_string())?;
-            unload(machine, root, |session| session.unload(&name)).map(|()| String::new()).map_err(|why| {
-                log::line(log::To::Log, &format!("{name}: {why}"));
-                why.errno.to_string()
-            })
+            match found {
+                Some(name) => unload_one(machine, root, &name),
+                // The kernel itself.
+                None if modctl::OWN.iter().any(|(own, _)| own == id) => Err(EBUSY.to_string()),
+                None => Err(EINVAL.to_string()),
+            }
         }
         Request::Load(name, by_path) => {
-            session::use_root(root)?;
             let file =
                 if *by_path { machine.session().modules().along_path(name) } else { Some(name.into()) };
-            let file = file.unwrap_or_else(|| name.into());
+            let file = file.ok_or_else(|| ENOENT.to_string())?;
             let loaded = machine.session().load(root, &file);
             loaded.map(|id| id.to_string()).map_err(|(errno, why)| {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
                 errno.to_string()
             })
-        }
-        Request::Forget(name) => {
-            autoload::forget(name);
-            if machine.session().modules().find(name).is_none() {
-                nodes::forget(name);
-                pci::rebind(session::bound_by(root)?);
-                drivers::forget_major(name);
-            }
-            kernel::devices_changed();
-            Ok(String::new())
         }
         Request::Modules { id, wide, count } => modctl::table(machine.session(), root, *id, *wide, *count),
     }
@@ -287,12 +334,26 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
 
 /// Loads and attaches an installed driver. How many instances attached.
 fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, String> {
-    session::use_root(root)?;
     let attached = machine.session().add_from(root, name)?;
     if attached > 0 {
         autoload::forget(name);
     }
     Ok(attached)
+}
+
+/// Takes a driver's nodes out of the tree that it has not attached, and the names that it left when it was unloaded.
+fn forget_nodes(driver: &str) {
+    autoload::forget(driver);
+    nodes::forget(driver);
+    kernel::devices_changed();
+}
+
+/// Unloads a module; the error is an illumos errno.
+fn unload_one(machine: &mut Machine, root: &Root, name: &str) -> Answer {
+    unload(machine, root, |session| session.unload(name)).map(|()| String::new()).map_err(|why| {
+        log::line(log::To::Log, &format!("{name}: {why}"));
+        why.errno.to_string()
+    })
 }
 
 /// Unloads modules; the names in /dev of a driver that is still installed stay.
@@ -308,7 +369,7 @@ fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) 
     }
     let done = how(machine.session());
     // What has stayed and is attached has its names itself.
-    for name in names(machine).iter().filter(|name| !kernel::nodes_of(name).is_empty()) {
+    for name in names(machine).iter().filter(|name| !crate::names::nodes_of(name).is_empty()) {
         autoload::forget(name);
     }
     kernel::devices_changed();
@@ -326,7 +387,10 @@ mod tests {
             Request::Attach("ctxdev".into()),
             Request::Unload("ctxdev".into()),
             Request::UnloadId(201),
-            Request::Forget("ctxdev".into()),
+            Request::Bind("ctxdev".into()),
+            Request::Unbind("ctxdev".into()),
+            Request::Reread("ctxdev".into()),
+            Request::Permissions { driver: "ctxdev".into(), add: false },
             Request::Load("drv/ctxdev".into(), true),
             Request::Modules { id: None, wide: true, count: false },
             Request::Modules { id: Some(-7), wide: false, count: true },

@@ -124,12 +124,6 @@ fn what_cannot_run_is_refused_with_one_message() {
     assert!(
         refused(&["run", "--driver", "ctxdev,conf=/no/such.conf", "--", "true"]).contains("/no/such.conf")
     );
-    let broken = File::new("broken.conf", "fb-size=1;\nname=\"ctxdev\" parent=;\n");
-    let driver = format!("ctxdev,conf={}", broken.path());
-    assert!(
-        refused(&["run", "--driver", &driver, "--", "true"])
-            .contains("broken.conf: line 2: parent has no value")
-    );
     let toml = File::new("broken.toml", "[[node]]\ninstance = 0\nregster = 1\n");
     assert!(
         refused(&["run", "--config", toml.path(), "--", "true"])
@@ -137,6 +131,49 @@ fn what_cannot_run_is_refused_with_one_message() {
     );
     let none = File::new("none.toml", "[[node]]\ndriver = \"other\"\ninstance = 0\n");
     assert!(refused(&["run", "--config", none.path(), "--", "true"]).contains("no instance attached"));
+}
+
+#[test]
+fn what_cannot_be_used_of_a_driver_conf_is_warned_of_and_the_rest_is_used() {
+    let conf = File::new(
+        "odd.conf",
+        "/etc;\nname=\"ctxdev\" parent=\"pseudo\" instance=3;\nname=\"ctxdev\" parent=\"pseudo\" instance=3;\n\
+         name=\"other\" parent=\"pseudo\" instance=0;\nname=\"ctxdev\" parent=\"scsi\" instance=4;\nname=\"ctxdev\"",
+    );
+    let driver = format!("ctxdev,conf={}", conf.path());
+    let (out, err, status) = shell(&["--driver", &driver], "echo /dev/ctxdev*");
+    assert_eq!((out.as_str(), status), ("/dev/ctxdev3\n", Some(0)), "{err}");
+    let warnings = [
+        ("Unexpected token '/'", 1),
+        ("Unexpected EOF", 6),
+        ("Duplicate instance 3 of node \"ctxdev\" ignored", 3),
+        ("the node \"other\" is not one of driver ctxdev", 4),
+        ("there is no parent \"scsi\" for node \"ctxdev\"", 5),
+    ];
+    let warnings =
+        warnings.map(|(what, line)| format!("WARNING: {what} on line {line} of {}\n", conf.path()));
+    assert_eq!(err, warnings.concat());
+}
+
+#[test]
+fn commands_of_illumos_show_their_options() {
+    for (command, option) in [
+        ("add_drv", "-m 'PERMISSION'"),
+        ("rem_drv", "-C"),
+        ("update_drv", "-d "),
+        ("modload", "-p "),
+        ("modunload", "-i ID"),
+        ("modinfo", "-u FILE"),
+        ("kstat", "-T d|u"),
+    ] {
+        let out = host(&[command, "--help"]);
+        let help = text(&out.stdout);
+        assert_eq!((out.status.code(), text(&out.stderr).as_str()), (Some(0), ""), "{command}");
+        for part in ["--root DIR", option, "Exit status: 0"] {
+            assert!(help.contains(part), "{command}: {part}: {help}");
+        }
+        assert_eq!(text(&host(&["help", command]).stdout), help, "{command}");
+    }
 }
 
 #[test]
@@ -210,7 +247,6 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         "serve --nosuch",
         "demo extra",
         "bench --nosuch",
-        "kstat -x",
         "interrupt",
         "interrupt ctxdev0 x",
     ] {

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use ddi_host::loader::devlink::{Directory, Minor, Numbered, Rules};
 use notice::NOTICE_REVOKE;
 
 type Test = fn(&Programs);
@@ -20,8 +21,12 @@ fn main() -> ExitCode {
         client();
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, Test); 3] =
-        [("the_code", the_code), ("the_commands", the_commands), ("the_driver", the_driver)];
+    let tests: [(&str, Test); 4] = [
+        ("the_code", the_code),
+        ("the_commands", the_commands),
+        ("the_link", the_link),
+        ("the_driver", the_driver),
+    ];
     if args.iter().any(|arg| arg == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
@@ -113,6 +118,35 @@ fn the_commands(programs: &Programs) {
         }
     }
     assert!(run >= 2, "the tutorial has {run} commands");
+}
+
+/// The links that a line of devlink.tab makes.
+struct Links(Vec<String>);
+
+impl Directory for Links {
+    fn number(&mut self, name: &Numbered<'_>, _: &str) -> usize {
+        name.least
+    }
+    fn link(&mut self, name: &str, _: &str) {
+        self.0.push(name.to_owned());
+    }
+    fn warn(&mut self, text: String) {
+        panic!("{text}");
+    }
+}
+
+/// The tutorial's line of devlink.tab gives the driver's minor node the name that the tutorial opens.
+fn the_link(_: &Programs) {
+    let text = tutorial();
+    let line =
+        text.split('`').find(|part| part.starts_with("type=ddi_pseudo;")).expect("a line of devlink.tab");
+    let (rules, warnings) = Rules::parse(&line.replace("<TAB>", "\t"), "/etc/devlink.tab");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let mut links = Links(Vec::new());
+    let path = "/pseudo/notice@0:notice0";
+    let minor = Minor { kind: "ddi_pseudo", name: "notice", addr: "0", minor: "notice0", path };
+    assert!(rules.make(minor, &mut links), "{line}: it is about other nodes");
+    assert_eq!(links.0, ["notice0"], "{line}");
 }
 
 fn the_driver(programs: &Programs) {

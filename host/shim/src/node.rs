@@ -11,6 +11,8 @@ use crate::{state, sys, tree};
 #[derive(Clone, Copy)]
 pub struct Node {
     pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
     pub major: u32,
     pub minor: u32,
 }
@@ -86,6 +88,16 @@ fn path_of(entry: &BoardEntry) -> &[u8] {
     entry.path.get(..entry.path_len as usize).unwrap_or_default()
 }
 
+fn node_of(entry: &BoardEntry) -> Node {
+    Node {
+        mode: entry.mode.into(),
+        uid: entry.uid,
+        gid: entry.gid,
+        major: entry.major,
+        minor: entry.minor,
+    }
+}
+
 fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or_default()
 }
@@ -105,9 +117,11 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
         whole.walk(base.get(..n)?)?;
     }
     whole.walk(path)?;
-    let node = search(|e| {
-        (path_of(e) == whole.get()).then_some(Node { mode: e.mode, major: e.major, minor: e.minor })
-    })?;
+    let node = search(|e| (path_of(e) == whole.get()).then_some(node_of(e)))?;
+    if node.mode & libc::S_IFMT == libc::S_IFLNK {
+        // It leads nowhere: there is no such file, as Linux will say.
+        return None;
+    }
     if is_directory(node.mode) {
         // One that Linux has, too, is Linux's.
         if in_linux(libc::AT_FDCWD, whole.get()) {
@@ -146,8 +160,9 @@ pub fn listed(dir: i32, index: usize, name: &mut [c_char]) -> Option<Entry> {
         for (to, from) in name.iter_mut().zip(own.iter().chain(&[0])) {
             *to = *from as c_char;
         }
-        let kind = match e.mode & libc::S_IFMT {
+        let kind = match u32::from(e.mode) & libc::S_IFMT {
             libc::S_IFDIR => libc::DT_DIR,
+            libc::S_IFLNK => libc::DT_LNK,
             libc::S_IFBLK => libc::DT_BLK,
             libc::S_IFREG => libc::DT_REG,
             _ => libc::DT_CHR,
@@ -195,10 +210,9 @@ pub fn of_directory(fd: i32) -> Option<(Node, tree::Dir)> {
     let mut real = [0u8; LONGEST];
     let n = linked(fd, &mut real)?;
     let dir = tree::path(fd, real.get(..n)?)?;
-    let node =
-        search(|e| (path_of(e) == &*dir).then_some(Node { mode: e.mode, major: e.major, minor: e.minor }));
+    let node = search(|e| (path_of(e) == &*dir).then_some(node_of(e)));
     // One that has gone is an empty one.
-    Some((node.unwrap_or(Node { mode: libc::S_IFDIR | 0o755, major: 0, minor: 0 }), dir))
+    Some((node.unwrap_or(Node { mode: libc::S_IFDIR | 0o755, uid: 0, gid: 0, major: 0, minor: 0 }), dir))
 }
 
 /// The path of a descriptor as Linux says it.
@@ -264,7 +278,7 @@ pub unsafe fn command(name: *const c_char) -> bool {
     let n = unsafe { crate::copy::string(&mut copy, name as u64) };
     let text = copy.get(..n).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok());
     let Some(text) = text.map(CStr::to_bytes).filter(|t| !t.is_empty()) else { return false };
-    search(|e| (is_program(e.mode) && name_of(path_of(e)) == text).then_some(())).is_some()
+    search(|e| (is_program(e.mode.into()) && name_of(path_of(e)) == text).then_some(())).is_some()
 }
 
 /// Is it a directory of devices?

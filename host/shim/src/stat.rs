@@ -13,6 +13,8 @@ fn fill(node: Node, to: *mut libc::stat) -> c_int {
     // SAFETY: all-zero is a valid stat structure.
     let mut st: libc::stat = unsafe { core::mem::zeroed() };
     st.st_mode = node.mode;
+    st.st_uid = node.uid;
+    st.st_gid = node.gid;
     st.st_nlink = if node::is_directory(node.mode) { 2 } else { 1 };
     st.st_dev = libc::makedev(0, 0xdd1);
     st.st_ino = node::inode(node.major, node.minor);
@@ -37,7 +39,13 @@ fn of_socket(fd: c_int, mode: u32) -> Option<Node> {
     let r = link::request(Op::Stat, [open, 0, 0, 0, 0, 0], &[], &[], true).ok()?;
     let mode = r.a[2] as u32;
     let kind = if mode & libc::S_IFMT == libc::S_IFBLK { libc::S_IFBLK } else { libc::S_IFCHR };
-    Some(Node { major: r.a[0] as u32, minor: r.a[1] as u32, mode: kind | mode & 0o7777 })
+    Some(Node {
+        major: r.a[0] as u32,
+        minor: r.a[1] as u32,
+        mode: kind | mode & 0o7777,
+        uid: r.a[4] as u32,
+        gid: r.a[5] as u32,
+    })
 }
 
 /// # Safety
@@ -216,6 +224,8 @@ unsafe extern "C" fn statx(
     st.stx_blksize = 4096;
     st.stx_nlink = if node::is_directory(node.mode) { 2 } else { 1 };
     st.stx_mode = node.mode as u16;
+    st.stx_uid = node.uid;
+    st.stx_gid = node.gid;
     st.stx_ino = node::inode(node.major, node.minor);
     if !node::is_directory(node.mode) {
         st.stx_rdev_major = node.major;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use ddi_sys::{kid_t, kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t, uint_t, zoneid_t};
 use parking_lot::{Condvar, Mutex};
+use serde::{Deserialize, Serialize};
 
 use super::{bytes, sync, text, time};
 use crate::kern::{entry, heap, thread};
@@ -37,10 +38,10 @@ fn hold(wanted: impl Fn(&kstat_t) -> bool) -> *mut kstat_t {
     }
 }
 
-/// One statistic, read.
-#[derive(Clone, Debug, PartialEq)]
+/// A kstat, read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// `module:instance:name`.
+    /// Module.
     pub module: String,
     /// Instance.
     pub instance: i32,
@@ -48,8 +49,25 @@ pub struct Statistics {
     pub name: String,
     /// Class.
     pub class: String,
-    /// Named values as text; raw kstats have one value `bytes`.
-    pub values: Vec<(String, String)>,
+    /// Its type, such as `KSTAT_TYPE_NAMED`.
+    pub kind: u8,
+    /// When it was made: nanoseconds since the machine started.
+    pub crtime: i64,
+    /// When it was read.
+    pub snaptime: i64,
+    /// Its values; raw kstats have one, `bytes`.
+    pub values: Vec<Value>,
+}
+
+/// A named value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// Its name.
+    pub name: String,
+    /// The value as text.
+    pub text: String,
+    /// Is it a string rather than a number or characters?
+    pub is_string: bool,
 }
 
 fn field(text: &[c_char]) -> String {
@@ -70,15 +88,9 @@ pub fn count() -> usize {
     CHAIN.lock().len()
 }
 
-/// Every kstat as `kstat -p` prints it.
+/// Every kstat, as the kstat command reads it.
 pub fn listing() -> String {
-    let mut text = String::new();
-    for s in read_all() {
-        for (name, value) in s.values.iter().chain([&("class".to_owned(), s.class.clone())]) {
-            text.push_str(&format!("{}:{}:{}:{name}\t{value}\n", s.module, s.instance, s.name));
-        }
-    }
-    text
+    serde_json::to_string(&read_all()).unwrap_or_default()
 }
 
 /// Reads every installed kstat, with its driver's update callback.
@@ -112,22 +124,28 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
         instance: ks.ks_instance,
         name: field(&ks.ks_name),
         class: field(&ks.ks_class),
+        kind: ks.ks_type,
+        crtime: ks.ks_crtime,
+        snaptime: time::hrtime(),
         values: values?,
     })
 }
 
-fn values(ks: &kstat_t) -> Vec<(String, String)> {
+fn values(ks: &kstat_t) -> Vec<Value> {
     let mut out = Vec::new();
     if ks.ks_data.is_null() {
         return out;
     }
-    let mut add = |name: &str, value: String| out.push((name.to_owned(), value));
+    let mut add = |name: &str, text: String, is_string: bool| {
+        out.push(Value { name: name.to_owned(), text, is_string });
+    };
     match ks.ks_type {
         ddi_sys::KSTAT_TYPE_NAMED => {
             for i in 0..ks.ks_ndata as usize {
                 // SAFETY: a named kstat has ks_ndata values.
                 let named = unsafe { ks.ks_data.cast::<kstat_named_t>().wrapping_add(i).read() };
-                add(&field(&named.name), named_value(&named));
+                let is_string = named.data_type == ddi_sys::KSTAT_DATA_STRING;
+                add(&field(&named.name), named_value(&named), is_string);
             }
         }
         ddi_sys::KSTAT_TYPE_INTR => {
@@ -135,7 +153,7 @@ fn values(ks: &kstat_t) -> Vec<(String, String)> {
             // SAFETY: an interrupt kstat has one such structure.
             let intr = unsafe { ks.ks_data.cast::<ddi_sys::kstat_intr_t>().read() };
             for (name, value) in names.iter().zip(intr.intrs) {
-                add(name, value.to_string());
+                add(name, value.to_string(), false);
             }
         }
         ddi_sys::KSTAT_TYPE_IO => {
@@ -148,15 +166,32 @@ fn values(ks: &kstat_t) -> Vec<(String, String)> {
                 ("writes", io.writes.to_string()),
                 ("wtime", io.wtime.to_string()),
                 ("wlentime", io.wlentime.to_string()),
+                ("wlastupdate", io.wlastupdate.to_string()),
                 ("rtime", io.rtime.to_string()),
                 ("rlentime", io.rlentime.to_string()),
+                ("rlastupdate", io.rlastupdate.to_string()),
                 ("wcnt", io.wcnt.to_string()),
                 ("rcnt", io.rcnt.to_string()),
             ] {
-                add(name, value);
+                add(name, value, false);
             }
         }
-        _ => add("bytes", ks.ks_data_size.to_string()),
+        ddi_sys::KSTAT_TYPE_TIMER => {
+            // SAFETY: a timer kstat has such structures; the first is shown.
+            let timer = unsafe { ks.ks_data.cast::<kstat_timer_t>().read() };
+            add("name", field(&timer.name), true);
+            add("num_events", timer.num_events.to_string(), false);
+            for (name, value) in [
+                ("elapsed_time", timer.elapsed_time),
+                ("min_time", timer.min_time),
+                ("max_time", timer.max_time),
+                ("start_time", timer.start_time),
+                ("stop_time", timer.stop_time),
+            ] {
+                add(name, value.to_string(), false);
+            }
+        }
+        _ => add("bytes", ks.ks_data_size.to_string(), false),
     }
     out
 }
@@ -497,7 +532,9 @@ mod tests {
         unsafe { ddi_sys::kstat_install(ksp) };
         let read = mine().unwrap();
         assert_eq!((read.instance, read.name.as_str(), read.class.as_str()), (2, "counters", "misc"));
-        assert_eq!(read.values, [("faults".into(), "7".into())]);
+        let faults = Value { name: "faults".into(), text: "7".into(), is_string: false };
+        assert_eq!((read.values, read.kind), (vec![faults], ddi_sys::KSTAT_TYPE_NAMED));
+        assert!(0 < read.crtime && read.crtime <= read.snaptime);
         // SAFETY: as above.
         unsafe { ddi_sys::kstat_delete(ksp) };
         assert!(mine().is_none());

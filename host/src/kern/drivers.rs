@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ddi_sys::{cb_ops, dev_ops};
 use parking_lot::{Mutex, RwLock};
 
-use super::nodes::{self, Node};
+use super::nodes::{self, Attached, Node};
 use super::thread::{self, Context};
 use super::{entry, heap, interrupts};
 use crate::ddi::softstate;
@@ -191,15 +191,16 @@ impl Driver {
                 return Err(format!("{} has no attach(9E)", self.name));
             };
             // Set before, because attach may create minor nodes that are opened at once.
-            node.set_attached(true);
+            node.set_attached(Attached::Soon);
             // SAFETY: the driver's entry point with a node of its own, as attach(9E) says.
             let call = || self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
             let (result, made) = softstate::made_by(call);
             if result == Ok(ddi_sys::DDI_SUCCESS) {
                 STATES.lock().insert(node.path(), made);
+                node.set_attached(Attached::Yes);
                 return Ok(());
             }
-            node.set_attached(false);
+            node.set_attached(Attached::No);
             node.remove_minors(None);
             node.driver_properties.lock().clear();
             node.set_private(0);
@@ -224,7 +225,7 @@ impl Driver {
         if result != Ok(ddi_sys::DDI_SUCCESS) {
             return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
         }
-        node.set_attached(false);
+        node.set_attached(Attached::No);
         let interrupts = node.device().map_or(0, |device| interrupts::of(device).len());
         if interrupts > 0 {
             let what = format!("{} instance {instance} left {interrupts} interrupts allocated", self.name);

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
 use ddi_sys::dev_info_t;
 use parking_lot::{Mutex, RwLock};
@@ -45,6 +45,18 @@ pub struct Minor {
     pub mode: Option<u32>,
 }
 
+/// Whether an instance of the driver is attached to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Attached {
+    /// No.
+    No,
+    /// Its attach(9E) runs: what it has made may be used already, and goes if it fails.
+    Soon,
+    /// Yes.
+    Yes,
+}
+
 /// A node of the device tree.
 pub struct Node {
     name: CString,
@@ -62,7 +74,7 @@ pub struct Node {
     pub hardware_properties: Mutex<List>,
     minors: Mutex<Vec<Minor>>,
     private: AtomicUsize,
-    attached: AtomicBool,
+    attached: AtomicU8,
     state: AtomicI32,
 }
 
@@ -128,7 +140,7 @@ pub fn add(parent: Option<&'static Node>, new: NewNode) -> &'static Node {
         hardware_properties: Mutex::new(properties),
         minors: Mutex::default(),
         private: AtomicUsize::new(0),
-        attached: AtomicBool::new(false),
+        attached: AtomicU8::new(Attached::No as u8),
         state: AtomicI32::new(ddi_sys::DDI_DEVSTATE_UP),
     }));
     NODES.write().insert(node.address(), node);
@@ -248,14 +260,19 @@ impl Node {
         self.private.store(value, Ordering::Release);
     }
 
-    /// Is an instance of the driver attached?
+    /// Is an instance of the driver attached, or about to be?
     pub fn attached(&self) -> bool {
-        self.attached.load(Ordering::Acquire)
+        self.attached.load(Ordering::Acquire) != Attached::No as u8
     }
 
-    /// Notes whether it is.
-    pub fn set_attached(&self, attached: bool) {
-        self.attached.store(attached, Ordering::Release);
+    /// Has attach(9E) succeeded?
+    pub fn settled(&self) -> bool {
+        self.attached.load(Ordering::Acquire) == Attached::Yes as u8
+    }
+
+    /// Notes whether it is attached.
+    pub fn set_attached(&self, attached: Attached) {
+        self.attached.store(attached as u8, Ordering::Release);
     }
 
     /// The device state of ddi_get_devstate(9F).

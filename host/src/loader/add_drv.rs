@@ -1,7 +1,7 @@
-//! add_drv(8) and rem_drv(8): illumos's options, checks, messages and exit statuses, on a directory ([`Root`]).
+//! add_drv(8): illumos's options, checks, messages and exit statuses, on a directory ([`Root`]).
 //!
-//! A driver's module and configuration file are put in their places first, as on illumos; add_drv enters the driver in the databases and
-//! attaches it once to see whether it does. Messages go to standard error, as illumos's do.
+//! A driver's module and configuration file are put in their places first, as on illumos; add_drv enters the driver in the databases and has the
+//! running system attach it. Messages go to standard error, as illumos's do.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -51,8 +51,33 @@ impl AddOptions {
     }
 }
 
-/// Loads and attaches a driver once; an error says why it did not.
-pub type Attach<'a> = &'a dyn Fn(&Root, &str) -> Result<(), String>;
+/// The running system, as the commands need it. What it refuses, it refuses with an illumos errno.
+pub trait Running {
+    /// Gives a driver the major number and the aliases that the databases say.
+    fn bind(&self, root: &Root, driver: &str);
+    /// Takes them away; the driver's nodes go.
+    ///
+    /// # Errors
+    /// It has none.
+    fn unbind(&self, root: &Root, driver: &str) -> Result<(), i32>;
+    /// Loads and attaches a driver, and makes its links, as `devfsadm -i` does.
+    ///
+    /// # Errors
+    /// No instance is attached. Either way: what devfsadm has to say.
+    fn attach(&self, root: &Root, driver: &str) -> Result<String, String>;
+    /// Unloads a driver's module, if it is loaded.
+    ///
+    /// # Errors
+    /// It stays.
+    fn unload(&self, root: &Root, driver: &str) -> Result<(), i32>;
+    /// Forgets what a driver's configuration file said; it is read again when the driver is attached.
+    ///
+    /// # Errors
+    /// The driver has no major number.
+    fn reread(&self, root: &Root, driver: &str) -> Result<(), i32>;
+    /// Takes over what etc/minor_perm says of a driver; if not `add`, forgets that.
+    fn permissions(&self, root: &Root, driver: &str, add: bool);
+}
 
 /// What add_drv says when it is called wrongly.
 pub const USAGE: &str = "Usage:
@@ -72,9 +97,6 @@ Example:
 	and be owned by bin with group bin.
 ";
 
-/// What rem_drv says when it is called wrongly.
-pub const REM_USAGE: &str = "Usage:\n\t rem_drv [ -C ] [ -b <basedir> ] [ -n ] driver_name\n";
-
 /// Why a command ends with status 1: what it says.
 pub(super) type Refused = String;
 
@@ -88,14 +110,18 @@ pub(super) fn only_one(root: &Root) -> Result<Lock, Refused> {
     match root.lock() {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err("add_drv/rem_drv currently busy; try later\n".into()),
-        Err(error) => Err(format!("Failed to create lock file({}): {error}\n", root.dir().display())),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            Err(format!("Failed to create lock file({}): {why}\n", root.lock_file().display()))
+        }
     }
 }
 
 /// The exit status of a command that came to its end, was refused, or could not read or write the databases.
-pub(super) fn status(root: &Root, result: io::Result<Result<(), Refused>>, out: &mut dyn Write) -> i32 {
+pub(super) fn status(root: &Root, result: io::Result<Result<i32, Refused>>, out: &mut dyn Write) -> i32 {
     match result {
-        Ok(Ok(())) => 0,
+        Ok(Ok(status)) => status,
         Ok(Err(text)) => {
             say(out, &text);
             1
@@ -112,10 +138,10 @@ pub fn add_drv(
     root: &Root,
     driver: &str,
     options: &AddOptions,
-    attach: Attach<'_>,
+    running: &dyn Running,
     out: &mut dyn Write,
 ) -> i32 {
-    let result = add(root, driver, options, attach, out);
+    let result = add(root, driver, options, running, out);
     status(root, result, out)
 }
 
@@ -123,23 +149,22 @@ fn add(
     root: &Root,
     driver: &str,
     options: &AddOptions,
-    attach: Attach<'_>,
+    running: &dyn Running,
     out: &mut dyn Write,
-) -> io::Result<Result<(), Refused>> {
+) -> io::Result<Result<i32, Refused>> {
     if let Some(Err(text)) = options.aliases.as_deref().map(no_blank_inside_quotes) {
         return Ok(Err(text));
     }
     // As a path is cleaned: no doubled slashes, none at the end.
-    let driver = driver.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    let start = if driver.starts_with('/') { "/" } else { "" };
+    let parts: Vec<&str> = driver.split('/').filter(|part| !part.is_empty()).collect();
+    let driver = format!("{start}{}", parts.join("/"));
     if let Some((_, name)) = driver.rsplit_once('/') {
         return Ok(Err(format!(
             "Error: driver may not be specified by path ({driver})\nError: Could not install driver ({name}).\n"
         )));
     }
     let driver = &driver;
-    if driver.is_empty() {
-        return Ok(Err(USAGE.into()));
-    }
     let _lock = match only_one(root) {
         Ok(lock) => lock,
         Err(text) => return Ok(Err(text)),
@@ -147,7 +172,7 @@ fn add(
     if let Some(Err(text)) = options.permissions.as_deref().map(check_permissions) {
         return Ok(Err(text + USAGE));
     }
-    let aliases = options.aliases.as_deref().map(split_aliases).unwrap_or_default();
+    let aliases = options.aliases.as_deref().map(|list| entries(list, ' ', true)).unwrap_or_default();
     for alias in &aliases {
         if let Err(text) =
             free_name(root, alias, &format!("Alias (\"{alias}\") already in use as driver name.\n"))?
@@ -157,6 +182,11 @@ fn add(
         if let Err(text) = check_token(alias) {
             return Ok(Err(text));
         }
+    }
+    if !options.no_load
+        && let Some(Err(text)) = options.privileges.as_deref().map(check_privileges)
+    {
+        return Ok(Err(text));
     }
     let own = privileges(root, options.privileges.as_deref())?;
     let policy = options.policy.as_deref().map(|text| policy::check(text, driver, false, &own)).transpose();
@@ -188,17 +218,17 @@ fn add(
     };
     root.remove(Database::RemNameToMajor, driver)?;
     root.append(Database::NameToMajor, &format!("{driver} {major}"))?;
-    for permission in options.permissions.iter().flat_map(|p| p.split(',')) {
-        root.append(Database::MinorPerm, &format!("{driver}:{}", permission.trim()))?;
+    for permission in options.permissions.iter().flat_map(|list| permission_entries(list)) {
+        root.append(Database::MinorPerm, &format!("{driver}:{permission}"))?;
     }
     for alias in &aliases {
         root.append(Database::Aliases, &format!("{driver} \"{alias}\""))?;
     }
-    for class in options.classes.iter().flat_map(|c| c.split_whitespace()) {
+    for class in options.classes.iter().flat_map(|list| entries(list, ' ', false)) {
         root.append(Database::Classes, &format!("{driver}\t{class}"))?;
     }
-    for privilege in options.privileges.iter().flat_map(|p| p.split(',')) {
-        root.append(Database::ExtraPrivs, &format!("{driver}:{}", privilege.trim()))?;
+    for privilege in options.privileges.iter().flat_map(|list| entries(list, ',', false)) {
+        root.append(Database::ExtraPrivs, &format!("{driver}:{privilege}"))?;
     }
     for line in &policy {
         root.append(Database::DevicePolicy, line)?;
@@ -207,19 +237,47 @@ fn add(
     if no_load {
         say(out, "Reboot client to install driver.\n");
     } else {
-        load(root, driver, attach, out);
+        configure(root, driver, options.aliases.as_deref(), running, options.verbose);
+        if options.permissions.is_some() {
+            running.permissions(root, driver, true);
+        }
+        load(root, driver, running, out);
     }
     if options.verbose {
         say(out, &format!("Driver ({driver}) installed.\n"));
     }
-    Ok(Ok(()))
+    Ok(Ok(0))
+}
+
+/// Has the kernel bind a driver, as `devfsadm -b` does for each of its aliases: with an empty list of them for none, so nothing is bound.
+pub(super) fn configure(
+    root: &Root,
+    driver: &str,
+    aliases: Option<&str>,
+    running: &dyn Running,
+    verbose: bool,
+) {
+    if aliases == Some("") {
+        return;
+    }
+    running.bind(root, driver);
+    if verbose {
+        println!("exit status = 0");
+    }
 }
 
 /// Attaches a driver; one that does not stays installed, and the status is 0: whoever installs it has to look for the node.
-pub(super) fn load(root: &Root, driver: &str, attach: Attach<'_>, out: &mut dyn Write) {
-    if let Err(why) = attach(root, driver) {
-        say(out, &format!("{}\n", why.trim_end()));
-        say(out, &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"));
+pub(super) fn load(root: &Root, driver: &str, running: &dyn Running, out: &mut dyn Write) {
+    match running.attach(root, driver) {
+        Ok(said) => say(out, &said),
+        Err(said) => {
+            say(out, &said);
+            say(out, &format!("devfsadm: driver failed to attach: {driver}\n"));
+            say(
+                out,
+                &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"),
+            );
+        }
     }
 }
 
@@ -265,41 +323,9 @@ fn free_name(root: &Root, name: &str, taken: &str) -> io::Result<Result<(), Refu
     Ok(Ok(()))
 }
 
-/// rem_drv(8). `elsewhere` says that another system's directory was named (`-b`): nothing is unloaded then. Returns the exit status.
-pub fn rem_drv(root: &Root, driver: &str, elsewhere: bool, out: &mut dyn Write) -> i32 {
-    let result = remove(root, driver, elsewhere, out);
-    status(root, result, out)
-}
-
-fn remove(
-    root: &Root,
-    driver: &str,
-    elsewhere: bool,
-    out: &mut dyn Write,
-) -> io::Result<Result<(), Refused>> {
-    let _lock = match only_one(root) {
-        Ok(lock) => lock,
-        Err(text) => return Ok(Err(text)),
-    };
-    let Some(major) = root.major(driver)? else {
-        return Ok(Err(format!("Driver ({driver}) not installed.\n")));
-    };
-    if !elsewhere && root.busy(driver)? {
-        // The entries go all the same, and the status is 0.
-        say(out, &format!("Device busy\nCannot unload module: {driver}\nWill be unloaded upon reboot.\n"));
-    }
-    root.append(Database::RemNameToMajor, &format!("{driver} {major}"))?;
-    for database in [
-        Database::NameToMajor,
-        Database::MinorPerm,
-        Database::Aliases,
-        Database::Classes,
-        Database::ExtraPrivs,
-        Database::DevicePolicy,
-    ] {
-        root.remove(database, driver)?;
-    }
-    Ok(Ok(()))
+/// What is said of a module that cannot be unloaded.
+pub(super) fn stays(driver: &str) -> String {
+    format!("Cannot unload module: {driver}\nWill be unloaded upon reboot.\n")
 }
 
 /// Each permission is a minor name, a mode, an owner and a group. Everything that is wrong is said.
@@ -308,21 +334,69 @@ fn remove(
 /// The messages, which may be none (nothing was given).
 pub(super) fn check_permissions(text: &str) -> Result<(), Refused> {
     let mut wrong = String::new();
-    for permission in text.split(',') {
-        let permission = permission.trim();
+    // The mode of one that has none is that of the one before.
+    let mut mode = String::new();
+    for permission in permission_entries(text) {
         let fields: Vec<&str> = permission.split_whitespace().collect();
-        match fields.len() {
-            0..4 => wrong.push_str(&format!("Option (-m) : missing token: ({permission})\n")),
-            4 => {}
-            _ => wrong.push_str(&format!("Option (-m) : too many arguments: ({permission})\n")),
+        if fields.len() < 4 {
+            wrong.push_str(&format!("Option (-m) : missing token: ({permission})\n"));
         }
-        if let Some(shown) =
-            fields.get(1).filter(|mode| !(0..=4777).contains(&getopt::number(mode).unwrap_or(0)))
-        {
-            wrong.push_str(&format!("Bad mode: ({shown})\n"));
+        if let Some(given) = fields.get(1) {
+            mode = (*given).to_owned();
+        }
+        if !(0..=4777).contains(&getopt::number(&mode).unwrap_or(0)) {
+            wrong.push_str(&format!("Bad mode: ({mode})\n"));
         }
     }
     if wrong.is_empty() && !text.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// The permissions of a list: each ends at its fourth field's blank, or at a comma behind its first field, which may hold commas itself. Blanks between
+/// fields become one.
+fn permission_entries(list: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut rest = list.trim_start();
+    while !rest.is_empty() {
+        let mut entry = String::new();
+        let mut fields = 0;
+        while let Some(c) = rest.chars().next() {
+            if c == ',' && fields > 0 {
+                break;
+            }
+            entry.push(c);
+            rest = &rest[c.len_utf8()..];
+            if c.is_whitespace() {
+                rest = rest.trim_start();
+                fields += 1;
+                if fields == 4 {
+                    break;
+                }
+            }
+        }
+        rest = rest.trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+        all.push(entry);
+    }
+    all
+}
+
+/// The entries of a list with blanks, or `separator`, between them, without the quotes if `unquote`. An empty list has one, which is empty.
+pub(super) fn entries(list: &str, separator: char, unquote: bool) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut rest = list.trim_start();
+    loop {
+        let quoted = unquote && rest.starts_with('"');
+        rest = if quoted { &rest[1..] } else { rest };
+        let ends = |c: char| c == separator || c.is_whitespace() || quoted && c == '"';
+        let end = rest.find(ends).unwrap_or(rest.len());
+        all.push(rest[..end].to_owned());
+        rest = &rest[end..];
+        rest = rest.strip_prefix(separator).unwrap_or(rest);
+        rest = if quoted { rest.strip_prefix('"').unwrap_or(rest) } else { rest }.trim_start();
+        if rest.is_empty() {
+            return all;
+        }
+    }
 }
 
 /// The privileges that drivers have brought to the system, and those that a command's `-P` brings.
@@ -332,6 +406,21 @@ pub(super) fn privileges(root: &Root, new: Option<&str>) -> io::Result<impl Fn(&
     let all = old.chain(new.iter().flat_map(|list| list.split(',')));
     let all: Vec<String> = all.map(|name| name.trim().to_ascii_lowercase()).collect();
     Ok(move |name: &str| all.iter().any(|own| own == name))
+}
+
+/// Privileges that the kernel would make: letters, digits and `_`, at most 31.
+pub(super) fn check_privileges(list: &str) -> Result<(), Refused> {
+    for name in list.split(',').filter(|name| !name.is_empty()) {
+        let why = if name.len() > 31 {
+            "File name too long"
+        } else if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            continue;
+        } else {
+            "Invalid argument"
+        };
+        return Err(format!("Cannot allocate privilege ``{name}'': {why}\n"));
+    }
+    Ok(())
 }
 
 /// A blank inside double quotes is an error.
@@ -344,15 +433,38 @@ pub(super) fn no_blank_inside_quotes(text: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Names separated by blanks, each in double quotes or bare.
-pub(super) fn split_aliases(text: &str) -> Vec<String> {
-    text.split_whitespace().map(|alias| alias.trim_matches('"').to_owned()).collect()
-}
-
 /// A name that the databases can hold.
 pub(super) fn check_token(alias: &str) -> Result<(), Refused> {
     if alias.contains(|c: char| c == '#' || c.is_control()) {
         return Err(format!("Option (-i) : bad token: ({alias})\n"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_taken_apart_as_illumos_takes_them() {
+        let perms = |list| permission_entries(list);
+        assert_eq!(perms("* 0666 root sys,a 0600 root sys"), ["* 0666 root sys", "a 0600 root sys"]);
+        assert_eq!(perms("* 0666 root sys, a  0600 root sys"), ["* 0666 root sys", "a 0600 root sys"]);
+        assert_eq!(perms(" * 0666 root sys extra"), ["* 0666 root sys ", "extra"]);
+        assert_eq!(perms(",* 0666 root sys"), [",* 0666 root sys"]);
+        assert!(perms("").is_empty());
+        let names = |list| entries(list, ' ', true);
+        assert_eq!(names("\"x1\" \"x2\" x3"), ["x1", "x2", "x3"]);
+        assert_eq!(names("\"half"), ["half"]);
+        assert_eq!(names(""), [""]);
+        assert_eq!(entries("a, b,c", ',', false), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_mode_is_that_of_the_permission_before_when_there_is_none() {
+        let said = check_permissions("* 9999 root sys extra").unwrap_err();
+        assert_eq!(said, "Bad mode: (9999)\nOption (-m) : missing token: (extra)\nBad mode: (9999)\n");
+        assert_eq!(check_permissions("").unwrap_err(), "");
+        assert!(check_permissions("* rw root sys").is_ok());
+    }
 }

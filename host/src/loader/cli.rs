@@ -1,55 +1,68 @@
 //! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modload and so on. Each returns the exit status.
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 
-use super::add_drv::{self, AddOptions};
+use super::add_drv::{self, AddOptions, Running};
+use super::errno::EBUSY;
 use super::getopt::{self, Given};
+use super::help;
 use super::modctl;
+use super::rem_drv;
 use super::root::Root;
-use super::session::{DriverFile, Session};
+use super::session::Session;
+use super::system;
 use super::update_drv;
-use crate::config;
-use crate::kern::drivers;
+use crate::log;
 use crate::resident::{self, Request};
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Install a driver in a system's directory, as add_drv(8) does
-    #[command(name = "add_drv")]
+    #[command(name = "add_drv", disable_help_flag = true, after_help = help::ADD_DRV)]
     AddDrv(Words),
     /// Remove a driver from a system's directory, as rem_drv(8) does
-    #[command(name = "rem_drv")]
+    #[command(name = "rem_drv", disable_help_flag = true, after_help = help::REM_DRV)]
     RemDrv(Words),
     /// Change what is said of an installed driver, or read its configuration file anew, as update_drv(8) does
-    #[command(name = "update_drv")]
+    #[command(name = "update_drv", disable_help_flag = true, after_help = help::UPDATE_DRV)]
     UpdateDrv(Words),
-    /// Show the modules that ddi-host serve has loaded, or what a module file is or needs, as modinfo(8) does
+    /// Show the modules that ddi-host serve has loaded, as modinfo(8) does, or what a module file is or needs
+    #[command(disable_help_flag = true, after_help = help::MODINFO)]
     Modinfo(Words),
     /// Load a module into the machine that ddi-host serve keeps up, as modload(8) does
+    #[command(disable_help_flag = true, after_help = help::MODLOAD)]
     Modload(Words),
     /// Unload a module that ddi-host serve has loaded, as modunload(8) does
+    #[command(disable_help_flag = true, after_help = help::MODUNLOAD)]
     Modunload(Words),
 }
 
 /// Words that a command reads as illumos's own does.
 #[derive(Args, Debug)]
 pub struct Words {
-    /// --root DIR, the system's directory (DIR/kernel/drv/amd64/NAME and so on), and illumos's options and arguments
+    /// Print help
+    #[arg(long, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+    /// --root DIR, the system's directory, and illumos's options and arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--root DIR ARGUMENT")]
-    words: Vec<String>,
+    pub words: Vec<String>,
 }
 
 impl Words {
     /// The system's directory, and what the words say; or what is to be said of them.
     fn read(&self, command: &str, letters: &str, usage: &str) -> Result<(Root, Given), String> {
         let mut words = self.words.clone();
+        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}{usage}"))?;
         if words.is_empty() {
             return Err(usage.to_owned());
         }
-        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}{usage}"))?;
         let given = getopt::parse(command, letters, &words).map_err(|e| e + usage)?;
-        match given.argument('b').map(str::to_owned).or(root).map(Root::new) {
+        if let Some(dir) = given.argument('b') {
+            // What is wrong with another system's directory, the lock says.
+            return Ok((Root::new(dir), given));
+        }
+        match root.map(Root::new) {
             Some(root) => match root.check() {
                 Ok(()) => Ok((root, given)),
                 Err(why) => Err(format!("{command}: {why}\n")),
@@ -85,50 +98,17 @@ fn add(words: &Words) -> i32 {
         Err(text) => return wrong(&text),
     };
     let [driver] = &given.words[..] else { return wrong(add_drv::USAGE) };
-    add_drv::add_drv(&root, driver, &AddOptions::of(&given), &attach, &mut std::io::stderr())
-}
-
-/// Has the machine that is up for the system attach the driver. Without one, sees whether it attaches.
-fn attach(root: &Root, name: &str) -> Result<(), String> {
-    match resident::ask(root.dir(), &Request::Attach(name.to_owned())).map_err(|e| e.to_string())? {
-        Some(attached) => attached.map(drop),
-        None => attach_once(root, name),
-    }
-}
-
-/// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
-fn attach_once(root: &Root, name: &str) -> Result<(), String> {
-    let module = root.module(name).ok_or_else(|| format!("no module for driver {name}"))?;
-    if let Ok(Some(major)) = root.major(name) {
-        drivers::set_major(name, major);
-    }
-    let mut session = Session::new(Some(root));
-    let attached = session.add(&DriverFile { module, conf: root.conf(name) });
-    let stuck = session.end();
-    let attached = attached?;
-    if let Some(why) = stuck.first() {
-        return Err(why.clone());
-    }
-    if attached == 0 { Err(format!("{name}: no instance attached")) } else { Ok(()) }
+    add_drv::add_drv(&root, driver, &AddOptions::of(&given), &Machine, &mut std::io::stderr())
 }
 
 fn remove(words: &Words) -> i32 {
-    let (root, given) = match words.read("rem_drv", "b:C", add_drv::REM_USAGE) {
+    let (root, given) = match words.read("rem_drv", rem_drv::LETTERS, rem_drv::USAGE) {
         Ok(read) => read,
         Err(text) => return wrong(&text),
     };
-    let [driver] = &given.words[..] else { return wrong(add_drv::REM_USAGE) };
-    let elsewhere = given.has('b');
-    let ask = |request| resident::ask(root.dir(), &request);
-    if !elsewhere {
-        // A driver that stays loaded is busy, which rem_drv says.
-        let _ = ask(Request::Unload(driver.clone()));
-    }
-    let status = add_drv::rem_drv(&root, driver, elsewhere, &mut std::io::stderr());
-    if !elsewhere {
-        let _ = ask(Request::Forget(driver.clone()));
-    }
-    status
+    let [driver] = &given.words[..] else { return wrong(rem_drv::USAGE) };
+    let elsewhere = given.has('b') || given.has('n');
+    rem_drv::rem_drv(&root, driver, elsewhere, &Machine, &mut std::io::stderr())
 }
 
 fn update(words: &Words) -> i32 {
@@ -136,16 +116,77 @@ fn update(words: &Words) -> i32 {
         Ok(read) => read,
         Err(text) => return wrong(&text),
     };
-    let unload =
-        |root: &Root, driver: &str| match resident::ask(root.dir(), &Request::Unload(driver.to_owned())) {
-            Ok(Some(answer)) => answer.is_ok(),
-            _ => !root.busy(driver).unwrap_or(false),
+    update_drv::update_drv(&root, &given, &Machine, &mut std::io::stderr())
+}
+
+/// The machine that is up for a system. Without one, what would be so if one were, as far as that can be told.
+struct Machine;
+
+impl Machine {
+    /// Asks the machine, if one is up.
+    fn ask(root: &Root, request: &Request) -> Option<resident::Answer> {
+        resident::ask(root.dir(), request).unwrap_or_else(|why| Some(Err(why.to_string())))
+    }
+
+    /// Asks for what may be refused with an errno.
+    fn modctl(root: &Root, request: &Request) -> Option<Result<(), i32>> {
+        let answer = Self::ask(root, request)?;
+        Some(answer.map(drop).map_err(|number| {
+            number.parse().unwrap_or_else(|_| {
+                log::line(log::To::Both, &format!("WARNING: {number}"));
+                EBUSY
+            })
+        }))
+    }
+}
+
+impl Running for Machine {
+    fn bind(&self, root: &Root, driver: &str) {
+        Self::modctl(root, &Request::Bind(driver.to_owned()));
+    }
+
+    fn unbind(&self, root: &Root, driver: &str) -> Result<(), i32> {
+        Self::modctl(root, &Request::Unbind(driver.to_owned())).unwrap_or(Ok(()))
+    }
+
+    fn attach(&self, root: &Root, driver: &str) -> Result<String, String> {
+        Self::ask(root, &Request::Attach(driver.to_owned())).unwrap_or_else(|| attach_once(root, driver))
+    }
+
+    fn unload(&self, root: &Root, driver: &str) -> Result<(), i32> {
+        Self::modctl(root, &Request::Unload(driver.to_owned())).unwrap_or_else(|| {
+            // Runs may have it.
+            if root.busy(driver).unwrap_or(false) { Err(EBUSY) } else { Ok(()) }
+        })
+    }
+
+    fn reread(&self, root: &Root, driver: &str) -> Result<(), i32> {
+        let known = || match root.major(driver) {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(super::errno::EINVAL),
         };
-    // Nothing is remembered of it: it is read whenever the driver is loaded.
-    let reread = |root: &Root, driver: &str| match root.conf(driver) {
-        Some(file) => config::read_conf(&file).map(drop).map_err(|e| e.to_string()),
-        None => Ok(()),
-    };
-    let system = update_drv::System { attach: &attach, unload: &unload, reread: &reread };
-    update_drv::update_drv(&root, &given, &system, &mut std::io::stderr())
+        Self::modctl(root, &Request::Reread(driver.to_owned())).unwrap_or_else(known)
+    }
+
+    fn permissions(&self, root: &Root, driver: &str, add: bool) {
+        Self::modctl(root, &Request::Permissions { driver: driver.to_owned(), add });
+    }
+}
+
+/// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
+fn attach_once(root: &Root, name: &str) -> Result<String, String> {
+    let attached = system::enter(root).and_then(|()| {
+        let mut session = Session::new(Some(root));
+        let attached = session.add_from(root, name);
+        for why in session.end() {
+            log::line(log::To::Both, &format!("WARNING: {why}"));
+        }
+        attached
+    });
+    let attached = attached.unwrap_or_else(|why| {
+        log::line(log::To::Both, &format!("WARNING: {why}"));
+        0
+    });
+    let said: String = system::said().into_iter().map(|line| line + "\n").collect();
+    if attached > 0 { Ok(said) } else { Err(said) }
 }

@@ -1,12 +1,10 @@
-//! devlink.tab(5): which names in /dev a minor node gets.
+//! devlink.tab(5): which names in /dev a minor node gets, as devfsadm(8) reads it.
 //!
-//! A line is a specification of minor nodes, a tab, and a name: `type=ddi_pseudo;name=ctxdev;minor=ctxdev0<tab>ctxdev0`. The specification's
-//! fields are `type` (the minor's node type), `name` (the node's name), `addr` (its unit address) and `minor` (the minor's name); each may be given once,
-//! with `*` for any run of characters. In the name `\D` stands for the node's name, `\A` for its address, `\M` for the minor's name, `\A1`
-//! and `\M1` for the first of their parts between commas, and `\N0` for a counter from 0 up (links are named by the first number that is free).
-//! No locking.
-
-use super::root::matches;
+//! A line is a specification of minor nodes, a tab, a name below /dev, and perhaps a tab and the name of a second link, to the first. The
+//! specification's fields are `type` (the minor's node type), `name` (the node's name), `addr` (its unit address) and `minor` (the minor's name), each
+//! `KEY=VALUE`, with semicolons between; values are compared whole. `addr2` and `minor2` are the second of the parts between commas. In a name `\D`
+//! stands for the node's name, `\A0` for its address, `\M0` for the minor's name, `\A1` and `\M1` for the first of their parts, and `\N0` for a
+//! number that counts from 0. Blanks are part of a field. A line that cannot be read is warned of and left out. No locking.
 
 /// A minor node, as rules look at it.
 #[derive(Clone, Copy, Debug)]
@@ -19,16 +17,41 @@ pub struct Minor<'a> {
     pub addr: &'a str,
     /// The minor's name.
     pub minor: &'a str,
+    /// Its path below /devices ("/pseudo/ctxdev@0:ctxdev0").
+    pub path: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Kind,
+    Name,
+    /// Which of the parts; 0: the whole.
+    Addr(usize),
+    Minor(usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Name,
+    Addr(usize),
+    Minor(usize),
+    Counter(usize),
+}
+
+/// What a link is named like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    pieces: Vec<Piece>,
+    text: String,
 }
 
 /// One line of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
-    kind: Option<String>,
-    name: Option<String>,
-    addr: Option<String>,
-    minor: Option<String>,
-    link: String,
+    fields: Vec<(Key, String)>,
+    link: Pattern,
+    second: Option<Pattern>,
 }
 
 /// All lines of the file.
@@ -37,139 +60,353 @@ pub struct Rules {
     rules: Vec<Rule>,
 }
 
+/// A name without its number: what stands before and behind it, and the least that it may be.
+pub struct Numbered<'a> {
+    /// Before the number.
+    pub before: &'a str,
+    /// Behind it.
+    pub behind: &'a str,
+    /// The least number.
+    pub least: usize,
+}
+
+/// Where links are made.
+pub trait Directory {
+    /// The number of the link of this name to `target` that there is, or the first that is free.
+    fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize;
+    /// Makes a link: to a minor node's path below /devices, which begins with a slash, or to another link's name.
+    fn link(&mut self, name: &str, target: &str);
+    /// Something is wrong.
+    fn warn(&mut self, text: String);
+}
+
+/// The links that devfsadm(8)'s own modules make, whatever devlink.tab says: of those that are about a node, the first.
+const OWN: &str = "\
+type=ddi_pseudo;name=ramdisk;minor=ctl\tramdiskctl
+type=ddi_pseudo;name=ramdisk;minor2=raw\trramdisk/\\M1
+type=ddi_pseudo;name=ramdisk\tramdisk/\\M0
+type=ddi_agp:pseudo\tagpgart
+type=ddi_agp:target\tagp/agptarget\\N0
+type=ddi_agp:cpugart\tagp/cpugart\\N0
+type=ddi_agp:master\tagp/agpmaster\\N0
+type=ddi_display\tfbs/\\M0\tfb\\N0
+";
+
 impl Rules {
-    /// Reads the text of a devlink.tab.
-    ///
-    /// # Errors
-    /// The number and the text of the first line that is none.
-    pub fn parse(text: &str) -> Result<Rules, String> {
+    /// Reads the text of a devlink.tab; what devfsadm says of lines that it cannot read. `file` is the file's name.
+    pub fn parse(text: &str, file: &str) -> (Rules, Vec<String>) {
         let mut rules = Vec::new();
+        let mut warnings = Vec::new();
         for (number, line) in text.lines().enumerate() {
-            let line = line.trim_end();
-            if line.trim_start().is_empty() || line.starts_with('#') {
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let bad = || format!("devlink.tab line {}: {line}", number + 1);
-            let mut parts = line.split('\t').filter(|p| !p.is_empty());
-            let (Some(spec), Some(link)) = (parts.next(), parts.next()) else {
-                return Err(bad());
-            };
-            let mut rule = Rule { link: link.trim().to_owned(), ..Rule::default() };
-            for field in spec.split(';').filter(|f| !f.trim().is_empty()) {
-                let (key, value) = field.split_once('=').ok_or_else(bad)?;
-                let place = match key.trim() {
-                    "type" => &mut rule.kind,
-                    "name" => &mut rule.name,
-                    key if key.starts_with("addr") => &mut rule.addr,
-                    key if key.starts_with("minor") => &mut rule.minor,
-                    _ => return Err(bad()),
-                };
-                *place = Some(value.trim().to_owned());
+            match Rule::parse(line, number + 1, file) {
+                Ok(rule) => rules.extend(rule),
+                Err(why) => warnings.push(why),
             }
-            rules.push(rule);
         }
-        Ok(Rules { rules })
+        (Rules { rules }, warnings)
     }
 
-    /// The names in /dev for a minor node, without `/dev/`. `taken` tells whether a name is another node's already.
-    pub fn links(&self, minor: Minor<'_>, taken: impl Fn(&str) -> bool) -> Vec<String> {
-        let fits = |want: &Option<String>, is: &str| want.as_deref().is_none_or(|w| matches(w, is));
-        self.rules
-            .iter()
-            .filter(|r| {
-                fits(&r.kind, minor.kind)
-                    && fits(&r.name, minor.name)
-                    && fits(&r.addr, minor.addr)
-                    && fits(&r.minor, minor.minor)
-            })
-            .map(|rule| expand(&rule.link, minor, &taken))
-            .collect()
+    /// The links of devfsadm's own modules.
+    fn own() -> Rules {
+        Rules::parse(OWN, "").0
+    }
+
+    /// Makes the links of a minor node; false when neither a line nor devfsadm itself has any for it.
+    pub fn make(&self, minor: Minor<'_>, links: &mut dyn Directory) -> bool {
+        let own = Rules::own();
+        let mut about: Vec<&Rule> = self.rules.iter().filter(|rule| rule.is_about(minor)).collect();
+        if about.is_empty() {
+            about.extend(own.rules.iter().find(|rule| rule.is_about(minor)));
+        }
+        for rule in &about {
+            let Some(name) = rule.link.name(minor, minor.path, links) else { continue };
+            links.link(&name, minor.path);
+            if let Some(second) = rule.second.as_ref().and_then(|second| second.name(minor, &name, links)) {
+                links.link(&second, &name);
+            }
+        }
+        !about.is_empty()
     }
 }
 
-/// The name in /dev that devfsadm(8)'s own modules give a minor node, whatever devlink.tab says.
-pub fn well_known(minor: Minor<'_>) -> Option<String> {
-    let counted = |what: &str| format!("{what}{}", minor.addr.rsplit(',').next().unwrap_or("0"));
-    match (minor.kind, minor.name) {
-        ("ddi_pseudo", "ramdisk") => Some(match (minor.minor, minor.minor.strip_suffix(",raw")) {
-            ("ctl", _) => "ramdiskctl".into(),
-            (_, Some(disk)) => format!("rramdisk/{disk}"),
-            (disk, None) => format!("ramdisk/{disk}"),
-        }),
-        ("ddi_agp:pseudo", _) => Some("agpgart".into()),
-        ("ddi_agp:target", _) => Some(counted("agp/agptarget")),
-        ("ddi_agp:cpugart", _) => Some(counted("agp/cpugart")),
-        ("ddi_agp:master", _) => Some(counted("agp/agpmaster")),
-        ("ddi_display", _) => Some(format!("fbs/{}", minor.minor)),
-        _ => None,
-    }
-}
-
-fn expand(link: &str, minor: Minor<'_>, taken: &impl Fn(&str) -> bool) -> String {
-    let mut text = String::new();
-    let mut counter = None;
-    let mut chars = link.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            text.push(c);
-            continue;
-        }
-        let Some(escape) = chars.next() else { break };
-        let digits: String = std::iter::from_fn(|| chars.next_if(char::is_ascii_digit)).collect();
-        let number = digits.parse::<usize>().ok();
-        let part = |whole: &str| match number {
-            None | Some(0) => whole.to_owned(),
-            Some(n) => whole.split(',').nth(n - 1).unwrap_or_default().to_owned(),
+impl Rule {
+    /// None: a line without a specification is about nothing.
+    fn parse(line: &str, number: usize, file: &str) -> Result<Option<Rule>, String> {
+        let Some((spec, rest)) = line.split_once('\t') else {
+            return Err(format!("line {number}: configuration file {file} has a missing tab -- ignoring"));
         };
-        match escape {
-            'D' => text.push_str(minor.name),
-            'A' => text.push_str(&part(minor.addr)),
-            'M' => text.push_str(&part(minor.minor)),
-            'N' => counter = Some((text.len(), number.unwrap_or(0))),
-            other => text.push(other),
+        if rest.is_empty() {
+            return Err(format!(
+                "line {number}: configuration file {file} has a missing dev name field -- ignoring"
+            ));
+        }
+        let (link, second) =
+            rest.split_once('\t').map_or((rest, None), |(link, second)| (link, Some(second)));
+        if second.is_some_and(|second| second.contains('\t')) {
+            return Err(format!("line {number}:  configuration file {file} has too many fields -- ignoring"));
+        }
+        let mut fields = Vec::new();
+        let mut rest = spec;
+        while !rest.is_empty() {
+            let Some((key, behind)) = rest.split_once('=') else {
+                return Err(format!("missing '=' in devfs_spec field line {number} from file {file}"));
+            };
+            let (value, next) = behind.split_once(';').unwrap_or((behind, ""));
+            fields.push((Key::parse(key, number, file)?, value.to_owned()));
+            rest = next;
+        }
+        let wrong = |why| format!("line {number}: configuration file {file} incorrect: {why} -- ignoring");
+        let link = Pattern::parse(link).map_err(wrong)?;
+        let second = second.map(Pattern::parse).transpose().map_err(wrong)?;
+        Ok((!fields.is_empty()).then_some(Rule { fields, link, second }))
+    }
+
+    fn is_about(&self, minor: Minor<'_>) -> bool {
+        let part = |whole: &str, n: usize, value: &str| match n {
+            0 => whole == value,
+            n => whole.split(',').nth(n - 1) == Some(value),
+        };
+        self.fields.iter().all(|(key, value)| match key {
+            Key::Kind => minor.kind == value,
+            Key::Name => minor.name == value,
+            Key::Addr(n) => part(minor.addr, *n, value),
+            Key::Minor(n) => part(minor.minor, *n, value),
+        })
+    }
+}
+
+impl Key {
+    fn parse(key: &str, number: usize, file: &str) -> Result<Key, String> {
+        let part = |digits: &str| match digits {
+            "" => Ok(0),
+            digits if digits.starts_with(|c: char| c.is_ascii_digit()) => Ok(leading_number(digits).0),
+            _ => Err(format!("bad keyword '{key}' on line {number} of file {file}")),
+        };
+        match key {
+            "type" => Ok(Key::Kind),
+            "name" => Ok(Key::Name),
+            _ => match (key.strip_prefix("addr"), key.strip_prefix("minor")) {
+                (Some(digits), _) => part(digits).map(Key::Addr),
+                (_, Some(digits)) => part(digits).map(Key::Minor),
+                _ => Err(format!("unrecognized keyword '{key}' -- ignoring line {number} of file {file}")),
+            },
         }
     }
-    let Some((at, first)) = counter else { return text };
-    let numbered = |n: usize| format!("{}{n}{}", &text[..at], &text[at..]);
-    (first..).map(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
+/// The number that a text starts with, and what is behind it.
+fn leading_number(text: &str) -> (usize, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (text[..end].parse().unwrap_or(usize::MAX), &text[end..])
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Pattern, &'static str> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (plain, escape) = rest.split_once('\\').map_or((rest, None), |(plain, at)| (plain, Some(at)));
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(plain.to_owned()));
+            }
+            let Some(escape) = escape else { break };
+            let mut letters = escape.chars();
+            let make: fn(usize) -> Piece = match letters.next() {
+                Some('D') => |_| Piece::Name,
+                Some('A') => Piece::Addr,
+                Some('M') => Piece::Minor,
+                Some('N') if pieces.iter().any(|p| matches!(p, Piece::Counter(_))) => {
+                    return Err("multiple counters not permitted");
+                }
+                Some('N') => Piece::Counter,
+                _ => return Err("unrecognized escape sequence"),
+            };
+            rest = letters.as_str();
+            let mut number = 0;
+            if make(0) != Piece::Name {
+                if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+                    return Err("escape sequence must be followed by a digit\n");
+                }
+                (number, rest) = leading_number(rest);
+            }
+            pieces.push(make(number));
+        }
+        Ok(Pattern { pieces, text: text.to_owned() })
+    }
+
+    /// The name for a minor node; None, and a warning, when it has no such part. `target` is what the link is to lead to.
+    fn name(&self, minor: Minor<'_>, target: &str, links: &mut dyn Directory) -> Option<String> {
+        let mut name = String::new();
+        let mut counter = None;
+        for piece in &self.pieces {
+            let part = |whole: &str, n: usize| match n {
+                0 => Some(whole.to_owned()),
+                n => whole.split(',').nth(n - 1).map(str::to_owned),
+            };
+            let text = match piece {
+                Piece::Text(text) => Some(text.clone()),
+                Piece::Name => Some(minor.name.to_owned()),
+                Piece::Addr(n) => part(minor.addr, *n),
+                Piece::Minor(n) => part(minor.minor, *n),
+                Piece::Counter(least) => {
+                    counter = Some((name.len(), *least));
+                    continue;
+                }
+            };
+            let Some(text) = text else {
+                let (node, minor) = minor.path.rsplit_once(':').unwrap_or((minor.path, minor.minor));
+                links.warn(format!("Pattern '{}' cannot be used with device '{node}:{minor}'", self.text));
+                return None;
+            };
+            name.push_str(&text);
+        }
+        let Some((at, least)) = counter else { return Some(name) };
+        let (before, behind) = name.split_at(at);
+        let number = links.number(&Numbered { before, behind, least }, target);
+        Some(format!("{before}{number}{behind}"))
+    }
+}
+
+impl Numbered<'_> {
+    /// The number in a name of this kind.
+    pub fn of(&self, name: &str) -> Option<usize> {
+        let digits = name.strip_prefix(self.before)?.strip_suffix(self.behind)?;
+        (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+    }
+
+    /// The first number that none of these is.
+    pub fn free(&self, taken: &[usize]) -> usize {
+        (self.least..).find(|n| !taken.contains(n)).unwrap_or(self.least)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    const MINOR: Minor<'_> = Minor { kind: "ddi_pseudo", name: "ctxdev", addr: "1", minor: "ctxdev1,a" };
+    const MINOR: Minor<'_> = Minor {
+        kind: "ddi_pseudo",
+        name: "ctxdev",
+        addr: "1",
+        minor: "ctxdev1,a",
+        path: "/pseudo/ctxdev@1:ctxdev1,a",
+    };
+
+    #[derive(Default)]
+    struct Made {
+        links: BTreeMap<String, String>,
+        warnings: Vec<String>,
+    }
+
+    impl Directory for Made {
+        fn number(&mut self, name: &Numbered<'_>, target: &str) -> usize {
+            let there: Vec<(usize, &String)> =
+                self.links.iter().filter_map(|(link, to)| Some((name.of(link)?, to))).collect();
+            let taken: Vec<usize> = there.iter().map(|(n, _)| *n).collect();
+            there.iter().find(|(_, to)| *to == target).map_or_else(|| name.free(&taken), |(n, _)| *n)
+        }
+        fn link(&mut self, name: &str, target: &str) {
+            self.links.insert(name.into(), target.into());
+        }
+        fn warn(&mut self, text: String) {
+            self.warnings.push(text);
+        }
+    }
+
+    fn made(tab: &str, minors: &[Minor<'_>]) -> Made {
+        let (rules, warnings) = Rules::parse(tab, "/etc/devlink.tab");
+        let mut made = Made { warnings, ..Made::default() };
+        for minor in minors {
+            rules.make(*minor, &mut made);
+        }
+        made
+    }
+
+    fn names(tab: &str, minor: Minor<'_>) -> Vec<String> {
+        made(tab, &[minor]).links.into_keys().collect()
+    }
 
     #[test]
     fn a_rule_names_its_minor_nodes_and_no_others() {
-        let rules = Rules::parse(
-            "# comment\n\ntype=ddi_pseudo;name=ctxdev\t\\M1\ntype=ddi_pseudo;name=win*;minor=ctxdev0\twin\n\
-             name=ctxdev;addr=1\tctx/\\D@\\A\n",
-        )
-        .unwrap();
-        assert_eq!(rules.links(MINOR, |_| false), ["ctxdev1", "ctx/ctxdev@1"]);
+        let tab = "# comment\n\ntype=ddi_pseudo;name=ctxdev\t\\M1\ntype=ddi_pseudo;name=winlock;minor=ctxdev0\twin\n\
+                   name=ctxdev;addr=1;\tctx/\\D@\\A0\n";
+        assert_eq!(names(tab, MINOR), ["ctx/ctxdev@1", "ctxdev1"]);
         let other = Minor { name: "winlock", minor: "ctxdev0", addr: "0", ..MINOR };
-        assert_eq!(rules.links(other, |_| false), ["win"]);
+        assert_eq!(names(tab, other), ["win"]);
     }
 
     #[test]
-    fn a_counter_takes_the_first_free_name() {
-        let rules = Rules::parse("type=ddi_pseudo\tctx\\N0.x\n").unwrap();
-        assert_eq!(rules.links(MINOR, |name| name == "ctx0.x"), ["ctx1.x"]);
+    fn values_are_whole_and_numbered_fields_are_parts() {
+        assert!(names("minor=ctxdev*\tx\n", MINOR).is_empty());
+        assert!(names("minor=ctxdev1\tx\n", MINOR).is_empty());
+        assert_eq!(names("minor1=ctxdev1\tx\nminor2=a\ty\nminor3=\tz\n", MINOR), ["x", "y"]);
+        let wide = Minor { addr: "1,3bc", ..MINOR };
+        assert_eq!(names("addr=1,3bc\ta\naddr2=3bc\tb\naddr=1\tc\n", wide), ["a", "b"]);
+        // Blanks are part of a field.
+        assert!(names("name=ctxdev \tx\n", MINOR).is_empty());
+        assert_eq!(names("name=ctxdev\t x\n", MINOR), [" x"]);
     }
 
     #[test]
-    fn devfsadm_has_names_of_its_own() {
-        let ramdisk = |minor| well_known(Minor { name: "ramdisk", minor, ..MINOR });
-        assert_eq!(ramdisk("ctl").as_deref(), Some("ramdiskctl"));
-        assert_eq!(ramdisk("a").as_deref(), Some("ramdisk/a"));
-        assert_eq!(ramdisk("a,raw").as_deref(), Some("rramdisk/a"));
-        assert_eq!(well_known(MINOR), None);
+    fn a_counter_keeps_its_number_and_takes_the_first_free_one() {
+        let minors = ["/pseudo/ctxdev@1:a", "/pseudo/ctxdev@7:a", "/pseudo/ctxdev@1:a"];
+        let minors = minors.map(|path| Minor { path, ..MINOR });
+        let made = made("type=ddi_pseudo\tctx\\N2.x\tsecond\\N0\n", &minors);
+        let want = [
+            ("ctx2.x", "/pseudo/ctxdev@1:a"),
+            ("ctx3.x", "/pseudo/ctxdev@7:a"),
+            ("second0", "ctx2.x"),
+            ("second1", "ctx3.x"),
+        ];
+        assert_eq!(made.links, want.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
     }
 
     #[test]
-    fn a_bad_line_is_named() {
-        assert_eq!(Rules::parse("type=a\tb\nnonsense\n").unwrap_err(), "devlink.tab line 2: nonsense");
-        assert!(Rules::parse("colour=red\tb\n").is_err());
+    fn devfsadm_has_links_of_its_own_that_count_from_0() {
+        let ramdisk = |minor| names("", Minor { name: "ramdisk", minor, ..MINOR });
+        assert_eq!(ramdisk("ctl"), ["ramdiskctl"]);
+        assert_eq!(ramdisk("a"), ["ramdisk/a"]);
+        assert_eq!(ramdisk("a,raw"), ["rramdisk/a"]);
+        assert!(names("", MINOR).is_empty());
+        let target = Minor { kind: "ddi_agp:target", addr: "1,7", ..MINOR };
+        assert_eq!(names("", target), ["agp/agptarget0"]);
+        let display = Minor { kind: "ddi_display", minor: "text-0", ..MINOR };
+        let display = made("", &[display]).links;
+        assert_eq!(display["fb0"], "fbs/text-0");
+        // A line of the file comes before them.
+        assert_eq!(names("type=ddi_agp:target\tmine\n", target), ["mine"]);
+    }
+
+    #[test]
+    fn lines_that_cannot_be_read_are_said_and_left_out() {
+        let tab = "type=a\tb\nnonsense\ncolour=red\tb\nminorx=1\tb\ntype\tb\ntype=a\t\ntype=a\tb\tc\td\n\
+                   type=a\t\\M\ntype=a\t\\Q1\ntype=a\t\\N0\\N1\ntype=ddi_pseudo\tlast\n";
+        let file = "/etc/devlink.tab";
+        let made = made(tab, &[MINOR]);
+        assert_eq!(made.links.keys().collect::<Vec<_>>(), ["last"]);
+        let incorrect =
+            |line, why| format!("line {line}: configuration file {file} incorrect: {why} -- ignoring");
+        assert_eq!(
+            made.warnings,
+            [
+                format!("line 2: configuration file {file} has a missing tab -- ignoring"),
+                format!("unrecognized keyword 'colour' -- ignoring line 3 of file {file}"),
+                format!("bad keyword 'minorx' on line 4 of file {file}"),
+                format!("missing '=' in devfs_spec field line 5 from file {file}"),
+                format!("line 6: configuration file {file} has a missing dev name field -- ignoring"),
+                format!("line 7:  configuration file {file} has too many fields -- ignoring"),
+                incorrect(8, "escape sequence must be followed by a digit\n"),
+                incorrect(9, "unrecognized escape sequence"),
+                incorrect(10, "multiple counters not permitted"),
+            ]
+        );
+        let part = self::made("name=ctxdev\t\\M3\n", &[MINOR]);
+        assert_eq!(part.warnings, ["Pattern '\\M3' cannot be used with device '/pseudo/ctxdev@1:ctxdev1,a'"]);
+        assert!(part.links.is_empty());
     }
 }

@@ -2,6 +2,19 @@
 
 use std::io;
 
+/// `ENOENT`.
+pub const ENOENT: i32 = 2;
+/// `EIO`.
+pub const EIO: i32 = 5;
+/// `ENXIO`.
+pub const ENXIO: i32 = 6;
+/// `EFAULT`.
+pub const EFAULT: i32 = 14;
+/// `EBUSY`.
+pub const EBUSY: i32 = 16;
+/// `EINVAL`.
+pub const EINVAL: i32 = 22;
+
 /// Where illumos has other words than Linux has for the same number.
 const OWN: &[(i32, &str)] = &[
     (1, "Not owner"),

@@ -10,11 +10,12 @@
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
 //! | `calls` | where in a driver a call of the host came from |
-//! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
+//! | `root`, `devlink`, `links` | a system's directory: what is installed, and its names in /dev |
+//! | `system`, `perms` | what the kernel and devfsadm of that system know |
 //! | `session` | the modules of one run, on the DDI of this process |
-//! | `add_drv`, `update_drv`, `policy` | what is installed, and how it changes |
+//! | `add_drv`, `rem_drv`, `update_drv`, `policy` | what is installed, and how it changes |
 //! | `modctl`, `modinfo` | modload, modunload, modinfo |
-//! | `getopt`, `errno`, `cli` | command lines and messages as illumos has them |
+//! | `getopt`, `errno`, `cli`, `help` | command lines and messages as illumos has them |
 //!
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
@@ -25,22 +26,27 @@ pub mod cli;
 pub mod code;
 pub mod devlink;
 pub mod elf;
-mod errno;
+pub(crate) mod errno;
 pub mod error;
 pub mod getopt;
+pub mod help;
 pub mod image;
 pub mod kernel;
 pub mod link;
+pub mod links;
 pub mod low;
 pub mod modctl;
 pub mod modinfo;
 pub mod module;
 pub mod modules;
+pub mod perms;
 mod policy;
 pub mod reloc;
+pub mod rem_drv;
 pub mod root;
 pub mod session;
 pub mod stubs;
+pub mod system;
 pub mod update_drv;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};

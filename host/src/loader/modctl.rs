@@ -1,13 +1,13 @@
 //! modload(8), modunload(8) and modinfo(8): illumos's options, messages and exit statuses, on the machine that is up for a system's directory.
 //!
-//! As there, a command that the kernel refuses ends with the error number as its status, and one that is called wrongly with 255. What is this host's own ends
-//! with 1: no machine is up, or a module file that is looked at (`modinfo FILE`, `modinfo -u FILE`) is none.
+//! As there, a command that the kernel refuses ends with the error number as its status, and one that is called wrongly with 255. What is this host's
+//! own ends with 1: no machine is up, or a module file that is looked at (`modinfo FILE`, `modinfo -u FILE`, without `--root`) is none.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use super::errno;
+use super::errno::{self, EINVAL};
 use super::getopt::{self, Given};
 use super::kernel::Kernel;
 use super::modinfo;
@@ -15,11 +15,12 @@ use super::root::Root;
 use super::session::{Host, Session};
 use crate::resident::{self, Request};
 
-const EINVAL: i32 = 22;
+/// The modules of the kernel itself, which the host is: their numbers and names.
+pub(crate) const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
 
 const LOAD_USAGE: &str = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
 const UNLOAD_USAGE: &str = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
-const INFO_USAGE: &str = "usage:  modinfo [-w] [-c] [-i module-id]\n        modinfo [-w | -u] <filename>\n";
+const INFO_USAGE: &str = "usage:  modinfo [-w] [-c] [-i module-id]\n";
 
 /// What a command says to standard error, and its exit status.
 struct Refused(i32, String);
@@ -97,6 +98,9 @@ pub fn load(words: &[String]) -> i32 {
 
 fn load_module(words: &[String]) -> Done {
     let (root, given) = read("modload", "e:p", words, LOAD_USAGE)?;
+    if arguments(words) > 4 {
+        return Err(fatal(LOAD_USAGE));
+    }
     let [name, ..] = &given.words[..] else { return Err(fatal(LOAD_USAGE)) };
     let root = named("modload", root)?;
     let by_path = given.has('p');
@@ -108,32 +112,50 @@ fn load_module(words: &[String]) -> Done {
     };
     let id = modctl("modload", &root, &Request::Load(name, by_path))?
         .map_err(|errno| error("can't load module", errno))?;
-    match given.argument('e') {
-        Some(program) => execute(&root, program, id.trim()),
-        None => Ok(()),
+    let Some(program) = given.argument('e') else { return Ok(()) };
+    match execute(&root, program, id.trim())? {
+        Ended::Status(0) => Ok(()),
+        Ended::Status(status) => {
+            println!("'{program}' returned error {status}.");
+            Err(Refused(status, String::new()))
+        }
+        Ended::Signal(signal) => {
+            println!("'{program}' terminated because of signal {signal}.");
+            Err(Refused(0, String::new()))
+        }
     }
 }
 
-/// Runs the program of `-e` with the module's number and what is special to it: a driver's major number. As there, nothing is unloaded or loaded when it
-/// fails, and its status is the command's.
-fn execute(root: &Root, program: &str, id: &str) -> Done {
+/// How many words a command has, without `--root DIR`.
+fn arguments(words: &[String]) -> usize {
+    let mut words = words.to_vec();
+    let _ = getopt::take_root(&mut words);
+    words.len()
+}
+
+/// How the program of `-e` ended.
+enum Ended {
+    Status(i32),
+    Signal(i32),
+}
+
+/// Runs the program of `-e` with the module's number and what is special to it: a driver's major number. One that cannot be run ends with the error
+/// number.
+fn execute(root: &Root, program: &str, id: &str) -> Result<Ended, Refused> {
     let number = id.parse().ok();
     let info = modctl("modinfo", root, &Request::Modules { id: number, wide: true, count: false })?;
     let info = info.map_err(|errno| error("can't get module information", errno))?;
     let special =
         info.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).filter(|word| *word != "-");
-    let status = Process::new(program).args([id, special.unwrap_or("-1")]).status();
-    let status = status.map_err(|why| own(program, &format!("couldn't exec: {why}")))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => {
-            println!("'{program}' returned error {code}.");
-            Err(Refused(code, String::new()))
-        }
-        None => {
-            let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
-            println!("'{program}' terminated because of signal {signal}.");
-            Err(Refused(1, String::new()))
+    match Process::new(program).args([id, special.unwrap_or("-1")]).status() {
+        Ok(status) => Ok(match status.code() {
+            Some(code) => Ended::Status(code),
+            None => Ended::Signal(std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default()),
+        }),
+        Err(why) => {
+            let errno = why.raw_os_error().unwrap_or(EINVAL);
+            eprintln!("couldn't exec {program}: {}", errno::text(errno));
+            Ok(Ended::Status(errno))
         }
     }
 }
@@ -144,12 +166,23 @@ pub fn unload(words: &[String]) -> i32 {
 }
 
 fn unload_module(words: &[String]) -> Done {
+    if arguments(words) < 2 {
+        return Err(fatal(UNLOAD_USAGE));
+    }
     let (root, given) = read("modunload", "i:e:", words, UNLOAD_USAGE)?;
     let Some(id) = given.argument('i') else { return Err(fatal(UNLOAD_USAGE)) };
     let id = getopt::number(id).ok_or_else(|| fatal(format!("Invalid id {id}\n")))?;
     let root = named("modunload", root)?;
     if let Some(program) = given.argument('e') {
-        execute(&root, program, &id.to_string())?;
+        // As wait(3C) has it.
+        let status = match execute(&root, program, &id.to_string())? {
+            Ended::Status(status) => status << 8,
+            Ended::Signal(signal) => signal,
+        };
+        if status != 0 {
+            println!("{program} returned error {status}.");
+            return Err(Refused(status >> 8, String::new()));
+        }
     }
     modctl("modunload", &root, &Request::UnloadId(id))?
         .map(drop)
@@ -169,13 +202,13 @@ pub fn info(words: &[String]) -> i32 {
 fn info_text(words: &[String]) -> Result<String, Refused> {
     let (root, given) = read("modinfo", "i:wcu", words, INFO_USAGE)?;
     let wide = given.has('w');
-    match &given.words[..] {
-        [] if !given.has('u') => {}
-        [file] if !given.has('i') && !given.has('c') => {
-            let text = of_file(Path::new(file), root.as_ref(), given.has('u'), wide);
-            return text.map_err(|why| own("modinfo", &why));
-        }
-        _ => return Err(fatal(INFO_USAGE)),
+    // This host's own: a file, without a system.
+    if let (Some(file), true) = (given.words.first(), root.is_none() || given.has('u')) {
+        let text = of_file(Path::new(file), given.has('u'), wide);
+        return text.map_err(|why| own("modinfo", &why));
+    }
+    if given.has('u') {
+        return Err(fatal(INFO_USAGE));
     }
     let id = match given.argument('i') {
         None => None,
@@ -207,21 +240,17 @@ fn asleep(root: &Root) -> String {
 }
 
 /// What a module file is, or what it needs.
-fn of_file(file: &Path, root: Option<&Root>, undefined: bool, wide: bool) -> Result<String, String> {
+fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, String> {
     if undefined {
         return modinfo::undefined(file, &Host as &dyn Kernel);
     }
-    let session = Session::new(root);
+    let session = Session::new(None);
     let module = session.modules().load(file).map_err(|e| e.to_string())?;
-    let major = match root {
-        Some(root) => root.major(module.name()).map_err(|e| e.to_string())?,
-        None => None,
-    };
-    Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, major, wide)?)
+    Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, None, wide)?)
 }
 
-/// The loaded modules of a machine, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once, too. The error is an illumos errno, or
-/// a message.
+/// The loaded modules of a machine, the kernel's own first, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once,
+/// too. The error is an illumos errno, or a message.
 ///
 /// # Errors
 /// There is no such module.
@@ -235,7 +264,11 @@ pub fn table(
     let mut known = session.modules().known();
     known.sort_by_key(|module| module.id);
     known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
-    let mut text = String::new();
+    let mut text: String = OWN
+        .iter()
+        .filter(|(own, _)| id.is_none_or(|id| id == *own))
+        .map(|own| modinfo::own(*own, count))
+        .collect();
     for known in known {
         let module = session.modules().find(&known.name);
         match (&module, count) {

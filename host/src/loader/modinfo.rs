@@ -26,6 +26,25 @@ pub fn count_line(known: &Known, module: Option<&Module>) -> String {
     format!("{:3} {:10} {:<32} {loaded}/{installed}\n", known.id, known.loads, known.name)
 }
 
+/// The line of a module of the kernel itself. Where it is and how large is what is so of the host's code, for `unix`, and of its data.
+pub fn own((id, name): (i64, &str), count: bool) -> String {
+    if count {
+        return format!("{id:3} {:10} {name:<32} LOADED/INSTALLED\n", 1);
+    }
+    let executable = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    let executable = executable.to_string_lossy();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut parts = maps.lines().filter(|line| line.ends_with(&*executable)).filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        (rest.contains('x') == (name == "unix")).then_some((from, to - from))
+    });
+    let first = parts.next().unwrap_or_default();
+    let (base, size) = parts.fold(first, |(base, size), (_, more)| (base, size + more));
+    format!("{id:3} {base:16x} {size:6x}   -   0  {name} ()\n")
+}
+
 /// The lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
 ///
 /// # Errors

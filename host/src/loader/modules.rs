@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::code;
 use super::elf::{MODULE_NAME_MAX, Object};
+use super::errno::{EBUSY, EFAULT};
 use super::error::{LoadError, Problem};
 use super::kernel::Kernel;
 use super::link;
 use super::module::Module;
-
-const EFAULT: i32 = 14;
-const EBUSY: i32 = 16;
 
 /// Ids start behind those that the modules of a small illumos have.
 static NEXT_ID: AtomicUsize = AtomicUsize::new(200);
@@ -134,6 +132,7 @@ impl Modules {
 
     /// The file of a module as modload(8) finds it with `-p`: below every directory of the module path, there first in `amd64`.
     pub fn along_path(&self, name: &str) -> Option<PathBuf> {
+        let name = name.trim_start_matches('/');
         let (kind, base) = name.rsplit_once('/').unwrap_or(("", name));
         let dirs = self.path.iter().map(|dir| dir.join(kind));
         let mut files = dirs.flat_map(|dir| [dir.join("amd64").join(base), dir.join(base)]);

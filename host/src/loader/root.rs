@@ -10,7 +10,7 @@
 //! | `etc/driver_aliases` | `NAME "ALIAS"` |
 //! | `etc/driver_classes` | `NAME<tab>CLASS` |
 //! | `etc/minor_perm` | `NAME:MINOR MODE OWNER GROUP` |
-//! | `etc/devlink.tab` | see [`super::devlink`] |
+//! | `etc/devlink.tab`, `dev` | see [`super::devlink`], [`super::links`] |
 //! | `etc/security/extra_privs`, `device_policy` | what `-P` and `-p` said |
 //!
 //! Several `ddi-host` processes may share a directory. [`Root::lock`] serialises those that change it; each run holds a shared lock
@@ -21,8 +21,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Majors below this are illumos's own.
-const FIRST_MAJOR: u32 = 300;
+/// The least major number that is given: illumos does not give 0.
+const FIRST_MAJOR: u32 = 1;
 
 /// The databases of a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,11 @@ pub struct Installed {
 /// Permissions of minor nodes, from `etc/minor_perm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MinorPerm {
-    /// The minor names that it is for: `*` stands for any run of characters.
+    /// The minor names that it is for, as a shell's pattern.
     pub minor: String,
     /// File mode bits.
     pub mode: u32,
-    /// Owner and group, by name.
+    /// Owner, by name.
     pub owner: String,
     /// Group, by name.
     pub group: String,
@@ -177,10 +177,7 @@ impl Root {
     /// # Errors
     /// The file cannot be read or written.
     pub fn remove(&self, database: Database, driver: &str) -> io::Result<()> {
-        let text = self.text(database)?;
-        let kept: String =
-            text.split_inclusive('\n').filter(|line| driver_of(line) != Some(driver)).collect();
-        if kept == text { Ok(()) } else { self.replace(database, &kept) }
+        self.remove_lines(database, |line| driver_of(line) == Some(driver)).map(drop)
     }
 
     fn text(&self, database: Database) -> io::Result<String> {
@@ -255,19 +252,20 @@ impl Root {
         Ok(lines.into_iter().filter(|line| driver_of(line) == Some(driver)).collect())
     }
 
-    /// Removes the lines about a driver that contain `entry`; was there one?
+    /// Removes a driver's lines whose entry, without quotes, is `entry`; was there one?
     ///
     /// # Errors
     /// The file cannot be read or written.
     pub fn remove_entry(&self, database: Database, driver: &str, entry: &str) -> io::Result<bool> {
-        let text = self.text(database)?;
-        let meant = |line: &&str| driver_of(line) == Some(driver) && line.contains(entry);
-        let kept: String = text.split_inclusive('\n').filter(|line| !meant(line)).collect();
-        if kept == text {
-            return Ok(false);
-        }
-        self.replace(database, &kept)?;
-        Ok(true)
+        let quoted = |c: char| c.is_whitespace() || c == '"' || c == '\'';
+        let meant = |line: &str| {
+            let own = driver_of(line) == Some(driver);
+            own && line
+                .trim_start()
+                .split_once([' ', ':', '\t'])
+                .is_some_and(|(_, rest)| rest.trim_matches(quoted) == entry)
+        };
+        self.remove_lines(database, meant)
     }
 
     /// Sets the permission `MINOR MODE OWNER GROUP` of a driver's minor nodes in place of the one for the same MINOR.
@@ -275,24 +273,18 @@ impl Root {
     /// # Errors
     /// The file cannot be read or written.
     pub fn set_permission(&self, driver: &str, permission: &str) -> io::Result<()> {
-        self.set_line(Database::MinorPerm, &format!("{driver}:{permission}"))
-    }
-
-    /// Sets a line in place of the one that starts with the same word.
-    ///
-    /// # Errors
-    /// The file cannot be read or written.
-    pub fn set_line(&self, database: Database, line: &str) -> io::Result<()> {
+        let fields: Vec<&str> = permission.split_whitespace().take(4).collect();
+        let line = format!("{driver}:{}", fields.join(" "));
         let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
-        let key = first(line);
-        let text = self.text(database)?;
+        let key = first(&line);
+        let text = self.text(Database::MinorPerm)?;
         let same = |old: &str| first(old) == key;
         if !text.lines().any(same) {
-            return self.append(database, line);
+            return self.append(Database::MinorPerm, &line);
         }
-        let lines = text.lines().map(|old| if same(old) { line } else { old });
+        let lines = text.lines().map(|old| if same(old) { line.as_str() } else { old });
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-        self.replace(database, &text)
+        self.replace(Database::MinorPerm, &text)
     }
 
     /// Removes the lines that start with a word; was there one?
@@ -300,9 +292,12 @@ impl Root {
     /// # Errors
     /// The file cannot be read or written.
     pub fn remove_line(&self, database: Database, word: &str) -> io::Result<bool> {
+        self.remove_lines(database, |line| line.split_whitespace().next() == Some(word))
+    }
+
+    fn remove_lines(&self, database: Database, meant: impl Fn(&str) -> bool) -> io::Result<bool> {
         let text = self.text(database)?;
-        let other = |line: &&str| line.split_whitespace().next() != Some(word);
-        let kept: String = text.split_inclusive('\n').filter(other).collect();
+        let kept: String = text.split_inclusive('\n').filter(|line| !meant(line)).collect();
         if kept == text {
             return Ok(false);
         }
@@ -340,26 +335,30 @@ impl Root {
         Ok(drivers.into_iter().map(entry).collect())
     }
 
-    /// Permissions of a driver's minor node; None when nothing is said (0600 root sys on illumos).
+    /// What etc/minor_perm says of a driver's minor nodes, in its order.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn minor_perm(&self, driver: &str, minor: &str) -> io::Result<Option<MinorPerm>> {
-        let lines = self.lines(Database::MinorPerm)?;
-        let mut perms = lines.iter().filter_map(|line| {
-            let (name, rest) = line.split_once(':')?;
-            let [pattern, mode, owner, group] = rest.split_whitespace().collect::<Vec<_>>()[..] else {
-                return None;
-            };
-            let perm = MinorPerm {
-                minor: pattern.into(),
-                mode: u32::from_str_radix(mode, 8).ok()?,
-                owner: owner.into(),
-                group: group.into(),
-            };
-            (name == driver && matches(pattern, minor)).then_some(perm)
+    pub fn permissions(&self, driver: &str) -> io::Result<Vec<MinorPerm>> {
+        let perm = |line: String| {
+            let mut fields = line.split_once(':')?.1.split_whitespace();
+            let mut next = || fields.next().unwrap_or_default().to_owned();
+            let (minor, mode, owner, group) = (next(), next(), next(), next());
+            let mode = u32::from_str_radix(&mode, 8).unwrap_or(0);
+            Some(MinorPerm { minor, mode, owner, group })
+        };
+        let lines = self.lines_of(Database::MinorPerm, driver)?;
+        Ok(lines.into_iter().filter_map(perm).collect())
+    }
+
+    /// The number of a user or a group: in `etc/passwd` or `etc/group`, else among illumos's own.
+    pub fn id(&self, file: &str, name: &str, own: &[(&str, u32)]) -> Option<u32> {
+        let text = fs::read_to_string(self.dir.join("etc").join(file)).unwrap_or_default();
+        let listed = text.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
         });
-        Ok(perms.next_back())
+        listed.or_else(|| own.iter().find(|(known, _)| *known == name).map(|(_, id)| *id))
     }
 
     /// Keeps others from changing the databases until dropped; None when somebody else is at it.
@@ -368,6 +367,11 @@ impl Root {
     /// The lock file cannot be made.
     pub fn lock(&self) -> io::Result<Option<Lock>> {
         self.flock("AdDrEm.lck", libc::LOCK_EX)
+    }
+
+    /// The file of [`lock`](Root::lock).
+    pub fn lock_file(&self) -> PathBuf {
+        self.dir.join("var/run/AdDrEm.lck")
     }
 
     /// Marks a driver as loaded by this process until dropped.
@@ -387,7 +391,8 @@ impl Root {
     }
 
     fn flock(&self, name: &str, how: libc::c_int) -> io::Result<Option<Lock>> {
-        let dir = self.dir.join("var/run");
+        // Another system's directory must be there: it is not made.
+        let dir = self.dir.canonicalize()?.join("var/run");
         fs::create_dir_all(&dir)?;
         let file = File::options().create(true).truncate(false).write(true).open(dir.join(name))?;
         // SAFETY: an open descriptor that lives through the call.
@@ -415,16 +420,6 @@ fn driver_of(line: &str) -> Option<&str> {
     (end != 0).then(|| &line[..end])
 }
 
-/// Does a name match a pattern in which `*` stands for any run of characters.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, tail)) => name.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).filter(|&i| rest.is_char_boundary(i)).any(|i| matches(tail, &rest[i..]))
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,7 +430,7 @@ mod tests {
         let root = Root::new(dir.path());
         fs::create_dir_all(dir.path().join("etc")).unwrap();
         fs::write(root.file(Database::NameToMajor), "# majors\nsd 32\nctx 301").unwrap();
-        assert_eq!(root.free_major().unwrap(), 300);
+        assert_eq!(root.free_major().unwrap(), 1);
         root.append(Database::NameToMajor, "ctxdev 302").unwrap();
         root.remove(Database::NameToMajor, "ctx").unwrap();
         let text = fs::read_to_string(root.file(Database::NameToMajor)).unwrap();
@@ -444,21 +439,27 @@ mod tests {
         root.append(Database::RemNameToMajor, "ctx 301").unwrap();
         root.remove(Database::NameToMajor, "ctxdev").unwrap();
         root.append(Database::RemNameToMajor, "ctxdev 302").unwrap();
-        assert_eq!((root.free_major().unwrap(), root.old_major("ctxdev").unwrap()), (300, Some(302)));
+        assert_eq!((root.free_major().unwrap(), root.old_major("ctxdev").unwrap()), (1, Some(302)));
         root.append(Database::NameToMajor, "other 302").unwrap();
         assert_eq!(root.old_major("ctxdev").unwrap(), None);
     }
 
     #[test]
-    fn permissions_match_minor_names() {
+    fn an_entry_is_removed_when_it_is_whole() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
-        root.append(Database::MinorPerm, "ctxdev:* 0666 root sys").unwrap();
-        root.append(Database::MinorPerm, "ctxdev:ctl* 0600 root root").unwrap();
-        assert_eq!(root.minor_perm("ctxdev", "ctxdev0").unwrap().unwrap().mode, 0o666);
-        assert_eq!(root.minor_perm("ctxdev", "ctl0").unwrap().unwrap().group, "root");
-        assert_eq!(root.minor_perm("other", "x").unwrap(), None);
-        assert!(matches("a*c*", "abcd") && !matches("a*c", "abcd"));
+        for line in ["ctxdev \"x1\"", "ctxdev x2", "ctxdev \"\"", "other \"x1\""] {
+            root.append(Database::Aliases, line).unwrap();
+        }
+        let remove = |entry| root.remove_entry(Database::Aliases, "ctxdev", entry).unwrap();
+        assert!(!remove("\"x1\"") && !remove("x"));
+        assert!(remove("x1") && remove("x2") && !remove("x2"));
+        assert_eq!(root.lines(Database::Aliases).unwrap(), ["ctxdev \"\"", "other \"x1\""]);
+        root.set_permission("ctxdev", " a  0600 root sys,b 0 x").unwrap();
+        root.set_permission("ctxdev", "b 0600 root sys").unwrap();
+        root.set_permission("ctxdev", "a 0640 root sys").unwrap();
+        let lines = root.lines(Database::MinorPerm).unwrap();
+        assert_eq!(lines, ["ctxdev:a 0640 root sys", "ctxdev:b 0600 root sys"]);
     }
 
     #[test]

@@ -3,26 +3,19 @@
 //! Locking: a session belongs to the thread that runs the command; what it calls has its own locks.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use super::devlink::{Minor, Rules};
+use super::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use super::kernel::{Export, Kernel};
 use super::modules::{Modules, UnloadError};
 use super::root::{Lock, Root};
 use crate::config::{self, Config};
 use crate::ddi::data;
 use crate::ddi::symbols;
-use crate::kern::conf::Conf;
 use crate::kern::thread::{self, Context};
 use crate::kern::{drivers, entry, left, nodes};
 use crate::vm::client;
-use crate::{log, pci};
-
-const ENOENT: i32 = 2;
-const EIO: i32 = 5;
-const ENXIO: i32 = 6;
-const EBUSY: i32 = 16;
-const EINVAL: i32 = 22;
+use crate::{kernel, log, pci};
 
 /// The DDI of this process, as modules are linked against it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,22 +107,14 @@ pub struct Session {
     /// Those that modload(8) has loaded: they go when they are named, not with all that are not in use.
     kept: Vec<String>,
     holds: Vec<(String, Lock)>,
-    /// Does loading a driver make its nodes?
-    make_nodes: bool,
 }
 
 impl Session {
-    /// Nothing loaded yet. `root` is where dependencies are searched; without one the nodes are there before their drivers.
+    /// Nothing loaded yet. `root` is where dependencies are searched.
     pub fn new(root: Option<&Root>) -> Session {
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
-        Session {
-            modules,
-            names: Vec::new(),
-            kept: Vec::new(),
-            holds: Vec::new(),
-            make_nodes: root.is_some(),
-        }
+        Session { modules, names: Vec::new(), kept: Vec::new(), holds: Vec::new() }
     }
 
     /// The loaded modules.
@@ -137,22 +122,16 @@ impl Session {
         &self.modules
     }
 
-    /// Loads a driver, makes the nodes that its configuration file names (without one: a single pseudo node), installs and attaches it. How many
-    /// instances attached.
+    /// Loads a driver, installs and attaches it to the nodes that there are. How many instances attached.
     ///
     /// # Errors
-    /// What is wrong with the module or the configuration file, or that `_init` failed. The module is not loaded then.
-    pub fn add(&mut self, file: &DriverFile) -> Result<usize, String> {
-        let conf_file = file.conf();
-        let conf = conf_file.map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
-        let module = self.modules.load(&file.module).map_err(|e| e.to_string())?;
+    /// What is wrong with the module, or that `_init` failed. The module is not loaded then.
+    pub fn add(&mut self, module: &Path) -> Result<usize, String> {
+        let module = self.modules.load(module).map_err(|e| e.to_string())?;
         let name = module.name().to_owned();
-        if self.make_nodes {
-            make_nodes(&name, conf.as_ref())?;
-        }
         self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
         self.names.push(name.clone());
-        Ok(drivers::find(&name).map_or(0, |driver| driver.attach_all()))
+        Ok(attach(&name))
     }
 
     /// modload(8): loads a module and installs it; a driver is attached when its device is opened. The module's number.
@@ -162,23 +141,22 @@ impl Session {
     pub fn load(&mut self, root: &Root, file: &Path) -> Result<usize, (i32, String)> {
         let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         if !file.is_file() {
-            return Err((ENOENT, format!("{}: there is no such file", file.display())));
+            let errno = if file.is_dir() { EINVAL } else { ENOENT };
+            return Err((errno, format!("{}: there is no such file", file.display())));
         }
         let told = |e: std::io::Error| (EIO, format!("{}: {e}", root.dir().display()));
-        let major = root.major(&name).map_err(told)?;
-        if let Some(major) = major {
-            drivers::set_major(&name, major);
-        }
+        let bound = drivers::major_of(&name).is_some();
         let module = self.modules.load(file).map_err(|e| (EINVAL, e.to_string()))?;
         self.modules.install(&module).map_err(|e| (e.errno(), e.to_string()))?;
         if drivers::find(&name).is_some() {
-            if major.is_none() {
+            if !bound {
                 let _ = self.modules.unload(&name);
+                // Registering it has given it one.
+                drivers::forget_major(&name);
                 return Err((ENXIO, format!("mod_installdrv: no major number for {name}")));
             }
-            let conf = root.conf(&name).map(|path| config::read_conf(&path)).transpose();
-            let made = conf.map_err(|e| e.to_string()).and_then(|conf| make_nodes(&name, conf.as_ref()));
-            made.unwrap_or_else(|why| log::line(log::To::Both, &format!("WARNING: {why}")));
+            make_nodes(root, &name)
+                .unwrap_or_else(|why| log::line(log::To::Both, &format!("WARNING: {why}")));
             if !self.names.contains(&name) {
                 let hold = root.hold(&name).map_err(told)?;
                 self.holds.extend(hold.map(|hold| (name.clone(), hold)));
@@ -208,37 +186,45 @@ impl Session {
         }
     }
 
-    /// Loads every driver that is installed below a root. A driver that does not load is reported and left out, as at boot.
+    /// Loads every driver that is installed below a root and has a node. A driver that does not load is reported and left out, as at boot.
     ///
     /// # Errors
     /// The databases cannot be read.
     pub fn add_installed(&mut self, root: &Root) -> Result<(), String> {
         let installed = root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))?;
+        pci::rebind(bound_by(root)?);
         for driver in installed {
-            if let Err(why) = self.add_from(root, &driver.name) {
+            let added = make_nodes(root, &driver.name).and_then(|()| {
+                let idle = nodes::of_driver(&driver.name).is_empty();
+                if idle { Ok(0) } else { self.load_from(root, &driver.name) }
+            });
+            if let Err(why) = added {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
             }
         }
         Ok(())
     }
 
-    /// Loads and attaches one driver that is installed below a root. How many instances attached.
+    /// Loads and attaches one driver that is installed below a root and bound. How many instances attached.
     ///
     /// # Errors
-    /// As [`add`](Session::add), or the driver is not installed there.
+    /// As [`add`](Session::add), or the driver is not installed there or has no major number.
     pub fn add_from(&mut self, root: &Root, name: &str) -> Result<usize, String> {
-        let at_root = |e: std::io::Error| format!("{}: {e}", root.dir().display());
-        let installed = root.installed().map_err(at_root)?;
-        let driver = installed.into_iter().find(|driver| driver.name == name);
-        let driver = driver.ok_or_else(|| format!("{name} is not installed"))?;
-        if self.names.iter().any(|loaded| loaded == name) {
-            return Ok(drivers::find(name).map_or(0, |driver| driver.attach_all()));
+        if drivers::major_of(name).is_none() {
+            return Err(format!("{name} has no major number"));
         }
-        drivers::set_major(name, driver.major);
-        let module = driver.module.ok_or_else(|| format!("no module for driver {name}"))?;
-        let hold = root.hold(name).map_err(at_root)?;
         pci::rebind(bound_by(root)?);
-        let attached = self.add(&DriverFile { module, conf: driver.conf })?;
+        make_nodes(root, name)?;
+        self.load_from(root, name)
+    }
+
+    fn load_from(&mut self, root: &Root, name: &str) -> Result<usize, String> {
+        if self.names.iter().any(|loaded| loaded == name) {
+            return Ok(attach(name));
+        }
+        let module = root.module(name).ok_or_else(|| format!("no module for driver {name}"))?;
+        let hold = root.hold(name).map_err(|e| format!("{}: {e}", root.dir().display()))?;
+        let attached = self.add(&module)?;
         self.holds.extend(hold.map(|hold| (name.to_owned(), hold)));
         Ok(attached)
     }
@@ -288,12 +274,19 @@ impl Session {
     }
 }
 
-/// Makes the nodes that a driver's configuration file names. Nodes never go: a driver that was there before has them already.
-fn make_nodes(name: &str, conf: Option<&Conf>) -> Result<(), String> {
-    if nodes::of_driver(name).iter().any(|node| node.device().is_none()) {
-        return Ok(());
-    }
-    Config::default_for(name, conf).make_nodes(name, conf).map_err(|e| e.to_string())
+/// Attaches a driver's nodes, as many as will; how many are.
+fn attach(name: &str) -> usize {
+    let attached = drivers::find(name).map_or(0, |driver| driver.attach_all());
+    kernel::devices_changed();
+    attached
+}
+
+/// Makes the nodes that an installed driver's configuration file names. Those that there are stay.
+fn make_nodes(root: &Root, name: &str) -> Result<(), String> {
+    let conf = root.conf(name).map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
+    let bound_by = bound_by(root)?;
+    let bound = |node: &str| bound_by(node).as_deref() == Some(name);
+    Config::default().make_nodes(name, conf.as_ref(), Some(&bound)).map_err(|e| e.to_string())
 }
 
 /// Which driver a system's databases bind to a name: an alias, or the name of a driver.
@@ -308,37 +301,6 @@ pub fn bound_by(root: &Root) -> Result<impl Fn(&str) -> Option<String>, String> 
         let alias = aliases.iter().find(|(_, alias)| alias == name).map(|(driver, _)| driver);
         alias.or_else(|| drivers.iter().find(|driver| *driver == name)).cloned()
     })
-}
-
-/// What a run with `--root` says about minor nodes.
-static SYSTEM: RwLock<Option<(Root, Rules)>> = RwLock::new(None);
-
-/// From now on names in /dev and permissions are those of this system's directory.
-///
-/// # Errors
-/// Its devlink.tab is wrong or cannot be read.
-pub fn use_root(root: &Root) -> Result<(), String> {
-    let file = root.dir().join("etc/devlink.tab");
-    let text = match std::fs::read_to_string(&file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        text => text.map_err(|e| format!("{}: {e}", file.display()))?,
-    };
-    *SYSTEM.write().unwrap_or_else(PoisonError::into_inner) = Some((root.clone(), Rules::parse(&text)?));
-    Ok(())
-}
-
-/// The names in /dev that the system's devlink.tab gives a minor node; None without a system, or when no line is about it.
-pub fn links(minor: Minor<'_>, taken: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-    let system = SYSTEM.read().unwrap_or_else(PoisonError::into_inner);
-    let links = system.as_ref()?.1.links(minor, taken);
-    (!links.is_empty()).then_some(links)
-}
-
-/// The permission bits that the system gives a driver's minor node: 0600 unless etc/minor_perm says otherwise. None without a system.
-pub fn mode(driver: &str, minor: &str) -> Option<u32> {
-    let system = SYSTEM.read().unwrap_or_else(PoisonError::into_inner);
-    let perm = system.as_ref()?.0.minor_perm(driver, minor);
-    Some(perm.ok().flatten().map_or(0o600, |p| p.mode))
 }
 
 #[cfg(test)]

@@ -61,10 +61,12 @@ impl Board {
                 kind => kind,
             };
             let entry = BoardEntry {
-                mode: kind | node.mode & 0o7777,
+                mode: (kind | node.mode & 0o7777) as u16,
+                path_len: node.path.len() as u16,
+                uid: node.uid,
+                gid: node.gid,
                 major: node.major,
                 minor: node.minor,
-                path_len: node.path.len() as u32,
                 path,
             };
             let at = size_of::<BoardHeader>() + i * size_of::<BoardEntry>();

@@ -109,8 +109,13 @@ pub struct DeviceNode {
     pub major: u32,
     /// Minor number that `stat` reports.
     pub minor: u32,
-    /// Permission bits that `stat` reports, such as 0o666, and the file type; without one it is a character device.
+    /// Permission bits that `stat` reports, such as 0o666, and the file type; without one it is a character device. A symbolic link is one that
+    /// leads nowhere: it is listed, and that is all.
     pub mode: u32,
+    /// Owner that `stat` reports.
+    pub uid: u32,
+    /// Group that `stat` reports.
+    pub gid: u32,
 }
 
 /// One run of user memory in a read or write request.

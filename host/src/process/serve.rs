@@ -151,7 +151,14 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
                 Some(minor) => (minor, node.mode & libc::S_IFMT),
                 None => (node.minor, node.mode),
             };
-            given([node.major.into(), minor.into(), mode.into(), open.flags() as u64, 0, 0])
+            given([
+                node.major.into(),
+                minor.into(),
+                mode.into(),
+                open.flags() as u64,
+                node.uid.into(),
+                node.gid.into(),
+            ])
         }
         Op::SetFlags => {
             find(shared, a[0])?.set_flags(a[1] as i32);

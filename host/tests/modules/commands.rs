@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use ddi_host::loader::add_drv::{AddOptions, add_drv, rem_drv};
+use ddi_host::loader::add_drv::{AddOptions, Running, add_drv};
 use ddi_host::loader::getopt;
 use ddi_host::loader::modinfo;
+use ddi_host::loader::rem_drv::rem_drv;
 use ddi_host::loader::root::{Database, Root};
 use ddi_host::loader::update_drv;
 use tempfile::{TempDir, tempdir};
@@ -23,16 +24,67 @@ fn system(drivers: &[&str]) -> (TempDir, Root) {
     (dir, root)
 }
 
-fn add(root: &Root, driver: &str, options: &AddOptions) -> (i32, String) {
+/// A running system that does what it is told and notes it.
+#[derive(Default)]
+struct Fake {
+    done: RefCell<Vec<String>>,
+    busy: bool,
+    broken: bool,
+}
+
+impl Fake {
+    fn note(&self, what: &str, driver: &str) {
+        self.done.borrow_mut().push(format!("{what} {driver}"));
+    }
+
+    fn done(&self) -> String {
+        self.done.take().join(", ")
+    }
+}
+
+impl Running for Fake {
+    fn bind(&self, root: &Root, driver: &str) {
+        self.note(&format!("bind {}", root.major(driver).unwrap().unwrap()), driver);
+    }
+    fn unbind(&self, _: &Root, driver: &str) -> Result<(), i32> {
+        self.note("unbind", driver);
+        if self.broken { Err(22) } else { Ok(()) }
+    }
+    fn attach(&self, _: &Root, driver: &str) -> Result<String, String> {
+        self.note("attach", driver);
+        if self.broken { Err("devfsadm: a line\n".into()) } else { Ok(String::new()) }
+    }
+    fn unload(&self, _: &Root, driver: &str) -> Result<(), i32> {
+        self.note("unload", driver);
+        if self.busy { Err(16) } else { Ok(()) }
+    }
+    fn reread(&self, root: &Root, driver: &str) -> Result<(), i32> {
+        self.note("reread", driver);
+        root.major(driver).unwrap().map(drop).ok_or(22)
+    }
+    fn permissions(&self, _: &Root, driver: &str, add: bool) {
+        self.note(if add { "permit" } else { "forbid" }, driver);
+    }
+}
+
+fn add_to(root: &Root, driver: &str, options: &AddOptions, running: &Fake) -> (i32, String) {
     let mut out = Vec::new();
-    let status = add_drv(root, driver, options, &|_, _| Ok(()), &mut out);
+    let status = add_drv(root, driver, options, running, &mut out);
+    (status, String::from_utf8(out).unwrap())
+}
+
+fn add(root: &Root, driver: &str, options: &AddOptions) -> (i32, String) {
+    add_to(root, driver, options, &Fake::default())
+}
+
+fn remove_from(root: &Root, driver: &str, elsewhere: bool, running: &Fake) -> (i32, String) {
+    let mut out = Vec::new();
+    let status = rem_drv(root, driver, elsewhere, running, &mut out);
     (status, String::from_utf8(out).unwrap())
 }
 
 fn remove(root: &Root, driver: &str) -> (i32, String) {
-    let mut out = Vec::new();
-    let status = rem_drv(root, driver, false, &mut out);
-    (status, String::from_utf8(out).unwrap())
+    remove_from(root, driver, false, &Fake::default())
 }
 
 fn line(root: &Root, database: Database) -> String {
@@ -50,7 +102,7 @@ fn a_driver_is_installed_once_and_removed_once() {
         ..AddOptions::default()
     };
     assert_eq!(add(&root, "ctxdev", &options), (0, String::new()));
-    assert_eq!(line(&root, Database::NameToMajor), "ctxdev 300");
+    assert_eq!(line(&root, Database::NameToMajor), "ctxdev 1");
     assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0666 root sys|ctxdev:ctl 0600 root root");
     assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci1234,1\"|ctxdev \"acme,ctx\"");
     assert_eq!(line(&root, Database::Classes), "ctxdev\tdisplay");
@@ -68,13 +120,13 @@ fn a_driver_is_installed_once_and_removed_once() {
     assert_eq!(remove(&root, "ctxdev"), (0, String::new()));
     assert!(root.installed().unwrap().is_empty());
     assert_eq!(line(&root, Database::MinorPerm), "");
-    assert_eq!(line(&root, Database::RemNameToMajor), "ctxdev 300");
+    assert_eq!(line(&root, Database::RemNameToMajor), "ctxdev 1");
     assert_eq!(remove(&root, "ctxdev"), (1, "Driver (ctxdev) not installed.\n".into()));
     // Its number is not given to another, and it has it again.
     let no_load = AddOptions { no_load: true, ..AddOptions::default() };
     add(&root, "other", &no_load);
     add(&root, "ctxdev", &AddOptions::default());
-    assert_eq!(line(&root, Database::NameToMajor), "other 301|ctxdev 300");
+    assert_eq!(line(&root, Database::NameToMajor), "other 2|ctxdev 1");
     assert_eq!(line(&root, Database::RemNameToMajor), "");
     assert_eq!(
         add(&root, "ctxdev", &AddOptions::default()),
@@ -85,21 +137,45 @@ fn a_driver_is_installed_once_and_removed_once() {
 #[test]
 fn a_driver_that_does_not_attach_is_installed_all_the_same() {
     let (_dir, root) = system(&["ctxdev"]);
-    let asked = RefCell::new(String::new());
-    let mut out = Vec::new();
-    let attach = |root: &Root, name: &str| {
-        *asked.borrow_mut() = format!("{} {}", name, root.major(name).unwrap().unwrap());
-        Err("ctxdev0: attach failed".into())
+    let running = Fake { broken: true, ..Fake::default() };
+    let options = AddOptions { permissions: Some("* 0666 root sys".into()), ..AddOptions::default() };
+    let said = "devfsadm: a line\ndevfsadm: driver failed to attach: ctxdev\n\
+                Warning: Driver (ctxdev) successfully added to system but failed to attach\n";
+    assert_eq!(add_to(&root, "ctxdev", &options, &running), (0, said.into()));
+    assert_eq!(running.done(), "bind 1 ctxdev, permit ctxdev, attach ctxdev");
+    assert_eq!(root.major("ctxdev").unwrap(), Some(1));
+    // A driver that the kernel does not know is removed, and it is said.
+    let said = "Invalid argument\nCannot remove major number binding for 1\n";
+    assert_eq!(remove_from(&root, "ctxdev", false, &running), (0, said.into()));
+    assert_eq!(running.done(), "unload ctxdev, unbind ctxdev, forbid ctxdev");
+    // With an empty list of aliases nothing is bound.
+    let options = AddOptions { aliases: Some(String::new()), ..AddOptions::default() };
+    add_to(&root, "ctxdev", &options, &running);
+    assert_eq!(running.done(), "attach ctxdev");
+    assert_eq!(line(&root, Database::Aliases), "ctxdev \"\"");
+    assert_eq!(remove_from(&root, "ctxdev", true, &running), (0, String::new()));
+    assert_eq!(running.done(), "");
+}
+
+#[test]
+fn the_databases_have_what_illumos_writes_there() {
+    let (_dir, root) = system(&["ctxdev"]);
+    let options = AddOptions {
+        permissions: Some("  * 0666 root sys  ,a  0600 root sys".into()),
+        aliases: Some("x1 \"x2\" \"half".into()),
+        classes: Some(String::new()),
+        privileges: Some("ctx_one,ctx_two".into()),
+        ..AddOptions::default()
     };
-    let status = add_drv(&root, "ctxdev", &AddOptions::default(), &attach, &mut out);
-    assert_eq!(status, 0);
-    assert_eq!(*asked.borrow(), "ctxdev 300");
-    let text = String::from_utf8(out).unwrap();
-    assert!(
-        text.ends_with("Warning: Driver (ctxdev) successfully added to system but failed to attach\n"),
-        "{text}"
-    );
-    assert_eq!(root.major("ctxdev").unwrap(), Some(300));
+    assert_eq!(add(&root, "ctxdev/", &options), (0, String::new()));
+    let text = |file: &str| fs::read_to_string(root.dir().join("etc").join(file)).unwrap();
+    assert_eq!(text("minor_perm"), "ctxdev:* 0666 root sys \nctxdev:a 0600 root sys\n");
+    assert_eq!(text("driver_aliases"), "ctxdev \"x1\"\nctxdev \"x2\"\nctxdev \"half\"\n");
+    assert_eq!(text("driver_classes"), "ctxdev\t\n");
+    assert_eq!(text("security/extra_privs"), "ctxdev:ctx_one\nctxdev:ctx_two\n");
+    let options = AddOptions { privileges: Some("a b".into()), ..AddOptions::default() };
+    let refused = "Cannot allocate privilege ``a b'': Invalid argument\n";
+    assert_eq!(add(&root, "other", &options), (1, refused.into()));
 }
 
 #[test]
@@ -109,20 +185,23 @@ fn what_add_drv_refuses() {
     assert_eq!(add(&root, "absent", &none), (1, "Cannot find module (absent).\n".into()));
     let (status, text) = add(&root, "/kernel/drv/amd64/ctxdev", &none);
     assert_eq!(status, 1);
-    assert!(text.contains("driver may not be specified by path") && text.contains("install driver (ctxdev)"));
+    assert!(
+        text.contains("specified by path (/kernel/drv/amd64/ctxdev)\n")
+            && text.contains("install driver (ctxdev)")
+    );
     fs::write(dir.path().join("kernel/drv/amd64/script"), "#!/bin/sh\n").unwrap();
     let (status, text) = add(&root, "script", &none);
     assert!(status == 1 && text.contains("is not in ELF format"), "{text}");
     for (perms, text) in [
         ("* 0666 root", "Option (-m) : missing token: (* 0666 root)\n"),
-        ("* 0666 root sys extra", "Option (-m) : too many arguments: (* 0666 root sys extra)\n"),
+        ("* 0666 root sys extra", "Option (-m) : missing token: (extra)\n"),
         ("* 7777 root sys", "Bad mode: (7777)\n"),
         ("* -1 root sys", "Bad mode: (-1)\n"),
         (
             "* 0666,ctl 9999 root root x",
-            "Option (-m) : missing token: (* 0666)\nOption (-m) : too many arguments: (ctl ",
+            "Option (-m) : missing token: (* 0666)\nBad mode: (9999)\nOption (-m) : missing token: (x)\n",
         ),
-        ("", "Option (-m) : missing token: ()\nUsage:"),
+        ("", "Usage:"),
     ] {
         let options = AddOptions { permissions: Some(perms.into()), ..none.clone() };
         let (status, said) = add(&root, "ctxdev", &options);
@@ -195,35 +274,24 @@ fn modules_in_the_wrong_place_or_of_the_wrong_kind_are_entered_and_not_loaded() 
         let mut elf = Elf::module();
         elf.class = class;
         elf.write(&dir.path().join("kernel").join(place), "odd");
-        let mut out = Vec::new();
-        let attach = |_: &Root, _: &str| -> Result<(), String> { panic!("it must not be loaded") };
-        assert_eq!(add_drv(&root, "odd", &AddOptions::default(), &attach, &mut out), 0);
-        let said = String::from_utf8(out).unwrap();
+        let running = Fake::default();
+        let (status, said) = add_to(&root, "odd", &AddOptions::default(), &running);
+        assert_eq!((status, running.done().as_str()), (0, ""));
         assert!(
             texts.iter().all(|text| said.contains(text)) && said.ends_with(reboot),
             "{place} {class}: {said}"
         );
-        assert_eq!(root.major("odd").unwrap(), Some(300));
+        assert_eq!(root.major("odd").unwrap(), Some(1));
     }
 }
 
-/// update_drv with these words; whether the driver can be unloaded; what it said, and what it had attached.
-fn update(root: &Root, words: &str, idle: bool) -> (i32, String, Vec<String>) {
+/// update_drv with these words, in which `_` is a blank; its status, what it said, and what it had the running system do.
+fn update(root: &Root, words: &str, running: &Fake) -> (i32, String, String) {
     let words: Vec<String> = words.split(' ').map(|word| word.replace('_', " ")).collect();
-    update_with(root, &words, idle)
-}
-
-fn update_with(root: &Root, words: &[String], idle: bool) -> (i32, String, Vec<String>) {
-    let given = getopt::parse("update_drv", update_drv::LETTERS, words).unwrap();
-    let attached = RefCell::new(Vec::new());
-    let attach = |_: &Root, name: &str| {
-        attached.borrow_mut().push(name.to_owned());
-        Ok(())
-    };
-    let system = update_drv::System { attach: &attach, unload: &|_, _| idle, reread: &|_, _| Ok(()) };
+    let given = getopt::parse("update_drv", update_drv::LETTERS, &words).unwrap();
     let mut out = Vec::new();
-    let status = update_drv::update_drv(root, &given, &system, &mut out);
-    (status, String::from_utf8(out).unwrap(), attached.into_inner())
+    let status = update_drv::update_drv(root, &given, running, &mut out);
+    (status, String::from_utf8(out).unwrap(), running.done())
 }
 
 #[test]
@@ -231,42 +299,84 @@ fn an_installed_driver_is_changed() {
     let (_dir, root) = system(&["ctxdev"]);
     let options = AddOptions { permissions: Some("* 0666 root sys".into()), ..AddOptions::default() };
     assert_eq!(add(&root, "ctxdev", &options).0, 0);
-    let ok = |(status, said, attached): (i32, String, Vec<String>)| {
-        assert_eq!((status, said.as_str()), (0, ""));
-        attached
+    let idle = Fake::default();
+    let ok = |words: &str, does: &str| {
+        assert_eq!(update(&root, words, &idle), (0, String::new(), does.into()), "{words}")
     };
-    // The same minor name: replaced; another one: added.
-    assert!(ok(update(&root, "-a -m *_0600_root_sys ctxdev", true)).is_empty());
-    ok(update(&root, "-a -m ctl_0640_root_root ctxdev", true));
+    let file = |name: &str| root.dir().join("etc").join(name).display().to_string();
+    let none = |database: &str| format!("No entry found for driver (ctxdev) in file ({}).\n", file(database));
+    // The same minor name: replaced; another one: added. It is taken away as a whole.
+    ok("-a -m *_0600_root_sys ctxdev", "permit ctxdev");
+    ok("-a -m ctl_0640_root_root ctxdev", "permit ctxdev");
     assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0600 root sys|ctxdev:ctl 0640 root root");
-    ok(update(&root, "-d -m ctl ctxdev", true));
-    assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0600 root sys");
-    // An alias makes the driver be loaded; one that it has is no error.
-    assert_eq!(ok(update(&root, "-a -i \"pci1,2\" ctxdev", true)), ["ctxdev"]);
-    ok(update(&root, "-a -i \"pci1,2\"_\"pci3,4\" ctxdev", true));
+    let reset = "forbid ctxdev, permit ctxdev";
+    for part in ["ctl", "*", "ctl_0640__root_root"] {
+        let taken = update(&root, &format!("-d -m {part} ctxdev"), &idle);
+        assert_eq!(taken, (252, none("minor_perm"), reset.into()), "{part}");
+    }
+    ok("-d -m ctl_0640_root_root ctxdev", &format!("{reset}, unload ctxdev"));
+    ok("-a -n -m n_0600_root_sys ctxdev", "");
+    assert_eq!(line(&root, Database::MinorPerm), "ctxdev:* 0600 root sys|ctxdev:n 0600 root sys");
+    let internal = format!("Internal error updating ({}).\n{}", file("minor_perm"), none("minor_perm"));
+    assert_eq!(update(&root, "-d -m _ ctxdev", &idle), (255, internal, reset.into()));
+    // An alias makes the driver be loaded; one that it has is no error. It is taken away without quotes.
+    ok("-a -i \"pci1,2\" ctxdev", "bind 1 ctxdev, attach ctxdev");
+    ok("-a -i \"pci1,2\"_\"pci3,4\" ctxdev", "bind 1 ctxdev, attach ctxdev");
+    ok("-a -i pci3,4 ctxdev", "attach ctxdev");
     assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci1,2\"|ctxdev \"pci3,4\"");
-    ok(update(&root, "-d -i pci1,2 ctxdev", true));
-    assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci3,4\"");
-    let (status, said, _) = update(&root, "-d -m nothing ctxdev", true);
-    assert!(status == 1 && said.starts_with("No entry found for driver (ctxdev) in file ("), "{said}");
-    // The configuration file is read anew, if the driver can be unloaded.
-    let (status, said, attached) = update(&root, "-v ctxdev", true);
     assert_eq!(
-        (status, said.as_str(), &attached[..]),
-        (0, "ctxdev.conf updated in the kernel.\n", &["ctxdev".to_owned()][..])
+        update(&root, "-d -i \"pci1,2\" ctxdev", &idle),
+        (0, none("driver_aliases"), "unload ctxdev".into())
     );
+    ok("-d -i pci1,2 ctxdev", "bind 1 ctxdev, unload ctxdev");
+    assert_eq!(line(&root, Database::Aliases), "ctxdev \"pci3,4\"");
+    let unbound = "Alias not bound to driver ctxdev.\n";
+    assert_eq!(update(&root, "-d -i pci1,2 ctxdev", &idle).1, unbound);
+    assert_eq!(update(&root, "-d -f -i pci1,2 ctxdev", &idle).1, "");
+    for wrong in ["-d -i x absent", "-a -i x absent"] {
+        assert_eq!(
+            update(&root, wrong, &idle),
+            (1, "Driver (absent) not installed.\n".into(), String::new())
+        );
+    }
+    // The configuration file is read anew, if the driver can be unloaded.
+    assert_eq!(
+        update(&root, "-v ctxdev", &idle),
+        (
+            0,
+            "ctxdev.conf updated in the kernel.\n".into(),
+            "unload ctxdev, reread ctxdev, attach ctxdev".into()
+        )
+    );
+    ok("-n ctxdev", "");
     let busy = "Cannot unload module: ctxdev\nWill be unloaded upon reboot.\n";
-    assert_eq!(update(&root, "ctxdev", false), (1, busy.into(), vec![]));
-    let (status, said, attached) = update(&root, "-f ctxdev", false);
-    assert_eq!((status, said, attached.len()), (0, format!("{busy}Forcing update of ctxdev.conf.\n"), 1));
-    for wrong in ["-a ctxdev", "-a -d -m x ctxdev", "-m x ctxdev", "-a -m x", "-v"] {
-        let (status, said, _) = update(&root, wrong, true);
+    let used = Fake { busy: true, ..Fake::default() };
+    assert_eq!(update(&root, "ctxdev", &used), (1, busy.into(), "unload ctxdev".into()));
+    assert_eq!(
+        update(&root, "-f ctxdev", &used),
+        (
+            0,
+            format!("{busy}Forcing update of ctxdev.conf.\n"),
+            "unload ctxdev, reread ctxdev, attach ctxdev".into()
+        )
+    );
+    for wrong in ["-a ctxdev", "-a -d -m x ctxdev", "-m x ctxdev", "-a -m x", "-v", "-u ctxdev"] {
+        let (status, said, _) = update(&root, wrong, &idle);
         assert!(status == 1 && said == update_drv::USAGE, "{wrong}: {said}");
     }
-    let (status, said, _) = update(&root, "absent", true);
+    let (status, said, _) = update(&root, "absent", &idle);
     assert_eq!((status, said.as_str()), (1, "Failed to update absent.conf for driver.\n"));
-    let (status, said, _) = update(&root, "-a -i \"x\" absent", true);
-    assert_eq!((status, said.as_str()), (1, "Driver (absent) not installed.\n"));
+    // What is wrong with an argument is 255, and -f goes on.
+    let missing = "Option (-m) : missing token: (* 0666 root)\n";
+    assert_eq!(update(&root, "-a -m *_0666_root ctxdev", &idle), (255, missing.into(), String::new()));
+    assert_eq!(
+        update(&root, "-a -f -m *_0666_root ctxdev", &idle),
+        (0, missing.into(), "permit ctxdev".into())
+    );
+    assert_eq!(
+        update(&root, "-a -i #x ctxdev", &idle),
+        (255, "Option (-i) : bad token: (#x)\n".into(), String::new())
+    );
 }
 
 #[test]
@@ -281,29 +391,31 @@ fn policies_are_entered_replaced_and_taken_away() {
     let policies = || line(&root, Database::DevicePolicy);
     assert_eq!(policies(), "ctxdev:*\tread_priv_set=none|ctxdev:ctl\twrite_priv_set=ctxdev_use");
     let policy = |how: &str, text: &str| {
-        let (status, said, _) = update_with(&root, &[how, "-p", text, "ctxdev"].map(str::to_owned), true);
-        (status, said)
+        let words = [how, "-p", text, "ctxdev"].map(str::to_owned);
+        let given = getopt::parse("update_drv", update_drv::LETTERS, &words).unwrap();
+        let mut out = Vec::new();
+        let status = update_drv::update_drv(&root, &given, &Fake::default(), &mut out);
+        (status, String::from_utf8(out).unwrap())
     };
     assert_eq!(policy("-a", "write_priv_set=all"), (0, String::new()));
-    assert_eq!(policies(), "ctxdev:*\twrite_priv_set=all|ctxdev:ctl\twrite_priv_set=ctxdev_use");
+    assert_eq!(policies(), "ctxdev:ctl\twrite_priv_set=ctxdev_use|ctxdev:*\twrite_priv_set=all");
     assert_eq!(policy("-a", "exec_priv_set=all"), (1, "Bad policy token: ``exec_priv_set''.\n".into()));
     assert_eq!(policy("-d", "ctl"), (0, String::new()));
     assert_eq!(policies(), "ctxdev:*\twrite_priv_set=all");
     assert_eq!(policy("-d", "*"), (0, String::new()));
     assert_eq!(policies(), "");
-    assert!(policy("-d", "*").1.starts_with("No entry found for driver (ctxdev) in file ("));
+    assert_eq!(policy("-d", "*"), (0, String::new()));
 }
 
 #[test]
 fn a_busy_driver_loses_its_entries_and_stays_in_memory() {
     let (_dir, root) = system(&["ctxdev"]);
     add(&root, "ctxdev", &AddOptions::default());
-    let running = root.hold("ctxdev").unwrap();
-    let (status, text) = remove(&root, "ctxdev");
-    assert_eq!(status, 0);
-    assert!(text.ends_with("Cannot unload module: ctxdev\nWill be unloaded upon reboot.\n"), "{text}");
+    let running = Fake { busy: true, ..Fake::default() };
+    let said = "Device busy\nCannot unload module: ctxdev\nWill be unloaded upon reboot.\n";
+    assert_eq!(remove_from(&root, "ctxdev", false, &running), (0, said.into()));
+    assert_eq!(running.done(), "unload ctxdev, forbid ctxdev");
     assert!(root.installed().unwrap().is_empty());
-    drop(running);
 }
 
 #[test]

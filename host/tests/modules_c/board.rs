@@ -171,6 +171,8 @@ pub fn a_system_binds_devices_by_alias() {
     let root = path(dir.path());
     let device = dir.path().join("board.toml");
     std::fs::write(&device, board()).unwrap();
+    // By its minor's name: a PCI node's own name is made of its subsystem's numbers.
+    std::fs::write(dir.path().join("etc/devlink.tab"), "minor=board0\t\\M0\n").unwrap();
     // There is no such device yet: installed, and not attached.
     let (status, _, err) = host(&["add_drv", "--root", root, "-i", "\"pci1de1,b0a2\"", "board"]);
     assert!(status == 0 && err.contains("successfully added to system but failed to attach"), "{err}");

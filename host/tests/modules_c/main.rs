@@ -3,6 +3,7 @@
 //! Each test compiles a fixture and runs `ddi-host run --driver FIXTURE -- THIS PROGRAM --client NAME`: the client's half, a function of this
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
+mod admin;
 mod behind;
 mod board;
 mod crash;
@@ -41,6 +42,7 @@ macro_rules! named {
 }
 
 const TESTS: &[Named] = named! {
+    admin: every_command_line_says_and_does_what_illumos_s_own_does;
     behind: a_segment_has_all_its_handles_and_shrinks, a_child_s_segment_and_a_split_in_it,
         protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
@@ -61,11 +63,12 @@ const TESTS: &[Named] = named! {
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
         exit_without_unmapping_calls_back;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
-    package: it_installs_and_removes;
+    package: it_installs_and_removes, what_does_not_attach_is_taken_back_with_advice,
+        another_system_is_left_alone_and_so_is_this_one, an_old_module_that_is_busy_is_named;
     pairs: lists_are_made_walked_and_packed;
     models: programs_of_64_bits, programs_as_of_32_bits;
     regs: registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach;
-    root: drivers_are_installed_run_and_removed,
+    root: drivers_are_installed_run_and_removed, names_in_dev_are_the_links_that_devlink_tab_makes,
         a_driver_that_does_not_attach_is_installed_with_a_warning, a_driver_in_use_cannot_be_unloaded,
         a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
         a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened,

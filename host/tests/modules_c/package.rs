@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -34,13 +33,11 @@ impl System {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         for name in ["add_drv", "rem_drv", "modinfo", "modunload"] {
-            script(
-                &dir.path().join("bin").join(name),
-                &format!("exec {HOST} {name} --root \"$ROOT\" \"$@\""),
-            );
+            let line = format!("exec {HOST} {name} --root \"$SYSTEM\" \"$@\"");
+            run::script(&dir.path().join("bin").join(name), &line);
         }
-        let check = format!("exec {HOST} run --root \"$ROOT\" -- test -c \"${{1#\"$ROOT\"}}\"");
-        script(&dir.path().join("bin/node_check"), &check);
+        let check = format!("exec {HOST} run --root \"$SYSTEM\" -- test -c \"${{1#\"$SYSTEM\"}}\"");
+        run::script(&dir.path().join("bin/node_check"), &check);
         let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-driver/pkg");
         for entry in fs::read_dir(package).unwrap().flatten() {
             fs::copy(entry.path(), dir.path().join("pkg").join(entry.file_name())).unwrap();
@@ -48,9 +45,16 @@ impl System {
         // The fixture names its nodes after their instances.
         let conf = "name=\"ctxdev\" parent=\"pseudo\" instance=0 unit=0;\n";
         fs::write(dir.path().join("pkg/ctxdev.conf"), conf).unwrap();
-        let (sources, flags) = (["shape", "shape_other"], ["-DFIX_NAME=\"ctxdev\""]);
-        run::link(&dir.path().join("pkg"), "ctxdev", &sources, &flags).unwrap();
-        System { dir }
+        let system = System { dir };
+        system.module(&[]);
+        system
+    }
+
+    /// Another module of the name for the package.
+    fn module(&self, flaw: &[&str]) {
+        let flags = ["-DADMIN_NAME=\"ctxdev\"", "-DADMIN_DESCRIPTION=\"ctxdev\""];
+        let flags: Vec<&str> = flags.iter().chain(flaw).copied().collect();
+        run::link(&self.dir.path().join("pkg"), "ctxdev", &["admin"], &flags).unwrap();
     }
 
     fn root(&self) -> std::path::PathBuf {
@@ -60,7 +64,7 @@ impl System {
     fn command(&self, program: &str) -> Command {
         let path = format!("{}:/usr/bin:/bin:/usr/sbin", self.dir.path().join("bin").display());
         let mut command = Command::new(program);
-        command.env("PATH", path).env("ROOT", self.root()).env("NODE_CHECK", "node_check");
+        command.env("PATH", path).env("SYSTEM", self.root()).env("NODE_CHECK", "node_check");
         command
     }
 
@@ -78,14 +82,30 @@ impl System {
         machine
     }
 
+    /// A process that has the device open.
+    fn open(&self) -> Child {
+        let mut user = self.command(HOST);
+        user.args(["run", "--root"]).arg(self.root());
+        user.args(["--", "sh", "-c", "exec 3</dev/ctxdev0; echo open; read line"]);
+        let mut user = user.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(user.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "open\n");
+        user
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.root().join(name).symlink_metadata().is_ok()
+    }
+
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.root().join(name)).unwrap_or_default()
     }
 }
 
-fn script(path: &Path, line: &str) {
-    fs::write(path, format!("#!/bin/sh\n{line}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+fn close(mut user: Child) {
+    drop(user.stdin.take());
+    user.wait().unwrap();
 }
 
 fn text(out: &Output) -> String {
@@ -103,33 +123,83 @@ pub fn it_installs_and_removes() {
     assert!(system.read("etc/devlink.tab").contains("name=ctxdev\t\\M0"));
     assert!(!system.sh("install.sh", &[]).status.success(), "it is installed already");
 
+    assert!(system.has("dev/ctxdev0"));
+
     // Open: it is not removed, and nothing of it.
-    let mut user = system.command(HOST);
-    user.args(["run", "--root"]).arg(system.root());
-    user.args(["--", "sh", "-c", "exec 3</dev/ctxdev0; echo open; read line"]);
-    let mut user = user.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(user.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "open\n");
+    let user = system.open();
     let refused = system.sh("remove.sh", &[]);
     assert!(!refused.status.success() && text(&refused).contains("ctxdev is in use"), "{}", text(&refused));
-    assert_eq!(system.read("etc/name_to_major"), "ctxdev 300\n");
-    drop(user.stdin.take());
-    user.wait().unwrap();
+    assert_eq!(system.read("etc/name_to_major"), "ctxdev 1\n");
+    close(user);
 
     let removed = system.sh("remove.sh", &[]);
     assert!(removed.status.success() && text(&removed).contains("ctxdev is removed"), "{}", text(&removed));
     let left = ["etc/name_to_major", "etc/minor_perm", "etc/driver_aliases", "etc/devlink.tab"];
     assert!(left.iter().all(|file| system.read(file).is_empty()));
     assert!(!system.root().join("kernel/drv/amd64/ctxdev").exists());
+    assert!(!system.has("dev/ctxdev0"));
+}
 
-    // A module that does not load: everything is taken back.
-    fs::write(system.dir.path().join("pkg/ctxdev"), b"\x7fELF\x02 but no more").unwrap();
+pub fn what_does_not_attach_is_taken_back_with_advice() {
+    let system = System::new();
+    let _machine = system.serve();
+    let fails = |why: &str| {
+        let failed = system.sh("install.sh", &[]);
+        let said = text(&failed);
+        assert!(!failed.status.success() && said.contains(why), "{said}");
+        assert!(said.ends_with("everything was taken back\n"), "{said}");
+        assert!(
+            !system.has("kernel/drv/ctxdev.conf") && system.read("etc/name_to_major").is_empty(),
+            "{said}"
+        );
+        assert!(!text(&system.command("modinfo").output().unwrap()).contains("ctxdev"));
+    };
+    system.module(&["-DADMIN_ATTACH_FAILS"]);
+    fails("the module loads and no node attaches");
+    for flaw in ["-DADMIN_INIT_FAILS", "-DADMIN_SYMBOL"] {
+        system.module(&[flaw]);
+        fails("the module does not load");
+    }
+    // Cut off: it is not even copied.
+    let module = fs::read(system.dir.path().join("pkg/ctxdev")).unwrap();
+    fs::write(system.dir.path().join("pkg/ctxdev"), &module[..module.len() - 1]).unwrap();
     let failed = system.sh("install.sh", &[]);
-    assert!(
-        !failed.status.success() && text(&failed).contains("everything was taken back"),
-        "{}",
-        text(&failed)
-    );
-    assert_eq!(system.read("etc/name_to_major"), "");
+    assert!(text(&failed).contains("is not a whole module"), "{}", text(&failed));
+    assert!(!system.has("kernel/drv/amd64/ctxdev"));
+}
+
+pub fn another_system_is_left_alone_and_so_is_this_one() {
+    let system = System::new();
+    let _machine = system.serve();
+    assert!(system.sh("install.sh", &[]).status.success());
+    let modules = || text(&system.command("modinfo").output().unwrap());
+    let (before, other) = (modules(), system.dir.path().join("other"));
+    fs::create_dir(&other).unwrap();
+    let run = |name: &str| {
+        let mut command = system.command("sh");
+        text(&command.arg(system.dir.path().join("pkg").join(name)).env("ROOT", &other).output().unwrap())
+    };
+    let said = run("install.sh");
+    assert!(said.contains(": it attaches when that system boots\n"), "{said}");
+    assert_eq!(fs::read_to_string(other.join("etc/name_to_major")).unwrap(), "ctxdev 1\n");
+    let said = run("remove.sh");
+    assert!(said.contains("ctxdev is removed from "), "{said}");
+    assert_eq!(fs::read_to_string(other.join("etc/name_to_major")).unwrap(), "");
+    assert_eq!(modules(), before);
+    assert!(system.has("dev/ctxdev0") && system.read("etc/name_to_major") == "ctxdev 1\n");
+}
+
+pub fn an_old_module_that_is_busy_is_named() {
+    let system = System::new();
+    let _machine = system.serve();
+    assert!(system.sh("install.sh", &[]).status.success());
+    let user = system.open();
+    // As an administrator does without remove.sh.
+    assert!(system.command("rem_drv").arg("ctxdev").status().unwrap().success());
+    let refused = system.sh("install.sh", &[]);
+    let why = "an older ctxdev that is busy is still in the kernel, as module 2";
+    assert!(!refused.status.success() && text(&refused).contains(why), "{}", text(&refused));
+    close(user);
+    let installed = system.sh("install.sh", &[]);
+    assert!(installed.status.success(), "{}", text(&installed));
 }

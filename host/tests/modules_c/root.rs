@@ -17,11 +17,14 @@ pub fn host(args: &[&str]) -> (i32, String, String) {
     (out.status.code().unwrap_or(-1), text(&out.stdout), text(&out.stderr))
 }
 
-/// A system with these fixtures in place, not yet installed.
+/// A system with these fixtures in place, not yet installed; its devlink.tab gives their minor nodes their own names in /dev.
 pub fn system(fixtures: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let drv = dir.path().join("kernel/drv");
     std::fs::create_dir_all(drv.join("amd64")).unwrap();
+    std::fs::create_dir(dir.path().join("etc")).unwrap();
+    let tab = fixtures.iter().map(|(name, _)| format!("type=ddi_pseudo;name={name}\t\\M0\n"));
+    std::fs::write(dir.path().join("etc/devlink.tab"), tab.collect::<String>()).unwrap();
     for (name, conf) in fixtures {
         std::fs::copy(run::compile(name), drv.join("amd64").join(name)).unwrap();
         std::fs::write(drv.join(format!("{name}.conf")), conf).unwrap();
@@ -39,9 +42,8 @@ pub fn drivers_are_installed_run_and_removed() {
     let counters = "name=\"counters\" parent=\"pseudo\" instance=0;\n";
     let dir = system(&[("waits", WAITS), ("counters", counters)]);
     let root = path(dir.path());
-    std::fs::create_dir_all(dir.path().join("etc")).unwrap();
-    std::fs::write(dir.path().join("etc/devlink.tab"), "type=ddi_pseudo;name=counters\tnumbers/\\N0\n")
-        .unwrap();
+    let tab = "type=ddi_pseudo;name=counters\tnumbers/\\N0\ntype=ddi_pseudo;name=waits\t\\M0\n";
+    std::fs::write(dir.path().join("etc/devlink.tab"), tab).unwrap();
     let add = |name| host(&["add_drv", "--root", root, "-m", "* 0640 root sys", name]);
     assert_eq!(add("waits"), (0, String::new(), String::new()));
     assert_eq!(add("waits"), (1, String::new(), "Driver (waits) is already installed.\n".into()));
@@ -64,12 +66,12 @@ pub fn drivers_are_installed_run_and_removed() {
 pub fn client_of_drivers_are_installed_run_and_removed() {
     let fd = open("/dev/numbers/0");
     assert_eq!(ioctl(fd, 0x7701, 12), Ok(0));
-    assert_eq!(open_mode("/dev/numbers/0"), (0o020_640, 301));
+    assert_eq!(open_mode("/dev/numbers/0"), (0o020_640, 2));
     let listed = std::fs::read_dir("/dev/numbers").unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(listed.collect::<Vec<_>>(), ["0"]);
     let fd = open("/devices/pseudo/waits@0:waits0");
     assert_eq!(ioctl(fd, 0x7505, 0), Ok(0));
-    assert_eq!(open_mode("/dev/waits0"), (0o020_640, 300));
+    assert_eq!(open_mode("/dev/waits0"), (0o020_640, 1));
 }
 
 fn open_mode(device: &str) -> (u32, u64) {
@@ -87,6 +89,30 @@ pub fn a_driver_that_does_not_attach_is_installed_with_a_warning() {
     let end = "Warning: Driver (soft) successfully added to system but failed to attach\nDriver (soft) installed.\n";
     assert!(err.ends_with(end), "{err}");
     assert_eq!(host(&["rem_drv", "-b", root, "soft"]).0, 0);
+}
+
+/// As on illumos: what devfsadm has no line for is below /devices only, and links stay behind.
+pub fn names_in_dev_are_the_links_that_devlink_tab_makes() {
+    let dir = system(&[("waits", WAITS)]);
+    let (root, link) = (path(dir.path()), dir.path().join("dev/waits0"));
+    let tab = dir.path().join("etc/devlink.tab");
+    std::fs::write(&tab, "type=ddi_pseudo;name=wait\t\\M0\ntype=ddi_pseudo;name=waits;minor=waits\t\\D0\n")
+        .unwrap();
+    let (status, _, err) = host(&["add_drv", "--root", root, "waits"]);
+    let none = format!("no line of {} is about it, so it has no name in /dev", tab.display());
+    let said = format!("NOTICE: /devices/pseudo/waits@0:waits0: {none}");
+    assert!(status == 0 && err.contains(&said), "{err}");
+    let shell = |command: &str| host(&["run", "--root", root, "--", "sh", "-c", command]);
+    let (status, out, err) = shell("test ! -e /dev/waits0 && ls /devices/pseudo");
+    assert!(status == 0 && out == "waits@0:waits0\n" && err.contains(&said), "{out}{err}");
+    assert!(!link.is_symlink());
+
+    std::fs::write(&tab, "type=ddi_pseudo;name=waits\t\\M0\n").unwrap();
+    let (status, _, err) = shell("test -c /dev/waits0");
+    assert!(status == 0 && !err.contains("NOTICE"), "{err}");
+    assert_eq!(std::fs::read_link(&link).unwrap(), Path::new("../devices/pseudo/waits@0:waits0"));
+    assert_eq!(host(&["rem_drv", "--root", root, "waits"]).0, 0);
+    assert!(link.is_symlink());
 }
 
 /// A shell under the host that has done what it was given, and waits for [`tell`].
@@ -180,7 +206,7 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
     let table = modules();
     let line = table.lines().find(|line| line.contains("counters")).unwrap();
     let fields: Vec<&str> = line.split_whitespace().collect();
-    assert_eq!((fields[3], fields[5]), ("300", "counters"), "{table}");
+    assert_eq!((fields[3], fields[5]), ("1", "counters"), "{table}");
 
     // What one program leaves in the driver, the next one finds.
     add_twelve();
@@ -207,7 +233,7 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
     .unwrap();
     assert_eq!(host(&["add_drv", "--root", root, "counters"]).0, 0);
     assert_eq!(shell("test -c /dev/counters4").0, 0);
-    assert!(modules().contains(" 300 "), "{}", modules());
+    assert!(module(root, &[], "counters")[3] == "1", "{}", modules());
     assert_eq!(machine.end(), Some(0));
     assert_eq!(modules(), "");
 }
@@ -241,7 +267,7 @@ pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() 
     // The names stay, with what they looked like; looking at them loads nothing.
     assert_eq!(
         shell("stat -c '%a %t' /dev/counters0 /devices/pseudo/counters@0:counters0").1,
-        "640 12c\n640 12c\n"
+        "640 1\n640 1\n"
     );
     assert!(module(root, &[], "counters").is_empty());
     let gone = host(&["modinfo", "--root", root, "-i", &id]);
@@ -263,7 +289,7 @@ pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() 
     assert!(module(root, &[], "counters").is_empty() && !module(root, &[], "waits").is_empty());
     tell(open);
     assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
-    assert_eq!(host(&["modinfo", "--root", root]).1.lines().count(), 1);
+    assert_eq!(host(&["modinfo", "--root", root]).1.lines().count(), 3);
     add_twelve();
 
     // A driver that cannot be loaded any more makes the open fail; one that has been removed has no name.
@@ -300,7 +326,7 @@ pub fn modules_are_loaded_by_file_and_by_name() {
     assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
     assert_eq!(load(&["-p", "drv/counters"]), (0, String::new(), String::new()));
     let fields = module(root, &[], "counters");
-    assert_eq!((fields[3].as_str(), fields[5].as_str()), ("300", "counters"));
+    assert_eq!((fields[3].as_str(), fields[5].as_str()), ("1", "counters"));
     assert_eq!(host(&["kstat", "--root", root, "-p", "counters:::added"]).1, "");
     assert_eq!(host(&["modunload", "--root", root, "-i", "0"]).0, 0);
     assert!(!module(root, &[], "counters").is_empty());
@@ -312,7 +338,7 @@ pub fn modules_are_loaded_by_file_and_by_name() {
     // By its file, with a program that is told its number and its major number.
     let file = dir.path().join("kernel/drv/amd64/counters");
     let (status, out, err) = load(&["-e", "/bin/echo", path(&file)]);
-    assert_eq!((status, out, err.as_str()), (0, format!("{id} 300\n"), ""));
+    assert_eq!((status, out, err.as_str()), (0, format!("{id} 1\n"), ""));
     let (status, out, _) = load(&["-e", "/bin/false", path(&file)]);
     assert_eq!((status, out.as_str()), (1, "'/bin/false' returned error 1.\n"));
     assert_eq!(machine.end(), Some(0));
@@ -321,7 +347,8 @@ pub fn modules_are_loaded_by_file_and_by_name() {
 pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
     let dir = system(&[("waits", WAITS), ("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n")]);
     let root = path(dir.path());
-    let info = "usage:  modinfo [-w] [-c] [-i module-id]\n        modinfo [-w | -u] <filename>\n";
+    let info = "usage:  modinfo [-w] [-c] [-i module-id]\n";
+    let load = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
     let unload = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
     for (words, said) in [
         (&["modinfo", "--root", root, "-z"][..], format!("modinfo: illegal option -- z\n{info}")),
@@ -330,6 +357,8 @@ pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
         (&["modinfo", "--root", root, "-u"], info.into()),
         (&["modunload", "--root", root], unload.into()),
         (&["modunload", "--root", root, "-i", "x"], "Invalid id x\n".into()),
+        (&["modunload", "--root", root, "-i"], unload.into()),
+        (&["modload", "--root", root, "a", "b", "c", "d", "e"], load.into()),
     ] {
         assert_eq!(host(words), (255, String::new(), said), "{words:?}");
     }

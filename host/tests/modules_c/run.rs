@@ -1,6 +1,7 @@
 //! Compiling fixtures and running the client's half of a test under `ddi-host`.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -86,6 +87,12 @@ pub fn link(dir: &Path, module: &str, sources: &[&str], flags: &[&str]) -> Resul
     let module = dir.join(module);
     tell(Command::new("ld").args(["-r", "-o"]).arg(&module).args(&objects).output().unwrap())?;
     Ok(module)
+}
+
+/// Makes a command of one line.
+pub fn script(path: &Path, line: &str) {
+    std::fs::write(path, format!("#!/bin/sh\n{line}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// What a run said and how it ended.

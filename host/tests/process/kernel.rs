@@ -132,7 +132,7 @@ fn cut(space: &mut Space, addr: u64, len: u64) -> Vec<(u64, Mapping)> {
 
 impl Kernel for TestKernel {
     fn devices(&self) -> Vec<DeviceNode> {
-        vec![DeviceNode { path: b"/dev/test0".to_vec(), major: 250, minor: 7, mode: 0o666 }]
+        vec![DeviceNode { path: b"/dev/test0".to_vec(), major: 250, minor: 7, mode: 0o666, uid: 0, gid: 0 }]
     }
 
     fn process_start(&self, _: &Arc<Process>) {

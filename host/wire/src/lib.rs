@@ -17,7 +17,7 @@ pub const MEMORY_NAME: &core::ffi::CStr = c"ddi-memory";
 /// the board.
 pub const ENV: &str = "DDI_HOST_SOCKET";
 /// Longest path of a device node, in bytes.
-pub const PATH_MAX: usize = 112;
+pub const PATH_MAX: usize = 108;
 /// Most payload bytes of one message.
 pub const PAYLOAD_MAX: usize = 32 * 1024;
 
@@ -84,7 +84,7 @@ ops! {
     Ioctl = 19,
     /// lseek: file, offset, whence. The reply has the offset.
     Seek = 20,
-    /// fstat: file. The reply has major, minor, mode, and the flags of the file.
+    /// fstat: file. The reply has major, minor, mode, the flags of the file, owner and group.
     Stat = 21,
     /// mmap: file, address, length, protection, flags, offset; payload perhaps an address that has been reserved for it. The reply has the address, and
     /// perhaps [`DEFERRED`].
@@ -263,14 +263,18 @@ pub struct BoardHeader {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct BoardEntry {
-    /// Permission bits and file type, as `st_mode`.
-    pub mode: u32,
+    /// Permission bits and file type, as `st_mode`; a symbolic link is one that leads to no device.
+    pub mode: u16,
+    /// Bytes of the path.
+    pub path_len: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
     /// Major number.
     pub major: u32,
     /// Minor number.
     pub minor: u32,
-    /// Bytes of the path.
-    pub path_len: u32,
     /// The path, absolute, without NUL.
     pub path: [u8; PATH_MAX],
 }
