@@ -197,7 +197,7 @@ impl Machine {
 
     fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
         let name = driver.name;
-        let init = || entry::call(|| format!("{name}: _init(9E)"), || (driver.init)());
+        let init = || entry::prompt(|| entry::call(|| format!("{name}: _init(9E)"), || (driver.init)()));
         let errno = thread::in_context(Context::Kernel, || drivers::as_module(name, init)).unwrap_or(-1);
         if errno != 0 {
             return Err(MachineError::Init { name: name.to_owned(), errno });
@@ -330,7 +330,7 @@ impl Machine {
         if let Some(found) = drivers::find(name) {
             found.detach_all().inspect_err(|why| log::line(log::To::Both, &format!("WARNING: {why}")))?;
         }
-        let fini = || entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)());
+        let fini = || entry::prompt(|| entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)()));
         match thread::in_context(Context::Kernel, || drivers::as_module(name, fini)).unwrap_or(-1) {
             0 => Ok(()),
             errno => Err(format!("{name}: _fini(9E) refused with errno {errno}")),

@@ -1,57 +1,100 @@
-//! The driver's part of the calling thread's stack, for reports.
+//! The driver's part of a thread's stack, by name.
 //!
-//! Frames between the host's call into the driver and the driver's call of a DDI function, by name where a symbol is known.
-//! Code of loaded modules is named by whoever loaded it, through [`add_namer`]. No locks are held while walking.
+//! A module's frames are found by its frame pointers ([`crate::loader::calls`]) and named from its symbol table. Those of a driver that is linked in are
+//! found as Rust's own backtraces are and named from the host's debugging information. They lie between the host's call into the driver
+//! ([`super::entry`]) and the driver's call of a DDI function. Locking: none while addresses are collected.
 
-use parking_lot::RwLock;
+use std::ffi::c_void;
 
-type Namer = Box<dyn Fn(usize) -> Option<String> + Send + Sync>;
+use super::entry;
+use crate::loader;
 
-static NAMERS: RwLock<Vec<Namer>> = RwLock::new(Vec::new());
+/// Return addresses that are collected of a driver that is linked in, the host's among them.
+const FRAMES: usize = 64;
 
-/// Adds a function that names code addresses of a loaded module (`function+0x12 [module]`).
-pub fn add_namer(namer: impl Fn(usize) -> Option<String> + Send + Sync + 'static) {
-    NAMERS.write().push(Box::new(namer));
+/// The beginnings of names of functions that are not the driver's.
+const NOT_DRIVER: &[&str] = &[
+    "ddi_host::",
+    "std::",
+    "core::",
+    "alloc::",
+    "backtrace::",
+    "segdev::",
+    "parking_lot",
+    "hashbrown::",
+    "iced_x86::",
+];
+
+/// The names of frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The DDI function that the driver has called; None if the thread is in the driver's own code.
+    pub called: Option<String>,
+    /// The driver's functions, innermost first.
+    pub frames: Vec<String>,
 }
 
-fn name(address: usize) -> Option<String> {
-    NAMERS.read().iter().find_map(|namer| namer(address))
+/// Collects the calling thread's return addresses, innermost first, for a driver that is linked in. May be called in a signal handler.
+pub fn collect(into: &mut [usize]) {
+    let mut places = into.iter_mut();
+    // SAFETY: only one thing is unsafe about it: what symbolizes addresses at the same time. Nothing is symbolized here.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| match places.next() {
+            Some(place) => {
+                *place = frame.ip() as usize;
+                true
+            }
+            None => false,
+        });
+    }
 }
 
-/// Names of crates whose frames are not the driver's.
-const NOT_DRIVER: &[&str] =
-    &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot"];
+/// Names the frames of a driver that is linked in among those that [`collect`] found.
+pub fn name(addresses: &[usize]) -> Named {
+    let mut named = Named::default();
+    let mut entered = false;
+    for &address in addresses.iter().take_while(|&&address| address != 0) {
+        backtrace::resolve(address as *mut c_void, |symbol| {
+            let Some(name) = symbol.name() else { return };
+            let name = format!("{name:#}");
+            entered |= name.contains("kern::entry::");
+            if entered {
+                return;
+            }
+            if is_driver(&name) {
+                named.frames.push(match (symbol.filename(), symbol.lineno()) {
+                    (Some(file), Some(line)) => format!("{name} ({}:{line})", file.display()),
+                    _ => name,
+                });
+            } else if named.frames.is_empty() && crate::ddi::symbols::find(&name).is_some() {
+                // DDI functions have C names; the outermost is the one that the driver called.
+                named.called = Some(name);
+            }
+        });
+        if entered {
+            break;
+        }
+    }
+    named
+}
+
+/// The calling thread's frames in a driver; none when no driver code runs on it.
+pub fn here() -> Named {
+    let frames = loader::calls::driver_frames();
+    if !frames.is_empty() {
+        return Named { called: loader::calls::called().map(str::to_owned), frames };
+    }
+    if !entry::inside() {
+        return Named::default();
+    }
+    let mut addresses = [0; FRAMES];
+    collect(&mut addresses);
+    name(&addresses)
+}
 
 /// The driver's frames, innermost first; empty when no driver code runs on this thread.
 pub fn driver_frames() -> Vec<String> {
-    let module = crate::loader::calls::driver_frames();
-    if !module.is_empty() {
-        return module;
-    }
-    let mut frames = Vec::new();
-    let mut seen_entry = false;
-    backtrace::trace(|frame| {
-        let address = frame.ip() as usize;
-        if let Some(name) = name(address) {
-            frames.push(name);
-            return frames.len() < 32;
-        }
-        backtrace::resolve_frame(frame, |symbol| {
-            let Some(name) = symbol.name() else { return };
-            let name = format!("{name:#}");
-            if name.contains("kern::entry::") {
-                seen_entry = true;
-            } else if !seen_entry && is_driver(&name) {
-                let place = match (symbol.filename(), symbol.lineno()) {
-                    (Some(file), Some(line)) => format!("{name} ({}:{line})", file.display()),
-                    _ => name,
-                };
-                frames.push(place);
-            }
-        });
-        !seen_entry && frames.len() < 32
-    });
-    if seen_entry || !frames.is_empty() && !NAMERS.read().is_empty() { frames } else { Vec::new() }
+    here().frames
 }
 
 fn is_driver(name: &str) -> bool {

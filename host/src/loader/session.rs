@@ -14,7 +14,7 @@ use crate::ddi::data;
 use crate::ddi::symbols;
 use crate::kern::conf::Conf;
 use crate::kern::thread::{self, Context};
-use crate::kern::{drivers, entry, left, nodes};
+use crate::kern::{drivers, entry, left, nodes, trap};
 use crate::vm::client;
 use crate::{log, pci};
 
@@ -46,7 +46,7 @@ impl Kernel for Host {
             thread::set_process(None);
         }
         thread::in_context(Context::Kernel, || {
-            let _ = entry::call(|| what.to_owned(), f);
+            let _ = entry::prompt(|| entry::call(|| what.to_owned(), f));
         });
     }
 
@@ -121,6 +121,9 @@ pub struct Session {
 impl Session {
     /// Nothing loaded yet. `root` is where dependencies are searched; without one the nodes are there before their drivers.
     pub fn new(root: Option<&Root>) -> Session {
+        // Loading a module runs code of it.
+        trap::install();
+        data::init();
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
         Session {

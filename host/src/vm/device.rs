@@ -203,6 +203,11 @@ impl Callbacks {
         Callbacks { driver, table, plain: false, vnode: None }
     }
 
+    /// Returns the table.
+    pub fn table(&self) -> &devmap_callback_ctl {
+        &self.table
+    }
+
     fn plain(driver: Arc<Driver>) -> Self {
         let table = devmap_callback_ctl {
             devmap_rev: 0,
