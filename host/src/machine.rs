@@ -364,7 +364,11 @@ fn leftovers() {
     ];
     for (count, what, page) in rows {
         if count > 0 {
-            report::leftover("_fini", &format!("{count} {what} are left"), page);
+            let mut text = format!("{count} {what} are left");
+            if page == "ddi_umem_free(9F)" {
+                text.extend(vm::umem::describe(8).into_iter().map(|line| format!("\n    {line}")));
+            }
+            report::leftover("_fini", &text, page);
         }
     }
     drivers::report_memory();

@@ -115,10 +115,6 @@ impl Freed {
     }
 }
 
-fn from(stack: &[String], verb: &str) -> String {
-    if stack.is_empty() { String::new() } else { format!(", {verb} at {}", stack.join(", ")) }
-}
-
 /// Allocates `size` bytes (not 0) aligned to `align` (a power of two). NULL when there is no memory.
 pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     if CHECK.load(Ordering::Relaxed) && GUARDED.load(Ordering::Relaxed) < MAX_GUARDED && align <= PAGE {
@@ -290,7 +286,7 @@ pub fn describe(limit: usize) -> Vec<String> {
                 lines.push(format!(
                     "{} bytes at {address:#x}{}",
                     buffer.size,
-                    from(&buffer.allocated.frames(), "allocated")
+                    buffer.allocated.phrase("allocated")
                 ));
             }
         }

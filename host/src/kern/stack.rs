@@ -5,6 +5,7 @@
 //! ([`super::entry`]) and the driver's call of a DDI function. Locking: none while addresses are collected.
 
 use std::ffi::c_void;
+use std::sync::LazyLock;
 
 use super::entry;
 use crate::loader;
@@ -13,17 +14,19 @@ use crate::loader;
 const FRAMES: usize = 64;
 
 /// The beginnings of names of functions that are not the driver's.
-const NOT_DRIVER: &[&str] = &[
-    "ddi_host::",
-    "std::",
-    "core::",
-    "alloc::",
-    "backtrace::",
-    "segdev::",
-    "parking_lot",
-    "hashbrown::",
-    "iced_x86::",
-];
+const NOT_DRIVER: &[&str] =
+    &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot", "hashbrown::"];
+
+/// Parts of names of source files that are not the driver's: the host's, the framework's, Rust's library and crates. What the compiler has inlined has
+/// no path in its name.
+static NOT_DRIVER_FILES: LazyLock<[String; 4]> = LazyLock::new(|| {
+    let host = env!("CARGO_MANIFEST_DIR");
+    let segdev = format!("{}/segdev/src/", host.rsplit_once('/').map_or("", |(workspace, _)| workspace));
+    [format!("{host}/src/"), segdev, "/rustc/".into(), "/registry/src/".into()]
+});
+
+/// The source file of the host's calls into drivers.
+const ENTRY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kern/entry.rs");
 
 /// The names of frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,13 +60,14 @@ pub fn name(addresses: &[usize]) -> Named {
         backtrace::resolve(address as *mut c_void, |symbol| {
             let Some(name) = symbol.name() else { return };
             let name = format!("{name:#}");
-            entered |= name.contains("kern::entry::");
+            let file = symbol.filename().map(|file| file.to_string_lossy().into_owned());
+            entered |= name.contains("kern::entry::") || file.as_ref().is_some_and(|file| file == ENTRY);
             if entered {
                 return;
             }
-            if is_driver(&name) {
-                named.frames.push(match (symbol.filename(), symbol.lineno()) {
-                    (Some(file), Some(line)) => format!("{name} ({}:{line})", file.display()),
+            if is_driver(&name, file.as_deref()) {
+                named.frames.push(match (file, symbol.lineno()) {
+                    (Some(file), Some(line)) => format!("{name} ({file}:{line})"),
                     _ => name,
                 });
             } else if named.frames.is_empty() && crate::ddi::symbols::find(&name).is_some() {
@@ -97,9 +101,11 @@ pub fn driver_frames() -> Vec<String> {
     here().frames
 }
 
-fn is_driver(name: &str) -> bool {
+fn is_driver(name: &str, file: Option<&str>) -> bool {
     let plain = name.trim_start_matches(['<', '&']);
-    // The DDI functions themselves are exported without a path; paths in type arguments are not the function's.
+    let foreign = file.is_some_and(|file| NOT_DRIVER_FILES.iter().any(|part| file.contains(part.as_str())));
+    // Paths in type arguments are not the function's.
     let path = plain.split('<').next().unwrap_or(plain);
-    path.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix))
+    let named = path.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix));
+    !foreign && (named || !path.contains("::") && file.is_some())
 }

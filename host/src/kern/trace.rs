@@ -45,17 +45,18 @@ impl Trace {
         self.0[0]
     }
 
-    /// Returns whether it is empty.
-    pub fn is_empty(&self) -> bool {
-        self.first() == 0
-    }
-
     /// The driver's frames by name.
     pub fn frames(&self) -> Vec<String> {
         self.named().frames
     }
 
-    /// The same with the DDI function that was called.
+    /// Its frames in one phrase: ", allocated at a, b"; empty when there are none.
+    pub fn phrase(&self, verb: &str) -> String {
+        let frames = self.frames();
+        if frames.is_empty() { String::new() } else { format!(", {verb} at {}", frames.join(", ")) }
+    }
+
+    /// Its frames, and the DDI function that was called.
     pub fn named(&self) -> stack::Named {
         let frames: Vec<String> = self.0.iter().map_while(|&address| loader::symbolize(address)).collect();
         if frames.is_empty() {

@@ -47,7 +47,7 @@ struct Record {
 }
 
 /// The live cookies' records, and those freed last.
-static RECORDS: Mutex<(Vec<Record>, VecDeque<Record>)> = Mutex::new((Vec::new(), VecDeque::new()));
+static RECORDS: LazyLock<Mutex<(HashMap<usize, Record>, VecDeque<Record>)>> = LazyLock::new(Mutex::default);
 const REMEMBERED: usize = 1024;
 
 /// The one trash page.
@@ -137,7 +137,7 @@ pub fn publish(memory: Arc<Memory>) -> usize {
     let cookie = memory.cookie();
     let (start, size) = (memory.address(), memory.size);
     let record = Record { cookie, start, size, allocated: Trace::here(), freed: Trace::default() };
-    RECORDS.lock().0.push(record);
+    RECORDS.lock().0.insert(cookie, record);
     COOKIES.write().insert(cookie, memory);
     cookie
 }
@@ -151,8 +151,8 @@ pub fn find(cookie: usize) -> Option<Arc<Memory>> {
 pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
     let mut records = RECORDS.lock();
     let (live, freed) = &mut *records;
-    if let Some(at) = live.iter().position(|r| r.cookie == cookie) {
-        freed.push_back(Record { freed: Trace::here(), ..live.swap_remove(at) });
+    if let Some(record) = live.remove(&cookie) {
+        freed.push_back(Record { freed: Trace::here(), ..record });
         if freed.len() > REMEMBERED {
             freed.pop_front();
         }
@@ -185,6 +185,16 @@ pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
 pub fn in_use() -> (usize, u64) {
     let all = COOKIES.read();
     (all.len(), all.values().map(|m| m.size).sum())
+}
+
+/// The cookies that exist, at most `limit`, as text: who allocated them.
+pub fn describe(limit: usize) -> Vec<String> {
+    let mut records: Vec<Record> = RECORDS.lock().0.values().copied().collect();
+    records.sort_unstable_by_key(|record| record.cookie);
+    let text = |Record { cookie, size, allocated, .. }: &Record| {
+        format!("{size} bytes, cookie {cookie:#x}{}", allocated.phrase("allocated"))
+    };
+    records.iter().take(limit).map(text).collect()
 }
 
 /// segdev's reference to memory.
