@@ -295,6 +295,9 @@ impl Machine {
             }
             drop(server);
         }
+        for line in vm::unserved::summary() {
+            log::line(log::To::Both, &format!("NOTICE: {line}"));
+        }
         let live = vm::framework().live();
         if live != segdev::Live::default() {
             report::leftover("exit", &format!("mappings are left: {live:?}"), "devmap_unmap(9E)");

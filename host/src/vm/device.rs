@@ -13,6 +13,7 @@ use segdev::{Access, Entries, FaultCode, Framework, Pfn, Prot, SetupFlags, UmemS
 use super::Host;
 use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
+use super::unserved;
 use crate::ddi::spaces::MapFunc;
 use crate::ddi::vnodes::VnodePages;
 use crate::kern::drivers::Driver;
@@ -281,6 +282,7 @@ impl segdev::Callbacks<Host> for Callbacks {
             return fw.default_access(handle, pvt, range).0;
         };
         let cookie = cookie_of(handle);
+        let (loaded, info) = (unserved::loaded(), handle.info());
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
         let called = self.driver.call("devmap_access", || unsafe {
             access(
@@ -292,7 +294,10 @@ impl segdev::Callbacks<Host> for Callbacks {
                 range.rw as u32,
             )
         });
-        called.unwrap_or(EIO)
+        let result = called.unwrap_or(EIO);
+        let address = info.addr.wrapping_add(range.off.wrapping_sub(info.off));
+        unserved::answered(&self.driver.name, address, result, unserved::loaded() != loaded);
+        result
     }
 
     fn dup(

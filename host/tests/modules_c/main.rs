@@ -86,7 +86,7 @@ const TESTS: &[Named] = named! {
     wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
         sleeping_where_it_is_forbidden, kernel_memory, exported_memory, mappings_that_have_gone,
         devmap_calls_outside_their_context, what_is_left_at_detach,
-        pointers_that_are_not_what_they_should_be;
+        pointers_that_are_not_what_they_should_be, accesses_that_are_not_served;
 };
 
 const CLIENTS: &[Named] = named! {
@@ -128,7 +128,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_stopped_owner_does_not_block_the_others,
         client_of_a_signal_ends_the_driver_s_wait_in_a_fault;
     ways: client_of_every_way_to_a_device;
-    wrong: client_of_mistakes;
+    wrong: client_of_mistakes, client_of_accesses_that_are_not_served;
 };
 
 fn main() -> ExitCode {
