@@ -103,6 +103,11 @@ fn relocation_tables() {
     refused(&Elf { rel: true, ..elf.clone() }, &[".data", "SHT_REL"]);
     refused(&Elf { rela_link: Some(1), ..elf.clone() }, &[".rela.data", "not to the symbol table"]);
     refused(&Elf { rela_info: Some(77), ..elf.clone() }, &[".rela.data", "section 77, which there is not"]);
+    // A table of another type is none, and nothing would be relocated.
+    let mut lost = Elf::module();
+    lost.section(".data", PROGBITS, ALLOC | WRITE, &[0; 8]);
+    lost.section(".rela.data", 0x44, 0, &[0; 24]);
+    refused(&lost, &[".rela.data", "type 68 is none of relocations", "leave .data as it is"]);
 }
 
 #[test]
