@@ -177,16 +177,16 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
             slot.calls.fetch_add(1, Ordering::Relaxed);
         });
     }
-    let (result, changed) = preserved::call(|| catch_unwind(AssertUnwindSafe(f)));
+    let result = preserved::call(|| catch_unwind(AssertUnwindSafe(f))).unwrap_or_else(|register| {
+        let what = format!("{} returned with another value in {register}, which functions preserve", what());
+        report::leftover("a function", &what, "Intro(9E)");
+        report::stop()
+    });
     DEPTH.set(DEPTH.get() - 1);
     if DEPTH.get() == 0 {
         SLOT.with(|slot| slot.calls.fetch_add(1, Ordering::Relaxed));
     }
     NAME.set(outer);
-    if let Some(register) = changed.name() {
-        let what = format!("{} returned with another value in {register}, which functions preserve", what());
-        report::mistake("a function", &what, "Intro(9E)");
-    }
     if result.is_ok() && sync::held() > held {
         let what = format!("{} returned with a mutex held", what());
         let since = sync::held_since();

@@ -82,7 +82,7 @@ pub enum FreeError {
         /// Bytes given to the free.
         freed: usize,
         /// Who allocated it.
-        allocator: Trace,
+        allocator: Box<Trace>,
     },
     /// Written behind its end.
     #[error("a buffer of {size} bytes was written {where_}, at byte {at}", where_ = if *.at < 0 { "before its start" } else { "behind its end" })]
@@ -92,7 +92,7 @@ pub enum FreeError {
         /// The byte next to it that is not as it was.
         at: isize,
         /// Who allocated it.
-        allocator: Trace,
+        allocator: Box<Trace>,
     },
 }
 
@@ -205,7 +205,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         return Err(FreeError::WrongSize {
             allocated: buffer.size,
             freed: size,
-            allocator: buffer.allocated,
+            allocator: Box::new(buffer.allocated),
         });
     }
     let buffer = book.remove(&start).expect("it is there");
@@ -244,7 +244,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         GUARDED.fetch_sub(1, Ordering::Relaxed);
     }
     drop(kept);
-    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, allocator: buffer.allocated }))
+    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, allocator: Box::new(buffer.allocated) }))
 }
 
 /// The freed buffer in whose pages `address` lies, in check mode.

@@ -1,28 +1,23 @@
 //! Calls that keep the registers which a function has to preserve, whatever the called code does with them.
 //!
 //! A driver with a broken function (hand-written assembly, a file that was damaged) would leave the host with other values in its own variables, and the host
-//! would die somewhere else. Here such a call is noticed and the host goes on with what it had. Locking: none.
+//! would die somewhere else. Here such a call is noticed, and the processor's flags are as functions expect them. Locking: none.
 
 use std::arch::naked_asm;
 use std::ffi::c_void;
 
-/// The registers that a call came back with another value in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Changed(u32);
-
-impl Changed {
-    /// Returns the name of the first of them.
-    pub fn name(self) -> Option<&'static str> {
-        ["%rbx", "%rbp", "%r12", "%r13", "%r14", "%r15"]
-            .into_iter()
-            .enumerate()
-            .find(|(bit, _)| self.0 >> bit & 1 == 1)
-            .map(|(_, n)| n)
-    }
+/// The first of the registers that have another value.
+fn name(changed: u32) -> Option<&'static str> {
+    let names = ["%rbx", "%rbp", "%r12", "%r13", "%r14", "%r15"];
+    names.get(changed.trailing_zeros() as usize).copied()
 }
 
-/// Calls `f`, which must not unwind. Returns its result, and which registers it has changed that it had to preserve.
-pub fn call<R>(f: impl FnOnce() -> R) -> (R, Changed) {
+/// Calls `f`, which must not unwind.
+///
+/// # Errors
+/// Something that `f` called has changed a register that it had to preserve: its name. Frames in between have kept some for themselves and have gone on with
+/// what they found there, so their result may be lost.
+pub fn call<R>(f: impl FnOnce() -> R) -> Result<R, &'static str> {
     struct Work<F, R> {
         f: Option<F>,
         result: Option<R>,
@@ -30,10 +25,9 @@ pub fn call<R>(f: impl FnOnce() -> R) -> (R, Changed) {
     extern "C" fn run<F: FnOnce() -> R, R>(work: *mut c_void) {
         // SAFETY: `call` passes a pointer to this type, whose value it does not touch until the call has returned.
         let work = unsafe { &mut *work.cast::<Work<F, R>>() };
-        let f = work.f.take().expect("it is called once");
-        // The result is stored through a pointer that no register of the driver's stands for.
-        let result = f();
-        work.result = Some(result);
+        if let Some(f) = work.f.take() {
+            work.result = Some(f());
+        }
     }
     fn runner<F: FnOnce() -> R, R>(_: &F) -> extern "C" fn(*mut c_void) {
         run::<F, R>
@@ -42,8 +36,10 @@ pub fn call<R>(f: impl FnOnce() -> R) -> (R, Changed) {
     let mut work = Work { f: Some(f), result: None };
     // SAFETY: `run` takes this pointer and does not unwind; the function calls nothing else.
     let changed = unsafe { guarded(run, (&raw mut work).cast()) };
-    let result = work.result.take().expect("the call has returned");
-    (result, Changed(changed))
+    match (name(changed), work.result) {
+        (None, Some(result)) => Ok(result),
+        (changed, _) => Err(changed.unwrap_or("a register")),
+    }
 }
 
 /// Calls `f(arg)`. Restores the registers that functions preserve; returns a bit for each that had another value.
@@ -69,8 +65,9 @@ unsafe extern "C" fn guarded(f: extern "C" fn(*mut c_void), arg: *mut c_void) ->
         "mov rax, rdi",
         "mov rdi, rsi",
         "call rax",
-        // The direction flag is clear between functions.
-        "cld",
+        // Functions find the direction flag clear, and no traps on.
+        "push 0x202",
+        "popfq",
         "xor eax, eax",
         "xor ecx, ecx",
         "cmp rbx, [rsp + 40]",
@@ -119,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_result_comes_back_and_nothing_has_changed() {
-        assert_eq!(call(|| vec![1, 2, 3]), (vec![1, 2, 3], Changed(0)));
+        assert_eq!(call(|| vec![1, 2, 3]), Ok(vec![1, 2, 3]));
     }
 
     #[test]
@@ -131,7 +128,7 @@ mod tests {
         let kept = std::hint::black_box([7, 8, 9]);
         // SAFETY: the function takes any pointer and does not unwind.
         let changed = unsafe { guarded(breaks, std::ptr::without_provenance_mut(0x5a5a)) };
-        assert_eq!(Changed(changed).name(), Some("%r12"));
+        assert_eq!(name(changed), Some("%r12"));
         assert_eq!(changed, 1 << 2 | 1 << 4);
         assert_eq!(std::hint::black_box(kept), [7, 8, 9]);
     }

@@ -37,8 +37,13 @@ pub struct Named {
     pub frames: Vec<String>,
 }
 
-/// Collects the calling thread's return addresses, innermost first, for a driver that is linked in. May be called in a signal handler.
+/// Collects the calling thread's return addresses, innermost first, for a driver that is linked in; nothing if modules are loaded. May be called in a signal
+/// handler.
 pub fn collect(into: &mut [usize]) {
+    // A module has no tables for this, and what is on the stack after a mistake of its may lead anywhere.
+    if loader::with_a_name(|_| ()).is_some() {
+        return;
+    }
     let mut places = into.iter_mut();
     // SAFETY: only one thing is unsafe about it: what symbolizes addresses at the same time. Nothing is symbolized here.
     unsafe {

@@ -5,6 +5,7 @@
 //! driver's memory holds none that the report needs, so the report may take locks; where it is not sure it only tries. A second fault while
 //! reporting ends the process.
 
+use std::arch::asm;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -84,7 +85,14 @@ impl Registers {
     }
 }
 
+/// Gives the processor's flags the values that compiled code expects: a driver may have set others (alignment checks), and they are the handler's, too.
+fn plain_flags() {
+    // SAFETY: interrupts enabled and nothing else set is what every function may expect.
+    unsafe { asm!("push 0x202", "popfq") };
+}
+
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    plain_flags();
     // SAFETY: what the kernel passed.
     let registers = unsafe { Registers::of(context) };
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
@@ -93,8 +101,8 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     let sent = info.si_code <= 0;
     if signal == libc::SIGABRT {
         // What the C library says when its memory is not as it left it.
-        // SAFETY: no arguments, no effects.
-        let own = unsafe { info.si_pid() == libc::getpid() };
+        // SAFETY: a signal that was sent has it.
+        let own = unsafe { info.si_pid() }.cast_unsigned() == std::process::id();
         return if own { host_died(signal) } else { give_back(signal) };
     }
     let in_module = loader::module_at(registers.ip).is_some();
@@ -112,7 +120,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         }
     }
     if REPORTING.swap(true, Ordering::SeqCst) {
-        return again(signal);
+        return again();
     }
     report::ending();
     FIRST.store(if in_module { registers.ip } else { loader::calls::last_call() }, Ordering::SeqCst);
@@ -169,15 +177,14 @@ static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 /// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
 /// frames on it. What is said needs none of that.
-fn again(signal: c_int) {
+fn again() {
+    // Nor does a third one.
     let first = FIRST.swap(0, Ordering::SeqCst);
-    if first == 0 {
-        return give_back(signal);
-    }
-    let place = loader::symbolize(first).unwrap_or_else(|| "the driver".into());
+    let place = Some(first).filter(|&first| first != 0).and_then(loader::symbolize);
+    let place = place.as_deref().unwrap_or("the driver");
     report::last_words(&[
         "driver mistake: ",
-        &place,
+        place,
         ": memory of the host is overwritten, perhaps this call's stack (see Intro(9F))\nthe run ends here\n",
     ]);
 }
@@ -214,6 +221,7 @@ const FETCH: usize = 0x10;
 
 /// Answers [`watch`].
 extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    plain_flags();
     if entry::inside() {
         // SAFETY: what the kernel passed.
         let Registers { ip, sp, fp, .. } = unsafe { Registers::of(context) };

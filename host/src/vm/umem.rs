@@ -46,8 +46,15 @@ struct Record {
     freed: Trace,
 }
 
-/// The live cookies' records, and those freed last.
-static RECORDS: LazyLock<Mutex<(HashMap<usize, Record>, VecDeque<Record>)>> = LazyLock::new(Mutex::default);
+/// Records of cookies.
+#[derive(Default)]
+struct Records {
+    live: HashMap<usize, Record>,
+    /// Those freed last.
+    freed: VecDeque<Record>,
+}
+
+static RECORDS: LazyLock<Mutex<Records>> = LazyLock::new(Mutex::default);
 const REMEMBERED: usize = 1024;
 
 /// The one trash page.
@@ -137,7 +144,7 @@ pub fn publish(memory: Arc<Memory>) -> usize {
     let cookie = memory.cookie();
     let (start, size) = (memory.address(), memory.size);
     let record = Record { cookie, start, size, allocated: Trace::here(), freed: Trace::default() };
-    RECORDS.lock().0.insert(cookie, record);
+    RECORDS.lock().live.insert(cookie, record);
     COOKIES.write().insert(cookie, memory);
     cookie
 }
@@ -150,7 +157,7 @@ pub fn find(cookie: usize) -> Option<Arc<Memory>> {
 /// Takes a cookie back.
 pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
     let mut records = RECORDS.lock();
-    let (live, freed) = &mut *records;
+    let Records { live, freed } = &mut *records;
     if let Some(record) = live.remove(&cookie) {
         freed.push_back(Record { freed: Trace::here(), ..record });
         if freed.len() > REMEMBERED {
@@ -170,14 +177,14 @@ impl Record {
 /// What happened to a cookie that was freed.
 pub fn freed(cookie: usize) -> Vec<Earlier> {
     let records = RECORDS.lock();
-    records.1.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
+    records.freed.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
 }
 
 /// The freed memory that an address was in: offset, size, and what happened to it.
 pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
     let records = RECORDS.try_lock()?;
     let inside = |r: &&Record| (address.checked_sub(r.start)).is_some_and(|off| (off as u64) < r.size);
-    let record = records.1.iter().rev().filter(|r| r.start != 0).find(inside)?;
+    let record = records.freed.iter().rev().filter(|r| r.start != 0).find(inside)?;
     Some(((address - record.start) as u64, record.size, record.earlier()))
 }
 
@@ -189,7 +196,7 @@ pub fn in_use() -> (usize, u64) {
 
 /// The cookies that exist, at most `limit`, as text: who allocated them.
 pub fn describe(limit: usize) -> Vec<String> {
-    let mut records: Vec<Record> = RECORDS.lock().0.values().copied().collect();
+    let mut records: Vec<Record> = RECORDS.lock().live.values().copied().collect();
     records.sort_unstable_by_key(|record| record.cookie);
     let text = |Record { cookie, size, allocated, .. }: &Record| {
         format!("{size} bytes, cookie {cookie:#x}{}", allocated.phrase("allocated"))
