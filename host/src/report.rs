@@ -173,10 +173,15 @@ pub fn ending() {
     let _ = LOOKS.compare_exchange(NOT_ENDING, 0, Ordering::Relaxed, Ordering::Relaxed);
 }
 
+/// Does such a report go on?
+pub fn is_ending() -> bool {
+    LOOKS.load(Ordering::Relaxed) != NOT_ENDING
+}
+
 /// Ends the process if it should have ended seconds ago: the thread that reports waits for a lock that the driver's mistake has left, or has overwritten.
 /// Called once a second.
 pub fn end_at_last() {
-    const PATIENCE: u32 = 8;
+    const PATIENCE: u32 = 5;
     let looks = LOOKS.load(Ordering::Relaxed);
     if looks == NOT_ENDING {
         return;

@@ -181,6 +181,10 @@ fn watch() {
     loop {
         std::thread::sleep(Duration::from_secs(1));
         report::end_at_last();
+        if report::is_ending() {
+            // This thread is the one that sees to it that the process ends.
+            continue;
+        }
         let mut now = HashMap::new();
         for slot in entry::slots() {
             let call = slot.calls.load(Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
-use segdev::{Access, Entries, FaultCode, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::Host;
 use super::cookie::{self, Handle, Object};
@@ -271,9 +271,10 @@ impl segdev::Callbacks<Host> for Callbacks {
             for off in (range.off..range.off + range.len.max(1)).step_by(PAGE_SIZE as usize) {
                 let (address, rw) = (base.addr + (off - base.off), range.rw as i32);
                 let called = self.driver.call("getpage", || pages.getpage(off, address, rw));
+                // The framework makes a fault code of the errno, as it does of a driver's.
                 let error = called.unwrap_or(EIO);
                 if error != 0 {
-                    return FaultCode::from_errno(error).0;
+                    return error;
                 }
             }
             return fw.default_access(handle, pvt, range).0;

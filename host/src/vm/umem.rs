@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
-use super::memory;
+use super::{frames, memory};
 use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
@@ -60,6 +60,11 @@ const REMEMBERED: usize = 1024;
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
 
+/// Are the pages of such memory locked as long as it is there? Pageable memory's are for as long as it is mapped, which is not seen here.
+fn locked(kind: UmemKind) -> bool {
+    !matches!(kind, UmemKind::Trash | UmemKind::Pageable)
+}
+
 /// Pages of a large page.
 const LARGE: u64 = 512;
 
@@ -74,6 +79,9 @@ impl Memory {
             UmemKind::Trash => (*TRASH_PAGE)?,
             _ => memory().alloc(pages, 1)?,
         };
+        if locked(kind) {
+            frames::lock(pfn, pages);
+        }
         let image = Image::new();
         let new = Memory { kind, size, pfn, image, whole: None };
         new.image.set(0, size as usize);
@@ -129,6 +137,9 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.kind != UmemKind::Trash && self.whole.is_none() {
+            if locked(self.kind) {
+                frames::unlock(self.pfn, self.size / PAGE_SIZE);
+            }
             memory().free(self.pfn, self.size / PAGE_SIZE);
         }
         let mut freed = FREED.lock();

@@ -55,8 +55,6 @@ impl Ended {
             "panicked".to_owned()
         } else if self.took > LIMIT {
             format!("took {:?}", self.took)
-        } else if text.contains("did not come to its end") {
-            "could not finish its report".to_owned()
         } else if self.out.status.code() != Some(0) && text.trim().is_empty() {
             "failed without a word".to_owned()
         } else {
