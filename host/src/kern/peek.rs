@@ -6,7 +6,10 @@
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
-use ddi_sys::{cb_ops, dev_ops, devmap_callback_ctl, modldrv, modlinkage, modlmisc};
+use ddi_sys::{
+    cb_ops, dev_ops, devmap_callback_ctl, kstat_intr_t, kstat_io_t, kstat_named_t, modldrv, modlinkage,
+    modlmisc,
+};
 
 use crate::loader;
 
@@ -30,6 +33,13 @@ unsafe impl Plain for dev_ops {}
 unsafe impl Plain for cb_ops {}
 // SAFETY: a number and functions.
 unsafe impl Plain for devmap_callback_ctl {}
+
+// SAFETY: numbers, and a union of numbers and characters.
+unsafe impl Plain for kstat_named_t {}
+// SAFETY: numbers.
+unsafe impl Plain for kstat_intr_t {}
+// SAFETY: numbers.
+unsafe impl Plain for kstat_io_t {}
 
 /// Copies the value at an address. Returns None if there is no memory, or none that may be read.
 pub fn read<T: Plain>(address: usize) -> Option<T> {
