@@ -37,6 +37,8 @@ pub struct Options {
     pub check: bool,
     /// Data model of the processes.
     pub model: Model,
+    /// Load modules that need functions which nobody has.
+    pub allow_missing: bool,
 }
 
 /// Why a machine did not start. Each says what to do.
@@ -108,6 +110,9 @@ impl Machine {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
         trap::install();
         image::set_model(options.model);
+        if options.allow_missing {
+            session::allow_missing();
+        }
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }

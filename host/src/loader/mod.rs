@@ -9,6 +9,7 @@
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
+//! | `missing` | what stands for a function that nobody has |
 //! | `calls` | where in a driver a call of the host came from |
 //! | `root`, `devlink` | a system's directory: what is installed, and its names in /dev |
 //! | `session` | the modules of one run, on the DDI of this process |
@@ -32,6 +33,7 @@ pub mod image;
 pub mod kernel;
 pub mod link;
 pub mod low;
+mod missing;
 pub mod modctl;
 pub mod modinfo;
 pub mod module;

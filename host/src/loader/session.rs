@@ -3,6 +3,7 @@
 //! Locking: a session belongs to the thread that runs the command; what it calls has its own locks.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::devlink::{Minor, Rules};
@@ -23,6 +24,13 @@ const EIO: i32 = 5;
 const ENXIO: i32 = 6;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+
+static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// From now on modules are loaded although they need functions that nobody has; the first call of one ends the run.
+pub fn allow_missing() {
+    ALLOW_MISSING.store(true, Ordering::Relaxed);
+}
 
 /// The DDI of this process, as modules are linked against it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +67,10 @@ impl Kernel for Host {
             log::line(log::To::Both, &format!("WARNING: {why}"));
             EBUSY
         })
+    }
+
+    fn allows_missing(&self) -> bool {
+        ALLOW_MISSING.load(Ordering::Relaxed)
     }
 
     fn message(&self, text: &str) {

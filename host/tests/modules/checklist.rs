@@ -260,8 +260,8 @@ fn missing_names_are_listed_all_at_once_with_who_needs_them_and_why_they_are_mis
     assert_eq!(
         error.to_string(),
         "cannot load module 'a'\n  \
-         undefined symbol ddi_regs_map_setup: the host does not provide it; needed by a_close, a_open\n  \
-         undefined symbol printk: illumos has no such function, nor has a dependency; needed by a_ioctl\n  \
+         undefined symbol ddi_regs_map_setup: illumos has it, the host has not; needed by a_close, a_open\n  \
+         undefined symbol printk: the host has it not, nor has a dependency; it is none of the illumos kernel's names that are known here; needed by a_ioctl\n  \
          undefined symbol splhigh: MT-unsafe: gone from multithreaded kernels; needed by a_intr"
     );
     assert_eq!(error.missing().count(), 3);

@@ -136,3 +136,47 @@ pub fn entry_points_that_never_end() {
         all.spawn(fini);
     });
 }
+
+/// Functions that nobody has: all are named when the module is loaded; or, if that is asked for, the one that is called, with its caller.
+pub fn functions_that_nobody_has() {
+    const ILLUMOS: &str = "illumos has it, the host has not";
+    const NOBODY: &str = "the host has it not, nor has a dependency";
+    let run = |how: u32, options: &[&str], program: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = module(dir.path(), how);
+        let words = [&["run"], options, &["--driver", file.to_str().unwrap(), "--"], program].concat();
+        host(&words)
+    };
+    let (status, text) = run(40, &[], &["true"]);
+    let needed = "; needed by garbage_open";
+    let named = [format!("symbol cpu_online: {ILLUMOS}{needed}"), format!("symbol of_nobody: {NOBODY}")];
+    assert!(status == 1 && named.iter().all(|name| text.contains(name)), "{text}");
+    // Nothing is called, so nothing happens.
+    let (status, text) = run(40, &["--allow-missing"], &["ls", "/dev/garbage0"]);
+    assert!(status == 0 && named.iter().all(|name| text.contains(name)), "{text}");
+    assert!(text.contains("WARNING: garbage: undefined symbol of_nobody"), "{text}");
+    let open = ["cat", "/dev/garbage0"];
+    let caller = ["at garbage`garbage_open+0x", "in garbage: open(9E), for process "];
+    let first = format!("mistake: cpu_online: the function is called, and {ILLUMOS}");
+    one_report("open", run(40, &["--allow-missing"], &open), &[&[&*first][..], &caller].concat());
+    let unknown = format!("mistake: of_nobody: the function is called, and {NOBODY}");
+    one_report("open", run(41, &["--allow-missing"], &open), &[&[&*unknown][..], &caller].concat());
+    let pointer = "mistake: only_pointed_at: the function is called";
+    one_report("open", run(42, &["--allow-missing"], &open), &[&[pointer][..], &caller].concat());
+    // A variable cannot be left out.
+    let (status, text) = run(43, &["--allow-missing"], &["true"]);
+    assert!(
+        status == 1 && text.contains("cannot load module 'garbage': undefined symbol a_variable"),
+        "{text}"
+    );
+    // As a system's driver.
+    let dir = tempfile::tempdir().unwrap();
+    let drv = dir.path().join("kernel/drv/amd64");
+    std::fs::create_dir_all(&drv).unwrap();
+    module(&drv, 0);
+    let root = dir.path().to_str().unwrap();
+    assert_eq!(host(&["add_drv", "--root", root, "garbage"]).0, 0);
+    module(&drv, 41);
+    let words = ["run", "--allow-missing", "--root", root, "--", "cat", "/dev/garbage0"];
+    one_report("a system's", host(&words), &[&[&*unknown][..], &caller].concat());
+}

@@ -55,7 +55,7 @@ const TESTS: &[Named] = named! {
         a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
     garbage: without_garbage_nothing_is_said, tables_that_lead_nowhere, linkages_that_lead_nowhere,
-        entry_points_that_crash, entry_points_that_never_end;
+        entry_points_that_crash, entry_points_that_never_end, functions_that_nobody_has;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
