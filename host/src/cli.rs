@@ -81,6 +81,9 @@ pub struct MachineArgs {
     /// Show messages that are for a verbose boot
     #[arg(long, short)]
     pub verbose: bool,
+    /// Load modules although they need functions that the host has not: the first call of one ends the run
+    #[arg(long)]
+    pub allow_missing: bool,
 }
 
 #[derive(Args, Debug)]
@@ -117,6 +120,7 @@ impl MachineArgs {
             faults: self.faults,
             check: self.check,
             model: self.model,
+            allow_missing: self.allow_missing,
         };
         Machine::start(&options).map_err(|e| e.to_string())
     }
@@ -207,6 +211,9 @@ struct Serve {
     /// Guard kernel memory: uses after free and overruns are reported
     #[arg(long)]
     check: bool,
+    /// Load modules although they need functions that the host has not: the first call of one ends the run
+    #[arg(long)]
+    allow_missing: bool,
 }
 
 impl Serve {
@@ -229,6 +236,7 @@ impl Serve {
             resident: true,
             faults: self.faults,
             check: self.check,
+            allow_missing: self.allow_missing,
             ..Options::default()
         };
         let machine = match Machine::start(&options) {

@@ -184,7 +184,7 @@ pub(crate) fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
 /// Asks the driver (getinfo(9E)) which instance a device number is; else the node that has such a minor node.
 pub(crate) fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
     let nodes = nodes::of_driver(&driver.name);
-    if let Some(getinfo) = driver.ops().devo_getinfo {
+    if let Some(getinfo) = driver.ops().and_then(|ops| ops.devo_getinfo) {
         let mut result: *mut c_void = std::ptr::null_mut();
         // SAFETY: the driver's entry point, with arguments as getinfo(9E) says.
         let asked = driver.call("getinfo", || unsafe {

@@ -38,6 +38,8 @@ pub struct Options {
     pub check: bool,
     /// Data model of the processes.
     pub model: Model,
+    /// Load modules that need functions which nobody has.
+    pub allow_missing: bool,
 }
 
 /// Why a machine did not start. Each says what to do.
@@ -109,6 +111,9 @@ impl Machine {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
         trap::install();
         image::set_model(options.model);
+        if options.allow_missing {
+            session::allow_missing();
+        }
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }
@@ -198,7 +203,7 @@ impl Machine {
 
     fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
         let name = driver.name;
-        let init = || entry::call(|| format!("{name}: _init(9E)"), || (driver.init)());
+        let init = || entry::prompt(|| entry::call(|| format!("{name}: _init(9E)"), || (driver.init)()));
         let errno = thread::in_context(Context::Kernel, || drivers::as_module(name, init)).unwrap_or(-1);
         if errno != 0 {
             return Err(MachineError::Init { name: name.to_owned(), errno });
@@ -296,6 +301,9 @@ impl Machine {
             }
             drop(server);
         }
+        for line in vm::unserved::summary() {
+            log::line(log::To::Both, &format!("NOTICE: {line}"));
+        }
         let live = vm::framework().live();
         if live != segdev::Live::default() {
             report::leftover("exit", &format!("mappings are left: {live:?}"), "devmap_unmap(9E)");
@@ -331,7 +339,7 @@ impl Machine {
         if let Some(found) = drivers::find(name) {
             found.detach_all().inspect_err(|why| log::line(log::To::Both, &format!("WARNING: {why}")))?;
         }
-        let fini = || entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)());
+        let fini = || entry::prompt(|| entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)()));
         match thread::in_context(Context::Kernel, || drivers::as_module(name, fini)).unwrap_or(-1) {
             0 => Ok(()),
             errno => Err(format!("{name}: _fini(9E) refused with errno {errno}")),
@@ -365,7 +373,11 @@ fn leftovers() {
     ];
     for (count, what, page) in rows {
         if count > 0 {
-            report::leftover("_fini", &format!("{count} {what} are left"), page);
+            let mut text = format!("{count} {what} are left");
+            if page == "ddi_umem_free(9F)" {
+                text.extend(vm::umem::describe(8).into_iter().map(|line| format!("\n    {line}")));
+            }
+            report::leftover("_fini", &text, page);
         }
     }
     drivers::report_memory();

@@ -4,7 +4,7 @@
 //! makes it: what, in which function, the driver's call stack, and the manual page that says so. Then the run stops, unless
 //! [`set_policy`] says otherwise. Any context; no lock is held while the stack is walked.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -92,17 +92,35 @@ pub fn leftover(function: &str, what: &str, page: &str) {
 
 /// The same, with what happened before.
 pub fn leftover_after(function: &str, what: &str, page: &str, earlier: &[Earlier]) {
+    leftover_at(&Stack::here(), function, what, page, earlier);
+}
+
+/// Where a driver is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// Its functions, innermost first.
+    pub frames: Vec<String>,
+    /// The entry point, and for whom it was called.
+    pub call: Option<String>,
+}
+
+impl Stack {
+    /// The calling thread's.
+    fn here() -> Stack {
+        Stack { frames: crate::kern::stack::driver_frames(), call: crate::kern::entry::current() }
+    }
+
+    fn text(&self) -> String {
+        let mut text: String = self.frames.iter().map(|frame| format!("\n    at {frame}")).collect();
+        text.extend(self.call.iter().map(|call| format!("\n    in {call}")));
+        text
+    }
+}
+
+/// The same for another thread's stack.
+pub fn leftover_at(stack: &Stack, function: &str, what: &str, page: &str, earlier: &[Earlier]) {
     fail();
-    let stack = crate::kern::stack::driver_frames();
-    let mut text = format!("driver mistake: {function}: {what} (see {page})");
-    for frame in stack {
-        text.push_str("\n    at ");
-        text.push_str(&frame);
-    }
-    if let Some(call) = crate::kern::entry::current() {
-        text.push_str("\n    in ");
-        text.push_str(&call);
-    }
+    let mut text = format!("driver mistake: {function}: {what} (see {page}){}", stack.text());
     for Earlier { what, stack } in earlier.iter().filter(|earlier| !earlier.stack.is_empty()) {
         text.push_str(&format!("\n  {what}:"));
         for frame in stack {
@@ -121,13 +139,7 @@ pub struct Reported(pub String);
 /// A driver panicked (CE_PANIC, panic(9F), a failed assertion): the kernel is down. Logs and ends the run.
 pub fn panic(message: &str) -> ! {
     fail();
-    log::line(log::To::Both, &format!("panic: {message}"));
-    for frame in crate::kern::stack::driver_frames() {
-        log::line(log::To::Both, &format!("    at {frame}"));
-    }
-    if let Some(call) = crate::kern::entry::current() {
-        log::line(log::To::Both, &format!("    in {call}"));
-    }
+    log::line(log::To::Both, &format!("panic: {message}{}", Stack::here().text()));
     if POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8 {
         std::panic::panic_any(Reported(message.to_owned()));
     }
@@ -137,6 +149,7 @@ pub fn panic(message: &str) -> ! {
 /// Ends the run: the clients, then this process with status 1.
 pub fn stop() -> ! {
     static STOPPING: AtomicBool = AtomicBool::new(false);
+    ending();
     if STOPPING.swap(true, Ordering::AcqRel) {
         // Another thread ends the process; this one has nothing more to say.
         loop {
@@ -149,4 +162,42 @@ pub fn stop() -> ! {
     }
     log::line(log::To::Both, "the run ends here");
     std::process::exit(1)
+}
+
+/// Times that [`end_at_last`] has been called since the last report began.
+static LOOKS: AtomicU32 = AtomicU32::new(NOT_ENDING);
+const NOT_ENDING: u32 = u32::MAX;
+
+/// The report that ends the run begins: from now on it has some seconds.
+pub fn ending() {
+    let _ = LOOKS.compare_exchange(NOT_ENDING, 0, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// Does such a report go on?
+pub fn is_ending() -> bool {
+    LOOKS.load(Ordering::Relaxed) != NOT_ENDING
+}
+
+/// Ends the process if it should have ended seconds ago: the thread that reports waits for a lock that the driver's mistake has left, or has overwritten.
+/// Called once a second.
+pub fn end_at_last() {
+    const PATIENCE: u32 = 5;
+    let looks = LOOKS.load(Ordering::Relaxed);
+    if looks == NOT_ENDING {
+        return;
+    }
+    LOOKS.store(looks + 1, Ordering::Relaxed);
+    if looks >= PATIENCE {
+        last_words(&["the report of a driver's mistake did not come to its end\nthe run ends here\n"]);
+    }
+}
+
+/// Writes texts to standard error and ends the process with status 1, without anything that needs locks or memory.
+pub fn last_words(texts: &[&str]) -> ! {
+    for text in texts {
+        // SAFETY: bytes that live through the call.
+        unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    }
+    // SAFETY: ends the process without running anything of it.
+    unsafe { libc::_exit(1) }
 }

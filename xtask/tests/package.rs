@@ -382,7 +382,8 @@ fn a_table_that_cannot_be_written_stays_whole() {
 #[test]
 fn a_node_that_only_root_can_open_is_said() {
     let system = System::new();
-    system.command_is("ls", "#!/bin/sh\necho \"crw-------   1 root     sys        3, 100 Nov 29 03:20 $2\"\n");
+    system
+        .command_is("ls", "#!/bin/sh\necho \"crw-------   1 root     sys        3, 100 Nov 29 03:20 $2\"\n");
     let output = system.run("install.sh", &[]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("/dev/ctxdev0 until the system boots or devfsadm -I -P has run"));

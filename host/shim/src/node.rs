@@ -89,13 +89,7 @@ fn path_of(entry: &BoardEntry) -> &[u8] {
 }
 
 fn node_of(entry: &BoardEntry) -> Node {
-    Node {
-        mode: entry.mode.into(),
-        uid: entry.uid,
-        gid: entry.gid,
-        major: entry.major,
-        minor: entry.minor,
-    }
+    Node { mode: entry.mode.into(), uid: entry.uid, gid: entry.gid, major: entry.major, minor: entry.minor }
 }
 
 fn name_of(path: &[u8]) -> &[u8] {

@@ -22,7 +22,7 @@ use segdev::{
 use super::nodes::node;
 use super::{store, sync};
 use crate::kern::image;
-use crate::kern::{drivers, entry, heap};
+use crate::kern::{drivers, entry, heap, tables};
 use crate::kernel;
 use crate::process::{Call, Piece};
 use crate::report;
@@ -104,19 +104,14 @@ fn own_cookie(cookie: usize) -> Option<Umem> {
     Some(Umem::Mmap(Arc::new(MmapPages { frames: frames?, address })))
 }
 
-/// # Safety
-/// `ops` is NULL or a callback table.
-unsafe fn callbacks(
-    ops: *mut devmap_callback_ctl,
-    dip: *mut dev_info_t,
-    function: &str,
-) -> Option<Callbacks> {
+/// Reads the callbacks that a driver passed to `function`. None if there are none, or, after a report, if they are not what they should be.
+fn callbacks(ops: *mut devmap_callback_ctl, dip: *mut dev_info_t, function: &str) -> Option<Callbacks> {
     if ops.is_null() {
         return None;
     }
-    // SAFETY: the caller's promise.
-    let table = unsafe { ops.read() };
     let driver = node(dip, function).and_then(|n| drivers::find(n.driver_name()))?;
+    let table = tables::callbacks(&driver.name, ops as usize);
+    let table = table.inspect_err(|wrong| wrong.report(function)).ok()?;
     Some(Callbacks::new(driver, table))
 }
 
@@ -279,16 +274,12 @@ fn registers(device: &Device, rnumber: uint_t, off: offset_t, len: usize) -> Obj
 }
 
 /// A setup call has succeeded: notes what drivers can see of it.
-///
-/// # Safety
-/// `ops` is NULL or a callback table.
-unsafe fn set_up(handle: &Arc<Handle>, ops: *mut devmap_callback_ctl, object: Object, cookie: usize) {
+fn set_up(handle: &Arc<Handle>, table: Option<devmap_callback_ctl>, object: Object, cookie: usize) {
     cookie::maps_now(handle, object);
     let data = handle.data();
     data.umem.store(cookie, Ordering::Relaxed);
-    if !ops.is_null() {
-        // SAFETY: the caller's promise.
-        let _ = data.table.set(unsafe { ops.read() });
+    if let Some(table) = table {
+        let _ = data.table.set(table);
     }
     cookie::of(handle);
 }
@@ -425,8 +416,8 @@ ddi! {
         const NAME: &str = "devmap_devmem_setup";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let Some(device) = device_of_node(dip, &handle, NAME) else { return ddi_sys::DDI_FAILURE };
-        // SAFETY: the driver's promise.
-        let callbacks = unsafe { callbacks(ops, dip, NAME) };
+        let callbacks = callbacks(ops, dip, NAME);
+        let table = callbacks.as_ref().map(|callbacks| *callbacks.table());
         let flags = SetupFlags::from_bits_retain(flags);
         let args = DevmemSetup {
             rnumber,
@@ -441,8 +432,7 @@ ddi! {
         if ok {
             let invalid = flags.contains(SetupFlags::MAPPING_INVALID);
             let object = if invalid { Object::Invalid } else { registers(&device, rnumber, roff, len) };
-            // SAFETY: the driver's promise.
-            unsafe { set_up(&handle, ops, object, 0) };
+            set_up(&handle, table, object, 0);
         }
         answer(ok)
     }
@@ -461,8 +451,8 @@ ddi! {
         const NAME: &str = "devmap_umem_setup";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let umem = umem_of(cookie, NAME);
-        // SAFETY: the driver's promise.
-        let callbacks = unsafe { callbacks(ops, dip, NAME) };
+        let callbacks = callbacks(ops, dip, NAME);
+        let table = callbacks.as_ref().map(|callbacks| *callbacks.table());
         let flags = SetupFlags::from_bits_retain(flags);
         let object = umem
             .clone()
@@ -479,8 +469,7 @@ ddi! {
         };
         let ok = framework().umem_setup(&handle, args).is_ok();
         if ok {
-            // SAFETY: the driver's promise.
-            unsafe { set_up(&handle, ops, object, cookie as usize) };
+            set_up(&handle, table, object, cookie as usize);
         }
         answer(ok)
     }

@@ -22,7 +22,7 @@ use crate::log;
 use crate::pci::iospace;
 use crate::physmem::PAGE_SIZE;
 use crate::report;
-use crate::vm::{client, kva, memory};
+use crate::vm::{client, frames, kva, memory};
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
@@ -328,6 +328,7 @@ ddi! {
         // SAFETY: the driver's promise.
         let access = unsafe { registers::handle(start, len, attributes) };
         MEMORY.lock().insert(access as usize, (pfn, pages));
+        frames::lock(pfn, pages);
         // SAFETY: the driver's promise.
         unsafe { store(addrp, start as caddr_t) };
         // SAFETY: the driver's promise.
@@ -349,6 +350,7 @@ ddi! {
             report::mistake("ddi_dma_mem_free", what, "ddi_dma_mem_free(9F)");
         }
         registers::forget(access);
+        frames::unlock(pfn, pages);
         memory().free(pfn, pages);
     }
     /// ddi_dma_addr_bind_handle(9F).

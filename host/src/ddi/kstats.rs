@@ -11,11 +11,22 @@ use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::{bytes, sync, text, time};
-use crate::kern::{entry, heap, thread};
+use crate::kern::{entry, heap, peek, thread};
 use crate::report;
 
-/// The kstats that exist: address, and whether it is installed.
-static CHAIN: Mutex<Vec<(usize, bool)>> = Mutex::new(Vec::new());
+/// A kstat that exists.
+#[derive(Clone, Copy)]
+struct Link {
+    address: usize,
+    installed: bool,
+    /// The memory that was made for its values, and its bytes. The driver may let `ks_data` point elsewhere.
+    data: (usize, usize),
+}
+
+/// The kstats that exist.
+static CHAIN: Mutex<Vec<Link>> = Mutex::new(Vec::new());
+/// Longest string that is looked at, in bytes.
+const LONGEST: usize = 4096;
 static LAST: AtomicI32 = AtomicI32::new(0);
 /// The kstats that are held by kstat_hold_byname and its like, and by which threads.
 static HELD: Mutex<Vec<(usize, u32)>> = Mutex::new(Vec::new());
@@ -25,7 +36,7 @@ static RELEASED: Condvar = Condvar::new();
 fn hold(wanted: impl Fn(&kstat_t) -> bool) -> *mut kstat_t {
     let mut held = HELD.lock();
     loop {
-        let found = CHAIN.lock().iter().map(|(address, _)| *address).find(|address| {
+        let found = CHAIN.lock().iter().map(|link| link.address).find(|address| {
             // SAFETY: on the chain, so it lives.
             wanted(unsafe { &*(*address as *const kstat_t) })
         });
@@ -95,7 +106,8 @@ pub fn listing() -> String {
 
 /// Reads every installed kstat, with its driver's update callback.
 pub fn read_all() -> Vec<Statistics> {
-    let installed: Vec<usize> = CHAIN.lock().iter().filter(|(_, on)| *on).map(|(a, _)| *a).collect();
+    let installed: Vec<usize> =
+        CHAIN.lock().iter().filter(|link| link.installed).map(|link| link.address).collect();
     installed.into_iter().filter_map(|address| read(address as *mut kstat_t)).collect()
 }
 
@@ -115,6 +127,14 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
         )
     });
     let values = (updated == Ok(0)).then(|| values(ks));
+    if let Some(Err(nowhere)) = values {
+        let (module, name) = (field(&ks.ks_module), field(&ks.ks_name));
+        let what = format!(
+            "the data of {module}:{}:{name} lead to {nowhere:#x}, where there is no memory that can be read",
+            ks.ks_instance
+        );
+        report::mistake(&module, &what, "kstat(9S)");
+    }
     if !lock.is_null() {
         // SAFETY: as above.
         unsafe { sync::mutex_exit(lock) };
@@ -127,14 +147,19 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
         kind: ks.ks_type,
         crtime: ks.ks_crtime,
         snaptime: time::hrtime(),
-        values: values?,
+        values: values?.ok()?,
     })
 }
 
-fn values(ks: &kstat_t) -> Vec<Value> {
+/// The values of a kstat.
+///
+/// # Errors
+/// A pointer of the driver's that leads nowhere.
+fn values(ks: &kstat_t) -> Result<Vec<Value>, usize> {
     let mut out = Vec::new();
-    if ks.ks_data.is_null() {
-        return out;
+    let data = ks.ks_data as usize;
+    if data == 0 {
+        return Ok(out);
     }
     let mut add = |name: &str, text: String, is_string: bool| {
         out.push(Value { name: name.to_owned(), text, is_string });
@@ -142,23 +167,20 @@ fn values(ks: &kstat_t) -> Vec<Value> {
     match ks.ks_type {
         ddi_sys::KSTAT_TYPE_NAMED => {
             for i in 0..ks.ks_ndata as usize {
-                // SAFETY: a named kstat has ks_ndata values.
-                let named = unsafe { ks.ks_data.cast::<kstat_named_t>().wrapping_add(i).read() };
-                let is_string = named.data_type == ddi_sys::KSTAT_DATA_STRING;
-                add(&field(&named.name), named_value(&named), is_string);
+                let at = data.wrapping_add(i * size_of::<kstat_named_t>());
+                let named = peek::read::<kstat_named_t>(at).ok_or(at)?;
+                add(&field(&named.name), named_value(&named)?, named.data_type == ddi_sys::KSTAT_DATA_STRING);
             }
         }
         ddi_sys::KSTAT_TYPE_INTR => {
             let names = ["hard", "soft", "watchdog", "spurious", "multiple_service"];
-            // SAFETY: an interrupt kstat has one such structure.
-            let intr = unsafe { ks.ks_data.cast::<ddi_sys::kstat_intr_t>().read() };
+            let intr = peek::read::<ddi_sys::kstat_intr_t>(data).ok_or(data)?;
             for (name, value) in names.iter().zip(intr.intrs) {
                 add(name, value.to_string(), false);
             }
         }
         ddi_sys::KSTAT_TYPE_IO => {
-            // SAFETY: an I/O kstat has one such structure.
-            let io = unsafe { ks.ks_data.cast::<kstat_io_t>().read() };
+            let io = peek::read::<kstat_io_t>(data).ok_or(data)?;
             for (name, value) in [
                 ("nread", io.nread.to_string()),
                 ("nwritten", io.nwritten.to_string()),
@@ -177,8 +199,8 @@ fn values(ks: &kstat_t) -> Vec<Value> {
             }
         }
         ddi_sys::KSTAT_TYPE_TIMER => {
-            // SAFETY: a timer kstat has such structures; the first is shown.
-            let timer = unsafe { ks.ks_data.cast::<kstat_timer_t>().read() };
+            // There may be several; the first is shown.
+            let timer = peek::read::<kstat_timer_t>(data).ok_or(data)?;
             add("name", field(&timer.name), true);
             add("num_events", timer.num_events.to_string(), false);
             for (name, value) in [
@@ -193,25 +215,26 @@ fn values(ks: &kstat_t) -> Vec<Value> {
         }
         _ => add("bytes", ks.ks_data_size.to_string(), false),
     }
-    out
+    Ok(out)
 }
 
-fn named_value(named: &kstat_named_t) -> String {
+fn named_value(named: &kstat_named_t) -> Result<String, usize> {
     // SAFETY: the union is plain bytes, of which the type says how to read them; all its members are valid for any bits.
     let word = unsafe { named.value.ui64 };
     // SAFETY: as above.
     let c = unsafe { named.value.c };
-    match named.data_type {
+    Ok(match named.data_type {
         ddi_sys::KSTAT_DATA_CHAR => field(&c),
         ddi_sys::KSTAT_DATA_INT32 => (word as i32).to_string(),
         ddi_sys::KSTAT_DATA_UINT32 => (word as u32).to_string(),
         ddi_sys::KSTAT_DATA_INT64 | ddi_sys::KSTAT_DATA_LONG => (word as i64).to_string(),
+        ddi_sys::KSTAT_DATA_STRING if word == 0 => String::new(),
         ddi_sys::KSTAT_DATA_STRING => {
-            // SAFETY: a string value holds a pointer to one, or NULL.
-            unsafe { text(word as *const c_char) }
+            let text = peek::string(word as usize, LONGEST).ok_or(word as usize)?;
+            String::from_utf8_lossy(&text).into_owned()
         }
         _ => word.to_string(),
-    }
+    })
 }
 
 /// Bytes of the data of a kstat of this type.
@@ -228,7 +251,7 @@ fn data_size(kind: uchar_t, ndata: uint_t) -> Option<usize> {
 }
 
 fn known(ksp: *mut kstat_t, function: &str) -> bool {
-    let known = CHAIN.lock().iter().any(|(a, _)| *a == ksp as usize);
+    let known = CHAIN.lock().iter().any(|link| link.address == ksp as usize);
     if !known {
         report::mistake(function, &format!("{ksp:p} is not a kstat"), "kstat_create(9F)");
     }
@@ -288,27 +311,29 @@ ddi! {
         ks.ks_data_size = size;
         ks.ks_crtime = time::hrtime();
         ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut data = (0, 0);
         if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
             ks.ks_data = heap::allocate(size, 16, true).cast();
             if ks.ks_data.is_null() {
                 return null_mut();
             }
+            data = (ks.ks_data as usize, size);
         }
         let mut chain = CHAIN.lock();
-        let taken = chain.iter().any(|(address, _)| {
+        let taken = chain.iter().any(|link| {
             // SAFETY: on the chain, so it lives.
-            let other = unsafe { &*(*address as *const kstat_t) };
+            let other = unsafe { &*(link.address as *const kstat_t) };
             other.ks_instance == instance && other.ks_module == ks.ks_module && other.ks_name == ks.ks_name
         });
         if taken {
             drop(chain);
             let name = format!("{}:{instance}:{}", field(&ks.ks_module), field(&ks.ks_name));
             crate::log::line(crate::log::To::Both, &format!("WARNING: kstat_create('{name}'): namespace collision"));
-            free_data(&ks);
+            free_data(data);
             return null_mut();
         }
         let ksp = Box::into_raw(ks);
-        chain.push((ksp as usize, false));
+        chain.push(Link { address: ksp as usize, installed: false, data });
         ksp
     }
     /// kstat_create_zone: there is one zone.
@@ -380,8 +405,8 @@ ddi! {
         }
         // SAFETY: a live kstat; the driver calls this once, before anyone reads it.
         unsafe { (*ksp).ks_flags &= !ddi_sys::KSTAT_FLAG_INVALID };
-        if let Some(entry) = CHAIN.lock().iter_mut().find(|(a, _)| *a == ksp as usize) {
-            entry.1 = true;
+        if let Some(link) = CHAIN.lock().iter_mut().find(|link| link.address == ksp as usize) {
+            link.installed = true;
         }
     }
     /// kstat_delete(9F).
@@ -396,10 +421,13 @@ ddi! {
         }
         held.retain(|entry| *entry != mine);
         drop(held);
-        CHAIN.lock().retain(|(a, _)| *a != ksp as usize);
+        let mut chain = CHAIN.lock();
+        let found = chain.iter().position(|link| link.address == ksp as usize);
+        let Some(link) = found.map(|at| chain.remove(at)) else { return };
+        drop(chain);
+        free_data(link.data);
         // SAFETY: made by kstat_create; off the chain now.
-        let ks = unsafe { Box::from_raw(ksp) };
-        free_data(&ks);
+        drop(unsafe { Box::from_raw(ksp) });
     }
     /// kstat_named_init(9F).
     fn kstat_named_init(named: *mut kstat_named_t, name: *const c_char, kind: uchar_t) {
@@ -488,11 +516,10 @@ ddi! {
     }
 }
 
-fn free_data(ks: &kstat_t) {
-    if ks.ks_flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0
-        && !ks.ks_data.is_null()
-        && let Some(size) = data_size(ks.ks_type, ks.ks_ndata)
-        && let Err(error) = heap::free(ks.ks_data.cast(), size)
+/// Frees the memory that was made for a kstat's values.
+fn free_data((address, size): (usize, usize)) {
+    if address != 0
+        && let Err(error) = heap::free(address as *mut u8, size)
     {
         report::mistake_after("kstat_delete", &error.to_string(), "kstat_create(9F)", &error.earlier());
     }
@@ -538,5 +565,21 @@ mod tests {
         // SAFETY: as above.
         unsafe { ddi_sys::kstat_delete(ksp) };
         assert!(mine().is_none());
+    }
+
+    #[test]
+    fn data_that_a_driver_has_replaced_stay_the_driver_s() {
+        let (module, name, class) = (c"kstats-test".as_ptr(), c"replaced".as_ptr(), c"misc".as_ptr());
+        // SAFETY: strings; one named value.
+        let ksp = unsafe { ddi_sys::kstat_create(module, 3, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        // SAFETY: the kstat just made.
+        let made = unsafe { (*ksp).ks_data } as usize;
+        let own = heap::allocate(size_of::<kstat_named_t>(), 16, true);
+        // SAFETY: as above.
+        unsafe { (*ksp).ks_data = own.cast() };
+        // SAFETY: as above.
+        unsafe { ddi_sys::kstat_delete(ksp) };
+        assert_eq!(heap::size_of(made), None, "what kstat_create made is freed");
+        heap::free(own, size_of::<kstat_named_t>()).expect("the driver's own is not");
     }
 }

@@ -127,7 +127,7 @@ ddi! {
     }
     /// ddi_hold_installed_driver: its operations, NULL when there is none.
     @private fn ddi_hold_installed_driver(major: major_t) -> *mut dev_ops {
-        drivers::by_major(major).map_or(null_mut(), |driver| std::ptr::from_ref(driver.ops()).cast_mut())
+        drivers::by_major(major).map_or(null_mut(), |driver| driver.ops_address() as *mut dev_ops)
     }
     /// ddi_rele_driver.
     @private fn ddi_rele_driver(_major: major_t) {}

@@ -5,12 +5,12 @@
 use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 
 use ddi_sys::{
-    caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, mod_ops, modinfo, modldrv,
-    modlinkage, modlmisc, pollhead,
+    caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, modinfo, modldrv, modlinkage,
+    pollhead,
 };
 
-use super::{bytes, store, symbols};
-use crate::kern::drivers;
+use super::{store, symbols};
+use crate::kern::{drivers, tables};
 use crate::{loader, report};
 
 const EINVAL: c_int = 22;
@@ -25,73 +25,57 @@ pub fn is(address: usize, name: &str) -> bool {
     })
 }
 
-/// The elements of a linkage.
-///
-/// # Safety
-/// `linkage` is a modlinkage whose elements are live.
-unsafe fn elements(linkage: *mut modlinkage) -> Vec<*mut c_void> {
-    // SAFETY: the caller's promise.
-    let all = unsafe { (*linkage).ml_linkage };
-    all.into_iter().take_while(|e| !e.is_null()).collect()
-}
-
-/// What kind of element it is, by its first word.
-///
-/// # Safety
-/// `element` points to a linkage element.
-unsafe fn ops_of(element: *mut c_void) -> usize {
-    // SAFETY: every kind of element starts with a pointer to its mod_ops.
-    unsafe { element.cast::<*mut mod_ops>().read() as usize }
-}
-
-/// The driver's description; both kinds of element have it second.
-///
-/// # Safety
-/// As [`ops_of`].
-unsafe fn description<'a>(element: *mut c_void) -> &'a [u8] {
-    // SAFETY: modldrv and modlmisc have their text at the same place.
-    let text = unsafe { (*element.cast::<modlmisc>()).misc_linkinfo };
-    // SAFETY: NULL or the module's string.
-    unsafe { bytes(text) }
-}
-
-const _: () =
-    assert!(std::mem::offset_of!(modldrv, drv_linkinfo) == std::mem::offset_of!(modlmisc, misc_linkinfo));
-
 /// The name of the module that a linkage belongs to.
 fn module_of(linkage: *mut modlinkage) -> Option<String> {
-    loader::module_at(linkage as usize).map(|m| m.name().to_owned()).or_else(drivers::installing)
+    let caller = || loader::calls::return_addresses().first().and_then(|&at| loader::module_at(at));
+    let module = loader::module_at(linkage as usize).or_else(caller);
+    module.map(|m| m.name().to_owned()).or_else(drivers::installing)
+}
+
+/// Reads a linkage that a module passed to `function`; None, after a report, if a pointer in it leads nowhere.
+fn read(function: &str, name: &str, linkage: *mut modlinkage) -> Option<(c_int, Vec<tables::Element>)> {
+    tables::linkage(name, linkage as usize).inspect_err(|wrong| wrong.report(function)).ok()
 }
 
 ddi! {
     /// mod_install(9F).
     fn mod_install(linkage: *mut modlinkage) -> c_int {
-        // SAFETY: the driver's promise.
-        if unsafe { (*linkage).ml_rev } != ddi_sys::MODREV_1 {
-            report::mistake("mod_install", "the modlinkage's ml_rev is not MODREV_1", "modlinkage(9S)");
-            return EINVAL;
-        }
         let Some(name) = module_of(linkage) else {
             report::mistake("mod_install", "called outside _init", "mod_install(9F)");
             return EINVAL;
         };
-        // SAFETY: the driver's promise.
-        for element in unsafe { elements(linkage) } {
-            // SAFETY: a linkage element.
-            let ops = unsafe { ops_of(element) };
-            if is(ops, "mod_driverops") {
-                // SAFETY: an element with mod_driverops is a modldrv.
-                let dev_ops = unsafe { (*element.cast::<modldrv>()).drv_dev_ops };
+        let Some((rev, elements)) = read("mod_install", &name, linkage) else { return EINVAL };
+        if rev != ddi_sys::MODREV_1 {
+            report::mistake("mod_install", "the modlinkage's ml_rev is not MODREV_1", "modlinkage(9S)");
+            return EINVAL;
+        }
+        for element in elements {
+            if is(element.ops, "mod_driverops") {
+                let path = "modlinkage.ml_linkage (a modldrv)";
+                let dev_ops = match tables::follow::<modldrv>(&name, path, element.address, "modldrv(9S)") {
+                    Ok(element) => element.drv_dev_ops,
+                    Err(wrong) => {
+                        wrong.report("mod_install");
+                        return EINVAL;
+                    }
+                };
                 if dev_ops.is_null() {
                     return EINVAL;
                 }
-                // SAFETY: a linkage element.
-                let description = String::from_utf8_lossy(unsafe { description(element) });
+                if let Err(wrong) = tables::driver(&name, dev_ops as usize) {
+                    wrong.report("mod_install");
+                    return EINVAL;
+                }
+                let description = String::from_utf8_lossy(&element.description);
                 if !drivers::register(&name, &description, dev_ops, linkage as usize) {
                     return EBUSY;
                 }
-            } else if !is(ops, "mod_miscops") {
-                report::mistake("mod_install", "the host knows modldrv and modlmisc linkage only", "modlinkage(9S)");
+            } else if !is(element.ops, "mod_miscops") {
+                let ops = element.ops;
+                let what = format!(
+                    "the mod_ops of {name} is {ops:#x}: the host knows modldrv and modlmisc linkage only (mod_driverops, mod_miscops)"
+                );
+                report::mistake("mod_install", &what, "modlinkage(9S)");
                 return EINVAL;
             }
         }
@@ -103,8 +87,8 @@ ddi! {
     }
     /// mod_info(9F): nonzero is success.
     fn mod_info(linkage: *mut modlinkage, info: *mut modinfo) -> c_int {
-        // SAFETY: the driver's promise.
-        let elements = unsafe { elements(linkage) };
+        let name = module_of(linkage).unwrap_or_else(|| "a module".to_owned());
+        let Some((rev, elements)) = read("mod_info", &name, linkage) else { return 0 };
         // SAFETY: the driver's promise; what the host passed to _info.
         let info = unsafe { &mut *info };
         if info.mi_info == ddi_sys::MI_INFO_LINKAGE {
@@ -112,15 +96,12 @@ ddi! {
             info.mi_base = linkage.cast();
             return 1;
         }
-        // SAFETY: the driver's promise.
-        info.mi_rev = unsafe { (*linkage).ml_rev };
+        info.mi_rev = rev;
         for (slot, element) in info.mi_msinfo.iter_mut().zip(elements) {
-            // SAFETY: a linkage element.
-            let text = unsafe { description(element) };
-            let n = text.len().min(slot.msi_linkinfo.len() - 1);
+            let n = element.description.len().min(slot.msi_linkinfo.len() - 1);
             slot.msi_linkinfo.fill(0);
-            for (to, from) in slot.msi_linkinfo[..n].iter_mut().zip(text) {
-                *to = *from as c_char;
+            for (to, from) in slot.msi_linkinfo[..n].iter_mut().zip(element.description) {
+                *to = from as c_char;
             }
             slot.msi_p0 = drivers::installing().and_then(|n| drivers::major_of(&n)).map_or(-1, |m| m as c_int);
         }

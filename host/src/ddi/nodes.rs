@@ -261,7 +261,7 @@ ddi! {
     /// ddi_get_driver: the bound driver's operations.
     fn ddi_get_driver(dip: *mut dev_info_t) -> *mut dev_ops {
         let driver = node(dip, "ddi_get_driver").and_then(|n| drivers::find(n.driver_name()));
-        driver.map_or(null_mut(), |d| std::ptr::from_ref(d.ops()).cast_mut())
+        driver.map_or(null_mut(), |d| d.ops_address() as *mut dev_ops)
     }
     /// ddi_get_driver_private(9F).
     fn ddi_get_driver_private(dip: *mut dev_info_t) -> *mut c_void {

@@ -78,7 +78,7 @@ ddi! {
             return SUCCESS;
         }
         let Some(driver) = drivers::find(node.driver_name()) else { return FAILURE };
-        let Some(power) = driver.ops().devo_power else { return FAILURE };
+        let Some(power) = driver.ops().and_then(|ops| ops.devo_power) else { return FAILURE };
         // SAFETY: the driver's entry point, with arguments as power(9E) says.
         if driver.call("power", || unsafe { power(dip, component, level) }) != Ok(SUCCESS) {
             return FAILURE;

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use ddi_sys::{cb_ops, dev_ops};
 use parking_lot::{Mutex, RwLock};
 
 use super::nodes::{self, Attached, Node};
 use super::thread::{self, Context};
-use super::{entry, heap, interrupts};
+use super::{entry, heap, interrupts, peek, tables};
 use crate::ddi::softstate;
 use crate::{log, report};
 
@@ -27,7 +27,7 @@ pub struct Driver {
     pub major: u32,
     /// Its description in the linkage (`drv_linkinfo`).
     pub description: String,
-    ops: AtomicUsize,
+    ops: usize,
     linkage: usize,
     /// Opens of its devices.
     pub opens: AtomicUsize,
@@ -129,7 +129,7 @@ pub fn register(name: &str, description: &str, ops: *mut dev_ops, linkage: usize
         name: name.to_owned(),
         major,
         description: description.to_owned(),
-        ops: AtomicUsize::new(ops as usize),
+        ops: ops as usize,
         linkage,
         opens: AtomicUsize::new(0),
     };
@@ -152,16 +152,27 @@ pub fn unregister(linkage: usize) -> bool {
 }
 
 impl Driver {
-    /// Its `dev_ops`.
-    pub fn ops(&self) -> &'static dev_ops {
-        // SAFETY: the driver registered this structure, and unregisters before its memory goes.
-        unsafe { &*(self.ops.load(Ordering::Relaxed) as *const dev_ops) }
+    /// Returns the address of its `dev_ops`.
+    pub fn ops_address(&self) -> usize {
+        self.ops
     }
 
-    /// Its `cb_ops`, when it has any.
-    pub fn cb_ops(&self) -> Option<&'static cb_ops> {
-        // SAFETY: as in `ops`.
-        unsafe { self.ops().devo_cb_ops.as_ref() }
+    /// Returns its `dev_ops` as they are now. None, after a report, if they are not there any more.
+    pub fn ops(&self) -> Option<dev_ops> {
+        self.table("modldrv.drv_dev_ops", self.ops, "modldrv(9S)")
+    }
+
+    /// Returns its `cb_ops` as they are now. None if it has none, or, after a report, if its pointer to them leads nowhere.
+    pub fn cb_ops(&self) -> Option<cb_ops> {
+        match self.ops()?.devo_cb_ops as usize {
+            0 => None,
+            address => self.table("dev_ops.devo_cb_ops", address, "dev_ops(9S)"),
+        }
+    }
+
+    fn table<T: peek::Plain>(&self, path: &str, address: usize, page: &'static str) -> Option<T> {
+        let table = tables::follow(&self.name, path, address, page);
+        table.inspect_err(|wrong| wrong.report(&self.name)).ok()
     }
 
     /// Calls one of its entry points, named for messages.
@@ -177,9 +188,9 @@ impl Driver {
     /// # Errors
     /// Why it is not attached.
     pub fn attach(&self, node: &'static Node) -> Result<(), String> {
-        let ops = self.ops();
         let instance = node.instance();
-        thread::in_context(Context::Kernel, || {
+        let ops = self.ops().ok_or_else(|| format!("{} has no dev_ops", self.name))?;
+        let prompt = || {
             if let Some(probe) = ops.devo_probe.filter(|f| !is_nulldev(*f as usize)) {
                 // SAFETY: the driver's entry point with a node of its own, as probe(9E) says.
                 let found = self.call("probe", || unsafe { probe(node.dip()) });
@@ -206,7 +217,8 @@ impl Driver {
             node.set_private(0);
             crate::ddi::power::forget(node);
             Err(format!("{} instance {instance}: attach(9E) failed", self.name))
-        })
+        };
+        thread::in_context(Context::Kernel, || entry::prompt(prompt))
     }
 
     /// detach(9E) of one node; in check mode says what it left behind.
@@ -215,13 +227,14 @@ impl Driver {
     /// Why it is still attached.
     pub fn detach(&self, node: &'static Node) -> Result<(), String> {
         let instance = node.instance();
-        let Some(detach) = self.ops().devo_detach else {
+        let Some(detach) = self.ops().and_then(|ops| ops.devo_detach) else {
             return Err(format!("{} has no detach(9E)", self.name));
         };
-        let result = thread::in_context(Context::Kernel, || {
+        let prompt = || {
             // SAFETY: the driver's entry point with a node of its own that is attached.
             self.call("detach", || unsafe { detach(node.dip(), ddi_sys::DDI_DETACH) })
-        });
+        };
+        let result = thread::in_context(Context::Kernel, || entry::prompt(prompt));
         if result != Ok(ddi_sys::DDI_SUCCESS) {
             return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
         }

@@ -10,11 +10,14 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};
 
+use super::preserved;
 use super::thread::{self, Context};
+use super::watch::Answer;
 use crate::ddi::sync;
 use parking_lot::Mutex;
 
@@ -35,8 +38,11 @@ pub struct Slot {
     pub for_process: AtomicBool,
     /// A thread that the driver made for itself: it comes back when the driver wants it to.
     pub driver_s_own: AtomicBool,
-    /// It has been asked to say where it is, and did.
-    pub told: AtomicBool,
+    /// The call is one that others wait for: _init(9E), attach(9E) and their like ([`prompt`]).
+    pub prompt: AtomicBool,
+    /// Where it answers when it is asked where it is.
+    pub answer: Answer,
+    stack: Range<usize>,
 }
 
 static SLOTS: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
@@ -51,6 +57,11 @@ pub fn slot() -> Arc<Slot> {
     SLOT.with(Arc::clone)
 }
 
+/// The calling thread's stack; empty when it is not known.
+pub fn stack() -> Range<usize> {
+    SLOT.with(|slot| slot.stack.clone())
+}
+
 fn new_slot() -> Arc<Slot> {
     // SAFETY: no arguments, no effects.
     let tid = unsafe { libc::gettid() };
@@ -59,7 +70,9 @@ fn new_slot() -> Arc<Slot> {
         calls: AtomicU64::new(0),
         for_process: AtomicBool::new(false),
         driver_s_own: AtomicBool::new(false),
-        told: AtomicBool::new(false),
+        prompt: AtomicBool::new(false),
+        answer: Answer::default(),
+        stack: crate::loader::calls::stack().unwrap_or_default(),
     });
     let mut slots = SLOTS.lock();
     slots.retain(|slot| slot.strong_count() != 0);
@@ -68,11 +81,14 @@ fn new_slot() -> Arc<Slot> {
 }
 
 /// What a call is named, found through the stack of the call that goes on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Name {
     what: *const (),
     show: unsafe fn(*const ()) -> String,
 }
+
+// SAFETY: two addresses; what is done with them is `describe`'s to promise.
+unsafe impl Send for Name {}
 
 impl Name {
     fn of<F: Fn() -> String>(what: &F) -> Name {
@@ -84,11 +100,63 @@ impl Name {
     }
 }
 
+/// The call of driver code that a thread is in, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Current {
+    name: Name,
+    pid: Option<i32>,
+    context: Context,
+}
+
+impl Current {
+    /// The calling thread's; None outside of driver code. May be called in a signal handler.
+    pub fn here() -> Option<Current> {
+        let pid = crate::vm::client::current_pid();
+        Some(Current { name: NAME.get()?, pid, context: thread::context() })
+    }
+
+    /// Describes it: "ctxdev: ioctl(9E), for process 1234 (sh)".
+    ///
+    /// # Safety
+    /// The call has not returned: it is one of the calling thread's, or its thread is held in a signal handler.
+    pub unsafe fn describe(&self) -> String {
+        // SAFETY: the pointer is to the argument of a `call` that has not returned: it takes the name back before it does.
+        let mut text = unsafe { (self.name.show)(self.name.what) };
+        match self.pid {
+            Some(pid) => {
+                text.push_str(&format!(", for process {pid}"));
+                if let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+                    text.push_str(&format!(" ({})", comm.trim_end()));
+                }
+            }
+            None => match self.context {
+                Context::Timeout => text.push_str(", in a timeout"),
+                Context::Interrupt => text.push_str(", in an interrupt"),
+                _ => {}
+            },
+        }
+        text
+    }
+}
+
 thread_local! {
     static SLOT: Arc<Slot> = new_slot();
     static NAME: Cell<Option<Name>> = const { Cell::new(None) };
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static PROMPT: Cell<bool> = const { Cell::new(false) };
     static MESSAGE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`, whose calls of driver code others wait for: one that waits for very long is reported ([`super::watch`]).
+pub fn prompt<R>(f: impl FnOnce() -> R) -> R {
+    struct Back(bool);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            PROMPT.set(self.0);
+        }
+    }
+    let _back = Back(PROMPT.replace(true));
+    f()
 }
 
 /// Calls driver code. `what` names it for messages: `ctxdev: devmap_access(9E)`.
@@ -105,10 +173,15 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
     if DEPTH.replace(DEPTH.get() + 1) == 0 {
         SLOT.with(|slot| {
             slot.for_process.store(thread::context() == Context::User, Ordering::Relaxed);
+            slot.prompt.store(PROMPT.get(), Ordering::Relaxed);
             slot.calls.fetch_add(1, Ordering::Relaxed);
         });
     }
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = preserved::call(|| catch_unwind(AssertUnwindSafe(f))).unwrap_or_else(|register| {
+        let what = format!("{} returned with another value in {register}, which functions preserve", what());
+        report::leftover("a function", &what, "Intro(9E)");
+        report::stop()
+    });
     DEPTH.set(DEPTH.get() - 1);
     if DEPTH.get() == 0 {
         SLOT.with(|slot| slot.calls.fetch_add(1, Ordering::Relaxed));
@@ -142,25 +215,10 @@ pub fn inside() -> bool {
     DEPTH.get() > 0
 }
 
-/// The call of driver code that the thread is in, and for whom: "ctxdev: ioctl(9E), for process 1234 (sh)"; None outside.
+/// Describes the call of driver code that the thread is in: "ctxdev: ioctl(9E), for process 1234 (sh)"; None outside.
 pub fn current() -> Option<String> {
-    let name = NAME.get()?;
-    // SAFETY: the pointer is to the argument of a `call` of this thread that has not returned: it takes the name back before it does.
-    let mut text = unsafe { (name.show)(name.what) };
-    match crate::vm::client::current().map(|client| client.process().pid()) {
-        Some(pid) => {
-            text.push_str(&format!(", for process {pid}"));
-            if let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-                text.push_str(&format!(" ({})", comm.trim_end()));
-            }
-        }
-        None => match thread::context() {
-            Context::Timeout => text.push_str(", in a timeout"),
-            Context::Interrupt => text.push_str(", in an interrupt"),
-            _ => {}
-        },
-    }
-    Some(text)
+    // SAFETY: a call of this thread.
+    Current::here().map(|current| unsafe { current.describe() })
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
@@ -177,7 +235,15 @@ fn install_hook() {
             return before(info);
         }
         let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
-        MESSAGE.set(Some(message(info.payload()) + &place));
+        let text = message(info.payload()) + &place;
+        // A module's frames cannot be unwound: it has no tables for that. A report that unwinds is for drivers that are linked in.
+        if !info.payload().is::<report::Reported>()
+            && let Some(called) = crate::loader::calls::called()
+        {
+            report::leftover(called, &format!("the host cannot do that: {text}"), "Intro(9F)");
+            report::stop();
+        }
+        MESSAGE.set(Some(text));
     }));
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::stack;
+use super::trace::Trace;
 use crate::report::Earlier;
 
 /// One live buffer.
@@ -22,7 +22,8 @@ struct Buffer {
     layout: Layout,
     /// Start of the mapping, in check mode.
     guarded: Option<Guarded>,
-    stack: Vec<String>,
+    /// Who allocated it, in check mode.
+    allocated: Trace,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +42,9 @@ pub struct Freed {
     /// Its size in bytes.
     pub size: usize,
     /// Who allocated it.
-    pub allocated: Vec<String>,
+    pub allocated: Trace,
     /// Who freed it.
-    pub freed: Vec<String>,
+    pub freed: Trace,
 }
 
 const SHARDS: usize = 16;
@@ -81,7 +82,7 @@ pub enum FreeError {
         /// Bytes given to the free.
         freed: usize,
         /// Who allocated it.
-        stack: Vec<String>,
+        allocator: Box<Trace>,
     },
     /// Written behind its end.
     #[error("a buffer of {size} bytes was written {where_}, at byte {at}", where_ = if *.at < 0 { "before its start" } else { "behind its end" })]
@@ -91,7 +92,7 @@ pub enum FreeError {
         /// The byte next to it that is not as it was.
         at: isize,
         /// Who allocated it.
-        stack: Vec<String>,
+        allocator: Box<Trace>,
     },
 }
 
@@ -100,8 +101,8 @@ impl FreeError {
     pub fn earlier(&self) -> Vec<Earlier> {
         match self {
             FreeError::Unknown(_, earlier) => earlier.clone(),
-            FreeError::WrongSize { stack, .. } | FreeError::Overrun { stack, .. } => {
-                vec![Earlier::new("allocated", stack.clone())]
+            FreeError::WrongSize { allocator, .. } | FreeError::Overrun { allocator, .. } => {
+                vec![Earlier::new("allocated", allocator.frames())]
             }
         }
     }
@@ -110,12 +111,8 @@ impl FreeError {
 impl Freed {
     /// Who freed it, and who had allocated it.
     pub fn earlier(&self) -> Vec<Earlier> {
-        vec![Earlier::new("freed", self.freed.clone()), Earlier::new("allocated", self.allocated.clone())]
+        vec![Earlier::new("freed", self.freed.frames()), Earlier::new("allocated", self.allocated.frames())]
     }
-}
-
-fn from(stack: &[String], verb: &str) -> String {
-    if stack.is_empty() { String::new() } else { format!(", {verb} at {}", stack.join(", ")) }
 }
 
 /// Allocates `size` bytes (not 0) aligned to `align` (a power of two). NULL when there is no memory.
@@ -127,10 +124,15 @@ pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     // SAFETY: the layout's size is not 0 (the callers see to it).
     let address = if zeroed { unsafe { alloc_zeroed(layout) } } else { unsafe { alloc(layout) } };
     if !address.is_null() {
-        let buffer = Buffer { size, layout, guarded: None, stack: Vec::new() };
+        let buffer = Buffer { size, layout, guarded: None, allocated: here() };
         shard(address as usize).lock().insert(address as usize, buffer);
     }
     address
+}
+
+/// Who allocates, in check mode.
+fn here() -> Trace {
+    if checking() { Trace::here() } else { Trace::default() }
 }
 
 /// Is the check mode on?
@@ -175,7 +177,7 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     unsafe { (base as *mut u8).write_bytes(RED, start - base) };
     GUARDED.fetch_add(1, Ordering::Relaxed);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
-    let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), stack: stack::driver_frames() };
+    let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), allocated: here() };
     shard(start).lock().insert(start, buffer);
     address
 }
@@ -200,8 +202,11 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         return Err(FreeError::Unknown(start, before.map_or(Vec::new(), |f| f.earlier())));
     };
     if buffer.size != size {
-        let stack = buffer.stack.clone();
-        return Err(FreeError::WrongSize { allocated: buffer.size, freed: size, stack });
+        return Err(FreeError::WrongSize {
+            allocated: buffer.size,
+            freed: size,
+            allocator: Box::new(buffer.allocated),
+        });
     }
     let buffer = book.remove(&start).expect("it is there");
     drop(book);
@@ -218,7 +223,6 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
     let red = unsafe { std::slice::from_raw_parts(guard.base as *const u8, start - guard.base) };
     let before = red.iter().rev().position(|&b| b != RED).map(|at| -1 - at as isize);
     let overrun = before.or(behind);
-    let stack = buffer.stack.clone();
     // SAFETY: the buffer's own pages; nobody may use them any more.
     unsafe { libc::mprotect(guard.base as *mut _, guard.len, libc::PROT_NONE) };
     // SAFETY: as above; gives the memory itself back.
@@ -229,8 +233,8 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         len: guard.len,
         start,
         size,
-        allocated: buffer.stack,
-        freed: stack::driver_frames(),
+        allocated: buffer.allocated,
+        freed: Trace::here(),
     });
     if kept.len() > KEPT
         && let Some(old) = kept.pop_front()
@@ -240,7 +244,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         GUARDED.fetch_sub(1, Ordering::Relaxed);
     }
     drop(kept);
-    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, stack }))
+    overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, allocator: Box::new(buffer.allocated) }))
 }
 
 /// The freed buffer in whose pages `address` lies, in check mode.
@@ -249,13 +253,13 @@ pub fn freed_at(address: usize) -> Option<Freed> {
 }
 
 /// The live buffer in whose guard page `address` lies, in check mode: its size, the offset in it, and who allocated it.
-pub fn overrun_at(address: usize) -> Option<(usize, usize, Vec<String>)> {
+pub fn overrun_at(address: usize) -> Option<(usize, usize, Trace)> {
     BOOK.iter().find_map(|shard| {
         let book = shard.try_lock()?;
         book.iter().find_map(|(&start, buffer)| {
             let guard = buffer.guarded?;
             let inside = (guard.base..guard.base + guard.len).contains(&address);
-            inside.then(|| (buffer.size, address - start, buffer.stack.clone()))
+            inside.then(|| (buffer.size, address - start, buffer.allocated))
         })
     })
 }
@@ -282,7 +286,7 @@ pub fn describe(limit: usize) -> Vec<String> {
                 lines.push(format!(
                     "{} bytes at {address:#x}{}",
                     buffer.size,
-                    from(&buffer.stack, "allocated")
+                    buffer.allocated.phrase("allocated")
                 ));
             }
         }

@@ -1,62 +1,116 @@
-//! The driver's part of the calling thread's stack, for reports.
+//! The driver's part of a thread's stack, by name.
 //!
-//! Frames between the host's call into the driver and the driver's call of a DDI function, by name where a symbol is known.
-//! Code of loaded modules is named by whoever loaded it, through [`add_namer`]. No locks are held while walking.
+//! A module's frames are found by its frame pointers ([`crate::loader::calls`]) and named from its symbol table. Those of a driver that is linked in are
+//! found as Rust's own backtraces are and named from the host's debugging information. They lie between the host's call into the driver
+//! ([`super::entry`]) and the driver's call of a DDI function. Locking: none while addresses are collected.
 
-use parking_lot::RwLock;
+use std::ffi::c_void;
+use std::sync::LazyLock;
 
-type Namer = Box<dyn Fn(usize) -> Option<String> + Send + Sync>;
+use super::entry;
+use crate::loader;
 
-static NAMERS: RwLock<Vec<Namer>> = RwLock::new(Vec::new());
+/// Return addresses that are collected of a driver that is linked in, the host's among them.
+const FRAMES: usize = 64;
 
-/// Adds a function that names code addresses of a loaded module (`function+0x12 [module]`).
-pub fn add_namer(namer: impl Fn(usize) -> Option<String> + Send + Sync + 'static) {
-    NAMERS.write().push(Box::new(namer));
-}
-
-fn name(address: usize) -> Option<String> {
-    NAMERS.read().iter().find_map(|namer| namer(address))
-}
-
-/// Names of crates whose frames are not the driver's.
+/// The beginnings of names of functions that are not the driver's.
 const NOT_DRIVER: &[&str] =
-    &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot"];
+    &["ddi_host::", "std::", "core::", "alloc::", "backtrace::", "segdev::", "parking_lot", "hashbrown::"];
+
+/// Parts of names of source files that are not the driver's: the host's, the framework's, Rust's library and crates. What the compiler has inlined has
+/// no path in its name.
+static NOT_DRIVER_FILES: LazyLock<[String; 4]> = LazyLock::new(|| {
+    let host = env!("CARGO_MANIFEST_DIR");
+    let segdev = format!("{}/segdev/src/", host.rsplit_once('/').map_or("", |(workspace, _)| workspace));
+    [format!("{host}/src/"), segdev, "/rustc/".into(), "/registry/src/".into()]
+});
+
+/// The source file of the host's calls into drivers.
+const ENTRY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kern/entry.rs");
+
+/// The names of frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The DDI function that the driver has called; None if the thread is in the driver's own code.
+    pub called: Option<String>,
+    /// The driver's functions, innermost first.
+    pub frames: Vec<String>,
+}
+
+/// Collects the calling thread's return addresses, innermost first, for a driver that is linked in; nothing if modules are loaded. May be called in a signal
+/// handler.
+pub fn collect(into: &mut [usize]) {
+    // A module has no tables for this, and what is on the stack after a mistake of its may lead anywhere.
+    if loader::with_a_name(|_| ()).is_some() {
+        return;
+    }
+    let mut places = into.iter_mut();
+    // SAFETY: only one thing is unsafe about it: what symbolizes addresses at the same time. Nothing is symbolized here.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| match places.next() {
+            Some(place) => {
+                *place = frame.ip() as usize;
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// Names the frames of a driver that is linked in among those that [`collect`] found.
+pub fn name(addresses: &[usize]) -> Named {
+    let mut named = Named::default();
+    let mut entered = false;
+    for &address in addresses.iter().take_while(|&&address| address != 0) {
+        backtrace::resolve(address as *mut c_void, |symbol| {
+            let Some(name) = symbol.name() else { return };
+            let name = format!("{name:#}");
+            let file = symbol.filename().map(|file| file.to_string_lossy().into_owned());
+            entered |= name.contains("kern::entry::") || file.as_ref().is_some_and(|file| file == ENTRY);
+            if entered {
+                return;
+            }
+            if is_driver(&name, file.as_deref()) {
+                named.frames.push(match (file, symbol.lineno()) {
+                    (Some(file), Some(line)) => format!("{name} ({file}:{line})"),
+                    _ => name,
+                });
+            } else if named.frames.is_empty() && crate::ddi::symbols::find(&name).is_some() {
+                // DDI functions have C names; the outermost is the one that the driver called.
+                named.called = Some(name);
+            }
+        });
+        if entered {
+            break;
+        }
+    }
+    named
+}
+
+/// The calling thread's frames in a driver; none when no driver code runs on it.
+pub fn here() -> Named {
+    let frames = loader::calls::driver_frames();
+    if !frames.is_empty() {
+        return Named { called: loader::calls::called().map(str::to_owned), frames };
+    }
+    if !entry::inside() {
+        return Named::default();
+    }
+    let mut addresses = [0; FRAMES];
+    collect(&mut addresses);
+    name(&addresses)
+}
 
 /// The driver's frames, innermost first; empty when no driver code runs on this thread.
 pub fn driver_frames() -> Vec<String> {
-    let module = crate::loader::calls::driver_frames();
-    if !module.is_empty() {
-        return module;
-    }
-    let mut frames = Vec::new();
-    let mut seen_entry = false;
-    backtrace::trace(|frame| {
-        let address = frame.ip() as usize;
-        if let Some(name) = name(address) {
-            frames.push(name);
-            return frames.len() < 32;
-        }
-        backtrace::resolve_frame(frame, |symbol| {
-            let Some(name) = symbol.name() else { return };
-            let name = format!("{name:#}");
-            if name.contains("kern::entry::") {
-                seen_entry = true;
-            } else if !seen_entry && is_driver(&name) {
-                let place = match (symbol.filename(), symbol.lineno()) {
-                    (Some(file), Some(line)) => format!("{name} ({}:{line})", file.display()),
-                    _ => name,
-                };
-                frames.push(place);
-            }
-        });
-        !seen_entry && frames.len() < 32
-    });
-    if seen_entry || !frames.is_empty() && !NAMERS.read().is_empty() { frames } else { Vec::new() }
+    here().frames
 }
 
-fn is_driver(name: &str) -> bool {
+fn is_driver(name: &str, file: Option<&str>) -> bool {
     let plain = name.trim_start_matches(['<', '&']);
-    // The DDI functions themselves are exported without a path; paths in type arguments are not the function's.
+    let foreign = file.is_some_and(|file| NOT_DRIVER_FILES.iter().any(|part| file.contains(part.as_str())));
+    // Paths in type arguments are not the function's.
     let path = plain.split('<').next().unwrap_or(plain);
-    path.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix))
+    let named = path.contains("::") && !NOT_DRIVER.iter().any(|prefix| plain.starts_with(prefix));
+    !foreign && (named || !path.contains("::") && file.is_some())
 }

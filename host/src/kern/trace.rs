@@ -1,29 +1,42 @@
-//! Stacks that are kept for a later report: where a mutex was entered, where memory was freed.
+//! Stacks that are kept for a later report: where a mutex was entered, where memory was allocated and freed.
 //!
-//! Taking one follows the module's frame pointers and nothing else; names are found when it is shown. Locking: none.
+//! Taking one follows frame pointers or unwinding tables and nothing else; names are found when it is shown. Locking: none.
 
-use std::cell::OnceCell;
-use std::ops::Range;
-
+use super::{entry, stack};
 use crate::loader;
 
-/// Frames that are kept.
-const DEPTH: usize = 10;
+/// Frames that are kept. Of a driver that is linked in, the innermost ones are the host's.
+const DEPTH: usize = 24;
 
-/// Return addresses of a module's last call into the host, innermost first; zeroes behind the last. Empty for drivers that are linked in.
+/// Return addresses of the driver's last call into the host, innermost first; zeroes behind the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trace([usize; DEPTH]);
 
-thread_local! {
-    static STACK: OnceCell<Range<usize>> = const { OnceCell::new() };
-}
-
 impl Trace {
-    /// The calling thread's, now.
+    /// The calling thread's, now; empty when no driver code runs on it.
     pub fn here() -> Trace {
-        let stack = STACK.with(|stack| stack.get_or_init(|| loader::calls::stack().unwrap_or(0..0)).clone());
         let mut trace = Trace::default();
-        loader::calls::follow(stack, &mut trace.0);
+        if !entry::inside() {
+            return trace;
+        }
+        loader::calls::follow(entry::stack(), &mut trace.0);
+        if trace.0[0] == 0 {
+            stack::collect(&mut trace.0);
+        }
+        trace
+    }
+
+    /// A thread's that was stopped by a signal, for its handler: `ip`, `sp` and `fp` are what it was stopped with. May be called in a signal handler.
+    pub fn stopped(ip: usize, sp: usize, fp: usize) -> Trace {
+        let mut trace = Trace::default();
+        if loader::module_at(ip).is_some_and(|module| module.is_text(ip)) {
+            loader::calls::walk(ip, sp, fp, &entry::stack(), &mut trace.0);
+        } else {
+            loader::calls::follow(entry::stack(), &mut trace.0);
+        }
+        if trace.0[0] == 0 {
+            stack::collect(&mut trace.0);
+        }
         trace
     }
 
@@ -32,8 +45,23 @@ impl Trace {
         self.0[0]
     }
 
-    /// Its frames by name.
+    /// The driver's frames by name.
     pub fn frames(&self) -> Vec<String> {
-        self.0.iter().map_while(|&address| loader::symbolize(address)).collect()
+        self.named().frames
+    }
+
+    /// Its frames in one phrase: ", allocated at a, b"; empty when there are none.
+    pub fn phrase(&self, verb: &str) -> String {
+        let frames = self.frames();
+        if frames.is_empty() { String::new() } else { format!(", {verb} at {}", frames.join(", ")) }
+    }
+
+    /// Its frames, and the DDI function that was called.
+    pub fn named(&self) -> stack::Named {
+        let frames: Vec<String> = self.0.iter().map_while(|&address| loader::symbolize(address)).collect();
+        if frames.is_empty() {
+            return stack::name(&self.0);
+        }
+        stack::Named { called: loader::calls::called_before(self.first()).map(str::to_owned), frames }
     }
 }

@@ -5,22 +5,24 @@
 //! driver's memory holds none that the report needs, so the report may take locks; where it is not sure it only tries. A second fault while
 //! reporting ends the process.
 
+use std::arch::asm;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use iced_x86::{Decoder, DecoderOptions};
 
-use super::watch::{self, Ask};
-use super::{entry, heap};
+use super::watch;
+use super::{entry, heap, stack};
 use crate::report::Earlier;
 use crate::{loader, report};
 
 /// What was there before, for faults that are not a driver's.
-static BEFORE: OnceLock<[libc::sigaction; 5]> = OnceLock::new();
+static BEFORE: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
-const SIGNALS: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP];
+const SIGNALS: [c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
 
 fn action(handler: usize) -> libc::sigaction {
     // SAFETY: all-zero is a sigaction.
@@ -83,16 +85,32 @@ impl Registers {
     }
 }
 
+/// Gives the processor's flags the values that compiled code expects: a driver may have set others (alignment checks), and they are the handler's, too.
+fn plain_flags() {
+    // SAFETY: interrupts enabled and nothing else set is what every function may expect.
+    unsafe { asm!("push 0x202", "popfq") };
+}
+
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    plain_flags();
     // SAFETY: what the kernel passed.
     let registers = unsafe { Registers::of(context) };
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
     let info = unsafe { &*info };
     // A signal that somebody sent is no fault.
     let sent = info.si_code <= 0;
+    if signal == libc::SIGABRT {
+        // What the C library says when its memory is not as it left it.
+        // SAFETY: a signal that was sent has it.
+        let own = unsafe { info.si_pid() }.cast_unsigned() == std::process::id();
+        return if own { host_died(signal) } else { give_back(signal) };
+    }
     let in_module = loader::module_at(registers.ip).is_some();
-    if sent || (!in_module && !entry::inside()) {
+    if sent {
         return give_back(signal);
+    }
+    if !in_module && !entry::inside() {
+        return host_died(signal);
     }
     if in_module && signal == libc::SIGSEGV && info.si_code == SI_KERNEL && !REPORTING.load(Ordering::SeqCst)
     {
@@ -102,8 +120,9 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         }
     }
     if REPORTING.swap(true, Ordering::SeqCst) {
-        return again(signal);
+        return again();
     }
+    report::ending();
     FIRST.store(if in_module { registers.ip } else { loader::calls::last_call() }, Ordering::SeqCst);
     // SAFETY: for these signals it has the address.
     let address = unsafe { info.si_addr() } as usize;
@@ -114,11 +133,10 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if fetched {
         loader::calls::at_fault(registers.ip, registers.sp, registers.fp);
     }
-    let place = if fetched {
-        loader::calls::driver_frames().into_iter().next()
-    } else {
-        registers.place().or_else(|| loader::calls::called().map(str::to_owned))
-    };
+    let place = registers.place().filter(|_| !fetched).or_else(|| {
+        let stack::Named { called, frames } = stack::here();
+        called.filter(|_| !fetched).or_else(|| frames.into_iter().next())
+    });
     let mut earlier = Vec::new();
     let (what, page) = match signal {
         libc::SIGFPE => ("a division by zero, or of a number too large for its result".into(), "Intro(9F)"),
@@ -159,19 +177,41 @@ static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 /// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
 /// frames on it. What is said needs none of that.
-fn again(signal: c_int) {
+fn again() {
+    // Nor does a third one.
     let first = FIRST.swap(0, Ordering::SeqCst);
-    if first == 0 {
-        return give_back(signal);
+    let place = Some(first).filter(|&first| first != 0).and_then(loader::symbolize);
+    let place = place.as_deref().unwrap_or("the driver");
+    report::last_words(&[
+        "driver mistake: ",
+        place,
+        ": memory of the host is overwritten, perhaps this call's stack (see Intro(9F))\nthe run ends here\n",
+    ]);
+}
+
+/// The host itself has died. With a module in its memory, that is a likely reason. Nothing is allocated: the allocator may be what died.
+fn host_died(signal: c_int) {
+    report::ending();
+    let name = match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        _ => "SIGSEGV",
+    };
+    let ended = loader::with_a_name(|module| {
+        report::last_words(&[
+            "driver mistake: ",
+            module,
+            ": the host's own code has died of ",
+            name,
+            ": a driver has overwritten its memory (see Intro(9F))\nthe run ends here\n",
+        ])
+    });
+    if ended.is_none() {
+        give_back(signal);
     }
-    let place = loader::symbolize(first).unwrap_or_else(|| "the driver".into());
-    let text = format!(
-        "driver mistake: {place}: memory of the host is overwritten, perhaps this call's stack (see Intro(9F))\nthe run ends here\n"
-    );
-    // SAFETY: bytes that live through the call.
-    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
-    // SAFETY: ends the process without running anything of it.
-    unsafe { libc::_exit(1) };
 }
 
 /// A general protection fault: the kernel does not know the address.
@@ -180,33 +220,13 @@ const SI_KERNEL: c_int = 0x80;
 const FETCH: usize = 0x10;
 
 /// Answers [`watch`].
-extern "C" fn where_are_you(_signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a siginfo.
-    let info = unsafe { &*info };
-    // SAFETY: a queued signal has a value.
-    let value = unsafe { info.si_value() }.sival_ptr as usize;
-    let Some(ask) = Ask::of(value).filter(|_| info.si_code == libc::SI_QUEUE && entry::inside()) else {
-        return;
-    };
-    let slot = entry::slot();
-    // SAFETY: what the kernel passed.
-    let registers = unsafe { Registers::of(context) };
-    let place = registers.place();
-    if ask == Ask::Spinning {
-        // In the host it may hold any lock; it is asked again.
-        let Some(place) = place else { return };
-        if REPORTING.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let seconds = watch::limit().as_secs();
-        let what = format!("the call has taken {seconds} seconds of processor time and does not come back");
-        report::leftover(&place, &what, "Intro(9E)");
-        report::stop();
+extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
+    plain_flags();
+    if entry::inside() {
+        // SAFETY: what the kernel passed.
+        let Registers { ip, sp, fp, .. } = unsafe { Registers::of(context) };
+        entry::slot().answer.give(ip, sp, fp);
     }
-    let place = place.or_else(|| loader::calls::called().map(str::to_owned));
-    let what = "the call has not returned at the end of the run, so the driver cannot be unloaded";
-    report::leftover(&place.unwrap_or_else(|| "a driver".into()), what, "Intro(9E)");
-    slot.told.store(true, Ordering::Relaxed);
 }
 
 /// What an instruction was to be read from.
@@ -260,8 +280,8 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
         let what = format!("byte {offset} of a buffer of {} bytes that was freed is used", freed.size);
         return (what, "kmem_free(9F)");
     }
-    if let Some((size, offset, stack)) = heap::overrun_at(address) {
-        earlier.push(Earlier::new("allocated", stack));
+    if let Some((size, offset, allocator)) = heap::overrun_at(address) {
+        earlier.push(Earlier::new("allocated", allocator.frames()));
         return (
             format!("byte {offset} of a buffer of {size} bytes is used: beyond its end"),
             "kmem_alloc(9F)",

@@ -112,15 +112,19 @@ pub fn return_addresses() -> Vec<usize> {
 /// Stores the return addresses from the last call of a module into the host outwards, without asking where they lead: whoever reads them does.
 /// `stack` is the calling thread's stack.
 pub fn follow(stack: Range<usize>, into: &mut [usize]) {
-    let (sp, mut fp) = load();
-    if !stack.contains(&sp) {
-        return;
+    let (sp, fp) = load();
+    if stack.contains(&sp) {
+        // SAFETY: as in `return_addresses`: the call has not returned, and its return address is there.
+        let address = unsafe { (sp as *const usize).read() };
+        walk(address, sp, fp, &stack, into);
     }
-    // SAFETY: as in `return_addresses`: the call has not returned, and its return address is there.
-    let mut address = unsafe { (sp as *const usize).read() };
+}
+
+/// The same from an instruction of a module on, with the stack and the frame pointer there. Allocates nothing.
+pub fn walk(mut address: usize, sp: usize, mut fp: usize, stack: &Range<usize>, into: &mut [usize]) {
     for place in into {
         *place = address;
-        if fp <= sp || fp + 16 > stack.end || !fp.is_multiple_of(8) {
+        if fp <= sp || fp < stack.start || fp.saturating_add(16) > stack.end || !fp.is_multiple_of(8) {
             return;
         }
         let frame = fp as *const usize;
@@ -168,7 +172,11 @@ pub fn last_call() -> usize {
 
 /// The host's function that the calling thread's module is in, when the module called it directly: "bcopy".
 pub fn called() -> Option<&'static str> {
-    let after = *return_addresses().first()?;
+    called_before(*return_addresses().first()?)
+}
+
+/// The host's function that was called directly by the instruction of a module before `after`.
+pub fn called_before(after: usize) -> Option<&'static str> {
     let module = super::module_at(after)?;
     // call rel32: five bytes, the last four of which lead from behind it to the stub.
     let site = after.checked_sub(5).filter(|&site| module.is_text(site) && module.is_text(after - 1))?;

@@ -331,6 +331,20 @@ impl Object {
                     what: "relocations without addends (SHT_REL): krtld reads SHT_RELA only".into(),
                 });
             }
+            // krtld finds the tables by their types.
+            if let Some(about) = section.name.strip_prefix(".rela")
+                && !matches!(section.kind, sht::RELA | sht::REL)
+                && section.size != 0
+                && self.sections.iter().any(|other| other.name == about && other.alloc())
+            {
+                problems.push(Problem::Section {
+                    section: section.name.clone(),
+                    what: format!(
+                        "type {} is none of relocations: krtld would leave {about} as it is",
+                        section.kind
+                    ),
+                });
+            }
             if !section.alloc() {
                 continue;
             }

@@ -18,7 +18,7 @@ pub struct Missing {
 pub enum Why {
     /// illumos has it, this host has not.
     NotProvided,
-    /// Not in illumos's kernel either.
+    /// Not among the names of illumos's kernel that are known here: a misspelling, another system's, or another module's.
     Unknown,
     /// One of the single-processor interfaces that krtld reports as unsafe.
     MtUnsafe,
@@ -26,16 +26,21 @@ pub enum Why {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            Why::NotProvided => "the host does not provide it",
-            Why::Unknown => "illumos has no such function, nor has a dependency",
-            Why::MtUnsafe => "MT-unsafe: gone from multithreaded kernels",
-        };
-        write!(f, "undefined symbol {}: {why}", self.name)?;
+        write!(f, "undefined symbol {}: {}", self.name, self.why)?;
         if !self.users.is_empty() {
             write!(f, "; needed by {}", self.users.join(", "))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::NotProvided => "illumos has it, the host has not",
+            Why::Unknown => "the host has it not, nor has a dependency; it is none of the illumos kernel's names that are known here",
+            Why::MtUnsafe => "MT-unsafe: gone from multithreaded kernels",
+        })
     }
 }
 

@@ -109,7 +109,11 @@ impl Image {
     }
     /// Is the address inside the module's text, data or common block.
     pub fn contains(&self, address: usize) -> bool {
-        (self.text.start..self.common.end).contains(&address)
+        self.memory().contains(&address)
+    }
+    /// All of it: text, data and common block.
+    pub fn memory(&self) -> Range<usize> {
+        self.text.start..self.common.end
     }
     /// Is the address inside the instructions.
     pub fn is_text(&self, address: usize) -> bool {

@@ -39,6 +39,11 @@ pub trait Kernel: Send + Sync {
         Ok(())
     }
 
+    /// Is a module loaded although it needs functions that nobody has?
+    fn allows_missing(&self) -> bool {
+        false
+    }
+
     /// A console message of the loader ("multiply defined", a dependency that was not found).
     fn message(&self, text: &str) {
         eprintln!("ddi-host: {text}");

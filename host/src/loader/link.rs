@@ -10,6 +10,7 @@ use super::elf::{Binding, DF_1_IGNMULDEF, Object, Rela, STT_FUNC};
 use super::error::{Missing, Problem, Site, Why};
 use super::image::Image;
 use super::kernel::{self, Export, Kernel};
+use super::missing;
 use super::module::Module;
 use super::reloc;
 use super::stubs;
@@ -95,7 +96,11 @@ impl Linker<'_> {
                     outer.insert(index, Value::Is { value, constant: false });
                 }
                 Ok(None) if symbol.common() => own_common.push(index),
-                Ok(None) => {}
+                Ok(None) => match self.allowed(index) {
+                    Ok(Some(value)) => _ = outer.insert(index, Value::Is { value, constant: false }),
+                    Ok(None) => {}
+                    Err(error) => system.push(Problem::System(format!("{}: {error}", symbol.name))),
+                },
                 Err(error) => system.push(Problem::System(format!("{}: {error}", symbol.name))),
             }
         }
@@ -154,6 +159,25 @@ impl Linker<'_> {
         Ok(Some(address as i64))
     }
 
+    /// What stands for a function that nobody has, when modules may be without.
+    fn allowed(&mut self, index: usize) -> std::io::Result<Option<i64>> {
+        let symbol = &self.object.symbols[index];
+        let known_otherwise = symbol.name.starts_with(PROBE)
+            || matches!(symbol.name.as_str(), "smap_enable" | "smap_disable")
+            || symbol.binding == Binding::Weak;
+        if known_otherwise || !self.kernel.allows_missing() || !missing::is_function(self.object, index) {
+            return Ok(None);
+        }
+        let why = why_missing(&symbol.name);
+        let address = missing::function(&symbol.name, why)?;
+        let users = self.object.relocations.iter().filter(|rela| rela.symbol as usize == index);
+        let users: BTreeSet<String> =
+            users.map(|rela| self.object.function_at(rela.target, rela.offset)).collect();
+        let missing = Missing { name: symbol.name.clone(), why, users: users.into_iter().collect() };
+        self.warnings.push(format!("{missing}; the run ends at its first call"));
+        Ok(Some(address as i64))
+    }
+
     fn value(&self, index: usize, outer: &HashMap<usize, Value>, image: &Image) -> Value {
         let symbol = &self.object.symbols[index];
         if index == 0 {
@@ -201,13 +225,7 @@ impl Linker<'_> {
             }
         }
         for (name, users) in users {
-            let why = if kernel::mt_unsafe(name) {
-                Why::MtUnsafe
-            } else if kernel::illumos_has(name) {
-                Why::NotProvided
-            } else {
-                Why::Unknown
-            };
+            let why = why_missing(name);
             let missing = Missing { name: name.to_owned(), why, users: users.into_iter().collect() };
             self.problems.push(Problem::Missing(missing));
         }
@@ -354,6 +372,16 @@ impl Linker<'_> {
             self.probes.push(Probe { name, function, address: place });
         }
         Ok(())
+    }
+}
+
+fn why_missing(name: &str) -> Why {
+    if kernel::mt_unsafe(name) {
+        Why::MtUnsafe
+    } else if kernel::illumos_has(name) {
+        Why::NotProvided
+    } else {
+        Why::Unknown
     }
 }
 

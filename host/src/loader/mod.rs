@@ -9,6 +9,7 @@
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the host's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
+//! | `missing` | what stands for a function that nobody has |
 //! | `calls` | where in a driver a call of the host came from |
 //! | `root`, `devlink`, `links` | a system's directory: what is installed, and its names in /dev |
 //! | `system`, `perms` | what the kernel and devfsadm of that system know |
@@ -35,6 +36,7 @@ pub mod kernel;
 pub mod link;
 pub mod links;
 pub mod low;
+mod missing;
 pub mod modctl;
 pub mod modinfo;
 pub mod module;
@@ -53,5 +55,5 @@ pub use error::{LoadError, Missing, Problem, Site, Why};
 pub use kernel::{Export, Kernel};
 pub use link::Probe;
 pub use module::Module;
-pub use modules::{Modules, UnloadError, module_at, symbolize};
+pub use modules::{Modules, UnloadError, module_at, symbolize, with_a_name};
 pub use stubs::{real_data, real_function, seen_data};

@@ -91,9 +91,9 @@ pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, String> {
         } else if kernel::illumos_has(&symbol.name) {
             "illumos only"
         } else if !object.depends.is_empty() {
-            "a dependency, or nobody"
+            "a dependency?"
         } else {
-            "nobody"
+            "not known"
         };
         let mut users: Vec<String> = object
             .relocations

@@ -2,7 +2,8 @@
 //!
 //! Locking: the hold count and the state are atomic; the rest does not change after loading.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,11 +12,12 @@ use super::elf::{Binding, Object};
 use super::image::Image;
 use super::kernel::Kernel;
 use super::link::{self, Linked, Probe};
+use super::modules;
+use crate::kern::tables;
 
 /// `MODREV_1`: the linkage revision that the kernel takes.
 const MODREV_1: c_int = 1;
 const MI_INFO_LINKAGE: c_int = 8;
-const MODMAXLINK_ELEMENTS: usize = 7;
 
 /// `struct modinfo`, as far as `_info` needs it: 432 bytes, `mi_info` first, `mi_base` at 16.
 #[repr(C, align(8))]
@@ -24,25 +26,11 @@ struct ModInfoRequest {
     state: c_int,
     id: c_int,
     next_id: c_int,
-    base: *const Linkage,
+    base: *const c_void,
     rest: [u8; 408],
 }
 
-/// `struct modlinkage`.
-#[repr(C)]
-struct Linkage {
-    rev: c_int,
-    elements: [*const Element; MODMAXLINK_ELEMENTS],
-}
-
-/// The start of every linkage element: `modldrv`, `modlmisc` ...
-#[repr(C)]
-struct Element {
-    ops: *const c_void,
-    info: *const c_char,
-}
-
-const _: () = assert!(size_of::<ModInfoRequest>() == 432 && size_of::<Linkage>() == 64);
+const _: () = assert!(size_of::<ModInfoRequest>() == 432);
 
 /// A module in memory.
 #[derive(Debug)]
@@ -53,7 +41,7 @@ pub struct Module {
     object: Object,
     image: Image,
     values: Vec<Option<i64>>,
-    functions: Vec<(usize, usize, String)>,
+    symbols: Symbols,
     probes: Vec<Probe>,
     depends: Vec<Arc<Module>>,
     /// Modules that depend on this one, and whoever else holds it.
@@ -70,7 +58,11 @@ impl Module {
         linked: Linked,
         depends: Vec<Arc<Module>>,
     ) -> Module {
-        let functions = link::functions(&object, &linked.values);
+        let symbols = Symbols {
+            module: name.to_owned(),
+            memory: linked.image.memory(),
+            functions: link::functions(&object, &linked.values),
+        };
         object.data = Vec::new();
         object.relocations = Vec::new();
         for module in &depends {
@@ -83,7 +75,7 @@ impl Module {
             object,
             image: linked.image,
             values: linked.values,
-            functions,
+            symbols,
             probes: linked.probes,
             depends,
             holds: AtomicUsize::new(0),
@@ -158,12 +150,9 @@ impl Module {
         self.object.symbols.iter().any(|s| s.name == name && !s.undefined() && s.binding == Binding::Global)
     }
 
-    /// The function that holds an address of this module, and the offset in it.
-    pub fn function_at(&self, address: usize) -> Option<(&str, usize)> {
-        let after = self.functions.partition_point(|&(start, ..)| start <= address);
-        let (start, size, name) = self.functions.get(after.checked_sub(1)?)?;
-        let offset = address - start;
-        (*size == 0 || offset <= *size).then_some((name.as_str(), offset))
+    /// The names of its functions.
+    pub(super) fn symbols(&self) -> &Symbols {
+        &self.symbols
     }
 
     /// An entry point: looked up in the module's own table, must lie inside its memory.
@@ -210,32 +199,46 @@ impl Module {
         if !self.contains(request.base as usize) {
             return Err(format!("{}: mod_info() got no linkage of the module", self.name));
         }
-        // SAFETY: mod_info stored the linkage that the module passed to it, which lies inside the module's memory (checked).
-        let linkage = unsafe { &*request.base };
-        if linkage.rev != MODREV_1 {
-            return Err(format!("{}: linkage revision {} instead of {MODREV_1}", self.name, linkage.rev));
+        let (rev, elements) =
+            tables::linkage(&self.name, request.base as usize).map_err(|e| e.to_string())?;
+        if rev != MODREV_1 {
+            return Err(format!("{}: linkage revision {rev} instead of {MODREV_1}", self.name));
         }
-        let mut descriptions = Vec::new();
-        for &element in linkage.elements.iter().take_while(|e| !e.is_null()) {
-            if !self.contains(element as usize) {
-                return Err(format!("{}: a linkage element outside the module", self.name));
-            }
-            // SAFETY: inside the module's memory (checked): a modldrv or another element, all of which start like this.
-            let info = unsafe { (*element).info };
-            if info.is_null() {
-                descriptions.push(String::new());
-                continue;
-            }
-            // SAFETY: the element's description, a C string of the module.
-            let text = unsafe { CStr::from_ptr(info) };
-            descriptions.push(text.to_string_lossy().into_owned());
+        if elements.iter().any(|element| !self.contains(element.address)) {
+            return Err(format!("{}: a linkage element outside the module", self.name));
         }
-        Ok(descriptions)
+        let text = |element: tables::Element| String::from_utf8_lossy(&element.description).into_owned();
+        Ok(elements.into_iter().map(text).collect())
+    }
+}
+
+/// The names of a module's functions, in order of their addresses.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    module: String,
+    memory: Range<usize>,
+    functions: Vec<(usize, usize, String)>,
+}
+
+impl Symbols {
+    /// Names an address of the module's.
+    pub(super) fn name(&self, address: usize) -> Option<String> {
+        if !self.memory.contains(&address) {
+            return None;
+        }
+        let after = self.functions.partition_point(|&(start, ..)| start <= address);
+        let function = after.checked_sub(1).and_then(|before| self.functions.get(before));
+        let covers = |&&(start, size, _): &&(usize, usize, String)| size == 0 || address - start <= size;
+        Some(match function.filter(covers) {
+            Some((start, _, name)) => format!("{}`{name}+{:#x}", self.module, address - start),
+            None => format!("{}+{:#x}", self.module, address - self.memory.start),
+        })
     }
 }
 
 impl Drop for Module {
     fn drop(&mut self) {
+        modules::remember(std::mem::take(&mut self.symbols));
         for module in &self.depends {
             module.holds.fetch_sub(1, Ordering::Relaxed);
         }

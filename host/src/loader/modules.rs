@@ -3,6 +3,7 @@
 //! Locking: one mutex around the list, a leaf, not held while a module's code runs; `busy` serialises loading and unloading, as the kernel's
 //! per-module busy flag does.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use super::errno::{EBUSY, EFAULT};
 use super::error::{LoadError, Problem};
 use super::kernel::Kernel;
 use super::link;
-use super::module::Module;
+use super::module::{Module, Symbols};
 
 /// Ids start behind those that the modules of a small illumos have.
 static NEXT_ID: AtomicUsize = AtomicUsize::new(200);
@@ -308,11 +309,30 @@ pub fn module_at(address: usize) -> Option<Arc<Module>> {
     all.iter().filter_map(Weak::upgrade).find(|m| m.contains(address))
 }
 
-/// An address inside a module as "module`function+0x12", the way illumos writes it.
+/// Calls `f` with the name of the module that was loaded last. None if there is none, or if that is not known at the moment. May be called in a signal
+/// handler: nothing is allocated.
+pub fn with_a_name<R>(f: impl FnOnce(&str) -> R) -> Option<R> {
+    let all = ALL.try_read().ok()?;
+    let last = all.iter().rev().find_map(Weak::upgrade)?;
+    Some(f(last.name()))
+}
+
+/// What is remembered of modules that are not loaded any more, for the stacks of what they have left: the last one first.
+static GONE: Mutex<VecDeque<Symbols>> = Mutex::new(VecDeque::new());
+const REMEMBERED: usize = 64;
+
+/// Remembers a module that goes.
+pub(super) fn remember(symbols: Symbols) {
+    let mut gone = GONE.lock().unwrap_or_else(PoisonError::into_inner);
+    gone.push_front(symbols);
+    gone.truncate(REMEMBERED);
+}
+
+/// An address inside a module as "module`function+0x12", the way illumos writes it. The module may have been unloaded.
 pub fn symbolize(address: usize) -> Option<String> {
-    let module = module_at(address)?;
-    Some(match module.function_at(address) {
-        Some((function, offset)) => format!("{}`{function}+{offset:#x}", module.name()),
-        None => format!("{}+{:#x}", module.name(), address - module.base()),
-    })
+    if let Some(module) = module_at(address) {
+        return module.symbols().name(address);
+    }
+    let gone = GONE.lock().unwrap_or_else(PoisonError::into_inner);
+    gone.iter().find_map(|symbols| symbols.name(address))
 }

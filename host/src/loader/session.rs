@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use super::kernel::{Export, Kernel};
@@ -13,9 +14,16 @@ use crate::config::{self, Config};
 use crate::ddi::data;
 use crate::ddi::symbols;
 use crate::kern::thread::{self, Context};
-use crate::kern::{drivers, entry, left, nodes};
+use crate::kern::{drivers, entry, left, nodes, trap};
 use crate::vm::client;
 use crate::{kernel, log, pci};
+
+static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
+
+/// From now on modules are loaded although they need functions that nobody has; the first call of one ends the run.
+pub fn allow_missing() {
+    ALLOW_MISSING.store(true, Ordering::Relaxed);
+}
 
 /// The DDI of this process, as modules are linked against it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +47,7 @@ impl Kernel for Host {
             thread::set_process(None);
         }
         thread::in_context(Context::Kernel, || {
-            let _ = entry::call(|| what.to_owned(), f);
+            let _ = entry::prompt(|| entry::call(|| what.to_owned(), f));
         });
     }
 
@@ -52,6 +60,10 @@ impl Kernel for Host {
             log::line(log::To::Both, &format!("WARNING: {why}"));
             EBUSY
         })
+    }
+
+    fn allows_missing(&self) -> bool {
+        ALLOW_MISSING.load(Ordering::Relaxed)
     }
 
     fn message(&self, text: &str) {
@@ -112,6 +124,9 @@ pub struct Session {
 impl Session {
     /// Nothing loaded yet. `root` is where dependencies are searched.
     pub fn new(root: Option<&Root>) -> Session {
+        // Loading a module runs code of it.
+        trap::install();
+        data::init();
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
         Session { modules, names: Vec::new(), kept: Vec::new(), holds: Vec::new() }

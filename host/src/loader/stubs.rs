@@ -32,6 +32,8 @@ struct Far {
 #[derive(Default)]
 struct Table {
     stubs: HashMap<usize, usize>,
+    /// Places for stubs that are taken.
+    used: usize,
     copies: HashMap<usize, usize>,
     /// Copies, in order of address: (copy, length, original).
     originals: Vec<(usize, usize, usize)>,
@@ -85,17 +87,43 @@ pub fn function(target: usize) -> io::Result<usize> {
     if let Some(&stub) = table.stubs.get(&target) {
         return Ok(stub);
     }
-    let index = table.stubs.len();
-    if index == STUBS {
-        return Err(io::Error::other("out of stubs for kernel functions"));
-    }
-    let place = far.writable.base().as_ptr().wrapping_add(index * STUB);
-    // SAFETY: the stub at `index` lies within the writable view and is unused until it enters the table below, so that no
-    // thread executes or reads it now.
-    unsafe { place.cast::<[u8; STUB]>().write_unaligned(code(target)) };
-    let stub = far.code.address() + index * STUB;
+    let stub = far.write(&mut table, code(target))?;
     table.stubs.insert(target, stub);
     Ok(stub)
+}
+
+/// An address below 2 GiB at which modules call `target` with `number` as its only argument, whatever they pass.
+///
+/// # Errors
+/// No memory below 2 GiB, or all stubs are used up.
+pub fn numbered(target: usize, number: u32) -> io::Result<usize> {
+    let far = far()?;
+    let mut table = far.table.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut second = [0; STUB];
+    // mov $number, %edi
+    second[0] = 0xbf;
+    second[1..5].copy_from_slice(&number.to_le_bytes());
+    // jmp *0(%rip)
+    second[5..11].copy_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
+    second[11..19].copy_from_slice(&(target as u64).to_le_bytes());
+    let second = far.write(&mut table, second)?;
+    far.write(&mut table, code(second))
+}
+
+impl Far {
+    /// Puts a stub into the next free place; its address.
+    fn write(&self, table: &mut Table, code: [u8; STUB]) -> io::Result<usize> {
+        let index = table.used;
+        if index == STUBS {
+            return Err(io::Error::other("out of stubs for kernel functions"));
+        }
+        table.used += 1;
+        let place = self.writable.base().as_ptr().wrapping_add(index * STUB);
+        // SAFETY: the place at `index` lies within the writable view and was not given to anybody yet, so that no thread executes or
+        // reads it now; the table is locked.
+        unsafe { place.cast::<[u8; STUB]>().write_unaligned(code) };
+        Ok(self.code.address() + index * STUB)
+    }
 }
 
 /// The address below 2 GiB at which modules see a data symbol of the host: a copy, made when the first module asks for it.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
-use segdev::{Access, Entries, FaultCode, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::Host;
 use super::cookie::{self, Handle, Object};
 use super::umem::{MmapPages, Umem};
+use super::unserved;
 use crate::ddi::spaces::MapFunc;
 use crate::ddi::vnodes::VnodePages;
 use crate::kern::drivers::Driver;
@@ -203,6 +204,11 @@ impl Callbacks {
         Callbacks { driver, table, plain: false, vnode: None }
     }
 
+    /// Returns the table.
+    pub fn table(&self) -> &devmap_callback_ctl {
+        &self.table
+    }
+
     fn plain(driver: Arc<Driver>) -> Self {
         let table = devmap_callback_ctl {
             devmap_rev: 0,
@@ -265,9 +271,10 @@ impl segdev::Callbacks<Host> for Callbacks {
             for off in (range.off..range.off + range.len.max(1)).step_by(PAGE_SIZE as usize) {
                 let (address, rw) = (base.addr + (off - base.off), range.rw as i32);
                 let called = self.driver.call("getpage", || pages.getpage(off, address, rw));
+                // The framework makes a fault code of the errno, as it does of a driver's.
                 let error = called.unwrap_or(EIO);
                 if error != 0 {
-                    return FaultCode::from_errno(error).0;
+                    return error;
                 }
             }
             return fw.default_access(handle, pvt, range).0;
@@ -276,6 +283,7 @@ impl segdev::Callbacks<Host> for Callbacks {
             return fw.default_access(handle, pvt, range).0;
         };
         let cookie = cookie_of(handle);
+        let (loaded, info) = (unserved::loaded(), handle.info());
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
         let called = self.driver.call("devmap_access", || unsafe {
             access(
@@ -287,7 +295,10 @@ impl segdev::Callbacks<Host> for Callbacks {
                 range.rw as u32,
             )
         });
-        called.unwrap_or(EIO)
+        let result = called.unwrap_or(EIO);
+        let address = info.addr.wrapping_add(range.off.wrapping_sub(info.off));
+        unserved::answered(&self.driver.name, address, result, unserved::loaded() != loaded);
+        result
     }
 
     fn dup(

@@ -1,7 +1,7 @@
 //! What the page frames are: memory or a device's registers; and the kernel's `page_t` of each.
 //!
 //! Every frame has an image of a `page_t`, in one array that is filled as pages are asked for, so that a driver that goes from a frame
-//! to its page and back finds the fields where the kernel has them. Locking: a leaf lock round the list of device frames; the
+//! to its page and back finds the fields where the kernel has them. Locking: leaf locks round the lists of frames; the
 //! fields of a page belong to whoever holds the page's lock (see [`crate::ddi::pages`]).
 
 use std::collections::BTreeMap;
@@ -68,7 +68,34 @@ const _: () =
 
 /// Device frames: first frame to number of frames.
 static DEVICES: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
+/// Frames of kernel memory that is in use: first frame to number of frames.
+static KERNEL: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
 static PAGES: OnceLock<usize> = OnceLock::new();
+
+/// These frames are kernel memory from now on, or memory that a driver has locked. As on x86 its pages stay share-locked (`p_selock`), and
+/// locked in memory.
+pub fn lock(pfn: u64, pages: u64) {
+    KERNEL.write().insert(pfn, pages);
+}
+
+/// They are free again.
+pub fn unlock(pfn: u64, pages: u64) {
+    KERNEL.write().remove(&pfn);
+    let Some(base) = PAGES.get() else { return };
+    for pfn in pfn..pfn + pages {
+        let page = (base + pfn as usize * size_of::<Page>()) as *mut Page;
+        // SAFETY: within the array; nobody has the frame any more.
+        let page = unsafe { &mut *page };
+        if page.p_selock != 0 {
+            (page.p_selock, page.p_lckcnt) = (0, 0);
+        }
+    }
+}
+
+/// Is a frame in one of the runs?
+fn within(runs: &BTreeMap<u64, u64>, pfn: u64) -> bool {
+    runs.range(..=pfn).next_back().is_some_and(|(&at, &n)| pfn - at < n)
+}
 
 /// These frames are a device's, not memory.
 pub fn add_device(pfn: u64, pages: u64) {
@@ -77,8 +104,7 @@ pub fn add_device(pfn: u64, pages: u64) {
 
 /// Is the frame one of memory?
 pub fn is_memory(pfn: u64) -> bool {
-    let device = || DEVICES.read().range(..=pfn).next_back().is_some_and(|(&at, &n)| pfn - at < n);
-    pfn < memory().pages() && !LEGACY.contains(&pfn) && !device()
+    pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
 }
 
 /// Address space for the array of pages.
@@ -103,6 +129,12 @@ pub fn page(pfn: u64) -> *mut Page {
     let at = page.wrapping_byte_add(std::mem::offset_of!(Page, p_pagenum)).cast::<u64>();
     // SAFETY: within the array; every thread that comes here writes the same value.
     unsafe { at.write_volatile(pfn) };
+    let kernel = KERNEL.write();
+    // SAFETY: within the array. Fields of a page that is not looked at yet are changed here only, under the lock.
+    let new = unsafe { &mut *page };
+    if new.p_lckcnt == 0 && within(&kernel, pfn) {
+        (new.p_selock, new.p_lckcnt) = (1, 1);
+    }
     page
 }
 
@@ -131,5 +163,18 @@ mod tests {
         assert!(!is_memory(pfn + 1) && is_memory(pfn + 2) && page(pfn).is_null());
         DEVICES.write().remove(&pfn);
         memory().free(pfn, 2);
+    }
+
+    #[test]
+    fn pages_of_kernel_memory_are_locked_while_it_is_in_use() {
+        let pfn = memory().alloc(3, 1).unwrap();
+        // SAFETY: a page of the array.
+        let locks = |pfn| unsafe { &*page(pfn) }.p_selock;
+        assert_eq!(locks(pfn), 0);
+        lock(pfn, 2);
+        assert_eq!([locks(pfn), locks(pfn + 1), locks(pfn + 2)], [1, 1, 0]);
+        unlock(pfn, 2);
+        assert_eq!([locks(pfn), locks(pfn + 1)], [0, 0]);
+        memory().free(pfn, 3);
     }
 }

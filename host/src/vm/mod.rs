@@ -14,6 +14,7 @@ pub mod frames;
 pub mod kva;
 pub mod locks;
 pub mod umem;
+pub mod unserved;
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
@@ -131,6 +132,7 @@ impl Platform for Host {
     fn load(&self, space: &Client, va: u64, run: Run) {
         // Drivers map memory by its physical address: frames that nobody has allocated, too.
         memory().touch(run.pfn, run.len / PAGE_SIZE);
+        unserved::loads();
         // A process that is gone needs no translation; frames that do not exist cannot come from a setup call.
         let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
-use super::memory;
+use super::{frames, memory};
 use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
@@ -46,12 +46,24 @@ struct Record {
     freed: Trace,
 }
 
-/// The live cookies' records, and those freed last.
-static RECORDS: Mutex<(Vec<Record>, VecDeque<Record>)> = Mutex::new((Vec::new(), VecDeque::new()));
+/// Records of cookies.
+#[derive(Default)]
+struct Records {
+    live: HashMap<usize, Record>,
+    /// Those freed last.
+    freed: VecDeque<Record>,
+}
+
+static RECORDS: LazyLock<Mutex<Records>> = LazyLock::new(Mutex::default);
 const REMEMBERED: usize = 1024;
 
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
+
+/// Are the pages of such memory locked as long as it is there? Pageable memory's are for as long as it is mapped, which is not seen here.
+fn locked(kind: UmemKind) -> bool {
+    !matches!(kind, UmemKind::Trash | UmemKind::Pageable)
+}
 
 /// Pages of a large page.
 const LARGE: u64 = 512;
@@ -67,6 +79,9 @@ impl Memory {
             UmemKind::Trash => (*TRASH_PAGE)?,
             _ => memory().alloc(pages, 1)?,
         };
+        if locked(kind) {
+            frames::lock(pfn, pages);
+        }
         let image = Image::new();
         let new = Memory { kind, size, pfn, image, whole: None };
         new.image.set(0, size as usize);
@@ -122,6 +137,9 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.kind != UmemKind::Trash && self.whole.is_none() {
+            if locked(self.kind) {
+                frames::unlock(self.pfn, self.size / PAGE_SIZE);
+            }
             memory().free(self.pfn, self.size / PAGE_SIZE);
         }
         let mut freed = FREED.lock();
@@ -137,7 +155,7 @@ pub fn publish(memory: Arc<Memory>) -> usize {
     let cookie = memory.cookie();
     let (start, size) = (memory.address(), memory.size);
     let record = Record { cookie, start, size, allocated: Trace::here(), freed: Trace::default() };
-    RECORDS.lock().0.push(record);
+    RECORDS.lock().live.insert(cookie, record);
     COOKIES.write().insert(cookie, memory);
     cookie
 }
@@ -150,9 +168,9 @@ pub fn find(cookie: usize) -> Option<Arc<Memory>> {
 /// Takes a cookie back.
 pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
     let mut records = RECORDS.lock();
-    let (live, freed) = &mut *records;
-    if let Some(at) = live.iter().position(|r| r.cookie == cookie) {
-        freed.push_back(Record { freed: Trace::here(), ..live.swap_remove(at) });
+    let Records { live, freed } = &mut *records;
+    if let Some(record) = live.remove(&cookie) {
+        freed.push_back(Record { freed: Trace::here(), ..record });
         if freed.len() > REMEMBERED {
             freed.pop_front();
         }
@@ -170,14 +188,14 @@ impl Record {
 /// What happened to a cookie that was freed.
 pub fn freed(cookie: usize) -> Vec<Earlier> {
     let records = RECORDS.lock();
-    records.1.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
+    records.freed.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
 }
 
 /// The freed memory that an address was in: offset, size, and what happened to it.
 pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
     let records = RECORDS.try_lock()?;
     let inside = |r: &&Record| (address.checked_sub(r.start)).is_some_and(|off| (off as u64) < r.size);
-    let record = records.1.iter().rev().filter(|r| r.start != 0).find(inside)?;
+    let record = records.freed.iter().rev().filter(|r| r.start != 0).find(inside)?;
     Some(((address - record.start) as u64, record.size, record.earlier()))
 }
 
@@ -185,6 +203,16 @@ pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
 pub fn in_use() -> (usize, u64) {
     let all = COOKIES.read();
     (all.len(), all.values().map(|m| m.size).sum())
+}
+
+/// The cookies that exist, at most `limit`, as text: who allocated them.
+pub fn describe(limit: usize) -> Vec<String> {
+    let mut records: Vec<Record> = RECORDS.lock().live.values().copied().collect();
+    records.sort_unstable_by_key(|record| record.cookie);
+    let text = |Record { cookie, size, allocated, .. }: &Record| {
+        format!("{size} bytes, cookie {cookie:#x}{}", allocated.phrase("allocated"))
+    };
+    records.iter().take(limit).map(text).collect()
 }
 
 /// segdev's reference to memory.

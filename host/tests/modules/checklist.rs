@@ -103,6 +103,11 @@ fn relocation_tables() {
     refused(&Elf { rel: true, ..elf.clone() }, &[".data", "SHT_REL"]);
     refused(&Elf { rela_link: Some(1), ..elf.clone() }, &[".rela.data", "not to the symbol table"]);
     refused(&Elf { rela_info: Some(77), ..elf.clone() }, &[".rela.data", "section 77, which there is not"]);
+    // A table of another type is none, and nothing would be relocated.
+    let mut lost = Elf::module();
+    lost.section(".data", PROGBITS, ALLOC | WRITE, &[0; 8]);
+    lost.section(".rela.data", 0x44, 0, &[0; 24]);
+    refused(&lost, &[".rela.data", "type 68 is none of relocations", "leave .data as it is"]);
 }
 
 #[test]
@@ -255,8 +260,8 @@ fn missing_names_are_listed_all_at_once_with_who_needs_them_and_why_they_are_mis
     assert_eq!(
         error.to_string(),
         "cannot load module 'a'\n  \
-         undefined symbol ddi_regs_map_setup: the host does not provide it; needed by a_close, a_open\n  \
-         undefined symbol printk: illumos has no such function, nor has a dependency; needed by a_ioctl\n  \
+         undefined symbol ddi_regs_map_setup: illumos has it, the host has not; needed by a_close, a_open\n  \
+         undefined symbol printk: the host has it not, nor has a dependency; it is none of the illumos kernel's names that are known here; needed by a_ioctl\n  \
          undefined symbol splhigh: MT-unsafe: gone from multithreaded kernels; needed by a_intr"
     );
     assert_eq!(error.missing().count(), 3);

@@ -151,6 +151,8 @@ const AS_UNMAP: u32 = 0x7e23;
 const STATE: u32 = 0x7e24;
 const FRAMES: u32 = 0x7e25;
 const SEGMENT: u32 = 0x7e26;
+const OFFSET: u32 = 0x7e27;
+const LOCKS: u32 = 0x7e28;
 
 pub fn pages_are_mapped_by_hand() {
     run::passes("bare", "kernel_names::client_of_pages_are_mapped_by_hand");
@@ -171,6 +173,8 @@ pub fn client_of_pages_are_mapped_by_hand() {
     assert_eq!(word(at, 0x1000), 0);
     set_word(at, 0x1008, 7);
     assert_eq!(word(at, 0x1008), 7);
+    // The operations' offsets begin with the mapping's in the vnode: getpage's, addmap's.
+    assert_eq!([0, 1].map(|which| ioctl(fd, OFFSET, which)), [Ok(0x4_0001), Ok(0x4_0000)]);
     // addmap refuses a child, so there is none.
     // SAFETY: the child, if there is one, does nothing.
     let child = unsafe { libc::fork() };
@@ -181,20 +185,34 @@ pub fn client_of_pages_are_mapped_by_hand() {
     assert_eq!(ioctl(fd, STATE, 0), Ok(1 | 1 << 16));
     assert_eq!(ioctl(fd, AS_UNMAP, 0), Ok(0));
     assert_eq!(ioctl(fd, STATE, 0), Ok(0));
+    assert_eq!(ioctl(fd, OFFSET, 2), Ok(0x4_0000), "delmap's");
+    assert_eq!(ioctl(fd, LOCKS, 0), Ok(1 + 256), "the kernel's pages stay share-locked");
     second[2] = range[2];
     assert_eq!(ioctl(fd, SETUP, second.as_mut_ptr() as u64), Ok(0));
     assert_eq!(second[2], range[2]);
     // Its page was not captured: getpage's error is the access's.
     let toucher = std::thread::spawn(move || {
+        // SAFETY: all-zero is a sigaction.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = at_sigbus as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
         // SAFETY: a handler that only ends the thread's access by ending the process.
-        unsafe { libc::signal(libc::SIGBUS, at_sigbus as *const () as usize) };
+        unsafe { libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) };
         word(second[2] as *mut u8, 0)
     });
     drop(toucher.join());
     unreachable!("the access must fail");
 }
 
-extern "C" fn at_sigbus(_signal: i32) {
+extern "C" fn at_sigbus(_signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    // SAFETY: the kernel passes a siginfo.
+    let info = unsafe { &*info };
+    let (code, errno) = (info.si_code, info.si_errno);
+    const OBJERR: i32 = 3;
+    if (code, errno) != (OBJERR, libc::ENOMEM) {
+        println!("SIGBUS with si_code {code}, si_errno {errno}");
+        std::process::exit(1);
+    }
     println!("{}", run::PASSED);
     std::process::exit(0);
 }

@@ -9,6 +9,7 @@ mod board;
 mod crash;
 mod devices;
 mod events;
+mod garbage;
 mod kernel_names;
 mod latch;
 mod lend;
@@ -55,6 +56,8 @@ const TESTS: &[Named] = named! {
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
         a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
+    garbage: without_garbage_nothing_is_said, tables_that_lead_nowhere, linkages_that_lead_nowhere,
+        entry_points_that_crash, entry_points_that_never_end, functions_that_nobody_has;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
@@ -86,7 +89,7 @@ const TESTS: &[Named] = named! {
     wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
         sleeping_where_it_is_forbidden, kernel_memory, exported_memory, mappings_that_have_gone,
         devmap_calls_outside_their_context, what_is_left_at_detach,
-        pointers_that_are_not_what_they_should_be;
+        pointers_that_are_not_what_they_should_be, accesses_that_are_not_served;
 };
 
 const CLIENTS: &[Named] = named! {
@@ -128,7 +131,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_stopped_owner_does_not_block_the_others,
         client_of_a_signal_ends_the_driver_s_wait_in_a_fault;
     ways: client_of_every_way_to_a_device;
-    wrong: client_of_mistakes;
+    wrong: client_of_mistakes, client_of_accesses_that_are_not_served;
 };
 
 fn main() -> ExitCode {

@@ -113,6 +113,13 @@ pub fn run_with(fixture: &str, conf: &str, client: &str, env: &[(&str, String)])
     start(fixture, conf, "", client, env)
 }
 
+/// Runs the client's half with one pseudo instance, options of `ddi-host run` and environment variables.
+pub fn run_with_options(fixture: &str, client: &str, options: &[&str], env: &[(&str, String)]) -> Ran {
+    let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
+    let words: Vec<_> = options.iter().map(OsStr::new).collect();
+    with_options(&words, &compile(fixture), &conf, "", client, env)
+}
+
 /// Runs the client's half with a fixture on a PCI device, described in TOML.
 pub fn run_on(fixture: &str, conf: &str, device: &str, client: &str) -> Ran {
     let dir = tempfile::tempdir().unwrap();
@@ -142,9 +149,7 @@ pub fn passes_in_every_mode(fixture: &str, client: &str) {
 
 /// Runs the client's half, which must pass, with one pseudo instance and options of `ddi-host run`.
 pub fn passes_with_options(fixture: &str, client: &str, options: &[&str]) {
-    let conf = format!("name=\"{fixture}\" parent=\"pseudo\" instance=0;\n");
-    let words: Vec<_> = options.iter().map(OsStr::new).collect();
-    let ran = with_options(&words, &compile(fixture), &conf, "", client, &[]);
+    let ran = run_with_options(fixture, client, options, &[]);
     let passed = ran.status == 0 && ran.text.contains(PASSED);
     assert!(passed, "{options:?}: status {}:\n{}", ran.status, ran.text);
 }

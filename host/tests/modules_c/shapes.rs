@@ -103,7 +103,7 @@ pub fn modules_that_depend_on_others() {
         let texts = [
             "cannot load module 'shape'",
             "misc/shapelib was not found along the module path",
-            "undefined symbol shape_sum: illumos has no such function, nor has a dependency; needed by shape_ioctl",
+            "undefined symbol shape_sum: the host has it not, nor has a dependency; it is none of the illumos kernel's names that are known here; needed by shape_ioctl",
             "undefined symbol shape_names",
         ];
         for text in texts {

@@ -176,3 +176,53 @@ pub fn what_is_left_at_detach() {
 pub fn pointers_that_are_not_what_they_should_be() {
     reported(63, &["ddi_get_instance", "is not a dev_info_t", "ddi_get_instance(9F)", STACK]);
 }
+
+/// The client's half: a child touches a page whose access is never served; it dies of SIGBUS or is killed after a while.
+pub fn client_of_accesses_that_are_not_served() {
+    let which: u32 = std::env::var("WRONG").unwrap().parse().unwrap();
+    let fd = open("/dev/wrong0");
+    let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
+    assert_eq!(ioctl(fd, BASE + which, 0), Ok(0));
+    let pid = fork(|| i32::from(word(at, 0) != 0));
+    if which != 52 {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        // SAFETY: the child made above, which nobody has waited for.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    println!("the child's status: {}", wait(pid));
+}
+
+/// What the driver does instead of serving accesses is no mistake; the run tells of it, and each time with `-v`.
+pub fn accesses_that_are_not_served() {
+    let client = "wrong::client_of_accesses_that_are_not_served";
+    let run = |which: u32, options: &[&str]| {
+        let env = [("WRONG", which.to_string())];
+        let ran = run::run_with_options("wrong", client, options, &env);
+        assert!(ran.status == 0 && !ran.text.contains("mistake"), "{}", ran.text);
+        ran.text
+    };
+    for (which, returned) in [(50, "returned EINTR"), (51, "returned 0 without loading a translation")] {
+        let text = run(which, &[]);
+        let many = format!("NOTICE: wrong: devmap_access(9E) {returned} 1000 times for address 0x");
+        let summary = format!("NOTICE: wrong: devmap_access(9E) {returned} ");
+        let end =
+            text.lines().find(|line| line.starts_with(&summary) && line.contains(" in a row for one page"));
+        assert!(text.contains(&many) && end.is_some(), "{text}");
+        assert!(!text.contains(&format!("{returned} for address")), "{text}");
+        let text = run(which, &["-v"]);
+        assert!(
+            text.contains(&format!("{returned} for address 0x")) && text.contains(" 10 times for"),
+            "{text}"
+        );
+    }
+    let told = |text: &str| {
+        let is_summary = |line: &&str| line.starts_with("NOTICE: wrong: devmap_access(9E) returned EIO ");
+        text.lines().filter(is_summary).any(|line| !line.contains("address") && line.contains(": SIGBUS"))
+    };
+    let each = "NOTICE: wrong: devmap_access(9E) returned EIO for address 0x";
+    let text = run(52, &[]);
+    assert!(text.contains(&format!("the child's status: {}", 128 + libc::SIGBUS)), "{text}");
+    assert!(told(&text) && !text.contains(each), "{text}");
+    let text = run(52, &["-v"]);
+    assert!(told(&text) && text.contains(each), "{text}");
+}

@@ -81,14 +81,14 @@ pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<Function> {
 fn ranges(image: &Image) -> Vec<Function> {
     let mut functions = Vec::new();
     for (section, code) in image.sections.iter().enumerate().filter(|(_, section)| section.is_code()) {
+        let limit = code.data.len() as u64;
         let mut starts: BTreeMap<u64, (u64, &str)> = BTreeMap::new();
         for symbol in &image.symbols {
-            if usize::from(symbol.section) == section && symbol.kind == STT_FUNC && symbol.value < code.size {
+            if usize::from(symbol.section) == section && symbol.kind == STT_FUNC && symbol.value < limit {
                 let entry = starts.entry(symbol.value).or_insert((symbol.size, &symbol.name));
                 entry.0 = entry.0.max(symbol.size);
             }
         }
-        let limit = code.data.len() as u64;
         let mut at = 0;
         let mut list: Vec<(u64, u64, String)> = Vec::new();
         for (index, (start, (size, name))) in starts.iter().enumerate() {
@@ -97,7 +97,7 @@ fn ranges(image: &Image) -> Vec<Function> {
             }
             let next = starts.keys().nth(index + 1).copied().unwrap_or(limit);
             // A symbol without a size is a function that ends where the next one begins.
-            let end = if *size == 0 { next } else { (start + size).min(limit) };
+            let end = if *size == 0 { next } else { start.saturating_add(*size).min(limit) };
             list.push((*start, end, (*name).to_owned()));
             at = at.max(end);
         }

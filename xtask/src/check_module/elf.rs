@@ -1,6 +1,8 @@
 //! An ELF64 relocatable object, read the way the kernel's loader reads it: section headers, one symbol table, RELA.
 
-/// Section types.
+/// Section types. Contents are the program's.
+pub const SHT_PROGBITS: u32 = 1;
+/// The symbol table.
 pub const SHT_SYMTAB: u32 = 2;
 /// A string table.
 pub const SHT_STRTAB: u32 = 3;
@@ -24,6 +26,8 @@ pub const SHF_TLS: u64 = 0x400;
 
 /// Undefined.
 pub const SHN_UNDEF: u16 = 0;
+/// An absolute value.
+pub const SHN_ABS: u16 = 0xfff1;
 /// Common.
 pub const SHN_COMMON: u16 = 0xfff2;
 
@@ -57,6 +61,10 @@ pub struct Section {
     pub link: u32,
     /// `sh_info`.
     pub info: u32,
+    /// `sh_addralign`.
+    pub align: u64,
+    /// `sh_entsize`.
+    pub entry_size: u64,
     /// What the file has, nothing for `SHT_NOBITS`.
     pub data: Vec<u8>,
 }
@@ -134,7 +142,7 @@ impl Image {
                 && symbol.kind != STT_SECTION
                 && !symbol.name.is_empty()
                 && symbol.value <= offset
-                && offset < symbol.value + symbol.size
+                && offset - symbol.value < symbol.size
         });
         match within {
             Some(symbol) if symbol.value == offset => readable(&symbol.name),
@@ -146,9 +154,9 @@ impl Image {
     /// Bytes of the text block and of the data block, as the loader counts them.
     pub fn sizes(&self) -> (u64, u64) {
         let loaded = self.sections.iter().filter(|section| section.is_loaded());
-        loaded.fold((0, 0), |(text, data), section| match section.flags & SHF_WRITE {
-            0 => (text + section.size, data),
-            _ => (text, data + section.size),
+        loaded.fold((0_u64, 0_u64), |(text, data), section| match section.flags & SHF_WRITE {
+            0 => (text.saturating_add(section.size), data),
+            _ => (text, data.saturating_add(section.size)),
         })
     }
 }

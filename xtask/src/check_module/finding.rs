@@ -20,6 +20,8 @@ pub enum Rule {
     Kind,
     /// Section headers that cannot be read.
     SectionHeaders,
+    /// A section of a type that the loader does not know, or not as one that is loaded.
+    SectionType,
     /// A loaded section that wants an address.
     SectionAddress,
     /// Symbol table, string table.
@@ -85,6 +87,7 @@ impl fmt::Display for Rule {
         out.write_str(match self {
             Rule::Kind => "file kind",
             Rule::SectionHeaders => "section headers",
+            Rule::SectionType => "section type",
             Rule::SectionAddress => "section address",
             Rule::SymbolTable => "symbol table",
             Rule::RelSection => "SHT_REL",

@@ -1,7 +1,8 @@
 //! The file itself: what the loader looks at before anything else, and what it reads the rest from.
 
 use super::elf::{
-    Image, Reader, Relocation, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STT_SECTION,
+    Image, Reader, Relocation, SHN_ABS, SHN_COMMON, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    STT_SECTION,
 };
 use super::elf::{Section, Symbol};
 use super::finding::{Rule, Severity, Verdict};
@@ -107,6 +108,8 @@ fn sections(file: &Reader<'_>, verdict: &mut Verdict) -> Option<(Vec<Section>, b
                 size: file.u64(at + 32)?,
                 link: file.u32(at + 40)?,
                 info: file.u32(at + 44)?,
+                align: file.u64(at + 48)?,
+                entry_size: file.u64(at + 56)?,
                 data: body(index)?.to_vec(),
             })
         })();
@@ -142,7 +145,9 @@ fn symbols(sections: &[Section], verdict: &mut Verdict) -> Option<(usize, Vec<Sy
         let at = number * SYMBOL;
         let (info, section) = (table.data[at as usize + 4], bytes.u16(at + 6)?);
         let name = strings.string(u64::from(bytes.u32(at)?));
-        if name.is_none() || usize::from(section) >= sections.len() && section < 0xff00 {
+        if name.is_none()
+            || usize::from(section) >= sections.len() && ![SHN_ABS, SHN_COMMON].contains(&section)
+        {
             let what = if name.is_none() { "a name" } else { "a section" };
             verdict.error(Rule::SymbolTable, format!("symbol {number} has {what} that does not exist"));
             return None;
@@ -179,6 +184,12 @@ fn relocations(sections: &[Section], table: usize, symbols: usize, verdict: &mut
         }
         // Relocations of what is not loaded are skipped, whatever they are.
         if !target.is_loaded() {
+            continue;
+        }
+        if section.entry_size != RELA {
+            let message =
+                format!("{}: entries of {} bytes instead of {RELA}", section.name, section.entry_size);
+            verdict.error(Rule::RelaSection, message);
             continue;
         }
         let bytes = Reader(&section.data);

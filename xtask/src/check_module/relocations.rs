@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::elf::{Image, Reader, Relocation, SHN_UNDEF};
+use super::elf::{Image, Reader, Relocation, SHN_UNDEF, Section};
 use super::finding::{Rule, Severity, Verdict};
 use super::symbols::PROBE;
 
@@ -45,7 +45,22 @@ pub fn check(image: &Image, verdict: &mut Verdict) {
                 format!("{}: the loader adds to the field, which holds {:#x}", place(), field.unwrap_or(0));
             verdict.error(Rule::RelocationField, message);
         }
+        if relocation.symbol == 0 && [2, 4, 24].contains(&relocation.kind) {
+            verdict.error(Rule::RelocationPlace, format!("{}: relative to no symbol", place()));
+        } else if relocation.symbol != 0 && symbol.section == SHN_UNDEF && symbol.is_local() {
+            let message = format!("{}: {} is undefined and local: nobody looks for it", place(), symbol.name);
+            verdict.error(Rule::Undefined, message);
+        }
         let target = image.sections.get(usize::from(symbol.section));
+        if *width == 4 && !reaches(relocation.addend, symbol.value, target) {
+            let message = format!(
+                "{}: the addend leads {:#x} bytes away from {}",
+                place(),
+                relocation.addend,
+                symbol.name
+            );
+            verdict.error(Rule::RelocationPlace, message);
+        }
         if symbol.section != SHN_UNDEF && target.is_some_and(|target| !target.is_loaded()) {
             let target = target.map_or("", |target| &target.name);
             verdict.error(Rule::NotLoaded, format!("{} refers to {target}, which is not loaded", place()));
@@ -55,6 +70,16 @@ pub fn check(image: &Image, verdict: &mut Verdict) {
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let list = kinds.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
     verdict.fact(format!("relocations: {}", if list.is_empty() { "none" } else { &list }));
+}
+
+/// Whether what a 32-bit field refers to is near the symbol's section, or near the symbol when that is elsewhere: else it is out of the field's range, or something
+/// that nobody has written.
+fn reaches(addend: i64, value: u64, target: Option<&Section>) -> bool {
+    const NEAR: i64 = 1 << 20;
+    let end = target.map_or(0, |target| i64::try_from(target.size).unwrap_or(i64::MAX));
+    let value = target.map_or(0, |_| value as i64);
+    let at = value.checked_add(addend);
+    at.is_some_and(|at| (-NEAR..=end.saturating_add(NEAR)).contains(&at))
 }
 
 /// A static probe: a 5-byte call that the loader overwrites with nops.

@@ -182,7 +182,9 @@ fn undefined(name: &str, depends: &[String], options: &Options, image: &Image, i
         );
     }
     match depends.iter().filter(|name| !known(name)).map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => format!("{shown}{place}: illumos has no such symbol"),
+        [] => format!(
+            "{shown}{place}: none of the illumos kernel's names that are known here; a module that defines it has to be recorded"
+        ),
         ref unknown => format!(
             "{shown}{place}: not the kernel's; give {} with --dependency NAME=FILE",
             unknown.join(", ")

@@ -77,6 +77,13 @@ fn expect_error(verdict: &Verdict, rule: Rule, words: &str) {
     assert!(verdict.to_string().contains("verdict: BAD"), "{verdict}");
 }
 
+/// The check finds this among other things.
+fn among_others(verdict: &Verdict, rule: Rule, words: &str) {
+    let errors = verdict.findings().iter().filter(|finding| finding.severity == Severity::Error);
+    let mut these = errors.filter(|error| error.rule == rule);
+    assert!(these.any(|error| error.message.contains(words)), "{words:?} is not said: {verdict}");
+}
+
 /// Adds `source` to the good driver.
 fn broken(source: &str, flags: &[&str]) -> Option<Verdict> {
     compile(&format!("{GOOD}{source}"), flags).map(|module| check("fixture", &module, &options()))
@@ -303,6 +310,39 @@ fn each_damaged_file_is_found() {
     expect_error(&header(field, &[1, 2]), Rule::RelocationField, "which holds 0x201");
     let symbols = sections.content(symtab);
     expect_error(&header(symbols + 24, &[0xff, 0xff, 0xff]), Rule::SymbolTable, "a name");
+    expect_error(&header(symbols + 24 + 6, &[0xff, 0xff]), Rule::SymbolTable, "a section");
+    // What the loader would leave as it is, or could not place.
+    among_others(&header(sections.field(rela, 4), &[44]), Rule::SectionType, "type 0x2c is unknown");
+    among_others(&header(sections.field(text, 4), &[44]), Rule::SectionType, "type 0x2c is unknown");
+    among_others(
+        &header(sections.field(text, 4), &[8]),
+        Rule::SectionType,
+        "instructions in a section of type 8",
+    );
+    let lost = header(sections.field(rela, 4), &[7]);
+    among_others(&lost, Rule::RelaSection, "type 7, not RELA (4): .text would not be relocated");
+    let data = sections.field(rela, 44);
+    let other = (1..sections.count()).find(|index| *index != text && sections.loaded(*index)).expect("data");
+    let elsewhere = header(data, &[other as u8]);
+    assert!(
+        elsewhere.findings().iter().any(|f| f.message.contains(".text would not be relocated")),
+        "{elsewhere}"
+    );
+    among_others(
+        &header(sections.field(rela, 56), &[23]),
+        Rule::RelaSection,
+        "entries of 23 bytes instead of 24",
+    );
+    among_others(
+        &header(sections.field(text, 48), &[3]),
+        Rule::SectionHeaders,
+        "alignment 3 is no power of two",
+    );
+    among_others(
+        &header(relocation + 16, &[0, 0, 0, 0x40, 0]),
+        Rule::RelocationPlace,
+        "the addend leads 0x40000000 bytes",
+    );
     // Nothing that is cut off makes the check fall over.
     for length in (0..module.len()).step_by(7) {
         assert!(!check("fixture", &module[..length], &options()).is_good(), "{length} bytes are no module");
@@ -319,6 +359,14 @@ impl<'a> Sections<'a> {
 
     fn header(&self, index: usize) -> usize {
         u64::from_le_bytes(self.0[40..48].try_into().unwrap()) as usize + index * 64
+    }
+
+    fn count(&self) -> usize {
+        self.0[60].into()
+    }
+
+    fn loaded(&self, index: usize) -> bool {
+        self.0[self.header(index) + 8] & 2 != 0
     }
 
     /// The first section of a type.
