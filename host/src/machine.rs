@@ -314,8 +314,9 @@ impl Machine {
         };
         // illumos unloads a driver when nobody uses it, if it agrees; a system can go down without.
         if heap::checking() {
+            let mut pending = left::pending();
             for why in &stay {
-                report::leftover("_fini", why, "detach(9E), _fini(9E)");
+                report::leftover_after("_fini", why, "detach(9E), _fini(9E)", &std::mem::take(&mut pending));
             }
         }
         if stay.is_empty() {

@@ -73,17 +73,30 @@ impl Drop for Left {
     }
 }
 
+impl Entry {
+    /// What it is, with the name of the driver's function.
+    fn text(&self) -> String {
+        let mut what = self.kind.text().0.to_owned();
+        if let Some(name) = crate::loader::symbolize(self.code) {
+            what.push_str(&format!(": {}", name.trim_end_matches("+0x0")));
+        }
+        what
+    }
+}
+
 /// Reports what is left of the driver whose code `belongs` knows, when it is unloaded.
 pub fn report(belongs: impl Fn(usize) -> bool) {
     let mut all = ALL.lock();
     let numbers: Vec<u64> = all.iter().filter(|(_, e)| belongs(e.code)).map(|(number, _)| *number).collect();
     let left: Vec<Entry> = numbers.iter().filter_map(|number| all.remove(number)).collect();
     drop(all);
-    for Entry { kind, code, made } in left {
-        let (mut what, page) = (kind.text().0.to_owned(), kind.text().1);
-        if let Some(name) = crate::loader::symbolize(code) {
-            what.push_str(&format!(": {}", name.trim_end_matches("+0x0")));
-        }
-        report::leftover_after("_fini", &what, page, &[Earlier::new("made", made.frames())]);
+    for entry in left {
+        let made = [Earlier::new("made", entry.made.frames())];
+        report::leftover_after("_fini", &entry.text(), entry.kind.text().1, &made);
     }
+}
+
+/// What can still call drivers' code, and where each was made: why a driver may refuse to be unloaded.
+pub fn pending() -> Vec<Earlier> {
+    ALL.lock().values().map(|entry| Earlier::new(&entry.text(), entry.made.frames())).collect()
 }
