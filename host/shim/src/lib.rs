@@ -18,6 +18,7 @@ mod epoll;
 mod exec;
 mod files;
 mod fork;
+mod handlers;
 mod held;
 mod io;
 mod link;

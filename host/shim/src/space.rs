@@ -102,16 +102,20 @@ pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
     // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
     unsafe { sys::mmap(piece.va, piece.len, libc::PROT_NONE, flags, memory, piece.offset) }?;
     if uffd >= 0 {
-        let range = Span { start: piece.va, len: piece.len };
-        let mut arg = Register { range, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
-        // SAFETY: the structure of this request.
-        unsafe { sys::ioctl(uffd, IOCTL_REGISTER, &mut arg) }?;
+        watch(piece.va, piece.len, uffd)?;
         if piece.prot != 0 {
             // SAFETY: the mapping just made.
             unsafe { sys::mprotect(piece.va, piece.len, piece.prot) }?;
         }
     }
     Ok(())
+}
+
+/// Has a userfaultfd tell of accesses to pages of a mapping that have no translation.
+fn watch(start: u64, len: u64, uffd: i32) -> Result<(), i32> {
+    let mut arg = Register { range: Span { start, len }, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
+    // SAFETY: the structure of this request.
+    unsafe { sys::ioctl(uffd, IOCTL_REGISTER, &mut arg) }.map(drop)
 }
 
 core::arch::global_asm!(
@@ -195,7 +199,11 @@ pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(
         let _ = unsafe { sys::munmap(copy, len) };
         return Err(-r as i32);
     }
-    Ok(())
+    // All is there; a fork may take it away for a moment.
+    match state::UFFD.load(Ordering::Relaxed) {
+        uffd if uffd >= 0 => watch(addr, len, uffd),
+        _ => Ok(()),
+    }
 }
 
 /// Changes protections.

@@ -45,6 +45,10 @@ pub struct Call {
     deferred: RefCell<Option<Vec<[u64; 4]>>>,
     /// The thread waits in poll(2), since its last request.
     poller: RefCell<Option<PollWaker>>,
+    /// The request has waited for another thread's fork.
+    pub(super) held: Cell<bool>,
+    /// The child of the thread's last fork.
+    pub(super) child: RefCell<Option<Arc<Process>>>,
 }
 
 /// Room found in advance.
@@ -98,6 +102,8 @@ impl Call {
             offered: Cell::new(None),
             deferred: RefCell::new(None),
             poller: RefCell::new(None),
+            held: Cell::new(false),
+            child: RefCell::new(None),
         }
     }
 
@@ -158,11 +164,6 @@ impl Call {
     pub(super) fn take_deferred(&self) -> Vec<[u64; 4]> {
         self.offered.set(None);
         self.deferred.take().unwrap_or_default()
-    }
-
-    /// Does something travel with the reply?
-    pub(super) fn has_deferred(&self) -> bool {
-        self.deferred.borrow().as_ref().is_some_and(|d| !d.is_empty())
     }
 
     /// What was to travel with a reply is done at once.

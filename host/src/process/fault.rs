@@ -191,6 +191,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         _ => Prot::WRITE,
     };
     let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    process.thaw_for(tid);
     // If it waits for one that is being served, that one's end wakes it.
     let Some(service) = Service::begin(&fault) else { return };
     let doubt = process.doubts.lock().get(&tid).copied();

@@ -96,9 +96,10 @@ ops! {
     Mprotect = 24,
     /// Which part of a range belongs to devices? address, length. The reply has start and end of the first run, equal if none.
     Query = 25,
-    /// fork is about to happen. The reply has the host's number for the child, and carries its connection.
+    /// fork is about to happen: 1 if the process has one thread only, an address on the calling thread's stack. The reply has the host's number for the
+    /// child, and carries its connection. Other threads' requests and faults wait from now on until `Forked`, `Child`, or the connection's end.
     Fork = 26,
-    /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id. No reply.
+    /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id, 0 if not known. No reply.
     Forked = 28,
     /// Which of these devices are ready? natively ready descriptors; payload array of [`PollItem`]. The reply's payload has them with what is so. If none is,
     /// the thread is sent a `Wake` when one may be, unless it has made another request.
