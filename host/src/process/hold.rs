@@ -22,8 +22,6 @@ use super::interrupt::Wake;
 
 /// Interval at which waits look whether the process is gone.
 const LOOK: Duration = Duration::from_millis(100);
-/// A fork that waits longer says for whom.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The threads of a process that are in the kernel above, and the one that forks.
 #[derive(Default)]
@@ -41,8 +39,8 @@ struct State {
 }
 
 /// A thread in the kernel above.
-#[derive(Default)]
 struct Inside {
+    since: Instant,
     /// Its requests and faults in progress: a request's access to device memory is a fault.
     depth: u32,
     /// It sleeps where it can be held: what wakes it.
@@ -84,7 +82,8 @@ impl Hold {
         if fork {
             state.forker = Some(tid);
         }
-        state.inside.entry(tid).or_default().depth += 1;
+        let inside = state.inside.entry(tid);
+        inside.or_insert_with(|| Inside { since: Instant::now(), depth: 0, resting: None }).depth += 1;
         waited
     }
 
@@ -101,9 +100,9 @@ impl Hold {
     }
 
     /// Waits until no other thread than `tid`, which forks, is inside but at rest. `interrupt` ends what can be ended of the others' work.
-    /// `slow` is called, once, with the threads for which it has waited for long.
-    pub fn quiesce(&self, tid: i32, interrupt: impl Fn(), slow: impl FnOnce(&[i32])) {
-        let (mut slow, since) = (Some(slow), Instant::now());
+    /// `slow` is called, once, with the threads that have been inside for so long, if it must wait for them.
+    pub fn quiesce(&self, tid: i32, interrupt: impl Fn(), (patience, slow): (Duration, impl FnOnce(&[i32]))) {
+        let mut slow = Some(slow);
         let resting: Vec<Wake> = {
             let state = self.lock();
             state.inside.values().filter_map(|inside| inside.resting.clone()).collect()
@@ -113,15 +112,20 @@ impl Hold {
             interrupt();
             let state = self.lock();
             let others = state.inside.iter().filter(|(other, i)| **other != tid && i.resting.is_none());
-            let others: Vec<i32> = others.map(|(other, _)| *other).collect();
+            let others: Vec<(i32, Instant)> = others.map(|(other, i)| (*other, i.since)).collect();
             if others.is_empty() {
                 return;
             }
-            if since.elapsed() > PATIENCE
+            let late: Vec<i32> = others
+                .iter()
+                .filter(|(_, since)| since.elapsed() > patience)
+                .map(|(other, _)| *other)
+                .collect();
+            if !late.is_empty()
                 && let Some(slow) = slow.take()
             {
                 drop(state);
-                slow(&others);
+                slow(&late);
                 continue;
             }
             drop(self.wait(state));
@@ -206,7 +210,7 @@ mod tests {
         // A request that comes waits; a fault of one that is being served does not, and the fork waits for both.
         let comes = thread(Box::new(|hold| assert!(hold.enter(3, false))));
         assert!(!hold.enter(2, false));
-        let forks = thread(Box::new(|hold| hold.quiesce(1, || {}, |_| {})));
+        let forks = thread(Box::new(|hold| hold.quiesce(1, || {}, (Duration::MAX, |_: &[i32]| {}))));
         assert!(!soon(|| steps.load(Ordering::SeqCst) > 0));
         hold.leave(2);
         hold.leave(2);
@@ -225,7 +229,7 @@ mod tests {
         hold.enter(2, false);
         hold.rest(2, Arc::new(move || _ = wake.fetch_add(1, Ordering::SeqCst)));
         hold.enter(1, true);
-        hold.quiesce(1, || {}, |_| {});
+        hold.quiesce(1, || {}, (Duration::MAX, |_: &[i32]| {}));
         assert_eq!(woken.load(Ordering::SeqCst), 1);
         let sleeper = hold.clone();
         let sleeper = std::thread::spawn(move || sleeper.go_on(2));
@@ -244,10 +248,10 @@ mod tests {
         hold.quiesce(
             1,
             || {},
-            |threads| {
+            (Duration::from_millis(10), |threads: &[i32]| {
                 named.lock().unwrap().extend(threads);
                 hold.end();
-            },
+            }),
         );
         assert_eq!(*named.lock().unwrap(), [2]);
     }

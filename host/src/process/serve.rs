@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ddi_wire::{DEFERRED, IO_OFFSET, Op, PAYLOAD_MAX, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
 use rustix::net::{Shutdown, SocketAddrUnix};
@@ -36,6 +37,9 @@ const KNOWN_FLAGS: i32 = libc::MAP_TYPE
     | libc::MAP_NORESERVE
     | libc::MAP_POPULATE
     | libc::MAP_STACK;
+
+/// A fork that waits for a call that has been inside for longer says so; what no busy machine makes of one.
+const FORK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a request gives back.
 #[derive(Default)]
@@ -370,15 +374,14 @@ fn stretches(
 
 fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
     let (shared, parent) = (&call.shared, call.process());
-    parent.hold.quiesce(
-        call.tid(),
-        || interrupt::interrupt_all(parent),
-        |threads| {
-            let (pid, list) =
-                (parent.pid(), threads.iter().map(i32::to_string).collect::<Vec<_>>().join(", "));
-            eprintln!("ddi-host: a fork of process {pid} waits until its threads {list} leave a driver");
-        },
-    );
+    let slow = |threads: &[i32]| {
+        let list = threads.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        eprintln!(
+            "ddi-host: a fork of process {} waits until its threads {list} leave a driver",
+            parent.pid()
+        );
+    };
+    parent.hold.quiesce(call.tid(), || interrupt::interrupt_all(parent), (FORK_PATIENCE, slow));
     if alone == 0 {
         parent.freeze(stack / PAGE_SIZE);
     }

@@ -316,7 +316,7 @@ pub fn a_fork_that_waits_for_a_driver_says_so() {
 pub fn client_of_a_fork_that_waits_for_a_driver_says_so() {
     let it = Latch::new();
     let fd = it.fd;
-    let delayed = std::thread::spawn(move || ioctl(fd, DELAY, 3_000_000));
+    let delayed = std::thread::spawn(move || ioctl(fd, DELAY, 6_000_000));
     until(|| it.counts().waiting == 1);
     assert_eq!(wait(fork(|| 0)), 0);
     assert_eq!(delayed.join().unwrap(), Ok(0));
