@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_wire::{Message, Op, PAYLOAD_MAX};
+use ddi_wire::{HIDDEN, Message, Op, PAYLOAD_MAX};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
-use super::client::readable;
+use super::client::piece;
 use super::hat::Part;
 use super::polls::PollWaker;
 use super::server::Shared;
@@ -284,8 +284,10 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(readable(p.prot).bits()) };
-        let as_words = |p: &Part| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)];
+        let as_words = |p: &Part| match mode {
+            FaultMode::Signal => [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, HIDDEN, 0],
+            _ => piece(p),
+        };
         // With signals a load would open the reserved memory.
         if mode != FaultMode::Signal
             && let Some(deferred) = &mut *self.deferred.borrow_mut()

@@ -170,10 +170,13 @@ impl Process {
         let Some(link) = self.link.get() else { return };
         let mut hat = self.hat.lock();
         let Some(late) = hat.frozen.take() else { return };
-        for part in hat.loaded(0, u64::MAX).into_iter().chain(late) {
-            // An error means that the process is gone.
-            let _ = self.install(&mut hat, link, part);
-        }
+        let loaded = hat.loaded(0, u64::MAX);
+        // An error means that the process is gone.
+        let _ = match &link.uffd {
+            None => self.map(&loaded),
+            Some(uffd) => loaded.iter().try_for_each(|p| self.resolve(&mut hat, uffd, p.page, p.pages)),
+        };
+        let _ = late.into_iter().try_for_each(|part| self.install(&mut hat, link, part));
     }
 
     /// A thread has touched a device, or memory that a driver has pinned. If it is the one that forks, that must not wait for the fork.
@@ -215,20 +218,15 @@ impl Process {
     pub(super) fn inherit(&self) -> Result<(), Errno> {
         let hat = self.hat.lock();
         let changed = std::mem::take(&mut *self.reframed.lock());
-        let pieces = changed.iter().map(|p| {
-            [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, u64::from(readable(p.prot).bits())]
-        });
-        for message in words(pieces).chunks(PAYLOAD_MAX / 32 * 32) {
-            self.ask_agent(Op::Map, [0; 6], message)?;
-        }
         let parts = hat.parts(0, u64::MAX);
-        match self.uffd() {
-            Some(uffd) => parts.iter().try_for_each(|p| {
-                let r = uffd.register(p.page * PAGE_SIZE, p.pages * PAGE_SIZE);
-                r.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))
-            }),
-            None => self.ranges(Op::Protect, parts.iter().map(|p| Part { prot: Prot::empty(), ..*p })),
+        let Some(uffd) = self.uffd() else { return self.agent(Op::Zap, parts) };
+        for message in pack_pieces(&changed) {
+            self.ask_agent(Op::Map, [0; 6], &message)?;
         }
+        parts.iter().try_for_each(|p| {
+            let r = uffd.register(p.page * PAGE_SIZE, p.pages * PAGE_SIZE);
+            r.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))
+        })
     }
 
     /// Installs translations for `npages` pages from `va` on, to the frames from `pfn` on. Pages that have a translation keep
@@ -251,46 +249,38 @@ impl Process {
     fn install(&self, hat: &mut Hat, link: &Link, all: Part) -> Result<(), Errno> {
         for part in hat.parts(all.page, all.pages) {
             let want = Part { frame: all.frame + (part.page - all.page), prot: all.prot, ..part };
-            match &mut hat.frozen {
-                None => self.install_part(hat, link, part, want)?,
-                Some(_) if part == want => hat.mark(part.page, part.pages, true),
-                Some(late) => {
+            if let Some(late) = &mut hat.frozen {
+                late.retain(|p| !p.overlaps(want.page, want.pages));
+                if part != want {
                     late.push(want);
-                    hat.mark(part.page, part.pages, false);
+                }
+                hat.mark(part.page, part.pages, part == want);
+                continue;
+            }
+            match &link.uffd {
+                Some(uffd) => {
+                    if want.frame != part.frame {
+                        self.map(&[want])?;
+                        hat.mark(part.page, part.pages, false);
+                    } else if want.prot != part.prot {
+                        self.ranges(Op::Protect, [want])?;
+                    }
+                    hat.change_to(part, want);
+                    self.resolve(hat, uffd, part.page, part.pages)?;
+                }
+                None => {
+                    self.map(&[want])?;
+                    hat.change_to(part, want);
+                    hat.mark(part.page, part.pages, true);
                 }
             }
         }
         Ok(())
     }
 
-    fn install_part(&self, hat: &mut Hat, link: &Link, part: Part, want: Part) -> Result<(), Errno> {
-        if want.frame != part.frame {
-            self.remap(hat, link, want)?;
-        } else if want.prot != part.prot {
-            hat.change(want);
-            if link.uffd.is_some() {
-                self.ranges(Op::Protect, [want])?;
-            }
-        }
-        match &link.uffd {
-            Some(uffd) => self.resolve(hat, uffd, part.page, part.pages),
-            None => {
-                self.ranges(Op::Protect, [want])?;
-                hat.mark(part.page, part.pages, true);
-                Ok(())
-            }
-        }
-    }
-
-    /// Backs pages with other frames than they were mapped with.
-    fn remap(&self, hat: &mut Hat, link: &Link, part: Part) -> Result<(), Errno> {
-        let prot = if link.uffd.is_some() { part.prot } else { Prot::empty() };
-        let piece = [part.page, part.pages, part.frame].map(|n| n * PAGE_SIZE);
-        let payload = words([[piece[0], piece[1], piece[2], u64::from(readable(prot).bits())]].into_iter());
-        self.command(Op::Map, [0; 6], &payload)?;
-        hat.mark(part.page, part.pages, false);
-        hat.change(part);
-        Ok(())
+    /// Puts frames behind pages.
+    fn map(&self, parts: &[Part]) -> Result<(), Errno> {
+        pack_pieces(parts).iter().try_for_each(|message| self.command(Op::Map, [0; 6], message))
     }
 
     /// Resolves a run of pages whose frames are those that Linux has behind them. Wakes nobody: a thread goes on when its own fault has been
@@ -323,7 +313,7 @@ impl Process {
         let page = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
         if let Some(late) = &mut hat.frozen {
-            late.retain(|p| p.page + p.pages <= page || p.page >= page + npages);
+            late.retain(|p| !p.overlaps(page, npages));
         }
         let loaded = hat.loaded(page, npages);
         if loaded.is_empty() {
@@ -335,10 +325,9 @@ impl Process {
     }
 
     fn drop_translations(&self, link: &Link, parts: impl IntoIterator<Item = Part>) {
-        let parts = parts.into_iter().map(|p| Part { prot: Prot::empty(), ..p });
         // An error means that the process is gone, its translations with it.
         let _ = match link.mode {
-            FaultMode::Signal => self.ranges(Op::Protect, parts),
+            FaultMode::Signal => self.ranges(Op::Zap, parts),
             _ => self.agent(Op::Zap, parts),
         };
     }
@@ -543,6 +532,15 @@ pub(super) fn exiting(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let flags = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6)?.parse::<u64>().ok());
     flags.is_none_or(|f| f & EXITING != 0)
+}
+
+/// The words of a [`MapPiece`](ddi_wire::MapPiece).
+pub(super) fn piece(p: &Part) -> [u64; 4] {
+    [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, readable(p.prot).bits().into()]
+}
+
+fn pack_pieces(parts: &[Part]) -> Vec<Vec<u8>> {
+    parts.chunks(PAYLOAD_MAX / 32).map(|some| words(some.iter().map(piece))).collect()
 }
 
 /// Ranges as payloads; neighbours with the same protection become one.

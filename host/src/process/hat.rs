@@ -73,6 +73,11 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Has it pages of this range?
+    pub fn overlaps(&self, page: u64, pages: u64) -> bool {
+        self.page < page + pages && page < self.page + self.pages
+    }
+
     /// Does the other one go on where this one ends?
     fn meets(&self, other: &Part) -> bool {
         (self.page + self.pages, self.frame + self.pages, self.prot) == (other.page, other.frame, other.prot)
@@ -156,6 +161,13 @@ impl Hat {
         for (&start, run) in self.runs.range_mut(part.page..part.page + part.pages) {
             run.frame = part.frame + (start - part.page);
             run.prot = part.prot;
+        }
+    }
+
+    /// The same where there is something to change.
+    pub fn change_to(&mut self, part: Part, want: Part) {
+        if part != want {
+            self.change(want);
         }
     }
 
