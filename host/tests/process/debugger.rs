@@ -58,8 +58,10 @@ fn by_trace(pid: i32, at: u64, new: u64) -> (Result<u64, i32>, bool) {
     // SAFETY: room for the status.
     check("stopped", unsafe { libc::waitpid(pid, &mut status, libc::__WALL) }, pid);
     let address = at as *mut libc::c_void;
+    // SAFETY: no arguments.
+    let error = unsafe { libc::__errno_location() };
     // SAFETY: this thread's errno.
-    unsafe { *libc::__errno_location() = 0 };
+    unsafe { error.write(0) };
     // SAFETY: the child is stopped; the kernel checks the address.
     let word = unsafe { libc::ptrace(libc::PTRACE_PEEKDATA, pid, address, none) };
     let seen = if errno() == 0 { Ok(word.cast_unsigned()) } else { Err(errno()) };
