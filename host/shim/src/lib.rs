@@ -13,6 +13,7 @@
 mod real;
 mod agent;
 mod copy;
+mod detour;
 mod dirs;
 mod epoll;
 mod exec;
@@ -28,6 +29,7 @@ mod node;
 mod open;
 mod poll;
 mod signals;
+mod sockets;
 mod space;
 mod start;
 mod stat;

@@ -5,6 +5,7 @@
 mod client;
 mod debugger;
 mod host;
+mod keeps;
 mod kernel;
 mod parts;
 
@@ -189,6 +190,7 @@ const CASES: &[Case] = &[
     part!("other-frames", 0),
     part!("panic", 0),
     part!("debugger", 0),
+    part!("keeps", 0),
     part!("many", 0),
     part!("ten-thousand", 0),
     part!("stdio", 0),
