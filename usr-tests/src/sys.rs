@@ -351,6 +351,21 @@ pub fn wait_readable(file: i32, limit: Duration) -> Sys<bool> {
     }
 }
 
+/// nanosleep(2), which fails with `EINTR` when a signal comes.
+pub fn nap(time: Duration) -> Sys {
+    let time = libc::timespec { tv_sec: time.as_secs() as _, tv_nsec: time.subsec_nanos() as _ };
+    // SAFETY: a time; what is left of it is not asked for.
+    zero(unsafe { libc::nanosleep(&time, std::ptr::null_mut()) })
+}
+
+/// poll(2) for input on one descriptor, which fails with `EINTR` when a signal comes. Is there any?
+pub fn poll_for(file: i32, limit: Duration) -> Sys<bool> {
+    let mut entry = libc::pollfd { fd: file, events: libc::POLLIN, revents: 0 };
+    let millis = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: one entry.
+    fd(unsafe { libc::poll(&mut entry, 1, millis) }).map(|ready| ready > 0)
+}
+
 /// ioctl(2) with an integer or an address as its argument; the call's own value.
 pub fn ioctl(file: i32, command: i32, arg: usize) -> Sys<i32> {
     // SAFETY: the argument is an integer, a buffer that the caller has borrowed mutably, or device memory.
@@ -575,10 +590,10 @@ pub fn vfork_exec(args: &[String]) -> Sys<pid_t> {
     if pid < 0 { Err(Errno::last()) } else { Ok(pid) }
 }
 
-/// Registers what pthread_atfork(3C) runs in the parent and in the child before fork returns.
-pub fn at_fork(parent: extern "C" fn(), child: extern "C" fn()) -> Sys {
+/// Registers what pthread_atfork(3C) runs before fork, and in the parent and in the child before fork returns.
+pub fn at_fork(prepare: Option<extern "C" fn()>, parent: extern "C" fn(), child: extern "C" fn()) -> Sys {
     // SAFETY: the functions exist as long as the program.
-    match unsafe { at_fork_call(None, Some(parent), Some(child)) } {
+    match unsafe { at_fork_call(prepare, Some(parent), Some(child)) } {
         0 => Ok(()),
         errno => Err(Errno(errno)),
     }

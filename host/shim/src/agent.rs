@@ -145,7 +145,7 @@ fn serve(conn: i32, uffd: i32, memory: i32, buf: *mut u8) {
         let r = match got.op() {
             Some(Op::Zap) => {
                 // SAFETY: the buffer is aligned and holds the payload; the items are plain words.
-                space::zap(unsafe { msg::items::<Range>(buf, got.payload) })
+                space::zap(unsafe { msg::items::<Range>(buf, got.payload) }, memory, uffd)
             }
             Some(Op::Protect) => {
                 // SAFETY: as above.

@@ -95,30 +95,3 @@ unsafe extern "C" fn closefrom(first: c_int) {
         unsafe { real(first) }
     }
 }
-
-/// A descriptor may have come with a message.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvmsg(fd: c_int, message: *mut libc::msghdr, flags: c_int) -> isize {
-    let real = real!(recvmsg: fn(c_int, *mut libc::msghdr, c_int) -> isize);
-    // SAFETY: the caller's arguments.
-    let n = unsafe { real(fd, message, flags) };
-    if n >= 0 {
-        // The bit only makes the shim look closer from now on.
-        state::HOLDING.store(true, Ordering::Relaxed);
-    }
-    n
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvmmsg(
-    fd: c_int,
-    messages: *mut libc::mmsghdr,
-    count: c_uint,
-    flags: c_int,
-    limit: *mut libc::timespec,
-) -> c_int {
-    let real = real!(recvmmsg: fn(c_int, *mut libc::mmsghdr, c_uint, c_int, *mut libc::timespec) -> c_int);
-    state::HOLDING.store(true, Ordering::Relaxed);
-    // SAFETY: the caller's arguments.
-    unsafe { real(fd, messages, count, flags, limit) }
-}

@@ -1,11 +1,17 @@
 //! fork(2): the host hears of it before it happens, and the child is a process of its own before fork returns in it.
+//!
+//! From the host's answer until Linux has copied the process, other threads' requests and accesses to devices wait. What this thread may have to wait for them for must
+//! be behind it by then: the program's handlers (pthread_atfork) have run, and the C library's list of streams is locked. So the program's handlers are
+//! not registered with the C library, which would run them later, but are kept and run here ([`handlers`]).
 
+use core::cell::Cell;
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use ddi_wire::Op;
 
-use crate::real::fail;
-use crate::{link, state, sys};
+use crate::real::{fail, known};
+use crate::{handlers, link, state, sys};
 
 /// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
 static LEASH: AtomicI32 = AtomicI32::new(-1);
@@ -14,10 +20,25 @@ static CHILD: AtomicU64 = AtomicU64::new(0);
 /// This child has been introduced by the handler below.
 static BORN: AtomicBool = AtomicBool::new(false);
 
+thread_local! {
+    /// How many of the program's handlers belong to the fork in progress inside the C library.
+    static RUN: Cell<usize> = const { Cell::new(0) };
+}
+
 pub fn at_start() {
     // For forks inside the C library (forkpty, daemon); those through `fork` are announced already and can be refused.
-    // SAFETY: the handlers are of the right type and stay.
-    unsafe { libc::pthread_atfork(Some(before_inner), Some(in_parent_inner), Some(in_child_inner)) };
+    handlers::register_own(before_inner, in_parent_inner, in_child_inner);
+}
+
+/// Has the process but one thread, as far as the C library knows?
+fn alone() -> bool {
+    // The program may have a copy of its own, which is then the one that counts.
+    // SAFETY: the name ends with NUL.
+    let at = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) }
+        .cast_const()
+        .cast::<u8>();
+    // SAFETY: null, or the C library's variable, a byte.
+    unsafe { at.as_ref() }.is_some_and(|alone| *alone != 0)
 }
 
 /// Tells the host. The lock is held from here until after the fork, in both processes.
@@ -27,8 +48,10 @@ fn before() -> Result<(), i32> {
         state::SETUP.lock();
         return Ok(());
     }
+    let place = 0u8;
+    let a = [alone().into(), (&raw const place) as u64, 0, 0, 0, 0];
     // First, as making a connection needs the lock.
-    let r = link::request(Op::Fork, [0; 6], &[], &[], true);
+    let r = link::request(Op::Fork, a, &[], &[], true);
     state::SETUP.lock();
     match r {
         Ok(reply) => {
@@ -43,11 +66,12 @@ fn before() -> Result<(), i32> {
     }
 }
 
+/// `pid` is 0 if it is not known.
 fn in_parent(pid: i32) {
     let leash = LEASH.swap(-1, Ordering::Relaxed);
     if leash >= 0 {
         state::drop_own(leash);
-        if pid > 0 {
+        if pid >= 0 {
             link::tell(Op::Forked, [CHILD.load(Ordering::Relaxed), pid as u64, 0, 0, 0, 0]);
         }
     }
@@ -59,63 +83,117 @@ fn in_child() {
     link::born(LEASH.swap(-1, Ordering::Relaxed));
 }
 
+/// Calls a function of the C library that takes and returns nothing, if there is such a one.
+fn call(name: &CStr) {
+    let at = known(name);
+    if at != 0 {
+        // SAFETY: a function of the C library that has this type.
+        let f = unsafe { core::mem::transmute::<usize, unsafe extern "C" fn()>(at) };
+        // SAFETY: it locks or unlocks, as often as it was locked by this thread.
+        unsafe { f() };
+    }
+}
+
+/// Locks the C library's list of streams. fork does that anyway; a thread that flushes all streams to a device holds it, and must have come to its end.
+fn lock_streams() {
+    call(c"_IO_list_lock");
+}
+
+fn unlock_streams() {
+    call(c"_IO_list_unlock");
+}
+
+/// In a forked child, where the C library does it only if its parent had several threads.
+fn reset_streams() {
+    call(c"_IO_list_resetlock");
+}
+
 extern "C" fn before_inner() {
-    if !state::FORKING.get() && before().is_err() {
+    if state::FORKING.get() {
+        return;
+    }
+    RUN.set(handlers::prepare());
+    lock_streams();
+    if before().is_err() {
         // This fork cannot be refused: its child has no device mappings.
         state::SETUP.lock();
     }
 }
 
 extern "C" fn in_parent_inner() {
-    if !state::FORKING.get() {
-        in_parent(0);
+    if state::FORKING.get() {
+        return;
     }
+    in_parent(0);
+    unlock_streams();
+    handlers::in_parent(RUN.get());
 }
 
-/// Registered before any of the program's, so it runs before theirs: what they do to device memory is seen already.
 extern "C" fn in_child_inner() {
     in_child();
     BORN.store(true, Ordering::Relaxed);
+    if !state::FORKING.get() {
+        reset_streams();
+        handlers::in_child(RUN.get());
+    }
 }
 
-fn around(fork: unsafe extern "C" fn() -> libc::pid_t) -> libc::pid_t {
+/// `whole`: handlers run and streams are locked, as for fork(2); not for `_Fork`.
+fn around(fork: unsafe extern "C" fn() -> libc::pid_t, whole: bool) -> libc::pid_t {
     if state::host().is_none() {
         // SAFETY: the C library's fork.
         return unsafe { fork() };
     }
+    let mut run = 0;
+    if whole {
+        run = handlers::prepare();
+        lock_streams();
+    }
     // From the host's copying of the mappings until the child has them, no signal handler may change any.
     let mask = sys::hold_signals();
-    if let Err(e) = before() {
-        sys::set_mask(mask);
-        return fail(e);
-    }
-    state::FORKING.set(true);
-    BORN.store(false, Ordering::Relaxed);
-    // SAFETY: the C library's fork.
-    let pid = unsafe { fork() };
+    let announced = before();
+    let pid = announced.map_or_else(fail, |()| {
+        state::FORKING.set(true);
+        BORN.store(false, Ordering::Relaxed);
+        // SAFETY: the C library's fork.
+        let pid = unsafe { fork() };
+        state::FORKING.set(false);
+        pid
+    });
     let e = crate::real::errno();
-    state::FORKING.set(false);
     match pid {
         // `_Fork` runs no handlers.
         0 if !BORN.load(Ordering::Relaxed) => in_child(),
         0 => {}
-        _ => in_parent(pid),
+        _ if announced.is_ok() => in_parent(pid),
+        _ => {}
     }
     sys::set_mask(mask);
+    match pid {
+        _ if !whole => {}
+        0 => {
+            reset_streams();
+            handlers::in_child(run);
+        }
+        _ => {
+            unlock_streams();
+            handlers::in_parent(run);
+        }
+    }
     if pid < 0 { fail(e) } else { pid }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fork() -> libc::pid_t {
-    around(real!(fork: fn() -> libc::pid_t))
+    around(real!(fork: fn() -> libc::pid_t), true)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __fork() -> libc::pid_t {
-    around(real!(fork: fn() -> libc::pid_t))
+    around(real!(__fork: fn() -> libc::pid_t), true)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _Fork() -> libc::pid_t {
-    around(real!(_Fork: fn() -> libc::pid_t))
+    around(real!(_Fork: fn() -> libc::pid_t), false)
 }

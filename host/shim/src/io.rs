@@ -1,13 +1,13 @@
-//! Reading and writing: devices are served by the host; other files natively, with a detour for buffers in device memory where
-//! system calls cannot fault on it.
+//! Reading and writing: devices are served by the host; other files natively, with a [`detour`] where a buffer is in device memory.
 
 use core::ffi::{c_int, c_ulong, c_void};
 use core::sync::atomic::Ordering;
 
-use ddi_wire::{Buffer, FAULTS_UFFD, IO_OFFSET, Op};
+use ddi_wire::{Buffer, IO_OFFSET, Op};
 
-use crate::real::{errno, fail, result};
-use crate::{copy, link, node, stat, state, sys};
+use crate::detour::told;
+use crate::real::{fail, result};
+use crate::{copy, detour, link, node, stat, state};
 
 /// `FIONBIO` as illumos has it.
 const FIONBIO: u64 = 0x8004_667e;
@@ -30,8 +30,6 @@ fn set_blocking(fd: c_int, arg: u64) -> bool {
 
 /// Most buffers of a vector call.
 const VECTORS: usize = 1024;
-/// Most bytes that take the detour at once.
-const DETOUR: usize = 1 << 20;
 
 fn bytes<T>(items: &[T]) -> &[u8] {
     // SAFETY: plain words, read as the bytes they are.
@@ -44,17 +42,17 @@ fn transfer(op: Op, open: u64, buffers: &[Buffer], offset: Option<i64>) -> isize
     result(link::request(op, [open, flag, at, 0, 0, 0], bytes(buffers), &[], true).map(|r| r.a[0]))
 }
 
-fn one(buf: *const c_void, len: usize) -> [Buffer; 1] {
+pub fn one(buf: *const c_void, len: usize) -> [Buffer; 1] {
     [Buffer { base: buf as u64, len: len as u64 }]
 }
 
 /// The buffers of a vector call, copied from the program.
-struct Vectors {
+pub struct Vectors {
     list: [Buffer; VECTORS],
     len: usize,
 }
 
-fn vectors(iov: *const libc::iovec, count: c_int) -> Result<Vectors, i32> {
+pub fn vectors(iov: *const libc::iovec, count: c_int) -> Result<Vectors, i32> {
     let len = usize::try_from(count).ok().filter(|&n| n <= VECTORS).ok_or(libc::EINVAL)?;
     let mut v = Vectors { list: [Buffer::default(); VECTORS], len };
     let want = len * size_of::<Buffer>();
@@ -64,76 +62,14 @@ fn vectors(iov: *const libc::iovec, count: c_int) -> Result<Vectors, i32> {
 }
 
 impl Vectors {
-    fn get(&self) -> &[Buffer] {
+    pub fn get(&self) -> &[Buffer] {
         self.list.get(..self.len).unwrap_or_default()
     }
 }
 
-/// Must a system call on this buffer take the detour?
-fn detour(buf: *const c_void, len: usize) -> bool {
-    let mode = state::MODE.load(Ordering::Relaxed);
-    mode != 0 && mode != FAULTS_UFFD && state::near(buf as u64, len as u64)
-}
-
-/// Runs a system call on a buffer outside of device memory instead: `filled` says whether it reads the buffer (else it fills it).
-fn around(buf: *mut c_void, len: usize, reads: bool, f: impl FnOnce(*mut c_void, usize) -> isize) -> isize {
-    let room = len.min(DETOUR);
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new mapping that replaces nothing.
-    let at = match unsafe { sys::mmap(0, room as u64, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) } {
-        Ok(at) => at,
-        Err(e) => return fail(e) as isize,
-    };
-    let have = match reads {
-        // SAFETY: our buffer has the room; the other side is what the program named.
-        true => unsafe { copy::copy(at, buf as u64, room) },
-        // What there is no room for is not asked for.
-        false => copy::touch(buf as u64, room, true),
-    };
-    let mut r = if have == 0 { fail(copy::why()) as isize } else { f(at as *mut c_void, have) };
-    if !reads && r > 0 {
-        let n = (r as usize).min(room);
-        // SAFETY: as above.
-        let put = unsafe { copy::copy(buf as u64, at, n) };
-        if put < n {
-            r = if put == 0 { fail(copy::why()) as isize } else { put as isize };
-        }
-    }
-    // SAFETY: the mapping made above.
-    let _ = unsafe { sys::munmap(at, room as u64) };
-    r
-}
-
-/// The result of a system call that Linux has made on these buffers, in which it stores or (`write` is false) from which it loads. Where it has said `EFAULT`, and
-/// a driver has refused it, the error is the driver's, as on illumos.
-fn told(r: isize, buffers: &[Buffer], write: bool) -> isize {
-    if r >= 0 || errno() != libc::EFAULT || state::MODE.load(Ordering::Relaxed) != FAULTS_UFFD {
-        return r;
-    }
-    for b in buffers.iter().filter(|b| b.len > 0 && state::near(b.base, b.len)) {
-        let refused = link::request(Op::Refused, [b.base, b.len, 0, 0, 0, 0], &[], &[], true).map(|r| r.a[0]);
-        match refused {
-            Ok(0) => {}
-            Ok(errno) => return fail(errno as i32) as isize,
-            Err(_) => break,
-        }
-        // Linux has not asked: the protection forbids it, or nothing is mapped there. The driver is asked about a page that is not loaded.
-        if copy::touch(b.base, b.len as usize, write) < b.len as usize {
-            return fail(copy::why()) as isize;
-        }
-    }
-    fail(libc::EFAULT) as isize
-}
-
-/// The same for a vector call.
-fn told_all(r: isize, iov: *const libc::iovec, count: c_int, write: bool) -> isize {
-    if r >= 0 || errno() != libc::EFAULT {
-        return r;
-    }
-    match vectors(iov, count) {
-        Ok(v) => told(r, v.get(), write),
-        Err(_) => fail(libc::EFAULT) as isize,
-    }
+/// The same in a process that has device memory; `None` in others, and if they are not there or too many, which is Linux's to say.
+fn watched(iov: *const libc::iovec, count: c_int) -> Option<Vectors> {
+    if state::MODE.load(Ordering::Relaxed) == 0 { None } else { vectors(iov, count).ok() }
 }
 
 /// read(2) for the shim itself and for the program.
@@ -144,13 +80,12 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize {
     if let Some(open) = node::device(fd) {
         return transfer(Op::Read, open, &one(buf, len), None);
     }
-    let real = real!(read: fn(c_int, *mut c_void, usize) -> isize);
-    if detour(buf, len) {
-        // SAFETY: a buffer of our own.
-        return around(buf, len, false, |b, n| unsafe { real(fd, b, n) });
-    }
-    // SAFETY: the caller's arguments.
-    told(unsafe { real(fd, buf, len) }, &one(buf, len), true)
+    let buffers = one(buf, len);
+    detour::read(fd, &buffers).unwrap_or_else(|| {
+        let real = real!(read: fn(c_int, *mut c_void, usize) -> isize);
+        // SAFETY: the caller's arguments.
+        told(unsafe { real(fd, buf, len) }, &buffers, true)
+    })
 }
 
 /// write(2) for the shim itself and for the program.
@@ -162,12 +97,12 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, len: usize) -> isize {
         return transfer(Op::Write, open, &one(buf, len), None);
     }
     let real = real!(write: fn(c_int, *const c_void, usize) -> isize);
-    if detour(buf, len) {
-        // SAFETY: a buffer of our own.
-        return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n) });
-    }
-    // SAFETY: the caller's arguments.
-    told(unsafe { real(fd, buf, len) }, &one(buf, len), false)
+    let buffers = one(buf, len);
+    // SAFETY: a buffer of our own.
+    detour::write(&buffers, |b, n| unsafe { real(fd, b, n) }).unwrap_or_else(|| {
+        // SAFETY: the caller's arguments.
+        told(unsafe { real(fd, buf, len) }, &buffers, false)
+    })
 }
 
 pub fn lseek(fd: c_int, offset: i64, whence: c_int) -> i64 {
@@ -185,6 +120,18 @@ unsafe extern "C" fn __read_chk(fd: c_int, buf: *mut c_void, len: usize, _room: 
     // SAFETY: the caller's arguments.
     unsafe { read(fd, buf, len) }
 }
+
+macro_rules! checked {
+    ($($name:ident),*) => {$(
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn $name(fd: c_int, buf: *mut c_void, len: usize, offset: i64, _room: usize) -> isize {
+            // SAFETY: the caller's arguments.
+            unsafe { inner::pread64(fd, buf, len, offset) }
+        }
+    )*};
+}
+
+checked!(__pread_chk, __pread64_chk);
 
 macro_rules! exported {
     ($($export:ident = $inner:ident($($arg:ident : $ty:ty),*) -> $ret:ty;)*) => {$(
@@ -223,12 +170,12 @@ mod inner {
             return transfer(Op::Read, open, &one(buf, len), Some(offset));
         }
         let real = real!(pread64: fn(c_int, *mut c_void, usize, i64) -> isize);
-        if detour(buf, len) {
-            // SAFETY: a buffer of our own.
-            return around(buf, len, false, |b, n| unsafe { real(fd, b, n, offset) });
-        }
-        // SAFETY: the caller's arguments.
-        told(unsafe { real(fd, buf, len, offset) }, &one(buf, len), true)
+        let buffers = one(buf, len);
+        // SAFETY: a buffer of our own.
+        detour::read_at(&buffers, |b, n| unsafe { real(fd, b, n, offset) }).unwrap_or_else(|| {
+            // SAFETY: the caller's arguments.
+            told(unsafe { real(fd, buf, len, offset) }, &buffers, true)
+        })
     }
 
     pub unsafe fn pread(fd: c_int, buf: *mut c_void, len: usize, offset: i64) -> isize {
@@ -241,12 +188,12 @@ mod inner {
             return transfer(Op::Write, open, &one(buf, len), Some(offset));
         }
         let real = real!(pwrite64: fn(c_int, *const c_void, usize, i64) -> isize);
-        if detour(buf, len) {
-            // SAFETY: a buffer of our own.
-            return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n, offset) });
-        }
-        // SAFETY: the caller's arguments.
-        told(unsafe { real(fd, buf, len, offset) }, &one(buf, len), false)
+        let buffers = one(buf, len);
+        // SAFETY: a buffer of our own.
+        detour::write(&buffers, |b, n| unsafe { real(fd, b, n, offset) }).unwrap_or_else(|| {
+            // SAFETY: the caller's arguments.
+            told(unsafe { real(fd, buf, len, offset) }, &buffers, false)
+        })
     }
 
     pub unsafe fn pwrite(fd: c_int, buf: *const c_void, len: usize, offset: i64) -> isize {
@@ -260,12 +207,11 @@ mod inner {
                 .map_or_else(|e| fail(e) as isize, |v| transfer(Op::Read, open, v.get(), None));
         }
         let real = real!(readv: fn(c_int, *const libc::iovec, c_int) -> isize);
-        match any_detour(iov, count) {
-            // One buffer at a time is a short read, which is allowed.
-            // SAFETY: the caller's buffer.
-            Some(b) => unsafe { read(fd, b.base as *mut c_void, b.len as usize) },
-            // SAFETY: the caller's arguments.
-            None => told_all(unsafe { real(fd, iov, count) }, iov, count, true),
+        // SAFETY: the caller's arguments.
+        let native = || unsafe { real(fd, iov, count) };
+        match watched(iov, count) {
+            Some(v) => detour::read(fd, v.get()).unwrap_or_else(|| told(native(), v.get(), true)),
+            None => native(),
         }
     }
 
@@ -275,13 +221,13 @@ mod inner {
                 .map_or_else(|e| fail(e) as isize, |v| transfer(Op::Write, open, v.get(), None));
         }
         let real = real!(writev: fn(c_int, *const libc::iovec, c_int) -> isize);
-        match any_detour(iov, count) {
-            // One buffer at a time is a short write, which is allowed.
-            // SAFETY: the caller's buffer.
-            Some(b) => unsafe { write(fd, b.base as *const c_void, b.len as usize) },
-            // SAFETY: the caller's arguments.
-            None => told_all(unsafe { real(fd, iov, count) }, iov, count, false),
-        }
+        // SAFETY: the caller's arguments.
+        let native = || unsafe { real(fd, iov, count) };
+        let Some(v) = watched(iov, count) else { return native() };
+        let whole = real!(write: fn(c_int, *const c_void, usize) -> isize);
+        // SAFETY: a buffer of our own.
+        let sent = detour::write(v.get(), |b, n| unsafe { whole(fd, b, n) });
+        sent.unwrap_or_else(|| told(native(), v.get(), false))
     }
 
     pub unsafe fn preadv(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
@@ -291,7 +237,12 @@ mod inner {
         }
         let real = real!(preadv: fn(c_int, *const libc::iovec, c_int, i64) -> isize);
         // SAFETY: the caller's arguments.
-        told_all(unsafe { real(fd, iov, count, offset) }, iov, count, true)
+        let native = || unsafe { real(fd, iov, count, offset) };
+        let Some(v) = watched(iov, count) else { return native() };
+        let whole = real!(pread64: fn(c_int, *mut c_void, usize, i64) -> isize);
+        // SAFETY: a buffer of our own.
+        let done = detour::read_at(v.get(), |b, n| unsafe { whole(fd, b, n, offset) });
+        done.unwrap_or_else(|| told(native(), v.get(), true))
     }
 
     pub unsafe fn pwritev(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
@@ -301,7 +252,12 @@ mod inner {
         }
         let real = real!(pwritev: fn(c_int, *const libc::iovec, c_int, i64) -> isize);
         // SAFETY: the caller's arguments.
-        told_all(unsafe { real(fd, iov, count, offset) }, iov, count, false)
+        let native = || unsafe { real(fd, iov, count, offset) };
+        let Some(v) = watched(iov, count) else { return native() };
+        let whole = real!(pwrite64: fn(c_int, *const c_void, usize, i64) -> isize);
+        // SAFETY: a buffer of our own.
+        let done = detour::write(v.get(), |b, n| unsafe { whole(fd, b, n, offset) });
+        done.unwrap_or_else(|| told(native(), v.get(), false))
     }
 
     pub unsafe fn preadv2(
@@ -321,7 +277,18 @@ mod inner {
         }
         let real = real!(preadv2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
         // SAFETY: the caller's arguments.
-        told_all(unsafe { real(fd, iov, count, offset, flags) }, iov, count, true)
+        let native = || unsafe { real(fd, iov, count, offset, flags) };
+        let Some(v) = watched(iov, count) else { return native() };
+        let done = match offset {
+            // With the file's own offset it is a read, whose flags matter to nobody but Linux's cache; where they are to keep it from waiting, it may wait.
+            -1 => detour::read(fd, v.get()),
+            _ => detour::read_at(v.get(), |b, n| {
+                let one = libc::iovec { iov_base: b, iov_len: n };
+                // SAFETY: a buffer of our own.
+                unsafe { real(fd, &one, 1, offset, flags) }
+            }),
+        };
+        done.unwrap_or_else(|| told(native(), v.get(), true))
     }
 
     pub unsafe fn pwritev2(
@@ -341,7 +308,14 @@ mod inner {
         }
         let real = real!(pwritev2: fn(c_int, *const libc::iovec, c_int, i64, c_int) -> isize);
         // SAFETY: the caller's arguments.
-        told_all(unsafe { real(fd, iov, count, offset, flags) }, iov, count, false)
+        let native = || unsafe { real(fd, iov, count, offset, flags) };
+        let Some(v) = watched(iov, count) else { return native() };
+        let done = detour::write(v.get(), |b, n| {
+            let one = libc::iovec { iov_base: b, iov_len: n };
+            // SAFETY: a buffer of our own.
+            unsafe { real(fd, &one, 1, offset, flags) }
+        });
+        done.unwrap_or_else(|| told(native(), v.get(), false))
     }
 
     pub unsafe fn preadv64(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize {
@@ -368,37 +342,6 @@ mod inner {
         // SAFETY: the caller's arguments.
         unsafe { real(fd, request, arg) }
     }
-
-    pub unsafe fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize {
-        let real = real!(send: fn(c_int, *const c_void, usize, c_int) -> isize);
-        if detour(buf, len) {
-            // SAFETY: a buffer of our own.
-            return around(buf.cast_mut(), len, true, |b, n| unsafe { real(fd, b, n, flags) });
-        }
-        // SAFETY: the caller's arguments.
-        told(unsafe { real(fd, buf, len, flags) }, &one(buf, len), false)
-    }
-
-    pub unsafe fn recv(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize {
-        let real = real!(recv: fn(c_int, *mut c_void, usize, c_int) -> isize);
-        if detour(buf, len) {
-            // SAFETY: a buffer of our own.
-            return around(buf, len, false, |b, n| unsafe { real(fd, b, n, flags) });
-        }
-        // SAFETY: the caller's arguments.
-        told(unsafe { real(fd, buf, len, flags) }, &one(buf, len), true)
-    }
-}
-
-/// If any buffer of a vector call must take the detour: the first that is not empty.
-fn any_detour(iov: *const libc::iovec, count: c_int) -> Option<Buffer> {
-    let mode = state::MODE.load(Ordering::Relaxed);
-    if mode == 0 || mode == FAULTS_UFFD {
-        return None;
-    }
-    let v = vectors(iov, count).ok()?;
-    let near = v.get().iter().any(|b| detour(b.base as *const c_void, b.len as usize));
-    near.then(|| v.get().iter().find(|b| b.len > 0).copied()).flatten()
 }
 
 /// The exported functions themselves.
@@ -423,7 +366,5 @@ mod exported {
         preadv64 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
         pwritev64 = inner(fd: c_int, iov: *const libc::iovec, count: c_int, offset: i64) -> isize;
         ioctl = inner(fd: c_int, request: c_ulong, arg: u64) -> c_int;
-        send = inner(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize;
-        recv = inner(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize;
     }
 }

@@ -144,6 +144,11 @@ fn upcall(line: Line, got: &Received) -> (Result<u64, i32>, usize) {
         // Never a hole for a moment: another thread's mapping could get into it, and be mapped over.
         Some(Op::Unmap) if a[2] != 0 => value(space::reserve(a[1], 0, 0, a[0], true).map(drop)),
         Some(Op::Unmap) => value(space::unmap(a[0], a[1])),
+        Some(Op::Zap) => {
+            let (memory, uffd) = (state::MEMORY.load(Ordering::Relaxed), state::UFFD.load(Ordering::Relaxed));
+            // SAFETY: as above.
+            value(space::zap(unsafe { msg::items::<Range>(line.buf, got.payload) }, memory, uffd))
+        }
         Some(Op::Protect) => {
             // SAFETY: as above.
             let ranges: &[Range] = unsafe { msg::items(line.buf, got.payload) };

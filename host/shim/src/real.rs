@@ -44,6 +44,12 @@ pub fn find(cache: &AtomicUsize, name: &CStr) -> usize {
     found
 }
 
+/// The address of something of the C library's that it may not have; 0 if it has not.
+pub fn known(name: &CStr) -> usize {
+    // SAFETY: the name ends with NUL.
+    unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) as usize }
+}
+
 /// `real!(name: fn(args) -> result)`: the C library's own function of that name.
 macro_rules! real {
     ($name:ident : fn($($arg:ty),* $(,)?) $(-> $ret:ty)?) => {{

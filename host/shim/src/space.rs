@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_wire::uffd::{IOCTL_REGISTER, MODE_MINOR, MODE_MISSING, Register, Span};
-use ddi_wire::{MapPiece, Range};
+use ddi_wire::{HIDDEN, MapPiece, Range};
 
 use crate::{state, sys};
 
@@ -96,22 +96,40 @@ pub fn unmap(addr: u64, len: u64) -> Result<(), i32> {
     Ok(())
 }
 
-/// Maps frames of the memory, inaccessible until they are watched.
+/// Maps frames of the memory; where accesses are watched, inaccessible until they are.
 pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
+    if piece.offset == HIDDEN {
+        return hide(piece.va, piece.len, memory);
+    }
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    let first = if uffd >= 0 { libc::PROT_NONE } else { piece.prot as i32 };
     // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
-    unsafe { sys::mmap(piece.va, piece.len, libc::PROT_NONE, flags, memory, piece.offset) }?;
+    unsafe { sys::mmap(piece.va, piece.len, first, flags, memory, piece.offset) }?;
     if uffd >= 0 {
-        let range = Span { start: piece.va, len: piece.len };
-        let mut arg = Register { range, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
-        // SAFETY: the structure of this request.
-        unsafe { sys::ioctl(uffd, IOCTL_REGISTER, &mut arg) }?;
+        watch(piece.va, piece.len, uffd)?;
         if piece.prot != 0 {
             // SAFETY: the mapping just made.
             unsafe { sys::mprotect(piece.va, piece.len, piece.prot) }?;
         }
     }
     Ok(())
+}
+
+/// Far behind the end of the memory: what is mapped there has no pages and gets none. Added to an address, so that neighbours stay one mapping.
+const NOWHERE: u64 = 1 << 60;
+
+/// Takes what is behind pages away. A debugger, /proc/PID/mem and a core file look past protections, and find nothing.
+fn hide(addr: u64, len: u64, memory: i32) -> Result<(), i32> {
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
+    unsafe { sys::mmap(addr, len, libc::PROT_NONE, flags, memory, NOWHERE + addr) }.map(drop)
+}
+
+/// Has a userfaultfd tell of accesses to pages of a mapping that have no translation.
+fn watch(start: u64, len: u64, uffd: i32) -> Result<(), i32> {
+    let mut arg = Register { range: Span { start, len }, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
+    // SAFETY: the structure of this request.
+    unsafe { sys::ioctl(uffd, IOCTL_REGISTER, &mut arg) }.map(drop)
 }
 
 core::arch::global_asm!(
@@ -195,7 +213,11 @@ pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(
         let _ = unsafe { sys::munmap(copy, len) };
         return Err(-r as i32);
     }
-    Ok(())
+    // All is there; a fork may take it away for a moment.
+    match state::UFFD.load(Ordering::Relaxed) {
+        uffd if uffd >= 0 => watch(addr, len, uffd),
+        _ => Ok(()),
+    }
 }
 
 /// Changes protections.
@@ -207,10 +229,13 @@ pub fn protect(ranges: &[Range]) -> Result<(), i32> {
 }
 
 /// Drops translations.
-pub fn zap(ranges: &[Range]) -> Result<(), i32> {
+pub fn zap(ranges: &[Range], memory: i32, uffd: i32) -> Result<(), i32> {
     /// Linux 5.18: also for locked memory.
     const DONTNEED_LOCKED: i32 = 24;
     ranges.iter().try_for_each(|r| {
+        if uffd < 0 {
+            return hide(r.va, r.len, memory);
+        }
         // SAFETY: shared mappings of a file: nothing is lost.
         let done = unsafe { sys::madvise(r.va, r.len, libc::MADV_DONTNEED) };
         if done == Err(libc::EINVAL) {

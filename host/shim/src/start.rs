@@ -1,7 +1,7 @@
 //! What happens when the library is loaded.
 
 use core::ffi::CStr;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_wire::{BOARD_LEN, ENV};
 
@@ -12,6 +12,15 @@ use crate::{files, fork, node, signals, state, sys};
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
+    once();
+}
+
+/// Starts the shim, unless that has been done.
+pub fn once() {
+    static STARTED: AtomicBool = AtomicBool::new(false);
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
     state::PID.store(sys::getpid(), Ordering::Relaxed);
     let Some(host) = read_environment() else { return };
     state::set_host(host);

@@ -28,6 +28,10 @@ pub enum What {
     Map,
     /// mmap and munmap of a memory file.
     BareMap,
+    /// fork of a process of four threads with a device page that is loaded, and the child's end.
+    Fork,
+    /// The same with a page of a memory file.
+    BareFork,
     /// Accesses to registers for a second, against others that do the same.
     Contend,
 }
@@ -35,6 +39,7 @@ pub enum What {
 const FAULTS: u32 = 4000;
 const READS: u32 = 20_000_000;
 const MAPS: u32 = 1000;
+const FORKS: u32 = 400;
 
 /// Drops the page's translation as its owner, past the shim: what is measured is the fault.
 fn zap(address: u64) {
@@ -119,6 +124,24 @@ fn word_at(address: u64) -> &'static AtomicU64 {
     unsafe { &*(address as *const AtomicU64) }
 }
 
+/// Forks beside idle threads. `word` is used before each time, so that its page is loaded.
+fn forks(word: &AtomicU64) -> f64 {
+    for _ in 0..3 {
+        std::thread::spawn(std::thread::park);
+    }
+    per_operation(FORKS, || {
+        word.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the child ends at once.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+    })
+}
+
 /// Measures and prints the number.
 pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
     let device = || Dev::open(path);
@@ -158,6 +181,8 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
                 }
             })
         }
+        What::Fork => forks(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),
+        What::BareFork => forks(word_at(map_file(&memory_file()?)?)),
         What::Contend => {
             let device = device()?;
             // Before the mapping is made, which takes it over.

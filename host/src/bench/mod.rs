@@ -184,6 +184,12 @@ fn table(machine: &Machine) -> io::Result<()> {
     pin(&cpus)?;
     let last = cpus[cpus.len() - 1];
     row("mmap and munmap", bench.under_host("map", last)?, bench.without_host("bare-map", last)?, &us)?;
+    row(
+        "fork and exit, four threads",
+        bench.under_host("fork", last)?,
+        bench.without_host("bare-fork", last)?,
+        &us,
+    )?;
     let ns = |ns: f64| format!("{ns:.2} ns");
     row(
         "access that does not fault",

@@ -418,6 +418,12 @@ fn sleep(
         not_still = !still();
         !not_still
     };
+    let before = || {
+        before();
+        if let Some(signals) = &signals {
+            signals.asleep();
+        }
+    };
     // SAFETY: the key is an address in the driver's memory on which only this module parks; no closure panics or parks
     // (mutex_exit unparks another address, which `park` allows in `before_sleep`).
     let result = unsafe { park(key, validate, before, |_, _| {}, token, deadline) };
@@ -436,9 +442,18 @@ fn sleep(
 
 /// Wakes the thread `id` out of its interruptible wait on `key`.
 pub fn interrupt(key: usize, id: u32) {
+    wake_one(key, id, INTERRUPTED);
+}
+
+/// The same, as if by chance.
+pub fn nudge(key: usize, id: u32) {
+    wake_one(key, id, DEFAULT_UNPARK_TOKEN);
+}
+
+fn wake_one(key: usize, id: u32, how: UnparkToken) {
     let filter = |token: ParkToken| if token.0 == id as usize { FilterOp::Unpark } else { FilterOp::Skip };
     // SAFETY: as in `sleep`; the closures do not panic or park.
-    unsafe { unpark_filter(key, filter, |_| INTERRUPTED) };
+    unsafe { unpark_filter(key, filter, |_| how) };
 }
 
 /// cv_signal.

@@ -129,18 +129,28 @@ pub fn set_signals(signals: Option<Arc<Signals>>) -> Option<Arc<Signals>> {
 pub struct Signals {
     pending: AtomicBool,
     sleeper: Mutex<Option<(usize, u32)>>,
-    gone: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    owner: Option<Box<dyn Owner>>,
+}
+
+/// The process for whose thread a host thread sleeps.
+pub trait Owner: Send + Sync {
+    /// Is it gone?
+    fn gone(&self) -> bool;
+    /// The thread is about to sleep, and has given up the mutex that it waits with.
+    fn rest(&self);
+    /// It sleeps no more, and does not have the mutex yet: blocks while the process forks. Does nothing without a [`rest`](Self::rest) before.
+    fn go_on(&self);
 }
 
 impl Signals {
-    /// None yet; `gone` tells whether the process is, before the wait begins: afterwards it is [raised](Self::raise).
-    pub fn new(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Signals { gone: Some(Box::new(gone)), ..Signals::default() }
+    /// None yet. Whether the owner is gone is looked at before the wait begins: afterwards the signal is [raised](Self::raise).
+    pub fn new(owner: impl Owner + 'static) -> Self {
+        Signals { owner: Some(Box::new(owner)), ..Signals::default() }
     }
 
     /// Has a signal come, or is the process gone?
     pub fn pending(&self) -> bool {
-        self.pending.load(Ordering::SeqCst) || self.gone.as_ref().is_some_and(|gone| gone())
+        self.pending.load(Ordering::SeqCst) || self.owner.as_ref().is_some_and(|owner| owner.gone())
     }
 
     /// A signal came: the wait that can be interrupted ends, and later ones do not begin.
@@ -151,14 +161,31 @@ impl Signals {
         }
     }
 
+    /// Wakes the sleeper for no reason.
+    pub fn nudge(&self) {
+        if let Some((key, thread)) = *self.sleeper.lock() {
+            lock::nudge(key, thread);
+        }
+    }
+
     /// The calling thread is about to sleep on `key`; checks [`pending`](Self::pending) after this.
     pub(super) fn sleeping_on(&self, key: usize) {
         *self.sleeper.lock() = Some((key, id()));
     }
 
-    /// It sleeps no more.
+    /// It is queued, and has given up the mutex that it waits with.
+    pub(super) fn asleep(&self) {
+        if let Some(owner) = &self.owner {
+            owner.rest();
+        }
+    }
+
+    /// It sleeps no more. Blocks while its process forks, if it was [asleep](Self::asleep).
     pub(super) fn awake(&self) {
         *self.sleeper.lock() = None;
+        if let Some(owner) = &self.owner {
+            owner.go_on();
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_wire::{Message, Op, PAYLOAD_MAX};
+use ddi_wire::{HIDDEN, Message, Op, PAYLOAD_MAX};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
-use super::client::readable;
+use super::client::piece;
 use super::hat::Part;
 use super::polls::PollWaker;
 use super::server::Shared;
@@ -45,6 +45,10 @@ pub struct Call {
     deferred: RefCell<Option<Vec<[u64; 4]>>>,
     /// The thread waits in poll(2), since its last request.
     poller: RefCell<Option<PollWaker>>,
+    /// The request has waited for another thread's fork.
+    pub(super) held: Cell<bool>,
+    /// The child of the thread's last fork.
+    pub(super) child: RefCell<Option<Arc<Process>>>,
 }
 
 /// Room found in advance.
@@ -98,6 +102,8 @@ impl Call {
             offered: Cell::new(None),
             deferred: RefCell::new(None),
             poller: RefCell::new(None),
+            held: Cell::new(false),
+            child: RefCell::new(None),
         }
     }
 
@@ -158,11 +164,6 @@ impl Call {
     pub(super) fn take_deferred(&self) -> Vec<[u64; 4]> {
         self.offered.set(None);
         self.deferred.take().unwrap_or_default()
-    }
-
-    /// Does something travel with the reply?
-    pub(super) fn has_deferred(&self) -> bool {
-        self.deferred.borrow().as_ref().is_some_and(|d| !d.is_empty())
     }
 
     /// What was to travel with a reply is done at once.
@@ -283,8 +284,10 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        let prot = |p: &Part| if mode == FaultMode::Signal { 0 } else { u64::from(readable(p.prot).bits()) };
-        let as_words = |p: &Part| [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, prot(p)];
+        let as_words = |p: &Part| match mode {
+            FaultMode::Signal => [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, HIDDEN, 0],
+            _ => piece(p),
+        };
         // With signals a load would open the reserved memory.
         if mode != FaultMode::Signal
             && let Some(deferred) = &mut *self.deferred.borrow_mut()

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::RecvFlags;
 
 use super::hat::{Hat, Part};
+use super::hold::Hold;
 use super::interrupt::Serving;
 use super::sock::{Conn, words};
 use super::uffd::{Resolved, Uffd};
@@ -49,8 +50,9 @@ pub struct Process {
     pub(super) pidfd: OnceLock<OwnedFd>,
     pub(super) lifeline: Mutex<Option<Conn>>,
     pub(super) flight: Mutex<Flight>,
-    gate: Mutex<Gate>,
-    gate_moved: Condvar,
+    /// Its threads in the kernel above, and the one that forks.
+    pub(super) hold: Hold,
+    /// Of a forked child until Linux has copied its parent, which is held that long.
     pub(super) parent: Mutex<Option<Arc<Process>>>,
     poisons: Mutex<u32>,
     no_poison: Condvar,
@@ -59,9 +61,8 @@ pub struct Process {
     /// What a thread's system call was refused with at a page, if that was a driver's error and the thread has not asked for it yet; and
     /// [`changes`](Process::changes) then.
     pub(super) refused: Mutex<HashMap<i32, fault::Refused>>,
-    /// Faults that are being served; told when a fork has copied the mappings.
+    /// Faults that are being served.
     pub(super) serving: Mutex<Serving>,
-    pub(super) served: Condvar,
     /// Counts the changes after which an access may fare otherwise: pages mapped, loaded or protected.
     changes: AtomicU64,
     reframed: Mutex<Vec<Part>>,
@@ -77,29 +78,6 @@ pub(super) struct Flight {
     pub finished: bool,
     /// The job that finishing it is, while calls are in progress.
     pub job: u64,
-}
-
-/// Between the host's copying of the mappings for a fork and Linux's, the mappings must stay as they are.
-#[derive(Debug, Default)]
-struct Gate {
-    forking: bool,
-    changing: u32,
-}
-
-/// Requests that change mappings hold one; forks wait for them, and they for forks.
-pub(super) struct Change<'a>(&'a Process);
-
-impl Change<'_> {
-    /// It lasts until [`Process::end_change`].
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Change<'_> {
-    fn drop(&mut self) {
-        self.0.end_change();
-    }
 }
 
 /// What is needed to change the process's translations.
@@ -127,15 +105,13 @@ impl Process {
             pidfd: OnceLock::new(),
             lifeline: Mutex::new(None),
             flight: Mutex::default(),
-            gate: Mutex::default(),
-            gate_moved: Condvar::new(),
+            hold: Hold::default(),
             parent: Mutex::new(None),
             poisons: Mutex::new(0),
             no_poison: Condvar::new(),
             doubts: Mutex::default(),
             refused: Mutex::default(),
             serving: Mutex::default(),
-            served: Condvar::new(),
             changes: AtomicU64::new(0),
             reframed: Mutex::default(),
             link: OnceLock::new(),
@@ -164,6 +140,7 @@ impl Process {
 
     pub(super) fn set_gone(&self) {
         self.gone.store(true, Ordering::Release);
+        self.hold.end();
     }
 
     /// How its faults are caught; `None` before its first mapping.
@@ -175,35 +152,44 @@ impl Process {
         self.link.get()?.uffd.as_ref()
     }
 
-    /// Waits for a fork in progress to end, and keeps others from beginning.
-    pub(super) fn begin_change(&self) -> Change<'_> {
-        let mut gate = self.gate.lock();
-        while gate.forking && !self.is_gone() {
-            self.gate_moved.wait_for(&mut gate, Duration::from_millis(100));
+    /// For a fork: takes all translations out of Linux's tables, until [`thaw`](Self::thaw). The map goes on saying what is loaded, and neither
+    /// drivers nor counts hear of it. What holds page `but` is left as it is: the stack of the thread that forks, if a driver has pinned that.
+    pub(super) fn freeze(&self, but: u64) {
+        let Some(link) = self.link.get() else { return };
+        let mut hat = self.hat.lock();
+        hat.frozen = Some(Vec::new());
+        let loaded = hat.loaded(0, u64::MAX);
+        self.drop_translations(
+            link,
+            loaded.into_iter().filter(|p| !(p.page..p.page + p.pages).contains(&but)),
+        );
+    }
+
+    /// Puts back what [`freeze`](Self::freeze) has taken and nobody has unloaded since, and makes the loads that have come meanwhile.
+    pub(super) fn thaw(&self) {
+        let Some(link) = self.link.get() else { return };
+        let mut hat = self.hat.lock();
+        let Some(late) = hat.frozen.take() else { return };
+        let loaded = hat.loaded(0, u64::MAX);
+        // An error means that the process is gone.
+        let _ = match &link.uffd {
+            None => self.map(&loaded),
+            Some(uffd) => loaded.iter().try_for_each(|p| self.resolve(&mut hat, uffd, p.page, p.pages)),
+        };
+        let _ = late.into_iter().try_for_each(|part| self.install(&mut hat, link, part));
+    }
+
+    /// A thread has touched a device, or memory that a driver has pinned. If it is the one that forks, that must not wait for the fork.
+    pub(super) fn thaw_for(&self, tid: i32) {
+        if self.hold.is_forker(tid) {
+            self.thaw();
         }
-        gate.changing += 1;
-        Change(self)
     }
 
-    /// A change that was kept is over.
-    pub(super) fn end_change(&self) {
-        self.gate.lock().changing -= 1;
-        self.gate_moved.notify_all();
-    }
-
-    /// Waits for changes and another fork to end, and keeps others from beginning.
-    pub(super) fn begin_fork(&self) {
-        let mut gate = self.gate.lock();
-        while (gate.forking || gate.changing > 0) && !self.is_gone() {
-            self.gate_moved.wait_for(&mut gate, Duration::from_millis(100));
-        }
-        gate.forking = true;
-    }
-
-    /// The child has its own mappings, or there is none.
+    /// Linux has copied the process, or will not: its threads go on.
     pub(super) fn end_fork(&self) {
-        self.gate.lock().forking = false;
-        self.gate_moved.notify_all();
+        self.thaw();
+        self.hold.release();
     }
 
     /// Makes the process one that can be mapped into.
@@ -232,20 +218,15 @@ impl Process {
     pub(super) fn inherit(&self) -> Result<(), Errno> {
         let hat = self.hat.lock();
         let changed = std::mem::take(&mut *self.reframed.lock());
-        let pieces = changed.iter().map(|p| {
-            [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, u64::from(readable(p.prot).bits())]
-        });
-        for message in words(pieces).chunks(PAYLOAD_MAX / 32 * 32) {
-            self.ask_agent(Op::Map, [0; 6], message)?;
-        }
         let parts = hat.parts(0, u64::MAX);
-        match self.uffd() {
-            Some(uffd) => parts.iter().try_for_each(|p| {
-                let r = uffd.register(p.page * PAGE_SIZE, p.pages * PAGE_SIZE);
-                r.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))
-            }),
-            None => self.ranges(Op::Protect, parts.iter().map(|p| (p.page, p.pages, Prot::empty()))),
+        let Some(uffd) = self.uffd() else { return self.agent(Op::Zap, parts) };
+        for message in pack_pieces(&changed) {
+            self.ask_agent(Op::Map, [0; 6], &message)?;
         }
+        parts.iter().try_for_each(|p| {
+            let r = uffd.register(p.page * PAGE_SIZE, p.pages * PAGE_SIZE);
+            r.map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))
+        })
     }
 
     /// Installs translations for `npages` pages from `va` on, to the frames from `pfn` on. Pages that have a translation keep
@@ -258,24 +239,38 @@ impl Process {
             return Err(Errno(libc::EFAULT));
         }
         let Some(link) = self.link.get().filter(|_| !self.is_gone()) else { return Err(Errno(libc::ESRCH)) };
-        let first = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
         self.changed();
         LOADED.fetch_add(npages, Ordering::Relaxed);
-        for part in hat.parts(first, npages) {
-            let want = Part { frame: pfn + (part.page - first), prot, ..part };
-            if want.frame != part.frame {
-                self.remap(&mut hat, link, want)?;
-            } else if want.prot != part.prot {
-                hat.change(want);
-                if link.uffd.is_some() {
-                    self.ranges(Op::Protect, [(part.page, part.pages, prot)].into_iter())?;
+        self.install(&mut hat, link, Part { page: va / PAGE_SIZE, pages: npages, frame: pfn, prot })
+    }
+
+    /// Installs translations where something is mapped.
+    fn install(&self, hat: &mut Hat, link: &Link, all: Part) -> Result<(), Errno> {
+        for part in hat.parts(all.page, all.pages) {
+            let want = Part { frame: all.frame + (part.page - all.page), prot: all.prot, ..part };
+            if let Some(late) = &mut hat.frozen {
+                late.retain(|p| !p.overlaps(want.page, want.pages));
+                if part != want {
+                    late.push(want);
                 }
+                hat.mark(part.page, part.pages, part == want);
+                continue;
             }
             match &link.uffd {
-                Some(uffd) => self.resolve(&mut hat, uffd, part.page, part.pages)?,
+                Some(uffd) => {
+                    if want.frame != part.frame {
+                        self.map(&[want])?;
+                        hat.mark(part.page, part.pages, false);
+                    } else if want.prot != part.prot {
+                        self.ranges(Op::Protect, [want])?;
+                    }
+                    hat.change_to(part, want);
+                    self.resolve(hat, uffd, part.page, part.pages)?;
+                }
                 None => {
-                    self.ranges(Op::Protect, [(part.page, part.pages, prot)].into_iter())?;
+                    self.map(&[want])?;
+                    hat.change_to(part, want);
                     hat.mark(part.page, part.pages, true);
                 }
             }
@@ -283,15 +278,9 @@ impl Process {
         Ok(())
     }
 
-    /// Backs pages with other frames than they were mapped with.
-    fn remap(&self, hat: &mut Hat, link: &Link, part: Part) -> Result<(), Errno> {
-        let prot = if link.uffd.is_some() { part.prot } else { Prot::empty() };
-        let piece = [part.page, part.pages, part.frame].map(|n| n * PAGE_SIZE);
-        let payload = words([[piece[0], piece[1], piece[2], u64::from(readable(prot).bits())]].into_iter());
-        self.command(Op::Map, [0; 6], &payload)?;
-        hat.mark(part.page, part.pages, false);
-        hat.change(part);
-        Ok(())
+    /// Puts frames behind pages.
+    fn map(&self, parts: &[Part]) -> Result<(), Errno> {
+        pack_pieces(parts).iter().try_for_each(|message| self.command(Op::Map, [0; 6], message))
     }
 
     /// Resolves a run of pages whose frames are those that Linux has behind them. Wakes nobody: a thread goes on when its own fault has been
@@ -323,17 +312,23 @@ impl Process {
         let Some(link) = self.link.get() else { return };
         let page = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
+        if let Some(late) = &mut hat.frozen {
+            late.retain(|p| !p.overlaps(page, npages));
+        }
         let loaded = hat.loaded(page, npages);
         if loaded.is_empty() {
             return;
         }
         hat.mark(page, npages, false);
-        UNLOADED.fetch_add(loaded.iter().map(|&(_, pages, _)| pages).sum(), Ordering::Relaxed);
-        let ranges = loaded.iter().map(|&(page, pages, _)| (page, pages, Prot::empty()));
+        UNLOADED.fetch_add(loaded.iter().map(|p| p.pages).sum(), Ordering::Relaxed);
+        self.drop_translations(link, loaded);
+    }
+
+    fn drop_translations(&self, link: &Link, parts: impl IntoIterator<Item = Part>) {
         // An error means that the process is gone, its translations with it.
         let _ = match link.mode {
-            FaultMode::Signal => self.ranges(Op::Protect, ranges),
-            _ => self.agent(Op::Zap, ranges),
+            FaultMode::Signal => self.ranges(Op::Zap, parts),
+            _ => self.agent(Op::Zap, parts),
         };
     }
 
@@ -346,7 +341,7 @@ impl Process {
             // If it goes too early, the system call faults again and comes here again.
             self.wait_for_run(tid, before);
             let _hat = self.hat.lock();
-            let _ = self.agent(Op::Zap, [(page, 1, Prot::empty())].into_iter());
+            let _ = self.agent(Op::Zap, [Part { page, pages: 1, frame: 0, prot: Prot::empty() }]);
         }
         *self.poisons.lock() -= 1;
         self.no_poison.notify_all();
@@ -362,7 +357,7 @@ impl Process {
             let hat = self.hat.lock();
             let part = hat.parts(page, 1).first().copied()?;
             let prot = prot.unwrap_or(part.prot);
-            self.agent(Op::Protect, [(page, 1, prot)].into_iter()).ok()
+            self.agent(Op::Protect, [Part { prot, ..part }]).ok()
         };
         let done = bar(Some(Prot::empty())).is_some();
         if done {
@@ -408,8 +403,8 @@ impl Process {
             hat.change(Part { prot, ..*part });
         }
         match link.mode {
-            FaultMode::Signal => self.ranges(Op::Protect, hat.loaded(page, npages).into_iter()),
-            _ => self.ranges(Op::Protect, parts.iter().map(|p| (p.page, p.pages, prot))),
+            FaultMode::Signal => self.ranges(Op::Protect, hat.loaded(page, npages)),
+            _ => self.ranges(Op::Protect, parts.iter().map(|p| Part { prot, ..*p })),
         }
     }
 
@@ -434,14 +429,14 @@ impl Process {
     }
 
     /// Has a command about ranges of pages carried out, in as few messages as it takes.
-    fn ranges(&self, op: Op, ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Result<(), Errno> {
+    fn ranges(&self, op: Op, ranges: impl IntoIterator<Item = Part>) -> Result<(), Errno> {
         for message in pack(ranges) {
             self.command(op, [0; 6], &message)?;
         }
         Ok(())
     }
 
-    fn agent(&self, op: Op, ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Result<(), Errno> {
+    fn agent(&self, op: Op, ranges: impl IntoIterator<Item = Part>) -> Result<(), Errno> {
         for message in pack(ranges) {
             self.ask_agent(op, [0; 6], &message)?;
         }
@@ -539,12 +534,26 @@ pub(super) fn exiting(pid: i32) -> bool {
     flags.is_none_or(|f| f & EXITING != 0)
 }
 
-fn pack(ranges: impl Iterator<Item = (u64, u64, Prot)>) -> Vec<Vec<u8>> {
-    let as_words = |(page, pages, prot): (u64, u64, Prot)| {
-        [page * PAGE_SIZE, pages * PAGE_SIZE, u64::from(readable(prot).bits())]
-    };
-    let all = words(ranges.map(as_words));
-    all.chunks(PAYLOAD_MAX / 24 * 24).map(<[u8]>::to_vec).collect()
+/// The words of a [`MapPiece`](ddi_wire::MapPiece).
+pub(super) fn piece(p: &Part) -> [u64; 4] {
+    [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, p.frame * PAGE_SIZE, readable(p.prot).bits().into()]
+}
+
+fn pack_pieces(parts: &[Part]) -> Vec<Vec<u8>> {
+    parts.chunks(PAYLOAD_MAX / 32).map(|some| words(some.iter().map(piece))).collect()
+}
+
+/// Ranges as payloads; neighbours with the same protection become one.
+fn pack(parts: impl IntoIterator<Item = Part>) -> Vec<Vec<u8>> {
+    let mut ranges: Vec<[u64; 3]> = Vec::new();
+    for p in parts {
+        let next = [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, u64::from(readable(p.prot).bits())];
+        match ranges.last_mut() {
+            Some(last) if last[0] + last[1] == next[0] && last[2] == next[2] => last[1] += next[1],
+            _ => ranges.push(next),
+        }
+    }
+    ranges.chunks(PAYLOAD_MAX / 24).map(|some| words(some.iter().copied())).collect()
 }
 
 /// Asks the other end of a connection that only we ask. `ESRCH`: it is gone.

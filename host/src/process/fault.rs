@@ -191,6 +191,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         _ => Prot::WRITE,
     };
     let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    process.thaw_for(tid);
     // If it waits for one that is being served, that one's end wakes it.
     let Some(service) = Service::begin(&fault) else { return };
     let doubt = process.doubts.lock().get(&tid).copied();
@@ -226,10 +227,21 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
             process.doubts.lock().remove(&tid);
             wake();
         }
+        FaultOutcome::Signal { .. } if is_foreign(process, tid) => {
+            if !bar(process, uffd, page, tid) {
+                wake();
+            }
+        }
         FaultOutcome::Signal { signo, code, errno } => {
             fail(process, uffd, &fault, (before, changes), [signo, code, errno], again);
         }
     }
+}
+
+/// Is it the access of another process's thread, which reads or writes this one's memory (process_vm_readv(2))? It fails, and nobody gets a signal.
+fn is_foreign(process: &Process, tid: i32) -> bool {
+    let exists = |path: String| std::path::Path::new(&path).exists();
+    tid == 0 || !exists(format!("/proc/{}/task/{tid}", process.pid())) && exists(format!("/proc/{tid}"))
 }
 
 /// Most bytes of an instruction.
@@ -261,8 +273,13 @@ fn refuse(process: &Process, uffd: &Uffd, tid: i32, refused: Refused) -> bool {
     if process.fault_mode() != Some(FaultMode::Userfaultfd) {
         return false;
     }
-    let (page, at) = (refused.page, refused.page * PAGE_SIZE);
     process.refused.lock().insert(tid, refused);
+    bar(process, uffd, refused.page, tid)
+}
+
+/// Has a system call's access to a page fail; false if that cannot be done.
+fn bar(process: &Process, uffd: &Uffd, page: u64, tid: i32) -> bool {
+    let at = page * PAGE_SIZE;
     process.poison_for_a_moment(page, tid, || uffd.poison(at))
         || process.bar_for_a_moment(page, tid, || uffd.wake(at, PAGE_SIZE))
 }

@@ -72,10 +72,24 @@ pub(super) struct Part {
     pub prot: Prot,
 }
 
+impl Part {
+    /// Has it pages of this range?
+    pub fn overlaps(&self, page: u64, pages: u64) -> bool {
+        self.page < page + pages && page < self.page + self.pages
+    }
+
+    /// Does the other one go on where this one ends?
+    fn meets(&self, other: &Part) -> bool {
+        (self.page + self.pages, self.frame + self.pages, self.prot) == (other.page, other.frame, other.prot)
+    }
+}
+
 /// The mappings of a process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hat {
     runs: BTreeMap<u64, Run>,
+    /// While a fork holds the process: what is said to be loaded is not in Linux's tables. Loads of other frames, or with other protections, wait here.
+    pub frozen: Option<Vec<Part>>,
 }
 
 impl Hat {
@@ -150,6 +164,13 @@ impl Hat {
         }
     }
 
+    /// The same where there is something to change.
+    pub fn change_to(&mut self, part: Part, want: Part) {
+        if part != want {
+            self.change(want);
+        }
+    }
+
     /// Marks pages as loaded or not.
     pub fn mark(&mut self, page: u64, pages: u64, loaded: bool) {
         for p in self.parts(page, pages) {
@@ -161,9 +182,9 @@ impl Hat {
         }
     }
 
-    /// The loaded pages of a range, as runs of adjoining pages with one protection.
-    pub fn loaded(&self, page: u64, pages: u64) -> Vec<(u64, u64, Prot)> {
-        let mut found: Vec<(u64, u64, Prot)> = Vec::new();
+    /// The loaded pages of a range, as parts of runs.
+    pub fn loaded(&self, page: u64, pages: u64) -> Vec<Part> {
+        let mut found: Vec<Part> = Vec::new();
         for p in self.parts(page, pages) {
             let Some((&start, run)) = self.runs.range(..=p.page).next_back() else { continue };
             if !run.loaded.any() {
@@ -173,9 +194,10 @@ impl Hat {
                 if !run.loaded.get(i - start) {
                     continue;
                 }
+                let next = Part { page: i, pages: 1, frame: run.frame + (i - start), prot: run.prot };
                 match found.last_mut() {
-                    Some((s, n, prot)) if *s + *n == i && *prot == run.prot => *n += 1,
-                    _ => found.push((i, 1, run.prot)),
+                    Some(last) if last.meets(&next) => last.pages += 1,
+                    _ => found.push(next),
                 }
             }
         }
@@ -188,9 +210,9 @@ impl Hat {
         (page < start + run.pages).then(|| (run.prot, run.loaded.get(page - start)))
     }
 
-    /// A copy with nothing loaded.
+    /// A copy with nothing loaded, for a child that runs.
     pub fn copy_unloaded(&self) -> Hat {
-        let mut copy = self.clone();
+        let mut copy = Hat { runs: self.runs.clone(), frozen: None };
         for run in copy.runs.values_mut() {
             run.loaded = Bits::new(run.pages);
         }
@@ -217,7 +239,7 @@ mod tests {
         hat.insert(part(100, 200, 1000));
         hat.mark(105, 90, true);
         hat.remove(120, 10);
-        assert_eq!(hat.loaded(0, 1000), [(105, 15, Prot::READ), (130, 65, Prot::READ)]);
+        assert_eq!(hat.loaded(0, 1000), [part(105, 15, 1005), part(130, 65, 1030)]);
         assert_eq!(hat.parts(110, 30), [part(110, 10, 1010), part(130, 10, 1030)]);
         assert_eq!(hat.stretch(0, 1000), Some((100, 120)));
         assert_eq!(hat.state(125), None);

@@ -1,4 +1,4 @@
-//! What ends a wait early: a signal for the client's thread, its end, or a fork of its process.
+//! What ends a wait early: a signal for the client's thread, its end, or, while it waits for a fault, a fork of its process.
 //!
 //! A thread that waits for a request tells of its signals itself, over its connection ([`Call`]). One that waits for a fault that userfaultfd
 //! reported cannot: Linux takes it out of the fault to run the signal's handler, without a word to the host. It is found out by its
@@ -6,7 +6,7 @@
 //!
 //! Locking: `Process::serving` before a fault's own state; neither is held while `wake` or the kernel above runs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -85,8 +85,6 @@ impl Served {
 #[derive(Default)]
 pub(super) struct Serving {
     faults: Vec<Arc<Served>>,
-    /// A fork copies the mappings: faults are not to begin.
-    copying: bool,
 }
 
 impl std::fmt::Debug for Serving {
@@ -101,16 +99,20 @@ thread_local! {
 }
 
 /// While it lives, the calling thread serves a fault.
-pub(super) struct Service(Arc<Served>);
+pub(super) struct Service {
+    served: Arc<Served>,
+    /// Other threads' forks wait for it.
+    inside: Cell<bool>,
+}
 
 impl Service {
-    /// Begins to serve a fault; waits for the copying of a fork. `None`: the thread has come back, by way of a signal's handler or because it
+    /// Begins to serve a fault, when no other thread forks. `None`: the thread has come back, by way of a signal's handler or because it
     /// was stopped, to a fault that is being served already.
     pub fn begin(fault: &Fault) -> Option<Service> {
         let process = &fault.process;
         let page = fault.addr / PAGE_SIZE;
         let caught_by_us = process.uffd().is_some() && fault.tid != 0;
-        let mut serving = process.serving.lock();
+        let serving = process.serving.lock();
         let before = serving.faults.iter().rev().find(|s| caught_by_us && s.tid == fault.tid).cloned();
         if let Some(before) = before {
             let same = before.page == page && before.access == fault.access;
@@ -126,64 +128,50 @@ impl Service {
             if same {
                 return None;
             }
-            serving = process.serving.lock();
+        } else {
+            drop(serving);
         }
-        while serving.copying && !process.is_gone() {
-            process.served.wait_for(&mut serving, Duration::from_millis(100));
-        }
+        process.hold.enter(fault.tid, false);
+        let mut serving = process.serving.lock();
         let state = Mutex::default();
         let served =
             Arc::new(Served { process: process.clone(), tid: fault.tid, page, access: fault.access, state });
         serving.faults.push(served.clone());
         drop(serving);
         CURRENT.with_borrow_mut(|c| c.push(served.clone()));
-        Some(Service(served))
+        Some(Service { served, inside: Cell::new(true) })
     }
 
-    /// Ends it. True: the thread has left the fault and waits for it again.
-    pub fn end(self) -> bool {
-        let mut serving = self.0.process.serving.lock();
-        serving.faults.retain(|s| !Arc::ptr_eq(s, &self.0));
+    /// It has been served: the thread that waits for it may be told, and is outside by then: its next fault is not a part of this one. True: it has left the
+    /// fault and waits for it again.
+    pub fn end(&self) -> bool {
+        let mut serving = self.served.process.serving.lock();
+        serving.faults.retain(|s| !Arc::ptr_eq(s, &self.served));
         // Linux wakes all that wait for a page.
-        let others = serving.faults.iter().filter(|s| s.page == self.0.page);
+        let others = serving.faults.iter().filter(|s| s.page == self.served.page);
         others.for_each(|other| other.state.lock().nudged = true);
-        let again = self.0.state.lock().again;
+        let again = self.served.state.lock().again;
         drop(serving);
+        self.leave();
         again
+    }
+
+    fn leave(&self) {
+        if self.inside.take() {
+            self.served.process.hold.leave(self.served.tid);
+        }
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.0.process.serving.lock().faults.retain(|s| !Arc::ptr_eq(s, &self.0));
-        CURRENT.with_borrow_mut(|c| c.retain(|s| !Arc::ptr_eq(s, &self.0)));
+        self.leave();
+        self.served.process.serving.lock().faults.retain(|s| !Arc::ptr_eq(s, &self.served));
+        CURRENT.with_borrow_mut(|c| c.retain(|s| !Arc::ptr_eq(s, &self.served)));
     }
 }
 
-/// While it lives, no fault of the process begins. Those in progress are interrupted: drivers' waits end with `EINTR`, as illumos has them do
-/// so that all threads hold still for the fork.
-pub(super) struct Copying<'a>(&'a Process);
-
-impl Copying<'_> {
-    pub fn begin(process: &Process) -> Copying<'_> {
-        let faults = {
-            let mut serving = process.serving.lock();
-            serving.copying = true;
-            serving.faults.clone()
-        };
-        faults.iter().for_each(|fault| fault.interrupt());
-        Copying(process)
-    }
-}
-
-impl Drop for Copying<'_> {
-    fn drop(&mut self) {
-        self.0.serving.lock().copying = false;
-        self.0.served.notify_all();
-    }
-}
-
-/// The process has gone: nobody waits for it any more.
+/// Waits on behalf of the process's faults end.
 pub(super) fn interrupt_all(process: &Process) {
     let faults = process.serving.lock().faults.clone();
     faults.iter().for_each(|fault| fault.interrupt());
@@ -202,6 +190,35 @@ pub fn interruptibly<R>(wake: &Wake, f: impl FnOnce(&dyn Fn() -> bool) -> R) -> 
         }
         None => f(&by_fault),
     })
+}
+
+/// A client's thread whose request can be held while it sleeps in the kernel above.
+#[derive(Clone)]
+pub struct Sleeper {
+    process: Arc<Process>,
+    tid: i32,
+}
+
+impl Sleeper {
+    /// The thread whose request the calling thread serves. `None` outside of requests, and in a fault: illumos does not hold a thread there.
+    pub fn current() -> Option<Sleeper> {
+        if CURRENT.with_borrow(|c| !c.is_empty()) {
+            return None;
+        }
+        Call::with_current(|call| {
+            call.map(|call| Sleeper { process: call.process().clone(), tid: call.tid() })
+        })
+    }
+
+    /// It sleeps: another thread may fork meanwhile, and calls `wake` then. No lock that the fork needs may be held.
+    pub fn rest(&self, wake: Wake) {
+        self.process.hold.rest(self.tid, wake);
+    }
+
+    /// It sleeps no more: if it was at rest, waits until no other thread forks. No lock that the fork needs may be held.
+    pub fn go_on(&self) {
+        self.process.hold.go_on(self.tid);
+    }
 }
 
 /// While it lives, an interrupt of the fault calls `wake`.

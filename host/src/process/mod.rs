@@ -24,7 +24,7 @@
 //!   protects device memory that way gets SIGSEGV where Linux and the host disagree; one that closes the shim's descriptors that way is killed.
 //! * C's stdio on a descriptor it made no stream of (redirected `stdin`, `freopen`): writes reach the driver, errors are lost; reads see the end of the file.
 //! * With signals or userfaultfd for user code only, system calls on device memory work for read, write, send, recv and their
-//!   vector forms, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
+//!   relatives, which go by way of a buffer; all others fail with `EFAULT` on a page that is not loaded.
 //! * mremap can shrink a device mapping; growing or moving it fails with `EFAULT`, as for Linux's own device mappings. Advice (madvise, msync, mlock) does nothing to device memory and
 //!   succeeds (`ENOMEM` at a hole); `MADV_REMOVE` and protection keys are refused with `EINVAL`.
 //! * A vfork child can open, read and write devices, not map them. A fork that the C library makes by itself (`forkpty`, `daemon`) cannot be refused: if the driver
@@ -37,6 +37,7 @@ mod call;
 mod client;
 mod fault;
 mod hat;
+mod hold;
 mod interrupt;
 mod launch;
 mod polls;
@@ -51,7 +52,7 @@ use std::sync::Arc;
 pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
-pub use interrupt::{Wake, interruptibly};
+pub use interrupt::{Sleeper, Wake, interruptibly};
 pub use launch::{LaunchError, Program, check_program, run_elsewhere};
 pub use polls::PollWaker;
 pub use server::{Config, Server, StartError};

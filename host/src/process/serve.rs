@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ddi_wire::{DEFERRED, IO_OFFSET, Op, PAYLOAD_MAX, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
 use rustix::net::{Shutdown, SocketAddrUnix};
@@ -13,7 +14,7 @@ use rustix::net::{Shutdown, SocketAddrUnix};
 use super::client::readable;
 use super::fault::{self, Fault, FaultOutcome};
 use super::hat::Hat;
-use super::interrupt::{Copying, Service};
+use super::interrupt::{self, Service};
 use super::server::{Open, Shared};
 use super::sock::{Conn, Received, words};
 use super::watch::{Interest, Job, Key};
@@ -37,6 +38,9 @@ const KNOWN_FLAGS: i32 = libc::MAP_TYPE
     | libc::MAP_POPULATE
     | libc::MAP_STACK;
 
+/// A fork that waits for a call that has been inside for longer says so; what no busy machine makes of one.
+const FORK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a request gives back.
 #[derive(Default)]
 struct Given {
@@ -59,6 +63,32 @@ fn given(a: [u64; 6]) -> Answer {
 /// Serves a client thread until it hangs up.
 pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) {
     let call = Rc::new(Call::new(shared.clone(), process, tid, conn));
+    serve(shared, &call);
+    // One that has gone in the middle of its fork.
+    if let Some(child) = call.child.take() {
+        shared.copied(&child);
+    }
+}
+
+/// While it lives, a request of a thread is being served.
+struct Inside<'a>(&'a Call);
+
+impl<'a> Inside<'a> {
+    /// Waits until no other thread of the process forks.
+    fn enter(call: &'a Call, op: Op) -> Inside<'a> {
+        let waited = call.process().hold.enter(call.tid(), op == Op::Fork);
+        call.held.set(waited);
+        Inside(call)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.process().hold.leave(self.0.tid());
+    }
+}
+
+fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
     while let Some(request) = call.next() {
         let Some(op) = Op::from_number(request.message.op) else { return };
         if op == Op::Interrupt {
@@ -71,23 +101,25 @@ pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: C
             continue;
         }
         call.end_poll();
+        let inside = Inside::enter(call, op);
         let process = call.process().clone();
         process.wait_for_poison();
         if !matches!(op, Op::Fault) {
             shared.watch.drain(shared, true);
         }
         let Some(flight) = shared.begin(&process) else { return };
-        let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(&call, op, request))))
+        let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(call, op, request))))
             .unwrap_or(Err(Errno(libc::EIO)));
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
         let deferred = call.take_deferred();
         if !deferred.is_empty() {
-            if !finish_with(&call, answer, &deferred) {
+            if !finish_with(call, answer, &deferred) {
                 return;
             }
             continue;
         }
+        drop(inside);
         let sent = match answer {
             Ok(Given { a, conn, payload }) => {
                 let fds: Vec<_> = conn.iter().map(AsFd::as_fd).collect();
@@ -122,8 +154,6 @@ fn finish_with(call: &Call, answer: Answer, deferred: &[[u64; 4]]) -> bool {
             _ => there = false,
         }
     }
-    // Nothing was forked in between.
-    call.process().end_change();
     there
 }
 
@@ -194,7 +224,7 @@ fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
             let (start, end) = found.unwrap_or((0, 0));
             given([start * PAGE_SIZE, end * PAGE_SIZE, 0, 0, 0, 0])
         }
-        Op::Fork => fork(call),
+        Op::Fork => fork(call, a),
         Op::Fault => caught(call, a),
         Op::Refused => one(refusal(call, a[0], a[1]).map_or(0, i32::cast_unsigned).into()),
         _ => Err(Errno(libc::ENOSYS)),
@@ -296,7 +326,6 @@ fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
         return Err(Errno(libc::ENOMEM));
     }
     let maxprot = if shared && mode != libc::O_RDWR { Prot::READ | Prot::EXEC } else { Prot::all() };
-    let change = call.process().begin_change();
     let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
     let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
     if !fixed {
@@ -304,11 +333,7 @@ fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
             call.offer(at, len, addr);
         }
         call.defer();
-        let made = call.shared.kernel.mmap(call, open.id, &args);
-        if call.has_deferred() {
-            change.keep();
-        }
-        return one(made?);
+        return one(call.shared.kernel.mmap(call, open.id, &args)?);
     }
     let (made, cleared) = call.replacing(|| call.shared.kernel.mmap(call, open.id, &args));
     if made.is_err() {
@@ -330,12 +355,7 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
     if len == 0 || len > USER_END || addr > USER_END - len {
         return invalid;
     }
-    let change = call.process().begin_change();
-    let done = stretches(call, addr, addr + len, f);
-    if call.has_deferred() {
-        change.keep();
-    }
-    done?;
+    stretches(call, addr, addr + len, f)?;
     one(0)
 }
 
@@ -359,16 +379,25 @@ fn stretches(
     Ok(())
 }
 
-fn fork(call: &Call) -> Answer {
+fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
     let (shared, parent) = (&call.shared, call.process());
-    parent.begin_fork();
+    let slow = |threads: &[i32]| {
+        let list = threads.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        eprintln!(
+            "ddi-host: a fork of process {} waits until its threads {list} leave a driver",
+            parent.pid()
+        );
+    };
+    parent.hold.quiesce(call.tid(), || interrupt::interrupt_all(parent), (FORK_PATIENCE, slow));
+    if alone == 0 {
+        parent.freeze(stack / PAGE_SIZE);
+    }
     let child =
         Arc::new(Process::new(shared.next_id(), shared.mem.clone(), parent.hat.lock().copy_unloaded()));
     *child.parent.lock() = Some(parent.clone());
+    call.child.replace(Some(child.clone()));
     let r = Conn::pair().map_err(|_| Errno(libc::ENFILE)).and_then(|(ours, theirs)| {
-        let copying = Copying::begin(parent);
         shared.kernel.fork(call, &child)?;
-        drop(copying);
         shared.processes.write().insert(child.id(), child.clone());
         let mut line = child.lifeline.lock();
         let line = line.insert(ours);
@@ -380,7 +409,7 @@ fn fork(call: &Call) -> Answer {
         let known = shared.processes.read().contains_key(&child.id());
         match known {
             true => shared.leave(&child),
-            false => parent.end_fork(),
+            false => shared.copied(&child),
         }
     }
     r
@@ -402,13 +431,14 @@ fn caught(call: &Call, a: [u64; 6]) -> Answer {
     let process = call.process();
     let verdict = |v: u64, signo: i32, code: i32| given([v, signo as u64, code as u64, 0, 0, 0]);
     let access = protection(access)?;
+    process.thaw_for(call.tid());
     let Some((prot, loaded)) = process.hat.lock().state(addr / PAGE_SIZE) else {
         return verdict(VERDICT_FOREIGN, 0, 0);
     };
     // As on x86: what is loaded can be read, whatever else it allows. Of what is not loaded, userfaultfd tells by itself where Linux's protection lets it.
     if (loaded || process.uffd().is_some()) && readable(prot).contains(access) {
         // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
-        return verdict(VERDICT_RETRY, 1, 0);
+        return verdict(VERDICT_RETRY, i32::from(!call.held.get()), 0);
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded };
     // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.

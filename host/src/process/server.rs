@@ -198,7 +198,7 @@ impl Shared {
         if let Some(line) = &*process.lifeline.lock() {
             self.watch.remove(line);
         }
-        self.open_gate(process);
+        self.copied(process);
         if last {
             self.finish(process);
         }
@@ -231,8 +231,8 @@ impl Shared {
         }
     }
 
-    /// The child of a fork runs, or never will: the parent may change its mappings again.
-    fn open_gate(&self, child: &Process) {
+    /// Linux has copied the child of a fork, or never will: its parent goes on. Once for each child.
+    pub fn copied(&self, child: &Process) {
         if let Some(parent) = child.parent.lock().take() {
             parent.end_fork();
         }
@@ -295,12 +295,12 @@ impl Shared {
         Ok(())
     }
 
-    /// The parent says which process a forked child is: should it die before it introduces itself, that is seen in time.
+    /// The parent says that Linux has copied it, and which process the child is, unless `pid` is 0: should it die before it introduces itself, that is
+    /// seen in time.
     pub fn forked(self: &Arc<Self>, child: u64, pid: i32) {
-        let process = self.processes.read().get(&child).cloned();
-        if let Some(process) = process
-            && self.watch_death(&process, pid).is_err()
-        {
+        let Some(process) = self.processes.read().get(&child).cloned() else { return };
+        self.copied(&process);
+        if pid != 0 && self.watch_death(&process, pid).is_err() {
             self.leave(&process);
         }
     }
@@ -322,7 +322,7 @@ impl Shared {
         if let Some(line) = &*process.lifeline.lock() {
             let _ = line.reply(r, &[], &[self.mem.as_fd()]);
         }
-        self.open_gate(process);
+        self.copied(process);
     }
 
     /// A process can be mapped into now.

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use segdev::UmemKind;
@@ -15,9 +15,9 @@ use super::Host;
 use super::umem::Memory;
 use crate::ddi::data::Cred;
 use crate::kern::image::ProcessImage;
-use crate::kern::thread::{self, Context, Signals};
+use crate::kern::thread::{self, Context, Owner, Signals};
 use crate::physmem::PAGE_SIZE;
-use crate::process::{self, Process};
+use crate::process::{self, Process, Sleeper};
 
 /// A process, its images, and (as segdev's `Space`) its address space's name.
 #[derive(Clone)]
@@ -259,13 +259,41 @@ pub fn run<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
     thread::in_context(Context::User, f)
 }
 
+/// The owner of a wait of the current client's.
+struct Sleeping {
+    client: Client,
+    sleeper: Option<Sleeper>,
+    wake: process::Wake,
+}
+
+impl Owner for Sleeping {
+    fn gone(&self) -> bool {
+        self.client.process().is_gone()
+    }
+
+    fn rest(&self) {
+        if let Some(sleeper) = &self.sleeper {
+            sleeper.rest(self.wake.clone());
+        }
+    }
+
+    fn go_on(&self) {
+        if let Some(sleeper) = &self.sleeper {
+            sleeper.go_on();
+        }
+    }
+}
+
 /// Runs a wait that signals of the current call's thread, or the process's death, interrupt: `f` gets what tells.
 pub fn interruptibly<R>(f: impl FnOnce() -> R) -> R {
     let Some(client) = current() else { return f() };
-    let signals = Arc::new(Signals::new({
-        let process = client.process().clone();
-        move || process.is_gone()
-    }));
+    // What holds the address space's lock stands in a fork's way: it is not held asleep.
+    let sleeper = Sleeper::current().filter(|_| !super::in_fault());
+    let signals = Arc::new_cyclic(|signals: &Weak<Signals>| {
+        let signals = signals.clone();
+        let wake: process::Wake = Arc::new(move || _ = signals.upgrade().map(|signals| signals.nudge()));
+        Signals::new(Sleeping { client, sleeper, wake })
+    });
     let before = thread::set_signals(Some(signals.clone()));
     let wake: process::Wake = Arc::new(move || signals.raise());
     let result = process::interruptibly(&wake, |_| f());

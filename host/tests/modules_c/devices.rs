@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::run;
 
@@ -348,4 +348,36 @@ pub fn client_of_memory_of_every_kind_is_pinned() {
     }
     writer.join().unwrap();
     assert!((0..32).all(|page| word(at as *mut u8, page * 4096) == 19_999));
+}
+
+pub fn a_fork_copies_pinned_memory_with_the_rest() {
+    run::passes_in_every_mode("pinned", "devices::client_of_a_fork_copies_pinned_memory_with_the_rest");
+}
+pub fn client_of_a_fork_copies_pinned_memory_with_the_rest() {
+    static NOTED: AtomicU64 = AtomicU64::new(0);
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let fd = open("/dev/pinned0");
+    let pinned = map(-1, 0, 0x1000, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let range = Range { addr: pinned as u64, len: 0x1000, flags: 3, pad: 0 };
+    assert_eq!(ioctl(fd, 0x7a01, &raw const range as u64), Ok(0));
+    let at = pinned as usize;
+    let writer = std::thread::spawn(move || {
+        for n in 1.. {
+            set_word(at as *mut u8, 0, n);
+            NOTED.store(n, Ordering::SeqCst);
+            if STOP.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+    });
+    for _ in 0..50 {
+        let child = fork(|| {
+            let (pinned, noted) = (word(pinned, 0), NOTED.load(Ordering::SeqCst));
+            i32::from(pinned != noted && pinned != noted + 1)
+        });
+        assert_eq!(wait(child), 0);
+    }
+    STOP.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+    assert_eq!(ioctl(fd, 0x7a02, 0), Ok(0));
 }

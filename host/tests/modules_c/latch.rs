@@ -14,6 +14,7 @@ const PAUSE: u32 = 0x7c04;
 const COUNTS: u32 = 0x7c05;
 const UNLOAD: u32 = 0x7c06;
 const LATER: u32 = 0x7c07;
+const DELAY: u32 = 0x7c08;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -272,4 +273,50 @@ pub fn client_of_a_fork_beside_a_thread_that_waits() {
     });
     assert_eq!(wait(child), 0);
     assert_eq!(word(it.latch, 8), 1);
+}
+
+pub fn a_fork_beside_calls_that_wait() {
+    run::passes_with_all_faults("latch", "latch::client_of_a_fork_beside_calls_that_wait");
+}
+pub fn client_of_a_fork_beside_calls_that_wait() {
+    let it = Latch::new();
+    it.ask(HOLD, 0);
+    let child = fork(|| {
+        let fd = it.fd;
+        let waiter = std::thread::spawn(move || ioctl(fd, HOLD, 0));
+        until(|| it.counts().waiting == 1);
+        // A wait that signals can end is no reason to wait for it. The driver sees it woken for nothing, the thread nothing at all.
+        for forks in 1..4 {
+            let grandchild = fork(|| 0);
+            assert_eq!(wait(grandchild), 0);
+            until(|| it.counts().wakeups == forks && it.counts().waiting == 1);
+        }
+        it.ask(GIVE, 0);
+        assert_eq!(waiter.join().unwrap(), Ok(0));
+        // Any other call is waited for.
+        for _ in 0..3 {
+            let delayed = std::thread::spawn(move || ioctl(fd, DELAY, 100_000));
+            until(|| it.counts().waiting == 1);
+            let grandchild = fork(|| it.counts().waiting);
+            assert_eq!(wait(grandchild), 0);
+            assert_eq!(delayed.join().unwrap(), Ok(0));
+        }
+        0
+    });
+    assert_eq!(wait(child), 0);
+}
+
+pub fn a_fork_that_waits_for_a_driver_says_so() {
+    let conf = "name=\"latch\" parent=\"pseudo\" instance=0;\n";
+    let ran = run::run("latch", conf, "latch::client_of_a_fork_that_waits_for_a_driver_says_so");
+    let told = ran.text.matches("waits until its threads").count();
+    assert!(ran.status == 0 && told == 1, "{}:\n{}", ran.status, ran.text);
+}
+pub fn client_of_a_fork_that_waits_for_a_driver_says_so() {
+    let it = Latch::new();
+    let fd = it.fd;
+    let delayed = std::thread::spawn(move || ioctl(fd, DELAY, 6_000_000));
+    until(|| it.counts().waiting == 1);
+    assert_eq!(wait(fork(|| 0)), 0);
+    assert_eq!(delayed.join().unwrap(), Ok(0));
 }

@@ -54,13 +54,15 @@ const TESTS: &[Named] = named! {
     crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
-        a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned;
+        a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned,
+        a_fork_copies_pinned_memory_with_the_rest;
     events: poll_asks_the_driver, a_driver_without_poll_makes_poll_fail, pollwakeup_wakes_from_every_context, a_poll_ends_by_signal_close_and_time, select_asks_the_driver, epoll_asks_the_driver, nonblocking_files;
     garbage: without_garbage_nothing_is_said, tables_that_lead_nowhere, linkages_that_lead_nowhere,
         entry_points_that_crash, entry_points_that_never_end, functions_that_nobody_has;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
-    latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits;
+    latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits, a_fork_beside_calls_that_wait,
+        a_fork_that_waits_for_a_driver_says_so;
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
@@ -104,12 +106,14 @@ const CLIENTS: &[Named] = named! {
     devices: client_of_kernel_memory, client_of_containers_and_probes,
         client_of_timeouts_task_queues_threads, client_of_locks,
         client_of_waits_end_by_wakeup_signal_and_time, client_of_a_killed_waiter_leaves_the_driver,
-        client_of_a_process_s_own_memory_is_pinned, client_of_memory_of_every_kind_is_pinned;
+        client_of_a_process_s_own_memory_is_pinned, client_of_memory_of_every_kind_is_pinned,
+        client_of_a_fork_copies_pinned_memory_with_the_rest;
     events: client_of_poll_asks_the_driver, client_of_a_driver_without_poll_makes_poll_fail, client_of_pollwakeup_wakes_from_every_context, client_of_a_poll_ends_by_signal_close_and_time, client_of_select_asks_the_driver, client_of_epoll_asks_the_driver, client_of_nonblocking_files;
     kernel_names: client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
         client_of_physical_addresses_are_mapped, client_of_a_driver_uses_another_s_device,
         client_of_pages_are_mapped_by_hand, client_of_frames_are_mapped_by_hand;
-    latch: client_of_an_access_is_tried_again_until_something_is_loaded, client_of_a_thread_goes_on_when_its_callback_has_returned, client_of_a_timed_wait_takes_its_time_and_no_longer, client_of_a_signal_s_handler_runs_and_the_access_is_tried_again, client_of_a_handler_may_leave_the_access_for_good, client_of_stopping_and_ending_a_thread_that_waits, client_of_a_fork_beside_a_thread_that_waits;
+    latch: client_of_an_access_is_tried_again_until_something_is_loaded, client_of_a_thread_goes_on_when_its_callback_has_returned, client_of_a_timed_wait_takes_its_time_and_no_longer, client_of_a_signal_s_handler_runs_and_the_access_is_tried_again, client_of_a_handler_may_leave_the_access_for_good, client_of_stopping_and_ending_a_thread_that_waits, client_of_a_fork_beside_a_thread_that_waits,
+        client_of_a_fork_beside_calls_that_wait, client_of_a_fork_that_waits_for_a_driver_says_so;
     lend: client_of_memory_is_lent_split_inherited_paused_and_called_back;
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,

@@ -158,6 +158,8 @@ pub fn play(part: &str) -> ExitCode {
             check("error", errno(), libc::ENOTTY);
             check("string", ioctl(fd, kernel::SHOUT, c"hello".as_ptr() as u64), 5);
         }
+        "keeps" => return crate::keeps::play(),
+        "debugger" => return crate::debugger::play(),
         _ => return crate::parts::play(part),
     }
     ExitCode::SUCCESS

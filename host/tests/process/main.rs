@@ -3,7 +3,9 @@
 //! The test program is its own client: run with `DDI_CLIENT=NAME` it plays that part.
 
 mod client;
+mod debugger;
 mod host;
+mod keeps;
 mod kernel;
 mod parts;
 
@@ -187,6 +189,8 @@ const CASES: &[Case] = &[
     part!("interrupt", 0),
     part!("other-frames", 0),
     part!("panic", 0),
+    part!("debugger", 0),
+    part!("keeps", 0),
     part!("many", 0),
     part!("ten-thousand", 0),
     part!("stdio", 0),

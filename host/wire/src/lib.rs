@@ -96,9 +96,10 @@ ops! {
     Mprotect = 24,
     /// Which part of a range belongs to devices? address, length. The reply has start and end of the first run, equal if none.
     Query = 25,
-    /// fork is about to happen. The reply has the host's number for the child, and carries its connection.
+    /// fork is about to happen: 1 if the process has one thread only, an address on the calling thread's stack. The reply has the host's number for the
+    /// child, and carries its connection. Other threads' requests and faults wait from now on until `Forked`, `Child`, or the connection's end.
     Fork = 26,
-    /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id. No reply.
+    /// The announced fork has happened: the child's number (from the reply to `Fork`) and process id, 0 if not known. No reply.
     Forked = 28,
     /// Which of these devices are ready? natively ready descriptors; payload array of [`PollItem`]. The reply's payload has them with what is so. If none is,
     /// the thread is sent a `Wake` when one may be, unless it has made another request.
@@ -129,7 +130,7 @@ ops! {
     CopyOut = 45,
     /// Read a string: address, most bytes. The answer's payload has it, with its NUL if there is one.
     CopyInStr = 46,
-    /// Drop translations (agent only): payload array of [`Range`].
+    /// Drop translations: payload array of [`Range`]. With signals, nothing is behind the pages afterwards.
     Zap = 47,
     /// Are you there? The answer has the agent's process id.
     Ping = 48,
@@ -171,6 +172,8 @@ pub const FAULTS_UFFD_ANY: u64 = 4;
 pub const DEFERRED: u64 = 1;
 /// `offset` of a [`MapPiece`] that is to be unmapped.
 pub const UNMAPPED: u64 = u64::MAX;
+/// `offset` of a [`MapPiece`] with nothing behind it: no access works, not even a debugger's.
+pub const HIDDEN: u64 = u64::MAX - 1;
 
 /// Fault verdict: try the access again.
 pub const VERDICT_RETRY: u64 = 0;
@@ -187,9 +190,9 @@ pub struct MapPiece {
     pub va: u64,
     /// Length in bytes.
     pub len: u64,
-    /// Offset in the memory, in bytes.
+    /// Offset in the memory, in bytes; or [`UNMAPPED`] or [`HIDDEN`].
     pub offset: u64,
-    /// `PROT_*` of the pages now (for signals: `PROT_NONE`).
+    /// `PROT_*` of the pages now.
     pub prot: u64,
 }
 

@@ -61,7 +61,7 @@ fn at_fork_handlers(t: &Ctx) -> Result {
     let map = dev.map_region(dev.layout.fb, PRIVATE)?;
     map.put(0, 0x40)?;
     AT_FORK_MAP.store(map.base, Ordering::SeqCst);
-    works("pthread_atfork", sys::at_fork(in_parent, in_child))?;
+    works("pthread_atfork", sys::at_fork(None, in_parent, in_child))?;
     for round in 1..4 {
         let child = Peer::start(|_| {
             map.holds(0, 0x40)?;

@@ -13,6 +13,7 @@ mod counters;
 mod descriptor;
 mod forbidden;
 mod fork;
+mod fork_moment;
 mod fork_more;
 pub mod helper;
 mod limits;
@@ -32,6 +33,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("access", syscall::CASES),
     ("fork", fork::CASES),
     ("fork", fork_more::CASES),
+    ("fork", fork_moment::CASES),
     ("munmap", munmap::CASES),
     ("munmap", munmap_by::CASES),
     ("mprotect", mprotect::CASES),
