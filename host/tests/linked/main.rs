@@ -5,6 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -18,14 +19,14 @@ use libtest_mimic::{Arguments, Trial};
 
 /// A device whose ioctls are mistakes.
 struct Wrong {
-    lock: Mutex<u32>,
+    lock: Arc<Mutex<u32>>,
 }
 
 impl Device for Wrong {
     type Mapping = ();
 
     fn attach(_: &Attach<'_>) -> Result<Wrong, Errno> {
-        Ok(Wrong { lock: Mutex::new(0) })
+        Ok(Wrong { lock: Arc::new(Mutex::new(0)) })
     }
 
     fn ioctl(&self, command: i32, _: Argument<'_>) -> Result<i32, Errno> {
@@ -51,6 +52,7 @@ const DIE: i32 = 8;
 const DIE_IN_THE_KERNEL: i32 = 9;
 const RETURN_WITH_A_MUTEX: i32 = 10;
 const FREE_TWICE: i32 = 11;
+const CANCEL_UNDER_THE_LOCK: i32 = 12;
 
 static DONE: AtomicU32 = AtomicU32::new(0);
 
@@ -82,6 +84,15 @@ impl Wrong {
             // SAFETY: as above.
             DIE_IN_THE_KERNEL => unsafe { ddi_sys::mutex_enter(std::ptr::without_provenance_mut(0x20)) },
             RETURN_WITH_A_MUTEX => std::mem::forget(self.enter()),
+            CANCEL_UNDER_THE_LOCK => {
+                let _held = self.enter();
+                let lock = self.lock.clone();
+                let timeout = Timeout::after(Duration::from_millis(1), move || takes(&lock));
+                while DONE.load(Ordering::Relaxed) == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                timeout.cancel();
+            }
             FREE_TWICE => {
                 let memory = leak();
                 // SAFETY: the buffer just made.
@@ -113,6 +124,12 @@ fn sleeps() {
     // SAFETY: the buffer just made.
     unsafe { ddi_sys::kmem_free(memory, 64) };
     DONE.store(1, Ordering::Relaxed);
+}
+
+#[inline(never)]
+fn takes(lock: &Mutex<u32>) {
+    DONE.store(1, Ordering::Relaxed);
+    drop(lock.lock());
 }
 
 #[inline(never)]
@@ -202,6 +219,14 @@ fn where_a_timeout_was_made() {
     reported(LEAVE_A_TIMEOUT, &[refused, "\n  a timeout is still pending", ":\n    at ", MISTAKE, FILE]);
 }
 
+fn deadlocks() {
+    let waits = [" waits for the function that it cancels, which ", " waits for the mutex at ", " (made at "];
+    let stacks =
+        ["\n  thread ", " waits:\n    at ", "takes (", MISTAKE, FILE, IOCTL, "in timeout(9F) function"];
+    let entered = [" was entered:\n    at ", "enter ("];
+    reported(CANCEL_UNDER_THE_LOCK, &[&[": deadlock: this thread"][..], &waits, &stacks, &entered].concat());
+}
+
 fn deaths() {
     reported(DIE, &["a NULL pointer is used (address 0x18)", MISTAKE, FILE, IOCTL]);
     let kernel = "mistake: mutex_enter: a NULL pointer is used (address 0x20)";
@@ -216,12 +241,13 @@ fn main() -> ExitCode {
         "--client" => return client(which.parse().unwrap()),
         _ => {}
     }
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("endless_loops", endless_loops),
         ("a_sleeping_allocation_in_a_timeout", a_sleeping_allocation_in_a_timeout),
         ("where_locks_were_taken", where_locks_were_taken),
         ("where_memory_was_allocated", where_memory_was_allocated),
         ("where_a_timeout_was_made", where_a_timeout_was_made),
+        ("deadlocks", deadlocks),
         ("deaths", deaths),
     ];
     let trial = |(name, test): (&str, fn())| {
