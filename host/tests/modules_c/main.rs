@@ -4,6 +4,7 @@
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
 mod admin;
+mod asked;
 mod behind;
 mod board;
 mod crash;
@@ -45,6 +46,7 @@ macro_rules! named {
 
 const TESTS: &[Named] = named! {
     admin: every_command_line_says_and_does_what_illumos_s_own_does;
+    asked: a_run, a_machine_that_stays_up, a_driver_that_dies_takes_everything_with_it;
     behind: a_segment_has_all_its_handles_and_shrinks, a_child_s_segment_and_a_split_in_it,
         protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
@@ -98,6 +100,7 @@ const TESTS: &[Named] = named! {
 };
 
 const CLIENTS: &[Named] = named! {
+    asked: client_of_waits;
     behind: client_of_a_segment_has_all_its_handles_and_shrinks,
         client_of_a_child_s_segment_and_a_split_in_it, client_of_protections_and_contexts_are_seen;
     board: client_of_configuration_space_capabilities_and_dma,
