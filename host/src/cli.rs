@@ -9,7 +9,10 @@ use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
 use ddi_host::loader::root::Root;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::process::{FaultPolicy, Program, check_program, run_elsewhere};
+use ddi_host::process::ending::Ending;
+use ddi_host::process::{
+    FaultPolicy, Program, check_program, end_all, is_descendant, pass_on, run_elsewhere,
+};
 use ddi_host::{bench, demo, kernel, kstat, log, report, resident};
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
@@ -167,6 +170,40 @@ impl Run {
     }
 }
 
+/// How the run of a program is ended whose machine is another process: that one knows which calls wait.
+struct Joined(PathBuf);
+
+impl Joined {
+    fn ask(&self, request: &resident::Request) -> String {
+        resident::ask(&self.0, request).ok().flatten().and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+impl Ending for Joined {
+    fn asked(&self, signal: i32) {
+        pass_on(signal);
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        self.ask(&resident::Request::Stuck).lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    fn say(&self, calls: Vec<u64>) -> Vec<u64> {
+        let said = self.ask(&resident::Request::Where(calls));
+        let said = said.split_terminator('\0').filter_map(|entry| {
+            let mut parts = entry.splitn(3, ' ');
+            let (call, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            // Those of other runs are not this one's to tell of.
+            is_descendant(pid).then_some((call, parts.next()?))
+        });
+        said.inspect(|(_, text)| eprintln!("{}", kernel::stuck_text(text))).map(|(call, _)| call).collect()
+    }
+
+    fn end(&self) {
+        end_all();
+    }
+}
+
 impl Run {
     /// If a `ddi-host serve` has the system's directory, the program is run as its client: the exit status.
     fn joined(&self) -> Option<i32> {
@@ -189,7 +226,8 @@ impl Run {
             variables.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.into(), v.into())),
         );
         let program = Program { path: path.into(), args: args.to_vec(), env };
-        Some(run_elsewhere(&program).unwrap_or_else(|why| fail(&why.to_string())))
+        let ending = Joined(root.clone());
+        Some(run_elsewhere(&program, ending).unwrap_or_else(|why| fail(&why.to_string())))
     }
 }
 

@@ -16,8 +16,10 @@ use crate::block;
 use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
 use crate::ddi::poll;
+use crate::kern::blocked;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
+use crate::kern::stack;
 use crate::loader::system;
 use crate::names::{Named, directories, named, own};
 use crate::opens::{self, Open};
@@ -27,6 +29,7 @@ use crate::process::{
 };
 use crate::vm::client::{self, Entry};
 use crate::vm::framework;
+use crate::{log, report};
 
 const ENXIO: c_int = 6;
 const EINTR: c_int = 4;
@@ -287,11 +290,36 @@ fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
     if device.raise(number) { Ok(uio.resid()) } else { Err(Errno(libc::ENXIO)) }
 }
 
+/// What is said of a call that signals do not end.
+pub fn stuck_text(text: &str) -> String {
+    format!("a signal does not end this call, another one ends the run: {text}")
+}
+
 fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
     entry.client.image().cred() as *mut _
 }
 
 impl process::Kernel for DdiKernel {
+    fn stuck(&self) -> Vec<u64> {
+        let inside = blocked::inside();
+        if !inside.is_empty() {
+            stack::prepare();
+        }
+        inside.iter().map(blocked::Inside::number).collect()
+    }
+
+    fn say_stuck(&self, calls: Vec<u64>) -> Vec<u64> {
+        let said = blocked::describe(&calls);
+        said.iter().for_each(|(_, _, text)| log::line(log::To::Both, &stuck_text(text)));
+        said.into_iter().map(|(call, ..)| call).collect()
+    }
+
+    fn give_up(&self) {
+        report::fail();
+        log::line(log::To::Both, "ended by a second signal, with calls inside the driver");
+        report::stop()
+    }
+
     fn devices(&self) -> Vec<DeviceNode> {
         let mut all: Vec<DeviceNode> = named().into_iter().map(Named::into_node).collect();
         for asleep in autoload::names() {

@@ -233,7 +233,6 @@ impl Machine {
     fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
         let config = process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
-        server.adopt_orphans();
         let told = Arc::downgrade(&server);
         kernel::on_devices_changed(move || {
             if let Some(server) = told.upgrade() {
@@ -245,7 +244,7 @@ impl Machine {
             if let Some(server) = killed.upgrade() {
                 server.kill_all();
             }
-            kill_children();
+            process::end_all();
         });
         self.server = Some(server);
         Ok(())
@@ -344,18 +343,6 @@ impl Machine {
         match thread::in_context(Context::Kernel, || drivers::as_module(name, fini)).unwrap_or(-1) {
             0 => Ok(()),
             errno => Err(format!("{name}: _fini(9E) refused with errno {errno}")),
-        }
-    }
-}
-
-/// Kills what the host has started or adopted: programs that have not used a device yet are no clients.
-fn kill_children() {
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return };
-    for task in tasks.flatten() {
-        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        for pid in children.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
-            // SAFETY: no memory is touched; a child that nobody has waited for keeps its number.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
         }
     }
 }

@@ -57,14 +57,14 @@ pub fn on_stop(f: impl FnOnce() + Send + 'static) {
 pub struct Earlier {
     /// What: "allocated".
     pub what: String,
-    /// Where, innermost first; nothing is shown when it is not known.
-    pub stack: Vec<String>,
+    /// Where; nothing is shown when it is not known.
+    pub stack: Stack,
 }
 
 impl Earlier {
     /// What, and where.
-    pub fn new(what: &str, stack: Vec<String>) -> Earlier {
-        Earlier { what: what.to_owned(), stack }
+    pub fn new(what: &str, frames: Vec<String>) -> Earlier {
+        Earlier { what: what.to_owned(), stack: Stack { frames, call: None } }
     }
 }
 
@@ -121,12 +121,8 @@ impl Stack {
 pub fn leftover_at(stack: &Stack, function: &str, what: &str, page: &str, earlier: &[Earlier]) {
     fail();
     let mut text = format!("driver mistake: {function}: {what} (see {page}){}", stack.text());
-    for Earlier { what, stack } in earlier.iter().filter(|earlier| !earlier.stack.is_empty()) {
-        text.push_str(&format!("\n  {what}:"));
-        for frame in stack {
-            text.push_str("\n    at ");
-            text.push_str(frame);
-        }
+    for Earlier { what, stack } in earlier.iter().filter(|earlier| earlier.stack != Stack::default()) {
+        text.push_str(&format!("\n  {what}:{}", stack.text()));
     }
     log::line(log::To::Both, &text);
     REPORTS.lock().push(text);

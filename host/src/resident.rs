@@ -8,24 +8,26 @@
 //! by the thread that started the machine.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::ddi::kstats;
-use crate::kern::{drivers, nodes};
+use crate::kern::{blocked, drivers, nodes};
+use crate::kernel::DdiKernel;
 use crate::loader::errno::{EBUSY, EINVAL, ENOENT};
 use crate::loader::modctl;
 use crate::loader::root::Root;
 use crate::loader::session::{self, Session};
 use crate::loader::system;
 use crate::machine::Machine;
+use crate::process::Kernel as _;
+use crate::process::ending::{Ending, Signals};
 use crate::{autoload, kernel, log, pci};
 
 /// How long the other side may take with a request or an answer.
@@ -68,6 +70,10 @@ pub enum Request {
     },
     /// All statistics.
     Kstats,
+    /// Calls that are inside a driver and that signals do not end: a number for each.
+    Stuck,
+    /// Where these calls are and for what they wait.
+    Where(Vec<u64>),
 }
 
 impl Request {
@@ -90,6 +96,11 @@ impl Request {
                 vec![word("modules"), id, wide.to_string(), count.to_string()]
             }
             Request::Kstats => vec![word("kstats")],
+            Request::Stuck => vec![word("stuck")],
+            Request::Where(calls) => {
+                let calls: Vec<String> = calls.iter().map(u64::to_string).collect();
+                vec![word("where"), calls.join(" ")]
+            }
         }
     }
 
@@ -112,6 +123,10 @@ impl Request {
                 count: count.parse().ok()?,
             },
             ["kstats"] => Request::Kstats,
+            ["stuck"] => Request::Stuck,
+            ["where", calls] => {
+                Request::Where(calls.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?)
+            }
             _ => return None,
         })
     }
@@ -167,12 +182,25 @@ impl Door {
     }
 }
 
-static STOPPER: AtomicI32 = AtomicI32::new(-1);
+/// How the machine is ended: the first signal ends it, with whatever time that takes.
+struct EndMachine(OwnedFd);
 
-extern "C" fn stop(_: libc::c_int) {
-    let one = 1u64.to_ne_bytes();
-    // SAFETY: eight bytes for an eventfd; a plain system call, safe in a signal handler.
-    unsafe { libc::write(STOPPER.load(Ordering::Relaxed), one.as_ptr().cast(), one.len()) };
+impl Ending for EndMachine {
+    fn asked(&self, _: i32) {
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        DdiKernel.stuck()
+    }
+
+    fn say(&self, calls: Vec<u64>) -> Vec<u64> {
+        DdiKernel.say_stuck(calls)
+    }
+
+    fn end(&self) {
+        DdiKernel.give_up();
+    }
 }
 
 /// Serves until SIGINT, SIGTERM or SIGHUP comes, then ends the machine. True: nothing went wrong.
@@ -180,13 +208,8 @@ extern "C" fn stop(_: libc::c_int) {
 /// # Errors
 /// The signals cannot be caught.
 pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool> {
-    use std::os::fd::AsRawFd;
     let stopper = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-    STOPPER.store(stopper.as_raw_fd(), Ordering::Relaxed);
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: the handler is async-signal-safe.
-        unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) };
-    }
+    let signals = Signals::take(EndMachine(stopper.try_clone()?))?;
     let wanted = autoload::Wanted::new()?;
     loop {
         let mut fds = [
@@ -215,10 +238,7 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
     }
     drop(wanted);
     let clean = machine.end();
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: the default action.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
+    drop(signals);
     Ok(clean)
 }
 
@@ -263,6 +283,11 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
             Ok(variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
         }
         Request::Kstats => Ok(kstats::listing()),
+        Request::Stuck => Ok(DdiKernel.stuck().iter().map(|call| format!("{call}\n")).collect()),
+        Request::Where(calls) => {
+            let said = blocked::describe(calls);
+            Ok(said.iter().map(|(call, pid, text)| format!("{call} {pid} {text}\0")).collect())
+        }
         Request::Attach(name) => {
             let attached = attach(machine, root, name).unwrap_or_else(|why| {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
@@ -395,6 +420,8 @@ mod tests {
             Request::Modules { id: None, wide: true, count: false },
             Request::Modules { id: Some(-7), wide: false, count: true },
             Request::Kstats,
+            Request::Stuck,
+            Request::Where(vec![1 << 33 | 1, 7]),
         ] {
             let words = request.words();
             let words: Vec<&str> = words.iter().map(String::as_str).collect();

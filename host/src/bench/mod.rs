@@ -73,19 +73,19 @@ impl Bench<'_> {
         command.args(["-c", &cpu.to_string()]).arg(std::env::current_exe()?);
         command.args(["client", "--device", DEVICE, "bench", what]);
         command.stdout(Stdio::piped());
+        // It does not outlive this process.
+        let tie =
+            || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
+        // SAFETY: a system call without pointers.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, tie) };
         Ok(command)
     }
 
     fn number(mut command: Command) -> io::Result<f64> {
         let mut child = command.spawn()?;
         let number = Self::read(&mut child);
-        Self::reap(&mut child);
+        child.wait()?;
         number
-    }
-
-    /// The machine reaps every child of this process that ends, so this one may be gone already.
-    fn reap(child: &mut std::process::Child) {
-        let _ = child.wait();
     }
 
     fn read(child: &mut std::process::Child) -> io::Result<f64> {
@@ -126,7 +126,7 @@ impl Bench<'_> {
         let server = std::thread::spawn(move || resolver.serve(&told));
         let number = Self::read(&mut child);
         stop.store(true, Ordering::Relaxed);
-        Self::reap(&mut child);
+        child.wait()?;
         server.join().map_err(|_| io::Error::other("the bare server failed"))?;
         number
     }
@@ -137,7 +137,7 @@ impl Bench<'_> {
             .collect::<io::Result<_>>()?;
         let rates = clients.into_iter().map(|mut child| {
             let rate = Self::read(&mut child);
-            Self::reap(&mut child);
+            child.wait()?;
             rate
         });
         rates.collect::<io::Result<Vec<f64>>>().map(|r| r.iter().sum::<f64>() / r.len() as f64)

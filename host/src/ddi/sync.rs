@@ -4,7 +4,6 @@
 //! holds: nothing that blocks may be called with a spin mutex held.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,10 +14,10 @@ use ddi_sys::{
 };
 
 use super::time;
-use crate::kern::heap;
 use crate::kern::lock::{self, Misuse, MutexKind, Wake};
+use crate::kern::lockplaces::{self, DESTROYED, ENTERED};
+use crate::kern::peek;
 use crate::kern::thread::{self, Context};
-use crate::kern::trace::Trace;
 use crate::report::{self, Earlier};
 use crate::vm::client;
 
@@ -38,48 +37,6 @@ pub(crate) fn held_since() -> Vec<Earlier> {
     let entered = |address| Some(Earlier::new("entered", ENTERED.get(address)?.frames()));
     held.into_iter().filter_map(entered).collect()
 }
-
-/// Where something happened to locks, by their addresses. Kept in check mode only. Locking: leaf mutexes.
-struct Places([parking_lot::Mutex<BTreeMap<usize, Trace>>; 16]);
-
-impl Places {
-    /// Locks that are remembered in one of the parts.
-    const MOST: usize = 4096;
-
-    const fn new() -> Places {
-        Places([const { parking_lot::Mutex::new(BTreeMap::new()) }; 16])
-    }
-
-    fn part(&self, address: usize) -> &parking_lot::Mutex<BTreeMap<usize, Trace>> {
-        &self.0[(address >> 3) % 16]
-    }
-
-    /// The calling thread does it, now.
-    fn set(&self, address: usize) {
-        if heap::checking() {
-            let mut part = self.part(address).lock();
-            if part.len() == Self::MOST {
-                part.clear();
-            }
-            part.insert(address, Trace::here());
-        }
-    }
-
-    fn get(&self, address: usize) -> Option<Trace> {
-        self.part(address).lock().get(&address).copied()
-    }
-
-    fn forget(&self, address: usize) {
-        if heap::checking() {
-            self.part(address).lock().remove(&address);
-        }
-    }
-}
-
-/// Where the mutexes that are held were entered.
-static ENTERED: Places = Places::new();
-/// Where mutexes were destroyed.
-static DESTROYED: Places = Places::new();
 
 fn hold(address: usize, spin: bool) {
     ENTERED.set(address);
@@ -115,6 +72,12 @@ pub(crate) fn may_block(function: &str, how: &str, page: &str) {
     }
 }
 
+/// The driver makes a lock. The name is read with care: callers from other systems pass anything.
+fn made<T>(lock: *const T, name: *const c_char) {
+    let name = if name.is_null() { None } else { peek::string(name as usize, 64) };
+    lockplaces::made(lock as usize, String::from_utf8_lossy(&name.unwrap_or_default()).into_owned());
+}
+
 /// # Safety
 /// `lock` is a driver's lock of at least eight aligned bytes, used as a lock only.
 unsafe fn word<'a, T>(lock: *const T) -> &'a AtomicU64 {
@@ -138,7 +101,8 @@ const HIGH_LEVEL: usize = 10;
 
 ddi! {
     /// mutex_init(9F).
-    fn mutex_init(mutex: *mut kmutex_t, _name: *mut c_char, _type: kmutex_type_t, arg: *mut c_void) {
+    fn mutex_init(mutex: *mut kmutex_t, name: *mut c_char, _type: kmutex_type_t, arg: *mut c_void) {
+        made(mutex, name);
         let spin = (arg as usize) > HIGH_LEVEL && (arg as usize) < 256;
         // SAFETY: the driver's promise.
         lock::mutex_init(unsafe { word(mutex) }, if spin { MutexKind::Spin } else { MutexKind::Adaptive });
@@ -152,6 +116,7 @@ ddi! {
         }
         let result = lock::mutex_destroy(word);
         if result.is_ok() {
+            lockplaces::gone(mutex as usize);
             DESTROYED.set(mutex as usize);
         }
         if let Err(misuse) = result {
@@ -208,12 +173,14 @@ ddi! {
     }
 
     /// rw_init(9F).
-    fn rw_init(rwlock: *mut krwlock_t, _name: *mut c_char, _type: krw_type_t, _arg: *mut c_void) {
+    fn rw_init(rwlock: *mut krwlock_t, name: *mut c_char, _type: krw_type_t, _arg: *mut c_void) {
+        made(rwlock, name);
         // SAFETY: the driver's promise.
         lock::rw_init(unsafe { word(rwlock) });
     }
     /// rw_destroy(9F).
     fn rw_destroy(rwlock: *mut krwlock_t) {
+        lockplaces::gone(rwlock as usize);
         // SAFETY: the driver's promise.
         if lock::rw_holders(unsafe { word(rwlock) }) != (0, 0) {
             complain("rw_destroy", "the readers/writer lock", rwlock, Misuse::Held, "rw_destroy(9F)");
@@ -278,12 +245,15 @@ ddi! {
     }
 
     /// sema_init(9F).
-    fn sema_init(sema: *mut ksema_t, count: u32, _name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
+    fn sema_init(sema: *mut ksema_t, count: u32, name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
+        made(sema, name);
         // SAFETY: the driver's promise.
         lock::sema_init(unsafe { word(sema) }, count);
     }
     /// sema_destroy(9F).
-    fn sema_destroy(_sema: *mut ksema_t) {}
+    fn sema_destroy(sema: *mut ksema_t) {
+        lockplaces::gone(sema as usize);
+    }
     /// sema_p(9F).
     fn sema_p(sema: *mut ksema_t) {
         may_block("sema_p", "a semaphore", "semaphore(9F)");
@@ -314,12 +284,15 @@ ddi! {
     }
 
     /// cv_init(9F).
-    fn cv_init(cv: *mut kcondvar_t, _name: *mut c_char, _type: kcv_type_t, _arg: *mut c_void) {
+    fn cv_init(cv: *mut kcondvar_t, name: *mut c_char, _type: kcv_type_t, _arg: *mut c_void) {
+        made(cv, name);
         // SAFETY: the driver's promise. The two bytes are not used.
         unsafe { cv.write(kcondvar_t { _opaque: 0 }) };
     }
     /// cv_destroy(9F).
-    fn cv_destroy(_cv: *mut kcondvar_t) {}
+    fn cv_destroy(cv: *mut kcondvar_t) {
+        lockplaces::gone(cv as usize);
+    }
     /// cv_signal(9F).
     fn cv_signal(cv: *mut kcondvar_t) {
         lock::cv_signal(cv as usize);

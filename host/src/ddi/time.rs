@@ -15,9 +15,11 @@ use ddi_sys::{
 use parking_lot::Mutex;
 
 use super::{store, sync, text};
+use crate::kern::blocked::{Blocked, For, Others};
 use crate::kern::callout::{self, Cancelled};
 use crate::kern::entry::{self, Callback};
 use crate::kern::left::{Kind, Left};
+use crate::kern::lock;
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
@@ -52,17 +54,7 @@ fn wall() -> Duration {
 
 /// Sleeps; interruptible by the calling process's signals if asked. True: a signal came.
 fn sleep(duration: Duration, interruptible: bool) -> bool {
-    use crate::kern::lock;
-    let (mutex, cv) = (std::sync::atomic::AtomicU64::new(0), 0u64);
-    let until = Instant::now() + duration;
-    let _ = lock::mutex_enter(&mutex);
-    while Instant::now() < until {
-        let wake = lock::cv_wait(std::ptr::from_ref(&cv) as usize, &mutex, Some(until), interruptible);
-        if wake == Ok(lock::Wake::Interrupted) {
-            return true;
-        }
-    }
-    false
+    !lock::pause(Instant::now() + duration, interruptible)
 }
 
 /// A periodic callback.
@@ -146,7 +138,12 @@ impl Ended {
         *self.done.lock() = true;
         self.changed.notify_all();
     }
-    fn wait(&self) {
+    /// Waits for thread number `thread`, whose end this is.
+    fn wait(self: &Arc<Self>, thread: u32) {
+        let this = self.clone();
+        let who = move || if *this.done.lock() { Vec::new() } else { vec![thread] };
+        let _blocked =
+            Blocked::on(For::Others(Others::new("a thread's function", "thread_create(9F)", who)), false);
         let mut done = self.done.lock();
         while !*done {
             self.changed.wait(&mut done);
@@ -465,11 +462,16 @@ ddi! {
     fn thread_join(did: kt_did_t) {
         let ended = THREADS.lock().remove(&did);
         if let Some(ended) = ended {
-            ended.wait();
+            ended.wait(u32::try_from(did).unwrap_or(0));
         }
     }
     /// thread_exit: ends the calling thread.
     fn thread_exit() -> ! {
+        if sync::held() > 0 {
+            let since = sync::held_since();
+            let what = "the thread ends with a mutex held";
+            report::mistake_after("thread_exit", what, "mutex_enter(9F)", &since);
+        }
         // The frames between here and the thread's start are the driver's: they end without being unwound.
         if let Some(ended) = MY_END.take() {
             ended.tell();

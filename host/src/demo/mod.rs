@@ -182,7 +182,7 @@ pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, Strin
     let mut conductor = machine.server().spawn(&program).map_err(|e| e.to_string())?;
     let report = pipe.watch().map_err(text)?;
     let status = conductor.wait().map_err(text)?;
-    machine.server().finish(&conductor);
+    machine.server().finish(conductor);
     let mut seen = Seen { faults: machine.server().fault_mode().name(), ..Seen::default() };
     let clients = machine.server().process_count();
     if clients > 0 {

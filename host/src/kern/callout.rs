@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::blocked::{Blocked, For, Others};
 use super::thread::{self, Context};
 
 /// What runs; it gets nothing and must not unwind.
@@ -92,8 +93,17 @@ pub fn cancel(id: Id) -> Cancelled {
         queue.running.remove(&id);
         return Cancelled::Pending(Duration::ZERO);
     }
-    while queue.running.get(&id).is_some_and(|&runner| runner != thread::id()) {
-        CALLOUTS.done.wait(&mut queue);
+    let me = thread::id();
+    let runs = |queue: &Queue| queue.running.get(&id).copied().filter(|&runner| runner != me);
+    if runs(&queue).is_some() {
+        drop(queue);
+        let who = move || CALLOUTS.queue.lock().running.get(&id).copied().into_iter().collect();
+        let others = Others::new("the function that it cancels", "untimeout(9F)", who);
+        let _blocked = Blocked::on(For::Others(others), false);
+        let mut queue = CALLOUTS.queue.lock();
+        while runs(&queue).is_some() {
+            CALLOUTS.done.wait(&mut queue);
+        }
     }
     Cancelled::Gone
 }

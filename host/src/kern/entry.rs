@@ -32,6 +32,8 @@ pub struct Panicked;
 pub struct Slot {
     /// The thread's id in this process.
     pub tid: i32,
+    /// Its number ([`thread::id`]).
+    pub number: u32,
     /// Odd while driver code runs; another number for each call.
     pub calls: AtomicU64,
     /// The call is for a process that waits for it.
@@ -67,6 +69,7 @@ fn new_slot() -> Arc<Slot> {
     let tid = unsafe { libc::gettid() };
     let slot = Arc::new(Slot {
         tid,
+        number: thread::id(),
         calls: AtomicU64::new(0),
         for_process: AtomicBool::new(false),
         driver_s_own: AtomicBool::new(false),
@@ -113,6 +116,11 @@ impl Current {
     pub fn here() -> Option<Current> {
         let pid = crate::vm::client::current_pid();
         Some(Current { name: NAME.get()?, pid, context: thread::context() })
+    }
+
+    /// The process for which it is.
+    pub fn pid(&self) -> Option<i32> {
+        self.pid
     }
 
     /// Describes it: "ctxdev: ioctl(9E), for process 1234 (sh)".

@@ -16,6 +16,7 @@ use std::time::Duration;
 use ddi_sys::{caddr_t, uint_t};
 use parking_lot::{Condvar, Mutex};
 
+use super::blocked::{Blocked, For, Others};
 use super::nodes::Node;
 use super::thread::{self, Context};
 use super::{callout, entry};
@@ -195,13 +196,26 @@ impl Interrupt {
     }
 
     /// It is not delivered any more: its handler does not run when this returns, unless that is the caller.
-    pub fn disable(&self) {
-        let mut state = self.state.lock();
-        state.enabled = false;
-        while state.running != 0 && state.running != thread::id() {
-            self.told.wait(&mut state);
+    pub fn disable(self: &Arc<Self>) {
+        let me = thread::id();
+        let runs = |state: &State| Some(state.running).filter(|&running| running != 0 && running != me);
+        let running = {
+            let mut state = self.state.lock();
+            state.enabled = false;
+            runs(&state).is_some()
+        };
+        if running {
+            let this = self.clone();
+            let what = format!("the handler of interrupt {}", self.number);
+            let who =
+                move || Some(this.state.lock().running).filter(|&running| running != 0).into_iter().collect();
+            let blocked = Blocked::on(For::Others(Others::new(&what, "ddi_intr_disable(9F)", who)), false);
+            let mut state = self.state.lock();
+            while runs(&state).is_some() {
+                self.told.wait(&mut state);
+            }
+            blocked.over();
         }
-        drop(state);
         self.show_enabled();
     }
 

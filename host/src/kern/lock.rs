@@ -19,6 +19,7 @@ use parking_lot_core::{
     unpark_filter, unpark_one,
 };
 
+use super::blocked::{self, Blocked, For};
 use super::thread;
 
 /// Low-half bit: somebody is parked on the lock's address.
@@ -126,6 +127,7 @@ pub fn mutex_enter(word: &AtomicU64) -> Result<(), Misuse> {
         return Ok(());
     }
     let mut spins = 0;
+    let mut blocked = None;
     loop {
         let now = word.load(Relaxed);
         if now & OWNER == me {
@@ -142,6 +144,7 @@ pub fn mutex_enter(word: &AtomicU64) -> Result<(), Misuse> {
             std::hint::spin_loop();
             continue;
         }
+        blocked.get_or_insert_with(|| Blocked::on_mutex(word));
         if now & PARKED == 0 && word.compare_exchange_weak(now, now | PARKED, Relaxed, Relaxed).is_err() {
             continue;
         }
@@ -213,6 +216,7 @@ pub fn rw_init(word: &AtomicU64) {
 /// rw_enter. The caller has checked that it is not the writer already.
 pub fn rw_enter(word: &AtomicU64, writer: bool) -> Result<(), Misuse> {
     let me = u64::from(thread::id()) << 32;
+    let mut blocked: Option<Blocked> = None;
     loop {
         let now = word.load(Relaxed);
         if now >> 32 == me >> 32 {
@@ -220,7 +224,11 @@ pub fn rw_enter(word: &AtomicU64, writer: bool) -> Result<(), Misuse> {
         }
         if rw_can(now, writer) {
             let next = if writer { now | me } else { now + 1 };
-            if word.compare_exchange_weak(now, next, Acquire, Relaxed).is_ok() {
+            let take = || word.compare_exchange_weak(now, next, Acquire, Relaxed).is_ok();
+            if blocked.as_ref().map_or_else(take, |blocked| blocked.leave_if(take)) {
+                if !writer {
+                    blocked::reads(key(word));
+                }
                 return Ok(());
             }
             continue;
@@ -229,11 +237,18 @@ pub fn rw_enter(word: &AtomicU64, writer: bool) -> Result<(), Misuse> {
         if now & waits != waits && word.compare_exchange_weak(now, now | waits, Relaxed, Relaxed).is_err() {
             continue;
         }
+        // With the bit set: whoever looks sees that a writer waits.
+        blocked.get_or_insert_with(|| Blocked::on(For::Lock(key(word), writer), false));
         park_on(key(word), || {
             let now = word.load(Relaxed);
             now & waits == waits && !rw_can(now, writer)
         });
     }
+}
+
+/// Can a thread have it, as the writer or a reader?
+pub fn rw_free(word: &AtomicU64, writer: bool) -> bool {
+    rw_can(word.load(Relaxed), writer)
 }
 
 fn rw_can(word: u64, writer: bool) -> bool {
@@ -250,6 +265,9 @@ pub fn rw_tryenter(word: &AtomicU64, writer: bool) -> bool {
         }
         let next = if writer { now | me } else { now + 1 };
         if word.compare_exchange_weak(now, next, Acquire, Relaxed).is_ok() {
+            if !writer {
+                blocked::reads(key(word));
+            }
             return true;
         }
     }
@@ -257,6 +275,10 @@ pub fn rw_tryenter(word: &AtomicU64, writer: bool) -> bool {
 
 /// rw_exit: the writer's hold if the caller is the writer, else one reader's.
 pub fn rw_exit(word: &AtomicU64) -> Result<(), Misuse> {
+    // As long as the caller holds it, it does not change how.
+    if word.load(Relaxed) >> 32 == 0 {
+        blocked::reads_no_more(key(word));
+    }
     loop {
         let now = word.load(Relaxed);
         let next = if now >> 32 != 0 {
@@ -288,6 +310,7 @@ pub fn rw_downgrade(word: &AtomicU64) -> Result<(), Misuse> {
             return Err(Misuse::NotOwner);
         }
         if word.compare_exchange_weak(now, 1, Release, Relaxed).is_ok() {
+            blocked::reads(key(word));
             if now & PARKED != 0 {
                 wake_all(key(word));
             }
@@ -305,6 +328,7 @@ pub fn rw_tryupgrade(word: &AtomicU64) -> bool {
             return false;
         }
         if word.compare_exchange_weak(now, (now - 1) | me, Acquire, Relaxed).is_ok() {
+            blocked::reads_no_more(key(word));
             return true;
         }
     }
@@ -344,7 +368,8 @@ pub fn sema_p(word: &AtomicU64, interruptible: bool) -> bool {
         if now as u32 != 0 || word.compare_exchange_weak(now, now | 1 << 32, Relaxed, Relaxed).is_err() {
             continue;
         }
-        let woken = sleep(key(word), || word.load(Relaxed) as u32 == 0, || {}, None, interruptible);
+        let still = || word.load(Relaxed) as u32 == 0;
+        let woken = sleep(For::Semaphore(key(word)), key(word), still, || {}, None, interruptible);
         if woken == Wake::Interrupted {
             return false;
         }
@@ -386,15 +411,28 @@ pub fn cv_wait(
     if !mutex_owned(mutex) {
         return Err(Misuse::NotOwner);
     }
-    let woken = sleep(cv, || true, || _ = mutex_exit(mutex), deadline, interruptible);
+    let woken = sleep(For::Condition(cv), cv, || true, || _ = mutex_exit(mutex), deadline, interruptible);
     if mutex_owner(mutex) != thread::id() {
         mutex_enter(mutex)?;
     }
     Ok(woken)
 }
 
+/// Waits until a time. False: a signal came first.
+pub fn pause(until: Instant, interruptible: bool) -> bool {
+    let place = AtomicU64::new(0);
+    while Instant::now() < until {
+        let woken = sleep(For::Time, key(&place), || true, || {}, Some(until), interruptible);
+        if woken == Wake::Interrupted {
+            return false;
+        }
+    }
+    true
+}
+
 /// Parks on `key` if `still` holds, calls `before` once queued, until woken, the deadline or a signal.
 fn sleep(
+    what: For,
     key: usize,
     still: impl FnOnce() -> bool,
     before: impl FnOnce(),
@@ -410,6 +448,7 @@ fn sleep(
             return Wake::Interrupted;
         }
     }
+    let blocked = Blocked::on(what, interruptible);
     let mut not_still = false;
     let validate = || {
         if signals.as_ref().is_some_and(|s| s.pending()) {
@@ -427,6 +466,7 @@ fn sleep(
     // SAFETY: the key is an address in the driver's memory on which only this module parks; no closure panics or parks
     // (mutex_exit unparks another address, which `park` allows in `before_sleep`).
     let result = unsafe { park(key, validate, before, |_, _| {}, token, deadline) };
+    drop(blocked);
     if let Some(signals) = &signals {
         signals.awake();
     }

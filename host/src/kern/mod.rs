@@ -1,6 +1,7 @@
 //! The kernel's own machinery behind the DDI functions: plain Rust, no C types where it can be helped.
 
 pub mod altstack;
+pub mod blocked;
 pub mod callout;
 pub mod conf;
 pub mod drivers;
@@ -10,6 +11,7 @@ pub mod image;
 pub mod interrupts;
 pub mod left;
 pub mod lock;
+pub mod lockplaces;
 pub mod nodes;
 pub mod peek;
 pub mod pieces;

@@ -57,11 +57,23 @@ pub fn collect(into: &mut [usize]) {
     }
 }
 
+/// Reads what [`name`] needs for a driver that is linked in, so that names are found without delay.
+pub fn prepare() {
+    if loader::with_a_name(|_| ()).is_none() {
+        name(&[prepare as *const () as usize]);
+    }
+}
+
 /// Names the frames of a driver that is linked in among those that [`collect`] found.
 pub fn name(addresses: &[usize]) -> Named {
     let mut named = Named::default();
     let mut entered = false;
+    let program = object(name as *const () as usize);
     for &address in addresses.iter().take_while(|&&address| address != 0) {
+        // A driver that is linked in is no shared library, as the C library is.
+        if object(address) != program {
+            continue;
+        }
         backtrace::resolve(address as *mut c_void, |symbol| {
             let Some(name) = symbol.name() else { return };
             let name = format!("{name:#}");
@@ -85,6 +97,16 @@ pub fn name(addresses: &[usize]) -> Named {
         }
     }
     named
+}
+
+/// Where the program or shared library begins that has code at this address.
+fn object(address: usize) -> Option<usize> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: room for the answer; any address may be asked about.
+    let found = unsafe { libc::dladdr(address as *const c_void, info.as_mut_ptr()) } != 0;
+    // SAFETY: all-zero is a value, too.
+    let info = unsafe { info.assume_init() };
+    found.then_some(info.dli_fbase as usize)
 }
 
 /// The calling thread's frames in a driver; none when no driver code runs on it.

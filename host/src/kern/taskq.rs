@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::blocked::{Blocked, For, Others};
 use super::thread::{self, Context};
 
 /// What runs; it must not unwind.
@@ -16,7 +17,8 @@ pub type Task = Box<dyn FnOnce() + Send>;
 #[derive(Default)]
 struct State {
     tasks: VecDeque<Task>,
-    running: usize,
+    /// The numbers of the threads that run tasks.
+    running: Vec<u32>,
     idle: usize,
     threads: Vec<u32>,
     started: usize,
@@ -35,6 +37,24 @@ struct Shared {
 pub struct TaskQueue {
     shared: Arc<Shared>,
     max: usize,
+}
+
+impl Shared {
+    /// Waits until `done`, which the tasks that run have to end for.
+    fn wait_until(self: &Arc<Self>, done: impl Fn(&State) -> bool) {
+        if done(&self.state.lock()) {
+            return;
+        }
+        let this = self.clone();
+        let what = format!("the tasks of {}", self.name);
+        let who = move || this.state.lock().running.clone();
+        let blocked = Blocked::on(For::Others(Others::new(&what, "ddi_taskq_wait(9F)", who)), false);
+        let mut state = self.state.lock();
+        while !done(&state) {
+            self.changed.wait(&mut state);
+        }
+        blocked.over();
+    }
 }
 
 impl TaskQueue {
@@ -76,19 +96,13 @@ impl TaskQueue {
 
     /// Waits until every task dispatched so far, and those that they dispatch meanwhile, is done.
     pub fn wait(&self) {
-        let mut state = self.shared.state.lock();
-        while state.running > 0 || !state.tasks.is_empty() {
-            self.shared.changed.wait(&mut state);
-        }
+        self.shared.wait_until(|state| state.running.is_empty() && state.tasks.is_empty());
     }
 
     /// Stops running tasks; waits for those that run.
     pub fn suspend(&self) {
-        let mut state = self.shared.state.lock();
-        state.suspended = true;
-        while state.running > 0 {
-            self.shared.changed.wait(&mut state);
-        }
+        self.shared.state.lock().suspended = true;
+        self.shared.wait_until(|state| state.running.is_empty());
     }
 
     /// Goes on after [`suspend`](Self::suspend).
@@ -115,26 +129,26 @@ impl Drop for TaskQueue {
         state.ending = true;
         state.suspended = false;
         self.shared.work.notify_all();
-        // A task that destroys its own queue would wait for itself.
-        let own = usize::from(state.threads.contains(&thread::id()));
-        while state.started > own {
-            self.shared.changed.wait(&mut state);
-        }
+        drop(state);
+        // A task that destroys its own queue waits for itself, which is reported; a host that goes on after a report waits for the others.
+        let me = thread::id();
+        self.shared.wait_until(|state| state.started == usize::from(state.threads.contains(&me)));
     }
 }
 
 fn worker(shared: &Shared) {
+    let me = thread::id();
     let mut state = shared.state.lock();
-    state.threads.push(thread::id());
+    state.threads.push(me);
     loop {
         if !state.suspended
             && let Some(task) = state.tasks.pop_front()
         {
-            state.running += 1;
+            state.running.push(me);
             drop(state);
             thread::in_context(Context::Kernel, task);
             state = shared.state.lock();
-            state.running -= 1;
+            state.running.retain(|&id| id != me);
             shared.changed.notify_all();
             continue;
         }
@@ -145,7 +159,6 @@ fn worker(shared: &Shared) {
         shared.work.wait(&mut state);
         state.idle -= 1;
     }
-    let me = thread::id();
     state.threads.retain(|&id| id != me);
     state.started -= 1;
     shared.changed.notify_all();

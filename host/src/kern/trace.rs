@@ -26,6 +26,15 @@ impl Trace {
         trace
     }
 
+    /// The same if a module called, else empty: without the time that unwinding takes.
+    pub fn of_module() -> Trace {
+        let mut trace = Trace::default();
+        if entry::inside() {
+            loader::calls::follow(entry::stack(), &mut trace.0);
+        }
+        trace
+    }
+
     /// A thread's that was stopped by a signal, for its handler: `ip`, `sp` and `fp` are what it was stopped with. May be called in a signal handler.
     pub fn stopped(ip: usize, sp: usize, fp: usize) -> Trace {
         let mut trace = Trace::default();

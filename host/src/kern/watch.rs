@@ -104,11 +104,13 @@ pub struct Seen {
     pub frames: Vec<String>,
     /// The entry point, and for whom it was called.
     pub call: String,
+    /// The process for which it was called; 0: none.
+    pub pid: i32,
 }
 
 impl Seen {
     /// The place in a few words: the DDI function, or the driver's.
-    fn place(&self) -> String {
+    pub fn place(&self) -> String {
         self.called.clone().or_else(|| self.frames.first().cloned()).unwrap_or_else(|| "a driver".into())
     }
 
@@ -144,7 +146,7 @@ pub fn ask(slot: &Slot) -> Option<Seen> {
         let called = if place.own.is_some() { None } else { named.called };
         // SAFETY: the thread is held in its handler.
         let call = unsafe { place.call.describe() };
-        Seen { called, frames: named.frames, call }
+        Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) }
     });
     slot.answer.state.store(IDLE, Ordering::Release);
     seen

@@ -55,5 +55,5 @@ pub use error::{LoadError, Missing, Problem, Site, Why};
 pub use kernel::{Export, Kernel};
 pub use link::Probe;
 pub use module::Module;
-pub use modules::{Modules, UnloadError, module_at, symbolize, with_a_name};
+pub use modules::{Modules, UnloadError, module_at, symbolize, variable, with_a_name};
 pub use stubs::{real_data, real_function, seen_data};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::elf::{Binding, Object};
+use super::elf::{self, Binding, Object};
 use super::image::Image;
 use super::kernel::Kernel;
 use super::link::{self, Linked, Probe};
@@ -134,6 +134,18 @@ impl Module {
     pub fn symbol(&self, name: &str) -> Option<usize> {
         let value = self.values[self.object.own(name)?]?;
         usize::try_from(value).ok()
+    }
+
+    /// Names the variable at an address: "ctxdev`states".
+    pub(super) fn variable(&self, address: usize) -> Option<String> {
+        let variables =
+            self.object.symbols.iter().zip(&self.values).filter(|(s, _)| s.kind == elf::STT_OBJECT);
+        let (name, offset) = variables.into_iter().find_map(|(s, value)| {
+            let offset = address.checked_sub(usize::try_from((*value)?).ok()?)?;
+            ((offset as u64) < s.size.max(1)).then_some((&s.name, offset))
+        })?;
+        let offset = if offset == 0 { String::new() } else { format!("+{offset:#x}") };
+        Some(format!("{}`{name}{offset}", self.name))
     }
 
     /// Address of a symbol that other modules may use: defined here, not local.

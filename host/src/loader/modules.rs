@@ -309,6 +309,11 @@ pub fn module_at(address: usize) -> Option<Arc<Module>> {
     all.iter().filter_map(Weak::upgrade).find(|m| m.contains(address))
 }
 
+/// Names the variable of a module that lies at an address: "ctxdev`states"; with an offset, if it lies inside one.
+pub fn variable(address: usize) -> Option<String> {
+    module_at(address)?.variable(address)
+}
+
 /// Calls `f` with the name of the module that was loaded last. None if there is none, or if that is not known at the moment. May be called in a signal
 /// handler: nothing is allocated.
 pub fn with_a_name<R>(f: impl FnOnce(&str) -> R) -> Option<R> {

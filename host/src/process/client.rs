@@ -45,8 +45,6 @@ pub struct Process {
     mem: Arc<PhysMem>,
     pid: AtomicI32,
     gone: AtomicBool,
-    /// It was a child of this process when it came, so somebody here waits for it.
-    pub(super) direct: AtomicBool,
     pub(super) pidfd: OnceLock<OwnedFd>,
     pub(super) lifeline: Mutex<Option<Conn>>,
     pub(super) flight: Mutex<Flight>,
@@ -101,7 +99,6 @@ impl Process {
             mem,
             pid: AtomicI32::new(0),
             gone: AtomicBool::new(false),
-            direct: AtomicBool::new(false),
             pidfd: OnceLock::new(),
             lifeline: Mutex::new(None),
             flight: Mutex::default(),

@@ -1,19 +1,22 @@
 //! Starting programs as clients.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Server;
+use super::ending::{Ending, Signals};
 use super::server::Shared;
+use super::supervise::{self, Order, Started};
 
 /// The shim, as host/build.rs built it.
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libddi_shim.so"));
@@ -49,6 +52,9 @@ pub enum LaunchError {
     /// For another machine.
     #[error("{}: is not a 64-bit x86 program", .0.display())]
     OtherMachine(PathBuf),
+    /// What it leaves behind could not be ended.
+    #[error(transparent)]
+    Unsupervised(#[from] supervise::Unsupervised),
     /// Anything else.
     #[error("{}: {error}", .path.display())]
     System {
@@ -149,216 +155,181 @@ pub(super) fn shim() -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The child that SIGTERM and SIGHUP are passed on to.
+/// The program that SIGTERM and SIGHUP are passed on to; 0 before it is started, [`ENDED`] when it has ended.
 static FOREGROUND: AtomicI32 = AtomicI32::new(0);
+const ENDED: i32 = -1;
+/// A signal that came before the program was started; 0: none.
+static EARLY: AtomicI32 = AtomicI32::new(0);
 
-extern "C" fn pass_on(signo: libc::c_int) {
-    let pid = FOREGROUND.load(Ordering::Relaxed);
-    if pid > 0 {
-        // SAFETY: a plain system call, safe in a signal handler.
-        unsafe { libc::kill(pid, signo) };
+/// A signal came that asks the run to end: it is passed on to the program if the terminal has not sent it there, too. When the program has ended, what it has left is
+/// ended at once.
+pub fn pass_on(signal: i32) {
+    match FOREGROUND.load(Ordering::SeqCst) {
+        ENDED => supervise::hurry(),
+        0 => {
+            EARLY.store(signal, Ordering::SeqCst);
+            pass_on_early(FOREGROUND.load(Ordering::SeqCst));
+        }
+        pid if matches!(signal, libc::SIGTERM | libc::SIGHUP) => {
+            // SAFETY: no memory is touched.
+            unsafe { libc::kill(pid, signal) };
+        }
+        _ => {}
     }
 }
 
-fn set_action(signo: i32, handler: libc::sighandler_t) -> libc::sigaction {
-    // SAFETY: all-zero is a valid sigaction.
-    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
-    new.sa_sigaction = handler;
-    new.sa_flags = libc::SA_RESTART;
-    // SAFETY: as above.
-    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: both point to valid structures; the handler is async-signal-safe.
-    unsafe { libc::sigaction(signo, &new, &mut old) };
-    old
-}
-
-/// Leaves terminal signals to the program in the foreground while it runs.
-struct Signals {
-    before: Vec<(i32, libc::sigaction)>,
-}
-
-impl Signals {
-    fn hand_over() -> Signals {
-        let pass = pass_on as *const () as libc::sighandler_t;
-        let actions = [
-            (libc::SIGINT, libc::SIG_IGN),
-            (libc::SIGQUIT, libc::SIG_IGN),
-            (libc::SIGTERM, pass),
-            (libc::SIGHUP, pass),
-        ];
-        Signals { before: actions.map(|(s, h)| (s, set_action(s, h))).to_vec() }
+/// What came before the program was started, it gets now, whatever it was: a terminal has not found it.
+fn pass_on_early(pid: i32) {
+    let signal = if pid > 0 { EARLY.swap(0, Ordering::SeqCst) } else { 0 };
+    if signal != 0 {
+        // SAFETY: no memory is touched.
+        unsafe { libc::kill(pid, signal) };
     }
 }
 
-impl Drop for Signals {
-    fn drop(&mut self) {
-        FOREGROUND.store(0, Ordering::Relaxed);
-        for (signo, action) in &self.before {
-            // SAFETY: an action that was in force before.
-            unsafe { libc::sigaction(*signo, action, std::ptr::null_mut()) };
+/// How the run of a machine's own program is ended.
+struct EndRun(Weak<Shared>);
+
+impl Ending for EndRun {
+    fn asked(&self, signal: i32) {
+        pass_on(signal);
+    }
+
+    fn stuck(&self) -> Vec<u64> {
+        self.0.upgrade().map_or_else(Vec::new, |shared| shared.kernel.stuck())
+    }
+
+    fn say(&self, calls: Vec<u64>) -> Vec<u64> {
+        self.0.upgrade().map_or_else(Vec::new, |shared| shared.kernel.say_stuck(calls))
+    }
+
+    fn end(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.kernel.give_up();
         }
     }
 }
 
-/// Runs a program in the foreground, to its end, as a client of a server in another process, whose environment is among the program's. Orphans of
-/// the program are reaped meanwhile; those that live on are left to whoever comes next. Returns the program's exit status, 128 + the
-/// signal's number if one killed it.
+/// Starts a program with its supervisor. `env` is added to its environment, behind the program's own.
+fn start(
+    program: &Program,
+    env: Vec<(OsString, OsString)>,
+    files: Option<u64>,
+    foreground: Option<&Signals>,
+) -> Result<Started, LaunchError> {
+    let path = check_program(&program.path)?;
+    let text = |s: &OsStr| CString::new(s.as_bytes()).map_err(io::Error::from);
+    let order = || {
+        // SAFETY: all-zero is a limit.
+        let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
+        // SAFETY: room for the answer.
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+        limit.rlim_cur = files.unwrap_or(limit.rlim_cur);
+        let args =
+            std::iter::once(program.path.as_os_str()).chain(program.args.iter().map(OsString::as_os_str));
+        Ok(Order {
+            path: text(path.as_os_str())?,
+            args: args.map(text).collect::<io::Result<_>>()?,
+            env: supervise::environment(program.env.iter().cloned().chain(env))?,
+            files: limit,
+            // What Rust's runtime ignores is nothing to the program.
+            defaults: [libc::SIGPIPE]
+                .into_iter()
+                .chain(foreground.map(Signals::defaults).unwrap_or_default())
+                .collect(),
+        })
+    };
+    let started = order().and_then(|order| supervise::start(&order));
+    started.map_err(|error| LaunchError::System { path: program.path.clone(), error })
+}
+
+/// An exit status as a shell has it: 128 + the signal's number if one killed the program.
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// Runs a program in the foreground, to its end, as a client of a server in another process, whose environment is among the program's. What it leaves
+/// running is killed if it does not end by itself within two seconds. `ending` says how the run is ended, from the start of the program on. Returns the
+/// program's exit status, 128 + the signal's number if one killed it.
 ///
 /// # Errors
 /// See [`LaunchError`].
-pub fn run_elsewhere(program: &Program) -> Result<i32, LaunchError> {
-    let path = check_program(&program.path)?;
+pub fn run_elsewhere(program: &Program, ending: impl Ending + 'static) -> Result<i32, LaunchError> {
     let system = |error| LaunchError::System { path: program.path.clone(), error };
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|e| system(e.into()))?;
-    let _signals = Signals::hand_over();
-    let mut command = Command::new(&path);
-    command.arg0(&program.path).args(&program.args).envs(program.env.iter().cloned());
-    let before_exec = || {
-        for s in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-            set_action(s, libc::SIG_DFL);
-        }
-        Ok(())
-    };
-    // SAFETY: the closure makes only async-signal-safe system calls.
-    unsafe { command.pre_exec(before_exec) };
-    let child = command.spawn().map_err(system)?.id().cast_signed();
-    FOREGROUND.store(child, Ordering::Relaxed);
-    loop {
-        let mut status = 0;
-        // SAFETY: `status` is a valid place.
-        let ended = unsafe { libc::waitpid(-1, &mut status, libc::__WALL) };
-        if ended == child {
-            FOREGROUND.store(0, Ordering::Relaxed);
-            return Ok(match libc::WIFSIGNALED(status) {
-                true => 128 + libc::WTERMSIG(status),
-                false => libc::WEXITSTATUS(status),
-            });
-        }
-        if ended < 0 {
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(system(error));
-            }
-        }
-    }
+    supervise::prepare()?;
+    let signals = Signals::take(ending).map_err(system)?;
+    let (started, status) = in_the_foreground(program, Vec::new(), None, &signals)?;
+    started.finish(GRACE);
+    started.is_over(2 * GRACE);
+    Ok(status)
+}
+
+/// Runs a program to its end. Returns it and its exit status.
+fn in_the_foreground(
+    program: &Program,
+    env: Vec<(OsString, OsString)>,
+    files: Option<u64>,
+    signals: &Signals,
+) -> Result<(Started, i32), LaunchError> {
+    FOREGROUND.store(0, Ordering::SeqCst);
+    let mut started = start(program, env, files, Some(signals))?;
+    FOREGROUND.store(started.id().cast_signed(), Ordering::SeqCst);
+    pass_on_early(started.id().cast_signed());
+    let status = started.wait();
+    FOREGROUND.store(ENDED, Ordering::SeqCst);
+    let status = status.map_err(|error| LaunchError::System { path: program.path.clone(), error })?;
+    Ok((started, code(status)))
 }
 
 impl Server {
     /// Runs a program as a client, in the foreground, to its end, and then sees that nothing it left behind goes on: what does not end by itself within two
-    /// seconds is killed. Returns the program's exit status, 128 + the signal's number if one killed it.
+    /// seconds is killed. Until the server is dropped, signals that ask the run to end are [attended to](Ending). Returns the program's exit status, 128 + the
+    /// signal's number if one killed it.
     ///
     /// # Errors
     /// See [`LaunchError`].
     pub fn run(&self, program: &Program) -> Result<i32, LaunchError> {
-        let signals = Signals::hand_over();
-        let mut child = self.start_program(program, true)?;
-        FOREGROUND.store(child.id().cast_signed(), Ordering::Relaxed);
-        let status =
-            child.wait().map_err(|error| LaunchError::System { path: program.path.clone(), error })?;
-        drop(signals);
-        self.finish(&child);
-        Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+        let mut signals = self.signals.lock();
+        if signals.is_none() {
+            let taken = Signals::take(EndRun(Arc::downgrade(&self.shared)));
+            *signals =
+                Some(taken.map_err(|error| LaunchError::System { path: program.path.clone(), error })?);
+        }
+        let taken = signals.as_ref().expect("taken above");
+        let (started, status) = in_the_foreground(program, self.variables(), self.files, taken)?;
+        self.finish(started);
+        Ok(status)
     }
 
-    /// Starts a program as a client. Call [`finish`](Server::finish) once it has been waited for.
+    /// Starts a program as a client. Call [`finish`](Server::finish) once it has been waited for; all that it has started is killed when the value is dropped.
     ///
     /// # Errors
     /// See [`LaunchError`].
-    pub fn spawn(&self, program: &Program) -> Result<Child, LaunchError> {
-        self.start_program(program, false)
+    pub fn spawn(&self, program: &Program) -> Result<Started, LaunchError> {
+        start(program, self.variables(), self.files, None)
     }
 
-    fn start_program(&self, program: &Program, foreground: bool) -> Result<Child, LaunchError> {
-        let path = check_program(&program.path)?;
-        let mut command = Command::new(&path);
-        command.arg0(&program.path).args(&program.args).envs(program.env.iter().cloned());
-        command.envs(self.environment());
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let files = rustix::process::Rlimit { current: self.files, ..files };
-        let before_exec = move || {
-            let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, files);
-            if foreground {
-                for s in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
-                    set_action(s, libc::SIG_DFL);
-                }
-            }
-            Ok(())
-        };
-        // SAFETY: the closure makes only async-signal-safe system calls.
-        unsafe { command.pre_exec(before_exec) };
-        // Held so that the process is known as waited for before it can end.
-        let mut waited = self.shared.waited.lock();
-        let child = command.spawn().map_err(|error| LaunchError::System { path, error })?;
-        waited.insert(child.id().cast_signed());
-        Ok(child)
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        self.environment().into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
-    /// Waits for what a program that has ended left running: all processes that use the devices, and what was started with the shim and became our
-    /// child. After two seconds they are killed. When several programs run at once, wait for all of them first.
-    pub fn finish(&self, child: &Child) {
+    /// Waits for what a program that has ended left running: whatever it has started, and all processes that use the devices.
+    /// After two seconds they are killed. When several programs run at once, wait for all of them first.
+    pub fn finish(&self, started: Started) {
         let end = Instant::now() + GRACE;
-        let mut seen = std::collections::BTreeSet::new();
+        // First those that use devices, then all.
+        started.finish(GRACE + Duration::from_millis(100));
         loop {
             self.shared.watch.drain(&self.shared, true);
-            let orphans = self.orphans();
-            seen.extend(&orphans);
-            for &pid in &seen {
-                // SAFETY: a plain system call, for a child that nobody else waits for.
-                unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
-            }
-            if orphans.is_empty() && self.wait_idle(Duration::ZERO) == 0 {
+            if started.is_over(Duration::from_millis(5)) && self.wait_idle(Duration::ZERO) == 0 {
                 break;
             }
             if Instant::now() > end {
                 self.kill_all();
-                for &pid in &orphans {
-                    // SAFETY: a plain system call. The process is our child and not reaped, so the number is its own.
-                    unsafe { libc::kill(pid, libc::SIGKILL) };
-                }
             }
             if Instant::now() > end + GRACE {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
-        self.shared.waited.lock().remove(&child.id().cast_signed());
     }
-
-    /// Our children that were started with this server's environment, by others than us.
-    fn orphans(&self) -> Vec<i32> {
-        let mark = format!("{}={}:", ddi_wire::ENV, self.shared.name).into_bytes();
-        let waited = self.shared.waited.lock().clone();
-        let ours = |pid: &i32| {
-            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            !waited.contains(pid) && environ.windows(mark.len()).any(|w| w == mark)
-        };
-        children().into_iter().filter(ours).collect()
-    }
-}
-
-/// Reaps those children that have ended and nobody waits for.
-pub(super) fn reap_adopted(shared: &Shared) {
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
-    // SAFETY: all-zero is a valid siginfo_t.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `info` is a valid place for the answer.
-    let any = unsafe { libc::waitid(libc::P_ALL, 0, &mut info, flags) } == 0 && info.si_signo != 0;
-    if !any {
-        return;
-    }
-    // Held, so that a program that is being started is not taken for an orphan.
-    let waited = shared.waited.lock();
-    for pid in children().into_iter().filter(|pid| !waited.contains(pid)) {
-        // SAFETY: a plain system call.
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
-    }
-}
-
-/// This process's children.
-fn children() -> Vec<i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    tasks
-        .filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok())
-        .flat_map(|s| s.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<i32>>())
-        .collect()
 }

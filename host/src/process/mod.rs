@@ -35,6 +35,7 @@
 mod board;
 mod call;
 mod client;
+pub mod ending;
 mod fault;
 mod hat;
 mod hold;
@@ -44,6 +45,7 @@ mod polls;
 mod serve;
 mod server;
 mod sock;
+mod supervise;
 mod uffd;
 mod watch;
 
@@ -53,9 +55,10 @@ pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
 pub use fault::{Fault, FaultOutcome};
 pub use interrupt::{Sleeper, Wake, interruptibly};
-pub use launch::{LaunchError, Program, check_program, run_elsewhere};
+pub use launch::{LaunchError, Program, check_program, pass_on, run_elsewhere};
 pub use polls::PollWaker;
 pub use server::{Config, Server, StartError};
+pub use supervise::{Started, Unsupervised, end_all, is_descendant};
 pub use uffd::Resolver;
 
 /// A Linux error number, as the client's `errno` will show it. Never 0.
@@ -251,6 +254,20 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// The fork of `child` was allowed and then failed in Linux: all its mappings go. Like [`exit`](Kernel::exit).
     fn fork_failed(&self, child: &Arc<Process>);
+
+    /// Calls for processes that are inside a driver and that signals do not end: a number for each, which no other call has.
+    fn stuck(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Says of such calls where they are and for what they wait. Returns those that are still there.
+    fn say_stuck(&self, calls: Vec<u64>) -> Vec<u64> {
+        let _ = calls;
+        Vec::new()
+    }
+
+    /// Ends the run, as somebody has asked twice and such calls stand in the way. May not return.
+    fn give_up(&self) {}
 
     /// The process died, or replaced its program by exec: all its mappings go. No call of it is in progress, and none will come.
     fn exit(&self, process: &Arc<Process>);

@@ -2,7 +2,7 @@
 //!
 //! Locking: the maps of processes, opens and lines each have a lock of their own, never held while the kernel above runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,16 +18,18 @@ use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketT
 use super::board::Board;
 use super::call::Line;
 use super::client::open_pidfd;
+use super::ending::Signals;
 use super::fault::FaultPool;
 use super::hat::Hat;
 use super::polls::PollWaker;
 use super::sock::Conn;
+use super::supervise::{self, Unsupervised};
 use super::watch::{Interest, Job, Key, Watch};
 use super::{DeviceNode, FaultMode, FaultPolicy, Kernel, OpenId, Process, serve, uffd};
 use crate::physmem::PhysMem;
 
-/// How long a client's orphan may stay a zombie.
-const ADOPTED: Duration = Duration::from_millis(50);
+/// How long the thread that watches clients waits for something to happen.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// How a server is to work.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,9 @@ pub enum StartError {
     /// The way of catching faults that was asked for is not to be had.
     #[error("userfaultfd is not available here ({0}); use --faults signal or auto")]
     NoUserfaultfd(String),
+    /// What programs leave behind could not be ended.
+    #[error(transparent)]
+    Unsupervised(#[from] Unsupervised),
     /// There would not be enough descriptors for a client or two.
     #[error(
         "this process may have {0} open files, a host needs {FEWEST_FILES} and some for each client (ulimit -n)"
@@ -71,6 +76,8 @@ pub struct Server {
     /// This process's limit of open files before it was raised: what clients get.
     pub(super) files: Option<u64>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// While a program runs in the foreground, and what it leaves is ended.
+    pub(super) signals: Mutex<Option<Signals>>,
 }
 
 /// What all threads of a server share.
@@ -87,10 +94,6 @@ pub(super) struct Shared {
     pub processes: RwLock<HashMap<u64, Arc<Process>>>,
     pub opens: RwLock<HashMap<u64, Arc<Open>>>,
     pub lines: Mutex<HashMap<u64, Arc<Line>>>,
-    /// Processes that somebody else waits for.
-    pub waited: Mutex<HashSet<i32>>,
-    /// Every child that is not in `waited` was a client's, and is to be reaped when it ends.
-    pub adopting: AtomicBool,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -216,19 +219,6 @@ impl Shared {
         process.detach();
         *process.lifeline.lock() = None;
         self.processes.write().remove(&process.id());
-        if let Some(pidfd) = process.pidfd.get()
-            && !process.direct.load(Ordering::Relaxed)
-        {
-            // Its connection may be gone a moment before it is dead, and nobody comes back to it.
-            if super::client::exiting(process.pid()) {
-                let limit = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
-                let mut fds = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
-                let _ = rustix::event::poll(&mut fds, Some(&limit));
-            }
-            // An orphan has become our child; one that lives on, or has another parent, is left alone by this.
-            let flags = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG;
-            let _ = rustix::process::waitid(rustix::process::WaitId::PidFd(pidfd.as_fd()), flags);
-        }
     }
 
     /// Linux has copied the child of a fork, or never will: its parent goes on. Once for each child.
@@ -385,7 +375,6 @@ impl Shared {
         let process = Arc::new(Process::new(self.next_id(), self.mem.clone(), Hat::default()));
         let id = process.id();
         process.set_pid(pid);
-        process.direct.store(is_child(pid), Ordering::Relaxed);
         let pidfd = process.pidfd.get_or_init(|| pidfd);
         self.processes.write().insert(id, process.clone());
         let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.process_start(&process)));
@@ -407,12 +396,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 }
 
 impl Server {
-    /// Starts serving `kernel`'s devices to processes of the same user. This process becomes the one that orphaned clients are
-    /// handed to (`PR_SET_CHILD_SUBREAPER`), and raises its limit of open files.
+    /// Starts serving `kernel`'s devices to processes of the same user. This process adopts what its [supervisors](super::Started) leave if they are killed
+    /// (`PR_SET_CHILD_SUBREAPER`), and raises its limit of open files.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
+        supervise::prepare()?;
         let mode = uffd::probe(config.faults).map_err(StartError::NoUserfaultfd)?;
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: files.maximum, ..files };
@@ -423,8 +413,6 @@ impl Server {
         // Without it the end of a client would go unseen: better said now than by each mmap that is refused.
         rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .map_err(|e| system("see when processes end, by pidfd_open(2)")(e.into()))?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| system("adopt orphaned processes")(e.into()))?;
         let shim = super::launch::shim().map_err(system("prepare the shim"))?;
         let random = std::hash::RandomState::new().build_hasher().finish();
         let name = format!("ddi-host.{}.{random:016x}", std::process::id());
@@ -449,8 +437,6 @@ impl Server {
             processes: RwLock::default(),
             opens: RwLock::default(),
             lines: Mutex::default(),
-            waited: Mutex::default(),
-            adopting: AtomicBool::new(false),
             ids: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         });
@@ -467,22 +453,14 @@ impl Server {
                 .name("ddi-watch".into())
                 .spawn(move || {
                     while !watching.stopping.load(Ordering::Acquire) {
-                        watching.watch.wait(ADOPTED);
+                        watching.watch.wait(LOOK);
                         watching.watch.drain(&watching, false);
-                        if watching.adopting.load(Ordering::Relaxed) {
-                            super::launch::reap_adopted(&watching);
-                        }
                     }
                 })
                 .map_err(system("start a thread"))?,
         ];
-        Ok(Server { shared, listener, stopper, shim, threads, files: files.current })
-    }
-
-    /// From now on this process has no children but those that this server starts and those that it inherits from its clients, and the
-    /// latter are reaped as they end. Whoever waits for a child of another kind finds it gone.
-    pub fn adopt_orphans(&self) {
-        self.shared.adopting.store(true, Ordering::Relaxed);
+        let (files, signals) = (files.current, Mutex::default());
+        Ok(Server { shared, listener, stopper, shim, threads, files, signals })
     }
 
     /// How faults are caught (what [`FaultPolicy::Auto`] came to).
@@ -550,13 +528,6 @@ impl Drop for Server {
             let _ = t.join();
         }
     }
-}
-
-/// Is a process a child of this one?
-fn is_child(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
-    parent == Some(std::process::id())
 }
 
 fn listen(name: &str) -> io::Result<OwnedFd> {

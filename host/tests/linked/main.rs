@@ -5,6 +5,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,20 +13,22 @@ use ddi_host::linked;
 use ddi_host::machine::{Machine, Options};
 use ddi_host::process::Program;
 use devmap::prelude::*;
+use devmap::sync::Condvar;
 use devmap::time::Timeout;
 use devmap::{MapRequest, Setup};
 use libtest_mimic::{Arguments, Trial};
 
 /// A device whose ioctls are mistakes.
 struct Wrong {
-    lock: Mutex<u32>,
+    lock: Arc<Mutex<u32>>,
+    never: Condvar,
 }
 
 impl Device for Wrong {
     type Mapping = ();
 
     fn attach(_: &Attach<'_>) -> Result<Wrong, Errno> {
-        Ok(Wrong { lock: Mutex::new(0) })
+        Ok(Wrong { lock: Arc::new(Mutex::new(0)), never: Condvar::new() })
     }
 
     fn ioctl(&self, command: i32, _: Argument<'_>) -> Result<i32, Errno> {
@@ -51,6 +54,8 @@ const DIE: i32 = 8;
 const DIE_IN_THE_KERNEL: i32 = 9;
 const RETURN_WITH_A_MUTEX: i32 = 10;
 const FREE_TWICE: i32 = 11;
+const CANCEL_UNDER_THE_LOCK: i32 = 12;
+const WAIT: i32 = 13;
 
 static DONE: AtomicU32 = AtomicU32::new(0);
 
@@ -82,6 +87,21 @@ impl Wrong {
             // SAFETY: as above.
             DIE_IN_THE_KERNEL => unsafe { ddi_sys::mutex_enter(std::ptr::without_provenance_mut(0x20)) },
             RETURN_WITH_A_MUTEX => std::mem::forget(self.enter()),
+            CANCEL_UNDER_THE_LOCK => {
+                let _held = self.enter();
+                let lock = self.lock.clone();
+                let timeout = Timeout::after(Duration::from_millis(1), move || takes(&lock));
+                while DONE.load(Ordering::Relaxed) == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                timeout.cancel();
+            }
+            WAIT => {
+                let mut held = self.enter();
+                loop {
+                    self.never.wait(&mut held);
+                }
+            }
             FREE_TWICE => {
                 let memory = leak();
                 // SAFETY: the buffer just made.
@@ -116,6 +136,12 @@ fn sleeps() {
 }
 
 #[inline(never)]
+fn takes(lock: &Mutex<u32>) {
+    DONE.store(1, Ordering::Relaxed);
+    drop(lock.lock());
+}
+
+#[inline(never)]
 fn leak() -> *mut c_void {
     // SAFETY: no pointers.
     unsafe { ddi_sys::kmem_alloc(64, ddi_sys::KM_SLEEP) }
@@ -125,6 +151,9 @@ fn leak() -> *mut c_void {
 fn client(which: c_int) -> ExitCode {
     // SAFETY: a constant string.
     let fd = unsafe { libc::open(c"/dev/linked0".as_ptr(), libc::O_RDWR) };
+    if which == WAIT {
+        println!("about to wait");
+    }
     // SAFETY: no pointer is passed.
     let done = unsafe { libc::ioctl(fd, which as libc::Ioctl, 0) };
     println!("I went on");
@@ -202,6 +231,66 @@ fn where_a_timeout_was_made() {
     reported(LEAVE_A_TIMEOUT, &[refused, "\n  a timeout is still pending", ":\n    at ", MISTAKE, FILE]);
 }
 
+fn deadlocks() {
+    let waits = [" waits for the function that it cancels, which ", " waits for the mutex at ", " (made at "];
+    let stacks =
+        ["\n  thread ", " waits:\n    at ", "takes (", MISTAKE, FILE, IOCTL, "in timeout(9F) function"];
+    let entered = [" was entered:\n    at ", "enter ("];
+    reported(CANCEL_UNDER_THE_LOCK, &[&[": deadlock: this thread"][..], &waits, &stacks, &entered].concat());
+}
+
+/// Has a command start with the signals of a terminal not ignored, as they are in the background of a shell.
+fn with_signals(command: &mut Command) -> &mut Command {
+    let defaults = || {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            // SAFETY: the default action.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(command, defaults) }
+}
+
+/// A process that does not outlive its test.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+/// The first signal says where the call waits and for what, the second ends the run.
+fn signals_that_end_no_call() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::os::unix::process::CommandExt;
+    use std::process::Stdio;
+    let mut host = Command::new(std::env::current_exe().unwrap());
+    host.args(["--host", &WAIT.to_string()]).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut host = Killed(with_signals(&mut host).spawn().unwrap());
+    let mut out = BufReader::new(host.0.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let group = -host.0.id().cast_signed();
+    // SAFETY: no memory is involved; the group is this child's.
+    let interrupt = || assert_eq!(unsafe { libc::kill(group, libc::SIGINT) }, 0);
+    let begin = std::time::Instant::now();
+    interrupt();
+    let (mut err, mut text) = (BufReader::new(host.0.stderr.take().unwrap()), String::new());
+    while !text.contains("    in linked: ioctl(9E), for process ") {
+        assert_ne!(err.read_line(&mut text).unwrap(), 0, "only: {text}");
+    }
+    // Code that is not optimized reads its debugging information slowly.
+    let limit = if cfg!(debug_assertions) { 4 } else { 1 };
+    assert!(begin.elapsed() < Duration::from_secs(limit), "after {:?}", begin.elapsed());
+    let said = "a signal does not end this call, another one ends the run: cv_wait: waits for the condition variable at 0x";
+    assert!(text.contains(said) && text.contains(FILE) && text.contains(MISTAKE), "{text}");
+    interrupt();
+    err.read_to_string(&mut text).unwrap();
+    assert_eq!(host.0.wait().unwrap().code(), Some(1), "{text}");
+}
+
 fn deaths() {
     reported(DIE, &["a NULL pointer is used (address 0x18)", MISTAKE, FILE, IOCTL]);
     let kernel = "mistake: mutex_enter: a NULL pointer is used (address 0x20)";
@@ -216,12 +305,14 @@ fn main() -> ExitCode {
         "--client" => return client(which.parse().unwrap()),
         _ => {}
     }
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 8] = [
         ("endless_loops", endless_loops),
         ("a_sleeping_allocation_in_a_timeout", a_sleeping_allocation_in_a_timeout),
         ("where_locks_were_taken", where_locks_were_taken),
         ("where_memory_was_allocated", where_memory_was_allocated),
         ("where_a_timeout_was_made", where_a_timeout_was_made),
+        ("deadlocks", deadlocks),
+        ("signals_that_end_no_call", signals_that_end_no_call),
         ("deaths", deaths),
     ];
     let trial = |(name, test): (&str, fn())| {

@@ -68,7 +68,7 @@ pub fn client_of_interrupts_of_every_kind_reach_their_handlers() {
 }
 
 /// The command, which clients have.
-fn interrupt(args: &[&str]) -> std::process::Output {
+pub fn interrupt(args: &[&str]) -> std::process::Output {
     Command::new("interrupt").args(args).output().unwrap()
 }
 

@@ -130,15 +130,18 @@ pub fn entry_points_that_never_end() {
         let ran = host(&["run", "--driver", file.to_str().unwrap(), "--", "true"]);
         one_report("_fini", ran, &["mistake: cv_wait: ", SLEEPS, "in garbage: _fini(9E)"]);
     };
+    // Those that spin one after another: what they are given is processor time.
     std::thread::scope(|all| {
-        all.spawn(|| dies_in_run_and_serve(21, &["mistake: garbage`_init+0x", SPINS, init]));
+        all.spawn(|| {
+            dies_in_run_and_serve(21, &["mistake: garbage`_init+0x", SPINS, init]);
+            dies_in_run_and_serve(23, &["spin_in_the_kernel+0x", SPINS, init]);
+            dies_in_run_and_serve(30, &["mistake: garbage`garbage_attach+0x", SPINS, attach]);
+            dies_everywhere(26, &["mistake: garbage`_info+0x", SPINS, info]);
+            dies_everywhere(28, &["spin_in_the_kernel+0x", SPINS, info]);
+        });
         all.spawn(|| dies_in_run_and_serve(22, &["mistake: cv_wait: ", SLEEPS, WAIT, init]));
-        all.spawn(|| dies_in_run_and_serve(23, &["spin_in_the_kernel+0x", SPINS, init]));
-        all.spawn(|| dies_in_run_and_serve(30, &["mistake: garbage`garbage_attach+0x", SPINS, attach]));
         all.spawn(|| dies_in_run_and_serve(31, &["mistake: delay: ", SLEEPS, "garbage_attach+0x", attach]));
-        all.spawn(|| dies_everywhere(26, &["mistake: garbage`_info+0x", SPINS, info]));
         all.spawn(|| dies_everywhere(27, &["mistake: cv_wait: ", SLEEPS, WAIT, info]));
-        all.spawn(|| dies_everywhere(28, &["spin_in_the_kernel+0x", SPINS, info]));
         all.spawn(fini);
     });
 }

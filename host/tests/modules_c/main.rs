@@ -4,6 +4,7 @@
 //! program, does what a user program would. Without gcc the tests are counted as ignored, and the reason is said once.
 
 mod admin;
+mod asked;
 mod behind;
 mod board;
 mod crash;
@@ -11,6 +12,7 @@ mod devices;
 mod events;
 mod garbage;
 mod kernel_names;
+mod knots;
 mod latch;
 mod lend;
 mod maps;
@@ -44,6 +46,7 @@ macro_rules! named {
 
 const TESTS: &[Named] = named! {
     admin: every_command_line_says_and_does_what_illumos_s_own_does;
+    asked: a_run, a_machine_that_stays_up, a_driver_that_dies_takes_everything_with_it;
     behind: a_segment_has_all_its_handles_and_shrinks, a_child_s_segment_and_a_split_in_it,
         protections_and_contexts_are_seen;
     board: configuration_space_capabilities_and_dma, interrupts_of_every_kind_reach_their_handlers,
@@ -61,6 +64,8 @@ const TESTS: &[Named] = named! {
         entry_points_that_crash, entry_points_that_never_end, functions_that_nobody_has;
     kernel_names: a_disk_of_pages_is_read_and_written_as_block_and_raw_device, physical_addresses_are_mapped,
         a_driver_uses_another_s_device, pages_are_mapped_by_hand, frames_are_mapped_by_hand;
+    knots: locks_taken_in_two_orders, functions_that_are_waited_for_under_their_mutex, readers_and_writers,
+        a_thread_that_ends_with_a_mutex, no_deadlock_is_seen_where_there_is_none;
     latch: an_access_is_tried_again_until_something_is_loaded, a_thread_goes_on_when_its_callback_has_returned, a_timed_wait_takes_its_time_and_no_longer, a_signal_s_handler_runs_and_the_access_is_tried_again, a_handler_may_leave_the_access_for_good, stopping_and_ending_a_thread_that_waits, a_fork_beside_a_thread_that_waits, a_fork_beside_calls_that_wait,
         a_fork_that_waits_for_a_driver_says_so;
     lend: memory_is_lent_split_inherited_paused_and_called_back;
@@ -95,6 +100,7 @@ const TESTS: &[Named] = named! {
 };
 
 const CLIENTS: &[Named] = named! {
+    asked: client_of_waits;
     behind: client_of_a_segment_has_all_its_handles_and_shrinks,
         client_of_a_child_s_segment_and_a_split_in_it, client_of_protections_and_contexts_are_seen;
     board: client_of_configuration_space_capabilities_and_dma,
@@ -114,6 +120,7 @@ const CLIENTS: &[Named] = named! {
         client_of_pages_are_mapped_by_hand, client_of_frames_are_mapped_by_hand;
     latch: client_of_an_access_is_tried_again_until_something_is_loaded, client_of_a_thread_goes_on_when_its_callback_has_returned, client_of_a_timed_wait_takes_its_time_and_no_longer, client_of_a_signal_s_handler_runs_and_the_access_is_tried_again, client_of_a_handler_may_leave_the_access_for_good, client_of_stopping_and_ending_a_thread_that_waits, client_of_a_fork_beside_a_thread_that_waits,
         client_of_a_fork_beside_calls_that_wait, client_of_a_fork_that_waits_for_a_driver_says_so;
+    knots: client_of_knots;
     lend: client_of_memory_is_lent_split_inherited_paused_and_called_back;
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,

@@ -122,10 +122,15 @@ pub fn run_with_options(fixture: &str, client: &str, options: &[&str], env: &[(&
 
 /// Runs the client's half with a fixture on a PCI device, described in TOML.
 pub fn run_on(fixture: &str, conf: &str, device: &str, client: &str) -> Ran {
+    run_on_with(fixture, conf, device, client, &[])
+}
+
+/// The same with environment variables for the client.
+pub fn run_on_with(fixture: &str, conf: &str, device: &str, client: &str, env: &[(&str, String)]) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("device.toml");
     std::fs::write(&file, device).unwrap();
-    with_options(&["--device".as_ref(), file.as_ref()], &compile(fixture), conf, "", client, &[])
+    with_options(&["--device".as_ref(), file.as_ref()], &compile(fixture), conf, "", client, env)
 }
 
 /// Runs the client's half, which must pass, with device nodes from a node configuration (TOML).
