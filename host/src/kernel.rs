@@ -18,6 +18,7 @@ use crate::ddi::nodes::make;
 use crate::ddi::poll;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
+use crate::kern::thread::{self, Context};
 use crate::loader::system;
 use crate::names::{Named, directories, named, own};
 use crate::opens::{self, Open};
@@ -350,7 +351,10 @@ impl process::Kernel for DdiKernel {
         }
         let Some(open) = opens::remove(id.0) else { return };
         let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
-        opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
+        // It is a process's close or exit, also when a thread of the host's makes the call because the process is gone.
+        thread::in_context(Context::User, || {
+            opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
+        });
     }
 
     fn minor(&self, open: OpenId) -> Option<u32> {

@@ -51,7 +51,7 @@ const TESTS: &[Named] = named! {
         a_device_reaches_memory_that_nobody_locked,
         a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
         a_description_that_is_wrong_is_refused, a_system_binds_devices_by_alias;
-    crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
+    crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back, a_close_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
         a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned,
@@ -102,7 +102,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_device_copies_memory_and_interrupts, client_of_processes_map_a_base_address_register,
         client_of_a_device_reaches_memory_that_nobody_locked,
         client_of_one_interrupt;
-    crash: client_of_crashes, client_of_a_call_that_does_not_come_back;
+    crash: client_of_crashes, client_of_a_call_that_does_not_come_back, client_of_a_close_that_does_not_come_back;
     devices: client_of_kernel_memory, client_of_containers_and_probes,
         client_of_timeouts_task_queues_threads, client_of_locks,
         client_of_waits_end_by_wakeup_signal_and_time, client_of_a_killed_waiter_leaves_the_driver,
