@@ -13,6 +13,7 @@ pub mod device;
 pub mod frames;
 pub mod kva;
 pub mod locks;
+pub mod storm;
 pub mod umem;
 pub mod unserved;
 

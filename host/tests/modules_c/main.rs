@@ -66,7 +66,7 @@ const TESTS: &[Named] = named! {
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
-        exit_without_unmapping_calls_back;
+        exit_without_unmapping_calls_back, many_mappings_cost_what_few_do_and_leave_no_memory_behind;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
     package: it_installs_and_removes, what_does_not_attach_is_taken_back_with_advice,
         another_system_is_left_alone_and_so_is_this_one, an_old_module_that_is_busy_is_named;
@@ -118,7 +118,8 @@ const CLIENTS: &[Named] = named! {
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory,
-        client_of_a_driver_is_told_lengths_as_they_are, client_of_exit_without_unmapping_calls_back;
+        client_of_a_driver_is_told_lengths_as_they_are, client_of_exit_without_unmapping_calls_back,
+        client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind;
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
     names: client_of_device_ids, client_of_nobody_answers_at_io_ports,
         client_of_functions_of_many_kinds;
