@@ -19,7 +19,7 @@ pub(crate) fn failed(error: &io::Error) -> i32 {
     1
 }
 
-/// As the standard one, by [`line`].
+/// As the standard one, by [`line()`].
 macro_rules! println {
     ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
 }

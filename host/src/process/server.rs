@@ -49,6 +49,9 @@ pub enum StartError {
         "this process may have {0} open files, a host needs {FEWEST_FILES} and some for each client (ulimit -n)"
     )]
     Files(u64),
+    /// Clients are looked at in /proc, and find the host there.
+    #[error("/proc is not that of this pid name space: mount it (unshare --mount-proc)")]
+    OtherProc,
     /// Anything else.
     #[error("cannot {what}: {error}")]
     System {
@@ -419,6 +422,10 @@ impl Server {
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);
         if let Some(few) = files.maximum.filter(|&limit| limit < FEWEST_FILES) {
             return Err(StartError::Files(few));
+        }
+        let own = std::fs::read_link("/proc/self").ok().and_then(|pid| pid.to_str()?.parse().ok());
+        if own != Some(std::process::id()) {
+            return Err(StartError::OtherProc);
         }
         // Without it the end of a client would go unseen: better said now than by each mmap that is refused.
         rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
