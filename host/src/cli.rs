@@ -136,6 +136,14 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
     printed.map_err(|error| format!("cannot print: {error}"))
 }
 
+/// Prints help, or what is wrong with the command line; the exit status for it.
+fn answer(said: &clap::Error) -> i32 {
+    match said.print().and_then(|()| std::io::stdout().flush()) {
+        Err(error) if !said.use_stderr() => crate::output::failed(&error),
+        _ => said.exit_code(),
+    }
+}
+
 /// Says what went wrong; the exit status for it.
 pub(crate) fn fail(why: &str) -> i32 {
     eprintln!("ddi-host: {why}");
@@ -348,7 +356,14 @@ pub fn main() -> i32 {
     if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt") {
         args.insert(1, name);
     }
-    match Cli::parse_from(args).command {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(said) => return answer(&said),
+    };
+    if let Err(error) = ddi_host::vm::room_to_begin() {
+        return fail(&format!("there is hardly any address space (see ulimit -v): {error}"));
+    }
+    match cli.command {
         Command::Kstat(words) => kstat::run(&words.words),
         Command::Interrupt(interrupt) => interrupt.run(),
         Command::Run(run) => run.run(),

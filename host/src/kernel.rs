@@ -20,6 +20,7 @@ use crate::kern::blocked;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
 use crate::kern::stack;
+use crate::kern::thread::{self, Context};
 use crate::loader::system;
 use crate::names::{Named, directories, named, own};
 use crate::opens::{self, Open};
@@ -28,7 +29,7 @@ use crate::process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
 use crate::vm::client::{self, Entry};
-use crate::vm::framework;
+use crate::vm::{framework, storm};
 use crate::{log, report};
 
 const ENXIO: c_int = 6;
@@ -378,7 +379,10 @@ impl process::Kernel for DdiKernel {
         }
         let Some(open) = opens::remove(id.0) else { return };
         let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
-        opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
+        // It is a process's close or exit, also when a thread of the host's makes the call because the process is gone.
+        thread::in_context(Context::User, || {
+            opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
+        });
     }
 
     fn minor(&self, open: OpenId) -> Option<u32> {
@@ -498,8 +502,9 @@ impl process::Kernel for DdiKernel {
 
     fn munmap(&self, call: &Call, addr: u64, len: u64) -> Result<(), Errno> {
         let entry = client::of(call.process());
-        client::run(&entry, || {
-            for (at, part) in segments(&entry, addr, len) {
+        storm::count();
+        let done = client::run(&entry, || {
+            for (at, part) in entry.space.parts(framework(), addr, len) {
                 entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?;
                 call.unmap(at, part)?;
                 entry.client.resized(-(part as i64));
@@ -509,14 +514,16 @@ impl process::Kernel for DdiKernel {
                 entry.unpin(at, part);
             }
             Ok(())
-        })
+        });
+        storm::over();
+        done
     }
 
     fn mprotect(&self, call: &Call, addr: u64, len: u64, prot: process::Prot) -> Result<(), Errno> {
         let entry = client::of(call.process());
         let wanted = Prot::from_raw(prot.bits());
         client::run(&entry, || {
-            for (at, part) in segments(&entry, addr, len) {
+            for (at, part) in entry.space.parts(framework(), addr, len) {
                 entry.space.mprotect(framework(), at, part, wanted).map_err(|e| linux_errno(e.0))?;
                 call.protect(at, part, prot)?;
             }
@@ -545,7 +552,10 @@ impl process::Kernel for DdiKernel {
     fn exit(&self, process: &Arc<Process>) {
         let Some(entry) = client::remove(process) else { return };
         // Soft locks are held by calls in progress only, and there are none any more.
+        storm::count();
         let _ = client::run(&entry, || entry.space.exit(framework()));
+        drop(entry);
+        storm::over();
     }
 
     fn fault(&self, fault: &Fault) -> FaultOutcome {
@@ -572,16 +582,6 @@ impl process::Kernel for DdiKernel {
         // Also where the protection forbids the access: the driver is asked for a page that is not loaded, and what it cannot load it refuses.
         outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
     }
-}
-
-/// The parts of a range by segment, in address order.
-fn segments(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64)> {
-    let end = addr.saturating_add(len);
-    let parts = entry.space.segments(framework()).into_iter().filter_map(|s| {
-        let (from, to) = (s.base.max(addr), (s.base + s.len).min(end));
-        (from < to).then(|| (from, to - from))
-    });
-    parts.collect()
 }
 
 /// What a fault code means for the process.

@@ -8,6 +8,8 @@ extern crate self as ddi_host;
 
 #[macro_use]
 pub mod ddi;
+#[macro_use]
+mod output;
 mod autoload;
 pub mod bench;
 mod block;

@@ -80,8 +80,8 @@ pub enum MachineError {
     #[error("--device {0}")]
     Device(String),
     /// No physical memory.
-    #[error("cannot make physical memory (a memfd, and 16 GiB of address space: ulimit -v): {0}")]
-    Memory(std::io::Error),
+    #[error(transparent)]
+    Memory(#[from] vm::NoMemory),
 }
 
 enum Loaded {
@@ -119,7 +119,7 @@ impl Machine {
         }
         let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
         heap::set_check(options.check);
-        vm::start().map_err(MachineError::Memory)?;
+        vm::start()?;
         ddi::data::init();
         vm::memory().set_guard(options.check);
         let given = file.module.to_string_lossy().into_owned();
@@ -156,7 +156,7 @@ impl Machine {
     /// Starts a machine with the drivers that are installed in a directory.
     fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
         heap::set_check(options.check);
-        vm::start().map_err(MachineError::Memory)?;
+        vm::start()?;
         ddi::data::init();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();

@@ -220,7 +220,14 @@ fn what_the_system_denies_is_said_in_one_sentence() {
     let full = "No space left on device (os error 28)";
     let cases = [
         ("ulimit -n 32;", "run -- true", "this process may have 32 open files, a host needs 64"),
-        ("ulimit -v 4000000;", "run -- true", "16 GiB of address space: ulimit -v"),
+        ("ulimit -v 100000;", "run -- true", "hardly any address space (see ulimit -v)"),
+        ("ulimit -v 4000000;", "run -- true", "24 GiB of address space; see ulimit -v"),
+        ("ulimit -v 17500000;", "run -- true", "24 GiB of address space; see ulimit -v"),
+        ("ulimit -v 22000000;", "run -- true", "24 GiB of address space; see ulimit -v"),
+        ("", "--help >/dev/full", &format!("cannot print: {full}")),
+        ("", "--version >/dev/full", &format!("cannot print: {full}")),
+        ("", "run --help >/dev/full", &format!("cannot print: {full}")),
+        ("", "add_drv --help >/dev/full", &format!("cannot print: {full}")),
         ("", "run --kstat -- true >/dev/full", &format!("cannot print: {full}")),
         ("", "run --driver '' -- true", "--driver: it names neither a driver nor a module file"),
     ];
@@ -263,4 +270,81 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         "{}",
         text(&out.stderr)
     );
+}
+
+/// Runs `ddi-host ARGS` by way of a command. `None` where that command cannot be run.
+fn by_way_of(way: &str, args: &[&str]) -> Option<(String, String, Option<i32>)> {
+    let words: Vec<&str> = way.split_whitespace().collect();
+    let command = |rest: &[&str]| Command::new(words[0]).args(&words[1..]).args(rest).output();
+    if !command(&["true"]).is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: {way} does not work here");
+        return None;
+    }
+    let out = command(&[&[env!("CARGO_BIN_EXE_ddi-host")], args].concat()).unwrap();
+    Some((text(&out.stdout), text(&out.stderr), out.status.code()))
+}
+
+#[test]
+fn in_name_spaces_it_works_or_one_sentence_says_why_not() {
+    let reads = ["run", "--driver", "ctxdev", "--", "head", "-c", "5", "/dev/ctxdev0"];
+    // The host's own; an unprivileged user has them in a user name space.
+    for user in ["", "-U -r "] {
+        for spaces in ["-p -f --mount-proc", "-n", "-m"] {
+            if let Some((out, err, status)) = by_way_of(&format!("unshare {user}{spaces}"), &reads) {
+                assert_eq!((out.as_str(), status), ("opens", Some(0)), "{user}{spaces}: {err}");
+            }
+        }
+        if let Some((_, err, status)) = by_way_of(&format!("unshare {user}-p -f"), &reads) {
+            let said =
+                "ddi-host: /proc is not that of this pid name space: mount it (unshare --mount-proc)\n";
+            assert_eq!((err.as_str(), status), (said, Some(1)), "{user}");
+        }
+    }
+    // A program's.
+    let not_started = "ddi-host: no program is started: ";
+    let cases = [
+        ("unshare -p -f", None),
+        ("unshare -m", None),
+        ("unshare -p -f --mount-proc", Some((not_started, "/proc of another pid name space"))),
+        ("unshare -n", Some(("ddi-host: a process in another network name space than the host ", ""))),
+        ("unshare -U", Some((not_started, "of another user or user name space"))),
+        ("unshare -U -r -p -f --mount-proc", Some((not_started, "ddi-host: "))),
+        ("su nobody -s /bin/sh -c", Some((not_started, "of another user or user name space"))),
+    ];
+    for (way, refused) in cases {
+        if by_way_of(way, &["--version"]).is_none() {
+            continue;
+        }
+        let su = way.starts_with("su ");
+        let program: &[&str] =
+            if su { &["head -c 5 /dev/ctxdev0"] } else { &["head", "-c", "5", "/dev/ctxdev0"] };
+        let words: Vec<&str> = way.split_whitespace().collect();
+        let out = host(&[&["run", "--driver", "ctxdev", "--"], &words[..], program].concat());
+        let (said, err) = (text(&out.stdout), text(&out.stderr));
+        match refused {
+            None => assert_eq!((said.as_str(), out.status.code()), ("opens", Some(0)), "{way}: {err}"),
+            Some((sentence, why)) => {
+                assert!(err.starts_with(sentence) && err.contains(why), "{way}: {err}");
+                assert_eq!(err.matches("ddi-host: ").count(), 1, "{way}: {err}");
+                assert!(said.is_empty() && out.status.code() != Some(0), "{way}: {said} {:?}", out.status);
+            }
+        }
+    }
+}
+
+#[test]
+fn under_valgrind_it_works_or_one_sentence_says_why_not() {
+    let valgrind = ["valgrind", "-q", "head", "-c", "5", "/dev/ctxdev0"];
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: there is no valgrind");
+        return;
+    }
+    let out = host(&[&["run", "--driver", "ctxdev", "--"], &valgrind[..]].concat());
+    assert_eq!((text(&out.stdout).as_str(), out.status.code()), ("opens", Some(0)), "{}", text(&out.stderr));
+    // What it knows of Linux's calls depends on its age.
+    let reads = ["run", "--driver", "ctxdev", "--", "head", "-c", "5", "/dev/ctxdev0"];
+    let (out, err, status) = by_way_of("valgrind -q", &reads).unwrap();
+    let said = err.lines().filter(|line| line.starts_with("ddi-host: ")).count();
+    let works = (out.as_str(), status) == ("opens", Some(0));
+    assert!(works || (said, status) == (1, Some(1)), "{status:?}: {out}{err}");
 }

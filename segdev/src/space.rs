@@ -482,6 +482,20 @@ impl<P: Platform> AddressSpace<P> {
         })
     }
 
+    /// The parts of a range by segment, as first address and bytes, in address order. Takes no longer for segments elsewhere.
+    pub fn parts(&self, fw: &Framework<P>, addr: u64, len: u64) -> Vec<(u64, u64)> {
+        let end = addr.saturating_add(len);
+        self.reading(fw.platform(), |st| {
+            let first = st.slots.range(..=addr).next_back().map_or(addr, |(base, _)| *base);
+            let parts = st.slots.range(first..end).filter_map(|(_, slot)| {
+                let Slot::Segment(seg) = slot else { return None };
+                let (from, to) = (seg.base.max(addr), seg.end().min(end));
+                (from < to).then(|| (from, to - from))
+            });
+            parts.collect()
+        })
+    }
+
     /// Calls `f` with the segment that holds `addr`, if there is one, with the space locked as reader.
     pub fn with_segment<R>(
         &self,

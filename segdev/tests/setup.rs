@@ -91,5 +91,10 @@ fn a_fixed_mapping_replaces_the_head_of_a_longer_one() {
     assert_eq!(rig.pages(0), [(0, 0x10_0000, 0), (6, 0x10_0006, 0)]);
     let bounds: Vec<_> = rig.space(0).segments(&rig.fw).iter().map(|s| (s.base, s.len, s.off)).collect();
     assert_eq!(bounds, [(BASE, 4 * PAGE, 0), (BASE + 4 * PAGE, 4 * PAGE, 4 * PAGE)]);
+    let parts = |page: u64, pages: u64| rig.space(0).parts(&rig.fw, BASE + page * PAGE, pages * PAGE);
+    assert_eq!(parts(3, 2), [(BASE + 3 * PAGE, PAGE), (BASE + 4 * PAGE, PAGE)]);
+    assert_eq!(parts(1, 2), [(BASE + PAGE, 2 * PAGE)]);
+    assert_eq!(parts(6, 9), [(BASE + 6 * PAGE, 2 * PAGE)]);
+    assert_eq!((parts(8, 1), parts(2, 0)), (vec![], vec![]));
     rig.end(&[]);
 }

@@ -48,7 +48,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) if said.use_stderr() => said.exit(),
+        Err(said) => {
+            print!("{}", said.render());
+            return ExitCode::SUCCESS;
+        }
+    };
+    let outcome = match cli.command {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),

@@ -37,3 +37,15 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         assert_eq!((out.status.code(), err.as_ref()), (Some(2), format!("cargo xtask: {said}\n").as_str()));
     }
 }
+
+#[test]
+fn what_cannot_be_printed_is_said_and_fails() {
+    for line in ["--help", "check-module --help", "unsafe"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_xtask")).args(line.split(' ')).stdout(full).output().unwrap();
+        let err = String::from_utf8_lossy(&out.stderr);
+        let said = "cargo xtask: cannot print: No space left on device (os error 28)\n";
+        assert_eq!((out.status.code(), err.as_ref()), (Some(2), said), "{line}");
+    }
+}

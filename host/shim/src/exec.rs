@@ -3,8 +3,8 @@
 use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_void};
 
-use crate::real::errno;
-use crate::{node, state, sys};
+use crate::real::{self, errno};
+use crate::{node, reach, state, sys};
 
 type Strings = *const *const c_char;
 
@@ -29,11 +29,17 @@ struct Environment {
 }
 
 impl Environment {
+    /// Completes an environment.
+    ///
+    /// # Errors
+    /// No program is to be started: [`reach::before_exec`].
+    ///
     /// # Safety
     /// `list` is null or a list of strings that ends with null.
-    unsafe fn complete(list: Strings) -> Environment {
+    unsafe fn complete(list: Strings) -> Result<Environment, c_int> {
+        reach::before_exec()?;
         let plain = Environment { list, len: 0 };
-        let Some(host) = state::host() else { return plain };
+        let Some(host) = state::host() else { return Ok(plain) };
         let entry = |i: usize| {
             if list.is_null() {
                 return core::ptr::null();
@@ -53,7 +59,7 @@ impl Environment {
         }
         let ours = host.preload.as_slice();
         if socket && preload.is_some_and(|i| contains(entry(i), ours)) || count == MOST {
-            return plain;
+            return Ok(plain);
         }
         // Room for the list, two more entries, the null, and a joined LD_PRELOAD.
         let joined = preload.map_or(0, |i| length(entry(i)) + ours.len() + 2);
@@ -62,7 +68,7 @@ impl Environment {
         // SAFETY: a new mapping that replaces nothing.
         let Ok(at) = (unsafe { sys::mmap(0, len as u64, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) })
         else {
-            return plain;
+            return Ok(plain);
         };
         let mut n = 0;
         let mut put = |s: *const c_char| {
@@ -89,7 +95,7 @@ impl Environment {
             }
         }
         put(core::ptr::null());
-        Environment { list: at as Strings, len }
+        Ok(Environment { list: at as Strings, len })
     }
 }
 
@@ -135,7 +141,7 @@ fn join(to: *mut u8, ours: &[u8], theirs: *const c_char) {
 /// As for execve(2).
 unsafe fn exec(path: *const c_char, argv: Strings, env: Strings) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
     // SAFETY: the caller passes a string.
     let path = unsafe { program(path) };
     let real = real!(execve: fn(*const c_char, Strings, Strings) -> c_int);
@@ -170,7 +176,7 @@ unsafe fn command(file: *const c_char) -> Option<*const c_char> {
 /// As for execvpe(3).
 unsafe fn exec_path(file: *const c_char, argv: Strings, env: Strings) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
     let real = real!(execvpe: fn(*const c_char, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
     let failed = unsafe { real(file, argv, env.list) };
@@ -214,7 +220,7 @@ unsafe extern "C" fn execvpe(file: *const c_char, argv: Strings, env: Strings) -
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fexecve(fd: c_int, argv: Strings, env: Strings) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
     let real = real!(fexecve: fn(c_int, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
     unsafe { real(fd, argv, env.list) }
@@ -229,7 +235,7 @@ unsafe extern "C" fn execveat(
     flags: c_int,
 ) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
     let real = real!(execveat: fn(c_int, *const c_char, Strings, Strings, c_int) -> c_int);
     // SAFETY: the caller's arguments.
     unsafe { real(dir, path, argv, env.list, flags) }
@@ -258,7 +264,7 @@ unsafe extern "C" fn posix_spawn(
     env: Strings,
 ) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
     // SAFETY: the caller passes a string.
     let path = unsafe { program(path) };
     // SAFETY: the caller's arguments.
@@ -275,7 +281,7 @@ unsafe extern "C" fn posix_spawnp(
     env: Strings,
 ) -> c_int {
     // SAFETY: the caller passes an environment.
-    let env = unsafe { Environment::complete(env) };
+    let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
     let real = real!(posix_spawnp: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int);
     // SAFETY: the caller passes a string.
     let path = unsafe { program(file) };

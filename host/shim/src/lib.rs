@@ -28,6 +28,7 @@ mod msg;
 mod node;
 mod open;
 mod poll;
+mod reach;
 mod signals;
 mod sockets;
 mod space;

@@ -10,7 +10,7 @@ use ddi_wire::{
 use crate::held::Held;
 use crate::msg::{self, Received};
 use crate::state::{self, Line};
-use crate::{agent, copy, signals, space, sys};
+use crate::{agent, copy, reach, signals, space, sys};
 
 /// What requests fail with when there is no host any more.
 const NO_HOST: i32 = libc::ENXIO;
@@ -40,12 +40,20 @@ fn connect() -> Result<i32, i32> {
         match unsafe { sys::call(libc::SYS_connect, a) } {
             Ok(_) | Err(libc::EISCONN) => return Ok(fd),
             Err(libc::EINTR) => {}
-            Err(_) => {
+            Err(error) => {
                 state::drop_own(fd);
+                if error == libc::ECONNREFUSED {
+                    reach::not_connected();
+                }
                 return Err(NO_HOST);
             }
         }
     }
+}
+
+/// Can the host's socket be connected to?
+pub fn reaches_host() -> bool {
+    connect().map(state::drop_own).is_ok()
 }
 
 /// A connection with its buffer.
@@ -222,6 +230,9 @@ fn hello() -> Result<(), i32> {
             }
             Err(e) => {
                 close_line(line);
+                if e == libc::EPERM {
+                    reach::refused();
+                }
                 Err(e)
             }
         }

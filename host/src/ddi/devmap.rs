@@ -184,7 +184,7 @@ pub(crate) fn map_into(
 ) -> Result<u64, c_int> {
     let fw = framework();
     let len = request.whole().ok_or(EINVAL)?;
-    let replaced = fixed.map(|addr| covered(entry, addr, len)).unwrap_or_default();
+    let replaced = fixed.map(|addr| entry.space.parts(framework(), addr, len)).unwrap_or_default();
     let result = entry.space.mmap(fw, request, fixed).map_err(|e| e.0);
     let done = result.and_then(|base| {
         let pieces = pieces(entry, base, request);
@@ -205,23 +205,13 @@ pub(crate) fn map_into(
     if done.is_err() {
         // What a fixed mapping had replaced before it failed is gone.
         for (addr, len) in replaced {
-            let still = covered(entry, addr, len);
+            let still = entry.space.parts(framework(), addr, len);
             for (at, gap) in gaps(addr, len, &still) {
                 give_back(at, gap);
             }
         }
     }
     done
-}
-
-/// The parts of a range that have device mappings.
-fn covered(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64)> {
-    let end = addr.saturating_add(len);
-    let parts = entry.space.segments(framework()).into_iter().filter_map(|s| {
-        let (from, to) = (s.base.max(addr), (s.base + s.len).min(end));
-        (from < to).then(|| (from, to - from))
-    });
-    parts.collect()
 }
 
 /// The parts of a range that are not among `covered` (ascending).

@@ -175,6 +175,7 @@ impl Running for Machine {
 
 /// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
 fn attach_once(root: &Root, name: &str) -> Result<String, String> {
+    crate::vm::start().map_err(|error| error.to_string())?;
     let attached = system::enter(root).and_then(|()| {
         let mut session = Session::new(Some(root));
         let attached = session.add_from(root, name);

@@ -71,9 +71,7 @@ const LEFT: i32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum Unsupervised {
     /// There is no /proc, or one of another pid name space.
-    #[error(
-        "/proc is not mounted here, or is that of another pid name space: programs find their host there"
-    )]
+    #[error("/proc is not that of this pid name space: mount it (unshare --mount-proc)")]
     NoProc,
     /// Linux was built without it.
     #[error(

@@ -21,6 +21,17 @@ use super::server::Shared;
 /// with much else to do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Jobs that other threads had begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// There were none.
+    None,
+    /// They are done.
+    Done,
+    /// One has taken longer than patience lasts.
+    Busy,
+}
+
 /// What a watched descriptor stands for; the number is the thing's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
@@ -143,7 +154,7 @@ impl Watch {
     }
 
     /// Deals with all that has happened up to now; with `patient`, also waits for what others are dealing with.
-    pub fn drain(&self, shared: &Arc<Shared>, patient: bool) {
+    pub fn drain(&self, shared: &Arc<Shared>, mut patient: bool) {
         // What is done about an event may bring out another: a child that introduced itself may be dead already.
         for _ in 0..16 {
             let jobs = self.collect(shared);
@@ -154,7 +165,10 @@ impl Watch {
                 job(shared);
                 self.end(n);
             }
-            if !(patient && self.wait_for_others()) && idle {
+            let others = if patient { self.wait_for_others() } else { Others::None };
+            // Patience lasts once, however many events there are that only the busy ones can deal with.
+            patient &= others != Others::Busy;
+            if others != Others::Done && idle {
                 break;
             }
         }
@@ -175,17 +189,17 @@ impl Watch {
         jobs.map(|job| (self.begin(), job)).collect()
     }
 
-    /// Waits for jobs that others have begun, as long as patience lasts: were there any, and are they done?
-    fn wait_for_others(&self) -> bool {
+    /// Waits for jobs that others have begun, as long as patience lasts.
+    fn wait_for_others(&self) -> Others {
         let mut running = self.running.lock();
         let (last, limit) = (running.next, Instant::now() + PATIENCE);
-        let mut waited = false;
+        let mut others = Others::None;
         while running.set.first().is_some_and(|&n| n <= last) {
-            waited = true;
+            others = Others::Done;
             if self.done.wait_until(&mut running, limit).timed_out() {
-                return false;
+                return Others::Busy;
             }
         }
-        waited
+        others
     }
 }

@@ -272,6 +272,19 @@ pub fn retract(handle: &Handle) {
     }
 }
 
+/// Gives back what handles that are gone still take. The images that were freed last stay.
+pub fn shed() {
+    const LAST: usize = 256;
+    let mut freed = FREED.lock();
+    let old = freed.len().saturating_sub(LAST);
+    let old: Vec<Kept> = freed.drain(..old).collect();
+    freed.shrink_to_fit();
+    drop(freed);
+    // A segment's image may be the last one to go: no lock is held.
+    drop(old);
+    COOKIES.write().shrink_to_fit();
+}
+
 impl Drop for HandleData {
     fn drop(&mut self) {
         let Some(images) = self.images.take() else { return };

@@ -107,17 +107,21 @@ pub fn is_memory(pfn: u64) -> bool {
     pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
 }
 
-/// Address space for the array of pages.
+/// Sets address space aside for the array of pages. Returns where it begins.
+///
+/// # Errors
+/// There is none.
+pub(super) fn start() -> std::io::Result<usize> {
+    if let Some(base) = PAGES.get() {
+        return Ok(*base);
+    }
+    let len = memory().pages() as usize * size_of::<Page>();
+    let base = super::address_space(len, libc::PROT_READ | libc::PROT_WRITE)?;
+    Ok(*PAGES.get_or_init(|| base))
+}
+
 fn array() -> usize {
-    *PAGES.get_or_init(|| {
-        let len = memory().pages() as usize * size_of::<Page>();
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping at an address that Linux chooses.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
-        assert!(base != libc::MAP_FAILED, "address space for page structures");
-        base as usize
-    })
+    start().expect("address space for page structures")
 }
 
 /// The page of a frame of memory; NULL for other frames.

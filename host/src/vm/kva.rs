@@ -18,15 +18,24 @@ pub const SIZE: usize = 4 << 30;
 static BASE: OnceLock<usize> = OnceLock::new();
 static LOADED: LazyLock<Mutex<BTreeMap<usize, u64>>> = LazyLock::new(Mutex::default);
 
+/// Sets the range aside. Returns where it begins.
+///
+/// # Errors
+/// There is no address space.
+pub(super) fn start() -> std::io::Result<usize> {
+    if let Some(base) = BASE.get() {
+        return Ok(*base);
+    }
+    let base = super::address_space(SIZE, libc::PROT_NONE)?;
+    Ok(*BASE.get_or_init(|| base))
+}
+
 /// Where the range begins.
+///
+/// # Panics
+/// There is no address space; [`super::start`] finds that out in time.
 pub fn base() -> usize {
-    *BASE.get_or_init(|| {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: address space without access, wherever there is room.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, libc::PROT_NONE, flags, -1, 0) };
-        assert!(base != libc::MAP_FAILED, "address space for kernel mappings");
-        base as usize
-    })
+    start().expect("address space for kernel mappings")
 }
 
 fn within(address: usize, len: usize) -> bool {

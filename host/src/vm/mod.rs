@@ -13,6 +13,7 @@ pub mod device;
 pub mod frames;
 pub mod kva;
 pub mod locks;
+pub mod storm;
 pub mod umem;
 pub mod unserved;
 
@@ -39,14 +40,50 @@ pub fn memory() -> &'static Arc<PhysMem> {
     MEMORY.get_or_init(|| PhysMem::new(DEFAULT_SIZE).expect("a memfd for physical memory"))
 }
 
-/// Makes the physical memory.
+/// Address space that is left for what a host needs while it runs, in bytes: modules, kernel memory, and the stacks of threads that serve clients.
+const SPARE: usize = 2 << 30;
+
+/// Linux has no memfd, or not so much address space.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make physical memory (it takes a memfd and 24 GiB of address space; see ulimit -v): {0}")]
+pub struct NoMemory(#[from] std::io::Error);
+
+/// Makes the physical memory, and takes the address space that comes with it.
 ///
 /// # Errors
-/// What Linux says.
-pub fn start() -> std::io::Result<()> {
-    let memory = PhysMem::new(DEFAULT_SIZE)?;
-    let _ = MEMORY.set(memory);
+/// What Linux says; `ENOMEM` also when hardly any address space is left.
+pub fn start() -> Result<(), NoMemory> {
+    if MEMORY.get().is_none() {
+        let memory = PhysMem::new(DEFAULT_SIZE)?;
+        let _ = MEMORY.set(memory);
+    }
+    kva::start()?;
+    frames::start()?;
+    // A host that has so little is ended by the first thread or module that finds no room.
+    Ok(room(SPARE)?)
+}
+
+/// Looks whether there is room for what any command needs.
+///
+/// # Errors
+/// There is none: `ENOMEM`.
+pub fn room_to_begin() -> std::io::Result<()> {
+    room(256 << 20)
+}
+
+fn room(len: usize) -> std::io::Result<()> {
+    let room = address_space(len, libc::PROT_NONE)?;
+    // SAFETY: the range just made, which nobody knows.
+    unsafe { libc::munmap(room as *mut libc::c_void, len) };
     Ok(())
+}
+
+/// Reserves address space, where there is room.
+fn address_space(len: usize, prot: i32) -> std::io::Result<usize> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address that Linux chooses.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
+    if base == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(base as usize) }
 }
 
 /// The framework.

@@ -203,7 +203,7 @@ fn without_what_it_takes() {
     // Not everybody may have a name space.
     if unshare("umount -l /proc").output().is_ok_and(|out| out.status.success()) {
         let script = "umount -l /proc && exec \"$0\" run -- echo x";
-        refused(&mut unshare(script), "/proc is not mounted here, or is that of another pid name space: ");
+        refused(&mut unshare(script), "/proc is not that of this pid name space: mount it");
     }
 }
 

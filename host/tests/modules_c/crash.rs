@@ -85,3 +85,20 @@ pub fn client_of_a_call_that_does_not_come_back() {
     // SAFETY: ends this process, at once.
     unsafe { libc::raise(libc::SIGKILL) };
 }
+
+pub fn a_close_that_does_not_come_back() {
+    // The last close is the exit's: no process waits for it, and no signal ends it.
+    let conf = "name=\"crash\" parent=\"pseudo\" instance=0;\n";
+    let begin = std::time::Instant::now();
+    let ran = run::run("crash", conf, "crash::client_of_a_close_that_does_not_come_back");
+    assert_eq!(ran.status, 1, "{}", ran.text);
+    let report = "driver mistake: cv_wait: the call has not returned at the end of the run";
+    assert_eq!(ran.text.matches(report).count(), 1, "{}", ran.text);
+    assert!(ran.text.contains("in crash: close(9E)"), "{}", ran.text);
+    assert!(begin.elapsed().as_secs() < 20, "it took {:?}", begin.elapsed());
+}
+
+pub fn client_of_a_close_that_does_not_come_back() {
+    let fd = open("/dev/crash0");
+    ioctl(fd, 1, 18).unwrap();
+}

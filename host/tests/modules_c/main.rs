@@ -54,7 +54,7 @@ const TESTS: &[Named] = named! {
         a_device_reaches_memory_that_nobody_locked,
         a_handler_that_may_block_is_reported, a_handler_that_does_not_claim_its_interrupt_is_reported,
         a_description_that_is_wrong_is_refused, a_system_binds_devices_by_alias;
-    crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back;
+    crash: a_crash_is_reported_once_and_ends_everything, a_call_that_does_not_come_back, a_close_that_does_not_come_back;
     devices: kernel_memory, containers_and_probes, timeouts_task_queues_threads, locks,
         waits_end_by_wakeup_signal_and_time, a_killed_waiter_leaves_the_driver,
         a_process_s_own_memory_is_pinned, memory_of_every_kind_is_pinned,
@@ -71,7 +71,7 @@ const TESTS: &[Named] = named! {
     lend: memory_is_lent_split_inherited_paused_and_called_back;
     maps: callbacks_see_what_the_process_does, a_child_has_an_address_space_of_its_own,
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
-        exit_without_unmapping_calls_back;
+        exit_without_unmapping_calls_back, many_mappings_cost_what_few_do_and_leave_no_memory_behind;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
     package: it_installs_and_removes, what_does_not_attach_is_taken_back_with_advice,
         another_system_is_left_alone_and_so_is_this_one, an_old_module_that_is_busy_is_named;
@@ -108,7 +108,7 @@ const CLIENTS: &[Named] = named! {
         client_of_a_device_copies_memory_and_interrupts, client_of_processes_map_a_base_address_register,
         client_of_a_device_reaches_memory_that_nobody_locked,
         client_of_one_interrupt;
-    crash: client_of_crashes, client_of_a_call_that_does_not_come_back;
+    crash: client_of_crashes, client_of_a_call_that_does_not_come_back, client_of_a_close_that_does_not_come_back;
     devices: client_of_kernel_memory, client_of_containers_and_probes,
         client_of_timeouts_task_queues_threads, client_of_locks,
         client_of_waits_end_by_wakeup_signal_and_time, client_of_a_killed_waiter_leaves_the_driver,
@@ -125,7 +125,8 @@ const CLIENTS: &[Named] = named! {
     maps: client_of_callbacks_see_what_the_process_does,
         client_of_a_child_has_an_address_space_of_its_own,
         client_of_a_remapped_handle_shows_other_memory,
-        client_of_a_driver_is_told_lengths_as_they_are, client_of_exit_without_unmapping_calls_back;
+        client_of_a_driver_is_told_lengths_as_they_are, client_of_exit_without_unmapping_calls_back,
+        client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind;
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
     names: client_of_device_ids, client_of_nobody_answers_at_io_ports,
         client_of_functions_of_many_kinds;

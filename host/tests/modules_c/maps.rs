@@ -195,3 +195,50 @@ pub fn client_of_exit_without_unmapping_calls_back() {
     assert_eq!(wait(child), 0);
     assert_eq!(short(&log(fd)), [("map", 0, 0x4000), ("access", 0, 0x1000), ("unmap", 0, 0x4000)]);
 }
+
+pub fn many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
+    run::passes("maps", "maps::client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind");
+}
+pub fn client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
+    const FEW: usize = 2000;
+    const MANY: usize = 14_000;
+    let fd = open("/dev/maps0");
+    let make = |n: usize| -> Vec<*mut u8> {
+        (0..n).map(|_| map(fd, PART as u64, 0x1000, libc::MAP_SHARED)).collect()
+    };
+    // Ticks of processor time for each of their first FEW.
+    let end = |all: &[*mut u8]| {
+        let begin = host_ticks();
+        all.iter().take(FEW).for_each(|&at| unmap(at, 0x1000));
+        let ticks = host_ticks() - begin;
+        all.iter().skip(FEW).for_each(|&at| unmap(at, 0x1000));
+        ticks
+    };
+    end(&make(FEW));
+    let (few, empty) = (end(&make(FEW)), host_memory());
+    let all = make(MANY);
+    let full = host_memory();
+    let many = end(&all);
+    assert!(many <= 3 * few + 10, "{FEW} unmaps among {MANY} took {many} ticks, among {FEW} {few}");
+    let left = host_memory();
+    assert!(
+        left < empty + (full - empty) / 3,
+        "KiB: {empty}, with {MANY} mappings {full}, after them {left}"
+    );
+}
+
+/// Ticks of processor time that the host has used.
+fn host_ticks() -> u64 {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", std::os::unix::process::parent_id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// KiB of memory of its own that the host has.
+fn host_memory() -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", std::os::unix::process::parent_id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

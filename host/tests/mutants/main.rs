@@ -78,13 +78,13 @@ impl Tools {
         };
         match command {
             "run" => words.args(["run", "--driver"]).arg(file).args(["--", "sh", "-c"]).arg(format!(
-                "ls -l /dev/{name}0; timeout -k 1 3 head -c 16 /dev/{name}0; \
-                 timeout -k 1 3 dd if=/dev/zero of=/dev/{name}0 bs=16 count=1; true"
+                "ls -l /dev/{name}0; timeout -k 1 2 head -c 16 /dev/{name}0; \
+                 timeout -k 1 2 dd if=/dev/zero of=/dev/{name}0 bs=16 count=1 conv=nocreat,notrunc; true"
             )),
             _ => words.arg(command).arg(file),
         };
         // A mistake of the driver's that never ends is to be found soon.
-        for (limit, seconds) in [("DDI_HOST_SPIN_LIMIT", "2"), ("DDI_HOST_WAIT_LIMIT", "3")] {
+        for (limit, seconds) in [("DDI_HOST_SPIN_LIMIT", "2"), ("DDI_HOST_WAIT_LIMIT", "2")] {
             if std::env::var_os(limit).is_none() {
                 words.env(limit, seconds);
             }
@@ -143,7 +143,13 @@ fn bases(xtask: &Path) -> Vec<Base> {
 }
 
 /// Runs one mutant through everything. What was wrong with that.
-fn try_one(tools: &Tools, base: &Base, number: usize, seed: u64, dir: &Path) -> Result<[i32; 3], String> {
+fn try_one(
+    tools: &Tools,
+    base: &Base,
+    number: usize,
+    seed: u64,
+    dir: &Path,
+) -> Result<([i32; 3], Duration), String> {
     let (bytes, what) = mutant(&base.bytes, &mut Random::new(seed, number));
     let dir = dir.join(number.to_string());
     std::fs::create_dir_all(&dir).unwrap();
@@ -160,7 +166,8 @@ fn try_one(tools: &Tools, base: &Base, number: usize, seed: u64, dir: &Path) -> 
     }
     if complaints.is_empty() {
         std::fs::remove_dir_all(&dir).unwrap();
-        return Ok(ended.map(|ended| ended.out.status.code().unwrap_or(-1)));
+        let longest = ended.iter().map(|ended| ended.took).max().unwrap_or_default();
+        return Ok((ended.map(|ended| ended.out.status.code().unwrap_or(-1)), longest));
     }
     Err(format!("mutant {number} of {} ({what}), {}:\n{}", base.name, file.display(), complaints.join("\n")))
 }
@@ -192,7 +199,11 @@ fn main() -> ExitCode {
             return;
         }
         match try_one(&tools, &bases[number % bases.len()], number, seed as u64, &dir) {
-            Ok(ended) => *statuses.lock().unwrap().entry(ended).or_insert(0) += 1,
+            Ok((ended, took)) => {
+                let mut statuses = statuses.lock().unwrap();
+                let entry = statuses.entry(ended).or_insert((0, Duration::ZERO));
+                *entry = (entry.0 + 1, entry.1.max(took));
+            }
             Err(why) => {
                 eprintln!("{why}");
                 failures.lock().unwrap().push(number);
@@ -206,8 +217,11 @@ fn main() -> ExitCode {
     });
     let names: Vec<&str> = bases.iter().map(|base| base.name.as_str()).collect();
     println!("{count} mutants of {} from seed {seed}", names.join(", "));
-    for ([modinfo, run, check], times) in statuses.into_inner().unwrap() {
-        println!("  {times:4} times: modinfo {modinfo}, run {run}, check-module {check}");
+    for ([modinfo, run, check], (times, took)) in statuses.into_inner().unwrap() {
+        println!(
+            "  {times:4} times: modinfo {modinfo}, run {run}, check-module {check}; {:.1} s at most",
+            took.as_secs_f64()
+        );
     }
     let failures = failures.into_inner().unwrap();
     if failures.is_empty() {

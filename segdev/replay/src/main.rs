@@ -16,6 +16,7 @@ use segdev_replay::files::{Report, replay};
 
 /// Replays conformance corpus files (JSON lines, .gz too) against the segdev framework.
 #[derive(Parser)]
+#[command(name = "replay", version)]
 struct Args {
     /// Corpus files.
     #[arg(required = true, value_name = "FILE")]
@@ -29,7 +30,10 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(said) => return answer(&said),
+    };
     // A panic is reported as its scenario's failure.
     std::panic::set_hook(Box::new(|_| {}));
     let results: Vec<Mutex<Option<anyhow::Result<Report>>>> =
@@ -57,10 +61,7 @@ fn main() -> ExitCode {
             Some(Ok(report)) => {
                 let printed = std::io::stdout().write_all(lines(path, &report).as_bytes());
                 if let Err(error) = printed {
-                    if error.kind() != ErrorKind::BrokenPipe {
-                        eprintln!("replay: cannot print: {error}");
-                    }
-                    return ExitCode::from(2);
+                    return not_printed(&error);
                 }
                 if report.passed < report.total {
                     status = status.max(1);
@@ -77,6 +78,22 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(status)
+}
+
+/// Prints help, or what is wrong with the command line.
+fn answer(said: &clap::Error) -> ExitCode {
+    match said.print().and_then(|()| std::io::stdout().flush()) {
+        Err(error) if !said.use_stderr() => not_printed(&error),
+        _ => ExitCode::from(said.exit_code() as u8),
+    }
+}
+
+/// Says that standard output cannot be written, unless nobody reads it.
+fn not_printed(error: &std::io::Error) -> ExitCode {
+    if error.kind() != ErrorKind::BrokenPipe {
+        eprintln!("replay: cannot print: {error}");
+    }
+    ExitCode::from(2)
 }
 
 /// What is said of a file.

@@ -133,3 +133,24 @@ fn a_missing_file_is_one_clear_error() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("cannot open /nowhere/x.jsonl"));
 }
+
+#[test]
+fn the_version_is_printed_and_what_cannot_be_printed_is_said() {
+    let replay = || Command::new(env!("CARGO_BIN_EXE_replay"));
+    let out = replay().arg("--version").output().expect("replay runs");
+    let version = format!("replay {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (out.status.code(), String::from_utf8_lossy(&out.stdout).as_ref()),
+        (Some(0), version.as_str())
+    );
+    for option in ["--help", "--version"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+        let out = replay().arg(option).stdout(full).output().expect("replay runs");
+        let said = "replay: cannot print: No space left on device (os error 28)\n";
+        assert_eq!(
+            (out.status.code(), String::from_utf8_lossy(&out.stderr).as_ref()),
+            (Some(2), said),
+            "{option}"
+        );
+    }
+}

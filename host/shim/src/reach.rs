@@ -1,0 +1,57 @@
+//! Whether the host can be reached from where a process is: another user's process and one in another name space cannot, and without a word their programs would
+//! take the host's devices for files that are not there.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{state, sys};
+
+/// What is said is said once in a process.
+static SAID: AtomicBool = AtomicBool::new(false);
+
+fn say(text: &[u8]) {
+    if !SAID.swap(true, Ordering::Relaxed) {
+        sys::complain(text);
+    }
+}
+
+/// Opens the library in the host, as the dynamic linker of a new program will.
+fn look(host: &state::Host) -> Result<(), i32> {
+    let skip = b"LD_PRELOAD=".len() as u64;
+    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
+    // SAFETY: the path ends with NUL.
+    let fd = unsafe { sys::call(libc::SYS_open, [host.preload.as_ptr() as u64 + skip, flags, 0, 0, 0, 0]) }?;
+    sys::close(fd as i32);
+    Ok(())
+}
+
+/// Says why a new program could not use the devices, if it could not.
+///
+/// # Errors
+/// `EPERM`: it is not to be started, as it would find no devices, or make files in their places.
+pub fn before_exec() -> Result<(), i32> {
+    let Some(host) = state::host() else { return Ok(()) };
+    match look(host) {
+        Err(libc::EACCES | libc::EPERM) => {
+            say(b"ddi-host: no program is started: of another user or user name space than the host, it could not use the devices\n");
+            Err(libc::EPERM)
+        }
+        // A host that is gone has no socket, either.
+        Err(libc::ENOENT) if crate::link::reaches_host() => {
+            say(b"ddi-host: no program is started: with the /proc of another pid name space than the host's, it could not use the devices\n");
+            Err(libc::EPERM)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says why there was no connection (`ECONNREFUSED`), if the host is there.
+pub fn not_connected() {
+    if state::host().is_some_and(|host| look(host).is_ok()) {
+        say(b"ddi-host: a process in another network name space than the host cannot use the devices\n");
+    }
+}
+
+/// Says why the host refused to serve this process (`EPERM`).
+pub fn refused() {
+    say(b"ddi-host: a process of another user than the host cannot use the devices\n");
+}
