@@ -320,7 +320,7 @@ impl Server {
         // First those that use devices, then all.
         started.finish(GRACE + Duration::from_millis(100));
         loop {
-            self.shared.watch.drain(&self.shared, true);
+            self.shared.watch.settle(&self.shared);
             if started.is_over(Duration::from_millis(5)) && self.wait_idle(Duration::ZERO) == 0 {
                 break;
             }

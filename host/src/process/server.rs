@@ -497,7 +497,7 @@ impl Server {
     pub fn wait_idle(&self, limit: Duration) -> usize {
         let end = Instant::now() + limit;
         loop {
-            self.shared.watch.drain(&self.shared, true);
+            self.shared.watch.settle(&self.shared);
             let left = self.process_count();
             if left == 0 && self.shared.opens.read().is_empty() || Instant::now() >= end {
                 return left;

@@ -154,17 +154,37 @@ impl Watch {
     }
 
     /// Deals with all that has happened up to now; with `patient`, also waits for what others are dealing with.
-    pub fn drain(&self, shared: &Arc<Shared>, mut patient: bool) {
+    pub fn drain(&self, shared: &Arc<Shared>, patient: bool) {
+        self.deal(shared, patient, |jobs| {
+            jobs.into_iter().for_each(|(n, job)| shared.watch.run(shared, n, job))
+        });
+    }
+
+    /// The same, patiently, for the thread that ends the run: it comes back whatever a driver does, as another thread does the work.
+    pub fn settle(&self, shared: &Arc<Shared>) {
+        self.deal(shared, true, |jobs| {
+            if !jobs.is_empty() {
+                let shared = shared.clone();
+                std::thread::spawn(move || {
+                    jobs.into_iter().for_each(|(n, job)| shared.watch.run(&shared, n, job));
+                });
+            }
+        });
+    }
+
+    fn run(&self, shared: &Arc<Shared>, n: u64, job: Job) {
+        job(shared);
+        self.end(n);
+    }
+
+    fn deal(&self, shared: &Arc<Shared>, mut patient: bool, run: impl Fn(Vec<(u64, Job)>)) {
         // What is done about an event may bring out another: a child that introduced itself may be dead already.
         for _ in 0..16 {
             let jobs = self.collect(shared);
             // epoll_wait without a time limit may miss what is there while another thread looks at the same instance (it
             // asks the list without a lock); poll asks with the lock held.
             let idle = jobs.is_empty() && !self.is_ready();
-            for (n, job) in jobs {
-                job(shared);
-                self.end(n);
-            }
+            run(jobs);
             let others = if patient { self.wait_for_others() } else { Others::None };
             // Patience lasts once, however many events there are that only the busy ones can deal with.
             patient &= others != Others::Busy;

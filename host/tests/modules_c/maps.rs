@@ -1,5 +1,7 @@
 //! Mapped kernel memory: every callback, with what it was called for and for whom.
 
+use std::os::unix::process::parent_id;
+
 use crate::devices::*;
 use crate::run;
 
@@ -227,18 +229,27 @@ pub fn client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
     );
 }
 
+/// A file of the host's in /proc: its program has a supervisor, whose parent the host is.
+fn of_host(file: &str) -> String {
+    let supervisor = fields(&std::fs::read_to_string(format!("/proc/{}/stat", parent_id())).unwrap());
+    std::fs::read_to_string(format!("/proc/{}/{file}", supervisor[1])).unwrap()
+}
+
+/// The fields of a `stat` file behind the command's name.
+fn fields(stat: &str) -> Vec<u64> {
+    let behind = stat.rsplit_once(") ").unwrap().1.split_whitespace().skip(1);
+    std::iter::once(0).chain(behind.map(|field| field.parse().unwrap_or(0))).collect()
+}
+
 /// Ticks of processor time that the host has used.
 fn host_ticks() -> u64 {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", std::os::unix::process::parent_id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    let fields = fields(&of_host("stat"));
+    fields[11] + fields[12]
 }
 
 /// KiB of memory of its own that the host has.
 fn host_memory() -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", std::os::unix::process::parent_id())).unwrap();
+    let status = of_host("status");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
