@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::names;
-use crate::process::DeviceNode;
+use ddi_process::DeviceNode;
 
 /// The names of drivers that are not loaded: driver, node.
 static ASLEEP: RwLock<Vec<(String, DeviceNode)>> = RwLock::new(Vec::new());

@@ -7,13 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
-use ddi_host::loader::root::Root;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::process::ending::Ending;
-use ddi_host::process::{
-    FaultPolicy, Program, check_program, end_all, is_descendant, pass_on, run_elsewhere,
-};
 use ddi_host::{bench, demo, kernel, kstat, log, report, resident};
+use ddi_process::ending::Ending;
+use ddi_process::{FaultPolicy, Program, check_program, end_all, is_descendant, pass_on, run_elsewhere};
+use ddi_system::root::Root;
 
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]

@@ -14,21 +14,12 @@ use std::path::Path;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use crate::kern::conf::{self, Conf, ConfNode};
+use crate::board::values::{Size, property};
 use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
-use crate::kern::props::{ANY_DEV, Property};
-use crate::physmem::PAGE_SIZE;
 use crate::{log, vm};
-
-/// A size: a number of bytes, or text such as `64K`, `16M`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Size {
-    /// A number.
-    Bytes(u64),
-    /// A number and a unit.
-    Text(String),
-}
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_system::conf::{self, Conf, ConfNode};
+use ddi_system::props::{ANY_DEV, Property};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,25 +75,6 @@ pub enum ConfigError {
 
 /// Register sets of a ctxdev without any configuration: its registers and its frame buffer.
 const CTXDEV: [u64; 2] = [0x1000, 0x10000];
-
-impl Size {
-    /// The number of bytes; None when the text is no size.
-    pub fn bytes(&self) -> Option<u64> {
-        let text = match self {
-            Size::Bytes(n) => return Some(*n),
-            Size::Text(text) => text.trim(),
-        };
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = match &text[digits.len()..] {
-            "" => 1,
-            "K" | "k" | "KiB" => 1 << 10,
-            "M" | "m" | "MiB" => 1 << 20,
-            "G" | "g" | "GiB" => 1 << 30,
-            _ => return None,
-        };
-        digits.trim().parse::<u64>().ok()?.checked_mul(unit)
-    }
-}
 
 impl Config {
     /// Reads a file.
@@ -351,21 +323,6 @@ fn register_set(len: u64) -> Result<RegisterSet, ConfigError> {
     let pfn = vm::memory().alloc(pages, align).ok_or(ConfigError::Memory(len))?;
     vm::frames::add_device(pfn, pages);
     Ok(RegisterSet { pfn, len })
-}
-
-/// A property of a TOML value.
-pub(crate) fn property(name: &str, value: &toml::Value) -> Option<Property> {
-    let list = match value {
-        toml::Value::Array(list) => list.clone(),
-        toml::Value::Boolean(true) => Vec::new(),
-        other => vec![other.clone()],
-    };
-    if list.iter().all(|v| v.is_str()) && !list.is_empty() {
-        let texts: Vec<&str> = list.iter().filter_map(|v| v.as_str()).collect();
-        return Some(Property::strings(name, &texts));
-    }
-    let ints: Option<Vec<i32>> = list.iter().map(|v| i32::try_from(v.as_integer()?).ok()).collect();
-    ints.map(|ints| Property::ints(name, &ints))
 }
 
 /// Reads a driver.conf file. What in it cannot be read is warned of.

@@ -1,6 +1,6 @@
 //! The kernel that client processes talk to: devices by path, open files, and the way from system calls to entry points.
 //!
-//! Implements [`process::Kernel`]. Errors and flags are translated here: drivers speak illumos, processes Linux. Every entry point runs
+//! Implements [`ddi_process::Kernel`]. Errors and flags are translated here: drivers speak illumos, processes Linux. Every entry point runs
 //! in the context of the calling process ([`client::run`]); no lock of this module is held while one does.
 
 use std::collections::HashMap;
@@ -13,24 +13,25 @@ use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
 use crate::autoload;
 use crate::block;
-use crate::ddi::modules::is;
 use crate::ddi::nodes::make;
 use crate::ddi::poll;
 use crate::kern::blocked;
 use crate::kern::drivers::{self, Driver};
+use crate::kern::errno::linux_errno;
 use crate::kern::nodes::{self, Node};
 use crate::kern::stack;
+use crate::kern::symbols::is;
 use crate::kern::thread::{self, Context};
 use crate::loader::system;
 use crate::names::{Named, directories, named, own};
 use crate::opens::{self, Open};
 use crate::pci;
-use crate::process::{
-    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
-};
 use crate::vm::client::{self, Entry};
 use crate::vm::{framework, storm};
 use crate::{log, report};
+use ddi_process::{
+    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
+};
 
 const ENXIO: c_int = 6;
 const EINTR: c_int = 4;
@@ -69,87 +70,8 @@ pub fn opens() -> usize {
     opens::count()
 }
 
-/// illumos's number for a Linux errno.
-pub(crate) fn illumos_errno(linux: i32) -> c_int {
-    if linux <= 34 {
-        return linux;
-    }
-    ERRNO.iter().find(|(_, l)| *l == linux).map_or(EIO, |(i, _)| *i)
-}
-
-/// Linux's number for an illumos errno; `EIO` for one that Linux has not.
-fn linux_errno(illumos: c_int) -> Errno {
-    let linux = match illumos {
-        // A driver's -1 (DDI_FAILURE) is no error number; the process gets it all the same.
-        ..=34 => illumos,
-        _ => ERRNO.iter().find(|(i, _)| *i == illumos).map_or(libc::EIO, |(_, l)| *l),
-    };
-    Errno(linux)
-}
-
 /// Commands of ioctl(2) for any kind of file, whose numbers differ: illumos, Linux. `FIONBIO`, `FIONREAD`.
 const COMMANDS: [(u64, u64); 2] = [(0x8004_667e, libc::FIONBIO), (0x4004_667f, libc::FIONREAD)];
-
-/// Error numbers that differ: illumos, Linux.
-const ERRNO: &[(c_int, i32)] = &[
-    (35, libc::ENOMSG),
-    (36, libc::EIDRM),
-    (45, libc::EDEADLK),
-    (46, libc::ENOLCK),
-    (47, libc::ECANCELED),
-    (48, libc::EOPNOTSUPP),
-    (49, libc::EDQUOT),
-    (58, libc::EOWNERDEAD),
-    (59, libc::ENOTRECOVERABLE),
-    (60, libc::ENOSTR),
-    (61, libc::ENODATA),
-    (62, libc::ETIME),
-    (63, libc::ENOSR),
-    (67, libc::ENOLINK),
-    (70, libc::ECOMM),
-    (71, libc::EPROTO),
-    (74, libc::EMULTIHOP),
-    (77, libc::EBADMSG),
-    (78, libc::ENAMETOOLONG),
-    (79, libc::EOVERFLOW),
-    (80, libc::ENOTUNIQ),
-    (81, libc::EBADFD),
-    (82, libc::EREMCHG),
-    (88, libc::EILSEQ),
-    (89, libc::ENOSYS),
-    (90, libc::ELOOP),
-    (93, libc::ENOTEMPTY),
-    (94, libc::EUSERS),
-    (95, libc::ENOTSOCK),
-    (96, libc::EDESTADDRREQ),
-    (97, libc::EMSGSIZE),
-    (98, libc::EPROTOTYPE),
-    (99, libc::ENOPROTOOPT),
-    (120, libc::EPROTONOSUPPORT),
-    (121, libc::ESOCKTNOSUPPORT),
-    (122, libc::EOPNOTSUPP),
-    (123, libc::EPFNOSUPPORT),
-    (124, libc::EAFNOSUPPORT),
-    (125, libc::EADDRINUSE),
-    (126, libc::EADDRNOTAVAIL),
-    (127, libc::ENETDOWN),
-    (128, libc::ENETUNREACH),
-    (129, libc::ENETRESET),
-    (130, libc::ECONNABORTED),
-    (131, libc::ECONNRESET),
-    (132, libc::ENOBUFS),
-    (133, libc::EISCONN),
-    (134, libc::ENOTCONN),
-    (143, libc::ESHUTDOWN),
-    (144, libc::ETOOMANYREFS),
-    (145, libc::ETIMEDOUT),
-    (146, libc::ECONNREFUSED),
-    (147, libc::EHOSTDOWN),
-    (148, libc::EHOSTUNREACH),
-    (149, libc::EALREADY),
-    (150, libc::EINPROGRESS),
-    (151, libc::ESTALE),
-];
 
 /// A driver's return value as a result.
 fn check(error: c_int) -> Result<(), Errno> {
@@ -300,7 +222,7 @@ fn cred(entry: &Entry) -> *mut ddi_sys::cred_t {
     entry.client.image().cred() as *mut _
 }
 
-impl process::Kernel for DdiKernel {
+impl ddi_process::Kernel for DdiKernel {
     fn stuck(&self) -> Vec<u64> {
         let inside = blocked::inside();
         if !inside.is_empty() {
@@ -494,7 +416,7 @@ impl process::Kernel for DdiKernel {
             if args.fixed() {
                 entry.client.measure();
             } else {
-                entry.client.resized(args.len.next_multiple_of(crate::physmem::PAGE_SIZE) as i64);
+                entry.client.resized(args.len.next_multiple_of(ddi_process::physmem::PAGE_SIZE) as i64);
             }
             address as u64
         })
@@ -519,7 +441,7 @@ impl process::Kernel for DdiKernel {
         done
     }
 
-    fn mprotect(&self, call: &Call, addr: u64, len: u64, prot: process::Prot) -> Result<(), Errno> {
+    fn mprotect(&self, call: &Call, addr: u64, len: u64, prot: ddi_process::Prot) -> Result<(), Errno> {
         let entry = client::of(call.process());
         let wanted = Prot::from_raw(prot.bits());
         client::run(&entry, || {
@@ -561,15 +483,15 @@ impl process::Kernel for DdiKernel {
     fn fault(&self, fault: &Fault) -> FaultOutcome {
         let entry = client::of(&fault.process);
         let kind = if fault.protection { FaultType::Prot } else { FaultType::Inval };
-        let rw = if fault.access.contains(process::Prot::WRITE) {
+        let rw = if fault.access.contains(ddi_process::Prot::WRITE) {
             Rw::Write
-        } else if fault.access.contains(process::Prot::EXEC) {
+        } else if fault.access.contains(ddi_process::Prot::EXEC) {
             Rw::Exec
         } else {
             Rw::Read
         };
-        let page = fault.addr & !(crate::physmem::PAGE_SIZE - 1);
-        let size = crate::physmem::PAGE_SIZE;
+        let page = fault.addr & !(ddi_process::physmem::PAGE_SIZE - 1);
+        let size = ddi_process::physmem::PAGE_SIZE;
         if let Some((memory, off)) = entry.pinned(page, size) {
             // A forked child's view of pinned memory: always there.
             let process = entry.client.process();
@@ -610,19 +532,6 @@ fn outcome(code: FaultCode) -> FaultOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_are_translated_both_ways() {
-        assert_eq!(linux_errno(11), Errno(libc::EAGAIN));
-        assert_eq!(linux_errno(48), Errno(libc::EOPNOTSUPP));
-        assert_eq!(linux_errno(145), Errno(libc::ETIMEDOUT));
-        assert_eq!(linux_errno(0x403), Errno(libc::EIO));
-        assert_eq!(illumos_errno(libc::ENOMEM), 12);
-        assert_eq!(illumos_errno(libc::ENAMETOOLONG), 78);
-        for (illumos, linux) in ERRNO {
-            assert_eq!(linux_errno(*illumos), Errno(*linux));
-        }
-    }
 
     #[test]
     fn fault_codes_become_the_signals_of_illumos() {

@@ -7,9 +7,10 @@ use regex::Regex;
 
 use crate::cli::{fail, print};
 use crate::ddi::kstats::Statistics;
-use crate::loader::getopt::{self, Given};
 use crate::loader::modctl;
-use crate::{glob, kernel, resident};
+use crate::{kernel, resident};
+use ddi_system::getopt::{self, Given};
+use ddi_system::glob;
 
 /// What kstat says when it is called wrongly.
 const USAGE: &str = "Usage:

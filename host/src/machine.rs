@@ -13,11 +13,11 @@ use crate::kern::image::{self, Model};
 use crate::kern::thread::{self, Context};
 use crate::kern::{entry, heap, interrupts, left, trap, watch};
 use crate::kernel::{self, DdiKernel};
-use crate::loader::root::Root;
 use crate::loader::session::{self, DriverFile, Session};
 use crate::loader::system;
-use crate::process::{self, FaultPolicy, Server, StartError};
 use crate::{ddi, linked, log, pci, report, vm};
+use ddi_process::{self, FaultPolicy, Server, StartError};
+use ddi_system::root::Root;
 
 /// How a machine is to be.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +120,7 @@ impl Machine {
         let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
         heap::set_check(options.check);
         vm::start()?;
-        ddi::data::init();
+        ddi::symbols::add();
         vm::memory().set_guard(options.check);
         let given = file.module.to_string_lossy().into_owned();
         let entry = linked::find(&given);
@@ -157,7 +157,7 @@ impl Machine {
     fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
         heap::set_check(options.check);
         vm::start()?;
-        ddi::data::init();
+        ddi::symbols::add();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         system::enter(root).map_err(MachineError::Module)?;
@@ -231,7 +231,7 @@ impl Machine {
     }
 
     fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
-        let config = process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
+        let config = ddi_process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
         let told = Arc::downgrade(&server);
         kernel::on_devices_changed(move || {
@@ -244,7 +244,7 @@ impl Machine {
             if let Some(server) = killed.upgrade() {
                 server.kill_all();
             }
-            process::end_all();
+            ddi_process::end_all();
         });
         self.server = Some(server);
         Ok(())
@@ -269,9 +269,9 @@ impl Machine {
     /// How faults are caught, as `DDI_HOST_FAULTS` has it: what the way cannot do, a test program may want to know.
     pub fn faults(&self) -> &'static str {
         match self.server().fault_mode() {
-            process::FaultMode::Userfaultfd => "userfaultfd",
-            process::FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
-            process::FaultMode::Signal => "signal",
+            ddi_process::FaultMode::Userfaultfd => "userfaultfd",
+            ddi_process::FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
+            ddi_process::FaultMode::Signal => "signal",
         }
     }
 

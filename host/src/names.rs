@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
-use crate::loader::perms::{self, Permissions};
-use crate::loader::{devlink, system};
-use crate::process::DeviceNode;
+use crate::loader::system;
+use ddi_process::DeviceNode;
+use ddi_system::devlink;
+use ddi_system::perms::{self, Permissions};
 
 /// One path of a minor node.
 pub struct Named {

@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use ddi_sys::{OTYP_CHR, OTYP_LYR, cred_t};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::ddi::data::Cred;
+use crate::kern::cred::Cred;
 use crate::kern::drivers::Driver;
 use crate::kern::nodes::Node;
 use crate::kernel::node_of;

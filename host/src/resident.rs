@@ -20,15 +20,15 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::ddi::kstats;
 use crate::kern::{blocked, drivers, nodes};
 use crate::kernel::DdiKernel;
-use crate::loader::errno::{EBUSY, EINVAL, ENOENT};
 use crate::loader::modctl;
-use crate::loader::root::Root;
 use crate::loader::session::{self, Session};
 use crate::loader::system;
 use crate::machine::Machine;
-use crate::process::Kernel as _;
-use crate::process::ending::{Ending, Signals};
 use crate::{autoload, kernel, log, pci};
+use ddi_process::Kernel as _;
+use ddi_process::ending::{Ending, Signals};
+use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
+use ddi_system::root::Root;
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

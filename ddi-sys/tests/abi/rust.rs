@@ -29,7 +29,7 @@ const UNMEASURED: [&str; 14] = [
 ];
 
 /// Names that the kernel's modules export.
-const KERNEL: &str = include_str!("../../../host/data/kernel-symbols.txt");
+const KERNEL: &str = include_str!("../../../host/krtld/data/kernel-symbols.txt");
 
 /// Layout of a structure, as the file's compile-time assertions say.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use ddi_host::loader::devlink::{Directory, Minor, Numbered, Rules};
+use ddi_system::devlink::{Directory, Minor, Numbered, Rules};
 use notice::NOTICE_REVOKE;
 
 type Test = fn(&Programs);

@@ -19,7 +19,7 @@ pub use client::{What, measure};
 
 use crate::demo::DEVICE;
 use crate::machine::Machine;
-use crate::process::{FaultMode, Resolver};
+use ddi_process::{FaultMode, Resolver};
 
 /// Sends a descriptor over a socket.
 fn send_fd(socket: impl AsFd, fd: impl AsFd) -> io::Result<()> {

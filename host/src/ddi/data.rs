@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 
 use super::{Address, Symbol};
+use crate::kern::cred::KERNEL_CRED;
 use crate::kern::image::{self, Image};
 use crate::kern::thread;
-use crate::loader;
 
 /// Defines data symbols; each is exported and listed.
 macro_rules! data {
@@ -45,21 +45,6 @@ pub struct Pointer<T>(pub *mut T);
 
 // SAFETY: only an address; what it points to is a driver's or an opaque image's business.
 unsafe impl<T> Sync for Pointer<T> {}
-
-/// A credential as the host keeps it.
-#[repr(C)]
-#[derive(Clone, Debug)]
-pub struct Cred {
-    /// Real, effective, saved user.
-    pub uids: [u32; 3],
-    /// Real, effective, saved group.
-    pub gids: [u32; 3],
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
-}
-
-/// The kernel's own credential.
-pub static KERNEL_CRED: Cred = Cred { uids: [0; 3], gids: [0; 3], groups: Vec::new() };
 
 /// `struct utsname`: five names of 256 characters at most.
 #[repr(transparent)]
@@ -199,7 +184,7 @@ pub fn init() {
 /// Ties the kernel's own process to its address space where drivers see them: in the copies that modules have, if there are any. Called
 /// again when there may be new ones.
 pub fn settle() {
-    let (process, space) = (loader::seen_data(p0.address()), loader::seen_data(kas.address()));
+    let (process, space) = (ddi_krtld::seen_data(p0.address()), ddi_krtld::seen_data(kas.address()));
     // SAFETY: the static, or its copy: as many bytes, aligned likewise, never freed, and nothing of the host's reads them.
     let process_image = unsafe { Image::at(process) };
     // SAFETY: as above.

@@ -21,16 +21,17 @@ use segdev::{
 
 use super::nodes::node;
 use super::{store, sync};
+use crate::kern::errno::illumos_errno;
 use crate::kern::image;
 use crate::kern::{drivers, entry, heap, tables};
 use crate::kernel;
-use crate::process::{Call, Piece};
 use crate::report;
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
 use crate::vm::{client, framework, kva};
+use ddi_process::{Call, Piece};
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;
@@ -191,9 +192,9 @@ pub(crate) fn map_into(
         Call::with_current(|call| {
             let call = call.ok_or(EINVAL)?;
             if fixed.is_some() {
-                call.reserve(len, PAGE, 0, base, fixed).map_err(|e| kernel::illumos_errno(e.0))?;
+                call.reserve(len, PAGE, 0, base, fixed).map_err(|e| illumos_errno(e.0))?;
             }
-            call.map_pieces(&pieces).map_err(|e| kernel::illumos_errno(e.0))
+            call.map_pieces(&pieces).map_err(|e| illumos_errno(e.0))
         })
         .map(|()| base)
         .inspect_err(|_| {
@@ -229,7 +230,7 @@ fn gaps(addr: u64, len: u64, covered: &[(u64, u64)]) -> Vec<(u64, u64)> {
 
 /// The pieces of a new mapping: runs of page frames where they are known.
 fn pieces(entry: &Entry, base: u64, request: &MapRequest<'_, crate::vm::Host>) -> Vec<Piece> {
-    let protection = crate::process::Prot::from_bits_truncate(u32::from(request.prot.bits()));
+    let protection = ddi_process::Prot::from_bits_truncate(u32::from(request.prot.bits()));
     let handles: Vec<_> = entry
         .space
         .with_segment(framework(), base, |segment| segment.handles().cloned().collect())

@@ -20,9 +20,9 @@ use super::{pinned, registers, store, sync};
 use crate::kern::pieces::{self, Pieces, Window};
 use crate::log;
 use crate::pci::iospace;
-use crate::physmem::PAGE_SIZE;
 use crate::report;
 use crate::vm::{client, frames, kva, memory};
+use ddi_process::physmem::PAGE_SIZE;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;

@@ -1,22 +1,19 @@
 //! Functions that a driver may call and that have little to do here: the older ways round nodes and drivers, callbacks by list, the
-//! console's bell, ISA DMA channels, DVMA, sorting of requests, counters of the system.
+//! console's bell, sorting of requests, counters of the system.
 //!
-//! There is no DMA controller and no DVMA: functions for them fail as their manual pages provide. Locking: leaf mutexes.
+//! Locking: leaf mutexes.
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ddi_sys::{
-    buf, caddr_t, clock_t, ddi_dma_cookie_t, ddi_dma_handle_t, dev_info_t, dev_ops, dev_t, major_t,
-};
+use ddi_sys::{buf, caddr_t, clock_t, dev_info_t, dev_ops, dev_t, major_t};
 use parking_lot::Mutex;
 
 use super::{nodes as names, store, text};
 use crate::kern::drivers;
 use crate::kern::nodes::{self, Node};
-use crate::report;
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
@@ -242,83 +239,4 @@ ddi! {
         // SAFETY: looks a number up.
         unsafe { ddi_sys::hat_getpfnum(null_mut(), address) as c_long }
     }
-
-    /// ddi_dmae_alloc(9F): there is no DMA controller.
-    @private fn ddi_dmae_alloc(_dip: *mut dev_info_t, _channel: c_int, _wait: *mut c_void, _arg: caddr_t) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_release(9F).
-    @private fn ddi_dmae_release(_dip: *mut dev_info_t, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_prog(9F).
-    @private fn ddi_dmae_prog(_dip: *mut dev_info_t, _req: *mut c_void, _cookie: *mut c_void, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_disable(9F).
-    @private fn ddi_dmae_disable(_dip: *mut dev_info_t, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_enable(9F).
-    @private fn ddi_dmae_enable(_dip: *mut dev_info_t, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_stop(9F).
-    @private fn ddi_dmae_stop(_dip: *mut dev_info_t, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_getcnt(9F).
-    @private fn ddi_dmae_getcnt(_dip: *mut dev_info_t, _channel: c_int, _count: *mut c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_1stparty(9F).
-    @private fn ddi_dmae_1stparty(_dip: *mut dev_info_t, _channel: c_int) -> c_int {
-        FAILURE
-    }
-    /// ddi_dmae_getattr(9F).
-    @private fn ddi_dmae_getattr(_dip: *mut dev_info_t, _attributes: *mut c_void) -> c_int {
-        FAILURE
-    }
-
-    /// dvma_pagesize(9F).
-    @private fn dvma_pagesize(_dip: *mut dev_info_t) -> c_ulong {
-        4096
-    }
-    /// dvma_reserve(9F): there is none on this machine.
-    @private fn dvma_reserve(
-        _dip: *mut dev_info_t,
-        _limits: *mut c_void,
-        _pages: c_uint,
-        _to: *mut ddi_dma_handle_t,
-    ) -> c_int {
-        ddi_sys::DDI_DMA_NORESOURCES
-    }
-    /// dvma_release(9F).
-    @private fn dvma_release(_handle: ddi_dma_handle_t) {
-        no_dvma("dvma_release");
-    }
-    /// dvma_kaddr_load(9F).
-    @private fn dvma_kaddr_load(
-        _handle: ddi_dma_handle_t,
-        _address: caddr_t,
-        _len: c_uint,
-        _index: c_uint,
-        _cookie: *mut ddi_dma_cookie_t,
-    ) {
-        no_dvma("dvma_kaddr_load");
-    }
-    /// dvma_sync(9F).
-    @private fn dvma_sync(_handle: ddi_dma_handle_t, _index: c_uint, _kind: c_uint) {
-        no_dvma("dvma_sync");
-    }
-    /// dvma_unload(9F).
-    @private fn dvma_unload(_handle: ddi_dma_handle_t, _index: c_uint, _kind: c_uint) {
-        no_dvma("dvma_unload");
-    }
-}
-
-/// A call with a handle of dvma_reserve, which never gave one.
-fn no_dvma(function: &str) {
-    let what = "dvma_reserve has failed, so there is no handle that it could be called with";
-    report::mistake(function, what, &format!("{function}(9F)"));
 }

@@ -10,25 +10,7 @@
 //! for: pointers to live memory of the right size, strings with a NUL, locks that it initialised. Where the host can check
 //! a promise cheaply it does, and [reports](crate::report) what is broken.
 
-/// One entry of the symbol table.
-#[derive(Clone, Copy, Debug)]
-pub struct Symbol {
-    /// The C name.
-    pub name: &'static str,
-    /// Where it is.
-    pub address: Address,
-    /// Bytes of a data symbol; 0 for a function.
-    pub size: usize,
-}
-
-/// An address that a static can hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Address(pub *const ());
-
-// SAFETY: only an address; nothing is read through it here.
-unsafe impl Sync for Address {}
-// SAFETY: as above.
-unsafe impl Send for Address {}
+pub use crate::kern::symbols::{Address, Symbol};
 
 /// Defines DDI functions; see the module's page.
 macro_rules! ddi {
@@ -114,7 +96,6 @@ pub mod strings;
 pub mod symbols;
 pub mod sync;
 pub mod time;
-pub mod unicode;
 pub mod user;
 pub mod vnodes;
 

@@ -9,26 +9,19 @@ use ddi_sys::{
     pollhead,
 };
 
-use super::{store, symbols};
+use super::store;
+use crate::kern::symbols::is;
 use crate::kern::{drivers, tables};
-use crate::{loader, report};
+use crate::report;
 
 const EINVAL: c_int = 22;
 const EBUSY: c_int = 16;
 const ENXIO: c_int = 6;
 
-/// Is `address` the DDI symbol `name`, directly or as a loaded module sees it?
-pub fn is(address: usize, name: &str) -> bool {
-    symbols::find(name).is_some_and(|symbol| {
-        let real = if symbol.size > 0 { loader::real_data(address) } else { loader::real_function(address) };
-        symbol.address.0 as usize == real
-    })
-}
-
 /// The name of the module that a linkage belongs to.
 fn module_of(linkage: *mut modlinkage) -> Option<String> {
-    let caller = || loader::calls::return_addresses().first().and_then(|&at| loader::module_at(at));
-    let module = loader::module_at(linkage as usize).or_else(caller);
+    let caller = || crate::kern::calls::return_addresses().first().and_then(|&at| ddi_krtld::module_at(at));
+    let module = ddi_krtld::module_at(linkage as usize).or_else(caller);
     module.map(|m| m.name().to_owned()).or_else(drivers::installing)
 }
 

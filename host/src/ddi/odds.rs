@@ -4,7 +4,7 @@
 //! Locking: leaf mutexes.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use ddi_sys::{cred_t, dev_info_t, timespec_t, timeval};
 use parking_lot::Mutex;
 
 use super::bytes;
-use super::data::{Cred, KERNEL_CRED};
+use crate::kern::cred::{Cred, KERNEL_CRED};
 use crate::vm::client::{self, Client};
 
 /// Nanoseconds of a second.
@@ -35,7 +35,7 @@ fn own(cred: Cred) -> *mut cred_t {
 }
 
 /// Thread-specific data: destructors by key, and each thread's values.
-static KEYS: Mutex<BTreeMap<c_uint, usize>> = Mutex::new(BTreeMap::new());
+static KEYS: Mutex<BTreeSet<c_uint>> = Mutex::new(BTreeSet::new());
 
 thread_local! {
     static VALUES: RefCell<HashMap<c_uint, usize>> = RefCell::new(HashMap::new());
@@ -129,11 +129,11 @@ ddi! {
         unsafe { random(to, len) }
     }
 
-    /// tsd_create: a key.
-    @private fn tsd_create(keyp: *mut c_uint, destructor: Option<unsafe extern "C-unwind" fn(*mut c_void)>) {
+    /// tsd_create: a key. Its destructor is not called: threads of drivers that end keep nothing.
+    @private fn tsd_create(keyp: *mut c_uint, _destructor: Option<unsafe extern "C-unwind" fn(*mut c_void)>) {
         let mut keys = KEYS.lock();
-        let key = keys.last_key_value().map_or(1, |(last, _)| last + 1);
-        keys.insert(key, destructor.map_or(0, |f| f as usize));
+        let key = keys.last().map_or(1, |last| last + 1);
+        keys.insert(key);
         // SAFETY: the driver's promise.
         unsafe { keyp.write(key) };
     }
@@ -146,7 +146,7 @@ ddi! {
     }
     /// tsd_set: 0, or EINVAL when there is no such key.
     @private fn tsd_set(key: c_uint, value: *mut c_void) -> c_int {
-        if !KEYS.lock().contains_key(&key) {
+        if !KEYS.lock().contains(&key) {
             return 22;
         }
         VALUES.with_borrow_mut(|values| values.insert(key, value as usize));
@@ -154,7 +154,7 @@ ddi! {
     }
     /// tsd_get.
     @private fn tsd_get(key: c_uint) -> *mut c_void {
-        if !KEYS.lock().contains_key(&key) {
+        if !KEYS.lock().contains(&key) {
             return null_mut();
         }
         VALUES.with_borrow(|values| values.get(&key).map_or(null_mut(), |&value| value as *mut c_void))

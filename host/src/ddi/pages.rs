@@ -15,10 +15,10 @@ use ddi_sys::{caddr_t, hat, kmutex_t, page, pfn_t, pgcnt_t};
 use parking_lot::{Condvar, Mutex};
 
 use super::sync;
-use crate::physmem::PAGE_SIZE;
 use crate::report;
 use crate::vm::frames::{self, Page};
 use crate::vm::{kva, memory};
+use ddi_process::physmem::PAGE_SIZE;
 
 /// `se_t`: to have a page alone; sharing it is 0.
 pub(crate) const SE_EXCL: c_int = 1;

@@ -15,10 +15,10 @@ use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, um
 use segdev::UmemKind;
 
 use super::{bufs, store, sync};
-use crate::process::{Call, Prot};
 use crate::report;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
+use ddi_process::{Call, Prot};
 
 const ENOMEM: c_int = 12;
 const EACCES: c_int = 13;

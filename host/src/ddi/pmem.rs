@@ -17,9 +17,9 @@ use ddi_sys::{
 use parking_lot::Mutex;
 
 use crate::kern::image::Image;
-use crate::physmem::PAGE_SIZE;
 use crate::report;
 use crate::vm::{client, cookie, frames, kva};
+use ddi_process::physmem::PAGE_SIZE;
 
 /// `PMEM_SLEEP`: wait for memory.
 const SLEEP: uint_t = 1;

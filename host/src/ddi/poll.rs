@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ddi_sys::pollhead_t;
 use parking_lot::Mutex;
 
-use crate::process::PollWaker;
+use ddi_process::PollWaker;
 
 /// A head that somebody waits for.
 #[derive(Default)]

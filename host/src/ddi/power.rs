@@ -102,7 +102,7 @@ ddi! {
 mod tests {
     use super::*;
     use crate::kern::nodes::{self, NewNode};
-    use crate::kern::props::Property;
+    use ddi_system::props::Property;
 
     #[test]
     fn components_have_the_levels_of_their_property() {

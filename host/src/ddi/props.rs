@@ -11,8 +11,8 @@ use ddi_sys::{caddr_t, ddi_prop_op_t, dev_info_t, dev_t, uchar_t};
 use super::nodes::node;
 use super::{bytes, memory, store, text};
 use crate::kern::heap;
-use crate::kern::props::{ANY_DEV, Kind, Property};
 use crate::report;
+use ddi_system::props::{ANY_DEV, Kind, Property};
 
 /// DDI_DEV_T_ANY: matches whatever device number a property has.
 const DEV_ANY: dev_t = dev_t::MAX - 1;

@@ -12,15 +12,15 @@ use ddi_sys::{as_, caddr_t, offset_t, seg};
 use segdev::{MapFlags, MapRequest, Prot};
 
 use super::devmap::{give_back, map_into};
-use super::modules::is;
 use super::vnodes::VnodePages;
+use crate::kern::symbols::is;
 use crate::log;
-use crate::physmem::PAGE_SIZE;
-use crate::process::Call;
 use crate::vm::client::Entry;
 use crate::vm::device::{ByHand, Device};
 use crate::vm::{client, cookie, framework};
 use crate::{kernel, opens};
+use ddi_process::Call;
+use ddi_process::physmem::PAGE_SIZE;
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;

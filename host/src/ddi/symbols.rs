@@ -1,11 +1,9 @@
-//! The symbol table: every function and data symbol of the DDI that the host has, by its C name.
-//!
-//! Module files are linked against it. Drivers linked in find the same definitions through the system linker.
+//! Which groups of functions there are, and their other names.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::Once;
 
 use super::Symbol;
+use crate::kern::symbols;
 
 /// All groups.
 fn groups() -> Vec<&'static [Symbol]> {
@@ -48,7 +46,6 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::strings::SYMBOLS,
         super::sync::SYMBOLS,
         super::time::SYMBOLS,
-        super::unicode::SYMBOLS,
         super::user::SYMBOLS,
         super::vnodes::SYMBOLS,
     ];
@@ -125,26 +122,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("membar_sync", "membar_enter"),
 ];
 
-static TABLE: LazyLock<HashMap<&'static str, &'static Symbol>> = LazyLock::new(|| {
-    super::data::init();
-    let mut table: HashMap<_, _> =
-        groups().into_iter().flatten().map(|symbol| (symbol.name, symbol)).collect();
-    for &(name, of) in ALIASES {
-        if let Some(&real) = table.get(of) {
-            table.entry(name).or_insert_with(|| &*Box::leak(Box::new(Symbol { name, ..*real })));
-        }
-    }
-    table
-});
-
-/// The symbol of this name.
-pub fn find(name: &str) -> Option<&'static Symbol> {
-    TABLE.get(name).copied()
-}
-
-/// All of them, in no order.
-pub fn all() -> impl Iterator<Item = &'static Symbol> {
-    TABLE.values().copied()
+/// Adds all of them to the symbol table.
+pub fn add() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        super::data::init();
+        symbols::add(groups().into_iter().flatten(), ALIASES);
+    });
 }
 
 #[cfg(test)]
@@ -153,18 +137,22 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_addresses_real() {
+        add();
         let mut seen = std::collections::HashSet::new();
         for symbol in groups().into_iter().flatten() {
             assert!(seen.insert(symbol.name), "{} is defined twice", symbol.name);
             assert!(!symbol.address.0.is_null());
         }
         for (name, of) in ALIASES {
-            let found = (find(name), find(of));
+            let found = (symbols::find(name), symbols::find(of));
             assert!(
                 matches!(found, (Some(a), Some(b)) if std::ptr::eq(a.address.0, b.address.0)),
                 "{name} is {of}"
             );
         }
-        assert!(find("cmn_err").is_some_and(|s| s.size == 0) && find("no_such_function").is_none());
+        assert!(
+            symbols::find("cmn_err").is_some_and(|s| s.size == 0)
+                && symbols::find("no_such_function").is_none()
+        );
     }
 }

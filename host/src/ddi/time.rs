@@ -22,8 +22,8 @@ use crate::kern::left::{Kind, Left};
 use crate::kern::lock;
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
+use crate::report;
 use crate::vm::client;
-use crate::{loader, report};
 
 /// Ticks per second.
 pub const HZ: u64 = 100;
@@ -478,7 +478,7 @@ ddi! {
         } else {
             report::mistake("thread_exit", "the thread was not made by thread_create", "thread_create(9F)");
         }
-        if loader::calls::return_addresses().is_empty() {
+        if crate::kern::calls::return_addresses().is_empty() {
             // A driver that is linked in: unwinding would end in entry::call. The thread just never goes on.
             loop {
                 std::thread::park();

@@ -10,11 +10,11 @@ use ddi_sys::{
     boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t,
 };
 
-use super::data::{Cred, KERNEL_CRED};
 use super::{bytes, store, sync};
-use crate::kernel::illumos_errno;
-use crate::process::{Call, Errno};
+use crate::kern::cred::{Cred, KERNEL_CRED};
+use crate::kern::errno::illumos_errno;
 use crate::vm::client;
+use ddi_process::{Call, Errno};
 
 const EPERM: c_int = 1;
 const EFAULT: c_int = 14;
@@ -99,7 +99,7 @@ unsafe fn privileged(credp: *const cred_t) -> c_int {
 }
 
 /// A handle on a process for proc_signal.
-struct ProcRef(std::sync::Arc<crate::process::Process>);
+struct ProcRef(std::sync::Arc<ddi_process::Process>);
 
 ddi! {
     /// ddi_copyin(9F).

@@ -17,9 +17,9 @@ use segdev::Pfn;
 
 use super::{bytes, pages, sync};
 use crate::kern::image::Image;
-use crate::physmem::PAGE_SIZE;
 use crate::report;
 use crate::vm::client;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// Offset of `v_pages`, a vnode's list of pages.
 pub(crate) const V_PAGES: usize = 72;

@@ -10,9 +10,9 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use crate::machine::Machine;
-use crate::process::Program;
 pub use conductor::Report;
 use conductor::{Line, STEPS};
+use ddi_process::Program;
 
 /// The device that the demo uses.
 pub const DEVICE: &str = "/dev/ctxdev0";
@@ -189,7 +189,7 @@ pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, Strin
         seen.left.push(format!("{clients} client processes"));
     }
     let clean = machine.end();
-    (seen.loaded, seen.unloaded) = crate::process::translations();
+    (seen.loaded, seen.unloaded) = ddi_process::translations();
     seen.left.extend(crate::report::reports());
     let Some(report) = report.filter(|_| status.success()) else {
         return Err("the demo's processes did not come to an end; see the messages above".into());

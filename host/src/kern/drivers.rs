@@ -293,7 +293,7 @@ impl Driver {
 
 /// Is it the address of nulldev, directly or as a module sees it?
 fn is_nulldev(address: usize) -> bool {
-    crate::ddi::modules::is(address, "nulldev")
+    super::symbols::is(address, "nulldev")
 }
 
 /// kmem that is still allocated once the last driver is gone.

@@ -75,7 +75,7 @@ fn new_slot() -> Arc<Slot> {
         driver_s_own: AtomicBool::new(false),
         prompt: AtomicBool::new(false),
         answer: Answer::default(),
-        stack: crate::loader::calls::stack().unwrap_or_default(),
+        stack: crate::kern::calls::stack().unwrap_or_default(),
     });
     let mut slots = SLOTS.lock();
     slots.retain(|slot| slot.strong_count() != 0);
@@ -175,7 +175,7 @@ pub fn prompt<R>(f: impl FnOnce() -> R) -> R {
 pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Panicked> {
     static HOOK: Once = Once::new();
     HOOK.call_once(install_hook);
-    let _entered = crate::loader::calls::enter();
+    let _entered = crate::kern::calls::enter();
     let held = sync::held();
     let outer = NAME.replace(Some(Name::of(&what)));
     if DEPTH.replace(DEPTH.get() + 1) == 0 {
@@ -246,9 +246,9 @@ fn install_hook() {
         let text = message(info.payload()) + &place;
         // A module's frames cannot be unwound: it has no tables for that. A report that unwinds is for drivers that are linked in.
         if !info.payload().is::<report::Reported>()
-            && let Some(called) = crate::loader::calls::called()
+            && let Some(called) = crate::kern::calls::called()
         {
-            report::leftover(called, &format!("the host cannot do that: {text}"), "Intro(9F)");
+            report::leftover(&called, &format!("the host cannot do that: {text}"), "Intro(9F)");
             report::stop();
         }
         MESSAGE.set(Some(text));
@@ -278,7 +278,7 @@ impl Callback {
         // SAFETY: the driver promised that the function may be called with this argument, once per request.
         let run = || unsafe { (self.func)(self.arg) };
         let address = self.func as usize;
-        let name = || match crate::loader::symbolize(address) {
+        let name = || match ddi_krtld::symbolize(address) {
             Some(name) => format!("{what} function {}", name.trim_end_matches("+0x0")),
             None => format!("{what} function at {address:#x}"),
         };

@@ -77,7 +77,7 @@ impl Entry {
     /// What it is, with the name of the driver's function.
     fn text(&self) -> String {
         let mut what = self.kind.text().0.to_owned();
-        if let Some(name) = crate::loader::symbolize(self.code) {
+        if let Some(name) = ddi_krtld::symbolize(self.code) {
             what.push_str(&format!(": {}", name.trim_end_matches("+0x0")));
         }
         what

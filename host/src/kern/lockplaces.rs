@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 
 use super::heap;
 use super::trace::Trace;
-use crate::loader;
 
 /// Values by the addresses of locks. The oldest are not kept for ever: a table that is full is emptied.
 struct Table<T>([Mutex<BTreeMap<usize, T>>; 16]);
@@ -89,7 +88,7 @@ pub fn gone(address: usize) {
 
 /// The name of a lock: the variable's if it is one of a module's, else its address, with the name that it was given and where it was made.
 pub fn name(address: usize) -> String {
-    if let Some(variable) = loader::variable(address) {
+    if let Some(variable) = ddi_krtld::variable(address) {
         return variable;
     }
     let (given, place) = MADE.get(address).unwrap_or_default();

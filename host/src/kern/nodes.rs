@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 use ddi_sys::dev_info_t;
 use parking_lot::{Mutex, RwLock};
 
-use super::props::{List, Property};
 use crate::pci;
+use ddi_system::props::{List, Property};
 
 /// A register set: physical memory of the simulated device, or its configuration space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,6 @@ use ddi_sys::{
     modlinkage, modlmisc,
 };
 
-use crate::loader;
-
 /// A structure of the driver's of which every bit pattern is a value.
 ///
 /// # Safety
@@ -104,8 +102,8 @@ unsafe fn copy(from: usize, to: *mut u8, len: usize) -> bool {
 /// Returns whether modules may be made to call the function at `address`: NULL, code of a module or a function of the host's.
 pub fn is_function(address: usize) -> bool {
     address == 0
-        || loader::module_at(address).is_some_and(|module| module.is_text(address))
-        || loader::real_function(address) != address
+        || ddi_krtld::module_at(address).is_some_and(|module| module.is_text(address))
+        || ddi_krtld::real_function(address) != address
 }
 
 #[cfg(test)]

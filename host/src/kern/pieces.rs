@@ -2,7 +2,7 @@
 
 use ddi_sys::ddi_dma_attr_t;
 
-use crate::physmem::PAGE_SIZE;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// Part of a binding that a device can take at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The driver's part of a thread's stack, by name.
 //!
-//! A module's frames are found by its frame pointers ([`crate::loader::calls`]) and named from its symbol table. Those of a driver that is linked in are
+//! A module's frames are found by its frame pointers ([`crate::kern::calls`]) and named from its symbol table. Those of a driver that is linked in are
 //! found as Rust's own backtraces are and named from the host's debugging information. They lie between the host's call into the driver
 //! ([`super::entry`]) and the driver's call of a DDI function. Locking: none while addresses are collected.
 
@@ -8,7 +8,6 @@ use std::ffi::c_void;
 use std::sync::LazyLock;
 
 use super::entry;
-use crate::loader;
 
 /// Return addresses that are collected of a driver that is linked in, the host's among them.
 const FRAMES: usize = 64;
@@ -41,7 +40,7 @@ pub struct Named {
 /// handler.
 pub fn collect(into: &mut [usize]) {
     // A module has no tables for this, and what is on the stack after a mistake of its may lead anywhere.
-    if loader::with_a_name(|_| ()).is_some() {
+    if ddi_krtld::with_a_name(|_| ()).is_some() {
         return;
     }
     let mut places = into.iter_mut();
@@ -59,7 +58,7 @@ pub fn collect(into: &mut [usize]) {
 
 /// Reads what [`name`] needs for a driver that is linked in, so that names are found without delay.
 pub fn prepare() {
-    if loader::with_a_name(|_| ()).is_none() {
+    if ddi_krtld::with_a_name(|_| ()).is_none() {
         name(&[prepare as *const () as usize]);
     }
 }
@@ -87,7 +86,7 @@ pub fn name(addresses: &[usize]) -> Named {
                     (Some(file), Some(line)) => format!("{name} ({file}:{line})"),
                     _ => name,
                 });
-            } else if named.frames.is_empty() && crate::ddi::symbols::find(&name).is_some() {
+            } else if named.frames.is_empty() && super::symbols::find(&name).is_some() {
                 // DDI functions have C names; the outermost is the one that the driver called.
                 named.called = Some(name);
             }
@@ -111,9 +110,9 @@ fn object(address: usize) -> Option<usize> {
 
 /// The calling thread's frames in a driver; none when no driver code runs on it.
 pub fn here() -> Named {
-    let frames = loader::calls::driver_frames();
+    let frames = super::calls::driver_frames();
     if !frames.is_empty() {
-        return Named { called: loader::calls::called().map(str::to_owned), frames };
+        return Named { called: super::calls::called(), frames };
     }
     if !entry::inside() {
         return Named::default();

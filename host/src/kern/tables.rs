@@ -8,7 +8,7 @@ use std::mem::offset_of;
 use ddi_sys::{cb_ops, dev_ops, devmap_callback_ctl, modldrv, modlinkage, modlmisc};
 
 use super::peek::{self, Plain};
-use crate::{loader, report};
+use crate::report;
 
 /// Longest description that is looked at, in bytes.
 const LONGEST: usize = 4096;
@@ -168,7 +168,7 @@ fn check(
     page: &'static str,
 ) -> Result<(), Wrong> {
     // Functions of a driver that is linked in are the host's own, and the compiler has checked them.
-    if loader::module_at(address).is_none() {
+    if ddi_krtld::module_at(address).is_none() {
         return Ok(());
     }
     for (member, offset) in functions {

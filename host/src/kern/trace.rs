@@ -3,7 +3,6 @@
 //! Taking one follows frame pointers or unwinding tables and nothing else; names are found when it is shown. Locking: none.
 
 use super::{entry, stack};
-use crate::loader;
 
 /// Frames that are kept. Of a driver that is linked in, the innermost ones are the host's.
 const DEPTH: usize = 24;
@@ -19,7 +18,7 @@ impl Trace {
         if !entry::inside() {
             return trace;
         }
-        loader::calls::follow(entry::stack(), &mut trace.0);
+        super::calls::follow(entry::stack(), &mut trace.0);
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
         }
@@ -30,7 +29,7 @@ impl Trace {
     pub fn of_module() -> Trace {
         let mut trace = Trace::default();
         if entry::inside() {
-            loader::calls::follow(entry::stack(), &mut trace.0);
+            super::calls::follow(entry::stack(), &mut trace.0);
         }
         trace
     }
@@ -38,10 +37,10 @@ impl Trace {
     /// A thread's that was stopped by a signal, for its handler: `ip`, `sp` and `fp` are what it was stopped with. May be called in a signal handler.
     pub fn stopped(ip: usize, sp: usize, fp: usize) -> Trace {
         let mut trace = Trace::default();
-        if loader::module_at(ip).is_some_and(|module| module.is_text(ip)) {
-            loader::calls::walk(ip, sp, fp, &entry::stack(), &mut trace.0);
+        if ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)) {
+            super::calls::walk(ip, sp, fp, &entry::stack(), &mut trace.0);
         } else {
-            loader::calls::follow(entry::stack(), &mut trace.0);
+            super::calls::follow(entry::stack(), &mut trace.0);
         }
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
@@ -67,10 +66,10 @@ impl Trace {
 
     /// Its frames, and the DDI function that was called.
     pub fn named(&self) -> stack::Named {
-        let frames: Vec<String> = self.0.iter().map_while(|&address| loader::symbolize(address)).collect();
+        let frames: Vec<String> = self.0.iter().map_while(|&address| ddi_krtld::symbolize(address)).collect();
         if frames.is_empty() {
             return stack::name(&self.0);
         }
-        stack::Named { called: loader::calls::called_before(self.first()).map(str::to_owned), frames }
+        stack::Named { called: super::calls::called_before(self.first()), frames }
     }
 }

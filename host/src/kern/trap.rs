@@ -14,8 +14,8 @@ use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch;
 use super::{entry, heap, stack};
+use crate::report;
 use crate::report::Earlier;
-use crate::{loader, report};
 
 /// What was there before, for faults that are not a driver's.
 static BEFORE: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
@@ -77,11 +77,11 @@ impl Registers {
 
     /// The module's function that the thread is in; the stack of reports begins there.
     fn place(&self) -> Option<String> {
-        let inside = loader::module_at(self.ip).is_some_and(|module| module.is_text(self.ip));
+        let inside = ddi_krtld::module_at(self.ip).is_some_and(|module| module.is_text(self.ip));
         if inside {
-            loader::calls::at_fault(self.ip, self.sp, self.fp);
+            super::calls::at_fault(self.ip, self.sp, self.fp);
         }
-        inside.then(|| loader::symbolize(self.ip)).flatten()
+        inside.then(|| ddi_krtld::symbolize(self.ip)).flatten()
     }
 }
 
@@ -105,7 +105,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         let own = unsafe { info.si_pid() }.cast_unsigned() == std::process::id();
         return if own { host_died(signal) } else { give_back(signal) };
     }
-    let in_module = loader::module_at(registers.ip).is_some();
+    let in_module = ddi_krtld::module_at(registers.ip).is_some();
     if sent {
         return give_back(signal);
     }
@@ -123,7 +123,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         return again();
     }
     report::ending();
-    FIRST.store(if in_module { registers.ip } else { loader::calls::last_call() }, Ordering::SeqCst);
+    FIRST.store(if in_module { registers.ip } else { super::calls::last_call() }, Ordering::SeqCst);
     // SAFETY: for these signals it has the address.
     let address = unsafe { info.si_addr() } as usize;
     let memory = signal == libc::SIGSEGV || signal == libc::SIGBUS;
@@ -131,7 +131,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     let fetched =
         memory && info.si_code != SI_KERNEL && (registers.error & FETCH != 0 || address == registers.ip);
     if fetched {
-        loader::calls::at_fault(registers.ip, registers.sp, registers.fp);
+        super::calls::at_fault(registers.ip, registers.sp, registers.fp);
     }
     let place = registers.place().filter(|_| !fetched).or_else(|| {
         let stack::Named { called, frames } = stack::here();
@@ -164,7 +164,7 @@ unsafe fn port(context: *mut c_void) -> Option<()> {
     // SAFETY: the caller's promise: a ucontext.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let dx = registers[libc::REG_RDX as usize] as u16;
-    let (len, ones) = crate::ddi::ports::instruction(code(registers[libc::REG_RIP as usize] as usize)?, dx)?;
+    let (len, ones) = super::ports::instruction(code(registers[libc::REG_RIP as usize] as usize)?, dx)?;
     registers[libc::REG_RIP as usize] += len as i64;
     let rax = &mut registers[libc::REG_RAX as usize];
     // Setting %eax clears what is above it.
@@ -180,7 +180,7 @@ static FIRST: AtomicUsize = AtomicUsize::new(0);
 fn again() {
     // Nor does a third one.
     let first = FIRST.swap(0, Ordering::SeqCst);
-    let place = Some(first).filter(|&first| first != 0).and_then(loader::symbolize);
+    let place = Some(first).filter(|&first| first != 0).and_then(ddi_krtld::symbolize);
     let place = place.as_deref().unwrap_or("the driver");
     report::last_words(&[
         "driver mistake: ",
@@ -200,7 +200,7 @@ fn host_died(signal: c_int) {
         libc::SIGTRAP => "SIGTRAP",
         _ => "SIGSEGV",
     };
-    let ended = loader::with_a_name(|module| {
+    let ended = ddi_krtld::with_a_name(|module| {
         report::last_words(&[
             "driver mistake: ",
             module,
@@ -234,7 +234,7 @@ fn fetch(address: usize) -> String {
     if address < 0x1_0000 {
         return format!("a NULL function pointer is called (address {address:#x})");
     }
-    match loader::module_at(address) {
+    match ddi_krtld::module_at(address) {
         Some(module) => format!("a jump to {address:#x}, which is data of {}", module.name()),
         None => format!("a call or jump to {address:#x}, where there is no code"),
     }
@@ -243,7 +243,7 @@ fn fetch(address: usize) -> String {
 /// Is the address just below the calling thread's stack?
 fn used_up(address: usize, sp: usize) -> bool {
     const NEAR: usize = 1 << 20;
-    let Some(stack) = loader::calls::stack() else { return false };
+    let Some(stack) = super::calls::stack() else { return false };
     let end = stack.start + 4096;
     (end.saturating_sub(NEAR)..end).contains(&address) && sp < stack.start + NEAR.min(stack.len())
 }
@@ -255,6 +255,16 @@ fn give_back(signal: c_int) {
         // SAFETY: what the system gave for this signal.
         unsafe { libc::sigaction(signal, &before[at], std::ptr::null_mut()) };
     }
+}
+
+/// What an address in physical memory was, and what happened to it; `None` for any other address.
+pub type Explain = fn(address: usize) -> Option<(String, Vec<Earlier>)>;
+
+static PHYSICAL: OnceLock<Explain> = OnceLock::new();
+
+/// Says who knows of physical memory. The first one stays.
+pub fn explain_physical(by: Explain) {
+    let _ = PHYSICAL.set(by);
 }
 
 /// What an address is, and the manual page about it.
@@ -287,15 +297,11 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
             "kmem_alloc(9F)",
         );
     }
-    if crate::vm::memory().frame_of(address as *const u8).is_some() {
-        let mut what = format!("{address:#x} is memory that ddi_umem_free gave back");
-        if let Some((offset, size, before)) = crate::vm::umem::freed_at(address) {
-            what = format!("byte {offset:#x} of {size} bytes that ddi_umem_free gave back is used");
-            earlier.extend(before);
-        }
+    if let Some((what, before)) = PHYSICAL.get().and_then(|explain| explain(address)) {
+        earlier.extend(before);
         return (what, "ddi_umem_free(9F)");
     }
-    if loader::module_at(address).is_some() {
+    if ddi_krtld::module_at(address).is_some() {
         return (format!("{address:#x} is read-only memory of the module"), "Intro(9F)");
     }
     (
@@ -306,7 +312,7 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
 
 /// The bytes at `ip` of a module that an instruction can have.
 fn code(ip: usize) -> Option<&'static [u8]> {
-    let module = loader::module_at(ip).filter(|module| module.is_text(ip))?;
+    let module = ddi_krtld::module_at(ip).filter(|module| module.is_text(ip))?;
     let len = (1..=15).take_while(|n| module.is_text(ip + n - 1)).count();
     // SAFETY: bytes of the module's text, which stays mapped while a thread is inside it.
     Some(unsafe { std::slice::from_raw_parts(ip as *const u8, len) })

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::entry::{self, Current, Slot};
 use super::trace::Trace;
-use crate::{loader, report};
+use crate::report;
 
 /// The environment variable that sets the limit of processor time, in seconds; 0 turns it off.
 pub const LIMIT: &str = "DDI_HOST_SPIN_LIMIT";
@@ -80,7 +80,7 @@ impl Answer {
         if self.state.load(Ordering::Acquire) != ASKED {
             return;
         }
-        let own = loader::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
+        let own = ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
         let place = Place { own, trace: Trace::stopped(ip, sp, fp), call };
         // SAFETY: the state is ASKED, and this is the slot's thread.
         unsafe { *self.place.get() = Some(place) };

@@ -2,18 +2,18 @@
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::add_drv::{self, AddOptions, Running};
-use super::errno::EBUSY;
-use super::getopt::{self, Given};
 use super::help;
 use super::modctl;
-use super::rem_drv;
-use super::root::Root;
 use super::session::Session;
 use super::system;
-use super::update_drv;
 use crate::log;
 use crate::resident::{self, Request};
+use ddi_system::add_drv::{self, AddOptions, Running};
+use ddi_system::errno::EBUSY;
+use ddi_system::getopt::{self, Given};
+use ddi_system::rem_drv;
+use ddi_system::root::Root;
+use ddi_system::update_drv;
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]
@@ -163,7 +163,7 @@ impl Running for Machine {
     fn reread(&self, root: &Root, driver: &str) -> Result<(), i32> {
         let known = || match root.major(driver) {
             Ok(Some(_)) => Ok(()),
-            _ => Err(super::errno::EINVAL),
+            _ => Err(ddi_system::errno::EINVAL),
         };
         Self::modctl(root, &Request::Reread(driver.to_owned())).unwrap_or_else(known)
     }

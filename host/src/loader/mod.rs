@@ -21,39 +21,9 @@
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in.
 
-pub mod add_drv;
-pub mod calls;
 pub mod cli;
-pub mod code;
-pub mod devlink;
-pub mod elf;
-pub(crate) mod errno;
-pub mod error;
-pub mod getopt;
 pub mod help;
-pub mod image;
-pub mod kernel;
-pub mod link;
-pub mod links;
-pub mod low;
-mod missing;
 pub mod modctl;
 pub mod modinfo;
-pub mod module;
-pub mod modules;
-pub mod perms;
-mod policy;
-pub mod reloc;
-pub mod rem_drv;
-pub mod root;
 pub mod session;
-pub mod stubs;
 pub mod system;
-pub mod update_drv;
-
-pub use error::{LoadError, Missing, Problem, Site, Why};
-pub use kernel::{Export, Kernel};
-pub use link::Probe;
-pub use module::Module;
-pub use modules::{Modules, UnloadError, module_at, symbolize, variable, with_a_name};
-pub use stubs::{real_data, real_function, seen_data};

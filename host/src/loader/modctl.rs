@@ -7,13 +7,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use super::errno::{self, EINVAL};
-use super::getopt::{self, Given};
-use super::kernel::Kernel;
 use super::modinfo;
-use super::root::Root;
 use super::session::{Host, Session};
 use crate::resident::{self, Request};
+use ddi_krtld::kernel::Kernel;
+use ddi_system::errno::{self, EINVAL};
+use ddi_system::getopt::{self, Given};
+use ddi_system::root::Root;
 
 /// The modules of the kernel itself, which the host is: their numbers and names.
 pub(crate) const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::elf::Object;
-use super::kernel::{self, Kernel};
-use super::module::Module;
-use super::modules::Known;
+use ddi_krtld::elf::Object;
+use ddi_krtld::kernel::{self, Kernel};
+use ddi_krtld::module::Module;
+use ddi_krtld::modules::Known;
 
 /// Longest description that the kernel keeps, without the NUL.
 const LINKINFO: usize = 31;

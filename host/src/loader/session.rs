@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
-use super::kernel::{Export, Kernel};
-use super::modules::{Modules, UnloadError};
-use super::root::{Lock, Root};
+use ddi_krtld::{Export, Kernel, Linkage, Modules, UnloadError, Why};
+
 use crate::config::{self, Config};
-use crate::ddi::data;
-use crate::ddi::symbols;
+use crate::kern::symbols;
 use crate::kern::thread::{self, Context};
-use crate::kern::{drivers, entry, left, nodes, trap};
+use crate::kern::{drivers, entry, left, nodes, tables, trap};
 use crate::vm::client;
-use crate::{kernel, log, pci};
+use crate::{ddi, kernel, log, pci, report};
+use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
+use ddi_system::root::{Lock, Root};
 
 static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
 
@@ -31,6 +30,7 @@ pub struct Host;
 
 impl Kernel for Host {
     fn lookup(&self, name: &str) -> Option<Export> {
+        ddi::symbols::add();
         let symbol = symbols::find(name)?;
         let address = symbol.address.0 as usize;
         Some(if symbol.size > 0 {
@@ -42,7 +42,7 @@ impl Kernel for Host {
 
     fn call(&self, what: &str, f: &mut dyn FnMut()) {
         // A module's symbols are bound before anything of it is called.
-        data::settle();
+        ddi::data::settle();
         if client::current().is_none() {
             thread::set_process(None);
         }
@@ -62,8 +62,16 @@ impl Kernel for Host {
         })
     }
 
-    fn allows_missing(&self) -> bool {
-        ALLOW_MISSING.load(Ordering::Relaxed)
+    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
+        let (rev, elements) = tables::linkage(module, address).map_err(|wrong| wrong.to_string())?;
+        Ok(Linkage { rev, elements: elements.into_iter().map(|e| (e.address, e.description)).collect() })
+    }
+
+    fn missing(&self) -> Option<fn(&str, Why) -> !> {
+        ALLOW_MISSING.load(Ordering::Relaxed).then_some(|name, why| {
+            report::leftover(name, &format!("the function is called, and {why}"), "Intro(9F)");
+            report::stop()
+        })
     }
 
     fn message(&self, text: &str) {
@@ -124,9 +132,10 @@ pub struct Session {
 impl Session {
     /// Nothing loaded yet. `root` is where dependencies are searched.
     pub fn new(root: Option<&Root>) -> Session {
-        // Loading a module runs code of it.
+        // Loading a module runs code of it. Threads start with the %gs base of the thread that makes them: from here on nobody is without one.
+        thread::kthread();
         trap::install();
-        data::init();
+        ddi::symbols::add();
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
         Session { modules, names: Vec::new(), kept: Vec::new(), holds: Vec::new() }

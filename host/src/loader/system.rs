@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 
 use parking_lot::RwLock;
 
-use super::devlink::{Minor, Rules};
-use super::links::Links;
-use super::perms::{Permissions, Perms};
-use super::root::Root;
 use crate::kern::{drivers, nodes};
 use crate::log;
+use ddi_system::devlink::{Minor, Rules};
+use ddi_system::links::Links;
+use ddi_system::perms::{Permissions, Perms};
+use ddi_system::root::Root;
 
 struct System {
     root: Root,
@@ -101,6 +101,9 @@ impl System {
                     log::line(log::To::Both, &text);
                 }
             }
+        }
+        for text in self.links.unmade.drain(..) {
+            log::line(log::To::Log, &format!("NOTICE: {text}"));
         }
         let warnings = self.links.warnings.drain(..).map(|text| format!("devfsadm: {text}"));
         self.said.extend(warnings);

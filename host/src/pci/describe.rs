@@ -21,8 +21,8 @@
 
 use serde::Deserialize;
 
-use crate::config::Size;
-use crate::physmem::PAGE_SIZE;
+use crate::board::values::{Size, property};
+use ddi_process::physmem::PAGE_SIZE;
 
 /// A device.
 #[derive(Clone, Debug, Deserialize)]
@@ -246,7 +246,7 @@ impl Description {
             self.room("value", value.bar, value.offset, 4, 4)?;
         }
         for (name, value) in &self.properties {
-            if crate::config::property(name, value).is_none() {
+            if property(name, value).is_none() {
                 return Err(format!("property {name} is no 32-bit number, string or list of one of them"));
             }
         }

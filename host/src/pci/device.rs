@@ -13,8 +13,8 @@ use crate::ddi::dma;
 use crate::kern::interrupts;
 use crate::kern::nodes::Node;
 use crate::log;
-use crate::physmem::PAGE_SIZE;
 use crate::vm::{frames, memory};
+use ddi_process::physmem::PAGE_SIZE;
 
 /// Memory behind a base address register.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-use crate::physmem::PAGE_SIZE;
 use crate::vm::memory;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// First frame number to kernel address and number of pages.
 static MAPPED: RwLock<BTreeMap<u64, (usize, u64)>> = RwLock::new(BTreeMap::new());

@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::config;
+use crate::board::values::property;
 use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
-use crate::kern::props::Property;
-use crate::physmem::PAGE_SIZE;
 use crate::vm::memory;
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_system::props::Property;
 use describe::{Description, KNOWN};
 pub use device::Device;
 
@@ -189,7 +189,7 @@ fn properties(device: &Device, compatible: &[String]) -> Vec<Property> {
     if let Some(pin) = d.interrupt_pin {
         all.push(Property::ints("interrupts", &[pin as i32]));
     }
-    all.extend(d.properties.iter().filter_map(|(name, value)| config::property(name, value)));
+    all.extend(d.properties.iter().filter_map(|(name, value)| property(name, value)));
     all
 }
 

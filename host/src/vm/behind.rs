@@ -15,7 +15,6 @@ use super::cookie::user;
 use super::device::ByHand;
 use crate::ddi::data::segdev_ops;
 use crate::kern::image::Image;
-use crate::loader;
 
 /// A segment's images.
 pub struct SegmentImages {
@@ -69,7 +68,7 @@ impl SegmentImages {
         self.segment.set(seg::BASE, segment.base() as usize);
         self.segment.set(seg::SIZE, segment.len() as usize);
         self.segment.set(seg::AS, segment.space().image().space());
-        self.segment.set(seg::OPS, loader::seen_data(segdev_ops.address()));
+        self.segment.set(seg::OPS, ddi_krtld::seen_data(segdev_ops.address()));
         self.segment.set(seg::DATA, self.data.address());
         let device = segment.device();
         let mapfunc = match &device.by_hand {

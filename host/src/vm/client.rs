@@ -13,11 +13,11 @@ use segdev::space::AddressSpace;
 
 use super::Host;
 use super::umem::Memory;
-use crate::ddi::data::Cred;
+use crate::kern::cred::Cred;
 use crate::kern::image::ProcessImage;
 use crate::kern::thread::{self, Context, Owner, Signals};
-use crate::physmem::PAGE_SIZE;
-use crate::process::{self, Process, Sleeper};
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_process::{self, Process, Sleeper};
 
 /// A process, its images, and (as segdev's `Space`) its address space's name.
 #[derive(Clone)]
@@ -263,7 +263,7 @@ pub fn run<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
 struct Sleeping {
     client: Client,
     sleeper: Option<Sleeper>,
-    wake: process::Wake,
+    wake: ddi_process::Wake,
 }
 
 impl Owner for Sleeping {
@@ -291,12 +291,12 @@ pub fn interruptibly<R>(f: impl FnOnce() -> R) -> R {
     let sleeper = Sleeper::current().filter(|_| !super::in_fault());
     let signals = Arc::new_cyclic(|signals: &Weak<Signals>| {
         let signals = signals.clone();
-        let wake: process::Wake = Arc::new(move || _ = signals.upgrade().map(|signals| signals.nudge()));
+        let wake: ddi_process::Wake = Arc::new(move || _ = signals.upgrade().map(|signals| signals.nudge()));
         Signals::new(Sleeping { client, sleeper, wake })
     });
     let before = thread::set_signals(Some(signals.clone()));
-    let wake: process::Wake = Arc::new(move || signals.raise());
-    let result = process::interruptibly(&wake, |_| f());
+    let wake: ddi_process::Wake = Arc::new(move || signals.raise());
+    let result = ddi_process::interruptibly(&wake, |_| f());
     thread::set_signals(before);
     result
 }

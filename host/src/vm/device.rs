@@ -20,8 +20,8 @@ use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::opens;
-use crate::physmem::PAGE_SIZE;
 use crate::report;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// What a call that panicked returns to the framework.
 const EIO: c_int = 5;

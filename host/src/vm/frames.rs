@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use parking_lot::RwLock;
 
 use super::memory;
-use crate::physmem::LEGACY;
+use ddi_process::physmem::LEGACY;
 
 /// The kernel's `page_t`, as far as drivers reach into it.
 #[repr(C)]

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use parking_lot::Mutex;
 
 use super::memory;
-use crate::physmem::PAGE_SIZE;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// Bytes that can be mapped so.
 pub const SIZE: usize = 4 << 30;

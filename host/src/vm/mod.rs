@@ -1,7 +1,7 @@
 //! Virtual memory: segdev on the host.
 //!
 //! [`Host`] is segdev's platform: locks are `parking_lot`'s, timers are [`callout`]s, translations are
-//! loaded and unloaded by [`Process`](crate::process::Process), memory is [`PhysMem`], addresses are reserved by the thread that maps.
+//! loaded and unloaded by [`Process`](ddi_process::Process), memory is [`PhysMem`], addresses are reserved by the thread that maps.
 //!
 //! Locking: segdev's order; below it `process`'s own locks, which are leaves here. A driver may hold its mutexes in any call that ends
 //! up here: nothing in this folder calls a driver from within a load, an unload or a remap.
@@ -25,9 +25,9 @@ use segdev::{Context, Framework, FreeRanges, MutexGuard, Platform, Prot, Run, Wa
 
 use crate::ddi::time;
 use crate::kern::callout;
-use crate::physmem::{DEFAULT_SIZE, PAGE_SIZE, PhysMem};
-use crate::process::{self, Call};
 use client::Client;
+use ddi_process::physmem::{DEFAULT_SIZE, PAGE_SIZE, PhysMem};
+use ddi_process::{self, Call};
 
 static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
 static FRAMEWORK: OnceLock<Framework<Host>> = OnceLock::new();
@@ -56,6 +56,7 @@ pub fn start() -> Result<(), NoMemory> {
     if MEMORY.get().is_none() {
         let memory = PhysMem::new(DEFAULT_SIZE)?;
         let _ = MEMORY.set(memory);
+        crate::kern::trap::explain_physical(umem::explain);
     }
     kva::start()?;
     frames::start()?;
@@ -110,8 +111,8 @@ pub fn in_fault() -> bool {
 /// How often a wait looks whether it was interrupted.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
-fn protection(prot: Prot) -> process::Prot {
-    process::Prot::from_bits_truncate(prot.bits().into())
+fn protection(prot: Prot) -> ddi_process::Prot {
+    ddi_process::Prot::from_bits_truncate(prot.bits().into())
 }
 
 impl Platform for Host {
@@ -133,8 +134,8 @@ impl Platform for Host {
     ) -> (MutexGuard<'a, Self, T>, bool) {
         let gone = || client::current().is_some_and(|c| c.process().is_gone());
         let condvar = cv.0.clone();
-        let wake: process::Wake = Arc::new(move || _ = condvar.notify_all());
-        let interrupted = process::interruptibly(&wake, |interrupted| {
+        let wake: ddi_process::Wake = Arc::new(move || _ = condvar.notify_all());
+        let interrupted = ddi_process::interruptibly(&wake, |interrupted| {
             let asked = || interrupted() || gone();
             if asked() {
                 return true;

@@ -13,8 +13,8 @@ use super::{frames, memory};
 use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
-use crate::physmem::PAGE_SIZE;
 use crate::report::Earlier;
+use ddi_process::physmem::PAGE_SIZE;
 
 /// Memory.
 pub struct Memory {
@@ -191,8 +191,19 @@ pub fn freed(cookie: usize) -> Vec<Earlier> {
     records.freed.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
 }
 
+/// Describes an address in physical memory that cannot be used, for a report; with what happened to the memory there.
+pub fn explain(address: usize) -> Option<(String, Vec<Earlier>)> {
+    super::memory().frame_of(address as *const u8)?;
+    Some(match freed_at(address) {
+        Some((offset, size, before)) => {
+            (format!("byte {offset:#x} of {size} bytes that ddi_umem_free gave back is used"), before)
+        }
+        None => (format!("{address:#x} is memory that ddi_umem_free gave back"), Vec::new()),
+    })
+}
+
 /// The freed memory that an address was in: offset, size, and what happened to it.
-pub fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
+fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
     let records = RECORDS.try_lock()?;
     let inside = |r: &&Record| (address.checked_sub(r.start)).is_some_and(|off| (off as u64) < r.size);
     let record = records.freed.iter().rev().filter(|r| r.start != 0).find(inside)?;

@@ -93,7 +93,7 @@ impl Instead {
 pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
     const EINTR: i32 = 4;
     let pid = client::current_pid().unwrap_or(0);
-    let page = (pid, address / crate::physmem::PAGE_SIZE);
+    let page = (pid, address / ddi_process::physmem::PAGE_SIZE);
     if result == 0 && served {
         if ANY.load(Ordering::Relaxed) {
             COUNTS.lock().now.remove(&page);

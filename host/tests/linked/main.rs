@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ddi_host::linked;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::process::Program;
+use ddi_process::Program;
 use devmap::prelude::*;
 use devmap::sync::Condvar;
 use devmap::time::Timeout;

@@ -1,6 +1,6 @@
 //! What krtld refuses about files, sections and relocations, and what it accepts and gets wrong.
 
-use ddi_host::loader::Problem;
+use ddi_krtld::Problem;
 use tempfile::tempdir;
 
 use crate::elf::*;
@@ -153,7 +153,7 @@ fn every_relocation_type_that_the_kernel_rejects_or_gets_wrong_is_refused_by_nam
         let target = elf.symbol("target", LOCAL, OBJECT, data as u16, 8, 8);
         assert_ne!(table, target);
         elf.rela(data, 16, kind, target, 0);
-        let name = ddi_host::loader::reloc::name(kind);
+        let name = ddi_krtld::reloc::name(kind);
         refused(&elf, &[".data+0x10", "(table)", &name, "against target"]);
     }
 }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use ddi_host::loader::add_drv::{AddOptions, Running, add_drv};
-use ddi_host::loader::getopt;
 use ddi_host::loader::modinfo;
-use ddi_host::loader::rem_drv::rem_drv;
-use ddi_host::loader::root::{Database, Root};
-use ddi_host::loader::update_drv;
+use ddi_system::add_drv::{AddOptions, Running, add_drv};
+use ddi_system::getopt;
+use ddi_system::rem_drv::rem_drv;
+use ddi_system::root::{Database, Root};
+use ddi_system::update_drv;
 use tempfile::{TempDir, tempdir};
 
 use crate::elf::*;

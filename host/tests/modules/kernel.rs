@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use ddi_host::loader::{Export, Kernel, Modules};
+use ddi_host::kern::{calls, tables, thread};
+use ddi_krtld::{Export, Kernel, Linkage, Modules};
 
 #[derive(Default)]
 pub struct Few {
@@ -26,6 +27,8 @@ impl Few {
     }
     /// The modules of this kernel, and the kernel for its messages.
     pub fn modules(self, path: Vec<PathBuf>) -> (Arc<Few>, Modules) {
+        // Threads start with the %gs base of the thread that makes them.
+        thread::kthread();
         let kernel = Arc::new(self);
         (kernel.clone(), Modules::new(kernel, path))
     }
@@ -37,6 +40,14 @@ impl Few {
 impl Kernel for Few {
     fn lookup(&self, name: &str) -> Option<Export> {
         self.symbols.get(name).copied()
+    }
+    fn call(&self, _what: &str, f: &mut dyn FnMut()) {
+        let _entered = calls::enter();
+        f();
+    }
+    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
+        let (rev, elements) = tables::linkage(module, address).map_err(|wrong| wrong.to_string())?;
+        Ok(Linkage { rev, elements: elements.into_iter().map(|e| (e.address, e.description)).collect() })
     }
     fn detach_all(&self, _module: &str) -> Result<(), i32> {
         self.detach.lock().unwrap().map_or(Ok(()), Err)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ddi_host::loader::modules::InstallError;
+use ddi_krtld::modules::InstallError;
 use tempfile::tempdir;
 
 use crate::elf::*;

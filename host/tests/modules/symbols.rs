@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use ddi_host::loader::{Modules, calls, real_data, real_function};
+use ddi_host::kern::calls;
+use ddi_krtld::{Modules, real_data, real_function};
 use tempfile::tempdir;
 
 use crate::elf::*;

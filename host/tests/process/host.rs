@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ddi_host::process::{FaultMode, LaunchError, Program, check_program};
+use ddi_process::{FaultMode, LaunchError, Program, check_program};
 
 use crate::{Bench, status};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ddi_host::physmem::{PAGE_SIZE, PhysMem};
-use ddi_host::process::{
+use ddi_process::physmem::{PAGE_SIZE, PhysMem};
+use ddi_process::{
     Call, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, PollWaker, Process, Prot,
     Uio,
 };

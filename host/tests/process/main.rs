@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use ddi_host::physmem::PhysMem;
-use ddi_host::process::{Config, FaultMode, FaultPolicy, Program, Server};
+use ddi_process::physmem::PhysMem;
+use ddi_process::{Config, FaultMode, FaultPolicy, Program, Server};
 use kernel::TestKernel;
 
 /// A server with the test kernel.

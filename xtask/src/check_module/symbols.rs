@@ -9,10 +9,10 @@ use super::finding::{Rule, Severity, Verdict};
 use super::{Options, depends};
 
 /// Every global name of the primary kernel modules.
-const KERNEL: &str = include_str!("../../../host/data/kernel-symbols.txt");
+const KERNEL: &str = include_str!("../../../host/krtld/data/kernel-symbols.txt");
 
 /// Those of recent kernels that compilers refer to by themselves.
-const KERNEL_COMPILER: &str = include_str!("../../../host/data/kernel-symbols-compiler.txt");
+const KERNEL_COMPILER: &str = include_str!("../../../host/krtld/data/kernel-symbols-compiler.txt");
 
 /// Names that a module may define as the kernel does without a message.
 const TOLERATED: [&str; 14] = [

@@ -14,7 +14,7 @@ use self::form::Devid;
 use super::{bytes, memory, store};
 use crate::kern::drivers;
 use crate::kern::nodes::{self, Node};
-use crate::kern::props::{ANY_DEV, Property};
+use ddi_system::props::{ANY_DEV, Property};
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;

@@ -1,0 +1,3 @@
+//! What all rooms of the kernel stand on.
+
+pub mod values;
