@@ -43,6 +43,7 @@ extern crate alloc;
 
 mod callbacks;
 mod calls;
+pub mod context;
 pub mod device;
 mod entry;
 pub mod errno;
