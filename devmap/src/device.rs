@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
 use crate::mapping::Mapping;
 use crate::module::Registered;
@@ -104,6 +105,9 @@ pub struct Attach<'a> {
     pub(crate) node: Node<'a>,
     pub(crate) mappings: Mappings,
 }
+
+impl Sealed for Attach<'_> {}
+impl MaySleep for Attach<'_> {}
 
 impl<'a> Attach<'a> {
     /// The node: properties, register sets.

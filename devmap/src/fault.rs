@@ -12,6 +12,7 @@ use core::time::Duration;
 use ddi_sys as sys;
 
 use crate::calls::this_thread;
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::handle::Handle;
 use crate::kmem::try_push;
@@ -94,6 +95,11 @@ pub struct Fault<'a> {
     pub(crate) rw: u32,
     pub(crate) thread: PhantomData<*mut ()>,
 }
+
+impl Sealed for Fault<'_> {}
+impl MaySleep for Fault<'_> {}
+impl Sealed for Context<'_> {}
+impl MaySleep for Context<'_> {}
 
 impl<'a> Fault<'a> {
     /// The mapping.

@@ -7,6 +7,7 @@
 
 use core::marker::PhantomData;
 
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::{Fault, Served};
@@ -97,6 +98,11 @@ pub struct Dup<'a> {
     pub(crate) parent: &'a Handle,
     pub(crate) child: &'a Handle,
 }
+
+impl Sealed for Dup<'_> {}
+impl MaySleep for Dup<'_> {}
+impl Sealed for Cut<'_> {}
+impl MaySleep for Cut<'_> {}
 
 impl<'a> Dup<'a> {
     /// The mapping that is copied.

@@ -8,17 +8,20 @@ use core::marker::PhantomData;
 
 use ddi_sys as sys;
 
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::plain::{Plain, zeroed};
 use crate::umem::Umem;
 
-/// How a device is opened or closed.
-#[derive(Clone, Copy)]
+/// How a device is opened.
 pub struct Open<'a> {
     flag: c_int,
     cred: *mut sys::cred_t,
     lives: PhantomData<&'a sys::cred_t>,
 }
+
+impl Sealed for Open<'_> {}
+impl MaySleep for Open<'_> {}
 
 impl Open<'_> {
     /// # Safety
@@ -67,6 +70,9 @@ impl Open<'_> {
 pub struct Uio<'a> {
     uio: &'a mut sys::uio_t,
 }
+
+impl Sealed for Uio<'_> {}
+impl MaySleep for Uio<'_> {}
 
 impl<'a> Uio<'a> {
     pub(crate) fn new(uio: &'a mut sys::uio_t) -> Uio<'a> {
@@ -151,6 +157,9 @@ pub struct Argument<'a> {
     cred: *mut sys::cred_t,
     lives: PhantomData<&'a sys::cred_t>,
 }
+
+impl Sealed for Argument<'_> {}
+impl MaySleep for Argument<'_> {}
 
 impl Argument<'_> {
     /// # Safety

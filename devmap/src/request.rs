@@ -14,6 +14,7 @@ use ddi_sys as sys;
 
 use crate::callbacks::{self, Slot};
 use crate::calls::Terms;
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
 use crate::handle::{Handle, Target, covers};
@@ -83,6 +84,9 @@ pub struct MapRequest<'a, D: Device> {
     handle: Handle,
     call: Once<'a>,
 }
+
+impl<D: Device> Sealed for MapRequest<'_, D> {}
+impl<D: Device> MaySleep for MapRequest<'_, D> {}
 
 impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
