@@ -1,6 +1,7 @@
 //! Locks: [`Mutex`], [`Condvar`] and [`RwLock`] over the DDI's.
 //!
-//! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it.
+//! All may be taken in user and kernel context; the mutex also in a timeout's routine and in an interrupt below the scheduler's priority, whose
+//! threads may block on it. What waits for a condition takes its [context](crate::context), which has to be one that may sleep.
 //! None is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`:
 //! the thread that took a lock gives it back. A guard that is forgotten (`core::mem::forget`) holds its lock for ever; the lock's
 //! memory then stays for good, because a lock that is held must not be destroyed.
@@ -19,6 +20,7 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::context::MaySleep;
 use crate::errno::Errno;
 use crate::time::ticks;
 
@@ -169,13 +171,23 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
 /// A condition variable, `condvar(9F)`. Waits may end without cause: test the condition in a loop.
 ///
 /// ```no_run
+/// # use devmap::Uio;
 /// # use devmap::sync::{Condvar, Mutex};
-/// # fn f(ready: &Mutex<bool>, changed: &Condvar) -> Result<(), devmap::Errno> {
+/// // In an entry point, here read(9E): its argument is the context.
+/// # fn f(ready: &Mutex<bool>, changed: &Condvar, uio: &mut Uio<'_>) -> Result<(), devmap::Errno> {
 /// let mut is_ready = ready.lock();
 /// while !*is_ready {
-///     changed.wait_sig(&mut is_ready)?; // EINTR when the process is to die
+///     changed.wait_sig(uio, &mut is_ready)?; // EINTR when the process is to die
 /// }
 /// # Ok(()) }
+/// ```
+///
+/// ```compile_fail
+/// # use devmap::context::Interrupt;
+/// # use devmap::sync::{Condvar, Mutex};
+/// fn in_a_handler(ready: &Mutex<bool>, changed: &Condvar, cx: &mut Interrupt) {
+///     changed.wait(cx, &mut ready.lock()); // an interrupt does not sleep
+/// }
 /// ```
 pub struct Condvar(Box<UnsafeCell<sys::kcondvar_t>>);
 
@@ -193,22 +205,34 @@ impl Condvar {
         condvar
     }
 
-    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; not in interrupt context, and
-    /// with no other lock held.
-    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
+    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; with no other lock held.
+    pub fn wait<T: ?Sized>(&self, cx: &impl MaySleep, guard: &mut MutexGuard<'_, T>) {
+        let _ = cx;
         // SAFETY: both are initialised, and this thread holds the mutex.
         guard.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
     }
 
-    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. User context.
-    pub fn wait_sig<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Errno> {
+    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. In kernel context no signal
+    /// comes.
+    pub fn wait_sig<T: ?Sized>(
+        &self,
+        cx: &impl MaySleep,
+        guard: &mut MutexGuard<'_, T>,
+    ) -> Result<(), Errno> {
+        let _ = cx;
         // SAFETY: as in `wait`.
         let woken = guard.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
         if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
     }
 
     /// As [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
-    pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, time: Duration) -> Result<(), Errno> {
+    pub fn wait_for<T: ?Sized>(
+        &self,
+        cx: &impl MaySleep,
+        guard: &mut MutexGuard<'_, T>,
+        time: Duration,
+    ) -> Result<(), Errno> {
+        let _ = cx;
         let ticks = ticks(time);
         // SAFETY: as in `wait`.
         let left = guard
@@ -219,9 +243,11 @@ impl Condvar {
     /// As [`wait_for`](Condvar::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
     pub fn wait_for_sig<T: ?Sized>(
         &self,
+        cx: &impl MaySleep,
         guard: &mut MutexGuard<'_, T>,
         time: Duration,
     ) -> Result<(), Errno> {
+        let _ = cx;
         let ticks = ticks(time);
         // SAFETY: as in `wait`.
         let left = guard.waiting(|mutex| unsafe {
@@ -234,13 +260,13 @@ impl Condvar {
         }
     }
 
-    /// Wakes one waiter: `cv_signal(9F)`. Any context.
+    /// Wakes one waiter: `cv_signal(9F)`. Any context but a high-level interrupt.
     pub fn notify_one(&self) {
         // SAFETY: initialised in `new`.
         unsafe { sys::cv_signal(self.0.get()) };
     }
 
-    /// Wakes every waiter: `cv_broadcast(9F)`. Any context.
+    /// Wakes every waiter: `cv_broadcast(9F)`. Any context but a high-level interrupt.
     pub fn notify_all(&self) {
         // SAFETY: initialised in `new`.
         unsafe { sys::cv_broadcast(self.0.get()) };
@@ -343,6 +369,20 @@ impl<T: ?Sized> RwLock<T> {
 pub struct ReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     not_send: NotSend,
+}
+
+impl<'a, T: ?Sized> ReadGuard<'a, T> {
+    /// Becomes a writer, if there is no other reader, and no writer waits: `rw_tryupgrade(9F)`. Else stays what it is.
+    pub fn try_upgrade(self) -> Result<WriteGuard<'a, T>, ReadGuard<'a, T>> {
+        let lock = self.lock;
+        // SAFETY: this thread holds the lock as reader.
+        let upgraded = unsafe { sys::rw_tryupgrade(lock.raw.0.get()) };
+        if upgraded == 0 {
+            return Err(self);
+        }
+        core::mem::forget(self);
+        Ok(WriteGuard { lock, not_send: PhantomData })
+    }
 }
 
 impl<T: ?Sized> Deref for ReadGuard<'_, T> {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use devmap::context::Kernel;
 use devmap::prelude::*;
 use devmap::{Access, Protection};
 
@@ -72,6 +73,12 @@ pub fn events() -> Vec<String> {
 
 fn event(text: String) {
     lock(&EVENTS).push(text);
+}
+
+/// The context of a test: a thread that may sleep.
+pub fn cx() -> Kernel {
+    // SAFETY: the mock kernel's threads may sleep wherever a test does.
+    unsafe { Kernel::assume() }
 }
 
 /// The handles that the driver has seen, oldest first.

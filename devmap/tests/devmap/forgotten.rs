@@ -10,7 +10,7 @@ use devmap::registers::Order;
 use devmap::sync::{Condvar, RwLock};
 use devmap::time::Timeout;
 
-use crate::driver::{LIVE, Plan, boot, mappings, probe, set, with_node};
+use crate::driver::{LIVE, Plan, boot, cx, mappings, probe, set, with_node};
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{Config, kernel, locks, messages, mmap};
 
@@ -100,7 +100,7 @@ fn a_lock_whose_guard_was_forgotten_is_not_destroyed() {
     drop(lock);
     let (lock, never) = (Mutex::new(()), Condvar::new());
     let mut guard = lock.lock();
-    assert!(never.wait_for(&mut guard, Duration::from_millis(10)).is_err());
+    assert!(never.wait_for(&cx(), &mut guard, Duration::from_millis(10)).is_err());
     std::mem::forget(guard);
     drop((lock, never));
     let lock = RwLock::new(1);

@@ -13,7 +13,7 @@ use devmap::time::{Timeout, ticks};
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Limit};
 
-use crate::driver::{boot, with_node};
+use crate::driver::{boot, cx, with_node};
 use crate::mock::{self, PAGE, kernel};
 
 #[test]
@@ -46,14 +46,14 @@ fn condvar_wakes_times_out_and_is_interrupted() {
         });
         let mut guard = ready.lock();
         while !*guard {
-            let _ = condvar.wait_for(&mut guard, Duration::from_secs(1));
+            let _ = condvar.wait_for(&cx(), &mut guard, Duration::from_secs(1));
         }
     });
     let mut guard = ready.lock();
-    assert_eq!(condvar.wait_for(&mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
-    assert_eq!(condvar.wait_sig(&mut guard), Err(Errno::EINTR));
-    assert_eq!(condvar.wait_for_sig(&mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
-    assert_eq!(condvar.wait_for_sig(&mut guard, Duration::from_millis(50)), Err(Errno::EINTR));
+    assert_eq!(condvar.wait_for(&cx(), &mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
+    assert_eq!(condvar.wait_sig(&cx(), &mut guard), Err(Errno::EINTR));
+    assert_eq!(condvar.wait_for_sig(&cx(), &mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
+    assert_eq!(condvar.wait_for_sig(&cx(), &mut guard, Duration::from_millis(50)), Err(Errno::EINTR));
 }
 
 #[test]
@@ -71,7 +71,13 @@ fn rwlock_shares_and_excludes() {
     assert!(lock.try_read().is_none());
     let reader = writer.downgrade();
     assert_eq!((*reader, lock.try_read().is_some()), (5, true));
-    drop(reader);
+    let other = lock.read();
+    let reader = reader.try_upgrade().err().unwrap();
+    drop(other);
+    let mut writer = reader.try_upgrade().ok().unwrap();
+    *writer = 6;
+    assert!(lock.try_read().is_none());
+    drop(writer);
     assert!(lock.try_write().is_some());
 }
 

@@ -225,3 +225,8 @@ unsafe extern "C-unwind" fn rw_exit(lock: *mut sys::krwlock_t) {
 unsafe extern "C-unwind" fn rw_downgrade(lock: *mut sys::krwlock_t) {
     readers(lock).compare_exchange(-1, 1, SeqCst, SeqCst).expect("rw_downgrade by no writer");
 }
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_tryupgrade(lock: *mut sys::krwlock_t) -> c_int {
+    readers(lock).compare_exchange(1, -1, SeqCst, SeqCst).is_ok().into()
+}
