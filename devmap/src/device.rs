@@ -4,19 +4,23 @@
 //! by detach. None of this crate's locks is held when an entry point is called.
 
 use alloc::sync::Arc;
-use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 
+use crate::argument::Argument;
+use crate::context::Kernel;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
 use crate::mapping::Mapping;
+use crate::minor::MinorNode;
 use crate::module::Registered;
 use crate::node::Node;
-use crate::process::{Argument, Open, Uio};
+use crate::open::{self, Open};
+use crate::poll::{Poll, Polled};
 use crate::request::{MapRequest, Setup};
 use crate::set::MappingSet;
 use crate::time::ticks;
+use crate::uio::Uio;
 
 /// A driver's instance. [`module!`](crate::module!) makes a loadable module of it.
 ///
@@ -28,14 +32,14 @@ use crate::time::ticks;
 ///
 /// impl Device for Page {
 ///     type Mapping = ();
+///     type Open = ();
 ///
 ///     fn attach(_: &Attach<'_>) -> Result<Page, Errno> {
 ///         Ok(Page(Umem::new(Kind::Locked, 4096)?))
 ///     }
 ///
 ///     fn devmap<'a>(&self, request: MapRequest<'a, Page>) -> Result<Setup<'a, Page>, Errno> {
-///         let offset = request.offset();
-///         Ok(request.map(&self.0, offset).with(())?)
+///         Ok(request.map(&self.0, request.offset()).with(())?)
 ///     }
 /// }
 ///
@@ -46,14 +50,27 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of a mapping; `()` when there is none.
     type Mapping: Mapping<Self>;
 
+    /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`](crate::open).
+    type Open: Send + Sync + 'static;
+
+    /// How many minor nodes an instance has at most: [`minor`](Device::minor) is asked for each.
+    const MINORS: u32 = 1;
+
     /// A device was found: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
     ///
     /// The minor node is made, and so the device can be opened, after this has returned.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
 
-    /// The name of the minor node, by which devices get their names in /dev: the driver's name and the instance number.
-    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
-        write!(name, "{}{}", node.name(), node.instance())
+    /// The minor node of this index (less than [`MINORS`](Device::MINORS)), by which the device gets its name in /dev; none: this instance does
+    /// not have it. Kernel context, once after attach.
+    ///
+    /// If not said otherwise, the driver's name and the instance number; and the index behind a comma from the second on.
+    fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
+        let (name, instance) = (node.name(), node.instance());
+        Some(match index {
+            0 => MinorNode::new(format_args!("{name}{instance}")),
+            _ => MinorNode::new(format_args!("{name}{instance},{index}")),
+        })
     }
 
     /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the
@@ -62,34 +79,47 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// A process opens the device: `open(9E)`. User context.
-    fn open(&self, how: Open<'_>) -> Result<(), Errno> {
+    /// A process opens the device: `open(9E)`. Returns the open's private data. User context.
+    fn open(&self, how: Open<'_>) -> Result<Self::Open, Errno> {
         let _ = how;
-        Ok(())
+        open::nothing()
     }
 
-    /// The last process has closed it and unmapped it: `close(9E)`. May have no user context.
-    fn close(&self) {}
+    /// Nobody has the open any more, nor anything mapped by it: `close(9E)`. Its private data is dropped afterwards. If opens have none, all opens of a
+    /// minor node are closed.
+    ///
+    /// Comes once for each open with private data. May be called when the process is dead, so there is no caller.
+    fn close(&self, open: &Self::Open, cx: &mut Kernel) {
+        let _ = (open, cx);
+    }
 
     /// read(2): `read(9E)`. User context.
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let _ = uio;
+    fn read(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
     /// write(2): `write(9E)`. User context.
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let _ = uio;
+    fn write(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
     /// ioctl(2): `ioctl(9E)`. The result is what ioctl(2) returns. User context.
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
-        let _ = (command, argument);
+    fn ioctl(&self, open: &Self::Open, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        let _ = (open, command, argument);
         Err(Errno::ENOTTY)
     }
 
-    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held.
+    /// A process asks what is ready, or waits: `chpoll(9E)`. [`Poll::answer`] makes the answer; see [`poll`](crate::poll). User context; must not sleep.
+    ///
+    /// An error is the error of poll(2). `ENXIO`, if this is left out.
+    fn poll(&self, open: &Self::Open, poll: Poll<'_>) -> Result<Polled, Errno> {
+        let _ = (open, poll);
+        Err(Errno::ENXIO)
+    }
+
+    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held. [`MapRequest::open`] is the open.
     ///
     /// Everything that can fail belongs here: when the mapping comes into being, later, an error would leave a broken
     /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error

@@ -52,6 +52,7 @@ errnos! {
     ECANCELED: "Cancelled",
     ENOTSUP: "Not supported",
     EOVERFLOW: "A value does not fit",
+    ENAMETOOLONG: "A name or text is too long",
     ETIMEDOUT: "Took too long",
     EALREADY: "Under way already",
     ESTALE: "What the handle meant is gone",
@@ -121,7 +122,8 @@ impl core::error::Error for Errno {}
 
 /// A DDI call that was refused: by the kernel, or by this crate before the kernel was asked.
 ///
-/// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong.
+/// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong. An `Errno` converts into an `Error`
+/// without a call and a reason, so that `?` takes both in a function that returns either.
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
@@ -150,7 +152,7 @@ impl Error {
         self.errno
     }
 
-    /// The manual page of the call, for example `devmap_umem_setup(9F)`.
+    /// The manual page of the call, for example `devmap_umem_setup(9F)`; empty if it was no call.
     pub const fn page(&self) -> &'static str {
         self.page
     }
@@ -163,6 +165,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.page.is_empty() {
+            return fmt::Display::fmt(&self.errno, f);
+        }
         write!(f, "{}: {}: {}", self.page, self.why, self.errno)
     }
 }
@@ -172,5 +177,11 @@ impl core::error::Error for Error {}
 impl From<Error> for Errno {
     fn from(error: Error) -> Errno {
         error.errno
+    }
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Error {
+        Error::new(errno, "", "")
     }
 }

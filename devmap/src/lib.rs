@@ -41,7 +41,9 @@
 
 extern crate alloc;
 
+pub mod argument;
 mod callbacks;
+pub mod caller;
 mod calls;
 pub mod context;
 pub mod device;
@@ -56,16 +58,19 @@ pub mod limit;
 pub mod log;
 pub mod mapping;
 pub mod memory;
+pub mod minor;
 pub mod module;
 pub mod node;
+pub mod open;
 mod page;
-pub mod process;
+pub mod poll;
 pub mod registers;
 pub mod request;
 pub mod set;
 pub mod sync;
 pub mod text;
 pub mod time;
+pub mod uio;
 pub mod umem;
 
 #[doc(hidden)]
@@ -75,6 +80,8 @@ pub use ddi_sys as sys;
 pub use devmap_plain as plain;
 pub use devmap_plain::plain;
 
+pub use argument::{Argument, UserPtr};
+pub use caller::Caller;
 pub use device::{Attach, Device, Mappings};
 pub use errno::{Errno, Error};
 pub use fault::{Access, Context, Fault, Served};
@@ -82,11 +89,14 @@ pub use handle::Handle;
 pub use limit::{Limit, Permit};
 pub use mapping::{Cut, Dup, Head, Mapping, Middle, Remains, Tail, Whole};
 pub use memory::Memory;
+pub use minor::MinorNode;
 pub use node::Node;
-pub use process::{Argument, Open, Uio};
+pub use open::Open;
+pub use poll::{Events, Poll, PollHead, Polled};
 pub use registers::{Order, Registers};
 pub use request::{MapRequest, MapSetup, Protection, Setup, Sharing};
 pub use set::{MappingSet, Member};
+pub use uio::Uio;
 pub use umem::Umem;
 
 /// What a driver usually needs: `use devmap::prelude::*;`.
@@ -94,8 +104,8 @@ pub mod prelude {
     pub use crate::sync::Mutex;
     pub use crate::umem::Kind;
     pub use crate::{
-        Argument, Attach, Cut, Device, Dup, Errno, Fault, Handle, Limit, MapRequest, Mapping, MappingSet,
-        Mappings, Member, Memory, Node, Open, Order, Permit, Registers, Remains, Served, Setup, Sharing, Uio,
-        Umem,
+        Argument, Attach, Cut, Device, Dup, Errno, Events, Fault, Handle, Limit, MapRequest, Mapping,
+        MappingSet, Mappings, Member, Memory, MinorNode, Node, Open, Order, Permit, Poll, PollHead, Polled,
+        Registers, Remains, Served, Setup, Sharing, Uio, Umem,
     };
 }

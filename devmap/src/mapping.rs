@@ -22,6 +22,7 @@ use crate::handle::Handle;
 /// # struct Board(Umem);
 /// # impl Device for Board {
 /// #     type Mapping = View;
+/// #     type Open = ();
 /// #     fn attach(_: &Attach<'_>) -> Result<Board, Errno> { Err(Errno::ENXIO) }
 /// # }
 /// # devmap::module! { device: Board, name: "board", description: "a board" }

@@ -93,7 +93,7 @@ pub const fn cb_ops<D: Device>() -> sys::cb_ops {
         cb_devmap: Some(entry::devmap::<D>),
         cb_mmap: old_style!(nodev as Mmap),
         cb_segmap: Some(entry::segmap::<D>),
-        cb_chpoll: Some(sys::nochpoll),
+        cb_chpoll: Some(entry::chpoll::<D>),
         cb_prop_op: Some(sys::ddi_prop_op),
         cb_str: ptr::null_mut(),
         cb_flag: sys::D_MP | sys::D_64BIT | sys::D_DEVMAP,
@@ -194,6 +194,7 @@ pub fn panic_message(info: &core::panic::PanicInfo<'_>) {
 ///
 /// impl Device for Nothing {
 ///     type Mapping = ();
+///     type Open = ();
 ///     fn attach(_: &Attach<'_>) -> Result<Nothing, Errno> { Ok(Nothing) }
 /// }
 ///

@@ -25,7 +25,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -200,11 +200,12 @@ fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
 
 impl Device for CtxDev {
     type Mapping = View;
+    type Open = ();
 
     // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
-    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
-        let kind = if node.is_pci() { "pci" } else { "" };
-        write!(name, "ctxdev{kind}{}", node.property("unit", node.instance()))
+    fn minor(&self, node: &Node<'_>, _: u32) -> Option<MinorNode> {
+        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, node.property("unit", node.instance()));
+        Some(MinorNode::new(format_args!("ctxdev{kind}{unit}")))
     }
 
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
@@ -270,7 +271,7 @@ impl Device for CtxDev {
         Ok(setup.with(View::new(seat, &self.stats))?)
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         let mut line = Text::<384>::new();
         for (name, value) in self.stats.iter() {
             let _ = write!(line, "{name} {value} "); // what does not fit is cut
@@ -279,11 +280,11 @@ impl Device for CtxDev {
         uio.give_from_offset(line.as_bytes()).map(|_| ())
     }
 
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn write(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.take_into(&self.scratch, 0).map(|_| ())
     }
 
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         match command {
             user::CTXDEV_STATS => argument.copyout(&self.report())?,
             user::CTXDEV_REVOKE => {

@@ -158,6 +158,7 @@ impl Drop for Data {
 
 impl Device for Probe {
     type Mapping = Data;
+    type Open = ();
 
     fn attach(attach: &Attach<'_>) -> Result<Probe, Errno> {
         let node = attach.node();
@@ -187,19 +188,19 @@ impl Device for Probe {
         Ok(())
     }
 
-    fn close(&self) {
+    fn close(&self, _: &(), _: &mut Kernel) {
         event("close".into());
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.give_from_offset(b"hello, world").map(|_| ())
     }
 
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn write(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.take_into(&self.memory, 8).map(|_| ())
     }
 
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         match command {
             1 => {
                 let value: [u32; 2] = argument.copyin()?;

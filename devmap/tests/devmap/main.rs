@@ -5,11 +5,15 @@
 
 extern crate alloc;
 
+mod copying;
+mod desk;
 mod driver;
 mod early;
 mod forgotten;
 mod lifecycle;
 mod mapping;
 mod mock;
+mod opens;
 mod parts;
+mod polling;
 mod shield;

@@ -21,6 +21,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 use ddi_sys as sys;
 use devmap::module::Entry;
 
+pub mod caller;
 mod calls;
 mod fault;
 mod handle;
@@ -30,6 +31,7 @@ mod memory;
 pub mod messages;
 mod modules;
 mod nodes;
+pub mod polls;
 mod space;
 
 pub use calls::*;
@@ -49,6 +51,8 @@ pub struct Node {
     pub ints_properties: HashMap<String, Vec<i32>>,
     pub registers: Vec<usize>,
     pub minors: Vec<(String, u32)>,
+    /// Of each minor node: its type, and the privileges and permissions of those that have any.
+    pub kinds: Vec<String>,
 }
 
 pub struct UmemState {
@@ -61,8 +65,14 @@ pub struct UmemState {
 pub struct Kernel {
     /// Numbers of defects (../shared/conformance/defects.md) that a call would have set off.
     pub tripped: Vec<u32>,
-    pub soft: BTreeMap<i32, usize>,
-    pub item: usize,
+    /// Soft state: items by anchor, which is a number, and item; instances are the first's.
+    pub soft: BTreeMap<(usize, i32), usize>,
+    /// The size of each anchor's items; 0 for one that is no more.
+    pub anchors: Vec<usize>,
+    /// Addresses and lengths that were copied from.
+    pub copied: Vec<(usize, usize)>,
+    pub caller: caller::Who,
+    pub polls: polls::Polls,
     pub linkage: usize,
     pub umems: HashMap<usize, UmemState>,
     pub register_sets: HashMap<(i32, u32), (usize, usize)>,
@@ -182,6 +192,7 @@ impl Booted {
             ints_properties: ints,
             registers: config.registers,
             minors: Vec::new(),
+            kinds: Vec::new(),
         }));
         self.nodes.push(node);
         let attach = dev_ops().devo_attach.unwrap();
@@ -216,6 +227,11 @@ impl Booted {
         // SAFETY: a node lives until the kernel is dropped, and nobody else looks at it between calls.
         unsafe { &*self.nodes[dev as usize] }.minors.clone()
     }
+
+    pub fn kinds(&self, dev: sys::dev_t) -> Vec<String> {
+        // SAFETY: as above.
+        unsafe { &*self.nodes[dev as usize] }.kinds.clone()
+    }
 }
 
 impl Drop for Booted {
@@ -231,7 +247,7 @@ impl Drop for Booted {
             unmap(handle);
         }
         for dev in 0..self.nodes.len() {
-            let attached = kernel().soft.contains_key(&(dev as i32));
+            let attached = kernel().soft.contains_key(&(0, dev as i32));
             if attached {
                 assert!(self.detach(dev as sys::dev_t), "detach refused");
             }

@@ -43,10 +43,10 @@ unsafe extern "C-unwind" fn ddi_create_minor_node(
     name: *mut c_char,
     kind: c_int,
     minor: u32,
-    _: *mut c_char,
-    _: c_int,
+    node_type: *mut c_char,
+    flag: c_int,
 ) -> c_int {
-    assert_eq!(kind, sys::S_IFCHR as c_int);
+    assert_eq!((kind, flag), (sys::S_IFCHR as c_int, 0));
     if kernel().refuses("ddi_create_minor_node") {
         return sys::DDI_FAILURE;
     }
@@ -54,15 +54,47 @@ unsafe extern "C-unwind" fn ddi_create_minor_node(
     let node = unsafe { node(dip) };
     // SAFETY: likewise: a string.
     let name = unsafe { text(name) };
+    if node.minors.iter().any(|(other, _)| other == name) {
+        return sys::DDI_FAILURE;
+    }
     node.minors.push((name.into(), minor));
+    // SAFETY: likewise: a string.
+    node.kinds.push(unsafe { text(node_type) }.into());
     sys::DDI_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_create_priv_minor_node(
+    dip: *mut sys::dev_info_t,
+    name: *mut c_char,
+    kind: c_int,
+    minor: u32,
+    node_type: *mut c_char,
+    flag: c_int,
+    read: *const c_char,
+    write: *const c_char,
+    mode: u32,
+) -> c_int {
+    // SAFETY: as ddi_create_minor_node(9F).
+    let result = unsafe { ddi_create_minor_node(dip, name, kind, minor, node_type, flag) };
+    if result == sys::DDI_SUCCESS {
+        // SAFETY: as ddi_create_priv_minor_node: strings.
+        let read = unsafe { text(read) };
+        // SAFETY: as above.
+        let write = unsafe { text(write) };
+        // SAFETY: as above.
+        let node = unsafe { node(dip) };
+        node.kinds.last_mut().unwrap().push_str(&format!(" {read} {write} {mode:o}"));
+    }
+    result
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_remove_minor_node(dip: *mut sys::dev_info_t, name: *mut c_char) {
     assert!(name.is_null());
     // SAFETY: as ddi_remove_minor_node(9F).
-    unsafe { node(dip) }.minors.clear();
+    let node = unsafe { node(dip) };
+    (node.minors, node.kinds) = (Vec::new(), Vec::new());
 }
 
 #[unsafe(no_mangle)]
