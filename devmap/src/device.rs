@@ -50,7 +50,7 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of a mapping; `()` when there is none.
     type Mapping: Mapping<Self>;
 
-    /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`](crate::open).
+    /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`].
     type Open: Send + Sync + 'static;
 
     /// How many minor nodes an instance has at most: [`minor`](Device::minor) is asked for each.
@@ -111,7 +111,7 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Err(Errno::ENOTTY)
     }
 
-    /// A process asks what is ready, or waits: `chpoll(9E)`. [`Poll::answer`] makes the answer; see [`poll`](crate::poll). User context; must not sleep.
+    /// A process asks what is ready, or waits: `chpoll(9E)`. [`Poll::answer`] makes the answer; see the [module](crate::poll). User context; must not sleep.
     ///
     /// An error is the error of poll(2). `ENXIO`, if this is left out.
     fn poll(&self, open: &Self::Open, poll: Poll<'_>) -> Result<Polled, Errno> {

@@ -3,7 +3,7 @@
 //! | minor number | what |
 //! | --- | --- |
 //! | instance × [`MINORS`](crate::Device::MINORS) + index | a node in /devices |
-//! | [`OPENS`] + n | one open, where opens have private data |
+//! | 2^17 + n | one open, where opens have private data |
 //!
 //! All are below 2^18, beyond which a program of 32 bits cannot stat(2) them. No locks, any context.
 
