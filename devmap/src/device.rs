@@ -34,8 +34,8 @@ use crate::uio::Uio;
 ///     type Mapping = ();
 ///     type Open = ();
 ///
-///     fn attach(_: &Attach<'_>) -> Result<Page, Errno> {
-///         Ok(Page(Umem::new(Kind::Locked, 4096)?))
+///     fn attach(attach: &Attach<'_>) -> Result<Page, Errno> {
+///         Ok(Page(Umem::new(attach, Kind::Locked, 4096)?))
 ///     }
 ///
 ///     fn devmap<'a>(&self, request: MapRequest<'a, Page>) -> Result<Setup<'a, Page>, Errno> {

@@ -128,11 +128,11 @@ impl core::error::Error for Errno {}
 /// ```no_run
 /// # use devmap::prelude::*;
 /// # fn f() -> Result<(), Errno> {
-/// let error = Umem::new(Kind::Locked, 0).err();
+/// let error = Umem::try_new(Kind::Locked, 0).err();
 /// if let Some(error) = error {
 ///     devmap::warn!("{error}"); // ddi_umem_alloc(9F): no such length: EINVAL (22)
 /// }
-/// let ring = Umem::new(Kind::Locked, 4096)?; // an Errno in the function's result
+/// let ring = Umem::try_new(Kind::Locked, 4096)?; // an Errno in the function's result
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,6 +47,7 @@ pub mod caller;
 mod calls;
 pub mod context;
 pub mod device;
+pub mod endian;
 mod entry;
 pub mod errno;
 pub mod fault;
@@ -72,6 +73,7 @@ pub mod text;
 pub mod time;
 pub mod uio;
 pub mod umem;
+pub mod volatile;
 
 #[doc(hidden)]
 pub use ddi_sys as sys;
@@ -98,6 +100,7 @@ pub use request::{MapRequest, MapSetup, Protection, Setup, Sharing};
 pub use set::{MappingSet, Member};
 pub use uio::Uio;
 pub use umem::Umem;
+pub use volatile::Volatile;
 
 /// What a driver usually needs: `use devmap::prelude::*;`.
 pub mod prelude {

@@ -178,7 +178,8 @@ pub struct CtxDev {
 const BAR: u8 = 2;
 
 /// REGS and FB: the device's own memory if the node has it, else kernel memory.
-fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
+fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
+    let node = attach.node();
     const REGS_LEN: u64 = RING - REGS;
     let (regs, fb): (Memory, Memory) = if node.is_pci() {
         // Register set 0 is configuration space, which no process may have.
@@ -189,7 +190,8 @@ fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
         let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
-        (Umem::new(Kind::Locked, REGS_LEN as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
+        let new = |len| Umem::new(attach, Kind::Locked, len);
+        (new(REGS_LEN as usize)?.into(), new(fb)?.into())
     };
     if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
         devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
@@ -212,9 +214,9 @@ impl Device for CtxDev {
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
         let node = attach.node();
         let stats = Arc::new(Stats::new(node, "ctxdev")?);
-        let (regs, fb) = device_memory(node)?;
-        let ring = Memory::from(Umem::new(Kind::Locked, (SCRATCH - RING) as usize)?);
-        let scratch = Umem::new(Kind::Pageable, (FB - SCRATCH) as usize)?;
+        let (regs, fb) = device_memory(attach)?;
+        let ring = Memory::from(Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?);
+        let scratch = Umem::new(attach, Kind::Pageable, (FB - SCRATCH) as usize)?;
         let state = [regs.clone(), ring.clone(), fb.clone()];
         let words = state.iter().map(Memory::words).sum();
         let mappings = attach.mappings();

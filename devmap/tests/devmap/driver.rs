@@ -166,7 +166,7 @@ impl Device for Probe {
         if let Some(what) = in_attach {
             what(node);
         }
-        let memory = Umem::new(Kind::Locked, 8 * PAGE)?;
+        let memory = Umem::new(attach, Kind::Locked, 8 * PAGE)?;
         let registers = match node.register_sets() {
             0 => None,
             _ => Some(Registers::map(node, 0, Order::Strict)?),

@@ -17,3 +17,4 @@ mod opens;
 mod parts;
 mod polling;
 mod shield;
+mod volatile;

@@ -31,7 +31,7 @@ impl Device for Notice {
     fn attach(attach: &Attach<'_>) -> Result<Notice, Errno> {
         let pages = attach.node().unsigned_property("pages", 1)?;
         Ok(Notice {
-            board: Umem::new(Kind::Locked, pages as usize * 4096)?,
+            board: Umem::new(attach, Kind::Locked, pages as usize * 4096)?,
             counts: Counts::new(attach.node(), "notice")?,
             mappings: attach.mappings(),
         })

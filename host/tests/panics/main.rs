@@ -27,8 +27,8 @@ impl Device for Panicky {
     type Mapping = View;
     type Open = ();
 
-    fn attach(_: &Attach<'_>) -> Result<Panicky, Errno> {
-        Ok(Panicky { page: Umem::new(devmap::umem::Kind::Locked, 4096)? })
+    fn attach(attach: &Attach<'_>) -> Result<Panicky, Errno> {
+        Ok(Panicky { page: Umem::new(attach, devmap::umem::Kind::Locked, 4096)? })
     }
 
     fn ioctl(&self, _: &(), command: i32, _: devmap::Argument<'_>) -> Result<i32, Errno> {

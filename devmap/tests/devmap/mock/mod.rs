@@ -19,6 +19,7 @@ use std::ffi::CString;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use ddi_sys as sys;
+use devmap::context;
 use devmap::module::Entry;
 
 pub mod caller;
@@ -38,6 +39,12 @@ pub use calls::*;
 pub use fault::*;
 pub use handle::*;
 pub use space::*;
+
+/// The context of a test: as a kernel thread's.
+pub fn cx() -> context::Kernel {
+    // SAFETY: tests run in threads of their own, which may sleep.
+    unsafe { context::Kernel::assume() }
+}
 
 /// The page size that the driver sees.
 pub const PAGE: usize = 4096;
