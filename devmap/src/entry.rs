@@ -19,11 +19,12 @@ use crate::device::{Attach, Device, Mappings};
 use crate::errno::Errno;
 use crate::instance::{Instance, Item};
 use crate::minor::Minor;
-use crate::node::{Node, Tether};
+use crate::node::Node;
 use crate::open::{Entered, Open, have_data, no_data};
 use crate::page;
 use crate::poll::Poll;
 use crate::request::{Asked, MapRequest};
+use crate::tether::Tether;
 use crate::uio::Uio;
 
 /// Calls `f` with what the entry point is about, and answers 0 or an error number, as entry points do.
@@ -77,9 +78,9 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
-    let tether = Tether::new();
-    // SAFETY: attached from here to detach.
-    let node = unsafe { Node::from_raw(dip, &tether) };
+    // SAFETY: attached from here to detach, which goes on only when this is the last.
+    let tether = unsafe { Tether::new(dip) };
+    let node = Node::new(&tether);
     if D::soft_state().allocate(number) != sys::DDI_SUCCESS {
         crate::warn!("{}{number}: no soft state", node.name());
         return sys::DDI_FAILURE;
@@ -201,9 +202,10 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        // SAFETY: a live node.
-        let name = unsafe { Node::from_raw(dip, &tether) };
-        crate::warn!("{}{number}: registers that are still mapped keep it attached", name.name());
+        crate::warn!(
+            "{}{number}: registers that are still mapped keep it attached",
+            Node::new(&tether).name()
+        );
         core::mem::forget(tether);
         return sys::DDI_FAILURE;
     }

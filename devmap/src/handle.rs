@@ -16,11 +16,11 @@ use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
+use crate::access::Order;
 use crate::errno::{Errno, Error};
 use crate::fault::Frame;
 use crate::memory::Memory;
 use crate::page;
-use crate::registers::Order;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct State {

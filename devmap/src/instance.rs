@@ -36,7 +36,7 @@ pub(crate) struct Item {
     pub dip: *mut sys::dev_info_t,
     /// From `Arc::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
     pub instance: *const c_void,
-    /// From `Arc::into_raw`: what the node's [`Tether`](crate::node::Tether)s refer to.
+    /// From `Arc::into_raw`: what the node's [`Tether`](crate::tether::Tether)s refer to.
     pub tether: *const (),
 }
 

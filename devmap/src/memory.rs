@@ -4,8 +4,9 @@
 //! may have to be read in, so that is for user and kernel context, as is the drop of a last clone, which
 //! frees.
 
+use crate::access::Order;
 use crate::errno::{Errno, Error};
-use crate::registers::{Order, Registers};
+use crate::registers::Registers;
 use crate::umem::Umem;
 
 /// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is

@@ -13,6 +13,7 @@ use core::ptr;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
+use crate::access::Order;
 use crate::callbacks::{self, Slot};
 use crate::caller::Caller;
 use crate::calls::Terms;
@@ -24,7 +25,6 @@ use crate::instance::Instance;
 use crate::memory::Memory;
 use crate::open::Entered;
 use crate::page;
-use crate::registers::Order;
 
 bitflags! {
     /// What a process may do with a mapping: mmap(2)'s `PROT_` values.

@@ -115,7 +115,6 @@ impl Volatile {
         self.len == 0
     }
 
-
     /// The address of `count` values of `T` at byte `offset`, if they all lie within the memory.
     #[inline]
     fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {

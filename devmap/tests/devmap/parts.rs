@@ -152,7 +152,11 @@ fn umem_is_zeroed_checked_and_freed() {
     drop(other);
     assert!(kernel().umems.is_empty());
     for len in [0, usize::MAX, usize::MAX - 4095, isize::MAX as usize + 1] {
-        assert_eq!(Umem::new(&mock::cx(), Kind::Locked, len).err().unwrap().errno(), Errno::EINVAL, "{len:#x}");
+        assert_eq!(
+            Umem::new(&mock::cx(), Kind::Locked, len).err().unwrap().errno(),
+            Errno::EINVAL,
+            "{len:#x}"
+        );
     }
     kernel().refuse.insert("ddi_umem_alloc", 0);
     assert_eq!(Umem::try_new(Kind::Pageable, PAGE).err().unwrap().errno(), Errno::ENOMEM);

@@ -86,7 +86,9 @@ fn d10_a_remap_covers_the_mapping() {
     let (_kernel, dev) = probe();
     map(dev, 0, LEN);
     let ten = Umem::new(&mock::cx(), Kind::Locked, 10 * PAGE).unwrap();
-    for (memory, offset) in [(&ten, 3 * PAGE as u64), (&Umem::new(&mock::cx(), Kind::Locked, 4 * PAGE).unwrap(), 0)] {
+    for (memory, offset) in
+        [(&ten, 3 * PAGE as u64), (&Umem::new(&mock::cx(), Kind::Locked, 4 * PAGE).unwrap(), 0)]
+    {
         assert_eq!(handles()[0].remap(memory, offset).unwrap_err().errno(), Errno::EINVAL);
     }
     handles()[0].remap(&ten, 2 * PAGE as u64).unwrap();

@@ -74,10 +74,8 @@ fn atomics_are_the_memory_itself() {
 #[test]
 fn ranges_are_zeroed_and_copied() {
     let _kernel = boot();
-    let (one, two) = (
-        Umem::new(&cx(), Kind::Locked, PAGE).unwrap(),
-        Umem::new(&cx(), Kind::Locked, PAGE).unwrap(),
-    );
+    let (one, two) =
+        (Umem::new(&cx(), Kind::Locked, PAGE).unwrap(), Umem::new(&cx(), Kind::Locked, PAGE).unwrap());
     one.write_from(0, &[7_u8; PAGE]).unwrap();
     one.zero(16, 8).unwrap();
     one.zero(33, 2).unwrap();

@@ -1,0 +1,83 @@
+//! [`Tether`]: what keeps a node attached while something is left that has to be undone before.
+//!
+//! Registers, DMA handles, interrupts, device ids and pinned memory each have a clone. Soft state has the first one, from attach to detach, so the last
+//! is dropped in one of the two, where the DDI wants what [`Bonds`] undoes to be done. Any context, no locks.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use ddi_sys as sys;
+
+/// What a node has at most once, undone when the node is to go.
+pub(crate) struct Bonds {
+    dip: *mut sys::dev_info_t,
+    /// What `ddi_fm_init(9F)` gave; [`NO_FM`] before.
+    fm: AtomicI32,
+}
+
+const NO_FM: i32 = -1;
+
+// SAFETY: the node is only passed to the kernel; the rest is atomic.
+unsafe impl Send for Bonds {}
+// SAFETY: as above.
+unsafe impl Sync for Bonds {}
+
+impl Bonds {
+    /// The capabilities that were agreed, if they were.
+    pub(crate) fn fm(&self) -> Option<i32> {
+        let fm = self.fm.load(Ordering::Relaxed);
+        (fm != NO_FM).then_some(fm)
+    }
+
+    /// `ddi_fm_init(9F)` was called, and gave this.
+    pub(crate) fn set_fm(&self, capabilities: i32) {
+        self.fm.store(capabilities.max(0), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Bonds {
+    fn drop(&mut self) {
+        if *self.fm.get_mut() != NO_FM {
+            // SAFETY: in attach or detach of the node, after `ddi_fm_init`; every handle that flags errors had a clone of the tether.
+            unsafe { sys::ddi_fm_fini(self.dip) };
+        }
+    }
+}
+
+/// Keeps a node attached while there is something that has to be freed before it is detached: whatever that is has a clone.
+#[derive(Clone)]
+pub(crate) struct Tether(Arc<Bonds>);
+
+impl Tether {
+    /// # Safety
+    /// The node is attached until the last clone has gone.
+    pub(crate) unsafe fn new(dip: *mut sys::dev_info_t) -> Tether {
+        Tether(Arc::new(Bonds { dip, fm: AtomicI32::new(NO_FM) }))
+    }
+
+    /// The node: attached while self is there.
+    pub(crate) fn dip(&self) -> *mut sys::dev_info_t {
+        self.0.dip
+    }
+
+    pub(crate) fn bonds(&self) -> &Bonds {
+        &self.0
+    }
+
+    /// For [`from_ptr`](Tether::from_ptr), if this value is forgotten.
+    pub(crate) fn as_ptr(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
+    /// # Safety
+    /// From [`as_ptr`](Tether::as_ptr) of a value that was forgotten, which this one replaces.
+    pub(crate) unsafe fn from_ptr(tether: *const ()) -> Tether {
+        // SAFETY: the caller's.
+        Tether(unsafe { Arc::from_raw(tether.cast()) })
+    }
+
+    /// Are there others?
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
