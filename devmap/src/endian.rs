@@ -62,8 +62,18 @@ macro_rules! order {
             }
         }
 
-        // SAFETY: transparent: the bytes of a number, all patterns of which are values.
-        unsafe impl<T: Number> Plain for $name<T> {}
+        // SAFETY: transparent: the bytes of a number, all patterns of which are values, and which is the same in every program.
+        unsafe impl<T: Number> Plain for $name<T> {
+            type Ilp32 = $name<T>;
+
+            fn from_ilp32(twin: $name<T>) -> $name<T> {
+                twin
+            }
+
+            fn to_ilp32(self) -> Option<$name<T>> {
+                Some(self)
+            }
+        }
     };
 }
 

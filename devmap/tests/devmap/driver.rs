@@ -90,10 +90,15 @@ pub fn mappings() -> Mappings {
     lock(&MAPPINGS).clone().unwrap()
 }
 
-type InAttach = Box<dyn FnOnce(&Node<'_>) + Send>;
+type InAttach = Box<dyn FnOnce(&Attach<'_>) + Send>;
 
 /// The next attach does this with its node.
 pub fn in_attach(what: impl FnOnce(&Node<'_>) + Send + 'static) {
+    attaching(|attach| what(attach.node()));
+}
+
+/// The next attach does this first.
+pub fn attaching(what: impl FnOnce(&Attach<'_>) + Send + 'static) {
     *lock(&IN_ATTACH) = Some(Box::new(what));
 }
 
@@ -105,7 +110,7 @@ pub fn with_node(what: impl FnOnce(&Node<'_>) + Send + 'static) -> Booted {
     booted
 }
 
-fn one_register_set() -> Config {
+pub fn one_register_set() -> Config {
     Config { registers: vec![4 * PAGE], properties: vec![("answer", 42)], ..Config::default() }
 }
 
@@ -164,7 +169,7 @@ impl Device for Probe {
         let node = attach.node();
         let in_attach = lock(&IN_ATTACH).take();
         if let Some(what) = in_attach {
-            what(node);
+            what(attach);
         }
         let memory = Umem::new(attach, Kind::Locked, 8 * PAGE)?;
         let registers = match node.register_sets() {

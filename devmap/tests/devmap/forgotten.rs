@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ddi_sys as sys;
 use devmap::prelude::*;
-use devmap::registers::Order;
 use devmap::sync::{Condvar, RwLock};
 use devmap::time::Timeout;
 

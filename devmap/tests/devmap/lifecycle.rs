@@ -3,8 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ddi_sys as sys;
-use devmap::registers::Order;
-use devmap::{Errno, Registers};
+use devmap::{Errno, Order, Registers};
 
 use crate::driver::{LIVE, MODULE, Plan, boot, events, in_attach, probe, set};
 use crate::mapping::{LEN, RW, SHARED, map};

@@ -10,6 +10,7 @@ mod desk;
 mod driver;
 mod early;
 mod forgotten;
+mod hardware;
 mod lifecycle;
 mod mapping;
 mod mock;

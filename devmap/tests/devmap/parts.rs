@@ -135,7 +135,7 @@ fn a_text_is_cut_where_its_room_ends() {
 #[test]
 fn umem_is_zeroed_checked_and_freed() {
     let _kernel = boot();
-    let umem = Umem::new(&mock::cx(), Kind::Locked, 5000).unwrap();
+    let umem = Umem::new(&cx(), Kind::Locked, 5000).unwrap();
     assert_eq!(umem.len(), 2 * PAGE, "rounded up to pages");
     let mut words = [9_u64; 3];
     umem.read_into(8, &mut words).unwrap();
@@ -152,11 +152,7 @@ fn umem_is_zeroed_checked_and_freed() {
     drop(other);
     assert!(kernel().umems.is_empty());
     for len in [0, usize::MAX, usize::MAX - 4095, isize::MAX as usize + 1] {
-        assert_eq!(
-            Umem::new(&mock::cx(), Kind::Locked, len).err().unwrap().errno(),
-            Errno::EINVAL,
-            "{len:#x}"
-        );
+        assert_eq!(Umem::new(&cx(), Kind::Locked, len).err().unwrap().errno(), Errno::EINVAL, "{len:#x}");
     }
     kernel().refuse.insert("ddi_umem_alloc", 0);
     assert_eq!(Umem::try_new(Kind::Pageable, PAGE).err().unwrap().errno(), Errno::ENOMEM);
@@ -165,7 +161,7 @@ fn umem_is_zeroed_checked_and_freed() {
 #[test]
 fn trash_cannot_be_looked_into() {
     let _kernel = boot();
-    let trash = Umem::new(&mock::cx(), Kind::Trash, PAGE).unwrap();
+    let trash = Umem::new(&cx(), Kind::Trash, PAGE).unwrap();
     assert_eq!(trash.read_into(0, &mut [0_u64]).unwrap_err().errno(), Errno::ENOTSUP);
 }
 
@@ -265,7 +261,7 @@ fn a_limit_gives_back() {
 #[test]
 fn errors_say_where_to_read() {
     let _kernel = boot();
-    let error = Umem::new(&mock::cx(), Kind::Locked, 0).err().unwrap();
+    let error = Umem::new(&cx(), Kind::Locked, 0).err().unwrap();
     assert_eq!(error.to_string(), "ddi_umem_alloc(9F): no such length: EINVAL (22)");
     assert_eq!((Errno::EAGAIN.raw(), Errno::ENOTSUP.raw(), Errno::ETIMEDOUT.raw()), (11, 48, 145));
     assert_eq!((Errno::new(0), Errno::new(-1), Errno::new(4096)), (None, None, None));

@@ -6,8 +6,8 @@ use devmap::endian::{Be, Le};
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Volatile};
 
-use crate::driver::boot;
-use crate::mock::{PAGE, cx};
+use crate::driver::{boot, cx};
+use crate::mock::PAGE;
 
 devmap::plain! {
     struct Descriptor { address: Le<u64>, len: Be<u32>, flags: u32 }

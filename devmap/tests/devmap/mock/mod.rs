@@ -19,12 +19,12 @@ use std::ffi::CString;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use ddi_sys as sys;
-use devmap::context;
 use devmap::module::Entry;
 
 pub mod caller;
 mod calls;
 mod fault;
+pub mod faults;
 mod handle;
 pub mod kstats;
 pub mod locks;
@@ -33,18 +33,15 @@ pub mod messages;
 mod modules;
 mod nodes;
 pub mod polls;
+mod pci;
+pub mod properties;
 mod space;
 
 pub use calls::*;
 pub use fault::*;
 pub use handle::*;
+pub use properties::Property;
 pub use space::*;
-
-/// The context of a test: as a kernel thread's.
-pub fn cx() -> context::Kernel {
-    // SAFETY: tests run in threads of their own, which may sleep.
-    unsafe { context::Kernel::assume() }
-}
 
 /// The page size that the driver sees.
 pub const PAGE: usize = 4096;
@@ -53,13 +50,20 @@ pub const PAGE: usize = 4096;
 pub struct Node {
     pub instance: i32,
     pub driver: CString,
-    pub properties: HashMap<String, i32>,
-    pub text_properties: HashMap<String, String>,
-    pub ints_properties: HashMap<String, Vec<i32>>,
+    pub properties: HashMap<String, Property>,
+    /// Those that the driver has set.
+    pub own_properties: HashMap<String, Property>,
     pub registers: Vec<usize>,
     pub minors: Vec<(String, u32)>,
     /// Of each minor node: its type, and the privileges and permissions of those that have any.
     pub kinds: Vec<String>,
+    /// What ddi_fm_init(9F) gave.
+    pub fm: Option<i32>,
+    pub in_attach_or_detach: bool,
+    pub config: Box<[u8; 4096]>,
+    pub saved_config: Option<Box<[u8; 4096]>>,
+    /// The registered device id.
+    pub devid: Option<usize>,
 }
 
 pub struct UmemState {
@@ -84,6 +88,16 @@ pub struct Kernel {
     pub umems: HashMap<usize, UmemState>,
     pub register_sets: HashMap<(i32, u32), (usize, usize)>,
     pub mapped_registers: BTreeSet<usize>,
+    /// The attributes of each mapping.
+    pub attributes: HashMap<usize, sys::ddi_device_acc_attr_t>,
+    /// Access handles of which the bus has seen an error.
+    pub acc_errors: BTreeSet<usize>,
+    /// Addresses of registers that do not answer.
+    pub dead_registers: Vec<std::ops::Range<usize>>,
+    /// What the system can do about faults.
+    pub fm_capable: i32,
+    pub configs: BTreeSet<usize>,
+    pub devids: BTreeSet<usize>,
     pub handles: BTreeMap<usize, HandleState>,
     /// Addresses that handles have had, for the next ones.
     pub freed_handles: Vec<usize>,
@@ -157,9 +171,11 @@ pub fn boot(module: &'static Entry, forget: fn()) -> Booted {
 #[derive(Default)]
 pub struct Config {
     pub properties: Vec<(&'static str, i32)>,
-    pub text: Vec<(&'static str, &'static str)>,
     pub ints: Vec<(&'static str, Vec<i32>)>,
+    pub other: Vec<(&'static str, Property)>,
     pub registers: Vec<usize>,
+    /// Configuration space.
+    pub space: Option<Box<[u8; 4096]>>,
 }
 
 pub fn dev_ops() -> sys::dev_ops {
@@ -182,36 +198,46 @@ impl Booted {
     /// Adds a node and attaches the driver to it: the device number, or nothing when attach fails.
     pub fn attach(&mut self, config: Config) -> Option<sys::dev_t> {
         let instance = self.nodes.len() as i32;
-        let mut ints: HashMap<String, Vec<i32>> =
-            config.ints.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        let single = config.properties.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let ints = config.ints.into_iter().map(|(name, ints)| (name.into(), Property::Ints(ints)));
+        let other = config.other.into_iter().map(|(name, value)| (name.into(), value));
+        let mut properties: HashMap<String, Property> = single.chain(ints).chain(other).collect();
         if !config.registers.is_empty() {
-            ints.entry("reg".into()).or_insert_with(|| vec![0; 3 * config.registers.len()]);
+            let reg = Property::Ints(vec![0; 3 * config.registers.len()]);
+            properties.entry("reg".into()).or_insert(reg);
         }
         let node = Box::into_raw(Box::new(Node {
             instance,
             driver: CString::new(self.module.name).unwrap(),
-            properties: config.properties.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-            text_properties: config
-                .text
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-            ints_properties: ints,
+            properties,
+            own_properties: HashMap::new(),
             registers: config.registers,
             minors: Vec::new(),
             kinds: Vec::new(),
+            fm: None,
+            in_attach_or_detach: true,
+            config: Box::new(config.space.map_or([0; 4096], |space| *space)),
+            saved_config: None,
+            devid: None,
         }));
         self.nodes.push(node);
         let attach = dev_ops().devo_attach.unwrap();
         // SAFETY: a node of ours, which lives until the kernel is dropped.
         let result = unsafe { attach(node.cast(), sys::DDI_ATTACH) };
+        // SAFETY: ours; the driver only passes it on.
+        unsafe { (*node).in_attach_or_detach = false };
         (result == sys::DDI_SUCCESS).then_some(instance as sys::dev_t)
     }
 
     pub fn detach(&mut self, dev: sys::dev_t) -> bool {
         let detach = dev_ops().devo_detach.unwrap();
+        let node = self.nodes[dev as usize];
+        // SAFETY: ours; the driver only passes it on. Likewise below.
+        unsafe { (*node).in_attach_or_detach = true };
         // SAFETY: as in attach; it was attached, or the driver says so.
-        let result = unsafe { detach(self.nodes[dev as usize].cast(), sys::DDI_DETACH) };
+        let result = unsafe { detach(node.cast(), sys::DDI_DETACH) };
+        // SAFETY: as above.
+        unsafe { (*node).in_attach_or_detach = false };
         result == sys::DDI_SUCCESS
     }
 
@@ -267,9 +293,12 @@ impl Drop for Booted {
         assert!(kernel.tripped.is_empty(), "defects set off: {:?}", kernel.tripped);
         assert!(kernel.umems.is_empty(), "kernel memory left");
         assert!(kernel.mapped_registers.is_empty(), "registers left mapped");
+        assert!(kernel.configs.is_empty(), "configuration space left");
+        assert!(kernel.devids.is_empty(), "device ids left");
         assert!(kernel.kstats.is_empty(), "kstats left");
         assert!(kernel.soft.is_empty(), "soft state left");
         assert!(kernel.kmem.is_empty(), "kmem left");
+        assert_eq!(properties::given(), 0, "values of properties left");
         let complaints: Vec<_> = kernel.log.iter().filter(|line| line.contains("invalid op")).collect();
         assert!(complaints.is_empty(), "{complaints:?}");
         assert_eq!(locks::unexpected(), 0, "locks left");
