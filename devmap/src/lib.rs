@@ -56,6 +56,7 @@ pub mod fault;
 pub mod fm;
 pub mod handle;
 mod instance;
+pub mod interrupt;
 pub mod kmem;
 pub mod kstat;
 pub mod limit;

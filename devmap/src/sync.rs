@@ -10,7 +10,7 @@
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -26,28 +26,60 @@ use crate::time::ticks;
 
 type NotSend = PhantomData<*mut ()>;
 
-struct RawMutex {
+/// A mutex without its value; what takes it calls `enter` and `exit` in turn.
+pub(crate) struct RawMutex {
     word: ManuallyDrop<Box<UnsafeCell<sys::kmutex_t>>>,
     /// Whether there is a guard; changed by the thread that holds the mutex.
     held: AtomicBool,
 }
 
 impl RawMutex {
-    fn new() -> RawMutex {
+    /// An adaptive mutex for a null argument, else one of that interrupt priority (mutex_init(9F)).
+    pub(crate) fn new(priority: *mut c_void) -> RawMutex {
         let word = Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] }));
         let raw = RawMutex { word: ManuallyDrop::new(word), held: AtomicBool::new(false) };
-        // SAFETY: the word is ours and stays at this address until `drop`; a driver mutex with a null argument is an
-        // adaptive one (mutex_init(9F)).
-        unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
+        // SAFETY: the word is ours and stays at this address until `drop`; the argument is a priority or null.
+        unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, priority) };
         raw
     }
 
-    fn get(&self) -> *mut sys::kmutex_t {
+    pub(crate) fn get(&self) -> *mut sys::kmutex_t {
         self.word.get()
     }
 
     fn set_held(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
+    }
+
+    pub(crate) fn enter(&self) {
+        // SAFETY: initialised in `new`, not destroyed while borrowed.
+        unsafe { sys::mutex_enter(self.get()) };
+        self.set_held(true);
+    }
+
+    fn try_enter(&self) -> bool {
+        // SAFETY: as in `enter`.
+        let taken = unsafe { sys::mutex_tryenter(self.get()) };
+        if taken != 0 {
+            self.set_held(true);
+        }
+        taken != 0
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn exit(&self) {
+        self.set_held(false);
+        // SAFETY: the caller's.
+        unsafe { sys::mutex_exit(self.get()) };
+    }
+
+    /// Runs a wait, in which others may have taken the mutex and given it back.
+    fn waiting<R>(&self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
+        self.set_held(false);
+        let result = wait(self.get());
+        self.set_held(true);
+        result
     }
 }
 
@@ -84,7 +116,7 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// A mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(value: T) -> Mutex<T> {
-        Mutex { raw: RawMutex::new(), value: UnsafeCell::new(value) }
+        Mutex { raw: RawMutex::new(ptr::null_mut()), value: UnsafeCell::new(value) }
     }
 
     /// The value, and no lock any more.
@@ -96,16 +128,13 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Takes the lock, waiting for it. Not while this thread holds it: `mutex_enter(9F)`.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        // SAFETY: initialised in `new`, not destroyed while borrowed.
-        unsafe { sys::mutex_enter(self.raw.get()) };
-        MutexGuard::new(self)
+        self.raw.enter();
+        MutexGuard { mutex: self, not_send: PhantomData }
     }
 
     /// Takes the lock if nobody has it: `mutex_tryenter(9F)`. Any context.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        // SAFETY: as in `lock`.
-        let taken = unsafe { sys::mutex_tryenter(self.raw.get()) };
-        (taken != 0).then(|| MutexGuard::new(self))
+        self.raw.try_enter().then(|| MutexGuard { mutex: self, not_send: PhantomData })
     }
 
     /// The value, without locking: the borrow shows that nobody else is here.
@@ -129,22 +158,6 @@ pub struct MutexGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard gives `&T` only.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
-impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// This thread has just taken the mutex.
-    fn new(mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
-        mutex.raw.set_held(true);
-        MutexGuard { mutex, not_send: PhantomData }
-    }
-
-    /// Runs a wait, in which others may have taken the mutex and given it back.
-    fn waiting<R>(&mut self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
-        self.mutex.raw.set_held(false);
-        let result = wait(self.mutex.raw.get());
-        self.mutex.raw.set_held(true);
-        result
-    }
-}
-
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -162,9 +175,8 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        self.mutex.raw.set_held(false);
         // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
-        unsafe { sys::mutex_exit(self.mutex.raw.get()) };
+        unsafe { self.mutex.raw.exit() };
     }
 }
 
@@ -208,8 +220,8 @@ impl Condvar {
     /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; with no other lock held.
     pub fn wait<T: ?Sized>(&self, cx: &impl MaySleep, guard: &mut MutexGuard<'_, T>) {
         let _ = cx;
-        // SAFETY: both are initialised, and this thread holds the mutex.
-        guard.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
+        // SAFETY: a guard's thread holds the mutex.
+        unsafe { self.wait_raw(&guard.mutex.raw) };
     }
 
     /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. In kernel context no signal
@@ -221,8 +233,7 @@ impl Condvar {
     ) -> Result<(), Errno> {
         let _ = cx;
         // SAFETY: as in `wait`.
-        let woken = guard.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
-        if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
+        unsafe { self.wait_sig_raw(&guard.mutex.raw) }
     }
 
     /// As [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
@@ -233,11 +244,8 @@ impl Condvar {
         time: Duration,
     ) -> Result<(), Errno> {
         let _ = cx;
-        let ticks = ticks(time);
         // SAFETY: as in `wait`.
-        let left = guard
-            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
-        if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+        unsafe { self.wait_for_raw(&guard.mutex.raw, time) }
     }
 
     /// As [`wait_for`](Condvar::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
@@ -248,9 +256,41 @@ impl Condvar {
         time: Duration,
     ) -> Result<(), Errno> {
         let _ = cx;
-        let ticks = ticks(time);
         // SAFETY: as in `wait`.
-        let left = guard.waiting(|mutex| unsafe {
+        unsafe { self.wait_for_sig_raw(&guard.mutex.raw, time) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_raw(&self, mutex: &RawMutex) {
+        // SAFETY: both are initialised, and the caller's.
+        mutex.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_sig_raw(&self, mutex: &RawMutex) -> Result<(), Errno> {
+        // SAFETY: as in `wait_raw`.
+        let woken = mutex.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
+        if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_for_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait_raw`.
+        let left = mutex
+            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
+        if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_for_sig_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait_raw`.
+        let left = mutex.waiting(|mutex| unsafe {
             sys::cv_reltimedwait_sig(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK)
         });
         match left {

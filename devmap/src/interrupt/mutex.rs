@@ -1,8 +1,8 @@
 //! [`Mutex`]: a mutex that an interrupt handler takes, too.
 //!
 //! Its guard borrows the context of its thread, so that nothing can sleep while it is held: no condition but the guard's own wait, no copying, no allocation of the kernel's.
-//! It comes behind the driver's other mutexes, and this crate's. Not recursive: with two of them held, each by a part of the driver that needs the context, the second has
-//! to be taken with [`Guard::and`].
+//! It comes behind the driver's other mutexes ([`sync::Mutex`](crate::sync::Mutex)): take none of those while it is held. A second one of this kind is taken with
+//! [`Guard::and`]. Not recursive.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -94,7 +94,7 @@ impl<T: ?Sized, L: Level> Mutex<T, L> {
 
     fn enter<'g, C: Context>(&'g self, cx: &'g mut C) -> Guard<'g, T, C, L> {
         self.raw.enter();
-        Guard { mutex: self, cx }
+        Guard { mutex: self, cx, not_send: PhantomData }
     }
 }
 
@@ -117,6 +117,7 @@ impl<T: ?Sized> Mutex<T, High> {
 pub struct Guard<'g, T: ?Sized, C: Context, L: Level = Low> {
     mutex: &'g Mutex<T, L>,
     cx: &'g mut C,
+    not_send: PhantomData<*mut ()>,
 }
 
 impl<T: ?Sized, C: MayBlock> Guard<'_, T, C, Low> {
@@ -131,22 +132,26 @@ impl<T: ?Sized, C: MayBlock> Guard<'_, T, C, Low> {
 impl<T: ?Sized, C: MaySleep> Guard<'_, T, C, Low> {
     /// Lets go of the mutex, waits to be woken, takes it again: `cv_wait(9F)`. Uninterruptible. Waits may end without cause.
     pub fn wait(&mut self, condvar: &Condvar) {
-        condvar.wait_raw(&self.mutex.raw);
+        // SAFETY: the guard's thread holds the mutex.
+        unsafe { condvar.wait_raw(&self.mutex.raw) };
     }
 
     /// As [`wait`](Guard::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`.
     pub fn wait_sig(&mut self, condvar: &Condvar) -> Result<(), Errno> {
-        condvar.wait_sig_raw(&self.mutex.raw)
+        // SAFETY: the guard's thread holds the mutex.
+        unsafe { condvar.wait_sig_raw(&self.mutex.raw) }
     }
 
     /// As [`wait`](Guard::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
     pub fn wait_for(&mut self, condvar: &Condvar, time: Duration) -> Result<(), Errno> {
-        condvar.wait_for_raw(&self.mutex.raw, time)
+        // SAFETY: the guard's thread holds the mutex.
+        unsafe { condvar.wait_for_raw(&self.mutex.raw, time) }
     }
 
     /// As [`wait_for`](Guard::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
     pub fn wait_for_sig(&mut self, condvar: &Condvar, time: Duration) -> Result<(), Errno> {
-        condvar.wait_for_sig_raw(&self.mutex.raw, time)
+        // SAFETY: the guard's thread holds the mutex.
+        unsafe { condvar.wait_for_sig_raw(&self.mutex.raw, time) }
     }
 }
 
@@ -167,6 +172,7 @@ impl<T: ?Sized, C: Context, L: Level> DerefMut for Guard<'_, T, C, L> {
 
 impl<T: ?Sized, C: Context, L: Level> Drop for Guard<'_, T, C, L> {
     fn drop(&mut self) {
-        self.mutex.raw.exit();
+        // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
+        unsafe { self.mutex.raw.exit() };
     }
 }

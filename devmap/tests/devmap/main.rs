@@ -11,6 +11,7 @@ mod driver;
 mod early;
 mod forgotten;
 mod hardware;
+mod interrupts;
 mod lifecycle;
 mod mapping;
 mod mock;

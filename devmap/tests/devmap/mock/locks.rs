@@ -10,6 +10,9 @@ use ddi_sys as sys;
 
 static LIVE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
+/// The priorities that mutexes were made for.
+pub static PRIORITIES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 fn locks() -> std::sync::MutexGuard<'static, BTreeSet<usize>> {
     LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -60,8 +63,9 @@ fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, _: *mut c_void) {
+unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, priority: *mut c_void) {
     born(mutex.addr());
+    PRIORITIES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(priority.addr());
     owner(mutex).store(0, SeqCst);
 }
 

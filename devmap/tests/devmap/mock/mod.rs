@@ -26,6 +26,7 @@ mod calls;
 mod fault;
 pub mod faults;
 mod handle;
+pub mod interrupts;
 pub mod kstats;
 pub mod locks;
 mod memory;
@@ -64,6 +65,7 @@ pub struct Node {
     pub saved_config: Option<Box<[u8; 4096]>>,
     /// The registered device id.
     pub devid: Option<usize>,
+    pub interrupts: Vec<interrupts::Source>,
 }
 
 pub struct UmemState {
@@ -97,6 +99,9 @@ pub struct Kernel {
     /// What the system can do about faults.
     pub fm_capable: i32,
     pub configs: BTreeSet<usize>,
+    pub interrupts: BTreeMap<usize, interrupts::Interrupt>,
+    /// Allocations give one fewer than asked for.
+    pub fewer_interrupts: bool,
     pub devids: BTreeSet<usize>,
     pub handles: BTreeMap<usize, HandleState>,
     /// Addresses that handles have had, for the next ones.
@@ -176,6 +181,7 @@ pub struct Config {
     pub registers: Vec<usize>,
     /// Configuration space.
     pub space: Option<Box<[u8; 4096]>>,
+    pub interrupts: Vec<interrupts::Source>,
 }
 
 pub fn dev_ops() -> sys::dev_ops {
@@ -219,6 +225,7 @@ impl Booted {
             config: Box::new(config.space.map_or([0; 4096], |space| *space)),
             saved_config: None,
             devid: None,
+            interrupts: config.interrupts,
         }));
         self.nodes.push(node);
         let attach = dev_ops().devo_attach.unwrap();
@@ -295,6 +302,7 @@ impl Drop for Booted {
         assert!(kernel.mapped_registers.is_empty(), "registers left mapped");
         assert!(kernel.configs.is_empty(), "configuration space left");
         assert!(kernel.devids.is_empty(), "device ids left");
+        assert!(kernel.interrupts.is_empty(), "interrupts left");
         assert!(kernel.kstats.is_empty(), "kstats left");
         assert!(kernel.soft.is_empty(), "soft state left");
         assert!(kernel.kmem.is_empty(), "kmem left");
