@@ -92,6 +92,16 @@ impl<T: ?Sized, L: Level> Mutex<T, L> {
         &self.raw
     }
 
+    /// The value, for who holds the lock by other ways.
+    ///
+    /// # Safety
+    /// The calling thread holds the mutex, and has no other reference to the value.
+    #[allow(clippy::mut_from_ref, reason = "the mutex is what makes it unique")]
+    pub(crate) unsafe fn held(&self) -> &mut T {
+        // SAFETY: the caller's.
+        unsafe { &mut *self.value.get() }
+    }
+
     fn enter<'g, C: Context>(&'g self, cx: &'g mut C) -> Guard<'g, T, C, L> {
         self.raw.enter();
         Guard { mutex: self, cx, not_send: PhantomData }

@@ -19,4 +19,5 @@ mod opens;
 mod parts;
 mod polling;
 mod shield;
+mod statistics;
 mod volatile;

@@ -87,7 +87,7 @@ pub fn at_locks(what: Option<Box<dyn Fn()>>) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
+pub unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
     AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
     let owner = owner(mutex);
     assert_ne!(owner.load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
@@ -102,7 +102,7 @@ unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
+pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
     assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");
 }
 

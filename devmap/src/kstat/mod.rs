@@ -1,6 +1,22 @@
-//! Counters that `kstat(8)` shows: [`Kstat`], [`Counter`] and the [`counters!`](crate::counters!) macro.
+//! Statistics that `kstat(8)` shows, of all types.
 //!
-//! Counters are atomic and may be changed in any context, with any lock held.
+//! | | what | kept by |
+//! | --- | --- | --- |
+//! | [`counters!`](crate::counters!) | named 64-bit counters | atomics: any context, any lock held |
+//! | [`named!`](crate::named!), [`Named`] | named values of all types, brought up to date when somebody reads | a mutex |
+//! | [`Io`] | what waits and what runs, and for how long | a mutex |
+//! | [`Counts`] | interrupts by kind | atomics |
+//! | [`Timers`] | how often something was done, and how long it took | a mutex |
+//! | [`Raw`] | a structure of the driver's own | a mutex |
+//!
+//! The mutex is one that an interrupt handler may take ([`Priority`](crate::interrupt::Priority)); the kernel holds it while somebody reads. All are made in user or kernel
+//! context, and visible until dropped, which must not be done with that mutex held.
+
+mod counts;
+mod io;
+mod named;
+mod raw;
+mod timers;
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -12,19 +28,11 @@ use crate::errno::{Errno, Error};
 use crate::node::Node;
 use crate::text::Text;
 
-/// A set of named 64-bit values, visible until dropped: `kstat_create(9F)`.
-///
-/// Made by [`counters!`](crate::counters!), which gives the values names in Rust too.
-pub struct Kstat {
-    kstat: NonNull<sys::kstat_t>,
-    values: NonNull<sys::kstat_named_t>,
-    count: usize,
-}
-
-// SAFETY: the kernel's structure is reached through atomics only, and deleted once.
-unsafe impl Send for Kstat {}
-// SAFETY: as above.
-unsafe impl Sync for Kstat {}
+pub use counts::Counts;
+pub use io::{Io, IoGuard, Running, Waiting};
+pub use named::{Field, Fields, Label, Line, Named, NamedGuard};
+pub use raw::{Raw, RawGuard};
+pub use timers::Timers;
 
 const NO_MEMORY: Error = Error::new(Errno::ENOMEM, "kstat_create(9F)", "no memory, or the name is taken");
 const TOO_LONG: Error = Error::new(Errno::EINVAL, "kstat_create(9F)", "a name is longer than 30 bytes");
@@ -35,48 +43,98 @@ fn name(text: &str) -> Result<Name, Error> {
     Name::name(text).ok_or(TOO_LONG)
 }
 
+/// A kstat that was made, deleted when dropped.
+struct Made(NonNull<sys::kstat_t>);
+
+// SAFETY: the kernel's structure belongs to no thread, and is deleted once.
+unsafe impl Send for Made {}
+// SAFETY: what it is used for synchronises itself.
+unsafe impl Sync for Made {}
+
+impl Made {
+    /// A set `driver:instance:set` that is not visible yet.
+    fn new(
+        node: &Node<'_>,
+        set: &str,
+        class: &CStr,
+        kind: u8,
+        count: usize,
+        flags: u8,
+    ) -> Result<Made, Error> {
+        let set = name(set)?;
+        let count = u32::try_from(count).map_err(|_| TOO_LONG)?;
+        let (driver, instance) = (node.driver_name().as_ptr(), node.instance());
+        // SAFETY: the strings end in NUL, and are copied.
+        let kstat =
+            unsafe { sys::kstat_create(driver, instance, set.as_ptr(), class.as_ptr(), kind, count, flags) };
+        NonNull::new(kstat).map(Made).ok_or(NO_MEMORY)
+    }
+
+    /// The kernel's structure, to be filled in before it is installed.
+    fn get(&self) -> *mut sys::kstat_t {
+        self.0.as_ptr()
+    }
+
+    /// Its data, which the kernel has allocated.
+    fn data<T>(&self) -> Result<NonNull<T>, Error> {
+        // SAFETY: not installed yet, so nobody else looks at it; or this field is not changed any more.
+        let data = unsafe { (*self.get()).ks_data };
+        NonNull::new(data.cast()).ok_or(NO_MEMORY)
+    }
+
+    /// The kernel takes this lock while somebody reads.
+    ///
+    /// # Safety
+    /// It is not installed, and the lock lives longer than self.
+    unsafe fn set_lock(&self, lock: *mut sys::kmutex_t) {
+        // SAFETY: the caller's: nobody else looks at it.
+        unsafe { (*self.get()).ks_lock = lock.cast() };
+    }
+
+    /// Makes it visible.
+    fn install(&self) {
+        // SAFETY: from kstat_create, filled in.
+        unsafe { sys::kstat_install(self.get()) };
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // SAFETY: from kstat_create, deleted once. Waits until nobody reads.
+        unsafe { sys::kstat_delete(self.get()) };
+    }
+}
+
+/// A set of named 64-bit values, visible until dropped: `kstat_create(9F)`.
+///
+/// Made by [`counters!`](crate::counters!), which gives the values names in Rust too.
+pub struct Kstat {
+    _kstat: Made,
+    values: NonNull<sys::kstat_named_t>,
+    count: usize,
+}
+
+// SAFETY: the kernel's structure is reached through atomics only.
+unsafe impl Send for Kstat {}
+// SAFETY: as above.
+unsafe impl Sync for Kstat {}
+
 impl Kstat {
     /// A set `driver:instance:name` of class "misc" with these values, all zero. User or kernel context.
     ///
     /// `EINVAL` for a name that is too long, `ENOMEM` when the kernel refuses (also when the name is taken).
     pub fn new(node: &Node<'_>, set: &str, names: &[&str]) -> Result<Kstat, Error> {
-        let set = name(set)?;
-        let count = u32::try_from(names.len()).map_err(|_| TOO_LONG)?;
-        // SAFETY: the strings end in NUL; a named set of `count` values, kept by the kernel.
-        let kstat = unsafe {
-            sys::kstat_create(
-                node.driver_name().as_ptr(),
-                node.instance(),
-                set.as_ptr(),
-                c"misc".as_ptr(),
-                sys::KSTAT_TYPE_NAMED,
-                count,
-                0,
-            )
-        };
-        let kstat = NonNull::new(kstat).ok_or(NO_MEMORY)?;
-        // SAFETY: kstat_create gave it, and it is not installed yet: nobody else looks at it.
-        let values = unsafe { kstat.as_ref() }.ks_data.cast::<sys::kstat_named_t>();
-        let Some(values) = NonNull::new(values) else {
-            // SAFETY: from kstat_create, deleted once.
-            unsafe { sys::kstat_delete(kstat.as_ptr()) };
-            return Err(NO_MEMORY);
-        };
-        let made = Kstat { kstat, values, count: names.len() };
+        let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, names.len(), 0)?;
+        let values: NonNull<sys::kstat_named_t> = kstat.data()?;
         for (index, text) in names.iter().enumerate() {
             let text = name(text)?;
-            made.init(index, text.as_c_str());
+            // SAFETY: the kernel allocated `names.len()` values, and `index` is less.
+            let value = unsafe { values.add(index) };
+            // SAFETY: a value of ours, and a string that ends in NUL and fits.
+            unsafe { sys::kstat_named_init(value.as_ptr(), text.as_ptr(), sys::KSTAT_DATA_UINT64) };
         }
-        // SAFETY: from kstat_create, filled in.
-        unsafe { sys::kstat_install(made.kstat.as_ptr()) };
-        Ok(made)
-    }
-
-    fn init(&self, index: usize, name: &CStr) {
-        // SAFETY: the kernel allocated `count` values, and `index` is less.
-        let value = unsafe { self.values.add(index) };
-        // SAFETY: a value of ours, and a string that ends in NUL and fits.
-        unsafe { sys::kstat_named_init(value.as_ptr(), name.as_ptr(), sys::KSTAT_DATA_UINT64) };
+        kstat.install();
+        Ok(Kstat { _kstat: kstat, values, count: names.len() })
     }
 
     /// The value of this index, in the order of the names; nothing beyond the last.
@@ -90,13 +148,6 @@ impl Kstat {
         let number = unsafe { &raw mut (*value.as_ptr()).value.ui64 };
         // SAFETY: eight aligned bytes that live as long as self; the kernel only copies them out.
         Some(unsafe { AtomicU64::from_ptr(number) })
-    }
-}
-
-impl Drop for Kstat {
-    fn drop(&mut self) {
-        // SAFETY: from kstat_create, deleted once.
-        unsafe { sys::kstat_delete(self.kstat.as_ptr()) };
     }
 }
 
