@@ -8,15 +8,16 @@ use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 
 use crate::argument::Argument;
-use crate::context::Kernel;
-use crate::context::{MaySleep, sealed::Sealed};
+use crate::context::{Kernel, MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
+use crate::life::{Quiesce, Refusal};
 use crate::mapping::Mapping;
 use crate::minor::MinorNode;
 use crate::module::Registered;
 use crate::node::Node;
 use crate::open::{self, Open};
 use crate::poll::{Poll, Polled};
+use crate::power::Power;
 use crate::request::{MapRequest, Setup};
 use crate::set::MappingSet;
 use crate::time::ticks;
@@ -73,11 +74,33 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         })
     }
 
-    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the
-    /// value is dropped.
-    fn detach(&self) -> Result<(), Errno> {
+    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. A refusal says why, else the
+    /// value is dropped. Kernel context.
+    fn detach(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
         Ok(())
     }
+
+    /// The device is to do nothing any more until [`resume`](Device::resume): `detach(9E)`, `DDI_SUSPEND`. It may be open and mapped. Kernel context.
+    ///
+    /// Let nobody use the device any more, with a [`Gate`](crate::life::Gate), stop DMA and interrupts, take the processes' translations away, and keep what the device
+    /// forgets without power.
+    fn suspend(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
+        Err("the driver does not say how".into())
+    }
+
+    /// The device is to go on: `attach(9E)`, `DDI_RESUME`. It may have been without power. Kernel context.
+    fn resume(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
+        Err("the driver does not say how".into())
+    }
+
+    /// How the device is brought to rest for a fast reboot: `quiesce(9E)`.
+    const QUIESCE: Quiesce<Self> = Quiesce::NotNeeded;
+
+    /// Sets the level of one of the device's [components](crate::power::Components): `power(9E)`.
+    const POWER: Option<Power<Self>> = None;
 
     /// A process opens the device: `open(9E)`. Returns the open's private data. User context.
     fn open(&self, how: Open<'_>) -> Result<Self::Open, Errno> {

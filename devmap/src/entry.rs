@@ -5,7 +5,7 @@
 //! at soft state only). No lock of this crate is held while the driver is called.
 
 use alloc::sync::Arc;
-use core::ffi::{c_int, c_short, c_void};
+use core::ffi::{CStr, c_int, c_short, c_void};
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -14,15 +14,17 @@ use ddi_sys as sys;
 use crate::argument::Argument;
 use crate::caller::Caller;
 use crate::calls::{Calls, Terms};
-use crate::context::Kernel;
+use crate::context::{HighLevel, Kernel};
 use crate::device::{Attach, Device, Mappings};
 use crate::errno::Errno;
 use crate::instance::{Instance, Item};
+use crate::life::{Quiesce, Refusal};
 use crate::minor::Minor;
 use crate::node::Node;
 use crate::open::{Entered, Open, have_data, no_data};
 use crate::page;
 use crate::poll::Poll;
+use crate::power::Change;
 use crate::request::{Asked, MapRequest};
 use crate::tether::Tether;
 use crate::uio::Uio;
@@ -73,8 +75,11 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     dip: *mut sys::dev_info_t,
     cmd: sys::ddi_attach_cmd_t,
 ) -> c_int {
-    if cmd != sys::DDI_ATTACH {
-        return sys::DDI_FAILURE;
+    match cmd {
+        sys::DDI_ATTACH => {}
+        // SAFETY: in the instance's attach.
+        sys::DDI_RESUME => return unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) },
+        _ => return sys::DDI_FAILURE,
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
@@ -115,6 +120,56 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     unsafe { sys::ddi_report_dev(dip) };
     core::mem::forget(undo);
     sys::DDI_SUCCESS
+}
+
+/// Asks the instance's device for something that it may refuse, and logs why it does.
+///
+/// # Safety
+/// In an entry point of the instance, in kernel context.
+unsafe fn asked<D: Device>(
+    dip: *mut sys::dev_info_t,
+    what: &str,
+    ask: impl FnOnce(&D, &mut Kernel) -> Result<(), Refusal>,
+) -> c_int {
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: the caller's.
+    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_FAILURE };
+    // SAFETY: the caller's.
+    let mut cx = unsafe { Kernel::assume() };
+    let Err(refusal) = ask(&instance.device, &mut cx) else { return sys::DDI_SUCCESS };
+    // SAFETY: a live node.
+    let name = unsafe { sys::ddi_driver_name(dip) };
+    // SAFETY: the kernel's string, which lives as long as the node.
+    let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("");
+    crate::warn!("{name}{number}: {what}: {refusal}");
+    sys::DDI_FAILURE
+}
+
+/// power(9E), for a device that has a function for it.
+pub(crate) unsafe extern "C-unwind" fn power<D: Device>(
+    dip: *mut sys::dev_info_t,
+    component: c_int,
+    level: c_int,
+) -> c_int {
+    let (Some(power), Ok(component)) = (D::POWER, u32::try_from(component)) else { return sys::DDI_FAILURE };
+    // SAFETY: in power(9E) of the instance.
+    unsafe { asked::<D>(dip, "power", |device, cx| power(device, cx, Change { component, level })) }
+}
+
+/// quiesce(9E), for a device that has a function for it. No other thread runs, so nothing here may wait.
+pub(crate) unsafe extern "C-unwind" fn quiesce<D: Device>(dip: *mut sys::dev_info_t) -> c_int {
+    let Quiesce::By(quiesce) = D::QUIESCE else { return sys::DDI_FAILURE };
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: in an entry point of the instance.
+    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_SUCCESS };
+    // SAFETY: quiesce(9E) is called as high as any interrupt.
+    let mut cx = unsafe { HighLevel::assume() };
+    match quiesce(&instance.device, &mut cx) {
+        Ok(()) => sys::DDI_SUCCESS,
+        Err(_) => sys::DDI_FAILURE,
+    }
 }
 
 /// Frees an instance's soft state item when its attach fails or panics.
@@ -176,8 +231,11 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     dip: *mut sys::dev_info_t,
     cmd: sys::ddi_detach_cmd_t,
 ) -> c_int {
-    if cmd != sys::DDI_DETACH {
-        return sys::DDI_FAILURE;
+    match cmd {
+        sys::DDI_DETACH => {}
+        // SAFETY: in the instance's detach.
+        sys::DDI_SUSPEND => return unsafe { asked::<D>(dip, "suspend", |device, cx| device.suspend(cx)) },
+        _ => return sys::DDI_FAILURE,
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
@@ -188,8 +246,13 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     // SAFETY: in the instance's detach.
     if let Some(instance) = unsafe { D::soft_state().instance(number) } {
         // Soft state's reference; every mapping would have another.
-        if Arc::strong_count(&instance) != 1 || instance.device.detach().is_err() {
+        if Arc::strong_count(&instance) != 1 {
             return sys::DDI_FAILURE;
+        }
+        // SAFETY: in the instance's detach.
+        let answer = unsafe { asked::<D>(dip, "detach", |device, cx| device.detach(cx)) };
+        if answer != sys::DDI_SUCCESS {
+            return answer;
         }
         // SAFETY: a live node; null is all of its minor nodes.
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };

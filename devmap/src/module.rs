@@ -19,6 +19,7 @@ use crate::device::Device;
 use crate::entry;
 use crate::errno::Errno;
 pub use crate::instance::SoftState;
+use crate::life::Quiesce;
 use crate::time;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
@@ -116,8 +117,15 @@ pub const fn dev_ops<D: Device>(cb_ops: *mut sys::cb_ops) -> sys::dev_ops {
         devo_reset: old_style!(nodev as Reset),
         devo_cb_ops: cb_ops,
         devo_bus_ops: ptr::null_mut(),
-        devo_power: None,
-        devo_quiesce: Some(sys::ddi_quiesce_not_needed),
+        devo_power: match D::POWER {
+            Some(_) => Some(entry::power::<D>),
+            None => None,
+        },
+        devo_quiesce: match D::QUIESCE {
+            Quiesce::NotNeeded => Some(sys::ddi_quiesce_not_needed),
+            Quiesce::NotSupported => Some(sys::ddi_quiesce_not_supported),
+            Quiesce::By(_) => Some(entry::quiesce::<D>),
+        },
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use devmap::context::Kernel;
+use devmap::life::Quiesce;
+use devmap::power::Power;
 use devmap::prelude::*;
-use devmap::{Access, Protection};
+use devmap::{Access, Protection, Refusal};
 
 use crate::mock::{self, Booted, Config, PAGE};
 
@@ -30,6 +32,8 @@ pub struct Plan {
     pub access: Behaviour,
     pub attach: Option<Errno>,
     pub detach: Option<Errno>,
+    pub suspend: Option<&'static str>,
+    pub quiesce: Option<Errno>,
     pub devmap: Option<Errno>,
     pub dup: Option<Errno>,
     /// Answer with memory that is this many pages shorter than asked.
@@ -184,9 +188,29 @@ impl Device for Probe {
         Ok(Probe { memory, registers, mappings: attach.mappings(), lock: devmap::sync::Mutex::new(()) })
     }
 
-    fn detach(&self) -> Result<(), Errno> {
-        plan().detach.map_or(Ok(()), Err)
+    fn detach(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        plan().detach.map_or(Ok(()), |errno| Err(errno.into()))
     }
+
+    fn suspend(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        event("suspend".into());
+        plan().suspend.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    fn resume(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        event("resume".into());
+        Ok(())
+    }
+
+    const QUIESCE: Quiesce<Probe> = Quiesce::By(|_, _| {
+        event("quiesce".into());
+        plan().quiesce.map_or(Ok(()), Err)
+    });
+
+    const POWER: Option<Power<Probe>> = Some(|_, _, change| {
+        event(format!("power {} {}", change.component, change.level));
+        if change.level == 2 { Err("no such level".into()) } else { Ok(()) }
+    });
 
     fn open(&self, how: Open<'_>) -> Result<(), Errno> {
         event(format!("open {} {} {}", how.reads(), how.writes(), how.privileged()));

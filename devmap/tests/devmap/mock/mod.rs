@@ -33,8 +33,9 @@ mod memory;
 pub mod messages;
 mod modules;
 mod nodes;
-pub mod polls;
 mod pci;
+pub mod polls;
+mod power;
 pub mod properties;
 mod space;
 
@@ -66,6 +67,8 @@ pub struct Node {
     /// The registered device id.
     pub devid: Option<usize>,
     pub interrupts: Vec<interrupts::Source>,
+    /// How many times a component was made busy.
+    pub busy: u32,
 }
 
 pub struct UmemState {
@@ -226,6 +229,7 @@ impl Booted {
             saved_config: None,
             devid: None,
             interrupts: config.interrupts,
+            busy: 0,
         }));
         self.nodes.push(node);
         let attach = dev_ops().devo_attach.unwrap();
@@ -237,14 +241,36 @@ impl Booted {
     }
 
     pub fn detach(&mut self, dev: sys::dev_t) -> bool {
+        self.detach_with(dev, sys::DDI_DETACH)
+    }
+
+    /// `DDI_SUSPEND`.
+    pub fn suspend(&mut self, dev: sys::dev_t) -> bool {
+        self.detach_with(dev, sys::DDI_SUSPEND)
+    }
+
+    fn detach_with(&mut self, dev: sys::dev_t, command: sys::ddi_detach_cmd_t) -> bool {
         let detach = dev_ops().devo_detach.unwrap();
         let node = self.nodes[dev as usize];
-        // SAFETY: ours; the driver only passes it on. Likewise below.
+        // SAFETY: ours; the driver only passes it on.
         unsafe { (*node).in_attach_or_detach = true };
         // SAFETY: as in attach; it was attached, or the driver says so.
-        let result = unsafe { detach(node.cast(), sys::DDI_DETACH) };
+        let result = unsafe { detach(node.cast(), command) };
         // SAFETY: as above.
         unsafe { (*node).in_attach_or_detach = false };
+        result == sys::DDI_SUCCESS
+    }
+
+    /// `DDI_RESUME`.
+    pub fn resume(&mut self, dev: sys::dev_t) -> bool {
+        // SAFETY: as in attach.
+        let result = unsafe { dev_ops().devo_attach.unwrap()(self.node(dev), sys::DDI_RESUME) };
+        result == sys::DDI_SUCCESS
+    }
+
+    pub fn quiesce(&self, dev: sys::dev_t) -> bool {
+        // SAFETY: as quiesce(9E).
+        let result = unsafe { dev_ops().devo_quiesce.unwrap()(self.node(dev)) };
         result == sys::DDI_SUCCESS
     }
 

@@ -81,6 +81,11 @@ unsafe extern "C-unwind" fn ddi_quiesce_not_needed(_: *mut sys::dev_info_t) -> c
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_quiesce_not_supported(_: *mut sys::dev_info_t) -> c_int {
+    sys::DDI_FAILURE
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn getminor(dev: sys::dev_t) -> u32 {
     dev as u32
 }
