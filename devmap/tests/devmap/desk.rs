@@ -119,7 +119,7 @@ impl Device for Desk {
         Ok(Client {
             number,
             minor: how.minor(),
-            memory: Umem::new(Kind::Locked, 2 * PAGE)?,
+            memory: Umem::new(&how, Kind::Locked, 2 * PAGE)?,
             ready: AtomicBool::new(false),
             head: PollHead::new(),
             _admission: admission,
