@@ -52,6 +52,7 @@ errnos! {
     ECANCELED: "Cancelled",
     ENOTSUP: "Not supported",
     EOVERFLOW: "A value does not fit",
+    EDEADLK: "Would wait for itself",
     ENAMETOOLONG: "A name or text is too long",
     ETIMEDOUT: "Took too long",
     EALREADY: "Under way already",

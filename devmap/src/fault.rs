@@ -16,7 +16,7 @@ use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::handle::Handle;
 use crate::kmem::try_push;
-use crate::time::sleep;
+use crate::time::sleep_anyhow;
 
 /// What the process wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl<'a> Fault<'a> {
     ///
     /// Sleeps with the process's address space held: its mmap, munmap and fork wait. Hold no lock.
     pub fn retry_later(self, time: Duration) -> Result<Served, Errno> {
-        sleep(time);
+        sleep_anyhow(time);
         Ok(Served(()))
     }
 

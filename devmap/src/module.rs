@@ -15,12 +15,12 @@ use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::busy;
 use crate::device::Device;
 use crate::entry;
 use crate::errno::Errno;
 pub use crate::instance::SoftState;
 use crate::life::Quiesce;
-use crate::time;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
 pub struct Entry {
@@ -162,10 +162,11 @@ pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
 
 /// `_fini(9E)`: `EBUSY` while the kernel can still call into the module, whatever values of the driver were forgotten.
 ///
-/// Instances and their mappings keep the module busy by themselves (mod_remove(9F), detach(9E)); what is left is timeouts.
+/// Instances and their mappings keep the module busy by themselves (mod_remove(9F), detach(9E)); what is left is what runs by itself, such as
+/// timeouts.
 #[doc(hidden)]
 pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
-    if time::any_outstanding() {
+    if busy::is_busy() {
         return Errno::EBUSY.raw();
     }
     // SAFETY: what `init` installed.

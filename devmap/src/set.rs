@@ -15,7 +15,7 @@ use ddi_sys as sys;
 use crate::errno::Error;
 use crate::handle::Handle;
 use crate::sync::Mutex;
-use crate::time::sleep;
+use crate::time::sleep_anyhow;
 
 enum Place {
     /// The next free place, or the number of places.
@@ -74,7 +74,7 @@ impl MappingSet {
                 // Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
                 while places.places.len() == places.places.capacity() {
                     if places.places.try_reserve(1).is_err() {
-                        sleep(Duration::from_millis(100));
+                        sleep_anyhow(Duration::from_millis(100));
                     }
                 }
                 places.places.push(taken);

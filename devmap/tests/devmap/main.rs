@@ -21,3 +21,4 @@ mod polling;
 mod shield;
 mod statistics;
 mod volatile;
+mod work;

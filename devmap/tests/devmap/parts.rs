@@ -3,13 +3,12 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use devmap::kmem::{KmemAllocator, try_box, try_push, try_words};
 use devmap::sync::{Condvar, Mutex, RwLock};
 use devmap::text::Text;
-use devmap::time::{Timeout, ticks};
+use devmap::time::ticks;
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Limit};
 
@@ -207,23 +206,6 @@ fn registers_properties_and_counters() {
         drop(two);
         assert!(kernel().kstats.is_empty());
     });
-}
-
-#[test]
-fn a_timeout_runs_once_or_is_cancelled() {
-    let _kernel = boot();
-    let ran = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&ran);
-    let timeout = Timeout::after(Duration::from_millis(25), move || flag.store(true, SeqCst));
-    assert_eq!(kernel().timeouts.values().map(|(_, _, ticks)| *ticks).collect::<Vec<_>>(), [3]);
-    assert!(mock::messages::fire_timeout());
-    assert!(ran.load(SeqCst) && !timeout.cancel());
-    let flag = Arc::clone(&ran);
-    let timeout = Timeout::after(Duration::ZERO, move || drop(flag));
-    assert!(timeout.cancel());
-    assert_eq!(Arc::strong_count(&ran), 1, "a cancelled routine is dropped");
-    drop(Timeout::after(Duration::ZERO, || panic!("dropped before")));
-    assert!(!mock::messages::fire_timeout());
 }
 
 #[test]

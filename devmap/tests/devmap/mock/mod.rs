@@ -38,6 +38,7 @@ pub mod polls;
 mod power;
 pub mod properties;
 mod space;
+pub mod work;
 
 pub use calls::*;
 pub use fault::*;
@@ -125,6 +126,12 @@ pub struct Kernel {
     pub timers: u32,
     pub context_waits: u32,
     pub slept: i64,
+    pub spun: i64,
+    /// Nanoseconds since boot; each look at it takes a microsecond.
+    pub clock: i64,
+    /// A signal to the process is pending.
+    pub signal: bool,
+    pub work: work::Work,
     pub interrupt: bool,
     pub unloads: u32,
     /// Names of functions that refuse, and how many calls they serve before.
@@ -281,6 +288,7 @@ impl Booted {
             let kernel = kernel();
             assert!(kernel.timeouts.is_empty(), "unloaded with a timeout pending");
             assert!(kernel.returning.is_empty(), "unloaded before a timeout's routine has returned");
+            assert!(kernel.work.is_over(), "unloaded with {:?}", kernel.work);
         }
         result
     }
@@ -306,6 +314,7 @@ impl Drop for Booted {
         if std::thread::panicking() {
             // The statics of devmap are for the next test, too.
             while messages::fire_timeout() {}
+            work::forget();
             return;
         }
         let handles: Vec<usize> = kernel().handles.keys().copied().collect();
@@ -335,6 +344,7 @@ impl Drop for Booted {
         assert_eq!(properties::given(), 0, "values of properties left");
         let complaints: Vec<_> = kernel.log.iter().filter(|line| line.contains("invalid op")).collect();
         assert!(complaints.is_empty(), "{complaints:?}");
+        assert!(kernel.work.is_over(), "left: {:?}", kernel.work);
         assert_eq!(locks::unexpected(), 0, "locks left");
     }
 }
