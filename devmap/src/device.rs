@@ -26,6 +26,8 @@ use crate::uio::Uio;
 /// A driver's instance. [`module!`](crate::module!) makes a loadable module of it.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// use devmap::umem::{Kind, Umem};
 /// use devmap::{Attach, Device, Errno, MapRequest, Setup};
 ///

@@ -201,6 +201,13 @@ impl Handle {
         }
     }
 
+    /// Calls `f` with the framework's handle, for functions that this crate does not have; none, when the mapping has gone. It stays until `f` has returned, under the
+    /// mapping's lock: `f` must call nothing of this value's or of a set that has it. See [`raw`](crate::raw).
+    pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
+        let state = self.lock();
+        (!state.cookie.is_null()).then(|| f(state.cookie))
+    }
+
     /// Does the mapping exist at this moment?
     pub fn is_live(&self) -> bool {
         !self.lock().cookie.is_null()

@@ -75,6 +75,7 @@ pub mod periodic;
 pub mod poll;
 pub mod power;
 pub mod property;
+pub mod raw;
 pub mod registers;
 pub mod request;
 pub mod set;
@@ -89,7 +90,7 @@ pub mod uio;
 pub mod umem;
 pub mod volatile;
 
-#[doc(hidden)]
+/// The DDI itself, as the kernel's headers have it: for the [way out](raw).
 pub use ddi_sys as sys;
 
 /// Values that are nothing but their bytes. Defined in a crate of their own (devmap-plain), for programs to use it too.

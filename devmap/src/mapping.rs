@@ -18,6 +18,8 @@ use crate::handle::Handle;
 /// Once [`Device::devmap`] has returned, any of the three may be called, from any thread of the process: also while the mmap(2) is still under way.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// use devmap::prelude::*;
 /// # struct Board(Umem);
 /// # impl Device for Board {
@@ -54,6 +56,11 @@ use crate::handle::Handle;
 /// }
 /// # fn main() {}
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the private data of a mapping of `{D}`",
+    label = "no `Mapping<{D}>`",
+    note = "write `impl Mapping<{D}> for {Self}` with `dup` and `unmap`, or `type Mapping = ();` if mappings have no data of their own"
+)]
 pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
     /// The process touched a page that has no translation: `devmap_access(9E)`.
     ///

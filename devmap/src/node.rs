@@ -44,6 +44,11 @@ impl<'a> Node<'a> {
         self.tether.dip()
     }
 
+    /// The kernel's node, for functions that this crate does not have: good while the node is attached. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::dev_info_t {
+        self.as_ptr()
+    }
+
     /// The instance number, by which minor nodes are numbered too: `ddi_get_instance(9F)`.
     pub fn instance(&self) -> i32 {
         // SAFETY: a live node.

@@ -84,6 +84,8 @@ impl<'a> Open<'a> {
 /// Who has a device open: any number, or one alone. Any context but a high-level interrupt; no lock.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// use devmap::open::{Admission, Exclusion};
 /// use devmap::prelude::*;
 ///

@@ -107,6 +107,12 @@ impl Registers {
         self.len == 0
     }
 
+    /// The access handle of the whole set and the address of its first byte, for functions that this crate does not have: good while a clone of this value lives. See
+    /// [`raw`](crate::raw).
+    pub fn as_raw(&self) -> (sys::ddi_acc_handle_t, *mut c_char) {
+        (self.mapped.handle, self.mapped.base)
+    }
+
     /// The number of the set.
     pub fn set(&self) -> u32 {
         self.mapped.set

@@ -137,6 +137,11 @@ impl<T: ?Sized> Mutex<T> {
         self.raw.try_enter().then(|| MutexGuard { mutex: self, not_send: PhantomData })
     }
 
+    /// The kernel's mutex, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::kmutex_t {
+        self.raw.get()
+    }
+
     /// The value, without locking: the borrow shows that nobody else is here.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
@@ -300,6 +305,11 @@ impl Condvar {
         }
     }
 
+    /// The kernel's condition variable, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::kcondvar_t {
+        self.0.get()
+    }
+
     /// Wakes one waiter: `cv_signal(9F)`. Any context but a high-level interrupt.
     pub fn notify_one(&self) {
         // SAFETY: initialised in `new`.
@@ -384,6 +394,11 @@ impl<T: ?Sized> RwLock<T> {
         // SAFETY: initialised in `new`.
         unsafe { sys::rw_enter(self.raw.0.get(), sys::RW_WRITER) };
         WriteGuard { lock: self, not_send: PhantomData }
+    }
+
+    /// The kernel's lock, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::krwlock_t {
+        self.raw.0.get()
     }
 
     fn try_enter(&self, how: sys::krw_t) -> c_int {

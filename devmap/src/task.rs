@@ -212,6 +212,11 @@ impl TaskQueue {
         Ok(())
     }
 
+    /// The kernel's queue, for functions that this crate does not have: good while this value lives. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::ddi_taskq_t {
+        self.queue().raw.load(Ordering::Relaxed)
+    }
+
     /// Lets no more tasks begin until the result is dropped; those that run go on: `ddi_taskq_suspend(9F)`. For one at a time: dropping one lets tasks begin, whoever has another.
     #[must_use = "tasks begin again when this is dropped"]
     pub fn pause(&self, cx: &impl MaySleep) -> Paused<'_> {

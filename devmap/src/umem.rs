@@ -102,6 +102,11 @@ impl Umem {
         self.0.cookie
     }
 
+    /// The kernel's cookie, for functions that this crate does not have: good while a clone or a mapping of this memory lives. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> sys::ddi_umem_cookie_t {
+        self.0.cookie
+    }
+
     /// What kind of memory this is.
     pub fn kind(&self) -> Kind {
         self.0.kind
