@@ -16,7 +16,7 @@ use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::page;
 use crate::plain::{Plain, Pointer, zeroed};
-use crate::umem::Umem;
+use crate::volatile::Volatile;
 
 /// How a program sees addresses and sizes: `ddi_model_convert_from(9F)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,15 +266,15 @@ impl<'a> UserPtr<'a> {
         Ok(())
     }
 
-    /// Copies `len` bytes from there into kernel memory, from byte `offset` of it on. `EINVAL` outside the memory.
-    pub fn read_into_memory(self, memory: &Umem, offset: u64, len: usize) -> Result<(), Errno> {
+    /// Copies `len` bytes from there into kernel memory (a [`Umem`](crate::Umem) is such), from byte `offset` of it on. `EINVAL` outside the memory.
+    pub fn read_into_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
         let to = memory.address(offset, len)?;
         // SAFETY: checked by `address`; the memory has no Rust references.
         unsafe { self.copyin(to.cast(), len) }
     }
 
     /// Copies `len` bytes of kernel memory to there, from byte `offset` of it on. `EINVAL` outside the memory.
-    pub fn write_from_memory(self, memory: &Umem, offset: u64, len: usize) -> Result<(), Errno> {
+    pub fn write_from_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
         let from = memory.address(offset, len)?;
         // SAFETY: checked by `address`; the memory is one that processes may see.
         unsafe { self.copyout(from.cast(), len) }

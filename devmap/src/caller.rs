@@ -3,7 +3,7 @@
 //! Had from the entry point's argument, and good for as long as that is. The calls only look at the credential: no locks, nothing waits; but a check of a
 //! privilege leaves a trace in the audit, so ask only what decides.
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 
 use ddi_sys as sys;
@@ -61,6 +61,12 @@ impl<'a> Caller<'a> {
         unsafe { sys::ddi_get_pid() }
     }
 
+    /// A reference to the process, to send it signals: `proc_ref(9F)`.
+    pub fn process_ref(self) -> Process {
+        // SAFETY: a thread of the process runs, which `'a` is the length of.
+        Process(unsafe { sys::proc_ref() })
+    }
+
     fields! {
         /// The effective user, who counts for access: `crgetuid(9F)`.
         user: User = crgetuid;
@@ -116,6 +122,45 @@ impl<'a> Caller<'a> {
     /// The credential, for functions of the kernel that this crate does not have. It is the caller's: valid for `'a`.
     pub fn as_raw(self) -> *mut sys::cred_t {
         self.cred
+    }
+}
+
+/// A process that is sent signals, also when it is not calling: `proc_ref(9F)`. It may end meanwhile, and is not kept from that.
+///
+/// ```no_run
+/// # use devmap::Argument;
+/// # use devmap::caller::Process;
+/// # use devmap::sys::SIGIO;
+/// // In Device::ioctl, by which a process asks for a signal; kept in the open's private data.
+/// fn register(argument: &Argument<'_>) -> Process {
+///     argument.caller().process_ref()
+/// }
+///
+/// // Later, in any context but a high-level interrupt.
+/// fn tell(process: &Process) {
+///     let _gone = process.signal(SIGIO);
+/// }
+/// ```
+pub struct Process(*mut c_void);
+
+// SAFETY: a reference of the kernel's that belongs to no thread.
+unsafe impl Send for Process {}
+// SAFETY: it is only passed to the kernel, which locks what it refers to.
+unsafe impl Sync for Process {}
+
+impl Process {
+    /// Sends it a signal, with the number that illumos gives to that (`sys::SIGIO`): `proc_signal(9F)`. `ESRCH` when it is gone.
+    pub fn signal(&self, signal: i32) -> Result<(), Errno> {
+        // SAFETY: from proc_ref, until `drop`.
+        let result = unsafe { sys::proc_signal(self.0, signal) };
+        if result == 0 { Ok(()) } else { Err(Errno::ESRCH) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SAFETY: from proc_ref, given back once.
+        unsafe { sys::proc_unref(self.0) };
     }
 }
 

@@ -33,6 +33,7 @@ macro_rules! errnos {
 errnos! {
     EPERM: "Not the owner, or not privileged",
     ENOENT: "No such thing",
+    ESRCH: "No such process",
     EINTR: "A signal came; from an access callback it makes the process repeat the access",
     EIO: "The device failed",
     ENXIO: "No such device, or an address that it has not",

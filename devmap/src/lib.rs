@@ -69,7 +69,7 @@ pub mod minor;
 pub mod module;
 pub mod node;
 pub mod open;
-mod page;
+pub mod page;
 pub mod pci;
 pub mod periodic;
 pub mod poll;

@@ -63,6 +63,23 @@ impl<'a> Node<'a> {
         unsafe { CStr::from_ptr(name) }
     }
 
+    /// The node's own name, by its bus: `ddi_node_name(9F)`. Drivers that are bound by an alias find which one by this or
+    /// [`binding_name`](Node::binding_name).
+    pub fn node_name(&self) -> &'a CStr {
+        // SAFETY: a live node.
+        let name = unsafe { sys::ddi_node_name(self.as_ptr()) };
+        // SAFETY: the kernel's string, which lives as long as the node.
+        unsafe { CStr::from_ptr(name) }
+    }
+
+    /// The name by which the driver is bound to the node: `ddi_binding_name(9F)`.
+    pub fn binding_name(&self) -> &'a CStr {
+        // SAFETY: a live node.
+        let name = unsafe { sys::ddi_binding_name(self.as_ptr()) };
+        // SAFETY: the kernel's string, which lives as long as the node.
+        unsafe { CStr::from_ptr(name) }
+    }
+
     /// [`driver_name`](Node::driver_name) as text; a name is ASCII, so there always is one.
     pub fn name(&self) -> &'a str {
         self.driver_name().to_str().unwrap_or("")

@@ -51,6 +51,13 @@ pub fn ticks(time: Duration) -> i64 {
     unsafe { sys::drv_usectohz(microseconds) }
 }
 
+/// So many ticks, as a duration: `drv_hztousec(9F)`. Negative ones are none. Any context.
+pub fn from_ticks(ticks: i64) -> Duration {
+    // SAFETY: a calculation, callable from anywhere.
+    let microseconds = unsafe { sys::drv_hztousec(ticks.max(0)) };
+    Duration::from_micros(microseconds.max(0).unsigned_abs())
+}
+
 /// Waits without giving up the processor, microseconds at a time: `drv_usecwait(9F)`. Any context; for a device that needs a moment.
 pub fn spin(time: Duration) {
     let microseconds = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);

@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::plain::{Plain, zeroed};
-use crate::umem::Umem;
+use crate::volatile::Volatile;
 
 /// A read(2) or write(2) under way: `uio(9S)`, `uiomove(9F)`.
 ///
@@ -102,8 +102,8 @@ impl<'a> Uio<'a> {
         Ok(true)
     }
 
-    /// Gives the process kernel memory from byte `offset` of it on, as much as it still wants and there is. For read(9E).
-    pub fn give_from(&mut self, memory: &Umem, offset: u64) -> Result<usize, Errno> {
+    /// Gives the process kernel memory (a [`Umem`](crate::Umem) is such) from byte `offset` of it on, as much as it still wants and there is. For read(9E).
+    pub fn give_from(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
         let (address, len) = self.part(memory, offset)?;
         // SAFETY: checked by `part`; the memory is one that processes may see.
         unsafe { self.move_bytes(address, len, sys::UIO_READ) }
@@ -127,14 +127,14 @@ impl<'a> Uio<'a> {
     }
 
     /// Takes bytes from the process into kernel memory at `offset`, as many as fit. For write(9E).
-    pub fn take_into(&mut self, memory: &Umem, offset: u64) -> Result<usize, Errno> {
+    pub fn take_into(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
         let (address, len) = self.part(memory, offset)?;
         // SAFETY: checked by `part`; the memory has no Rust references.
         unsafe { self.move_bytes(address, len, sys::UIO_WRITE) }
     }
 
     /// The address of the bytes from `offset` on, and how many the process wants to move of them.
-    fn part(&self, memory: &Umem, offset: u64) -> Result<(*mut u8, usize), Errno> {
+    fn part(&self, memory: &Volatile, offset: u64) -> Result<(*mut u8, usize), Errno> {
         let room = (memory.len() as u64).saturating_sub(offset);
         let len = self.remaining().min(usize::try_from(room).unwrap_or(usize::MAX));
         Ok((memory.address(offset, len)?, len))

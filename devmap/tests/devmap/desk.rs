@@ -7,7 +7,10 @@ use ddi_sys as sys;
 use devmap::context::Kernel;
 use devmap::minor::NodeType;
 use devmap::open::{Admission, Exclusion};
-use devmap::prelude::*;
+use devmap::prelude::{
+    Argument, Attach, Device, Errno, Events, Handle, Kind, MapRequest, MinorNode, Node, Open, Poll, PollHead,
+    Polled, Setup, Uio, Umem,
+};
 
 use crate::mock::{self, Booted, Config, PAGE, kernel};
 
@@ -18,6 +21,8 @@ pub struct Client {
     pub memory: Umem,
     pub ready: AtomicBool,
     pub head: PollHead,
+    /// What was mapped last.
+    pub mapping: Mutex<Option<Handle>>,
     _admission: Admission,
 }
 
@@ -122,6 +127,7 @@ impl Device for Desk {
             memory: Umem::new(&how, Kind::Locked, 2 * PAGE)?,
             ready: AtomicBool::new(false),
             head: PollHead::new(),
+            mapping: Mutex::new(None),
             _admission: admission,
         })
     }
@@ -158,6 +164,7 @@ impl Device for Desk {
     fn devmap<'a>(&self, request: MapRequest<'a, Desk>) -> Result<Setup<'a, Desk>, Errno> {
         let open = request.open();
         assert_eq!(request.minor(), open.minor);
+        *open.mapping.lock().unwrap() = Some(request.handle().clone());
         event(format!("map {} by {}", open.number, request.caller().user()));
         let first = request.map(&open.memory, request.offset() + PAGE as u64).with(());
         let setup = match first {

@@ -1,15 +1,16 @@
 //! Opens: private data, minor numbers, exclusive opens, who calls.
 
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 
 use ddi_sys as sys;
-use devmap::Errno;
-use devmap::caller::Privilege;
+use devmap::caller::{Privilege, Process};
+use devmap::{Device, Errno, raw};
 
-use crate::desk::{LIVE, boot, desk, events, ioctl, refuse};
+use crate::desk::{Desk, LIVE, boot, desk, events, ioctl, refuse};
 use crate::driver::probe;
 use crate::mapping::{RW, SHARED};
-use crate::mock::{self, Config, PAGE, kernel};
+use crate::mock::{self, Config, Kernel, PAGE, kernel};
 
 const FIRST: u64 = 1 << 17;
 
@@ -155,6 +156,55 @@ fn exclusive_opens_are_alone() {
     mock::close(alone);
     let again = mock::open_new(dev, sys::FREAD).unwrap();
     mock::close(again);
+}
+
+#[test]
+fn a_process_is_sent_signals_while_it_lives() {
+    let (_kernel, _, open) = desk();
+    kernel().caller.pid = 9;
+    let process: Arc<Mutex<Option<Process>>> = Arc::default();
+    let keep = Arc::clone(&process);
+    let registered = ioctl(open, 0, sys::FREAD, move |_, argument| {
+        *keep.lock().unwrap() = Some(argument.caller().process_ref());
+        Ok(0)
+    });
+    let process = process.lock().unwrap().take().unwrap();
+    assert_eq!((registered, process.signal(sys::SIGIO)), ((0, 0), Ok(())));
+    kernel().caller.pid = 10;
+    assert_eq!(process.signal(sys::SIGIO), Err(Errno::ESRCH));
+    let seen = |kernel: &Kernel| (kernel.caller.references, kernel.caller.signals.clone());
+    assert_eq!(seen(&kernel()), (1, vec![sys::SIGIO]));
+    drop(process);
+    assert_eq!(seen(&kernel()), (0, vec![sys::SIGIO]));
+    mock::close(open);
+}
+
+/// What is behind the types, and entry points of the driver's own.
+#[test]
+fn the_way_out() {
+    let (booted, dev, open) = desk();
+    // SAFETY: as in an entry point for this open.
+    let number = unsafe { raw::with_device(open, |_: &Desk, client| client.number) };
+    assert_eq!(number, Some(1));
+    for nobody in [dev, open + 1] {
+        // SAFETY: as above; nobody has it open.
+        assert!(unsafe { raw::with_device(nobody, |_: &Desk, _| ()) }.is_none());
+    }
+    // SAFETY: as in an entry point for this node.
+    let minors = unsafe { raw::with_node(booted.node(dev), |_: &Desk| Desk::MINORS) };
+    assert_eq!(minors, Some(2));
+    let handle = mock::mmap(open, 0, 2 * PAGE as i64, RW, SHARED).unwrap()[0];
+    let same = ioctl(open, 0, sys::FREAD, move |client, argument| {
+        assert!(kernel().umems.contains_key(&client.memory.as_raw().addr()));
+        assert!(!client.head.as_raw().is_null() && argument.caller().as_raw().is_null());
+        let seen = client.mapping.lock().unwrap().clone().unwrap();
+        assert_eq!(seen.with_raw(|cookie| cookie.addr()), Some(handle));
+        mock::unmap(handle);
+        assert_eq!(seen.with_raw(|_| ()), None);
+        Ok(0)
+    });
+    assert_eq!(same, (0, 0));
+    mock::close(open);
 }
 
 #[test]

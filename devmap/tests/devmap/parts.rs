@@ -192,6 +192,7 @@ fn registers_properties_and_counters() {
         assert_eq!((node.property("answer", 0), node.property("nothing", 3)), (42, 3));
         assert_eq!(node.unsigned_property("answer", 0).unwrap(), 42);
         assert!(node.has_property("answer") && !node.has_property("nothing"));
+        assert_eq!((node.node_name(), node.binding_name()), (c"display", c"pci1af4,1110"));
         assert_eq!(node.string_property("label"), None);
 
         let two = Two::new(node, "fruit").unwrap();
@@ -222,6 +223,7 @@ fn messages_are_strings_and_are_cut() {
     devmap::note!("{} %s {:#x}", "plain", 255);
     devmap::warn!("{}", "x".repeat(1000));
     devmap::log_only!("quiet");
+    assert!(!devmap::log::in_panic());
     let log = kernel().log.clone();
     assert_eq!(log[0], "1 plain %s 0xff");
     assert_eq!(log[1], format!("2 {}", "x".repeat(240)));

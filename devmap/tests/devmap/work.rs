@@ -10,7 +10,7 @@ use devmap::context::Interrupt;
 use devmap::periodic::{Level, Periodic};
 use devmap::task::{Task, TaskQueue};
 use devmap::thread::Thread;
-use devmap::time::{lbolt, now, sleep, sleep_sig, spin, time_of_day};
+use devmap::time::{from_ticks, lbolt, now, sleep, sleep_sig, spin, time_of_day};
 use devmap::timeout::Timeout;
 
 use crate::driver::{boot, cx, with_node};
@@ -422,6 +422,7 @@ fn clocks_and_waiting() {
     kernel().clock = 5_000_000_000;
     let before = now();
     assert_eq!(now().checked_sub(before), Some(Duration::from_micros(1)));
+    assert_eq!([-1, 0, 3].map(from_ticks), [0, 0, 30].map(Duration::from_millis));
     assert_eq!((lbolt(), time_of_day()), (500, Duration::from_secs(1_000_000_005)));
     spin(Duration::from_micros(30));
     sleep(&cx(), Duration::from_millis(11));

@@ -1,7 +1,7 @@
 //! Who calls: process, credential, privileges, data model.
 
 use std::collections::BTreeSet;
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 
 use ddi_sys as sys;
 
@@ -19,6 +19,9 @@ pub struct Who {
     pub zone: i32,
     pub groups: BTreeSet<u32>,
     pub privileges: BTreeSet<&'static str>,
+    /// References to the process, and signals that it was sent.
+    pub references: i32,
+    pub signals: Vec<i32>,
 }
 
 /// The privileges that there are, by number.
@@ -94,6 +97,29 @@ unsafe extern "C-unwind" fn priv_policy_choice(
     _: sys::boolean_t,
 ) -> sys::boolean_t {
     (unless_has(PRIVILEGES[privilege as usize]) == 0).into()
+}
+
+/// The process, as long as it lives.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn proc_ref() -> *mut c_void {
+    let mut kernel = kernel();
+    kernel.caller.references += 1;
+    std::ptr::without_provenance_mut(kernel.caller.pid as usize)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn proc_unref(_: *mut c_void) {
+    kernel().caller.references -= 1;
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn proc_signal(process: *mut c_void, signal: c_int) -> c_int {
+    let mut kernel = kernel();
+    if process.addr() != kernel.caller.pid as usize {
+        return -1;
+    }
+    kernel.caller.signals.push(signal);
+    0
 }
 
 #[unsafe(no_mangle)]

@@ -46,6 +46,16 @@ unsafe extern "C-unwind" fn ddi_get_time() -> i64 {
     1_000_000_000 + kernel().clock / 1_000_000_000
 }
 
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn drv_hztousec(ticks: i64) -> i64 {
+    ticks.saturating_mul(10_000)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_in_panic() -> c_int {
+    kernel().panicking.into()
+}
+
 /// A signal comes at once, if the process has one.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn delay_sig(ticks: i64) -> c_int {

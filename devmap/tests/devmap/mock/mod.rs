@@ -131,6 +131,8 @@ pub struct Kernel {
     pub clock: i64,
     /// A signal to the process is pending.
     pub signal: bool,
+    /// The system is about to stop.
+    pub panicking: bool,
     pub work: work::Work,
     pub interrupt: bool,
     pub unloads: u32,

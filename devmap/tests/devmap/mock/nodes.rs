@@ -33,6 +33,16 @@ unsafe extern "C-unwind" fn ddi_driver_name(dip: *mut sys::dev_info_t) -> *const
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_node_name(_: *mut sys::dev_info_t) -> *const c_char {
+    c"display".as_ptr()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_binding_name(_: *mut sys::dev_info_t) -> *const c_char {
+    c"pci1af4,1110".as_ptr()
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_report_dev(_: *mut sys::dev_info_t) {}
 
 #[unsafe(no_mangle)]
