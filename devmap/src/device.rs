@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::argument::Argument;
 use crate::context::{Kernel, MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
+use crate::fault::{Fault, Served};
 use crate::life::{Quiesce, Refusal};
 use crate::mapping::Mapping;
 use crate::minor::MinorNode;
@@ -98,6 +99,12 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Err("the driver does not say how".into())
     }
 
+    /// How many contexts of its own the device switches, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`].
+    ///
+    /// A mapping waits in [`Fault::switch_context`](crate::Fault::switch_context) for those of its [engine](crate::MapSetup::engine) only, and each has a
+    /// [hysteresis](Mappings::set_engine_hysteresis).
+    const ENGINES: usize = 1;
+
     /// How the device is brought to rest for a fast reboot: `quiesce(9E)`.
     const QUIESCE: Quiesce<Self> = Quiesce::NotNeeded;
 
@@ -153,6 +160,12 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         let _ = request;
         Err(Errno::ENXIO)
     }
+
+    /// The process touched a page that has no translation, of a mapping without private data: `devmap_access(9E)`. See [`Mapping::access`], which is asked instead where mappings
+    /// have some. The default loads the page.
+    fn access(&self, fault: Fault<'_>) -> Result<Served, Errno> {
+        fault.load()
+    }
 }
 
 /// A device being attached.
@@ -180,12 +193,21 @@ impl<'a> Attach<'a> {
 #[derive(Clone)]
 pub struct Mappings {
     pub(crate) set: MappingSet,
-    pub(crate) hysteresis: Arc<AtomicI64>,
+    /// Of each engine, in ticks.
+    pub(crate) hysteresis: Arc<[AtomicI64; Mappings::MOST_ENGINES]>,
 }
 
 impl Mappings {
+    /// The greatest number of [engines](Device::ENGINES).
+    pub const MOST_ENGINES: usize = 8;
+
     pub(crate) fn new() -> Mappings {
-        Mappings { set: MappingSet::new(), hysteresis: Arc::new(AtomicI64::new(0)) }
+        Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
+    }
+
+    /// All of them, to go through or to change as one.
+    pub fn set(&self) -> &MappingSet {
+        &self.set
     }
 
     /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
@@ -208,8 +230,17 @@ impl Mappings {
     /// How long a context stays in the device at least, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
     /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
-    /// One value for all mappings, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
+    /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
-        self.hysteresis.store(ticks(time), Ordering::Relaxed);
+        for hysteresis in self.hysteresis.iter() {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
+    }
+
+    /// As [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Nothing happens if there is none of that number.
+    pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
+        if let Some(hysteresis) = self.hysteresis.get(engine) {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
     }
 }

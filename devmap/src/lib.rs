@@ -16,6 +16,9 @@
 //! | the process forks | [`Dup`] | copy the private data, or refuse |
 //! | the process unmaps | [`Cut`] → [`Remains`] | say what private data is left |
 //!
+//! Beside mappings: [`open`] (private data for each open, exclusive opens), [`caller`] (who calls), [`uio`] and [`argument`] (read, write, ioctl), [`poll`], [`timeout`], [`periodic`], [`task`]
+//! and [`thread`]. What a place may do is a type, [`context`]: what sleeps takes one that may. What is missing can be had by the way out, [`raw`].
+//!
 //! # Locks
 //!
 //! Take locks in this order, and none of an earlier kind while holding a later:
@@ -26,7 +29,8 @@
 //! 4. the module's list of mmap(2) calls under way (this crate's; held while [`MapRequest::previous`] looks)
 //! 5. a [`MappingSet`]'s
 //! 6. a [`Handle`]'s, then another's behind it in the same unmap
-//! 7. the framework's and the memory system's, inside a DDI call
+//! 7. a [`Timeout`](timeout::Timeout)'s, a [`Thread`](thread::Thread)'s, the module's list of opens: held for a few instructions
+//! 8. the framework's and the memory system's, inside a DDI call
 //!
 //! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls
 //! [`Fault::switch_context`] or [`Fault::retry_later`], or while it copies from or to a process. This crate holds
@@ -50,6 +54,7 @@ mod calls;
 pub mod context;
 pub mod device;
 pub mod devid;
+pub mod dma;
 pub mod endian;
 mod entry;
 pub mod errno;
@@ -72,6 +77,7 @@ pub mod open;
 pub mod page;
 pub mod pci;
 pub mod periodic;
+pub mod pinned;
 pub mod poll;
 pub mod power;
 pub mod property;

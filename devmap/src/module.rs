@@ -16,11 +16,12 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::busy;
-use crate::device::Device;
+use crate::device::{Device, Mappings};
 use crate::entry;
 use crate::errno::Errno;
 pub use crate::instance::SoftState;
 use crate::life::Quiesce;
+use crate::pinned;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
 pub struct Entry {
@@ -111,6 +112,7 @@ pub const fn cb_ops<D: Device>() -> sys::cb_ops {
 
 #[doc(hidden)]
 pub const fn dev_ops<D: Device>(cb_ops: *mut sys::cb_ops) -> sys::dev_ops {
+    assert!(D::ENGINES >= 1 && D::ENGINES <= Mappings::MOST_ENGINES, "Device::ENGINES is from 1 to 8");
     sys::dev_ops {
         devo_rev: sys::DEVO_REV,
         devo_refcnt: 0,
@@ -178,6 +180,7 @@ pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
     let busy = unsafe { sys::mod_remove(linkage.get()) };
     if busy == 0 {
         state.fini();
+        pinned::fini();
     }
     busy
 }

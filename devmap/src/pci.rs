@@ -111,7 +111,7 @@ impl Config {
 
     fn at<T>(offset: u64) -> Result<i64, Error> {
         let end = offset.checked_add(size_of::<T>() as u64).ok_or(RANGE)?;
-        if end > LEN || offset % size_of::<T>() as u64 != 0 {
+        if end > LEN || !offset.is_multiple_of(size_of::<T>() as u64) {
             return Err(RANGE);
         }
         i64::try_from(offset).map_err(|_| RANGE)

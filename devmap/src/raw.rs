@@ -3,7 +3,7 @@
 //! A driver that misses one function of the kernel need not do without the rest. The types give what the kernel knows them by: [`Node::as_raw`](crate::Node::as_raw),
 //! [`Handle::with_raw`](crate::Handle::with_raw), [`Umem::as_raw`](crate::Umem::as_raw), [`Registers::as_raw`](crate::Registers::as_raw),
 //! [`Caller::as_raw`](crate::Caller::as_raw), [`Uio::as_raw`](crate::Uio::as_raw), [`PollHead::as_raw`](crate::PollHead::as_raw), the locks of [`sync`](crate::sync). Having such a
-//! pointer is safe; giving it to a function of [`sys`](crate::sys) is not, and whoever does so keeps what the type relies on: above all, nothing is freed, destroyed or torn down that the type will.
+//! pointer is safe; giving it to a function of [`sys`] is not, and whoever does so keeps what the type relies on: above all, nothing is freed, destroyed or torn down that the type will.
 //!
 //! # Entry points
 //!

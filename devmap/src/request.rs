@@ -20,7 +20,7 @@ use crate::calls::Terms;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
-use crate::handle::{Handle, Target, covers};
+use crate::handle::{Handle, Target, covers, may_be_written};
 use crate::instance::Instance;
 use crate::memory::Memory;
 use crate::open::Entered;
@@ -196,6 +196,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
             max: Protection::all(),
             flags: sys::DEVMAP_ALLOW_REMAP,
             access: true,
+            engine: 0,
         }
     }
 }
@@ -217,6 +218,7 @@ pub struct MapSetup<'r, 'a, D: Device> {
     max: Protection,
     flags: u32,
     access: bool,
+    engine: usize,
 }
 
 impl<'a, D: Device> MapSetup<'_, 'a, D> {
@@ -245,19 +247,26 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         self
     }
 
+    /// Which of the instance's contexts ([`Device::ENGINES`]) the mapping waits for in [`Fault::switch_context`](crate::Fault::switch_context); the
+    /// first, if not said. All parts of one mmap(2) have the same, or it fails.
+    pub fn engine(mut self, engine: usize) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// Sets the mapping up with this private data: `devmap_umem_setup(9F)`, `devmap_devmem_setup(9F)`.
     ///
-    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, or for
-    /// memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
+    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, for
+    /// an [engine](MapSetup::engine) that is not there, or memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
     /// there: its neighbours would be, too); for a private mapping without access. `EACCES` when the process wants
-    /// more than it may. `EALREADY` when the request is set up already. On every error the private data is dropped.
+    /// more than it may, or to write what is pinned for reading only. `EALREADY` when the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
-        let MapSetup { request, memory, memory_offset, len, order, max, flags, access } = self;
+        let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
         let MapRequest { entered, cookie, asked, handle, set_up, .. } = request;
         let instance: &Arc<Instance<D>> = &entered.instance;
         let page = match memory {
             Memory::Registers(_) => "devmap_devmem_setup(9F)",
-            Memory::Umem(_) => "devmap_umem_setup(9F)",
+            Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
         };
         let refuse = |errno, why| Err(Error::new(errno, page, why));
         if set_up.get() {
@@ -266,21 +275,36 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         if len == 0 || len > asked.len || !page::aligned(len as u64) {
             return refuse(Errno::EINVAL, "the part is empty, longer than the request, or not in pages");
         }
+        if engine >= D::ENGINES {
+            return refuse(Errno::EINVAL, "the device has no such engine");
+        }
         if !access && asked.terms.sharing() == Sharing::Private {
             return refuse(Errno::EINVAL, "a private mapping needs an access callback");
         }
         if !max.contains(request.protection()) {
             return refuse(Errno::EACCES, "the process wants more than it may");
         }
+        let max = if may_be_written(&memory) { max } else { max - Protection::WRITE };
+        if !max.contains(request.protection()) {
+            return refuse(Errno::EACCES, "the memory is pinned for reading only");
+        }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result =
-            setup::<D>(instance, *cookie, &memory, (start, len), max_protection, flags, order, access);
+        let result = setup::<D>(
+            instance,
+            *cookie,
+            &memory,
+            (start, len),
+            max_protection,
+            flags,
+            order,
+            (access, engine),
+        );
         if result != sys::DDI_SUCCESS {
             return refuse(Errno::EIO, "the framework refused");
         }
         set_up.set(true);
-        handle.set_target(Target { memory, order, max_protection, loads_unseen: !access }, len);
+        handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
         let member = instance.mappings.set.insert(handle);
         let handle = handle.clone();
         let slot = Box::new(Slot { handle, member, instance: Arc::clone(instance), mapping });
@@ -301,41 +325,44 @@ fn setup<D: Device>(
     max_protection: u32,
     flags: u32,
     order: Option<Order>,
-    access: bool,
+    (access, engine): (bool, usize),
 ) -> c_int {
-    let mut table = callbacks::table::<D>(access);
-    let mut attributes = order.unwrap_or(memory.order()).attributes();
-    match memory {
-        // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is
-        // pointed to.
-        Memory::Registers(registers) => unsafe {
-            sys::devmap_devmem_setup(
-                cookie,
-                instance.dip,
-                &raw mut table,
-                registers.set(),
-                registers.start() as i64 + start,
-                len,
-                max_protection,
-                flags,
-                &raw mut attributes,
-            )
-        },
-        // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the
-        // table.
-        Memory::Umem(umem) => unsafe {
-            sys::devmap_umem_setup(
-                cookie,
-                instance.dip,
-                &raw mut table,
-                umem.cookie(),
-                start,
-                len,
-                max_protection,
-                flags,
-                ptr::null_mut(),
-            )
-        },
+    let mut table = callbacks::table::<D>(access, engine);
+    let cookie_of_memory = match memory {
+        Memory::Registers(registers) => {
+            let mut attributes = order.unwrap_or(memory.order()).attributes();
+            // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is
+            // pointed to.
+            return unsafe {
+                sys::devmap_devmem_setup(
+                    cookie,
+                    instance.dip,
+                    &raw mut table,
+                    registers.set(),
+                    registers.start() as i64 + start,
+                    len,
+                    max_protection,
+                    flags,
+                    &raw mut attributes,
+                )
+            };
+        }
+        Memory::Umem(umem) => umem.cookie(),
+        Memory::User(user) => user.cookie(),
+    };
+    // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the table.
+    unsafe {
+        sys::devmap_umem_setup(
+            cookie,
+            instance.dip,
+            &raw mut table,
+            cookie_of_memory,
+            start,
+            len,
+            max_protection,
+            flags,
+            ptr::null_mut(),
+        )
     }
 }
 

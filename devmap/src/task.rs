@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr;
@@ -16,6 +17,7 @@ use crate::busy::{self, Busy, Late, Link};
 use crate::calls::this_thread;
 use crate::context::{Kernel, MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
+use crate::kmem::try_push;
 use crate::node::Node;
 use crate::text::Text;
 
@@ -27,7 +29,7 @@ struct Queue {
     /// Null when it is destroyed.
     raw: AtomicPtr<sys::ddi_taskq_t>,
     /// The threads that run tasks; 0 where there is none. As many places as there are threads.
-    runners: Box<[AtomicU64]>,
+    runners: Vec<AtomicU64>,
     _busy: Busy,
 }
 
@@ -149,6 +151,11 @@ impl TaskQueue {
         let name = Text::<32>::name(name)
             .ok_or_else(|| Error::new(Errno::EINVAL, PAGE, "a name is longer than 31 bytes"))?;
         let threads = threads.max(1);
+        let mut runners = Vec::new();
+        for _ in 0..threads {
+            try_push(&mut runners, AtomicU64::new(0))
+                .map_err(|errno| Error::new(errno, PAGE, "no memory to remember its threads by"))?;
+        }
         let busy = Busy::new();
         // SAFETY: a live node, and a string that ends in NUL, which the call copies.
         let raw = unsafe {
@@ -163,7 +170,6 @@ impl TaskQueue {
         if raw.is_null() {
             return Err(Error::new(Errno::ENOMEM, PAGE, "the kernel makes no queue"));
         }
-        let runners = (0..threads).map(|_| AtomicU64::new(0)).collect();
         let queue = Queue { link: Link::new(), raw: AtomicPtr::new(raw), runners, _busy: busy };
         Ok(TaskQueue(Arc::new(Owner(Arc::new(queue)))))
     }

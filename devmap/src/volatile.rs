@@ -5,6 +5,7 @@
 //! No lock, and nothing waits: any context, whatever locks are held (pageable memory may have to be read in: user and kernel context then).
 
 use core::fmt;
+use core::ops::Deref;
 use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use crate::endian::{Be, Le, Number};
@@ -227,6 +228,45 @@ impl Volatile {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: checked by `at`, aligned, and alive while self is, which is borrowed; no Rust value lies there.
         Ok(unsafe { T::at(address.cast()) })
+    }
+}
+
+/// Memory that others change, and that the driver only reads.
+pub struct ReadOnly<M>(M);
+
+impl<M: Deref<Target = Volatile>> ReadOnly<M> {
+    pub(crate) fn new(memory: M) -> ReadOnly<M> {
+        ReadOnly(memory)
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Has it no bytes at all?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// See [`Volatile::read`].
+    pub fn read<T: Scalar>(&self, offset: u64) -> Result<T, Error> {
+        self.0.read(offset)
+    }
+
+    /// See [`Volatile::read_into`].
+    pub fn read_into<T: Scalar>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
+        self.0.read_into(offset, to)
+    }
+
+    /// See [`Volatile::read_plain`].
+    pub fn read_plain<T: Plain>(&self, offset: u64) -> Result<T, Error> {
+        self.0.read_plain(offset)
+    }
+
+    /// Copies `len` bytes from byte `from` of this to byte `offset` of `to`, the first one first.
+    pub fn copy_to(&self, from: u64, to: &Volatile, offset: u64, len: usize) -> Result<(), Error> {
+        to.copy_from(offset, &self.0, from, len)
     }
 }
 

@@ -229,6 +229,15 @@ macro_rules! counters {
                     $crate::kstat::Kstat::new(node, name, NAMES).map($name)
                 }
 
+                /// The counters, in order.
+                pub fn values(&self) -> [u64; Self::COUNT] {
+                    let mut values = [0; Self::COUNT];
+                    for (value, (_, now)) in values.iter_mut().zip(self.iter()) {
+                        *value = now;
+                    }
+                    values
+                }
+
                 /// The counters by name, in order.
                 pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                     NAMES.iter().enumerate().map(|(index, name)| {
@@ -241,6 +250,18 @@ macro_rules! counters {
                 pub fn $field(&self) -> $crate::kstat::Counter<'_> {
                     $crate::kstat::Counter::of(self.0.value(Index::$field as usize))
                 })+
+            }
+
+            impl ::core::fmt::Display for $name {
+                /// `NAME VALUE`, one behind the other.
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut before = "";
+                    for (name, value) in self.iter() {
+                        ::core::write!(f, "{before}{name} {value}")?;
+                        before = " ";
+                    }
+                    Ok(())
+                }
             }
         };
     };

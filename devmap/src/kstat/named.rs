@@ -126,7 +126,7 @@ type Update<T> = Box<dyn FnMut(&mut T) -> Result<(), Errno> + Send>;
 struct Inner<T: Fields> {
     fields: T,
     /// The kstat's data.
-    values: Box<[sys::kstat_named_t]>,
+    values: Vec<sys::kstat_named_t>,
     update: Option<Update<T>>,
 }
 
@@ -147,7 +147,9 @@ unsafe extern "C-unwind" fn update<T: Fields>(kstat: *mut sys::kstat_t, how: c_i
     // SAFETY: the kernel's argument: a kstat of ours, which is not deleted meanwhile.
     let inner = unsafe { (*kstat).ks_private }.cast::<Mutex<Inner<T>>>();
     // SAFETY: the private pointer of ours, which lives longer than the kstat; the kernel holds its lock.
-    let inner = unsafe { (*inner).held() };
+    let inner = unsafe { &*inner };
+    // SAFETY: the kernel holds the lock while it calls this.
+    let inner = unsafe { inner.held() };
     if let Some(update) = &mut inner.update
         && let Err(errno) = update(&mut inner.fields)
     {
@@ -195,7 +197,7 @@ impl<T: Fields> Named<T> {
         }
         let flags = sys::KSTAT_FLAG_VIRTUAL;
         let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, T::ALL.len(), flags)?;
-        let inner = Inner { fields, values: values.into_boxed_slice(), update };
+        let inner = Inner { fields, values, update };
         let mut inner = Box::new(Mutex::new(priority, inner));
         let made = kstat.get();
         // SAFETY: not installed, so nobody else looks at it. The values and their lock live longer: they are dropped later, and boxed. Likewise below.

@@ -23,6 +23,8 @@ pub enum Behaviour {
     /// As `Switch`, but the routine fails.
     SwitchFails,
     RetryLater,
+    /// Lowers what the process may do at most, and loads.
+    Lower(Protection),
     Fail(Errno),
     Panic,
 }
@@ -43,6 +45,10 @@ pub struct Plan {
     pub without_access: bool,
     pub max: Option<Protection>,
     pub panic_in_unmap: bool,
+    /// The engine of mappings.
+    pub engine: usize,
+    /// Children may do at most this.
+    pub lower_child: Option<Protection>,
     /// Forget the setup, and refuse.
     pub forget_setup: bool,
 }
@@ -52,6 +58,9 @@ static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HANDLES: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 static MAPPINGS: Mutex<Option<Mappings>> = Mutex::new(None);
 static IN_ATTACH: Mutex<Option<InAttach>> = Mutex::new(None);
+static IN_IOCTL: Mutex<Option<InIoctl>> = Mutex::new(None);
+/// What is mapped instead of the instance's memory.
+static OTHER: Mutex<Option<Memory>> = Mutex::new(None);
 pub static LIVE: AtomicI64 = AtomicI64::new(0);
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -106,6 +115,21 @@ pub fn attaching(what: impl FnOnce(&Attach<'_>) + Send + 'static) {
     *lock(&IN_ATTACH) = Some(Box::new(what));
 }
 
+type InIoctl = Box<dyn FnOnce(&Argument<'_>) + Send>;
+
+/// Does something in an ioctl(2) of a device, and gives its result.
+pub fn in_ioctl<T: Send + 'static>(dev: u64, what: impl FnOnce(&Argument<'_>) -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    *lock(&IN_IOCTL) = Some(Box::new(move |argument| sender.send(what(argument)).unwrap()));
+    assert_eq!(mock::ioctl(dev, 4, 0).0, 0);
+    receiver.recv().unwrap()
+}
+
+/// From now on mmap(2) maps this.
+pub fn map_instead(memory: impl Into<Memory>) {
+    *lock(&OTHER) = Some(memory.into());
+}
+
 /// Boots a kernel and does this with a node, in attach: one with a register set of 4 pages.
 pub fn with_node(what: impl FnOnce(&Node<'_>) + Send + 'static) -> Booted {
     let mut booted = boot();
@@ -136,6 +160,7 @@ pub fn boot() -> Booted {
 fn forget() {
     lock(&HANDLES).clear();
     *lock(&MAPPINGS) = None;
+    *lock(&OTHER) = None;
 }
 
 pub struct Probe {
@@ -168,6 +193,7 @@ impl Drop for Data {
 impl Device for Probe {
     type Mapping = Data;
     type Open = ();
+    const ENGINES: usize = 3;
 
     fn attach(attach: &Attach<'_>) -> Result<Probe, Errno> {
         let node = attach.node();
@@ -243,6 +269,11 @@ impl Device for Probe {
                 argument.copyout(&first)?;
                 Ok(0)
             }
+            4 => {
+                let what = lock(&IN_IOCTL).take().ok_or(Errno::ENOTTY)?;
+                what(&argument);
+                Ok(0)
+            }
             _ => Err(Errno::ENOTTY),
         }
     }
@@ -259,7 +290,9 @@ impl Device for Probe {
         if let Some(errno) = plan.devmap {
             return Err(errno);
         }
+        let other = lock(&OTHER).clone();
         let (memory, start): (Memory, u64) = match &self.registers {
+            _ if other.is_some() => (other.unwrap(), offset),
             Some(registers) if offset >= 8 * PAGE as u64 => (registers.into(), offset - 8 * PAGE as u64),
             _ => ((&self.memory).into(), offset),
         };
@@ -274,7 +307,7 @@ impl Device for Probe {
         if let Some(max) = plan.max {
             setup = setup.max_protection(max);
         }
-        let setup = setup.with(data).inspect_err(|error| event(format!("{error}")))?;
+        let setup = setup.engine(plan.engine).with(data).inspect_err(|error| event(format!("{error}")))?;
         if plan.forget_setup {
             #[allow(clippy::forget_non_drop, reason = "whatever a setup is made of")]
             std::mem::forget(setup);
@@ -297,6 +330,10 @@ impl Mapping<Probe> for Data {
             Behaviour::Load => fault.load(),
             Behaviour::LoadAll => fault.load_all(),
             Behaviour::RetryLater => fault.retry_later(Duration::from_millis(30)),
+            Behaviour::Lower(max) => {
+                fault.handle().lower(max)?;
+                fault.load()
+            }
             Behaviour::Fail(errno) => Err(errno),
             Behaviour::Panic => panic!("the driver's own mistake"),
             Behaviour::Switch => fault.switch_context(|context| {
@@ -314,7 +351,10 @@ impl Mapping<Probe> for Data {
         assert!(*copy.parent() == self.handle && !copy.child().is_live());
         match plan().dup {
             Some(errno) => Err(errno),
-            None => Ok(Data::new(format!("{}'", self.tag), copy.child())),
+            None => {
+                let _ = plan().lower_child.inspect(|lower| copy.lower(*lower));
+                Ok(Data::new(format!("{}'", self.tag), copy.child()))
+            }
         }
     }
 

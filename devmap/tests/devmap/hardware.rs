@@ -47,7 +47,7 @@ fn a_queue_is_one_register() {
 /// Marks the registers from byte 64 to 128 of set 0 as dead, and gives back what is done with them.
 fn dead() {
     let (start, _) = kernel().register_sets[&(0, 0)];
-    kernel().dead_registers = vec![start + 64..start + 128];
+    kernel().dead_registers.push(start + 64..start + 128);
 }
 
 #[test]

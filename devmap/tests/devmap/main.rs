@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod copying;
 mod desk;
+mod dma;
 mod driver;
 mod early;
 mod forgotten;
@@ -17,7 +18,9 @@ mod mapping;
 mod mock;
 mod opens;
 mod parts;
+mod pinned;
 mod polling;
+mod sets;
 mod shield;
 mod statistics;
 mod volatile;

@@ -203,6 +203,7 @@ fn registers_properties_and_counters() {
         two.pears().replace(8, 11);
         assert_eq!(mock::kstats::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
         assert_eq!(two.iter().collect::<Vec<_>>(), [("apples", 3), ("pears", 10)]);
+        assert_eq!((two.values(), two.to_string()), ([3, 10], "apples 3 pears 10".to_owned()));
         assert_eq!(Two::new(node, "fruit").err().unwrap().errno(), Errno::ENOMEM, "the name is taken");
         drop(two);
         assert!(kernel().kstats.is_empty());

@@ -54,7 +54,7 @@ fn named_values_have_types() {
         let values = named("probe:0:health").unwrap();
         let texts: Vec<&str> = values[3..].iter().map(|(_, value)| value.as_str()).collect();
         assert_eq!(texts, ["1099511627777", "more than sixtee", "another vendor, and lon"]);
-        let written = reading("probe:0:health", sys::KSTAT_WRITE as i32, |_| ());
+        let written = reading("probe:0:health", sys::KSTAT_WRITE, |_| ());
         assert_eq!(written, Err(Errno::EACCES.raw()));
     });
 }

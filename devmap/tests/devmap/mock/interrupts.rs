@@ -122,7 +122,7 @@ unsafe extern "C-unwind" fn ddi_intr_alloc(
             Interrupt { instance, kind, number, flags, priority: source.priority, ..Default::default() };
         kernel.interrupts.insert(handle, new);
         // SAFETY: likewise: room for `count` handles.
-        unsafe { handles.add(number).write(handle as sys::ddi_intr_handle_t) };
+        unsafe { handles.wrapping_add(number).write(handle as sys::ddi_intr_handle_t) };
     }
     // SAFETY: likewise: the caller's number.
     unsafe { *actual = count };
@@ -213,7 +213,7 @@ unsafe extern "C-unwind" fn ddi_intr_block_enable(
         return sys::DDI_FAILURE;
     }
     // SAFETY: as ddi_intr_block_enable(9F): so many handles.
-    (0..count as usize).map(|i| set_enabled(unsafe { *handles.add(i) }, true, true)).sum()
+    (0..count as usize).map(|i| set_enabled(unsafe { *handles.wrapping_add(i) }, true, true)).sum()
 }
 
 #[unsafe(no_mangle)]
@@ -222,7 +222,7 @@ unsafe extern "C-unwind" fn ddi_intr_block_disable(
     count: c_int,
 ) -> c_int {
     // SAFETY: as ddi_intr_block_disable(9F): so many handles.
-    (0..count as usize).map(|i| set_enabled(unsafe { *handles.add(i) }, false, true)).sum()
+    (0..count as usize).map(|i| set_enabled(unsafe { *handles.wrapping_add(i) }, false, true)).sum()
 }
 
 fn maskable(handle: sys::ddi_intr_handle_t) -> bool {

@@ -131,8 +131,9 @@ pub fn named(id: &str) -> Result<Vec<(String, String)>, c_int> {
         assert_eq!(kstat.ks_type, sys::KSTAT_TYPE_NAMED);
         let mut room = size_of_data(kstat.ks_type, kstat.ks_ndata);
         let values = (0..kstat.ks_ndata as usize).map(|index| {
+            let value = kstat.ks_data.cast::<sys::kstat_named_t>().wrapping_add(index);
             // SAFETY: it has so many.
-            let value = unsafe { &*kstat.ks_data.cast::<sys::kstat_named_t>().add(index) };
+            let value = unsafe { &*value };
             // SAFETY: a name is shorter than its place, which was zero.
             let name = unsafe { text(value.name.as_ptr()) }.to_owned();
             let shown = match value.data_type {
@@ -153,8 +154,10 @@ pub fn named(id: &str) -> Result<Vec<(String, String)>, c_int> {
                     // SAFETY: as above.
                     let string = unsafe { value.value.str_ };
                     room += string.len as usize;
-                    // SAFETY: as above: a string of the driver's.
-                    unsafe { text(string.addr.ptr) }.to_owned()
+                    // SAFETY: as above.
+                    let string = unsafe { string.addr.ptr };
+                    // SAFETY: a string of the driver's.
+                    unsafe { text(string) }.to_owned()
                 }
             };
             (name, shown)

@@ -23,6 +23,7 @@ use devmap::module::Entry;
 
 pub mod caller;
 mod calls;
+pub mod dma;
 mod fault;
 pub mod faults;
 mod handle;
@@ -34,6 +35,7 @@ pub mod messages;
 mod modules;
 mod nodes;
 mod pci;
+pub mod pinned;
 pub mod polls;
 mod power;
 pub mod properties;
@@ -103,6 +105,9 @@ pub struct Kernel {
     /// What the system can do about faults.
     pub fm_capable: i32,
     pub configs: BTreeSet<usize>,
+    pub pins: HashMap<usize, pinned::Pin>,
+    /// Whether each buf(9S) is mapped.
+    pub bufs: HashMap<usize, bool>,
     pub interrupts: BTreeMap<usize, interrupts::Interrupt>,
     /// Allocations give one fewer than asked for.
     pub fewer_interrupts: bool,
@@ -179,6 +184,7 @@ pub struct Booted {
 pub fn boot(module: &'static Entry, forget: fn()) -> Booted {
     let test = TEST.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     *kernel() = Kernel::default();
+    dma::with(|dma| *dma = dma::Dma::default());
     locks::forget();
     assert_eq!((module.init)(), 0, "_init");
     Booted { module, nodes: Vec::new(), forget, _test: test }
@@ -340,6 +346,8 @@ impl Drop for Booted {
         assert!(kernel.configs.is_empty(), "configuration space left");
         assert!(kernel.devids.is_empty(), "device ids left");
         assert!(kernel.interrupts.is_empty(), "interrupts left");
+        assert!(kernel.bufs.is_empty() && kernel.pins.is_empty(), "pinned memory left");
+        dma::with(|dma| assert!(dma.handles.is_empty() && dma.memory.is_empty(), "DMA left"));
         assert!(kernel.kstats.is_empty(), "kstats left");
         assert!(kernel.soft.is_empty(), "soft state left");
         assert!(kernel.kmem.is_empty(), "kmem left");

@@ -142,7 +142,7 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_string_array(
     let mut at = start.addr() + table;
     for (index, text) in texts.iter().enumerate() {
         // SAFETY: the table in front has a place for each.
-        unsafe { start.cast::<usize>().add(index).write(at) };
+        unsafe { start.cast::<usize>().wrapping_add(index).write(at) };
         at += text.as_bytes_with_nul().len();
     }
     // SAFETY: as ddi_prop_lookup(9F).
