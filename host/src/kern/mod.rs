@@ -19,6 +19,7 @@ mod preserved;
 pub mod printf;
 pub mod props;
 pub mod stack;
+pub mod suspend;
 pub mod tables;
 pub mod taskq;
 pub mod thread;

@@ -42,7 +42,7 @@ pub mod modinfo;
 pub mod module;
 pub mod modules;
 pub mod perms;
-mod policy;
+pub(crate) mod policy;
 pub mod reloc;
 pub mod rem_drv;
 pub mod root;
