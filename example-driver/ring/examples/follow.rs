@@ -28,7 +28,7 @@ impl Ring {
 
     fn counter(&self, offset: u64) -> &AtomicU32 {
         // SAFETY: within the mapping, aligned, and only accessed as an atomic, by the driver, too.
-        unsafe { AtomicU32::from_ptr(self.base.add(offset as usize).cast()) }
+        unsafe { AtomicU32::from_ptr(self.base.wrapping_add(offset as usize).cast()) }
     }
 
     /// The next event, if there is one.
@@ -38,7 +38,7 @@ impl Ring {
             return None;
         }
         // SAFETY: within the mapping, aligned. The driver wrote it before the head that was just read, and does not write it again before the tail that is stored below.
-        let event = unsafe { self.base.add(place(tail) as usize).cast::<Event>().read_volatile() };
+        let event = unsafe { self.base.wrapping_add(place(tail) as usize).cast::<Event>().read_volatile() };
         self.counter(TAIL).store(tail.wrapping_add(1), Ordering::Release);
         Some(event)
     }

@@ -1,6 +1,6 @@
 //! For the tests of the example drivers under a host: a program that is the test and, started under the host with `client`, the process.
 //!
-//! A driver's package has the examples `host` (ddi-host with the driver linked in) and whatever its page in docs runs; the page's code is the driver's,
+//! A driver's package has the examples `NAME-host` (ddi-host with the driver linked in; the tutorial's is `host`) and whatever its page in docs runs; the page's code is the driver's,
 //! and its commands print what it says.
 #![allow(dead_code, reason = "each driver's tests use what they need")]
 
@@ -62,7 +62,14 @@ impl Programs {
         let host = r#"host() { "$HOST" "$@"; };"#;
         shell.args(["-c", &format!("{host} {script}")]).current_dir(root());
         let path = std::env::var("PATH").expect("PATH");
-        shell.env("HOST", self.examples.join("host"));
+        shell.env(
+            "HOST",
+            self.examples.join(if self.package == "notice" {
+                "host".to_owned()
+            } else {
+                format!("{}-host", self.package)
+            }),
+        );
         shell.env("PATH", format!("{}:{path}", self.examples.display()));
         let output = shell.output().expect("sh");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -78,6 +85,11 @@ impl Programs {
 
     /// The package's module file, built and checked as for a kernel: no panic can be reached. None, and said so, where no compiler can build one.
     pub fn module(&self) -> Option<String> {
+        self.module_within(64 * 1024)
+    }
+
+    /// The same, of at most so many bytes.
+    pub fn module_within(&self, limit: usize) -> Option<String> {
         let file = self.target.join("module").join(self.package);
         let xtask = |args: &[&str]| {
             let mut cargo = Command::new(env!("CARGO"));
@@ -85,7 +97,7 @@ impl Programs {
             cargo.args(args).current_dir(root()).output().expect("cargo")
         };
         let path = file.to_str().expect("a path").to_owned();
-        let built = xtask(&["module", "-p", self.package, "-o", &path]);
+        let built = xtask(&["module", "-p", self.package, "-o", &path, "--limit", &limit.to_string()]);
         let said = String::from_utf8_lossy(&built.stderr).into_owned();
         if said.contains("with the library's sources") {
             println!("{}: skipped as a module: {}", self.package, said.trim());
