@@ -1330,6 +1330,7 @@ pub const DMA_ATTR_VERSION: i32 = 0;
 pub const DMA_UNIT_8: i32 = 1;
 pub const DMA_UNIT_16: i32 = 2;
 pub const DMA_UNIT_32: i32 = 4;
+pub const DDI_FM_DEVICE: &::core::ffi::CStr = c"device";
 pub const DDI_FM_UNKNOWN: i32 = -3;
 pub const DDI_FM_NONFATAL: i32 = -2;
 pub const DDI_FM_FATAL: i32 = -1;
@@ -1584,6 +1585,9 @@ pub const IOC_IN: u32 = 2147483648;
 pub const IOC_INOUT: u32 = 3221225472;
 pub const IOC_OUT: u32 = 1073741824;
 pub const IOC_VOID: u32 = 536870912;
+pub const FM_ENA_FMT1: i32 = 1;
+pub const FM_EREPORT_VERS0: i32 = 0;
+pub const FM_VERSION: &::core::ffi::CStr = c"version";
 pub const VM_ABORT: i32 = 8192;
 pub const VM_BESTFIT: i32 = 256;
 pub const VM_ENDALLOC: i32 = 16384;
@@ -6998,6 +7002,34 @@ unsafe extern "C-unwind" {
         lh: ldi_handle_t,
         uiop: *mut uio,
         cr: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// Keeps a component from being lowered.
+    pub fn pm_busy_component(
+        dip: *mut dev_info_t,
+        component: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Ends pm_busy_component.
+    pub fn pm_idle_component(
+        dip: *mut dev_info_t,
+        component: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Lowers a component; for detach(9E).
+    pub fn pm_lower_power(
+        dip: *mut dev_info_t,
+        component: core::ffi::c_int,
+        level: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Tells the framework of a level that it did not set.
+    pub fn pm_power_has_changed(
+        dip: *mut dev_info_t,
+        component: core::ffi::c_int,
+        level: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Raises a component, by way of power(9E).
+    pub fn pm_raise_power(
+        dip: *mut dev_info_t,
+        component: core::ffi::c_int,
+        level: core::ffi::c_int,
     ) -> core::ffi::c_int;
     /// Chooses a user address; internal.
     pub fn map_addr(

@@ -8,6 +8,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::mem::{MaybeUninit, forget};
@@ -63,11 +64,11 @@ impl<D: Device> Drop for Place<D> {
 }
 
 /// The callback table of a device's mappings; the framework copies it.
-pub(crate) fn table<D: Device>(access: bool) -> sys::devmap_callback_ctl {
+pub(crate) fn table<D: Device>(access: bool, engine: usize) -> sys::devmap_callback_ctl {
     sys::devmap_callback_ctl {
         devmap_rev: sys::DEVMAP_OPS_REV,
         devmap_map: Some(map::<D>),
-        devmap_access: if access { Some(self::access::<D>) } else { None },
+        devmap_access: if access { Some(access_of::<D>(engine)) } else { None },
         devmap_dup: Some(dup::<D>),
         devmap_unmap: Some(unmap::<D>),
     }
@@ -96,14 +97,46 @@ fn slot_of<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<Non
     NonNull::new(pvt.cast()).or_else(|| D::soft_state().calls()?.find(dhp))
 }
 
-/// devmap_access(9E).
-unsafe extern "C-unwind" fn access<D: Device>(
+type AccessCallback =
+    unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
+
+/// The access callback of an engine. The framework has a context for each of them.
+fn access_of<D: Device>(engine: usize) -> AccessCallback {
+    // What a device has not is not compiled.
+    match engine {
+        1 if D::ENGINES > 1 => access::<D, 1>,
+        2 if D::ENGINES > 2 => access::<D, 2>,
+        3 if D::ENGINES > 3 => access::<D, 3>,
+        4 if D::ENGINES > 4 => access::<D, 4>,
+        5 if D::ENGINES > 5 => access::<D, 5>,
+        6 if D::ENGINES > 6 => access::<D, 6>,
+        7 if D::ENGINES > 7 => access::<D, 7>,
+        _ => access::<D, 0>,
+    }
+}
+
+/// devmap_access(9E). One function for each engine, which differ by more than their names: the framework tells contexts apart by this address.
+unsafe extern "C-unwind" fn access<D: Device, const ENGINE: usize>(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
     off: i64,
     len: usize,
     kind: u32,
     rw: u32,
+) -> c_int {
+    // SAFETY: in the access callback of this handle.
+    unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE) }
+}
+
+/// # Safety
+/// In the access callback of this handle.
+unsafe fn accessed<D: Device>(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    (off, len): (i64, usize),
+    kind: u32,
+    rw: u32,
+    engine: usize,
 ) -> c_int {
     if kind == sys::DEVMAP_UNLOCK {
         // Never refused, whatever the driver would say: pages that stay locked cannot be unmapped (docs/shield.md, 23).
@@ -119,11 +152,12 @@ unsafe extern "C-unwind" fn access<D: Device>(
     let Some(slot) = slot_of::<D>(dhp, pvt) else { return Errno::EFAULT.raw() };
     // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
     let slot = unsafe { slot.as_ref() };
+    let Some(hysteresis) = slot.instance.mappings.hysteresis.get(engine) else { return Errno::EFAULT.raw() };
     let fault = Fault {
         handle: &slot.handle,
         pvt,
         routine: switch::<D>,
-        hysteresis: &slot.instance.mappings.hysteresis,
+        hysteresis,
         offset,
         len,
         kind,
@@ -166,7 +200,9 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     let slot = unsafe { slot.as_ref() };
     let (offset, len) = slot.handle.lock().range();
     let child = slot.handle.derive(offset, len);
-    let copy = Dup { parent: &slot.handle, child: &child };
+    let orphan = Orphan(&child);
+    let lower = Cell::new(None);
+    let copy = Dup { parent: &slot.handle, child: &child, lower: &lower };
     let mapping = match slot.mapping.dup(&slot.instance.device, copy) {
         Ok(mapping) => mapping,
         Err(errno) => return errno.raw(),
@@ -174,10 +210,20 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     let member = slot.instance.mappings.set.insert(&child);
     let handle = child.clone();
     let new = Box::new(Slot { mapping, member, handle, instance: Arc::clone(&slot.instance) });
-    let new = Box::into_raw(new).cast::<c_void>();
-    child.activate(new_dhp, new);
+    let new = Box::into_raw(new);
+    child.activate(new_dhp, new.cast());
+    if let Some(max) = lower.get()
+        && let Err(error) = child.lower(max)
+    {
+        // The framework makes no callback for it, and frees its handle.
+        drop(orphan);
+        // SAFETY: made above, and nobody has it: the handle is retired.
+        drop(unsafe { Box::from_raw(new) });
+        return error.errno().raw();
+    }
+    forget(orphan);
     // SAFETY: as above.
-    unsafe { *new_pvtp = new };
+    unsafe { *new_pvtp = new.cast() };
     0
 }
 
@@ -273,7 +319,7 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     }
 }
 
-/// A mapping whose private data is being changed. If the driver panics meanwhile, nobody will tell us when the
+/// A mapping whose private data is being made or changed. If the driver refuses or panics meanwhile, nobody will tell us when the
 /// framework frees the handle: so it is forgotten at once.
 struct Orphan<'a>(&'a Handle);
 

@@ -30,6 +30,8 @@ pub(crate) struct Terms {
     pub protection: u32,
     pub max_protection: u32,
     pub flags: u32,
+    /// Who asks: the credential of the process, for the length of its mmap(2).
+    pub cred: *mut sys::cred_t,
 }
 
 /// An mmap(2) under way: between segmap(9E)'s beginning and end, on one thread.

@@ -4,22 +4,31 @@
 //! by detach. None of this crate's locks is held when an entry point is called.
 
 use alloc::sync::Arc;
-use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
 
+use crate::argument::Argument;
+use crate::context::{Kernel, MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
+use crate::fault::{Fault, Served};
+use crate::life::{Quiesce, Refusal};
 use crate::mapping::Mapping;
+use crate::minor::MinorNode;
 use crate::module::Registered;
 use crate::node::Node;
-use crate::process::{Argument, Open, Uio};
+use crate::open::{self, Open};
+use crate::poll::{Poll, Polled};
+use crate::power::Power;
 use crate::request::{MapRequest, Setup};
 use crate::set::MappingSet;
 use crate::time::ticks;
+use crate::uio::Uio;
 
 /// A driver's instance. [`module!`](crate::module!) makes a loadable module of it.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// use devmap::umem::{Kind, Umem};
 /// use devmap::{Attach, Device, Errno, MapRequest, Setup};
 ///
@@ -27,14 +36,14 @@ use crate::time::ticks;
 ///
 /// impl Device for Page {
 ///     type Mapping = ();
+///     type Open = ();
 ///
-///     fn attach(_: &Attach<'_>) -> Result<Page, Errno> {
-///         Ok(Page(Umem::new(Kind::Locked, 4096)?))
+///     fn attach(attach: &Attach<'_>) -> Result<Page, Errno> {
+///         Ok(Page(Umem::new(attach, Kind::Locked, 4096)?))
 ///     }
 ///
 ///     fn devmap<'a>(&self, request: MapRequest<'a, Page>) -> Result<Setup<'a, Page>, Errno> {
-///         let offset = request.offset();
-///         Ok(request.map(&self.0, offset).with(())?)
+///         Ok(request.map(&self.0, request.offset()).with(())?)
 ///     }
 /// }
 ///
@@ -45,50 +54,104 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of a mapping; `()` when there is none.
     type Mapping: Mapping<Self>;
 
+    /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`].
+    type Open: Send + Sync + 'static;
+
+    /// How many minor nodes an instance has at most: [`minor`](Device::minor) is asked for each.
+    const MINORS: u32 = 1;
+
     /// A device was found: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
     ///
     /// The minor node is made, and so the device can be opened, after this has returned.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
 
-    /// The name of the minor node, by which devices get their names in /dev: the driver's name and the instance number.
-    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
-        write!(name, "{}{}", node.name(), node.instance())
+    /// The minor node of this index (less than [`MINORS`](Device::MINORS)), by which the device gets its name in /dev; none: this instance does
+    /// not have it. Kernel context, once after attach.
+    ///
+    /// If not said otherwise, the driver's name and the instance number; and the index behind a comma from the second on.
+    fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
+        let (name, instance) = (node.name(), node.instance());
+        Some(match index {
+            0 => MinorNode::new(format_args!("{name}{instance}")),
+            _ => MinorNode::new(format_args!("{name}{instance},{index}")),
+        })
     }
 
-    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. An error refuses, else the
-    /// value is dropped.
-    fn detach(&self) -> Result<(), Errno> {
+    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. A refusal says why, else the
+    /// value is dropped. Kernel context.
+    fn detach(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
         Ok(())
     }
 
-    /// A process opens the device: `open(9E)`. User context.
-    fn open(&self, how: Open<'_>) -> Result<(), Errno> {
+    /// The device is to do nothing any more until [`resume`](Device::resume): `detach(9E)`, `DDI_SUSPEND`. It may be open and mapped. Kernel context.
+    ///
+    /// Let nobody use the device any more, with a [`Gate`](crate::life::Gate), stop DMA and interrupts, take the processes' translations away, and keep what the device
+    /// forgets without power.
+    fn suspend(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
+        Err("the driver does not say how".into())
+    }
+
+    /// The device is to go on: `attach(9E)`, `DDI_RESUME`. It may have been without power. Kernel context.
+    fn resume(&self, cx: &mut Kernel) -> Result<(), Refusal> {
+        let _ = cx;
+        Err("the driver does not say how".into())
+    }
+
+    /// How many contexts of its own the device switches, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`].
+    ///
+    /// A mapping waits in [`Fault::switch_context`](crate::Fault::switch_context) for those of its [engine](crate::MapSetup::engine) only, and each has a
+    /// [hysteresis](Mappings::set_engine_hysteresis).
+    const ENGINES: usize = 1;
+
+    /// How the device is brought to rest for a fast reboot: `quiesce(9E)`.
+    const QUIESCE: Quiesce<Self> = Quiesce::NotNeeded;
+
+    /// Sets the level of one of the device's [components](crate::power::Components): `power(9E)`.
+    const POWER: Option<Power<Self>> = None;
+
+    /// A process opens the device: `open(9E)`. Returns the open's private data. User context.
+    fn open(&self, how: Open<'_>) -> Result<Self::Open, Errno> {
         let _ = how;
-        Ok(())
+        open::nothing()
     }
 
-    /// The last process has closed it and unmapped it: `close(9E)`. May have no user context.
-    fn close(&self) {}
+    /// Nobody has the open any more, nor anything mapped by it: `close(9E)`. Its private data is dropped afterwards. If opens have none, all opens of a
+    /// minor node are closed.
+    ///
+    /// Comes once for each open with private data. May be called when the process is dead, so there is no caller.
+    fn close(&self, open: &Self::Open, cx: &mut Kernel) {
+        let _ = (open, cx);
+    }
 
     /// read(2): `read(9E)`. User context.
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let _ = uio;
+    fn read(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
     /// write(2): `write(9E)`. User context.
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let _ = uio;
+    fn write(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
+        let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
     /// ioctl(2): `ioctl(9E)`. The result is what ioctl(2) returns. User context.
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
-        let _ = (command, argument);
+    fn ioctl(&self, open: &Self::Open, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        let _ = (open, command, argument);
         Err(Errno::ENOTTY)
     }
 
-    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held.
+    /// A process asks what is ready, or waits: `chpoll(9E)`. [`Poll::answer`] makes the answer; see the [module](crate::poll). User context; must not sleep.
+    ///
+    /// An error is the error of poll(2). `ENXIO`, if this is left out.
+    fn poll(&self, open: &Self::Open, poll: Poll<'_>) -> Result<Polled, Errno> {
+        let _ = (open, poll);
+        Err(Errno::ENXIO)
+    }
+
+    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held. [`MapRequest::open`] is the open.
     ///
     /// Everything that can fail belongs here: when the mapping comes into being, later, an error would leave a broken
     /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error
@@ -97,6 +160,12 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         let _ = request;
         Err(Errno::ENXIO)
     }
+
+    /// The process touched a page that has no translation, of a mapping without private data: `devmap_access(9E)`. See [`Mapping::access`], which is asked instead where mappings
+    /// have some. The default loads the page.
+    fn access(&self, fault: Fault<'_>) -> Result<Served, Errno> {
+        fault.load()
+    }
 }
 
 /// A device being attached.
@@ -104,6 +173,9 @@ pub struct Attach<'a> {
     pub(crate) node: Node<'a>,
     pub(crate) mappings: Mappings,
 }
+
+impl Sealed for Attach<'_> {}
+impl MaySleep for Attach<'_> {}
 
 impl<'a> Attach<'a> {
     /// The node: properties, register sets.
@@ -121,12 +193,21 @@ impl<'a> Attach<'a> {
 #[derive(Clone)]
 pub struct Mappings {
     pub(crate) set: MappingSet,
-    pub(crate) hysteresis: Arc<AtomicI64>,
+    /// Of each engine, in ticks.
+    pub(crate) hysteresis: Arc<[AtomicI64; Mappings::MOST_ENGINES]>,
 }
 
 impl Mappings {
+    /// The greatest number of [engines](Device::ENGINES).
+    pub const MOST_ENGINES: usize = 8;
+
     pub(crate) fn new() -> Mappings {
-        Mappings { set: MappingSet::new(), hysteresis: Arc::new(AtomicI64::new(0)) }
+        Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
+    }
+
+    /// All of them, to go through or to change as one.
+    pub fn set(&self) -> &MappingSet {
+        &self.set
     }
 
     /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
@@ -149,8 +230,17 @@ impl Mappings {
     /// How long a context stays in the device at least, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
     /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
-    /// One value for all mappings, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
+    /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
-        self.hysteresis.store(ticks(time), Ordering::Relaxed);
+        for hysteresis in self.hysteresis.iter() {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
+    }
+
+    /// As [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Nothing happens if there is none of that number.
+    pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
+        if let Some(hysteresis) = self.hysteresis.get(engine) {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
     }
 }

@@ -5,44 +5,39 @@
 //! at soft state only). No lock of this crate is held while the driver is called.
 
 use alloc::sync::Arc;
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_short, c_void};
 use core::marker::PhantomData;
 use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::argument::Argument;
+use crate::caller::Caller;
 use crate::calls::{Calls, Terms};
+use crate::context::{HighLevel, Kernel};
 use crate::device::{Attach, Device, Mappings};
 use crate::errno::Errno;
 use crate::instance::{Instance, Item};
-use crate::node::{Node, Tether};
+use crate::life::{Quiesce, Refusal};
+use crate::minor::Minor;
+use crate::node::Node;
+use crate::open::{Entered, Open, have_data, no_data};
 use crate::page;
-use crate::process::{Argument, Open, Uio};
-use crate::request::MapRequest;
-use crate::text::Text;
+use crate::poll::Poll;
+use crate::power::Change;
+use crate::request::{Asked, MapRequest};
+use crate::tether::Tether;
+use crate::uio::Uio;
 
-/// The minor number in a device number: the instance.
-fn minor(dev: sys::dev_t) -> i32 {
-    // SAFETY: a calculation.
-    let minor = unsafe { sys::getminor(dev) };
-    i32::try_from(minor).unwrap_or(-1)
-}
-
-/// # Safety
-/// In an entry point of the instance.
-pub(crate) unsafe fn instance<D: Device>(dev: sys::dev_t) -> Option<Arc<Instance<D>>> {
-    // SAFETY: the caller's.
-    unsafe { D::soft_state().instance(minor(dev)) }
-}
-
-/// Calls `f` with the instance's device and answers 0 or an error number, as entry points do.
+/// Calls `f` with what the entry point is about, and answers 0 or an error number, as entry points do.
 ///
 /// # Safety
-/// In an entry point of the instance.
-unsafe fn enter<D: Device>(dev: sys::dev_t, f: impl FnOnce(&D) -> Result<(), Errno>) -> c_int {
+/// In an entry point that the framework calls for an open of this device number.
+#[inline(always)]
+unsafe fn enter<D: Device>(dev: sys::dev_t, f: impl FnOnce(&Entered<'_, D>) -> Result<(), Errno>) -> c_int {
     // SAFETY: the caller's.
-    let Some(instance) = (unsafe { instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
-    match f(&instance.device) {
+    let Some(entered) = (unsafe { D::soft_state().entered(dev) }) else { return Errno::ENXIO.raw() };
+    match f(&entered) {
         Ok(()) => 0,
         Err(errno) => errno.raw(),
     }
@@ -54,7 +49,11 @@ pub(crate) unsafe extern "C-unwind" fn getinfo<D: Device>(
     arg: *mut c_void,
     resultp: *mut *mut c_void,
 ) -> c_int {
-    let number = minor(arg.addr() as sys::dev_t);
+    let number = match Minor::of::<D>(arg.addr() as sys::dev_t) {
+        Minor::Node { instance, .. } => Some(instance),
+        Minor::Open(number) => D::soft_state().opens().instance_number(number),
+    };
+    let Some(number) = number else { return sys::DDI_FAILURE };
     let answer: *mut c_void = match cmd {
         sys::DDI_INFO_DEVT2INSTANCE => ptr::without_provenance_mut(number as usize),
         sys::DDI_INFO_DEVT2DEVINFO => {
@@ -76,14 +75,17 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     dip: *mut sys::dev_info_t,
     cmd: sys::ddi_attach_cmd_t,
 ) -> c_int {
-    if cmd != sys::DDI_ATTACH {
-        return sys::DDI_FAILURE;
+    match cmd {
+        sys::DDI_ATTACH => {}
+        // SAFETY: in the instance's attach.
+        sys::DDI_RESUME => return unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) },
+        _ => return sys::DDI_FAILURE,
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
-    let tether = Tether::new();
-    // SAFETY: attached from here to detach.
-    let node = unsafe { Node::from_raw(dip, &tether) };
+    // SAFETY: attached from here to detach, which goes on only when this is the last.
+    let tether = unsafe { Tether::new(dip) };
+    let node = Node::new(&tether);
     if D::soft_state().allocate(number) != sys::DDI_SUCCESS {
         crate::warn!("{}{number}: no soft state", node.name());
         return sys::DDI_FAILURE;
@@ -98,10 +100,15 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
         }
     };
     let known = D::soft_state().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
-    let instance = Arc::into_raw(Arc::new(Instance { device, dip, mappings })).cast();
+    let instance = Arc::new(Instance { device, dip, mappings });
+    let (kept, tether_ptr) = (Arc::into_raw(Arc::clone(&instance)).cast(), tether.as_ptr());
     // SAFETY: the item just allocated; nobody else knows it.
-    unsafe { D::soft_state().item(number).write(Item { dip, instance, tether: tether.as_ptr() }) };
-    if !known || !minor_node::<D>(&node, number) {
+    unsafe { D::soft_state().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
+    let made = known && (0..D::MINORS.max(1)).all(|index| minor_node(&instance.device, &node, number, index));
+    drop(instance);
+    if !made {
+        // SAFETY: a live node; null is all of its minor nodes.
+        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
         crate::warn!("{}{number}: no minor node", node.name());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
@@ -113,6 +120,56 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     unsafe { sys::ddi_report_dev(dip) };
     core::mem::forget(undo);
     sys::DDI_SUCCESS
+}
+
+/// Asks the instance's device for something that it may refuse, and logs why it does.
+///
+/// # Safety
+/// In an entry point of the instance, in kernel context.
+unsafe fn asked<D: Device>(
+    dip: *mut sys::dev_info_t,
+    what: &str,
+    ask: impl FnOnce(&D, &mut Kernel) -> Result<(), Refusal>,
+) -> c_int {
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: the caller's.
+    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_FAILURE };
+    // SAFETY: the caller's.
+    let mut cx = unsafe { Kernel::assume() };
+    let Err(refusal) = ask(&instance.device, &mut cx) else { return sys::DDI_SUCCESS };
+    // SAFETY: a live node.
+    let name = unsafe { sys::ddi_driver_name(dip) };
+    // SAFETY: the kernel's string, which lives as long as the node.
+    let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("");
+    crate::warn!("{name}{number}: {what}: {refusal}");
+    sys::DDI_FAILURE
+}
+
+/// power(9E), for a device that has a function for it.
+pub(crate) unsafe extern "C-unwind" fn power<D: Device>(
+    dip: *mut sys::dev_info_t,
+    component: c_int,
+    level: c_int,
+) -> c_int {
+    let (Some(power), Ok(component)) = (D::POWER, u32::try_from(component)) else { return sys::DDI_FAILURE };
+    // SAFETY: in power(9E) of the instance.
+    unsafe { asked::<D>(dip, "power", |device, cx| power(device, cx, Change { component, level })) }
+}
+
+/// quiesce(9E), for a device that has a function for it. No other thread runs, so nothing here may wait.
+pub(crate) unsafe extern "C-unwind" fn quiesce<D: Device>(dip: *mut sys::dev_info_t) -> c_int {
+    let Quiesce::By(quiesce) = D::QUIESCE else { return sys::DDI_FAILURE };
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: in an entry point of the instance.
+    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_SUCCESS };
+    // SAFETY: quiesce(9E) is called as high as any interrupt.
+    let mut cx = unsafe { HighLevel::assume() };
+    match quiesce(&instance.device, &mut cx) {
+        Ok(()) => sys::DDI_SUCCESS,
+        Err(_) => sys::DDI_FAILURE,
+    }
 }
 
 /// Frees an instance's soft state item when its attach fails or panics.
@@ -148,23 +205,24 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
     Some(instance)
 }
 
-/// Makes the node by which processes open the instance: named as the device says, numbered as the instance.
-fn minor_node<D: Device>(node: &Node<'_>, number: i32) -> bool {
-    let Ok(minor) = u32::try_from(number) else { return false };
-    let mut name = Text::<64>::new();
-    if D::minor_name(node, &mut name).is_err() || name.is_cut() {
+/// Makes one of the nodes by which processes open the instance, if the device wants it.
+fn minor_node<D: Device>(device: &D, node: &Node<'_>, number: i32, index: u32) -> bool {
+    let Some(minor) = device.minor(node, index) else { return true };
+    let Some(number) = Minor::number::<D>(number, index) else { return false };
+    if minor.name.is_cut() || minor.name.as_bytes().is_empty() {
         return false;
     }
-    // SAFETY: a live node; strings that end in NUL, which the call copies.
-    let result = unsafe {
-        sys::ddi_create_minor_node(
-            node.as_ptr(),
-            name.as_ptr().cast_mut(),
-            sys::S_IFCHR as c_int,
-            minor,
-            sys::DDI_PSEUDO.as_ptr().cast_mut(),
-            0,
-        )
+    let (name, kind) = (minor.name.as_ptr().cast_mut(), minor.kind.as_c_str().as_ptr().cast_mut());
+    let type_ = sys::S_IFCHR as c_int;
+    let result = match minor.restricted {
+        // SAFETY: a live node; strings that end in NUL, which the call copies.
+        None => unsafe { sys::ddi_create_minor_node(node.as_ptr(), name, type_, number, kind, 0) },
+        Some((read, write, mode)) => {
+            let (read, write) = (read.as_ptr(), write.as_ptr());
+            let dip = node.as_ptr();
+            // SAFETY: as above.
+            unsafe { sys::ddi_create_priv_minor_node(dip, name, type_, number, kind, 0, read, write, mode) }
+        }
     };
     result == sys::DDI_SUCCESS
 }
@@ -173,8 +231,11 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     dip: *mut sys::dev_info_t,
     cmd: sys::ddi_detach_cmd_t,
 ) -> c_int {
-    if cmd != sys::DDI_DETACH {
-        return sys::DDI_FAILURE;
+    match cmd {
+        sys::DDI_DETACH => {}
+        // SAFETY: in the instance's detach.
+        sys::DDI_SUSPEND => return unsafe { asked::<D>(dip, "suspend", |device, cx| device.suspend(cx)) },
+        _ => return sys::DDI_FAILURE,
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
@@ -184,9 +245,14 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     }
     // SAFETY: in the instance's detach.
     if let Some(instance) = unsafe { D::soft_state().instance(number) } {
-        // Soft state's reference and this one; every mapping would have another.
-        if Arc::strong_count(&instance) != 2 || instance.device.detach().is_err() {
+        // Soft state's reference; every mapping would have another.
+        if Arc::strong_count(&instance) != 1 {
             return sys::DDI_FAILURE;
+        }
+        // SAFETY: in the instance's detach.
+        let answer = unsafe { asked::<D>(dip, "detach", |device, cx| device.detach(cx)) };
+        if answer != sys::DDI_SUCCESS {
+            return answer;
         }
         // SAFETY: a live node; null is all of its minor nodes.
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
@@ -199,9 +265,10 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        // SAFETY: a live node.
-        let name = unsafe { Node::from_raw(dip, &tether) };
-        crate::warn!("{}{number}: registers that are still mapped keep it attached", name.name());
+        crate::warn!(
+            "{}{number}: registers that are still mapped keep it attached",
+            Node::new(&tether).name()
+        );
         core::mem::forget(tether);
         return sys::DDI_FAILURE;
     }
@@ -209,6 +276,7 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     sys::DDI_SUCCESS
 }
 
+/// open(9E): what the device says. An open with private data becomes a device number of its own, on which all other entry points are called.
 pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     devp: *mut sys::dev_t,
     flag: c_int,
@@ -221,45 +289,104 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     // SAFETY: the framework's device number.
     let dev = unsafe { *devp };
     // SAFETY: the caller's credential, for this call.
-    let how = unsafe { Open::new(flag, cred) };
+    let caller = unsafe { Caller::new(cred) };
     // SAFETY: in an entry point.
-    unsafe { enter::<D>(dev, |device| device.open(how)) }
+    match unsafe { opened::<D>(dev, flag, caller) } {
+        Ok(None) => 0,
+        Ok(Some(minor)) => {
+            // SAFETY: calculations.
+            let major = unsafe { sys::getmajor(dev) };
+            // SAFETY: as above.
+            let dev = unsafe { sys::makedevice(major, minor) };
+            // SAFETY: as above.
+            unsafe { *devp = dev };
+            0
+        }
+        Err(errno) => errno.raw(),
+    }
 }
 
+/// Opens the device of a minor node; the minor number of the open, if it has one of its own.
+///
+/// # Safety
+/// In open(9E) for this device number.
+unsafe fn opened<D: Device>(dev: sys::dev_t, flag: c_int, caller: Caller<'_>) -> Result<Option<u32>, Errno> {
+    let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Err(Errno::ENXIO) };
+    // SAFETY: the caller's.
+    let instance = unsafe { D::soft_state().instance(number) }.ok_or(Errno::ENXIO)?;
+    let how = Open::new(flag, caller, index);
+    if !have_data::<D>() {
+        // Without bytes, and with nothing to drop.
+        core::mem::forget(instance.device.open(how)?);
+        return Ok(None);
+    }
+    let place = D::soft_state().opens().reserve()?;
+    let data = instance.device.open(how)?;
+    Ok(Some(place.fill((&instance, number), index, data)))
+}
+
+/// close(9E): the last of an open, or of a minor node's opens if they have no private data.
 pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
     dev: sys::dev_t,
     _flag: c_int,
     _otyp: c_int,
     _cred: *mut sys::cred_t,
 ) -> c_int {
-    let close = |device: &D| {
-        device.close();
-        Ok(())
-    };
-    // SAFETY: in an entry point.
-    unsafe { enter::<D>(dev, close) }
+    // SAFETY: in an entry point that may sleep, of a process or of none.
+    let mut cx = unsafe { Kernel::assume() };
+    match Minor::of::<D>(dev) {
+        // SAFETY: in an entry point.
+        Minor::Node { .. } => unsafe {
+            enter::<D>(dev, |entered| {
+                entered.instance.device.close(no_data::<D>(), &mut cx);
+                Ok(())
+            })
+        },
+        Minor::Open(number) => {
+            let opens = D::soft_state().opens();
+            // SAFETY: in an entry point for this open.
+            let instance = unsafe { opens.entered(number) }.map(|entered| entered.instance);
+            // SAFETY: in its close(9E).
+            let closed = unsafe { opens.close(number) };
+            let Some((instance, (data, place))) = instance.zip(closed) else { return Errno::ENXIO.raw() };
+            instance.device.close(&data, &mut cx);
+            drop(data);
+            drop(place);
+            0
+        }
+    }
 }
 
 pub(crate) unsafe extern "C-unwind" fn read<D: Device>(
     dev: sys::dev_t,
     uio: *mut sys::uio_t,
-    _cred: *mut sys::cred_t,
+    cred: *mut sys::cred_t,
 ) -> c_int {
     // SAFETY: the framework's request, ours for this call.
     let uio = unsafe { &mut *uio };
+    // SAFETY: the caller's credential, for this call.
+    let caller = unsafe { Caller::new(cred) };
+    let call = |entered: &Entered<'_, D>| {
+        entered.instance.device.read(entered.open, &mut Uio::new(uio, caller, entered.minor))
+    };
     // SAFETY: in an entry point.
-    unsafe { enter::<D>(dev, |device| device.read(&mut Uio::new(uio))) }
+    unsafe { enter::<D>(dev, call) }
 }
 
 pub(crate) unsafe extern "C-unwind" fn write<D: Device>(
     dev: sys::dev_t,
     uio: *mut sys::uio_t,
-    _cred: *mut sys::cred_t,
+    cred: *mut sys::cred_t,
 ) -> c_int {
     // SAFETY: the framework's request, ours for this call.
     let uio = unsafe { &mut *uio };
+    // SAFETY: the caller's credential, for this call.
+    let caller = unsafe { Caller::new(cred) };
+    let call = |entered: &Entered<'_, D>| {
+        entered.instance.device.write(entered.open, &mut Uio::new(uio, caller, entered.minor))
+    };
     // SAFETY: in an entry point.
-    unsafe { enter::<D>(dev, |device| device.write(&mut Uio::new(uio))) }
+    unsafe { enter::<D>(dev, call) }
 }
 
 pub(crate) unsafe extern "C-unwind" fn ioctl<D: Device>(
@@ -270,14 +397,37 @@ pub(crate) unsafe extern "C-unwind" fn ioctl<D: Device>(
     cred: *mut sys::cred_t,
     rvalp: *mut c_int,
 ) -> c_int {
-    // SAFETY: what this entry point was called with.
-    let argument = unsafe { Argument::new(arg, mode, cred) };
-    let call = |device: &D| {
-        let value = device.ioctl(cmd, argument)?;
+    // SAFETY: the caller's credential, for this call.
+    let caller = unsafe { Caller::new(cred) };
+    let call = |entered: &Entered<'_, D>| {
+        // SAFETY: what this entry point was called with.
+        let argument = unsafe { Argument::new(arg, mode, caller, entered.minor) };
+        let value = entered.instance.device.ioctl(entered.open, cmd, argument)?;
         if !rvalp.is_null() {
             // SAFETY: the framework's place for the result.
             unsafe { *rvalp = value };
         }
+        Ok(())
+    };
+    // SAFETY: in an entry point.
+    unsafe { enter::<D>(dev, call) }
+}
+
+/// chpoll(9E): what is ready, and where the process waits if nothing is.
+pub(crate) unsafe extern "C-unwind" fn chpoll<D: Device>(
+    dev: sys::dev_t,
+    events: c_short,
+    anyyet: c_int,
+    reventsp: *mut c_short,
+    phpp: *mut *mut sys::pollhead,
+) -> c_int {
+    // SAFETY: the framework's place for the poll head, ours for this call.
+    let head = unsafe { &mut *phpp };
+    let call = |entered: &Entered<'_, D>| {
+        let poll = Poll::new(events, anyyet, head, entered.minor);
+        let polled = entered.instance.device.poll(entered.open, poll)?;
+        // SAFETY: the framework's place for what is ready.
+        unsafe { *reventsp = polled.0.bits().cast_signed() };
         Ok(())
     };
     // SAFETY: in an entry point.
@@ -302,7 +452,7 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
         return Errno::EINVAL.raw();
     }
     let Some(calls) = D::soft_state().calls() else { return Errno::ENXIO.raw() };
-    let call = match calls.enter(Terms { protection, max_protection, flags }) {
+    let call = match calls.enter(Terms { protection, max_protection, flags, cred }) {
         Ok(call) => call,
         Err(errno) => return errno.raw(),
     };
@@ -327,12 +477,12 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     model: u32,
 ) -> c_int {
     // SAFETY: in an entry point.
-    let Some(instance) = (unsafe { instance::<D>(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { D::soft_state().entered(dev) }) else { return Errno::ENXIO.raw() };
     let Some(terms) = D::soft_state().calls().and_then(Calls::terms) else { return Errno::ENXIO.raw() };
     let len = page::round_up(len).filter(|&len| len > 0 && off.checked_add_unsigned(len as u64).is_some());
     let (Some(len), Ok(offset)) = (len, u64::try_from(off)) else { return Errno::EINVAL.raw() };
-    let request = MapRequest::new(&instance, dhp, (offset, len), model, terms);
-    let len = match instance.device.devmap(request) {
+    let request = MapRequest::new(&entered, dhp, Asked { offset, len, model, terms });
+    let len = match entered.instance.device.devmap(request) {
         Ok(setup) => setup.len,
         Err(errno) => return errno.raw(),
     };

@@ -33,6 +33,7 @@ macro_rules! errnos {
 errnos! {
     EPERM: "Not the owner, or not privileged",
     ENOENT: "No such thing",
+    ESRCH: "No such process",
     EINTR: "A signal came; from an access callback it makes the process repeat the access",
     EIO: "The device failed",
     ENXIO: "No such device, or an address that it has not",
@@ -52,6 +53,8 @@ errnos! {
     ECANCELED: "Cancelled",
     ENOTSUP: "Not supported",
     EOVERFLOW: "A value does not fit",
+    EDEADLK: "Would wait for itself",
+    ENAMETOOLONG: "A name or text is too long",
     ETIMEDOUT: "Took too long",
     EALREADY: "Under way already",
     ESTALE: "What the handle meant is gone",
@@ -121,16 +124,17 @@ impl core::error::Error for Errno {}
 
 /// A DDI call that was refused: by the kernel, or by this crate before the kernel was asked.
 ///
-/// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong.
+/// Converts into [`Errno`], so that `?` works in a driver's entry points; print it to learn what was wrong. An `Errno` converts into an `Error`
+/// without a call and a reason, so that `?` takes both in a function that returns either.
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
 /// # fn f() -> Result<(), Errno> {
-/// let error = Umem::new(Kind::Locked, 0).err();
+/// let error = Umem::try_new(Kind::Locked, 0).err();
 /// if let Some(error) = error {
 ///     devmap::warn!("{error}"); // ddi_umem_alloc(9F): no such length: EINVAL (22)
 /// }
-/// let ring = Umem::new(Kind::Locked, 4096)?; // an Errno in the function's result
+/// let ring = Umem::try_new(Kind::Locked, 4096)?; // an Errno in the function's result
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +154,7 @@ impl Error {
         self.errno
     }
 
-    /// The manual page of the call, for example `devmap_umem_setup(9F)`.
+    /// The manual page of the call, for example `devmap_umem_setup(9F)`; empty if it was no call.
     pub const fn page(&self) -> &'static str {
         self.page
     }
@@ -163,6 +167,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.page.is_empty() {
+            return fmt::Display::fmt(&self.errno, f);
+        }
         write!(f, "{}: {}: {}", self.page, self.why, self.errno)
     }
 }
@@ -172,5 +179,11 @@ impl core::error::Error for Error {}
 impl From<Error> for Errno {
     fn from(error: Error) -> Errno {
         error.errno
+    }
+}
+
+impl From<Errno> for Error {
+    fn from(errno: Errno) -> Error {
+        Error::new(errno, "", "")
     }
 }

@@ -12,10 +12,11 @@ use core::time::Duration;
 use ddi_sys as sys;
 
 use crate::calls::this_thread;
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::handle::Handle;
 use crate::kmem::try_push;
-use crate::time::sleep;
+use crate::time::sleep_anyhow;
 
 /// What the process wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,11 @@ pub struct Fault<'a> {
     pub(crate) thread: PhantomData<*mut ()>,
 }
 
+impl Sealed for Fault<'_> {}
+impl MaySleep for Fault<'_> {}
+impl Sealed for Context<'_> {}
+impl MaySleep for Context<'_> {}
+
 impl<'a> Fault<'a> {
     /// The mapping.
     pub fn handle(&self) -> &'a Handle {
@@ -144,7 +150,7 @@ impl<'a> Fault<'a> {
     ///
     /// Sleeps with the process's address space held: its mmap, munmap and fork wait. Hold no lock.
     pub fn retry_later(self, time: Duration) -> Result<Served, Errno> {
-        sleep(time);
+        sleep_anyhow(time);
         Ok(Served(()))
     }
 

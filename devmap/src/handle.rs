@@ -1,7 +1,7 @@
 //! [`Handle`]: a reference to one mapping of one process, good for as long as anybody wants it.
 //!
 //! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to
-//! unload it. A [`Handle`] does not: calls on it when the mapping has gone do nothing, or say `ESTALE`.
+//! unload it. A [`Handle`] does not: calls on it when the mapping has gone do nothing, or say `ESTALE`. Of a mapping whose mmap(2) is still under way some are kept in mind until the framework has it.
 //!
 //! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the
 //! driver. It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s
@@ -12,15 +12,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::fmt;
+use core::mem;
 use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
+use crate::access::Order;
 use crate::errno::{Errno, Error};
 use crate::fault::Frame;
 use crate::memory::Memory;
 use crate::page;
-use crate::registers::Order;
+use crate::pinned::{Loss, UserMemory};
+use crate::request::Protection;
+use crate::set::Member;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct State {
@@ -38,13 +42,28 @@ pub(crate) struct State {
     invalid: bool,
     /// The context timeout that the framework has for it, in ticks.
     pub(crate) ticks: i64,
-    /// What it maps: kept alive by this.
+    /// What it maps, or is to map: kept alive by this.
     memory: Option<Memory>,
+    /// Where in `memory` it starts, in bytes.
+    start: i64,
+    /// Its place among the mappings of `memory`, if that is a process's.
+    pinned: Option<Member>,
     order: Option<Order>,
     max_protection: u32,
     /// Without an access callback the framework loads by itself, unseen.
     loads_unseen: bool,
+    /// Whether the framework has forgotten it.
+    gone: bool,
+    /// Whether the framework's handle may map something else than `memory`, until it is made to.
+    stale: bool,
+    /// What a stale handle of the framework's maps.
+    before: Option<Held>,
+    /// Whether it was ever made to map something else: the framework may have copied it before that.
+    remapped: bool,
 }
+
+/// Memory, and the mapping's place among the mappings of it.
+type Held = (Option<Memory>, Option<Member>);
 
 // SAFETY: the cookie belongs to no thread; it is used under the mutex only, while the framework has it. The private pointer is only
 // handed on.
@@ -65,6 +84,7 @@ unsafe impl Sync for Cell {}
 /// What a new handle maps, and how.
 pub(crate) struct Target {
     pub memory: Memory,
+    pub start: i64,
     pub order: Option<Order>,
     pub max_protection: u32,
     pub loads_unseen: bool,
@@ -115,9 +135,15 @@ impl Handle {
             invalid: false,
             ticks: 0,
             memory: None,
+            start: 0,
+            pinned: None,
             order: None,
             max_protection: sys::PROT_ALL,
             loads_unseen: false,
+            gone: false,
+            stale: false,
+            before: None,
+            remapped: false,
         };
         Handle(Arc::new(Cell { state: Mutex::new(state), frames: Mutex::new(Vec::new()), dip }))
     }
@@ -132,30 +158,53 @@ impl Handle {
 
     /// What it maps, decided in devmap(9E).
     pub(crate) fn set_target(&self, target: Target, len: usize) {
+        // Before the lock: it takes another one.
+        let pinned = self.among(&target.memory);
         let mut state = self.lock();
+        let lost = trash_of(&target.memory);
         state.len = len;
         state.memory = Some(target.memory);
+        state.start = target.start;
+        state.pinned = pinned;
         state.order = target.order;
         state.max_protection = target.max_protection;
         state.loads_unseen = target.loads_unseen;
+        if let Some(trash) = lost {
+            state.invalid = true;
+            // Kept until the framework's handle is told.
+            let (None, None) = self.point(&mut state, trash, None, 0) else { return };
+        }
+    }
+
+    /// Its place among the mappings of this memory, if that is a process's: from then on it is told when the memory is lost.
+    fn among(&self, memory: &Memory) -> Option<Member> {
+        match memory {
+            Memory::User(user) => Some(user.mappings().insert(self)),
+            Memory::Registers(_) | Memory::Umem(_) => None,
+        }
     }
 
     /// The framework has it, and this is its private pointer: from the first callback on.
     pub(crate) fn activate(&self, cookie: sys::devmap_cookie_t, private: *mut c_void) {
-        let mut state = self.lock();
-        state.cookie = cookie;
-        state.private = private;
+        let old = {
+            let mut state = self.lock();
+            state.cookie = cookie;
+            state.private = private;
+            state.refresh(self.0.dip)
+        };
+        drop(old);
     }
 
     /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
     pub(crate) fn retire(&self) {
-        let memory = {
+        let old = {
             let mut state = self.lock();
             state.cookie = ptr::null_mut();
             state.loaded = false;
-            state.memory.take()
+            state.gone = true;
+            (state.memory.take(), state.pinned.take(), state.before.take())
         };
-        drop(memory);
+        drop(old);
     }
 
     /// A handle for a part of this one, or for a copy of it, not yet alive.
@@ -163,12 +212,36 @@ impl Handle {
         let new = Handle::new(self.0.dip, offset, len);
         {
             let old = self.lock();
+            if old.user().is_none() {
+                new.lock().copy(&old);
+                return new;
+            }
+        }
+        self.derive_of_user(new)
+    }
+
+    /// The same of a process's memory, among whose mappings the new handle has to be.
+    #[cold]
+    fn derive_of_user(&self, new: Handle) -> Handle {
+        loop {
+            let user = self.lock().user();
+            // Before the locks: it takes another one. Until here the memory can be lost without our being told.
+            let mut pinned = user.as_ref().map(|user| user.mappings().insert(&new));
+            let old = self.lock();
+            if old.user().map(|user| user.cookie()) != user.as_ref().map(UserMemory::cookie) {
+                drop(old);
+                continue; // remapped in between
+            }
             let mut state = new.lock();
-            state.invalid = old.invalid;
-            state.memory = old.memory.clone();
-            state.order = old.order;
-            state.max_protection = old.max_protection;
-            state.loads_unseen = old.loads_unseen;
+            state.copy(&old);
+            state.pinned = pinned.take();
+            if let Some(user) = user.filter(UserMemory::is_lost) {
+                state.invalid = true;
+                // Kept until the framework's handle is told.
+                let trash = Memory::from(user.loss().trash());
+                let (None, None) = new.point(&mut state, trash, None, 0) else { break };
+            }
+            break;
         }
         new
     }
@@ -184,10 +257,12 @@ impl Handle {
         rest: Option<(&Handle, sys::devmap_cookie_t)>,
     ) {
         let mut state = self.lock();
+        state.start = state.start.saturating_add_unsigned(offset.saturating_sub(state.offset));
         state.offset = offset;
         state.len = len;
         let stale = !state.cookie.is_null() && !state.loaded && !state.loads_unseen;
         (state.cookie, state.private) = (cookie, private);
+        let old = state.refresh(self.0.dip);
         if stale {
             state.unload_now();
         }
@@ -199,6 +274,15 @@ impl Handle {
                 behind.unload_now();
             }
         }
+        drop(state);
+        drop(old);
+    }
+
+    /// Calls `f` with the framework's handle, for functions that this crate does not have; none, when the mapping has gone. It stays until `f` has returned, under the
+    /// mapping's lock: `f` must call nothing of this value's or of a set that has it. See [`raw`](crate::raw).
+    pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
+        let state = self.lock();
+        (!state.cookie.is_null()).then(|| f(state.cookie))
     }
 
     /// Does the mapping exist at this moment?
@@ -273,25 +357,119 @@ impl Handle {
     ///
     /// Any thread, any mutex held. The old memory is let go, the new one stays while it is mapped. The mapping keeps
     /// its greatest protections. Checked here, because the framework does not: `EINVAL` for an offset that is not a
-    /// page's, or for memory that does not reach to the end of the mapping; `ESTALE` when the mapping has gone. `EIO`
-    /// when the framework refuses: the mapping then is as it was.
+    /// page's, or for memory that does not reach to the end of the mapping; `EACCES` for a process's memory that is pinned for reading when the mapping may
+    /// be written; `ESTALE` when the mapping has gone, or that memory is lost. `EIO` when the framework refuses: the mapping then is as it was.
     pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
-        let memory = memory.into();
+        self.remap_to(&memory.into(), offset)
+    }
+
+    pub(crate) fn remap_to(&self, memory: &Memory, offset: u64) -> Result<(), Error> {
+        let memory = memory.clone();
+        // Before the lock: it takes another one.
+        let pinned = self.among(&memory);
         let old = {
             let mut state = self.lock();
-            if state.cookie.is_null() {
+            if state.gone {
                 return Err(GONE);
             }
             let start = covers(&memory, offset, state.len)?;
-            let result = state.remap(self.0.dip, &memory, start);
-            if result != sys::DDI_SUCCESS {
-                return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
+            if !may_be_written(&memory) && state.max_protection & sys::PROT_WRITE != 0 {
+                return Err(Error::new(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
             }
-            state.loaded = false;
-            state.memory.replace(memory)
+            if trash_of(&memory).is_some() {
+                return Err(Error::new(Errno::ESTALE, REMAP, "the process wants its memory back"));
+            }
+            if !state.cookie.is_null() {
+                let result = state.remap(self.0.dip, &memory, start, state.max_protection);
+                if result != sys::DDI_SUCCESS {
+                    return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
+                }
+            }
+            self.point(&mut state, memory, pinned, start)
         };
         drop(old);
         Ok(())
+    }
+
+    /// Notes that the mapping is of this memory now. If the framework's handle cannot be told yet, it will be. What this returns is to be dropped without the lock.
+    fn point(&self, state: &mut State, memory: Memory, pinned: Option<Member>, start: i64) -> Held {
+        let old = (state.memory.replace(memory), mem::replace(&mut state.pinned, pinned));
+        state.start = start;
+        state.loaded = false;
+        state.remapped = true;
+        if state.cookie.is_null() {
+            state.stale = true;
+            if state.before.is_none() {
+                // The framework may load from it until it is told.
+                state.before = Some(old);
+                return (None, None);
+            }
+        }
+        old
+    }
+
+    /// Pinned memory is lost: the mapping, if it is of that, shows trash, and accesses fail.
+    pub(crate) fn lose(&self, loss: &Loss) {
+        let old = {
+            let mut state = self.lock();
+            match &state.memory {
+                Some(Memory::User(user)) if ptr::eq(user.loss(), loss) && !state.gone => {}
+                _ => return,
+            }
+            state.invalid = true;
+            let trash = Memory::from(loss.trash());
+            if !state.cookie.is_null() && state.remap(self.0.dip, &trash, 0, state.max_protection) != 0 {
+                // It stays what it is until it is unmapped, and the process waits as long; but nobody gets at it by faults.
+                let _ = state.unload();
+                return;
+            }
+            self.point(&mut state, trash, None, 0)
+        };
+        drop(old);
+    }
+
+    /// Lowers what the process may do with the mapping at most, for good: what it has not yet, mprotect(2) cannot give it any more. `devmap_umem_remap(9F)` to the same memory.
+    ///
+    /// Any thread, any mutex held; in [`Mapping::dup`](crate::Mapping::dup) of a child see [`Dup::lower`](crate::Dup::lower). What was loaded is dropped. The framework cannot take away what the process asked for in
+    /// mmap(2): `EACCES` then. What mprotect(2) has given since, it does not know of, and that stays (docs/shield.md, 12). `ESTALE` when the mapping does not live.
+    pub fn lower(&self, max: Protection) -> Result<(), Error> {
+        let mut state = self.lock();
+        let Some(memory) = state.memory.clone().filter(|_| !state.cookie.is_null()) else {
+            return Err(GONE);
+        };
+        let lower = state.max_protection & (max.bits() | !Protection::all().bits());
+        if lower == state.max_protection {
+            return Ok(());
+        }
+        let result = state.remap(self.0.dip, &memory, state.start, lower);
+        if result != sys::DDI_SUCCESS {
+            return Err(Error::new(Errno::EACCES, REMAP, "the process has asked for more"));
+        }
+        state.max_protection = lower;
+        state.loaded = false;
+        state.remapped = true;
+        Ok(())
+    }
+
+    /// What the process may do with it at most.
+    pub fn max_protection(&self) -> Protection {
+        Protection::from_bits_truncate(self.lock().max_protection)
+    }
+}
+
+/// What mappings of memory show that is lost; nothing when it is not.
+fn trash_of(memory: &Memory) -> Option<Memory> {
+    match memory {
+        Memory::User(user) if user.is_lost() => Some(user.loss().trash().into()),
+        _ => None,
+    }
+}
+
+/// May processes write it?
+pub(crate) fn may_be_written(memory: &Memory) -> bool {
+    match memory {
+        Memory::User(user) => user.is_writable(),
+        Memory::Registers(_) | Memory::Umem(_) => true,
     }
 }
 
@@ -319,6 +497,27 @@ impl State {
 
     pub(crate) fn is_invalid(&self) -> bool {
         self.invalid
+    }
+
+    /// Takes over what another one maps, for a part of it or a copy. The place is known already.
+    fn copy(&mut self, old: &State) {
+        self.invalid = old.invalid;
+        self.memory = old.memory.clone();
+        self.start = old.start.saturating_add_unsigned(self.offset.saturating_sub(old.offset));
+        self.order = old.order;
+        self.max_protection = old.max_protection;
+        self.loads_unseen = old.loads_unseen;
+        // The framework has made its handle before this, maybe before the last remap.
+        self.stale = old.stale || old.remapped;
+        self.remapped = old.remapped;
+    }
+
+    /// The process's memory that it maps, if it is that.
+    fn user(&self) -> Option<UserMemory> {
+        match &self.memory {
+            Some(Memory::User(user)) => Some(user.clone()),
+            _ => None,
+        }
     }
 
     pub(crate) fn range(&self) -> (u64, usize) {
@@ -381,35 +580,43 @@ impl State {
         done
     }
 
-    fn remap(&self, dip: *mut sys::dev_info_t, memory: &Memory, start: i64) -> c_int {
-        let mut attributes = self.order.unwrap_or(memory.order()).attributes();
-        match memory {
-            // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a register set of its device.
-            Memory::Registers(registers) => unsafe {
-                sys::devmap_devmem_remap(
-                    self.cookie,
-                    dip,
-                    registers.set(),
-                    registers.start() as i64 + start,
-                    self.len,
-                    self.max_protection,
-                    0,
-                    &raw mut attributes,
-                )
-            },
-            // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that is not null and lives.
-            Memory::Umem(umem) => unsafe {
-                sys::devmap_umem_remap(
-                    self.cookie,
-                    dip,
-                    umem.cookie(),
-                    start,
-                    self.len,
-                    self.max_protection,
-                    0,
-                    ptr::null_mut(),
-                )
-            },
+    /// Makes a stale handle of the framework's map what it should; its accesses fail if that cannot be done. What this returns is to be dropped without the lock.
+    fn refresh(&mut self, dip: *mut sys::dev_info_t) -> Option<Held> {
+        if !self.stale || self.cookie.is_null() {
+            return None;
         }
+        let memory = self.memory.clone()?;
+        if self.remap(dip, &memory, self.start, self.max_protection) != sys::DDI_SUCCESS {
+            self.invalid = true;
+            let _ = self.unload_now();
+            return None; // it stays what it is, and what it maps stays
+        }
+        self.stale = false;
+        self.before.take()
+    }
+
+    fn remap(&self, dip: *mut sys::dev_info_t, memory: &Memory, start: i64, max: u32) -> c_int {
+        let cookie = match memory {
+            Memory::Registers(registers) => {
+                let mut attributes = self.order.unwrap_or(memory.order()).attributes();
+                // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a register set of its device.
+                return unsafe {
+                    sys::devmap_devmem_remap(
+                        self.cookie,
+                        dip,
+                        registers.set(),
+                        registers.start() as i64 + start,
+                        self.len,
+                        max,
+                        0,
+                        &raw mut attributes,
+                    )
+                };
+            }
+            Memory::Umem(umem) => umem.cookie(),
+            Memory::User(user) => user.cookie(),
+        };
+        // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that is not null and lives.
+        unsafe { sys::devmap_umem_remap(self.cookie, dip, cookie, start, self.len, max, 0, ptr::null_mut()) }
     }
 }

@@ -6,21 +6,25 @@
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 use ddi_sys as sys;
 
 use crate::calls::Calls;
 use crate::device::{Device, Mappings};
+use crate::minor::Minor;
+use crate::open::{Entered, Opens, have_data, no_data};
 
 /// How many instances to make room for at first.
 const INSTANCES: usize = 4;
 
-/// What a module has besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, and its mmap(2) calls.
+/// What a module has besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
 pub struct SoftState<D: Device> {
     anchor: UnsafeCell<*mut c_void>,
     /// There from `_init` to `_fini`.
     calls: UnsafeCell<Option<Calls<D>>>,
+    opens: Opens<D>,
 }
 
 // SAFETY: written by `_init` and `_fini` only, when no entry point runs; the calls on what the anchor points to lock for
@@ -32,22 +36,31 @@ pub(crate) struct Item {
     pub dip: *mut sys::dev_info_t,
     /// From `Arc::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
     pub instance: *const c_void,
-    /// From `Arc::into_raw`: what the node's [`Tether`](crate::node::Tether)s refer to.
+    /// From `Arc::into_raw`: what the node's [`Tether`](crate::tether::Tether)s refer to.
     pub tether: *const (),
 }
 
 impl<D: Device> SoftState<D> {
     /// Nothing yet.
     pub const fn new() -> SoftState<D> {
-        SoftState { anchor: UnsafeCell::new(ptr::null_mut()), calls: UnsafeCell::new(None) }
+        SoftState {
+            anchor: UnsafeCell::new(ptr::null_mut()),
+            calls: UnsafeCell::new(None),
+            opens: Opens::new(),
+        }
     }
 
     pub(crate) fn init(&self) -> c_int {
         // SAFETY: in `_init`, before anything else.
         let failed = unsafe { sys::ddi_soft_state_init(self.anchor.get(), size_of::<Item>(), INSTANCES) };
-        if failed == 0 {
-            // SAFETY: likewise; nothing is there yet.
-            unsafe { self.calls.get().write(Some(Calls::new())) };
+        if failed != 0 {
+            return failed;
+        }
+        // SAFETY: likewise; nothing is there yet.
+        unsafe { self.calls.get().write(Some(Calls::new())) };
+        let failed = self.opens.init();
+        if failed != 0 {
+            self.fini();
         }
         failed
     }
@@ -57,6 +70,7 @@ impl<D: Device> SoftState<D> {
         unsafe { sys::ddi_soft_state_fini(self.anchor.get()) };
         // SAFETY: likewise, so nobody has a reference.
         unsafe { *self.calls.get() = None };
+        self.opens.fini();
     }
 
     fn anchor(&self) -> *mut c_void {
@@ -68,6 +82,11 @@ impl<D: Device> SoftState<D> {
     pub(crate) fn calls(&self) -> Option<&Calls<D>> {
         // SAFETY: not written while entry points and callbacks run.
         unsafe { (*self.calls.get()).as_ref() }
+    }
+
+    /// The opens that have private data.
+    pub(crate) fn opens(&self) -> &Opens<D> {
+        &self.opens
     }
 
     pub(crate) fn allocate(&self, instance: i32) -> c_int {
@@ -85,11 +104,28 @@ impl<D: Device> SoftState<D> {
         unsafe { sys::ddi_get_soft_state(self.anchor(), instance) }.cast()
     }
 
-    /// The instance of this number, if it is attached.
+    /// What an entry point for this device number is about.
+    ///
+    /// # Safety
+    /// In an entry point that the framework calls for an open of this device number.
+    pub(crate) unsafe fn entered<'a>(&self, dev: sys::dev_t) -> Option<Entered<'a, D>> {
+        match Minor::of::<D>(dev) {
+            // SAFETY: the caller's.
+            Minor::Open(number) => unsafe { self.opens.entered(number) },
+            Minor::Node { .. } if have_data::<D>() => None,
+            Minor::Node { instance, index } => {
+                // SAFETY: the caller's.
+                let instance = unsafe { self.instance(instance) }?;
+                Some(Entered { instance, open: no_data::<D>(), minor: index })
+            }
+        }
+    }
+
+    /// The instance of this number, if it is attached: soft state's reference, lent.
     ///
     /// # Safety
     /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
-    pub(crate) unsafe fn instance(&self, number: i32) -> Option<Arc<Instance<D>>> {
+    pub(crate) unsafe fn instance(&self, number: i32) -> Option<ManuallyDrop<Arc<Instance<D>>>> {
         let item = self.item(number);
         if item.is_null() {
             return None;
@@ -99,10 +135,8 @@ impl<D: Device> SoftState<D> {
         if instance.is_null() {
             return None;
         }
-        // SAFETY: from `Arc::into_raw` in attach; soft state has a reference until detach.
-        unsafe { Arc::increment_strong_count(instance) };
-        // SAFETY: the reference just taken.
-        Some(unsafe { Arc::from_raw(instance) })
+        // SAFETY: from `Arc::into_raw` in attach; soft state has the reference until detach, and keeps it: this one is not dropped.
+        Some(ManuallyDrop::new(unsafe { Arc::from_raw(instance) }))
     }
 }
 

@@ -16,6 +16,9 @@
 //! | the process forks | [`Dup`] | copy the private data, or refuse |
 //! | the process unmaps | [`Cut`] → [`Remains`] | say what private data is left |
 //!
+//! Beside mappings: [`open`] (private data for each open, exclusive opens), [`caller`] (who calls), [`uio`] and [`argument`] (read, write, ioctl), [`poll`], [`timeout`], [`periodic`], [`task`]
+//! and [`thread`]. What a place may do is a type, [`context`]: what sleeps takes one that may. What is missing can be had by the way out, [`raw`].
+//!
 //! # Locks
 //!
 //! Take locks in this order, and none of an earlier kind while holding a later:
@@ -26,7 +29,8 @@
 //! 4. the module's list of mmap(2) calls under way (this crate's; held while [`MapRequest::previous`] looks)
 //! 5. a [`MappingSet`]'s
 //! 6. a [`Handle`]'s, then another's behind it in the same unmap
-//! 7. the framework's and the memory system's, inside a DDI call
+//! 7. a [`Timeout`](timeout::Timeout)'s, a [`Thread`](thread::Thread)'s, the module's list of opens: held for a few instructions
+//! 8. the framework's and the memory system's, inside a DDI call
 //!
 //! So a driver may hold its mutex while it unloads, loads and remaps, and must not while it calls
 //! [`Fault::switch_context`] or [`Fault::retry_later`], or while it copies from or to a process. This crate holds
@@ -41,60 +45,93 @@
 
 extern crate alloc;
 
+pub mod access;
+pub mod argument;
+mod busy;
 mod callbacks;
+pub mod caller;
 mod calls;
+pub mod context;
 pub mod device;
+pub mod devid;
+pub mod dma;
+pub mod endian;
 mod entry;
 pub mod errno;
 pub mod fault;
+pub mod fm;
 pub mod handle;
 mod instance;
+pub mod interrupt;
 pub mod kmem;
 pub mod kstat;
+pub mod life;
 pub mod limit;
 pub mod log;
 pub mod mapping;
 pub mod memory;
+pub mod minor;
 pub mod module;
 pub mod node;
-mod page;
-pub mod process;
+pub mod open;
+pub mod page;
+pub mod pci;
+pub mod periodic;
+pub mod pinned;
+pub mod poll;
+pub mod power;
+pub mod property;
+pub mod raw;
 pub mod registers;
 pub mod request;
 pub mod set;
 pub mod sync;
+pub mod task;
+mod tether;
 pub mod text;
+pub mod thread;
 pub mod time;
+pub mod timeout;
+pub mod uio;
 pub mod umem;
+pub mod volatile;
 
-#[doc(hidden)]
+/// The DDI itself, as the kernel's headers have it: for the [way out](raw).
 pub use ddi_sys as sys;
 
 /// Values that are nothing but their bytes. Defined in a crate of their own (devmap-plain), for programs to use it too.
 pub use devmap_plain as plain;
 pub use devmap_plain::plain;
 
+pub use access::Order;
+pub use argument::{Argument, UserPtr};
+pub use caller::Caller;
 pub use device::{Attach, Device, Mappings};
 pub use errno::{Errno, Error};
 pub use fault::{Access, Context, Fault, Served};
 pub use handle::Handle;
+pub use life::Refusal;
 pub use limit::{Limit, Permit};
 pub use mapping::{Cut, Dup, Head, Mapping, Middle, Remains, Tail, Whole};
 pub use memory::Memory;
+pub use minor::MinorNode;
 pub use node::Node;
-pub use process::{Argument, Open, Uio};
-pub use registers::{Order, Registers};
+pub use open::Open;
+pub use poll::{Events, Poll, PollHead, Polled};
+pub use registers::Registers;
 pub use request::{MapRequest, MapSetup, Protection, Setup, Sharing};
 pub use set::{MappingSet, Member};
+pub use uio::Uio;
 pub use umem::Umem;
+pub use volatile::Volatile;
 
 /// What a driver usually needs: `use devmap::prelude::*;`.
 pub mod prelude {
     pub use crate::sync::Mutex;
     pub use crate::umem::Kind;
     pub use crate::{
-        Argument, Attach, Cut, Device, Dup, Errno, Fault, Handle, Limit, MapRequest, Mapping, MappingSet,
-        Mappings, Member, Memory, Node, Open, Order, Permit, Registers, Remains, Served, Setup, Sharing, Uio,
-        Umem,
+        Argument, Attach, Cut, Device, Dup, Errno, Events, Fault, Handle, Limit, MapRequest, Mapping,
+        MappingSet, Mappings, Member, Memory, MinorNode, Node, Open, Order, Permit, Poll, PollHead, Polled,
+        Registers, Remains, Served, Setup, Sharing, Uio, Umem,
     };
 }

@@ -36,6 +36,13 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
     unsafe { sys::cmn_err(level, format.as_ptr(), line.as_ptr()) };
 }
 
+/// Is the system about to stop: `ddi_in_panic(9F)`. Then nothing may block, and nobody reads messages.
+pub fn in_panic() -> bool {
+    // SAFETY: reads the state of the system.
+    let panicking = unsafe { sys::ddi_in_panic() };
+    panicking != 0
+}
+
 /// Stops the system with a message; returns on no illumos.
 pub(crate) fn panic(message: fmt::Arguments<'_>) {
     let mut line = Line::new();

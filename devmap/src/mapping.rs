@@ -5,22 +5,28 @@
 //! crate's locks is held when they are called. All run in the process's context and may sleep; they must not wait for
 //! another process's access to end, nor call mmap or munmap.
 
+use core::cell::Cell;
 use core::marker::PhantomData;
 
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::{Fault, Served};
 use crate::handle::Handle;
+use crate::request::Protection;
 
 /// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
 ///
 /// Once [`Device::devmap`] has returned, any of the three may be called, from any thread of the process: also while the mmap(2) is still under way.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// use devmap::prelude::*;
 /// # struct Board(Umem);
 /// # impl Device for Board {
 /// #     type Mapping = View;
+/// #     type Open = ();
 /// #     fn attach(_: &Attach<'_>) -> Result<Board, Errno> { Err(Errno::ENXIO) }
 /// # }
 /// # devmap::module! { device: Board, name: "board", description: "a board" }
@@ -52,6 +58,11 @@ use crate::handle::Handle;
 /// }
 /// # fn main() {}
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the private data of a mapping of `{D}`",
+    label = "no `Mapping<{D}>`",
+    note = "write `impl Mapping<{D}> for {Self}` with `dup` and `unmap`, or `type Mapping = ();` if mappings have no data of their own"
+)]
 pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
     /// The process touched a page that has no translation: `devmap_access(9E)`.
     ///
@@ -76,19 +87,18 @@ pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
     fn unmap(self, device: &D, cut: Cut<'_>) -> Remains<Self>;
 }
 
-/// A driver without private data of its own.
+/// A driver without private data of its own: accesses come to [`Device::access`].
 impl<D: Device<Mapping = ()>> Mapping<D> for () {
+    fn access(&self, device: &D, fault: Fault<'_>) -> Result<Served, Errno> {
+        device.access(fault)
+    }
+
     fn dup(&self, _: &D, _: Dup<'_>) -> Result<(), Errno> {
         Ok(())
     }
 
     fn unmap(self, _: &D, cut: Cut<'_>) -> Remains<()> {
-        match cut {
-            Cut::Whole(cut) => cut.gone(),
-            Cut::Head(cut) => cut.keep(()),
-            Cut::Tail(cut) => cut.keep(()),
-            Cut::Middle(cut) => cut.split((), ()),
-        }
+        cut.keep_copies(())
     }
 }
 
@@ -96,7 +106,13 @@ impl<D: Device<Mapping = ()>> Mapping<D> for () {
 pub struct Dup<'a> {
     pub(crate) parent: &'a Handle,
     pub(crate) child: &'a Handle,
+    pub(crate) lower: &'a Cell<Option<Protection>>,
 }
+
+impl Sealed for Dup<'_> {}
+impl MaySleep for Dup<'_> {}
+impl Sealed for Cut<'_> {}
+impl MaySleep for Cut<'_> {}
 
 impl<'a> Dup<'a> {
     /// The mapping that is copied.
@@ -107,6 +123,11 @@ impl<'a> Dup<'a> {
     /// The copy. It lives when the callback has returned; put it into a [`MappingSet`](crate::MappingSet) now.
     pub fn child(&self) -> &'a Handle {
         self.child
+    }
+
+    /// Lowers what the child may do with its mapping at most: see [`Handle::lower`]. If the process has asked for more, fork(2) fails with `EACCES`.
+    pub fn lower(&self, max: Protection) {
+        self.lower.set(Some(self.lower.get().map_or(max, |lower| lower & max)));
     }
 }
 
@@ -123,6 +144,16 @@ pub enum Cut<'a> {
 }
 
 impl Cut<'_> {
+    /// For private data of which each piece may have a copy: what is left keeps it.
+    pub fn keep_copies<M: Clone>(self, data: M) -> Remains<M> {
+        match self {
+            Cut::Whole(cut) => cut.gone(),
+            Cut::Head(cut) => cut.keep(data),
+            Cut::Tail(cut) => cut.keep(data),
+            Cut::Middle(cut) => cut.split(data.clone(), data),
+        }
+    }
+
     /// The user offset where the cut begins, in bytes.
     pub fn offset(&self) -> u64 {
         self.range().0

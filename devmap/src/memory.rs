@@ -1,21 +1,26 @@
-//! [`Memory`]: what can be mapped, register set or kernel memory, behind one face.
+//! [`Memory`]: what can be mapped, register set, kernel memory or a process's, behind one face.
 //!
 //! Reading and writing do not sleep and take no lock: in any context, whatever locks are held; only pageable kernel memory
 //! may have to be read in, so that is for user and kernel context, as is the drop of a last clone, which
 //! frees.
 
+use crate::access::Order;
 use crate::errno::{Errno, Error};
-use crate::registers::{Order, Registers};
+use crate::pinned::UserMemory;
+use crate::registers::Registers;
 use crate::umem::Umem;
 
 /// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is
 /// mapped.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Memory {
     /// A register set of the device.
     Registers(Registers),
     /// Kernel memory.
     Umem(Umem),
+    /// Memory of a process. The driver looks at it through a [`View`](crate::pinned::View).
+    User(UserMemory),
 }
 
 impl Memory {
@@ -24,6 +29,7 @@ impl Memory {
         match self {
             Memory::Registers(registers) => registers.len(),
             Memory::Umem(umem) => umem.len() as u64,
+            Memory::User(user) => user.len() as u64,
         }
     }
 
@@ -41,26 +47,31 @@ impl Memory {
     pub fn order(&self) -> Order {
         match self {
             Memory::Registers(registers) => registers.order(),
-            Memory::Umem(_) => Order::StoreCaching,
+            Memory::Umem(_) | Memory::User(_) => Order::StoreCaching,
         }
     }
 
-    /// Copies values from byte `offset` on; see [`Registers::read_into`] and [`Umem::read_into`].
+    /// Copies values from byte `offset` on; see [`Registers::read_into`] and [`Volatile::read_into`](crate::Volatile::read_into).
     pub fn read_into(&self, offset: u64, to: &mut [u64]) -> Result<(), Error> {
         match self {
             Memory::Registers(registers) => registers.read_into(offset, to),
             Memory::Umem(umem) => umem.read_into(offset, to),
+            Memory::User(_) => Err(NO_VIEW),
         }
     }
 
-    /// Copies values to byte `offset` and on; see [`Registers::write_from`] and [`Umem::write_from`].
+    /// Copies values to byte `offset` and on; see [`Registers::write_from`] and [`Volatile::write_from`](crate::Volatile::write_from).
     pub fn write_from(&self, offset: u64, from: &[u64]) -> Result<(), Error> {
         match self {
             Memory::Registers(registers) => registers.write_from(offset, from),
             Memory::Umem(umem) => umem.write_from(offset, from),
+            Memory::User(_) => Err(NO_VIEW),
         }
     }
 }
+
+const NO_VIEW: Error =
+    Error::new(Errno::ENOTSUP, "ddi_umem_lock(9F)", "a process's memory is looked at through a view");
 
 const SHORT: Error = Error::new(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is not as long as the memory");
 
@@ -122,6 +133,18 @@ impl From<&Registers> for Memory {
 impl From<&Umem> for Memory {
     fn from(umem: &Umem) -> Memory {
         Memory::Umem(umem.clone())
+    }
+}
+
+impl From<UserMemory> for Memory {
+    fn from(user: UserMemory) -> Memory {
+        Memory::User(user)
+    }
+}
+
+impl From<&UserMemory> for Memory {
+    fn from(user: &UserMemory) -> Memory {
+        Memory::User(user.clone())
     }
 }
 

@@ -15,11 +15,13 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use crate::device::Device;
+use crate::busy;
+use crate::device::{Device, Mappings};
 use crate::entry;
 use crate::errno::Errno;
 pub use crate::instance::SoftState;
-use crate::time;
+use crate::life::Quiesce;
+use crate::pinned;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
 pub struct Entry {
@@ -37,6 +39,11 @@ pub struct Entry {
 ///
 /// # Safety
 /// The soft state is used for this device and nothing else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no module",
+    label = "a device without a module",
+    note = "write `devmap::module! {{ device: {Self}, name: \"...\", description: \"...\" }}` in the module that defines it"
+)]
 pub unsafe trait Registered: Sized {
     #[doc(hidden)]
     fn soft_state() -> &'static SoftState<Self>
@@ -93,7 +100,7 @@ pub const fn cb_ops<D: Device>() -> sys::cb_ops {
         cb_devmap: Some(entry::devmap::<D>),
         cb_mmap: old_style!(nodev as Mmap),
         cb_segmap: Some(entry::segmap::<D>),
-        cb_chpoll: Some(sys::nochpoll),
+        cb_chpoll: Some(entry::chpoll::<D>),
         cb_prop_op: Some(sys::ddi_prop_op),
         cb_str: ptr::null_mut(),
         cb_flag: sys::D_MP | sys::D_64BIT | sys::D_DEVMAP,
@@ -105,6 +112,7 @@ pub const fn cb_ops<D: Device>() -> sys::cb_ops {
 
 #[doc(hidden)]
 pub const fn dev_ops<D: Device>(cb_ops: *mut sys::cb_ops) -> sys::dev_ops {
+    assert!(D::ENGINES >= 1 && D::ENGINES <= Mappings::MOST_ENGINES, "Device::ENGINES is from 1 to 8");
     sys::dev_ops {
         devo_rev: sys::DEVO_REV,
         devo_refcnt: 0,
@@ -116,8 +124,15 @@ pub const fn dev_ops<D: Device>(cb_ops: *mut sys::cb_ops) -> sys::dev_ops {
         devo_reset: old_style!(nodev as Reset),
         devo_cb_ops: cb_ops,
         devo_bus_ops: ptr::null_mut(),
-        devo_power: None,
-        devo_quiesce: Some(sys::ddi_quiesce_not_needed),
+        devo_power: match D::POWER {
+            Some(_) => Some(entry::power::<D>),
+            None => None,
+        },
+        devo_quiesce: match D::QUIESCE {
+            Quiesce::NotNeeded => Some(sys::ddi_quiesce_not_needed),
+            Quiesce::NotSupported => Some(sys::ddi_quiesce_not_supported),
+            Quiesce::By(_) => Some(entry::quiesce::<D>),
+        },
     }
 }
 
@@ -154,16 +169,18 @@ pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
 
 /// `_fini(9E)`: `EBUSY` while the kernel can still call into the module, whatever values of the driver were forgotten.
 ///
-/// Instances and their mappings keep the module busy by themselves (mod_remove(9F), detach(9E)); what is left is timeouts.
+/// Instances and their mappings keep the module busy by themselves (mod_remove(9F), detach(9E)); what is left is what runs by itself, such as
+/// timeouts.
 #[doc(hidden)]
 pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
-    if time::any_outstanding() {
+    if busy::is_busy() {
         return Errno::EBUSY.raw();
     }
     // SAFETY: what `init` installed.
     let busy = unsafe { sys::mod_remove(linkage.get()) };
     if busy == 0 {
         state.fini();
+        pinned::fini();
     }
     busy
 }
@@ -184,30 +201,94 @@ pub fn panic_message(info: &core::panic::PanicInfo<'_>) {
     crate::log::panic(format_args!("{info}"));
 }
 
+/// May a module be called this: is it a name for a file and a driver?
+#[doc(hidden)]
+pub const fn is_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !matches!(bytes[at], b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-') {
+            return false;
+        }
+        at += 1;
+    }
+    matches!(bytes.first(), Some(b'a'..=b'z' | b'A'..=b'Z')) && bytes.len() <= 31
+}
+
+/// Whether a crate is `no_std`, by what its prelude has: [`module!`](crate::module!) asks.
+#[doc(hidden)]
+pub mod no_std {
+    /// An answer that is good: any, for a crate that is `EXEMPT`.
+    #[diagnostic::on_unimplemented(
+        message = "this crate is not `no_std`: a kernel has no standard library",
+        label = "a module of a crate with the standard library",
+        note = "write `#![no_std]` at the top of src/lib.rs, and `extern crate alloc;` for `Box`, `Vec` and the like",
+        note = "a driver is a library: programs and tests that have the standard library use it, as `ddi-host` does"
+    )]
+    pub trait Good<const EXEMPT: bool> {}
+
+    impl<T> Good<true> for T {}
+    impl Good<false> for NoStd {}
+
+    /// What [`Fallback::to_owned`] gives.
+    pub struct NoStd;
+
+    /// What is asked: `(&Asked).to_owned()` is the standard prelude's `ToOwned`, if that is there.
+    #[derive(Clone)]
+    pub struct Asked;
+
+    /// What is there otherwise.
+    pub trait Fallback {
+        /// By one more reference than the standard one takes.
+        fn to_owned(&self) -> NoStd;
+    }
+
+    impl Fallback for &Asked {
+        fn to_owned(&self) -> NoStd {
+            NoStd
+        }
+    }
+
+    /// Compiles for good answers only.
+    pub fn check<const EXEMPT: bool, T: Good<EXEMPT>>(_: T) {}
+}
+
 /// Makes a module of a [`Device`]: the tables, and `_init(9E)`, `_fini(9E)`, `_info(9E)`.
 ///
 /// Once for each crate. `name` is the driver's name, `description` what modinfo(8) shows.
 ///
 /// ```no_run
+/// # #![no_std]
+/// # extern crate std;
 /// # use devmap::{Attach, Device, Errno};
 /// struct Nothing;
 ///
 /// impl Device for Nothing {
 ///     type Mapping = ();
+///     type Open = ();
 ///     fn attach(_: &Attach<'_>) -> Result<Nothing, Errno> { Ok(Nothing) }
 /// }
 ///
 /// devmap::module! { device: Nothing, name: "nothing", description: "does nothing 1.0" }
 /// # fn main() {}
 /// ```
+///
+/// Entry points that this crate does not have are put into the tables by a function of the driver's: [`raw`](crate::raw) has an example.
 #[macro_export]
 macro_rules! module {
-    (device: $device:ty, name: $name:literal, description: $description:literal $(,)?) => {
+    (
+        device: $device:ty,
+        name: $name:literal,
+        description: $description:literal
+        $(, unsafe cb_ops: $more_cb_ops:expr)?
+        $(, unsafe dev_ops: $more_dev_ops:expr)?
+        $(,)?
+    ) => {
         #[doc(hidden)]
         #[allow(unsafe_code)]
         mod devmap_module {
             use super::*;
-            use $crate::module::{Entry, Registered, SoftState, Table};
+            use $crate::module::{Registered, SoftState, Table};
             use $crate::sys;
 
             static STATE: SoftState<$device> = SoftState::new();
@@ -219,6 +300,24 @@ macro_rules! module {
                 }
             }
 
+            const _: () = assert!(
+                $crate::module::is_name($name),
+                ::core::concat!(
+                    "a module is named as its file: up to 31 letters, digits, `_` and `-`, a letter first; not \"",
+                    $name,
+                    "\""
+                )
+            );
+
+            mod no_std {
+                // Not for an integration test, which cargo tells so.
+                const EXEMPT: bool = ::core::option_env!("CARGO_TARGET_TMPDIR").is_some() || ::core::cfg!(test);
+                const _: fn() = || {
+                    use $crate::module::no_std::{Asked, Fallback as _, check};
+                    check::<EXEMPT, _>((&Asked).to_owned());
+                };
+            }
+
             const DESCRIPTION: &::core::ffi::CStr = match ::core::ffi::CStr::from_bytes_with_nul(
                 ::core::concat!($description, "\0").as_bytes(),
             ) {
@@ -226,46 +325,99 @@ macro_rules! module {
                 Err(_) => panic!("a description has no NUL inside"),
             };
 
-            static CB_OPS: Table<sys::cb_ops> = Table::new($crate::module::cb_ops::<$device>());
-            static DEV_OPS: Table<sys::dev_ops> =
-                Table::new($crate::module::dev_ops::<$device>(CB_OPS.get()));
+            static CB_OPS: Table<sys::cb_ops> = Table::new({
+                let ops = $crate::module::cb_ops::<$device>();
+                $(let ops = $more_cb_ops(ops);)?
+                ops
+            });
+            static DEV_OPS: Table<sys::dev_ops> = Table::new({
+                let ops = $crate::module::dev_ops::<$device>(CB_OPS.get());
+                $(let ops = $more_dev_ops(ops);)?
+                ops
+            });
             static MODLDRV: Table<sys::modldrv> =
                 Table::new($crate::module::modldrv(DESCRIPTION, DEV_OPS.get()));
             static MODLINKAGE: Table<sys::modlinkage> = Table::new($crate::module::modlinkage(MODLDRV.get()));
 
-            #[cfg_attr(illumos_kernel, unsafe(no_mangle))]
-            extern "C-unwind" fn _init() -> ::core::ffi::c_int {
-                $crate::module::init(&STATE, &MODLINKAGE)
-            }
-
-            #[cfg_attr(illumos_kernel, unsafe(no_mangle))]
-            extern "C-unwind" fn _fini() -> ::core::ffi::c_int {
-                $crate::module::fini(&STATE, &MODLINKAGE)
-            }
-
-            #[cfg_attr(illumos_kernel, unsafe(no_mangle))]
-            unsafe extern "C-unwind" fn _info(modinfo: *mut sys::modinfo) -> ::core::ffi::c_int {
-                // SAFETY: the kernel's argument, passed on.
-                unsafe { $crate::module::info(&MODLINKAGE, modinfo) }
-            }
-
-            /// The driver, for the host's table of linked-in drivers.
-            #[cfg(not(illumos_kernel))]
-            pub static MODULE: Entry = Entry { name: $name, init: _init, fini: _fini, info: _info };
-
-            #[cfg(illumos_kernel)]
-            #[global_allocator]
-            static ALLOCATOR: $crate::kmem::KmemAllocator = $crate::kmem::KmemAllocator;
-
-            #[cfg(illumos_kernel)]
-            #[panic_handler]
-            fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
-                $crate::module::panic_message(info);
-                loop {}
-            }
+            $crate::__module_entry_points!($name);
         }
 
-        #[cfg(not(illumos_kernel))]
+        $crate::__module_exports!();
+    };
+}
+
+/// `_init(9E)`, `_fini(9E)` and `_info(9E)` of a module of the kernel's, by their names, and what a program without the standard library has to have.
+#[cfg(illumos_kernel)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_entry_points {
+    ($name:literal) => {
+        #[unsafe(no_mangle)]
+        extern "C-unwind" fn _init() -> ::core::ffi::c_int {
+            $crate::module::init(&STATE, &MODLINKAGE)
+        }
+
+        #[unsafe(no_mangle)]
+        extern "C-unwind" fn _fini() -> ::core::ffi::c_int {
+            $crate::module::fini(&STATE, &MODLINKAGE)
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn _info(modinfo: *mut sys::modinfo) -> ::core::ffi::c_int {
+            // SAFETY: the kernel's argument, passed on.
+            unsafe { $crate::module::info(&MODLINKAGE, modinfo) }
+        }
+
+        #[global_allocator]
+        static ALLOCATOR: $crate::kmem::KmemAllocator = $crate::kmem::KmemAllocator;
+
+        #[panic_handler]
+        fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::module::panic_message(info);
+            loop {}
+        }
+    };
+}
+
+/// The same for a host's table of linked-in drivers.
+#[cfg(not(illumos_kernel))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_entry_points {
+    ($name:literal) => {
+        extern "C-unwind" fn _init() -> ::core::ffi::c_int {
+            $crate::module::init(&STATE, &MODLINKAGE)
+        }
+
+        extern "C-unwind" fn _fini() -> ::core::ffi::c_int {
+            $crate::module::fini(&STATE, &MODLINKAGE)
+        }
+
+        unsafe extern "C-unwind" fn _info(modinfo: *mut sys::modinfo) -> ::core::ffi::c_int {
+            // SAFETY: the kernel's argument, passed on.
+            unsafe { $crate::module::info(&MODLINKAGE, modinfo) }
+        }
+
+        /// The driver, for the host's table of linked-in drivers.
+        pub static MODULE: $crate::module::Entry =
+            $crate::module::Entry { name: $name, init: _init, fini: _fini, info: _info };
+    };
+}
+
+/// A module of the kernel's has nothing for other crates.
+#[cfg(illumos_kernel)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_exports {
+    () => {};
+}
+
+/// The host's [`Entry`].
+#[cfg(not(illumos_kernel))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __module_exports {
+    () => {
         pub use devmap_module::MODULE;
     };
 }

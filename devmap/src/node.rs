@@ -4,14 +4,14 @@
 //! User or kernel context, with any mutex held unless a call says otherwise.
 
 use alloc::string::String;
-use alloc::sync::Arc;
-use core::ffi::{CStr, c_char, c_int};
-use core::ptr;
+use core::ffi::{CStr, c_int};
 
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
-use crate::text::Text;
+use crate::pci::Bars;
+use crate::property::Properties;
+use crate::tether::Tether;
 
 /// A device node, in attach and for as long as the instance lives.
 ///
@@ -27,47 +27,12 @@ use crate::text::Text;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
-    dip: *mut sys::dev_info_t,
     tether: &'a Tether,
 }
 
-/// Keeps a node attached while there is something that has to be freed before it is detached: whatever that is has a clone.
-#[derive(Clone)]
-pub(crate) struct Tether(Arc<()>);
-
-impl Tether {
-    pub(crate) fn new() -> Tether {
-        Tether(Arc::new(()))
-    }
-
-    /// For [`from_ptr`](Tether::from_ptr), if this value is forgotten.
-    pub(crate) fn as_ptr(&self) -> *const () {
-        Arc::as_ptr(&self.0)
-    }
-
-    /// # Safety
-    /// From [`as_ptr`](Tether::as_ptr) of a value that was forgotten, which this one replaces.
-    pub(crate) unsafe fn from_ptr(tether: *const ()) -> Tether {
-        // SAFETY: the caller's.
-        Tether(unsafe { Arc::from_raw(tether) })
-    }
-
-    /// Are there others?
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-}
-
-/// A name for the kernel; longer ones than any property has are names of nothing.
-fn c_name(name: &str) -> Option<Text<256>> {
-    Text::name(name)
-}
-
 impl<'a> Node<'a> {
-    /// # Safety
-    /// The node stays attached to this driver for `'a`.
-    pub(crate) unsafe fn from_raw(dip: *mut sys::dev_info_t, tether: &'a Tether) -> Node<'a> {
-        Node { dip, tether }
+    pub(crate) fn new(tether: &'a Tether) -> Node<'a> {
+        Node { tether }
     }
 
     /// For what has to be freed before the node is detached.
@@ -76,19 +41,41 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn as_ptr(&self) -> *mut sys::dev_info_t {
-        self.dip
+        self.tether.dip()
+    }
+
+    /// The kernel's node, for functions that this crate does not have: good while the node is attached. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::dev_info_t {
+        self.as_ptr()
     }
 
     /// The instance number, by which minor nodes are numbered too: `ddi_get_instance(9F)`.
     pub fn instance(&self) -> i32 {
         // SAFETY: a live node.
-        unsafe { sys::ddi_get_instance(self.dip) }
+        unsafe { sys::ddi_get_instance(self.as_ptr()) }
     }
 
     /// The name of the driver that is bound to the node: `ddi_driver_name(9F)`.
     pub fn driver_name(&self) -> &'a CStr {
         // SAFETY: a live node.
-        let name = unsafe { sys::ddi_driver_name(self.dip) };
+        let name = unsafe { sys::ddi_driver_name(self.as_ptr()) };
+        // SAFETY: the kernel's string, which lives as long as the node.
+        unsafe { CStr::from_ptr(name) }
+    }
+
+    /// The node's own name, by its bus: `ddi_node_name(9F)`. Drivers that are bound by an alias find which one by this or
+    /// [`binding_name`](Node::binding_name).
+    pub fn node_name(&self) -> &'a CStr {
+        // SAFETY: a live node.
+        let name = unsafe { sys::ddi_node_name(self.as_ptr()) };
+        // SAFETY: the kernel's string, which lives as long as the node.
+        unsafe { CStr::from_ptr(name) }
+    }
+
+    /// The name by which the driver is bound to the node: `ddi_binding_name(9F)`.
+    pub fn binding_name(&self) -> &'a CStr {
+        // SAFETY: a live node.
+        let name = unsafe { sys::ddi_binding_name(self.as_ptr()) };
         // SAFETY: the kernel's string, which lives as long as the node.
         unsafe { CStr::from_ptr(name) }
     }
@@ -98,21 +85,16 @@ impl<'a> Node<'a> {
         self.driver_name().to_str().unwrap_or("")
     }
 
+    /// The properties of all types, to be read and set.
+    pub fn properties(&self) -> Properties<'a> {
+        Properties::new(*self)
+    }
+
     /// An integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
     ///
     /// Parents are not asked (`DDI_PROP_DONTPASS`).
     pub fn property(&self, name: &str, default: i32) -> i32 {
-        let Some(name) = c_name(name) else { return default };
-        // SAFETY: a live node and a string that ends in NUL, which the call does not keep or change.
-        unsafe {
-            sys::ddi_prop_get_int(
-                sys::DDI_DEV_T_ANY,
-                self.dip,
-                sys::DDI_PROP_DONTPASS,
-                name.as_ptr().cast_mut(),
-                default,
-            )
-        }
+        self.properties().int(name, default)
     }
 
     /// As [`property`](Node::property), for numbers that cannot be negative. `EINVAL` if one is.
@@ -124,65 +106,12 @@ impl<'a> Node<'a> {
 
     /// Does the node have this property: `ddi_prop_exists(9F)`.
     pub fn has_property(&self, name: &str) -> bool {
-        let Some(name) = c_name(name) else { return false };
-        // SAFETY: as in `property`.
-        let there = unsafe {
-            sys::ddi_prop_exists(
-                sys::DDI_DEV_T_ANY,
-                self.dip,
-                sys::DDI_PROP_DONTPASS,
-                name.as_ptr().cast_mut(),
-            )
-        };
-        there != 0
+        self.properties().has(name)
     }
 
     /// A string property, if the node has it: `ddi_prop_lookup_string(9F)`. Bytes that are not UTF-8 are replaced.
     pub fn string_property(&self, name: &str) -> Option<String> {
-        let name = c_name(name)?;
-        let mut text: *mut c_char = ptr::null_mut();
-        // SAFETY: as in `property`; on success `text` points to memory that ddi_prop_free takes back.
-        let result = unsafe {
-            sys::ddi_prop_lookup_string(
-                sys::DDI_DEV_T_ANY,
-                self.dip,
-                sys::DDI_PROP_DONTPASS,
-                name.as_ptr().cast_mut(),
-                &raw mut text,
-            )
-        };
-        if result != sys::DDI_PROP_SUCCESS || text.is_null() {
-            return None;
-        }
-        // SAFETY: the kernel's copy of the property, which ends in NUL.
-        let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
-        // SAFETY: from ddi_prop_lookup_string, freed once.
-        unsafe { sys::ddi_prop_free(text.cast()) };
-        Some(copy)
-    }
-
-    /// Looks at the numbers of an integer property, if the node has it: `ddi_prop_lookup_int_array(9F)`.
-    fn with_ints<R>(&self, name: &CStr, look: impl FnOnce(&[i32]) -> R) -> Option<R> {
-        let (mut ints, mut count): (*mut c_int, _) = (ptr::null_mut(), 0);
-        // SAFETY: as in `property`; on success `ints` points to memory that ddi_prop_free takes back.
-        let result = unsafe {
-            sys::ddi_prop_lookup_int_array(
-                sys::DDI_DEV_T_ANY,
-                self.dip,
-                sys::DDI_PROP_DONTPASS,
-                name.as_ptr().cast_mut(),
-                &raw mut ints,
-                &raw mut count,
-            )
-        };
-        if result != sys::DDI_PROP_SUCCESS || ints.is_null() {
-            return None;
-        }
-        // SAFETY: the kernel's copy of the property: so many numbers, which stay until they are freed below.
-        let answer = look(unsafe { core::slice::from_raw_parts(ints, count as usize) });
-        // SAFETY: from ddi_prop_lookup_int_array, freed once.
-        unsafe { sys::ddi_prop_free(ints.cast()) };
-        Some(answer)
+        Some(self.properties().text(name).ok()?.to_string_lossy().into_owned())
     }
 
     /// Is it a device on a PCI bus? Its register set 0 is configuration space then.
@@ -190,20 +119,10 @@ impl<'a> Node<'a> {
         self.has_property("vendor-id") && self.has_property("class-code")
     }
 
-    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for. None: it is no PCI device, or that
+    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
     /// register is not used.
-    ///
-    /// Base address registers are numbered by their place in configuration space, register sets by what there is: an ivshmem has
-    /// base address registers 0 and 2, which are sets 1 and 2.
     pub fn bar(&self, number: u8) -> Option<u32> {
-        const ENTRY: usize = 5;
-        if !self.is_pci() {
-            return None;
-        }
-        let place = 0x10 + 4 * i32::from(number);
-        let is_it = |entry: &[i32]| entry.first().is_some_and(|high| high & 0xff == place);
-        let set = self.with_ints(c"reg", |reg| reg.chunks_exact(ENTRY).position(is_it))??;
-        u32::try_from(set).ok()
+        Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
     }
 
     /// How many register sets the node has: `ddi_dev_nregs(9F)`. None for a pseudo device.
@@ -216,7 +135,7 @@ impl<'a> Node<'a> {
         }
         let mut count: c_int = 0;
         // SAFETY: a live node; the answer goes to a local.
-        let result = unsafe { sys::ddi_dev_nregs(self.dip, &raw mut count) };
+        let result = unsafe { sys::ddi_dev_nregs(self.as_ptr(), &raw mut count) };
         if result == sys::DDI_SUCCESS { u32::try_from(count).unwrap_or(0) } else { 0 }
     }
 
@@ -229,7 +148,7 @@ impl<'a> Node<'a> {
         }
         let mut len: sys::off_t = 0;
         // SAFETY: a live node; the answer goes to a local.
-        let result = unsafe { sys::ddi_dev_regsize(self.dip, set, &raw mut len) };
+        let result = unsafe { sys::ddi_dev_regsize(self.as_ptr(), set, &raw mut len) };
         if result != sys::DDI_SUCCESS {
             return Err(NONE);
         }

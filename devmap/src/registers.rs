@@ -5,55 +5,24 @@
 //! clone of it, or a process's mapping of it lives.
 
 use alloc::sync::Arc;
-use core::ffi::c_char;
+use core::ffi::{c_char, c_int};
 use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::access::{Attributes, ByteOrder, Order};
 use crate::errno::{Errno, Error};
-use crate::node::{Node, Tether};
-
-/// What the processor may do with accesses to a mapping: `ddi_device_acc_attr(9S)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Everything in the order written, nothing cached. For registers.
-    #[default]
-    Strict,
-    /// Accesses may change places.
-    Unordered,
-    /// Writes may be merged, too. For frame buffers.
-    Merging,
-    /// Reads may come from a cache, too.
-    LoadCaching,
-    /// Everything may be cached. For ordinary memory.
-    StoreCaching,
-}
-
-impl Order {
-    pub(crate) fn attributes(self) -> sys::ddi_device_acc_attr_t {
-        let dataorder = match self {
-            Order::Strict => sys::DDI_STRICTORDER_ACC,
-            Order::Unordered => sys::DDI_UNORDERED_OK_ACC,
-            Order::Merging => sys::DDI_MERGING_OK_ACC,
-            Order::LoadCaching => sys::DDI_LOADCACHING_OK_ACC,
-            Order::StoreCaching => sys::DDI_STORECACHING_OK_ACC,
-        };
-        sys::ddi_device_acc_attr_t {
-            devacc_attr_version: sys::DDI_DEVICE_ATTR_V0,
-            devacc_attr_endian_flags: sys::DDI_NEVERSWAP_ACC,
-            devacc_attr_dataorder: dataorder,
-            devacc_attr_access: sys::DDI_DEFAULT_ACC,
-        }
-    }
-}
+use crate::fm;
+use crate::node::Node;
+use crate::tether::Tether;
 
 struct Inner {
     handle: sys::ddi_acc_handle_t,
     base: *mut c_char,
     set: u32,
-    order: Order,
+    attributes: Attributes,
     /// ddi_regs_map_free(9F) needs the node.
-    _tether: Tether,
+    tether: Tether,
 }
 
 // SAFETY: the mapping belongs to the kernel, not to a thread, and is undone once.
@@ -87,27 +56,22 @@ pub struct Registers {
 }
 
 const RANGE: Error = Error::new(Errno::EINVAL, "ddi_get32(9F)", "outside the register set, or not aligned");
+const FLAGGED: Error = Error::new(Errno::EIO, "ddi_fm_acc_err_get(9F)", "the bus saw an error of the access");
+const NO_ANSWER: Error = Error::new(Errno::EIO, "ddi_peek32(9F)", "the device does not answer");
 
 impl Registers {
-    /// Maps the whole register set `set` of the node. User or kernel context.
+    /// Maps the whole register set `set` of the node, in an [`Order`] or with other [attributes](Attributes). User or kernel context.
     ///
     /// `ENXIO` when the node has no such set, `EIO` when it cannot be mapped.
-    pub fn map(node: &Node<'_>, set: u32, order: Order) -> Result<Registers, Error> {
+    pub fn map(node: &Node<'_>, set: u32, attributes: impl Into<Attributes>) -> Result<Registers, Error> {
+        let attributes = attributes.into();
         let len = node.register_set_len(set)?;
         let mut base: *mut c_char = ptr::null_mut();
         let mut handle: sys::ddi_acc_handle_t = ptr::null_mut();
-        let mut attributes = order.attributes();
+        let mut raw = attributes.raw();
         // SAFETY: a live node; length 0 is the whole set; the answers go to locals.
         let result = unsafe {
-            sys::ddi_regs_map_setup(
-                node.as_ptr(),
-                set,
-                &raw mut base,
-                0,
-                0,
-                &raw mut attributes,
-                &raw mut handle,
-            )
+            sys::ddi_regs_map_setup(node.as_ptr(), set, &raw mut base, 0, 0, &raw mut raw, &raw mut handle)
         };
         if result != sys::DDI_SUCCESS {
             return Err(Error::new(
@@ -116,11 +80,8 @@ impl Registers {
                 "the register set cannot be mapped",
             ));
         }
-        Ok(Registers {
-            mapped: Arc::new(Inner { handle, base, set, order, _tether: node.tether() }),
-            start: 0,
-            len,
-        })
+        let mapped = Arc::new(Inner { handle, base, set, attributes, tether: node.tether() });
+        Ok(Registers { mapped, start: 0, len })
     }
 
     /// `len` bytes from byte `offset` on, as if they were a set of their own. `EINVAL` when the set has not as many.
@@ -146,6 +107,12 @@ impl Registers {
         self.len == 0
     }
 
+    /// The access handle of the whole set and the address of its first byte, for functions that this crate does not have: good while a clone of this value lives. See
+    /// [`raw`](crate::raw).
+    pub fn as_raw(&self) -> (sys::ddi_acc_handle_t, *mut c_char) {
+        (self.mapped.handle, self.mapped.base)
+    }
+
     /// The number of the set.
     pub fn set(&self) -> u32 {
         self.mapped.set
@@ -153,10 +120,11 @@ impl Registers {
 
     /// How the set may be accessed.
     pub fn order(&self) -> Order {
-        self.mapped.order
+        self.mapped.attributes.order
     }
 
     /// The address of `count` values of `T` at `offset`, if they all lie within the set.
+    #[inline]
     fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {
         let bytes = size_of::<T>().checked_mul(count).ok_or(RANGE)?;
         let end = offset.checked_add(bytes as u64).ok_or(RANGE)?;
@@ -170,35 +138,109 @@ impl Registers {
         Ok(self.mapped.base.wrapping_add(start).cast())
     }
 
-    /// Reads one register at byte `offset`: `ddi_get32(9F)` and its like. `EINVAL` outside the set.
+    /// Whether the accesses just made went well, as far as the bus tells.
+    #[inline]
+    fn check(&self) -> Result<(), Error> {
+        if self.mapped.attributes.fm.is_none() { Ok(()) } else { self.check_flagged() }
+    }
+
+    #[cold]
+    fn check_flagged(&self) -> Result<(), Error> {
+        let handle = self.mapped.handle;
+        // SAFETY: a mapped handle that flags errors; the answer goes where `status` says.
+        let status = fm::status(|error| unsafe {
+            sys::ddi_fm_acc_err_get(handle, error, sys::DDI_FME_VERSION);
+        });
+        if status == sys::DDI_FM_OK {
+            return Ok(());
+        }
+        // SAFETY: as above.
+        unsafe { sys::ddi_fm_acc_err_clear(handle, sys::DDI_FME_VERSION) };
+        Err(FLAGGED)
+    }
+
+    /// Reads one register at byte `offset`: `ddi_get32(9F)` and its like.
+    ///
+    /// `EINVAL` outside the set. `EIO` when [errors are flagged](Attributes::flag_errors) and the bus saw one, here as in the other accesses.
+    #[inline]
     pub fn read<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
-        Ok(unsafe { T::get(self.mapped.handle, address) })
+        let value = unsafe { T::get(self.mapped.handle, address) };
+        self.check()?;
+        Ok(value)
     }
 
-    /// Writes one register at byte `offset`: `ddi_put32(9F)` and its like. `EINVAL` outside the set.
+    /// Writes one register at byte `offset`: `ddi_put32(9F)` and its like.
+    #[inline]
     pub fn write<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
         unsafe { T::put(self.mapped.handle, address, value) };
-        Ok(())
+        self.check()
     }
 
     /// Reads consecutive registers from byte `offset` on: `ddi_rep_get32(9F)` and its like.
     pub fn read_into<T: Word>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, to.len())?;
         // SAFETY: both ranges have the slice's length and are ours.
-        unsafe { T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len()) };
-        Ok(())
+        unsafe { T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_AUTOINCR) };
+        self.check()
     }
 
     /// Writes consecutive registers from byte `offset` on: `ddi_rep_put32(9F)` and its like.
     pub fn write_from<T: Word>(&self, offset: u64, from: &[T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, from.len())?;
+        let source = from.as_ptr().cast_mut();
         // SAFETY: both ranges have the slice's length and are ours; the source is only read.
-        unsafe { T::rep_put(self.mapped.handle, from.as_ptr().cast_mut(), address, from.len()) };
-        Ok(())
+        unsafe { T::rep_put(self.mapped.handle, source, address, from.len(), sys::DDI_DEV_AUTOINCR) };
+        self.check()
+    }
+
+    /// Reads one register at byte `offset` again and again, as the end of a queue: `ddi_rep_get32(9F)` with `DDI_DEV_NO_AUTOINCR`.
+    pub fn read_queue<T: Word>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
+        let address = self.at::<T>(offset, 1)?;
+        // SAFETY: the slice is ours, and the address stays.
+        unsafe {
+            T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_NO_AUTOINCR);
+        };
+        self.check()
+    }
+
+    /// Writes one register at byte `offset` again and again: `ddi_rep_put32(9F)` with `DDI_DEV_NO_AUTOINCR`.
+    pub fn write_queue<T: Word>(&self, offset: u64, from: &[T]) -> Result<(), Error> {
+        let address = self.at::<T>(offset, 1)?;
+        let source = from.as_ptr().cast_mut();
+        // SAFETY: the slice is ours and only read, and the address stays.
+        unsafe { T::rep_put(self.mapped.handle, source, address, from.len(), sys::DDI_DEV_NO_AUTOINCR) };
+        self.check()
+    }
+
+    /// Reads a register that may not answer: `ddi_peek32(9F)` and its like. `EIO` when it does not, where another read could stop the machine.
+    pub fn peek<T: Word>(&self, offset: u64) -> Result<T, Error> {
+        let address = self.at::<T>(offset, 1)?;
+        let mut value = T::default();
+        // SAFETY: a live node; within the mapped set; the answer goes to a local.
+        let result = unsafe { T::peek(self.mapped.tether.dip(), address, &raw mut value) };
+        if result == sys::DDI_SUCCESS { Ok(self.swapped(value)) } else { Err(NO_ANSWER) }
+    }
+
+    /// Writes a register that may not answer: `ddi_poke32(9F)` and its like. `EIO` when it does not.
+    pub fn poke<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
+        let address = self.at::<T>(offset, 1)?;
+        // SAFETY: a live node; within the mapped set.
+        let result = unsafe { T::poke(self.mapped.tether.dip(), address, self.swapped(value)) };
+        if result == sys::DDI_SUCCESS { Ok(()) } else { Err(NO_ANSWER) }
+    }
+
+    /// Peeks and pokes know nothing of byte orders.
+    fn swapped<T: Word>(&self, value: T) -> T {
+        let swaps = match self.mapped.attributes.byte_order {
+            ByteOrder::Never => false,
+            ByteOrder::Little => cfg!(target_endian = "big"),
+            ByteOrder::Big => cfg!(target_endian = "little"),
+        };
+        if swaps { value.reversed() } else { value }
     }
 }
 
@@ -218,39 +260,107 @@ pub trait Word: sealed::Sealed + Copy + Default {
     unsafe fn put(handle: sys::ddi_acc_handle_t, to: *mut Self, value: Self);
     #[doc(hidden)]
     /// # Safety
-    /// `count` values from `from` on lie in the handle's mapping, and `to` has room for them.
-    unsafe fn rep_get(handle: sys::ddi_acc_handle_t, to: *mut Self, from: *mut Self, count: usize);
+    /// `count` values from `from` on (one, without `DDI_DEV_AUTOINCR`) lie in the handle's mapping, and `to` has room for them.
+    unsafe fn rep_get(
+        handle: sys::ddi_acc_handle_t,
+        to: *mut Self,
+        from: *mut Self,
+        count: usize,
+        flags: u32,
+    );
     #[doc(hidden)]
     /// # Safety
-    /// `count` values from `to` on lie in the handle's mapping, and `from` has as many.
-    unsafe fn rep_put(handle: sys::ddi_acc_handle_t, from: *mut Self, to: *mut Self, count: usize);
+    /// `count` values from `to` on (one, without `DDI_DEV_AUTOINCR`) lie in the handle's mapping, and `from` has as many.
+    unsafe fn rep_put(
+        handle: sys::ddi_acc_handle_t,
+        from: *mut Self,
+        to: *mut Self,
+        count: usize,
+        flags: u32,
+    );
+    #[doc(hidden)]
+    /// # Safety
+    /// The address lies in a mapping of the node's registers, aligned; `to` has room for a value.
+    unsafe fn peek(dip: *mut sys::dev_info_t, from: *mut Self, to: *mut Self) -> c_int;
+    #[doc(hidden)]
+    /// # Safety
+    /// The address lies in a mapping of the node's registers, aligned.
+    unsafe fn poke(dip: *mut sys::dev_info_t, to: *mut Self, value: Self) -> c_int;
+    #[doc(hidden)]
+    /// # Safety
+    /// A handle of configuration space.
+    unsafe fn config_get(handle: sys::ddi_acc_handle_t, offset: i64) -> Self;
+    #[doc(hidden)]
+    /// # Safety
+    /// A handle of configuration space.
+    unsafe fn config_put(handle: sys::ddi_acc_handle_t, offset: i64, value: Self);
+    #[doc(hidden)]
+    fn reversed(self) -> Self;
 }
 
 macro_rules! word {
-    ($type:ty, $get:ident, $put:ident, $rep_get:ident, $rep_put:ident) => {
+    ($type:ty, $signed:ty: $get:ident $put:ident $rep_get:ident $rep_put:ident $peek:ident $poke:ident
+        $config_get:ident $config_put:ident) => {
         impl sealed::Sealed for $type {}
         impl Word for $type {
+            #[inline]
             unsafe fn get(handle: sys::ddi_acc_handle_t, from: *mut Self) -> Self {
                 // SAFETY: the caller's.
                 unsafe { sys::$get(handle, from) }
             }
+            #[inline]
             unsafe fn put(handle: sys::ddi_acc_handle_t, to: *mut Self, value: Self) {
                 // SAFETY: the caller's.
                 unsafe { sys::$put(handle, to, value) }
             }
-            unsafe fn rep_get(handle: sys::ddi_acc_handle_t, to: *mut Self, from: *mut Self, count: usize) {
+            unsafe fn rep_get(
+                handle: sys::ddi_acc_handle_t,
+                to: *mut Self,
+                from: *mut Self,
+                count: usize,
+                flags: u32,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { sys::$rep_get(handle, to, from, count, sys::DDI_DEV_AUTOINCR) }
+                unsafe { sys::$rep_get(handle, to, from, count, flags) }
             }
-            unsafe fn rep_put(handle: sys::ddi_acc_handle_t, from: *mut Self, to: *mut Self, count: usize) {
+            unsafe fn rep_put(
+                handle: sys::ddi_acc_handle_t,
+                from: *mut Self,
+                to: *mut Self,
+                count: usize,
+                flags: u32,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { sys::$rep_put(handle, from, to, count, sys::DDI_DEV_AUTOINCR) }
+                unsafe { sys::$rep_put(handle, from, to, count, flags) }
+            }
+            unsafe fn peek(dip: *mut sys::dev_info_t, from: *mut Self, to: *mut Self) -> c_int {
+                // SAFETY: the caller's; a signed number is as large.
+                unsafe { sys::$peek(dip, from.cast::<$signed>(), to.cast::<$signed>()) }
+            }
+            unsafe fn poke(dip: *mut sys::dev_info_t, to: *mut Self, value: Self) -> c_int {
+                // SAFETY: the caller's.
+                unsafe { sys::$poke(dip, to.cast::<$signed>(), value as $signed) }
+            }
+            unsafe fn config_get(handle: sys::ddi_acc_handle_t, offset: i64) -> Self {
+                // SAFETY: the caller's.
+                unsafe { sys::$config_get(handle, offset) }
+            }
+            unsafe fn config_put(handle: sys::ddi_acc_handle_t, offset: i64, value: Self) {
+                // SAFETY: the caller's.
+                unsafe { sys::$config_put(handle, offset, value) }
+            }
+            fn reversed(self) -> Self {
+                self.swap_bytes()
             }
         }
     };
 }
 
-word!(u8, ddi_get8, ddi_put8, ddi_rep_get8, ddi_rep_put8);
-word!(u16, ddi_get16, ddi_put16, ddi_rep_get16, ddi_rep_put16);
-word!(u32, ddi_get32, ddi_put32, ddi_rep_get32, ddi_rep_put32);
-word!(u64, ddi_get64, ddi_put64, ddi_rep_get64, ddi_rep_put64);
+word!(u8, i8: ddi_get8 ddi_put8 ddi_rep_get8 ddi_rep_put8 ddi_peek8 ddi_poke8
+    pci_config_get8 pci_config_put8);
+word!(u16, i16: ddi_get16 ddi_put16 ddi_rep_get16 ddi_rep_put16 ddi_peek16 ddi_poke16
+    pci_config_get16 pci_config_put16);
+word!(u32, i32: ddi_get32 ddi_put32 ddi_rep_get32 ddi_rep_put32 ddi_peek32 ddi_poke32
+    pci_config_get32 pci_config_put32);
+word!(u64, i64: ddi_get64 ddi_put64 ddi_rep_get64 ddi_rep_put64 ddi_peek64 ddi_poke64
+    pci_config_get64 pci_config_put64);

@@ -1,10 +1,11 @@
 //! [`MapRequest`]: a process's mmap(2), and what the driver answers: a [`Setup`].
 //!
-//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is consumed by setting
-//! it up, so it is set up once; a [`Setup`] can be had in no other way, so it is not forgotten.
+//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second time is an error. A
+//! [`Setup`] can be had in no other way, so it is not forgotten.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::ptr;
@@ -12,15 +13,18 @@ use core::ptr;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
+use crate::access::Order;
 use crate::callbacks::{self, Slot};
+use crate::caller::Caller;
 use crate::calls::Terms;
+use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
-use crate::handle::{Handle, Target, covers};
+use crate::handle::{Handle, Target, covers, may_be_written};
 use crate::instance::Instance;
 use crate::memory::Memory;
+use crate::open::Entered;
 use crate::page;
-use crate::registers::Order;
 
 bitflags! {
     /// What a process may do with a mapping: mmap(2)'s `PROT_` values.
@@ -58,13 +62,10 @@ type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 /// // Registers at offset 0, for reading only; behind them a ring, at 64 KiB.
 /// fn devmap<'a, D>(&self, request: MapRequest<'a, D>) -> Result<Setup<'a, D>, Errno>
 /// where
-///     D: Device<Mapping = ()>,
+///     D: Device<Mapping = (), Open = ()>,
 /// {
 ///     Ok(match request.offset() {
-///         0x1_0000.. => {
-///             let offset = request.offset() - 0x1_0000;
-///             request.map(&self.ring, offset).with(())?
-///         }
+///         0x1_0000.. => request.map(&self.ring, request.offset() - 0x1_0000).with(())?,
 ///         offset => {
 ///             let read_only = request.map(&self.regs, offset).max_protection(Protection::READ);
 ///             read_only.with(())? // beyond the registers, or for writing: an error
@@ -74,66 +75,91 @@ type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 /// # }
 /// ```
 pub struct MapRequest<'a, D: Device> {
-    instance: &'a Arc<Instance<D>>,
+    entered: &'a Entered<'a, D>,
     cookie: sys::devmap_cookie_t,
-    offset: u64,
-    len: usize,
-    model: u32,
-    terms: Terms,
+    asked: Asked,
     handle: Handle,
+    /// The framework has it.
+    set_up: Cell<bool>,
     call: Once<'a>,
 }
 
+/// What devmap(9E) asks for, in whole pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub offset: u64,
+    pub len: usize,
+    pub model: u32,
+    pub terms: Terms,
+}
+
+impl<D: Device> Sealed for MapRequest<'_, D> {}
+impl<D: Device> MaySleep for MapRequest<'_, D> {}
+
 impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
-        instance: &'a Arc<Instance<D>>,
+        entered: &'a Entered<'a, D>,
         cookie: sys::devmap_cookie_t,
-        (offset, len): (u64, usize),
-        model: u32,
-        terms: Terms,
+        asked: Asked,
     ) -> MapRequest<'a, D> {
-        let handle = Handle::new(instance.dip, offset, len);
-        MapRequest { instance, cookie, offset, len, model, terms, handle, call: PhantomData }
+        let handle = Handle::new(entered.instance.dip, asked.offset, asked.len);
+        MapRequest { entered, cookie, asked, handle, set_up: Cell::new(false), call: PhantomData }
+    }
+
+    /// The private data of the open by which the process maps the device.
+    pub fn open(&self) -> &'a D::Open {
+        self.entered.open
+    }
+
+    /// Which of the instance's minor nodes is mapped.
+    pub fn minor(&self) -> u32 {
+        self.entered.minor
+    }
+
+    /// Who maps it.
+    pub fn caller(&self) -> Caller<'a> {
+        // SAFETY: the credential that segmap(9E) was called with, which is under way.
+        unsafe { Caller::new(self.asked.terms.cred) }
     }
 
     /// The device offset at which the mapping is to start, in bytes; a multiple of the page size.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.asked.offset
     }
 
     /// How many bytes are to be mapped from there: whole pages, whatever length the process gave (an mmap(2) of 100 bytes asks for a page).
     pub fn len(&self) -> usize {
-        self.len
+        self.asked.len
     }
 
     /// Never.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.asked.len == 0
     }
 
     /// The first offset behind the request.
     pub fn end(&self) -> u64 {
-        self.offset.saturating_add(self.len as u64)
+        self.asked.offset.saturating_add(self.asked.len as u64)
     }
 
     /// Shared or private.
     pub fn sharing(&self) -> Sharing {
-        if self.terms.flags & sys::MAP_TYPE == sys::MAP_PRIVATE { Sharing::Private } else { Sharing::Shared }
+        self.asked.terms.sharing()
     }
 
     /// What the process wants to do.
     pub fn protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.terms.protection)
+        Protection::from_bits_truncate(self.asked.terms.protection)
     }
 
     /// What mprotect(2) may let it do later.
     pub fn max_protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.terms.max_protection)
+        Protection::from_bits_truncate(self.asked.terms.max_protection)
     }
 
     /// Is it a 32-bit process: `ddi_mmap_get_model(9F)`.
     pub fn is_32_bit(&self) -> bool {
-        self.model == sys::DDI_MODEL_ILP32
+        self.asked.model == sys::DDI_MODEL_ILP32
     }
 
     /// The mapping that is to be. It lives once the process has it; put it where its translations are looked for now.
@@ -148,9 +174,8 @@ impl<'a, D: Device> MapRequest<'a, D> {
     }
 
     /// Answers the whole request with memory, from byte `offset` of it on.
-    pub fn map(self, memory: impl Into<Memory>, offset: u64) -> MapSetup<'a, D> {
-        let len = self.len;
-        self.map_part(memory, offset, len)
+    pub fn map(&self, memory: impl Into<Memory>, offset: u64) -> MapSetup<'_, 'a, D> {
+        self.map_part(memory, offset, self.asked.len)
     }
 
     /// Answers the first `len` bytes of the request, whole pages; the driver is asked again for the rest, which gets a handle of
@@ -159,7 +184,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
     /// **Think twice.** illumos kernels crash when a process unmaps the end of a mapping that has several handles
     /// (docs/shield.md, 1 to 3): any process that can open the device can then stop the machine. Prefer one region
     /// for each mmap(2), by refusing a request that goes beyond.
-    pub fn map_part(self, memory: impl Into<Memory>, offset: u64, len: usize) -> MapSetup<'a, D> {
+    pub fn map_part(&self, memory: impl Into<Memory>, offset: u64, len: usize) -> MapSetup<'_, 'a, D> {
         let memory = memory.into();
         let order = None;
         MapSetup {
@@ -171,13 +196,21 @@ impl<'a, D: Device> MapRequest<'a, D> {
             max: Protection::all(),
             flags: sys::DEVMAP_ALLOW_REMAP,
             access: true,
+            engine: 0,
         }
     }
 }
 
+impl Terms {
+    fn sharing(&self) -> Sharing {
+        if self.flags & sys::MAP_TYPE == sys::MAP_PRIVATE { Sharing::Private } else { Sharing::Shared }
+    }
+}
+
 /// A request with its answer, to be completed by [`with`](MapSetup::with).
-pub struct MapSetup<'a, D: Device> {
-    request: MapRequest<'a, D>,
+#[must_use = "nothing is mapped before `with`"]
+pub struct MapSetup<'r, 'a, D: Device> {
+    request: &'r MapRequest<'a, D>,
     memory: Memory,
     memory_offset: u64,
     len: usize,
@@ -185,9 +218,10 @@ pub struct MapSetup<'a, D: Device> {
     max: Protection,
     flags: u32,
     access: bool,
+    engine: usize,
 }
 
-impl<'a, D: Device> MapSetup<'a, D> {
+impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// What processes may do at most; mmap(2) and mprotect(2) beyond it fail. Everything, if not said.
     pub fn max_protection(mut self, max: Protection) -> Self {
         self.max = max;
@@ -213,41 +247,68 @@ impl<'a, D: Device> MapSetup<'a, D> {
         self
     }
 
+    /// Which of the instance's contexts ([`Device::ENGINES`]) the mapping waits for in [`Fault::switch_context`](crate::Fault::switch_context); the
+    /// first, if not said. All parts of one mmap(2) have the same, or it fails.
+    pub fn engine(mut self, engine: usize) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// Sets the mapping up with this private data: `devmap_umem_setup(9F)`, `devmap_devmem_setup(9F)`.
     ///
-    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, or for
-    /// memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
+    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, for
+    /// an [engine](MapSetup::engine) that is not there, or memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
     /// there: its neighbours would be, too); for a private mapping without access. `EACCES` when the process wants
-    /// more than it may. On every error the private data is dropped.
+    /// more than it may, or to write what is pinned for reading only. `EALREADY` when the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
-        let MapSetup { request, memory, memory_offset, len, order, max, flags, access } = self;
-        let MapRequest { instance, cookie, terms, handle, .. } = request;
+        let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
+        let MapRequest { entered, cookie, asked, handle, set_up, .. } = request;
+        let instance: &Arc<Instance<D>> = &entered.instance;
         let page = match memory {
             Memory::Registers(_) => "devmap_devmem_setup(9F)",
-            Memory::Umem(_) => "devmap_umem_setup(9F)",
+            Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
         };
         let refuse = |errno, why| Err(Error::new(errno, page, why));
-        if len == 0 || len > request.len || !page::aligned(len as u64) {
+        if set_up.get() {
+            return refuse(Errno::EALREADY, "the request is set up already");
+        }
+        if len == 0 || len > asked.len || !page::aligned(len as u64) {
             return refuse(Errno::EINVAL, "the part is empty, longer than the request, or not in pages");
         }
-        if !access && terms.flags & sys::MAP_TYPE == sys::MAP_PRIVATE {
+        if engine >= D::ENGINES {
+            return refuse(Errno::EINVAL, "the device has no such engine");
+        }
+        if !access && asked.terms.sharing() == Sharing::Private {
             return refuse(Errno::EINVAL, "a private mapping needs an access callback");
         }
-        let wanted = Protection::from_bits_truncate(terms.protection);
-        if !max.contains(wanted) {
+        if !max.contains(request.protection()) {
             return refuse(Errno::EACCES, "the process wants more than it may");
+        }
+        let max = if may_be_written(&memory) { max } else { max - Protection::WRITE };
+        if !max.contains(request.protection()) {
+            return refuse(Errno::EACCES, "the memory is pinned for reading only");
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result =
-            setup::<D>(instance, cookie, &memory, (start, len), max_protection, flags, order, access);
+        let result = setup::<D>(
+            instance,
+            *cookie,
+            &memory,
+            (start, len),
+            max_protection,
+            flags,
+            order,
+            (access, engine),
+        );
         if result != sys::DDI_SUCCESS {
             return refuse(Errno::EIO, "the framework refused");
         }
-        handle.set_target(Target { memory, order, max_protection, loads_unseen: !access }, len);
-        let member = instance.mappings.set.insert(&handle);
+        set_up.set(true);
+        handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
+        let member = instance.mappings.set.insert(handle);
+        let handle = handle.clone();
         let slot = Box::new(Slot { handle, member, instance: Arc::clone(instance), mapping });
-        let kept = D::soft_state().calls().map(|calls| calls.prepare(cookie, slot));
+        let kept = D::soft_state().calls().map(|calls| calls.prepare(*cookie, slot));
         if kept.is_none_or(|kept| kept.is_err()) {
             return refuse(Errno::ENOMEM, "no memory to remember the mapping by");
         }
@@ -264,41 +325,44 @@ fn setup<D: Device>(
     max_protection: u32,
     flags: u32,
     order: Option<Order>,
-    access: bool,
+    (access, engine): (bool, usize),
 ) -> c_int {
-    let mut table = callbacks::table::<D>(access);
-    let mut attributes = order.unwrap_or(memory.order()).attributes();
-    match memory {
-        // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is
-        // pointed to.
-        Memory::Registers(registers) => unsafe {
-            sys::devmap_devmem_setup(
-                cookie,
-                instance.dip,
-                &raw mut table,
-                registers.set(),
-                registers.start() as i64 + start,
-                len,
-                max_protection,
-                flags,
-                &raw mut attributes,
-            )
-        },
-        // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the
-        // table.
-        Memory::Umem(umem) => unsafe {
-            sys::devmap_umem_setup(
-                cookie,
-                instance.dip,
-                &raw mut table,
-                umem.cookie(),
-                start,
-                len,
-                max_protection,
-                flags,
-                ptr::null_mut(),
-            )
-        },
+    let mut table = callbacks::table::<D>(access, engine);
+    let cookie_of_memory = match memory {
+        Memory::Registers(registers) => {
+            let mut attributes = order.unwrap_or(memory.order()).attributes();
+            // SAFETY: inside devmap(9E) for this handle; a register set of this node; the framework copies what is
+            // pointed to.
+            return unsafe {
+                sys::devmap_devmem_setup(
+                    cookie,
+                    instance.dip,
+                    &raw mut table,
+                    registers.set(),
+                    registers.start() as i64 + start,
+                    len,
+                    max_protection,
+                    flags,
+                    &raw mut attributes,
+                )
+            };
+        }
+        Memory::Umem(umem) => umem.cookie(),
+        Memory::User(user) => user.cookie(),
+    };
+    // SAFETY: inside devmap(9E) for this handle; a live cookie that covers the range; the framework copies the table.
+    unsafe {
+        sys::devmap_umem_setup(
+            cookie,
+            instance.dip,
+            &raw mut table,
+            cookie_of_memory,
+            start,
+            len,
+            max_protection,
+            flags,
+            ptr::null_mut(),
+        )
     }
 }
 

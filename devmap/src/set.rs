@@ -12,10 +12,12 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::errno::Error;
-use crate::handle::Handle;
+use crate::errno::{Errno, Error};
+use crate::handle::{Handle, covers};
+use crate::memory::Memory;
+use crate::request::Protection;
 use crate::sync::Mutex;
-use crate::time::sleep;
+use crate::time::sleep_anyhow;
 
 enum Place {
     /// The next free place, or the number of places.
@@ -74,7 +76,7 @@ impl MappingSet {
                 // Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
                 while places.places.len() == places.places.capacity() {
                     if places.places.try_reserve(1).is_err() {
-                        sleep(Duration::from_millis(100));
+                        sleep_anyhow(Duration::from_millis(100));
                     }
                 }
                 places.places.push(taken);
@@ -108,18 +110,105 @@ impl MappingSet {
         self.len() == 0
     }
 
-    /// Drops every translation of every mapping in the set: `devmap_unload(9F)` for each that has any.
-    ///
-    /// Any thread, any mutex held. Goes on after an error and reports the first.
-    pub fn unload(&self) -> Result<(), Error> {
+    /// The mappings in the set, in no order. No lock is held meanwhile: those that come or go may be among them or not.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { set: self, next: 0 }
+    }
+
+    /// Does something with each mapping, with the set locked; goes on after an error and reports the first.
+    fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
         let places = self.0.lock();
         let mut result = Ok(());
         for place in &places.places {
             if let Place::Taken(handle) = place {
-                result = result.and(handle.unload());
+                result = result.and(what(handle));
             }
         }
         result
+    }
+
+    /// Drops every translation of every mapping in the set: `devmap_unload(9F)` for each that has any.
+    ///
+    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    pub fn unload(&self) -> Result<(), Error> {
+        self.each(Handle::unload)
+    }
+
+    /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. Nobody joins the set meanwhile.
+    ///
+    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile is no error; on others goes on, and
+    /// reports the first.
+    pub fn remap(&self, memory: impl Into<Memory>, offset: impl Fn(&Handle) -> u64) -> Result<(), Error> {
+        let memory = memory.into();
+        let mut all = Ok(());
+        let places = self.0.lock();
+        let handles = || {
+            places.places.iter().filter_map(|place| match place {
+                Place::Taken(handle) => Some(handle),
+                Place::Free(_) => None,
+            })
+        };
+        for handle in handles() {
+            covers(&memory, offset(handle), handle.len())?;
+        }
+        for handle in handles() {
+            match handle.remap_to(&memory, offset(handle)) {
+                Err(error) if error.errno() == Errno::ESTALE && !handle.is_live() => {}
+                result => all = all.and(result),
+            }
+        }
+        all
+    }
+
+    /// From now on accesses to every mapping in the set fail (`SIGBUS`): [`Handle::invalidate`]. Goes on after an error and reports the first.
+    pub fn invalidate(&self) -> Result<(), Error> {
+        self.each(Handle::invalidate)
+    }
+
+    /// Ends [`invalidate`](MappingSet::invalidate).
+    pub fn validate(&self) {
+        let _ = self.each(|handle| {
+            handle.validate();
+            Ok(())
+        });
+    }
+
+    /// Lowers what processes may do with every mapping in the set: [`Handle::lower`]. Goes on after an error and reports the first; a mapping that does not live is none.
+    pub fn lower(&self, max: Protection) -> Result<(), Error> {
+        self.each(|handle| match handle.lower(max) {
+            Err(error) if error.errno() == Errno::ESTALE => Ok(()),
+            result => result,
+        })
+    }
+}
+
+/// The mappings of a [`MappingSet`].
+pub struct Iter<'a> {
+    set: &'a MappingSet,
+    next: usize,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Handle;
+
+    fn next(&mut self) -> Option<Handle> {
+        let places = self.set.0.lock();
+        loop {
+            let place = places.places.get(self.next)?;
+            self.next += 1;
+            if let Place::Taken(handle) = place {
+                return Some(handle.clone());
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a MappingSet {
+    type Item = Handle;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
     }
 }
 

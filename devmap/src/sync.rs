@@ -1,6 +1,7 @@
 //! Locks: [`Mutex`], [`Condvar`] and [`RwLock`] over the DDI's.
 //!
-//! All may be taken in user and kernel context; the mutex also in a timeout's routine, whose thread may block on it.
+//! All may be taken in user and kernel context; the mutex also in a timeout's routine and in an interrupt below the scheduler's priority, whose
+//! threads may block on it. What waits for a condition takes its [context](crate::context), which has to be one that may sleep.
 //! None is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`:
 //! the thread that took a lock gives it back. A guard that is forgotten (`core::mem::forget`) holds its lock for ever; the lock's
 //! memory then stays for good, because a lock that is held must not be destroyed.
@@ -9,7 +10,7 @@
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
@@ -19,33 +20,66 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::context::MaySleep;
 use crate::errno::Errno;
 use crate::time::ticks;
 
 type NotSend = PhantomData<*mut ()>;
 
-struct RawMutex {
+/// A mutex without its value; what takes it calls `enter` and `exit` in turn.
+pub(crate) struct RawMutex {
     word: ManuallyDrop<Box<UnsafeCell<sys::kmutex_t>>>,
     /// Whether there is a guard; changed by the thread that holds the mutex.
     held: AtomicBool,
 }
 
 impl RawMutex {
-    fn new() -> RawMutex {
+    /// An adaptive mutex for a null argument, else one of that interrupt priority (mutex_init(9F)).
+    pub(crate) fn new(priority: *mut c_void) -> RawMutex {
         let word = Box::new(UnsafeCell::new(sys::kmutex_t { _opaque: [ptr::null_mut()] }));
         let raw = RawMutex { word: ManuallyDrop::new(word), held: AtomicBool::new(false) };
-        // SAFETY: the word is ours and stays at this address until `drop`; a driver mutex with a null argument is an
-        // adaptive one (mutex_init(9F)).
-        unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
+        // SAFETY: the word is ours and stays at this address until `drop`; the argument is a priority or null.
+        unsafe { sys::mutex_init(raw.get(), ptr::null_mut(), sys::MUTEX_DRIVER, priority) };
         raw
     }
 
-    fn get(&self) -> *mut sys::kmutex_t {
+    pub(crate) fn get(&self) -> *mut sys::kmutex_t {
         self.word.get()
     }
 
     fn set_held(&self, held: bool) {
         self.held.store(held, Ordering::Relaxed);
+    }
+
+    pub(crate) fn enter(&self) {
+        // SAFETY: initialised in `new`, not destroyed while borrowed.
+        unsafe { sys::mutex_enter(self.get()) };
+        self.set_held(true);
+    }
+
+    fn try_enter(&self) -> bool {
+        // SAFETY: as in `enter`.
+        let taken = unsafe { sys::mutex_tryenter(self.get()) };
+        if taken != 0 {
+            self.set_held(true);
+        }
+        taken != 0
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn exit(&self) {
+        self.set_held(false);
+        // SAFETY: the caller's.
+        unsafe { sys::mutex_exit(self.get()) };
+    }
+
+    /// Runs a wait, in which others may have taken the mutex and given it back.
+    fn waiting<R>(&self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
+        self.set_held(false);
+        let result = wait(self.get());
+        self.set_held(true);
+        result
     }
 }
 
@@ -82,7 +116,7 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// A mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(value: T) -> Mutex<T> {
-        Mutex { raw: RawMutex::new(), value: UnsafeCell::new(value) }
+        Mutex { raw: RawMutex::new(ptr::null_mut()), value: UnsafeCell::new(value) }
     }
 
     /// The value, and no lock any more.
@@ -94,16 +128,18 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Takes the lock, waiting for it. Not while this thread holds it: `mutex_enter(9F)`.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        // SAFETY: initialised in `new`, not destroyed while borrowed.
-        unsafe { sys::mutex_enter(self.raw.get()) };
-        MutexGuard::new(self)
+        self.raw.enter();
+        MutexGuard { mutex: self, not_send: PhantomData }
     }
 
     /// Takes the lock if nobody has it: `mutex_tryenter(9F)`. Any context.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        // SAFETY: as in `lock`.
-        let taken = unsafe { sys::mutex_tryenter(self.raw.get()) };
-        (taken != 0).then(|| MutexGuard::new(self))
+        self.raw.try_enter().then(|| MutexGuard { mutex: self, not_send: PhantomData })
+    }
+
+    /// The kernel's mutex, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::kmutex_t {
+        self.raw.get()
     }
 
     /// The value, without locking: the borrow shows that nobody else is here.
@@ -127,22 +163,6 @@ pub struct MutexGuard<'a, T: ?Sized> {
 // SAFETY: a shared guard gives `&T` only.
 unsafe impl<T: ?Sized + Sync> Sync for MutexGuard<'_, T> {}
 
-impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// This thread has just taken the mutex.
-    fn new(mutex: &'a Mutex<T>) -> MutexGuard<'a, T> {
-        mutex.raw.set_held(true);
-        MutexGuard { mutex, not_send: PhantomData }
-    }
-
-    /// Runs a wait, in which others may have taken the mutex and given it back.
-    fn waiting<R>(&mut self, wait: impl FnOnce(*mut sys::kmutex_t) -> R) -> R {
-        self.mutex.raw.set_held(false);
-        let result = wait(self.mutex.raw.get());
-        self.mutex.raw.set_held(true);
-        result
-    }
-}
-
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -160,22 +180,31 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        self.mutex.raw.set_held(false);
         // SAFETY: a guard exists only while its thread holds the mutex, and does not leave that thread.
-        unsafe { sys::mutex_exit(self.mutex.raw.get()) };
+        unsafe { self.mutex.raw.exit() };
     }
 }
 
 /// A condition variable, `condvar(9F)`. Waits may end without cause: test the condition in a loop.
 ///
 /// ```no_run
+/// # use devmap::Uio;
 /// # use devmap::sync::{Condvar, Mutex};
-/// # fn f(ready: &Mutex<bool>, changed: &Condvar) -> Result<(), devmap::Errno> {
+/// // In an entry point, here read(9E): its argument is the context.
+/// # fn f(ready: &Mutex<bool>, changed: &Condvar, uio: &mut Uio<'_>) -> Result<(), devmap::Errno> {
 /// let mut is_ready = ready.lock();
 /// while !*is_ready {
-///     changed.wait_sig(&mut is_ready)?; // EINTR when the process is to die
+///     changed.wait_sig(uio, &mut is_ready)?; // EINTR when the process is to die
 /// }
 /// # Ok(()) }
+/// ```
+///
+/// ```compile_fail
+/// # use devmap::context::Interrupt;
+/// # use devmap::sync::{Condvar, Mutex};
+/// fn in_a_handler(ready: &Mutex<bool>, changed: &Condvar, cx: &mut Interrupt) {
+///     changed.wait(cx, &mut ready.lock()); // an interrupt does not sleep
+/// }
 /// ```
 pub struct Condvar(Box<UnsafeCell<sys::kcondvar_t>>);
 
@@ -193,38 +222,80 @@ impl Condvar {
         condvar
     }
 
-    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; not in interrupt context, and
-    /// with no other lock held.
-    pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
-        // SAFETY: both are initialised, and this thread holds the mutex.
-        guard.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
+    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; with no other lock held.
+    pub fn wait<T: ?Sized>(&self, cx: &impl MaySleep, guard: &mut MutexGuard<'_, T>) {
+        let _ = cx;
+        // SAFETY: a guard's thread holds the mutex.
+        unsafe { self.wait_raw(&guard.mutex.raw) };
     }
 
-    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. User context.
-    pub fn wait_sig<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) -> Result<(), Errno> {
+    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. In kernel context no signal
+    /// comes.
+    pub fn wait_sig<T: ?Sized>(
+        &self,
+        cx: &impl MaySleep,
+        guard: &mut MutexGuard<'_, T>,
+    ) -> Result<(), Errno> {
+        let _ = cx;
         // SAFETY: as in `wait`.
-        let woken = guard.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
-        if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
+        unsafe { self.wait_sig_raw(&guard.mutex.raw) }
     }
 
     /// As [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
-    pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, time: Duration) -> Result<(), Errno> {
-        let ticks = ticks(time);
+    pub fn wait_for<T: ?Sized>(
+        &self,
+        cx: &impl MaySleep,
+        guard: &mut MutexGuard<'_, T>,
+        time: Duration,
+    ) -> Result<(), Errno> {
+        let _ = cx;
         // SAFETY: as in `wait`.
-        let left = guard
-            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
-        if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+        unsafe { self.wait_for_raw(&guard.mutex.raw, time) }
     }
 
     /// As [`wait_for`](Condvar::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
     pub fn wait_for_sig<T: ?Sized>(
         &self,
+        cx: &impl MaySleep,
         guard: &mut MutexGuard<'_, T>,
         time: Duration,
     ) -> Result<(), Errno> {
-        let ticks = ticks(time);
+        let _ = cx;
         // SAFETY: as in `wait`.
-        let left = guard.waiting(|mutex| unsafe {
+        unsafe { self.wait_for_sig_raw(&guard.mutex.raw, time) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_raw(&self, mutex: &RawMutex) {
+        // SAFETY: both are initialised, and the caller's.
+        mutex.waiting(|mutex| unsafe { sys::cv_wait(self.0.get(), mutex) });
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_sig_raw(&self, mutex: &RawMutex) -> Result<(), Errno> {
+        // SAFETY: as in `wait_raw`.
+        let woken = mutex.waiting(|mutex| unsafe { sys::cv_wait_sig(self.0.get(), mutex) });
+        if woken == 0 { Err(Errno::EINTR) } else { Ok(()) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_for_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait_raw`.
+        let left = mutex
+            .waiting(|mutex| unsafe { sys::cv_reltimedwait(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK) });
+        if left == -1 { Err(Errno::ETIMEDOUT) } else { Ok(()) }
+    }
+
+    /// # Safety
+    /// The calling thread holds the mutex.
+    pub(crate) unsafe fn wait_for_sig_raw(&self, mutex: &RawMutex, time: Duration) -> Result<(), Errno> {
+        let ticks = ticks(time);
+        // SAFETY: as in `wait_raw`.
+        let left = mutex.waiting(|mutex| unsafe {
             sys::cv_reltimedwait_sig(self.0.get(), mutex, ticks, sys::TR_CLOCK_TICK)
         });
         match left {
@@ -234,13 +305,18 @@ impl Condvar {
         }
     }
 
-    /// Wakes one waiter: `cv_signal(9F)`. Any context.
+    /// The kernel's condition variable, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::kcondvar_t {
+        self.0.get()
+    }
+
+    /// Wakes one waiter: `cv_signal(9F)`. Any context but a high-level interrupt.
     pub fn notify_one(&self) {
         // SAFETY: initialised in `new`.
         unsafe { sys::cv_signal(self.0.get()) };
     }
 
-    /// Wakes every waiter: `cv_broadcast(9F)`. Any context.
+    /// Wakes every waiter: `cv_broadcast(9F)`. Any context but a high-level interrupt.
     pub fn notify_all(&self) {
         // SAFETY: initialised in `new`.
         unsafe { sys::cv_broadcast(self.0.get()) };
@@ -320,6 +396,11 @@ impl<T: ?Sized> RwLock<T> {
         WriteGuard { lock: self, not_send: PhantomData }
     }
 
+    /// The kernel's lock, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> *mut sys::krwlock_t {
+        self.raw.0.get()
+    }
+
     fn try_enter(&self, how: sys::krw_t) -> c_int {
         // SAFETY: initialised in `new`.
         unsafe { sys::rw_tryenter(self.raw.0.get(), how) }
@@ -343,6 +424,20 @@ impl<T: ?Sized> RwLock<T> {
 pub struct ReadGuard<'a, T: ?Sized> {
     lock: &'a RwLock<T>,
     not_send: NotSend,
+}
+
+impl<'a, T: ?Sized> ReadGuard<'a, T> {
+    /// Becomes a writer, if there is no other reader, and no writer waits: `rw_tryupgrade(9F)`. Else stays what it is.
+    pub fn try_upgrade(self) -> Result<WriteGuard<'a, T>, ReadGuard<'a, T>> {
+        let lock = self.lock;
+        // SAFETY: this thread holds the lock as reader.
+        let upgraded = unsafe { sys::rw_tryupgrade(lock.raw.0.get()) };
+        if upgraded == 0 {
+            return Err(self);
+        }
+        core::mem::forget(self);
+        Ok(WriteGuard { lock, not_send: PhantomData })
+    }
 }
 
 impl<T: ?Sized> Deref for ReadGuard<'_, T> {

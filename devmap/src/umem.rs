@@ -5,12 +5,15 @@
 
 use alloc::sync::Arc;
 use core::ffi::c_int;
+use core::ops::Deref;
 use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::context::MaySleep;
 use crate::errno::{Errno, Error};
 use crate::page;
+use crate::volatile::Volatile;
 
 /// What kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +28,14 @@ pub enum Kind {
 
 struct Inner {
     cookie: sys::ddi_umem_cookie_t,
-    base: *mut u8,
-    len: usize,
+    /// From `cookie`, and freed with it.
+    bytes: Volatile,
     kind: Kind,
 }
 
 // SAFETY: kernel memory belongs to no thread.
 unsafe impl Send for Inner {}
-// SAFETY: it is only accessed by volatile loads and stores; processes write it at the same time, and nothing here
-// relies on what it reads.
+// SAFETY: the cookie is only passed to the kernel; `Volatile` is `Sync`.
 unsafe impl Sync for Inner {}
 
 impl Drop for Inner {
@@ -43,27 +45,29 @@ impl Drop for Inner {
     }
 }
 
-/// Kernel memory for driver and processes.
+/// Kernel memory for driver and processes. Its bytes are [`Volatile`], to which it derefs.
 ///
 /// ```no_run
+/// use devmap::context::MaySleep;
 /// use devmap::umem::{Kind, Umem};
 ///
-/// # fn f() -> Result<(), devmap::Error> {
-/// let ring = Umem::new(Kind::Locked, 0x4000)?;
+/// # fn f(cx: &impl MaySleep) -> Result<(), devmap::Error> {
+/// let ring = Umem::new(cx, Kind::Locked, 0x4000)?;
 /// ring.write_from(0, &[1_u64, 2, 3])?;
+/// ring.write(24, 4_u8)?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct Umem(Arc<Inner>);
 
 const PAGE: &str = "ddi_umem_alloc(9F)";
-const RANGE: Error = Error::new(Errno::EINVAL, PAGE, "outside the memory, or not aligned");
 
 impl Umem {
     /// At least `len` bytes, rounded up to pages, all zero. User or kernel context: sleeps for memory.
     ///
     /// `EINVAL` for no bytes or a length that cannot be rounded up, `ENOMEM` when there is none.
-    pub fn new(kind: Kind, len: usize) -> Result<Umem, Error> {
+    pub fn new(cx: &impl MaySleep, kind: Kind, len: usize) -> Result<Umem, Error> {
+        let _ = cx;
         Umem::allocate(kind, len, sys::DDI_UMEM_SLEEP as c_int)
     }
 
@@ -89,66 +93,31 @@ impl Umem {
         if cookie.is_null() || (base.is_null() && kind != Kind::Trash) {
             return Err(Error::new(Errno::ENOMEM, PAGE, "no memory"));
         }
-        Ok(Umem(Arc::new(Inner { cookie, base, len, kind })))
+        // SAFETY: `len` bytes that live until the cookie is freed, in `Inner::drop`; nobody but the kernel has their address. Null for trash.
+        let bytes = unsafe { Volatile::new(base, len, PAGE) };
+        Ok(Umem(Arc::new(Inner { cookie, bytes, kind })))
     }
 
     pub(crate) fn cookie(&self) -> sys::ddi_umem_cookie_t {
         self.0.cookie
     }
 
-    /// The length in bytes, a multiple of the page size.
-    pub fn len(&self) -> usize {
-        self.0.len
-    }
-
-    /// Never: there is no memory without bytes.
-    pub fn is_empty(&self) -> bool {
-        self.0.len == 0
+    /// The kernel's cookie, for functions that this crate does not have: good while a clone or a mapping of this memory lives. See [`raw`](crate::raw).
+    pub fn as_raw(&self) -> sys::ddi_umem_cookie_t {
+        self.0.cookie
     }
 
     /// What kind of memory this is.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
+}
 
-    /// The address of `count` values of `T` at byte `offset`, if they all lie within the memory.
-    fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {
-        let bytes = size_of::<T>().checked_mul(count).ok_or(RANGE)?;
-        let start = usize::try_from(offset).map_err(|_| RANGE)?;
-        let end = start.checked_add(bytes).ok_or(RANGE)?;
-        if end > self.0.len || start % align_of::<T>() != 0 {
-            return Err(RANGE);
-        }
-        if self.0.base.is_null() {
-            return Err(Error::new(Errno::ENOTSUP, PAGE, "trash memory has no address"));
-        }
-        Ok(self.0.base.wrapping_add(start).cast())
-    }
+impl Deref for Umem {
+    type Target = Volatile;
 
-    /// Copies values from byte `offset` on. `EINVAL` outside the memory.
-    ///
-    /// Processes may write while this reads: each value is read once, whole, and may be of any age.
-    pub fn read_into(&self, offset: u64, to: &mut [u64]) -> Result<(), Error> {
-        let from = self.at::<u64>(offset, to.len())?;
-        for (index, value) in to.iter_mut().enumerate() {
-            // SAFETY: checked by `at`, aligned, and alive while self is.
-            *value = unsafe { from.wrapping_add(index).read_volatile() };
-        }
-        Ok(())
-    }
-
-    /// Copies values to byte `offset` and on. `EINVAL` outside the memory.
-    pub fn write_from(&self, offset: u64, from: &[u64]) -> Result<(), Error> {
-        let to = self.at::<u64>(offset, from.len())?;
-        for (index, value) in from.iter().enumerate() {
-            // SAFETY: checked by `at`, aligned, and alive while self is.
-            unsafe { to.wrapping_add(index).write_volatile(*value) };
-        }
-        Ok(())
-    }
-
-    /// The kernel address of `len` bytes at `offset`, for calls that move bytes themselves.
-    pub(crate) fn address(&self, offset: u64, len: usize) -> Result<*mut u8, Error> {
-        self.at::<u8>(offset, len)
+    /// The bytes: whole pages. Trash memory has none to look at (`ENOTSUP`).
+    fn deref(&self) -> &Volatile {
+        &self.0.bytes
     }
 }

@@ -11,10 +11,9 @@
 //! | 0x5000 | 0xb000 | SCRATCH: one memory for everybody | pageable kernel memory |
 //! | 0x10000 | as the device has | FB: the engine's frame buffer | the device's |
 //!
-//! The device's memory is register sets 0 and 1, or base address register 2 of a PCI device (its first page, and the rest; what is in the others is
-//! less than a page, which cannot be mapped without what lies beside it). A pseudo node has none: kernel memory does. REGS, RING and FB are the engine's state: each
-//! MAP_PRIVATE mapping has a context of its own, all MAP_SHARED mappings share one. The trick: only the context that
-//! is in the engine has translations. Whoever else touches the device faults, and the fault moves the engine.
+//! The device's memory is register sets 0 and 1, or base address register 2 of a PCI device (its first page, and the rest; what is in the others is less than a page, which
+//! cannot be mapped without what lies beside it). A pseudo node has none: kernel memory does. REGS, RING and FB are the engine's state: each MAP_PRIVATE mapping has a context of
+//! its own, all MAP_SHARED mappings share one. The trick: only the context that is in the engine has translations. Who else touches the device faults, which moves the engine.
 //!
 //! Locks, in order: the `forks`, the `engine`, a context's `saved`; then devmap's.
 #![no_std]
@@ -25,7 +24,7 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
@@ -44,12 +43,14 @@ devmap::counters! {
     pub struct Stats { opens, maps, faults, switches, dups, unmaps, mappings, contexts, owner, revokes }
 }
 
+type Saved = (Box<[u64]>, Option<Permit>);
+
 /// A context: the engine's state as one owner sees it, and the mappings that show it.
 struct Context {
     id: u64,
     /// The mappings whose translations go when another context comes into the engine.
     mappings: MappingSet,
-    /// What it has while it has mappings; made with the context, so that saving cannot fail.
+    /// REGS, RING and FB while it is not in the engine, and a private context's permit. Made with the context, so that saving cannot fail; there until its last mapping goes.
     saved: Mutex<Option<Saved>>,
     seats: AtomicU64,
     /// One MAP_PRIVATE mapping's and its pieces'; it ends with the last of them.
@@ -57,25 +58,13 @@ struct Context {
     stats: Arc<Stats>,
 }
 
-/// The big part of a context.
-struct Saved {
-    /// REGS, RING and FB while it is not in the engine.
-    image: Box<[u64]>,
-    _permit: Option<Permit>,
-}
-
 impl Context {
     /// A context of zeros, with an image of `words` 64-bit words.
     fn new(id: u64, words: usize, permit: Option<Permit>, stats: &Arc<Stats>) -> Result<Arc<Context>, Errno> {
         let (private, image) = (permit.is_some(), kmem::try_words(words)?);
-        let saved = Mutex::new(Some(Saved { image, _permit: permit }));
+        let saved = Mutex::new(Some((image, permit)));
         let (mappings, seats, stats) = (MappingSet::new(), AtomicU64::new(0), Arc::clone(stats));
         Ok(Arc::new(Context { id, mappings, saved, seats, private, stats }))
-    }
-
-    /// Has it mappings still, or will it have the first?
-    fn lives(&self) -> bool {
-        self.saved.lock().is_some()
     }
 }
 
@@ -129,14 +118,6 @@ impl Drop for View {
     }
 }
 
-/// A part of the device that can be mapped.
-struct Region {
-    offset: u64,
-    memory: Memory,
-    /// Belongs to the engine's state, and so to one context at a time.
-    switched: bool,
-}
-
 /// Who is in the engine. Its lock keeps loads and switches apart.
 struct Engine {
     /// It may have ended: then nobody wants its state.
@@ -150,17 +131,12 @@ impl Engine {
     }
 }
 
-/// A fork that copies the mappings of one context: its parent's id, and the child's context.
-struct Fork {
-    parent: u64,
-    child: Arc<Context>,
-}
-
 /// An instance of the device.
 pub struct CtxDev {
     stats: Arc<Stats>,
     mappings: Mappings,
-    regions: [Region; 4],
+    /// The parts of the device that can be mapped, by offset. All but SCRATCH belong to the engine's state, and so to one context at a time.
+    regions: [(u64, Memory); 4],
     /// REGS, RING and FB again: what a switch saves and restores.
     state: [Memory; 3],
     scratch: Umem,
@@ -169,27 +145,26 @@ pub struct CtxDev {
     shared: Arc<Context>,
     next_id: AtomicU64,
     privates: Limit,
-    /// The last fork of each context.
-    forks: Mutex<Vec<Fork>>,
+    /// The last fork of each context: its parent's id, and the child's context.
+    forks: Mutex<Vec<(u64, Arc<Context>)>>,
     one_region: bool,
 }
 
-/// The base address register of a PCI device whose memory this uses: that of QEMU's ivshmem, pci1af4,1110.
-const BAR: u8 = 2;
-
 /// REGS and FB: the device's own memory if the node has it, else kernel memory.
-fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
+fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
+    let node = attach.node();
     const REGS_LEN: u64 = RING - REGS;
     let (regs, fb): (Memory, Memory) = if node.is_pci() {
-        // Register set 0 is configuration space, which no process may have.
-        let memory = Registers::map(node, node.bar(BAR).ok_or(Errno::ENXIO)?, Order::Merging)?;
+        // Base address register 2 has the memory of QEMU's ivshmem. Register set 0 is configuration space, which no process may have.
+        let memory = Registers::map(node, node.bar(2).ok_or(Errno::ENXIO)?, Order::Merging)?;
         let fb_len = memory.len().saturating_sub(REGS_LEN);
         (memory.part(0, REGS_LEN)?.into(), memory.part(REGS_LEN, fb_len)?.into())
     } else if node.register_sets() > 0 {
         (Registers::map(node, 0, Order::Strict)?.into(), Registers::map(node, 1, Order::Merging)?.into())
     } else {
         let fb = node.unsigned_property("fb-size", FB_LEN as u32)? as usize;
-        (Umem::new(Kind::Locked, REGS_LEN as usize)?.into(), Umem::new(Kind::Locked, fb)?.into())
+        let new = |len| Umem::new(attach, Kind::Locked, len);
+        (new(REGS_LEN as usize)?.into(), new(fb)?.into())
     };
     if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
         devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
@@ -200,20 +175,21 @@ fn device_memory(node: &Node<'_>) -> Result<(Memory, Memory), Errno> {
 
 impl Device for CtxDev {
     type Mapping = View;
+    type Open = ();
 
     // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
-    fn minor_name(node: &Node<'_>, name: &mut dyn Write) -> fmt::Result {
-        let kind = if node.is_pci() { "pci" } else { "" };
-        write!(name, "ctxdev{kind}{}", node.property("unit", node.instance()))
+    fn minor(&self, node: &Node<'_>, _: u32) -> Option<MinorNode> {
+        let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, node.property("unit", node.instance()));
+        Some(MinorNode::new(format_args!("ctxdev{kind}{unit}")))
     }
 
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
     fn attach(attach: &Attach<'_>) -> Result<CtxDev, Errno> {
         let node = attach.node();
         let stats = Arc::new(Stats::new(node, "ctxdev")?);
-        let (regs, fb) = device_memory(node)?;
-        let ring = Memory::from(Umem::new(Kind::Locked, (SCRATCH - RING) as usize)?);
-        let scratch = Umem::new(Kind::Pageable, (FB - SCRATCH) as usize)?;
+        let (regs, fb) = device_memory(attach)?;
+        let ring = Memory::from(Umem::new(attach, Kind::Locked, (SCRATCH - RING) as usize)?);
+        let scratch = Umem::new(attach, Kind::Pageable, (FB - SCRATCH) as usize)?;
         let state = [regs.clone(), ring.clone(), fb.clone()];
         let words = state.iter().map(Memory::words).sum();
         let mappings = attach.mappings();
@@ -222,12 +198,7 @@ impl Device for CtxDev {
             shared: Context::new(1, words, None, &stats)?,
             stats,
             mappings,
-            regions: [
-                Region { offset: REGS, memory: regs, switched: true },
-                Region { offset: RING, memory: ring, switched: true },
-                Region { offset: SCRATCH, memory: Memory::from(&scratch), switched: false },
-                Region { offset: FB, memory: fb, switched: true },
-            ],
+            regions: [(REGS, regs), (RING, ring), (SCRATCH, Memory::from(&scratch)), (FB, fb)],
             state,
             scratch,
             engine: Mutex::new(Engine { owner: None, lost: false }),
@@ -246,16 +217,16 @@ impl Device for CtxDev {
     // mmap(2). Everything that can fail is done here, before the mapping exists.
     fn devmap<'a>(&self, request: MapRequest<'a, CtxDev>) -> Result<Setup<'a, CtxDev>, Errno> {
         let (start, end) = (request.offset(), request.end());
-        let region = self.regions.iter().rfind(|region| region.offset <= start).ok_or(Errno::ENXIO)?;
-        let region_end = region.offset + region.memory.len();
+        let (at, memory) = self.regions.iter().rfind(|(at, _)| *at <= start).ok_or(Errno::ENXIO)?;
+        let region_end = at + memory.len();
         let device_end = FB + self.state[2].len();
         if start >= region_end || end > if self.one_region { region_end } else { device_end } {
             return Err(Errno::ENXIO);
         }
-        let seat = match (region.switched, request.sharing()) {
-            (false, _) => None,
-            (true, Sharing::Shared) => Some(Seat::new(&self.shared, request.handle())),
-            (true, Sharing::Private) => {
+        let seat = match request.sharing() {
+            _ if *at == SCRATCH => None,
+            Sharing::Shared => Some(Seat::new(&self.shared, request.handle())),
+            Sharing::Private => {
                 // An mmap over several regions comes here once for each; they share the context of the first.
                 let earlier =
                     request.previous(|view| view.seat.as_ref().map(|seat| Arc::clone(&seat.context)));
@@ -266,26 +237,23 @@ impl Device for CtxDev {
         self.stats.maps().add(1);
         // Several handles in one mapping: README.md says what that may cost, and how `one-region` forbids it.
         let len = end.min(region_end) - start;
-        let setup = request.map_part(&region.memory, start - region.offset, len as usize);
+        let setup = request.map_part(memory, start - at, len as usize);
         Ok(setup.with(View::new(seat, &self.stats))?)
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         let mut line = Text::<384>::new();
-        for (name, value) in self.stats.iter() {
-            let _ = write!(line, "{name} {value} "); // what does not fit is cut
-        }
-        let _ = line.write_str("\n");
+        let _ = writeln!(line, "{} ", self.stats); // what does not fit is cut
         uio.give_from_offset(line.as_bytes()).map(|_| ())
     }
 
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn write(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.take_into(&self.scratch, 0).map(|_| ())
     }
 
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         match command {
-            user::CTXDEV_STATS => argument.copyout(&self.report())?,
+            user::CTXDEV_STATS => argument.copyout(&user::Stats::new(self.stats.values()))?,
             user::CTXDEV_REVOKE => {
                 self.stats.revokes().add(1);
                 self.mappings.revoke_all()?;
@@ -302,8 +270,8 @@ impl Device for CtxDev {
             user::CTXDEV_SET_MAX_CONTEXTS => self.privates.set(argument.unsigned()?),
             user::CTXDEV_REGION => {
                 let mut info: user::Region = argument.copyin()?;
-                let region = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
-                (info.pad, info.off, info.len) = (0, region.offset, region.memory.len());
+                let (offset, memory) = self.regions.get(info.index as usize).ok_or(Errno::EINVAL)?;
+                (info.pad, info.off, info.len) = (0, *offset, memory.len());
                 argument.copyout(&info)?;
             }
             _ => return Err(Errno::ENOTTY),
@@ -366,23 +334,6 @@ impl Mapping<CtxDev> for View {
 }
 
 impl CtxDev {
-    fn report(&self) -> user::Stats {
-        let stats = &self.stats;
-        user::Stats {
-            version: user::Stats::VERSION,
-            opens: stats.opens().get(),
-            maps: stats.maps().get(),
-            faults: stats.faults().get(),
-            switches: stats.switches().get(),
-            dups: stats.dups().get(),
-            unmaps: stats.unmaps().get(),
-            mappings: stats.mappings().get(),
-            contexts: stats.contexts().get(),
-            owner: stats.owner().get(),
-            revokes: stats.revokes().get(),
-        }
-    }
-
     fn new_context(&self) -> Result<Arc<Context>, Errno> {
         let permit = self.privates.take().ok_or(Errno::EAGAIN)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -396,34 +347,31 @@ impl CtxDev {
         }
         if let Some(owner) = &engine.owner {
             owner.mappings.unload()?;
-            if let Some(saved) = owner.saved.lock().as_mut() {
-                memory::save(&self.state, &mut saved.image)?;
+            if let Some((image, _)) = owner.saved.lock().as_mut() {
+                memory::save(&self.state, image)?;
             }
         }
         engine.owner = None; // until it is whole, the state is nobody's
         let saved = context.saved.lock();
-        memory::restore(&self.state, &saved.as_ref().ok_or(Errno::EIO)?.image)?;
+        memory::restore(&self.state, &saved.as_ref().ok_or(Errno::EIO)?.0)?;
         engine.owner = Some(Arc::clone(context));
         self.stats.owner().set(context.id);
         self.stats.switches().add(1);
         Ok(())
     }
 
-    /// The child's context in a fork under way: a copy of `parent`'s.
-    ///
-    /// fork(2) copies one mapping after the other. The first one of a context makes the child's; the others, which were
-    /// not copied into it yet, join it.
+    /// The child's context in a fork under way, which copies one mapping after the other: the first one of a context makes a copy of it; the others, which were not copied into
+    /// that yet, join it.
     fn copy_context(&self, parent: &Context, view: &View) -> Result<Arc<Context>, Errno> {
         let mut forks = self.forks.lock();
-        forks.retain(|fork| fork.child.lives());
+        forks.retain(|(_, child)| child.saved.lock().is_some()); // it lives
         let copied_to = view.copied_to.load(Ordering::Relaxed);
-        let joins = |fork: &&Fork| fork.parent == parent.id && fork.child.id != copied_to;
-        let child = match forks.iter().find(joins) {
-            Some(fork) => Arc::clone(&fork.child),
+        let child = match forks.iter().find(|(id, child)| *id == parent.id && child.id != copied_to) {
+            Some((_, child)) => Arc::clone(child),
             None => {
                 let child = self.copy_of(parent)?;
-                forks.retain(|fork| fork.parent != parent.id);
-                kmem::try_push(&mut forks, Fork { parent: parent.id, child: Arc::clone(&child) })?;
+                forks.retain(|(id, _)| *id != parent.id);
+                kmem::try_push(&mut forks, (parent.id, Arc::clone(&child)))?;
                 child
             }
         };
@@ -435,13 +383,13 @@ impl CtxDev {
         let child = self.new_context()?;
         let engine = self.engine.lock();
         let mut saved = parent.saved.lock();
-        let saved = saved.as_mut().ok_or(Errno::EIO)?;
+        let (image, _) = saved.as_mut().ok_or(Errno::EIO)?;
         if engine.holds(parent) {
             parent.mappings.unload()?; // or other threads of the process write on, and the copy is torn
-            memory::save(&self.state, &mut saved.image)?;
+            memory::save(&self.state, image)?;
         }
-        if let Some(copy) = child.saved.lock().as_mut() {
-            copy.image.iter_mut().zip(&saved.image).for_each(|(to, from)| *to = *from);
+        if let Some((copy, _)) = child.saved.lock().as_mut() {
+            copy.iter_mut().zip(image).for_each(|(to, from)| *to = *from);
         }
         drop(engine);
         Ok(child)

@@ -36,6 +36,8 @@ enum Command {
     Kstat(modules::Words),
     /// Raise an interrupt of a device of the kernel that this command runs under
     Interrupt(Interrupt),
+    /// Suspend, resume or quiesce a device of the kernel that this command runs under
+    Power(Power),
     /// What the demo's processes run
     #[command(hide = true)]
     Client(Client),
@@ -346,12 +348,40 @@ impl Interrupt {
     }
 }
 
+/// What is done with a device
+#[derive(Args, Debug)]
+struct Power {
+    /// detach(9E) with DDI_SUSPEND, attach(9E) with DDI_RESUME, or quiesce(9E)
+    #[arg(value_parser = ["suspend", "resume", "quiesce"])]
+    change: String,
+    /// The device: its driver and instance (ctxdev0), or its path below /devices
+    device: String,
+}
+
+impl Power {
+    fn run(&self) -> i32 {
+        let written = std::fs::OpenOptions::new().write(true).open(kernel::POWER).and_then(|mut file| {
+            std::io::Write::write_all(&mut file, format!("{} {}", self.change, self.device).as_bytes())
+        });
+        let Err(error) = written else { return 0 };
+        let why = match error.raw_os_error() {
+            Some(libc::ENODEV) => "there is no such device".to_owned(),
+            Some(libc::EALREADY) if self.change == "resume" => "it is not suspended".to_owned(),
+            Some(libc::EALREADY) => "it is suspended already".to_owned(),
+            Some(libc::ENOTSUP) => "the driver has no such entry point".to_owned(),
+            Some(libc::EIO) => "the driver refused; the log has its reason, if it gave one".to_owned(),
+            _ => format!("{error}; run it under the host: ddi-host run … -- ddi-host power …"),
+        };
+        fail(&format!("{} {}: {why}", self.change, self.device))
+    }
+}
+
 /// Runs the command line; the exit status.
 pub fn main() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     // A link of that name is the command.
     let called = args.first().and_then(|name| std::path::Path::new(name).file_name()).map(OsString::from);
-    if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt") {
+    if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt" || name == "power") {
         args.insert(1, name);
     }
     let cli = match Cli::try_parse_from(args) {
@@ -364,6 +394,7 @@ pub fn main() -> i32 {
     match cli.command {
         Command::Kstat(words) => kstat::run(&words.words),
         Command::Interrupt(interrupt) => interrupt.run(),
+        Command::Power(power) => power.run(),
         Command::Run(run) => run.run(),
         Command::Serve(serve) => serve.run(),
         Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),

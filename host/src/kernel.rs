@@ -14,12 +14,14 @@ use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 use crate::autoload;
 use crate::block;
 use crate::ddi::nodes::make;
+use crate::ddi::pinned;
 use crate::ddi::poll;
 use crate::kern::blocked;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::errno::linux_errno;
 use crate::kern::nodes::{self, Node};
 use crate::kern::stack;
+use crate::kern::suspend::{self, Change, Refused};
 use crate::kern::symbols::is;
 use crate::kern::thread::{self, Context};
 use crate::loader::system;
@@ -142,6 +144,10 @@ pub const PROGRAMS: &str = "/devices/ddi-host/bin";
 pub const INTERRUPT: &str = "/dev/interrupt";
 /// The id of every open of it.
 const INTERRUPT_OPEN: u64 = u64::MAX;
+/// The kernel's own device that suspends and resumes instances: what is written to it names what is to be done, and the instance.
+pub const POWER: &str = "/dev/power";
+/// The id of every open of it.
+const POWER_OPEN: u64 = u64::MAX - 1;
 /// The text of each open of the kstat device.
 static KSTATS: LazyLock<RwLock<HashMap<u64, Arc<str>>>> = LazyLock::new(RwLock::default);
 
@@ -197,8 +203,8 @@ impl DdiKernel {
     }
 }
 
-/// What was written to the interrupt device: "ctxdev0 2".
-fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
+/// What was written to one of the kernel's own devices: some words.
+fn written(call: &Call, uio: &Uio) -> Result<String, Errno> {
     const LONGEST: usize = 1024;
     let mut text = Vec::new();
     for part in &uio.iov {
@@ -206,7 +212,29 @@ fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
         call.copyin(part.base, &mut piece)?;
         text.extend(piece);
     }
-    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// "suspend ctxdev0".
+fn change(call: &Call, uio: &Uio) -> Result<u64, Errno> {
+    let text = written(call, uio)?;
+    let [change, device] = text.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err(Errno(libc::EINVAL));
+    };
+    let change = Change::named(change).ok_or(Errno(libc::EINVAL))?;
+    suspend::change(device, change).map(|()| uio.resid()).map_err(|why| {
+        Errno(match why {
+            Refused::NoDevice => libc::ENODEV,
+            Refused::Already => libc::EALREADY,
+            Refused::NoEntryPoint => libc::ENOTSUP,
+            Refused::Driver => libc::EIO,
+        })
+    })
+}
+
+/// "ctxdev0 2".
+fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
+    let text = written(call, uio)?;
     let mut words = text.split_whitespace();
     let device = words.next().and_then(pci::find).ok_or(Errno(libc::ENODEV))?;
     let number = words.next().map_or(Ok(0), str::parse).map_err(|_| Errno(libc::EINVAL))?;
@@ -252,7 +280,8 @@ impl ddi_process::Kernel for DdiKernel {
         }
         all.push(own(KSTAT.as_bytes(), OWN_MAJOR, 0, 0o444));
         all.push(own(INTERRUPT.as_bytes(), OWN_MAJOR, 2, 0o222));
-        for (minor, name) in [(1, "kstat"), (3, "interrupt")] {
+        all.push(own(POWER.as_bytes(), OWN_MAJOR, 4, 0o222));
+        for (minor, name) in [(1, "kstat"), (3, "interrupt"), (5, "power")] {
             let path = format!("{PROGRAMS}/{name}");
             all.push(own(path.as_bytes(), OWN_MAJOR, minor, libc::S_IFREG | 0o555));
         }
@@ -280,6 +309,9 @@ impl ddi_process::Kernel for DdiKernel {
         }
         if path == INTERRUPT.as_bytes() {
             return Ok(OpenId(INTERRUPT_OPEN));
+        }
+        if path == POWER.as_bytes() {
+            return Ok(OpenId(POWER_OPEN));
         }
         let find = || named().into_iter().find(|n| n.path.as_bytes() == path);
         let found = find().or_else(|| autoload::load(path).then(find).flatten());
@@ -330,6 +362,9 @@ impl ddi_process::Kernel for DdiKernel {
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno> {
         if open.0 == INTERRUPT_OPEN {
             return raise(call, uio);
+        }
+        if open.0 == POWER_OPEN {
+            return change(call, uio);
         }
         self.transfer(call, open, uio, true)
     }
@@ -432,6 +467,7 @@ impl ddi_process::Kernel for DdiKernel {
                 entry.client.resized(-(part as i64));
             }
             for (at, part) in entry.pinned_parts(addr, len) {
+                pinned::reclaim(call.process().id(), at, part);
                 call.unmap(at, part)?;
                 entry.unpin(at, part);
             }
@@ -450,6 +486,7 @@ impl ddi_process::Kernel for DdiKernel {
                 call.protect(at, part, prot)?;
             }
             for (at, part) in entry.pinned_parts(addr, len) {
+                pinned::reclaim(call.process().id(), at, part);
                 call.protect(at, part, prot)?;
             }
             Ok(())
@@ -473,6 +510,7 @@ impl ddi_process::Kernel for DdiKernel {
 
     fn exit(&self, process: &Arc<Process>) {
         let Some(entry) = client::remove(process) else { return };
+        client::run(&entry, || pinned::reclaim(process.id(), 0, u64::MAX));
         // Soft locks are held by calls in progress only, and there are none any more.
         storm::count();
         let _ = client::run(&entry, || entry.space.exit(framework()));

@@ -56,3 +56,53 @@ fn links_lead_to_files() {
         }
     }
 }
+
+/// The text of every source of a crate.
+fn sources(dir: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("a source"));
+        }
+    }
+    text
+}
+
+/// Is it there as a whole word?
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+        !before.is_some_and(part) && !after.is_some_and(part)
+    })
+}
+
+/// docs/safe-forms.md: what is said to call a function is there, and the function is called; each function is there once, and none without a word.
+#[test]
+fn safe_forms_are_there() {
+    let code = sources(&root().join("devmap/src"));
+    let (page, mut seen) = (read("docs/safe-forms.md"), std::collections::BTreeSet::new());
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, function, _, form, remark, _] = cells[..] else { panic!("{row}") };
+        let function = function.trim_matches('`');
+        assert!(seen.insert(function), "{function} is there twice");
+        assert!(!form.is_empty() || !remark.is_empty(), "{function}: neither a safe form nor a reason");
+        if form.is_empty() {
+            continue;
+        }
+        assert!(has_word(&code, function), "devmap does not call {function}");
+        let name = form.trim_matches('`').rsplit("::").next().expect("a path").trim_end_matches('!');
+        let defined =
+            ["fn", "struct", "enum", "trait", "macro_rules!", "mod"].map(|kind| format!("{kind} {name}"));
+        // Or both in a line of a macro's.
+        let in_macro = |line: &str| has_word(line, name) && has_word(line, function);
+        let there =
+            defined.iter().any(|definition| has_word(&code, definition)) || code.lines().any(in_macro);
+        assert!(there, "{function}: devmap has no {form}");
+    }
+    assert!(seen.len() > 250, "{} functions", seen.len());
+}

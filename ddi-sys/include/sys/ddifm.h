@@ -19,6 +19,8 @@ typedef struct ddi_fm_error {
 } ddi_fm_error_t;
 typedef int (*ddi_err_func_t)(dev_info_t *, ddi_fm_error_t *, const void *);
 
+#define DDI_FM_DEVICE "device"
+
 #define DDI_FM_UNKNOWN (-3)
 #define DDI_FM_NONFATAL (-2)
 #define DDI_FM_FATAL (-1)

@@ -22,7 +22,7 @@ pub fn compare(facts: &Facts, bindings: &Bindings, slips: &[&str]) -> Outcome {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
     let mut source = String::new();
     let mut names = Vec::new();
-    for dir in ["sys", "vm"] {
+    for dir in ["sys", "sys/fm", "vm"] {
         let entries = fs::read_dir(format!("{root}/{dir}")).expect("the headers are there").flatten();
         names.extend(entries.map(|entry| format!("{dir}/{}", entry.file_name().to_string_lossy())));
     }

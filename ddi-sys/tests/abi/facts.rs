@@ -86,7 +86,11 @@ impl Facts {
                 .map(|(name, layout)| (name.clone(), self::layout(layout)))
                 .collect(),
             numbers,
-            strings: object("strings").iter().map(|(name, value)| (name.clone(), string(value))).collect(),
+            strings: object("strings")
+                .iter()
+                .chain(more["strings"].as_object().expect("strings"))
+                .map(|(name, value)| (name.clone(), string(value)))
+                .collect(),
             functions: list("functions")
                 .iter()
                 .chain(more["functions"].as_array().expect("functions"))

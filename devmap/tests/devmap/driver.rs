@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use devmap::context::Kernel;
+use devmap::life::Quiesce;
+use devmap::power::Power;
 use devmap::prelude::*;
-use devmap::{Access, Protection};
+use devmap::{Access, Protection, Refusal};
 
 use crate::mock::{self, Booted, Config, PAGE};
 
@@ -20,6 +23,8 @@ pub enum Behaviour {
     /// As `Switch`, but the routine fails.
     SwitchFails,
     RetryLater,
+    /// Lowers what the process may do at most, and loads.
+    Lower(Protection),
     Fail(Errno),
     Panic,
 }
@@ -29,6 +34,8 @@ pub struct Plan {
     pub access: Behaviour,
     pub attach: Option<Errno>,
     pub detach: Option<Errno>,
+    pub suspend: Option<&'static str>,
+    pub quiesce: Option<Errno>,
     pub devmap: Option<Errno>,
     pub dup: Option<Errno>,
     /// Answer with memory that is this many pages shorter than asked.
@@ -38,6 +45,10 @@ pub struct Plan {
     pub without_access: bool,
     pub max: Option<Protection>,
     pub panic_in_unmap: bool,
+    /// The engine of mappings.
+    pub engine: usize,
+    /// Children may do at most this.
+    pub lower_child: Option<Protection>,
     /// Forget the setup, and refuse.
     pub forget_setup: bool,
 }
@@ -47,6 +58,9 @@ static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static HANDLES: Mutex<Vec<Handle>> = Mutex::new(Vec::new());
 static MAPPINGS: Mutex<Option<Mappings>> = Mutex::new(None);
 static IN_ATTACH: Mutex<Option<InAttach>> = Mutex::new(None);
+static IN_IOCTL: Mutex<Option<InIoctl>> = Mutex::new(None);
+/// What is mapped instead of the instance's memory.
+static OTHER: Mutex<Option<Memory>> = Mutex::new(None);
 pub static LIVE: AtomicI64 = AtomicI64::new(0);
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -74,6 +88,12 @@ fn event(text: String) {
     lock(&EVENTS).push(text);
 }
 
+/// The context of a test: a thread that may sleep.
+pub fn cx() -> Kernel {
+    // SAFETY: the mock kernel's threads may sleep wherever a test does.
+    unsafe { Kernel::assume() }
+}
+
 /// The handles that the driver has seen, oldest first.
 pub fn handles() -> Vec<Handle> {
     lock(&HANDLES).clone()
@@ -83,11 +103,31 @@ pub fn mappings() -> Mappings {
     lock(&MAPPINGS).clone().unwrap()
 }
 
-type InAttach = Box<dyn FnOnce(&Node<'_>) + Send>;
+type InAttach = Box<dyn FnOnce(&Attach<'_>) + Send>;
 
 /// The next attach does this with its node.
 pub fn in_attach(what: impl FnOnce(&Node<'_>) + Send + 'static) {
+    attaching(|attach| what(attach.node()));
+}
+
+/// The next attach does this first.
+pub fn attaching(what: impl FnOnce(&Attach<'_>) + Send + 'static) {
     *lock(&IN_ATTACH) = Some(Box::new(what));
+}
+
+type InIoctl = Box<dyn FnOnce(&Argument<'_>) + Send>;
+
+/// Does something in an ioctl(2) of a device, and gives its result.
+pub fn in_ioctl<T: Send + 'static>(dev: u64, what: impl FnOnce(&Argument<'_>) -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    *lock(&IN_IOCTL) = Some(Box::new(move |argument| sender.send(what(argument)).unwrap()));
+    assert_eq!(mock::ioctl(dev, 4, 0).0, 0);
+    receiver.recv().unwrap()
+}
+
+/// From now on mmap(2) maps this.
+pub fn map_instead(memory: impl Into<Memory>) {
+    *lock(&OTHER) = Some(memory.into());
 }
 
 /// Boots a kernel and does this with a node, in attach: one with a register set of 4 pages.
@@ -98,7 +138,7 @@ pub fn with_node(what: impl FnOnce(&Node<'_>) + Send + 'static) -> Booted {
     booted
 }
 
-fn one_register_set() -> Config {
+pub fn one_register_set() -> Config {
     Config { registers: vec![4 * PAGE], properties: vec![("answer", 42)], ..Config::default() }
 }
 
@@ -120,6 +160,7 @@ pub fn boot() -> Booted {
 fn forget() {
     lock(&HANDLES).clear();
     *lock(&MAPPINGS) = None;
+    *lock(&OTHER) = None;
 }
 
 pub struct Probe {
@@ -151,14 +192,16 @@ impl Drop for Data {
 
 impl Device for Probe {
     type Mapping = Data;
+    type Open = ();
+    const ENGINES: usize = 3;
 
     fn attach(attach: &Attach<'_>) -> Result<Probe, Errno> {
         let node = attach.node();
         let in_attach = lock(&IN_ATTACH).take();
         if let Some(what) = in_attach {
-            what(node);
+            what(attach);
         }
-        let memory = Umem::new(Kind::Locked, 8 * PAGE)?;
+        let memory = Umem::new(attach, Kind::Locked, 8 * PAGE)?;
         let registers = match node.register_sets() {
             0 => None,
             _ => Some(Registers::map(node, 0, Order::Strict)?),
@@ -171,28 +214,48 @@ impl Device for Probe {
         Ok(Probe { memory, registers, mappings: attach.mappings(), lock: devmap::sync::Mutex::new(()) })
     }
 
-    fn detach(&self) -> Result<(), Errno> {
-        plan().detach.map_or(Ok(()), Err)
+    fn detach(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        plan().detach.map_or(Ok(()), |errno| Err(errno.into()))
     }
+
+    fn suspend(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        event("suspend".into());
+        plan().suspend.map_or(Ok(()), |why| Err(why.into()))
+    }
+
+    fn resume(&self, _: &mut Kernel) -> Result<(), Refusal> {
+        event("resume".into());
+        Ok(())
+    }
+
+    const QUIESCE: Quiesce<Probe> = Quiesce::By(|_, _| {
+        event("quiesce".into());
+        plan().quiesce.map_or(Ok(()), Err)
+    });
+
+    const POWER: Option<Power<Probe>> = Some(|_, _, change| {
+        event(format!("power {} {}", change.component, change.level));
+        if change.level == 2 { Err("no such level".into()) } else { Ok(()) }
+    });
 
     fn open(&self, how: Open<'_>) -> Result<(), Errno> {
         event(format!("open {} {} {}", how.reads(), how.writes(), how.privileged()));
         Ok(())
     }
 
-    fn close(&self) {
+    fn close(&self, _: &(), _: &mut Kernel) {
         event("close".into());
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.give_from_offset(b"hello, world").map(|_| ())
     }
 
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn write(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.take_into(&self.memory, 8).map(|_| ())
     }
 
-    fn ioctl(&self, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         match command {
             1 => {
                 let value: [u32; 2] = argument.copyin()?;
@@ -204,6 +267,11 @@ impl Device for Probe {
                 let mut first = [0_u64; 2];
                 self.memory.read_into(0, &mut first)?;
                 argument.copyout(&first)?;
+                Ok(0)
+            }
+            4 => {
+                let what = lock(&IN_IOCTL).take().ok_or(Errno::ENOTTY)?;
+                what(&argument);
                 Ok(0)
             }
             _ => Err(Errno::ENOTTY),
@@ -222,7 +290,9 @@ impl Device for Probe {
         if let Some(errno) = plan.devmap {
             return Err(errno);
         }
+        let other = lock(&OTHER).clone();
         let (memory, start): (Memory, u64) = match &self.registers {
+            _ if other.is_some() => (other.unwrap(), offset),
             Some(registers) if offset >= 8 * PAGE as u64 => (registers.into(), offset - 8 * PAGE as u64),
             _ => ((&self.memory).into(), offset),
         };
@@ -237,7 +307,7 @@ impl Device for Probe {
         if let Some(max) = plan.max {
             setup = setup.max_protection(max);
         }
-        let setup = setup.with(data).inspect_err(|error| event(format!("{error}")))?;
+        let setup = setup.engine(plan.engine).with(data).inspect_err(|error| event(format!("{error}")))?;
         if plan.forget_setup {
             #[allow(clippy::forget_non_drop, reason = "whatever a setup is made of")]
             std::mem::forget(setup);
@@ -260,6 +330,10 @@ impl Mapping<Probe> for Data {
             Behaviour::Load => fault.load(),
             Behaviour::LoadAll => fault.load_all(),
             Behaviour::RetryLater => fault.retry_later(Duration::from_millis(30)),
+            Behaviour::Lower(max) => {
+                fault.handle().lower(max)?;
+                fault.load()
+            }
             Behaviour::Fail(errno) => Err(errno),
             Behaviour::Panic => panic!("the driver's own mistake"),
             Behaviour::Switch => fault.switch_context(|context| {
@@ -277,7 +351,10 @@ impl Mapping<Probe> for Data {
         assert!(*copy.parent() == self.handle && !copy.child().is_live());
         match plan().dup {
             Some(errno) => Err(errno),
-            None => Ok(Data::new(format!("{}'", self.tag), copy.child())),
+            None => {
+                let _ = plan().lower_child.inspect(|lower| copy.lower(*lower));
+                Ok(Data::new(format!("{}'", self.tag), copy.child()))
+            }
         }
     }
 

@@ -3,10 +3,9 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use ddi_sys as sys;
-use devmap::registers::Order;
-use devmap::{Errno, Registers};
+use devmap::{Errno, Order, Registers};
 
-use crate::driver::{LIVE, MODULE, Plan, boot, events, in_attach, probe, set};
+use crate::driver::{LIVE, MODULE, Plan, attaching, boot, cx, events, in_attach, probe, set};
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{self, Config, ioctl, ioctl_with, kernel, mmap};
 
@@ -136,4 +135,113 @@ fn an_mmap_that_fails_after_devmap_drops_what_was_prepared() {
     set(Plan { devmap: Some(Errno::ENOMEM), ..Plan::default() });
     assert_eq!(mmap(dev, 0, LEN, RW, SHARED), Err(sys::ENXIO));
     assert_eq!(LIVE.load(SeqCst), 0, "private data of mappings that never were");
+}
+
+#[test]
+fn what_is_refused_is_logged_with_its_reason() {
+    let (mut booted, dev) = probe();
+    set(Plan { detach: Some(Errno::EBUSY), suspend: Some("a transfer is under way"), ..Plan::default() });
+    assert!(!booted.detach(dev) && !booted.suspend(dev));
+    let log = std::mem::take(&mut kernel().log);
+    let warn = ddi_sys::CE_WARN;
+    let refusals = [
+        format!("{warn} probe0: detach: EBUSY (16)"),
+        format!("{warn} probe0: suspend: a transfer is under way"),
+    ];
+    assert_eq!(log, refusals);
+    set(Plan::default());
+    assert!(booted.suspend(dev) && booted.resume(dev));
+    assert_eq!(events().split_off(1), ["suspend", "suspend", "resume"]);
+}
+
+#[test]
+fn a_device_is_quiesced_without_a_word() {
+    let (booted, dev) = probe();
+    events();
+    assert!(booted.quiesce(dev));
+    set(Plan { quiesce: Some(Errno::EIO), ..Plan::default() });
+    assert!(!booted.quiesce(dev));
+    assert_eq!(events(), ["quiesce", "quiesce"]);
+    set(Plan::default());
+}
+
+#[test]
+fn an_instance_that_is_not_attached_is_asked_for_nothing() {
+    let mut booted = boot();
+    set(Plan { attach: Some(Errno::EIO), ..Plan::default() });
+    assert_eq!(booted.attach(Config::default()), None);
+    set(Plan::default());
+    assert!(!booted.suspend(0) && !booted.resume(0) && booted.quiesce(0));
+}
+
+#[test]
+fn components_have_levels_that_the_driver_sets() {
+    use devmap::power::{Component, Components};
+
+    static COMPONENTS: std::sync::Mutex<Option<Components>> = std::sync::Mutex::new(None);
+    let mut booted = boot();
+    attaching(|attach| {
+        let one = Component { name: "engine", levels: &[(0, "off"), (2, "half"), (3, "on")] };
+        let two = Component { name: "fan", levels: &[(0, "off"), (1, "on")] };
+        let components = Components::new(attach, &[one, two]).unwrap();
+        let texts = attach.node().properties().texts("pm-components").unwrap();
+        let texts: Vec<_> = texts.iter().map(|text| text.to_str().unwrap()).collect();
+        assert_eq!(texts, ["NAME=engine", "0=off", "2=half", "3=on", "NAME=fan", "0=off", "1=on"]);
+        components.has_changed(0, 3).unwrap();
+        assert_eq!(components.has_changed(0, 1).unwrap_err().errno(), Errno::EINVAL);
+        let refused = components.raise(attach, 0, 3).unwrap_err();
+        assert_eq!(refused.errno(), Errno::EIO, "not in attach");
+        let long = Component { name: &"x".repeat(60), levels: &[] };
+        assert_eq!(Components::new(attach, &[long]).err().unwrap().errno(), Errno::EINVAL);
+        assert_eq!(Components::new(attach, &[]).err().unwrap().errno(), Errno::EINVAL);
+        *COMPONENTS.lock().unwrap() = Some(components);
+    });
+    let dev = booted.attach(Config::default()).expect("attach");
+    let components = COMPONENTS.lock().unwrap().take().unwrap();
+    events();
+    components.raise(&cx(), 1, 1).unwrap();
+    assert_eq!(components.raise(&cx(), 0, 2).unwrap_err().errno(), Errno::EIO);
+    components.lower(&cx(), 0, 0).unwrap();
+    assert_eq!(components.lower(&cx(), 2, 0).unwrap_err().errno(), Errno::EIO);
+    assert_eq!(events(), ["power 1 1", "power 0 2", "power 0 0"]);
+    let busy = components.busy(1).unwrap();
+    assert_eq!(components.busy(2).err().unwrap().errno(), Errno::EINVAL);
+    drop(components);
+    assert!(!booted.detach(dev), "busy");
+    drop(busy);
+    assert!(booted.detach(dev));
+}
+
+#[test]
+fn a_gate_keeps_out_who_comes_while_it_is_closed() {
+    use devmap::life::Gate;
+    use std::sync::atomic::AtomicBool;
+
+    let _booted = boot();
+    let gate = Gate::default();
+    let (closed, through) = (AtomicBool::new(false), AtomicBool::new(false));
+    let pass = gate.enter(&cx()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gate.close(&cx());
+            closed.store(true, SeqCst);
+        });
+        while gate.try_enter().is_some() {
+            std::thread::yield_now();
+        }
+        assert!(!closed.load(SeqCst), "somebody is inside");
+        drop(pass);
+        while !closed.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        assert_eq!(gate.enter(&cx()).err(), Some(Errno::EINTR));
+        scope.spawn(|| {
+            while gate.enter(&cx()).is_err() {}
+            through.store(true, SeqCst);
+        });
+        gate.open();
+        while !through.load(SeqCst) {
+            std::thread::yield_now();
+        }
+    });
 }

@@ -5,11 +5,23 @@
 
 extern crate alloc;
 
+mod copying;
+mod desk;
+mod dma;
 mod driver;
 mod early;
 mod forgotten;
+mod hardware;
+mod interrupts;
 mod lifecycle;
 mod mapping;
 mod mock;
+mod opens;
 mod parts;
+mod pinned;
+mod polling;
+mod sets;
 mod shield;
+mod statistics;
+mod volatile;
+mod work;

@@ -7,7 +7,7 @@ use ddi_sys as sys;
 use devmap::Protection;
 use devmap::prelude::*;
 
-use crate::driver::{self, Behaviour, LIVE, Plan, behave, events, handles, mappings, probe, set};
+use crate::driver::{self, Behaviour, LIVE, Plan, behave, cx, events, handles, mappings, probe, set};
 use crate::mock::{self, PAGE, kernel, loaded, mmap, touch};
 
 pub const RW: u32 = sys::PROT_READ | sys::PROT_WRITE;
@@ -214,7 +214,7 @@ fn remap_points_at_other_memory_and_keeps_it() {
     let (_kernel, dev) = probe();
     let handle = map(dev, 0, 4 * PAGE as i64);
     touch(handle, 0, sys::DEVMAP_READ).unwrap();
-    let other = Umem::new(Kind::Locked, 6 * PAGE).unwrap();
+    let other = Umem::new(&cx(), Kind::Locked, 6 * PAGE).unwrap();
     handles()[0].remap(&other, 2 * PAGE as u64).unwrap();
     assert_eq!(loaded(handle), 0, "what was loaded of the old memory is gone");
     let before = kernel().umems.len();
@@ -228,7 +228,7 @@ fn remap_points_at_other_memory_and_keeps_it() {
 fn remap_to_trash_and_to_registers() {
     let (_kernel, dev) = probe();
     let handle = map(dev, 0, 4 * PAGE as i64);
-    handles()[0].remap(Umem::new(Kind::Trash, 4 * PAGE).unwrap(), 0).unwrap();
+    handles()[0].remap(Umem::new(&cx(), Kind::Trash, 4 * PAGE).unwrap(), 0).unwrap();
     assert_eq!(touch(handle, 0, sys::DEVMAP_READ), Ok(()));
     let without_driver = kernel().umems.values().filter(|umem| umem.base == 0).count();
     assert_eq!(without_driver, 1);
@@ -338,7 +338,7 @@ fn handles_outlive_their_mappings() {
     let gone = &handles()[0];
     gone.unload().unwrap();
     gone.unload_range(0, PAGE).unwrap();
-    let error = gone.remap(Umem::new(Kind::Trash, 8 * PAGE).unwrap(), 0).unwrap_err();
+    let error = gone.remap(Umem::new(&cx(), Kind::Trash, 8 * PAGE).unwrap(), 0).unwrap_err();
     assert_eq!(error.errno(), Errno::ESTALE);
 }
 

@@ -3,17 +3,16 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use devmap::kmem::{KmemAllocator, try_box, try_push, try_words};
 use devmap::sync::{Condvar, Mutex, RwLock};
 use devmap::text::Text;
-use devmap::time::{Timeout, ticks};
+use devmap::time::ticks;
 use devmap::umem::{Kind, Umem};
 use devmap::{Errno, Limit};
 
-use crate::driver::{boot, with_node};
+use crate::driver::{boot, cx, with_node};
 use crate::mock::{self, PAGE, kernel};
 
 #[test]
@@ -46,14 +45,14 @@ fn condvar_wakes_times_out_and_is_interrupted() {
         });
         let mut guard = ready.lock();
         while !*guard {
-            let _ = condvar.wait_for(&mut guard, Duration::from_secs(1));
+            let _ = condvar.wait_for(&cx(), &mut guard, Duration::from_secs(1));
         }
     });
     let mut guard = ready.lock();
-    assert_eq!(condvar.wait_for(&mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
-    assert_eq!(condvar.wait_sig(&mut guard), Err(Errno::EINTR));
-    assert_eq!(condvar.wait_for_sig(&mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
-    assert_eq!(condvar.wait_for_sig(&mut guard, Duration::from_millis(50)), Err(Errno::EINTR));
+    assert_eq!(condvar.wait_for(&cx(), &mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
+    assert_eq!(condvar.wait_sig(&cx(), &mut guard), Err(Errno::EINTR));
+    assert_eq!(condvar.wait_for_sig(&cx(), &mut guard, Duration::from_millis(1)), Err(Errno::ETIMEDOUT));
+    assert_eq!(condvar.wait_for_sig(&cx(), &mut guard, Duration::from_millis(50)), Err(Errno::EINTR));
 }
 
 #[test]
@@ -71,7 +70,13 @@ fn rwlock_shares_and_excludes() {
     assert!(lock.try_read().is_none());
     let reader = writer.downgrade();
     assert_eq!((*reader, lock.try_read().is_some()), (5, true));
-    drop(reader);
+    let other = lock.read();
+    let reader = reader.try_upgrade().err().unwrap();
+    drop(other);
+    let mut writer = reader.try_upgrade().ok().unwrap();
+    *writer = 6;
+    assert!(lock.try_read().is_none());
+    drop(writer);
     assert!(lock.try_write().is_some());
 }
 
@@ -129,12 +134,12 @@ fn a_text_is_cut_where_its_room_ends() {
 #[test]
 fn umem_is_zeroed_checked_and_freed() {
     let _kernel = boot();
-    let umem = Umem::new(Kind::Locked, 5000).unwrap();
+    let umem = Umem::new(&cx(), Kind::Locked, 5000).unwrap();
     assert_eq!(umem.len(), 2 * PAGE, "rounded up to pages");
-    let mut words = [9; 3];
+    let mut words = [9_u64; 3];
     umem.read_into(8, &mut words).unwrap();
     assert_eq!(words, [0; 3]);
-    umem.write_from(2 * PAGE as u64 - 8, &[7]).unwrap();
+    umem.write_from(2 * PAGE as u64 - 8, &[7_u64]).unwrap();
     umem.read_into(2 * PAGE as u64 - 8, &mut words[..1]).unwrap();
     assert_eq!(words[0], 7);
     for offset in [2 * PAGE as u64, 2 * PAGE as u64 - 16, 4, u64::MAX, u64::MAX - 7] {
@@ -146,7 +151,7 @@ fn umem_is_zeroed_checked_and_freed() {
     drop(other);
     assert!(kernel().umems.is_empty());
     for len in [0, usize::MAX, usize::MAX - 4095, isize::MAX as usize + 1] {
-        assert_eq!(Umem::new(Kind::Locked, len).err().unwrap().errno(), Errno::EINVAL, "{len:#x}");
+        assert_eq!(Umem::new(&cx(), Kind::Locked, len).err().unwrap().errno(), Errno::EINVAL, "{len:#x}");
     }
     kernel().refuse.insert("ddi_umem_alloc", 0);
     assert_eq!(Umem::try_new(Kind::Pageable, PAGE).err().unwrap().errno(), Errno::ENOMEM);
@@ -155,8 +160,8 @@ fn umem_is_zeroed_checked_and_freed() {
 #[test]
 fn trash_cannot_be_looked_into() {
     let _kernel = boot();
-    let trash = Umem::new(Kind::Trash, PAGE).unwrap();
-    assert_eq!(trash.read_into(0, &mut [0]).unwrap_err().errno(), Errno::ENOTSUP);
+    let trash = Umem::new(&cx(), Kind::Trash, PAGE).unwrap();
+    assert_eq!(trash.read_into(0, &mut [0_u64]).unwrap_err().errno(), Errno::ENOTSUP);
 }
 
 devmap::counters! {
@@ -187,6 +192,7 @@ fn registers_properties_and_counters() {
         assert_eq!((node.property("answer", 0), node.property("nothing", 3)), (42, 3));
         assert_eq!(node.unsigned_property("answer", 0).unwrap(), 42);
         assert!(node.has_property("answer") && !node.has_property("nothing"));
+        assert_eq!((node.node_name(), node.binding_name()), (c"display", c"pci1af4,1110"));
         assert_eq!(node.string_property("label"), None);
 
         let two = Two::new(node, "fruit").unwrap();
@@ -197,27 +203,11 @@ fn registers_properties_and_counters() {
         two.pears().replace(8, 11);
         assert_eq!(mock::kstats::kstat("probe:0:fruit"), [("apples".into(), 3), ("pears".into(), 10)]);
         assert_eq!(two.iter().collect::<Vec<_>>(), [("apples", 3), ("pears", 10)]);
+        assert_eq!((two.values(), two.to_string()), ([3, 10], "apples 3 pears 10".to_owned()));
         assert_eq!(Two::new(node, "fruit").err().unwrap().errno(), Errno::ENOMEM, "the name is taken");
         drop(two);
         assert!(kernel().kstats.is_empty());
     });
-}
-
-#[test]
-fn a_timeout_runs_once_or_is_cancelled() {
-    let _kernel = boot();
-    let ran = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&ran);
-    let timeout = Timeout::after(Duration::from_millis(25), move || flag.store(true, SeqCst));
-    assert_eq!(kernel().timeouts.values().map(|(_, _, ticks)| *ticks).collect::<Vec<_>>(), [3]);
-    assert!(mock::messages::fire_timeout());
-    assert!(ran.load(SeqCst) && !timeout.cancel());
-    let flag = Arc::clone(&ran);
-    let timeout = Timeout::after(Duration::ZERO, move || drop(flag));
-    assert!(timeout.cancel());
-    assert_eq!(Arc::strong_count(&ran), 1, "a cancelled routine is dropped");
-    drop(Timeout::after(Duration::ZERO, || panic!("dropped before")));
-    assert!(!mock::messages::fire_timeout());
 }
 
 #[test]
@@ -234,6 +224,7 @@ fn messages_are_strings_and_are_cut() {
     devmap::note!("{} %s {:#x}", "plain", 255);
     devmap::warn!("{}", "x".repeat(1000));
     devmap::log_only!("quiet");
+    assert!(!devmap::log::in_panic());
     let log = kernel().log.clone();
     assert_eq!(log[0], "1 plain %s 0xff");
     assert_eq!(log[1], format!("2 {}", "x".repeat(240)));
@@ -255,7 +246,7 @@ fn a_limit_gives_back() {
 #[test]
 fn errors_say_where_to_read() {
     let _kernel = boot();
-    let error = Umem::new(Kind::Locked, 0).err().unwrap();
+    let error = Umem::new(&cx(), Kind::Locked, 0).err().unwrap();
     assert_eq!(error.to_string(), "ddi_umem_alloc(9F): no such length: EINVAL (22)");
     assert_eq!((Errno::EAGAIN.raw(), Errno::ENOTSUP.raw(), Errno::ETIMEDOUT.raw()), (11, 48, 145));
     assert_eq!((Errno::new(0), Errno::new(-1), Errno::new(4096)), (None, None, None));

@@ -7,7 +7,7 @@ use ddi_sys as sys;
 use devmap::Errno;
 use devmap::umem::{Kind, Umem};
 
-use crate::driver::{Behaviour, Plan, behave, events, handles, mappings, probe, set};
+use crate::driver::{Behaviour, Plan, behave, cx, events, handles, mappings, probe, set};
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{self, PAGE, fault, kernel, mmap, touch};
 
@@ -37,7 +37,7 @@ fn d05_an_invalid_mapping_can_be_made_valid_again() {
     let (_kernel, dev) = probe();
     let handle = map(dev, 0, LEN);
     handles()[0].invalidate().unwrap();
-    handles()[0].remap(Umem::new(Kind::Locked, 8 * PAGE).unwrap(), 0).unwrap();
+    handles()[0].remap(Umem::new(&cx(), Kind::Locked, 8 * PAGE).unwrap(), 0).unwrap();
     assert_eq!(touch(handle, 0, sys::DEVMAP_READ), Err(sys::EIO), "a remap alone does not");
     handles()[0].validate();
     assert_eq!(touch(handle, 0, sys::DEVMAP_READ), Ok(()));
@@ -49,10 +49,10 @@ fn d06_a_failed_remap_leaves_an_invalid_mapping_invalid() {
     let (_kernel, dev) = probe();
     let handle = map(dev, LEN, 4 * PAGE as i64);
     handles()[0].invalidate().unwrap();
-    let small = Umem::new(Kind::Locked, PAGE).unwrap();
+    let small = Umem::new(&cx(), Kind::Locked, PAGE).unwrap();
     assert_eq!(handles()[0].remap(small, 0).unwrap_err().errno(), Errno::EINVAL);
     kernel().refuse.insert("devmap_remap", 0);
-    let good = Umem::new(Kind::Locked, 4 * PAGE).unwrap();
+    let good = Umem::new(&cx(), Kind::Locked, 4 * PAGE).unwrap();
     assert_eq!(handles()[0].remap(good, 0).unwrap_err().errno(), Errno::EIO);
     assert_eq!(touch(handle, LEN, sys::DEVMAP_READ), Err(sys::EIO));
 }
@@ -76,7 +76,7 @@ fn d09_no_null_cookie() {
     let (_kernel, dev) = probe();
     map(dev, 0, LEN);
     kernel().refuse.insert("ddi_umem_alloc", 0);
-    let result = Umem::new(Kind::Locked, 8 * PAGE).map(|memory| handles()[0].remap(memory, 0));
+    let result = Umem::new(&cx(), Kind::Locked, 8 * PAGE).map(|memory| handles()[0].remap(memory, 0));
     assert_eq!(result.unwrap_err().errno(), Errno::ENOMEM);
 }
 
@@ -85,8 +85,9 @@ fn d09_no_null_cookie() {
 fn d10_a_remap_covers_the_mapping() {
     let (_kernel, dev) = probe();
     map(dev, 0, LEN);
-    let ten = Umem::new(Kind::Locked, 10 * PAGE).unwrap();
-    for (memory, offset) in [(&ten, 3 * PAGE as u64), (&Umem::new(Kind::Locked, 4 * PAGE).unwrap(), 0)] {
+    let ten = Umem::new(&cx(), Kind::Locked, 10 * PAGE).unwrap();
+    for (memory, offset) in [(&ten, 3 * PAGE as u64), (&Umem::new(&cx(), Kind::Locked, 4 * PAGE).unwrap(), 0)]
+    {
         assert_eq!(handles()[0].remap(memory, offset).unwrap_err().errno(), Errno::EINVAL);
     }
     handles()[0].remap(&ten, 2 * PAGE as u64).unwrap();
@@ -97,7 +98,7 @@ fn d10_a_remap_covers_the_mapping() {
 fn d11_no_negative_offset() {
     let (_kernel, dev) = probe();
     map(dev, 0, 4 * PAGE as i64);
-    let memory = Umem::new(Kind::Locked, 8 * PAGE).unwrap();
+    let memory = Umem::new(&cx(), Kind::Locked, 8 * PAGE).unwrap();
     for offset in [(-2 * PAGE as i64) as u64, u64::MAX - 4095, 1 << 63, 8] {
         assert_eq!(handles()[0].remap(&memory, offset).unwrap_err().errno(), Errno::EINVAL);
     }
@@ -109,7 +110,7 @@ fn d12_a_remap_keeps_the_greatest_protection() {
     let (_kernel, dev) = probe();
     let handle = map(dev, 0, LEN);
     let before = kernel().handles[&handle].max_protection;
-    handles()[0].remap(Umem::new(Kind::Locked, 8 * PAGE).unwrap(), 0).unwrap();
+    handles()[0].remap(Umem::new(&cx(), Kind::Locked, 8 * PAGE).unwrap(), 0).unwrap();
     assert_eq!(kernel().handles[&handle].max_protection, before);
 }
 

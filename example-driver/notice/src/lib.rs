@@ -26,11 +26,12 @@ pub struct Notice {
 
 impl Device for Notice {
     type Mapping = View;
+    type Open = ();
 
     fn attach(attach: &Attach<'_>) -> Result<Notice, Errno> {
         let pages = attach.node().unsigned_property("pages", 1)?;
         Ok(Notice {
-            board: Umem::new(Kind::Locked, pages as usize * 4096)?,
+            board: Umem::new(attach, Kind::Locked, pages as usize * 4096)?,
             counts: Counts::new(attach.node(), "notice")?,
             mappings: attach.mappings(),
         })
@@ -40,22 +41,21 @@ impl Device for Notice {
         if request.sharing() == Sharing::Private {
             return Err(Errno::ENOTSUP); // nobody has a notice board to himself
         }
-        let offset = request.offset();
-        let setup = request.map(&self.board, offset).with(View)?;
+        let setup = request.map(&self.board, request.offset()).with(View)?;
         self.counts.maps().add(1);
         Ok(setup)
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         let text: String = self.counts.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
         uio.give_from_offset(text.as_bytes()).map(|_| ())
     }
 
-    fn write(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn write(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.take_into(&self.board, 0).map(|_| ())
     }
 
-    fn ioctl(&self, command: i32, _: Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, _: Argument<'_>) -> Result<i32, Errno> {
         match command {
             NOTICE_REVOKE => self.mappings.revoke_all()?,
             _ => return Err(Errno::ENOTTY),

@@ -3,121 +3,42 @@
 //!
 //! This program is the test and, started under the host with `client`, the process.
 
+mod common;
+
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
+use common::{Programs, blocks, commands, squeeze};
 use ddi_system::devlink::{Directory, Minor, Numbered, Rules};
 use notice::NOTICE_REVOKE;
 
-type Test = fn(&Programs);
-
 const PAGE: usize = 4096;
+const TUTORIAL: &str = "writing-a-driver.md";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if args.first().is_some_and(|arg| arg == "client") {
-        client();
-        return ExitCode::SUCCESS;
-    }
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, common::Test); 4] = [
         ("the_code", the_code),
         ("the_commands", the_commands),
         ("the_link", the_link),
         ("the_driver", the_driver),
     ];
-    if args.iter().any(|arg| arg == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    let programs = Programs::build();
-    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    for (name, test) in tests {
-        if wanted.is_empty() || wanted.iter().any(|pattern| name.contains(pattern.as_str())) {
-            test(&programs);
-            println!("test {name} ... ok");
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-/// This package's examples, and the file of its module for the kernel.
-struct Programs {
-    examples: PathBuf,
-}
-
-impl Programs {
-    /// Builds them as this test was built.
-    fn build() -> Programs {
-        let own = std::env::current_exe().expect("the path of this test");
-        // target/PROFILE/deps/under_host-HASH
-        let profile = own.ancestors().nth(2).expect("the profile's directory");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "-p", "notice", "--examples", "--target-dir"]);
-        build.arg(profile.parent().expect("the target directory"));
-        if profile.file_name().is_some_and(|name| name == "release") {
-            build.arg("--release");
-        }
-        assert!(build.current_dir(root()).status().expect("cargo").success(), "the examples do not build");
-        Programs { examples: profile.join("examples") }
-    }
-
-    /// What a shell command prints, with `host` and `pin` as the tutorial has them.
-    fn shell(&self, script: &str) -> String {
-        let mut shell = Command::new("sh");
-        let host = r#"host() { "$HOST" "$@"; };"#;
-        shell.args(["-c", &format!("{host} {script}")]).current_dir(root());
-        let path = std::env::var("PATH").expect("PATH");
-        shell.env("HOST", self.examples.join("host"));
-        shell.env("PATH", format!("{}:{path}", self.examples.display()));
-        let output = shell.output().expect("sh");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{script}:\n{text}{}", String::from_utf8_lossy(&output.stderr));
-        text
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-fn tutorial() -> String {
-    std::fs::read_to_string(root().join("docs/writing-a-driver.md")).expect("the tutorial")
-}
-
-/// The tutorial's blocks of this language, without their fences.
-fn blocks(language: &str) -> Vec<String> {
-    let text = tutorial();
-    let parts: Vec<&str> = text.split("```").collect();
-    let fenced = parts.iter().skip(1).step_by(2);
-    fenced.filter_map(|part| part.strip_prefix(&format!("{language}\n")).map(str::to_owned)).collect()
+    common::main("notice", client, &tests)
 }
 
 /// Each line of the driver is in the tutorial, in order; the other files are there as they stand.
 fn the_code(_: &Programs) {
-    let squeeze = |text: &str| text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    let blocks = |language| blocks(TUTORIAL, language).concat();
     let driver = squeeze(include_str!("../src/lib.rs"));
-    assert_eq!(squeeze(&blocks("rust").concat()), driver, "the tutorial's driver and src/lib.rs differ");
+    assert_eq!(squeeze(&blocks("rust")), driver, "the tutorial's driver and src/lib.rs differ");
     let host = include_str!("../examples/host.rs");
-    assert!(blocks("rust,host").concat().contains(host), "the tutorial's host and examples/host.rs differ");
+    assert!(blocks("rust,host").contains(host), "the tutorial's host and examples/host.rs differ");
     let conf = include_str!("../notice.conf");
-    assert!(blocks("conf").concat().contains(conf), "the tutorial's notice.conf is another");
+    assert!(blocks("conf").contains(conf), "the tutorial's notice.conf is another");
 }
 
-/// What follows a command in a console block is what it prints.
 fn the_commands(programs: &Programs) {
-    let mut run = 0;
-    for block in blocks("console") {
-        let mut commands = block.split("$ ").skip(1).peekable();
-        assert!(commands.peek().is_some(), "a console block without a command:\n{block}");
-        for command in commands {
-            let (script, output) = command.split_once('\n').expect("a whole line");
-            assert_eq!(programs.shell(script), output, "{script}");
-            run += 1;
-        }
-    }
-    assert!(run >= 2, "the tutorial has {run} commands");
+    assert!(commands(programs, TUTORIAL) >= 2);
 }
 
 /// The links that a line of devlink.tab makes.
@@ -137,7 +58,7 @@ impl Directory for Links {
 
 /// The tutorial's line of devlink.tab gives the driver's minor node the name that the tutorial opens.
 fn the_link(_: &Programs) {
-    let text = tutorial();
+    let text = common::page(TUTORIAL);
     let line =
         text.split('`').find(|part| part.starts_with("type=ddi_pseudo;")).expect("a line of devlink.tab");
     let (rules, warnings) = Rules::parse(&line.replace("<TAB>", "\t"), "/etc/devlink.tab");
@@ -150,11 +71,10 @@ fn the_link(_: &Programs) {
 }
 
 fn the_driver(programs: &Programs) {
-    let own = std::env::current_exe().expect("the path of this test");
-    let driver = "notice,conf=example-driver/notice/notice.conf";
     for faults in ["auto", "signal"] {
-        let script = format!("host run --driver {driver} --faults {faults} -- '{}' client", own.display());
-        assert_eq!(programs.shell(&script), "maps 2\nfaults 6\nforks 1\n", "--faults {faults}");
+        let options = format!("--faults {faults}");
+        let said = programs.client("notice,conf=example-driver/notice/notice.conf", &options);
+        assert_eq!(said, "maps 2\nfaults 6\nforks 1\n", "{options}");
     }
 }
 

@@ -77,6 +77,13 @@ impl Stats {
     /// The structure as it is here.
     pub const VERSION: u64 = 1;
 
+    /// The counters in the order of their names: what the driver copies out.
+    pub fn new(counters: [u64; 10]) -> Stats {
+        let [opens, maps, faults, switches, dups, unmaps, mappings, contexts, owner, revokes] = counters;
+        let version = Stats::VERSION;
+        Stats { version, opens, maps, faults, switches, dups, unmaps, mappings, contexts, owner, revokes }
+    }
+
     /// The counters with the names that `kstat -m ctxdev` shows, in their order.
     pub fn named(&self) -> [(&'static str, u64); 10] {
         let Stats {

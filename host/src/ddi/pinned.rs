@@ -4,17 +4,24 @@
 //! what was. Kernel and process then share them, and they can be mapped into other processes. They stay until the process unmaps
 //! them or ends, whatever the driver does with its cookie. A forked child has a copy of private memory, and shares shared memory. User context; blocks.
 //!
+//! A process that unmaps memory that umem_lockmemory has pinned, changes its protection or ends, waits until it is unlocked; before that the driver's callback is called. Locking: the list of
+//! what waits for that is a leaf.
+//!
 //! What differs from illumos: pinned memory of a shared mapping of a file is the file's no more, and other processes that map the same do not see what
 //! is written there; ranges that overlap without one holding the other cannot both stay pinned; a thread that forks while its stack is pinned shares that with its child until the
 //! child has its own.
 
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
 use segdev::UmemKind;
 
 use super::{bufs, store, sync};
+use crate::kern::entry;
 use crate::report;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
@@ -82,6 +89,56 @@ pub(crate) fn pin(addr: u64, len: u64, flags: c_int) -> Result<Arc<Memory>, c_in
     }
 }
 
+type Cleanup = unsafe extern "C-unwind" fn(*mut ddi_umem_cookie_t);
+
+/// Memory that umem_lockmemory has pinned and that is not unlocked.
+struct Lent {
+    process: u64,
+    start: u64,
+    len: u64,
+    cookie: usize,
+    /// Called once.
+    cleanup: Option<Cleanup>,
+}
+
+static LENT: Mutex<Vec<Lent>> = Mutex::new(Vec::new());
+static UNLOCKED: Condvar = Condvar::new();
+
+/// How long a process waits for a driver before that is reported, and it goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process wants a range of its memory back: calls the drivers that have pinned any of it for long, and waits until they have let go.
+pub(crate) fn reclaim(process: u64, start: u64, len: u64) {
+    let end = start.saturating_add(len);
+    let is_it = |lent: &Lent| lent.process == process && lent.start < end && start < lent.start + lent.len;
+    loop {
+        let next = LENT
+            .lock()
+            .iter_mut()
+            .filter(|lent| is_it(lent))
+            .find_map(|lent| Some((lent.cookie, lent.cleanup.take()?)));
+        let Some((cookie, cleanup)) = next else { break };
+        let name = || "umem_lockmemory's callback".to_owned();
+        // The argument is the cookie itself, whatever its type says.
+        // SAFETY: what the driver gave to umem_lockmemory for this cookie; its module stays while its instance is attached.
+        let _ = entry::call(name, || unsafe { cleanup(cookie as *mut ddi_umem_cookie_t) });
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let mut all = LENT.lock();
+    while all.iter().any(is_it) {
+        if UNLOCKED.wait_until(&mut all, deadline).timed_out() {
+            let waiting = all.iter().filter(|lent| is_it(lent)).count();
+            all.retain(|lent| !is_it(lent));
+            drop(all);
+            if waiting > 0 {
+                let what = "a process waits for pinned memory that its driver has not unlocked after its callback was called";
+                report::mistake("umem_lockmemory", what, "ddi_umem_unlock(9F)");
+            }
+            return;
+        }
+    }
+}
+
 ddi! {
     /// ddi_umem_lock(9F).
     fn ddi_umem_lock(addr: caddr_t, len: usize, flags: c_int, cookiep: *mut ddi_umem_cookie_t) -> c_int {
@@ -97,22 +154,32 @@ ddi! {
             Err(errno) => errno,
         }
     }
-    /// umem_lockmemory: the same with an early unlock callback, which is never needed here.
+    /// umem_lockmemory: the same with a callback for the process wanting its memory back. No process is the calling one.
     fn umem_lockmemory(
         addr: caddr_t,
         len: usize,
         flags: c_int,
         cookiep: *mut ddi_umem_cookie_t,
-        _ops: *mut umem_callback_ops,
+        ops: *mut umem_callback_ops,
         procp: *mut proc_t,
     ) -> c_int {
-        let own = client::current().is_some_and(|c| c.image().proc() == procp as usize);
-        if !own {
+        let Some(client) = client::current() else { return EFAULT };
+        if !procp.is_null() && client.image().proc() != procp as usize {
             report::mistake("umem_lockmemory", "the process is not the calling one", "ddi_umem_lock(9F)");
             return EINVAL;
         }
+        let long = flags & ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int != 0;
         // SAFETY: the driver's promise.
-        unsafe { ddi_umem_lock(addr, len, flags & 7, cookiep) }
+        let result = unsafe { ddi_umem_lock(addr, len, flags & !(ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int), cookiep) };
+        // SAFETY: the driver's promise: NULL, or its callbacks.
+        let cleanup = unsafe { ops.as_ref() }.and_then(|ops| ops.cbo_umem_lock_cleanup);
+        if result == 0 && long {
+            // SAFETY: stored there just now.
+            let cookie = unsafe { *cookiep } as usize;
+            let (start, len) = (addr as u64, (len as u64).next_multiple_of(PAGE));
+            LENT.lock().push(Lent { process: client.process().id(), start, len, cookie, cleanup });
+        }
+        result
     }
     /// ddi_umem_unlock(9F).
     fn ddi_umem_unlock(cookie: ddi_umem_cookie_t) {
@@ -122,6 +189,8 @@ ddi! {
             return report::mistake("ddi_umem_unlock", &what, "ddi_umem_unlock(9F)");
         }
         umem::retract(cookie as usize);
+        LENT.lock().retain(|lent| lent.cookie != cookie as usize);
+        UNLOCKED.notify_all();
     }
     /// ddi_umem_iosetup(9F).
     fn ddi_umem_iosetup(

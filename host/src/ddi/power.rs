@@ -64,15 +64,15 @@ pub(crate) fn forget(node: &Node) {
 
 ddi! {
     /// pm_busy_component(9F).
-    @private fn pm_busy_component(dip: *mut dev_info_t, component: c_int) -> c_int {
+    fn pm_busy_component(dip: *mut dev_info_t, component: c_int) -> c_int {
         valid(dip, component, None, "pm_busy_component").map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_idle_component(9F).
-    @private fn pm_idle_component(dip: *mut dev_info_t, component: c_int) -> c_int {
+    fn pm_idle_component(dip: *mut dev_info_t, component: c_int) -> c_int {
         valid(dip, component, None, "pm_idle_component").map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_raise_power(9F): calls power(9E) unless the component is at the level or above.
-    @private fn pm_raise_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
+    fn pm_raise_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
         let Some(node) = valid(dip, component, Some(level), "pm_raise_power") else { return FAILURE };
         if LEVELS.lock().get(&key(node, component)).is_some_and(|&now| now >= level) {
             return SUCCESS;
@@ -87,11 +87,11 @@ ddi! {
         SUCCESS
     }
     /// pm_lower_power(9F).
-    @private fn pm_lower_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
+    fn pm_lower_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
         valid(dip, component, Some(level), "pm_lower_power").map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_power_has_changed(9F): the driver tells a component's level.
-    @private fn pm_power_has_changed(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
+    fn pm_power_has_changed(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
         let Some(node) = valid(dip, component, Some(level), "pm_power_has_changed") else { return FAILURE };
         LEVELS.lock().insert(key(node, component), level);
         SUCCESS

@@ -3,12 +3,14 @@
 //! Copies are made by the calling thread of the process; they block and may fault on device memory. Outside of a system call
 //! (timeouts, tasks) there is no process, and copies fail.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::{
     boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t,
 };
+
+use parking_lot::Mutex;
 
 use super::{bytes, store, sync};
 use crate::kern::cred::{Cred, KERNEL_CRED};
@@ -18,6 +20,7 @@ use ddi_process::{Call, Errno};
 
 const EPERM: c_int = 1;
 const EFAULT: c_int = 14;
+const EINVAL: c_int = 22;
 const ENAMETOOLONG: c_int = 78;
 
 /// Copies from or to the process: 0, or the error, which may be that of a driver who refuses the access.
@@ -452,9 +455,23 @@ ddi! {
         // SAFETY: the driver's promise.
         if (mode << shift) & 0o700 == mode & 0o700 && mode != 0 { 0 } else { unsafe { privileged(credp) } }
     }
-    /// priv_getbyname(9F): privileges have no numbers here; one stands for all.
-    fn priv_getbyname(_name: *const c_char, _flags: uint_t) -> c_int {
-        0
+    /// priv_getbyname(9F): -EINVAL for a name that nobody has, unless it is to be entered (PRIV_ALLOC).
+    fn priv_getbyname(name: *const c_char, flags: uint_t) -> c_int {
+        static ENTERED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        const FIRST: usize = 1024;
+        // SAFETY: the driver's promise.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
+        let mut entered = ENTERED.lock();
+        let found = ddi_system::policy::privilege(&name).or_else(|| {
+            let place = entered.iter().position(|known| *known == name).or_else(|| {
+                (flags & 1 != 0).then(|| {
+                    entered.push(name);
+                    entered.len() - 1
+                })
+            })?;
+            Some(FIRST + place)
+        });
+        found.map_or(-EINVAL, |number| number as c_int)
     }
     /// priv_policy(9F): 0, or `error`.
     fn priv_policy(credp: *const cred_t, _privilege: c_int, _all: boolean_t, error: c_int, _message: *const c_char) -> c_int {

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::nodes::{self, Attached, Node};
 use super::thread::{self, Context};
-use super::{entry, heap, interrupts, peek, tables};
+use super::{entry, heap, interrupts, peek, suspend, tables};
 use crate::ddi::softstate;
 use crate::{log, report};
 
@@ -230,6 +230,9 @@ impl Driver {
         let Some(detach) = self.ops().and_then(|ops| ops.devo_detach) else {
             return Err(format!("{} has no detach(9E)", self.name));
         };
+        if !suspend::wake(self, node) {
+            return Err(format!("{} instance {instance}: attach(9E) refused to resume it", self.name));
+        }
         let prompt = || {
             // SAFETY: the driver's entry point with a node of its own that is attached.
             self.call("detach", || unsafe { detach(node.dip(), ddi_sys::DDI_DETACH) })

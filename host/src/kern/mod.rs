@@ -21,6 +21,7 @@ pub mod ports;
 mod preserved;
 pub mod printf;
 pub mod stack;
+pub mod suspend;
 pub mod symbols;
 pub mod tables;
 pub mod taskq;

@@ -19,7 +19,7 @@ pub mod getopt;
 pub mod glob;
 pub mod links;
 pub mod perms;
-mod policy;
+pub mod policy;
 pub mod props;
 pub mod rem_drv;
 pub mod root;

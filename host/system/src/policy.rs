@@ -100,6 +100,13 @@ const PRIVILEGES: &[&str] = &[
     "xvm_control",
 ];
 
+/// The number of a privilege, which is the same as long as the host runs; None for a name that no privilege has.
+pub fn privilege(name: &str) -> Option<usize> {
+    let name = name.to_ascii_lowercase();
+    let bare = name.strip_prefix("priv_").unwrap_or(&name);
+    PRIVILEGES.iter().position(|known| *known == bare)
+}
+
 /// Checks a policy and gives its lines as etc/security/device_policy has them; `deleted`: of a policy that is to be taken away, which names minor
 /// nodes only. `own` knows the privileges that drivers have brought with `-P`.
 ///

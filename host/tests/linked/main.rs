@@ -14,7 +14,7 @@ use ddi_host::machine::{Machine, Options};
 use ddi_process::Program;
 use devmap::prelude::*;
 use devmap::sync::Condvar;
-use devmap::time::Timeout;
+use devmap::timeout::Timeout;
 use devmap::{MapRequest, Setup};
 use libtest_mimic::{Arguments, Trial};
 
@@ -26,13 +26,14 @@ struct Wrong {
 
 impl Device for Wrong {
     type Mapping = ();
+    type Open = ();
 
     fn attach(_: &Attach<'_>) -> Result<Wrong, Errno> {
         Ok(Wrong { lock: Arc::new(Mutex::new(0)), never: Condvar::new() })
     }
 
-    fn ioctl(&self, command: i32, _: Argument<'_>) -> Result<i32, Errno> {
-        self.mistake(command);
+    fn ioctl(&self, _: &(), command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+        self.mistake(&argument, command);
         Ok(0)
     }
 
@@ -60,7 +61,7 @@ const WAIT: i32 = 13;
 static DONE: AtomicU32 = AtomicU32::new(0);
 
 impl Wrong {
-    fn mistake(&self, which: i32) {
+    fn mistake(&self, argument: &Argument<'_>, which: i32) {
         match which {
             SPIN => spin(),
             SPIN_IN_THE_KERNEL => loop {
@@ -68,8 +69,8 @@ impl Wrong {
                 unsafe { ddi_sys::drv_usecwait(1) };
             },
             SLEEP_IN_A_TIMEOUT => {
-                Timeout::after(Duration::ZERO, sleeps).cancel();
-                let timeout = Timeout::after(Duration::from_millis(1), sleeps);
+                Timeout::after(Duration::ZERO, |_| sleeps()).cancel();
+                let timeout = Timeout::after(Duration::from_millis(1), |_| sleeps());
                 while DONE.load(Ordering::Relaxed) == 0 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -80,8 +81,8 @@ impl Wrong {
                 drop(self.lock.lock());
             }
             LEAK_MEMORY => drop(leak()),
-            LEAK_A_COOKIE => std::mem::forget(Umem::new(Kind::Locked, 8192)),
-            LEAVE_A_TIMEOUT => std::mem::forget(Timeout::after(Duration::from_secs(1000), || ())),
+            LEAK_A_COOKIE => std::mem::forget(Umem::new(argument, Kind::Locked, 8192)),
+            LEAVE_A_TIMEOUT => std::mem::forget(Timeout::after(Duration::from_secs(1000), |_| ())),
             // SAFETY: it is not: this is what the test is about.
             DIE => unsafe { std::ptr::without_provenance_mut::<u32>(0x18).write_volatile(1) },
             // SAFETY: as above.
@@ -90,7 +91,7 @@ impl Wrong {
             CANCEL_UNDER_THE_LOCK => {
                 let _held = self.enter();
                 let lock = self.lock.clone();
-                let timeout = Timeout::after(Duration::from_millis(1), move || takes(&lock));
+                let timeout = Timeout::after(Duration::from_millis(1), move |_| takes(&lock));
                 while DONE.load(Ordering::Relaxed) == 0 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -99,7 +100,7 @@ impl Wrong {
             WAIT => {
                 let mut held = self.enter();
                 loop {
-                    self.never.wait(&mut held);
+                    self.never.wait(argument, &mut held);
                 }
             }
             FREE_TWICE => {

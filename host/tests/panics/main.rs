@@ -25,17 +25,18 @@ const DEVMAP: u64 = 0x4000;
 
 impl Device for Panicky {
     type Mapping = View;
+    type Open = ();
 
-    fn attach(_: &Attach<'_>) -> Result<Panicky, Errno> {
-        Ok(Panicky { page: Umem::new(devmap::umem::Kind::Locked, 4096)? })
+    fn attach(attach: &Attach<'_>) -> Result<Panicky, Errno> {
+        Ok(Panicky { page: Umem::new(attach, devmap::umem::Kind::Locked, 4096)? })
     }
 
-    fn ioctl(&self, command: i32, _: devmap::Argument<'_>) -> Result<i32, Errno> {
+    fn ioctl(&self, _: &(), command: i32, _: devmap::Argument<'_>) -> Result<i32, Errno> {
         assert_ne!(command, 13, "unlucky");
         Ok(command)
     }
 
-    fn read(&self, uio: &mut Uio<'_>) -> Result<(), Errno> {
+    fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         uio.give_from_offset(b"still here\n").map(|_| ())
     }
 

@@ -11,8 +11,19 @@ use super::{cargo_for_kernel, target_dir, toolchain};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 7] =
-    ["ddi-sys", "devmap-plain", "devmap", "segdev", "ctxdev-user", "ctxdev", "notice"];
+const PACKAGES: [&str; 11] = [
+    "ddi-sys",
+    "devmap-plain",
+    "devmap",
+    "segdev",
+    "ctxdev-user",
+    "ctxdev",
+    "notice",
+    "ring",
+    "dmaboard",
+    "engines",
+    "drill",
+];
 
 /// Which packages to compile.
 #[derive(clap::Args)]

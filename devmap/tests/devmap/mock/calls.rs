@@ -6,10 +6,21 @@ use ddi_sys as sys;
 
 use super::cb_ops;
 
+pub fn sys_errno(error: i32) -> Result<(), i32> {
+    if error == 0 { Ok(()) } else { Err(error) }
+}
+
 pub fn open(dev: sys::dev_t, flag: i32) -> i32 {
-    let mut dev = dev;
+    open_new(dev, flag).err().unwrap_or(0)
+}
+
+/// open(2): the device number of the open, which the driver may have chosen.
+pub fn open_new(dev: sys::dev_t, flag: i32) -> Result<sys::dev_t, i32> {
+    let mut new = dev;
     // SAFETY: as open(9E); devmap hands the credentials on, and ours never looks at them.
-    unsafe { cb_ops().cb_open.unwrap()(&mut dev, flag, sys::OTYP_CHR, std::ptr::null_mut()) }
+    sys_errno(unsafe { cb_ops().cb_open.unwrap()(&mut new, flag, sys::OTYP_CHR, std::ptr::null_mut()) })?;
+    assert_eq!(new >> 32, dev >> 32, "another driver's number");
+    Ok(new)
 }
 
 pub fn close(dev: sys::dev_t) -> i32 {
@@ -19,11 +30,15 @@ pub fn close(dev: sys::dev_t) -> i32 {
 
 /// ioctl(2) with an address or a number: the error number, and the result.
 pub fn ioctl(dev: sys::dev_t, command: i32, arg: isize) -> (i32, i32) {
+    ioctl_as(dev, command, arg, sys::FREAD)
+}
+
+/// The same by a caller with this mode, which says its data model.
+pub fn ioctl_as(dev: sys::dev_t, command: i32, arg: isize, mode: i32) -> (i32, i32) {
     let mut value = -1;
     // SAFETY: as ioctl(9E); an argument that is an address is the caller's own (`ioctl_with`), or one that copying refuses.
-    let error = unsafe {
-        cb_ops().cb_ioctl.unwrap()(dev, command, arg, sys::FREAD, std::ptr::null_mut(), &mut value)
-    };
+    let error =
+        unsafe { cb_ops().cb_ioctl.unwrap()(dev, command, arg, mode, std::ptr::null_mut(), &mut value) };
     (error, value)
 }
 

@@ -46,6 +46,7 @@ pub struct HandleState {
     pub start: i64,
     pub flags: u32,
     pub max_protection: u32,
+    /// What mmap(2) asked for.
     pub protection: u32,
     pub table: sys::devmap_callback_ctl,
     pub pvt: Private,
@@ -193,7 +194,7 @@ fn remap(
         kernel.trip(10);
     }
     if state.protection & !max_protection != 0 {
-        kernel.trip(12);
+        return -1;
     }
     if flags & sys::DEVMAP_MAPPING_INVALID != 0 {
         kernel.trip(5);
@@ -203,6 +204,7 @@ fn remap(
     state.object = object;
     state.object_len = object_len;
     state.start = start;
+    state.max_protection = max_protection;
     0
 }
 

@@ -10,6 +10,9 @@ use ddi_sys as sys;
 
 static LIVE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
+/// The priorities that mutexes were made for.
+pub static PRIORITIES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 fn locks() -> std::sync::MutexGuard<'static, BTreeSet<usize>> {
     LIVE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -60,8 +63,9 @@ fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, _: *mut c_void) {
+unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, priority: *mut c_void) {
     born(mutex.addr());
+    PRIORITIES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(priority.addr());
     owner(mutex).store(0, SeqCst);
 }
 
@@ -83,7 +87,7 @@ pub fn at_locks(what: Option<Box<dyn Fn()>>) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
+pub unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
     AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
     let owner = owner(mutex);
     assert_ne!(owner.load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
@@ -98,7 +102,7 @@ unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
+pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
     assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");
 }
 
@@ -224,4 +228,9 @@ unsafe extern "C-unwind" fn rw_exit(lock: *mut sys::krwlock_t) {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_downgrade(lock: *mut sys::krwlock_t) {
     readers(lock).compare_exchange(-1, 1, SeqCst, SeqCst).expect("rw_downgrade by no writer");
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn rw_tryupgrade(lock: *mut sys::krwlock_t) -> c_int {
+    readers(lock).compare_exchange(1, -1, SeqCst, SeqCst).is_ok().into()
 }

@@ -87,6 +87,7 @@ unsafe extern "C-unwind" fn ddi_copyin(from: *const c_void, to: *mut c_void, len
     if from.addr() < PAGE {
         return -1;
     }
+    kernel().copied.push((from.addr(), len));
     // SAFETY: as ddi_copyin(9F); a process's addresses are a test's own, or in the first page, which was refused.
     unsafe { to.cast::<u8>().copy_from(from.cast(), len) };
     0
@@ -137,9 +138,4 @@ unsafe extern "C-unwind" fn uiomove(
     // SAFETY: both halves of the union are the same number.
     unsafe { uio._uio_offset._f += len as i64 };
     0
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn drv_priv(_: *mut sys::cred_t) -> c_int {
-    sys::EPERM
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use ddi_sys as sys;
+
 use super::kernel;
 use super::nodes::text;
 
@@ -20,6 +22,49 @@ unsafe extern "C-unwind" fn cmn_err(level: c_int, format: *const c_char, argumen
 unsafe extern "C-unwind" fn drv_usectohz(microseconds: i64) -> i64 {
     assert!(microseconds.checked_mul(100).is_some());
     (microseconds as u64).div_ceil(10_000) as i64
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn drv_usecwait(microseconds: i64) {
+    kernel().spun += microseconds;
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn gethrtime() -> i64 {
+    let mut kernel = kernel();
+    kernel.clock += 1_000;
+    kernel.clock
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_get_lbolt64() -> i64 {
+    kernel().clock / 10_000_000
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_get_time() -> i64 {
+    1_000_000_000 + kernel().clock / 1_000_000_000
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn drv_hztousec(ticks: i64) -> i64 {
+    ticks.saturating_mul(10_000)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_in_panic() -> c_int {
+    kernel().panicking.into()
+}
+
+/// A signal comes at once, if the process has one.
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn delay_sig(ticks: i64) -> c_int {
+    let mut kernel = kernel();
+    if kernel.signal {
+        return sys::EINTR;
+    }
+    kernel.slept += ticks;
+    0
 }
 
 #[unsafe(no_mangle)]

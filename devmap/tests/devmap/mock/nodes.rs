@@ -1,8 +1,6 @@
-//! Device nodes, their minors and properties, and their registers.
+//! Device nodes, their minors, and their registers.
 
-use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::sync::Mutex;
+use std::ffi::{CStr, c_char, c_int};
 
 use ddi_sys as sys;
 
@@ -17,7 +15,7 @@ pub(super) unsafe fn text<'a>(text: *const c_char) -> &'a str {
 
 /// # Safety
 /// A node that `Booted::attach` has made, of which there is no other reference.
-unsafe fn node<'a>(dip: *mut sys::dev_info_t) -> &'a mut Node {
+pub(super) unsafe fn node<'a>(dip: *mut sys::dev_info_t) -> &'a mut Node {
     // SAFETY: the caller's promise.
     unsafe { &mut *dip.cast::<Node>() }
 }
@@ -35,6 +33,16 @@ unsafe extern "C-unwind" fn ddi_driver_name(dip: *mut sys::dev_info_t) -> *const
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_node_name(_: *mut sys::dev_info_t) -> *const c_char {
+    c"display".as_ptr()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_binding_name(_: *mut sys::dev_info_t) -> *const c_char {
+    c"pci1af4,1110".as_ptr()
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_report_dev(_: *mut sys::dev_info_t) {}
 
 #[unsafe(no_mangle)]
@@ -43,10 +51,10 @@ unsafe extern "C-unwind" fn ddi_create_minor_node(
     name: *mut c_char,
     kind: c_int,
     minor: u32,
-    _: *mut c_char,
-    _: c_int,
+    node_type: *mut c_char,
+    flag: c_int,
 ) -> c_int {
-    assert_eq!(kind, sys::S_IFCHR as c_int);
+    assert_eq!((kind, flag), (sys::S_IFCHR as c_int, 0));
     if kernel().refuses("ddi_create_minor_node") {
         return sys::DDI_FAILURE;
     }
@@ -54,120 +62,52 @@ unsafe extern "C-unwind" fn ddi_create_minor_node(
     let node = unsafe { node(dip) };
     // SAFETY: likewise: a string.
     let name = unsafe { text(name) };
+    if node.minors.iter().any(|(other, _)| other == name) {
+        return sys::DDI_FAILURE;
+    }
     node.minors.push((name.into(), minor));
+    // SAFETY: likewise: a string.
+    node.kinds.push(unsafe { text(node_type) }.into());
     sys::DDI_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn ddi_create_priv_minor_node(
+    dip: *mut sys::dev_info_t,
+    name: *mut c_char,
+    kind: c_int,
+    minor: u32,
+    node_type: *mut c_char,
+    flag: c_int,
+    read: *const c_char,
+    write: *const c_char,
+    mode: u32,
+) -> c_int {
+    // SAFETY: as ddi_create_minor_node(9F).
+    let result = unsafe { ddi_create_minor_node(dip, name, kind, minor, node_type, flag) };
+    if result == sys::DDI_SUCCESS {
+        // SAFETY: as ddi_create_priv_minor_node: strings.
+        let read = unsafe { text(read) };
+        // SAFETY: as above.
+        let write = unsafe { text(write) };
+        // SAFETY: as above.
+        let node = unsafe { node(dip) };
+        node.kinds.last_mut().unwrap().push_str(&format!(" {read} {write} {mode:o}"));
+    }
+    result
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_remove_minor_node(dip: *mut sys::dev_info_t, name: *mut c_char) {
     assert!(name.is_null());
     // SAFETY: as ddi_remove_minor_node(9F).
-    unsafe { node(dip) }.minors.clear();
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn ddi_prop_get_int(
-    _: sys::dev_t,
-    dip: *mut sys::dev_info_t,
-    flags: u32,
-    name: *mut c_char,
-    default: c_int,
-) -> c_int {
-    assert_eq!(flags, sys::DDI_PROP_DONTPASS);
-    // SAFETY: as ddi_prop_get_int(9F).
     let node = unsafe { node(dip) };
-    // SAFETY: likewise: a string.
-    let name = unsafe { text(name) };
-    node.properties.get(name).copied().unwrap_or(default)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn ddi_prop_exists(
-    _: sys::dev_t,
-    dip: *mut sys::dev_info_t,
-    _: u32,
-    name: *mut c_char,
-) -> c_int {
-    // SAFETY: as ddi_prop_exists(9F).
-    let node = unsafe { node(dip) };
-    // SAFETY: likewise: a string.
-    let name = unsafe { text(name) };
-    (node.properties.contains_key(name) || node.ints_properties.contains_key(name)).into()
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn ddi_prop_lookup_string(
-    _: sys::dev_t,
-    dip: *mut sys::dev_info_t,
-    _: u32,
-    name: *mut c_char,
-    value: *mut *mut c_char,
-) -> c_int {
-    // SAFETY: as ddi_prop_lookup_string(9F).
-    let node = unsafe { node(dip) };
-    // SAFETY: likewise: a string.
-    let name = unsafe { text(name) };
-    match node.text_properties.get(name) {
-        Some(text) => {
-            // SAFETY: likewise: the caller's pointer.
-            unsafe { *value = give(CString::new(text.as_str()).unwrap().as_bytes_with_nul()).cast() };
-            sys::DDI_PROP_SUCCESS
-        }
-        None => sys::DDI_PROP_NOT_FOUND,
-    }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn ddi_prop_free(value: *mut c_void) {
-    let words = GIVEN.lock().unwrap().remove(&value.addr()).expect("a property's value, freed once");
-    let words = std::ptr::slice_from_raw_parts_mut(value.cast::<u64>(), words);
-    // SAFETY: what `give` made of a box of so many words.
-    drop(unsafe { Box::from_raw(words) });
-}
-
-/// The values that lookups have given: words by address.
-static GIVEN: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
-
-/// A copy that ddi_prop_free frees.
-fn give(bytes: &[u8]) -> *mut u8 {
-    let words = bytes.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_ne_bytes(word)
-    });
-    let copy: Box<[u64]> = words.collect();
-    let len = copy.len();
-    let copy = Box::into_raw(copy).cast::<u8>();
-    GIVEN.lock().unwrap().insert(copy.addr(), len);
-    copy
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn ddi_prop_lookup_int_array(
-    _: sys::dev_t,
-    dip: *mut sys::dev_info_t,
-    flags: u32,
-    name: *mut c_char,
-    value: *mut *mut c_int,
-    count: *mut u32,
-) -> c_int {
-    assert_eq!(flags, sys::DDI_PROP_DONTPASS);
-    // SAFETY: as ddi_prop_lookup_int_array(9F).
-    let node = unsafe { node(dip) };
-    // SAFETY: likewise: a string.
-    let name = unsafe { text(name) };
-    let Some(ints) = node.ints_properties.get(name) else { return sys::DDI_PROP_NOT_FOUND };
-    let bytes: Vec<u8> = ints.iter().flat_map(|int| int.to_ne_bytes()).collect();
-    // SAFETY: likewise: the caller's pointer.
-    unsafe { *value = give(&bytes).cast() };
-    // SAFETY: likewise.
-    unsafe { *count = ints.len() as u32 };
-    sys::DDI_PROP_SUCCESS
+    (node.minors, node.kinds) = (Vec::new(), Vec::new());
 }
 
 /// pseudo(4D) complains of who asks it for registers.
 fn has_registers(node: &Node, op: u32) -> bool {
-    if !node.ints_properties.contains_key("reg") {
+    if !node.properties.contains_key("reg") {
         let driver = node.driver.to_str().unwrap();
         kernel().log.push(format!("0 pseudo0: invalid op ({op}) from {driver}{}", node.instance));
         return false;
@@ -215,7 +155,7 @@ unsafe extern "C-unwind" fn ddi_regs_map_setup(
     base: *mut *mut c_char,
     offset: i64,
     len: i64,
-    _: *mut sys::ddi_device_acc_attr_t,
+    attributes: *mut sys::ddi_device_acc_attr_t,
     handle: *mut sys::ddi_acc_handle_t,
 ) -> c_int {
     assert_eq!((offset, len), (0, 0));
@@ -232,6 +172,8 @@ unsafe extern "C-unwind" fn ddi_regs_map_setup(
         .or_insert_with(|| (vec![0_u64; size.div_ceil(8)].leak().as_mut_ptr().addr(), size));
     let id = kernel.fresh();
     kernel.mapped_registers.insert(id);
+    // SAFETY: as ddi_regs_map_setup(9F): the caller's.
+    kernel.attributes.insert(id, unsafe { *attributes });
     // SAFETY: as ddi_regs_map_setup(9F): the caller's pointer.
     unsafe { *base = memory as *mut c_char };
     // SAFETY: likewise.
@@ -246,46 +188,106 @@ unsafe extern "C-unwind" fn ddi_regs_map_free(handle: *mut sys::ddi_acc_handle_t
     assert!(kernel().mapped_registers.remove(&id), "registers unmapped that are not mapped");
 }
 
+/// Whether a handle's accesses are swapped.
+fn swaps(handle: sys::ddi_acc_handle_t) -> bool {
+    let kernel = kernel();
+    assert!(kernel.mapped_registers.contains(&handle.addr()), "registers that are not mapped");
+    kernel.attributes[&handle.addr()].devacc_attr_endian_flags == sys::DDI_STRUCTURE_BE_ACC
+}
+
+/// Do the registers at this address answer? If not, and the handle is one that flags errors, it has one now.
+fn answers(handle: sys::ddi_acc_handle_t, at: usize) -> bool {
+    let mut kernel = kernel();
+    let dead = kernel.dead_registers.iter().any(|dead| dead.contains(&at));
+    if dead && !handle.is_null() {
+        let flags = kernel.attributes[&handle.addr()].devacc_attr_access;
+        assert_eq!(flags, sys::DDI_FLAGERR_ACC, "the machine stops");
+        kernel.acc_errors.insert(handle.addr());
+    }
+    !dead
+}
+
 macro_rules! access {
-    ($type:ty, $get:ident, $put:ident, $rep_get:ident, $rep_put:ident) => {
+    ($type:ty, $signed:ty: $get:ident $put:ident $rep_get:ident $rep_put:ident $peek:ident $poke:ident) => {
         #[unsafe(no_mangle)]
         unsafe extern "C-unwind" fn $get(handle: sys::ddi_acc_handle_t, at: *mut $type) -> $type {
-            assert!(kernel().mapped_registers.contains(&handle.addr()), "registers that are not mapped");
+            let swaps = swaps(handle);
+            if !answers(handle, at.addr()) {
+                return <$type>::MAX;
+            }
             // SAFETY: as ddi_get8(9F): within the registers, which are ordinary memory here and stay for good.
-            unsafe { at.read_volatile() }
+            let value = unsafe { at.read_volatile() };
+            if swaps { value.swap_bytes() } else { value }
         }
         #[unsafe(no_mangle)]
-        unsafe extern "C-unwind" fn $put(_: sys::ddi_acc_handle_t, at: *mut $type, value: $type) {
-            // SAFETY: as ddi_put8(9F): within the registers.
-            unsafe { at.write_volatile(value) };
+        unsafe extern "C-unwind" fn $put(handle: sys::ddi_acc_handle_t, at: *mut $type, value: $type) {
+            let value = if swaps(handle) { value.swap_bytes() } else { value };
+            if answers(handle, at.addr()) {
+                // SAFETY: as ddi_put8(9F): within the registers.
+                unsafe { at.write_volatile(value) };
+            }
         }
         #[unsafe(no_mangle)]
         unsafe extern "C-unwind" fn $rep_get(
-            _: sys::ddi_acc_handle_t,
+            handle: sys::ddi_acc_handle_t,
             to: *mut $type,
             from: *mut $type,
             count: usize,
             flags: u32,
         ) {
-            assert_eq!(flags, sys::DDI_DEV_AUTOINCR);
-            // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
-            unsafe { to.copy_from(from, count) };
+            let step = usize::from(flags == sys::DDI_DEV_AUTOINCR);
+            for index in 0..count {
+                // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
+                let value = unsafe { $get(handle, from.wrapping_add(index * step)) };
+                // SAFETY: likewise.
+                unsafe { to.wrapping_add(index).write(value) };
+            }
         }
         #[unsafe(no_mangle)]
         unsafe extern "C-unwind" fn $rep_put(
-            _: sys::ddi_acc_handle_t,
+            handle: sys::ddi_acc_handle_t,
             from: *mut $type,
             to: *mut $type,
             count: usize,
             flags: u32,
         ) {
-            assert_eq!(flags, sys::DDI_DEV_AUTOINCR);
-            // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
-            unsafe { to.copy_from(from, count) };
+            let step = usize::from(flags == sys::DDI_DEV_AUTOINCR);
+            for index in 0..count {
+                // SAFETY: as ddi_rep_get8(9F): so many of them at either address, one of which is the registers.
+                let value = unsafe { from.wrapping_add(index).read() };
+                // SAFETY: likewise.
+                unsafe { $put(handle, to.wrapping_add(index * step), value) };
+            }
+        }
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $peek(
+            _: *mut sys::dev_info_t,
+            from: *mut $signed,
+            to: *mut $signed,
+        ) -> c_int {
+            if !answers(std::ptr::null_mut(), from.addr()) {
+                return sys::DDI_FAILURE;
+            }
+            // SAFETY: as ddi_peek8(9F): within the registers, and the caller's number.
+            unsafe { *to = from.read_volatile() };
+            sys::DDI_SUCCESS
+        }
+        #[unsafe(no_mangle)]
+        unsafe extern "C-unwind" fn $poke(
+            _: *mut sys::dev_info_t,
+            to: *mut $signed,
+            value: $signed,
+        ) -> c_int {
+            if !answers(std::ptr::null_mut(), to.addr()) {
+                return sys::DDI_FAILURE;
+            }
+            // SAFETY: as ddi_poke8(9F): within the registers.
+            unsafe { to.write_volatile(value) };
+            sys::DDI_SUCCESS
         }
     };
 }
-access!(u8, ddi_get8, ddi_put8, ddi_rep_get8, ddi_rep_put8);
-access!(u16, ddi_get16, ddi_put16, ddi_rep_get16, ddi_rep_put16);
-access!(u32, ddi_get32, ddi_put32, ddi_rep_get32, ddi_rep_put32);
-access!(u64, ddi_get64, ddi_put64, ddi_rep_get64, ddi_rep_put64);
+access!(u8, i8: ddi_get8 ddi_put8 ddi_rep_get8 ddi_rep_put8 ddi_peek8 ddi_poke8);
+access!(u16, i16: ddi_get16 ddi_put16 ddi_rep_get16 ddi_rep_put16 ddi_peek16 ddi_poke16);
+access!(u32, i32: ddi_get32 ddi_put32 ddi_rep_get32 ddi_rep_put32 ddi_peek32 ddi_poke32);
+access!(u64, i64: ddi_get64 ddi_put64 ddi_rep_get64 ddi_rep_put64 ddi_peek64 ddi_poke64);

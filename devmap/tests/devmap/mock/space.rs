@@ -3,7 +3,7 @@
 //! Also its way to call back between mmap's two halves: the segment is in the address space, and others can touch, duplicate and unmap it,
 //! before the map callbacks are called, without a lock, for handles that may be gone by then.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
@@ -16,17 +16,41 @@ use super::{HandleState, Object, PAGE, Private, cb_ops, kernel};
 /// The address space's lock (there is one process): a reader in faults, a writer in fork and munmap and while a segment is put in.
 static SPACE: RwLock<()> = RwLock::new(());
 
-pub(super) fn read_space() -> RwLockReadGuard<'static, ()> {
-    SPACE.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// The lock, held by this thread, which can tell.
+pub(super) struct Held<G> {
+    _guard: G,
 }
 
-fn write_space() -> RwLockWriteGuard<'static, ()> {
-    SPACE.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+impl<G> Held<G> {
+    fn new(guard: G) -> Held<G> {
+        HOLDS.set(true);
+        Held { _guard: guard }
+    }
+}
+
+impl<G> Drop for Held<G> {
+    fn drop(&mut self) {
+        HOLDS.set(false);
+    }
+}
+
+pub(super) fn read_space() -> Held<RwLockReadGuard<'static, ()>> {
+    Held::new(SPACE.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+fn write_space() -> Held<RwLockWriteGuard<'static, ()>> {
+    Held::new(SPACE.write().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+/// Does this thread hold the address space?
+pub(super) fn holds_space() -> bool {
+    HOLDS.get()
 }
 
 thread_local! {
     /// The handles of this thread's mmap(2).
     static MADE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Called by mmap(2) for each of its handles, just before the map callback is; the handle may be gone when it returns. Also when the mapping has
@@ -202,7 +226,7 @@ pub(super) fn private(state: &HandleState) -> *mut c_void {
 }
 
 thread_local! {
-    static EARLY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static EARLY: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Does something as if this thread had read the private pointers that it needs before the map callback stored them.

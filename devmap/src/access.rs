@@ -1,0 +1,109 @@
+//! How registers and DMA memory are accessed: [`Attributes`], with their [`Order`] and [`ByteOrder`]. Values: any context, no locks.
+
+use ddi_sys as sys;
+
+use crate::fm::{Capabilities, FaultManagement};
+
+/// What the processor may do with accesses to a mapping: `ddi_device_acc_attr(9S)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Everything in the order written, nothing cached. For registers.
+    #[default]
+    Strict,
+    /// Accesses may change places.
+    Unordered,
+    /// Writes may be merged, too. For frame buffers.
+    Merging,
+    /// Reads may come from a cache, too.
+    LoadCaching,
+    /// Everything may be cached. For ordinary memory.
+    StoreCaching,
+}
+
+/// The byte order of a device's registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// As the processor has it: nothing is swapped (`DDI_NEVERSWAP_ACC`).
+    #[default]
+    Never,
+    /// Little-endian (`DDI_STRUCTURE_LE_ACC`).
+    Little,
+    /// Big-endian (`DDI_STRUCTURE_BE_ACC`).
+    Big,
+}
+
+/// How registers or DMA memory are accessed: `ddi_device_acc_attr(9S)`. An [`Order`] alone is one.
+#[derive(Clone, Default)]
+pub struct Attributes {
+    pub(crate) order: Order,
+    pub(crate) byte_order: ByteOrder,
+    /// There when errors are flagged, and the system can do that.
+    pub(crate) fm: Option<FaultManagement>,
+}
+
+impl From<Order> for Attributes {
+    fn from(order: Order) -> Attributes {
+        Attributes::new(order)
+    }
+}
+
+impl Attributes {
+    /// In this order, never swapped, errors unseen.
+    pub fn new(order: Order) -> Attributes {
+        Attributes { order, ..Attributes::default() }
+    }
+
+    /// Values are swapped to and from this byte order. A process's mapping is not: it sees the bytes.
+    #[must_use]
+    pub fn byte_order(mut self, byte_order: ByteOrder) -> Attributes {
+        self.byte_order = byte_order;
+        self
+    }
+
+    /// An access during which the bus saw an error fails with `EIO` (`DDI_FLAGERR_ACC`), if the system can tell
+    /// ([`Capabilities::ACCESS`]).
+    #[must_use]
+    pub fn flag_errors(mut self, fm: &FaultManagement) -> Attributes {
+        self.fm = fm.capabilities().contains(Capabilities::ACCESS).then(|| fm.clone());
+        self
+    }
+
+    pub(crate) fn raw(&self) -> sys::ddi_device_acc_attr_t {
+        sys::ddi_device_acc_attr_t {
+            // With the newer version the system expects a driver that can do it to have all its errors flagged.
+            devacc_attr_version: match self.fm {
+                Some(_) => sys::DDI_DEVICE_ATTR_V1,
+                None => sys::DDI_DEVICE_ATTR_V0,
+            },
+            devacc_attr_endian_flags: match self.byte_order {
+                ByteOrder::Never => sys::DDI_NEVERSWAP_ACC,
+                ByteOrder::Little => sys::DDI_STRUCTURE_LE_ACC,
+                ByteOrder::Big => sys::DDI_STRUCTURE_BE_ACC,
+            },
+            devacc_attr_dataorder: self.order.raw(),
+            devacc_attr_access: if self.fm.is_some() { sys::DDI_FLAGERR_ACC } else { sys::DDI_DEFAULT_ACC },
+        }
+    }
+}
+
+impl Order {
+    fn raw(self) -> u8 {
+        match self {
+            Order::Strict => sys::DDI_STRICTORDER_ACC,
+            Order::Unordered => sys::DDI_UNORDERED_OK_ACC,
+            Order::Merging => sys::DDI_MERGING_OK_ACC,
+            Order::LoadCaching => sys::DDI_LOADCACHING_OK_ACC,
+            Order::StoreCaching => sys::DDI_STORECACHING_OK_ACC,
+        }
+    }
+
+    /// For a process's mapping.
+    pub(crate) fn attributes(self) -> sys::ddi_device_acc_attr_t {
+        sys::ddi_device_acc_attr_t {
+            devacc_attr_version: sys::DDI_DEVICE_ATTR_V0,
+            devacc_attr_endian_flags: sys::DDI_NEVERSWAP_ACC,
+            devacc_attr_dataorder: self.raw(),
+            devacc_attr_access: sys::DDI_DEFAULT_ACC,
+        }
+    }
+}

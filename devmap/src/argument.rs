@@ -1,0 +1,301 @@
+//! [`Argument`], what an ioctl(2) has, and [`UserPtr`], an address in the caller.
+//!
+//! All that copies may wait for the process's memory to be paged in, and may run into a mapping of this very device and so call its access callback: hold
+//! no lock that the access callback takes. Values are copied into what the driver has already, so nothing is allocated, however long they are.
+//! What a program of 32 bits has in another form is converted by its type ([`Plain::Ilp32`]).
+//!
+//! ioctl(9E) may come from the kernel itself (`FKIOCTL`, layered drivers): then addresses are the kernel's, and are copied as such.
+
+use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
+
+use ddi_sys as sys;
+
+use crate::caller::Caller;
+use crate::context::{MaySleep, sealed::Sealed};
+use crate::errno::Errno;
+use crate::page;
+use crate::plain::{Plain, Pointer, zeroed};
+use crate::volatile::Volatile;
+
+/// How a program sees addresses and sizes: `ddi_model_convert_from(9F)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// As the kernel does.
+    Native,
+    /// In 32 bits.
+    Ilp32,
+}
+
+/// The argument of an ioctl(2): a number, or an address in the process.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// use devmap::plain::Pointer;
+///
+/// devmap::plain! {
+///     /// What MYDEV_LIMITS copies out.
+///     pub struct Limits { pub mappings: u64, pub contexts: u64 }
+///
+///     /// What MYDEV_NAMED copies in: where a name of `len` bytes lies. Has a twin for 32-bit programs.
+///     pub struct Named { pub name: Pointer, pub len: usize }
+/// }
+///
+/// // Device::ioctl
+/// fn ioctl(command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
+///     match command {
+///         1 => argument.copyout(&Limits { mappings: 3, contexts: 2 })?,
+///         2 => devmap::note!("{} milliseconds", argument.unsigned()?),
+///         3 => {
+///             let named: Named = argument.copyin()?;
+///             let mut name = [0; 32];
+///             let name = name.get_mut(..named.len).ok_or(Errno::EINVAL)?;
+///             argument.at(named.name).read_into(name)?;
+///         }
+///         _ => return Err(Errno::ENOTTY),
+///     }
+///     Ok(0)
+/// }
+/// ```
+pub struct Argument<'a> {
+    arg: isize,
+    mode: c_int,
+    caller: Caller<'a>,
+    minor: u32,
+}
+
+impl Sealed for Argument<'_> {}
+impl MaySleep for Argument<'_> {}
+
+impl<'a> Argument<'a> {
+    /// # Safety
+    /// What ioctl(9E) was called with, while it runs.
+    pub(crate) unsafe fn new(arg: isize, mode: c_int, caller: Caller<'a>, minor: u32) -> Self {
+        Argument { arg, mode, caller, minor }
+    }
+
+    /// The argument as a number.
+    pub fn value(&self) -> isize {
+        self.arg
+    }
+
+    /// The argument as an `int`, which is all that some callers give.
+    pub fn int(&self) -> i32 {
+        self.arg as i32
+    }
+
+    /// The argument as an `int` that cannot be negative. `EINVAL` if it is.
+    pub fn unsigned(&self) -> Result<u64, Errno> {
+        u64::try_from(self.int()).map_err(|_| Errno::EINVAL)
+    }
+
+    /// Is the device open for reading.
+    pub fn reads(&self) -> bool {
+        self.mode & sys::FREAD != 0
+    }
+
+    /// Is the device open for writing.
+    pub fn writes(&self) -> bool {
+        self.mode & sys::FWRITE != 0
+    }
+
+    /// Is the caller not to wait (`FNDELAY`, `FNONBLOCK`).
+    pub fn nonblocking(&self) -> bool {
+        self.mode & (sys::FNDELAY | sys::FNONBLOCK) != 0
+    }
+
+    /// Does the kernel call, and not a process (`FKIOCTL`).
+    pub fn from_kernel(&self) -> bool {
+        self.mode & (sys::FKIOCTL as c_int) != 0
+    }
+
+    /// Which of the instance's minor nodes it is for.
+    pub fn minor(&self) -> u32 {
+        self.minor
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> Caller<'a> {
+        self.caller
+    }
+
+    /// May the caller do what needs privilege: `drv_priv(9F)`.
+    pub fn privileged(&self) -> bool {
+        self.caller.privileged()
+    }
+
+    /// How the caller sees addresses and sizes.
+    pub fn model(&self) -> Model {
+        model(self.mode)
+    }
+
+    /// The mode that ioctl(9E) was called with, for functions of the kernel that this crate does not have.
+    pub fn mode(&self) -> i32 {
+        self.mode
+    }
+
+    /// The argument as an address.
+    pub fn pointer(&self) -> UserPtr<'_> {
+        let address = match self.model() {
+            Model::Native => self.arg as usize,
+            Model::Ilp32 => self.arg as u32 as usize,
+        };
+        self.at(address)
+    }
+
+    /// An address that the caller gave in a structure.
+    pub fn at(&self, address: impl Into<Pointer>) -> UserPtr<'_> {
+        UserPtr { address: address.into().address(), mode: self.mode, lives: PhantomData }
+    }
+
+    /// The value that the argument points to: [`UserPtr::read`]. `EFAULT` for a bad address.
+    pub fn copyin<T: Plain>(&self) -> Result<T, Errno> {
+        self.pointer().read()
+    }
+
+    /// Stores a value where the argument points: [`UserPtr::write`]. `EFAULT` for a bad address.
+    pub fn copyout<T: Plain>(&self, value: &T) -> Result<(), Errno> {
+        self.pointer().write(value)
+    }
+}
+
+fn model(mode: c_int) -> Model {
+    // SAFETY: a calculation.
+    let model = unsafe { sys::ddi_model_convert_from((mode & sys::FMODELS) as sys::model_t) };
+    if model == sys::DDI_MODEL_ILP32 { Model::Ilp32 } else { Model::Native }
+}
+
+/// An address in the memory of who has called ioctl(2), while it lasts; see the [module](crate::argument). Nothing is known of it before it is used: a bad
+/// one is `EFAULT`.
+#[derive(Clone, Copy)]
+pub struct UserPtr<'a> {
+    address: usize,
+    mode: c_int,
+    lives: PhantomData<&'a Argument<'a>>,
+}
+
+impl<'a> UserPtr<'a> {
+    /// The address.
+    pub fn address(self) -> usize {
+        self.address
+    }
+
+    /// `bytes` further on. `EFAULT` beyond the end of all addresses.
+    pub fn offset(self, bytes: usize) -> Result<UserPtr<'a>, Errno> {
+        let address = self.address.checked_add(bytes).ok_or(Errno::EFAULT)?;
+        Ok(UserPtr { address, ..self })
+    }
+
+    /// # Safety
+    /// `len` bytes at `to` are the driver's to write.
+    unsafe fn copyin(self, to: *mut c_void, len: usize) -> Result<(), Errno> {
+        // SAFETY: the caller's; a bad address of the process is an error, not a fault.
+        let result = unsafe { sys::ddi_copyin(self.address as *const c_void, to, len, self.mode) };
+        if result == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// # Safety
+    /// `len` bytes at `from` are the driver's, and nobody's secret.
+    unsafe fn copyout(self, from: *const c_void, len: usize) -> Result<(), Errno> {
+        // SAFETY: the caller's; a bad address of the process is an error, not a fault.
+        let result = unsafe { sys::ddi_copyout(from, self.address as *mut c_void, len, self.mode) };
+        if result == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    fn read_as_is<T: Plain>(self) -> Result<T, Errno> {
+        let mut value = zeroed::<T>();
+        // SAFETY: `value` has room for a T, and every pattern of bytes is one.
+        unsafe { self.copyin((&raw mut value).cast(), size_of::<T>()) }?;
+        Ok(value)
+    }
+
+    fn write_as_is<T: Plain>(self, value: &T) -> Result<(), Errno> {
+        // SAFETY: the bytes of a T, none of them padding.
+        unsafe { self.copyout((&raw const *value).cast(), size_of::<T>()) }
+    }
+
+    /// Is a `T` of the caller's something else than one of the kernel's?
+    fn converts<T: Plain>(self) -> bool {
+        size_of::<T>() != size_of::<T::Ilp32>() && model(self.mode) == Model::Ilp32
+    }
+
+    /// How many bytes a `T` of the caller's has.
+    fn size_of<T: Plain>(self) -> usize {
+        if self.converts::<T>() { size_of::<T::Ilp32>() } else { size_of::<T>() }
+    }
+
+    /// Copies a value from there: `ddi_copyin(9F)`. `EFAULT` for a bad address.
+    pub fn read<T: Plain>(self) -> Result<T, Errno> {
+        if self.converts::<T>() { self.read_as_is().map(T::from_ilp32) } else { self.read_as_is() }
+    }
+
+    /// Copies a value to there: `ddi_copyout(9F)`. `EFAULT` for a bad address, `EOVERFLOW` when it does not fit into what a 32-bit program has.
+    pub fn write<T: Plain>(self, value: &T) -> Result<(), Errno> {
+        if self.converts::<T>() {
+            self.write_as_is(&value.to_ilp32().ok_or(Errno::EOVERFLOW)?)
+        } else {
+            self.write_as_is(value)
+        }
+    }
+
+    /// Copies as many values from there as the slice has room for. On an error some of them may have been copied.
+    pub fn read_into<T: Plain>(self, values: &mut [T]) -> Result<(), Errno> {
+        if !self.converts::<T>() {
+            // SAFETY: the slice has room for so many bytes, and every pattern of bytes is a value.
+            return unsafe { self.copyin(values.as_mut_ptr().cast(), size_of_val(values)) };
+        }
+        let mut place = self;
+        for value in values {
+            *value = place.read()?;
+            place = place.offset(self.size_of::<T>())?;
+        }
+        Ok(())
+    }
+
+    /// Copies the values to there. On an error some of them may have been copied.
+    pub fn write_from<T: Plain>(self, values: &[T]) -> Result<(), Errno> {
+        if !self.converts::<T>() {
+            // SAFETY: the bytes of a slice, none of them padding.
+            return unsafe { self.copyout(values.as_ptr().cast(), size_of_val(values)) };
+        }
+        let mut place = self;
+        for value in values {
+            place.write(value)?;
+            place = place.offset(self.size_of::<T>())?;
+        }
+        Ok(())
+    }
+
+    /// Copies `len` bytes from there into kernel memory (a [`Umem`](crate::Umem) is such), from byte `offset` of it on. `EINVAL` outside the memory.
+    pub fn read_into_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
+        let to = memory.address(offset, len)?;
+        // SAFETY: checked by `address`; the memory has no Rust references.
+        unsafe { self.copyin(to.cast(), len) }
+    }
+
+    /// Copies `len` bytes of kernel memory to there, from byte `offset` of it on. `EINVAL` outside the memory.
+    pub fn write_from_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
+        let from = memory.address(offset, len)?;
+        // SAFETY: checked by `address`; the memory is one that processes may see.
+        unsafe { self.copyout(from.cast(), len) }
+    }
+
+    /// Copies a string from there, up to the NUL that ends it: the bytes before that. `ENAMETOOLONG` when it does not fit into `room`, which has to have a byte for the NUL.
+    ///
+    /// Nothing behind the page that has the end of the string is looked at.
+    pub fn read_str(self, room: &mut [u8]) -> Result<&[u8], Errno> {
+        let (mut place, mut used) = (self, 0);
+        loop {
+            let rest = room.get_mut(used..).filter(|rest| !rest.is_empty()).ok_or(Errno::ENAMETOOLONG)?;
+            let in_page = page::size() - (place.address & (page::size() - 1));
+            let len = rest.len().min(in_page);
+            let piece = rest.get_mut(..len).ok_or(Errno::EFAULT)?;
+            place.read_into(piece)?;
+            if let Some(end) = piece.iter().position(|&byte| byte == 0) {
+                return room.get(..used + end).ok_or(Errno::EFAULT);
+            }
+            used += len;
+            place = place.offset(len)?;
+        }
+    }
+}

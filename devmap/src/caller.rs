@@ -1,0 +1,180 @@
+//! [`Caller`]: on whose behalf an entry point runs: process, user, zone, privileges.
+//!
+//! Had from the entry point's argument, and good for as long as that is. The calls only look at the credential: no locks, nothing waits; but a check of a
+//! privilege leaves a trace in the audit, so ask only what decides.
+
+use core::ffi::{c_int, c_void};
+use core::marker::PhantomData;
+
+use ddi_sys as sys;
+
+use crate::errno::{Errno, Error};
+use crate::text::Text;
+
+/// A user's number; 0 is root.
+pub type User = u32;
+/// A group's number.
+pub type Group = u32;
+
+/// Who calls: `ddi_cred(9F)`.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// // Device::open: for root, and for who may do what root may, in the global zone only.
+/// fn open(how: Open<'_>) -> Result<(), Errno> {
+///     let caller = how.caller();
+///     if !caller.privileged() || !caller.in_global_zone() {
+///         return Err(Errno::EPERM);
+///     }
+///     devmap::log_only!("opened by process {} of user {}", caller.process(), caller.user());
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    cred: *mut sys::cred_t,
+    lives: PhantomData<&'a sys::cred_t>,
+}
+
+macro_rules! fields {
+    ($($(#[$meta:meta])* $name:ident: $type:ty = $function:ident;)*) => {
+        $(
+            $(#[$meta])*
+            pub fn $name(self) -> $type {
+                // SAFETY: a credential that is held by the caller.
+                unsafe { sys::$function(self.cred) }
+            }
+        )*
+    };
+}
+
+impl<'a> Caller<'a> {
+    /// # Safety
+    /// The caller's credential, held for `'a`.
+    pub(crate) unsafe fn new(cred: *mut sys::cred_t) -> Caller<'a> {
+        Caller { cred, lives: PhantomData }
+    }
+
+    /// The number of the process: `ddi_get_pid(9F)`. 0 in a thread of the kernel.
+    pub fn process(self) -> i32 {
+        // SAFETY: reads what the calling thread runs for.
+        unsafe { sys::ddi_get_pid() }
+    }
+
+    /// A reference to the process, to send it signals: `proc_ref(9F)`.
+    pub fn process_ref(self) -> Process {
+        // SAFETY: a thread of the process runs, which `'a` is the length of.
+        Process(unsafe { sys::proc_ref() })
+    }
+
+    fields! {
+        /// The effective user, who counts for access: `crgetuid(9F)`.
+        user: User = crgetuid;
+        /// The real user, who has started the process: `crgetruid(9F)`.
+        real_user: User = crgetruid;
+        /// The effective group: `crgetgid(9F)`.
+        group: Group = crgetgid;
+        /// The real group: `crgetrgid(9F)`.
+        real_group: Group = crgetrgid;
+        /// The number of the zone: `crgetzoneid(9F)`. 0 is the global zone.
+        zone: i32 = crgetzoneid;
+    }
+
+    /// Is it in the global zone?
+    pub fn in_global_zone(self) -> bool {
+        self.zone() == 0
+    }
+
+    /// Is it in the group, by its effective group or a supplementary one: `groupmember`.
+    pub fn in_group(self, group: Group) -> bool {
+        // SAFETY: a credential that is held by the caller.
+        let is_member = unsafe { sys::groupmember(group, self.cred) };
+        is_member != 0
+    }
+
+    /// May it do what needs privilege, whatever that is: `drv_priv(9F)`.
+    pub fn privileged(self) -> bool {
+        // SAFETY: a credential that is held by the caller.
+        let refused = unsafe { sys::drv_priv(self.cred) };
+        refused == 0
+    }
+
+    /// Fails with `EPERM` if it may not open a device for itself alone: `secpolicy_excl_open`.
+    pub fn may_exclude(self) -> Result<(), Errno> {
+        // SAFETY: a credential that is held by the caller.
+        Errno::check(unsafe { sys::secpolicy_excl_open(self.cred) })
+    }
+
+    /// Fails with `EPERM` if it does not have the privilege: `priv_policy(9F)`.
+    pub fn must_have(self, privilege: Privilege) -> Result<(), Errno> {
+        // SAFETY: a credential that is held by the caller, and no message of our own.
+        let refused = unsafe { sys::priv_policy(self.cred, privilege.0, 0, sys::EPERM, core::ptr::null()) };
+        Errno::check(refused)
+    }
+
+    /// Does it have the privilege, for a choice between two ways: `priv_policy_choice(9F)`.
+    pub fn has(self, privilege: Privilege) -> bool {
+        // SAFETY: a credential that is held by the caller.
+        let has = unsafe { sys::priv_policy_choice(self.cred, privilege.0, 0) };
+        has != 0
+    }
+
+    /// The credential, for functions of the kernel that this crate does not have. It is the caller's: valid for `'a`.
+    pub fn as_raw(self) -> *mut sys::cred_t {
+        self.cred
+    }
+}
+
+/// A process that is sent signals, also when it is not calling: `proc_ref(9F)`. It may end meanwhile, and is not kept from that.
+///
+/// ```no_run
+/// # use devmap::Argument;
+/// # use devmap::caller::Process;
+/// # use devmap::sys::SIGIO;
+/// // In Device::ioctl, by which a process asks for a signal; kept in the open's private data.
+/// fn register(argument: &Argument<'_>) -> Process {
+///     argument.caller().process_ref()
+/// }
+///
+/// // Later, in any context but a high-level interrupt.
+/// fn tell(process: &Process) {
+///     let _gone = process.signal(SIGIO);
+/// }
+/// ```
+pub struct Process(*mut c_void);
+
+// SAFETY: a reference of the kernel's that belongs to no thread.
+unsafe impl Send for Process {}
+// SAFETY: it is only passed to the kernel, which locks what it refers to.
+unsafe impl Sync for Process {}
+
+impl Process {
+    /// Sends it a signal, with the number that illumos gives to that (`sys::SIGIO`): `proc_signal(9F)`. `ESRCH` when it is gone.
+    pub fn signal(&self, signal: i32) -> Result<(), Errno> {
+        // SAFETY: from proc_ref, until `drop`.
+        let result = unsafe { sys::proc_signal(self.0, signal) };
+        if result == 0 { Ok(()) } else { Err(Errno::ESRCH) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SAFETY: from proc_ref, given back once.
+        unsafe { sys::proc_unref(self.0) };
+    }
+}
+
+/// A privilege of privileges(7), for example `sys_devices`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Privilege(c_int);
+
+impl Privilege {
+    /// The privilege of this name: `priv_getbyname(9F)`. `EINVAL` if there is none. User or kernel context; look it up in attach.
+    pub fn named(name: &str) -> Result<Privilege, Error> {
+        const NONE: Error = Error::new(Errno::EINVAL, "priv_getbyname(9F)", "no privilege has this name");
+        let name = Text::<64>::name(name).ok_or(NONE)?;
+        // SAFETY: a string that ends in NUL; a name that nobody has is not entered.
+        let number = unsafe { sys::priv_getbyname(name.as_ptr(), 0) };
+        if number < 0 { Err(NONE) } else { Ok(Privilege(number)) }
+    }
+}

@@ -1,0 +1,336 @@
+//! [`Binding`]: memory that a device reaches. No lock.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::mem::zeroed;
+use core::ops::Deref;
+
+use ddi_sys as sys;
+
+use super::buffer::Buffer;
+use super::handle::Inner;
+use crate::context::MayBlock;
+use crate::errno::{Errno, Error};
+use crate::fm;
+use crate::kmem::try_words;
+use crate::memory::Memory;
+use crate::pinned::{self, UserMemory};
+use crate::umem::{Kind, Umem};
+
+/// A piece of bound memory, as the device sees it: `ddi_dma_cookie(9S)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its address on the bus.
+    pub address: u64,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+impl From<sys::ddi_dma_cookie_t> for Cookie {
+    fn from(raw: sys::ddi_dma_cookie_t) -> Cookie {
+        // SAFETY: all of the union is the address.
+        let address = unsafe { raw._dmu._dmac_ll };
+        Cookie { address, len: raw.dmac_size as u64 }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Where bound memory is.
+#[doc(hidden)]
+pub enum Source {
+    /// At a kernel address.
+    Kernel(*mut u8, usize),
+    /// In a process.
+    #[allow(private_interfaces)]
+    Pinned(pinned::Transfer),
+}
+
+// SAFETY: memory belongs to no thread.
+unsafe impl Send for Source {}
+// SAFETY: the address is only passed to the kernel.
+unsafe impl Sync for Source {}
+
+/// Memory that can be bound: a [`Buffer`], a [`Umem`], a [`UserMemory`].
+pub trait Bound: sealed::Sealed {
+    #[doc(hidden)]
+    fn bytes(&self) -> usize;
+    /// The place of a part that is there; `into` says that the device writes it.
+    #[doc(hidden)]
+    fn source(&self, offset: u64, len: usize, into: bool) -> Result<Source, Error>;
+}
+
+impl sealed::Sealed for Buffer {}
+impl Bound for Buffer {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+    fn source(&self, offset: u64, len: usize, _: bool) -> Result<Source, Error> {
+        Ok(Source::Kernel(self.address(offset, len)?, len))
+    }
+}
+
+impl sealed::Sealed for Umem {}
+impl Bound for Umem {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+    fn source(&self, offset: u64, len: usize, _: bool) -> Result<Source, Error> {
+        if self.kind() != Kind::Locked {
+            let why = "memory that may be paged out, or is none";
+            return Err(Error::new(Errno::ENOTSUP, "ddi_umem_alloc(9F)", why));
+        }
+        Ok(Source::Kernel(self.address(offset, len)?, len))
+    }
+}
+
+impl sealed::Sealed for UserMemory {}
+impl Bound for UserMemory {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+    fn source(&self, offset: u64, len: usize, into: bool) -> Result<Source, Error> {
+        if into && !self.is_writable() {
+            return Err(Error::new(Errno::EACCES, "ddi_umem_lock(9F)", "pinned for reading only"));
+        }
+        self.transfer(offset, len, into).map(Source::Pinned)
+    }
+}
+
+/// Who looks at the memory next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Towards {
+    /// The device: what the processor has written is there then (`DDI_DMA_SYNC_FORDEV`).
+    Device,
+    /// The processor: what the device has written is there then (`DDI_DMA_SYNC_FORCPU`).
+    Cpu,
+}
+
+/// Memory that the device reaches, until this is dropped; derefs to the memory. The device must have stopped by then.
+pub struct Binding<M> {
+    /// Goes first.
+    bound: Hold,
+    /// The cookies of the window: address and length of each; there may be room for more.
+    cookies: Box<[u64]>,
+    count: usize,
+    len: usize,
+    windows: u32,
+    /// Where the window is: offset and length.
+    window: (u64, usize),
+    _source: Source,
+    memory: M,
+}
+
+/// A handle to which something is bound, until this is dropped.
+struct Hold(Arc<Inner>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // SAFETY: bound in `Handle::bind`, unbound once; the memory goes after this.
+        unsafe { sys::ddi_dma_unbind_handle(self.0.get()) };
+        self.0.give_back();
+    }
+}
+
+impl<M> Binding<M> {
+    /// What was just bound to the handle.
+    pub(super) fn new(
+        handle: Arc<Inner>,
+        memory: M,
+        source: Source,
+        len: usize,
+        partial: bool,
+        (first, count): (sys::ddi_dma_cookie_t, u32),
+    ) -> Result<Binding<M>, Error> {
+        let mut new = Binding {
+            bound: Hold(handle),
+            cookies: Box::new([]),
+            count: 0,
+            len,
+            windows: 1,
+            window: (0, len),
+            _source: source,
+            memory,
+        };
+        if partial {
+            let mut windows = 0;
+            // SAFETY: a bound handle; the answer goes to a local.
+            unsafe { sys::ddi_dma_numwin(new.bound.0.get(), &raw mut windows) };
+            new.windows = windows.max(1);
+            new.go_to(0)?;
+        } else {
+            new.collect(first, count)?;
+        }
+        Ok(new)
+    }
+
+    /// The cookies of the window, of which the kernel has given the first. Does not sleep in an interrupt.
+    fn collect(&mut self, first: sys::ddi_dma_cookie_t, count: u32) -> Result<(), Error> {
+        self.count = 0;
+        let count = count as usize; // as wide
+        if self.cookies.len() < count.saturating_mul(2) {
+            self.cookies = try_words(count.saturating_mul(2))
+                .map_err(|errno| Error::new(errno, "ddi_dma_nextcookie(9F)", "no memory for the cookies"))?;
+        }
+        let mut next = first;
+        for (index, pair) in self.cookies.chunks_exact_mut(2).take(count).enumerate() {
+            if index > 0 {
+                // SAFETY: a bound handle, which has so many cookies; the answer goes to a local.
+                unsafe { sys::ddi_dma_nextcookie(self.bound.0.get(), &raw mut next) };
+            }
+            if let [address, len] = pair {
+                let cookie = Cookie::from(next);
+                (*address, *len) = (cookie.address, cookie.len);
+            }
+        }
+        self.count = count;
+        Ok(())
+    }
+
+    /// The pieces of memory for the device, in order; those of the [window](Binding::move_to), if there are several.
+    pub fn cookies(&self) -> impl ExactSizeIterator<Item = Cookie> {
+        self.cookies.chunks_exact(2).take(self.count).map(|pair| match pair {
+            &[address, len] => Cookie { address, len },
+            _ => Cookie { address: 0, len: 0 },
+        })
+    }
+
+    /// The address of memory in one piece. `ERANGE` when it has more.
+    pub fn address(&self) -> Result<u64, Error> {
+        let mut cookies = self.cookies();
+        match (cookies.next(), cookies.next()) {
+            (Some(one), None) => Ok(one.address),
+            _ => Err(Error::new(Errno::ERANGE, "ddi_dma_cookie(9S)", "the memory is in several pieces")),
+        }
+    }
+
+    /// Are there `len` bytes from byte `offset` of the memory on, in this [window](Binding::move_to)?
+    pub fn has(&self, offset: u64, len: u64) -> bool {
+        let (start, window) = self.window;
+        let end = offset.checked_add(len);
+        offset >= start && end.is_some_and(|end| end - start <= window as u64)
+    }
+
+    /// What follows byte `offset` of what is bound, as far as it is in one piece. `EINVAL` for what is not in this [window](Binding::move_to).
+    pub fn piece(&self, offset: u64) -> Result<Cookie, Error> {
+        const NONE: Error = Error::new(Errno::EINVAL, "ddi_dma_cookie(9S)", "outside of what is bound");
+        let mut before = offset.checked_sub(self.window.0).ok_or(NONE)?;
+        for Cookie { address, len } in self.cookies() {
+            match len.checked_sub(before) {
+                Some(rest @ 1..) => return Ok(Cookie { address: address + before, len: rest }),
+                _ => before -= len,
+            }
+        }
+        Err(NONE)
+    }
+
+    /// How many bytes are bound.
+    pub fn bound_len(&self) -> usize {
+        self.len
+    }
+
+    /// How many windows there are: 1, but for a binding [in windows](super::Transfer::windows).
+    pub fn windows(&self) -> u32 {
+        self.windows
+    }
+
+    /// Where the window is in what is bound: offset and length.
+    pub fn window(&self) -> (u64, usize) {
+        self.window
+    }
+
+    /// Moves to another window, whose cookies the binding has then: `ddi_dma_getwin(9F)`. Not while the device transfers. In an interrupt, too: does not sleep
+    /// there. `EINVAL` when there is none, `ENOMEM`: it has no cookies then.
+    pub fn move_to(&mut self, cx: &impl MayBlock, window: u32) -> Result<(), Error> {
+        let _ = cx;
+        self.go_to(window)
+    }
+
+    fn go_to(&mut self, window: u32) -> Result<(), Error> {
+        const NONE: Error = Error::new(Errno::EINVAL, "ddi_dma_getwin(9F)", "no such window");
+        if window >= self.windows {
+            return Err(NONE);
+        }
+        // SAFETY: a structure of numbers, for which zero is a value.
+        let mut first: sys::ddi_dma_cookie_t = unsafe { zeroed() };
+        let (mut offset, mut len, mut count) = (0, 0, 0);
+        // SAFETY: a bound handle; the answers go to locals.
+        let result = unsafe {
+            sys::ddi_dma_getwin(
+                self.bound.0.get(),
+                window,
+                &raw mut offset,
+                &raw mut len,
+                &raw mut first,
+                &raw mut count,
+            )
+        };
+        if result != sys::DDI_SUCCESS {
+            return Err(NONE);
+        }
+        self.window = (u64::try_from(offset).unwrap_or(0), len);
+        self.collect(first, count)
+    }
+
+    /// Has all that is bound seen alike by whoever looks at it next: `ddi_dma_sync(9F)`.
+    pub fn sync(&self, towards: Towards) -> Result<(), Error> {
+        self.sync_part(towards, 0, self.len)
+    }
+
+    /// The same for `len` bytes from `offset` on. `EINVAL` for what is not bound.
+    pub fn sync_part(&self, towards: Towards, offset: u64, len: usize) -> Result<(), Error> {
+        const OUTSIDE: Error = Error::new(Errno::EINVAL, "ddi_dma_sync(9F)", "outside of what is bound");
+        let inside = offset.checked_add(len as u64).is_some_and(|end| end <= self.len as u64);
+        let Some(offset) = i64::try_from(offset).ok().filter(|_| inside) else { return Err(OUTSIDE) };
+        if len == 0 {
+            return Ok(()); // to the kernel that is everything
+        }
+        let towards = match towards {
+            Towards::Device => sys::DDI_DMA_SYNC_FORDEV as u32,
+            Towards::Cpu => sys::DDI_DMA_SYNC_FORCPU as u32,
+        };
+        // SAFETY: a bound handle, and part of what is bound.
+        let result = unsafe { sys::ddi_dma_sync(self.bound.0.get(), offset, len, towards) };
+        if result == sys::DDI_SUCCESS { Ok(()) } else { Err(OUTSIDE) }
+    }
+
+    /// Whether all has gone well, as far as the bus tells: `EIO` when [errors are flagged](super::Attributes::flag_errors) and there was one since this was last asked.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.bound.0.fm.is_none() {
+            return Ok(());
+        }
+        let handle = self.bound.0.get();
+        // SAFETY: a handle that flags errors; the answer goes where `status` says.
+        let status = fm::status(|error| unsafe {
+            sys::ddi_fm_dma_err_get(handle, error, sys::DDI_FME_VERSION);
+        });
+        if status == sys::DDI_FM_OK {
+            return Ok(());
+        }
+        // SAFETY: as above.
+        unsafe { sys::ddi_fm_dma_err_clear(handle, sys::DDI_FME_VERSION) };
+        Err(Error::new(Errno::EIO, "ddi_fm_dma_err_get(9F)", "the bus saw an error of the transfer"))
+    }
+
+    /// Ends the binding, and gives the memory back.
+    pub fn unbind(self) -> M {
+        let Binding { bound, memory, .. } = self;
+        drop(bound);
+        memory
+    }
+}
+
+impl<M> Deref for Binding<M> {
+    type Target = M;
+    fn deref(&self) -> &M {
+        &self.memory
+    }
+}
+
+impl From<&Binding<Umem>> for Memory {
+    fn from(binding: &Binding<Umem>) -> Memory {
+        Memory::from(&binding.memory)
+    }
+}

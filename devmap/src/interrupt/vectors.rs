@@ -1,0 +1,464 @@
+//! The interrupts of a device, from [`Allocated`] by way of [`Vectors`], which get their handlers, to [`Interrupts`], which are enabled.
+//!
+//! Kernel context, but for masks, which take no lock. What is enabled is behind a mutex, held while that changes.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+use ddi_sys as sys;
+
+use super::{Claim, High, Kind, Level, Low, Priority};
+use crate::errno::{Errno, Error};
+use crate::kmem::try_push;
+use crate::node::Node;
+use crate::sync;
+use crate::tether::Tether;
+
+impl Kind {
+    fn raw(self) -> c_int {
+        match self {
+            Kind::Fixed => sys::DDI_INTR_TYPE_FIXED as c_int,
+            Kind::Msi => sys::DDI_INTR_TYPE_MSI as c_int,
+            Kind::MsiX => sys::DDI_INTR_TYPE_MSIX as c_int,
+        }
+    }
+}
+
+/// Handles of interrupts, freed when dropped; those of an allocation, in order.
+struct Handles {
+    all: Vec<sys::ddi_intr_handle_t>,
+    kind: Kind,
+    _tether: Tether,
+}
+
+// SAFETY: the handles belong to no thread; what changes them needs `&mut` or is safe from any.
+unsafe impl Send for Handles {}
+// SAFETY: as above.
+unsafe impl Sync for Handles {}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        for handle in self.all.drain(..) {
+            // SAFETY: from ddi_intr_alloc, without a handler any more, freed once.
+            unsafe { sys::ddi_intr_free(handle) };
+        }
+    }
+}
+
+impl Handles {
+    fn flags(&self) -> u32 {
+        let mut flags: c_int = 0;
+        if let Some(handle) = self.all.first() {
+            // SAFETY: an allocated interrupt; the answer goes to a local.
+            unsafe { sys::ddi_intr_get_cap(*handle, &raw mut flags) };
+        }
+        flags as u32
+    }
+
+    /// Are they enabled all at once?
+    fn is_block(&self) -> bool {
+        self.flags() & sys::DDI_INTR_FLAG_BLOCK as u32 != 0
+    }
+}
+
+/// Interrupts of a device that nobody handles yet: `ddi_intr_alloc(9F)`.
+///
+/// ```no_run
+/// use devmap::interrupt::{Allocated, Claim, Interrupts, Kind, Mutex};
+/// # use devmap::prelude::*;
+/// # extern crate alloc;
+/// # use alloc::sync::Arc;
+/// struct Counts([u32; 2]);
+///
+/// // In Device::attach; keep both in the device.
+/// fn interrupts(attach: &Attach<'_>) -> Result<(Arc<Mutex<Counts>>, Interrupts), Errno> {
+///     let mut vectors = Allocated::new(attach.node(), Kind::MsiX, 2)?.low()?;
+///     let counts = Arc::new(Mutex::new(vectors.priority(), Counts([0; 2])));
+///     for vector in 0..vectors.len() {
+///         let counts = Arc::clone(&counts);
+///         vectors.handle(vector, move |cx| {
+///             counts.lock(cx).0[vector % 2] += 1;
+///             Claim::Claimed
+///         })?;
+///     }
+///     Ok((counts, vectors.enable()?))
+/// }
+/// ```
+pub struct Allocated {
+    handles: Handles,
+    priority: u32,
+}
+
+const ALLOC: &str = "ddi_intr_alloc(9F)";
+
+impl Allocated {
+    /// Which kinds the device has, the best one first: `ddi_intr_get_supported_types(9F)`.
+    pub fn kinds(node: &Node<'_>) -> impl Iterator<Item = Kind> {
+        let mut kinds: c_int = 0;
+        // SAFETY: a live node; the answer goes to a local.
+        let result = unsafe { sys::ddi_intr_get_supported_types(node.as_ptr(), &raw mut kinds) };
+        let kinds = if result == sys::DDI_SUCCESS { kinds } else { 0 };
+        [Kind::MsiX, Kind::Msi, Kind::Fixed].into_iter().filter(move |kind| kinds & kind.raw() != 0)
+    }
+
+    /// Up to `most` interrupts of a kind, at least one.
+    ///
+    /// `ENOTSUP` when the device has none of that kind, `EAGAIN` when there are none to be had now, `EINVAL` for none at all.
+    pub fn new(node: &Node<'_>, kind: Kind, most: usize) -> Result<Allocated, Error> {
+        let wanted = c_int::try_from(most).unwrap_or(c_int::MAX);
+        if wanted < 1 {
+            return Err(Error::new(Errno::EINVAL, ALLOC, "no interrupt is asked for"));
+        }
+        if !Allocated::kinds(node).any(|there| there == kind) {
+            return Err(Error::new(Errno::ENOTSUP, ALLOC, "the device has no interrupts of this kind"));
+        }
+        let none = Error::new(Errno::EAGAIN, ALLOC, "no interrupts to be had");
+        let (mut there, mut left) = (0, 0);
+        // SAFETY: a live node; the answers go to locals. Likewise below.
+        let counted = unsafe { sys::ddi_intr_get_nintrs(node.as_ptr(), kind.raw(), &raw mut there) };
+        // SAFETY: as above.
+        let available = unsafe { sys::ddi_intr_get_navail(node.as_ptr(), kind.raw(), &raw mut left) };
+        let mut count = wanted.min(there).min(left);
+        if counted != sys::DDI_SUCCESS || available != sys::DDI_SUCCESS || count < 1 {
+            return Err(none);
+        }
+        if kind == Kind::Msi {
+            count = 1 << count.ilog2();
+        }
+        let mut handles = Handles { all: Vec::new(), kind, _tether: node.tether() };
+        let no_memory = |_| Error::new(Errno::ENOMEM, ALLOC, "no memory for the handles");
+        for _ in 0..count {
+            try_push(&mut handles.all, ptr::null_mut()).map_err(no_memory)?;
+        }
+        let mut actual: c_int = 0;
+        let start = handles.all.as_mut_ptr();
+        let behaviour = sys::DDI_INTR_ALLOC_NORMAL as c_int;
+        // SAFETY: a live node; room for `count` handles; the answer goes to a local.
+        let result = unsafe {
+            sys::ddi_intr_alloc(node.as_ptr(), start, kind.raw(), 0, count, &raw mut actual, behaviour)
+        };
+        let given = if result == sys::DDI_SUCCESS { usize::try_from(actual).unwrap_or(0) } else { 0 };
+        handles.all.truncate(given);
+        if given == 0 {
+            return Err(none);
+        }
+        let mut priority = 0;
+        for handle in &handles.all {
+            let mut own = 0;
+            // SAFETY: an allocated interrupt; the answer goes to a local.
+            unsafe { sys::ddi_intr_get_pri(*handle, &raw mut own) };
+            priority = priority.max(own);
+        }
+        Ok(Allocated { handles, priority })
+    }
+
+    /// Interrupts of the best kind that the device has and that can be had: messages before the pin.
+    pub fn best(node: &Node<'_>, most: usize) -> Result<Allocated, Error> {
+        let mut result = Err(Error::new(Errno::ENOTSUP, ALLOC, "the device has no interrupts"));
+        for kind in Allocated::kinds(node) {
+            result = Allocated::new(node, kind, most);
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.handles.all.len()
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.handles.all.is_empty()
+    }
+
+    /// What kind they are.
+    pub fn kind(&self) -> Kind {
+        self.handles.kind
+    }
+
+    /// Gives all of them another priority, 1 to 12: `ddi_intr_set_pri(9F)`. `EINVAL` when there is no such priority, `ENOTSUP` when the system refuses.
+    pub fn set_priority(&mut self, priority: u32) -> Result<(), Error> {
+        const PAGE: &str = "ddi_intr_set_pri(9F)";
+        if !(sys::DDI_INTR_PRI_MIN as u32..=sys::DDI_INTR_PRI_MAX as u32).contains(&priority) {
+            return Err(Error::new(Errno::EINVAL, PAGE, "no such priority"));
+        }
+        for handle in &self.handles.all {
+            // SAFETY: an allocated interrupt without a handler.
+            let result = unsafe { sys::ddi_intr_set_pri(*handle, priority) };
+            if result != sys::DDI_SUCCESS {
+                return Err(Error::new(Errno::ENOTSUP, PAGE, "the system refused"));
+            }
+        }
+        self.priority = priority;
+        Ok(())
+    }
+
+    fn is_high(&self) -> bool {
+        // SAFETY: a constant of the kernel's.
+        let high = unsafe { sys::ddi_intr_get_hilevel_pri() };
+        self.priority >= high
+    }
+
+    fn vectors<L: Level>(self) -> Result<Vectors<L>, Error> {
+        let mut handlers = Vec::new();
+        for _ in 0..self.len() {
+            let no_memory = |_| Error::new(Errno::ENOMEM, ALLOC, "no memory for the handlers");
+            try_push(&mut handlers, None).map_err(no_memory)?;
+        }
+        Ok(Vectors { handlers, handles: self.handles, priority: Priority::new(self.priority) })
+    }
+
+    /// Goes on, if their handlers run below the scheduler's priority; `ENOTSUP` if not, as for a driver that is not made for those.
+    pub fn low(self) -> Result<Vectors<Low>, Error> {
+        if self.is_high() {
+            return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a high-level interrupt"));
+        }
+        self.vectors()
+    }
+
+    /// Goes on, if their handlers run above the scheduler's priority; `ENOTSUP` if not.
+    pub fn high(self) -> Result<Vectors<High>, Error> {
+        if !self.is_high() {
+            return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a low-level interrupt"));
+        }
+        self.vectors()
+    }
+}
+
+/// A handler: its closure behind one pointer, for the kernel.
+type Handler<L> = Box<dyn Fn(&mut <L as Level>::Cx) -> Claim + Send + Sync>;
+
+unsafe extern "C-unwind" fn run<L: Level>(handler: sys::caddr_t, _: sys::caddr_t) -> u32 {
+    // SAFETY: the argument of ddi_intr_add_handler, which is not freed before the handler is removed.
+    let handler = unsafe { &*handler.cast::<Handler<L>>() };
+    // SAFETY: the kernel calls handlers in their context.
+    let mut cx = unsafe { L::assume() };
+    match handler(&mut cx) {
+        Claim::Claimed => sys::DDI_INTR_CLAIMED as u32,
+        Claim::NotOurs => sys::DDI_INTR_UNCLAIMED as u32,
+    }
+}
+
+/// Interrupts that get their handlers. Those that have one lose it when this is dropped.
+///
+/// # Invariants
+/// A handler that is there is the argument of its interrupt's, which is not enabled; it is boxed, so its address stays.
+pub struct Vectors<L: Level = Low> {
+    handlers: Vec<Option<Box<Handler<L>>>>,
+    handles: Handles,
+    priority: Priority<L>,
+}
+
+impl<L: Level> Vectors<L> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.handles.all.len()
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.handles.all.is_empty()
+    }
+
+    /// What kind they are.
+    pub fn kind(&self) -> Kind {
+        self.handles.kind
+    }
+
+    /// Their priority, for the [`Mutex`](super::Mutex)es that their handlers take.
+    pub fn priority(&self) -> Priority<L> {
+        self.priority
+    }
+
+    /// Gives interrupt `index` its handler: `ddi_intr_add_handler(9F)`. It does not run before [`enable`](Vectors::enable).
+    ///
+    /// `EINVAL` for one that is not there or has a handler, `EIO` when the system refuses.
+    pub fn handle(
+        &mut self,
+        index: usize,
+        handler: impl Fn(&mut L::Cx) -> Claim + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        const PAGE: &str = "ddi_intr_add_handler(9F)";
+        let (Some(place @ None), Some(handle)) = (self.handlers.get_mut(index), self.handles.all.get(index))
+        else {
+            return Err(Error::new(Errno::EINVAL, PAGE, "no such interrupt, or it has a handler"));
+        };
+        let handler: Box<Handler<L>> = Box::new(Box::new(handler));
+        let argument: *const c_void = (&raw const *handler).cast();
+        // SAFETY: an allocated interrupt without a handler; the argument stays where it is until the handler is removed.
+        let result = unsafe {
+            sys::ddi_intr_add_handler(*handle, Some(run::<L>), argument.cast_mut(), ptr::null_mut())
+        };
+        if result != sys::DDI_SUCCESS {
+            return Err(Error::new(Errno::EIO, PAGE, "the system refused"));
+        }
+        *place = Some(handler);
+        Ok(())
+    }
+
+    /// Lets the interrupts come: `ddi_intr_enable(9F)`, or `ddi_intr_block_enable(9F)` where the device has them as a block.
+    ///
+    /// `EINVAL` when one has no handler, `EIO` when the system refuses; none comes then.
+    pub fn enable(self) -> Result<Interrupts<L>, Error> {
+        if self.handlers.iter().any(Option::is_none) {
+            return Err(Error::new(Errno::EINVAL, "ddi_intr_enable(9F)", "an interrupt has no handler"));
+        }
+        let interrupts = Interrupts { enabled: sync::Mutex::new(0), vectors: self };
+        interrupts.resume()?;
+        Ok(interrupts)
+    }
+}
+
+impl<L: Level> Drop for Vectors<L> {
+    fn drop(&mut self) {
+        for (handle, place) in self.handles.all.iter().zip(&mut self.handlers) {
+            let Some(handler) = place.take() else { continue };
+            // SAFETY: an interrupt with a handler, which is not enabled.
+            let result = unsafe { sys::ddi_intr_remove_handler(*handle) };
+            if result != sys::DDI_SUCCESS {
+                // The kernel could still call it: it stays.
+                core::mem::forget(handler);
+            }
+        }
+    }
+}
+
+/// Interrupts that come to their handlers, until dropped: no handler runs any more then, nor will. Not to be dropped by a handler, nor with a lock held that one takes.
+///
+/// Their node cannot be detached before.
+pub struct Interrupts<L: Level = Low> {
+    /// How many are enabled: the first ones.
+    enabled: sync::Mutex<usize>,
+    vectors: Vectors<L>,
+}
+
+impl<L: Level> Interrupts<L> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.vectors.is_empty()
+    }
+
+    /// What kind they are.
+    pub fn kind(&self) -> Kind {
+        self.vectors.kind()
+    }
+
+    /// Their priority.
+    pub fn priority(&self) -> Priority<L> {
+        self.vectors.priority
+    }
+
+    /// Keeps them from coming until [`resume`](Interrupts::resume): `ddi_intr_disable(9F)`. For [`Device::suspend`](crate::Device::suspend). A
+    /// handler that has begun may still run.
+    pub fn suspend(&self) {
+        self.disable(&mut self.enabled.lock());
+    }
+
+    fn disable(&self, enabled: &mut usize) {
+        let handles = &self.vectors.handles;
+        if handles.is_block() {
+            if *enabled > 0 {
+                let count = c_int::try_from(handles.all.len()).unwrap_or(0);
+                // SAFETY: interrupts of a block, all of them enabled; the handles are only read.
+                unsafe { sys::ddi_intr_block_disable(handles.all.as_ptr().cast_mut(), count) };
+            }
+        } else {
+            for handle in handles.all.iter().take(*enabled) {
+                // SAFETY: an enabled interrupt.
+                unsafe { sys::ddi_intr_disable(*handle) };
+            }
+        }
+        *enabled = 0;
+    }
+
+    /// Lets them come again: `ddi_intr_enable(9F)`. `EIO` when the system refuses; none comes then.
+    pub fn resume(&self) -> Result<(), Error> {
+        const REFUSED: Error = Error::new(Errno::EIO, "ddi_intr_enable(9F)", "the system refused");
+        let mut enabled = self.enabled.lock();
+        if *enabled > 0 {
+            return Ok(());
+        }
+        let handles = &self.vectors.handles;
+        if handles.is_block() {
+            let count = c_int::try_from(handles.all.len()).unwrap_or(0);
+            // SAFETY: interrupts of a block, with handlers, not enabled; the handles are only read.
+            let result = unsafe { sys::ddi_intr_block_enable(handles.all.as_ptr().cast_mut(), count) };
+            if result != sys::DDI_SUCCESS {
+                return Err(REFUSED);
+            }
+            *enabled = handles.all.len();
+            return Ok(());
+        }
+        for handle in &handles.all {
+            // SAFETY: an interrupt with a handler, not enabled.
+            let result = unsafe { sys::ddi_intr_enable(*handle) };
+            if result != sys::DDI_SUCCESS {
+                self.disable(&mut enabled);
+                return Err(REFUSED);
+            }
+            *enabled += 1;
+        }
+        Ok(())
+    }
+
+    fn handle(&self, index: usize, page: &'static str) -> Result<sys::ddi_intr_handle_t, Error> {
+        let found = self.vectors.handles.all.get(index).copied();
+        found.ok_or(Error::new(Errno::EINVAL, page, "no such interrupt"))
+    }
+
+    /// Keeps interrupt `index` back, to come when it is [unmasked](Interrupts::unmask): `ddi_intr_set_mask(9F)`. Any context but a high-level interrupt.
+    ///
+    /// `EINVAL` for one that is not there, `ENOTSUP` where the device has no masks.
+    pub fn mask(&self, index: usize) -> Result<(), Error> {
+        const PAGE: &str = "ddi_intr_set_mask(9F)";
+        let handle = self.handle(index, PAGE)?;
+        // SAFETY: an interrupt with a handler.
+        let result = unsafe { sys::ddi_intr_set_mask(handle) };
+        if result == sys::DDI_SUCCESS {
+            return Ok(());
+        }
+        Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
+    }
+
+    /// Lets interrupt `index` come again: `ddi_intr_clr_mask(9F)`.
+    pub fn unmask(&self, index: usize) -> Result<(), Error> {
+        const PAGE: &str = "ddi_intr_clr_mask(9F)";
+        let handle = self.handle(index, PAGE)?;
+        // SAFETY: an interrupt with a handler.
+        let result = unsafe { sys::ddi_intr_clr_mask(handle) };
+        if result == sys::DDI_SUCCESS {
+            return Ok(());
+        }
+        Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
+    }
+
+    /// Has interrupt `index` been raised, and is it kept back: `ddi_intr_get_pending(9F)`. `ENOTSUP` where the device does not tell.
+    pub fn is_pending(&self, index: usize) -> Result<bool, Error> {
+        const PAGE: &str = "ddi_intr_get_pending(9F)";
+        let handle = self.handle(index, PAGE)?;
+        let mut pending: c_int = 0;
+        // SAFETY: an interrupt with a handler; the answer goes to a local.
+        let result = unsafe { sys::ddi_intr_get_pending(handle, &raw mut pending) };
+        if result == sys::DDI_SUCCESS {
+            return Ok(pending != 0);
+        }
+        Err(Error::new(Errno::ENOTSUP, PAGE, "the device does not tell"))
+    }
+}
+
+impl<L: Level> Drop for Interrupts<L> {
+    fn drop(&mut self) {
+        self.suspend();
+        // The handlers go with the vectors.
+    }
+}

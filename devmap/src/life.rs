@@ -1,0 +1,169 @@
+//! The life of an instance between attach and detach: why it [refuses](Refusal) to go, suspend and resume behind a [`Gate`], and
+//! how it is [brought to rest](Quiesce) for a fast reboot.
+//!
+//! A suspended device does nothing: it makes no interrupts and no DMA, and nobody touches its registers. So [`Device::suspend`](crate::Device::suspend) closes a
+//! gate that everything passes which uses the device, access callbacks too, takes the processes' translations away
+//! ([`Mappings::revoke_all`](crate::Mappings::revoke_all)), and keeps what the device forgets. [`Device::resume`](crate::Device::resume) does the opposite.
+
+use core::fmt;
+
+use crate::context::{HighLevel, MaySleep};
+use crate::errno::{Errno, Error};
+use crate::sync::{Condvar, Mutex};
+
+/// Why an instance does not detach, suspend or resume, or does not change its power. It is logged.
+///
+/// ```no_run
+/// use devmap::life::Refusal;
+///
+/// fn detach(transfers: u32) -> Result<(), Refusal> {
+///     if transfers > 0 {
+///         return Err("a transfer is under way".into());
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal(Why);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Words(&'static str),
+    Errno(Errno),
+    Error(Error),
+}
+
+impl From<&'static str> for Refusal {
+    fn from(why: &'static str) -> Refusal {
+        Refusal(Why::Words(why))
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Refusal {
+        Refusal(Why::Errno(errno))
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal(Why::Error(error))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Why::Words(why) => f.write_str(why),
+            Why::Errno(errno) => errno.fmt(f),
+            Why::Error(error) => error.fmt(f),
+        }
+    }
+}
+
+/// How a device is brought to rest before the next kernel starts on the same machine, without a reset in between: `quiesce(9E)`.
+///
+/// A device that goes on doing DMA would write into the next kernel's memory. So a driver whose device does DMA cannot say that this is not needed:
+/// [`BusMaster::new`](crate::dma::BusMaster::new) then does not compile.
+pub enum Quiesce<D> {
+    /// The device does nothing by itself: no DMA, no interrupts. What a driver says that says nothing.
+    NotNeeded,
+    /// The driver cannot do it: the machine is reset instead of a fast reboot.
+    NotSupported,
+    /// This makes the device stop DMA and interrupts. All other processors stand still, so it takes no lock, not even one of an interrupt's priority: whoever holds it would
+    /// never give it back. It writes registers and nothing else. On an error the machine is reset.
+    By(fn(&D, &mut HighLevel) -> Result<(), Errno>),
+}
+
+impl<D> Clone for Quiesce<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D> Copy for Quiesce<D> {}
+
+struct Passes {
+    closed: bool,
+    inside: usize,
+}
+
+/// What everything passes that uses the device, and what is closed while the device is suspended.
+///
+/// ```no_run
+/// use devmap::context::MaySleep;
+/// use devmap::life::Gate;
+///
+/// fn start_transfer(gate: &Gate, cx: &impl MaySleep) -> Result<(), devmap::Errno> {
+///     let _pass = gate.enter(cx)?; // waits while the device is suspended
+///     // ... the device stays awake until the pass is dropped ...
+///     Ok(())
+/// }
+/// ```
+///
+/// Locking: one mutex, held over nothing. A pass is no lock: others pass at the same time.
+pub struct Gate {
+    passes: Mutex<Passes>,
+    changed: Condvar,
+}
+
+/// Somebody inside a [`Gate`]; out again when dropped.
+#[must_use = "out again at once"]
+pub struct Pass<'g>(&'g Gate);
+
+impl Gate {
+    /// An open gate. User or kernel context: allocates.
+    pub fn new() -> Gate {
+        Gate { passes: Mutex::new(Passes { closed: false, inside: 0 }), changed: Condvar::new() }
+    }
+
+    /// Goes in, and waits while it is closed. `EINTR` when a signal comes meanwhile.
+    pub fn enter(&self, cx: &impl MaySleep) -> Result<Pass<'_>, Errno> {
+        let mut passes = self.passes.lock();
+        while passes.closed {
+            self.changed.wait_sig(cx, &mut passes)?;
+        }
+        passes.inside = passes.inside.saturating_add(1);
+        Ok(Pass(self))
+    }
+
+    /// Goes in, unless it is closed.
+    pub fn try_enter(&self) -> Option<Pass<'_>> {
+        let mut passes = self.passes.lock();
+        if passes.closed {
+            return None;
+        }
+        passes.inside = passes.inside.saturating_add(1);
+        Some(Pass(self))
+    }
+
+    /// Lets nobody in any more, and waits until all are out. Not from inside.
+    pub fn close(&self, cx: &impl MaySleep) {
+        let mut passes = self.passes.lock();
+        passes.closed = true;
+        while passes.inside > 0 {
+            self.changed.wait(cx, &mut passes);
+        }
+    }
+
+    /// Lets everybody in again.
+    pub fn open(&self) {
+        self.passes.lock().closed = false;
+        self.changed.notify_all();
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate::new()
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let mut passes = self.0.passes.lock();
+        passes.inside = passes.inside.saturating_sub(1);
+        if passes.closed && passes.inside == 0 {
+            self.0.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! [`Properties`] of a node: of its hardware, of its `.conf` file, and of the driver's own making.
+//!
+//! A look-up gives the kernel's copy, which is freed when the value goes; nothing is copied again. User or kernel context (a look-up may sleep for memory), with any
+//! mutex held.
+
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_int};
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use ddi_sys as sys;
+
+use crate::errno::{Errno, Error};
+use crate::kmem::try_push;
+use crate::node::Node;
+use crate::text::Text;
+
+const LOOKUP: &str = "ddi_prop_lookup(9F)";
+const UPDATE: &str = "ddi_prop_update(9F)";
+
+/// A name for the kernel; longer ones than any property has are names of nothing.
+pub(crate) fn c_name(name: &str) -> Option<Text<256>> {
+    Text::name(name)
+}
+
+fn checked(code: c_int, page: &'static str) -> Result<(), Error> {
+    let (errno, why) = match code {
+        sys::DDI_PROP_SUCCESS => return Ok(()),
+        sys::DDI_PROP_NOT_FOUND | sys::DDI_PROP_UNDEFINED => (Errno::ENOENT, "the node has no such property"),
+        sys::DDI_PROP_NO_MEMORY => (Errno::ENOMEM, "no memory"),
+        sys::DDI_PROP_INVAL_ARG => (Errno::EINVAL, "no such name, or no such value"),
+        _ => (Errno::EINVAL, "the property is of another type"),
+    };
+    Err(Error::new(errno, page, why))
+}
+
+/// The numbers of a property: `i32`, `i64` or bytes. Derefs to a slice.
+pub struct Values<T> {
+    start: NonNull<T>,
+    count: usize,
+}
+
+impl<T> Deref for Values<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // SAFETY: the kernel's copy of the property: so many numbers, which stay until they are freed in `drop`.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl<T> Drop for Values<T> {
+    fn drop(&mut self) {
+        // SAFETY: from a look-up, freed once.
+        unsafe { sys::ddi_prop_free(self.start.as_ptr().cast()) };
+    }
+}
+
+/// The text of a property. Derefs to a C string.
+pub struct Value(NonNull<c_char>);
+
+impl Deref for Value {
+    type Target = CStr;
+    fn deref(&self) -> &CStr {
+        // SAFETY: the kernel's copy of the property, which ends in NUL and stays until it is freed in `drop`.
+        unsafe { CStr::from_ptr(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: from a look-up, freed once.
+        unsafe { sys::ddi_prop_free(self.0.as_ptr().cast()) };
+    }
+}
+
+/// The texts of a property.
+pub struct Texts(Values<*mut c_char>);
+
+impl Texts {
+    /// The texts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &CStr> {
+        // SAFETY: a pointer of the kernel's copy, to a string that ends in NUL and is freed with it.
+        self.0.iter().map(|text| unsafe { CStr::from_ptr(*text) })
+    }
+}
+
+/// The properties of a node: [`Node::properties`].
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f(node: &Node<'_>) -> Result<(), devmap::Error> {
+/// let properties = node.properties();
+/// let registers = properties.ints("reg")?; // ENOENT: there is none
+/// devmap::note!("{} numbers", registers.len());
+/// properties.set_int64("booted", 1)?; // prtconf -v shows it
+/// for name in properties.with_parents().texts("compatible")?.iter() {
+///     devmap::note!("{}", name.to_str().unwrap_or("?"));
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Properties<'a> {
+    node: Node<'a>,
+    flags: u32,
+}
+
+/// The lookups' common shape.
+type Lookup<T> = unsafe extern "C-unwind" fn(
+    sys::dev_t,
+    *mut sys::dev_info_t,
+    u32,
+    *mut c_char,
+    *mut *mut T,
+    *mut u32,
+) -> c_int;
+
+impl<'a> Properties<'a> {
+    pub(crate) fn new(node: Node<'a>) -> Properties<'a> {
+        Properties { node, flags: sys::DDI_PROP_DONTPASS }
+    }
+
+    /// The same, and where the node has no such property, its parent's, up to the root.
+    #[must_use]
+    pub fn with_parents(self) -> Properties<'a> {
+        Properties { flags: 0, ..self }
+    }
+
+    fn lookup<T>(&self, name: &str, lookup: Lookup<T>) -> Result<Values<T>, Error> {
+        let name = c_name(name).ok_or(Error::new(Errno::ENOENT, LOOKUP, "no property has such a name"))?;
+        let (mut start, mut count): (*mut T, u32) = (ptr::null_mut(), 0);
+        // SAFETY: a live node and a string that ends in NUL, which the call does not keep or change; the answers go to locals.
+        let code = unsafe {
+            lookup(
+                sys::DDI_DEV_T_ANY,
+                self.node.as_ptr(),
+                self.flags,
+                name.as_ptr().cast_mut(),
+                &raw mut start,
+                &raw mut count,
+            )
+        };
+        checked(code, LOOKUP)?;
+        let start = NonNull::new(start).ok_or(Error::new(Errno::EINVAL, LOOKUP, "the property is empty"))?;
+        Ok(Values { start, count: count as usize })
+    }
+
+    /// An array of integers: `ddi_prop_lookup_int_array(9F)`. `ENOENT` when there is none, `EINVAL` when it is of another type.
+    pub fn ints(&self, name: &str) -> Result<Values<i32>, Error> {
+        self.lookup(name, sys::ddi_prop_lookup_int_array)
+    }
+
+    /// An array of 64-bit integers: `ddi_prop_lookup_int64_array(9F)`.
+    pub fn int64s(&self, name: &str) -> Result<Values<i64>, Error> {
+        self.lookup(name, sys::ddi_prop_lookup_int64_array)
+    }
+
+    /// An array of bytes: `ddi_prop_lookup_byte_array(9F)`.
+    pub fn bytes(&self, name: &str) -> Result<Values<u8>, Error> {
+        self.lookup(name, sys::ddi_prop_lookup_byte_array)
+    }
+
+    /// An array of texts: `ddi_prop_lookup_string_array(9F)`.
+    pub fn texts(&self, name: &str) -> Result<Texts, Error> {
+        self.lookup(name, sys::ddi_prop_lookup_string_array).map(Texts)
+    }
+
+    /// A text: `ddi_prop_lookup_string(9F)`.
+    pub fn text(&self, name: &str) -> Result<Value, Error> {
+        let name = c_name(name).ok_or(Error::new(Errno::ENOENT, LOOKUP, "no property has such a name"))?;
+        let mut text: *mut c_char = ptr::null_mut();
+        // SAFETY: as in `lookup`.
+        let code = unsafe {
+            sys::ddi_prop_lookup_string(
+                sys::DDI_DEV_T_ANY,
+                self.node.as_ptr(),
+                self.flags,
+                name.as_ptr().cast_mut(),
+                &raw mut text,
+            )
+        };
+        checked(code, LOOKUP)?;
+        NonNull::new(text).map(Value).ok_or(Error::new(Errno::EINVAL, LOOKUP, "the property is empty"))
+    }
+
+    /// An integer, or `default`: `ddi_prop_get_int(9F)`.
+    pub fn int(&self, name: &str, default: i32) -> i32 {
+        let Some(name) = c_name(name) else { return default };
+        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        // SAFETY: as in `lookup`.
+        unsafe { sys::ddi_prop_get_int(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
+    }
+
+    /// A 64-bit integer, or `default`: `ddi_prop_get_int64(9F)`.
+    pub fn int64(&self, name: &str, default: i64) -> i64 {
+        let Some(name) = c_name(name) else { return default };
+        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        // SAFETY: as in `lookup`.
+        unsafe { sys::ddi_prop_get_int64(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
+    }
+
+    /// Is there a property of this name, of whatever type: `ddi_prop_exists(9F)`. For properties that are there or not.
+    pub fn has(&self, name: &str) -> bool {
+        let Some(name) = c_name(name) else { return false };
+        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        // SAFETY: as in `lookup`.
+        let there = unsafe { sys::ddi_prop_exists(sys::DDI_DEV_T_ANY, node, self.flags, name) };
+        there != 0
+    }
+
+    /// Sets a property of the driver's own, whose type `set` knows.
+    fn set(
+        &self,
+        name: &str,
+        set: impl FnOnce(*mut sys::dev_info_t, *mut c_char) -> c_int,
+    ) -> Result<(), Error> {
+        let name = c_name(name).ok_or(Error::new(Errno::EINVAL, UPDATE, "no property has such a name"))?;
+        checked(set(self.node.as_ptr(), name.as_ptr().cast_mut()), UPDATE)
+    }
+
+    /// Sets an integer, in front of what the `.conf` file says, until the node is detached: `ddi_prop_update_int(9F)`.
+    pub fn set_int(&self, name: &str, value: i32) -> Result<(), Error> {
+        // SAFETY: a live node and a string that ends in NUL; the value is copied. Likewise below.
+        self.set(name, |dip, name| unsafe { sys::ddi_prop_update_int(sys::DDI_DEV_T_NONE, dip, name, value) })
+    }
+
+    /// Sets a 64-bit integer: `ddi_prop_update_int64(9F)`.
+    pub fn set_int64(&self, name: &str, value: i64) -> Result<(), Error> {
+        // SAFETY: as in `set_int`.
+        self.set(name, |dip, name| unsafe {
+            sys::ddi_prop_update_int64(sys::DDI_DEV_T_NONE, dip, name, value)
+        })
+    }
+
+    /// Sets an array of integers: `ddi_prop_update_int_array(9F)`.
+    pub fn set_ints(&self, name: &str, values: &[i32]) -> Result<(), Error> {
+        let count = count(values.len())?;
+        // SAFETY: as in `set_int`; so many numbers, which are only read.
+        self.set(name, |dip, name| unsafe {
+            let values = values.as_ptr().cast_mut();
+            sys::ddi_prop_update_int_array(sys::DDI_DEV_T_NONE, dip, name, values, count)
+        })
+    }
+
+    /// Sets an array of 64-bit integers: `ddi_prop_update_int64_array(9F)`.
+    pub fn set_int64s(&self, name: &str, values: &[i64]) -> Result<(), Error> {
+        let count = count(values.len())?;
+        // SAFETY: as in `set_ints`.
+        self.set(name, |dip, name| unsafe {
+            let values = values.as_ptr().cast_mut();
+            sys::ddi_prop_update_int64_array(sys::DDI_DEV_T_NONE, dip, name, values, count)
+        })
+    }
+
+    /// Sets an array of bytes: `ddi_prop_update_byte_array(9F)`.
+    pub fn set_bytes(&self, name: &str, values: &[u8]) -> Result<(), Error> {
+        let count = count(values.len())?;
+        // SAFETY: as in `set_ints`.
+        self.set(name, |dip, name| unsafe {
+            let values = values.as_ptr().cast_mut();
+            sys::ddi_prop_update_byte_array(sys::DDI_DEV_T_NONE, dip, name, values, count)
+        })
+    }
+
+    /// Sets a text: `ddi_prop_update_string(9F)`.
+    pub fn set_text(&self, name: &str, text: &CStr) -> Result<(), Error> {
+        // SAFETY: as in `set_int`; a string that ends in NUL and is only read.
+        self.set(name, |dip, name| unsafe {
+            sys::ddi_prop_update_string(sys::DDI_DEV_T_NONE, dip, name, text.as_ptr().cast_mut())
+        })
+    }
+
+    /// Sets an array of texts: `ddi_prop_update_string_array(9F)`.
+    pub fn set_texts(&self, name: &str, texts: &[&CStr]) -> Result<(), Error> {
+        let count = count(texts.len())?;
+        let mut all = Vec::new();
+        for text in texts {
+            let no_memory = |_| Error::new(Errno::ENOMEM, UPDATE, "no memory for so many texts");
+            try_push(&mut all, text.as_ptr().cast_mut()).map_err(no_memory)?;
+        }
+        // SAFETY: as in `set_text`; so many pointers.
+        self.set(name, |dip, name| unsafe {
+            sys::ddi_prop_update_string_array(sys::DDI_DEV_T_NONE, dip, name, all.as_mut_ptr(), count)
+        })
+    }
+
+    /// Removes a property that was set: `ddi_prop_remove(9F)`. What was in front of is there again. `ENOENT` when there is none.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        // SAFETY: as in `set_int`.
+        self.set(name, |dip, name| unsafe { sys::ddi_prop_remove(sys::DDI_DEV_T_NONE, dip, name) })
+    }
+}
+
+fn count(len: usize) -> Result<u32, Error> {
+    u32::try_from(len).map_err(|_| Error::new(Errno::EINVAL, UPDATE, "too many values"))
+}

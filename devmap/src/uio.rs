@@ -1,0 +1,142 @@
+//! [`Uio`]: a read(2) or write(2) of a process.
+//!
+//! All that moves bytes may wait for the process's memory to be paged in, and may run into a mapping of this very device
+//! and so call its access callback: hold no lock that the access callback takes. User context only.
+
+use ddi_sys as sys;
+
+use crate::caller::Caller;
+use crate::context::{MaySleep, sealed::Sealed};
+use crate::errno::Errno;
+use crate::plain::{Plain, zeroed};
+use crate::volatile::Volatile;
+
+/// A read(2) or write(2) under way: `uio(9S)`, `uiomove(9F)`.
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// // Device::read: a text, then the end of the file.
+/// fn read(uio: &mut Uio<'_>) -> Result<(), Errno> {
+///     uio.give_from_offset(b"ready\n").map(|_| ())
+/// }
+/// ```
+pub struct Uio<'a> {
+    uio: &'a mut sys::uio_t,
+    caller: Caller<'a>,
+    minor: u32,
+}
+
+impl Sealed for Uio<'_> {}
+impl MaySleep for Uio<'_> {}
+
+impl<'a> Uio<'a> {
+    pub(crate) fn new(uio: &'a mut sys::uio_t, caller: Caller<'a>, minor: u32) -> Uio<'a> {
+        Uio { uio, caller, minor }
+    }
+
+    /// How many bytes the process still wants to move.
+    pub fn remaining(&self) -> usize {
+        usize::try_from(self.uio.uio_resid).unwrap_or(0)
+    }
+
+    /// The file offset at which it goes on.
+    pub fn offset(&self) -> u64 {
+        // SAFETY: the union has one value under two names.
+        let offset = unsafe { self.uio._uio_offset._f };
+        u64::try_from(offset).unwrap_or(0)
+    }
+
+    /// Is the caller not to wait (`FNDELAY`, `FNONBLOCK`): `EAGAIN` instead.
+    pub fn nonblocking(&self) -> bool {
+        i32::from(self.uio.uio_fmode) & (sys::FNDELAY | sys::FNONBLOCK) != 0
+    }
+
+    /// Which of the instance's minor nodes it is for.
+    pub fn minor(&self) -> u32 {
+        self.minor
+    }
+
+    /// Who reads or writes.
+    pub fn caller(&self) -> Caller<'a> {
+        self.caller
+    }
+
+    /// The kernel's structure, for functions of the kernel that this crate does not have. It is valid while this value is.
+    pub fn as_raw(&mut self) -> *mut sys::uio_t {
+        self.uio
+    }
+
+    /// # Safety
+    /// `len` bytes at `memory` are the driver's to read (`UIO_READ`) or to write (`UIO_WRITE`).
+    unsafe fn move_bytes(&mut self, memory: *mut u8, len: usize, how: sys::uio_rw) -> Result<usize, Errno> {
+        let len = len.min(self.remaining());
+        if len == 0 {
+            return Ok(0);
+        }
+        // SAFETY: the caller vouches for the bytes; the request is the framework's own.
+        let result = unsafe { sys::uiomove(memory.cast(), len, how, self.uio) };
+        Errno::check(result)?;
+        Ok(len)
+    }
+
+    /// Gives the process bytes, as many as it still wants; says how many. `EFAULT` for a bad address. For read(9E).
+    pub fn give(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        // SAFETY: UIO_READ moves from the driver's bytes to the process and does not change them.
+        unsafe { self.move_bytes(bytes.as_ptr().cast_mut(), bytes.len(), sys::UIO_READ) }
+    }
+
+    /// Answers a read with the part of `bytes` from the file offset on: nothing at its end. For read(9E).
+    pub fn give_from_offset(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
+        let start = usize::try_from(self.offset()).unwrap_or(usize::MAX);
+        self.give(bytes.get(start..).unwrap_or(&[]))
+    }
+
+    /// Gives the process a value, if it still wants that many bytes; says whether. For read(9E).
+    pub fn give_value<T: Plain>(&mut self, value: &T) -> Result<bool, Errno> {
+        if self.remaining() < size_of::<T>() {
+            return Ok(false);
+        }
+        let from = (&raw const *value).cast_mut().cast();
+        // SAFETY: the bytes of a T, none of them padding; UIO_READ does not change them.
+        unsafe { self.move_bytes(from, size_of::<T>(), sys::UIO_READ) }?;
+        Ok(true)
+    }
+
+    /// Gives the process kernel memory (a [`Umem`](crate::Umem) is such) from byte `offset` of it on, as much as it still wants and there is. For read(9E).
+    pub fn give_from(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
+        let (address, len) = self.part(memory, offset)?;
+        // SAFETY: checked by `part`; the memory is one that processes may see.
+        unsafe { self.move_bytes(address, len, sys::UIO_READ) }
+    }
+
+    /// Takes bytes from the process, as many as it still has; says how many. For write(9E).
+    pub fn take(&mut self, bytes: &mut [u8]) -> Result<usize, Errno> {
+        // SAFETY: UIO_WRITE moves into the driver's bytes, which are borrowed mutably.
+        unsafe { self.move_bytes(bytes.as_mut_ptr(), bytes.len(), sys::UIO_WRITE) }
+    }
+
+    /// Takes a value from the process, if it still has that many bytes. For write(9E).
+    pub fn take_value<T: Plain>(&mut self) -> Result<Option<T>, Errno> {
+        if self.remaining() < size_of::<T>() {
+            return Ok(None);
+        }
+        let mut value = zeroed::<T>();
+        // SAFETY: room for a T, and every pattern of bytes is one.
+        unsafe { self.move_bytes((&raw mut value).cast(), size_of::<T>(), sys::UIO_WRITE) }?;
+        Ok(Some(value))
+    }
+
+    /// Takes bytes from the process into kernel memory at `offset`, as many as fit. For write(9E).
+    pub fn take_into(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
+        let (address, len) = self.part(memory, offset)?;
+        // SAFETY: checked by `part`; the memory has no Rust references.
+        unsafe { self.move_bytes(address, len, sys::UIO_WRITE) }
+    }
+
+    /// The address of the bytes from `offset` on, and how many the process wants to move of them.
+    fn part(&self, memory: &Volatile, offset: u64) -> Result<(*mut u8, usize), Errno> {
+        let room = (memory.len() as u64).saturating_sub(offset);
+        let len = self.remaining().min(usize::try_from(room).unwrap_or(usize::MAX));
+        Ok((memory.address(offset, len)?, len))
+    }
+}
