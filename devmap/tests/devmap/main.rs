@@ -8,6 +8,7 @@ extern crate alloc;
 mod driver;
 mod early;
 mod forgotten;
+mod framework;
 mod lifecycle;
 mod mapping;
 mod mock;

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{cargo_for_kernel, target_dir, toolchain};
+use super::{Framework, cargo_for_kernel, target_dir, toolchain};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 7] =
-    ["ddi-sys", "devmap-plain", "devmap", "segdev", "ctxdev-user", "ctxdev", "notice"];
+const PACKAGES: [&str; 8] =
+    ["ddi-sys", "devmap-plain", "devmap", "segdev", "segdev-illumos", "ctxdev-user", "ctxdev", "notice"];
 
 /// Which packages to compile.
 #[derive(clap::Args)]
@@ -34,9 +34,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     for package in &packages {
         let command = ["build", "--lib", "--package", package];
-        let status = cargo_for_kernel(&toolchain, &command, &root().join("Cargo.toml"), &work)?
-            .status()
-            .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+        let status = cargo_for_kernel(
+            &toolchain,
+            &command,
+            &root().join("Cargo.toml"),
+            &root(),
+            Framework::Kernel,
+            &work,
+        )?
+        .status()
+        .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
         if !status.success() {
             eprintln!("cargo xtask: {package} does not compile for the kernel");
             return Ok(ExitCode::from(1));
