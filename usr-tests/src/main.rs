@@ -1,4 +1,4 @@
-//! What a process sees of a device mapping: some 380 cases over POSIX calls, and the replay of recorded programs,
+//! What a process sees of a device mapping: some 400 cases over POSIX calls, and the replay of recorded programs,
 //! the same on illumos and on Linux under `ddi-host run`. See README.md of this package.
 
 mod area;
