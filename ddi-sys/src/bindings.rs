@@ -125,6 +125,10 @@ pub type ddi_node_state_t = core::ffi::c_int;
 pub type ddi_intr_handler_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(arg1: caddr_t, arg2: caddr_t) -> uint_t,
 >;
+pub type fault_type = core::ffi::c_uint;
+pub type lock_type = core::ffi::c_uint;
+pub type segcapability_t = core::ffi::c_uint;
+pub type seg_rw = core::ffi::c_uint;
 /// What kind of access devmap_access(9E) is told of.
 pub type devmap_fault_type = core::ffi::c_uint;
 /// What the access wants to do.
@@ -146,6 +150,8 @@ pub type ddi_info_cmd_t = core::ffi::c_uint;
 pub type ddi_attach_cmd_t = core::ffi::c_uint;
 pub type ddi_detach_cmd_t = core::ffi::c_uint;
 pub type ddi_reset_cmd_t = core::ffi::c_uint;
+pub type vtype = core::ffi::c_uint;
+pub type caller_context_t = caller_context;
 pub type id_space_t = id_space;
 pub type vmem_t = vmem;
 pub type vmem_alloc_t = ::core::option::Option<
@@ -244,9 +250,9 @@ pub type segcreate_func_t = ::core::option::Option<
         arg2: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
-pub type fault_type = core::ffi::c_uint;
-pub type lock_type = core::ffi::c_uint;
-pub type seg_rw = core::ffi::c_uint;
+/// Names a memory object, to tell whether two addresses share it.
+pub type memid_t = memid;
+pub type pcache_link_t = pcache_link;
 pub type __builtin_va_list = [__va_list_tag; 1usize];
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -257,11 +263,6 @@ pub struct lloff__bindgen_ty_1 {
 #[derive(Debug, Copy, Clone)]
 pub struct lldaddr__bindgen_ty_1 {
     pub _l: daddr_t,
-}
-#[repr(C)]
-#[derive(Debug)]
-pub struct as_ {
-    _unused: [u8; 0],
 }
 #[repr(C)]
 #[derive(Debug)]
@@ -281,11 +282,6 @@ pub struct page {
 #[repr(C)]
 #[derive(Debug)]
 pub struct proc_ {
-    _unused: [u8; 0],
-}
-#[repr(C)]
-#[derive(Debug)]
-pub struct seg {
     _unused: [u8; 0],
 }
 #[repr(C)]
@@ -588,6 +584,24 @@ pub struct umem_callback_ops {
         unsafe extern "C-unwind" fn(arg1: *mut ddi_umem_cookie_t),
     >,
 }
+/// Kernel memory behind a ddi_umem_cookie_t; private.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ddi_umem_cookie {
+    pub size: usize,
+    pub cvaddr: caddr_t,
+    pub lock: kmutex_t,
+    pub type_: uint_t,
+    pub pparray: *mut *mut page_t,
+    pub procp: *mut core::ffi::c_void,
+    pub asp: *mut as_,
+    pub s_flags: seg_rw,
+    pub locked: uint_t,
+    pub callbacks: umem_callback_ops,
+    pub cook_refcnt: ulong_t,
+    pub unl_forw: *mut ddi_umem_cookie,
+    pub upd_max_lock_rctl: ulong_t,
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct devmap_info {
@@ -823,6 +837,11 @@ pub struct dev_ops {
     pub devo_quiesce: ::core::option::Option<
         unsafe extern "C-unwind" fn(dip: *mut dev_info_t) -> core::ffi::c_int,
     >,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct caller_context {
+    _unused: [u8; 0],
 }
 #[repr(C)]
 #[derive(Debug)]
@@ -1104,6 +1123,206 @@ pub struct __ldi_handle {
 #[derive(Debug)]
 pub struct __ldi_ident {
     _unused: [u8; 0],
+}
+/// The first members of an address space, the same in all kernels; what follows them differs.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct as_ {
+    pub a_contents: kmutex_t,
+    pub a_flags: uchar_t,
+    pub a_vbits: uchar_t,
+    pub a_cv: kcondvar_t,
+    pub a_hat: *mut hat,
+}
+/// Names a memory object, to tell whether two addresses share it.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct memid {
+    pub val: [u_longlong_t; 2usize],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct lgrp_mem_policy_info {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct pcache_link {
+    pub p_lnext: *mut pcache_link,
+    pub p_lprev: *mut pcache_link,
+}
+/// One segment of an address space; its address space's lock protects it.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct seg {
+    pub s_base: caddr_t,
+    pub s_size: usize,
+    pub s_szc: uint_t,
+    pub s_flags: uint_t,
+    pub s_as: *mut as_,
+    pub s_tree: avl_node_t,
+    pub s_ops: *mut seg_ops,
+    pub s_data: *mut core::ffi::c_void,
+    pub s_pmtx: kmutex_t,
+    pub s_phead: pcache_link_t,
+}
+/// The operations of a segment driver. The last one is missing in older kernels.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct seg_ops {
+    pub dup: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut seg, arg2: *mut seg) -> core::ffi::c_int,
+    >,
+    pub unmap: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+        ) -> core::ffi::c_int,
+    >,
+    pub free: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: *mut seg)>,
+    pub fault: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut hat,
+            arg2: *mut seg,
+            arg3: caddr_t,
+            arg4: usize,
+            arg5: fault_type,
+            arg6: seg_rw,
+        ) -> faultcode_t,
+    >,
+    pub faulta: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut seg, arg2: caddr_t) -> faultcode_t,
+    >,
+    pub setprot: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub checkprot: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub kluster: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: isize,
+        ) -> core::ffi::c_int,
+    >,
+    pub swapout: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut seg) -> usize,
+    >,
+    pub sync: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: core::ffi::c_int,
+            arg5: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub incore: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: *mut core::ffi::c_char,
+        ) -> usize,
+    >,
+    pub lockop: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: core::ffi::c_int,
+            arg5: core::ffi::c_int,
+            arg6: *mut ulong_t,
+            arg7: usize,
+        ) -> core::ffi::c_int,
+    >,
+    pub getprot: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: *mut uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub getoffset: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut seg, arg2: caddr_t) -> u_offset_t,
+    >,
+    pub gettype: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut seg, arg2: caddr_t) -> core::ffi::c_int,
+    >,
+    pub getvp: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: *mut *mut vnode,
+        ) -> core::ffi::c_int,
+    >,
+    pub advise: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub dump: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: *mut seg)>,
+    pub pagelock: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: *mut *mut *mut page,
+            arg5: lock_type,
+            arg6: seg_rw,
+        ) -> core::ffi::c_int,
+    >,
+    pub setpagesize: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: uint_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub getmemid: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: *mut memid_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub getpolicy: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+        ) -> *mut lgrp_mem_policy_info,
+    >,
+    pub capable: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: segcapability_t,
+        ) -> core::ffi::c_int,
+    >,
+    pub inherit: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: *mut seg,
+            arg2: caddr_t,
+            arg3: usize,
+            arg4: uint_t,
+        ) -> core::ffi::c_int,
+    >,
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -2108,6 +2327,12 @@ pub const DEVID_MAXTYPE: i32 = 8;
 pub const KICONV_IGNORE_NULL: i32 = 1;
 pub const KICONV_REPLACE_INVALID: i32 = 2;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
+pub const ADDR_NOVACALIGN: i32 = 0;
+pub const ADDR_VACALIGN: i32 = 1;
+pub const AS_PAGLCK: i32 = 128;
+pub const AS_CLAIMGAP: i32 = 64;
+pub const AS_UNMAPWAIT: i32 = 32;
+pub const AS_NOUNMAPWAIT: i32 = 2;
 pub const FC_ALIGN: i32 = 2;
 pub const FC_HWERR: i32 = 1;
 pub const FC_NOMAP: i32 = 5;
@@ -2146,6 +2371,7 @@ pub const HAT_UNLOAD_UNLOCK: u32 = 4;
 pub const HAT_UNLOAD_OTHER: u32 = 8;
 pub const HAT_UNLOAD_UNMAP: u32 = 16;
 pub const HAT_UNORDERED_OK: u32 = 256;
+pub const HAT_PLAT_NOCACHE: u32 = 1048576;
 pub const B_FALSE: boolean = 0;
 pub const B_TRUE: boolean = 1;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -2500,6 +2726,19 @@ pub const DS_INITIALIZED: ddi_node_state_t = 3;
 pub const DS_PROBED: ddi_node_state_t = 4;
 pub const DS_ATTACHED: ddi_node_state_t = 5;
 pub const DS_READY: ddi_node_state_t = 6;
+pub const F_INVAL: fault_type = 0;
+pub const F_PROT: fault_type = 1;
+pub const F_SOFTLOCK: fault_type = 2;
+pub const F_SOFTUNLOCK: fault_type = 3;
+pub const L_PAGELOCK: lock_type = 0;
+pub const L_PAGEUNLOCK: lock_type = 1;
+pub const S_CAPABILITY_NOMINFLT: segcapability_t = 0;
+pub const S_OTHER: seg_rw = 0;
+pub const S_READ: seg_rw = 1;
+pub const S_WRITE: seg_rw = 2;
+pub const S_EXEC: seg_rw = 3;
+pub const S_CREATE: seg_rw = 4;
+pub const S_READ_NOCOW: seg_rw = 5;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     [
@@ -2545,6 +2784,52 @@ const _: () = {
     [
         "Offset of field: umem_callback_ops::cbo_umem_lock_cleanup",
     ][::core::mem::offset_of!(umem_callback_ops, cbo_umem_lock_cleanup) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ddi_umem_cookie"][::core::mem::size_of::<ddi_umem_cookie>() - 104usize];
+    [
+        "Alignment of ddi_umem_cookie",
+    ][::core::mem::align_of::<ddi_umem_cookie>() - 8usize];
+    [
+        "Offset of field: ddi_umem_cookie::size",
+    ][::core::mem::offset_of!(ddi_umem_cookie, size) - 0usize];
+    [
+        "Offset of field: ddi_umem_cookie::cvaddr",
+    ][::core::mem::offset_of!(ddi_umem_cookie, cvaddr) - 8usize];
+    [
+        "Offset of field: ddi_umem_cookie::lock",
+    ][::core::mem::offset_of!(ddi_umem_cookie, lock) - 16usize];
+    [
+        "Offset of field: ddi_umem_cookie::type_",
+    ][::core::mem::offset_of!(ddi_umem_cookie, type_) - 24usize];
+    [
+        "Offset of field: ddi_umem_cookie::pparray",
+    ][::core::mem::offset_of!(ddi_umem_cookie, pparray) - 32usize];
+    [
+        "Offset of field: ddi_umem_cookie::procp",
+    ][::core::mem::offset_of!(ddi_umem_cookie, procp) - 40usize];
+    [
+        "Offset of field: ddi_umem_cookie::asp",
+    ][::core::mem::offset_of!(ddi_umem_cookie, asp) - 48usize];
+    [
+        "Offset of field: ddi_umem_cookie::s_flags",
+    ][::core::mem::offset_of!(ddi_umem_cookie, s_flags) - 56usize];
+    [
+        "Offset of field: ddi_umem_cookie::locked",
+    ][::core::mem::offset_of!(ddi_umem_cookie, locked) - 60usize];
+    [
+        "Offset of field: ddi_umem_cookie::callbacks",
+    ][::core::mem::offset_of!(ddi_umem_cookie, callbacks) - 64usize];
+    [
+        "Offset of field: ddi_umem_cookie::cook_refcnt",
+    ][::core::mem::offset_of!(ddi_umem_cookie, cook_refcnt) - 80usize];
+    [
+        "Offset of field: ddi_umem_cookie::unl_forw",
+    ][::core::mem::offset_of!(ddi_umem_cookie, unl_forw) - 88usize];
+    [
+        "Offset of field: ddi_umem_cookie::upd_max_lock_rctl",
+    ][::core::mem::offset_of!(ddi_umem_cookie, upd_max_lock_rctl) - 96usize];
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -2782,6 +3067,11 @@ const _: () = {
         "Offset of field: dev_ops::devo_quiesce",
     ][::core::mem::offset_of!(dev_ops, devo_quiesce) - 80usize];
 };
+pub const VNON: vtype = 0;
+pub const VREG: vtype = 1;
+pub const VDIR: vtype = 2;
+pub const VBLK: vtype = 3;
+pub const VCHR: vtype = 4;
 pub const KMEM_CBRC_YES: kmem_cbrc = 0;
 pub const KMEM_CBRC_NO: kmem_cbrc = 1;
 pub const KMEM_CBRC_LATER: kmem_cbrc = 2;
@@ -3305,18 +3595,121 @@ pub const DDI_DEVSTATE_DOWN: ddi_devstate_t = -16;
 pub const DDI_DEVSTATE_QUIESCED: ddi_devstate_t = 0;
 pub const DDI_DEVSTATE_DEGRADED: ddi_devstate_t = 16;
 pub const DDI_DEVSTATE_UP: ddi_devstate_t = 32;
-pub const F_INVAL: fault_type = 0;
-pub const F_PROT: fault_type = 1;
-pub const F_SOFTLOCK: fault_type = 2;
-pub const F_SOFTUNLOCK: fault_type = 3;
-pub const L_PAGELOCK: lock_type = 0;
-pub const L_PAGEUNLOCK: lock_type = 1;
-pub const S_OTHER: seg_rw = 0;
-pub const S_READ: seg_rw = 1;
-pub const S_WRITE: seg_rw = 2;
-pub const S_EXEC: seg_rw = 3;
-pub const S_CREATE: seg_rw = 4;
-pub const S_READ_NOCOW: seg_rw = 5;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of as_"][::core::mem::size_of::<as_>() - 24usize];
+    ["Alignment of as_"][::core::mem::align_of::<as_>() - 8usize];
+    [
+        "Offset of field: as_::a_contents",
+    ][::core::mem::offset_of!(as_, a_contents) - 0usize];
+    ["Offset of field: as_::a_flags"][::core::mem::offset_of!(as_, a_flags) - 8usize];
+    ["Offset of field: as_::a_vbits"][::core::mem::offset_of!(as_, a_vbits) - 9usize];
+    ["Offset of field: as_::a_cv"][::core::mem::offset_of!(as_, a_cv) - 10usize];
+    ["Offset of field: as_::a_hat"][::core::mem::offset_of!(as_, a_hat) - 16usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of memid"][::core::mem::size_of::<memid>() - 16usize];
+    ["Alignment of memid"][::core::mem::align_of::<memid>() - 8usize];
+    ["Offset of field: memid::val"][::core::mem::offset_of!(memid, val) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of pcache_link"][::core::mem::size_of::<pcache_link>() - 16usize];
+    ["Alignment of pcache_link"][::core::mem::align_of::<pcache_link>() - 8usize];
+    [
+        "Offset of field: pcache_link::p_lnext",
+    ][::core::mem::offset_of!(pcache_link, p_lnext) - 0usize];
+    [
+        "Offset of field: pcache_link::p_lprev",
+    ][::core::mem::offset_of!(pcache_link, p_lprev) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of seg"][::core::mem::size_of::<seg>() - 96usize];
+    ["Alignment of seg"][::core::mem::align_of::<seg>() - 8usize];
+    ["Offset of field: seg::s_base"][::core::mem::offset_of!(seg, s_base) - 0usize];
+    ["Offset of field: seg::s_size"][::core::mem::offset_of!(seg, s_size) - 8usize];
+    ["Offset of field: seg::s_szc"][::core::mem::offset_of!(seg, s_szc) - 16usize];
+    ["Offset of field: seg::s_flags"][::core::mem::offset_of!(seg, s_flags) - 20usize];
+    ["Offset of field: seg::s_as"][::core::mem::offset_of!(seg, s_as) - 24usize];
+    ["Offset of field: seg::s_tree"][::core::mem::offset_of!(seg, s_tree) - 32usize];
+    ["Offset of field: seg::s_ops"][::core::mem::offset_of!(seg, s_ops) - 56usize];
+    ["Offset of field: seg::s_data"][::core::mem::offset_of!(seg, s_data) - 64usize];
+    ["Offset of field: seg::s_pmtx"][::core::mem::offset_of!(seg, s_pmtx) - 72usize];
+    ["Offset of field: seg::s_phead"][::core::mem::offset_of!(seg, s_phead) - 80usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of seg_ops"][::core::mem::size_of::<seg_ops>() - 192usize];
+    ["Alignment of seg_ops"][::core::mem::align_of::<seg_ops>() - 8usize];
+    ["Offset of field: seg_ops::dup"][::core::mem::offset_of!(seg_ops, dup) - 0usize];
+    [
+        "Offset of field: seg_ops::unmap",
+    ][::core::mem::offset_of!(seg_ops, unmap) - 8usize];
+    ["Offset of field: seg_ops::free"][::core::mem::offset_of!(seg_ops, free) - 16usize];
+    [
+        "Offset of field: seg_ops::fault",
+    ][::core::mem::offset_of!(seg_ops, fault) - 24usize];
+    [
+        "Offset of field: seg_ops::faulta",
+    ][::core::mem::offset_of!(seg_ops, faulta) - 32usize];
+    [
+        "Offset of field: seg_ops::setprot",
+    ][::core::mem::offset_of!(seg_ops, setprot) - 40usize];
+    [
+        "Offset of field: seg_ops::checkprot",
+    ][::core::mem::offset_of!(seg_ops, checkprot) - 48usize];
+    [
+        "Offset of field: seg_ops::kluster",
+    ][::core::mem::offset_of!(seg_ops, kluster) - 56usize];
+    [
+        "Offset of field: seg_ops::swapout",
+    ][::core::mem::offset_of!(seg_ops, swapout) - 64usize];
+    ["Offset of field: seg_ops::sync"][::core::mem::offset_of!(seg_ops, sync) - 72usize];
+    [
+        "Offset of field: seg_ops::incore",
+    ][::core::mem::offset_of!(seg_ops, incore) - 80usize];
+    [
+        "Offset of field: seg_ops::lockop",
+    ][::core::mem::offset_of!(seg_ops, lockop) - 88usize];
+    [
+        "Offset of field: seg_ops::getprot",
+    ][::core::mem::offset_of!(seg_ops, getprot) - 96usize];
+    [
+        "Offset of field: seg_ops::getoffset",
+    ][::core::mem::offset_of!(seg_ops, getoffset) - 104usize];
+    [
+        "Offset of field: seg_ops::gettype",
+    ][::core::mem::offset_of!(seg_ops, gettype) - 112usize];
+    [
+        "Offset of field: seg_ops::getvp",
+    ][::core::mem::offset_of!(seg_ops, getvp) - 120usize];
+    [
+        "Offset of field: seg_ops::advise",
+    ][::core::mem::offset_of!(seg_ops, advise) - 128usize];
+    [
+        "Offset of field: seg_ops::dump",
+    ][::core::mem::offset_of!(seg_ops, dump) - 136usize];
+    [
+        "Offset of field: seg_ops::pagelock",
+    ][::core::mem::offset_of!(seg_ops, pagelock) - 144usize];
+    [
+        "Offset of field: seg_ops::setpagesize",
+    ][::core::mem::offset_of!(seg_ops, setpagesize) - 152usize];
+    [
+        "Offset of field: seg_ops::getmemid",
+    ][::core::mem::offset_of!(seg_ops, getmemid) - 160usize];
+    [
+        "Offset of field: seg_ops::getpolicy",
+    ][::core::mem::offset_of!(seg_ops, getpolicy) - 168usize];
+    [
+        "Offset of field: seg_ops::capable",
+    ][::core::mem::offset_of!(seg_ops, capable) - 176usize];
+    [
+        "Offset of field: seg_ops::inherit",
+    ][::core::mem::offset_of!(seg_ops, inherit) - 184usize];
+};
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of __va_list_tag"][::core::mem::size_of::<__va_list_tag>() - 24usize];
@@ -3389,6 +3782,7 @@ pub use self::boolean as boolean_t;
 /// Where the memory of a request lies.
 pub use self::uio_seg as uio_seg_t;
 pub use self::uio_rw as uio_rw_t;
+pub use self::vtype as vtype_t;
 /// What a cache's move callback answers.
 pub use self::kmem_cbrc as kmem_cbrc_t;
 unsafe extern "C-unwind" {
@@ -4318,6 +4712,36 @@ unsafe extern "C-unwind" {
     ) -> core::ffi::c_int;
     /// A number that ties error reports together.
     pub fn fm_ena_generate(val: u64, val2: uchar_t) -> u64;
+    /// Tells a vnode of one more mapping: a device is not closed before its last one is gone.
+    pub fn fop_addmap(
+        vp: *mut vnode_t,
+        off: offset_t,
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        prot: uchar_t,
+        maxprot: uchar_t,
+        flags: uint_t,
+        cr: *mut cred_t,
+        ct: *mut caller_context_t,
+    ) -> core::ffi::c_int;
+    /// Tells a vnode of one mapping less; may close the device.
+    pub fn fop_delmap(
+        vp: *mut vnode_t,
+        off: offset_t,
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        cr: *mut cred_t,
+        ct: *mut caller_context_t,
+    ) -> core::ffi::c_int;
+    /// Gives up a reference.
+    pub fn vn_rele(vp: *mut vnode_t);
+    /// The vnode of an open device, held; NULL when there is none. Of module fs/specfs, which is always loaded.
+    pub fn specfind(dev: dev_t, type_: vtype_t) -> *mut vnode;
     /// A free number; blocks. The lowest is not taken first.
     pub fn id_alloc(space: *mut id_space_t) -> id_t;
     /// A free number, or -1.
@@ -7031,6 +7455,15 @@ unsafe extern "C-unwind" {
         component: core::ffi::c_int,
         level: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Chooses a user address, or unmaps the range of a fixed one; internal.
+    pub fn choose_addr(
+        as_: *mut as_,
+        addrp: *mut caddr_t,
+        len: usize,
+        off: offset_t,
+        vacalign: core::ffi::c_int,
+        flags: uint_t,
+    ) -> core::ffi::c_int;
     /// Chooses a user address; internal.
     pub fn map_addr(
         addrp: *mut caddr_t,
@@ -7047,6 +7480,15 @@ unsafe extern "C-unwind" {
         as_: *mut as_,
         addr2: caddr_t,
     ) -> core::ffi::c_int;
+    /// Serves a fault; internal.
+    pub fn as_fault(
+        hat: *mut hat,
+        as_: *mut as_,
+        addr: caddr_t,
+        size: usize,
+        type_: fault_type,
+        rw: seg_rw,
+    ) -> faultcode_t;
     /// The segment at an address; internal.
     pub fn as_findseg(as_: *mut as_, addr: caddr_t, flag: core::ffi::c_int) -> *mut seg;
     /// Makes a segment in an address space; internal.
@@ -7084,8 +7526,20 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         flags2: uint_t,
     );
+    /// Changes the protections of translations; internal.
+    pub fn hat_chgprot(hat: *mut hat, addr: caddr_t, len: usize, vprot: uint_t);
+    /// Takes a lock from every translation of a range; internal.
+    pub fn hat_unlock(hat: *mut hat, addr: caddr_t, len: usize);
     /// Drops translations; internal.
     pub fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, flags: uint_t);
+    /// Page frame of a page; internal.
+    pub fn page_pptonum(pp: *mut page_t) -> pfn_t;
+    /// Adds a segment without operations to an address space, which is locked as writer; NULL if the range is taken.
+    pub fn seg_alloc(as_: *mut as_, base: caddr_t, size: usize) -> *mut seg;
+    /// Removes a segment from its address space, which is locked as writer; calls its free operation if it has data.
+    pub fn seg_free(seg: *mut seg);
+    /// The operations of the kernel's own device segments; internal.
+    pub static mut segdev_ops: seg_ops;
     /// Makes a device segment; internal.
     pub fn segdev_create(
         p: *mut *mut seg,

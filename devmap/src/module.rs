@@ -152,9 +152,69 @@ pub const fn modlinkage(modldrv: *mut sys::modldrv) -> sys::modlinkage {
     sys::modlinkage { ml_rev: sys::MODREV_1, ml_linkage: linkage }
 }
 
+/// What modinfo(8) shows of a description (`MODMAXLINKINFOLEN`), the NUL included.
+const SHOWN: usize = 32;
+/// What it shows behind the description of a module that has its own devmap framework.
+const MARK: &str = " (own devmap)";
+
+/// A description with the mark.
+#[doc(hidden)]
+pub type Marked = [u8; SHOWN];
+
+/// The description of a module that has its own framework: cut so that there is room for the mark.
+#[doc(hidden)]
+pub const fn marked(text: &str) -> Marked {
+    let (text, mark) = (text.as_bytes(), MARK.as_bytes());
+    let room = SHOWN - 1 - mark.len();
+    let (mut marked, mut at, mut from) = ([0; SHOWN], 0, 0);
+    while at < text.len() && at < room {
+        marked[at] = text[at];
+        at += 1;
+    }
+    while from < mark.len() {
+        marked[at] = mark[from];
+        (at, from) = (at + 1, from + 1);
+    }
+    marked
+}
+
+/// Which of the two a module has.
+#[doc(hidden)]
+pub const fn description(plain: &'static str, marked: &'static Marked) -> &'static CStr {
+    let text = if cfg!(devmap_own) {
+        CStr::from_bytes_until_nul(marked)
+    } else {
+        CStr::from_bytes_until_nul(plain.as_bytes())
+    };
+    match text {
+        Ok(text) if cfg!(devmap_own) || text.to_bytes().len() + 1 == plain.len() => text,
+        _ => panic!("a description has no NUL inside"),
+    }
+}
+
+/// The module's own devmap framework, when it was linked with one (`cargo xtask module --framework own`).
+#[cfg(devmap_own)]
+mod own {
+    use core::ffi::c_int;
+
+    unsafe extern "C-unwind" {
+        /// Whether the kernel is one that the framework knows: 0 or an error number.
+        pub safe fn segdev_illumos_init() -> c_int;
+        /// Waits until no thread is in the framework's code any more; nothing is open or mapped.
+        pub safe fn segdev_illumos_fini();
+    }
+}
+
 /// `_init(9E)`.
 #[doc(hidden)]
 pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -> c_int {
+    #[cfg(devmap_own)]
+    {
+        let unknown = own::segdev_illumos_init();
+        if unknown != 0 {
+            return unknown;
+        }
+    }
     let failed = state.init();
     if failed != 0 {
         return failed;
@@ -179,6 +239,8 @@ pub fn fini<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
     // SAFETY: what `init` installed.
     let busy = unsafe { sys::mod_remove(linkage.get()) };
     if busy == 0 {
+        #[cfg(devmap_own)]
+        own::segdev_illumos_fini();
         state.fini();
         pinned::fini();
     }
@@ -318,12 +380,9 @@ macro_rules! module {
                 };
             }
 
-            const DESCRIPTION: &::core::ffi::CStr = match ::core::ffi::CStr::from_bytes_with_nul(
-                ::core::concat!($description, "\0").as_bytes(),
-            ) {
-                Ok(text) => text,
-                Err(_) => panic!("a description has no NUL inside"),
-            };
+            const MARKED: $crate::module::Marked = $crate::module::marked($description);
+            const DESCRIPTION: &::core::ffi::CStr =
+                $crate::module::description(::core::concat!($description, "\0"), &MARKED);
 
             static CB_OPS: Table<sys::cb_ops> = Table::new({
                 let ops = $crate::module::cb_ops::<$device>();

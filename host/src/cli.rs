@@ -57,8 +57,8 @@ struct Client {
 /// What a machine is made of; shared by the commands that start one.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
-    /// A driver that is linked in, or a module file, and its driver.conf: NAME[,conf=FILE]
-    #[arg(long, value_name = "NAME|FILE[,conf=FILE]", default_value = "ctxdev")]
+    /// A driver that is linked in, or a module file (loaded under the file's name, or that of name=), and its driver.conf
+    #[arg(long, value_name = "NAME|FILE[,conf=FILE][,name=NAME]", default_value = "ctxdev")]
     pub driver: String,
     /// A system's directory instead: every driver that add_drv installed there
     #[arg(long, value_name = "DIR", conflicts_with_all = ["driver", "config"])]

@@ -16,6 +16,7 @@ use crate::block;
 use crate::ddi::nodes::make;
 use crate::ddi::pinned;
 use crate::ddi::poll;
+use crate::ddi::spaces;
 use crate::kern::blocked;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::errno::linux_errno;
@@ -388,7 +389,7 @@ impl ddi_process::Kernel for DdiKernel {
             let ioctl = || unsafe {
                 ioctl(open.dev, cmd as u32 as c_int, arg as isize, mode, cred(&entry), &mut value)
             };
-            opens::using(open.dev, || open.driver.call("ioctl", ioctl))
+            spaces::settling(&entry, || opens::using(open.dev, || open.driver.call("ioctl", ioctl)))
         });
         check(called.unwrap_or(EIO)).map(|()| value)
     }
@@ -437,7 +438,7 @@ impl ddi_process::Kernel for DdiKernel {
             None if mmap => crate::ddi::devmap::ddi_segmap,
             None => return Err(linux_errno(ENODEV)),
         };
-        let called = client::run(&entry, || {
+        let call_it = || {
             // SAFETY: the driver's entry point (or the ready-made one), with arguments as segmap(9E) says.
             open.driver.call("segmap", || unsafe {
                 // As mmap(2) of illumos adds it.
@@ -445,7 +446,8 @@ impl ddi_process::Kernel for DdiKernel {
                 let (off, len) = (args.offset, args.len as i64);
                 segmap(open.dev, off, space, &mut address, len, prot, maxprot, flags, cred(&entry))
             })
-        });
+        };
+        let called = client::run(&entry, || spaces::settling(&entry, call_it));
         check(called.unwrap_or(EIO)).map(|()| {
             // What a fixed mapping replaces was part of it before.
             if args.fixed() {
@@ -461,8 +463,11 @@ impl ddi_process::Kernel for DdiKernel {
         let entry = client::of(call.process());
         storm::count();
         let done = client::run(&entry, || {
-            for (at, part) in entry.space.parts(framework(), addr, len) {
-                entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?;
+            for (at, part, own) in segments(&entry, addr, len) {
+                match own {
+                    true => entry.unmap_segments(at, part).map_err(linux_errno)?,
+                    false => entry.space.munmap(framework(), at, part).map_err(|e| linux_errno(e.0))?,
+                }
                 call.unmap(at, part)?;
                 entry.client.resized(-(part as i64));
             }
@@ -481,8 +486,16 @@ impl ddi_process::Kernel for DdiKernel {
         let entry = client::of(call.process());
         let wanted = Prot::from_raw(prot.bits());
         client::run(&entry, || {
-            for (at, part) in entry.space.parts(framework(), addr, len) {
-                entry.space.mprotect(framework(), at, part, wanted).map_err(|e| linux_errno(e.0))?;
+            for (at, part, own) in segments(&entry, addr, len) {
+                match own {
+                    true => {
+                        let prot = prot.bits() | ddi_sys::PROT_USER;
+                        entry.protect_segments(at, part, prot).map_err(linux_errno)?;
+                    }
+                    false => {
+                        entry.space.mprotect(framework(), at, part, wanted).map_err(|e| linux_errno(e.0))?;
+                    }
+                }
                 call.protect(at, part, prot)?;
             }
             for (at, part) in entry.pinned_parts(addr, len) {
@@ -496,12 +509,15 @@ impl ddi_process::Kernel for DdiKernel {
     fn fork(&self, call: &Call, child: &Arc<Process>) -> Result<(), Errno> {
         let parent = client::of(call.process());
         let entry = client::child(&parent, child);
-        let forked = client::run(&parent, || parent.space.fork(framework(), &entry.space));
+        let forked = client::run(&parent, || {
+            parent.space.fork(framework(), &entry.space).map_err(|refusal| refusal.0)?;
+            parent.fork_segments(&entry).inspect_err(|_| _ = entry.space.exit(framework()))
+        });
         if forked.is_err() {
             client::remove(child);
         }
         // As fork(2) on illumos: whatever a driver refuses it with, the process hears ENOMEM or EAGAIN.
-        forked.map_err(|e| if e.0 == ddi_sys::ENOMEM { Errno(libc::ENOMEM) } else { Errno(libc::EAGAIN) })
+        forked.map_err(|e| if e == ddi_sys::ENOMEM { Errno(libc::ENOMEM) } else { Errno(libc::EAGAIN) })
     }
 
     fn fork_failed(&self, child: &Arc<Process>) {
@@ -509,11 +525,15 @@ impl ddi_process::Kernel for DdiKernel {
     }
 
     fn exit(&self, process: &Arc<Process>) {
-        let Some(entry) = client::remove(process) else { return };
-        client::run(&entry, || pinned::reclaim(process.id(), 0, u64::MAX));
-        // Soft locks are held by calls in progress only, and there are none any more.
+        let Some(entry) = client::known(process) else { return };
         storm::count();
-        let _ = client::run(&entry, || entry.space.exit(framework()));
+        client::run(&entry, || {
+            pinned::reclaim(process.id(), 0, u64::MAX);
+            entry.exit_segments();
+            // Soft locks are held by calls in progress only, and there are none any more.
+            let _ = entry.space.exit(framework());
+        });
+        client::remove(process);
         drop(entry);
         storm::over();
     }
@@ -539,9 +559,22 @@ impl ddi_process::Kernel for DdiKernel {
             let loaded = process.load(page, 1, memory.pfn() + off / size, prot);
             return loaded.map_or(outcome(FaultCode::EFAULT), |()| FaultOutcome::Retry);
         }
+        if entry.segments.holds(page) {
+            let (kind, rw) = (kind as u32, rw as u32);
+            return outcome(FaultCode(client::run(&entry, || entry.fault_segment(page, size, kind, rw))));
+        }
         // Also where the protection forbids the access: the driver is asked for a page that is not loaded, and what it cannot load it refuses.
         outcome(client::run(&entry, || entry.space.fault(framework(), page, size, kind, rw)))
     }
+}
+
+/// The parts of a range by segment, in address order, and whether the segment is of a module's own segment driver.
+fn segments(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64, bool)> {
+    let framework_s = entry.space.parts(framework(), addr, len).into_iter().map(|(at, len)| (at, len, false));
+    let own = entry.segments.parts(addr, len).into_iter().map(|(at, len)| (at, len, true));
+    let mut parts: Vec<_> = framework_s.chain(own).collect();
+    parts.sort_unstable();
+    parts
 }
 
 /// What a fault code means for the process.

@@ -128,7 +128,8 @@ impl Machine {
             let known: Vec<_> = linked::DRIVERS.iter().map(|d| d.name).collect();
             return Err(MachineError::UnknownDriver { name: given, known: known.join(", ") });
         }
-        let name = file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
+        let of_file = || file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
+        let name = file.name.clone().unwrap_or_else(of_file);
         let conf_file = if entry.is_some() { file.conf.clone() } else { file.conf() };
         let conf = conf_file.map(|path| config::read_conf(&path)).transpose()?;
         Self::add_devices(options, |_| Some(name.clone()))?;
@@ -141,7 +142,7 @@ impl Machine {
             Some(entry) => Self::init(entry)?,
             None => {
                 let mut session = Session::new(None);
-                session.add(&file.module).map_err(MachineError::Module)?;
+                session.add_as(&file.module, Some(&name)).map_err(MachineError::Module)?;
                 Loaded::Modules(Some(session))
             }
         };

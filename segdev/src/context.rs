@@ -91,11 +91,11 @@ impl<P: Platform> Context<P> {
         true
     }
 
-    /// Sleeps until the context is free or `mapping`'s own; true if interrupted first. No lock may be held.
+    /// Sleeps once, unless the context is free or `mapping`'s own. Returns true if interrupted. No lock may be held.
     pub(crate) fn wait_free(&self, platform: &P, mapping: u64) -> bool {
         let mut turn = self.state.lock();
         let mut interrupted = false;
-        while !interrupted && turn.owner.is_some_and(|owner| owner != mapping) {
+        if turn.owner.is_some_and(|owner| owner != mapping) {
             turn.waiting += 1;
             (turn, interrupted) = platform.wait_sig(&self.free, turn);
             turn.waiting -= 1;

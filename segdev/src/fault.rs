@@ -29,7 +29,7 @@ pub(crate) enum Blocked<P: Platform> {
 }
 
 impl<P: Platform> Blocked<P> {
-    /// Sleeps until it is worth trying again. Returns true if interrupted first.
+    /// Sleeps until it may be worth trying again. Returns true if interrupted.
     pub(crate) fn wait(self, platform: &P) -> bool {
         match self {
             Self::Context(ctx, mapping) => ctx.wait_free(platform, mapping),
@@ -162,12 +162,16 @@ impl<P: Platform> Progress<P> {
         if asked.ty != FaultType::Softunlock {
             return Some(FaultCode::EINTR);
         }
-        // What is left is unlocked without the driver.
+        self.go_alone();
+        None
+    }
+
+    /// A softunlock unlocks what is left without the driver.
+    pub(crate) fn go_alone(&mut self) {
         self.done.fail(FaultCode::EINTR);
         if let Done::Failed { alone, .. } = &mut self.done {
             *alone = true;
         }
-        None
     }
 }
 

@@ -59,6 +59,11 @@ impl<P: Platform> Framework<P> {
         }
     }
 
+    /// How many segments exist now.
+    pub fn segments(&self) -> usize {
+        self.segments.load(Relaxed)
+    }
+
     /// A name for a new mapping.
     pub(crate) fn new_mapping(&self) -> u64 {
         self.next_mapping.fetch_add(1, Relaxed)

@@ -207,6 +207,11 @@ impl<P: Platform> Handle<P> {
 }
 
 impl<P: Platform> State<P> {
+    /// The memory attributes, if it maps device memory.
+    pub(crate) fn device_attr(&self) -> Option<u32> {
+        matches!(self.object, Object::Devmem(_)).then_some(self.attr)
+    }
+
     /// The protection of the page `index`.
     pub(crate) fn page_prot(&self, index: usize) -> Prot {
         match &self.pages {

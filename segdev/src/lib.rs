@@ -40,6 +40,7 @@ mod large;
 pub mod load;
 pub mod lock;
 mod page_locks;
+pub mod pages;
 pub mod platform;
 mod registry;
 pub mod segment;

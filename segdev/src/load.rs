@@ -86,7 +86,8 @@ impl<P: Platform> State<P> {
             if let Some((pfn, got)) = found
                 && got == len
             {
-                let run = Run { len, pfn, prot, attr: self.attr, lock, page_size };
+                let device = self.device_attr().is_some();
+                let run = Run { len, pfn, prot, attr: self.attr, lock, device, page_size };
                 platform.load(space, self.addr + start, run);
                 return FaultCode::OK;
             }
@@ -178,7 +179,8 @@ impl<P: Platform> State<P> {
                 },
                 Object::None => break FaultCode::NOMAP,
             };
-            let run = Run { len, pfn, prot, attr: self.attr, lock, page_size: PAGE_SIZE };
+            let device = self.device_attr().is_some();
+            let run = Run { len, pfn, prot, attr: self.attr, lock, device, page_size: PAGE_SIZE };
             platform.load(space, self.addr + at, run);
             at += len;
         };

@@ -15,6 +15,7 @@ use crate::handle::{Handle, Stage, State};
 use crate::load::Changed;
 use crate::platform::{Access, Callbacks as _, Platform, Umem as _, UmemKind};
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw};
+use crate::unmap::filled;
 
 /// The soft-locked pages of a handle.
 #[derive(Default)]
@@ -122,12 +123,21 @@ impl<P: Platform> State<P> {
         self.locks.as_ref().is_some_and(|l| l.total > 0)
     }
 
-    /// Records locks on `[start, start + len)`, for the softlock fault that the calling thread is serving if there is one.
-    fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
+    /// Makes room for one count per page; false when there is no memory for them.
+    fn can_count(&mut self) -> bool {
         let pages = (self.len >> PAGE_SHIFT) as usize;
+        let locks = self.locks.get_or_insert_default();
+        if locks.counts.len() == pages {
+            return true;
+        }
+        let counts = filled(0, pages);
+        counts.map(|counts| locks.counts = counts).is_some()
+    }
+
+    /// Records locks on `range`, for the softlock fault that the calling thread is serving if there is one.
+    fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
         let range = page_range(range);
         let locks = self.locks.get_or_insert_default();
-        locks.counts.resize(pages, 0);
         for count in &mut locks.counts[range.0..range.1] {
             *count += 1;
         }
@@ -175,6 +185,9 @@ impl<P: Platform> State<P> {
         rw: Rw,
         changed: &mut Changed,
     ) -> FaultCode {
+        if !self.can_count() {
+            return FaultCode::from_errno(Errno::ENOMEM.0);
+        }
         let rc = self.load_range(platform, space, range.0, range.1, rw, true);
         if rc.is_ok() {
             changed.push(self.record_locks(platform.thread(), range));

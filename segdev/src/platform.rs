@@ -77,8 +77,9 @@ pub trait Platform: Sized + Send + Sync + 'static {
     fn unload(&self, space: &Self::Space, va: u64, len: u64);
     /// Takes one from the lock count of every page of `[va, va + len)` that has one.
     fn unlock(&self, space: &Self::Space, va: u64, len: u64);
-    /// Changes the protection of those pages of `[va, va + len)` that have a translation. When it returns no access beyond `prot` can happen any more.
-    fn protect(&self, space: &Self::Space, va: u64, len: u64, prot: Prot);
+    /// Changes the protection of those pages of `[va, va + len)` that have a translation: of kernel memory, or of device memory with these
+    /// attributes (as in [`Run::attr`]). When it returns no access beyond `prot` can happen any more.
+    fn protect(&self, space: &Self::Space, va: u64, len: u64, prot: Prot, device: Option<u32>);
     /// The MMU's page sizes, ascending, from [`PAGE_SIZE`] on. One size only means that there are no large pages.
     fn page_sizes(&self) -> &[u64] {
         &[PAGE_SIZE]
@@ -146,6 +147,8 @@ pub struct Run {
     pub attr: u32,
     /// Count a lock on every page.
     pub lock: bool,
+    /// Device memory, not kernel memory.
+    pub device: bool,
     /// The MMU page size that may be used (one of [`Platform::page_sizes`]).
     pub page_size: u64,
 }
@@ -177,8 +180,9 @@ pub trait FreeRanges {
 pub trait Device<P: Platform>: Clone + Send + Sync + 'static {
     /// The device number. Softlocks are one per device number and access callback.
     fn dev(&self) -> u64;
-    /// Names the device instance (the devinfo node). Contexts are one per instance and access callback.
-    fn instance(&self) -> u64;
+    /// Names the device instance (the devinfo node) of a handle that [`Device::devmap`] has just set up. Contexts are one per instance and
+    /// access callback.
+    fn instance(&self, handle: &Handle<P>) -> u64;
     /// Whether the driver can be mapped at all: it has a `devmap(9E)` entry, and `D_DEVMAP` or an `mmap(9E)` entry.
     fn mappable(&self) -> bool {
         true

@@ -98,6 +98,13 @@ impl<T: Keyed> Table<T> {
         }
     }
 
+    /// Gives back what an empty table keeps.
+    fn trim(&mut self) {
+        if self.len == 0 {
+            self.slots = Vec::new();
+        }
+    }
+
     /// A handle gives up its reference. When it was the last, the entry goes and is answered.
     fn release(&mut self, object: Arc<T>) -> Option<Arc<T>> {
         if object.handles().fetch_sub(1, Relaxed) > 1 {
@@ -147,6 +154,13 @@ impl<P: Platform> Framework<P> {
         let ctx = registry.contexts.find_or_insert((instance, access), || Context::new((instance, access)));
         let softlock = registry.softlocks.find_or_insert((dev, access), || Softlock::new((dev, access)));
         (ctx, softlock)
+    }
+
+    /// Gives back all memory that is kept for the next mapping, if nothing is mapped: a platform that is going to end calls it.
+    pub fn trim(&self) {
+        let mut registry = self.registry.lock();
+        registry.contexts.trim();
+        registry.softlocks.trim();
     }
 
     /// Gives up a handle's references. The last reference to a context cancels its timer.

@@ -21,6 +21,9 @@ use crate::types::{
 /// Mappings at least this long get an address congruent to their object's modulo this, so that large pages are possible.
 const LARGE_ALIGN: u64 = 2 << 20;
 
+/// How often a softunlock sleeps that cannot begin again.
+pub const PATIENCE: u32 = 1000;
+
 /// One mapping of one device.
 pub struct Segment<P: Platform> {
     pub(crate) base: u64,
@@ -175,7 +178,8 @@ impl<P: Platform> Framework<P> {
                 match &shared {
                     None => {
                         drop(st);
-                        let (ctx, softlock) = self.shared(req.device.instance(), req.device.dev(), access);
+                        let (ctx, softlock) =
+                            self.shared(req.device.instance(handle), req.device.dev(), access);
                         st = handle.lock();
                         (st.ctx, st.softlock) = (Some(ctx.clone()), Some(softlock.clone()));
                         shared = Some((access, Some(ctx), Some(softlock)));
@@ -451,6 +455,39 @@ impl<P: Platform> Segment<P> {
                         return rc;
                     }
                 }
+            }
+        }
+    }
+
+    /// As [`Segment::fault`], but sleeps once at most, as long as [`Platform::wait_sig`] does. Returns `None` when the context or the pages are
+    /// still another's then: the caller is to release what it holds and begin again. Nothing is locked then.
+    ///
+    /// A softunlock cannot begin again, so it always comes to its end: it sleeps up to [`PATIENCE`] times, and then unlocks what is left without the driver.
+    pub fn try_fault(
+        &self,
+        fw: &Framework<P>,
+        addr: u64,
+        len: u64,
+        ty: FaultType,
+        rw: Rw,
+    ) -> Option<FaultCode> {
+        let asked = Asked { start: addr, end: addr + len, ty, rw };
+        let mut progress = Progress::new(asked);
+        let mut sleeps = if ty == FaultType::Softunlock { PATIENCE } else { 1 };
+        loop {
+            let blocked = match progress.attempt(fw, asked, |_| Some(self), |_| None) {
+                Ok(rc) => return Some(rc),
+                Err(blocked) => blocked,
+            };
+            if sleeps > 0 {
+                sleeps -= 1;
+                if let Some(rc) = progress.wait(fw, asked, *blocked) {
+                    return Some(rc);
+                }
+            } else if ty == FaultType::Softunlock {
+                progress.go_alone();
+            } else {
+                return None;
             }
         }
     }

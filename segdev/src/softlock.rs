@@ -15,11 +15,11 @@
 //!
 //! Locking: the lock is an inner lock, taken alone.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
 use crate::lock::{LockClass, Mutex as _};
+use crate::pages::Pages;
 use crate::platform::Platform;
 use crate::registry::{Key, Keyed};
 
@@ -34,7 +34,7 @@ pub(crate) struct Softlock<P: Platform> {
 struct Held<P: Platform> {
     /// For each device page with locks: by which spaces, how many. A count may be below zero for a moment, when an unlock
     /// is told before the lock it undoes.
-    pages: BTreeMap<u64, Vec<(P::Space, i64)>>,
+    pages: Pages<Vec<(P::Space, i64)>>,
     /// Faults being served.
     faults: Vec<Ticket<P>>,
     /// How many of them are softlocks.
@@ -101,7 +101,7 @@ impl<P: Platform> Held<P> {
     #[inline(never)]
     fn overlaps(&self, t: &Ticket<P>) -> bool {
         let foreign = |holders: &Vec<(P::Space, i64)>| holders.iter().any(|(s, n)| *s != t.space && *n > 0);
-        let locked = self.pages.range(t.first..=t.last).any(|(_, holders)| foreign(holders));
+        let locked = self.pages.range(t.first, t.last).any(|(_, holders)| foreign(holders));
         (locked && (t.exclusive || self.locks_of(&t.space) == 0))
             || self.faults.iter().any(|f| {
                 (t.exclusive || f.exclusive) && f.space != t.space && f.first <= t.last && t.first <= f.last
@@ -121,7 +121,7 @@ impl<P: Platform> Softlock<P> {
             key,
             handles: AtomicUsize::new(0),
             state: P::Mutex::new(
-                Held { pages: BTreeMap::new(), faults: Vec::new(), exclusives: 0, waiting: 0 },
+                Held { pages: Pages::new(), faults: Vec::new(), exclusives: 0, waiting: 0 },
                 LockClass::Softlock,
             ),
             freed: P::Condvar::default(),
@@ -156,11 +156,11 @@ impl<P: Platform> Softlock<P> {
         }
     }
 
-    /// Sleeps until [`Softlock::enter`] may succeed; true if interrupted first. No lock may be held.
+    /// Sleeps once, unless [`Softlock::enter`] may succeed. Returns true if interrupted. No lock may be held.
     pub(crate) fn wait(&self, platform: &P, ticket: &Ticket<P>) -> bool {
         let mut held = self.state.lock();
         let mut interrupted = false;
-        while !interrupted && held.conflict(ticket) {
+        if held.conflict(ticket) {
             held.waiting += 1;
             (held, interrupted) = platform.wait_sig(&self.freed, held);
             held.waiting -= 1;
@@ -172,15 +172,14 @@ impl<P: Platform> Softlock<P> {
     pub(crate) fn count(&self, platform: &P, space: &P::Space, pages: impl Iterator<Item = u64>, by: i64) {
         let mut held = self.state.lock();
         for page in pages {
-            let holders = held.pages.entry(page).or_default();
-            match holders.iter_mut().find(|(s, _)| s == space) {
-                Some((_, n)) => *n += by,
-                None => holders.push((space.clone(), by)),
-            }
-            holders.retain(|(_, n)| *n != 0);
-            if holders.is_empty() {
-                held.pages.remove(&page);
-            }
+            held.pages.change(page, |holders| {
+                match holders.iter_mut().find(|(s, _)| s == space) {
+                    Some((_, n)) => *n += by,
+                    None => holders.push((space.clone(), by)),
+                }
+                holders.retain(|(_, n)| *n != 0);
+                !holders.is_empty()
+            });
         }
         if held.waiting > 0 {
             platform.notify_all(&self.freed);

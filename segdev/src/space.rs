@@ -81,13 +81,6 @@ impl<P: Platform> State<P> {
         }
     }
 
-    fn segment_at_mut(&mut self, addr: u64) -> Option<&mut Segment<P>> {
-        match self.slots.range_mut(..=addr).next_back() {
-            Some((_, Slot::Segment(seg))) if addr < seg.end() => Some(seg),
-            _ => None,
-        }
-    }
-
     fn segments(&self) -> impl Iterator<Item = &Segment<P>> {
         self.slots.values().filter_map(|slot| match slot {
             Slot::Segment(seg) => Some(seg),
@@ -318,7 +311,7 @@ impl<P: Platform> AddressSpace<P> {
         self.writing(fw.platform(), |st| {
             let mut at = addr;
             loop {
-                let seg = st.segment_at_mut(at).ok_or(Errno::ENOMEM)?;
+                let seg = st.segment_at(at).ok_or(Errno::ENOMEM)?;
                 let to = end.min(seg.end());
                 seg.set_prot(fw, at, to - at, prot)?;
                 at = to;

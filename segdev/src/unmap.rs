@@ -98,7 +98,7 @@ impl<P: Platform> Segment<P> {
     }
 
     /// Unmaps the whole segment, whatever a driver has locked in it: the process that it was made for does not get it.
-    pub(crate) fn discard(mut self, fw: &Framework<P>) {
+    pub fn discard(mut self, fw: &Framework<P>) {
         for handle in self.handles() {
             fw.drop_locks(handle);
         }
@@ -149,11 +149,12 @@ impl<P: Platform> Segment<P> {
     }
 
     /// Changes the protection of `[addr, addr + len)`, whole pages within the segment (`segop_setprot`). Keeps one protection for all
-    /// pages as long as the whole segment is changed.
+    /// pages as long as the whole segment is changed. The caller makes one change of a segment at a time; faults may go on meanwhile.
     ///
     /// # Errors
-    /// `EAGAIN` when any page of the segment is soft-locked; `EACCES` beyond a handle's maximum. Nothing is done then.
-    pub fn set_prot(&mut self, fw: &Framework<P>, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+    /// `EAGAIN` when any page of the segment is soft-locked; `EACCES` beyond a handle's maximum; `ENOMEM` when there is no memory for
+    /// protections by page. Nothing is done then.
+    pub fn set_prot(&self, fw: &Framework<P>, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
         if self.softlocked() {
             return Err(Errno::EAGAIN);
         }
@@ -172,13 +173,21 @@ impl<P: Platform> Segment<P> {
             return Ok(());
         }
         let large = self.handles().filter(affected).any(|h| h.lock().level > 0);
+        // All memory that it takes, before anything is changed: a process chooses how much that is.
+        let mut fresh = Vec::new();
+        if !one && !paged {
+            for handle in self.handles() {
+                let st = handle.lock();
+                fresh.push(filled(st.prot, (st.len >> PAGE_SHIFT) as usize).ok_or(Errno::ENOMEM)?);
+            }
+        }
+        let mut fresh = fresh.into_iter();
         for handle in self.handles() {
             let mut st = handle.lock();
             if one {
                 st.prot = prot;
-            } else if st.pages.is_none() {
-                let pages = (st.len >> PAGE_SHIFT) as usize;
-                st.pages = Some(alloc::vec![st.prot; pages].into());
+            } else if let Some(pages) = fresh.next() {
+                st.pages = Some(pages.into());
             }
             let (from, to) = (addr.max(st.addr), end.min(st.addr + st.len));
             if from >= to {
@@ -193,7 +202,7 @@ impl<P: Platform> Segment<P> {
             } else if (prot - Prot::USER).is_empty() {
                 fw.platform.unload(handle.space(), from, to - from);
             } else {
-                fw.platform.protect(handle.space(), from, to - from, prot & st.maxprot);
+                fw.platform.protect(handle.space(), from, to - from, prot & st.maxprot, st.device_attr());
             }
         }
         fw.platform.segment_changed(self, 0);
@@ -244,6 +253,14 @@ impl<P: Platform> Segment<P> {
 }
 
 type List<P> = Vec<(u64, Arc<Handle<P>>)>;
+
+/// So many times the same value, or `None` when there is no memory for them.
+pub(crate) fn filled<T: Copy>(value: T, count: usize) -> Option<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).ok()?;
+    list.resize(count, value);
+    Some(list)
+}
 
 fn from_list<P: Platform>(mut list: List<P>) -> Handles<P> {
     if list.len() == 1

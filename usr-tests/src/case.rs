@@ -33,12 +33,14 @@ pub struct Case {
     pub patience: u32,
     /// Does it cut the tail off a mapping of several pieces, which can panic an illumos kernel?
     pub cuts_tail: bool,
+    /// Does it stop an illumos kernel, unless the driver's module has its own framework?
+    pub hostile: bool,
     pub run: fn(&Ctx) -> Result,
 }
 
 /// A case of the area that lists it (the area fills that in).
 pub const fn case(name: &'static str, what: &'static str, run: fn(&Ctx) -> Result) -> Case {
-    Case { area: "", name, what, of: "", patience: 1, cuts_tail: false, run }
+    Case { area: "", name, what, of: "", patience: 1, cuts_tail: false, hostile: false, run }
 }
 
 impl Case {
@@ -57,6 +59,12 @@ impl Case {
     /// Says that the case cuts the tail off a mapping of several pieces.
     pub const fn cuts_tail(mut self) -> Case {
         self.cuts_tail = true;
+        self
+    }
+
+    /// Says that the case stops an illumos kernel whose own framework serves the driver.
+    pub const fn hostile(mut self) -> Case {
+        self.hostile = true;
         self
     }
 

@@ -1,4 +1,4 @@
-//! What a process sees of a device mapping: some 380 cases over POSIX calls, and the replay of recorded programs,
+//! What a process sees of a device mapping: some 400 cases over POSIX calls, and the replay of recorded programs,
 //! the same on illumos and on Linux under `ddi-host run`. See README.md of this package.
 
 mod area;
@@ -21,13 +21,14 @@ use runner::Options;
 
 const USAGE: &str = "\
 usage: usr-tests [--device PATH] [--list [--sources]] [--filter PATTERN]... [--tap|--json|--junit]
-                 [--timeout SECONDS] [--all]
+                 [--timeout SECONDS] [--all] [--hostile]
        usr-tests replay FILE... | record    run recorded programs, record new ones; each has its --help
   --device PATH      the device to test (default /dev/ctxdev0)
   --list             print the cases instead of running them; --sources: what of other suites they stand for
   --filter PATTERN   only the cases whose area:name contains PATTERN (or matches it, when it has a *)
   --timeout SECONDS  the time limit of an ordinary case (default 20)
   --all              also cases that are known to panic the kernel this runs on
+  --hostile          likewise, for a driver whose module has its own devmap framework
   --version          print the version
 exit status: 0 no case failed, 1 some did (or could not be carried out), 2 wrong usage
 ";
@@ -42,7 +43,12 @@ struct Command {
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut command = Command {
-        options: Options { device: "/dev/ctxdev0".into(), limit: Duration::from_secs(20), all: false },
+        options: Options {
+            device: "/dev/ctxdev0".into(),
+            limit: Duration::from_secs(20),
+            all: false,
+            hostile: false,
+        },
         filters: Vec::new(),
         format: Format::Text,
         list: false,
@@ -60,6 +66,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
             "--list" => command.list = true,
             "--sources" => command.sources = true,
             "--all" => command.options.all = true,
+            "--hostile" => command.options.hostile = true,
             _ => return Err(format!("unknown argument {arg}")),
         }
     }

@@ -43,6 +43,8 @@ pub struct Options {
     pub limit: Duration,
     /// Also what is known to panic the kernel it runs on.
     pub all: bool,
+    /// Also what stops a kernel whose own framework serves the driver.
+    pub hostile: bool,
 }
 
 pub fn run(case: &Case, options: &Options) -> Report {
@@ -57,8 +59,14 @@ pub fn run(case: &Case, options: &Options) -> Report {
 }
 
 fn judge(case: &Case, options: &Options) -> Result {
-    if os::TAIL_OF_SEVERAL_PIECES_PANICS && case.cuts_tail && !options.all {
-        return Err(Stop::Skip("illumos can panic on this (its defects 1 to 3); run with --all".into()));
+    if os::TAIL_OF_SEVERAL_PIECES_PANICS && case.cuts_tail && !options.all && !options.hostile {
+        return Err(Stop::Skip(
+            "illumos can panic on this (its defects 1 to 3); run with --all or --hostile".into(),
+        ));
+    }
+    if os::FRAMEWORK_CAN_STOP && case.hostile && !options.hostile {
+        let why = "it stops an illumos kernel, unless the module has its own framework; run with --hostile";
+        return Err(Stop::Skip(why.into()));
     }
     let before = settle(&options.device)?;
     let result = in_a_process(case, options);
@@ -210,7 +218,8 @@ mod tests {
     fn outcome_of(body: fn(&Ctx) -> Result) -> (Outcome, String) {
         let path = format!("/tmp/usr-tests-runner.{}.{body:p}", sys::getpid());
         std::fs::write(&path, vec![0; 1 << 17]).unwrap();
-        let options = Options { device: path.clone(), limit: Duration::from_secs(2), all: false };
+        let options =
+            Options { device: path.clone(), limit: Duration::from_secs(2), all: false, hostile: false };
         let report = run(&case("x", "x", body), &options);
         std::fs::remove_file(path).unwrap();
         (report.outcome, report.message)

@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 #include <sys/dditypes.h>
+#include <sys/mutex.h>
+#include <vm/seg_enum.h>
 
 /** The driver's callbacks for one mapping; copied at setup. Any of them may be NULL. */
 struct devmap_callback_ctl {
@@ -29,6 +31,23 @@ enum devmap_rw { DEVMAP_OTHER = 0, DEVMAP_READ, DEVMAP_WRITE, DEVMAP_EXEC, DEVMA
 struct umem_callback_ops {
     int cbo_umem_callback_version;
     void (*cbo_umem_lock_cleanup)(ddi_umem_cookie_t *);
+};
+
+/** Kernel memory behind a ddi_umem_cookie_t; private. */
+struct ddi_umem_cookie {
+    size_t size;
+    caddr_t cvaddr;
+    kmutex_t lock;
+    uint_t type;
+    page_t **pparray;
+    void *procp;
+    struct as *asp;
+    enum seg_rw s_flags;
+    uint_t locked;
+    struct umem_callback_ops callbacks;
+    ulong_t cook_refcnt;
+    struct ddi_umem_cookie *unl_forw;
+    ulong_t upd_max_lock_rctl;
 };
 
 struct devmap_info {

@@ -6,6 +6,11 @@
 
 #include <sys/types.h>
 
+#define ADDR_NOVACALIGN 0
+#define ADDR_VACALIGN 1
+
+/** Chooses a user address, or unmaps the range of a fixed one; internal. */
+extern int choose_addr(struct as *as, caddr_t *addrp, size_t len, offset_t off, int vacalign, uint_t flags);
 /** Chooses a user address; internal. */
 extern void map_addr(caddr_t *addrp, size_t len, offset_t off, int flag, uint_t flags);
 /** Whether a range can belong to a process; internal. */

@@ -38,6 +38,7 @@
 #define HAT_UNLOAD_OTHER 8
 #define HAT_UNLOAD_UNMAP 0x10
 #define HAT_UNORDERED_OK 0x100
+#define HAT_PLAT_NOCACHE 0x100000
 
 /** Enters kernel translations for page frames; internal. */
 extern void hat_devload(struct hat *hat, caddr_t addr, size_t len, pfn_t val, uint_t flags,
@@ -46,6 +47,10 @@ extern void hat_devload(struct hat *hat, caddr_t addr, size_t len, pfn_t val, ui
 extern pfn_t hat_getpfnum(struct hat *hat, caddr_t addr);
 /** Enters the translation of a page; internal. */
 extern void hat_memload(struct hat *hat, caddr_t addr, struct page *p, uint_t flags, uint_t flags2);
+/** Changes the protections of translations; internal. */
+extern void hat_chgprot(struct hat *hat, caddr_t addr, size_t len, uint_t vprot);
+/** Takes a lock from every translation of a range; internal. */
+extern void hat_unlock(struct hat *hat, caddr_t addr, size_t len);
 /** Drops translations; internal. */
 extern void hat_unload(struct hat *hat, caddr_t addr, size_t len, uint_t flags);
 

@@ -31,6 +31,9 @@ const UNMEASURED: [&str; 14] = [
 /// Names that the kernel's modules export.
 const KERNEL: &str = include_str!("../../../host/krtld/data/kernel-symbols.txt");
 
+/// Functions of modules that are always loaded, which the kernel proper exports as stubs.
+const STUBS: &str = include_str!("../../../host/krtld/data/kernel-symbols-stubs.txt");
+
 /// Layout of a structure, as the file's compile-time assertions say.
 #[derive(Default)]
 pub struct Asserted {
@@ -403,7 +406,7 @@ impl Comparison<'_> {
     }
 
     fn functions(&self, facts: &Facts, report: &mut Report) {
-        let kernel: BTreeSet<&str> = KERNEL.lines().collect();
+        let kernel: BTreeSet<&str> = KERNEL.lines().chain(STUBS.lines()).collect();
         for (name, (params, result, variadic)) in &self.bindings.functions {
             report.fact("names in the kernel", kernel.contains(name.as_str()), || {
                 format!("{name}: the kernel has no such symbol")

@@ -11,6 +11,7 @@ mod dma;
 mod driver;
 mod early;
 mod forgotten;
+mod framework;
 mod hardware;
 mod interrupts;
 mod lifecycle;

@@ -70,7 +70,8 @@ pub fn illumos_has(name: &str) -> bool {
     let names = NAMES.get_or_init(|| {
         let named = include_str!("../data/kernel-symbols.txt").lines();
         let by_compilers = include_str!("../data/kernel-symbols-compiler.txt").lines();
-        let mut names: Vec<&str> = named.chain(by_compilers).collect();
+        let stubs = include_str!("../data/kernel-symbols-stubs.txt").lines();
+        let mut names: Vec<&str> = named.chain(by_compilers).chain(stubs).collect();
         names.sort_unstable();
         names
     });

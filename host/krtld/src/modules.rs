@@ -146,12 +146,26 @@ impl Modules {
     /// # Errors
     /// What is wrong with the file, all at once.
     pub fn load(&self, file: &Path) -> Result<Arc<Module>, LoadError> {
-        let _busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        self.load_file(file, &mut Vec::new())
+        self.load_as(file, None)
     }
 
-    fn load_file(&self, file: &Path, chain: &mut Vec<String>) -> Result<Arc<Module>, LoadError> {
-        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    /// The same, under another name than the file's.
+    ///
+    /// # Errors
+    /// As [`Modules::load`].
+    pub fn load_as(&self, file: &Path, name: Option<&str>) -> Result<Arc<Module>, LoadError> {
+        let _busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        self.load_file(file, name, &mut Vec::new())
+    }
+
+    fn load_file(
+        &self,
+        file: &Path,
+        name: Option<&str>,
+        chain: &mut Vec<String>,
+    ) -> Result<Arc<Module>, LoadError> {
+        let of_file = || file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name.map_or_else(of_file, str::to_owned);
         let fail = |problem| LoadError::new(&name, vec![problem]);
         if name.is_empty() || name.len() > MODULE_NAME_MAX {
             return Err(fail(Problem::System(format!(
@@ -180,7 +194,7 @@ impl Modules {
                 absent.push(wanted.clone());
                 continue;
             };
-            match self.load_file(&found, chain) {
+            match self.load_file(&found, None, chain) {
                 Ok(module) => depends.push(module),
                 Err(error) => return Err(fail(Problem::Depends(format!("{wanted}: {error}")))),
             }

@@ -420,6 +420,14 @@ impl Process {
         self.hat.lock().state(va / PAGE_SIZE).map(|(prot, _)| readable(prot))
     }
 
+    /// The frame that the page at `va` has a translation to.
+    pub fn frame(&self, va: u64) -> Option<u64> {
+        let hat = self.hat.lock();
+        let (_, loaded) = hat.state(va / PAGE_SIZE)?;
+        let part = hat.parts(va / PAGE_SIZE, 1).first().copied().filter(|_| loaded)?;
+        Some(part.frame)
+    }
+
     /// Pages that have a translation now.
     pub fn loaded_pages(&self) -> u64 {
         self.hat.lock().loaded_pages()

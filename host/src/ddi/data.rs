@@ -11,7 +11,7 @@ use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 use super::{Address, Symbol};
 use crate::kern::cred::KERNEL_CRED;
 use crate::kern::image::{self, Image};
-use crate::kern::thread;
+use crate::kern::{drivers, thread};
 
 /// Defines data symbols; each is exported and listed.
 macro_rules! data {
@@ -139,8 +139,8 @@ data! {
     mod_strmodops: mod_ops = NO_OPS;
     /// The kernel's credential.
     kcred: Pointer<cred> = Pointer((&raw const KERNEL_CRED).cast_mut().cast());
-    /// The operations of device segments; only the address matters.
-    @private segdev_ops: Image<256> = Image::zeroed();
+    /// The operations of device segments: which there are matters, and the address.
+    segdev_ops: Image<192> = Image::zeroed();
     /// The kernel's address space.
     kas: Image<232> = Image::zeroed();
     /// The vnodes that name the kernel's own pages.
@@ -163,8 +163,8 @@ data! {
     @private global_zone: Pointer<Image<4096>> = Pointer((&raw const zone0).cast_mut());
     /// The kernel's process.
     p0: Image<4032> = Image::zeroed();
-    /// The drivers' operations by major number; only graphics drivers look.
-    devopsp: Pointer<*mut dev_ops> = Pointer(std::ptr::null_mut());
+    /// The drivers' operations by major number.
+    devopsp: Pointer<*mut dev_ops> = Pointer((&raw const drivers::DEV_OPS).cast_mut().cast());
     /// The system's task queue.
     system_taskq: AtomicPtr<taskq_t> = AtomicPtr::new(std::ptr::null_mut());
     /// The arena of kernel addresses that drivers map themselves.
@@ -190,5 +190,15 @@ pub fn settle() {
     // SAFETY: as above.
     let space_image = unsafe { Image::at(space) };
     image::kernel_process(process_image, space_image, kcred.0 as usize);
+    // SAFETY: as above.
+    let operations = unsafe { Image::<192>::at(ddi_krtld::seen_data(segdev_ops.address())) };
+    let function = |name, at: usize| ddi_krtld::stubs::function(name, at).unwrap_or(at);
+    for n in 0..23 {
+        operations.set(8 * n, function("segdev_ops", super::segments::no_operation as *const () as usize));
+    }
+    operations.set(
+        8 * 23,
+        function("seg_inherit_notsup", super::segments::seg_inherit_notsup as *const () as usize),
+    );
     thread::set_kernel_process(process);
 }

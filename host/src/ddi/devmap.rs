@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use ddi_sys::{
     as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
-    dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, hat, model_t, off_t, offset_t, pfn_t, uint_t,
+    dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, model_t, off_t, offset_t, uint_t,
 };
 use segdev::{
     Access, Device as _, DevmemSetup, FaultCode, FaultType, MapFlags, MapRequest, Prot, Rw, SetupFlags,
@@ -186,6 +186,9 @@ pub(crate) fn map_into(
     let fw = framework();
     let len = request.whole().ok_or(EINVAL)?;
     let replaced = fixed.map(|addr| entry.space.parts(framework(), addr, len)).unwrap_or_default();
+    if let Some(addr) = fixed {
+        entry.unmap_segments(addr, len)?;
+    }
     let result = entry.space.mmap(fw, request, fixed).map_err(|e| e.0);
     let done = result.and_then(|base| {
         let pieces = pieces(entry, base, request);
@@ -216,7 +219,7 @@ pub(crate) fn map_into(
 }
 
 /// The parts of a range that are not among `covered` (ascending).
-fn gaps(addr: u64, len: u64, covered: &[(u64, u64)]) -> Vec<(u64, u64)> {
+pub(crate) fn gaps(addr: u64, len: u64, covered: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut at = addr;
     let mut gaps = Vec::new();
     for &(from, n) in covered.iter().chain([&(addr + len, 0)]) {
@@ -635,21 +638,6 @@ ddi! {
             }
             Some(_) => {}
         }
-    }
-    /// hat_getpfnum: the page frame behind a kernel address; all ones where there is none.
-    fn hat_getpfnum(_hat: *mut hat, addr: caddr_t) -> pfn_t {
-        kva::frame(addr as usize).unwrap_or(pfn_t::MAX)
-    }
-    /// hat_devload: maps page frames at a kernel address from heap_arena.
-    fn hat_devload(_hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, _attributes: uint_t, _flags: c_int) {
-        if !kva::load(addr as usize, len, pfn) {
-            let what = format!("{len} bytes at {addr:p}, frame {pfn:#x}: not addresses of heap_arena, or no such frame");
-            report::mistake("hat_devload", &what, "hat_devload");
-        }
-    }
-    /// hat_unload: takes such mappings away.
-    fn hat_unload(_hat: *mut hat, addr: caddr_t, len: usize, _flags: uint_t) {
-        kva::unload(addr as usize, len);
     }
     /// valid_usr_range: 0 when it is (RANGE_OKAY).
     fn valid_usr_range(addr: caddr_t, len: usize, _prot: c_uint, _as: *mut as_, limit: caddr_t) -> c_int {

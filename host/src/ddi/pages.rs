@@ -11,13 +11,13 @@ use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use ddi_sys::{caddr_t, hat, kmutex_t, page, pfn_t, pgcnt_t};
+use ddi_sys::{caddr_t, kmutex_t, page, pfn_t, pgcnt_t};
 use parking_lot::{Condvar, Mutex};
 
 use super::sync;
 use crate::report;
 use crate::vm::frames::{self, Page};
-use crate::vm::{kva, memory};
+use crate::vm::memory;
 use ddi_process::physmem::PAGE_SIZE;
 
 /// `se_t`: to have a page alone; sharing it is 0.
@@ -40,7 +40,7 @@ type Capture = unsafe extern "C-unwind" fn(*mut page, *mut c_void, c_uint) -> c_
 static CAPTURE: LazyLock<Mutex<HashMap<c_uint, Capture>>> = LazyLock::new(Mutex::default);
 
 /// The page that a driver's pointer means; a bad one is reported.
-fn of(pp: *mut page, function: &str) -> Option<&'static mut Page> {
+pub(super) fn of(pp: *mut page, function: &str) -> Option<&'static mut Page> {
     let found = frames::frame(pp.cast());
     if found.is_none() {
         report::mistake(function, &format!("{pp:p} is not a page_t"), function);
@@ -168,14 +168,6 @@ ddi! {
     /// pf_is_memory: is the frame one of memory, rather than of a device?
     @private fn pf_is_memory(pfn: pfn_t) -> c_int {
         frames::is_memory(pfn).into()
-    }
-    /// hat_memload: maps a page at a kernel address from heap_arena.
-    fn hat_memload(_hat: *mut hat, addr: caddr_t, pp: *mut page, _attributes: c_uint, _flags: c_uint) {
-        let Some(page) = of(pp, "hat_memload") else { return };
-        if !kva::load(addr as usize, PAGE_SIZE as usize, page.p_pagenum) {
-            let what = format!("a page at {addr:p}: not an address of heap_arena");
-            report::mistake("hat_memload", &what, "hat_memload");
-        }
     }
     /// page_resv: takes pages out of what may be locked; 0 when there are not that many.
     @private fn page_resv(npages: pgcnt_t, _flags: c_uint) -> c_int {
@@ -324,7 +316,7 @@ ddi! {
         pp
     }
     /// page_pptonum: the frame of a page.
-    @private fn page_pptonum(pp: *mut page) -> pfn_t {
+    fn page_pptonum(pp: *mut page) -> pfn_t {
         of(pp, "page_pptonum").map_or(pfn_t::MAX, |page| page.p_pagenum)
     }
     /// pagezero.

@@ -1,9 +1,12 @@
 //! Address spaces of processes, for drivers that build mappings by hand: as_map, as_unmap, as_gap, map_addr, as_findseg and others.
 //!
-//! A driver can do so in the context of the process whose address space it is, in an ioctl(9E) or another call on an open device: the host
-//! maps what the process's own thread can map. segvn_create of a vnode with pages and segdev_create are what it knows; a segment driver of the
-//! driver's own is refused. The range lock is the caller's turn among those of the process, which the host takes itself. Locking: none.
+//! A driver can do so in the context of the process whose address space it is, in a call on an open device: the host
+//! maps what the process's own thread can map. segvn_create of a vnode with pages and segdev_create are made of segdev's segments; any other function makes
+//! a segment of the module's own segment driver ([`crate::vm::segments`]).
+//!
+//! An address that was chosen for a mapping that is not made in the end is given back when the driver's call returns (`settling`). Locking: none of its own.
 
+use std::cell::RefCell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -11,10 +14,9 @@ use std::sync::Arc;
 use ddi_sys::{as_, caddr_t, offset_t, seg};
 use segdev::{MapFlags, MapRequest, Prot};
 
-use super::devmap::{give_back, map_into};
+use super::devmap::{gaps, give_back, map_into};
 use super::vnodes::VnodePages;
 use crate::kern::symbols::is;
-use crate::log;
 use crate::vm::client::Entry;
 use crate::vm::device::{ByHand, Device};
 use crate::vm::{client, cookie, framework};
@@ -26,6 +28,8 @@ const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;
 const ENOMEM: c_int = 12;
 const ENOTSUP: c_int = 48;
+/// Mappings from this size on get addresses of which large pages are possible.
+const LARGE: u64 = 2 << 20;
 /// `MAP_TYPE` and MAP_PRIVATE of a segment's `type`.
 const MAP_PRIVATE: u8 = 2;
 
@@ -95,10 +99,60 @@ fn gap(mapped: &[(u64, u64)], range: (u64, u64), least: u64, high: bool) -> Opti
     found
 }
 
-/// Reserves an address for the process to be mapped at.
-fn reserve(len: usize, hint: u64) -> Option<u64> {
+/// What the calling thread has chosen addresses for and not mapped yet.
+#[derive(Default)]
+struct Chosen {
+    /// Room in the process's address space.
+    reserved: Vec<(u64, u64)>,
+    /// Mappings of devices that a fixed one was to replace.
+    replaced: Vec<(u64, u64)>,
+}
+
+thread_local! {
+    static CHOSEN: RefCell<Chosen> = RefCell::default();
+}
+
+/// Runs `f`, a call of a driver's for a process. What it has chosen addresses for and not mapped is free afterwards.
+pub(crate) fn settling<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
+    let before = CHOSEN.take();
+    let result = f();
+    let chosen = CHOSEN.replace(before);
+    for (addr, len) in chosen.reserved {
+        give_back(addr, len);
+    }
+    for (addr, len) in chosen.replaced {
+        let mut still = entry.space.parts(framework(), addr, len);
+        still.extend(entry.segments.parts(addr, len));
+        still.sort_unstable();
+        for (at, gap) in gaps(addr, len, &still) {
+            give_back(at, gap);
+        }
+    }
+    result
+}
+
+/// Reserves an address for the process to be mapped at, congruent to `off` modulo a large page if there can be some.
+fn reserve(len: usize, off: u64, hint: u64) -> Option<u64> {
     let len = (len as u64).next_multiple_of(PAGE_SIZE);
-    Call::with_current(|call| call?.reserve(len, PAGE_SIZE, 0, hint, None).ok())
+    let align = if len >= LARGE { LARGE } else { PAGE_SIZE };
+    let off = off & (align - 1) & !(PAGE_SIZE - 1);
+    let at = Call::with_current(|call| call?.reserve(len, align, off, hint, None).ok())?;
+    CHOSEN.with_borrow_mut(|chosen| chosen.reserved.push((at, len)));
+    Some(at)
+}
+
+/// Whether a range is reserved; it is that of a mapping now.
+fn take_reserved(addr: u64, len: u64) -> bool {
+    CHOSEN.with_borrow_mut(|chosen| {
+        let found = chosen.reserved.iter().position(|range| *range == (addr, len));
+        found.map(|at| chosen.reserved.remove(at)).is_some()
+    })
+}
+
+/// Takes what devices have mapped in a range away, in the kernel's view of the process.
+fn unmap(entry: &Entry, start: u64, len: u64) -> Result<(), c_int> {
+    entry.unmap_segments(start, len)?;
+    entry.space.munmap(framework(), start, len).map_err(|error| error.0)
 }
 
 fn map(entry: &Entry, address: u64, len: u64, by_hand: ByHand, off: u64, prot: [u8; 3], dev: u64) -> c_int {
@@ -118,10 +172,18 @@ fn map(entry: &Entry, address: u64, len: u64, by_hand: ByHand, off: u64, prot: [
 }
 
 ddi! {
-    /// as_rangelock: nobody else maps in the address space meanwhile; the host sees to that itself.
-    fn as_rangelock(_space: *mut as_) {}
+    /// as_rangelock: nobody else who takes it chooses addresses or maps in the address space meanwhile.
+    fn as_rangelock(space: *mut as_) {
+        if let Some(entry) = client::of_as(space as usize) {
+            entry.segments.lock_range();
+        }
+    }
     /// as_rangeunlock.
-    fn as_rangeunlock(_space: *mut as_) {}
+    fn as_rangeunlock(space: *mut as_) {
+        if let Some(entry) = client::of_as(space as usize) {
+            entry.segments.unlock_range();
+        }
+    }
     /// as_map: makes a segment. 0 or an errno.
     fn as_map(
         space: *mut as_,
@@ -131,7 +193,8 @@ ddi! {
         arguments: *mut c_void,
     ) -> c_int {
         let Some(entry) = own(space) else { return EINVAL };
-        let Some(create) = create.map(|f| f as usize) else { return EINVAL };
+        let Some(function) = create else { return EINVAL };
+        let create = function as usize;
         let (address, len) = (address as u64, (len as u64).next_multiple_of(PAGE_SIZE));
         if !address.is_multiple_of(PAGE_SIZE) || len == 0 {
             return EINVAL;
@@ -146,7 +209,10 @@ ddi! {
                 error => error,
             };
             match error {
-                0 => pages.live(),
+                0 => {
+                    take_reserved(address, len);
+                    pages.live();
+                }
                 _ => pages.give_up(),
             }
             return error;
@@ -155,17 +221,27 @@ ddi! {
             // SAFETY: the driver's promise: the arguments of segdev_create.
             let a = unsafe { arguments.cast::<DeviceArguments>().read() };
             let Some(f) = a.mapfunc else { return EINVAL };
-            return map(&entry, address, len, ByHand::Frames(f), a.offset as u64, [a.kind, a.prot, a.maxprot], a.dev);
+            let prot = [a.kind, a.prot, a.maxprot];
+            let error = map(&entry, address, len, ByHand::Frames(f), a.offset as u64, prot, a.dev);
+            if error == 0 {
+                take_reserved(address, len);
+            }
+            return error;
         }
-        log::line(log::To::Both, "WARNING: as_map: the host has no segments but those of segvn_create and segdev_create");
-        ENOTSUP
+        let reserved = take_reserved(address, len);
+        // SAFETY: the driver's function, which gets the place of its new segment and what the driver gives it.
+        let made = entry.make_segment(address, len, reserved, |place| unsafe { function(place, arguments) });
+        if made.is_err() && reserved {
+            CHOSEN.with_borrow_mut(|chosen| chosen.reserved.push((address, len)));
+        }
+        made.err().unwrap_or(0)
     }
     /// as_unmap: takes a range away. 0 or an errno.
     fn as_unmap(space: *mut as_, address: caddr_t, len: usize) -> c_int {
         let Some(entry) = own(space) else { return EINVAL };
         let (start, len) = (address as u64, (len as u64).next_multiple_of(PAGE_SIZE));
-        if let Err(error) = entry.space.munmap(framework(), start, len) {
-            return error.0;
+        if let Err(error) = unmap(&entry, start, len) {
+            return error;
         }
         give_back(start, len);
         0
@@ -194,14 +270,15 @@ ddi! {
         0
     }
     /// map_addr: chooses an address for the calling process; NULL when there is no room.
-    fn map_addr(addrp: *mut caddr_t, len: usize, _off: offset_t, _aligned: c_int, _flags: c_uint) {
+    fn map_addr(addrp: *mut caddr_t, len: usize, off: offset_t, aligned: c_int, _flags: c_uint) {
         // SAFETY: the driver's promise.
         let hint = unsafe { addrp.read() } as u64;
+        let off = if aligned == 0 { 0 } else { off as u64 };
         // SAFETY: the driver's promise.
-        unsafe { addrp.write(reserve(len, hint).map_or(null_mut(), |at| at as caddr_t)) };
+        unsafe { addrp.write(reserve(len, off, hint).map_or(null_mut(), |at| at as caddr_t)) };
     }
-    /// choose_addr: the same with an address space; 0 or ENOMEM.
-    @private fn choose_addr(
+    /// choose_addr: the same with an address space, of which a fixed mapping's range is unmapped; 0 or an errno.
+    fn choose_addr(
         space: *mut as_,
         addrp: *mut caddr_t,
         len: usize,
@@ -210,19 +287,27 @@ ddi! {
         flags: c_uint,
     ) -> c_int {
         const MAP_FIXED: c_uint = 0x10;
-        if own(space).is_none() {
-            return EINVAL;
-        }
+        let Some(entry) = own(space) else { return EINVAL };
         if flags & MAP_FIXED == 0 {
             // SAFETY: the driver's promise.
             unsafe { map_addr(addrp, len, off, aligned, flags) };
+            // SAFETY: the driver's promise.
+            return if unsafe { addrp.read() }.is_null() { ENOMEM } else { 0 };
         }
         // SAFETY: the driver's promise.
-        if unsafe { addrp.read() }.is_null() { ENOMEM } else { 0 }
+        let start = unsafe { addrp.read() } as u64;
+        let len = (len as u64).next_multiple_of(PAGE_SIZE);
+        let mut replaced = entry.space.parts(framework(), start, len);
+        replaced.extend(entry.segments.parts(start, len));
+        CHOSEN.with_borrow_mut(|chosen| chosen.replaced.extend(replaced));
+        unmap(&entry, start, len).err().unwrap_or(0)
     }
     /// as_findseg: the device segment at an address, or (`tail`) the next one; NULL when there is none.
     fn as_findseg(space: *mut as_, address: caddr_t, tail: c_int) -> *mut seg {
         let Some(entry) = client::of_as(space as usize) else { return null_mut() };
+        if let Some(own) = entry.segments.at(address as u64, tail != 0) {
+            return own;
+        }
         // By the handles: in a callback the address space is locked, by whoever called the driver.
         let fits = |place: &&cookie::Place| {
             let at = address as u64;

@@ -167,7 +167,7 @@ impl VnodePages {
     /// A mapping less.
     pub(crate) fn release(&self) {
         // SAFETY: a hold of `hold`.
-        unsafe { vn_rele(self.vnode as *mut c_void) };
+        unsafe { vn_rele(self.vnode as *mut ddi_sys::vnode) };
     }
 
     /// Takes the hold of a mapping back that was not made: the vnode stays its driver's.
@@ -202,25 +202,42 @@ impl VnodePages {
 
     /// Tells the vnode of a new mapping: 0 or an errno.
     pub(crate) fn addmap(&self, off: u64, space: usize, address: u64, len: u64, prot: u32) -> c_int {
-        let Some(f) = operation(self.vnode, "addmap") else { return 0 };
-        // SAFETY: the driver's addmap operation.
-        let f = unsafe { std::mem::transmute::<usize, Addmap>(f) };
-        let (vp, space) = (self.vnode as *mut c_void, space as *mut c_void);
-        let (at, prot) = (address as *mut c_char, prot as u8);
-        // SAFETY: a live vnode and an address space.
-        unsafe { f(vp, off as i64, space, at, len as usize, prot, prot, 1, cred(), null_mut()) }
+        addmap(self.vnode, off, space, address, len, prot)
     }
 
     /// Tells the vnode that a mapping goes.
     pub(crate) fn delmap(&self, off: u64, space: usize, address: u64, len: u64) {
-        let Some(f) = operation(self.vnode, "delmap") else { return };
-        // SAFETY: the driver's delmap operation.
-        let f = unsafe { std::mem::transmute::<usize, Delmap>(f) };
-        let (vp, space) = (self.vnode as *mut c_void, space as *mut c_void);
-        let at = address as *mut c_char;
-        // SAFETY: a live vnode and an address space.
-        unsafe { f(vp, off as i64, space, at, len as usize, 7, 7, 1, cred(), null_mut()) };
+        delmap(self.vnode, off, space, address, len);
     }
+}
+
+/// Tells a driver's vnode of a new mapping: 0 or an errno.
+pub(crate) fn addmap(vnode: usize, off: u64, space: usize, address: u64, len: u64, prot: u32) -> c_int {
+    let Some(f) = operation(vnode, "addmap") else { return 0 };
+    // SAFETY: the driver's addmap operation.
+    let f = unsafe { std::mem::transmute::<usize, Addmap>(f) };
+    let (vp, space) = (vnode as *mut c_void, space as *mut c_void);
+    let (at, prot) = (address as *mut c_char, prot as u8);
+    // SAFETY: a live vnode and an address space.
+    unsafe { f(vp, off as i64, space, at, len as usize, prot, prot, 1, cred(), null_mut()) }
+}
+
+/// Tells a driver's vnode that a mapping goes.
+pub(crate) fn delmap(vnode: usize, off: u64, space: usize, address: u64, len: u64) {
+    let Some(f) = operation(vnode, "delmap") else { return };
+    // SAFETY: the driver's delmap operation.
+    let f = unsafe { std::mem::transmute::<usize, Delmap>(f) };
+    let (vp, space) = (vnode as *mut c_void, space as *mut c_void);
+    let at = address as *mut c_char;
+    // SAFETY: a live vnode and an address space.
+    unsafe { f(vp, off as i64, space, at, len as usize, 7, 7, 1, cred(), null_mut()) };
+}
+
+/// A device's vnode ([`crate::vm::behind`]), with one reference more.
+pub(crate) fn held(vnode: usize) -> usize {
+    // SAFETY: vnodes of devices stay.
+    unsafe { count(vnode, 1) };
+    vnode
 }
 
 ddi! {
@@ -246,7 +263,8 @@ ddi! {
         unsafe { ((vnode as usize + V_COUNT) as *mut u32).write(1) };
     }
     /// vn_rele: the last reference makes the vnode inactive.
-    @private fn vn_rele(vnode: *mut c_void) {
+    fn vn_rele(vnode: *mut ddi_sys::vnode) {
+        let vnode = vnode.cast::<c_void>();
         // SAFETY: the driver's promise: a reference of its own.
         if unsafe { count(vnode as usize, -1) } > 0 {
             return;

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use ddi_sys::{cb_ops, dev_ops};
 use parking_lot::{Mutex, RwLock};
@@ -43,6 +43,17 @@ struct Table {
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+/// Major numbers that there can be.
+const MAJORS: usize = 1 << 14;
+/// The `dev_ops` of registered drivers by major number, where the kernel's `devopsp` leads.
+pub static DEV_OPS: [AtomicPtr<dev_ops>; MAJORS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MAJORS];
+
+fn set_dev_ops(major: u32, ops: *mut dev_ops) {
+    if let Some(place) = DEV_OPS.get(major as usize) {
+        place.store(ops, Ordering::Release);
+    }
+}
 
 /// The soft state that each attached node's attach(9E) made, by the node's path.
 static STATES: LazyLock<Mutex<HashMap<String, Vec<softstate::Item>>>> = LazyLock::new(Mutex::default);
@@ -134,6 +145,7 @@ pub fn register(name: &str, description: &str, ops: *mut dev_ops, linkage: usize
         opens: AtomicUsize::new(0),
     };
     table.by_name.insert(name.to_owned(), Arc::new(driver));
+    set_dev_ops(major, ops);
     true
 }
 
@@ -147,7 +159,9 @@ pub fn unregister(linkage: usize) -> bool {
     if nodes::of_driver(&name).iter().any(|n| n.attached()) {
         return false;
     }
-    TABLE.write().by_name.remove(&name);
+    if let Some(driver) = TABLE.write().by_name.remove(&name) {
+        set_dev_ops(driver.major, std::ptr::null_mut());
+    }
     true
 }
 

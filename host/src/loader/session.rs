@@ -79,11 +79,13 @@ impl Kernel for Host {
     }
 }
 
-/// A driver to load: `FILE[,conf=FILE]`.
+/// A driver to load: `FILE[,conf=FILE][,name=NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverFile {
     /// The module.
     pub module: PathBuf,
+    /// The name under which it is loaded, if not that of the file.
+    pub name: Option<String>,
     /// Its configuration file, if one was named.
     pub conf: Option<PathBuf>,
 }
@@ -95,14 +97,15 @@ impl std::str::FromStr for DriverFile {
         let mut parts = text.split(',');
         let module =
             parts.next().filter(|m| !m.is_empty()).ok_or("it names neither a driver nor a module file")?;
-        let mut conf = None;
+        let (mut conf, mut name) = (None, None);
         for part in parts {
             match part.split_once('=') {
                 Some(("conf", file)) => conf = Some(PathBuf::from(file)),
-                _ => return Err(format!("{part}: expected conf=FILE")),
+                Some(("name", driver)) if !driver.is_empty() => name = Some(driver.to_owned()),
+                _ => return Err(format!("{part}: expected conf=FILE or name=NAME")),
             }
         }
-        Ok(DriverFile { module: module.into(), conf })
+        Ok(DriverFile { module: module.into(), name, conf })
     }
 }
 
@@ -151,7 +154,15 @@ impl Session {
     /// # Errors
     /// What is wrong with the module, or that `_init` failed. The module is not loaded then.
     pub fn add(&mut self, module: &Path) -> Result<usize, String> {
-        let module = self.modules.load(module).map_err(|e| e.to_string())?;
+        self.add_as(module, None)
+    }
+
+    /// The same, under another name than the file's.
+    ///
+    /// # Errors
+    /// As [`Session::add`].
+    pub fn add_as(&mut self, module: &Path, name: Option<&str>) -> Result<usize, String> {
+        let module = self.modules.load_as(module, name).map_err(|e| e.to_string())?;
         let name = module.name().to_owned();
         self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
         self.names.push(name.clone());

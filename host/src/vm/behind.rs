@@ -93,13 +93,19 @@ impl SegmentImages {
     }
 }
 
+static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<256>>>>> = LazyLock::new(Mutex::default);
+
+/// The device number of a device's vnode.
+pub fn device(vnode: usize) -> Option<u64> {
+    VNODES.lock().iter().find(|(_, image)| image.address() == vnode).map(|(dev, _)| *dev)
+}
+
 /// The address of the vnode of a character device.
-fn vnode(dev: u64) -> usize {
+pub fn vnode(dev: u64) -> usize {
     const VCHR: u32 = 4;
     const COUNT: usize = 12;
     const TYPE: usize = 40;
     const RDEV: usize = 48;
-    static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<256>>>>> = LazyLock::new(Mutex::default);
     let mut all = VNODES.lock();
     let image = all.entry(dev).or_insert_with(|| {
         let image = Image::new();

@@ -12,6 +12,7 @@ use segdev::UmemKind;
 use segdev::space::AddressSpace;
 
 use super::Host;
+use super::segments::Segments;
 use super::umem::Memory;
 use crate::kern::cred::Cred;
 use crate::kern::image::ProcessImage;
@@ -87,6 +88,8 @@ pub struct Entry {
     pub client: Client,
     /// What it has mapped.
     pub space: AddressSpace<Host>,
+    /// What it has mapped by way of modules' own segment drivers.
+    pub segments: Segments,
     /// Its own memory that drivers have pinned: address, length, what it became.
     pinned: Mutex<Vec<(u64, u64, Arc<Memory>)>>,
     /// Memory among that which the process shares with its children (`MAP_SHARED`): by its first page frame.
@@ -179,6 +182,11 @@ pub fn of(process: &Arc<Process>) -> Arc<Entry> {
     entry
 }
 
+/// The entry of a process, if it has one.
+pub fn known(process: &Process) -> Option<Arc<Entry>> {
+    TABLE.read().by_process.get(&process.id()).cloned()
+}
+
 /// A forked child, with its parent's credential.
 pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
     let entry = insert(process, parent.client.cred().clone());
@@ -205,7 +213,13 @@ pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
 fn insert(process: &Arc<Process>, cred: Cred) -> Arc<Entry> {
     let client = Client::new(process.clone(), cred);
     let space = AddressSpace::new(client.clone());
-    let entry = Arc::new(Entry { client, space, pinned: Mutex::default(), shared: Mutex::default() });
+    let entry = Arc::new(Entry {
+        client,
+        space,
+        segments: Segments::default(),
+        pinned: Mutex::default(),
+        shared: Mutex::default(),
+    });
     let mut table = TABLE.write();
     let entry = table.by_process.entry(process.id()).or_insert(entry).clone();
     table.by_image.insert(entry.client.image().space(), entry.clone());
@@ -215,6 +229,11 @@ fn insert(process: &Arc<Process>, cred: Cred) -> Arc<Entry> {
 /// The entry whose `as` a driver means.
 pub fn of_as(address: usize) -> Option<Arc<Entry>> {
     TABLE.read().by_image.get(&address).cloned()
+}
+
+/// Those of all clients.
+pub fn all() -> Vec<Arc<Entry>> {
+    TABLE.read().by_process.values().cloned().collect()
 }
 
 /// The entry whose `proc_t` a driver means.

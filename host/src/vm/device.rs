@@ -82,7 +82,7 @@ impl segdev::Device<Host> for Device {
         self.dev
     }
 
-    fn instance(&self) -> u64 {
+    fn instance(&self, _handle: &Handle) -> u64 {
         self.node.dip() as u64
     }
 

@@ -13,6 +13,7 @@ pub mod device;
 pub mod frames;
 pub mod kva;
 pub mod locks;
+pub mod segments;
 pub mod storm;
 pub mod umem;
 pub mod unserved;
@@ -183,7 +184,7 @@ impl Platform for Host {
         // Translations stay until they are unloaded: there is no count to keep.
     }
 
-    fn protect(&self, space: &Client, va: u64, len: u64, prot: Prot) {
+    fn protect(&self, space: &Client, va: u64, len: u64, prot: Prot, _device: Option<u32>) {
         let _ = space.process().protect(va, len / PAGE_SIZE, protection(prot));
     }
 

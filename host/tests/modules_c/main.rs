@@ -18,6 +18,7 @@ mod lend;
 mod maps;
 mod models;
 mod names;
+mod own;
 mod package;
 mod pairs;
 mod regs;
@@ -29,6 +30,7 @@ mod styles;
 mod tally;
 mod turns;
 mod ways;
+mod window;
 mod wrong;
 
 use std::process::ExitCode;
@@ -73,6 +75,7 @@ const TESTS: &[Named] = named! {
         a_remapped_handle_shows_other_memory, a_driver_is_told_lengths_as_they_are,
         exit_without_unmapping_calls_back, many_mappings_cost_what_few_do_and_leave_no_memory_behind;
     names: device_ids, nobody_answers_at_io_ports, functions_of_many_kinds;
+    own: two_modules_with_their_own_framework_and_one_without;
     package: it_installs_and_removes, what_does_not_attach_is_taken_back_with_advice,
         another_system_is_left_alone_and_so_is_this_one, an_old_module_that_is_busy_is_named;
     pairs: lists_are_made_walked_and_packed;
@@ -93,6 +96,7 @@ const TESTS: &[Named] = named! {
     turns: the_page_goes_from_hand_to_hand, who_keeps_the_page_makes_others_wait,
         a_stopped_owner_does_not_block_the_others, a_signal_ends_the_driver_s_wait_in_a_fault;
     ways: every_way_to_a_device;
+    window: a_segment_s_whole_life, fork_exit_and_refusals, protections_and_questions;
     wrong: without_a_mistake_nothing_is_reported, mutexes, readers_writer_locks,
         sleeping_where_it_is_forbidden, kernel_memory, exported_memory, mappings_that_have_gone,
         devmap_calls_outside_their_context, what_is_left_at_detach,
@@ -130,6 +134,7 @@ const CLIENTS: &[Named] = named! {
     models: client_of_programs_of_64_bits, client_of_programs_as_of_32_bits;
     names: client_of_device_ids, client_of_nobody_answers_at_io_ports,
         client_of_functions_of_many_kinds;
+    own: client_of_two_modules_with_their_own_framework_and_one_without;
     pairs: client_of_lists_are_made_walked_and_packed;
     regs: client_of_registers_are_shared_by_driver_and_processes;
     root: client_of_drivers_are_installed_run_and_removed, client_of_a_machine_that_stays_up;
@@ -143,6 +148,8 @@ const CLIENTS: &[Named] = named! {
         client_of_a_stopped_owner_does_not_block_the_others,
         client_of_a_signal_ends_the_driver_s_wait_in_a_fault;
     ways: client_of_every_way_to_a_device;
+    window: client_of_a_segment_s_whole_life, client_of_fork_exit_and_refusals,
+        client_of_protections_and_questions;
     wrong: client_of_mistakes, client_of_accesses_that_are_not_served;
 };
 

@@ -254,7 +254,7 @@ impl Platform for Count {
     fn unlock(&self, space: &u32, va: u64, len: u64) {
         hat_call(*space, va, len, 0, 0);
     }
-    fn protect(&self, space: &u32, va: u64, len: u64, prot: Prot) {
+    fn protect(&self, space: &u32, va: u64, len: u64, prot: Prot, _device: Option<u32>) {
         hat_call(*space, va, len, 0, prot.bits());
     }
     fn page_sizes(&self) -> &[u64] {
@@ -271,7 +271,7 @@ impl Device<Count> for &'static DeviceSpec {
     fn dev(&self) -> u64 {
         self.id
     }
-    fn instance(&self) -> u64 {
+    fn instance(&self, _handle: &Handle<Count>) -> u64 {
         self.id
     }
     #[inline(never)]

@@ -27,6 +27,11 @@ fn the_random_scenarios_pass() {
 }
 
 #[test]
+fn the_order_of_a_mapping_s_events() {
+    passes_whole("mapping.jsonl", 2);
+}
+
+#[test]
 fn the_scenarios_without_observations_end() {
     passes_whole("cases.jsonl", 1);
 }

@@ -261,7 +261,7 @@ impl<L: Locks> Platform for Sim<L> {
         }
     }
 
-    fn protect(&self, space: &u32, va: u64, len: u64, prot: Prot) {
+    fn protect(&self, space: &u32, va: u64, len: u64, prot: Prot, _device: Option<u32>) {
         self.count_call();
         for (_, pte) in own(&self.ptes).range_mut((*space, va)..(*space, va + len)) {
             pte.prot = prot;

@@ -272,7 +272,7 @@ impl<L: Locks> Device<Sim<L>> for Arc<ScriptDevice<L>> {
         self.index
     }
 
-    fn instance(&self) -> u64 {
+    fn instance(&self, _handle: &Handle<Sim<L>>) -> u64 {
         self.index
     }
 

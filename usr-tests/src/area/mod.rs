@@ -16,6 +16,7 @@ mod fork;
 mod fork_moment;
 mod fork_more;
 pub mod helper;
+mod hostile;
 mod limits;
 mod map;
 mod mprotect;
@@ -43,6 +44,7 @@ const AREAS: &[(&str, &[Case])] = &[
     ("descriptor", descriptor::CASES),
     ("limits", limits::CASES),
     ("counters", counters::CASES),
+    ("hostile", hostile::CASES),
 ];
 
 /// Every case, in the order in which they run.

@@ -14,6 +14,9 @@ const KERNEL: &str = include_str!("../../../host/krtld/data/kernel-symbols.txt")
 /// Those of recent kernels that compilers refer to by themselves.
 const KERNEL_COMPILER: &str = include_str!("../../../host/krtld/data/kernel-symbols-compiler.txt");
 
+/// Functions of modules that are always loaded, which the kernel proper exports as stubs.
+const KERNEL_STUBS: &str = include_str!("../../../host/krtld/data/kernel-symbols-stubs.txt");
+
 /// Names that a module may define as the kernel does without a message.
 const TOLERATED: [&str; 14] = [
     "memcpy",
@@ -40,7 +43,8 @@ pub const PROBE: &str = "__dtrace_probe_";
 
 /// Checks every symbol. `depends` are the modules that this one records.
 pub fn check(image: &Image, depends: &[String], options: &Options, verdict: &mut Verdict) {
-    let kernel: BTreeSet<&str> = KERNEL.lines().chain(KERNEL_COMPILER.lines()).collect();
+    let kernel: BTreeSet<&str> =
+        KERNEL.lines().chain(KERNEL_COMPILER.lines()).chain(KERNEL_STUBS.lines()).collect();
     entry_points(image, verdict);
     let (mut from_kernel, mut from_modules, mut probes) = (0, BTreeMap::<&str, usize>::new(), 0);
     for (index, symbol) in image.symbols.iter().enumerate().skip(1) {

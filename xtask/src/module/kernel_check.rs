@@ -7,15 +7,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{cargo_for_kernel, target_dir, toolchain};
+use super::{Framework, cargo_for_kernel, target_dir, toolchain};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "ddi-sys",
     "devmap-plain",
     "devmap",
     "segdev",
+    "segdev-illumos",
     "ctxdev-user",
     "ctxdev",
     "notice",
@@ -45,9 +46,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     for package in &packages {
         let command = ["build", "--lib", "--package", package];
-        let status = cargo_for_kernel(&toolchain, &command, &root().join("Cargo.toml"), &work)?
-            .status()
-            .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+        let status = cargo_for_kernel(
+            &toolchain,
+            &command,
+            &root().join("Cargo.toml"),
+            &root(),
+            Framework::Kernel,
+            &work,
+        )?
+        .status()
+        .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
         if !status.success() {
             eprintln!("cargo xtask: {package} does not compile for the kernel");
             return Ok(ExitCode::from(1));

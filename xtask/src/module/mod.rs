@@ -41,9 +41,13 @@ pub struct Args {
     /// Name the module NAME instead of by its package.
     #[arg(long)]
     name: Option<String>,
-    /// Fail when text and data together exceed this many bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024)]
-    limit: u64,
+    /// The devmap framework under the driver: the kernel's, or the module's own; without it what the package says. Another than that goes into
+    /// the file's name: target/module/NAME-own.
+    #[arg(long, value_name = "WHOSE")]
+    framework: Option<Framework>,
+    /// Fail when text and data together exceed this many bytes; 65536, with the module's own framework 98304.
+    #[arg(long, value_name = "BYTES")]
+    limit: Option<u64>,
     /// Build it again from nothing, in another directory, and fail when a byte differs.
     #[arg(long)]
     twice: bool,
@@ -58,15 +62,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if name.is_empty() || name.len() > 31 {
         bail!("a module's name has 1 to 31 characters: {name:?}");
     }
+    let framework = args.framework.unwrap_or(package.framework);
     // Before the work, so that a wrong name does not waste it.
-    let output = args.output.clone().unwrap_or_else(|| target_dir().join("module").join(&name));
+    let output = args.output.clone().unwrap_or_else(|| {
+        let suffix = if framework == package.framework { "" } else { framework.suffix() };
+        target_dir().join("module").join(format!("{name}{suffix}"))
+    });
     if let Some(dir) = output.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     let public = mapfile::read(&root().join("mapfile"))?;
     let build = |work: &Path| {
         fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
-        let archive = compile(&toolchain, &package, work)?;
+        let archive = compile(&toolchain, &package, framework, work)?;
         let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
         finish::finish(&link::relocatable(&archive, &public, &package.depends, scratch.path())?, &public)
     };
@@ -87,16 +95,52 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         module.data,
         module.bytes.len()
     );
-    if total > args.limit {
-        bail!("{name}: {total} bytes of text and data are more than the limit of {}", args.limit);
+    let limit = args.limit.unwrap_or(framework.limit());
+    if total > limit {
+        bail!("{name}: {total} bytes of text and data are more than the limit of {limit}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whose devmap framework a module's driver stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Framework {
+    /// The kernel's.
+    #[default]
+    Kernel,
+    /// The module's own: segdev-illumos, linked into it.
+    Own,
+}
+
+impl Framework {
+    /// As `--framework` and `[package.metadata.module]` take it.
+    fn named(name: &str) -> Option<Framework> {
+        <Framework as clap::ValueEnum>::from_str(name, false).ok()
+    }
+
+    /// What the file of a module that departs from its package's choice has behind its name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Framework::Kernel => "-kernel",
+            Framework::Own => "-own",
+        }
+    }
+
+    /// How many bytes of text and data are enough for a driver.
+    fn limit(self) -> u64 {
+        match self {
+            Framework::Kernel => 64 * 1024,
+            Framework::Own => 96 * 1024,
+        }
+    }
 }
 
 /// The driver crate.
 struct Package {
     name: String,
     manifest: PathBuf,
+    /// Its choice of a framework, as `[package.metadata.module] framework` says it.
+    framework: Framework,
     /// Modules that it needs, as `[package.metadata.module] depends` names them.
     depends: Vec<String>,
 }
@@ -114,12 +158,18 @@ impl Package {
         })?;
         let package = table.get("package").ok_or_else(|| anyhow!("{} has no package", manifest.display()))?;
         let name = package.get("name").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-        let depends = package
-            .get("metadata")
-            .and_then(|metadata| metadata.get("module")?.get("depends")?.as_array())
+        let metadata = |key| package.get("metadata").and_then(|metadata| metadata.get("module")?.get(key));
+        let depends = metadata("depends")
+            .and_then(toml::Value::as_array)
             .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
             .unwrap_or_default();
-        Ok(Package { name, manifest, depends })
+        let framework = match metadata("framework") {
+            None => Framework::default(),
+            Some(value) => value.as_str().and_then(Framework::named).ok_or_else(|| {
+                anyhow!("{}: framework = {value}: \"kernel\" or \"own\" is expected", manifest.display())
+            })?,
+        };
+        Ok(Package { name, manifest, framework, depends })
     }
 
     /// The manifest of a workspace member, by package name or directory.
@@ -143,28 +193,62 @@ impl Package {
 }
 
 /// Compiles the crate and all it needs into one static library; its path.
-fn compile(toolchain: &Toolchain, package: &Package, work: &Path) -> Result<PathBuf> {
-    let output = cargo_for_kernel(
-        toolchain,
-        &["rustc", "--lib", "--crate-type", "staticlib"],
-        &package.manifest,
-        work,
-    )?
-    .args(["--message-format", "json-render-diagnostics"])
-    .output()
-    .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
-    if !output.status.success() {
-        bail!("{} does not compile for the kernel", package.name);
-    }
-    archive_named(&String::from_utf8_lossy(&output.stdout), &package.manifest)
-        .ok_or_else(|| anyhow!("cargo built no library for {}", package.name))
+fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work: &Path) -> Result<PathBuf> {
+    let project = package.manifest.parent().unwrap_or(&package.manifest);
+    let build = |command: &[&str], manifest: &Path, config: &[String], extern_: &[String]| {
+        let mut cargo = cargo_for_kernel(toolchain, command, manifest, project, framework, work)?;
+        let output = cargo
+            .args(config.iter().flat_map(|setting| ["--config", setting]))
+            .args(["--message-format", "json-render-diagnostics"])
+            .arg("--")
+            .args(extern_)
+            .output()
+            .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+        if !output.status.success() {
+            bail!("{} does not compile for the kernel", manifest.display());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let library = |messages: &str, manifest: &Path, kind| {
+        library_named(messages, manifest, kind)
+            .ok_or_else(|| anyhow!("cargo built no library for {}", manifest.display()))
+    };
+    let own = match framework {
+        Framework::Kernel => Vec::new(),
+        Framework::Own => {
+            let manifest = root().join("segdev/illumos/Cargo.toml");
+            let small = ["segdev", "segdev-illumos"]
+                .map(|package| format!("profile.release.package.{package}.opt-level=\"s\""));
+            let messages = build(&["rustc", "--lib"], &manifest, &small, &[])?;
+            let rlib = library(&messages, &manifest, ".rlib")?;
+            let bytes = fs::read(&rlib).with_context(|| format!("cannot read {}", rlib.display()))?;
+            vec![
+                "-Zunstable-options".to_owned(),
+                // No crate names it: it is there for its symbols.
+                format!("--extern=force:segdev_illumos={}", rlib.display()),
+                // Has cargo see that the library has changed: it knows the arguments only.
+                format!("--check-cfg=cfg(segdev_illumos, values(\"{:016x}\"))", fnv(&bytes)),
+            ]
+        }
+    };
+    let messages = build(&["rustc", "--lib", "--crate-type", "staticlib"], &package.manifest, &[], &own)?;
+    library(&messages, &package.manifest, ".a")
 }
 
-/// A cargo command that builds for the kernel target, as modules are built, below `work`.
+/// A number that stands for these bytes (FNV-1a).
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// A cargo command that builds for the kernel target, as modules of the driver in `project` are built, below `work`.
 fn cargo_for_kernel(
     toolchain: &Toolchain,
     command: &[&str],
     manifest: &Path,
+    project: &Path,
+    framework: Framework,
     work: &Path,
 ) -> Result<Command> {
     let spec = target::write(toolchain, work)?;
@@ -177,7 +261,9 @@ fn cargo_for_kernel(
         "-Cforce-unwind-tables=no".to_owned(),
         "-Cembed-bitcode=yes".to_owned(),
     ];
-    let project = manifest.parent().unwrap_or(manifest);
+    if framework == Framework::Own {
+        flags.push("--cfg=devmap_own".to_owned());
+    }
     let mut remap =
         |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(&toolchain.sources, "rust");
@@ -228,15 +314,15 @@ fn cargo_for_kernel(
     Ok(cargo)
 }
 
-/// The static library among cargo's messages.
-fn archive_named(messages: &str, manifest: &Path) -> Option<PathBuf> {
+/// The library among cargo's messages, by how its name ends.
+fn library_named(messages: &str, manifest: &Path, kind: &str) -> Option<PathBuf> {
     let mut found = None;
     for line in messages.lines() {
         let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         if message["manifest_path"].as_str().map(Path::new) == Some(manifest) {
             let files =
                 message["filenames"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
-            found = files.filter(|name| name.ends_with(".a")).map(PathBuf::from).next_back().or(found);
+            found = files.filter(|name| name.ends_with(kind)).map(PathBuf::from).next_back().or(found);
         }
     }
     found
@@ -265,7 +351,8 @@ mod tests {
             manifest_path: Some(root().join("xtask/fixtures/tinydrv/Cargo.toml")),
             output: Some(output.clone()),
             name: None,
-            limit: 16 * 1024,
+            framework: None,
+            limit: Some(16 * 1024),
             twice: false,
         };
         assert_eq!(run(&args).unwrap(), ExitCode::SUCCESS);
@@ -289,7 +376,7 @@ mod tests {
             !bytes.windows(path.len()).any(|window| window == path.as_bytes()),
             "the module has {path} in it"
         );
-        let error = format!("{:#}", run(&Args { limit: 100, ..args }).unwrap_err());
+        let error = format!("{:#}", run(&Args { limit: Some(100), ..args }).unwrap_err());
         assert!(error.contains("more than the limit of 100"), "{error}");
     }
 

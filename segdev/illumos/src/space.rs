@@ -1,0 +1,199 @@
+//! An address space as the owner of translations.
+//!
+//! Translations are entered by pieces too short for the kernel to use large pages: it panics when part of a large page is
+//! unloaded, and changes the protections of all of it. What is soft-locked is noted page by page, because the memory layer counts locks by page
+//! table: a lock that is taken twice, or lost with an unload, would be given back once too often, which panics, too.
+//!
+//! # Invariants
+//!
+//! The address space exists as long as one of its segments does, so as long as a handle in it is not dead; segdev calls with the handle's
+//! lock held, and the handle not dead.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use ddi_sys as sys;
+use segdev::pages::Pages;
+use segdev::{PAGE_SIZE, Pfn, Prot, Run};
+
+use crate::lock::Mutex;
+
+/// The longest piece that is loaded at once: half of the smallest large page.
+const PIECE: u64 = 1 << 20;
+
+/// An address space, and the pages of one mapping in it that are locked. Cheap to clone; equal when it is the same address space.
+#[derive(Clone)]
+pub struct Space(Arc<Inner>);
+
+struct Inner {
+    space: *mut sys::as_,
+    /// How many locks each locked page carries.
+    locks: Mutex<Pages<u32>>,
+    locked: AtomicUsize,
+}
+
+// SAFETY: only a name here; what it points to is changed by the kernel's functions.
+unsafe impl Send for Inner {}
+// SAFETY: as above.
+unsafe impl Sync for Inner {}
+
+impl PartialEq for Space {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.space == other.0.space
+    }
+}
+
+/// An address, as the kernel's functions take it.
+pub(crate) fn address(va: u64) -> sys::caddr_t {
+    core::ptr::with_exposed_provenance_mut(va as usize)
+}
+
+fn pages(va: u64, len: u64) -> impl Iterator<Item = u64> {
+    (va..va + len).step_by(PAGE_SIZE as usize)
+}
+
+/// Memory attributes that the cache attributes of kernel memory mean.
+fn cache_attr(attr: u32) -> u32 {
+    match attr as i32 & sys::IOMEM_DATA_MASK {
+        sys::IOMEM_DATA_UNCACHED => sys::HAT_STRICTORDER | sys::HAT_PLAT_NOCACHE,
+        sys::IOMEM_DATA_UC_WR_COMBINE => sys::HAT_MERGING_OK | sys::HAT_PLAT_NOCACHE,
+        _ => sys::HAT_UNORDERED_OK,
+    }
+}
+
+fn user(prot: Prot) -> u32 {
+    u32::from((prot | Prot::USER).bits())
+}
+
+impl Space {
+    /// The address space that the kernel knows by this pointer.
+    pub fn new(space: *mut sys::as_) -> Self {
+        Self(Arc::new(Inner { space, locks: Mutex::new(Pages::new()), locked: AtomicUsize::new(0) }))
+    }
+
+    /// The kernel's name for it.
+    pub fn as_ptr(&self) -> *mut sys::as_ {
+        self.0.space
+    }
+
+    fn hat(&self) -> *mut sys::hat {
+        // SAFETY: the address space exists (see the module's invariants).
+        unsafe { (*self.0.space).a_hat }
+    }
+
+    /// Enters translations.
+    pub(crate) fn load(&self, va: u64, run: Run) {
+        let attr = user(run.prot) | if run.device { run.attr } else { cache_attr(run.attr) };
+        let mut at = 0;
+        while at < run.len {
+            let len = if run.lock { PAGE_SIZE } else { PIECE.min(run.len - at) };
+            let lock = run.lock && self.lock_page(va + at);
+            let flags = if lock { sys::HAT_LOAD_LOCK } else { sys::HAT_LOAD };
+            let (addr, pfn) = (address(va + at), run.pfn + at / PAGE_SIZE);
+            // SAFETY: pages of this mapping, in an address space that the caller of segdev has locked; page frames that the device or the
+            // cookie has.
+            unsafe { sys::hat_devload(self.hat(), addr, len as usize, pfn, attr, flags as i32) };
+            at += len;
+        }
+    }
+
+    /// Notes one more lock of a page; returns whether it is the first.
+    fn lock_page(&self, va: u64) -> bool {
+        let mut locks = self.0.locks.lock();
+        let mut first = false;
+        locks.change(va, |count| {
+            *count += 1;
+            first = *count == 1;
+            true
+        });
+        self.0.locked.store(locks.len(), Relaxed);
+        first
+    }
+
+    /// Drops translations, and their locks.
+    pub(crate) fn unload(&self, va: u64, len: u64) {
+        if self.0.locked.load(Relaxed) > 0 {
+            let mut locks = self.0.locks.lock();
+            for page in pages(va, len) {
+                if locks.remove(page).is_some() {
+                    self.drop_range(page, PAGE_SIZE, sys::HAT_UNLOAD_UNLOCK);
+                }
+            }
+            self.0.locked.store(locks.len(), Relaxed);
+        }
+        self.drop_range(va, len, sys::HAT_UNLOAD);
+    }
+
+    fn drop_range(&self, va: u64, len: u64, flags: u32) {
+        // SAFETY: pages of this mapping; translations of other processes may be dropped, which the flag says.
+        unsafe { sys::hat_unload(self.hat(), address(va), len as usize, flags | sys::HAT_UNLOAD_OTHER) };
+    }
+
+    /// Takes a lock from every locked page.
+    pub(crate) fn unlock(&self, va: u64, len: u64) {
+        let mut locks = self.0.locks.lock();
+        for page in pages(va, len) {
+            let Some(count) = locks.get_mut(page) else { continue };
+            *count -= 1;
+            if *count > 0 {
+                continue;
+            }
+            locks.remove(page);
+            // SAFETY: a page of this mapping with a translation that `load` has locked once; the caller of segdev has locked the address space.
+            unsafe { sys::hat_unlock(self.hat(), address(page), PAGE_SIZE as usize) };
+        }
+        self.0.locked.store(locks.len(), Relaxed);
+    }
+
+    /// Changes protections. Translations of device memory with these attributes are entered anew: the kernel leaves them as they are.
+    pub(crate) fn protect(&self, va: u64, len: u64, prot: Prot, device: Option<u32>) {
+        let Some(attr) = device else {
+            // SAFETY: pages of this mapping, in an address space that is locked.
+            unsafe { sys::hat_chgprot(self.hat(), address(va), len as usize, user(prot)) };
+            return;
+        };
+        let mut at = va;
+        while at < va + len {
+            let Some(pfn) = self.frame(at) else {
+                at += PAGE_SIZE;
+                continue;
+            };
+            let more =
+                pages(at, va + len - at).zip(pfn..).take_while(|(page, pfn)| self.frame(*page) == Some(*pfn));
+            let found = more.count() as u64 * PAGE_SIZE;
+            self.unload(at, found);
+            let run = Run { len: found, pfn, prot, attr, lock: false, device: true, page_size: PAGE_SIZE };
+            self.load(at, run);
+            at += found;
+        }
+    }
+
+    /// The page frame that a page has a translation to.
+    fn frame(&self, va: u64) -> Option<Pfn> {
+        // SAFETY: a page of this mapping, in an address space that is locked.
+        let pfn = unsafe { sys::hat_getpfnum(self.hat(), address(va)) };
+        (pfn != Pfn::MAX).then_some(pfn)
+    }
+
+    /// Wakes those who wait until pages of this address space are unlocked: the kernel waits so when an unmap or a change of protections was
+    /// answered with `EAGAIN`.
+    pub(crate) fn wake(&self) {
+        let space = self.0.space;
+        // SAFETY: the address space exists.
+        let contents = unsafe { &raw mut (*space).a_contents };
+        // SAFETY: its mutex.
+        unsafe { sys::mutex_enter(contents) };
+        // SAFETY: its flags, which the mutex protects.
+        let flags = unsafe { &mut (*space).a_flags };
+        let waiting = u32::from(*flags) & sys::AS_UNMAPWAIT as u32 != 0;
+        *flags &= !(sys::AS_UNMAPWAIT as u8);
+        if waiting {
+            // SAFETY: its condition variable.
+            let cv = unsafe { &raw mut (*space).a_cv };
+            // SAFETY: as above.
+            unsafe { sys::cv_broadcast(cv) };
+        }
+        // SAFETY: taken above.
+        unsafe { sys::mutex_exit(contents) };
+    }
+}
