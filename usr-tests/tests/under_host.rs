@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A run of the suite.
 struct Run {
@@ -56,10 +58,13 @@ const TRACES: &[(&str, &str, [&str; 2])] = &[
 const WAYS: [&str; 2] = ["userfaultfd", "signal"];
 
 /// A test of a host: whether it is good.
-type Test = Box<dyn Fn(&Path) -> bool>;
+type Test = Box<dyn Fn(&Path) -> bool + Send>;
 
-/// What is run besides the suite, by name.
-fn others() -> Vec<(String, Test)> {
+/// Most runs at a time: they wait more than they compute.
+const AT_ONCE: usize = 2;
+
+/// All runs, by name.
+fn all() -> Vec<(String, Test)> {
     let mut all: Vec<(String, Test)> = vec![("kstat".into(), Box::new(kstat))];
     for way in WAYS {
         for &(trace, device, setup) in TRACES {
@@ -68,43 +73,41 @@ fn others() -> Vec<(String, Test)> {
         }
     }
     all.push(("record-and-replay".into(), Box::new(record_and_replay)));
+    for run in RUNS {
+        all.push((run.name(), Box::new(|host: &Path| run.go(host))));
+    }
     all
 }
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let others = others();
+    let all = all();
     if args.iter().any(|arg| arg == "--list") {
-        for (name, _) in &others {
+        for (name, _) in &all {
             println!("{name}: test");
-        }
-        for run in RUNS {
-            println!("{}: test", run.name());
         }
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let Some(host) = build_host() else { return ExitCode::FAILURE };
-    let mut good = true;
     let asked = |name: &str| wanted.is_empty() || wanted.iter().any(|p| name.contains(p.as_str()));
-    for (name, test) in others.iter().filter(|(name, _)| asked(name)) {
-        if name.ends_with("userfaultfd") && !userfaultfd() {
-            println!("{name}: skipped: this kernel or container offers no userfaultfd");
-            continue;
+    let all = Mutex::new(all.into_iter().filter(|(name, _)| asked(name)));
+    let good = AtomicBool::new(true);
+    let work = || {
+        while let Some((name, test)) = { all.lock().unwrap().next() } {
+            if name.contains("userfaultfd") && !userfaultfd() {
+                println!("{name}: skipped: this kernel or container offers no userfaultfd");
+            } else if !test(&host) {
+                good.store(false, Ordering::Relaxed);
+            }
         }
-        good &= test(&host);
-    }
-    for run in RUNS {
-        if !asked(&run.name()) {
-            continue;
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
         }
-        if run.faults == "userfaultfd" && !userfaultfd() {
-            println!("{}: skipped: this kernel or container offers no userfaultfd", run.name());
-            continue;
-        }
-        good &= run.go(&host);
-    }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    });
+    if good.into_inner() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Builds ddi-host as this test was built; where it is.

@@ -59,7 +59,7 @@ fn client() {
             run(&file, drill);
         }
     } else {
-        [1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 20, 21, 22].iter().for_each(|drill| run(&file, *drill));
+        [1, 2, 3, 4, 5, 6, 10, 11, 12, 13, 20, 21, 22, 90].iter().for_each(|drill| run(&file, *drill));
         statistics();
         callers(&file);
         copying(&file);

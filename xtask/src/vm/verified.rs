@@ -26,6 +26,9 @@ pub struct Args {
     /// `usr-tests --json` with the module file (default: target/verified/module.json).
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
+    /// `usr-tests --json` with the module that has a framework of its own (default: target/verified/own.json).
+    #[arg(long, value_name = "FILE")]
+    own: Option<PathBuf>,
     /// report.json of the Linux guest (default: the latest run's).
     #[arg(long, value_name = "FILE")]
     linux: Option<PathBuf>,
@@ -61,6 +64,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "module file",
             "ddi-host run --driver target/module/ctxdev -- usr-tests --json",
             &local(&args.module, "module.json"),
+        )?,
+        single(
+            "module file with its own framework",
+            "ddi-host run --driver target/module/ctxdev-own,name=ctxdev -- usr-tests --json",
+            &local(&args.own, "own.json"),
         )?,
     ];
     let linux = args
