@@ -1,10 +1,10 @@
-//! How registers and DMA memory are accessed: [`Attributes`], with their [`Order`] and [`ByteOrder`]. Values: any context, no locks.
+//! Access attributes of registers and DMA memory: [`Attributes`], with their [`Order`] and [`ByteOrder`]. Values: any context, no locks.
 
 use ddi_sys as sys;
 
 use crate::fm::{Capabilities, FaultManagement};
 
-/// What the processor may do with accesses to a mapping: `ddi_device_acc_attr(9S)`.
+/// Ordering that the processor must keep for accesses to a mapping: `ddi_device_acc_attr(9S)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Everything in the order written, nothing cached. For registers.
@@ -32,7 +32,7 @@ pub enum ByteOrder {
     Big,
 }
 
-/// How registers or DMA memory are accessed: `ddi_device_acc_attr(9S)`. An [`Order`] alone is one.
+/// Access attributes of registers or DMA memory: `ddi_device_acc_attr(9S)`. An [`Order`] converts into them.
 #[derive(Clone, Default)]
 pub struct Attributes {
     pub(crate) order: Order,

@@ -18,7 +18,7 @@ use crate::page;
 use crate::plain::{Plain, Pointer, zeroed};
 use crate::volatile::Volatile;
 
-/// How a program sees addresses and sizes: `ddi_model_convert_from(9F)`.
+/// Data model of a program, which gives the width of addresses and sizes: `ddi_model_convert_from(9F)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
     /// As the kernel does.
@@ -69,7 +69,7 @@ impl MaySleep for Argument<'_> {}
 
 impl<'a> Argument<'a> {
     /// # Safety
-    /// What ioctl(9E) was called with, while it runs.
+    /// The arguments of a running ioctl(9E).
     pub(crate) unsafe fn new(arg: isize, mode: c_int, caller: Caller<'a>, minor: u32) -> Self {
         Argument { arg, mode, caller, minor }
     }
@@ -89,22 +89,22 @@ impl<'a> Argument<'a> {
         u64::try_from(self.int()).map_err(|_| Errno::EINVAL)
     }
 
-    /// Is the device open for reading.
+    /// Returns whether the device is open for reading.
     pub fn reads(&self) -> bool {
         self.mode & sys::FREAD != 0
     }
 
-    /// Is the device open for writing.
+    /// Returns whether the device is open for writing.
     pub fn writes(&self) -> bool {
         self.mode & sys::FWRITE != 0
     }
 
-    /// Is the caller not to wait (`FNDELAY`, `FNONBLOCK`).
+    /// Returns whether the caller must not block (`FNDELAY`, `FNONBLOCK`).
     pub fn nonblocking(&self) -> bool {
         self.mode & (sys::FNDELAY | sys::FNONBLOCK) != 0
     }
 
-    /// Does the kernel call, and not a process (`FKIOCTL`).
+    /// Returns whether the caller is the kernel rather than a process (`FKIOCTL`).
     pub fn from_kernel(&self) -> bool {
         self.mode & (sys::FKIOCTL as c_int) != 0
     }
@@ -114,7 +114,7 @@ impl<'a> Argument<'a> {
         self.minor
     }
 
-    /// Who calls.
+    /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         self.caller
     }
@@ -124,7 +124,7 @@ impl<'a> Argument<'a> {
         self.caller.privileged()
     }
 
-    /// How the caller sees addresses and sizes.
+    /// Returns the caller's data model.
     pub fn model(&self) -> Model {
         model(self.mode)
     }
@@ -214,12 +214,12 @@ impl<'a> UserPtr<'a> {
         unsafe { self.copyout((&raw const *value).cast(), size_of::<T>()) }
     }
 
-    /// Is a `T` of the caller's something else than one of the kernel's?
+    /// Returns whether the caller's `T` differs from the kernel's.
     fn converts<T: Plain>(self) -> bool {
         size_of::<T>() != size_of::<T::Ilp32>() && model(self.mode) == Model::Ilp32
     }
 
-    /// How many bytes a `T` of the caller's has.
+    /// Returns the size in bytes of the caller's `T`.
     fn size_of<T: Plain>(self) -> usize {
         if self.converts::<T>() { size_of::<T::Ilp32>() } else { size_of::<T>() }
     }

@@ -1,4 +1,4 @@
-//! What keeps a module loaded: whatever lets the kernel call into it.
+//! Counts what keeps a module loaded: everything that lets the kernel call into it.
 //!
 //! A module must not be unloaded while the kernel can still call a function of it, or while one has not returned yet: there would be no code to return through. Timeouts, periodic
 //! routines, task queues, threads and handlers end that when they are dropped, by a call that waits. Two things are left, which `_fini` looks at:
@@ -13,7 +13,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-/// How many things let the kernel call into the module.
+/// Number of things that let the kernel call into the module.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
 /// Those that are to be ended, as a stack.

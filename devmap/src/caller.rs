@@ -16,7 +16,7 @@ pub type User = u32;
 /// A group's number.
 pub type Group = u32;
 
-/// Who calls: `ddi_cred(9F)`.
+/// The caller of an entry point: `ddi_cred(9F)`.
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
@@ -80,12 +80,12 @@ impl<'a> Caller<'a> {
         zone: i32 = crgetzoneid;
     }
 
-    /// Is it in the global zone?
+    /// Returns whether it is in the global zone.
     pub fn in_global_zone(self) -> bool {
         self.zone() == 0
     }
 
-    /// Is it in the group, by its effective group or a supplementary one: `groupmember`.
+    /// Returns whether it is a member of the group, by its effective group or a supplementary one: `groupmember`.
     pub fn in_group(self, group: Group) -> bool {
         // SAFETY: a credential that is held by the caller.
         let is_member = unsafe { sys::groupmember(group, self.cred) };
@@ -112,7 +112,7 @@ impl<'a> Caller<'a> {
         Errno::check(refused)
     }
 
-    /// Does it have the privilege, for a choice between two ways: `priv_policy_choice(9F)`.
+    /// Returns whether it has the privilege, for a choice between two ways: `priv_policy_choice(9F)`.
     pub fn has(self, privilege: Privilege) -> bool {
         // SAFETY: a credential that is held by the caller.
         let has = unsafe { sys::priv_policy_choice(self.cred, privilege.0, 0) };

@@ -24,13 +24,13 @@ use crate::kmem::try_push;
 use crate::set::MappingSet;
 use crate::sync::Mutex;
 
-/// What the process asked for.
+/// The arguments of the process's mmap(2).
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub protection: u32,
     pub max_protection: u32,
     pub flags: u32,
-    /// Who asks: the credential of the process, for the length of its mmap(2).
+    /// Credential of the process, valid for the length of its mmap(2).
     pub cred: *mut sys::cred_t,
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn this_thread() -> sys::kt_did_t {
 }
 
 impl<D: Device> Prepared<D> {
-    /// Is it this handle's entry?
+    /// Returns whether this is the handle's entry.
     fn is(&self, cookie: sys::devmap_cookie_t) -> bool {
         self.cookie == cookie && !cookie.is_null()
     }
@@ -123,7 +123,7 @@ impl<D: Device> Calls<D> {
         Ok(InCall { calls: self, thread, mapped: false })
     }
 
-    /// What this thread's mmap(2) asked for; nothing outside of one.
+    /// Returns the arguments of this thread's mmap(2); none outside of one.
     pub(crate) fn terms(&self) -> Option<Terms> {
         let thread = this_thread();
         self.0.lock().calls.iter().find(|call| call.thread == thread).map(|call| call.terms)

@@ -57,7 +57,7 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`].
     type Open: Send + Sync + 'static;
 
-    /// How many minor nodes an instance has at most: [`minor`](Device::minor) is asked for each.
+    /// Maximum number of minor nodes of an instance: [`minor`](Device::minor) is asked for each.
     const MINORS: u32 = 1;
 
     /// A device was found: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
@@ -99,13 +99,13 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Err("the driver does not say how".into())
     }
 
-    /// How many contexts of its own the device switches, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`].
+    /// Number of independent contexts of the device, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`].
     ///
     /// A mapping waits in [`Fault::switch_context`](crate::Fault::switch_context) for those of its [engine](crate::MapSetup::engine) only, and each has a
     /// [hysteresis](Mappings::set_engine_hysteresis).
     const ENGINES: usize = 1;
 
-    /// How the device is brought to rest for a fast reboot: `quiesce(9E)`.
+    /// Quiesces the device for a fast reboot: `quiesce(9E)`.
     const QUIESCE: Quiesce<Self> = Quiesce::NotNeeded;
 
     /// Sets the level of one of the device's [components](crate::power::Components): `power(9E)`.
@@ -217,17 +217,17 @@ impl Mappings {
         self.set.unload()
     }
 
-    /// How many mappings there are.
+    /// Returns the number of mappings.
     pub fn len(&self) -> usize {
         self.set.len()
     }
 
-    /// Are there none?
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
 
-    /// How long a context stays in the device at least, for all mappings: `devmap_set_ctx_timeout(9F)`.
+    /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
     /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.

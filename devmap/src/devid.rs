@@ -11,7 +11,7 @@ use crate::errno::{Errno, Error};
 use crate::node::Node;
 use crate::tether::Tether;
 
-/// What the bytes of an id are.
+/// Kinds of device ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// A number that is unique in the world.

@@ -87,7 +87,7 @@ impl Errno {
         self.0.get()
     }
 
-    /// What a DDI function returned that answers 0 or an error number.
+    /// Converts the result of a DDI function that returns 0 or an error number.
     pub(crate) fn check(raw: c_int) -> Result<(), Errno> {
         if raw == 0 { Ok(()) } else { Err(Errno::new(raw).unwrap_or(Errno::EIO)) }
     }
@@ -159,7 +159,7 @@ impl Error {
         self.page
     }
 
-    /// What was wrong, in words.
+    /// Returns the problem in words.
     pub const fn why(&self) -> &'static str {
         self.why
     }

@@ -18,7 +18,7 @@ use crate::handle::Handle;
 use crate::kmem::try_push;
 use crate::time::sleep_anyhow;
 
-/// What the process wants to do.
+/// Kinds of access by a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// None of the others.
@@ -122,7 +122,7 @@ impl<'a> Fault<'a> {
         self.len == 0
     }
 
-    /// What the process wants to do. Translations carry the full protection of the mapping whatever this says.
+    /// Returns the kind of access. Translations carry the full protection of the mapping whatever this says.
     pub fn access(&self) -> Access {
         match self.rw {
             sys::DEVMAP_READ => Access::Read,

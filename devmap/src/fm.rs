@@ -17,7 +17,7 @@ use crate::tether::Tether;
 use crate::text::Text;
 
 bitflags! {
-    /// What a driver, and the system, can do about faults.
+    /// Fault management capabilities of a driver, and of the system.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Capabilities: u32 {
         /// Error reports: `DDI_FM_EREPORT_CAPABLE`.
@@ -29,7 +29,7 @@ bitflags! {
     }
 }
 
-/// What a fault means for those who use the device.
+/// Impact of a fault on the service that the device provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
     /// The device does not work any more.
@@ -83,7 +83,7 @@ pub struct FaultManagement(Tether);
 
 const PAGE: &str = "ddi_fm_ereport_post(9F)";
 
-/// How many values a report has at most.
+/// Maximum number of values in a report.
 const MOST: usize = 6;
 
 impl FaultManagement {
@@ -103,7 +103,7 @@ impl FaultManagement {
         FaultManagement(tether)
     }
 
-    /// What both can do.
+    /// Returns the capabilities that driver and system share.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities::from_bits_truncate(self.0.bonds().fm().unwrap_or(0) as u32)
     }

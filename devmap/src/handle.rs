@@ -34,7 +34,7 @@ pub(crate) struct State {
     private: *mut c_void,
     /// The user offset at which the mapping starts, in bytes.
     offset: u64,
-    /// Its length in bytes, a multiple of the page size.
+    /// Length in bytes, a multiple of the page size.
     len: usize,
     /// Whether translations may exist: set before loading, cleared when everything has been unloaded.
     loaded: bool,
@@ -42,11 +42,11 @@ pub(crate) struct State {
     invalid: bool,
     /// The context timeout that the framework has for it, in ticks.
     pub(crate) ticks: i64,
-    /// What it maps, or is to map: kept alive by this.
+    /// Memory that it maps, or is to map, kept alive by this.
     memory: Option<Memory>,
-    /// Where in `memory` it starts, in bytes.
+    /// Offset in `memory`, in bytes.
     start: i64,
-    /// Its place among the mappings of `memory`, if that is a process's.
+    /// Place among the mappings of `memory`, if that is a process's.
     pinned: Option<Member>,
     order: Option<Order>,
     max_protection: u32,
@@ -56,7 +56,7 @@ pub(crate) struct State {
     gone: bool,
     /// Whether the framework's handle may map something else than `memory`, until it is made to.
     stale: bool,
-    /// What a stale handle of the framework's maps.
+    /// Memory that a stale handle of the framework maps.
     before: Option<Held>,
     /// Whether it was ever made to map something else: the framework may have copied it before that.
     remapped: bool,
@@ -81,7 +81,7 @@ unsafe impl Send for Cell {}
 // SAFETY: as above; the rest is behind mutexes.
 unsafe impl Sync for Cell {}
 
-/// What a new handle maps, and how.
+/// Memory and attributes of a new handle.
 pub(crate) struct Target {
     pub memory: Memory,
     pub start: i64,
@@ -156,7 +156,7 @@ impl Handle {
         self.0.state.lock()
     }
 
-    /// What it maps, decided in devmap(9E).
+    /// Memory that it maps, chosen in devmap(9E).
     pub(crate) fn set_target(&self, target: Target, len: usize) {
         // Before the lock: it takes another one.
         let pinned = self.among(&target.memory);
@@ -176,7 +176,7 @@ impl Handle {
         }
     }
 
-    /// Its place among the mappings of this memory, if that is a process's: from then on it is told when the memory is lost.
+    /// Registers it among the mappings of this memory, if that is a process's: from then on it is told when the memory is lost.
     fn among(&self, memory: &Memory) -> Option<Member> {
         match memory {
             Memory::User(user) => Some(user.mappings().insert(self)),
@@ -285,7 +285,7 @@ impl Handle {
         (!state.cookie.is_null()).then(|| f(state.cookie))
     }
 
-    /// Does the mapping exist at this moment?
+    /// Returns whether the mapping exists at this moment.
     pub fn is_live(&self) -> bool {
         !self.lock().cookie.is_null()
     }
@@ -295,7 +295,7 @@ impl Handle {
         self.lock().offset
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.lock().len
     }
@@ -451,13 +451,13 @@ impl Handle {
         Ok(())
     }
 
-    /// What the process may do with it at most.
+    /// Returns the maximum protection.
     pub fn max_protection(&self) -> Protection {
         Protection::from_bits_truncate(self.lock().max_protection)
     }
 }
 
-/// What mappings of memory show that is lost; nothing when it is not.
+/// Returns the memory that replaces lost memory in mappings; none while it is not lost.
 fn trash_of(memory: &Memory) -> Option<Memory> {
     match memory {
         Memory::User(user) if user.is_lost() => Some(user.loss().trash().into()),

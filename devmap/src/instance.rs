@@ -16,10 +16,10 @@ use crate::device::{Device, Mappings};
 use crate::minor::Minor;
 use crate::open::{Entered, Opens, have_data, no_data};
 
-/// How many instances to make room for at first.
+/// Number of instances for which room is made at first.
 const INSTANCES: usize = 4;
 
-/// What a module has besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
+/// State of a module besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
 pub struct SoftState<D: Device> {
     anchor: UnsafeCell<*mut c_void>,
     /// There from `_init` to `_fini`.
@@ -31,7 +31,7 @@ pub struct SoftState<D: Device> {
 // themselves, and so does `Calls`.
 unsafe impl<D: Device> Sync for SoftState<D> {}
 
-/// What soft state holds for an instance.
+/// Soft state of an instance.
 pub(crate) struct Item {
     pub dip: *mut sys::dev_info_t,
     /// From `Arc::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
@@ -104,7 +104,7 @@ impl<D: Device> SoftState<D> {
         unsafe { sys::ddi_get_soft_state(self.anchor(), instance) }.cast()
     }
 
-    /// What an entry point for this device number is about.
+    /// Returns the subject of a call for this device number.
     ///
     /// # Safety
     /// In an entry point that the framework calls for an open of this device number.

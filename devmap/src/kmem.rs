@@ -14,7 +14,7 @@ use ddi_sys as sys;
 
 use crate::errno::Errno;
 
-/// What kmem promises without being asked (kmem_alloc(9F): "at least double-word aligned").
+/// Alignment that kmem guarantees (kmem_alloc(9F): "at least double-word aligned").
 const NATURAL: usize = 8;
 
 /// The global allocator of a module, over `kmem_alloc(9F)`; the [`module!`](crate::module!) macro installs it.
@@ -31,7 +31,7 @@ impl KmemAllocator {
     /// The biggest request that is passed on to the kernel: 1 GiB.
     pub const LARGEST: usize = 1 << 30;
 
-    /// How much to ask kmem for, for this layout; nothing when it is too much.
+    /// Returns the number of bytes to allocate for this layout; none if that overflows.
     #[inline(always)]
     fn real_size(layout: Layout) -> Option<usize> {
         let extra = if layout.align() <= NATURAL { 0 } else { layout.align() };

@@ -125,7 +125,7 @@ pub use uio::Uio;
 pub use umem::Umem;
 pub use volatile::Volatile;
 
-/// What a driver usually needs: `use devmap::prelude::*;`.
+/// Names that most drivers need: `use devmap::prelude::*;`.
 pub mod prelude {
     pub use crate::sync::Mutex;
     pub use crate::umem::Kind;

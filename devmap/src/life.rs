@@ -61,7 +61,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How a device is brought to rest before the next kernel starts on the same machine, without a reset in between: `quiesce(9E)`.
+/// Quiesces a device before the next kernel boots on the same machine without a reset: `quiesce(9E)`.
 ///
 /// A device that goes on doing DMA would write into the next kernel's memory. So a driver whose device does DMA cannot say that this is not needed:
 /// [`BusMaster::new`](crate::dma::BusMaster::new) then does not compile.
@@ -87,7 +87,7 @@ struct Passes {
     inside: usize,
 }
 
-/// What everything passes that uses the device, and what is closed while the device is suspended.
+/// A gate that every user of the device passes, closed while the device is suspended.
 ///
 /// ```no_run
 /// use devmap::context::MaySleep;

@@ -34,7 +34,7 @@ impl Limit {
         self.0.most.store(most, Ordering::Relaxed);
     }
 
-    /// How many permits are out.
+    /// Returns the number of permits in use.
     pub fn taken(&self) -> u64 {
         self.0.taken.load(Ordering::Relaxed)
     }

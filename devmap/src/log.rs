@@ -10,7 +10,7 @@ use ddi_sys as sys;
 
 use crate::text::Text;
 
-/// How serious a message is.
+/// Severity of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// `CE_NOTE`: worth knowing.
@@ -36,7 +36,7 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
     unsafe { sys::cmn_err(level, format.as_ptr(), line.as_ptr()) };
 }
 
-/// Is the system about to stop: `ddi_in_panic(9F)`. Then nothing may block, and nobody reads messages.
+/// Returns whether the system is panicking: `ddi_in_panic(9F)`. Nothing may block then.
 pub fn in_panic() -> bool {
     // SAFETY: reads the state of the system.
     let panicking = unsafe { sys::ddi_in_panic() };

@@ -131,7 +131,7 @@ impl<'a> Dup<'a> {
     }
 }
 
-/// What an unmap takes away, by shape.
+/// Range that an unmap removes, by shape.
 pub enum Cut<'a> {
     /// All of it.
     Whole(Whole<'a>),
@@ -159,7 +159,7 @@ impl Cut<'_> {
         self.range().0
     }
 
-    /// How many bytes go: whole pages.
+    /// Returns the number of bytes that are removed: whole pages.
     pub fn len(&self) -> usize {
         self.range().1
     }
@@ -179,7 +179,7 @@ impl Cut<'_> {
     }
 }
 
-/// What is left of a mapping's private data; made by the shape of the cut.
+/// Private data that is left of a mapping; made by the shape of the cut.
 ///
 /// ```no_run
 /// fn shorter(cut: devmap::Head<'_>, data: u32) -> devmap::Remains<u32> {

@@ -33,7 +33,7 @@ impl Memory {
         }
     }
 
-    /// Has it no bytes at all?
+    /// Returns whether its length is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -43,7 +43,7 @@ impl Memory {
         usize::try_from(self.len() / 8).unwrap_or(usize::MAX)
     }
 
-    /// How a process's accesses are ordered unless a mapping asks for something else.
+    /// Returns the default order of a process's accesses.
     pub fn order(&self) -> Order {
         match self {
             Memory::Registers(registers) => registers.order(),

@@ -20,7 +20,7 @@ pub(crate) const OPENS: u32 = 1 << 17;
 /// The first that is beyond them.
 pub(crate) const END: u32 = 1 << 18;
 
-/// What a minor number stands for.
+/// Meaning of a minor number.
 pub(crate) enum Minor {
     /// A node of an instance.
     Node { instance: i32, index: u32 },
@@ -29,7 +29,7 @@ pub(crate) enum Minor {
 }
 
 impl Minor {
-    /// What a device number of the driver is.
+    /// Returns the meaning of a device number of the driver.
     pub(crate) fn of<D: Device>(dev: sys::dev_t) -> Minor {
         // SAFETY: a calculation.
         let minor = unsafe { sys::getminor(dev) };
@@ -51,7 +51,7 @@ impl Minor {
     }
 }
 
-/// What kind of device it is, by which devfsadm(8) makes its links in /dev: `ddi_create_minor_node(9F)`.
+/// Node type, from which devfsadm(8) derives the links in /dev: `ddi_create_minor_node(9F)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeType(&'static CStr);
 

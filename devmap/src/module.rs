@@ -152,9 +152,9 @@ pub const fn modlinkage(modldrv: *mut sys::modldrv) -> sys::modlinkage {
     sys::modlinkage { ml_rev: sys::MODREV_1, ml_linkage: linkage }
 }
 
-/// What modinfo(8) shows of a description (`MODMAXLINKINFOLEN`), the NUL included.
+/// Bytes of a description that modinfo(8) shows (`MODMAXLINKINFOLEN`), with the NUL.
 const SHOWN: usize = 32;
-/// What it shows behind the description of a module that has its own devmap framework.
+/// Mark behind the description of a module that has its own devmap framework.
 const MARK: &str = " (own devmap)";
 
 /// A description with the mark.
@@ -257,7 +257,7 @@ pub unsafe fn info(linkage: &Table<sys::modlinkage>, modinfo: *mut sys::modinfo)
     unsafe { sys::mod_info(linkage.get(), modinfo) }
 }
 
-/// What a panic of a driver does in the kernel: `cmn_err(9F)`, `CE_PANIC`. Allocates nothing.
+/// Panics the kernel for a panic of the driver: `cmn_err(9F)`, `CE_PANIC`. Does not allocate.
 #[doc(hidden)]
 pub fn panic_message(info: &core::panic::PanicInfo<'_>) {
     crate::log::panic(format_args!("{info}"));

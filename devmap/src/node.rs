@@ -104,7 +104,7 @@ impl<'a> Node<'a> {
         u64::try_from(self.property(name, default)).map_err(|_| NEGATIVE)
     }
 
-    /// Does the node have this property: `ddi_prop_exists(9F)`.
+    /// Returns whether the node has this property: `ddi_prop_exists(9F)`.
     pub fn has_property(&self, name: &str) -> bool {
         self.properties().has(name)
     }
@@ -114,7 +114,7 @@ impl<'a> Node<'a> {
         Some(self.properties().text(name).ok()?.to_string_lossy().into_owned())
     }
 
-    /// Is it a device on a PCI bus? Its register set 0 is configuration space then.
+    /// Returns whether the node is a device on a PCI bus, whose register set 0 is configuration space.
     pub fn is_pci(&self) -> bool {
         self.has_property("vendor-id") && self.has_property("class-code")
     }
@@ -125,7 +125,7 @@ impl<'a> Node<'a> {
         Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
     }
 
-    /// How many register sets the node has: `ddi_dev_nregs(9F)`. None for a pseudo device.
+    /// Returns the number of register sets of the node: `ddi_dev_nregs(9F)`. A pseudo device has none.
     ///
     /// A node without a property `reg` cannot have any, and is not asked for: buses without registers, such as pseudo(4D), complain
     /// on the console.

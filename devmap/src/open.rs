@@ -30,7 +30,7 @@ use crate::instance::Instance;
 use crate::minor::{END, OPENS};
 use crate::sync::Mutex;
 
-/// How a device is opened, and by whom: `open(9E)`.
+/// The arguments of an `open(9E)`.
 pub struct Open<'a> {
     flag: c_int,
     caller: Caller<'a>,
@@ -70,7 +70,7 @@ impl<'a> Open<'a> {
         self.minor
     }
 
-    /// Who opens it.
+    /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         self.caller
     }
@@ -81,7 +81,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// Who has a device open: any number, or one alone. Any context but a high-level interrupt; no lock.
+/// Tracks who has a device open: any number, or one alone. Any context but a high-level interrupt; no lock.
 ///
 /// ```no_run
 /// # #![no_std]
@@ -153,7 +153,7 @@ impl Drop for Admission {
     }
 }
 
-/// Do opens of the device have private data, and so a number each?
+/// Returns whether opens of the device have private data, and so a number each.
 pub(crate) const fn have_data<D: Device>() -> bool {
     size_of::<D::Open>() != 0 || core::mem::needs_drop::<D::Open>()
 }
@@ -198,7 +198,7 @@ struct Seat<D: Device> {
 struct Free {
     /// 1 + the first of a chain; 0 when there is none.
     first: u32,
-    /// How many places there are.
+    /// Number of places.
     places: u32,
 }
 
@@ -210,7 +210,7 @@ pub(crate) struct Opens<D: Device> {
     of: PhantomData<fn() -> D>,
 }
 
-/// What an entry point is about.
+/// Subject of an entry point's call.
 pub(crate) struct Entered<'a, D: Device> {
     pub instance: ManuallyDrop<Arc<Instance<D>>>,
     pub open: &'a D::Open,
@@ -274,7 +274,7 @@ impl<D: Device> Opens<D> {
         instance.checked_sub(1).filter(|&instance| instance >= 0)
     }
 
-    /// What an entry point for this open is about.
+    /// Returns the subject of a call for this open.
     ///
     /// # Safety
     /// In an entry point that the framework calls for an open of this number, so that it is not closed meanwhile.

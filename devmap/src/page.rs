@@ -16,7 +16,7 @@ pub fn round_up(len: usize) -> Option<usize> {
     len.checked_next_multiple_of(size())
 }
 
-/// Is this a multiple of the page size?
+/// Returns whether this is a multiple of the page size.
 pub fn aligned(offset: u64) -> bool {
     offset.is_multiple_of(size() as u64)
 }

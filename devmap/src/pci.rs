@@ -235,12 +235,12 @@ pub struct Capability<'a> {
 }
 
 impl Capability<'_> {
-    /// Its number.
+    /// Returns the capability's number.
     pub fn number(&self) -> u16 {
         self.number
     }
 
-    /// Where it begins, in configuration space.
+    /// Returns its offset in configuration space.
     pub fn offset(&self) -> u64 {
         self.at
     }
@@ -256,7 +256,7 @@ impl Capability<'_> {
     }
 }
 
-/// What a base address register stands for.
+/// Kinds of base address registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BarKind {
     /// I/O ports.
@@ -270,11 +270,11 @@ pub enum BarKind {
 /// A base address register that is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// Its number, 0 to 5: its place in configuration space.
+    /// Number of the register, 0 to 5, by its place in configuration space.
     pub number: u8,
     /// The register set that stands for it, for [`Registers::map`](crate::Registers::map).
     pub set: u32,
-    /// What it is.
+    /// Kind of the register.
     pub kind: BarKind,
     /// Whether reading has no effect, so that the processor may read ahead.
     pub prefetch: bool,

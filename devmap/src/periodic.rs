@@ -36,7 +36,7 @@ type Routine = Box<dyn FnMut() + Send>;
 
 struct Inner {
     link: Link,
-    /// What ddi_periodic_add(9F) gave.
+    /// Result of ddi_periodic_add(9F).
     id: AtomicPtr<c_void>,
     /// The thread that runs the routine; 0 when none does.
     runner: AtomicU64,

@@ -40,7 +40,7 @@ type Cookie = usize;
 #[derive(Default)]
 struct State {
     pins: Vec<Arc<Loss>>,
-    /// How many calls of `umem_lockmemory` are under way.
+    /// Number of calls of `umem_lockmemory` in progress.
     pending: usize,
     /// Cookies that were lost before their call has returned.
     early: Vec<Cookie>,
@@ -49,7 +49,7 @@ struct State {
 /// The pins of a module, by cookie; in a program into which several drivers are linked, everybody's. There from the first [`Pins`] on.
 static REGISTRY: AtomicPtr<Mutex<State>> = AtomicPtr::new(ptr::null_mut());
 
-/// How many [`Pins`] there are: while there is one, the registry is.
+/// Number of [`Pins`]. The registry exists while this is not 0.
 static USERS: AtomicUsize = AtomicUsize::new(0);
 
 /// The registry, once there has been a [`Pins`] and before [`fini`].
@@ -70,7 +70,7 @@ pub(crate) fn fini() {
     }
 }
 
-/// What an instance pins memory by, made in attach and kept in the device. Clones are the same.
+/// An instance's means of pinning memory, made in attach and kept in the device. Clones share it.
 ///
 /// ```no_run
 /// use devmap::pinned::{Held, Pins};
@@ -222,7 +222,7 @@ impl Drop for Pins {
     }
 }
 
-/// What is to be done when a pin is lost. Does not own it.
+/// Callbacks for the loss of a pin, which they do not own.
 pub(crate) struct Loss {
     cookie: Cookie,
     /// The process wants it back.
@@ -236,7 +236,7 @@ pub(crate) struct Loss {
     tether: Tether,
 }
 
-/// Where a clone is held, until it is lost.
+/// Holder of a clone, until the memory is lost.
 type Place = Mutex<Option<UserMemory>>;
 
 impl Loss {
@@ -259,7 +259,7 @@ impl Loss {
         (self.tell)(&mut cx);
     }
 
-    /// What mappings of it show when it is lost.
+    /// Memory that replaces it in mappings when it is lost.
     pub(crate) fn trash(&self) -> &Umem {
         &self.trash
     }
@@ -333,7 +333,7 @@ impl UserMemory {
         self.0.len == 0
     }
 
-    /// Does the process want it back?
+    /// Returns whether the process is waiting for the memory to be unlocked.
     pub fn is_lost(&self) -> bool {
         self.0.loss.lost.load(Ordering::Acquire)
     }
@@ -352,7 +352,7 @@ impl UserMemory {
         &self.0.loss.mappings
     }
 
-    /// What is done when it is lost.
+    /// Callback for its loss.
     pub(crate) fn loss(&self) -> &Loss {
         &self.0.loss
     }

@@ -17,7 +17,7 @@ use ddi_sys as sys;
 use crate::context::{MayBlock, sealed::Sealed};
 
 bitflags! {
-    /// What a process waits for, or what is ready: poll(2)'s `POLL` values.
+    /// Events that a process waits for, or that are ready: poll(2)'s `POLL` values.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Events: u16 {
         /// `POLLIN`: something to read.
@@ -43,7 +43,7 @@ bitflags! {
     }
 }
 
-/// What is told also to who did not ask.
+/// Events that are reported even if the process did not ask for them.
 const ALWAYS: Events = Events::ERROR.union(Events::HANGUP);
 
 /// A process that polls an open: `chpoll(9E)`. Answered by [`answer`](Poll::answer).
@@ -88,7 +88,7 @@ impl<'a> Poll<'a> {
         Poll { events: events.cast_unsigned(), others_ready: others_ready != 0, head, minor }
     }
 
-    /// What the process waits for. What is not asked for need not be looked at.
+    /// Returns the events that the process waits for. Others need not be checked.
     pub fn wanted(&self) -> Events {
         Events::from_bits_truncate(self.events) | ALWAYS
     }
@@ -113,7 +113,7 @@ impl<'a> Poll<'a> {
 #[must_use]
 pub struct Polled(pub(crate) Events);
 
-/// Who waits for something of an open or of a device: `pollhead_t`. Lives as long as it can be polled, in the private data or the device.
+/// The processes that poll an open or a device: `pollhead_t`. Lives as long as it can be polled, in the private data or the device.
 pub struct PollHead(Box<UnsafeCell<sys::pollhead_t>>);
 
 // SAFETY: the kernel's structure is only passed to the kernel, which locks it.

@@ -17,7 +17,7 @@ use crate::life::Refusal;
 use crate::tether::Tether;
 use crate::text::Text;
 
-/// What the system wants of a component: `power(9E)`.
+/// A requested change of a component's power level: `power(9E)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The component's number, from 0.
@@ -32,9 +32,9 @@ pub type Power<D> = fn(&D, &mut Kernel, Change) -> Result<(), Refusal>;
 /// A component: its name, and its levels from the lowest on, by number and name.
 #[derive(Clone, Copy, Debug)]
 pub struct Component<'a> {
-    /// Its name.
+    /// Name of the component.
     pub name: &'a str,
-    /// Its levels: 0 is off.
+    /// Levels of the component; 0 is off.
     pub levels: &'a [(i32, &'a str)],
 }
 

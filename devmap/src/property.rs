@@ -199,7 +199,7 @@ impl<'a> Properties<'a> {
         unsafe { sys::ddi_prop_get_int64(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
     }
 
-    /// Is there a property of this name, of whatever type: `ddi_prop_exists(9F)`. For properties that are there or not.
+    /// Returns whether a property of this name exists, of any type: `ddi_prop_exists(9F)`. For properties that are there or not.
     pub fn has(&self, name: &str) -> bool {
         let Some(name) = c_name(name) else { return false };
         let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());

@@ -92,7 +92,7 @@ impl Registers {
         Ok(Registers { mapped: Arc::clone(&self.mapped), start: self.start + offset, len })
     }
 
-    /// Where in its set it begins, in bytes.
+    /// Offset in its register set, in bytes.
     pub(crate) fn start(&self) -> u64 {
         self.start
     }
@@ -102,7 +102,7 @@ impl Registers {
         self.len
     }
 
-    /// Has it no bytes at all?
+    /// Returns whether its length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -118,7 +118,7 @@ impl Registers {
         self.mapped.set
     }
 
-    /// How the set may be accessed.
+    /// Access attributes of the set.
     pub fn order(&self) -> Order {
         self.mapped.attributes.order
     }
@@ -248,7 +248,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What a register can hold: `u8`, `u16`, `u32`, `u64`.
+/// Widths of registers: `u8`, `u16`, `u32`, `u64`.
 pub trait Word: sealed::Sealed + Copy + Default {
     #[doc(hidden)]
     /// # Safety

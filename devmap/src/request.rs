@@ -27,7 +27,7 @@ use crate::open::Entered;
 use crate::page;
 
 bitflags! {
-    /// What a process may do with a mapping: mmap(2)'s `PROT_` values.
+    /// Protections of a mapping: mmap(2)'s `PROT_` values.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Protection: u32 {
         /// `PROT_READ`.
@@ -39,7 +39,7 @@ bitflags! {
     }
 }
 
-/// Who sees what the process writes: mmap(2)'s `MAP_SHARED`, `MAP_PRIVATE`. What they mean for a device is the
+/// Sharing of a mapping: mmap(2)'s `MAP_SHARED`, `MAP_PRIVATE`. What they mean for a device is the
 /// driver's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
@@ -84,7 +84,7 @@ pub struct MapRequest<'a, D: Device> {
     call: Once<'a>,
 }
 
-/// What devmap(9E) asks for, in whole pages.
+/// A request of devmap(9E), in whole pages.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     pub offset: u64,
@@ -116,7 +116,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.entered.minor
     }
 
-    /// Who maps it.
+    /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         // SAFETY: the credential that segmap(9E) was called with, which is under way.
         unsafe { Caller::new(self.asked.terms.cred) }
@@ -127,7 +127,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.asked.offset
     }
 
-    /// How many bytes are to be mapped from there: whole pages, whatever length the process gave (an mmap(2) of 100 bytes asks for a page).
+    /// Returns the number of bytes to map from there: whole pages, whatever length the process gave (an mmap(2) of 100 bytes asks for a page).
     pub fn len(&self) -> usize {
         self.asked.len
     }
@@ -147,17 +147,17 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.asked.terms.sharing()
     }
 
-    /// What the process wants to do.
+    /// Returns the protection that the process asks for.
     pub fn protection(&self) -> Protection {
         Protection::from_bits_truncate(self.asked.terms.protection)
     }
 
-    /// What mprotect(2) may let it do later.
+    /// Returns the maximum protection, which mprotect(2) cannot exceed.
     pub fn max_protection(&self) -> Protection {
         Protection::from_bits_truncate(self.asked.terms.max_protection)
     }
 
-    /// Is it a 32-bit process: `ddi_mmap_get_model(9F)`.
+    /// Returns whether the process is a 32-bit one: `ddi_mmap_get_model(9F)`.
     pub fn is_32_bit(&self) -> bool {
         self.asked.model == sys::DDI_MODEL_ILP32
     }
@@ -222,13 +222,13 @@ pub struct MapSetup<'r, 'a, D: Device> {
 }
 
 impl<'a, D: Device> MapSetup<'_, 'a, D> {
-    /// What processes may do at most; mmap(2) and mprotect(2) beyond it fail. Everything, if not said.
+    /// Sets the maximum protection; mmap(2) and mprotect(2) beyond it fail. It defaults to everything.
     pub fn max_protection(mut self, max: Protection) -> Self {
         self.max = max;
         self
     }
 
-    /// How the process's accesses are ordered; for register sets only. As the driver's own, if not said.
+    /// Sets the order of the process's accesses, for register sets only. It defaults to that of the driver's own.
     pub fn order(mut self, order: Order) -> Self {
         self.order = Some(order);
         self

@@ -87,7 +87,7 @@ impl MappingSet {
         Member { set: self.clone(), index }
     }
 
-    /// Is it the same set?
+    /// Returns whether both are the same set.
     pub(crate) fn is(&self, other: &MappingSet) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -100,12 +100,12 @@ impl MappingSet {
         })
     }
 
-    /// How many mappings are in the set.
+    /// Returns the number of mappings in the set.
     pub fn len(&self) -> usize {
         self.0.lock().taken
     }
 
-    /// Are there none?
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -115,7 +115,7 @@ impl MappingSet {
         Iter { set: self, next: 0 }
     }
 
-    /// Does something with each mapping, with the set locked; goes on after an error and reports the first.
+    /// Calls a function for each mapping, with the set locked; goes on after an error and returns the first.
     fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
         let places = self.0.lock();
         let mut result = Ok(());

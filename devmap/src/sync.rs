@@ -389,7 +389,7 @@ impl<T: ?Sized> RwLock<T> {
         ReadGuard { lock: self, not_send: PhantomData }
     }
 
-    /// Has the value alone: `rw_enter(9F)`.
+    /// Acquires the lock as writer: `rw_enter(9F)`.
     pub fn write(&self) -> WriteGuard<'_, T> {
         // SAFETY: initialised in `new`.
         unsafe { sys::rw_enter(self.raw.0.get(), sys::RW_WRITER) };

@@ -34,7 +34,7 @@ struct Queue {
 }
 
 impl Queue {
-    /// Is the caller one of its tasks?
+    /// Returns whether the caller is one of its tasks.
     fn is_runner(&self) -> bool {
         let me = this_thread();
         self.runners.iter().any(|runner| runner.load(Ordering::Relaxed) == me)
@@ -178,7 +178,7 @@ impl TaskQueue {
         &self.0.0
     }
 
-    /// Has a thread of the queue run `routine`: `ddi_taskq_dispatch(9F)`. Sleeps for memory.
+    /// Dispatches `routine` to a thread of the queue: `ddi_taskq_dispatch(9F)`. Sleeps for memory.
     pub fn dispatch(
         &self,
         cx: &impl MaySleep,

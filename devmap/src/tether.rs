@@ -12,10 +12,10 @@ use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
 
-/// What a node has at most once, undone when the node is to go.
+/// Resources that a node has at most once, released before the node goes.
 pub(crate) struct Bonds {
     dip: *mut sys::dev_info_t,
-    /// What `ddi_fm_init(9F)` gave; [`NO_FM`] before.
+    /// Result of `ddi_fm_init(9F)`; [`NO_FM`] before.
     fm: AtomicI32,
     /// Tasks that are done when no lock is held; null until they are needed.
     tasks: AtomicPtr<sys::ddi_taskq_t>,
@@ -124,7 +124,7 @@ impl Tether {
         Tether(unsafe { Arc::from_raw(tether.cast()) })
     }
 
-    /// Are there others?
+    /// Returns whether there are others.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

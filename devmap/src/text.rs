@@ -53,7 +53,7 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..self.used).unwrap_or(&[])
     }
 
-    /// Has anything been left out?
+    /// Returns whether anything was left out.
     pub fn is_cut(&self) -> bool {
         self.cut
     }

@@ -49,7 +49,7 @@ struct Inner {
 /// ```
 pub struct Thread(Arc<Inner>);
 
-/// What a thread knows of itself: whether it is to end, and how to wait. Its context, which may sleep.
+/// A thread's view of itself: whether it has been asked to end, and how to wait. It is a context that may sleep.
 pub struct Worker {
     inner: Arc<Inner>,
     cx: Kernel,
@@ -172,7 +172,7 @@ impl Drop for Thread {
 }
 
 impl Worker {
-    /// Is the thread to end?
+    /// Returns whether the thread has been asked to end.
     pub fn is_stopped(&self) -> bool {
         self.inner.state.lock().stop
     }

@@ -131,7 +131,7 @@ impl Drop for Ending {
 }
 
 impl Inner {
-    /// Has the kernel run it after `time`.
+    /// Sets it to run after `time`.
     fn arm(self: &Arc<Inner>, state: &mut MutexGuard<'_, State>, time: Duration) {
         let ticks = ticks(time).max(1);
         let arg = Arc::into_raw(Arc::clone(self)).cast_mut().cast();
@@ -240,7 +240,7 @@ impl Timeout {
         inner.disarm()
     }
 
-    /// Is it the routine that calls? Then it is noted what is to be when it is over.
+    /// Returns whether the routine is the caller; then the request is recorded and carried out when it returns.
     fn in_routine(&self, then: Option<Duration>) -> bool {
         let mut state = self.0.state.lock();
         let inside = matches!(state.now, Now::Runs(_, thread) if thread == this_thread());
@@ -250,7 +250,7 @@ impl Timeout {
         inside
     }
 
-    /// Is it set, and has not begun to run?
+    /// Returns whether it is set and has not begun to run.
     pub fn is_set(&self) -> bool {
         matches!(self.0.state.lock().now, Now::Set(_))
     }

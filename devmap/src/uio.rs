@@ -34,7 +34,7 @@ impl<'a> Uio<'a> {
         Uio { uio, caller, minor }
     }
 
-    /// How many bytes the process still wants to move.
+    /// Returns the number of bytes that are left to move (`uio_resid`).
     pub fn remaining(&self) -> usize {
         usize::try_from(self.uio.uio_resid).unwrap_or(0)
     }
@@ -46,7 +46,7 @@ impl<'a> Uio<'a> {
         u64::try_from(offset).unwrap_or(0)
     }
 
-    /// Is the caller not to wait (`FNDELAY`, `FNONBLOCK`): `EAGAIN` instead.
+    /// Returns whether the caller must not block (`FNDELAY`, `FNONBLOCK`): `EAGAIN` instead.
     pub fn nonblocking(&self) -> bool {
         i32::from(self.uio.uio_fmode) & (sys::FNDELAY | sys::FNONBLOCK) != 0
     }
@@ -56,7 +56,7 @@ impl<'a> Uio<'a> {
         self.minor
     }
 
-    /// Who reads or writes.
+    /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         self.caller
     }

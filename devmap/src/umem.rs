@@ -15,7 +15,7 @@ use crate::errno::{Errno, Error};
 use crate::page;
 use crate::volatile::Volatile;
 
-/// What kind of memory.
+/// Kinds of kernel memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Always resident.
@@ -107,7 +107,7 @@ impl Umem {
         self.0.cookie
     }
 
-    /// What kind of memory this is.
+    /// Returns the kind of memory.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

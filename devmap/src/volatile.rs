@@ -111,7 +111,7 @@ impl Volatile {
         self.len
     }
 
-    /// Has it no bytes at all?
+    /// Returns whether its length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -244,7 +244,7 @@ impl<M: Deref<Target = Volatile>> ReadOnly<M> {
         self.0.len()
     }
 
-    /// Has it no bytes at all?
+    /// Returns whether its length is 0.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

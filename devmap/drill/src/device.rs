@@ -124,5 +124,5 @@ impl Device for Drill {
     }
 }
 
-/// What handlers and routines count in.
+/// Data that an instance shares with its handlers and routines.
 pub(crate) type Shared<T> = Arc<T>;

@@ -65,7 +65,7 @@ impl Enabled {
     }
 }
 
-/// What is made in attach.
+/// Interrupts, registers and DMA, made in attach(9E).
 pub struct Hardware {
     /// Go first.
     interrupts: Enabled,
@@ -213,7 +213,7 @@ impl Hardware {
         Ok(())
     }
 
-    /// Who it is, what it can do, and its base address registers.
+    /// Checks configuration space: ids, capabilities, base address registers.
     pub fn pci(&self) -> Drilled {
         let config = &self.config;
         check!(config.identity()? == (0x1de1, 0xd411));

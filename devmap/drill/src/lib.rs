@@ -19,7 +19,7 @@ pub use device::Drill;
 
 use devmap::{Errno, Error};
 
-/// What did not hold.
+/// The check or the call that failed a drill.
 #[derive(Debug)]
 pub enum Failed {
     /// The check in this line.

@@ -22,7 +22,7 @@ devmap::plain! {
     pub struct Lend { pub address: Pointer, pub len: usize }
 }
 
-/// What is made in attach.
+/// The memory and the pages, made in attach(9E).
 pub struct Shown {
     pub(crate) memory: Umem,
     other: Umem,
@@ -51,7 +51,7 @@ impl Shown {
         })
     }
 
-    /// What is lent now.
+    /// The pages that are lent now.
     pub fn lent(&self) -> Result<UserMemory, Errno> {
         self.held.lock().as_ref().and_then(Held::get).ok_or(Errno::ENXIO)
     }

@@ -25,7 +25,7 @@ devmap::plain! {
     pub struct Whole { pub first: u64, pub second: u64 }
 }
 
-/// What is made in attach.
+/// The kstats and the fault management, made in attach(9E).
 pub struct Reports {
     io: Io,
     timers: Timers,

@@ -52,7 +52,7 @@ impl Counted {
     }
 }
 
-/// What is made in attach.
+/// Queues, timeouts and soft interrupts, made in attach(9E).
 pub struct Work {
     /// Goes first: it dispatches a task.
     soft: SoftInterrupt,

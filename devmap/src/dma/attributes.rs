@@ -6,7 +6,7 @@ use ddi_sys as sys;
 
 use crate::fm::{Capabilities, FaultManagement};
 
-/// What a device's DMA engine can do: `ddi_dma_attr(9S)`. To begin with, memory at any address below a limit, in one piece, aligned to nothing.
+/// Capabilities of a device's DMA engine: `ddi_dma_attr(9S)`. To begin with, memory at any address below a limit, in one piece, aligned to nothing.
 #[derive(Clone)]
 pub struct Attributes {
     raw: sys::ddi_dma_attr_t,
@@ -127,7 +127,7 @@ impl Attributes {
         self.raw.dma_attr_align
     }
 
-    /// Does the device reach all addresses below `end`?
+    /// Returns whether the device reaches all addresses below `end`.
     pub(super) fn reach(&self, end: u64) -> bool {
         self.raw.dma_attr_addr_lo == 0 && self.raw.dma_attr_addr_hi >= end.saturating_sub(1)
     }

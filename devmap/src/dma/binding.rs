@@ -20,9 +20,9 @@ use crate::umem::{Kind, Umem};
 /// A piece of bound memory, as the device sees it: `ddi_dma_cookie(9S)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cookie {
-    /// Its address on the bus.
+    /// Address on the bus.
     pub address: u64,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
@@ -38,7 +38,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Where bound memory is.
+/// Location of bound memory.
 #[doc(hidden)]
 pub enum Source {
     /// At a kernel address.
@@ -99,7 +99,7 @@ impl Bound for UserMemory {
     }
 }
 
-/// Who looks at the memory next.
+/// Side that accesses the memory next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Towards {
     /// The device: what the processor has written is there then (`DDI_DMA_SYNC_FORDEV`).
@@ -117,7 +117,7 @@ pub struct Binding<M> {
     count: usize,
     len: usize,
     windows: u32,
-    /// Where the window is: offset and length.
+    /// Offset and length of the window.
     window: (u64, usize),
     _source: Source,
     memory: M,
@@ -135,7 +135,7 @@ impl Drop for Hold {
 }
 
 impl<M> Binding<M> {
-    /// What was just bound to the handle.
+    /// Binding just made on the handle.
     pub(super) fn new(
         handle: Arc<Inner>,
         memory: M,
@@ -206,14 +206,14 @@ impl<M> Binding<M> {
         }
     }
 
-    /// Are there `len` bytes from byte `offset` of the memory on, in this [window](Binding::move_to)?
+    /// Returns whether `len` bytes from byte `offset` of the memory on lie in this [window](Binding::move_to)?
     pub fn has(&self, offset: u64, len: u64) -> bool {
         let (start, window) = self.window;
         let end = offset.checked_add(len);
         offset >= start && end.is_some_and(|end| end - start <= window as u64)
     }
 
-    /// What follows byte `offset` of what is bound, as far as it is in one piece. `EINVAL` for what is not in this [window](Binding::move_to).
+    /// Returns the contiguous piece that begins at byte `offset` of the bound memory. Fails with `EINVAL` outside of this [window](Binding::move_to).
     pub fn piece(&self, offset: u64) -> Result<Cookie, Error> {
         const NONE: Error = Error::new(Errno::EINVAL, "ddi_dma_cookie(9S)", "outside of what is bound");
         let mut before = offset.checked_sub(self.window.0).ok_or(NONE)?;
@@ -226,17 +226,17 @@ impl<M> Binding<M> {
         Err(NONE)
     }
 
-    /// How many bytes are bound.
+    /// Returns the number of bytes that are bound.
     pub fn bound_len(&self) -> usize {
         self.len
     }
 
-    /// How many windows there are: 1, but for a binding [in windows](super::Transfer::windows).
+    /// Returns the number of windows: 1, except for a binding [in windows](super::Transfer::windows).
     pub fn windows(&self) -> u32 {
         self.windows
     }
 
-    /// Where the window is in what is bound: offset and length.
+    /// Returns offset and length of the window in the bound memory.
     pub fn window(&self) -> (u64, usize) {
         self.window
     }
@@ -274,7 +274,7 @@ impl<M> Binding<M> {
         self.collect(first, count)
     }
 
-    /// Has all that is bound seen alike by whoever looks at it next: `ddi_dma_sync(9F)`.
+    /// Synchronises the bound memory for the side that accesses it next: `ddi_dma_sync(9F)`.
     pub fn sync(&self, towards: Towards) -> Result<(), Error> {
         self.sync_part(towards, 0, self.len)
     }

@@ -16,7 +16,7 @@ use crate::errno::{Errno, Error};
 use crate::fm::FaultManagement;
 use crate::tether::Tether;
 
-/// What a DDI function does that cannot have what it needs at once.
+/// Behaviour of a DDI function that lacks resources.
 pub(super) type Wait = Option<unsafe extern "C-unwind" fn(sys::caddr_t) -> c_int>;
 
 /// `DDI_DMA_DONTWAIT`.
@@ -76,13 +76,13 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Is memory written?
+    /// Returns whether the device writes memory.
     pub(super) fn writes(self) -> bool {
         self != Direction::ToDevice
     }
 }
 
-/// What a binding is for.
+/// Purpose of a binding.
 #[derive(Clone, Copy, Debug)]
 pub struct Transfer {
     pub(super) direction: Direction,
@@ -127,7 +127,7 @@ impl Transfer {
     }
 }
 
-/// What memory is bound to, one at a time: `ddi_dma_alloc_handle(9F)`.
+/// A DMA handle, to which memory is bound, one binding at a time: `ddi_dma_alloc_handle(9F)`.
 pub struct Handle(pub(super) Arc<Inner>);
 
 impl Handle {

@@ -97,7 +97,7 @@ impl<L: Level> Priority<L> {
     }
 }
 
-/// What a handler says of its interrupt.
+/// A handler's claim of an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It was this device's.
@@ -106,7 +106,7 @@ pub enum Claim {
     NotOurs,
 }
 
-/// How a device signals its interrupts.
+/// Interrupt types of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// By a pin (`DDI_INTR_TYPE_FIXED`).

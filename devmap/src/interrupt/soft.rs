@@ -93,12 +93,12 @@ impl SoftInterrupt {
         Ok(SoftInterrupt { handle, handler: Some(handler), priority, _tether: node.tether() })
     }
 
-    /// Its priority, for the [`Mutex`](super::Mutex)es that its handler takes.
+    /// Returns its priority, for the [`Mutex`](super::Mutex)es that its handler takes.
     pub fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// Has the handler run soon: `ddi_intr_trigger_softint(9F)`. Any context, also a high-level interrupt. While it has not begun yet, another trigger adds nothing.
+    /// Triggers the handler: `ddi_intr_trigger_softint(9F)`. Any context, also a high-level interrupt. A trigger before the handler has begun is merged with the pending one.
     pub fn trigger(&self) {
         // SAFETY: a soft interrupt that was added. That it is pending already is as good.
         unsafe { sys::ddi_intr_trigger_softint(self.handle, ptr::null_mut()) };

@@ -57,7 +57,7 @@ impl Handles {
         flags as u32
     }
 
-    /// Are they enabled all at once?
+    /// Returns whether they are enabled as a block.
     fn is_block(&self) -> bool {
         self.flags() & sys::DDI_INTR_FLAG_BLOCK as u32 != 0
     }
@@ -166,7 +166,7 @@ impl Allocated {
         result
     }
 
-    /// How many there are.
+    /// Returns the number of interrupts.
     pub fn len(&self) -> usize {
         self.handles.all.len()
     }
@@ -176,7 +176,7 @@ impl Allocated {
         self.handles.all.is_empty()
     }
 
-    /// What kind they are.
+    /// Returns their type.
     pub fn kind(&self) -> Kind {
         self.handles.kind
     }
@@ -255,7 +255,7 @@ pub struct Vectors<L: Level = Low> {
 }
 
 impl<L: Level> Vectors<L> {
-    /// How many there are.
+    /// Returns the number of interrupts.
     pub fn len(&self) -> usize {
         self.handles.all.len()
     }
@@ -265,7 +265,7 @@ impl<L: Level> Vectors<L> {
         self.handles.all.is_empty()
     }
 
-    /// What kind they are.
+    /// Returns their type.
     pub fn kind(&self) -> Kind {
         self.handles.kind
     }
@@ -332,13 +332,13 @@ impl<L: Level> Drop for Vectors<L> {
 ///
 /// Their node cannot be detached before.
 pub struct Interrupts<L: Level = Low> {
-    /// How many are enabled: the first ones.
+    /// Number of interrupts that are enabled, the first ones.
     enabled: sync::Mutex<usize>,
     vectors: Vectors<L>,
 }
 
 impl<L: Level> Interrupts<L> {
-    /// How many there are.
+    /// Returns the number of interrupts.
     pub fn len(&self) -> usize {
         self.vectors.len()
     }
@@ -348,7 +348,7 @@ impl<L: Level> Interrupts<L> {
         self.vectors.is_empty()
     }
 
-    /// What kind they are.
+    /// Returns their type.
     pub fn kind(&self) -> Kind {
         self.vectors.kind()
     }
@@ -442,7 +442,7 @@ impl<L: Level> Interrupts<L> {
         Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
     }
 
-    /// Has interrupt `index` been raised, and is it kept back: `ddi_intr_get_pending(9F)`. `ENOTSUP` where the device does not tell.
+    /// Returns whether interrupt `index` is pending: `ddi_intr_get_pending(9F)`. Fails with `ENOTSUP` if the device cannot tell.
     pub fn is_pending(&self, index: usize) -> Result<bool, Error> {
         const PAGE: &str = "ddi_intr_get_pending(9F)";
         let handle = self.handle(index, PAGE)?;

@@ -75,7 +75,7 @@ impl Made {
         self.0.as_ptr()
     }
 
-    /// Its data, which the kernel has allocated.
+    /// Data, allocated by the kernel.
     fn data<T>(&self) -> Result<NonNull<T>, Error> {
         // SAFETY: not installed yet, so nobody else looks at it; or this field is not changed any more.
         let data = unsafe { (*self.get()).ks_data };
@@ -218,7 +218,7 @@ macro_rules! counters {
             const NAMES: &[&str] = &[$(::core::stringify!($field)),+];
 
             impl $name {
-                /// How many counters there are.
+                /// Number of counters.
                 pub const COUNT: usize = NAMES.len();
 
                 /// The counters of one instance, all zero, shown as kstat `driver:instance:name`.

@@ -120,7 +120,7 @@ pub trait Fields: Send + 'static {
     fn store(&self, values: &mut [sys::kstat_named_t]);
 }
 
-/// What the driver does when somebody is about to read.
+/// Update function, called before the values are read.
 type Update<T> = Box<dyn FnMut(&mut T) -> Result<(), Errno> + Send>;
 
 struct Inner<T: Fields> {

@@ -13,47 +13,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use common::{Programs, blocks, commands, squeeze};
+use common::Example;
 use dmaboard_user::{DMABOARD_COPY, DMABOARD_FETCH, MEMORY, MEMORY_LEN, Part, WINDOW, WINDOW_LEN};
 
-const PAGE: &str = "dmaboard.md";
-const BOARD: &str = "example-driver/dmaboard/board.toml";
+const EXAMPLE: Example = Example {
+    package: "dmaboard",
+    page: "dmaboard.md",
+    source: include_str!("../src/lib.rs"),
+    conf: None,
+    options: "--device example-driver/dmaboard/board.toml",
+};
 
 fn main() -> ExitCode {
-    let tests: [(&str, common::Test); 3] =
-        [("the_code", the_code), ("the_commands", the_commands), ("the_driver", the_driver)];
-    common::main("dmaboard", client, &tests)
-}
-
-/// The page shows parts of the driver, as they stand there.
-fn the_code(_: &Programs) {
-    let driver = squeeze(include_str!("../src/lib.rs"));
-    let shown = blocks(PAGE, "rust");
-    assert!(shown.len() >= 5, "{} blocks", shown.len());
-    for block in shown {
-        assert!(driver.contains(&squeeze(&block)), "the driver has no\n{block}");
-    }
-    assert!(include_str!("../src/lib.rs").lines().count() < 250);
-}
-
-fn the_commands(programs: &Programs) {
-    assert!(commands(programs, PAGE) >= 2);
-}
-
-/// What the client says is the same in every way of running the driver.
-fn the_driver(programs: &Programs) {
-    let mut runs = vec![
-        ("dmaboard".to_owned(), "--check"),
-        ("dmaboard".to_owned(), "--check --faults signal"),
-        ("dmaboard".to_owned(), "--check --model ilp32"),
+    let tests: [(&str, common::Test); 3] = [
+        ("the_code", |_| EXAMPLE.code_is_shown()),
+        ("the_commands", |programs| EXAMPLE.commands_do_as_shown(programs)),
+        ("the_driver", |programs| EXAMPLE.runs_alike(programs)),
     ];
-    if let Some(module) = programs.module() {
-        runs.push((module, "--check"));
-    }
-    for (driver, options) in runs {
-        let said = programs.client(&driver, &format!("--device {BOARD} {options}"));
-        assert_eq!(said, "all is well\n", "{driver} {options}");
-    }
+    common::main(EXAMPLE.package, client, &tests)
 }
 
 fn client() {

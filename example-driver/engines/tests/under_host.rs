@@ -12,50 +12,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
-use common::{Programs, blocks, commands, squeeze};
+use common::Example;
 use engines_user::{ENGINES_STATUS, LEN, Status};
 
-const PAGE: &str = "engines.md";
 const HYSTERESIS: Duration = Duration::from_millis(30);
 
+const EXAMPLE: Example = Example {
+    package: "engines",
+    page: "engines.md",
+    source: include_str!("../src/lib.rs"),
+    conf: Some(include_str!("../engines.conf")),
+    options: "",
+};
+
 fn main() -> ExitCode {
-    let tests: [(&str, common::Test); 3] =
-        [("the_code", the_code), ("the_commands", the_commands), ("the_driver", the_driver)];
-    common::main("engines", client, &tests)
-}
-
-/// The page shows parts of the driver, as they stand there.
-fn the_code(_: &Programs) {
-    let driver = squeeze(include_str!("../src/lib.rs"));
-    let shown = blocks(PAGE, "rust");
-    assert!(shown.len() >= 4, "{} blocks", shown.len());
-    for block in shown {
-        assert!(driver.contains(&squeeze(&block)), "the driver has no\n{block}");
-    }
-    let conf = include_str!("../engines.conf");
-    assert!(blocks(PAGE, "conf").concat().contains(conf), "the page's engines.conf is another");
-    assert!(include_str!("../src/lib.rs").lines().count() < 250);
-}
-
-fn the_commands(programs: &Programs) {
-    assert!(commands(programs, PAGE) >= 2);
-}
-
-/// What the client says is the same in every way of running the driver.
-fn the_driver(programs: &Programs) {
-    let conf = "conf=example-driver/engines/engines.conf";
-    let linked = format!("engines,{conf}");
-    let mut runs = vec![
-        (linked.clone(), "--check"),
-        (linked.clone(), "--check --faults signal"),
-        (linked, "--check --model ilp32"),
+    let tests: [(&str, common::Test); 3] = [
+        ("the_code", |_| EXAMPLE.code_is_shown()),
+        ("the_commands", |programs| EXAMPLE.commands_do_as_shown(programs)),
+        ("the_driver", |programs| EXAMPLE.runs_alike(programs)),
     ];
-    if let Some(module) = programs.module() {
-        runs.push((format!("{module},{conf}"), "--check"));
-    }
-    for (driver, options) in runs {
-        assert_eq!(programs.client(&driver, options), "all is well\n", "{driver} {options}");
-    }
+    common::main(EXAMPLE.package, client, &tests)
 }
 
 fn client() {

@@ -12,7 +12,7 @@ use crate::memory::kernel_page;
 use crate::platform::Kernel;
 use crate::space::address;
 
-/// What is kept with a handle: the node that the driver has set it up for.
+/// Data of a handle: the node for which the driver has set it up.
 #[derive(Default)]
 pub struct HandleData(AtomicPtr<sys::dev_info_t>);
 
@@ -225,7 +225,7 @@ impl segdev::Device<Kernel> for Device {
     }
 }
 
-/// What a driver knows a handle by.
+/// A driver's cookie for a handle.
 pub(crate) fn cookie(handle: &Arc<Handle<Kernel>>) -> sys::devmap_cookie_t {
     Arc::as_ptr(handle).cast_mut().cast()
 }

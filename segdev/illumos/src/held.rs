@@ -90,7 +90,7 @@ pub fn holds(space: *mut sys::as_) -> bool {
     false
 }
 
-/// How many threads are in calls that nothing keeps the module loaded for: its device may be closed before they return.
+/// Number of threads in calls for which nothing keeps the module loaded: its device may be closed before they return.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 
 /// The calling thread is in such a call, until it is dropped.

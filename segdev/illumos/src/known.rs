@@ -28,7 +28,7 @@ unsafe extern "C" {
     static segdev_illumos_inherit: *const c_void;
 }
 
-/// How many operations all kernels have; the next one is `inherit`, or none.
+/// Number of operations that all kernels have; the next one is `inherit`, or none.
 const OPERATIONS: usize = 23;
 
 /// `seg_ops`: the kernel's own segment driver of devices has as many operations as ours, and `inherit` behind them.

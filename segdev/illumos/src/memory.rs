@@ -13,7 +13,7 @@ use segdev::{PAGE_SIZE, Pfn, UmemKind};
 use crate::lock::Mutex;
 use crate::space::address;
 
-/// What a page frame number is that is none.
+/// The invalid page frame number.
 const NO_PAGE: Pfn = Pfn::MAX;
 
 /// A reference to kernel memory: a `ddi_umem_cookie_t`.

@@ -22,7 +22,7 @@ use crate::lock::Mutex;
 use crate::platform::{Kernel, framework};
 use crate::space::{Space, address};
 
-/// What is behind a segment of the kernel's.
+/// Private data of a segment of the kernel's.
 pub(crate) struct Mapped {
     segment: Segment<Kernel>,
     vnode: Arc<Vnode>,
@@ -36,7 +36,7 @@ impl Mapped {
     }
 }
 
-/// What a vnode is told of a whole segment.
+/// Arguments of a vnode's calls for a whole segment.
 fn whole(segment: &Segment<Kernel>) -> Range {
     Range { off: segment.off(), addr: segment.base(), len: segment.len(), flags: segment.flags().bits() }
 }
@@ -50,7 +50,7 @@ pub(crate) struct Creation {
 /// Puts a complete segment into its address space, whose layout the caller keeps.
 ///
 /// # Errors
-/// What the kernel says, and the segment, if it is not in the address space.
+/// Error of the kernel, and the segment if it is not in the address space.
 pub(crate) fn enter(
     segment: Segment<Kernel>,
     vnode: Arc<Vnode>,
@@ -332,7 +332,7 @@ unsafe extern "C-unwind" fn sync(
     0
 }
 
-/// How many pages of a range begin with the one that holds `addr`: at least one.
+/// Returns the number of pages that a range touches, at least one.
 fn page_count(addr: u64, len: usize) -> usize {
     let within = addr % PAGE_SIZE;
     (within + len as u64).div_ceil(PAGE_SIZE).max(1) as usize

@@ -27,7 +27,7 @@ pub struct Space(Arc<Inner>);
 
 struct Inner {
     space: *mut sys::as_,
-    /// How many locks each locked page carries.
+    /// Number of locks on each locked page.
     locks: Mutex<Pages<u32>>,
     locked: AtomicUsize,
 }

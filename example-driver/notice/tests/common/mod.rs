@@ -147,3 +147,58 @@ pub fn commands(programs: &Programs, page: &str) -> usize {
     }
     run
 }
+
+/// An example driver: its package and its page in docs.
+pub struct Example {
+    pub package: &'static str,
+    pub page: &'static str,
+    /// The driver's source, and its driver.conf if it has one.
+    pub source: &'static str,
+    pub conf: Option<&'static str>,
+    /// Options of every run.
+    pub options: &'static str,
+}
+
+impl Example {
+    /// The page shows parts of the driver, as they stand there; an example is short.
+    pub fn code_is_shown(&self) {
+        let driver = squeeze(self.source);
+        let shown = blocks(self.page, "rust");
+        assert!(shown.len() >= 4, "{} blocks", shown.len());
+        for block in shown {
+            assert!(driver.contains(&squeeze(&block)), "the driver has no\n{block}");
+        }
+        if let Some(conf) = self.conf {
+            assert!(
+                blocks(self.page, "conf").concat().contains(conf),
+                "the page's {}.conf is another",
+                self.package
+            );
+        }
+        assert!(self.source.lines().count() < 250);
+    }
+
+    /// The page's commands print what it says.
+    pub fn commands_do_as_shown(&self, programs: &Programs) {
+        assert!(commands(programs, self.page) >= 2);
+    }
+
+    /// What the client says is the same in every way of running the driver.
+    pub fn runs_alike(&self, programs: &Programs) {
+        let conf =
+            self.conf.map_or(String::new(), |_| format!(",conf=example-driver/{0}/{0}.conf", self.package));
+        let linked = format!("{}{conf}", self.package);
+        let mut runs = vec![
+            (linked.clone(), "--check"),
+            (linked.clone(), "--check --faults signal"),
+            (linked, "--check --model ilp32"),
+        ];
+        if let Some(module) = programs.module() {
+            runs.push((format!("{module}{conf}"), "--check"));
+        }
+        for (driver, options) in runs {
+            let said = programs.client(&driver, &format!("{} {options}", self.options));
+            assert_eq!(said, "all is well\n", "{driver} {options}");
+        }
+    }
+}
