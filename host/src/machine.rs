@@ -289,9 +289,14 @@ impl Machine {
     pub fn end(mut self) -> bool {
         kernel::no_listener();
         if let Some(server) = self.server.take() {
-            if server.wait_idle(Duration::from_secs(2)) > 0 {
+            let mut left = server.wait_idle(Duration::from_secs(2));
+            if left > 0 {
                 server.kill_all();
-                server.wait_idle(Duration::from_secs(5));
+            }
+            // As long as some of them go.
+            while left > 0 {
+                let still = server.wait_idle(Duration::from_secs(1));
+                left = if still < left { still } else { 0 };
             }
             if watch::name_stuck() > 0 {
                 // The driver's code and data and the server are still in use by that call: nothing is taken away any more.

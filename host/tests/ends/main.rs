@@ -302,7 +302,9 @@ fn nothing_to_execute() {
 type Way = fn(&str);
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait more than they compute.
+    arguments.test_threads.get_or_insert(4);
     let missing = lingers().is_none();
     if missing && !arguments.list {
         println!("ignored: there is no gcc to compile what is statically linked (apt-get install gcc)");

@@ -213,13 +213,16 @@ fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work:
         library_named(messages, manifest, kind)
             .ok_or_else(|| anyhow!("cargo built no library for {}", manifest.display()))
     };
+    let small = |packages: &[&str]| -> Vec<String> {
+        let setting = |package| format!("profile.release.package.{package}.opt-level=\"s\"");
+        packages.iter().map(setting).collect()
+    };
     let own = match framework {
         Framework::Kernel => Vec::new(),
         Framework::Own => {
             let manifest = root().join("segdev/illumos/Cargo.toml");
-            let small = ["segdev", "segdev-illumos"]
-                .map(|package| format!("profile.release.package.{package}.opt-level=\"s\""));
-            let messages = build(&["rustc", "--lib"], &manifest, &small, &[])?;
+            let framework = small(&["segdev", "segdev-illumos"]);
+            let messages = build(&["rustc", "--lib"], &manifest, &framework, &[])?;
             let rlib = library(&messages, &manifest, ".rlib")?;
             let bytes = fs::read(&rlib).with_context(|| format!("cannot read {}", rlib.display()))?;
             vec![
@@ -231,7 +234,12 @@ fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work:
             ]
         }
     };
-    let messages = build(&["rustc", "--lib", "--crate-type", "staticlib"], &package.manifest, &[], &own)?;
+    // Beside a framework of its own a module has room for what is small only.
+    let driver = match framework {
+        Framework::Kernel => Vec::new(),
+        Framework::Own => small(&["devmap", &package.name]),
+    };
+    let messages = build(&["rustc", "--lib", "--crate-type", "staticlib"], &package.manifest, &driver, &own)?;
     library(&messages, &package.manifest, ".a")
 }
 
