@@ -109,6 +109,7 @@ impl Machine {
     /// When the process has had a machine already.
     pub fn start(options: &Options) -> Result<Machine, MachineError> {
         assert!(!STARTED.swap(true, Ordering::Relaxed), "one machine in a process");
+        Server::can_start()?;
         trap::install();
         image::set_model(options.model);
         if options.allow_missing {

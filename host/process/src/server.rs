@@ -396,13 +396,25 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
 }
 
 impl Server {
+    /// Looks whether Linux has what serving takes, before anything is made for it.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn can_start() -> Result<(), StartError> {
+        supervise::prepare()?;
+        // Without it the end of a client would go unseen: better said now than by each mmap that is refused.
+        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+            .map_err(|e| system("see when processes end, by pidfd_open(2)")(e.into()))?;
+        Ok(())
+    }
+
     /// Starts serving `kernel`'s devices to processes of the same user. This process adopts what its [supervisors](super::Started) leave if they are killed
     /// (`PR_SET_CHILD_SUBREAPER`), and raises its limit of open files.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
-        supervise::prepare()?;
+        Server::can_start()?;
         let mode = uffd::probe(config.faults).map_err(StartError::NoUserfaultfd)?;
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: files.maximum, ..files };
@@ -410,9 +422,6 @@ impl Server {
         if let Some(few) = files.maximum.filter(|&limit| limit < FEWEST_FILES) {
             return Err(StartError::Files(few));
         }
-        // Without it the end of a client would go unseen: better said now than by each mmap that is refused.
-        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
-            .map_err(|e| system("see when processes end, by pidfd_open(2)")(e.into()))?;
         let shim = super::launch::shim().map_err(system("prepare the shim"))?;
         let random = std::hash::RandomState::new().build_hasher().finish();
         let name = format!("ddi-host.{}.{random:016x}", std::process::id());
