@@ -9,10 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use ddi_process::DeviceNode;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::names;
-use ddi_process::DeviceNode;
 
 /// The names of drivers that are not loaded: driver, node.
 static ASLEEP: RwLock<Vec<(String, DeviceNode)>> = RwLock::new(Vec::new());

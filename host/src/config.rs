@@ -11,15 +11,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use parking_lot::Mutex;
-use serde::Deserialize;
-
-use crate::board::values::{Size, property};
-use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
-use crate::{log, vm};
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_system::conf::{self, Conf, ConfNode};
 use ddi_system::props::{ANY_DEV, Property};
+use parking_lot::Mutex;
+use serde::Deserialize;
+
+use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
+use crate::values::{Size, property};
+use crate::{log, vm};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::{Arc, LazyLock};
 
+use ddi_process::{
+    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
+};
 use ddi_sys::{iovec, lloff, uio_t};
 use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
@@ -32,9 +35,6 @@ use crate::pci;
 use crate::vm::client::{self, Entry};
 use crate::vm::{framework, storm};
 use crate::{log, report};
-use ddi_process::{
-    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
-};
 
 const ENXIO: c_int = 6;
 const EINTR: c_int = 4;

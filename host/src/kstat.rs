@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ddi_system::getopt::{self, Given};
+use ddi_system::glob;
 use regex::Regex;
 
 use crate::cli::{fail, print};
 use crate::ddi::kstats::Statistics;
 use crate::loader::modctl;
 use crate::{kernel, resident};
-use ddi_system::getopt::{self, Given};
-use ddi_system::glob;
 
 /// What kstat says when it is called wrongly.
 const USAGE: &str = "Usage:

@@ -1,7 +1,8 @@
 //! `ddi-host`: a DDI kernel in a Linux process.
 //!
 //! Drivers, linked in or loaded from module files, call the functions of [`ddi`]; those stand on the machinery of [`kern`].
-//! What processes do comes in through `process` and goes to the drivers by way of `vm` and `kern`.
+//! System calls of processes come in through `ddi_process` and go to the drivers by way of [`kernel`], [`vm`] and [`kern`]; module files through `ddi_krtld`, the files of a
+//! system through `ddi_system`.
 
 // The command line calls the library as any program would.
 extern crate self as ddi_host;
@@ -13,7 +14,6 @@ mod output;
 mod autoload;
 pub mod bench;
 mod block;
-pub mod board;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -30,4 +30,5 @@ mod opens;
 pub mod pci;
 pub mod report;
 pub mod resident;
+pub mod values;
 pub mod vm;

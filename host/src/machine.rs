@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ddi_process::{self, FaultPolicy, Server, StartError};
+use ddi_system::root::Root;
+
 use crate::config::{self, Config, ConfigError};
 use crate::kern::drivers::{self, Driver};
 use crate::kern::image::{self, Model};
@@ -16,8 +19,6 @@ use crate::kernel::{self, DdiKernel};
 use crate::loader::session::{self, DriverFile, Session};
 use crate::loader::system;
 use crate::{ddi, linked, log, pci, report, vm};
-use ddi_process::{self, FaultPolicy, Server, StartError};
-use ddi_system::root::Root;
 
 /// How a machine is to be.
 #[derive(Clone, Debug, Default)]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::kern::drivers::{self, Driver};
-use crate::kern::nodes::{self, Node};
-use crate::loader::system;
 use ddi_process::DeviceNode;
 use ddi_system::devlink;
 use ddi_system::perms::{self, Permissions};
+
+use crate::kern::drivers::{self, Driver};
+use crate::kern::nodes::{self, Node};
+use crate::loader::system;
 
 /// One path of a minor node.
 pub struct Named {

@@ -15,6 +15,10 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
+use ddi_process::Kernel as _;
+use ddi_process::ending::{Ending, Signals};
+use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
+use ddi_system::root::Root;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::ddi::kstats;
@@ -25,10 +29,6 @@ use crate::loader::session::{self, Session};
 use crate::loader::system;
 use crate::machine::Machine;
 use crate::{autoload, kernel, log, pci};
-use ddi_process::Kernel as _;
-use ddi_process::ending::{Ending, Signals};
-use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
-use ddi_system::root::Root;
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What the device has: registers, configuration space, interrupts of every kind, DMA.
+//! Drills on the device: registers, configuration space, interrupts of every kind, DMA.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What processes map: memory that moves, is protected and invalidated, all of it together; and pages that a process lends.
+//! Drills on mappings: memory that moves, is protected and invalidated as a set; and pages that a process lends.
 //!
 //! Locks: what is `held`, over nothing.
 
@@ -74,7 +74,7 @@ impl Shown {
         Ok(())
     }
 
-    /// How often lent memory was lost.
+    /// Returns the number of times that lent memory was lost.
     pub fn lost(&self) -> i32 {
         self.lost.load(SeqCst) as i32
     }

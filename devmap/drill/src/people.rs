@@ -1,4 +1,4 @@
-//! Who calls, what is copied, signals.
+//! Drills on callers: credentials, copying, signals.
 
 use devmap::caller::Privilege;
 use devmap::plain::Pointer;
@@ -9,7 +9,7 @@ use crate::device::{Client, Drill};
 use crate::{Drilled, Failed, check};
 
 devmap::plain! {
-    /// Who the program thinks that it is.
+    /// Identity that the program claims.
     pub struct Who { pub process: i32, pub user: u32, pub real_user: u32, pub group: u32, pub real_group: u32, pub privileged: u32 }
 
     /// Nested addresses, sizes, a name: with a twin for programs of 32 bits.

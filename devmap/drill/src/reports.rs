@@ -1,4 +1,4 @@
-//! What others see of the driver: properties, statistics, error reports, the device id, power.
+//! Drills on what the driver reports: properties, statistics, faults, the device id, power.
 
 use core::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use core::time::Duration;
@@ -20,7 +20,7 @@ devmap::named! {
 }
 
 devmap::plain! {
-    /// What a program reads whole.
+    /// Contents of the raw kstat.
     #[derive(Default)]
     pub struct Whole { pub first: u64, pub second: u64 }
 }

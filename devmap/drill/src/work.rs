@@ -46,7 +46,7 @@ impl Counted {
         count.wrapping_sub(before) == more
     }
 
-    /// How many there are.
+    /// Count of calls.
     pub fn now(&self, cx: &mut impl MaySleep) -> u32 {
         *self.count.lock(cx)
     }

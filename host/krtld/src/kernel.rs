@@ -20,13 +20,24 @@ pub enum Export {
     },
 }
 
-/// A module's linkage: its revision, and of each element its address and its description, as far as that is looked at.
+/// An element of a linkage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// Its address.
+    pub address: usize,
+    /// Its `mod_ops`, by which the kinds of elements are told apart.
+    pub ops: usize,
+    /// Its description, as far as it is looked at.
+    pub description: Vec<u8>,
+}
+
+/// A module's linkage: modlinkage(9S).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Linkage {
     /// `ml_rev`.
     pub rev: i32,
     /// `ml_linkage`, up to its end.
-    pub elements: Vec<(usize, Vec<u8>)>,
+    pub elements: Vec<Element>,
 }
 
 /// The kernel around the modules.

@@ -29,7 +29,7 @@ pub mod reloc;
 pub mod stubs;
 
 pub use error::{LoadError, Missing, Problem, Site, Why};
-pub use kernel::{Export, Kernel, Linkage};
+pub use kernel::{Element, Export, Kernel, Linkage};
 pub use link::Probe;
 pub use module::Module;
 pub use modules::{Modules, UnloadError, module_at, symbolize, variable, with_a_name};

@@ -214,10 +214,13 @@ impl Module {
         if rev != MODREV_1 {
             return Err(format!("{}: linkage revision {rev} instead of {MODREV_1}", self.name));
         }
-        if elements.iter().any(|(address, _)| !self.contains(*address)) {
+        if elements.iter().any(|element| !self.contains(element.address)) {
             return Err(format!("{}: a linkage element outside the module", self.name));
         }
-        Ok(elements.iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect())
+        Ok(elements
+            .iter()
+            .map(|element| String::from_utf8_lossy(&element.description).into_owned())
+            .collect())
     }
 }
 

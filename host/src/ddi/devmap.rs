@@ -10,6 +10,7 @@ use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ddi_process::{Call, Piece};
 use ddi_sys::{
     as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
     dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, model_t, off_t, offset_t, uint_t,
@@ -31,7 +32,6 @@ use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
 use crate::vm::{client, framework, kva};
-use ddi_process::{Call, Piece};
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;

@@ -10,6 +10,7 @@ use std::ffi::c_int;
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
     as_, buf, caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, ddi_dma_attr_t, ddi_dma_cookie_t,
     ddi_dma_handle_t, dev_info_t, off_t, uint_t, ulong_t,
@@ -22,7 +23,6 @@ use crate::log;
 use crate::pci::iospace;
 use crate::report;
 use crate::vm::{client, frames, kva, memory};
-use ddi_process::physmem::PAGE_SIZE;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;

@@ -5,6 +5,8 @@
 
 use std::ffi::{c_int, c_uint};
 
+use ddi_process::Prot;
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{caddr_t, hat, page, pfn_t};
 
 use super::data;
@@ -13,8 +15,6 @@ use crate::report;
 use crate::vm::client::Client;
 use crate::vm::segments::client_of_hat;
 use crate::vm::{kva, memory};
-use ddi_process::Prot;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// Whose translations a `hat` is.
 enum Whose {

@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 
+use ddi_krtld::Linkage;
 use ddi_sys::{
     caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, modinfo, modldrv, modlinkage,
     pollhead,
@@ -26,7 +27,7 @@ fn module_of(linkage: *mut modlinkage) -> Option<String> {
 }
 
 /// Reads a linkage that a module passed to `function`; None, after a report, if a pointer in it leads nowhere.
-fn read(function: &str, name: &str, linkage: *mut modlinkage) -> Option<(c_int, Vec<tables::Element>)> {
+fn read(function: &str, name: &str, linkage: *mut modlinkage) -> Option<Linkage> {
     tables::linkage(name, linkage as usize).inspect_err(|wrong| wrong.report(function)).ok()
 }
 
@@ -37,7 +38,7 @@ ddi! {
             report::mistake("mod_install", "called outside _init", "mod_install(9F)");
             return EINVAL;
         };
-        let Some((rev, elements)) = read("mod_install", &name, linkage) else { return EINVAL };
+        let Some(Linkage { rev, elements }) = read("mod_install", &name, linkage) else { return EINVAL };
         if rev != ddi_sys::MODREV_1 {
             report::mistake("mod_install", "the modlinkage's ml_rev is not MODREV_1", "modlinkage(9S)");
             return EINVAL;
@@ -81,7 +82,7 @@ ddi! {
     /// mod_info(9F): nonzero is success.
     fn mod_info(linkage: *mut modlinkage, info: *mut modinfo) -> c_int {
         let name = module_of(linkage).unwrap_or_else(|| "a module".to_owned());
-        let Some((rev, elements)) = read("mod_info", &name, linkage) else { return 0 };
+        let Some(Linkage { rev, elements }) = read("mod_info", &name, linkage) else { return 0 };
         // SAFETY: the driver's promise; what the host passed to _info.
         let info = unsafe { &mut *info };
         if info.mi_info == ddi_sys::MI_INFO_LINKAGE {

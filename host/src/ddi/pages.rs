@@ -11,6 +11,7 @@ use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{caddr_t, kmutex_t, page, pfn_t, pgcnt_t};
 use parking_lot::{Condvar, Mutex};
 
@@ -18,7 +19,6 @@ use super::sync;
 use crate::report;
 use crate::vm::frames::{self, Page};
 use crate::vm::memory;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// `se_t`: to have a page alone; sharing it is 0.
 pub(crate) const SE_EXCL: c_int = 1;

@@ -15,9 +15,9 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
+use ddi_process::{Call, Prot};
 use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
+use parking_lot::{Condvar, Mutex};
 use segdev::UmemKind;
 
 use super::{bufs, store, sync};
@@ -25,7 +25,6 @@ use crate::kern::entry;
 use crate::report;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
-use ddi_process::{Call, Prot};
 
 const ENOMEM: c_int = 12;
 const EACCES: c_int = 13;

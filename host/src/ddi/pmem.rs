@@ -10,6 +10,7 @@ use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
     ddi_device_acc_attr_t, ddi_umem_cookie_t, dev_info_t, devmap_callback_ctl, devmap_cookie_t, offset_t,
     pfn_t, pgcnt_t, uint_t,
@@ -19,7 +20,6 @@ use parking_lot::Mutex;
 use crate::kern::image::Image;
 use crate::report;
 use crate::vm::{client, cookie, frames, kva};
-use ddi_process::physmem::PAGE_SIZE;
 
 /// `PMEM_SLEEP`: wait for memory.
 const SLEEP: uint_t = 1;

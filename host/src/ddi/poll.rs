@@ -10,10 +10,9 @@ use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ddi_process::PollWaker;
 use ddi_sys::pollhead_t;
 use parking_lot::Mutex;
-
-use ddi_process::PollWaker;
 
 /// A head that somebody waits for.
 #[derive(Default)]

@@ -7,12 +7,12 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::{caddr_t, ddi_prop_op_t, dev_info_t, dev_t, uchar_t};
+use ddi_system::props::{ANY_DEV, Kind, Property};
 
 use super::nodes::node;
 use super::{bytes, memory, store, text};
 use crate::kern::heap;
 use crate::report;
-use ddi_system::props::{ANY_DEV, Kind, Property};
 
 /// DDI_DEV_T_ANY: matches whatever device number a property has.
 const DEV_ANY: dev_t = dev_t::MAX - 1;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::{Arc, LazyLock};
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
     as_, caddr_t, caller_context_t, cred_t, dev_t, fault_type, faultcode_t, hat, memid_t, offset_t, seg,
     seg_rw, vnode, vtype_t,
@@ -20,7 +21,6 @@ use crate::kern::nodes::Node;
 use crate::vm::client::{self, Entry};
 use crate::vm::{behind, framework, segments};
 use crate::{kernel, opens, report};
-use ddi_process::physmem::PAGE_SIZE;
 
 const EINVAL: c_int = 22;
 const ENOMEM: c_int = 12;

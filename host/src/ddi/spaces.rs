@@ -11,6 +11,8 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
+use ddi_process::Call;
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{as_, caddr_t, offset_t, seg};
 use segdev::{MapFlags, MapRequest, Prot};
 
@@ -21,8 +23,6 @@ use crate::vm::client::Entry;
 use crate::vm::device::{ByHand, Device};
 use crate::vm::{client, cookie, framework};
 use crate::{kernel, opens};
-use ddi_process::Call;
-use ddi_process::physmem::PAGE_SIZE;
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;

@@ -6,17 +6,16 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use ddi_process::{Call, Errno};
 use ddi_sys::{
     boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t,
 };
-
 use parking_lot::Mutex;
 
 use super::{bytes, store, sync};
 use crate::kern::cred::{Cred, KERNEL_CRED};
 use crate::kern::errno::illumos_errno;
 use crate::vm::client;
-use ddi_process::{Call, Errno};
 
 const EPERM: c_int = 1;
 const EFAULT: c_int = 14;

@@ -11,6 +11,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{cred_t, kmutex_t, page};
 use parking_lot::Mutex;
 use segdev::Pfn;
@@ -19,7 +20,6 @@ use super::{bytes, pages, sync};
 use crate::kern::image::Image;
 use crate::report;
 use crate::vm::client;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// Offset of `v_pages`, a vnode's list of pages.
 pub(crate) const V_PAGES: usize = 72;

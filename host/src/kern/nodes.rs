@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
 use ddi_sys::dev_info_t;
+use ddi_system::props::{List, Property};
 use parking_lot::{Mutex, RwLock};
 
 use crate::pci;
-use ddi_system::props::{List, Property};
 
 /// A register set: physical memory of the simulated device, or its configuration space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

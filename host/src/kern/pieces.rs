@@ -1,8 +1,7 @@
 //! Memory in pieces for a device's DMA: cut into cookies that it can take, and cookies put into windows. Only arithmetic; no locking.
 
-use ddi_sys::ddi_dma_attr_t;
-
 use ddi_process::physmem::PAGE_SIZE;
+use ddi_sys::ddi_dma_attr_t;
 
 /// Part of a binding that a device can take at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

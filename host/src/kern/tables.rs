@@ -5,6 +5,7 @@
 
 use std::mem::offset_of;
 
+use ddi_krtld::{Element, Linkage};
 use ddi_sys::{cb_ops, dev_ops, devmap_callback_ctl, modldrv, modlinkage, modlmisc};
 
 use super::peek::{self, Plain};
@@ -46,24 +47,13 @@ pub fn follow<T: Plain>(driver: &str, path: &str, value: usize, page: &'static s
     peek::read(value).ok_or_else(wrong)
 }
 
-/// An element of a linkage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Element {
-    /// Its address.
-    pub address: usize,
-    /// Its `mod_ops`, by which the kinds of elements are told apart.
-    pub ops: usize,
-    /// Its description, as far as it is looked at.
-    pub description: Vec<u8>,
-}
-
 const _: () = assert!(offset_of!(modldrv, drv_linkinfo) == offset_of!(modlmisc, misc_linkinfo));
 
-/// Reads a module's linkage: its revision and its elements.
+/// Reads a module's linkage.
 ///
 /// # Errors
 /// A pointer in it leads nowhere.
-pub fn linkage(module: &str, address: usize) -> Result<(i32, Vec<Element>), Wrong> {
+pub fn linkage(module: &str, address: usize) -> Result<Linkage, Wrong> {
     let linkage: modlinkage = follow(module, "the modlinkage", address, "modlinkage(9S)")?;
     let mut elements = Vec::new();
     for (index, &element) in linkage.ml_linkage.iter().take_while(|e| !e.is_null()).enumerate() {
@@ -84,7 +74,7 @@ pub fn linkage(module: &str, address: usize) -> Result<(i32, Vec<Element>), Wron
         })?;
         elements.push(Element { address, ops: head.misc_modops as usize, description });
     }
-    Ok((linkage.ml_rev, elements))
+    Ok(Linkage { rev: linkage.ml_rev, elements })
 }
 
 /// Looks at a driver's `dev_ops`, and at the `cb_ops` behind it, before anything of them is called.

@@ -1,6 +1,12 @@
 //! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modload and so on. Each returns the exit status.
 
 use clap::{ArgAction, Args, Subcommand};
+use ddi_system::add_drv::{self, AddOptions, Running};
+use ddi_system::errno::EBUSY;
+use ddi_system::getopt::{self, Given};
+use ddi_system::rem_drv;
+use ddi_system::root::Root;
+use ddi_system::update_drv;
 
 use super::help;
 use super::modctl;
@@ -8,12 +14,6 @@ use super::session::Session;
 use super::system;
 use crate::log;
 use crate::resident::{self, Request};
-use ddi_system::add_drv::{self, AddOptions, Running};
-use ddi_system::errno::EBUSY;
-use ddi_system::getopt::{self, Given};
-use ddi_system::rem_drv;
-use ddi_system::root::Root;
-use ddi_system::update_drv;
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]

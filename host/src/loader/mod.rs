@@ -1,25 +1,13 @@
-//! Loads kernel modules the way krtld does: the relocatable objects that add_drv installs, from whatever compiler.
+//! The commands about modules and drivers, on the modules (`ddi_krtld`) and the system's files (`ddi_system`) of one machine.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `elf` | what the file says |
-//! | `link` | symbols and relocations |
-//! | `reloc` | what each relocation type means, and which are refused |
-//! | `code` | instructions that a kernel module must not have |
-//! | `image`, `low` | memory below 2 GiB |
-//! | `stubs` | the way from there to the host's functions and data |
-//! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
-//! | `missing` | what stands for a function that nobody has |
-//! | `calls` | where in a driver a call of the host came from |
-//! | `root`, `devlink`, `links` | a system's directory: what is installed, and its names in /dev |
-//! | `system`, `perms` | what the kernel and devfsadm of that system know |
-//! | `session` | the modules of one run, on the DDI of this process |
-//! | `add_drv`, `rem_drv`, `update_drv`, `policy` | what is installed, and how it changes |
+//! | `session` | the modules of one run, linked against the DDI of this process |
+//! | `system` | what the kernel and devfsadm know of the system whose directory the machine has |
 //! | `modctl`, `modinfo` | modload, modunload, modinfo |
-//! | `getopt`, `errno`, `cli`, `help` | command lines and messages as illumos has them |
+//! | `cli`, `help` | the command lines, add_drv and its like among them |
 //!
-//! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
-//! was written in.
+//! Locking: `system` has a leaf lock; a session belongs to the thread that runs the command.
 
 pub mod cli;
 pub mod help;

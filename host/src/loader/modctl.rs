@@ -7,13 +7,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use super::modinfo;
-use super::session::{Host, Session};
-use crate::resident::{self, Request};
 use ddi_krtld::kernel::Kernel;
 use ddi_system::errno::{self, EINVAL};
 use ddi_system::getopt::{self, Given};
 use ddi_system::root::Root;
+
+use super::modinfo;
+use super::session::{Host, Session};
+use crate::resident::{self, Request};
 
 /// The modules of the kernel itself, which the host is: their numbers and names.
 pub(crate) const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_krtld::{Export, Kernel, Linkage, Modules, UnloadError, Why};
+use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
+use ddi_system::root::{Lock, Root};
 
 use crate::config::{self, Config};
 use crate::kern::symbols;
@@ -14,8 +16,6 @@ use crate::kern::thread::{self, Context};
 use crate::kern::{drivers, entry, left, nodes, tables, trap};
 use crate::vm::client;
 use crate::{ddi, kernel, log, pci, report};
-use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
-use ddi_system::root::{Lock, Root};
 
 static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
 
@@ -63,8 +63,7 @@ impl Kernel for Host {
     }
 
     fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
-        let (rev, elements) = tables::linkage(module, address).map_err(|wrong| wrong.to_string())?;
-        Ok(Linkage { rev, elements: elements.into_iter().map(|e| (e.address, e.description)).collect() })
+        tables::linkage(module, address).map_err(|wrong| wrong.to_string())
     }
 
     fn missing(&self) -> Option<fn(&str, Why) -> !> {

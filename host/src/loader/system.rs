@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use parking_lot::RwLock;
-
-use crate::kern::{drivers, nodes};
-use crate::log;
 use ddi_system::devlink::{Minor, Rules};
 use ddi_system::links::Links;
 use ddi_system::perms::{Permissions, Perms};
 use ddi_system::root::Root;
+use parking_lot::RwLock;
+
+use crate::kern::{drivers, nodes};
+use crate::log;
 
 struct System {
     root: Root,

@@ -19,10 +19,10 @@
 //!
 //! docs/devices.md lists everything that can be said.
 
+use ddi_process::physmem::PAGE_SIZE;
 use serde::Deserialize;
 
-use crate::board::values::{Size, property};
-use ddi_process::physmem::PAGE_SIZE;
+use crate::values::{Size, property};
 
 /// A device.
 #[derive(Clone, Debug, Deserialize)]

@@ -5,6 +5,7 @@
 //! and the like); a store through a pointer, or by a process that maps the registers, is a store to memory. Locking: a leaf
 //! mutex round the interrupt status; no lock is held when an interrupt is raised.
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::{Mutex, RwLock};
 
 use super::describe::{COPY_LEN, Description, Place};
@@ -14,7 +15,6 @@ use crate::kern::interrupts;
 use crate::kern::nodes::Node;
 use crate::log;
 use crate::vm::{frames, memory};
-use ddi_process::physmem::PAGE_SIZE;
 
 /// Memory behind a base address register.
 #[derive(Clone, Copy, Debug)]

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::RwLock;
 
 use crate::vm::memory;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// First frame number to kernel address and number of pages.
 static MAPPED: RwLock<BTreeMap<u64, (usize, u64)>> = RwLock::new(BTreeMap::new());

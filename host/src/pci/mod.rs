@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
-use crate::board::values::property;
 use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
+use crate::values::property;
 use crate::vm::memory;
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_system::props::Property;

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_process::{self, Process, Sleeper};
 use parking_lot::{Mutex, RwLock};
 use segdev::UmemKind;
 use segdev::space::AddressSpace;
@@ -17,8 +19,6 @@ use super::umem::Memory;
 use crate::kern::cred::Cred;
 use crate::kern::image::ProcessImage;
 use crate::kern::thread::{self, Context, Owner, Signals};
-use ddi_process::physmem::PAGE_SIZE;
-use ddi_process::{self, Process, Sleeper};
 
 /// A process, its images, and (as segdev's `Space`) its address space's name.
 #[derive(Clone)]

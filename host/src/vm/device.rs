@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
@@ -21,7 +22,6 @@ use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::opens;
 use crate::report;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// What a call that panicked returns to the framework.
 const EIO: c_int = 5;

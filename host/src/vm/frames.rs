@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+use ddi_process::physmem::LEGACY;
 use parking_lot::RwLock;
 
 use super::memory;
-use ddi_process::physmem::LEGACY;
 
 /// The kernel's `page_t`, as far as drivers reach into it.
 #[repr(C)]

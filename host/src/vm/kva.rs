@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 use std::sync::{LazyLock, OnceLock};
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::Mutex;
 
 use super::memory;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// Bytes that can be mapped so.
 pub const SIZE: usize = 4 << 30;

@@ -22,13 +22,13 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use segdev::{Context, Framework, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
-
-use crate::ddi::time;
-use crate::kern::callout;
 use client::Client;
 use ddi_process::physmem::{DEFAULT_SIZE, PAGE_SIZE, PhysMem};
 use ddi_process::{self, Call};
+use segdev::{Context, Framework, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
+
+use crate::ddi::time;
+use crate::kern::{callout, trap};
 
 static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
 static FRAMEWORK: OnceLock<Framework<Host>> = OnceLock::new();
@@ -57,7 +57,7 @@ pub fn start() -> Result<(), NoMemory> {
     if MEMORY.get().is_none() {
         let memory = PhysMem::new(DEFAULT_SIZE)?;
         let _ = MEMORY.set(memory);
-        crate::kern::trap::explain_physical(umem::explain);
+        trap::explain_physical(umem::explain);
     }
     kva::start()?;
     frames::start()?;

@@ -12,6 +12,8 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
 use ddi_sys::{caddr_t, faultcode_t, seg, seg_ops};
 use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
@@ -19,8 +21,6 @@ use super::client::{Client, Entry};
 use crate::ddi::sync;
 use crate::kern::entry;
 use crate::report;
-use ddi_process::physmem::PAGE_SIZE;
-use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
 
 const EIO: c_int = 5;
 const EINTR: c_int = 4;

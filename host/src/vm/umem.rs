@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
@@ -14,7 +15,6 @@ use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
 use crate::report::Earlier;
-use ddi_process::physmem::PAGE_SIZE;
 
 /// Memory.
 pub struct Memory {

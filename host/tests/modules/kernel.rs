@@ -46,8 +46,7 @@ impl Kernel for Few {
         f();
     }
     fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
-        let (rev, elements) = tables::linkage(module, address).map_err(|wrong| wrong.to_string())?;
-        Ok(Linkage { rev, elements: elements.into_iter().map(|e| (e.address, e.description)).collect() })
+        tables::linkage(module, address).map_err(|wrong| wrong.to_string())
     }
     fn detach_all(&self, _module: &str) -> Result<(), i32> {
         self.detach.lock().unwrap().map_or(Ok(()), Err)

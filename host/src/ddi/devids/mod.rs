@@ -9,12 +9,12 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use ddi_sys::{ddi_devid_t, dev_info_t, dev_t, ushort_t};
+use ddi_system::props::{ANY_DEV, Property};
 
 use self::form::Devid;
 use super::{bytes, memory, store};
 use crate::kern::drivers;
 use crate::kern::nodes::{self, Node};
-use ddi_system::props::{ANY_DEV, Property};
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;

@@ -1,3 +1,0 @@
-//! What all rooms of the kernel stand on.
-
-pub mod values;
