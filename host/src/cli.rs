@@ -5,10 +5,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ddi_host::kern::image::Model;
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::{bench, demo, kernel, kstat, log, report, resident};
+use ddi_host::{bench, demo, kstat, resident};
+use ddi_kernel::board::{log, report};
+use ddi_kernel::calls::kernel;
+use ddi_kernel::kern::image::Model;
 use ddi_process::ending::Ending;
 use ddi_process::{FaultPolicy, Program, check_program, end_all, is_descendant, pass_on, run_elsewhere};
 use ddi_system::root::Root;
@@ -388,7 +390,7 @@ pub fn main() -> i32 {
         Ok(cli) => cli,
         Err(said) => return answer(&said),
     };
-    if let Err(error) = ddi_host::vm::room_to_begin() {
+    if let Err(error) = ddi_kernel::vm::room_to_begin() {
         return fail(&format!("there is hardly any address space (see ulimit -v): {error}"));
     }
     match cli.command {

@@ -17,9 +17,10 @@ use ddi_system::props::{ANY_DEV, Property};
 use parking_lot::Mutex;
 use serde::Deserialize;
 
-use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
-use crate::values::{Size, property};
-use crate::{log, vm};
+use ddi_kernel::board::log;
+use ddi_kernel::board::values::{Size, property};
+use ddi_kernel::kern::nodes::{self, NewNode, Node, RegisterSet};
+use ddi_kernel::vm;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

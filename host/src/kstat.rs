@@ -8,9 +8,10 @@ use ddi_system::glob;
 use regex::Regex;
 
 use crate::cli::{fail, print};
-use crate::ddi::kstats::Statistics;
 use crate::loader::modctl;
-use crate::{kernel, resident};
+use crate::resident;
+use ddi_kernel::calls::kernel;
+use ddi_kernel::ddi::kstats::Statistics;
 
 /// What kstat says when it is called wrongly.
 const USAGE: &str = "Usage:
@@ -105,7 +106,7 @@ pub fn run(words: &[String]) -> i32 {
 /// All statistics of this process's kernel, as `kstat -p` shows them.
 pub fn parseable() -> String {
     let shown =
-        Asked::parse(&["-p".to_owned()]).ok().map(|asked| asked.text(&crate::ddi::kstats::read_all()).0);
+        Asked::parse(&["-p".to_owned()]).ok().map(|asked| asked.text(&ddi_kernel::ddi::kstats::read_all()).0);
     shown.unwrap_or_default()
 }
 
@@ -323,7 +324,7 @@ fn stamp(how: Stamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ddi::kstats::Value;
+    use ddi_kernel::ddi::kstats::Value;
 
     fn all() -> Vec<Statistics> {
         let value = |(name, text): &(&str, &str), is_string| Value {

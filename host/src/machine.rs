@@ -11,14 +11,19 @@ use ddi_process::{self, FaultPolicy, Server, StartError};
 use ddi_system::root::Root;
 
 use crate::config::{self, Config, ConfigError};
-use crate::kern::drivers::{self, Driver};
-use crate::kern::image::{self, Model};
-use crate::kern::thread::{self, Context};
-use crate::kern::{entry, heap, interrupts, left, trap, watch};
-use crate::kernel::{self, DdiKernel};
+use crate::linked;
 use crate::loader::session::{self, DriverFile, Session};
-use crate::loader::system;
-use crate::{ddi, linked, log, pci, report, vm};
+use ddi_kernel::board::log;
+use ddi_kernel::board::report;
+use ddi_kernel::calls::kernel::{self, DdiKernel};
+use ddi_kernel::calls::system;
+use ddi_kernel::ddi;
+use ddi_kernel::kern::drivers::{self, Driver};
+use ddi_kernel::kern::image::{self, Model};
+use ddi_kernel::kern::thread::{self, Context};
+use ddi_kernel::kern::{entry, heap, interrupts, left, trap, watch};
+use ddi_kernel::pci;
+use ddi_kernel::vm;
 
 /// How a machine is to be.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +127,7 @@ impl Machine {
         let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
         heap::set_check(options.check);
         vm::start()?;
-        ddi::symbols::add();
+        ddi_extra::add();
         vm::memory().set_guard(options.check);
         let given = file.module.to_string_lossy().into_owned();
         let entry = linked::find(&given);
@@ -160,7 +165,7 @@ impl Machine {
     fn start_root(options: &Options, root: &Root) -> Result<Machine, MachineError> {
         heap::set_check(options.check);
         vm::start()?;
-        ddi::symbols::add();
+        ddi_extra::add();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         system::enter(root).map_err(MachineError::Module)?;
@@ -219,7 +224,7 @@ impl Machine {
 
     fn serve(&mut self, options: &Options) -> Result<(), MachineError> {
         let driver = self.driver().ok_or_else(|| MachineError::NoInstance(self.name.clone()))?;
-        if !crate::kern::nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
+        if !ddi_kernel::kern::nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
             return Err(MachineError::NoInstance(self.name.clone()));
         }
         if !kernel::any_device() {

@@ -21,14 +21,16 @@ use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
 use ddi_system::root::Root;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::ddi::kstats;
-use crate::kern::{blocked, drivers, nodes};
-use crate::kernel::DdiKernel;
 use crate::loader::modctl;
 use crate::loader::session::{self, Session};
-use crate::loader::system;
 use crate::machine::Machine;
-use crate::{autoload, kernel, log, pci};
+use ddi_kernel::board::log;
+use ddi_kernel::calls::kernel::DdiKernel;
+use ddi_kernel::calls::system;
+use ddi_kernel::calls::{autoload, kernel};
+use ddi_kernel::ddi::kstats;
+use ddi_kernel::kern::{blocked, drivers, nodes};
+use ddi_kernel::pci;
 
 /// How long the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -394,7 +396,7 @@ fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) 
     }
     let done = how(machine.session());
     // What has stayed and is attached has its names itself.
-    for name in names(machine).iter().filter(|name| !crate::names::nodes_of(name).is_empty()) {
+    for name in names(machine).iter().filter(|name| !ddi_kernel::calls::names::nodes_of(name).is_empty()) {
         autoload::forget(name);
     }
     kernel::devices_changed();

@@ -190,7 +190,7 @@ pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, Strin
     }
     let clean = machine.end();
     (seen.loaded, seen.unloaded) = ddi_process::translations();
-    seen.left.extend(crate::report::reports());
+    seen.left.extend(ddi_kernel::board::report::reports());
     let Some(report) = report.filter(|_| status.success()) else {
         return Err("the demo's processes did not come to an end; see the messages above".into());
     };

@@ -11,9 +11,9 @@ use ddi_system::update_drv;
 use super::help;
 use super::modctl;
 use super::session::Session;
-use super::system;
-use crate::log;
 use crate::resident::{self, Request};
+use ddi_kernel::board::log;
+use ddi_kernel::calls::system;
 
 /// Commands about module files.
 #[derive(Debug, Subcommand)]
@@ -175,7 +175,7 @@ impl Running for Machine {
 
 /// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
 fn attach_once(root: &Root, name: &str) -> Result<String, String> {
-    crate::vm::start().map_err(|error| error.to_string())?;
+    ddi_kernel::vm::start().map_err(|error| error.to_string())?;
     let attached = system::enter(root).and_then(|()| {
         let mut session = Session::new(Some(root));
         let attached = session.add_from(root, name);

@@ -3,15 +3,13 @@
 //! | file | what |
 //! | --- | --- |
 //! | `session` | the modules of one run, linked against the DDI of this process |
-//! | `system` | what the kernel and devfsadm know of the system whose directory the machine has |
 //! | `modctl`, `modinfo` | modload, modunload, modinfo |
 //! | `cli`, `help` | the command lines, add_drv and its like among them |
 //!
-//! Locking: `system` has a leaf lock; a session belongs to the thread that runs the command.
+//! Locking: none; a session belongs to the thread that runs the command.
 
 pub mod cli;
 pub mod help;
 pub mod modctl;
 pub mod modinfo;
 pub mod session;
-pub mod system;

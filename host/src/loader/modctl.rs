@@ -245,7 +245,7 @@ fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, String> {
     if undefined {
         return modinfo::undefined(file, &Host as &dyn Kernel);
     }
-    crate::vm::start().map_err(|error| error.to_string())?;
+    ddi_kernel::vm::start().map_err(|error| error.to_string())?;
     let session = Session::new(None);
     let module = session.modules().load(file).map_err(|e| e.to_string())?;
     Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, None, wide)?)

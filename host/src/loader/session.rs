@@ -11,11 +11,15 @@ use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use ddi_system::root::{Lock, Root};
 
 use crate::config::{self, Config};
-use crate::kern::symbols;
-use crate::kern::thread::{self, Context};
-use crate::kern::{drivers, entry, left, nodes, tables, trap};
-use crate::vm::client;
-use crate::{ddi, kernel, log, pci, report};
+use ddi_kernel::board::log;
+use ddi_kernel::board::report;
+use ddi_kernel::calls::kernel;
+use ddi_kernel::ddi;
+use ddi_kernel::kern::symbols;
+use ddi_kernel::kern::thread::{self, Context};
+use ddi_kernel::kern::{drivers, entry, left, nodes, tables, trap};
+use ddi_kernel::pci;
+use ddi_kernel::vm::client;
 
 static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
 
@@ -30,7 +34,7 @@ pub struct Host;
 
 impl Kernel for Host {
     fn lookup(&self, name: &str) -> Option<Export> {
-        ddi::symbols::add();
+        ddi_extra::add();
         let symbol = symbols::find(name)?;
         let address = symbol.address.0 as usize;
         Some(if symbol.size > 0 {
@@ -137,7 +141,7 @@ impl Session {
         // Loading a module runs code of it. Threads start with the %gs base of the thread that makes them: from here on nobody is without one.
         thread::kthread();
         trap::install();
-        ddi::symbols::add();
+        ddi_extra::add();
         let path = root.map(Root::module_path).unwrap_or_default();
         let modules = Modules::new(Arc::new(Host), path);
         Session { modules, names: Vec::new(), kept: Vec::new(), holds: Vec::new() }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use ddi_host::kern::{calls, tables, thread};
+use ddi_kernel::kern::{calls, tables, thread};
 use ddi_krtld::{Export, Kernel, Linkage, Modules};
 
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use ddi_host::kern::calls;
+use ddi_kernel::kern::calls;
 use ddi_krtld::{Modules, real_data, real_function};
 use tempfile::tempdir;
 

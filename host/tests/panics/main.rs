@@ -4,8 +4,9 @@
 use std::ffi::CString;
 use std::process::ExitCode;
 
+use ddi_host::linked;
 use ddi_host::machine::{Machine, Options};
-use ddi_host::{linked, log};
+use ddi_kernel::board::log;
 use ddi_process::Program;
 use devmap::prelude::*;
 use devmap::{Cut, Dup, Fault, MapRequest, Remains, Served, Setup, Uio, Umem};

@@ -1,0 +1,5 @@
+//! What every room says things with: the log, reports, values as files spell them. Uses nothing of the kernel; leaf locks.
+
+pub mod log;
+pub mod report;
+pub mod values;

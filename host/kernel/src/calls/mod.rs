@@ -1,0 +1,19 @@
+//! System calls of processes: devices by path, open files, and the way to drivers' entry points.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`kernel`] | implements `ddi_process::Kernel`: each system call to its entry point |
+//! | [`opens`] | who has which device number open; when open(9E) and close(9E) are called |
+//! | [`block`] | read(2) and write(2) of block devices |
+//! | [`names`] | the paths of minor nodes |
+//! | [`system`] | what the kernel and devfsadm(8) know of the system whose directory the machine has |
+//! | [`autoload`] | devices whose driver is loaded when they are opened |
+//!
+//! Locking: each file has leaf locks of its own; none is held while driver code runs.
+
+pub mod autoload;
+pub mod block;
+pub mod kernel;
+pub mod names;
+pub mod opens;
+pub mod system;

@@ -1,0 +1,254 @@
+//! Open devices: who has which device number open, and when open(9E) and close(9E) are called.
+//!
+//! open(9E) is called for each open, close(9E) at the last close of a device number (a character and a block device of one number count apart) and
+//! not while an open(9E) of it runs. A layered open (`OTYP_LYR`, see [`ddi_extra::ldi`]) has each a close(9E) of its own. Mappings count as opens.
+//!
+//! Locking: one lock round the tables, which is not held while driver code runs.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use ddi_sys::{OTYP_CHR, OTYP_LYR, cred_t};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::board::log;
+use crate::calls::kernel::node_of;
+use crate::kern::cred::Cred;
+use crate::kern::drivers::Driver;
+use crate::kern::nodes::Node;
+use crate::vm::client;
+
+const ENXIO: c_int = 6;
+const EIO: c_int = 5;
+
+/// An open of a device by a process.
+pub(crate) struct Open {
+    /// The driver.
+    pub driver: Arc<Driver>,
+    /// The device number.
+    pub dev: u64,
+    /// `OTYP_CHR` or `OTYP_BLK`.
+    pub otyp: c_int,
+    /// How it was opened, as drivers see it.
+    pub flags: c_int,
+    /// Who opened it.
+    pub cred: Box<Cred>,
+}
+
+/// A device number and how it is open: `OTYP_CHR` or `OTYP_BLK`.
+type Key = (u64, c_int);
+
+#[derive(Default)]
+struct Opens {
+    by_id: HashMap<u64, Arc<Open>>,
+    by_dev: HashMap<Key, DevState>,
+}
+
+/// A device number that is open or being opened.
+struct DevState {
+    /// Opens, those in progress included, and mappings.
+    count: usize,
+    node: &'static Node,
+    /// An open(9E) has succeeded since the last close(9E).
+    opened: bool,
+    /// close(9E) runs: an open waits.
+    closing: bool,
+}
+
+static OPENS: LazyLock<Mutex<Opens>> = LazyLock::new(Mutex::default);
+/// Told when a close(9E) has returned.
+static CLOSED: Condvar = Condvar::new();
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A number for an open file.
+pub(crate) fn next_id() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Opens by processes that there are.
+pub fn count() -> usize {
+    OPENS.lock().by_id.len()
+}
+
+/// The open file of this number.
+pub(crate) fn find(id: u64) -> Option<Arc<Open>> {
+    OPENS.lock().by_id.get(&id).cloned()
+}
+
+thread_local! {
+    static IN_USE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Runs `f`, a call of the driver's on an open device.
+pub(crate) fn using<R>(dev: u64, f: impl FnOnce() -> R) -> R {
+    struct Back(Option<u64>);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            IN_USE.set(self.0);
+        }
+    }
+    let _back = Back(IN_USE.replace(Some(dev)));
+    f()
+}
+
+/// The device on which the calling thread runs an ioctl(9E).
+pub(crate) fn in_use() -> Option<(Arc<Driver>, &'static Node)> {
+    crate::calls::kernel::device_of(IN_USE.get()?)
+}
+
+/// Enters an open file.
+pub(crate) fn insert(open: Open) -> u64 {
+    let id = next_id();
+    OPENS.lock().by_id.insert(id, Arc::new(open));
+    id
+}
+
+/// Takes an open file away.
+pub(crate) fn remove(id: u64) -> Option<Arc<Open>> {
+    OPENS.lock().by_id.remove(&id)
+}
+
+/// The node of a device number that is open as a character device.
+pub(crate) fn node(dev: u64) -> Option<&'static Node> {
+    OPENS.lock().by_dev.get(&(dev, OTYP_CHR)).map(|state| state.node)
+}
+
+impl Opens {
+    /// Counts an open of a device number.
+    fn hold(&mut self, key: Key, node: &'static Node) {
+        let state = DevState { count: 0, node, opened: false, closing: false };
+        self.by_dev.entry(key).or_insert(state).count += 1;
+    }
+
+    /// Takes one away; true when close(9E) is to be called, and then the entry is to be removed.
+    fn drop_one(&mut self, key: Key) -> bool {
+        let Some(state) = self.by_dev.get_mut(&key) else { return false };
+        state.count -= 1;
+        if state.count > 0 {
+            return false;
+        }
+        if state.opened {
+            state.closing = true;
+            return true;
+        }
+        self.by_dev.remove(&key);
+        false
+    }
+}
+
+/// Waits until no close(9E) of the device number runs.
+fn wait_closed(key: Key) -> MutexGuard<'static, Opens> {
+    let mut opens = OPENS.lock();
+    while opens.by_dev.get(&key).is_some_and(|state| state.closing) {
+        CLOSED.wait(&mut opens);
+    }
+    opens
+}
+
+fn call_open(driver: &Driver, dev: &mut u64, flags: c_int, otyp: c_int, cred: *mut cred_t) -> c_int {
+    let Some(open) = driver.cb_ops().and_then(|cb| cb.cb_open) else { return ENXIO };
+    // SAFETY: the driver's entry point, with arguments as open(9E) says.
+    driver.call("open", || unsafe { open(dev, flags, otyp, cred) }).unwrap_or(EIO)
+}
+
+fn call_close(driver: &Driver, dev: u64, flags: c_int, otyp: c_int, cred: *mut cred_t) -> c_int {
+    let Some(close) = driver.cb_ops().and_then(|cb| cb.cb_close) else { return 0 };
+    // SAFETY: the driver's entry point, with arguments as close(9E) says.
+    driver.call("close", || unsafe { close(dev, flags, otyp, cred) }).unwrap_or(EIO)
+}
+
+/// Opens a device, as a character or a block device; the device number that the driver chose. Runs in the caller's context.
+///
+/// # Errors
+/// The driver's errno.
+pub(crate) fn enter(
+    driver: &Arc<Driver>,
+    node: &'static Node,
+    asked: u64,
+    otyp: c_int,
+    flags: c_int,
+    cred: *mut cred_t,
+) -> Result<u64, c_int> {
+    driver.opens.fetch_add(1, Ordering::SeqCst);
+    wait_closed((asked, otyp)).hold((asked, otyp), node);
+    let mut dev = asked;
+    let mut error = call_open(driver, &mut dev, flags, otyp, cred);
+    if error == 0 && dev >> 32 != asked >> 32 {
+        let (old, new) = (asked >> 32, dev >> 32);
+        log::line(log::To::Both, &format!("NOTICE: unsupported clone open maj = {old}, newmaj = {new}"));
+        error = ENXIO;
+    }
+    if error == 0 {
+        // A clone open: the driver chose another minor number.
+        let node = if dev != asked { node_of(driver, dev).unwrap_or(node) } else { node };
+        let mut opens = OPENS.lock();
+        if dev != asked {
+            opens.hold((dev, otyp), node);
+        }
+        if let Some(state) = opens.by_dev.get_mut(&(dev, otyp)) {
+            state.opened = true;
+        }
+    }
+    if error != 0 || dev != asked {
+        release(driver, asked, otyp, flags, cred);
+    }
+    if error != 0 {
+        driver.opens.fetch_sub(1, Ordering::SeqCst);
+        return Err(error);
+    }
+    Ok(dev)
+}
+
+/// Ends an open.
+pub(crate) fn leave(driver: &Driver, dev: u64, otyp: c_int, flags: c_int, cred: *mut cred_t) {
+    release(driver, dev, otyp, flags, cred);
+    driver.opens.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// A layered open; the device number that the driver chose.
+///
+/// # Errors
+/// The driver's errno.
+pub fn enter_layered(driver: &Driver, asked: u64, flags: c_int, cred: *mut cred_t) -> Result<u64, c_int> {
+    driver.opens.fetch_add(1, Ordering::SeqCst);
+    let mut dev = asked;
+    match call_open(driver, &mut dev, flags, OTYP_LYR, cred) {
+        0 => Ok(dev),
+        error => {
+            driver.opens.fetch_sub(1, Ordering::SeqCst);
+            Err(error)
+        }
+    }
+}
+
+/// Ends a layered open; the driver's errno.
+pub fn leave_layered(driver: &Driver, dev: u64, flags: c_int, cred: *mut cred_t) -> c_int {
+    let error = call_close(driver, dev, flags, OTYP_LYR, cred);
+    driver.opens.fetch_sub(1, Ordering::SeqCst);
+    error
+}
+
+/// A mapping keeps a device number open.
+pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
+    driver.opens.fetch_add(1, Ordering::SeqCst);
+    OPENS.lock().hold((dev, OTYP_CHR), node);
+}
+
+/// A mapping has gone.
+pub(crate) fn unhold(driver: &Driver, dev: u64) {
+    let cred = client::current().map_or(0, |c| c.image().cred());
+    leave(driver, dev, OTYP_CHR, 0, cred as *mut _);
+}
+
+/// One open of a device number is over: the last one calls close(9E), with no call context if the process has died.
+fn release(driver: &Driver, dev: u64, otyp: c_int, flags: c_int, cred: *mut cred_t) {
+    if !OPENS.lock().drop_one((dev, otyp)) {
+        return;
+    }
+    call_close(driver, dev, flags, otyp, cred);
+    OPENS.lock().by_dev.remove(&(dev, otyp));
+    CLOSED.notify_all();
+}

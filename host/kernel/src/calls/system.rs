@@ -1,0 +1,147 @@
+//! What a machine knows of the system whose directory it has (`--root`): as its kernel does, the permissions of minor nodes and the drivers that have
+//! major numbers; as its devfsadm(8) does, the links in /dev.
+//!
+//! Locking: one leaf lock, not held while driver code runs.
+
+use std::collections::BTreeSet;
+
+use ddi_system::devlink::{Minor, Rules};
+use ddi_system::links::Links;
+use ddi_system::perms::{Permissions, Perms};
+use ddi_system::root::Root;
+use parking_lot::RwLock;
+
+use crate::board::log;
+use crate::kern::{drivers, nodes};
+
+struct System {
+    root: Root,
+    rules: Rules,
+    links: Links,
+    perms: Perms,
+    /// Minor nodes of which it was said that they have no name in /dev.
+    nameless: BTreeSet<String>,
+    /// What devfsadm has to say since it was asked last.
+    said: Vec<String>,
+}
+
+static SYSTEM: RwLock<Option<System>> = RwLock::new(None);
+
+/// From now on names in /dev, permissions and major numbers are those of this system's directory, as it is now.
+///
+/// # Errors
+/// A database cannot be read.
+pub fn enter(root: &Root) -> Result<(), String> {
+    let mut perms = Perms::default();
+    for driver in root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))? {
+        drivers::set_major(&driver.name, driver.major);
+        perms.add(root, &driver.name);
+    }
+    let links = Links::read(root.dir().join("dev"));
+    let mut system = System {
+        root: root.clone(),
+        rules: Rules::default(),
+        links,
+        perms,
+        nameless: BTreeSet::new(),
+        said: Vec::new(),
+    };
+    system.read_rules()?;
+    for text in std::mem::take(&mut system.said) {
+        log::line(log::To::Both, &text);
+    }
+    *SYSTEM.write() = Some(system);
+    Ok(())
+}
+
+/// Reads devlink.tab and the links in /dev again: others have written there.
+///
+/// # Errors
+/// devlink.tab cannot be read.
+pub fn refresh() -> Result<(), String> {
+    let mut system = SYSTEM.write();
+    let Some(system) = &mut *system else { return Ok(()) };
+    system.links.reread();
+    system.read_rules()
+}
+
+impl System {
+    fn read_rules(&mut self) -> Result<(), String> {
+        let file = self.root.dir().join("etc/devlink.tab");
+        let text = match std::fs::read(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            text => text.map_err(|e| format!("{}: {e}", file.display()))?,
+        };
+        let (rules, warnings) = Rules::parse(&String::from_utf8_lossy(&text), &file.display().to_string());
+        self.rules = rules;
+        self.said = warnings.into_iter().map(|text| format!("devfsadm: {text}")).collect();
+        Ok(())
+    }
+
+    fn make_links(&mut self) {
+        for driver in drivers::all() {
+            for node in nodes::of_driver(&driver.name).into_iter().filter(|node| node.settled()) {
+                for minor in node.minors() {
+                    let path = format!("{}:{}", node.path(), minor.name);
+                    let by_rule = Minor {
+                        kind: &minor.node_type,
+                        name: &node.name().to_string_lossy(),
+                        addr: &node.unit_c().to_string_lossy(),
+                        minor: &minor.name,
+                        path: &path,
+                    };
+                    if self.rules.make(by_rule, &mut self.links) || !self.nameless.insert(path.clone()) {
+                        continue;
+                    }
+                    let tab = self.root.dir().join("etc/devlink.tab");
+                    let text = format!(
+                        "NOTICE: /devices{path}: no line of {} is about it, so it has no name in /dev",
+                        tab.display()
+                    );
+                    log::line(log::To::Both, &text);
+                }
+            }
+        }
+        for text in self.links.unmade.drain(..) {
+            log::line(log::To::Log, &format!("NOTICE: {text}"));
+        }
+        let warnings = self.links.warnings.drain(..).map(|text| format!("devfsadm: {text}"));
+        self.said.extend(warnings);
+    }
+}
+
+/// Makes the links of all minor nodes there are; nothing without a system.
+pub fn make_links() {
+    if let Some(system) = &mut *SYSTEM.write() {
+        system.make_links();
+    }
+}
+
+/// What devfsadm has had to say since this was asked last.
+pub fn said() -> Vec<String> {
+    SYSTEM.write().as_mut().map(|system| std::mem::take(&mut system.said)).unwrap_or_default()
+}
+
+/// The links in /dev: names below it, and the paths below /devices that they lead to. None without a system.
+pub fn links() -> Option<Vec<(String, String)>> {
+    let system = SYSTEM.read();
+    let links = system.as_ref()?.links.iter();
+    Some(links.map(|(name, path)| (name.to_owned(), path.to_owned())).collect())
+}
+
+/// The permissions of a driver's minor node. None without a system.
+pub fn permissions(driver: &str, minor: &str) -> Option<Permissions> {
+    Some(SYSTEM.read().as_ref()?.perms.of(driver, minor))
+}
+
+/// The kernel is told what etc/minor_perm says of a driver; if not `add`, that this is to be forgotten.
+pub fn change_permissions(driver: &str, add: bool) {
+    let mut system = SYSTEM.write();
+    let Some(System { root, perms, .. }) = &mut *system else { return };
+    match add {
+        // The kernel knows of drivers that have a major number.
+        true if drivers::major_of(driver).is_some() => perms.add(root, driver),
+        true => {}
+        false => perms.remove(root, driver),
+    }
+}

@@ -1,0 +1,133 @@
+//! The functions and data of the DDI, as C sees them.
+//!
+//! Each group of functions is one `ddi!` block. The macro makes an `extern "C-unwind"` function of each, exports it under
+//! its name (so that drivers linked in find it), checks at compile time that its type is the one that `ddi-sys` declares, and
+//! lists it for the [symbol table](symbols) from which modules are linked. Functions marked `@local` are not exported,
+//! because the C library has one of the same name; those marked `@private` are not declared by
+//! `ddi-sys`, those marked `@local_private` neither.
+//!
+//! Safety, once for all of them: the caller is a driver, and a driver promises what the manual page of the function asks
+//! for: pointers to live memory of the right size, strings with a NUL, locks that it initialised. Where the host can check
+//! a promise cheaply it does, and [reports](crate::board::report) what is broken.
+
+#[doc(hidden)]
+pub use ddi_sys as sys;
+
+pub use crate::kern::symbols::{Address, Symbol};
+
+/// Defines DDI functions; see the module's page.
+#[macro_export]
+macro_rules! ddi {
+    ($( $(#[$meta:meta])* $(@$kind:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block )*) => {
+        $( $crate::ddi!(@one [$($kind)?] $(#[$meta])* fn $name($($arg: $ty),*) $(-> $ret)? $body); )*
+        /// This group's part of the symbol table.
+        pub static SYMBOLS: &[$crate::ddi::Symbol] = &[
+            $( $crate::ddi::Symbol {
+                name: stringify!($name),
+                address: $crate::ddi::Address($name as *const ()),
+                size: 0,
+            }, )*
+        ];
+    };
+    (@one [] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`ddi_kernel::ddi`].
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
+    };
+    (@one [local] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`ddi_kernel::ddi`].
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
+    };
+    (@one [local_private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`ddi_kernel::ddi`].
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+    };
+    (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+        $(#[$meta])*
+        /// # Safety
+        /// See [`ddi_kernel::ddi`].
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+    };
+}
+
+pub mod arenas;
+pub mod atomic;
+pub mod avl;
+pub mod bufs;
+pub mod compiler;
+pub mod data;
+pub mod devmap;
+pub mod dma;
+pub mod hats;
+pub mod interrupts;
+pub mod kstats;
+pub mod leaves;
+pub mod lists;
+pub mod memory;
+pub mod messages;
+pub mod misc;
+pub mod modules;
+pub mod ndi;
+pub mod nodes;
+pub mod odds;
+pub mod pages;
+pub mod pci;
+pub mod pinned;
+pub mod poll;
+pub mod ports;
+pub mod power;
+pub mod props;
+pub mod registers;
+pub mod segments;
+pub mod softints;
+pub mod softstate;
+pub mod spaces;
+pub mod strings;
+pub mod symbols;
+pub mod sync;
+pub mod time;
+pub mod user;
+pub mod vnodes;
+
+use std::ffi::{CStr, c_char};
+
+/// A driver's string as bytes; empty for NULL.
+///
+/// # Safety
+/// `text` is NULL or a NUL-terminated string that lives for `'a`.
+pub unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
+    if text.is_null() {
+        return b"";
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_bytes()
+}
+
+/// A driver's string; empty for NULL, with replacement characters for what is not UTF-8.
+///
+/// # Safety
+/// As [`bytes`].
+pub unsafe fn text(text: *const c_char) -> String {
+    // SAFETY: the caller's promise.
+    String::from_utf8_lossy(unsafe { bytes(text) }).into_owned()
+}
+
+/// Stores through a pointer that may be NULL.
+///
+/// # Safety
+/// `to` is NULL or valid for a write.
+pub unsafe fn store<T>(to: *mut T, value: T) {
+    if !to.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { to.write(value) };
+    }
+}

@@ -1,0 +1,576 @@
+//! Properties: ddi_prop_get_int(9F), ddi_prop_lookup(9F), ddi_prop_update(9F), the older ddi_getprop(9F), ddi_prop_op(9F).
+//!
+//! The look-up order is the driver's properties, those of the node (driver.conf and the host's), then the parent's. Values that
+//! ddi_prop_lookup gives are freed with ddi_prop_free, those of ddi_getlongprop with kmem_free.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ptr::null_mut;
+
+use ddi_sys::{caddr_t, ddi_prop_op_t, dev_info_t, dev_t, uchar_t};
+use ddi_system::props::{ANY_DEV, Kind, Property};
+
+use super::nodes::node;
+use super::{bytes, memory, store, text};
+use crate::board::report;
+use crate::kern::heap;
+
+/// DDI_DEV_T_ANY: matches whatever device number a property has.
+const DEV_ANY: dev_t = dev_t::MAX - 1;
+
+/// Looks a property up as the flags say.
+fn find(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *const c_char) -> Option<Property> {
+    // SAFETY: names of properties are strings by every manual page of this family.
+    let name = unsafe { text(name) };
+    let dev = (dev != DEV_ANY).then_some(dev);
+    node(dip, "ddi_prop_lookup")?.property(&name, dev, flags & ddi_sys::DDI_PROP_DONTPASS == 0)
+}
+
+/// What a typed look-up answers when the property is not of that type.
+const NOT_FOUND: c_int = ddi_sys::DDI_PROP_NOT_FOUND;
+const CANNOT_DECODE: c_int = ddi_sys::DDI_PROP_CANNOT_DECODE;
+
+/// A header in front of what ddi_prop_free frees: its size.
+const HEADER: usize = 16;
+
+/// Memory for `data`, to be freed with ddi_prop_free.
+fn give(data: &[u8]) -> *mut u8 {
+    let size = HEADER + data.len().max(1);
+    let base = heap::allocate(size, 16, true);
+    if base.is_null() {
+        return base;
+    }
+    // SAFETY: the header is within the buffer just made.
+    unsafe { base.cast::<usize>().write(size) };
+    // SAFETY: HEADER + data.len() bytes were allocated.
+    let to = unsafe { base.add(HEADER) };
+    // SAFETY: as above.
+    unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
+    to
+}
+
+/// Answers a typed array look-up: `values` as bytes, and how many elements.
+///
+/// # Safety
+/// `data` and `count` are as ddi_prop_lookup(9F) wants them.
+unsafe fn answer<T>(values: Option<Vec<u8>>, count: usize, data: *mut *mut T, n: *mut c_uint) -> c_int {
+    let Some(values) = values else { return CANNOT_DECODE };
+    let given = give(&values);
+    if given.is_null() {
+        return ddi_sys::DDI_PROP_NO_MEMORY;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(data, given.cast()) };
+    // SAFETY: the caller's promise.
+    unsafe { store(n, count as c_uint) };
+    ddi_sys::DDI_PROP_SUCCESS
+}
+
+/// Sets a driver property.
+fn update(dev: dev_t, dip: *mut dev_info_t, name: *const c_char, kind: Kind, value: Vec<u8>) -> c_int {
+    if dev == DEV_ANY {
+        return ddi_sys::DDI_PROP_INVAL_ARG;
+    }
+    // SAFETY: a string by the manual page.
+    let name = unsafe { text(name) };
+    let Some(node) = node(dip, "ddi_prop_update") else { return ddi_sys::DDI_PROP_INVAL_ARG };
+    if name.is_empty() {
+        return ddi_sys::DDI_PROP_INVAL_ARG;
+    }
+    let property = Property { name, dev, kind, bytes: value, undefined: false };
+    node.driver_properties.lock().set(property);
+    ddi_sys::DDI_PROP_SUCCESS
+}
+
+/// # Safety
+/// `data` points to `n` elements.
+unsafe fn elements<T: Copy>(data: *const T, n: usize) -> Vec<u8> {
+    let len = n * size_of::<T>();
+    let mut copy = vec![0; len];
+    if len > 0 {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(data.cast::<u8>(), copy.as_mut_ptr(), len) };
+    }
+    copy
+}
+
+/// The first integer of a property; None when it is not one. A boolean property counts as 1.
+fn first_int(property: &Property) -> Option<i64> {
+    match property.as_int64s()?.first() {
+        Some(value) => Some(*value),
+        None => Some(1),
+    }
+}
+
+/// ddi_prop_op(9F) on a property that was found: length and value as `op` says.
+///
+/// # Safety
+/// As ddi_prop_op(9F).
+unsafe fn give_raw(value: &[u8], op: ddi_prop_op_t, flags: c_uint, to: caddr_t, length: *mut c_int) -> c_int {
+    let len = value.len() as c_int;
+    match op {
+        ddi_sys::PROP_EXISTS => return ddi_sys::DDI_PROP_SUCCESS,
+        ddi_sys::PROP_LEN => {}
+        ddi_sys::PROP_LEN_AND_VAL_BUF => {
+            // SAFETY: the caller's promise: the length of its buffer.
+            let room = unsafe { length.read() };
+            if room < len {
+                // SAFETY: the caller's promise.
+                unsafe { length.write(len) };
+                return ddi_sys::DDI_PROP_BUF_TOO_SMALL;
+            }
+            // SAFETY: the caller's buffer has room for it.
+            unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), to.cast(), value.len()) };
+        }
+        ddi_sys::PROP_LEN_AND_VAL_ALLOC => {
+            let sleep = flags & ddi_sys::DDI_PROP_CANSLEEP != 0;
+            let at = memory::alloc(value.len(), if sleep { ddi_sys::KM_SLEEP } else { ddi_sys::KM_NOSLEEP });
+            if at.is_null() && !value.is_empty() {
+                return ddi_sys::DDI_PROP_NO_MEMORY;
+            }
+            if !value.is_empty() {
+                // SAFETY: that much was allocated.
+                unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), at.cast(), value.len()) };
+            }
+            // SAFETY: the caller's promise: a place for the pointer.
+            unsafe { to.cast::<*mut c_void>().write(at) };
+        }
+        _ => return ddi_sys::DDI_PROP_INVAL_ARG,
+    }
+    // SAFETY: the caller's promise.
+    unsafe { store(length, len) };
+    ddi_sys::DDI_PROP_SUCCESS
+}
+
+/// The by-size variants of ddi_prop_op: Size and Nblocks (and their 32-bit forms) are made up.
+///
+/// # Safety
+/// As ddi_prop_op(9F).
+#[allow(clippy::too_many_arguments)]
+unsafe fn sized(
+    dev: dev_t,
+    dip: *mut dev_info_t,
+    op: ddi_prop_op_t,
+    flags: c_int,
+    name: *mut c_char,
+    to: caddr_t,
+    length: *mut c_int,
+    size: u64,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let value = match unsafe { bytes(name) } {
+        b"Size" => size.to_ne_bytes().to_vec(),
+        b"Nblocks" => (size / 512).to_ne_bytes().to_vec(),
+        b"size" => ((size as u32) as i32).to_ne_bytes().to_vec(),
+        b"nblocks" => (((size / 512) as u32) as i32).to_ne_bytes().to_vec(),
+        // SAFETY: the caller's promise.
+        _ => return unsafe { ddi_prop_op(dev, dip, op, flags, name, to, length) },
+    };
+    // SAFETY: the caller's promise.
+    unsafe { give_raw(&value, op, flags as c_uint, to, length) }
+}
+
+ddi! {
+    /// ddi_prop_op(9F).
+    fn ddi_prop_op(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+    ) -> c_int {
+        match find(dev, dip, flags as c_uint, name) {
+            // SAFETY: the driver's promise.
+            Some(property) => unsafe { give_raw(&property.bytes, op, flags as c_uint, to, length) },
+            None => NOT_FOUND,
+        }
+    }
+    /// ddi_prop_op_size(9F): bytes.
+    fn ddi_prop_op_size(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        size: u64,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+    }
+    /// ddi_prop_op_nblocks(9F): blocks of 512 bytes.
+    fn ddi_prop_op_nblocks(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        blocks: u64,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, blocks.saturating_mul(512)) }
+    }
+    /// ddi_prop_op_size_blksize(9F): with a block size other than 512, which changes neither Size nor Nblocks of 512 bytes.
+    @private fn ddi_prop_op_size_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        size: u64,
+        _block_size: c_uint,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+    }
+    /// ddi_prop_op_nblocks_blksize(9F): blocks of that size.
+    @private fn ddi_prop_op_nblocks_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        op: ddi_prop_op_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+        blocks: u64,
+        block_size: c_uint,
+    ) -> c_int {
+        let size = blocks.saturating_mul(if block_size == 0 { 512 } else { u64::from(block_size) });
+        // SAFETY: the driver's promise.
+        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+    }
+    /// ddi_prop_exists(9F).
+    fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char) -> c_int {
+        find(dev, dip, flags, name).is_some().into()
+    }
+    /// ddi_prop_get_int(9F).
+    fn ddi_prop_get_int(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char, default: c_int) -> c_int {
+        find(dev, dip, flags, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
+    }
+    /// ddi_prop_get_int64(9F).
+    fn ddi_prop_get_int64(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char, default: i64) -> i64 {
+        find(dev, dip, flags, name).and_then(|p| first_int(&p)).unwrap_or(default)
+    }
+    /// ddi_getprop(9F).
+    fn ddi_getprop(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: *mut c_char, default: c_int) -> c_int {
+        find(dev, dip, flags as c_uint, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
+    }
+    /// ddi_getproplen(9F).
+    fn ddi_getproplen(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: *mut c_char, length: *mut c_int) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN, flags, name, null_mut(), length) }
+    }
+    /// ddi_getlongprop(9F).
+    fn ddi_getlongprop(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN_AND_VAL_ALLOC, flags, name, to, length) }
+    }
+    /// ddi_getlongprop_buf(9F).
+    fn ddi_getlongprop_buf(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_int,
+        name: *mut c_char,
+        to: caddr_t,
+        length: *mut c_int,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN_AND_VAL_BUF, flags, name, to, length) }
+    }
+    /// ddi_prop_lookup_int_array(9F).
+    fn ddi_prop_lookup_int_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_uint,
+        name: *mut c_char,
+        data: *mut *mut c_int,
+        n: *mut c_uint,
+    ) -> c_int {
+        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
+        let ints = property.as_ints();
+        let count = ints.as_ref().map_or(0, Vec::len);
+        let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
+        // SAFETY: the driver's promise.
+        unsafe { answer(values, count, data, n) }
+    }
+    /// ddi_prop_lookup_int64_array(9F).
+    fn ddi_prop_lookup_int64_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_uint,
+        name: *mut c_char,
+        data: *mut *mut i64,
+        n: *mut c_uint,
+    ) -> c_int {
+        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
+        let ints = property.as_int64s();
+        let count = ints.as_ref().map_or(0, Vec::len);
+        let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
+        // SAFETY: the driver's promise.
+        unsafe { answer(values, count, data, n) }
+    }
+    /// ddi_prop_lookup_byte_array(9F).
+    fn ddi_prop_lookup_byte_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_uint,
+        name: *mut c_char,
+        data: *mut *mut uchar_t,
+        n: *mut c_uint,
+    ) -> c_int {
+        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
+        let count = property.bytes.len();
+        // SAFETY: the driver's promise.
+        unsafe { answer(Some(property.bytes), count, data, n) }
+    }
+    /// ddi_prop_lookup_string(9F).
+    fn ddi_prop_lookup_string(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_uint,
+        name: *mut c_char,
+        data: *mut *mut c_char,
+    ) -> c_int {
+        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
+        let first = property.as_strings().map(|strings| [strings[0], b"\0"].concat());
+        // SAFETY: the driver's promise.
+        unsafe { answer(first, 1, data, null_mut()) }
+    }
+    /// ddi_prop_lookup_string_array(9F): pointers and strings are one piece of memory.
+    fn ddi_prop_lookup_string_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_uint,
+        name: *mut c_char,
+        data: *mut *mut *mut c_char,
+        n: *mut c_uint,
+    ) -> c_int {
+        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
+        let Some(strings) = property.as_strings() else { return CANNOT_DECODE };
+        let table = (strings.len() + 1) * 8;
+        let given = give(&[vec![0; table], property.bytes.clone()].concat());
+        if given.is_null() {
+            return ddi_sys::DDI_PROP_NO_MEMORY;
+        }
+        let mut at = given.wrapping_add(table);
+        for (i, string) in strings.iter().enumerate() {
+            // SAFETY: the table in front has a place for every string and a NULL.
+            unsafe { given.cast::<*mut u8>().wrapping_add(i).write(at) };
+            at = at.wrapping_add(string.len() + 1);
+        }
+        // SAFETY: the driver's promise.
+        unsafe { store(data, given.cast()) };
+        // SAFETY: the driver's promise.
+        unsafe { store(n, strings.len() as c_uint) };
+        ddi_sys::DDI_PROP_SUCCESS
+    }
+    /// ddi_prop_free(9F).
+    fn ddi_prop_free(data: *mut c_void) {
+        if data.is_null() {
+            return;
+        }
+        let base = data.cast::<u8>().wrapping_sub(HEADER);
+        let known = heap::size_of(base as usize);
+        // SAFETY: a live buffer of `give`: its header holds its size.
+        let size = known.map(|_| unsafe { base.cast::<usize>().read() });
+        if size.is_none() || size != known {
+            return report::mistake("ddi_prop_free", "not what a ddi_prop_lookup function gave", "ddi_prop_lookup(9F)");
+        }
+        memory::free(base.cast(), size.unwrap_or(0), "ddi_prop_free");
+    }
+    /// ddi_prop_create(9F): untyped.
+    fn ddi_prop_create(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        _flags: c_int,
+        name: *mut c_char,
+        value: caddr_t,
+        length: c_int,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::Untyped, unsafe { elements(value.cast::<u8>(), length.max(0) as usize) })
+    }
+    /// ddi_prop_modify(9F).
+    fn ddi_prop_modify(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        flags: c_int,
+        name: *mut c_char,
+        value: caddr_t,
+        length: c_int,
+    ) -> c_int {
+        if find(dev, dip, flags as c_uint | ddi_sys::DDI_PROP_DONTPASS, name).is_none() {
+            return NOT_FOUND;
+        }
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::Untyped, unsafe { elements(value.cast::<u8>(), length.max(0) as usize) })
+    }
+    /// ddi_prop_update_int(9F).
+    fn ddi_prop_update_int(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: c_int) -> c_int {
+        update(dev, dip, name, Kind::Int, value.to_ne_bytes().to_vec())
+    }
+    /// ddi_prop_update_int_array(9F).
+    fn ddi_prop_update_int_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut c_char,
+        values: *mut c_int,
+        n: c_uint,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::Int, unsafe { elements(values, n as usize) })
+    }
+    /// ddi_prop_update_int64(9F).
+    fn ddi_prop_update_int64(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: i64) -> c_int {
+        update(dev, dip, name, Kind::Int64, value.to_ne_bytes().to_vec())
+    }
+    /// ddi_prop_update_int64_array(9F).
+    fn ddi_prop_update_int64_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut c_char,
+        values: *mut i64,
+        n: c_uint,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::Int64, unsafe { elements(values, n as usize) })
+    }
+    /// ddi_prop_update_byte_array(9F).
+    fn ddi_prop_update_byte_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut c_char,
+        values: *mut uchar_t,
+        n: c_uint,
+    ) -> c_int {
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::Byte, unsafe { elements(values, n as usize) })
+    }
+    /// ddi_prop_update_string(9F).
+    fn ddi_prop_update_string(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: *mut c_char) -> c_int {
+        // SAFETY: the driver's promise.
+        update(dev, dip, name, Kind::String, [unsafe { bytes(value) }, b"\0"].concat())
+    }
+    /// ddi_prop_update_string_array(9F).
+    fn ddi_prop_update_string_array(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut c_char,
+        values: *mut *mut c_char,
+        n: c_uint,
+    ) -> c_int {
+        let mut all = Vec::new();
+        for i in 0..n as usize {
+            // SAFETY: the driver promised `n` strings.
+            let string = unsafe { values.wrapping_add(i).read() };
+            // SAFETY: as above.
+            all.extend_from_slice(unsafe { bytes(string) });
+            all.push(0);
+        }
+        update(dev, dip, name, Kind::String, all)
+    }
+    /// ddi_prop_remove(9F).
+    fn ddi_prop_remove(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char) -> c_int {
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        let removed = node(dip, "ddi_prop_remove").is_some_and(|n| n.driver_properties.lock().remove(&name, dev));
+        if removed { ddi_sys::DDI_PROP_SUCCESS } else { NOT_FOUND }
+    }
+    /// ddi_prop_remove_all(9F).
+    fn ddi_prop_remove_all(dip: *mut dev_info_t) {
+        if let Some(node) = node(dip, "ddi_prop_remove_all") {
+            node.driver_properties.lock().clear();
+        }
+    }
+    /// ddi_prop_undefine(9F).
+    fn ddi_prop_undefine(dev: dev_t, dip: *mut dev_info_t, _flags: c_int, name: *mut c_char) -> c_int {
+        // SAFETY: the driver's promise.
+        let name = unsafe { text(name) };
+        let Some(node) = node(dip, "ddi_prop_undefine") else { return ddi_sys::DDI_PROP_INVAL_ARG };
+        let dev = if dev == DEV_ANY { ANY_DEV } else { dev };
+        let property = Property { name, dev, kind: Kind::Untyped, bytes: Vec::new(), undefined: true };
+        node.driver_properties.lock().set(property);
+        ddi_sys::DDI_PROP_SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kern::nodes::{self, NewNode};
+
+    #[test]
+    fn lookups_and_updates() {
+        let properties = vec![
+            Property::ints("ints", &[3, 4]),
+            Property::strings("names", &["one", "two"]),
+            Property::ints("flag", &[]),
+        ];
+        let node = nodes::add(
+            Some(nodes::pseudo()),
+            NewNode { name: "props-test".into(), properties, ..NewNode::default() },
+        );
+        let dip = node.dip();
+        let name = |s: &'static std::ffi::CStr| s.as_ptr().cast_mut();
+        // SAFETY: a node, names and places of the test, here and below.
+        assert_eq!(unsafe { ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"ints"), -1) }, 3);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"absent"), -1) }, -1);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"flag")) }, 1);
+        let (mut strings, mut n) = (null_mut(), 0);
+        // SAFETY: as above.
+        let found = unsafe {
+            ddi_sys::ddi_prop_lookup_string_array(DEV_ANY, dip, 0, name(c"names"), &mut strings, &mut n)
+        };
+        assert_eq!((found, n), (ddi_sys::DDI_PROP_SUCCESS, 2));
+        // SAFETY: two strings were given.
+        let second = unsafe { strings.wrapping_add(1).read() };
+        // SAFETY: as above.
+        assert_eq!(unsafe { text(second) }, "two");
+        // SAFETY: given by the look-up.
+        unsafe { ddi_sys::ddi_prop_free(strings.cast()) };
+        // SAFETY: as above.
+        let mismatch =
+            unsafe { ddi_sys::ddi_prop_lookup_string(DEV_ANY, dip, 0, name(c"ints"), &mut null_mut()) };
+        assert_eq!(mismatch, CANNOT_DECODE);
+        // SAFETY: as above.
+        unsafe { ddi_sys::ddi_prop_update_int(ANY_DEV, dip, name(c"ints"), 9) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::ddi_getprop(DEV_ANY, dip, 0, name(c"ints"), -1) }, 9);
+        let mut length = 0;
+        // SAFETY: as above.
+        unsafe { ddi_sys::ddi_getproplen(DEV_ANY, dip, 0, name(c"names"), &mut length) };
+        assert_eq!(length, 8);
+        let mut buffer = [0u8; 8];
+        // SAFETY: a buffer of `length` bytes.
+        unsafe {
+            ddi_sys::ddi_getlongprop_buf(
+                DEV_ANY,
+                dip,
+                0,
+                name(c"names"),
+                buffer.as_mut_ptr().cast(),
+                &mut length,
+            )
+        };
+        assert_eq!(&buffer, b"one\0two\0");
+        // SAFETY: as above.
+        unsafe { ddi_sys::ddi_prop_undefine(ANY_DEV, dip, 0, name(c"names")) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"names")) }, 0);
+    }
+}

@@ -1,0 +1,445 @@
+//! Device registers: ddi_regs_map_setup(9F), ddi_get8(9F) and so on. The registers are physical memory of the simulated device,
+//! or, for register set 0 of a PCI device, its configuration space.
+//!
+//! An access handle is the address of an image of the kernel's ddi_acc_hdl_t, which old code looks at. Accesses may be made in any
+//! context; byte order is that of the handle. An address in configuration space is the offset in it: only the functions of a
+//! handle can use it. After a write it is looked whether the device does something.
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_uint};
+use std::ptr::null_mut;
+use std::sync::LazyLock;
+use std::sync::atomic::{Ordering, fence};
+
+use ddi_sys::{caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_t, offset_t, uint_t};
+use parking_lot::RwLock;
+
+use super::nodes::node;
+use super::store;
+use crate::board::report;
+use crate::kern::image::Image;
+use crate::kern::nodes::RegisterSet;
+use crate::pci::{self, Device};
+use crate::vm::memory;
+
+/// An access handle.
+struct Access {
+    image: Image<104>,
+    start: usize,
+    len: usize,
+    swap: bool,
+    /// The device whose configuration space it is for.
+    config: Option<&'static Device>,
+}
+
+/// How a checked access is made.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Way {
+    swap: bool,
+    config: Option<&'static Device>,
+}
+
+static HANDLES: LazyLock<RwLock<HashMap<usize, Box<Access>>>> = LazyLock::new(RwLock::default);
+
+/// Register mappings that exist.
+pub fn in_use() -> usize {
+    HANDLES.read().len()
+}
+
+const DDI_SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
+const DDI_FAILURE: c_int = ddi_sys::DDI_FAILURE;
+
+/// Makes a handle for memory at `start`.
+///
+/// # Safety
+/// `attributes` is NULL or a ddi_device_acc_attr_t.
+pub(super) unsafe fn handle(
+    start: usize,
+    len: usize,
+    attributes: *const ddi_device_acc_attr_t,
+) -> ddi_acc_handle_t {
+    // SAFETY: the caller's promise.
+    let swap = unsafe { attributes.as_ref() }
+        .is_some_and(|a| a.devacc_attr_endian_flags == ddi_sys::DDI_STRUCTURE_BE_ACC);
+    publish(Access { image: Image::zeroed(), start, len, swap, config: None })
+}
+
+/// Makes a handle for part of a device's configuration space, which is little-endian.
+pub(super) fn config_handle(device: &'static Device, start: usize, len: usize) -> ddi_acc_handle_t {
+    publish(Access { image: Image::zeroed(), start, len, swap: false, config: Some(device) })
+}
+
+fn publish(access: Access) -> ddi_acc_handle_t {
+    let access = Box::new(access);
+    access.image.set(40, access.start);
+    access.image.set(56, access.len);
+    let address = access.image.address();
+    HANDLES.write().insert(address, access);
+    address as ddi_acc_handle_t
+}
+
+/// The device of a configuration space handle.
+pub(super) fn config_of(handle: ddi_acc_handle_t) -> Option<&'static Device> {
+    HANDLES.read().get(&(handle as usize))?.config
+}
+
+/// Forgets a handle; false when there was none.
+pub(super) fn forget(handle: ddi_acc_handle_t) -> bool {
+    HANDLES.write().remove(&(handle as usize)).is_some()
+}
+
+/// Checks an access; how it is made.
+pub(super) fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -> Way {
+    let handles = HANDLES.read();
+    let what = match handles.get(&(handle as usize)) {
+        Some(a) if address >= a.start && address.saturating_add(len) <= a.start + a.len => {
+            return Way { swap: a.swap, config: a.config };
+        }
+        Some(a) => {
+            format!("{address:#x} is outside of the mapped registers ({} bytes at {:#x})", a.len, a.start)
+        }
+        None => format!("{handle:p} is not an access handle, or it has been freed"),
+    };
+    drop(handles);
+    report::mistake(function, &what, &format!("{function}(9F)"));
+    Way::default()
+}
+
+/// Checks `count` accesses at once: by how many elements the register's address goes on, and how they are made.
+fn repeated<T>(
+    handle: ddi_acc_handle_t,
+    device: *mut T,
+    count: usize,
+    flags: uint_t,
+    function: &str,
+) -> (usize, Way) {
+    let step = usize::from(flags & ddi_sys::DDI_DEV_AUTOINCR != 0);
+    let elements = if step == 0 { count.min(1) } else { count };
+    let len = elements.saturating_mul(size_of::<T>());
+    (step, check(handle, device as usize, len, function))
+}
+
+/// One width: type and the names of its functions.
+macro_rules! width {
+    ($module:ident, $type:ty: $get:ident $put:ident $rep_get:ident $rep_put:ident $peek:ident $poke:ident $signed:ty) => {
+        /// Accesses of one width.
+        pub mod $module {
+            use super::*;
+
+            /// # Safety
+            /// `address` was checked, and `way` is what the check answered.
+            pub(super) unsafe fn read(way: Way, address: *mut $type) -> $type {
+                if let Some(device) = way.config {
+                    return device.space.read(address as usize, size_of::<$type>()) as $type;
+                }
+                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
+                let value = unsafe { address.read_volatile() };
+                if way.swap { value.swap_bytes() } else { value }
+            }
+
+            /// # Safety
+            /// As `read`.
+            pub(super) unsafe fn write(way: Way, address: *mut $type, value: $type) {
+                if let Some(device) = way.config {
+                    return device.space.write(address as usize, value as u64, size_of::<$type>());
+                }
+                let value = if way.swap { value.swap_bytes() } else { value };
+                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
+                unsafe { address.write_volatile(value) };
+                pci::written(address as usize, size_of::<$type>());
+            }
+
+            ddi! {
+                /// Reads a register.
+                fn $get(handle: ddi_acc_handle_t, address: *mut $type) -> $type {
+                    let way = check(handle, address as usize, size_of::<$type>(), stringify!($get));
+                    fence(Ordering::SeqCst);
+                    // SAFETY: checked.
+                    unsafe { read(way, address) }
+                }
+                /// Writes a register.
+                fn $put(handle: ddi_acc_handle_t, address: *mut $type, value: $type) {
+                    let way = check(handle, address as usize, size_of::<$type>(), stringify!($put));
+                    // SAFETY: checked.
+                    unsafe { write(way, address, value) };
+                    fence(Ordering::SeqCst);
+                }
+                /// Reads a register, or several that follow each other, repeatedly.
+                fn $rep_get(
+                    handle: ddi_acc_handle_t,
+                    host: *mut $type,
+                    device: *mut $type,
+                    count: usize,
+                    flags: uint_t,
+                ) {
+                    let (step, way) = repeated(handle, device, count, flags, stringify!($rep_get));
+                    fence(Ordering::SeqCst);
+                    for i in 0..count {
+                        // SAFETY: `count` elements were checked.
+                        let value = unsafe { read(way, device.wrapping_add(i * step)) };
+                        // SAFETY: the driver promised `count` elements.
+                        unsafe { host.add(i).write(value) };
+                    }
+                }
+                /// Writes a register, or several that follow each other, repeatedly.
+                fn $rep_put(
+                    handle: ddi_acc_handle_t,
+                    host: *mut $type,
+                    device: *mut $type,
+                    count: usize,
+                    flags: uint_t,
+                ) {
+                    let (step, way) = repeated(handle, device, count, flags, stringify!($rep_put));
+                    for i in 0..count {
+                        // SAFETY: the driver promised `count` elements.
+                        let value = unsafe { host.add(i).read() };
+                        // SAFETY: `count` elements were checked.
+                        unsafe { write(way, device.wrapping_add(i * step), value) };
+                    }
+                    fence(Ordering::SeqCst);
+                }
+                /// Reads where a device may not answer.
+                fn $peek(_dip: *mut dev_info_t, address: *mut $signed, value: *mut $signed) -> c_int {
+                    if memory().frame_of(address.cast()).is_none() {
+                        return DDI_FAILURE;
+                    }
+                    // SAFETY: physical memory, which is always there.
+                    let found = unsafe { address.read_volatile() };
+                    // SAFETY: the driver's promise.
+                    unsafe { store(value, found) };
+                    DDI_SUCCESS
+                }
+                /// Writes where a device may not answer.
+                fn $poke(_dip: *mut dev_info_t, address: *mut $signed, value: $signed) -> c_int {
+                    if memory().frame_of(address.cast()).is_none() {
+                        return DDI_FAILURE;
+                    }
+                    // SAFETY: physical memory, which is always there.
+                    unsafe { address.write_volatile(value) };
+                    pci::written(address as usize, size_of::<$type>());
+                    DDI_SUCCESS
+                }
+            }
+        }
+    };
+}
+
+width!(bits8, u8: ddi_get8 ddi_put8 ddi_rep_get8 ddi_rep_put8 ddi_peek8 ddi_poke8 i8);
+width!(bits16, u16: ddi_get16 ddi_put16 ddi_rep_get16 ddi_rep_put16 ddi_peek16 ddi_poke16 i16);
+width!(bits32, u32: ddi_get32 ddi_put32 ddi_rep_get32 ddi_rep_put32 ddi_peek32 ddi_poke32 i32);
+width!(bits64, u64: ddi_get64 ddi_put64 ddi_rep_get64 ddi_rep_put64 ddi_peek64 ddi_poke64 i64);
+
+/// A register range, mapped.
+enum Mapped {
+    /// Memory: its kernel address and its length.
+    Memory(usize, usize),
+    /// Configuration space: offset and length.
+    Config(&'static Device, usize, usize),
+}
+
+/// A register range; a length of 0 is the rest.
+fn range(dip: *mut dev_info_t, rnumber: c_uint, offset: i64, len: i64, function: &str) -> Option<Mapped> {
+    let node = node(dip, function)?;
+    let set = *node.registers().get(rnumber as usize)?;
+    let config = node.device().filter(|_| set == RegisterSet::CONFIG);
+    let whole = config.map_or(set.len, |device| device.space.len() as u64);
+    let offset = u64::try_from(offset).ok().filter(|o| *o < whole)?;
+    let len = match u64::try_from(len).ok()? {
+        0 => whole - offset,
+        len => len,
+    };
+    if offset.checked_add(len)? > whole {
+        return None;
+    }
+    let (offset, len) = (offset as usize, len as usize);
+    Some(match config {
+        Some(device) => Mapped::Config(device, offset, len),
+        None => Mapped::Memory(memory().ptr(set.pfn).as_ptr() as usize + offset, len),
+    })
+}
+
+ddi! {
+    /// ddi_regs_map_setup(9F).
+    fn ddi_regs_map_setup(
+        dip: *mut dev_info_t,
+        rnumber: c_uint,
+        addrp: *mut caddr_t,
+        offset: offset_t,
+        len: offset_t,
+        attributes: *mut ddi_device_acc_attr_t,
+        handlep: *mut ddi_acc_handle_t,
+    ) -> c_int {
+        let (start, handle) = match range(dip, rnumber, offset, len, "ddi_regs_map_setup") {
+            None => return DDI_FAILURE,
+            // SAFETY: the driver's promise.
+            Some(Mapped::Memory(start, len)) => (start, unsafe { handle(start, len, attributes) }),
+            Some(Mapped::Config(device, start, len)) => (start, config_handle(device, start, len)),
+        };
+        // SAFETY: the driver's promise.
+        unsafe { store(addrp, start as caddr_t) };
+        // SAFETY: the driver's promise.
+        unsafe { store(handlep, handle) };
+        DDI_SUCCESS
+    }
+    /// ddi_regs_map_free(9F).
+    fn ddi_regs_map_free(handlep: *mut ddi_acc_handle_t) {
+        // SAFETY: the driver's promise.
+        let handle = unsafe { handlep.replace(null_mut()) };
+        if !forget(handle) {
+            report::mistake("ddi_regs_map_free", "not an access handle, or freed before", "ddi_regs_map_free(9F)");
+        }
+    }
+    /// ddi_map_regs: the older interface, without a handle.
+    fn ddi_map_regs(dip: *mut dev_info_t, rnumber: c_uint, addrp: *mut caddr_t, offset: off_t, len: off_t) -> c_int {
+        let Some(Mapped::Memory(start, _)) = range(dip, rnumber, offset, len, "ddi_map_regs") else {
+            return DDI_FAILURE;
+        };
+        // SAFETY: the driver's promise.
+        unsafe { store(addrp, start as caddr_t) };
+        DDI_SUCCESS
+    }
+    /// ddi_unmap_regs.
+    fn ddi_unmap_regs(_dip: *mut dev_info_t, _rnumber: c_uint, addrp: *mut caddr_t, _offset: off_t, _len: off_t) {
+        // SAFETY: the driver's promise.
+        unsafe { store(addrp, null_mut()) };
+    }
+    /// ddi_check_acc_handle(9F): nothing ever fails here.
+    fn ddi_check_acc_handle(_handle: ddi_acc_handle_t) -> c_int {
+        DDI_SUCCESS
+    }
+    /// ddi_device_zero(9F).
+    fn ddi_device_zero(
+        handle: ddi_acc_handle_t,
+        device: caddr_t,
+        bytes: usize,
+        advance: isize,
+        size: uint_t,
+    ) -> c_int {
+        let width = size as usize;
+        if !matches!(width, 1 | 2 | 4 | 8) || !bytes.is_multiple_of(width) {
+            return DDI_FAILURE;
+        }
+        for i in 0..bytes / width {
+            let at = device.wrapping_offset(i as isize * advance * width as isize);
+            let way = check(handle, at as usize, width, "ddi_device_zero");
+            // SAFETY: checked.
+            unsafe { put(way, at as usize, 0, width) };
+        }
+        DDI_SUCCESS
+    }
+    /// ddi_device_copy(9F).
+    fn ddi_device_copy(
+        from_handle: ddi_acc_handle_t,
+        from: caddr_t,
+        from_advance: isize,
+        to_handle: ddi_acc_handle_t,
+        to: caddr_t,
+        to_advance: isize,
+        bytes: usize,
+        size: uint_t,
+    ) -> c_int {
+        let width = size as usize;
+        if !matches!(width, 1 | 2 | 4 | 8) || !bytes.is_multiple_of(width) {
+            return DDI_FAILURE;
+        }
+        for i in 0..(bytes / width) as isize {
+            let source = from.wrapping_offset(i * from_advance * width as isize);
+            let target = to.wrapping_offset(i * to_advance * width as isize);
+            let from_way = check(from_handle, source as usize, width, "ddi_device_copy");
+            let to_way = check(to_handle, target as usize, width, "ddi_device_copy");
+            // SAFETY: checked.
+            let value = unsafe { get(from_way, source as usize, width) };
+            // SAFETY: checked.
+            unsafe { put(to_way, target as usize, value, width) };
+        }
+        DDI_SUCCESS
+    }
+}
+
+/// A read of 1, 2, 4 or 8 bytes.
+///
+/// # Safety
+/// As `bits8::read`.
+unsafe fn get(way: Way, at: usize, width: usize) -> u64 {
+    match width {
+        // SAFETY: the caller's promise, here and below.
+        1 => unsafe { bits8::read(way, at as *mut u8) }.into(),
+        // SAFETY: as above.
+        2 => unsafe { bits16::read(way, at as *mut u16) }.into(),
+        // SAFETY: as above.
+        4 => unsafe { bits32::read(way, at as *mut u32) }.into(),
+        // SAFETY: as above.
+        _ => unsafe { bits64::read(way, at as *mut u64) },
+    }
+}
+
+/// A write of 1, 2, 4 or 8 bytes.
+///
+/// # Safety
+/// As `bits8::write`.
+unsafe fn put(way: Way, at: usize, value: u64, width: usize) {
+    match width {
+        // SAFETY: the caller's promise, here and below.
+        1 => unsafe { bits8::write(way, at as *mut u8, value as u8) },
+        // SAFETY: as above.
+        2 => unsafe { bits16::write(way, at as *mut u16, value as u16) },
+        // SAFETY: as above.
+        4 => unsafe { bits32::write(way, at as *mut u32, value as u32) },
+        // SAFETY: as above.
+        _ => unsafe { bits64::write(way, at as *mut u64, value) },
+    }
+}
+
+/// The tables of all widths.
+pub static ALL: &[&[super::Symbol]] =
+    &[SYMBOLS, bits8::SYMBOLS, bits16::SYMBOLS, bits32::SYMBOLS, bits64::SYMBOLS];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kern::nodes::{self, NewNode, RegisterSet};
+
+    #[test]
+    fn registers_keep_what_is_written() {
+        let pfn = memory().alloc(1, 1).unwrap();
+        let registers = vec![RegisterSet { pfn, len: 256 }];
+        let new = NewNode { name: "registers-test".into(), registers, ..NewNode::default() };
+        let dip = nodes::add(Some(nodes::pseudo()), new).dip();
+        let mut attributes = ddi_device_acc_attr_t {
+            devacc_attr_version: ddi_sys::DDI_DEVICE_ATTR_V0,
+            devacc_attr_endian_flags: ddi_sys::DDI_STRUCTURE_BE_ACC,
+            devacc_attr_dataorder: 0,
+            devacc_attr_access: 0,
+        };
+        let (mut address, mut handle) = (null_mut(), null_mut());
+        // SAFETY: places of the test, here and below.
+        let mapped =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 16, 0, &mut attributes, &mut handle) };
+        assert_eq!(mapped, DDI_SUCCESS);
+        // SAFETY: 240 bytes are mapped.
+        unsafe { ddi_sys::ddi_put32(handle, address.cast(), 0x1122_3344) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::ddi_get32(handle, address.cast()) }, 0x1122_3344);
+        // SAFETY: as above; the first byte of a big-endian register is its highest.
+        assert_eq!(unsafe { ddi_sys::ddi_get8(handle, address.cast()) }, 0x11);
+        let far = address as usize + 240;
+        let handle_address = handle as usize;
+        report::set_policy(report::Policy::Unwind);
+        // SAFETY: the host reports this.
+        let caught = std::panic::catch_unwind(|| unsafe {
+            ddi_sys::ddi_get8(handle_address as ddi_acc_handle_t, far as *mut u8)
+        });
+        assert!(caught.is_err());
+        // SAFETY: as above.
+        unsafe { ddi_sys::ddi_regs_map_free(&mut handle) };
+        assert!(handle.is_null());
+        // SAFETY: as above.
+        let beyond =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 0, 257, null_mut(), &mut handle) };
+        assert_eq!(beyond, DDI_FAILURE);
+        // SAFETY: as above.
+        let absent =
+            unsafe { ddi_sys::ddi_regs_map_setup(dip, 1, &mut address, 0, 0, null_mut(), &mut handle) };
+        assert_eq!(absent, DDI_FAILURE);
+    }
+}

@@ -1,0 +1,514 @@
+//! Mutexes, readers/writer locks, semaphores and condition variables: mutex(9F), rwlock(9F), semaphore(9F), condvar(9F).
+//!
+//! The locks themselves are in [`crate::kern::lock`]. Here their misuse is reported, and it is known which mutexes each thread
+//! holds: nothing that blocks may be called with a spin mutex held.
+
+use std::cell::RefCell;
+use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ddi_sys::{
+    clock_t, hrtime_t, kcondvar_t, kcv_type_t, kmutex_t, kmutex_type_t, krw_t, krw_type_t, krwlock_t,
+    ksema_t, ksema_type_t, kthread_t, time_res_t,
+};
+
+use super::time;
+use crate::board::report::{self, Earlier};
+use crate::kern::lock::{self, Misuse, MutexKind, Wake};
+use crate::kern::lockplaces::{self, DESTROYED, ENTERED};
+use crate::kern::peek;
+use crate::kern::thread::{self, Context};
+use crate::vm::client;
+
+thread_local! {
+    /// The mutexes that this thread holds, and whether each is a spin mutex.
+    static HELD: RefCell<Vec<(usize, bool)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many mutexes the calling thread holds.
+pub(crate) fn held() -> usize {
+    HELD.with_borrow(Vec::len)
+}
+
+/// Where the mutexes that the calling thread holds were entered, the last one first; known in check mode.
+pub(crate) fn held_since() -> Vec<Earlier> {
+    let held: Vec<usize> = HELD.with_borrow(|held| held.iter().rev().map(|(address, _)| *address).collect());
+    let entered = |address| Some(Earlier::new("entered", ENTERED.get(address)?.frames()));
+    held.into_iter().filter_map(entered).collect()
+}
+
+fn hold(address: usize, spin: bool) {
+    ENTERED.set(address);
+    HELD.with_borrow_mut(|held| held.push((address, spin)));
+}
+
+fn release(address: usize) {
+    HELD.with_borrow_mut(|held| {
+        if let Some(at) = held.iter().rposition(|(a, _)| *a == address) {
+            held.remove(at);
+            ENTERED.forget(address);
+        }
+    });
+}
+
+/// Reports a call that may block where it must not: in an interrupt, or with a spin mutex held.
+pub(crate) fn may_block(function: &str, how: &str, page: &str) {
+    // Locks may be waited for in a timeout's function and in an interrupt handler below the lock level; nothing else.
+    let lock = matches!(function, "mutex_enter" | "rw_enter");
+    let here = match thread::context() {
+        Context::HighInterrupt => Some("a high-level interrupt handler"),
+        Context::Interrupt if !lock => Some("an interrupt handler"),
+        Context::Timeout if !lock => Some("a timeout's function"),
+        _ => None,
+    };
+    if let Some(here) = here {
+        report::mistake(function, &format!("{how} may block, and this is {here}"), page);
+    }
+    let spin = HELD.with_borrow(|held| held.iter().find(|(_, spin)| *spin).map(|(a, _)| *a));
+    if let Some(address) = spin {
+        let what = format!("{how} may block, and the thread holds the spin mutex at {address:#x}");
+        report::mistake(function, &what, page);
+    }
+}
+
+/// The driver makes a lock. The name is read with care: callers from other systems pass anything.
+fn made<T>(lock: *const T, name: *const c_char) {
+    let name = if name.is_null() { None } else { peek::string(name as usize, 64) };
+    lockplaces::made(lock as usize, String::from_utf8_lossy(&name.unwrap_or_default()).into_owned());
+}
+
+/// # Safety
+/// `lock` is a driver's lock of at least eight aligned bytes, used as a lock only.
+unsafe fn word<'a, T>(lock: *const T) -> &'a AtomicU64 {
+    // SAFETY: the caller's promise.
+    unsafe { AtomicU64::from_ptr(lock.cast_mut().cast()) }
+}
+
+fn complain<T>(function: &str, what: &str, lock: *const T, misuse: Misuse, page: &str) {
+    let (places, happened) = match misuse {
+        Misuse::Recursive => (&ENTERED, "entered"),
+        Misuse::NotOwner | Misuse::Held => (&ENTERED, "entered by the thread that holds it"),
+        Misuse::Destroyed | Misuse::Garbage => (&DESTROYED, "destroyed"),
+    };
+    let earlier = places.get(lock as usize).map(|place| Earlier::new(happened, place.frames()));
+    let earlier: Vec<Earlier> = earlier.into_iter().collect();
+    report::mistake_after(function, &format!("{what} at {lock:p}: {misuse}"), page, &earlier);
+}
+
+/// The interrupt priority above which a mutex spins (LOCK_LEVEL).
+const HIGH_LEVEL: usize = 10;
+
+ddi! {
+    /// mutex_init(9F).
+    fn mutex_init(mutex: *mut kmutex_t, name: *mut c_char, _type: kmutex_type_t, arg: *mut c_void) {
+        made(mutex, name);
+        let spin = (arg as usize) > HIGH_LEVEL && (arg as usize) < 256;
+        // SAFETY: the driver's promise.
+        lock::mutex_init(unsafe { word(mutex) }, if spin { MutexKind::Spin } else { MutexKind::Adaptive });
+    }
+    /// mutex_destroy(9F).
+    fn mutex_destroy(mutex: *mut kmutex_t) {
+        // SAFETY: the driver's promise.
+        let word = unsafe { word(mutex) };
+        if lock::mutex_owned(word) {
+            release(mutex as usize);
+        }
+        let result = lock::mutex_destroy(word);
+        if result.is_ok() {
+            lockplaces::gone(mutex as usize);
+            DESTROYED.set(mutex as usize);
+        }
+        if let Err(misuse) = result {
+            complain("mutex_destroy", "the mutex", mutex, misuse, "mutex_destroy(9F)");
+        }
+    }
+    /// mutex_enter(9F).
+    fn mutex_enter(mutex: *mut kmutex_t) {
+        // SAFETY: the driver's promise.
+        let word = unsafe { word(mutex) };
+        let kind = lock::mutex_kind(word);
+        let high = thread::context() == Context::HighInterrupt;
+        if kind != Ok(MutexKind::Spin) && (held() > 0 || high) {
+            may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
+        }
+        match lock::mutex_enter(word) {
+            Ok(()) => hold(mutex as usize, kind == Ok(MutexKind::Spin)),
+            Err(misuse) => complain("mutex_enter", "the mutex", mutex, misuse, "mutex_enter(9F)"),
+        }
+    }
+    /// mutex_tryenter(9F).
+    fn mutex_tryenter(mutex: *mut kmutex_t) -> c_int {
+        // SAFETY: the driver's promise.
+        let word = unsafe { word(mutex) };
+        match lock::mutex_tryenter(word) {
+            Ok(true) => {
+                hold(mutex as usize, lock::mutex_kind(word) == Ok(MutexKind::Spin));
+                1
+            }
+            Ok(false) => 0,
+            Err(misuse) => {
+                complain("mutex_tryenter", "the mutex", mutex, misuse, "mutex_enter(9F)");
+                0
+            }
+        }
+    }
+    /// mutex_exit(9F).
+    fn mutex_exit(mutex: *mut kmutex_t) {
+        release(mutex as usize);
+        // SAFETY: the driver's promise.
+        if let Err(misuse) = lock::mutex_exit(unsafe { word(mutex) }) {
+            complain("mutex_exit", "the mutex", mutex, misuse, "mutex_exit(9F)");
+        }
+    }
+    /// mutex_owned(9F).
+    fn mutex_owned(mutex: *const kmutex_t) -> c_int {
+        // SAFETY: the driver's promise.
+        lock::mutex_owned(unsafe { word(mutex) }).into()
+    }
+    /// mutex_owner: the owning thread, when it is the calling one.
+    fn mutex_owner(mutex: *const kmutex_t) -> *mut kthread_t {
+        // SAFETY: the driver's promise.
+        if lock::mutex_owned(unsafe { word(mutex) }) { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
+    }
+
+    /// rw_init(9F).
+    fn rw_init(rwlock: *mut krwlock_t, name: *mut c_char, _type: krw_type_t, _arg: *mut c_void) {
+        made(rwlock, name);
+        // SAFETY: the driver's promise.
+        lock::rw_init(unsafe { word(rwlock) });
+    }
+    /// rw_destroy(9F).
+    fn rw_destroy(rwlock: *mut krwlock_t) {
+        lockplaces::gone(rwlock as usize);
+        // SAFETY: the driver's promise.
+        if lock::rw_holders(unsafe { word(rwlock) }) != (0, 0) {
+            complain("rw_destroy", "the readers/writer lock", rwlock, Misuse::Held, "rw_destroy(9F)");
+        }
+    }
+    /// rw_enter(9F).
+    fn rw_enter(rwlock: *mut krwlock_t, how: krw_t) {
+        may_block("rw_enter", "a readers/writer lock", "rw_enter(9F)");
+        // SAFETY: the driver's promise.
+        if let Err(misuse) = lock::rw_enter(unsafe { word(rwlock) }, how == ddi_sys::RW_WRITER) {
+            complain("rw_enter", "the readers/writer lock", rwlock, misuse, "rw_enter(9F)");
+        }
+    }
+    /// rw_tryenter(9F).
+    fn rw_tryenter(rwlock: *mut krwlock_t, how: krw_t) -> c_int {
+        // SAFETY: the driver's promise.
+        lock::rw_tryenter(unsafe { word(rwlock) }, how == ddi_sys::RW_WRITER).into()
+    }
+    /// rw_exit(9F).
+    fn rw_exit(rwlock: *mut krwlock_t) {
+        // SAFETY: the driver's promise.
+        if let Err(misuse) = lock::rw_exit(unsafe { word(rwlock) }) {
+            complain("rw_exit", "the readers/writer lock", rwlock, misuse, "rw_exit(9F)");
+        }
+    }
+    /// rw_downgrade(9F).
+    fn rw_downgrade(rwlock: *mut krwlock_t) {
+        // SAFETY: the driver's promise.
+        if let Err(misuse) = lock::rw_downgrade(unsafe { word(rwlock) }) {
+            complain("rw_downgrade", "the readers/writer lock", rwlock, misuse, "rw_downgrade(9F)");
+        }
+    }
+    /// rw_tryupgrade(9F).
+    fn rw_tryupgrade(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        lock::rw_tryupgrade(unsafe { word(rwlock) }).into()
+    }
+    /// rw_read_locked(9F): held by readers rather than by a writer.
+    fn rw_read_locked(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (lock::rw_holders(unsafe { word(rwlock) }).0 > 0).into()
+    }
+    /// rw_read_held.
+    fn rw_read_held(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (lock::rw_holders(unsafe { word(rwlock) }).0 > 0).into()
+    }
+    /// rw_write_held: by the calling thread.
+    fn rw_write_held(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id()).into()
+    }
+    /// rw_iswriter: as rw_write_held.
+    fn rw_iswriter(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id()).into()
+    }
+    /// rw_lock_held: by anybody.
+    fn rw_lock_held(rwlock: *mut krwlock_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (lock::rw_holders(unsafe { word(rwlock) }) != (0, 0)).into()
+    }
+
+    /// sema_init(9F).
+    fn sema_init(sema: *mut ksema_t, count: u32, name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
+        made(sema, name);
+        // SAFETY: the driver's promise.
+        lock::sema_init(unsafe { word(sema) }, count);
+    }
+    /// sema_destroy(9F).
+    fn sema_destroy(sema: *mut ksema_t) {
+        lockplaces::gone(sema as usize);
+    }
+    /// sema_p(9F).
+    fn sema_p(sema: *mut ksema_t) {
+        may_block("sema_p", "a semaphore", "semaphore(9F)");
+        // SAFETY: the driver's promise.
+        lock::sema_p(unsafe { word(sema) }, false);
+    }
+    /// sema_p_sig(9F): 1 when a signal came.
+    fn sema_p_sig(sema: *mut ksema_t) -> c_int {
+        may_block("sema_p_sig", "a semaphore", "semaphore(9F)");
+        // SAFETY: the driver's promise.
+        let word = unsafe { word(sema) };
+        (!client::interruptibly(|| lock::sema_p(word, true))).into()
+    }
+    /// sema_tryp(9F).
+    fn sema_tryp(sema: *mut ksema_t) -> c_int {
+        // SAFETY: the driver's promise.
+        lock::sema_tryp(unsafe { word(sema) }).into()
+    }
+    /// sema_v(9F).
+    fn sema_v(sema: *mut ksema_t) {
+        // SAFETY: the driver's promise.
+        lock::sema_v(unsafe { word(sema) });
+    }
+    /// sema_held: is it taken?
+    fn sema_held(sema: *mut ksema_t) -> c_int {
+        // SAFETY: the driver's promise.
+        (unsafe { word(sema) }.load(std::sync::atomic::Ordering::Relaxed) as u32 == 0).into()
+    }
+
+    /// cv_init(9F).
+    fn cv_init(cv: *mut kcondvar_t, name: *mut c_char, _type: kcv_type_t, _arg: *mut c_void) {
+        made(cv, name);
+        // SAFETY: the driver's promise. The two bytes are not used.
+        unsafe { cv.write(kcondvar_t { _opaque: 0 }) };
+    }
+    /// cv_destroy(9F).
+    fn cv_destroy(cv: *mut kcondvar_t) {
+        lockplaces::gone(cv as usize);
+    }
+    /// cv_signal(9F).
+    fn cv_signal(cv: *mut kcondvar_t) {
+        lock::cv_signal(cv as usize);
+    }
+    /// cv_broadcast(9F).
+    fn cv_broadcast(cv: *mut kcondvar_t) {
+        lock::cv_broadcast(cv as usize);
+    }
+    /// cv_wait(9F).
+    fn cv_wait(cv: *mut kcondvar_t, mutex: *mut kmutex_t) {
+        // SAFETY: the driver's promise.
+        unsafe { wait("cv_wait", cv, mutex, None, false) };
+    }
+    /// cv_wait_sig(9F).
+    fn cv_wait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t) -> c_int {
+        // SAFETY: the driver's promise.
+        if unsafe { wait("cv_wait_sig", cv, mutex, None, true) } == Wake::Interrupted { 0 } else { 1 }
+    }
+    /// cv_timedwait(9F): until an lbolt time.
+    fn cv_timedwait(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: clock_t) -> clock_t {
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_timedwait", cv, mutex, Some(at_tick(until)), false) })
+    }
+    /// cv_timedwait_sig(9F).
+    fn cv_timedwait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: clock_t) -> clock_t {
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_timedwait_sig", cv, mutex, Some(at_tick(until)), true) })
+    }
+    /// cv_reltimedwait(9F): for a number of ticks.
+    fn cv_reltimedwait(cv: *mut kcondvar_t, mutex: *mut kmutex_t, ticks: clock_t, _res: time_res_t) -> clock_t {
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_reltimedwait", cv, mutex, Some(in_ticks(ticks)), false) })
+    }
+    /// cv_reltimedwait_sig(9F).
+    fn cv_reltimedwait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, ticks: clock_t, _res: time_res_t) -> clock_t {
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_reltimedwait_sig", cv, mutex, Some(in_ticks(ticks)), true) })
+    }
+    /// cv_timedwait_hires: nanoseconds, absolute when flag bit 2 (CALLOUT_FLAG_ABSOLUTE) is set.
+    fn cv_timedwait_hires(
+        cv: *mut kcondvar_t,
+        mutex: *mut kmutex_t,
+        timeout: hrtime_t,
+        _resolution: hrtime_t,
+        flag: c_int,
+    ) -> clock_t {
+        let relative = if flag & 2 != 0 { timeout - time::hrtime() } else { timeout };
+        let until = Instant::now() + Duration::from_nanos(u64::try_from(relative).unwrap_or(0));
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_timedwait_hires", cv, mutex, Some(until), false) })
+    }
+    /// cv_wait_stop: a wait that signals do not end; here nothing stops the thread meanwhile.
+    @private fn cv_wait_stop(cv: *mut kcondvar_t, mutex: *mut kmutex_t, _wakeup: c_int) {
+        // SAFETY: the driver's promise.
+        unsafe { wait("cv_wait_stop", cv, mutex, None, false) };
+    }
+    /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
+    fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: hrtime_t) -> c_int {
+        let left_over = u64::try_from(until.saturating_sub(time::hrtime())).unwrap_or(0);
+        // No clock counts further than a century.
+        let until = Instant::now() + Duration::from_nanos(left_over.min(3_000_000_000_000_000_000));
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_timedwait_sig_hrtime", cv, mutex, Some(until), true) }) as c_int
+    }
+    /// cv_waituntil_sig: until a time of day, for ever when it is NULL.
+    fn cv_waituntil_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: *mut ddi_sys::timestruc_t, _check: c_int) -> c_int {
+        let until = (!until.is_null()).then(|| {
+            // SAFETY: the driver's promise.
+            let until = unsafe { until.read() };
+            let end = Duration::new(until.tv_sec.clamp(0, 1 << 33) as u64, until.tv_nsec.clamp(0, 999_999_999) as u32);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Instant::now() + end.saturating_sub(now)
+        });
+        // SAFETY: the driver's promise.
+        left(unsafe { wait("cv_waituntil_sig", cv, mutex, until, true) }) as c_int
+    }
+    /// cv_wait_sig_swap_core: says apart whether a signal came.
+    @private fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: *mut kmutex_t, signalled: *mut c_int) -> c_int {
+        // SAFETY: the driver's promise.
+        let wake = unsafe { wait("cv_wait_sig_swap_core", cv, mutex, None, true) };
+        let interrupted = wake == Wake::Interrupted;
+        // SAFETY: the driver's promise.
+        unsafe { super::store(signalled, interrupted.into()) };
+        (!interrupted).into()
+    }
+    /// rw_owner: the thread that holds it as writer, when it is the calling one.
+    fn rw_owner(rwlock: *mut krwlock_t) -> *mut kthread_t {
+        // SAFETY: the driver's promise.
+        let mine = lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id();
+        if mine { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
+    }
+    /// mutex_sync: what other processors did before has happened.
+    @private fn mutex_sync() {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// -1 timed out, 0 signal, otherwise woken.
+fn left(wake: Wake) -> clock_t {
+    match wake {
+        Wake::TimedOut => -1,
+        Wake::Interrupted => 0,
+        Wake::Woken => 1,
+    }
+}
+
+fn in_ticks(ticks: clock_t) -> Instant {
+    Instant::now() + time::ticks(ticks)
+}
+
+fn at_tick(tick: clock_t) -> Instant {
+    in_ticks(tick.saturating_sub(time::lbolt()))
+}
+
+/// # Safety
+/// As condvar(9F): both are initialised, the mutex is held.
+unsafe fn wait(
+    function: &str,
+    cv: *mut kcondvar_t,
+    mutex: *mut kmutex_t,
+    until: Option<Instant>,
+    interruptible: bool,
+) -> Wake {
+    // The mutex given up by the wait may be the only one that spins: no complaint about that one.
+    let spin = HELD.with_borrow(|held| held.iter().any(|(a, spin)| *spin && *a == mutex as usize));
+    release(mutex as usize);
+    may_block(function, "a condition variable", "condvar(9F)");
+    // SAFETY: the caller's promise.
+    let word = unsafe { word(mutex) };
+    let woken = if interruptible {
+        client::interruptibly(|| lock::cv_wait(cv as usize, word, until, true))
+    } else {
+        lock::cv_wait(cv as usize, word, until, false)
+    };
+    match woken {
+        Ok(wake) => {
+            hold(mutex as usize, spin);
+            wake
+        }
+        Err(misuse) => {
+            complain(function, "the mutex", mutex, misuse, "condvar(9F)");
+            Wake::Woken
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::report::{Policy, Reported};
+
+    fn mistake(f: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        report::set_policy(Policy::Unwind);
+        let caught = std::panic::catch_unwind(f).expect_err("the host is to report this");
+        caught.downcast_ref::<Reported>().expect("a report").0.clone()
+    }
+
+    #[test]
+    fn misuse_of_mutexes_is_reported() {
+        let mut mutex = kmutex_t { _opaque: [std::ptr::null_mut()] };
+        let mutex = &raw mut mutex as usize;
+        let at = move || mutex as *mut kmutex_t;
+        // SAFETY: a mutex of the test, here and below; the host reports what is wrong with these calls.
+        unsafe {
+            ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, std::ptr::null_mut())
+        };
+        // SAFETY: as above.
+        assert!(mistake(move || unsafe { ddi_sys::mutex_exit(at()) }).contains("does not hold it"));
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_enter(at()) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::mutex_owned(at()) }, 1);
+        // SAFETY: as above.
+        assert!(mistake(move || unsafe { ddi_sys::mutex_enter(at()) }).contains("holds it already"));
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_exit(at()) };
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_destroy(at()) };
+        // SAFETY: as above.
+        assert!(mistake(move || unsafe { ddi_sys::mutex_enter(at()) }).contains("destroyed"));
+    }
+
+    #[test]
+    fn blocking_with_a_spin_mutex_is_reported() {
+        let mut words = [kmutex_t { _opaque: [std::ptr::null_mut()] }; 1];
+        let mutex = words.as_mut_ptr() as usize;
+        let at = move || mutex as *mut kmutex_t;
+        // SAFETY: a mutex of the test; 12 is an interrupt priority above the lock level.
+        unsafe { ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, 12 as *mut c_void) };
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_enter(at()) };
+        // SAFETY: the host reports this.
+        let what = mistake(|| _ = unsafe { ddi_sys::kmem_alloc(8, ddi_sys::KM_SLEEP) });
+        assert!(what.contains("KM_SLEEP may block") && what.contains("spin mutex"), "{what}");
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_exit(at()) };
+    }
+
+    #[test]
+    fn a_timed_wait_tells_its_three_ends_apart() {
+        let (mut mutex, mut cv) = (kmutex_t { _opaque: [std::ptr::null_mut()] }, kcondvar_t { _opaque: 0 });
+        // SAFETY: zeroed locks of the test, here and below.
+        unsafe { ddi_sys::mutex_enter(&mut mutex) };
+        // SAFETY: as above.
+        let timed_out =
+            unsafe { ddi_sys::cv_reltimedwait_sig(&mut cv, &mut mutex, 1, ddi_sys::TR_CLOCK_TICK) };
+        assert_eq!(timed_out, -1);
+        let signals = std::sync::Arc::new(thread::Signals::default());
+        signals.raise();
+        thread::set_signals(Some(signals));
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::cv_wait_sig(&mut cv, &mut mutex) }, 0);
+        // SAFETY: as above.
+        assert_eq!(unsafe { ddi_sys::cv_timedwait_sig(&mut cv, &mut mutex, i64::MAX) }, 0);
+        thread::set_signals(None);
+        // SAFETY: as above.
+        unsafe { ddi_sys::mutex_exit(&mut mutex) };
+    }
+}

@@ -1,0 +1,266 @@
+//! Calls of driver code that do not come back.
+//!
+//! On illumos a callback in an endless loop takes a processor for good, and an attach(9E) that waits for ever stops the boot. Here a thread looks once a second
+//! at those that run driver code ([`entry::Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
+//! [`patience`] in a call that others wait for (`_init`, attach(9E) and their like). At the end of a run calls that are still inside a driver are named, because the
+//! driver cannot be unloaded then.
+//!
+//! A thread is asked where it is by a signal. Its handler stores addresses only ([`Answer`]) and holds the thread until whoever asked has named them: names take
+//! locks and memory, which the thread may be in the middle of.
+//!
+//! Locking: the list of slots is a leaf; one question at a time.
+
+use std::cell::UnsafeCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::entry::{self, Current, Slot};
+use super::trace::Trace;
+use crate::board::report;
+
+/// The environment variable that sets the limit of processor time, in seconds; 0 turns it off.
+pub const LIMIT: &str = "DDI_HOST_SPIN_LIMIT";
+/// The environment variable that sets how long `_init` and its like may sleep, in seconds; 0: for ever.
+pub const PATIENCE: &str = "DDI_HOST_WAIT_LIMIT";
+
+/// The signal that asks.
+pub fn signal() -> libc::c_int {
+    libc::SIGRTMIN() + 6
+}
+
+fn seconds(variable: &str, default: u64) -> Duration {
+    let asked = std::env::var(variable).ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(asked.unwrap_or(default))
+}
+
+/// Processor time that one call of driver code may take.
+pub fn limit() -> Duration {
+    seconds(LIMIT, 8)
+}
+
+/// Time that a call which others wait for may sleep.
+pub fn patience() -> Duration {
+    seconds(PATIENCE, 10)
+}
+
+/// Where a thread says where it is.
+#[derive(Debug, Default)]
+pub struct Answer {
+    state: AtomicU32,
+    place: UnsafeCell<Option<Place>>,
+}
+
+/// Nobody asks.
+const IDLE: u32 = 0;
+/// Somebody has asked.
+const ASKED: u32 = 1;
+/// The thread has stored its place and waits.
+const ANSWERED: u32 = 2;
+
+// SAFETY: `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED: `ASKING` lets one ask at a time.
+unsafe impl Sync for Answer {}
+
+/// Where a thread is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Its instruction, when it is in a module's own code.
+    own: Option<usize>,
+    trace: Trace,
+    call: Current,
+}
+
+impl Answer {
+    /// The slot's thread was asked, and is in a handler with these registers: answers, and waits until it may go on.
+    pub fn give(&self, ip: usize, sp: usize, fp: usize) {
+        let Some(call) = Current::here() else { return };
+        if self.state.load(Ordering::Acquire) != ASKED {
+            return;
+        }
+        let own = ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
+        let place = Place { own, trace: Trace::stopped(ip, sp, fp), call };
+        // SAFETY: the state is ASKED, and this is the slot's thread.
+        unsafe { *self.place.get() = Some(place) };
+        if self.state.compare_exchange(ASKED, ANSWERED, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return;
+        }
+        while self.state.load(Ordering::Acquire) == ANSWERED {
+            let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+            // SAFETY: a valid time, and no room for what is left.
+            unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
+        }
+    }
+}
+
+/// Where a thread was when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The DDI function that it is in; None if it is in the driver's own code.
+    pub called: Option<String>,
+    /// The driver's functions, innermost first.
+    pub frames: Vec<String>,
+    /// The entry point, and for whom it was called.
+    pub call: String,
+    /// The process for which it was called; 0: none.
+    pub pid: i32,
+}
+
+impl Seen {
+    /// The place in a few words: the DDI function, or the driver's.
+    pub fn place(&self) -> String {
+        self.called.clone().or_else(|| self.frames.first().cloned()).unwrap_or_else(|| "a driver".into())
+    }
+
+    fn report(&self, what: &str) {
+        let stack = report::Stack { frames: self.frames.clone(), call: Some(self.call.clone()) };
+        report::leftover_at(&stack, &self.place(), what, "Intro(9E)", &[]);
+    }
+}
+
+static ASKING: Mutex<()> = Mutex::new(());
+
+/// Asks a thread where it is in a driver; it goes on when it has answered. None if it does not answer soon: it is not inside any more.
+pub fn ask(slot: &Slot) -> Option<Seen> {
+    let _one = ASKING.lock();
+    slot.answer.state.store(ASKED, Ordering::Release);
+    // SAFETY: no arguments, no effects.
+    let pid = unsafe { libc::getpid() };
+    // SAFETY: the thread is one of this process or gone, and the handler is installed.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, slot.tid, signal()) };
+    let soon = Instant::now() + Duration::from_secs(2);
+    while slot.answer.state.load(Ordering::Acquire) == ASKED {
+        if Instant::now() > soon
+            && slot.answer.state.compare_exchange(ASKED, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: the state is ANSWERED, and nobody else asks.
+    let place = unsafe { *slot.answer.place.get() };
+    let seen = place.map(|place| {
+        let named = place.trace.named();
+        let called = if place.own.is_some() { None } else { named.called };
+        // SAFETY: the thread is held in its handler.
+        let call = unsafe { place.call.describe() };
+        Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) }
+    });
+    slot.answer.state.store(IDLE, Ordering::Release);
+    seen
+}
+
+/// Starts the thread that watches. Once is enough.
+pub fn start() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        // Without a thread nobody watches; everything else works.
+        let _ = std::thread::Builder::new().name("watch".into()).spawn(watch);
+    });
+}
+
+/// What is known of a thread's call from looks before.
+#[derive(Clone, Copy)]
+struct Look {
+    call: u64,
+    /// Processor time of the thread when the call was seen first.
+    since: Duration,
+    /// When the call was seen first.
+    first: Instant,
+    /// Looks at which the thread slept, one after another.
+    asleep: u32,
+    /// Looks over the limit at which it was in the host.
+    in_host: u32,
+}
+
+fn watch() {
+    /// Looks that a thread in the host gets, to be seen in the driver instead.
+    const IN_HOST: u32 = 3;
+    let (limit, patience) = (limit(), patience());
+    let mut seen: HashMap<i32, Look> = HashMap::new();
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        report::end_at_last();
+        if report::is_ending() {
+            // This thread is the one that sees to it that the process ends.
+            continue;
+        }
+        let mut now = HashMap::new();
+        for slot in entry::slots() {
+            let call = slot.calls.load(Ordering::Relaxed);
+            let inside = call & 1 == 1 && !slot.driver_s_own.load(Ordering::Relaxed);
+            let Some(used) = inside.then(|| processor_time(slot.tid)).flatten() else { continue };
+            let new = Look { call, since: used, first: Instant::now(), asleep: 0, in_host: 0 };
+            let mut look = seen.get(&slot.tid).copied().filter(|look| look.call == call).unwrap_or(new);
+            let waited_for = !patience.is_zero() && slot.prompt.load(Ordering::Relaxed);
+            look.asleep = if waited_for && asleep(slot.tid) { look.asleep + 1 } else { 0 };
+            // A question puts it to sleep, so this comes after the look.
+            if !limit.is_zero() && used.saturating_sub(look.since) >= limit {
+                spinning(&slot, limit, look.in_host >= IN_HOST);
+                look.in_host += 1;
+            }
+            if look.asleep > 0
+                && u64::from(look.asleep) >= patience.as_secs()
+                && look.first.elapsed() >= patience
+            {
+                sleeping(&slot, patience);
+            }
+            now.insert(slot.tid, look);
+        }
+        seen = now;
+    }
+}
+
+/// A thread has used up its processor time: the run ends, unless the thread is in the host at the moment and `wherever` is false.
+fn spinning(slot: &Slot, limit: Duration, wherever: bool) {
+    let Some(seen) = ask(slot).filter(|seen| wherever || seen.called.is_none()) else { return };
+    let seconds = limit.as_secs();
+    seen.report(&format!(
+        "the call has taken {seconds} seconds of processor time and does not come back ({LIMIT} sets the limit)"
+    ));
+    report::stop();
+}
+
+/// A thread sleeps in a call that others wait for: the run ends.
+fn sleeping(slot: &Slot, patience: Duration) {
+    let Some(seen) = ask(slot) else { return };
+    let seconds = patience.as_secs();
+    seen.report(&format!(
+        "the call has slept for {seconds} seconds and nothing wakes it ({PATIENCE} sets the limit)"
+    ));
+    report::stop();
+}
+
+/// Does a thread of this process sleep?
+fn asleep(tid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['S', 'D']))
+}
+
+/// The processor time that a thread of this process has used; None when it is gone.
+fn processor_time(tid: i32) -> Option<Duration> {
+    // As pthread_getcpuclockid(3) makes it, but for a thread that may have ended.
+    let clock = (!tid << 3) | 6;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: room for the answer.
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+        return None;
+    }
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+}
+
+/// Asks every thread that is still inside driver code for a process where it is, and reports it. How many there are.
+pub fn name_stuck() -> usize {
+    let stuck = || {
+        let inside = |slot: &Arc<Slot>| {
+            slot.calls.load(Ordering::Relaxed) & 1 == 1 && slot.for_process.load(Ordering::Relaxed)
+        };
+        entry::slots().into_iter().filter(inside)
+    };
+    for seen in stuck().collect::<Vec<_>>().iter().filter_map(|slot| ask(slot)) {
+        seen.report("the call has not returned at the end of the run, so the driver cannot be unloaded");
+    }
+    stuck().count()
+}
