@@ -13,16 +13,15 @@ use ddi_system::root::Root;
 use crate::config::{self, Config, ConfigError};
 use crate::linked;
 use crate::loader::session::{self, DriverFile, Session};
-use ddi_kernel::board::log;
-use ddi_kernel::board::report;
+use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel::{self, DdiKernel};
 use ddi_kernel::calls::system;
 use ddi_kernel::ddi;
 use ddi_kernel::kern::drivers::{self, Driver};
 use ddi_kernel::kern::image::{self, Model};
 use ddi_kernel::kern::thread::{self, Context};
-use ddi_kernel::kern::{entry, heap, interrupts, left, trap, watch};
-use ddi_kernel::pci;
+use ddi_kernel::kern::{entry, heap, left, nodes, trap, watch};
+use ddi_kernel::pci::{self, interrupts};
 use ddi_kernel::vm;
 
 /// How a machine is to be.
@@ -100,6 +99,7 @@ pub struct Machine {
     name: String,
     loaded: Loaded,
     server: Option<Arc<Server>>,
+    listener: Option<nodes::Listener>,
 }
 
 /// A machine was started before: there is one kernel in a process.
@@ -153,7 +153,7 @@ impl Machine {
                 Loaded::Modules(Some(session))
             }
         };
-        let mut machine = Machine { name, loaded, server: None };
+        let mut machine = Machine { name, loaded, server: None, listener: None };
         if let Err(error) = machine.serve(options) {
             machine.end();
             return Err(error);
@@ -174,7 +174,7 @@ impl Machine {
         session.add_installed(root).map_err(MachineError::Module)?;
         let none = session.modules().list().is_empty();
         let loaded = Loaded::Modules(Some(session));
-        let mut machine = Machine { name: dir.clone(), loaded, server: None };
+        let mut machine = Machine { name: dir.clone(), loaded, server: None, listener: None };
         if none && !options.resident {
             machine.end();
             let why = match root.installed().is_ok_and(|installed| installed.is_empty()) {
@@ -224,7 +224,7 @@ impl Machine {
 
     fn serve(&mut self, options: &Options) -> Result<(), MachineError> {
         let driver = self.driver().ok_or_else(|| MachineError::NoInstance(self.name.clone()))?;
-        if !ddi_kernel::kern::nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
+        if !nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
             return Err(MachineError::NoInstance(self.name.clone()));
         }
         if !kernel::any_device() {
@@ -242,11 +242,11 @@ impl Machine {
         let config = ddi_process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
         let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
         let told = Arc::downgrade(&server);
-        kernel::on_devices_changed(move || {
+        self.listener = Some(nodes::Listener::new(move || {
             if let Some(server) = told.upgrade() {
                 server.devices_changed();
             }
-        });
+        }));
         let killed = Arc::downgrade(&server);
         report::on_stop(move || {
             if let Some(server) = killed.upgrade() {
@@ -294,7 +294,7 @@ impl Machine {
     /// Ends the machine: clients, instances, driver; reports what was left. True: nothing was, and nothing went wrong in
     /// the run.
     pub fn end(mut self) -> bool {
-        kernel::no_listener();
+        self.listener = None;
         if let Some(server) = self.server.take() {
             let mut left = server.wait_idle(Duration::from_secs(2));
             if left > 0 {

@@ -26,8 +26,7 @@ use crate::loader::session::{self, Session};
 use crate::machine::Machine;
 use ddi_kernel::board::log;
 use ddi_kernel::calls::kernel::DdiKernel;
-use ddi_kernel::calls::system;
-use ddi_kernel::calls::{autoload, kernel};
+use ddi_kernel::calls::{autoload, system};
 use ddi_kernel::ddi::kstats;
 use ddi_kernel::kern::{blocked, drivers, nodes};
 use ddi_kernel::pci;
@@ -263,7 +262,7 @@ fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::
                 if let Err(why) = system::refresh() {
                     log::line(log::To::Both, &format!("WARNING: {why}"));
                 }
-                kernel::devices_changed();
+                nodes::changed();
                 answer(machine, root, &request)
             }
             None => Err("an unknown request: is ddi-host serve of the same version?".to_owned()),
@@ -323,7 +322,7 @@ fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
         }
         Request::Permissions { driver, add } => {
             system::change_permissions(driver, *add);
-            kernel::devices_changed();
+            nodes::changed();
             Ok(String::new())
         }
         Request::Unload(name) => match machine.session().modules().find(name) {
@@ -372,7 +371,7 @@ fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, Strin
 fn forget_nodes(driver: &str) {
     autoload::forget(driver);
     nodes::forget(driver);
-    kernel::devices_changed();
+    nodes::changed();
 }
 
 /// Unloads a module; the error is an illumos errno.
@@ -399,7 +398,7 @@ fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) 
     for name in names(machine).iter().filter(|name| !ddi_kernel::calls::names::nodes_of(name).is_empty()) {
         autoload::forget(name);
     }
-    kernel::devices_changed();
+    nodes::changed();
     done
 }
 

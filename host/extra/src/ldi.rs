@@ -14,12 +14,13 @@ use ddi_sys::{buf, cred_t, dev_info_t, dev_t, devmap_cookie_t, ldi_handle_t, ldi
 use parking_lot::Mutex;
 
 use ddi_kernel::board::report;
-use ddi_kernel::calls::{block, kernel, opens};
+use ddi_kernel::calls::{block, kernel};
 use ddi_kernel::ddi::props;
 use ddi_kernel::ddi::store;
 use ddi_kernel::ddi::text;
 use ddi_kernel::kern::drivers::Driver;
 use ddi_kernel::kern::nodes::Node;
+use ddi_kernel::kern::opens;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
@@ -91,7 +92,7 @@ unsafe fn open(
     }
     let (driver, node, asked, block) = found;
     let dev = opens::enter_layered(&driver, asked, flags, cred)?;
-    let node = if dev == asked { node } else { kernel::node_of(&driver, dev).unwrap_or(node) };
+    let node = if dev == asked { node } else { opens::node_of(&driver, dev).unwrap_or(node) };
     let new = number();
     HANDLES.lock().insert(new, Arc::new(Handle { driver, node, dev, block }));
     // SAFETY: the caller's promise.
@@ -188,7 +189,7 @@ ddi! {
         }
         // SAFETY: the driver's promise.
         let dev = unsafe { devp.read() };
-        let Some((driver, node)) = kernel::device_of(dev) else { return ENODEV };
+        let Some((driver, node)) = opens::device_of(dev) else { return ENODEV };
         let found = (driver, node, dev, otyp == ddi_sys::OTYP_BLK);
         // SAFETY: the driver's promise.
         match unsafe { open(found, flags, cred, to, identity, "ldi_open_by_dev") } {

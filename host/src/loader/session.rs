@@ -11,9 +11,7 @@ use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use ddi_system::root::{Lock, Root};
 
 use crate::config::{self, Config};
-use ddi_kernel::board::log;
-use ddi_kernel::board::report;
-use ddi_kernel::calls::kernel;
+use ddi_kernel::board::{log, report};
 use ddi_kernel::ddi;
 use ddi_kernel::kern::symbols;
 use ddi_kernel::kern::thread::{self, Context};
@@ -315,7 +313,7 @@ impl Session {
 /// Attaches a driver's nodes, as many as will; how many are.
 fn attach(name: &str) -> usize {
     let attached = drivers::find(name).map_or(0, |driver| driver.attach_all());
-    kernel::devices_changed();
+    nodes::changed();
     attached
 }
 

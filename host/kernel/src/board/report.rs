@@ -4,6 +4,7 @@
 //! makes it: what, in which function, the driver's call stack, and the manual page that says so. Then the run stops, unless
 //! [`set_policy`] says otherwise. Any context; no lock is held while the stack is walked.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
@@ -26,6 +27,14 @@ static POLICY: AtomicU8 = AtomicU8::new(Policy::Stop as u8);
 static FAILED: AtomicBool = AtomicBool::new(false);
 static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static STOP: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Walks the calling thread's stack.
+static WALK: OnceLock<fn() -> Stack> = OnceLock::new();
+
+/// Sets the function that walks the calling thread's stack for reports. The first one stays.
+pub fn stacks_by(walk: fn() -> Stack) {
+    let _ = WALK.set(walk);
+}
 
 /// Sets what happens after a report.
 pub fn set_policy(policy: Policy) {
@@ -105,9 +114,9 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The calling thread's.
+    /// Returns the calling thread's, as [`stacks_by`] has set; nothing before.
     fn here() -> Stack {
-        Stack { frames: crate::kern::stack::driver_frames(), call: crate::kern::entry::current() }
+        WALK.get().map_or_else(Stack::default, |walk| walk())
     }
 
     fn text(&self) -> String {

@@ -4,7 +4,7 @@
 //! in the context of the calling process ([`client::run`]); no lock of this module is held while one does.
 
 use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::sync::{Arc, LazyLock};
 
 use ddi_process::{
@@ -16,17 +16,16 @@ use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
 use crate::board::{log, report};
 use crate::calls::names::{Named, directories, named, own};
-use crate::calls::opens::{self, Open};
-use crate::calls::system;
-use crate::calls::{autoload, block};
+use crate::calls::{autoload, block, system};
 use crate::ddi::nodes::make;
 use crate::ddi::pinned;
 use crate::ddi::poll;
 use crate::ddi::spaces;
 use crate::kern::blocked;
-use crate::kern::drivers::{self, Driver};
+use crate::kern::drivers::Driver;
 use crate::kern::errno::linux_errno;
-use crate::kern::nodes::{self, Node};
+use crate::kern::nodes::Node;
+use crate::kern::opens::{self, Open};
 use crate::kern::stack;
 use crate::kern::suspend::{self, Change, Refused};
 use crate::kern::symbols::is;
@@ -39,28 +38,6 @@ const ENXIO: c_int = 6;
 const EINTR: c_int = 4;
 const ENODEV: c_int = 19;
 const EIO: c_int = 5;
-
-type Listener = Box<dyn Fn() + Send + Sync>;
-static LISTENER: RwLock<Option<Arc<Listener>>> = RwLock::new(None);
-
-/// Who is told when minor nodes come or go.
-pub fn on_devices_changed(listener: impl Fn() + Send + Sync + 'static) {
-    *LISTENER.write() = Some(Arc::new(Box::new(listener)));
-}
-
-/// Tells nobody any more.
-pub fn no_listener() {
-    *LISTENER.write() = None;
-}
-
-/// Minor nodes have come or gone: they get their links, and processes hear of them.
-pub fn devices_changed() {
-    system::make_links();
-    let listener = LISTENER.read().clone();
-    if let Some(listener) = listener {
-        listener();
-    }
-}
 
 /// Is there a device of a driver?
 pub fn any_device() -> bool {
@@ -97,34 +74,6 @@ fn file_flags(linux: i32) -> c_int {
         }
     }
     flags
-}
-
-/// The driver and node of a device number.
-pub fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
-    let driver = drivers::by_major((dev >> 32) as u32)?;
-    if let Some(node) = opens::node(dev) {
-        return Some((driver, node));
-    }
-    let node = node_of(&driver, dev)?;
-    Some((driver, node))
-}
-
-/// Asks the driver (getinfo(9E)) which instance a device number is; else the node that has such a minor node.
-pub fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
-    let nodes = nodes::of_driver(&driver.name);
-    if let Some(getinfo) = driver.ops().and_then(|ops| ops.devo_getinfo) {
-        let mut result: *mut c_void = std::ptr::null_mut();
-        // SAFETY: the driver's entry point, with arguments as getinfo(9E) says.
-        let asked = driver.call("getinfo", || unsafe {
-            getinfo(std::ptr::null_mut(), ddi_sys::DDI_INFO_DEVT2INSTANCE, dev as *mut c_void, &mut result)
-        });
-        if asked == Ok(ddi_sys::DDI_SUCCESS)
-            && let Some(node) = nodes.iter().find(|n| n.instance() == result as usize as i32)
-        {
-            return Some(node);
-        }
-    }
-    nodes.into_iter().find(|n| n.minors().iter().any(|m| m.minor == dev as u32))
 }
 
 /// The device of a name below /dev or /devices: driver, node, device number, and whether it is a block device.
@@ -167,7 +116,7 @@ impl DdiKernel {
         let cb = open.driver.cb_ops().ok_or(Errno(libc::ENXIO))?;
         let (entry_point, name) = if write { (cb.cb_write, "write") } else { (cb.cb_read, "read") };
         let block = open.otyp == ddi_sys::OTYP_BLK;
-        let node = if block { node_of(&open.driver, open.dev) } else { None };
+        let node = if block { opens::node_of(&open.driver, open.dev) } else { None };
         if !block && entry_point.is_none() {
             return Err(Errno(libc::ENXIO));
         }
@@ -371,7 +320,7 @@ impl ddi_process::Kernel for DdiKernel {
 
     fn end(&self, call: &Call, id: OpenId) -> Option<u64> {
         let open = opens::find(id.0)?;
-        let node = node_of(&open.driver, open.dev)?;
+        let node = opens::node_of(&open.driver, open.dev)?;
         let entry = client::of(call.process());
         client::run(&entry, || block::size(&open.driver, node, open.dev))
     }

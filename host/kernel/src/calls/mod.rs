@@ -3,7 +3,6 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`kernel`] | implements `ddi_process::Kernel`: each system call to its entry point |
-//! | [`opens`] | who has which device number open; when open(9E) and close(9E) are called |
 //! | [`block`] | read(2) and write(2) of block devices |
 //! | [`names`] | the paths of minor nodes |
 //! | [`system`] | what the kernel and devfsadm(8) know of the system whose directory the machine has |
@@ -15,5 +14,4 @@ pub mod autoload;
 pub mod block;
 pub mod kernel;
 pub mod names;
-pub mod opens;
 pub mod system;

@@ -4,6 +4,7 @@
 //! Locking: one leaf lock, not held while driver code runs.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use ddi_system::devlink::{Minor, Rules};
 use ddi_system::links::Links;
@@ -12,6 +13,7 @@ use ddi_system::root::Root;
 use parking_lot::RwLock;
 
 use crate::board::log;
+use crate::kern::nodes::Listener;
 use crate::kern::{drivers, nodes};
 
 struct System {
@@ -51,6 +53,8 @@ pub fn enter(root: &Root) -> Result<(), String> {
         log::line(log::To::Both, &text);
     }
     *SYSTEM.write() = Some(system);
+    static LINKS: OnceLock<Listener> = OnceLock::new();
+    LINKS.get_or_init(|| Listener::new(make_links));
     Ok(())
 }
 
@@ -110,8 +114,8 @@ impl System {
     }
 }
 
-/// Makes the links of all minor nodes there are; nothing without a system.
-pub fn make_links() {
+/// Makes the links of all minor nodes; does nothing without a system.
+fn make_links() {
     if let Some(system) = &mut *SYSTEM.write() {
         system.make_links();
     }

@@ -72,15 +72,15 @@ const NO_OPS: mod_ops = mod_ops { modm_install: None, modm_remove: None, modm_in
 
 data! {
     /// Ticks per second.
-    hz: c_int = super::time::HZ as c_int;
+    hz: c_int = crate::kern::clock::HZ as c_int;
     /// Milliseconds of a tick.
-    msec_per_tick: c_int = 1000 / super::time::HZ as c_int;
+    msec_per_tick: c_int = 1000 / crate::kern::clock::HZ as c_int;
     /// Ticks of a millisecond; 0 when hz is below 1000.
-    tick_per_msec: c_int = super::time::HZ as c_int / 1000;
+    tick_per_msec: c_int = crate::kern::clock::HZ as c_int / 1000;
     /// Microseconds of a tick.
-    usec_per_tick: c_int = 1_000_000 / super::time::HZ as c_int;
+    usec_per_tick: c_int = 1_000_000 / crate::kern::clock::HZ as c_int;
     /// Nanoseconds of a tick.
-    nsec_per_tick: c_int = 1_000_000_000 / super::time::HZ as c_int;
+    nsec_per_tick: c_int = 1_000_000_000 / crate::kern::clock::HZ as c_int;
     /// Page size.
     _pagesize: c_ulong = PAGE;
     /// Its logarithm.
@@ -200,5 +200,5 @@ pub fn settle() {
         8 * 23,
         function("seg_inherit_notsup", super::segments::seg_inherit_notsup as *const () as usize),
     );
-    thread::set_kernel_process(process);
+    thread::set_kernel_process(process, kcred.0 as usize);
 }

@@ -4,7 +4,6 @@
 //! of the process. Bad cookies are reported. Any of these may be called with driver mutexes held; none calls the driver
 //! but devmap_setup and devmap_do_ctxmgt.
 
-use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -23,39 +22,18 @@ use segdev::{
 use super::nodes::node;
 use super::{store, sync};
 use crate::board::report;
-use crate::calls::kernel;
 use crate::kern::errno::illumos_errno;
 use crate::kern::image;
-use crate::kern::{drivers, entry, heap, tables};
+use crate::kern::{drivers, entry, heap, opens, tables};
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
-use crate::vm::{client, framework, kva};
+use crate::vm::{self, client, framework, give_back, kva};
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;
 const PAGE: u64 = 4096;
-
-thread_local! {
-    /// The address that the process suggested for the mapping being made.
-    static HINT: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The address that the process suggested.
-pub(crate) fn hint() -> u64 {
-    HINT.get()
-}
-
-/// Gives reserved address space back.
-pub(crate) fn give_back(addr: u64, len: u64) {
-    Call::with_current(|call| {
-        if let Some(call) = call {
-            // Nothing is there but a reservation; if the thread is gone so is that.
-            let _ = call.unmap(addr, len);
-        }
-    });
-}
 
 /// The handle of a driver's cookie; a bad one is reported.
 fn handle(dhp: devmap_cookie_t, function: &str) -> Option<Arc<Handle>> {
@@ -127,7 +105,7 @@ fn range(off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> Option<Access> {
 
 /// The device that a dev_t means, for mapping.
 fn device(dev: dev_t, old: bool) -> Option<Device> {
-    let (driver, node) = kernel::device_of(dev)?;
+    let (driver, node) = opens::device_of(dev)?;
     let hold = Some(Hold::new(&driver, dev, node));
     Some(Device { driver, node, dev, old, hold, by_hand: None })
 }
@@ -165,9 +143,10 @@ unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool,
         model: image::model() as model_t,
     };
     let fixed = flags.contains(MapFlags::FIXED).then_some(asked);
-    let before = HINT.replace(asked);
+    let before = vm::hint();
+    vm::set_hint(asked);
     let result = map_into(&entry, &map, fixed);
-    HINT.set(before);
+    vm::set_hint(before);
     match result {
         Ok(base) => {
             // SAFETY: the caller's promise.

@@ -18,8 +18,7 @@ use ddi_sys::{
 use parking_lot::Mutex;
 
 use super::{pinned, registers, store, sync};
-use crate::board::log;
-use crate::board::report;
+use crate::board::{log, report};
 use crate::kern::pieces::{self, Pieces, Window};
 use crate::pci::iospace;
 use crate::vm::{client, frames, kva, memory};

@@ -1,6 +1,6 @@
 //! Interrupts of devices: ddi_intr_alloc(9F) and so on, and the older ddi_add_intr(9F).
 //!
-//! Only PCI devices have any; what they are and when they come is in [`crate::kern::interrupts`]. A handle is a number that is looked
+//! Only PCI devices have any; what they are and when they come is in [`crate::pci::interrupts`]. A handle is a number that is looked
 //! up. The states of an interrupt follow each other as on illumos: allocated, handler added, enabled; a call that does not
 //! fit the state answers DDI_EINVAL. Kernel context, except for masks, which may be set in interrupt context.
 
@@ -15,9 +15,8 @@ use ddi_sys::{
 use super::nodes::node;
 use super::store;
 use crate::board::report;
-use crate::kern::interrupts::{self, Handler, Interrupt, Kind};
-use crate::kern::nodes::Node;
-use crate::pci::Device;
+use crate::pci::interrupts::{self, Handler, Interrupt, Kind};
+use crate::pci::{self, Device};
 
 const NOT_FOUND: c_int = ddi_sys::DDI_INTR_NOTFOUND;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
@@ -31,7 +30,7 @@ const MOST_MSI: c_int = 2;
 const MOST_MSIX: c_int = 8;
 
 fn device_of(dip: *mut dev_info_t, function: &str) -> Option<&'static Device> {
-    node(dip, function).and_then(Node::device)
+    node(dip, function).and_then(pci::of)
 }
 
 /// A kind that the device has.

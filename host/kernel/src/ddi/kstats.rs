@@ -10,8 +10,9 @@ use ddi_sys::{kid_t, kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t,
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
-use super::{bytes, sync, text, time};
+use super::{bytes, sync, text};
 use crate::board::report;
+use crate::kern::clock;
 use crate::kern::{entry, heap, peek, thread};
 
 /// A kstat that exists.
@@ -146,7 +147,7 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
         class: field(&ks.ks_class),
         kind: ks.ks_type,
         crtime: ks.ks_crtime,
-        snaptime: time::hrtime(),
+        snaptime: clock::hrtime(),
         values: values?.ok()?,
     })
 }
@@ -265,7 +266,7 @@ fn known(ksp: *mut kstat_t, function: &str) -> bool {
 unsafe fn io<'a>(io: *mut kstat_io_t) -> &'a mut kstat_io_t {
     // SAFETY: the caller's promise.
     let io = unsafe { &mut *io };
-    let now = time::hrtime();
+    let now = clock::hrtime();
     if io.wlastupdate != 0 && io.wcnt != 0 {
         io.wlentime += i64::from(io.wcnt) * (now - io.wlastupdate);
         io.wtime += now - io.wlastupdate;
@@ -309,7 +310,7 @@ ddi! {
         }
         (ks.ks_instance, ks.ks_type, ks.ks_flags, ks.ks_ndata) = (instance, kind, flags | ddi_sys::KSTAT_FLAG_INVALID, ndata);
         ks.ks_data_size = size;
-        ks.ks_crtime = time::hrtime();
+        ks.ks_crtime = clock::hrtime();
         ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         let mut data = (0, 0);
         if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
@@ -499,13 +500,13 @@ ddi! {
     /// kstat_timer_start.
     fn kstat_timer_start(p: *mut kstat_timer_t) {
         // SAFETY: the driver's promise.
-        unsafe { &mut *p }.start_time = time::hrtime();
+        unsafe { &mut *p }.start_time = clock::hrtime();
     }
     /// kstat_timer_stop.
     fn kstat_timer_stop(p: *mut kstat_timer_t) {
         // SAFETY: the driver's promise.
         let timer = unsafe { &mut *p };
-        timer.stop_time = time::hrtime();
+        timer.stop_time = clock::hrtime();
         let took = timer.stop_time - timer.start_time;
         if timer.num_events == 0 || took < timer.min_time {
             timer.min_time = took;

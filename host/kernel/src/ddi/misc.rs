@@ -19,6 +19,7 @@ use super::{store, text};
 use crate::board::log;
 use crate::kern::left::{Kind, Left};
 use crate::kern::nodes;
+use crate::pci;
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
@@ -110,7 +111,7 @@ ddi! {
     }
     /// ddi_get_eventcookie(9F): a PCI slot has the events of coming and going; no other node has any.
     fn ddi_get_eventcookie(dip: *mut dev_info_t, name: *mut c_char, cookiep: *mut ddi_eventcookie_t) -> c_int {
-        let pci = nodes::of(dip).is_some_and(|node| node.device().is_some());
+        let pci = nodes::of(dip).is_some_and(|node| pci::of(node).is_some());
         // SAFETY: the driver's promise.
         let name = unsafe { text(name) };
         let Some(at) = EVENTS.iter().position(|event| pci && event.to_string_lossy() == name) else { return FAILURE };

@@ -67,7 +67,7 @@ unsafe fn create_minor(
     if !node.add_minor(Minor { name, minor, block, node_type, mode }) {
         return ddi_sys::DDI_FAILURE;
     }
-    crate::calls::kernel::devices_changed();
+    nodes::changed();
     ddi_sys::DDI_SUCCESS
 }
 
@@ -114,7 +114,7 @@ ddi! {
         // SAFETY: the driver's promise.
         let name = (!name.is_null()).then(|| unsafe { text(name) });
         if node.remove_minors(name.as_deref()) > 0 {
-            crate::calls::kernel::devices_changed();
+            nodes::changed();
         }
     }
     /// ddi_report_dev(9F).

@@ -11,7 +11,7 @@ use ddi_sys::{ddi_acc_handle_t, dev_info_t, off_t};
 use super::nodes::node;
 use super::{registers, store};
 use crate::board::report;
-use crate::kern::nodes::Node;
+use crate::pci;
 use crate::pci::space::at;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
@@ -101,7 +101,7 @@ fn width(size: u32) -> Option<usize> {
 ddi! {
     /// pci_config_setup(9F).
     fn pci_config_setup(dip: *mut dev_info_t, handlep: *mut ddi_acc_handle_t) -> c_int {
-        let Some(device) = node(dip, "pci_config_setup").and_then(Node::device) else { return FAILURE };
+        let Some(device) = node(dip, "pci_config_setup").and_then(pci::of) else { return FAILURE };
         let handle = registers::config_handle(device, 0, device.space.len());
         // SAFETY: the driver's promise.
         unsafe { store(handlep, handle) };
@@ -186,14 +186,14 @@ ddi! {
     }
     /// pci_save_config_regs(9F).
     fn pci_save_config_regs(dip: *mut dev_info_t) -> c_int {
-        let Some(device) = node(dip, "pci_save_config_regs").and_then(Node::device) else { return FAILURE };
+        let Some(device) = node(dip, "pci_save_config_regs").and_then(pci::of) else { return FAILURE };
         let bytes = (0..device.space.len()).map(|offset| device.space.read(offset, 1) as u8).collect();
         *device.saved.lock() = Some(bytes);
         SUCCESS
     }
     /// pci_restore_config_regs(9F): DDI_FAILURE when nothing was saved.
     fn pci_restore_config_regs(dip: *mut dev_info_t) -> c_int {
-        let Some(device) = node(dip, "pci_restore_config_regs").and_then(Node::device) else { return FAILURE };
+        let Some(device) = node(dip, "pci_restore_config_regs").and_then(pci::of) else { return FAILURE };
         let Some(bytes) = device.saved.lock().take() else { return FAILURE };
         for (offset, byte) in bytes.iter().enumerate() {
             device.space.write(offset, (*byte).into(), 1);

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::nodes::node;
 use crate::kern::drivers;
+use crate::kern::keepers::{Keeper, Leftover};
 use crate::kern::nodes::Node;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
@@ -57,9 +58,27 @@ fn key(node: &Node, component: c_int) -> (usize, usize) {
     (node.dip() as usize, component as usize)
 }
 
-/// Forgets a node's levels: it was detached.
-pub(crate) fn forget(node: &Node) {
-    LEVELS.lock().retain(|(dip, _), _| *dip != node.dip() as usize);
+/// Keeps the levels of an instance's components.
+#[derive(Debug)]
+pub struct Levels;
+
+impl Levels {
+    fn forget(&self, node: &Node) {
+        LEVELS.lock().retain(|(dip, _), _| *dip != node.dip() as usize);
+    }
+}
+
+impl Keeper for Levels {
+    fn attached(&self, node: &'static Node, success: bool) {
+        if !success {
+            self.forget(node);
+        }
+    }
+
+    fn detached(&self, node: &'static Node) -> Vec<Leftover> {
+        self.forget(node);
+        Vec::new()
+    }
 }
 
 ddi! {
@@ -122,7 +141,7 @@ mod tests {
         assert_eq!((changed(0, 2), changed(0, 1), changed(2, 0)), (SUCCESS, FAILURE, FAILURE));
         // SAFETY: as above.
         assert_eq!(unsafe { pm_raise_power(node.dip(), 0, 2) }, SUCCESS);
-        forget(node);
+        Levels.detached(node);
         // SAFETY: as above; there is no driver to raise it.
         assert_eq!(unsafe { pm_raise_power(node.dip(), 0, 2) }, FAILURE);
     }

@@ -15,11 +15,11 @@ use ddi_sys::{caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_
 use parking_lot::RwLock;
 
 use super::nodes::node;
-use super::store;
+use super::{dma, store};
 use crate::board::report;
 use crate::kern::image::Image;
 use crate::kern::nodes::RegisterSet;
-use crate::pci::{self, Device};
+use crate::pci::{self, Device, interrupts};
 use crate::vm::memory;
 
 /// An access handle.
@@ -146,7 +146,7 @@ macro_rules! width {
                 let value = if way.swap { value.swap_bytes() } else { value };
                 // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
                 unsafe { address.write_volatile(value) };
-                pci::written(address as usize, size_of::<$type>());
+                wrote(address as usize, size_of::<$type>());
             }
 
             ddi! {
@@ -216,7 +216,7 @@ macro_rules! width {
                     }
                     // SAFETY: physical memory, which is always there.
                     unsafe { address.write_volatile(value) };
-                    pci::written(address as usize, size_of::<$type>());
+                    wrote(address as usize, size_of::<$type>());
                     DDI_SUCCESS
                 }
             }
@@ -237,11 +237,21 @@ enum Mapped {
     Config(&'static Device, usize, usize),
 }
 
+/// The driver has written to memory: a device that this tells to move memory does so, on a thread of its own.
+fn wrote(address: usize, len: usize) {
+    if let Some(transfer) = pci::written(address, len) {
+        interrupts::device_work(move || {
+            let done = transfer.allowed() && dma::copy(transfer.source, transfer.target, transfer.len);
+            transfer.finish(done);
+        });
+    }
+}
+
 /// A register range; a length of 0 is the rest.
 fn range(dip: *mut dev_info_t, rnumber: c_uint, offset: i64, len: i64, function: &str) -> Option<Mapped> {
     let node = node(dip, function)?;
     let set = *node.registers().get(rnumber as usize)?;
-    let config = node.device().filter(|_| set == RegisterSet::CONFIG);
+    let config = pci::of(node).filter(|_| set == RegisterSet::CONFIG);
     let whole = config.map_or(set.len, |device| device.space.len() as u64);
     let offset = u64::try_from(offset).ok().filter(|o| *o < whole)?;
     let len = match u64::try_from(len).ok()? {

@@ -17,9 +17,9 @@ use segdev::{FaultType, Rw};
 
 use super::{data, vnodes};
 use crate::board::report;
-use crate::calls::{kernel, opens};
 use crate::kern::drivers::Driver;
 use crate::kern::nodes::Node;
+use crate::kern::opens;
 use crate::vm::client::{self, Entry};
 use crate::vm::{behind, framework, segments};
 
@@ -156,7 +156,7 @@ ddi! {
     }
     /// specfind: the vnode of a device that is open, held; NULL when it is not.
     fn specfind(dev: dev_t, kind: vtype_t) -> *mut vnode {
-        if kind != ddi_sys::VCHR || kernel::device_of(dev).is_none() {
+        if kind != ddi_sys::VCHR || opens::device_of(dev).is_none() {
             return std::ptr::null_mut();
         }
         vnodes::held(behind::vnode(dev)) as *mut vnode
@@ -177,7 +177,7 @@ ddi! {
         let Some(dev) = behind::device(vp as usize) else {
             return vnodes::addmap(vp as usize, off as u64, space as usize, addr as u64, len as u64, prot.into());
         };
-        let Some((driver, node)) = kernel::device_of(dev) else { return ENXIO };
+        let Some((driver, node)) = opens::device_of(dev) else { return ENXIO };
         add_pages(dev, node, driver, (len as u64).div_ceil(PAGE_SIZE));
         0
     }

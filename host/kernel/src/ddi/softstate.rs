@@ -15,6 +15,8 @@ use parking_lot::{Mutex, RwLock};
 use super::text;
 use crate::board::report;
 use crate::kern::heap;
+use crate::kern::keepers::{Keeper, Leftover};
+use crate::kern::nodes::Node;
 
 /// What an anchor points to.
 struct States<K> {
@@ -55,11 +57,35 @@ thread_local! {
     static MADE: RefCell<Option<Vec<Item>>> = const { RefCell::new(None) };
 }
 
-/// Runs `f` (an attach(9E)) and tells which numbered items the thread made in it.
-pub fn made_by<R>(f: impl FnOnce() -> R) -> (R, Vec<Item>) {
-    let before = MADE.replace(Some(Vec::new()));
-    let result = f();
-    (result, MADE.replace(before).unwrap_or_default())
+/// The items that each attached instance's attach(9E) made, by the node's address.
+static OF_NODES: LazyLock<Mutex<HashMap<usize, Vec<Item>>>> = LazyLock::new(Mutex::default);
+
+/// Keeps which numbered items an instance's attach(9E) made: its detach(9E) has to free them.
+#[derive(Debug)]
+pub struct Items;
+
+impl Keeper for Items {
+    fn attaching(&self, _node: &'static Node) {
+        MADE.set(Some(Vec::new()));
+    }
+
+    fn attached(&self, node: &'static Node, success: bool) {
+        let made = MADE.take().unwrap_or_default();
+        if success {
+            OF_NODES.lock().insert(node.dip() as usize, made);
+        }
+    }
+
+    fn detached(&self, node: &'static Node) -> Vec<Leftover> {
+        let made = OF_NODES.lock().remove(&(node.dip() as usize)).unwrap_or_default();
+        // The kernel frees them without a word when the anchor goes.
+        let left = made.into_iter().filter(|item| heap::checking() && item.exists());
+        left.map(|item| Leftover {
+            what: format!("its soft state, item {}", item.number),
+            page: "ddi_soft_state(9F)",
+        })
+        .collect()
+    }
 }
 
 impl<K: Hash + Eq> States<K> {

@@ -16,13 +16,14 @@ use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{as_, caddr_t, offset_t, seg};
 use segdev::{MapFlags, MapRequest, Prot};
 
-use super::devmap::{gaps, give_back, map_into};
+use super::devmap::{gaps, map_into};
 use super::vnodes::VnodePages;
-use crate::calls::{kernel, opens};
+use crate::kern::opens;
 use crate::kern::symbols::is;
 use crate::vm::client::Entry;
-use crate::vm::device::{ByHand, Device};
-use crate::vm::{client, cookie, framework};
+use crate::vm::device::{ByHand, Device, MapFunc};
+use crate::vm::umem::Pager as _;
+use crate::vm::{client, cookie, framework, give_back};
 
 const EINVAL: c_int = 22;
 const ENXIO: c_int = 6;
@@ -63,9 +64,6 @@ struct DeviceArguments {
     hat_flags: c_uint,
     devmap_data: usize,
 }
-
-/// mmap(9E), or a function like it.
-pub(crate) type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;
 
 /// The address space's entry, when it is the calling process's.
 fn own(space: *mut as_) -> Option<Arc<Entry>> {
@@ -156,7 +154,7 @@ fn unmap(entry: &Entry, start: u64, len: u64) -> Result<(), c_int> {
 }
 
 fn map(entry: &Entry, address: u64, len: u64, by_hand: ByHand, off: u64, prot: [u8; 3], dev: u64) -> c_int {
-    let Some((driver, node)) = opens::in_use().or_else(|| kernel::device_of(dev)) else { return ENXIO };
+    let Some((driver, node)) = opens::in_use().or_else(|| opens::device_of(dev)) else { return ENXIO };
     let device = Device { driver, node, dev, old: false, hold: None, by_hand: Some(by_hand) };
     let kind = if prot[0] == MAP_PRIVATE { MapFlags::PRIVATE } else { MapFlags::SHARED };
     let request = MapRequest {
@@ -204,7 +202,7 @@ ddi! {
             let a = unsafe { arguments.cast::<VnodeArguments>().read() };
             let Some(pages) = VnodePages::new(a.vp, a.offset, len) else { return EINVAL };
             let prot = [a.kind, a.prot, a.maxprot];
-            let error = match pages.addmap(a.offset, space as usize, address, len, a.prot.into()) {
+            let error = match pages.addmap(a.offset, space as usize, address, len, a.prot) {
                 0 => map(&entry, address, len, ByHand::Vnode(pages.clone()), a.offset, prot, 0),
                 error => error,
             };

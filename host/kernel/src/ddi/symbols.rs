@@ -3,7 +3,8 @@
 use std::sync::Once;
 
 use super::Symbol;
-use crate::kern::symbols;
+use crate::kern::{keepers, symbols};
+use crate::pci::interrupts;
 
 /// All groups.
 fn groups() -> Vec<&'static [Symbol]> {
@@ -121,6 +122,9 @@ pub fn add() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
         super::data::init();
+        keepers::add(&interrupts::Allocated);
+        keepers::add(&super::softstate::Items);
+        keepers::add(&super::power::Levels);
         symbols::add(groups().into_iter().flatten(), ALIASES);
     });
 }

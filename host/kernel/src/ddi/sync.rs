@@ -3,7 +3,6 @@
 //! The locks themselves are in [`crate::kern::lock`]. Here their misuse is reported, and it is known which mutexes each thread
 //! holds: nothing that blocks may be called with a spin mutex held.
 
-use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,44 +12,14 @@ use ddi_sys::{
     ksema_t, ksema_type_t, kthread_t, time_res_t,
 };
 
-use super::time;
 use crate::board::report::{self, Earlier};
+use crate::kern::clock;
+use crate::kern::held;
 use crate::kern::lock::{self, Misuse, MutexKind, Wake};
 use crate::kern::lockplaces::{self, DESTROYED, ENTERED};
 use crate::kern::peek;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
-
-thread_local! {
-    /// The mutexes that this thread holds, and whether each is a spin mutex.
-    static HELD: RefCell<Vec<(usize, bool)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// How many mutexes the calling thread holds.
-pub(crate) fn held() -> usize {
-    HELD.with_borrow(Vec::len)
-}
-
-/// Where the mutexes that the calling thread holds were entered, the last one first; known in check mode.
-pub(crate) fn held_since() -> Vec<Earlier> {
-    let held: Vec<usize> = HELD.with_borrow(|held| held.iter().rev().map(|(address, _)| *address).collect());
-    let entered = |address| Some(Earlier::new("entered", ENTERED.get(address)?.frames()));
-    held.into_iter().filter_map(entered).collect()
-}
-
-fn hold(address: usize, spin: bool) {
-    ENTERED.set(address);
-    HELD.with_borrow_mut(|held| held.push((address, spin)));
-}
-
-fn release(address: usize) {
-    HELD.with_borrow_mut(|held| {
-        if let Some(at) = held.iter().rposition(|(a, _)| *a == address) {
-            held.remove(at);
-            ENTERED.forget(address);
-        }
-    });
-}
 
 /// Reports a call that may block where it must not: in an interrupt, or with a spin mutex held.
 pub(crate) fn may_block(function: &str, how: &str, page: &str) {
@@ -65,7 +34,7 @@ pub(crate) fn may_block(function: &str, how: &str, page: &str) {
     if let Some(here) = here {
         report::mistake(function, &format!("{how} may block, and this is {here}"), page);
     }
-    let spin = HELD.with_borrow(|held| held.iter().find(|(_, spin)| *spin).map(|(a, _)| *a));
+    let spin = held::spin();
     if let Some(address) = spin {
         let what = format!("{how} may block, and the thread holds the spin mutex at {address:#x}");
         report::mistake(function, &what, page);
@@ -112,7 +81,7 @@ ddi! {
         // SAFETY: the driver's promise.
         let word = unsafe { word(mutex) };
         if lock::mutex_owned(word) {
-            release(mutex as usize);
+            held::remove(mutex as usize);
         }
         let result = lock::mutex_destroy(word);
         if result.is_ok() {
@@ -129,11 +98,11 @@ ddi! {
         let word = unsafe { word(mutex) };
         let kind = lock::mutex_kind(word);
         let high = thread::context() == Context::HighInterrupt;
-        if kind != Ok(MutexKind::Spin) && (held() > 0 || high) {
+        if kind != Ok(MutexKind::Spin) && (held::count() > 0 || high) {
             may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
         }
         match lock::mutex_enter(word) {
-            Ok(()) => hold(mutex as usize, kind == Ok(MutexKind::Spin)),
+            Ok(()) => held::add(mutex as usize, kind == Ok(MutexKind::Spin)),
             Err(misuse) => complain("mutex_enter", "the mutex", mutex, misuse, "mutex_enter(9F)"),
         }
     }
@@ -143,7 +112,7 @@ ddi! {
         let word = unsafe { word(mutex) };
         match lock::mutex_tryenter(word) {
             Ok(true) => {
-                hold(mutex as usize, lock::mutex_kind(word) == Ok(MutexKind::Spin));
+                held::add(mutex as usize, lock::mutex_kind(word) == Ok(MutexKind::Spin));
                 1
             }
             Ok(false) => 0,
@@ -155,7 +124,7 @@ ddi! {
     }
     /// mutex_exit(9F).
     fn mutex_exit(mutex: *mut kmutex_t) {
-        release(mutex as usize);
+        held::remove(mutex as usize);
         // SAFETY: the driver's promise.
         if let Err(misuse) = lock::mutex_exit(unsafe { word(mutex) }) {
             complain("mutex_exit", "the mutex", mutex, misuse, "mutex_exit(9F)");
@@ -339,7 +308,7 @@ ddi! {
         _resolution: hrtime_t,
         flag: c_int,
     ) -> clock_t {
-        let relative = if flag & 2 != 0 { timeout - time::hrtime() } else { timeout };
+        let relative = if flag & 2 != 0 { timeout - clock::hrtime() } else { timeout };
         let until = Instant::now() + Duration::from_nanos(u64::try_from(relative).unwrap_or(0));
         // SAFETY: the driver's promise.
         left(unsafe { wait("cv_timedwait_hires", cv, mutex, Some(until), false) })
@@ -351,7 +320,7 @@ ddi! {
     }
     /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
     fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: hrtime_t) -> c_int {
-        let left_over = u64::try_from(until.saturating_sub(time::hrtime())).unwrap_or(0);
+        let left_over = u64::try_from(until.saturating_sub(clock::hrtime())).unwrap_or(0);
         // No clock counts further than a century.
         let until = Instant::now() + Duration::from_nanos(left_over.min(3_000_000_000_000_000_000));
         // SAFETY: the driver's promise.
@@ -400,11 +369,11 @@ fn left(wake: Wake) -> clock_t {
 }
 
 fn in_ticks(ticks: clock_t) -> Instant {
-    Instant::now() + time::ticks(ticks)
+    Instant::now() + clock::ticks(ticks)
 }
 
 fn at_tick(tick: clock_t) -> Instant {
-    in_ticks(tick.saturating_sub(time::lbolt()))
+    in_ticks(tick.saturating_sub(clock::lbolt()))
 }
 
 /// # Safety
@@ -417,8 +386,8 @@ unsafe fn wait(
     interruptible: bool,
 ) -> Wake {
     // The mutex given up by the wait may be the only one that spins: no complaint about that one.
-    let spin = HELD.with_borrow(|held| held.iter().any(|(a, spin)| *spin && *a == mutex as usize));
-    release(mutex as usize);
+    let spin = held::is_spin(mutex as usize);
+    held::remove(mutex as usize);
     may_block(function, "a condition variable", "condvar(9F)");
     // SAFETY: the caller's promise.
     let word = unsafe { word(mutex) };
@@ -429,7 +398,7 @@ unsafe fn wait(
     };
     match woken {
         Ok(wake) => {
-            hold(mutex as usize, spin);
+            held::add(mutex as usize, spin);
             wake
         }
         Err(misuse) => {

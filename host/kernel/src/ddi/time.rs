@@ -18,35 +18,14 @@ use super::{store, sync, text};
 use crate::board::report;
 use crate::kern::blocked::{Blocked, For, Others};
 use crate::kern::callout::{self, Cancelled};
+use crate::kern::clock::{HZ, TICK, hrtime, lbolt, ticks};
 use crate::kern::entry::{self, Callback};
+use crate::kern::held;
 use crate::kern::left::{Kind, Left};
 use crate::kern::lock;
 use crate::kern::taskq::TaskQueue;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
-
-/// Ticks per second.
-pub const HZ: u64 = 100;
-/// Nanoseconds of a tick.
-const TICK: u64 = 1_000_000_000 / HZ;
-
-static BOOT: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Nanoseconds since the host started; never 0.
-pub(crate) fn hrtime() -> hrtime_t {
-    BOOT.elapsed().as_nanos() as hrtime_t + 1_000_000_000
-}
-
-/// Ticks since the host started.
-pub(crate) fn lbolt() -> clock_t {
-    hrtime() / TICK as i64
-}
-
-/// The length of a number of ticks; negative is none. Bounded so that deadlines stay representable.
-pub(crate) fn ticks(ticks: clock_t) -> Duration {
-    Duration::from_nanos(u64::try_from(ticks).unwrap_or(0).saturating_mul(TICK))
-        .min(Duration::from_secs(1 << 32))
-}
 
 fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -467,8 +446,8 @@ ddi! {
     }
     /// thread_exit: ends the calling thread.
     fn thread_exit() -> ! {
-        if sync::held() > 0 {
-            let since = sync::held_since();
+        if held::count() > 0 {
+            let since = held::since();
             let what = "the thread ends with a mutex held";
             report::mistake_after("thread_exit", what, "mutex_enter(9F)", &since);
         }

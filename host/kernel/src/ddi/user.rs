@@ -491,7 +491,7 @@ ddi! {
     fn drv_getparm(parameter: uint_t, to: *mut c_void) -> c_int {
         // PPGRP 2, LBOLT 4, PPID 6, PSID 7, TIME 8, UCRED 9.
         let value = match parameter {
-            4 => super::time::lbolt() as u64,
+            4 => crate::kern::clock::lbolt() as u64,
             8 => {
                 // SAFETY: no pointers.
                 (unsafe { super::time::ddi_get_time() }) as u64

@@ -20,6 +20,7 @@ use super::{bytes, pages, sync};
 use crate::board::report;
 use crate::kern::image::Image;
 use crate::vm::client;
+use crate::vm::umem::Pager;
 
 /// Offset of `v_pages`, a vnode's list of pages.
 pub(crate) const V_PAGES: usize = 72;
@@ -137,37 +138,9 @@ impl VnodePages {
         Some(pages)
     }
 
-    /// Bytes that are mapped.
-    pub(crate) fn size(&self) -> u64 {
-        self.len
-    }
-
-    /// The frame of the page at an offset of the mapping.
-    pub(crate) fn frame(&self, off: u64) -> Option<Pfn> {
-        let found = pages::find(self.vnode, self.base + off / PAGE_SIZE * PAGE_SIZE)?;
-        crate::vm::frames::frame(found)
-    }
-
-    /// A mapping more.
-    pub(crate) fn hold(&self) {
-        // SAFETY: held by this value already, or live by the lookup in `new`.
-        unsafe { count(self.vnode, 1) };
-    }
-
     /// The mapping is made.
     pub(crate) fn live(&self) {
         self.live.store(true, Ordering::Relaxed);
-    }
-
-    /// Was as_map successful?
-    pub(crate) fn is_live(&self) -> bool {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// A mapping less.
-    pub(crate) fn release(&self) {
-        // SAFETY: a hold of `hold`.
-        unsafe { vn_rele(self.vnode as *mut ddi_sys::vnode) };
     }
 
     /// Takes the hold of a mapping back that was not made: the vnode stays its driver's.
@@ -175,9 +148,33 @@ impl VnodePages {
         // SAFETY: the hold of `new`; the driver has another.
         unsafe { count(self.vnode, -1) };
     }
+}
 
-    /// Asks for the page at an offset of the vnode: 0 or an errno.
-    pub(crate) fn getpage(&self, off: u64, address: u64, rw: c_int) -> c_int {
+impl Pager for VnodePages {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn frame(&self, off: u64) -> Option<Pfn> {
+        let found = pages::find(self.vnode, self.base + off / PAGE_SIZE * PAGE_SIZE)?;
+        crate::vm::frames::frame(found)
+    }
+
+    fn hold(&self) {
+        // SAFETY: held by this value already, or live by the lookup in `new`.
+        unsafe { count(self.vnode, 1) };
+    }
+
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn release(&self) {
+        // SAFETY: a hold of `hold`.
+        unsafe { vn_rele(self.vnode as *mut ddi_sys::vnode) };
+    }
+
+    fn getpage(&self, off: u64, address: u64, rw: c_int) -> c_int {
         let Some(f) = operation(self.vnode, "getpage") else { return ENOSYS };
         // SAFETY: the driver's getpage operation.
         let f = unsafe { std::mem::transmute::<usize, Getpage>(f) };
@@ -200,24 +197,22 @@ impl VnodePages {
         0
     }
 
-    /// Tells the vnode of a new mapping: 0 or an errno.
-    pub(crate) fn addmap(&self, off: u64, space: usize, address: u64, len: u64, prot: u32) -> c_int {
+    fn addmap(&self, off: u64, space: usize, address: u64, len: u64, prot: u8) -> c_int {
         addmap(self.vnode, off, space, address, len, prot)
     }
 
-    /// Tells the vnode that a mapping goes.
-    pub(crate) fn delmap(&self, off: u64, space: usize, address: u64, len: u64) {
+    fn delmap(&self, off: u64, space: usize, address: u64, len: u64) {
         delmap(self.vnode, off, space, address, len);
     }
 }
 
 /// Tells a driver's vnode of a new mapping: 0 or an errno.
-pub(crate) fn addmap(vnode: usize, off: u64, space: usize, address: u64, len: u64, prot: u32) -> c_int {
+pub(crate) fn addmap(vnode: usize, off: u64, space: usize, address: u64, len: u64, prot: u8) -> c_int {
     let Some(f) = operation(vnode, "addmap") else { return 0 };
     // SAFETY: the driver's addmap operation.
     let f = unsafe { std::mem::transmute::<usize, Addmap>(f) };
     let (vp, space) = (vnode as *mut c_void, space as *mut c_void);
-    let (at, prot) = (address as *mut c_char, prot as u8);
+    let at = address as *mut c_char;
     // SAFETY: a live vnode and an address space.
     unsafe { f(vp, off as i64, space, at, len as usize, prot, prot, 1, cred(), null_mut()) }
 }

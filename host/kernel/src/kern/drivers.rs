@@ -10,13 +10,12 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use ddi_sys::{cb_ops, dev_ops};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use super::nodes::{self, Attached, Node};
 use super::thread::{self, Context};
-use super::{entry, heap, interrupts, peek, suspend, tables};
+use super::{entry, heap, keepers, peek, suspend, tables};
 use crate::board::{log, report};
-use crate::ddi::softstate;
 
 /// A registered driver.
 #[derive(Debug)]
@@ -54,9 +53,6 @@ fn set_dev_ops(major: u32, ops: *mut dev_ops) {
         place.store(ops, Ordering::Release);
     }
 }
-
-/// The soft state that each attached node's attach(9E) made, by the node's path.
-static STATES: LazyLock<Mutex<HashMap<String, Vec<softstate::Item>>>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static INSTALLING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -217,11 +213,12 @@ impl Driver {
             };
             // Set before, because attach may create minor nodes that are opened at once.
             node.set_attached(Attached::Soon);
+            keepers::all().iter().for_each(|keeper| keeper.attaching(node));
             // SAFETY: the driver's entry point with a node of its own, as attach(9E) says.
-            let call = || self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
-            let (result, made) = softstate::made_by(call);
-            if result == Ok(ddi_sys::DDI_SUCCESS) {
-                STATES.lock().insert(node.path(), made);
+            let result = self.call("attach", || unsafe { attach(node.dip(), ddi_sys::DDI_ATTACH) });
+            let success = result == Ok(ddi_sys::DDI_SUCCESS);
+            keepers::all().iter().for_each(|keeper| keeper.attached(node, success));
+            if success {
                 node.set_attached(Attached::Yes);
                 return Ok(());
             }
@@ -229,7 +226,6 @@ impl Driver {
             node.remove_minors(None);
             node.driver_properties.lock().clear();
             node.set_private(0);
-            crate::ddi::power::forget(node);
             Err(format!("{} instance {instance}: attach(9E) failed", self.name))
         };
         thread::in_context(Context::Kernel, || entry::prompt(prompt))
@@ -256,13 +252,11 @@ impl Driver {
             return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
         }
         node.set_attached(Attached::No);
-        let interrupts = node.device().map_or(0, |device| interrupts::of(device).len());
-        if interrupts > 0 {
-            let what = format!("{} instance {instance} left {interrupts} interrupts allocated", self.name);
-            report::leftover("detach", &what, "ddi_intr_free(9F)");
+        for left in keepers::all().iter().flat_map(|keeper| keeper.detached(node)) {
+            let what = format!("{} instance {instance} left {}", self.name, left.what);
+            report::leftover("detach", &what, left.page);
         }
-        let made = STATES.lock().remove(&node.path()).unwrap_or_default();
-        // The kernel takes it away without a word, here and when the soft state's anchor goes.
+        // The kernel takes them away without a word.
         if heap::checking() {
             let minors = node.minors();
             if !minors.is_empty() {
@@ -271,16 +265,10 @@ impl Driver {
                 let what = format!("{} instance {instance} left minor nodes: {names}", self.name);
                 report::leftover("detach", &what, "detach(9E), ddi_remove_minor_node(9F)");
             }
-            for item in made.into_iter().filter(|item| item.exists()) {
-                let what =
-                    format!("{} instance {instance} left its soft state, item {}", self.name, item.number);
-                report::leftover("detach", &what, "ddi_soft_state(9F)");
-            }
         }
         node.remove_minors(None);
         node.driver_properties.lock().clear();
         node.set_private(0);
-        crate::ddi::power::forget(node);
         Ok(())
     }
 

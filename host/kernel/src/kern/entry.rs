@@ -15,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once, Weak};
 
+use super::held;
 use super::preserved;
 use super::thread::{self, Context};
 use super::watch::Answer;
-use crate::ddi::sync;
 use parking_lot::Mutex;
 
 use crate::board::{log, report};
@@ -114,7 +114,7 @@ pub struct Current {
 impl Current {
     /// The calling thread's; None outside of driver code. May be called in a signal handler.
     pub fn here() -> Option<Current> {
-        let pid = crate::vm::client::current_pid();
+        let pid = thread::process().map(|process| process.pid);
         Some(Current { name: NAME.get()?, pid, context: thread::context() })
     }
 
@@ -176,7 +176,7 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
     static HOOK: Once = Once::new();
     HOOK.call_once(install_hook);
     let _entered = crate::kern::calls::enter();
-    let held = sync::held();
+    let held = held::count();
     let outer = NAME.replace(Some(Name::of(&what)));
     if DEPTH.replace(DEPTH.get() + 1) == 0 {
         SLOT.with(|slot| {
@@ -195,9 +195,9 @@ pub fn call<R>(what: impl Fn() -> String, f: impl FnOnce() -> R) -> Result<R, Pa
         SLOT.with(|slot| slot.calls.fetch_add(1, Ordering::Relaxed));
     }
     NAME.set(outer);
-    if result.is_ok() && sync::held() > held {
+    if result.is_ok() && held::count() > held {
         let what = format!("{} returned with a mutex held", what());
-        let since = sync::held_since();
+        let since = held::since();
         report::mistake_after("mutex_enter", &what, "mutex_enter(9F)", &since[..since.len().min(1)]);
     }
     result.map_err(|payload| {

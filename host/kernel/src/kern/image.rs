@@ -9,7 +9,7 @@
 //! what it likes: nothing of the host's reads them back.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
 #[repr(C, align(64))]
@@ -221,12 +221,19 @@ pub struct ProcessImage {
     pid: Box<Image<40>>,
     space: Box<Image<232>>,
     cred: usize,
+    number: AtomicU32,
 }
 
 impl ProcessImage {
     /// The image of process `pid` with the credential at address `cred`.
     pub fn new(pid: u32, cred: usize) -> Self {
-        let image = ProcessImage { proc: Image::new(), pid: Image::new(), space: Image::new(), cred };
+        let image = ProcessImage {
+            proc: Image::new(),
+            pid: Image::new(),
+            space: Image::new(),
+            cred,
+            number: AtomicU32::new(pid),
+        };
         image.set_pid(pid);
         image.proc.set(at::P_AS, image.space.address());
         image.proc.set(at::P_CRED, cred);
@@ -246,7 +253,13 @@ impl ProcessImage {
 
     /// Sets the process id (a forked child's is known late).
     pub fn set_pid(&self, pid: u32) {
+        self.number.store(pid, Ordering::Relaxed);
         self.pid.set32(at::PID_ID, pid);
+    }
+
+    /// Returns the process id.
+    pub fn pid(&self) -> u32 {
+        self.number.load(Ordering::Relaxed)
     }
 
     /// Sets the size of the address space, in bytes.

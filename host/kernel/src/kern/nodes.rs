@@ -5,16 +5,15 @@
 //!
 //! Locking: each node has leaf locks for what can change; none is held while driver code runs.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use ddi_sys::dev_info_t;
 use ddi_system::props::{List, Property};
 use parking_lot::{Mutex, RwLock};
-
-use crate::pci;
 
 /// A register set: physical memory of the simulated device, or its configuration space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +44,9 @@ pub struct Minor {
     pub mode: Option<u32>,
 }
 
+/// A device on a bus, of the bus's own type.
+pub type Hardware = &'static (dyn Any + Send + Sync);
+
 /// Whether an instance of the driver is attached to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -67,7 +69,7 @@ pub struct Node {
     unit_c: CString,
     parent: Option<&'static Node>,
     registers: Vec<RegisterSet>,
-    device: Option<&'static pci::Device>,
+    device: Option<Hardware>,
     /// Properties that the driver made.
     pub driver_properties: Mutex<List>,
     /// Properties of the configuration file and of the system.
@@ -79,7 +81,7 @@ pub struct Node {
 }
 
 /// What a new node is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct NewNode {
     /// Its name.
     pub name: String,
@@ -95,8 +97,39 @@ pub struct NewNode {
     pub registers: Vec<RegisterSet>,
     /// Properties.
     pub properties: Vec<Property>,
-    /// The device, for a node of the PCI bus.
-    pub device: Option<&'static pci::Device>,
+    /// The device, for a node of a bus.
+    pub device: Option<Hardware>,
+}
+
+type Callback = Arc<dyn Fn() + Send + Sync>;
+
+/// Called when minor nodes have been added or removed, in the order in which they were registered.
+static LISTENERS: RwLock<Vec<(u64, Callback)>> = RwLock::new(Vec::new());
+
+/// A registered callback for changes of minor nodes; removed when this is dropped.
+#[derive(Debug)]
+pub struct Listener(u64);
+
+impl Listener {
+    /// Registers a callback for minor nodes being added or removed.
+    pub fn new(callback: impl Fn() + Send + Sync + 'static) -> Listener {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed);
+        LISTENERS.write().push((id, Arc::new(callback)));
+        Listener(id)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        LISTENERS.write().retain(|(id, _)| *id != self.0);
+    }
+}
+
+/// Tells the listeners that minor nodes have been added or removed.
+pub fn changed() {
+    let listeners = LISTENERS.read().clone();
+    listeners.iter().for_each(|(_, callback)| callback());
 }
 
 static NODES: LazyLock<RwLock<HashMap<usize, &'static Node>>> = LazyLock::new(RwLock::default);
@@ -210,8 +243,8 @@ impl Node {
         &self.binding
     }
 
-    /// The PCI device, when it is one's node.
-    pub fn device(&self) -> Option<&'static pci::Device> {
+    /// The device, for a node of a bus: what the bus knows it by.
+    pub fn device(&self) -> Option<Hardware> {
         self.device
     }
 

@@ -8,6 +8,7 @@ use std::ffi::c_void;
 use std::sync::LazyLock;
 
 use super::entry;
+use crate::board::report::Stack;
 
 /// Return addresses that are collected of a driver that is linked in, the host's among them.
 const FRAMES: usize = 64;
@@ -47,6 +48,11 @@ pub struct Named {
     pub called: Option<String>,
     /// The driver's functions, innermost first.
     pub frames: Vec<String>,
+}
+
+/// Returns the driver's functions on the calling thread's stack, and the call that it is in, for reports.
+pub fn report() -> Stack {
+    Stack { frames: driver_frames(), call: entry::current() }
 }
 
 /// Collects the calling thread's return addresses, innermost first, for a driver that is linked in; nothing if modules are loaded. May be called in a signal

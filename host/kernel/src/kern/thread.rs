@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use super::altstack::AltStack;
 use super::image::{ProcessImage, ThreadImage};
 use super::lock;
-use crate::ddi::data;
+use super::stack;
+use crate::board::report;
 
 /// What a thread is running, which decides what a driver may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub enum Context {
 struct Me {
     id: u32,
     context: Cell<Context>,
+    process: Cell<Option<Running>>,
     signals: RefCell<Option<Arc<Signals>>>,
     image: ThreadImage,
     _signals_stack: AltStack,
@@ -41,21 +43,29 @@ struct Me {
 
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// The kernel's own process, where drivers see it.
-static P0: AtomicUsize = AtomicUsize::new(0);
+/// A process for which a thread runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// Its id.
+    pub pid: i32,
+    /// The address of its `cred_t`.
+    pub cred: usize,
+}
 
-/// Says where drivers see the kernel's own process.
-pub fn set_kernel_process(p0: usize) {
+/// The kernel's own process and credential, where drivers see them; 0 until [`set_kernel_process`].
+static P0: AtomicUsize = AtomicUsize::new(0);
+static KCRED: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets where drivers see the kernel's own process and its credential: from now on the calling thread, and those that begin later, are of that process.
+pub fn set_kernel_process(p0: usize, kcred: usize) {
     P0.store(p0, Ordering::Relaxed);
+    KCRED.store(kcred, Ordering::Relaxed);
+    set_process(None);
 }
 
 /// Makes the thread one of `process`, or of the kernel.
 fn enter(image: &ThreadImage, process: Option<&ProcessImage>) {
-    let p0 = match P0.load(Ordering::Relaxed) {
-        0 => data::p0.address(),
-        seen => seen,
-    };
-    image.enter(process, p0, data::kcred.0 as usize);
+    image.enter(process, P0.load(Ordering::Relaxed), KCRED.load(Ordering::Relaxed));
 }
 
 thread_local! {
@@ -71,9 +81,11 @@ impl Me {
         // SAFETY: arch_prctl only sets this thread's %gs base, which neither Rust nor glibc uses on x86-64. The image
         // lives as long as the thread runs driver code.
         unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, image.cpu()) };
+        report::stacks_by(stack::report);
         Me {
             id,
             context: Cell::default(),
+            process: Cell::new(None),
             signals: RefCell::default(),
             image,
             _signals_stack: AltStack::install(),
@@ -110,7 +122,16 @@ pub fn kthread() -> usize {
 
 /// Makes the calling thread one of `process`, or of the kernel.
 pub fn set_process(process: Option<&ProcessImage>) {
-    ME.with(|me| enter(&me.image, process));
+    let running = process.map(|image| Running { pid: image.pid().cast_signed(), cred: image.cred() });
+    ME.with(|me| {
+        me.process.set(running);
+        enter(&me.image, process);
+    });
+}
+
+/// Returns the process for which the calling thread runs; None for the kernel. May be called in a signal handler.
+pub fn process() -> Option<Running> {
+    ME.with(|me| me.process.get())
 }
 
 /// The signals that interrupt the calling thread's waits, when it runs for a process.

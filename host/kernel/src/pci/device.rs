@@ -9,10 +9,9 @@ use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::{Mutex, RwLock};
 
 use super::describe::{COPY_LEN, Description, Place};
+use super::interrupts;
 use super::space::{self, Space};
 use crate::board::log;
-use crate::ddi::dma;
-use crate::kern::interrupts;
 use crate::kern::nodes::Node;
 use crate::vm::{frames, memory};
 
@@ -131,8 +130,9 @@ impl Device {
         interrupts::raise(node, self, vector)
     }
 
-    /// The driver has written `len` bytes to a register.
-    pub fn written(&'static self, bar: u8, offset: u64, len: u64) {
+    /// The driver has written `len` bytes to a register. Returns the transfer that the device begins.
+    #[must_use]
+    pub fn written(&'static self, bar: u8, offset: u64, len: u64) -> Option<Transfer> {
         let hit = |at: u32, n: u32| offset < u64::from(at + n) && u64::from(at) < offset + len;
         let d = &self.description;
         if let Some(place) = d.status.filter(|s| s.bar == bar && hit(s.offset, 4)) {
@@ -151,26 +151,51 @@ impl Device {
         if let Some(copy) = d.copy.filter(|c| c.bar == bar && hit(c.offset + 20, 4))
             && self.load(bar, copy.offset + 20) != 0
         {
-            interrupts::device_work(move || self.copy(bar, copy.offset, copy.vector));
+            return Some(Transfer::new(self, bar, copy.offset, copy.vector));
         }
+        None
+    }
+}
+
+/// A transfer that a device's copying engine was told to make, as its registers said when it was.
+#[derive(Debug)]
+pub struct Transfer {
+    device: &'static Device,
+    bar: u8,
+    at: u32,
+    vector: u16,
+    /// Bus address to read from.
+    pub source: u64,
+    /// Bus address to write to.
+    pub target: u64,
+    /// Bytes.
+    pub len: usize,
+}
+
+impl Transfer {
+    fn new(device: &'static Device, bar: u8, at: u32, vector: u16) -> Transfer {
+        let word = |offset| u64::from(device.load(bar, at + offset));
+        let (source, target) = (word(0) | word(4) << 32, word(8) | word(12) << 32);
+        Transfer { device, bar, at, vector, source, target, len: word(16) as usize }
     }
 
-    /// Moves memory as the engine's registers say.
-    fn copy(&'static self, bar: u8, at: u32, vector: u16) {
-        let word = |offset| u64::from(self.load(bar, at + offset));
-        let (source, target) = (word(0) | word(4) << 32, word(8) | word(12) << 32);
-        let len = word(16) as usize;
-        let done = if self.space.command() & space::BUS_MASTER == 0 {
-            let name = self.node().map(Node::path).unwrap_or_default();
+    /// Returns whether the device's command register lets it move memory; logs if not.
+    pub fn allowed(&self) -> bool {
+        let allowed = self.device.space.command() & space::BUS_MASTER != 0;
+        if !allowed {
+            let name = self.device.node().map(Node::path).unwrap_or_default();
             let text = "the device was told to copy, and its command register does not let it (bus master)";
             log::line(log::To::Both, &format!("WARNING: {name}: {text}"));
-            false
-        } else {
-            dma::copy(source, target, len)
-        };
+        }
+        allowed
+    }
+
+    /// Says in the engine's registers how it ended, and raises the interrupt.
+    pub fn finish(self, done: bool) {
         debug_assert_eq!(COPY_LEN, 28);
-        self.store(Place { bar, offset: at + 24 }, if done { COPIED } else { COPY_FAILED });
-        self.store(Place { bar, offset: at + 20 }, 0);
-        self.raise(vector);
+        let Transfer { device, bar, at, vector, .. } = self;
+        device.store(Place { bar, offset: at + 24 }, if done { COPIED } else { COPY_FAILED });
+        device.store(Place { bar, offset: at + 20 }, 0);
+        device.raise(vector);
     }
 }

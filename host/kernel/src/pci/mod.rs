@@ -7,6 +7,7 @@
 
 pub mod describe;
 pub mod device;
+pub mod interrupts;
 pub mod iospace;
 pub mod space;
 
@@ -22,7 +23,7 @@ use crate::vm::memory;
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_system::props::Property;
 use describe::{Description, KNOWN};
-pub use device::Device;
+pub use device::{Device, Transfer};
 
 static DEVICES: RwLock<Vec<&'static Device>> = RwLock::new(Vec::new());
 /// Some register of some device has an effect when it is written.
@@ -207,12 +208,18 @@ pub fn find(name: &str) -> Option<&'static Device> {
     })
 }
 
-/// The driver has written to memory, which may be a register with an effect.
-pub(crate) fn written(address: usize, len: usize) {
+/// Returns the PCI device of a node; None if the node is none's.
+pub fn of(node: &Node) -> Option<&'static Device> {
+    node.device()?.downcast_ref()
+}
+
+/// The driver has written to memory, which may be a register with an effect. Returns the transfer that the device begins.
+#[must_use]
+pub fn written(address: usize, len: usize) -> Option<Transfer> {
     if !EFFECTS.load(Ordering::Acquire) {
-        return;
+        return None;
     }
-    let Some((pfn, offset)) = memory().frame_of(address as *const u8) else { return };
+    let (pfn, offset) = memory().frame_of(address as *const u8)?;
     let physical = pfn * PAGE_SIZE + offset;
     let hit = DEVICES.read().iter().find_map(|device| {
         let bar = device.bars().iter().find(|bar| {
@@ -221,9 +228,7 @@ pub(crate) fn written(address: usize, len: usize) {
         })?;
         Some((*device, bar.number, physical - bar.pfn * PAGE_SIZE))
     });
-    if let Some((device, bar, offset)) = hit {
-        device.written(bar, offset, len as u64);
-    }
+    hit.and_then(|(device, bar, offset)| device.written(bar, offset, len as u64))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use segdev::{MapFlags, Segment, Sharing};
 use super::Host;
 use super::cookie::user;
 use super::device::ByHand;
-use crate::ddi::data::segdev_ops;
 use crate::kern::image::Image;
+use crate::kern::symbols;
 
 /// A segment's images.
 pub struct SegmentImages {
@@ -57,6 +57,11 @@ mod sdp {
     pub const DEVMAP_DATA: usize = 64;
 }
 
+/// Returns the address of `segdev_ops` where drivers see it; 0 before the symbols have been added.
+fn segdev_ops() -> usize {
+    symbols::find("segdev_ops").map_or(0, |symbol| ddi_krtld::seen_data(symbol.address.0 as usize))
+}
+
 impl SegmentImages {
     /// The address of the `struct seg`.
     pub fn address(&self) -> usize {
@@ -68,7 +73,7 @@ impl SegmentImages {
         self.segment.set(seg::BASE, segment.base() as usize);
         self.segment.set(seg::SIZE, segment.len() as usize);
         self.segment.set(seg::AS, segment.space().image().space());
-        self.segment.set(seg::OPS, ddi_krtld::seen_data(segdev_ops.address()));
+        self.segment.set(seg::OPS, segdev_ops());
         self.segment.set(seg::DATA, self.data.address());
         let device = segment.device();
         let mapfunc = match &device.by_hand {

@@ -254,11 +254,6 @@ pub fn current() -> Option<Client> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// The id of the process that the calling thread works for. May be called in a signal handler.
-pub fn current_pid() -> Option<i32> {
-    CURRENT.with(|current| current.try_borrow().ok()?.as_ref().map(|client| client.process().pid()))
-}
-
 /// Runs `f` in the context of a client's thread.
 pub fn run<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
     struct Back(Option<Client>);

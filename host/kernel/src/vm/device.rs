@@ -13,19 +13,20 @@ use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap
 
 use super::Host;
 use super::cookie::{self, Handle, Object};
-use super::umem::{MmapPages, Umem};
+use super::umem::{MmapPages, Pager, Umem};
 use super::unserved;
 use crate::board::report;
-use crate::calls::opens;
-use crate::ddi::spaces::MapFunc;
-use crate::ddi::vnodes::VnodePages;
 use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
+use crate::kern::opens;
 
 /// What a call that panicked returns to the framework.
 const EIO: c_int = 5;
 const ENXIO: c_int = 6;
+
+/// A driver's function that returns the frame of an offset, as mmap(9E) does.
+pub type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;
 
 /// A device that is being mapped.
 #[derive(Clone)]
@@ -48,7 +49,7 @@ pub struct Device {
 #[derive(Clone)]
 pub enum ByHand {
     /// A vnode's pages.
-    Vnode(Arc<VnodePages>),
+    Vnode(Arc<dyn Pager>),
     /// The frames that a function like mmap(9E) names.
     Frames(MapFunc),
 }
@@ -156,7 +157,7 @@ impl Device {
         &self,
         fw: &Framework<Host>,
         handle: &Arc<Handle>,
-        pages: &Arc<VnodePages>,
+        pages: &Arc<dyn Pager>,
         len: u64,
     ) -> (i32, u64) {
         let mut callbacks = Callbacks::plain(self.driver.clone());
@@ -195,7 +196,7 @@ pub struct Callbacks {
     /// No driver callbacks: every access is loaded (mmap(9E), which may be mapped privately).
     plain: bool,
     /// The vnode whose operations stand for callbacks.
-    vnode: Option<Arc<VnodePages>>,
+    vnode: Option<Arc<dyn Pager>>,
 }
 
 impl Callbacks {

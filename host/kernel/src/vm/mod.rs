@@ -18,7 +18,7 @@ pub mod storm;
 pub mod umem;
 pub mod unserved;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,8 +27,7 @@ use ddi_process::physmem::{DEFAULT_SIZE, PAGE_SIZE, PhysMem};
 use ddi_process::{self, Call};
 use segdev::{Context, Framework, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
 
-use crate::ddi::time;
-use crate::kern::{callout, trap};
+use crate::kern::{callout, clock, trap};
 
 static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
 static FRAMEWORK: OnceLock<Framework<Host>> = OnceLock::new();
@@ -109,6 +108,31 @@ pub fn in_fault() -> bool {
     HELD.with_borrow(|held| !held.is_empty())
 }
 
+thread_local! {
+    /// The address that the process suggested for the mapping being made.
+    static HINT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns the address that the process suggested for the mapping that the calling thread makes.
+pub fn hint() -> u64 {
+    HINT.get()
+}
+
+/// Sets that address.
+pub fn set_hint(addr: u64) {
+    HINT.set(addr);
+}
+
+/// Gives reserved address space back.
+pub fn give_back(addr: u64, len: u64) {
+    Call::with_current(|call| {
+        if let Some(call) = call {
+            // Nothing is there but a reservation; if the thread is gone so is that.
+            let _ = call.unmap(addr, len);
+        }
+    });
+}
+
 /// How often a wait looks whether it was interrupted.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -156,7 +180,7 @@ impl Platform for Host {
     }
 
     fn timeout(&self, ctx: Arc<Context<Self>>, ticks: i64) -> callout::Id {
-        callout::after(time::ticks(ticks), Box::new(move || framework().ctx_timeout(&ctx)))
+        callout::after(clock::ticks(ticks), Box::new(move || framework().ctx_timeout(&ctx)))
     }
 
     fn untimeout(&self, timer: callout::Id) {
@@ -201,7 +225,7 @@ impl Platform for Host {
     }
 
     fn choose_address(&self, _space: &Client, free: &dyn FreeRanges, want: &Want) -> Option<u64> {
-        let hint = crate::ddi::devmap::hint();
+        let hint = hint();
         Call::with_current(|call| match call {
             Some(call) => {
                 let align = want.modulus.max(PAGE_SIZE);
@@ -212,7 +236,7 @@ impl Platform for Host {
     }
 
     fn unchoose_address(&self, _space: &Client, addr: u64, len: u64) {
-        crate::ddi::devmap::give_back(addr, len);
+        give_back(addr, len);
     }
 
     fn handle_copied(&self, old: &Arc<cookie::Handle>, new: &Arc<cookie::Handle>) {

@@ -10,7 +10,9 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use std::time::Instant;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
@@ -19,8 +21,8 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 use super::client::{Client, Entry};
 use crate::board::report;
-use crate::ddi::sync;
 use crate::kern::entry;
+use crate::kern::{clock, lock};
 
 const EIO: c_int = 5;
 const EINTR: c_int = 4;
@@ -300,22 +302,22 @@ impl Entry {
         let space = self.as_address() as *mut ddi_sys::as_;
         let wait = AS_UNMAPWAIT;
         let member = |offset| space.wrapping_byte_add(offset);
-        let lock = member(std::mem::offset_of!(ddi_sys::as_, a_contents)).cast::<ddi_sys::kmutex_t>();
-        let cv = member(std::mem::offset_of!(ddi_sys::as_, a_cv)).cast::<ddi_sys::kcondvar_t>();
+        // SAFETY: its mutex, eight aligned bytes that live as long as this entry and are used as a lock only; zeroes are one.
+        let mutex =
+            unsafe { AtomicU64::from_ptr(member(std::mem::offset_of!(ddi_sys::as_, a_contents)).cast()) };
+        let cv = member(std::mem::offset_of!(ddi_sys::as_, a_cv)) as usize;
         let flags = member(std::mem::offset_of!(ddi_sys::as_, a_flags)).cast::<u8>();
-        // SAFETY: its mutex, which lives as long as this entry; zeroes are one.
-        unsafe { sync::mutex_enter(lock) };
+        // A driver that holds it already was reported by its own mutex_enter.
+        let _ = lock::mutex_enter(mutex);
         // SAFETY: its flags, under its mutex.
         let before = unsafe { flags.read() };
         // SAFETY: as above.
         unsafe { flags.write(before | wait) };
         // SAFETY: as above.
         while unsafe { flags.read() } & wait != 0 && !self.client.process().is_gone() {
-            // SAFETY: its condition variable and the mutex that is held.
-            unsafe { sync::cv_reltimedwait(cv, lock, 1, ddi_sys::TR_CLOCK_TICK) };
+            let _ = lock::cv_wait(cv, mutex, Some(Instant::now() + clock::ticks(1)), false);
         }
-        // SAFETY: entered above.
-        unsafe { sync::mutex_exit(lock) };
+        let _ = lock::mutex_exit(mutex);
         if self.client.process().is_gone() { Err(EINTR) } else { Ok(()) }
     }
 

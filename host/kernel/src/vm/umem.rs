@@ -12,7 +12,6 @@ use segdev::{Pfn, UmemKind};
 
 use super::{frames, memory};
 use crate::board::report::Earlier;
-use crate::ddi::vnodes::VnodePages;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
 
@@ -226,6 +225,26 @@ pub fn describe(limit: usize) -> Vec<String> {
     records.iter().take(limit).map(text).collect()
 }
 
+/// What has the pages of a mapping, one by one: a vnode. Its methods call the driver; user context, no lock of this folder's is held.
+pub trait Pager: Send + Sync {
+    /// Returns the bytes that are mapped.
+    fn size(&self) -> u64;
+    /// Returns the frame of the page at an offset of the mapping; None if there is none at the moment.
+    fn frame(&self, off: u64) -> Option<Pfn>;
+    /// Asks for the page at an offset. Returns 0 or an errno.
+    fn getpage(&self, off: u64, address: u64, rw: i32) -> i32;
+    /// A mapping is made in the address space at `space`. Returns 0 or an errno.
+    fn addmap(&self, off: u64, space: usize, address: u64, len: u64, prot: u8) -> i32;
+    /// A mapping, or a part of one, is gone.
+    fn delmap(&self, off: u64, space: usize, address: u64, len: u64);
+    /// Counts a mapping.
+    fn hold(&self);
+    /// Drops the count of a mapping.
+    fn release(&self);
+    /// Returns whether the first mapping has been made.
+    fn is_live(&self) -> bool;
+}
+
 /// segdev's reference to memory.
 #[derive(Clone)]
 pub enum Umem {
@@ -234,7 +253,7 @@ pub enum Umem {
     /// Pages that an old driver's mmap(9E) names one by one.
     Mmap(Arc<MmapPages>),
     /// Pages of a vnode, those that it has at the moment.
-    Vnode(Arc<VnodePages>),
+    Vnode(Arc<dyn Pager>),
 }
 
 /// Pages by mmap(9E).

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::board::log;
-use crate::vm::client;
+use crate::kern::thread;
 
 /// What a callback did instead of serving an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ impl Instead {
 /// A driver's access callback has returned `result` for an access at `address`, by the calling thread's process; `served` says whether it loaded something.
 pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
     const EINTR: i32 = 4;
-    let pid = client::current_pid().unwrap_or(0);
+    let pid = thread::process().map_or(0, |process| process.pid);
     let page = (pid, address / ddi_process::physmem::PAGE_SIZE);
     if result == 0 && served {
         if ANY.load(Ordering::Relaxed) {

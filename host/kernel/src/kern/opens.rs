@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -15,11 +15,10 @@ use ddi_sys::{OTYP_CHR, OTYP_LYR, cred_t};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::board::log;
-use crate::calls::kernel::node_of;
 use crate::kern::cred::Cred;
-use crate::kern::drivers::Driver;
-use crate::kern::nodes::Node;
-use crate::vm::client;
+use crate::kern::drivers::{self, Driver};
+use crate::kern::nodes::{self, Node};
+use crate::kern::thread;
 
 const ENXIO: c_int = 6;
 const EIO: c_int = 5;
@@ -96,7 +95,7 @@ pub(crate) fn using<R>(dev: u64, f: impl FnOnce() -> R) -> R {
 
 /// The device on which the calling thread runs an ioctl(9E).
 pub(crate) fn in_use() -> Option<(Arc<Driver>, &'static Node)> {
-    crate::calls::kernel::device_of(IN_USE.get()?)
+    device_of(IN_USE.get()?)
 }
 
 /// Enters an open file.
@@ -114,6 +113,34 @@ pub(crate) fn remove(id: u64) -> Option<Arc<Open>> {
 /// The node of a device number that is open as a character device.
 pub(crate) fn node(dev: u64) -> Option<&'static Node> {
     OPENS.lock().by_dev.get(&(dev, OTYP_CHR)).map(|state| state.node)
+}
+
+/// Returns the driver and the node of a device number.
+pub fn device_of(dev: u64) -> Option<(Arc<Driver>, &'static Node)> {
+    let driver = drivers::by_major((dev >> 32) as u32)?;
+    if let Some(node) = node(dev) {
+        return Some((driver, node));
+    }
+    let node = node_of(&driver, dev)?;
+    Some((driver, node))
+}
+
+/// Asks the driver (getinfo(9E)) which instance a device number is; else the node that has such a minor node.
+pub fn node_of(driver: &Driver, dev: u64) -> Option<&'static Node> {
+    let nodes = nodes::of_driver(&driver.name);
+    if let Some(getinfo) = driver.ops().and_then(|ops| ops.devo_getinfo) {
+        let mut result: *mut c_void = std::ptr::null_mut();
+        // SAFETY: the driver's entry point, with arguments as getinfo(9E) says.
+        let asked = driver.call("getinfo", || unsafe {
+            getinfo(std::ptr::null_mut(), ddi_sys::DDI_INFO_DEVT2INSTANCE, dev as *mut c_void, &mut result)
+        });
+        if asked == Ok(ddi_sys::DDI_SUCCESS)
+            && let Some(node) = nodes.iter().find(|n| n.instance() == result as usize as i32)
+        {
+            return Some(node);
+        }
+    }
+    nodes.into_iter().find(|n| n.minors().iter().any(|m| m.minor == dev as u32))
 }
 
 impl Opens {
@@ -239,7 +266,7 @@ pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
 
 /// A mapping has gone.
 pub(crate) fn unhold(driver: &Driver, dev: u64) {
-    let cred = client::current().map_or(0, |c| c.image().cred());
+    let cred = thread::process().map_or(0, |process| process.cred);
     leave(driver, dev, OTYP_CHR, 0, cred as *mut _);
 }
 

@@ -16,12 +16,13 @@ use std::time::Duration;
 use ddi_sys::{caddr_t, uint_t};
 use parking_lot::{Condvar, Mutex};
 
-use super::blocked::{Blocked, For, Others};
-use super::nodes::Node;
-use super::thread::{self, Context};
-use super::{callout, entry};
+use super::{Device, space};
 use crate::board::{log, report};
-use crate::pci::{Device, space};
+use crate::kern::blocked::{Blocked, For, Others};
+use crate::kern::keepers::{Keeper, Leftover};
+use crate::kern::nodes::Node;
+use crate::kern::thread::{self, Context};
+use crate::kern::{callout, entry};
 
 /// The interrupt priority from which handlers run above the scheduler: LOCK_LEVEL + 1.
 pub const HIGH_LEVEL: u32 = 11;
@@ -128,6 +129,21 @@ pub fn of(device: &Device) -> Vec<Arc<Interrupt>> {
 /// Interrupts that are allocated.
 pub fn in_use() -> usize {
     TABLE.lock().len()
+}
+
+/// Knows the interrupts that an instance has allocated.
+#[derive(Debug)]
+pub struct Allocated;
+
+impl Keeper for Allocated {
+    fn detached(&self, node: &'static Node) -> Vec<Leftover> {
+        match super::of(node).map_or(0, |device| of(device).len()) {
+            0 => Vec::new(),
+            left => {
+                vec![Leftover { what: format!("{left} interrupts allocated"), page: "ddi_intr_free(9F)" }]
+            }
+        }
+    }
 }
 
 /// Something that a device does by itself, on a thread of its own.
