@@ -3,7 +3,8 @@
 use std::sync::Once;
 
 use super::Symbol;
-use crate::kern::{keepers, symbols};
+use crate::board::report;
+use crate::kern::{keepers, stack, symbols};
 use crate::pci::interrupts;
 
 /// All groups.
@@ -122,6 +123,7 @@ pub fn add() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
         super::data::init();
+        report::stacks_by(stack::report);
         keepers::add(&interrupts::Allocated);
         keepers::add(&super::softstate::Items);
         keepers::add(&super::power::Levels);

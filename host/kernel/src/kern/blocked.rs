@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::entry::{self, Slot};
+use super::slot::{self, Slot};
 use super::{lock, lockplaces, peek, stack, thread, watch};
 use crate::board::report::{self, Earlier, Stack};
 
@@ -183,7 +183,7 @@ impl Blocked {
         let thread = thread::id();
         let over = if let For::Others(others) = &what { Some(others.over.clone()) } else { None };
         let reads = READS.with_borrow(Vec::clone);
-        let wait = Wait { what, reads, slot: entry::slot(), since: Instant::now(), interruptible };
+        let wait = Wait { what, reads, slot: slot::slot(), since: Instant::now(), interruptible };
         let mut table = TABLE.lock();
         table.insert(thread, wait);
         let circle = if look(&table) { circle(&table, thread) } else { Vec::new() };
@@ -280,7 +280,7 @@ pub struct Inside {
 
 /// The calls for processes that are inside a driver and that signals do not end.
 pub fn inside() -> Vec<Inside> {
-    let slots = entry::slots();
+    let slots = slot::slots();
     let table = TABLE.lock();
     let inside = |slot: Arc<Slot>| {
         let call = slot.calls.load(Ordering::Relaxed);
@@ -311,7 +311,7 @@ impl Inside {
         text.push_str(&frames);
         text.push_str(&format!("\n    in {}", seen.call));
         for blocker in blockers {
-            let slot = entry::slots().into_iter().find(|slot| slot.number == blocker);
+            let slot = slot::slots().into_iter().find(|slot| slot.number == blocker);
             let Some(seen) = slot.and_then(|slot| watch::ask(&slot)) else { continue };
             let at = seen.frames.first().map_or(String::new(), |frame| format!(", at {frame}"));
             text.push_str(&format!("\n  {} it: {}{at}", wait.what.role(), seen.call));
@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     fn wait(what: For, reads: &[usize]) -> Wait {
-        Wait { what, reads: reads.to_vec(), slot: entry::slot(), since: Instant::now(), interruptible: false }
+        Wait { what, reads: reads.to_vec(), slot: slot::slot(), since: Instant::now(), interruptible: false }
     }
 
     fn others(who: &'static [u32]) -> For {

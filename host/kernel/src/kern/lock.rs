@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Orderin
 use std::time::Instant;
 
 use parking_lot_core::{
-    DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, FilterOp, ParkResult, ParkToken, UnparkToken, park, unpark_all,
-    unpark_filter, unpark_one,
+    DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult, ParkToken, park, unpark_all, unpark_one,
 };
 
 use super::blocked::{self, Blocked, For};
+use super::parking::INTERRUPTED;
 use super::thread;
 
 /// Low-half bit: somebody is parked on the lock's address.
@@ -30,9 +30,6 @@ const WRITER_WAITS: u64 = 1 << 30;
 const READERS: u64 = WRITER_WAITS - 1;
 /// Mutex: the owner's thread number.
 const OWNER: u64 = PARKED - 1;
-/// What an interrupted waiter is woken with.
-const INTERRUPTED: UnparkToken = UnparkToken(1);
-
 /// What a mutex was initialised as; the high half of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -478,22 +475,6 @@ fn sleep(
         ParkResult::Invalid if not_still => Wake::Woken,
         ParkResult::Invalid => Wake::Interrupted,
     }
-}
-
-/// Wakes the thread `id` out of its interruptible wait on `key`.
-pub fn interrupt(key: usize, id: u32) {
-    wake_one(key, id, INTERRUPTED);
-}
-
-/// The same, as if by chance.
-pub fn nudge(key: usize, id: u32) {
-    wake_one(key, id, DEFAULT_UNPARK_TOKEN);
-}
-
-fn wake_one(key: usize, id: u32, how: UnparkToken) {
-    let filter = |token: ParkToken| if token.0 == id as usize { FilterOp::Unpark } else { FilterOp::Skip };
-    // SAFETY: as in `sleep`; the closures do not panic or park.
-    unsafe { unpark_filter(key, filter, |_| how) };
 }
 
 /// cv_signal.

@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::sync::LazyLock;
 
-use super::entry;
+use super::slot;
 use crate::board::report::Stack;
 
 /// Return addresses that are collected of a driver that is linked in, the host's among them.
@@ -52,7 +52,7 @@ pub struct Named {
 
 /// Returns the driver's functions on the calling thread's stack, and the call that it is in, for reports.
 pub fn report() -> Stack {
-    Stack { frames: driver_frames(), call: entry::current() }
+    Stack { frames: driver_frames(), call: slot::current() }
 }
 
 /// Collects the calling thread's return addresses, innermost first, for a driver that is linked in; nothing if modules are loaded. May be called in a signal
@@ -133,7 +133,7 @@ pub fn here() -> Named {
     if !frames.is_empty() {
         return Named { called: super::calls::called(), frames };
     }
-    if !entry::inside() {
+    if !slot::inside() {
         return Named::default();
     }
     let mut addresses = [0; FRAMES];

@@ -12,9 +12,7 @@ use parking_lot::Mutex;
 
 use super::altstack::AltStack;
 use super::image::{ProcessImage, ThreadImage};
-use super::lock;
-use super::stack;
-use crate::board::report;
+use super::parking;
 
 /// What a thread is running, which decides what a driver may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +79,6 @@ impl Me {
         // SAFETY: arch_prctl only sets this thread's %gs base, which neither Rust nor glibc uses on x86-64. The image
         // lives as long as the thread runs driver code.
         unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, image.cpu()) };
-        report::stacks_by(stack::report);
         Me {
             id,
             context: Cell::default(),
@@ -178,14 +175,14 @@ impl Signals {
     pub fn raise(&self) {
         self.pending.store(true, Ordering::SeqCst);
         if let Some((key, thread)) = *self.sleeper.lock() {
-            lock::interrupt(key, thread);
+            parking::interrupt(key, thread);
         }
     }
 
     /// Wakes the sleeper for no reason.
     pub fn nudge(&self) {
         if let Some((key, thread)) = *self.sleeper.lock() {
-            lock::nudge(key, thread);
+            parking::nudge(key, thread);
         }
     }
 
@@ -212,6 +209,7 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lock;
     use super::*;
 
     #[test]

@@ -2,23 +2,21 @@
 //!
 //! Taking one follows frame pointers or unwinding tables and nothing else; names are found when it is shown. Locking: none.
 
-use super::{entry, stack};
-
-/// Frames that are kept. Of a driver that is linked in, the innermost ones are the host's.
-const DEPTH: usize = 24;
+use super::slot::{self, FRAMES};
+use super::stack;
 
 /// Return addresses of the driver's last call into the host, innermost first; zeroes behind the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trace([usize; DEPTH]);
+pub struct Trace([usize; FRAMES]);
 
 impl Trace {
     /// The calling thread's, now; empty when no driver code runs on it.
     pub fn here() -> Trace {
         let mut trace = Trace::default();
-        if !entry::inside() {
+        if !slot::inside() {
             return trace;
         }
-        super::calls::follow(entry::stack(), &mut trace.0);
+        super::calls::follow(slot::stack(), &mut trace.0);
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
         }
@@ -28,8 +26,8 @@ impl Trace {
     /// The same if a module called, else empty: without the time that unwinding takes.
     pub fn of_module() -> Trace {
         let mut trace = Trace::default();
-        if entry::inside() {
-            super::calls::follow(entry::stack(), &mut trace.0);
+        if slot::inside() {
+            super::calls::follow(slot::stack(), &mut trace.0);
         }
         trace
     }
@@ -38,14 +36,24 @@ impl Trace {
     pub fn stopped(ip: usize, sp: usize, fp: usize) -> Trace {
         let mut trace = Trace::default();
         if ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)) {
-            super::calls::walk(ip, sp, fp, &entry::stack(), &mut trace.0);
+            super::calls::walk(ip, sp, fp, &slot::stack(), &mut trace.0);
         } else {
-            super::calls::follow(entry::stack(), &mut trace.0);
+            super::calls::follow(slot::stack(), &mut trace.0);
         }
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
         }
         trace
+    }
+
+    /// The trace of these addresses.
+    pub fn of(addresses: [usize; FRAMES]) -> Trace {
+        Trace(addresses)
+    }
+
+    /// Returns its addresses.
+    pub fn addresses(&self) -> [usize; FRAMES] {
+        self.0
     }
 
     /// The innermost return address; 0 when there is none.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch;
-use super::{entry, heap, stack};
+use super::{heap, slot, stack};
 use crate::board::report;
 use crate::board::report::Earlier;
 
@@ -109,7 +109,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if sent {
         return give_back(signal);
     }
-    if !in_module && !entry::inside() {
+    if !in_module && !slot::inside() {
         return host_died(signal);
     }
     if in_module && signal == libc::SIGSEGV && info.si_code == SI_KERNEL && !REPORTING.load(Ordering::SeqCst)
@@ -222,10 +222,10 @@ const FETCH: usize = 0x10;
 /// Answers [`watch`].
 extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     plain_flags();
-    if entry::inside() {
+    if slot::inside() {
         // SAFETY: what the kernel passed.
         let Registers { ip, sp, fp, .. } = unsafe { Registers::of(context) };
-        entry::slot().answer.give(ip, sp, fp);
+        watch::answer(ip, sp, fp);
     }
 }
 

@@ -1,24 +1,23 @@
 //! Calls of driver code that do not come back.
 //!
 //! On illumos a callback in an endless loop takes a processor for good, and an attach(9E) that waits for ever stops the boot. Here a thread looks once a second
-//! at those that run driver code ([`entry::Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
+//! at those that run driver code ([`Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
 //! [`patience`] in a call that others wait for (`_init`, attach(9E) and their like). At the end of a run calls that are still inside a driver are named, because the
 //! driver cannot be unloaded then.
 //!
-//! A thread is asked where it is by a signal. Its handler stores addresses only ([`Answer`]) and holds the thread until whoever asked has named them: names take
+//! A thread is asked where it is by a signal. Its handler stores addresses only ([`slot::Answer`]) and holds the thread until whoever asked has named them: names take
 //! locks and memory, which the thread may be in the middle of.
 //!
 //! Locking: the list of slots is a leaf; one question at a time.
 
-use std::cell::UnsafeCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::entry::{self, Current, Slot};
+use super::slot::{self, Current, Place, Slot};
 use super::trace::Trace;
 use crate::board::report;
 
@@ -47,52 +46,12 @@ pub fn patience() -> Duration {
     seconds(PATIENCE, 10)
 }
 
-/// Where a thread says where it is.
-#[derive(Debug, Default)]
-pub struct Answer {
-    state: AtomicU32,
-    place: UnsafeCell<Option<Place>>,
-}
-
-/// Nobody asks.
-const IDLE: u32 = 0;
-/// Somebody has asked.
-const ASKED: u32 = 1;
-/// The thread has stored its place and waits.
-const ANSWERED: u32 = 2;
-
-// SAFETY: `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED: `ASKING` lets one ask at a time.
-unsafe impl Sync for Answer {}
-
-/// Where a thread is.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Its instruction, when it is in a module's own code.
-    own: Option<usize>,
-    trace: Trace,
-    call: Current,
-}
-
-impl Answer {
-    /// The slot's thread was asked, and is in a handler with these registers: answers, and waits until it may go on.
-    pub fn give(&self, ip: usize, sp: usize, fp: usize) {
-        let Some(call) = Current::here() else { return };
-        if self.state.load(Ordering::Acquire) != ASKED {
-            return;
-        }
+/// The calling thread was asked where it is, and is in a handler with these registers: answers, and waits until it may go on.
+pub fn answer(ip: usize, sp: usize, fp: usize) {
+    slot::slot().answer.give(|| {
         let own = ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
-        let place = Place { own, trace: Trace::stopped(ip, sp, fp), call };
-        // SAFETY: the state is ASKED, and this is the slot's thread.
-        unsafe { *self.place.get() = Some(place) };
-        if self.state.compare_exchange(ASKED, ANSWERED, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            return;
-        }
-        while self.state.load(Ordering::Acquire) == ANSWERED {
-            let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-            // SAFETY: a valid time, and no room for what is left.
-            unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
-        }
-    }
+        Some(Place { own, frames: Trace::stopped(ip, sp, fp).addresses(), call: Current::here()? })
+    });
 }
 
 /// Where a thread was when it was asked.
@@ -125,31 +84,25 @@ static ASKING: Mutex<()> = Mutex::new(());
 /// Asks a thread where it is in a driver; it goes on when it has answered. None if it does not answer soon: it is not inside any more.
 pub fn ask(slot: &Slot) -> Option<Seen> {
     let _one = ASKING.lock();
-    slot.answer.state.store(ASKED, Ordering::Release);
+    slot.answer.ask();
     // SAFETY: no arguments, no effects.
     let pid = unsafe { libc::getpid() };
     // SAFETY: the thread is one of this process or gone, and the handler is installed.
     unsafe { libc::syscall(libc::SYS_tgkill, pid, slot.tid, signal()) };
     let soon = Instant::now() + Duration::from_secs(2);
-    while slot.answer.state.load(Ordering::Acquire) == ASKED {
-        if Instant::now() > soon
-            && slot.answer.state.compare_exchange(ASKED, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
-        {
+    while !slot.answer.given() {
+        if Instant::now() > soon && slot.answer.give_up() {
             return None;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // SAFETY: the state is ANSWERED, and nobody else asks.
-    let place = unsafe { *slot.answer.place.get() };
-    let seen = place.map(|place| {
-        let named = place.trace.named();
+    slot.answer.take(|place| {
+        let named = Trace::of(place.frames).named();
         let called = if place.own.is_some() { None } else { named.called };
         // SAFETY: the thread is held in its handler.
         let call = unsafe { place.call.describe() };
         Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) }
-    });
-    slot.answer.state.store(IDLE, Ordering::Release);
-    seen
+    })
 }
 
 /// Starts the thread that watches. Once is enough.
@@ -188,7 +141,7 @@ fn watch() {
             continue;
         }
         let mut now = HashMap::new();
-        for slot in entry::slots() {
+        for slot in slot::slots() {
             let call = slot.calls.load(Ordering::Relaxed);
             let inside = call & 1 == 1 && !slot.driver_s_own.load(Ordering::Relaxed);
             let Some(used) = inside.then(|| processor_time(slot.tid)).flatten() else { continue };
@@ -257,7 +210,7 @@ pub fn name_stuck() -> usize {
         let inside = |slot: &Arc<Slot>| {
             slot.calls.load(Ordering::Relaxed) & 1 == 1 && slot.for_process.load(Ordering::Relaxed)
         };
-        entry::slots().into_iter().filter(inside)
+        slot::slots().into_iter().filter(inside)
     };
     for seen in stuck().collect::<Vec<_>>().iter().filter_map(|slot| ask(slot)) {
         seen.report("the call has not returned at the end of the run, so the driver cannot be unloaded");

@@ -10,9 +10,9 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use parking_lot::Mutex;
 use segdev::{MapFlags, Segment, Sharing};
 
-use super::Host;
 use super::cookie::user;
 use super::device::ByHand;
+use super::host::Host;
 use crate::kern::image::Image;
 use crate::kern::symbols;
 

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use segdev::UmemKind;
 use segdev::space::AddressSpace;
 
-use super::Host;
+use super::host::Host;
 use super::segments::Segments;
 use super::umem::Memory;
 use crate::kern::cred::Cred;
@@ -254,6 +254,35 @@ pub fn current() -> Option<Client> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+thread_local! {
+    static HELD: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does the calling thread hold the lock of some address space: is it inside a fault, a map or an unmap?
+pub fn in_fault() -> bool {
+    HELD.with_borrow(|held| !held.is_empty())
+}
+
+/// The calling thread takes the lock of an address space.
+pub(super) fn lock(space: &Client) {
+    HELD.with_borrow_mut(|held| held.push(space.clone()));
+}
+
+/// It gives up the one that it took last.
+pub(super) fn unlock() {
+    HELD.with_borrow_mut(|held| drop(held.pop()));
+}
+
+/// Returns whether the calling thread holds the lock of this address space.
+pub(super) fn locked(space: &Client) -> bool {
+    HELD.with_borrow(|held| held.contains(space))
+}
+
+/// Returns a number of the calling thread that no other living thread has.
+pub(super) fn thread() -> usize {
+    HELD.with(|held| std::ptr::from_ref(held).addr())
+}
+
 /// Runs `f` in the context of a client's thread.
 pub fn run<R>(entry: &Entry, f: impl FnOnce() -> R) -> R {
     struct Back(Option<Client>);
@@ -302,7 +331,7 @@ impl Owner for Sleeping {
 pub fn interruptibly<R>(f: impl FnOnce() -> R) -> R {
     let Some(client) = current() else { return f() };
     // What holds the address space's lock stands in a fork's way: it is not held asleep.
-    let sleeper = Sleeper::current().filter(|_| !super::in_fault());
+    let sleeper = Sleeper::current().filter(|_| !in_fault());
     let signals = Arc::new_cyclic(|signals: &Weak<Signals>| {
         let signals = signals.clone();
         let wake: ddi_process::Wake = Arc::new(move || _ = signals.upgrade().map(|signals| signals.nudge()));

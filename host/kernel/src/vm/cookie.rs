@@ -12,9 +12,9 @@ use ddi_sys::devmap_callback_ctl;
 use parking_lot::{Mutex, RwLock};
 use segdev::{HandleInfo, Prot, Segment, Umem as _};
 
-use super::Host;
 use super::behind::{SegmentImages, Shared};
 use super::client::Client;
+use super::host::Host;
 use super::umem::{Memory, Umem};
 use crate::kern::image::Image;
 

@@ -11,8 +11,8 @@ use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
-use super::Host;
 use super::cookie::{self, Handle, Object};
+use super::host::Host;
 use super::umem::{MmapPages, Pager, Umem};
 use super::unserved;
 use crate::board::report;

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use ddi_process::physmem::LEGACY;
 use parking_lot::RwLock;
 
-use super::memory;
+use super::memory::memory;
 
 /// The kernel's `page_t`, as far as drivers reach into it.
 #[repr(C)]
@@ -116,7 +116,7 @@ pub(super) fn start() -> std::io::Result<usize> {
         return Ok(*base);
     }
     let len = memory().pages() as usize * size_of::<Page>();
-    let base = super::address_space(len, libc::PROT_READ | libc::PROT_WRITE)?;
+    let base = super::memory::address_space(len, libc::PROT_READ | libc::PROT_WRITE)?;
     Ok(*PAGES.get_or_init(|| base))
 }
 

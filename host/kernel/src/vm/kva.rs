@@ -10,7 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::Mutex;
 
-use super::memory;
+use super::memory::memory;
 
 /// Bytes that can be mapped so.
 pub const SIZE: usize = 4 << 30;
@@ -26,7 +26,7 @@ pub(super) fn start() -> std::io::Result<usize> {
     if let Some(base) = BASE.get() {
         return Ok(*base);
     }
-    let base = super::address_space(SIZE, libc::PROT_NONE)?;
+    let base = super::memory::address_space(SIZE, libc::PROT_NONE)?;
     Ok(*BASE.get_or_init(|| base))
 }
 

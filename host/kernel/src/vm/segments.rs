@@ -242,7 +242,7 @@ impl Entry {
     ) -> Result<(), c_int> {
         let segments = &self.segments;
         let _writer = segments.lock.write();
-        if !self.space.parts(super::framework(), base, size).is_empty() {
+        if !self.space.parts(super::host::framework(), base, size).is_empty() {
             return Err(ENOMEM);
         }
         let made = segments.alloc(self.as_address(), base, size).ok_or(ENOMEM)?;

@@ -10,7 +10,8 @@ use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
-use super::{frames, memory};
+use super::frames;
+use super::memory::memory;
 use crate::board::report::Earlier;
 use crate::kern::image::Image;
 use crate::kern::trace::Trace;
@@ -192,7 +193,7 @@ pub fn freed(cookie: usize) -> Vec<Earlier> {
 
 /// Describes an address in physical memory that cannot be used, for a report; with what happened to the memory there.
 pub fn explain(address: usize) -> Option<(String, Vec<Earlier>)> {
-    super::memory().frame_of(address as *const u8)?;
+    memory().frame_of(address as *const u8)?;
     Some(match freed_at(address) {
         Some((offset, size, before)) => {
             (format!("byte {offset:#x} of {size} bytes that ddi_umem_free gave back is used"), before)

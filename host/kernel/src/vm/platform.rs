@@ -1,0 +1,154 @@
+//! What segdev asks of its platform, for [`Host`]: locks are `parking_lot`'s, timers are [`callout`]s, translations are loaded and unloaded by
+//! [`Process`](ddi_process::Process), memory is physical memory, addresses are reserved by the thread that maps.
+//!
+//! Locking: segdev's order; below it the process layer's own locks, which are leaves here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ddi_process::Call;
+use ddi_process::physmem::PAGE_SIZE;
+use segdev::{Context, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
+
+use super::client::{self, Client};
+use super::host::{Host, framework};
+use super::reserve::{give_back, hint};
+use super::{behind, cookie, device, frames, kva, locks, memory, umem, unserved};
+use crate::kern::{callout, clock, trap};
+
+/// Makes the physical memory, and takes the address space that comes with it.
+///
+/// # Errors
+/// What Linux says; `ENOMEM` also when hardly any address space is left.
+pub fn start() -> Result<(), memory::NoMemory> {
+    if memory::make()? {
+        trap::explain_physical(umem::explain);
+    }
+    kva::start()?;
+    frames::start()?;
+    // A host that has so little is ended by the first thread or module that finds no room.
+    Ok(memory::room_to_run()?)
+}
+
+/// A condition variable that an interrupt can reach from another thread.
+#[derive(Default)]
+pub struct Condvar(Arc<parking_lot::Condvar>);
+
+/// How often a wait looks whether it was interrupted.
+const LOOK_UP: Duration = Duration::from_millis(20);
+
+fn protection(prot: Prot) -> ddi_process::Prot {
+    ddi_process::Prot::from_bits_truncate(prot.bits().into())
+}
+
+impl Platform for Host {
+    type Mutex<T: Send + 'static> = locks::Mutex<T>;
+    type RwLock<T: Send + Sync + 'static> = locks::RwLock<T>;
+    type Condvar = Condvar;
+    type Space = Client;
+    type Device = device::Device;
+    type Callbacks = device::Callbacks;
+    type Umem = umem::Umem;
+    type HandleData = cookie::HandleData;
+    type SegmentData = behind::SegmentData;
+    type Timer = callout::Id;
+
+    fn wait_sig<'a, T: Send + 'static>(
+        &self,
+        cv: &Condvar,
+        mut guard: MutexGuard<'a, Self, T>,
+    ) -> (MutexGuard<'a, Self, T>, bool) {
+        let gone = || client::current().is_some_and(|c| c.process().is_gone());
+        let condvar = cv.0.clone();
+        let wake: ddi_process::Wake = Arc::new(move || _ = condvar.notify_all());
+        let interrupted = ddi_process::interruptibly(&wake, |interrupted| {
+            let asked = || interrupted() || gone();
+            if asked() {
+                return true;
+            }
+            cv.0.wait_for(&mut guard.0, LOOK_UP);
+            asked()
+        });
+        (guard, interrupted)
+    }
+
+    fn notify_all(&self, cv: &Condvar) {
+        cv.0.notify_all();
+    }
+
+    fn thread(&self) -> usize {
+        client::thread()
+    }
+
+    fn timeout(&self, ctx: Arc<Context<Self>>, ticks: i64) -> callout::Id {
+        callout::after(clock::ticks(ticks), Box::new(move || framework().ctx_timeout(&ctx)))
+    }
+
+    fn untimeout(&self, timer: callout::Id) {
+        callout::forget(timer);
+    }
+
+    fn ncpus(&self) -> u32 {
+        // As ncpus_online says.
+        2
+    }
+
+    fn load(&self, space: &Client, va: u64, run: Run) {
+        // Drivers map memory by its physical address: frames that nobody has allocated, too.
+        memory::memory().touch(run.pfn, run.len / PAGE_SIZE);
+        unserved::loads();
+        // A process that is gone needs no translation; frames that do not exist cannot come from a setup call.
+        let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
+    }
+
+    fn unload(&self, space: &Client, va: u64, len: u64) {
+        space.process().unload(va, len / PAGE_SIZE);
+    }
+
+    fn unlock(&self, _space: &Client, _va: u64, _len: u64) {
+        // Translations stay until they are unloaded: there is no count to keep.
+    }
+
+    fn protect(&self, space: &Client, va: u64, len: u64, prot: Prot, _device: Option<u32>) {
+        let _ = space.process().protect(va, len / PAGE_SIZE, protection(prot));
+    }
+
+    fn holds(&self, space: &Client) -> bool {
+        client::locked(space)
+    }
+
+    fn space_locked(&self, space: &Client) {
+        client::lock(space);
+    }
+
+    fn space_unlocking(&self, _space: &Client) {
+        client::unlock();
+    }
+
+    fn choose_address(&self, _space: &Client, free: &dyn FreeRanges, want: &Want) -> Option<u64> {
+        let hint = hint();
+        Call::with_current(|call| match call {
+            Some(call) => {
+                let align = want.modulus.max(PAGE_SIZE);
+                call.reserve(want.len, align, want.offset & (align - 1), hint, None).ok()
+            }
+            None => free.lowest_fit(want),
+        })
+    }
+
+    fn unchoose_address(&self, _space: &Client, addr: u64, len: u64) {
+        give_back(addr, len);
+    }
+
+    fn handle_copied(&self, old: &Arc<cookie::Handle>, new: &Arc<cookie::Handle>) {
+        cookie::inherit(old, new);
+    }
+
+    fn segment_changed(&self, segment: &segdev::Segment<Self>, from: usize) {
+        cookie::segment_changed(segment, from);
+    }
+
+    fn handle_freed(&self, handle: &Arc<cookie::Handle>) {
+        cookie::retract(handle);
+    }
+}
