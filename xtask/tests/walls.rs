@@ -12,6 +12,16 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The rooms of host/kernel: each uses those before it.
 const ROOMS: [&str; 6] = ["board", "kern", "vm", "pci", "ddi", "calls"];
 
+/// Crates that still have larger circles, and how many files there are in the largest one: it may only shrink.
+const LARGER: [(&str, usize); 6] = [
+    ("devmap", 22),
+    ("devmap/drill", 5),
+    ("segdev", 11),
+    ("host/process", 10),
+    ("host/shim", 7),
+    ("xtask", 5),
+];
+
 /// Files of a crate by module path, and which files each one names.
 struct House {
     modules: BTreeMap<Vec<String>, PathBuf>,

@@ -8,7 +8,7 @@
 //! | [`kern`] | threads, locks, calls of driver code, device nodes, drivers, the symbol table |
 //! | [`vm`] | clients, address spaces, devmap cookies, umem: segdev's platform |
 //! | [`pci`] | simulated PCI devices: configuration space, registers, models |
-//! | [`ddi`] | the functions and data of the DDI, as C sees them |
+//! | [`mod@ddi`] | the functions and data of the DDI, as C sees them |
 //! | [`calls`] | system calls of processes: devices by path, open files, the way to entry points |
 //!
 //! `tests/walls.rs` keeps that order, and that no more than three files import each other in a circle. Below this crate are `ddi-process` (client

@@ -32,7 +32,7 @@ macro_rules! ddi {
     (@one [] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
-        /// See [`ddi_kernel::ddi`].
+        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
         const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
@@ -40,20 +40,20 @@ macro_rules! ddi {
     (@one [local] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
-        /// See [`ddi_kernel::ddi`].
+        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
         const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
     };
     (@one [local_private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
-        /// See [`ddi_kernel::ddi`].
+        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
     };
     (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
-        /// See [`ddi_kernel::ddi`].
+        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
     };

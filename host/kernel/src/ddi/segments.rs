@@ -175,7 +175,7 @@ ddi! {
         _ct: *mut caller_context_t,
     ) -> c_int {
         let Some(dev) = behind::device(vp as usize) else {
-            return vnodes::addmap(vp as usize, off as u64, space as usize, addr as u64, len as u64, prot.into());
+            return vnodes::addmap(vp as usize, off as u64, space as usize, addr as u64, len as u64, prot);
         };
         let Some((driver, node)) = opens::device_of(dev) else { return ENXIO };
         add_pages(dev, node, driver, (len as u64).div_ceil(PAGE_SIZE));

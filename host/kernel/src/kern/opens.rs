@@ -1,7 +1,7 @@
 //! Open devices: who has which device number open, and when open(9E) and close(9E) are called.
 //!
 //! open(9E) is called for each open, close(9E) at the last close of a device number (a character and a block device of one number count apart) and
-//! not while an open(9E) of it runs. A layered open (`OTYP_LYR`, see [`ddi_extra::ldi`]) has each a close(9E) of its own. Mappings count as opens.
+//! not while an open(9E) of it runs. A layered open (`OTYP_LYR`, see `ddi_extra::ldi`) has each a close(9E) of its own. Mappings count as opens.
 //!
 //! Locking: one lock round the tables, which is not held while driver code runs.
 

@@ -8,7 +8,7 @@ static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
 /// The physical memory; made at first use.
 ///
 /// # Panics
-/// When Linux has no memfd. [`start`] finds that out in time.
+/// When Linux has no memfd. [`start`](super::start) finds that out in time.
 pub fn memory() -> &'static Arc<PhysMem> {
     MEMORY.get_or_init(|| PhysMem::new(DEFAULT_SIZE).expect("a memfd for physical memory"))
 }
