@@ -34,32 +34,52 @@ macro_rules! ddi {
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
-        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
+        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
+            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+        }
+        const _: unsafe extern "C-unwind" fn($(<$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? = $crate::ddi::sys::$name;
     };
     (@one [local] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
-        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
-        const _: unsafe extern "C-unwind" fn($($ty),*) $(-> $ret)? = $crate::ddi::sys::$name;
+        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
+            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+        }
+        const _: unsafe extern "C-unwind" fn($(<$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? = $crate::ddi::sys::$name;
     };
+    // The body is a safe function: what it may do with its arguments is what their types allow.
+    (@call ($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
+        #[inline(always)]
+        #[allow(clippy::too_many_arguments)]
+        fn body($($arg: $ty),*) $(-> $ret)? $body
+        $(
+            // SAFETY: the driver's promise: the argument is what the manual page asks for until the function returns.
+            let $arg = unsafe { <$ty as $crate::ddi::args::Argument>::of($arg) };
+        )*
+        body($($arg),*)
+    }};
     (@one [local_private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
-        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
+            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+        }
     };
     (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $name($($arg: $ty),*) $(-> $ret)? $body
+        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
+            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+        }
     };
 }
 
 pub mod arenas;
+pub mod args;
 pub mod atomic;
 pub mod avl;
 pub mod bufs;

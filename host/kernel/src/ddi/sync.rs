@@ -4,7 +4,6 @@
 //! holds: nothing that blocks may be called with a spin mutex held.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ddi_sys::{
@@ -12,6 +11,7 @@ use ddi_sys::{
     ksema_t, ksema_type_t, kthread_t, time_res_t,
 };
 
+use super::args::{In, Out, Word};
 use crate::board::report::{self, Earlier};
 use crate::kern::clock;
 use crate::kern::held;
@@ -42,27 +42,20 @@ pub(crate) fn may_block(function: &str, how: &str, page: &str) {
 }
 
 /// The driver makes a lock. The name is read with care: callers from other systems pass anything.
-fn made<T>(lock: *const T, name: *const c_char) {
+fn made(lock: usize, name: *const c_char) {
     let name = if name.is_null() { None } else { peek::string(name as usize, 64) };
-    lockplaces::made(lock as usize, String::from_utf8_lossy(&name.unwrap_or_default()).into_owned());
+    lockplaces::made(lock, String::from_utf8_lossy(&name.unwrap_or_default()).into_owned());
 }
 
-/// # Safety
-/// `lock` is a driver's lock of at least eight aligned bytes, used as a lock only.
-unsafe fn word<'a, T>(lock: *const T) -> &'a AtomicU64 {
-    // SAFETY: the caller's promise.
-    unsafe { AtomicU64::from_ptr(lock.cast_mut().cast()) }
-}
-
-fn complain<T>(function: &str, what: &str, lock: *const T, misuse: Misuse, page: &str) {
+fn complain<T, P>(function: &str, what: &str, lock: Word<T, P>, misuse: Misuse, page: &str) {
     let (places, happened) = match misuse {
         Misuse::Recursive => (&ENTERED, "entered"),
         Misuse::NotOwner | Misuse::Held => (&ENTERED, "entered by the thread that holds it"),
         Misuse::Destroyed | Misuse::Garbage => (&DESTROYED, "destroyed"),
     };
-    let earlier = places.get(lock as usize).map(|place| Earlier::new(happened, place.frames()));
+    let earlier = places.get(lock.address()).map(|place| Earlier::new(happened, place.frames()));
     let earlier: Vec<Earlier> = earlier.into_iter().collect();
-    report::mistake_after(function, &format!("{what} at {lock:p}: {misuse}"), page, &earlier);
+    report::mistake_after(function, &format!("{what} at {:p}: {misuse}", lock.pointer()), page, &earlier);
 }
 
 /// The interrupt priority above which a mutex spins (LOCK_LEVEL).
@@ -70,49 +63,45 @@ const HIGH_LEVEL: usize = 10;
 
 ddi! {
     /// mutex_init(9F).
-    fn mutex_init(mutex: *mut kmutex_t, name: *mut c_char, _type: kmutex_type_t, arg: *mut c_void) {
-        made(mutex, name);
+    fn mutex_init(mutex: Word<kmutex_t>, name: *mut c_char, _type: kmutex_type_t, arg: *mut c_void) {
+        made(mutex.address(), name);
         let spin = (arg as usize) > HIGH_LEVEL && (arg as usize) < 256;
-        // SAFETY: the driver's promise.
-        lock::mutex_init(unsafe { word(mutex) }, if spin { MutexKind::Spin } else { MutexKind::Adaptive });
+        lock::mutex_init(mutex.word(), if spin { MutexKind::Spin } else { MutexKind::Adaptive });
     }
     /// mutex_destroy(9F).
-    fn mutex_destroy(mutex: *mut kmutex_t) {
-        // SAFETY: the driver's promise.
-        let word = unsafe { word(mutex) };
+    fn mutex_destroy(mutex: Word<kmutex_t>) {
+        let word = mutex.word();
         if lock::mutex_owned(word) {
-            held::remove(mutex as usize);
+            held::remove(mutex.address());
         }
         let result = lock::mutex_destroy(word);
         if result.is_ok() {
-            lockplaces::gone(mutex as usize);
-            DESTROYED.set(mutex as usize);
+            lockplaces::gone(mutex.address());
+            DESTROYED.set(mutex.address());
         }
         if let Err(misuse) = result {
             complain("mutex_destroy", "the mutex", mutex, misuse, "mutex_destroy(9F)");
         }
     }
     /// mutex_enter(9F).
-    fn mutex_enter(mutex: *mut kmutex_t) {
-        // SAFETY: the driver's promise.
-        let word = unsafe { word(mutex) };
+    fn mutex_enter(mutex: Word<kmutex_t>) {
+        let word = mutex.word();
         let kind = lock::mutex_kind(word);
         let high = thread::context() == Context::HighInterrupt;
         if kind != Ok(MutexKind::Spin) && (held::count() > 0 || high) {
             may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
         }
         match lock::mutex_enter(word) {
-            Ok(()) => held::add(mutex as usize, kind == Ok(MutexKind::Spin)),
+            Ok(()) => held::add(mutex.address(), kind == Ok(MutexKind::Spin)),
             Err(misuse) => complain("mutex_enter", "the mutex", mutex, misuse, "mutex_enter(9F)"),
         }
     }
     /// mutex_tryenter(9F).
-    fn mutex_tryenter(mutex: *mut kmutex_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let word = unsafe { word(mutex) };
+    fn mutex_tryenter(mutex: Word<kmutex_t>) -> c_int {
+        let word = mutex.word();
         match lock::mutex_tryenter(word) {
             Ok(true) => {
-                held::add(mutex as usize, lock::mutex_kind(word) == Ok(MutexKind::Spin));
+                held::add(mutex.address(), lock::mutex_kind(word) == Ok(MutexKind::Spin));
                 1
             }
             Ok(false) => 0,
@@ -123,140 +112,119 @@ ddi! {
         }
     }
     /// mutex_exit(9F).
-    fn mutex_exit(mutex: *mut kmutex_t) {
-        held::remove(mutex as usize);
-        // SAFETY: the driver's promise.
-        if let Err(misuse) = lock::mutex_exit(unsafe { word(mutex) }) {
+    fn mutex_exit(mutex: Word<kmutex_t>) {
+        held::remove(mutex.address());
+        if let Err(misuse) = lock::mutex_exit(mutex.word()) {
             complain("mutex_exit", "the mutex", mutex, misuse, "mutex_exit(9F)");
         }
     }
     /// mutex_owned(9F).
-    fn mutex_owned(mutex: *const kmutex_t) -> c_int {
-        // SAFETY: the driver's promise.
-        lock::mutex_owned(unsafe { word(mutex) }).into()
+    fn mutex_owned(mutex: Word<kmutex_t, *const kmutex_t>) -> c_int {
+        lock::mutex_owned(mutex.word()).into()
     }
     /// mutex_owner: the owning thread, when it is the calling one.
-    fn mutex_owner(mutex: *const kmutex_t) -> *mut kthread_t {
-        // SAFETY: the driver's promise.
-        if lock::mutex_owned(unsafe { word(mutex) }) { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
+    fn mutex_owner(mutex: Word<kmutex_t, *const kmutex_t>) -> *mut kthread_t {
+        if lock::mutex_owned(mutex.word()) { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
     }
 
     /// rw_init(9F).
-    fn rw_init(rwlock: *mut krwlock_t, name: *mut c_char, _type: krw_type_t, _arg: *mut c_void) {
-        made(rwlock, name);
-        // SAFETY: the driver's promise.
-        lock::rw_init(unsafe { word(rwlock) });
+    fn rw_init(rwlock: Word<krwlock_t>, name: *mut c_char, _type: krw_type_t, _arg: *mut c_void) {
+        made(rwlock.address(), name);
+        lock::rw_init(rwlock.word());
     }
     /// rw_destroy(9F).
-    fn rw_destroy(rwlock: *mut krwlock_t) {
-        lockplaces::gone(rwlock as usize);
-        // SAFETY: the driver's promise.
-        if lock::rw_holders(unsafe { word(rwlock) }) != (0, 0) {
+    fn rw_destroy(rwlock: Word<krwlock_t>) {
+        lockplaces::gone(rwlock.address());
+        if lock::rw_holders(rwlock.word()) != (0, 0) {
             complain("rw_destroy", "the readers/writer lock", rwlock, Misuse::Held, "rw_destroy(9F)");
         }
     }
     /// rw_enter(9F).
-    fn rw_enter(rwlock: *mut krwlock_t, how: krw_t) {
+    fn rw_enter(rwlock: Word<krwlock_t>, how: krw_t) {
         may_block("rw_enter", "a readers/writer lock", "rw_enter(9F)");
-        // SAFETY: the driver's promise.
-        if let Err(misuse) = lock::rw_enter(unsafe { word(rwlock) }, how == ddi_sys::RW_WRITER) {
+        if let Err(misuse) = lock::rw_enter(rwlock.word(), how == ddi_sys::RW_WRITER) {
             complain("rw_enter", "the readers/writer lock", rwlock, misuse, "rw_enter(9F)");
         }
     }
     /// rw_tryenter(9F).
-    fn rw_tryenter(rwlock: *mut krwlock_t, how: krw_t) -> c_int {
-        // SAFETY: the driver's promise.
-        lock::rw_tryenter(unsafe { word(rwlock) }, how == ddi_sys::RW_WRITER).into()
+    fn rw_tryenter(rwlock: Word<krwlock_t>, how: krw_t) -> c_int {
+        lock::rw_tryenter(rwlock.word(), how == ddi_sys::RW_WRITER).into()
     }
     /// rw_exit(9F).
-    fn rw_exit(rwlock: *mut krwlock_t) {
-        // SAFETY: the driver's promise.
-        if let Err(misuse) = lock::rw_exit(unsafe { word(rwlock) }) {
+    fn rw_exit(rwlock: Word<krwlock_t>) {
+        if let Err(misuse) = lock::rw_exit(rwlock.word()) {
             complain("rw_exit", "the readers/writer lock", rwlock, misuse, "rw_exit(9F)");
         }
     }
     /// rw_downgrade(9F).
-    fn rw_downgrade(rwlock: *mut krwlock_t) {
-        // SAFETY: the driver's promise.
-        if let Err(misuse) = lock::rw_downgrade(unsafe { word(rwlock) }) {
+    fn rw_downgrade(rwlock: Word<krwlock_t>) {
+        if let Err(misuse) = lock::rw_downgrade(rwlock.word()) {
             complain("rw_downgrade", "the readers/writer lock", rwlock, misuse, "rw_downgrade(9F)");
         }
     }
     /// rw_tryupgrade(9F).
-    fn rw_tryupgrade(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        lock::rw_tryupgrade(unsafe { word(rwlock) }).into()
+    fn rw_tryupgrade(rwlock: Word<krwlock_t>) -> c_int {
+        lock::rw_tryupgrade(rwlock.word()).into()
     }
     /// rw_read_locked(9F): held by readers rather than by a writer.
-    fn rw_read_locked(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (lock::rw_holders(unsafe { word(rwlock) }).0 > 0).into()
+    fn rw_read_locked(rwlock: Word<krwlock_t>) -> c_int {
+        (lock::rw_holders(rwlock.word()).0 > 0).into()
     }
     /// rw_read_held.
-    fn rw_read_held(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (lock::rw_holders(unsafe { word(rwlock) }).0 > 0).into()
+    fn rw_read_held(rwlock: Word<krwlock_t>) -> c_int {
+        (lock::rw_holders(rwlock.word()).0 > 0).into()
     }
     /// rw_write_held: by the calling thread.
-    fn rw_write_held(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id()).into()
+    fn rw_write_held(rwlock: Word<krwlock_t>) -> c_int {
+        (lock::rw_holders(rwlock.word()).1 == thread::id()).into()
     }
     /// rw_iswriter: as rw_write_held.
-    fn rw_iswriter(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id()).into()
+    fn rw_iswriter(rwlock: Word<krwlock_t>) -> c_int {
+        (lock::rw_holders(rwlock.word()).1 == thread::id()).into()
     }
     /// rw_lock_held: by anybody.
-    fn rw_lock_held(rwlock: *mut krwlock_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (lock::rw_holders(unsafe { word(rwlock) }) != (0, 0)).into()
+    fn rw_lock_held(rwlock: Word<krwlock_t>) -> c_int {
+        (lock::rw_holders(rwlock.word()) != (0, 0)).into()
     }
 
     /// sema_init(9F).
-    fn sema_init(sema: *mut ksema_t, count: u32, name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
-        made(sema, name);
-        // SAFETY: the driver's promise.
-        lock::sema_init(unsafe { word(sema) }, count);
+    fn sema_init(sema: Word<ksema_t>, count: u32, name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
+        made(sema.address(), name);
+        lock::sema_init(sema.word(), count);
     }
     /// sema_destroy(9F).
-    fn sema_destroy(sema: *mut ksema_t) {
-        lockplaces::gone(sema as usize);
+    fn sema_destroy(sema: Word<ksema_t>) {
+        lockplaces::gone(sema.address());
     }
     /// sema_p(9F).
-    fn sema_p(sema: *mut ksema_t) {
+    fn sema_p(sema: Word<ksema_t>) {
         may_block("sema_p", "a semaphore", "semaphore(9F)");
-        // SAFETY: the driver's promise.
-        lock::sema_p(unsafe { word(sema) }, false);
+        lock::sema_p(sema.word(), false);
     }
     /// sema_p_sig(9F): 1 when a signal came.
-    fn sema_p_sig(sema: *mut ksema_t) -> c_int {
+    fn sema_p_sig(sema: Word<ksema_t>) -> c_int {
         may_block("sema_p_sig", "a semaphore", "semaphore(9F)");
-        // SAFETY: the driver's promise.
-        let word = unsafe { word(sema) };
+        let word = sema.word();
         (!client::interruptibly(|| lock::sema_p(word, true))).into()
     }
     /// sema_tryp(9F).
-    fn sema_tryp(sema: *mut ksema_t) -> c_int {
-        // SAFETY: the driver's promise.
-        lock::sema_tryp(unsafe { word(sema) }).into()
+    fn sema_tryp(sema: Word<ksema_t>) -> c_int {
+        lock::sema_tryp(sema.word()).into()
     }
     /// sema_v(9F).
-    fn sema_v(sema: *mut ksema_t) {
-        // SAFETY: the driver's promise.
-        lock::sema_v(unsafe { word(sema) });
+    fn sema_v(sema: Word<ksema_t>) {
+        lock::sema_v(sema.word());
     }
     /// sema_held: is it taken?
-    fn sema_held(sema: *mut ksema_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (unsafe { word(sema) }.load(std::sync::atomic::Ordering::Relaxed) as u32 == 0).into()
+    fn sema_held(sema: Word<ksema_t>) -> c_int {
+        (sema.word().load(std::sync::atomic::Ordering::Relaxed) as u32 == 0).into()
     }
 
     /// cv_init(9F).
-    fn cv_init(cv: *mut kcondvar_t, name: *mut c_char, _type: kcv_type_t, _arg: *mut c_void) {
-        made(cv, name);
-        // SAFETY: the driver's promise. The two bytes are not used.
-        unsafe { cv.write(kcondvar_t { _opaque: 0 }) };
+    fn cv_init(cv: Out<kcondvar_t>, name: *mut c_char, _type: kcv_type_t, _arg: *mut c_void) {
+        made(cv.pointer() as usize, name);
+        // The two bytes are not used.
+        cv.set(kcondvar_t { _opaque: 0 });
     }
     /// cv_destroy(9F).
     fn cv_destroy(cv: *mut kcondvar_t) {
@@ -271,86 +239,71 @@ ddi! {
         lock::cv_broadcast(cv as usize);
     }
     /// cv_wait(9F).
-    fn cv_wait(cv: *mut kcondvar_t, mutex: *mut kmutex_t) {
-        // SAFETY: the driver's promise.
-        unsafe { wait("cv_wait", cv, mutex, None, false) };
+    fn cv_wait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>) {
+        wait("cv_wait", cv, mutex, None, false);
     }
     /// cv_wait_sig(9F).
-    fn cv_wait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t) -> c_int {
-        // SAFETY: the driver's promise.
-        if unsafe { wait("cv_wait_sig", cv, mutex, None, true) } == Wake::Interrupted { 0 } else { 1 }
+    fn cv_wait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>) -> c_int {
+        if wait("cv_wait_sig", cv, mutex, None, true) == Wake::Interrupted { 0 } else { 1 }
     }
     /// cv_timedwait(9F): until an lbolt time.
-    fn cv_timedwait(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: clock_t) -> clock_t {
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_timedwait", cv, mutex, Some(at_tick(until)), false) })
+    fn cv_timedwait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: clock_t) -> clock_t {
+        left(wait("cv_timedwait", cv, mutex, Some(at_tick(until)), false))
     }
     /// cv_timedwait_sig(9F).
-    fn cv_timedwait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: clock_t) -> clock_t {
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_timedwait_sig", cv, mutex, Some(at_tick(until)), true) })
+    fn cv_timedwait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: clock_t) -> clock_t {
+        left(wait("cv_timedwait_sig", cv, mutex, Some(at_tick(until)), true))
     }
     /// cv_reltimedwait(9F): for a number of ticks.
-    fn cv_reltimedwait(cv: *mut kcondvar_t, mutex: *mut kmutex_t, ticks: clock_t, _res: time_res_t) -> clock_t {
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_reltimedwait", cv, mutex, Some(in_ticks(ticks)), false) })
+    fn cv_reltimedwait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, ticks: clock_t, _res: time_res_t) -> clock_t {
+        left(wait("cv_reltimedwait", cv, mutex, Some(in_ticks(ticks)), false))
     }
     /// cv_reltimedwait_sig(9F).
-    fn cv_reltimedwait_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, ticks: clock_t, _res: time_res_t) -> clock_t {
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_reltimedwait_sig", cv, mutex, Some(in_ticks(ticks)), true) })
+    fn cv_reltimedwait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, ticks: clock_t, _res: time_res_t) -> clock_t {
+        left(wait("cv_reltimedwait_sig", cv, mutex, Some(in_ticks(ticks)), true))
     }
     /// cv_timedwait_hires: nanoseconds, absolute when flag bit 2 (CALLOUT_FLAG_ABSOLUTE) is set.
     fn cv_timedwait_hires(
         cv: *mut kcondvar_t,
-        mutex: *mut kmutex_t,
+        mutex: Word<kmutex_t>,
         timeout: hrtime_t,
         _resolution: hrtime_t,
         flag: c_int,
     ) -> clock_t {
         let relative = if flag & 2 != 0 { timeout - clock::hrtime() } else { timeout };
         let until = Instant::now() + Duration::from_nanos(u64::try_from(relative).unwrap_or(0));
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_timedwait_hires", cv, mutex, Some(until), false) })
+        left(wait("cv_timedwait_hires", cv, mutex, Some(until), false))
     }
     /// cv_wait_stop: a wait that signals do not end; here nothing stops the thread meanwhile.
-    @private fn cv_wait_stop(cv: *mut kcondvar_t, mutex: *mut kmutex_t, _wakeup: c_int) {
-        // SAFETY: the driver's promise.
-        unsafe { wait("cv_wait_stop", cv, mutex, None, false) };
+    @private fn cv_wait_stop(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, _wakeup: c_int) {
+        wait("cv_wait_stop", cv, mutex, None, false);
     }
     /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
-    fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: hrtime_t) -> c_int {
+    fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: hrtime_t) -> c_int {
         let left_over = u64::try_from(until.saturating_sub(clock::hrtime())).unwrap_or(0);
         // No clock counts further than a century.
         let until = Instant::now() + Duration::from_nanos(left_over.min(3_000_000_000_000_000_000));
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_timedwait_sig_hrtime", cv, mutex, Some(until), true) }) as c_int
+        left(wait("cv_timedwait_sig_hrtime", cv, mutex, Some(until), true)) as c_int
     }
     /// cv_waituntil_sig: until a time of day, for ever when it is NULL.
-    fn cv_waituntil_sig(cv: *mut kcondvar_t, mutex: *mut kmutex_t, until: *mut ddi_sys::timestruc_t, _check: c_int) -> c_int {
-        let until = (!until.is_null()).then(|| {
-            // SAFETY: the driver's promise.
-            let until = unsafe { until.read() };
+    fn cv_waituntil_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: In<ddi_sys::timestruc_t, *mut ddi_sys::timestruc_t>, _check: c_int) -> c_int {
+        let until = until.get().map(|until| {
             let end = Duration::new(until.tv_sec.clamp(0, 1 << 33) as u64, until.tv_nsec.clamp(0, 999_999_999) as u32);
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Instant::now() + end.saturating_sub(now)
         });
-        // SAFETY: the driver's promise.
-        left(unsafe { wait("cv_waituntil_sig", cv, mutex, until, true) }) as c_int
+        left(wait("cv_waituntil_sig", cv, mutex, until, true)) as c_int
     }
     /// cv_wait_sig_swap_core: says apart whether a signal came.
-    @private fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: *mut kmutex_t, signalled: *mut c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        let wake = unsafe { wait("cv_wait_sig_swap_core", cv, mutex, None, true) };
+    @private fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, signalled: Out<c_int>) -> c_int {
+        let wake = wait("cv_wait_sig_swap_core", cv, mutex, None, true);
         let interrupted = wake == Wake::Interrupted;
-        // SAFETY: the driver's promise.
-        unsafe { super::store(signalled, interrupted.into()) };
+        signalled.set(interrupted.into());
         (!interrupted).into()
     }
     /// rw_owner: the thread that holds it as writer, when it is the calling one.
-    fn rw_owner(rwlock: *mut krwlock_t) -> *mut kthread_t {
-        // SAFETY: the driver's promise.
-        let mine = lock::rw_holders(unsafe { word(rwlock) }).1 == thread::id();
+    fn rw_owner(rwlock: Word<krwlock_t>) -> *mut kthread_t {
+        let mine = lock::rw_holders(rwlock.word()).1 == thread::id();
         if mine { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
     }
     /// mutex_sync: what other processors did before has happened.
@@ -376,21 +329,19 @@ fn at_tick(tick: clock_t) -> Instant {
     in_ticks(tick.saturating_sub(clock::lbolt()))
 }
 
-/// # Safety
-/// As condvar(9F): both are initialised, the mutex is held.
-unsafe fn wait(
+/// Waits as condvar(9F) says; the calling thread holds the mutex.
+fn wait(
     function: &str,
     cv: *mut kcondvar_t,
-    mutex: *mut kmutex_t,
+    mutex: Word<kmutex_t>,
     until: Option<Instant>,
     interruptible: bool,
 ) -> Wake {
     // The mutex given up by the wait may be the only one that spins: no complaint about that one.
-    let spin = held::is_spin(mutex as usize);
-    held::remove(mutex as usize);
+    let spin = held::is_spin(mutex.address());
+    held::remove(mutex.address());
     may_block(function, "a condition variable", "condvar(9F)");
-    // SAFETY: the caller's promise.
-    let word = unsafe { word(mutex) };
+    let word = mutex.word();
     let woken = if interruptible {
         client::interruptibly(|| lock::cv_wait(cv as usize, word, until, true))
     } else {
@@ -398,7 +349,7 @@ unsafe fn wait(
     };
     match woken {
         Ok(wake) => {
-            held::add(mutex as usize, spin);
+            held::add(mutex.address(), spin);
             wake
         }
         Err(misuse) => {

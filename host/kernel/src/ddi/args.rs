@@ -1,0 +1,377 @@
+//! The arguments of DDI functions, as their bodies get them.
+//!
+//! [`ddi!`](crate::ddi!) turns what C passes into the types that a function's definition names: numbers and pointers stay what they are; the types here
+//! say what a pointer is for, so that bodies need no unsafe code for it. Each rests on one thing, the driver's promise: an argument is what the manual page of
+//! the function asks for, and stays so until the function returns. That is why they have a lifetime: none can be kept.
+//!
+//! | type | C | what the driver promises |
+//! | --- | --- | --- |
+//! | [`Text`] | `char *` | NULL, or a string with a NUL |
+//! | [`In`] | `T *` | NULL, or a `T` to read |
+//! | [`Out`] | `T *` | NULL, or room for a `T`, which may hold anything |
+//! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
+//! | [`Memory`] | `void *` | memory of the length that the manual page says, initialised where it is read; processes and devices may change it at any time |
+//! | [`Object`] | `T *` | NULL, or what the host gave it, not given back yet |
+//! | [`Word`] | `T *` | a lock of eight aligned bytes, used as a lock only |
+
+use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+
+use ddi_sys::{kmutex_t, krwlock_t, ksema_t};
+
+/// An argument of a DDI function.
+pub trait Argument: Sized {
+    /// What C passes.
+    type C;
+
+    /// The argument that C passes as `c`.
+    ///
+    /// # Safety
+    /// It is what the manual page of the function asks for, until the function returns.
+    unsafe fn of(c: Self::C) -> Self;
+}
+
+macro_rules! plain {
+    ($($ty:ty),*) => { $(
+        impl Argument for $ty {
+            type C = $ty;
+
+            unsafe fn of(c: $ty) -> $ty {
+                c
+            }
+        }
+    )* };
+}
+
+plain!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, ddi_sys::lloff);
+
+impl<T> Argument for *const T {
+    type C = *const T;
+
+    unsafe fn of(c: *const T) -> *const T {
+        c
+    }
+}
+
+impl<T> Argument for *mut T {
+    type C = *mut T;
+
+    unsafe fn of(c: *mut T) -> *mut T {
+        c
+    }
+}
+
+macro_rules! functions {
+    ($($arg:ident)*) => {
+        impl<R, $($arg),*> Argument for Option<unsafe extern "C-unwind" fn($($arg),*) -> R> {
+            type C = Self;
+
+            unsafe fn of(c: Self) -> Self {
+                c
+            }
+        }
+    };
+}
+
+functions!();
+functions!(A);
+functions!(A B);
+functions!(A B C);
+functions!(A B C D);
+functions!(A B C D E);
+functions!(A B C D E F);
+
+/// A pointer as C has it: `*const T` or `*mut T`.
+pub trait Pointer<T> {
+    /// Returns the address.
+    fn address(self) -> *mut T;
+}
+
+impl<T> Pointer<T> for *const T {
+    fn address(self) -> *mut T {
+        self.cast_mut()
+    }
+}
+
+impl<T> Pointer<T> for *mut T {
+    fn address(self) -> *mut T {
+        self
+    }
+}
+
+/// A driver's string. `P` is what C passes: `*const c_char` or `*mut c_char`.
+///
+/// # Invariants
+/// NULL, or a string with a NUL that lives for `'a`.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a, P = *const c_char> {
+    at: *const c_char,
+    _of: PhantomData<(&'a c_char, P)>,
+}
+
+impl<P: Pointer<c_char>> Argument for Text<'_, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Text { at: c.address(), _of: PhantomData }
+    }
+}
+
+impl<'a, P> Text<'a, P> {
+    /// Returns whether it is NULL.
+    pub fn is_null(self) -> bool {
+        self.at.is_null()
+    }
+
+    /// Returns its bytes without the NUL; none for NULL.
+    pub fn bytes(self) -> &'a [u8] {
+        if self.at.is_null() {
+            return b"";
+        }
+        // SAFETY: the invariant.
+        unsafe { CStr::from_ptr(self.at) }.to_bytes()
+    }
+
+    /// Returns it with replacement characters for what is not UTF-8; empty for NULL.
+    pub fn text(self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut c_char {
+        self.at.cast_mut()
+    }
+}
+
+macro_rules! place {
+    ($(#[$doc:meta])* $name:ident, $p:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a, T, P = $p> {
+            at: *mut T,
+            _of: PhantomData<(&'a T, P)>,
+        }
+
+        impl<T, P: Pointer<T>> Argument for $name<'_, T, P> {
+            type C = P;
+
+            unsafe fn of(c: P) -> Self {
+                $name { at: c.address(), _of: PhantomData }
+            }
+        }
+
+        impl<T, P> $name<'_, T, P> {
+            /// Returns whether it is NULL.
+            pub fn is_null(self) -> bool {
+                self.at.is_null()
+            }
+
+            /// Returns the pointer.
+            pub fn pointer(self) -> *mut T {
+                self.at
+            }
+        }
+    };
+}
+
+place! {
+    /// A value to read. `P` is what C passes: `*const T` or `*mut T`.
+    ///
+    /// # Invariants
+    /// NULL, or an initialised `T` that lives for `'a`, aligned.
+    In, *const T
+}
+
+impl<T: Copy, P> In<'_, T, P> {
+    /// Returns the value; None for NULL.
+    pub fn get(self) -> Option<T> {
+        // SAFETY: the invariant, if it is not NULL.
+        NonNull::new(self.at).map(|at| unsafe { at.read() })
+    }
+}
+
+place! {
+    /// A place for a result.
+    ///
+    /// # Invariants
+    /// NULL, or room for a `T` that is there for `'a`, aligned. What is in it may not be initialised.
+    Out, *mut T
+}
+
+impl<T, P> Out<'_, T, P> {
+    /// Stores the result, if there is a place for it.
+    pub fn set(self, value: T) {
+        if let Some(at) = NonNull::new(self.at) {
+            // SAFETY: the invariant.
+            unsafe { at.write(value) };
+        }
+    }
+}
+
+place! {
+    /// A value to read and to replace.
+    ///
+    /// # Invariants
+    /// NULL, or an initialised `T` that lives for `'a`, aligned, and that no other thread changes meanwhile.
+    InOut, *mut T
+}
+
+impl<T: Copy, P> InOut<'_, T, P> {
+    /// Returns the value; None for NULL.
+    pub fn get(self) -> Option<T> {
+        // SAFETY: the invariant, if it is not NULL.
+        NonNull::new(self.at).map(|at| unsafe { at.read() })
+    }
+
+    /// Stores a value, if there is a place for it.
+    pub fn set(self, value: T) {
+        if let Some(at) = NonNull::new(self.at) {
+            // SAFETY: the invariant.
+            unsafe { at.write(value) };
+        }
+    }
+}
+
+/// A driver's memory, whose length is another argument's or the manual page's matter. `T` is what C points to, `P` what it passes.
+///
+/// # Invariants
+/// Valid for `'a` for as many bytes as the manual page of the function says; initialised where the function reads. Others may change it at any time, so it is
+/// copied, and never seen through a reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory<'a, T = c_void, P = *mut T> {
+    at: *mut T,
+    _of: PhantomData<(&'a T, P)>,
+}
+
+impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Memory { at: c.address(), _of: PhantomData }
+    }
+}
+
+impl<T, P> Memory<'_, T, P> {
+    /// Returns whether it is NULL.
+    pub fn is_null(self) -> bool {
+        self.at.is_null()
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at
+    }
+
+    /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.
+    pub fn read(self, len: usize) -> Vec<u8> {
+        let mut copy = vec![0; len];
+        if len > 0 {
+            // SAFETY: the invariant; the copy is new.
+            unsafe {
+                std::ptr::copy_nonoverlapping(self.at.cast::<u8>().cast_const(), copy.as_mut_ptr(), len)
+            };
+        }
+        copy
+    }
+
+    /// Stores bytes at `offset`, no more than the manual page says that it has room for.
+    pub fn write(self, offset: usize, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let to = self.at.cast::<u8>().wrapping_add(offset);
+            // SAFETY: the invariant; `copy` allows that the bytes are the same memory.
+            unsafe { std::ptr::copy(bytes.as_ptr(), to, bytes.len()) };
+        }
+    }
+}
+
+/// An object of the host's that drivers know by its address. `C` is the type that C points to.
+///
+/// # Invariants
+/// NULL, or the address of a `T` that the host gave to the driver as a `C`, and that is there for `'a`.
+#[derive(Debug)]
+pub struct Object<'a, T, C, P = *mut C> {
+    at: *const T,
+    _of: PhantomData<(&'a T, C, P)>,
+}
+
+impl<T, C, P> Clone for Object<'_, T, C, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, C, P> Copy for Object<'_, T, C, P> {}
+
+impl<T, C, P: Pointer<C>> Argument for Object<'_, T, C, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Object { at: c.address().cast(), _of: PhantomData }
+    }
+}
+
+impl<'a, T: Sync, C, P> Object<'a, T, C, P> {
+    /// Returns the object; None for NULL.
+    pub fn get(self) -> Option<&'a T> {
+        // SAFETY: the invariant.
+        unsafe { self.at.as_ref() }
+    }
+
+    /// Returns the address.
+    pub fn address(self) -> usize {
+        self.at.addr()
+    }
+}
+
+/// A type of lock: eight bytes.
+pub trait Lock {}
+
+impl Lock for kmutex_t {}
+impl Lock for krwlock_t {}
+impl Lock for ksema_t {}
+
+/// A driver's lock. `P` is what C passes.
+///
+/// # Invariants
+/// Eight aligned bytes that are there for `'a`, and that are used as a lock only.
+#[derive(Debug)]
+pub struct Word<'a, T, P = *mut T> {
+    at: *mut T,
+    _of: PhantomData<(&'a AtomicU64, P)>,
+}
+
+impl<T, P> Clone for Word<'_, T, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, P> Copy for Word<'_, T, P> {}
+
+impl<T: Lock, P: Pointer<T>> Argument for Word<'_, T, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Word { at: c.address(), _of: PhantomData }
+    }
+}
+
+impl<'a, T, P> Word<'a, T, P> {
+    /// Returns the word.
+    pub fn word(self) -> &'a AtomicU64 {
+        // SAFETY: the invariant.
+        unsafe { AtomicU64::from_ptr(self.at.cast()) }
+    }
+
+    /// Returns the address.
+    pub fn address(self) -> usize {
+        self.at as usize
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at
+    }
+}
