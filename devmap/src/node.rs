@@ -9,8 +9,6 @@ use core::ffi::{CStr, c_int};
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
-use crate::pci::Bars;
-use crate::property::Properties;
 use crate::tether::Tether;
 
 /// A device node, in attach and for as long as the instance lives.
@@ -85,11 +83,6 @@ impl<'a> Node<'a> {
         self.driver_name().to_str().unwrap_or("")
     }
 
-    /// The properties of all types, to be read and set.
-    pub fn properties(&self) -> Properties<'a> {
-        Properties::new(*self)
-    }
-
     /// An integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
     ///
     /// Parents are not asked (`DDI_PROP_DONTPASS`).
@@ -117,12 +110,6 @@ impl<'a> Node<'a> {
     /// Returns whether the node is a device on a PCI bus, whose register set 0 is configuration space.
     pub fn is_pci(&self) -> bool {
         self.has_property("vendor-id") && self.has_property("class-code")
-    }
-
-    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
-    /// register is not used.
-    pub fn bar(&self, number: u8) -> Option<u32> {
-        Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
     }
 
     /// Returns the number of register sets of the node: `ddi_dev_nregs(9F)`. A pseudo device has none.

@@ -282,6 +282,14 @@ pub struct Bar {
     pub len: u64,
 }
 
+impl Node<'_> {
+    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
+    /// register is not used.
+    pub fn bar(&self, number: u8) -> Option<u32> {
+        Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
+    }
+}
+
 /// The base address registers of a PCI device, as its property `reg` has them.
 ///
 /// ```no_run

@@ -85,6 +85,13 @@ impl Texts {
     }
 }
 
+impl<'a> Node<'a> {
+    /// The properties of all types, to be read and set.
+    pub fn properties(&self) -> Properties<'a> {
+        Properties::new(*self)
+    }
+}
+
 /// The properties of a node: [`Node::properties`].
 ///
 /// ```no_run

@@ -1,7 +1,5 @@
 //! [`Drill`]: the device, and which ioctl is which drill. No lock of its own.
 
-use alloc::sync::Arc;
-
 use devmap::context::Kernel;
 use devmap::life::Quiesce;
 use devmap::open::{Admission, Exclusion};
@@ -123,6 +121,3 @@ impl Device for Drill {
         Ok(setup.with(())?)
     }
 }
-
-/// Data that an instance shares with its handlers and routines.
-pub(crate) type Shared<T> = Arc<T>;

@@ -1,5 +1,6 @@
 //! Drills on the device: registers, configuration space, interrupts of every kind, DMA.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use devmap::access::{Attributes as Access, ByteOrder};
@@ -14,7 +15,6 @@ use devmap::pci::{BarKind, Bars, Command, Config, capability};
 use devmap::prelude::*;
 use devmap::time;
 
-use crate::device::Shared;
 use crate::work::{Counted, Work};
 use crate::{Drilled, Failed, check};
 
@@ -69,7 +69,7 @@ impl Enabled {
 pub struct Hardware {
     /// Go first.
     interrupts: Enabled,
-    counted: Shared<[Counted; 2]>,
+    counted: Arc<[Counted; 2]>,
     kinds: usize,
     little: Registers,
     big: Registers,
@@ -104,18 +104,17 @@ impl Hardware {
         let mut allocated = Allocated::new(node, kind, 2)?;
         let kinds = Allocated::kinds(node).count();
         check!(Allocated::best(node, 1).is_ok() || !allocated.is_empty());
-        let (counts, registers) = (Shared::new(kstat::Counts::new(node, "interrupts")?), little.clone());
+        let (counts, registers) = (Arc::new(kstat::Counts::new(node, "interrupts")?), little.clone());
         let wanted = node.property("priority", 0);
         if wanted > 0 {
             allocated.set_priority(wanted as u32)?;
         }
         let (interrupts, counted) = match allocated.low() {
             Ok(mut vectors) => {
-                let counted =
-                    Shared::new([Counted::new(vectors.priority()), Counted::new(vectors.priority())]);
+                let counted = Arc::new([Counted::new(vectors.priority()), Counted::new(vectors.priority())]);
                 for index in 0..vectors.len() {
                     let (counted, counts, registers) =
-                        (Shared::clone(&counted), Shared::clone(&counts), registers.clone());
+                        (Arc::clone(&counted), Arc::clone(&counts), registers.clone());
                     vectors.handle(index, move |cx| {
                         let raised: u32 = registers.read(STATUS).unwrap_or(0);
                         let mine = if kind == Signal::Fixed { raised } else { raised & 1 << index };
@@ -142,14 +141,14 @@ impl Hardware {
                 })?;
                 let soft = SoftPriority::new(5).ok_or(Errno::EINVAL)?;
                 // Above the scheduler nothing is done but this.
-                let raised = Shared::new(devmap::interrupt::Mutex::<_, High>::new(vectors.priority(), 0_u32));
-                let counted = Shared::new([
+                let raised = Arc::new(devmap::interrupt::Mutex::<_, High>::new(vectors.priority(), 0_u32));
+                let counted = Arc::new([
                     Counted::new(devmap::interrupt::Priority::NONE),
                     Counted::new(devmap::interrupt::Priority::NONE),
                 ]);
-                let rest = Shared::clone(&counted);
-                let taken = Shared::clone(&raised);
-                let soft = Shared::new(SoftInterrupt::new(node, soft, move |cx| {
+                let rest = Arc::clone(&counted);
+                let taken = Arc::clone(&raised);
+                let soft = Arc::new(SoftInterrupt::new(node, soft, move |cx| {
                     let bits = core::mem::take(&mut *taken.lock(cx));
                     for (number, counted) in rest.iter().enumerate() {
                         if bits & 1 << number != 0 {
@@ -159,7 +158,7 @@ impl Hardware {
                 })?);
                 for index in 0..vectors.len() {
                     let (raised, soft, registers) =
-                        (Shared::clone(&raised), Shared::clone(&soft), registers.clone());
+                        (Arc::clone(&raised), Arc::clone(&soft), registers.clone());
                     vectors.handle(index, move |cx| {
                         let bits = match kind {
                             Signal::Fixed => registers.read(STATUS).unwrap_or(0),

@@ -2,6 +2,7 @@
 //!
 //! Locks: what is `held`, over nothing.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use devmap::pinned::{Held, Pins, UserMemory};
@@ -9,7 +10,6 @@ use devmap::plain::Pointer;
 use devmap::prelude::*;
 use devmap::{Access, Protection};
 
-use crate::device::Shared;
 use crate::{Drilled, Failed, check};
 
 /// From here on the same memory can be mapped for reading only.
@@ -29,7 +29,7 @@ pub struct Shown {
     mappings: Mappings,
     pins: Pins,
     held: Mutex<Option<Held>>,
-    lost: Shared<AtomicU32>,
+    lost: Arc<AtomicU32>,
 }
 
 impl Shown {
@@ -41,14 +41,7 @@ impl Shown {
         other.write(0, 2_u32)?;
         check!(Access::Read != Access::Write);
         let (mappings, pins) = (attach.mappings(), Pins::new(attach)?);
-        Ok(Shown {
-            memory,
-            other,
-            mappings,
-            pins,
-            held: Mutex::new(None),
-            lost: Shared::new(AtomicU32::new(0)),
-        })
+        Ok(Shown { memory, other, mappings, pins, held: Mutex::new(None), lost: Arc::new(AtomicU32::new(0)) })
     }
 
     /// The pages that are lent now.
@@ -59,7 +52,7 @@ impl Shown {
     /// A process lends pages: they are written by the driver, and held.
     pub fn lend(&self, argument: &mut Argument<'_>) -> Drilled {
         let Lend { address, len } = argument.copyin()?;
-        let lost = Shared::clone(&self.lost);
+        let lost = Arc::clone(&self.lost);
         let told = move |_: &mut _| {
             lost.fetch_add(1, SeqCst);
         };

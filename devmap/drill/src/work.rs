@@ -1,5 +1,6 @@
 //! Time and work: clocks, timeouts, task queues, threads, soft interrupts, locks.
 
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use core::time::Duration;
 
@@ -12,7 +13,6 @@ use devmap::thread::Thread;
 use devmap::time;
 use devmap::timeout::Timeout;
 
-use crate::device::Shared;
 use crate::{Drilled, Failed, check};
 
 const MS: Duration = Duration::from_millis(1);
@@ -56,7 +56,7 @@ impl Counted {
 pub struct Work {
     /// Goes first: it dispatches a task.
     soft: SoftInterrupt,
-    counted: Shared<Counted>,
+    counted: Arc<Counted>,
     queue: TaskQueue,
 }
 
@@ -64,8 +64,8 @@ impl Work {
     /// With a node.
     pub fn new(attach: &Attach<'_>) -> Result<Work, Failed> {
         let queue = TaskQueue::new(attach.node(), "drill", 1)?;
-        let counted = Shared::new(Counted::new(Priority::NONE));
-        let later = Shared::clone(&counted);
+        let counted = Arc::new(Counted::new(Priority::NONE));
+        let later = Arc::clone(&counted);
         let task: Task = queue.task(move |cx| later.count(cx));
         let priority = SoftPriority::new(4).ok_or(Errno::EINVAL)?;
         let soft = SoftInterrupt::new(attach.node(), priority, move |cx| {
@@ -87,8 +87,8 @@ impl Work {
 
     /// Timeouts that are set, set again, cancelled, and that set themselves.
     pub fn timeouts(&self, cx: &mut impl MaySleep) -> Drilled {
-        let counted = Shared::new(Counted::new(Priority::NONE));
-        let (runs, mut left) = (Shared::clone(&counted), 3);
+        let counted = Arc::new(Counted::new(Priority::NONE));
+        let (runs, mut left) = (Arc::clone(&counted), 3);
         let again = Timeout::new(move |cx| {
             runs.count(cx);
             left -= 1;
@@ -98,10 +98,10 @@ impl Work {
         again.set(MS * 10);
         check!(counted.wait(cx, 0, 3) && !again.is_set());
         check!(time::now().saturating_sub(started) >= MS * 30);
-        let other = Shared::clone(&counted);
+        let other = Arc::clone(&counted);
         let never = Timeout::after(MS * 50, move |cx| other.count(cx));
         check!(never.is_set() && never.cancel() && !never.is_set() && !never.cancel());
-        let other = Shared::clone(&counted);
+        let other = Arc::clone(&counted);
         drop(Timeout::after(MS * 20, move |cx| other.count(cx)));
         time::sleep(cx, MS * 100);
         check!(counted.now(cx) == 3);
@@ -110,9 +110,9 @@ impl Work {
 
     /// Tasks run in order, by a thread that may sleep, and are waited for.
     pub fn tasks(&self, cx: &mut impl MaySleep) -> Drilled {
-        let order = Shared::new(AtomicU32::new(0));
+        let order = Arc::new(AtomicU32::new(0));
         for number in 0..8 {
-            let order = Shared::clone(&order);
+            let order = Arc::clone(&order);
             self.queue.dispatch(cx, move |cx| {
                 time::sleep(cx, MS);
                 let _ = order.compare_exchange(number, number + 1, SeqCst, SeqCst);
@@ -120,8 +120,8 @@ impl Work {
         }
         self.queue.wait(cx)?;
         check!(order.load(SeqCst) == 8);
-        let counted = Shared::new(Counted::new(Priority::NONE));
-        let mine = Shared::clone(&counted);
+        let counted = Arc::new(Counted::new(Priority::NONE));
+        let mine = Arc::clone(&counted);
         let task = self.queue.task(move |cx| mine.count(cx));
         let paused = self.queue.pause(cx);
         check!(task.dispatch(cx)? && !task.dispatch(cx)?);
@@ -150,8 +150,8 @@ pub fn time(cx: &mut impl MaySleep) -> Drilled {
 
 /// Threads wait, are woken, and end when they are dropped.
 pub fn threads(cx: &mut impl MaySleep) -> Drilled {
-    let counted = Shared::new(Counted::new(Priority::NONE));
-    let mine = Shared::clone(&counted);
+    let counted = Arc::new(Counted::new(Priority::NONE));
+    let mine = Arc::clone(&counted);
     let thread = Thread::new(move |worker| {
         while worker.wait() {
             mine.count(worker);
@@ -164,7 +164,7 @@ pub fn threads(cx: &mut impl MaySleep) -> Drilled {
     }
     drop(thread);
     check!(counted.now(cx) == 4);
-    let mine = Shared::clone(&counted);
+    let mine = Arc::clone(&counted);
     let ticking = Thread::new(move |worker| {
         while worker.wait_for(MS * 5) {
             mine.count(worker);

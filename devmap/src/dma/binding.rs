@@ -7,13 +7,16 @@ use core::ops::Deref;
 
 use ddi_sys as sys;
 
+use super::attributes::Attributes;
 use super::buffer::Buffer;
-use super::handle::Inner;
-use crate::context::MayBlock;
+use super::handle::{Direction, Handle, Inner, Transfer};
+use super::master::BusMaster;
+use crate::context::{MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
 use crate::fm;
 use crate::kmem::try_words;
 use crate::memory::Memory;
+use crate::page;
 use crate::pinned::{self, UserMemory};
 use crate::umem::{Kind, Umem};
 
@@ -332,5 +335,53 @@ impl<M> Deref for Binding<M> {
 impl From<&Binding<Umem>> for Memory {
     fn from(binding: &Binding<Umem>) -> Memory {
         Memory::from(&binding.memory)
+    }
+}
+
+impl BusMaster {
+    /// Lets the device reach memory, by a handle for this binding alone. Errors as of [`Handle::new`] and [`Handle::bind`].
+    pub fn bind<M: Bound>(
+        &self,
+        cx: &impl MaySleep,
+        attributes: &Attributes,
+        memory: M,
+        transfer: Transfer,
+    ) -> Result<Binding<M>, Error> {
+        Handle::new(cx, self, attributes)?.bind(cx, memory, transfer)
+    }
+
+    /// Memory that driver and device share: `ddi_dma_mem_alloc(9F)`, bound. All zero. Errors as of [`Handle::new`], [`Buffer::new`] and [`Handle::bind`].
+    pub fn coherent(
+        &self,
+        cx: &impl MaySleep,
+        attributes: &Attributes,
+        len: usize,
+    ) -> Result<Binding<Buffer>, Error> {
+        let handle = Handle::new(cx, self, attributes)?;
+        let buffer = Buffer::new(cx, &handle, len)?;
+        handle.bind(cx, buffer, Transfer::coherent(Direction::Both))
+    }
+
+    /// Memory that driver, device and processes share: `ddi_umem_alloc(9F)`, bound. At least `len` bytes, whole pages, all zero, in as many pieces as
+    /// it has: allow for [segments](Attributes::segments).
+    ///
+    /// `ENOTSUP` for a device that does not reach all memory, or wants it more aligned than a page is: the kernel would copy, and processes would see the
+    /// original. Errors as of [`Umem::new`], [`Handle::new`] and [`Handle::bind`].
+    pub fn shared(
+        &self,
+        cx: &impl MaySleep,
+        attributes: &Attributes,
+        len: usize,
+    ) -> Result<Binding<Umem>, Error> {
+        let last = &raw const sys::physmax;
+        // SAFETY: a number of the kernel's, set before any driver is loaded; grows when memory is added, never shrinks.
+        let last = unsafe { last.read_volatile() };
+        let end = last.saturating_add(1).saturating_mul(page::size() as u64);
+        if !attributes.reach(end) || attributes.align() > page::size() as u64 {
+            let why = "the device does not reach all memory, or wants it more aligned than a page is";
+            return Err(Error::new(Errno::ENOTSUP, "ddi_dma_attr(9S)", why));
+        }
+        let memory = Umem::new(cx, Kind::Locked, len)?;
+        self.bind(cx, attributes, memory, Transfer::coherent(Direction::Both))
     }
 }

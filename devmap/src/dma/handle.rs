@@ -8,9 +8,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_sys as sys;
 
-use super::BusMaster;
 use super::attributes::Attributes;
 use super::binding::{Binding, Bound, Source};
+use super::master::BusMaster;
 use crate::context::{MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
 use crate::fm::FaultManagement;

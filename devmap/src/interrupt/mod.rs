@@ -1,118 +1,18 @@
 //! Interrupts: [`Interrupts`] of a device, [`SoftInterrupt`]s, and the [`Mutex`] that their handlers share with the rest of the driver.
 //!
-//! A handler is a closure. It runs in interrupt context, [`context::Interrupt`], and may block on a mutex but not sleep; above the scheduler's priority in
-//! [`context::HighLevel`], where it may take a mutex of its own [`Priority`] only, and has a soft interrupt do the rest. Handlers of several vectors run at the same time, that of one
+//! A handler is a closure. It runs in interrupt context, [`Interrupt`](crate::context::Interrupt), and may block on a mutex but not sleep; above the scheduler's priority in
+//! [`HighLevel`](crate::context::HighLevel), where it may take a mutex of its own [`Priority`] only, and has a soft interrupt do the rest. Handlers of several vectors run at the same time, that of one
 //! vector does not run twice. All that a handler uses is what its closure owns, an `Arc` of a part of the device for example, and it does not run any more when the
 //! [`Interrupts`] are dropped, which keep the node attached.
 //!
 //! Everything here but the handlers themselves, masks and triggers is for kernel context.
 
+mod level;
 mod mutex;
 mod soft;
 mod vectors;
 
-use core::ffi::c_void;
-use core::marker::PhantomData;
-use core::ptr;
-
-use crate::context::{self, Context};
-
+pub use level::{Claim, High, Kind, Level, Low, Priority};
 pub use mutex::{Guard, Mutex};
 pub use soft::{SoftInterrupt, SoftPriority};
 pub use vectors::{Allocated, Interrupts, Vectors};
-
-pub(crate) mod sealed {
-    /// Only this crate has levels.
-    pub trait Sealed {
-        /// # Safety
-        /// The calling thread is in this context for as long as the value lives.
-        unsafe fn assume() -> Self::Cx
-        where
-            Self: super::Level;
-    }
-}
-
-/// Whether interrupts are below the scheduler's priority, [`Low`], or above, [`High`].
-pub trait Level: sealed::Sealed + 'static {
-    /// The context of a handler.
-    type Cx: Context;
-}
-
-/// Below the scheduler's priority, as the interrupts of most devices.
-pub enum Low {}
-/// Above the scheduler's priority.
-pub enum High {}
-
-impl Level for Low {
-    type Cx = context::Interrupt;
-}
-impl Level for High {
-    type Cx = context::HighLevel;
-}
-
-impl sealed::Sealed for Low {
-    unsafe fn assume() -> context::Interrupt {
-        // SAFETY: the caller's.
-        unsafe { context::Interrupt::assume() }
-    }
-}
-impl sealed::Sealed for High {
-    unsafe fn assume() -> context::HighLevel {
-        // SAFETY: the caller's.
-        unsafe { context::HighLevel::assume() }
-    }
-}
-
-/// The priority of an interrupt: what a mutex has to know that its handler takes.
-pub struct Priority<L: Level = Low> {
-    number: u32,
-    level: PhantomData<fn() -> L>,
-}
-
-impl<L: Level> Clone for Priority<L> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<L: Level> Copy for Priority<L> {}
-
-impl Priority<Low> {
-    /// For a mutex that no interrupt handler takes.
-    pub const NONE: Priority<Low> = Priority { number: 0, level: PhantomData };
-}
-
-impl<L: Level> Priority<L> {
-    fn new(number: u32) -> Priority<L> {
-        Priority { number, level: PhantomData }
-    }
-
-    /// The number: 1 to 9 below the scheduler, 11 and more above; 0 for [`NONE`](Priority::NONE).
-    pub fn number(self) -> u32 {
-        self.number
-    }
-
-    /// For `mutex_init(9F)`: `DDI_INTR_PRI`.
-    pub(crate) fn cookie(self) -> *mut c_void {
-        ptr::without_provenance_mut(self.number as usize)
-    }
-}
-
-/// A handler's claim of an interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It was this device's.
-    Claimed,
-    /// It was another's: devices share pins. A message is always the device's own.
-    NotOurs,
-}
-
-/// Interrupt types of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// By a pin (`DDI_INTR_TYPE_FIXED`).
-    Fixed,
-    /// By messages (`DDI_INTR_TYPE_MSI`): a power of two of them.
-    Msi,
-    /// By messages, the extended way (`DDI_INTR_TYPE_MSIX`).
-    MsiX,
-}

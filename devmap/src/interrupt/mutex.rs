@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
-use super::{High, Level, Low, Priority};
+use super::level::{High, Level, Low, Priority};
 use crate::context::{Context, MayBlock, MaySleep};
 use crate::errno::Errno;
 use crate::sync::{Condvar, RawMutex};

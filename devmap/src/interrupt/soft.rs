@@ -6,7 +6,7 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use super::Priority;
+use super::level::Priority;
 use crate::context::Interrupt;
 use crate::errno::{Errno, Error};
 use crate::node::Node;

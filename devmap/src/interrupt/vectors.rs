@@ -9,7 +9,7 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use super::{Claim, High, Kind, Level, Low, Priority};
+use super::level::{Claim, High, Kind, Level, Low, Priority};
 use crate::errno::{Errno, Error};
 use crate::kmem::try_push;
 use crate::node::Node;

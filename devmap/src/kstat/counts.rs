@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use ddi_sys as sys;
 
-use super::Made;
+use super::made::Made;
 use crate::errno::Error;
 use crate::node::Node;
 

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
-use super::Made;
+use super::made::Made;
 use crate::context::MayBlock;
 use crate::errno::Error;
 use crate::interrupt::{Guard, Mutex, Priority};

@@ -8,7 +8,7 @@ use core::ops::{Deref, DerefMut};
 
 use ddi_sys as sys;
 
-use super::{Made, NO_MEMORY, name};
+use super::made::{Made, NO_MEMORY, name};
 use crate::context::MayBlock;
 use crate::errno::{Errno, Error};
 use crate::interrupt::{Guard, Mutex, Priority};

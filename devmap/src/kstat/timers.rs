@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
-use super::{Made, name};
+use super::made::{Made, name};
 use crate::context::MayBlock;
 use crate::errno::{Errno, Error};
 use crate::interrupt::{Mutex, Priority};
