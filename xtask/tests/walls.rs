@@ -14,7 +14,7 @@ const ROOMS: [&str; 6] = ["board", "kern", "vm", "pci", "ddi", "calls"];
 
 /// Crates that still have larger circles, and how many files there are in the largest one: it may only shrink.
 const LARGER: [(&str, usize); 5] =
-    [("devmap", 22), ("segdev", 11), ("host/process", 10), ("host/shim", 7), ("xtask", 5)];
+    [("devmap", 19), ("segdev", 11), ("host/process", 10), ("host/shim", 7), ("xtask", 5)];
 
 /// Files of a crate by module path, and which files each one names.
 struct House {
@@ -182,14 +182,11 @@ fn no_circle_is_larger_than_three_files() {
     let mut large = Vec::new();
     for folder in crates() {
         let house = House::read(&folder.join("src"));
-        for circle in house.circles().into_iter().filter(|circle| circle.len() > 3) {
+        let name = folder.strip_prefix(workspace()).unwrap().to_str().unwrap();
+        let most = LARGER.iter().find(|(larger, _)| *larger == name).map_or(3, |(_, most)| *most);
+        for circle in house.circles().into_iter().filter(|circle| circle.len() > most) {
             let names: Vec<String> = circle.iter().map(|module| module.join("/")).collect();
-            large.push(format!(
-                "{}: {} files: {}",
-                folder.strip_prefix(workspace()).unwrap().display(),
-                names.len(),
-                names.join(", ")
-            ));
+            large.push(format!("{name}: {} files: {}", names.len(), names.join(", ")));
         }
     }
     assert!(large.is_empty(), "{}", large.join("\n"));
