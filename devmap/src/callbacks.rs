@@ -24,6 +24,7 @@ use crate::instance::Instance;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
 use crate::page;
 use crate::set::Member;
+use crate::state::soft_state;
 
 /// Everything about one mapping. Fields are dropped in this order: the device goes last.
 pub(crate) struct Slot<D: Device> {
@@ -85,7 +86,7 @@ unsafe extern "C-unwind" fn map<D: Device>(
     _len: usize,
     pvtp: *mut *mut c_void,
 ) -> c_int {
-    if let Some(calls) = D::soft_state().calls() {
+    if let Some(calls) = soft_state::<D>().calls() {
         // SAFETY: the framework's place for this handle's private pointer.
         unsafe { calls.mapped(dhp, pvtp) };
     }
@@ -94,7 +95,7 @@ unsafe extern "C-unwind" fn map<D: Device>(
 
 /// The slot of a handle that access or dup is called with.
 fn slot_of<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<NonNull<Slot<D>>> {
-    NonNull::new(pvt.cast()).or_else(|| D::soft_state().calls()?.find(dhp))
+    NonNull::new(pvt.cast()).or_else(|| soft_state::<D>().calls()?.find(dhp))
 }
 
 type AccessCallback =
@@ -255,7 +256,7 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     unsafe { store(pvt1, ptr::null_mut()) };
     // SAFETY: as above.
     unsafe { store(pvt2, ptr::null_mut()) };
-    let taken = || D::soft_state().calls()?.take(dhp);
+    let taken = || soft_state::<D>().calls()?.take(dhp);
     let Some(place) = NonNull::new(pvt.cast::<Slot<D>>()).or_else(taken) else { return };
     // SAFETY: this handle's, and given back here: the framework stores a new pointer, or frees the handle. The address space is held as
     // writer, so nobody borrows it.

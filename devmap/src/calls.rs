@@ -20,19 +20,11 @@ use ddi_sys as sys;
 use crate::callbacks::Slot;
 use crate::device::Device;
 use crate::errno::Errno;
+use crate::frame::this_thread;
 use crate::kmem::try_push;
+use crate::request::Terms;
 use crate::set::MappingSet;
 use crate::sync::Mutex;
-
-/// The arguments of the process's mmap(2).
-#[derive(Clone, Copy)]
-pub(crate) struct Terms {
-    pub protection: u32,
-    pub max_protection: u32,
-    pub flags: u32,
-    /// Credential of the process, valid for the length of its mmap(2).
-    pub cred: *mut sys::cred_t,
-}
 
 /// An mmap(2) under way: between segmap(9E)'s beginning and end, on one thread.
 struct Call {
@@ -67,11 +59,6 @@ struct State<D: Device> {
 unsafe impl<D: Device> Send for State<D> {}
 
 pub(crate) struct Calls<D: Device>(Mutex<State<D>>);
-
-pub(crate) fn this_thread() -> sys::kt_did_t {
-    // SAFETY: reads the identity of the calling thread.
-    unsafe { sys::ddi_get_kt_did() }
-}
 
 impl<D: Device> Prepared<D> {
     /// Returns whether this is the handle's entry.
@@ -129,15 +116,13 @@ impl<D: Device> Calls<D> {
         self.0.lock().calls.iter().find(|call| call.thread == thread).map(|call| call.terms)
     }
 
-    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first.
-    pub(crate) fn previous<R>(&self, mut look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
+    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
+    pub(crate) fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
         let thread = this_thread();
         let state = self.0.lock();
-        state.prepared.iter().rev().filter(|entry| entry.thread == thread).find_map(|entry| {
-            // SAFETY: the entry's, and the lock keeps the entry. Others only read it.
-            let slot = unsafe { entry.slot.as_ref() };
-            look(&slot.mapping)
-        })
+        let mut parts = state.prepared.iter().rev().filter(|entry| entry.thread == thread);
+        // SAFETY: the entry's, and the lock keeps the entry. Others only read it.
+        let _ = parts.any(|entry| look(&unsafe { entry.slot.as_ref() }.mapping));
     }
 
     /// Keeps a mapping that devmap(9E) has set up, until the first callback that can tell the framework of it. `ENXIO` outside of mmap(2),

@@ -3,26 +3,36 @@
 //! The value is made by attach, shared by all entry points, which run at the same time in many threads, and dropped
 //! by detach. None of this crate's locks is held when an entry point is called.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI64, Ordering};
-use core::time::Duration;
+use core::ptr::NonNull;
 
 use crate::argument::Argument;
-use crate::context::{Kernel, MaySleep, sealed::Sealed};
-use crate::errno::{Errno, Error};
+use crate::attach::Attach;
+use crate::context::Kernel;
+use crate::errno::Errno;
 use crate::fault::{Fault, Served};
 use crate::life::{Quiesce, Refusal};
 use crate::mapping::Mapping;
 use crate::minor::MinorNode;
-use crate::module::Registered;
 use crate::node::Node;
 use crate::open::{self, Open};
 use crate::poll::{Poll, Polled};
 use crate::power::Power;
 use crate::request::{MapRequest, Setup};
-use crate::set::MappingSet;
-use crate::time::ticks;
 use crate::uio::Uio;
+
+/// A [`Device`] that has a module. Implemented by [`module!`](crate::module!) only.
+///
+/// # Safety
+/// The soft state is a [`SoftState`](crate::module::SoftState) of this device, used for it and nothing else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no module",
+    label = "a device without a module",
+    note = "write `devmap::module! {{ device: {Self}, name: \"...\", description: \"...\" }}` in the module that defines it"
+)]
+pub unsafe trait Registered: Sized {
+    #[doc(hidden)]
+    fn soft_state() -> NonNull<()>;
+}
 
 /// A driver's instance. [`module!`](crate::module!) makes a loadable module of it.
 ///
@@ -99,10 +109,10 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Err("the driver does not say how".into())
     }
 
-    /// Number of independent contexts of the device, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`].
+    /// Number of independent contexts of the device, for example one for each of its engines: from 1 to [`Mappings::MOST_ENGINES`](crate::Mappings::MOST_ENGINES).
     ///
     /// A mapping waits in [`Fault::switch_context`](crate::Fault::switch_context) for those of its [engine](crate::MapSetup::engine) only, and each has a
-    /// [hysteresis](Mappings::set_engine_hysteresis).
+    /// [hysteresis](crate::Mappings::set_engine_hysteresis).
     const ENGINES: usize = 1;
 
     /// Quiesces the device for a fast reboot: `quiesce(9E)`.
@@ -165,82 +175,5 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// have some. The default loads the page.
     fn access(&self, fault: Fault<'_>) -> Result<Served, Errno> {
         fault.load()
-    }
-}
-
-/// A device being attached.
-pub struct Attach<'a> {
-    pub(crate) node: Node<'a>,
-    pub(crate) mappings: Mappings,
-}
-
-impl Sealed for Attach<'_> {}
-impl MaySleep for Attach<'_> {}
-
-impl<'a> Attach<'a> {
-    /// The node: properties, register sets.
-    pub fn node(&self) -> &Node<'a> {
-        &self.node
-    }
-
-    /// Every mapping that processes will have of this instance. Keep it in the device.
-    pub fn mappings(&self) -> Mappings {
-        self.mappings.clone()
-    }
-}
-
-/// All mappings of an instance, and their hysteresis. Clones are the same.
-#[derive(Clone)]
-pub struct Mappings {
-    pub(crate) set: MappingSet,
-    /// Of each engine, in ticks.
-    pub(crate) hysteresis: Arc<[AtomicI64; Mappings::MOST_ENGINES]>,
-}
-
-impl Mappings {
-    /// The greatest number of [engines](Device::ENGINES).
-    pub const MOST_ENGINES: usize = 8;
-
-    pub(crate) fn new() -> Mappings {
-        Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
-    }
-
-    /// All of them, to go through or to change as one.
-    pub fn set(&self) -> &MappingSet {
-        &self.set
-    }
-
-    /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
-    ///
-    /// Any thread, any mutex held. Goes on after an error and reports the first.
-    pub fn revoke_all(&self) -> Result<(), Error> {
-        self.set.unload()
-    }
-
-    /// Returns the number of mappings.
-    pub fn len(&self) -> usize {
-        self.set.len()
-    }
-
-    /// Returns whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty()
-    }
-
-    /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
-    ///
-    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
-    /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
-    pub fn set_hysteresis(&self, time: Duration) {
-        for hysteresis in self.hysteresis.iter() {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
-        }
-    }
-
-    /// As [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Nothing happens if there is none of that number.
-    pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
-        if let Some(hysteresis) = self.hysteresis.get(engine) {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! The framework calls no entry point of an instance before its attach or after its detach (but getinfo, which looks
 //! at soft state only). No lock of this crate is held while the driver is called.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{CStr, c_int, c_short, c_void};
 use core::marker::PhantomData;
@@ -12,20 +13,26 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::argument::Argument;
+use crate::attach::{Attach, Mappings};
+use crate::callbacks::{self, Slot};
 use crate::caller::Caller;
-use crate::calls::{Calls, Terms};
+use crate::calls::Calls;
 use crate::context::{HighLevel, Kernel};
-use crate::device::{Attach, Device, Mappings};
+use crate::device::Device;
 use crate::errno::Errno;
-use crate::instance::{Instance, Item};
+use crate::handle::Handle;
+use crate::instance::Instance;
 use crate::life::{Quiesce, Refusal};
-use crate::minor::Minor;
+
 use crate::node::Node;
-use crate::open::{Entered, Open, have_data, no_data};
+use crate::numbers::Minor;
+use crate::open::Open;
+use crate::opens::{Entered, have_data, no_data};
 use crate::page;
 use crate::poll::Poll;
 use crate::power::Change;
-use crate::request::{Asked, MapRequest};
+use crate::request::{Asked, Keeper, MapRequest, Terms};
+use crate::state::{Item, soft_state};
 use crate::tether::Tether;
 use crate::uio::Uio;
 
@@ -36,7 +43,7 @@ use crate::uio::Uio;
 #[inline(always)]
 unsafe fn enter<D: Device>(dev: sys::dev_t, f: impl FnOnce(&Entered<'_, D>) -> Result<(), Errno>) -> c_int {
     // SAFETY: the caller's.
-    let Some(entered) = (unsafe { D::soft_state().entered(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
     match f(&entered) {
         Ok(()) => 0,
         Err(errno) => errno.raw(),
@@ -51,13 +58,13 @@ pub(crate) unsafe extern "C-unwind" fn getinfo<D: Device>(
 ) -> c_int {
     let number = match Minor::of::<D>(arg.addr() as sys::dev_t) {
         Minor::Node { instance, .. } => Some(instance),
-        Minor::Open(number) => D::soft_state().opens().instance_number(number),
+        Minor::Open(number) => soft_state::<D>().opens().instance_number(number),
     };
     let Some(number) = number else { return sys::DDI_FAILURE };
     let answer: *mut c_void = match cmd {
         sys::DDI_INFO_DEVT2INSTANCE => ptr::without_provenance_mut(number as usize),
         sys::DDI_INFO_DEVT2DEVINFO => {
-            let item = D::soft_state().item(number);
+            let item = soft_state::<D>().item(number);
             if item.is_null() {
                 return sys::DDI_FAILURE;
             }
@@ -86,7 +93,7 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     // SAFETY: attached from here to detach, which goes on only when this is the last.
     let tether = unsafe { Tether::new(dip) };
     let node = Node::new(&tether);
-    if D::soft_state().allocate(number) != sys::DDI_SUCCESS {
+    if soft_state::<D>().allocate(number) != sys::DDI_SUCCESS {
         crate::warn!("{}{number}: no soft state", node.name());
         return sys::DDI_FAILURE;
     }
@@ -99,11 +106,11 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
             return sys::DDI_FAILURE;
         }
     };
-    let known = D::soft_state().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
+    let known = soft_state::<D>().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
     let instance = Arc::new(Instance { device, dip, mappings });
     let (kept, tether_ptr) = (Arc::into_raw(Arc::clone(&instance)).cast(), tether.as_ptr());
     // SAFETY: the item just allocated; nobody else knows it.
-    unsafe { D::soft_state().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
+    unsafe { soft_state::<D>().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
     let made = known && (0..D::MINORS.max(1)).all(|index| minor_node(&instance.device, &node, number, index));
     drop(instance);
     if !made {
@@ -134,7 +141,7 @@ unsafe fn asked<D: Device>(
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
     // SAFETY: the caller's.
-    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_FAILURE };
+    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return sys::DDI_FAILURE };
     // SAFETY: the caller's.
     let mut cx = unsafe { Kernel::assume() };
     let Err(refusal) = ask(&instance.device, &mut cx) else { return sys::DDI_SUCCESS };
@@ -163,7 +170,7 @@ pub(crate) unsafe extern "C-unwind" fn quiesce<D: Device>(dip: *mut sys::dev_inf
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
     // SAFETY: in an entry point of the instance.
-    let Some(instance) = (unsafe { D::soft_state().instance(number) }) else { return sys::DDI_SUCCESS };
+    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return sys::DDI_SUCCESS };
     // SAFETY: quiesce(9E) is called as high as any interrupt.
     let mut cx = unsafe { HighLevel::assume() };
     match quiesce(&instance.device, &mut cx) {
@@ -177,7 +184,7 @@ struct Undo<D: Device>(i32, PhantomData<fn() -> D>);
 
 impl<D: Device> Drop for Undo<D> {
     fn drop(&mut self) {
-        D::soft_state().free(self.0);
+        soft_state::<D>().free(self.0);
     }
 }
 
@@ -186,7 +193,7 @@ impl<D: Device> Drop for Undo<D> {
 /// # Safety
 /// No entry point of the instance runs, but its attach or detach.
 unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
-    let item = D::soft_state().item(number);
+    let item = soft_state::<D>().item(number);
     if item.is_null() {
         return None;
     }
@@ -199,7 +206,7 @@ unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
     }
     // SAFETY: from `Arc::into_raw` in attach, and not in the item any more.
     let instance = unsafe { Arc::from_raw(instance) };
-    if let Some(calls) = D::soft_state().calls() {
+    if let Some(calls) = soft_state::<D>().calls() {
         calls.detached(&instance.mappings.set);
     }
     Some(instance)
@@ -239,12 +246,12 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     }
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
-    let item = D::soft_state().item(number);
+    let item = soft_state::<D>().item(number);
     if item.is_null() {
         return sys::DDI_FAILURE;
     }
     // SAFETY: in the instance's detach.
-    if let Some(instance) = unsafe { D::soft_state().instance(number) } {
+    if let Some(instance) = unsafe { soft_state::<D>().instance(number) } {
         // Soft state's reference; every mapping would have another.
         if Arc::strong_count(&instance) != 1 {
             return sys::DDI_FAILURE;
@@ -272,7 +279,7 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
         core::mem::forget(tether);
         return sys::DDI_FAILURE;
     }
-    D::soft_state().free(number);
+    soft_state::<D>().free(number);
     sys::DDI_SUCCESS
 }
 
@@ -313,14 +320,14 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
 unsafe fn opened<D: Device>(dev: sys::dev_t, flag: c_int, caller: Caller<'_>) -> Result<Option<u32>, Errno> {
     let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Err(Errno::ENXIO) };
     // SAFETY: the caller's.
-    let instance = unsafe { D::soft_state().instance(number) }.ok_or(Errno::ENXIO)?;
+    let instance = unsafe { soft_state::<D>().instance(number) }.ok_or(Errno::ENXIO)?;
     let how = Open::new(flag, caller, index);
     if !have_data::<D>() {
         // Without bytes, and with nothing to drop.
         core::mem::forget(instance.device.open(how)?);
         return Ok(None);
     }
-    let place = D::soft_state().opens().reserve()?;
+    let place = soft_state::<D>().opens().reserve()?;
     let data = instance.device.open(how)?;
     Ok(Some(place.fill((&instance, number), index, data)))
 }
@@ -343,7 +350,7 @@ pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
             })
         },
         Minor::Open(number) => {
-            let opens = D::soft_state().opens();
+            let opens = soft_state::<D>().opens();
             // SAFETY: in an entry point for this open.
             let instance = unsafe { opens.entered(number) }.map(|entered| entered.instance);
             // SAFETY: in its close(9E).
@@ -451,7 +458,7 @@ pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
     if len <= 0 || off < 0 || off.checked_add(len).is_none() {
         return Errno::EINVAL.raw();
     }
-    let Some(calls) = D::soft_state().calls() else { return Errno::ENXIO.raw() };
+    let Some(calls) = soft_state::<D>().calls() else { return Errno::ENXIO.raw() };
     let call = match calls.enter(Terms { protection, max_protection, flags, cred }) {
         Ok(call) => call,
         Err(errno) => return errno.raw(),
@@ -477,11 +484,12 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     model: u32,
 ) -> c_int {
     // SAFETY: in an entry point.
-    let Some(entered) = (unsafe { D::soft_state().entered(dev) }) else { return Errno::ENXIO.raw() };
-    let Some(terms) = D::soft_state().calls().and_then(Calls::terms) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(terms) = soft_state::<D>().calls().and_then(Calls::terms) else { return Errno::ENXIO.raw() };
     let len = page::round_up(len).filter(|&len| len > 0 && off.checked_add_unsigned(len as u64).is_some());
     let (Some(len), Ok(offset)) = (len, u64::try_from(off)) else { return Errno::EINVAL.raw() };
-    let request = MapRequest::new(&entered, dhp, Asked { offset, len, model, terms });
+    let request =
+        MapRequest::new((entered.open, entered.minor), &entered, dhp, Asked { offset, len, model, terms });
     let len = match entered.instance.device.devmap(request) {
         Ok(setup) => setup.len,
         Err(errno) => return errno.raw(),
@@ -489,4 +497,27 @@ pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
     // SAFETY: the framework's place for the length.
     unsafe { *maplen = len };
     0
+}
+
+impl<D: Device> Keeper<D> for Entered<'_, D> {
+    fn dip(&self) -> *mut sys::dev_info_t {
+        self.instance.dip
+    }
+
+    fn callbacks(&self, access: bool, engine: usize) -> sys::devmap_callback_ctl {
+        callbacks::table::<D>(access, engine)
+    }
+
+    fn keep(&self, cookie: sys::devmap_cookie_t, handle: &Handle, mapping: D::Mapping) -> Result<(), Errno> {
+        let instance = Arc::clone(&self.instance);
+        let member = instance.mappings.set.insert(handle);
+        let slot = Box::new(Slot { handle: handle.clone(), member, instance, mapping });
+        soft_state::<D>().calls().ok_or(Errno::ENXIO)?.prepare(cookie, slot)
+    }
+
+    fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
+        if let Some(calls) = soft_state::<D>().calls() {
+            calls.previous(look);
+        }
+    }
 }

@@ -11,9 +11,9 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::calls::this_thread;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
+use crate::frame::{Frame, this_thread};
 use crate::handle::Handle;
 use crate::kmem::try_push;
 use crate::time::sleep_anyhow;
@@ -40,15 +40,6 @@ pub struct Served(());
 
 pub(crate) type Routine =
     unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
-
-/// A routine waiting to be called by `devmap_do_ctxmgt(9F)` for the thread that asked for it.
-pub(crate) struct Frame {
-    thread: sys::kt_did_t,
-    routine: *mut (dyn FnMut() + 'static),
-}
-
-// SAFETY: the pointer is used by the thread that made it only, see `run`.
-unsafe impl Send for Frame {}
 
 /// A fault to be served; consumed by serving it.
 ///

@@ -11,8 +11,8 @@ use bitflags::bitflags;
 use ddi_sys as sys;
 
 use crate::context::MayBlock;
-use crate::device::Attach;
 use crate::errno::{Errno, Error};
+use crate::node::Node;
 use crate::tether::Tether;
 use crate::text::Text;
 
@@ -87,10 +87,8 @@ const PAGE: &str = "ddi_fm_ereport_post(9F)";
 const MOST: usize = 6;
 
 impl FaultManagement {
-    /// Says what the driver can do, and learns what the system can, once for a node. The property `fm-capable` takes capabilities
-    /// away, as an administrator sets it. Kernel context.
-    pub fn new(attach: &Attach<'_>, wanted: Capabilities) -> FaultManagement {
-        let node = attach.node();
+    /// In attach of the node.
+    pub(crate) fn of(node: &Node<'_>, wanted: Capabilities) -> FaultManagement {
         let tether = node.tether();
         if tether.bonds().fm().is_none() {
             let allowed = node.property("fm-capable", wanted.bits() as i32);

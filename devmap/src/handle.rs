@@ -19,12 +19,12 @@ use ddi_sys as sys;
 
 use crate::access::Order;
 use crate::errno::{Errno, Error};
-use crate::fault::Frame;
+use crate::frame::Frame;
 use crate::memory::Memory;
 use crate::page;
 use crate::pinned::{Loss, UserMemory};
-use crate::request::Protection;
-use crate::set::Member;
+use crate::protection::Protection;
+use crate::slab::Seat;
 use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct State {
@@ -47,7 +47,7 @@ pub(crate) struct State {
     /// Offset in `memory`, in bytes.
     start: i64,
     /// Place among the mappings of `memory`, if that is a process's.
-    pinned: Option<Member>,
+    pinned: Option<Seat<Handle>>,
     order: Option<Order>,
     max_protection: u32,
     /// Without an access callback the framework loads by itself, unseen.
@@ -63,7 +63,7 @@ pub(crate) struct State {
 }
 
 /// Memory, and the mapping's place among the mappings of it.
-type Held = (Option<Memory>, Option<Member>);
+type Held = (Option<Memory>, Option<Seat<Handle>>);
 
 // SAFETY: the cookie belongs to no thread; it is used under the mutex only, while the framework has it. The private pointer is only
 // handed on.
@@ -177,9 +177,9 @@ impl Handle {
     }
 
     /// Registers it among the mappings of this memory, if that is a process's: from then on it is told when the memory is lost.
-    fn among(&self, memory: &Memory) -> Option<Member> {
+    fn among(&self, memory: &Memory) -> Option<Seat<Handle>> {
         match memory {
-            Memory::User(user) => Some(user.mappings().insert(self)),
+            Memory::User(user) => Some(user.mappings().insert(self.clone())),
             Memory::Registers(_) | Memory::Umem(_) => None,
         }
     }
@@ -226,7 +226,7 @@ impl Handle {
         loop {
             let user = self.lock().user();
             // Before the locks: it takes another one. Until here the memory can be lost without our being told.
-            let mut pinned = user.as_ref().map(|user| user.mappings().insert(&new));
+            let mut pinned = user.as_ref().map(|user| user.mappings().insert(new.clone()));
             let old = self.lock();
             if old.user().map(|user| user.cookie()) != user.as_ref().map(UserMemory::cookie) {
                 drop(old);
@@ -392,7 +392,7 @@ impl Handle {
     }
 
     /// Notes that the mapping is of this memory now. If the framework's handle cannot be told yet, it will be. What this returns is to be dropped without the lock.
-    fn point(&self, state: &mut State, memory: Memory, pinned: Option<Member>, start: i64) -> Held {
+    fn point(&self, state: &mut State, memory: Memory, pinned: Option<Seat<Handle>>, start: i64) -> Held {
         let old = (state.memory.replace(memory), mem::replace(&mut state.pinned, pinned));
         state.start = start;
         state.loaded = false;

@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::{Fault, Served};
 use crate::handle::Handle;
-use crate::request::Protection;
+use crate::protection::Protection;
 
 /// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
 ///

@@ -15,13 +15,15 @@ use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::attach::Mappings;
 use crate::busy;
-use crate::device::{Device, Mappings};
+use crate::device::Device;
+pub use crate::device::Registered;
 use crate::entry;
 use crate::errno::Errno;
-pub use crate::instance::SoftState;
 use crate::life::Quiesce;
 use crate::pinned;
+pub use crate::state::SoftState;
 
 /// A driver that is linked into the host: its name, and what the kernel would call by name.
 pub struct Entry {
@@ -33,22 +35,6 @@ pub struct Entry {
     pub fini: extern "C-unwind" fn() -> c_int,
     /// `_info(9E)`.
     pub info: unsafe extern "C-unwind" fn(*mut sys::modinfo) -> c_int,
-}
-
-/// A [`Device`] that has a module. Implemented by [`module!`](crate::module!) only.
-///
-/// # Safety
-/// The soft state is used for this device and nothing else.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no module",
-    label = "a device without a module",
-    note = "write `devmap::module! {{ device: {Self}, name: \"...\", description: \"...\" }}` in the module that defines it"
-)]
-pub unsafe trait Registered: Sized {
-    #[doc(hidden)]
-    fn soft_state() -> &'static SoftState<Self>
-    where
-        Self: Device;
 }
 
 /// A table that the kernel reads and partly writes (`devo_refcnt`).
@@ -357,8 +343,8 @@ macro_rules! module {
 
             // SAFETY: this module's soft state is this device's alone.
             unsafe impl Registered for $device {
-                fn soft_state() -> &'static SoftState<Self> {
-                    &STATE
+                fn soft_state() -> ::core::ptr::NonNull<()> {
+                    ::core::ptr::NonNull::from(&STATE).cast()
                 }
             }
 

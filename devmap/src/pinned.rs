@@ -21,12 +21,12 @@ use ddi_sys as sys;
 
 use crate::argument::Argument;
 use crate::context::{Kernel, MaySleep};
-use crate::device::Attach;
 use crate::errno::{Errno, Error};
+use crate::handle::Handle;
 use crate::kmem::try_push;
 use crate::page;
-use crate::request::Protection;
-use crate::set::MappingSet;
+use crate::protection::Protection;
+use crate::slab::Slab;
 use crate::sync::Mutex;
 use crate::tether::Tether;
 use crate::umem::{Kind, Umem};
@@ -103,9 +103,8 @@ pub(crate) fn fini() {
 pub struct Pins(Tether);
 
 impl Pins {
-    /// Kernel context. `ENOMEM` when there is no thread to be had that gives pages back.
-    pub fn new(attach: &Attach<'_>) -> Result<Pins, Error> {
-        let tether = attach.node().tether();
+    /// In attach of the node.
+    pub(crate) fn of(tether: Tether) -> Result<Pins, Error> {
         tether.bonds().start_tasks(tether.dip())?;
         if registry().is_none() {
             let new = Box::into_raw(Box::new(Mutex::new(State::default())));
@@ -175,7 +174,7 @@ impl Pins {
                 lost: AtomicBool::new(false),
                 tell: Box::new(lost),
                 trash,
-                mappings: MappingSet::new(),
+                mappings: Slab::new(),
                 held: Mutex::new(Vec::new()),
                 tether: self.0.clone(),
             });
@@ -230,7 +229,7 @@ pub(crate) struct Loss {
     tell: Box<dyn Fn(&mut Kernel) + Send + Sync>,
     trash: Umem,
     /// The mappings of it in other processes.
-    mappings: MappingSet,
+    mappings: Slab<Handle>,
     held: Mutex<Vec<Arc<Place>>>,
     /// The node stays attached while it is used.
     tether: Tether,
@@ -348,7 +347,7 @@ impl UserMemory {
     }
 
     /// The mappings of it.
-    pub(crate) fn mappings(&self) -> &MappingSet {
+    pub(crate) fn mappings(&self) -> &Slab<Handle> {
         &self.0.loss.mappings
     }
 

@@ -9,8 +9,8 @@ use core::fmt::Write;
 
 use ddi_sys as sys;
 
+use crate::attach::Attach;
 use crate::context::{Kernel, MaySleep};
-use crate::device::Attach;
 use crate::errno::{Errno, Error};
 use crate::kmem::try_push;
 use crate::life::Refusal;

@@ -52,6 +52,7 @@
 use ddi_sys as sys;
 
 use crate::device::Device;
+use crate::state::soft_state;
 
 /// Calls `f` with the device and the open that a device number is for; none, if there is no such open. No lock is held meanwhile.
 ///
@@ -59,7 +60,7 @@ use crate::device::Device;
 /// In an entry point that the kernel calls for this device number of the driver's, between open(9E) and close(9E).
 pub unsafe fn with_device<D: Device, R>(dev: sys::dev_t, f: impl FnOnce(&D, &D::Open) -> R) -> Option<R> {
     // SAFETY: the caller's.
-    let entered = unsafe { D::soft_state().entered(dev) }?;
+    let entered = unsafe { soft_state::<D>().entered(dev) }?;
     Some(f(&entered.instance.device, entered.open))
 }
 
@@ -71,6 +72,6 @@ pub unsafe fn with_node<D: Device, R>(dip: *mut sys::dev_info_t, f: impl FnOnce(
     // SAFETY: a live node.
     let number = unsafe { sys::ddi_get_instance(dip) };
     // SAFETY: the caller's.
-    let instance = unsafe { D::soft_state().instance(number) }?;
+    let instance = unsafe { soft_state::<D>().instance(number) }?;
     Some(f(&instance.device))
 }

@@ -3,51 +3,22 @@
 //! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second time is an error. A
 //! [`Setup`] can be had in no other way, so it is not forgotten.
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::ptr;
 
-use bitflags::bitflags;
 use ddi_sys as sys;
 
 use crate::access::Order;
-use crate::callbacks::{self, Slot};
 use crate::caller::Caller;
-use crate::calls::Terms;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
 use crate::handle::{Handle, Target, covers, may_be_written};
-use crate::instance::Instance;
 use crate::memory::Memory;
-use crate::open::Entered;
 use crate::page;
-
-bitflags! {
-    /// Protections of a mapping: mmap(2)'s `PROT_` values.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Protection: u32 {
-        /// `PROT_READ`.
-        const READ = sys::PROT_READ;
-        /// `PROT_WRITE`.
-        const WRITE = sys::PROT_WRITE;
-        /// `PROT_EXEC`.
-        const EXECUTE = sys::PROT_EXEC;
-    }
-}
-
-/// Sharing of a mapping: mmap(2)'s `MAP_SHARED`, `MAP_PRIVATE`. What they mean for a device is the
-/// driver's affair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// `MAP_SHARED`.
-    Shared,
-    /// `MAP_PRIVATE`. Needs an access callback.
-    Private,
-}
+pub use crate::protection::{Protection, Sharing};
 
 type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 
@@ -75,13 +46,27 @@ type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 /// # }
 /// ```
 pub struct MapRequest<'a, D: Device> {
-    entered: &'a Entered<'a, D>,
+    open: &'a D::Open,
+    minor: u32,
+    keeper: &'a dyn Keeper<D>,
     cookie: sys::devmap_cookie_t,
     asked: Asked,
     handle: Handle,
     /// The framework has it.
     set_up: Cell<bool>,
     call: Once<'a>,
+}
+
+/// The instance that a process maps, as a request sees it: what it is set up for, and what keeps it.
+pub(crate) trait Keeper<D: Device> {
+    /// Returns the device node.
+    fn dip(&self) -> *mut sys::dev_info_t;
+    /// Returns the callbacks of a mapping.
+    fn callbacks(&self, access: bool, engine: usize) -> sys::devmap_callback_ctl;
+    /// Keeps a mapping that was set up, until the framework has its private data. `ENOMEM`, `ENXIO`; the private data is dropped then.
+    fn keep(&self, cookie: sys::devmap_cookie_t, handle: &Handle, mapping: D::Mapping) -> Result<(), Errno>;
+    /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
+    fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool);
 }
 
 /// A request of devmap(9E), in whole pages.
@@ -98,22 +83,23 @@ impl<D: Device> MaySleep for MapRequest<'_, D> {}
 
 impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
-        entered: &'a Entered<'a, D>,
+        (open, minor): (&'a D::Open, u32),
+        keeper: &'a dyn Keeper<D>,
         cookie: sys::devmap_cookie_t,
         asked: Asked,
     ) -> MapRequest<'a, D> {
-        let handle = Handle::new(entered.instance.dip, asked.offset, asked.len);
-        MapRequest { entered, cookie, asked, handle, set_up: Cell::new(false), call: PhantomData }
+        let handle = Handle::new(keeper.dip(), asked.offset, asked.len);
+        MapRequest { open, minor, keeper, cookie, asked, handle, set_up: Cell::new(false), call: PhantomData }
     }
 
     /// The private data of the open by which the process maps the device.
     pub fn open(&self) -> &'a D::Open {
-        self.entered.open
+        self.open
     }
 
     /// Which of the instance's minor nodes is mapped.
     pub fn minor(&self) -> u32 {
-        self.entered.minor
+        self.minor
     }
 
     /// Returns the caller.
@@ -169,8 +155,13 @@ impl<'a, D: Device> MapRequest<'a, D> {
 
     /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this
     /// one, the last one first, until `look` has found something. Under a lock: `look` must not take any.
-    pub fn previous<R>(&self, look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
-        D::soft_state().calls()?.previous(look)
+    pub fn previous<R>(&self, mut look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
+        let mut found = None;
+        self.keeper.previous(&mut |mapping| {
+            found = look(mapping);
+            found.is_some()
+        });
+        found
     }
 
     /// Answers the whole request with memory, from byte `offset` of it on.
@@ -199,6 +190,16 @@ impl<'a, D: Device> MapRequest<'a, D> {
             engine: 0,
         }
     }
+}
+
+/// The arguments of the process's mmap(2).
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub protection: u32,
+    pub max_protection: u32,
+    pub flags: u32,
+    /// Credential of the process, valid for the length of its mmap(2).
+    pub cred: *mut sys::cred_t,
 }
 
 impl Terms {
@@ -262,8 +263,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// more than it may, or to write what is pinned for reading only. `EALREADY` when the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
-        let MapRequest { entered, cookie, asked, handle, set_up, .. } = request;
-        let instance: &Arc<Instance<D>> = &entered.instance;
+        let MapRequest { keeper, cookie, asked, handle, set_up, .. } = request;
         let page = match memory {
             Memory::Registers(_) => "devmap_devmem_setup(9F)",
             Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
@@ -290,26 +290,14 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result = setup::<D>(
-            instance,
-            *cookie,
-            &memory,
-            (start, len),
-            max_protection,
-            flags,
-            order,
-            (access, engine),
-        );
+        let result =
+            setup(*keeper, *cookie, &memory, (start, len), max_protection, flags, order, (access, engine));
         if result != sys::DDI_SUCCESS {
             return refuse(Errno::EIO, "the framework refused");
         }
         set_up.set(true);
         handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
-        let member = instance.mappings.set.insert(handle);
-        let handle = handle.clone();
-        let slot = Box::new(Slot { handle, member, instance: Arc::clone(instance), mapping });
-        let kept = D::soft_state().calls().map(|calls| calls.prepare(*cookie, slot));
-        if kept.is_none_or(|kept| kept.is_err()) {
+        if keeper.keep(*cookie, handle, mapping).is_err() {
             return refuse(Errno::ENOMEM, "no memory to remember the mapping by");
         }
         Ok(Setup { len, call: PhantomData, device: PhantomData })
@@ -318,7 +306,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
 
 #[allow(clippy::too_many_arguments)]
 fn setup<D: Device>(
-    instance: &Instance<D>,
+    keeper: &dyn Keeper<D>,
     cookie: sys::devmap_cookie_t,
     memory: &Memory,
     (start, len): (i64, usize),
@@ -327,7 +315,7 @@ fn setup<D: Device>(
     order: Option<Order>,
     (access, engine): (bool, usize),
 ) -> c_int {
-    let mut table = callbacks::table::<D>(access, engine);
+    let mut table = keeper.callbacks(access, engine);
     let cookie_of_memory = match memory {
         Memory::Registers(registers) => {
             let mut attributes = order.unwrap_or(memory.order()).attributes();
@@ -336,7 +324,7 @@ fn setup<D: Device>(
             return unsafe {
                 sys::devmap_devmem_setup(
                     cookie,
-                    instance.dip,
+                    keeper.dip(),
                     &raw mut table,
                     registers.set(),
                     registers.start() as i64 + start,
@@ -354,7 +342,7 @@ fn setup<D: Device>(
     unsafe {
         sys::devmap_umem_setup(
             cookie,
-            instance.dip,
+            keeper.dip(),
             &raw mut table,
             cookie_of_memory,
             start,

@@ -4,32 +4,16 @@
 //! held while it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`]
 //! takes it, so do that while iterating over nothing.
 
-use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use core::time::Duration;
 
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
 use crate::handle::{Handle, covers};
 use crate::memory::Memory;
-use crate::request::Protection;
-use crate::sync::Mutex;
-use crate::time::sleep_anyhow;
-
-enum Place {
-    /// The next free place, or the number of places.
-    Free(usize),
-    Taken(Handle),
-}
-
-struct Places {
-    places: Vec<Place>,
-    free: usize,
-    taken: usize,
-}
+use crate::protection::Protection;
+use crate::slab::{Seat, Slab};
 
 /// A set of mappings; clones are the same set. Remembers a mapping as long as the [`Member`] that it gave for it lives.
 ///
@@ -43,66 +27,36 @@ struct Places {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct MappingSet(Arc<Mutex<Places>>);
+pub struct MappingSet(Slab<Handle>);
 
 /// A mapping's place in a [`MappingSet`]; leaves the set when dropped. Kept by the driver in its private data.
-pub struct Member {
-    set: MappingSet,
-    index: usize,
-}
+pub struct Member(#[expect(dead_code, reason = "kept for its drop")] Seat<Handle>);
 
 impl MappingSet {
     /// An empty set. User or kernel context: allocates.
     pub fn new() -> MappingSet {
-        MappingSet(Arc::new(Mutex::new(Places { places: Vec::new(), free: 0, taken: 0 })))
+        MappingSet(Slab::new())
     }
 
     /// Takes a mapping in; a mapping may be in several sets. User or kernel context: may sleep for memory.
     #[must_use = "the mapping leaves the set when this is dropped"]
     pub fn insert(&self, handle: &Handle) -> Member {
-        let mut places = self.0.lock();
-        let index = places.free;
-        let taken = Place::Taken(handle.clone());
-        match places.places.get_mut(index) {
-            Some(place) => {
-                let next = match core::mem::replace(place, taken) {
-                    Place::Free(next) => next,
-                    // A place on the free list is free.
-                    Place::Taken(_) => index + 1,
-                };
-                places.free = next;
-            }
-            None => {
-                // Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
-                while places.places.len() == places.places.capacity() {
-                    if places.places.try_reserve(1).is_err() {
-                        sleep_anyhow(Duration::from_millis(100));
-                    }
-                }
-                places.places.push(taken);
-                places.free = index + 1;
-            }
-        }
-        places.taken += 1;
-        Member { set: self.clone(), index }
+        Member(self.0.insert(handle.clone()))
     }
 
     /// Returns whether both are the same set.
     pub(crate) fn is(&self, other: &MappingSet) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.is(&other.0)
     }
 
     /// The private pointer of the mapping that the framework has by this handle, if it is in the set.
     pub(crate) fn private_pointer(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<c_void>> {
-        self.0.lock().places.iter().find_map(|place| match place {
-            Place::Taken(handle) => handle.lock().private_pointer(cookie),
-            Place::Free(_) => None,
-        })
+        self.0.lock().iter().find_map(|handle| handle.lock().private_pointer(cookie))
     }
 
     /// Returns the number of mappings in the set.
     pub fn len(&self) -> usize {
-        self.0.lock().taken
+        self.0.lock().len()
     }
 
     /// Returns whether there are none.
@@ -119,10 +73,8 @@ impl MappingSet {
     fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
         let places = self.0.lock();
         let mut result = Ok(());
-        for place in &places.places {
-            if let Place::Taken(handle) = place {
-                result = result.and(what(handle));
-            }
+        for handle in places.iter() {
+            result = result.and(what(handle));
         }
         result
     }
@@ -142,16 +94,10 @@ impl MappingSet {
         let memory = memory.into();
         let mut all = Ok(());
         let places = self.0.lock();
-        let handles = || {
-            places.places.iter().filter_map(|place| match place {
-                Place::Taken(handle) => Some(handle),
-                Place::Free(_) => None,
-            })
-        };
-        for handle in handles() {
+        for handle in places.iter() {
             covers(&memory, offset(handle), handle.len())?;
         }
-        for handle in handles() {
+        for handle in places.iter() {
             match handle.remap_to(&memory, offset(handle)) {
                 Err(error) if error.errno() == Errno::ESTALE && !handle.is_live() => {}
                 result => all = all.and(result),
@@ -192,14 +138,9 @@ impl Iterator for Iter<'_> {
     type Item = Handle;
 
     fn next(&mut self) -> Option<Handle> {
-        let places = self.set.0.lock();
-        loop {
-            let place = places.places.get(self.next)?;
-            self.next += 1;
-            if let Place::Taken(handle) = place {
-                return Some(handle.clone());
-            }
-        }
+        let (handle, next) = self.set.0.at_or_behind(self.next)?;
+        self.next = next;
+        Some(handle)
     }
 }
 
@@ -215,25 +156,5 @@ impl<'a> IntoIterator for &'a MappingSet {
 impl Default for MappingSet {
     fn default() -> MappingSet {
         MappingSet::new()
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let left = {
-            let mut places = self.set.0.lock();
-            let next = places.free;
-            match places.places.get_mut(self.index) {
-                Some(place) => {
-                    let left = core::mem::replace(place, Place::Free(next));
-                    places.free = self.index;
-                    places.taken = places.taken.saturating_sub(1);
-                    Some(left)
-                }
-                None => None,
-            }
-        };
-        // Outside of the lock: it may be the last reference to the mapping's memory.
-        drop(left);
     }
 }

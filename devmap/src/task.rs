@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use ddi_sys as sys;
 
 use crate::busy::{self, Busy, Late, Link};
-use crate::calls::this_thread;
 use crate::context::{Kernel, MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
+use crate::frame::this_thread;
 use crate::kmem::try_push;
 use crate::node::Node;
 use crate::text::Text;

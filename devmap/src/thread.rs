@@ -13,9 +13,9 @@ use core::time::Duration;
 use ddi_sys as sys;
 
 use crate::busy::{self, Busy, Late, Link};
-use crate::calls::this_thread;
 use crate::context::{Kernel, MayBlock, MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
+use crate::frame::this_thread;
 use crate::sync::{Condvar, Mutex};
 
 #[derive(Default)]

@@ -16,8 +16,8 @@ use core::time::Duration;
 use ddi_sys as sys;
 
 use crate::busy::{self, Busy, Late, Link};
-use crate::calls::this_thread;
 use crate::context::Interrupt;
+use crate::frame::this_thread;
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::ticks;
 

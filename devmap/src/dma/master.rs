@@ -1,6 +1,7 @@
 //! [`BusMaster`]: a device that does DMA. No locks.
 
-use crate::device::{Attach, Device};
+use crate::attach::Attach;
+use crate::device::Device;
 use crate::life::Quiesce;
 use crate::tether::Tether;
 

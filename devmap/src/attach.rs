@@ -1,0 +1,107 @@
+//! [`Attach`]: a device being attached, and [`Mappings`], all mappings of its instance.
+//!
+//! Kernel context, in attach(9E).
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicI64, Ordering};
+use core::time::Duration;
+
+use crate::context::{MaySleep, sealed::Sealed};
+use crate::errno::Error;
+use crate::fm::{Capabilities, FaultManagement};
+use crate::node::Node;
+use crate::pinned::Pins;
+use crate::set::MappingSet;
+use crate::time::ticks;
+
+/// A device being attached.
+pub struct Attach<'a> {
+    pub(crate) node: Node<'a>,
+    pub(crate) mappings: Mappings,
+}
+
+impl Sealed for Attach<'_> {}
+impl MaySleep for Attach<'_> {}
+
+impl<'a> Attach<'a> {
+    /// The node: properties, register sets.
+    pub fn node(&self) -> &Node<'a> {
+        &self.node
+    }
+
+    /// Every mapping that processes will have of this instance. Keep it in the device.
+    pub fn mappings(&self) -> Mappings {
+        self.mappings.clone()
+    }
+}
+
+/// All mappings of an instance, and their hysteresis. Clones are the same.
+#[derive(Clone)]
+pub struct Mappings {
+    pub(crate) set: MappingSet,
+    /// Of each engine, in ticks.
+    pub(crate) hysteresis: Arc<[AtomicI64; Mappings::MOST_ENGINES]>,
+}
+
+impl Mappings {
+    /// The greatest number of [engines](crate::Device::ENGINES).
+    pub const MOST_ENGINES: usize = 8;
+
+    pub(crate) fn new() -> Mappings {
+        Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
+    }
+
+    /// All of them, to go through or to change as one.
+    pub fn set(&self) -> &MappingSet {
+        &self.set
+    }
+
+    /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
+    ///
+    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    pub fn revoke_all(&self) -> Result<(), Error> {
+        self.set.unload()
+    }
+
+    /// Returns the number of mappings.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
+    ///
+    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
+    /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
+    pub fn set_hysteresis(&self, time: Duration) {
+        for hysteresis in self.hysteresis.iter() {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
+    }
+
+    /// As [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Nothing happens if there is none of that number.
+    pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
+        if let Some(hysteresis) = self.hysteresis.get(engine) {
+            hysteresis.store(ticks(time), Ordering::Relaxed);
+        }
+    }
+}
+
+impl FaultManagement {
+    /// Says what the driver can do, and learns what the system can, once for a node. The property `fm-capable` takes capabilities
+    /// away, as an administrator sets it. Kernel context.
+    pub fn new(attach: &Attach<'_>, wanted: Capabilities) -> FaultManagement {
+        FaultManagement::of(attach.node(), wanted)
+    }
+}
+
+impl Pins {
+    /// Kernel context. `ENOMEM` when there is no thread to be had that gives pages back.
+    pub fn new(attach: &Attach<'_>) -> Result<Pins, Error> {
+        Pins::of(attach.node().tether())
+    }
+}

@@ -1,0 +1,154 @@
+//! A module's soft state and its attached instances.
+//!
+//! Soft state holds two pointers for each instance. The framework calls no entry point of an instance before its
+//! attach or after its detach, which is what makes them good. No lock of its own: soft state's is the kernel's.
+
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_void};
+use core::mem::ManuallyDrop;
+use core::ptr;
+
+use ddi_sys as sys;
+
+use crate::calls::Calls;
+use crate::device::Device;
+use crate::instance::Instance;
+use crate::numbers::Minor;
+use crate::opens::{Entered, Opens, have_data, no_data};
+
+/// The soft state of a device's module.
+pub(crate) fn soft_state<D: Device>() -> &'static SoftState<D> {
+    // SAFETY: that is what `Registered` promises.
+    unsafe { D::soft_state().cast().as_ref() }
+}
+
+/// Number of instances for which room is made at first.
+const INSTANCES: usize = 4;
+
+/// State of a module besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
+pub struct SoftState<D: Device> {
+    anchor: UnsafeCell<*mut c_void>,
+    /// There from `_init` to `_fini`.
+    calls: UnsafeCell<Option<Calls<D>>>,
+    opens: Opens<D>,
+}
+
+// SAFETY: written by `_init` and `_fini` only, when no entry point runs; the calls on what the anchor points to lock for
+// themselves, and so does `Calls`.
+unsafe impl<D: Device> Sync for SoftState<D> {}
+
+/// Soft state of an instance.
+pub(crate) struct Item {
+    pub dip: *mut sys::dev_info_t,
+    /// From `Arc::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
+    pub instance: *const c_void,
+    /// From `Arc::into_raw`: what the node's [`Tether`](crate::tether::Tether)s refer to.
+    pub tether: *const (),
+}
+
+impl<D: Device> SoftState<D> {
+    /// Nothing yet.
+    pub const fn new() -> SoftState<D> {
+        SoftState {
+            anchor: UnsafeCell::new(ptr::null_mut()),
+            calls: UnsafeCell::new(None),
+            opens: Opens::new(),
+        }
+    }
+
+    pub(crate) fn init(&self) -> c_int {
+        // SAFETY: in `_init`, before anything else.
+        let failed = unsafe { sys::ddi_soft_state_init(self.anchor.get(), size_of::<Item>(), INSTANCES) };
+        if failed != 0 {
+            return failed;
+        }
+        // SAFETY: likewise; nothing is there yet.
+        unsafe { self.calls.get().write(Some(Calls::new())) };
+        let failed = self.opens.init();
+        if failed != 0 {
+            self.fini();
+        }
+        failed
+    }
+
+    pub(crate) fn fini(&self) {
+        // SAFETY: in `_fini` after mod_remove(9F), or in an `_init` that fails: no entry point runs.
+        unsafe { sys::ddi_soft_state_fini(self.anchor.get()) };
+        // SAFETY: likewise, so nobody has a reference.
+        unsafe { *self.calls.get() = None };
+        self.opens.fini();
+    }
+
+    fn anchor(&self) -> *mut c_void {
+        // SAFETY: not written while entry points run.
+        unsafe { *self.anchor.get() }
+    }
+
+    /// The mmap(2) calls; there are some whenever an entry point or a callback runs.
+    pub(crate) fn calls(&self) -> Option<&Calls<D>> {
+        // SAFETY: not written while entry points and callbacks run.
+        unsafe { (*self.calls.get()).as_ref() }
+    }
+
+    /// The opens that have private data.
+    pub(crate) fn opens(&self) -> &Opens<D> {
+        &self.opens
+    }
+
+    pub(crate) fn allocate(&self, instance: i32) -> c_int {
+        // SAFETY: the anchor is initialised before the first attach.
+        unsafe { sys::ddi_soft_state_zalloc(self.anchor(), instance) }
+    }
+
+    pub(crate) fn free(&self, instance: i32) {
+        // SAFETY: as above; the item is not used any more.
+        unsafe { sys::ddi_soft_state_free(self.anchor(), instance) };
+    }
+
+    pub(crate) fn item(&self, instance: i32) -> *mut Item {
+        // SAFETY: as above; a number without an item gives null.
+        unsafe { sys::ddi_get_soft_state(self.anchor(), instance) }.cast()
+    }
+
+    /// Returns the subject of a call for this device number.
+    ///
+    /// # Safety
+    /// In an entry point that the framework calls for an open of this device number.
+    pub(crate) unsafe fn entered<'a>(&self, dev: sys::dev_t) -> Option<Entered<'a, D>> {
+        match Minor::of::<D>(dev) {
+            // SAFETY: the caller's.
+            Minor::Open(number) => unsafe { self.opens.entered(number) },
+            Minor::Node { .. } if have_data::<D>() => None,
+            Minor::Node { instance, index } => {
+                // SAFETY: the caller's.
+                let instance = unsafe { self.instance(instance) }?;
+                Some(Entered { instance, open: no_data::<D>(), minor: index })
+            }
+        }
+    }
+
+    /// The instance of this number, if it is attached: soft state's reference, lent.
+    ///
+    /// # Safety
+    /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
+    pub(crate) unsafe fn instance(&self, number: i32) -> Option<ManuallyDrop<Arc<Instance<D>>>> {
+        let item = self.item(number);
+        if item.is_null() {
+            return None;
+        }
+        // SAFETY: an item of ours, not freed while an entry point runs.
+        let instance = unsafe { (*item).instance }.cast::<Instance<D>>();
+        if instance.is_null() {
+            return None;
+        }
+        // SAFETY: from `Arc::into_raw` in attach; soft state has the reference until detach, and keeps it: this one is not dropped.
+        Some(ManuallyDrop::new(unsafe { Arc::from_raw(instance) }))
+    }
+}
+
+impl<D: Device> Default for SoftState<D> {
+    fn default() -> SoftState<D> {
+        SoftState::new()
+    }
+}
