@@ -74,14 +74,14 @@ pub type uio_t = uio;
 pub type avl_node_t = avl_node;
 pub type avl_tree_t = avl_tree;
 pub type avl_index_t = usize;
+pub type kmutex_type_t = core::ffi::c_uint;
+/// A mutex: size and alignment only.
+pub type kmutex_t = mutex;
 pub type ksema_type_t = core::ffi::c_uint;
 /// A semaphore: size and alignment only.
 pub type ksema_t = _ksema;
 /// One request to a block device, or of physio(9F).
 pub type buf_t = buf;
-pub type kmutex_type_t = core::ffi::c_uint;
-/// A mutex: size and alignment only.
-pub type kmutex_t = mutex;
 pub type timespec_t = timespec;
 pub type timestruc_t = timespec_t;
 pub type kcv_type_t = core::ffi::c_uint;
@@ -349,6 +349,244 @@ pub struct avl_tree {
     pub avl_numnodes: ulong_t,
     pub avl_size: usize,
 }
+/// A mutex: size and alignment only.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct mutex {
+    pub _opaque: [*mut core::ffi::c_void; 1usize],
+}
+/// A processor (`cpu_t`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_cpu {
+    pub cpu_id: i32,
+    pub cpu_seqid: i32,
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub cpu_self: *mut core::ffi::c_void,
+    pub cpu_thread: *mut core::ffi::c_void,
+    pub cpu_idle_thread: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 8usize],
+    pub cpu_lwp: *mut core::ffi::c_void,
+    pub room2: [core::ffi::c_uchar; 1992usize],
+}
+/// A thread (`kthread_t`), in kernels of 2015.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_thread_2015 {
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub t_stk: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 28usize],
+    pub t_state: u32,
+    pub t_pri: i32,
+    pub room2: [core::ffi::c_uchar; 164usize],
+    pub t_cpu: *mut core::ffi::c_void,
+    pub room3: [core::ffi::c_uchar; 48usize],
+    pub t_did: u64,
+    pub room4: [core::ffi::c_uchar; 112usize],
+    pub t_lwp: *mut core::ffi::c_void,
+    pub t_procp: *mut core::ffi::c_void,
+    pub room5: [core::ffi::c_uchar; 48usize],
+    pub t_cred: *mut core::ffi::c_void,
+    pub room6: [core::ffi::c_uchar; 472usize],
+}
+/// A thread, in kernels of 2023.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_thread_2023 {
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub t_stk: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 28usize],
+    pub t_state: u32,
+    pub t_pri: i32,
+    pub room2: [core::ffi::c_uchar; 204usize],
+    pub t_cpu: *mut core::ffi::c_void,
+    pub room3: [core::ffi::c_uchar; 48usize],
+    pub t_did: u64,
+    pub room4: [core::ffi::c_uchar; 112usize],
+    pub t_lwp: *mut core::ffi::c_void,
+    pub t_procp: *mut core::ffi::c_void,
+    pub room5: [core::ffi::c_uchar; 48usize],
+    pub t_cred: *mut core::ffi::c_void,
+    pub room6: [core::ffi::c_uchar; 472usize],
+}
+/// A process (`proc_t`), in kernels of 2015.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_proc_2015 {
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub p_as: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 16usize],
+    pub p_cred: *mut core::ffi::c_void,
+    pub room2: [core::ffi::c_uchar; 4usize],
+    pub p_stat: u32,
+    pub room3: [core::ffi::c_uchar; 128usize],
+    pub p_pidp: *mut core::ffi::c_void,
+    pub room4: [core::ffi::c_uchar; 1080usize],
+    pub p_model: u32,
+    pub room5: [core::ffi::c_uchar; 2748usize],
+}
+/// A process, in kernels of 2023.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_proc_2023 {
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub p_as: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 16usize],
+    pub p_cred: *mut core::ffi::c_void,
+    pub room2: [core::ffi::c_uchar; 4usize],
+    pub p_stat: u32,
+    pub room3: [core::ffi::c_uchar; 128usize],
+    pub p_pidp: *mut core::ffi::c_void,
+    pub room4: [core::ffi::c_uchar; 1096usize],
+    pub p_model: u32,
+    pub room5: [core::ffi::c_uchar; 2748usize],
+}
+/// A process id (`struct pid`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_pid {
+    pub room0: [core::ffi::c_uchar; 4usize],
+    pub pid_id: u32,
+    pub room1: [core::ffi::c_uchar; 32usize],
+}
+/// An address space (`struct as`), in kernels of 2015.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_as_2015 {
+    pub room0: [core::ffi::c_uchar; 16usize],
+    pub a_hat: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 8usize],
+    pub a_userlimit: *mut core::ffi::c_void,
+    pub room2: [core::ffi::c_uchar; 16usize],
+    pub a_size: usize,
+    pub room3: [core::ffi::c_uchar; 144usize],
+    pub a_proc: *mut core::ffi::c_void,
+    pub room4: [core::ffi::c_uchar; 8usize],
+}
+/// An address space, in kernels of 2023.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_as_2023 {
+    pub room0: [core::ffi::c_uchar; 16usize],
+    pub a_hat: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 8usize],
+    pub a_userlimit: *mut core::ffi::c_void,
+    pub room2: [core::ffi::c_uchar; 16usize],
+    pub a_size: usize,
+    pub room3: [core::ffi::c_uchar; 152usize],
+    pub a_proc: *mut core::ffi::c_void,
+    pub room4: [core::ffi::c_uchar; 8usize],
+}
+/// The data of a device segment (`struct segdev_data`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_segdev {
+    pub offset: u64,
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub mapfunc: *mut core::ffi::c_void,
+    pub vp: *mut core::ffi::c_void,
+    pub pageprot: core::ffi::c_uchar,
+    pub prot: core::ffi::c_uchar,
+    pub maxprot: core::ffi::c_uchar,
+    pub type_: core::ffi::c_uchar,
+    pub room1: [core::ffi::c_uchar; 28usize],
+    pub devmap_data: *mut core::ffi::c_void,
+}
+/// A mapping (`devmap_handle_t`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_handle {
+    pub dh_roff: u64,
+    pub dh_uoff: u64,
+    pub dh_len: usize,
+    pub dh_dev: dev_t,
+    pub dh_cvaddr: *mut core::ffi::c_void,
+    pub dh_uvaddr: *mut core::ffi::c_void,
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub dh_seg: *mut core::ffi::c_void,
+    pub dh_pvtp: *mut core::ffi::c_void,
+    pub dh_next: *mut core::ffi::c_void,
+    pub dh_softlock: *mut core::ffi::c_void,
+    pub dh_ctx: *mut core::ffi::c_void,
+    pub dh_cookie: *mut core::ffi::c_void,
+    pub dh_pcookie: *mut core::ffi::c_void,
+    pub dh_prot: u32,
+    pub dh_maxprot: u32,
+    pub room1: [core::ffi::c_uchar; 4usize],
+    pub dh_flags: u32,
+    pub dh_pfn: u64,
+    pub room2: [core::ffi::c_uchar; 8usize],
+    pub dh_timeout_length: i64,
+    pub dh_callbackops: [u64; 5usize],
+    pub dh_orig_maxprot: u32,
+    pub room3: [core::ffi::c_uchar; 4usize],
+}
+/// What the mappings of a device with one access callback share (`struct devmap_ctx`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_context {
+    pub callback: *mut core::ffi::c_void,
+    pub dip: *mut core::ffi::c_void,
+    pub room0: [core::ffi::c_uchar; 20usize],
+    pub refcnt: i32,
+    pub oncpu: i32,
+    pub room1: [core::ffi::c_uchar; 12usize],
+}
+/// What counts the softlocks of a device (`struct devmap_softlock`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_softlock {
+    pub callback: *mut core::ffi::c_void,
+    pub dev: dev_t,
+    pub room0: [core::ffi::c_uchar; 20usize],
+    pub refcnt: i32,
+    pub room1: [core::ffi::c_uchar; 8usize],
+}
+/// A file (`struct vnode`), with room for what later kernels added.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_vnode {
+    pub v_lock: kmutex_t,
+    pub room0: [core::ffi::c_uchar; 4usize],
+    pub v_count: u32,
+    pub room1: [core::ffi::c_uchar; 24usize],
+    pub v_type: u32,
+    pub room2: [core::ffi::c_uchar; 4usize],
+    pub v_rdev: dev_t,
+    pub room3: [core::ffi::c_uchar; 8usize],
+    pub v_op: *mut core::ffi::c_void,
+    pub v_pages: *mut core::ffi::c_void,
+    pub room4: [core::ffi::c_uchar; 176usize],
+}
+/// Kernel memory that can be mapped (`struct ddi_umem_cookie`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_umem {
+    pub size: usize,
+    pub cvaddr: *mut core::ffi::c_void,
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub type_: u32,
+    pub room1: [core::ffi::c_uchar; 76usize],
+}
+/// A mapping of registers for the driver (`ddi_acc_hdl_t`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_access {
+    pub room0: [core::ffi::c_uchar; 40usize],
+    pub ah_addr: *mut core::ffi::c_void,
+    pub room1: [core::ffi::c_uchar; 8usize],
+    pub ah_len: usize,
+    pub room2: [core::ffi::c_uchar; 40usize],
+}
+/// Pages that can be mapped (`devmap_pmem_cookie_t`).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct behind_pmem {
+    pub npages: usize,
+    pub pages: *mut core::ffi::c_void,
+    pub room0: [core::ffi::c_uchar; 8usize],
+    pub procp: *mut core::ffi::c_void,
+}
 /// A semaphore: size and alignment only.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -403,12 +641,6 @@ pub struct diskhd {
     pub av_back: *mut buf,
     pub b_dev: o_dev_t,
     pub b_bcount: usize,
-}
-/// A mutex: size and alignment only.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct mutex {
-    pub _opaque: [*mut core::ffi::c_void; 1usize],
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -2497,6 +2729,568 @@ const _: () = {
         "Offset of field: avl_tree::avl_size",
     ][::core::mem::offset_of!(avl_tree, avl_size) - 32usize];
 };
+pub const MUTEX_ADAPTIVE: kmutex_type_t = 0;
+pub const MUTEX_SPIN: kmutex_type_t = 1;
+pub const MUTEX_DRIVER: kmutex_type_t = 4;
+pub const MUTEX_DEFAULT: kmutex_type_t = 6;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of mutex"][::core::mem::size_of::<mutex>() - 8usize];
+    ["Alignment of mutex"][::core::mem::align_of::<mutex>() - 8usize];
+    [
+        "Offset of field: mutex::_opaque",
+    ][::core::mem::offset_of!(mutex, _opaque) - 0usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_cpu"][::core::mem::size_of::<behind_cpu>() - 2048usize];
+    ["Alignment of behind_cpu"][::core::mem::align_of::<behind_cpu>() - 8usize];
+    [
+        "Offset of field: behind_cpu::cpu_id",
+    ][::core::mem::offset_of!(behind_cpu, cpu_id) - 0usize];
+    [
+        "Offset of field: behind_cpu::cpu_seqid",
+    ][::core::mem::offset_of!(behind_cpu, cpu_seqid) - 4usize];
+    [
+        "Offset of field: behind_cpu::room0",
+    ][::core::mem::offset_of!(behind_cpu, room0) - 8usize];
+    [
+        "Offset of field: behind_cpu::cpu_self",
+    ][::core::mem::offset_of!(behind_cpu, cpu_self) - 16usize];
+    [
+        "Offset of field: behind_cpu::cpu_thread",
+    ][::core::mem::offset_of!(behind_cpu, cpu_thread) - 24usize];
+    [
+        "Offset of field: behind_cpu::cpu_idle_thread",
+    ][::core::mem::offset_of!(behind_cpu, cpu_idle_thread) - 32usize];
+    [
+        "Offset of field: behind_cpu::room1",
+    ][::core::mem::offset_of!(behind_cpu, room1) - 40usize];
+    [
+        "Offset of field: behind_cpu::cpu_lwp",
+    ][::core::mem::offset_of!(behind_cpu, cpu_lwp) - 48usize];
+    [
+        "Offset of field: behind_cpu::room2",
+    ][::core::mem::offset_of!(behind_cpu, room2) - 56usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of behind_thread_2015",
+    ][::core::mem::size_of::<behind_thread_2015>() - 936usize];
+    [
+        "Alignment of behind_thread_2015",
+    ][::core::mem::align_of::<behind_thread_2015>() - 8usize];
+    [
+        "Offset of field: behind_thread_2015::room0",
+    ][::core::mem::offset_of!(behind_thread_2015, room0) - 0usize];
+    [
+        "Offset of field: behind_thread_2015::t_stk",
+    ][::core::mem::offset_of!(behind_thread_2015, t_stk) - 8usize];
+    [
+        "Offset of field: behind_thread_2015::room1",
+    ][::core::mem::offset_of!(behind_thread_2015, room1) - 16usize];
+    [
+        "Offset of field: behind_thread_2015::t_state",
+    ][::core::mem::offset_of!(behind_thread_2015, t_state) - 44usize];
+    [
+        "Offset of field: behind_thread_2015::t_pri",
+    ][::core::mem::offset_of!(behind_thread_2015, t_pri) - 48usize];
+    [
+        "Offset of field: behind_thread_2015::room2",
+    ][::core::mem::offset_of!(behind_thread_2015, room2) - 52usize];
+    [
+        "Offset of field: behind_thread_2015::t_cpu",
+    ][::core::mem::offset_of!(behind_thread_2015, t_cpu) - 216usize];
+    [
+        "Offset of field: behind_thread_2015::room3",
+    ][::core::mem::offset_of!(behind_thread_2015, room3) - 224usize];
+    [
+        "Offset of field: behind_thread_2015::t_did",
+    ][::core::mem::offset_of!(behind_thread_2015, t_did) - 272usize];
+    [
+        "Offset of field: behind_thread_2015::room4",
+    ][::core::mem::offset_of!(behind_thread_2015, room4) - 280usize];
+    [
+        "Offset of field: behind_thread_2015::t_lwp",
+    ][::core::mem::offset_of!(behind_thread_2015, t_lwp) - 392usize];
+    [
+        "Offset of field: behind_thread_2015::t_procp",
+    ][::core::mem::offset_of!(behind_thread_2015, t_procp) - 400usize];
+    [
+        "Offset of field: behind_thread_2015::room5",
+    ][::core::mem::offset_of!(behind_thread_2015, room5) - 408usize];
+    [
+        "Offset of field: behind_thread_2015::t_cred",
+    ][::core::mem::offset_of!(behind_thread_2015, t_cred) - 456usize];
+    [
+        "Offset of field: behind_thread_2015::room6",
+    ][::core::mem::offset_of!(behind_thread_2015, room6) - 464usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of behind_thread_2023",
+    ][::core::mem::size_of::<behind_thread_2023>() - 976usize];
+    [
+        "Alignment of behind_thread_2023",
+    ][::core::mem::align_of::<behind_thread_2023>() - 8usize];
+    [
+        "Offset of field: behind_thread_2023::room0",
+    ][::core::mem::offset_of!(behind_thread_2023, room0) - 0usize];
+    [
+        "Offset of field: behind_thread_2023::t_stk",
+    ][::core::mem::offset_of!(behind_thread_2023, t_stk) - 8usize];
+    [
+        "Offset of field: behind_thread_2023::room1",
+    ][::core::mem::offset_of!(behind_thread_2023, room1) - 16usize];
+    [
+        "Offset of field: behind_thread_2023::t_state",
+    ][::core::mem::offset_of!(behind_thread_2023, t_state) - 44usize];
+    [
+        "Offset of field: behind_thread_2023::t_pri",
+    ][::core::mem::offset_of!(behind_thread_2023, t_pri) - 48usize];
+    [
+        "Offset of field: behind_thread_2023::room2",
+    ][::core::mem::offset_of!(behind_thread_2023, room2) - 52usize];
+    [
+        "Offset of field: behind_thread_2023::t_cpu",
+    ][::core::mem::offset_of!(behind_thread_2023, t_cpu) - 256usize];
+    [
+        "Offset of field: behind_thread_2023::room3",
+    ][::core::mem::offset_of!(behind_thread_2023, room3) - 264usize];
+    [
+        "Offset of field: behind_thread_2023::t_did",
+    ][::core::mem::offset_of!(behind_thread_2023, t_did) - 312usize];
+    [
+        "Offset of field: behind_thread_2023::room4",
+    ][::core::mem::offset_of!(behind_thread_2023, room4) - 320usize];
+    [
+        "Offset of field: behind_thread_2023::t_lwp",
+    ][::core::mem::offset_of!(behind_thread_2023, t_lwp) - 432usize];
+    [
+        "Offset of field: behind_thread_2023::t_procp",
+    ][::core::mem::offset_of!(behind_thread_2023, t_procp) - 440usize];
+    [
+        "Offset of field: behind_thread_2023::room5",
+    ][::core::mem::offset_of!(behind_thread_2023, room5) - 448usize];
+    [
+        "Offset of field: behind_thread_2023::t_cred",
+    ][::core::mem::offset_of!(behind_thread_2023, t_cred) - 496usize];
+    [
+        "Offset of field: behind_thread_2023::room6",
+    ][::core::mem::offset_of!(behind_thread_2023, room6) - 504usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_proc_2015"][::core::mem::size_of::<behind_proc_2015>() - 4016usize];
+    [
+        "Alignment of behind_proc_2015",
+    ][::core::mem::align_of::<behind_proc_2015>() - 8usize];
+    [
+        "Offset of field: behind_proc_2015::room0",
+    ][::core::mem::offset_of!(behind_proc_2015, room0) - 0usize];
+    [
+        "Offset of field: behind_proc_2015::p_as",
+    ][::core::mem::offset_of!(behind_proc_2015, p_as) - 8usize];
+    [
+        "Offset of field: behind_proc_2015::room1",
+    ][::core::mem::offset_of!(behind_proc_2015, room1) - 16usize];
+    [
+        "Offset of field: behind_proc_2015::p_cred",
+    ][::core::mem::offset_of!(behind_proc_2015, p_cred) - 32usize];
+    [
+        "Offset of field: behind_proc_2015::room2",
+    ][::core::mem::offset_of!(behind_proc_2015, room2) - 40usize];
+    [
+        "Offset of field: behind_proc_2015::p_stat",
+    ][::core::mem::offset_of!(behind_proc_2015, p_stat) - 44usize];
+    [
+        "Offset of field: behind_proc_2015::room3",
+    ][::core::mem::offset_of!(behind_proc_2015, room3) - 48usize];
+    [
+        "Offset of field: behind_proc_2015::p_pidp",
+    ][::core::mem::offset_of!(behind_proc_2015, p_pidp) - 176usize];
+    [
+        "Offset of field: behind_proc_2015::room4",
+    ][::core::mem::offset_of!(behind_proc_2015, room4) - 184usize];
+    [
+        "Offset of field: behind_proc_2015::p_model",
+    ][::core::mem::offset_of!(behind_proc_2015, p_model) - 1264usize];
+    [
+        "Offset of field: behind_proc_2015::room5",
+    ][::core::mem::offset_of!(behind_proc_2015, room5) - 1268usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_proc_2023"][::core::mem::size_of::<behind_proc_2023>() - 4032usize];
+    [
+        "Alignment of behind_proc_2023",
+    ][::core::mem::align_of::<behind_proc_2023>() - 8usize];
+    [
+        "Offset of field: behind_proc_2023::room0",
+    ][::core::mem::offset_of!(behind_proc_2023, room0) - 0usize];
+    [
+        "Offset of field: behind_proc_2023::p_as",
+    ][::core::mem::offset_of!(behind_proc_2023, p_as) - 8usize];
+    [
+        "Offset of field: behind_proc_2023::room1",
+    ][::core::mem::offset_of!(behind_proc_2023, room1) - 16usize];
+    [
+        "Offset of field: behind_proc_2023::p_cred",
+    ][::core::mem::offset_of!(behind_proc_2023, p_cred) - 32usize];
+    [
+        "Offset of field: behind_proc_2023::room2",
+    ][::core::mem::offset_of!(behind_proc_2023, room2) - 40usize];
+    [
+        "Offset of field: behind_proc_2023::p_stat",
+    ][::core::mem::offset_of!(behind_proc_2023, p_stat) - 44usize];
+    [
+        "Offset of field: behind_proc_2023::room3",
+    ][::core::mem::offset_of!(behind_proc_2023, room3) - 48usize];
+    [
+        "Offset of field: behind_proc_2023::p_pidp",
+    ][::core::mem::offset_of!(behind_proc_2023, p_pidp) - 176usize];
+    [
+        "Offset of field: behind_proc_2023::room4",
+    ][::core::mem::offset_of!(behind_proc_2023, room4) - 184usize];
+    [
+        "Offset of field: behind_proc_2023::p_model",
+    ][::core::mem::offset_of!(behind_proc_2023, p_model) - 1280usize];
+    [
+        "Offset of field: behind_proc_2023::room5",
+    ][::core::mem::offset_of!(behind_proc_2023, room5) - 1284usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_pid"][::core::mem::size_of::<behind_pid>() - 40usize];
+    ["Alignment of behind_pid"][::core::mem::align_of::<behind_pid>() - 4usize];
+    [
+        "Offset of field: behind_pid::room0",
+    ][::core::mem::offset_of!(behind_pid, room0) - 0usize];
+    [
+        "Offset of field: behind_pid::pid_id",
+    ][::core::mem::offset_of!(behind_pid, pid_id) - 4usize];
+    [
+        "Offset of field: behind_pid::room1",
+    ][::core::mem::offset_of!(behind_pid, room1) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_as_2015"][::core::mem::size_of::<behind_as_2015>() - 224usize];
+    ["Alignment of behind_as_2015"][::core::mem::align_of::<behind_as_2015>() - 8usize];
+    [
+        "Offset of field: behind_as_2015::room0",
+    ][::core::mem::offset_of!(behind_as_2015, room0) - 0usize];
+    [
+        "Offset of field: behind_as_2015::a_hat",
+    ][::core::mem::offset_of!(behind_as_2015, a_hat) - 16usize];
+    [
+        "Offset of field: behind_as_2015::room1",
+    ][::core::mem::offset_of!(behind_as_2015, room1) - 24usize];
+    [
+        "Offset of field: behind_as_2015::a_userlimit",
+    ][::core::mem::offset_of!(behind_as_2015, a_userlimit) - 32usize];
+    [
+        "Offset of field: behind_as_2015::room2",
+    ][::core::mem::offset_of!(behind_as_2015, room2) - 40usize];
+    [
+        "Offset of field: behind_as_2015::a_size",
+    ][::core::mem::offset_of!(behind_as_2015, a_size) - 56usize];
+    [
+        "Offset of field: behind_as_2015::room3",
+    ][::core::mem::offset_of!(behind_as_2015, room3) - 64usize];
+    [
+        "Offset of field: behind_as_2015::a_proc",
+    ][::core::mem::offset_of!(behind_as_2015, a_proc) - 208usize];
+    [
+        "Offset of field: behind_as_2015::room4",
+    ][::core::mem::offset_of!(behind_as_2015, room4) - 216usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_as_2023"][::core::mem::size_of::<behind_as_2023>() - 232usize];
+    ["Alignment of behind_as_2023"][::core::mem::align_of::<behind_as_2023>() - 8usize];
+    [
+        "Offset of field: behind_as_2023::room0",
+    ][::core::mem::offset_of!(behind_as_2023, room0) - 0usize];
+    [
+        "Offset of field: behind_as_2023::a_hat",
+    ][::core::mem::offset_of!(behind_as_2023, a_hat) - 16usize];
+    [
+        "Offset of field: behind_as_2023::room1",
+    ][::core::mem::offset_of!(behind_as_2023, room1) - 24usize];
+    [
+        "Offset of field: behind_as_2023::a_userlimit",
+    ][::core::mem::offset_of!(behind_as_2023, a_userlimit) - 32usize];
+    [
+        "Offset of field: behind_as_2023::room2",
+    ][::core::mem::offset_of!(behind_as_2023, room2) - 40usize];
+    [
+        "Offset of field: behind_as_2023::a_size",
+    ][::core::mem::offset_of!(behind_as_2023, a_size) - 56usize];
+    [
+        "Offset of field: behind_as_2023::room3",
+    ][::core::mem::offset_of!(behind_as_2023, room3) - 64usize];
+    [
+        "Offset of field: behind_as_2023::a_proc",
+    ][::core::mem::offset_of!(behind_as_2023, a_proc) - 216usize];
+    [
+        "Offset of field: behind_as_2023::room4",
+    ][::core::mem::offset_of!(behind_as_2023, room4) - 224usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_segdev"][::core::mem::size_of::<behind_segdev>() - 72usize];
+    ["Alignment of behind_segdev"][::core::mem::align_of::<behind_segdev>() - 8usize];
+    [
+        "Offset of field: behind_segdev::offset",
+    ][::core::mem::offset_of!(behind_segdev, offset) - 0usize];
+    [
+        "Offset of field: behind_segdev::room0",
+    ][::core::mem::offset_of!(behind_segdev, room0) - 8usize];
+    [
+        "Offset of field: behind_segdev::mapfunc",
+    ][::core::mem::offset_of!(behind_segdev, mapfunc) - 16usize];
+    [
+        "Offset of field: behind_segdev::vp",
+    ][::core::mem::offset_of!(behind_segdev, vp) - 24usize];
+    [
+        "Offset of field: behind_segdev::pageprot",
+    ][::core::mem::offset_of!(behind_segdev, pageprot) - 32usize];
+    [
+        "Offset of field: behind_segdev::prot",
+    ][::core::mem::offset_of!(behind_segdev, prot) - 33usize];
+    [
+        "Offset of field: behind_segdev::maxprot",
+    ][::core::mem::offset_of!(behind_segdev, maxprot) - 34usize];
+    [
+        "Offset of field: behind_segdev::type_",
+    ][::core::mem::offset_of!(behind_segdev, type_) - 35usize];
+    [
+        "Offset of field: behind_segdev::room1",
+    ][::core::mem::offset_of!(behind_segdev, room1) - 36usize];
+    [
+        "Offset of field: behind_segdev::devmap_data",
+    ][::core::mem::offset_of!(behind_segdev, devmap_data) - 64usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_handle"][::core::mem::size_of::<behind_handle>() - 200usize];
+    ["Alignment of behind_handle"][::core::mem::align_of::<behind_handle>() - 8usize];
+    [
+        "Offset of field: behind_handle::dh_roff",
+    ][::core::mem::offset_of!(behind_handle, dh_roff) - 0usize];
+    [
+        "Offset of field: behind_handle::dh_uoff",
+    ][::core::mem::offset_of!(behind_handle, dh_uoff) - 8usize];
+    [
+        "Offset of field: behind_handle::dh_len",
+    ][::core::mem::offset_of!(behind_handle, dh_len) - 16usize];
+    [
+        "Offset of field: behind_handle::dh_dev",
+    ][::core::mem::offset_of!(behind_handle, dh_dev) - 24usize];
+    [
+        "Offset of field: behind_handle::dh_cvaddr",
+    ][::core::mem::offset_of!(behind_handle, dh_cvaddr) - 32usize];
+    [
+        "Offset of field: behind_handle::dh_uvaddr",
+    ][::core::mem::offset_of!(behind_handle, dh_uvaddr) - 40usize];
+    [
+        "Offset of field: behind_handle::room0",
+    ][::core::mem::offset_of!(behind_handle, room0) - 48usize];
+    [
+        "Offset of field: behind_handle::dh_seg",
+    ][::core::mem::offset_of!(behind_handle, dh_seg) - 56usize];
+    [
+        "Offset of field: behind_handle::dh_pvtp",
+    ][::core::mem::offset_of!(behind_handle, dh_pvtp) - 64usize];
+    [
+        "Offset of field: behind_handle::dh_next",
+    ][::core::mem::offset_of!(behind_handle, dh_next) - 72usize];
+    [
+        "Offset of field: behind_handle::dh_softlock",
+    ][::core::mem::offset_of!(behind_handle, dh_softlock) - 80usize];
+    [
+        "Offset of field: behind_handle::dh_ctx",
+    ][::core::mem::offset_of!(behind_handle, dh_ctx) - 88usize];
+    [
+        "Offset of field: behind_handle::dh_cookie",
+    ][::core::mem::offset_of!(behind_handle, dh_cookie) - 96usize];
+    [
+        "Offset of field: behind_handle::dh_pcookie",
+    ][::core::mem::offset_of!(behind_handle, dh_pcookie) - 104usize];
+    [
+        "Offset of field: behind_handle::dh_prot",
+    ][::core::mem::offset_of!(behind_handle, dh_prot) - 112usize];
+    [
+        "Offset of field: behind_handle::dh_maxprot",
+    ][::core::mem::offset_of!(behind_handle, dh_maxprot) - 116usize];
+    [
+        "Offset of field: behind_handle::room1",
+    ][::core::mem::offset_of!(behind_handle, room1) - 120usize];
+    [
+        "Offset of field: behind_handle::dh_flags",
+    ][::core::mem::offset_of!(behind_handle, dh_flags) - 124usize];
+    [
+        "Offset of field: behind_handle::dh_pfn",
+    ][::core::mem::offset_of!(behind_handle, dh_pfn) - 128usize];
+    [
+        "Offset of field: behind_handle::room2",
+    ][::core::mem::offset_of!(behind_handle, room2) - 136usize];
+    [
+        "Offset of field: behind_handle::dh_timeout_length",
+    ][::core::mem::offset_of!(behind_handle, dh_timeout_length) - 144usize];
+    [
+        "Offset of field: behind_handle::dh_callbackops",
+    ][::core::mem::offset_of!(behind_handle, dh_callbackops) - 152usize];
+    [
+        "Offset of field: behind_handle::dh_orig_maxprot",
+    ][::core::mem::offset_of!(behind_handle, dh_orig_maxprot) - 192usize];
+    [
+        "Offset of field: behind_handle::room3",
+    ][::core::mem::offset_of!(behind_handle, room3) - 196usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_context"][::core::mem::size_of::<behind_context>() - 56usize];
+    ["Alignment of behind_context"][::core::mem::align_of::<behind_context>() - 8usize];
+    [
+        "Offset of field: behind_context::callback",
+    ][::core::mem::offset_of!(behind_context, callback) - 0usize];
+    [
+        "Offset of field: behind_context::dip",
+    ][::core::mem::offset_of!(behind_context, dip) - 8usize];
+    [
+        "Offset of field: behind_context::room0",
+    ][::core::mem::offset_of!(behind_context, room0) - 16usize];
+    [
+        "Offset of field: behind_context::refcnt",
+    ][::core::mem::offset_of!(behind_context, refcnt) - 36usize];
+    [
+        "Offset of field: behind_context::oncpu",
+    ][::core::mem::offset_of!(behind_context, oncpu) - 40usize];
+    [
+        "Offset of field: behind_context::room1",
+    ][::core::mem::offset_of!(behind_context, room1) - 44usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_softlock"][::core::mem::size_of::<behind_softlock>() - 48usize];
+    [
+        "Alignment of behind_softlock",
+    ][::core::mem::align_of::<behind_softlock>() - 8usize];
+    [
+        "Offset of field: behind_softlock::callback",
+    ][::core::mem::offset_of!(behind_softlock, callback) - 0usize];
+    [
+        "Offset of field: behind_softlock::dev",
+    ][::core::mem::offset_of!(behind_softlock, dev) - 8usize];
+    [
+        "Offset of field: behind_softlock::room0",
+    ][::core::mem::offset_of!(behind_softlock, room0) - 16usize];
+    [
+        "Offset of field: behind_softlock::refcnt",
+    ][::core::mem::offset_of!(behind_softlock, refcnt) - 36usize];
+    [
+        "Offset of field: behind_softlock::room1",
+    ][::core::mem::offset_of!(behind_softlock, room1) - 40usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_vnode"][::core::mem::size_of::<behind_vnode>() - 256usize];
+    ["Alignment of behind_vnode"][::core::mem::align_of::<behind_vnode>() - 8usize];
+    [
+        "Offset of field: behind_vnode::v_lock",
+    ][::core::mem::offset_of!(behind_vnode, v_lock) - 0usize];
+    [
+        "Offset of field: behind_vnode::room0",
+    ][::core::mem::offset_of!(behind_vnode, room0) - 8usize];
+    [
+        "Offset of field: behind_vnode::v_count",
+    ][::core::mem::offset_of!(behind_vnode, v_count) - 12usize];
+    [
+        "Offset of field: behind_vnode::room1",
+    ][::core::mem::offset_of!(behind_vnode, room1) - 16usize];
+    [
+        "Offset of field: behind_vnode::v_type",
+    ][::core::mem::offset_of!(behind_vnode, v_type) - 40usize];
+    [
+        "Offset of field: behind_vnode::room2",
+    ][::core::mem::offset_of!(behind_vnode, room2) - 44usize];
+    [
+        "Offset of field: behind_vnode::v_rdev",
+    ][::core::mem::offset_of!(behind_vnode, v_rdev) - 48usize];
+    [
+        "Offset of field: behind_vnode::room3",
+    ][::core::mem::offset_of!(behind_vnode, room3) - 56usize];
+    [
+        "Offset of field: behind_vnode::v_op",
+    ][::core::mem::offset_of!(behind_vnode, v_op) - 64usize];
+    [
+        "Offset of field: behind_vnode::v_pages",
+    ][::core::mem::offset_of!(behind_vnode, v_pages) - 72usize];
+    [
+        "Offset of field: behind_vnode::room4",
+    ][::core::mem::offset_of!(behind_vnode, room4) - 80usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_umem"][::core::mem::size_of::<behind_umem>() - 104usize];
+    ["Alignment of behind_umem"][::core::mem::align_of::<behind_umem>() - 8usize];
+    [
+        "Offset of field: behind_umem::size",
+    ][::core::mem::offset_of!(behind_umem, size) - 0usize];
+    [
+        "Offset of field: behind_umem::cvaddr",
+    ][::core::mem::offset_of!(behind_umem, cvaddr) - 8usize];
+    [
+        "Offset of field: behind_umem::room0",
+    ][::core::mem::offset_of!(behind_umem, room0) - 16usize];
+    [
+        "Offset of field: behind_umem::type_",
+    ][::core::mem::offset_of!(behind_umem, type_) - 24usize];
+    [
+        "Offset of field: behind_umem::room1",
+    ][::core::mem::offset_of!(behind_umem, room1) - 28usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_access"][::core::mem::size_of::<behind_access>() - 104usize];
+    ["Alignment of behind_access"][::core::mem::align_of::<behind_access>() - 8usize];
+    [
+        "Offset of field: behind_access::room0",
+    ][::core::mem::offset_of!(behind_access, room0) - 0usize];
+    [
+        "Offset of field: behind_access::ah_addr",
+    ][::core::mem::offset_of!(behind_access, ah_addr) - 40usize];
+    [
+        "Offset of field: behind_access::room1",
+    ][::core::mem::offset_of!(behind_access, room1) - 48usize];
+    [
+        "Offset of field: behind_access::ah_len",
+    ][::core::mem::offset_of!(behind_access, ah_len) - 56usize];
+    [
+        "Offset of field: behind_access::room2",
+    ][::core::mem::offset_of!(behind_access, room2) - 64usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of behind_pmem"][::core::mem::size_of::<behind_pmem>() - 32usize];
+    ["Alignment of behind_pmem"][::core::mem::align_of::<behind_pmem>() - 8usize];
+    [
+        "Offset of field: behind_pmem::npages",
+    ][::core::mem::offset_of!(behind_pmem, npages) - 0usize];
+    [
+        "Offset of field: behind_pmem::pages",
+    ][::core::mem::offset_of!(behind_pmem, pages) - 8usize];
+    [
+        "Offset of field: behind_pmem::room0",
+    ][::core::mem::offset_of!(behind_pmem, room0) - 16usize];
+    [
+        "Offset of field: behind_pmem::procp",
+    ][::core::mem::offset_of!(behind_pmem, procp) - 24usize];
+};
 pub const SEMA_DEFAULT: ksema_type_t = 0;
 pub const SEMA_DRIVER: ksema_type_t = 1;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -2585,18 +3379,6 @@ const _: () = {
     [
         "Offset of field: diskhd::b_bcount",
     ][::core::mem::offset_of!(diskhd, b_bcount) - 48usize];
-};
-pub const MUTEX_ADAPTIVE: kmutex_type_t = 0;
-pub const MUTEX_SPIN: kmutex_type_t = 1;
-pub const MUTEX_DRIVER: kmutex_type_t = 4;
-pub const MUTEX_DEFAULT: kmutex_type_t = 6;
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of mutex"][::core::mem::size_of::<mutex>() - 8usize];
-    ["Alignment of mutex"][::core::mem::align_of::<mutex>() - 8usize];
-    [
-        "Offset of field: mutex::_opaque",
-    ][::core::mem::offset_of!(mutex, _opaque) - 0usize];
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -4099,6 +4881,25 @@ unsafe extern "C-unwind" {
         node: *mut core::ffi::c_void,
         left: core::ffi::c_int,
     ) -> *mut core::ffi::c_void;
+    /// Ends a mutex that nobody holds.
+    pub fn mutex_destroy(mutexp: *mut kmutex_t);
+    /// Takes the mutex; blocks or spins. Not recursive.
+    pub fn mutex_enter(mutexp: *mut kmutex_t);
+    /// Gives up the mutex; by its owner.
+    pub fn mutex_exit(mutexp: *mut kmutex_t);
+    /// Makes a mutex: MUTEX_DRIVER, and an interrupt priority when a handler takes it.
+    pub fn mutex_init(
+        mutexp: *mut kmutex_t,
+        name: *mut core::ffi::c_char,
+        type_: kmutex_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Nonzero when the caller owns it; for assertions.
+    pub fn mutex_owned(mutexp: *const kmutex_t) -> core::ffi::c_int;
+    /// The owning thread; for debugging.
+    pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
+    /// Takes the mutex when it is free; nonzero when taken.
+    pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
     /// Number of the highest bit set, from 1; 0 for none.
     pub fn highbit(value: ulong_t) -> core::ffi::c_int;
     /// Number of the lowest bit set, from 1; 0 for none.
@@ -4188,25 +4989,6 @@ unsafe extern "C-unwind" {
     pub fn ntohll(val: u64) -> u64;
     /// Host byte order. Only in the 2015 headers; a function of the kernel in both.
     pub fn ntohs(val: u16) -> u16;
-    /// Ends a mutex that nobody holds.
-    pub fn mutex_destroy(mutexp: *mut kmutex_t);
-    /// Takes the mutex; blocks or spins. Not recursive.
-    pub fn mutex_enter(mutexp: *mut kmutex_t);
-    /// Gives up the mutex; by its owner.
-    pub fn mutex_exit(mutexp: *mut kmutex_t);
-    /// Makes a mutex: MUTEX_DRIVER, and an interrupt priority when a handler takes it.
-    pub fn mutex_init(
-        mutexp: *mut kmutex_t,
-        name: *mut core::ffi::c_char,
-        type_: kmutex_type_t,
-        arg: *mut core::ffi::c_void,
-    );
-    /// Nonzero when the caller owns it; for assertions.
-    pub fn mutex_owned(mutexp: *const kmutex_t) -> core::ffi::c_int;
-    /// The owning thread; for debugging.
-    pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
-    /// Takes the mutex when it is free; nonzero when taken.
-    pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
     /// Ticks since boot.
     pub fn ddi_get_lbolt() -> clock_t;
     /// Ticks since boot, 64 bits.

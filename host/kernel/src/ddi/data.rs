@@ -142,7 +142,7 @@ data! {
     /// The operations of device segments: which there are matters, and the address.
     segdev_ops: Image<192> = Image::zeroed();
     /// The kernel's address space.
-    kas: Image<232> = Image::zeroed();
+    kas: image::SpaceMemory = Image::zeroed();
     /// The vnodes that name the kernel's own pages.
     @private kvps: [Image<256>; 2] = [Image::zeroed(), Image::zeroed()];
     /// Pages that may not be used up.
@@ -162,7 +162,7 @@ data! {
     /// The same.
     @private global_zone: Pointer<Image<4096>> = Pointer((&raw const zone0).cast_mut());
     /// The kernel's process.
-    p0: Image<4032> = Image::zeroed();
+    p0: image::ProcessMemory = Image::zeroed();
     /// The drivers' operations by major number.
     devopsp: Pointer<*mut dev_ops> = Pointer((&raw const drivers::DEV_OPS).cast_mut().cast());
     /// The system's task queue.

@@ -8,6 +8,7 @@
 //! Images are zeroed but for what is set here. They are pinned, and written by their owner only; a driver may write to
 //! what it likes: nothing of the host's reads them back.
 
+use ddi_sys::{behind_as_2023, behind_cpu, behind_pid, behind_proc_2023, behind_thread_2023};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -63,32 +64,50 @@ impl<const LEN: usize> Image<LEN> {
     }
 }
 
+/// Images of what drivers see of the kernel's structures.
+pub type ProcessMemory = Image<{ size_of::<behind_proc_2023>() }>;
+/// An address space's.
+pub type SpaceMemory = Image<{ size_of::<behind_as_2023>() }>;
+type PidMemory = Image<{ size_of::<behind_pid>() }>;
+type ThreadMemory = Image<{ size_of::<behind_thread_2023>() }>;
+type CpuMemory = Image<{ size_of::<behind_cpu>() }>;
+
 /// Offsets of the fields that are filled in; two where the vintages differ.
 mod at {
-    pub const CPU_ID: usize = 0;
-    pub const CPU_SEQID: usize = 4;
-    pub const CPU_SELF: usize = 16;
-    pub const CPU_THREAD: usize = 24;
-    pub const CPU_IDLE_THREAD: usize = 32;
-    pub const CPU_LWP: usize = 48;
-    pub const T_STK: usize = 8;
-    pub const T_STATE: usize = 44;
-    pub const T_PRI: usize = 48;
-    pub const T_DID: [usize; 2] = [272, 312];
-    pub const T_CPU: [usize; 2] = [216, 256];
-    pub const T_LWP: [usize; 2] = [392, 432];
-    pub const T_PROCP: [usize; 2] = [400, 440];
-    pub const T_CRED: [usize; 2] = [456, 496];
-    pub const P_AS: usize = 8;
-    pub const P_CRED: usize = 32;
-    pub const P_STAT: usize = 44;
-    pub const P_PIDP: usize = 176;
-    pub const P_MODEL: [usize; 2] = [1264, 1280];
-    pub const PID_ID: usize = 4;
-    pub const A_HAT: usize = 16;
-    pub const A_USERLIMIT: usize = 32;
-    pub const A_SIZE: usize = 56;
-    pub const A_PROC: [usize; 2] = [208, 216];
+    use std::mem::offset_of;
+
+    use ddi_sys::*;
+
+    pub const CPU_ID: usize = offset_of!(behind_cpu, cpu_id);
+    pub const CPU_SEQID: usize = offset_of!(behind_cpu, cpu_seqid);
+    pub const CPU_SELF: usize = offset_of!(behind_cpu, cpu_self);
+    pub const CPU_THREAD: usize = offset_of!(behind_cpu, cpu_thread);
+    pub const CPU_IDLE_THREAD: usize = offset_of!(behind_cpu, cpu_idle_thread);
+    pub const CPU_LWP: usize = offset_of!(behind_cpu, cpu_lwp);
+    pub const T_STK: usize = offset_of!(behind_thread_2023, t_stk);
+    pub const T_STATE: usize = offset_of!(behind_thread_2023, t_state);
+    pub const T_PRI: usize = offset_of!(behind_thread_2023, t_pri);
+    pub const T_DID: [usize; 2] =
+        [offset_of!(behind_thread_2015, t_did), offset_of!(behind_thread_2023, t_did)];
+    pub const T_CPU: [usize; 2] =
+        [offset_of!(behind_thread_2015, t_cpu), offset_of!(behind_thread_2023, t_cpu)];
+    pub const T_LWP: [usize; 2] =
+        [offset_of!(behind_thread_2015, t_lwp), offset_of!(behind_thread_2023, t_lwp)];
+    pub const T_PROCP: [usize; 2] =
+        [offset_of!(behind_thread_2015, t_procp), offset_of!(behind_thread_2023, t_procp)];
+    pub const T_CRED: [usize; 2] =
+        [offset_of!(behind_thread_2015, t_cred), offset_of!(behind_thread_2023, t_cred)];
+    pub const P_AS: usize = offset_of!(behind_proc_2023, p_as);
+    pub const P_CRED: usize = offset_of!(behind_proc_2023, p_cred);
+    pub const P_STAT: usize = offset_of!(behind_proc_2023, p_stat);
+    pub const P_PIDP: usize = offset_of!(behind_proc_2023, p_pidp);
+    pub const P_MODEL: [usize; 2] =
+        [offset_of!(behind_proc_2015, p_model), offset_of!(behind_proc_2023, p_model)];
+    pub const PID_ID: usize = offset_of!(behind_pid, pid_id);
+    pub const A_HAT: usize = offset_of!(behind_as_2023, a_hat);
+    pub const A_USERLIMIT: usize = offset_of!(behind_as_2023, a_userlimit);
+    pub const A_SIZE: usize = offset_of!(behind_as_2023, a_size);
+    pub const A_PROC: [usize; 2] = [offset_of!(behind_as_2015, a_proc), offset_of!(behind_as_2023, a_proc)];
 }
 
 /// States of a thread and of a process, and the priority that threads in the kernel have at least.
@@ -142,12 +161,12 @@ fn user_limit() -> usize {
 }
 
 /// The `kthread_t` that runs when nothing else does: nobody's current thread.
-static IDLE: Image<976> = Image::zeroed();
+static IDLE: ThreadMemory = Image::zeroed();
 
 /// A thread's `cpu` and `kthread_t`.
 pub struct ThreadImage {
-    cpu: Box<Image<2048>>,
-    thread: Box<Image<976>>,
+    cpu: Box<CpuMemory>,
+    thread: Box<ThreadMemory>,
 }
 
 impl ThreadImage {
@@ -199,8 +218,8 @@ impl ThreadImage {
 }
 
 /// Fills in the images of the kernel's own process and address space.
-pub fn kernel_process(process: &Image<4032>, space: &Image<232>, cred: usize) {
-    static PID: Image<40> = Image::zeroed();
+pub fn kernel_process(process: &ProcessMemory, space: &SpaceMemory, cred: usize) {
+    static PID: PidMemory = Image::zeroed();
     process.set(at::P_AS, space.address());
     process.set(at::P_CRED, cred);
     process.set(at::P_PIDP, PID.address());
@@ -217,9 +236,9 @@ pub fn kernel_process(process: &Image<4032>, space: &Image<232>, cred: usize) {
 
 /// A process's `proc_t`, `pid` and `as`.
 pub struct ProcessImage {
-    proc: Box<Image<4032>>,
-    pid: Box<Image<40>>,
-    space: Box<Image<232>>,
+    proc: Box<ProcessMemory>,
+    pid: Box<PidMemory>,
+    space: Box<SpaceMemory>,
     cred: usize,
     number: AtomicU32,
 }

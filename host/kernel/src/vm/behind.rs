@@ -5,6 +5,7 @@
 //! what stays for ever (contexts, softlocks, vnodes), a leaf.
 
 use std::collections::HashMap;
+use std::mem::offset_of;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ use segdev::{MapFlags, Segment, Sharing};
 
 use super::cookie::user;
 use super::device::ByHand;
+use ddi_sys::{behind_context, behind_softlock, behind_vnode};
+
 use super::host::Host;
 use crate::kern::image::Image;
 use crate::kern::symbols;
@@ -40,21 +43,29 @@ impl SegmentData {
 
 /// Offsets in `struct seg`.
 mod seg {
-    pub const BASE: usize = 0;
-    pub const SIZE: usize = 8;
-    pub const AS: usize = 24;
-    pub const OPS: usize = 56;
-    pub const DATA: usize = 64;
+    use std::mem::offset_of;
+
+    use ddi_sys::seg;
+
+    pub const BASE: usize = offset_of!(seg, s_base);
+    pub const SIZE: usize = offset_of!(seg, s_size);
+    pub const AS: usize = offset_of!(seg, s_as);
+    pub const OPS: usize = offset_of!(seg, s_ops);
+    pub const DATA: usize = offset_of!(seg, s_data);
 }
 
 /// Offsets in `struct segdev_data`.
 mod sdp {
-    pub const OFFSET: usize = 0;
-    pub const MAPFUNC: usize = 16;
-    pub const VP: usize = 24;
+    use std::mem::offset_of;
+
+    use ddi_sys::behind_segdev;
+
+    pub const OFFSET: usize = offset_of!(behind_segdev, offset);
+    pub const MAPFUNC: usize = offset_of!(behind_segdev, mapfunc);
+    pub const VP: usize = offset_of!(behind_segdev, vp);
     /// pageprot, prot, maxprot, type: a byte each.
-    pub const PAGEPROT: usize = 32;
-    pub const DEVMAP_DATA: usize = 64;
+    pub const PAGEPROT: usize = offset_of!(behind_segdev, pageprot);
+    pub const DEVMAP_DATA: usize = offset_of!(behind_segdev, devmap_data);
 }
 
 /// Returns the address of `segdev_ops` where drivers see it; 0 before the symbols have been added.
@@ -98,7 +109,8 @@ impl SegmentImages {
     }
 }
 
-static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<256>>>>> = LazyLock::new(Mutex::default);
+static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<{ size_of::<behind_vnode>() }>>>>> =
+    LazyLock::new(Mutex::default);
 
 /// The device number of a device's vnode.
 pub fn device(vnode: usize) -> Option<u64> {
@@ -108,9 +120,9 @@ pub fn device(vnode: usize) -> Option<u64> {
 /// The address of the vnode of a character device.
 pub fn vnode(dev: u64) -> usize {
     const VCHR: u32 = 4;
-    const COUNT: usize = 12;
-    const TYPE: usize = 40;
-    const RDEV: usize = 48;
+    const COUNT: usize = offset_of!(behind_vnode, v_count);
+    const TYPE: usize = offset_of!(behind_vnode, v_type);
+    const RDEV: usize = offset_of!(behind_vnode, v_rdev);
     let mut all = VNODES.lock();
     let image = all.entry(dev).or_insert_with(|| {
         let image = Image::new();
@@ -124,18 +136,19 @@ pub fn vnode(dev: u64) -> usize {
 
 /// The images of a context (`struct devmap_ctx`) and of a softlock (`struct devmap_softlock`).
 pub struct Shared {
-    ctx: &'static Image<56>,
-    softlock: &'static Image<48>,
+    ctx: &'static Image<{ size_of::<behind_context>() }>,
+    softlock: &'static Image<{ size_of::<behind_softlock>() }>,
 }
 
 type Table<const LEN: usize> = LazyLock<Mutex<HashMap<(usize, usize), &'static Image<LEN>>>>;
 
-static CONTEXTS: Table<56> = LazyLock::new(Mutex::default);
-static SOFTLOCKS: Table<48> = LazyLock::new(Mutex::default);
+static CONTEXTS: Table<{ size_of::<behind_context>() }> = LazyLock::new(Mutex::default);
+static SOFTLOCKS: Table<{ size_of::<behind_softlock>() }> = LazyLock::new(Mutex::default);
 
 /// Offset of a reference count, the same in both.
-const REFCNT: usize = 36;
-const ONCPU: usize = 40;
+const REFCNT: usize = offset_of!(behind_context, refcnt);
+const ONCPU: usize = offset_of!(behind_context, oncpu);
+const _: () = assert!(REFCNT == offset_of!(behind_softlock, refcnt));
 
 /// The image for a name: first the access callback, then the device.
 fn named<const LEN: usize>(table: &Table<LEN>, device: usize, access: usize) -> &'static Image<LEN> {

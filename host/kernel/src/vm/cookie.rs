@@ -22,7 +22,7 @@ use crate::kern::image::Image;
 pub type Handle = segdev::Handle<Host>;
 
 struct Images {
-    handle: Image<200>,
+    handle: Image<{ size_of::<ddi_sys::behind_handle>() }>,
 }
 
 /// What a handle maps, as the setup call said it.
@@ -69,26 +69,30 @@ const KEPT: usize = 16384;
 
 /// Offsets in the kernel's `devmap_handle_t`.
 mod at {
-    pub const ROFF: usize = 0;
-    pub const UOFF: usize = 8;
-    pub const LEN: usize = 16;
-    pub const DEV: usize = 24;
-    pub const CVADDR: usize = 32;
-    pub const UVADDR: usize = 40;
-    pub const SEG: usize = 56;
-    pub const PVTP: usize = 64;
-    pub const NEXT: usize = 72;
-    pub const SOFTLOCK: usize = 80;
-    pub const CTX: usize = 88;
-    pub const COOKIE: usize = 96;
-    pub const PCOOKIE: usize = 104;
-    pub const PROT: usize = 112;
-    pub const MAXPROT: usize = 116;
-    pub const FLAGS: usize = 124;
-    pub const PFN: usize = 128;
-    pub const TIMEOUT_LENGTH: usize = 144;
-    pub const CALLBACKOPS: usize = 152;
-    pub const ORIG_MAXPROT: usize = 192;
+    use std::mem::offset_of;
+
+    use ddi_sys::behind_handle;
+
+    pub const ROFF: usize = offset_of!(behind_handle, dh_roff);
+    pub const UOFF: usize = offset_of!(behind_handle, dh_uoff);
+    pub const LEN: usize = offset_of!(behind_handle, dh_len);
+    pub const DEV: usize = offset_of!(behind_handle, dh_dev);
+    pub const CVADDR: usize = offset_of!(behind_handle, dh_cvaddr);
+    pub const UVADDR: usize = offset_of!(behind_handle, dh_uvaddr);
+    pub const SEG: usize = offset_of!(behind_handle, dh_seg);
+    pub const PVTP: usize = offset_of!(behind_handle, dh_pvtp);
+    pub const NEXT: usize = offset_of!(behind_handle, dh_next);
+    pub const SOFTLOCK: usize = offset_of!(behind_handle, dh_softlock);
+    pub const CTX: usize = offset_of!(behind_handle, dh_ctx);
+    pub const COOKIE: usize = offset_of!(behind_handle, dh_cookie);
+    pub const PCOOKIE: usize = offset_of!(behind_handle, dh_pcookie);
+    pub const PROT: usize = offset_of!(behind_handle, dh_prot);
+    pub const MAXPROT: usize = offset_of!(behind_handle, dh_maxprot);
+    pub const FLAGS: usize = offset_of!(behind_handle, dh_flags);
+    pub const PFN: usize = offset_of!(behind_handle, dh_pfn);
+    pub const TIMEOUT_LENGTH: usize = offset_of!(behind_handle, dh_timeout_length);
+    pub const CALLBACKOPS: usize = offset_of!(behind_handle, dh_callbackops);
+    pub const ORIG_MAXPROT: usize = offset_of!(behind_handle, dh_orig_maxprot);
 }
 
 /// A protection as the kernel keeps it: the mapping is always a user's.
@@ -126,7 +130,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
 }
 
 /// What of a handle's image follows from the handle alone.
-fn draw(image: &Image<200>, handle: &Handle, info: &HandleInfo) {
+fn draw(image: &Image<{ size_of::<ddi_sys::behind_handle>() }>, handle: &Handle, info: &HandleInfo) {
     const SETUP_DONE: u32 = 0x100;
     let data = handle.data();
     let object = data.object.lock().clone();

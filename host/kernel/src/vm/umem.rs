@@ -4,9 +4,11 @@
 //! goes when the cookie is freed and nothing maps it any more. Locking: one lock round the table of cookies, a leaf.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem::offset_of;
 use std::sync::{Arc, LazyLock};
 
 use ddi_process::physmem::PAGE_SIZE;
+use ddi_sys::behind_umem;
 use parking_lot::{Mutex, RwLock};
 use segdev::{Pfn, UmemKind};
 
@@ -21,7 +23,7 @@ pub struct Memory {
     kind: UmemKind,
     size: u64,
     pfn: Pfn,
-    image: Box<Image<104>>,
+    image: Box<Image<{ size_of::<behind_umem>() }>>,
     /// Whose pages these are, when they are part of other memory.
     whole: Option<Arc<Memory>>,
 }
@@ -34,7 +36,7 @@ const TRASH: u32 = 0x800;
 
 static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
 /// Images of freed cookies, kept so that their addresses are not soon those of others.
-static FREED: Mutex<VecDeque<Box<Image<104>>>> = Mutex::new(VecDeque::new());
+static FREED: Mutex<VecDeque<Box<Image<{ size_of::<behind_umem>() }>>>> = Mutex::new(VecDeque::new());
 
 /// What is remembered of a cookie, for reports.
 #[derive(Clone, Copy)]
@@ -84,10 +86,10 @@ impl Memory {
         }
         let image = Image::new();
         let new = Memory { kind, size, pfn, image, whole: None };
-        new.image.set(0, size as usize);
-        new.image.set(8, new.address());
+        new.image.set(offset_of!(behind_umem, size), size as usize);
+        new.image.set(offset_of!(behind_umem, cvaddr), new.address());
         new.image.set32(
-            24,
+            offset_of!(behind_umem, type_),
             match kind {
                 UmemKind::Pageable => KMEM_PAGEABLE,
                 UmemKind::Trash => TRASH,
@@ -102,9 +104,9 @@ impl Memory {
     pub fn part(whole: Arc<Memory>, off: u64, len: u64) -> Arc<Self> {
         let pfn = whole.pfn + off / PAGE_SIZE;
         let new = Memory { kind: whole.kind, size: len, pfn, image: Image::new(), whole: Some(whole) };
-        new.image.set(0, len as usize);
-        new.image.set(8, new.address());
-        new.image.set32(24, LOCKED);
+        new.image.set(offset_of!(behind_umem, size), len as usize);
+        new.image.set(offset_of!(behind_umem, cvaddr), new.address());
+        new.image.set32(offset_of!(behind_umem, type_), LOCKED);
         Arc::new(new)
     }
 
