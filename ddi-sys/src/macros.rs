@@ -1,4 +1,4 @@
-//! What the headers say with macros that no generator can carry over: casts and macros with parameters.
+//! Macros of the headers that no generator can carry over: casts and macros with parameters.
 //!
 //! Names are the headers' own, so that they can be looked up.
 #![allow(non_snake_case)]

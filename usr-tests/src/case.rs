@@ -1,4 +1,4 @@
-//! What a test case is, how it ends, and the checks that cases are written with.
+//! Test cases, their outcomes, and the checks that cases are written with.
 //!
 //! Locking: none; a case runs in a process of its own.
 
@@ -10,7 +10,7 @@ use crate::device::{Dev, Layout};
 /// Why a case, or a process that works for it, stopped before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// What was seen is not what was expected.
+    /// The outcome is not the expected one.
     Fail(String),
     /// The case cannot be had here, and why.
     Skip(String),
@@ -25,15 +25,15 @@ pub type Result<T = ()> = std::result::Result<T, Stop>;
 pub struct Case {
     pub area: &'static str,
     pub name: &'static str,
-    /// What holds when the case passes, in one sentence.
+    /// One sentence that holds when the case passes.
     pub what: &'static str,
     /// The assertions of other test suites that it stands for, for `--list --sources`.
     pub of: &'static str,
-    /// How many of the ordinary time limits it may take.
+    /// Time limit, in ordinary ones.
     pub patience: u32,
-    /// Does it cut the tail off a mapping of several pieces, which can panic an illumos kernel?
+    /// It cuts the tail off a mapping of several pieces, which can panic an illumos kernel.
     pub cuts_tail: bool,
-    /// Does it stop an illumos kernel, unless the driver's module has its own framework?
+    /// It stops an illumos kernel, unless the driver's module has its own framework.
     pub hostile: bool,
     pub run: fn(&Ctx) -> Result,
 }
@@ -56,13 +56,13 @@ impl Case {
         self
     }
 
-    /// Says that the case cuts the tail off a mapping of several pieces.
+    /// Marks that the case cuts the tail off a mapping of several pieces.
     pub const fn cuts_tail(mut self) -> Case {
         self.cuts_tail = true;
         self
     }
 
-    /// Says that the case stops an illumos kernel whose own framework serves the driver.
+    /// Marks that the case stops an illumos kernel whose own framework serves the driver.
     pub const fn hostile(mut self) -> Case {
         self.hostile = true;
         self
@@ -73,7 +73,7 @@ impl Case {
     }
 }
 
-/// What every case is given.
+/// Arguments of every case.
 pub struct Ctx {
     pub device: String,
 }

@@ -47,7 +47,7 @@ impl Region {
     }
 }
 
-/// Where the device's four regions lie; they adjoin.
+/// Offsets of the device's four regions; they adjoin.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     pub regs: Region,
@@ -102,7 +102,7 @@ impl Dev {
         Ok(Dev { fd, layout: Layout { regs, ring, scratch, fb }, ctxdev })
     }
 
-    /// Does it answer a ctxdev's ioctls?
+    /// Returns whether it answers a ctxdev's ioctls.
     pub fn is_ctxdev(&self) -> bool {
         self.ctxdev
     }
@@ -181,13 +181,13 @@ impl Dev {
         works(format!("mmap of {len:#x} bytes at offset {off:#x}, {}", describe(prot, flags)), result)
     }
 
-    /// Does a range of offsets lie in several regions?
+    /// Returns whether a range of offsets lies in several regions.
     fn crosses(&self, off: usize, len: usize) -> bool {
         let end = off.saturating_add(len);
         end <= self.layout.total() && self.layout.regions().iter().any(|r| off < r.off && r.off < end)
     }
 
-    /// Does the driver refuse every mapping over a region's end? It may be told to: where a munmap of the tail of such a
+    /// Returns whether the driver refuses every mapping over a region's end. It may be told to: where a munmap of the tail of such a
     /// mapping can panic the kernel, that is how its users are kept from it.
     fn one_region_only(&self) -> bool {
         self.layout.regions().windows(2).all(|pair| {
@@ -418,7 +418,7 @@ impl Map {
         )
     }
 
-    /// What loads and stores at `at` get must be what the protection says; the value there stays. Whether memory that
+    /// Checks that loads and stores at `at` get what the protection says; the value there stays. Whether memory that
     /// may only be written can be read is left open: the manual leaves it to the machine.
     #[track_caller]
     pub fn obeys(&self, at: usize, prot: i32) -> Result {

@@ -1,4 +1,4 @@
-//! What a process sees of a device mapping: some 400 cases over POSIX calls, and the replay of recorded programs,
+//! Tests of what a process sees of a device mapping: some 400 cases over POSIX calls, and the replay of recorded programs,
 //! the same on illumos and on Linux under `ddi-host run`. See README.md of this package.
 
 mod area;
@@ -81,7 +81,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("--timeout {text}: not a number of seconds (1 to 86400)"))
 }
 
-/// Does `name` match `pattern`: contain it, or, when it has stars, match it from end to end?
+/// Returns whether `name` contains `pattern`, or, if that has stars, matches it from end to end.
 fn matches(name: &str, pattern: &str) -> bool {
     if !pattern.contains('*') {
         return name.contains(pattern);
@@ -100,7 +100,7 @@ fn matches(name: &str, pattern: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// What goes wrong in printing.
+/// An error in printing.
 fn printing(error: io::Error) -> String {
     format!("cannot print: {error}")
 }
@@ -244,7 +244,7 @@ mod tests {
         assert!(left.is_empty(), "docs/suite.md: under which subject are {left:?}?");
     }
 
-    /// What the suite has to be able to tell; words that rows of docs/suite.md have as their subjects.
+    /// Required abilities of the suite: words that rows of docs/suite.md have as their subjects.
     const ASKED: &str = "map: offsets, lengths, protections, open modes, fixed replacement, hint addresses, \
         private and shared, beyond the device, zero length, unaligned, several regions in one mapping, \
         alignment of large mappings; access: first touch, read then write, instruction fetch, write to read-only, \

@@ -37,7 +37,7 @@ pub fn harmless_advice(advice: i32) -> i32 {
     if cfg!(target_os = "linux") && advice == libc::MADV_DONTNEED { libc::MADV_SEQUENTIAL } else { advice }
 }
 
-/// Is this ordinary memory that may only be written? Linux lets it be read; illumos refuses that as long as the page is not loaded.
+/// Returns whether this is ordinary memory that may only be written. Linux lets it be read; illumos refuses that as long as the page is not loaded.
 pub fn is_write_only_memory(addr: usize) -> bool {
     let holds = |line: &str| {
         let mut words = line.split_whitespace();
@@ -53,7 +53,7 @@ pub fn is_write_only_memory(addr: usize) -> bool {
 /// `MAP_NORESERVE`-free flags of a private anonymous mapping.
 pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 
-/// Is this Linux, where the device is there by grace of `ddi-host`?
+/// Returns whether this is Linux, where `ddi-host` provides the device.
 pub const UNDER_HOST: bool = cfg!(target_os = "linux");
 
 /// Why system calls cannot read or write device memory here, when they cannot.

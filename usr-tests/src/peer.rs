@@ -24,7 +24,7 @@ impl Link {
         self.fd
     }
 
-    /// Tells the other side to go on.
+    /// Lets the other side go on.
     #[track_caller]
     pub fn say(&self, word: u8) -> Result {
         match sys::write(self.fd, &[word]) {
@@ -49,14 +49,14 @@ impl Link {
         }
     }
 
-    /// Says `word` and waits for `answer`.
+    /// Sends `word` and waits for `answer`.
     #[track_caller]
     pub fn ask(&self, word: u8, answer: u8) -> Result {
         self.say(word)?;
         self.hear(answer)
     }
 
-    /// Is there something to hear, without waiting?
+    /// Returns whether a message is there, without waiting.
     pub fn heard(&self) -> bool {
         sys::wait_readable(self.fd, std::time::Duration::ZERO).unwrap_or(true)
     }
@@ -181,7 +181,7 @@ impl Peer {
         }
     }
 
-    /// Says `word` and waits for `answer`, as `hear` does.
+    /// Sends `word` and waits for `answer`, as `hear` does.
     #[track_caller]
     pub fn ask(&mut self, word: u8, answer: u8) -> Result {
         let _ = self.link.say(word);
@@ -272,7 +272,7 @@ pub fn report_and_exit(report: i32, body: impl FnOnce() -> Result) -> ! {
     sys::exit_now(0)
 }
 
-/// What a report says; nothing when there is none.
+/// Returns the text of a report; empty if there is none.
 pub fn parse_report(report: &[u8]) -> Option<Result> {
     let (kind, text) = report.split_first()?;
     let text = String::from_utf8_lossy(text).into_owned();

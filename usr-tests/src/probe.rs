@@ -16,7 +16,7 @@ use libc::{c_int, c_void, siginfo_t};
 
 use crate::{os, sys};
 
-/// What an access was answered with when it was refused.
+/// Answer to an access that was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
     pub signal: i32,
@@ -61,7 +61,7 @@ impl fmt::Display for Fault {
 pub enum Kind {
     /// Nothing is mapped there: SIGSEGV, SEGV_MAPERR.
     Hole,
-    /// What is mapped there does not allow the access: SIGSEGV, SEGV_ACCERR where the page is loaded; where it is not, the driver is asked, and says so by
+    /// The mapping does not allow the access: SIGSEGV, SEGV_ACCERR where the page is loaded; where it is not, the driver is asked, and says so by
     /// SIGBUS, BUS_OBJERR, EACCES.
     Protection,
     /// The driver refused it: SIGBUS, BUS_OBJERR.
@@ -118,9 +118,9 @@ thread_local! {
     static GUARD: Cell<*mut Env> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// Where an unguarded fault is reported before the process dies of it: a descriptor, or -1.
+/// Where to report an unguarded fault before the process dies of it: a descriptor, or -1.
 pub static REPORT: AtomicI32 = AtomicI32::new(-1);
-/// What repairs an unguarded fault, if anything: a `fn(usize) -> bool`.
+/// Repairs an unguarded fault, if set: a `fn(usize) -> bool`.
 static REPAIR: AtomicUsize = AtomicUsize::new(0);
 
 /// Calls `f(access)`; 0 when it returned, 1 when [`guarded_return`] ended it.
@@ -300,7 +300,7 @@ pub fn bare_load8(addr: usize) -> u64 {
     access.value
 }
 
-/// What repairs faults of unguarded accesses: true when the access is to be made again. Runs in the handler.
+/// Repairs a fault of an unguarded access. Returns true if the access is to be made again. Runs in the handler.
 pub fn set_repair(repair: Option<fn(usize) -> bool>) {
     REPAIR.store(repair.map_or(0, |f| f as usize), Ordering::SeqCst);
 }
@@ -328,7 +328,7 @@ pub fn address_in(info: *mut siginfo_t) -> usize {
     unsafe { fault_of(info) }.addr
 }
 
-/// What the details that a handler gets say.
+/// Returns the fault that the details of a handler describe.
 ///
 /// # Safety
 /// `info` is what the kernel passed to a handler of SIGSEGV or SIGBUS.
@@ -367,7 +367,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     sys::plain_disposition(signal, libc::SIG_DFL);
 }
 
-/// Says where the process is about to die, in the form that [`crate::runner`] reads.
+/// Reports where the process is about to die, in the form that [`crate::runner`] reads.
 fn tell(fault: &Fault) {
     let report = REPORT.load(Ordering::SeqCst);
     if report < 0 {

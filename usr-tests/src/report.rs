@@ -1,4 +1,4 @@
-//! How results are printed: for people, as TAP, as JSON, as JUnit XML.
+//! Printed results: for people, as TAP, as JSON, as JUnit XML.
 //!
 //! Locking: none.
 
@@ -15,7 +15,7 @@ pub enum Format {
     Junit,
 }
 
-/// How many cases ended in which way.
+/// Number of cases by outcome.
 #[derive(Default)]
 pub struct Totals {
     pub pass: usize,
@@ -40,7 +40,7 @@ impl Totals {
     }
 }
 
-/// What comes before the first result.
+/// Prints the head, before the first result.
 pub fn start(out: &mut impl Write, format: Format, cases: usize) -> io::Result<()> {
     match format {
         Format::Tap => writeln!(out, "TAP version 14\n1..{cases}"),
@@ -74,7 +74,7 @@ pub fn result(out: &mut impl Write, format: Format, number: usize, report: &Repo
     out.flush()
 }
 
-/// What comes after the last result.
+/// Prints the end, after the last result.
 pub fn end(out: &mut impl Write, format: Format, device: &str, reports: &[Report]) -> io::Result<()> {
     let totals = Totals::of(reports);
     let Totals { pass, fail, skip, error } = totals;
@@ -108,7 +108,7 @@ pub fn end(out: &mut impl Write, format: Format, device: &str, reports: &[Report
     out.flush()
 }
 
-/// What did not pass, and why, once more: it is looked for at the end.
+/// Prints the cases that did not pass once more, and why: people look at the end.
 fn recall(out: &mut impl Write, mark: &str, reports: &[Report]) -> io::Result<()> {
     for outcome in [Outcome::Skip, Outcome::Error, Outcome::Fail] {
         for report in reports.iter().filter(|report| report.outcome == outcome) {

@@ -9,7 +9,7 @@ use crate::device::{Dev, Stats};
 use crate::sys::{self, Errno, Forked, Status};
 use crate::{os, peer, probe};
 
-/// How a case ended.
+/// Outcome of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     Pass,
@@ -37,7 +37,7 @@ pub struct Report {
     pub took: Duration,
 }
 
-/// How the suite is to run.
+/// Options of a run.
 pub struct Options {
     pub device: String,
     pub limit: Duration,
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::case::{case, check, fail};
 
-    /// How a case ends on a plain file, which has no counters.
+    /// Outcome of a case on a plain file, which has no counters.
     fn outcome_of(body: fn(&Ctx) -> Result) -> (Outcome, String) {
         let path = format!("/tmp/usr-tests-runner.{}.{body:p}", sys::getpid());
         std::fs::write(&path, vec![0; 1 << 17]).unwrap();

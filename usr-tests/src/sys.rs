@@ -618,7 +618,7 @@ pub fn set_soft_limit(what: i32, value: u64) -> Sys {
     zero(unsafe { libc::setrlimit(what as _, &limit) })
 }
 
-/// How many descriptors this process may have.
+/// Returns the number of descriptors that this process may have.
 pub fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is ours to fill.
@@ -692,7 +692,7 @@ fn change_mask(how: i32, signal: i32) -> Sys {
     }
 }
 
-/// Is the signal blocked in this thread? May be called in a handler.
+/// Returns whether the signal is blocked in this thread. May be called in a handler.
 pub fn is_blocked(signal: i32) -> bool {
     // SAFETY: all zeros is storage for a set.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

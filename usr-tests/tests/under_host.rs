@@ -129,7 +129,7 @@ fn build_host() -> Option<PathBuf> {
     Some(profile.join("ddi-host"))
 }
 
-/// May this process have a userfaultfd, be it for user code only?
+/// Returns whether this process may have a userfaultfd, be it for user code only.
 fn userfaultfd() -> bool {
     const USER_MODE_ONLY: i32 = 1;
     [0, USER_MODE_ONLY].into_iter().any(|flags| {
@@ -267,7 +267,7 @@ fn replay(host: &Path, faults: &str, trace: &Path, device: &str, setup: [&str; 2
     false
 }
 
-/// What is recorded in one way is the same in the other; a line that was changed is found.
+/// A program recorded in one way has the same outcome in the other; a changed line is found.
 fn record_and_replay(host: &Path) -> bool {
     let file = std::env::temp_dir().join(format!("usr-tests-record.{}.gz", std::process::id()));
     let path = file.to_string_lossy().into_owned();

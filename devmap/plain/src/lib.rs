@@ -86,7 +86,7 @@ impl Pointer {
         self.0
     }
 
-    /// Is it the null pointer?
+    /// Returns whether it is the null pointer.
     pub const fn is_null(self) -> bool {
         self.0 == 0
     }

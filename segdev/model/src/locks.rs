@@ -1,6 +1,6 @@
 //! The model checker's locks, and the assertion of the lock order.
 //!
-//! What each task holds is kept in a table of the checker's own, which is no part of what is explored: tasks of a schedule run one
+//! The locks that each task holds are kept in a table of the checker's own, which is no part of what is explored: tasks of a schedule run one
 //! at a time.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ thread_local! {
     static HELD: RefCell<BTreeMap<u64, Vec<LockClass>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// What the calling task holds.
+/// Locks that the calling task holds.
 fn mine() -> Vec<LockClass> {
     HELD.with_borrow(|held| held.get(&me()).cloned().unwrap_or_default())
 }
@@ -75,7 +75,7 @@ pub struct ModelLock<T> {
     class: LockClass,
 }
 
-/// Its guard. The note goes after the lock has been let go, so that the order is asserted over all of the time it is held.
+/// The guard of the lock. The note goes after the lock has been let go, so that the order is asserted over all of the time it is held.
 pub struct ModelGuard<'a, T> {
     inner: Option<shuttle::sync::MutexGuard<'a, T>>,
     _note: Note,

@@ -1,4 +1,4 @@
-//! What scenarios are made of: a framework, devices with a driver of a few lines, processes.
+//! Parts of scenarios: a framework, devices with a driver of a few lines, processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -64,7 +64,7 @@ pub struct Scene {
     done: AtomicBool,
 }
 
-/// How many pages of a space have translations, by address.
+/// Pages of a space that have translations, by address.
 pub type Ptes = Vec<(u64, u64)>;
 
 impl Scene {
@@ -89,7 +89,7 @@ impl Scene {
     /// The same, where it may be refused.
     ///
     /// # Errors
-    /// What mmap answered.
+    /// Answer of mmap.
     pub fn try_map(&self, space: &AddressSpace<Checked>, pages: u64) -> Result<u64, Errno> {
         self.map_at(space, pages, None)
     }
@@ -97,7 +97,7 @@ impl Scene {
     /// The same at a fixed address.
     ///
     /// # Errors
-    /// What mmap returned.
+    /// Address that mmap returned.
     pub fn map_at(&self, space: &AddressSpace<Checked>, pages: u64, addr: Option<u64>) -> Result<u64, Errno> {
         let req = MapRequest {
             device: &self.device,

@@ -26,7 +26,7 @@ const SET_PAGES: u64 = 24;
 const SET_PFN: u64 = 0x10_0000;
 const ALL: Prot = Prot::READ.union(Prot::WRITE).union(Prot::EXEC);
 
-/// What an operation needs is drawn from these numbers, modulo what there is when it runs.
+/// Arguments of an operation: numbers, taken modulo what there is when it runs.
 #[derive(Clone, Debug)]
 enum Op {
     Mmap { space: u64, off: u64, pages: u64, prot: u8, fixed: Option<u64>, private: bool },
@@ -87,7 +87,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         .prop_map(|(regions, access, fails, ncpus, ops)| Plan { regions, access, fails, ncpus, ops })
 }
 
-/// What is behind a page.
+/// The memory behind a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behind {
     Frame(u64),
@@ -108,7 +108,7 @@ struct Page {
 }
 
 impl Page {
-    /// What a translation must allow.
+    /// The protection that a translation must have.
     fn allowed(&self) -> Prot {
         self.prot & self.maxprot
     }

@@ -1,4 +1,4 @@
-//! What must hold whatever the schedule: no deadlock, no lock out of order, no translation that should be gone, nothing left.
+//! Invariants of every schedule: no deadlock, no lock out of order, no translation that should be gone, nothing left.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ const SPACES: u32 = 3;
 /// The lowest pages of a space, where everything is mapped.
 const AREA: u64 = 24;
 
-/// What an operation needs is drawn from these numbers, modulo what there is when it runs.
+/// Arguments of an operation: numbers, taken modulo what there is when it runs.
 #[derive(Clone, Debug)]
 enum Op {
     Mmap {

@@ -1,4 +1,4 @@
-//! Whole corpus files, plain or gzipped.
+//! Corpus files as a whole, plain or gzipped.
 //!
 //! Each scenario runs on a thread of its own, which is left behind if it does not end within the limit: the others still run.
 
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::run::{Mismatch, Ran, run};
 use crate::scenario::Scenario;
 
-/// How one file fared.
+/// Result of one file.
 #[derive(Default)]
 pub struct Report {
     /// Scenarios in it.
@@ -93,7 +93,7 @@ fn watched(scenario: &Arc<Scenario>, limit: Duration) -> Result<Result<Ran, Stri
     })
 }
 
-/// What `f` returns, or `None` if that takes longer than `limit`; its thread is left behind then.
+/// Returns what `f` returns, or `None` if that takes longer than `limit`; its thread is left behind then.
 fn within<R: Send + 'static>(limit: Duration, f: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {

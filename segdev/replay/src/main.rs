@@ -21,10 +21,10 @@ struct Args {
     /// Corpus files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How many mismatches to print for each file.
+    /// Maximum number of mismatches to print for each file.
     #[arg(long, value_name = "N", default_value_t = 5)]
     show: usize,
-    /// How long a scenario may take; one that takes longer has hung.
+    /// Time limit of a scenario, in seconds; one that takes longer has hung.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 }
@@ -88,7 +88,7 @@ fn answer(said: &clap::Error) -> ExitCode {
     }
 }
 
-/// Says that standard output cannot be written, unless nobody reads it.
+/// Reports that standard output cannot be written, ignoring EPIPE.
 fn not_printed(error: &std::io::Error) -> ExitCode {
     if error.kind() != ErrorKind::BrokenPipe {
         eprintln!("replay: cannot print: {error}");
@@ -96,7 +96,7 @@ fn not_printed(error: &std::io::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What is said of a file.
+/// Text of the result of a file.
 fn lines(path: &Path, report: &Report) -> String {
     let mut text = format!("{}: {} of {} scenarios passed\n", path.display(), report.passed, report.total);
     if let (scenarios @ 1.., ran) = &report.only_run {

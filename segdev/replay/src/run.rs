@@ -26,11 +26,11 @@ pub struct Mismatch {
     pub op: Option<usize>,
     /// The operation itself.
     pub what: String,
-    /// What differs.
+    /// Name of the difference.
     pub field: &'static str,
-    /// What was recorded.
+    /// The recorded value.
     pub expected: String,
-    /// What happened.
+    /// The value of this run.
     pub got: String,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Mismatch {
 
 type Fw = Framework<Sim>;
 
-/// What an operation answered.
+/// Answer of an operation.
 #[derive(Default)]
 struct Answer {
     ret: i64,
@@ -82,7 +82,7 @@ struct Runner<'a> {
     spaces: BTreeMap<u32, AddressSpace<Sim>>,
 }
 
-/// What a scenario came to that was run to its end.
+/// Result of a scenario that was run to its end.
 #[derive(Default)]
 pub struct Ran {
     /// Operations that were run.
@@ -349,7 +349,7 @@ impl<'a> Runner<'a> {
         json!({"handles": live.handles, "segs": live.segments, "ctx": live.contexts, "softlock": live.softlocks})
     }
 
-    /// What must hold after every operation: no translation lies outside a segment, and none allows more than its page's protection.
+    /// Checks what holds after every operation: no translation lies outside a segment, and none allows more than its page's protection.
     fn broken_invariant(&self) -> Option<String> {
         for run in self.fw.platform().pages() {
             let Some(space) = self.spaces.get(&run.space) else {
@@ -370,7 +370,7 @@ impl<'a> Runner<'a> {
         None
     }
 
-    /// What must hold at the end: nothing is live, pending, locked or mapped.
+    /// Checks what holds at the end: nothing is live, pending, locked or mapped.
     fn end(mut self) -> Result<(), Mismatch> {
         let wrong = |field, expected: &str, got: String| Mismatch {
             op: None,

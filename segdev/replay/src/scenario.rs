@@ -18,16 +18,16 @@ pub struct Scenario {
     pub regs: Vec<Regs>,
     /// Devices.
     pub devices: Vec<Device>,
-    /// What is done.
+    /// The operations.
     pub ops: Vec<Op>,
-    /// What was observed, one entry for each operation.
+    /// The observations, one for each operation.
     pub expect: Option<Vec<Expect>>,
 }
 
 /// Kernel memory from `ddi_umem_alloc`.
 #[derive(Deserialize)]
 pub struct Cookie {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Bytes.
     pub size: u64,
@@ -45,9 +45,9 @@ fn one() -> u64 {
 /// A register set.
 #[derive(Deserialize)]
 pub struct Regs {
-    /// Its number.
+    /// The number.
     pub rnumber: u32,
-    /// Its first page frame.
+    /// The first page frame.
     pub pfn: u64,
     /// Bytes.
     pub len: u64,
@@ -56,7 +56,7 @@ pub struct Regs {
 /// A device and its driver's script.
 #[derive(Deserialize)]
 pub struct Device {
-    /// What it maps.
+    /// The regions that it maps.
     pub regions: Vec<Region>,
     /// Sets of callbacks by name.
     #[serde(default)]
@@ -96,7 +96,7 @@ pub struct Region {
     pub twice: bool,
 }
 
-/// What a region maps.
+/// The memory of a region.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -111,7 +111,7 @@ pub enum Kind {
 pub struct Callbacks {
     /// There is a map callback.
     pub map: bool,
-    /// What the access callback does.
+    /// Behaviour of the access callback.
     pub access: Option<String>,
     /// There is a dup callback.
     pub dup: bool,
@@ -308,20 +308,20 @@ impl Op {
     }
 }
 
-/// What was observed; a field that is absent is not compared.
+/// An observation; a field that is absent is not compared.
 #[derive(Deserialize)]
 pub struct Expect {
     /// The raw return value.
     pub ret: Option<Value>,
     /// The address of an mmap.
     pub addr: Option<Value>,
-    /// What a query answered.
+    /// Answer of a query.
     pub val: Option<Value>,
     /// The callbacks.
     pub events: Option<Value>,
     /// Every translation.
     pub pages: Option<Value>,
-    /// How many objects there are.
+    /// Number of objects.
     pub live: Option<Value>,
 }
 

@@ -70,7 +70,7 @@ fn mapped(dev: &Dev) -> Result<[Map; 2]> {
     Ok(maps)
 }
 
-/// What `mapped` wrote must still be there.
+/// Checks that what `mapped` wrote is still there.
 fn intact(dev: &Dev, maps: &[Map; 2]) -> Result {
     maps[0].marked(0x100)?;
     if dev.is_ctxdev() {

@@ -1,4 +1,4 @@
-//! Who has the engine: hysteresis, and owners that exit, die, stop, fork, or unmap.
+//! The owner of the engine: hysteresis, and owners that exit, die, stop, fork, or unmap.
 
 use std::time::{Duration, Instant};
 

@@ -266,7 +266,7 @@ fn text_agrees(what: &str, text: &str, stats: &Stats) -> Result {
     Ok(())
 }
 
-/// Does something of everything that is counted.
+/// Performs each operation that is counted.
 fn busy(dev: &Dev) -> Result {
     let maps = [dev.map_all(PRIVATE)?, dev.map_region(dev.layout.fb, SHARED)?];
     maps.iter().try_for_each(|map| map.mark(1))?;

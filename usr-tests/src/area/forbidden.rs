@@ -36,7 +36,7 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
-/// How an access must end.
+/// Required outcome of an access.
 #[track_caller]
 fn ends<T: std::fmt::Debug>(what: &str, seen: std::result::Result<T, Fault>, expected: Fault) -> Result {
     match seen {

@@ -61,7 +61,7 @@ fn beside(
     })
 }
 
-/// What a thread has stored in ordinary memory, which the child has a copy of.
+/// Values that a thread has stored in ordinary memory, of which the child has a copy.
 type Notes = [AtomicU64; 64];
 
 fn notes() -> Notes {
@@ -129,7 +129,7 @@ fn one_moment_loads(t: &Ctx) -> Result {
     })
 }
 
-/// What a thread notes of the mapping that it makes and unmaps over and over: its address while it is surely there, 1 while it is surely not.
+/// A note of a thread about the mapping that it makes and unmaps over and over: its address while it is surely there, 1 while it is surely not.
 const UNSURE: u64 = 0;
 const NOTHING: u64 = 1;
 

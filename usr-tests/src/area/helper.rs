@@ -1,4 +1,4 @@
-//! What this program does when a case executes it anew: `usr-tests --helper NAME DEVICE REPORT LINK ARGS…`.
+//! The parts of this program that cases execute anew: `usr-tests --helper NAME DEVICE REPORT LINK ARGS…`.
 //!
 //! REPORT and LINK are descriptors that the case passes on; the outcome goes to the first.
 

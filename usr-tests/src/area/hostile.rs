@@ -1,4 +1,4 @@
-//! What a process can do to bring a devmap framework down: a program for each defect of docs/shield.md that a process can reach. Harmless under the host and in
+//! Attempts of a process to bring a devmap framework down: a program for each defect of docs/shield.md that a process can reach. Harmless under the host and in
 //! a module with its own framework. Each case ends with the device working; the runner sees that nothing of the case is left.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -87,7 +87,7 @@ pub const CASES: &[Case] = &[
     .slow(3),
 ];
 
-/// How long a race goes on.
+/// Duration of a race.
 const LONG: Duration = Duration::from_millis(1200);
 
 /// The device works.
@@ -343,7 +343,7 @@ fn waiting_for_oneself(t: &Ctx) -> Result {
     result
 }
 
-/// What a thread makes of a place that others map and unmap: a value, or one of the two signals of a hole.
+/// Result of an access to a place that others map and unmap: a value, or one of the two signals of a hole.
 fn touch(addr: usize) -> Result {
     match probe::load8(addr) {
         Err(fault) if fault.kind() != Kind::Hole && fault.signal != libc::SIGSEGV => {

@@ -150,7 +150,7 @@ fn sharing(shared: bool) -> &'static str {
 }
 
 impl Call {
-    /// What it is counted under.
+    /// Name under which it is counted.
     pub fn kind(&self) -> &'static str {
         match self {
             Call::Map { .. } => "mmap",
@@ -181,7 +181,7 @@ impl Call {
         }
     }
 
-    /// What stands behind the outcome.
+    /// Details behind the outcome.
     pub fn behind(&self) -> String {
         match self {
             Call::Ioctl { page: Some(page), .. } => format!(" p{page}"),

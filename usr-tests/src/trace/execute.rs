@@ -11,7 +11,7 @@ use crate::probe::{self, Fault};
 use crate::sys::{self, Errno, Sys, page_size};
 use crate::{device, os};
 
-/// What a process of a program has: descriptors, all inherited by its children.
+/// Descriptors of a process of a program, all inherited by its children.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
     path: &'a str,
@@ -22,7 +22,7 @@ pub struct Means<'a> {
     pipe: (i32, i32),
 }
 
-/// What is in the pipe for a read(2).
+/// Bytes in the pipe for a read(2).
 const MESSAGE: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
 fn address(page: usize) -> usize {
@@ -37,7 +37,7 @@ fn sharing(shared: bool) -> i32 {
     if shared { SHARED } else { PRIVATE }
 }
 
-/// How an access ended: a value, or the signal.
+/// Outcome of an access: a value, or the signal.
 fn access(at: usize, result: Result<String, Fault>) -> String {
     let fault = match result {
         Ok(value) => return value,
@@ -195,7 +195,7 @@ impl<'a> Means<'a> {
         }
     }
 
-    /// Has this call, which succeeded, loaded from where illumos may refuse it? See README.md of this package, "What Linux does otherwise".
+    /// Returns whether this call, which succeeded, has loaded from where illumos may refuse it. See README.md of this package, "What Linux does otherwise".
     pub fn is_lenient(call: &Call) -> bool {
         match *call {
             Call::Load { page, .. } | Call::WriteFrom { page, .. } | Call::DeviceWriteFrom { page } => {

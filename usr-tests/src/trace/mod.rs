@@ -29,7 +29,7 @@ pub struct Program {
     last_lines: [usize; 2],
 }
 
-/// What a process of a program does next. `line` is the place in [`Program::lines`] of the outcome.
+/// The next step of a process of a program. `line` is the place in [`Program::lines`] of the outcome.
 #[derive(Debug)]
 enum Step {
     Call { line: usize, peer: bool, call: Call },
@@ -49,7 +49,7 @@ struct Child {
 }
 
 impl Step {
-    /// Is it the second process's?
+    /// Returns whether it is the second process's.
     fn peer(&self) -> bool {
         match self {
             Step::Call { peer, .. } | Step::Fork { peer, .. } => *peer,
@@ -65,11 +65,11 @@ fn check_device(device: &str) -> Result<(), String> {
     }
 }
 
-/// Where page 0 of the area is.
+/// Address of page 0 of the area.
 const AREA: usize = 0x2_0000_0000;
 /// Pages of the area.
 const PAGES: usize = 16;
 /// An address where no process has anything.
 const NOWHERE: usize = 0x3_0000_0000;
-/// What a child exits with.
+/// Exit status of a child.
 const CHILD_STATUS: i32 = 7;

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use super::call::{self, Call};
 use super::{CHILD_STATUS, Child, Program, Step};
 
-/// How a line of a trace is indented: two spaces for each generation of children; a child's first line comes behind its parent's
+/// Indentation of a line of a trace: two spaces for each generation of children; a child's first line comes behind its parent's
 /// indentation and its own.
 pub fn indentation(generation: usize, first: bool) -> usize {
     if first { 4 * generation - 2 } else { 2 * generation }
@@ -29,7 +29,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, String> {
 /// The programs of a trace file.
 ///
 /// # Errors
-/// What is wrong with the file, with the line.
+/// An error in the file, with its line.
 pub fn file(path: &Path) -> Result<Vec<Program>, String> {
     let mut text = Vec::new();
     open(path)?.read_to_end(&mut text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -81,7 +81,7 @@ struct Reader {
     program: Program,
     /// The children whose lines are being read: the line and process of their first line, and what they do.
     nest: Vec<(usize, bool, Child)>,
-    /// How many of the two last lines have come.
+    /// Number of the two last lines that have come.
     ended: usize,
 }
 

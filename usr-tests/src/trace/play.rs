@@ -15,7 +15,7 @@ use crate::{probe, runner};
 /// The counters of which a line tells how they have changed.
 type Counters = ctxdev_user::Stats;
 
-/// What a process says.
+/// Output of a process.
 pub struct Said {
     /// The number of the line.
     pub line: usize,
@@ -144,7 +144,7 @@ impl Player<'_> {
     }
 }
 
-/// What a program's first process does, and its second one.
+/// Operations of a program's first process, and of its second one.
 fn live(program: &Program, device: &str, out: i32) -> Result<(), String> {
     probe::install();
     let means = Means::new(device)?;

@@ -29,7 +29,7 @@ Makes random programs, runs them, and writes what each call is answered, in the 
 exit status: 0 it is written, 1 a program did not come to its end, 2 wrong usage
 ";
 
-/// What random programs are like.
+/// Parameters of random programs.
 #[derive(Clone, Copy)]
 struct Taste {
     calls: usize,

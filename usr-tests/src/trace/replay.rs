@@ -96,7 +96,7 @@ pub fn main(args: impl Iterator<Item = String>, out: &mut impl Write) -> Result<
     Ok(good)
 }
 
-/// Says on a terminal how far a long run has come; nothing takes it away again.
+/// Shows the progress of a long run on a terminal.
 pub fn progress(text: &str) {
     let mut err = io::stderr();
     if err.is_terminal() {
@@ -105,9 +105,9 @@ pub fn progress(text: &str) {
     }
 }
 
-/// What a program did, beside what it was to do.
+/// Outcome of a program beside the recorded one.
 struct Comparison {
-    /// What came in each line's place.
+    /// The line that came in each line's place.
     seen: Vec<Option<String>>,
     /// Lines that are as recorded but for a rule of [`excused`].
     excused: usize,
@@ -160,7 +160,7 @@ impl Comparison {
             .map(|(index, _)| index)
     }
 
-    /// What is wrong, if something is.
+    /// The difference, if there is one.
     fn describe(&self, program: &Program) -> Option<String> {
         let number = program.number;
         if let Some(at) = self.differences(program).next() {
@@ -185,7 +185,7 @@ impl Comparison {
     }
 }
 
-/// What is counted for a file.
+/// Counts of a file.
 #[derive(Default)]
 struct Tally {
     programs: usize,
