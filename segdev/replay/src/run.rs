@@ -26,7 +26,7 @@ pub struct Mismatch {
     pub op: Option<usize>,
     /// The operation itself.
     pub what: String,
-    /// Name of the difference.
+    /// Name of the field that differs.
     pub field: &'static str,
     /// The recorded value.
     pub expected: String,
