@@ -4,6 +4,7 @@
 //! Serving takes the mapping's own lock for the load; the driver's mutexes come before it and may be held over
 //! [`Fault::load`] and [`Context::load`], which is how a load is kept apart from the unload of another thread.
 
+use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +16,6 @@ use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;
 use crate::frame::{Frame, this_thread};
 use crate::handle::Handle;
-use crate::kmem::try_push;
 use crate::time::sleep_anyhow;
 
 /// Kinds of access by a process.
@@ -168,16 +168,16 @@ impl<'a> Fault<'a> {
                 if answer.is_err() {
                     // A routine that fails must not make others wait. It must not fail in the framework's eyes
                     // either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
-                    self.set_ticks(0);
+                    self.handle.lock().set_ticks(0);
                 }
                 result = Some(answer);
             };
-            self.set_ticks(self.hysteresis.load(Ordering::Relaxed));
-            let _entered = Entered::new(self.handle, &mut call)?;
+            let ticks = self.hysteresis.load(Ordering::Relaxed);
+            let (_entered, cookie) = Entered::new(self.handle, &mut call, ticks)?;
             // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
             unsafe {
                 sys::devmap_do_ctxmgt(
-                    self.cookie(),
+                    cookie,
                     self.pvt,
                     i64::try_from(self.offset).unwrap_or(i64::MAX),
                     self.len,
@@ -194,20 +194,6 @@ impl<'a> Fault<'a> {
             _ => Err(Errno::from_fault(code)),
         }
     }
-
-    fn cookie(&self) -> sys::devmap_cookie_t {
-        self.handle.lock().cookie()
-    }
-
-    /// Tells the framework the timeout to use after this switch, if it has another one.
-    fn set_ticks(&self, ticks: i64) {
-        let mut state = self.handle.lock();
-        if state.ticks != ticks && !state.cookie().is_null() {
-            // SAFETY: in the access callback, so the handle lives.
-            unsafe { sys::devmap_set_ctx_timeout(state.cookie(), ticks) };
-            state.ticks = ticks;
-        }
-    }
 }
 
 fn load(handle: &Handle, offset: u64, len: usize, kind: u32, rw: u32) -> Result<Served, Errno> {
@@ -216,6 +202,7 @@ fn load(handle: &Handle, offset: u64, len: usize, kind: u32, rw: u32) -> Result<
         return Err(Errno::EIO);
     }
     let (start, len) = state.clamp(offset, len).ok_or(Errno::EFAULT)?;
+    handle.touch();
     state.load(start, len, kind, rw)?;
     Ok(Served(()))
 }
@@ -227,32 +214,45 @@ struct Entered<'a> {
 }
 
 impl<'a> Entered<'a> {
-    fn new(handle: &'a Handle, routine: &mut dyn FnMut()) -> Result<Entered<'a>, Errno> {
+    /// Enters a routine, and tells the framework the timeout to use after this switch, if it has another one. Returns the framework's handle, too.
+    fn new(
+        handle: &'a Handle,
+        routine: &mut dyn FnMut(),
+        ticks: i64,
+    ) -> Result<(Entered<'a>, sys::devmap_cookie_t), Errno> {
         let thread = this_thread();
         let routine: *mut dyn FnMut() = routine;
         // SAFETY: only the lifetime changes; the entry is removed before the routine goes.
         let routine: *mut (dyn FnMut() + 'static) = unsafe { core::mem::transmute(routine) };
-        try_push(&mut handle.cell().frames.lock(), Frame { thread, routine })?;
-        Ok(Entered { handle, thread })
+        let mut frame = Frame { thread, routine, order: 0 };
+        let mut room = Vec::new();
+        loop {
+            let mut state = handle.lock();
+            state.set_ticks(ticks);
+            state.frames.widen(&mut room);
+            frame = match state.frames.enter(frame) {
+                Ok(()) => return Ok((Entered { handle, thread }, state.cookie())),
+                Err(frame) => frame,
+            };
+            let wanted = state.frames.wanted();
+            drop(state);
+            // Not under the lock, which a timeout's routine takes.
+            room = Vec::new();
+            room.try_reserve_exact(wanted).map_err(|_| Errno::ENOMEM)?;
+        }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let mut frames = self.handle.cell().frames.lock();
-        if let Some(index) = frames.iter().rposition(|frame| frame.thread == self.thread) {
-            frames.swap_remove(index);
-        }
+        self.handle.lock().frames.leave(self.thread);
     }
 }
 
 /// Calls the routine that this thread has entered for the mapping. Always succeeds in the framework's eyes.
 pub(crate) fn run(handle: &Handle) -> c_int {
     let thread = this_thread();
-    let routine = {
-        let frames = handle.cell().frames.lock();
-        frames.iter().rfind(|frame| frame.thread == thread).map(|frame| frame.routine)
-    };
+    let routine = handle.lock().frames.innermost(thread).map(|frame| frame.routine);
     if let Some(routine) = routine {
         // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
         let routine = unsafe { &mut *routine };

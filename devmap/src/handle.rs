@@ -9,23 +9,23 @@
 //! held, and from any thread, a timeout's routine included.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::fmt;
 use core::mem;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ddi_sys as sys;
 
 use crate::access::Order;
 use crate::errno::{Errno, Error};
-use crate::frame::Frame;
+use crate::fixed::{Fixed, Guard};
+use crate::frame::Frames;
 use crate::memory::Memory;
 use crate::page;
 use crate::pinned::{Loss, UserMemory};
 use crate::protection::Protection;
 use crate::slab::Seat;
-use crate::sync::{Mutex, MutexGuard};
 
 pub(crate) struct State {
     /// The framework's handle; null before the first callback and after the unmap callback.
@@ -41,7 +41,7 @@ pub(crate) struct State {
     /// Whether accesses are refused.
     invalid: bool,
     /// The context timeout that the framework has for it, in ticks.
-    pub(crate) ticks: i64,
+    ticks: i64,
     /// Memory that it maps, or is to map, kept alive by this.
     memory: Option<Memory>,
     /// Offset in `memory`, in bytes.
@@ -60,6 +60,8 @@ pub(crate) struct State {
     before: Option<Held>,
     /// Whether it was ever made to map something else: the framework may have copied it before that.
     remapped: bool,
+    /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
+    pub(crate) frames: Frames,
 }
 
 /// Memory, and the mapping's place among the mappings of it.
@@ -70,9 +72,10 @@ type Held = (Option<Memory>, Option<Seat<Handle>>);
 unsafe impl Send for State {}
 
 pub(crate) struct Cell {
-    state: Mutex<State>,
-    /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
-    pub(crate) frames: Mutex<Vec<Frame>>,
+    state: Fixed<State>,
+    /// Whether translations may exist. Set, with the lock held, before any is loaded; cleared with it when all have been unloaded. Whoever reads it without the lock
+    /// sees what was loaded before; keeping later loads apart is the driver's, as it is of an unload.
+    touched: AtomicBool,
     dip: *mut sys::dev_info_t,
 }
 
@@ -126,33 +129,19 @@ const REMAP: &str = "devmap_umem_remap(9F)";
 impl Handle {
     /// A handle that does not live yet.
     pub(crate) fn new(dip: *mut sys::dev_info_t, offset: u64, len: usize) -> Handle {
-        let state = State {
-            cookie: ptr::null_mut(),
-            private: ptr::null_mut(),
-            offset,
-            len,
-            loaded: false,
-            invalid: false,
-            ticks: 0,
-            memory: None,
-            start: 0,
-            pinned: None,
-            order: None,
-            max_protection: sys::PROT_ALL,
-            loads_unseen: false,
-            gone: false,
-            stale: false,
-            before: None,
-            remapped: false,
-        };
-        Handle(Arc::new(Cell { state: Mutex::new(state), frames: Mutex::new(Vec::new()), dip }))
+        Handle::with(dip, State::new(offset, len))
     }
 
-    pub(crate) fn cell(&self) -> &Cell {
-        &self.0
+    fn with(dip: *mut sys::dev_info_t, state: State) -> Handle {
+        let touched = AtomicBool::new(state.loads_unseen);
+        // SAFETY: it goes into the cell, which stays where it is, and is initialised before anybody else has it.
+        let cell = Arc::new(Cell { state: unsafe { Fixed::new(state) }, touched, dip });
+        // SAFETY: this once; what an `Arc` holds does not move.
+        unsafe { cell.state.init() };
+        Handle(cell)
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> Guard<'_, State> {
         self.0.state.lock()
     }
 
@@ -169,6 +158,7 @@ impl Handle {
         state.order = target.order;
         state.max_protection = target.max_protection;
         state.loads_unseen = target.loads_unseen;
+        self.0.touched.store(target.loads_unseen, Relaxed);
         if let Some(trash) = lost {
             state.invalid = true;
             // Kept until the framework's handle is told.
@@ -209,15 +199,17 @@ impl Handle {
 
     /// A handle for a part of this one, or for a copy of it, not yet alive.
     pub(crate) fn derive(&self, offset: u64, len: usize) -> Handle {
-        let new = Handle::new(self.0.dip, offset, len);
-        {
+        let mut state = State::new(offset, len);
+        let plain = {
             let old = self.lock();
-            if old.user().is_none() {
-                new.lock().copy(&old);
-                return new;
+            let plain = old.user().is_none();
+            if plain {
+                state.copy(&old);
             }
-        }
-        self.derive_of_user(new)
+            plain
+        };
+        let new = Handle::with(self.0.dip, state);
+        if plain { new } else { self.derive_of_user(new) }
     }
 
     /// The same of a process's memory, among whose mappings the new handle has to be.
@@ -234,6 +226,9 @@ impl Handle {
             }
             let mut state = new.lock();
             state.copy(&old);
+            if state.loads_unseen {
+                new.touch();
+            }
             state.pinned = pinned.take();
             if let Some(user) = user.filter(UserMemory::is_lost) {
                 state.invalid = true;
@@ -270,6 +265,7 @@ impl Handle {
             let mut behind = rest.lock();
             behind.cookie = cookie;
             behind.loaded = state.loaded;
+            rest.0.touched.store(true, Relaxed);
             if stale {
                 behind.unload_now();
             }
@@ -311,7 +307,22 @@ impl Handle {
     /// On return no processor uses them. Any thread, any mutex held; a mapping that has gone has none, which is no
     /// error. `EIO` if the framework refuses.
     pub fn unload(&self) -> Result<(), Error> {
-        self.lock().unload()
+        let mut state = self.lock();
+        state.unload()?;
+        if !state.loads_unseen {
+            self.0.touched.store(false, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The same for many of which few have translations: does not lock one that has none.
+    pub(crate) fn unload_touched(&self) -> Result<(), Error> {
+        if self.0.touched.load(Relaxed) { self.unload() } else { Ok(()) }
+    }
+
+    /// Translations are about to be loaded, with the lock held.
+    pub(crate) fn touch(&self) {
+        self.0.touched.store(true, Relaxed);
     }
 
     /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has.
@@ -486,6 +497,31 @@ pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Er
 }
 
 impl State {
+    /// Of a mapping that does not live yet, and maps nothing.
+    #[inline]
+    fn new(offset: u64, len: usize) -> State {
+        State {
+            cookie: ptr::null_mut(),
+            private: ptr::null_mut(),
+            offset,
+            len,
+            loaded: false,
+            invalid: false,
+            ticks: 0,
+            memory: None,
+            start: 0,
+            pinned: None,
+            order: None,
+            max_protection: sys::PROT_ALL,
+            loads_unseen: false,
+            gone: false,
+            stale: false,
+            before: None,
+            remapped: false,
+            frames: Frames::new(),
+        }
+    }
+
     /// The private pointer, if this is the framework's handle.
     pub(crate) fn private_pointer(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<c_void>> {
         if self.cookie == cookie && !cookie.is_null() { NonNull::new(self.private) } else { None }
@@ -493,6 +529,15 @@ impl State {
 
     pub(crate) fn cookie(&self) -> sys::devmap_cookie_t {
         self.cookie
+    }
+
+    /// Tells the framework the timeout to use after a switch, if it has another one. In the access callback.
+    pub(crate) fn set_ticks(&mut self, ticks: i64) {
+        if self.ticks != ticks && !self.cookie.is_null() {
+            // SAFETY: the handle lives while it is noted here and the lock is held, see `retire`.
+            unsafe { sys::devmap_set_ctx_timeout(self.cookie, ticks) };
+            self.ticks = ticks;
+        }
     }
 
     pub(crate) fn is_invalid(&self) -> bool {

@@ -60,6 +60,7 @@ pub mod endian;
 mod entry;
 pub mod errno;
 pub mod fault;
+mod fixed;
 pub mod fm;
 mod frame;
 pub mod handle;

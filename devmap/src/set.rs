@@ -83,7 +83,7 @@ impl MappingSet {
     ///
     /// Any thread, any mutex held. Goes on after an error and reports the first.
     pub fn unload(&self) -> Result<(), Error> {
-        self.each(Handle::unload)
+        self.each(Handle::unload_touched)
     }
 
     /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. Nobody joins the set meanwhile.

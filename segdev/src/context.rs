@@ -175,12 +175,10 @@ impl<P: Platform> Framework<P> {
         let Some(routine) = routine else { return FaultCode::HWERR };
         let (turn, mapping) = {
             let st = handle.lock();
-            let Some(ctx) = &st.ctx else { return FaultCode::HWERR };
-            if st.stage != Stage::SetUp {
-                return FaultCode::HWERR;
-            }
+            let turns = st.shared.as_ref().and_then(|shared| shared.turns.as_ref());
+            let Some(turns) = turns.filter(|_| st.stage == Stage::SetUp) else { return FaultCode::HWERR };
             let timed = st.ticks > 0 && self.platform.ncpus() > 1;
-            (timed.then(|| ctx.clone()), st.mapping)
+            (timed.then(|| turns.ctx.clone()), st.mapping)
         };
         if let Some(ctx) = &turn {
             while !ctx.try_enter(mapping) {
@@ -205,9 +203,9 @@ impl<P: Platform> Framework<P> {
             }
             None if ok => {}
             None => {
-                let ctx = handle.lock().ctx.clone();
-                if let Some(ctx) = ctx {
-                    ctx.fail(&self.platform);
+                let shared = handle.lock().shared.clone();
+                if let Some(turns) = shared.as_ref().and_then(|shared| shared.turns.as_ref()) {
+                    turns.ctx.fail(&self.platform);
                 }
             }
         }

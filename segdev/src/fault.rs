@@ -12,13 +12,14 @@ use alloc::vec::Vec;
 
 use crate::context::Context;
 use crate::framework::Framework;
-use crate::handle::{Handle, State};
+use crate::handle::{Handle, State, Turns};
+use crate::list;
 use crate::load::Changed;
 use crate::page_locks::{Locked, locks_through};
 use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
 use crate::segment::Segment;
 use crate::softlock::{Entry, Softlock, Ticket};
-use crate::types::{FaultCode, FaultType, PAGE_SHIFT, Rw, SetupFlags};
+use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw, SetupFlags};
 
 /// What a fault must wait for, with the space not locked.
 pub(crate) enum Blocked<P: Platform> {
@@ -77,11 +78,21 @@ impl<P: Platform> Done<P> {
         }
     }
 
-    /// Adds what a softlock has locked.
-    fn lock(&mut self, locked: Locked<P>) {
+    /// Makes room for something more to be locked; false when there is no memory for it.
+    fn reserve(&mut self) -> bool {
+        if !matches!(self, Self::Locked(_)) {
+            *self = Self::Locked(Vec::new());
+        }
         match self {
-            Self::Locked(list) => list.push(locked),
-            _ => *self = Self::Locked(alloc::vec![locked]),
+            Self::Locked(list) => list::reserve(list, 1),
+            _ => false,
+        }
+    }
+
+    /// Adds what a softlock has locked, for which there is room.
+    fn lock(&mut self, locked: Locked<P>) {
+        if let Self::Locked(list) = self {
+            let _ = list::push(list, locked);
         }
     }
 
@@ -176,6 +187,36 @@ impl<P: Platform> Progress<P> {
 }
 
 impl<P: Platform> Segment<P> {
+    /// Serves the usual fault: an access without a translation, within one handle, with nothing to wait for. `None` for any other, of which
+    /// nothing is served then.
+    #[inline]
+    pub(crate) fn usual_fault(&self, fw: &Framework<P>, addr: u64, len: u64, rw: Rw) -> Option<FaultCode> {
+        let handle = self.find(addr)?;
+        let mut st = handle.lock();
+        let start = addr - st.addr;
+        if st.level > 0 || st.ticks > 0 || len > st.len - start {
+            return None;
+        }
+        if !st.access {
+            return Some(st.load_fast(&fw.platform, handle.space(), start, len, rw));
+        }
+        let shared = st.shared.clone()?;
+        let off = st.off + start;
+        st.must_wait = false;
+        drop(st);
+        let softlock = &shared.turns.as_ref()?.softlock;
+        let ticket =
+            softlock.enter_freely(handle.space(), off >> PAGE_SHIFT, (off + len - 1) >> PAGE_SHIFT)?;
+        let access = Access { off, len, ty: FaultType::Inval, rw };
+        let ret = shared.callbacks.access(fw, handle, handle.pvt(), access);
+        softlock.leave(&fw.platform, ticket);
+        if ret == 0 {
+            return Some(FaultCode::OK);
+        }
+        // The callback has set a timeout, and must wait for its turn.
+        fw.refused(handle, ret, FaultType::Inval, false).ok()
+    }
+
     /// Serves the fault as far as it lies in the segment.
     #[inline]
     fn fault_step(&self, fw: &Framework<P>, asked: Asked, progress: &mut Progress<P>) -> Step<P> {
@@ -253,6 +294,9 @@ impl<P: Platform> Framework<P> {
         asked: Asked,
         progress: &mut Progress<P>,
     ) -> FaultCode {
+        if asked.ty == FaultType::Softlock && !progress.done.reserve() {
+            return FaultCode::EAGAIN;
+        }
         let mut pages = Changed::new();
         let rc = st.serve_range(&self.platform, handle.space(), range, asked.ty, asked.rw, &mut pages);
         if asked.ty == FaultType::Softlock && rc.is_ok() {
@@ -271,18 +315,19 @@ impl<P: Platform> Framework<P> {
         progress: &mut Progress<P>,
     ) -> Step<P> {
         let (start, len) = st.widen(self.platform.page_sizes(), start, len);
-        let (Some(callbacks), Some(softlock)) = (st.callbacks.clone(), st.softlock.clone()) else {
-            return Ok(FaultCode::NOMAP);
-        };
+        let Some(shared) = st.shared.clone() else { return Ok(FaultCode::NOMAP) };
+        let Some(Turns { ctx, softlock }) = &shared.turns else { return Ok(FaultCode::NOMAP) };
+        let callbacks = &shared.callbacks;
         let mapping = st.mapping;
-        let mut turn = if st.ticks > 0 && self.platform.ncpus() > 1 { st.ctx.clone() } else { None };
+        let mut turn = Some(ctx).filter(|_| st.ticks > 0 && self.platform.ncpus() > 1);
         let (ty, rw) = (asked.ty, asked.rw);
         let range = Access { off: st.off + start, len, ty, rw };
         st.must_wait = false;
         drop(st);
 
         // Keep off pages that others have soft-locked.
-        let ticket = Ticket {
+        let mut ticket = Ticket {
+            number: 0,
             space: handle.space().clone(),
             first: range.off >> PAGE_SHIFT,
             last: (range.off + len - 1) >> PAGE_SHIFT,
@@ -290,20 +335,20 @@ impl<P: Platform> Framework<P> {
         };
         let guarded = ty != FaultType::Softunlock;
         if guarded {
-            let own = if ticket.exclusive { locks_through(progress.done.locked(), &softlock) } else { 0 };
+            let own = if ticket.exclusive { locks_through(progress.done.locked(), softlock) } else { 0 };
             match softlock.enter(&ticket, own) {
-                Entry::In => {}
+                Entry::In(number) => ticket.number = number,
                 Entry::Refused => return Ok(FaultCode::EAGAIN),
-                Entry::Busy => return Err(Box::new(Blocked::Softlock(softlock, ticket))),
+                Entry::Busy => return Err(Box::new(Blocked::Softlock(softlock.clone(), ticket))),
             }
         }
         // Get the context before the driver is called, which must not wait for it with the space locked.
-        if let Some(ctx) = &turn
+        if let Some(ctx) = turn
             && !ctx.try_enter(mapping)
         {
             if !progress.done.alone() {
                 if guarded {
-                    softlock.leave(&self.platform, &ticket);
+                    softlock.left(&self.platform, ticket.number);
                 }
                 return Err(Box::new(Blocked::Context(ctx.clone(), mapping)));
             }
@@ -312,18 +357,29 @@ impl<P: Platform> Framework<P> {
         }
 
         let ret = if ty == FaultType::Inval {
-            callbacks.access(self, handle, handle.pvt(), range)
+            self.call_access(handle, callbacks, range)
         } else {
-            self.locking_access(handle, &callbacks, (start, len), range, progress)
+            self.locking_access(handle, callbacks, (start, len), range, progress)
         };
 
-        if let Some(ctx) = &turn {
+        if let Some(ctx) = turn {
             ctx.leave(&self.platform);
         }
         if guarded {
-            softlock.leave(&self.platform, &ticket);
+            softlock.left(&self.platform, ticket.number);
         }
         if ret == 0 { Ok(FaultCode::OK) } else { self.refused(handle, ret, ty, progress.plain) }
+    }
+
+    /// Calls the access callback, for where it is rare.
+    #[inline(never)]
+    pub(crate) fn call_access(
+        &self,
+        handle: &Arc<Handle<P>>,
+        callbacks: &P::Callbacks,
+        range: Access,
+    ) -> i32 {
+        callbacks.access(self, handle, handle.pvt(), range)
     }
 
     #[inline(never)]
@@ -338,6 +394,9 @@ impl<P: Platform> Framework<P> {
         if range.ty == FaultType::Softunlock {
             let callbacks = Some(callbacks).filter(|_| !progress.done.alone());
             return self.softunlock_by_callback(handle, callbacks, within, range);
+        }
+        if !progress.done.reserve() {
+            return Errno::EAGAIN.0;
         }
         match self.softlock_by_callback(handle, callbacks, within, range) {
             Ok(locked) => {
@@ -355,9 +414,9 @@ impl<P: Platform> Framework<P> {
         if core::mem::take(&mut st.must_wait)
             // What was to be unlocked is unlocked: there is nothing to try again.
             && ty != FaultType::Softunlock
-            && let Some(ctx) = &st.ctx
+            && let Some(turns) = st.shared.as_ref().and_then(|shared| shared.turns.as_ref())
         {
-            return Err(Box::new(Blocked::Context(ctx.clone(), st.mapping)));
+            return Err(Box::new(Blocked::Context(turns.ctx.clone(), st.mapping)));
         }
         Ok(if plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
     }

@@ -33,9 +33,14 @@ pub struct Live {
 impl<P: Platform> Framework<P> {
     /// A framework with nothing mapped.
     pub fn new(platform: P) -> Self {
+        Self::with(platform, P::Mutex::new(Registry::new(), LockClass::Registry))
+    }
+
+    /// The same with a registry that is new, locked by [`LockClass::Registry`].
+    pub const fn with(platform: P, registry: P::Mutex<Registry<P>>) -> Self {
         Self {
             platform,
-            registry: P::Mutex::new(Registry::new(), LockClass::Registry),
+            registry,
             next_mapping: AtomicU64::new(1),
             handles: AtomicUsize::new(0),
             segments: AtomicUsize::new(0),
@@ -71,17 +76,22 @@ impl<P: Platform> Framework<P> {
 
     /// Frees a handle: gives up its context and softlock, and refuses every later call with it.
     pub(crate) fn free_handle(&self, handle: &Arc<Handle<P>>) {
-        let (ctx, softlock, rest);
-        {
+        // Dropped after the lock is let go: the last reference to kernel memory may go with it.
+        let (shared, object) = {
             let mut st = handle.lock();
             st.stage = Stage::Dead;
-            ctx = st.ctx.take();
-            softlock = st.softlock.take();
-            // Dropped after the lock is let go: the last reference to kernel memory may go with it.
-            rest = (core::mem::replace(&mut st.object, crate::handle::Object::None), st.callbacks.take());
+            (st.shared.take(), st.take_object())
+        };
+        drop(object);
+        if let Some(shared) = shared {
+            self.release_shared(shared);
         }
-        drop(rest);
-        self.release_shared(ctx, softlock);
+        self.freed(handle);
+    }
+
+    /// A handle is dead.
+    #[inline]
+    pub(crate) fn freed(&self, handle: &Arc<Handle<P>>) {
         self.handles.fetch_sub(1, Relaxed);
         self.platform.handle_freed(handle);
     }

@@ -5,13 +5,15 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
+use crate::list::copied;
 use crate::lock::{LockClass, Mutex as _};
 use crate::page_locks::Locks;
 use crate::platform::{MutexGuard, Platform};
-use crate::registry::{Keyed as _, retain};
+use crate::registry::Keyed as _;
 use crate::softlock::Softlock;
 use crate::types::{Pfn, Prot, SetupFlags};
 
@@ -90,6 +92,7 @@ pub(crate) enum Object<P: Platform> {
 
 impl<P: Platform> Object<P> {
     /// The same memory, `by` bytes further on.
+    #[inline]
     pub(crate) fn advanced(&self, by: u64) -> Self {
         match self {
             Self::None => Self::None,
@@ -99,23 +102,59 @@ impl<P: Platform> Object<P> {
     }
 }
 
+/// What all handles have in common that come from one setup: copies, and pieces that cuts leave.
+pub(crate) struct Shared<P: Platform> {
+    pub callbacks: P::Callbacks,
+    /// With an access callback, once the mapping is complete.
+    pub turns: Option<Turns<P>>,
+}
+
+/// What an access callback's handles take turns by. Each handle counts in both.
+pub(crate) struct Turns<P: Platform> {
+    pub ctx: Arc<Context<P>>,
+    pub softlock: Arc<Softlock<P>>,
+}
+
+impl<P: Platform> Shared<P> {
+    /// The same for another handle of the mapping.
+    pub(crate) fn turns_again(&self) -> Option<Turns<P>> {
+        self.count();
+        self.turns.as_ref().map(|turns| Turns { ctx: turns.ctx.clone(), softlock: turns.softlock.clone() })
+    }
+
+    /// One more handle.
+    #[inline]
+    fn count(&self) {
+        if let Some(turns) = &self.turns {
+            turns.ctx.handles().fetch_add(1, Relaxed);
+            turns.softlock.handles().fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// What is kept of a handle page by page.
+#[derive(Default)]
+pub(crate) struct Apart {
+    /// Protections, once part of the segment was protected apart; empty before.
+    pub pages: Vec<Prot>,
+    /// Soft-locked pages.
+    pub locks: Locks,
+}
+
 /// Everything that can change about a handle.
 pub(crate) struct State<P: Platform> {
     pub off: u64,
     pub addr: u64,
     pub len: u64,
     pub object: Object<P>,
-    pub callbacks: Option<P::Callbacks>,
-    pub ctx: Option<Arc<Context<P>>>,
-    pub softlock: Option<Arc<Softlock<P>>>,
+    /// What the driver has given with it; none without callbacks.
+    pub shared: Option<Arc<Shared<P>>>,
     /// Names the mapping for the ownership of a context: equal in handles split from one another.
     pub mapping: u64,
     /// The context timeout in ticks.
     pub ticks: i64,
-    /// Per-page protections, once part of the segment was protected apart.
-    pub pages: Option<Box<[Prot]>>,
-    /// Soft-locked pages, once one was locked.
-    pub locks: Option<Box<Locks>>,
+    /// What differs from page to page, once something does.
+    pub apart: Option<Box<Apart>>,
     pub flags: SetupFlags,
     pub attr: u32,
     pub stage: Stage,
@@ -134,6 +173,7 @@ pub(crate) struct State<P: Platform> {
 }
 
 impl<P: Platform> Handle<P> {
+    #[inline(always)]
     pub(crate) fn new(space: P::Space, state: State<P>, pvt: usize) -> Arc<Self> {
         Arc::new(Self {
             space,
@@ -178,7 +218,7 @@ impl<P: Platform> Handle<P> {
             addr: st.addr,
             len: st.len,
             prot: st.prot,
-            paged: st.pages.is_some(),
+            paged: st.paged(),
             asked: st.asked,
             maxprot: st.maxprot,
             orig_maxprot: st.orig_maxprot,
@@ -186,23 +226,45 @@ impl<P: Platform> Handle<P> {
             live: matches!(st.stage, Stage::New | Stage::SetUp),
             invalid: st.flags.contains(SetupFlags::MAPPING_INVALID),
             ticks: st.ticks,
-            softlocks: st.locks.as_ref().map_or(0, |l| l.total()),
+            softlocks: st.apart.as_ref().map_or(0, |apart| apart.locks.total()),
         }
     }
 
     /// Who else shares its context and softlock; `None` when it has none. Takes the handle's lock, then the context's.
     pub fn sharing(&self) -> Option<Sharing> {
-        let (ctx, softlock) = {
-            let st = self.lock();
-            (st.ctx.clone()?, st.softlock.clone()?)
-        };
-        let (contexts, softlocks) = (ctx.handles().load(Relaxed), softlock.handles().load(Relaxed));
-        Some(Sharing { contexts, softlocks, owned: ctx.is_owned() })
+        let shared = self.lock().shared.clone()?;
+        let turns = shared.turns.as_ref()?;
+        let (contexts, softlocks) =
+            (turns.ctx.handles().load(Relaxed), turns.softlock.handles().load(Relaxed));
+        Some(Sharing { contexts, softlocks, owned: turns.ctx.is_owned() })
     }
 
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<P>> {
         self.state.lock()
+    }
+}
+
+impl Apart {
+    /// For a copy of the handle, without locks.
+    #[inline(never)]
+    fn for_copy(&self) -> Option<Option<Box<Self>>> {
+        if self.pages.is_empty() {
+            return Some(None);
+        }
+        let pages = copied(self.pages.iter().copied())?;
+        Some(Some(Box::new(Self { pages, locks: Locks::default() })))
+    }
+
+    /// The handle loses so many pages in front, and its locks.
+    #[inline(never)]
+    fn cut_front(&mut self, by: usize) {
+        let mut at = 0;
+        self.pages.retain(|_| {
+            at += 1;
+            at > by
+        });
+        self.locks = Locks::default();
     }
 }
 
@@ -214,26 +276,46 @@ impl<P: Platform> State<P> {
 
     /// The protection of the page `index`.
     pub(crate) fn page_prot(&self, index: usize) -> Prot {
-        match &self.pages {
-            Some(pages) => pages[index],
-            None => self.prot,
-        }
+        self.pages().and_then(|pages| pages.get(index)).copied().unwrap_or(self.prot)
     }
 
-    /// A copy for another segment or space: same object, callbacks and protections; no locks.
-    pub(crate) fn duplicate(&self) -> Self {
-        Self {
+    /// Per-page protections, once part of the segment was protected apart.
+    #[inline]
+    pub(crate) fn pages(&self) -> Option<&[Prot]> {
+        self.apart.as_ref().map(|apart| &*apart.pages).filter(|pages| !pages.is_empty())
+    }
+
+    /// Whether pages have protections of their own.
+    #[inline]
+    pub(crate) fn paged(&self) -> bool {
+        self.pages().is_some()
+    }
+
+    /// The soft-locked pages, once one was locked.
+    #[inline]
+    pub(crate) fn locks(&mut self) -> Option<&mut Locks> {
+        self.apart.as_mut().map(|apart| &mut apart.locks)
+    }
+
+    /// A copy for another segment or space: same object, callbacks and protections; no locks. `None` when there is no memory for it.
+    #[inline(always)]
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        let apart = match &self.apart {
+            None => None,
+            Some(apart) => apart.for_copy()?,
+        };
+        if let Some(shared) = &self.shared {
+            shared.count();
+        }
+        Some(Self {
             off: self.off,
             addr: self.addr,
             len: self.len,
             object: self.object.advanced(0),
-            callbacks: self.callbacks.clone(),
-            ctx: retain(&self.ctx),
-            softlock: retain(&self.softlock),
+            shared: self.shared.clone(),
             mapping: self.mapping,
             ticks: self.ticks,
-            pages: self.pages.clone(),
-            locks: None,
+            apart,
             flags: self.flags,
             attr: self.attr,
             stage: self.stage,
@@ -244,27 +326,28 @@ impl<P: Platform> State<P> {
             level: self.level,
             access: self.access,
             must_wait: false,
-        }
+        })
     }
 
     /// Cuts `by` bytes off the front.
+    #[inline]
     pub(crate) fn cut_front(&mut self, by: u64) {
         self.off += by;
         self.addr += by;
         self.len -= by;
         self.object = self.object.advanced(by);
-        if let Some(pages) = self.pages.take() {
-            self.pages = Some(pages[(by >> crate::PAGE_SHIFT) as usize..].into());
+        if let Some(apart) = &mut self.apart {
+            apart.cut_front((by >> crate::PAGE_SHIFT) as usize);
         }
-        self.locks = None;
     }
 
     /// Keeps `len` bytes.
+    #[inline]
     pub(crate) fn cut_back(&mut self, len: u64) {
         self.len = len;
-        if let Some(pages) = self.pages.take() {
-            self.pages = Some(pages[..(len >> crate::PAGE_SHIFT) as usize].into());
+        if let Some(apart) = &mut self.apart {
+            apart.pages.truncate((len >> crate::PAGE_SHIFT) as usize);
+            apart.locks = Locks::default();
         }
-        self.locks = None;
     }
 }

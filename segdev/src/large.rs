@@ -26,7 +26,7 @@ impl<P: Platform> State<P> {
     /// those lie within the handle. Page-wise protections rule large pages out.
     #[inline]
     pub(crate) fn widen(&self, sizes: &[u64], start: u64, len: u64) -> (u64, u64) {
-        if self.level == 0 || self.pages.is_some() {
+        if self.level == 0 || self.paged() {
             return (start, len);
         }
         self.widen_large(sizes, start, len)
@@ -37,7 +37,7 @@ impl<P: Platform> State<P> {
         let base = pfn << PAGE_SHIFT;
         // The large page that holds the byte at `at`, as offsets within the handle.
         let page_at = |at: u64| {
-            for &size in sizes[1..=self.level as usize].iter().rev() {
+            for &size in sizes.iter().take(1 + self.level as usize).skip(1).rev() {
                 let first = (base + at) & !(size - 1);
                 let va = self.addr.wrapping_add(first.wrapping_sub(base));
                 if first >= base && first + size <= base + self.len && va & (size - 1) == 0 {

@@ -37,12 +37,13 @@ mod fault;
 mod framework;
 mod handle;
 mod large;
+mod list;
 pub mod load;
 pub mod lock;
 mod page_locks;
 pub mod pages;
 pub mod platform;
-mod registry;
+pub mod registry;
 pub mod segment;
 pub mod setup;
 #[cfg(feature = "sim")]
@@ -58,6 +59,7 @@ pub use handle::{Handle, HandleInfo, Sharing};
 pub use platform::{
     Access, Callbacks, Device, Entries, FreeRanges, MutexGuard, Platform, Run, Umem, UmemKind, Unmap, Want,
 };
+pub use registry::Registry;
 pub use segment::{Congruence, MapRequest, Segment};
 pub use setup::{DevmemSetup, SetupError, UmemSetup};
 pub use types::{

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Object, Stage, State};
+use crate::handle::{Handle, Object, Shared, Stage, State, Turns};
 use crate::platform::{Access, MutexGuard, Platform, Run, Umem, UmemKind};
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
@@ -48,17 +48,33 @@ impl<P: Platform> State<P> {
     /// What the first page of `[start, start + len)` may be loaded with, and how many bytes of it may be so.
     #[inline]
     fn run_of_prot(&self, start: u64, len: u64) -> (Prot, u64) {
-        let Some(pages) = &self.pages else { return (self.prot & self.maxprot, len) };
+        let Some(pages) = self.pages() else { return (self.prot & self.maxprot, len) };
         let first = (start >> PAGE_SHIFT) as usize;
-        let last = ((start + len - 1) >> PAGE_SHIFT) as usize;
-        let prot = pages[first];
-        let same = pages[first..=last].iter().take_while(|p| **p == prot).count();
+        let mut pages = pages.iter().skip(first);
+        let prot = pages.next().copied().unwrap_or_default();
+        let same = 1 + pages.take_while(|p| **p == prot).count();
         (prot & self.maxprot, len.min((same as u64) << PAGE_SHIFT))
+    }
+
+    /// As [`State::load_range`] without a lock, for where faults come.
+    #[inline(always)]
+    pub(crate) fn load_fast(
+        &self,
+        platform: &P,
+        space: &P::Space,
+        start: u64,
+        len: u64,
+        rw: Rw,
+    ) -> FaultCode {
+        if self.load_at_once(platform, space, start, len, rw, false) {
+            return FaultCode::OK;
+        }
+        self.load_piecewise(platform, space, (start, len), rw, false)
     }
 
     /// Loads `[start, start + len)` (within the handle, whole pages). With `lock`, counts a lock on every page, or, on
     /// failure, on none.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn load_range(
         &self,
         platform: &P,
@@ -68,12 +84,17 @@ impl<P: Platform> State<P> {
         rw: Rw,
         lock: bool,
     ) -> FaultCode {
-        // One protection for all pages, and one contiguous run: the usual case, in one go.
+        if self.load_at_once(platform, space, start, len, rw, lock) {
+            return FaultCode::OK;
+        }
+        self.load_piecewise(platform, space, (start, len), rw, lock)
+    }
+
+    /// Loads the usual case in one go: one protection for all pages, which allows the access, and one contiguous run. False if it is another.
+    #[inline(always)]
+    fn load_at_once(&self, platform: &P, space: &P::Space, start: u64, len: u64, rw: Rw, lock: bool) -> bool {
         let prot = self.prot & self.maxprot;
-        if self.pages.is_none()
-            && !self.flags.contains(SetupFlags::MAPPING_INVALID)
-            && prot.intersects(wanted(rw))
-        {
+        if !self.paged() && !self.flags.contains(SetupFlags::MAPPING_INVALID) && prot.intersects(wanted(rw)) {
             let (found, page_size) = match &self.object {
                 Object::Devmem(pfn) => {
                     (Some((pfn + (start >> PAGE_SHIFT), len)), self.page_size(platform, *pfn))
@@ -89,10 +110,10 @@ impl<P: Platform> State<P> {
                 let device = self.device_attr().is_some();
                 let run = Run { len, pfn, prot, attr: self.attr, lock, device, page_size };
                 platform.load(space, self.addr + start, run);
-                return FaultCode::OK;
+                return true;
             }
         }
-        self.load_piecewise(platform, space, (start, len), rw, lock)
+        false
     }
 
     /// Checks the first page before anything is done for the range, then loads what there is.
@@ -110,7 +131,7 @@ impl<P: Platform> State<P> {
             return FaultCode::PROT;
         }
         if self.flags.contains(SetupFlags::MAPPING_INVALID) {
-            return if self.pages.is_some() { FaultCode::EFAULT } else { FaultCode::NOMAP };
+            return if self.paged() { FaultCode::EFAULT } else { FaultCode::NOMAP };
         }
         match &self.object {
             Object::Umem(umem, _) if umem.kind() == UmemKind::Pageable => {
@@ -123,10 +144,10 @@ impl<P: Platform> State<P> {
     /// The page size to load device memory with.
     #[inline]
     fn page_size(&self, platform: &P, pfn: Pfn) -> u64 {
-        if self.level == 0 || self.pages.is_some() {
+        if self.level == 0 || self.paged() {
             return PAGE_SIZE;
         }
-        let size = platform.page_sizes()[self.level as usize];
+        let Some(&size) = platform.page_sizes().get(self.level as usize) else { return PAGE_SIZE };
         let skew = self.addr ^ (pfn << PAGE_SHIFT);
         if skew & (size - 1) == 0 { size } else { PAGE_SIZE }
     }
@@ -234,7 +255,7 @@ impl<P: Platform> Framework<P> {
             Err(rc) => return rc,
         };
         if ty == FaultType::Inval {
-            return st.load_range(&self.platform, handle.space(), start, len, rw, false);
+            return st.load_fast(&self.platform, handle.space(), start, len, rw);
         }
         self.load_and_count(handle, st, (start, len), ty, rw)
     }
@@ -252,9 +273,9 @@ impl<P: Platform> Framework<P> {
         let mut changed = Changed::new();
         let rc = st.serve_range(&self.platform, handle.space(), range, ty, rw, &mut changed);
         if !changed.is_empty() {
-            let (softlock, first) = (st.softlock.clone(), st.off >> PAGE_SHIFT);
+            let (shared, first) = (st.shared.clone(), st.off >> PAGE_SHIFT);
             drop(st);
-            self.tell_softlock(softlock.as_ref(), handle, first, &changed, ty == FaultType::Softlock);
+            self.tell_softlock(shared.as_deref(), handle, first, &changed, ty == FaultType::Softlock);
         }
         rc
     }
@@ -268,10 +289,15 @@ impl<P: Platform> Framework<P> {
         if matches!(st.stage, Stage::New | Stage::Dead) || st.addr == 0 {
             return FaultCode::EINVAL;
         }
-        let (start, len) = match st.driver_range(off, len) {
-            Ok(range) if st.level == 0 => range,
-            Ok(_) => (0, st.len),
-            Err(rc) => return rc,
+        // All of it, mostly.
+        let (start, len) = if off == st.off && len == 0 {
+            (0, st.len)
+        } else {
+            match st.driver_range(off, len) {
+                Ok(range) if st.level == 0 => range,
+                Ok(_) => (0, st.len),
+                Err(rc) => return rc,
+            }
         };
         self.platform.unload(handle.space(), st.addr + start, len);
         FaultCode::OK
@@ -286,13 +312,13 @@ impl<P: Platform> Framework<P> {
     /// Tells the softlock which of the handle's pages (index ranges; its first page has device page `first`) changed.
     pub(crate) fn tell_softlock(
         &self,
-        softlock: Option<&Arc<crate::softlock::Softlock<P>>>,
+        shared: Option<&Shared<P>>,
         handle: &Handle<P>,
         first: u64,
         changed: &Changed,
         locked: bool,
     ) {
-        if let Some(softlock) = softlock {
+        if let Some(Turns { softlock, .. }) = shared.and_then(|shared| shared.turns.as_ref()) {
             let pages = changed.iter().flat_map(|&(a, b)| first + a as u64..first + b as u64);
             softlock.count(&self.platform, handle.space(), pages, if locked { 1 } else { -1 });
         }

@@ -12,10 +12,10 @@ use alloc::vec::Vec;
 
 use crate::framework::Framework;
 use crate::handle::{Handle, Stage, State};
+use crate::list;
 use crate::load::Changed;
-use crate::platform::{Access, Callbacks as _, Platform, Umem as _, UmemKind};
+use crate::platform::{Access, Platform, Umem as _, UmemKind};
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw};
-use crate::unmap::filled;
 
 /// The soft-locked pages of a handle.
 #[derive(Default)]
@@ -87,18 +87,24 @@ impl Locks {
     fn remember(&mut self, asked: (usize, usize), pages: Changed) {
         match self.taken.iter_mut().find(|t| t.asked == asked && t.pages == pages) {
             Some(same) => same.times += 1,
-            None => self.taken.push(Taken { asked, pages, times: 1 }),
+            // Without a record a softunlock takes what is locked.
+            None => drop(list::push(&mut self.taken, Taken { asked, pages, times: 1 })),
         }
     }
 
     /// Forgets one of the softlocks that `which` picks; returns its pages.
     fn forget(&mut self, which: impl Fn(&Taken) -> bool) -> Option<Changed> {
         let i = self.taken.iter().rposition(which)?;
-        self.taken[i].times -= 1;
-        if self.taken[i].times > 0 {
-            return Some(self.taken[i].pages.clone());
+        let found = self.taken.get_mut(i)?;
+        found.times -= 1;
+        if found.times > 0 {
+            return list::copied(found.pages.iter().copied());
         }
-        Some(self.taken.swap_remove(i).pages)
+        let last = self.taken.pop()?;
+        match self.taken.get_mut(i) {
+            Some(found) => Some(core::mem::replace(found, last).pages),
+            None => Some(last.pages),
+        }
     }
 
     /// The pages that a softunlock of `asked` is to give back: those of a softlock of the same range, else those that are locked.
@@ -113,47 +119,47 @@ impl Locks {
 fn add_page(pages: &mut Changed, page: usize) {
     match pages.last_mut() {
         Some(last) if last.1 == page => last.1 += 1,
-        _ => pages.push((page, page + 1)),
+        _ => drop(list::push(pages, (page, page + 1))),
     }
 }
 
 impl<P: Platform> State<P> {
     /// Whether any page is soft-locked.
     pub(crate) fn softlocked(&self) -> bool {
-        self.locks.as_ref().is_some_and(|l| l.total > 0)
+        self.apart.as_ref().is_some_and(|apart| apart.locks.total > 0)
     }
 
     /// Makes room for one count per page; false when there is no memory for them.
     fn can_count(&mut self) -> bool {
         let pages = (self.len >> PAGE_SHIFT) as usize;
-        let locks = self.locks.get_or_insert_default();
+        let locks = &mut self.apart.get_or_insert_default().locks;
         if locks.counts.len() == pages {
             return true;
         }
-        let counts = filled(0, pages);
+        let counts = list::filled(0, pages);
         counts.map(|counts| locks.counts = counts).is_some()
     }
 
     /// Records locks on `range`, for the softlock fault that the calling thread is serving if there is one.
     fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
         let range = page_range(range);
-        let locks = self.locks.get_or_insert_default();
-        for count in &mut locks.counts[range.0..range.1] {
+        let locks = &mut self.apart.get_or_insert_default().locks;
+        for count in locks.counts.iter_mut().take(range.1).skip(range.0) {
             *count += 1;
         }
         locks.total += (range.1 - range.0) as u64;
         if let Some(served) = locks.served_by(thread).filter(|s| !s.unlock) {
-            served.pages.push(range);
+            let _ = list::push(&mut served.pages, range);
         }
         range
     }
 
     /// Takes one lock from every locked page of the index range; returns those pages.
     fn take_locks(&mut self, platform: &P, space: &P::Space, range: (usize, usize)) -> Changed {
-        let Some(locks) = &mut self.locks else { return Changed::new() };
+        let Some(locks) = self.locks() else { return Changed::new() };
         let changed = locks.locked(range);
         for &(first, end) in &changed {
-            locks.counts[first..end].iter_mut().for_each(|n| *n -= 1);
+            locks.counts.iter_mut().take(end).skip(first).for_each(|n| *n -= 1);
             locks.total -= (end - first) as u64;
         }
         if locks.total == 0 {
@@ -190,7 +196,7 @@ impl<P: Platform> State<P> {
         }
         let rc = self.load_range(platform, space, range.0, range.1, rw, true);
         if rc.is_ok() {
-            changed.push(self.record_locks(platform.thread(), range));
+            let _ = list::push(changed, self.record_locks(platform.thread(), range));
         }
         rc
     }
@@ -205,7 +211,7 @@ impl<P: Platform> State<P> {
         changed: &mut Changed,
     ) -> FaultCode {
         let range = page_range(range);
-        let served = self.locks.as_mut().and_then(|l| l.served_by(platform.thread()));
+        let served = self.locks().and_then(|l| l.served_by(platform.thread()));
         if served.is_some_and(|s| s.unlock && s.asked.0 < range.1 && range.0 < s.asked.1) {
             return FaultCode::OK;
         }
@@ -213,24 +219,31 @@ impl<P: Platform> State<P> {
         if changed.is_empty() { FaultCode::EINVAL } else { FaultCode::OK }
     }
 
-    /// The access callback is about to be called for a fault that locks or unlocks.
-    fn begin(&mut self, thread: usize, unlock: bool, range: (u64, u64)) {
+    /// The access callback is about to be called for a fault that locks or unlocks. False when there is no memory to note it: it must not be
+    /// called then.
+    fn begin(&mut self, thread: usize, unlock: bool, range: (u64, u64)) -> bool {
         let asked = page_range(range);
-        self.locks.get_or_insert_default().serving.push(Serving {
-            thread,
-            unlock,
-            asked,
-            pages: Changed::new(),
-        });
+        let serving = &mut self.apart.get_or_insert_default().locks.serving;
+        list::push(serving, Serving { thread, unlock, asked, pages: Changed::new() }).is_ok()
     }
 
     /// It has returned; returns what was locked meanwhile on the fault's behalf.
     fn end(&mut self, thread: usize) -> Changed {
-        let Some(locks) = &mut self.locks else { return Changed::new() };
-        match locks.serving.iter().rposition(|s| s.thread == thread) {
-            Some(i) => locks.serving.remove(i).pages,
-            None => Changed::new(),
-        }
+        let mut pages = None;
+        let Some(locks) = self.locks() else { return Changed::new() };
+        let Some(last) = locks.serving.iter().rposition(|s| s.thread == thread) else {
+            return Changed::new();
+        };
+        let mut at = 0;
+        locks.serving.retain_mut(|served| {
+            let stays = at != last;
+            at += 1;
+            if !stays {
+                pages = Some(core::mem::take(&mut served.pages));
+            }
+            stays
+        });
+        pages.unwrap_or_default()
     }
 }
 
@@ -247,14 +260,20 @@ impl<P: Platform> Framework<P> {
         range: Access,
     ) -> Result<Locked<P>, i32> {
         let thread = self.platform.thread();
-        handle.lock().begin(thread, false, within);
-        let ret = callbacks.access(self, handle, handle.pvt(), range);
+        if !handle.lock().begin(thread, false, within) {
+            return Err(Errno::ENOMEM.0);
+        }
+        let ret = self.call_access(handle, callbacks, range);
         let pages = handle.lock().end(thread);
         if ret != 0 {
             self.take_back(handle, &pages);
             return Err(ret);
         }
-        handle.lock().locks.get_or_insert_default().remember(page_range(within), pages.clone());
+        let Some(copy) = list::copied(pages.iter().copied()) else {
+            self.take_back(handle, &pages);
+            return Err(Errno::ENOMEM.0);
+        };
+        handle.lock().apart.get_or_insert_default().locks.remember(page_range(within), copy);
         Ok(Locked { handle: handle.clone(), range: within, pages })
     }
 
@@ -267,7 +286,7 @@ impl<P: Platform> Framework<P> {
         within: (u64, u64),
         range: Access,
     ) -> i32 {
-        let claimed = handle.lock().locks.as_mut().and_then(|l| l.claim(page_range(within)));
+        let claimed = handle.lock().locks().and_then(|l| l.claim(page_range(within)));
         let Some(pages) = claimed else { return Errno::EINVAL.0 };
         self.unlock_pages(handle, callbacks, within, range, &pages)
     }
@@ -278,12 +297,14 @@ impl<P: Platform> Framework<P> {
         callbacks: Option<&P::Callbacks>,
         within: (u64, u64),
         range: Access,
-        pages: &Changed,
+        pages: &[(usize, usize)],
     ) -> i32 {
         let ret = callbacks.map_or(0, |callbacks| {
             let thread = self.platform.thread();
-            handle.lock().begin(thread, true, within);
-            let ret = callbacks.access(self, handle, handle.pvt(), range);
+            if !handle.lock().begin(thread, true, within) {
+                return Errno::ENOMEM.0;
+            }
+            let ret = self.call_access(handle, callbacks, range);
             handle.lock().end(thread);
             ret
         });
@@ -292,19 +313,21 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Takes one lock from each of these pages.
-    fn take_back(&self, handle: &Arc<Handle<P>>, pages: &Changed) {
+    fn take_back(&self, handle: &Arc<Handle<P>>, pages: &[(usize, usize)]) {
         if pages.is_empty() {
             return;
         }
         let mut changed = Changed::new();
-        let (softlock, first) = {
+        let (shared, first) = {
             let mut st = handle.lock();
             for &range in pages {
-                changed.extend(st.take_locks(&self.platform, handle.space(), range));
+                for range in st.take_locks(&self.platform, handle.space(), range) {
+                    let _ = list::push(&mut changed, range);
+                }
             }
-            (st.softlock.clone(), st.off >> PAGE_SHIFT)
+            (st.shared.clone(), st.off >> PAGE_SHIFT)
         };
-        self.tell_softlock(softlock.as_ref(), handle, first, &changed, false);
+        self.tell_softlock(shared.as_deref(), handle, first, &changed, false);
     }
 
     /// Takes every lock that a driver has left on a handle.
@@ -317,32 +340,32 @@ impl<P: Platform> Framework<P> {
                 }
                 st.len >> PAGE_SHIFT
             };
-            self.take_back(handle, &alloc::vec![(0, pages as usize)]);
+            self.take_back(handle, &[(0, pages as usize)]);
         }
     }
 
     /// Undoes what a softlock fault has done, in order, with access "other".
     pub(crate) fn undo_softlock(&self, done: Vec<Locked<P>>) {
         for Locked { handle, range, pages } in done {
-            let (callbacks, off) = {
+            let (shared, off) = {
                 let mut st = handle.lock();
                 if st.stage != Stage::SetUp {
                     continue;
                 }
-                let callbacks = st.callbacks.clone().filter(|_| st.access);
-                if callbacks.is_some() {
+                let shared = st.shared.clone().filter(|_| st.access);
+                if shared.is_some() {
                     let asked = page_range(range);
                     let forgotten =
-                        st.locks.as_mut().and_then(|l| l.forget(|t| t.asked == asked && t.pages == pages));
+                        st.locks().and_then(|l| l.forget(|t| t.asked == asked && t.pages == pages));
                     if forgotten.is_none() {
                         // Another thread of the process has unlocked them meanwhile.
                         continue;
                     }
                 }
-                (callbacks, st.off + range.0)
+                (shared, st.off + range.0)
             };
             let access = Access { off, len: range.1, ty: FaultType::Softunlock, rw: Rw::Other };
-            self.unlock_pages(&handle, callbacks.as_ref(), range, access, &pages);
+            self.unlock_pages(&handle, shared.as_ref().map(|s| &s.callbacks), range, access, &pages);
         }
     }
 }
@@ -353,7 +376,9 @@ pub(crate) fn locks_through<P: Platform>(
     softlock: &Arc<crate::softlock::Softlock<P>>,
 ) -> u64 {
     let through = |locked: &&Locked<P>| {
-        locked.handle.lock().softlock.as_ref().is_some_and(|s| Arc::ptr_eq(s, softlock))
+        let st = locked.handle.lock();
+        let turns = st.shared.as_ref().and_then(|shared| shared.turns.as_ref());
+        turns.is_some_and(|turns| Arc::ptr_eq(&turns.softlock, softlock))
     };
     let pages = done.iter().filter(through).flat_map(|locked| &locked.pages);
     pages.map(|(first, end)| (end - first) as u64).sum()

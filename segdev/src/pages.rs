@@ -1,24 +1,26 @@
-//! A map from page numbers, as a sorted list: what is soft-locked is few pages, and mostly adjoining ones.
+//! A map from pages, named by numbers or pairs of them, as a sorted list: what is soft-locked is few pages, and mostly adjoining ones.
 
 use alloc::vec::Vec;
 
-/// A value for each of some pages, ascending.
-pub struct Pages<V>(Vec<(u64, V)>);
+use crate::list;
 
-impl<V> Default for Pages<V> {
+/// A value for each of some pages, ascending.
+pub struct Pages<V, K = u64>(Vec<(K, V)>);
+
+impl<V, K> Default for Pages<V, K> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<V> Pages<V> {
+impl<V, K: Ord + Copy> Pages<V, K> {
     /// No pages.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// Where a page is, or is to be inserted.
-    fn find(&self, page: u64) -> Result<usize, usize> {
+    fn find(&self, page: K) -> Result<usize, usize> {
         // Mostly the next page behind all others.
         match self.0.last() {
             Some((last, _)) if *last < page => Err(self.0.len()),
@@ -37,13 +39,13 @@ impl<V> Pages<V> {
     }
 
     /// The value of a page.
-    pub fn get_mut(&mut self, page: u64) -> Option<&mut V> {
+    pub fn get_mut(&mut self, page: K) -> Option<&mut V> {
         let at = self.find(page).ok()?;
         self.0.get_mut(at).map(|(_, value)| value)
     }
 
     /// Changes the value of a page, which begins as the default; `f` returns whether the page keeps it.
-    pub fn change(&mut self, page: u64, f: impl FnOnce(&mut V) -> bool)
+    pub fn change(&mut self, page: K, f: impl FnOnce(&mut V) -> bool)
     where
         V: Default,
     {
@@ -52,24 +54,38 @@ impl<V> Pages<V> {
             && let Some((_, value)) = self.0.get_mut(at)
         {
             if !f(value) {
-                self.0.remove(at);
+                self.take(at);
             }
             return;
         }
         let mut value = V::default();
         if f(&mut value) {
-            self.0.insert(at.unwrap_or_else(|at| at), (page, value));
+            // Without memory for it the page has no value.
+            let _ = list::insert(&mut self.0, at.unwrap_or_else(|at| at), (page, value));
         }
     }
 
     /// Takes a page's value away.
-    pub fn remove(&mut self, page: u64) -> Option<V> {
+    pub fn remove(&mut self, page: K) -> Option<V> {
         let at = self.find(page).ok()?;
-        Some(self.0.remove(at).1)
+        self.take(at)
+    }
+
+    /// Takes away the first page from `first` to `last` that has a value; returns it.
+    pub fn take_first(&mut self, first: K, last: K) -> Option<K> {
+        let at = self.find(first).unwrap_or_else(|at| at);
+        let page = self.0.get(at).map(|(page, _)| *page).filter(|page| *page <= last)?;
+        self.take(at);
+        Some(page)
+    }
+
+    /// Takes the value at a place of the list away.
+    fn take(&mut self, at: usize) -> Option<V> {
+        list::take(&mut self.0, at).map(|(_, value)| value)
     }
 
     /// The values of the pages from `first` to `last`, with them.
-    pub fn range(&self, first: u64, last: u64) -> impl Iterator<Item = &(u64, V)> {
+    pub fn range(&self, first: K, last: K) -> impl Iterator<Item = &(K, V)> {
         let from = self.find(first).unwrap_or_else(|at| at);
         self.0.iter().skip(from).take_while(move |(page, _)| *page <= last)
     }

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
 use crate::framework::Framework;
+use crate::handle::{Shared, Turns};
+use crate::list::copied;
 use crate::lock::Mutex as _;
 use crate::platform::Platform;
 use crate::softlock::Softlock;
@@ -22,14 +24,6 @@ pub(crate) trait Keyed {
     fn key(&self) -> Key;
     /// How many handles refer to it.
     fn handles(&self) -> &AtomicUsize;
-}
-
-/// One more handle refers to the object.
-pub(crate) fn retain<T: Keyed>(object: &Option<Arc<T>>) -> Option<Arc<T>> {
-    if let Some(object) = object {
-        object.handles().fetch_add(1, Relaxed);
-    }
-    object.clone()
 }
 
 /// A hash table of shared objects, with open addressing.
@@ -56,46 +50,52 @@ impl<T: Keyed> Table<T> {
         self.len
     }
 
-    fn mask(&self) -> usize {
-        self.slots.len() - 1
+    /// The entry at a place, which may lie beyond the table's end.
+    fn at(&self, place: usize) -> Option<&Arc<T>> {
+        self.slots.get(place & self.slots.len().wrapping_sub(1))?.as_ref()
     }
 
-    fn find_or_insert(&mut self, key: Key, make: impl FnOnce() -> T) -> Arc<T> {
-        if self.slots.is_empty() {
-            self.slots.resize_with(SMALLEST, || None);
+    /// The same, to be changed.
+    fn at_mut(&mut self, place: usize) -> Option<&mut Option<Arc<T>>> {
+        let mask = self.slots.len().wrapping_sub(1);
+        self.slots.get_mut(place & mask)
+    }
+
+    /// The entry of this name, for one more handle; made if there is none. `None` when there is no memory for it.
+    fn find_or_insert(&mut self, key: Key, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+        // A quarter full at most, so that hardly any search meets another entry.
+        if (self.len + 1) * 4 > self.slots.len() && !self.resize((self.slots.len() * 2).max(SMALLEST)) {
+            return None;
         }
-        let mask = self.mask();
-        let mut i = hash(key) & mask;
-        while let Some(entry) = &self.slots[i] {
+        let mut i = hash(key);
+        while let Some(entry) = self.at(i) {
             if entry.key() == key {
                 entry.handles().fetch_add(1, Relaxed);
-                return entry.clone();
+                return Some(entry.clone());
             }
-            i = (i + 1) & mask;
+            i += 1;
         }
         let new = Arc::new(make());
         new.handles().store(1, Relaxed);
-        self.slots[i] = Some(new.clone());
+        *self.at_mut(i)? = Some(new.clone());
         self.len += 1;
-        // A quarter full at most, so that hardly any search meets another entry.
-        if self.len * 4 > self.slots.len() {
-            self.resize(self.slots.len() * 2);
-        }
-        new
+        Some(new)
     }
 
+    /// Makes the table another size; false when there is no memory for it.
     #[cold]
-    fn resize(&mut self, slots: usize) {
-        let old = core::mem::take(&mut self.slots);
-        self.slots.resize_with(slots, || None);
-        let mask = self.mask();
-        for entry in old.into_iter().flatten() {
-            let mut i = hash(entry.key()) & mask;
-            while self.slots[i].is_some() {
-                i = (i + 1) & mask;
+    fn resize(&mut self, slots: usize) -> bool {
+        let Some(new) = copied((0..slots).map(|_| None)) else { return false };
+        for entry in core::mem::replace(&mut self.slots, new).into_iter().flatten() {
+            let mut i = hash(entry.key());
+            while self.at(i).is_some() {
+                i += 1;
             }
-            self.slots[i] = Some(entry);
+            if let Some(slot) = self.at_mut(i) {
+                *slot = Some(entry);
+            }
         }
+        true
     }
 
     /// Gives back what an empty table keeps.
@@ -105,55 +105,73 @@ impl<T: Keyed> Table<T> {
         }
     }
 
-    /// A handle gives up its reference. When it was the last, the entry goes and is answered.
-    fn release(&mut self, object: Arc<T>) -> Option<Arc<T>> {
+    /// A handle gives up its reference. Returns whether it was the last: the entry goes then.
+    fn release(&mut self, object: &Arc<T>) -> bool {
         if object.handles().fetch_sub(1, Relaxed) > 1 {
-            return None;
+            return false;
         }
-        let mask = self.mask();
-        let mut i = hash(object.key()) & mask;
-        while !self.slots[i].as_ref().is_some_and(|e| Arc::ptr_eq(e, &object)) {
-            i = (i + 1) & mask;
+        self.remove(object);
+        true
+    }
+
+    #[inline(never)]
+    fn remove(&mut self, object: &Arc<T>) {
+        let mut gap = hash(object.key());
+        while self.at(gap).is_some_and(|e| !Arc::ptr_eq(e, object)) {
+            gap += 1;
         }
-        self.slots[i] = None;
+        self.at_mut(gap).and_then(Option::take);
         self.len -= 1;
         // Close the gap: move up every later entry of the chain that may sit at it.
-        let mut gap = i;
-        let mut j = (i + 1) & mask;
-        while let Some(entry) = &self.slots[j] {
-            let home = hash(entry.key()) & mask;
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut j = gap + 1;
+        while let Some(entry) = self.at(j) {
+            let home = hash(entry.key());
             if (j.wrapping_sub(home) & mask) >= (j.wrapping_sub(gap) & mask) {
-                self.slots[gap] = self.slots[j].take();
+                let moved = self.at_mut(j).and_then(Option::take);
+                if let Some(slot) = self.at_mut(gap) {
+                    *slot = moved;
+                }
                 gap = j;
             }
-            j = (j + 1) & mask;
+            j += 1;
         }
         if self.slots.len() > SMALLEST && self.len * 32 < self.slots.len() {
             self.resize(self.slots.len() / 2);
         }
-        Some(object)
     }
 }
 
 /// Both tables.
-pub(crate) struct Registry<P: Platform> {
-    pub contexts: Table<Context<P>>,
-    pub softlocks: Table<Softlock<P>>,
+pub struct Registry<P: Platform> {
+    pub(crate) contexts: Table<Context<P>>,
+    pub(crate) softlocks: Table<Softlock<P>>,
+}
+
+impl<P: Platform> Default for Registry<P> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<P: Platform> Registry<P> {
-    pub(crate) const fn new() -> Self {
+    /// Empty tables.
+    pub const fn new() -> Self {
         Self { contexts: Table::new(), softlocks: Table::new() }
     }
 }
 
 impl<P: Platform> Framework<P> {
-    /// The context and softlock for an access callback of a device; made if there are none.
-    pub(crate) fn shared(&self, instance: u64, dev: u64, access: u64) -> (Arc<Context<P>>, Arc<Softlock<P>>) {
+    /// The context and softlock for an access callback of a device; made if there are none. `None` when there is no memory for them.
+    pub(crate) fn turns(&self, instance: u64, dev: u64, access: u64) -> Option<Turns<P>> {
         let mut registry = self.registry.lock();
-        let ctx = registry.contexts.find_or_insert((instance, access), || Context::new((instance, access)));
+        let ctx =
+            registry.contexts.find_or_insert((instance, access), || Context::new((instance, access)))?;
         let softlock = registry.softlocks.find_or_insert((dev, access), || Softlock::new((dev, access)));
-        (ctx, softlock)
+        if softlock.is_none() {
+            registry.contexts.release(&ctx);
+        }
+        Some(Turns { ctx, softlock: softlock? })
     }
 
     /// Gives back all memory that is kept for the next mapping, if nothing is mapped: a platform that is going to end calls it.
@@ -164,19 +182,16 @@ impl<P: Platform> Framework<P> {
     }
 
     /// Gives up a handle's references. The last reference to a context cancels its timer.
-    pub(crate) fn release_shared(&self, ctx: Option<Arc<Context<P>>>, softlock: Option<Arc<Softlock<P>>>) {
-        if ctx.is_none() && softlock.is_none() {
-            return;
-        }
-        let (last, gone);
-        {
+    #[inline]
+    pub(crate) fn release_shared(&self, shared: Arc<Shared<P>>) {
+        let Some(turns) = &shared.turns else { return };
+        let last = {
             let mut registry = self.registry.lock();
-            last = ctx.and_then(|ctx| registry.contexts.release(ctx));
-            gone = softlock.and_then(|softlock| registry.softlocks.release(softlock));
-        }
-        drop(gone);
-        if let Some(ctx) = last {
-            ctx.retire(&self.platform);
+            registry.softlocks.release(&turns.softlock);
+            registry.contexts.release(&turns.ctx)
+        };
+        if last {
+            turns.ctx.retire(&self.platform);
         }
     }
 }

@@ -3,17 +3,16 @@
 //! Locking: a segment has no lock of its own. Its address space's lock is held as reader for faults and queries, and as writer
 //! (or the segment is not in the space) for everything that takes it mutably.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
-use crate::context::Context;
 use crate::fault::{Asked, Progress};
 use crate::framework::Framework;
-use crate::handle::{Handle, Object, Stage, State};
+use crate::handle::{Handle, Object, Shared, Stage, State};
+use crate::list;
 use crate::platform::{Callbacks as _, Device, Platform, Unmap};
-use crate::registry::retain;
-use crate::softlock::Softlock;
 use crate::types::{
     Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags, page_ceil,
 };
@@ -77,9 +76,6 @@ pub struct Congruence {
     pub modulus: u64,
 }
 
-/// The identity of an access callback, and what its handles share.
-type Shared<P> = (u64, Option<Arc<Context<P>>>, Option<Arc<Softlock<P>>>);
-
 impl<P: Platform> Framework<P> {
     /// `devmap_setup(9F)`: asks the driver to set up handles for the whole length, has `place` choose an address (and
     /// replace what is there, for a fixed one), and calls the map callbacks. The segment is the caller's to put into its address space.
@@ -96,10 +92,11 @@ impl<P: Platform> Framework<P> {
         req: &MapRequest<'_, P>,
         place: impl FnOnce(Congruence) -> Result<u64, Errno>,
         unplace: impl FnOnce(u64),
-    ) -> Result<Segment<P>, Errno> {
+    ) -> Result<Box<Segment<P>>, Errno> {
         let whole = req.whole().filter(|_| req.device.mappable()).ok_or(Errno::EINVAL)?;
         let mut handles = Made::default();
         let base = match self.make_handles(space, req, whole, &mut handles) {
+            Ok(_) if !handles.reserve() => Err(Errno::ENOMEM),
             Ok(congruence) => place(congruence),
             Err(e) => Err(e),
         };
@@ -111,14 +108,19 @@ impl<P: Platform> Framework<P> {
             }
         };
         let mut addr = base;
-        for handle in handles.iter() {
+        let place = |handle: &Arc<Handle<P>>| {
             let mut st = handle.lock();
             // The page size is chosen as the reference does it, before there is an address: by the physical one alone.
             st.choose_level(self.platform.page_sizes());
             st.addr = addr;
             addr += st.len;
+            (st.shared.clone(), st.off, st.len)
+        };
+        let one = handles.one().map(place);
+        if one.is_none() {
+            self.place_all(&handles, base);
         }
-        let segment = Segment {
+        let segment = Box::new(Segment {
             base,
             len: whole,
             off: req.off,
@@ -127,9 +129,17 @@ impl<P: Platform> Framework<P> {
             flags: req.flags,
             handles: handles.into_handles(base),
             data: P::SegmentData::default(),
-        };
+        });
         self.platform.segment_changed(&segment, 0);
-        if self.call_map(&segment).is_err() {
+        let mapped = match (one, segment.handle_at(0)) {
+            (Some((None, ..)), _) => Ok(()),
+            (Some((Some(shared), off, len)), Some(handle)) => {
+                let mapped = self.call_map_of(&segment, handle, &shared, off, len);
+                mapped.inspect_err(|()| self.abandon(handle))
+            }
+            _ => self.call_map(&segment),
+        };
+        if mapped.is_err() {
             unplace(base);
             return Err(Errno::ENXIO);
         }
@@ -148,14 +158,18 @@ impl<P: Platform> Framework<P> {
         let mapping = self.new_mapping();
         let mut done = 0;
         let mut longest = (0, 0);
-        let mut shared: Option<Shared<P>> = None;
+        // The access callback, and what the first handle with it takes turns by, once another one needs that.
+        let (mut first, mut common) = (None, None);
         while done < whole {
             // The last page may be asked for in part.
             let (off, left) = (req.off + done, req.len - done);
             let handle = Handle::new(space.clone(), State::new(off, req.prot, req.maxprot, mapping), 0);
             self.handles.fetch_add(1, Relaxed);
             let (ret, len) = req.device.devmap(self, &handle, off, left, req.model);
-            made.push(handle, len);
+            if let Err(handle) = made.push(handle, len) {
+                self.free_handle(&handle);
+                return Err(Errno::ENOMEM);
+            }
             let Some(handle) = made.last() else { return Err(Errno::EINVAL) };
             if ret != 0 {
                 return Err(Errno::ENXIO);
@@ -174,21 +188,24 @@ impl<P: Platform> Framework<P> {
                 longest = (len, st.object.address().map_or(0, |address| address.wrapping_sub(done)));
             }
             if st.access {
-                let access = st.callbacks.as_ref().map_or(0, |c| c.access_id());
-                match &shared {
-                    None => {
-                        drop(st);
-                        let (ctx, softlock) =
-                            self.shared(req.device.instance(handle), req.device.dev(), access);
-                        st = handle.lock();
-                        (st.ctx, st.softlock) = (Some(ctx.clone()), Some(softlock.clone()));
-                        shared = Some((access, Some(ctx), Some(softlock)));
-                    }
-                    // All handles of a mapping share one softlock.
-                    Some((first, ..)) if *first != access => return Err(Errno::ENOTSUP),
-                    Some((_, ctx, softlock)) => {
-                        (st.ctx, st.softlock) = (retain(ctx), retain(softlock));
-                    }
+                let access = st.shared.as_ref().map_or(0, |shared| shared.callbacks.access_id());
+                // All handles of a mapping share one softlock.
+                if *first.get_or_insert(access) != access {
+                    return Err(Errno::ENOTSUP);
+                }
+                drop(st);
+                if common.is_none() {
+                    common = made.turns();
+                }
+                let turns = match &common {
+                    Some(shared) => shared.turns_again(),
+                    None => self.turns(req.device.instance(handle), req.device.dev(), access),
+                };
+                let turns = turns.ok_or(Errno::ENOMEM)?;
+                st = handle.lock();
+                // Nobody else has it yet.
+                if let Some(shared) = st.shared.as_mut().and_then(Arc::get_mut) {
+                    shared.turns = Some(turns);
                 }
             } else if req.flags & MapFlags::TYPE == MapFlags::PRIVATE {
                 return Err(Errno::EINVAL);
@@ -199,20 +216,48 @@ impl<P: Platform> Framework<P> {
         Ok(Congruence { offset: longest.1 & (modulus - 1), modulus })
     }
 
+    /// Gives several handles their addresses.
+    #[inline(never)]
+    fn place_all(&self, handles: &Made<P>, base: u64) {
+        let mut addr = base;
+        for handle in handles.iter() {
+            let mut st = handle.lock();
+            st.choose_level(self.platform.page_sizes());
+            st.addr = addr;
+            addr += st.len;
+        }
+    }
+
+    /// Calls the map callback of one handle.
+    #[inline]
+    fn call_map_of(
+        &self,
+        segment: &Segment<P>,
+        handle: &Arc<Handle<P>>,
+        shared: &Shared<P>,
+        off: u64,
+        len: u64,
+    ) -> Result<(), ()> {
+        let callbacks = &shared.callbacks;
+        if !callbacks.entries().map {
+            return Ok(());
+        }
+        let mut pvt = handle.pvt();
+        let ret = callbacks.map(self, handle, &segment.device, segment.flags.bits(), off, len, &mut pvt);
+        handle.set_pvt(pvt);
+        if ret == 0 { Ok(()) } else { Err(()) }
+    }
+
     /// Calls the map callbacks in order. When one fails, unmaps those before it and frees all.
+    #[inline(never)]
     fn call_map(&self, segment: &Segment<P>) -> Result<(), ()> {
         let mut failed = None;
         for (i, handle) in segment.handles().enumerate() {
-            let (callbacks, off, len) = {
+            let (shared, off, len) = {
                 let st = handle.lock();
-                (st.callbacks.clone(), st.off, st.len)
+                (st.shared.clone(), st.off, st.len)
             };
-            let Some(callbacks) = callbacks.filter(|c| c.entries().map) else { continue };
-            let mut pvt = handle.pvt();
-            let flags = segment.flags.bits();
-            let ret = callbacks.map(self, handle, &segment.device, flags, off, len, &mut pvt);
-            handle.set_pvt(pvt);
-            if ret != 0 {
+            if shared.is_some_and(|shared| self.call_map_of(segment, handle, &shared, off, len).is_err()) {
                 failed = Some(i);
                 break;
             }
@@ -228,28 +273,46 @@ impl<P: Platform> Framework<P> {
         Err(())
     }
 
-    /// Unmaps a whole handle and calls its unmap callback.
+    /// Unmaps a whole handle, calls its unmap callback, and frees it.
     ///
     /// # Errors
     /// `EAGAIN` when any page is soft-locked; nothing is done then.
+    #[inline]
     pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>) -> Result<(), Errno> {
-        let (callbacks, off, len, object) = {
+        let (shared, off, len, object) = {
             let mut st = handle.lock();
             if st.softlocked() {
                 return Err(Errno::EAGAIN);
             }
-            st.stage = Stage::Dying;
             self.platform.unload(handle.space(), st.addr, st.len);
-            (st.callbacks.clone(), st.off, st.len, st.take_object())
+            st.retire()
         };
+        self.end_handle(handle, shared, off, len, object);
+        Ok(())
+    }
+
+    /// A handle has no translations any more, and is dying or, without callbacks, dead: calls its unmap callback and frees it.
+    #[inline]
+    pub(crate) fn end_handle(
+        &self,
+        handle: &Arc<Handle<P>>,
+        shared: Option<Arc<Shared<P>>>,
+        off: u64,
+        len: u64,
+        object: Object<P>,
+    ) {
         // The driver may free the memory in its callback.
         drop(object);
-        if let Some(callbacks) = callbacks
-            && callbacks.entries().unmap
-        {
+        let Some(shared) = shared else {
+            self.freed(handle);
+            return;
+        };
+        let callbacks = &shared.callbacks;
+        if callbacks.entries().unmap {
             callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
         }
-        Ok(())
+        drop(shared);
+        self.free_handle(handle);
     }
 
     /// Frees a handle that the driver has refused to have, without an unmap callback. Whatever the driver has loaded or locked in
@@ -267,9 +330,8 @@ impl<P: Platform> Framework<P> {
     /// Unmaps and frees a handle of a mapping that has failed. Whatever a driver has locked in it goes with it.
     pub(crate) fn discard(&self, handle: &Arc<Handle<P>>) {
         self.drop_locks(handle);
-        if self.unmap_whole(handle).is_ok() {
-            self.free_handle(handle);
-        }
+        // Nothing is locked any more.
+        let _ = self.unmap_whole(handle);
     }
 }
 
@@ -279,19 +341,25 @@ impl<P: Platform> State<P> {
         core::mem::replace(&mut self.object, Object::None)
     }
 
+    /// The handle goes: what its unmap callback, and its end, need. It is dying until then, and dead if there is no callback.
+    #[inline]
+    pub(crate) fn retire(&mut self) -> (Option<Arc<Shared<P>>>, u64, u64, Object<P>) {
+        let shared = self.shared.clone();
+        self.stage = if shared.is_some() { Stage::Dying } else { Stage::Dead };
+        (shared, self.off, self.len, self.take_object())
+    }
+
+    #[inline]
     fn new(off: u64, prot: Prot, maxprot: Prot, mapping: u64) -> Self {
         Self {
             off,
             addr: 0,
             len: 0,
             object: Object::None,
-            callbacks: None,
-            ctx: None,
-            softlock: None,
+            shared: None,
             mapping,
             ticks: 0,
-            pages: None,
-            locks: None,
+            apart: None,
             flags: SetupFlags::empty(),
             attr: 0,
             stage: Stage::New,
@@ -319,36 +387,60 @@ impl<P: Platform> Default for Made<P> {
 }
 
 impl<P: Platform> Made<P> {
-    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>, len: u64) {
+    /// Adds a handle; returns it if there is no memory for it.
+    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>, len: u64) -> Result<(), Arc<Handle<P>>> {
         match self.first {
             None => self.first = Some((len, handle)),
-            Some(_) => self.more.push((len, handle)),
+            Some(_) => list::push(&mut self.more, (len, handle)).map_err(|(_, handle)| handle)?,
         }
+        Ok(())
     }
 
     fn last(&self) -> Option<&Arc<Handle<P>>> {
         self.more.last().or(self.first.as_ref()).map(|(_, handle)| handle)
     }
 
+    /// What the first handle with an access callback takes turns by; `None` before there is one.
+    fn turns(&self) -> Option<Arc<Shared<P>>> {
+        let shared = |handle: &Arc<Handle<P>>| handle.lock().shared.clone();
+        self.iter().filter_map(shared).find(|shared| shared.turns.is_some())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
         self.first.iter().chain(self.more.iter()).map(|(_, handle)| handle)
     }
 
+    /// The handle, if it is the only one.
+    fn one(&self) -> Option<&Arc<Handle<P>>> {
+        self.first.as_ref().filter(|_| self.more.is_empty()).map(|(_, handle)| handle)
+    }
+
+    /// Room for all of them in one list.
+    pub(crate) fn reserve(&mut self) -> bool {
+        self.more.is_empty() || list::reserve(&mut self.more, 1)
+    }
+
     /// The list for a segment at `base`.
+    #[inline]
     pub(crate) fn into_handles(self, base: u64) -> Handles<P> {
         match self.first {
             Some((_, first)) if self.more.is_empty() => Handles::One(first),
-            first => {
-                let mut all = Vec::with_capacity(1 + self.more.len());
-                let mut addr = base;
-                for (len, handle) in first.into_iter().chain(self.more) {
-                    all.push((addr, handle));
-                    addr += len;
-                }
-                Handles::Many(all)
-            }
+            first => Handles::Many(in_order(first, self.more, base)),
         }
     }
+}
+
+/// Handles with their addresses, of handles with their lengths; there is room for the first one.
+#[inline(never)]
+fn in_order<T>(first: Option<(u64, T)>, mut list: Vec<(u64, T)>, base: u64) -> Vec<(u64, T)> {
+    if let Some(first) = first {
+        let _ = list::insert(&mut list, 0, first);
+    }
+    let mut addr = base;
+    for (at, _) in &mut list {
+        addr += core::mem::replace(at, addr);
+    }
+    list
 }
 
 impl<P: Platform> Segment<P> {
@@ -413,12 +505,18 @@ impl<P: Platform> Segment<P> {
         &self.data
     }
 
+    /// The same, to be changed.
+    pub fn data_mut(&mut self) -> &mut P::SegmentData {
+        &mut self.data
+    }
+
     /// The index of the handle that holds this address. Guesses from the mean length first: handles are mostly alike.
     #[inline]
     pub(crate) fn index_of(&self, addr: u64) -> Option<usize> {
         let into = addr.checked_sub(self.base).filter(|d| *d < self.len)?;
         let Handles::Many(list) = &self.handles else { return Some(0) };
-        let guess = (into / (self.len / list.len() as u64)) as usize;
+        let mean = self.len.checked_div(list.len() as u64)?;
+        let guess = into.checked_div(mean)? as usize;
         if let Some((start, _)) = list.get(guess)
             && *start <= addr
             && list.get(guess + 1).is_none_or(|(next, _)| addr < *next)
@@ -463,7 +561,25 @@ impl<P: Platform> Segment<P> {
     /// still another's then: the caller is to release what it holds and begin again. Nothing is locked then.
     ///
     /// A softunlock cannot begin again, so it always comes to its end: it sleeps up to [`PATIENCE`] times, and then unlocks what is left without the driver.
+    #[inline]
     pub fn try_fault(
+        &self,
+        fw: &Framework<P>,
+        addr: u64,
+        len: u64,
+        ty: FaultType,
+        rw: Rw,
+    ) -> Option<FaultCode> {
+        if ty == FaultType::Inval
+            && let Some(rc) = self.usual_fault(fw, addr, len, rw)
+        {
+            return Some(rc);
+        }
+        self.try_other_fault(fw, addr, len, ty, rw)
+    }
+
+    #[inline(never)]
+    fn try_other_fault(
         &self,
         fw: &Framework<P>,
         addr: u64,

@@ -3,10 +3,11 @@
 //! Context: user or kernel, not interrupt. Setup functions are called from `devmap(9E)`, remaps from anywhere; either takes the
 //! handle's lock only. A remap unloads and switches with that lock held, so it is atomic with respect to faults.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Object, Stage, State};
+use crate::handle::{Handle, Object, Shared, Stage, State};
 use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem};
 use crate::types::{PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 
@@ -77,6 +78,7 @@ impl<P: Platform> Framework<P> {
     /// # Errors
     /// When it was set up already; the protection asked for at mmap is not within `maxprot` and the mapping's own maximum;
     /// `MAPPING_INVALID` comes without `ALLOW_REMAP`; or the register range does not resolve.
+    #[inline(always)]
     pub fn devmem_setup(
         &self,
         handle: &Handle<P>,
@@ -101,6 +103,7 @@ impl<P: Platform> Framework<P> {
     ///
     /// # Errors
     /// For a NULL cookie, a range beyond the memory, cache attribute bits that are not one attribute; and as for [`Framework::devmem_setup`].
+    #[inline(always)]
     pub fn umem_setup(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
         let umem = args.umem.ok_or(SetupError)?;
         let len = page_ceil(args.len).ok_or(SetupError)?;
@@ -120,6 +123,7 @@ impl<P: Platform> Framework<P> {
     }
 
     #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
     fn set_up(
         &self,
         handle: &Handle<P>,
@@ -130,6 +134,8 @@ impl<P: Platform> Framework<P> {
         attr: u32,
         callbacks: Option<P::Callbacks>,
     ) -> Result<(), SetupError> {
+        let access = callbacks.as_ref().is_some_and(|c| c.entries().access);
+        let shared = callbacks.map(|callbacks| Arc::new(Shared { callbacks, turns: None }));
         let mut st = handle.lock();
         if st.stage != Stage::New || !prot_fits(&st, maxprot) {
             return Err(SetupError);
@@ -139,8 +145,8 @@ impl<P: Platform> Framework<P> {
         st.maxprot = st.orig_maxprot & maxprot;
         st.flags = flags & DRIVER_FLAGS;
         st.attr = attr;
-        st.access = callbacks.as_ref().is_some_and(|c| c.entries().access);
-        st.callbacks = callbacks;
+        st.access = access;
+        st.shared = shared;
         st.stage = Stage::SetUp;
         Ok(())
     }

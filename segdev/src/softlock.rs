@@ -18,6 +18,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
+use crate::list;
 use crate::lock::{LockClass, Mutex as _};
 use crate::pages::Pages;
 use crate::platform::Platform;
@@ -39,11 +40,15 @@ struct Held<P: Platform> {
     faults: Vec<Ticket<P>>,
     /// How many of them are softlocks.
     exclusives: u32,
+    /// The number of the next fault.
+    next: u64,
     waiting: u32,
 }
 
 /// The pages that a fault is being served for.
 pub(crate) struct Ticket<P: Platform> {
+    /// Names it among those of its softlock, once the fault is being served.
+    pub number: u64,
     /// The space that faults.
     pub space: P::Space,
     /// The first device page.
@@ -55,21 +60,16 @@ pub(crate) struct Ticket<P: Platform> {
 }
 
 impl<P: Platform> Ticket<P> {
-    fn copy(&self) -> Self {
-        Self { space: self.space.clone(), ..*self }
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        (self.first, self.last, self.exclusive) == (other.first, other.last, other.exclusive)
-            && self.space == other.space
+    fn copy(&self, number: u64) -> Self {
+        Self { number, space: self.space.clone(), ..*self }
     }
 }
 
 /// What [`Softlock::enter`] answers.
 #[derive(PartialEq)]
 pub(crate) enum Entry {
-    /// Go on, then call [`Softlock::leave`] with an equal ticket.
-    In,
+    /// Go on, then call [`Softlock::leave`] with this number.
+    In(u64),
     /// Wait with [`Softlock::wait`], then try again.
     Busy,
     /// Waiting could be for ever: refuse.
@@ -121,7 +121,7 @@ impl<P: Platform> Softlock<P> {
             key,
             handles: AtomicUsize::new(0),
             state: P::Mutex::new(
-                Held { pages: Pages::new(), faults: Vec::new(), exclusives: 0, waiting: 0 },
+                Held { pages: Pages::new(), faults: Vec::new(), exclusives: 0, next: 0, waiting: 0 },
                 LockClass::Softlock,
             ),
             freed: P::Condvar::default(),
@@ -136,24 +136,50 @@ impl<P: Platform> Softlock<P> {
             let refused = ticket.exclusive && held.locks_of(&ticket.space) > own;
             return if refused { Entry::Refused } else { Entry::Busy };
         }
+        let number = held.next;
+        if list::push(&mut held.faults, ticket.copy(number)).is_err() {
+            return Entry::Refused;
+        }
+        held.next = number + 1;
         held.exclusives += u32::from(ticket.exclusive);
-        held.faults.push(ticket.copy());
-        Entry::In
+        Entry::In(number)
     }
 
-    /// The fault is over. (Of equal tickets it does not matter which one goes.)
-    #[inline]
-    pub(crate) fn leave(&self, platform: &P, ticket: &Ticket<P>) {
+    /// An ordinary fault begins, if nothing at all is soft-locked. Returns its number; `None` if it has to [`enter`](Softlock::enter).
+    #[inline(always)]
+    pub(crate) fn enter_freely(&self, space: &P::Space, first: u64, last: u64) -> Option<u64> {
         let mut held = self.state.lock();
-        if held.faults.last().is_some_and(|f| f.same(ticket)) {
-            held.faults.pop();
-        } else if let Some(i) = held.faults.iter().position(|f| f.same(ticket)) {
-            held.faults.swap_remove(i);
+        if held.guarded() {
+            return None;
         }
-        held.exclusives -= u32::from(ticket.exclusive);
+        let number = held.next;
+        let ticket = Ticket { number, space: space.clone(), first, last, exclusive: false };
+        list::push_fast(&mut held.faults, ticket).ok()?;
+        held.next = number + 1;
+        Some(number)
+    }
+
+    /// The fault with this number is over.
+    #[inline(always)]
+    pub(crate) fn leave(&self, platform: &P, number: u64) {
+        let mut held = self.state.lock();
+        if let Some(mut over) = held.faults.pop() {
+            if over.number != number
+                && let Some(found) = held.faults.iter_mut().find(|f| f.number == number)
+            {
+                core::mem::swap(found, &mut over);
+            }
+            held.exclusives -= u32::from(over.exclusive);
+        }
         if held.waiting > 0 {
             platform.notify_all(&self.freed);
         }
+    }
+
+    /// The same, for where it is rare.
+    #[inline(never)]
+    pub(crate) fn left(&self, platform: &P, number: u64) {
+        self.leave(platform, number);
     }
 
     /// Sleeps once, unless [`Softlock::enter`] may succeed. Returns true if interrupted. No lock may be held.
@@ -175,7 +201,7 @@ impl<P: Platform> Softlock<P> {
             held.pages.change(page, |holders| {
                 match holders.iter_mut().find(|(s, _)| s == space) {
                     Some((_, n)) => *n += by,
-                    None => holders.push((space.clone(), by)),
+                    None => drop(list::push(holders, (space.clone(), by))),
                 }
                 holders.retain(|(_, n)| *n != 0);
                 !holders.is_empty()

@@ -9,6 +9,7 @@
 //! last of them has returned nobody finds the segment, so munmap, faults and fork come wholly before or wholly after an mmap. A fixed mmap of
 //! a range that another mmap keeps waits for that one. A fault that must wait lets go of the lock and looks everything up again afterwards.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -37,7 +38,7 @@ struct State<P: Platform> {
 
 /// What is at an address.
 enum Slot<P: Platform> {
-    Segment(Segment<P>),
+    Segment(Box<Segment<P>>),
     /// An mmap is under way for this many bytes.
     Reserved(u64),
 }
@@ -83,7 +84,7 @@ impl<P: Platform> State<P> {
 
     fn segments(&self) -> impl Iterator<Item = &Segment<P>> {
         self.slots.values().filter_map(|slot| match slot {
-            Slot::Segment(seg) => Some(seg),
+            Slot::Segment(seg) => Some(&**seg),
             Slot::Reserved(_) => None,
         })
     }
@@ -333,6 +334,12 @@ impl<P: Platform> AddressSpace<P> {
         let mut progress = Progress::new(asked);
         loop {
             let step = self.reading(fw.platform(), |st| {
+                if ty == FaultType::Inval
+                    && let Some(segment) = st.segment_at(start).filter(|segment| end <= segment.end())
+                    && let Some(rc) = segment.usual_fault(fw, start, end - start, rw)
+                {
+                    return Ok(rc);
+                }
                 progress.attempt(fw, asked, |at| st.segment_at(at), |at| st.next_mapped(at))
             });
             match step {

@@ -3,12 +3,14 @@
 //! Locking: the space's lock is held as writer (fork: both spaces'), so no fault or load is in progress in it; no inner
 //! lock across the driver's callbacks. Translations go first, then the handles get their new bounds, then the callbacks run.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Stage, State};
+use crate::handle::{Handle, Shared, Stage, State};
+use crate::list;
 use crate::platform::{Callbacks as _, Platform, Unmap};
 use crate::segment::{Handles, Segment};
 use crate::types::{Errno, PAGE_SHIFT, Prot};
@@ -20,8 +22,11 @@ pub enum Remains<P: Platform> {
     /// The segment, shorter: its base may have moved up.
     Some,
     /// The segment, now ending before the hole, and a new one behind it.
-    Two(Segment<P>),
+    Two(Box<Segment<P>>),
 }
+
+/// A copy of a handle, and what both share.
+type Copied<P> = (Arc<Handle<P>>, Option<Arc<Shared<P>>>);
 
 /// What happens to one handle.
 struct Cut<P: Platform> {
@@ -39,47 +44,81 @@ impl<P: Platform> Segment<P> {
     ///
     /// # Errors
     /// `EAGAIN` when any page of the segment is soft-locked; nothing is done then.
+    #[inline]
     pub fn unmap(&mut self, fw: &Framework<P>, addr: u64, len: u64) -> Result<Remains<P>, Errno> {
-        let end = addr + len;
-        if let Handles::One(handle) = &self.handles
-            && addr == self.base
-            && len == self.len
-        {
-            fw.unmap_whole(handle)?;
-            fw.free_handle(handle);
-            fw.segments.fetch_sub(1, Relaxed);
-            self.handles = Handles::Many(Vec::new());
-            self.len = 0;
-            return Ok(Remains::Nothing);
+        match &self.handles {
+            Handles::One(handle) if addr == self.base && len == self.len => {
+                fw.unmap_whole(handle)?;
+                fw.segments.fetch_sub(1, Relaxed);
+                self.len = 0;
+                Ok(Remains::Nothing)
+            }
+            Handles::One(_) => self.cut_one(fw, addr, addr + len),
+            Handles::Many(_) => self.unmap_many(fw, addr, len),
         }
-        if let Handles::Many(list) = &self.handles
-            && addr == self.base
-            && len == self.len
+    }
+
+    /// The same for a segment of one handle, of which something stays.
+    #[inline(never)]
+    fn cut_one(&mut self, fw: &Framework<P>, addr: u64, end: u64) -> Result<Remains<P>, Errno> {
+        let Handles::One(handle) = &self.handles else { return Err(Errno::EINVAL) };
+        let mut st = handle.lock();
+        if st.softlocked() {
+            return Err(Errno::EAGAIN);
+        }
+        let (start, whole) = (st.addr, st.len);
+        let (off, len) = (st.off + (addr - start), end - addr);
+        let (before, behind) = (start < addr, end < start + whole);
+        let mut new = None;
+        if before && behind {
+            new = Some(fw.split(handle, &mut st, addr, end)?);
+        } else if before {
+            st.cut_back(addr - start);
+        } else {
+            st.cut_front(len);
+        }
+        let (from, bytes) = if st.level > 0 { (start, whole) } else { (addr, len) };
+        fw.platform.unload(handle.space(), from, bytes);
+        let shared = st.shared.clone();
+        drop(st);
+        let remains = self.shrink(fw, addr, end, new.map(Handles::One));
+        self.tell(fw, &remains);
+        if let Handles::One(handle) = &self.handles
+            && let Some(shared) = &shared
         {
+            let rest = match &remains {
+                Remains::Two(rest) => rest.handle_at(0).unwrap_or(handle),
+                _ => handle,
+            };
+            let (before, behind) = (before.then_some(handle), behind.then_some(rest));
+            fw.call_unmap(handle, shared, (off, len), before, behind);
+        }
+        Ok(remains)
+    }
+
+    /// The same for a segment of several handles.
+    #[inline(never)]
+    fn unmap_many(&mut self, fw: &Framework<P>, addr: u64, len: u64) -> Result<Remains<P>, Errno> {
+        let end = addr + len;
+        let Handles::Many(list) = &self.handles else { return Err(Errno::EINVAL) };
+        if addr == self.base && len == self.len {
             fw.unmap_list(list, addr, len)?;
             fw.segments.fetch_sub(1, Relaxed);
-            self.handles = Handles::Many(Vec::new());
             self.len = 0;
             return Ok(Remains::Nothing);
-        }
-        if let Handles::One(handle) = &self.handles {
-            if handle.lock().softlocked() {
-                return Err(Errno::EAGAIN);
-            }
-            // One handle needs no lists.
-            let handle = handle.clone();
-            let cut = fw.cut_one(&handle, addr, end);
-            let rest = cut.new.clone().filter(|_| cut.before);
-            let remains = self.shrink(fw, addr, end, rest.map(Handles::One));
-            self.tell(fw, &remains);
-            fw.call_unmap(&cut);
-            return Ok(remains);
         }
         if self.softlocked() {
             return Err(Errno::EAGAIN);
         }
-        let list = self.take_list();
-        let (cuts, head, tail) = fw.cut(list, addr, end);
+        let (mut cuts, mut head, mut tail) = (Vec::new(), Vec::new(), Vec::new());
+        // All memory that it takes, before anything is changed; the one new handle is made first.
+        let room = list::reserve(&mut cuts, list.len())
+            && list::reserve(&mut head, list.len())
+            && list::reserve(&mut tail, list.len());
+        if !room {
+            return Err(Errno::ENOMEM);
+        }
+        fw.cut(list, addr, end, &mut cuts, &mut head, &mut tail)?;
         let remains = if head.is_empty() {
             self.handles = from_list(tail);
             self.shrink(fw, addr, end, None)
@@ -89,16 +128,13 @@ impl<P: Platform> Segment<P> {
         };
         self.tell(fw, &remains);
         for cut in cuts {
-            fw.call_unmap(&cut);
-            if !cut.before && !cut.behind {
-                fw.free_handle(&cut.handle);
-            }
+            fw.finish(&cut);
         }
         Ok(remains)
     }
 
     /// Unmaps the whole segment, whatever a driver has locked in it: the process that it was made for does not get it.
-    pub fn discard(mut self, fw: &Framework<P>) {
+    pub fn discard(mut self: Box<Self>, fw: &Framework<P>) {
         for handle in self.handles() {
             fw.drop_locks(handle);
         }
@@ -121,7 +157,7 @@ impl<P: Platform> Segment<P> {
         self.len = addr - base;
         let Some(handles) = rest else { return Remains::Some };
         fw.segments.fetch_add(1, Relaxed);
-        Remains::Two(Segment {
+        Remains::Two(Box::new(Segment {
             base: end,
             len: old_end - end,
             off: self.off + (end - base),
@@ -130,7 +166,7 @@ impl<P: Platform> Segment<P> {
             flags: self.flags,
             handles,
             data: P::SegmentData::default(),
-        })
+        }))
     }
 
     /// Tells the platform what an unmap has left.
@@ -138,13 +174,6 @@ impl<P: Platform> Segment<P> {
         fw.platform.segment_changed(self, 0);
         if let Remains::Two(rest) = remains {
             fw.platform.segment_changed(rest, 0);
-        }
-    }
-
-    fn take_list(&mut self) -> Vec<(u64, Arc<Handle<P>>)> {
-        match core::mem::replace(&mut self.handles, Handles::Many(Vec::new())) {
-            Handles::One(handle) => alloc::vec![(self.base, handle)],
-            Handles::Many(list) => list,
         }
     }
 
@@ -167,7 +196,7 @@ impl<P: Platform> Segment<P> {
             return Err(Errno::EACCES);
         }
         let whole = addr == self.base && len == self.len;
-        let paged = self.handles().next().is_some_and(|h| h.lock().pages.is_some());
+        let paged = self.handles().next().is_some_and(|h| h.lock().paged());
         let one = whole && !paged;
         if one && self.handles().next().is_some_and(|h| h.lock().prot == prot) {
             return Ok(());
@@ -178,7 +207,8 @@ impl<P: Platform> Segment<P> {
         if !one && !paged {
             for handle in self.handles() {
                 let st = handle.lock();
-                fresh.push(filled(st.prot, (st.len >> PAGE_SHIFT) as usize).ok_or(Errno::ENOMEM)?);
+                let pages = list::filled(st.prot, (st.len >> PAGE_SHIFT) as usize).ok_or(Errno::ENOMEM)?;
+                list::push(&mut fresh, pages).map_err(|_| Errno::ENOMEM)?;
             }
         }
         let mut fresh = fresh.into_iter();
@@ -187,15 +217,17 @@ impl<P: Platform> Segment<P> {
             if one {
                 st.prot = prot;
             } else if let Some(pages) = fresh.next() {
-                st.pages = Some(pages.into());
+                st.apart.get_or_insert_default().pages = pages;
             }
             let (from, to) = (addr.max(st.addr), end.min(st.addr + st.len));
             if from >= to {
                 continue;
             }
             let (first, last) = ((from - st.addr) >> PAGE_SHIFT, (to - st.addr) >> PAGE_SHIFT);
-            if let Some(pages) = &mut st.pages {
-                pages[first as usize..last as usize].fill(prot);
+            if let Some(apart) = &mut st.apart
+                && let Some(pages) = apart.pages.get_mut(first as usize..last as usize)
+            {
+                pages.fill(prot);
             }
             if large {
                 fw.platform.unload(handle.space(), st.addr, st.len);
@@ -213,40 +245,46 @@ impl<P: Platform> Segment<P> {
     ///
     /// # Errors
     /// What a dup callback returned. The handles duplicated before it have had their unmap callback then; nothing is left.
-    pub fn dup(&self, fw: &Framework<P>, space: &P::Space) -> Result<Segment<P>, Errno> {
+    #[inline]
+    pub fn dup(&self, fw: &Framework<P>, space: &P::Space) -> Result<Box<Segment<P>>, Errno> {
         let mapping = fw.new_mapping();
-        let mut dup = Segment {
-            base: self.base,
-            len: self.len,
-            off: self.off,
-            space: space.clone(),
-            device: self.device.clone(),
-            flags: self.flags,
-            handles: Handles::Many(List::new()),
-            data: P::SegmentData::default(),
+        let copy = |handles| {
+            Box::new(Segment {
+                base: self.base,
+                len: self.len,
+                off: self.off,
+                space: space.clone(),
+                device: self.device.clone(),
+                flags: self.flags,
+                handles,
+                data: P::SegmentData::default(),
+            })
         };
-        match &self.handles {
+        let dup = match &self.handles {
             Handles::One(old) => {
-                let (new, callbacks) = fw.copy_handle(old, space, mapping);
-                dup.handles = Handles::One(new.clone());
+                let (new, shared) = fw.copy_handle(old, space, mapping)?;
+                let dup = copy(Handles::One(new));
                 fw.platform.segment_changed(&dup, 0);
-                fw.call_dup(old, &new, callbacks)?;
+                if let (Handles::One(new), Some(shared)) = (&dup.handles, shared) {
+                    fw.call_dup(old, new, &shared)?;
+                }
+                dup
             }
             Handles::Many(list) => {
-                dup.handles = Handles::Many(List::with_capacity(list.len()));
+                let mut room = Vec::new();
+                if !list::reserve(&mut room, list.len()) {
+                    return Err(Errno::ENOMEM);
+                }
+                let mut dup = copy(Handles::Many(room));
                 for (i, (addr, old)) in list.iter().enumerate() {
-                    let (new, callbacks) = fw.copy_handle(old, space, mapping);
-                    if let Handles::Many(made) = &mut dup.handles {
-                        made.push((*addr, new.clone()));
-                    }
-                    fw.platform.segment_changed(&dup, i);
-                    if let Err(refusal) = fw.call_dup(old, &new, callbacks) {
+                    if let Err(refusal) = fw.dup_one(&mut dup, i, *addr, old, mapping) {
                         dup.handles().take(i).for_each(|new| fw.discard(new));
                         return Err(refusal);
                     }
                 }
+                dup
             }
-        }
+        };
         fw.segments.fetch_add(1, Relaxed);
         Ok(dup)
     }
@@ -254,31 +292,30 @@ impl<P: Platform> Segment<P> {
 
 type List<P> = Vec<(u64, Arc<Handle<P>>)>;
 
-/// So many times the same value, or `None` when there is no memory for them.
-pub(crate) fn filled<T: Copy>(value: T, count: usize) -> Option<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).ok()?;
-    list.resize(count, value);
-    Some(list)
-}
-
 fn from_list<P: Platform>(mut list: List<P>) -> Handles<P> {
     if list.len() == 1
         && let Some((_, handle)) = list.pop()
     {
         return Handles::One(handle);
     }
-    list.shrink_to_fit();
     Handles::Many(list)
 }
 
 impl<P: Platform> Framework<P> {
-    /// Drops the translations of `[addr, end)` and gives the handles their new bounds: the cuts, what stays before, what stays behind.
-    fn cut(&self, list: List<P>, addr: u64, end: u64) -> (Vec<Cut<P>>, List<P>, List<P>) {
-        let (mut cuts, mut head, mut tail) = (Vec::new(), List::new(), List::new());
+    /// Drops the translations of `[addr, end)` and gives the handles their new bounds: the cuts, what stays before, what stays behind. There is
+    /// room for them.
+    fn cut(
+        &self,
+        list: &List<P>,
+        addr: u64,
+        end: u64,
+        cuts: &mut Vec<Cut<P>>,
+        head: &mut List<P>,
+        tail: &mut List<P>,
+    ) -> Result<(), Errno> {
         // What was loaded by large pages goes whole.
         let (mut from, mut to, mut large) = (addr, end, false);
-        for (start, handle) in &list {
+        for (start, handle) in list {
             let st = handle.lock();
             if *start < end && addr < start + st.len {
                 from = from.min(*start);
@@ -290,45 +327,44 @@ impl<P: Platform> Framework<P> {
             (from, to) = (addr, end);
         }
         let space = list.first().map(|(_, handle)| handle.space().clone());
-        for (start, handle) in list {
+        for &(start, ref handle) in list {
             let mut st = handle.lock();
             if start + st.len <= addr {
-                drop(st);
-                head.push((start, handle));
+                let _ = list::push(head, (start, handle.clone()));
                 continue;
             }
             if start >= end {
-                drop(st);
-                tail.push((start, handle));
+                let _ = list::push(tail, (start, handle.clone()));
                 continue;
             }
-            let cut = self.carve(&handle, &mut st, addr, end);
+            // Fails only for a piece out of the middle, which then is the first that is cut.
+            let cut = self.carve(handle, &mut st, addr, end)?;
             drop(st);
             if cut.before {
-                head.push((start, handle.clone()));
+                let _ = list::push(head, (start, handle.clone()));
             }
             if cut.behind {
-                tail.push((end, cut.new.as_ref().unwrap_or(&handle).clone()));
+                let _ = list::push(tail, (end, cut.new.as_ref().unwrap_or(handle).clone()));
             }
-            cuts.push(cut);
+            let _ = list::push(cuts, cut);
         }
         if let Some(space) = &space {
             self.platform.unload(space, from, to - from);
         }
-        (cuts, head, tail)
-    }
-
-    /// The same for a segment of one handle, of which something stays.
-    fn cut_one(&self, handle: &Arc<Handle<P>>, addr: u64, end: u64) -> Cut<P> {
-        let mut st = handle.lock();
-        let (from, to) = if st.level > 0 { (st.addr, st.addr + st.len) } else { (addr, end) };
-        let cut = self.carve(handle, &mut st, addr, end);
-        self.platform.unload(handle.space(), from, to - from);
-        cut
+        Ok(())
     }
 
     /// Takes what lies in `[addr, end)` out of a handle that has part of it.
-    fn carve(&self, handle: &Arc<Handle<P>>, st: &mut State<P>, addr: u64, end: u64) -> Cut<P> {
+    ///
+    /// # Errors
+    /// `ENOMEM` for a piece out of the middle; nothing is done then.
+    fn carve(
+        &self,
+        handle: &Arc<Handle<P>>,
+        st: &mut State<P>,
+        addr: u64,
+        end: u64,
+    ) -> Result<Cut<P>, Errno> {
         let (start, stop) = (st.addr, st.addr + st.len);
         let (from, to) = (addr.max(start), end.min(stop));
         let (before, behind) = (start < from, to < stop);
@@ -338,17 +374,29 @@ impl<P: Platform> Framework<P> {
             (false, false) => st.stage = Stage::Dying,
             (false, true) => st.cut_front(len),
             (true, false) => st.cut_back(from - start),
-            (true, true) => {
-                let mut rest = st.duplicate();
-                rest.cut_front(to - start);
-                st.cut_back(from - start);
-                self.handles.fetch_add(1, Relaxed);
-                let copy = Handle::new(handle.space().clone(), rest, handle.pvt());
-                self.platform().handle_copied(handle, &copy);
-                new = Some(copy);
-            }
+            (true, true) => new = Some(self.split(handle, st, from, to)?),
         }
-        Cut { handle: handle.clone(), off, len, before, behind, new }
+        Ok(Cut { handle: handle.clone(), off, len, before, behind, new })
+    }
+
+    /// Copies the handle at `addr`, which is the one with index `i`, into a copy of its segment that has room for it.
+    fn dup_one(
+        &self,
+        dup: &mut Segment<P>,
+        i: usize,
+        addr: u64,
+        old: &Arc<Handle<P>>,
+        mapping: u64,
+    ) -> Result<(), Errno> {
+        let (new, shared) = self.copy_handle(old, &dup.space, mapping)?;
+        if let Handles::Many(made) = &mut dup.handles {
+            let _ = list::push(made, (addr, new));
+        }
+        self.platform.segment_changed(dup, i);
+        match (dup.handle_at(i), shared) {
+            (Some(new), Some(shared)) => self.call_dup(old, new, &shared),
+            _ => Ok(()),
+        }
     }
 
     /// Unmaps and frees all handles of a segment that goes whole.
@@ -357,7 +405,7 @@ impl<P: Platform> Framework<P> {
             let mut st = handle.lock();
             if st.softlocked() {
                 drop(st);
-                list[..i].iter().for_each(|(_, handle)| handle.lock().stage = Stage::SetUp);
+                list.iter().take(i).for_each(|(_, handle)| handle.lock().stage = Stage::SetUp);
                 return Err(Errno::EAGAIN);
             }
             st.stage = Stage::Dying;
@@ -366,44 +414,34 @@ impl<P: Platform> Framework<P> {
             self.platform.unload(first.space(), addr, len);
         }
         for (_, handle) in list {
-            let (callbacks, off, len, object) = {
-                let mut st = handle.lock();
-                (st.callbacks.clone(), st.off, st.len, st.take_object())
-            };
-            drop(object);
-            if let Some(callbacks) = callbacks
-                && callbacks.entries().unmap
-            {
-                callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
-            }
-            self.free_handle(handle);
+            let (shared, off, len, object) = handle.lock().retire();
+            self.end_handle(handle, shared, off, len, object);
         }
         Ok(())
     }
 
-    /// Copies a handle for another space; also its callbacks.
-    fn copy_handle(
-        &self,
-        old: &Arc<Handle<P>>,
-        space: &P::Space,
-        mapping: u64,
-    ) -> (Arc<Handle<P>>, Option<P::Callbacks>) {
+    /// Copies a handle for another space; also returns its callbacks.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    #[inline(always)]
+    fn copy_handle(&self, old: &Arc<Handle<P>>, space: &P::Space, mapping: u64) -> Result<Copied<P>, Errno> {
         let st = old.lock();
-        let state = State { mapping, ..st.duplicate() };
+        let mut state = st.duplicate().ok_or(Errno::ENOMEM)?;
+        state.mapping = mapping;
         let new = Handle::new(space.clone(), state, old.pvt());
         self.platform().handle_copied(old, &new);
         self.handles.fetch_add(1, Relaxed);
-        (new, st.callbacks.clone())
+        Ok((new, st.shared.clone()))
     }
 
     /// Calls the dup callback for a copied handle; frees it if the driver refuses.
-    fn call_dup(
-        &self,
-        old: &Arc<Handle<P>>,
-        new: &Arc<Handle<P>>,
-        callbacks: Option<P::Callbacks>,
-    ) -> Result<(), Errno> {
-        let Some(callbacks) = callbacks.filter(|c| c.entries().dup) else { return Ok(()) };
+    #[inline]
+    fn call_dup(&self, old: &Arc<Handle<P>>, new: &Arc<Handle<P>>, shared: &Shared<P>) -> Result<(), Errno> {
+        let callbacks = &shared.callbacks;
+        if !callbacks.entries().dup {
+            return Ok(());
+        }
         let mut pvt = new.pvt();
         let ret = callbacks.dup(self, old, old.pvt(), new, &mut pvt);
         new.set_pvt(pvt);
@@ -414,31 +452,65 @@ impl<P: Platform> Framework<P> {
         Ok(())
     }
 
-    fn call_unmap(&self, cut: &Cut<P>) {
-        let (callbacks, object) = {
-            let mut st = cut.handle.lock();
-            let whole = !cut.before && !cut.behind;
-            (st.callbacks.clone(), whole.then(|| st.take_object()))
-        };
-        drop(object);
-        let Some(callbacks) = callbacks else { return };
-        if !callbacks.entries().unmap {
+    /// Takes `[addr, end)` out of the middle of a handle; returns a new one for what is behind.
+    ///
+    /// # Errors
+    /// `ENOMEM`; nothing is done then.
+    #[inline]
+    fn split(
+        &self,
+        handle: &Arc<Handle<P>>,
+        st: &mut State<P>,
+        addr: u64,
+        end: u64,
+    ) -> Result<Arc<Handle<P>>, Errno> {
+        let mut rest = st.duplicate().ok_or(Errno::ENOMEM)?;
+        rest.cut_front(end - st.addr);
+        st.cut_back(addr - st.addr);
+        self.handles.fetch_add(1, Relaxed);
+        let copy = Handle::new(handle.space().clone(), rest, handle.pvt());
+        self.platform().handle_copied(handle, &copy);
+        Ok(copy)
+    }
+
+    /// Calls the unmap callback for a handle that was cut or goes, and frees one that goes.
+    fn finish(&self, cut: &Cut<P>) {
+        if !cut.before && !cut.behind {
+            let (shared, off, len, object) = cut.handle.lock().retire();
+            return self.end_handle(&cut.handle, shared, off, len, object);
+        }
+        let Some(shared) = cut.handle.lock().shared.clone() else { return };
+        let rest = cut.new.as_ref().unwrap_or(&cut.handle);
+        let (before, behind) = (cut.before.then_some(&cut.handle), cut.behind.then_some(rest));
+        self.call_unmap(&cut.handle, &shared, (cut.off, cut.len), before, behind);
+    }
+
+    /// Calls the unmap callback for a handle of which something stays.
+    #[inline]
+    fn call_unmap(
+        &self,
+        handle: &Arc<Handle<P>>,
+        shared: &Shared<P>,
+        (off, len): (u64, u64),
+        before: Option<&Arc<Handle<P>>>,
+        behind: Option<&Arc<Handle<P>>>,
+    ) {
+        if !shared.callbacks.entries().unmap {
             return;
         }
-        let rest = cut.new.as_ref().unwrap_or(&cut.handle);
-        let (mut pvt1, mut pvt2) = (cut.handle.pvt(), rest.pvt());
+        let (mut pvt1, mut pvt2) = (handle.pvt(), behind.map_or(0, |behind| behind.pvt()));
         let unmap = Unmap {
-            off: cut.off,
-            len: cut.len,
-            before: cut.before.then_some((&cut.handle, &mut pvt1)),
-            behind: cut.behind.then_some((rest, &mut pvt2)),
+            off,
+            len,
+            before: before.map(|before| (before, &mut pvt1)),
+            behind: behind.map(|behind| (behind, &mut pvt2)),
         };
-        callbacks.unmap(self, &cut.handle, cut.handle.pvt(), unmap);
-        if cut.before {
-            cut.handle.set_pvt(pvt1);
+        shared.callbacks.unmap(self, handle, handle.pvt(), unmap);
+        if let Some(before) = before {
+            before.set_pvt(pvt1);
         }
-        if cut.behind {
-            rest.set_pvt(pvt2);
+        if let Some(behind) = behind {
+            behind.set_pvt(pvt2);
         }
     }
 }

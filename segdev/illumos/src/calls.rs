@@ -154,8 +154,13 @@ calls! {
             }
         };
         let fw = framework();
-        let result = fw.setup(&Space::new(space), &request, place, |_| {});
-        let result = result.map_err(|e| (e, None)).and_then(|segment| enter(segment, vnode));
+        let result = match fw.setup(&Space::new(space), &request, place, |_| {}) {
+            Ok(mut segment) => {
+                segment.data_mut().vnode = Some(vnode);
+                enter(segment)
+            }
+            Err(e) => Err((e, None)),
+        };
         drop(layout);
         match result {
             Ok(()) => 0,

@@ -8,11 +8,14 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use ddi_sys as sys;
 use segdev::{Access, Entries, Framework, Handle, PAGE_SIZE, Pfn, Unmap, page_floor};
 
+use crate::held::holding;
+use crate::lock::Mutex;
 use crate::memory::kernel_page;
 use crate::platform::Kernel;
 use crate::space::address;
 
-/// Data of a handle: the node for which the driver has set it up.
+/// Data of a handle: the node for which the driver has set it up, and, in the lowest bit of its address, whether the handle's mapping has entered
+/// its address space.
 #[derive(Default)]
 pub struct HandleData(AtomicPtr<sys::dev_info_t>);
 
@@ -23,8 +26,33 @@ impl HandleData {
     }
 
     pub(crate) fn get(&self) -> *mut sys::dev_info_t {
-        self.0.load(Relaxed)
+        self.0.load(Relaxed).map_addr(|addr| addr & !1)
     }
+
+    /// The mapping is in its address space.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        self.0.store(self.0.load(Relaxed).map_addr(|addr| addr | 1), Relaxed);
+    }
+
+    /// Whether the mapping has entered its address space, which keeps it locked for an unmap callback then.
+    pub(crate) fn entered(&self) -> bool {
+        self.0.load(Relaxed).addr() & 1 != 0
+    }
+
+    /// Takes over what is known of another handle, of which this one is a copy.
+    pub(crate) fn copy(&self, from: &Self) {
+        self.0.store(from.0.load(Relaxed), Relaxed);
+    }
+}
+
+/// Data of a segment.
+#[derive(Default)]
+pub struct SegmentData {
+    /// Keeps the device open; there once the segment is complete.
+    pub(crate) vnode: Option<Arc<Vnode>>,
+    /// Protections are changed with the address space locked as reader only: one change at a time.
+    pub(crate) changing: Mutex<()>,
 }
 
 /// The vnode of a mapped device. While one of its mappings exists close(9E) is not called.
@@ -185,6 +213,7 @@ impl segdev::Device<Kernel> for Device {
         (ret, maplen as u64)
     }
 
+    #[inline]
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)> {
         let mut size = 0;
         // SAFETY: the node that the driver has named, and a place for the size.
@@ -252,6 +281,7 @@ impl segdev::Callbacks<Kernel> for Callbacks {
         self.0.devmap_access.map_or(0, |f| f as usize as u64)
     }
 
+    #[inline]
     fn map(
         &self,
         _fw: &Framework<Kernel>,
@@ -270,6 +300,7 @@ impl segdev::Callbacks<Kernel> for Callbacks {
         ret
     }
 
+    #[inline(always)]
     fn access(
         &self,
         _fw: &Framework<Kernel>,
@@ -279,10 +310,13 @@ impl segdev::Callbacks<Kernel> for Callbacks {
     ) -> i32 {
         let Some(access) = self.0.devmap_access else { return 0 };
         let (off, len) = (range.off as i64, range.len as usize);
-        // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
-        unsafe { access(cookie(handle), pointer(pvt), off, len, range.ty as u32, range.rw as u32) }
+        holding(handle.space().as_ptr(), || {
+            // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
+            unsafe { access(cookie(handle), pointer(pvt), off, len, range.ty as u32, range.rw as u32) }
+        })
     }
 
+    #[inline]
     fn dup(
         &self,
         _fw: &Framework<Kernel>,
@@ -293,12 +327,17 @@ impl segdev::Callbacks<Kernel> for Callbacks {
     ) -> i32 {
         let Some(dup) = self.0.devmap_dup else { return 0 };
         let mut private = pointer(*newpvt);
-        // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
-        let ret = unsafe { dup(cookie(old), pointer(pvt), cookie(new), &mut private) };
+        let ret = holding(old.space().as_ptr(), || {
+            holding(new.space().as_ptr(), || {
+                // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
+                unsafe { dup(cookie(old), pointer(pvt), cookie(new), &mut private) }
+            })
+        });
         *newpvt = private.expose_provenance();
         ret
     }
 
+    #[inline]
     fn unmap(
         &self,
         _fw: &Framework<Kernel>,
@@ -312,9 +351,17 @@ impl segdev::Callbacks<Kernel> for Callbacks {
         };
         let ((handle1, mut private1), (handle2, mut private2)) = (side(&cut.before), side(&cut.behind));
         let (off, len) = (cut.off as i64, cut.len as usize);
-        // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
-        unsafe {
-            unmap(cookie(handle), pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2);
+        let mut call = || {
+            // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
+            unsafe {
+                unmap(cookie(handle), pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2);
+            }
+        };
+        // Nobody has locked the address space for a mapping that failed before it entered it.
+        if handle.data().entered() {
+            holding(handle.space().as_ptr(), call)
+        } else {
+            call()
         }
         if let Some((_, pvt)) = cut.before {
             *pvt = private1.expose_provenance();

@@ -12,6 +12,7 @@ use segdev::{PAGE_SIZE, Pfn};
 
 use crate::held;
 use crate::memory::kernel_page;
+use crate::platform::framework;
 
 // The function that stands for "inherit" in the kernel's own tables: absent in kernels that have no such operation, and null here then.
 core::arch::global_asm!(
@@ -124,4 +125,5 @@ pub extern "C-unwind" fn segdev_illumos_fini() {
         // SAFETY: _fini(9E) may sleep.
         unsafe { sys::delay(1) };
     }
+    framework().trim();
 }

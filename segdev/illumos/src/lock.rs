@@ -39,6 +39,12 @@ impl<T> Mutex<T> {
     }
 }
 
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// A held [`Mutex`]; unlocks when dropped. Does not leave the thread that locked.
 pub struct Guard<'a, T> {
     mutex: &'a Mutex<T>,

@@ -1,15 +1,12 @@
 //! segdev's platform in an illumos kernel, and the framework itself.
 
 use alloc::sync::Arc;
-use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
 
 use ddi_sys as sys;
-use segdev::{Context, Framework, Handle, MutexGuard, Platform, Prot, Run};
+use segdev::{Context, Framework, Handle, MutexGuard, Platform, Prot, Registry, Run};
 
-use crate::device::{Callbacks, Device, HandleData};
+use crate::device::{Callbacks, Device, HandleData, SegmentData};
 use crate::held;
 use crate::lock::{Condvar, Mutex};
 use crate::memory::Umem;
@@ -45,7 +42,7 @@ impl Platform for Kernel {
     type Callbacks = Callbacks;
     type Umem = Umem;
     type HandleData = HandleData;
-    type SegmentData = ();
+    type SegmentData = SegmentData;
     type Timer = Timer;
 
     fn wait_sig<'a, T: Send + 'static>(
@@ -61,6 +58,7 @@ impl Platform for Kernel {
         cv.notify_all();
     }
 
+    #[inline]
     fn thread(&self) -> usize {
         held::thread() as usize
     }
@@ -81,6 +79,7 @@ impl Platform for Kernel {
         }
     }
 
+    #[inline]
     fn ncpus(&self) -> u32 {
         let online = &raw const sys::ncpus_online;
         // SAFETY: a counter of the kernel's, which one load reads.
@@ -88,10 +87,12 @@ impl Platform for Kernel {
         online.cast_unsigned()
     }
 
+    #[inline(always)]
     fn load(&self, space: &Space, va: u64, run: Run) {
         space.load(va, run);
     }
 
+    #[inline(always)]
     fn unload(&self, space: &Space, va: u64, len: u64) {
         space.unload(va, len);
     }
@@ -104,6 +105,7 @@ impl Platform for Kernel {
         space.protect(va, len, prot, device);
     }
 
+    #[inline(always)]
     fn holds(&self, space: &Space) -> bool {
         held::holds(space.as_ptr())
     }
@@ -112,39 +114,16 @@ impl Platform for Kernel {
 
     fn space_unlocking(&self, _space: &Space) {}
 
+    #[inline]
     fn handle_copied(&self, old: &Arc<Handle<Self>>, new: &Arc<Handle<Self>>) {
-        new.data().set(old.data().get());
+        new.data().copy(old.data());
     }
 }
 
-/// The framework of this module, made when it is first asked for.
-struct Once {
-    made: AtomicBool,
-    making: Mutex<()>,
-    framework: UnsafeCell<MaybeUninit<Framework<Kernel>>>,
-}
+static FRAMEWORK: Framework<Kernel> = Framework::with(Kernel, Mutex::new(Registry::new()));
 
-// SAFETY: written once, under the mutex, before `made` is set; only read from then on.
-unsafe impl Sync for Once {}
-
-static FRAMEWORK: Once = Once {
-    made: AtomicBool::new(false),
-    making: Mutex::new(()),
-    framework: UnsafeCell::new(MaybeUninit::uninit()),
-};
-
-/// The framework of this module. It keeps no memory while nothing is mapped.
+/// The framework of this module. It keeps little memory while nothing is mapped; [`Framework::trim`] gives that back.
+#[inline]
 pub fn framework() -> &'static Framework<Kernel> {
-    if !FRAMEWORK.made.load(Acquire) {
-        let _making = FRAMEWORK.making.lock();
-        if !FRAMEWORK.made.load(Acquire) {
-            // SAFETY: nobody reads it before `made` is set, and nobody else is here.
-            unsafe { (*FRAMEWORK.framework.get()).write(Framework::new(Kernel)) };
-            FRAMEWORK.made.store(true, Release);
-        }
-    }
-    // SAFETY: never written again.
-    let framework = unsafe { &*FRAMEWORK.framework.get() };
-    // SAFETY: it was made.
-    unsafe { framework.assume_init_ref() }
+    &FRAMEWORK
 }

@@ -2,13 +2,12 @@
 //!
 //! # Invariants
 //!
-//! `s_data` of a segment with our operations is a `Mapped` in a box of its own, from the moment that the operations are set until `free`. The
+//! `s_data` of a segment with our operations is a [`Mapped`] in a box of its own, from the moment that the operations are set until `free`. The
 //! kernel calls `unmap`, `free` and `dup` with the address space locked as writer, everything else with it locked at least as reader; so
 //! `unmap` and `free` have the data to themselves. Only the kernel's own segment functions change bounds behind us, and
 //! they do not.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
@@ -16,51 +15,30 @@ use ddi_sys as sys;
 use segdev::unmap::Remains;
 use segdev::{Errno, FaultCode, FaultType, MapFlags, PAGE_SIZE, Prot, Rw, Segment};
 
-use crate::device::{Range, Vnode};
-use crate::held::{Last, holding};
-use crate::lock::Mutex;
+use crate::device::Range;
+use crate::held::Last;
 use crate::platform::{Kernel, framework};
 use crate::space::{Space, address};
 
 /// Private data of a segment of the kernel's.
-pub(crate) struct Mapped {
-    segment: Segment<Kernel>,
-    vnode: Arc<Vnode>,
-    /// Protections are changed with the address space locked as reader only: one change at a time.
-    changing: Mutex<()>,
-}
-
-impl Mapped {
-    fn new(segment: Segment<Kernel>, vnode: Arc<Vnode>) -> Self {
-        Self { segment, vnode, changing: Mutex::new(()) }
-    }
-}
+pub(crate) type Mapped = Segment<Kernel>;
 
 /// Arguments of a vnode's calls for a whole segment.
-fn whole(segment: &Segment<Kernel>) -> Range {
+fn whole(segment: &Mapped) -> Range {
     Range { off: segment.off(), addr: segment.base(), len: segment.len(), flags: segment.flags().bits() }
-}
-
-/// A segment that is to go into an address space, at [`Segment::base`].
-pub(crate) struct Creation {
-    pub segment: Option<Segment<Kernel>>,
-    pub vnode: Arc<Vnode>,
 }
 
 /// Puts a complete segment into its address space, whose layout the caller keeps.
 ///
 /// # Errors
 /// Error of the kernel, and the segment if it is not in the address space.
-pub(crate) fn enter(
-    segment: Segment<Kernel>,
-    vnode: Arc<Vnode>,
-) -> Result<(), (Errno, Option<Segment<Kernel>>)> {
+pub(crate) fn enter(segment: Box<Mapped>) -> Result<(), (Errno, Option<Box<Mapped>>)> {
     let (space, addr, len) = (segment.space().as_ptr(), address(segment.base()), segment.len() as usize);
-    let mut creation = Creation { segment: Some(segment), vnode };
-    let argument: *mut Creation = &raw mut creation;
+    let mut segment = Some(segment);
+    let argument: *mut Option<Box<Mapped>> = &raw mut segment;
     // SAFETY: the address space of the process that calls; the argument is what `create` expects, and lives as long as the call.
     let error = unsafe { sys::as_map(space, addr, len, Some(create), argument.cast()) };
-    match creation.segment.take() {
+    match segment.take() {
         None if error == 0 => Ok(()),
         rest => Err((Errno(if error > 0 { error } else { sys::ENOMEM }), rest)),
     }
@@ -69,8 +47,8 @@ pub(crate) fn enter(
 /// Attaches our segment to the kernel's, which is in the address space already, locked as writer.
 unsafe extern "C-unwind" fn create(segp: *mut *mut sys::seg, argument: *mut c_void) -> c_int {
     // SAFETY: `enter` passes it.
-    let creation = unsafe { &mut *argument.cast::<Creation>() };
-    let Some(segment) = &creation.segment else { return sys::EINVAL };
+    let place = unsafe { &mut *argument.cast::<Option<Box<Mapped>>>() };
+    let Some(segment) = place.as_deref() else { return sys::EINVAL };
     let (space, base) = (segment.space().as_ptr(), address(segment.base()));
     // Older kernels pass the segment, newer ones a place that holds it. A segment begins with its address, which is the user's.
     // SAFETY: either begins with a pointer.
@@ -83,22 +61,25 @@ unsafe extern "C-unwind" fn create(segp: *mut *mut sys::seg, argument: *mut c_vo
     if made.s_base != base || made.s_as != space {
         return sys::EINVAL;
     }
-    // SAFETY: the address space is the caller's.
-    let error = unsafe { creation.vnode.add(space, whole(segment)) };
-    if error != 0 {
-        return error;
+    if let Some(vnode) = &segment.data().vnode {
+        // SAFETY: the address space is the caller's.
+        let error = unsafe { vnode.add(space, whole(segment)) };
+        if error != 0 {
+            return error;
+        }
     }
-    if let Some(segment) = creation.segment.take() {
+    if let Some(segment) = place.take() {
+        segment.handles().for_each(|handle| handle.data().enter());
         // SAFETY: as above, and its data is nobody's yet.
-        unsafe { attach(seg, Mapped::new(segment, creation.vnode.clone())) };
+        unsafe { attach(seg, segment) };
     }
     0
 }
 
 /// # Safety
 /// A segment of the kernel's without operations, in an address space that is locked as writer.
-unsafe fn attach(seg: *mut sys::seg, mapped: Mapped) {
-    let data = Box::into_raw(Box::new(mapped));
+unsafe fn attach(seg: *mut sys::seg, mapped: Box<Mapped>) {
+    let data = Box::into_raw(mapped);
     // SAFETY: the caller's promise.
     let seg = unsafe { &mut *seg };
     seg.s_data = data.cast();
@@ -163,27 +144,24 @@ static OPERATIONS: sys::seg_ops = sys::seg_ops {
 unsafe extern "C-unwind" fn dup(seg: *mut sys::seg, new: *mut sys::seg) -> c_int {
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
-    // SAFETY: as above.
-    let space = unsafe { space_of(seg) };
     // SAFETY: the segment that the kernel has made for the child.
     let child = unsafe { space_of(new) };
-    holding(space, || {
-        holding(child, || {
-            let copy = match mapped.segment.dup(framework(), &Space::new(child)) {
-                Ok(copy) => copy,
-                Err(refusal) => return refusal.0,
-            };
-            // SAFETY: the child's address space is locked.
-            let error = unsafe { mapped.vnode.add(child, whole(&copy)) };
-            if error != 0 {
-                copy.discard(framework());
-                return error;
-            }
-            // SAFETY: the child's segment has no operations yet.
-            unsafe { attach(new, Mapped::new(copy, mapped.vnode.clone())) };
-            0
-        })
-    })
+    let mut copy = match mapped.dup(framework(), &Space::new(child)) {
+        Ok(copy) => copy,
+        Err(refusal) => return refusal.0,
+    };
+    if let Some(vnode) = &mapped.data().vnode {
+        // SAFETY: the child's address space is locked.
+        let error = unsafe { vnode.add(child, whole(&copy)) };
+        if error != 0 {
+            copy.discard(framework());
+            return error;
+        }
+        copy.data_mut().vnode = Some(vnode.clone());
+    }
+    // SAFETY: the child's segment has no operations yet.
+    unsafe { attach(new, copy) };
+    0
 }
 
 /// munmap(2), exit(2), and a mapping over another: the address space is locked as writer. `EAGAIN` makes the kernel wait until pages are unlocked.
@@ -196,36 +174,41 @@ unsafe extern "C-unwind" fn unmap(seg: *mut sys::seg, addr: sys::caddr_t, len: u
     // SAFETY: by the module's invariants this call has the data to itself.
     let mapped = unsafe { &mut *data.cast::<Mapped>() };
     let (addr, len) = (va(addr), len as u64);
-    let flags = mapped.segment.flags().bits();
-    let gone = Range { off: mapped.segment.offset(addr), addr, len, flags };
-    let remains = match holding(space, || mapped.segment.unmap(framework(), addr, len)) {
+    let flags = mapped.flags().bits();
+    let gone = Range { off: mapped.offset(addr), addr, len, flags };
+    let remains = match mapped.unmap(framework(), addr, len) {
         Ok(remains) => remains,
         Err(e) => return e.0,
     };
-    // SAFETY: the address space is locked, and these pages were counted.
-    unsafe { mapped.vnode.remove(space, gone) };
+    if let Some(vnode) = &mapped.data().vnode {
+        // SAFETY: the address space is locked, and these pages were counted.
+        unsafe { vnode.remove(space, gone) };
+    }
     match remains {
         // SAFETY: the segment is empty; calls `free`.
         Remains::Nothing => unsafe { sys::seg_free(seg) },
         Remains::Some => {
             // SAFETY: the address space is locked as writer.
-            unsafe { set_bounds(seg, &mapped.segment) };
+            unsafe { set_bounds(seg, mapped) };
         }
-        Remains::Two(rest) => {
+        Remains::Two(mut rest) => {
+            rest.data_mut().vnode = mapped.data().vnode.clone();
             // SAFETY: as above.
-            unsafe { set_bounds(seg, &mapped.segment) };
+            unsafe { set_bounds(seg, mapped) };
             // SAFETY: as above; the range was this segment's.
             let behind = unsafe { sys::seg_alloc(space, address(rest.base()), rest.len() as usize) };
             if behind.is_null() {
                 // The range is taken, which cannot be: nothing of ours is left in it.
                 let range = whole(&rest);
-                holding(space, || rest.discard(framework()));
-                // SAFETY: as above.
-                unsafe { mapped.vnode.remove(space, range) };
+                rest.discard(framework());
+                if let Some(vnode) = &mapped.data().vnode {
+                    // SAFETY: as above.
+                    unsafe { vnode.remove(space, range) };
+                }
                 return 0;
             }
             // SAFETY: a new segment, without operations.
-            unsafe { attach(behind, Mapped::new(rest, mapped.vnode.clone())) };
+            unsafe { attach(behind, rest) };
         }
     }
     0
@@ -233,7 +216,7 @@ unsafe extern "C-unwind" fn unmap(seg: *mut sys::seg, addr: sys::caddr_t, len: u
 
 /// # Safety
 /// Our segment, in an address space that is locked as writer.
-unsafe fn set_bounds(seg: *mut sys::seg, segment: &Segment<Kernel>) {
+unsafe fn set_bounds(seg: *mut sys::seg, segment: &Mapped) {
     // SAFETY: the caller's promise.
     let seg = unsafe { &mut *seg };
     seg.s_base = address(segment.base());
@@ -247,9 +230,6 @@ unsafe extern "C-unwind" fn free(seg: *mut sys::seg) {
     // SAFETY: by the module's invariants, and given back once: the pointer goes.
     drop(unsafe { Box::from_raw(seg.s_data.cast::<Mapped>()) });
     seg.s_data = ptr::null_mut();
-    if framework().segments() == 0 {
-        framework().trim();
-    }
 }
 
 /// An access without a translation, or pages to be locked or unlocked: the address space is locked as reader.
@@ -264,17 +244,14 @@ unsafe extern "C-unwind" fn fault(
     const TRY_AGAIN: sys::faultcode_t = sys::FC_MAKE_ERR(sys::EDEADLK);
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
-    // SAFETY: as above.
-    let space = unsafe { space_of(seg) };
     let Some(ty) = FaultType::from_raw(ty) else { return sys::FC_NOSUPPORT };
     // Newer kernels know reads that do not copy on write; nothing is copied here.
     let rw = Rw::from_raw(rw).unwrap_or(Rw::Read);
-    let segment = &mapped.segment;
-    let served = holding(space, || segment.try_fault(framework(), va(addr), len as u64, ty, rw));
+    let served = mapped.try_fault(framework(), va(addr), len as u64, ty, rw);
     if ty == FaultType::Softunlock {
         // The kernel stops at the first error, and would leave locked what comes behind this segment.
-        if !segment.softlocked() {
-            segment.space().wake();
+        if !mapped.softlocked() {
+            mapped.space().wake();
         }
         return 0;
     }
@@ -299,8 +276,8 @@ unsafe extern "C-unwind" fn setprot(
 ) -> c_int {
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
-    let _changing = mapped.changing.lock();
-    errno(mapped.segment.set_prot(framework(), va(addr), len as u64, Prot::from_raw(prot)))
+    let _changing = mapped.data().changing.lock();
+    errno(mapped.set_prot(framework(), va(addr), len as u64, Prot::from_raw(prot)))
 }
 
 unsafe extern "C-unwind" fn checkprot(
@@ -311,7 +288,7 @@ unsafe extern "C-unwind" fn checkprot(
 ) -> c_int {
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
-    errno(mapped.segment.check_prot(va(addr), len as u64, Prot::from_raw(prot)))
+    errno(mapped.check_prot(va(addr), len as u64, Prot::from_raw(prot)))
 }
 
 unsafe extern "C-unwind" fn kluster(_seg: *mut sys::seg, _addr: sys::caddr_t, _delta: isize) -> c_int {
@@ -373,7 +350,7 @@ unsafe extern "C-unwind" fn getprot(
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
     for page in 0..page_count(va(addr), len) {
-        let prot = mapped.segment.prot(va(addr) + page as u64 * PAGE_SIZE);
+        let prot = mapped.prot(va(addr) + page as u64 * PAGE_SIZE);
         // SAFETY: the caller's place for one value per page.
         let place = unsafe { protv.add(page) };
         // SAFETY: as above.
@@ -384,12 +361,12 @@ unsafe extern "C-unwind" fn getprot(
 
 unsafe extern "C-unwind" fn getoffset(seg: *mut sys::seg, addr: sys::caddr_t) -> sys::u_offset_t {
     // SAFETY: in one of our operations.
-    unsafe { mapped(seg) }.segment.offset(va(addr))
+    unsafe { mapped(seg) }.offset(va(addr))
 }
 
 unsafe extern "C-unwind" fn gettype(seg: *mut sys::seg, _addr: sys::caddr_t) -> c_int {
     // SAFETY: in one of our operations.
-    let flags = unsafe { mapped(seg) }.segment.flags() & MapFlags::TYPE;
+    let flags = unsafe { mapped(seg) }.flags() & MapFlags::TYPE;
     flags.bits().cast_signed()
 }
 
@@ -401,7 +378,7 @@ unsafe extern "C-unwind" fn getvp(
     // SAFETY: in one of our operations.
     let mapped = unsafe { mapped(seg) };
     // SAFETY: the caller's place for the vnode.
-    unsafe { vpp.write(mapped.vnode.as_ptr()) };
+    unsafe { vpp.write(mapped.data().vnode.as_ref().map_or(ptr::null_mut(), |vnode| vnode.as_ptr())) };
     0
 }
 
@@ -444,7 +421,7 @@ unsafe extern "C-unwind" fn getmemid(
     memid: *mut sys::memid_t,
 ) -> c_int {
     // SAFETY: in one of our operations.
-    let segment = &unsafe { mapped(seg) }.segment;
+    let segment = unsafe { mapped(seg) };
     let val = [segdev::Device::dev(segment.device()), segment.offset(va(addr))];
     // SAFETY: the caller's place for it.
     unsafe { memid.write(sys::memid_t { val }) };

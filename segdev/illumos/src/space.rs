@@ -2,14 +2,14 @@
 //!
 //! Translations are entered by pieces too short for the kernel to use large pages: it panics when part of a large page is
 //! unloaded, and changes the protections of all of it. What is soft-locked is noted page by page, because the memory layer counts locks by page
-//! table: a lock that is taken twice, or lost with an unload, would be given back once too often, which panics, too.
+//! table: a lock that is taken twice, or lost with an unload, would be given back once too often, which panics, too. The notes are in tables behind
+//! leaf mutexes, and nobody looks there while nothing is locked.
 //!
 //! # Invariants
 //!
 //! The address space exists as long as one of its segments does, so as long as a handle in it is not dead; segdev calls with the handle's
 //! lock held, and the handle not dead.
 
-use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ddi_sys as sys;
@@ -21,27 +21,22 @@ use crate::lock::Mutex;
 /// The longest piece that is loaded at once: half of the smallest large page.
 const PIECE: u64 = 1 << 20;
 
-/// An address space, and the pages of one mapping in it that are locked. Cheap to clone; equal when it is the same address space.
-#[derive(Clone)]
-pub struct Space(Arc<Inner>);
-
-struct Inner {
-    space: *mut sys::as_,
-    /// Number of locks on each locked page.
-    locks: Mutex<Pages<u32>>,
-    locked: AtomicUsize,
-}
+/// An address space; equal when it is the same.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Space(*mut sys::as_);
 
 // SAFETY: only a name here; what it points to is changed by the kernel's functions.
-unsafe impl Send for Inner {}
+unsafe impl Send for Space {}
 // SAFETY: as above.
-unsafe impl Sync for Inner {}
+unsafe impl Sync for Space {}
 
-impl PartialEq for Space {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.space == other.0.space
-    }
-}
+/// Number of locks on each locked page, by address space (as a number) and address.
+type Locks = Pages<u32, (usize, u64)>;
+
+/// The locks of address spaces whose names have the same remainder.
+static LOCKS: [Mutex<Locks>; 16] = [const { Mutex::new(Locks::new()) }; 16];
+/// Number of locked pages. A page's own changes come with its handle's lock held, so it is never too low for them.
+static LOCKED: AtomicUsize = AtomicUsize::new(0);
 
 /// An address, as the kernel's functions take it.
 pub(crate) fn address(va: u64) -> sys::caddr_t {
@@ -68,62 +63,100 @@ fn user(prot: Prot) -> u32 {
 impl Space {
     /// The address space that the kernel knows by this pointer.
     pub fn new(space: *mut sys::as_) -> Self {
-        Self(Arc::new(Inner { space, locks: Mutex::new(Pages::new()), locked: AtomicUsize::new(0) }))
+        Self(space)
     }
 
     /// The kernel's name for it.
     pub fn as_ptr(&self) -> *mut sys::as_ {
-        self.0.space
+        self.0
     }
 
     fn hat(&self) -> *mut sys::hat {
         // SAFETY: the address space exists (see the module's invariants).
-        unsafe { (*self.0.space).a_hat }
+        unsafe { (*self.0).a_hat }
     }
 
     /// Enters translations.
+    #[inline(always)]
     pub(crate) fn load(&self, va: u64, run: Run) {
         let attr = user(run.prot) | if run.device { run.attr } else { cache_attr(run.attr) };
+        if !run.lock && run.len <= PIECE {
+            // SAFETY: pages of this mapping, in an address space that the caller of segdev has locked; page frames that the device or the
+            // cookie has.
+            unsafe {
+                sys::hat_devload(
+                    self.hat(),
+                    address(va),
+                    run.len as usize,
+                    run.pfn,
+                    attr,
+                    sys::HAT_LOAD as i32,
+                )
+            };
+            return;
+        }
+        self.load_pieces(va, run, attr);
+    }
+
+    #[inline(never)]
+    fn load_pieces(&self, va: u64, run: Run, attr: u32) {
         let mut at = 0;
         while at < run.len {
             let len = if run.lock { PAGE_SIZE } else { PIECE.min(run.len - at) };
             let lock = run.lock && self.lock_page(va + at);
             let flags = if lock { sys::HAT_LOAD_LOCK } else { sys::HAT_LOAD };
             let (addr, pfn) = (address(va + at), run.pfn + at / PAGE_SIZE);
-            // SAFETY: pages of this mapping, in an address space that the caller of segdev has locked; page frames that the device or the
-            // cookie has.
+            // SAFETY: as in `load`.
             unsafe { sys::hat_devload(self.hat(), addr, len as usize, pfn, attr, flags as i32) };
             at += len;
         }
     }
 
+    /// A page of it, as the tables of locks name it.
+    fn page(&self, va: u64) -> (usize, u64) {
+        (self.0.addr(), va)
+    }
+
+    /// The table that has the locks of its pages.
+    fn locks(&self) -> &'static Mutex<Locks> {
+        const { assert!(LOCKS.len().is_power_of_two()) };
+        // Address spaces are some hundred bytes long.
+        &LOCKS[(self.0.addr() >> 9) % LOCKS.len()]
+    }
+
     /// Notes one more lock of a page; returns whether it is the first.
     fn lock_page(&self, va: u64) -> bool {
-        let mut locks = self.0.locks.lock();
         let mut first = false;
-        locks.change(va, |count| {
+        self.locks().lock().change(self.page(va), |count| {
             *count += 1;
             first = *count == 1;
             true
         });
-        self.0.locked.store(locks.len(), Relaxed);
+        if first {
+            LOCKED.fetch_add(1, Relaxed);
+        }
         first
     }
 
     /// Drops translations, and their locks.
+    #[inline(always)]
     pub(crate) fn unload(&self, va: u64, len: u64) {
-        if self.0.locked.load(Relaxed) > 0 {
-            let mut locks = self.0.locks.lock();
-            for page in pages(va, len) {
-                if locks.remove(page).is_some() {
-                    self.drop_range(page, PAGE_SIZE, sys::HAT_UNLOAD_UNLOCK);
-                }
-            }
-            self.0.locked.store(locks.len(), Relaxed);
+        if LOCKED.load(Relaxed) > 0 {
+            self.unload_locked(va, len);
         }
         self.drop_range(va, len, sys::HAT_UNLOAD);
     }
 
+    #[inline(never)]
+    fn unload_locked(&self, va: u64, len: u64) {
+        let mut locks = self.locks().lock();
+        while let Some((_, page)) = locks.take_first(self.page(va), self.page(va + (len - 1))) {
+            LOCKED.fetch_sub(1, Relaxed);
+            self.drop_range(page, PAGE_SIZE, sys::HAT_UNLOAD_UNLOCK);
+        }
+    }
+
+    #[inline]
     fn drop_range(&self, va: u64, len: u64, flags: u32) {
         // SAFETY: pages of this mapping; translations of other processes may be dropped, which the flag says.
         unsafe { sys::hat_unload(self.hat(), address(va), len as usize, flags | sys::HAT_UNLOAD_OTHER) };
@@ -131,18 +164,18 @@ impl Space {
 
     /// Takes a lock from every locked page.
     pub(crate) fn unlock(&self, va: u64, len: u64) {
-        let mut locks = self.0.locks.lock();
+        let mut locks = self.locks().lock();
         for page in pages(va, len) {
-            let Some(count) = locks.get_mut(page) else { continue };
+            let Some(count) = locks.get_mut(self.page(page)) else { continue };
             *count -= 1;
             if *count > 0 {
                 continue;
             }
-            locks.remove(page);
+            locks.remove(self.page(page));
+            LOCKED.fetch_sub(1, Relaxed);
             // SAFETY: a page of this mapping with a translation that `load` has locked once; the caller of segdev has locked the address space.
             unsafe { sys::hat_unlock(self.hat(), address(page), PAGE_SIZE as usize) };
         }
-        self.0.locked.store(locks.len(), Relaxed);
     }
 
     /// Changes protections. Translations of device memory with these attributes are entered anew: the kernel leaves them as they are.
@@ -178,7 +211,7 @@ impl Space {
     /// Wakes those who wait until pages of this address space are unlocked: the kernel waits so when an unmap or a change of protections was
     /// answered with `EAGAIN`.
     pub(crate) fn wake(&self) {
-        let space = self.0.space;
+        let space = self.0;
         // SAFETY: the address space exists.
         let contents = unsafe { &raw mut (*space).a_contents };
         // SAFETY: its mutex.

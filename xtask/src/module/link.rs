@@ -35,6 +35,8 @@ pub fn relocatable(
     write(&script, SCRIPT.as_bytes())?;
     let mut linker = Command::new("ld");
     linker.args(["-r", "--gc-sections", "--build-id=none", "-z", "noexecstack", "-T"]).arg(&script);
+    // The linker would keep functions of these names, whether they are public or not.
+    linker.args(["-init", "", "-fini", ""]);
     // -r has no entry point: the first public symbol stands for it, the others are required.
     for (index, symbol) in public.iter().enumerate() {
         linker.args([if index == 0 { "-e" } else { "-u" }, symbol]).args(["-u", symbol]);

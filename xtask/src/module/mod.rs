@@ -17,6 +17,7 @@ mod mapfile;
 mod target;
 pub mod toolchain;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -102,6 +103,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Links a package's code into one object of which only `public` is kept, and what that needs; its path, in `dir`.
+pub fn object(package: &str, framework: Framework, public: &BTreeSet<String>, dir: &Path) -> Result<PathBuf> {
+    let toolchain = toolchain::find()?;
+    let package = Package::read(&Package::in_workspace(package)?)?;
+    let work = target_dir().join("module-build");
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let archive = compile(&toolchain, &package, framework, &work)?;
+    link::relocatable(&archive, public, &[], dir)
+}
+
 /// Whose devmap framework a module's driver stands on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Framework {
@@ -151,6 +162,11 @@ impl Package {
             Some(path) => path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?,
             None => Self::in_workspace(&args.package)?,
         };
+        Self::read(&manifest)
+    }
+
+    fn read(manifest: &Path) -> Result<Package> {
+        let manifest = manifest.to_owned();
         let text =
             fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
@@ -221,8 +237,7 @@ fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work:
         Framework::Kernel => Vec::new(),
         Framework::Own => {
             let manifest = root().join("segdev/illumos/Cargo.toml");
-            let framework = small(&["segdev", "segdev-illumos"]);
-            let messages = build(&["rustc", "--lib"], &manifest, &framework, &[])?;
+            let messages = build(&["rustc", "--lib"], &manifest, &small(&["segdev", "segdev-illumos"]), &[])?;
             let rlib = library(&messages, &manifest, ".rlib")?;
             let bytes = fs::read(&rlib).with_context(|| format!("cannot read {}", rlib.display()))?;
             vec![

@@ -1,19 +1,28 @@
-//! Runs segdev-bench: under callgrind for instructions, by itself for time and memory.
+//! Runs a program of [`build`](super::build): under callgrind for instructions, by itself for time and memory.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use object::{Object, ObjectSection};
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::build::MEASURED;
 
 /// What one operation of a workload costs.
 #[derive(Clone, Default)]
 pub struct Costs {
     /// Its name.
     pub workload: String,
-    /// Instructions, with everything that is called.
+    /// Instructions of the measured code.
     pub instructions: f64,
+    /// Instructions with everything that it calls, and the driver's and the loop's.
+    pub all: f64,
+    /// Locked instructions among them.
+    pub locked: f64,
     /// Allocations.
     pub allocs: f64,
     /// Lock acquisitions.
@@ -26,7 +35,7 @@ pub struct Costs {
     pub ns_min: f64,
 }
 
-/// Bytes that the framework asks for.
+/// Bytes that are asked for.
 #[derive(Deserialize)]
 pub struct Memory {
     /// For one more live mapping with callbacks.
@@ -35,14 +44,6 @@ pub struct Memory {
     pub first: u64,
     /// For one without an access callback.
     pub plain: u64,
-}
-
-/// Everything measured.
-pub struct Measured {
-    /// By workload, in the order in which they ran.
-    pub costs: Vec<Costs>,
-    /// Memory.
-    pub memory: Memory,
 }
 
 #[derive(Deserialize)]
@@ -61,43 +62,33 @@ struct Timed {
     ns_min: f64,
 }
 
-/// Builds and runs the benchmark.
-pub fn measure() -> Result<Measured> {
-    let bench = build()?;
-    let mut costs = count(&bench)?;
-    for line in lines::<Timed>(&output(Command::new(&bench).arg("time"))?)? {
+/// The costs of every workload of a program, in the order in which they ran.
+pub fn costs(program: &Path) -> Result<Vec<Costs>> {
+    let mut costs = count(program)?;
+    for line in lines::<Timed>(&output(Command::new(program).arg("time"))?)? {
         if let Some(cost) = costs.iter_mut().find(|c| c.workload == line.workload) {
             (cost.ns, cost.ns_min) = (line.ns, line.ns_min);
         }
     }
-    let memory = lines(&output(Command::new(&bench).arg("bytes"))?)?.pop();
-    Ok(Measured { costs, memory: memory.context("segdev-bench printed no bytes")? })
+    Ok(costs)
 }
 
-/// Builds the benchmark; answers where it is.
-fn build() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let text = output(
-        Command::new(cargo)
-            .args(["build", "--profile", "perf", "-p", "segdev-bench", "--message-format", "json"])
-            .current_dir(crate::root()),
-    )?;
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .find(|path| path.file_stem().is_some_and(|name| name == "segdev-bench"))
-        .context("cargo built no segdev-bench")
+/// The memory that a program's live mappings take.
+pub fn memory(program: &Path) -> Result<Memory> {
+    lines(&output(Command::new(program).arg("bytes"))?)?.pop().context("the program printed no bytes")
 }
 
-fn count(bench: &Path) -> Result<Vec<Costs>> {
+fn count(program: &Path) -> Result<Vec<Costs>> {
+    let code = Code::read(program)?;
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
     let out = dir.path().join("out");
     let text = output(
         Command::new("valgrind")
             .args(["-q", "--tool=callgrind", "--collect-atstart=no"])
-            .args(["--toggle-collect=*measured_ops*", "--dump-after=*end_of_workload*"])
+            .args(["--dump-instr=yes", "--dump-line=no", "--compress-pos=no"])
+            .args(["--toggle-collect=measured_ops*", "--dump-after=end_of_workload*"])
             .arg(format!("--callgrind-out-file={}", out.display()))
-            .arg(bench)
+            .arg(program)
             .arg("count"),
     )
     .context("valgrind counts the instructions; install it if it is missing (apt-get install valgrind)")?;
@@ -105,11 +96,15 @@ fn count(bench: &Path) -> Result<Vec<Costs>> {
         .zip(lines::<Counted>(&text)?)
         .map(|(i, line)| {
             let path = dir.path().join(format!("out.{i}"));
-            let instructions = summary(&path)?;
-            ensure!(instructions > 0, "callgrind saw nothing of {:?}", line.workload);
+            let dump = std::fs::read_to_string(&path)
+                .with_context(|| format!("callgrind wrote no {}", path.display()))?;
+            let Executed { own, all, locked } = code.executed(&dump)?;
+            ensure!(own > 0, "callgrind saw nothing of {:?}", line.workload);
             Ok(Costs {
                 workload: line.workload,
-                instructions: instructions as f64 / line.ops,
+                instructions: own as f64 / line.ops,
+                all: all as f64 / line.ops,
+                locked: locked as f64 / line.ops,
                 allocs: line.allocs,
                 locks: line.locks,
                 hat: line.hat,
@@ -119,19 +114,71 @@ fn count(bench: &Path) -> Result<Vec<Costs>> {
         .collect()
 }
 
-/// The sum of a callgrind dump.
-fn summary(path: &Path) -> Result<u64> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("callgrind wrote no {}", path.display()))?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("summary: ").or_else(|| line.strip_prefix("totals: ")))
-        .and_then(|sum| sum.trim().parse().ok())
-        .with_context(|| format!("no sum in {}", path.display()))
+/// Instructions that were executed.
+#[derive(Default)]
+struct Executed {
+    /// Of the measured code.
+    own: u64,
+    /// All of them.
+    all: u64,
+    /// Locked ones of the measured code.
+    locked: u64,
+}
+
+/// The code that is measured.
+struct Code {
+    addresses: Range<u64>,
+    /// Addresses of locked instructions.
+    locked: BTreeSet<u64>,
+}
+
+impl Code {
+    fn read(program: &Path) -> Result<Self> {
+        let file = std::fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+        let file = object::File::parse(&*file).context("the program is not ELF")?;
+        let section =
+            file.section_by_name(MEASURED).with_context(|| format!("the program has no {MEASURED}"))?;
+        let (at, code) = (section.address(), section.data().context("the code cannot be read")?);
+        let decoder = Decoder::with_ip(64, code, at, DecoderOptions::NONE);
+        let locked = decoder
+            .into_iter()
+            .filter(|i| {
+                // xchg with memory is locked without being told.
+                let exchange = i.mnemonic() == Mnemonic::Xchg
+                    && (0..i.op_count()).any(|n| i.op_kind(n) == OpKind::Memory);
+                i.has_lock_prefix() || exchange
+            })
+            .map(|i| i.ip())
+            .collect();
+        Ok(Self { addresses: at..at + section.size(), locked })
+    }
+
+    /// Reads a callgrind dump.
+    fn executed(&self, dump: &str) -> Result<Executed> {
+        let mut executed = Executed::default();
+        let mut lines = dump.lines();
+        while let Some(line) = lines.next() {
+            if line.starts_with("calls=") {
+                // What was called is in the next line, with everything that it has called in turn.
+                lines.next();
+            } else if let Some((address, cost)) = line.strip_prefix("0x").and_then(|l| l.split_once(' ')) {
+                let address =
+                    u64::from_str_radix(address, 16).with_context(|| format!("callgrind wrote {line:?}"))?;
+                let cost: u64 = cost.trim().parse().with_context(|| format!("callgrind wrote {line:?}"))?;
+                executed.all += cost;
+                if self.addresses.contains(&address) {
+                    executed.own += cost;
+                    executed.locked += if self.locked.contains(&address) { cost } else { 0 };
+                }
+            }
+        }
+        Ok(executed)
+    }
 }
 
 fn lines<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Vec<T>> {
     text.lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("segdev-bench printed {line:?}")))
+        .map(|line| serde_json::from_str(line).with_context(|| format!("the program printed {line:?}")))
         .collect()
 }
 
@@ -139,7 +186,7 @@ fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let out = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {name}"))?;
     if !out.status.success() {
-        bail!("{name} failed: {}", out.status);
+        bail!("{name} failed: {}\n{}", out.status, String::from_utf8_lossy(&out.stdout).trim());
     }
     String::from_utf8(out.stdout).with_context(|| format!("{name} printed no text"))
 }

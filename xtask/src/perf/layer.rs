@@ -1,0 +1,128 @@
+//! The layer's part: a driver on `devmap` beside its twin in C, over the same stub kernel and a framework that only calls the driver.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::build;
+use super::measure::{self, Costs};
+
+/// How much more than C an operation of a driver may cost.
+const GOAL: f64 = 1.05;
+/// The same for those that the layer has no part in.
+const EVEN: f64 = 1.0;
+/// Operations of which more than [`EVEN`] is too much.
+const PLAIN: [&str; 3] = ["fault", "fault and revoke, 1 of 100 loaded", "ioctl"];
+
+/// Costs above the goal so far: pair, operation, instructions.
+const ABOVE: &str = include_str!("../../../segdev/bench/layer-above.tsv");
+
+/// An operation of both drivers.
+pub struct Row {
+    pair: &'static str,
+    rust: Costs,
+    c: Costs,
+    /// Highest number of instructions that is allowed.
+    limit: f64,
+    goal: f64,
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.rust.instructions / self.c.instructions
+    }
+
+    pub fn holds(&self) -> bool {
+        self.rust.instructions <= self.limit
+    }
+}
+
+/// Runs the pairs of drivers.
+pub fn rows(dir: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for pair in ["notice"] {
+        let (rust, c) = (build::layer(dir, pair)?, build::twin(dir, pair)?);
+        let mut twins = measure::costs(&c)?;
+        let mut costs = measure::costs(&rust)?;
+        let bytes = |program| -> Result<Costs> {
+            let bytes = measure::memory(program)?.mapping as f64;
+            Ok(Costs { workload: "bytes of a live mapping".into(), instructions: bytes, ..Costs::default() })
+        };
+        costs.push(bytes(&rust)?);
+        twins.push(bytes(&c)?);
+        for rust in costs {
+            let name = rust.workload.clone();
+            let c = twins.iter().find(|c| c.workload == name).context("the twin has other operations")?;
+            let goal = if PLAIN.contains(&&*name) { EVEN } else { GOAL };
+            let above = ABOVE.lines().find_map(|line| {
+                let (what, cost) = line.rsplit_once('\t')?;
+                (what == format!("{pair}\t{name}")).then(|| cost.parse::<f64>().ok())?
+            });
+            // What was written down are whole instructions.
+            let limit = (c.instructions * goal).max(above.map_or(0.0, |cost| cost + 0.5));
+            rows.push(Row { pair, rust, c: c.clone(), limit, goal });
+        }
+    }
+    Ok(rows)
+}
+
+/// The operations of one pair as a table.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| driver | operation | Rust | C | ratio | goal | alloc | lock | locked instructions |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in rows {
+        let both = |rust: f64, c: f64| format!("{rust:.0}/{c:.0}");
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} |",
+            row.pair,
+            row.rust.workload,
+            row.rust.instructions,
+            row.c.instructions,
+            row.ratio(),
+            row.goal,
+            both(row.rust.allocs, row.c.allocs),
+            both(row.rust.locks, row.c.locks),
+            both(row.rust.locked, row.c.locked)
+        );
+    }
+    text
+}
+
+/// What costs more than its goal, for segdev/bench/layer-above.tsv.
+pub fn above(rows: &[Row]) -> String {
+    let over = rows.iter().filter(|row| row.ratio() > row.goal);
+    over.map(|row| format!("{}\t{}\t{:.0}\n", row.pair, row.rust.workload, row.rust.instructions.ceil()))
+        .collect()
+}
+
+/// Prints the table, and what is dearer than it may be. Returns whether nothing is.
+pub fn print(rows: &[Row]) -> bool {
+    println!(
+        "\nInstructions of a driver's own code for an operation, on devmap and in C (with allocations, locks, locked instructions):\n"
+    );
+    for row in rows {
+        println!(
+            "{:>8.0} {:>8.0} {:>6.2} {:>7} {:>7} {:>7}  {}: {}",
+            row.rust.instructions,
+            row.c.instructions,
+            row.ratio(),
+            format!("{:.0}/{:.0}", row.rust.allocs, row.c.allocs),
+            format!("{:.0}/{:.0}", row.rust.locks, row.c.locks),
+            format!("{:.0}/{:.0}", row.rust.locked, row.c.locked),
+            row.pair,
+            row.rust.workload
+        );
+    }
+    let over = rows.iter().filter(|row| row.ratio() > row.goal).count();
+    println!("\n{over} of {} are above their goal", rows.len());
+    for row in rows.iter().filter(|row| !row.holds()) {
+        println!(
+            "FAILED: {}: {}: {:.0}, may be {:.0}",
+            row.pair, row.rust.workload, row.rust.instructions, row.limit
+        );
+    }
+    rows.iter().all(Row::holds)
+}
