@@ -18,12 +18,9 @@
 use alloc::sync::Arc;
 use core::sync::atomic::AtomicUsize;
 
-use crate::framework::Framework;
-use crate::handle::{Handle, Stage};
+use crate::keyed::{Key, Keyed};
 use crate::lock::{LockClass, Mutex as _};
-use crate::platform::{Access, Platform};
-use crate::registry::{Key, Keyed};
-use crate::types::FaultCode;
+use crate::platform::Platform;
 
 /// A device context.
 pub struct Context<P: Platform> {
@@ -116,7 +113,7 @@ impl<P: Platform> Context<P> {
     }
 
     /// A routine has run after [`Context::try_enter`]: keep the context for `ticks`, or give it up.
-    fn finish(self: &Arc<Self>, platform: &P, ok: bool, ticks: i64) {
+    pub(crate) fn finish(self: &Arc<Self>, platform: &P, ok: bool, ticks: i64) {
         let mut turn = self.state.lock();
         turn.inside -= 1;
         if ok && ticks > 0 {
@@ -134,7 +131,7 @@ impl<P: Platform> Context<P> {
     }
 
     /// A routine that ran without owning the context has failed: no one's turn goes on, unless a routine runs for the owner.
-    fn fail(&self, platform: &P) {
+    pub(crate) fn fail(&self, platform: &P) {
         let mut turn = self.state.lock();
         if turn.inside == 0 {
             turn.kept = false;
@@ -156,77 +153,17 @@ impl<P: Platform> Context<P> {
             platform.untimeout(timer);
         }
     }
-}
 
-impl<P: Platform> Framework<P> {
-    /// `devmap_do_ctxmgt(9F)`: gets the handle's context and calls `routine` to switch the device to it. Answers 0, or
-    /// `FC_HWERR` when there is no routine, it failed, or the handle has no context or is dead; `FC_MAKE_ERR(EINTR)` when a wait was
-    /// interrupted. May sleep when the handle has a timeout and its space is not locked by the caller.
-    pub fn do_ctxmgt<F>(
-        &self,
-        handle: &Arc<Handle<P>>,
-        pvt: usize,
-        range: Access,
-        routine: Option<F>,
-    ) -> FaultCode
-    where
-        F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
-    {
-        let Some(routine) = routine else { return FaultCode::HWERR };
-        let (turn, mapping) = {
-            let st = handle.lock();
-            let turns = st.shared.as_ref().and_then(|shared| shared.turns.as_ref());
-            let Some(turns) = turns.filter(|_| st.stage == Stage::SetUp) else { return FaultCode::HWERR };
-            let timed = st.ticks > 0 && self.platform.ncpus() > 1;
-            (timed.then(|| turns.ctx.clone()), st.mapping)
-        };
-        if let Some(ctx) = &turn {
-            while !ctx.try_enter(mapping) {
-                if self.platform.holds(handle.space()) {
-                    handle.lock().must_wait = true;
-                    return FaultCode::HWERR;
-                }
-                if ctx.wait_free(&self.platform, mapping) {
-                    return FaultCode::EINTR;
-                }
-            }
-            if handle.lock().stage != Stage::SetUp {
-                ctx.leave(&self.platform);
-                return FaultCode::HWERR;
-            }
-        }
-        let ok = routine(handle, pvt, range) == 0;
-        match &turn {
-            Some(ctx) => {
-                let ticks = handle.lock().ticks;
-                ctx.finish(&self.platform, ok, ticks);
-            }
-            None if ok => {}
-            None => {
-                let shared = handle.lock().shared.clone();
-                if let Some(turns) = shared.as_ref().and_then(|shared| shared.turns.as_ref()) {
-                    turns.ctx.fail(&self.platform);
-                }
-            }
-        }
-        if ok { FaultCode::OK } else { FaultCode::HWERR }
-    }
-
-    /// `devmap_set_ctx_timeout(9F)`: how many ticks a mapping keeps the context once it has got it; 0 or less for no time.
-    pub fn set_ctx_timeout(&self, handle: &Handle<P>, ticks: i64) {
-        handle.lock().ticks = ticks;
-    }
-
-    /// The timer of a context has run out. The platform calls it once for each timer that was not cancelled, without any lock.
-    pub fn ctx_timeout(&self, ctx: &Arc<Context<P>>) {
-        let mut turn = ctx.state.lock();
+    /// The timer has run out.
+    pub(crate) fn timed_out(self: &Arc<Self>, platform: &P) {
+        let mut turn = self.state.lock();
         turn.timer = None;
         if turn.again > 0 {
             let ticks = core::mem::take(&mut turn.again);
-            turn.timer = Some(self.platform.timeout(ctx.clone(), ticks));
+            turn.timer = Some(platform.timeout(self.clone(), ticks));
         } else {
             turn.kept = false;
-            turn.settle(&self.platform, &ctx.free);
+            turn.settle(platform, &self.free);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::framework::Framework;
 use crate::handle::{Handle, State, Turns};
 use crate::list;
-use crate::load::Changed;
+use crate::locked::Changed;
 use crate::page_locks::{Locked, locks_through};
 use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
 use crate::segment::Segment;

@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
+use crate::keyed::Keyed as _;
 use crate::list::copied;
 use crate::lock::{LockClass, Mutex as _};
-use crate::page_locks::Locks;
+use crate::locked::Locks;
 use crate::platform::{MutexGuard, Platform};
-use crate::registry::Keyed as _;
 use crate::softlock::Softlock;
 use crate::types::{Pfn, Prot, SetupFlags};
 

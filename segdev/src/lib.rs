@@ -33,19 +33,23 @@ extern crate alloc;
 extern crate std;
 
 pub mod context;
+mod ctxmgt;
 mod fault;
 mod framework;
 mod handle;
+mod keyed;
 mod large;
 mod list;
 pub mod load;
 pub mod lock;
+mod locked;
 mod page_locks;
 pub mod pages;
 pub mod platform;
 pub mod registry;
 pub mod segment;
 pub mod setup;
+mod sharing;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod softlock;

@@ -5,10 +5,10 @@
 //! it held, so that a load and an unload, remap or unmap of the same handle happen one after the other.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Shared, Stage, State, Turns};
+use crate::locked::Changed;
 use crate::platform::{Access, MutexGuard, Platform, Run, Umem, UmemKind};
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
@@ -24,10 +24,6 @@ fn wanted(rw: Rw) -> Prot {
         Rw::Other | Rw::Create => Prot::READ.union(Prot::WRITE).union(Prot::EXEC),
     }
 }
-
-/// Pages whose soft locks changed, as index ranges within the handle, to be told to the softlock after the handle's lock is
-/// let go.
-pub(crate) type Changed = Vec<(usize, usize)>;
 
 impl<P: Platform> State<P> {
     /// The range that a driver's user offset and length mean, as an offset within the handle and a length.

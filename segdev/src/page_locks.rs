@@ -13,41 +13,9 @@ use alloc::vec::Vec;
 use crate::framework::Framework;
 use crate::handle::{Handle, Stage, State};
 use crate::list;
-use crate::load::Changed;
+use crate::locked::{Changed, Serving};
 use crate::platform::{Access, Platform, Umem as _, UmemKind};
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw};
-
-/// The soft-locked pages of a handle.
-#[derive(Default)]
-pub(crate) struct Locks {
-    /// One count per page of the handle.
-    counts: Vec<u32>,
-    /// Their sum.
-    total: u64,
-    /// Softlocks by the access callback that are not undone yet.
-    taken: Vec<Taken>,
-    /// Softlock and softunlock faults that are being served.
-    serving: Vec<Serving>,
-}
-
-/// What softlocks of one range have locked.
-#[derive(PartialEq)]
-struct Taken {
-    asked: (usize, usize),
-    pages: Changed,
-    /// How many of them there are.
-    times: u32,
-}
-
-/// A softlock or softunlock fault that is being served.
-struct Serving {
-    /// The thread that calls the access callback.
-    thread: usize,
-    unlock: bool,
-    asked: (usize, usize),
-    /// Pages that were locked on its behalf.
-    pages: Changed,
-}
 
 /// What a softlock fault has done to one handle.
 pub(crate) struct Locked<P: Platform> {
@@ -61,66 +29,6 @@ pub(crate) struct Locked<P: Platform> {
 /// The page indices of a range within a handle.
 fn page_range((start, len): (u64, u64)) -> (usize, usize) {
     ((start >> PAGE_SHIFT) as usize, ((start + len) >> PAGE_SHIFT) as usize)
-}
-
-impl Locks {
-    /// The sum of all counts.
-    pub(crate) fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// The locked pages of an index range.
-    fn locked(&self, (first, end): (usize, usize)) -> Changed {
-        let mut found = Changed::new();
-        for page in (first..end).filter(|page| self.counts.get(*page).is_some_and(|n| *n > 0)) {
-            add_page(&mut found, page);
-        }
-        found
-    }
-
-    /// The fault that the calling thread is serving, the innermost if there are several.
-    fn served_by(&mut self, thread: usize) -> Option<&mut Serving> {
-        self.serving.iter_mut().rev().find(|s| s.thread == thread)
-    }
-
-    /// A softlock of `asked` has locked `pages`.
-    fn remember(&mut self, asked: (usize, usize), pages: Changed) {
-        match self.taken.iter_mut().find(|t| t.asked == asked && t.pages == pages) {
-            Some(same) => same.times += 1,
-            // Without a record a softunlock takes what is locked.
-            None => drop(list::push(&mut self.taken, Taken { asked, pages, times: 1 })),
-        }
-    }
-
-    /// Forgets one of the softlocks that `which` picks; returns its pages.
-    fn forget(&mut self, which: impl Fn(&Taken) -> bool) -> Option<Changed> {
-        let i = self.taken.iter().rposition(which)?;
-        let found = self.taken.get_mut(i)?;
-        found.times -= 1;
-        if found.times > 0 {
-            return list::copied(found.pages.iter().copied());
-        }
-        let last = self.taken.pop()?;
-        match self.taken.get_mut(i) {
-            Some(found) => Some(core::mem::replace(found, last).pages),
-            None => Some(last.pages),
-        }
-    }
-
-    /// The pages that a softunlock of `asked` is to give back: those of a softlock of the same range, else those that are locked.
-    /// `None` when there is neither.
-    fn claim(&mut self, asked: (usize, usize)) -> Option<Changed> {
-        self.forget(|t| t.asked == asked)
-            .or_else(|| Some(self.locked(asked)).filter(|pages| !pages.is_empty()))
-    }
-}
-
-/// Adds the page to ranges that it follows.
-fn add_page(pages: &mut Changed, page: usize) {
-    match pages.last_mut() {
-        Some(last) if last.1 == page => last.1 += 1,
-        _ => drop(list::push(pages, (page, page + 1))),
-    }
 }
 
 impl<P: Platform> State<P> {

@@ -18,11 +18,11 @@
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
 
+use crate::keyed::{Key, Keyed};
 use crate::list;
 use crate::lock::{LockClass, Mutex as _};
 use crate::pages::Pages;
 use crate::platform::Platform;
-use crate::registry::{Key, Keyed};
 
 /// The soft-locked pages of one access callback.
 pub(crate) struct Softlock<P: Platform> {

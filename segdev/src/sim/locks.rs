@@ -6,6 +6,11 @@ use std::sync::{
 
 use crate::lock::{LockClass, Mutex, RwLock};
 
+/// Locks one of the simulation's own mutexes; a panic elsewhere does not spoil them.
+pub(super) fn own<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// A family of locks: the standard library's, or a model checker's.
 pub trait Locks: Sized + Send + Sync + 'static {
     /// A mutex.
@@ -42,7 +47,7 @@ impl<T: Send> Mutex<T> for StdLock<T> {
         Self(StdMutex::new(value))
     }
     fn lock(&self) -> MutexGuard<'_, T> {
-        super::own(&self.0)
+        own(&self.0)
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::sync::Mutex;
 
-use super::own;
+use super::locks::own;
 use crate::platform::{Umem, UmemKind};
 use crate::types::{PAGE_SHIFT, PAGE_SIZE, Pfn};
 

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 pub use locks::{Locks, StdLocks};
 pub use memory::{SimUmem, UmemError};
@@ -22,12 +22,8 @@ use crate::context::Context;
 use crate::platform::{Platform, Run};
 use crate::types::{PAGE_SHIFT, PAGE_SIZE, Pfn, Prot};
 use crate::{Framework, Handle};
+use locks::own;
 use script::{ScriptCallbacks, ScriptDevice, World};
-
-/// Locks one of the simulation's own mutexes; a panic elsewhere does not spoil them.
-fn own<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
-}
 
 /// A translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Locks, Sim, SimUmem, own};
+use super::locks::own;
+use super::{Locks, Sim, SimUmem};
 use crate::platform::{Access, Callbacks, Device, Entries, Unmap};
 use crate::setup::{DevmemSetup, UmemSetup};
 use crate::types::{FaultType, PAGE_SHIFT, Pfn, Prot, Rw, SetupFlags};
