@@ -6,28 +6,10 @@
 use std::io::{Read, Write};
 use std::sync::mpsc::Sender;
 
-use super::guest::ConsoleRules;
-use super::monitor::Event;
+use super::events::{ConsoleRules, Event, Sighting};
 
-/// Patterns are shorter than this, so that a line may be cut without losing one.
-pub const LONGEST_PATTERN: usize = 120;
 /// A line longer than this is cut: a guest that never prints a newline must not fill our memory.
 const LONGEST_LINE: usize = 8192;
-
-/// Something seen on the console.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sighting {
-    /// A complete line, without control sequences.
-    Line(String),
-    /// A login prompt (it has no newline).
-    Login,
-    /// The line with which a panic begins.
-    Panic(String),
-    /// The kernel has finished its say about a panic.
-    PanicEnd,
-    /// A file system is full.
-    DiskFull(String),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {

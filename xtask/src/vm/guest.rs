@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::events::{ConsoleRules, LONGEST_PATTERN};
+
 /// A guest: how it is started, recognised, reached and told what to do.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,20 +68,6 @@ pub struct Machine {
     pub device: String,
     /// Size of that device's memory in MiB.
     pub device_mib: u32,
-}
-
-/// Strings to look for on the console.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConsoleRules {
-    /// A login prompt.
-    pub login: Vec<String>,
-    /// The kernel is going down.
-    pub panic: Vec<String>,
-    /// The kernel has said all that it will about a panic.
-    pub panic_end: Vec<String>,
-    /// A file system is full.
-    pub disk_full: Vec<String>,
 }
 
 /// How a guest is reached.
@@ -202,11 +190,8 @@ impl Guest {
         }
         for pattern in guest.console.login.iter().chain(&guest.console.panic).chain(&guest.console.panic_end)
         {
-            if pattern.is_empty() || pattern.len() > super::console::LONGEST_PATTERN {
-                bail!(
-                    "[console] the pattern {pattern:?} is empty or longer than {}",
-                    super::console::LONGEST_PATTERN
-                );
+            if pattern.is_empty() || pattern.len() > LONGEST_PATTERN {
+                bail!("[console] the pattern {pattern:?} is empty or longer than {}", LONGEST_PATTERN);
             }
         }
         Ok(guest)

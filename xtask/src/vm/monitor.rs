@@ -7,28 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::console::Sighting;
+use super::events::{Event, QmpEvent, Sighting};
 use super::failure::Failure;
 use super::qemu::Qemu;
-use super::qmp::QmpEvent;
 
 /// How often a wait looks around.
 const TICK: Duration = Duration::from_millis(50);
 /// After QEMU's end, the last of its output is still on its way.
 const DRAIN: Duration = Duration::from_millis(300);
-
-/// What the reader threads report.
-#[derive(Debug)]
-pub enum Event {
-    /// The console printed something.
-    ConsoleOutput,
-    /// Something notable on it.
-    Console(Sighting),
-    /// QEMU closed it.
-    ConsoleClosed,
-    /// QEMU reports something.
-    Qmp(QmpEvent),
-}
 
 /// SIGINT, SIGTERM and SIGHUP, noticed by every wait.
 #[derive(Debug, Clone, Default)]

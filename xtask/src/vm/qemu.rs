@@ -19,8 +19,8 @@ use serde_json::json;
 
 use super::accel::Accel;
 use super::console::{self, Scanner};
+use super::events::Event;
 use super::guest::Guest;
-use super::monitor::Event;
 use super::process::Guarded;
 use super::qmp::Qmp;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::monitor::Event;
+use super::events::{Event, QmpEvent};
 
 /// How long QEMU may take to answer a command.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -21,21 +21,6 @@ const ANSWER: Duration = Duration::from_secs(20);
 pub struct Qmp {
     stream: UnixStream,
     answers: Receiver<Value>,
-}
-
-/// What QEMU reports on its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QmpEvent {
-    /// The guest's writes fail because our disk is full; the guest is stopped.
-    NoSpace,
-    /// The guest's disk fails in another way.
-    DiskError(String),
-    /// The guest reset itself.
-    Reset,
-    /// The guest powered off.
-    Shutdown,
-    /// The guest reported a panic to QEMU.
-    GuestPanicked,
 }
 
 impl Qmp {
