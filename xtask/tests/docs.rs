@@ -1,4 +1,4 @@
-//! The documentation hangs together: every page is in the index, and every link leads to a file.
+//! The documentation is consistent: every page is in the index, and every link and path leads to a file.
 
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,22 @@ fn links_lead_to_files() {
             let target = root().join(&page).parent().expect("a directory").join(file);
             assert!(target.exists(), "{page} links to {link}, which is not there");
         }
+    }
+}
+
+/// The files and folders that docs/architecture.md sends a reader to exist.
+#[test]
+fn the_way_to_a_change_leads_somewhere() {
+    let page = read("docs/architecture.md");
+    let table = page.split("## To change this, go there").nth(1).expect("the table");
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let rows: Vec<&str> = rows.skip(2).filter_map(|row| row.split('|').nth(2)).collect();
+    assert!(rows.len() >= 15, "{} rows", rows.len());
+    for row in rows {
+        let paths = row.split('`').skip(1).step_by(2).filter(|text| text.contains('/'));
+        let missing: Vec<&str> = paths.filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "docs/architecture.md: {missing:?} does not exist");
     }
 }
 
