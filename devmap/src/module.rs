@@ -1,4 +1,4 @@
-//! [`module!`](crate::module!): what makes a loadable module, or a driver linked into the host, of a [`Device`].
+//! [`module!`](crate::module!) makes a loadable module, or a driver linked into the host, of a [`Device`].
 //!
 //! The tables that the kernel wants (`cb_ops(9S)`, `dev_ops(9S)`, `modldrv(9S)`, `modlinkage(9S)`), the entry points
 //! behind them, and `_init(9E)`, `_fini(9E)`, `_info(9E)`. In a module for the kernel (`--cfg illumos_kernel`) those
@@ -147,7 +147,7 @@ const MARK: &str = " (own devmap)";
 #[doc(hidden)]
 pub type Marked = [u8; SHOWN];
 
-/// The description of a module that has its own framework: cut so that there is room for the mark.
+/// Returns the description of a module that has its own framework: cut so that there is room for the mark.
 #[doc(hidden)]
 pub const fn marked(text: &str) -> Marked {
     let (text, mark) = (text.as_bytes(), MARK.as_bytes());
