@@ -75,7 +75,7 @@ impl Mappings {
 
     /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
-    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
+    /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
         for hysteresis in self.hysteresis.iter() {

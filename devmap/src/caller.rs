@@ -20,7 +20,7 @@ pub type Group = u32;
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
-/// // Device::open: for root, and for who may do what root may, in the global zone only.
+/// // Device::open: for privileged callers in the global zone only.
 /// fn open(how: Open<'_>) -> Result<(), Errno> {
 ///     let caller = how.caller();
 ///     if !caller.privileged() || !caller.in_global_zone() {

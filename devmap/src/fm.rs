@@ -186,7 +186,7 @@ impl FaultManagement {
     }
 }
 
-/// What a handle has noted since it was last asked: `DDI_FM_OK`, or what has happened.
+/// Returns the error that a handle has recorded since the last check, or `DDI_FM_OK`.
 pub(crate) fn status(get: impl FnOnce(*mut sys::ddi_fm_error_t)) -> c_int {
     let mut error = sys::ddi_fm_error_t {
         fme_version: sys::DDI_FME_VERSION,

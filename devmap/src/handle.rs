@@ -476,7 +476,7 @@ fn trash_of(memory: &Memory) -> Option<Memory> {
     }
 }
 
-/// May processes write it?
+/// Returns whether processes may write it.
 pub(crate) fn may_be_written(memory: &Memory) -> bool {
     match memory {
         Memory::User(user) => user.is_writable(),

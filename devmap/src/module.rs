@@ -164,7 +164,7 @@ pub const fn marked(text: &str) -> Marked {
     marked
 }
 
-/// Which of the two a module has.
+/// Returns the description that fits the module's framework.
 #[doc(hidden)]
 pub const fn description(plain: &'static str, marked: &'static Marked) -> &'static CStr {
     let text = if cfg!(devmap_own) {
@@ -249,7 +249,7 @@ pub fn panic_message(info: &core::panic::PanicInfo<'_>) {
     crate::log::panic(format_args!("{info}"));
 }
 
-/// May a module be called this: is it a name for a file and a driver?
+/// Returns whether a module may have this name: whether it is valid for a file and a driver.
 #[doc(hidden)]
 pub const fn is_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -278,14 +278,14 @@ pub mod no_std {
     impl<T> Good<true> for T {}
     impl Good<false> for NoStd {}
 
-    /// What [`Fallback::to_owned`] gives.
+    /// The type that [`Fallback::to_owned`] returns.
     pub struct NoStd;
 
-    /// What is asked: `(&Asked).to_owned()` is the standard prelude's `ToOwned`, if that is there.
+    /// The probe: `(&Asked).to_owned()` is the standard prelude's `ToOwned`, if that is there.
     #[derive(Clone)]
     pub struct Asked;
 
-    /// What is there otherwise.
+    /// The fallback.
     pub trait Fallback {
         /// By one more reference than the standard one takes.
         fn to_owned(&self) -> NoStd;

@@ -1,4 +1,4 @@
-//! [`Periodic`]: a routine that runs again and again.
+//! [`Periodic`]: a routine that runs periodically.
 //!
 //! It never runs twice at the same time: while it is still running, its turn is skipped. No locks but the routine's own.
 

@@ -264,7 +264,7 @@ struct TaskInner {
 // SAFETY: the routine is `Send`, and used by one thread at a time.
 unsafe impl Sync for TaskInner {}
 
-/// A task that can be dispatched again and again, without allocating; made by [`TaskQueue::task`].
+/// A task that can be dispatched repeatedly, without allocating; made by [`TaskQueue::task`].
 ///
 /// If it is dropped while it is dispatched, it still runs that once.
 pub struct Task {

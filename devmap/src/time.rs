@@ -1,6 +1,6 @@
 //! Time: clocks and delays.
 //!
-//! Times are [`Duration`]s. The kernel counts in clock ticks, of 10 ms if nobody tuned it; what waits for shorter times waits for a tick.
+//! Times are [`Duration`]s. The kernel counts in clock ticks, of 10 ms unless tuned; waits for shorter times last a tick.
 //! Reading the clocks and [`spin`] is possible in any context, with any lock held.
 //!
 //! For routines that run later or periodically: [`Timeout`](crate::timeout::Timeout), [`Periodic`](crate::periodic::Periodic),

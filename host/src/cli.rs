@@ -71,7 +71,7 @@ pub struct MachineArgs {
     /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
     #[arg(long = "device", value_name = "FILE|NAME")]
     pub devices: Vec<PathBuf>,
-    /// How accesses without a translation are caught: userfaultfd, signal or auto
+    /// The way of catching accesses without a translation: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub faults: FaultPolicy,
     /// Append the kernel's messages to a file
@@ -253,7 +253,7 @@ struct Serve {
     /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
     #[arg(long = "device", value_name = "FILE|NAME")]
     devices: Vec<PathBuf>,
-    /// How accesses without a translation are caught: userfaultfd, signal or auto
+    /// The way of catching accesses without a translation: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     faults: FaultPolicy,
     /// Append the kernel's messages to a file

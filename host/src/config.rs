@@ -48,7 +48,7 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{file}: {error}")]
     Read {
-        /// Its name.
+        /// The file's name.
         file: String,
         /// The error of read(2) or open(2).
         error: std::io::Error,
@@ -56,7 +56,7 @@ pub enum ConfigError {
     /// The file has an error; the text names the line.
     #[error("{file}: {problem}")]
     Parse {
-        /// Its name.
+        /// The file's name.
         file: String,
         /// The problem.
         problem: String,
