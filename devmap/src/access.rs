@@ -7,10 +7,10 @@ use crate::fm::{Capabilities, FaultManagement};
 /// Ordering that the processor must keep for accesses to a mapping: `ddi_device_acc_attr(9S)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Everything in the order written, nothing cached. For registers.
+    /// Program order, no caching. For registers.
     #[default]
     Strict,
-    /// Accesses may change places.
+    /// Accesses may be reordered.
     Unordered,
     /// Writes may be merged, too. For frame buffers.
     Merging,
@@ -37,7 +37,7 @@ pub enum ByteOrder {
 pub struct Attributes {
     pub(crate) order: Order,
     pub(crate) byte_order: ByteOrder,
-    /// There when errors are flagged, and the system can do that.
+    /// Set if errors are flagged and the system supports it.
     pub(crate) fm: Option<FaultManagement>,
 }
 
@@ -48,19 +48,19 @@ impl From<Order> for Attributes {
 }
 
 impl Attributes {
-    /// In this order, never swapped, errors unseen.
+    /// Creates attributes with this order, no byte swapping, and no error flagging.
     pub fn new(order: Order) -> Attributes {
         Attributes { order, ..Attributes::default() }
     }
 
-    /// Values are swapped to and from this byte order. A process's mapping is not: it sees the bytes.
+    /// Sets the byte order that values are converted to and from. A process's mapping is not converted.
     #[must_use]
     pub fn byte_order(mut self, byte_order: ByteOrder) -> Attributes {
         self.byte_order = byte_order;
         self
     }
 
-    /// An access during which the bus saw an error fails with `EIO` (`DDI_FLAGERR_ACC`), if the system can tell
+    /// Makes an access fail with `EIO` if the bus detects an error (`DDI_FLAGERR_ACC`), if the system supports that
     /// ([`Capabilities::ACCESS`]).
     #[must_use]
     pub fn flag_errors(mut self, fm: &FaultManagement) -> Attributes {

@@ -1,8 +1,8 @@
-//! [`Argument`], what an ioctl(2) has, and [`UserPtr`], an address in the caller.
+//! [`Argument`], the argument of an ioctl(2), and [`UserPtr`], an address in the caller.
 //!
-//! All that copies may wait for the process's memory to be paged in, and may run into a mapping of this very device and so call its access callback: hold
-//! no lock that the access callback takes. Values are copied into what the driver has already, so nothing is allocated, however long they are.
-//! What a program of 32 bits has in another form is converted by its type ([`Plain::Ilp32`]).
+//! Copying may wait for the process's memory to be paged in, and may access a mapping of this very device and so call its access callback: hold
+//! no lock that the access callback takes. Values are copied into memory that the driver has already, so nothing is allocated.
+//! Structures with another layout in 32-bit programs are converted by their type ([`Plain::Ilp32`]).
 //!
 //! ioctl(9E) may come from the kernel itself (`FKIOCTL`, layered drivers): then addresses are the kernel's, and are copied as such.
 
@@ -74,17 +74,17 @@ impl<'a> Argument<'a> {
         Argument { arg, mode, caller, minor }
     }
 
-    /// The argument as a number.
+    /// Returns the argument as a number.
     pub fn value(&self) -> isize {
         self.arg
     }
 
-    /// The argument as an `int`, which is all that some callers give.
+    /// Returns the argument as an `int`, which is all that some callers give.
     pub fn int(&self) -> i32 {
         self.arg as i32
     }
 
-    /// The argument as an `int` that cannot be negative. `EINVAL` if it is.
+    /// Returns the argument as an `int` that cannot be negative. Fails with `EINVAL` if it is negative.
     pub fn unsigned(&self) -> Result<u64, Errno> {
         u64::try_from(self.int()).map_err(|_| Errno::EINVAL)
     }
@@ -109,7 +109,7 @@ impl<'a> Argument<'a> {
         self.mode & (sys::FKIOCTL as c_int) != 0
     }
 
-    /// Which of the instance's minor nodes it is for.
+    /// Returns the index of the instance's minor node.
     pub fn minor(&self) -> u32 {
         self.minor
     }
@@ -119,7 +119,7 @@ impl<'a> Argument<'a> {
         self.caller
     }
 
-    /// May the caller do what needs privilege: `drv_priv(9F)`.
+    /// Returns whether the caller is privileged: `drv_priv(9F)`.
     pub fn privileged(&self) -> bool {
         self.caller.privileged()
     }
@@ -129,12 +129,12 @@ impl<'a> Argument<'a> {
         model(self.mode)
     }
 
-    /// The mode that ioctl(9E) was called with, for functions of the kernel that this crate does not have.
+    /// Returns the mode that ioctl(9E) was called with, for functions that this crate does not have.
     pub fn mode(&self) -> i32 {
         self.mode
     }
 
-    /// The argument as an address.
+    /// Returns the argument as an address.
     pub fn pointer(&self) -> UserPtr<'_> {
         let address = match self.model() {
             Model::Native => self.arg as usize,
@@ -143,17 +143,17 @@ impl<'a> Argument<'a> {
         self.at(address)
     }
 
-    /// An address that the caller gave in a structure.
+    /// Returns an address that the caller gave in a structure.
     pub fn at(&self, address: impl Into<Pointer>) -> UserPtr<'_> {
         UserPtr { address: address.into().address(), mode: self.mode, lives: PhantomData }
     }
 
-    /// The value that the argument points to: [`UserPtr::read`]. `EFAULT` for a bad address.
+    /// Returns the value that the argument points to: [`UserPtr::read`]. Fails with `EFAULT` for a bad address.
     pub fn copyin<T: Plain>(&self) -> Result<T, Errno> {
         self.pointer().read()
     }
 
-    /// Stores a value where the argument points: [`UserPtr::write`]. `EFAULT` for a bad address.
+    /// Stores a value where the argument points: [`UserPtr::write`]. Fails with `EFAULT` for a bad address.
     pub fn copyout<T: Plain>(&self, value: &T) -> Result<(), Errno> {
         self.pointer().write(value)
     }
@@ -165,8 +165,8 @@ fn model(mode: c_int) -> Model {
     if model == sys::DDI_MODEL_ILP32 { Model::Ilp32 } else { Model::Native }
 }
 
-/// An address in the memory of who has called ioctl(2), while it lasts; see the [module](crate::argument). Nothing is known of it before it is used: a bad
-/// one is `EFAULT`.
+/// An address in the memory of the caller of ioctl(2), for the length of the call; see the [module](crate::argument). It is checked when it is used: a bad
+/// address fails with `EFAULT`.
 #[derive(Clone, Copy)]
 pub struct UserPtr<'a> {
     address: usize,
@@ -175,12 +175,12 @@ pub struct UserPtr<'a> {
 }
 
 impl<'a> UserPtr<'a> {
-    /// The address.
+    /// Returns the address.
     pub fn address(self) -> usize {
         self.address
     }
 
-    /// `bytes` further on. `EFAULT` beyond the end of all addresses.
+    /// Returns the address `bytes` further on. Fails with `EFAULT` if that overflows.
     pub fn offset(self, bytes: usize) -> Result<UserPtr<'a>, Errno> {
         let address = self.address.checked_add(bytes).ok_or(Errno::EFAULT)?;
         Ok(UserPtr { address, ..self })
@@ -224,12 +224,12 @@ impl<'a> UserPtr<'a> {
         if self.converts::<T>() { size_of::<T::Ilp32>() } else { size_of::<T>() }
     }
 
-    /// Copies a value from there: `ddi_copyin(9F)`. `EFAULT` for a bad address.
+    /// Copies a value from there: `ddi_copyin(9F)`. Fails with `EFAULT` for a bad address.
     pub fn read<T: Plain>(self) -> Result<T, Errno> {
         if self.converts::<T>() { self.read_as_is().map(T::from_ilp32) } else { self.read_as_is() }
     }
 
-    /// Copies a value to there: `ddi_copyout(9F)`. `EFAULT` for a bad address, `EOVERFLOW` when it does not fit into what a 32-bit program has.
+    /// Copies a value to there: `ddi_copyout(9F)`. Fails with `EFAULT` for a bad address, with `EOVERFLOW` if it does not fit into the structure of a 32-bit program.
     pub fn write<T: Plain>(self, value: &T) -> Result<(), Errno> {
         if self.converts::<T>() {
             self.write_as_is(&value.to_ilp32().ok_or(Errno::EOVERFLOW)?)
@@ -266,23 +266,23 @@ impl<'a> UserPtr<'a> {
         Ok(())
     }
 
-    /// Copies `len` bytes from there into kernel memory (a [`Umem`](crate::Umem) is such), from byte `offset` of it on. `EINVAL` outside the memory.
+    /// Copies `len` bytes from there into kernel memory (a [`Umem`](crate::Umem) is such), from byte `offset` of it on. Fails with `EINVAL` outside the memory.
     pub fn read_into_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
         let to = memory.address(offset, len)?;
         // SAFETY: checked by `address`; the memory has no Rust references.
         unsafe { self.copyin(to.cast(), len) }
     }
 
-    /// Copies `len` bytes of kernel memory to there, from byte `offset` of it on. `EINVAL` outside the memory.
+    /// Copies `len` bytes of kernel memory to there, from byte `offset` of it on. Fails with `EINVAL` outside the memory.
     pub fn write_from_memory(self, memory: &Volatile, offset: u64, len: usize) -> Result<(), Errno> {
         let from = memory.address(offset, len)?;
         // SAFETY: checked by `address`; the memory is one that processes may see.
         unsafe { self.copyout(from.cast(), len) }
     }
 
-    /// Copies a string from there, up to the NUL that ends it: the bytes before that. `ENAMETOOLONG` when it does not fit into `room`, which has to have a byte for the NUL.
+    /// Copies a string from there, up to the NUL that ends it: the bytes before that. Fails with `ENAMETOOLONG` if it does not fit into `room`, which has to have a byte for the NUL.
     ///
-    /// Nothing behind the page that has the end of the string is looked at.
+    /// Does not read beyond the page that holds the end of the string.
     pub fn read_str(self, room: &mut [u8]) -> Result<&[u8], Errno> {
         let (mut place, mut used) = (self, 0);
         loop {

@@ -24,12 +24,12 @@ impl Sealed for Attach<'_> {}
 impl MaySleep for Attach<'_> {}
 
 impl<'a> Attach<'a> {
-    /// The node: properties, register sets.
+    /// Returns the node, with its properties and register sets.
     pub fn node(&self) -> &Node<'a> {
         &self.node
     }
 
-    /// Every mapping that processes will have of this instance. Keep it in the device.
+    /// Returns all mappings that processes will have of this instance. Keep the value in the device.
     pub fn mappings(&self) -> Mappings {
         self.mappings.clone()
     }
@@ -51,14 +51,14 @@ impl Mappings {
         Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
     }
 
-    /// All of them, to go through or to change as one.
+    /// Returns the set of all mappings.
     pub fn set(&self) -> &MappingSet {
         &self.set
     }
 
-    /// Drops every translation of every mapping of the instance: each next access comes to the access callback.
+    /// Drops every translation of every mapping of the instance. The next access to each page calls the access callback.
     ///
-    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn revoke_all(&self) -> Result<(), Error> {
         self.set.unload()
     }
@@ -75,7 +75,7 @@ impl Mappings {
 
     /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.
     ///
-    /// Rounded up to ticks (10 ms, if nobody tuned the kernel); zero: no waiting. Takes effect with the next switch.
+    /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
         for hysteresis in self.hysteresis.iter() {
@@ -83,7 +83,7 @@ impl Mappings {
         }
     }
 
-    /// As [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Nothing happens if there is none of that number.
+    /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
         if let Some(hysteresis) = self.hysteresis.get(engine) {
             hysteresis.store(ticks(time), Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Mappings {
 }
 
 impl FaultManagement {
-    /// Says what the driver can do, and learns what the system can, once for a node. The property `fm-capable` takes capabilities
+    /// Declares the driver's capabilities, and determines the system's, once for a node. The property `fm-capable` takes capabilities
     /// away, as an administrator sets it. Kernel context.
     pub fn new(attach: &Attach<'_>, wanted: Capabilities) -> FaultManagement {
         FaultManagement::of(attach.node(), wanted)
@@ -100,7 +100,7 @@ impl FaultManagement {
 }
 
 impl Pins {
-    /// Kernel context. `ENOMEM` when there is no thread to be had that gives pages back.
+    /// Creates the means of pinning memory. Kernel context. Fails with `ENOMEM` if no thread can be created that unlocks pages.
     pub fn new(attach: &Attach<'_>) -> Result<Pins, Error> {
         Pins::of(attach.node().tether())
     }

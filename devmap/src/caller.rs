@@ -1,7 +1,7 @@
 //! [`Caller`]: on whose behalf an entry point runs: process, user, zone, privileges.
 //!
-//! Had from the entry point's argument, and good for as long as that is. The calls only look at the credential: no locks, nothing waits; but a check of a
-//! privilege leaves a trace in the audit, so ask only what decides.
+//! Obtained from the entry point's argument, and valid as long as that. The calls only read the credential: they take no locks and do not wait. A check of a
+//! privilege is audited, so check only what matters.
 
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
@@ -20,7 +20,7 @@ pub type Group = u32;
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
-/// // Device::open: for root, and for who may do what root may, in the global zone only.
+/// // Device::open: for privileged callers in the global zone only.
 /// fn open(how: Open<'_>) -> Result<(), Errno> {
 ///     let caller = how.caller();
 ///     if !caller.privileged() || !caller.in_global_zone() {
@@ -55,28 +55,28 @@ impl<'a> Caller<'a> {
         Caller { cred, lives: PhantomData }
     }
 
-    /// The number of the process: `ddi_get_pid(9F)`. 0 in a thread of the kernel.
+    /// Returns the number of the process: `ddi_get_pid(9F)`. 0 in a thread of the kernel.
     pub fn process(self) -> i32 {
         // SAFETY: reads what the calling thread runs for.
         unsafe { sys::ddi_get_pid() }
     }
 
-    /// A reference to the process, to send it signals: `proc_ref(9F)`.
+    /// Returns a reference to the process, to send it signals: `proc_ref(9F)`.
     pub fn process_ref(self) -> Process {
         // SAFETY: a thread of the process runs, which `'a` is the length of.
         Process(unsafe { sys::proc_ref() })
     }
 
     fields! {
-        /// The effective user, who counts for access: `crgetuid(9F)`.
+        /// Returns the effective user, which decides on access: `crgetuid(9F)`.
         user: User = crgetuid;
-        /// The real user, who has started the process: `crgetruid(9F)`.
+        /// Returns the real user, who started the process: `crgetruid(9F)`.
         real_user: User = crgetruid;
-        /// The effective group: `crgetgid(9F)`.
+        /// Returns the effective group: `crgetgid(9F)`.
         group: Group = crgetgid;
-        /// The real group: `crgetrgid(9F)`.
+        /// Returns the real group: `crgetrgid(9F)`.
         real_group: Group = crgetrgid;
-        /// The number of the zone: `crgetzoneid(9F)`. 0 is the global zone.
+        /// Returns the number of the zone: `crgetzoneid(9F)`. 0 is the global zone.
         zone: i32 = crgetzoneid;
     }
 
@@ -92,7 +92,7 @@ impl<'a> Caller<'a> {
         is_member != 0
     }
 
-    /// May it do what needs privilege, whatever that is: `drv_priv(9F)`.
+    /// Returns whether the caller is privileged, as the system's policy defines it: `drv_priv(9F)`.
     pub fn privileged(self) -> bool {
         // SAFETY: a credential that is held by the caller.
         let refused = unsafe { sys::drv_priv(self.cred) };
@@ -119,13 +119,13 @@ impl<'a> Caller<'a> {
         has != 0
     }
 
-    /// The credential, for functions of the kernel that this crate does not have. It is the caller's: valid for `'a`.
+    /// Returns the credential, for functions that this crate does not have. It is the caller's: valid for `'a`.
     pub fn as_raw(self) -> *mut sys::cred_t {
         self.cred
     }
 }
 
-/// A process that is sent signals, also when it is not calling: `proc_ref(9F)`. It may end meanwhile, and is not kept from that.
+/// A reference to a process, to send it signals at any time: `proc_ref(9F)`. It does not keep the process from ending.
 ///
 /// ```no_run
 /// # use devmap::Argument;
@@ -149,7 +149,7 @@ unsafe impl Send for Process {}
 unsafe impl Sync for Process {}
 
 impl Process {
-    /// Sends it a signal, with the number that illumos gives to that (`sys::SIGIO`): `proc_signal(9F)`. `ESRCH` when it is gone.
+    /// Sends it a signal, with the number that illumos gives to that (`sys::SIGIO`): `proc_signal(9F)`. Fails with `ESRCH` if it is gone.
     pub fn signal(&self, signal: i32) -> Result<(), Errno> {
         // SAFETY: from proc_ref, until `drop`.
         let result = unsafe { sys::proc_signal(self.0, signal) };
@@ -169,7 +169,7 @@ impl Drop for Process {
 pub struct Privilege(c_int);
 
 impl Privilege {
-    /// The privilege of this name: `priv_getbyname(9F)`. `EINVAL` if there is none. User or kernel context; look it up in attach.
+    /// Returns the privilege of this name: `priv_getbyname(9F)`. Fails with `EINVAL` if there is none. User or kernel context; look it up in attach.
     pub fn named(name: &str) -> Result<Privilege, Error> {
         const NONE: Error = Error::new(Errno::EINVAL, "priv_getbyname(9F)", "no privilege has this name");
         let name = Text::<64>::name(name).ok_or(NONE)?;

@@ -1,6 +1,6 @@
 //! Contexts: what code may do where it runs, as types.
 //!
-//! Whatever calls the driver hands it the context, as an argument: what must sleep takes one that may. No such value can be kept, or taken to
+//! Each call of the driver has its context as an argument, and a function that sleeps takes a context that may. Such a value cannot be kept, or moved to
 //! another thread, so a call that would sleep in the wrong place does not compile.
 //!
 //! | context | what stands for it | sleeps | blocks on a mutex |
@@ -11,9 +11,9 @@
 //! | high-level interrupt: a handler above the scheduler's priority | [`HighLevel`] | | |
 //!
 //! What sleeps takes `&impl MaySleep`. A lock that must not be held over a sleep borrows the context mutably for as long as it is held
-//! (`&mut impl Context`): nobody else can use it meanwhile.
+//! (`&mut impl Context`), so nothing else can use it meanwhile.
 //!
-//! A function of the driver's own says the same of itself:
+//! A function of the driver declares its needs in the same way:
 //!
 //! ```no_run
 //! use devmap::context::MaySleep;
@@ -27,7 +27,7 @@
 use core::marker::PhantomData;
 
 pub(crate) mod sealed {
-    /// Only this crate says what is a context.
+    /// Sealed: only this crate implements contexts.
     pub trait Sealed {}
 }
 use sealed::Sealed;
@@ -35,7 +35,7 @@ use sealed::Sealed;
 /// Any context: there is a value of it only while its thread runs in that context.
 pub trait Context: Sealed {}
 
-/// A context that may block: on a [`Mutex`](crate::sync::Mutex), which its holder gives back soon.
+/// A context that may block on a [`Mutex`](crate::sync::Mutex), which its holder releases soon.
 #[diagnostic::on_unimplemented(
     message = "a high-level interrupt must not block: `{Self}`",
     label = "blocks on a mutex",
@@ -64,7 +64,7 @@ macro_rules! tokens {
             }
 
             impl $name {
-                /// The context that the caller knows itself to be in: for code that the kernel calls and this crate does not know of.
+                /// Creates the context without a check: for code that the kernel calls and this crate does not know of.
                 ///
                 /// # Safety
                 /// The calling thread is in this context for as long as the value lives.

@@ -67,18 +67,18 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The private data of an open; `()` when there is none. With it each open has a device number of its own, see [`open`].
     type Open: Send + Sync + 'static;
 
-    /// Maximum number of minor nodes of an instance: [`minor`](Device::minor) is asked for each.
+    /// Maximum number of minor nodes of an instance: [`minor`](Device::minor) is called for each.
     const MINORS: u32 = 1;
 
-    /// A device was found: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
+    /// Attaches an instance of the device: `attach(9E)`, `DDI_ATTACH`. Kernel context, may sleep.
     ///
-    /// The minor node is made, and so the device can be opened, after this has returned.
+    /// The minor node is created after this has returned, so the device cannot be opened before.
     fn attach(node: &Attach<'_>) -> Result<Self, Errno>;
 
-    /// The minor node of this index (less than [`MINORS`](Device::MINORS)), by which the device gets its name in /dev; none: this instance does
-    /// not have it. Kernel context, once after attach.
+    /// Returns the minor node of this index (less than [`MINORS`](Device::MINORS)), which gives the device its name in /dev, or None if this instance does
+    /// not have it. Kernel context, called once after attach.
     ///
-    /// If not said otherwise, the driver's name and the instance number; and the index behind a comma from the second on.
+    /// The default name is the driver's name and the instance number, followed by a comma and the index from the second node on.
     fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
         let (name, instance) = (node.name(), node.instance());
         Some(match index {
@@ -87,23 +87,23 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         })
     }
 
-    /// The device is to go: `detach(9E)`, `DDI_DETACH`. Nobody has it open or mapped. A refusal says why, else the
+    /// Detaches the instance, which nobody has open or mapped: `detach(9E)`, `DDI_DETACH`. A refusal gives the reason; otherwise the
     /// value is dropped. Kernel context.
     fn detach(&self, cx: &mut Kernel) -> Result<(), Refusal> {
         let _ = cx;
         Ok(())
     }
 
-    /// The device is to do nothing any more until [`resume`](Device::resume): `detach(9E)`, `DDI_SUSPEND`. It may be open and mapped. Kernel context.
+    /// Suspends the device until [`resume`](Device::resume): `detach(9E)`, `DDI_SUSPEND`. It may be open and mapped. Kernel context.
     ///
-    /// Let nobody use the device any more, with a [`Gate`](crate::life::Gate), stop DMA and interrupts, take the processes' translations away, and keep what the device
-    /// forgets without power.
+    /// Exclude users of the device with a [`Gate`](crate::life::Gate), stop DMA and interrupts, drop the processes' translations, and save what the device
+    /// loses without power.
     fn suspend(&self, cx: &mut Kernel) -> Result<(), Refusal> {
         let _ = cx;
         Err("the driver does not say how".into())
     }
 
-    /// The device is to go on: `attach(9E)`, `DDI_RESUME`. It may have been without power. Kernel context.
+    /// Resumes the device: `attach(9E)`, `DDI_RESUME`. It may have been without power. Kernel context.
     fn resume(&self, cx: &mut Kernel) -> Result<(), Refusal> {
         let _ = cx;
         Err("the driver does not say how".into())
@@ -121,47 +121,47 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// Sets the level of one of the device's [components](crate::power::Components): `power(9E)`.
     const POWER: Option<Power<Self>> = None;
 
-    /// A process opens the device: `open(9E)`. Returns the open's private data. User context.
+    /// Opens the device for a process: `open(9E)`. Returns the open's private data. User context.
     fn open(&self, how: Open<'_>) -> Result<Self::Open, Errno> {
         let _ = how;
         open::nothing()
     }
 
-    /// Nobody has the open any more, nor anything mapped by it: `close(9E)`. Its private data is dropped afterwards. If opens have none, all opens of a
+    /// Closes an open after its last descriptor and mapping have gone: `close(9E)`. Its private data is dropped afterwards. If opens have none, all opens of a
     /// minor node are closed.
     ///
-    /// Comes once for each open with private data. May be called when the process is dead, so there is no caller.
+    /// Called once for each open with private data, possibly after the death of the process, so there is no caller.
     fn close(&self, open: &Self::Open, cx: &mut Kernel) {
         let _ = (open, cx);
     }
 
-    /// read(2): `read(9E)`. User context.
+    /// Serves a read(2): `read(9E)`. User context.
     fn read(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
         let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
-    /// write(2): `write(9E)`. User context.
+    /// Serves a write(2): `write(9E)`. User context.
     fn write(&self, open: &Self::Open, uio: &mut Uio<'_>) -> Result<(), Errno> {
         let _ = (open, uio);
         Err(Errno::ENXIO)
     }
 
-    /// ioctl(2): `ioctl(9E)`. The result is what ioctl(2) returns. User context.
+    /// Serves an ioctl(2), which returns the result: `ioctl(9E)`. User context.
     fn ioctl(&self, open: &Self::Open, command: i32, argument: Argument<'_>) -> Result<i32, Errno> {
         let _ = (open, command, argument);
         Err(Errno::ENOTTY)
     }
 
-    /// A process asks what is ready, or waits: `chpoll(9E)`. [`Poll::answer`] makes the answer; see the [module](crate::poll). User context; must not sleep.
+    /// Reports the ready events to a process that polls: `chpoll(9E)`. [`Poll::answer`] makes the result; see the [module](crate::poll). User context; must not sleep.
     ///
-    /// An error is the error of poll(2). `ENXIO`, if this is left out.
+    /// An error becomes the error of poll(2). The default fails with `ENXIO`.
     fn poll(&self, open: &Self::Open, poll: Poll<'_>) -> Result<Polled, Errno> {
         let _ = (open, poll);
         Err(Errno::ENXIO)
     }
 
-    /// A process maps the device: `devmap(9E)`. User context, may sleep; the process's address space is not held. [`MapRequest::open`] is the open.
+    /// Maps the device for a process: `devmap(9E)`. User context, may sleep; the process's address space is not held. [`MapRequest::open`] is the open.
     ///
     /// Everything that can fail belongs here: when the mapping comes into being, later, an error would leave a broken
     /// one behind (docs/shield.md, 7 and 8). If mmap(2) fails after this, the private data is dropped. Whatever error
@@ -171,8 +171,8 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
         Err(Errno::ENXIO)
     }
 
-    /// The process touched a page that has no translation, of a mapping without private data: `devmap_access(9E)`. See [`Mapping::access`], which is asked instead where mappings
-    /// have some. The default loads the page.
+    /// Serves an access to a page without a translation, of a mapping without private data: `devmap_access(9E)`. See [`Mapping::access`], which is called instead if mappings
+    /// have private data. The default loads the page.
     fn access(&self, fault: Fault<'_>) -> Result<Served, Errno> {
         fault.load()
     }

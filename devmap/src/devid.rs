@@ -1,4 +1,4 @@
-//! [`DeviceId`]: what a device is called wherever it is plugged in.
+//! [`DeviceId`]: an id of a device that does not depend on where it is attached.
 //!
 //! Made in attach: kernel context, no locks.
 
@@ -22,7 +22,7 @@ pub enum Kind<'a> {
     AtaSerial(&'a [u8]),
     /// The id of another device, which this one stands for.
     Encapsulated(&'a [u8]),
-    /// None: the system makes one up, which the driver has to write down on the device.
+    /// None: the system makes an id, which the driver must store on the device.
     Fabricated,
 }
 
@@ -46,7 +46,7 @@ unsafe impl Send for DeviceId {}
 unsafe impl Sync for DeviceId {}
 
 impl DeviceId {
-    /// Makes an id and registers it: layered drivers and the property `devid` then show it. `EINVAL` for an empty id or one that is too long, `EIO` when the
+    /// Makes an id and registers it: layered drivers and the property `devid` then show it. Fails with `EINVAL` for an empty id or one that is too long, with `EIO` if the
     /// system refuses.
     pub fn register(node: &Node<'_>, kind: Kind<'_>) -> Result<DeviceId, Error> {
         let (kind, bytes): (_, &[u8]) = match kind {
@@ -75,7 +75,7 @@ impl DeviceId {
         Ok(DeviceId { id, tether: node.tether() })
     }
 
-    /// Looks at the id as text: `ddi_devid_str_encode(9F)`. User or kernel context: allocates.
+    /// Calls `look` with the id as text: `ddi_devid_str_encode(9F)`. User or kernel context: allocates.
     pub fn with_text<R>(&self, look: impl FnOnce(&CStr) -> R) -> Option<R> {
         // SAFETY: an id that is not freed; without the name of a minor node.
         let text = unsafe { sys::ddi_devid_str_encode(self.id, ptr::null_mut()) };

@@ -39,12 +39,12 @@ macro_rules! order {
         pub struct $name<T>(T);
 
         impl<T: Number> $name<T> {
-            /// The number, in this byte order.
+            /// Creates a number in this byte order.
             pub fn new(value: T) -> $name<T> {
                 $name(if cfg!(target_endian = $other) { value.swapped() } else { value })
             }
 
-            /// The number, in the processor's byte order.
+            /// Returns the number in the processor's byte order.
             pub fn get(self) -> T {
                 $name::new(self.0).0
             }

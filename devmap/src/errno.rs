@@ -19,7 +19,7 @@ macro_rules! errnos {
             $(#[doc = concat!($text, ".")]
             pub const $name: Errno = Errno::constant(sys::$name);)*
 
-            /// The name in capitals, or `"errno"` for a number that a driver rarely uses.
+            /// Returns the name in capitals, or `"errno"` for a number that a driver rarely uses.
             pub const fn name(self) -> &'static str {
                 match self.0.get() {
                     $(sys::$name => stringify!($name),)*
@@ -71,7 +71,7 @@ impl Errno {
         }
     }
 
-    /// The error number `raw`, or nothing when it is none (zero, negative, or beyond the last).
+    /// Returns the error number `raw`, or None if there is none (zero, negative, or beyond the last).
     pub const fn new(raw: c_int) -> Option<Errno> {
         if raw < 1 || raw > LAST {
             return None;
@@ -82,7 +82,7 @@ impl Errno {
         }
     }
 
-    /// The number that the kernel wants.
+    /// Returns the number that the kernel wants.
     pub const fn raw(self) -> c_int {
         self.0.get()
     }
@@ -149,12 +149,12 @@ impl Error {
         Error { errno, page, why }
     }
 
-    /// The error number.
+    /// Returns the error number.
     pub const fn errno(&self) -> Errno {
         self.errno
     }
 
-    /// The manual page of the call, for example `devmap_umem_setup(9F)`; empty if it was no call.
+    /// Returns the manual page of the call, for example `devmap_umem_setup(9F)`; empty if it was no call.
     pub const fn page(&self) -> &'static str {
         self.page
     }

@@ -43,7 +43,7 @@ pub(crate) type Routine =
 
 /// A fault to be served; consumed by serving it.
 ///
-/// A device that works for one mapping at a time: whoever touches it gets it, once the others cannot touch it any more.
+/// A device that serves one mapping at a time: on access it is switched to the mapping, once the others cannot access it any more:
 ///
 /// ```no_run
 /// use devmap::prelude::*;
@@ -93,27 +93,27 @@ impl Sealed for Context<'_> {}
 impl MaySleep for Context<'_> {}
 
 impl<'a> Fault<'a> {
-    /// The mapping.
+    /// Returns the mapping.
     pub fn handle(&self) -> &'a Handle {
         self.handle
     }
 
-    /// The user offset of the pages that faulted, in bytes.
+    /// Returns the user offset of the pages that faulted, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Their length in bytes: a page, or more when the processor's large pages are used.
+    /// Returns their length in bytes: a page, or more if the processor's large pages are used.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Returns the kind of access. Translations carry the full protection of the mapping whatever this says.
+    /// Returns the kind of access. Translations have the full protection of the mapping, whatever the kind.
     pub fn access(&self) -> Access {
         match self.rw {
             sys::DEVMAP_READ => Access::Read,
@@ -126,18 +126,18 @@ impl<'a> Fault<'a> {
 
     /// Loads the pages that faulted: `devmap_load(9F)`. The access goes on.
     ///
-    /// May wait for memory when the mapping is of pageable memory. `EACCES` when the mapping's protection forbids the
+    /// May wait for memory when the mapping is of pageable memory. Fails with `EACCES` if the mapping's protection forbids the
     /// access, `EIO` when the mapping is [invalid](Handle::invalidate).
     pub fn load(self) -> Result<Served, Errno> {
         load(self.handle, self.offset, self.len, self.kind, self.rw)
     }
 
-    /// As [`load`](Fault::load), for every page of the mapping: fewer faults later.
+    /// Like [`load`](Fault::load), for every page of the mapping, which saves later faults.
     pub fn load_all(self) -> Result<Served, Errno> {
         load(self.handle, 0, usize::MAX, self.kind, self.rw)
     }
 
-    /// Lets the process try again after `time`, without having loaded anything: `delay(9F)`. For a device that is busy.
+    /// Retries the access after `time`, without loading anything: `delay(9F)`. For a device that is busy.
     ///
     /// Sleeps with the process's address space held: its mmap, munmap and fork wait. Hold no lock.
     pub fn retry_later(self, time: Duration) -> Result<Served, Errno> {
@@ -145,16 +145,16 @@ impl<'a> Fault<'a> {
         Ok(Served(()))
     }
 
-    /// Runs `routine` as the one that moves the device to this mapping's context: `devmap_do_ctxmgt(9F)`.
+    /// Calls `routine` to switch the device to this mapping's context: `devmap_do_ctxmgt(9F)`.
     ///
-    /// Inside: take the driver's mutex, [unload](crate::MappingSet::unload) the mappings of the context that the
+    /// In the routine, take the driver's mutex, [unload](crate::MappingSet::unload) the mappings of the context that the
     /// device is in, save and restore, [load](Context::load). With hysteresis set
     /// ([`Mappings::set_hysteresis`](crate::Mappings::set_hysteresis)) the framework waits, before calling `routine`,
     /// until the last switch is that long ago; the wait cannot be interrupted, and holds the process's address space.
-    /// So serve a context that is in the device already by [`load`](Fault::load), without this.
+    /// So serve a context that is in the device already by [`load`](Fault::load) alone.
     ///
-    /// Hold no lock that a routine takes: another thread may be in one while this one waits. The routine may be run
-    /// by several threads at once when there is no hysteresis.
+    /// Hold no lock that a routine takes: another thread may be in one while this one waits. Without hysteresis several threads may run
+    /// the routine at once.
     pub fn switch_context<F>(self, routine: F) -> Result<Served, Errno>
     where
         F: FnOnce(Context<'_>) -> Result<Served, Errno>,
@@ -267,7 +267,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// The mapping whose access is served.
+    /// Returns the mapping whose access is served.
     pub fn handle(&self) -> &'a Handle {
         self.fault.handle
     }
@@ -277,7 +277,7 @@ impl<'a> Context<'a> {
         load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.kind, self.fault.rw)
     }
 
-    /// As [`load`](Context::load), for every page of the mapping.
+    /// Like [`load`](Context::load), for every page of the mapping.
     pub fn load_all(self) -> Result<Served, Errno> {
         load(self.fault.handle, 0, usize::MAX, self.fault.kind, self.fault.rw)
     }

@@ -1,6 +1,6 @@
-//! Fault management: [`FaultManagement`], what a driver tells fmd(8) and what the bus tells it of its accesses.
+//! Fault management: [`FaultManagement`], by which a driver reports to fmd(8) and learns of errors on the bus.
 //!
-//! A driver says in attach what it can do; the system may be able to do less, and nothing then comes of the rest. Registers and DMA whose
+//! A driver declares its capabilities in attach; those that the system lacks have no effect. Registers and DMA whose
 //! [attributes](crate::access::Attributes::flag_errors) say so turn the errors that the bus has seen into errors of the call. Reports may be made in any
 //! context but a high-level interrupt, whatever locks are held; none of them waits.
 
@@ -22,9 +22,9 @@ bitflags! {
     pub struct Capabilities: u32 {
         /// Error reports: `DDI_FM_EREPORT_CAPABLE`.
         const REPORTS = sys::DDI_FM_EREPORT_CAPABLE as u32;
-        /// Errors of register accesses are told: `DDI_FM_ACCCHK_CAPABLE`.
+        /// Errors of register accesses are reported: `DDI_FM_ACCCHK_CAPABLE`.
         const ACCESS = sys::DDI_FM_ACCCHK_CAPABLE as u32;
-        /// Errors of DMA are told: `DDI_FM_DMACHK_CAPABLE`.
+        /// Errors of DMA are reported: `DDI_FM_DMACHK_CAPABLE`.
         const DMA = sys::DDI_FM_DMACHK_CAPABLE as u32;
     }
 }
@@ -32,13 +32,13 @@ bitflags! {
 /// Impact of a fault on the service that the device provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Impact {
-    /// The device does not work any more.
+    /// The service is lost.
     Lost,
-    /// It works worse.
+    /// The service is degraded.
     Degraded,
-    /// It works as before.
+    /// The service is unaffected.
     Unaffected,
-    /// It works again.
+    /// The service is restored.
     Restored,
 }
 
@@ -108,8 +108,8 @@ impl FaultManagement {
 
     /// Posts an error report of class `ereport.io.CLASS` with these values: `ddi_fm_ereport_post(9F)`.
     ///
-    /// Goes nowhere when the system has no use for reports, or no memory. `EINVAL` for a class that is no text of at most 98 bytes, for more than six
-    /// values, or for a text among them that is empty of a name.
+    /// Has no effect if the system does not take reports, or has no memory. Fails with `EINVAL` for a class that is not a text of at most 98 bytes, for more than six
+    /// values, or for a value without a name.
     pub fn report(
         &self,
         cx: &impl MayBlock,
@@ -172,7 +172,7 @@ impl FaultManagement {
         Ok(())
     }
 
-    /// Says what the faults so far mean for the device's users: `ddi_fm_service_impact(9F)`. For [`Impact::Lost`] and [`Impact::Degraded`] the node is marked so.
+    /// Reports the impact of the faults so far on the device's users: `ddi_fm_service_impact(9F)`. [`Impact::Lost`] and [`Impact::Degraded`] mark the node accordingly.
     pub fn impact(&self, cx: &impl MayBlock, impact: Impact) {
         let _ = cx;
         let impact = match impact {
@@ -186,7 +186,7 @@ impl FaultManagement {
     }
 }
 
-/// What a handle has noted since it was last asked: `DDI_FM_OK`, or what has happened.
+/// Returns the error that a handle has recorded since the last check, or `DDI_FM_OK`.
 pub(crate) fn status(get: impl FnOnce(*mut sys::ddi_fm_error_t)) -> c_int {
     let mut error = sys::ddi_fm_error_t {
         fme_version: sys::DDI_FME_VERSION,

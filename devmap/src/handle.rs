@@ -1,7 +1,7 @@
-//! [`Handle`]: a reference to one mapping of one process, good for as long as anybody wants it.
+//! [`Handle`]: a reference to one mapping of one process, which may outlive the mapping.
 //!
 //! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to
-//! unload it. A [`Handle`] does not: calls on it when the mapping has gone do nothing, or say `ESTALE`. Of a mapping whose mmap(2) is still under way some are kept in mind until the framework has it.
+//! unload it. A [`Handle`] does not: once the mapping has gone, calls have no effect or fail with `ESTALE`. Some calls on a mapping whose mmap(2) is still under way are recorded, and applied when the framework has it.
 //!
 //! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the
 //! driver. It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s
@@ -95,7 +95,7 @@ pub(crate) struct Target {
 
 /// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
 ///
-/// Had from [`MapRequest::handle`](crate::MapRequest::handle), [`Fault::handle`](crate::Fault::handle), [`Dup::child`](crate::Dup::child) and
+/// Obtained from [`MapRequest::handle`](crate::MapRequest::handle), [`Fault::handle`](crate::Fault::handle), [`Dup::child`](crate::Dup::child) and
 /// [`Middle::rest`](crate::Middle::rest).
 ///
 /// ```no_run
@@ -166,7 +166,7 @@ impl Handle {
         }
     }
 
-    /// Registers it among the mappings of this memory, if that is a process's: from then on it is told when the memory is lost.
+    /// Registers the mapping with this memory, if that is a process's, so that it is notified when the memory is lost.
     fn among(&self, memory: &Memory) -> Option<Seat<Handle>> {
         match memory {
             Memory::User(user) => Some(user.mappings().insert(self.clone())),
@@ -274,8 +274,8 @@ impl Handle {
         drop(old);
     }
 
-    /// Calls `f` with the framework's handle, for functions that this crate does not have; none, when the mapping has gone. It stays until `f` has returned, under the
-    /// mapping's lock: `f` must call nothing of this value's or of a set that has it. See [`raw`](crate::raw).
+    /// Calls `f` with the framework's handle, for functions that this crate does not have. Returns None if the mapping has gone. The handle is valid until `f` returns, under the
+    /// mapping's lock: `f` must not call methods of this value or of a set that contains it. See [`raw`](crate::raw).
     pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
         let state = self.lock();
         (!state.cookie.is_null()).then(|| f(state.cookie))
@@ -286,7 +286,7 @@ impl Handle {
         !self.lock().cookie.is_null()
     }
 
-    /// The user offset at which it starts, in bytes. An unmap of its head moves it.
+    /// Returns the user offset at which the mapping starts, in bytes. An unmap of its head moves it.
     pub fn offset(&self) -> u64 {
         self.lock().offset
     }
@@ -296,16 +296,16 @@ impl Handle {
         self.lock().len
     }
 
-    /// Never, while it lives.
+    /// Returns false while the mapping exists.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Drops every translation of the mapping: the process's next access comes to the access callback.
+    /// Drops every translation of the mapping: the process's next access calls the access callback.
     /// `devmap_unload(9F)`.
     ///
-    /// On return no processor uses them. Any thread, any mutex held; a mapping that has gone has none, which is no
-    /// error. `EIO` if the framework refuses.
+    /// On return no processor uses them. Any thread, any mutex held. A mapping that has gone has none; that is no
+    /// error. Fails with `EIO` if the framework refuses.
     pub fn unload(&self) -> Result<(), Error> {
         let mut state = self.lock();
         state.unload()?;
@@ -341,10 +341,10 @@ impl Handle {
         Err(Error::new(Errno::EIO, UNLOAD, "the framework refused"))
     }
 
-    /// From now on the process's accesses fail (`SIGBUS`), until [`validate`](Handle::validate).
+    /// Makes the process's accesses fail (`SIGBUS`), until [`validate`](Handle::validate).
     ///
-    /// This is kept by the access callback, not by the framework's `DEVMAP_MAPPING_INVALID`, which crashes for kernel
-    /// memory and never ends (docs/shield.md, 4 to 6). `ENOTSUP` for a mapping without an access callback.
+    /// The access callback refuses them. The framework's `DEVMAP_MAPPING_INVALID` is not used: it crashes for kernel
+    /// memory and cannot be ended (docs/shield.md, 4 to 6). Fails with `ENOTSUP` for a mapping without an access callback.
     pub fn invalidate(&self) -> Result<(), Error> {
         let mut state = self.lock();
         if state.loads_unseen {
@@ -366,10 +366,10 @@ impl Handle {
     /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
     /// `devmap_umem_remap(9F)`, `devmap_devmem_remap(9F)`.
     ///
-    /// Any thread, any mutex held. The old memory is let go, the new one stays while it is mapped. The mapping keeps
-    /// its greatest protections. Checked here, because the framework does not: `EINVAL` for an offset that is not a
-    /// page's, or for memory that does not reach to the end of the mapping; `EACCES` for a process's memory that is pinned for reading when the mapping may
-    /// be written; `ESTALE` when the mapping has gone, or that memory is lost. `EIO` when the framework refuses: the mapping then is as it was.
+    /// Any thread, any mutex held. The old memory is released, the new one is kept while it is mapped. The mapping keeps
+    /// its maximum protection. Checked here, because the framework does not check. Fails with `EINVAL` for an offset that is not a
+    /// page's, or for memory that does not reach to the end of the mapping; `EACCES` for a process's memory that is pinned for reading if the mapping may
+    /// be written; with `ESTALE` if the mapping has gone, or that memory is lost. Fails with `EIO` if the framework refuses: then the mapping is unchanged.
     pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
         self.remap_to(&memory.into(), offset)
     }
@@ -439,10 +439,10 @@ impl Handle {
         drop(old);
     }
 
-    /// Lowers what the process may do with the mapping at most, for good: what it has not yet, mprotect(2) cannot give it any more. `devmap_umem_remap(9F)` to the same memory.
+    /// Lowers the mapping's maximum protection permanently: mprotect(2) cannot exceed it any more. `devmap_umem_remap(9F)` to the same memory.
     ///
-    /// Any thread, any mutex held; in [`Mapping::dup`](crate::Mapping::dup) of a child see [`Dup::lower`](crate::Dup::lower). What was loaded is dropped. The framework cannot take away what the process asked for in
-    /// mmap(2): `EACCES` then. What mprotect(2) has given since, it does not know of, and that stays (docs/shield.md, 12). `ESTALE` when the mapping does not live.
+    /// Any thread, any mutex held; in [`Mapping::dup`](crate::Mapping::dup) of a child see [`Dup::lower`](crate::Dup::lower). Translations are dropped. Fails with `EACCES` if the process asked for more in
+    /// mmap(2), which the framework cannot take away. Protection that mprotect(2) has granted since stays (docs/shield.md, 12). Fails with `ESTALE` if the mapping does not live.
     pub fn lower(&self, max: Protection) -> Result<(), Error> {
         let mut state = self.lock();
         let Some(memory) = state.memory.clone().filter(|_| !state.cookie.is_null()) else {
@@ -476,7 +476,7 @@ fn trash_of(memory: &Memory) -> Option<Memory> {
     }
 }
 
-/// May processes write it?
+/// Returns whether processes may write it.
 pub(crate) fn may_be_written(memory: &Memory) -> bool {
     match memory {
         Memory::User(user) => user.is_writable(),

@@ -19,9 +19,9 @@ const NATURAL: usize = 8;
 
 /// The global allocator of a module, over `kmem_alloc(9F)`; the [`module!`](crate::module!) macro installs it.
 ///
-/// Plain allocation sleeps for memory and does not fail; the compiler knows that, and so a module has no code for it. *Zeroed* allocation is for
-/// those who can do without: in interrupt context it does not sleep, and it returns null when there is no memory. A request bigger than
-/// [`KmemAllocator::LARGEST`] is refused in both rather than waited for: a size that nobody has is a mistake, and `KM_SLEEP` would wait for it for
+/// Plain allocation sleeps for memory and does not fail; the compiler knows that, so a module has no code for the failure. *Zeroed* allocation is for
+/// callers that can fail: in interrupt context it does not sleep, and it returns null if there is no memory. A request bigger than
+/// [`KmemAllocator::LARGEST`] is refused in both: such a size is a mistake, and `KM_SLEEP` would wait for it for
 /// ever.
 ///
 /// Alignments above 8 are met by asking for more and keeping the true address in front of the memory.
@@ -44,7 +44,7 @@ impl KmemAllocator {
         if interrupt != 0 { sys::KM_NOSLEEP } else { sys::KM_SLEEP }
     }
 
-    /// Memory for `layout` with kmem flags of the caller's choice: null when there is none.
+    /// Allocates memory for `layout` with these kmem flags. Returns null if there is none.
     ///
     /// # Safety
     /// As `GlobalAlloc::alloc`: the size is not zero. With `KM_SLEEP` the thread must be allowed to sleep.
@@ -106,7 +106,7 @@ unsafe impl GlobalAlloc for KmemAllocator {
     }
 }
 
-/// A box, or `ENOMEM`: for contexts that must not sleep, and for big values.
+/// Allocates a box without sleeping. Fails with `ENOMEM`. For contexts that must not sleep, and for large values.
 ///
 /// ```no_run
 /// # fn f() -> Result<(), devmap::Errno> {
@@ -129,7 +129,7 @@ pub fn try_box<T>(value: T) -> Result<Box<T>, Errno> {
     Ok(unsafe { Box::from_raw(memory) })
 }
 
-/// `count` words of 0, or `ENOMEM`: for sizes that a process or a property chooses.
+/// Allocates `count` words of 0. Fails with `ENOMEM`. For sizes that a process or a property chooses.
 pub fn try_words(count: usize) -> Result<Box<[u64]>, Errno> {
     let layout = Layout::array::<u64>(count).map_err(|_| Errno::ENOMEM)?;
     if layout.size() == 0 {
@@ -144,7 +144,7 @@ pub fn try_words(count: usize) -> Result<Box<[u64]>, Errno> {
     Ok(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(memory, count)) })
 }
 
-/// Puts a value behind the others, or gives `ENOMEM` and drops it. May sleep for memory: user or kernel context.
+/// Appends a value. Fails with `ENOMEM` and drops the value. May sleep for memory: user or kernel context.
 pub fn try_push<T>(to: &mut Vec<T>, value: T) -> Result<(), Errno> {
     if to.len() == to.capacity() && to.try_reserve(1).is_err() || to.len() == to.capacity() {
         return Err(Errno::ENOMEM);

@@ -1,11 +1,11 @@
 //! Write an illumos driver that exports memory to processes, in safe Rust.
 //!
-//! A driver is a type that implements [`Device`], one value of it for each instance, and a type for the private data
-//! of a mapping that implements [`Mapping`]. The [`module!`] macro makes a module of them. Neither needs `unsafe`.
+//! A driver is a type that implements [`Device`], with one value for each instance, and a type that implements [`Mapping`], for the
+//! private data of a mapping. The [`module!`] macro makes a module of them. Neither needs `unsafe`.
 //!
 //! docs/writing-a-driver.md builds a driver step by step and runs it; [`Device`] has the smallest one. Throughout: offsets and lengths are
-//! bytes, a page is 4096 of them, times are [`Duration`](core::time::Duration)s, and errors are [`Errno`]s with illumos's numbers. A call that can fail for a reason
-//! worth reading returns an [`Error`], which has the manual page with it and becomes an `Errno` by `?`.
+//! bytes, a page is 4096 of them, times are [`Duration`](core::time::Duration)s, and errors are [`Errno`]s with illumos's numbers. A DDI call that can fail
+//! returns an [`Error`], which names the manual page and the reason, and which `?` converts into an `Errno`.
 //!
 //! | phase | type | what the DDI allows there |
 //! | --- | --- | --- |
@@ -17,7 +17,8 @@
 //! | the process unmaps | [`Cut`] → [`Remains`] | say what private data is left |
 //!
 //! Beside mappings: [`open`] (private data for each open, exclusive opens), [`caller`] (who calls), [`uio`] and [`argument`] (read, write, ioctl), [`poll`], [`timeout`], [`periodic`], [`task`]
-//! and [`thread`]. What a place may do is a type, [`context`]: what sleeps takes one that may. What is missing can be had by the way out, [`raw`].
+//! and [`thread`]. A [`context`] is a type that says what code may do where it runs: what sleeps takes a context that may sleep. For functions that this crate does not
+//! have, see [`raw`].
 //!
 //! # Locks
 //!
@@ -38,7 +39,7 @@
 //!
 //! # Defects of the framework
 //!
-//! illumos' own framework crashes, hangs or shows other people's memory in some situations. Where a driver can avoid
+//! illumos's own framework crashes, hangs or discloses memory in some situations. Where a driver can avoid
 //! them, this crate does; docs/shield.md has the list, and what is left for the author to know.
 #![no_std]
 #![deny(missing_docs)]
@@ -107,7 +108,7 @@ pub mod volatile;
 /// The DDI itself, as the kernel's headers have it: for the [way out](raw).
 pub use ddi_sys as sys;
 
-/// Values that are nothing but their bytes. Defined in a crate of their own (devmap-plain), for programs to use it too.
+/// Values that may be copied from and to a process as bytes. Defined in a crate of their own (devmap-plain), which programs can use, too.
 pub use devmap_plain as plain;
 pub use devmap_plain::plain;
 

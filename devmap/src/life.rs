@@ -1,9 +1,9 @@
 //! The life of an instance between attach and detach: why it [refuses](Refusal) to go, suspend and resume behind a [`Gate`], and
 //! how it is [brought to rest](Quiesce) for a fast reboot.
 //!
-//! A suspended device does nothing: it makes no interrupts and no DMA, and nobody touches its registers. So [`Device::suspend`](crate::Device::suspend) closes a
-//! gate that everything passes which uses the device, access callbacks too, takes the processes' translations away
-//! ([`Mappings::revoke_all`](crate::Mappings::revoke_all)), and keeps what the device forgets. [`Device::resume`](crate::Device::resume) does the opposite.
+//! A suspended device raises no interrupts, does no DMA, and its registers are not accessed. So [`Device::suspend`](crate::Device::suspend) closes a
+//! gate that all users of the device pass, access callbacks too, drops the processes' translations
+//! ([`Mappings::revoke_all`](crate::Mappings::revoke_all)), and saves what the device loses. [`Device::resume`](crate::Device::resume) does the opposite.
 
 use core::fmt;
 
@@ -11,7 +11,7 @@ use crate::context::{HighLevel, MaySleep};
 use crate::errno::{Errno, Error};
 use crate::sync::{Condvar, Mutex};
 
-/// Why an instance does not detach, suspend or resume, or does not change its power. It is logged.
+/// A reason for which an instance does not detach, suspend, resume or change its power. It is logged.
 ///
 /// ```no_run
 /// use devmap::life::Refusal;
@@ -63,15 +63,15 @@ impl fmt::Display for Refusal {
 
 /// Quiesces a device before the next kernel boots on the same machine without a reset: `quiesce(9E)`.
 ///
-/// A device that goes on doing DMA would write into the next kernel's memory. So a driver whose device does DMA cannot say that this is not needed:
+/// A device that goes on doing DMA would write into the next kernel's memory. So a driver whose device does DMA cannot declare that it need not be quiesced:
 /// [`BusMaster::new`](crate::dma::BusMaster::new) then does not compile.
 pub enum Quiesce<D> {
-    /// The device does nothing by itself: no DMA, no interrupts. What a driver says that says nothing.
+    /// The device does nothing by itself: no DMA, no interrupts. The default.
     NotNeeded,
     /// The driver cannot do it: the machine is reset instead of a fast reboot.
     NotSupported,
-    /// This makes the device stop DMA and interrupts. All other processors stand still, so it takes no lock, not even one of an interrupt's priority: whoever holds it would
-    /// never give it back. It writes registers and nothing else. On an error the machine is reset.
+    /// This makes the device stop DMA and interrupts. All other processors are stopped, so it takes no lock, not even one of an interrupt's priority: a holder would
+    /// never release it. It writes registers and nothing else. On an error the machine is reset.
     By(fn(&D, &mut HighLevel) -> Result<(), Errno>),
 }
 
@@ -106,17 +106,17 @@ pub struct Gate {
     changed: Condvar,
 }
 
-/// Somebody inside a [`Gate`]; out again when dropped.
+/// A user inside a [`Gate`]; leaves when dropped.
 #[must_use = "out again at once"]
 pub struct Pass<'g>(&'g Gate);
 
 impl Gate {
-    /// An open gate. User or kernel context: allocates.
+    /// Creates an open gate. User or kernel context: allocates.
     pub fn new() -> Gate {
         Gate { passes: Mutex::new(Passes { closed: false, inside: 0 }), changed: Condvar::new() }
     }
 
-    /// Goes in, and waits while it is closed. `EINTR` when a signal comes meanwhile.
+    /// Enters, and waits while the gate is closed. Fails with `EINTR` if a signal arrives meanwhile.
     pub fn enter(&self, cx: &impl MaySleep) -> Result<Pass<'_>, Errno> {
         let mut passes = self.passes.lock();
         while passes.closed {
@@ -126,7 +126,7 @@ impl Gate {
         Ok(Pass(self))
     }
 
-    /// Goes in, unless it is closed.
+    /// Enters, unless the gate is closed.
     pub fn try_enter(&self) -> Option<Pass<'_>> {
         let mut passes = self.passes.lock();
         if passes.closed {
@@ -136,7 +136,7 @@ impl Gate {
         Some(Pass(self))
     }
 
-    /// Lets nobody in any more, and waits until all are out. Not from inside.
+    /// Closes the gate and waits until everybody has left. Not to be called from inside.
     pub fn close(&self, cx: &impl MaySleep) {
         let mut passes = self.passes.lock();
         passes.closed = true;
@@ -145,7 +145,7 @@ impl Gate {
         }
     }
 
-    /// Lets everybody in again.
+    /// Opens the gate again.
     pub fn open(&self) {
         self.passes.lock().closed = false;
         self.changed.notify_all();

@@ -1,4 +1,4 @@
-//! [`Limit`]: how many of something there may be. No lock, any context.
+//! [`Limit`]: a limit on the number of something. No lock, any context.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ struct Inner {
     most: AtomicU64,
 }
 
-/// A number of permits that may be changed while they are out. Clones are the same limit.
+/// A number of permits, which may be changed while permits are in use. Clones are the same limit.
 ///
 /// ```
 /// let limit = devmap::Limit::new(1);
@@ -20,16 +20,16 @@ struct Inner {
 #[derive(Clone)]
 pub struct Limit(Arc<Inner>);
 
-/// One of the permits of a [`Limit`], given back when dropped.
+/// One of the permits of a [`Limit`], returned when dropped.
 pub struct Permit(Limit);
 
 impl Limit {
-    /// At most `most` permits; 0 is any number.
+    /// Creates a limit of `most` permits; 0: no limit.
     pub fn new(most: u64) -> Limit {
         Limit(Arc::new(Inner { taken: AtomicU64::new(0), most: AtomicU64::new(most) }))
     }
 
-    /// Changes the number. Permits that are out stay good.
+    /// Changes the number. Permits in use stay valid.
     pub fn set(&self, most: u64) {
         self.0.most.store(most, Ordering::Relaxed);
     }
@@ -39,7 +39,7 @@ impl Limit {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// A permit, if one is left.
+    /// Returns a permit, if one is left.
     pub fn take(&self) -> Option<Permit> {
         let most = self.0.most.load(Ordering::Relaxed);
         let more = |n: u64| (most == 0 || n < most).then_some(n + 1);

@@ -1,7 +1,7 @@
 //! Messages: [`note!`](crate::note!), [`warn!`](crate::warn!) and [`log_only!`](crate::log_only!), over `cmn_err(9F)`.
 //!
-//! Any context; nothing is allocated. A message is cut at 240 bytes. Never log what a process can make happen as
-//! often as it likes.
+//! Any context; nothing is allocated. A message is truncated at 240 bytes. Do not log what a process can cause
+//! at any rate.
 
 use core::ffi::c_int;
 use core::fmt::{self, Write};

@@ -15,7 +15,7 @@ use crate::fault::{Fault, Served};
 use crate::handle::Handle;
 use crate::protection::Protection;
 
-/// The private data of a mapping: made in [`Device::devmap`], copied by dup, given back by unmap.
+/// The private data of a mapping: made in [`Device::devmap`], copied by dup, returned by unmap.
 ///
 /// Once [`Device::devmap`] has returned, any of the three may be called, from any thread of the process: also while the mmap(2) is still under way.
 ///
@@ -64,30 +64,30 @@ use crate::protection::Protection;
     note = "write `impl Mapping<{D}> for {Self}` with `dup` and `unmap`, or `type Mapping = ();` if mappings have no data of their own"
 )]
 pub trait Mapping<D: Device<Mapping = Self>>: Send + Sync + Sized + 'static {
-    /// The process touched a page that has no translation: `devmap_access(9E)`.
+    /// Serves an access to a page without a translation: `devmap_access(9E)`.
     ///
-    /// An error becomes `SIGBUS` in the process, with the error number; `EINTR` lets it try again. The default loads
+    /// An error becomes `SIGBUS` in the process, with the error number; `EINTR` retries the access. The default loads
     /// the page.
     fn access(&self, device: &D, fault: Fault<'_>) -> Result<Served, Errno> {
         let _ = device;
         fault.load()
     }
 
-    /// The process forks: the private data of the child's mapping, or an error, with which fork(2) fails:
+    /// Returns the private data of the child's mapping for a fork(2), which fails with the error if there is one:
     /// `devmap_dup(9E)`.
     ///
-    /// The child's mapping has no translations yet. Do what can fail before changing anything: when another mapping
+    /// The child's mapping has no translations yet. Do what can fail before changing anything: if another mapping
     /// of the process refuses, this one is unmapped again.
     fn dup(&self, device: &D, copy: Dup<'_>) -> Result<Self, Errno>;
 
-    /// A part or all of the mapping goes: `devmap_unmap(9E)`. Cannot fail.
+    /// Removes a part or all of the mapping: `devmap_unmap(9E)`. Cannot fail.
     ///
-    /// Translations are gone already. What is left of the mapping keeps private data: each shape of the cut takes
+    /// Translations have been dropped already. The rest of the mapping keeps private data: each shape of the cut takes
     /// exactly the values that it needs for a [`Remains`].
     fn unmap(self, device: &D, cut: Cut<'_>) -> Remains<Self>;
 }
 
-/// A driver without private data of its own: accesses come to [`Device::access`].
+/// A driver without private data: accesses call [`Device::access`].
 impl<D: Device<Mapping = ()>> Mapping<D> for () {
     fn access(&self, device: &D, fault: Fault<'_>) -> Result<Served, Errno> {
         device.access(fault)
@@ -115,17 +115,17 @@ impl Sealed for Cut<'_> {}
 impl MaySleep for Cut<'_> {}
 
 impl<'a> Dup<'a> {
-    /// The mapping that is copied.
+    /// Returns the mapping that is copied.
     pub fn parent(&self) -> &'a Handle {
         self.parent
     }
 
-    /// The copy. It lives when the callback has returned; put it into a [`MappingSet`](crate::MappingSet) now.
+    /// Returns the copy. It exists once the callback has returned; put it into a [`MappingSet`](crate::MappingSet) now.
     pub fn child(&self) -> &'a Handle {
         self.child
     }
 
-    /// Lowers what the child may do with its mapping at most: see [`Handle::lower`]. If the process has asked for more, fork(2) fails with `EACCES`.
+    /// Lowers the maximum protection of the child's mapping: see [`Handle::lower`]. If the process has asked for more, fork(2) fails with `EACCES`.
     pub fn lower(&self, max: Protection) {
         self.lower.set(Some(self.lower.get().map_or(max, |lower| lower & max)));
     }
@@ -144,7 +144,7 @@ pub enum Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// For private data of which each piece may have a copy: what is left keeps it.
+    /// Leaves `data` to each remaining piece: for private data that can be copied.
     pub fn keep_copies<M: Clone>(self, data: M) -> Remains<M> {
         match self {
             Cut::Whole(cut) => cut.gone(),
@@ -154,7 +154,7 @@ impl Cut<'_> {
         }
     }
 
-    /// The user offset where the cut begins, in bytes.
+    /// Returns the user offset where the cut begins, in bytes.
     pub fn offset(&self) -> u64 {
         self.range().0
     }
@@ -164,7 +164,7 @@ impl Cut<'_> {
         self.range().1
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -234,33 +234,33 @@ shapes! {
 }
 
 impl Whole<'_> {
-    /// Nothing is left.
+    /// Leaves no mapping: drops the private data.
     pub fn gone<M>(self) -> Remains<M> {
         Remains(Left::None)
     }
 }
 
 impl Head<'_> {
-    /// The private data of the part behind the cut: the same mapping, now shorter.
+    /// Leaves `data` to the part behind the cut: the same mapping, now shorter.
     pub fn keep<M>(self, data: M) -> Remains<M> {
         Remains(Left::One(data))
     }
 }
 
 impl Tail<'_> {
-    /// The private data of the part before the cut: the same mapping, now shorter.
+    /// Leaves `data` to the part before the cut: the same mapping, now shorter.
     pub fn keep<M>(self, data: M) -> Remains<M> {
         Remains(Left::One(data))
     }
 }
 
 impl<'a> Middle<'a> {
-    /// The new mapping behind the cut. Put it where its translations are looked for.
+    /// Returns the new mapping behind the cut. Put it into the set in which its translations are unloaded.
     pub fn rest(&self) -> &'a Handle {
         self.rest
     }
 
-    /// The private data of the part before the cut (the same mapping, now shorter) and of the new mapping behind it.
+    /// Leaves `before` to the part before the cut (the same mapping, now shorter), and `behind` to the new mapping behind it.
     pub fn split<M>(self, before: M, behind: M) -> Remains<M> {
         Remains(Left::Two(before, behind))
     }

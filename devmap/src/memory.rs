@@ -1,7 +1,7 @@
-//! [`Memory`]: what can be mapped, register set, kernel memory or a process's, behind one face.
+//! [`Memory`]: one type for everything that can be mapped: register sets, kernel memory, a process's memory.
 //!
-//! Reading and writing do not sleep and take no lock: in any context, whatever locks are held; only pageable kernel memory
-//! may have to be read in, so that is for user and kernel context, as is the drop of a last clone, which
+//! Reading and writing do not sleep and take no lock: any context, any lock held. The exception is pageable kernel memory, which
+//! may have to be paged in: user and kernel context. The same holds for dropping a last clone, which
 //! frees.
 
 use crate::access::Order;
@@ -19,12 +19,12 @@ pub enum Memory {
     Registers(Registers),
     /// Kernel memory.
     Umem(Umem),
-    /// Memory of a process. The driver looks at it through a [`View`](crate::pinned::View).
+    /// Memory of a process. The driver accesses it through a [`View`](crate::pinned::View).
     User(UserMemory),
 }
 
 impl Memory {
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Memory::Registers(registers) => registers.len(),
@@ -38,7 +38,7 @@ impl Memory {
         self.len() == 0
     }
 
-    /// The length in 64-bit words, for [`save`] and [`restore`].
+    /// Returns the length in 64-bit words, for [`save`] and [`restore`].
     pub fn words(&self) -> usize {
         usize::try_from(self.len() / 8).unwrap_or(usize::MAX)
     }
@@ -77,7 +77,7 @@ const SHORT: Error = Error::new(Errno::EINVAL, "ddi_rep_get64(9F)", "the image i
 
 /// Copies all of these memories, one behind the other, into an image that is exactly as long.
 ///
-/// `EINVAL` when it is not: make it of the sum of their [`words`](Memory::words).
+/// Fails with `EINVAL` if the image is not as long as the sum of their [`words`](Memory::words).
 ///
 /// ```no_run
 /// # extern crate alloc;
@@ -101,7 +101,7 @@ pub fn save(memories: &[Memory], image: &mut [u64]) -> Result<(), Error> {
     if rest.is_empty() { Ok(()) } else { Err(SHORT) }
 }
 
-/// Copies an image that [`save`] made back. `EINVAL` when it is not exactly as long as the memories.
+/// Copies an image made by [`save`] back into the memories. Fails with `EINVAL` if it is not exactly as long as the memories.
 pub fn restore(memories: &[Memory], image: &[u64]) -> Result<(), Error> {
     let mut rest = image;
     for memory in memories {

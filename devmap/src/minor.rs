@@ -25,7 +25,7 @@ impl NodeType {
     /// A serial line.
     pub const SERIAL: NodeType = NodeType(sys::DDI_NT_SERIAL);
 
-    /// A type of another name, by which a line of devlink.tab can ask: `type=ddi_mine`.
+    /// Creates a type of another name, which a line of devlink.tab can match: `type=ddi_mine`.
     pub const fn named(name: &'static CStr) -> NodeType {
         NodeType(name)
     }
@@ -58,7 +58,7 @@ pub struct MinorNode {
 }
 
 impl MinorNode {
-    /// A node of this name, at most 63 bytes without a NUL, for everybody whom its permissions allow. Two nodes of an instance have different names.
+    /// Creates a node of this name, at most 63 bytes without a NUL, with the default permissions. Two nodes of an instance have different names.
     pub fn new(name: fmt::Arguments<'_>) -> MinorNode {
         let mut text = Text::new();
         if text.write_fmt(name).is_err() {
@@ -68,13 +68,13 @@ impl MinorNode {
         MinorNode { name: text, kind: NodeType::PSEUDO, restricted: None }
     }
 
-    /// Says what kind of device it is; [`NodeType::PSEUDO`] unless this is said.
+    /// Sets the kind of device. Default: [`NodeType::PSEUDO`].
     pub fn of_type(mut self, kind: NodeType) -> MinorNode {
         self.kind = kind;
         self
     }
 
-    /// Lets only those open it for reading or for writing who have these privileges, with these permissions (`0o600`) at first:
+    /// Restricts opening for reading and for writing to callers with these privileges, with these initial permissions (`0o600`):
     /// `ddi_create_priv_minor_node`.
     pub fn restricted(mut self, read: &'static CStr, write: &'static CStr, mode: u32) -> MinorNode {
         self.restricted = Some((read, write, mode));

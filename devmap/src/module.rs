@@ -1,4 +1,4 @@
-//! [`module!`](crate::module!): what makes a loadable module, or a driver linked into the host, of a [`Device`].
+//! [`module!`](crate::module!) makes a loadable module, or a driver linked into the host, of a [`Device`].
 //!
 //! The tables that the kernel wants (`cb_ops(9S)`, `dev_ops(9S)`, `modldrv(9S)`, `modlinkage(9S)`), the entry points
 //! behind them, and `_init(9E)`, `_fini(9E)`, `_info(9E)`. In a module for the kernel (`--cfg illumos_kernel`) those
@@ -147,7 +147,7 @@ const MARK: &str = " (own devmap)";
 #[doc(hidden)]
 pub type Marked = [u8; SHOWN];
 
-/// The description of a module that has its own framework: cut so that there is room for the mark.
+/// Returns the description of a module that has its own framework: cut so that there is room for the mark.
 #[doc(hidden)]
 pub const fn marked(text: &str) -> Marked {
     let (text, mark) = (text.as_bytes(), MARK.as_bytes());
@@ -164,7 +164,7 @@ pub const fn marked(text: &str) -> Marked {
     marked
 }
 
-/// Which of the two a module has.
+/// Returns the description that fits the module's framework.
 #[doc(hidden)]
 pub const fn description(plain: &'static str, marked: &'static Marked) -> &'static CStr {
     let text = if cfg!(devmap_own) {
@@ -249,7 +249,7 @@ pub fn panic_message(info: &core::panic::PanicInfo<'_>) {
     crate::log::panic(format_args!("{info}"));
 }
 
-/// May a module be called this: is it a name for a file and a driver?
+/// Returns whether a module may have this name: whether it is valid for a file and a driver.
 #[doc(hidden)]
 pub const fn is_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -278,14 +278,14 @@ pub mod no_std {
     impl<T> Good<true> for T {}
     impl Good<false> for NoStd {}
 
-    /// What [`Fallback::to_owned`] gives.
+    /// The type that [`Fallback::to_owned`] returns.
     pub struct NoStd;
 
-    /// What is asked: `(&Asked).to_owned()` is the standard prelude's `ToOwned`, if that is there.
+    /// The probe: `(&Asked).to_owned()` is the standard prelude's `ToOwned`, if that is there.
     #[derive(Clone)]
     pub struct Asked;
 
-    /// What is there otherwise.
+    /// The fallback.
     pub trait Fallback {
         /// By one more reference than the standard one takes.
         fn to_owned(&self) -> NoStd;

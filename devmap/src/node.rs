@@ -1,7 +1,7 @@
 //! [`Node`]: the device node that a driver's instance is for (`dev_info_t`): properties, register sets, instance
 //! number.
 //!
-//! User or kernel context, with any mutex held unless a call says otherwise.
+//! User or kernel context, with any mutex held, unless a call's documentation says otherwise.
 
 use alloc::string::String;
 use core::ffi::{CStr, c_int};
@@ -42,18 +42,18 @@ impl<'a> Node<'a> {
         self.tether.dip()
     }
 
-    /// The kernel's node, for functions that this crate does not have: good while the node is attached. See [`raw`](crate::raw).
+    /// Returns the kernel's node, for functions that this crate does not have: good while the node is attached. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> *mut sys::dev_info_t {
         self.as_ptr()
     }
 
-    /// The instance number, by which minor nodes are numbered too: `ddi_get_instance(9F)`.
+    /// Returns the instance number, by which minor nodes are numbered too: `ddi_get_instance(9F)`.
     pub fn instance(&self) -> i32 {
         // SAFETY: a live node.
         unsafe { sys::ddi_get_instance(self.as_ptr()) }
     }
 
-    /// The name of the driver that is bound to the node: `ddi_driver_name(9F)`.
+    /// Returns the name of the driver that is bound to the node: `ddi_driver_name(9F)`.
     pub fn driver_name(&self) -> &'a CStr {
         // SAFETY: a live node.
         let name = unsafe { sys::ddi_driver_name(self.as_ptr()) };
@@ -61,7 +61,7 @@ impl<'a> Node<'a> {
         unsafe { CStr::from_ptr(name) }
     }
 
-    /// The node's own name, by its bus: `ddi_node_name(9F)`. Drivers that are bound by an alias find which one by this or
+    /// Returns the node's own name, by its bus: `ddi_node_name(9F)`. Drivers that are bound by an alias find which one by this or
     /// [`binding_name`](Node::binding_name).
     pub fn node_name(&self) -> &'a CStr {
         // SAFETY: a live node.
@@ -70,7 +70,7 @@ impl<'a> Node<'a> {
         unsafe { CStr::from_ptr(name) }
     }
 
-    /// The name by which the driver is bound to the node: `ddi_binding_name(9F)`.
+    /// Returns the name by which the driver is bound to the node: `ddi_binding_name(9F)`.
     pub fn binding_name(&self) -> &'a CStr {
         // SAFETY: a live node.
         let name = unsafe { sys::ddi_binding_name(self.as_ptr()) };
@@ -78,19 +78,19 @@ impl<'a> Node<'a> {
         unsafe { CStr::from_ptr(name) }
     }
 
-    /// [`driver_name`](Node::driver_name) as text; a name is ASCII, so there always is one.
+    /// Returns [`driver_name`](Node::driver_name) as text; names are ASCII.
     pub fn name(&self) -> &'a str {
         self.driver_name().to_str().unwrap_or("")
     }
 
-    /// An integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
+    /// Returns an integer property of the node or of its `.conf` file, or `default`: `ddi_prop_get_int(9F)`.
     ///
     /// Parents are not asked (`DDI_PROP_DONTPASS`).
     pub fn property(&self, name: &str, default: i32) -> i32 {
         self.properties().int(name, default)
     }
 
-    /// As [`property`](Node::property), for numbers that cannot be negative. `EINVAL` if one is.
+    /// Like [`property`](Node::property), for numbers that cannot be negative. Fails with `EINVAL` if one is.
     pub fn unsigned_property(&self, name: &str, default: u32) -> Result<u64, Error> {
         const NEGATIVE: Error = Error::new(Errno::EINVAL, "ddi_prop_get_int(9F)", "the property is negative");
         let default = i32::try_from(default).map_err(|_| NEGATIVE)?;
@@ -102,7 +102,7 @@ impl<'a> Node<'a> {
         self.properties().has(name)
     }
 
-    /// A string property, if the node has it: `ddi_prop_lookup_string(9F)`. Bytes that are not UTF-8 are replaced.
+    /// Returns a string property, if the node has it: `ddi_prop_lookup_string(9F)`. Bytes that are not UTF-8 are replaced.
     pub fn string_property(&self, name: &str) -> Option<String> {
         Some(self.properties().text(name).ok()?.to_string_lossy().into_owned())
     }
@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
         if result == sys::DDI_SUCCESS { u32::try_from(count).unwrap_or(0) } else { 0 }
     }
 
-    /// The length of register set `set` in bytes: `ddi_dev_regsize(9F)`. `ENXIO` when there is no such set.
+    /// Returns the length of register set `set` in bytes: `ddi_dev_regsize(9F)`. Fails with `ENXIO` if there is no such set.
     pub fn register_set_len(&self, set: u32) -> Result<u64, Error> {
         const NONE: Error =
             Error::new(Errno::ENXIO, "ddi_dev_regsize(9F)", "the node has no such register set");

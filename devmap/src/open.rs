@@ -1,4 +1,4 @@
-//! Opens: [`Open`], how a device is opened, and the private data of each.
+//! Opens: [`Open`], the arguments of an open, and the private data of each open.
 //!
 //! The kernel does not tell one open of a device number from another: it calls open(9E) for each, and close(9E) once, after the last. So an open that
 //! has private data ([`Device::Open`](crate::Device::Open)) gets a minor number of its own, as a clone open, and with it a close of its own:
@@ -36,27 +36,27 @@ impl<'a> Open<'a> {
         Open { flag, caller, minor }
     }
 
-    /// For reading (`FREAD`).
+    /// Returns whether the device is opened for reading (`FREAD`).
     pub fn reads(&self) -> bool {
         self.flag & sys::FREAD != 0
     }
 
-    /// For writing (`FWRITE`).
+    /// Returns whether the device is opened for writing (`FWRITE`).
     pub fn writes(&self) -> bool {
         self.flag & sys::FWRITE != 0
     }
 
-    /// Without waiting (`FNDELAY`, `FNONBLOCK`).
+    /// Returns whether the caller must not block (`FNDELAY`, `FNONBLOCK`).
     pub fn nonblocking(&self) -> bool {
         self.flag & (sys::FNDELAY | sys::FNONBLOCK) != 0
     }
 
-    /// For itself alone (`FEXCL`): see [`Exclusion`].
+    /// Returns whether the open is exclusive (`FEXCL`): see [`Exclusion`].
     pub fn exclusive(&self) -> bool {
         self.flag & sys::FEXCL != 0
     }
 
-    /// Which of the instance's minor nodes is opened.
+    /// Returns the index of the instance's minor node that is opened.
     pub fn minor(&self) -> u32 {
         self.minor
     }
@@ -66,13 +66,13 @@ impl<'a> Open<'a> {
         self.caller
     }
 
-    /// May the caller do what needs privilege: `drv_priv(9F)`.
+    /// Returns whether the caller is privileged: `drv_priv(9F)`.
     pub fn privileged(&self) -> bool {
         self.caller.privileged()
     }
 }
 
-/// Tracks who has a device open: any number, or one alone. Any context but a high-level interrupt; no lock.
+/// Tracks the users of a device: any number, or one exclusively. Any context but a high-level interrupt; no lock.
 ///
 /// ```no_run
 /// # #![no_std]
@@ -110,13 +110,13 @@ pub struct Admission {
 }
 
 impl Exclusion {
-    /// Nobody has it open. User or kernel context: allocates.
+    /// Creates the state of a device that is not open. User or kernel context: allocates.
     pub fn new() -> Exclusion {
         Exclusion::default()
     }
 
-    /// Lets an open in. `EBUSY` while somebody has the device alone, or if the open is exclusive and somebody has it at all; `EPERM` for an
-    /// exclusive open by who may not ([`Caller::may_exclude`]).
+    /// Admits an open. Fails with `EBUSY` while the device is open exclusively, or if this open is exclusive and the device is open at all; with `EPERM` for an
+    /// exclusive open that the caller may not make ([`Caller::may_exclude`]).
     pub fn admit(&self, how: &Open<'_>) -> Result<Admission, Errno> {
         if how.exclusive() {
             how.caller().may_exclude()?;
@@ -127,7 +127,7 @@ impl Exclusion {
         Ok(Admission { users: Arc::clone(&self.0), alone: false })
     }
 
-    /// Lets one in that is to be alone, whatever it asked for: for a device that serves one open at a time. `EBUSY` while there is any.
+    /// Admits an open as the only one, whatever it asked for: for a device that serves one open at a time. Fails with `EBUSY` while there is another.
     pub fn admit_alone(&self) -> Result<Admission, Errno> {
         self.0.compare_exchange(0, ALONE, Relaxed, Relaxed).map_err(|_| Errno::EBUSY)?;
         Ok(Admission { users: Arc::clone(&self.0), alone: true })

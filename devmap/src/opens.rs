@@ -46,7 +46,7 @@ pub(crate) fn no_data<'a, D: Device>() -> &'a D::Open {
 struct Seat<D: Device> {
     /// 1 + the instance's number.
     number: AtomicI32,
-    /// Which minor node was opened.
+    /// Index of the minor node that was opened.
     minor: AtomicU32,
     /// 1 + the number of the next free place, if this one is free and not the last.
     next: AtomicU32,

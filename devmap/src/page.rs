@@ -4,14 +4,14 @@
 
 use ddi_sys as sys;
 
-/// The page size in bytes, a power of two.
+/// Returns the page size in bytes, a power of two.
 pub fn size() -> usize {
     // SAFETY: set before any driver is loaded, and never changed.
     let size = unsafe { sys::_pagesize };
     size as usize
 }
 
-/// `len` rounded up to pages; nothing when that overflows.
+/// Returns `len` rounded up to pages, or None if that overflows.
 pub fn round_up(len: usize) -> Option<usize> {
     len.checked_next_multiple_of(size())
 }

@@ -1,7 +1,7 @@
 //! PCI: [`Config`]uration space, its [`Capability`] lists, and the base address registers by kind ([`Bars`]).
 //!
-//! Configuration space is read and written in any context, whatever locks are held; what is made in attach is made in kernel context. Nothing here locks: who reads a
-//! register, changes and writes it keeps others from it.
+//! Configuration space is read and written in any context, whatever locks are held; what is made in attach is made in kernel context. Nothing here locks: the driver must
+//! serialize read-modify-write of a register.
 
 use alloc::sync::Arc;
 use core::ptr;
@@ -19,17 +19,17 @@ bitflags! {
     /// The command register.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Command: u16 {
-        /// The device answers to I/O ports.
+        /// The device responds to I/O ports.
         const IO = sys::PCI_COMM_IO as u16;
-        /// The device answers to its memory.
+        /// The device responds to its memory.
         const MEMORY = sys::PCI_COMM_MAE as u16;
         /// The device may do DMA.
         const BUS_MASTER = sys::PCI_COMM_ME as u16;
-        /// Parity errors are told.
+        /// Parity errors are reported.
         const PARITY = sys::PCI_COMM_PARITY_DETECT as u16;
-        /// System errors are told.
+        /// System errors are reported.
         const SYSTEM_ERRORS = sys::PCI_COMM_SERR_ENABLE as u16;
-        /// The interrupt pin is silent.
+        /// The interrupt pin is disabled.
         const PIN_OFF = sys::PCI_COMM_INTX_DISABLE as u16;
         // Whatever else the device has there stays.
         const _ = !0;
@@ -93,7 +93,7 @@ const RANGE: Error =
     Error::new(Errno::EINVAL, "pci_config_get32(9F)", "outside configuration space, or not aligned");
 
 impl Config {
-    /// Configuration space of the node's device. User or kernel context. `ENXIO` when it is no PCI device.
+    /// Maps the configuration space of the node's device. User or kernel context. Fails with `ENXIO` if it is not a PCI device.
     pub fn new(node: &Node<'_>) -> Result<Config, Error> {
         const NONE: Error =
             Error::new(Errno::ENXIO, "pci_config_setup(9F)", "the node has no configuration space");
@@ -117,7 +117,7 @@ impl Config {
         i64::try_from(offset).map_err(|_| RANGE)
     }
 
-    /// Reads a register at byte `offset`: `pci_config_get32(9F)` and its like. All ones where the device has nothing. `EINVAL` beyond 4096 bytes.
+    /// Reads a register at byte `offset`: `pci_config_get32(9F)` and its like. All ones where the device has nothing. Fails with `EINVAL` beyond 4096 bytes.
     pub fn read<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let offset = Config::at::<T>(offset)?;
         // SAFETY: a handle of configuration space.
@@ -132,7 +132,7 @@ impl Config {
         Ok(())
     }
 
-    /// The command register.
+    /// Returns the command register.
     pub fn command(&self) -> Result<Command, Error> {
         self.read(sys::PCI_CONF_COMM as u64).map(Command::from_bits_retain)
     }
@@ -147,17 +147,17 @@ impl Config {
         self.write(sys::PCI_CONF_COMM as u64, (self.command()? - bits).bits())
     }
 
-    /// Vendor and device.
+    /// Returns the vendor and device numbers.
     pub fn identity(&self) -> Result<(u16, u16), Error> {
         Ok((self.read(sys::PCI_CONF_VENID as u64)?, self.read(sys::PCI_CONF_DEVID as u64)?))
     }
 
-    /// The first capability of this [number](capability).
+    /// Returns the first capability of this [number](capability).
     pub fn capability(&self, number: u8) -> Option<Capability<'_>> {
         self.capabilities().find(|found| found.number == u16::from(number))
     }
 
-    /// The capabilities, in the order of the list.
+    /// Returns the capabilities, in the order of the list.
     pub fn capabilities(&self) -> impl Iterator<Item = Capability<'_>> {
         /// More than fit into the space that there is: a list that goes round.
         const MOST: usize = 48;
@@ -180,12 +180,12 @@ impl Config {
         all.take(MOST)
     }
 
-    /// The first capability of this number in extended configuration space.
+    /// Returns the first capability of this number in extended configuration space.
     pub fn extended_capability(&self, number: u16) -> Option<Capability<'_>> {
         self.extended_capabilities().find(|found| found.number == number)
     }
 
-    /// The capabilities in extended configuration space; none on a device that has no such space.
+    /// Returns the capabilities in extended configuration space; none on a device that has no such space.
     pub fn extended_capabilities(&self) -> impl Iterator<Item = Capability<'_>> {
         const MOST: usize = ((LEN - EXTENDED) / 4) as usize;
         let mut next = EXTENDED;
@@ -201,7 +201,7 @@ impl Config {
         all.take(MOST)
     }
 
-    /// Notes what the registers hold, for [`restore`](Config::restore): `pci_save_config_regs(9F)`. In [`Device::suspend`](crate::Device::suspend).
+    /// Saves the registers for [`restore`](Config::restore): `pci_save_config_regs(9F)`. In [`Device::suspend`](crate::Device::suspend).
     pub fn save(&self) -> Result<(), Error> {
         // SAFETY: a live node.
         let result = unsafe { sys::pci_save_config_regs(self.0.tether.dip()) };
@@ -211,7 +211,7 @@ impl Config {
         Err(Error::new(Errno::EIO, "pci_save_config_regs(9F)", "the registers cannot be saved"))
     }
 
-    /// Puts back what was saved: `pci_restore_config_regs(9F)`. In [`Device::resume`](crate::Device::resume). `EIO` when nothing was.
+    /// Restores the saved registers: `pci_restore_config_regs(9F)`. In [`Device::resume`](crate::Device::resume). Fails with `EIO` if none were saved.
     pub fn restore(&self) -> Result<(), Error> {
         // SAFETY: a live node.
         let result = unsafe { sys::pci_restore_config_regs(self.0.tether.dip()) };
@@ -283,7 +283,7 @@ pub struct Bar {
 }
 
 impl Node<'_> {
-    /// The number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
+    /// Returns the number of the register set that a PCI device's base address register `number` (0 to 5) stands for: [`Bars`]. None: it is no PCI device, or that
     /// register is not used.
     pub fn bar(&self, number: u8) -> Option<u32> {
         Bars::of(self).ok()?.iter().find(|bar| bar.number == number).map(|bar| bar.set)
@@ -304,7 +304,7 @@ impl Node<'_> {
 pub struct Bars(Values<i32>);
 
 impl Bars {
-    /// Of the node's device. User or kernel context. `ENXIO` when it is no PCI device.
+    /// Reads the base address registers of the node's device. User or kernel context. Fails with `ENXIO` if it is not a PCI device.
     pub fn of(node: &Node<'_>) -> Result<Bars, Error> {
         if !node.is_pci() {
             return Err(Error::new(Errno::ENXIO, "pci(5)", "the node is no PCI device"));
@@ -312,7 +312,7 @@ impl Bars {
         node.properties().ints("reg").map(Bars)
     }
 
-    /// Those that are used, in their order. Base address registers are numbered by their place in configuration space, register sets by what
+    /// Returns the registers in use, in order. Base address registers are numbered by their place in configuration space, register sets by what
     /// there is: an ivshmem has base address registers 0 and 2, which are sets 1 and 2.
     pub fn iter(&self) -> impl Iterator<Item = Bar> {
         self.0.as_chunks().0.iter().enumerate().filter_map(|(set, &[high, _, _, size_high, size_low])| {

@@ -1,6 +1,6 @@
-//! [`Periodic`]: a routine that runs again and again.
+//! [`Periodic`]: a routine that runs periodically.
 //!
-//! It never runs twice at the same time: while it is still running, its turn is left out. No locks but the routine's own.
+//! It never runs twice at the same time: while it is still running, its turn is skipped. No locks but the routine's own.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -22,7 +22,7 @@ use crate::frame::this_thread;
 pub struct Level(c_int);
 
 impl Level {
-    /// The level of this number. `EINVAL` unless it is 1 to 10.
+    /// Creates the level of this number. Fails with `EINVAL` unless it is 1 to 10.
     pub const fn new(level: u8) -> Result<Level, Error> {
         const NONE: Error = Error::new(Errno::EINVAL, PAGE, "a level is 1 to 10");
         match level {
@@ -50,8 +50,8 @@ struct Inner {
 // SAFETY: the routine is `Send`, and used by the runner, which is one thread at a time; the rest is atomic.
 unsafe impl Sync for Inner {}
 
-/// A routine that runs every so often, `ddi_periodic_add(9F)`, until the value is dropped. That waits until the routine is not running, so hold no lock that it
-/// takes; the routine itself may drop it.
+/// A routine that runs periodically, `ddi_periodic_add(9F)`, until the value is dropped. Dropping waits until the routine is not running, so hold no lock that it
+/// takes. The routine itself may drop the value.
 ///
 /// ```no_run
 /// # use core::time::Duration;
@@ -123,7 +123,7 @@ impl Periodic {
     /// Runs `routine` in kernel context every `interval`, for the first time after one: it may sleep, though then it runs less often. The interval is rounded up to 10 ms.
     /// User or kernel context: allocates.
     ///
-    /// `EINVAL` for an interval beyond 292 years.
+    /// Fails with `EINVAL` for an interval beyond 292 years.
     pub fn new(
         interval: Duration,
         mut routine: impl FnMut(&mut Kernel) + Send + 'static,
@@ -136,7 +136,7 @@ impl Periodic {
         Periodic::add(interval, sys::DDI_IPL_0, Box::new(call))
     }
 
-    /// As [`new`](Periodic::new), but `routine` runs as an interrupt of this level does: more punctually, and it must not sleep.
+    /// Like [`new`](Periodic::new), but `routine` runs as an interrupt of this level: more punctually, and it must not sleep.
     pub fn at_level(
         level: Level,
         interval: Duration,

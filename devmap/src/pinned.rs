@@ -1,10 +1,10 @@
 //! [`UserMemory`]: memory of a process that is pinned, for the driver to read and write, for its device, and for other processes to map.
 //!
-//! The pages stay where they are as long as anybody has a clone: the driver, a DMA [binding](crate::dma::Binding), a [`View`], another process's mapping. Until then the
-//! process waits in munmap(2), mprotect(2) and exit(2) of the range (`umem_lockmemory`, the form of `ddi_umem_lock(9F)` that is for more than one transfer). So when it comes to that,
-//! the memory is *lost*: mappings of it in other processes go to a trash page and fail, which this crate does, and the driver is told, who lets go of what it has.
+//! The pages stay where they are as long as there is a clone: of the driver, a DMA [binding](crate::dma::Binding), a [`View`], another process's mapping. Until then the
+//! process waits in munmap(2), mprotect(2) and exit(2) of the range (`umem_lockmemory`, the form of `ddi_umem_lock(9F)` that is for more than one transfer). In that case
+//! the memory is *lost*: this crate switches mappings of it in other processes to a trash page, where accesses fail, and calls the driver, which drops its clones.
 //!
-//! Pages are given back by a task of the node's own, as that takes the lock of the process's address space, which whoever drops the last clone may hold.
+//! A task of the node unlocks the pages, because that takes the lock of the process's address space, which the thread that drops the last clone may hold.
 //!
 //! Locking: the module's list of pinned memory has a mutex, held while a pin is added, found or removed. It is behind the driver's mutexes, and before none.
 
@@ -120,12 +120,12 @@ impl Pins {
 
     /// Pins `len` bytes at `address` in the calling process, whole pages: `umem_lockmemory` with `DDI_UMEMLOCK_LONGTERM`. For reading, for writing, or both.
     ///
-    /// `lost` is called when the process unmaps the memory, changes its protection or ends, once, by a thread that holds no lock and waits for the memory to be given back: stop
-    /// the device if it transfers, and let go of every clone. What is [held](UserMemory::hold) is let go of before. The memory owns `lost`: what that owns must not own the memory, or
-    /// neither would ever go.
+    /// `lost` is called once when the process unmaps the memory, changes its protection or ends, by a thread that holds no lock and waits for the memory to be unlocked: stop
+    /// the device if it transfers, and drop every clone. Memory that is [held](UserMemory::hold) is dropped before. The memory owns `lost`: what that owns must not own the memory, or
+    /// neither would ever be freed.
     ///
-    /// `EINVAL` when it is not whole pages or for neither access, `EFAULT` for what cannot be pinned for long (a shared mapping of a file), `EACCES`, `ENOMEM` when the process may not lock so much,
-    /// `ENOTSUP` when the kernel calls, who has no such memory.
+    /// Fails with `EINVAL` if it is not whole pages or for neither access, with `EFAULT` for what cannot be pinned for long (a shared mapping of a file), `EACCES`, with `ENOMEM` if the process may not lock so much,
+    /// Fails with `ENOTSUP` if the caller is the kernel, which has no such memory.
     pub fn lock(
         &self,
         argument: &Argument<'_>,
@@ -322,12 +322,12 @@ impl fmt::Debug for UserMemory {
 }
 
 impl UserMemory {
-    /// The length in bytes: whole pages.
+    /// Returns the length in bytes: whole pages.
     pub fn len(&self) -> usize {
         self.0.len
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
     }
@@ -337,7 +337,7 @@ impl UserMemory {
         self.0.loss.lost.load(Ordering::Acquire)
     }
 
-    /// May it be written: was it pinned for that?
+    /// Returns whether the memory was pinned for writing.
     pub fn is_writable(&self) -> bool {
         self.0.writes
     }
@@ -356,7 +356,7 @@ impl UserMemory {
         &self.0.loss
     }
 
-    /// Keeps it until it is lost: whatever is held is let go of then. `ENOMEM`.
+    /// Keeps the memory until it is lost, and drops it then. Fails with `ENOMEM`.
     pub fn hold(self) -> Result<Held, Errno> {
         let loss = Arc::clone(&self.0.loss);
         let place = Arc::new(Mutex::new(Some(self)));
@@ -392,7 +392,7 @@ impl UserMemory {
 
     /// Maps it for the driver, to be read and written: `bp_mapin(9F)`.
     ///
-    /// `EACCES` when it was not pinned for writing ([`read_only`](UserMemory::read_only) then), `ESTALE` when it is lost.
+    /// Fails with `EACCES` if it was not pinned for writing ([`read_only`](UserMemory::read_only) then), with `ESTALE` if it is lost.
     pub fn view(&self, cx: &impl MaySleep) -> Result<View, Error> {
         if !self.is_writable() {
             return Err(Error::new(Errno::EACCES, PAGE, "pinned for reading only"));
@@ -400,20 +400,20 @@ impl UserMemory {
         View::new(self, cx)
     }
 
-    /// Maps it for the driver, to be read: `bp_mapin(9F)`. `ESTALE` when it is lost.
+    /// Maps it for the driver, to be read: `bp_mapin(9F)`. Fails with `ESTALE` if it is lost.
     pub fn read_only(&self, cx: &impl MaySleep) -> Result<ReadOnly<View>, Error> {
         View::new(self, cx).map(ReadOnly::new)
     }
 }
 
-/// Pinned memory that is kept until it is lost, or this is dropped: for what a driver keeps longer than a call. See [`Pins`].
+/// Pinned memory that is kept until it is lost or this value is dropped: for a driver that keeps memory longer than a call. See [`Pins`].
 pub struct Held {
     place: Arc<Place>,
     loss: Arc<Loss>,
 }
 
 impl Held {
-    /// The memory, if it is not lost.
+    /// Returns the memory, unless it is lost.
     pub fn get(&self) -> Option<UserMemory> {
         self.place.lock().clone()
     }

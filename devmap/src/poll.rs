@@ -1,10 +1,10 @@
-//! Polling: [`Poll`], a process that asks what is ready, and [`PollHead`], by which it is woken.
+//! Polling: [`Poll`], a process that polls, and [`PollHead`], by which it is woken.
 //!
 //! poll(2), select(3C), port_get(3C) and epoll call [`Device::poll`](crate::Device::poll), in user context, which may take mutexes and must not
-//! sleep. When nothing is ready, the process waits for the poll head; [`PollHead::wake`] has it ask again.
+//! sleep. If nothing is ready, the process waits on the poll head; [`PollHead::wake`] makes it call again.
 //!
-//! First change what [`Device::poll`](crate::Device::poll) looks at, then wake, and hold no lock meanwhile that it takes. The kernel asks once more when it has
-//! noted that somebody waits, so nothing is lost in between.
+//! First change the state that [`Device::poll`](crate::Device::poll) reads, then wake, and hold no lock that it takes. The kernel calls once more after it has
+//! registered the waiter, so no wakeup is lost.
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
@@ -34,11 +34,11 @@ bitflags! {
         const WRITE_BAND = sys::POLLWRBAND as u16;
         /// `POLLRDHUP`: the other side writes no more.
         const READ_HANGUP = sys::POLLRDHUP as u16;
-        /// `POLLERR`: it has failed. Told whether asked for or not.
+        /// `POLLERR`: an error. Reported whether asked for or not.
         const ERROR = sys::POLLERR as u16;
-        /// `POLLHUP`: it is gone. Told whether asked for or not.
+        /// `POLLHUP`: hang-up. Reported whether asked for or not.
         const HANGUP = sys::POLLHUP as u16;
-        /// All that a read can be waited for with: `IN` and `READ_NORMAL`.
+        /// The events of readable data: `IN` and `READ_NORMAL`.
         const READABLE = Events::IN.bits() | Events::READ_NORMAL.bits();
     }
 }
@@ -46,7 +46,7 @@ bitflags! {
 /// Events that are reported even if the process did not ask for them.
 const ALWAYS: Events = Events::ERROR.union(Events::HANGUP);
 
-/// A process that polls an open: `chpoll(9E)`. Answered by [`answer`](Poll::answer).
+/// A process that polls an open: `chpoll(9E)`. [`answer`](Poll::answer) makes the result.
 ///
 /// ```no_run
 /// # use core::sync::atomic::{AtomicU64, Ordering};
@@ -93,12 +93,12 @@ impl<'a> Poll<'a> {
         Events::from_bits_truncate(self.events) | ALWAYS
     }
 
-    /// Which of the instance's minor nodes is polled.
+    /// Returns the index of the instance's minor node that is polled.
     pub fn minor(&self) -> u32 {
         self.minor
     }
 
-    /// Says what is ready. If it is nothing that the process waits for, it waits for the poll head; so does one that waits for edges (`POLLET`), in any case.
+    /// Reports the ready events. If the process waits for none of them, or for edges (`POLLET`), it waits on the poll head.
     pub fn answer(self, head: &PollHead, ready: Events) -> Polled {
         let ready = ready & self.wanted();
         let for_edges = u32::from(self.events) & sys::POLLET as u32 != 0;
@@ -109,7 +109,7 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// The answer to a [`Poll`]; made by [`Poll::answer`] only.
+/// The result of a [`Poll`]; made by [`Poll::answer`] only.
 #[must_use]
 pub struct Polled(pub(crate) Events);
 
@@ -122,13 +122,13 @@ unsafe impl Send for PollHead {}
 unsafe impl Sync for PollHead {}
 
 impl PollHead {
-    /// Nobody waits. User or kernel context: allocates.
+    /// Creates a poll head without waiters. User or kernel context: allocates.
     pub fn new() -> PollHead {
         let head = sys::pollhead { ph_list: ptr::null_mut(), ph_pad1: ptr::null_mut(), ph_pad2: 0 };
         PollHead(Box::new(UnsafeCell::new(head)))
     }
 
-    /// Wakes who waits for one of these events; whoever that is asks [`Device::poll`](crate::Device::poll) again: `pollwakeup(9F)`.
+    /// Wakes the processes that wait for one of these events, which then call [`Device::poll`](crate::Device::poll) again: `pollwakeup(9F)`.
     ///
     /// Any context but a high-level interrupt; with no lock held that [`Device::poll`](crate::Device::poll) takes.
     pub fn wake(&self, cx: &impl MayBlock, events: Events) {
@@ -137,7 +137,7 @@ impl PollHead {
         unsafe { sys::pollwakeup(self.0.get(), events.bits().cast_signed()) };
     }
 
-    /// The kernel's structure, for functions that this crate does not have. It stays where it is while the value lives.
+    /// Returns the kernel's structure, for functions that this crate does not have. It stays where it is while the value lives.
     pub fn as_raw(&self) -> *mut sys::pollhead_t {
         self.0.get()
     }

@@ -1,6 +1,6 @@
 //! Power management: [`Components`] of a device, each with its levels, and `power(9E)`.
 //!
-//! The system lowers a component that has been idle for some time, and raises one when the driver asks, in both cases by the function in
+//! The system lowers a component that has been idle for some time, and raises one at the driver's request, in both cases by the function in
 //! [`Device::POWER`](crate::Device::POWER). Everything here is for user and kernel context; hold no lock that the function takes.
 
 use alloc::vec::Vec;
@@ -56,7 +56,7 @@ pub struct Component<'a> {
 pub struct Components(Tether);
 
 impl Components {
-    /// Tells the system of the components. Kernel context. `EINVAL` when there are none, or a name is longer than 40 bytes.
+    /// Declares the components to the system. Kernel context. Fails with `EINVAL` if there are none, or a name is longer than 40 bytes.
     pub fn new(attach: &Attach<'_>, components: &[Component<'_>]) -> Result<Components, Error> {
         const PAGE: &str = "pm-components(9P)";
         let no_memory = |_| Error::new(Errno::ENOMEM, PAGE, "no memory");
@@ -87,7 +87,7 @@ impl Components {
         c_int::try_from(component).unwrap_or(-1)
     }
 
-    /// Keeps the system from lowering a component until dropped: `pm_busy_component(9F)`. `EINVAL` when there is none.
+    /// Keeps the system from lowering a component until dropped: `pm_busy_component(9F)`. Fails with `EINVAL` if there is none.
     pub fn busy(&self, component: u32) -> Result<Busy, Error> {
         let component = Components::component(component);
         // SAFETY: a live node.
@@ -98,7 +98,7 @@ impl Components {
         Ok(Busy { component, tether: self.0.clone() })
     }
 
-    /// Brings a component to this level or above: `pm_raise_power(9F)`. `EIO` when the function in [`Device::POWER`](crate::Device::POWER) refuses, or there is none;
+    /// Raises a component to this level or above: `pm_raise_power(9F)`. Fails with `EIO` if the function in [`Device::POWER`](crate::Device::POWER) refuses, or there is none;
     /// it is not called in attach.
     pub fn raise(&self, cx: &impl MaySleep, component: u32, level: i32) -> Result<(), Error> {
         let _ = cx;
@@ -110,7 +110,7 @@ impl Components {
         Err(Error::new(Errno::EIO, "pm_raise_power(9F)", "the driver refused, or there is no such level"))
     }
 
-    /// Brings a component down to this level: `pm_lower_power(9F)`. In detach only.
+    /// Lowers a component to this level: `pm_lower_power(9F)`. In detach only.
     pub fn lower(&self, cx: &impl MaySleep, component: u32, level: i32) -> Result<(), Error> {
         let _ = cx;
         // SAFETY: a live node.
@@ -121,7 +121,7 @@ impl Components {
         Err(Error::new(Errno::EIO, "pm_lower_power(9F)", "the driver refused, or there is no such level"))
     }
 
-    /// Tells the system of a level that the device has by itself: `pm_power_has_changed(9F)`. `EINVAL` when there is no such component or level.
+    /// Notifies the system of a level that the device has taken by itself: `pm_power_has_changed(9F)`. Fails with `EINVAL` if there is no such component or level.
     pub fn has_changed(&self, component: u32, level: i32) -> Result<(), Error> {
         let number = Components::component(component);
         // SAFETY: a live node.

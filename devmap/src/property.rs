@@ -1,6 +1,6 @@
 //! [`Properties`] of a node: of its hardware, of its `.conf` file, and of the driver's own making.
 //!
-//! A look-up gives the kernel's copy, which is freed when the value goes; nothing is copied again. User or kernel context (a look-up may sleep for memory), with any
+//! A lookup returns the kernel's copy, which is freed with the value; nothing is copied again. User or kernel context (a look-up may sleep for memory), with any
 //! mutex held.
 
 use alloc::vec::Vec;
@@ -78,7 +78,7 @@ impl Drop for Value {
 pub struct Texts(Values<*mut c_char>);
 
 impl Texts {
-    /// The texts, in order.
+    /// Returns the texts, in order.
     pub fn iter(&self) -> impl Iterator<Item = &CStr> {
         // SAFETY: a pointer of the kernel's copy, to a string that ends in NUL and is freed with it.
         self.0.iter().map(|text| unsafe { CStr::from_ptr(*text) })
@@ -86,7 +86,7 @@ impl Texts {
 }
 
 impl<'a> Node<'a> {
-    /// The properties of all types, to be read and set.
+    /// Returns the properties of all types, to be read and set.
     pub fn properties(&self) -> Properties<'a> {
         Properties::new(*self)
     }
@@ -127,7 +127,7 @@ impl<'a> Properties<'a> {
         Properties { node, flags: sys::DDI_PROP_DONTPASS }
     }
 
-    /// The same, and where the node has no such property, its parent's, up to the root.
+    /// Looks up properties in the node and then in its parents, up to the root.
     #[must_use]
     pub fn with_parents(self) -> Properties<'a> {
         Properties { flags: 0, ..self }
@@ -152,27 +152,27 @@ impl<'a> Properties<'a> {
         Ok(Values { start, count: count as usize })
     }
 
-    /// An array of integers: `ddi_prop_lookup_int_array(9F)`. `ENOENT` when there is none, `EINVAL` when it is of another type.
+    /// Returns an array of integers: `ddi_prop_lookup_int_array(9F)`. Fails with `ENOENT` if there is none, and with `EINVAL` if it is of another type.
     pub fn ints(&self, name: &str) -> Result<Values<i32>, Error> {
         self.lookup(name, sys::ddi_prop_lookup_int_array)
     }
 
-    /// An array of 64-bit integers: `ddi_prop_lookup_int64_array(9F)`.
+    /// Returns an array of 64-bit integers: `ddi_prop_lookup_int64_array(9F)`.
     pub fn int64s(&self, name: &str) -> Result<Values<i64>, Error> {
         self.lookup(name, sys::ddi_prop_lookup_int64_array)
     }
 
-    /// An array of bytes: `ddi_prop_lookup_byte_array(9F)`.
+    /// Returns an array of bytes: `ddi_prop_lookup_byte_array(9F)`.
     pub fn bytes(&self, name: &str) -> Result<Values<u8>, Error> {
         self.lookup(name, sys::ddi_prop_lookup_byte_array)
     }
 
-    /// An array of texts: `ddi_prop_lookup_string_array(9F)`.
+    /// Returns an array of texts: `ddi_prop_lookup_string_array(9F)`.
     pub fn texts(&self, name: &str) -> Result<Texts, Error> {
         self.lookup(name, sys::ddi_prop_lookup_string_array).map(Texts)
     }
 
-    /// A text: `ddi_prop_lookup_string(9F)`.
+    /// Returns a text: `ddi_prop_lookup_string(9F)`.
     pub fn text(&self, name: &str) -> Result<Value, Error> {
         let name = c_name(name).ok_or(Error::new(Errno::ENOENT, LOOKUP, "no property has such a name"))?;
         let mut text: *mut c_char = ptr::null_mut();
@@ -190,7 +190,7 @@ impl<'a> Properties<'a> {
         NonNull::new(text).map(Value).ok_or(Error::new(Errno::EINVAL, LOOKUP, "the property is empty"))
     }
 
-    /// An integer, or `default`: `ddi_prop_get_int(9F)`.
+    /// Returns an integer, or `default`: `ddi_prop_get_int(9F)`.
     pub fn int(&self, name: &str, default: i32) -> i32 {
         let Some(name) = c_name(name) else { return default };
         let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
@@ -198,7 +198,7 @@ impl<'a> Properties<'a> {
         unsafe { sys::ddi_prop_get_int(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
     }
 
-    /// A 64-bit integer, or `default`: `ddi_prop_get_int64(9F)`.
+    /// Returns a 64-bit integer, or `default`: `ddi_prop_get_int64(9F)`.
     pub fn int64(&self, name: &str, default: i64) -> i64 {
         let Some(name) = c_name(name) else { return default };
         let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
@@ -206,7 +206,7 @@ impl<'a> Properties<'a> {
         unsafe { sys::ddi_prop_get_int64(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
     }
 
-    /// Returns whether a property of this name exists, of any type: `ddi_prop_exists(9F)`. For properties that are there or not.
+    /// Returns whether a property of this name exists, of any type: `ddi_prop_exists(9F)`. For boolean properties.
     pub fn has(&self, name: &str) -> bool {
         let Some(name) = c_name(name) else { return false };
         let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
@@ -225,7 +225,7 @@ impl<'a> Properties<'a> {
         checked(set(self.node.as_ptr(), name.as_ptr().cast_mut()), UPDATE)
     }
 
-    /// Sets an integer, in front of what the `.conf` file says, until the node is detached: `ddi_prop_update_int(9F)`.
+    /// Sets an integer, which hides that of the `.conf` file until the node is detached: `ddi_prop_update_int(9F)`.
     pub fn set_int(&self, name: &str, value: i32) -> Result<(), Error> {
         // SAFETY: a live node and a string that ends in NUL; the value is copied. Likewise below.
         self.set(name, |dip, name| unsafe { sys::ddi_prop_update_int(sys::DDI_DEV_T_NONE, dip, name, value) })
@@ -291,7 +291,7 @@ impl<'a> Properties<'a> {
         })
     }
 
-    /// Removes a property that was set: `ddi_prop_remove(9F)`. What was in front of is there again. `ENOENT` when there is none.
+    /// Removes a property that was set: `ddi_prop_remove(9F)`. The value that it hid is visible again. Fails with `ENOENT` if there is none.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         // SAFETY: as in `set_int`.
         self.set(name, |dip, name| unsafe { sys::ddi_prop_remove(sys::DDI_DEV_T_NONE, dip, name) })

@@ -1,14 +1,14 @@
-//! The way out: what is behind the safe types, and entry points that this crate does not have.
+//! The way out: the kernel's structures behind the safe types, and entry points that this crate does not have.
 //!
-//! A driver that misses one function of the kernel need not do without the rest. The types give what the kernel knows them by: [`Node::as_raw`](crate::Node::as_raw),
+//! A driver that needs one more function of the kernel can keep the rest. The types return the kernel's own pointers: [`Node::as_raw`](crate::Node::as_raw),
 //! [`Handle::with_raw`](crate::Handle::with_raw), [`Umem::as_raw`](crate::Umem::as_raw), [`Registers::as_raw`](crate::Registers::as_raw),
 //! [`Caller::as_raw`](crate::Caller::as_raw), [`Uio::as_raw`](crate::Uio::as_raw), [`PollHead::as_raw`](crate::PollHead::as_raw), the locks of [`sync`](crate::sync). Having such a
-//! pointer is safe; giving it to a function of [`sys`] is not, and whoever does so keeps what the type relies on: above all, nothing is freed, destroyed or torn down that the type will.
+//! pointer is safe; passing it to a function of [`sys`] is not. The caller must preserve what the type relies on: above all, it must not free or destroy what the type will.
 //!
 //! # Entry points
 //!
-//! [`module!`](crate::module!) takes functions that change its tables, `cb_ops(9S)` and `dev_ops(9S)`, before the kernel sees them. They are `const`, and the word `unsafe` stands before them,
-//! because nobody checks them: what they put in is called by the kernel, and what they take out is missing.
+//! [`module!`](crate::module!) takes functions that change its tables, `cb_ops(9S)` and `dev_ops(9S)`, before the kernel sees them. They are `const` and marked `unsafe`,
+//! because they are not checked: the kernel calls what they put in, and misses what they take out.
 //!
 //! ```no_run
 //! # #![no_std]
@@ -54,7 +54,7 @@ use ddi_sys as sys;
 use crate::device::Device;
 use crate::state::soft_state;
 
-/// Calls `f` with the device and the open that a device number is for; none, if there is no such open. No lock is held meanwhile.
+/// Calls `f` with the device and the open of a device number. Returns None if there is no such open. No lock is held meanwhile.
 ///
 /// # Safety
 /// In an entry point that the kernel calls for this device number of the driver's, between open(9E) and close(9E).
@@ -64,7 +64,7 @@ pub unsafe fn with_device<D: Device, R>(dev: sys::dev_t, f: impl FnOnce(&D, &D::
     Some(f(&entered.instance.device, entered.open))
 }
 
-/// Calls `f` with the device of a node; none, if it is not attached. No lock is held meanwhile.
+/// Calls `f` with the device of a node. Returns None if it is not attached. No lock is held meanwhile.
 ///
 /// # Safety
 /// In an entry point that the kernel calls for this node of the driver's, after attach(9E) and before detach(9E).

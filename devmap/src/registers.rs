@@ -62,7 +62,7 @@ const NO_ANSWER: Error = Error::new(Errno::EIO, "ddi_peek32(9F)", "the device do
 impl Registers {
     /// Maps the whole register set `set` of the node, in an [`Order`] or with other [attributes](Attributes). User or kernel context.
     ///
-    /// `ENXIO` when the node has no such set, `EIO` when it cannot be mapped.
+    /// Fails with `ENXIO` if the node has no such set, with `EIO` if it cannot be mapped.
     pub fn map(node: &Node<'_>, set: u32, attributes: impl Into<Attributes>) -> Result<Registers, Error> {
         let attributes = attributes.into();
         let len = node.register_set_len(set)?;
@@ -84,7 +84,7 @@ impl Registers {
         Ok(Registers { mapped, start: 0, len })
     }
 
-    /// `len` bytes from byte `offset` on, as if they were a set of their own. `EINVAL` when the set has not as many.
+    /// Returns `len` bytes from byte `offset` on, as a set of their own. Fails with `EINVAL` if the set is too short.
     pub fn part(&self, offset: u64, len: u64) -> Result<Registers, Error> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(RANGE);
@@ -97,7 +97,7 @@ impl Registers {
         self.start
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -107,18 +107,18 @@ impl Registers {
         self.len == 0
     }
 
-    /// The access handle of the whole set and the address of its first byte, for functions that this crate does not have: good while a clone of this value lives. See
+    /// Returns the access handle of the whole set and the address of its first byte, for functions that this crate does not have: good while a clone of this value lives. See
     /// [`raw`](crate::raw).
     pub fn as_raw(&self) -> (sys::ddi_acc_handle_t, *mut c_char) {
         (self.mapped.handle, self.mapped.base)
     }
 
-    /// The number of the set.
+    /// Returns the number of the set.
     pub fn set(&self) -> u32 {
         self.mapped.set
     }
 
-    /// Access attributes of the set.
+    /// Returns the access attributes of the set.
     pub fn order(&self) -> Order {
         self.mapped.attributes.order
     }
@@ -161,7 +161,7 @@ impl Registers {
 
     /// Reads one register at byte `offset`: `ddi_get32(9F)` and its like.
     ///
-    /// `EINVAL` outside the set. `EIO` when [errors are flagged](Attributes::flag_errors) and the bus saw one, here as in the other accesses.
+    /// Fails with `EINVAL` outside the set, and with `EIO` if [errors are flagged](Attributes::flag_errors) and the bus detected one, as the other accesses do.
     #[inline]
     pub fn read<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let address = self.at::<T>(offset, 1)?;
@@ -197,7 +197,7 @@ impl Registers {
         self.check()
     }
 
-    /// Reads one register at byte `offset` again and again, as the end of a queue: `ddi_rep_get32(9F)` with `DDI_DEV_NO_AUTOINCR`.
+    /// Reads one register at byte `offset` repeatedly, such as the end of a queue: `ddi_rep_get32(9F)` with `DDI_DEV_NO_AUTOINCR`.
     pub fn read_queue<T: Word>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: the slice is ours, and the address stays.
@@ -207,7 +207,7 @@ impl Registers {
         self.check()
     }
 
-    /// Writes one register at byte `offset` again and again: `ddi_rep_put32(9F)` with `DDI_DEV_NO_AUTOINCR`.
+    /// Writes one register at byte `offset` repeatedly: `ddi_rep_put32(9F)` with `DDI_DEV_NO_AUTOINCR`.
     pub fn write_queue<T: Word>(&self, offset: u64, from: &[T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         let source = from.as_ptr().cast_mut();
@@ -216,7 +216,7 @@ impl Registers {
         self.check()
     }
 
-    /// Reads a register that may not answer: `ddi_peek32(9F)` and its like. `EIO` when it does not, where another read could stop the machine.
+    /// Reads a register that may not respond: `ddi_peek32(9F)` and its like. Fails with `EIO` if it does not, where another read could stop the machine.
     pub fn peek<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let address = self.at::<T>(offset, 1)?;
         let mut value = T::default();
@@ -225,7 +225,7 @@ impl Registers {
         if result == sys::DDI_SUCCESS { Ok(self.swapped(value)) } else { Err(NO_ANSWER) }
     }
 
-    /// Writes a register that may not answer: `ddi_poke32(9F)` and its like. `EIO` when it does not.
+    /// Writes a register that may not respond: `ddi_poke32(9F)` and its like. Fails with `EIO` if it does not.
     pub fn poke<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: a live node; within the mapped set.

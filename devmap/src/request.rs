@@ -1,7 +1,7 @@
-//! [`MapRequest`]: a process's mmap(2), and what the driver answers: a [`Setup`].
+//! [`MapRequest`]: a process's mmap(2), and the driver's reply: a [`Setup`].
 //!
-//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second time is an error. A
-//! [`Setup`] can be had in no other way, so it is not forgotten.
+//! Exists inside [`Device::devmap`] only: user context, no lock of this crate held. A request is set up once; a second setup is an error. Nothing
+//! else returns a [`Setup`], so the setup cannot be forgotten.
 
 use core::cell::Cell;
 use core::ffi::c_int;
@@ -92,12 +92,12 @@ impl<'a, D: Device> MapRequest<'a, D> {
         MapRequest { open, minor, keeper, cookie, asked, handle, set_up: Cell::new(false), call: PhantomData }
     }
 
-    /// The private data of the open by which the process maps the device.
+    /// Returns the private data of the open by which the process maps the device.
     pub fn open(&self) -> &'a D::Open {
         self.open
     }
 
-    /// Which of the instance's minor nodes is mapped.
+    /// Returns the index of the instance's minor node that is mapped.
     pub fn minor(&self) -> u32 {
         self.minor
     }
@@ -108,7 +108,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
         unsafe { Caller::new(self.asked.terms.cred) }
     }
 
-    /// The device offset at which the mapping is to start, in bytes; a multiple of the page size.
+    /// Returns the device offset at which the mapping starts, in bytes; a multiple of the page size.
     pub fn offset(&self) -> u64 {
         self.asked.offset
     }
@@ -118,17 +118,17 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.asked.len
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.asked.len == 0
     }
 
-    /// The first offset behind the request.
+    /// Returns the first offset behind the request.
     pub fn end(&self) -> u64 {
         self.asked.offset.saturating_add(self.asked.len as u64)
     }
 
-    /// Shared or private.
+    /// Returns whether the mapping is shared or private.
     pub fn sharing(&self) -> Sharing {
         self.asked.terms.sharing()
     }
@@ -148,13 +148,13 @@ impl<'a, D: Device> MapRequest<'a, D> {
         self.asked.model == sys::DDI_MODEL_ILP32
     }
 
-    /// The mapping that is to be. It lives once the process has it; put it where its translations are looked for now.
+    /// Returns the future mapping. It exists once mmap(2) has succeeded; put it into its [`MappingSet`](crate::MappingSet) now.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// When an mmap(2) is set up [in parts](MapRequest::map_part): looks at the private data of the parts before this
-    /// one, the last one first, until `look` has found something. Under a lock: `look` must not take any.
+    /// Calls `look` with the private data of the earlier parts of an mmap(2) that is set up [in parts](MapRequest::map_part), the
+    /// last one first, until it returns a value. A lock is held: `look` must not take any.
     pub fn previous<R>(&self, mut look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         let mut found = None;
         self.keeper.previous(&mut |mapping| {
@@ -164,12 +164,12 @@ impl<'a, D: Device> MapRequest<'a, D> {
         found
     }
 
-    /// Answers the whole request with memory, from byte `offset` of it on.
+    /// Maps the whole request to memory, from byte `offset` of it on.
     pub fn map(&self, memory: impl Into<Memory>, offset: u64) -> MapSetup<'_, 'a, D> {
         self.map_part(memory, offset, self.asked.len)
     }
 
-    /// Answers the first `len` bytes of the request, whole pages; the driver is asked again for the rest, which gets a handle of
+    /// Maps the first `len` bytes of the request, whole pages. The driver is called again for the rest, which gets a handle of
     /// its own.
     ///
     /// **Think twice.** illumos kernels crash when a process unmaps the end of a mapping that has several handles
@@ -208,7 +208,7 @@ impl Terms {
     }
 }
 
-/// A request with its answer, to be completed by [`with`](MapSetup::with).
+/// A request with its memory, to be completed by [`with`](MapSetup::with).
 #[must_use = "nothing is mapped before `with`"]
 pub struct MapSetup<'r, 'a, D: Device> {
     request: &'r MapRequest<'a, D>,
@@ -235,21 +235,21 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         self
     }
 
-    /// Uses base pages only, where the processor's larger ones would do.
+    /// Uses base pages only, even where larger ones would fit.
     pub fn base_pages(mut self) -> Self {
         self.flags |= sys::DEVMAP_USE_PAGESIZE;
         self
     }
 
-    /// Lets the framework load translations without asking [`Mapping::access`](crate::Mapping::access). Such a
+    /// Lets the framework load translations without calling [`Mapping::access`](crate::Mapping::access). Such a
     /// mapping cannot be private.
     pub fn without_access(mut self) -> Self {
         self.access = false;
         self
     }
 
-    /// Which of the instance's contexts ([`Device::ENGINES`]) the mapping waits for in [`Fault::switch_context`](crate::Fault::switch_context); the
-    /// first, if not said. All parts of one mmap(2) have the same, or it fails.
+    /// Sets the engine ([`Device::ENGINES`]) that the mapping waits for in [`Fault::switch_context`](crate::Fault::switch_context). Default: the
+    /// first. If the parts of one mmap(2) have different engines, it fails.
     pub fn engine(mut self, engine: usize) -> Self {
         self.engine = engine;
         self
@@ -257,10 +257,10 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
 
     /// Sets the mapping up with this private data: `devmap_umem_setup(9F)`, `devmap_devmem_setup(9F)`.
     ///
-    /// `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, for
-    /// an [engine](MapSetup::engine) that is not there, or memory that does not reach to its end (a register set that does not fill its last page cannot be mapped to
-    /// there: its neighbours would be, too); for a private mapping without access. `EACCES` when the process wants
-    /// more than it may, or to write what is pinned for reading only. `EALREADY` when the request is set up already. On every error the private data is dropped.
+    /// Fails with `EINVAL` for an offset that is not a page's, for a part that is empty or longer than the request, for
+    /// an [engine](MapSetup::engine) that is not there, or memory that does not reach to its end (the last page of a register set that ends inside a page cannot be
+    /// mapped, because its neighbours would be, too); for a private mapping without access. Fails with `EACCES` if the process wants
+    /// more than it may, or to write what is pinned for reading only. Fails with `EALREADY` if the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
         let MapRequest { keeper, cookie, asked, handle, set_up, .. } = request;
@@ -354,7 +354,7 @@ fn setup<D: Device>(
     }
 }
 
-/// A mapping that is set up: what [`Device::devmap`] returns. Without it the request is refused, and the private data
+/// A mapping that is set up: the result of [`Device::devmap`]. On an error instead of it the request is refused, and the private data
 /// dropped.
 #[must_use]
 pub struct Setup<'a, D: Device> {

@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::protection::Protection;
 use crate::slab::{Seat, Slab};
 
-/// A set of mappings; clones are the same set. Remembers a mapping as long as the [`Member`] that it gave for it lives.
+/// A set of mappings; clones are the same set. It contains a mapping as long as the [`Member`] that [`insert`](MappingSet::insert) returned lives.
 ///
 /// ```no_run
 /// # use devmap::prelude::*;
@@ -33,12 +33,12 @@ pub struct MappingSet(Slab<Handle>);
 pub struct Member(#[expect(dead_code, reason = "kept for its drop")] Seat<Handle>);
 
 impl MappingSet {
-    /// An empty set. User or kernel context: allocates.
+    /// Creates an empty set. User or kernel context: allocates.
     pub fn new() -> MappingSet {
         MappingSet(Slab::new())
     }
 
-    /// Takes a mapping in; a mapping may be in several sets. User or kernel context: may sleep for memory.
+    /// Adds a mapping, which may be in several sets. User or kernel context: may sleep for memory.
     #[must_use = "the mapping leaves the set when this is dropped"]
     pub fn insert(&self, handle: &Handle) -> Member {
         Member(self.0.insert(handle.clone()))
@@ -64,12 +64,12 @@ impl MappingSet {
         self.len() == 0
     }
 
-    /// The mappings in the set, in no order. No lock is held meanwhile: those that come or go may be among them or not.
+    /// Iterates over the mappings in the set, in no order. No lock is held: mappings that are added or removed meanwhile may be included or not.
     pub fn iter(&self) -> Iter<'_> {
         Iter { set: self, next: 0 }
     }
 
-    /// Calls a function for each mapping, with the set locked; goes on after an error and returns the first.
+    /// Calls a function for each mapping, with the set locked. Continues after an error and returns the first.
     fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
         let places = self.0.lock();
         let mut result = Ok(());
@@ -81,15 +81,15 @@ impl MappingSet {
 
     /// Drops every translation of every mapping in the set: `devmap_unload(9F)` for each that has any.
     ///
-    /// Any thread, any mutex held. Goes on after an error and reports the first.
+    /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn unload(&self) -> Result<(), Error> {
         self.each(Handle::unload_touched)
     }
 
-    /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. Nobody joins the set meanwhile.
+    /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. No mapping is added meanwhile.
     ///
-    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile is no error; on others goes on, and
-    /// reports the first.
+    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile is no error. Continues after other errors, and
+    /// returns the first.
     pub fn remap(&self, memory: impl Into<Memory>, offset: impl Fn(&Handle) -> u64) -> Result<(), Error> {
         let memory = memory.into();
         let mut all = Ok(());
@@ -106,7 +106,7 @@ impl MappingSet {
         all
     }
 
-    /// From now on accesses to every mapping in the set fail (`SIGBUS`): [`Handle::invalidate`]. Goes on after an error and reports the first.
+    /// Makes accesses to every mapping in the set fail (`SIGBUS`): [`Handle::invalidate`]. Continues after an error and returns the first.
     pub fn invalidate(&self) -> Result<(), Error> {
         self.each(Handle::invalidate)
     }
@@ -119,7 +119,7 @@ impl MappingSet {
         });
     }
 
-    /// Lowers what processes may do with every mapping in the set: [`Handle::lower`]. Goes on after an error and reports the first; a mapping that does not live is none.
+    /// Lowers the maximum protection of every mapping in the set: [`Handle::lower`]. Continues after an error and returns the first. A mapping that does not exist any more is no error.
     pub fn lower(&self, max: Protection) -> Result<(), Error> {
         self.each(|handle| match handle.lower(max) {
             Err(error) if error.errno() == Errno::ESTALE => Ok(()),

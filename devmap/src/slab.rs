@@ -53,7 +53,7 @@ pub(crate) struct Seat<T> {
 }
 
 impl<T> Slab<T> {
-    /// An empty set. User or kernel context: allocates.
+    /// Creates an empty set. User or kernel context: allocates.
     pub(crate) fn new() -> Slab<T> {
         Slab(Arc::new(Mutex::new(Places { places: Vec::new(), free: 0, taken: 0 })))
     }

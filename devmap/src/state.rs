@@ -48,7 +48,7 @@ pub(crate) struct Item {
 }
 
 impl<D: Device> SoftState<D> {
-    /// Nothing yet.
+    /// Creates an empty value.
     pub const fn new() -> SoftState<D> {
         SoftState {
             anchor: UnsafeCell::new(ptr::null_mut()),

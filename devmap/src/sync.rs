@@ -3,7 +3,7 @@
 //! All may be taken in user and kernel context; the mutex also in a timeout's routine and in an interrupt below the scheduler's priority, whose
 //! threads may block on it. What waits for a condition takes its [context](crate::context), which has to be one that may sleep.
 //! None is recursive: a thread that takes what it holds stops the kernel (`mutex_enter(9F)`). Guards are not `Send`:
-//! the thread that took a lock gives it back. A guard that is forgotten (`core::mem::forget`) holds its lock for ever; the lock's
+//! the thread that took a lock releases it. A guard that is forgotten (`core::mem::forget`) holds its lock for ever; the lock's
 //! memory then stays for good, because a lock that is held must not be destroyed.
 //!
 //! The lock word lives in its own allocation, because the kernel knows a lock by its address and Rust values move.
@@ -114,12 +114,12 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// A mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
+    /// Creates a mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(value: T) -> Mutex<T> {
         Mutex { raw: RawMutex::new(ptr::null_mut()), value: UnsafeCell::new(value) }
     }
 
-    /// The value, and no lock any more.
+    /// Consumes the lock and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
@@ -132,23 +132,23 @@ impl<T: ?Sized> Mutex<T> {
         MutexGuard { mutex: self, not_send: PhantomData }
     }
 
-    /// Takes the lock if nobody has it: `mutex_tryenter(9F)`. Any context.
+    /// Takes the lock if it is free: `mutex_tryenter(9F)`. Any context.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.raw.try_enter().then(|| MutexGuard { mutex: self, not_send: PhantomData })
     }
 
-    /// The kernel's mutex, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    /// Returns the kernel's mutex, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> *mut sys::kmutex_t {
         self.raw.get()
     }
 
-    /// The value, without locking: the borrow shows that nobody else is here.
+    /// Returns the value without locking: the borrow excludes other users.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
 }
 
-/// A held [`Mutex`]; gives it back when dropped.
+/// A held [`Mutex`]; releases it when dropped.
 ///
 /// ```compile_fail
 /// fn send<T: Send>(_: T) {}
@@ -185,7 +185,7 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     }
 }
 
-/// A condition variable, `condvar(9F)`. Waits may end without cause: test the condition in a loop.
+/// A condition variable, `condvar(9F)`. Spurious wakeups occur: test the condition in a loop.
 ///
 /// ```no_run
 /// # use devmap::Uio;
@@ -214,7 +214,7 @@ unsafe impl Send for Condvar {}
 unsafe impl Sync for Condvar {}
 
 impl Condvar {
-    /// A condition variable that nobody waits for. User or kernel context.
+    /// Creates a condition variable that nobody waits for. User or kernel context.
     pub fn new() -> Condvar {
         let condvar = Condvar(Box::new(UnsafeCell::new(sys::kcondvar_t { _opaque: 0 })));
         // SAFETY: the word is ours and stays at this address until `drop`.
@@ -222,14 +222,14 @@ impl Condvar {
         condvar
     }
 
-    /// Lets go of the mutex, waits, takes it again: `cv_wait(9F)`. Uninterruptible; with no other lock held.
+    /// Releases the mutex, waits, and takes it again: `cv_wait(9F)`. Uninterruptible; hold no other lock.
     pub fn wait<T: ?Sized>(&self, cx: &impl MaySleep, guard: &mut MutexGuard<'_, T>) {
         let _ = cx;
         // SAFETY: a guard's thread holds the mutex.
         unsafe { self.wait_raw(&guard.mutex.raw) };
     }
 
-    /// As [`wait`](Condvar::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`. In kernel context no signal
+    /// Like [`wait`](Condvar::wait); a signal to the process ends the wait with `EINTR`: `cv_wait_sig(9F)`. In kernel context no signal
     /// comes.
     pub fn wait_sig<T: ?Sized>(
         &self,
@@ -241,7 +241,7 @@ impl Condvar {
         unsafe { self.wait_sig_raw(&guard.mutex.raw) }
     }
 
-    /// As [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
+    /// Like [`wait`](Condvar::wait), for at most `time`: `cv_reltimedwait(9F)`. Fails with `ETIMEDOUT` after that.
     pub fn wait_for<T: ?Sized>(
         &self,
         cx: &impl MaySleep,
@@ -253,7 +253,7 @@ impl Condvar {
         unsafe { self.wait_for_raw(&guard.mutex.raw, time) }
     }
 
-    /// As [`wait_for`](Condvar::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
+    /// Like [`wait_for`](Condvar::wait_for), and a signal ends the wait: `cv_reltimedwait_sig(9F)`. Fails with `ETIMEDOUT` or `EINTR`.
     pub fn wait_for_sig<T: ?Sized>(
         &self,
         cx: &impl MaySleep,
@@ -305,7 +305,7 @@ impl Condvar {
         }
     }
 
-    /// The kernel's condition variable, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    /// Returns the kernel's condition variable, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> *mut sys::kcondvar_t {
         self.0.get()
     }
@@ -366,7 +366,7 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
-    /// A lock that holds `value`: `rw_init(9F)`. User or kernel context: allocates.
+    /// Creates a lock that holds `value`: `rw_init(9F)`. User or kernel context: allocates.
     pub fn new(value: T) -> RwLock<T> {
         let word = Box::new(UnsafeCell::new(sys::krwlock_t { _opaque: [ptr::null_mut()] }));
         let raw = RawRwLock(ManuallyDrop::new(word));
@@ -375,7 +375,7 @@ impl<T> RwLock<T> {
         RwLock { raw, value: UnsafeCell::new(value) }
     }
 
-    /// The value, and no lock any more.
+    /// Consumes the lock and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
@@ -396,7 +396,7 @@ impl<T: ?Sized> RwLock<T> {
         WriteGuard { lock: self, not_send: PhantomData }
     }
 
-    /// The kernel's lock, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
+    /// Returns the kernel's lock, for functions that this crate does not have. It stays where it is. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> *mut sys::krwlock_t {
         self.raw.0.get()
     }
@@ -427,7 +427,7 @@ pub struct ReadGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> ReadGuard<'a, T> {
-    /// Becomes a writer, if there is no other reader, and no writer waits: `rw_tryupgrade(9F)`. Else stays what it is.
+    /// Upgrades to a writer, if there is no other reader and no writer waits: `rw_tryupgrade(9F)`. Otherwise returns the read guard.
     pub fn try_upgrade(self) -> Result<WriteGuard<'a, T>, ReadGuard<'a, T>> {
         let lock = self.lock;
         // SAFETY: this thread holds the lock as reader.
@@ -463,7 +463,7 @@ pub struct WriteGuard<'a, T: ?Sized> {
 }
 
 impl<'a, T: ?Sized> WriteGuard<'a, T> {
-    /// Lets readers in and stays one: `rw_downgrade(9F)`.
+    /// Downgrades to a reader: `rw_downgrade(9F)`.
     pub fn downgrade(self) -> ReadGuard<'a, T> {
         let lock = self.lock;
         core::mem::forget(self);

@@ -1,7 +1,7 @@
-//! Task queues: work that is handed to threads which may sleep, from wherever it comes up.
+//! Task queues: work for threads that may sleep, dispatched from any context.
 //!
-//! A [`TaskQueue`] has threads of its own, so nobody else's work delays its tasks. [`dispatch`](TaskQueue::dispatch) hands it a routine once, and allocates; a [`Task`] is made beforehand,
-//! and dispatched again and again, from an interrupt, too. Tasks run in kernel context, without a process. No locks of this crate are held meanwhile.
+//! A [`TaskQueue`] has threads of its own, so other work does not delay its tasks. [`dispatch`](TaskQueue::dispatch) runs a routine once, and allocates; a [`Task`] is made beforehand,
+//! and can be dispatched repeatedly, from an interrupt, too. Tasks run in kernel context, without a process. No locks of this crate are held meanwhile.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -143,9 +143,9 @@ unsafe extern "C-unwind" fn run_job<F: FnOnce(&mut Kernel) + Send + 'static>(arg
 }
 
 impl TaskQueue {
-    /// A queue with so many threads (1 at least), which kernel tools show by its name. User or kernel context.
+    /// Creates a queue with `threads` threads (at least 1), which kernel tools show by `name`. User or kernel context.
     ///
-    /// `EINVAL` for a name longer than 31 bytes, `ENOMEM` when the kernel refuses.
+    /// Fails with `EINVAL` for a name longer than 31 bytes, with `ENOMEM` if the kernel refuses.
     pub fn new(node: &Node<'_>, name: &str, threads: u16) -> Result<TaskQueue, Error> {
         busy::reap();
         let name = Text::<32>::name(name)
@@ -197,7 +197,7 @@ impl TaskQueue {
         })
     }
 
-    /// A task of this queue, not dispatched yet. User or kernel context: allocates.
+    /// Creates a task of this queue, not dispatched yet. User or kernel context: allocates.
     pub fn task(&self, routine: impl FnMut(&mut Kernel) + Send + 'static) -> Task {
         let inner = TaskInner {
             state: AtomicU8::new(IDLE),
@@ -218,12 +218,12 @@ impl TaskQueue {
         Ok(())
     }
 
-    /// The kernel's queue, for functions that this crate does not have: good while this value lives. See [`raw`](crate::raw).
+    /// Returns the kernel's queue, for functions that this crate does not have: good while this value lives. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> *mut sys::ddi_taskq_t {
         self.queue().raw.load(Ordering::Relaxed)
     }
 
-    /// Lets no more tasks begin until the result is dropped; those that run go on: `ddi_taskq_suspend(9F)`. For one at a time: dropping one lets tasks begin, whoever has another.
+    /// Keeps tasks from starting until the result is dropped; running ones continue: `ddi_taskq_suspend(9F)`. Does not nest: dropping one result lets tasks start although there is another.
     #[must_use = "tasks begin again when this is dropped"]
     pub fn pause(&self, cx: &impl MaySleep) -> Paused<'_> {
         let _ = cx;
@@ -233,7 +233,7 @@ impl TaskQueue {
     }
 }
 
-/// A [`TaskQueue`] in which no task begins.
+/// A [`TaskQueue`] in which no task starts.
 pub struct Paused<'a>(&'a TaskQueue);
 
 impl Drop for Paused<'_> {
@@ -264,7 +264,7 @@ struct TaskInner {
 // SAFETY: the routine is `Send`, and used by one thread at a time.
 unsafe impl Sync for TaskInner {}
 
-/// A task that can be dispatched again and again, without allocating; made by [`TaskQueue::task`].
+/// A task that can be dispatched repeatedly, without allocating; made by [`TaskQueue::task`].
 ///
 /// If it is dropped while it is dispatched, it still runs that once.
 pub struct Task {
@@ -273,7 +273,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Has a thread of the queue run it; says whether it will run because of this: not, if it was dispatched already and has not begun. One that is running runs once more
+    /// Dispatches the task to a thread of the queue. Returns false if it was dispatched already and has not begun. A task that is running runs once more
     /// afterwards. Any context but a high-level interrupt.
     ///
     /// `ENOMEM`: the kernel had no memory for it, and it does not run.

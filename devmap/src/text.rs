@@ -5,7 +5,7 @@
 use core::ffi::{CStr, c_char};
 use core::fmt;
 
-/// At most `N` - 1 bytes of text, always with a NUL behind them; what is longer is cut.
+/// At most `N` - 1 bytes of text, followed by a NUL; longer text is truncated.
 ///
 /// ```
 /// use core::fmt::Write;
@@ -22,7 +22,7 @@ pub struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// Nothing yet.
+    /// Creates an empty value.
     pub const fn new() -> Text<N> {
         Text { bytes: [0; N], used: 0, cut: false }
     }
@@ -34,7 +34,7 @@ impl<const N: usize> Text<N> {
         (!name.cut).then_some(name)
     }
 
-    /// Adds text; what does not fit is left out, and so are NULs, which would end it.
+    /// Appends text. What does not fit is dropped, and so are NULs.
     pub(crate) fn push(&mut self, text: &str) {
         for &byte in text.as_bytes() {
             // The last byte stays NUL.
@@ -48,12 +48,12 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.used).unwrap_or(&[])
     }
 
-    /// Returns whether anything was left out.
+    /// Returns whether the text was truncated.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
@@ -63,7 +63,7 @@ impl<const N: usize> Text<N> {
         self.bytes.as_ptr().cast()
     }
 
-    /// The text as a C string.
+    /// Returns the text as a C string.
     pub fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }

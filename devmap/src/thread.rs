@@ -76,7 +76,7 @@ unsafe extern "C-unwind" fn start<F: FnOnce(&mut Worker) + Send + 'static>(arg: 
 }
 
 impl Thread {
-    /// Starts a thread. User or kernel context: allocates. `EAGAIN` when there is none to be had.
+    /// Starts a thread. User or kernel context: allocates. Fails with `EAGAIN` if no thread can be created.
     pub fn new(routine: impl FnOnce(&mut Worker) + Send + 'static) -> Result<Thread, Error> {
         busy::reap();
         Thread::start(routine)
@@ -118,14 +118,14 @@ impl Thread {
         Ok(Thread(inner))
     }
 
-    /// Ends the thread's wait, or keeps its next one from being one. Any context but a high-level interrupt.
+    /// Ends the thread's wait, or makes its next one return at once. Any context but a high-level interrupt.
     pub fn wake(&self, cx: &impl MayBlock) {
         let _ = cx;
         self.0.state.lock().woken = true;
         self.0.changed.notify_all();
     }
 
-    /// Asks the thread to end: its waits return false from now on. Does not wait for that, which drop does.
+    /// Asks the thread to end: its waits return false from now on. Does not wait for the end; drop does.
     pub fn stop(&self) {
         self.0.state.lock().stop = true;
         self.0.changed.notify_all();

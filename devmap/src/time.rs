@@ -1,9 +1,9 @@
-//! Time: what it is now, and waiting for it to pass.
+//! Time: clocks and delays.
 //!
-//! Times are [`Duration`]s. The kernel counts in clock ticks, of 10 ms if nobody tuned it; what waits for shorter times waits for a tick.
+//! Times are [`Duration`]s. The kernel counts in clock ticks, of 10 ms unless tuned; waits for shorter times last a tick.
 //! Reading the clocks and [`spin`] is possible in any context, with any lock held.
 //!
-//! What runs later, or again and again: [`Timeout`](crate::timeout::Timeout), [`Periodic`](crate::periodic::Periodic),
+//! For routines that run later or periodically: [`Timeout`](crate::timeout::Timeout), [`Periodic`](crate::periodic::Periodic),
 //! [`TaskQueue`](crate::task::TaskQueue), [`Thread`](crate::thread::Thread).
 
 use core::time::Duration;
@@ -13,7 +13,7 @@ use ddi_sys as sys;
 use crate::context::MaySleep;
 use crate::errno::Errno;
 
-/// Time since an arbitrary moment, for differences; it never goes back: `gethrtime(9F)`.
+/// Returns the time since an arbitrary moment, for differences; it never goes back: `gethrtime(9F)`.
 ///
 /// ```no_run
 /// let before = devmap::time::now();
@@ -26,20 +26,20 @@ pub fn now() -> Duration {
     Duration::from_nanos(nanoseconds.unsigned_abs())
 }
 
-/// Clock ticks since the system was booted: `ddi_get_lbolt64(9F)`. Cheaper than [`now`], and coarser.
+/// Returns the clock ticks since boot: `ddi_get_lbolt64(9F)`. Cheaper than [`now`], and coarser.
 pub fn lbolt() -> i64 {
     // SAFETY: reads a clock.
     unsafe { sys::ddi_get_lbolt64() }
 }
 
-/// The time of day, in whole seconds since 1970: `ddi_get_time(9F)`. Somebody may set it back.
+/// Returns the time of day, in whole seconds since 1970: `ddi_get_time(9F)`. It may be set back.
 pub fn time_of_day() -> Duration {
     // SAFETY: reads a clock.
     let seconds = unsafe { sys::ddi_get_time() };
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
-/// A duration in ticks, rounded up: `drv_usectohz(9F)`. Any context.
+/// Returns a duration in ticks, rounded up: `drv_usectohz(9F)`. Any context.
 pub fn ticks(time: Duration) -> i64 {
     // A century; beyond that the kernel's own multiplication could overflow.
     const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000;
@@ -51,7 +51,7 @@ pub fn ticks(time: Duration) -> i64 {
     unsafe { sys::drv_usectohz(microseconds) }
 }
 
-/// So many ticks, as a duration: `drv_hztousec(9F)`. Negative ones are none. Any context.
+/// Returns a number of ticks as a duration: `drv_hztousec(9F)`. Negative numbers count as 0. Any context.
 pub fn from_ticks(ticks: i64) -> Duration {
     // SAFETY: a calculation, callable from anywhere.
     let microseconds = unsafe { sys::drv_hztousec(ticks.max(0)) };
@@ -71,7 +71,7 @@ pub fn sleep(cx: &impl MaySleep, time: Duration) {
     sleep_anyhow(time);
 }
 
-/// As [`sleep`], ended by a signal to the process with `EINTR`: `delay_sig`.
+/// Like [`sleep`]; a signal to the process ends the wait with `EINTR`: `delay_sig`.
 pub fn sleep_sig(cx: &impl MaySleep, time: Duration) -> Result<(), Errno> {
     let _ = cx;
     let ticks = ticks(time);

@@ -77,7 +77,7 @@ unsafe impl Sync for Inner {}
 /// retry.set(Duration::from_millis(20));
 /// ```
 ///
-/// Who sets, cancels or drops it may have to wait until the routine is over, so must not hold a lock that the routine takes. The routine itself may set and cancel it,
+/// Setting, cancelling and dropping may wait until the routine has returned, so hold no lock that the routine takes. The routine itself may set, cancel
 /// and even drop it. If the value is forgotten, the module stays loaded while the routine can still run.
 pub struct Timeout(Arc<Inner>);
 
@@ -141,7 +141,7 @@ impl Inner {
         state.busy.get_or_insert_with(Busy::new);
     }
 
-    /// Sees to it that it is not set and does not run, if the routine itself does not do this; says whether it was set, and has not run.
+    /// Cancels it, and waits for the routine unless the routine itself is the caller. Returns whether it was set and had not run.
     fn disarm(self: &Arc<Inner>) -> bool {
         loop {
             let id = {
@@ -193,7 +193,7 @@ impl Late for Inner {
 }
 
 impl Timeout {
-    /// A routine that is not set yet. It says after what time it is to run again, or that it is not. User or kernel context: allocates.
+    /// Creates a timeout that is not set yet. The routine returns the time after which it runs again, or None. User or kernel context: allocates.
     pub fn new(routine: impl FnMut(&mut Interrupt) -> Option<Duration> + Send + 'static) -> Timeout {
         busy::reap();
         Timeout(Arc::new(Inner {
@@ -229,7 +229,7 @@ impl Timeout {
         inner.arm(&mut inner.state.lock(), time);
     }
 
-    /// Keeps the routine from running, or waits until it has run, and not again; says whether it was set and never ran: `untimeout(9F)`. Any context but a high-level
+    /// Cancels the routine, or waits until it has returned. Returns whether it was set and had not run: `untimeout(9F)`. Any context but a high-level
     /// interrupt.
     pub fn cancel(&self) -> bool {
         let inner = &self.0;

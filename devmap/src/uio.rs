@@ -1,6 +1,6 @@
 //! [`Uio`]: a read(2) or write(2) of a process.
 //!
-//! All that moves bytes may wait for the process's memory to be paged in, and may run into a mapping of this very device
+//! Moving bytes may wait for the process's memory to be paged in, and may access a mapping of this very device
 //! and so call its access callback: hold no lock that the access callback takes. User context only.
 
 use ddi_sys as sys;
@@ -39,7 +39,7 @@ impl<'a> Uio<'a> {
         usize::try_from(self.uio.uio_resid).unwrap_or(0)
     }
 
-    /// The file offset at which it goes on.
+    /// Returns the file offset at which the transfer continues.
     pub fn offset(&self) -> u64 {
         // SAFETY: the union has one value under two names.
         let offset = unsafe { self.uio._uio_offset._f };
@@ -51,7 +51,7 @@ impl<'a> Uio<'a> {
         i32::from(self.uio.uio_fmode) & (sys::FNDELAY | sys::FNONBLOCK) != 0
     }
 
-    /// Which of the instance's minor nodes it is for.
+    /// Returns the index of the instance's minor node.
     pub fn minor(&self) -> u32 {
         self.minor
     }
@@ -61,7 +61,7 @@ impl<'a> Uio<'a> {
         self.caller
     }
 
-    /// The kernel's structure, for functions of the kernel that this crate does not have. It is valid while this value is.
+    /// Returns the kernel's structure, for functions that this crate does not have. It is valid as long as this value.
     pub fn as_raw(&mut self) -> *mut sys::uio_t {
         self.uio
     }
@@ -79,19 +79,19 @@ impl<'a> Uio<'a> {
         Ok(len)
     }
 
-    /// Gives the process bytes, as many as it still wants; says how many. `EFAULT` for a bad address. For read(9E).
+    /// Copies bytes to the process, as many as it still wants. Returns their number. Fails with `EFAULT` for a bad address. For read(9E).
     pub fn give(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         // SAFETY: UIO_READ moves from the driver's bytes to the process and does not change them.
         unsafe { self.move_bytes(bytes.as_ptr().cast_mut(), bytes.len(), sys::UIO_READ) }
     }
 
-    /// Answers a read with the part of `bytes` from the file offset on: nothing at its end. For read(9E).
+    /// Copies the part of `bytes` from the file offset on to the process; nothing at its end. For read(9E).
     pub fn give_from_offset(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         let start = usize::try_from(self.offset()).unwrap_or(usize::MAX);
         self.give(bytes.get(start..).unwrap_or(&[]))
     }
 
-    /// Gives the process a value, if it still wants that many bytes; says whether. For read(9E).
+    /// Copies a value to the process, if it still wants that many bytes. Returns whether it did. For read(9E).
     pub fn give_value<T: Plain>(&mut self, value: &T) -> Result<bool, Errno> {
         if self.remaining() < size_of::<T>() {
             return Ok(false);
@@ -102,20 +102,20 @@ impl<'a> Uio<'a> {
         Ok(true)
     }
 
-    /// Gives the process kernel memory (a [`Umem`](crate::Umem) is such) from byte `offset` of it on, as much as it still wants and there is. For read(9E).
+    /// Copies kernel memory (a [`Umem`](crate::Umem), for example) from byte `offset` on to the process, as much as it still wants and there is. For read(9E).
     pub fn give_from(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
         let (address, len) = self.part(memory, offset)?;
         // SAFETY: checked by `part`; the memory is one that processes may see.
         unsafe { self.move_bytes(address, len, sys::UIO_READ) }
     }
 
-    /// Takes bytes from the process, as many as it still has; says how many. For write(9E).
+    /// Copies bytes from the process, as many as it still has. Returns their number. For write(9E).
     pub fn take(&mut self, bytes: &mut [u8]) -> Result<usize, Errno> {
         // SAFETY: UIO_WRITE moves into the driver's bytes, which are borrowed mutably.
         unsafe { self.move_bytes(bytes.as_mut_ptr(), bytes.len(), sys::UIO_WRITE) }
     }
 
-    /// Takes a value from the process, if it still has that many bytes. For write(9E).
+    /// Copies a value from the process, if it still has that many bytes. For write(9E).
     pub fn take_value<T: Plain>(&mut self) -> Result<Option<T>, Errno> {
         if self.remaining() < size_of::<T>() {
             return Ok(None);
@@ -126,7 +126,7 @@ impl<'a> Uio<'a> {
         Ok(Some(value))
     }
 
-    /// Takes bytes from the process into kernel memory at `offset`, as many as fit. For write(9E).
+    /// Copies bytes from the process into kernel memory at `offset`, as many as fit. For write(9E).
     pub fn take_into(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
         let (address, len) = self.part(memory, offset)?;
         // SAFETY: checked by `part`; the memory has no Rust references.

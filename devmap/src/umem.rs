@@ -22,7 +22,7 @@ pub enum Kind {
     Locked,
     /// May be paged out while nobody maps it. The driver's own accesses may fault it in: not under a spin lock.
     Pageable,
-    /// No memory: every page of every mapping is the one trash page of the system. The driver cannot look into it.
+    /// No memory: every page of every mapping is the one trash page of the system. The driver cannot access it.
     Trash,
 }
 
@@ -63,15 +63,15 @@ pub struct Umem(Arc<Inner>);
 const PAGE: &str = "ddi_umem_alloc(9F)";
 
 impl Umem {
-    /// At least `len` bytes, rounded up to pages, all zero. User or kernel context: sleeps for memory.
+    /// Allocates at least `len` bytes, rounded up to pages, all zero. User or kernel context: sleeps for memory.
     ///
-    /// `EINVAL` for no bytes or a length that cannot be rounded up, `ENOMEM` when there is none.
+    /// Fails with `EINVAL` for length 0 or a length that cannot be rounded up, and with `ENOMEM`.
     pub fn new(cx: &impl MaySleep, kind: Kind, len: usize) -> Result<Umem, Error> {
         let _ = cx;
         Umem::allocate(kind, len, sys::DDI_UMEM_SLEEP as c_int)
     }
 
-    /// As [`new`](Umem::new), but does not wait for memory: `ENOMEM`. For locked and trash memory.
+    /// Like [`new`](Umem::new), but does not wait for memory: fails with `ENOMEM`. For locked and trash memory.
     pub fn try_new(kind: Kind, len: usize) -> Result<Umem, Error> {
         Umem::allocate(kind, len, sys::DDI_UMEM_NOSLEEP as c_int)
     }
@@ -102,7 +102,7 @@ impl Umem {
         self.0.cookie
     }
 
-    /// The kernel's cookie, for functions that this crate does not have: good while a clone or a mapping of this memory lives. See [`raw`](crate::raw).
+    /// Returns the kernel's cookie, for functions that this crate does not have: good while a clone or a mapping of this memory lives. See [`raw`](crate::raw).
     pub fn as_raw(&self) -> sys::ddi_umem_cookie_t {
         self.0.cookie
     }

@@ -1,4 +1,4 @@
-//! [`Volatile`]: memory that processes or a device change while the driver looks at it.
+//! [`Volatile`]: memory that processes or a device change while the driver accesses it.
 //!
 //! Kernel memory ([`Umem`](crate::Umem)), DMA memory and a process's pinned memory are such memory: each [derefs](core::ops::Deref) to it. Every access is
 //! checked, and made by one load or store for each value; there are no Rust references to the bytes, but for [atomics](Volatile::atomic).
@@ -106,7 +106,7 @@ impl Volatile {
         Volatile { base, len, page }
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -137,7 +137,7 @@ impl Volatile {
         self.at::<u8>(offset, len)
     }
 
-    /// Reads one value at byte `offset`. `EINVAL` outside the memory, or where such a value cannot lie.
+    /// Reads one value at byte `offset`. Fails with `EINVAL` outside the memory, or where such a value cannot lie.
     #[inline]
     pub fn read<T: Scalar>(&self, offset: u64) -> Result<T, Error> {
         let from = self.at::<T>(offset, 1)?;
@@ -219,10 +219,10 @@ impl Volatile {
         Ok(())
     }
 
-    /// An atomic at byte `offset`: for what a process or the driver's other threads change at the same time, with its memory orders.
+    /// Returns an atomic at byte `offset`, for what a process or the driver's other threads change at the same time, with its memory orders.
     ///
-    /// What was written before a store with `Release` is seen by whoever reads that with `Acquire`, in a process, too. A *device* sees what is in coherent memory
-    /// in the order of the stores.
+    /// What was written before a store with `Release` is visible after a load with `Acquire` that reads it, in a process, too. A *device* sees stores to coherent memory
+    /// in their order.
     #[inline]
     pub fn atomic<T: Atomic>(&self, offset: u64) -> Result<&T, Error> {
         let address = self.at::<T>(offset, 1)?;
@@ -239,7 +239,7 @@ impl<M: Deref<Target = Volatile>> ReadOnly<M> {
         ReadOnly(memory)
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }

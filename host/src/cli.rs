@@ -29,9 +29,9 @@ enum Command {
     Run(Run),
     /// Keep a machine up for a system's directory until a signal ends it; the other commands with that --root use it
     Serve(Serve),
-    /// Show the main job: real processes take turns on one device, fork, unmap and die, and everything is checked
+    /// Run processes that take turns on one device, fork, unmap and die, and check every value that they read
     Demo(MachineArgs),
-    /// Measure what the host costs, as ratios to the same without a host
+    /// Measure the cost of the host, as ratios to the same operations without a host
     Bench(MachineArgs),
     /// Print statistics of the kernel that this command runs under, as kstat(8) does
     #[command(disable_help_flag = true, after_help = ddi_host::loader::help::KSTAT)]
@@ -40,7 +40,7 @@ enum Command {
     Interrupt(Interrupt),
     /// Suspend, resume or quiesce a device of the kernel that this command runs under
     Power(Power),
-    /// What the demo's processes run
+    /// The processes of the demo
     #[command(hide = true)]
     Client(Client),
     #[command(flatten)]
@@ -56,13 +56,13 @@ struct Client {
     role: demo::Role,
 }
 
-/// What a machine is made of; shared by the commands that start one.
+/// Options of the commands that start a machine.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
-    /// A driver that is linked in, or a module file (loaded under the file's name, or that of name=), and its driver.conf
+    /// A linked-in driver, or a module file (loaded under the file's name, or under NAME), and its driver.conf
     #[arg(long, value_name = "NAME|FILE[,conf=FILE][,name=NAME]", default_value = "ctxdev")]
     pub driver: String,
-    /// A system's directory instead: every driver that add_drv installed there
+    /// Load every driver that add_drv installed in this system's directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["driver", "config"])]
     pub root: Option<PathBuf>,
     /// Device nodes and their register sets (TOML)
@@ -71,22 +71,22 @@ pub struct MachineArgs {
     /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
     #[arg(long = "device", value_name = "FILE|NAME")]
     pub devices: Vec<PathBuf>,
-    /// How faults are caught: userfaultfd, signal or auto
+    /// The way of catching accesses without a translation: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub faults: FaultPolicy,
     /// Append the kernel's messages to a file
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Guard kernel memory: uses after free and overruns are reported
+    /// Guard kernel memory, and report uses after free, overruns and what is left at the end
     #[arg(long)]
     pub check: bool,
-    /// The processes' data model, as drivers see it: lp64 or ilp32
+    /// Data model of the processes that drivers see: lp64 or ilp32
     #[arg(long, value_name = "MODEL", default_value = "lp64")]
     pub model: Model,
     /// Show messages that are for a verbose boot
     #[arg(long, short)]
     pub verbose: bool,
-    /// Load modules although they need functions that the host has not: the first call of one ends the run
+    /// Load modules that need functions which the host lacks; the first call of such a function ends the run
     #[arg(long)]
     pub allow_missing: bool,
 }
@@ -131,14 +131,14 @@ impl MachineArgs {
     }
 }
 
-/// Prints what was asked for, or says why it cannot.
+/// Prints `text` to standard output. Returns a message on failure.
 pub(crate) fn print(text: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     printed.map_err(|error| format!("cannot print: {error}"))
 }
 
-/// Prints help, or what is wrong with the command line; the exit status for it.
+/// Prints help, or the error in the command line. Returns the exit status.
 fn answer(said: &clap::Error) -> i32 {
     match said.print().and_then(|()| std::io::stdout().flush()) {
         Err(error) if !said.use_stderr() => crate::output::failed(&error),
@@ -146,7 +146,7 @@ fn answer(said: &clap::Error) -> i32 {
     }
 }
 
-/// Says what went wrong; the exit status for it.
+/// Prints an error. Returns the exit status.
 pub(crate) fn fail(why: &str) -> i32 {
     eprintln!("ddi-host: {why}");
     1
@@ -180,7 +180,7 @@ impl Run {
     }
 }
 
-/// How the run of a program is ended whose machine is another process: that one knows which calls wait.
+/// Ends the run of a program whose machine is another process, which knows the calls that wait.
 struct Joined(PathBuf);
 
 impl Joined {
@@ -203,7 +203,7 @@ impl Ending for Joined {
         let said = said.split_terminator('\0').filter_map(|entry| {
             let mut parts = entry.splitn(3, ' ');
             let (call, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            // Those of other runs are not this one's to tell of.
+            // Calls of other runs are not reported here.
             is_descendant(pid).then_some((call, parts.next()?))
         });
         said.inspect(|(_, text)| eprintln!("{}", kernel::stuck_text(text))).map(|(call, _)| call).collect()
@@ -215,7 +215,8 @@ impl Ending for Joined {
 }
 
 impl Run {
-    /// If a `ddi-host serve` has the system's directory, the program is run as its client: the exit status.
+    /// Runs the program as a client of the `ddi-host serve` that has the system's directory. Returns the exit status; None if there is no
+    /// such machine.
     fn joined(&self) -> Option<i32> {
         let root = self.machine.root.as_ref()?;
         if let Err(why) = Root::new(root).check() {
@@ -228,7 +229,9 @@ impl Run {
             Err(error) => return Some(fail(&error.to_string())),
         };
         if self.kstat {
-            return Some(fail("--kstat is for a machine of one run; kstat shows those of ddi-host serve"));
+            return Some(fail(
+                "--kstat cannot be used while ddi-host serve has DIR; use ddi-host kstat --root DIR",
+            ));
         }
         let (path, args) = self.program.split_first().expect("clap requires a program");
         let mut env: Vec<(OsString, OsString)> = vec![("PATH".into(), path_with_commands())];
@@ -244,22 +247,22 @@ impl Run {
 /// Keep a machine up for a system's directory
 #[derive(Args, Debug)]
 struct Serve {
-    /// The system's directory: every driver that add_drv has installed there, or will
+    /// The system's directory; every driver installed there is loaded, now or when add_drv installs it
     #[arg(long, value_name = "DIR")]
     root: PathBuf,
     /// A simulated PCI device: its description (docs/devices.md), or the name of a known one (ivshmem); may be repeated
     #[arg(long = "device", value_name = "FILE|NAME")]
     devices: Vec<PathBuf>,
-    /// How faults are caught: userfaultfd, signal or auto
+    /// The way of catching accesses without a translation: userfaultfd, signal or auto
     #[arg(long, value_name = "HOW", default_value = "auto")]
     faults: FaultPolicy,
     /// Append the kernel's messages to a file
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Guard kernel memory: uses after free and overruns are reported
+    /// Guard kernel memory, and report uses after free, overruns and what is left at the end
     #[arg(long)]
     check: bool,
-    /// Load modules although they need functions that the host has not: the first call of one ends the run
+    /// Load modules that need functions which the host lacks; the first call of such a function ends the run
     #[arg(long)]
     allow_missing: bool,
 }
@@ -299,7 +302,7 @@ impl Serve {
     }
 }
 
-/// The search path of clients: what it is here, then the host's own commands.
+/// Returns the search path of clients: the one of this process, then the host's own commands.
 fn path_with_commands() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     path.push(":");
@@ -307,7 +310,7 @@ fn path_with_commands() -> OsString {
     path
 }
 
-/// What was reported, in a few words.
+/// Returns a summary of the reports.
 fn summary() -> String {
     match report::reports().len() {
         0 => "see the messages above".into(),
@@ -321,7 +324,7 @@ fn summary() -> String {
 struct Interrupt {
     /// The device: its driver and instance (ctxdev0), or its path below /devices
     device: String,
-    /// Which of its interrupts
+    /// The number of the interrupt
     #[arg(default_value_t = 0)]
     number: u16,
 }
@@ -338,7 +341,7 @@ impl Interrupt {
                 fail(&format!("there is no PCI device {}", self.device))
             }
             Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-                let hint = "it has none of that number, or the driver has not enabled it";
+                let hint = "the device has no such interrupt, or the driver has not enabled it";
                 fail(&format!("{}: interrupt {} was not delivered: {hint}", self.device, self.number))
             }
             Err(error) => {
@@ -350,7 +353,7 @@ impl Interrupt {
     }
 }
 
-/// What is done with a device
+/// A change of a device's power state
 #[derive(Args, Debug)]
 struct Power {
     /// detach(9E) with DDI_SUSPEND, attach(9E) with DDI_RESUME, or quiesce(9E)
@@ -378,10 +381,10 @@ impl Power {
     }
 }
 
-/// Runs the command line; the exit status.
+/// Runs the command line. Returns the exit status.
 pub fn main() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    // A link of that name is the command.
+    // Called by a link of such a name, that is the command.
     let called = args.first().and_then(|name| std::path::Path::new(name).file_name()).map(OsString::from);
     if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt" || name == "power") {
         args.insert(1, name);
@@ -391,7 +394,7 @@ pub fn main() -> i32 {
         Err(said) => return answer(&said),
     };
     if let Err(error) = ddi_kernel::vm::room_to_begin() {
-        return fail(&format!("there is hardly any address space (see ulimit -v): {error}"));
+        return fail(&format!("too little address space is left (see ulimit -v): {error}"));
     }
     match cli.command {
         Command::Kstat(words) => kstat::run(&words.words),

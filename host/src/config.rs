@@ -1,8 +1,8 @@
-//! The configuration of device nodes: which there are, with which register sets.
+//! The configuration of device nodes and their register sets.
 //!
 //! ```toml
 //! [[node]]
-//! driver = "ctxdev"          # without it, the driver that is run
+//! driver = "ctxdev"          # default: the driver that is run
 //! instance = 0
 //! registers = [4096, "64K"]  # bytes of each register set
 //! properties = { fb-size = 65536, label = "left" }
@@ -42,30 +42,32 @@ pub struct Config {
     node: Vec<Entry>,
 }
 
-/// What is wrong with a configuration.
+/// An error in a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{file}: {error}")]
     Read {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// What Linux said.
+        /// The error of read(2) or open(2).
         error: std::io::Error,
     },
-    /// What is in it is wrong; the text has the line.
+    /// The file has an error; the text names the line.
     #[error("{file}: {problem}")]
     Parse {
-        /// Its name.
+        /// The file's name.
         file: String,
         /// The problem.
         problem: String,
     },
     /// There is not enough physical memory for the register sets.
-    #[error("no memory for a register set of {0} bytes")]
+    #[error("no physical memory left for a register set of {0} bytes")]
     Memory(u64),
-    /// A node of the configuration has the instance number that a PCI device got.
-    #[error("node {driver} instance {instance}: a PCI device of the driver has this instance number")]
+    /// A node of the configuration has the instance number of a PCI device.
+    #[error(
+        "node {driver} instance {instance}: a PCI device of the driver has this instance number; choose another"
+    )]
     Taken {
         /// The driver.
         driver: String,
@@ -110,13 +112,13 @@ impl Config {
             }
             if node.registers.iter().any(|size| size.bytes().is_none_or(|n| n == 0)) {
                 return Err(format!(
-                    "{what}: a register set's size is a number above 0, or such text as \"64K\""
+                    "{what}: a register set's size is a number above 0 or a string like \"64K\""
                 ));
             }
             for (name, value) in &node.properties {
                 if property(name, value).is_none() {
                     return Err(format!(
-                        "{what}: property {name} is no 32-bit number, string or list of one of them"
+                        "{what}: property {name} is not a 32-bit number, a string, or a list of either"
                     ));
                 }
             }
@@ -124,8 +126,8 @@ impl Config {
         Ok(config)
     }
 
-    /// What a driver has without configuration: ctxdev a device with register sets and a pseudo device, unless its driver.conf names
-    /// nodes or it has a PCI device; others what their driver.conf says.
+    /// Returns the nodes of a driver without configuration. ctxdev has a device with register sets and a pseudo device, unless its driver.conf
+    /// names nodes or it has a PCI device. Other drivers have the nodes of their driver.conf only.
     pub fn default_for(driver: &str, conf: Option<&Conf>) -> Config {
         let other = conf.is_some_and(|conf| !conf.nodes.is_empty()) || !nodes::of_driver(driver).is_empty();
         if driver != "ctxdev" || other {
@@ -274,7 +276,7 @@ fn parent(node: &ConfNode) -> Option<&'static Node> {
 /// The names of the properties that a driver's PCI devices have from its driver.conf.
 static GLOBALS: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
-/// Gives a driver's PCI devices the properties for all of its nodes, in place of those of the file as it was.
+/// Sets the properties for all of a driver's nodes on its PCI devices, replacing those from an earlier state of the file.
 fn give_globals(driver: &str, hardware: &[&Node], global: &[Property]) {
     let mut given = GLOBALS.lock();
     let old = given.remove(driver).unwrap_or_default();
@@ -326,7 +328,7 @@ fn register_set(len: u64) -> Result<RegisterSet, ConfigError> {
     Ok(RegisterSet { pfn, len })
 }
 
-/// Reads a driver.conf file. What in it cannot be read is warned of.
+/// Reads a driver.conf file. Warns of each part that cannot be read.
 ///
 /// # Errors
 /// [`ConfigError::Read`].

@@ -24,38 +24,38 @@ use ddi_kernel::kern::{entry, heap, left, nodes, trap, watch};
 use ddi_kernel::pci::{self, interrupts};
 use ddi_kernel::vm;
 
-/// How a machine is to be.
+/// Options of a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `NAME[,conf=FILE]` of a driver that is linked in, or `FILE[,conf=FILE]` of a module.
     pub driver: String,
-    /// A system's directory, all of whose installed drivers are loaded instead.
+    /// A system's directory; all drivers installed there are loaded instead.
     pub root: Option<PathBuf>,
-    /// The machine stays up for that directory, whether a driver is installed there or not.
+    /// Whether the machine stays up for that directory, even without a driver.
     pub resident: bool,
     /// Node configuration.
     pub config: Option<PathBuf>,
     /// Simulated PCI devices: description files, or names of known devices.
     pub devices: Vec<PathBuf>,
-    /// How faults are caught.
+    /// The way of catching faults.
     pub faults: FaultPolicy,
     /// Guard kernel memory and stop at the first mistake of a driver.
     pub check: bool,
     /// Data model of the processes.
     pub model: Model,
-    /// Load modules that need functions which nobody has.
+    /// Load modules that need functions which do not exist.
     pub allow_missing: bool,
 }
 
-/// Why a machine did not start. Each says what to do.
+/// Reasons for which a machine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// No driver of this name.
-    #[error("no driver {name}: linked in are {known}; a module is named by its file (./{name})")]
+    #[error("no driver {name}: linked in are {known}; name a module by its file (./{name})")]
     UnknownDriver {
         /// The name asked for.
         name: String,
-        /// Those there are.
+        /// The linked-in drivers.
         known: String,
     },
     /// The driver argument is wrong.
@@ -75,13 +75,13 @@ pub enum MachineError {
     /// The module cannot be loaded.
     #[error("{0}")]
     Module(String),
-    /// The driver is there but no instance of it.
+    /// No instance of the driver is attached.
     #[error("{0}: no instance attached, so there is no device")]
     NoInstance(String),
     /// The process layer did not start.
     #[error(transparent)]
     Server(#[from] StartError),
-    /// The description of a device is wrong, or there is no place for it.
+    /// The description of a device is wrong, or no slot is free for it.
     #[error("--device {0}")]
     Device(String),
     /// No physical memory.
@@ -102,7 +102,7 @@ pub struct Machine {
     listener: Option<nodes::Listener>,
 }
 
-/// A machine was started before: there is one kernel in a process.
+/// Whether a machine was started before: a process has one kernel at most.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 impl Machine {
@@ -230,7 +230,7 @@ impl Machine {
         if !kernel::any_device() {
             // Some drivers are like that (nulldriver), others make their nodes later.
             let text = format!(
-                "{}: attached; the driver made no minor node, so there is nothing to open",
+                "{}: attached; the driver created no minor node, so there is no device to open",
                 self.name
             );
             log::line(log::To::Both, &text);
@@ -274,7 +274,7 @@ impl Machine {
         }
     }
 
-    /// How faults are caught, as `DDI_HOST_FAULTS` has it: what the way cannot do, a test program may want to know.
+    /// Returns the way of catching faults as the value of `DDI_HOST_FAULTS`, from which a program learns what does not work.
     pub fn faults(&self) -> &'static str {
         match self.server().fault_mode() {
             ddi_process::FaultMode::Userfaultfd => "userfaultfd",
@@ -291,8 +291,8 @@ impl Machine {
         self.server.as_ref().expect("a machine that runs has a server")
     }
 
-    /// Ends the machine: clients, instances, driver; reports what was left. True: nothing was, and nothing went wrong in
-    /// the run.
+    /// Ends the machine: clients, instances, driver. Reports what was left. Returns true if nothing was left and the run had no
+    /// failures.
     pub fn end(mut self) -> bool {
         self.listener = None;
         if let Some(server) = self.server.take() {
@@ -300,13 +300,13 @@ impl Machine {
             if left > 0 {
                 server.kill_all();
             }
-            // As long as some of them go.
+            // Wait as long as their number decreases.
             while left > 0 {
                 let still = server.wait_idle(Duration::from_secs(1));
                 left = if still < left { still } else { 0 };
             }
             if watch::name_stuck() > 0 {
-                // The driver's code and data and the server are still in use by that call: nothing is taken away any more.
+                // That call still uses the driver's code and data and the server: free nothing.
                 report::fail();
                 std::mem::forget(server);
                 return false;
@@ -324,7 +324,7 @@ impl Machine {
             Loaded::Modules(session) => session.take().map(Session::end).unwrap_or_default(),
             Loaded::Linked(driver) => Self::fini(driver).err().into_iter().collect(),
         };
-        // illumos unloads a driver when nobody uses it, if it agrees; a system can go down without.
+        // illumos unloads an unused driver if the driver agrees; a system can shut down without.
         if heap::checking() {
             let mut pending = left::pending();
             for why in &stay {
@@ -360,7 +360,7 @@ impl Machine {
     }
 }
 
-/// Reports what drivers have left when all are gone.
+/// Reports the resources that drivers left when all are unloaded.
 fn leftovers() {
     let (cookies, bytes) = vm::umem::in_use();
     let rows = [

@@ -220,7 +220,7 @@ fn what_the_system_denies_is_said_in_one_sentence() {
     let full = "No space left on device (os error 28)";
     let cases = [
         ("ulimit -n 32;", "run -- true", "this process may have 32 open files, a host needs 64"),
-        ("ulimit -v 100000;", "run -- true", "hardly any address space (see ulimit -v)"),
+        ("ulimit -v 100000;", "run -- true", "too little address space is left (see ulimit -v)"),
         ("ulimit -v 4000000;", "run -- true", "24 GiB of address space; see ulimit -v"),
         ("ulimit -v 17500000;", "run -- true", "24 GiB of address space; see ulimit -v"),
         ("ulimit -v 22000000;", "run -- true", "24 GiB of address space; see ulimit -v"),

@@ -22,15 +22,15 @@ use runner::Options;
 const USAGE: &str = "\
 usage: usr-tests [--device PATH] [--list [--sources]] [--filter PATTERN]... [--tap|--json|--junit]
                  [--timeout SECONDS] [--all] [--hostile]
-       usr-tests replay FILE... | record    run recorded programs, record new ones; each has its --help
+       usr-tests replay FILE... | record    run recorded programs, or record new ones; see their --help
   --device PATH      the device to test (default /dev/ctxdev0)
-  --list             print the cases instead of running them; --sources: what of other suites they stand for
-  --filter PATTERN   only the cases whose area:name contains PATTERN (or matches it, when it has a *)
+  --list             print the cases instead of running them; --sources: the tests of other suites that they stand for
+  --filter PATTERN   run only the cases whose area:name contains PATTERN (or matches it, if it has a *)
   --timeout SECONDS  the time limit of an ordinary case (default 20)
-  --all              also cases that are known to panic the kernel this runs on
-  --hostile          likewise, for a driver whose module has its own devmap framework
+  --all              also run cases that are known to panic this kernel
+  --hostile          also run cases that stop a kernel unless the driver's module has its own devmap framework
   --version          print the version
-exit status: 0 no case failed, 1 some did (or could not be carried out), 2 wrong usage
+exit status: 0 no case failed, 1 a case failed or could not be carried out, 2 wrong usage
 ";
 
 struct Command {
@@ -100,12 +100,12 @@ fn matches(name: &str, pattern: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// An error in printing.
+/// Returns the message for an error in printing.
 fn printing(error: io::Error) -> String {
     format!("cannot print: {error}")
 }
 
-/// Once said is enough: not once for each case or program.
+/// Opens the device once, so that an error is reported once and not for each case or program.
 fn check_device(device: &str) -> Result<device::Dev, String> {
     device::Dev::open(device, libc::O_RDWR)
         .and_then(|dev| dev.close().map(|()| dev))

@@ -21,7 +21,7 @@ use crate::root;
 /// What to generate from, and whether to write.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Write nothing; fail when the committed file differs from what would be written.
+    /// Write nothing; fail if the committed file differs from what would be written.
     #[arg(long)]
     check: bool,
     /// Generate from the headers below DIR (an illumos machine's /usr/include) instead of the project's own.

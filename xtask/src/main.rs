@@ -35,11 +35,11 @@ enum Command {
     CheckModule(check_module::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
-    /// Compile every crate that may run in a kernel for the kernel target (no module is made of segdev, for one).
+    /// Compile every crate that may run in a kernel for the kernel target, also those of which no module is made.
     KernelCheck(module::kernel_check::Args),
     /// Write the matrix in docs/verified.md from the reports of runs.
     Verified(vm::verified::Args),
-    /// Measure what the framework costs, beside the reference.
+    /// Measure the cost of the framework, compared with the reference's.
     Perf(perf::Args),
     /// Count the unsafe code of each package.
     Unsafe(unsafe_code::Args),

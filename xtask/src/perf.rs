@@ -27,10 +27,10 @@ pub struct Args {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Where the curves are drawn.
+    /// The directory for the curves.
     #[arg(long, default_value = "docs/perf")]
     out: PathBuf,
-    /// Draw nothing.
+    /// Draw no curves.
     #[arg(long)]
     no_charts: bool,
     /// Write what costs more than the reference into segdev/bench/above.tsv, and the tables into docs/perf.

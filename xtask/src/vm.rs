@@ -61,7 +61,7 @@ enum Command {
     Selftest(selftest::Args),
     /// Build the test program for an illumos guest, and check what it needs.
     Tests,
-    /// List the guests that are described.
+    /// List the guests.
     Guests,
 }
 

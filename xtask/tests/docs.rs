@@ -1,4 +1,4 @@
-//! The documentation hangs together: every page is in the index, and every link leads to a file.
+//! The documentation is consistent: every page is in the index, and every link and path leads to a file or heading.
 
 use std::path::{Path, PathBuf};
 
@@ -40,20 +40,50 @@ fn every_page_of_docs_is_in_the_index() {
     }
 }
 
+/// The headings of a page, as links name them.
+fn headings(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).expect("a page");
+    let prose: String = text.split("```").step_by(2).collect();
+    let slug = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    };
+    prose.lines().filter(|line| line.starts_with('#')).map(slug).collect()
+}
+
 #[test]
-fn links_lead_to_files() {
+fn links_lead_to_files_and_headings() {
     for page in pages() {
         let text = read(&page);
         // Not what is between fences: code has brackets, too.
         let prose: String = text.split("```").step_by(2).collect();
         for link in prose.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap_or_default();
-            if file.is_empty() || file.contains("://") || file.contains(' ') {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") || link.contains(' ') {
                 continue;
             }
-            let target = root().join(&page).parent().expect("a directory").join(file);
+            let own = root().join(&page);
+            let target = if file.is_empty() { own } else { own.parent().expect("a directory").join(file) };
             assert!(target.exists(), "{page} links to {link}, which is not there");
+            let there = heading.is_empty() || headings(&target).iter().any(|slug| slug == heading);
+            assert!(there, "{page} links to {link}, but there is no such heading");
         }
+    }
+}
+
+/// The files and folders that docs/architecture.md sends a reader to exist.
+#[test]
+fn the_way_to_a_change_leads_somewhere() {
+    let page = read("docs/architecture.md");
+    let table = page.split("## To change this, go there").nth(1).expect("the table");
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let rows: Vec<&str> = rows.skip(2).filter_map(|row| row.split('|').nth(2)).collect();
+    assert!(rows.len() >= 15, "{} rows", rows.len());
+    for row in rows {
+        let paths = row.split('`').skip(1).step_by(2).filter(|text| text.contains('/'));
+        let missing: Vec<&str> = paths.filter(|path| !root().join(path).exists()).collect();
+        assert!(missing.is_empty(), "docs/architecture.md: {missing:?} does not exist");
     }
 }
 

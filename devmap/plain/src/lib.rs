@@ -1,10 +1,10 @@
-//! [`Plain`]: values that are nothing but their bytes, and so may be copied from and to a process.
+//! [`Plain`]: values without padding or invalid bit patterns, which may be copied from and to a process.
 //!
 //! A crate of its own, without dependencies, so that a driver and the programs that use it can share the crate that defines their
 //! ioctls: devmap has all of this as `devmap::plain`, and a program needs nothing else of devmap.
 //!
 //! A program of 32 bits has other layouts: addresses and sizes of four bytes, and 64-bit integers at multiples of four. Each plain type
-//! knows that layout of itself, its *twin* ([`Plain::Ilp32`]), and what copies on behalf of such a program goes by way of it.
+//! has a *twin* of that layout ([`Plain::Ilp32`]), which copies for such a program use.
 //!
 //! No call into the kernel: in any context, whatever locks are held.
 #![no_std]
@@ -25,10 +25,10 @@ pub unsafe trait Plain: Copy + 'static {
     /// The same in a program of 32 bits.
     type Ilp32: Plain;
 
-    /// From what a program of 32 bits has.
+    /// Converts from the twin of a 32-bit program.
     fn from_ilp32(twin: Self::Ilp32) -> Self;
 
-    /// For a program of 32 bits; none when a value does not fit.
+    /// Converts to the twin of a 32-bit program. Returns None if a value does not fit.
     fn to_ilp32(self) -> Option<Self::Ilp32>;
 }
 
@@ -72,7 +72,7 @@ unsafe impl<T: Plain, const N: usize> Plain for [T; N] {
 
 /// An address in the program, as a field of a structure: four bytes in one of 32 bits.
 ///
-/// A number and no more: who follows it says how (in a driver `devmap::Argument::at`).
+/// Only a number: a driver accesses the memory by `devmap::Argument::at`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Pointer(usize);
@@ -81,7 +81,7 @@ impl Pointer {
     /// The null pointer.
     pub const NULL: Pointer = Pointer(0);
 
-    /// The address.
+    /// Returns the address.
     pub const fn address(self) -> usize {
         self.0
     }
@@ -123,7 +123,7 @@ unsafe impl Plain for Pointer {
     }
 }
 
-/// The value whose bytes are all zero.
+/// Returns the value whose bytes are all zero.
 pub fn zeroed<T: Plain>() -> T {
     // SAFETY: every pattern of bytes is a value.
     unsafe { core::mem::zeroed() }

@@ -105,9 +105,9 @@ impl Bound for UserMemory {
 /// Side that accesses the memory next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Towards {
-    /// The device: what the processor has written is there then (`DDI_DMA_SYNC_FORDEV`).
+    /// The device, which then sees what the processor has written (`DDI_DMA_SYNC_FORDEV`).
     Device,
-    /// The processor: what the device has written is there then (`DDI_DMA_SYNC_FORCPU`).
+    /// The processor, which then sees what the device has written (`DDI_DMA_SYNC_FORCPU`).
     Cpu,
 }
 
@@ -192,7 +192,7 @@ impl<M> Binding<M> {
         Ok(())
     }
 
-    /// The pieces of memory for the device, in order; those of the [window](Binding::move_to), if there are several.
+    /// Returns the pieces of memory for the device, in order; if there are several [windows](Binding::move_to), those of the present one.
     pub fn cookies(&self) -> impl ExactSizeIterator<Item = Cookie> {
         self.cookies.chunks_exact(2).take(self.count).map(|pair| match pair {
             &[address, len] => Cookie { address, len },
@@ -200,7 +200,7 @@ impl<M> Binding<M> {
         })
     }
 
-    /// The address of memory in one piece. `ERANGE` when it has more.
+    /// Returns the address of memory in one piece. Fails with `ERANGE` if there are several pieces.
     pub fn address(&self) -> Result<u64, Error> {
         let mut cookies = self.cookies();
         match (cookies.next(), cookies.next()) {
@@ -209,7 +209,7 @@ impl<M> Binding<M> {
         }
     }
 
-    /// Returns whether `len` bytes from byte `offset` of the memory on lie in this [window](Binding::move_to)?
+    /// Returns whether `len` bytes from byte `offset` of the memory on lie in this [window](Binding::move_to).
     pub fn has(&self, offset: u64, len: u64) -> bool {
         let (start, window) = self.window;
         let end = offset.checked_add(len);
@@ -245,7 +245,7 @@ impl<M> Binding<M> {
     }
 
     /// Moves to another window, whose cookies the binding has then: `ddi_dma_getwin(9F)`. Not while the device transfers. In an interrupt, too: does not sleep
-    /// there. `EINVAL` when there is none, `ENOMEM`: it has no cookies then.
+    /// there. Fails with `EINVAL` if there is no such window, and with `ENOMEM`; then the binding has no cookies.
     pub fn move_to(&mut self, cx: &impl MayBlock, window: u32) -> Result<(), Error> {
         let _ = cx;
         self.go_to(window)
@@ -282,7 +282,7 @@ impl<M> Binding<M> {
         self.sync_part(towards, 0, self.len)
     }
 
-    /// The same for `len` bytes from `offset` on. `EINVAL` for what is not bound.
+    /// Like [`sync`](Binding::sync), for `len` bytes from `offset` on. Fails with `EINVAL` if they are not bound.
     pub fn sync_part(&self, towards: Towards, offset: u64, len: usize) -> Result<(), Error> {
         const OUTSIDE: Error = Error::new(Errno::EINVAL, "ddi_dma_sync(9F)", "outside of what is bound");
         let inside = offset.checked_add(len as u64).is_some_and(|end| end <= self.len as u64);
@@ -299,7 +299,7 @@ impl<M> Binding<M> {
         if result == sys::DDI_SUCCESS { Ok(()) } else { Err(OUTSIDE) }
     }
 
-    /// Whether all has gone well, as far as the bus tells: `EIO` when [errors are flagged](super::Attributes::flag_errors) and there was one since this was last asked.
+    /// Fails with `EIO` if [errors are flagged](super::Attributes::flag_errors) and the bus detected one since the last check.
     pub fn check(&self) -> Result<(), Error> {
         if self.bound.0.fm.is_none() {
             return Ok(());
@@ -317,7 +317,7 @@ impl<M> Binding<M> {
         Err(Error::new(Errno::EIO, "ddi_fm_dma_err_get(9F)", "the bus saw an error of the transfer"))
     }
 
-    /// Ends the binding, and gives the memory back.
+    /// Ends the binding, and returns the memory.
     pub fn unbind(self) -> M {
         let Binding { bound, memory, .. } = self;
         drop(bound);
@@ -339,7 +339,7 @@ impl From<&Binding<Umem>> for Memory {
 }
 
 impl BusMaster {
-    /// Lets the device reach memory, by a handle for this binding alone. Errors as of [`Handle::new`] and [`Handle::bind`].
+    /// Binds memory for the device, with a handle for this binding alone. Errors: those of [`Handle::new`] and [`Handle::bind`].
     pub fn bind<M: Bound>(
         &self,
         cx: &impl MaySleep,
@@ -350,7 +350,7 @@ impl BusMaster {
         Handle::new(cx, self, attributes)?.bind(cx, memory, transfer)
     }
 
-    /// Memory that driver and device share: `ddi_dma_mem_alloc(9F)`, bound. All zero. Errors as of [`Handle::new`], [`Buffer::new`] and [`Handle::bind`].
+    /// Allocates and binds memory that driver and device share, all zero: `ddi_dma_mem_alloc(9F)`. Errors: those of [`Handle::new`], [`Buffer::new`] and [`Handle::bind`].
     pub fn coherent(
         &self,
         cx: &impl MaySleep,
@@ -362,11 +362,11 @@ impl BusMaster {
         handle.bind(cx, buffer, Transfer::coherent(Direction::Both))
     }
 
-    /// Memory that driver, device and processes share: `ddi_umem_alloc(9F)`, bound. At least `len` bytes, whole pages, all zero, in as many pieces as
+    /// Allocates and binds memory that driver, device and processes share: `ddi_umem_alloc(9F)`. At least `len` bytes, whole pages, all zero, in as many pieces as
     /// it has: allow for [segments](Attributes::segments).
     ///
-    /// `ENOTSUP` for a device that does not reach all memory, or wants it more aligned than a page is: the kernel would copy, and processes would see the
-    /// original. Errors as of [`Umem::new`], [`Handle::new`] and [`Handle::bind`].
+    /// Fails with `ENOTSUP` for a device that does not reach all memory, or wants it more aligned than a page is: the kernel would copy, and processes would see the
+    /// original. Errors: those of [`Umem::new`], [`Handle::new`] and [`Handle::bind`].
     pub fn shared(
         &self,
         cx: &impl MaySleep,

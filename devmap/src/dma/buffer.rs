@@ -30,13 +30,13 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// At least `len` bytes, all zero. `EINVAL` for none, `ENOMEM` when there are none that fit.
+    /// Allocates at least `len` bytes, all zero. Fails with `EINVAL` for length 0, and with `ENOMEM` if there is no memory that fits.
     pub fn new(cx: &impl MaySleep, handle: &Handle, len: usize) -> Result<Buffer, Error> {
         let _ = cx;
         Buffer::allocate(handle, len, false, &Attributes::default(), sleep())
     }
 
-    /// The same, for a [streaming](super::Transfer::streaming) binding, or for other accesses than in the order written.
+    /// Like [`new`](Buffer::new), for a [streaming](super::Transfer::streaming) binding, or with another order of accesses.
     pub fn streaming(
         cx: &impl MaySleep,
         handle: &Handle,
@@ -47,7 +47,7 @@ impl Buffer {
         Buffer::allocate(handle, len, true, &attributes.into(), sleep())
     }
 
-    /// As [`new`](Buffer::new), without waiting until there are some.
+    /// Like [`new`](Buffer::new), but does not wait for memory.
     pub fn try_new(cx: &impl MaySleep, handle: &Handle, len: usize) -> Result<Buffer, Error> {
         let _ = cx;
         Buffer::allocate(handle, len, false, &Attributes::default(), DONTWAIT)

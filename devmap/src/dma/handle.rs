@@ -1,4 +1,4 @@
-//! [`Handle`]: what memory is bound to. No lock: a handle notes by itself whether something is bound.
+//! [`Handle`]: a DMA handle. No lock: an atomic flag records whether memory is bound.
 
 use alloc::sync::Arc;
 use core::ffi::c_int;
@@ -64,7 +64,7 @@ impl Drop for Inner {
     }
 }
 
-/// Which way the bytes go.
+/// Direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The device reads memory (`DDI_DMA_WRITE`).
@@ -94,23 +94,23 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// For memory that driver and device look at in turns and at random (`DDI_DMA_CONSISTENT`).
+    /// Creates a transfer for memory that driver and device access in turns and at random (`DDI_DMA_CONSISTENT`).
     pub fn coherent(direction: Direction) -> Transfer {
         Transfer { direction, streaming: false, windows: false, offset: 0, len: None }
     }
 
-    /// For memory that goes to or comes from the device once, in order (`DDI_DMA_STREAMING`).
+    /// Creates a transfer for memory that the device reads or writes once, in order (`DDI_DMA_STREAMING`).
     pub fn streaming(direction: Direction) -> Transfer {
         Transfer { streaming: true, ..Transfer::coherent(direction) }
     }
 
-    /// Only `len` bytes from `offset` on.
+    /// Limits the transfer to `len` bytes from `offset` on.
     #[must_use]
     pub fn part(self, offset: u64, len: usize) -> Transfer {
         Transfer { offset, len: Some(len), ..self }
     }
 
-    /// If it is more than the device takes at once, one [window](Binding::move_to) after the other (`DDI_DMA_PARTIAL`).
+    /// Allows a transfer that the device cannot do at once, one [window](Binding::move_to) after the other (`DDI_DMA_PARTIAL`).
     #[must_use]
     pub fn windows(self) -> Transfer {
         Transfer { windows: true, ..self }
@@ -131,13 +131,13 @@ impl Transfer {
 pub struct Handle(pub(super) Arc<Inner>);
 
 impl Handle {
-    /// A handle for a device with these attributes. `EINVAL` when they contradict themselves, `ENOMEM`.
+    /// Allocates a handle for a device with these attributes. Fails with `EINVAL` if they are inconsistent, and with `ENOMEM`.
     pub fn new(cx: &impl MaySleep, master: &BusMaster, attributes: &Attributes) -> Result<Handle, Error> {
         let _ = cx;
         Handle::allocate(master, attributes, sleep())
     }
 
-    /// As [`new`](Handle::new), without waiting for what the bus has few of: `ENOMEM` when there is none at once.
+    /// Like [`new`](Handle::new), but does not wait for scarce resources of the bus. Fails with `ENOMEM` if there are none.
     pub fn try_new(cx: &impl MaySleep, master: &BusMaster, attributes: &Attributes) -> Result<Handle, Error> {
         let _ = cx;
         Handle::allocate(master, attributes, DONTWAIT)
@@ -164,7 +164,7 @@ impl Handle {
         }
     }
 
-    /// Lets the device reach memory, until the binding is dropped: `ddi_dma_addr_bind_handle(9F)`, `ddi_dma_buf_bind_handle(9F)`. On an error the memory is dropped.
+    /// Binds memory for the device, until the binding is dropped: `ddi_dma_addr_bind_handle(9F)`, `ddi_dma_buf_bind_handle(9F)`. On an error the memory is dropped.
     ///
     /// `EBUSY` while something else is bound to the handle; `EINVAL` for nothing at all, or a part that is not there; `EACCES` when the device is to write what is pinned for
     /// reading; `ERANGE` for more, or more pieces, than the device takes ([`Transfer::windows`]); `EFAULT` for memory that it does not reach; `ENOMEM`; `ENOTSUP` for memory that
@@ -179,7 +179,7 @@ impl Handle {
         self.bind_with(memory, transfer, sleep())
     }
 
-    /// As [`bind`](Handle::bind), without waiting, in an interrupt, too: `ENOMEM` when there is not at once what it takes.
+    /// Like [`bind`](Handle::bind), but does not wait; also for interrupts. Fails with `ENOMEM` if resources are missing.
     pub fn try_bind<M: Bound>(
         &self,
         cx: &impl MayBlock,

@@ -66,7 +66,7 @@ use crate::tether::Tether;
 pub struct BusMaster(Tether);
 
 impl BusMaster {
-    /// The device of this node, which is a `D`.
+    /// Creates the bus master for this node, whose device is a `D`.
     pub fn new<D: Device>(attach: &Attach<'_>) -> BusMaster {
         const {
             assert!(

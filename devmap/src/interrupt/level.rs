@@ -1,4 +1,4 @@
-//! Interrupts as mutexes and handlers know them: their [`Level`], their [`Priority`], their [`Kind`].
+//! Properties of interrupts: [`Level`], [`Priority`], [`Kind`].
 
 use core::ffi::c_void;
 use core::marker::PhantomData;
@@ -48,7 +48,7 @@ impl sealed::Sealed for High {
     }
 }
 
-/// The priority of an interrupt: what a mutex has to know that its handler takes.
+/// The priority of an interrupt, which a mutex needs that its handler takes.
 pub struct Priority<L: Level = Low> {
     number: u32,
     level: PhantomData<fn() -> L>,
@@ -71,7 +71,7 @@ impl<L: Level> Priority<L> {
         Priority { number, level: PhantomData }
     }
 
-    /// The number: 1 to 9 below the scheduler, 11 and more above; 0 for [`NONE`](Priority::NONE).
+    /// Returns the number: 1 to 9 below the scheduler, 11 and more above; 0 for [`NONE`](Priority::NONE).
     pub fn number(self) -> u32 {
         self.number
     }
@@ -85,19 +85,19 @@ impl<L: Level> Priority<L> {
 /// A handler's claim of an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It was this device's.
+    /// The interrupt was this device's.
     Claimed,
-    /// It was another's: devices share pins. A message is always the device's own.
+    /// The interrupt was another device's: devices share pins. A message is always the device's own.
     NotOurs,
 }
 
 /// Interrupt types of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// By a pin (`DDI_INTR_TYPE_FIXED`).
+    /// A pin (`DDI_INTR_TYPE_FIXED`).
     Fixed,
-    /// By messages (`DDI_INTR_TYPE_MSI`): a power of two of them.
+    /// Messages (`DDI_INTR_TYPE_MSI`): a power of two of them.
     Msi,
-    /// By messages, the extended way (`DDI_INTR_TYPE_MSIX`).
+    /// Extended messages (`DDI_INTR_TYPE_MSIX`).
     MsiX,
 }

@@ -2,7 +2,7 @@
 //!
 //! A handler is a closure. It runs in interrupt context, [`Interrupt`](crate::context::Interrupt), and may block on a mutex but not sleep; above the scheduler's priority in
 //! [`HighLevel`](crate::context::HighLevel), where it may take a mutex of its own [`Priority`] only, and has a soft interrupt do the rest. Handlers of several vectors run at the same time, that of one
-//! vector does not run twice. All that a handler uses is what its closure owns, an `Arc` of a part of the device for example, and it does not run any more when the
+//! vector does not run twice. A handler uses only what its closure owns, for example an `Arc` of a part of the device. It does not run any more once the
 //! [`Interrupts`] are dropped, which keep the node attached.
 //!
 //! Everything here but the handlers themselves, masks and triggers is for kernel context.

@@ -1,6 +1,6 @@
 //! [`Mutex`]: a mutex that an interrupt handler takes, too.
 //!
-//! Its guard borrows the context of its thread, so that nothing can sleep while it is held: no condition but the guard's own wait, no copying, no allocation of the kernel's.
+//! Its guard borrows the context of its thread, so that nothing can sleep while it is held but the guard's own wait: no copying, no allocation of kernel memory.
 //! It comes behind the driver's other mutexes ([`sync::Mutex`](crate::sync::Mutex)): take none of those while it is held. A second one of this kind is taken with
 //! [`Guard::and`]. Not recursive.
 
@@ -39,7 +39,7 @@ use crate::sync::{Condvar, RawMutex};
 /// }
 /// ```
 ///
-/// What would sleep does not compile while the guard is held:
+/// Calls that would sleep do not compile while the guard is held:
 ///
 /// ```compile_fail
 /// # use devmap::interrupt::Mutex;
@@ -71,19 +71,19 @@ unsafe impl<T: ?Sized + Send, L: Level> Send for Mutex<T, L> {}
 unsafe impl<T: ?Sized + Send, L: Level> Sync for Mutex<T, L> {}
 
 impl<T, L: Level> Mutex<T, L> {
-    /// A mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
+    /// Creates a mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(priority: Priority<L>, value: T) -> Mutex<T, L> {
         Mutex { raw: RawMutex::new(priority.cookie()), level: PhantomData, value: UnsafeCell::new(value) }
     }
 
-    /// The value, and no lock any more.
+    /// Consumes the lock and returns the value.
     pub fn into_inner(self) -> T {
         self.value.into_inner()
     }
 }
 
 impl<T: ?Sized, L: Level> Mutex<T, L> {
-    /// The value, without locking: the borrow shows that nobody else is here.
+    /// Returns the value without locking: the borrow excludes other users.
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -122,7 +122,7 @@ impl<T: ?Sized> Mutex<T, High> {
     }
 }
 
-/// A held [`Mutex`]; gives it back when dropped.
+/// A held [`Mutex`]; releases it when dropped.
 #[must_use = "the lock is given back at once"]
 pub struct Guard<'g, T: ?Sized, C: Context, L: Level = Low> {
     mutex: &'g Mutex<T, L>,
@@ -140,25 +140,25 @@ impl<T: ?Sized, C: MayBlock> Guard<'_, T, C, Low> {
 }
 
 impl<T: ?Sized, C: MaySleep> Guard<'_, T, C, Low> {
-    /// Lets go of the mutex, waits to be woken, takes it again: `cv_wait(9F)`. Uninterruptible. Waits may end without cause.
+    /// Releases the mutex, waits, and takes it again: `cv_wait(9F)`. Uninterruptible. Spurious wakeups occur.
     pub fn wait(&mut self, condvar: &Condvar) {
         // SAFETY: the guard's thread holds the mutex.
         unsafe { condvar.wait_raw(&self.mutex.raw) };
     }
 
-    /// As [`wait`](Guard::wait), ended by a signal to the process with `EINTR`: `cv_wait_sig(9F)`.
+    /// Like [`wait`](Guard::wait); a signal to the process ends the wait with `EINTR`: `cv_wait_sig(9F)`.
     pub fn wait_sig(&mut self, condvar: &Condvar) -> Result<(), Errno> {
         // SAFETY: the guard's thread holds the mutex.
         unsafe { condvar.wait_sig_raw(&self.mutex.raw) }
     }
 
-    /// As [`wait`](Guard::wait), for at most `time`: `cv_reltimedwait(9F)`. `ETIMEDOUT` when it has passed.
+    /// Like [`wait`](Guard::wait), for at most `time`: `cv_reltimedwait(9F)`. Fails with `ETIMEDOUT` after that.
     pub fn wait_for(&mut self, condvar: &Condvar, time: Duration) -> Result<(), Errno> {
         // SAFETY: the guard's thread holds the mutex.
         unsafe { condvar.wait_for_raw(&self.mutex.raw, time) }
     }
 
-    /// As [`wait_for`](Guard::wait_for), and ended by a signal: `cv_reltimedwait_sig(9F)`. `ETIMEDOUT` or `EINTR`.
+    /// Like [`wait_for`](Guard::wait_for), and a signal ends the wait: `cv_reltimedwait_sig(9F)`. Fails with `ETIMEDOUT` or `EINTR`.
     pub fn wait_for_sig(&mut self, condvar: &Condvar, time: Duration) -> Result<(), Errno> {
         // SAFETY: the guard's thread holds the mutex.
         unsafe { condvar.wait_for_sig_raw(&self.mutex.raw, time) }

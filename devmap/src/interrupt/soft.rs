@@ -1,4 +1,4 @@
-//! [`SoftInterrupt`]: a handler that the driver triggers itself, from a high-level interrupt above all.
+//! [`SoftInterrupt`]: a handler that the driver triggers itself, mainly from a high-level interrupt.
 
 use alloc::boxed::Box;
 use core::ffi::{c_int, c_void};
@@ -17,12 +17,12 @@ use crate::tether::Tether;
 pub struct SoftPriority(u8);
 
 impl SoftPriority {
-    /// Below all device interrupts.
+    /// The lowest priority, below all device interrupts.
     pub const LOWEST: SoftPriority = SoftPriority(sys::DDI_INTR_SOFTPRI_MIN as u8);
-    /// As high as a soft interrupt can be.
+    /// The highest priority of a soft interrupt.
     pub const HIGHEST: SoftPriority = SoftPriority(sys::DDI_INTR_SOFTPRI_MAX as u8);
 
-    /// A priority from 1 to 9; none beyond.
+    /// Creates a priority. Returns None unless it is 1 to 9.
     pub const fn new(priority: u8) -> Option<SoftPriority> {
         if priority < SoftPriority::LOWEST.0 || priority > SoftPriority::HIGHEST.0 {
             return None;
@@ -33,7 +33,7 @@ impl SoftPriority {
 
 type Handler = Box<dyn Fn(&mut Interrupt) + Send + Sync>;
 
-/// A soft interrupt: `ddi_intr_add_softint(9F)`. Dropped, its handler does not run any more, nor will; not to be dropped by the handler, nor with a lock held that
+/// A soft interrupt: `ddi_intr_add_softint(9F)`. After the drop its handler is not running and will not run. Do not drop it in the handler, or while holding a lock that
 /// it takes.
 ///
 /// ```no_run
@@ -67,7 +67,7 @@ unsafe extern "C-unwind" fn run(handler: sys::caddr_t, _: sys::caddr_t) -> u32 {
 }
 
 impl SoftInterrupt {
-    /// Adds a soft interrupt with this handler. Kernel context: allocates. `EIO` when the system refuses.
+    /// Adds a soft interrupt with this handler. Kernel context: allocates. Fails with `EIO` if the system refuses.
     pub fn new(
         node: &Node<'_>,
         priority: SoftPriority,

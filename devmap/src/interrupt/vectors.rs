@@ -63,7 +63,7 @@ impl Handles {
     }
 }
 
-/// Interrupts of a device that nobody handles yet: `ddi_intr_alloc(9F)`.
+/// Allocated interrupts of a device, without handlers: `ddi_intr_alloc(9F)`.
 ///
 /// ```no_run
 /// use devmap::interrupt::{Allocated, Claim, Interrupts, Kind, Mutex};
@@ -94,7 +94,7 @@ pub struct Allocated {
 const ALLOC: &str = "ddi_intr_alloc(9F)";
 
 impl Allocated {
-    /// Which kinds the device has, the best one first: `ddi_intr_get_supported_types(9F)`.
+    /// Returns the kinds of interrupt that the device has, the best one first: `ddi_intr_get_supported_types(9F)`.
     pub fn kinds(node: &Node<'_>) -> impl Iterator<Item = Kind> {
         let mut kinds: c_int = 0;
         // SAFETY: a live node; the answer goes to a local.
@@ -103,9 +103,9 @@ impl Allocated {
         [Kind::MsiX, Kind::Msi, Kind::Fixed].into_iter().filter(move |kind| kinds & kind.raw() != 0)
     }
 
-    /// Up to `most` interrupts of a kind, at least one.
+    /// Allocates up to `most` interrupts of a kind, at least one.
     ///
-    /// `ENOTSUP` when the device has none of that kind, `EAGAIN` when there are none to be had now, `EINVAL` for none at all.
+    /// Fails with `ENOTSUP` if the device has none of that kind, with `EAGAIN` if none are available now, and with `EINVAL` if `most` is 0.
     pub fn new(node: &Node<'_>, kind: Kind, most: usize) -> Result<Allocated, Error> {
         let wanted = c_int::try_from(most).unwrap_or(c_int::MAX);
         if wanted < 1 {
@@ -154,7 +154,7 @@ impl Allocated {
         Ok(Allocated { handles, priority })
     }
 
-    /// Interrupts of the best kind that the device has and that can be had: messages before the pin.
+    /// Allocates interrupts of the best kind that is available: messages rather than the pin.
     pub fn best(node: &Node<'_>, most: usize) -> Result<Allocated, Error> {
         let mut result = Err(Error::new(Errno::ENOTSUP, ALLOC, "the device has no interrupts"));
         for kind in Allocated::kinds(node) {
@@ -171,7 +171,7 @@ impl Allocated {
         self.handles.all.len()
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.handles.all.is_empty()
     }
@@ -181,7 +181,7 @@ impl Allocated {
         self.handles.kind
     }
 
-    /// Gives all of them another priority, 1 to 12: `ddi_intr_set_pri(9F)`. `EINVAL` when there is no such priority, `ENOTSUP` when the system refuses.
+    /// Sets the priority of all of them, 1 to 12: `ddi_intr_set_pri(9F)`. Fails with `EINVAL` if there is no such priority, and with `ENOTSUP` if the system refuses.
     pub fn set_priority(&mut self, priority: u32) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_set_pri(9F)";
         if !(sys::DDI_INTR_PRI_MIN as u32..=sys::DDI_INTR_PRI_MAX as u32).contains(&priority) {
@@ -213,7 +213,7 @@ impl Allocated {
         Ok(Vectors { handlers, handles: self.handles, priority: Priority::new(self.priority) })
     }
 
-    /// Goes on, if their handlers run below the scheduler's priority; `ENOTSUP` if not, as for a driver that is not made for those.
+    /// Requires that the handlers run below the scheduler's priority. Fails with `ENOTSUP` if not, for a driver that does not support those.
     pub fn low(self) -> Result<Vectors<Low>, Error> {
         if self.is_high() {
             return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a high-level interrupt"));
@@ -221,7 +221,7 @@ impl Allocated {
         self.vectors()
     }
 
-    /// Goes on, if their handlers run above the scheduler's priority; `ENOTSUP` if not.
+    /// Requires that the handlers run above the scheduler's priority. Fails with `ENOTSUP` if not.
     pub fn high(self) -> Result<Vectors<High>, Error> {
         if !self.is_high() {
             return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a low-level interrupt"));
@@ -244,7 +244,7 @@ unsafe extern "C-unwind" fn run<L: Level>(handler: sys::caddr_t, _: sys::caddr_t
     }
 }
 
-/// Interrupts that get their handlers. Those that have one lose it when this is dropped.
+/// Interrupts whose handlers are being set. Dropping it removes the handlers.
 ///
 /// # Invariants
 /// A handler that is there is the argument of its interrupt's, which is not enabled; it is boxed, so its address stays.
@@ -260,7 +260,7 @@ impl<L: Level> Vectors<L> {
         self.handles.all.len()
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.handles.all.is_empty()
     }
@@ -270,14 +270,14 @@ impl<L: Level> Vectors<L> {
         self.handles.kind
     }
 
-    /// Their priority, for the [`Mutex`](super::Mutex)es that their handlers take.
+    /// Returns their priority, for the [`Mutex`](super::Mutex)es that their handlers take.
     pub fn priority(&self) -> Priority<L> {
         self.priority
     }
 
-    /// Gives interrupt `index` its handler: `ddi_intr_add_handler(9F)`. It does not run before [`enable`](Vectors::enable).
+    /// Sets the handler of interrupt `index`: `ddi_intr_add_handler(9F)`. It does not run before [`enable`](Vectors::enable).
     ///
-    /// `EINVAL` for one that is not there or has a handler, `EIO` when the system refuses.
+    /// Fails with `EINVAL` if the interrupt does not exist or has a handler, and with `EIO` if the system refuses.
     pub fn handle(
         &mut self,
         index: usize,
@@ -301,9 +301,9 @@ impl<L: Level> Vectors<L> {
         Ok(())
     }
 
-    /// Lets the interrupts come: `ddi_intr_enable(9F)`, or `ddi_intr_block_enable(9F)` where the device has them as a block.
+    /// Enables the interrupts: `ddi_intr_enable(9F)`, or `ddi_intr_block_enable(9F)` where the device has them as a block.
     ///
-    /// `EINVAL` when one has no handler, `EIO` when the system refuses; none comes then.
+    /// Fails with `EINVAL` if one has no handler, and with `EIO` if the system refuses; then none is enabled.
     pub fn enable(self) -> Result<Interrupts<L>, Error> {
         if self.handlers.iter().any(Option::is_none) {
             return Err(Error::new(Errno::EINVAL, "ddi_intr_enable(9F)", "an interrupt has no handler"));
@@ -328,7 +328,7 @@ impl<L: Level> Drop for Vectors<L> {
     }
 }
 
-/// Interrupts that come to their handlers, until dropped: no handler runs any more then, nor will. Not to be dropped by a handler, nor with a lock held that one takes.
+/// Enabled interrupts. After the drop no handler is running or will run. Do not drop it in a handler, or while holding a lock that one takes.
 ///
 /// Their node cannot be detached before.
 pub struct Interrupts<L: Level = Low> {
@@ -343,7 +343,7 @@ impl<L: Level> Interrupts<L> {
         self.vectors.len()
     }
 
-    /// Never.
+    /// Returns false.
     pub fn is_empty(&self) -> bool {
         self.vectors.is_empty()
     }
@@ -353,12 +353,12 @@ impl<L: Level> Interrupts<L> {
         self.vectors.kind()
     }
 
-    /// Their priority.
+    /// Returns their priority.
     pub fn priority(&self) -> Priority<L> {
         self.vectors.priority
     }
 
-    /// Keeps them from coming until [`resume`](Interrupts::resume): `ddi_intr_disable(9F)`. For [`Device::suspend`](crate::Device::suspend). A
+    /// Disables them until [`resume`](Interrupts::resume): `ddi_intr_disable(9F)`. For [`Device::suspend`](crate::Device::suspend). A
     /// handler that has begun may still run.
     pub fn suspend(&self) {
         self.disable(&mut self.enabled.lock());
@@ -381,7 +381,7 @@ impl<L: Level> Interrupts<L> {
         *enabled = 0;
     }
 
-    /// Lets them come again: `ddi_intr_enable(9F)`. `EIO` when the system refuses; none comes then.
+    /// Enables them again: `ddi_intr_enable(9F)`. Fails with `EIO` if the system refuses; then none is enabled.
     pub fn resume(&self) -> Result<(), Error> {
         const REFUSED: Error = Error::new(Errno::EIO, "ddi_intr_enable(9F)", "the system refused");
         let mut enabled = self.enabled.lock();
@@ -416,9 +416,9 @@ impl<L: Level> Interrupts<L> {
         found.ok_or(Error::new(Errno::EINVAL, page, "no such interrupt"))
     }
 
-    /// Keeps interrupt `index` back, to come when it is [unmasked](Interrupts::unmask): `ddi_intr_set_mask(9F)`. Any context but a high-level interrupt.
+    /// Masks interrupt `index`, which stays pending until it is [unmasked](Interrupts::unmask): `ddi_intr_set_mask(9F)`. Any context but a high-level interrupt.
     ///
-    /// `EINVAL` for one that is not there, `ENOTSUP` where the device has no masks.
+    /// Fails with `EINVAL` if it does not exist, and with `ENOTSUP` if the device has no masks.
     pub fn mask(&self, index: usize) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_set_mask(9F)";
         let handle = self.handle(index, PAGE)?;
@@ -430,7 +430,7 @@ impl<L: Level> Interrupts<L> {
         Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
     }
 
-    /// Lets interrupt `index` come again: `ddi_intr_clr_mask(9F)`.
+    /// Unmasks interrupt `index`: `ddi_intr_clr_mask(9F)`.
     pub fn unmask(&self, index: usize) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_clr_mask(9F)";
         let handle = self.handle(index, PAGE)?;

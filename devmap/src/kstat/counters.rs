@@ -24,9 +24,9 @@ unsafe impl Send for Kstat {}
 unsafe impl Sync for Kstat {}
 
 impl Kstat {
-    /// A set `driver:instance:name` of class "misc" with these values, all zero. User or kernel context.
+    /// Creates a set `driver:instance:name` of class "misc" with these values, all zero. User or kernel context.
     ///
-    /// `EINVAL` for a name that is too long, `ENOMEM` when the kernel refuses (also when the name is taken).
+    /// Fails with `EINVAL` for a name that is too long, with `ENOMEM` if the kernel refuses (also when the name is taken).
     pub fn new(node: &Node<'_>, set: &str, names: &[&str]) -> Result<Kstat, Error> {
         let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, names.len(), 0)?;
         let values: NonNull<sys::kstat_named_t> = kstat.data()?;
@@ -41,7 +41,7 @@ impl Kstat {
         Ok(Kstat { _kstat: kstat, values, count: names.len() })
     }
 
-    /// The value of this index, in the order of the names; nothing beyond the last.
+    /// Returns the value of this index, in the order of the names, or None beyond the last.
     pub fn value(&self, index: usize) -> Option<&AtomicU64> {
         if index >= self.count {
             return None;
@@ -67,12 +67,12 @@ impl<'a> Counter<'a> {
         Counter(value.unwrap_or(&NOWHERE))
     }
 
-    /// Counts `n` more.
+    /// Adds `n`.
     pub fn add(self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Counts `n` fewer, for values that say how many there are.
+    /// Subtracts `n`, for values that count what exists.
     pub fn sub(self, n: u64) {
         self.0.fetch_sub(n, Ordering::Relaxed);
     }
@@ -87,7 +87,7 @@ impl<'a> Counter<'a> {
         let _ = self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn get(self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -125,7 +125,7 @@ macro_rules! counters {
                 /// Number of counters.
                 pub const COUNT: usize = NAMES.len();
 
-                /// The counters of one instance, all zero, shown as kstat `driver:instance:name`.
+                /// Creates the counters of one instance, all zero, shown as kstat `driver:instance:name`.
                 pub fn new(
                     node: &$crate::Node<'_>,
                     name: &str,
@@ -133,7 +133,7 @@ macro_rules! counters {
                     $crate::kstat::Kstat::new(node, name, NAMES).map($name)
                 }
 
-                /// The counters, in order.
+                /// Returns the counters, in order.
                 pub fn values(&self) -> [u64; Self::COUNT] {
                     let mut values = [0; Self::COUNT];
                     for (value, (_, now)) in values.iter_mut().zip(self.iter()) {
@@ -142,7 +142,7 @@ macro_rules! counters {
                     values
                 }
 
-                /// The counters by name, in order.
+                /// Returns the counters by name, in order.
                 pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                     NAMES.iter().enumerate().map(|(index, name)| {
                         (*name, $crate::kstat::Counter::of(self.0.value(index)).get())

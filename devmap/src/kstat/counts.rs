@@ -1,4 +1,4 @@
-//! [`Counts`]: how many interrupts there were (`KSTAT_TYPE_INTR`). Atomics: any context, any lock held.
+//! [`Counts`]: numbers of interrupts (`KSTAT_TYPE_INTR`). Atomics: any context, any lock held.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +32,7 @@ macro_rules! kinds {
 }
 
 impl Counts {
-    /// A set `driver:instance:name` of class "controller", all zero. User or kernel context. Errors as of [`Kstat::new`](super::Kstat::new).
+    /// Creates a set `driver:instance:name` of class "controller", all zero. User or kernel context. Errors: those of [`Kstat::new`](super::Kstat::new).
     pub fn new(node: &Node<'_>, name: &str) -> Result<Counts, Error> {
         let kstat = Made::new(node, name, c"controller", sys::KSTAT_TYPE_INTR, 1, 0)?;
         let values = kstat.data()?;
@@ -49,15 +49,15 @@ impl Counts {
     }
 
     kinds! {
-        /// One more from the device.
+        /// Counts an interrupt from the device.
         hard: KSTAT_INTR_HARD;
-        /// One more that the driver has triggered itself.
+        /// Counts an interrupt that the driver triggered.
         soft: KSTAT_INTR_SOFT;
-        /// One more from a watchdog timer.
+        /// Counts an interrupt from a watchdog timer.
         watchdog: KSTAT_INTR_WATCHDOG;
-        /// One more that was not the device's.
+        /// Counts an interrupt that was not the device's.
         spurious: KSTAT_INTR_SPURIOUS;
-        /// One more that another one's handler has served already.
+        /// Counts an interrupt that another handler had served already.
         multiple: KSTAT_INTR_MULTSVC;
     }
 }

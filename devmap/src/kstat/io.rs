@@ -1,4 +1,4 @@
-//! [`Io`]: what a device's queues did (`KSTAT_TYPE_IO`), as iostat(8) shows it.
+//! [`Io`]: statistics of a device's queues (`KSTAT_TYPE_IO`), as iostat(8) shows them.
 
 use core::ptr::NonNull;
 
@@ -42,7 +42,7 @@ unsafe impl Send for Io {}
 unsafe impl Sync for Io {}
 
 impl Io {
-    /// A set `driver:instance:name` of class "disk". User or kernel context. Errors as of [`Kstat::new`](super::Kstat::new).
+    /// Creates a set `driver:instance:name` of class "disk". User or kernel context. Errors: those of [`Kstat::new`](super::Kstat::new).
     pub fn new(node: &Node<'_>, name: &str, priority: Priority) -> Result<Io, Error> {
         let kstat = Made::new(node, name, c"disk", sys::KSTAT_TYPE_IO, 1, 0)?;
         let data = kstat.data()?;
@@ -53,17 +53,17 @@ impl Io {
         Ok(Io { data, _kstat: kstat, mutex })
     }
 
-    /// The statistics, to be changed; whoever reads them waits meanwhile.
+    /// Locks the statistics for changes; readers wait meanwhile.
     pub fn lock<'g, C: MayBlock>(&'g self, cx: &'g mut C) -> IoGuard<'g, C> {
         IoGuard { data: self.data, _held: self.mutex.lock(cx) }
     }
 }
 
-/// A request that waits. Dropped, it waits for ever, as far as the statistics go.
+/// A waiting request. If it is dropped, the statistics count it as waiting for ever.
 #[must_use = "it is to run, or to be given up"]
 pub struct Waiting(());
 
-/// A request that runs. Dropped, it runs for ever, as far as the statistics go.
+/// A running request. If it is dropped, the statistics count it as running for ever.
 #[must_use = "it is to be done"]
 pub struct Running(());
 
@@ -80,14 +80,14 @@ impl<C: MayBlock> IoGuard<'_, C> {
         unsafe { self.data.as_mut() }
     }
 
-    /// A request comes, and waits: `kstat_waitq_enter(9F)`.
+    /// Adds a request that waits: `kstat_waitq_enter(9F)`.
     pub fn wait(&mut self) -> Waiting {
         // SAFETY: the kstat's data, whose lock is held. Likewise below.
         unsafe { sys::kstat_waitq_enter(self.get()) };
         Waiting(())
     }
 
-    /// A request that waited is given up: `kstat_waitq_exit(9F)`.
+    /// Removes a waiting request: `kstat_waitq_exit(9F)`.
     pub fn give_up(&mut self, waiting: Waiting) {
         let Waiting(()) = waiting;
         if self.get().wcnt > 0 {
@@ -96,14 +96,14 @@ impl<C: MayBlock> IoGuard<'_, C> {
         }
     }
 
-    /// A request comes, and runs at once: `kstat_runq_enter(9F)`.
+    /// Adds a request that runs at once: `kstat_runq_enter(9F)`.
     pub fn run(&mut self) -> Running {
         // SAFETY: as above.
         unsafe { sys::kstat_runq_enter(self.get()) };
         Running(())
     }
 
-    /// A request that waited runs: `kstat_waitq_to_runq(9F)`.
+    /// Moves a waiting request to the running ones: `kstat_waitq_to_runq(9F)`.
     pub fn run_waiting(&mut self, waiting: Waiting) -> Running {
         let Waiting(()) = waiting;
         if self.get().wcnt > 0 {
@@ -113,7 +113,7 @@ impl<C: MayBlock> IoGuard<'_, C> {
         Running(())
     }
 
-    /// A request that ran waits again: `kstat_runq_back_to_waitq(9F)`.
+    /// Moves a running request back to the waiting ones: `kstat_runq_back_to_waitq(9F)`.
     pub fn wait_again(&mut self, running: Running) -> Waiting {
         let Running(()) = running;
         if self.get().rcnt > 0 {
@@ -123,7 +123,7 @@ impl<C: MayBlock> IoGuard<'_, C> {
         Waiting(())
     }
 
-    /// A request that ran is done: `kstat_runq_exit(9F)`.
+    /// Removes a running request that is done: `kstat_runq_exit(9F)`.
     pub fn done(&mut self, running: Running) {
         let Running(()) = running;
         if self.get().rcnt > 0 {
@@ -132,14 +132,14 @@ impl<C: MayBlock> IoGuard<'_, C> {
         }
     }
 
-    /// One read more, of so many bytes.
+    /// Counts a read of `bytes` bytes.
     pub fn read(&mut self, bytes: u64) {
         let io = self.get();
         io.reads = io.reads.wrapping_add(1);
         io.nread = io.nread.wrapping_add(bytes);
     }
 
-    /// One write more, of so many bytes.
+    /// Counts a write of `bytes` bytes.
     pub fn write(&mut self, bytes: u64) {
         let io = self.get();
         io.writes = io.writes.wrapping_add(1);

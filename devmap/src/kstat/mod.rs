@@ -3,13 +3,13 @@
 //! | | what | kept by |
 //! | --- | --- | --- |
 //! | [`counters!`](crate::counters!) | named 64-bit counters | atomics: any context, any lock held |
-//! | [`named!`](crate::named!), [`Named`] | named values of all types, brought up to date when somebody reads | a mutex |
-//! | [`Io`] | what waits and what runs, and for how long | a mutex |
+//! | [`named!`](crate::named!), [`Named`] | named values of all types, updated when they are read | a mutex |
+//! | [`Io`] | waiting and running requests, and their times | a mutex |
 //! | [`Counts`] | interrupts by kind | atomics |
-//! | [`Timers`] | how often something was done, and how long it took | a mutex |
+//! | [`Timers`] | the number of events, and their times | a mutex |
 //! | [`Raw`] | a structure of the driver's own | a mutex |
 //!
-//! The mutex is one that an interrupt handler may take ([`Priority`](crate::interrupt::Priority)); the kernel holds it while somebody reads. All are made in user or kernel
+//! The mutex is one that an interrupt handler may take ([`Priority`](crate::interrupt::Priority)); the kernel holds it while the kstat is read. All are made in user or kernel
 //! context, and visible until dropped, which must not be done with that mutex held.
 
 mod counters;

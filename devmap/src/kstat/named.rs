@@ -1,4 +1,4 @@
-//! [`Named`]: named values of all types (`KSTAT_TYPE_NAMED`), which the driver may bring up to date when somebody reads.
+//! [`Named`]: named values of all types (`KSTAT_TYPE_NAMED`), which the driver may update when they are read.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -51,11 +51,11 @@ numbers! {
     u64: KSTAT_DATA_UINT64 in ui64;
 }
 
-/// A text of at most 16 bytes (`KSTAT_DATA_CHAR`); what is longer is cut.
+/// A text of at most 16 bytes (`KSTAT_DATA_CHAR`); longer text is truncated.
 #[derive(Default)]
 pub struct Label(Text<17>);
 
-/// A text of less than `N` bytes (`KSTAT_DATA_STRING`); what is longer is cut.
+/// A text of less than `N` bytes (`KSTAT_DATA_STRING`); longer text is truncated.
 #[derive(Default)]
 pub struct Line<const N: usize>(Text<N>);
 
@@ -63,7 +63,7 @@ macro_rules! texts {
     ($($name:ident $(<$param:ident>)?;)*) => {
         $(
             impl$(<const $param: usize>)? $name$(<$param>)? {
-                /// This text.
+                /// Creates a text.
                 pub fn new(text: &str) -> Self {
                     let mut new = $name(Text::new());
                     new.0.push(text);
@@ -160,12 +160,12 @@ unsafe extern "C-unwind" fn update<T: Fields>(kstat: *mut sys::kstat_t, how: c_i
 }
 
 impl<T: Fields> Named<T> {
-    /// A set `driver:instance:set` of class "misc" with these values. User or kernel context. Errors as of [`Kstat::new`](super::Kstat::new).
+    /// Creates a set `driver:instance:set` of class "misc" with these values. User or kernel context. Errors: those of [`Kstat::new`](super::Kstat::new).
     pub fn new(node: &Node<'_>, set: &str, priority: Priority, fields: T) -> Result<Named<T>, Error> {
         Named::make(node, set, priority, fields, None)
     }
 
-    /// The same; `update` changes them whenever somebody is about to read, who gets its error. It runs with the lock held, in the context of whoever reads, and must
+    /// Like [`new`](Named::new); `update` is called before each read, whose reader receives its error. It runs with the lock held, in the reader's context, and must
     /// not sleep.
     pub fn updated(
         node: &Node<'_>,
@@ -214,7 +214,7 @@ impl<T: Fields> Named<T> {
         Ok(Named { _kstat: kstat, inner })
     }
 
-    /// The values, to be read and changed; whoever reads them waits meanwhile.
+    /// Locks the values for reading and changing; readers of the kstat wait meanwhile.
     pub fn lock<'g, C: MayBlock>(&'g self, cx: &'g mut C) -> NamedGuard<'g, T, C> {
         NamedGuard(self.inner.lock(cx))
     }

@@ -1,4 +1,4 @@
-//! [`Raw`]: a structure of the driver's own (`KSTAT_TYPE_RAW`), for a program that knows it.
+//! [`Raw`]: a structure of the driver's own (`KSTAT_TYPE_RAW`), for programs that know its layout.
 
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -29,7 +29,7 @@ unsafe impl<T: Plain + Send> Send for Raw<T> {}
 unsafe impl<T: Plain + Send> Sync for Raw<T> {}
 
 impl<T: Plain> Raw<T> {
-    /// A set `driver:instance:name` of class "misc". User or kernel context. Errors as of [`Kstat::new`](super::Kstat::new).
+    /// Creates a set `driver:instance:name` of class "misc". User or kernel context. Errors: those of [`Kstat::new`](super::Kstat::new).
     pub fn new(node: &Node<'_>, name: &str, priority: Priority, value: T) -> Result<Raw<T>, Error> {
         let kstat = Made::new(node, name, c"misc", sys::KSTAT_TYPE_RAW, size_of::<T>(), 0)?;
         let data: NonNull<T> = kstat.data()?;
@@ -42,7 +42,7 @@ impl<T: Plain> Raw<T> {
         Ok(Raw { data, _kstat: kstat, mutex })
     }
 
-    /// The structure, to be read and changed; whoever reads it waits meanwhile.
+    /// Locks the structure for reading and changing; readers of the kstat wait meanwhile.
     pub fn lock<'g, C: MayBlock>(&'g self, cx: &'g mut C) -> RawGuard<'g, T, C> {
         RawGuard { data: self.data, _held: self.mutex.lock(cx) }
     }

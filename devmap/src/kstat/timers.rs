@@ -1,4 +1,4 @@
-//! [`Timers`]: how often things were done, and how long that took (`KSTAT_TYPE_TIMER`).
+//! [`Timers`]: the number of events and the time that they took (`KSTAT_TYPE_TIMER`).
 
 use core::ptr::NonNull;
 
@@ -28,7 +28,7 @@ unsafe impl Send for Timers {}
 unsafe impl Sync for Timers {}
 
 impl Timers {
-    /// A set `driver:instance:set` of class "misc" with these timers. User or kernel context. Errors as of [`Kstat::new`](super::Kstat::new).
+    /// Creates a set `driver:instance:set` of class "misc" with these timers. User or kernel context. Errors: those of [`Kstat::new`](super::Kstat::new).
     pub fn new(node: &Node<'_>, set: &str, priority: Priority, names: &[&str]) -> Result<Timers, Error> {
         let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_TIMER, names.len(), 0)?;
         let timers: NonNull<sys::kstat_timer_t> = kstat.data()?;
@@ -53,7 +53,7 @@ impl Timers {
         Ok(self.timers.as_ptr().wrapping_add(index))
     }
 
-    /// Timer `index` begins to run: `kstat_timer_start`. `EINVAL` for one that is not there.
+    /// Starts timer `index`: `kstat_timer_start`. Fails with `EINVAL` if it does not exist.
     pub fn start(&self, cx: &mut impl MayBlock, index: usize) -> Result<(), Error> {
         let timer = self.timer(index)?;
         let _held = self.mutex.lock(cx);
@@ -62,7 +62,7 @@ impl Timers {
         Ok(())
     }
 
-    /// Timer `index` has run: one event more, as long as since it was [started](Timers::start). `kstat_timer_stop`.
+    /// Stops timer `index`, and counts an event that lasted since it was [started](Timers::start): `kstat_timer_stop`.
     pub fn stop(&self, cx: &mut impl MayBlock, index: usize) -> Result<(), Error> {
         let timer = self.timer(index)?;
         let _held = self.mutex.lock(cx);

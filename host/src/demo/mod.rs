@@ -143,9 +143,9 @@ pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bo
         ("values checked", report.values.to_string(), ""),
         ("values in a wrong context", report.wrong.to_string(), ""),
         ("left over", seen.left.len().to_string(), "mappings, contexts, memory, processes"),
-        ("an access", us(report.plain_ns), "translation loaded"),
-        ("a fault", us(report.fault_ns), "translation to be loaded"),
-        ("a switch", us(report.switch_ns), "engine to be taken from another process"),
+        ("an access", us(report.plain_ns), "with a translation"),
+        ("a fault", us(report.fault_ns), "translation loaded on access"),
+        ("a switch", us(report.switch_ns), "fault with a context switch"),
     ];
     writeln!(out, "ctxdev under ddi-host, faults by {}", seen.faults)?;
     for (name, value, note) in rows {
@@ -168,7 +168,7 @@ pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bo
     Ok(good)
 }
 
-/// Starts the machine, runs the demo on it and prints the table. Answers the exit status.
+/// Starts the machine, runs the demo on it and prints the table. Returns the exit status.
 ///
 /// # Errors
 /// One clear message when the demo could not be run at all.

@@ -24,10 +24,10 @@ pub enum Command {
     /// Remove a driver from a system's directory, as rem_drv(8) does
     #[command(name = "rem_drv", disable_help_flag = true, after_help = help::REM_DRV)]
     RemDrv(Words),
-    /// Change what is said of an installed driver, or read its configuration file anew, as update_drv(8) does
+    /// Change an installed driver's permissions, aliases and policy, or reread its driver.conf, as update_drv(8) does
     #[command(name = "update_drv", disable_help_flag = true, after_help = help::UPDATE_DRV)]
     UpdateDrv(Words),
-    /// Show the modules that ddi-host serve has loaded, as modinfo(8) does, or what a module file is or needs
+    /// Show the modules that ddi-host serve has loaded, as modinfo(8) does, or describe a module file
     #[command(disable_help_flag = true, after_help = help::MODINFO)]
     Modinfo(Words),
     /// Load a module into the machine that ddi-host serve keeps up, as modload(8) does
@@ -38,7 +38,7 @@ pub enum Command {
     Modunload(Words),
 }
 
-/// Words that a command reads as illumos's own does.
+/// Arguments of a command that reads them as illumos's own command does.
 #[derive(Args, Debug)]
 pub struct Words {
     /// Print help
@@ -50,7 +50,10 @@ pub struct Words {
 }
 
 impl Words {
-    /// The system's directory, and what the words say; or what is to be said of them.
+    /// Returns the system's directory and the parsed options.
+    ///
+    /// # Errors
+    /// The text to print.
     fn read(&self, command: &str, letters: &str, usage: &str) -> Result<(Root, Given), String> {
         let mut words = self.words.clone();
         let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}{usage}"))?;
@@ -59,7 +62,7 @@ impl Words {
         }
         let given = getopt::parse(command, letters, &words).map_err(|e| e + usage)?;
         if let Some(dir) = given.argument('b') {
-            // What is wrong with another system's directory, the lock says.
+            // Errors of another system's directory are found when it is locked.
             return Ok((Root::new(dir), given));
         }
         match root.map(Root::new) {
@@ -67,19 +70,21 @@ impl Words {
                 Ok(()) => Ok((root, given)),
                 Err(why) => Err(format!("{command}: {why}\n")),
             },
-            None => Err(format!("{command}: which system? --root DIR says where its kernel/drv is\n")),
+            None => Err(format!(
+                "{command}: --root DIR is missing: it names the system's directory, which has kernel/drv\n"
+            )),
         }
     }
 }
 
-/// Says what is wrong with a command's words. The exit status.
+/// Prints an error in a command's arguments. Returns the exit status.
 fn wrong(text: &str) -> i32 {
     eprint!("{text}");
     1
 }
 
 impl Command {
-    /// Does what was asked. Returns the exit status.
+    /// Runs the command. Returns the exit status.
     pub fn run(&self) -> i32 {
         match self {
             Command::AddDrv(words) => add(words),
@@ -119,7 +124,7 @@ fn update(words: &Words) -> i32 {
     update_drv::update_drv(&root, &given, &Machine, &mut std::io::stderr())
 }
 
-/// The machine that is up for a system. Without one, what would be so if one were, as far as that can be told.
+/// The machine that is up for a system. Without one, its methods return what a machine would have returned, as far as that is known.
 struct Machine;
 
 impl Machine {
@@ -173,7 +178,7 @@ impl Running for Machine {
     }
 }
 
-/// Loads and attaches an installed driver, and lets it go again: there are no devices between two runs.
+/// Loads and attaches an installed driver, and unloads it again: there are no devices between two runs.
 fn attach_once(root: &Root, name: &str) -> Result<String, String> {
     ddi_kernel::vm::start().map_err(|error| error.to_string())?;
     let attached = system::enter(root).and_then(|()| {

@@ -66,7 +66,7 @@ fn read(
 
 fn named(command: &str, root: Option<Root>) -> Result<Root, Refused> {
     root.ok_or_else(|| {
-        own(command, "which system? --root DIR names the one that ddi-host serve --root DIR keeps up")
+        own(command, "--root DIR is missing: it names the system that ddi-host serve --root DIR keeps up")
     })
 }
 

@@ -375,7 +375,7 @@ pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
         assert!(status == 1 && err.contains("start one with ddi-host serve --root"), "{err}");
     }
     let (status, _, err) = host(&["modinfo"]);
-    assert!(status == 1 && err.starts_with("modinfo: which system? --root DIR"), "{err}");
+    assert!(status == 1 && err.starts_with("modinfo: --root DIR is missing"), "{err}");
 }
 
 pub fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {

@@ -61,7 +61,7 @@ impl Step {
 fn check_device(device: &str) -> Result<(), String> {
     match crate::check_device(device)?.is_ctxdev() {
         true => Ok(()),
-        false => Err(format!("{device} is no ctxdev")),
+        false => Err(format!("{device} is not a ctxdev device")),
     }
 }
 

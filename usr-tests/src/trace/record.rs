@@ -17,16 +17,16 @@ use crate::sys::page_size;
 pub const USAGE: &str = "\
 usage: usr-tests record [--device PATH] [--seed N] [--programs N] [--calls N] [--no-mprotect] [--odd-lengths]
                         [--output FILE] [--timeout SECONDS]
-Makes random programs, runs them, and writes what each call is answered, in the form that usr-tests replay reads.
-  --device PATH      the device, a ctxdev (default /dev/ctxdev0); nobody else may use it
+Makes random programs, runs them, and writes the result of each call in the format that usr-tests replay reads.
+  --device PATH      the device, a ctxdev (default /dev/ctxdev0); nothing else may use it
   --seed N           number of the first program (default 1); a program depends on its number and these options only
-  --programs N       how many programs (default 100)
-  --calls N          how many calls a program makes, those of children apart (default 57)
-  --no-mprotect      no mprotect of device memory (illumos's kernel does not heed it on PCI memory)
-  --odd-lengths      also mappings whose length is not in pages
-  --output FILE      write there instead of to standard output; packed if FILE ends with .gz
-  --timeout SECONDS  how long a line may take (default 60)
-exit status: 0 it is written, 1 a program did not come to its end, 2 wrong usage
+  --programs N       the number of programs (default 100)
+  --calls N          the number of calls of a program, not counting its children's (default 57)
+  --no-mprotect      no mprotect of device memory (illumos does not apply it to PCI memory)
+  --odd-lengths      also make mappings whose length is not a multiple of the page size
+  --output FILE      write to FILE instead of standard output; compressed if its name ends with .gz
+  --timeout SECONDS  the time limit of a line (default 60)
+exit status: 0 written, 1 a program did not end, 2 wrong usage
 ";
 
 /// Parameters of random programs.

@@ -10,11 +10,11 @@ use super::{Call, Program, Step, parse, play};
 pub const USAGE: &str = "\
 usage: usr-tests replay FILE... [--device PATH] [--keep-going] [--program N]... [--timeout SECONDS]
 Runs recorded programs (README.md of usr-tests says what they are and how the device must be set up) and compares
-what each call is answered, line by line. A FILE may be packed by gzip.
-  --device PATH      the device, a ctxdev (default /dev/ctxdev0); nobody else may use it
-  --keep-going       go on after a line that differs, and count
-  --program N        only the program of this number
-  --timeout SECONDS  how long a line may take (default 60)
+the result of each call, line by line. A FILE may be compressed with gzip.
+  --device PATH      the device, a ctxdev (default /dev/ctxdev0); nothing else may use it
+  --keep-going       continue after a line that differs, and count such lines
+  --program N        run only the program with this number
+  --timeout SECONDS  the time limit of a line (default 60)
 exit status: 0 all lines are as recorded, 1 some differ (or a program does not end), 2 wrong usage
 ";
 
@@ -50,7 +50,7 @@ fn command(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
         }
     }
     if command.files.is_empty() {
-        return Err("replay which FILE?".into());
+        return Err("no FILE to replay".into());
     }
     Ok(command)
 }

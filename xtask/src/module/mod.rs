@@ -39,17 +39,17 @@ pub struct Args {
     /// Write the module to FILE instead of target/module/NAME.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Name the module NAME instead of by its package.
+    /// Name the module NAME instead of after its package.
     #[arg(long)]
     name: Option<String>,
-    /// The devmap framework under the driver: the kernel's, or the module's own; without it what the package says. Another than that goes into
-    /// the file's name: target/module/NAME-own.
+    /// The devmap framework under the driver: the kernel's, or the module's own (default: the package's choice). Any other is appended to the
+    /// file's name: target/module/NAME-own.
     #[arg(long, value_name = "WHOSE")]
     framework: Option<Framework>,
-    /// Fail when text and data together exceed this many bytes; 65536, with the module's own framework 98304.
+    /// Fail if text and data together exceed this many bytes (default: 65536; with the module's own framework 98304).
     #[arg(long, value_name = "BYTES")]
     limit: Option<u64>,
-    /// Build it again from nothing, in another directory, and fail when a byte differs.
+    /// Build the module a second time, in another directory, and fail if a byte differs.
     #[arg(long)]
     twice: bool,
 }
@@ -113,7 +113,7 @@ pub fn object(package: &str, framework: Framework, public: &BTreeSet<String>, di
     link::relocatable(&archive, public, &[], dir)
 }
 
-/// Whose devmap framework a module's driver stands on.
+/// The devmap framework under a module's driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Framework {
     /// The kernel's.
@@ -129,7 +129,7 @@ impl Framework {
         <Framework as clap::ValueEnum>::from_str(name, false).ok()
     }
 
-    /// What the file of a module that departs from its package's choice has behind its name.
+    /// The suffix of the file's name if the framework is not the package's choice.
     fn suffix(self) -> &'static str {
         match self {
             Framework::Kernel => "-kernel",

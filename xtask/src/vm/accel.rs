@@ -17,7 +17,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// The exit device turns a written 0x2a into this exit status.
 const WORKS: i32 = 0x2a << 1 | 1;
 
-/// Who runs the guest's instructions.
+/// The means by which QEMU runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Accel {
     /// The processor.

@@ -22,16 +22,16 @@ use super::test::{self, Sabotage};
 /// Break the Linux guest in every way that the harness claims to notice, and check that it does.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only the cases whose name contains this.
+    /// Run only the cases whose name contains this.
     #[arg(long)]
     case: Option<String>,
-    /// Print the cases instead.
+    /// Print the names of the cases instead of running them.
     #[arg(long)]
     list: bool,
-    /// Who runs the guest (default: KVM if a probe shows that it works).
+    /// The accelerator (default: KVM if a probe shows that it works).
     #[arg(long)]
     accel: Option<Accel>,
-    /// Guests that run at once (default: one for each processor).
+    /// The number of guests that run at once (default: one for each processor).
     #[arg(long)]
     jobs: Option<usize>,
 }

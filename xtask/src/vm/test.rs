@@ -24,13 +24,13 @@ use super::transport::Ssh;
 /// Boot a guest, install the driver, run the suite, remove the driver.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Which guest: a name that `vm guests` lists, or a description file (.toml).
+    /// The guest: a name that `vm guests` lists, or a description file (.toml).
     #[arg(long)]
     pub guest: String,
-    /// The disk image: a file, or a name to be looked up in --image-dir.
+    /// The disk image: a file, or a name that is looked up in --image-dir.
     #[arg(long)]
     pub image: Option<String>,
-    /// Where images are kept. SHA256SUMS there, or NAME.sha256, is verified.
+    /// The directory of images. A checksum in its SHA256SUMS or NAME.sha256 is verified.
     #[arg(long, env = "CTXDEV_IMAGES")]
     pub image_dir: Option<PathBuf>,
     /// The module file (default: made by `cargo xtask module`).
@@ -48,7 +48,7 @@ pub struct Args {
     /// Only the cases that match; may be given more than once.
     #[arg(long)]
     pub filter: Vec<String>,
-    /// All cases, also those that the guest's description leaves out because they take long there.
+    /// Run all cases, also those that the guest's description leaves out because they are slow there.
     #[arg(long, conflicts_with = "filter")]
     pub all: bool,
     /// Leave the guest up after the suite and print the ssh command.
@@ -57,10 +57,10 @@ pub struct Args {
     /// After a panic or a hang, also get the crash dump.
     #[arg(long)]
     pub dump: bool,
-    /// Who runs the guest (default: KVM if a probe shows that it works).
+    /// The accelerator (default: KVM if a probe shows that it works).
     #[arg(long)]
     pub accel: Option<Accel>,
-    /// Where the run's log and results go (default: a new directory under target/vm/runs).
+    /// The directory for the run's log and results (default: a new one under target/vm/runs).
     #[arg(long)]
     pub results: Option<PathBuf>,
 }
