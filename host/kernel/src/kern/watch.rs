@@ -46,10 +46,11 @@ pub fn patience() -> Duration {
     seconds(PATIENCE, 10)
 }
 
-/// The calling thread was asked where it is, and is in a handler with these registers: answers, and waits until it may go on.
+/// Answers for the calling thread, which was asked where it is and is in a signal handler with these registers, and waits until it may go on. Takes no lock and
+/// allocates nothing: the thread may be in the middle of either.
 pub fn answer(ip: usize, sp: usize, fp: usize) {
     slot::slot().answer.give(|| {
-        let own = ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
+        let own = (ddi_krtld::region(ip) == Some(ddi_krtld::Region::Text)).then_some(ip);
         Some(Place { own, frames: Trace::stopped(ip, sp, fp).addresses(), call: Current::here()? })
     });
 }
