@@ -149,7 +149,7 @@ fn watch() {
             let new = Look { call, since: used, first: Instant::now(), asleep: 0, in_host: 0 };
             let mut look = seen.get(&slot.tid).copied().filter(|look| look.call == call).unwrap_or(new);
             let waited_for = !patience.is_zero() && slot.prompt.load(Ordering::Relaxed);
-            look.asleep = if waited_for && asleep(slot.tid) { look.asleep + 1 } else { 0 };
+            look.asleep = if waited_for && thread(slot.tid).sleeps() { look.asleep + 1 } else { 0 };
             // A question puts it to sleep, so this comes after the look.
             if !limit.is_zero() && used.saturating_sub(look.since) >= limit {
                 spinning(&slot, limit, look.in_host >= IN_HOST);
@@ -187,10 +187,9 @@ fn sleeping(slot: &Slot, patience: Duration) {
     report::stop();
 }
 
-/// Does a thread of this process sleep?
-fn asleep(tid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['S', 'D']))
+/// A thread of this process, in /proc.
+fn thread(tid: i32) -> ddi_process::proc::Thread {
+    ddi_process::proc::Thread { pid: std::process::id().cast_signed(), tid }
 }
 
 /// The processor time that a thread of this process has used; None when it is gone.
