@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
 use ddi_host::machine::{Machine, Options};
+use ddi_host::resident::{Refusal, Reply, Request};
 use ddi_host::{bench, demo, kstat, resident};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel;
@@ -184,8 +185,9 @@ impl Run {
 struct Joined(PathBuf);
 
 impl Joined {
-    fn ask(&self, request: &resident::Request) -> String {
-        resident::ask(&self.0, request).ok().flatten().and_then(Result::ok).unwrap_or_default()
+    /// Asks the machine; `None`: it does not answer, and has no calls that wait.
+    fn ask(&self, request: &Request) -> Option<Reply> {
+        resident::ask(&self.0, request).ok().flatten()?.ok()
     }
 }
 
@@ -195,18 +197,19 @@ impl Ending for Joined {
     }
 
     fn stuck(&self) -> Vec<u64> {
-        self.ask(&resident::Request::Stuck).lines().filter_map(|line| line.parse().ok()).collect()
+        match self.ask(&Request::Stuck) {
+            Some(Reply::Stuck(calls)) => calls,
+            _ => Vec::new(),
+        }
     }
 
     fn say(&self, calls: Vec<u64>) -> Vec<u64> {
-        let said = self.ask(&resident::Request::Where(calls));
-        let said = said.split_terminator('\0').filter_map(|entry| {
-            let mut parts = entry.splitn(3, ' ');
-            let (call, pid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            // Calls of other runs are not reported here.
-            is_descendant(pid).then_some((call, parts.next()?))
-        });
-        said.inspect(|(_, text)| eprintln!("{}", kernel::stuck_text(text))).map(|(call, _)| call).collect()
+        let Some(Reply::Where(waiting)) = self.ask(&Request::Where(calls)) else { return Vec::new() };
+        // Calls of other runs are not reported here.
+        let ours = waiting.into_iter().filter(|waiting| is_descendant(waiting.pid));
+        ours.inspect(|waiting| eprintln!("{}", kernel::stuck_text(&waiting.text)))
+            .map(|waiting| waiting.call)
+            .collect()
     }
 
     fn end(&self) {
@@ -222,10 +225,11 @@ impl Run {
         if let Err(why) = Root::new(root).check() {
             return Some(fail(&why));
         }
-        let variables = match resident::ask(root, &resident::Request::Environment) {
+        let variables = match resident::ask(root, &Request::Environment) {
             Ok(None) => return None,
-            Ok(Some(Ok(variables))) => variables,
-            Ok(Some(Err(why))) => return Some(fail(&why)),
+            Ok(Some(Ok(Reply::Environment(variables)))) => variables,
+            Ok(Some(Ok(_))) => return Some(fail(&Refusal::unexpected().to_string())),
+            Ok(Some(Err(why))) => return Some(fail(&why.to_string())),
             Err(error) => return Some(fail(&error.to_string())),
         };
         if self.kstat {
@@ -235,9 +239,7 @@ impl Run {
         }
         let (path, args) = self.program.split_first().expect("clap requires a program");
         let mut env: Vec<(OsString, OsString)> = vec![("PATH".into(), path_with_commands())];
-        env.extend(
-            variables.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.into(), v.into())),
-        );
+        env.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         let program = Program { path: path.into(), args: args.to_vec(), env };
         let ending = Joined(root.clone());
         Some(run_elsewhere(&program, ending).unwrap_or_else(|why| fail(&why.to_string())))

@@ -9,11 +9,11 @@ use regex::Regex;
 
 use crate::cli::{fail, print};
 use crate::loader::modctl;
-use crate::resident;
+use crate::resident::{self, Refusal, Reply, Request};
 use ddi_kernel::calls::kernel;
 use ddi_kernel::ddi::kstats::Statistics;
 
-/// What kstat says when it is called wrongly.
+/// Usage of kstat, which it prints when it is called wrongly.
 const USAGE: &str = "Usage:
 kstat [ -Cjlpq ] [ -T d|u ] [ -c class ]
       [ -m module ] [ -i instance ] [ -n name ] [ -s statistic ]
@@ -23,7 +23,7 @@ kstat [ -Cjlpq ] [ -T d|u ] [ -c class ]
       [ interval [ count ] ]
 ";
 
-/// What a name must be: a shell's pattern, or an extended regular expression between slashes.
+/// Pattern of a name: a shell's, or an extended regular expression between slashes.
 enum Pattern {
     Glob(String),
     Regex(Regex),
@@ -50,7 +50,7 @@ impl Pattern {
 /// Module, instance, name, statistic.
 type Selector = [Pattern; 4];
 
-/// How statistics are shown.
+/// Form in which statistics are shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     /// A heading for each kstat.
@@ -61,21 +61,21 @@ enum Form {
     Nothing,
 }
 
-/// How the time is shown first.
+/// Form of the time that is shown first.
 #[derive(Clone, Copy, Debug)]
 enum Stamp {
     Date,
     Seconds,
 }
 
-/// What was asked for.
+/// A command line of kstat.
 struct Asked {
     selectors: Vec<Selector>,
     class: Pattern,
     form: Form,
     stamp: Option<Stamp>,
     interval: Option<Duration>,
-    /// How often; None: for ever.
+    /// Number of times; `None`: for ever.
     count: Option<u64>,
 }
 
@@ -146,7 +146,7 @@ impl Asked {
         Ok(asked)
     }
 
-    /// What stands behind the options: selectors, an interval, a count.
+    /// Takes the words behind the options: selectors, an interval, a count.
     fn take_words(&mut self, given: &Given) -> Result<(), Wrong> {
         let mut numbers = Vec::new();
         for word in &given.words {
@@ -287,16 +287,18 @@ fn selector(parts: [&str; 4]) -> Result<Selector, Wrong> {
 
 /// The statistics of the machine that is up for a system, or of the kernel that this runs under.
 fn read(root: Option<&Path>) -> Result<Vec<Statistics>, String> {
-    let text = match root {
-        Some(root) => {
-            let answer = resident::ask(root, &resident::Request::Kstats).map_err(|e| e.to_string())?;
-            answer.unwrap_or_else(|| Err(modctl::not_up(root)))?
-        }
-        None => std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
-            let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
-            format!("{}: {error}; {hint}", kernel::KSTAT)
-        })?,
-    };
+    if let Some(root) = root {
+        return match resident::ask(root, &Request::Kstats).map_err(|e| e.to_string())? {
+            None => Err(modctl::not_up(root)),
+            Some(Ok(Reply::Kstats(all))) => Ok(all),
+            Some(Ok(_)) => Err(Refusal::unexpected().to_string()),
+            Some(Err(why)) => Err(why.to_string()),
+        };
+    }
+    let text = std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
+        let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
+        format!("{}: {error}; {hint}", kernel::KSTAT)
+    })?;
     serde_json::from_str(&text).map_err(|_| "the kernel's statistics are of another version".to_owned())
 }
 

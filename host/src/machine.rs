@@ -276,11 +276,7 @@ impl Machine {
 
     /// Returns the way of catching faults as the value of `DDI_HOST_FAULTS`, from which a program learns what does not work.
     pub fn faults(&self) -> &'static str {
-        match self.server().fault_mode() {
-            ddi_process::FaultMode::Userfaultfd => "userfaultfd",
-            ddi_process::FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
-            ddi_process::FaultMode::Signal => "signal",
-        }
+        self.server().fault_mode().name()
     }
 
     /// The server of client processes.

@@ -4,10 +4,10 @@
 //! come and go. `ddi-host run`, `add_drv`, `rem_drv`, `modload`, `modinfo`, `modunload` and `kstat` with the same `--root` find it by an abstract socket
 //! that is named after the directory's device and inode numbers, so there is nothing in the file system.
 //!
-//! A request is its words, each ended by a NUL; the answer is `0` or `1` (it could not be done) and a text. Requests are served one at a time,
-//! by the thread that started the machine.
+//! A request is a [`Request`] in JSON, after which the client shuts its side down; the answer is an [`Answer`] in JSON. Requests are served one at a time,
+//! by the thread that started the machine. Both sides are the same program, or one of another version, whose messages are refused.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +20,7 @@ use ddi_process::ending::{Ending, Signals};
 use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
 use ddi_system::root::Root;
 use rustix::event::{PollFd, PollFlags, poll};
+use serde::{Deserialize, Serialize};
 
 use crate::loader::modctl;
 use crate::loader::session::{self, Session};
@@ -27,15 +28,17 @@ use crate::machine::Machine;
 use ddi_kernel::board::log;
 use ddi_kernel::calls::kernel::DdiKernel;
 use ddi_kernel::calls::{autoload, system};
-use ddi_kernel::ddi::kstats;
+use ddi_kernel::ddi::kstats::{self, Statistics};
 use ddi_kernel::kern::{blocked, drivers, nodes};
 use ddi_kernel::pci;
 
-/// How long the other side may take with a request or an answer.
+/// Most bytes of a request.
+const LONGEST: u64 = 64 * 1024;
+/// Time that the other side may take with a request or an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is asked of a machine that stays up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Request to a machine that stays up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The environment that makes a program its client.
     Environment,
@@ -58,83 +61,93 @@ pub enum Request {
     Unload(String),
     /// Unload the module with this number; 0: all that are not in use.
     UnloadId(i64),
-    /// Load a module: a file, or a name along the module path.
-    Load(String, bool),
+    /// Load a module.
+    Load {
+        /// A file, or a name along the module path.
+        name: String,
+        /// It is a name.
+        by_path: bool,
+    },
     /// The loaded modules.
     Modules {
         /// Only the one with this number.
         id: Option<i64>,
         /// Descriptions are shown whole.
         wide: bool,
-        /// How often they were loaded, and those that are not any more.
+        /// Numbers of loads are shown, and modules that are not loaded any more.
         count: bool,
     },
     /// All statistics.
     Kstats,
     /// Calls that are inside a driver and that signals do not end: a number for each.
     Stuck,
-    /// Where these calls are and for what they wait.
+    /// Asks where these calls are and for what they wait.
     Where(Vec<u64>),
 }
 
-impl Request {
-    fn words(&self) -> Vec<String> {
-        let word = |text: &str| text.to_owned();
-        match self {
-            Request::Environment => vec![word("environment")],
-            Request::Attach(name) => vec![word("attach"), name.clone()],
-            Request::Unload(name) => vec![word("unload"), name.clone()],
-            Request::UnloadId(id) => vec![word("unload-id"), id.to_string()],
-            Request::Bind(name) => vec![word("bind"), name.clone()],
-            Request::Unbind(name) => vec![word("unbind"), name.clone()],
-            Request::Reread(name) => vec![word("reread"), name.clone()],
-            Request::Permissions { driver, add } => {
-                vec![word("permissions"), driver.clone(), add.to_string()]
-            }
-            Request::Load(name, by_path) => vec![word("load"), name.clone(), by_path.to_string()],
-            Request::Modules { id, wide, count } => {
-                let id = id.map_or_else(String::new, |id| id.to_string());
-                vec![word("modules"), id, wide.to_string(), count.to_string()]
-            }
-            Request::Kstats => vec![word("kstats")],
-            Request::Stuck => vec![word("stuck")],
-            Request::Where(calls) => {
-                let calls: Vec<String> = calls.iter().map(u64::to_string).collect();
-                vec![word("where"), calls.join(" ")]
-            }
-        }
-    }
+/// Result of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The request has been served.
+    Done,
+    /// The environment that makes a program a client: names and values.
+    Environment(Vec<(String, String)>),
+    /// Result of attaching a driver.
+    Attached {
+        /// Instances that were attached.
+        instances: usize,
+        /// Messages of devfsadm, in lines.
+        said: String,
+    },
+    /// The number of the module that was loaded.
+    Loaded(usize),
+    /// The loaded modules, as modinfo(8) prints them.
+    Modules(String),
+    /// All statistics.
+    Kstats(Vec<Statistics>),
+    /// Calls that are inside a driver and that signals do not end.
+    Stuck(Vec<u64>),
+    /// Such calls as are still inside.
+    Where(Vec<Waiting>),
+}
 
-    fn parse(words: &[&str]) -> Option<Request> {
-        Some(match words {
-            ["environment"] => Request::Environment,
-            ["attach", name] => Request::Attach((*name).to_owned()),
-            ["unload", name] => Request::Unload((*name).to_owned()),
-            ["unload-id", id] => Request::UnloadId(id.parse().ok()?),
-            ["bind", name] => Request::Bind((*name).to_owned()),
-            ["unbind", name] => Request::Unbind((*name).to_owned()),
-            ["reread", name] => Request::Reread((*name).to_owned()),
-            ["permissions", driver, add] => {
-                Request::Permissions { driver: (*driver).to_owned(), add: add.parse().ok()? }
-            }
-            ["load", name, by_path] => Request::Load((*name).to_owned(), by_path.parse().ok()?),
-            ["modules", id, wide, count] => Request::Modules {
-                id: if id.is_empty() { None } else { Some(id.parse().ok()?) },
-                wide: wide.parse().ok()?,
-                count: count.parse().ok()?,
-            },
-            ["kstats"] => Request::Kstats,
-            ["stuck"] => Request::Stuck,
-            ["where", calls] => {
-                Request::Where(calls.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?)
-            }
-            _ => return None,
-        })
+/// A call that is inside a driver and that signals do not end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The call's number.
+    pub call: u64,
+    /// The process for which it is.
+    pub pid: i32,
+    /// The call's place and what it waits for.
+    pub text: String,
+}
+
+/// Reason why a request was not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// An illumos errno, as modctl(2) returns it.
+    #[error("{}", ddi_system::errno::text(*.0))]
+    Errno(i32),
+    /// A sentence.
+    #[error("{0}")]
+    Told(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Refusal {
+        Refusal::Told(why)
     }
 }
 
-/// What came of a request: its text, or why it could not be done.
-pub type Answer = Result<String, String>;
+/// Answer to a request.
+pub type Answer = Result<Reply, Refusal>;
+
+impl Refusal {
+    /// Returns the refusal that stands for a reply to another request.
+    pub fn unexpected() -> Refusal {
+        Refusal::Told("an unexpected reply: is ddi-host serve of the same version?".to_owned())
+    }
+}
 
 fn address(root: &Path) -> io::Result<SocketAddr> {
     let meta = std::fs::metadata(root)?;
@@ -148,17 +161,14 @@ fn address(root: &Path) -> io::Result<SocketAddr> {
 pub fn ask(root: &Path, request: &Request) -> io::Result<Option<Answer>> {
     let Ok(address) = address(root) else { return Ok(None) };
     let Ok(mut stream) = UnixStream::connect_addr(&address) else { return Ok(None) };
-    let words: Vec<u8> =
-        request.words().into_iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
-    stream.write_all(&words)?;
+    serde_json::to_writer(&mut stream, request)?;
     stream.shutdown(std::net::Shutdown::Write)?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    match text.split_at_checked(1) {
-        Some(("0", rest)) => Ok(Some(Ok(rest.to_owned()))),
-        Some(("1", rest)) => Ok(Some(Err(rest.to_owned()))),
-        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ddi-host serve did not answer")),
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text)?;
+    if text.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ddi-host serve did not answer"));
     }
+    Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| Err(Refusal::unexpected()))))
 }
 
 /// The place where requests come in.
@@ -183,7 +193,7 @@ impl Door {
     }
 }
 
-/// How the machine is ended: the first signal ends it, with whatever time that takes.
+/// Ends the machine: the first signal ends it, with whatever time that takes.
 struct EndMachine(OwnedFd);
 
 impl Ending for EndMachine {
@@ -250,111 +260,108 @@ fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::
     let mut bytes = Vec::new();
     let own = rustix::process::geteuid();
     let answer = if peer.uid != own && !peer.uid.is_root() {
-        Err("this system belongs to another user".to_owned())
+        Err(Refusal::Told("this system belongs to another user".to_owned()))
     } else {
-        Read::by_ref(stream).take(4096).read_to_end(&mut bytes)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let words: Vec<&str> = text.strip_suffix('\0').unwrap_or(&text).split('\0').collect();
-        match Request::parse(&words) {
+        Read::by_ref(stream).take(LONGEST).read_to_end(&mut bytes)?;
+        match serde_json::from_slice(&bytes) {
             // Whoever has waited for a program finds its closes and unmaps done.
-            Some(request) => {
+            Ok(request) => {
                 machine.server().wait_idle(Duration::ZERO);
                 if let Err(why) = system::refresh() {
                     log::line(log::To::Both, &format!("WARNING: {why}"));
                 }
                 nodes::changed();
-                answer(machine, root, &request)
+                answer(machine, root, request)
             }
-            None => Err("an unknown request: is ddi-host serve of the same version?".to_owned()),
+            Err(_) => {
+                Err(Refusal::Told("an unknown request: is ddi-host serve of the same version?".to_owned()))
+            }
         }
     };
-    let (mark, text) = match &answer {
-        Ok(text) => (b"0", text),
-        Err(why) => (b"1", why),
-    };
-    stream.write_all(mark)?;
-    stream.write_all(text.as_bytes())
+    Ok(serde_json::to_writer(stream, &answer)?)
 }
 
-fn answer(machine: &mut Machine, root: &Root, request: &Request) -> Answer {
+fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
     match request {
         Request::Environment => {
             let mut variables = machine.server().environment();
             variables.push(("DDI_HOST_FAULTS".into(), machine.faults().into()));
-            Ok(variables.into_iter().map(|(name, value)| format!("{name}={value}\n")).collect())
+            Ok(Reply::Environment(variables))
         }
-        Request::Kstats => Ok(kstats::listing()),
-        Request::Stuck => Ok(DdiKernel.stuck().iter().map(|call| format!("{call}\n")).collect()),
+        Request::Kstats => Ok(Reply::Kstats(kstats::read_all())),
+        Request::Stuck => Ok(Reply::Stuck(DdiKernel.stuck())),
         Request::Where(calls) => {
-            let said = blocked::describe(calls);
-            Ok(said.iter().map(|(call, pid, text)| format!("{call} {pid} {text}\0")).collect())
+            let said = blocked::describe(&calls).into_iter();
+            Ok(Reply::Where(said.map(|(call, pid, text)| Waiting { call, pid, text }).collect()))
         }
         Request::Attach(name) => {
-            let attached = attach(machine, root, name).unwrap_or_else(|why| {
+            let instances = attach(machine, root, &name).unwrap_or_else(|why| {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
                 0
             });
-            let said: String = system::said().into_iter().map(|line| line + "\n").collect();
-            if attached > 0 { Ok(said) } else { Err(said) }
+            let said = system::said().into_iter().map(|line| line + "\n").collect();
+            Ok(Reply::Attached { instances, said })
         }
         Request::Bind(name) => {
-            if let Some(major) = root.major(name).map_err(|e| e.to_string())? {
-                drivers::set_major(name, major);
+            if let Some(major) = root.major(&name).map_err(|e| e.to_string())? {
+                drivers::set_major(&name, major);
             }
             pci::rebind(session::bound_by(root)?);
-            Ok(String::new())
+            Ok(Reply::Done)
         }
         Request::Unbind(name) => {
-            if drivers::major_of(name).is_none() {
-                return Err(EINVAL.to_string());
+            if drivers::major_of(&name).is_none() {
+                return Err(Refusal::Errno(EINVAL));
             }
-            forget_nodes(name);
-            drivers::forget_major(name);
+            forget_nodes(&name);
+            drivers::forget_major(&name);
             pci::rebind(session::bound_by(root)?);
-            Ok(String::new())
+            Ok(Reply::Done)
         }
         Request::Reread(name) => {
-            if drivers::major_of(name).is_none() {
-                return Err(EINVAL.to_string());
+            if drivers::major_of(&name).is_none() {
+                return Err(Refusal::Errno(EINVAL));
             }
-            forget_nodes(name);
-            Ok(String::new())
+            forget_nodes(&name);
+            Ok(Reply::Done)
         }
         Request::Permissions { driver, add } => {
-            system::change_permissions(driver, *add);
+            system::change_permissions(&driver, add);
             nodes::changed();
-            Ok(String::new())
+            Ok(Reply::Done)
         }
-        Request::Unload(name) => match machine.session().modules().find(name) {
-            Some(_) => unload_one(machine, root, name),
-            None => Ok(String::new()),
+        Request::Unload(name) => match machine.session().modules().find(&name) {
+            Some(_) => unload_one(machine, root, &name),
+            None => Ok(Reply::Done),
         },
         Request::UnloadId(0) => {
             unload(machine, root, Session::unload_unused);
-            Ok(String::new())
+            Ok(Reply::Done)
         }
         Request::UnloadId(id) => {
             let loaded = machine.session().modules().list();
-            let found = loaded.iter().find(|m| i64::try_from(m.id()) == Ok(*id)).map(|m| m.name().to_owned());
+            let found = loaded.iter().find(|m| i64::try_from(m.id()) == Ok(id)).map(|m| m.name().to_owned());
             drop(loaded);
             match found {
                 Some(name) => unload_one(machine, root, &name),
                 // The kernel itself.
-                None if modctl::OWN.iter().any(|(own, _)| own == id) => Err(EBUSY.to_string()),
-                None => Err(EINVAL.to_string()),
+                None if modctl::OWN.iter().any(|(own, _)| *own == id) => Err(Refusal::Errno(EBUSY)),
+                None => Err(Refusal::Errno(EINVAL)),
             }
         }
-        Request::Load(name, by_path) => {
+        Request::Load { name, by_path } => {
             let file =
-                if *by_path { machine.session().modules().along_path(name) } else { Some(name.into()) };
-            let file = file.ok_or_else(|| ENOENT.to_string())?;
+                if by_path { machine.session().modules().along_path(&name) } else { Some(name.into()) };
+            let file = file.ok_or(Refusal::Errno(ENOENT))?;
             let loaded = machine.session().load(root, &file);
-            loaded.map(|id| id.to_string()).map_err(|(errno, why)| {
+            loaded.map(Reply::Loaded).map_err(|(errno, why)| {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
-                errno.to_string()
+                Refusal::Errno(errno)
             })
         }
-        Request::Modules { id, wide, count } => modctl::table(machine.session(), root, *id, *wide, *count),
+        Request::Modules { id, wide, count } => {
+            modctl::table(machine.session(), root, id, wide, count).map(Reply::Modules)
+        }
     }
 }
 
@@ -376,9 +383,9 @@ fn forget_nodes(driver: &str) {
 
 /// Unloads a module; the error is an illumos errno.
 fn unload_one(machine: &mut Machine, root: &Root, name: &str) -> Answer {
-    unload(machine, root, |session| session.unload(name)).map(|()| String::new()).map_err(|why| {
+    unload(machine, root, |session| session.unload(name)).map(|()| Reply::Done).map_err(|why| {
         log::line(log::To::Log, &format!("{name}: {why}"));
-        why.errno.to_string()
+        Refusal::Errno(why.errno)
     })
 }
 
@@ -407,28 +414,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_survive_their_words() {
+    fn requests_and_answers_survive_the_way() {
         for request in [
             Request::Environment,
             Request::Attach("ctxdev".into()),
-            Request::Unload("ctxdev".into()),
-            Request::UnloadId(201),
-            Request::Bind("ctxdev".into()),
-            Request::Unbind("ctxdev".into()),
-            Request::Reread("ctxdev".into()),
             Request::Permissions { driver: "ctxdev".into(), add: false },
-            Request::Load("drv/ctxdev".into(), true),
-            Request::Modules { id: None, wide: true, count: false },
+            Request::Load { name: "drv/ctxdev".into(), by_path: true },
             Request::Modules { id: Some(-7), wide: false, count: true },
-            Request::Kstats,
-            Request::Stuck,
             Request::Where(vec![1 << 33 | 1, 7]),
         ] {
-            let words = request.words();
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            assert_eq!(Request::parse(&words), Some(request));
+            let text = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
         }
-        assert_eq!(Request::parse(&["attach"]), None);
+        let waiting = Waiting { call: 1 << 40, pid: 7, text: "a\nb\0c".into() };
+        for answer in [
+            Ok(Reply::Done),
+            Ok(Reply::Environment(vec![("A".into(), "b=c\nd".into())])),
+            Ok(Reply::Attached { instances: 2, said: String::new() }),
+            Ok(Reply::Where(vec![waiting])),
+            Err(Refusal::Errno(EINVAL)),
+            Err(Refusal::Told("why".into())),
+        ] {
+            let text = serde_json::to_string(&answer).unwrap();
+            assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+        }
+        assert!(serde_json::from_str::<Request>("{\"Load\":{\"name\":\"a\"}}").is_err());
     }
 
     #[test]

@@ -115,6 +115,10 @@ impl Image {
     pub fn memory(&self) -> Range<usize> {
         self.text.start..self.common.end
     }
+    /// Returns the addresses of the instructions.
+    pub fn text(&self) -> Range<usize> {
+        self.text.clone()
+    }
     /// Is the address inside the instructions.
     pub fn is_text(&self, address: usize) -> bool {
         self.text.contains(&address)

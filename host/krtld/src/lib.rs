@@ -9,6 +9,7 @@
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the kernel's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
+//! | `published` | which addresses are modules', for signal handlers |
 //! | `missing` | what stands for a function that nobody has |
 //! | `kernel` | what is asked of the kernel around the modules |
 //!
@@ -25,6 +26,7 @@ pub mod low;
 mod missing;
 pub mod module;
 pub mod modules;
+mod published;
 pub mod reloc;
 pub mod stubs;
 
@@ -32,5 +34,6 @@ pub use error::{LoadError, Missing, Problem, Site, Why};
 pub use kernel::{Element, Export, Kernel, Linkage};
 pub use link::Probe;
 pub use module::Module;
-pub use modules::{Modules, UnloadError, module_at, symbolize, variable, with_a_name};
+pub use modules::{Modules, UnloadError, module_at, symbolize, variable};
+pub use published::{Region, last_loaded, region};
 pub use stubs::{real_data, real_function, seen_data};

@@ -13,6 +13,7 @@ use crate::image::Image;
 use crate::kernel::{Kernel, Linkage};
 use crate::link::{self, Linked, Probe};
 use crate::modules;
+use crate::published::Published;
 
 /// `MODREV_1`: the linkage revision that the kernel takes.
 const MODREV_1: c_int = 1;
@@ -38,6 +39,8 @@ pub struct Module {
     path: PathBuf,
     id: usize,
     object: Object,
+    /// Goes before the image.
+    _published: Published,
     image: Image,
     values: Vec<Option<i64>>,
     symbols: Symbols,
@@ -72,6 +75,7 @@ impl Module {
             path: path.to_owned(),
             id,
             object,
+            _published: Published::new(name, &linked.image.text(), linked.image.memory().end),
             image: linked.image,
             values: linked.values,
             symbols,

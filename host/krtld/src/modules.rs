@@ -329,14 +329,6 @@ pub fn variable(address: usize) -> Option<String> {
     module_at(address)?.variable(address)
 }
 
-/// Calls `f` with the name of the module that was loaded last. None if there is none, or if that is not known at the moment. May be called in a signal
-/// handler: nothing is allocated.
-pub fn with_a_name<R>(f: impl FnOnce(&str) -> R) -> Option<R> {
-    let all = ALL.try_read().ok()?;
-    let last = all.iter().rev().find_map(Weak::upgrade)?;
-    Some(f(last.name()))
-}
-
 /// What is remembered of modules that are not loaded any more, for the stacks of what they have left: the last one first.
 static GONE: Mutex<VecDeque<Symbols>> = Mutex::new(VecDeque::new());
 const REMEMBERED: usize = 64;

@@ -12,6 +12,11 @@ use parking_lot::Mutex;
 
 use super::DeviceNode;
 
+/// The list of device nodes.
+///
+/// # Invariants
+/// `base` is the address of a mapping of `fd`, of [`BOARD_LEN`] bytes, which is the value's own and lasts as long as it. It begins with a header, all-zero at first, which
+/// is accessed by its atomics only. Entries are written by whoever holds `writer`, while `sequence` is odd.
 #[derive(Debug)]
 pub(super) struct Board {
     fd: OwnedFd,
@@ -19,7 +24,7 @@ pub(super) struct Board {
     writer: Mutex<()>,
 }
 
-// SAFETY: the mapping lives as long as the value; it is written under the lock and otherwise only through atomics.
+// SAFETY: the mapping belongs to the value and to no thread; it is written under the lock and otherwise only through atomics, by the invariant.
 unsafe impl Send for Board {}
 // SAFETY: as above.
 unsafe impl Sync for Board {}
@@ -47,7 +52,7 @@ impl Board {
     /// Replaces the list.
     pub fn write(&self, nodes: &[DeviceNode]) {
         let _writer = self.writer.lock();
-        // SAFETY: the header is mapped, aligned, and all-zero at first, which is valid.
+        // SAFETY: mapped, aligned and a header, by the invariant.
         let header = unsafe { self.base.as_ref() };
         let nodes: Vec<&DeviceNode> =
             nodes.iter().filter(|n| n.path.len() <= PATH_MAX).take(BOARD_ENTRIES).collect();
@@ -70,9 +75,9 @@ impl Board {
                 path,
             };
             let at = size_of::<BoardHeader>() + i * size_of::<BoardEntry>();
-            // SAFETY: entry `i` lies within the mapping, as `i` is below BOARD_ENTRIES.
+            // SAFETY: entry `i` lies within the mapping, by the invariant, as `i` is below BOARD_ENTRIES.
             let place = unsafe { self.base.byte_add(at) }.cast::<BoardEntry>();
-            // SAFETY: mapped, aligned, and nobody else writes; readers check the sequence number before they trust what they read.
+            // SAFETY: mapped and aligned, and nobody else writes, by the invariant; readers check the sequence number before they trust what they read.
             unsafe { place.write_volatile(entry) };
         }
         header.count.store(nodes.len() as u32, Ordering::Release);
@@ -88,7 +93,7 @@ impl AsFd for Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; `base` is not used afterwards.
+        // SAFETY: the value's own mapping, by the invariant; `base` is not used afterwards.
         let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), BOARD_LEN) };
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_wire::{HIDDEN, Message, Op, PAYLOAD_MAX};
+use ddi_wire::{Answer, Behind, FromClient, HEAD_MAX, Items, MapPiece, PAYLOAD_MAX, Request, Room, Upcall};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
@@ -16,10 +16,10 @@ use super::client::piece;
 use super::hat::Part;
 use super::polls::PollWaker;
 use super::server::Shared;
-use super::sock::{Conn, buffer, from_words, words};
+use super::sock::{Conn, Received, buffer};
 use super::watch::Key;
 use super::{Errno, FaultMode, Piece, Process, Prot};
-use crate::physmem::PAGE_SIZE;
+use crate::physmem::{self, PAGE_SIZE};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Call>>> = const { RefCell::new(None) };
@@ -41,8 +41,8 @@ pub struct Call {
     agent: Cell<bool>,
     /// Room that the thread has found in advance: address, length, the program's hint.
     offered: Cell<Option<Offer>>,
-    /// What the thread is to do when it has the reply, if that is possible: [`MapPiece`](ddi_wire::MapPiece)s as words.
-    deferred: RefCell<Option<Vec<[u64; 4]>>>,
+    /// Changes that the thread makes when it has the reply, if that is possible.
+    deferred: RefCell<Option<Vec<MapPiece>>>,
     /// The thread waits in poll(2), since its last request.
     poller: RefCell<Option<PollWaker>>,
     /// The request has waited for another thread's fork.
@@ -76,7 +76,7 @@ impl Line {
             if wake.is_some() {
                 self.interrupted.store(true, Ordering::Release);
                 // Whatever came is used up: an interrupt, or the end, which the next receive will see again.
-                let _ = self.conn.recv(&mut [], RecvFlags::DONTWAIT);
+                let _ = self.conn.recv(&mut [0; HEAD_MAX], RecvFlags::DONTWAIT);
             }
             wake.clone()
         };
@@ -151,8 +151,8 @@ impl Call {
     }
 
     /// The thread has reserved room for this call; it gives it back itself if the call does not use it or fails.
-    pub(super) fn offer(&self, addr: u64, len: u64, hint: u64) {
-        self.offered.set(Some(Offer { addr, len, hint, used: false }));
+    pub(super) fn offer(&self, room: Room, hint: u64) {
+        self.offered.set(Some(Offer { addr: room.addr, len: room.len, hint, used: false }));
     }
 
     /// The last changes of the address space travel with the reply, where nothing can come between.
@@ -161,18 +161,18 @@ impl Call {
     }
 
     /// The call is served: what travels with its reply.
-    pub(super) fn take_deferred(&self) -> Vec<[u64; 4]> {
+    pub(super) fn take_deferred(&self) -> Vec<MapPiece> {
         self.offered.set(None);
         self.deferred.take().unwrap_or_default()
     }
 
-    /// What was to travel with a reply is done at once.
-    pub(super) fn carry_out(&self, deferred: &[[u64; 4]]) {
-        for &piece in deferred {
+    /// Makes changes at once that were to travel with a reply.
+    pub(super) fn carry_out(&self, deferred: &[MapPiece]) {
+        for piece in deferred {
             // An error means that the thread is gone, or that the range has no mapping any more.
-            let _ = match piece {
-                [addr, len, ddi_wire::UNMAPPED, _] => self.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]),
-                piece => self.upcall(Op::Map, [0; 6], &words([piece].into_iter())),
+            let _ = match piece.behind {
+                Behind::Unmapped => self.upcall(&Upcall::Unmap { addr: piece.va, len: piece.len }),
+                _ => self.upcall(&Upcall::Map { pieces: Items::of(std::slice::from_ref(piece)) }),
             };
         }
     }
@@ -183,7 +183,7 @@ impl Call {
         AgentGuard(self)
     }
 
-    /// Must changes of translations be left to the agent?
+    /// Returns whether changes of translations are left to the agent.
     pub(super) fn is_by_agent(&self) -> bool {
         self.agent.get()
     }
@@ -202,30 +202,32 @@ impl Call {
         self.tid
     }
 
-    /// Asks the waiting thread; the answer's payload is in `self.buf`.
-    fn ask(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<(Message, usize), Errno> {
-        let gone = Errno(libc::EINTR);
-        let hung_up = || {
+    /// Asks the waiting thread; `then` takes what is wanted from the answer, `None` if it is another upcall's.
+    fn ask<R>(&self, upcall: &Upcall<'_>, then: impl FnOnce(Answer<'_>) -> Option<R>) -> Result<R, Errno> {
+        let gone = || {
             self.line.interrupted.store(true, Ordering::Release);
-            gone
+            Errno(libc::EINTR)
         };
-        let message = Message { op: op as u32, errno: 0, a };
-        self.conn().send(&message, payload, &[]).map_err(|_| hung_up())?;
+        self.conn().send(upcall, &[]).map_err(|_| gone())?;
+        let mut buf = self.buf.borrow_mut();
         loop {
-            let mut buf = self.buf.borrow_mut();
             let got = self.conn().recv(&mut buf, RecvFlags::empty());
-            let got = got.map_err(|_| hung_up())?.ok_or_else(hung_up)?;
-            match Op::from_number(got.message.op) {
-                Some(Op::Reply) if got.message.errno == 0 => return Ok((got.message, got.payload)),
-                Some(Op::Reply) => return Err(Errno(got.message.errno)),
-                Some(Op::Interrupt) => self.line.interrupted.store(true, Ordering::Release),
-                _ => return Err(gone),
+            let got = got.map_err(|_| gone())?.ok_or_else(gone)?;
+            match FromClient::decode(&buf[..got.len]) {
+                Ok(FromClient::Answer(Answer::Failed { errno })) => return Err(Errno(errno)),
+                Ok(FromClient::Answer(answer)) => return then(answer).ok_or_else(gone),
+                Ok(FromClient::Request(Request::Interrupt)) => {
+                    self.line.interrupted.store(true, Ordering::Release);
+                }
+                // It does not speak our language.
+                _ => return Err(gone()),
             }
         }
     }
 
-    pub(super) fn upcall(&self, op: Op, a: [u64; 6], payload: &[u8]) -> Result<Message, Errno> {
-        self.ask(op, a, payload).map(|(message, _)| message)
+    /// The same for an upcall that has no result.
+    pub(super) fn upcall(&self, upcall: &Upcall<'_>) -> Result<(), Errno> {
+        self.ask(upcall, |answer| matches!(answer, Answer::Done).then_some(()))
     }
 
     /// Reserves `len` bytes of the client's address space: at `fixed` exactly (what was there is replaced), else near `hint`
@@ -242,7 +244,6 @@ impl Call {
         hint: u64,
         fixed: Option<u64>,
     ) -> Result<u64, Errno> {
-        let (hint, is_fixed) = fixed.map_or((hint, 0), |at| (at, 1));
         if len == 0
             || !len.is_multiple_of(PAGE_SIZE)
             || !align.is_power_of_two()
@@ -251,15 +252,18 @@ impl Call {
         {
             return Err(Errno(libc::EINVAL));
         }
-        if let Some(offer) = self.offered.get().filter(|o| fixed.is_none() && !o.used && o.hint == hint)
+        if let Some(addr) = fixed {
+            return self.upcall(&Upcall::Clear { addr, len }).map(|()| addr);
+        }
+        if let Some(offer) = self.offered.get().filter(|o| !o.used && o.hint == hint)
             && offer.len == len
             && offer.addr & (align - 1) == align_offset & (align - 1)
         {
             self.offered.set(Some(Offer { used: true, ..offer }));
             return Ok(offer.addr);
         }
-        let a = [len, align, align_offset & (align - 1), hint, is_fixed, 0];
-        Ok(self.upcall(Op::Reserve, a, &[])?.a[0])
+        let upcall = Upcall::Reserve { len, align, offset: align_offset & (align - 1), hint };
+        self.ask(&upcall, |answer| if let Answer::Room { addr } = answer { Some(addr) } else { None })
     }
 
     /// Fills reserved address space with pieces; none is loaded yet. All or none.
@@ -269,7 +273,7 @@ impl Call {
     pub fn map_pieces(&self, pieces: &[Piece]) -> Result<(), Errno> {
         if self.process.fault_mode().is_none() {
             // Its first mapping, made by a driver in some other call than mmap(2).
-            self.upcall(Op::Enlist, [0; 6], &[])?;
+            self.upcall(&Upcall::Enlist)?;
         }
         let mode = self.process.fault_mode().ok_or(Errno(libc::ENOMEM))?;
         let mem = &self.shared.mem;
@@ -284,27 +288,28 @@ impl Call {
             };
             list.push(Part { page: p.va / PAGE_SIZE, pages, frame, prot: p.prot });
         }
-        let as_words = |p: &Part| match mode {
-            FaultMode::Signal => [p.page * PAGE_SIZE, p.pages * PAGE_SIZE, HIDDEN, 0],
+        let pieces = list.iter().map(|p| match mode {
+            FaultMode::Signal => MapPiece { behind: Behind::Hidden, prot: 0, ..piece(p) },
             _ => piece(p),
-        };
+        });
         // With signals a load would open the reserved memory.
         if mode != FaultMode::Signal
             && let Some(deferred) = &mut *self.deferred.borrow_mut()
         {
-            deferred.extend(list.iter().map(as_words));
+            deferred.extend(pieces);
             let mut hat = self.process.hat.lock();
-            self.process.changed();
+            self.process.verdicts.changed();
             list.iter().for_each(|&p| hat.insert(p));
             return Ok(());
         }
-        let payload = words(list.iter().map(as_words));
-        let r =
-            payload.chunks(PAYLOAD_MAX / 32 * 32).try_for_each(|m| self.upcall(Op::Map, [0; 6], m).map(drop));
+        let pieces: Vec<MapPiece> = pieces.collect();
+        let r = pieces
+            .chunks(Items::<MapPiece>::MOST)
+            .try_for_each(|some| self.upcall(&Upcall::Map { pieces: Items::of(some) }));
         // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
         if r.is_ok() {
             let mut hat = self.process.hat.lock();
-            self.process.changed();
+            self.process.verdicts.changed();
             list.iter().for_each(|&p| hat.insert(p));
         }
         r
@@ -313,7 +318,7 @@ impl Call {
     /// Unmaps `len` bytes at `addr`: pieces, or reserved space.
     ///
     /// # Errors
-    /// What Linux said. `EINTR`: the thread is gone.
+    /// The error of Linux. `EINTR`: the thread is gone.
     pub fn unmap(&self, addr: u64, len: u64) -> Result<(), Errno> {
         self.process.hat.lock().remove(addr / PAGE_SIZE, len.div_ceil(PAGE_SIZE));
         if let Some(offer) = self.offered.get().filter(|o| o.used && (o.addr, o.len) == (addr, len)) {
@@ -323,20 +328,20 @@ impl Call {
             return Ok(());
         }
         if let Some(deferred) = &mut *self.deferred.borrow_mut() {
-            deferred.push([addr, len, ddi_wire::UNMAPPED, 0]);
+            deferred.push(MapPiece { va: addr, len, prot: 0, behind: Behind::Unmapped });
             return Ok(());
         }
-        let keep = self.replaced.borrow_mut().as_mut().map_or(0, |ranges| {
+        if let Some(ranges) = &mut *self.replaced.borrow_mut() {
             ranges.push((addr, len));
-            1
-        });
-        self.upcall(Op::Unmap, [addr, len, keep, 0, 0, 0], &[]).map(drop)
+            return self.upcall(&Upcall::Clear { addr, len });
+        }
+        self.upcall(&Upcall::Unmap { addr, len })
     }
 
     /// Changes the protection of mapped pieces, loaded or not.
     ///
     /// # Errors
-    /// What Linux said. `EINTR`: the thread is gone.
+    /// The error of Linux. `EINTR`: the thread is gone.
     pub fn protect(&self, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
         self.process.protect(addr, len.div_ceil(PAGE_SIZE), prot)
     }
@@ -348,10 +353,10 @@ impl Call {
     /// `EFAULT`: part of it cannot be read. What Linux said. `EINTR`: the thread is gone.
     pub fn pin(&self, addr: u64, len: u64, pfn: u64, prot: Prot) -> Result<(), Errno> {
         if self.process.fault_mode().is_none() {
-            self.upcall(Op::Enlist, [0; 6], &[])?;
+            self.upcall(&Upcall::Enlist)?;
         }
         let (page, pages) = (addr / PAGE_SIZE, len / PAGE_SIZE);
-        self.upcall(Op::Pin, [addr, len, pfn * PAGE_SIZE, prot.bits().into(), 0, 0], &[])?;
+        self.upcall(&Upcall::Pin { addr, len, offset: pfn * PAGE_SIZE, prot: prot.bits() })?;
         let mut hat = self.process.hat.lock();
         hat.insert(Part { page, pages, frame: pfn, prot });
         hat.mark(page, pages, true);
@@ -363,20 +368,41 @@ impl Call {
     /// # Errors
     /// `EFAULT`, or a driver's error: not all of it could be read; what `buf` holds is then undefined. `EINTR`: the thread is gone.
     pub fn copyin(&self, addr: u64, buf: &mut [u8]) -> Result<(), Errno> {
+        self.fetch(addr, buf.len(), |at, bytes| buf[at..at + bytes.len()].copy_from_slice(bytes))
+    }
+
+    /// The same to memory that processes may be writing at the same time.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of `len` bytes, and no Rust reference to them is used meanwhile.
+    ///
+    /// # Errors
+    /// See [`copyin`](Call::copyin).
+    pub unsafe fn copyin_shared(&self, addr: u64, to: *mut u8, len: usize) -> Result<(), Errno> {
+        // SAFETY: `fetch` gives pieces within `len`; the rest is the caller's promise.
+        self.fetch(addr, len, |at, bytes| unsafe { physmem::store(to.wrapping_add(at), bytes) })
+    }
+
+    /// Reads user memory, and gives each piece of it to `put` with its offset.
+    fn fetch(&self, addr: u64, len: usize, mut put: impl FnMut(usize, &[u8])) -> Result<(), Errno> {
         if let Some((base, bytes)) = &self.bytes {
             let from = addr.checked_sub(*base).and_then(|at| usize::try_from(at).ok());
-            let from = from.and_then(|at| bytes.get(at..)?.get(..buf.len())).ok_or(Errno(libc::EFAULT))?;
-            buf.copy_from_slice(from);
+            put(0, from.and_then(|at| bytes.get(at..)?.get(..len)).ok_or(Errno(libc::EFAULT))?);
             return Ok(());
         }
-        let mut at = addr;
-        for chunk in buf.chunks_mut(PAYLOAD_MAX) {
-            let (got, n) = self.ask(Op::CopyIn, [at, chunk.len() as u64, 0, 0, 0, 0], &[])?;
-            if n != chunk.len() {
-                return Err(Errno(got.a[1] as i32));
-            }
-            chunk.copy_from_slice(&self.buf.borrow()[..n]);
-            at = at.wrapping_add(n as u64);
+        let mut done = 0;
+        while done < len {
+            let want = (len - done).min(PAYLOAD_MAX);
+            let upcall = Upcall::CopyIn { addr: addr.wrapping_add(done as u64), len: want as u64 };
+            self.ask(&upcall, |answer| match answer {
+                Answer::Bytes { bytes, .. } if bytes.len() == want => {
+                    put(done, bytes);
+                    Some(Ok(()))
+                }
+                Answer::Bytes { why, .. } => Some(Err(Errno(why))),
+                _ => None,
+            })??;
+            done += want;
         }
         Ok(())
     }
@@ -387,14 +413,32 @@ impl Call {
     /// `EFAULT`, or a driver's error: not all of it could be written. `EINTR`: the thread is gone.
     pub fn copyout(&self, addr: u64, buf: &[u8]) -> Result<(), Errno> {
         let mut at = addr;
-        for chunk in buf.chunks(PAYLOAD_MAX) {
-            let got = self.upcall(Op::CopyOut, [at, 0, 0, 0, 0, 0], chunk)?;
-            if got.a[0] != chunk.len() as u64 {
-                return Err(Errno(got.a[1] as i32));
-            }
-            at = at.wrapping_add(chunk.len() as u64);
-        }
-        Ok(())
+        buf.chunks(PAYLOAD_MAX).try_for_each(|bytes| {
+            let to = at;
+            at = at.wrapping_add(bytes.len() as u64);
+            self.ask(&Upcall::CopyOut { addr: to, bytes }, |answer| match answer {
+                Answer::Copied { count, .. } if count == bytes.len() as u64 => Some(Ok(())),
+                Answer::Copied { why, .. } => Some(Err(Errno(why))),
+                _ => None,
+            })?
+        })
+    }
+
+    /// The same from memory that processes may be writing at the same time.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of `len` bytes, and no Rust reference writes to them meanwhile.
+    ///
+    /// # Errors
+    /// See [`copyout`](Call::copyout).
+    pub unsafe fn copyout_shared(&self, addr: u64, from: *const u8, len: usize) -> Result<(), Errno> {
+        let mut chunk = vec![0; len.min(PAYLOAD_MAX)];
+        (0..len).step_by(PAYLOAD_MAX).try_for_each(|at| {
+            let chunk = &mut chunk[..(len - at).min(PAYLOAD_MAX)];
+            // SAFETY: within `len`; the rest is the caller's promise.
+            unsafe { physmem::load(from.wrapping_add(at), chunk) };
+            self.copyout(addr.wrapping_add(at as u64), chunk)
+        })
     }
 
     /// Copies a string in: at most `max` bytes, NUL included; the result is without it.
@@ -406,8 +450,11 @@ impl Call {
         while out.len() < max {
             let want = (max - out.len()).min(PAYLOAD_MAX);
             let at = addr.wrapping_add(out.len() as u64);
-            let (_, n) = self.ask(Op::CopyInStr, [at, want as u64, 0, 0, 0, 0], &[])?;
-            out.extend_from_slice(&self.buf.borrow()[..n]);
+            let n = self.ask(&Upcall::CopyInStr { addr: at, max: want as u64 }, |answer| {
+                let Answer::Bytes { bytes, .. } = answer else { return None };
+                out.extend_from_slice(bytes);
+                Some(bytes.len())
+            })?;
             if out.last() == Some(&0) {
                 out.pop();
                 return Ok(out);
@@ -419,11 +466,11 @@ impl Call {
         Err(Errno(libc::ENAMETOOLONG))
     }
 
-    /// Has the thread got a signal (or died) since the call began?
+    /// Returns whether the thread has got a signal (or died) since the call began.
     pub fn interrupted(&self) -> bool {
         if !self.line.interrupted.load(Ordering::Acquire) {
             // An interrupt may wait on the connection: nothing else can, between upcalls.
-            let came = self.conn().recv(&mut [], RecvFlags::DONTWAIT);
+            let came = self.conn().recv(&mut [0; HEAD_MAX], RecvFlags::DONTWAIT);
             if !matches!(&came, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock) {
                 self.line.interrupted.store(true, Ordering::Release);
             }
@@ -431,7 +478,7 @@ impl Call {
         self.line.interrupted.load(Ordering::Acquire)
     }
 
-    /// Has `wake` called, from another host thread, when the thread gets a signal or dies, or at once if it has.
+    /// Arranges that `wake` is called, from another host thread, when the thread gets a signal or dies, or at once if it has.
     /// It may still be called once when the guard is gone already. This is how an interruptible wait (`cv_wait_sig`) is built: set it up, then
     /// wait until woken or [`interrupted`](Call::interrupted). No upcall may be made while the guard lives.
     pub fn on_interrupt(&self, wake: Arc<dyn Fn() + Send + Sync>) -> InterruptGuard<'_> {
@@ -446,19 +493,9 @@ impl Call {
         InterruptGuard { call: self, watched }
     }
 
-    /// The words of the message that was received last.
-    pub(super) fn words<const N: usize>(&self, payload: usize) -> Vec<[u64; N]> {
-        from_words(&self.buf.borrow()[..payload])
-    }
-
-    /// Receives the next request.
-    pub(super) fn next(&self) -> Option<super::sock::Received> {
-        self.conn().recv(&mut self.buf.borrow_mut(), RecvFlags::empty()).ok().flatten()
-    }
-
-    /// The bytes of the message that was received last.
-    pub(super) fn bytes(&self, payload: usize) -> Vec<u8> {
-        self.buf.borrow()[..payload].to_vec()
+    /// Receives the next request into `buf`; `None`: the thread is gone.
+    pub(super) fn next(&self, buf: &mut [u8]) -> Option<Received> {
+        self.conn().recv(buf, RecvFlags::empty()).ok().flatten()
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// After so long a call that is still inside a driver has not been ended by the signal.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// What is done with the signals.
+/// Actions on the signals.
 pub trait Ending: Send {
     /// One came. Another one before this has returned waits.
     fn asked(&self, signal: i32);
@@ -23,7 +23,7 @@ pub trait Ending: Send {
     fn end(&self);
 }
 
-/// Where handlers write.
+/// Descriptor that handlers write to.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn note(signal: libc::c_int) {
@@ -48,7 +48,7 @@ impl Signals {
     /// Takes them. One value at a time.
     ///
     /// # Errors
-    /// What Linux says of a pipe and a thread.
+    /// The error of making a pipe and a thread.
     pub fn take(ending: impl Ending + 'static) -> io::Result<Signals> {
         let flags = rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK;
         let (events, pipe) = rustix::pipe::pipe_with(flags)?;
@@ -116,6 +116,7 @@ fn attend(events: &OwnedFd, ending: &dyn Ending) {
         if before.iter().any(|call| told.contains(call)) {
             ending.end();
         }
+        // Only what is said waits: a call that is still there after so long has not been ended by the signal.
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
         let mut stuck = ending.stuck();
         stuck.retain(|call| before.contains(call));

@@ -11,33 +11,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ddi_wire::SignalInfo;
 use ddi_wire::uffd::{Event, FAULT_WRITE};
+use parking_lot::{Condvar, Mutex};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::client::readable;
 use super::interrupt::Service;
+use super::proc::{self, Place};
 use super::server::Shared;
 use super::uffd::{Resolved, Uffd};
+use super::verdicts::{Doubt, Refused};
 use super::{FaultMode, Process, Prot};
 use crate::physmem::PAGE_SIZE;
 
 /// An access that found no translation, or one that forbids it.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Whose access.
+    /// The process whose access it is.
     pub process: Arc<Process>,
     /// The thread's id (Linux tid); 0 if not known.
     pub tid: i32,
     /// The address, exact where Linux tells it, else of the page.
     pub addr: u64,
-    /// What was tried: one of read, write, exec.
+    /// The access: one of read, write, exec.
     pub access: Prot,
     /// There is a translation, and it forbids the access (illumos: `F_PROT`); else there was none (`F_INVAL`).
     pub protection: bool,
 }
 
-/// What became of a fault.
+/// Outcome of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultOutcome {
     /// Translations were loaded, or nothing was: let the access try again.
@@ -61,10 +65,14 @@ pub(super) struct FaultPool {
     epoll: OwnedFd,
     wake: OwnedFd,
     idle: AtomicUsize,
-    threads: AtomicUsize,
+    /// Threads that there are.
+    threads: Mutex<usize>,
+    ended: Condvar,
     stop: AtomicBool,
 }
 
+/// Time that the end waits for threads that serve a fault: one may be inside a driver for good.
+const LAST: Duration = Duration::from_secs(1);
 /// Threads that stay waiting.
 const SPARE: usize = 2;
 /// Faults read at once.
@@ -76,7 +84,8 @@ impl FaultPool {
         let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
         let idle = AtomicUsize::new(0);
-        Ok(FaultPool { epoll, wake, idle, threads: AtomicUsize::new(0), stop: AtomicBool::new(false) })
+        let stop = AtomicBool::new(false);
+        Ok(FaultPool { epoll, wake, idle, threads: Mutex::new(0), ended: Condvar::new(), stop })
     }
 
     pub fn add(&self, uffd: &Uffd, process: u64) -> io::Result<()> {
@@ -97,28 +106,29 @@ impl FaultPool {
 
     fn spawn(shared: &Arc<Shared>) {
         shared.faults.idle.fetch_add(1, Ordering::AcqRel);
-        shared.faults.threads.fetch_add(1, Ordering::AcqRel);
+        *shared.faults.threads.lock() += 1;
         let owned = shared.clone();
         let thread = std::thread::Builder::new().name("ddi-fault".into()).spawn(move || {
             owned.faults.run(&owned);
-            owned.faults.threads.fetch_sub(1, Ordering::AcqRel);
+            owned.faults.thread_ended();
         });
         if thread.is_err() {
             shared.faults.idle.fetch_sub(1, Ordering::AcqRel);
-            shared.faults.threads.fetch_sub(1, Ordering::AcqRel);
+            shared.faults.thread_ended();
         }
     }
 
-    /// Has all threads end, and waits (not for ever) for them.
+    fn thread_ended(&self) {
+        *self.threads.lock() -= 1;
+        self.ended.notify_all();
+    }
+
+    /// Ends all threads, and waits (not for ever) for them.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        for _ in 0..1000 {
-            if self.threads.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let mut threads = self.threads.lock();
+        self.ended.wait_while_for(&mut threads, |threads| *threads > 0, LAST);
     }
 
     fn run(&self, shared: &Arc<Shared>) {
@@ -194,10 +204,10 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     process.thaw_for(tid);
     // If it waits for one that is being served, that one's end wakes it.
     let Some(service) = Service::begin(&fault) else { return };
-    let doubt = process.doubts.lock().get(&tid).copied();
+    let doubt = process.verdicts.doubt(tid);
     let doubt = doubt.filter(|doubt| (doubt.addr, doubt.access) == (event.address, access));
     let before = doubt.map(|_| Rest::of(process, tid));
-    let changes = process.changes();
+    let changes = process.verdicts.changes();
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
@@ -207,7 +217,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     };
     // The access that the driver has refused already, and that the thread has been at ever since.
     let known = doubt.filter(|doubt| {
-        let waits = doubt.place != Whereabouts::Running;
+        let waits = doubt.place != Place::Running;
         waits && doubt.changes == changes && before.is_some_and(|before| before.place == doubt.place)
     });
     let outcome = match known {
@@ -224,7 +234,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
             }
         }
         FaultOutcome::Retry | FaultOutcome::Interrupted => {
-            process.doubts.lock().remove(&tid);
+            process.verdicts.set_doubt(tid, None);
             wake();
         }
         FaultOutcome::Signal { .. } if is_foreign(process, tid) => {
@@ -238,59 +248,53 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     }
 }
 
-/// Is it the access of another process's thread, which reads or writes this one's memory (process_vm_readv(2))? It fails, and nobody gets a signal.
+/// Returns whether it is the access of another process's thread, which reads or writes this one's memory (process_vm_readv(2)). It fails, and nobody gets a signal.
 fn is_foreign(process: &Process, tid: i32) -> bool {
-    let exists = |path: String| std::path::Path::new(&path).exists();
-    tid == 0 || !exists(format!("/proc/{}/task/{tid}", process.pid())) && exists(format!("/proc/{tid}"))
+    tid == 0 || !process.thread(tid).exists() && proc::exists(tid)
 }
 
 /// Most bytes of an instruction.
 const INSTRUCTION: u64 = 15;
 
-/// Is a fault that is reported as a read that of an instruction's fetch? Then the thread waits at that address, or just before it where the
+/// Returns whether a fault that is reported as a read is that of an instruction's fetch. Then the thread waits at that address, or just before it where the
 /// instruction reaches into the page.
 fn fetches(process: &Process, tid: i32, address: u64) -> bool {
-    match whereabouts(process.pid(), tid) {
-        Whereabouts::User([_, at]) => address.checked_sub(at).is_some_and(|ahead| ahead < INSTRUCTION),
-        Whereabouts::SystemCall | Whereabouts::Running => false,
+    match process.thread(tid).place() {
+        Place::User([_, at]) => address.checked_sub(at).is_some_and(|ahead| ahead < INSTRUCTION),
+        Place::SystemCall | Place::Running => false,
     }
 }
 
-/// Is it a system call's access that was interrupted and has been reported again? Linux tries such an access over and over, so that its thread never waits.
+/// Returns whether it is a system call's access that was interrupted and has been reported again. Linux tries such an access over and over, so that its thread never waits.
 fn in_system_call(process: &Process, fault: &Fault) -> bool {
     for _ in 0..3 {
-        match whereabouts(process.pid(), fault.tid) {
-            Whereabouts::SystemCall => return true,
-            Whereabouts::User(_) => return false,
-            Whereabouts::Running => std::thread::sleep(Duration::from_millis(1)),
+        match process.thread(fault.tid).place() {
+            Place::SystemCall => return true,
+            Place::User(_) => return false,
+            // Linux has no event for a thread that comes to rest. It is a guess only: where it is wrong, the access is tried again and comes here again.
+            Place::Running => std::thread::sleep(Duration::from_millis(1)),
         }
     }
     true
 }
 
-/// Has the system call that waits for a page fail; false if that cannot be done.
+/// Makes the system call that waits for a page fail; false if that cannot be done.
 fn refuse(process: &Process, uffd: &Uffd, tid: i32, refused: Refused) -> bool {
     if process.fault_mode() != Some(FaultMode::Userfaultfd) {
         return false;
     }
-    process.refused.lock().insert(tid, refused);
+    process.verdicts.refuse(tid, refused);
     bar(process, uffd, refused.page, tid)
 }
 
-/// Has a system call's access to a page fail; false if that cannot be done.
+/// Makes a system call's access to a page fail; false if that cannot be done.
 fn bar(process: &Process, uffd: &Uffd, page: u64, tid: i32) -> bool {
     let at = page * PAGE_SIZE;
     process.poison_for_a_moment(page, tid, || uffd.poison(at))
         || process.bar_for_a_moment(page, tid, || uffd.wake(at, PAGE_SIZE))
 }
 
-/// Nanoseconds that a thread has run, if Linux tells.
-pub(super) fn time_run(pid: i32, tid: i32) -> Option<u64> {
-    let times = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
-    times.split_whitespace().next()?.parse().ok()
-}
-
-/// Has the kernel above serve a fault.
+/// Serves a fault by the kernel above.
 pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
     // A process that is on its way out does not care.
     let Some(_flight) = shared.begin(&fault.process) else { return FaultOutcome::Retry };
@@ -301,31 +305,8 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
     })
 }
 
-/// How often an access is tried again where mappings come or go, before it fails.
+/// Number of times that an access is tried again where mappings come or go, before it fails.
 const PATIENCE: u32 = 100;
-
-/// A failed access that has not been confirmed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Doubt {
-    addr: u64,
-    access: Prot,
-    /// Signal, code and error.
-    why: [i32; 3],
-    /// Where the thread waited when it had failed, and [`Process::changes`] when the kernel above was asked.
-    place: Whereabouts,
-    changes: u64,
-    /// How often it has failed in a row.
-    failures: u32,
-}
-
-/// What a system call was refused with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Refused {
-    pub page: u64,
-    /// The error: `EFAULT` if it was not a driver's.
-    pub errno: i32,
-    pub changes: u64,
-}
 
 /// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
 /// access of its there has failed before, and how many changes there had been. `again`: it is known to wait for this fault.
@@ -347,34 +328,30 @@ fn fail(
     let now = Rest::of(process, fault.tid);
     let same = before.filter(|before| *before == now);
     let here = if again {
-        process.doubts.lock().remove(&fault.tid);
+        process.verdicts.set_doubt(fault.tid, None);
         Some(now)
     } else {
         // Where nothing is mapped any more, or will not be in a moment, Linux lets the access fail by itself when it is tried again; where a
         // mapping is being made, it will be let through. A signal that comes too late is dropped, but a poisoned page meets other threads.
         let mapped = process.hat.lock().state(number).is_some();
-        let harmless = |rest: Rest| rest.place != Whereabouts::SystemCall || why[0] == libc::SIGBUS;
-        let mut doubts = process.doubts.lock();
-        let earlier = doubts.get(&fault.tid).filter(|doubt| doubt.addr == fault.addr && same.is_some());
+        let harmless = |rest: Rest| rest.place != Place::SystemCall || why[0] == libc::SIGBUS;
+        let earlier = process.verdicts.doubt(fault.tid);
+        let earlier = earlier.filter(|doubt| doubt.addr == fault.addr && same.is_some());
         let failures = earlier.map_or(0, |doubt| doubt.failures) + 1;
         let sure = failures > PATIENCE || same.is_some_and(harmless) && mapped;
         let here = same.filter(|_| sure);
-        match here {
-            Some(_) => _ = doubts.remove(&fault.tid),
-            None => {
-                let (addr, access, place) = (fault.addr, fault.access, now.place);
-                doubts.insert(fault.tid, Doubt { addr, access, why, place, changes, failures });
-            }
-        }
+        let (addr, access, place) = (fault.addr, fault.access, now.place);
+        let doubt = Doubt { addr, access, why, place, changes, failures };
+        process.verdicts.set_doubt(fault.tid, here.is_none().then_some(doubt));
         here
     };
     let Some(here) = here else { return uffd.wake(page, PAGE_SIZE) };
     match here.place {
         // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
-        Whereabouts::Running => return uffd.wake(page, PAGE_SIZE),
+        Place::Running => return uffd.wake(page, PAGE_SIZE),
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
-        Whereabouts::SystemCall => {
+        Place::SystemCall => {
             // As on illumos: a driver's error is the system call's, everything else a bad address.
             let [signo, code, errno] = why;
             let driver = signo == libc::SIGBUS && code == libc::BUS_OBJERR && errno > 0;
@@ -384,102 +361,40 @@ fn fail(
             }
             return;
         }
-        Whereabouts::User(place) if signal(process, fault, why, place) => return,
-        Whereabouts::User(_) => {}
+        Place::User(place) if signal(process, fault, why, place) => return,
+        Place::User(_) => {}
     }
     let name = if why[0] == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
     eprintln!("ddi-host: cannot deliver {name} to process {}; killing it", process.pid());
-    if let Some(pidfd) = process.pidfd.get() {
-        let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-    }
+    process.identity.kill();
 }
 
-/// How a thread is found: where it waits, and how often it has been switched away from. Found the same twice, it has not moved in between.
+/// State of a thread: its place, and how often it has been switched away from. Found the same twice, it has not moved in between.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Rest {
-    place: Whereabouts,
+    place: Place,
     switches: u64,
 }
 
 impl Rest {
     fn of(process: &Process, tid: i32) -> Rest {
         // First the place: whoever waits there and moves on afterwards is switched away from once more before it waits again.
-        let place = whereabouts(process.pid(), tid);
-        let status = std::fs::read_to_string(format!("/proc/{}/task/{tid}/status", process.pid()));
-        let status = status.unwrap_or_default();
-        let counts = status.lines().filter(|line| line.contains("ctxt_switches:"));
-        let counts = counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
-        Rest { place, switches: counts.sum() }
-    }
-}
-
-/// Where a thread is that faulted a moment ago.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// It waits for the fault of a system call.
-    SystemCall,
-    /// It waits for the fault of an instruction, as far as we know: its stack and program pointers, 0 if Linux does not tell.
-    User([u64; 2]),
-    /// It goes on already, or is gone.
-    Running,
-}
-
-pub(super) fn whereabouts(pid: i32, tid: i32) -> Whereabouts {
-    match std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Whereabouts::Running,
-        Ok(s) if s.starts_with("running") => Whereabouts::Running,
-        Ok(s) if s.starts_with(|c: char| c.is_ascii_digit()) => Whereabouts::SystemCall,
-        // "-1 0xSP 0xPC"
-        Ok(s) => {
-            let mut words =
-                s.split_whitespace().skip(1).map(|w| u64::from_str_radix(w.trim_start_matches("0x"), 16));
-            let mut next = || words.next().and_then(Result::ok).unwrap_or(0);
-            Whereabouts::User([next(), next()])
-        }
-        Err(_) => Whereabouts::User([0; 2]),
+        let place = process.thread(tid).place();
+        Rest { place, switches: process.thread(tid).switches() }
     }
 }
 
 /// Sends the thread the signal, unless it blocks it (the shim sees to it that it does not). `place` is where the thread waits: if it has gone on
 /// by the time that the signal comes, because another thread's load has woken it, the shim drops the signal.
 fn signal(process: &Process, fault: &Fault, [signo, code, errno]: [i32; 3], place: [u64; 2]) -> bool {
-    #[repr(C)]
-    struct Info {
-        signo: i32,
-        errno: i32,
-        code: i32,
-        pad: i32,
-        pid: i32,
-        uid: u32,
-        value: u64,
-        place: [u64; 2],
-        rest: [u64; 10],
-    }
-    const _: () = assert!(size_of::<Info>() == size_of::<libc::siginfo_t>());
     let (pid, tid) = (process.pid(), fault.tid);
-    if blocked(pid, tid, signo) {
+    if process.thread(tid).blocks(signo) {
         return false;
     }
-    let info = Info {
-        signo,
-        errno,
-        code: libc::SI_QUEUE,
-        pad: 0,
-        pid: std::process::id().cast_signed(),
-        uid: 0,
-        value: ddi_wire::signal_value(fault.addr, code),
-        place,
-        rest: [0; 10],
-    };
+    let sender = std::process::id().cast_signed();
+    let info = SignalInfo::of_failed_access(sender, signo, fault.addr, code, errno, place);
     // SAFETY: `info` is laid out as siginfo_t is for a queued signal, and as long.
     let sent = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signo, &info) == 0 };
     // A thread that has ended needs no signal.
     sent || super::Errno::last().0 == libc::ESRCH
-}
-
-fn blocked(pid: i32, tid: i32, signo: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:"));
-    let mask = mask.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signo - 1) & 1 != 0
 }

@@ -73,12 +73,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Has it pages of this range?
+    /// Returns whether the part has pages of this range.
     pub fn overlaps(&self, page: u64, pages: u64) -> bool {
         self.page < page + pages && page < self.page + self.pages
     }
 
-    /// Does the other one go on where this one ends?
+    /// Returns whether the other one goes on where this one ends.
     fn meets(&self, other: &Part) -> bool {
         (self.page + self.pages, self.frame + self.pages, self.prot) == (other.page, other.frame, other.prot)
     }
@@ -204,7 +204,7 @@ impl Hat {
         found
     }
 
-    /// Is this page mapped, and loaded?
+    /// Returns the protection of a page that is mapped, and whether it is loaded.
     pub fn state(&self, page: u64) -> Option<(Prot, bool)> {
         let (&start, run) = self.runs.range(..=page).next_back()?;
         (page < start + run.pages).then(|| (run.prot, run.loaded.get(page - start)))

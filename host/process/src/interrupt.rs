@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::fault::{Fault, Whereabouts, whereabouts};
+use super::fault::Fault;
+use super::proc::{self, Place};
 use super::{Call, Process, Prot};
 use crate::physmem::PAGE_SIZE;
 
-/// What ends a wait.
+/// Function that ends a wait.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// How often somebody looks where the threads are on whose behalf drivers wait.
+/// Interval at which client threads blocked in a driver are polled. Linux has no event for a thread that leaves a fault to take a signal. What rests on it is how soon
+/// a wait ends, not that it ends: the thread's next fault, when the signal's handler has returned, ends it, too.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A fault that is being served.
@@ -39,9 +41,9 @@ struct State {
     /// It was woken together with another thread that waited for the same page: when it comes back, no signal was the reason.
     nudged: bool,
     wake: Option<Wake>,
-    /// Where the thread was when the driver's wait began.
-    place: Option<Whereabouts>,
-    /// How many looks in a row have found it elsewhere.
+    /// The thread's place when the driver's wait began.
+    place: Option<Place>,
+    /// Looks in a row that have found it elsewhere.
     away: u32,
 }
 
@@ -62,19 +64,19 @@ impl Served {
         self.state.lock().interrupted || self.process.is_gone()
     }
 
-    /// Has the thread gone elsewhere than into the fault? Asked twice, because a stopped thread that goes on is elsewhere for a moment.
+    /// Returns whether the thread has gone elsewhere than into the fault. Asked twice, because a stopped thread that goes on is elsewhere for a moment.
     fn away(&self) -> bool {
-        let pid = self.process.pid();
-        let now = whereabouts(pid, self.tid);
+        let thread = self.process.thread(self.tid);
+        let now = thread.place();
         let place = {
             let mut state = self.state.lock();
             // On its way into the fault.
-            if state.place.is_none_or(|place| place == Whereabouts::Running) {
+            if state.place.is_none_or(|place| place == Place::Running) {
                 state.place = Some(now);
             }
             state.place
         };
-        let here = place == Some(now) || self.process.is_gone() || stopped(pid, self.tid);
+        let here = place == Some(now) || self.process.is_gone() || thread.is_stopped();
         let mut state = self.state.lock();
         state.away = if here { 0 } else { state.away + 1 };
         state.away >= 2
@@ -131,13 +133,17 @@ impl Service {
         } else {
             drop(serving);
         }
-        process.hold.enter(fault.tid, false);
+        process.gate.enter(fault.tid, false);
         let mut serving = process.serving.lock();
         let state = Mutex::default();
         let served =
             Arc::new(Served { process: process.clone(), tid: fault.tid, page, access: fault.access, state });
         serving.faults.push(served.clone());
         drop(serving);
+        // A fork that began before the fault was in the list has not interrupted it; one that begins now does.
+        if process.gate.holds(fault.tid) {
+            served.interrupt();
+        }
         CURRENT.with_borrow_mut(|c| c.push(served.clone()));
         Some(Service { served, inside: Cell::new(true) })
     }
@@ -158,7 +164,7 @@ impl Service {
 
     fn leave(&self) {
         if self.inside.take() {
-            self.served.process.hold.leave(self.served.tid);
+            self.served.process.gate.leave(self.served.tid);
         }
     }
 }
@@ -212,12 +218,12 @@ impl Sleeper {
 
     /// It sleeps: another thread may fork meanwhile, and calls `wake` then. No lock that the fork needs may be held.
     pub fn rest(&self, wake: Wake) {
-        self.process.hold.rest(self.tid, wake);
+        self.process.gate.rest(self.tid, wake);
     }
 
     /// It sleeps no more: if it was at rest, waits until no other thread forks. No lock that the fork needs may be held.
     pub fn go_on(&self) {
-        self.process.hold.go_on(self.tid);
+        self.process.gate.go_on(self.tid);
     }
 }
 
@@ -230,7 +236,7 @@ static SOMEBODY: Condvar = Condvar::new();
 impl Watch<'_> {
     fn begin<'a>(served: &'a Arc<Served>, wake: &Wake) -> Watch<'a> {
         let by_looking = served.process.uffd().is_some() && served.tid != 0;
-        let place = by_looking.then(|| whereabouts(served.process.pid(), served.tid));
+        let place = by_looking.then(|| served.process.thread(served.tid).place());
         let interrupted = {
             let mut state = served.state.lock();
             (state.wake, state.place, state.away) = (Some(wake.clone()), place, 0);
@@ -274,18 +280,9 @@ fn look() {
     }
 }
 
-/// Is the thread stopped by a signal or a debugger?
-fn stopped(pid: i32, tid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))
-}
-
-/// Does the program catch any signal? If not, a thread leaves a fault only because it was stopped for a while, which ends no wait.
+/// Returns whether the program catches any signal. If not, a thread leaves a fault only because it was stopped for a while, which ends no wait.
 fn catches_signals(pid: i32) -> bool {
     /// The shim's own (SIGSEGV, SIGBUS) and the C library's.
     const OTHERS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1) | 1 << 31 | 1 << 32;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|m| u64::from_str_radix(m.trim(), 16).ok()).unwrap_or(0);
-    caught & !OTHERS != 0
+    proc::caught(pid) & !OTHERS != 0
 }

@@ -20,7 +20,7 @@ use super::supervise::{self, Order, Started};
 
 /// The shim, as host/build.rs built it.
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libddi_shim.so"));
-/// How long a program's orphans may take to end by themselves.
+/// Time that a program's orphans may take to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A program to run.
@@ -52,7 +52,7 @@ pub enum LaunchError {
     /// For another machine.
     #[error("{}: is not a 64-bit x86 program", .0.display())]
     OtherMachine(PathBuf),
-    /// What it leaves behind could not be ended.
+    /// Processes that it leaves behind could not be ended.
     #[error(transparent)]
     Unsupervised(#[from] supervise::Unsupervised),
     /// Anything else.
@@ -60,7 +60,7 @@ pub enum LaunchError {
     System {
         /// The program.
         path: PathBuf,
-        /// What Linux said.
+        /// The error of Linux.
         error: io::Error,
     },
 }
@@ -124,7 +124,7 @@ fn check_file(path: &Path, depth: u32) -> Result<(), LaunchError> {
     if has_interpreter(&bytes) { Ok(()) } else { Err(LaunchError::Static(path.into())) }
 }
 
-/// Has a 64-bit ELF file a PT_INTERP program header?
+/// Returns whether a 64-bit ELF file has a PT_INTERP program header.
 fn has_interpreter(elf: &[u8]) -> bool {
     let word =
         |at: usize| elf.get(at..at + 8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])) as usize);
@@ -155,6 +155,9 @@ pub(super) fn shim() -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Interval at which what is left is killed again.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// The program that SIGTERM and SIGHUP are passed on to; 0 before it is started, [`ENDED`] when it has ended.
 static FOREGROUND: AtomicI32 = AtomicI32::new(0);
 const ENDED: i32 = -1;
@@ -178,7 +181,7 @@ pub fn pass_on(signal: i32) {
     }
 }
 
-/// What came before the program was started, it gets now, whatever it was: a terminal has not found it.
+/// Passes on the signal that came before the program was started, whatever it was: a terminal has not found it.
 fn pass_on_early(pid: i32) {
     let signal = if pid > 0 { EARLY.swap(0, Ordering::SeqCst) } else { 0 };
     if signal != 0 {
@@ -187,7 +190,7 @@ fn pass_on_early(pid: i32) {
     }
 }
 
-/// How the run of a machine's own program is ended.
+/// Ends the run of a machine's own program.
 struct EndRun(Weak<Shared>);
 
 impl Ending for EndRun {
@@ -317,18 +320,17 @@ impl Server {
     /// After two seconds they are killed. When several programs run at once, wait for all of them first.
     pub fn finish(&self, started: Started) {
         let end = Instant::now() + GRACE;
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
         // First those that use devices, then all.
         started.finish(GRACE + Duration::from_millis(100));
-        loop {
-            self.shared.watch.settle(&self.shared);
-            if started.is_over(Duration::from_millis(5)) && self.wait_idle(Duration::ZERO) == 0 {
-                break;
-            }
-            if Instant::now() > end {
-                self.kill_all();
-            }
-            if Instant::now() > end + GRACE {
-                break;
+        if started.is_over(left(end)) && self.wait_idle(left(end)) == 0 {
+            return;
+        }
+        // Of processes that start others meanwhile the last ones are killed later.
+        while Instant::now() < end + GRACE {
+            self.kill_all();
+            if started.is_over(AGAIN) && self.wait_idle(AGAIN) == 0 {
+                return;
             }
         }
     }

@@ -17,6 +17,18 @@
 //!   of this module, which are never held while a method of [`Kernel`] runs.
 //! * Numbers at this boundary are Linux numbers: errno, open flags, mmap flags, ioctl numbers.
 //!
+//! Locks of this crate, in the order in which they are taken; none is held while a method of [`Kernel`] runs:
+//!
+//! 1. `watch`'s `collect`; the maps of processes, opens and lines, one at a time, inside it.
+//! 2. A process's `flight`; inside it its gate, and `watch`'s list of jobs.
+//! 3. A process's `lifeline`.
+//! 4. A process's `hat`; inside it its `link` (the agent), and `reframed`.
+//! 5. A process's `serving`; inside it the state of one fault.
+//! 6. Leaves: a process's gate, poison, verdicts and `parent`; the free list of physical memory; the board's writer; the list of supervisors.
+//!
+//! Waits end by events. The few intervals at which something is looked at are where Linux has no event; each says what rests on it (how soon, or what is said) and why
+//! nothing else does.
+//!
 //! What the shim cannot see it cannot serve, and this is what becomes of it:
 //!
 //! * Statically linked and set-user-id programs are refused at start ([`check_program`]); started later by a client, they run, without devices.
@@ -32,28 +44,35 @@
 //! * A client in another pid or network namespace than the host, or of another user, is not served.
 //! * `nftw` and `fts` do not list device nodes; `readdir`, `scandir` and `glob` do.
 
+mod agent;
 mod board;
 mod call;
 mod client;
 pub mod ending;
 mod fault;
+mod flight;
+mod gate;
 mod hat;
-mod hold;
+mod identity;
 mod interrupt;
 mod launch;
 pub mod physmem;
+mod poison;
 mod polls;
+pub mod proc;
 mod serve;
 mod server;
 mod sock;
 mod supervise;
 mod uffd;
+mod verdicts;
 mod watch;
 
 use std::sync::Arc;
 
 pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
+pub use ddi_wire::{FaultMode, FaultPolicy, UnknownPolicy};
 pub use fault::{Fault, FaultOutcome};
 pub use interrupt::{Sleeper, Wake, interruptibly};
 pub use launch::{LaunchError, Program, check_program, pass_on, run_elsewhere};
@@ -170,12 +189,12 @@ pub struct MmapArgs {
 }
 
 impl MmapArgs {
-    /// Is this a `MAP_SHARED` mapping (else `MAP_PRIVATE`)?
+    /// Returns whether this is a `MAP_SHARED` mapping (else `MAP_PRIVATE`).
     pub fn shared(&self) -> bool {
         self.flags & libc::MAP_TYPE != libc::MAP_PRIVATE
     }
 
-    /// Is the address to be used as it is (`MAP_FIXED`)?
+    /// Returns whether the address is to be used as it is (`MAP_FIXED`).
     pub fn fixed(&self) -> bool {
         self.flags & libc::MAP_FIXED != 0
     }
@@ -195,7 +214,7 @@ pub struct Piece {
     pub prot: Prot,
 }
 
-/// What the processes' system calls and faults are handed to. Implemented by the DDI kernel.
+/// The kernel above, which serves the processes' system calls and faults. Implemented by the DDI kernel.
 ///
 /// See the [module's page](self) for context and locking.
 pub trait Kernel: Send + Sync + 'static {
@@ -218,7 +237,7 @@ pub trait Kernel: Send + Sync + 'static {
     /// write(2) and its family: bytes written.
     fn write(&self, call: &Call, open: OpenId, uio: &Uio) -> Result<u64, Errno>;
 
-    /// Where lseek(2)'s `SEEK_END` is, in bytes; None for a device without a size.
+    /// Returns the place of lseek(2)'s `SEEK_END`, in bytes; `None` for a device without a size.
     fn end(&self, call: &Call, open: OpenId) -> Option<u64> {
         let _ = (call, open);
         None
@@ -275,54 +294,4 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// An access to a device page that has no translation (or whose protection forbids it).
     fn fault(&self, fault: &Fault) -> FaultOutcome;
-}
-
-/// How faults are caught and translations installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultMode {
-    /// userfaultfd with faults of system calls included.
-    Userfaultfd,
-    /// userfaultfd for faults of user code only (`UFFD_USER_MODE_ONLY`): what an unprivileged user may have.
-    UserfaultfdUserOnly,
-    /// Page protections and a SIGSEGV handler in the client.
-    Signal,
-}
-
-impl FaultMode {
-    /// Its name, as `--faults` takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            FaultMode::Userfaultfd => "userfaultfd",
-            FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
-            FaultMode::Signal => "signal",
-        }
-    }
-}
-
-/// Which [`FaultMode`] to use: the `--faults` option.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FaultPolicy {
-    /// The first that works of userfaultfd, userfaultfd for user code only, signals.
-    #[default]
-    Auto,
-    /// userfaultfd, for user code only if it must be; an error where there is none.
-    Userfaultfd,
-    /// userfaultfd for user code only, even where more is allowed (for tests).
-    UserfaultfdUserOnly,
-    /// Page protections and signals.
-    Signal,
-}
-
-impl std::str::FromStr for FaultPolicy {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "auto" => Ok(FaultPolicy::Auto),
-            "userfaultfd" => Ok(FaultPolicy::Userfaultfd),
-            "userfaultfd-user" => Ok(FaultPolicy::UserfaultfdUserOnly),
-            "signal" => Ok(FaultPolicy::Signal),
-            _ => Err(format!("unknown way to catch faults: {s} (use userfaultfd, signal or auto)")),
-        }
-    }
 }

@@ -9,15 +9,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-/// Bytes of a page.
-pub const PAGE_SIZE: u64 = 4096;
+pub use ddi_wire::PAGE_SIZE;
+
+/// Copies to memory that processes may be reading and writing at the same time: by one instruction that the compiler does not look into, and never by way of a
+/// reference.
+///
+/// # Safety
+/// `to` is valid for writes of as many bytes, and no Rust reference to them is used meanwhile.
+pub unsafe fn store(to: *mut u8, from: &[u8]) {
+    // SAFETY: by the caller.
+    unsafe { copy_bytes(to, from.as_ptr(), from.len()) }
+}
+
+/// Copies from memory that processes may be writing at the same time. Which of two values is found, and for how many of the bytes, is not defined.
+///
+/// # Safety
+/// `from` is valid for reads of as many bytes, and no Rust reference writes to them meanwhile.
+pub unsafe fn load(from: *const u8, to: &mut [u8]) {
+    // SAFETY: by the caller.
+    unsafe { copy_bytes(to.as_mut_ptr(), from, to.len()) }
+}
+
+/// # Safety
+/// Both sides are valid for as many bytes, and do not overlap.
+unsafe fn copy_bytes(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: loads and stores the bytes that the caller names, and nothing else.
+    unsafe {
+        core::arch::asm!(
+            "rep movsb",
+            inout("rcx") len => _, inout("rdi") to => _, inout("rsi") from => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
 /// Default size of physical memory in bytes; it is sparse, so it costs nothing until used.
 pub const DEFAULT_SIZE: u64 = 16 << 30;
 /// Frames of a PC's legacy hole (640 KiB to 1 MiB): the display's and the firmware's, not memory.
@@ -28,6 +61,11 @@ const VOID: u64 = 1 << 40;
 const NAME: &std::ffi::CStr = ddi_wire::MEMORY_NAME;
 
 /// The physical memory of a host.
+///
+/// # Invariants
+/// `base` is the address of a mapping of the first `pages` pages of `file`, which is the value's own, writable, and lasts as long as the value. `file` does not shrink. A
+/// frame has an owner or is in one of the free runs, and is empty there unless it is among the touched ones. Processes map the frames, too: what is in them may change at any
+/// time, so no reference is made to it, and whoever has a frame's address uses it as [`store`] and [`load`] do.
 #[derive(Debug)]
 pub struct PhysMem {
     file: File,
@@ -38,8 +76,7 @@ pub struct PhysMem {
     guard: AtomicBool,
 }
 
-// SAFETY: `base` is the address of a mapping that lives as long as the value and is only handed out as a raw pointer;
-// everything else is `Send`.
+// SAFETY: the mapping belongs to the value and to no thread, by the invariant; its address is only handed out as a raw pointer.
 unsafe impl Send for PhysMem {}
 // SAFETY: as above; the free list is behind a lock.
 unsafe impl Sync for PhysMem {}
@@ -97,29 +134,17 @@ impl PhysMem {
     /// When Linux has no memfd, or not that much address space.
     pub fn new(bytes: u64) -> io::Result<Arc<PhysMem>> {
         let pages = bytes.div_ceil(PAGE_SIZE).max(2);
-        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        // SAFETY: NAME is a C string.
-        let fd = unsafe { libc::memfd_create(NAME.as_ptr(), flags) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new descriptor that nobody else owns.
-        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let file = File::from(memfd_create(NAME, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
         file.set_len(pages * PAGE_SIZE + VOID)?;
-        // SAFETY: plain fcntl on our own descriptor. A client cannot shrink the file under our mapping.
-        unsafe {
-            libc::fcntl(fd, libc::F_ADD_SEALS, libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL)
-        };
+        // A client cannot shrink the file under our mapping.
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let len = usize::try_from(pages * PAGE_SIZE).map_err(io::Error::other)?;
-        let (prot, map) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_NORESERVE);
+        let (prot, map) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::NORESERVE);
         // SAFETY: a new mapping at an address that Linux chooses.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, map, fd, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, prot, map, &file, 0) }?;
         // A core dump of the host need not hold the devices' memory.
-        // SAFETY: the range is the mapping just made.
-        unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
+        // SAFETY: the range is the mapping just made, and what is in it stays.
+        let _ = unsafe { rustix::mm::madvise(base, len, Advice::LinuxDontDump) };
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
         let first = if pages > 2 * LEGACY.end { LEGACY.end } else { 1 };
         let runs = BTreeMap::from([(first, pages - first)]);
@@ -148,14 +173,11 @@ impl PhysMem {
             }
             pfn
         };
-        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
-        // SAFETY: plain fallocate on our own descriptor; the range is ours alone.
-        let r = unsafe { libc::fallocate(self.raw(), 0, off, len) };
-        if r != 0 {
+        if self.fallocate(FallocateFlags::empty(), pfn, npages).is_err() {
             self.free(pfn, npages);
             return None;
         }
-        self.protect(pfn, npages, libc::PROT_READ | libc::PROT_WRITE);
+        self.protect(pfn, npages, MprotectFlags::READ | MprotectFlags::WRITE);
         Some(pfn)
     }
 
@@ -177,7 +199,7 @@ impl PhysMem {
         free.give(pfn, npages);
         // Under the lock: the run must be empty before somebody else gets it.
         self.punch(pfn, npages);
-        self.protect(pfn, npages, libc::PROT_NONE);
+        self.protect(pfn, npages, MprotectFlags::empty());
     }
 
     /// Makes frames that nobody may own be there, so that a mapping of them works: the kernel's drivers map memory by its address.
@@ -195,19 +217,21 @@ impl PhysMem {
             return true;
         }
         free.touched.extend(unowned);
-        // SAFETY: plain fallocate on our own descriptor; contents that there are stay.
-        unsafe { libc::fallocate(self.raw(), 0, self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t) == 0 }
+        // Contents that there are stay.
+        self.fallocate(FallocateFlags::empty(), pfn, npages).is_ok()
     }
 
     /// Empties frames without an owner.
     fn punch(&self, pfn: u64, npages: u64) {
-        let (off, len) = (self.offset(pfn), (npages * PAGE_SIZE) as libc::off_t);
-        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        // SAFETY: plain fallocate on our own descriptor; the range has no owner.
-        if unsafe { libc::fallocate(self.raw(), mode, off, len) } != 0 {
-            // SAFETY: the range lies within the mapping and has no owner.
-            unsafe { self.ptr(pfn).as_ptr().write_bytes(0, len as usize) };
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if self.fallocate(hole, pfn, npages).is_err() {
+            // SAFETY: the range lies within the mapping, by the invariant, and has no owner.
+            unsafe { self.ptr(pfn).as_ptr().write_bytes(0, (npages * PAGE_SIZE) as usize) };
         }
+    }
+
+    fn fallocate(&self, how: FallocateFlags, pfn: u64, npages: u64) -> rustix::io::Result<()> {
+        rustix::fs::fallocate(&self.file, how, pfn * PAGE_SIZE, npages * PAGE_SIZE)
     }
 
     /// From now on the host's view of frames that are freed cannot be touched until they are allocated again, so that a use after free is
@@ -216,11 +240,11 @@ impl PhysMem {
         self.guard.store(guard, Ordering::Relaxed);
     }
 
-    fn protect(&self, pfn: u64, npages: u64, prot: libc::c_int) {
+    fn protect(&self, pfn: u64, npages: u64, prot: MprotectFlags) {
         if self.guard.load(Ordering::Relaxed) {
             let len = (npages * PAGE_SIZE) as usize;
-            // SAFETY: a range of the mapping that has no owner (yet, or any more).
-            unsafe { libc::mprotect(self.ptr(pfn).as_ptr().cast(), len, prot) };
+            // SAFETY: a range of the mapping, by the invariant, that has no owner (yet, or any more).
+            let _ = unsafe { rustix::mm::mprotect(self.ptr(pfn).as_ptr().cast(), len, prot) };
         }
     }
 
@@ -231,7 +255,7 @@ impl PhysMem {
     /// When there is no such frame.
     pub fn ptr(&self, pfn: u64) -> NonNull<u8> {
         assert!(pfn < self.pages, "page frame {pfn:#x} does not exist");
-        // SAFETY: within the mapping, by the line before.
+        // SAFETY: within the mapping, by the line before and the invariant.
         unsafe { self.base.add((pfn * PAGE_SIZE) as usize) }
     }
 
@@ -255,14 +279,6 @@ impl PhysMem {
     pub(crate) fn void(&self, npages: u64) -> Option<u64> {
         (npages <= VOID / PAGE_SIZE).then_some(self.pages)
     }
-
-    fn offset(&self, pfn: u64) -> libc::off_t {
-        (pfn * PAGE_SIZE) as libc::off_t
-    }
-
-    fn raw(&self) -> i32 {
-        std::os::fd::AsRawFd::as_raw_fd(&self.file)
-    }
 }
 
 impl AsFd for PhysMem {
@@ -273,9 +289,8 @@ impl AsFd for PhysMem {
 
 impl Drop for PhysMem {
     fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; nobody can use it any more, since pointers to it are only valid while frames are
-        // allocated from `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), (self.pages * PAGE_SIZE) as usize) };
+        // SAFETY: the value's own mapping, by the invariant; pointers to it are only valid while frames are allocated from `self`.
+        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), (self.pages * PAGE_SIZE) as usize) };
     }
 }
 
@@ -317,6 +332,30 @@ mod tests {
         assert_eq!(mem.alloc_within(1, 1, 1501..1502), Some(1501));
         // SAFETY: the frame is allocated.
         assert_eq!(unsafe { mem.ptr(1501).read() }, 0);
+    }
+
+    #[test]
+    fn shared_memory_is_copied_whole_while_it_changes() {
+        let mem = PhysMem::new(64 * PAGE_SIZE).unwrap();
+        let pfn = mem.alloc(1, 1).unwrap();
+        let (frame, stop) = (mem.ptr(pfn).as_ptr() as usize, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // SAFETY: an allocated frame, to which there are no references.
+                    unsafe { store(frame as *mut u8, &[0xff; 100]) };
+                    // SAFETY: as above.
+                    unsafe { store(frame as *mut u8, &[0; 100]) };
+                }
+            });
+            for _ in 0..10_000 {
+                let mut seen = [7; 100];
+                // SAFETY: as above.
+                unsafe { load(frame as *const u8, &mut seen) };
+                assert!(seen.iter().all(|byte| [0, 0xff].contains(byte)));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
     }
 
     #[test]

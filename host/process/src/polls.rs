@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_wire::{Message, Op, PollItem};
+use ddi_wire::{Items, PollItem, Upcall};
 
 use super::call::Line;
 use super::serve::find;
-use super::sock::from_words;
 use super::{Call, Errno};
 
 /// A thread that waits in poll(2).
@@ -26,12 +25,11 @@ impl PollWaker {
         PollWaker(Arc::new(Inner { line, over: AtomicBool::new(false) }))
     }
 
-    /// Has the thread look again.
+    /// Wakes the thread, which looks again.
     pub fn wake(&self) {
         if !self.0.over.swap(true, Ordering::AcqRel) {
-            let wake = Message { op: Op::Wake as u32, errno: 0, a: [0; 6] };
             // An error means that the thread is gone.
-            let _ = self.0.line.conn.send(&wake, &[], &[]);
+            let _ = self.0.line.conn.send(&Upcall::Wake, &[]);
         }
     }
 
@@ -57,15 +55,12 @@ impl std::fmt::Debug for PollWaker {
     }
 }
 
-/// Serves a look: how many devices are ready, and the items with what is so.
-pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
-    const LEN: usize = size_of::<PollItem>();
+/// Serves a look. Returns how many devices are ready, and the items with their `revents`.
+pub(super) fn look(call: &Call, items: Items<'_, PollItem>) -> Result<(u64, Vec<PollItem>), Errno> {
     let waker = call.new_poll_waker();
     let mut answer = Vec::with_capacity(items.len());
     let (mut count, mut over) = (0, false);
-    for item in items.chunks_exact(LEN) {
-        let [open, rest, _] = from_words::<3>(item)[0];
-        let events = rest as u32;
+    for PollItem { open, events, .. } in items.iter() {
         let found = find(&call.shared, open);
         let (ready, stamp) = match &found {
             Ok(open) => call.shared.kernel.poll(call, open.id, events, &waker)?,
@@ -82,10 +77,7 @@ pub(super) fn look(call: &Call, items: &[u8]) -> Result<(u64, Vec<u8>), Errno> {
         }
         count += u64::from(ready != 0);
         over |= ready != 0 && !edges;
-        answer.extend_from_slice(&open.to_ne_bytes());
-        answer.extend_from_slice(&events.to_ne_bytes());
-        answer.extend_from_slice(&ready.to_ne_bytes());
-        answer.extend_from_slice(&stamp.to_ne_bytes());
+        answer.push(PollItem { open, events, ready, stamp });
     }
     if over {
         waker.end();

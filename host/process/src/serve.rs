@@ -2,13 +2,13 @@
 //!
 //! One host thread per client thread: a request that blocks in a driver holds up nobody else.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddi_wire::{DEFERRED, IO_OFFSET, Op, PAYLOAD_MAX, VERDICT_FOREIGN, VERDICT_RETRY, VERDICT_SIGNAL};
+use ddi_wire::{Buffer, HEAD_MAX, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
 use super::client::readable;
@@ -16,9 +16,9 @@ use super::fault::{self, Fault, FaultOutcome};
 use super::hat::Hat;
 use super::interrupt::{self, Service};
 use super::server::{Open, Shared};
-use super::sock::{Conn, Received, words};
+use super::sock::{Conn, buffer};
 use super::watch::{Interest, Job, Key};
-use super::{Call, Errno, IoVec, MmapArgs, Process, Prot, Uio, polls};
+use super::{Call, Errno, IoVec, MmapArgs, OpenId, Process, Prot, Uio, polls};
 use crate::physmem::PAGE_SIZE;
 
 /// End of user addresses.
@@ -41,23 +41,32 @@ const KNOWN_FLAGS: i32 = libc::MAP_TYPE
 /// A fork that waits for a call that has been inside for longer says so; what no busy machine makes of one.
 const FORK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a request gives back.
-#[derive(Default)]
-struct Given {
-    a: [u64; 6],
-    /// A connection to hand over.
-    conn: Option<Conn>,
-    payload: Vec<u8>,
+/// Result of a request.
+enum Given {
+    /// A reply.
+    Plain(Reply<'static>),
+    /// A reply, and a connection to hand over.
+    Connection(Reply<'static>, Conn),
+    /// Devices with their events: how many are ready, and all.
+    Ready(u64, Vec<PollItem>),
+}
+
+impl Given {
+    fn send(&self, to: &Conn) -> std::io::Result<()> {
+        match self {
+            Given::Plain(reply) => to.send(reply, &[]),
+            Given::Connection(reply, conn) => to.send(reply, &[conn.as_fd()]),
+            Given::Ready(count, items) => {
+                to.send(&Reply::Ready { count: *count, items: Items::of(items) }, &[])
+            }
+        }
+    }
 }
 
 type Answer = Result<Given, Errno>;
 
-fn one(value: u64) -> Answer {
-    given([value, 0, 0, 0, 0, 0])
-}
-
-fn given(a: [u64; 6]) -> Answer {
-    Ok(Given { a, ..Given::default() })
+fn plain(reply: Reply<'static>) -> Answer {
+    Ok(Given::Plain(reply))
 }
 
 /// Serves a client thread until it hangs up.
@@ -75,8 +84,8 @@ struct Inside<'a>(&'a Call);
 
 impl<'a> Inside<'a> {
     /// Waits until no other thread of the process forks.
-    fn enter(call: &'a Call, op: Op) -> Inside<'a> {
-        let waited = call.process().hold.enter(call.tid(), op == Op::Fork);
+    fn enter(call: &'a Call, fork: bool) -> Inside<'a> {
+        let waited = call.process().gate.enter(call.tid(), fork);
         call.held.set(waited);
         Inside(call)
     }
@@ -84,31 +93,33 @@ impl<'a> Inside<'a> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.0.process().hold.leave(self.0.tid());
+        self.0.process().gate.leave(self.0.tid());
     }
 }
 
 fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
-    while let Some(request) = call.next() {
-        let Some(op) = Op::from_number(request.message.op) else { return };
-        if op == Op::Interrupt {
+    let mut buf = buffer();
+    while let Some(got) = call.next(&mut buf) {
+        // Whoever does not speak our language is hung up on.
+        let Ok(request) = Request::decode(&buf[..got.len]) else { return };
+        match request {
             // It came too late: the request it was meant for has been answered.
-            continue;
-        }
-        if op == Op::Forked {
-            let [child, pid, ..] = request.message.a;
-            shared.forked(child, pid as i32);
-            continue;
+            Request::Interrupt => continue,
+            Request::Forked { child, pid } => {
+                shared.forked(child, pid);
+                continue;
+            }
+            _ => {}
         }
         call.end_poll();
-        let inside = Inside::enter(call, op);
+        let inside = Inside::enter(call, matches!(request, Request::Fork { .. }));
         let process = call.process().clone();
-        process.wait_for_poison();
-        if !matches!(op, Op::Fault) {
+        process.poison.wait();
+        if !matches!(request, Request::Fault { .. }) {
             shared.watch.drain(shared, true);
         }
         let Some(flight) = shared.begin(&process) else { return };
-        let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(call, op, request))))
+        let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(call, request, got.fds))))
             .unwrap_or(Err(Errno(libc::EIO)));
         // Before the reply: once it has come, the client may exit, and that is not to wait for this thread.
         drop(flight);
@@ -121,11 +132,8 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
         }
         drop(inside);
         let sent = match answer {
-            Ok(Given { a, conn, payload }) => {
-                let fds: Vec<_> = conn.iter().map(AsFd::as_fd).collect();
-                call.conn().reply(Ok(a), &payload, &fds)
-            }
-            Err(e) => call.conn().reply(Err(e.0), &[], &[]),
+            Ok(given) => given.send(call.conn()),
+            Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]),
         };
         if sent.is_err() {
             return;
@@ -133,101 +141,124 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
     }
 }
 
-/// Answers a call whose last changes of the address space are the thread's to make; false: the thread is gone.
-fn finish_with(call: &Call, answer: Answer, deferred: &[[u64; 4]]) -> bool {
-    let payload = words(deferred.iter().copied());
-    let (mut reply, payload) = match answer {
-        Ok(given) if payload.len() <= PAYLOAD_MAX => (Ok(given.a), payload),
-        Ok(given) => (Ok(given.a), Vec::new()),
-        Err(e) => (Err(e.0), Vec::new()),
+/// Replies to a call whose last changes of the address space are the thread's to make; false: the thread is gone.
+fn finish_with(call: &Call, answer: Answer, deferred: &[MapPiece]) -> bool {
+    let reply = match answer {
+        Ok(Given::Plain(reply)) if deferred.len() <= Items::<MapPiece>::MOST => reply,
+        given => {
+            call.carry_out(deferred);
+            return match given {
+                Ok(given) => given.send(call.conn()).is_ok(),
+                Err(e) => call.conn().send(&Reply::Failed { errno: e.0 }, &[]).is_ok(),
+            };
+        }
     };
-    let travels = !payload.is_empty();
-    match &mut reply {
-        Ok(a) if travels => a[5] = DEFERRED,
-        _ => call.carry_out(deferred),
+    let addr = if let Reply::Mapped { addr } = reply { addr } else { 0 };
+    let finish = Reply::Finish { addr, pieces: Items::of(deferred) };
+    if call.conn().send(&finish, &[]).is_err() {
+        return false;
     }
-    let mut there = call.conn().reply(reply, &payload, &[]).is_ok();
-    while there && travels {
-        match call.next().and_then(|got| Op::from_number(got.message.op)) {
-            Some(Op::Done) => break,
-            Some(Op::Interrupt) => {}
-            _ => there = false,
+    let mut buf = [0; HEAD_MAX];
+    while let Some(got) = call.next(&mut buf) {
+        match Request::decode(&buf[..got.len]) {
+            Ok(Request::Finished) => return true,
+            Ok(Request::Interrupt) => {}
+            _ => return false,
         }
     }
-    there
+    false
 }
 
-fn dispatch(call: &Call, op: Op, request: Received) -> Answer {
-    let a = request.message.a;
+fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
     let shared = &call.shared;
-    match op {
-        Op::Attach => {
-            shared.attach(call.process(), a[0], request.fds).map_err(Errno)?;
-            one(0)
+    match request {
+        Request::Attach { mode } => {
+            shared.attach(call.process(), mode, fds).map_err(Errno)?;
+            plain(Reply::Done)
         }
-        Op::Open => open(call, &call.bytes(request.payload), a[0] as i32),
-        Op::Read | Op::Write => transfer(call, op, a, call.words(request.payload)),
-        Op::Ioctl => {
-            let open = find(shared, a[0])?;
-            let value = shared.kernel.ioctl(call, open.id, a[1], a[2], open.flags())?;
-            one(i64::from(value).cast_unsigned())
+        Request::Open { flags, path } => open(call, path, flags),
+        Request::Read { open, offset, buffers } => {
+            let kernel = &shared.kernel;
+            transfer(call, open, offset, buffers, libc::O_WRONLY, |open, uio| kernel.read(call, open, uio))
         }
-        Op::Seek => seek(call, &*find(shared, a[0])?, a[1].cast_signed(), a[2] as i32),
-        Op::Stat => {
-            let open = find(shared, a[0])?;
+        Request::Write { open, offset, buffers } => {
+            let kernel = &shared.kernel;
+            transfer(call, open, offset, buffers, libc::O_RDONLY, |open, uio| kernel.write(call, open, uio))
+        }
+        Request::Ioctl { open, command, argument } => {
+            let open = find(shared, open)?;
+            let value = shared.kernel.ioctl(call, open.id, command, argument, open.flags())?;
+            plain(Reply::Returned { value })
+        }
+        Request::Seek { open, offset, whence } => seek(call, &*find(shared, open)?, offset, whence),
+        Request::Stat { open } => {
+            let open = find(shared, open)?;
             let node = &open.node;
             // An open that the driver gave a minor number of its own is no file of a file system: nobody's, with no permissions.
             let (minor, mode) = match shared.kernel.minor(open.id).filter(|minor| *minor != node.minor) {
                 Some(minor) => (minor, node.mode & libc::S_IFMT),
                 None => (node.minor, node.mode),
             };
-            given([
-                node.major.into(),
-                minor.into(),
-                mode.into(),
-                open.flags() as u64,
-                node.uid.into(),
-                node.gid.into(),
-            ])
+            plain(Reply::Node {
+                major: node.major,
+                minor,
+                mode,
+                uid: node.uid,
+                gid: node.gid,
+                flags: open.flags(),
+            })
         }
-        Op::SetFlags => {
-            find(shared, a[0])?.set_flags(a[1] as i32);
-            one(0)
+        Request::SetFlags { open, flags } => {
+            find(shared, open)?.set_flags(flags);
+            plain(Reply::Done)
         }
-        Op::Poll => {
-            let (count, payload) = polls::look(call, &call.bytes(request.payload))?;
-            Ok(Given { a: [count, 0, 0, 0, 0, 0], payload, ..Given::default() })
+        Request::Poll { items } => {
+            let (count, items) = polls::look(call, items)?;
+            Ok(Given::Ready(count, items))
         }
-        Op::Mmap => mmap(call, a, call.words::<2>(request.payload).first()),
-        Op::Munmap if a[2] == 0 => {
+        Request::Mmap { open, addr, len, prot, flags, offset, room } => {
+            mmap(call, open, Asked { addr, len, prot, flags, offset }, room)
+        }
+        Request::Munmap { addr, len, replace: false } => {
             call.defer();
-            each(call, a[0], a[1], |device, addr, len| match device {
+            each(call, addr, len, |device, addr, len| match device {
                 true => shared.kernel.munmap(call, addr, len),
-                false => call.upcall(Op::Unmap, [addr, len, 0, 0, 0, 0], &[]).map(drop),
+                false => call.upcall(&Upcall::Unmap { addr, len }),
             })
         }
-        Op::Munmap => each(call, a[0], a[1], |device, addr, len| match device {
-            true => call.replacing(|| shared.kernel.munmap(call, addr, len)).0,
-            false => Ok(()),
-        }),
-        Op::Mprotect => {
-            let prot = protection(a[2])?;
-            each(call, a[0], a[1], |device, addr, len| match device {
+        Request::Munmap { addr, len, replace: true } => {
+            each(call, addr, len, |device, addr, len| match device {
+                true => call.replacing(|| shared.kernel.munmap(call, addr, len)).0,
+                false => Ok(()),
+            })
+        }
+        Request::Mprotect { addr, len, prot: bits } => {
+            let prot = protection(bits)?;
+            each(call, addr, len, |device, addr, len| match device {
                 true => shared.kernel.mprotect(call, addr, len, prot),
-                false => call.upcall(Op::Protect, [0; 6], &words([[addr, len, a[2]]].into_iter())).map(drop),
+                false => call
+                    .upcall(&Upcall::Protect { ranges: Items::of(&[Range { va: addr, len, prot: bits }]) }),
             })
         }
-        Op::Query => {
-            let end = a[0].saturating_add(a[1]).div_ceil(PAGE_SIZE);
-            let first = a[0] / PAGE_SIZE;
+        Request::Query { addr, len } => {
+            let end = addr.saturating_add(len).div_ceil(PAGE_SIZE);
+            let first = addr / PAGE_SIZE;
             let found = call.process().hat.lock().stretch(first, end - first);
             let (start, end) = found.unwrap_or((0, 0));
-            given([start * PAGE_SIZE, end * PAGE_SIZE, 0, 0, 0, 0])
+            plain(Reply::Stretch { start: start * PAGE_SIZE, end: end * PAGE_SIZE })
         }
-        Op::Fork => fork(call, a),
-        Op::Fault => caught(call, a),
-        Op::Refused => one(refusal(call, a[0], a[1]).map_or(0, i32::cast_unsigned).into()),
-        _ => Err(Errno(libc::ENOSYS)),
+        Request::Fork { alone, stack } => fork(call, alone, stack),
+        Request::Fault { addr, access } => caught(call, addr, access),
+        Request::Refused { addr, len } => {
+            plain(Reply::Refusal { errno: refusal(call, addr, len).unwrap_or(0) })
+        }
+        // First messages of a connection, and those that have no reply where they are expected.
+        Request::Hello
+        | Request::Thread { .. }
+        | Request::Child { .. }
+        | Request::Forked { .. }
+        | Request::Finished
+        | Request::Interrupt => Err(Errno(libc::ENOSYS)),
     }
 }
 
@@ -254,31 +285,33 @@ fn open(call: &Call, path: &[u8], flags: i32) -> Answer {
         shared.opens.write().remove(&number);
         return Err(Errno(libc::ENOMEM));
     }
-    Ok(Given { a: [number, 0, 0, 0, 0, 0], conn: Some(theirs), ..Given::default() })
+    Ok(Given::Connection(Reply::Done, theirs))
 }
 
-fn transfer(call: &Call, op: Op, a: [u64; 6], buffers: Vec<[u64; 2]>) -> Answer {
-    let shared = &call.shared;
-    let open = find(shared, a[0])?;
-    let wrong_way = if op == Op::Read { libc::O_WRONLY } else { libc::O_RDONLY };
-    if open.flags() & libc::O_ACCMODE == wrong_way {
+/// read(2) or write(2): `forbids` is the access mode that does not allow it.
+fn transfer(
+    call: &Call,
+    open: u64,
+    offset: Option<i64>,
+    buffers: Items<'_, Buffer>,
+    forbids: i32,
+    by: impl FnOnce(OpenId, &Uio) -> Result<u64, Errno>,
+) -> Answer {
+    let open = find(&call.shared, open)?;
+    if open.flags() & libc::O_ACCMODE == forbids {
         return Err(Errno(libc::EBADF));
     }
-    let explicit = a[1] & IO_OFFSET != 0;
-    let offset = if explicit { a[2].cast_signed() } else { *open.offset.lock() };
-    if offset < 0 {
+    let at = offset.unwrap_or_else(|| *open.offset.lock());
+    if at < 0 {
         return Err(Errno(libc::EINVAL));
     }
-    let iov = buffers.into_iter().map(|[base, len]| IoVec { base, len }).collect();
-    let uio = Uio { iov, offset, flags: open.flags() };
-    let n = match op {
-        Op::Read => shared.kernel.read(call, open.id, &uio)?,
-        _ => shared.kernel.write(call, open.id, &uio)?,
-    };
-    if !explicit {
-        *open.offset.lock() = offset.saturating_add_unsigned(n);
+    let iov = buffers.iter().map(|b| IoVec { base: b.base, len: b.len }).collect();
+    let uio = Uio { iov, offset: at, flags: open.flags() };
+    let count = by(open.id, &uio)?;
+    if offset.is_none() {
+        *open.offset.lock() = at.saturating_add_unsigned(count);
     }
-    one(n)
+    plain(Reply::Transferred { count })
 }
 
 fn seek(call: &Call, open: &Open, offset: i64, whence: i32) -> Answer {
@@ -292,17 +325,25 @@ fn seek(call: &Call, open: &Open, offset: i64, whence: i32) -> Answer {
     };
     let new = base.checked_add(offset).filter(|&n| n >= 0).ok_or(Errno(libc::EINVAL))?;
     *at = new;
-    one(new.cast_unsigned())
+    plain(Reply::Offset { offset: new })
 }
 
-fn protection(prot: u64) -> Result<Prot, Errno> {
-    Prot::from_bits(u32::try_from(prot).unwrap_or(u32::MAX)).ok_or(Errno(libc::EINVAL))
+fn protection(prot: u32) -> Result<Prot, Errno> {
+    Prot::from_bits(prot).ok_or(Errno(libc::EINVAL))
 }
 
-fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
-    let open = find(&call.shared, a[0])?;
-    let [_, addr, len, prot, flags, offset] = a;
-    let flags = flags as i32;
+/// The arguments of mmap(2) as the process gave them.
+struct Asked {
+    addr: u64,
+    len: u64,
+    prot: u32,
+    flags: i32,
+    offset: u64,
+}
+
+fn mmap(call: &Call, open: u64, asked: Asked, room: Option<Room>) -> Answer {
+    let open = find(&call.shared, open)?;
+    let Asked { addr, len, prot, flags, offset } = asked;
     let prot = protection(prot)?;
     let invalid = Err(Errno(libc::EINVAL));
     let fixed = flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) != 0;
@@ -329,11 +370,11 @@ fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
     let flags = flags & !libc::MAP_FIXED_NOREPLACE | if fixed { libc::MAP_FIXED } else { 0 };
     let args = MmapArgs { addr, len, prot, maxprot, flags, offset: offset.cast_signed() };
     if !fixed {
-        if let Some(&[at, len]) = offer {
-            call.offer(at, len, addr);
+        if let Some(room) = room {
+            call.offer(room, addr);
         }
         call.defer();
-        return one(call.shared.kernel.mmap(call, open.id, &args)?);
+        return plain(Reply::Mapped { addr: call.shared.kernel.mmap(call, open.id, &args)? });
     }
     let (made, cleared) = call.replacing(|| call.shared.kernel.mmap(call, open.id, &args));
     if made.is_err() {
@@ -342,7 +383,7 @@ fn mmap(call: &Call, a: [u64; 6], offer: Option<&[u64; 2]>) -> Answer {
             let _ = call.unmap(addr, len);
         }
     }
-    one(made?)
+    plain(Reply::Mapped { addr: made? })
 }
 
 /// Splits a range into what belongs to devices and what does not, in address order; the first error ends it.
@@ -356,7 +397,7 @@ fn each(call: &Call, addr: u64, len: u64, f: impl Fn(bool, u64, u64) -> Result<(
         return invalid;
     }
     stretches(call, addr, addr + len, f)?;
-    one(0)
+    plain(Reply::Done)
 }
 
 fn stretches(
@@ -379,7 +420,7 @@ fn stretches(
     Ok(())
 }
 
-fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
+fn fork(call: &Call, alone: bool, stack: u64) -> Answer {
     let (shared, parent) = (&call.shared, call.process());
     let slow = |threads: &[i32]| {
         let list = threads.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
@@ -388,8 +429,10 @@ fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
             parent.pid()
         );
     };
-    parent.hold.quiesce(call.tid(), || interrupt::interrupt_all(parent), (FORK_PATIENCE, slow));
-    if alone == 0 {
+    // Faults that begin to be served from now on see by themselves that they are held.
+    interrupt::interrupt_all(parent);
+    parent.gate.quiesce(call.tid(), (FORK_PATIENCE, slow));
+    if !alone {
         parent.freeze(stack / PAGE_SIZE);
     }
     let child =
@@ -403,7 +446,7 @@ fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
         let line = line.insert(ours);
         let watched = shared.watch.add(&*line, Key::Lifeline(child.id()), Interest::Input);
         watched.map_err(|_| Errno(libc::ENOMEM))?;
-        Ok(Given { a: [child.id(), 0, 0, 0, 0, 0], conn: Some(theirs), ..Given::default() })
+        Ok(Given::Connection(Reply::Child { child: child.id() }, theirs))
     });
     if r.is_err() {
         let known = shared.processes.read().contains_key(&child.id());
@@ -419,37 +462,30 @@ fn fork(call: &Call, [alone, stack, ..]: [u64; 6]) -> Answer {
 fn refusal(call: &Call, addr: u64, len: u64) -> Option<i32> {
     let process = call.process();
     let pages = addr / PAGE_SIZE..addr.saturating_add(len).div_ceil(PAGE_SIZE);
-    let mut refused = process.refused.lock();
-    let last = refused.get(&call.tid()).copied().filter(|last| pages.contains(&last.page))?;
-    refused.remove(&call.tid());
-    (last.changes == process.changes()).then_some(last.errno)
+    process.verdicts.take_refusal(call.tid(), pages)
 }
 
 /// A fault that the client's signal handler caught.
-fn caught(call: &Call, a: [u64; 6]) -> Answer {
-    let [addr, access, ..] = a;
+fn caught(call: &Call, addr: u64, access: u32) -> Answer {
     let process = call.process();
-    let verdict = |v: u64, signo: i32, code: i32| given([v, signo as u64, code as u64, 0, 0, 0]);
     let access = protection(access)?;
     process.thaw_for(call.tid());
     let Some((prot, loaded)) = process.hat.lock().state(addr / PAGE_SIZE) else {
-        return verdict(VERDICT_FOREIGN, 0, 0);
+        return plain(Reply::Foreign);
     };
     // As on x86: what is loaded can be read, whatever else it allows. Of what is not loaded, userfaultfd tells by itself where Linux's protection lets it.
     if (loaded || process.uffd().is_some()) && readable(prot).contains(access) {
         // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
-        return verdict(VERDICT_RETRY, i32::from(!call.held.get()), 0);
+        return plain(Reply::Retry { idle: !call.held.get() });
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded };
     // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
     let _by_agent = call.by_agent();
     let _service = Service::begin(&fault);
-    match fault::serve(&call.shared, &fault) {
-        FaultOutcome::Retry | FaultOutcome::Interrupted => verdict(VERDICT_RETRY, 0, 0),
-        FaultOutcome::Signal { signo, code, errno } => {
-            given([VERDICT_SIGNAL, signo as u64, code as u64, errno as u64, 0, 0])
-        }
-    }
+    plain(match fault::serve(&call.shared, &fault) {
+        FaultOutcome::Retry | FaultOutcome::Interrupted => Reply::Retry { idle: false },
+        FaultOutcome::Signal { signo, code, errno } => Reply::Signal { signo, code, errno },
+    })
 }
 
 /// Input on the host's end of an open device: a write that went past the shim (C's stdio does that). It cannot report an error any more.
@@ -479,5 +515,5 @@ pub(super) fn stray_write(shared: &Arc<Shared>, open: &Arc<Open>) -> Option<Job>
     }))
 }
 
-/// Where the bytes of a stray write seem to be in the writer's memory.
+/// Address that the bytes of a stray write seem to have in the writer's memory.
 const STRAY_BASE: u64 = 0x10000;

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ddi_wire::{HELLO_VFORK, Op};
-use parking_lot::{Mutex, RwLock};
+use ddi_wire::{HEAD_MAX, Message, Reply, Request};
+use parking_lot::{Condvar, Mutex, RwLock};
 use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::board::Board;
 use super::call::Line;
-use super::client::open_pidfd;
 use super::ending::Signals;
 use super::fault::FaultPool;
+use super::flight::Leave;
 use super::hat::Hat;
+use super::identity::open_pidfd;
 use super::polls::PollWaker;
 use super::sock::Conn;
 use super::supervise::{self, Unsupervised};
@@ -28,13 +29,10 @@ use super::watch::{Interest, Job, Key, Watch};
 use super::{DeviceNode, FaultMode, FaultPolicy, Kernel, OpenId, Process, serve, uffd};
 use crate::physmem::PhysMem;
 
-/// How long the thread that watches clients waits for something to happen.
-const LOOK: Duration = Duration::from_secs(10);
-
-/// How a server is to work.
+/// Configuration of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// How faults are caught.
+    /// Fault mode.
     pub faults: FaultPolicy,
     /// Mappings whose address the program does not choose lie below 4 GiB.
     pub low: bool,
@@ -46,7 +44,7 @@ pub enum StartError {
     /// The way of catching faults that was asked for is not to be had.
     #[error("userfaultfd is not available here ({0}); use --faults signal or auto")]
     NoUserfaultfd(String),
-    /// What programs leave behind could not be ended.
+    /// Processes that programs leave behind could not be ended.
     #[error(transparent)]
     Unsupervised(#[from] Unsupervised),
     /// There would not be enough descriptors for a client or two.
@@ -57,9 +55,9 @@ pub enum StartError {
     /// Anything else.
     #[error("cannot {what}: {error}")]
     System {
-        /// What was tried.
+        /// Action that failed.
         what: &'static str,
-        /// What Linux said.
+        /// The error of Linux.
         error: io::Error,
     },
 }
@@ -80,7 +78,7 @@ pub struct Server {
     pub(super) signals: Mutex<Option<Signals>>,
 }
 
-/// What all threads of a server share.
+/// State that all threads of a server share.
 pub(super) struct Shared {
     pub kernel: Arc<dyn Kernel>,
     pub mem: Arc<PhysMem>,
@@ -94,6 +92,8 @@ pub(super) struct Shared {
     pub processes: RwLock<HashMap<u64, Arc<Process>>>,
     pub opens: RwLock<HashMap<u64, Arc<Open>>>,
     pub lines: Mutex<HashMap<u64, Arc<Line>>>,
+    /// Notified, with the lock held for a moment, when a process or an open has gone.
+    gone: (Mutex<()>, Condvar),
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -106,7 +106,7 @@ pub(super) struct Open {
     flags: AtomicI32,
     pub offset: Mutex<i64>,
     pub peer: Conn,
-    /// Who waits in poll(2) for it.
+    /// Threads that wait in poll(2) for the device.
     pollers: Mutex<Vec<PollWaker>>,
 }
 
@@ -116,7 +116,7 @@ impl Open {
         Open { kernel, id, node, flags, offset: Mutex::new(0), peer, pollers: Mutex::default() }
     }
 
-    /// Its `O_*` flags now.
+    /// Returns the current `O_*` flags.
     pub fn flags(&self) -> i32 {
         self.flags.load(Ordering::Relaxed)
     }
@@ -150,14 +150,7 @@ pub(super) struct Guard<'a> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        let last = {
-            let mut f = self.process.flight.lock();
-            f.calls -= 1;
-            let last = f.leaving && f.calls == 0 && !f.finished;
-            f.finished |= last;
-            last.then_some(f.job)
-        };
-        if let Some(job) = last {
+        if let Some(job) = self.process.flight.end() {
             self.shared.finish(self.process);
             self.shared.watch.end(job);
         }
@@ -171,38 +164,24 @@ impl Shared {
 
     /// Begins a call or a fault; `None` when the process is on its way out.
     pub fn begin<'a>(self: &'a Arc<Self>, process: &'a Arc<Process>) -> Option<Guard<'a>> {
-        let mut f = process.flight.lock();
-        if f.leaving {
-            return None;
-        }
-        f.calls += 1;
-        Some(Guard { shared: self, process })
+        process.flight.begin().then(|| Guard { shared: self, process })
     }
 
     /// The process has died, has another program now, or was never born.
     pub fn leave(self: &Arc<Self>, process: &Arc<Process>) {
-        let last = {
-            let mut f = process.flight.lock();
-            if f.leaving {
-                return;
-            }
-            f.leaving = true;
-            process.set_gone();
-            f.finished = f.calls == 0;
-            if !f.finished {
-                f.job = self.watch.begin();
-            }
-            f.finished
-        };
+        let leave = process.flight.leave(|| process.set_gone(), || self.watch.begin());
+        if leave == Leave::Already {
+            return;
+        }
         super::interrupt::interrupt_all(process);
-        if let Some(pidfd) = process.pidfd.get() {
+        if let Some(pidfd) = process.pidfd() {
             self.watch.remove(pidfd);
         }
         if let Some(line) = &*process.lifeline.lock() {
             self.watch.remove(line);
         }
         self.copied(process);
-        if last {
+        if leave == Leave::Finish {
             self.finish(process);
         }
     }
@@ -219,6 +198,13 @@ impl Shared {
         process.detach();
         *process.lifeline.lock() = None;
         self.processes.write().remove(&process.id());
+        self.tell_gone();
+    }
+
+    /// A process or an open is not in its map any more.
+    fn tell_gone(&self) {
+        drop(self.gone.0.lock());
+        self.gone.1.notify_all();
     }
 
     /// Linux has copied the child of a fork, or never will: its parent goes on. Once for each child.
@@ -237,18 +223,20 @@ impl Shared {
                 if input && matches!(key, Key::Lifeline(_)) && process.pid() == 0 {
                     let line = process.lifeline.lock();
                     let line = line.as_ref()?;
-                    let got = line.recv(&mut [], RecvFlags::DONTWAIT).ok().flatten();
-                    if let Some(got) = got.filter(|g| g.message.op == Op::Child as u32) {
+                    let mut buf = [0; HEAD_MAX];
+                    if let Ok(Some(got)) = line.recv(&mut buf, RecvFlags::DONTWAIT)
+                        && let Ok(Request::Child { pid, mode }) = Request::decode(&buf[..got.len])
+                    {
                         let _ = self.watch.change(line, key, Interest::HangUp);
                         let process = process.clone();
-                        return Some(Box::new(move |shared| shared.born(&process, got)));
+                        return Some(Box::new(move |shared| shared.born(&process, pid, mode, got.fds)));
                     }
                 }
                 if matches!(key, Key::Lifeline(_)) {
                     process.check_exec();
                 }
                 // Both of its descriptors may report; the first one counts.
-                if let Some(pidfd) = process.pidfd.get() {
+                if let Some(pidfd) = process.pidfd() {
                     self.watch.remove(pidfd);
                 }
                 if let Some(line) = &*process.lifeline.lock() {
@@ -263,6 +251,7 @@ impl Shared {
                     self.opens.write().remove(&id);
                     // Closed by another thread while it is polled: the poll sees a bad descriptor.
                     open.pollers.lock().drain(..).for_each(|waker| waker.wake());
+                    self.tell_gone();
                     Some(Box::new(move |_| drop(open)))
                 })
             }
@@ -277,12 +266,11 @@ impl Shared {
     fn watch_death(&self, process: &Process, pid: i32) -> Result<(), i32> {
         let pidfd = open_pidfd(pid).map_err(|e| e.0)?;
         let key = Key::Death(process.id());
-        let flight = process.flight.lock();
-        if !flight.leaving && process.pidfd.get().is_none() {
-            let pidfd = process.pidfd.get_or_init(|| pidfd);
-            self.watch.add(pidfd, key, Interest::Input).map_err(|_| libc::ENOMEM)?;
-        }
-        Ok(())
+        let watched = process.flight.unless_leaving(|| match process.pidfd() {
+            None => self.watch.add(process.identity.keep_pidfd(pidfd), key, Interest::Input),
+            Some(_) => Ok(()),
+        });
+        watched.unwrap_or(Ok(())).map_err(|_| libc::ENOMEM)
     }
 
     /// The parent says that Linux has copied it, and which process the child is, unless `pid` is 0: should it die before it introduces itself, that is
@@ -296,33 +284,24 @@ impl Shared {
     }
 
     /// A forked child runs and introduces itself.
-    fn born(self: &Arc<Self>, process: &Arc<Process>, mut hello: super::sock::Received) {
-        let [pid, mode, ..] = hello.message.a;
-        let fds = std::mem::take(&mut hello.fds);
+    fn born(self: &Arc<Self>, process: &Arc<Process>, pid: i32, mode: FaultMode, fds: Vec<OwnedFd>) {
         let r = (|| {
-            let pid = i32::try_from(pid).map_err(|_| libc::EINVAL)?;
             self.watch_death(process, pid)?;
-            process.set_pid(pid);
+            process.identity.set_pid(pid);
             if !fds.is_empty() {
                 self.attach(process, mode, fds)?;
                 process.inherit().map_err(|e| e.0)?;
             }
-            Ok([process.id(), self.policy_number(), u64::from(std::process::id()), self.low.into(), 0, 0])
+            Ok(self.welcome(process))
         })();
         if let Some(line) = &*process.lifeline.lock() {
-            let _ = line.reply(r, &[], &[self.mem.as_fd()]);
+            let _ = line.send(&r.unwrap_or_else(|errno| Reply::Failed { errno }), &[self.mem.as_fd()]);
         }
         self.copied(process);
     }
 
     /// A process can be mapped into now.
-    pub fn attach(&self, process: &Process, mode: u64, fds: Vec<OwnedFd>) -> Result<(), i32> {
-        let mode = match mode {
-            ddi_wire::FAULTS_UFFD => FaultMode::Userfaultfd,
-            ddi_wire::FAULTS_UFFD_USER => FaultMode::UserfaultfdUserOnly,
-            ddi_wire::FAULTS_SIGNAL => FaultMode::Signal,
-            _ => return Err(libc::EINVAL),
-        };
+    pub fn attach(&self, process: &Process, mode: FaultMode, fds: Vec<OwnedFd>) -> Result<(), i32> {
         let mut fds = fds.into_iter();
         let agent = fds.next().ok_or(libc::EINVAL)?;
         let uffd = fds.next().map(uffd::Uffd::new);
@@ -333,57 +312,55 @@ impl Shared {
         }
     }
 
-    /// What the shim is told about how to catch faults.
-    pub fn policy_number(&self) -> u64 {
-        match (self.policy, self.mode) {
-            (FaultPolicy::Signal, _) | (FaultPolicy::Auto, FaultMode::Signal) => ddi_wire::FAULTS_SIGNAL,
-            (FaultPolicy::UserfaultfdUserOnly, _) => ddi_wire::FAULTS_UFFD_USER,
-            (FaultPolicy::Userfaultfd, _) => ddi_wire::FAULTS_UFFD_ANY,
-            (FaultPolicy::Auto, _) => ddi_wire::FAULTS_AUTO,
-        }
+    /// Returns the reply to a process that has introduced itself.
+    fn welcome(&self, process: &Process) -> Reply<'static> {
+        let policy = match (self.policy, self.mode) {
+            (FaultPolicy::Auto, FaultMode::Signal) => FaultPolicy::Signal,
+            (policy, _) => policy,
+        };
+        Reply::Welcome { process: process.id(), policy, low: self.low }
     }
 
     /// The first message of a new connection.
     fn greet(self: &Arc<Self>, conn: Conn) {
         let Ok(peer) = rustix::net::sockopt::socket_peercred(&conn) else { return };
         let pid = peer.pid.as_raw_nonzero().get();
-        let Ok(Some(got)) = conn.recv(&mut [], RecvFlags::empty()) else { return };
-        match Op::from_number(got.message.op) {
-            Some(Op::Hello) => {
+        let mut buf = [0; HEAD_MAX];
+        let Ok(Some(got)) = conn.recv(&mut buf, RecvFlags::empty()) else { return };
+        match Request::decode(&buf[..got.len]) {
+            Ok(Request::Hello) => {
                 if peer.uid != rustix::process::geteuid() {
-                    let _ = conn.reply(Err(libc::EPERM), &[], &[]);
+                    let _ = conn.send(&Reply::Failed { errno: libc::EPERM }, &[]);
                     return;
                 }
-                self.hello(conn, pid, got.message.a[1] & HELLO_VFORK != 0);
+                self.hello(conn, pid);
             }
-            Some(Op::Thread) => {
-                let [id, tid, ..] = got.message.a;
-                let process = self.processes.read().get(&id).cloned().filter(|p| p.pid() == pid);
+            Ok(Request::Thread { process, tid }) => {
+                let process = self.processes.read().get(&process).cloned().filter(|p| p.pid() == pid);
                 if let Some(process) = process {
-                    serve::run(self, process, tid as i32, conn);
+                    serve::run(self, process, tid, conn);
                 }
             }
             _ => {}
         }
     }
 
-    fn hello(self: &Arc<Self>, conn: Conn, pid: i32, _vfork: bool) {
+    fn hello(self: &Arc<Self>, conn: Conn, pid: i32) {
         self.watch.drain(self, true);
         let older: Vec<_> = self.processes.read().values().filter(|p| p.pid() == pid).cloned().collect();
         older.iter().for_each(|p| self.leave(p));
         let Ok(pidfd) = open_pidfd(pid) else { return };
         let process = Arc::new(Process::new(self.next_id(), self.mem.clone(), Hat::default()));
         let id = process.id();
-        process.set_pid(pid);
-        let pidfd = process.pidfd.get_or_init(|| pidfd);
+        process.identity.set_pid(pid);
+        let pidfd = process.identity.keep_pidfd(pidfd);
         self.processes.write().insert(id, process.clone());
         let _ = catch_unwind(AssertUnwindSafe(|| self.kernel.process_start(&process)));
-        let a = [id, self.policy_number(), u64::from(std::process::id()), self.low.into(), 0, 0];
         let mut lifeline = process.lifeline.lock();
         let conn = lifeline.insert(conn);
         let watched = self.watch.add(pidfd, Key::Death(id), Interest::Input).is_ok()
             && self.watch.add(&*conn, Key::Lifeline(id), Interest::HangUp).is_ok();
-        let told = watched && conn.reply(Ok(a), &[], &[self.mem.as_fd()]).is_ok();
+        let told = watched && conn.send(&self.welcome(&process), &[self.mem.as_fd()]).is_ok();
         drop(lifeline);
         if !told {
             self.leave(&process);
@@ -446,6 +423,7 @@ impl Server {
             processes: RwLock::default(),
             opens: RwLock::default(),
             lines: Mutex::default(),
+            gone: Default::default(),
             ids: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         });
@@ -462,7 +440,7 @@ impl Server {
                 .name("ddi-watch".into())
                 .spawn(move || {
                     while !watching.stopping.load(Ordering::Acquire) {
-                        watching.watch.wait(LOOK);
+                        watching.watch.wait();
                         watching.watch.drain(&watching, false);
                     }
                 })
@@ -472,7 +450,7 @@ impl Server {
         Ok(Server { shared, listener, stopper, shim, threads, files, signals })
     }
 
-    /// How faults are caught (what [`FaultPolicy::Auto`] came to).
+    /// Returns the fault mode (which [`FaultPolicy::Auto`] has chosen).
     pub fn fault_mode(&self) -> FaultMode {
         self.shared.mode
     }
@@ -507,20 +485,21 @@ impl Server {
         let end = Instant::now() + limit;
         loop {
             self.shared.watch.settle(&self.shared);
+            let (lock, gone) = &self.shared.gone;
+            let mut going = lock.lock();
             let left = self.process_count();
             if left == 0 && self.shared.opens.read().is_empty() || Instant::now() >= end {
                 return left;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            // What has gone since it was looked at has waited for the lock.
+            gone.wait_until(&mut going, end);
         }
     }
 
     /// Kills the client processes there are.
     pub fn kill_all(&self) {
         for p in self.shared.processes.read().values() {
-            if let Some(pidfd) = p.pidfd.get() {
-                let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-            }
+            p.identity.kill();
         }
     }
 }
@@ -560,6 +539,7 @@ fn accept(shared: &Arc<Shared>, listener: &OwnedFd) {
             }
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => return,
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
+                // There is no event for descriptors that are free again; whoever connects waits until then.
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(_) => {}

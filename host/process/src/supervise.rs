@@ -19,10 +19,12 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// How long a supervisor may take to end what is left.
+use super::proc;
+
+/// Time that a supervisor may take to end what is left.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is to be run, and how.
+/// Program to be run, and its circumstances.
 pub(super) struct Order {
     pub path: CString,
     pub args: Vec<CString>,
@@ -56,9 +58,9 @@ pub struct Started {
 /// The supervisors that there are: their lines.
 static LIVE: Mutex<Vec<(i32, RawFd)>> = Mutex::new(Vec::new());
 
-/// What is said to a supervisor: kill all that is left after so many milliseconds.
+/// Order to a supervisor: kill all that is left after so many milliseconds.
 type Finish = [u8; 4];
-/// What it says: kind, and the program's id or its wait status.
+/// News from a supervisor: kind, and the program's id or its wait status.
 type News = [i32; 2];
 
 const STARTED: i32 = 1;
@@ -88,11 +90,12 @@ pub enum Unsupervised {
 /// # Errors
 /// See [`Unsupervised`].
 pub(super) fn prepare() -> Result<(), Unsupervised> {
-    let own = std::fs::read_link("/proc/self").map_err(|_| Unsupervised::NoProc)?;
-    if own != std::path::Path::new(&std::process::id().to_string()) {
+    if proc::own_number() != Some(std::process::id()) {
         return Err(Unsupervised::NoProc);
     }
-    std::fs::read("/proc/thread-self/children").map_err(|_| Unsupervised::NoChildren)?;
+    if !proc::lists_children() {
+        return Err(Unsupervised::NoChildren);
+    }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| Unsupervised::NoAdoption(e.into()))
 }
@@ -106,7 +109,7 @@ impl Started {
     /// Waits for the program's end.
     ///
     /// # Errors
-    /// What Linux says. A supervisor that is gone is no error: the program counts as killed.
+    /// The error of Linux. A supervisor that is gone is no error: the program counts as killed.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
             return Ok(status);
@@ -123,14 +126,14 @@ impl Started {
         Ok(status)
     }
 
-    /// Has all that the program has left killed in a while, if it has not ended by then; returns at once.
+    /// Orders that all that the program has left is killed in a while, if it has not ended by then; returns at once.
     pub(super) fn finish(&self, grace: Duration) {
         let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         // It may be gone already: then there was nothing left.
         let _ = rustix::net::send(&self.line, &Finish::from(millis.to_ne_bytes()), SendFlags::NOSIGNAL);
     }
 
-    /// Is nothing left of the program? Waits so long for that.
+    /// Waits at most `limit` until nothing is left of the program. Returns whether that is so.
     pub(super) fn is_over(&self, limit: Duration) -> bool {
         over(self.line.as_fd(), limit)
     }
@@ -143,11 +146,8 @@ impl Drop for Started {
         if self.is_over(PATIENCE) {
             while let Ok(Some([kind, pid])) = hear(&self.line) {
                 if kind == LEFT {
-                    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                    eprintln!(
-                        "ddi-host: process {pid} ({}) belongs to another user and goes on",
-                        name.trim_end()
-                    );
+                    let name = proc::name(pid).unwrap_or_default();
+                    eprintln!("ddi-host: process {pid} ({name}) belongs to another user and goes on");
                 }
             }
             reap(self.supervisor);
@@ -156,7 +156,7 @@ impl Drop for Started {
     }
 }
 
-/// What a supervisor has to say; `None`: it is gone.
+/// Receives news from a supervisor; `None`: it is gone.
 fn hear(line: &OwnedFd) -> io::Result<Option<News>> {
     let mut bytes = [0u8; size_of::<News>()];
     loop {
@@ -186,7 +186,7 @@ fn over(line: impl AsFd, limit: Duration) -> bool {
     }
 }
 
-/// Has all that the programs have left killed now; returns at once.
+/// Orders that all that the programs have left is killed now; returns at once.
 pub(super) fn hurry() {
     let live = LIVE.lock();
     live.iter().for_each(|(_, line)| send_finish(*line));
@@ -225,52 +225,46 @@ fn end_orphans() {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         let supervisors: Vec<i32> = LIVE.lock().iter().map(|(pid, _)| *pid).collect();
-        let orphans: Vec<i32> = children().into_iter().filter(|pid| !supervisors.contains(pid)).collect();
+        let orphans: Vec<i32> =
+            proc::children().into_iter().filter(|pid| !supervisors.contains(pid)).collect();
         if orphans.is_empty() {
             return;
         }
         for pid in orphans {
             // SAFETY: no memory is touched; a child that nobody has waited for keeps its number.
             unsafe { libc::kill(pid, libc::SIGKILL) };
+            dead(pid, end);
             // SAFETY: no status is asked for.
             unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
         }
-        std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Waits for the end of a child, at most until `end`.
+fn dead(pid: i32, end: Instant) {
+    let Some(Ok(pidfd)) = rustix::process::Pid::from_raw(pid)
+        .map(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()))
+    else {
+        return;
+    };
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    let left = end.saturating_duration_since(Instant::now()).try_into().ok();
+    let _ = poll(&mut fds, left.as_ref());
 }
 
 /// Was a process started by a program of this process's, or is it one?
 pub fn is_descendant(pid: i32) -> bool {
     let supervisors: Vec<i32> = LIVE.lock().iter().map(|(pid, _)| *pid).collect();
-    let parent = |pid: &i32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok()
-    };
     // No family is that old; one that changes meanwhile ends the search.
-    std::iter::successors(Some(pid), parent).take(1000).any(|pid| supervisors.contains(&pid))
-}
-
-/// This process's children.
-fn children() -> Vec<i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    children
-        .flat_map(|s| s.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<i32>>())
-        .collect()
-}
-
-/// Where this process's name is in memory, as ps(1) and pkill(1) see it: start and end.
-fn name_in_memory() -> Option<(usize, usize)> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(45).map(str::parse::<usize>);
-    let (start, end) = (fields.next()?.ok()?, fields.next()?.ok()?);
-    (start != 0 && end > start).then_some((start, end))
+    std::iter::successors(Some(pid), |pid| proc::parent(*pid))
+        .take(1000)
+        .any(|pid| supervisors.contains(&pid))
 }
 
 /// Starts a program with its supervisor.
 ///
 /// # Errors
-/// What Linux says, also of executing the program.
+/// The error of Linux, also of executing the program.
 pub(super) fn start(order: &Order) -> io::Result<Started> {
     let (ours, theirs) =
         rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -287,7 +281,7 @@ pub(super) fn start(order: &Order) -> io::Result<Started> {
         envp: envp.as_ptr(),
         files: order.files,
         defaults: &order.defaults,
-        name: name_in_memory(),
+        name: proc::arguments(),
     };
     // SAFETY: the child makes system calls only, on what has been prepared here.
     let supervisor = match unsafe { libc::fork() } {
@@ -309,7 +303,7 @@ pub(super) fn start(order: &Order) -> io::Result<Started> {
     }
 }
 
-/// What the forked processes know: prepared before the fork, as they must not allocate.
+/// Knowledge of the forked processes: prepared before the fork, as they must not allocate.
 struct Child<'a> {
     line: RawFd,
     host: RawFd,
@@ -473,6 +467,7 @@ fn watch(program: i32, signal: RawFd) -> ! {
         let left = deadline.saturating_sub(now());
         let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut fds = [watched(signal), watched(LINE), watched(HOST)];
+        // Linux does not tell when a process is adopted, so in the end this one looks every few milliseconds.
         let (count, wait) = if left > 0 { (3, left.min(60_000) as i32) } else { (1, 5) };
         if left <= 0
             && let Some(pid) = kill_all()

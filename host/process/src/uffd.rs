@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{FaultMode, FaultPolicy};
 use crate::physmem::PAGE_SIZE;
 
-/// What a userfaultfd must be able to do.
+/// Features that a userfaultfd must have.
 const NEEDED: u64 = uffd::FEATURE_MINOR_SHMEM | uffd::FEATURE_THREAD_ID;
 
 /// A client's userfaultfd.
@@ -19,7 +19,7 @@ pub(super) struct Uffd {
     fd: OwnedFd,
 }
 
-/// What came of resolving the first page of a run.
+/// Result of resolving the first page of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved {
     /// So many bytes are done, from the start of the run on.
@@ -54,19 +54,16 @@ impl Uffd {
 
     /// Makes accesses to a page fail (`EFAULT` in system calls, `SIGBUS` else), and wakes who waits for it.
     pub fn poison(&self, page: u64) -> bool {
-        self.act(uffd::IOCTL_POISON, 0, page, 4096) == Resolved::Done(4096)
+        self.act(uffd::IOCTL_POISON, 0, page, PAGE_SIZE) == Resolved::Done(PAGE_SIZE)
     }
 
     fn act(&self, request: u64, mode: u64, start: u64, len: u64) -> Resolved {
         loop {
             let mut arg = Resolve { range: Span { start, len }, mode, done: 0 };
-            // SAFETY: the argument is the structure that this request takes.
-            let r = unsafe { libc::ioctl(self.fd.as_raw_fd(), request, &mut arg) };
-            if r == 0 {
-                return Resolved::Done(len);
-            }
-            match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+            let Err(error) = request_of(&self.fd, request, &mut arg) else { return Resolved::Done(len) };
+            match error.raw_os_error().unwrap_or(libc::EIO) {
                 libc::EAGAIN if arg.done > 0 => return Resolved::Done(arg.done.unsigned_abs()),
+                // The process's mappings are being changed (a fork, an unmap) by another thread, which Linux lets finish first.
                 libc::EAGAIN => std::thread::yield_now(),
                 libc::EEXIST if arg.done > 0 => return Resolved::Done(arg.done.unsigned_abs()),
                 libc::EEXIST => return Resolved::Present,
@@ -79,20 +76,15 @@ impl Uffd {
 
     /// Wakes who waits for a page of the range: the access is tried again.
     pub fn wake(&self, start: u64, len: u64) {
-        let mut arg = Span { start, len };
-        // SAFETY: the argument is the structure that this request takes.
-        unsafe { libc::ioctl(self.fd.as_raw_fd(), uffd::IOCTL_WAKE, &mut arg) };
+        // An error means that nobody waits there.
+        let _ = request_of(&self.fd, uffd::IOCTL_WAKE, &mut Span { start, len });
     }
 
     /// Watches a range of the client's.
     pub fn register(&self, start: u64, len: u64) -> io::Result<()> {
         let mode = uffd::MODE_MINOR | uffd::MODE_MISSING;
         let mut arg = uffd::Register { range: Span { start, len }, mode, ioctls: 0 };
-        // SAFETY: the argument is the structure that this request takes.
-        match unsafe { libc::ioctl(self.fd.as_raw_fd(), uffd::IOCTL_REGISTER, &mut arg) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
+        request_of(&self.fd, uffd::IOCTL_REGISTER, &mut arg)
     }
 }
 
@@ -125,6 +117,25 @@ impl Resolver {
     }
 }
 
+/// A structure that requests of a userfaultfd take.
+trait Argument {}
+
+impl Argument for Api {}
+impl Argument for Resolve {}
+impl Argument for Span {}
+impl Argument for uffd::Register {}
+
+/// Makes a request of a userfaultfd.
+fn request_of<T: Argument>(fd: &OwnedFd, request: u64, arg: &mut T) -> io::Result<()> {
+    // The number has the length of what is read or written.
+    assert_eq!((request >> 16 & 0x3fff) as usize, size_of::<T>());
+    // SAFETY: the argument is as long as the request says, and plain words.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), request, arg) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Tries to make a userfaultfd that can do what we need.
 fn try_flags(flags: i32) -> Result<(), String> {
     // SAFETY: a system call without pointers.
@@ -135,10 +146,7 @@ fn try_flags(flags: i32) -> Result<(), String> {
     // SAFETY: a new descriptor that nobody else owns.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     let mut api = Api { api: uffd::API, ..Api::default() };
-    // SAFETY: the argument is the structure that this request takes.
-    if unsafe { libc::ioctl(fd.as_raw_fd(), uffd::IOCTL_API, &mut api) } != 0 {
-        return Err(io::Error::last_os_error().to_string());
-    }
+    request_of(&fd, uffd::IOCTL_API, &mut api).map_err(|e| e.to_string())?;
     if api.features & NEEDED != NEEDED {
         return Err("this kernel has no minor faults for shared memory; Linux 5.14 has".into());
     }

@@ -17,7 +17,7 @@ use rustix::event::epoll;
 
 use super::server::Shared;
 
-/// How long a request waits for a job that another thread has begun: long enough for any callback that does not sleep, on a machine
+/// Time that a request waits for a job that another thread has begun: long enough for any callback that does not sleep, on a machine
 /// with much else to do.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -32,7 +32,7 @@ enum Others {
     Busy,
 }
 
-/// What a watched descriptor stands for; the number is the thing's id.
+/// Meaning of a watched descriptor; the number is the thing's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     /// The lifeline of a process.
@@ -71,7 +71,7 @@ impl Key {
     }
 }
 
-/// What to watch for.
+/// Events to watch for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interest {
     /// Input or hang-up.
@@ -82,7 +82,7 @@ pub(super) enum Interest {
     HangUp,
 }
 
-/// What an event asks for.
+/// Work that an event asks for.
 pub(super) type Job = Box<dyn FnOnce(&Arc<Shared>) + Send>;
 
 #[derive(Debug)]
@@ -125,14 +125,13 @@ impl Watch {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Blocks until something happens, or for so long.
-    pub fn wait(&self, limit: Duration) {
+    /// Blocks until something happens.
+    pub fn wait(&self) {
         let mut fds = [rustix::event::PollFd::new(&self.epoll, rustix::event::PollFlags::IN)];
-        let limit = limit.try_into().ok();
-        let _ = rustix::event::poll(&mut fds, limit.as_ref());
+        let _ = rustix::event::poll(&mut fds, None);
     }
 
-    /// Has something happened that nobody has collected?
+    /// Returns whether something has happened that nobody has collected.
     fn is_ready(&self) -> bool {
         let mut fds = [rustix::event::PollFd::new(&self.epoll, rustix::event::PollFlags::IN)];
         let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };

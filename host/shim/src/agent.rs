@@ -8,16 +8,16 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_wire::uffd::{IOCTL_WAKE, Span};
-use ddi_wire::{MEMORY_NAME, MapPiece, Message, Op, Range};
+use ddi_wire::{Answer, FromHost, MEMORY_NAME, MESSAGE_MAX, PAGE_SIZE, Upcall};
 
 use crate::{msg, space, state, sys};
 
 /// The agent's memory: what it is to know, its buffer, and its stack.
 const LEN: u64 = 256 * 1024;
-/// Where the stack of the intermediate task ends, and where the agent's does.
+/// End of the stack of the intermediate task; the agent's ends with the memory.
 const FIRST_STACK: u64 = 128 * 1024;
 
-/// Where the agent's memory should be: far from where Linux puts mappings, so that a program that unmaps something and then maps at
+/// Address that the agent's memory should have: far from where Linux puts mappings, so that a program that unmaps something and then maps at
 /// a fixed address over the hole does not find the agent in it.
 const PLACE: u64 = 0x10_0000_0000;
 
@@ -33,16 +33,8 @@ struct Orders {
 
 /// Starts the agent; returns the host's end of its connection.
 pub fn start() -> Result<i32, i32> {
-    let mut pair = [0i32; 2];
-    let kind = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC) as u64;
-    // SAFETY: `pair` has room for two descriptors.
-    unsafe {
-        sys::call(libc::SYS_socketpair, [libc::AF_UNIX as u64, kind, 0, pair.as_mut_ptr() as u64, 0, 0])
-    }?;
-    let [ours, theirs] = pair;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping that replaces nothing.
-    let area = unsafe { sys::mmap(PLACE, LEN, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    let [ours, theirs] = sys::socketpair()?;
+    let area = sys::map_new(PLACE, LEN, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_NORESERVE);
     let r = area.and_then(|area| {
         let orders = Orders {
             conn: ours,
@@ -104,9 +96,10 @@ extern "C" fn agent(area: *mut libc::c_void) -> libc::c_int {
     // SAFETY: written by `start`, which nobody does again while this agent lives.
     let orders = unsafe { &*area.cast::<Orders>() };
     // SAFETY: within the area, behind the orders and below the stacks.
-    let buf = unsafe { area.cast::<u8>().add(4096) };
-    // SAFETY: no memory is involved.
-    let _ = unsafe { sys::call(libc::SYS_setsid, [0; 6]) };
+    let buf = unsafe { area.cast::<u8>().add(PAGE_SIZE as usize) };
+    // SAFETY: as above; nobody else uses it, and bytes have any value.
+    let buf = unsafe { core::slice::from_raw_parts_mut(buf, MESSAGE_MAX) };
+    sys::setsid();
     let name = c"ddi-agent".as_ptr() as u64;
     // SAFETY: the name ends with NUL.
     let _ = unsafe { sys::call(libc::SYS_prctl, [libc::PR_SET_NAME as u64, name, 0, 0, 0, 0]) };
@@ -124,55 +117,46 @@ fn keep(orders: &mut Orders) {
             sys::close(to);
             return -1;
         }
-        // SAFETY: no memory is involved.
-        unsafe { sys::call(libc::SYS_dup2, [fd as u64, to as u64, 0, 0, 0, 0]) }.map_or(-1, |_| to)
+        sys::dup2(fd, to).map_or(-1, |_| to)
     };
     *orders = Orders { conn: down(conn, 0), uffd: down(uffd, 1), memory: down(memory, 2) };
-    // SAFETY: no memory is involved; this task's descriptors are its own copy.
-    if unsafe { sys::call(libc::SYS_close_range, [3, u64::from(u32::MAX), 0, 0, 0, 0]) }.is_err() {
+    // This task's descriptors are its own copy.
+    if sys::close_range(3, u32::MAX, 0).is_err() {
         (3..65536).for_each(sys::close);
     }
 }
 
-fn serve(conn: i32, uffd: i32, memory: i32, buf: *mut u8) {
+fn serve(conn: i32, uffd: i32, memory: i32, buf: &mut [u8]) {
     loop {
-        // SAFETY: `buf` has the room.
-        let got = match unsafe { msg::recv(conn, buf, true, true) } {
-            Ok(Some(got)) => got,
+        let len = match msg::recv(conn, buf, true, true) {
+            Ok(Some(got)) => got.len,
             Err(libc::EINTR) => continue,
             Ok(None) | Err(_) => break,
         };
-        let r = match got.op() {
-            Some(Op::Zap) => {
-                // SAFETY: the buffer is aligned and holds the payload; the items are plain words.
-                space::zap(unsafe { msg::items::<Range>(buf, got.payload) }, memory, uffd)
+        let done = match FromHost::decode(buf.get(..len).unwrap_or_default()) {
+            Ok(FromHost::Upcall(Upcall::Zap { ranges })) => space::zap(ranges, memory, uffd),
+            Ok(FromHost::Upcall(Upcall::Protect { ranges })) => space::protect(ranges),
+            Ok(FromHost::Upcall(Upcall::Map { pieces })) => {
+                pieces.iter().try_for_each(|p| space::map(&p, memory, uffd))
             }
-            Some(Op::Protect) => {
-                // SAFETY: as above.
-                space::protect(unsafe { msg::items::<Range>(buf, got.payload) })
+            Ok(FromHost::Upcall(Upcall::Ping)) => {
+                if msg::send(conn, &Answer::Agent { pid: sys::getpid() }).is_err() {
+                    break;
+                }
+                continue;
             }
-            Some(Op::Map) => {
-                // SAFETY: as above.
-                let pieces = unsafe { msg::items::<MapPiece>(buf, got.payload) };
-                pieces.iter().try_for_each(|p| space::map(p, memory, uffd))
-            }
-            Some(Op::Ping) => Ok(()),
-            Some(Op::Exit) => return,
+            Ok(FromHost::Upcall(Upcall::Exit)) => return,
             _ => Err(libc::ENOSYS),
         };
-        let reply = Message {
-            op: Op::Reply as u32,
-            errno: r.err().unwrap_or(0),
-            a: [sys::getpid() as u64, 0, 0, 0, 0, 0],
-        };
-        if msg::send(conn, &reply, &[], &[]).is_err() {
+        let answer = done.map_or_else(|errno| Answer::Failed { errno }, |()| Answer::Done);
+        if msg::send(conn, &answer).is_err() {
             break;
         }
     }
     // The host is gone without a word.
     seal();
     if uffd >= 0 {
-        let mut all = Span { start: 0x10000, len: (1 << 47) - 4096 - 0x10000 };
+        let mut all = Span { start: 0x10000, len: (1 << 47) - PAGE_SIZE - 0x10000 };
         // SAFETY: the structure of this request.
         let _ = unsafe { sys::ioctl(uffd, IOCTL_WAKE, &mut all) };
     }
@@ -180,18 +164,13 @@ fn serve(conn: i32, uffd: i32, memory: i32, buf: *mut u8) {
 
 /// Makes all device mappings of this memory inaccessible.
 pub fn seal() {
-    let path = c"/proc/self/maps".as_ptr() as u64;
-    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
-    // SAFETY: the path ends with NUL.
-    let Ok(fd) = (unsafe { sys::call(libc::SYS_open, [path, flags, 0, 0, 0, 0]) }) else { return };
+    let Ok(fd) = sys::open(c"/proc/self/maps", libc::O_RDONLY | libc::O_CLOEXEC) else { return };
     let mut chunk = [0u8; 1024];
     let mut line = MapsLine::new();
     loop {
-        let a = [fd, chunk.as_mut_ptr() as u64, chunk.len() as u64, 0, 0, 0];
-        // SAFETY: the buffer is as long as said.
-        let n = match unsafe { sys::call(libc::SYS_read, a) } {
+        let n = match sys::read(fd, &mut chunk) {
             Ok(0) | Err(_) => break,
-            Ok(n) => n as usize,
+            Ok(n) => n,
         };
         for &b in chunk.iter().take(n) {
             if let Some((start, end)) = line.feed(b) {
@@ -201,7 +180,7 @@ pub fn seal() {
             }
         }
     }
-    sys::close(fd as i32);
+    sys::close(fd);
 }
 
 /// Reads /proc/self/maps byte by byte.

@@ -6,6 +6,10 @@
 use core::arch::global_asm;
 use core::cell::Cell;
 
+use ddi_wire::PAGE_SIZE;
+
+use crate::sys::Plain;
+
 global_asm!(
     ".pushsection .text.ddi_shim_copy,\"ax\",@progbits",
     ".hidden ddi_shim_copy",
@@ -88,7 +92,7 @@ pub fn touch(addr: u64, len: usize, write: bool) -> usize {
         if unsafe { ddi_shim_touch(at as *mut u8, u32::from(write)) } != 0 {
             break;
         }
-        done += 4096 - (at % 4096) as usize;
+        done += (PAGE_SIZE - at % PAGE_SIZE) as usize;
     }
     done.min(len)
 }
@@ -102,18 +106,46 @@ pub unsafe fn copy(to: u64, from: u64, len: usize) -> usize {
     len - unsafe { ddi_shim_copy(to as *mut u8, from as *const u8, len) }
 }
 
-/// Copies at most `max` bytes of a string to `to`, its NUL included; returns how many. Fewer than `max` and no NUL: the next byte
-/// cannot be read.
+/// Copies memory that the program named to `to`; returns how many bytes were copied before the first that could not be.
+pub fn read(to: &mut [u8], from: u64) -> usize {
+    // SAFETY: one side is ours; the other is only read.
+    unsafe { copy(to.as_mut_ptr() as u64, from, to.len()) }
+}
+
+/// Copies `from` to memory that the program named; returns how many bytes were copied before the first that could not be.
 ///
 /// # Safety
-/// `to` has room for `max` bytes.
-pub unsafe fn string(to: &mut [u8], from: u64) -> usize {
+/// The program may lose what is there.
+pub unsafe fn write(to: u64, from: &[u8]) -> usize {
+    // SAFETY: one side is ours; the other by the caller.
+    unsafe { copy(to, from.as_ptr() as u64, from.len()) }
+}
+
+/// Fills `to` with memory that the program named; false if not all of it could be read.
+pub fn read_items<T: Plain>(to: &mut [T], from: u64) -> bool {
+    let len = size_of_val(to);
+    // SAFETY: one side is ours, and any bytes are a value of it; the other is only read.
+    unsafe { copy(to.as_mut_ptr() as u64, from, len) == len }
+}
+
+/// Copies `from` to memory that the program named; false if not all of it could be written.
+///
+/// # Safety
+/// The program may lose what is there.
+pub unsafe fn write_items<T: Plain>(to: u64, from: &[T]) -> bool {
+    let len = size_of_val(from);
+    // SAFETY: one side is ours, and plain; the other by the caller.
+    unsafe { copy(to, from.as_ptr() as u64, len) == len }
+}
+
+/// Copies a string that the program named to `to`, its NUL included; returns how many bytes. Fewer than `to` has and no NUL: the next byte
+/// cannot be read.
+pub fn string(to: &mut [u8], from: u64) -> usize {
     let mut done = 0;
     while done < to.len() {
         let at = from.wrapping_add(done as u64);
-        let want = (4096 - (at % 4096) as usize).min(to.len() - done);
-        // SAFETY: `to` has room; the other side is what the program named.
-        let got = unsafe { copy(to[done..].as_mut_ptr() as u64, at, want) };
+        let want = ((PAGE_SIZE - at % PAGE_SIZE) as usize).min(to.len() - done);
+        let got = read(&mut to[done..done + want], at);
         if let Some(nul) = to[done..done + got].iter().position(|&b| b == 0) {
             return done + nul + 1;
         }

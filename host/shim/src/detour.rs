@@ -6,21 +6,22 @@
 //! delivered, and lost if the driver refuses that.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::Ordering;
 
-use ddi_wire::{Buffer, FAULTS_UFFD, Op};
+use ddi_wire::{Buffer, FaultMode, Reply, Request};
 
 use crate::held::Held;
 use crate::real::{errno, fail};
+use crate::scratch::Scratch;
+use crate::sys::Plain;
 use crate::{copy, link, sockets, state, sys};
 
 /// Most bytes that take the detour at once.
 const MOST: usize = 1 << 20;
 
-/// What a call comes to: a count of bytes, or the error.
+/// Outcome of a call: a count of bytes, or the error.
 pub type Outcome = Result<usize, i32>;
 
-/// What a function of the C library has returned.
+/// Returns the outcome of a function of the C library.
 pub fn outcome(r: isize) -> Outcome {
     usize::try_from(r).map_err(|_| errno())
 }
@@ -30,22 +31,22 @@ pub fn answer(r: Outcome) -> isize {
     r.map_or_else(|e| fail(e) as isize, |n| n as isize)
 }
 
-/// Is a buffer perhaps in device memory?
+/// Returns whether a buffer is perhaps in device memory.
 pub fn is_near(buffers: &[Buffer]) -> bool {
     buffers.iter().any(|b| b.len > 0 && state::near(b.base, b.len))
 }
 
-/// Must each system call on such a buffer take the detour? Else only those that would lose what they have read.
+/// Returns whether each system call on such a buffer takes the detour. Else only those that would lose what they have read.
 fn always() -> bool {
-    state::MODE.load(Ordering::Relaxed) != FAULTS_UFFD
+    state::mode() != Some(FaultMode::Userfaultfd)
 }
 
-/// Does a call take the detour in any case?
+/// Returns whether a call takes the detour in any case.
 fn needed(buffers: &[Buffer]) -> bool {
-    state::MODE.load(Ordering::Relaxed) != 0 && always() && is_near(buffers)
+    state::mode().is_some() && always() && is_near(buffers)
 }
 
-/// How many bytes the buffers have, as far as they are used at once.
+/// Returns the number of bytes of the buffers, as far as they are used at once.
 pub fn room(buffers: &[Buffer]) -> usize {
     buffers.iter().fold(0usize, |sum, b| sum.saturating_add(b.len as usize)).min(MOST)
 }
@@ -66,66 +67,49 @@ fn each(buffers: &[Buffer], len: usize, mut f: impl FnMut(u64, usize, usize) -> 
 }
 
 /// Stores bytes in the buffers: how many, up to the first that cannot be.
-pub fn put(buffers: &[Buffer], from: u64, len: usize) -> usize {
-    // SAFETY: our buffer has so many bytes; the other side is what the program named.
-    each(buffers, len, |at, n, done| unsafe { copy::copy(at, from + done as u64, n) })
+pub fn put(buffers: &[Buffer], from: &[u8]) -> usize {
+    each(buffers, from.len(), |at, n, done| {
+        let bytes = from.get(done..done + n).unwrap_or_default();
+        // SAFETY: the program has named the buffers for its result.
+        unsafe { copy::write(at, bytes) }
+    })
 }
 
-/// Has the driver asked for stores of bytes to the buffers: how many are allowed, up to the first that is not.
+/// Asks the driver for stores of bytes to the buffers. Returns how many are allowed, up to the first that is not.
 pub fn touch(buffers: &[Buffer], len: usize) -> usize {
     each(buffers, len, |at, n, _| copy::touch(at, n, true))
 }
 
-/// Memory of the shim's for the time of a call.
-pub struct Own {
-    at: u64,
-    len: u64,
-}
-
-impl Own {
-    pub fn new(len: usize) -> Result<Own, i32> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let len = len.max(1) as u64;
-        // SAFETY: a new mapping that replaces nothing.
-        unsafe { sys::mmap(0, len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) }
-            .map(|at| Own { at, len })
-    }
-
-    pub fn at(&self, offset: usize) -> *mut c_void {
-        (self.at + offset as u64) as *mut c_void
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`, whose users are gone.
-        let _ = unsafe { sys::munmap(self.at, self.len) };
-    }
-}
-
 /// The buffers' bytes, gathered, as many as can be loaded; then `f` is called with them.
-pub fn write(buffers: &[Buffer], f: impl FnOnce(*mut c_void, usize) -> isize) -> Option<isize> {
+pub fn write(buffers: &[Buffer], f: impl FnOnce(&[u8]) -> isize) -> Option<isize> {
     if !needed(buffers) {
         return None;
     }
     let all = room(buffers);
-    Some(answer(Own::new(all).and_then(|own| {
-        // SAFETY: our buffer has the room; the other side is what the program named.
-        let have = each(buffers, all, |at, n, done| unsafe { copy::copy(own.at(done) as u64, at, n) });
-        if have == 0 { Err(copy::why()) } else { outcome(f(own.at(0), have)) }
-    })))
+    let gathered = || {
+        let own = Scratch::new(all)?;
+        let bytes = own.take::<u8>(all)?;
+        let have = each(buffers, all, |at, n, done| {
+            copy::read(bytes.get_mut(done..done + n).unwrap_or_default(), at)
+        });
+        if have == 0 { Err(copy::why()) } else { outcome(f(bytes.get(..have).unwrap_or_default())) }
+    };
+    Some(answer(gathered()))
 }
 
 /// Reads at an offset, where nothing is taken away.
-pub fn read_at(buffers: &[Buffer], f: impl FnOnce(*mut c_void, usize) -> isize) -> Option<isize> {
+pub fn read_at(buffers: &[Buffer], f: impl FnOnce(&mut [u8]) -> isize) -> Option<isize> {
     if !needed(buffers) {
         return None;
     }
-    let all = room(buffers);
-    Some(answer(Own::new(all).and_then(|own| {
-        let n = outcome(f(own.at(0), all))?;
-        delivered(put(buffers, own.at(0) as u64, n), n)
-    })))
+    let scattered = || {
+        let all = room(buffers);
+        let own = Scratch::new(all)?;
+        let bytes = own.take::<u8>(all)?;
+        let n = outcome(f(bytes))?;
+        delivered(put(buffers, bytes.get(..n).unwrap_or_default()), n)
+    };
+    Some(answer(scattered()))
 }
 
 /// `done` of `len` bytes have been stored.
@@ -133,7 +117,7 @@ fn delivered(done: usize, len: usize) -> Outcome {
     if done == 0 && len > 0 { Err(copy::why()) } else { Ok(done) }
 }
 
-/// Where a read takes its bytes from.
+/// Source of the bytes of a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Pipe,
@@ -148,8 +132,7 @@ pub enum Source {
 
 impl Source {
     pub fn of(fd: c_int) -> Source {
-        // SAFETY: all-zero is a valid stat structure.
-        let mut st: libc::stat = unsafe { core::mem::zeroed() };
+        let mut st = libc::stat::zeroed();
         // SAFETY: a valid place.
         let known =
             unsafe { sys::call(libc::SYS_fstat, [fd as u64, (&raw mut st) as u64, 0, 0, 0, 0]) }.is_ok();
@@ -169,15 +152,15 @@ impl Source {
         }
     }
 
-    /// Does Linux lose what it has read from it if it cannot store it?
+    /// Returns whether Linux loses what it has read from it if it cannot store it.
     fn loses(self) -> bool {
         matches!(self, Source::Messages | Source::Other)
     }
 }
 
-/// Must what is read from there go by way of a buffer?
+/// Returns the source if what is read from there goes by way of a buffer.
 pub fn reading(fd: c_int, buffers: &[Buffer]) -> Option<Source> {
-    if state::MODE.load(Ordering::Relaxed) == 0 || !is_near(buffers) {
+    if state::mode().is_none() || !is_near(buffers) {
         return None;
     }
     Some(Source::of(fd)).filter(|source| always() || source.loses())
@@ -185,28 +168,30 @@ pub fn reading(fd: c_int, buffers: &[Buffer]) -> Option<Source> {
 
 /// Moves a file's offset; false if it has none.
 fn seek(fd: c_int, by: i64) -> bool {
-    let a = [fd as u64, by as u64, libc::SEEK_CUR as u64, 0, 0, 0];
-    // SAFETY: no memory is involved.
-    unsafe { sys::call(libc::SYS_lseek, a) }.is_ok()
+    sys::lseek(fd, by, libc::SEEK_CUR).is_ok()
 }
 
-type Read = unsafe extern "C" fn(c_int, *mut c_void, usize) -> isize;
+/// read(2) as the C library has it, into a buffer of the shim's.
+pub fn native_read(fd: c_int, to: &mut [u8]) -> isize {
+    let real = real!(read: fn(c_int, *mut c_void, usize) -> isize);
+    // SAFETY: room for so many bytes.
+    unsafe { real(fd, to.as_mut_ptr().cast(), to.len()) }
+}
 
 /// read(2) and readv(2), if they must take the detour.
 pub fn read(fd: c_int, buffers: &[Buffer]) -> Option<isize> {
     let source = reading(fd, buffers)?;
-    let real = real!(read: fn(c_int, *mut c_void, usize) -> isize);
     let all = room(buffers);
     let fill = || match source {
         Source::Stream | Source::Messages => {
             sockets::receive(fd, source, 0, &mut sockets::Message::of(buffers))
         }
-        Source::Pipe => match from_pipe(fd, buffers, all, real) {
-            Err(libc::EINVAL | libc::EMFILE | libc::ENFILE) => from_other(fd, buffers, all, real),
+        Source::Pipe => match from_pipe(fd, buffers, all) {
+            Err(libc::EINVAL | libc::EMFILE | libc::ENFILE) => from_other(fd, buffers, all),
             r => r,
         },
-        Source::File => from_file(fd, buffers, all, real),
-        Source::Other => from_other(fd, buffers, all, real),
+        Source::File => from_file(fd, buffers, all),
+        Source::Other => from_other(fd, buffers, all),
     };
     Some(answer(fill()))
 }
@@ -216,51 +201,40 @@ fn is_nonblocking(fd: c_int) -> bool {
 }
 
 /// A pipe's bytes are copied to another pipe, from which they are delivered.
-fn from_pipe(fd: c_int, buffers: &[Buffer], all: usize, real: Read) -> Outcome {
-    let own = Own::new(2 * all)?;
-    let mut ends = [0i32; 2];
-    let a = [ends.as_mut_ptr() as u64, libc::O_CLOEXEC as u64, 0, 0, 0, 0];
-    // SAFETY: room for two descriptors.
-    unsafe { sys::call(libc::SYS_pipe2, a) }?;
-    let [out, into] = ends.map(state::adopt);
+fn from_pipe(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
+    let own = Scratch::new(2 * all)?;
+    let (bytes, again) = (own.take::<u8>(all)?, own.take::<u8>(all)?);
+    let [out, into] = sys::pipe()?.map(state::adopt);
     let flags = if is_nonblocking(fd) { libc::SPLICE_F_NONBLOCK } else { 0 };
     // SAFETY: no memory is involved.
     let seen = outcome(unsafe { libc::tee(fd, into, all, flags) });
-    let seen = seen.and_then(|n| {
-        let a = [out as u64, own.at(0) as u64, n as u64, 0, 0, 0];
-        // SAFETY: our buffer has the room.
-        if n == 0 { Ok(0) } else { unsafe { sys::call(libc::SYS_read, a) }.map(|n| n as usize) }
-    });
+    let seen = seen
+        .and_then(|n| if n == 0 { Ok(0) } else { sys::read(out, bytes.get_mut(..n).unwrap_or_default()) });
     state::drop_own(out);
     state::drop_own(into);
-    let seen = seen?;
-    let done = delivered(put(buffers, own.at(0) as u64, seen), seen)?;
+    let seen = bytes.get(..seen?).unwrap_or_default();
+    let done = delivered(put(buffers, seen), seen.len())?;
     if done == 0 {
         return Ok(0);
     }
-    // SAFETY: the second half of our buffer has the room.
-    let taken = outcome(unsafe { real(fd, own.at(all), done) })?;
-    settle(buffers, &own, all, taken)
+    let taken = outcome(native_read(fd, again.get_mut(..done).unwrap_or_default()))?;
+    settle(buffers, seen, again.get(..taken).unwrap_or_default())
 }
 
-/// So many bytes, in the second half of `own`, have been taken away after those in the first half were delivered: they are the same unless
-/// somebody else has read, too.
-pub fn settle(buffers: &[Buffer], own: &Own, half: usize, taken: usize) -> Outcome {
-    // SAFETY: each half has so many bytes; they are ours.
-    let [seen, taken_away] =
-        [0, half].map(|at| unsafe { core::slice::from_raw_parts(own.at(at).cast::<u8>(), taken) });
-    if seen == taken_away {
-        return Ok(taken);
+/// `taken` has been taken away after `seen` was delivered: it is the same unless somebody else has read, too.
+pub fn settle(buffers: &[Buffer], seen: &[u8], taken: &[u8]) -> Outcome {
+    if seen.starts_with(taken) {
+        return Ok(taken.len());
     }
-    delivered(put(buffers, own.at(half) as u64, taken), taken)
+    delivered(put(buffers, taken), taken.len())
 }
 
 /// A file's offset is set back to what has been delivered.
-fn from_file(fd: c_int, buffers: &[Buffer], all: usize, real: Read) -> Outcome {
-    let own = Own::new(all)?;
-    // SAFETY: our buffer has the room.
-    let n = outcome(unsafe { real(fd, own.at(0), all) })?;
-    let done = put(buffers, own.at(0) as u64, n);
+fn from_file(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
+    let own = Scratch::new(all)?;
+    let bytes = own.take::<u8>(all)?;
+    let n = outcome(native_read(fd, bytes))?;
+    let done = put(buffers, bytes.get(..n).unwrap_or_default());
     if done < n {
         seek(fd, done as i64 - n as i64);
     }
@@ -268,8 +242,9 @@ fn from_file(fd: c_int, buffers: &[Buffer], all: usize, real: Read) -> Outcome {
 }
 
 /// The driver is asked for as much room as there will be bytes, before they are read.
-fn from_other(fd: c_int, buffers: &[Buffer], all: usize, real: Read) -> Outcome {
-    let own = Own::new(all)?;
+fn from_other(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
+    let own = Scratch::new(all)?;
+    let bytes = own.take::<u8>(all)?;
     if !is_nonblocking(fd) {
         wait_for_input(fd)?;
     }
@@ -284,9 +259,8 @@ fn from_other(fd: c_int, buffers: &[Buffer], all: usize, real: Read) -> Outcome 
     if allowed == 0 {
         return Err(copy::why());
     }
-    // SAFETY: our buffer has the room.
-    let n = outcome(unsafe { real(fd, own.at(0), allowed) })?;
-    delivered(put(buffers, own.at(0) as u64, n), n)
+    let n = outcome(native_read(fd, bytes.get_mut(..allowed).unwrap_or_default()))?;
+    delivered(put(buffers, bytes.get(..n).unwrap_or_default()), n)
 }
 
 /// Waits until there is something to read; a signal's handler decides whether it goes on, as for read(2).
@@ -308,14 +282,18 @@ fn wait_for_input(fd: c_int) -> Result<(), i32> {
 /// The result of a system call that Linux has made on these buffers, in which it stores or (`write` is false) from which it loads. Where it has said `EFAULT`, and
 /// a driver has refused it, the error is the driver's, as on illumos.
 pub fn told(r: isize, buffers: &[Buffer], write: bool) -> isize {
-    if r >= 0 || errno() != libc::EFAULT || state::MODE.load(Ordering::Relaxed) != FAULTS_UFFD {
+    if r >= 0 || errno() != libc::EFAULT || state::mode() != Some(FaultMode::Userfaultfd) {
         return r;
     }
     for b in buffers.iter().filter(|b| b.len > 0 && state::near(b.base, b.len)) {
-        let refused = link::request(Op::Refused, [b.base, b.len, 0, 0, 0, 0], &[], &[], true).map(|r| r.a[0]);
+        let request = Request::Refused { addr: b.base, len: b.len };
+        let refused = link::request(&request, &[], true, |got| match got.reply {
+            Reply::Refusal { errno } => Some(errno),
+            _ => None,
+        });
         match refused {
             Ok(0) => {}
-            Ok(errno) => return fail(errno as i32) as isize,
+            Ok(errno) => return fail(errno) as isize,
             Err(_) => break,
         }
         // Linux has not asked: the protection forbids it, or nothing is mapped there. The driver is asked about a page that is not loaded.

@@ -2,12 +2,11 @@
 //!
 //! What a directory stream has still to tell is kept in a table by the stream's address.
 
-use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::real::fail;
-use crate::sys::{self, Lock};
+use crate::sys::{self, Plain, Table};
 use crate::{node, state, tree};
 
 /// Most streams that list devices at once. One more lists none.
@@ -21,33 +20,22 @@ struct Stream {
     entry: libc::dirent64,
 }
 
-struct Table(UnsafeCell<[Stream; MOST]>);
-
-// SAFETY: used under the lock only, but for entries that were handed out, which belong to their stream's user.
-unsafe impl Sync for Table {}
-
 // SAFETY: all-zero is a valid directory entry.
 const FREE: Stream = Stream { dir: 0, told: 0, entry: unsafe { core::mem::zeroed() } };
-static TABLE: Table = Table(UnsafeCell::new([FREE; MOST]));
-static LOCK: Lock = Lock::new();
+static TABLE: Table<[Stream; MOST]> = Table::new([FREE; MOST]);
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 fn with<R>(f: impl FnOnce(&mut [Stream; MOST]) -> R) -> R {
-    let user = sys::hold_signals();
-    let r = LOCK.with(|| {
-        // SAFETY: under the lock.
-        let table = unsafe { &mut *TABLE.0.get() };
+    TABLE.with(|table| {
         let r = f(table);
         USED.store(table.iter().filter(|s| s.dir != 0).count(), Ordering::Relaxed);
         r
-    });
-    sys::set_mask(user);
-    r
+    })
 }
 
 /// In a forked child.
 pub fn born() {
-    LOCK.reset();
+    TABLE.reset();
 }
 
 fn forget(dir: *mut libc::DIR) {
@@ -77,7 +65,7 @@ fn next(fd: c_int, told: &mut usize, entry: &mut libc::dirent64) -> bool {
     true
 }
 
-/// Is the stream one of a directory of ours?
+/// Returns whether the stream is one of a directory of ours.
 fn is_ours(dir: *mut libc::DIR) -> bool {
     // SAFETY: the caller's stream.
     !dir.is_null() && tree::is_ours(unsafe { libc::dirfd(dir) })
@@ -105,101 +93,76 @@ fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
     found
 }
 
-macro_rules! reads {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(dir: *mut libc::DIR) -> *mut libc::dirent64 {
-            let before = crate::real::errno();
-            if is_ours(dir) {
-                fail(before);
-                return next_device(dir);
-            }
-            fail(0);
-            let real = real!($name: fn(*mut libc::DIR) -> *mut libc::dirent64);
-            // SAFETY: the caller's stream.
-            let entry = unsafe { real(dir) };
-            let failed = crate::real::errno();
-            if !entry.is_null() || failed == 0 {
-                fail(before);
-            }
-            if entry.is_null() && failed == 0 && !dir.is_null() { next_device(dir) } else { entry }
-        }
-    )*};
+/// readdir(3): `original` reads what Linux lists.
+fn read_entry(dir: *mut libc::DIR, original: impl FnOnce() -> *mut libc::dirent64) -> *mut libc::dirent64 {
+    let before = crate::real::errno();
+    if is_ours(dir) {
+        fail(before);
+        return next_device(dir);
+    }
+    fail(0);
+    let entry = original();
+    let failed = crate::real::errno();
+    if !entry.is_null() || failed == 0 {
+        fail(before);
+    }
+    if entry.is_null() && failed == 0 && !dir.is_null() { next_device(dir) } else { entry }
 }
 
-reads!(readdir, readdir64);
+interpose! {
+    fn [readdir, readdir64](dir: *mut libc::DIR) -> *mut libc::dirent64 = |original| { read_entry(dir, original) }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn opendir(path: *const c_char) -> *mut libc::DIR {
-    // SAFETY: the caller passes a string.
-    if let Some(named) = unsafe { node::named(libc::AT_FDCWD, path) } {
+    fn [opendir](path: *const c_char) -> *mut libc::DIR = |original| {
+        let Some(named) = node::named(libc::AT_FDCWD, path) else { return original() };
         let opened = match node::is_directory(named.node.mode) {
             true => tree::open(named.path(), libc::O_RDONLY | libc::O_CLOEXEC),
             false => Err(libc::ENOTDIR),
         };
-        return match opened {
+        match opened {
             // SAFETY: a directory's descriptor.
             Ok(fd) => unsafe { libc::fdopendir(fd) },
             Err(error) => {
                 fail(error);
                 core::ptr::null_mut()
             }
-        };
+        }
     }
-    let real = real!(opendir: fn(*const c_char) -> *mut libc::DIR);
-    // SAFETY: the caller's arguments.
-    unsafe { real(path) }
-}
 
-/// getdents64(2). Devices in a directory of Linux's are left to readdir(3).
-#[unsafe(no_mangle)]
-unsafe extern "C" fn getdents64(fd: c_int, to: *mut c_void, room: usize) -> isize {
-    if !tree::is_ours(fd) {
-        // SAFETY: the caller's arguments.
-        let r = unsafe { sys::call(libc::SYS_getdents64, [fd as u64, to as u64, room as u64, 0, 0, 0]) };
-        return crate::real::result(r);
+    // getdents64(2). Devices in a directory of Linux's are left to readdir(3).
+    fn [getdents64](fd: c_int, to: *mut c_void, room: usize) -> isize = |_original| {
+        if !tree::is_ours(fd) {
+            // SAFETY: the caller's arguments.
+            let r = unsafe { sys::call(libc::SYS_getdents64, [fd as u64, to as u64, room as u64, 0, 0, 0]) };
+            return crate::real::result(r);
+        }
+        // Where the reading stands is the descriptor's offset, as it is for any directory.
+        let mut told = sys::lseek(fd, 0, libc::SEEK_CUR).unwrap_or(0) as usize;
+        let mut used = 0;
+        let mut entry = libc::dirent64::zeroed();
+        while used + size_of::<libc::dirent64>() <= room && next(fd, &mut told, &mut entry) {
+            entry.d_off = told as i64;
+            // SAFETY: within the caller's buffer.
+            unsafe { to.wrapping_byte_add(used).cast::<libc::dirent64>().write_unaligned(entry) };
+            used += size_of::<libc::dirent64>();
+        }
+        let _ = sys::lseek(fd, told as i64, libc::SEEK_SET);
+        used as isize
     }
-    // Where the reading stands is the descriptor's offset, as it is for any directory.
-    let a = [fd as u64, 0, libc::SEEK_CUR as u64, 0, 0, 0];
-    // SAFETY: no memory is involved.
-    let mut told = unsafe { sys::call(libc::SYS_lseek, a) }.unwrap_or(0) as usize;
-    let mut used = 0;
-    // SAFETY: all-zero is a valid directory entry.
-    let mut entry: libc::dirent64 = unsafe { core::mem::zeroed() };
-    while used + size_of::<libc::dirent64>() <= room && next(fd, &mut told, &mut entry) {
-        entry.d_off = told as i64;
-        // SAFETY: within the caller's buffer.
-        unsafe { to.wrapping_byte_add(used).cast::<libc::dirent64>().write_unaligned(entry) };
-        used += size_of::<libc::dirent64>();
+
+    fn [closedir](dir: *mut libc::DIR) -> c_int = |original| {
+        forget(dir);
+        original()
     }
-    let a = [fd as u64, told as u64, libc::SEEK_SET as u64, 0, 0, 0];
-    // SAFETY: no memory is involved.
-    let _ = unsafe { sys::call(libc::SYS_lseek, a) };
-    used as isize
-}
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn closedir(dir: *mut libc::DIR) -> c_int {
-    forget(dir);
-    let real = real!(closedir: fn(*mut libc::DIR) -> c_int);
-    // SAFETY: the caller's stream.
-    unsafe { real(dir) }
-}
+    fn [rewinddir](dir: *mut libc::DIR) -> () = |original| {
+        forget(dir);
+        original();
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn rewinddir(dir: *mut libc::DIR) {
-    forget(dir);
-    let real = real!(rewinddir: fn(*mut libc::DIR));
-    // SAFETY: the caller's stream.
-    unsafe { real(dir) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn seekdir(dir: *mut libc::DIR, at: libc::c_long) {
-    forget(dir);
-    let real = real!(seekdir: fn(*mut libc::DIR, libc::c_long));
-    // SAFETY: the caller's stream.
-    unsafe { real(dir, at) }
+    fn [seekdir](dir: *mut libc::DIR, at: libc::c_long) -> () = |original| {
+        forget(dir);
+        original();
+    }
 }
 
 type Filter = Option<unsafe extern "C" fn(*const libc::dirent64) -> c_int>;
@@ -260,22 +223,14 @@ unsafe fn scan(path: *const c_char, list: *mut *mut *mut c_void, keep: Filter, o
     n as c_int
 }
 
-macro_rules! scans {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(path: *const c_char, list: *mut *mut *mut c_void, keep: Filter, order: Order) -> c_int {
-            if state::host().is_some() {
-                // SAFETY: the caller's arguments.
-                return unsafe { scan(path, list, keep, order) };
-            }
-            let real = real!($name: fn(*const c_char, *mut *mut *mut c_void, Filter, Order) -> c_int);
-            // SAFETY: the caller's arguments.
-            unsafe { real(path, list, keep, order) }
-        }
-    )*};
+interpose! {
+    fn [scandir, scandir64](
+        path: *const c_char, list: *mut *mut *mut c_void, keep: Filter, order: Order,
+    ) -> c_int = |original| {
+        // SAFETY: the caller's arguments.
+        if state::host().is_some() { unsafe { scan(path, list, keep, order) } } else { original() }
+    }
 }
-
-scans!(scandir, scandir64);
 
 /// `glob_t` of the C library.
 #[repr(C)]
@@ -324,34 +279,34 @@ globs!(glob, glob64);
 
 /// Device nodes are no links.
 fn no_link(dir: c_int, path: *const c_char) -> bool {
-    // SAFETY: the caller of the interposed function passes a string.
-    unsafe { node::named(dir, path) }.is_some()
+    node::named(dir, path).is_some()
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn readlink(path: *const c_char, to: *mut c_char, len: usize) -> isize {
-    if no_link(libc::AT_FDCWD, path) {
-        return fail(libc::EINVAL) as isize;
+interpose! {
+    fn [readlink](path: *const c_char, to: *mut c_char, len: usize) -> isize = |original| {
+        if no_link(libc::AT_FDCWD, path) { fail(libc::EINVAL) as isize } else { original() }
     }
-    let real = real!(readlink: fn(*const c_char, *mut c_char, usize) -> isize);
-    // SAFETY: the caller's arguments.
-    unsafe { real(path, to, len) }
-}
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn readlinkat(dir: c_int, path: *const c_char, to: *mut c_char, len: usize) -> isize {
-    if no_link(dir, path) {
-        return fail(libc::EINVAL) as isize;
+    fn [readlinkat](dir: c_int, path: *const c_char, to: *mut c_char, len: usize) -> isize = |original| {
+        if no_link(dir, path) { fail(libc::EINVAL) as isize } else { original() }
     }
-    let real = real!(readlinkat: fn(c_int, *const c_char, *mut c_char, usize) -> isize);
-    // SAFETY: the caller's arguments.
-    unsafe { real(dir, path, to, len) }
+
+    fn [realpath](path: *const c_char, to: *mut c_char) -> *mut c_char = |original| {
+        resolved(path, to).unwrap_or_else(original)
+    }
+
+    fn [__realpath_chk](path: *const c_char, to: *mut c_char, room: usize) -> *mut c_char = |original| {
+        resolved(path, to).unwrap_or_else(original)
+    }
+
+    fn [canonicalize_file_name](path: *const c_char) -> *mut c_char = |original| {
+        resolved(path, core::ptr::null_mut()).unwrap_or_else(original)
+    }
 }
 
 /// A device node's path, in the caller's buffer or a new one.
 fn resolved(path: *const c_char, to: *mut c_char) -> Option<*mut c_char> {
-    // SAFETY: the caller of the interposed function passes a string.
-    let named = unsafe { node::named(libc::AT_FDCWD, path) }?;
+    let named = node::named(libc::AT_FDCWD, path)?;
     let text = named.path();
     let mut bytes = [0u8; 512];
     bytes.get_mut(..text.len())?.copy_from_slice(text);
@@ -363,26 +318,4 @@ fn resolved(path: *const c_char, to: *mut c_char) -> Option<*mut c_char> {
     // SAFETY: the caller's buffer has PATH_MAX bytes.
     unsafe { core::ptr::copy_nonoverlapping(whole.as_ptr(), to, text.len() + 1) };
     Some(to)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn realpath(path: *const c_char, to: *mut c_char) -> *mut c_char {
-    if let Some(found) = resolved(path, to) {
-        return found;
-    }
-    let real = real!(realpath: fn(*const c_char, *mut c_char) -> *mut c_char);
-    // SAFETY: the caller's arguments.
-    unsafe { real(path, to) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __realpath_chk(path: *const c_char, to: *mut c_char, _room: usize) -> *mut c_char {
-    // SAFETY: the caller's arguments.
-    unsafe { realpath(path, to) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn canonicalize_file_name(path: *const c_char) -> *mut c_char {
-    // SAFETY: the caller's arguments.
-    unsafe { realpath(path, core::ptr::null_mut()) }
 }

@@ -3,15 +3,16 @@
 //! The set holds the device's descriptor too, without any events, so that Linux keeps track of what is in it. What the program wants to know is in a table here, by
 //! the set's descriptor.
 
-use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ddi_wire::PollItem;
 
-use crate::poll::{Scratch, deadline, mask, now, wait};
+use crate::poll::{limits, now, wait};
 use crate::real::fail;
-use crate::sys::{self, Lock};
+use crate::scratch::Scratch;
+use crate::signals::low_mask;
+use crate::sys::{self, Table};
 use crate::{link, node, state};
 
 /// Most devices in all of the process's sets together.
@@ -30,70 +31,88 @@ struct Interest {
     events: u32,
     /// A one-shot interest that has been reported.
     spent: bool,
-    /// What was reported last, and the host's stamp of it, for edges.
+    /// Events that were reported last, and the host's stamp of them, for edges.
     last: u32,
     stamp: u64,
     data: u64,
 }
 
-struct Table(UnsafeCell<[Interest; MOST]>);
-
-// SAFETY: used under the lock only.
-unsafe impl Sync for Table {}
-
 const FREE: Interest =
     Interest { set: -1, fd: -1, open: 0, events: 0, spent: false, last: 0, stamp: 0, data: 0 };
-static TABLE: Table = Table(UnsafeCell::new([FREE; MOST]));
-static LOCK: Lock = Lock::new();
+static TABLE: Table<[Interest; MOST]> = Table::new([FREE; MOST]);
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 fn with<R>(f: impl FnOnce(&mut [Interest; MOST]) -> R) -> R {
-    // No handler may find the lock held by the code that it interrupted.
-    let user = sys::hold_signals();
-    let r = LOCK.with(|| {
-        // SAFETY: under the lock.
-        let table = unsafe { &mut *TABLE.0.get() };
+    TABLE.with(|table| {
         let r = f(table);
         USED.store(table.iter().filter(|i| i.set >= 0).count(), Ordering::Relaxed);
         r
-    });
-    sys::set_mask(user);
-    r
+    })
 }
 
 /// In a forked child, whose sets are its parent's.
 pub fn born() {
-    LOCK.reset();
+    TABLE.reset();
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn epoll_ctl(set: c_int, op: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int {
-    let real = real!(epoll_ctl: fn(c_int, c_int, c_int, *mut libc::epoll_event) -> c_int);
-    let Some(open) = node::device(fd) else {
+interpose! {
+    fn [epoll_ctl](set: c_int, op: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int = |original| {
+        let Some(open) = node::device(fd) else { return original() };
+        // SAFETY: null or valid by the caller.
+        let wanted = unsafe { event.as_ref() }.map(|e| (e.events, e.u64));
+        let r = control(set, op, fd, wanted.is_some());
+        if r != 0 {
+            return r;
+        }
+        let room = with(|table| {
+            table.iter_mut().filter(|i| i.set == set && i.fd == fd).for_each(|i| *i = FREE);
+            let Some((events, data)) = wanted.filter(|_| op != libc::EPOLL_CTL_DEL) else { return true };
+            let slot = table.iter_mut().find(|i| i.set < 0);
+            slot.map(|i| *i = Interest { set, fd, open, events, spent: false, last: 0, stamp: 0, data }).is_some()
+        });
+        if room {
+            return 0;
+        }
+        control(set, libc::EPOLL_CTL_DEL, fd, true);
+        fail(libc::ENOSPC)
+    }
+
+    fn [epoll_wait](
+        set: c_int, events: *mut libc::epoll_event, most: c_int, timeout: c_int,
+    ) -> c_int = |original| {
         // SAFETY: the caller's arguments.
-        return unsafe { real(set, op, fd, event) };
-    };
-    // SAFETY: null or valid by the caller.
-    let wanted = unsafe { event.as_ref() }.map(|e| (e.events, e.u64));
+        unsafe { common(set, events, most, in_millis(timeout), None) }.unwrap_or_else(original)
+    }
+
+    fn [epoll_pwait](
+        set: c_int, events: *mut libc::epoll_event, most: c_int, timeout: c_int, signals: *const libc::sigset_t,
+    ) -> c_int = |original| {
+        // SAFETY: null or valid by the caller.
+        let only = unsafe { signals.as_ref() }.map(low_mask);
+        // SAFETY: the caller's arguments.
+        unsafe { common(set, events, most, in_millis(timeout), only) }.unwrap_or_else(original)
+    }
+
+    fn [epoll_pwait2](
+        set: c_int, events: *mut libc::epoll_event, most: c_int,
+        limit: *const libc::timespec, signals: *const libc::sigset_t,
+    ) -> c_int = |original| {
+        // SAFETY: null or valid by the caller.
+        match unsafe { limits(limit, signals) } {
+            // SAFETY: the caller's arguments.
+            Ok((end, only)) => unsafe { common(set, events, most, end, only) }.unwrap_or_else(original),
+            Err(e) => fail(e),
+        }
+    }
+}
+
+/// epoll_ctl(2) of the descriptor without events; `event`: with a structure.
+fn control(set: c_int, op: c_int, fd: c_int, event: bool) -> c_int {
+    let real = real!(epoll_ctl: fn(c_int, c_int, c_int, *mut libc::epoll_event) -> c_int);
     let mut none = libc::epoll_event { events: 0, u64: 0 };
-    let at = if event.is_null() { event } else { &raw mut none };
-    // SAFETY: the caller's arguments, but for the events.
-    let r = unsafe { real(set, op, fd, at) };
-    if r != 0 {
-        return r;
-    }
-    let room = with(|table| {
-        table.iter_mut().filter(|i| i.set == set && i.fd == fd).for_each(|i| *i = FREE);
-        let Some((events, data)) = wanted.filter(|_| op != libc::EPOLL_CTL_DEL) else { return true };
-        let slot = table.iter_mut().find(|i| i.set < 0);
-        slot.map(|i| *i = Interest { set, fd, open, events, spent: false, last: 0, stamp: 0, data }).is_some()
-    });
-    if room {
-        return 0;
-    }
-    // SAFETY: takes it out again.
-    unsafe { real(set, libc::EPOLL_CTL_DEL, fd, &raw mut none) };
-    fail(libc::ENOSPC)
+    let at = if event { &raw mut none } else { core::ptr::null_mut() };
+    // SAFETY: null or a structure.
+    unsafe { real(set, op, fd, at) }
 }
 
 /// The devices of a set that are to be asked, as places in the table; forgets those that are not open any more.
@@ -150,16 +169,17 @@ fn wait_for(
     if USED.load(Ordering::Relaxed) == 0 || !with(|table| table.iter().any(|i| i.set == set)) {
         return None;
     }
-    let scratch = Scratch::new(MOST * (size_of::<PollItem>() + 2)).ok()?;
-    let all_items = scratch.slice::<PollItem>(0, MOST);
-    let places = scratch.slice::<u16>(MOST * size_of::<PollItem>(), MOST);
+    let scratch = Scratch::new(MOST * (2 * size_of::<PollItem>() + 2)).ok()?;
+    let all_items = scratch.take::<PollItem>(MOST).ok()?;
+    let all_answers = scratch.take::<PollItem>(MOST).ok()?;
+    let places = scratch.take::<u16>(MOST).ok()?;
     let real = real!(epoll_wait: fn(c_int, *mut libc::epoll_event, c_int, c_int) -> c_int);
     let user = sys::hold_signals();
     let r = (|| loop {
         let n = asked(set, all_items, places);
-        let items = &mut all_items[..n];
-        let (_, line) = if n > 0 { link::poll(items, 0, user)? } else { (0, -1) };
-        let found = report(set, items, places, to);
+        let answers = &mut all_answers[..n];
+        let (_, line) = if n > 0 { link::poll(&all_items[..n], answers, user)? } else { (0, -1) };
+        let found = report(set, answers, places, to);
         let rest = &mut to[found..];
         let mut natively = 0;
         if !rest.is_empty() {
@@ -198,66 +218,4 @@ unsafe fn common(
 
 fn in_millis(timeout: c_int) -> Option<u64> {
     u64::try_from(timeout).ok().map(|ms| now() + ms * 1_000_000)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn epoll_wait(
-    set: c_int,
-    events: *mut libc::epoll_event,
-    most: c_int,
-    timeout: c_int,
-) -> c_int {
-    // SAFETY: the caller's arguments.
-    if let Some(r) = unsafe { common(set, events, most, in_millis(timeout), None) } {
-        return r;
-    }
-    let real = real!(epoll_wait: fn(c_int, *mut libc::epoll_event, c_int, c_int) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(set, events, most, timeout) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn epoll_pwait(
-    set: c_int,
-    events: *mut libc::epoll_event,
-    most: c_int,
-    timeout: c_int,
-    signals: *const libc::sigset_t,
-) -> c_int {
-    // SAFETY: null or valid by the caller.
-    let only = unsafe { mask(signals) };
-    // SAFETY: the caller's arguments.
-    if let Some(r) = unsafe { common(set, events, most, in_millis(timeout), only) } {
-        return r;
-    }
-    let real =
-        real!(epoll_pwait: fn(c_int, *mut libc::epoll_event, c_int, c_int, *const libc::sigset_t) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(set, events, most, timeout, signals) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn epoll_pwait2(
-    set: c_int,
-    events: *mut libc::epoll_event,
-    most: c_int,
-    limit: *const libc::timespec,
-    signals: *const libc::sigset_t,
-) -> c_int {
-    // SAFETY: null or valid by the caller.
-    let end = unsafe { deadline(limit) };
-    // SAFETY: as above.
-    let only = unsafe { mask(signals) };
-    match end {
-        Err(e) => return fail(e),
-        Ok(end) => {
-            // SAFETY: the caller's arguments.
-            if let Some(r) = unsafe { common(set, events, most, end, only) } {
-                return r;
-            }
-        }
-    }
-    let real = real!(epoll_pwait2: fn(c_int, *mut libc::epoll_event, c_int, *const libc::timespec, *const libc::sigset_t) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(set, events, most, limit, signals) }
 }

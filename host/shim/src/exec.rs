@@ -15,7 +15,7 @@ unsafe extern "C" {
 /// Most variables that an environment may have to be completed.
 const MOST: usize = 8192;
 
-/// Does `entry` start with `name` and an equals sign?
+/// Returns whether `entry` starts with `name` and an equals sign.
 fn is(entry: *const c_char, name: &[u8]) -> bool {
     // SAFETY: entries are strings, so reading stops at the NUL, which no name holds.
     let at = |i: usize| unsafe { entry.wrapping_add(i).read() } as u8;
@@ -23,6 +23,10 @@ fn is(entry: *const c_char, name: &[u8]) -> bool {
 }
 
 /// An environment with what the shim needs in it. If something was missing, it lies in memory of its own.
+///
+/// # Invariants
+/// `list` is null or a list of strings that ends with null, and lasts as long as the value or, if `len` is 0, as the program's own. `len` bytes at `list` are a mapping that is
+/// the value's.
 struct Environment {
     list: Strings,
     len: usize,
@@ -64,12 +68,7 @@ impl Environment {
         // Room for the list, two more entries, the null, and a joined LD_PRELOAD.
         let joined = preload.map_or(0, |i| length(entry(i)) + ours.len() + 2);
         let len = (count + 4) * 8 + joined;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a new mapping that replaces nothing.
-        let Ok(at) = (unsafe { sys::mmap(0, len as u64, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) })
-        else {
-            return Ok(plain);
-        };
+        let Ok(at) = sys::map_memory(len as u64) else { return Ok(plain) };
         let mut n = 0;
         let mut put = |s: *const c_char| {
             // SAFETY: at most `count` + 3 entries are written.
@@ -102,7 +101,7 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         if self.len > 0 {
-            // SAFETY: made in `complete`; exec has failed, or spawn has copied it.
+            // SAFETY: the value's own mapping, by the invariant; exec has failed, or spawn has copied it.
             let _ = unsafe { sys::munmap(self.list as u64, self.len as u64) };
         }
     }
@@ -113,7 +112,7 @@ fn length(s: *const c_char) -> usize {
     unsafe { core::ffi::CStr::from_ptr(s) }.to_bytes().len()
 }
 
-/// Does an `LD_PRELOAD=` entry name our library?
+/// Returns whether an `LD_PRELOAD=` entry names our library.
 fn contains(entry: *const c_char, ours: &[u8]) -> bool {
     let Some(path) = ours.strip_prefix(b"LD_PRELOAD=").and_then(|p| p.strip_suffix(b"\0")) else {
         return true;
@@ -142,20 +141,15 @@ fn join(to: *mut u8, ours: &[u8], theirs: *const c_char) {
 unsafe fn exec(path: *const c_char, argv: Strings, env: Strings) -> c_int {
     // SAFETY: the caller passes an environment.
     let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
-    // SAFETY: the caller passes a string.
-    let path = unsafe { program(path) };
+    let path = program(path);
     let real = real!(execve: fn(*const c_char, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
     unsafe { real(path, argv, env.list) }
 }
 
-/// What is run for a path: a command of the host's is the host's program, which knows by its name what it is to do.
-///
-/// # Safety
-/// `path` is a string or null.
-unsafe fn program(path: *const c_char) -> *const c_char {
-    // SAFETY: by the caller.
-    let named = unsafe { node::named(libc::AT_FDCWD, path) };
+/// Returns the file that is run for a path: for a command of the host's it is the host's program, which knows by its name what it is to do.
+fn program(path: *const c_char) -> *const c_char {
+    let named = node::named(libc::AT_FDCWD, path);
     match state::host() {
         Some(host) if named.is_some_and(|n| node::is_program(n.node.mode)) => host.program.as_ptr().cast(),
         _ => path,
@@ -163,13 +157,9 @@ unsafe fn program(path: *const c_char) -> *const c_char {
 }
 
 /// The host's program, if a file that was not found in PATH is a command of the host's.
-///
-/// # Safety
-/// `file` is a string or null.
-unsafe fn command(file: *const c_char) -> Option<*const c_char> {
+fn command(file: *const c_char) -> Option<*const c_char> {
     let host = state::host()?;
-    // SAFETY: by the caller.
-    unsafe { node::command(file) }.then_some(host.program.as_ptr().cast())
+    node::command(file).then_some(host.program.as_ptr().cast())
 }
 
 /// # Safety
@@ -180,8 +170,7 @@ unsafe fn exec_path(file: *const c_char, argv: Strings, env: Strings) -> c_int {
     let real = real!(execvpe: fn(*const c_char, Strings, Strings) -> c_int);
     // SAFETY: the caller's arguments.
     let failed = unsafe { real(file, argv, env.list) };
-    // SAFETY: the caller passes a string.
-    match unsafe { command(file) } {
+    match command(file) {
         // SAFETY: the caller's arguments, and a path that is a string.
         Some(path) if errno() == libc::ENOENT => unsafe { exec(path, argv, env.list) },
         _ => failed,
@@ -265,8 +254,7 @@ unsafe extern "C" fn posix_spawn(
 ) -> c_int {
     // SAFETY: the caller passes an environment.
     let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
-    // SAFETY: the caller passes a string.
-    let path = unsafe { program(path) };
+    let path = program(path);
     // SAFETY: the caller's arguments.
     unsafe { real_spawn()(pid, path, actions, attr, argv, env.list) }
 }
@@ -283,12 +271,10 @@ unsafe extern "C" fn posix_spawnp(
     // SAFETY: the caller passes an environment.
     let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
     let real = real!(posix_spawnp: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int);
-    // SAFETY: the caller passes a string.
-    let path = unsafe { program(file) };
+    let path = program(file);
     // SAFETY: the caller's arguments.
     let error = unsafe { real(pid, path, actions, attr, argv, env.list) };
-    // SAFETY: the caller passes a string.
-    match unsafe { command(file) } {
+    match command(file) {
         // SAFETY: the caller's arguments, and a path that is a string.
         Some(path) if error == libc::ENOENT => unsafe {
             real_spawn()(pid, path, actions, attr, argv, env.list)

@@ -8,10 +8,10 @@ use core::cell::Cell;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
-use ddi_wire::Op;
+use ddi_wire::{Reply, Request};
 
 use crate::real::{fail, known};
-use crate::{handlers, link, state, sys};
+use crate::{attach, handlers, link, state, sys};
 
 /// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
 static LEASH: AtomicI32 = AtomicI32::new(-1);
@@ -21,7 +21,7 @@ static CHILD: AtomicU64 = AtomicU64::new(0);
 static BORN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// How many of the program's handlers belong to the fork in progress inside the C library.
+    /// Number of the program's handlers that belong to the fork in progress inside the C library.
     static RUN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -30,7 +30,7 @@ pub fn at_start() {
     handlers::register_own(before_inner, in_parent_inner, in_child_inner);
 }
 
-/// Has the process but one thread, as far as the C library knows?
+/// Returns whether the process has but one thread, as far as the C library knows.
 fn alone() -> bool {
     // The program may have a copy of its own, which is then the one that counts.
     // SAFETY: the name ends with NUL.
@@ -43,20 +43,23 @@ fn alone() -> bool {
 
 /// Tells the host. The lock is held from here until after the fork, in both processes.
 fn before() -> Result<(), i32> {
-    if state::MODE.load(Ordering::Acquire) == 0 {
+    if state::mode().is_none() {
         // Nothing mapped: the child, when it uses a device, is a new process to the host.
         state::SETUP.lock();
         return Ok(());
     }
     let place = 0u8;
-    let a = [alone().into(), (&raw const place) as u64, 0, 0, 0, 0];
+    let request = Request::Fork { alone: alone(), stack: (&raw const place) as u64 };
     // First, as making a connection needs the lock.
-    let r = link::request(Op::Fork, a, &[], &[], true);
+    let r = link::request(&request, &[], true, |got| match got.reply {
+        Reply::Child { child } => Some((child, got.fd)),
+        _ => None,
+    });
     state::SETUP.lock();
     match r {
-        Ok(reply) => {
-            LEASH.store(state::adopt(reply.fd), Ordering::Relaxed);
-            CHILD.store(reply.a[0], Ordering::Relaxed);
+        Ok((child, leash)) => {
+            LEASH.store(state::adopt(leash), Ordering::Relaxed);
+            CHILD.store(child, Ordering::Relaxed);
             Ok(())
         }
         Err(e) => {
@@ -72,7 +75,7 @@ fn in_parent(pid: i32) {
     if leash >= 0 {
         state::drop_own(leash);
         if pid >= 0 {
-            link::tell(Op::Forked, [CHILD.load(Ordering::Relaxed), pid as u64, 0, 0, 0, 0]);
+            link::tell(&Request::Forked { child: CHILD.load(Ordering::Relaxed), pid });
         }
     }
     state::SETUP.unlock();
@@ -80,7 +83,7 @@ fn in_parent(pid: i32) {
 
 fn in_child() {
     state::SETUP.reset();
-    link::born(LEASH.swap(-1, Ordering::Relaxed));
+    attach::born(LEASH.swap(-1, Ordering::Relaxed));
 }
 
 /// Calls a function of the C library that takes and returns nothing, if there is such a one.

@@ -75,7 +75,7 @@ pub fn in_child(n: usize) {
     first(n).iter().for_each(|entry| run(&entry.child));
 }
 
-/// What all ways of registering handlers come to. `owner` is null for the program itself where it was linked so.
+/// Registers handlers, whichever function the program calls. `owner` is null for the program itself where it was linked so.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __register_atfork(
     prepare: Option<Handler>,

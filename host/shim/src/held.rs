@@ -22,7 +22,7 @@ struct Action {
     mask: u64,
 }
 
-/// What is known of a signal's disposition.
+/// Disposition of a signal.
 enum Fate {
     Ignored,
     /// Taken at once, wherever the thread is.
@@ -54,18 +54,11 @@ fn fate(signo: i32) -> Fate {
 
 /// Signals of one request.
 pub struct Held {
-    /// What is not watched for: what the program has blocked or ignores.
+    /// Signals that are not watched for: those that the program has blocked or ignores.
     deaf: u64,
     /// The host has been told.
     told: bool,
     restart: bool,
-}
-
-#[repr(C)]
-struct Poll {
-    fd: i32,
-    events: i16,
-    revents: i16,
 }
 
 impl Held {
@@ -84,12 +77,10 @@ impl Held {
         while !self.told {
             let Some(signals) = descriptor(!self.deaf) else { return false };
             let mut fds = [
-                Poll { fd: conn, events: libc::POLLIN, revents: 0 },
-                Poll { fd: signals, events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: conn, events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: signals, events: libc::POLLIN, revents: 0 },
             ];
-            // SAFETY: two entries, no time limit.
-            let r = unsafe { sys::call(libc::SYS_poll, [fds.as_mut_ptr() as u64, 2, -1i64 as u64, 0, 0, 0]) };
-            match r {
+            match sys::poll(&mut fds, -1) {
                 Ok(_) if fds[1].revents != 0 => self.look(),
                 Ok(_) => return false,
                 Err(libc::EINTR) => {}

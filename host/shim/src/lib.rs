@@ -1,7 +1,8 @@
 //! The library that is preloaded into client processes: it turns system calls on devices and device mappings into requests to the host.
 //!
 //! Everything that it interposes is a wrapper of the C library's function of that name, and calls it unless a device is concerned. The state is in
-//! `state`; the way to the host in `link`; the address space in `space`; the `agent` does what the host wants done at once.
+//! `state`; the way to the host in `link`, what the host has a waiting thread do in `upcall`; the address space in `space`; the `agent` does what the host wants done at
+//! once.
 //!
 //! Safety, once for all wrappers: "the caller's arguments" are what the program passed, which is what the C library's function of that name asks
 //! for, and goes to it (or is only compared with the address ranges of devices).
@@ -12,6 +13,7 @@
 #[macro_use]
 mod real;
 mod agent;
+mod attach;
 mod copy;
 mod detour;
 mod dirs;
@@ -22,6 +24,7 @@ mod fork;
 mod handlers;
 mod held;
 mod io;
+mod line;
 mod link;
 mod memory;
 mod msg;
@@ -29,6 +32,7 @@ mod node;
 mod open;
 mod poll;
 mod reach;
+mod scratch;
 mod signals;
 mod sockets;
 mod space;
@@ -37,3 +41,4 @@ mod stat;
 mod state;
 mod sys;
 mod tree;
+mod upcall;

@@ -2,8 +2,9 @@
 
 use core::ffi::{c_int, c_uchar, c_void};
 
-use ddi_wire::Op;
+use ddi_wire::{PAGE_SIZE, Reply, Request, Room};
 
+use crate::attach::attach;
 use crate::real::fail;
 use crate::{link, node, space, state, sys};
 
@@ -16,46 +17,55 @@ fn devices(addr: u64, len: u64) -> Option<(u64, u64)> {
     if !state::near(addr, len) {
         return None;
     }
-    match link::request(Op::Query, [addr, len, 0, 0, 0, 0], &[], &[], true) {
-        Ok(r) => (r.a[1] > r.a[0]).then_some((r.a[0], r.a[1])),
-        Err(_) => None,
-    }
+    let found = link::request(&Request::Query { addr, len }, &[], true, |got| match got.reply {
+        Reply::Stretch { start, end } => Some((start, end)),
+        _ => None,
+    });
+    found.ok().filter(|(start, end)| end > start)
 }
 
-fn map_device(open: u64, a: [u64; 5]) -> Result<u64, i32> {
-    let [addr, len, prot, flags, offset] = a;
-    link::attach()?;
+/// munmap(2) by the host. `replace`: only of device memory, whose addresses stay taken.
+fn unmap_device(addr: u64, len: u64, replace: bool) -> Result<(), i32> {
+    link::request(&Request::Munmap { addr, len, replace }, &[], true, |got| match got.reply {
+        Reply::Done | Reply::Finish { .. } => Some(got.finished),
+        _ => None,
+    })?
+}
+
+fn protect_device(addr: u64, len: u64, prot: c_int) -> Result<(), i32> {
+    let request = Request::Mprotect { addr, len, prot: prot.cast_unsigned() };
+    link::request(&request, &[], true, |got| matches!(got.reply, Reply::Done).then_some(()))
+}
+
+fn map_device(open: u64, addr: u64, len: u64, prot: c_int, flags: c_int, offset: u64) -> Result<u64, i32> {
+    attach()?;
     let _change = state::Change::begin();
-    let probed = flags as c_int & libc::MAP_FIXED_NOREPLACE != 0;
+    let probed = flags & libc::MAP_FIXED_NOREPLACE != 0;
     if probed {
-        let none = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: a new mapping that replaces nothing; the device's replaces it.
-        unsafe { sys::mmap(addr, len, libc::PROT_NONE, none, -1, 0) }?;
+        // The device's replaces it.
+        sys::map_new(addr, len, libc::PROT_NONE, libc::MAP_FIXED_NOREPLACE)?;
     }
     // Room for it, so that the host need not ask. Large mappings have an alignment that is the host's to know.
-    let whole = len.checked_next_multiple_of(4096).unwrap_or(0);
-    let offer = match flags as c_int & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) {
-        0 if (1..LARGE).contains(&whole) => space::reserve(whole, 4096, 0, addr, false).ok(),
+    let whole = len.checked_next_multiple_of(PAGE_SIZE).unwrap_or(0);
+    let room = match flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) {
+        0 if (1..LARGE).contains(&whole) => space::reserve(whole, PAGE_SIZE, 0, addr).ok(),
         _ => None,
     };
-    let mut room = [0u8; 16];
-    if let Some(at) = offer {
-        room[..8].copy_from_slice(&at.to_ne_bytes());
-        room[8..].copy_from_slice(&whole.to_ne_bytes());
-    }
-    let payload = if offer.is_some() { &room[..] } else { &[] };
-    let r = link::request(Op::Mmap, [open, addr, len, prot, flags, offset], payload, &[], true);
-    let r = r.and_then(|r| match (r.a[5] as i32, r.a[0]) {
-        (0, at) => Ok(at),
-        (e, at) => {
-            // The host has made it, and Linux has not.
-            let _ = link::request(Op::Munmap, [at, whole, 0, 0, 0, 0], &[], &[], true);
-            Err(e)
-        }
+    let room = room.map(|addr| Room { addr, len: whole });
+    let request = Request::Mmap { open, addr, len, prot: prot.cast_unsigned(), flags, offset, room };
+    let r = link::request(&request, &[], true, |got| match got.reply {
+        Reply::Mapped { addr } | Reply::Finish { addr, .. } => Some((addr, got.finished)),
+        _ => None,
     });
-    if let Some(at) = offer.filter(|&at| r != Ok(at)) {
+    let r = r.and_then(|(at, finished)| {
+        finished.map(|()| at).inspect_err(|_| {
+            // The host has made it, and Linux has not.
+            let _ = unmap_device(at, whole, false);
+        })
+    });
+    if let Some(room) = room.filter(|room| r != Ok(room.addr)) {
         // SAFETY: the room reserved above, which was not used.
-        let _ = unsafe { sys::munmap(at, whole) };
+        let _ = unsafe { sys::munmap(room.addr, whole) };
     }
     if probed && r.is_err() {
         // SAFETY: the mapping made above.
@@ -64,140 +74,95 @@ fn map_device(open: u64, a: [u64; 5]) -> Result<u64, i32> {
     r
 }
 
-unsafe fn map(
-    addr: *mut c_void,
-    len: usize,
-    prot: c_int,
-    flags: c_int,
+/// mmap(2): `original` is Linux's.
+fn map(
+    [addr, len, offset]: [u64; 3],
+    (prot, flags): (c_int, c_int),
     fd: c_int,
-    offset: i64,
+    original: impl FnOnce() -> *mut c_void,
 ) -> *mut c_void {
-    if flags & libc::MAP_ANONYMOUS == 0
-        && let Some(open) = node::device(fd)
-    {
-        let r = map_device(open, [addr as u64, len as u64, prot as u64, flags as u64, offset as u64]);
-        return r.map_or_else(
-            |e| {
-                fail(e);
-                FAILED
-            },
-            |at| at as *mut c_void,
-        );
-    }
-    let mut _change = None;
-    if flags & libc::MAP_FIXED != 0 && devices(addr as u64, len as u64).is_some() {
-        _change = Some(state::Change::begin());
-        // Whatever replaces device mappings ends them first.
-        if let Err(e) = link::request(Op::Munmap, [addr as u64, len as u64, 1, 0, 0, 0], &[], &[], true) {
-            fail(e);
-            return FAILED;
-        }
-    }
-    let real = real!(mmap64: fn(*mut c_void, usize, c_int, c_int, c_int, i64) -> *mut c_void);
-    // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, prot, flags, fd, offset) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mmap(
-    a: *mut c_void,
-    len: usize,
-    prot: c_int,
-    flags: c_int,
-    fd: c_int,
-    off: i64,
-) -> *mut c_void {
-    // SAFETY: the caller's arguments.
-    unsafe { map(a, len, prot, flags, fd, off) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mmap64(
-    a: *mut c_void,
-    len: usize,
-    prot: c_int,
-    flags: c_int,
-    fd: c_int,
-    off: i64,
-) -> *mut c_void {
-    // SAFETY: the caller's arguments.
-    unsafe { map(a, len, prot, flags, fd, off) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn munmap(addr: *mut c_void, len: usize) -> c_int {
-    if state::near(addr as u64, len as u64) {
-        let _change = state::Change::begin();
-        let r = link::request(Op::Munmap, [addr as u64, len as u64, 0, 0, 0, 0], &[], &[], true);
-        return r.map_or_else(fail, |r| if r.a[5] == 0 { 0 } else { fail(r.a[5] as c_int) });
-    }
-    let real = real!(munmap: fn(*mut c_void, usize) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(addr, len) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mprotect(addr: *mut c_void, len: usize, prot: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        let _change = state::Change::begin();
-        let r = link::request(Op::Mprotect, [addr as u64, len as u64, prot as u64, 0, 0, 0], &[], &[], true);
-        return r.map_or_else(fail, |_| 0);
-    }
-    let real = real!(mprotect: fn(*mut c_void, usize, c_int) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, prot) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn pkey_mprotect(addr: *mut c_void, len: usize, prot: c_int, key: c_int) -> c_int {
-    if devices(addr as u64, len as u64).is_some() {
-        // Device memory has no protection keys.
-        return fail(libc::EINVAL);
-    }
-    let real = real!(pkey_mprotect: fn(*mut c_void, usize, c_int, c_int) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(addr, len, prot, key) }
-}
-
-/// A device mapping can shrink. It cannot grow or move: `EFAULT`, as for Linux's own device mappings.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mremap(
-    old: *mut c_void,
-    len: usize,
-    new_len: usize,
-    flags: c_int,
-    new: *mut c_void,
-) -> *mut c_void {
-    let refuse = |e| {
+    let failed = |e| {
         fail(e);
         FAILED
     };
-    if devices(old as u64, len as u64).is_some() {
-        let fixed = flags & libc::MREMAP_FIXED != 0;
-        let (keep, size) = (new_len.next_multiple_of(4096), len.next_multiple_of(4096));
-        return match () {
-            () if fixed || flags & libc::MREMAP_DONTUNMAP != 0 || keep > size || len == 0 => {
-                refuse(libc::EFAULT)
-            }
-            () if new_len == 0 || !(old as usize).is_multiple_of(4096) => refuse(libc::EINVAL),
-            () if keep == size => old,
-            // SAFETY: the program gives the tail up.
-            () => match unsafe { munmap(old.wrapping_byte_add(keep), size - keep) } {
-                0 => old,
-                _ => FAILED,
-            },
-        };
+    if flags & libc::MAP_ANONYMOUS == 0
+        && let Some(open) = node::device(fd)
+    {
+        return map_device(open, addr, len, prot, flags, offset).map_or_else(failed, |at| at as *mut c_void);
     }
     let mut _change = None;
-    if flags & libc::MREMAP_FIXED != 0 && devices(new as u64, new_len as u64).is_some() {
+    if flags & libc::MAP_FIXED != 0 && devices(addr, len).is_some() {
         _change = Some(state::Change::begin());
-        if let Err(e) = link::request(Op::Munmap, [new as u64, new_len as u64, 1, 0, 0, 0], &[], &[], true) {
-            return refuse(e);
+        // Whatever replaces device mappings ends them first.
+        if let Err(e) = unmap_device(addr, len, true) {
+            return failed(e);
         }
     }
-    let real = real!(mremap: fn(*mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void);
-    // SAFETY: the caller's arguments; the last is ignored without its flag.
-    unsafe { real(old, len, new_len, flags, new) }
+    original()
+}
+
+interpose! {
+    fn [mmap, mmap64](
+        addr: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64,
+    ) -> *mut c_void = |original| {
+        map([addr as u64, len as u64, offset as u64], (prot, flags), fd, original)
+    }
+
+    fn [munmap](addr: *mut c_void, len: usize) -> c_int = |original| {
+        if !state::near(addr as u64, len as u64) {
+            return original();
+        }
+        let _change = state::Change::begin();
+        unmap_device(addr as u64, len as u64, false).map_or_else(fail, |()| 0)
+    }
+
+    fn [mprotect](addr: *mut c_void, len: usize, prot: c_int) -> c_int = |original| {
+        if devices(addr as u64, len as u64).is_none() {
+            return original();
+        }
+        let _change = state::Change::begin();
+        protect_device(addr as u64, len as u64, prot).map_or_else(fail, |()| 0)
+    }
+
+    // Device memory has no protection keys.
+    fn [pkey_mprotect](addr: *mut c_void, len: usize, prot: c_int, key: c_int) -> c_int = |original| {
+        devices(addr as u64, len as u64).map_or_else(original, |_| fail(libc::EINVAL))
+    }
+
+    // A device mapping can shrink. It cannot grow or move: `EFAULT`, as for Linux's own device mappings. The last argument is ignored without its flag.
+    fn [mremap](
+        old: *mut c_void, len: usize, new_len: usize, flags: c_int, new: *mut c_void,
+    ) -> *mut c_void = |original| {
+        let refuse = |e| {
+            fail(e);
+            FAILED
+        };
+        if devices(old as u64, len as u64).is_some() {
+            let fixed = flags & libc::MREMAP_FIXED != 0;
+            let page = PAGE_SIZE as usize;
+            let (keep, size) = (new_len.next_multiple_of(page), len.next_multiple_of(page));
+            return match () {
+                () if fixed || flags & libc::MREMAP_DONTUNMAP != 0 || keep > size || len == 0 => {
+                    refuse(libc::EFAULT)
+                }
+                () if new_len == 0 || !(old as usize).is_multiple_of(page) => refuse(libc::EINVAL),
+                () if keep == size => old,
+                // SAFETY: the program gives the tail up.
+                () => match unsafe { munmap(old.wrapping_byte_add(keep), size - keep) } {
+                    0 => old,
+                    _ => FAILED,
+                },
+            };
+        }
+        let mut _change = None;
+        if flags & libc::MREMAP_FIXED != 0 && devices(new as u64, new_len as u64).is_some() {
+            _change = Some(state::Change::begin());
+            if let Err(e) = unmap_device(new as u64, new_len as u64, true) {
+                return refuse(e);
+            }
+        }
+        original()
+    }
 }
 
 /// Device memory has no use for advice and the like: it takes any that is well formed. What else is in the range is Linux's, part by part, so that a
@@ -229,90 +194,76 @@ fn beside_devices(
     }
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
-    let real = real!(madvise: fn(*mut c_void, usize, c_int) -> c_int);
-    let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
-    let sound = known && (addr as usize).is_multiple_of(4096);
-    if !sound && devices(addr as u64, len as u64).is_some() {
-        return fail(libc::EINVAL);
-    }
-    // SAFETY: parts of the caller's range.
-    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, advice) });
-    // SAFETY: the caller's arguments.
-    r.unwrap_or_else(|| unsafe { real(addr, len, advice) })
+/// Calls a function of the C library with a part of the caller's range.
+macro_rules! part {
+    ($name:ident: fn($($ty:ty),*) -> c_int, $($arg:expr),*) => {{
+        let real = real!($name: fn($($ty),*) -> c_int);
+        // SAFETY: a part of the range for which the caller has promised what the function asks for.
+        unsafe { real($($arg),*) }
+    }};
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_madvise(addr: *mut c_void, len: usize, advice: c_int) -> c_int {
-    let real = real!(posix_madvise: fn(*mut c_void, usize, c_int) -> c_int);
-    let sound = (addr as usize).is_multiple_of(4096) && (0..=4).contains(&advice);
-    if !sound && devices(addr as u64, len as u64).is_some() {
-        return libc::EINVAL;
-    }
-    // SAFETY: parts of the caller's range.
-    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, advice) });
-    // SAFETY: the caller's arguments.
-    r.unwrap_or_else(|| unsafe { real(addr, len, advice) })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn msync(addr: *mut c_void, len: usize, flags: c_int) -> c_int {
-    let real = real!(msync: fn(*mut c_void, usize, c_int) -> c_int);
-    let both = libc::MS_SYNC | libc::MS_ASYNC;
-    let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
-    let sound = known && (addr as usize).is_multiple_of(4096);
-    if !sound && devices(addr as u64, len as u64).is_some() {
-        return fail(libc::EINVAL);
-    }
-    // SAFETY: parts of the caller's range.
-    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, flags) });
-    // SAFETY: the caller's arguments.
-    r.unwrap_or_else(|| unsafe { real(addr, len, flags) })
-}
-
-macro_rules! locks {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(addr: *const c_void, len: usize) -> c_int {
-            let real = real!($name: fn(*const c_void, usize) -> c_int);
-            // SAFETY: parts of the caller's range.
-            let r = beside_devices(addr, len, |at, n| unsafe { real(at, n) });
-            // SAFETY: the caller's arguments.
-            r.unwrap_or_else(|| unsafe { real(addr, len) })
+interpose! {
+    fn [madvise](addr: *mut c_void, len: usize, advice: c_int) -> c_int = |original| {
+        let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
+        let sound = known && (addr as u64).is_multiple_of(PAGE_SIZE);
+        if !sound && devices(addr as u64, len as u64).is_some() {
+            return fail(libc::EINVAL);
         }
-    )*};
-}
-
-locks!(mlock, munlock);
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mlock2(addr: *const c_void, len: usize, flags: c_int) -> c_int {
-    let real = real!(mlock2: fn(*const c_void, usize, c_int) -> c_int);
-    // SAFETY: parts of the caller's range.
-    let r = beside_devices(addr, len, |at, n| unsafe { real(at, n, flags) });
-    // SAFETY: the caller's arguments.
-    r.unwrap_or_else(|| unsafe { real(addr, len, flags) })
-}
-
-/// Device memory is always resident.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mincore(addr: *mut c_void, len: usize, vec: *mut c_uchar) -> c_int {
-    let real = real!(mincore: fn(*mut c_void, usize, *mut c_uchar) -> c_int);
-    // SAFETY: the caller's arguments.
-    let r = unsafe { real(addr, len, vec) };
-    let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
-    while r == 0
-        && at < end
-        && let Some((start, stop)) = devices(at, end - at)
-    {
-        let (from, to) = (start.max(at), stop.min(end));
-        let first = ((from - addr as u64) / 4096) as usize;
-        let count = (to - from).div_ceil(4096) as usize;
-        // SAFETY: `vec` has a byte for each page of the range, which these are among.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(vec.wrapping_add(first), count) };
-        bytes.fill(1);
-        at = to;
+        let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, advice);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
     }
-    r
+
+    fn [posix_madvise](addr: *mut c_void, len: usize, advice: c_int) -> c_int = |original| {
+        let sound = (addr as u64).is_multiple_of(PAGE_SIZE) && (0..=4).contains(&advice);
+        if !sound && devices(addr as u64, len as u64).is_some() {
+            return libc::EINVAL;
+        }
+        let by_part = |at, n| part!(posix_madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, advice);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
+    }
+
+    fn [msync](addr: *mut c_void, len: usize, flags: c_int) -> c_int = |original| {
+        let both = libc::MS_SYNC | libc::MS_ASYNC;
+        let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
+        let sound = known && (addr as u64).is_multiple_of(PAGE_SIZE);
+        if !sound && devices(addr as u64, len as u64).is_some() {
+            return fail(libc::EINVAL);
+        }
+        let by_part = |at, n| part!(msync: fn(*mut c_void, usize, c_int) -> c_int, at, n, flags);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
+    }
+
+    fn [mlock](addr: *const c_void, len: usize) -> c_int = |original| {
+        let by_part = |at: *mut c_void, n| part!(mlock: fn(*const c_void, usize) -> c_int, at, n);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
+    }
+
+    fn [munlock](addr: *const c_void, len: usize) -> c_int = |original| {
+        let by_part = |at: *mut c_void, n| part!(munlock: fn(*const c_void, usize) -> c_int, at, n);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
+    }
+
+    fn [mlock2](addr: *const c_void, len: usize, flags: c_int) -> c_int = |original| {
+        let by_part = |at: *mut c_void, n| part!(mlock2: fn(*const c_void, usize, c_int) -> c_int, at, n, flags);
+        beside_devices(addr, len, by_part).unwrap_or_else(original)
+    }
+
+    // Device memory is always resident.
+    fn [mincore](addr: *mut c_void, len: usize, vec: *mut c_uchar) -> c_int = |original| {
+        let r = original();
+        let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
+        while r == 0
+            && at < end
+            && let Some((start, stop)) = devices(at, end - at)
+        {
+            let (from, to) = (start.max(at), stop.min(end));
+            let first = ((from - addr as u64) / PAGE_SIZE) as usize;
+            let count = (to - from).div_ceil(PAGE_SIZE) as usize;
+            // SAFETY: `vec` has a byte for each page of the range, which these are among.
+            unsafe { vec.wrapping_add(first).write_bytes(1, count) };
+            at = to;
+        }
+        r
+    }
 }

@@ -7,7 +7,7 @@ use ddi_wire::{BOARD_ENTRIES, BoardEntry, BoardHeader};
 
 use crate::{state, sys, tree};
 
-/// What a device node looks like.
+/// Attributes of a device node.
 #[derive(Clone, Copy)]
 pub struct Node {
     pub mode: u32,
@@ -128,7 +128,7 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     Some((node, whole.len))
 }
 
-/// What a directory says of an entry: inode number and type.
+/// Attributes of a directory entry: inode number and type.
 pub struct Entry {
     pub ino: u64,
     pub kind: u8,
@@ -170,7 +170,7 @@ pub fn inode(major: u32, minor: u32) -> u64 {
     u64::from(major) << 32 | u64::from(minor) << 4 | 1
 }
 
-/// Has Linux an entry of this name, too?
+/// Returns whether Linux has an entry of this name, too.
 fn in_linux(dir: i32, name: &[u8]) -> bool {
     let mut path = [0u8; 256];
     let Some(room) = path.get_mut(..name.len()).filter(|_| name.len() < 256) else { return false };
@@ -215,9 +215,7 @@ fn linked(fd: i32, to: &mut [u8]) -> Option<usize> {
     let start = b"/proc/self/fd/";
     path.get_mut(..start.len())?.copy_from_slice(start);
     decimal(fd as u64, path.get_mut(start.len()..)?);
-    let a = [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0];
-    // SAFETY: the path ends with NUL, the buffer is as long as said.
-    unsafe { sys::call(libc::SYS_readlink, a) }.ok().map(|n| n as usize)
+    sys::readlink(CStr::from_bytes_until_nul(&path).ok()?, to).ok()
 }
 
 /// Writes a number.
@@ -244,58 +242,46 @@ impl Named {
 }
 
 /// The device node that a path names, if it does.
-///
-/// # Safety
-/// `path` is a string or null.
-pub unsafe fn named(dir: i32, path: *const c_char) -> Option<Named> {
+pub fn named(dir: i32, path: *const c_char) -> Option<Named> {
     state::host()?;
     if path.is_null() {
         return None;
     }
     // A bad pointer must be an error of the system call, not a crash here.
     let mut copy = [0u8; LONGEST];
-    // SAFETY: `copy` has room for its length.
-    let n = unsafe { crate::copy::string(&mut copy, path as u64) };
+    let n = crate::copy::string(&mut copy, path as u64);
     let text = CStr::from_bytes_until_nul(copy.get(..n)?).ok()?.to_bytes();
     let mut at = [0u8; LONGEST];
     let (node, len) = find(dir, text, &mut at)?;
     Some(Named { node, path: at, len })
 }
 
-/// Is there a command of the host's of this name?
-///
-/// # Safety
-/// `name` is a string or null.
-pub unsafe fn command(name: *const c_char) -> bool {
+/// Returns whether there is a command of the host's of this name.
+pub fn command(name: *const c_char) -> bool {
     let mut copy = [0u8; 64];
-    // SAFETY: `copy` has room for its length.
-    let n = unsafe { crate::copy::string(&mut copy, name as u64) };
+    let n = crate::copy::string(&mut copy, name as u64);
     let text = copy.get(..n).and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok());
     let Some(text) = text.map(CStr::to_bytes).filter(|t| !t.is_empty()) else { return false };
     search(|e| (is_program(e.mode.into()) && name_of(path_of(e)) == text).then_some(())).is_some()
 }
 
-/// Is it a directory of devices?
+/// Returns whether it is a directory of devices.
 pub fn is_directory(mode: u32) -> bool {
     mode & libc::S_IFMT == libc::S_IFDIR
 }
 
-/// Is it a program rather than a device?
+/// Returns whether it is a program rather than a device.
 pub fn is_program(mode: u32) -> bool {
     mode & libc::S_IFMT == libc::S_IFREG
 }
 
 /// The device's descriptor that a path names, as `/dev/fd/3` or `/dev/stdin` do.
-///
-/// # Safety
-/// `path` is a string or null.
-pub unsafe fn by_descriptor(path: *const c_char) -> Option<i32> {
+pub fn by_descriptor(path: *const c_char) -> Option<i32> {
     if path.is_null() || !state::HOLDING.load(Ordering::Relaxed) {
         return None;
     }
     let mut copy = [0u8; 32];
-    // SAFETY: `copy` has room for its length.
-    let n = unsafe { crate::copy::string(&mut copy, path as u64) };
+    let n = crate::copy::string(&mut copy, path as u64);
     let text = CStr::from_bytes_until_nul(copy.get(..n)?).ok()?.to_bytes();
     let fd = match text {
         b"/dev/stdin" => 0,

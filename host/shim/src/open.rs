@@ -3,11 +3,11 @@
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::Ordering;
 
-use ddi_wire::Op;
+use ddi_wire::{Reply, Request};
 
 use crate::node::{self, Named};
 use crate::real::fail;
-use crate::{io, link, state, tree};
+use crate::{copy, io, link, state, tree};
 
 type ModeT = libc::mode_t;
 
@@ -23,84 +23,63 @@ fn open_node(named: &Named, flags: c_int) -> Result<c_int, i32> {
         return Err(libc::EEXIST);
     }
     let cloexec = flags & libc::O_CLOEXEC != 0;
-    let reply = link::request(Op::Open, [flags as u64, 0, 0, 0, 0, 0], named.path(), &[], cloexec)?;
+    let request = Request::Open { flags, path: named.path() };
+    let fd = link::request(&request, &[], cloexec, |got| matches!(got.reply, Reply::Done).then_some(got.fd))?;
     state::HOLDING.store(true, Ordering::Relaxed);
-    if reply.fd < 0 {
+    if fd < 0 {
         return Err(libc::EMFILE);
     }
     let status = flags & (libc::O_NONBLOCK | libc::O_APPEND);
     if status != 0 {
         // So that F_GETFL says so, through every descriptor of this open.
-        let _ = crate::sys::fcntl(reply.fd, libc::F_SETFL, status as u64);
+        let _ = crate::sys::fcntl(fd, libc::F_SETFL, status as u64);
     }
-    Ok(reply.fd)
+    Ok(fd)
 }
 
 /// Opens the path if it is a device node's; errno is set on failure.
-unsafe fn try_open(dir: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
-    // SAFETY: `path` is a string by the caller's contract.
-    if let Some(named) = unsafe { node::named(dir, path) } {
+fn try_open(dir: c_int, path: *const c_char, flags: c_int) -> Option<c_int> {
+    if let Some(named) = node::named(dir, path) {
         return Some(open_node(&named, flags).unwrap_or_else(fail));
     }
     // By way of its descriptor: another one for the same open, as /dev/fd does on illumos.
-    // SAFETY: as above.
-    let fd = unsafe { node::by_descriptor(path) }?;
+    let fd = node::by_descriptor(path)?;
     let op = if flags & libc::O_CLOEXEC != 0 { libc::F_DUPFD_CLOEXEC } else { libc::F_DUPFD };
     Some(crate::sys::fcntl(fd, op, 0).map_or_else(fail, |n| n as c_int))
 }
 
-macro_rules! opens {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(path: *const c_char, flags: c_int, mode: ModeT) -> c_int {
+interpose! {
+    // `open` is variadic in C; its optional argument is passed as any other on this machine, and ignored where there is none.
+    fn [open, open64, __open, __open64, __open_2, __open64_2](
+        path: *const c_char, flags: c_int, mode: ModeT,
+    ) -> c_int = |original| {
+        try_open(libc::AT_FDCWD, path, flags).unwrap_or_else(original)
+    }
+
+    fn [openat, openat64, __openat_2, __openat64_2](
+        dir: c_int, path: *const c_char, flags: c_int, mode: ModeT,
+    ) -> c_int = |original| {
+        try_open(dir, path, flags).unwrap_or_else(original)
+    }
+
+    fn [creat, creat64](path: *const c_char, mode: ModeT) -> c_int = |original| {
+        try_open(libc::AT_FDCWD, path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC).unwrap_or_else(original)
+    }
+
+    fn [fopen, fopen64](path: *const c_char, mode: *const c_char) -> *mut libc::FILE = |original| {
+        try_stream(path, mode).unwrap_or_else(original)
+    }
+
+    fn [fdopen](fd: c_int, mode: *const c_char) -> *mut libc::FILE = |original| {
+        match node::device(fd) {
             // SAFETY: the caller passes a string.
-            if let Some(fd) = unsafe { try_open(libc::AT_FDCWD, path, flags) } {
-                return fd;
-            }
-            let real = real!($name: fn(*const c_char, c_int, ModeT) -> c_int);
-            // SAFETY: the caller's arguments; the mode is ignored where there is none.
-            unsafe { real(path, flags, mode) }
+            Some(_) => unsafe { stream_on(fd, mode) }.unwrap_or(core::ptr::null_mut()),
+            None => original(),
         }
-    )*};
+    }
 }
 
-macro_rules! openats {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(dir: c_int, path: *const c_char, flags: c_int, mode: ModeT) -> c_int {
-            // SAFETY: the caller passes a string.
-            if let Some(fd) = unsafe { try_open(dir, path, flags) } {
-                return fd;
-            }
-            let real = real!($name: fn(c_int, *const c_char, c_int, ModeT) -> c_int);
-            // SAFETY: the caller's arguments; the mode is ignored where there is none.
-            unsafe { real(dir, path, flags, mode) }
-        }
-    )*};
-}
-
-macro_rules! creats {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(path: *const c_char, mode: ModeT) -> c_int {
-            let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
-            // SAFETY: the caller passes a string.
-            if let Some(fd) = unsafe { try_open(libc::AT_FDCWD, path, flags) } {
-                return fd;
-            }
-            let real = real!($name: fn(*const c_char, ModeT) -> c_int);
-            // SAFETY: the caller's arguments.
-            unsafe { real(path, mode) }
-        }
-    )*};
-}
-
-// `open` is variadic in C; its optional argument is passed as any other on this machine.
-opens!(open, open64, __open, __open64, __open_2, __open64_2);
-openats!(openat, openat64, __openat_2, __openat64_2);
-creats!(creat, creat64);
-
-/// What fopen's mode says.
+/// Returns the open flags of fopen's mode.
 fn stream_flags(mode: &[u8]) -> Option<c_int> {
     let plus = mode.contains(&b'+');
     let base = match (mode.first()?, plus) {
@@ -139,7 +118,8 @@ extern "C" fn stream_write(cookie: *mut c_void, buf: *const c_char, len: usize) 
 extern "C" fn stream_seek(cookie: *mut c_void, at: *mut i64, whence: c_int) -> c_int {
     // SAFETY: stdio passes a valid place.
     let offset = unsafe { at.read() };
-    let new = io::lseek(cookie as usize as c_int, offset, whence);
+    // SAFETY: no memory is involved.
+    let new = unsafe { io::lseek(cookie as usize as c_int, offset, whence) };
     if new < 0 {
         return -1;
     }
@@ -157,12 +137,13 @@ extern "C" fn stream_close(cookie: *mut c_void) -> c_int {
 const FILENO: usize = 112;
 
 /// Opens a stream on a device. stdio does not read and write by way of the functions that the shim interposes, so it is given others.
-unsafe fn try_stream(path: *const c_char, mode: *const c_char) -> Option<*mut libc::FILE> {
-    // SAFETY: `path` is a string by the caller's contract.
-    let named = unsafe { node::named(libc::AT_FDCWD, path) }?;
-    // SAFETY: the caller passes a string.
-    let text = unsafe { core::ffi::CStr::from_ptr(mode) }.to_bytes();
-    let opened = stream_flags(text).ok_or(libc::EINVAL).and_then(|flags| open_node(&named, flags));
+fn try_stream(path: *const c_char, mode: *const c_char) -> Option<*mut libc::FILE> {
+    let named = node::named(libc::AT_FDCWD, path)?;
+    let mut text = [0; 64];
+    let n = copy::string(&mut text, mode as u64);
+    let opened = stream_flags(text.get(..n).unwrap_or_default())
+        .ok_or(libc::EINVAL)
+        .and_then(|flags| open_node(&named, flags));
     let fd = match opened {
         Ok(fd) => fd,
         Err(e) => {
@@ -170,7 +151,7 @@ unsafe fn try_stream(path: *const c_char, mode: *const c_char) -> Option<*mut li
             return Some(core::ptr::null_mut());
         }
     };
-    // SAFETY: `mode` is a string.
+    // SAFETY: the caller of the interposed function passes a string.
     Some(unsafe { stream_on(fd, mode) }.unwrap_or_else(|| {
         crate::sys::close(fd);
         core::ptr::null_mut()
@@ -192,31 +173,3 @@ unsafe fn stream_on(fd: c_int, mode: *const c_char) -> Option<*mut libc::FILE> {
     unsafe { place.write(fd) };
     Some(stream)
 }
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut libc::FILE {
-    if node::device(fd).is_some() {
-        // SAFETY: the caller passes a string.
-        return unsafe { stream_on(fd, mode) }.unwrap_or(core::ptr::null_mut());
-    }
-    let real = real!(fdopen: fn(c_int, *const c_char) -> *mut libc::FILE);
-    // SAFETY: the caller's arguments.
-    unsafe { real(fd, mode) }
-}
-
-macro_rules! fopens {
-    ($($name:ident),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(path: *const c_char, mode: *const c_char) -> *mut libc::FILE {
-            // SAFETY: the caller passes strings.
-            if let Some(stream) = unsafe { try_stream(path, mode) } {
-                return stream;
-            }
-            let real = real!($name: fn(*const c_char, *const c_char) -> *mut libc::FILE);
-            // SAFETY: the caller's arguments.
-            unsafe { real(path, mode) }
-        }
-    )*};
-}
-
-fopens!(fopen, fopen64);

@@ -1,11 +1,12 @@
 //! Whether the host can be reached from where a process is: another user's process and one in another name space cannot, and without a word their programs would
 //! take the host's devices for files that are not there.
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{state, sys};
 
-/// What is said is said once in a process.
+/// Set once something has been said: once in a process.
 static SAID: AtomicBool = AtomicBool::new(false);
 
 fn say(text: &[u8]) {
@@ -16,11 +17,9 @@ fn say(text: &[u8]) {
 
 /// Opens the library in the host, as the dynamic linker of a new program will.
 fn look(host: &state::Host) -> Result<(), i32> {
-    let skip = b"LD_PRELOAD=".len() as u64;
-    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
-    // SAFETY: the path ends with NUL.
-    let fd = unsafe { sys::call(libc::SYS_open, [host.preload.as_ptr() as u64 + skip, flags, 0, 0, 0, 0]) }?;
-    sys::close(fd as i32);
+    let path = host.preload.strip_prefix(b"LD_PRELOAD=").unwrap_or_default();
+    let path = CStr::from_bytes_with_nul(path).map_err(|_| libc::ENOENT)?;
+    sys::close(sys::open(path, libc::O_RDONLY | libc::O_CLOEXEC)?);
     Ok(())
 }
 

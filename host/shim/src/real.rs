@@ -62,3 +62,23 @@ macro_rules! real {
         unsafe { core::mem::transmute::<usize, unsafe extern "C" fn($($arg),*) $(-> $ret)?>(at) }
     }};
 }
+
+/// Defines functions that stand in front of the C library's of the same names and types. In a body, `original()` calls the C library's function with the caller's
+/// arguments.
+macro_rules! interpose {
+    ($(fn [$($name:ident),+] $args:tt -> $ret:ty = |$original:ident| $body:block)*) => {
+        $($(interpose!(@one $name $args -> $ret = |$original| $body);)+)*
+    };
+    (@one $name:ident ($($arg:ident : $ty:ty),* $(,)?) -> $ret:ty = |$original:ident| $body:block) => {
+        #[unsafe(no_mangle)]
+        pub(crate) unsafe extern "C" fn $name($($arg: $ty),*) -> $ret {
+            #[allow(unused_variables, reason = "not every body calls it")]
+            let $original = || {
+                let real = real!($name: fn($($ty),*) -> $ret);
+                // SAFETY: the caller has promised for its arguments what the C library's function of this name asks for, and these are they.
+                unsafe { real($($arg),*) }
+            };
+            $body
+        }
+    };
+}

@@ -6,17 +6,18 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ddi_wire::{VERDICT_RETRY, VERDICT_SIGNAL};
+use ddi_wire::SignalInfo;
 
+use crate::link::Verdict;
 use crate::real::{errno, fail};
-use crate::sys::{self, Lock, bit};
-use crate::{copy, link, state};
+use crate::sys::{self, Lock, Plain, bit};
+use crate::{copy, line, link, state};
 
 /// Linux's `SEGV_ACCERR`: there is a mapping, which forbids the access.
 const ACCERR: i32 = 2;
 const OURS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
 
-/// What the program wants done with SIGSEGV and SIGBUS. A handler reads it without the lock, so it is in atomics.
+/// The program's action for SIGSEGV or SIGBUS. A handler reads it without the lock, so it is in atomics.
 struct Action {
     handler: AtomicU64,
     flags: AtomicU64,
@@ -38,9 +39,7 @@ fn action(signo: c_int) -> Option<&'static Action> {
 }
 
 extern "C" fn thread_exit(_: *mut c_void) {
-    if let Some(line) = state::LINE.take() {
-        link::close_line(line);
-    }
+    line::end_thread();
     crate::held::close();
 }
 
@@ -58,7 +57,7 @@ pub fn at_start() {
     }
 }
 
-/// Has this thread's connection closed when it ends.
+/// Arranges that this thread's connection is closed when it ends.
 pub fn at_thread_exit() {
     if let Some(key) = KEY.load(Ordering::Relaxed).checked_sub(1) {
         // SAFETY: a key that exists; any value but null makes the destructor run.
@@ -66,16 +65,22 @@ pub fn at_thread_exit() {
     }
 }
 
-fn low_mask(set: &libc::sigset_t) -> u64 {
+/// The first 64 signals of a set, which the kernel knows.
+pub fn low_mask(set: &libc::sigset_t) -> u64 {
     // SAFETY: the C library's set starts with the kernel's 64 bits.
     unsafe { core::ptr::from_ref(set).cast::<u64>().read_unaligned() }
 }
 
-fn strip(set: &libc::sigset_t) -> libc::sigset_t {
+/// A set with other first 64 signals.
+pub fn with_low_mask(set: &libc::sigset_t, mask: u64) -> libc::sigset_t {
     let mut out = *set;
     // SAFETY: as above.
-    unsafe { core::ptr::from_mut(&mut out).cast::<u64>().write_unaligned(low_mask(set) & !OURS) };
+    unsafe { core::ptr::from_mut(&mut out).cast::<u64>().write_unaligned(mask) };
     out
+}
+
+fn strip(set: &libc::sigset_t) -> libc::sigset_t {
+    with_low_mask(set, low_mask(set) & !OURS)
 }
 
 type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
@@ -91,19 +96,16 @@ pub fn install() {
             return;
         }
         for signo in [libc::SIGSEGV, libc::SIGBUS] {
-            // SAFETY: all-zero is a valid sigaction.
-            let mut old: libc::sigaction = unsafe { core::mem::zeroed() };
+            let mut old = libc::sigaction::zeroed();
             // SAFETY: valid places.
             if unsafe { real_sigaction()(signo, core::ptr::null(), &mut old) } == 0 {
                 remember(signo, &old);
             }
-            // SAFETY: all-zero is a valid sigaction.
-            let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
+            let mut new = libc::sigaction::zeroed();
             new.sa_sigaction = handler as *const () as usize;
             new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
             // Other handlers run before or after ours, not on top of it: the stack may be a small alternate one.
-            // SAFETY: the C library's set starts with the kernel's 64 bits.
-            unsafe { core::ptr::from_mut(&mut new.sa_mask).cast::<u64>().write_unaligned(!OURS) };
+            new.sa_mask = with_low_mask(&new.sa_mask, !OURS);
             // SAFETY: the handler is async-signal-safe.
             unsafe { real_sigaction()(signo, &new, core::ptr::null_mut()) };
         }
@@ -125,13 +127,11 @@ fn change(signo: c_int, new: Option<&libc::sigaction>, old: Option<&mut libc::si
     if let (true, Some(a)) = (owned, action(signo)) {
         return LOCK.with(|| {
             if let Some(old) = old {
-                // SAFETY: all-zero is a valid sigaction.
-                *old = unsafe { core::mem::zeroed() };
+                *old = libc::sigaction::zeroed();
                 old.sa_sigaction = a.handler.load(Ordering::Relaxed) as usize;
                 old.sa_flags = a.flags.load(Ordering::Relaxed) as c_int;
                 let mask = a.mask.load(Ordering::Relaxed);
-                // SAFETY: the C library's set starts with the kernel's 64 bits.
-                unsafe { core::ptr::from_mut(&mut old.sa_mask).cast::<u64>().write_unaligned(mask) };
+                old.sa_mask = with_low_mask(&old.sa_mask, mask);
             }
             if let Some(new) = new {
                 remember(signo, new);
@@ -152,72 +152,50 @@ fn change(signo: c_int, new: Option<&libc::sigaction>, old: Option<&mut libc::si
     unsafe { real_sigaction()(signo, new, old) }
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn sigaction(
-    signo: c_int,
-    new: *const libc::sigaction,
-    old: *mut libc::sigaction,
-) -> c_int {
-    // SAFETY: the caller passes null or a valid structure.
-    let new = unsafe { new.as_ref() };
-    // SAFETY: as above.
-    let old = unsafe { old.as_mut() };
-    change(signo, new, old)
+interpose! {
+    fn [sigaction](
+        signo: c_int, new: *const libc::sigaction, old: *mut libc::sigaction,
+    ) -> c_int = |_original| {
+        // SAFETY: the caller passes null or a valid structure, perhaps the same one twice.
+        let new = unsafe { new.as_ref() }.copied();
+        // SAFETY: as above; `new` is a copy.
+        change(signo, new.as_ref(), unsafe { old.as_mut() })
+    }
 }
 
 fn simple(signo: c_int, handler: usize, flags: c_int) -> usize {
-    // SAFETY: all-zero is a valid sigaction.
-    let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
+    let mut new = libc::sigaction::zeroed();
     new.sa_sigaction = handler;
     new.sa_flags = flags;
     let mut old = new;
     if change(signo, Some(&new), Some(&mut old)) != 0 { libc::SIG_ERR } else { old.sa_sigaction }
 }
 
-macro_rules! signals {
-    ($($name:ident = $flags:expr),*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(signo: c_int, handler: usize) -> usize {
-            if action(signo).is_some() && INSTALLED.load(Ordering::Acquire) {
-                return simple(signo, handler, $flags);
-            }
-            let real = real!($name: fn(c_int, usize) -> usize);
-            // SAFETY: the caller's arguments.
-            unsafe { real(signo, handler) }
-        }
-    )*};
+/// signal(2) and its relatives, which have these flags.
+fn handle(signo: c_int, handler: usize, flags: c_int, original: impl FnOnce() -> usize) -> usize {
+    match action(signo) {
+        Some(_) if INSTALLED.load(Ordering::Acquire) => simple(signo, handler, flags),
+        _ => original(),
+    }
 }
 
-signals!(
-    signal = libc::SA_RESTART,
-    bsd_signal = libc::SA_RESTART,
-    ssignal = libc::SA_RESTART,
-    __sysv_signal = libc::SA_RESETHAND | libc::SA_NODEFER,
-    sysv_signal = libc::SA_RESETHAND | libc::SA_NODEFER
-);
-
-type Mask = unsafe extern "C" fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int;
-
-/// sigprocmask(2) for the program: the two signals are never really blocked.
-///
-/// # Safety
-/// As for sigprocmask(2).
-unsafe fn change_mask(real: Mask, how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int {
-    if state::host().is_none() {
-        // SAFETY: the caller's arguments.
-        return unsafe { real(how, new, old) };
-    }
+/// sigprocmask(2) for the program: the two signals are never really blocked. `new` and `old` are null or valid.
+fn change_mask(
+    real: Mask,
+    how: c_int,
+    new: Option<&libc::sigset_t>,
+    old: Option<&mut libc::sigset_t>,
+) -> c_int {
     let before = state::BLOCKED.get();
-    // SAFETY: null or valid by the caller.
-    let wanted = unsafe { new.as_ref() };
-    let stripped = wanted.map(strip);
+    let stripped = new.map(strip);
     let at = stripped.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    let mut found = libc::sigset_t::zeroed();
     // SAFETY: null or valid.
-    let r = unsafe { real(how, at, old) };
+    let r = unsafe { real(how, at, &mut found) };
     if r != 0 {
         return r;
     }
-    if let Some(wanted) = wanted {
+    if let Some(wanted) = new {
         let bits = low_mask(wanted) & OURS;
         state::BLOCKED.set(match how {
             libc::SIG_BLOCK => before | bits,
@@ -225,53 +203,60 @@ unsafe fn change_mask(real: Mask, how: c_int, new: *const libc::sigset_t, old: *
             _ => bits,
         });
     }
-    if !old.is_null() && before != 0 {
-        let at = old.cast::<u64>();
-        // SAFETY: valid by the caller; the C library's set starts with the kernel's 64 bits.
-        let bits = unsafe { at.read_unaligned() };
-        // SAFETY: as above.
-        unsafe { at.write_unaligned(bits | before) };
+    if let Some(old) = old {
+        *old = with_low_mask(&found, low_mask(&found) | before);
     }
     0
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn sigprocmask(how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int {
-    let real = real!(sigprocmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { change_mask(real, how, new, old) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn pthread_sigmask(
+/// # Safety
+/// `new` and `old` are null or valid, and perhaps the same.
+unsafe fn change_program_mask(
+    real: Mask,
     how: c_int,
     new: *const libc::sigset_t,
     old: *mut libc::sigset_t,
 ) -> c_int {
-    let real = real!(pthread_sigmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { change_mask(real, how, new, old) }
+    // SAFETY: by the caller.
+    let new = unsafe { new.as_ref() }.copied();
+    // SAFETY: by the caller; `new` is a copy.
+    change_mask(real, how, new.as_ref(), unsafe { old.as_mut() })
 }
 
-/// The head of a siginfo_t as the kernel lays it out for faults, and for queued signals.
-#[repr(C)]
-struct Info {
-    signo: i32,
-    errno: i32,
-    code: i32,
-    pad: i32,
-    /// For a fault: the address. For a queued signal: sender's process and user.
-    addr: u64,
-    /// For a queued signal: its value.
-    value: u64,
-    /// For a queued signal of the host's: the thread's stack and program pointers at the access that failed, or 0.
-    place: [u64; 2],
+type Mask = unsafe extern "C" fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int;
+
+interpose! {
+    fn [signal, bsd_signal, ssignal](signo: c_int, handler: usize) -> usize = |original| {
+        handle(signo, handler, libc::SA_RESTART, original)
+    }
+
+    fn [__sysv_signal, sysv_signal](signo: c_int, handler: usize) -> usize = |original| {
+        handle(signo, handler, libc::SA_RESETHAND | libc::SA_NODEFER, original)
+    }
+
+    fn [sigprocmask](how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int = |original| {
+        if state::host().is_none() {
+            return original();
+        }
+        let real = real!(sigprocmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
+        // SAFETY: the caller passes null or valid sets.
+        unsafe { change_program_mask(real, how, new, old) }
+    }
+
+    fn [pthread_sigmask](how: c_int, new: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int = |original| {
+        if state::host().is_none() {
+            return original();
+        }
+        let real = real!(pthread_sigmask: fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int);
+        // SAFETY: the caller passes null or valid sets.
+        unsafe { change_program_mask(real, how, new, old) }
+    }
 }
 
 extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let saved = errno();
     // SAFETY: the kernel passes a valid structure.
-    let info = unsafe { &mut *info.cast::<Info>() };
+    let info = unsafe { &mut *info.cast::<SignalInfo>() };
     // SAFETY: as above.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     if let Some(signo) = judge(signo, info, context)
@@ -282,31 +267,29 @@ extern "C" fn handler(signo: c_int, info: *mut libc::siginfo_t, context: *mut c_
     fail(saved);
 }
 
-/// What a signal means: `None` if the access is to be tried again, else the signal to deliver.
-fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Option<c_int> {
+/// Judges a signal: `None` if the access is to be tried again, else the signal to deliver.
+fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) -> Option<c_int> {
     let host = state::host()?;
-    if info.code == libc::SI_QUEUE && info.addr as i32 == host.pid {
+    if info.is_queued_by(host.pid) {
         // The host says that an access of this thread's has failed.
-        if let Some((addr, code)) = ddi_wire::signal_parts(info.value) {
+        if let Some(access) = info.failed_access() {
             let here = [register(context, libc::REG_RSP), register(context, libc::REG_RIP)];
-            if info.place != [0; 2] && info.place != here {
+            if access.place != [0; 2] && access.place != here {
                 // The access was let through after all, and the thread has gone on.
                 return None;
             }
-            info.place = [0; 2];
-            (info.addr, info.code, info.value) = (addr, code, 0);
-            set_register(context, libc::REG_CR2, addr);
+            info.become_fault(access);
+            set_register(context, libc::REG_CR2, access.addr);
             set_register(context, libc::REG_TRAPNO, 14);
         }
         return Some(signo);
     }
     if info.code > 0 && state::is_being_pinned(info.addr) {
         // A write that comes while the contents are copied waits.
-        // SAFETY: no memory is involved.
-        let _ = unsafe { sys::call(libc::SYS_sched_yield, [0; 6]) };
+        sys::sched_yield();
         return None;
     }
-    if info.code <= 0 || state::MODE.load(Ordering::Acquire) == 0 || !state::near(info.addr, 1) {
+    if info.code <= 0 || state::mode().is_none() || !state::near(info.addr, 1) {
         return Some(signo);
     }
     // The page fault's error code: bit 1 a write, bit 4 an instruction fetch.
@@ -316,23 +299,22 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
         e if e & 16 != 0 => libc::PROT_EXEC,
         _ => libc::PROT_READ,
     };
-    let a = [info.addr, access as u64, info.code as u64, 0, 0, 0];
     // This handler has all signals held; what the thread has when it goes on is what a signal is measured by.
-    match link::fault(a, low_mask(&context.uc_sigmask)) {
-        Ok(reply) => match reply.a {
-            [VERDICT_RETRY, 0, ..] => None,
+    match link::fault(info.addr, access.cast_unsigned(), low_mask(&context.uc_sigmask)) {
+        Ok(verdict) => match verdict {
+            Verdict::Retry { idle: false } => None,
             // Nothing was wrong with it when the host looked. If that goes on, Linux and the host disagree (about a mapping changed behind the shim's back).
-            [VERDICT_RETRY, ..] => {
+            Verdict::Retry { idle: true } => {
                 let (addr, count) = state::SPURIOUS.get();
                 let count = if addr == info.addr { count + 1 } else { 0 };
                 state::SPURIOUS.set((info.addr, count));
                 (count > 1000).then_some(signo)
             }
-            [VERDICT_SIGNAL, signo, code, errno, ..] => {
-                (info.signo, info.code, info.errno) = (signo as i32, code as i32, errno as i32);
-                Some(signo as c_int)
+            Verdict::Signal { signo, code, errno } => {
+                (info.signo, info.code, info.errno) = (signo, code, errno);
+                Some(signo)
             }
-            _ => stray(info).then_some(signo),
+            Verdict::Foreign => stray(info).then_some(signo),
         },
         Err(_) => {
             sys::complain(b"ddi: ddi-host is gone; this process used its devices and is killed\n");
@@ -344,7 +326,7 @@ fn judge(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) -> Optio
 
 /// An access to what is no device's: does its signal tell how things are? It may have been a device's when the access was tried, and be inaccessible only
 /// because it is being unmapped: tried again afterwards, it gets the code that fits what is there then.
-fn stray(info: &Info) -> bool {
+fn stray(info: &SignalInfo) -> bool {
     if info.code != ACCERR {
         return true;
     }
@@ -370,7 +352,7 @@ fn set_register(context: &mut libc::ucontext_t, which: c_int, value: u64) {
 }
 
 /// A fault of the shim's own copying is no signal but a short copy.
-fn recover(info: &Info, context: &mut libc::ucontext_t) -> bool {
+fn recover(info: &SignalInfo, context: &mut libc::ucontext_t) -> bool {
     if info.code <= 0 {
         return false;
     }
@@ -385,7 +367,7 @@ fn recover(info: &Info, context: &mut libc::ucontext_t) -> bool {
 }
 
 /// Hands a signal to the program.
-fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
+fn deliver(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) {
     let Some(a) = action(signo) else { return };
     let (handler, flags) = (a.handler.load(Ordering::Acquire), a.flags.load(Ordering::Relaxed) as c_int);
     let fault = info.code > 0;
@@ -410,7 +392,7 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
     if flags & libc::SA_SIGINFO != 0 {
         // SAFETY: the program registered a handler of this type.
         let f = unsafe {
-            core::mem::transmute::<u64, extern "C" fn(c_int, *mut Info, *mut libc::ucontext_t)>(handler)
+            core::mem::transmute::<u64, extern "C" fn(c_int, *mut SignalInfo, *mut libc::ucontext_t)>(handler)
         };
         f(signo, at, context);
     } else {
@@ -423,8 +405,7 @@ fn deliver(signo: c_int, info: &mut Info, context: &mut libc::ucontext_t) {
 
 /// Ends the process by a signal's default action.
 fn die(signo: c_int) {
-    // SAFETY: all-zero is the default action.
-    let default: libc::sigaction = unsafe { core::mem::zeroed() };
+    let default = libc::sigaction::zeroed();
     // SAFETY: valid places.
     unsafe { real_sigaction()(signo, &default, core::ptr::null_mut()) };
     sys::raise(signo);

@@ -1,13 +1,16 @@
 //! Sending and receiving, with the detour for buffers in device memory. A message that comes may also bring the descriptor of a device.
 
 use core::ffi::{c_int, c_uint, c_void};
+use core::ptr::{null, null_mut};
 use core::sync::atomic::Ordering;
 
 use ddi_wire::Buffer;
 
-use crate::detour::{self, Outcome, Own, Source, answer, outcome};
+use crate::detour::{self, Outcome, Source, answer, outcome};
 use crate::io::{one, vectors};
 use crate::real::fail;
+use crate::scratch::Scratch;
+use crate::sys::Plain;
 use crate::{copy, state, sys};
 
 /// Longest address of a socket.
@@ -32,64 +35,72 @@ impl<'a> Message<'a> {
     }
 }
 
-type Recvmsg = unsafe extern "C" fn(c_int, *mut libc::msghdr, c_int) -> isize;
+/// recvmsg(2) as the C library has it, into the shim's memory.
+fn native(fd: c_int, header: &mut libc::msghdr, flags: c_int) -> Outcome {
+    let real = real!(recvmsg: fn(c_int, *mut libc::msghdr, c_int) -> isize);
+    // SAFETY: the header, and all that it points to, are the shim's.
+    outcome(unsafe { real(fd, header, flags) })
+}
+
+/// The header of a message whose bytes go to `iov`.
+fn header_of(iov: &mut libc::iovec) -> libc::msghdr {
+    libc::msghdr { msg_iov: iov, msg_iovlen: 1, ..libc::msghdr::zeroed() }
+}
 
 /// Receives by way of a buffer of our own: looks at the message, delivers it, and takes it away then.
 pub fn receive(fd: c_int, source: Source, flags: c_int, message: &mut Message<'_>) -> Outcome {
-    let real: Recvmsg = real!(recvmsg: fn(c_int, *mut libc::msghdr, c_int) -> isize);
     let all = detour::room(message.buffers);
     let wanted = message.control.1.min(CONTROL);
-    let own = Own::new(2 * all + NAME + wanted)?;
-    let (name, control) = (own.at(2 * all), own.at(2 * all + NAME));
-    let mut iov = libc::iovec { iov_base: own.at(0), iov_len: all };
-    // SAFETY: all-zero is a valid msghdr.
-    let mut header: libc::msghdr = unsafe { core::mem::zeroed() };
-    (header.msg_iov, header.msg_iovlen) = (&raw mut iov, 1);
-    (header.msg_name, header.msg_namelen) = (name, NAME as u32);
-    (header.msg_control, header.msg_controllen) = (control, wanted);
+    let own = Scratch::new(2 * all + NAME + wanted + 16)?;
+    // The control part has headers, which are aligned.
+    let control = own.take::<u64>(wanted.div_ceil(8))?;
+    let (bytes, again, name) = (own.take::<u8>(all)?, own.take::<u8>(all)?, own.take::<u8>(NAME)?);
+    let mut iov = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: all };
+    let mut header = header_of(&mut iov);
+    (header.msg_name, header.msg_namelen) = (name.as_mut_ptr().cast(), NAME as u32);
+    (header.msg_control, header.msg_controllen) = (control.as_mut_ptr().cast(), wanted);
     // A queue of errors cannot be looked at.
     let look = if flags & libc::MSG_ERRQUEUE == 0 { libc::MSG_PEEK } else { 0 };
     if look == 0 && detour::touch(message.buffers, all) == 0 && all > 0 {
         return Err(copy::why());
     }
-    // SAFETY: the header and all that it points to are ours.
-    let n = outcome(unsafe { real(fd, &mut header, flags | look) })?;
-    let seen = n.min(all);
-    let delivered = deliver(source, seen, &own, message, &header, (name as u64, control as u64));
+    let n = native(fd, &mut header, flags | look)?;
+    let seen = bytes.get(..n.min(all)).unwrap_or_default();
+    let delivered = deliver(source, seen, message, &header, (name, control));
     let done = delivered.inspect_err(|_| close_passed(&header))?;
     let stream = source == Source::Stream;
     if look == 0 || flags & libc::MSG_PEEK != 0 || stream && done == 0 {
         return Ok(if stream { done } else { n });
     }
-    iov = libc::iovec { iov_base: own.at(all), iov_len: if stream { done } else { all } };
-    // SAFETY: all-zero is a valid msghdr.
-    let mut away: libc::msghdr = unsafe { core::mem::zeroed() };
-    (away.msg_iov, away.msg_iovlen) = (&raw mut iov, 1);
-    // SAFETY: as above. Descriptors that come along have been received already, and these are dropped.
-    let taken = outcome(unsafe { real(fd, &mut away, flags) })?;
-    let settled = detour::settle(message.buffers, &own, all, taken.min(all))?;
+    let mut iov =
+        libc::iovec { iov_base: again.as_mut_ptr().cast(), iov_len: if stream { done } else { all } };
+    // Descriptors that come along have been received already, and these are dropped.
+    let taken = native(fd, &mut header_of(&mut iov), flags)?;
+    let settled = detour::settle(message.buffers, seen, again.get(..taken.min(all)).unwrap_or_default())?;
     Ok(if stream { settled } else { taken })
 }
 
 /// Delivers what has been seen: how many bytes. Of a message all or nothing.
 fn deliver(
     source: Source,
-    seen: usize,
-    own: &Own,
+    seen: &[u8],
     message: &mut Message<'_>,
     header: &libc::msghdr,
-    (name, control): (u64, u64),
+    (name, control): (&[u8], &[u64]),
 ) -> Outcome {
-    let done = detour::put(message.buffers, own.at(0) as u64, seen);
-    if done < seen && (done == 0 || source != Source::Stream) {
+    let done = detour::put(message.buffers, seen);
+    if done < seen.len() && (done == 0 || source != Source::Stream) {
         return Err(copy::why());
     }
+    let name_len = message.name.1.min(header.msg_namelen) as usize;
+    let control_len = message.control.1.min(header.msg_controllen);
+    let room = size_of_val(control);
     let parts = [
-        (message.name.0, name, message.name.1.min(header.msg_namelen) as usize),
-        (message.control.0, control, message.control.1.min(header.msg_controllen)),
+        (message.name.0, name.as_ptr() as u64, name_len.min(name.len())),
+        (message.control.0, control.as_ptr() as u64, control_len.min(room)),
     ];
     for (to, from, len) in parts {
-        // SAFETY: ours has so many bytes; the other side is what the program named.
+        // SAFETY: ours has so many bytes; the program has named the other side for the result.
         if to != 0 && unsafe { copy::copy(to, from, len) } < len {
             return Err(copy::why());
         }
@@ -120,120 +131,47 @@ fn close_passed(header: &libc::msghdr) {
     }
 }
 
-/// recv(2) and recvfrom(2). A sender's address goes to `name`, if that is not null.
-///
-/// # Safety
-/// As for recvfrom(2).
-unsafe fn receive_from(
+/// recv(2) and recvfrom(2). A sender's address goes to `name`, if that is not null. `original` is Linux's.
+fn receive_from(
     fd: c_int,
-    buf: *mut c_void,
-    len: usize,
+    buffers: &[Buffer],
     flags: c_int,
-    name: *mut c_void,
-    name_len: *mut c_uint,
+    (name, name_len): (*mut c_void, *mut c_uint),
+    original: impl FnOnce() -> isize,
 ) -> isize {
-    let buffers = one(buf, len);
-    let Some(source) = detour::reading(fd, &buffers) else {
-        let real = real!(recvfrom: fn(c_int, *mut c_void, usize, c_int, *mut c_void, *mut c_uint) -> isize);
-        // SAFETY: the caller's arguments.
-        return detour::told(unsafe { real(fd, buf, len, flags, name, name_len) }, &buffers, true);
-    };
-    let mut message = Message::of(&buffers);
-    let mut have = 0u32;
+    let Some(source) = detour::reading(fd, buffers) else { return detour::told(original(), buffers, true) };
+    let mut message = Message::of(buffers);
     if !name.is_null() {
-        // SAFETY: a local; the other side is what the program named.
-        if unsafe { copy::copy((&raw mut have) as u64, name_len as u64, 4) } < 4 {
+        let mut have = [0; size_of::<c_uint>()];
+        if copy::read(&mut have, name_len as u64) < have.len() {
             return fail(copy::why()) as isize;
         }
-        message.name = (name as u64, have);
+        message.name = (name as u64, c_uint::from_ne_bytes(have));
     }
     let r = receive(fd, source, flags, &mut message);
     if r.is_ok() && !name.is_null() {
-        // SAFETY: as above. The program gave the place a moment ago.
-        unsafe { copy::copy(name_len as u64, (&raw const message.name.1) as u64, 4) };
+        // SAFETY: the program gave the place for the result.
+        unsafe { copy::write(name_len as u64, &message.name.1.to_ne_bytes()) };
     }
     answer(r)
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recv(fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { receive_from(fd, buf, len, flags, core::ptr::null_mut(), core::ptr::null_mut()) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __recv_chk(
-    fd: c_int,
-    buf: *mut c_void,
-    len: usize,
-    _room: usize,
-    flags: c_int,
-) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { recv(fd, buf, len, flags) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvfrom(
-    fd: c_int,
-    buf: *mut c_void,
-    len: usize,
-    flags: c_int,
-    name: *mut c_void,
-    name_len: *mut c_uint,
-) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { receive_from(fd, buf, len, flags, name, name_len) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __recvfrom_chk(
-    fd: c_int,
-    buf: *mut c_void,
-    len: usize,
-    _room: usize,
-    flags: c_int,
-    name: *mut c_void,
-    name_len: *mut c_uint,
-) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { receive_from(fd, buf, len, flags, name, name_len) }
-}
-
 /// The header of a message and its buffers, copied from the program; `None` if they are not there, or too many.
 fn header(at: *const libc::msghdr) -> Option<(libc::msghdr, crate::io::Vectors)> {
-    // SAFETY: all-zero is a valid msghdr.
-    let mut header: libc::msghdr = unsafe { core::mem::zeroed() };
-    let len = size_of::<libc::msghdr>();
-    // SAFETY: a local; the other side is what the program named.
-    let got = unsafe { copy::copy((&raw mut header) as u64, at as u64, len) };
-    let count = c_int::try_from(header.msg_iovlen).ok()?;
-    vectors(header.msg_iov, count).ok().filter(|_| got == len).map(|v| (header, v))
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvmsg(fd: c_int, at: *mut libc::msghdr, flags: c_int) -> isize {
-    let n = if state::MODE.load(Ordering::Relaxed) == 0 { None } else { received(fd, at, flags) };
-    let n = n.unwrap_or_else(|| {
-        let real: Recvmsg = real!(recvmsg: fn(c_int, *mut libc::msghdr, c_int) -> isize);
-        // SAFETY: the caller's arguments.
-        unsafe { real(fd, at, flags) }
-    });
-    if n >= 0 {
-        // The bit only makes the shim look closer from now on.
-        state::HOLDING.store(true, Ordering::Relaxed);
+    let mut header = [libc::msghdr::zeroed()];
+    if !copy::read_items(&mut header, at as u64) {
+        return None;
     }
-    n
+    let [header] = header;
+    let count = c_int::try_from(header.msg_iovlen).ok()?;
+    vectors(header.msg_iov, count).ok().map(|v| (header, v))
 }
 
-/// recvmsg(2) in a process with devices; `None` if the header or its buffers are not where the program says.
-fn received(fd: c_int, at: *mut libc::msghdr, flags: c_int) -> Option<isize> {
-    let (mut header, v) = header(at)?;
-    let Some(source) = detour::reading(fd, v.get()) else {
-        let real: Recvmsg = real!(recvmsg: fn(c_int, *mut libc::msghdr, c_int) -> isize);
-        // SAFETY: the program's arguments.
-        return Some(detour::told(unsafe { real(fd, at, flags) }, v.get(), true));
-    };
+/// recvmsg(2) in a process with devices.
+fn received(fd: c_int, at: *mut libc::msghdr, flags: c_int, original: impl FnOnce() -> isize) -> isize {
+    // Whether the header and its buffers are where the program says is Linux's to judge.
+    let Some((mut header, v)) = header(at) else { return original() };
+    let Some(source) = detour::reading(fd, v.get()) else { return detour::told(original(), v.get(), true) };
     let mut message = Message::of(v.get());
     message.name = (header.msg_name as u64, header.msg_namelen);
     message.control = (header.msg_control as u64, header.msg_controllen);
@@ -241,85 +179,91 @@ fn received(fd: c_int, at: *mut libc::msghdr, flags: c_int) -> Option<isize> {
     if r.is_ok() {
         (header.msg_namelen, header.msg_controllen) = (message.name.1, message.control.1);
         header.msg_flags = message.flags;
-        // SAFETY: a local; the other side is where the program had it a moment ago.
-        unsafe { copy::copy(at as u64, (&raw const header) as u64, size_of::<libc::msghdr>()) };
+        // SAFETY: the program gave the header for the result, too.
+        unsafe { copy::write_items(at as u64, &[header]) };
     }
-    Some(answer(r))
+    answer(r)
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvmmsg(
-    fd: c_int,
-    messages: *mut libc::mmsghdr,
-    count: c_uint,
-    flags: c_int,
-    limit: *mut libc::timespec,
-) -> c_int {
-    let real = real!(recvmmsg: fn(c_int, *mut libc::mmsghdr, c_uint, c_int, *mut libc::timespec) -> c_int);
-    state::HOLDING.store(true, Ordering::Relaxed);
-    // SAFETY: the caller's arguments.
-    unsafe { real(fd, messages, count, flags, limit) }
-}
-
-type Sendto = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *const c_void, c_uint) -> isize;
-
-/// send(2) and sendto(2).
+/// send(2) and sendto(2): to the address `name`, if that is not null.
 ///
 /// # Safety
-/// As for sendto(2).
+/// `name` is null or an address of `name_len` bytes.
 unsafe fn send_to(
     fd: c_int,
-    buf: *const c_void,
-    len: usize,
+    buffers: &[Buffer],
     flags: c_int,
-    name: *const c_void,
-    name_len: c_uint,
+    (name, name_len): (*const c_void, c_uint),
+    original: impl FnOnce() -> isize,
 ) -> isize {
-    let real: Sendto = real!(sendto: fn(c_int, *const c_void, usize, c_int, *const c_void, c_uint) -> isize);
-    let buffers = one(buf, len);
-    // SAFETY: a buffer of our own, and the caller's address.
-    let sent = detour::write(&buffers, |b, n| unsafe { real(fd, b, n, flags, name, name_len) });
-    sent.unwrap_or_else(|| {
-        // SAFETY: the caller's arguments.
-        detour::told(unsafe { real(fd, buf, len, flags, name, name_len) }, &buffers, false)
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { send_to(fd, buf, len, flags, core::ptr::null(), 0) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn sendto(
-    fd: c_int,
-    buf: *const c_void,
-    len: usize,
-    flags: c_int,
-    name: *const c_void,
-    name_len: c_uint,
-) -> isize {
-    // SAFETY: the caller's arguments.
-    unsafe { send_to(fd, buf, len, flags, name, name_len) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn sendmsg(fd: c_int, at: *const libc::msghdr, flags: c_int) -> isize {
-    let real = real!(sendmsg: fn(c_int, *const libc::msghdr, c_int) -> isize);
-    let copied = if state::MODE.load(Ordering::Relaxed) == 0 { None } else { header(at) };
-    let Some((header, v)) = copied else {
-        // SAFETY: the caller's arguments.
-        return unsafe { real(fd, at, flags) };
-    };
-    let sent = detour::write(v.get(), |b, n| {
-        let mut iov = libc::iovec { iov_base: b, iov_len: n };
-        let own = libc::msghdr { msg_iov: &raw mut iov, msg_iovlen: 1, ..header };
-        // SAFETY: a buffer of our own, and the caller's name and control part.
-        unsafe { real(fd, &own, flags) }
+    let sent = detour::write(buffers, |bytes| {
+        let real = real!(sendto: fn(c_int, *const c_void, usize, c_int, *const c_void, c_uint) -> isize);
+        // SAFETY: so many bytes; the address by the caller.
+        unsafe { real(fd, bytes.as_ptr().cast(), bytes.len(), flags, name, name_len) }
     });
-    sent.unwrap_or_else(|| {
-        // SAFETY: the caller's arguments.
-        detour::told(unsafe { real(fd, at, flags) }, v.get(), false)
-    })
+    sent.unwrap_or_else(|| detour::told(original(), buffers, false))
+}
+
+interpose! {
+    fn [recv](fd: c_int, buf: *mut c_void, len: usize, flags: c_int) -> isize = |original| {
+        receive_from(fd, &one(buf, len), flags, (null_mut(), null_mut()), original)
+    }
+
+    fn [__recv_chk](fd: c_int, buf: *mut c_void, len: usize, room: usize, flags: c_int) -> isize = |original| {
+        receive_from(fd, &one(buf, len), flags, (null_mut(), null_mut()), original)
+    }
+
+    fn [recvfrom](
+        fd: c_int, buf: *mut c_void, len: usize, flags: c_int, name: *mut c_void, name_len: *mut c_uint,
+    ) -> isize = |original| {
+        receive_from(fd, &one(buf, len), flags, (name, name_len), original)
+    }
+
+    fn [__recvfrom_chk](
+        fd: c_int, buf: *mut c_void, len: usize, room: usize, flags: c_int,
+        name: *mut c_void, name_len: *mut c_uint,
+    ) -> isize = |original| {
+        receive_from(fd, &one(buf, len), flags, (name, name_len), original)
+    }
+
+    fn [recvmsg](fd: c_int, at: *mut libc::msghdr, flags: c_int) -> isize = |original| {
+        let n = if state::mode().is_none() { original() } else { received(fd, at, flags, original) };
+        if n >= 0 {
+            // The bit only makes the shim look closer from now on.
+            state::HOLDING.store(true, Ordering::Relaxed);
+        }
+        n
+    }
+
+    fn [recvmmsg](
+        fd: c_int, messages: *mut libc::mmsghdr, count: c_uint, flags: c_int, limit: *mut libc::timespec,
+    ) -> c_int = |original| {
+        state::HOLDING.store(true, Ordering::Relaxed);
+        original()
+    }
+
+    fn [send](fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize = |original| {
+        // SAFETY: no address.
+        unsafe { send_to(fd, &one(buf, len), flags, (null(), 0), original) }
+    }
+
+    fn [sendto](
+        fd: c_int, buf: *const c_void, len: usize, flags: c_int, name: *const c_void, name_len: c_uint,
+    ) -> isize = |original| {
+        // SAFETY: the caller's address.
+        unsafe { send_to(fd, &one(buf, len), flags, (name, name_len), original) }
+    }
+
+    fn [sendmsg](fd: c_int, at: *const libc::msghdr, flags: c_int) -> isize = |original| {
+        let copied = if state::mode().is_none() { None } else { header(at) };
+        let Some((header, v)) = copied else { return original() };
+        let sent = detour::write(v.get(), |bytes| {
+            let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            let own = libc::msghdr { msg_iov: &raw mut iov, msg_iovlen: 1, ..header };
+            let real = real!(sendmsg: fn(c_int, *const libc::msghdr, c_int) -> isize);
+            // SAFETY: a buffer of our own, and the caller's name and control part.
+            unsafe { real(fd, &own, flags) }
+        });
+        sent.unwrap_or_else(|| detour::told(original(), v.get(), false))
+    }
 }

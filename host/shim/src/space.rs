@@ -3,11 +3,11 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_wire::uffd::{IOCTL_REGISTER, MODE_MINOR, MODE_MISSING, Register, Span};
-use ddi_wire::{HIDDEN, MapPiece, Range};
+use ddi_wire::{Behind, Items, MapPiece, PAGE_SIZE, Range};
 
 use crate::{state, sys};
 
-/// Where device mappings go when the program does not say: far from everything else, so that a glance at an address tells that it is no device's.
+/// Zone of device mappings whose address the program does not choose: far from everything else, so that a glance at an address tells that it is no device's.
 const ZONE: u64 = 0x2000_0000_0000;
 const ZONE_END: u64 = 0x6000_0000_0000;
 static NEXT: AtomicU64 = AtomicU64::new(ZONE);
@@ -26,16 +26,17 @@ fn zone() -> (u64, u64, &'static AtomicU64) {
 
 const NONE: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
 
-/// Finds room, and keeps it with inaccessible memory.
-pub fn reserve(len: u64, align: u64, offset: u64, hint: u64, fixed: bool) -> Result<u64, i32> {
-    if fixed {
-        state::widen(hint, len);
-        // SAFETY: the program asked for this range to be replaced.
-        return unsafe { sys::mmap(hint, len, libc::PROT_NONE, NONE | libc::MAP_FIXED, -1, 0) };
-    }
+/// Replaces a range by inaccessible memory. Never a hole for a moment: another thread's mapping could get into it, and be mapped over.
+pub fn clear(addr: u64, len: u64) -> Result<(), i32> {
+    state::widen(addr, len);
+    // SAFETY: the program asked for this range to be replaced.
+    unsafe { sys::mmap(addr, len, libc::PROT_NONE, NONE | libc::MAP_FIXED, -1, 0) }.map(drop)
+}
+
+/// Finds room, and keeps it with inaccessible memory. `align` is a power of two.
+pub fn reserve(len: u64, align: u64, offset: u64, hint: u64) -> Result<u64, i32> {
     let place = |at: u64| {
-        // SAFETY: a new mapping that replaces nothing.
-        let r = unsafe { sys::mmap(at, len, libc::PROT_NONE, NONE | libc::MAP_FIXED_NOREPLACE, -1, 0) }?;
+        let r = sys::map_new(at, len, libc::PROT_NONE, libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE)?;
         if r == at {
             state::widen(at, len);
             return Ok(at);
@@ -69,8 +70,7 @@ pub fn reserve(len: u64, align: u64, offset: u64, hint: u64, fixed: bool) -> Res
         return Err(libc::ENOMEM);
     }
     // The zone is crowded: let Linux look, with room to align.
-    // SAFETY: a new mapping that replaces nothing.
-    let wide = unsafe { sys::mmap(0, len + align, libc::PROT_NONE, NONE, -1, 0) }?;
+    let wide = sys::map_new(0, len + align, libc::PROT_NONE, libc::MAP_NORESERVE)?;
     let at = fit(wide);
     let (before, after) = (at - wide, wide + align - at);
     if before > 0 {
@@ -98,18 +98,20 @@ pub fn unmap(addr: u64, len: u64) -> Result<(), i32> {
 
 /// Maps frames of the memory; where accesses are watched, inaccessible until they are.
 pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
-    if piece.offset == HIDDEN {
-        return hide(piece.va, piece.len, memory);
-    }
+    let offset = match piece.behind {
+        Behind::Frames(offset) => offset,
+        Behind::Hidden => return hide(piece.va, piece.len, memory),
+        Behind::Unmapped => return Err(libc::EINVAL),
+    };
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
     let first = if uffd >= 0 { libc::PROT_NONE } else { piece.prot as i32 };
     // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
-    unsafe { sys::mmap(piece.va, piece.len, first, flags, memory, piece.offset) }?;
+    unsafe { sys::mmap(piece.va, piece.len, first, flags, memory, offset) }?;
     if uffd >= 0 {
         watch(piece.va, piece.len, uffd)?;
         if piece.prot != 0 {
             // SAFETY: the mapping just made.
-            unsafe { sys::mprotect(piece.va, piece.len, piece.prot) }?;
+            unsafe { sys::mprotect(piece.va, piece.len, piece.prot.into()) }?;
         }
     }
     Ok(())
@@ -125,7 +127,7 @@ fn hide(addr: u64, len: u64, memory: i32) -> Result<(), i32> {
     unsafe { sys::mmap(addr, len, libc::PROT_NONE, flags, memory, NOWHERE + addr) }.map(drop)
 }
 
-/// Has a userfaultfd tell of accesses to pages of a mapping that have no translation.
+/// Registers a mapping with a userfaultfd, which then reports accesses to pages that have no translation.
 fn watch(start: u64, len: u64, uffd: i32) -> Result<(), i32> {
     let mut arg = Register { range: Span { start, len }, mode: MODE_MISSING | MODE_MINOR, ioctls: 0 };
     // SAFETY: the structure of this request.
@@ -188,12 +190,10 @@ unsafe extern "C" {
 }
 
 /// Puts frames of the memory in place of what is there, with its contents. Other threads' writes wait meanwhile (see `signals`).
-pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(), i32> {
+pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u32) -> Result<(), i32> {
     // What cannot be read must be an error here, and not below.
-    let mut byte = 0u8;
-    for page in (addr..addr + len).step_by(4096) {
-        // SAFETY: a byte of ours; the other side is what the program named.
-        if unsafe { crate::copy::copy((&raw mut byte) as u64, page, 1) } != 1 {
+    for page in (addr..addr + len).step_by(PAGE_SIZE as usize) {
+        if crate::copy::read(&mut [0], page) != 1 {
             return Err(libc::EFAULT);
         }
     }
@@ -205,7 +205,7 @@ pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(
     state::PINNING.0.store(addr, Ordering::SeqCst);
     state::PINNING.1.store(addr + len, Ordering::SeqCst);
     // SAFETY: `copy` has `len` bytes; the range holds memory that can be read, and has the same contents afterwards.
-    let r = unsafe { ddi_shim_pin(addr, len, copy, prot) };
+    let r = unsafe { ddi_shim_pin(addr, len, copy, prot.into()) };
     state::PINNING.1.store(0, Ordering::SeqCst);
     state::PINNED.unlock();
     if r < 0 {
@@ -221,15 +221,15 @@ pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u64) -> Result<(
 }
 
 /// Changes protections.
-pub fn protect(ranges: &[Range]) -> Result<(), i32> {
+pub fn protect(ranges: Items<'_, Range>) -> Result<(), i32> {
     ranges.iter().try_for_each(|r| {
         // SAFETY: the host asks for device mappings, or for what the program named in mprotect.
-        unsafe { sys::mprotect(r.va, r.len, r.prot) }.map(drop)
+        unsafe { sys::mprotect(r.va, r.len, r.prot.into()) }.map(drop)
     })
 }
 
 /// Drops translations.
-pub fn zap(ranges: &[Range], memory: i32, uffd: i32) -> Result<(), i32> {
+pub fn zap(ranges: Items<'_, Range>, memory: i32, uffd: i32) -> Result<(), i32> {
     /// Linux 5.18: also for locked memory.
     const DONTNEED_LOCKED: i32 = 24;
     ranges.iter().try_for_each(|r| {

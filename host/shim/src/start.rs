@@ -54,14 +54,11 @@ fn read_environment() -> Option<state::Host> {
 
 /// Maps the board; 0 if the host is not there, in which case there are no devices.
 fn map_board(path: &str) -> u64 {
-    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
-    // SAFETY: the path ends with NUL.
-    let Ok(fd) = (unsafe { sys::call(libc::SYS_open, [path.as_ptr() as u64, flags, 0, 0, 0, 0]) }) else {
-        return 0;
-    };
+    let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else { return 0 };
+    let Ok(fd) = sys::open(path, libc::O_RDONLY | libc::O_CLOEXEC) else { return 0 };
     // SAFETY: a new mapping that replaces nothing.
-    let at = unsafe { sys::mmap(0, BOARD_LEN as u64, libc::PROT_READ, libc::MAP_SHARED, fd as i32, 0) };
-    sys::close(fd as i32);
+    let at = unsafe { sys::mmap(0, BOARD_LEN as u64, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    sys::close(fd);
     let at = at.unwrap_or(0);
     if node::plausible(at) { at } else { 0 }
 }

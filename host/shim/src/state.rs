@@ -1,12 +1,15 @@
 //! What the shim knows: all of it in statics, most of it atomics, so that signal handlers and forked children find it in order.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 
+use ddi_wire::{FaultMode, FaultPolicy};
+
+use crate::line::Line;
 use crate::sys::{self, Lock};
 
-/// What the environment says about the host. Unset: the shim does nothing.
+/// The host according to the environment. Unset: the shim does nothing.
 pub struct Host {
     /// Name of its abstract socket.
     pub name: Vec<u8>,
@@ -17,7 +20,7 @@ pub struct Host {
     /// `LD_PRELOAD=` entry that is ours, and the `DDI_HOST_SOCKET=` entry, both with NUL.
     pub preload: Vec<u8>,
     pub socket: Vec<u8>,
-    /// Where the board is mapped; 0 if it could not be.
+    /// Address of the board; 0 if it could not be mapped.
     pub board: u64,
 }
 
@@ -35,16 +38,35 @@ pub fn set_host(host: Host) {
 pub static PID: AtomicI32 = AtomicI32::new(0);
 /// Protects connecting, attaching and forking.
 pub static SETUP: Lock = Lock::new();
-/// Is there a lifeline?
+/// Set while there is a lifeline.
 pub static CONNECTED: AtomicBool = AtomicBool::new(false);
 /// The host's number for this process.
 pub static TOKEN: AtomicU64 = AtomicU64::new(0);
 /// Device mappings lie below 4 GiB.
 pub static BELOW_4G: AtomicBool = AtomicBool::new(false);
-/// How faults may be caught (`FAULTS_*`).
-pub static POLICY: AtomicU64 = AtomicU64::new(0);
-/// How faults are caught (`FAULTS_*`); 0 until there can be mappings.
-pub static MODE: AtomicU64 = AtomicU64::new(0);
+/// Policy of catching faults, as a number.
+static POLICY: AtomicU32 = AtomicU32::new(0);
+/// Fault mode, as a number; 0 until there can be mappings.
+static MODE: AtomicU32 = AtomicU32::new(0);
+
+/// Returns how faults may be caught.
+pub fn policy() -> FaultPolicy {
+    FaultPolicy::from_number(POLICY.load(Ordering::Relaxed)).unwrap_or_default()
+}
+
+pub fn set_policy(policy: FaultPolicy) {
+    POLICY.store(policy as u32, Ordering::Relaxed);
+}
+
+/// Returns how faults are caught; `None` until there can be mappings.
+pub fn mode() -> Option<FaultMode> {
+    FaultMode::from_number(MODE.load(Ordering::Acquire))
+}
+
+pub fn set_mode(mode: Option<FaultMode>) {
+    MODE.store(mode.map_or(0, |mode| mode as u32), Ordering::Release);
+}
+
 /// Descriptors.
 pub static LIFELINE: AtomicI32 = AtomicI32::new(-1);
 pub static MEMORY: AtomicI32 = AtomicI32::new(-1);
@@ -56,7 +78,7 @@ pub static HOLDING: AtomicBool = AtomicBool::new(false);
 static LOW: AtomicU64 = AtomicU64::new(u64::MAX);
 static HIGH: AtomicU64 = AtomicU64::new(0);
 
-/// May a device mapping overlap this range?
+/// Returns whether a device mapping may overlap this range.
 pub fn near(addr: u64, len: u64) -> bool {
     addr < HIGH.load(Ordering::Acquire) && addr.saturating_add(len) > LOW.load(Ordering::Acquire)
 }
@@ -72,7 +94,7 @@ pub static PINNED: Lock = Lock::new();
 /// Start and end of it; the end is 0 outside of that.
 pub static PINNING: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
 
-/// Is this address being pinned now?
+/// Returns whether this address is being pinned now.
 pub fn is_being_pinned(addr: u64) -> bool {
     addr >= PINNING.0.load(Ordering::SeqCst) && addr < PINNING.1.load(Ordering::SeqCst)
 }
@@ -89,7 +111,7 @@ impl Change {
         Change(())
     }
 
-    /// How many have ended; `None` while there is one.
+    /// Returns the number of changes that have ended; `None` while there is one.
     pub fn settled() -> Option<u64> {
         let ended = CHANGES.1.load(Ordering::SeqCst);
         (CHANGES.0.load(Ordering::SeqCst) == ended).then_some(ended)
@@ -105,14 +127,6 @@ impl Drop for Change {
     fn drop(&mut self) {
         CHANGES.1.fetch_add(1, Ordering::SeqCst);
     }
-}
-
-/// A thread's connection.
-#[derive(Clone, Copy)]
-pub struct Line {
-    pub fd: i32,
-    /// A buffer of [`ddi_wire::PAYLOAD_MAX`] bytes.
-    pub buf: *mut u8,
 }
 
 thread_local! {

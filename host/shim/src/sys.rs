@@ -1,11 +1,42 @@
 //! Raw system calls. They touch neither errno nor thread-local storage, so that the agent and vfork children may use them.
 
 use core::arch::asm;
+use core::ffi::CStr;
+
+/// A type of which any bytes are a value, zeroes included.
+///
+/// # Safety
+/// They are.
+pub unsafe trait Plain: Copy {
+    /// Returns the value whose bytes are zero.
+    fn zeroed() -> Self {
+        // SAFETY: any bytes are a value.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        // SAFETY: numbers, pointers that are not followed, and functions that may be missing.
+        unsafe impl Plain for $type {}
+    )*};
+}
+
+plain!(u8, u16, u64, usize, libc::pollfd, ddi_wire::PollItem, ddi_wire::Buffer);
+plain!(
+    libc::msghdr,
+    libc::sigaction,
+    libc::sigset_t,
+    libc::sockaddr_un,
+    libc::stat,
+    libc::statx,
+    libc::dirent64
+);
 
 /// A raw system call: its result, or the error number.
 ///
 /// # Safety
-/// What the system call does with its arguments must be sound.
+/// The system call's use of its arguments must be sound.
 pub unsafe fn call(n: i64, a: [u64; 6]) -> Result<u64, i32> {
     let r: i64;
     // SAFETY: the register convention of x86-64 Linux; the caller vouches for the call itself.
@@ -25,19 +56,120 @@ fn fd(n: i32) -> u64 {
     n as i64 as u64
 }
 
+/// Makes a system call that involves no memory.
+fn plain_call(n: i64, a: [u64; 3]) -> Result<u64, i32> {
+    // SAFETY: those of this module's functions that make one name only calls whose arguments are numbers.
+    unsafe { call(n, [a[0], a[1], a[2], 0, 0, 0]) }
+}
+
+/// Opens a file that is there.
+pub fn open(path: &CStr, flags: i32) -> Result<i32, i32> {
+    // SAFETY: the path ends with NUL.
+    unsafe { call(libc::SYS_open, [path.as_ptr() as u64, flags as u64, 0, 0, 0, 0]) }.map(|n| n as i32)
+}
+
+/// Makes a call that fills a buffer: its number, the descriptor, and the buffer's address and length. Returns the number of bytes.
+fn fill(number: i64, n: i32, to: &mut [u8]) -> Result<usize, i32> {
+    // SAFETY: the buffer is as long as said.
+    unsafe { call(number, [fd(n), to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0]) }.map(|n| n as usize)
+}
+
+pub fn read(n: i32, to: &mut [u8]) -> Result<usize, i32> {
+    fill(libc::SYS_read, n, to)
+}
+
+pub fn getdents(n: i32, to: &mut [u8]) -> Result<usize, i32> {
+    fill(libc::SYS_getdents64, n, to)
+}
+
+/// Returns the number of bytes of the link's target.
+pub fn readlink(path: &CStr, to: &mut [u8]) -> Result<usize, i32> {
+    let a = [path.as_ptr() as u64, to.as_mut_ptr() as u64, to.len() as u64, 0, 0, 0];
+    // SAFETY: the path ends with NUL, the buffer is as long as said.
+    unsafe { call(libc::SYS_readlink, a) }.map(|n| n as usize)
+}
+
+pub fn lseek(n: i32, offset: i64, whence: i32) -> Result<u64, i32> {
+    plain_call(libc::SYS_lseek, [fd(n), offset.cast_unsigned(), whence as u64])
+}
+
+pub fn socket() -> Result<i32, i32> {
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    plain_call(libc::SYS_socket, [libc::AF_UNIX as u64, kind as u64, 0]).map(|n| n as i32)
+}
+
+pub fn dup2(old: i32, new: i32) -> Result<u64, i32> {
+    plain_call(libc::SYS_dup2, [fd(old), fd(new), 0])
+}
+
+pub fn close_range(first: u32, last: u32, flags: i32) -> Result<u64, i32> {
+    plain_call(libc::SYS_close_range, [first.into(), last.into(), flags as u64])
+}
+
+pub fn setsid() {
+    let _ = plain_call(libc::SYS_setsid, [0; 3]);
+}
+
+pub fn geteuid() -> u64 {
+    plain_call(libc::SYS_geteuid, [0; 3]).unwrap_or(1)
+}
+
+pub fn sched_yield() {
+    let _ = plain_call(libc::SYS_sched_yield, [0; 3]);
+}
+
+pub fn userfaultfd(flags: i32) -> Result<i32, i32> {
+    plain_call(libc::SYS_userfaultfd, [flags as u64, 0, 0]).map(|n| n as i32)
+}
+
+/// Makes two descriptors by a call whose arguments are put round their place: before it `a`, behind it `b`.
+fn two(number: i64, a: &[u64], b: &[u64]) -> Result<[i32; 2], i32> {
+    let mut pair = [0i32; 2];
+    let mut args = [0; 6];
+    let all = a.iter().copied().chain([pair.as_mut_ptr() as u64]).chain(b.iter().copied());
+    args.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+    // SAFETY: room for two descriptors.
+    unsafe { call(number, args) }.map(|_| pair)
+}
+
+pub fn socketpair() -> Result<[i32; 2], i32> {
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    two(libc::SYS_socketpair, &[libc::AF_UNIX as u64, kind as u64, 0], &[])
+}
+
+pub fn pipe() -> Result<[i32; 2], i32> {
+    two(libc::SYS_pipe2, &[], &[libc::O_CLOEXEC as u64])
+}
+
+/// poll(2). Returns how many entries have events.
+pub fn poll(fds: &mut [libc::pollfd], millis: i32) -> Result<u64, i32> {
+    let a = [fds.as_mut_ptr() as u64, fds.len() as u64, fd(millis), 0, 0, 0];
+    // SAFETY: as many entries as said.
+    unsafe { call(libc::SYS_poll, a) }
+}
+
+/// Maps `len` bytes of new memory, at an address that Linux chooses or near `hint`; nothing is replaced.
+pub fn map_new(hint: u64, len: u64, prot: i32, flags: i32) -> Result<u64, i32> {
+    let flags = flags & !libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: without MAP_FIXED a mapping replaces nothing.
+    unsafe { mmap(hint, len, prot, flags, -1, 0) }
+}
+
+/// Maps `len` bytes of new memory that may be read and written.
+pub fn map_memory(len: u64) -> Result<u64, i32> {
+    map_new(0, len, libc::PROT_READ | libc::PROT_WRITE, 0)
+}
+
 pub fn close(n: i32) {
-    // SAFETY: no memory is involved.
-    let _ = unsafe { call(libc::SYS_close, [fd(n), 0, 0, 0, 0, 0]) };
+    let _ = plain_call(libc::SYS_close, [fd(n), 0, 0]);
 }
 
 pub fn getpid() -> i32 {
-    // SAFETY: no memory is involved.
-    unsafe { call(libc::SYS_getpid, [0; 6]) }.unwrap_or(0) as i32
+    plain_call(libc::SYS_getpid, [0; 3]).unwrap_or(0) as i32
 }
 
 pub fn gettid() -> i32 {
-    // SAFETY: no memory is involved.
-    unsafe { call(libc::SYS_gettid, [0; 6]) }.unwrap_or(0) as i32
+    plain_call(libc::SYS_gettid, [0; 3]).unwrap_or(0) as i32
 }
 
 pub fn fcntl(n: i32, op: i32, arg: u64) -> Result<u64, i32> {
@@ -60,7 +192,7 @@ pub unsafe fn munmap(addr: u64, len: u64) -> Result<u64, i32> {
 }
 
 /// # Safety
-/// What uses the range must bear the new protection.
+/// Users of the range must bear the new protection.
 pub unsafe fn mprotect(addr: u64, len: u64, prot: u64) -> Result<u64, i32> {
     // SAFETY: by the caller.
     unsafe { call(libc::SYS_mprotect, [addr, len, prot, 0, 0, 0]) }
@@ -84,24 +216,27 @@ pub unsafe fn ioctl<T>(n: i32, request: u64, arg: &mut T) -> Result<u64, i32> {
 
 pub fn exit(code: u64) -> ! {
     loop {
-        // SAFETY: ends this task.
-        let _ = unsafe { call(libc::SYS_exit, [code, 0, 0, 0, 0, 0]) };
+        let _ = plain_call(libc::SYS_exit, [code, 0, 0]);
     }
 }
 
 /// Sends a signal to the calling thread.
 pub fn raise(signo: i32) {
-    // SAFETY: no memory is involved.
-    let _ = unsafe { call(libc::SYS_tgkill, [getpid() as u64, gettid() as u64, signo as u64, 0, 0, 0]) };
+    let _ = plain_call(libc::SYS_tgkill, [getpid() as u64, gettid() as u64, signo as u64]);
+}
+
+/// Changes the calling thread's signal mask as `how` says. Returns the old one.
+fn change_mask(how: i32, set: u64) -> u64 {
+    let mut old = 0u64;
+    let a = [how as u64, (&raw const set) as u64, (&raw mut old) as u64, 8, 0, 0];
+    // SAFETY: both point to masks of 8 bytes.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, a) };
+    old
 }
 
 /// Replaces the calling thread's signal mask by `set`, returns the old one.
 pub fn set_mask(set: u64) -> u64 {
-    let mut old = 0u64;
-    let (new, old_at) = (core::ptr::from_ref(&set) as u64, core::ptr::from_mut(&mut old) as u64);
-    // SAFETY: both point to masks of 8 bytes.
-    let _ = unsafe { call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, new, old_at, 8, 0, 0]) };
-    old
+    change_mask(libc::SIG_SETMASK, set)
 }
 
 /// Holds back all signals but the two that the shim itself needs; the mask before.
@@ -111,11 +246,7 @@ pub fn hold_signals() -> u64 {
 
 /// The calling thread's signal mask.
 pub fn mask() -> u64 {
-    let mut old = 0u64;
-    let at = core::ptr::from_mut(&mut old) as u64;
-    // SAFETY: points to a mask of 8 bytes.
-    let _ = unsafe { call(libc::SYS_rt_sigprocmask, [libc::SIG_BLOCK as u64, 0, at, 8, 0, 0]) };
-    old
+    change_mask(libc::SIG_BLOCK, 0)
 }
 
 /// The bit of a signal in a mask.
@@ -123,7 +254,7 @@ pub const fn bit(signo: i32) -> u64 {
     1 << (signo - 1)
 }
 
-/// Lets other threads run for a moment.
+/// Lets other threads run for a moment. Nothing rests on how long: whoever calls this looks again.
 pub fn nap() {
     let wanted = [0u64, 20_000];
     // SAFETY: seconds and nanoseconds; what is left of them is not asked for.
@@ -150,18 +281,20 @@ impl Lock {
             return;
         }
         while self.0.swap(2, Acquire) != 0 {
-            let at = core::ptr::from_ref(&self.0) as u64;
-            // SAFETY: waits on a word that lives for ever (every lock is static).
-            let _ = unsafe { call(libc::SYS_futex, [at, libc::FUTEX_WAIT as u64, 2, 0, 0, 0]) };
+            self.futex(libc::FUTEX_WAIT, 2);
         }
     }
 
     pub fn unlock(&self) {
         if self.0.swap(0, core::sync::atomic::Ordering::Release) == 2 {
-            let at = core::ptr::from_ref(&self.0) as u64;
-            // SAFETY: wakes waiters on a word.
-            let _ = unsafe { call(libc::SYS_futex, [at, libc::FUTEX_WAKE as u64, 1, 0, 0, 0]) };
+            self.futex(libc::FUTEX_WAKE, 1);
         }
+    }
+
+    fn futex(&self, op: i32, value: u64) {
+        let at = core::ptr::from_ref(&self.0) as u64;
+        // SAFETY: waits on a word, or wakes who waits; the word lives meanwhile.
+        let _ = unsafe { call(libc::SYS_futex, [at, op as u64, value, 0, 0, 0]) };
     }
 
     /// In a forked child: nobody holds it.
@@ -174,5 +307,39 @@ impl Lock {
         let r = f();
         self.unlock();
         r
+    }
+}
+
+/// A value that threads share, for short sections. No signal handler may find its lock held by the code that it interrupted, so signals are held meanwhile.
+///
+/// # Invariants
+/// The value is accessed under the lock only, but for parts of it whose addresses were handed out: these are their takers' until they give them back.
+pub struct Table<T> {
+    lock: Lock,
+    value: core::cell::UnsafeCell<T>,
+}
+
+// SAFETY: one thread at a time accesses the value, by the invariant.
+unsafe impl<T: Send> Sync for Table<T> {}
+
+impl<T> Table<T> {
+    pub const fn new(value: T) -> Table<T> {
+        Table { lock: Lock::new(), value: core::cell::UnsafeCell::new(value) }
+    }
+
+    /// Calls `f` with the value. `f` must not call this again.
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        let user = hold_signals();
+        let r = self.lock.with(|| {
+            // SAFETY: under the lock, by the invariant.
+            f(unsafe { &mut *self.value.get() })
+        });
+        set_mask(user);
+        r
+    }
+
+    /// In a forked child: nobody holds the lock.
+    pub fn reset(&self) {
+        self.lock.reset();
     }
 }

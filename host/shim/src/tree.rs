@@ -3,18 +3,17 @@
 //! A descriptor of one is a descriptor of a directory that Linux has everywhere, which of them is kept in a table; close(2) is not watched, so an entry counts while
 //! its descriptor is still one of that directory.
 
-use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_wire::PATH_MAX;
 
 use crate::node::{self, Node};
-use crate::sys::{self, Lock};
+use crate::sys::{self, Table};
 
 /// The directory that is opened for ours.
 const ANCHOR: &CStr = c"/proc/self/fdinfo";
-/// How its path ends.
+/// End of its path.
 const ENDS: &[u8] = b"/fdinfo";
 /// Most that are open at once. One more takes the place of the oldest.
 const MOST: usize = 64;
@@ -40,35 +39,19 @@ struct Open {
     dir: Dir,
 }
 
-struct Table(UnsafeCell<([Open; MOST], usize)>);
-
-// SAFETY: used under the lock only.
-unsafe impl Sync for Table {}
-
 const FREE: Open = Open { fd: -1, dir: Dir { bytes: [0; PATH_MAX], len: 0 } };
-static TABLE: Table = Table(UnsafeCell::new(([FREE; MOST], 0)));
-static LOCK: Lock = Lock::new();
-/// Has one ever been opened?
+/// The open ones, and how many have been.
+static TABLE: Table<([Open; MOST], usize)> = Table::new(([FREE; MOST], 0));
+/// Whether one has ever been opened.
 static USED: AtomicBool = AtomicBool::new(false);
-
-fn with<R>(f: impl FnOnce(&mut ([Open; MOST], usize)) -> R) -> R {
-    let user = sys::hold_signals();
-    let r = LOCK.with(|| {
-        // SAFETY: under the lock.
-        let table = unsafe { &mut *TABLE.0.get() };
-        f(table)
-    });
-    sys::set_mask(user);
-    r
-}
 
 /// In a forked child.
 pub fn born() {
-    LOCK.reset();
+    TABLE.reset();
 }
 
 fn enter(fd: c_int, dir: Dir) {
-    with(|(table, next)| {
+    TABLE.with(|(table, next)| {
         let old =
             table.iter().position(|open| open.fd == fd).or_else(|| table.iter().position(|open| open.fd < 0));
         let at = old.unwrap_or(*next % MOST);
@@ -88,9 +71,7 @@ pub fn open(path: &[u8], flags: c_int) -> Result<c_int, i32> {
     let mut dir = Dir { bytes: [0; PATH_MAX], len: path.len() };
     dir.bytes.get_mut(..path.len()).ok_or(libc::ENAMETOOLONG)?.copy_from_slice(path);
     let how = libc::O_RDONLY | libc::O_DIRECTORY | flags & (libc::O_CLOEXEC | libc::O_PATH);
-    let a = [libc::AT_FDCWD as u64, ANCHOR.as_ptr() as u64, how as u64, 0, 0, 0];
-    // SAFETY: the path ends with NUL.
-    let fd = unsafe { sys::call(libc::SYS_openat, a) }? as c_int;
+    let fd = sys::open(ANCHOR, how)?;
     enter(fd, dir);
     Ok(fd)
 }
@@ -100,10 +81,10 @@ pub fn path(fd: c_int, real: &[u8]) -> Option<Dir> {
     if !USED.load(Ordering::Acquire) || !real.ends_with(ENDS) {
         return None;
     }
-    with(|(table, _)| table.iter().find(|open| open.fd == fd).map(|open| open.dir))
+    TABLE.with(|(table, _)| table.iter().find(|open| open.fd == fd).map(|open| open.dir))
 }
 
-/// Is the descriptor one of ours?
+/// Returns whether the descriptor is one of ours.
 pub fn is_ours(fd: c_int) -> bool {
     USED.load(Ordering::Acquire) && fd >= 0 && node::of_directory(fd).is_some()
 }
@@ -117,7 +98,7 @@ pub fn duplicated(old: c_int, new: c_int) {
     }
 }
 
-/// What stat(2) says of a descriptor of ours.
+/// Returns the attributes of a descriptor of ours.
 pub fn stat(fd: c_int) -> Option<Node> {
     if !USED.load(Ordering::Acquire) {
         return None;

@@ -19,7 +19,7 @@ pub use client::{What, measure};
 
 use crate::demo::DEVICE;
 use crate::machine::Machine;
-use ddi_process::{FaultMode, Resolver};
+use ddi_process::{FaultMode, Resolver, proc};
 
 /// Sends a descriptor over a socket.
 fn send_fd(socket: impl AsFd, fd: impl AsFd) -> io::Result<()> {
@@ -55,11 +55,10 @@ fn receive_fd(socket: impl AsFd) -> io::Result<OwnedFd> {
 fn pin(cpus: &[usize]) -> io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     cpus.iter().for_each(|&cpu| set.set(cpu));
-    for task in std::fs::read_dir("/proc/self/task")? {
-        let tid = task?.file_name().to_string_lossy().parse().ok().and_then(rustix::thread::Pid::from_raw);
-        rustix::thread::sched_setaffinity(tid, &set)?;
-    }
-    Ok(())
+    let threads = proc::threads().into_iter();
+    Ok(threads
+        .map(rustix::thread::Pid::from_raw)
+        .try_for_each(|tid| rustix::thread::sched_setaffinity(tid, &set))?)
 }
 
 struct Bench<'a> {

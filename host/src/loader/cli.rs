@@ -11,7 +11,7 @@ use ddi_system::update_drv;
 use super::help;
 use super::modctl;
 use super::session::Session;
-use crate::resident::{self, Request};
+use crate::resident::{self, Refusal, Reply, Request};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::system;
 
@@ -130,17 +130,18 @@ struct Machine;
 impl Machine {
     /// Asks the machine, if one is up.
     fn ask(root: &Root, request: &Request) -> Option<resident::Answer> {
-        resident::ask(root.dir(), request).unwrap_or_else(|why| Some(Err(why.to_string())))
+        resident::ask(root.dir(), request).unwrap_or_else(|why| Some(Err(Refusal::Told(why.to_string()))))
     }
 
     /// Asks for what may be refused with an errno.
     fn modctl(root: &Root, request: &Request) -> Option<Result<(), i32>> {
         let answer = Self::ask(root, request)?;
-        Some(answer.map(drop).map_err(|number| {
-            number.parse().unwrap_or_else(|_| {
-                log::line(log::To::Both, &format!("WARNING: {number}"));
+        Some(answer.map(drop).map_err(|refusal| match refusal {
+            Refusal::Errno(errno) => errno,
+            Refusal::Told(why) => {
+                log::line(log::To::Both, &format!("WARNING: {why}"));
                 EBUSY
-            })
+            }
         }))
     }
 }
@@ -155,7 +156,13 @@ impl Running for Machine {
     }
 
     fn attach(&self, root: &Root, driver: &str) -> Result<String, String> {
-        Self::ask(root, &Request::Attach(driver.to_owned())).unwrap_or_else(|| attach_once(root, driver))
+        match Self::ask(root, &Request::Attach(driver.to_owned())) {
+            None => attach_once(root, driver),
+            Some(Ok(Reply::Attached { instances: 0, said })) => Err(said),
+            Some(Ok(Reply::Attached { said, .. })) => Ok(said),
+            Some(Ok(_)) => Err(Refusal::unexpected().to_string()),
+            Some(Err(why)) => Err(why.to_string()),
+        }
     }
 
     fn unload(&self, root: &Root, driver: &str) -> Result<(), i32> {

@@ -14,7 +14,7 @@ use ddi_system::root::Root;
 
 use super::modinfo;
 use super::session::{Host, Session};
-use crate::resident::{self, Request};
+use crate::resident::{self, Refusal, Reply, Request};
 
 /// The modules of the kernel itself, which the host is: their numbers and names.
 pub(crate) const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
@@ -23,7 +23,7 @@ const LOAD_USAGE: &str = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
 const UNLOAD_USAGE: &str = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
 const INFO_USAGE: &str = "usage:  modinfo [-w] [-c] [-i module-id]\n";
 
-/// What a command says to standard error, and its exit status.
+/// Failure of a command: its exit status, and its message.
 struct Refused(i32, String);
 
 type Done = Result<(), Refused>;
@@ -43,7 +43,7 @@ fn own(command: &str, why: &str) -> Refused {
     Refused(1, format!("{command}: {}\n", why.trim_end()))
 }
 
-/// What is said when no machine is up for a system.
+/// Returns the message for a system for which no machine is up.
 pub fn not_up(root: &Path) -> String {
     format!("no machine is up for {0}: start one with ddi-host serve --root {0}", root.display())
 }
@@ -71,14 +71,31 @@ fn named(command: &str, root: Option<Root>) -> Result<Root, Refused> {
 }
 
 /// Asks the kernel; the inner error is an illumos errno.
-fn modctl(command: &str, root: &Root, request: &Request) -> Result<Result<String, i32>, Refused> {
+fn modctl(command: &str, root: &Root, request: &Request) -> Result<Result<Reply, i32>, Refused> {
+    modctl_or(command, root, request, || not_up(root.dir()))
+}
+
+/// The same; `asleep` is what is said if no machine is up.
+fn modctl_or(
+    command: &str,
+    root: &Root,
+    request: &Request,
+    asleep: impl FnOnce() -> String,
+) -> Result<Result<Reply, i32>, Refused> {
     match resident::ask(root.dir(), request).map_err(|why| own(command, &why.to_string()))? {
-        None => Err(own(command, &not_up(root.dir()))),
-        Some(Ok(text)) => Ok(Ok(text)),
-        Some(Err(number)) => match number.parse() {
-            Ok(number) => Ok(Err(number)),
-            Err(_) => Err(own(command, &number)),
-        },
+        None => Err(own(command, &asleep())),
+        Some(Ok(reply)) => Ok(Ok(reply)),
+        Some(Err(Refusal::Errno(errno))) => Ok(Err(errno)),
+        Some(Err(Refusal::Told(why))) => Err(own(command, &why)),
+    }
+}
+
+/// The loaded modules, as modinfo(8) prints them.
+fn modules(root: &Root, id: Option<i64>, wide: bool, count: bool) -> Result<String, Refused> {
+    match modctl_or("modinfo", root, &Request::Modules { id, wide, count }, || asleep(root))? {
+        Ok(Reply::Modules(text)) => Ok(text),
+        Ok(_) => Err(own("modinfo", &Refusal::unexpected().to_string())),
+        Err(errno) => Err(error("can't get module information", errno)),
     }
 }
 
@@ -111,10 +128,13 @@ fn load_module(words: &[String]) -> Done {
         let file = std::path::absolute(name).unwrap_or_else(|_| PathBuf::from(name));
         file.to_string_lossy().into_owned()
     };
-    let id = modctl("modload", &root, &Request::Load(name, by_path))?
-        .map_err(|errno| error("can't load module", errno))?;
+    let id = match modctl("modload", &root, &Request::Load { name, by_path })? {
+        Ok(Reply::Loaded(id)) => id,
+        Ok(_) => return Err(own("modload", &Refusal::unexpected().to_string())),
+        Err(errno) => return Err(error("can't load module", errno)),
+    };
     let Some(program) = given.argument('e') else { return Ok(()) };
-    match execute(&root, program, id.trim())? {
+    match execute(&root, program, &id.to_string())? {
         Ended::Status(0) => Ok(()),
         Ended::Status(status) => {
             println!("'{program}' returned error {status}.");
@@ -127,14 +147,14 @@ fn load_module(words: &[String]) -> Done {
     }
 }
 
-/// How many words a command has, without `--root DIR`.
+/// Returns the number of words of a command, without `--root DIR`.
 fn arguments(words: &[String]) -> usize {
     let mut words = words.to_vec();
     let _ = getopt::take_root(&mut words);
     words.len()
 }
 
-/// How the program of `-e` ended.
+/// End of the program of `-e`.
 enum Ended {
     Status(i32),
     Signal(i32),
@@ -143,9 +163,7 @@ enum Ended {
 /// Runs the program of `-e` with the module's number and what is special to it: a driver's major number. One that cannot be run ends with the error
 /// number.
 fn execute(root: &Root, program: &str, id: &str) -> Result<Ended, Refused> {
-    let number = id.parse().ok();
-    let info = modctl("modinfo", root, &Request::Modules { id: number, wide: true, count: false })?;
-    let info = info.map_err(|errno| error("can't get module information", errno))?;
+    let info = modules(root, id.parse().ok(), true, false)?;
     let special =
         info.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).filter(|word| *word != "-");
     match Process::new(program).args([id, special.unwrap_or("-1")]).status() {
@@ -220,16 +238,10 @@ fn info_text(words: &[String]) -> Result<String, Refused> {
         },
     };
     let root = named("modinfo", root)?;
-    let request = Request::Modules { id, wide, count: given.has('c') };
-    match resident::ask(root.dir(), &request) {
-        Ok(None) => Err(own("modinfo", &asleep(&root))),
-        _ => {
-            modctl("modinfo", &root, &request)?.map_err(|errno| error("can't get module information", errno))
-        }
-    }
+    modules(&root, id, wide, given.has('c'))
 }
 
-/// What is known of a system without a machine.
+/// Returns the message for a system without a machine, with the drivers that are installed there.
 fn asleep(root: &Root) -> String {
     let not_up = not_up(root.dir());
     let names: Vec<String> = root.installed().unwrap_or_default().into_iter().map(|d| d.name).collect();
@@ -240,7 +252,7 @@ fn asleep(root: &Root) -> String {
     }
 }
 
-/// What a module file is, or what it needs.
+/// Describes a module file, or what it needs.
 fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, String> {
     if undefined {
         return modinfo::undefined(file, &Host as &dyn Kernel);
@@ -252,7 +264,7 @@ fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, String> {
 }
 
 /// The loaded modules of a machine, the kernel's own first, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once,
-/// too. The error is an illumos errno, or a message.
+/// too.
 ///
 /// # Errors
 /// There is no such module.
@@ -262,7 +274,7 @@ pub fn table(
     id: Option<i64>,
     wide: bool,
     count: bool,
-) -> Result<String, String> {
+) -> Result<String, Refusal> {
     let mut known = session.modules().known();
     known.sort_by_key(|module| module.id);
     known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
@@ -283,7 +295,7 @@ pub fn table(
         }
     }
     if text.is_empty() && id.is_some() {
-        return Err(EINVAL.to_string());
+        return Err(Refusal::Errno(EINVAL));
     }
     let header = if count { modinfo::COUNT_HEADER } else { modinfo::HEADER };
     Ok(header.to_owned() + &text)

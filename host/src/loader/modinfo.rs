@@ -7,6 +7,7 @@ use ddi_krtld::elf::Object;
 use ddi_krtld::kernel::{self, Kernel};
 use ddi_krtld::module::Module;
 use ddi_krtld::modules::Known;
+use ddi_process::proc::{self, Mapping};
 
 /// Longest description that the kernel keeps, without the NUL.
 const LINKINFO: usize = 31;
@@ -31,15 +32,12 @@ pub fn own((id, name): (i64, &str), count: bool) -> String {
     if count {
         return format!("{id:3} {:10} {name:<32} LOADED/INSTALLED\n", 1);
     }
-    let executable = std::fs::read_link("/proc/self/exe").unwrap_or_default();
-    let executable = executable.to_string_lossy();
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mut parts = maps.lines().filter(|line| line.ends_with(&*executable)).filter_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (from, to) = range.split_once('-')?;
-        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
-        (rest.contains('x') == (name == "unix")).then_some((from, to - from))
-    });
+    let executable = std::env::current_exe().unwrap_or_default();
+    let mappings = proc::mappings(std::process::id().cast_signed()).into_iter();
+    let of_code = |mapping: &Mapping| {
+        Path::new(&mapping.name) == executable && mapping.mode.contains('x') == (name == "unix")
+    };
+    let mut parts = mappings.filter(of_code).map(|mapping| (mapping.start, mapping.end - mapping.start));
     let first = parts.next().unwrap_or_default();
     let (base, size) = parts.fold(first, |(base, size), (_, more)| (base, size + more));
     format!("{id:3} {base:16x} {size:6x}   -   0  {name} ()\n")

@@ -87,7 +87,7 @@ pub struct DriverFile {
     pub module: PathBuf,
     /// The name under which it is loaded, if not that of the file.
     pub name: Option<String>,
-    /// Its configuration file, if one was named.
+    /// The configuration file, if one was named.
     pub conf: Option<PathBuf>,
 }
 
@@ -153,7 +153,7 @@ impl Session {
     /// Loads a driver, installs and attaches it to the nodes that there are. How many instances attached.
     ///
     /// # Errors
-    /// What is wrong with the module, or that `_init` failed. The module is not loaded then.
+    /// The module is faulty, or `_init` failed. It is not loaded then.
     pub fn add(&mut self, module: &Path) -> Result<usize, String> {
         self.add_as(module, None)
     }

@@ -148,7 +148,10 @@ fn host() -> Result<(), String> {
     log::set_quiet(true);
     linked::add(&MODULE);
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
-    let faults = std::env::var("DDI_TEST_FAULTS").unwrap_or("auto".into()).parse()?;
+    let faults = std::env::var("DDI_TEST_FAULTS")
+        .unwrap_or("auto".into())
+        .parse()
+        .map_err(|why: ddi_process::UnknownPolicy| why.to_string())?;
     let options = Options { driver: "panicky".into(), faults, ..Options::default() };
     let machine = Machine::start(&options).map_err(|e| e.to_string())?;
     let program = Program { path: own, args: vec!["client".into()], env: Vec::new() };

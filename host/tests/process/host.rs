@@ -1,20 +1,86 @@
 //! Cases in which the host itself, or the way programs are started, is what is tested.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ddi_process::{FaultMode, LaunchError, Program, check_program};
+use ddi_wire::{Cursor, Message, Reply, Request};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, recv, send, socket};
 
 use crate::{Bench, status};
 
 fn policy(b: &Bench) -> &'static str {
-    match b.server.fault_mode() {
-        FaultMode::Userfaultfd => "userfaultfd",
-        FaultMode::UserfaultfdUserOnly => "userfaultfd-user",
-        FaultMode::Signal => "signal",
+    b.server.fault_mode().name()
+}
+
+/// A connection to the server, with a time limit for what it says.
+fn connect(b: &Bench) -> Result<OwnedFd, String> {
+    let address = b.server.environment().into_iter().find(|(name, _)| name == ddi_wire::ENV);
+    let (_, address) = address.ok_or("no address")?;
+    let name = address.split(':').next().unwrap_or_default();
+    let connected = || {
+        let fd = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None)?;
+        rustix::net::connect(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+        set_socket_timeout(&fd, Timeout::Recv, Some(Duration::from_secs(10)))?;
+        Ok::<_, rustix::io::Errno>(fd)
+    };
+    connected().map_err(|e| e.to_string())
+}
+
+/// Sends a message; returns the answer's bytes, none when the server has hung up.
+fn say(fd: &OwnedFd, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let mut answer = vec![0; ddi_wire::MESSAGE_MAX];
+    let n = send(fd, bytes, SendFlags::NOSIGNAL).and_then(|_| recv(fd, &mut answer[..], RecvFlags::empty()));
+    match n {
+        Ok((_, n)) => {
+            answer.truncate(n);
+            Ok(answer)
+        }
+        Err(rustix::io::Errno::CONNRESET | rustix::io::Errno::PIPE) => Ok(Vec::new()),
+        Err(e) => Err(e.to_string()),
     }
+}
+
+fn encoded(request: &Request<'_>) -> Vec<u8> {
+    let mut room = [0; ddi_wire::HEAD_MAX];
+    let mut out = Cursor::new(&mut room);
+    request.encode(&mut out).expect("it fits");
+    out.bytes().to_vec()
+}
+
+/// Whoever speaks another language is hung up on, and everybody else served.
+pub fn nonsense(b: &Bench) -> Result<(), String> {
+    let hung_up = |what: &str, answer: Vec<u8>| match answer.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{what}: answered with {answer:?}")),
+    };
+    let hello = encoded(&Request::Hello);
+    let longer = [&hello[..], b"x"].concat();
+    for first in [&b"x"[..], &[0; 4], &[0xff; 200], &longer, &encoded(&Request::Stat { open: 1 })] {
+        hung_up("a first message", say(&connect(b)?, first)?)?;
+    }
+    let lifeline = connect(b)?;
+    let welcome = say(&lifeline, &hello)?;
+    let Ok(Reply::Welcome { process, .. }) = Reply::decode(&welcome) else {
+        return Err(format!("no welcome: {welcome:?}"));
+    };
+    let pid = std::process::id().cast_signed();
+    for wrong in [&b"x"[..], &[0; 4], &hello[..3], &longer, &[0xff; 4096]] {
+        let line = connect(b)?;
+        send(&line, &encoded(&Request::Thread { process, tid: pid }), SendFlags::NOSIGNAL)
+            .map_err(|e| e.to_string())?;
+        let served = say(&line, &encoded(&Request::Stat { open: u64::MAX }))?;
+        if Reply::decode(&served) != Ok(Reply::Failed { errno: libc::EBADF }) {
+            return Err(format!("not served: {served:?}"));
+        }
+        hung_up("a request", say(&line, wrong)?)?;
+    }
+    drop(lifeline);
+    status(b.client("map"), 0)
 }
 
 /// A host of its own that runs one client, for [`dies`].

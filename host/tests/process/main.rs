@@ -11,6 +11,7 @@ mod parts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(move |info| {
         // The driver that panics as it was asked to is no news.
         if info.payload_as_str() != Some(kernel::EXPECTED_PANIC) {
+            PANICS.fetch_add(1, Ordering::Relaxed);
             usual(info);
         }
     }));
@@ -123,7 +125,11 @@ fn main() -> ExitCode {
             }
             let _watch = Watch::start(title.clone());
             let bench = Bench::new(policy);
-            let result = test(&bench).and_then(|()| bench.clean());
+            let before = PANICS.load(Ordering::Relaxed);
+            let result = test(&bench).and_then(|()| bench.clean()).and_then(|()| {
+                let panics = PANICS.load(Ordering::Relaxed) - before;
+                if panics == 0 { Ok(()) } else { Err(format!("{panics} threads of the host have panicked")) }
+            });
             match result {
                 Ok(()) => {
                     println!("test {title} ... ok");
@@ -140,6 +146,9 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Panics that no test asked for.
+static PANICS: AtomicU32 = AtomicU32::new(0);
+
 type Case = (&'static str, bool, fn(&Bench) -> Result<(), String>);
 
 /// Expects an exit status.
@@ -155,6 +164,7 @@ macro_rules! part {
 
 /// Name, only where system calls can fault, what to do.
 const CASES: &[Case] = &[
+    ("nonsense", false, host::nonsense),
     part!("map", 0),
     part!("unload", 0),
     part!("stat", 0),

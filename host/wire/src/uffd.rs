@@ -93,9 +93,9 @@ pub struct Event {
     pub reserved: [u8; 7],
     /// `FAULT_*`.
     pub flags: u64,
-    /// Where.
+    /// Address of the access.
     pub address: u64,
-    /// Who.
+    /// Thread id.
     pub tid: u32,
     /// Reserved.
     pub pad: u32,

@@ -15,6 +15,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ddi_process::proc::{self, Mapping};
 use ddi_process::{Call, Prot};
 use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
 use parking_lot::{Condvar, Mutex};
@@ -34,15 +35,10 @@ const PAGE: u64 = 4096;
 
 /// The protection that all of a range of a process has, and whether any of it is shared (`MAP_SHARED`); None when part of it has no memory.
 fn protection(pid: i32, start: u64, end: u64) -> Option<(Prot, bool)> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     let mut at = start;
     let mut prot = Prot::all();
     let mut shared = false;
-    for line in maps.lines() {
-        let mut words = line.split(' ');
-        let (range, mode) = (words.next()?, words.next()?);
-        let (from, to) = range.split_once('-')?;
-        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+    for Mapping { start: from, end: to, mode, .. } in proc::mappings(pid) {
         if to <= at || from > at {
             continue;
         }

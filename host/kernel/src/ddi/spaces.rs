@@ -74,13 +74,8 @@ fn own(space: *mut as_) -> Option<Arc<Entry>> {
 
 /// Ranges of the process's address space that something is mapped in, in order.
 fn mapped(entry: &Entry) -> Vec<(u64, u64)> {
-    let text =
-        std::fs::read_to_string(format!("/proc/{}/maps", entry.client.process().pid())).unwrap_or_default();
-    let range = |line: &str| {
-        let (from, to) = line.split_whitespace().next()?.split_once('-')?;
-        Some((u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?))
-    };
-    text.lines().filter_map(range).collect()
+    let mappings = ddi_process::proc::mappings(entry.client.process().pid());
+    mappings.into_iter().map(|mapping| (mapping.start, mapping.end)).collect()
 }
 
 /// The largest (`high`: last) free part of a range that has at least `least` bytes.

@@ -31,11 +31,6 @@ fn user_copy(copy: impl FnOnce(&Call) -> Result<(), Errno>) -> c_int {
     }
 }
 
-/// Copies from the process; false when it cannot.
-fn from_user(address: u64, to: &mut [u8]) -> bool {
-    to.is_empty() || user_copy(|call| call.copyin(address, to)) == 0
-}
-
 /// Copies to the process; false when it cannot.
 fn to_user(address: u64, from: &[u8]) -> bool {
     from.is_empty() || user_copy(|call| call.copyout(address, from)) == 0
@@ -60,9 +55,8 @@ unsafe fn move_in(from: *const c_void, to: *mut c_void, n: usize, kernel: bool, 
         unsafe { std::ptr::copy(from.cast::<u8>(), to.cast::<u8>(), n) };
         return 0;
     }
-    // SAFETY: the caller's promise.
-    let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u8>(), n) };
-    user_copy(|call| call.copyin(from as u64, to))
+    // SAFETY: the caller's promise. The driver may have given the memory to processes, too.
+    user_copy(|call| unsafe { call.copyin_shared(from as u64, to.cast(), n) })
 }
 
 /// 0, or an errno.
@@ -79,9 +73,8 @@ unsafe fn move_out(from: *const c_void, to: *mut c_void, n: usize, kernel: bool,
         unsafe { std::ptr::copy(from.cast::<u8>(), to.cast::<u8>(), n) };
         return 0;
     }
-    // SAFETY: the caller's promise.
-    let from = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), n) };
-    user_copy(|call| call.copyout(to as u64, from))
+    // SAFETY: the caller's promise. The driver may have given the memory to processes, too.
+    user_copy(|call| unsafe { call.copyout_shared(to as u64, from.cast(), n) })
 }
 
 /// # Safety
@@ -138,8 +131,7 @@ ddi! {
             }
             Some(Err(e)) if e.0 == libc::ENAMETOOLONG => {
                 // SAFETY: the driver promised `max` bytes.
-                let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u8>(), max) };
-                from_user(from as u64, to);
+                user_copy(|call| unsafe { call.copyin_shared(from as u64, to.cast(), max) });
                 // SAFETY: the driver's promise.
                 unsafe { store(done, max) };
                 ENAMETOOLONG

@@ -86,7 +86,7 @@ pub fn return_addresses() -> Vec<usize> {
             (unsafe { (sp as *const usize).read() }, sp, fp)
         }
     };
-    while found.len() < FRAMES && ddi_krtld::module_at(address).is_some() {
+    while found.len() < FRAMES && ddi_krtld::region(address).is_some() {
         found.push(address);
         // A frame lies above the call and is aligned; else the code keeps no frame pointer.
         if fp <= sp || fp < stack.start || fp + 16 > stack.end || !fp.is_multiple_of(8) {
@@ -140,7 +140,7 @@ pub fn walk(mut address: usize, sp: usize, mut fp: usize, stack: &Range<usize>, 
 /// now on. When there is no code at `ip`, it begins with the caller, whose return address is on top of the stack.
 pub fn at_fault(ip: usize, sp: usize, fp: usize) {
     thread::kthread();
-    if ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)) {
+    if ddi_krtld::region(ip) == Some(ddi_krtld::Region::Text) {
         FAULT.set(Some(Fault { ip, sp, fp }));
         return;
     }

@@ -102,7 +102,7 @@ unsafe fn copy(from: usize, to: *mut u8, len: usize) -> bool {
 /// Returns whether modules may be made to call the function at `address`: NULL, code of a module or a function of the host's.
 pub fn is_function(address: usize) -> bool {
     address == 0
-        || ddi_krtld::module_at(address).is_some_and(|module| module.is_text(address))
+        || ddi_krtld::region(address) == Some(ddi_krtld::Region::Text)
         || ddi_krtld::real_function(address) != address
 }
 

@@ -200,8 +200,8 @@ impl Current {
         match self.pid {
             Some(pid) => {
                 text.push_str(&format!(", for process {pid}"));
-                if let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-                    text.push_str(&format!(" ({})", comm.trim_end()));
+                if let Some(name) = ddi_process::proc::name(pid) {
+                    text.push_str(&format!(" ({name})"));
                 }
             }
             None => match self.context {

@@ -59,7 +59,7 @@ pub fn report() -> Stack {
 /// handler.
 pub fn collect(into: &mut [usize]) {
     // A module has no tables for this, and what is on the stack after a mistake of its may lead anywhere.
-    if ddi_krtld::with_a_name(|_| ()).is_some() {
+    if ddi_krtld::last_loaded().is_some() {
         return;
     }
     let mut places = into.iter_mut();
@@ -77,7 +77,7 @@ pub fn collect(into: &mut [usize]) {
 
 /// Reads what [`name`] needs for a driver that is linked in, so that names are found without delay.
 pub fn prepare() {
-    if ddi_krtld::with_a_name(|_| ()).is_none() {
+    if ddi_krtld::last_loaded().is_none() {
         name(&[prepare as *const () as usize]);
     }
 }

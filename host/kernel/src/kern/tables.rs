@@ -158,7 +158,7 @@ fn check(
     page: &'static str,
 ) -> Result<(), Wrong> {
     // Functions of a driver that is linked in are the host's own, and the compiler has checked them.
-    if ddi_krtld::module_at(address).is_none() {
+    if ddi_krtld::region(address).is_none() {
         return Ok(());
     }
     for (member, offset) in functions {

@@ -35,7 +35,7 @@ impl Trace {
     /// A thread's that was stopped by a signal, for its handler: `ip`, `sp` and `fp` are what it was stopped with. May be called in a signal handler.
     pub fn stopped(ip: usize, sp: usize, fp: usize) -> Trace {
         let mut trace = Trace::default();
-        if ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)) {
+        if ddi_krtld::region(ip) == Some(ddi_krtld::Region::Text) {
             super::calls::walk(ip, sp, fp, &slot::stack(), &mut trace.0);
         } else {
             super::calls::follow(slot::stack(), &mut trace.0);

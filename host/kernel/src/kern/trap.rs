@@ -1,15 +1,17 @@
 //! What the processor does not let a driver do: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
 //! and for whom the driver was called, and the end of the run.
 //!
-//! Handlers run on a stack of their own ([`super::altstack`]). Driver code holds no lock of the host's, and a DDI function that touches the
-//! driver's memory holds none that the report needs, so the report may take locks; where it is not sure it only tries. A second fault while
-//! reporting ends the process.
+//! Handlers run on a stack of their own ([`super::altstack`]). Until it is certain that the fault is driver code's, and when the handler goes on behind an instruction
+//! or gives the signal back, no lock is taken and nothing is allocated. Driver code holds no lock of the host's, and a DDI function that touches the
+//! driver's memory holds none that the report needs, so the report, from which there is no return, may take locks. A second fault while reporting ends the
+//! process.
 
 use std::arch::asm;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use ddi_krtld::Region;
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch;
@@ -77,7 +79,7 @@ impl Registers {
 
     /// The module's function that the thread is in; the stack of reports begins there.
     fn place(&self) -> Option<String> {
-        let inside = ddi_krtld::module_at(self.ip).is_some_and(|module| module.is_text(self.ip));
+        let inside = ddi_krtld::region(self.ip) == Some(Region::Text);
         if inside {
             super::calls::at_fault(self.ip, self.sp, self.fp);
         }
@@ -105,7 +107,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         let own = unsafe { info.si_pid() }.cast_unsigned() == std::process::id();
         return if own { host_died(signal) } else { give_back(signal) };
     }
-    let in_module = ddi_krtld::module_at(registers.ip).is_some();
+    let in_module = ddi_krtld::region(registers.ip).is_some();
     if sent {
         return give_back(signal);
     }
@@ -200,18 +202,14 @@ fn host_died(signal: c_int) {
         libc::SIGTRAP => "SIGTRAP",
         _ => "SIGSEGV",
     };
-    let ended = ddi_krtld::with_a_name(|module| {
-        report::last_words(&[
-            "driver mistake: ",
-            module,
-            ": the host's own code has died of ",
-            name,
-            ": a driver has overwritten its memory (see Intro(9F))\nthe run ends here\n",
-        ])
-    });
-    if ended.is_none() {
-        give_back(signal);
-    }
+    let Some(module) = ddi_krtld::last_loaded() else { return give_back(signal) };
+    report::last_words(&[
+        "driver mistake: ",
+        module,
+        ": the host's own code has died of ",
+        name,
+        ": a driver has overwritten its memory (see Intro(9F))\nthe run ends here\n",
+    ])
 }
 
 /// A general protection fault: the kernel does not know the address.
@@ -301,7 +299,7 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
         earlier.extend(before);
         return (what, "ddi_umem_free(9F)");
     }
-    if ddi_krtld::module_at(address).is_some() {
+    if ddi_krtld::region(address).is_some() {
         return (format!("{address:#x} is read-only memory of the module"), "Intro(9F)");
     }
     (
@@ -312,8 +310,11 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
 
 /// The bytes at `ip` of a module that an instruction can have.
 fn code(ip: usize) -> Option<&'static [u8]> {
-    let module = ddi_krtld::module_at(ip).filter(|module| module.is_text(ip))?;
-    let len = (1..=15).take_while(|n| module.is_text(ip + n - 1)).count();
+    let is_text = |at: usize| ddi_krtld::region(at) == Some(Region::Text);
+    let len = (0..15).take_while(|n| is_text(ip + n)).count();
+    if len == 0 {
+        return None;
+    }
     // SAFETY: bytes of the module's text, which stays mapped while a thread is inside it.
     Some(unsafe { std::slice::from_raw_parts(ip as *const u8, len) })
 }

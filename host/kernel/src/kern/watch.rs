@@ -46,10 +46,11 @@ pub fn patience() -> Duration {
     seconds(PATIENCE, 10)
 }
 
-/// The calling thread was asked where it is, and is in a handler with these registers: answers, and waits until it may go on.
+/// Answers for the calling thread, which was asked where it is and is in a signal handler with these registers, and waits until it may go on. Takes no lock and
+/// allocates nothing: the thread may be in the middle of either.
 pub fn answer(ip: usize, sp: usize, fp: usize) {
     slot::slot().answer.give(|| {
-        let own = ddi_krtld::module_at(ip).is_some_and(|module| module.is_text(ip)).then_some(ip);
+        let own = (ddi_krtld::region(ip) == Some(ddi_krtld::Region::Text)).then_some(ip);
         Some(Place { own, frames: Trace::stopped(ip, sp, fp).addresses(), call: Current::here()? })
     });
 }
@@ -148,7 +149,7 @@ fn watch() {
             let new = Look { call, since: used, first: Instant::now(), asleep: 0, in_host: 0 };
             let mut look = seen.get(&slot.tid).copied().filter(|look| look.call == call).unwrap_or(new);
             let waited_for = !patience.is_zero() && slot.prompt.load(Ordering::Relaxed);
-            look.asleep = if waited_for && asleep(slot.tid) { look.asleep + 1 } else { 0 };
+            look.asleep = if waited_for && thread(slot.tid).sleeps() { look.asleep + 1 } else { 0 };
             // A question puts it to sleep, so this comes after the look.
             if !limit.is_zero() && used.saturating_sub(look.since) >= limit {
                 spinning(&slot, limit, look.in_host >= IN_HOST);
@@ -186,10 +187,9 @@ fn sleeping(slot: &Slot, patience: Duration) {
     report::stop();
 }
 
-/// Does a thread of this process sleep?
-fn asleep(tid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['S', 'D']))
+/// A thread of this process, in /proc.
+fn thread(tid: i32) -> ddi_process::proc::Thread {
+    ddi_process::proc::Thread { pid: std::process::id().cast_signed(), tid }
 }
 
 /// The processor time that a thread of this process has used; None when it is gone.

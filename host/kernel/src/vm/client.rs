@@ -46,9 +46,7 @@ impl Client {
 
     /// Notes that its address space is as large as that of process `pid`.
     fn measure_as(&self, pid: i32) {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/statm"));
-        let pages = text.ok().and_then(|text| text.split_whitespace().next()?.parse::<usize>().ok());
-        if let Some(pages) = pages {
+        if let Some(pages) = ddi_process::proc::pages(pid) {
             self.0.size.store(pages * PAGE_SIZE as usize, Ordering::Relaxed);
             self.resized(0);
         }
@@ -161,15 +159,9 @@ thread_local! {
 
 /// Who the process's user is, from /proc.
 fn credential(pid: i32) -> Cred {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let numbers = |field: &str| -> Vec<u32> {
-        let line = status.lines().find_map(|l| l.strip_prefix(field)).unwrap_or_default();
-        line.split_whitespace().filter_map(|w| w.parse().ok()).collect()
-    };
-    let ids = |v: Vec<u32>| {
-        [v.first().copied(), v.get(1).copied(), v.get(2).copied()].map(|id| id.unwrap_or(u32::MAX))
-    };
-    Cred { uids: ids(numbers("Uid:")), gids: ids(numbers("Gid:")), groups: numbers("Groups:") }
+    let user = ddi_process::proc::user(pid);
+    let ids = |ids: [Option<u32>; 3]| ids.map(|id| id.unwrap_or(u32::MAX));
+    Cred { uids: ids(user.uids), gids: ids(user.gids), groups: user.groups }
 }
 
 /// The entry of a process; made at its first use.

@@ -2,9 +2,9 @@
 //!
 //! illumos stops them. Linux has no way to stop a thread that the program cannot notice (a signal, an `EINTR`), so they are held where they meet the kernel above:
 //!
-//! * a request or a fault of another thread that comes now waits at [`Hold::enter`] until the fork is over;
-//! * those that are being served are waited for ([`Hold::quiesce`]). One that sleeps in a wait that signals can end is held there instead
-//!   ([`Hold::rest`]): woken for nothing, as on illumos, it goes on when the fork is over. A fault's wait ends with `EINTR`, and its access is tried again;
+//! * a request or a fault of another thread that comes now waits at [`Gate::enter`] until the fork is over;
+//! * those that are being served are waited for ([`Gate::quiesce`]). One that sleeps in a wait that signals can end is held there instead
+//!   ([`Gate::rest`]): woken for nothing, as on illumos, it goes on when the fork is over. A fault's wait ends with `EINTR`, and its access is tried again;
 //! * all translations are out of Linux's tables ([`Process::freeze`](super::Process)), so that the next access to a device is such a fault.
 //!
 //! A thread that does none of this goes on, and the child cannot tell: what it has stored until Linux copies the process is in the child, and nothing that it
@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 
 use super::interrupt::Wake;
 
-/// Interval at which waits look whether the process is gone.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// The threads of a process that are in the kernel above, and the one that forks.
+///
+/// # Invariants
+/// At most one thread forks. While one does, the number of other threads inside that are not at rest does not grow, but for a request's own faults. Whatever a wait waits
+/// for is changed under `state`, or (`gone`) before it is taken, and `moved` is notified afterwards: no wait needs a look at the time.
 #[derive(Default)]
-pub(super) struct Hold {
+pub(super) struct Gate {
     state: Mutex<State>,
     moved: Condvar,
     gone: AtomicBool,
@@ -41,32 +42,32 @@ struct State {
 /// A thread in the kernel above.
 struct Inside {
     since: Instant,
-    /// Its requests and faults in progress: a request's access to device memory is a fault.
+    /// Requests and faults in progress: a request's access to device memory is a fault.
     depth: u32,
     /// It sleeps where it can be held: what wakes it.
     resting: Option<Wake>,
 }
 
 impl State {
-    /// Is another thread than `tid` forking?
+    /// Returns whether another thread than `tid` forks.
     fn held(&self, tid: i32) -> bool {
         self.forker.is_some_and(|forker| forker != tid)
     }
 }
 
-impl std::fmt::Debug for Hold {
+impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "forking: {:?}", self.lock().forker)
     }
 }
 
-impl Hold {
+impl Gate {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.moved.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0
+        self.moved.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a request or a fault of a thread, when no other thread forks; with `fork`, other threads are held from now on.
@@ -99,37 +100,41 @@ impl Hold {
         self.tell(&state);
     }
 
-    /// Waits until no other thread than `tid`, which forks, is inside but at rest. `interrupt` ends what can be ended of the others' work.
-    /// `slow` is called, once, with the threads that have been inside for so long, if it must wait for them.
-    pub fn quiesce(&self, tid: i32, interrupt: impl Fn(), (patience, slow): (Duration, impl FnOnce(&[i32]))) {
+    /// Waits until no other thread than `tid`, which forks, is inside but at rest. `slow` is called, once, with the threads that have been inside for longer than
+    /// `patience`, if it must wait for them.
+    pub fn quiesce(&self, tid: i32, (patience, slow): (Duration, impl FnOnce(&[i32]))) {
         let mut slow = Some(slow);
-        let resting: Vec<Wake> = {
-            let state = self.lock();
-            state.inside.values().filter_map(|inside| inside.resting.clone()).collect()
-        };
+        let mut state = self.lock();
+        let resting: Vec<Wake> = state.inside.values().filter_map(|inside| inside.resting.clone()).collect();
+        drop(state);
         resting.iter().for_each(|wake| wake());
+        state = self.lock();
         while !self.is_gone() {
-            interrupt();
-            let state = self.lock();
             let others = state.inside.iter().filter(|(other, i)| **other != tid && i.resting.is_none());
-            let others: Vec<(i32, Instant)> = others.map(|(other, i)| (*other, i.since)).collect();
-            if others.is_empty() {
-                return;
-            }
-            let late: Vec<i32> = others
-                .iter()
-                .filter(|(_, since)| since.elapsed() > patience)
-                .map(|(other, _)| *other)
-                .collect();
-            if !late.is_empty()
-                && let Some(slow) = slow.take()
-            {
-                drop(state);
-                slow(&late);
-                continue;
-            }
-            drop(self.wait(state));
+            let others: Vec<(i32, Duration)> = others.map(|(other, i)| (*other, i.since.elapsed())).collect();
+            let Some(longest) = others.iter().map(|(_, inside)| *inside).max() else { return };
+            state = match slow.take() {
+                Some(say) if longest > patience => {
+                    let late = others.iter().filter(|(_, inside)| *inside > patience);
+                    let late: Vec<i32> = late.map(|(other, _)| *other).collect();
+                    drop(state);
+                    say(&late);
+                    self.lock()
+                }
+                // A look at the time is only for what is said.
+                Some(say) => {
+                    slow = Some(say);
+                    let left = patience.saturating_sub(longest).saturating_add(Duration::from_millis(1));
+                    self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.wait(state),
+            };
         }
+    }
+
+    /// Returns whether another thread than `tid` forks, and waits for this one if it is inside.
+    pub fn holds(&self, tid: i32) -> bool {
+        self.lock().held(tid)
     }
 
     /// The fork is over, or there is none.
@@ -148,7 +153,7 @@ impl Hold {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Is this the thread that forks?
+    /// Returns whether this is the thread that forks.
     pub fn is_forker(&self, tid: i32) -> bool {
         self.lock().forker == Some(tid)
     }
@@ -196,61 +201,62 @@ mod tests {
 
     #[test]
     fn others_wait_for_the_fork_and_the_fork_for_them() {
-        let hold = Arc::new(Hold::default());
+        let gate = Arc::new(Gate::default());
         let steps = Arc::new(AtomicU32::new(0));
-        let thread = |f: Box<dyn FnOnce(&Hold) + Send>| {
-            let (hold, steps) = (hold.clone(), steps.clone());
+        let thread = |f: Box<dyn FnOnce(&Gate) + Send>| {
+            let (gate, steps) = (gate.clone(), steps.clone());
             std::thread::spawn(move || {
-                f(&hold);
+                f(&gate);
                 steps.fetch_add(1, Ordering::SeqCst);
             })
         };
-        assert!(!hold.enter(2, false));
-        assert!(!hold.enter(1, true));
+        assert!(!gate.enter(2, false));
+        assert!(!gate.holds(2));
+        assert!(!gate.enter(1, true));
+        assert!(gate.holds(2) && !gate.holds(1));
         // A request that comes waits; a fault of one that is being served does not, and the fork waits for both.
-        let comes = thread(Box::new(|hold| assert!(hold.enter(3, false))));
-        assert!(!hold.enter(2, false));
-        let forks = thread(Box::new(|hold| hold.quiesce(1, || {}, (Duration::MAX, |_: &[i32]| {}))));
+        let comes = thread(Box::new(|gate| assert!(gate.enter(3, false))));
+        assert!(!gate.enter(2, false));
+        let forks = thread(Box::new(|gate| gate.quiesce(1, (Duration::MAX, |_: &[i32]| {}))));
         assert!(!soon(|| steps.load(Ordering::SeqCst) > 0));
-        hold.leave(2);
-        hold.leave(2);
+        gate.leave(2);
+        gate.leave(2);
         forks.join().unwrap();
         assert!(!soon(|| steps.load(Ordering::SeqCst) > 1));
-        hold.leave(1);
-        hold.release();
+        gate.leave(1);
+        gate.release();
         comes.join().unwrap();
     }
 
     #[test]
     fn who_sleeps_is_woken_and_held_in_place() {
-        let hold = Arc::new(Hold::default());
+        let gate = Arc::new(Gate::default());
         let woken = Arc::new(AtomicU32::new(0));
         let wake = woken.clone();
-        hold.enter(2, false);
-        hold.rest(2, Arc::new(move || _ = wake.fetch_add(1, Ordering::SeqCst)));
-        hold.enter(1, true);
-        hold.quiesce(1, || {}, (Duration::MAX, |_: &[i32]| {}));
+        gate.enter(2, false);
+        gate.rest(2, Arc::new(move || _ = wake.fetch_add(1, Ordering::SeqCst)));
+        gate.enter(1, true);
+        gate.quiesce(1, (Duration::MAX, |_: &[i32]| {}));
         assert_eq!(woken.load(Ordering::SeqCst), 1);
-        let sleeper = hold.clone();
+        let sleeper = gate.clone();
         let sleeper = std::thread::spawn(move || sleeper.go_on(2));
         assert!(!soon(|| sleeper.is_finished()));
-        hold.release();
+        gate.release();
         sleeper.join().unwrap();
-        assert!(!hold.enter(3, true) && hold.is_forker(3));
+        assert!(!gate.enter(3, true) && gate.is_forker(3));
     }
 
     #[test]
     fn a_fork_that_waits_for_long_says_for_whom() {
-        let hold = Hold::default();
-        hold.enter(2, false);
-        hold.enter(1, true);
+        let gate = Gate::default();
+        gate.enter(2, false);
+        gate.enter(1, true);
         let named = Mutex::new(Vec::<i32>::new());
-        hold.quiesce(
+        gate.quiesce(
             1,
-            || {},
             (Duration::from_millis(10), |threads: &[i32]| {
                 named.lock().unwrap().extend(threads);
-                hold.end();
+                gate.end();
             }),
         );
         assert_eq!(*named.lock().unwrap(), [2]);

@@ -1,0 +1,142 @@
+//! How a process becomes one that devices can be mapped into, and a forked child too.
+
+use core::sync::atomic::Ordering;
+
+use ddi_wire::{FaultMode, FaultPolicy, Reply, Request, uffd};
+
+use crate::link::{self, Got, Who, hello, who};
+use crate::{agent, line, state, sys};
+
+/// A userfaultfd with the features we need, and those of the others that there are.
+fn make_uffd(flags: i32) -> Result<i32, i32> {
+    let needed = uffd::FEATURE_MINOR_SHMEM | uffd::FEATURE_THREAD_ID;
+    let wanted = needed | uffd::FEATURE_EXACT_ADDRESS | uffd::FEATURE_POISON;
+    let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | flags;
+    let open = |features: u64| {
+        let fd = sys::userfaultfd(flags)?;
+        let mut api = uffd::Api { api: uffd::API, features, ioctls: 0 };
+        // SAFETY: the structure of this request.
+        match unsafe { sys::ioctl(fd, uffd::IOCTL_API, &mut api) } {
+            Ok(_) => Ok((fd, api.features)),
+            Err(e) => {
+                sys::close(fd);
+                Err(e)
+            }
+        }
+    };
+    // The first only tells which features there are: they can be asked for once per descriptor.
+    let (probe, have) = open(0)?;
+    sys::close(probe);
+    if have & needed != needed {
+        return Err(libc::ENOSYS);
+    }
+    Ok(state::adopt(open(have & wanted)?.0))
+}
+
+/// Chooses how faults are caught: the mode, and the userfaultfd or -1.
+fn choose(policy: FaultPolicy) -> Result<(FaultMode, i32), i32> {
+    let full = || make_uffd(0).map(|fd| (FaultMode::Userfaultfd, fd));
+    let user = || make_uffd(uffd::USER_MODE_ONLY).map(|fd| (FaultMode::UserfaultfdUserOnly, fd));
+    match policy {
+        FaultPolicy::Signal => Ok((FaultMode::Signal, -1)),
+        FaultPolicy::UserfaultfdUserOnly => user(),
+        FaultPolicy::Userfaultfd => full().or_else(|_| user()),
+        FaultPolicy::Auto => Ok(full().or_else(|_| user()).unwrap_or((FaultMode::Signal, -1))),
+    }
+}
+
+/// Makes it possible to map devices into this process.
+pub fn attach() -> Result<(), i32> {
+    if state::mode().is_some() {
+        return Ok(());
+    }
+    if who() == Who::Guest {
+        return Err(libc::ENOMEM);
+    }
+    if !state::CONNECTED.load(Ordering::Acquire) {
+        hello()?;
+    }
+    state::SETUP.with(|| {
+        if state::mode().is_some() {
+            return Ok(());
+        }
+        let (mode, uffd) = choose(state::policy()).inspect_err(|_| {
+            sys::complain(
+                b"ddi: no userfaultfd in this process; run ddi-host with --faults signal or auto\n",
+            );
+        })?;
+        state::UFFD.store(uffd, Ordering::Relaxed);
+        let agent = agent::start()?;
+        let fds = [agent, uffd];
+        let count = if uffd >= 0 { 2 } else { 1 };
+        let done = |got: &Got<'_>| matches!(got.reply, Reply::Done).then_some(());
+        let r = link::request(&Request::Attach { mode }, &fds[..count], true, done);
+        sys::close(agent);
+        match r {
+            Ok(()) => state::set_mode(Some(mode)),
+            Err(_) => state::drop_own(state::UFFD.swap(-1, Ordering::Relaxed)),
+        }
+        r
+    })
+}
+
+/// In a forked child: `leash` is the connection that the host made for it, or -1 if the fork could not be announced.
+pub fn born(leash: i32) {
+    state::PID.store(sys::getpid(), Ordering::Relaxed);
+    let old = state::mode();
+    state::set_mode(None);
+    state::LIFELINE.store(-1, Ordering::Relaxed);
+    state::UFFD.store(-1, Ordering::Relaxed);
+    state::CONNECTED.store(false, Ordering::Relaxed);
+    let memory = state::MEMORY.load(Ordering::Relaxed);
+    // All the rest was the parent's.
+    let mut next = state::next_own(0);
+    while let Some(fd) = next {
+        if fd as i32 != leash && fd as i32 != memory {
+            state::drop_own(fd as i32);
+        }
+        next = state::next_own(fd + 1);
+    }
+    state::BUSY.set(false);
+    state::SIGNALS.set((-1, 0));
+    state::PINNED.reset();
+    state::Change::forget();
+    state::PINNING.1.store(0, Ordering::SeqCst);
+    crate::epoll::born();
+    crate::dirs::born();
+    crate::tree::born();
+    agent::forget();
+    match old {
+        Some(mode) if leash >= 0 => {
+            if let Err(what) = introduce(leash, mode) {
+                sys::complain(what);
+                sys::complain(b"; the process is killed\n");
+                sys::raise(libc::SIGKILL);
+            }
+        }
+        // The device mappings are not this process's; nobody would see its accesses.
+        Some(_) => agent::seal(),
+        None => {}
+    }
+    line::forget();
+}
+
+fn introduce(leash: i32, mode: FaultMode) -> Result<(), &'static [u8]> {
+    let uffd = match mode {
+        FaultMode::Userfaultfd => make_uffd(0),
+        FaultMode::UserfaultfdUserOnly => make_uffd(uffd::USER_MODE_ONLY),
+        FaultMode::Signal => Ok(-1),
+    };
+    let uffd = uffd.map_err(|_| &b"ddi: no userfaultfd for a forked process"[..])?;
+    state::UFFD.store(uffd, Ordering::Relaxed);
+    let agent = agent::start().map_err(|_| &b"ddi: no agent for a forked process"[..])?;
+    let fds = [agent, uffd];
+    let count = if uffd >= 0 { 2 } else { 1 };
+    let hello = Request::Child { pid: sys::getpid(), mode };
+    let r = link::introduce(leash, &hello, &fds[..count]);
+    sys::close(agent);
+    r.map_err(|_| &b"ddi: the host does not take a forked process"[..])?;
+    state::set_mode(Some(mode));
+    state::CONNECTED.store(true, Ordering::Release);
+    Ok(())
+}
