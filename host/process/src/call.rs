@@ -6,16 +6,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use ddi_wire::{Answer, Behind, FromClient, HEAD_MAX, Items, MapPiece, PAYLOAD_MAX, Request, Room, Upcall};
-use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
 use super::client::piece;
 use super::hat::Part;
+use super::line::Line;
 use super::polls::PollWaker;
-use super::server::Shared;
+use super::shared::Shared;
 use super::sock::{Conn, Received, buffer};
 use super::watch::Key;
 use super::{Errno, FaultMode, Piece, Process, Prot};
@@ -60,36 +60,10 @@ struct Offer {
     used: bool,
 }
 
-/// The connection of a call, and whether its thread wants the call to end.
-pub(super) struct Line {
-    pub conn: Conn,
-    id: u64,
-    interrupted: AtomicBool,
-    wake: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
-}
-
-impl Line {
-    /// Something happened on the connection while its host thread waits in the kernel above.
-    pub fn fire(&self) {
-        let wake = {
-            let wake = self.wake.lock();
-            if wake.is_some() {
-                self.interrupted.store(true, Ordering::Release);
-                // Whatever came is used up: an interrupt, or the end, which the next receive will see again.
-                let _ = self.conn.recv(&mut [0; HEAD_MAX], RecvFlags::DONTWAIT);
-            }
-            wake.clone()
-        };
-        if let Some(wake) = wake {
-            wake();
-        }
-    }
-}
-
 impl Call {
     pub(super) fn new(shared: Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) -> Call {
         let id = shared.next_id();
-        let line = Line { conn, id, interrupted: AtomicBool::new(false), wake: Mutex::new(None) };
+        let line = Line::new(conn, id);
         Call {
             shared,
             process,

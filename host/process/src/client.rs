@@ -38,12 +38,6 @@ pub fn translations() -> (u64, u64) {
     (LOADED.load(Ordering::Relaxed), UNLOADED.load(Ordering::Relaxed))
 }
 
-/// The protection that Linux is told for pages of this one. As on x86, memory that a process may write or execute can be read once it is loaded;
-/// Linux would make memory that may only be executed unreadable where the processor can.
-pub(super) fn readable(prot: Prot) -> Prot {
-    if prot.is_empty() { prot } else { prot | Prot::READ }
-}
-
 /// A client process: one address space. After exec it is another one.
 ///
 /// # Invariants
@@ -368,7 +362,7 @@ impl Process {
 
     /// Returns the accesses that the protection of the page at `va` allows once it is loaded, if a page of ours is mapped there.
     pub fn protection(&self, va: u64) -> Option<Prot> {
-        self.hat.lock().state(va / PAGE_SIZE).map(|(prot, _)| readable(prot))
+        self.hat.lock().state(va / PAGE_SIZE).map(|(prot, _)| prot.readable())
     }
 
     /// The frame that the page at `va` has a translation to.
@@ -445,7 +439,7 @@ pub(super) fn piece(p: &Part) -> MapPiece {
     MapPiece {
         va: p.page * PAGE_SIZE,
         len: p.pages * PAGE_SIZE,
-        prot: readable(p.prot).bits(),
+        prot: p.prot.readable().bits(),
         behind: Behind::Frames(p.frame * PAGE_SIZE),
     }
 }
@@ -475,7 +469,7 @@ impl RangeOp {
 fn ranges(parts: impl IntoIterator<Item = Part>) -> Vec<Range> {
     let mut ranges: Vec<Range> = Vec::new();
     for p in parts {
-        let next = Range { va: p.page * PAGE_SIZE, len: p.pages * PAGE_SIZE, prot: readable(p.prot).bits() };
+        let next = Range { va: p.page * PAGE_SIZE, len: p.pages * PAGE_SIZE, prot: p.prot.readable().bits() };
         match ranges.last_mut() {
             Some(last) if last.va + last.len == next.va && last.prot == next.prot => last.len += next.len,
             _ => ranges.push(next),

@@ -4,180 +4,98 @@
 //! The thread that gets a report serves the fault itself, without handing it on; when the last idle thread leaves to serve, it starts another, so
 //! that faults are served however many of them block in drivers.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ddi_wire::SignalInfo;
 use ddi_wire::uffd::{Event, FAULT_WRITE};
-use parking_lot::{Condvar, Mutex};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use super::client::readable;
+use super::access::{Fault, FaultOutcome};
 use super::interrupt::Service;
 use super::proc::{self, Place};
-use super::server::Shared;
+use super::shared::Shared;
 use super::uffd::{Resolved, Uffd};
 use super::verdicts::{Doubt, Refused};
 use super::{FaultMode, Process, Prot};
 use crate::physmem::PAGE_SIZE;
 
-/// An access that found no translation, or one that forbids it.
-#[derive(Clone, Debug)]
-pub struct Fault {
-    /// The process whose access it is.
-    pub process: Arc<Process>,
-    /// The thread's id (Linux tid); 0 if not known.
-    pub tid: i32,
-    /// The address, exact where Linux tells it, else of the page.
-    pub addr: u64,
-    /// The access: one of read, write, exec.
-    pub access: Prot,
-    /// There is a translation, and it forbids the access (illumos: `F_PROT`); else there was none (`F_INVAL`).
-    pub protection: bool,
-}
-
-/// Outcome of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultOutcome {
-    /// Translations were loaded, or nothing was: let the access try again.
-    Retry,
-    /// A signal of the thread's has ended the driver's work: let it take the signal and try again. A system call's access fails instead.
-    Interrupted,
-    /// It fails: the thread gets this signal, or its system call the error, `EFAULT` if there is none.
-    Signal {
-        /// `SIGSEGV` or `SIGBUS`.
-        signo: i32,
-        /// `si_code`, such as `SEGV_MAPERR`.
-        code: i32,
-        /// `si_errno`: the driver's error (a Linux number), 0 if there is none.
-        errno: i32,
-    },
-}
-
-/// The threads that serve faults.
-#[derive(Debug)]
-pub(super) struct FaultPool {
-    epoll: OwnedFd,
-    wake: OwnedFd,
-    idle: AtomicUsize,
-    /// Threads that there are.
-    threads: Mutex<usize>,
-    ended: Condvar,
-    stop: AtomicBool,
-}
-
-/// Time that the end waits for threads that serve a fault: one may be inside a driver for good.
-const LAST: Duration = Duration::from_secs(1);
 /// Threads that stay waiting.
 const SPARE: usize = 2;
 /// Faults read at once.
 const BATCH: usize = 8;
 
-impl FaultPool {
-    pub fn new() -> io::Result<FaultPool> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let wake = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
-        epoll::add(&epoll, &wake, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
-        let idle = AtomicUsize::new(0);
-        let stop = AtomicBool::new(false);
-        Ok(FaultPool { epoll, wake, idle, threads: Mutex::new(0), ended: Condvar::new(), stop })
+/// Starts the first threads.
+pub(super) fn start(shared: &Arc<Shared>) {
+    for _ in 0..SPARE {
+        spawn(shared);
     }
+}
 
-    pub fn add(&self, uffd: &Uffd, process: u64) -> io::Result<()> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        Ok(epoll::add(&self.epoll, uffd.as_fd(), epoll::EventData::new_u64(process), flags)?)
+fn spawn(shared: &Arc<Shared>) {
+    shared.faults.idle.fetch_add(1, Ordering::AcqRel);
+    *shared.faults.threads.lock() += 1;
+    let owned = shared.clone();
+    let thread = std::thread::Builder::new().name("ddi-fault".into()).spawn(move || {
+        run(&owned);
+        owned.faults.thread_ended();
+    });
+    if thread.is_err() {
+        shared.faults.idle.fetch_sub(1, Ordering::AcqRel);
+        shared.faults.thread_ended();
     }
+}
 
-    pub fn remove(&self, uffd: &Uffd) {
-        let _ = epoll::delete(&self.epoll, uffd.as_fd());
-    }
-
-    /// Starts the first threads.
-    pub fn start(shared: &Arc<Shared>) {
-        for _ in 0..SPARE {
-            Self::spawn(shared);
+fn run(shared: &Arc<Shared>) {
+    let pool = &shared.faults;
+    let mut events = Vec::with_capacity(1);
+    loop {
+        events.clear();
+        let got = epoll::wait(&pool.epoll, spare_capacity(&mut events), None);
+        if pool.stop.load(Ordering::Acquire) {
+            return;
+        }
+        if got.is_err() || events.is_empty() {
+            continue;
+        }
+        if pool.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
+            spawn(shared);
+        }
+        let data = events[0].data;
+        let process = shared.processes.read().get(&data.u64()).cloned();
+        if let Some(process) = process {
+            read(shared, &process);
+        }
+        if pool.idle.fetch_add(1, Ordering::AcqRel) >= 2 * SPARE {
+            pool.idle.fetch_sub(1, Ordering::AcqRel);
+            return;
         }
     }
+}
 
-    fn spawn(shared: &Arc<Shared>) {
-        shared.faults.idle.fetch_add(1, Ordering::AcqRel);
-        *shared.faults.threads.lock() += 1;
-        let owned = shared.clone();
-        let thread = std::thread::Builder::new().name("ddi-fault".into()).spawn(move || {
-            owned.faults.run(&owned);
-            owned.faults.thread_ended();
-        });
-        if thread.is_err() {
-            shared.faults.idle.fetch_sub(1, Ordering::AcqRel);
-            shared.faults.thread_ended();
-        }
-    }
-
-    fn thread_ended(&self) {
-        *self.threads.lock() -= 1;
-        self.ended.notify_all();
-    }
-
-    /// Ends all threads, and waits (not for ever) for them.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        let mut threads = self.threads.lock();
-        self.ended.wait_while_for(&mut threads, |threads| *threads > 0, LAST);
-    }
-
-    fn run(&self, shared: &Arc<Shared>) {
-        let mut events = Vec::with_capacity(1);
-        loop {
-            events.clear();
-            let got = epoll::wait(&self.epoll, spare_capacity(&mut events), None);
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            if got.is_err() || events.is_empty() {
-                continue;
-            }
-            if self.idle.fetch_sub(1, Ordering::AcqRel) == 1 {
-                Self::spawn(shared);
-            }
-            let data = events[0].data;
-            let process = shared.processes.read().get(&data.u64()).cloned();
-            if let Some(process) = process {
-                self.read(shared, &process);
-            }
-            if self.idle.fetch_add(1, Ordering::AcqRel) >= 2 * SPARE {
-                self.idle.fetch_sub(1, Ordering::AcqRel);
-                return;
+/// Reads and serves the faults of a process that wait now.
+fn read(shared: &Arc<Shared>, process: &Arc<Process>) {
+    let Some(uffd) = process.uffd() else { return };
+    let mut events = [Event::default(); BATCH];
+    loop {
+        let n = uffd.read(&mut events);
+        let Some((first, rest)) = events[..n].split_first() else { return };
+        // More than one at once: each may block, so each gets its own thread.
+        for &e in rest {
+            let (shared2, process2) = (shared.clone(), process.clone());
+            let thread = std::thread::Builder::new()
+                .name("ddi-fault".into())
+                .spawn(move || serve_event(&shared2, &process2, e));
+            if thread.is_err() {
+                serve_event(shared, process, e);
             }
         }
-    }
-
-    /// Reads and serves the faults of a process that wait now.
-    fn read(&self, shared: &Arc<Shared>, process: &Arc<Process>) {
-        let Some(uffd) = process.uffd() else { return };
-        let mut events = [Event::default(); BATCH];
-        loop {
-            let n = uffd.read(&mut events);
-            let Some((first, rest)) = events[..n].split_first() else { return };
-            // More than one at once: each may block, so each gets its own thread.
-            for &e in rest {
-                let (shared2, process2) = (shared.clone(), process.clone());
-                let thread = std::thread::Builder::new()
-                    .name("ddi-fault".into())
-                    .spawn(move || serve_event(&shared2, &process2, e));
-                if thread.is_err() {
-                    serve_event(shared, process, e);
-                }
-            }
-            serve_event(shared, process, *first);
-            if n < BATCH {
-                return;
-            }
+        serve_event(shared, process, *first);
+        if n < BATCH {
+            return;
         }
     }
 }
@@ -212,7 +130,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
         let hat = process.hat.lock();
-        hat.state(page).is_some_and(|(prot, loaded)| loaded && readable(prot).contains(access))
+        hat.state(page).is_some_and(|(prot, loaded)| loaded && prot.readable().contains(access))
             && uffd.resolve(page * PAGE_SIZE, PAGE_SIZE) == Resolved::Present
     };
     // The access that the driver has refused already, and that the thread has been at ever since.

@@ -15,10 +15,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::interrupt::Wake;
+/// Function that ends a wait.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The threads of a process that are in the kernel above, and the one that forks.
 ///

@@ -12,13 +12,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::fault::Fault;
+use super::access::Fault;
+use super::gate::Wake;
 use super::proc::{self, Place};
 use super::{Call, Process, Prot};
 use crate::physmem::PAGE_SIZE;
-
-/// Function that ends a wait.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Interval at which client threads blocked in a driver are polled. Linux has no event for a thread that leaves a fault to take a signal. What rests on it is how soon
 /// a wait ends, not that it ends: the thread's next fault, when the signal's handler has returned, ends it, too.

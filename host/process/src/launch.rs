@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::Server;
 use super::ending::{Ending, Signals};
-use super::server::Shared;
+use super::shared::Shared;
 use super::supervise::{self, Order, Started};
 
 /// The shim, as host/build.rs built it.

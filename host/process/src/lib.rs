@@ -44,6 +44,7 @@
 //! * A client in another pid or network namespace than the host, or of another user, is not served.
 //! * `nftw` and `fts` do not list device nodes; `readdir`, `scandir` and `glob` do.
 
+mod access;
 mod agent;
 mod board;
 mod call;
@@ -56,12 +57,15 @@ mod hat;
 mod identity;
 mod interrupt;
 mod launch;
+mod line;
 pub mod physmem;
 mod poison;
 mod polls;
+mod pool;
 pub mod proc;
 mod serve;
 mod server;
+mod shared;
 mod sock;
 mod supervise;
 mod uffd;
@@ -70,11 +74,12 @@ mod watch;
 
 use std::sync::Arc;
 
+pub use access::{Fault, FaultOutcome};
 pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
 pub use ddi_wire::{FaultMode, FaultPolicy, UnknownPolicy};
-pub use fault::{Fault, FaultOutcome};
-pub use interrupt::{Sleeper, Wake, interruptibly};
+pub use gate::Wake;
+pub use interrupt::{Sleeper, interruptibly};
 pub use launch::{LaunchError, Program, check_program, pass_on, run_elsewhere};
 pub use polls::PollWaker;
 pub use server::{Config, Server, StartError};
@@ -116,6 +121,14 @@ bitflags::bitflags! {
         const WRITE = 2;
         /// Pages may be executed.
         const EXEC = 4;
+    }
+}
+
+impl Prot {
+    /// The protection that Linux is told for pages of this one. As on x86, memory that a process may write or execute can be read once it is loaded;
+    /// Linux would make memory that may only be executed unreadable where the processor can.
+    pub(crate) fn readable(self) -> Prot {
+        if self.is_empty() { self } else { self | Prot::READ }
     }
 }
 

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_wire::{Items, PollItem, Upcall};
 
-use super::call::Line;
-use super::serve::find;
+use super::line::Line;
 use super::{Call, Errno};
 
 /// A thread that waits in poll(2).
@@ -61,7 +60,7 @@ pub(super) fn look(call: &Call, items: Items<'_, PollItem>) -> Result<(u64, Vec<
     let mut answer = Vec::with_capacity(items.len());
     let (mut count, mut over) = (0, false);
     for PollItem { open, events, .. } in items.iter() {
-        let found = find(&call.shared, open);
+        let found = call.shared.open(open);
         let (ready, stamp) = match &found {
             Ok(open) => call.shared.kernel.poll(call, open.id, events, &waker)?,
             Err(_) => (libc::POLLNVAL as u32, 0),
@@ -71,7 +70,7 @@ pub(super) fn look(call: &Call, items: Items<'_, PollItem>) -> Result<(u64, Vec<
         if let (Ok(file), true) = (found, ready == 0 || edges) {
             file.polled_by(waker.clone());
             // Closed while the driver was asked: nobody else would say so.
-            if find(&call.shared, open).is_err() {
+            if call.shared.open(open).is_err() {
                 waker.wake();
             }
         }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use ddi_wire::{Buffer, HEAD_MAX, Items, MapPiece, Message, PollItem, Range, Reply, Request, Room, Upcall};
 use rustix::net::{Shutdown, SocketAddrUnix};
 
-use super::client::readable;
-use super::fault::{self, Fault, FaultOutcome};
+use super::access::{Fault, FaultOutcome};
+use super::fault;
 use super::hat::Hat;
 use super::interrupt::{self, Service};
-use super::server::{Open, Shared};
+use super::shared::{Open, Shared};
 use super::sock::{Conn, buffer};
 use super::watch::{Interest, Job, Key};
 use super::{Call, Errno, IoVec, MmapArgs, OpenId, Process, Prot, Uio, polls};
@@ -186,13 +186,13 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
             transfer(call, open, offset, buffers, libc::O_RDONLY, |open, uio| kernel.write(call, open, uio))
         }
         Request::Ioctl { open, command, argument } => {
-            let open = find(shared, open)?;
+            let open = shared.open(open)?;
             let value = shared.kernel.ioctl(call, open.id, command, argument, open.flags())?;
             plain(Reply::Returned { value })
         }
-        Request::Seek { open, offset, whence } => seek(call, &*find(shared, open)?, offset, whence),
+        Request::Seek { open, offset, whence } => seek(call, &*shared.open(open)?, offset, whence),
         Request::Stat { open } => {
-            let open = find(shared, open)?;
+            let open = shared.open(open)?;
             let node = &open.node;
             // An open that the driver gave a minor number of its own is no file of a file system: nobody's, with no permissions.
             let (minor, mode) = match shared.kernel.minor(open.id).filter(|minor| *minor != node.minor) {
@@ -209,7 +209,7 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
             })
         }
         Request::SetFlags { open, flags } => {
-            find(shared, open)?.set_flags(flags);
+            shared.open(open)?.set_flags(flags);
             plain(Reply::Done)
         }
         Request::Poll { items } => {
@@ -262,10 +262,6 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
     }
 }
 
-pub(super) fn find(shared: &Shared, number: u64) -> Result<Arc<Open>, Errno> {
-    shared.opens.read().get(&number).cloned().ok_or(Errno(libc::EBADF))
-}
-
 fn open(call: &Call, path: &[u8], flags: i32) -> Answer {
     let shared = &call.shared;
     let node = shared.kernel.devices().into_iter().find(|n| n.path == path).ok_or(Errno(libc::ENXIO))?;
@@ -297,7 +293,7 @@ fn transfer(
     forbids: i32,
     by: impl FnOnce(OpenId, &Uio) -> Result<u64, Errno>,
 ) -> Answer {
-    let open = find(&call.shared, open)?;
+    let open = call.shared.open(open)?;
     if open.flags() & libc::O_ACCMODE == forbids {
         return Err(Errno(libc::EBADF));
     }
@@ -342,7 +338,7 @@ struct Asked {
 }
 
 fn mmap(call: &Call, open: u64, asked: Asked, room: Option<Room>) -> Answer {
-    let open = find(&call.shared, open)?;
+    let open = call.shared.open(open)?;
     let Asked { addr, len, prot, flags, offset } = asked;
     let prot = protection(prot)?;
     let invalid = Err(Errno(libc::EINVAL));
@@ -474,7 +470,7 @@ fn caught(call: &Call, addr: u64, access: u32) -> Answer {
         return plain(Reply::Foreign);
     };
     // As on x86: what is loaded can be read, whatever else it allows. Of what is not loaded, userfaultfd tells by itself where Linux's protection lets it.
-    if (loaded || process.uffd().is_some()) && readable(prot).contains(access) {
+    if (loaded || process.uffd().is_some()) && prot.readable().contains(access) {
         // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
         return plain(Reply::Retry { idle: !call.held.get() });
     }

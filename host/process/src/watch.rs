@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
-use super::server::Shared;
+use super::shared::Shared;
 
 /// Time that a request waits for a job that another thread has begun: long enough for any callback that does not sleep, on a machine
 /// with much else to do.
