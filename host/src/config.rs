@@ -362,7 +362,7 @@ mod tests {
         let two_drivers = "[[node]]\ndriver = \"x\"\ninstance = 0\n[[node]]\ndriver = \"y\"\ninstance = 0";
         assert!(Config::parse(two_drivers).is_ok());
         let large = error("[[node]]\ninstance = 0\nproperties = { a = 5000000000 }");
-        assert!(large.contains("property a is no 32-bit number"), "{large}");
+        assert!(large.contains("property a is not a 32-bit number"), "{large}");
     }
 
     #[test]

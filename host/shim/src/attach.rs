@@ -1,11 +1,11 @@
-//! How a process becomes one that devices can be mapped into, and a forked child too.
+//! Making a process one that devices can be mapped into, and a forked child too.
 
 use core::sync::atomic::Ordering;
 
 use ddi_wire::{FaultMode, FaultPolicy, Reply, Request, uffd};
 
 use crate::link::{self, Got, Who, hello, who};
-use crate::{agent, line, state, sys};
+use crate::{agent, state, sys};
 
 /// A userfaultfd with the features we need, and those of the others that there are.
 fn make_uffd(flags: i32) -> Result<i32, i32> {
@@ -80,48 +80,8 @@ pub fn attach() -> Result<(), i32> {
     })
 }
 
-/// In a forked child: `leash` is the connection that the host made for it, or -1 if the fork could not be announced.
-pub fn born(leash: i32) {
-    state::PID.store(sys::getpid(), Ordering::Relaxed);
-    let old = state::mode();
-    state::set_mode(None);
-    state::LIFELINE.store(-1, Ordering::Relaxed);
-    state::UFFD.store(-1, Ordering::Relaxed);
-    state::CONNECTED.store(false, Ordering::Relaxed);
-    let memory = state::MEMORY.load(Ordering::Relaxed);
-    // All the rest was the parent's.
-    let mut next = state::next_own(0);
-    while let Some(fd) = next {
-        if fd as i32 != leash && fd as i32 != memory {
-            state::drop_own(fd as i32);
-        }
-        next = state::next_own(fd + 1);
-    }
-    state::BUSY.set(false);
-    state::SIGNALS.set((-1, 0));
-    state::PINNED.reset();
-    state::Change::forget();
-    state::PINNING.1.store(0, Ordering::SeqCst);
-    crate::epoll::born();
-    crate::dirs::born();
-    crate::tree::born();
-    agent::forget();
-    match old {
-        Some(mode) if leash >= 0 => {
-            if let Err(what) = introduce(leash, mode) {
-                sys::complain(what);
-                sys::complain(b"; the process is killed\n");
-                sys::raise(libc::SIGKILL);
-            }
-        }
-        // The device mappings are not this process's; nobody would see its accesses.
-        Some(_) => agent::seal(),
-        None => {}
-    }
-    line::forget();
-}
-
-fn introduce(leash: i32, mode: FaultMode) -> Result<(), &'static [u8]> {
+/// Makes a forked child one that devices can be mapped into, on the connection that the host made for it. An error says what is wrong.
+pub fn introduce(leash: i32, mode: FaultMode) -> Result<(), &'static [u8]> {
     let uffd = match mode {
         FaultMode::Userfaultfd => make_uffd(0),
         FaultMode::UserfaultfdUserOnly => make_uffd(uffd::USER_MODE_ONLY),

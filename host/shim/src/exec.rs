@@ -4,7 +4,7 @@ use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_void};
 
 use crate::real::{self, errno};
-use crate::{node, reach, state, sys};
+use crate::{link, node, reach, state, sys};
 
 type Strings = *const *const c_char;
 
@@ -41,7 +41,7 @@ impl Environment {
     /// # Safety
     /// `list` is null or a list of strings that ends with null.
     unsafe fn complete(list: Strings) -> Result<Environment, c_int> {
-        reach::before_exec()?;
+        reach::before_exec(link::reaches_host)?;
         let plain = Environment { list, len: 0 };
         let Some(host) = state::host() else { return Ok(plain) };
         let entry = |i: usize| {

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use ddi_wire::{Reply, Request};
 
 use crate::real::{fail, known};
-use crate::{attach, handlers, link, state, sys};
+use crate::{born, handlers, link, state, sys};
 
 /// The connection that the host made for the child of the fork in progress; -1 if the host was not told.
 static LEASH: AtomicI32 = AtomicI32::new(-1);
@@ -83,7 +83,7 @@ fn in_parent(pid: i32) {
 
 fn in_child() {
     state::SETUP.reset();
-    attach::born(LEASH.swap(-1, Ordering::Relaxed));
+    born::born(LEASH.swap(-1, Ordering::Relaxed));
 }
 
 /// Calls a function of the C library that takes and returns nothing, if there is such a one.

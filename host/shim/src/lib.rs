@@ -14,6 +14,7 @@
 mod real;
 mod agent;
 mod attach;
+mod born;
 mod copy;
 mod detour;
 mod dirs;

@@ -8,7 +8,7 @@ use crate::held::Held;
 use crate::line::{self, Busy, Own, Talk};
 use crate::msg::{self, Received};
 use crate::sys::Plain;
-use crate::{reach, signals, state, sys, upcall};
+use crate::{attach, reach, signals, state, sys, upcall};
 
 /// Error of requests when there is no host any more, or its message is not understood.
 pub const NO_HOST: i32 = libc::ENXIO;
@@ -88,6 +88,11 @@ fn converse(
         let reply = match FromHost::decode(bytes).map_err(|_| NO_HOST)? {
             // Meant for a poll(2) that is over.
             FromHost::Upcall(Upcall::Wake) => continue,
+            FromHost::Upcall(Upcall::Enlist) => {
+                let done = attach::attach();
+                upcall::answer(&talk, done).map_err(|_| NO_HOST)?;
+                continue;
+            }
             FromHost::Upcall(_) => {
                 upcall::serve(&mut talk, got.len).map_err(|_| NO_HOST)?;
                 continue;

@@ -23,11 +23,11 @@ fn look(host: &state::Host) -> Result<(), i32> {
     Ok(())
 }
 
-/// Says why a new program could not use the devices, if it could not.
+/// Says why a new program could not use the devices, if it could not. `reaches_host` says whether the host's socket can be connected to.
 ///
 /// # Errors
 /// `EPERM`: it is not to be started, as it would find no devices, or make files in their places.
-pub fn before_exec() -> Result<(), i32> {
+pub fn before_exec(reaches_host: fn() -> bool) -> Result<(), i32> {
     let Some(host) = state::host() else { return Ok(()) };
     match look(host) {
         Err(libc::EACCES | libc::EPERM) => {
@@ -35,7 +35,7 @@ pub fn before_exec() -> Result<(), i32> {
             Err(libc::EPERM)
         }
         // A host that is gone has no socket, either.
-        Err(libc::ENOENT) if crate::link::reaches_host() => {
+        Err(libc::ENOENT) if reaches_host() => {
             say(b"ddi-host: no program is started: with the /proc of another pid name space than the host's, it could not use the devices\n");
             Err(libc::EPERM)
         }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use ddi_wire::{Answer, Behind, FromHost, HEAD_MAX, Items, MapPiece, PAYLOAD_MAX, Upcall};
 
 use crate::line::Talk;
-use crate::{attach, copy, msg, space, state};
+use crate::{copy, msg, space, state};
 
 /// Makes the changes that have come with a reply.
 pub fn make_changes(pieces: Items<'_, MapPiece>) -> Result<(), i32> {
@@ -42,11 +42,15 @@ pub fn serve(talk: &mut Talk<'_>, len: usize) -> Result<(), i32> {
         Upcall::Unmap { addr, len } => space::unmap(addr, len),
         Upcall::Zap { ranges } => space::zap(ranges, memory, uffd),
         Upcall::Protect { ranges } => space::protect(ranges),
-        Upcall::Enlist => attach::attach(),
         Upcall::Pin { addr, len, offset, prot } => space::pin(addr, len, memory, offset, prot),
-        // An agent's.
-        Upcall::Ping | Upcall::Exit | Upcall::Wake => Err(libc::ENOSYS),
+        // An agent's, and what the connection itself sees to.
+        Upcall::Enlist | Upcall::Ping | Upcall::Exit | Upcall::Wake => Err(libc::ENOSYS),
     };
+    answer(talk, done)
+}
+
+/// Answers an upcall that has no result but that it is done.
+pub fn answer(talk: &Talk<'_>, done: Result<(), i32>) -> Result<(), i32> {
     msg::send(talk.fd, &done.map_or_else(|errno| Answer::Failed { errno }, |()| Answer::Done))
 }
 
