@@ -183,7 +183,7 @@ fn host(which: &str) -> ExitCode {
 fn reported(which: i32, texts: &[&str]) {
     let out = Command::new(std::env::current_exe().unwrap())
         .args(["--host", &which.to_string()])
-        .env("DDI_HOST_SPIN_LIMIT", "0.2")
+        .env("DDI_HOST_SPIN_LIMIT", "1")
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -200,7 +200,7 @@ const MISTAKE: &str = "ioctl (";
 const FILE: &str = "host/tests/linked/main.rs:";
 
 fn endless_loops() {
-    let limit = "the call has taken 0.2 seconds of processor time and does not come back";
+    let limit = "the call has taken 1 seconds of processor time and does not come back";
     reported(SPIN, &["mistake: ", "spin (", limit, MISTAKE, FILE, IOCTL]);
     reported(SPIN_IN_THE_KERNEL, &[limit, MISTAKE, FILE, IOCTL]);
 }
