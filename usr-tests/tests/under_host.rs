@@ -117,7 +117,10 @@ fn build_host() -> Option<PathBuf> {
     let profile = own.ancestors().nth(2).expect("the profile's directory");
     let target = profile.parent().expect("the target directory");
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "-p", "ddi-host", "--bin", "ddi-host"]).arg("--target-dir").arg(target);
+    // With the features of the whole workspace, as when all tests are built: nothing is compiled twice.
+    build
+        .args(["build", "--quiet", "--workspace", "--examples", "--bin", "ddi-host", "--target-dir"])
+        .arg(target);
     if profile.file_name().is_some_and(|name| name == "release") {
         build.arg("--release");
     }

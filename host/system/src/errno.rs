@@ -2,45 +2,40 @@
 
 use std::io;
 
-/// `ENOENT`.
-pub const ENOENT: i32 = 2;
-/// `EIO`.
-pub const EIO: i32 = 5;
-/// `ENXIO`.
-pub const ENXIO: i32 = 6;
-/// `EBUSY`.
-pub const EBUSY: i32 = 16;
-/// `EINVAL`.
-pub const EINVAL: i32 = 22;
+// The numbers below 35 are Linux's, too.
+pub use libc::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
+/// `ENOTSUP` on illumos.
+const ENOTSUP: i32 = 48;
+/// `ENOSYS` on illumos.
+const ENOSYS: i32 = 89;
 
-/// Where illumos has other words than Linux has for the same number.
+/// Numbers for which illumos has other words than Linux.
 const OWN: &[(i32, &str)] = &[
-    (1, "Not owner"),
-    (5, "I/O error"),
-    (7, "Arg list too long"),
-    (9, "Bad file number"),
-    (10, "No child processes"),
-    (12, "Not enough space"),
-    (16, "Device busy"),
-    (18, "Cross-device link"),
-    (23, "File table overflow"),
-    (25, "Inappropriate ioctl for device"),
-    (28, "Out of memory or no room in system tables"),
-    (33, "Argument out of domain"),
-    (34, "Result too large"),
-    (48, "Operation not supported"),
-    (89, "Operation not applicable"),
+    (libc::EPERM, "Not owner"),
+    (EIO, "I/O error"),
+    (libc::E2BIG, "Arg list too long"),
+    (libc::EBADF, "Bad file number"),
+    (libc::ECHILD, "No child processes"),
+    (libc::ENOMEM, "Not enough space"),
+    (EBUSY, "Device busy"),
+    (libc::EXDEV, "Cross-device link"),
+    (libc::ENFILE, "File table overflow"),
+    (libc::ENOTTY, "Inappropriate ioctl for device"),
+    (libc::ENOSPC, "Out of memory or no room in system tables"),
+    (libc::EDOM, "Argument out of domain"),
+    (libc::ERANGE, "Result too large"),
+    (ENOTSUP, "Operation not supported"),
+    (ENOSYS, "Operation not applicable"),
 ];
 
-/// What the commands of modload(8)'s family say of an illumos errno.
+/// Returns the text of an illumos errno, as the commands of modload(8)'s family print it.
 pub fn text(errno: i32) -> String {
     if let Some((_, own)) = OWN.iter().find(|(number, _)| *number == errno) {
         return (*own).to_owned();
     }
-    if !(1..=34).contains(&errno) {
+    if !(libc::EPERM..=libc::ERANGE).contains(&errno) {
         return format!("Error {errno}");
     }
-    // The low numbers are the same ones.
     let linux = io::Error::from_raw_os_error(errno).to_string();
     linux.split(" (os error").next().unwrap_or(&linux).to_owned()
 }

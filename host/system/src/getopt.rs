@@ -1,5 +1,6 @@
-//! Options as getopt(3C) reads them, for the commands that are to answer as illumos's own: clustered letters, arguments with or without a blank,
-//! the end at the first word that is none.
+//! Options as getopt(3C) reads them, for the commands that are to answer as illumos's own, with its messages.
+
+use ::getopt::{Error, ErrorKind, Opt, Parser};
 
 /// The options that were given, in order, and the words behind them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,12 +12,12 @@ pub struct Given {
 }
 
 impl Given {
-    /// The argument of an option; that of the last when it was given more than once.
+    /// Returns the argument of an option; of the last one, if it was given several times.
     pub fn argument(&self, letter: char) -> Option<&str> {
         self.options.iter().rev().find(|(l, _)| *l == letter)?.1.as_deref()
     }
 
-    /// Was the option given?
+    /// Returns whether the option was given.
     pub fn has(&self, letter: char) -> bool {
         self.options.iter().any(|(l, _)| *l == letter)
     }
@@ -25,41 +26,29 @@ impl Given {
 /// Reads the words of `command` by `known`: letters, each with a colon behind it when it takes an argument.
 ///
 /// # Errors
-/// What getopt(3C) says of an unknown letter or a missing argument.
+/// Returns illumos's message for an unknown letter or a missing argument.
 pub fn parse(command: &str, known: &str, words: &[String]) -> Result<Given, String> {
-    let mut given = Given::default();
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
-            given.words.push(word.clone());
-            break;
-        };
-        if letters == "-" {
-            break;
-        }
-        for (at, letter) in letters.char_indices() {
-            let place = known.find(letter).filter(|_| letter != ':');
-            let Some(place) = place else {
-                return Err(format!("{command}: illegal option -- {letter}\n"));
-            };
-            if !known[place + letter.len_utf8()..].starts_with(':') {
-                given.options.push((letter, None));
-                continue;
-            }
-            let behind = &word[1 + at + letter.len_utf8()..];
-            let argument = match behind {
-                "" => rest.next().cloned(),
-                glued => Some(glued.to_owned()),
-            };
-            let Some(argument) = argument else {
-                return Err(format!("{command}: option requires an argument -- {letter}\n"));
-            };
-            given.options.push((letter, Some(argument)));
-            break;
+    let mut parser = Parser::new(words, known);
+    // There is no name of the command among the words.
+    parser.set_index(0);
+    let mut options = Vec::new();
+    for option in &mut parser {
+        match option {
+            Ok(Opt(letter, argument)) => options.push((letter, argument)),
+            Err(wrong) => return Err(format!("{command}: {}\n", said(&wrong))),
         }
     }
-    given.words.extend(rest.cloned());
-    Ok(given)
+    Ok(Given { options, words: words[parser.index()..].to_vec() })
+}
+
+/// A message in illumos's words. Only the text of the library's own message has the letter, in quotation marks.
+fn said(wrong: &Error) -> String {
+    let text = wrong.to_string();
+    let letter = text.rsplit("-- ").next().unwrap_or_default().trim_matches('\'');
+    match wrong.kind() {
+        ErrorKind::UnknownOption => format!("illegal option -- {letter}"),
+        ErrorKind::MissingArgument => format!("option requires an argument -- {letter}"),
+    }
 }
 
 /// The number at the start of a word as `%d` and atoi(3C) read it: digits with a sign, whatever is behind them.

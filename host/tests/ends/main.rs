@@ -304,7 +304,7 @@ type Way = fn(&str);
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They wait more than they compute.
-    arguments.test_threads.get_or_insert(4);
+    arguments.test_threads.get_or_insert(12);
     let missing = lingers().is_none();
     if missing && !arguments.list {
         println!("ignored: there is no gcc to compile what is statically linked (apt-get install gcc)");

@@ -2,29 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-pub const PROGBITS: u32 = 1;
-pub const NOBITS: u32 = 8;
-pub const DYNAMIC: u32 = 6;
-pub const WRITE: u64 = 1;
-pub const ALLOC: u64 = 2;
-pub const EXEC: u64 = 4;
-pub const LOCAL: u8 = 0;
-pub const GLOBAL: u8 = 1;
-pub const WEAK: u8 = 2;
-pub const NOTYPE: u8 = 0;
-pub const OBJECT: u8 = 1;
-pub const FUNC: u8 = 2;
-pub const ABS: u16 = 0xfff1;
-pub const COMMON: u16 = 0xfff2;
+use object::write::elf::{FileHeader, Rel, SectionHeader, Sym, Writer};
+use object::{Endianness, elf};
 
-pub const R_NONE: u32 = 0;
-pub const R_64: u32 = 1;
-pub const R_PC32: u32 = 2;
-pub const R_PLT32: u32 = 4;
-pub const R_GOTPCREL: u32 = 9;
-pub const R_32: u32 = 10;
-pub const R_32S: u32 = 11;
-pub const R_PC64: u32 = 24;
+pub const PROGBITS: u32 = elf::SHT_PROGBITS.0;
+pub const NOBITS: u32 = elf::SHT_NOBITS.0;
+pub const WRITE: u64 = elf::SHF_WRITE.0;
+pub const ALLOC: u64 = elf::SHF_ALLOC.0;
+pub const EXEC: u64 = elf::SHF_EXECINSTR.0;
+pub const LOCAL: u8 = elf::STB_LOCAL.0;
+pub const GLOBAL: u8 = elf::STB_GLOBAL.0;
+pub const WEAK: u8 = elf::STB_WEAK.0;
+pub const NOTYPE: u8 = elf::STT_NOTYPE.0;
+pub const OBJECT: u8 = elf::STT_OBJECT.0;
+pub const FUNC: u8 = elf::STT_FUNC.0;
+pub const ABS: u16 = elf::SHN_ABS.0;
+pub const COMMON: u16 = elf::SHN_COMMON.0;
+
+pub const R_NONE: u32 = elf::R_X86_64_NONE.0;
+pub const R_64: u32 = elf::R_X86_64_64.0;
+pub const R_PC32: u32 = elf::R_X86_64_PC32.0;
+pub const R_PLT32: u32 = elf::R_X86_64_PLT32.0;
+pub const R_GOTPCREL: u32 = elf::R_X86_64_GOTPCREL.0;
+pub const R_32: u32 = elf::R_X86_64_32.0;
+pub const R_32S: u32 = elf::R_X86_64_32S.0;
+pub const R_PC64: u32 = elf::R_X86_64_PC64.0;
 
 /// xor %eax,%eax; ret
 pub const RETURN_0: &[u8] = &[0x31, 0xc0, 0xc3];
@@ -76,10 +78,10 @@ impl Elf {
     /// An object with an empty .text.
     pub fn empty() -> Elf {
         let mut elf = Elf {
-            kind: 1,
-            machine: 62,
-            class: 2,
-            data: 1,
+            kind: elf::ET_REL.0,
+            machine: elf::EM_X86_64.0,
+            class: elf::ELFCLASS64.0,
+            data: elf::ELFDATA2LSB.0,
             sections: vec![Section::default()],
             symbols: vec![Symbol { name: String::new(), info: 0, section: 0, value: 0, size: 0 }],
             relocations: vec![],
@@ -159,111 +161,116 @@ impl Elf {
     pub fn needed(&mut self, names: &[&str], flags_1: u64) {
         let (mut strings, mut entries) = (vec![0], vec![]);
         for name in names {
-            push64(&mut entries, 1);
+            push64(&mut entries, elf::DT_NEEDED.0 as u64);
             push64(&mut entries, strings.len() as u64);
             strings.extend_from_slice(name.as_bytes());
             strings.push(0);
         }
-        push64(&mut entries, 0x6fff_fffb);
+        push64(&mut entries, elf::DT_FLAGS_1.0 as u64);
         push64(&mut entries, flags_1);
         push64(&mut entries, 0);
         push64(&mut entries, 0);
-        let table = self.section(".dynstr", 3, 0, &strings);
-        let dynamic = self.section(".dynamic", DYNAMIC, 0, &entries);
+        let table = self.section(".dynstr", elf::SHT_STRTAB.0, 0, &strings);
+        let dynamic = self.section(".dynamic", elf::SHT_DYNAMIC.0, 0, &entries);
         self.sections[dynamic].link = table as u32;
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let mut sections = self.sections.clone();
-        let symtab = sections.len();
-        let (mut strings, mut symbols) = (vec![0], vec![]);
-        for symbol in &self.symbols {
-            let name = if symbol.name.is_empty() { 0 } else { strings.len() as u32 };
-            if name != 0 {
-                strings.extend_from_slice(symbol.name.as_bytes());
-                strings.push(0);
-            }
-            symbols.extend_from_slice(&name.to_le_bytes());
-            symbols.extend_from_slice(&[symbol.info, 0]);
-            symbols.extend_from_slice(&symbol.section.to_le_bytes());
-            push64(&mut symbols, symbol.value);
-            push64(&mut symbols, symbol.size);
-        }
-        sections.push(Section {
-            name: ".symtab".into(),
-            kind: if self.stripped { PROGBITS } else { 2 },
-            size: symbols.len() as u64,
-            data: symbols,
-            link: symtab as u32 + 1,
-            entry: 24,
-            ..Section::default()
-        });
-        sections.push(table(".strtab", strings));
-        for target in 1..self.sections.len() {
-            let mut data = vec![];
-            for &(_, offset, kind, symbol, addend) in self.relocations.iter().filter(|r| r.0 == target) {
-                push64(&mut data, offset);
-                push64(&mut data, u64::from(symbol) << 32 | u64::from(kind));
-                if !self.rel {
-                    push64(&mut data, addend as u64);
-                }
-            }
-            if !data.is_empty() {
-                sections.push(Section {
-                    name: format!(".rela{}", self.sections[target].name),
-                    kind: if self.rel { 9 } else { 4 },
-                    size: data.len() as u64,
-                    data,
-                    link: self.rela_link.unwrap_or(symtab as u32),
-                    info: self.rela_info.unwrap_or(target as u32),
-                    entry: if self.rel { 16 } else { 24 },
-                    ..Section::default()
-                });
-            }
-        }
-        let mut names = vec![0];
-        let mut offsets: Vec<u32> = vec![];
-        for name in sections.iter().map(|s| s.name.as_str()).chain([".shstrtab"]) {
-            offsets.push(if name.is_empty() { 0 } else { names.len() as u32 });
-            if !name.is_empty() {
-                names.extend_from_slice(name.as_bytes());
-                names.push(0);
-            }
-        }
-        sections.push(table(".shstrtab", names));
-
-        let mut file = vec![0; 64];
-        let mut places = vec![];
-        for section in &sections {
-            file.resize(file.len().next_multiple_of(16), 0);
-            places.push(file.len() as u64);
+        let mut file = Vec::new();
+        let mut writer = Writer::new_single_phase(Endianness::Little, true, &mut file);
+        let header = FileHeader {
+            os_abi: elf::ELFOSABI_NONE,
+            abi_version: 0,
+            e_type: elf::FileType(self.kind),
+            e_machine: elf::Machine(self.machine),
+            e_entry: 0,
+            e_flags: elf::FileFlags(0),
+        };
+        writer.write_file_header(&header).unwrap();
+        let symtab = self.sections.len() as u32;
+        let relocated = |target| self.relocations.iter().filter(move |relocation| relocation.0 == target);
+        let targets: Vec<usize> = (1..symtab as usize).filter(|&at| relocated(at).count() > 0).collect();
+        let rela_names: Vec<_> =
+            targets.iter().map(|&at| format!(".rela{}", self.sections[at].name)).collect();
+        let mut headers = Vec::new();
+        for section in &self.sections[1..] {
+            let id = writer.add_section_name(section.name.as_bytes());
+            let sh_offset = writer.write_align(16);
             if section.kind != NOBITS {
-                file.extend_from_slice(&section.data);
+                writer.write(&section.data);
             }
+            headers.push(SectionHeader {
+                sh_name: writer.section_name_offset(Some(id)),
+                sh_type: elf::SectionType(section.kind),
+                sh_flags: elf::SectionFlags(section.flags),
+                sh_addr: section.address,
+                sh_offset,
+                sh_size: section.size,
+                sh_link: section.link,
+                sh_info: section.info,
+                sh_addralign: section.align,
+                sh_entsize: section.entry,
+            });
         }
-        file.resize(file.len().next_multiple_of(16), 0);
-        let headers = file.len() as u64;
-        for ((section, name), place) in sections.iter().zip(offsets).zip(places) {
-            file.extend_from_slice(&name.to_le_bytes());
-            file.extend_from_slice(&section.kind.to_le_bytes());
-            push64(&mut file, section.flags);
-            push64(&mut file, section.address);
-            push64(&mut file, place);
-            push64(&mut file, section.size);
-            file.extend_from_slice(&section.link.to_le_bytes());
-            file.extend_from_slice(&section.info.to_le_bytes());
-            push64(&mut file, section.align);
-            push64(&mut file, section.entry);
+        let table = |sh_name, sh_type, sh_offset, count: usize, sh_link, sh_info, sh_entsize| SectionHeader {
+            sh_name,
+            sh_type,
+            sh_flags: elf::SectionFlags(0),
+            sh_addr: 0,
+            sh_offset,
+            sh_size: count as u64 * sh_entsize,
+            sh_link,
+            sh_info,
+            sh_addralign: 8,
+            sh_entsize,
+        };
+        let (symbols, count) = (writer.write_null_symbol(), self.symbols.len());
+        for symbol in &self.symbols[1..] {
+            let id = (!symbol.name.is_empty()).then(|| writer.add_string(symbol.name.as_bytes()));
+            let symbol = Sym {
+                section: None,
+                st_name: writer.string_offset(id),
+                st_info: elf::SymbolInfo(symbol.info),
+                st_other: elf::SymbolOther(0),
+                st_shndx: elf::SymbolSection(symbol.section),
+                st_value: symbol.value,
+                st_size: symbol.size,
+            };
+            writer.write_symbol(&symbol);
         }
-        file[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', self.class, self.data, 1]);
-        file[16..18].copy_from_slice(&self.kind.to_le_bytes());
-        file[18..20].copy_from_slice(&self.machine.to_le_bytes());
-        file[20] = 1;
-        file[40..48].copy_from_slice(&headers.to_le_bytes());
-        file[52..54].copy_from_slice(&64_u16.to_le_bytes());
-        file[58..60].copy_from_slice(&64_u16.to_le_bytes());
-        file[60..62].copy_from_slice(&(sections.len() as u16).to_le_bytes());
-        file[62..64].copy_from_slice(&(sections.len() as u16 - 1).to_le_bytes());
+        writer.write_strtab().unwrap();
+        let (kind, entry) = if self.rel { (elf::SHT_REL, 16) } else { (elf::SHT_RELA, 24) };
+        let mut relas = Vec::new();
+        for (&target, name) in targets.iter().zip(&rela_names) {
+            let id = writer.add_section_name(name.as_bytes());
+            let offset = writer.write_align_relocation();
+            for &(_, r_offset, kind, r_sym, r_addend) in relocated(target) {
+                let r_type = elf::RelocationType(kind);
+                writer.write_relocation(!self.rel, &Rel { r_offset, r_sym, r_type, r_addend });
+            }
+            let (link, info) = (self.rela_link.unwrap_or(symtab), self.rela_info.unwrap_or(target as u32));
+            let name = writer.section_name_offset(Some(id));
+            relas.push(table(name, kind, offset, relocated(target).count(), link, info, entry));
+        }
+        let symtab_name = writer.add_section_name(b".symtab");
+        writer.write_shstrtab().unwrap();
+        writer.write_null_section_header();
+        for header in &headers {
+            writer.write_section_header(header);
+        }
+        let kind = if self.stripped { elf::SHT_PROGBITS } else { elf::SHT_SYMTAB };
+        let name = writer.section_name_offset(Some(symtab_name));
+        writer.write_section_header(&table(name, kind, symbols, count, symtab + 1, 0, 24));
+        writer.write_strtab_section_header();
+        for header in &relas {
+            writer.write_section_header(header);
+        }
+        writer.write_shstrtab_section_header();
+        let mut header = Vec::new();
+        writer.write_file_header_to(&mut header).unwrap();
+        file[..header.len()].copy_from_slice(&header);
+        // What the library writes right.
+        file[4..6].copy_from_slice(&[self.class, self.data]);
         file
     }
 
@@ -274,10 +281,6 @@ impl Elf {
         std::fs::write(&file, self.bytes()).unwrap();
         file
     }
-}
-
-fn table(name: &str, data: Vec<u8>) -> Section {
-    Section { name: name.into(), kind: 3, size: data.len() as u64, data, ..Section::default() }
 }
 
 fn push64(to: &mut Vec<u8>, value: u64) {

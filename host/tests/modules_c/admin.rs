@@ -10,6 +10,8 @@ use regex::Regex;
 
 use crate::run;
 
+tests!(every_command_line_says_and_does_what_illumos_s_own_does);
+
 const HOST: &str = env!("CARGO_BIN_EXE_ddi-host");
 const RECORD: &str = include_str!("admin-commands.txt");
 
@@ -246,7 +248,7 @@ fn same_line(recorded: &str, said: &str) -> bool {
     Regex::new(&format!("^{pattern}$")).unwrap().is_match(said)
 }
 
-pub fn every_command_line_says_and_does_what_illumos_s_own_does() {
+fn every_command_line_says_and_does_what_illumos_s_own_does() {
     let modules = modules();
     let mut machine = None;
     let mut differs = Vec::new();

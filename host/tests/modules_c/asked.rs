@@ -9,12 +9,14 @@ use crate::devices::*;
 use crate::root::{host, path, system};
 use crate::run;
 
+tests!(a_run, a_machine_that_stays_up, a_driver_that_dies_takes_everything_with_it);
+
 const BASE: u32 = 0x7d00;
 const CONF: &str = "name=\"knots\" parent=\"pseudo\" instance=0;\n";
 const SAID: &str = "a signal does not end this call, another one ends the run: ";
 
 /// The client's half: ignores signals if it is to, says that it is about to wait, and waits.
-pub fn client_of_waits() {
+fn client_of_waits() {
     let how = std::env::var("WAIT").unwrap();
     let (which, deaf) = how.split_once(' ').unwrap_or((&how, ""));
     if deaf == "deaf" {
@@ -60,7 +62,7 @@ impl Host {
 
     /// Runs the client's half.
     fn run(options: &[&str], wait: &str) -> Host {
-        let (client, half) = (std::env::current_exe().unwrap(), ["--client", "asked::client_of_waits"]);
+        let (client, half) = (std::env::current_exe().unwrap(), ["--client", half!(client_of_waits)]);
         let wait = format!("WAIT={wait}");
         let mut host =
             Host::start(&[&["run"], options, &["--", "env", &wait, path(&client)], &half].concat());
@@ -138,7 +140,7 @@ const ROWS: [(&str, i32, &str, &str); 5] = [
     ("30 deaf", libc::SIGTERM, "cv_wait: waits for the condition variable ", "    in knots"),
 ];
 
-pub fn a_run() {
+fn a_run() {
     let module = run::compile("knots");
     let conf = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(conf.path(), CONF).unwrap();
@@ -165,7 +167,7 @@ pub fn a_run() {
 }
 
 /// A driver that dies ends the run, with whatever its program has started; under a machine that stays up the machine, and each run when its program has gone.
-pub fn a_driver_that_dies_takes_everything_with_it() {
+fn a_driver_that_dies_takes_everything_with_it() {
     let conf = "name=\"crash\" parent=\"pseudo\" instance=0;\n";
     let dir = system(&[("crash", conf)]);
     let root = path(dir.path());
@@ -173,7 +175,8 @@ pub fn a_driver_that_dies_takes_everything_with_it() {
     let driver = format!("{root}/kernel/drv/amd64/crash,conf={root}/kernel/drv/crash.conf");
     let client = std::env::current_exe().unwrap();
     let mark = format!("97531.{}", std::process::id());
-    let script = format!("setsid setsid sleep {mark} & exec \"$0\" --client crash::client_of_crashes");
+    let half = half!(crate::crash::client_of_crashes);
+    let script = format!("setsid setsid sleep {mark} & exec \"$0\" --client {half}");
     let run = |options: &[&str]| {
         let command = ["--", "env", "CRASH=1", "sh", "-c", &script, path(&client)];
         Host::start(&[&["run"], options, &command].concat())
@@ -201,7 +204,7 @@ pub fn a_driver_that_dies_takes_everything_with_it() {
     assert!(said.contains("driver mistake: ") && said.contains("the run ends here"), "{said}");
 }
 
-pub fn a_machine_that_stays_up() {
+fn a_machine_that_stays_up() {
     let dir = system(&[("knots", CONF)]);
     let root = path(dir.path());
     assert_eq!(host(&["add_drv", "--root", root, "knots"]).0, 0);

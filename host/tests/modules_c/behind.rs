@@ -3,6 +3,12 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    a_segment_has_all_its_handles_and_shrinks,
+    a_child_s_segment_and_a_split_in_it,
+    protections_and_contexts_are_seen
+);
+
 const TAKE: u32 = 0x7f01;
 const PROT: u32 = 0x7f02;
 const TICKS: u32 = 0x7f03;
@@ -50,10 +56,10 @@ fn short(calls: &[Call], at: *mut u8) -> Vec<(&'static str, u64, u64, i32)> {
     calls.iter().map(one).collect()
 }
 
-pub fn a_segment_has_all_its_handles_and_shrinks() {
-    run::passes_with_all_faults("chain", "behind::client_of_a_segment_has_all_its_handles_and_shrinks");
+fn a_segment_has_all_its_handles_and_shrinks() {
+    run::passes_with_all_faults("chain", half!(client_of_a_segment_has_all_its_handles_and_shrinks));
 }
-pub fn client_of_a_segment_has_all_its_handles_and_shrinks() {
+fn client_of_a_segment_has_all_its_handles_and_shrinks() {
     let fd = open("/dev/chain0");
     let at = map(fd, 0, ALL, libc::MAP_SHARED);
     assert_eq!(short(&take(fd), at), [("map", 0, 0xa000, 5); 5]);
@@ -98,10 +104,10 @@ pub fn client_of_a_segment_has_all_its_handles_and_shrinks() {
     assert_eq!(short(&take(fd), at), [("whole", 0, 0x1000, 0)]);
 }
 
-pub fn a_child_s_segment_and_a_split_in_it() {
-    run::passes_with_all_faults("chain", "behind::client_of_a_child_s_segment_and_a_split_in_it");
+fn a_child_s_segment_and_a_split_in_it() {
+    run::passes_with_all_faults("chain", half!(client_of_a_child_s_segment_and_a_split_in_it));
 }
-pub fn client_of_a_child_s_segment_and_a_split_in_it() {
+fn client_of_a_child_s_segment_and_a_split_in_it() {
     let fd = open("/dev/chain0");
     let at = map(fd, 0x1000, 0x7000, libc::MAP_SHARED).wrapping_sub(0x1000);
     set_word(at, 0x2000, 1);
@@ -133,10 +139,10 @@ pub fn client_of_a_child_s_segment_and_a_split_in_it() {
     unmap(at.wrapping_add(0x1000), 0x7000);
 }
 
-pub fn protections_and_contexts_are_seen() {
-    run::passes_with_all_faults("chain", "behind::client_of_protections_and_contexts_are_seen");
+fn protections_and_contexts_are_seen() {
+    run::passes_with_all_faults("chain", half!(client_of_protections_and_contexts_are_seen));
 }
-pub fn client_of_protections_and_contexts_are_seen() {
+fn client_of_protections_and_contexts_are_seen() {
     const USER: i32 = 8;
     let fd = open("/dev/chain0");
     let at = map(fd, 0x3000, 0x5000, libc::MAP_SHARED);

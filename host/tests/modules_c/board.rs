@@ -6,6 +6,18 @@ use crate::devices::*;
 use crate::root::{host, path, system};
 use crate::run;
 
+tests!(
+    configuration_space_capabilities_and_dma,
+    interrupts_of_every_kind_reach_their_handlers,
+    a_device_copies_memory_and_interrupts,
+    processes_map_a_base_address_register,
+    a_device_reaches_memory_that_nobody_locked,
+    a_handler_that_may_block_is_reported,
+    a_handler_that_does_not_claim_its_interrupt_is_reported,
+    a_description_that_is_wrong_is_refused,
+    a_system_binds_devices_by_alias
+);
+
 const RUN: u32 = 0x7e01;
 const RING: u32 = 0x7e02;
 const COUNT: u32 = 0x7e03;
@@ -26,22 +38,22 @@ fn passes(kind: u32, client: &str) {
     assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
 }
 
-pub fn configuration_space_capabilities_and_dma() {
+fn configuration_space_capabilities_and_dma() {
     for kind in [4, 2] {
-        passes(kind, "board::client_of_configuration_space_capabilities_and_dma");
+        passes(kind, half!(client_of_configuration_space_capabilities_and_dma));
     }
 }
-pub fn client_of_configuration_space_capabilities_and_dma() {
+fn client_of_configuration_space_capabilities_and_dma() {
     let fd = open("/dev/board0");
     assert_eq!(ioctl(fd, RUN, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
 }
 
-pub fn interrupts_of_every_kind_reach_their_handlers() {
+fn interrupts_of_every_kind_reach_their_handlers() {
     for kind in [4, 2, 1, 0] {
-        passes(kind, "board::client_of_interrupts_of_every_kind_reach_their_handlers");
+        passes(kind, half!(client_of_interrupts_of_every_kind_reach_their_handlers));
     }
 }
-pub fn client_of_interrupts_of_every_kind_reach_their_handlers() {
+fn client_of_interrupts_of_every_kind_reach_their_handlers() {
     let fd = open("/dev/board0");
     let kind = ioctl(fd, KIND, 0).unwrap();
     // A reader waits for the first interrupt.
@@ -80,12 +92,12 @@ fn read(fd: i32) -> Result<isize, i32> {
     if n < 0 { Err(errno()) } else { Ok(n) }
 }
 
-pub fn a_device_copies_memory_and_interrupts() {
+fn a_device_copies_memory_and_interrupts() {
     for kind in [4, 1] {
-        passes(kind, "board::client_of_a_device_copies_memory_and_interrupts");
+        passes(kind, half!(client_of_a_device_copies_memory_and_interrupts));
     }
 }
-pub fn client_of_a_device_copies_memory_and_interrupts() {
+fn client_of_a_device_copies_memory_and_interrupts() {
     let fd = open("/dev/board0");
     let page: Vec<u64> = (0..512).map(|i| i * 7).collect();
     for _ in 0..20 {
@@ -97,10 +109,10 @@ pub fn client_of_a_device_copies_memory_and_interrupts() {
     assert_eq!(ioctl(fd, UNBOUND, 0), Ok(2));
 }
 
-pub fn processes_map_a_base_address_register() {
-    passes(4, "board::client_of_processes_map_a_base_address_register");
+fn processes_map_a_base_address_register() {
+    passes(4, half!(client_of_processes_map_a_base_address_register));
 }
-pub fn client_of_processes_map_a_base_address_register() {
+fn client_of_processes_map_a_base_address_register() {
     let fd = open("/dev/board0");
     let at = map(fd, 0, 0x1_0000, libc::MAP_SHARED);
     set_word(at, 0x8000, 99);
@@ -113,10 +125,10 @@ pub fn client_of_processes_map_a_base_address_register() {
     unmap(at, 0x1_0000);
 }
 
-pub fn a_device_reaches_memory_that_nobody_locked() {
-    passes(4, "board::client_of_a_device_reaches_memory_that_nobody_locked");
+fn a_device_reaches_memory_that_nobody_locked() {
+    passes(4, half!(client_of_a_device_reaches_memory_that_nobody_locked));
 }
-pub fn client_of_a_device_reaches_memory_that_nobody_locked() {
+fn client_of_a_device_reaches_memory_that_nobody_locked() {
     let fd = open("/dev/board0");
     // A large page's worth, at a large page's place.
     const LARGE: usize = 2 << 20;
@@ -138,35 +150,35 @@ pub fn client_of_a_device_reaches_memory_that_nobody_locked() {
 }
 
 /// The client's half of the tests of handlers that do wrong: one interrupt.
-pub fn client_of_one_interrupt() {
+fn client_of_one_interrupt() {
     let fd = open("/dev/board0");
     assert_eq!(ioctl(fd, RING, 0), Ok(0));
     let _ = read(fd);
 }
 
-pub fn a_handler_that_may_block_is_reported() {
-    let client = "board::client_of_one_interrupt";
+fn a_handler_that_may_block_is_reported() {
+    let client = half!(client_of_one_interrupt);
     let ran = run::run_on("board", "sleepy=1;\n", board(), client);
     let what = "KM_SLEEP may block, and this is an interrupt handler (see kmem_alloc(9F))";
     assert!(ran.status != 0 && ran.text.contains(what), "{}", ran.text);
     assert!(ran.text.contains("board`board_message"), "{}", ran.text);
 }
 
-pub fn a_handler_that_does_not_claim_its_interrupt_is_reported() {
-    let client = "board::client_of_one_interrupt";
+fn a_handler_that_does_not_claim_its_interrupt_is_reported() {
+    let client = half!(client_of_one_interrupt);
     let ran = run::run_on("board", "interrupts-by=1 deaf=1;\n", board(), client);
     let what = "the handler did not claim the interrupt, and its device's status register shows it";
     assert!(ran.status != 0 && ran.text.contains(what), "{}", ran.text);
 }
 
-pub fn a_description_that_is_wrong_is_refused() {
+fn a_description_that_is_wrong_is_refused() {
     let text = board().replace("offset = 0x24", "offset = 0x1000");
-    let ran = run::run_on("board", "", &text, "board::client_of_one_interrupt");
+    let ran = run::run_on("board", "", &text, half!(client_of_one_interrupt));
     let what = "device.toml: doorbell: 4 bytes at 0x1000 are not inside bar 0, or not aligned";
     assert!(ran.status == 1 && ran.text.contains(what), "{}", ran.text);
 }
 
-pub fn a_system_binds_devices_by_alias() {
+fn a_system_binds_devices_by_alias() {
     let dir = system(&[("board", "interrupts-by=4;\n")]);
     let root = path(dir.path());
     let device = dir.path().join("board.toml");
@@ -177,7 +189,7 @@ pub fn a_system_binds_devices_by_alias() {
     let (status, _, err) = host(&["add_drv", "--root", root, "-i", "\"pci1de1,b0a2\"", "board"]);
     assert!(status == 0 && err.contains("successfully added to system but failed to attach"), "{err}");
     let client = std::env::current_exe().unwrap();
-    let half = "board::client_of_processes_map_a_base_address_register";
+    let half = half!(client_of_processes_map_a_base_address_register);
     let run = |more: &[&str]| {
         let options = ["run", "--root", root, "--device", path(&device)];
         host(&[&options, more, &["--", path(&client), "--client", half]].concat())

@@ -3,6 +3,12 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    a_crash_is_reported_once_and_ends_everything,
+    a_call_that_does_not_come_back,
+    a_close_that_does_not_come_back
+);
+
 /// The client's half: opens the device and asks for the death that the environment names; 0 maps it.
 pub fn client_of_crashes() {
     let how: u64 = std::env::var("CRASH").unwrap().parse().unwrap();
@@ -18,9 +24,9 @@ pub fn client_of_crashes() {
 
 #[track_caller]
 fn dies(how: u64, texts: &[&str]) {
-    let env = [("CRASH", how.to_string()), ("DDI_HOST_SPIN_LIMIT", "1".to_string())];
+    let env = [("CRASH", how.to_string()), ("DDI_HOST_SPIN_LIMIT", "0.2".to_string())];
     let conf = "name=\"crash\" parent=\"pseudo\" instance=0;\n";
-    let ran = run::run_with("crash", conf, "crash::client_of_crashes", &env);
+    let ran = run::run_with("crash", conf, half!(client_of_crashes), &env);
     for text in texts {
         assert!(ran.text.contains(text), "death {how}: {text:?} is not in:\n{}", ran.text);
     }
@@ -34,7 +40,7 @@ fn dies(how: u64, texts: &[&str]) {
     }
 }
 
-pub fn a_crash_is_reported_once_and_ends_everything() {
+fn a_crash_is_reported_once_and_ends_everything() {
     const IOCTL: &str = "in crash: ioctl(9E), for process ";
     let caller = "at crash`crash_ioctl+0x";
     dies(0, &["crash`crash_devmap+0x", "a NULL pointer is used (address 0x10)", "in crash: devmap(9E), for"]);
@@ -67,18 +73,21 @@ pub fn a_crash_is_reported_once_and_ends_everything() {
     );
 }
 
-pub fn a_call_that_does_not_come_back() {
-    dies(8, &["crash`die+0x", "the call has taken 1 seconds of processor time", "in crash: ioctl(9E), for"]);
+fn a_call_that_does_not_come_back() {
+    dies(
+        8,
+        &["crash`die+0x", "the call has taken 0.2 seconds of processor time", "in crash: ioctl(9E), for"],
+    );
     // The client is killed while its call sleeps for good: on illumos it could not be; here the run ends and says why the driver stays.
     let conf = "name=\"crash\" parent=\"pseudo\" instance=0;\n";
-    let ran = run::run("crash", conf, "crash::client_of_a_call_that_does_not_come_back");
+    let ran = run::run("crash", conf, half!(client_of_a_call_that_does_not_come_back));
     assert_eq!(ran.status, 128 + libc::SIGKILL, "{}", ran.text);
     let report = "driver mistake: cv_wait: the call has not returned at the end of the run";
     assert_eq!(ran.text.matches(report).count(), 1, "{}", ran.text);
     assert!(ran.text.contains("at crash`die+0x") && ran.text.contains("in crash: ioctl(9E)"), "{}", ran.text);
 }
 
-pub fn client_of_a_call_that_does_not_come_back() {
+fn client_of_a_call_that_does_not_come_back() {
     let fd = open("/dev/crash0");
     std::thread::spawn(move || ioctl(fd, 1, 16));
     until(|| ioctl(fd, 1, 17) == Ok(0));
@@ -86,11 +95,11 @@ pub fn client_of_a_call_that_does_not_come_back() {
     unsafe { libc::raise(libc::SIGKILL) };
 }
 
-pub fn a_close_that_does_not_come_back() {
+fn a_close_that_does_not_come_back() {
     // The last close is the exit's: no process waits for it, and no signal ends it.
     let conf = "name=\"crash\" parent=\"pseudo\" instance=0;\n";
     let begin = std::time::Instant::now();
-    let ran = run::run("crash", conf, "crash::client_of_a_close_that_does_not_come_back");
+    let ran = run::run("crash", conf, half!(client_of_a_close_that_does_not_come_back));
     assert_eq!(ran.status, 1, "{}", ran.text);
     let report = "driver mistake: cv_wait: the call has not returned at the end of the run";
     assert_eq!(ran.text.matches(report).count(), 1, "{}", ran.text);
@@ -98,7 +107,7 @@ pub fn a_close_that_does_not_come_back() {
     assert!(begin.elapsed().as_secs() < 20, "it took {:?}", begin.elapsed());
 }
 
-pub fn client_of_a_close_that_does_not_come_back() {
+fn client_of_a_close_that_does_not_come_back() {
     let fd = open("/dev/crash0");
     ioctl(fd, 1, 18).unwrap();
 }

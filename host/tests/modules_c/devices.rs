@@ -7,6 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::run;
 
+tests!(
+    kernel_memory,
+    containers_and_probes,
+    timeouts_task_queues_threads,
+    locks,
+    waits_end_by_wakeup_signal_and_time,
+    a_killed_waiter_leaves_the_driver,
+    a_process_s_own_memory_is_pinned,
+    memory_of_every_kind_is_pinned,
+    a_fork_copies_pinned_memory_with_the_rest
+);
+
 /// open(2), which must succeed.
 pub fn open(path: &str) -> RawFd {
     try_open(path, libc::O_RDWR).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -93,31 +105,31 @@ fn checks(device: &str, cmd: u32) {
     assert_eq!(ioctl(fd, cmd, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
 }
 
-pub fn kernel_memory() {
-    run::passes("memory", "devices::client_of_kernel_memory");
+fn kernel_memory() {
+    run::passes("memory", half!(client_of_kernel_memory));
 }
-pub fn client_of_kernel_memory() {
+fn client_of_kernel_memory() {
     checks("/dev/memory0", 0x7401);
 }
 
-pub fn containers_and_probes() {
-    run::passes("lists", "devices::client_of_containers_and_probes");
+fn containers_and_probes() {
+    run::passes("lists", half!(client_of_containers_and_probes));
 }
-pub fn client_of_containers_and_probes() {
+fn client_of_containers_and_probes() {
     checks("/dev/lists0", 0x7b01);
 }
 
-pub fn timeouts_task_queues_threads() {
-    run::passes("clocks", "devices::client_of_timeouts_task_queues_threads");
+fn timeouts_task_queues_threads() {
+    run::passes("clocks", half!(client_of_timeouts_task_queues_threads));
 }
-pub fn client_of_timeouts_task_queues_threads() {
+fn client_of_timeouts_task_queues_threads() {
     checks("/dev/clocks0", 0x7601);
 }
 
-pub fn locks() {
-    run::passes("waits", "devices::client_of_locks");
+fn locks() {
+    run::passes("waits", half!(client_of_locks));
 }
-pub fn client_of_locks() {
+fn client_of_locks() {
     checks("/dev/waits0", 0x7501);
 }
 
@@ -151,10 +163,10 @@ fn interrupt(thread: libc::pthread_t) {
     unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
 }
 
-pub fn waits_end_by_wakeup_signal_and_time() {
-    run::passes("waits", "devices::client_of_waits_end_by_wakeup_signal_and_time");
+fn waits_end_by_wakeup_signal_and_time() {
+    run::passes("waits", half!(client_of_waits_end_by_wakeup_signal_and_time));
 }
-pub fn client_of_waits_end_by_wakeup_signal_and_time() {
+fn client_of_waits_end_by_wakeup_signal_and_time() {
     // SAFETY: all-zero is a sigaction; no SA_RESTART, so that calls end with EINTR.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = nothing as *const () as usize;
@@ -193,10 +205,10 @@ pub fn client_of_waits_end_by_wakeup_signal_and_time() {
     assert_eq!(waiting(fd, WAITS_TIMED, hour, posted), Ok(1));
 }
 
-pub fn a_killed_waiter_leaves_the_driver() {
-    run::passes("waits", "devices::client_of_a_killed_waiter_leaves_the_driver");
+fn a_killed_waiter_leaves_the_driver() {
+    run::passes("waits", half!(client_of_a_killed_waiter_leaves_the_driver));
 }
-pub fn client_of_a_killed_waiter_leaves_the_driver() {
+fn client_of_a_killed_waiter_leaves_the_driver() {
     let fd = open("/dev/waits0");
     let child = fork(|| ioctl(fd, WAITS_WAIT, 0).map_or(1, |_| 0));
     until(|| ioctl(fd, WAITS_WAITERS, 0) == Ok(1));
@@ -214,10 +226,10 @@ struct Range {
     pad: i32,
 }
 
-pub fn a_process_s_own_memory_is_pinned() {
-    run::passes("pinned", "devices::client_of_a_process_s_own_memory_is_pinned");
+fn a_process_s_own_memory_is_pinned() {
+    run::passes("pinned", half!(client_of_a_process_s_own_memory_is_pinned));
 }
-pub fn client_of_a_process_s_own_memory_is_pinned() {
+fn client_of_a_process_s_own_memory_is_pinned() {
     const LEN: usize = 0x3000;
     let (lock, unlock, sum, fill) = (0x7a01, 0x7a02, 0x7a03, 0x7a04);
     let fd = open("/dev/pinned0");
@@ -257,10 +269,10 @@ struct Page([u64; 512]);
 
 static mut DATA: Page = Page([1; 512]);
 
-pub fn memory_of_every_kind_is_pinned() {
-    run::passes_in_every_mode("pinned", "devices::client_of_memory_of_every_kind_is_pinned");
+fn memory_of_every_kind_is_pinned() {
+    run::passes_in_every_mode("pinned", half!(client_of_memory_of_every_kind_is_pinned));
 }
-pub fn client_of_memory_of_every_kind_is_pinned() {
+fn client_of_memory_of_every_kind_is_pinned() {
     let (lock, unlock, sum, fill) = (0x7a01, 0x7a02, 0x7a03, 0x7a04);
     let fd = open("/dev/pinned0");
     let pin = |at: *mut u64, flags: i32| {
@@ -350,10 +362,10 @@ pub fn client_of_memory_of_every_kind_is_pinned() {
     assert!((0..32).all(|page| word(at as *mut u8, page * 4096) == 19_999));
 }
 
-pub fn a_fork_copies_pinned_memory_with_the_rest() {
-    run::passes_in_every_mode("pinned", "devices::client_of_a_fork_copies_pinned_memory_with_the_rest");
+fn a_fork_copies_pinned_memory_with_the_rest() {
+    run::passes_in_every_mode("pinned", half!(client_of_a_fork_copies_pinned_memory_with_the_rest));
 }
-pub fn client_of_a_fork_copies_pinned_memory_with_the_rest() {
+fn client_of_a_fork_copies_pinned_memory_with_the_rest() {
     static NOTED: AtomicU64 = AtomicU64::new(0);
     static STOP: AtomicBool = AtomicBool::new(false);
     let fd = open("/dev/pinned0");

@@ -6,6 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::devices::{errno, fork, ioctl, open, try_open, until, wait};
 use crate::run;
 
+tests!(
+    poll_asks_the_driver,
+    a_driver_without_poll_makes_poll_fail,
+    pollwakeup_wakes_from_every_context,
+    a_poll_ends_by_signal_close_and_time,
+    select_asks_the_driver,
+    epoll_asks_the_driver,
+    nonblocking_files
+);
+
 const SET: u32 = 0x7d01;
 const QUIET: u32 = 0x7d02;
 const LATER: u32 = 0x7d03;
@@ -43,10 +53,10 @@ fn set(fd: RawFd, cmd: u32, ready: i32) {
     assert_eq!(ioctl(fd, cmd, ready as u64), Ok(0));
 }
 
-pub fn poll_asks_the_driver() {
-    run::passes("events", "events::client_of_poll_asks_the_driver");
+fn poll_asks_the_driver() {
+    run::passes("events", half!(client_of_poll_asks_the_driver));
 }
-pub fn client_of_poll_asks_the_driver() {
+fn client_of_poll_asks_the_driver() {
     let fd = open("/dev/events0");
     assert_eq!(poll(&[(fd, IN)], 0), (Ok(0), vec![0]));
     assert_eq!(ioctl(fd, ASKED, 0), Ok(1));
@@ -84,18 +94,18 @@ pub fn client_of_poll_asks_the_driver() {
     assert_eq!(poll(&[(twin, IN)], -1), (Ok(1), vec![IN]));
 }
 
-pub fn a_driver_without_poll_makes_poll_fail() {
-    run::passes("waits", "events::client_of_a_driver_without_poll_makes_poll_fail");
+fn a_driver_without_poll_makes_poll_fail() {
+    run::passes("waits", half!(client_of_a_driver_without_poll_makes_poll_fail));
 }
-pub fn client_of_a_driver_without_poll_makes_poll_fail() {
+fn client_of_a_driver_without_poll_makes_poll_fail() {
     let fd = open("/dev/waits0");
     assert_eq!(poll(&[(fd, IN)], 0).0, Err(libc::ENXIO));
 }
 
-pub fn pollwakeup_wakes_from_every_context() {
-    run::passes("events", "events::client_of_pollwakeup_wakes_from_every_context");
+fn pollwakeup_wakes_from_every_context() {
+    run::passes("events", half!(client_of_pollwakeup_wakes_from_every_context));
 }
-pub fn client_of_pollwakeup_wakes_from_every_context() {
+fn client_of_pollwakeup_wakes_from_every_context() {
     let fd = open("/dev/events0");
     let [read, write] = pipe();
     // A timeout's function.
@@ -134,14 +144,14 @@ pub fn client_of_pollwakeup_wakes_from_every_context() {
     assert_eq!(waiter.join().unwrap(), (Ok(1), vec![libc::POLLERR]));
 }
 
-pub fn a_poll_ends_by_signal_close_and_time() {
-    run::passes("events", "events::client_of_a_poll_ends_by_signal_close_and_time");
+fn a_poll_ends_by_signal_close_and_time() {
+    run::passes("events", half!(client_of_a_poll_ends_by_signal_close_and_time));
 }
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
 extern "C" fn count(_signal: i32) {
     SIGNALS.fetch_add(1, Ordering::SeqCst);
 }
-pub fn client_of_a_poll_ends_by_signal_close_and_time() {
+fn client_of_a_poll_ends_by_signal_close_and_time() {
     // SAFETY: all-zero is a sigaction. SA_RESTART does not restart poll.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = count as *const () as usize;
@@ -199,10 +209,10 @@ fn select(n: i32, fds: [&[RawFd]; 3], millis: Option<i64>) -> (Result<i32, i32>,
     (if r < 0 { Err(errno()) } else { Ok(r) }, found)
 }
 
-pub fn select_asks_the_driver() {
-    run::passes("events", "events::client_of_select_asks_the_driver");
+fn select_asks_the_driver() {
+    run::passes("events", half!(client_of_select_asks_the_driver));
 }
-pub fn client_of_select_asks_the_driver() {
+fn client_of_select_asks_the_driver() {
     let fd = open("/dev/events0");
     let [read, write] = pipe();
     let n = fd.max(read).max(write) + 1;
@@ -230,10 +240,10 @@ fn epoll_wait(set: RawFd, millis: i32) -> Vec<(u32, u64)> {
     events[..usize::try_from(n).unwrap()].iter().map(|e| (e.events, e.u64)).collect()
 }
 
-pub fn epoll_asks_the_driver() {
-    run::passes("events", "events::client_of_epoll_asks_the_driver");
+fn epoll_asks_the_driver() {
+    run::passes("events", half!(client_of_epoll_asks_the_driver));
 }
-pub fn client_of_epoll_asks_the_driver() {
+fn client_of_epoll_asks_the_driver() {
     let fd = open("/dev/events0");
     let [read, write] = pipe();
     // SAFETY: no memory is involved.
@@ -268,10 +278,10 @@ pub fn client_of_epoll_asks_the_driver() {
     assert_eq!(epoll_wait(set_fd, 5), []);
 }
 
-pub fn nonblocking_files() {
-    run::passes("events", "events::client_of_nonblocking_files");
+fn nonblocking_files() {
+    run::passes("events", half!(client_of_nonblocking_files));
 }
-pub fn client_of_nonblocking_files() {
+fn client_of_nonblocking_files() {
     const FNONBLOCK: i32 = 0x80;
     let fd = open("/dev/events0");
     // SAFETY: no memory is involved, here and below.

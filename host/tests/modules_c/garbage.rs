@@ -5,6 +5,15 @@ use std::process::Command;
 
 use crate::run;
 
+tests!(
+    without_garbage_nothing_is_said,
+    tables_that_lead_nowhere,
+    linkages_that_lead_nowhere,
+    entry_points_that_crash,
+    entry_points_that_never_end,
+    functions_that_nobody_has
+);
+
 /// A driver that is wrong in one way.
 fn module(dir: &Path, how: u32) -> PathBuf {
     run::link(dir, "garbage", &["garbage"], &[&format!("-DGARBAGE={how}"), "-Wno-unused"]).unwrap()
@@ -15,8 +24,8 @@ fn host(words: &[&str]) -> (i32, String) {
     let out = Command::new("timeout")
         .args(["-s", "KILL", "20", env!("CARGO_BIN_EXE_ddi-host")])
         .args(words)
-        .env("DDI_HOST_SPIN_LIMIT", "1")
-        .env("DDI_HOST_WAIT_LIMIT", "1")
+        .env("DDI_HOST_SPIN_LIMIT", "0.2")
+        .env("DDI_HOST_WAIT_LIMIT", "0.2")
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -67,7 +76,7 @@ fn dies_everywhere(how: u32, texts: &[&str]) {
     dies_in_run_and_serve(how, texts);
 }
 
-pub fn without_garbage_nothing_is_said() {
+fn without_garbage_nothing_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = module(dir.path(), 0);
     let (status, text) = host(&["modinfo", file.to_str().unwrap()]);
@@ -76,7 +85,7 @@ pub fn without_garbage_nothing_is_said() {
     assert!(status == 0 && !text.contains("mistake"), "{text}");
 }
 
-pub fn tables_that_lead_nowhere() {
+fn tables_that_lead_nowhere() {
     const NOWHERE: &str = "of garbage is 0xdead0000beef0000, ";
     let memory = format!("{NOWHERE}where there is no memory");
     let function = format!("{NOWHERE}which is no function");
@@ -95,7 +104,7 @@ pub fn tables_that_lead_nowhere() {
     install(&["mistake: mod_install: modldrv.drv_dev_ops of garbage is 0x18, ", "modldrv(9S)"], 13);
 }
 
-pub fn linkages_that_lead_nowhere() {
+fn linkages_that_lead_nowhere() {
     const NOWHERE: &str = " of garbage is 0xdead0000beef0000, where there is no memory";
     let info = ["at garbage`_info+0x", "in garbage: _info(9E)"];
     let linked = |texts: &[&str], how| dies_everywhere(how, &[texts, &info].concat());
@@ -108,7 +117,7 @@ pub fn linkages_that_lead_nowhere() {
     linked(&["mistake: mod_info: the modlinkage of garbage is 0x0, "], 18);
 }
 
-pub fn entry_points_that_crash() {
+fn entry_points_that_crash() {
     let init = "in garbage: _init(9E)";
     dies_in_run_and_serve(20, &["garbage`_init+0x", "a NULL pointer is used (address 0x8)", init]);
     dies_in_run_and_serve(24, &["garbage: _init(9E) returned with another value in %rbx"]);
@@ -117,9 +126,9 @@ pub fn entry_points_that_crash() {
     dies_everywhere(29, &["garbage`_info+0x", "the address is not a canonical one", info]);
 }
 
-pub fn entry_points_that_never_end() {
-    const SPINS: &str = "the call has taken 1 seconds of processor time and does not come back";
-    const SLEEPS: &str = "the call has slept for 1 seconds and nothing wakes it";
+fn entry_points_that_never_end() {
+    const SPINS: &str = "the call has taken 0.2 seconds of processor time and does not come back";
+    const SLEEPS: &str = "the call has slept for 0.2 seconds and nothing wakes it";
     const WAIT: &str = "at garbage`wait_for_ever+0x";
     let init = "in garbage: _init(9E)";
     let attach = "in garbage: attach(9E)";
@@ -147,7 +156,7 @@ pub fn entry_points_that_never_end() {
 }
 
 /// Functions that nobody has: all are named when the module is loaded; or, if that is asked for, the one that is called, with its caller.
-pub fn functions_that_nobody_has() {
+fn functions_that_nobody_has() {
     const ILLUMOS: &str = "illumos has it, the host has not";
     const NOBODY: &str = "the host has it not, nor has a dependency";
     let run = |how: u32, options: &[&str], program: &[&str]| {

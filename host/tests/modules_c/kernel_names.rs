@@ -3,6 +3,14 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    a_disk_of_pages_is_read_and_written_as_block_and_raw_device,
+    physical_addresses_are_mapped,
+    a_driver_uses_another_s_device,
+    pages_are_mapped_by_hand,
+    frames_are_mapped_by_hand
+);
+
 const COUNTS: u32 = 0x7e01;
 const NAME: u32 = 0x7e02;
 const POWER: u32 = 0x7e03;
@@ -33,11 +41,11 @@ fn kind(fd: i32) -> u32 {
     st.st_mode & libc::S_IFMT
 }
 
-pub fn a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
-    let client = "kernel_names::client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device";
+fn a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
+    let client = half!(client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device);
     run::passes("store", client);
 }
-pub fn client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
+fn client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
     let (raw, block) = (open("/dev/store0"), open("/dev/disk"));
     assert_eq!((kind(raw), kind(block)), (libc::S_IFCHR, libc::S_IFBLK));
     let pattern: Vec<u8> = (0..SIZE).map(|i| (i * 31 + i / 256) as u8).collect();
@@ -90,10 +98,10 @@ pub fn client_of_a_disk_of_pages_is_read_and_written_as_block_and_raw_device() {
 
 const PHYSICAL: &str = "name=\"physical\" class=\"root\" reg=0,0,0xffffffff;\n";
 
-pub fn physical_addresses_are_mapped() {
-    run::passes_with("physical", PHYSICAL, "kernel_names::client_of_physical_addresses_are_mapped");
+fn physical_addresses_are_mapped() {
+    run::passes_with("physical", PHYSICAL, half!(client_of_physical_addresses_are_mapped));
 }
-pub fn client_of_physical_addresses_are_mapped() {
+fn client_of_physical_addresses_are_mapped() {
     let fd = open("/dev/physical0");
     assert!(try_open("/devices/physical@0,0:physical0", libc::O_RDWR).is_ok(), "named after its registers");
     let mut address = 0x1fff_ffffu64;
@@ -130,11 +138,11 @@ pub fn client_of_physical_addresses_are_mapped() {
     // The rest is unmapped at exit.
 }
 
-pub fn a_driver_uses_another_s_device() {
+fn a_driver_uses_another_s_device() {
     let conf = "name=\"layers\" parent=\"pseudo\" instance=0 answer=42;\nname=\"layers\" parent=\"pseudo\" instance=1;\n";
-    run::passes_with("layers", conf, "kernel_names::client_of_a_driver_uses_another_s_device");
+    run::passes_with("layers", conf, half!(client_of_a_driver_uses_another_s_device));
 }
-pub fn client_of_a_driver_uses_another_s_device() {
+fn client_of_a_driver_uses_another_s_device() {
     let upper = open("/dev/layers1");
     assert_eq!(
         ioctl(upper, 0x7e11, 0),
@@ -154,10 +162,10 @@ const SEGMENT: u32 = 0x7e26;
 const OFFSET: u32 = 0x7e27;
 const LOCKS: u32 = 0x7e28;
 
-pub fn pages_are_mapped_by_hand() {
-    run::passes("bare", "kernel_names::client_of_pages_are_mapped_by_hand");
+fn pages_are_mapped_by_hand() {
+    run::passes("bare", half!(client_of_pages_are_mapped_by_hand));
 }
-pub fn client_of_pages_are_mapped_by_hand() {
+fn client_of_pages_are_mapped_by_hand() {
     let fd = open("/dev/bare0");
     // The process's first mapping of all is made by an ioctl.
     let mut range = [0x4000_0000u64, 0x4000, 0];
@@ -217,10 +225,10 @@ extern "C" fn at_sigbus(_signal: i32, info: *mut libc::siginfo_t, _context: *mut
     std::process::exit(0);
 }
 
-pub fn frames_are_mapped_by_hand() {
-    run::passes("bare", "kernel_names::client_of_frames_are_mapped_by_hand");
+fn frames_are_mapped_by_hand() {
+    run::passes("bare", half!(client_of_frames_are_mapped_by_hand));
 }
-pub fn client_of_frames_are_mapped_by_hand() {
+fn client_of_frames_are_mapped_by_hand() {
     let fd = open("/dev/bare0");
     let mut range = [0xb_8000u64, 0x2000, 0];
     assert_eq!(ioctl(fd, FRAMES, range.as_mut_ptr() as u64), Ok(0));

@@ -3,10 +3,18 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    locks_taken_in_two_orders,
+    functions_that_are_waited_for_under_their_mutex,
+    readers_and_writers,
+    a_thread_that_ends_with_a_mutex,
+    no_deadlock_is_seen_where_there_is_none
+);
+
 const BASE: u32 = 0x7d00;
 
 /// The client's half: has the knot tied that the environment names. The first takes two processes.
-pub fn client_of_knots() {
+fn client_of_knots() {
     let which: u32 = std::env::var("KNOT").unwrap().parse().unwrap();
     let fd = open("/dev/knots0");
     if which == 1 {
@@ -27,10 +35,10 @@ fn tie(which: u32) -> run::Ran {
     if which == 14 {
         let device = "vendor = 0x1de1\ndevice = 1\nclass = 0xff0000\nslot = 1\nmsix = { vectors = 1, bar = 4 }\n\
                       [[bar]]\nnumber = 4\nsize = \"4K\"\n";
-        return run::run_on_with("knots", "", device, "knots::client_of_knots", &env);
+        return run::run_on_with("knots", "", device, half!(client_of_knots), &env);
     }
     let conf = "name=\"knots\" parent=\"pseudo\" instance=0;\n";
-    run::run_with("knots", conf, "knots::client_of_knots", &env)
+    run::run_with("knots", conf, half!(client_of_knots), &env)
 }
 
 /// The report has to hold all these texts, be the only one, and end the run.
@@ -47,7 +55,7 @@ fn deadlock(which: u32, texts: &[&str]) {
 
 const IOCTL: &str = "\n    in knots: ioctl(9E), for process ";
 
-pub fn locks_taken_in_two_orders() {
+fn locks_taken_in_two_orders() {
     let both = ["deadlock: this thread waits for the mutex knots`knots_", "\n    at knots`both+0x", IOCTL];
     let entered = "\n  the mutex knots`knots_a was entered:\n    at knots`both+0x";
     deadlock(
@@ -60,7 +68,7 @@ pub fn locks_taken_in_two_orders() {
     deadlock(3, &[&both[..], &three, &stacks].concat());
 }
 
-pub fn functions_that_are_waited_for_under_their_mutex() {
+fn functions_that_are_waited_for_under_their_mutex() {
     let waits = |function: &str, other: &str, page: &str| {
         (format!(" waits for {function}, which "), format!("\n    in {other}"), page.to_owned())
     };
@@ -92,18 +100,18 @@ pub fn functions_that_are_waited_for_under_their_mutex() {
     deadlock(11, &[own, "at knots`wait_for_own_queue+0x"]);
 }
 
-pub fn readers_and_writers() {
+fn readers_and_writers() {
     let again = "rw_enter: deadlock: this thread waits for the readers/writer lock knots`knots_rw as a reader, which it holds";
     deadlock(6, &[again, "(see rw_enter(9F))", "at knots`knots_ioctl+0x", IOCTL]);
     let writer = "the readers/writer lock knots`knots_rw as the writer, which ";
     deadlock(7, &[writer, "the mutex knots`knots_a, which ", "at knots`read_rw_then_a+0x", IOCTL]);
 }
 
-pub fn a_thread_that_ends_with_a_mutex() {
+fn a_thread_that_ends_with_a_mutex() {
     deadlock(13, &["thread_exit: the thread ends with a mutex held", "at knots`end_with_a+0x"]);
 }
 
-pub fn no_deadlock_is_seen_where_there_is_none() {
+fn no_deadlock_is_seen_where_there_is_none() {
     let ran = tie(20);
     assert!(ran.status == 0 && ran.text.contains("I went on: Ok(0)"), "{}", ran.text);
     assert!(!ran.text.contains("driver mistake"), "{}", ran.text);

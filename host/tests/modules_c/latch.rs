@@ -7,6 +7,18 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    an_access_is_tried_again_until_something_is_loaded,
+    a_thread_goes_on_when_its_callback_has_returned,
+    a_timed_wait_takes_its_time_and_no_longer,
+    a_signal_s_handler_runs_and_the_access_is_tried_again,
+    a_handler_may_leave_the_access_for_good,
+    stopping_and_ending_a_thread_that_waits,
+    a_fork_beside_a_thread_that_waits,
+    a_fork_beside_calls_that_wait,
+    a_fork_that_waits_for_a_driver_says_so
+);
+
 const HOLD: u32 = 0x7c01;
 const GIVE: u32 = 0x7c02;
 const TIMEOUT: u32 = 0x7c03;
@@ -83,10 +95,10 @@ fn handle(signal: i32, handler: extern "C" fn(i32)) {
     unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) };
 }
 
-pub fn a_thread_goes_on_when_its_callback_has_returned() {
-    run::passes_with_all_faults("latch", "latch::client_of_a_thread_goes_on_when_its_callback_has_returned");
+fn a_thread_goes_on_when_its_callback_has_returned() {
+    run::passes_with_all_faults("latch", half!(client_of_a_thread_goes_on_when_its_callback_has_returned));
 }
-pub fn client_of_a_thread_goes_on_when_its_callback_has_returned() {
+fn client_of_a_thread_goes_on_when_its_callback_has_returned() {
     let it = Latch::new();
     it.ask(PAUSE, 30_000);
     for round in 1..=5 {
@@ -98,13 +110,10 @@ pub fn client_of_a_thread_goes_on_when_its_callback_has_returned() {
     }
 }
 
-pub fn an_access_is_tried_again_until_something_is_loaded() {
-    run::passes_with_all_faults(
-        "latch",
-        "latch::client_of_an_access_is_tried_again_until_something_is_loaded",
-    );
+fn an_access_is_tried_again_until_something_is_loaded() {
+    run::passes_with_all_faults("latch", half!(client_of_an_access_is_tried_again_until_something_is_loaded));
 }
-pub fn client_of_an_access_is_tried_again_until_something_is_loaded() {
+fn client_of_an_access_is_tried_again_until_something_is_loaded() {
     let it = Latch::new();
     it.ask(LATER, 5);
     set_word(it.board, 0, 3);
@@ -121,10 +130,10 @@ pub fn client_of_an_access_is_tried_again_until_something_is_loaded() {
     assert_eq!(it.counts().accesses, 10);
 }
 
-pub fn a_timed_wait_takes_its_time_and_no_longer() {
-    run::passes_with_all_faults("latch", "latch::client_of_a_timed_wait_takes_its_time_and_no_longer");
+fn a_timed_wait_takes_its_time_and_no_longer() {
+    run::passes_with_all_faults("latch", half!(client_of_a_timed_wait_takes_its_time_and_no_longer));
 }
-pub fn client_of_a_timed_wait_takes_its_time_and_no_longer() {
+fn client_of_a_timed_wait_takes_its_time_and_no_longer() {
     let it = Latch::new();
     it.ask(TIMEOUT, 500_000);
     it.ask(HOLD, 0);
@@ -174,13 +183,13 @@ fn stop(child: i32) {
     assert!(libc::WIFSTOPPED(status));
 }
 
-pub fn a_signal_s_handler_runs_and_the_access_is_tried_again() {
+fn a_signal_s_handler_runs_and_the_access_is_tried_again() {
     run::passes_with_all_faults(
         "latch",
-        "latch::client_of_a_signal_s_handler_runs_and_the_access_is_tried_again",
+        half!(client_of_a_signal_s_handler_runs_and_the_access_is_tried_again),
     );
 }
-pub fn client_of_a_signal_s_handler_runs_and_the_access_is_tried_again() {
+fn client_of_a_signal_s_handler_runs_and_the_access_is_tried_again() {
     extern "C" fn slow(_signal: i32) {
         std::thread::sleep(std::time::Duration::from_millis(200));
         HANDLED.fetch_add(1, Ordering::SeqCst);
@@ -204,10 +213,10 @@ pub fn client_of_a_signal_s_handler_runs_and_the_access_is_tried_again() {
 
 static JUMP: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 
-pub fn a_handler_may_leave_the_access_for_good() {
-    run::passes_with_all_faults("latch", "latch::client_of_a_handler_may_leave_the_access_for_good");
+fn a_handler_may_leave_the_access_for_good() {
+    run::passes_with_all_faults("latch", half!(client_of_a_handler_may_leave_the_access_for_good));
 }
-pub fn client_of_a_handler_may_leave_the_access_for_good() {
+fn client_of_a_handler_may_leave_the_access_for_good() {
     /// Makes the access work, as far as the process is concerned, by mapping something else there.
     extern "C" fn replace(_signal: i32) {
         let at = JUMP.load(Ordering::SeqCst).cast();
@@ -227,10 +236,10 @@ pub fn client_of_a_handler_may_leave_the_access_for_good() {
     assert_eq!(it.counts().interrupts, 1);
 }
 
-pub fn stopping_and_ending_a_thread_that_waits() {
-    run::passes_with_all_faults("latch", "latch::client_of_stopping_and_ending_a_thread_that_waits");
+fn stopping_and_ending_a_thread_that_waits() {
+    run::passes_with_all_faults("latch", half!(client_of_stopping_and_ending_a_thread_that_waits));
 }
-pub fn client_of_stopping_and_ending_a_thread_that_waits() {
+fn client_of_stopping_and_ending_a_thread_that_waits() {
     let it = Latch::new();
     it.ask(HOLD, 0);
     let child = it.waiter(|| 0);
@@ -252,10 +261,10 @@ pub fn client_of_stopping_and_ending_a_thread_that_waits() {
     }
 }
 
-pub fn a_fork_beside_a_thread_that_waits() {
-    run::passes_with_all_faults("latch", "latch::client_of_a_fork_beside_a_thread_that_waits");
+fn a_fork_beside_a_thread_that_waits() {
+    run::passes_with_all_faults("latch", half!(client_of_a_fork_beside_a_thread_that_waits));
 }
-pub fn client_of_a_fork_beside_a_thread_that_waits() {
+fn client_of_a_fork_beside_a_thread_that_waits() {
     let it = Latch::new();
     it.ask(HOLD, 0);
     let child = fork(|| {
@@ -275,10 +284,10 @@ pub fn client_of_a_fork_beside_a_thread_that_waits() {
     assert_eq!(word(it.latch, 8), 1);
 }
 
-pub fn a_fork_beside_calls_that_wait() {
-    run::passes_with_all_faults("latch", "latch::client_of_a_fork_beside_calls_that_wait");
+fn a_fork_beside_calls_that_wait() {
+    run::passes_with_all_faults("latch", half!(client_of_a_fork_beside_calls_that_wait));
 }
-pub fn client_of_a_fork_beside_calls_that_wait() {
+fn client_of_a_fork_beside_calls_that_wait() {
     let it = Latch::new();
     it.ask(HOLD, 0);
     let child = fork(|| {
@@ -306,13 +315,13 @@ pub fn client_of_a_fork_beside_calls_that_wait() {
     assert_eq!(wait(child), 0);
 }
 
-pub fn a_fork_that_waits_for_a_driver_says_so() {
+fn a_fork_that_waits_for_a_driver_says_so() {
     let conf = "name=\"latch\" parent=\"pseudo\" instance=0;\n";
-    let ran = run::run("latch", conf, "latch::client_of_a_fork_that_waits_for_a_driver_says_so");
+    let ran = run::run("latch", conf, half!(client_of_a_fork_that_waits_for_a_driver_says_so));
     let told = ran.text.matches("waits until its threads").count();
     assert!(ran.status == 0 && told == 1, "{}:\n{}", ran.status, ran.text);
 }
-pub fn client_of_a_fork_that_waits_for_a_driver_says_so() {
+fn client_of_a_fork_that_waits_for_a_driver_says_so() {
     let it = Latch::new();
     let fd = it.fd;
     let delayed = std::thread::spawn(move || ioctl(fd, DELAY, 6_000_000));

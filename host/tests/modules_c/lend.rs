@@ -3,6 +3,8 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(memory_is_lent_split_inherited_paused_and_called_back);
+
 const LEND: u32 = 0x7d01;
 const PAUSE: u32 = 0x7d02;
 const CALL_BACK: u32 = 0x7d03;
@@ -15,13 +17,13 @@ struct Loan {
     len: u64,
 }
 
-pub fn memory_is_lent_split_inherited_paused_and_called_back() {
+fn memory_is_lent_split_inherited_paused_and_called_back() {
     run::passes_with_all_faults(
         "lend",
-        "lend::client_of_memory_is_lent_split_inherited_paused_and_called_back",
+        half!(client_of_memory_is_lent_split_inherited_paused_and_called_back),
     );
 }
-pub fn client_of_memory_is_lent_split_inherited_paused_and_called_back() {
+fn client_of_memory_is_lent_split_inherited_paused_and_called_back() {
     let fd = open("/dev/lend0");
     // SAFETY: a new mapping that must fail: nothing is lent yet.
     let none = unsafe { libc::mmap(std::ptr::null_mut(), 0x1000, 1, libc::MAP_SHARED, fd, 0) };

@@ -5,6 +5,15 @@ use std::os::unix::process::parent_id;
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    callbacks_see_what_the_process_does,
+    a_child_has_an_address_space_of_its_own,
+    a_remapped_handle_shows_other_memory,
+    a_driver_is_told_lengths_as_they_are,
+    exit_without_unmapping_calls_back,
+    many_mappings_cost_what_few_do_and_leave_no_memory_behind
+);
+
 const LOG: u32 = 0x7801;
 const UNLOAD: u32 = 0x7802;
 const PEEK: u32 = 0x7803;
@@ -54,10 +63,10 @@ fn me() -> i32 {
     std::process::id() as i32
 }
 
-pub fn callbacks_see_what_the_process_does() {
-    run::passes("maps", "maps::client_of_callbacks_see_what_the_process_does");
+fn callbacks_see_what_the_process_does() {
+    run::passes("maps", half!(client_of_callbacks_see_what_the_process_does));
 }
-pub fn client_of_callbacks_see_what_the_process_does() {
+fn client_of_callbacks_see_what_the_process_does() {
     let fd = open("/dev/maps0");
     let at = map(fd, 0, 2 * PART, libc::MAP_SHARED);
     let events = log(fd);
@@ -108,10 +117,10 @@ pub fn client_of_callbacks_see_what_the_process_does() {
     assert_eq!(short(&log(fd)), [("access", 0, 0x1000), ("unmap", 0, 0x1000)]);
 }
 
-pub fn a_child_has_an_address_space_of_its_own() {
-    run::passes("maps", "maps::client_of_a_child_has_an_address_space_of_its_own");
+fn a_child_has_an_address_space_of_its_own() {
+    run::passes("maps", half!(client_of_a_child_has_an_address_space_of_its_own));
 }
-pub fn client_of_a_child_has_an_address_space_of_its_own() {
+fn client_of_a_child_has_an_address_space_of_its_own() {
     let fd = open("/dev/maps0");
     let at = map(fd, 0, PART, libc::MAP_SHARED);
     assert_eq!(word(at, 0x2000), 0x2000);
@@ -141,10 +150,10 @@ pub fn client_of_a_child_has_an_address_space_of_its_own() {
     unmap(at, PART);
 }
 
-pub fn a_remapped_handle_shows_other_memory() {
-    run::passes("maps", "maps::client_of_a_remapped_handle_shows_other_memory");
+fn a_remapped_handle_shows_other_memory() {
+    run::passes("maps", half!(client_of_a_remapped_handle_shows_other_memory));
 }
-pub fn client_of_a_remapped_handle_shows_other_memory() {
+fn client_of_a_remapped_handle_shows_other_memory() {
     let fd = open("/dev/maps0");
     let at = map(fd, 0x1000, 0x2000, libc::MAP_SHARED);
     assert_eq!(word(at, 0), 0x1000);
@@ -159,10 +168,10 @@ pub fn client_of_a_remapped_handle_shows_other_memory() {
     assert_eq!((bad, errno()), (libc::MAP_FAILED, libc::ENXIO));
 }
 
-pub fn a_driver_is_told_lengths_as_they_are() {
-    run::passes("maps", "maps::client_of_a_driver_is_told_lengths_as_they_are");
+fn a_driver_is_told_lengths_as_they_are() {
+    run::passes("maps", half!(client_of_a_driver_is_told_lengths_as_they_are));
 }
-pub fn client_of_a_driver_is_told_lengths_as_they_are() {
+fn client_of_a_driver_is_told_lengths_as_they_are() {
     let fd = open("/dev/maps0");
     // A driver that rounds maps whole pages.
     let at = map(fd, PART as u64, 0x1064, libc::MAP_SHARED);
@@ -184,10 +193,10 @@ pub fn client_of_a_driver_is_told_lengths_as_they_are() {
     }
 }
 
-pub fn exit_without_unmapping_calls_back() {
-    run::passes("maps", "maps::client_of_exit_without_unmapping_calls_back");
+fn exit_without_unmapping_calls_back() {
+    run::passes("maps", half!(client_of_exit_without_unmapping_calls_back));
 }
-pub fn client_of_exit_without_unmapping_calls_back() {
+fn client_of_exit_without_unmapping_calls_back() {
     let fd = open("/dev/maps0");
     let child = fork(|| {
         let at = map(fd, 0, PART, libc::MAP_PRIVATE);
@@ -198,10 +207,10 @@ pub fn client_of_exit_without_unmapping_calls_back() {
     assert_eq!(short(&log(fd)), [("map", 0, 0x4000), ("access", 0, 0x1000), ("unmap", 0, 0x4000)]);
 }
 
-pub fn many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
-    run::passes("maps", "maps::client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind");
+fn many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
+    run::passes("maps", half!(client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind));
 }
-pub fn client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
+fn client_of_many_mappings_cost_what_few_do_and_leave_no_memory_behind() {
     const FEW: usize = 2000;
     const MANY: usize = 14_000;
     let fd = open("/dev/maps0");

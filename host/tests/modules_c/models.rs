@@ -3,6 +3,8 @@
 use crate::devices::{ioctl, map, open, set_word, unmap, word};
 use crate::run;
 
+tests!(programs_of_64_bits, programs_as_of_32_bits);
+
 const SUM: u32 = 0x7e01;
 const SEEN: u32 = 0x7e02;
 const MODE: u32 = 0x7e03;
@@ -11,10 +13,10 @@ const CURRENT: u32 = 0x7e04;
 const ILP32: i32 = 0x10_0000;
 const LP64: i32 = 0x20_0000;
 
-pub fn programs_of_64_bits() {
-    run::passes("model", "models::client_of_programs_of_64_bits");
+fn programs_of_64_bits() {
+    run::passes("model", half!(client_of_programs_of_64_bits));
 }
-pub fn client_of_programs_of_64_bits() {
+fn client_of_programs_of_64_bits() {
     #[repr(C)]
     struct Request {
         flags: u32,
@@ -32,10 +34,10 @@ pub fn client_of_programs_of_64_bits() {
     unmap(at, 0x1000);
 }
 
-pub fn programs_as_of_32_bits() {
-    run::passes_with_options("model", "models::client_of_programs_as_of_32_bits", &["--model", "ilp32"]);
+fn programs_as_of_32_bits() {
+    run::passes_with_options("model", half!(client_of_programs_as_of_32_bits), &["--model", "ilp32"]);
 }
-pub fn client_of_programs_as_of_32_bits() {
+fn client_of_programs_as_of_32_bits() {
     #[repr(C)]
     struct Request {
         flags: u32,

@@ -7,6 +7,8 @@ use crate::devices::*;
 use crate::root::{host, path};
 use crate::run;
 
+tests!(two_modules_with_their_own_framework_and_one_without);
+
 const PAGE: usize = 0x1000;
 /// `NOTICE_REVOKE`
 const REVOKE: u32 = 0x6e01;
@@ -15,22 +17,8 @@ const DRIVERS: [(&str, &str); 3] = [("mine", "own"), ("yours", "own"), ("plain",
 
 /// Builds the tutorial's driver as a module; false, with the reason, when that cannot be done here.
 fn build(framework: &str, output: &Path) -> bool {
-    let mut cargo = Command::new(env!("CARGO"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let out = cargo
-        .current_dir(root)
-        .args([
-            "run",
-            "--quiet",
-            "-p",
-            "xtask",
-            "--",
-            "module",
-            "--package",
-            "notice",
-            "--framework",
-            framework,
-        ])
+    let out = Command::new(run::xtask())
+        .args(["module", "--package", "notice", "--framework", framework])
         .arg("--output")
         .arg(output)
         .output()
@@ -44,7 +32,7 @@ fn build(framework: &str, output: &Path) -> bool {
     out.status.success()
 }
 
-pub fn two_modules_with_their_own_framework_and_one_without() {
+fn two_modules_with_their_own_framework_and_one_without() {
     let dir = tempfile::tempdir().unwrap();
     let drv = dir.path().join("kernel/drv");
     std::fs::create_dir_all(drv.join("amd64")).unwrap();
@@ -75,7 +63,7 @@ pub fn two_modules_with_their_own_framework_and_one_without() {
     assert!(undefined.contains(&"as_map") && of_devmap.is_empty(), "{of_devmap:?}");
     let client = std::env::current_exe().unwrap();
     for faults in ["auto", "signal"] {
-        let half = "own::client_of_two_modules_with_their_own_framework_and_one_without";
+        let half = half!(client_of_two_modules_with_their_own_framework_and_one_without);
         let options =
             ["run", "--check", "--faults", faults, "--root", root, "--", path(&client), "--client", half];
         let (status, out, err) = host(&options);
@@ -83,7 +71,7 @@ pub fn two_modules_with_their_own_framework_and_one_without() {
     }
 }
 
-pub fn client_of_two_modules_with_their_own_framework_and_one_without() {
+fn client_of_two_modules_with_their_own_framework_and_one_without() {
     let fds = DRIVERS.map(|(name, _)| open(&format!("/dev/{name}0")));
     let faults = |n: usize| {
         let text = std::fs::read_to_string(format!("/dev/{}0", DRIVERS[n].0)).unwrap();

@@ -8,6 +8,13 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::run;
 
+tests!(
+    it_installs_and_removes,
+    what_does_not_attach_is_taken_back_with_advice,
+    another_system_is_left_alone_and_so_is_this_one,
+    an_old_module_that_is_busy_is_named
+);
+
 const HOST: &str = env!("CARGO_BIN_EXE_ddi-host");
 
 struct System {
@@ -112,7 +119,7 @@ fn text(out: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
 }
 
-pub fn it_installs_and_removes() {
+fn it_installs_and_removes() {
     let system = System::new();
     let _machine = system.serve();
     let installed = system.sh("install.sh", &["pci1af4,1110"]);
@@ -140,7 +147,7 @@ pub fn it_installs_and_removes() {
     assert!(!system.has("dev/ctxdev0"));
 }
 
-pub fn what_does_not_attach_is_taken_back_with_advice() {
+fn what_does_not_attach_is_taken_back_with_advice() {
     let system = System::new();
     let _machine = system.serve();
     let fails = |why: &str| {
@@ -168,7 +175,7 @@ pub fn what_does_not_attach_is_taken_back_with_advice() {
     assert!(!system.has("kernel/drv/amd64/ctxdev"));
 }
 
-pub fn another_system_is_left_alone_and_so_is_this_one() {
+fn another_system_is_left_alone_and_so_is_this_one() {
     let system = System::new();
     let _machine = system.serve();
     assert!(system.sh("install.sh", &[]).status.success());
@@ -189,7 +196,7 @@ pub fn another_system_is_left_alone_and_so_is_this_one() {
     assert!(system.has("dev/ctxdev0") && system.read("etc/name_to_major") == "ctxdev 1\n");
 }
 
-pub fn an_old_module_that_is_busy_is_named() {
+fn an_old_module_that_is_busy_is_named() {
     let system = System::new();
     let _machine = system.serve();
     assert!(system.sh("install.sh", &[]).status.success());

@@ -3,6 +3,8 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(lists_are_made_walked_and_packed);
+
 const RUN: u32 = 0x7e51;
 const PACK: u32 = 0x7e52;
 const COUNT: u32 = 0x7e53;
@@ -47,10 +49,10 @@ const XDR: &[u8] = &[
     0, 0, 0, 0,  0, 0, 0, 0,
 ];
 
-pub fn lists_are_made_walked_and_packed() {
-    run::passes("pairs", "pairs::client_of_lists_are_made_walked_and_packed");
+fn lists_are_made_walked_and_packed() {
+    run::passes("pairs", half!(client_of_lists_are_made_walked_and_packed));
 }
-pub fn client_of_lists_are_made_walked_and_packed() {
+fn client_of_lists_are_made_walked_and_packed() {
     let fd = open("/dev/pairs0");
     assert_eq!(ioctl(fd, RUN, 0), Ok(0), "the line of the fixture's check that does not hold");
     for (encoding, expected) in [(0, NATIVE), (1, XDR)] {

@@ -3,16 +3,18 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(registers_are_shared_by_driver_and_processes, without_register_sets_it_does_not_attach);
+
 const RUN: u32 = 0x7d01;
 const GET: u32 = 0x7d02;
 const PUT: u32 = 0x7d03;
 const INVALID: u32 = 0x7d04;
 
-pub fn registers_are_shared_by_driver_and_processes() {
+fn registers_are_shared_by_driver_and_processes() {
     let nodes = "[[node]]\ninstance = 0\nregisters = [4096, \"8K\"]\n";
-    run::passes_with_nodes("regs", nodes, "regs::client_of_registers_are_shared_by_driver_and_processes");
+    run::passes_with_nodes("regs", nodes, half!(client_of_registers_are_shared_by_driver_and_processes));
 }
-pub fn client_of_registers_are_shared_by_driver_and_processes() {
+fn client_of_registers_are_shared_by_driver_and_processes() {
     let fd = open("/dev/regs0");
     assert_eq!(ioctl(fd, RUN, 0), Ok(0), "the result is the line of the fixture's check that does not hold");
     let at = map(fd, 0, 0x2000, libc::MAP_SHARED);
@@ -37,8 +39,8 @@ pub fn client_of_registers_are_shared_by_driver_and_processes() {
     unmap(at, 0x1000);
 }
 
-pub fn without_register_sets_it_does_not_attach() {
+fn without_register_sets_it_does_not_attach() {
     let conf = "name=\"regs\" parent=\"pseudo\" instance=0;\n";
-    let ran = run::run("regs", conf, "regs::client_of_registers_are_shared_by_driver_and_processes");
+    let ran = run::run("regs", conf, half!(client_of_registers_are_shared_by_driver_and_processes));
     assert!(ran.status == 1 && ran.text.contains("regs: no instance attached"), "{}", ran.text);
 }

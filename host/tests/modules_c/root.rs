@@ -10,6 +10,19 @@ use tempfile::TempDir;
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    drivers_are_installed_run_and_removed,
+    names_in_dev_are_the_links_that_devlink_tab_makes,
+    a_driver_that_does_not_attach_is_installed_with_a_warning,
+    a_driver_in_use_cannot_be_unloaded,
+    a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
+    a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened,
+    modules_are_loaded_by_file_and_by_name,
+    what_the_module_commands_say_when_they_are_called_wrongly,
+    a_directory_that_is_no_system_is_refused_and_left_as_it_is,
+    modinfo_shows_a_module_and_what_it_needs
+);
+
 /// Runs ddi-host; its exit status, standard output and standard error.
 pub fn host(args: &[&str]) -> (i32, String, String) {
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(args).output().unwrap();
@@ -38,7 +51,7 @@ pub fn path(dir: &Path) -> &str {
 
 const WAITS: &str = "name=\"waits\" parent=\"pseudo\" instance=0;\n";
 
-pub fn drivers_are_installed_run_and_removed() {
+fn drivers_are_installed_run_and_removed() {
     let counters = "name=\"counters\" parent=\"pseudo\" instance=0;\n";
     let dir = system(&[("waits", WAITS), ("counters", counters)]);
     let root = path(dir.path());
@@ -52,7 +65,7 @@ pub fn drivers_are_installed_run_and_removed() {
 
     let client = std::env::current_exe().unwrap();
     let run = |half: &str| host(&["run", "--root", root, "--kstat", "--", path(&client), "--client", half]);
-    let (status, out, err) = run("root::client_of_drivers_are_installed_run_and_removed");
+    let (status, out, err) = run(half!(client_of_drivers_are_installed_run_and_removed));
     assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
     assert!(out.contains("counters:0:numbers:added\t12\n"), "{out}");
     assert!(out.contains("counters:0:numbers:level\t-4\n") && out.contains(":label\tfixture\n"), "{out}");
@@ -60,10 +73,10 @@ pub fn drivers_are_installed_run_and_removed() {
     assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
     let (status, _, err) = host(&["rem_drv", "--root", root, "counters"]);
     assert_eq!((status, err.as_str()), (1, "Driver (counters) not installed.\n"));
-    let (status, out, err) = run("root::client_of_drivers_are_installed_run_and_removed");
+    let (status, out, err) = run(half!(client_of_drivers_are_installed_run_and_removed));
     assert!(status != 0 && err.contains("No such file"), "{out}{err}");
 }
-pub fn client_of_drivers_are_installed_run_and_removed() {
+fn client_of_drivers_are_installed_run_and_removed() {
     let fd = open("/dev/numbers/0");
     assert_eq!(ioctl(fd, 0x7701, 12), Ok(0));
     assert_eq!(open_mode("/dev/numbers/0"), (0o020_640, 2));
@@ -79,7 +92,7 @@ fn open_mode(device: &str) -> (u32, u64) {
     (meta.mode(), meta.rdev() >> 8)
 }
 
-pub fn a_driver_that_does_not_attach_is_installed_with_a_warning() {
+fn a_driver_that_does_not_attach_is_installed_with_a_warning() {
     let conf = "name=\"soft\" parent=\"pseudo\" instance=0 limit=-1;\n";
     let dir = system(&[("soft", conf)]);
     let root = path(dir.path());
@@ -92,7 +105,7 @@ pub fn a_driver_that_does_not_attach_is_installed_with_a_warning() {
 }
 
 /// As on illumos: what devfsadm has no line for is below /devices only, and links stay behind.
-pub fn names_in_dev_are_the_links_that_devlink_tab_makes() {
+fn names_in_dev_are_the_links_that_devlink_tab_makes() {
     let dir = system(&[("waits", WAITS)]);
     let (root, link) = (path(dir.path()), dir.path().join("dev/waits0"));
     let tab = dir.path().join("etc/devlink.tab");
@@ -135,7 +148,7 @@ fn tell(mut running: Child) {
     assert!(running.wait().unwrap().success());
 }
 
-pub fn a_driver_in_use_cannot_be_unloaded() {
+fn a_driver_in_use_cannot_be_unloaded() {
     let dir = system(&[("waits", WAITS)]);
     let root = path(dir.path());
     assert_eq!(host(&["add_drv", "--root", root, "waits"]).0, 0);
@@ -178,7 +191,7 @@ impl Drop for Machine {
     }
 }
 
-pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
+fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
     let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n")]);
     let root = path(dir.path());
     let mut machine = Machine::start(root);
@@ -187,7 +200,7 @@ pub fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
 
     let client = std::env::current_exe().unwrap();
     let add_twelve = || {
-        let half = "root::client_of_a_machine_that_stays_up";
+        let half = half!(client_of_a_machine_that_stays_up);
         let (status, out, err) = host(&["run", "--root", root, "--", path(&client), "--client", half]);
         assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
     };
@@ -247,7 +260,7 @@ fn module(root: &str, options: &[&str], name: &str) -> Vec<String> {
     line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() {
+fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() {
     let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n"), ("waits", WAITS)]);
     let root = path(dir.path());
     let mut machine = Machine::start(root);
@@ -256,7 +269,7 @@ pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() 
     }
     let client = std::env::current_exe().unwrap();
     let add_twelve = || {
-        let half = "root::client_of_a_machine_that_stays_up";
+        let half = half!(client_of_a_machine_that_stays_up);
         let (status, out, err) = host(&["run", "--root", root, "--", path(&client), "--client", half]);
         assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
     };
@@ -304,7 +317,7 @@ pub fn a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened() 
     assert_eq!(machine.end(), Some(0));
 }
 
-pub fn modules_are_loaded_by_file_and_by_name() {
+fn modules_are_loaded_by_file_and_by_name() {
     let dir = system(&[("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n"), ("waits", WAITS)]);
     let root = path(dir.path());
     let mut machine = Machine::start(root);
@@ -344,7 +357,7 @@ pub fn modules_are_loaded_by_file_and_by_name() {
     assert_eq!(machine.end(), Some(0));
 }
 
-pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
+fn what_the_module_commands_say_when_they_are_called_wrongly() {
     let dir = system(&[("waits", WAITS), ("counters", "name=\"counters\" parent=\"pseudo\" instance=0;\n")]);
     let root = path(dir.path());
     let info = "usage:  modinfo [-w] [-c] [-i module-id]\n";
@@ -378,7 +391,7 @@ pub fn what_the_module_commands_say_when_they_are_called_wrongly() {
     assert!(status == 1 && err.starts_with("modinfo: --root DIR is missing"), "{err}");
 }
 
-pub fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {
+fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let (empty, absent) = (dir.path().join("empty"), dir.path().join("absent"));
     std::fs::create_dir(&empty).unwrap();
@@ -406,12 +419,12 @@ pub fn a_directory_that_is_no_system_is_refused_and_left_as_it_is() {
     assert_eq!(std::fs::read_dir(empty).unwrap().count(), 0);
 }
 
-pub fn client_of_a_machine_that_stays_up() {
+fn client_of_a_machine_that_stays_up() {
     let fd = open("/dev/counters0");
     assert_eq!(ioctl(fd, 0x7701, 12), Ok(0));
 }
 
-pub fn modinfo_shows_a_module_and_what_it_needs() {
+fn modinfo_shows_a_module_and_what_it_needs() {
     let waits = run::compile("waits");
     let (status, out, err) = host(&["modinfo", path(&waits)]);
     assert_eq!((status, err.as_str()), (0, ""));

@@ -1,5 +1,6 @@
 //! Compiling fixtures and running the client's half of a test under `ddi-host`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ const FLAGS: &[&str] = &[
     "-Werror",
 ];
 
-static COMPILING: Mutex<()> = Mutex::new(());
+/// The fixtures that this process has compiled.
+static COMPILED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
@@ -48,12 +50,15 @@ pub fn have_compiler() -> bool {
     Command::new("gcc").arg("--version").output().is_ok_and(|out| out.status.success())
 }
 
-/// Compiles a fixture.
+/// Compiles a fixture, the first time. Returns the module.
 pub fn compile(name: &str) -> PathBuf {
-    let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fixtures");
-    std::fs::create_dir_all(&dir).unwrap();
     let module = dir.join(name);
+    if compiled.contains(name) {
+        return module;
+    }
+    std::fs::create_dir_all(&dir).unwrap();
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ddi-sys/include");
     let out = Command::new("gcc")
         .args(FLAGS)
@@ -65,7 +70,23 @@ pub fn compile(name: &str) -> PathBuf {
         .output()
         .unwrap();
     assert!(out.status.success(), "gcc {name}.c:\n{}", String::from_utf8_lossy(&out.stderr));
+    compiled.insert(name.to_owned());
     module
+}
+
+/// Builds `cargo xtask`'s program in the profile of this test. Its path.
+///
+/// With the features of the whole workspace, as when all tests are built: nothing is compiled twice.
+pub fn xtask() -> PathBuf {
+    let profile = Path::new(env!("CARGO_BIN_EXE_ddi-host")).parent().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--workspace", "--examples", "--bin", "xtask", "--target-dir"]);
+    build.arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "cargo build --bin xtask");
+    profile.join("xtask")
 }
 
 /// Compiles fixtures with further flags and links them into one module, with ld -r. What gcc and ld said when they cannot.
@@ -103,7 +124,7 @@ pub struct Ran {
     pub text: String,
 }
 
-/// Runs the client's half `client` ("soft::client_of_x") with a fixture and its configuration file.
+/// Runs the client's half `client` (`half!(client_of_x)`) with a fixture and its configuration file.
 pub fn run(fixture: &str, conf: &str, client: &str) -> Ran {
     run_with(fixture, conf, client, &[])
 }

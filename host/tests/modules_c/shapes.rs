@@ -7,11 +7,13 @@ use std::process::Command;
 use crate::devices::*;
 use crate::run;
 
+tests!(every_way_of_compiling_and_linking, options_that_do_not_fit_are_named, modules_that_depend_on_others);
+
 const CONF: &str = "name=\"shape\" parent=\"pseudo\" instance=0;\n";
 const BOTH: &[&str] = &["shape", "shape_other"];
 
 /// The client's half: the driver's own checks.
-pub fn client_of_shapes() {
+fn client_of_shapes() {
     let fd = open("/dev/shape0");
     assert_eq!(ioctl(fd, 7, 0), Ok(15), "the result is the line of the fixture's check that does not hold");
 }
@@ -27,7 +29,7 @@ fn decorate(module: &Path) {
     assert!(objcopy.arg(module).status().unwrap().success());
 }
 
-pub fn every_way_of_compiling_and_linking() {
+fn every_way_of_compiling_and_linking() {
     let ways: &[&[&str]] = &[
         &[],
         &["-O0"],
@@ -47,7 +49,7 @@ pub fn every_way_of_compiling_and_linking() {
         let dir = tempfile::tempdir().unwrap();
         let module = run::link(dir.path(), "shape", BOTH, flags).unwrap_or_else(|e| panic!("{flags:?}: {e}"));
         decorate(&module);
-        let ran = run::with_module(&module, CONF, "", "shapes::client_of_shapes", &[]);
+        let ran = run::with_module(&module, CONF, "", half!(client_of_shapes), &[]);
         assert!(ran.status == 0 && ran.text.contains(run::PASSED), "{flags:?}: {}", ran.text);
         // Thunks of the module's own are what the kernel has, too, and it says so.
         let mut warnings = ran.text.lines().filter(|line| line.contains("WARNING"));
@@ -56,7 +58,7 @@ pub fn every_way_of_compiling_and_linking() {
 }
 
 /// What the kernel would refuse, or load and get wrong, is refused; the message says which option does it.
-pub fn options_that_do_not_fit_are_named() {
+fn options_that_do_not_fit_are_named() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["-mcmodel=small"], &["(fix_attach): R_X86_64_32 against", "compile with -mcmodel=kernel"]),
         (&["-mcmodel=small", "-fpic"], &["GOTPCREL", "-fno-pic"]),
@@ -65,7 +67,7 @@ pub fn options_that_do_not_fit_are_named() {
     for (flags, texts) in cases {
         let dir = tempfile::tempdir().unwrap();
         let module = run::link(dir.path(), "shape", BOTH, flags).unwrap();
-        let ran = run::with_module(&module, CONF, "", "shapes::client_of_shapes", &[]);
+        let ran = run::with_module(&module, CONF, "", half!(client_of_shapes), &[]);
         assert_eq!(ran.status, 1, "{flags:?}: {}", ran.text);
         for text in *texts {
             assert!(ran.text.contains(text), "{flags:?}: {text:?} is not in: {}", ran.text);
@@ -74,12 +76,12 @@ pub fn options_that_do_not_fit_are_named() {
     // The kernel loads this, and the guard is a field of its cpu structure.
     let dir = tempfile::tempdir().unwrap();
     let module = run::link(dir.path(), "shape", BOTH, &["-fstack-protector-all"]).unwrap();
-    let ran = run::with_module(&module, CONF, "", "shapes::client_of_shapes", &[]);
+    let ran = run::with_module(&module, CONF, "", half!(client_of_shapes), &[]);
     assert!(ran.text.contains("WARNING: shape: ") && ran.text.contains("%gs:0x28"), "{}", ran.text);
 }
 
 /// One half in a module of its own: beside the driver, or below `misc`; or nowhere.
-pub fn modules_that_depend_on_others() {
+fn modules_that_depend_on_others() {
     let depends = &["-DSHAPE_DEPENDS=\"misc/shapelib\""];
     for (drv, misc) in [("kernel/drv/amd64", Some("kernel/misc/amd64")), (".", Some(".")), (".", None)] {
         let dir = tempfile::tempdir().unwrap();
@@ -92,7 +94,7 @@ pub fn modules_that_depend_on_others() {
         if let Some(misc) = misc {
             run::link(&place(misc), "shapelib", &["shape_other"], &["-DSHAPE_MODULE"]).unwrap();
         }
-        let ran = run::with_module(&module, CONF, "", "shapes::client_of_shapes", &[]);
+        let ran = run::with_module(&module, CONF, "", half!(client_of_shapes), &[]);
         if misc.is_some() {
             // Both define the tentative variable: the kernel says so, and each uses its own.
             assert!(ran.text.contains("'shape_tentative' multiply defined"), "{}", ran.text);

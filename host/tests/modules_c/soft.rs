@@ -5,6 +5,8 @@ use std::ffi::CStr;
 use crate::devices::*;
 use crate::run;
 
+tests!(properties_and_ioctl, reading_writing_and_opening, no_instance_attaches);
+
 const GET: u32 = 0x7301;
 const LIMIT: u32 = 0x7302;
 const FAIL: u32 = 0x7303;
@@ -50,13 +52,13 @@ fn write(fd: i32, bytes: &[u8]) -> Result<isize, i32> {
     if n < 0 { Err(errno()) } else { Ok(n) }
 }
 
-pub fn properties_and_ioctl() {
+fn properties_and_ioctl() {
     let conf = "name=\"soft\" parent=\"pseudo\" instance=0 limit=25 table=1,2,0x10;\n\
                 name=\"soft\" parent=\"pseudo\" instance=1;\n\
                 name=\"soft\" parent=\"pseudo\" instance=2 limit=-1;\ngreeting=\"good day\";\n";
-    run::passes_with("soft", conf, "soft::client_of_properties_and_ioctl");
+    run::passes_with("soft", conf, half!(client_of_properties_and_ioctl));
 }
-pub fn client_of_properties_and_ioctl() {
+fn client_of_properties_and_ioctl() {
     let fd = open("/dev/soft0");
     let first = get(fd);
     assert_eq!((first.instance, first.limit, first.ntable, first.table), (0, 25, 3, [1, 2, 16, 0]));
@@ -87,10 +89,10 @@ pub fn client_of_properties_and_ioctl() {
     assert_eq!(ioctl(fd, FAIL, u64::MAX), Err(-1));
 }
 
-pub fn reading_writing_and_opening() {
-    run::passes("soft", "soft::client_of_reading_writing_and_opening");
+fn reading_writing_and_opening() {
+    run::passes("soft", half!(client_of_reading_writing_and_opening));
 }
-pub fn client_of_reading_writing_and_opening() {
+fn client_of_reading_writing_and_opening() {
     let fd = open("/dev/soft0");
     assert_eq!(read(fd, 3), b"hel");
     assert_eq!(read(fd, 30), b"lo");
@@ -113,12 +115,12 @@ pub fn client_of_reading_writing_and_opening() {
     assert_eq!(get(fd).opens, 1);
 }
 
-pub fn no_instance_attaches() {
+fn no_instance_attaches() {
     let conf = "name=\"soft\" parent=\"pseudo\" instance=0 limit=-1;\n";
-    let ran = run::run("soft", conf, "soft::client_of_no_instance_attaches");
+    let ran = run::run("soft", conf, half!(client_of_no_instance_attaches));
     assert!(ran.text.contains("limit -1 is negative"), "{}", ran.text);
     assert!(ran.text.contains("soft instance 0: attach(9E) failed"), "{}", ran.text);
 }
-pub fn client_of_no_instance_attaches() {
+fn client_of_no_instance_attaches() {
     assert!(try_open("/dev/soft0", libc::O_RDWR).is_err());
 }

@@ -3,8 +3,10 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(correct_drivers_hear_nothing);
+
 /// The client's half: the driver's own checks, then mappings whose memory goes with them.
-pub fn client_of_styles() {
+fn client_of_styles() {
     let fd = open("/dev/styles0");
     for command in 1..=4 {
         assert_eq!(
@@ -30,10 +32,10 @@ pub fn client_of_styles() {
     }
 }
 
-pub fn correct_drivers_hear_nothing() {
+fn correct_drivers_hear_nothing() {
     let module = run::compile("styles");
     for conf in ["", "name=\"styles\" parent=\"pseudo\" instance=0;\n"] {
-        let ran = run::with_module(&module, conf, "", "styles::client_of_styles", &[]);
+        let ran = run::with_module(&module, conf, "", half!(client_of_styles), &[]);
         assert!(ran.status == 0 && ran.text.contains(run::PASSED), "{}", ran.text);
         for word in ["mistake", "WARNING", "panic"] {
             assert!(!ran.text.contains(word), "{word}: {}", ran.text);

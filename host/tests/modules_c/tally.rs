@@ -5,6 +5,12 @@ use std::os::fd::RawFd;
 use crate::devices::{errno, fork, ioctl, open, try_open, until, wait};
 use crate::run;
 
+tests!(
+    each_open_is_a_device_of_its_own,
+    a_driver_accepts_fionbio_and_fionread,
+    edges_are_calls_of_pollwakeup
+);
+
 const MINOR: u32 = 0x7f01;
 const WAITED: u32 = 0x7f02;
 const ENDED: u32 = 0x7f03;
@@ -38,17 +44,17 @@ fn stat(fd: RawFd) -> libc::stat {
     st
 }
 
-pub fn each_open_is_a_device_of_its_own() {
+fn each_open_is_a_device_of_its_own() {
     let ran = run::run(
         "tally",
         "name=\"tally\" parent=\"pseudo\" instance=0;\n",
-        "tally::client_of_each_open_is_a_device_of_its_own",
+        half!(client_of_each_open_is_a_device_of_its_own),
     );
     assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
     assert!(ran.text.contains("NOTICE: tally0: minor 0 is not for exclusive use"), "{}", ran.text);
     assert!(ran.text.contains("NOTICE: unsupported clone open maj = "), "{}", ran.text);
 }
-pub fn client_of_each_open_is_a_device_of_its_own() {
+fn client_of_each_open_is_a_device_of_its_own() {
     let [a, b] = [open("/dev/tally"), open("/dev/tally")];
     add(a, 3);
     add(b, 10);
@@ -86,10 +92,10 @@ pub fn client_of_each_open_is_a_device_of_its_own() {
     many.into_iter().for_each(close);
 }
 
-pub fn a_driver_accepts_fionbio_and_fionread() {
-    run::passes("tally", "tally::client_of_a_driver_accepts_fionbio_and_fionread");
+fn a_driver_accepts_fionbio_and_fionread() {
+    run::passes("tally", half!(client_of_a_driver_accepts_fionbio_and_fionread));
 }
-pub fn client_of_a_driver_accepts_fionbio_and_fionread() {
+fn client_of_a_driver_accepts_fionbio_and_fionread() {
     let fd = open("/dev/tally");
     let mut n = 1;
     add(fd, 300);
@@ -118,10 +124,10 @@ fn events(set: RawFd, millis: i32) -> Option<u32> {
     (n == 1).then_some(event.events)
 }
 
-pub fn edges_are_calls_of_pollwakeup() {
-    run::passes("tally", "tally::client_of_edges_are_calls_of_pollwakeup");
+fn edges_are_calls_of_pollwakeup() {
+    run::passes("tally", half!(client_of_edges_are_calls_of_pollwakeup));
 }
-pub fn client_of_edges_are_calls_of_pollwakeup() {
+fn client_of_edges_are_calls_of_pollwakeup() {
     const IN: u32 = libc::EPOLLIN as u32;
     let fd = open("/dev/tally");
     assert_eq!(ioctl(fd, WAITED, 0), Ok(0));

@@ -8,6 +8,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    the_page_goes_from_hand_to_hand,
+    who_keeps_the_page_makes_others_wait,
+    a_stopped_owner_does_not_block_the_others,
+    a_signal_ends_the_driver_s_wait_in_a_fault
+);
+
 const KEEP: u32 = 0x7901;
 const GIVE: u32 = 0x7902;
 const SWITCHES: u32 = 0x7903;
@@ -15,10 +22,10 @@ const WAITING: u32 = 0x7904;
 const TIMEOUT: u32 = 0x7905;
 const INTERRUPTED: u32 = 0x7906;
 
-pub fn the_page_goes_from_hand_to_hand() {
-    run::passes("turns", "turns::client_of_the_page_goes_from_hand_to_hand");
+fn the_page_goes_from_hand_to_hand() {
+    run::passes("turns", half!(client_of_the_page_goes_from_hand_to_hand));
 }
-pub fn client_of_the_page_goes_from_hand_to_hand() {
+fn client_of_the_page_goes_from_hand_to_hand() {
     const ROUNDS: u64 = 100;
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
@@ -44,10 +51,10 @@ pub fn client_of_the_page_goes_from_hand_to_hand() {
     assert!((2 * ROUNDS..=2 * ROUNDS + 1).contains(&switches), "{switches} switches");
 }
 
-pub fn who_keeps_the_page_makes_others_wait() {
-    run::passes("turns", "turns::client_of_who_keeps_the_page_makes_others_wait");
+fn who_keeps_the_page_makes_others_wait() {
+    run::passes("turns", half!(client_of_who_keeps_the_page_makes_others_wait));
 }
-pub fn client_of_who_keeps_the_page_makes_others_wait() {
+fn client_of_who_keeps_the_page_makes_others_wait() {
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
     set_word(at, 8, 1);
@@ -80,10 +87,10 @@ pub fn client_of_who_keeps_the_page_makes_others_wait() {
     assert_eq!(word(at, 8), 12);
 }
 
-pub fn a_stopped_owner_does_not_block_the_others() {
-    run::passes("turns", "turns::client_of_a_stopped_owner_does_not_block_the_others");
+fn a_stopped_owner_does_not_block_the_others() {
+    run::passes("turns", half!(client_of_a_stopped_owner_does_not_block_the_others));
 }
-pub fn client_of_a_stopped_owner_does_not_block_the_others() {
+fn client_of_a_stopped_owner_does_not_block_the_others() {
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
     let (mut here, mut there) = UnixStream::pair().unwrap();
@@ -108,8 +115,8 @@ pub fn client_of_a_stopped_owner_does_not_block_the_others() {
     assert_eq!(wait(child), 0);
 }
 
-pub fn a_signal_ends_the_driver_s_wait_in_a_fault() {
-    run::passes_in_every_mode("turns", "turns::client_of_a_signal_ends_the_driver_s_wait_in_a_fault");
+fn a_signal_ends_the_driver_s_wait_in_a_fault() {
+    run::passes_in_every_mode("turns", half!(client_of_a_signal_ends_the_driver_s_wait_in_a_fault));
 }
 
 /// Where the handlers below say that they ran.
@@ -130,7 +137,7 @@ fn handle(signal: i32, handler: extern "C" fn(i32)) {
     unsafe { libc::signal(signal, handler as *const () as usize) };
 }
 
-pub fn client_of_a_signal_ends_the_driver_s_wait_in_a_fault() {
+fn client_of_a_signal_ends_the_driver_s_wait_in_a_fault() {
     let fd = open("/dev/turns0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
     let (mut here, there) = UnixStream::pair().unwrap();

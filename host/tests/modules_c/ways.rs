@@ -8,11 +8,13 @@ use std::process::Command;
 use crate::devices::{errno, ioctl, open};
 use crate::run;
 
+tests!(every_way_to_a_device);
+
 const RVAL: u32 = 0x7304;
 const PATH: &CStr = c"/dev/soft0";
 
-pub fn every_way_to_a_device() {
-    run::passes("soft", "ways::client_of_every_way_to_a_device");
+fn every_way_to_a_device() {
+    run::passes("soft", half!(client_of_every_way_to_a_device));
 }
 
 fn word(text: &str) -> CString {
@@ -107,7 +109,7 @@ fn passed(fd: RawFd) -> RawFd {
 }
 
 #[allow(clippy::multiple_unsafe_ops_per_block, reason = "a table of system calls, one to a line")]
-pub fn client_of_every_way_to_a_device() {
+fn client_of_every_way_to_a_device() {
     let fd = open("/dev/soft0");
     let dev = word("/dev");
     let mut wrong = Vec::new();

@@ -3,6 +3,8 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(a_segment_s_whole_life, fork_exit_and_refusals, protections_and_questions);
+
 const COUNTS: u32 = 0x8101;
 const REVOKE: u32 = 0x8102;
 const REFUSE: u32 = 0x8103;
@@ -69,10 +71,10 @@ fn in_child(f: impl FnOnce()) -> i32 {
     }))
 }
 
-pub fn a_segment_s_whole_life() {
-    run::passes_with_all_faults("window", "window::client_of_a_segment_s_whole_life");
+fn a_segment_s_whole_life() {
+    run::passes_with_all_faults("window", half!(client_of_a_segment_s_whole_life));
 }
-pub fn client_of_a_segment_s_whole_life() {
+fn client_of_a_segment_s_whole_life() {
     let fd = open("/dev/window0");
     let at = map(fd, 0, 8 * PAGE, libc::MAP_SHARED);
     let page = |n: usize| at.wrapping_add(n * PAGE);
@@ -113,10 +115,10 @@ pub fn client_of_a_segment_s_whole_life() {
     assert_eq!((end.live, end.frees), (0, end.created + end.dups + 1));
 }
 
-pub fn fork_exit_and_refusals() {
-    run::passes_with_all_faults("window", "window::client_of_fork_exit_and_refusals");
+fn fork_exit_and_refusals() {
+    run::passes_with_all_faults("window", half!(client_of_fork_exit_and_refusals));
 }
-pub fn client_of_fork_exit_and_refusals() {
+fn client_of_fork_exit_and_refusals() {
     let fd = open("/dev/window0");
     let at = map(fd, 0, 4 * PAGE, libc::MAP_SHARED);
     set_word(at, 0, 5);
@@ -154,10 +156,10 @@ pub fn client_of_fork_exit_and_refusals() {
     assert_eq!(word(at, 3 * PAGE), 0);
 }
 
-pub fn protections_and_questions() {
-    run::passes_with_all_faults("window", "window::client_of_protections_and_questions");
+fn protections_and_questions() {
+    run::passes_with_all_faults("window", half!(client_of_protections_and_questions));
 }
-pub fn client_of_protections_and_questions() {
+fn client_of_protections_and_questions() {
     let fd = open("/dev/window0");
     let at = map(fd, 2 * PAGE as u64, 4 * PAGE, libc::MAP_SHARED);
     let page = |n: usize| at.wrapping_add(n * PAGE);

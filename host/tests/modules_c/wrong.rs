@@ -3,10 +3,24 @@
 use crate::devices::*;
 use crate::run;
 
+tests!(
+    without_a_mistake_nothing_is_reported,
+    mutexes,
+    readers_writer_locks,
+    sleeping_where_it_is_forbidden,
+    kernel_memory,
+    exported_memory,
+    mappings_that_have_gone,
+    devmap_calls_outside_their_context,
+    what_is_left_at_detach,
+    pointers_that_are_not_what_they_should_be,
+    accesses_that_are_not_served
+);
+
 const BASE: u32 = 0x7c00;
 
 /// The client's half: opens, maps, and asks for the mistake that the environment names.
-pub fn client_of_mistakes() {
+fn client_of_mistakes() {
     let which: u32 = std::env::var("WRONG").unwrap().parse().unwrap();
     let fd = open("/dev/wrong0");
     if which == 45 {
@@ -38,7 +52,7 @@ pub fn client_of_mistakes() {
 fn reported(which: u32, texts: &[&str]) {
     let conf = "name=\"wrong\" parent=\"pseudo\" instance=0;\n";
     let env = [("WRONG", which.to_string())];
-    let ran = run::run_with("wrong", conf, "wrong::client_of_mistakes", &env);
+    let ran = run::run_with("wrong", conf, half!(client_of_mistakes), &env);
     for text in texts {
         assert!(ran.text.contains(text), "mistake {which}: {text:?} is not in:\n{}", ran.text);
     }
@@ -47,14 +61,14 @@ fn reported(which: u32, texts: &[&str]) {
 
 const STACK: &str = "wrong`wrong_ioctl";
 
-pub fn without_a_mistake_nothing_is_reported() {
+fn without_a_mistake_nothing_is_reported() {
     let env = [("WRONG", "0".to_string())];
     let conf = "name=\"wrong\" parent=\"pseudo\" instance=0;\n";
-    let ran = run::run_with("wrong", conf, "wrong::client_of_mistakes", &env);
+    let ran = run::run_with("wrong", conf, half!(client_of_mistakes), &env);
     assert!(ran.status == 0 && !ran.text.contains("driver mistake"), "{}", ran.text);
 }
 
-pub fn mutexes() {
+fn mutexes() {
     reported(1, &["mutex_exit", "does not hold it", "mutex_exit(9F)", STACK]);
     reported(
         2,
@@ -89,12 +103,12 @@ pub fn mutexes() {
     reported(15, &["mutex_enter", "never initialised, or its memory was overwritten", STACK]);
 }
 
-pub fn readers_writer_locks() {
+fn readers_writer_locks() {
     reported(7, &["rw_exit", "does not hold it", "rw_exit(9F)", STACK]);
     reported(14, &["rw_enter", "holds it already", "rw_enter(9F)", STACK]);
 }
 
-pub fn sleeping_where_it_is_forbidden() {
+fn sleeping_where_it_is_forbidden() {
     reported(4, &["kmem_alloc", "KM_SLEEP may block", "spin mutex", "kmem_alloc(9F)", STACK]);
     reported(5, &["kmem_alloc", "KM_SLEEP may block", "timeout's function", "wrong`sleep_in_timeout"]);
     reported(6, &["delay", "may block", "timeout's function", "delay(9F)", "wrong`delay_in_timeout"]);
@@ -106,7 +120,7 @@ pub fn sleeping_where_it_is_forbidden() {
     reported(12, &["sema_p", "may block", "in timeout(9F) function wrong`wait_in_timeout", "semaphore(9F)"]);
 }
 
-pub fn kernel_memory() {
+fn kernel_memory() {
     const ALLOCATED: &str = "  allocated:\n    at wrong`wrong_ioctl";
     const FREED: &str = "  freed:\n    at wrong`wrong_ioctl";
     reported(
@@ -128,7 +142,7 @@ pub fn kernel_memory() {
     reported(31, &["mistake: bcopy: ", &used(0), STACK, FREED, ALLOCATED]);
 }
 
-pub fn exported_memory() {
+fn exported_memory() {
     const FREED: &str = "  freed:\n    at wrong`wrong_ioctl";
     const ALLOCATED: &str = "  allocated:\n    at wrong`fix_attach";
     let used = "byte 0x0 of 8192 bytes that ddi_umem_free gave back is used";
@@ -137,7 +151,7 @@ pub fn exported_memory() {
     reported(43, &["ddi_umem_free", "mapped", STACK]);
 }
 
-pub fn mappings_that_have_gone() {
+fn mappings_that_have_gone() {
     let private = "devmap_unmap: the private pointer 0x";
     reported(
         45,
@@ -152,14 +166,14 @@ pub fn mappings_that_have_gone() {
     reported(46, &["devmap_unload", "is that of a mapping that has gone", "devmap_unload(9F)", STACK]);
 }
 
-pub fn devmap_calls_outside_their_context() {
+fn devmap_calls_outside_their_context() {
     reported(40, &["devmap_umem_setup", "devmap_umem_setup(9F)", STACK]);
     reported(41, &["devmap_load", "devmap_load(9F)", STACK]);
     reported(42, &["devmap_unload", "devmap_unload(9F)", STACK]);
     reported(44, &["devmap_default_access", "devmap_default_access(9F)", STACK]);
 }
 
-pub fn what_is_left_at_detach() {
+fn what_is_left_at_detach() {
     reported(60, &["detach", "wrong instance 0 left minor nodes: wrong0", "detach(9E)"]);
     reported(61, &["detach", "wrong instance 0 left its soft state, item 0", "ddi_soft_state(9F)"]);
     let made = "  made:\n    at wrong`wrong_ioctl";
@@ -173,12 +187,12 @@ pub fn what_is_left_at_detach() {
     reported(68, &["_fini: a thread of the driver's still runs: wrong`sleep_for_good", made]);
 }
 
-pub fn pointers_that_are_not_what_they_should_be() {
+fn pointers_that_are_not_what_they_should_be() {
     reported(63, &["ddi_get_instance", "is not a dev_info_t", "ddi_get_instance(9F)", STACK]);
 }
 
 /// The client's half: a child touches a page whose access is never served; it dies of SIGBUS or is killed after a while.
-pub fn client_of_accesses_that_are_not_served() {
+fn client_of_accesses_that_are_not_served() {
     let which: u32 = std::env::var("WRONG").unwrap().parse().unwrap();
     let fd = open("/dev/wrong0");
     let at = map(fd, 0, 0x1000, libc::MAP_SHARED);
@@ -193,8 +207,8 @@ pub fn client_of_accesses_that_are_not_served() {
 }
 
 /// What the driver does instead of serving accesses is no mistake; the run tells of it, and each time with `-v`.
-pub fn accesses_that_are_not_served() {
-    let client = "wrong::client_of_accesses_that_are_not_served";
+fn accesses_that_are_not_served() {
+    let client = half!(client_of_accesses_that_are_not_served);
     let run = |which: u32, options: &[&str]| {
         let env = [("WRONG", which.to_string())];
         let ran = run::run_with_options("wrong", client, options, &env);

@@ -84,7 +84,7 @@ impl Tools {
             _ => words.arg(command).arg(file),
         };
         // A mistake of the driver's that never ends is to be found soon.
-        for (limit, seconds) in [("DDI_HOST_SPIN_LIMIT", "2"), ("DDI_HOST_WAIT_LIMIT", "2")] {
+        for (limit, seconds) in [("DDI_HOST_SPIN_LIMIT", "0.5"), ("DDI_HOST_WAIT_LIMIT", "0.5")] {
             if std::env::var_os(limit).is_none() {
                 words.env(limit, seconds);
             }
@@ -102,19 +102,6 @@ fn with_timeout(command: Command) -> Output {
     limited.args(["-s", "KILL", "60"]).arg(command.get_program()).args(command.get_args());
     limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     limited.output().unwrap()
-}
-
-/// Builds the command that check-module is part of, in the profile of this test.
-fn xtask() -> PathBuf {
-    let profile = Path::new(env!("CARGO_BIN_EXE_ddi-host")).parent().unwrap();
-    let target = profile.parent().unwrap();
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "-p", "xtask"]).arg("--target-dir").arg(target);
-    if profile.ends_with("release") {
-        build.arg("--release");
-    }
-    assert!(build.status().unwrap().success(), "cargo build -p xtask");
-    profile.join("xtask")
 }
 
 /// The modules: two of the fixtures and ctxdev's, or (where that cannot be built) a third fixture.
@@ -186,7 +173,7 @@ fn main() -> ExitCode {
     }
     let (count, seed) = (number("DDI_MUTANTS", 100), number("DDI_MUTANTS_SEED", 1));
     let first = number("DDI_MUTANTS_FIRST", 0);
-    let xtask = xtask();
+    let xtask = run::xtask();
     let bases = bases(&xtask);
     let tools = Tools { host: env!("CARGO_BIN_EXE_ddi-host").into(), xtask };
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");

@@ -1,9 +1,13 @@
-//! The parts that clients play. A check that fails ends the client with a message and status 1.
+//! What the parts that clients play have in common. A check that fails ends the client with a message and status 1.
 
 use std::ffi::CStr;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::kernel;
+
+/// The name by which a part is asked for, and the part.
+pub type Part = (&'static str, fn());
 
 pub const PAGE: usize = 4096;
 
@@ -85,82 +89,89 @@ pub fn faults(fd: i32) -> u64 {
     stats(fd)[6]
 }
 
-pub fn play(part: &str) -> ExitCode {
-    match part {
-        "map" => {
-            let fd = open();
-            let m = map(fd, 4, 1);
-            check("fresh page", m.get(0), 0);
-            m.set(0, 1);
-            m.set(3, 4);
-            check("page 0", m.get(0), 1);
-            check("faults", faults(fd), 2);
-            let other = map(fd, 8, 0);
-            check("page 1 by another mapping", other.get(1), 1);
-            check("page 4 by another mapping", other.get(4), 4);
-            check(
-                "beyond the device",
-                try_map(fd, 1, 256, libc::MAP_SHARED, libc::PROT_READ).err(),
-                Some(libc::ENXIO),
-            );
-            // SAFETY: nobody uses the mapping any more.
-            check("munmap", unsafe { libc::munmap(m.at.cast(), m.len) }, 0);
+pub const RW: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+static CODE: AtomicI32 = AtomicI32::new(0);
+static ADDR: AtomicU64 = AtomicU64::new(0);
+
+/// Notes a fault and puts plain memory where it was, so that the access goes on.
+extern "C" fn note(signo: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid structure.
+    let info = unsafe { &*info };
+    // SAFETY: a fault's signal has an address.
+    let addr = unsafe { info.si_addr() } as u64;
+    SIGNAL.store(signo, Ordering::SeqCst);
+    CODE.store(info.si_code, Ordering::SeqCst);
+    ADDR.store(addr, Ordering::SeqCst);
+    let page = (addr & !0xfff) as *mut libc::c_void;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+    // SAFETY: replaces the page that failed.
+    unsafe { libc::mmap(page, PAGE, RW, flags, -1, 0) };
+}
+
+pub fn handle(signo: i32, handler: usize, flags: i32) {
+    // SAFETY: all-zero is a valid sigaction.
+    let mut act: libc::sigaction = unsafe { std::mem::zeroed() };
+    act.sa_sigaction = handler;
+    act.sa_flags = flags;
+    // SAFETY: a valid structure.
+    check("sigaction", unsafe { libc::sigaction(signo, &act, std::ptr::null_mut()) }, 0);
+}
+
+pub fn catch_faults() {
+    handle(libc::SIGSEGV, note as *const () as usize, libc::SA_SIGINFO);
+    handle(libc::SIGBUS, note as *const () as usize, libc::SA_SIGINFO);
+}
+
+/// The last fault that was caught: signal, code, address.
+pub fn caught() -> (i32, i32, u64) {
+    (SIGNAL.swap(0, Ordering::SeqCst), CODE.load(Ordering::SeqCst), ADDR.load(Ordering::SeqCst))
+}
+
+pub fn unmap(at: *mut u64, len: usize) {
+    // SAFETY: nobody uses the range any more.
+    check("munmap", unsafe { libc::munmap(at.cast(), len) }, 0);
+}
+
+pub fn protect(m: &Map, first: usize, pages: usize, prot: i32) -> i32 {
+    // SAFETY: a range of the mapping.
+    unsafe { libc::mprotect(m.word(first).cast(), pages * PAGE, prot) }
+}
+
+/// Forks; the child plays its part and ends with status 0. Returns the child's id or the error.
+pub fn fork(child: impl FnOnce()) -> Result<i32, i32> {
+    // SAFETY: the child goes on with what it has; other threads are not needed.
+    match unsafe { libc::fork() } {
+        -1 => Err(errno()),
+        0 => {
+            child();
+            std::process::exit(0)
         }
-        "unload" => {
-            let fd = open();
-            let m = map(fd, 4, 0);
-            for round in 1..100 {
-                m.set(2, round);
-                check("faults", faults(fd), round);
-                check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
-            }
-        }
-        "stat" => {
-            let fd = open();
-            // SAFETY: all-zero is a valid stat structure.
-            let mut st: libc::stat = unsafe { std::mem::zeroed() };
-            for path in [c"/dev/test0", c"/dev/../dev//./test0"] {
-                // SAFETY: a string and a valid place.
-                check("stat", unsafe { libc::stat(path.as_ptr(), &mut st) }, 0);
-                check("type", st.st_mode, libc::S_IFCHR | 0o666);
-                check("rdev", st.st_rdev, libc::makedev(250, 7));
-            }
-            // SAFETY: a valid place.
-            check("fstat", unsafe { libc::fstat(fd, &mut st) }, 0);
-            check("type of the descriptor", st.st_mode, libc::S_IFCHR | 0o666);
-            check("rdev of the descriptor", st.st_rdev, libc::makedev(250, 7));
-            // SAFETY: a string.
-            check("access", unsafe { libc::access(c"/dev/test0".as_ptr(), libc::R_OK | libc::W_OK) }, 0);
-            // SAFETY: a string.
-            check("chdir", unsafe { libc::chdir(c"/dev".as_ptr()) }, 0);
-            check("relative open", open_at(c"test0", libc::O_RDONLY) >= 0, true);
-            check("no such device", open_at(c"/dev/test1", libc::O_RDONLY), -1);
-            check("no such device", errno(), libc::ENOENT);
-            check("metadata", std::fs::metadata("/dev/test0").is_ok(), true);
-        }
-        "read-write" => {
-            check(
-                "read",
-                std::fs::read_to_string("/dev/test0").ok().as_deref(),
-                Some("the device says hello\n"),
-            );
-            let fd = open();
-            let m = map(fd, 2, 0);
-            // SAFETY: a buffer of that length.
-            check("write", unsafe { libc::write(fd, b"12345678abc".as_ptr().cast(), 11) }, 11);
-            check("written", m.get(0), u64::from_ne_bytes(*b"12345678"));
-            // SAFETY: a bad buffer is an error.
-            check("write from nowhere", unsafe { libc::write(fd, std::ptr::dangling::<u8>().cast(), 8) }, -1);
-            check("error", errno(), libc::EFAULT);
-            check("ioctl to nowhere", ioctl(fd, kernel::STATS, 8), -1);
-            check("error", errno(), libc::EFAULT);
-            check("unknown ioctl", ioctl(fd, 99, 0), -1);
-            check("error", errno(), libc::ENOTTY);
-            check("string", ioctl(fd, kernel::SHOUT, c"hello".as_ptr() as u64), 5);
-        }
-        "keeps" => return crate::keeps::play(),
-        "debugger" => return crate::debugger::play(),
-        _ => return crate::parts::play(part),
+        pid => Ok(pid),
     }
+}
+
+/// Waits for a child: its wait status.
+pub fn wait(pid: i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: a valid place.
+    check("waitpid", unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    status
+}
+
+pub fn kill(pid: i32, signo: i32) {
+    // SAFETY: a child of ours.
+    check("kill", unsafe { libc::kill(pid, signo) }, 0);
+}
+
+pub fn play(part: &str) -> ExitCode {
+    let others: &[Part] = &[("keeps", crate::keeps::play), ("debugger", crate::debugger::play)];
+    let tables = [crate::parts::PARTS, crate::mappings::PARTS, crate::failing::PARTS, others];
+    let Some((_, play)) = tables.into_iter().flatten().find(|(known, _)| *known == part) else {
+        eprintln!("no part is called {part}");
+        return ExitCode::from(2);
+    };
+    play();
     ExitCode::SUCCESS
 }

@@ -4,9 +4,11 @@
 
 mod client;
 mod debugger;
+mod failing;
 mod host;
 mod keeps;
 mod kernel;
+mod mappings;
 mod parts;
 
 use std::path::PathBuf;

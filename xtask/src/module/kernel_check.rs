@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{Framework, cargo_for_kernel, target_dir, toolchain};
+use super::{cargo_for_kernel, toolchain, work_dir};
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
@@ -42,20 +42,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         [] => PACKAGES.map(str::to_owned).to_vec(),
         some => some.to_vec(),
     };
-    let work = target_dir().join("kernel-check");
+    let work = work_dir();
     std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     for package in &packages {
         let command = ["build", "--lib", "--package", package];
-        let status = cargo_for_kernel(
-            &toolchain,
-            &command,
-            &root().join("Cargo.toml"),
-            &root(),
-            Framework::Kernel,
-            &work,
-        )?
-        .status()
-        .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
+        let status = cargo_for_kernel(&toolchain, &command, &root().join("Cargo.toml"), &root(), &work)?
+            .status()
+            .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
         if !status.success() {
             eprintln!("cargo xtask: {package} does not compile for the kernel");
             return Ok(ExitCode::from(1));

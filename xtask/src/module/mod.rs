@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
         finish::finish(&link::relocatable(&archive, &public, &package.depends, scratch.path())?, &public)
     };
-    let module = build(&target_dir().join("module-build"))?;
+    let module = build(&work_dir())?;
     if args.twice {
         let other = tempfile::tempdir().context("cannot make a temporary directory")?;
         if build(other.path())?.bytes != module.bytes {
@@ -107,7 +107,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 pub fn object(package: &str, framework: Framework, public: &BTreeSet<String>, dir: &Path) -> Result<PathBuf> {
     let toolchain = toolchain::find()?;
     let package = Package::read(&Package::in_workspace(package)?)?;
-    let work = target_dir().join("module-build");
+    let work = work_dir();
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     let archive = compile(&toolchain, &package, framework, &work)?;
     link::relocatable(&archive, public, &[], dir)
@@ -212,8 +212,9 @@ impl Package {
 fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work: &Path) -> Result<PathBuf> {
     let project = package.manifest.parent().unwrap_or(&package.manifest);
     let build = |command: &[&str], manifest: &Path, config: &[String], extern_: &[String]| {
-        let mut cargo = cargo_for_kernel(toolchain, command, manifest, project, framework, work)?;
+        let mut cargo = cargo_for_kernel(toolchain, command, manifest, project, work)?;
         let output = cargo
+            .arg("-Zprofile-rustflags")
             .args(config.iter().flat_map(|setting| ["--config", setting]))
             .args(["--message-format", "json-render-diagnostics"])
             .arg("--")
@@ -252,7 +253,11 @@ fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work:
     // Beside a framework of its own a module has room for what is small only.
     let driver = match framework {
         Framework::Kernel => Vec::new(),
-        Framework::Own => small(&["devmap", &package.name]),
+        Framework::Own => {
+            let mut settings = small(&["devmap", &package.name]);
+            settings.push("profile.release.package.devmap.rustflags=[\"--cfg=devmap_own\"]".to_owned());
+            settings
+        }
     };
     let messages = build(&["rustc", "--lib", "--crate-type", "staticlib"], &package.manifest, &driver, &own)?;
     library(&messages, &package.manifest, ".a")
@@ -266,12 +271,13 @@ fn fnv(bytes: &[u8]) -> u64 {
 }
 
 /// A cargo command that builds for the kernel target, as modules of the driver in `project` are built, below `work`.
+///
+/// Cargo compiles core and alloc again when the flags for all crates change: they are the same for every driver of this workspace, in every command.
 fn cargo_for_kernel(
     toolchain: &Toolchain,
     command: &[&str],
     manifest: &Path,
     project: &Path,
-    framework: Framework,
     work: &Path,
 ) -> Result<Command> {
     let spec = target::write(toolchain, work)?;
@@ -284,9 +290,6 @@ fn cargo_for_kernel(
         "-Cforce-unwind-tables=no".to_owned(),
         "-Cembed-bitcode=yes".to_owned(),
     ];
-    if framework == Framework::Own {
-        flags.push("--cfg=devmap_own".to_owned());
-    }
     let mut remap =
         |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(&toolchain.sources, "rust");
@@ -296,7 +299,9 @@ fn cargo_for_kernel(
     if let Some(home) = &home {
         remap(home, "cargo");
     }
-    remap(project, "driver");
+    if !project.starts_with(root()) {
+        remap(project, "driver");
+    }
     remap(&root(), "project");
     let mut cargo = Command::new(&toolchain.cargo);
     // What the outer cargo says about its own build, and what would change the module's.
@@ -351,6 +356,11 @@ fn library_named(messages: &str, manifest: &Path, kind: &str) -> Option<PathBuf>
     found
 }
 
+/// Where cargo puts what it builds for the kernel.
+fn work_dir() -> PathBuf {
+    target_dir().join("module-build")
+}
+
 /// Where cargo puts what it builds.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
@@ -401,6 +411,24 @@ mod tests {
         );
         let error = format!("{:#}", run(&Args { limit: Some(100), ..args }).unwrap_err());
         assert!(error.contains("more than the limit of 100"), "{error}");
+    }
+
+    /// Cargo compiles core and alloc again when the flags for all crates change.
+    #[test]
+    fn every_driver_of_the_workspace_is_compiled_with_the_same_flags() {
+        let toolchain = match toolchain::find() {
+            Ok(toolchain) => toolchain,
+            Err(error) => return println!("skipped: {error}"),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let flags = |package| {
+            let manifest = Package::in_workspace(package).unwrap();
+            let project = manifest.parent().unwrap();
+            let cargo = cargo_for_kernel(&toolchain, &["build"], &manifest, project, dir.path()).unwrap();
+            let (_, flags) = cargo.get_envs().find(|(name, _)| *name == "CARGO_ENCODED_RUSTFLAGS").unwrap();
+            flags.unwrap().to_owned()
+        };
+        assert_eq!(flags("ctxdev"), flags("notice"));
     }
 
     #[test]

@@ -49,16 +49,16 @@ pub fn scratch() -> Result<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(&dir)?)
 }
 
-/// Builds a program of the workspace for this machine and returns its path.
-pub fn build(package: &str, binary: &str) -> Result<PathBuf> {
+/// Builds a program of the workspace for this machine, as `cargo build --release` does, and returns its path.
+pub fn build(binary: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", package, "--bin", binary])
+        .args(["build", "--quiet", "--release", "--bin", binary])
         .current_dir(root())
         .status()
         .context("starting cargo")?;
     if !status.success() {
-        bail!("cargo could not build {package}");
+        bail!("cargo could not build {binary}");
     }
     Ok(target_dir().join("release").join(binary))
 }

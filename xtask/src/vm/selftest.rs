@@ -342,8 +342,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stand_in.real = (
             Some(artifacts::module()?),
             None,
-            Some(artifacts::build("usr-tests", "usr-tests")?),
-            Some(artifacts::build("ddi-host", "ddi-host")?),
+            Some(artifacts::build("usr-tests")?),
+            Some(artifacts::build("ddi-host")?),
         );
     }
     let interrupt = Interrupt::catch()?;

@@ -186,7 +186,7 @@ fn attempt(
     let package = args.package.clone().unwrap_or_else(|| crate::root().join("example-driver/pkg"));
     let tests = match (&args.tests, guest.boot) {
         (Some(tests), _) => tests.clone(),
-        (None, Boot::Linux) => artifacts::build("usr-tests", "usr-tests")?,
+        (None, Boot::Linux) => artifacts::build("usr-tests")?,
         (None, Boot::Image) => super::omnios::tests()?,
     };
     let payload = Payload::new(&package, &module, &tests)?;
@@ -209,7 +209,7 @@ fn attempt(
         let Some(parts) = &guest.linux else { bail!("the guest's description has no [linux]") };
         let ddi_host = match &args.ddi_host {
             Some(ddi_host) => ddi_host.clone(),
-            None => artifacts::build("ddi-host", "ddi-host")?,
+            None => artifacts::build("ddi-host")?,
         };
         let made = LinuxImage::make(
             parts,

@@ -35,9 +35,8 @@ pub fn main(package: &'static str, client: fn(), tests: &[(&str, Test)]) -> Exit
 /// A package's examples, and the file of its module for the kernel.
 pub struct Programs {
     package: &'static str,
-    /// Where cargo puts what it builds.
-    target: PathBuf,
-    examples: PathBuf,
+    /// Where cargo puts what it builds, in this test's profile.
+    profile: PathBuf,
 }
 
 impl Programs {
@@ -46,14 +45,15 @@ impl Programs {
         let own = std::env::current_exe().expect("the path of this test");
         // target/PROFILE/deps/under_host-HASH
         let profile = own.ancestors().nth(2).expect("the profile's directory");
-        let target = profile.parent().expect("the target directory").to_owned();
+        // With the features of the whole workspace, as when all tests are built: nothing is compiled twice.
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "-p", package, "--examples", "--target-dir"]).arg(&target);
+        build.args(["build", "--quiet", "--workspace", "--examples", "--bin", "xtask", "--target-dir"]);
+        build.arg(profile.parent().expect("the target directory"));
         if profile.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
         }
         assert!(build.current_dir(root()).status().expect("cargo").success(), "the examples do not build");
-        Programs { package, examples: profile.join("examples"), target }
+        Programs { package, profile: profile.to_owned() }
     }
 
     /// What a shell command prints, with `host` and the package's other examples as programs.
@@ -64,13 +64,13 @@ impl Programs {
         let path = std::env::var("PATH").expect("PATH");
         shell.env(
             "HOST",
-            self.examples.join(if self.package == "notice" {
+            self.profile.join("examples").join(if self.package == "notice" {
                 "host".to_owned()
             } else {
                 format!("{}-host", self.package)
             }),
         );
-        shell.env("PATH", format!("{}:{path}", self.examples.display()));
+        shell.env("PATH", format!("{}:{path}", self.profile.join("examples").display()));
         let output = shell.output().expect("sh");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{script}:\n{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -90,11 +90,9 @@ impl Programs {
 
     /// The same, of at most so many bytes.
     pub fn module_within(&self, limit: usize) -> Option<String> {
-        let file = self.target.join("module").join(self.package);
+        let file = self.profile.with_file_name("module").join(self.package);
         let xtask = |args: &[&str]| {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["run", "--quiet", "--package", "xtask", "--target-dir"]).arg(&self.target).arg("--");
-            cargo.args(args).current_dir(root()).output().expect("cargo")
+            Command::new(self.profile.join("xtask")).args(args).current_dir(root()).output().expect("xtask")
         };
         let path = file.to_str().expect("a path").to_owned();
         let built = xtask(&["module", "-p", self.package, "-o", &path, "--limit", &limit.to_string()]);

@@ -1,7 +1,7 @@
 //! Calls of driver code that do not come back.
 //!
 //! On illumos a callback in an endless loop takes a processor for good, and an attach(9E) that waits for ever stops the boot. Here a thread looks once a second
-//! at those that run driver code ([`Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
+//! (more often when the limits are shorter) at those that run driver code ([`Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
 //! [`patience`] in a call that others wait for (`_init`, attach(9E) and their like). At the end of a run calls that are still inside a driver are named, because the
 //! driver cannot be unloaded then.
 //!
@@ -21,10 +21,15 @@ use super::slot::{self, Current, Place, Slot};
 use super::trace::Trace;
 use crate::board::report;
 
-/// The environment variable that sets the limit of processor time, in seconds; 0 turns it off.
+/// The environment variable that sets the limit of processor time, in seconds (0.5 is half a second); 0 turns it off.
 pub const LIMIT: &str = "DDI_HOST_SPIN_LIMIT";
 /// The environment variable that sets how long `_init` and its like may sleep, in seconds; 0: for ever.
 pub const PATIENCE: &str = "DDI_HOST_WAIT_LIMIT";
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The same for the shortest limits.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The signal that asks.
 pub fn signal() -> libc::c_int {
@@ -33,7 +38,8 @@ pub fn signal() -> libc::c_int {
 
 fn seconds(variable: &str, default: u64) -> Duration {
     let asked = std::env::var(variable).ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(asked.unwrap_or(default))
+    let asked = asked.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    asked.unwrap_or(Duration::from_secs(default))
 }
 
 /// Processor time that one call of driver code may take.
@@ -133,10 +139,17 @@ fn watch() {
     /// Looks that a thread in the host gets, to be seen in the driver instead.
     const IN_HOST: u32 = 3;
     let (limit, patience) = (limit(), patience());
+    let shortest = [limit, patience].into_iter().filter(|limit| !limit.is_zero()).min();
+    let interval = shortest.map_or(INTERVAL, |limit| (limit / 4).clamp(SHORTEST_INTERVAL, INTERVAL));
+    let looks_asleep = patience.div_duration_f64(interval).ceil();
     let mut seen: HashMap<i32, Look> = HashMap::new();
+    let mut second = Instant::now();
     loop {
-        std::thread::sleep(Duration::from_secs(1));
-        report::end_at_last();
+        std::thread::sleep(interval);
+        if second.elapsed() >= INTERVAL {
+            second = Instant::now();
+            report::end_at_last();
+        }
         if report::is_ending() {
             // This thread is the one that sees to it that the process ends.
             continue;
@@ -155,10 +168,7 @@ fn watch() {
                 spinning(&slot, limit, look.in_host >= IN_HOST);
                 look.in_host += 1;
             }
-            if look.asleep > 0
-                && u64::from(look.asleep) >= patience.as_secs()
-                && look.first.elapsed() >= patience
-            {
+            if look.asleep > 0 && f64::from(look.asleep) >= looks_asleep && look.first.elapsed() >= patience {
                 sleeping(&slot, patience);
             }
             now.insert(slot.tid, look);
@@ -170,7 +180,7 @@ fn watch() {
 /// A thread has used up its processor time: the run ends, unless the thread is in the host at the moment and `wherever` is false.
 fn spinning(slot: &Slot, limit: Duration, wherever: bool) {
     let Some(seen) = ask(slot).filter(|seen| wherever || seen.called.is_none()) else { return };
-    let seconds = limit.as_secs();
+    let seconds = limit.as_secs_f64();
     seen.report(&format!(
         "the call has taken {seconds} seconds of processor time and does not come back ({LIMIT} sets the limit)"
     ));
@@ -180,7 +190,7 @@ fn spinning(slot: &Slot, limit: Duration, wherever: bool) {
 /// A thread sleeps in a call that others wait for: the run ends.
 fn sleeping(slot: &Slot, patience: Duration) {
     let Some(seen) = ask(slot) else { return };
-    let seconds = patience.as_secs();
+    let seconds = patience.as_secs_f64();
     seen.report(&format!(
         "the call has slept for {seconds} seconds and nothing wakes it ({PATIENCE} sets the limit)"
     ));

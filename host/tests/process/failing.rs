@@ -1,0 +1,161 @@
+//! Parts that clients play: accesses that fail, and what handlers see of them.
+
+use std::time::Duration;
+
+use crate::client::*;
+use crate::kernel;
+
+/// By name.
+pub const PARTS: &[Part] = &[
+    ("behind", behind),
+    ("fail", fail),
+    ("fail-in-system-call", fail_in_system_call),
+    ("fail-kills", fail_kills),
+    ("fail-blocked", fail_blocked),
+    ("stray", stray),
+    ("null", null),
+    ("panic", panic),
+    ("detour", detour),
+    ("interrupt", interrupt),
+];
+
+fn behind() {
+    // So is one that changes a device mapping behind the shim's back; it does not spin.
+    let m = map(open(), 4, 0);
+    m.set(0, 1);
+    // SAFETY: a range of the mapping.
+    unsafe { libc::syscall(libc::SYS_mprotect, m.at, PAGE, libc::PROT_NONE) };
+    m.set(0, 2);
+}
+
+fn fail() {
+    let fd = open();
+    catch_faults();
+    let m = map(fd, 8, 0);
+    for (i, (signo, code)) in [(libc::SIGBUS, 3), (libc::SIGSEGV, 1)].into_iter().enumerate() {
+        check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, signo as u64), 0);
+        // SAFETY: within the mapping.
+        unsafe { m.word(i).wrapping_byte_add(16).write_volatile(3) };
+        let (s, c, a) = caught();
+        check("signal", (s, c, a & !0xfff), (signo, code, m.word(i) as u64));
+        // Linux tells the exact address since 5.18.
+        check("address", a == m.word(i) as u64 + 16 || a == m.word(i) as u64, true);
+    }
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, 0), 0);
+    m.set(5, 1);
+    check("none", caught().0, 0);
+}
+
+fn fail_in_system_call() {
+    let fd = open();
+    let m = map(fd, 8, 0);
+    let mut pipe = [0; 2];
+    // SAFETY: room for two.
+    check("pipe", unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, libc::SIGBUS as u64), 0);
+    // SAFETY: within the mapping.
+    check("write", unsafe { libc::write(pipe[1], m.word(1).cast(), 8) }, -1);
+    check("error", errno(), libc::EFAULT);
+    // SAFETY: within the mapping.
+    check("device write", unsafe { libc::write(fd, m.word(1).cast(), 8) }, -1);
+    check("error", errno(), libc::EFAULT);
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, 0), 0);
+    std::thread::sleep(Duration::from_millis(20));
+    // SAFETY: within the mapping.
+    check("write", unsafe { libc::write(pipe[1], m.word(1).cast(), 8) }, 8);
+    check("the page works again", m.get(1), 0);
+}
+
+fn fail_kills() {
+    let fd = open();
+    let m = map(fd, 8, 0);
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, libc::SIGBUS as u64), 0);
+    m.set(0, 1);
+}
+
+fn fail_blocked() {
+    let fd = open();
+    catch_faults();
+    // SAFETY: all-zero is a valid set.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid set.
+    unsafe { libc::sigfillset(&mut set) };
+    // SAFETY: valid sets.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+    // SAFETY: valid sets.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &mut set) };
+    // SAFETY: a valid set.
+    check("seems blocked", unsafe { libc::sigismember(&set, libc::SIGSEGV) }, 1);
+    let m = map(fd, 8, 0);
+    m.set(1, 1);
+    check("ioctl", ioctl(fd, kernel::FAIL_FAULTS, libc::SIGSEGV as u64), 0);
+    m.set(0, 1);
+}
+
+fn stray() {
+    let m = map(open(), 8, 0);
+    unmap(m.at, m.len);
+    m.set(0, 1);
+}
+
+fn null() {
+    let m = map(open(), 8, 0);
+    m.set(0, 1);
+    // SAFETY: not sound at all: it is to kill the process, as it would without the shim.
+    unsafe { std::hint::black_box(std::ptr::dangling_mut::<u64>()).write_volatile(1) };
+}
+
+fn panic() {
+    let fd = open();
+    check("ioctl", ioctl(fd, kernel::PANIC, 0), -1);
+    check("error", errno(), libc::EIO);
+    check("goes on", stats(fd)[0], 1);
+}
+
+fn detour() {
+    let fd = open();
+    let m = map(fd, 4, 0);
+    m.set(0, u64::from_ne_bytes(*b"abcdefgh"));
+    check("unload", ioctl(fd, kernel::UNLOAD, 0), 0);
+    let mut pipe = [0; 2];
+    // SAFETY: room for two.
+    check("pipe", unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    // SAFETY: within the mapping.
+    check("write", unsafe { libc::write(pipe[1], m.at.cast(), 8) }, 8);
+    // SAFETY: within the mapping.
+    check("read", unsafe { libc::read(pipe[0], m.word(2).cast(), 8) }, 8);
+    check("arrived", m.get(2), m.get(0));
+    let iov = [m.word(2), m.word(0)].map(|w| libc::iovec { iov_base: w.cast(), iov_len: 8 });
+    // SAFETY: within the mapping.
+    let n = unsafe { libc::writev(pipe[1], iov.as_ptr(), 2) };
+    check("writev", n == 16 || n == 8, true);
+    // The device's own write, from device memory.
+    // SAFETY: within the mapping.
+    check("to the device", unsafe { libc::write(fd, m.word(2).cast(), 8) }, 8);
+    // SAFETY: within the mapping.
+    check("ioctl", ioctl(fd, kernel::STATS, m.word(3) as u64), 0);
+    check("opens", m.get(3), 1);
+}
+
+fn interrupt() {
+    extern "C" fn nothing(_: i32) {}
+    let fd = open();
+    handle(libc::SIGALRM, nothing as *const () as usize, 0);
+    for _ in 0..3 {
+        // SAFETY: no memory is involved.
+        unsafe { ualarm(30_000, 0) };
+        check("sleep", ioctl(fd, kernel::SLEEP, 0), -1);
+        check("error", errno(), libc::EINTR);
+    }
+    let pid = fork(|| {
+        ioctl(fd, kernel::SLEEP, 0);
+    })
+    .unwrap_or(0);
+    std::thread::sleep(Duration::from_millis(50));
+    kill(pid, libc::SIGKILL);
+    check("killed", wait(pid), libc::SIGKILL);
+}
+
+unsafe extern "C" {
+    fn ualarm(micros: u32, interval: u32) -> u32;
+}
