@@ -5,7 +5,7 @@
 //! [`patience`] in a call that others wait for (`_init`, attach(9E) and their like). At the end of a run calls that are still inside a driver are named, because the
 //! driver cannot be unloaded then.
 //!
-//! A thread is asked where it is by a signal. Its handler stores addresses only ([`slot::Answer`]) and holds the thread until whoever asked has named them: names take
+//! A thread is asked where it is by a signal. Its handler stores addresses only ([`slot::Answer`]) and holds the thread until whoever asked has taken them and described the call: names take
 //! locks and memory, which the thread may be in the middle of.
 //!
 //! Locking: the list of slots is a leaf; one question at a time.
@@ -103,13 +103,12 @@ pub fn ask(slot: &Slot) -> Option<Seen> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    slot.answer.take(|place| {
-        let named = Trace::of(place.frames).named();
-        let called = if place.own.is_some() { None } else { named.called };
-        // SAFETY: the thread is held in its handler.
-        let call = unsafe { place.call.describe() };
-        Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) }
-    })
+    // SAFETY: the thread is held in its handler.
+    let (place, call) = slot.answer.take(|place| (place, unsafe { place.call.describe() }))?;
+    // Named when it goes on again: it may be naming frames itself, for a report, with the lock that this takes.
+    let named = Trace::of(place.frames).named();
+    let called = if place.own.is_some() { None } else { named.called };
+    Some(Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) })
 }
 
 /// Starts the thread that watches. Once is enough.
