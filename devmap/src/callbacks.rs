@@ -262,7 +262,8 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     // writer, so nobody borrows it.
     let (place, Slot { mapping, member, handle, instance }) = unsafe { Place::empty(place) };
     let private = place.0.as_ptr().cast();
-    let (start, whole) = handle.lock().range();
+    let goes = new1.is_null() && new2.is_null();
+    let (start, whole) = if goes { handle.retire() } else { handle.lock().range() };
     let end = start.saturating_add(whole as u64);
     let at = u64::try_from(off).unwrap_or(start).clamp(start, end);
     let behind = at.saturating_add(page::round_up(len).unwrap_or(len) as u64).min(end);
@@ -271,7 +272,6 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     let (before, rest) = ((start, bytes(start, at)), (behind, bytes(behind, end)));
     match (new1.is_null(), new2.is_null()) {
         (true, true) => {
-            handle.retire();
             drop(member);
             let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(range))).0 else { return };
         }

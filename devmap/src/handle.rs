@@ -185,16 +185,17 @@ impl Handle {
         drop(old);
     }
 
-    /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
-    pub(crate) fn retire(&self) {
-        let old = {
+    /// The framework is about to forget it. Frees what it mapped, after letting go of the lock. Returns where it was.
+    pub(crate) fn retire(&self) -> (u64, usize) {
+        let (range, old) = {
             let mut state = self.lock();
             state.cookie = ptr::null_mut();
             state.loaded = false;
             state.gone = true;
-            (state.memory.take(), state.pinned.take(), state.before.take())
+            (state.range(), (state.memory.take(), state.pinned.take(), state.before.take()))
         };
         drop(old);
+        range
     }
 
     /// A handle for a part of this one, or for a copy of it, not yet alive.
@@ -315,9 +316,10 @@ impl Handle {
         Ok(())
     }
 
-    /// The same for many of which few have translations: does not lock one that has none.
-    pub(crate) fn unload_touched(&self) -> Result<(), Error> {
-        if self.0.touched.load(Relaxed) { self.unload() } else { Ok(()) }
+    /// Whether it may have translations, without its lock.
+    #[inline]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.0.touched.load(Relaxed)
     }
 
     /// Translations are about to be loaded, with the lock held.

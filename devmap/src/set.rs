@@ -83,7 +83,17 @@ impl MappingSet {
     ///
     /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn unload(&self) -> Result<(), Error> {
-        self.each(Handle::unload_touched)
+        let places = self.0.lock();
+        let mut result = Ok(());
+        // Few of many have translations, mostly.
+        for handle in places.iter().filter(|handle| handle.is_touched()) {
+            if let Err(error) = handle.unload()
+                && result.is_ok()
+            {
+                result = Err(error);
+            }
+        }
+        result
     }
 
     /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. No mapping is added meanwhile.

@@ -456,7 +456,7 @@ impl<P: Platform> Framework<P> {
     ///
     /// # Errors
     /// `ENOMEM`; nothing is done then.
-    #[inline]
+    #[inline(never)]
     fn split(
         &self,
         handle: &Arc<Handle<P>>,

@@ -5,7 +5,7 @@
 //! of its own, and compares. Draws how the costs grow into docs/perf.
 //!
 //! Exit status 1 when a workload costs more than the reference, or something grows that must stay flat. Workloads that do cost more so far are in
-//! segdev/bench/above.tsv, with what they cost: for them it is 1 when they cost more than that.
+//! segdev/bench/above.tsv and layer-above.tsv, with what they cost: for them it is 1 when they cost more than that.
 
 mod build;
 mod chart;
@@ -43,6 +43,9 @@ const REFERENCE: &str = include_str!("../../segdev/bench/reference.tsv");
 
 /// What costs more than the reference so far, and how much.
 const ABOVE: &str = include_str!("../../segdev/bench/above.tsv");
+
+/// How far from what is written down a cost may be: a module is optimised as one, so code moves a little when something else of it changes.
+const SLACK: f64 = 1.03;
 
 /// A workload of the reference's table.
 #[derive(Clone, Copy)]
@@ -163,8 +166,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .iter()
         .map(|row| {
             let reference = row.reference.instructions;
-            // What it did cost is written down in whole instructions.
-            let limit = above(row.reference.workload).map_or(1.0, |cost| (cost + 0.5) / reference);
+            let limit = above(row.reference.workload).map_or(1.0, |cost| cost * SLACK / reference);
             Check { what: row.reference.workload.into(), value: row.ratio(), limit }
         })
         .collect();

@@ -15,8 +15,8 @@
 //! # Locks
 //!
 //! The kernel's address space lock is segdev's outer lock: the kernel holds it as reader for a fault and for a change of protections, as
-//! writer for unmap and dup. The inner locks are adaptive mutexes. The platform's own are leaves below them: [`held`]'s lists, the pinned
-//! pages of a [`space::Space`], the trash page.
+//! writer for unmap and dup. The inner locks are adaptive mutexes. The platform's own are leaves below them: [`held`]'s list, the tables
+//! of locked pages in [`space`], the trash page.
 //!
 //! # Waits
 //!

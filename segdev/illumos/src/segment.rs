@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! `s_data` of a segment with our operations is a [`Mapped`] in a box of its own, from the moment that the operations are set until `free`. The
+//! `s_data` of a segment with our operations is a `Mapped` in a box of its own, from the moment that the operations are set until `free`. The
 //! kernel calls `unmap`, `free` and `dup` with the address space locked as writer, everything else with it locked at least as reader; so
 //! `unmap` and `free` have the data to themselves. Only the kernel's own segment functions change bounds behind us, and
 //! they do not.

@@ -34,7 +34,7 @@ unsafe impl Sync for Space {}
 type Locks = Pages<u32, (usize, u64)>;
 
 /// The locks of address spaces whose names have the same remainder.
-static LOCKS: [Mutex<Locks>; 16] = [const { Mutex::new(Locks::new()) }; 16];
+static LOCKS: [Mutex<Locks>; 4] = [const { Mutex::new(Locks::new()) }; 4];
 /// Number of locked pages. A page's own changes come with its handle's lock held, so it is never too low for them.
 static LOCKED: AtomicUsize = AtomicUsize::new(0);
 

@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
         "a read-only open never gets write access, whatever mprotect and the device do (9 to 12)",
         read_only_open,
     ),
+    case("negative_offsets", "mmap from before the device's memory is refused (11)", negative_offsets),
     case(
         "odd_ranges",
         "mmap and munmap of lengths and offsets near every limit (13, 14, 16, 17)",
@@ -245,6 +246,23 @@ fn read_only_open(t: &Ctx) -> Result {
         check(probe::store8(at, 1).is_err(), "a store through a read-only open, not loaded")?;
     }
     works_still(&dev)
+}
+
+fn negative_offsets(t: &Ctx) -> Result {
+    let dev = t.open()?;
+    apart(&dev, || {
+        let map = dev.map_region(dev.layout.fb, SHARED)?;
+        map.mark(3)?;
+        for before in 1..=4 {
+            // From lengths that end before the memory to such that reach into it.
+            for pages in 1..=8 {
+                let off = -((before * page_size()) as i64);
+                let mapped = sys::mmap(0, pages * page_size(), RW, SHARED, dev.fd, off);
+                check(mapped.is_err(), "an mmap from before the device's memory worked")?;
+            }
+        }
+        map.marked(3)
+    })
 }
 
 fn odd_ranges(t: &Ctx) -> Result {

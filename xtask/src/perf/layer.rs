@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::build;
 use super::measure::{self, Costs};
+use super::{SLACK, build};
 
 /// How much more than C an operation of a driver may cost.
 const GOAL: f64 = 1.05;
@@ -59,8 +59,7 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
                 let (what, cost) = line.rsplit_once('\t')?;
                 (what == format!("{pair}\t{name}")).then(|| cost.parse::<f64>().ok())?
             });
-            // What was written down are whole instructions.
-            let limit = (c.instructions * goal).max(above.map_or(0.0, |cost| cost + 0.5));
+            let limit = (c.instructions * goal).max(above.map_or(0.0, |cost| cost * SLACK));
             rows.push(Row { pair, rust, c: c.clone(), limit, goal });
         }
     }
