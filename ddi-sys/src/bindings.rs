@@ -146,13 +146,6 @@ pub type ddi_err_func_t = ::core::option::Option<
 >;
 /// What prop_op(9E) is asked for.
 pub type ddi_prop_op_t = core::ffi::c_uint;
-pub type ddi_info_cmd_t = core::ffi::c_uint;
-pub type ddi_attach_cmd_t = core::ffi::c_uint;
-pub type ddi_detach_cmd_t = core::ffi::c_uint;
-pub type ddi_reset_cmd_t = core::ffi::c_uint;
-pub type vtype = core::ffi::c_uint;
-pub type caller_context_t = caller_context;
-pub type id_space_t = id_space;
 pub type vmem_t = vmem;
 pub type vmem_alloc_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(
@@ -171,6 +164,22 @@ pub type vmem_free_t = ::core::option::Option<
 pub type kmem_cache_t = kmem_cache;
 /// What a cache's move callback answers.
 pub type kmem_cbrc = core::ffi::c_uint;
+/// What kind of value a pair has.
+pub type data_type_t = core::ffi::c_uint;
+/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
+pub type nvpair_t = nvpair;
+/// What an allocator does.
+pub type nv_alloc_ops_t = nv_alloc_ops;
+/// An allocator for lists (nv_alloc_init(9F)).
+pub type nv_alloc_t = nv_alloc;
+pub type ddi_info_cmd_t = core::ffi::c_uint;
+pub type ddi_attach_cmd_t = core::ffi::c_uint;
+pub type ddi_detach_cmd_t = core::ffi::c_uint;
+pub type ddi_reset_cmd_t = core::ffi::c_uint;
+pub type vtype = core::ffi::c_uint;
+pub type caller_context_t = caller_context;
+pub type vnodeops_t = vnodeops;
+pub type id_space_t = id_space;
 pub type kid_t = core::ffi::c_int;
 /// One set of statistics. The driver fills ks_data, or gives it (KSTAT_FLAG_VIRTUAL).
 pub type kstat_t = kstat;
@@ -206,14 +215,6 @@ pub type mode32_t = u32;
 pub type mod_hash_t = mod_hash;
 pub type mod_hash_val_t = *mut core::ffi::c_void;
 pub type mod_hash_key_t = *mut core::ffi::c_void;
-/// What kind of value a pair has.
-pub type data_type_t = core::ffi::c_uint;
-/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
-pub type nvpair_t = nvpair;
-/// What an allocator does.
-pub type nv_alloc_ops_t = nv_alloc_ops;
-/// An allocator for lists (nv_alloc_init(9F)).
-pub type nv_alloc_t = nv_alloc;
 pub type pci_regspec_t = pci_phys_spec;
 /// Width of an access to a capability's register.
 pub type pci_cap_config_size_t = core::ffi::c_uint;
@@ -242,17 +243,23 @@ pub type ddi_cb_func_t = ::core::option::Option<
 >;
 /// A conversion between code pages.
 pub type kiconv_t = *mut core::ffi::c_void;
+pub type ddi_strid = __ddi_strid;
 pub type ldi_handle_t = *mut __ldi_handle;
 pub type ldi_ident_t = *mut __ldi_ident;
+pub type zone_t = zone;
+/// Names a memory object, to tell whether two addresses share it.
+pub type memid_t = memid;
+pub type pcache_link_t = pcache_link;
 pub type segcreate_func_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(
         arg1: *mut *mut seg,
         arg2: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
-/// Names a memory object, to tell whether two addresses share it.
-pub type memid_t = memid;
-pub type pcache_link_t = pcache_link;
+/// How a page is locked.
+pub type se_t = core::ffi::c_uint;
+/// Whether a free page may be taken from its list.
+pub type reclaim_t = core::ffi::c_uint;
 pub type __builtin_va_list = [__va_list_tag; 1usize];
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -882,6 +889,85 @@ pub struct ddi_fm_error {
 }
 #[repr(C)]
 #[derive(Debug)]
+pub struct vmem {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct kmem_cache {
+    _unused: [u8; 0],
+}
+/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nvpair {
+    pub nvp_size: i32,
+    pub nvp_name_sz: i16,
+    pub nvp_reserve: i16,
+    pub nvp_value_elem: i32,
+    pub nvp_type: data_type_t,
+}
+/// The head of a list.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nvlist {
+    pub nvl_version: i32,
+    pub nvl_nvflag: u32,
+    pub nvl_priv: u64,
+    pub nvl_flag: u32,
+    pub nvl_pad: i32,
+}
+/// An allocator for lists (nv_alloc_init(9F)).
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nv_alloc {
+    pub nva_ops: *const nv_alloc_ops_t,
+    pub nva_arg: *mut core::ffi::c_void,
+}
+/// What an allocator does.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct nv_alloc_ops {
+    pub nv_ao_init: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            args: *mut __va_list_tag,
+        ) -> core::ffi::c_int,
+    >,
+    pub nv_ao_fini: ::core::option::Option<
+        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
+    >,
+    pub nv_ao_alloc: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            size: usize,
+        ) -> *mut core::ffi::c_void,
+    >,
+    pub nv_ao_free: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            nva: *mut nv_alloc_t,
+            buf: *mut core::ffi::c_void,
+            size: usize,
+        ),
+    >,
+    pub nv_ao_reset: ::core::option::Option<
+        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
+    >,
+}
+/// What a devctl ioctl is about.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct devctl_iocdata {
+    pub cmd: uint_t,
+    pub flags: uint_t,
+    pub cpyout_buf: *mut core::ffi::c_void,
+    pub nvl_user: *mut nvlist_t,
+    pub nvl_usersz: usize,
+    pub c_nodename: *mut core::ffi::c_char,
+    pub c_unitaddr: *mut core::ffi::c_char,
+}
+#[repr(C)]
+#[derive(Debug)]
 pub struct streamtab {
     _unused: [u8; 0],
 }
@@ -1077,17 +1163,17 @@ pub struct caller_context {
 }
 #[repr(C)]
 #[derive(Debug)]
+pub struct fs_operation_def {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct vnodeops {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
 pub struct id_space {
-    _unused: [u8; 0],
-}
-#[repr(C)]
-#[derive(Debug)]
-pub struct vmem {
-    _unused: [u8; 0],
-}
-#[repr(C)]
-#[derive(Debug)]
-pub struct kmem_cache {
     _unused: [u8; 0],
 }
 /// One set of statistics. The driver fills ks_data, or gives it (KSTAT_FLAG_VIRTUAL).
@@ -1255,63 +1341,6 @@ pub struct modinfo {
 pub struct mod_hash {
     _unused: [u8; 0],
 }
-/// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct nvpair {
-    pub nvp_size: i32,
-    pub nvp_name_sz: i16,
-    pub nvp_reserve: i16,
-    pub nvp_value_elem: i32,
-    pub nvp_type: data_type_t,
-}
-/// The head of a list.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct nvlist {
-    pub nvl_version: i32,
-    pub nvl_nvflag: u32,
-    pub nvl_priv: u64,
-    pub nvl_flag: u32,
-    pub nvl_pad: i32,
-}
-/// An allocator for lists (nv_alloc_init(9F)).
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct nv_alloc {
-    pub nva_ops: *const nv_alloc_ops_t,
-    pub nva_arg: *mut core::ffi::c_void,
-}
-/// What an allocator does.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct nv_alloc_ops {
-    pub nv_ao_init: ::core::option::Option<
-        unsafe extern "C-unwind" fn(
-            nva: *mut nv_alloc_t,
-            args: *mut __va_list_tag,
-        ) -> core::ffi::c_int,
-    >,
-    pub nv_ao_fini: ::core::option::Option<
-        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
-    >,
-    pub nv_ao_alloc: ::core::option::Option<
-        unsafe extern "C-unwind" fn(
-            nva: *mut nv_alloc_t,
-            size: usize,
-        ) -> *mut core::ffi::c_void,
-    >,
-    pub nv_ao_free: ::core::option::Option<
-        unsafe extern "C-unwind" fn(
-            nva: *mut nv_alloc_t,
-            buf: *mut core::ffi::c_void,
-            size: usize,
-        ),
-    >,
-    pub nv_ao_reset: ::core::option::Option<
-        unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
-    >,
-}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct pci_phys_spec {
@@ -1348,6 +1377,11 @@ pub struct taskq {
 }
 #[repr(C)]
 #[derive(Debug)]
+pub struct __ddi_strid {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
 pub struct __ldi_handle {
     _unused: [u8; 0],
 }
@@ -1356,15 +1390,20 @@ pub struct __ldi_handle {
 pub struct __ldi_ident {
     _unused: [u8; 0],
 }
-/// The first members of an address space, the same in all kernels; what follows them differs.
+/// System, node, release, version and machine.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
-pub struct as_ {
-    pub a_contents: kmutex_t,
-    pub a_flags: uchar_t,
-    pub a_vbits: uchar_t,
-    pub a_cv: kcondvar_t,
-    pub a_hat: *mut hat,
+pub struct utsname {
+    pub sysname: [core::ffi::c_char; 257usize],
+    pub nodename: [core::ffi::c_char; 257usize],
+    pub release: [core::ffi::c_char; 257usize],
+    pub version: [core::ffi::c_char; 257usize],
+    pub machine: [core::ffi::c_char; 257usize],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct zone {
+    _unused: [u8; 0],
 }
 /// Names a memory object, to tell whether two addresses share it.
 #[repr(C)]
@@ -1555,6 +1594,21 @@ pub struct seg_ops {
             arg4: uint_t,
         ) -> core::ffi::c_int,
     >,
+}
+/// The first members of an address space, the same in all kernels; what follows them differs.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct as_ {
+    pub a_contents: kmutex_t,
+    pub a_flags: uchar_t,
+    pub a_vbits: uchar_t,
+    pub a_cv: kcondvar_t,
+    pub a_hat: *mut hat,
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct lgrp {
+    _unused: [u8; 0],
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -1835,21 +1889,6 @@ pub const PROP_1275_CELL_SIZE: i32 = 4;
 pub const PROP_1275_INT_SIZE: i32 = 4;
 pub const DDI_GENERIC_ADDRESSING: &::core::ffi::CStr = c"generic-addressing";
 pub const DDI_RELATIVE_ADDRESSING: &::core::ffi::CStr = c"relative-addressing";
-pub const BUSO_REV_3: i32 = 3;
-pub const BUSO_REV_4: i32 = 4;
-pub const BUSO_REV_5: i32 = 5;
-pub const BUSO_REV_6: i32 = 6;
-pub const BUSO_REV_7: i32 = 7;
-pub const BUSO_REV_8: i32 = 8;
-pub const BUSO_REV_9: i32 = 9;
-pub const BUSO_REV: i32 = 10;
-pub const BUSO_REV_10: i32 = 10;
-pub const CB_REV: i32 = 1;
-pub const DDI_PROBE_DONTCARE: i32 = 0;
-pub const DDI_PROBE_PARTIAL: i32 = 1;
-pub const DDI_PROBE_SUCCESS: i32 = 2;
-pub const DDI_PROBE_FAILURE: i32 = 6;
-pub const DEVO_REV: i32 = 4;
 pub const EPERM: i32 = 1;
 pub const ENOENT: i32 = 2;
 pub const ESRCH: i32 = 3;
@@ -1972,6 +2011,59 @@ pub const EHOSTUNREACH: i32 = 148;
 pub const EALREADY: i32 = 149;
 pub const EINPROGRESS: i32 = 150;
 pub const ESTALE: i32 = 151;
+pub const VM_ABORT: i32 = 8192;
+pub const VM_BESTFIT: i32 = 256;
+pub const VM_ENDALLOC: i32 = 16384;
+pub const VM_FIRSTFIT: i32 = 512;
+pub const VM_FLAGS: i32 = 65535;
+pub const VM_KMFLAGS: i32 = 255;
+pub const VM_MEMLOAD: i32 = 2048;
+pub const VM_NEXTFIT: i32 = 1024;
+pub const VM_NORELOC: i32 = 4096;
+pub const VM_NORMALPRI: i32 = 8;
+pub const VM_NOSLEEP: i32 = 1;
+pub const VM_PANIC: i32 = 2;
+pub const VM_PUSHPAGE: i32 = 4;
+pub const VM_SLEEP: i32 = 0;
+pub const VMC_DUMPSAFE: i32 = 2097152;
+pub const VMC_FLAGS: u32 = 4294901760;
+pub const VMC_IDENTIFIER: i32 = 262144;
+pub const VMC_NO_QCACHE: i32 = 131072;
+pub const VMC_POPULATOR: i32 = 65536;
+pub const VMC_XALIGN: i32 = 1048576;
+pub const VMC_XALLOC: i32 = 524288;
+pub const KMC_NODEBUG: i32 = 131072;
+pub const KMC_NOHASH: i32 = 524288;
+pub const KMC_NOMAGAZINE: i32 = 262144;
+pub const KMC_NOTOUCH: i32 = 65536;
+pub const KM_FLAGS: i32 = 65535;
+pub const KM_NORMALPRI: i32 = 8;
+pub const KM_NOSLEEP: i32 = 1;
+pub const KM_PANIC: i32 = 2;
+pub const KM_PUSHPAGE: i32 = 4;
+pub const KM_SLEEP: i32 = 0;
+pub const KM_VMFLAGS: i32 = 255;
+pub const NV_VERSION: i32 = 0;
+pub const NV_ENCODE_NATIVE: i32 = 0;
+pub const NV_ENCODE_XDR: i32 = 1;
+pub const NV_UNIQUE_NAME: i32 = 1;
+pub const NV_UNIQUE_NAME_TYPE: i32 = 2;
+pub const NV_FLAG_NOENTOK: i32 = 1;
+pub const BUSO_REV_3: i32 = 3;
+pub const BUSO_REV_4: i32 = 4;
+pub const BUSO_REV_5: i32 = 5;
+pub const BUSO_REV_6: i32 = 6;
+pub const BUSO_REV_7: i32 = 7;
+pub const BUSO_REV_8: i32 = 8;
+pub const BUSO_REV_9: i32 = 9;
+pub const BUSO_REV: i32 = 10;
+pub const BUSO_REV_10: i32 = 10;
+pub const CB_REV: i32 = 1;
+pub const DDI_PROBE_DONTCARE: i32 = 0;
+pub const DDI_PROBE_PARTIAL: i32 = 1;
+pub const DDI_PROBE_SUCCESS: i32 = 2;
+pub const DDI_PROBE_FAILURE: i32 = 6;
+pub const DEVO_REV: i32 = 4;
 pub const DDI_UMEMLOCK_LONGTERM: i32 = 4;
 pub const FD_CLOEXEC: i32 = 1;
 pub const O_ACCMODE: i32 = 6291459;
@@ -2039,38 +2131,6 @@ pub const IOC_VOID: u32 = 536870912;
 pub const FM_ENA_FMT1: i32 = 1;
 pub const FM_EREPORT_VERS0: i32 = 0;
 pub const FM_VERSION: &::core::ffi::CStr = c"version";
-pub const VM_ABORT: i32 = 8192;
-pub const VM_BESTFIT: i32 = 256;
-pub const VM_ENDALLOC: i32 = 16384;
-pub const VM_FIRSTFIT: i32 = 512;
-pub const VM_FLAGS: i32 = 65535;
-pub const VM_KMFLAGS: i32 = 255;
-pub const VM_MEMLOAD: i32 = 2048;
-pub const VM_NEXTFIT: i32 = 1024;
-pub const VM_NORELOC: i32 = 4096;
-pub const VM_NORMALPRI: i32 = 8;
-pub const VM_NOSLEEP: i32 = 1;
-pub const VM_PANIC: i32 = 2;
-pub const VM_PUSHPAGE: i32 = 4;
-pub const VM_SLEEP: i32 = 0;
-pub const VMC_DUMPSAFE: i32 = 2097152;
-pub const VMC_FLAGS: u32 = 4294901760;
-pub const VMC_IDENTIFIER: i32 = 262144;
-pub const VMC_NO_QCACHE: i32 = 131072;
-pub const VMC_POPULATOR: i32 = 65536;
-pub const VMC_XALIGN: i32 = 1048576;
-pub const VMC_XALLOC: i32 = 524288;
-pub const KMC_NODEBUG: i32 = 131072;
-pub const KMC_NOHASH: i32 = 524288;
-pub const KMC_NOMAGAZINE: i32 = 262144;
-pub const KMC_NOTOUCH: i32 = 65536;
-pub const KM_FLAGS: i32 = 65535;
-pub const KM_NORMALPRI: i32 = 8;
-pub const KM_NOSLEEP: i32 = 1;
-pub const KM_PANIC: i32 = 2;
-pub const KM_PUSHPAGE: i32 = 4;
-pub const KM_SLEEP: i32 = 0;
-pub const KM_VMFLAGS: i32 = 255;
 pub const KSTAT_DATA_CHAR: u8 = 0;
 pub const KSTAT_DATA_INT32: u8 = 1;
 pub const KSTAT_DATA_UINT32: u8 = 2;
@@ -2174,12 +2234,6 @@ pub const DATAMODEL_LP64: u32 = 2097152;
 pub const DATAMODEL_MASK: u32 = 267386880;
 pub const DATAMODEL_NATIVE: u32 = 2097152;
 pub const DATAMODEL_NONE: u32 = 0;
-pub const NV_VERSION: i32 = 0;
-pub const NV_ENCODE_NATIVE: i32 = 0;
-pub const NV_ENCODE_XDR: i32 = 1;
-pub const NV_UNIQUE_NAME: i32 = 1;
-pub const NV_UNIQUE_NAME_TYPE: i32 = 2;
-pub const NV_FLAG_NOENTOK: i32 = 1;
 pub const OTYPCNT: i32 = 5;
 pub const OTYP_BLK: i32 = 0;
 pub const OTYP_CHR: i32 = 2;
@@ -2559,6 +2613,7 @@ pub const DEVID_MAXTYPE: i32 = 8;
 pub const KICONV_IGNORE_NULL: i32 = 1;
 pub const KICONV_REPLACE_INVALID: i32 = 2;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
+pub const _SYS_NMLN: i32 = 257;
 pub const ADDR_NOVACALIGN: i32 = 0;
 pub const ADDR_VACALIGN: i32 = 1;
 pub const AS_PAGLCK: i32 = 128;
@@ -3739,6 +3794,135 @@ pub const PROP_LEN: ddi_prop_op_t = 0;
 pub const PROP_LEN_AND_VAL_BUF: ddi_prop_op_t = 1;
 pub const PROP_LEN_AND_VAL_ALLOC: ddi_prop_op_t = 2;
 pub const PROP_EXISTS: ddi_prop_op_t = 3;
+pub const KMEM_CBRC_YES: kmem_cbrc = 0;
+pub const KMEM_CBRC_NO: kmem_cbrc = 1;
+pub const KMEM_CBRC_LATER: kmem_cbrc = 2;
+pub const KMEM_CBRC_DONT_NEED: kmem_cbrc = 3;
+pub const KMEM_CBRC_DONT_KNOW: kmem_cbrc = 4;
+pub const DATA_TYPE_UNKNOWN: data_type_t = 0;
+pub const DATA_TYPE_BOOLEAN: data_type_t = 1;
+pub const DATA_TYPE_BYTE: data_type_t = 2;
+pub const DATA_TYPE_INT16: data_type_t = 3;
+pub const DATA_TYPE_UINT16: data_type_t = 4;
+pub const DATA_TYPE_INT32: data_type_t = 5;
+pub const DATA_TYPE_UINT32: data_type_t = 6;
+pub const DATA_TYPE_INT64: data_type_t = 7;
+pub const DATA_TYPE_UINT64: data_type_t = 8;
+pub const DATA_TYPE_STRING: data_type_t = 9;
+pub const DATA_TYPE_BYTE_ARRAY: data_type_t = 10;
+pub const DATA_TYPE_INT16_ARRAY: data_type_t = 11;
+pub const DATA_TYPE_UINT16_ARRAY: data_type_t = 12;
+pub const DATA_TYPE_INT32_ARRAY: data_type_t = 13;
+pub const DATA_TYPE_UINT32_ARRAY: data_type_t = 14;
+pub const DATA_TYPE_INT64_ARRAY: data_type_t = 15;
+pub const DATA_TYPE_UINT64_ARRAY: data_type_t = 16;
+pub const DATA_TYPE_STRING_ARRAY: data_type_t = 17;
+pub const DATA_TYPE_HRTIME: data_type_t = 18;
+pub const DATA_TYPE_NVLIST: data_type_t = 19;
+pub const DATA_TYPE_NVLIST_ARRAY: data_type_t = 20;
+pub const DATA_TYPE_BOOLEAN_VALUE: data_type_t = 21;
+pub const DATA_TYPE_INT8: data_type_t = 22;
+pub const DATA_TYPE_UINT8: data_type_t = 23;
+pub const DATA_TYPE_BOOLEAN_ARRAY: data_type_t = 24;
+pub const DATA_TYPE_INT8_ARRAY: data_type_t = 25;
+pub const DATA_TYPE_UINT8_ARRAY: data_type_t = 26;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nvpair"][::core::mem::size_of::<nvpair>() - 16usize];
+    ["Alignment of nvpair"][::core::mem::align_of::<nvpair>() - 4usize];
+    [
+        "Offset of field: nvpair::nvp_size",
+    ][::core::mem::offset_of!(nvpair, nvp_size) - 0usize];
+    [
+        "Offset of field: nvpair::nvp_name_sz",
+    ][::core::mem::offset_of!(nvpair, nvp_name_sz) - 4usize];
+    [
+        "Offset of field: nvpair::nvp_reserve",
+    ][::core::mem::offset_of!(nvpair, nvp_reserve) - 6usize];
+    [
+        "Offset of field: nvpair::nvp_value_elem",
+    ][::core::mem::offset_of!(nvpair, nvp_value_elem) - 8usize];
+    [
+        "Offset of field: nvpair::nvp_type",
+    ][::core::mem::offset_of!(nvpair, nvp_type) - 12usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nvlist"][::core::mem::size_of::<nvlist>() - 24usize];
+    ["Alignment of nvlist"][::core::mem::align_of::<nvlist>() - 8usize];
+    [
+        "Offset of field: nvlist::nvl_version",
+    ][::core::mem::offset_of!(nvlist, nvl_version) - 0usize];
+    [
+        "Offset of field: nvlist::nvl_nvflag",
+    ][::core::mem::offset_of!(nvlist, nvl_nvflag) - 4usize];
+    [
+        "Offset of field: nvlist::nvl_priv",
+    ][::core::mem::offset_of!(nvlist, nvl_priv) - 8usize];
+    [
+        "Offset of field: nvlist::nvl_flag",
+    ][::core::mem::offset_of!(nvlist, nvl_flag) - 16usize];
+    [
+        "Offset of field: nvlist::nvl_pad",
+    ][::core::mem::offset_of!(nvlist, nvl_pad) - 20usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nv_alloc"][::core::mem::size_of::<nv_alloc>() - 16usize];
+    ["Alignment of nv_alloc"][::core::mem::align_of::<nv_alloc>() - 8usize];
+    [
+        "Offset of field: nv_alloc::nva_ops",
+    ][::core::mem::offset_of!(nv_alloc, nva_ops) - 0usize];
+    [
+        "Offset of field: nv_alloc::nva_arg",
+    ][::core::mem::offset_of!(nv_alloc, nva_arg) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of nv_alloc_ops"][::core::mem::size_of::<nv_alloc_ops>() - 40usize];
+    ["Alignment of nv_alloc_ops"][::core::mem::align_of::<nv_alloc_ops>() - 8usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_init",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_init) - 0usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_fini",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_fini) - 8usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_alloc",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_alloc) - 16usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_free",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_free) - 24usize];
+    [
+        "Offset of field: nv_alloc_ops::nv_ao_reset",
+    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_reset) - 32usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of devctl_iocdata"][::core::mem::size_of::<devctl_iocdata>() - 48usize];
+    ["Alignment of devctl_iocdata"][::core::mem::align_of::<devctl_iocdata>() - 8usize];
+    [
+        "Offset of field: devctl_iocdata::cmd",
+    ][::core::mem::offset_of!(devctl_iocdata, cmd) - 0usize];
+    [
+        "Offset of field: devctl_iocdata::flags",
+    ][::core::mem::offset_of!(devctl_iocdata, flags) - 4usize];
+    [
+        "Offset of field: devctl_iocdata::cpyout_buf",
+    ][::core::mem::offset_of!(devctl_iocdata, cpyout_buf) - 8usize];
+    [
+        "Offset of field: devctl_iocdata::nvl_user",
+    ][::core::mem::offset_of!(devctl_iocdata, nvl_user) - 16usize];
+    [
+        "Offset of field: devctl_iocdata::nvl_usersz",
+    ][::core::mem::offset_of!(devctl_iocdata, nvl_usersz) - 24usize];
+    [
+        "Offset of field: devctl_iocdata::c_nodename",
+    ][::core::mem::offset_of!(devctl_iocdata, c_nodename) - 32usize];
+    [
+        "Offset of field: devctl_iocdata::c_unitaddr",
+    ][::core::mem::offset_of!(devctl_iocdata, c_unitaddr) - 40usize];
+};
 pub const DDI_INFO_DEVT2DEVINFO: ddi_info_cmd_t = 0;
 pub const DDI_INFO_DEVT2INSTANCE: ddi_info_cmd_t = 1;
 pub const DDI_ATTACH: ddi_attach_cmd_t = 0;
@@ -3854,11 +4038,6 @@ pub const VREG: vtype = 1;
 pub const VDIR: vtype = 2;
 pub const VBLK: vtype = 3;
 pub const VCHR: vtype = 4;
-pub const KMEM_CBRC_YES: kmem_cbrc = 0;
-pub const KMEM_CBRC_NO: kmem_cbrc = 1;
-pub const KMEM_CBRC_LATER: kmem_cbrc = 2;
-pub const KMEM_CBRC_DONT_NEED: kmem_cbrc = 3;
-pub const KMEM_CBRC_DONT_KNOW: kmem_cbrc = 4;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of kstat"][::core::mem::size_of::<kstat>() - 184usize];
@@ -4218,104 +4397,6 @@ const _: () = {
         "Offset of field: modinfo::mi_msinfo",
     ][::core::mem::offset_of!(modinfo, mi_msinfo) - 72usize];
 };
-pub const DATA_TYPE_UNKNOWN: data_type_t = 0;
-pub const DATA_TYPE_BOOLEAN: data_type_t = 1;
-pub const DATA_TYPE_BYTE: data_type_t = 2;
-pub const DATA_TYPE_INT16: data_type_t = 3;
-pub const DATA_TYPE_UINT16: data_type_t = 4;
-pub const DATA_TYPE_INT32: data_type_t = 5;
-pub const DATA_TYPE_UINT32: data_type_t = 6;
-pub const DATA_TYPE_INT64: data_type_t = 7;
-pub const DATA_TYPE_UINT64: data_type_t = 8;
-pub const DATA_TYPE_STRING: data_type_t = 9;
-pub const DATA_TYPE_BYTE_ARRAY: data_type_t = 10;
-pub const DATA_TYPE_INT16_ARRAY: data_type_t = 11;
-pub const DATA_TYPE_UINT16_ARRAY: data_type_t = 12;
-pub const DATA_TYPE_INT32_ARRAY: data_type_t = 13;
-pub const DATA_TYPE_UINT32_ARRAY: data_type_t = 14;
-pub const DATA_TYPE_INT64_ARRAY: data_type_t = 15;
-pub const DATA_TYPE_UINT64_ARRAY: data_type_t = 16;
-pub const DATA_TYPE_STRING_ARRAY: data_type_t = 17;
-pub const DATA_TYPE_HRTIME: data_type_t = 18;
-pub const DATA_TYPE_NVLIST: data_type_t = 19;
-pub const DATA_TYPE_NVLIST_ARRAY: data_type_t = 20;
-pub const DATA_TYPE_BOOLEAN_VALUE: data_type_t = 21;
-pub const DATA_TYPE_INT8: data_type_t = 22;
-pub const DATA_TYPE_UINT8: data_type_t = 23;
-pub const DATA_TYPE_BOOLEAN_ARRAY: data_type_t = 24;
-pub const DATA_TYPE_INT8_ARRAY: data_type_t = 25;
-pub const DATA_TYPE_UINT8_ARRAY: data_type_t = 26;
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of nvpair"][::core::mem::size_of::<nvpair>() - 16usize];
-    ["Alignment of nvpair"][::core::mem::align_of::<nvpair>() - 4usize];
-    [
-        "Offset of field: nvpair::nvp_size",
-    ][::core::mem::offset_of!(nvpair, nvp_size) - 0usize];
-    [
-        "Offset of field: nvpair::nvp_name_sz",
-    ][::core::mem::offset_of!(nvpair, nvp_name_sz) - 4usize];
-    [
-        "Offset of field: nvpair::nvp_reserve",
-    ][::core::mem::offset_of!(nvpair, nvp_reserve) - 6usize];
-    [
-        "Offset of field: nvpair::nvp_value_elem",
-    ][::core::mem::offset_of!(nvpair, nvp_value_elem) - 8usize];
-    [
-        "Offset of field: nvpair::nvp_type",
-    ][::core::mem::offset_of!(nvpair, nvp_type) - 12usize];
-};
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of nvlist"][::core::mem::size_of::<nvlist>() - 24usize];
-    ["Alignment of nvlist"][::core::mem::align_of::<nvlist>() - 8usize];
-    [
-        "Offset of field: nvlist::nvl_version",
-    ][::core::mem::offset_of!(nvlist, nvl_version) - 0usize];
-    [
-        "Offset of field: nvlist::nvl_nvflag",
-    ][::core::mem::offset_of!(nvlist, nvl_nvflag) - 4usize];
-    [
-        "Offset of field: nvlist::nvl_priv",
-    ][::core::mem::offset_of!(nvlist, nvl_priv) - 8usize];
-    [
-        "Offset of field: nvlist::nvl_flag",
-    ][::core::mem::offset_of!(nvlist, nvl_flag) - 16usize];
-    [
-        "Offset of field: nvlist::nvl_pad",
-    ][::core::mem::offset_of!(nvlist, nvl_pad) - 20usize];
-};
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of nv_alloc"][::core::mem::size_of::<nv_alloc>() - 16usize];
-    ["Alignment of nv_alloc"][::core::mem::align_of::<nv_alloc>() - 8usize];
-    [
-        "Offset of field: nv_alloc::nva_ops",
-    ][::core::mem::offset_of!(nv_alloc, nva_ops) - 0usize];
-    [
-        "Offset of field: nv_alloc::nva_arg",
-    ][::core::mem::offset_of!(nv_alloc, nva_arg) - 8usize];
-};
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of nv_alloc_ops"][::core::mem::size_of::<nv_alloc_ops>() - 40usize];
-    ["Alignment of nv_alloc_ops"][::core::mem::align_of::<nv_alloc_ops>() - 8usize];
-    [
-        "Offset of field: nv_alloc_ops::nv_ao_init",
-    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_init) - 0usize];
-    [
-        "Offset of field: nv_alloc_ops::nv_ao_fini",
-    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_fini) - 8usize];
-    [
-        "Offset of field: nv_alloc_ops::nv_ao_alloc",
-    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_alloc) - 16usize];
-    [
-        "Offset of field: nv_alloc_ops::nv_ao_free",
-    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_free) - 24usize];
-    [
-        "Offset of field: nv_alloc_ops::nv_ao_reset",
-    ][::core::mem::offset_of!(nv_alloc_ops, nv_ao_reset) - 32usize];
-};
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of pci_phys_spec"][::core::mem::size_of::<pci_phys_spec>() - 20usize];
@@ -4379,15 +4460,23 @@ pub const DDI_DEVSTATE_DEGRADED: ddi_devstate_t = 16;
 pub const DDI_DEVSTATE_UP: ddi_devstate_t = 32;
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of as_"][::core::mem::size_of::<as_>() - 24usize];
-    ["Alignment of as_"][::core::mem::align_of::<as_>() - 8usize];
+    ["Size of utsname"][::core::mem::size_of::<utsname>() - 1285usize];
+    ["Alignment of utsname"][::core::mem::align_of::<utsname>() - 1usize];
     [
-        "Offset of field: as_::a_contents",
-    ][::core::mem::offset_of!(as_, a_contents) - 0usize];
-    ["Offset of field: as_::a_flags"][::core::mem::offset_of!(as_, a_flags) - 8usize];
-    ["Offset of field: as_::a_vbits"][::core::mem::offset_of!(as_, a_vbits) - 9usize];
-    ["Offset of field: as_::a_cv"][::core::mem::offset_of!(as_, a_cv) - 10usize];
-    ["Offset of field: as_::a_hat"][::core::mem::offset_of!(as_, a_hat) - 16usize];
+        "Offset of field: utsname::sysname",
+    ][::core::mem::offset_of!(utsname, sysname) - 0usize];
+    [
+        "Offset of field: utsname::nodename",
+    ][::core::mem::offset_of!(utsname, nodename) - 257usize];
+    [
+        "Offset of field: utsname::release",
+    ][::core::mem::offset_of!(utsname, release) - 514usize];
+    [
+        "Offset of field: utsname::version",
+    ][::core::mem::offset_of!(utsname, version) - 771usize];
+    [
+        "Offset of field: utsname::machine",
+    ][::core::mem::offset_of!(utsname, machine) - 1028usize];
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -4494,6 +4583,22 @@ const _: () = {
 };
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
+    ["Size of as_"][::core::mem::size_of::<as_>() - 24usize];
+    ["Alignment of as_"][::core::mem::align_of::<as_>() - 8usize];
+    [
+        "Offset of field: as_::a_contents",
+    ][::core::mem::offset_of!(as_, a_contents) - 0usize];
+    ["Offset of field: as_::a_flags"][::core::mem::offset_of!(as_, a_flags) - 8usize];
+    ["Offset of field: as_::a_vbits"][::core::mem::offset_of!(as_, a_vbits) - 9usize];
+    ["Offset of field: as_::a_cv"][::core::mem::offset_of!(as_, a_cv) - 10usize];
+    ["Offset of field: as_::a_hat"][::core::mem::offset_of!(as_, a_hat) - 16usize];
+};
+pub const SE_SHARED: se_t = 0;
+pub const SE_EXCL: se_t = 1;
+pub const P_RECLAIM: reclaim_t = 0;
+pub const P_NO_RECLAIM: reclaim_t = 1;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
     ["Size of __va_list_tag"][::core::mem::size_of::<__va_list_tag>() - 24usize];
     ["Alignment of __va_list_tag"][::core::mem::align_of::<__va_list_tag>() - 8usize];
     [
@@ -4564,9 +4669,9 @@ pub use self::boolean as boolean_t;
 /// Where the memory of a request lies.
 pub use self::uio_seg as uio_seg_t;
 pub use self::uio_rw as uio_rw_t;
-pub use self::vtype as vtype_t;
 /// What a cache's move callback answers.
 pub use self::kmem_cbrc as kmem_cbrc_t;
+pub use self::vtype as vtype_t;
 unsafe extern "C-unwind" {
     /// Moves bytes of a request and advances it. 0 or EFAULT.
     pub fn uiomove(
@@ -4900,6 +5005,8 @@ unsafe extern "C-unwind" {
     pub fn mutex_owner(mutexp: *const kmutex_t) -> *mut _kthread;
     /// Takes the mutex when it is free; nonzero when taken.
     pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
+    /// Waits until what other processors do with mutexes is seen.
+    pub fn mutex_sync();
     /// Number of the highest bit set, from 1; 0 for none.
     pub fn highbit(value: ulong_t) -> core::ffi::c_int;
     /// Number of the lowest bit set, from 1; 0 for none.
@@ -4997,6 +5104,18 @@ unsafe extern "C-unwind" {
     pub fn gethrestime(p: *mut timespec_t);
     /// Nanoseconds since boot.
     pub fn gethrtime() -> hrtime_t;
+    /// Nanoseconds as a timespec.
+    pub fn hrt2ts(hrt: hrtime_t, p: *mut timestruc_t);
+    /// Nanoseconds as a timeval.
+    pub fn hrt2tv(hrt: hrtime_t, p: *mut timeval);
+    /// Adds a time to another.
+    pub fn timevaladd(p: *mut timeval, add: *mut timeval);
+    /// Takes a time from another.
+    pub fn timevalsub(p: *mut timeval, sub: *mut timeval);
+    /// A timespec as nanoseconds.
+    pub fn ts2hrt(p: *const timestruc_t) -> hrtime_t;
+    /// A timeval as nanoseconds.
+    pub fn tv2hrt(p: *mut timeval) -> hrtime_t;
     /// 1000 / hz, or 0 when ticks are shorter.
     pub static mut msec_per_tick: core::ffi::c_int;
     /// Nanoseconds in a tick.
@@ -5068,6 +5187,18 @@ unsafe extern "C-unwind" {
         mutexp: *mut kmutex_t,
         when: *mut timestruc_t,
         timecheck: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// cv_wait that does not keep a process from being stopped.
+    pub fn cv_wait_stop(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        wakeup_time: core::ffi::c_int,
+    );
+    /// cv_wait_sig that says apart whether a signal came.
+    pub fn cv_wait_sig_swap_core(
+        cvp: *mut kcondvar_t,
+        mutexp: *mut kmutex_t,
+        sigret: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
     /// Asks to be called at suspend and resume.
     pub fn callb_add(
@@ -5162,6 +5293,12 @@ unsafe extern "C-unwind" {
         format: *const core::ffi::c_char,
         ...
     );
+    /// zprintf with a va_list.
+    pub fn vzprintf(
+        zoneid: zoneid_t,
+        fmt: *const core::ffi::c_char,
+        ap: *mut __va_list_tag,
+    );
     /// Calls a driver's mmap(9E); internal.
     pub fn cdev_mmap(
         mapfunc: ::core::option::Option<
@@ -5207,6 +5344,16 @@ unsafe extern "C-unwind" {
     pub static mut kcred: *mut cred;
     /// The caller's credential, not held.
     pub fn ddi_get_cred() -> *mut cred_t;
+    /// A copy.
+    pub fn crdup(credp: *mut cred_t) -> *mut cred_t;
+    /// Gives a hold up.
+    pub fn crfree(credp: *mut cred_t);
+    /// A new credential.
+    pub fn crget() -> *mut cred_t;
+    /// Number of holds.
+    pub fn crgetref(credp: *const cred_t) -> uint_t;
+    /// Holds a credential.
+    pub fn crhold(credp: *mut cred_t);
     /// Minor number of a device number.
     pub fn getminor(dev: dev_t) -> minor_t;
     /// The device number of a major and a minor number.
@@ -5243,6 +5390,16 @@ unsafe extern "C-unwind" {
     pub fn cmpdev(dev: dev_t) -> o_dev_t;
     /// One value of the kernel by number.
     pub fn drv_getparm(parm: uint_t, valuep: *mut core::ffi::c_void) -> core::ffi::c_int;
+    /// drv_getparm's other way; for counters.
+    pub fn drv_setparm(parm: uint_t, value: ulong_t) -> core::ffi::c_int;
+    /// External to internal major number.
+    pub fn etoimajor(emajnum: major_t) -> core::ffi::c_int;
+    /// Internal to external major number.
+    pub fn itoemajor(imajnum: major_t, lastemaj: core::ffi::c_int) -> core::ffi::c_int;
+    /// The greater.
+    pub fn max(a: core::ffi::c_int, b: core::ffi::c_int) -> core::ffi::c_int;
+    /// The lesser.
+    pub fn min(a: core::ffi::c_int, b: core::ffi::c_int) -> core::ffi::c_int;
     /// A device number from its old 16-bit form.
     pub fn expdev(dev: dev_t) -> dev_t;
     /// The lbolt that is some ticks away.
@@ -5477,75 +5634,6 @@ unsafe extern "C-unwind" {
         file: *const core::ffi::c_char,
         line: core::ffi::c_int,
     );
-    /// Nonzero in interrupt context.
-    pub fn servicing_interrupt() -> core::ffi::c_int;
-    /// Highest priority of kernel threads.
-    pub static mut maxclsyspri: pri_t;
-    /// Lowest priority of kernel threads.
-    pub static mut minclsyspri: pri_t;
-    /// ddi_umem_lock with limits and an early-unlock callback; consolidation-private.
-    pub fn umem_lockmemory(
-        addr: caddr_t,
-        len: usize,
-        flags: core::ffi::c_int,
-        cookiep: *mut ddi_umem_cookie_t,
-        ops_vector: *mut umem_callback_ops,
-        procp: *mut proc_t,
-    ) -> core::ffi::c_int;
-    /// A number that ties error reports together.
-    pub fn fm_ena_generate(val: u64, val2: uchar_t) -> u64;
-    /// Tells a vnode of one more mapping: a device is not closed before its last one is gone.
-    pub fn fop_addmap(
-        vp: *mut vnode_t,
-        off: offset_t,
-        as_: *mut as_,
-        addr: caddr_t,
-        len: usize,
-        prot: uchar_t,
-        maxprot: uchar_t,
-        flags: uint_t,
-        cr: *mut cred_t,
-        ct: *mut caller_context_t,
-    ) -> core::ffi::c_int;
-    /// Tells a vnode of one mapping less; may close the device.
-    pub fn fop_delmap(
-        vp: *mut vnode_t,
-        off: offset_t,
-        as_: *mut as_,
-        addr: caddr_t,
-        len: usize,
-        prot: uint_t,
-        maxprot: uint_t,
-        flags: uint_t,
-        cr: *mut cred_t,
-        ct: *mut caller_context_t,
-    ) -> core::ffi::c_int;
-    /// Gives up a reference.
-    pub fn vn_rele(vp: *mut vnode_t);
-    /// The vnode of an open device, held; NULL when there is none. Of module fs/specfs, which is always loaded.
-    pub fn specfind(dev: dev_t, type_: vtype_t) -> *mut vnode;
-    /// A free number; blocks. The lowest is not taken first.
-    pub fn id_alloc(space: *mut id_space_t) -> id_t;
-    /// A free number, or -1.
-    pub fn id_alloc_nosleep(space: *mut id_space_t) -> id_t;
-    /// The lowest free number; blocks.
-    pub fn id_allocff(space: *mut id_space_t) -> id_t;
-    /// The lowest free number, or -1.
-    pub fn id_allocff_nosleep(space: *mut id_space_t) -> id_t;
-    /// This number, or -1 when it is not free.
-    pub fn id_alloc_specific_nosleep(space: *mut id_space_t, id: id_t) -> id_t;
-    /// Gives a number back.
-    pub fn id_free(space: *mut id_space_t, id: id_t);
-    /// A space of numbers from low to below high.
-    pub fn id_space_create(
-        name: *const core::ffi::c_char,
-        low: id_t,
-        high: id_t,
-    ) -> *mut id_space_t;
-    /// More numbers.
-    pub fn id_space_extend(space: *mut id_space_t, low: id_t, high: id_t);
-    /// Ends it.
-    pub fn id_space_destroy(space: *mut id_space_t);
     /// A piece of the arena.
     pub fn vmem_alloc(
         vmp: *mut vmem_t,
@@ -5581,6 +5669,8 @@ unsafe extern "C-unwind" {
     ) -> *mut core::ffi::c_void;
     /// Gives vmem_xalloc's piece back.
     pub fn vmem_xfree(vmp: *mut vmem_t, vaddr: *mut core::ffi::c_void, size: usize);
+    /// The arena of kernel addresses; internal.
+    pub static mut heap_arena: *mut vmem_t;
     /// Kernel memory; KM_SLEEP blocks and never fails, KM_NOSLEEP may give NULL.
     pub fn kmem_alloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
     /// One constructed object.
@@ -5654,238 +5744,8 @@ unsafe extern "C-unwind" {
     pub fn kmem_free(buf: *mut core::ffi::c_void, size: usize);
     /// kmem_alloc, zeroed.
     pub fn kmem_zalloc(size: usize, flag: core::ffi::c_int) -> *mut core::ffi::c_void;
-    /// A set of statistics, or NULL. With KSTAT_FLAG_VIRTUAL the data are the driver's.
-    pub fn kstat_create(
-        module: *const core::ffi::c_char,
-        instance: core::ffi::c_int,
-        name: *const core::ffi::c_char,
-        class: *const core::ffi::c_char,
-        type_: uchar_t,
-        ndata: uint_t,
-        flags: uchar_t,
-    ) -> *mut kstat_t;
-    /// Removes a set.
-    pub fn kstat_delete(ksp: *mut kstat_t);
-    /// The same, seen in one zone.
-    pub fn kstat_create_zone(
-        module: *const core::ffi::c_char,
-        instance: core::ffi::c_int,
-        name: *const core::ffi::c_char,
-        class: *const core::ffi::c_char,
-        type_: uchar_t,
-        ndata: uint_t,
-        flags: uchar_t,
-        zoneid: zoneid_t,
-    ) -> *mut kstat_t;
-    /// A set by its name, or NULL; held until kstat_rele.
-    pub fn kstat_hold_byname(
-        module: *const core::ffi::c_char,
-        instance: core::ffi::c_int,
-        name: *const core::ffi::c_char,
-        zoneid: zoneid_t,
-    ) -> *mut kstat_t;
-    /// A set by its number.
-    pub fn kstat_hold_bykid(kid: kid_t, zoneid: zoneid_t) -> *mut kstat_t;
-    /// Ends a hold.
-    pub fn kstat_rele(ksp: *mut kstat_t);
-    /// Removes a set by its name.
-    pub fn kstat_delete_byname(
-        module: *const core::ffi::c_char,
-        instance: core::ffi::c_int,
-        name: *const core::ffi::c_char,
-    );
-    /// The same in one zone.
-    pub fn kstat_delete_byname_zone(
-        module: *const core::ffi::c_char,
-        instance: core::ffi::c_int,
-        name: *const core::ffi::c_char,
-        zoneid: zoneid_t,
-    );
-    /// Makes a set visible.
-    pub fn kstat_install(ksp: *mut kstat_t);
-    /// Name and type of one named value.
-    pub fn kstat_named_init(
-        knp: *mut kstat_named_t,
-        name: *const core::ffi::c_char,
-        data_type: uchar_t,
-    );
-    /// Gives a named string its value.
-    pub fn kstat_named_setstr(knp: *mut kstat_named_t, str_: *const core::ffi::c_char);
-    /// A request goes back to the wait queue; ks_lock held.
-    pub fn kstat_runq_back_to_waitq(kiop: *mut kstat_io_t);
-    /// A request joins the run queue; ks_lock held.
-    pub fn kstat_runq_enter(kiop: *mut kstat_io_t);
-    /// A request leaves the run queue; ks_lock held.
-    pub fn kstat_runq_exit(kiop: *mut kstat_io_t);
-    /// Copies a name as long as names may be.
-    pub fn kstat_set_string(
-        name: *mut core::ffi::c_char,
-        name2: *const core::ffi::c_char,
-    );
-    /// Makes a timer.
-    pub fn kstat_timer_init(p: *mut kstat_timer_t, name: *const core::ffi::c_char);
-    /// An event begins.
-    pub fn kstat_timer_start(p: *mut kstat_timer_t);
-    /// An event ends.
-    pub fn kstat_timer_stop(p: *mut kstat_timer_t);
-    /// A request joins the wait queue; ks_lock held.
-    pub fn kstat_waitq_enter(kiop: *mut kstat_io_t);
-    /// A request leaves the wait queue; ks_lock held.
-    pub fn kstat_waitq_exit(kiop: *mut kstat_io_t);
-    /// A request goes from wait to run queue; ks_lock held.
-    pub fn kstat_waitq_to_runq(kiop: *mut kstat_io_t);
-    /// Ends one that nobody holds.
-    pub fn rw_destroy(rwlp: *mut krwlock_t);
-    /// From writer to reader.
-    pub fn rw_downgrade(rwlp: *mut krwlock_t);
-    /// Takes it as RW_READER or RW_WRITER; waiting writers hold off new readers.
-    pub fn rw_enter(rwlp: *mut krwlock_t, enter_type: krw_t);
-    /// Gives it up.
-    pub fn rw_exit(rwlp: *mut krwlock_t);
-    /// Makes a readers/writer lock.
-    pub fn rw_init(
-        rwlp: *mut krwlock_t,
-        name: *mut core::ffi::c_char,
-        type_: krw_type_t,
-        arg: *mut core::ffi::c_void,
-    );
-    /// Nonzero when a writer has it.
-    pub fn rw_iswriter(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// Nonzero when held at all; for assertions.
-    pub fn rw_lock_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// Nonzero when held as reader; for assertions.
-    pub fn rw_read_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// Nonzero when held by readers; the lock must be held.
-    pub fn rw_read_locked(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// Takes it when that does not block; nonzero when taken.
-    pub fn rw_tryenter(rwlp: *mut krwlock_t, enter_type: krw_t) -> core::ffi::c_int;
-    /// From reader to writer when that does not block; nonzero when done.
-    pub fn rw_tryupgrade(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// Nonzero when held as writer; for assertions.
-    pub fn rw_write_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
-    /// The thread that holds it as writer.
-    pub fn rw_owner(lp: *mut krwlock_t) -> *mut _kthread;
-    /// An empty list of objects of a size, with the link at an offset.
-    pub fn list_create(list: *mut list_t, size: usize, offset: usize);
-    /// Ends an empty list.
-    pub fn list_destroy(list: *mut list_t);
-    /// The first object, or NULL.
-    pub fn list_head(list: *mut list_t) -> *mut core::ffi::c_void;
-    /// Inserts behind an object.
-    pub fn list_insert_after(
-        list: *mut list_t,
-        object: *mut core::ffi::c_void,
-        node: *mut core::ffi::c_void,
-    );
-    /// Inserts before an object.
-    pub fn list_insert_before(
-        list: *mut list_t,
-        object: *mut core::ffi::c_void,
-        node: *mut core::ffi::c_void,
-    );
-    /// Inserts first.
-    pub fn list_insert_head(list: *mut list_t, node: *mut core::ffi::c_void);
-    /// Inserts last.
-    pub fn list_insert_tail(list: *mut list_t, node: *mut core::ffi::c_void);
-    /// Nonzero when there is none.
-    pub fn list_is_empty(list: *mut list_t) -> core::ffi::c_int;
-    /// Nonzero when the link is in a list.
-    pub fn list_link_active(node: *mut list_node_t) -> core::ffi::c_int;
-    /// Makes a link that is in no list.
-    pub fn list_link_init(node: *mut list_node_t);
-    /// Puts one link in the place of another.
-    pub fn list_link_replace(old: *mut list_node_t, new_node: *mut list_node_t);
-    /// Moves all objects of the second list to the end of the first.
-    pub fn list_move_tail(dst: *mut list_t, src: *mut list_t);
-    /// The next object, or NULL.
-    pub fn list_next(
-        list: *mut list_t,
-        node: *mut core::ffi::c_void,
-    ) -> *mut core::ffi::c_void;
-    /// The object before, or NULL.
-    pub fn list_prev(
-        list: *mut list_t,
-        node: *mut core::ffi::c_void,
-    ) -> *mut core::ffi::c_void;
-    /// Removes an object.
-    pub fn list_remove(list: *mut list_t, node: *mut core::ffi::c_void);
-    /// Removes the first, or NULL.
-    pub fn list_remove_head(list: *mut list_t) -> *mut core::ffi::c_void;
-    /// Removes the last, or NULL.
-    pub fn list_remove_tail(list: *mut list_t) -> *mut core::ffi::c_void;
-    /// The last object, or NULL.
-    pub fn list_tail(list: *mut list_t) -> *mut core::ffi::c_void;
-    /// A piece of the map, or 0.
-    pub fn rmalloc(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
-    /// A piece of the map; blocks.
-    pub fn rmalloc_wait(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
-    /// A resource map.
-    pub fn rmallocmap(len: usize) -> *mut core::ffi::c_void;
-    /// A resource map; blocks.
-    pub fn rmallocmap_wait(len: usize) -> *mut core::ffi::c_void;
-    /// Gives a piece back.
-    pub fn rmfree(arg: *mut core::ffi::c_void, len: usize, value: ulong_t);
-    /// Ends a resource map.
-    pub fn rmfreemap(arg: *mut core::ffi::c_void);
-    /// Gives up the hold of ddi_modopen.
-    pub fn ddi_modclose(modhandle: ddi_modhandle_t) -> core::ffi::c_int;
-    /// Loads another module at run time and holds it.
-    pub fn ddi_modopen(
-        modname: *const core::ffi::c_char,
-        mode: core::ffi::c_int,
-        errnop: *mut core::ffi::c_int,
-    ) -> ddi_modhandle_t;
-    /// Address of a symbol in a module opened with ddi_modopen.
-    pub fn ddi_modsym(
-        modhandle: ddi_modhandle_t,
-        symname: *const core::ffi::c_char,
-        errnop: *mut core::ffi::c_int,
-    ) -> *mut core::ffi::c_void;
-    /// Fills a modinfo from the linkage; called from _info, also before _init. 0 is failure.
-    pub fn mod_info(
-        modlinkage: *mut modlinkage,
-        modinfo: *mut modinfo,
-    ) -> core::ffi::c_int;
-    /// Registers the module's parts; called from _init. 0 or an errno.
-    pub fn mod_install(modlinkage: *mut modlinkage) -> core::ffi::c_int;
-    /// The module's name.
-    pub fn mod_modname(modlp: *mut modlinkage) -> *const core::ffi::c_char;
-    /// Takes the module's parts back; called from _fini. 0, or EBUSY while in use.
-    pub fn mod_remove(modlinkage: *mut modlinkage) -> core::ffi::c_int;
-    /// What a modldrv's drv_modops points to.
-    pub static mut mod_driverops: mod_ops;
-    /// What a modlmisc's misc_modops points to.
-    pub static mut mod_miscops: mod_ops;
-    /// The same for STREAMS modules.
-    pub static mut mod_strmodops: mod_ops;
-    /// Debugging switches of the module loader.
-    pub static mut moddebug: core::ffi::c_int;
-    /// A hash table keyed by numbers.
-    pub fn mod_hash_create_idhash(
-        name: *mut core::ffi::c_char,
-        len: usize,
-        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
-    ) -> *mut mod_hash_t;
-    /// Ends a hash table.
-    pub fn mod_hash_destroy_hash(hash: *mut mod_hash_t);
-    /// Enters a value. 0, or nonzero when the key is there.
-    pub fn mod_hash_insert(
-        hash: *mut mod_hash_t,
-        key: mod_hash_key_t,
-        val: mod_hash_val_t,
-    ) -> core::ffi::c_int;
-    /// Looks a key up. 0, or nonzero when it is not there.
-    pub fn mod_hash_find(
-        hash: *mut mod_hash_t,
-        key: mod_hash_key_t,
-        valp: *mut mod_hash_val_t,
-    ) -> core::ffi::c_int;
-    /// Takes a key and its value out. 0, or nonzero when it is not there.
-    pub fn mod_hash_remove(
-        hash: *mut mod_hash_t,
-        key: mod_hash_key_t,
-        valp: *mut mod_hash_val_t,
-    ) -> core::ffi::c_int;
+    /// Gives unused identifiers back.
+    pub fn kmem_reap_idspace();
     /// Lists in a buffer of the driver's, given to nv_alloc_init(9F) with its size.
     pub static mut nv_fixed_ops: *const nv_alloc_ops_t;
     /// kmem_alloc(9F) with KM_NOSLEEP.
@@ -6465,7 +6325,333 @@ unsafe extern "C-unwind" {
         val: *mut *mut *mut nvlist_t,
         nelem: *mut uint_t,
     ) -> core::ffi::c_int;
+    /// Nonzero in interrupt context.
+    pub fn servicing_interrupt() -> core::ffi::c_int;
+    /// Highest priority of kernel threads.
+    pub static mut maxclsyspri: pri_t;
+    /// Lowest priority of kernel threads.
+    pub static mut minclsyspri: pri_t;
+    /// ddi_umem_lock with limits and an early-unlock callback; consolidation-private.
+    pub fn umem_lockmemory(
+        addr: caddr_t,
+        len: usize,
+        flags: core::ffi::c_int,
+        cookiep: *mut ddi_umem_cookie_t,
+        ops_vector: *mut umem_callback_ops,
+        procp: *mut proc_t,
+    ) -> core::ffi::c_int;
+    /// A number that ties error reports together.
+    pub fn fm_ena_generate(val: u64, val2: uchar_t) -> u64;
+    /// Tells a vnode of one more mapping: a device is not closed before its last one is gone.
+    pub fn fop_addmap(
+        vp: *mut vnode_t,
+        off: offset_t,
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        prot: uchar_t,
+        maxprot: uchar_t,
+        flags: uint_t,
+        cr: *mut cred_t,
+        ct: *mut caller_context_t,
+    ) -> core::ffi::c_int;
+    /// Tells a vnode of one mapping less; may close the device.
+    pub fn fop_delmap(
+        vp: *mut vnode_t,
+        off: offset_t,
+        as_: *mut as_,
+        addr: caddr_t,
+        len: usize,
+        prot: uint_t,
+        maxprot: uint_t,
+        flags: uint_t,
+        cr: *mut cred_t,
+        ct: *mut caller_context_t,
+    ) -> core::ffi::c_int;
+    /// Gives up a reference.
+    pub fn vn_rele(vp: *mut vnode_t);
+    /// A vnode with one reference; internal, as are those below.
+    pub fn vn_alloc(kmflag: core::ffi::c_int) -> *mut vnode_t;
+    /// Frees a vnode.
+    pub fn vn_free(vp: *mut vnode_t);
+    /// Frees operations.
+    pub fn vn_freevnodeops(vnops: *mut vnodeops_t);
+    /// A vnode's operations.
+    pub fn vn_getops(vp: *mut vnode_t) -> *mut vnodeops_t;
+    /// Operations from a template of names and functions.
+    pub fn vn_make_ops(
+        name: *const core::ffi::c_char,
+        templ: *const fs_operation_def,
+        actual: *mut *mut vnodeops_t,
+    ) -> core::ffi::c_int;
+    /// Makes a vnode as new.
+    pub fn vn_reinit(vp: *mut vnode_t);
+    /// Sets a vnode's operations.
+    pub fn vn_setops(vp: *mut vnode_t, vnodeops: *mut vnodeops_t);
+    /// The vnode of an open device, held; NULL when there is none. Of module fs/specfs, which is always loaded.
+    pub fn specfind(dev: dev_t, type_: vtype_t) -> *mut vnode;
+    /// A free number; blocks. The lowest is not taken first.
+    pub fn id_alloc(space: *mut id_space_t) -> id_t;
+    /// A free number, or -1.
+    pub fn id_alloc_nosleep(space: *mut id_space_t) -> id_t;
+    /// The lowest free number; blocks.
+    pub fn id_allocff(space: *mut id_space_t) -> id_t;
+    /// The lowest free number, or -1.
+    pub fn id_allocff_nosleep(space: *mut id_space_t) -> id_t;
+    /// This number, or -1 when it is not free.
+    pub fn id_alloc_specific_nosleep(space: *mut id_space_t, id: id_t) -> id_t;
+    /// Gives a number back.
+    pub fn id_free(space: *mut id_space_t, id: id_t);
+    /// A space of numbers from low to below high.
+    pub fn id_space_create(
+        name: *const core::ffi::c_char,
+        low: id_t,
+        high: id_t,
+    ) -> *mut id_space_t;
+    /// More numbers.
+    pub fn id_space_extend(space: *mut id_space_t, low: id_t, high: id_t);
+    /// Ends it.
+    pub fn id_space_destroy(space: *mut id_space_t);
+    /// A set of statistics, or NULL. With KSTAT_FLAG_VIRTUAL the data are the driver's.
+    pub fn kstat_create(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        class: *const core::ffi::c_char,
+        type_: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+    ) -> *mut kstat_t;
+    /// Removes a set.
+    pub fn kstat_delete(ksp: *mut kstat_t);
+    /// The same, seen in one zone.
+    pub fn kstat_create_zone(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        class: *const core::ffi::c_char,
+        type_: uchar_t,
+        ndata: uint_t,
+        flags: uchar_t,
+        zoneid: zoneid_t,
+    ) -> *mut kstat_t;
+    /// A set by its name, or NULL; held until kstat_rele.
+    pub fn kstat_hold_byname(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        zoneid: zoneid_t,
+    ) -> *mut kstat_t;
+    /// A set by its number.
+    pub fn kstat_hold_bykid(kid: kid_t, zoneid: zoneid_t) -> *mut kstat_t;
+    /// Ends a hold.
+    pub fn kstat_rele(ksp: *mut kstat_t);
+    /// Removes a set by its name.
+    pub fn kstat_delete_byname(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+    );
+    /// The same in one zone.
+    pub fn kstat_delete_byname_zone(
+        module: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        name: *const core::ffi::c_char,
+        zoneid: zoneid_t,
+    );
+    /// Shows a kstat in one more zone.
+    pub fn kstat_zone_add(ksp: *mut kstat_t, zoneid: zoneid_t);
+    /// Whether a kstat is shown in a zone.
+    pub fn kstat_zone_find(ksp: *mut kstat_t, zoneid: zoneid_t) -> core::ffi::c_int;
+    /// Shows a kstat in one zone less.
+    pub fn kstat_zone_remove(ksp: *mut kstat_t, zoneid: zoneid_t);
+    /// Makes a set visible.
+    pub fn kstat_install(ksp: *mut kstat_t);
+    /// Name and type of one named value.
+    pub fn kstat_named_init(
+        knp: *mut kstat_named_t,
+        name: *const core::ffi::c_char,
+        data_type: uchar_t,
+    );
+    /// Gives a named string its value.
+    pub fn kstat_named_setstr(knp: *mut kstat_named_t, str_: *const core::ffi::c_char);
+    /// A request goes back to the wait queue; ks_lock held.
+    pub fn kstat_runq_back_to_waitq(kiop: *mut kstat_io_t);
+    /// A request joins the run queue; ks_lock held.
+    pub fn kstat_runq_enter(kiop: *mut kstat_io_t);
+    /// A request leaves the run queue; ks_lock held.
+    pub fn kstat_runq_exit(kiop: *mut kstat_io_t);
+    /// Copies a name as long as names may be.
+    pub fn kstat_set_string(
+        name: *mut core::ffi::c_char,
+        name2: *const core::ffi::c_char,
+    );
+    /// Makes a timer.
+    pub fn kstat_timer_init(p: *mut kstat_timer_t, name: *const core::ffi::c_char);
+    /// An event begins.
+    pub fn kstat_timer_start(p: *mut kstat_timer_t);
+    /// An event ends.
+    pub fn kstat_timer_stop(p: *mut kstat_timer_t);
+    /// A request joins the wait queue; ks_lock held.
+    pub fn kstat_waitq_enter(kiop: *mut kstat_io_t);
+    /// A request leaves the wait queue; ks_lock held.
+    pub fn kstat_waitq_exit(kiop: *mut kstat_io_t);
+    /// A request goes from wait to run queue; ks_lock held.
+    pub fn kstat_waitq_to_runq(kiop: *mut kstat_io_t);
+    /// Ends one that nobody holds.
+    pub fn rw_destroy(rwlp: *mut krwlock_t);
+    /// From writer to reader.
+    pub fn rw_downgrade(rwlp: *mut krwlock_t);
+    /// Takes it as RW_READER or RW_WRITER; waiting writers hold off new readers.
+    pub fn rw_enter(rwlp: *mut krwlock_t, enter_type: krw_t);
+    /// Gives it up.
+    pub fn rw_exit(rwlp: *mut krwlock_t);
+    /// Makes a readers/writer lock.
+    pub fn rw_init(
+        rwlp: *mut krwlock_t,
+        name: *mut core::ffi::c_char,
+        type_: krw_type_t,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Nonzero when a writer has it.
+    pub fn rw_iswriter(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held at all; for assertions.
+    pub fn rw_lock_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held as reader; for assertions.
+    pub fn rw_read_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held by readers; the lock must be held.
+    pub fn rw_read_locked(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Takes it when that does not block; nonzero when taken.
+    pub fn rw_tryenter(rwlp: *mut krwlock_t, enter_type: krw_t) -> core::ffi::c_int;
+    /// From reader to writer when that does not block; nonzero when done.
+    pub fn rw_tryupgrade(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// Nonzero when held as writer; for assertions.
+    pub fn rw_write_held(rwlp: *mut krwlock_t) -> core::ffi::c_int;
+    /// The thread that holds it as writer.
+    pub fn rw_owner(lp: *mut krwlock_t) -> *mut _kthread;
+    /// An empty list of objects of a size, with the link at an offset.
+    pub fn list_create(list: *mut list_t, size: usize, offset: usize);
+    /// Ends an empty list.
+    pub fn list_destroy(list: *mut list_t);
+    /// The first object, or NULL.
+    pub fn list_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// Inserts behind an object.
+    pub fn list_insert_after(
+        list: *mut list_t,
+        object: *mut core::ffi::c_void,
+        node: *mut core::ffi::c_void,
+    );
+    /// Inserts before an object.
+    pub fn list_insert_before(
+        list: *mut list_t,
+        object: *mut core::ffi::c_void,
+        node: *mut core::ffi::c_void,
+    );
+    /// Inserts first.
+    pub fn list_insert_head(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Inserts last.
+    pub fn list_insert_tail(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Nonzero when there is none.
+    pub fn list_is_empty(list: *mut list_t) -> core::ffi::c_int;
+    /// Nonzero when the link is in a list.
+    pub fn list_link_active(node: *mut list_node_t) -> core::ffi::c_int;
+    /// Makes a link that is in no list.
+    pub fn list_link_init(node: *mut list_node_t);
+    /// Puts one link in the place of another.
+    pub fn list_link_replace(old: *mut list_node_t, new_node: *mut list_node_t);
+    /// Moves all objects of the second list to the end of the first.
+    pub fn list_move_tail(dst: *mut list_t, src: *mut list_t);
+    /// The next object, or NULL.
+    pub fn list_next(
+        list: *mut list_t,
+        node: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    /// The object before, or NULL.
+    pub fn list_prev(
+        list: *mut list_t,
+        node: *mut core::ffi::c_void,
+    ) -> *mut core::ffi::c_void;
+    /// Removes an object.
+    pub fn list_remove(list: *mut list_t, node: *mut core::ffi::c_void);
+    /// Removes the first, or NULL.
+    pub fn list_remove_head(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// Removes the last, or NULL.
+    pub fn list_remove_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// The last object, or NULL.
+    pub fn list_tail(list: *mut list_t) -> *mut core::ffi::c_void;
+    /// A piece of the map, or 0.
+    pub fn rmalloc(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    /// A piece of the map; blocks.
+    pub fn rmalloc_wait(arg: *mut core::ffi::c_void, len: usize) -> ulong_t;
+    /// A resource map.
+    pub fn rmallocmap(len: usize) -> *mut core::ffi::c_void;
+    /// A resource map; blocks.
+    pub fn rmallocmap_wait(len: usize) -> *mut core::ffi::c_void;
+    /// Gives a piece back.
+    pub fn rmfree(arg: *mut core::ffi::c_void, len: usize, value: ulong_t);
+    /// Ends a resource map.
+    pub fn rmfreemap(arg: *mut core::ffi::c_void);
+    /// Gives up the hold of ddi_modopen.
+    pub fn ddi_modclose(modhandle: ddi_modhandle_t) -> core::ffi::c_int;
+    /// Loads another module at run time and holds it.
+    pub fn ddi_modopen(
+        modname: *const core::ffi::c_char,
+        mode: core::ffi::c_int,
+        errnop: *mut core::ffi::c_int,
+    ) -> ddi_modhandle_t;
+    /// Address of a symbol in a module opened with ddi_modopen.
+    pub fn ddi_modsym(
+        modhandle: ddi_modhandle_t,
+        symname: *const core::ffi::c_char,
+        errnop: *mut core::ffi::c_int,
+    ) -> *mut core::ffi::c_void;
+    /// Fills a modinfo from the linkage; called from _info, also before _init. 0 is failure.
+    pub fn mod_info(
+        modlinkage: *mut modlinkage,
+        modinfo: *mut modinfo,
+    ) -> core::ffi::c_int;
+    /// Registers the module's parts; called from _init. 0 or an errno.
+    pub fn mod_install(modlinkage: *mut modlinkage) -> core::ffi::c_int;
+    /// The module's name.
+    pub fn mod_modname(modlp: *mut modlinkage) -> *const core::ffi::c_char;
+    /// Takes the module's parts back; called from _fini. 0, or EBUSY while in use.
+    pub fn mod_remove(modlinkage: *mut modlinkage) -> core::ffi::c_int;
+    /// What a modldrv's drv_modops points to.
+    pub static mut mod_driverops: mod_ops;
+    /// What a modlmisc's misc_modops points to.
+    pub static mut mod_miscops: mod_ops;
+    /// The same for STREAMS modules.
+    pub static mut mod_strmodops: mod_ops;
+    /// Debugging switches of the module loader.
+    pub static mut moddebug: core::ffi::c_int;
+    /// A hash table keyed by numbers.
+    pub fn mod_hash_create_idhash(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+    ) -> *mut mod_hash_t;
+    /// Ends a hash table.
+    pub fn mod_hash_destroy_hash(hash: *mut mod_hash_t);
+    /// Enters a value. 0, or nonzero when the key is there.
+    pub fn mod_hash_insert(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        val: mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Looks a key up. 0, or nonzero when it is not there.
+    pub fn mod_hash_find(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Takes a key and its value out. 0, or nonzero when it is not there.
+    pub fn mod_hash_remove(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+    ) -> core::ffi::c_int;
     pub static _defaultstksz: core::ffi::c_ulong;
+    pub static mut _argsbase: usize;
     pub static mut _kernelbase: usize;
     pub static _mmu_pagemask: core::ffi::c_ulong;
     pub static _mmu_pageoffset: core::ffi::c_ulong;
@@ -6487,6 +6673,27 @@ unsafe extern "C-unwind" {
     pub fn pci_lcap_locate(
         handle: ddi_acc_handle_t,
         id: u8,
+        basep: *mut u16,
+    ) -> core::ffi::c_int;
+    /// Number and place of the capability that is `index`th in the lists.
+    pub fn pci_cap_probe(
+        handle: ddi_acc_handle_t,
+        index: u16,
+        idp: *mut u32,
+        basep: *mut u16,
+    ) -> core::ffi::c_int;
+    /// The words of a capability.
+    pub fn pci_cap_read(
+        handle: ddi_acc_handle_t,
+        id: u32,
+        base: u16,
+        bufp: *mut u32,
+        nwords: u32,
+    ) -> core::ffi::c_int;
+    /// Where an extended capability is.
+    pub fn pci_xcap_locate(
+        handle: ddi_acc_handle_t,
+        id: u16,
         basep: *mut u16,
     ) -> core::ffi::c_int;
     /// A register of a capability, which is named by its place, or by its number with place 0; all ones when there is none.
@@ -6538,6 +6745,55 @@ unsafe extern "C-unwind" {
     ) -> core::ffi::c_int;
     /// 0 or an errno for control of virtual machines.
     pub fn secpolicy_xvm_control(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of core dumps.
+    pub fn secpolicy_coreadm(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for performance counters.
+    pub fn secpolicy_cpc_cpu(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of data links.
+    pub fn secpolicy_dl_config(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the injection of errors.
+    pub fn secpolicy_error_inject(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for mapping the graphics aperture.
+    pub fn secpolicy_gart_map(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the kernel's debugger.
+    pub fn secpolicy_kmdb(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for locking memory.
+    pub fn secpolicy_lock_memory(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for physical addresses.
+    pub fn secpolicy_meminfo(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for loading modules.
+    pub fn secpolicy_modctl(
+        credp: *const cred_t,
+        cmd: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of the network; `checkonly`: without a trace in the audit.
+    pub fn secpolicy_net_config(
+        credp: *const cred_t,
+        checkonly: boolean_t,
+    ) -> core::ffi::c_int;
+    /// 0 or an errno for raw packets.
+    pub fn secpolicy_net_rawaccess(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for power management.
+    pub fn secpolicy_power_mgmt(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for more than the resource limits.
+    pub fn secpolicy_resource(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for setting the time.
+    pub fn secpolicy_settime(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of swap.
+    pub fn secpolicy_swapctl(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of the system; `checkonly`: without a trace in the audit.
+    pub fn secpolicy_sys_config(
+        credp: *const cred_t,
+        checkonly: boolean_t,
+    ) -> core::ffi::c_int;
+    /// 0 or an errno for the configuration of devices.
+    pub fn secpolicy_sys_devices(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for microcode.
+    pub fn secpolicy_ucode_update(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for a USB controller.
+    pub fn secpolicy_xhci(credp: *const cred_t) -> core::ffi::c_int;
+    /// 0 or an errno for the injection of errors into file systems.
+    pub fn secpolicy_zinject(credp: *const cred_t) -> core::ffi::c_int;
     /// Before the pollhead's memory goes away.
     pub fn pollhead_clean(php: *mut pollhead_t);
     /// Wakes pollers; without a lock that chpoll(9E) takes.
@@ -6564,6 +6820,12 @@ unsafe extern "C-unwind" {
     pub fn thread_join(did: kt_did_t);
     /// The kernel's process.
     pub static mut p0: proc_t;
+    /// Random bytes, waiting for entropy: 0 or an errno.
+    pub fn random_get_blocking_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
+    /// Random bytes: 0, or EAGAIN without enough entropy.
+    pub fn random_get_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
+    /// Random bytes for what is no key: 0 or an errno.
+    pub fn random_get_pseudo_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
     /// Bytes of the text's characters; -1 when it is none, *errnum says why.
     pub fn u8_validate(
         u8str: *mut core::ffi::c_char,
@@ -6667,6 +6929,38 @@ unsafe extern "C-unwind" {
     pub fn taskq_suspended(tq: *mut taskq_t) -> core::ffi::c_int;
     /// Waits until everything queued so far is done.
     pub fn taskq_wait(tq: *mut taskq_t);
+    /// Does nothing.
+    pub fn nulltask(p: *mut core::ffi::c_void);
+    /// taskq_create with an instance number.
+    pub fn taskq_create_instance(
+        name: *const core::ffi::c_char,
+        instance: core::ffi::c_int,
+        nthreads: core::ffi::c_int,
+        pri: pri_t,
+        minalloc: core::ffi::c_int,
+        maxalloc: core::ffi::c_int,
+        flags: uint_t,
+    ) -> *mut taskq_t;
+    /// taskq_create with threads of a process of the kernel's.
+    pub fn taskq_create_proc(
+        name: *const core::ffi::c_char,
+        nthreads: core::ffi::c_int,
+        pri: pri_t,
+        minalloc: core::ffi::c_int,
+        maxalloc: core::ffi::c_int,
+        proc_: *mut proc_t,
+        flags: uint_t,
+    ) -> *mut taskq_t;
+    /// The same in the system duty cycle class.
+    pub fn taskq_create_sysdc(
+        name: *const core::ffi::c_char,
+        nthreads: core::ffi::c_int,
+        minalloc: core::ffi::c_int,
+        maxalloc: core::ffi::c_int,
+        proc_: *mut proc_t,
+        dc: uint_t,
+        flags: uint_t,
+    ) -> *mut taskq_t;
     /// The kernel's own queue.
     pub static mut system_taskq: *mut taskq_t;
     /// Copies from the process. 0 or -1.
@@ -6741,6 +7035,8 @@ unsafe extern "C-unwind" {
         s2: *const core::ffi::c_char,
         n: usize,
     ) -> core::ffi::c_int;
+    /// The highest bit set, from 1; 0 for none.
+    pub fn highbit64(value: u64) -> core::ffi::c_int;
     /// The last such character, or NULL.
     pub fn strrchr(
         s: *const core::ffi::c_char,
@@ -6772,6 +7068,19 @@ unsafe extern "C-unwind" {
     pub static mut physmem: pgcnt_t;
     /// The calling thread.
     pub fn threadp() -> *mut kthread_t;
+    /// Makes a key for thread-specific data.
+    pub fn tsd_create(
+        keyp: *mut uint_t,
+        destructor: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+    );
+    /// Ends a key.
+    pub fn tsd_destroy(keyp: *mut uint_t);
+    /// The calling thread's value.
+    pub fn tsd_get(key: uint_t) -> *mut core::ffi::c_void;
+    /// Sets the calling thread's value: 0 or an errno.
+    pub fn tsd_set(key: uint_t, value: *mut core::ffi::c_void) -> core::ffi::c_int;
     /// ENXIO: the poll entry of a driver that cannot be polled.
     pub fn nochpoll(
         dev: dev_t,
@@ -8103,6 +8412,138 @@ unsafe extern "C-unwind" {
         flag: core::ffi::c_int,
         errnum: *mut core::ffi::c_int,
     ) -> usize;
+    /// An interrupt handler at high priority; fails.
+    pub fn ddi_add_fastintr(
+        dip: *mut dev_info_t,
+        inumber: uint_t,
+        iblock_cookiep: *mut ddi_iblock_cookie_t,
+        idevice_cookiep: *mut ddi_idevice_cookie_t,
+        hi_int_handler: ::core::option::Option<unsafe extern "C-unwind" fn() -> uint_t>,
+    ) -> core::ffi::c_int;
+    /// Whether one device is part of another.
+    pub fn ddi_dev_affinity(a: *mut dev_info_t, b: *mut dev_info_t) -> core::ffi::c_int;
+    /// The last part of a node's path.
+    pub fn ddi_deviname(
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    /// The next node of the same driver.
+    pub fn ddi_get_next(dip: *mut dev_info_t) -> *mut dev_info_t;
+    /// What the nexus keeps for a node.
+    pub fn ddi_get_parent_data(dip: *mut dev_info_t) -> *mut core::ffi::c_void;
+    /// Loads and holds a driver: its operations.
+    pub fn ddi_hold_installed_driver(major: major_t) -> *mut dev_ops;
+    /// Loads a driver.
+    pub fn ddi_install_driver(idstring: *mut core::ffi::c_char) -> core::ffi::c_int;
+    /// A driver's name and the number at its end.
+    pub fn ddi_parse(
+        str_: *const core::ffi::c_char,
+        alnum: *mut core::ffi::c_char,
+        nump: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// The device number behind a path below /devices.
+    pub fn ddi_pathname_to_dev_t(pathname: *mut core::ffi::c_char) -> dev_t;
+    /// Forgets what is cached of a property.
+    pub fn ddi_prop_cache_invalidate(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        name: *mut core::ffi::c_char,
+        flags: core::ffi::c_int,
+    );
+    /// Ends ddi_hold_installed_driver.
+    pub fn ddi_rele_driver(major: major_t);
+    /// Rings the console's bell.
+    pub fn ddi_ring_console_bell(duration: clock_t);
+    /// Calls the functions of a list.
+    pub fn ddi_run_callback(listid: *mut usize);
+    /// Puts a function on a list.
+    pub fn ddi_set_callback(
+        funcp: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: caddr_t) -> core::ffi::c_int,
+        >,
+        arg: caddr_t,
+        listid: *mut usize,
+    );
+    /// Sets what rings the console's bell.
+    pub fn ddi_set_console_bell(
+        bellfunc: ::core::option::Option<unsafe extern "C-unwind" fn(duration: clock_t)>,
+    );
+    /// Sets what the nexus keeps for a node.
+    pub fn ddi_set_parent_data(dip: *mut dev_info_t, pd: *mut core::ffi::c_void);
+    /// Whether a node's driver is a STREAMS driver.
+    pub fn ddi_streams_driver(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// A string's number in a table, which it gets if it has none.
+    pub fn ddi_strid_alloc(strid: *mut ddi_strid, str_: *mut core::ffi::c_char) -> id_t;
+    /// Frees a table.
+    pub fn ddi_strid_fini(strid_p: *mut *mut ddi_strid);
+    /// Frees a string.
+    pub fn ddi_strid_free(strid: *mut ddi_strid, id: id_t);
+    /// The string of a number, or NULL.
+    pub fn ddi_strid_id2str(strid: *mut ddi_strid, id: id_t) -> *mut core::ffi::c_char;
+    /// A table of strings by number.
+    pub fn ddi_strid_init(
+        strid_p: *mut *mut ddi_strid,
+        n_items: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// The number of a string, or 0.
+    pub fn ddi_strid_str2id(strid: *mut ddi_strid, str_: *mut core::ffi::c_char) -> id_t;
+    /// Whether a node is below the pseudo nexus.
+    pub fn is_pseudo_device(dip: *mut dev_info_t) -> core::ffi::c_int;
+    /// ddi_prop_op_nblocks with a size of blocks.
+    pub fn ddi_prop_op_nblocks_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        prop_op: ddi_prop_op_t,
+        mod_flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+        nblocks64: u64,
+        blksize: uint_t,
+    ) -> core::ffi::c_int;
+    /// ddi_prop_op_size with a size of blocks.
+    pub fn ddi_prop_op_size_blksize(
+        dev: dev_t,
+        dip: *mut dev_info_t,
+        prop_op: ddi_prop_op_t,
+        mod_flags: core::ffi::c_int,
+        name: *mut core::ffi::c_char,
+        valuep: caddr_t,
+        lengthp: *mut core::ffi::c_int,
+        size64: u64,
+        blksize: uint_t,
+    ) -> core::ffi::c_int;
+    /// The older name of pci_config_get8.
+    pub fn pci_config_getb(handle: ddi_acc_handle_t, off: off_t) -> u8;
+    /// The older name of pci_config_get32.
+    pub fn pci_config_getl(handle: ddi_acc_handle_t, off: off_t) -> u32;
+    /// The older name of pci_config_get64.
+    pub fn pci_config_getll(handle: ddi_acc_handle_t, off: off_t) -> u64;
+    /// The older name of pci_config_get16.
+    pub fn pci_config_getw(handle: ddi_acc_handle_t, off: off_t) -> u16;
+    /// The older name of pci_config_put8.
+    pub fn pci_config_putb(handle: ddi_acc_handle_t, off: off_t, val: u8);
+    /// The older name of pci_config_put32.
+    pub fn pci_config_putl(handle: ddi_acc_handle_t, off: off_t, val: u32);
+    /// The older name of pci_config_put64.
+    pub fn pci_config_putll(handle: ddi_acc_handle_t, off: off_t, val: u64);
+    /// The older name of pci_config_put16.
+    pub fn pci_config_putw(handle: ddi_acc_handle_t, off: off_t, val: u16);
+    /// Appends a string.
+    pub fn strcat(
+        dst: *mut core::ffi::c_char,
+        src: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    /// The first of some characters, or NULL.
+    pub fn strpbrk(
+        s: *const core::ffi::c_char,
+        accept: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
+    /// Cuts the next part off a string.
+    pub fn strsep(
+        stringp: *mut *mut core::ffi::c_char,
+        delim: *const core::ffi::c_char,
+    ) -> *mut core::ffi::c_char;
     /// Ends a layered open. Returns 0 or an errno.
     pub fn ldi_close(
         lh: ldi_handle_t,
@@ -8209,6 +8650,29 @@ unsafe extern "C-unwind" {
         uiop: *mut uio,
         cr: *mut cred_t,
     ) -> core::ffi::c_int;
+    /// Copies the data of a devctl ioctl in.
+    pub fn ndi_dc_allochdl(
+        iocarg: *mut core::ffi::c_void,
+        rdcp: *mut *mut devctl_iocdata,
+    ) -> core::ffi::c_int;
+    /// Frees what ndi_dc_allochdl gave.
+    pub fn ndi_dc_freehdl(dcp: *mut devctl_iocdata);
+    /// Unit address of the child that the ioctl is about.
+    pub fn ndi_dc_getaddr(dcp: *mut devctl_iocdata) -> *mut core::ffi::c_char;
+    /// Name of that child.
+    pub fn ndi_dc_getname(dcp: *mut devctl_iocdata) -> *mut core::ffi::c_char;
+    /// Tells the process the state of a device.
+    pub fn ndi_dc_return_dev_state(
+        dip: *mut dev_info_t,
+        dcp: *mut devctl_iocdata,
+    ) -> core::ffi::c_int;
+    /// Posts an event, for a nexus to claim.
+    pub fn ndi_post_event(
+        dip: *mut dev_info_t,
+        rdip: *mut dev_info_t,
+        eventhdl: ddi_eventcookie_t,
+        impl_data: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
     /// Keeps a component from being lowered.
     pub fn pm_busy_component(
         dip: *mut dev_info_t,
@@ -8237,6 +8701,8 @@ unsafe extern "C-unwind" {
         component: core::ffi::c_int,
         level: core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// This system's.
+    pub static mut utsname: utsname;
     /// Chooses a user address, or unmaps the range of a fixed one; internal.
     pub fn choose_addr(
         as_: *mut as_,
@@ -8261,6 +8727,27 @@ unsafe extern "C-unwind" {
         flags: uint_t,
         as_: *mut as_,
         addr2: caddr_t,
+    ) -> core::ffi::c_int;
+    /// Pages that could be locked at first; internal, as are those below.
+    pub static mut availrmem_initial: pgcnt_t;
+    /// Pages that are free.
+    pub static mut freemem: pgcnt_t;
+    /// Pages that must not be used up.
+    pub static mut swapfs_minfree: pgcnt_t;
+    /// The global zone.
+    pub static mut zone0: zone_t;
+    /// The same.
+    pub static mut global_zone: *mut zone_t;
+    /// Adds a segment without operations to an address space, which is locked as writer; NULL if the range is taken.
+    pub fn seg_alloc(as_: *mut as_, base: caddr_t, size: usize) -> *mut seg;
+    /// Removes a segment from its address space, which is locked as writer; calls its free operation if it has data.
+    pub fn seg_free(seg: *mut seg);
+    /// An `inherit` operation that is not supported; internal.
+    pub fn seg_inherit_notsup(
+        seg: *mut seg,
+        addr: caddr_t,
+        len: usize,
+        behav: uint_t,
     ) -> core::ffi::c_int;
     /// Serves a fault; internal.
     pub fn as_fault(
@@ -8287,6 +8774,68 @@ unsafe extern "C-unwind" {
     pub fn as_rangeunlock(as_: *mut as_);
     /// Removes a range of an address space; internal.
     pub fn as_unmap(as_: *mut as_, addr: caddr_t, len: usize) -> core::ffi::c_int;
+    /// Has a function called when a range changes; internal, as are those below.
+    pub fn as_add_callback(
+        as_: *mut as_,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn()>,
+        arg: *mut core::ffi::c_void,
+        events: uint_t,
+        vaddr: caddr_t,
+        size: usize,
+        sleepflag: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// 0 when such an access is allowed in all of a range.
+    pub fn as_checkprot(
+        as_: *mut as_,
+        addr: caddr_t,
+        size: usize,
+        prot: uint_t,
+    ) -> core::ffi::c_int;
+    /// Advice and memory locks.
+    pub fn as_ctl(
+        as_: *mut as_,
+        addr: caddr_t,
+        size: usize,
+        func: core::ffi::c_int,
+        attr: core::ffi::c_int,
+        arg: usize,
+        lock_map: *mut ulong_t,
+        pos: usize,
+    ) -> core::ffi::c_int;
+    /// Ends as_add_callback.
+    pub fn as_delete_callback(as_: *mut as_, arg: *mut core::ffi::c_void) -> uint_t;
+    /// A part of a range where nothing is mapped; -1 when there is none.
+    pub fn as_gap(
+        as_: *mut as_,
+        minlen: usize,
+        basep: *mut caddr_t,
+        lenp: *mut usize,
+        flags: uint_t,
+        addr: caddr_t,
+    ) -> core::ffi::c_int;
+    /// Names the memory at an address.
+    pub fn as_getmemid(
+        as_: *mut as_,
+        addr: caddr_t,
+        memidp: *mut memid_t,
+    ) -> core::ffi::c_int;
+    /// What is resident in a range, a byte for each page.
+    pub fn as_incore(
+        as_: *mut as_,
+        addr: caddr_t,
+        size: usize,
+        vec: *mut core::ffi::c_char,
+        sizep: *mut usize,
+    ) -> core::ffi::c_int;
+    /// The segment at an address.
+    pub fn as_segat(as_: *mut as_, addr: caddr_t) -> *mut seg;
+    /// Changes protections.
+    pub fn as_setprot(
+        as_: *mut as_,
+        addr: caddr_t,
+        size: usize,
+        prot: uint_t,
+    ) -> core::ffi::c_int;
     /// The kernel's address space; internal.
     pub static mut kas: as_;
     /// Enters kernel translations for page frames; internal.
@@ -8316,15 +8865,116 @@ unsafe extern "C-unwind" {
     pub fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, flags: uint_t);
     /// Page frame of a page; internal.
     pub fn page_pptonum(pp: *mut page_t) -> pfn_t;
-    /// Adds a segment without operations to an address space, which is locked as writer; NULL if the range is taken.
-    pub fn seg_alloc(as_: *mut as_, base: caddr_t, size: usize) -> *mut seg;
-    /// Removes a segment from its address space, which is locked as writer; calls its free operation if it has data.
-    pub fn seg_free(seg: *mut seg);
+    /// Has captured pages of one kind given to a function; internal, as are those below.
+    pub fn page_capture_register_callback(
+        index: uint_t,
+        duration: clock_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut page_t,
+                arg2: *mut core::ffi::c_void,
+                arg3: uint_t,
+            ) -> core::ffi::c_int,
+        >,
+    );
+    /// Ends page_capture_register_callback.
+    pub fn page_capture_unregister_callback(index: uint_t);
+    /// Gives pages back that page_create_wait had counted.
+    pub fn page_create_putback(npages: isize);
+    /// Nonzero when there are pages to allocate.
+    pub fn page_create_wait(npages: usize, flags: uint_t) -> core::ffi::c_int;
+    /// Takes a page from its vnode and frees it.
+    pub fn page_destroy(pp: *mut page_t, dontfree: core::ffi::c_int);
+    /// From exclusive to shared.
+    pub fn page_downgrade(pp: *mut page_t);
+    /// A vnode's page, not locked.
+    pub fn page_exists(vp: *mut vnode_t, off: u_offset_t) -> *mut page_t;
+    /// A vnode's page, not locked.
+    pub fn page_find(vp: *mut vnode_t, off: u_offset_t) -> *mut page_t;
+    /// Frees a page that the caller has alone.
+    pub fn page_free(pp: *mut page_t, dontneed: core::ffi::c_int);
+    /// A cached page that nobody needs, or NULL.
+    pub fn page_get_cachelist(
+        vp: *mut vnode_t,
+        off: u_offset_t,
+        seg: *mut seg,
+        vaddr: caddr_t,
+        flags: uint_t,
+        lgrp: *mut lgrp,
+    ) -> *mut page_t;
+    /// A free page, held exclusively, or NULL.
+    pub fn page_get_freelist(
+        vp: *mut vnode_t,
+        off: u_offset_t,
+        seg: *mut seg,
+        vaddr: caddr_t,
+        size: usize,
+        flags: uint_t,
+        lgrp: *mut lgrp,
+    ) -> *mut page_t;
+    /// Names a page; 0 when the vnode has another one there.
+    pub fn page_hashin(
+        pp: *mut page_t,
+        vp: *mut vnode_t,
+        off: u_offset_t,
+        hold: *mut kmutex_t,
+    ) -> core::ffi::c_int;
+    /// Takes a page's name away.
+    pub fn page_hashout(pp: *mut page_t, phm: *mut kmutex_t);
+    /// Waits for a page's lock.
+    pub fn page_lock(
+        pp: *mut page_t,
+        se: se_t,
+        lock: *mut kmutex_t,
+        reclaim: reclaim_t,
+    ) -> core::ffi::c_int;
+    /// A vnode's page, locked, or NULL.
+    pub fn page_lookup(vp: *mut vnode_t, off: u_offset_t, se: se_t) -> *mut page_t;
+    /// The same without waiting for the lock.
+    pub fn page_lookup_nowait(
+        vp: *mut vnode_t,
+        off: u_offset_t,
+        se: se_t,
+    ) -> *mut page_t;
+    /// A frame's page, locked, or NULL.
+    pub fn page_numtopp(pfn: pfn_t, se: se_t) -> *mut page_t;
+    /// A frame's page, not locked, or NULL.
+    pub fn page_numtopp_nolock(pfn: pfn_t) -> *mut page_t;
+    /// Takes pages out of what may be locked; 0 when there are not that many.
+    pub fn page_resv(npages: pgcnt_t, flags: uint_t) -> core::ffi::c_int;
+    /// Takes a free page for the function of its kind: 0 or an errno.
+    pub fn page_trycapture(
+        pp: *mut page_t,
+        szc: uint_t,
+        flags: uint_t,
+        datap: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// Takes a page's lock if it is free; 0 when it is not.
+    pub fn page_trylock(pp: *mut page_t, se: se_t) -> core::ffi::c_int;
+    /// From shared to exclusive; 0 when others share it.
+    pub fn page_tryupgrade(pp: *mut page_t) -> core::ffi::c_int;
+    /// Gives a page's lock up.
+    pub fn page_unlock(pp: *mut page_t);
+    /// Gives pages of page_resv back.
+    pub fn page_unresv(npages: pgcnt_t);
+    /// What protects a vnode's pages.
+    pub fn page_vnode_mutex(vp: *mut vnode_t) -> *mut kmutex_t;
+    /// Zeroes part of a page.
+    pub fn pagezero(pp: *mut page_t, off: uint_t, len: uint_t);
+    /// Whether a frame is memory.
+    pub fn pf_is_memory(pfn: pfn_t) -> core::ffi::c_int;
+    /// Protects the counts of pages.
+    pub static mut freemem_lock: kmutex_t;
     /// The operations of the kernel's own device segments; internal.
     pub static mut segdev_ops: seg_ops;
     /// Makes a device segment; internal.
     pub fn segdev_create(
         p: *mut *mut seg,
         arg: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// Makes a segment of a vnode; as_map's argument.
+    pub fn segvn_create(
+        segpp: *mut *mut seg,
+        argsp: *mut core::ffi::c_void,
     ) -> core::ffi::c_int;
 }

@@ -47,4 +47,7 @@ extern void vzcmn_err(zoneid_t zoneid, int level, const char *format, va_list ap
 /** cmn_err to one zone. */
 extern void zcmn_err(zoneid_t zoneid, int level, const char *format, ...);
 
+/** zprintf with a va_list. */
+extern void vzprintf(zoneid_t zoneid, const char *fmt, va_list ap);
+
 #endif /* _SYS_CMN_ERR_H */

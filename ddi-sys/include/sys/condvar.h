@@ -53,5 +53,9 @@ extern int cv_wait_sig(kcondvar_t *cvp, kmutex_t *mutexp);
 extern int cv_timedwait_sig_hrtime(kcondvar_t *cvp, kmutex_t *mutexp, hrtime_t timeout);
 /** Waits, signals allowed, until a time of day; for ever when it is NULL. */
 extern int cv_waituntil_sig(kcondvar_t *cvp, kmutex_t *mutexp, timestruc_t *when, int timecheck);
+/** cv_wait that does not keep a process from being stopped. */
+extern void cv_wait_stop(kcondvar_t *cvp, kmutex_t *mutexp, int wakeup_time);
+/** cv_wait_sig that says apart whether a signal came. */
+extern int cv_wait_sig_swap_core(kcondvar_t *cvp, kmutex_t *mutexp, int *sigret);
 
 #endif /* _SYS_CONDVAR_H */

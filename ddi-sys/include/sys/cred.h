@@ -33,4 +33,15 @@ extern struct cred *kcred;
 #define CRED() ddi_get_cred()
 extern cred_t *ddi_get_cred(void);
 
+/** A copy. */
+extern cred_t *crdup(cred_t *credp);
+/** Gives a hold up. */
+extern void crfree(cred_t *credp);
+/** A new credential. */
+extern cred_t *crget(void);
+/** Number of holds. */
+extern uint_t crgetref(const cred_t *credp);
+/** Holds a credential. */
+extern void crhold(cred_t *credp);
+
 #endif /* _SYS_CRED_H */

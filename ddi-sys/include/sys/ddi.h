@@ -60,6 +60,16 @@ extern struct buf *getrbuf(int flag);
 extern o_dev_t cmpdev(dev_t dev);
 /** One value of the kernel by number. */
 extern int drv_getparm(uint_t parm, void *valuep);
+/** drv_getparm's other way; for counters. */
+extern int drv_setparm(uint_t parm, ulong_t value);
+/** External to internal major number. */
+extern int etoimajor(major_t emajnum);
+/** Internal to external major number. */
+extern int itoemajor(major_t imajnum, int lastemaj);
+/** The greater. */
+extern int max(int a, int b);
+/** The lesser. */
+extern int min(int a, int b);
 /** A device number from its old 16-bit form. */
 extern dev_t expdev(dev_t dev);
 /** The lbolt that is some ticks away. */

@@ -71,4 +71,7 @@ extern void kmem_free(void *buf, size_t size);
 /** kmem_alloc, zeroed. */
 extern void *kmem_zalloc(size_t size, int flag);
 
+/** Gives unused identifiers back. */
+extern void kmem_reap_idspace(void);
+
 #endif /* _SYS_KMEM_H */

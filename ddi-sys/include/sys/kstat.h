@@ -146,6 +146,12 @@ extern void kstat_rele(kstat_t *ksp);
 extern void kstat_delete_byname(const char *module, int instance, const char *name);
 /** The same in one zone. */
 extern void kstat_delete_byname_zone(const char *module, int instance, const char *name, zoneid_t zoneid);
+/** Shows a kstat in one more zone. */
+extern void kstat_zone_add(kstat_t *ksp, zoneid_t zoneid);
+/** Whether a kstat is shown in a zone. */
+extern int kstat_zone_find(kstat_t *ksp, zoneid_t zoneid);
+/** Shows a kstat in one zone less. */
+extern void kstat_zone_remove(kstat_t *ksp, zoneid_t zoneid);
 /** Makes a set visible. */
 extern void kstat_install(kstat_t *ksp);
 /** Name and type of one named value. */

@@ -32,6 +32,8 @@ extern int mutex_owned(const kmutex_t *mutexp);
 extern struct _kthread *mutex_owner(const kmutex_t *mutexp);
 /** Takes the mutex when it is free; nonzero when taken. */
 extern int mutex_tryenter(kmutex_t *mutexp);
+/** Waits until what other processors do with mutexes is seen. */
+extern void mutex_sync(void);
 
 #define MUTEX_HELD(x) (mutex_owned(x))
 #define MUTEX_NOT_HELD(x) (!mutex_owned(x))

@@ -841,4 +841,84 @@ extern size_t kiconvstr(const char *tocode, const char *fromcode, char *inarray,
 #define TASKQ_DEFAULTPRI (-1)
 #define DDI_MODEL_CONVERT(mode) ddi_model_convert_from((mode) & FMODELS)
 
+typedef struct __ddi_strid ddi_strid;
+
+/** An interrupt handler at high priority; fails. */
+extern int ddi_add_fastintr(dev_info_t *dip, uint_t inumber, ddi_iblock_cookie_t *iblock_cookiep,
+    ddi_idevice_cookie_t *idevice_cookiep, uint_t (*hi_int_handler)(void));
+/** Whether one device is part of another. */
+extern int ddi_dev_affinity(dev_info_t *a, dev_info_t *b);
+/** The last part of a node's path. */
+extern char *ddi_deviname(dev_info_t *dip, char *name);
+/** The next node of the same driver. */
+extern dev_info_t *ddi_get_next(dev_info_t *dip);
+/** What the nexus keeps for a node. */
+extern void *ddi_get_parent_data(dev_info_t *dip);
+/** Loads and holds a driver: its operations. */
+extern struct dev_ops *ddi_hold_installed_driver(major_t major);
+/** Loads a driver. */
+extern int ddi_install_driver(char *idstring);
+/** A driver's name and the number at its end. */
+extern int ddi_parse(const char *str, char *alnum, uint_t *nump);
+/** The device number behind a path below /devices. */
+extern dev_t ddi_pathname_to_dev_t(char *pathname);
+/** Forgets what is cached of a property. */
+extern void ddi_prop_cache_invalidate(dev_t dev, dev_info_t *dip, char *name, int flags);
+/** Ends ddi_hold_installed_driver. */
+extern void ddi_rele_driver(major_t major);
+/** Rings the console's bell. */
+extern void ddi_ring_console_bell(clock_t duration);
+/** Calls the functions of a list. */
+extern void ddi_run_callback(uintptr_t *listid);
+/** Puts a function on a list. */
+extern void ddi_set_callback(int (*funcp)(caddr_t), caddr_t arg, uintptr_t *listid);
+/** Sets what rings the console's bell. */
+extern void ddi_set_console_bell(void (*bellfunc)(clock_t duration));
+/** Sets what the nexus keeps for a node. */
+extern void ddi_set_parent_data(dev_info_t *dip, void *pd);
+/** Whether a node's driver is a STREAMS driver. */
+extern int ddi_streams_driver(dev_info_t *dip);
+/** A string's number in a table, which it gets if it has none. */
+extern id_t ddi_strid_alloc(ddi_strid *strid, char *str);
+/** Frees a table. */
+extern void ddi_strid_fini(ddi_strid **strid_p);
+/** Frees a string. */
+extern void ddi_strid_free(ddi_strid *strid, id_t id);
+/** The string of a number, or NULL. */
+extern char *ddi_strid_id2str(ddi_strid *strid, id_t id);
+/** A table of strings by number. */
+extern int ddi_strid_init(ddi_strid **strid_p, int n_items);
+/** The number of a string, or 0. */
+extern id_t ddi_strid_str2id(ddi_strid *strid, char *str);
+/** Whether a node is below the pseudo nexus. */
+extern int is_pseudo_device(dev_info_t *dip);
+/** ddi_prop_op_nblocks with a size of blocks. */
+extern int ddi_prop_op_nblocks_blksize(dev_t dev, dev_info_t *dip, ddi_prop_op_t prop_op, int mod_flags,
+    char *name, caddr_t valuep, int *lengthp, uint64_t nblocks64, uint_t blksize);
+/** ddi_prop_op_size with a size of blocks. */
+extern int ddi_prop_op_size_blksize(dev_t dev, dev_info_t *dip, ddi_prop_op_t prop_op, int mod_flags,
+    char *name, caddr_t valuep, int *lengthp, uint64_t size64, uint_t blksize);
+/** The older name of pci_config_get8. */
+extern uint8_t pci_config_getb(ddi_acc_handle_t handle, off_t off);
+/** The older name of pci_config_get32. */
+extern uint32_t pci_config_getl(ddi_acc_handle_t handle, off_t off);
+/** The older name of pci_config_get64. */
+extern uint64_t pci_config_getll(ddi_acc_handle_t handle, off_t off);
+/** The older name of pci_config_get16. */
+extern uint16_t pci_config_getw(ddi_acc_handle_t handle, off_t off);
+/** The older name of pci_config_put8. */
+extern void pci_config_putb(ddi_acc_handle_t handle, off_t off, uint8_t val);
+/** The older name of pci_config_put32. */
+extern void pci_config_putl(ddi_acc_handle_t handle, off_t off, uint32_t val);
+/** The older name of pci_config_put64. */
+extern void pci_config_putll(ddi_acc_handle_t handle, off_t off, uint64_t val);
+/** The older name of pci_config_put16. */
+extern void pci_config_putw(ddi_acc_handle_t handle, off_t off, uint16_t val);
+/** Appends a string. */
+extern char *strcat(char *dst, const char *src);
+/** The first of some characters, or NULL. */
+extern char *strpbrk(const char *s, const char *accept);
+/** Cuts the next part off a string. */
+extern char *strsep(char **stringp, const char *delim);
+
 #endif /* _SYS_SUNDDI_H */

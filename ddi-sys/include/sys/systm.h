@@ -46,6 +46,8 @@ extern uint_t set_errno(uint_t error);
 extern int strcasecmp(const char *s1, const char *s2);
 /** Order without regard to case, at most n characters. */
 extern int strncasecmp(const char *s1, const char *s2, size_t n);
+/** The highest bit set, from 1; 0 for none. */
+extern int highbit64(uint64_t value);
 /** The last such character, or NULL. */
 extern char *strrchr(const char *s, int c);
 /** Calls a function after some ticks, in soft interrupt context. */

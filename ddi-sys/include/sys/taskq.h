@@ -43,6 +43,17 @@ extern void taskq_suspend(taskq_t *tq);
 extern int taskq_suspended(taskq_t *tq);
 /** Waits until everything queued so far is done. */
 extern void taskq_wait(taskq_t *tq);
+/** Does nothing. */
+extern void nulltask(void *p);
+/** taskq_create with an instance number. */
+extern taskq_t *taskq_create_instance(const char *name, int instance, int nthreads, pri_t pri, int minalloc,
+    int maxalloc, uint_t flags);
+/** taskq_create with threads of a process of the kernel's. */
+extern taskq_t *taskq_create_proc(const char *name, int nthreads, pri_t pri, int minalloc, int maxalloc,
+    proc_t *proc, uint_t flags);
+/** The same in the system duty cycle class. */
+extern taskq_t *taskq_create_sysdc(const char *name, int nthreads, int minalloc, int maxalloc, proc_t *proc,
+    uint_t dc, uint_t flags);
 
 /** The kernel's own queue. */
 extern taskq_t *system_taskq;

@@ -16,4 +16,13 @@ extern kthread_t *threadp(void);
 
 #define curthread (threadp())
 
+/** Makes a key for thread-specific data. */
+extern void tsd_create(uint_t *keyp, void (*destructor)(void *));
+/** Ends a key. */
+extern void tsd_destroy(uint_t *keyp);
+/** The calling thread's value. */
+extern void *tsd_get(uint_t key);
+/** Sets the calling thread's value: 0 or an errno. */
+extern int tsd_set(uint_t key, void *value);
+
 #endif /* _SYS_THREAD_H */

@@ -30,6 +30,18 @@ extern int64_t ddi_get_lbolt64(void);
 extern void gethrestime(timespec_t *p);
 /** Nanoseconds since boot. */
 extern hrtime_t gethrtime(void);
+/** Nanoseconds as a timespec. */
+extern void hrt2ts(hrtime_t hrt, timestruc_t *p);
+/** Nanoseconds as a timeval. */
+extern void hrt2tv(hrtime_t hrt, struct timeval *p);
+/** Adds a time to another. */
+extern void timevaladd(struct timeval *p, struct timeval *add);
+/** Takes a time from another. */
+extern void timevalsub(struct timeval *p, struct timeval *sub);
+/** A timespec as nanoseconds. */
+extern hrtime_t ts2hrt(const timestruc_t *p);
+/** A timeval as nanoseconds. */
+extern hrtime_t tv2hrt(struct timeval *p);
 
 /** 1000 / hz, or 0 when ticks are shorter. */
 extern int msec_per_tick;

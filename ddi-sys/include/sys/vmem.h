@@ -49,4 +49,7 @@ extern void *vmem_xalloc(vmem_t *vmp, size_t size, size_t align, size_t phase, s
 /** Gives vmem_xalloc's piece back. */
 extern void vmem_xfree(vmem_t *vmp, void *vaddr, size_t size);
 
+/** The arena of kernel addresses; internal. */
+extern vmem_t *heap_arena;
+
 #endif /* _SYS_VMEM_H */

@@ -16,4 +16,11 @@ extern void map_addr(caddr_t *addrp, size_t len, offset_t off, int flag, uint_t 
 /** Whether a range can belong to a process; internal. */
 extern int valid_usr_range(caddr_t addr, size_t len, uint_t flags, struct as *as, caddr_t addr2);
 
+/** Pages that could be locked at first; internal, as are those below. */
+extern pgcnt_t availrmem_initial;
+/** Pages that are free. */
+extern pgcnt_t freemem;
+/** Pages that must not be used up. */
+extern pgcnt_t swapfs_minfree;
+
 #endif /* _SYS_VMSYSTM_H */

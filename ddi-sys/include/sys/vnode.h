@@ -26,4 +26,23 @@ extern int fop_delmap(vnode_t *vp, offset_t off, struct as *as, caddr_t addr, si
 /** Gives up a reference. */
 extern void vn_rele(vnode_t *vp);
 
+struct fs_operation_def;
+struct vnodeops;
+typedef struct vnodeops vnodeops_t;
+
+/** A vnode with one reference; internal, as are those below. */
+extern vnode_t *vn_alloc(int kmflag);
+/** Frees a vnode. */
+extern void vn_free(vnode_t *vp);
+/** Frees operations. */
+extern void vn_freevnodeops(vnodeops_t *vnops);
+/** A vnode's operations. */
+extern vnodeops_t *vn_getops(vnode_t *vp);
+/** Operations from a template of names and functions. */
+extern int vn_make_ops(const char *name, const struct fs_operation_def *templ, vnodeops_t **actual);
+/** Makes a vnode as new. */
+extern void vn_reinit(vnode_t *vp);
+/** Sets a vnode's operations. */
+extern void vn_setops(vnode_t *vp, vnodeops_t *vnodeops);
+
 #endif /* _SYS_VNODE_H */

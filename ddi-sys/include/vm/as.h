@@ -8,6 +8,7 @@
 #include <sys/condvar.h>
 #include <sys/mutex.h>
 #include <vm/seg_enum.h>
+#include <vm/seg.h>
 
 /** The first members of an address space, the same in all kernels; what follows them differs. */
 struct as {
@@ -38,6 +39,26 @@ extern void as_rangelock(struct as *as);
 extern void as_rangeunlock(struct as *as);
 /** Removes a range of an address space; internal. */
 extern int as_unmap(struct as *as, caddr_t addr, size_t len);
+/** Has a function called when a range changes; internal, as are those below. */
+extern int as_add_callback(struct as *as, void (*func)(), void *arg, uint_t events, caddr_t vaddr, size_t size,
+    int sleepflag);
+/** 0 when such an access is allowed in all of a range. */
+extern int as_checkprot(struct as *as, caddr_t addr, size_t size, uint_t prot);
+/** Advice and memory locks. */
+extern int as_ctl(struct as *as, caddr_t addr, size_t size, int func, int attr, uintptr_t arg, ulong_t *lock_map,
+    size_t pos);
+/** Ends as_add_callback. */
+extern uint_t as_delete_callback(struct as *as, void *arg);
+/** A part of a range where nothing is mapped; -1 when there is none. */
+extern int as_gap(struct as *as, size_t minlen, caddr_t *basep, size_t *lenp, uint_t flags, caddr_t addr);
+/** Names the memory at an address. */
+extern int as_getmemid(struct as *as, caddr_t addr, memid_t *memidp);
+/** What is resident in a range, a byte for each page. */
+extern int as_incore(struct as *as, caddr_t addr, size_t size, char *vec, size_t *sizep);
+/** The segment at an address. */
+extern struct seg *as_segat(struct as *as, caddr_t addr);
+/** Changes protections. */
+extern int as_setprot(struct as *as, caddr_t addr, size_t size, uint_t prot);
 
 /** The kernel's address space; internal. */
 extern struct as kas;

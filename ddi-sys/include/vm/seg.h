@@ -69,4 +69,7 @@ extern struct seg *seg_alloc(struct as *as, caddr_t base, size_t size);
 /** Removes a segment from its address space, which is locked as writer; calls its free operation if it has data. */
 extern void seg_free(struct seg *seg);
 
+/** An `inherit` operation that is not supported; internal. */
+extern int seg_inherit_notsup(struct seg *seg, caddr_t addr, size_t len, uint_t behav);
+
 #endif /* _VM_SEG_H */

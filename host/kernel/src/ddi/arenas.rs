@@ -10,7 +10,8 @@ use std::ptr::null_mut;
 use ddi_sys::{id_space_t, id_t, ulong_t, vmem_alloc_t, vmem_free_t, vmem_t};
 use parking_lot::{Condvar, Mutex};
 
-use super::{sync, text};
+use super::args::{Object, Owned, Text};
+use super::sync;
 use crate::board::report;
 
 /// Free and allocated segments of numbers, in units of the arena's quantum at least.
@@ -88,11 +89,22 @@ struct Arena {
 }
 
 impl Arena {
-    /// # Safety
-    /// `arena` is a live one of vmem_create.
-    unsafe fn of<'a>(arena: *mut vmem_t) -> &'a Arena {
-        // SAFETY: the caller's promise.
-        unsafe { &*arena.cast::<Arena>() }
+    /// An arena of `size` numbers from `base` on.
+    fn create(
+        name: String,
+        base: u64,
+        size: u64,
+        quantum: u64,
+        source: (usize, vmem_alloc_t, vmem_free_t),
+    ) -> *mut vmem_t {
+        let mut segments = Segments::default();
+        if size > 0 {
+            segments.add(base, size);
+        }
+        let (source, alloc, free) = source;
+        let (spans, segments, freed) = (Mutex::default(), Mutex::new(segments), Condvar::new());
+        let quantum = quantum.max(1);
+        Box::into_raw(Box::new(Arena { name, quantum, source, alloc, free, spans, segments, freed })).cast()
     }
 
     fn want(&self, size: usize) -> Want {
@@ -163,21 +175,13 @@ impl Arena {
 
 /// The arena behind `heap_arena`; made once, for ever.
 pub(super) fn heap() -> *mut vmem_t {
-    let base = crate::vm::kva::base() as *mut c_void;
-    // SAFETY: an arena over address space that is set aside for it.
-    unsafe {
-        vmem_create(
-            c"heap".as_ptr(),
-            base,
-            crate::vm::kva::SIZE,
-            4096,
-            None,
-            None,
-            null_mut(),
-            0,
-            ddi_sys::VM_SLEEP,
-        )
-    }
+    Arena::create(
+        "heap".into(),
+        crate::vm::kva::base() as u64,
+        crate::vm::kva::SIZE as u64,
+        4096,
+        (0, None, None),
+    )
 }
 
 /// Numbers that id_alloc gives in turn.
@@ -187,13 +191,6 @@ struct IdSpace {
 }
 
 impl IdSpace {
-    /// # Safety
-    /// `space` is a live one of id_space_create.
-    unsafe fn of<'a>(space: *mut id_space_t) -> &'a IdSpace {
-        // SAFETY: the caller's promise.
-        unsafe { &*space.cast::<IdSpace>() }
-    }
-
     /// The next number behind the last one given, or the first free one; -1 when there is none and the caller will not wait.
     fn allocate(&self, first: bool, wait: bool) -> id_t {
         let want = |min| Want { size: 1, align: 1, phase: 0, nocross: 0, min, max: u64::MAX };
@@ -224,10 +221,20 @@ struct ResourceMap {
     freed: Condvar,
 }
 
+impl ResourceMap {
+    fn create() -> *mut c_void {
+        Box::into_raw(Box::new(ResourceMap { segments: Mutex::default(), freed: Condvar::new() })).cast()
+    }
+
+    fn want(size: usize) -> Want {
+        Want { size: size as u64, align: 1, phase: 0, nocross: 0, min: 0, max: u64::MAX }
+    }
+}
+
 ddi! {
     /// vmem_create.
     fn vmem_create(
-        name: *const c_char,
+        name: Text,
         base: *mut c_void,
         size: usize,
         quantum: usize,
@@ -237,28 +244,11 @@ ddi! {
         _cache: usize,
         _flags: c_int,
     ) -> *mut vmem_t {
-        let mut segments = Segments::default();
-        if size > 0 {
-            segments.add(base as u64, size as u64);
-        }
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
-        let arena = Arena {
-            name,
-            quantum: quantum.max(1) as u64,
-            source: source as usize,
-            alloc,
-            free,
-            spans: Mutex::default(),
-            segments: Mutex::new(segments),
-            freed: Condvar::new(),
-        };
-        Box::into_raw(Box::new(arena)).cast()
+        Arena::create(name.text(), base as u64, size as u64, quantum as u64, (source as usize, alloc, free))
     }
     /// vmem_destroy: everything must have been freed.
-    fn vmem_destroy(arena: *mut vmem_t) {
-        // SAFETY: made by vmem_create, given back now.
-        let arena = unsafe { Box::from_raw(arena.cast::<Arena>()) };
+    fn vmem_destroy(arena: Owned<Arena, vmem_t>) {
+        let arena = arena.there();
         let used = arena.segments.lock().used.len();
         if used > 0 {
             let what = format!("{used} segments of arena {} are still allocated", arena.name);
@@ -272,19 +262,17 @@ ddi! {
         }
     }
     /// vmem_alloc.
-    fn vmem_alloc(arena: *mut vmem_t, size: usize, flags: c_int) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let arena = unsafe { Arena::of(arena) };
+    fn vmem_alloc(arena: Object<Arena, vmem_t>, size: usize, flags: c_int) -> *mut c_void {
+        let arena = arena.there();
         arena.allocate(&arena.want(size), flags)
     }
     /// vmem_free.
-    fn vmem_free(arena: *mut vmem_t, address: *mut c_void, size: usize) {
-        // SAFETY: the driver's promise.
-        unsafe { Arena::of(arena) }.release(address, size, "vmem_free");
+    fn vmem_free(arena: Object<Arena, vmem_t>, address: *mut c_void, size: usize) {
+        arena.there().release(address, size, "vmem_free");
     }
     /// vmem_xalloc: with alignment and bounds.
     fn vmem_xalloc(
-        arena: *mut vmem_t,
+        arena: Object<Arena, vmem_t>,
         size: usize,
         align: usize,
         phase: usize,
@@ -293,8 +281,7 @@ ddi! {
         max: *mut c_void,
         flags: c_int,
     ) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let arena = unsafe { Arena::of(arena) };
+        let arena = arena.there();
         let mut want = arena.want(size);
         want.align = want.align.max(align as u64);
         want.phase = phase as u64;
@@ -304,9 +291,8 @@ ddi! {
         arena.allocate(&want, flags)
     }
     /// vmem_xfree.
-    fn vmem_xfree(arena: *mut vmem_t, address: *mut c_void, size: usize) {
-        // SAFETY: the driver's promise.
-        unsafe { Arena::of(arena) }.release(address, size, "vmem_xfree");
+    fn vmem_xfree(arena: Object<Arena, vmem_t>, address: *mut c_void, size: usize) {
+        arena.there().release(address, size, "vmem_xfree");
     }
 
     /// id_space_create(9F): numbers from `low` to below `high`.
@@ -318,42 +304,35 @@ ddi! {
         Box::into_raw(Box::new(IdSpace { segments: Mutex::new((segments, 0)), freed: Condvar::new() })).cast()
     }
     /// id_space_destroy(9F).
-    fn id_space_destroy(space: *mut id_space_t) {
-        // SAFETY: made by id_space_create, given back now.
-        drop(unsafe { Box::from_raw(space.cast::<IdSpace>()) });
+    fn id_space_destroy(space: Owned<IdSpace, id_space_t>) {
+        drop(space.there());
     }
     /// id_alloc(9F): the next one; waits for one.
-    fn id_alloc(space: *mut id_space_t) -> id_t {
-        // SAFETY: the driver's promise.
-        unsafe { IdSpace::of(space) }.allocate(false, true)
+    fn id_alloc(space: Object<IdSpace, id_space_t>) -> id_t {
+        space.there().allocate(false, true)
     }
     /// id_alloc_nosleep(9F): -1 when there is none.
-    fn id_alloc_nosleep(space: *mut id_space_t) -> id_t {
-        // SAFETY: the driver's promise.
-        unsafe { IdSpace::of(space) }.allocate(false, false)
+    fn id_alloc_nosleep(space: Object<IdSpace, id_space_t>) -> id_t {
+        space.there().allocate(false, false)
     }
     /// id_allocff(9F): the lowest one; waits for one.
-    fn id_allocff(space: *mut id_space_t) -> id_t {
-        // SAFETY: the driver's promise.
-        unsafe { IdSpace::of(space) }.allocate(true, true)
+    fn id_allocff(space: Object<IdSpace, id_space_t>) -> id_t {
+        space.there().allocate(true, true)
     }
     /// id_allocff_nosleep(9F): the lowest one, -1 when there is none.
-    fn id_allocff_nosleep(space: *mut id_space_t) -> id_t {
-        // SAFETY: the driver's promise.
-        unsafe { IdSpace::of(space) }.allocate(true, false)
+    fn id_allocff_nosleep(space: Object<IdSpace, id_space_t>) -> id_t {
+        space.there().allocate(true, false)
     }
     /// id_alloc_specific_nosleep(9F): this one, or -1 when it is not free.
-    fn id_alloc_specific_nosleep(space: *mut id_space_t, id: id_t) -> id_t {
+    fn id_alloc_specific_nosleep(space: Object<IdSpace, id_space_t>, id: id_t) -> id_t {
         let at = (i64::from(id) + BIAS) as u64;
         let want = Want { size: 1, align: 1, phase: 0, nocross: 0, min: at, max: at + 1 };
-        // SAFETY: the driver's promise.
-        let space = unsafe { IdSpace::of(space) };
+        let space = space.there();
         if space.segments.lock().0.take(&want).is_some() { id } else { -1 }
     }
     /// id_space_extend(9F): numbers from `low` to below `high`, too.
-    fn id_space_extend(space: *mut id_space_t, low: id_t, high: id_t) {
-        // SAFETY: the driver's promise.
-        let space = unsafe { IdSpace::of(space) };
+    fn id_space_extend(space: Object<IdSpace, id_space_t>, low: id_t, high: id_t) {
+        let space = space.there();
         if high > low {
             let (start, size) = ((i64::from(low) + BIAS) as u64, (i64::from(high) - i64::from(low)) as u64);
             space.segments.lock().0.add(start, size);
@@ -361,9 +340,8 @@ ddi! {
         }
     }
     /// id_free(9F).
-    fn id_free(space: *mut id_space_t, id: id_t) {
-        // SAFETY: the driver's promise.
-        let space = unsafe { IdSpace::of(space) };
+    fn id_free(space: Object<IdSpace, id_space_t>, id: id_t) {
+        let space = space.there();
         let mut inner = space.segments.lock();
         let at = (i64::from(id) + BIAS) as u64;
         if inner.0.used.remove(&at).is_none() {
@@ -376,40 +354,34 @@ ddi! {
 
     /// rmallocmap(9F).
     fn rmallocmap(_size: usize) -> *mut c_void {
-        let map = ResourceMap { segments: Mutex::default(), freed: Condvar::new() };
-        Box::into_raw(Box::new(map)).cast()
+        ResourceMap::create()
     }
     /// rmallocmap_wait(9F).
-    fn rmallocmap_wait(size: usize) -> *mut c_void {
-        // SAFETY: no pointers.
-        unsafe { rmallocmap(size) }
+    fn rmallocmap_wait(_size: usize) -> *mut c_void {
+        ResourceMap::create()
     }
     /// rmfreemap(9F).
-    fn rmfreemap(map: *mut c_void) {
-        // SAFETY: made by rmallocmap, given back now.
-        drop(unsafe { Box::from_raw(map.cast::<ResourceMap>()) });
+    fn rmfreemap(map: Owned<ResourceMap, c_void>) {
+        drop(map.there());
     }
     /// rmfree(9F): adds units to the map.
-    fn rmfree(map: *mut c_void, size: usize, index: ulong_t) {
-        // SAFETY: the driver's promise.
-        let map = unsafe { &*map.cast::<ResourceMap>() };
+    fn rmfree(map: Object<ResourceMap, c_void>, size: usize, index: ulong_t) {
+        let map = map.there();
         let mut segments = map.segments.lock();
         segments.used.remove(&index);
         segments.add(index, size as u64);
         map.freed.notify_all();
     }
     /// rmalloc(9F): 0 when there is no room.
-    fn rmalloc(map: *mut c_void, size: usize) -> ulong_t {
-        // SAFETY: the driver's promise.
-        let map = unsafe { &*map.cast::<ResourceMap>() };
-        let want = Want { size: size as u64, align: 1, phase: 0, nocross: 0, min: 0, max: u64::MAX };
+    fn rmalloc(map: Object<ResourceMap, c_void>, size: usize) -> ulong_t {
+        let map = map.there();
+        let want = ResourceMap::want(size);
         map.segments.lock().take(&want).unwrap_or(0)
     }
     /// rmalloc_wait(9F).
-    fn rmalloc_wait(map: *mut c_void, size: usize) -> ulong_t {
-        // SAFETY: the driver's promise.
-        let map = unsafe { &*map.cast::<ResourceMap>() };
-        let want = Want { size: size as u64, align: 1, phase: 0, nocross: 0, min: 0, max: u64::MAX };
+    fn rmalloc_wait(map: Object<ResourceMap, c_void>, size: usize) -> ulong_t {
+        let map = map.there();
+        let want = ResourceMap::want(size);
         let mut segments = map.segments.lock();
         loop {
             if let Some(at) = segments.take(&want) {
@@ -427,12 +399,18 @@ mod tests {
     #[test]
     fn arenas_respect_their_constraints() {
         let (name, none) = (c"test".as_ptr(), null_mut());
-        // SAFETY: an arena of the test, here and below.
-        let arena = unsafe {
-            ddi_sys::vmem_create(name, 0x1000 as *mut c_void, 0x10000, 0x1000, None, None, none, 0, 0)
-        };
-        // SAFETY: as above.
-        let a = unsafe { ddi_sys::vmem_alloc(arena, 100, ddi_sys::VM_NOSLEEP) };
+        let arena = driver!(ddi_sys::vmem_create(
+            name,
+            0x1000 as *mut c_void,
+            0x10000,
+            0x1000,
+            None,
+            None,
+            none,
+            0,
+            0
+        ));
+        let a = driver!(ddi_sys::vmem_alloc(arena, 100, ddi_sys::VM_NOSLEEP));
         assert_eq!(a as usize, 0x1000);
         // SAFETY: as above.
         let b = unsafe {
@@ -440,51 +418,34 @@ mod tests {
             ddi_sys::vmem_xalloc(arena, 0x2000, 0x4000, 0, 0, null_mut(), max, ddi_sys::VM_NOSLEEP)
         };
         assert_eq!(b as usize, 0x4000);
-        // SAFETY: as above.
-        assert!(unsafe { ddi_sys::vmem_alloc(arena, 0x10000, ddi_sys::VM_NOSLEEP) }.is_null());
-        // SAFETY: as above.
-        unsafe { ddi_sys::vmem_xfree(arena, b, 0x2000) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::vmem_free(arena, a, 100) };
-        // SAFETY: as above.
-        let all = unsafe { ddi_sys::vmem_alloc(arena, 0x10000, ddi_sys::VM_NOSLEEP) };
+        assert!(driver!(ddi_sys::vmem_alloc(arena, 0x10000, ddi_sys::VM_NOSLEEP)).is_null());
+        driver!(ddi_sys::vmem_xfree(arena, b, 0x2000));
+        driver!(ddi_sys::vmem_free(arena, a, 100));
+        let all = driver!(ddi_sys::vmem_alloc(arena, 0x10000, ddi_sys::VM_NOSLEEP));
         assert_eq!(all as usize, 0x1000);
-        // SAFETY: as above.
-        unsafe { ddi_sys::vmem_free(arena, all, 0x10000) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::vmem_destroy(arena) };
+        driver!(ddi_sys::vmem_free(arena, all, 0x10000));
+        driver!(ddi_sys::vmem_destroy(arena));
     }
 
     #[test]
     fn ids_come_in_turn_or_lowest_first() {
-        // SAFETY: an id space of the test, here and below.
-        let ids = unsafe { ddi_sys::id_space_create(c"test".as_ptr(), 5, 8) };
-        // SAFETY: as above.
-        let next = || unsafe { ddi_sys::id_alloc_nosleep(ids) };
+        let ids = driver!(ddi_sys::id_space_create(c"test".as_ptr(), 5, 8));
+        let next = || driver!(ddi_sys::id_alloc_nosleep(ids));
         assert_eq!((next(), next()), (5, 6));
-        // SAFETY: as above.
-        unsafe { ddi_sys::id_free(ids, 5) };
+        driver!(ddi_sys::id_free(ids, 5));
         assert_eq!(next(), 7);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::id_allocff_nosleep(ids) }, 5);
+        assert_eq!(driver!(ddi_sys::id_allocff_nosleep(ids)), 5);
         assert_eq!(next(), -1);
-        // SAFETY: as above.
-        unsafe { ddi_sys::id_space_destroy(ids) };
+        driver!(ddi_sys::id_space_destroy(ids));
     }
 
     #[test]
     fn resource_maps() {
-        // SAFETY: a map of the test, here and below.
-        let map = unsafe { ddi_sys::rmallocmap(8) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::rmfree(map, 10, 1) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::rmalloc(map, 4) }, 1);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::rmalloc(map, 7) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::rmalloc(map, 6) }, 5);
-        // SAFETY: as above.
-        unsafe { ddi_sys::rmfreemap(map) };
+        let map = driver!(ddi_sys::rmallocmap(8));
+        driver!(ddi_sys::rmfree(map, 10, 1));
+        assert_eq!(driver!(ddi_sys::rmalloc(map, 4)), 1);
+        assert_eq!(driver!(ddi_sys::rmalloc(map, 7)), 0);
+        assert_eq!(driver!(ddi_sys::rmalloc(map, 6)), 5);
+        driver!(ddi_sys::rmfreemap(map));
     }
 }

@@ -10,9 +10,14 @@
 //! | [`In`] | `T *` | NULL, or a `T` to read |
 //! | [`Out`] | `T *` | NULL, or room for a `T`, which may hold anything |
 //! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
+//! | [`Struct`] | `T *` | a structure that both sides read and write field by field; `Option` of it: or NULL |
 //! | [`Memory`] | `void *` | memory of the length that the manual page says, initialised where it is read; processes and devices may change it at any time |
+//! | [`Span`] | | such memory with its length |
 //! | [`Object`] | `T *` | NULL, or what the host gave it, not given back yet |
+//! | [`Owned`] | `T *` | what the host gave it, given back with this call |
 //! | [`Word`] | `T *` | a lock of eight aligned bytes, used as a lock only |
+//!
+//! NULL where the manual page allows none is reported by the methods that need a value, before it is followed.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
@@ -20,6 +25,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use ddi_sys::{kmutex_t, krwlock_t, ksema_t};
+
+use crate::board::report;
+
+/// Reports NULL where the manual page allows none.
+fn missing<T>() -> ! {
+    report::panic(&format!("NULL is passed where a {} is needed", std::any::type_name::<T>()))
+}
 
 /// An argument of a DDI function.
 pub trait Argument: Sized {
@@ -148,11 +160,19 @@ impl<'a, P> Text<'a, P> {
 macro_rules! place {
     ($(#[$doc:meta])* $name:ident, $p:ty) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Debug)]
         pub struct $name<'a, T, P = $p> {
             at: *mut T,
             _of: PhantomData<(&'a T, P)>,
         }
+
+        impl<T, P> Clone for $name<'_, T, P> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T, P> Copy for $name<'_, T, P> {}
 
         impl<T, P: Pointer<T>> Argument for $name<'_, T, P> {
             type C = P;
@@ -190,6 +210,11 @@ impl<T: Copy, P> In<'_, T, P> {
         // SAFETY: the invariant, if it is not NULL.
         NonNull::new(self.at).map(|at| unsafe { at.read() })
     }
+
+    /// Returns the value; NULL is reported.
+    pub fn value(self) -> T {
+        self.get().unwrap_or_else(|| missing::<T>())
+    }
 }
 
 place! {
@@ -208,6 +233,14 @@ impl<T, P> Out<'_, T, P> {
             unsafe { at.write(value) };
         }
     }
+
+    /// Stores the result; NULL is reported.
+    pub fn put(self, value: T) {
+        if self.is_null() {
+            missing::<T>();
+        }
+        self.set(value);
+    }
 }
 
 place! {
@@ -225,6 +258,11 @@ impl<T: Copy, P> InOut<'_, T, P> {
         NonNull::new(self.at).map(|at| unsafe { at.read() })
     }
 
+    /// Returns the value; NULL is reported.
+    pub fn value(self) -> T {
+        self.get().unwrap_or_else(|| missing::<T>())
+    }
+
     /// Stores a value, if there is a place for it.
     pub fn set(self, value: T) {
         if let Some(at) = NonNull::new(self.at) {
@@ -232,18 +270,111 @@ impl<T: Copy, P> InOut<'_, T, P> {
             unsafe { at.write(value) };
         }
     }
+
+    /// Stores a value; NULL is reported.
+    pub fn put(self, value: T) {
+        if self.is_null() {
+            missing::<T>();
+        }
+        self.set(value);
+    }
 }
+
+impl<T, P> InOut<'_, *mut T, P> {
+    /// Returns the pointer and stores NULL.
+    pub fn take(self) -> *mut T {
+        let pointer = self.value();
+        self.set(std::ptr::null_mut());
+        pointer
+    }
+}
+
+/// A structure that driver and host both read and write, in place. `field!` reads a field of it, `set_field!` stores one.
+///
+/// # Invariants
+/// An aligned `T` that is there for `'a`; the fields that the function reads are initialised. It is never seen through a reference: fields that the function does
+/// not touch may not be initialised, and others may change them.
+#[derive(Debug)]
+pub struct Struct<'a, T, P = *mut T> {
+    at: NonNull<T>,
+    _of: PhantomData<(&'a T, P)>,
+}
+
+impl<T, P> Clone for Struct<'_, T, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, P> Copy for Struct<'_, T, P> {}
+
+impl<T, P: Pointer<T>> Argument for Struct<'_, T, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        let at = NonNull::new(c.address()).unwrap_or_else(|| missing::<T>());
+        Struct { at, _of: PhantomData }
+    }
+}
+
+impl<T, P: Pointer<T> + Copy> Argument for Option<Struct<'_, T, P>> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        NonNull::new(c.address()).map(|at| Struct { at, _of: PhantomData })
+    }
+}
+
+impl<T, P> Struct<'_, T, P> {
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at.as_ptr()
+    }
+}
+
+/// Reads a field, of a type that can be copied, of a [`Struct`].
+macro_rules! field {
+    ($of:ident . $($field:ident).+) => {{
+        let at = $crate::ddi::args::Struct::pointer($of);
+        // SAFETY: the invariant of `Struct`: the field is there and initialised.
+        $crate::ddi::args::plain(unsafe { (&raw const (*at).$($field).+).read() })
+    }};
+}
+
+/// A value that can be copied: what [`field!`] may read.
+pub(crate) const fn plain<T: Copy>(value: T) -> T {
+    value
+}
+
+/// Stores a field of a [`Struct`].
+macro_rules! set_field {
+    ($of:ident . $($field:ident).+ = $value:expr) => {{
+        let (at, value) = ($crate::ddi::args::Struct::pointer($of), $value);
+        // SAFETY: the invariant of `Struct`: the field is there.
+        unsafe { (&raw mut (*at).$($field).+).write(value) }
+    }};
+}
+
+pub(crate) use {field, set_field};
 
 /// A driver's memory, whose length is another argument's or the manual page's matter. `T` is what C points to, `P` what it passes.
 ///
 /// # Invariants
 /// Valid for `'a` for as many bytes as the manual page of the function says; initialised where the function reads. Others may change it at any time, so it is
 /// copied, and never seen through a reference.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Memory<'a, T = c_void, P = *mut T> {
     at: *mut T,
     _of: PhantomData<(&'a T, P)>,
 }
+
+impl<T, P> Clone for Memory<'_, T, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, P> Copy for Memory<'_, T, P> {}
 
 impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
     type C = P;
@@ -253,7 +384,7 @@ impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
     }
 }
 
-impl<T, P> Memory<'_, T, P> {
+impl<'a, T, P> Memory<'a, T, P> {
     /// Returns whether it is NULL.
     pub fn is_null(self) -> bool {
         self.at.is_null()
@@ -276,12 +407,127 @@ impl<T, P> Memory<'_, T, P> {
         copy
     }
 
+    /// Returns the memory with its length, which another argument or the manual page says.
+    pub fn sized(self, len: usize) -> Span<'a> {
+        Span { at: self.at.cast(), len, _of: PhantomData }
+    }
+
+    /// Returns the memory as that of elements of another type, which the manual page says that it holds.
+    pub fn cast<U>(self) -> Memory<'a, U, P> {
+        Memory { at: self.at.cast(), _of: PhantomData }
+    }
+
+    /// Returns the memory from `offset` on.
+    pub fn after(self, offset: usize) -> Self {
+        Memory { at: self.at.wrapping_byte_add(offset), _of: PhantomData }
+    }
+
     /// Stores bytes at `offset`, no more than the manual page says that it has room for.
     pub fn write(self, offset: usize, bytes: &[u8]) {
         if !bytes.is_empty() {
             let to = self.at.cast::<u8>().wrapping_add(offset);
             // SAFETY: the invariant; `copy` allows that the bytes are the same memory.
             unsafe { std::ptr::copy(bytes.as_ptr(), to, bytes.len()) };
+        }
+    }
+}
+
+impl<T: Copy, P> Memory<'_, T, P> {
+    /// Returns element `index`, of as many as the manual page says that there are.
+    pub fn element(self, index: usize) -> T {
+        // SAFETY: the invariant.
+        unsafe { self.at.wrapping_add(index).read_unaligned() }
+    }
+
+    /// Stores element `index`, of as many as the manual page says that there is room for.
+    pub fn set_element(self, index: usize, value: T) {
+        // SAFETY: the invariant.
+        unsafe { self.at.wrapping_add(index).write_unaligned(value) };
+    }
+}
+
+/// A driver's memory with its length.
+///
+/// # Invariants
+/// Those of [`Memory`], for `len` bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    at: *mut u8,
+    len: usize,
+    _of: PhantomData<&'a u8>,
+}
+
+impl<'a> Span<'a> {
+    /// Returns its length.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut u8 {
+        self.at
+    }
+
+    /// Returns whether it has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns what follows the first `offset` bytes.
+    pub fn after(self, offset: usize) -> Span<'a> {
+        let len = self.len.checked_sub(offset).expect("an offset within the memory");
+        Span { at: self.at.wrapping_add(offset), len, _of: PhantomData }
+    }
+
+    /// Returns its first `len` bytes.
+    pub fn first(self, len: usize) -> Span<'a> {
+        assert!(len <= self.len, "a length within the memory");
+        Span { len, ..self }
+    }
+
+    /// Returns a copy of its bytes.
+    pub fn read(self) -> Vec<u8> {
+        let mut copy = vec![0; self.len];
+        if self.len > 0 {
+            // SAFETY: the invariant; the copy is new.
+            unsafe { std::ptr::copy_nonoverlapping(self.at.cast_const(), copy.as_mut_ptr(), self.len) };
+        }
+        copy
+    }
+
+    /// Stores bytes at `offset`.
+    pub fn write(self, offset: usize, bytes: &[u8]) {
+        let to = self.after(offset).first(bytes.len());
+        if !bytes.is_empty() {
+            // SAFETY: the invariant, for as many bytes; `copy` allows that they are the same memory.
+            unsafe { std::ptr::copy(bytes.as_ptr(), to.at, bytes.len()) };
+        }
+    }
+
+    /// Stores as much of a text as there is room for with a NUL; nothing without room. Returns the length of the text.
+    pub fn write_text(self, text: &[u8]) -> usize {
+        if let Some(most) = self.len.checked_sub(1) {
+            let n = text.len().min(most);
+            self.write(0, &text[..n]);
+            self.write(n, &[0]);
+        }
+        text.len()
+    }
+
+    /// Stores the same byte everywhere.
+    pub fn fill(self, byte: u8) {
+        if self.len > 0 {
+            // SAFETY: the invariant.
+            unsafe { self.at.write_bytes(byte, self.len) };
+        }
+    }
+
+    /// Stores the bytes of memory of the same length, which may be the same memory.
+    pub fn copy_from(self, from: Span<'_>) {
+        assert_eq!(self.len, from.len, "as many bytes");
+        if self.len > 0 {
+            // SAFETY: the invariants of both; `copy` allows that they overlap.
+            unsafe { std::ptr::copy(from.at.cast_const(), self.at, self.len) };
         }
     }
 }
@@ -319,9 +565,45 @@ impl<'a, T: Sync, C, P> Object<'a, T, C, P> {
         unsafe { self.at.as_ref() }
     }
 
+    /// Returns the object; NULL is reported.
+    pub fn there(self) -> &'a T {
+        self.get().unwrap_or_else(|| missing::<T>())
+    }
+
     /// Returns the address.
     pub fn address(self) -> usize {
         self.at.addr()
+    }
+}
+
+/// An object of the host's that the driver gives back. `C` is the type that C points to.
+///
+/// # Invariants
+/// NULL, or what `Box::into_raw` gave for a `Box<T>` that nobody else gives back.
+#[derive(Debug)]
+pub struct Owned<T, C, P = *mut C> {
+    at: *mut T,
+    _of: PhantomData<(C, P)>,
+}
+
+impl<T, C, P: Pointer<C>> Argument for Owned<T, C, P> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Owned { at: c.address().cast(), _of: PhantomData }
+    }
+}
+
+impl<T, C, P> Owned<T, C, P> {
+    /// Returns the object; None for NULL.
+    pub fn get(self) -> Option<Box<T>> {
+        // SAFETY: the invariant, if it is not NULL; this value is used up.
+        NonNull::new(self.at).map(|at| unsafe { Box::from_raw(at.as_ptr()) })
+    }
+
+    /// Returns the object; NULL is reported.
+    pub fn there(self) -> Box<T> {
+        self.get().unwrap_or_else(|| missing::<T>())
     }
 }
 
@@ -358,6 +640,15 @@ impl<T: Lock, P: Pointer<T>> Argument for Word<'_, T, P> {
     }
 }
 
+impl<T: Lock, P: Pointer<T>> Argument for Option<Word<'_, T, P>> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        let at = c.address();
+        (!at.is_null()).then_some(Word { at, _of: PhantomData })
+    }
+}
+
 impl<'a, T, P> Word<'a, T, P> {
     /// Returns the word.
     pub fn word(self) -> &'a AtomicU64 {
@@ -373,5 +664,39 @@ impl<'a, T, P> Word<'a, T, P> {
     /// Returns the pointer.
     pub fn pointer(self) -> *mut T {
         self.at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::report::{Policy, Reported};
+
+    fn span(bytes: &mut [u8]) -> Span<'_> {
+        // SAFETY: the bytes, for as long as they are borrowed.
+        let memory: Memory<'_, u8> = unsafe { Argument::of(bytes.as_mut_ptr()) };
+        memory.sized(bytes.len())
+    }
+
+    #[test]
+    fn memory_is_not_left() {
+        let mut bytes = *b"........";
+        let memory = span(&mut bytes).first(6);
+        assert_eq!((memory.write_text(b"abcdefgh"), memory.after(4).write_text(b"x")), (8, 1));
+        memory.after(6).write_text(b"no room");
+        assert_eq!(memory.read(), b"abcdx\0");
+        assert!(std::panic::catch_unwind(|| memory.write(4, b"123")).is_err());
+        assert!(std::panic::catch_unwind(|| memory.after(7)).is_err());
+        assert!(std::panic::catch_unwind(|| memory.copy_from(memory.first(5))).is_err());
+        assert_eq!(&bytes, b"abcdx\0..");
+    }
+
+    #[test]
+    fn null_is_reported_where_the_manual_page_allows_none() {
+        report::set_policy(Policy::Unwind);
+        let caught =
+            std::panic::catch_unwind(|| driver!(ddi_sys::biodone(std::ptr::null_mut()))).unwrap_err();
+        let what = &caught.downcast_ref::<Reported>().unwrap().0;
+        assert!(what.contains("NULL is passed where a") && what.contains("buf"), "{what}");
     }
 }

@@ -9,11 +9,15 @@ use std::ptr::null_mut;
 
 use ddi_sys::{avl_index_t, avl_node, avl_tree, avl_tree_t, boolean_t};
 
+use super::args::{Argument, InOut, Out};
 use crate::board::report;
 
 type Compare = unsafe extern "C-unwind" fn(*const c_void, *const c_void) -> c_int;
 
 /// A node, or none (NULL).
+///
+/// # Invariants
+/// A node of a driver's tree, or one that is put there: initialised, there, and under the driver's lock, which is its promise; or none, whose fields nobody asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Node(*mut avl_node);
 
@@ -22,7 +26,7 @@ const PAGE: &str = "avl_create(9F)";
 
 impl Node {
     fn get(self) -> avl_node {
-        // SAFETY: a node of the driver's tree: initialised, alive, and under the driver's lock (its promise).
+        // SAFETY: the invariant.
         unsafe { self.0.read() }
     }
     fn put(self, node: avl_node) {
@@ -90,12 +94,23 @@ fn weight(side: usize) -> isize {
 }
 
 /// A driver's tree.
+///
+/// # Invariants
+/// What avl_create made, or room for what it makes, there and under the driver's lock until the function returns: the driver's promise.
 #[derive(Clone, Copy)]
 struct Tree(*mut avl_tree_t);
 
+impl Argument for Tree {
+    type C = *mut avl_tree_t;
+
+    unsafe fn of(c: *mut avl_tree_t) -> Self {
+        Tree(c)
+    }
+}
+
 impl Tree {
     fn get(self) -> avl_tree {
-        // SAFETY: a tree that avl_create made, under the driver's lock (its promise).
+        // SAFETY: the invariant.
         unsafe { self.0.read() }
     }
     fn put(self, tree: avl_tree) {
@@ -248,6 +263,25 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Moves an object whose value has changed to its place. Returns whether it was elsewhere.
+    fn update(self, object: *mut c_void) -> bool {
+        let node = self.node(object);
+        let wrong = |side: usize| {
+            let next = node.walk(side);
+            next != NONE && self.compare("avl_update", object, next) == Some(side)
+        };
+        if !wrong(0) && !wrong(1) {
+            return false;
+        }
+        self.remove(node);
+        if let Err((place, side)) = self.find("avl_update", object) {
+            self.insert(node, place, side);
+        }
+        true
+    }
+}
+
 fn side_of(direction: c_int) -> usize {
     usize::from(direction != 0)
 }
@@ -258,12 +292,12 @@ const DONE: usize = 1;
 ddi! {
     /// avl_create(9F).
     fn avl_create(
-        tree: *mut avl_tree_t,
+        tree: Tree,
         compare: Option<unsafe extern "C-unwind" fn(*const c_void, *const c_void) -> c_int>,
         size: usize,
         offset: usize,
     ) {
-        Tree(tree).put(avl_tree {
+        tree.put(avl_tree {
             avl_root: null_mut(),
             avl_compar: compare,
             avl_offset: offset,
@@ -272,32 +306,28 @@ ddi! {
         });
     }
     /// avl_destroy(9F).
-    fn avl_destroy(tree: *mut avl_tree_t) {
-        if Tree(tree).root() != NONE {
+    fn avl_destroy(tree: Tree) {
+        if tree.root() != NONE {
             report::mistake("avl_destroy", "the tree is not empty", PAGE);
         }
     }
     /// avl_find(9F).
-    fn avl_find(tree: *mut avl_tree_t, value: *const c_void, place: *mut avl_index_t) -> *mut c_void {
-        let tree = Tree(tree);
+    fn avl_find(tree: Tree, value: *const c_void, place: Out<avl_index_t>) -> *mut c_void {
         let (found, index) = match tree.find("avl_find", value) {
             Ok(node) => (tree.object(node), 0),
             Err((node, side)) => (null_mut(), node.0 as avl_index_t | side),
         };
         if !place.is_null() {
-            // SAFETY: the driver's variable.
-            unsafe { place.write(index) };
+            place.put(index);
         }
         found
     }
     /// avl_insert(9F).
-    fn avl_insert(tree: *mut avl_tree_t, new: *mut c_void, place: avl_index_t) {
-        let tree = Tree(tree);
+    fn avl_insert(tree: Tree, new: *mut c_void, place: avl_index_t) {
         tree.insert(tree.node(new), Node((place & !7) as *mut avl_node), place & 1);
     }
     /// avl_insert_here(9F).
-    fn avl_insert_here(tree: *mut avl_tree_t, new: *mut c_void, there: *mut c_void, direction: c_int) {
-        let tree = Tree(tree);
+    fn avl_insert_here(tree: Tree, new: *mut c_void, there: *mut c_void, direction: c_int) {
         let (mut node, mut side) = (tree.node(there), side_of(direction));
         if node.child(side) != NONE {
             node = node.child(side).outermost(1 - side);
@@ -306,39 +336,33 @@ ddi! {
         tree.insert(tree.node(new), node, side);
     }
     /// avl_add(9F).
-    fn avl_add(tree: *mut avl_tree_t, new: *mut c_void) {
-        let tree = Tree(tree);
+    fn avl_add(tree: Tree, new: *mut c_void) {
         match tree.find("avl_add", new) {
             Ok(_) => report::mistake("avl_add", "an equal node is in the tree already", PAGE),
             Err((node, side)) => tree.insert(tree.node(new), node, side),
         }
     }
     /// avl_remove(9F).
-    fn avl_remove(tree: *mut avl_tree_t, object: *mut c_void) {
-        let tree = Tree(tree);
+    fn avl_remove(tree: Tree, object: *mut c_void) {
         tree.remove(tree.node(object));
     }
     /// avl_first(9F).
-    fn avl_first(tree: *mut avl_tree_t) -> *mut c_void {
-        let tree = Tree(tree);
+    fn avl_first(tree: Tree) -> *mut c_void {
         tree.object(tree.root().outermost(0))
     }
     /// avl_last(9F).
-    fn avl_last(tree: *mut avl_tree_t) -> *mut c_void {
-        let tree = Tree(tree);
+    fn avl_last(tree: Tree) -> *mut c_void {
         tree.object(tree.root().outermost(1))
     }
     /// avl_walk: AVL_NEXT(9F) and AVL_PREV(9F).
-    fn avl_walk(tree: *mut avl_tree, object: *mut c_void, direction: c_int) -> *mut c_void {
-        let tree = Tree(tree);
+    fn avl_walk(tree: Tree, object: *mut c_void, direction: c_int) -> *mut c_void {
         if object.is_null() {
             return null_mut();
         }
         tree.object(tree.node(object).walk(side_of(direction)))
     }
     /// avl_nearest(9F).
-    fn avl_nearest(tree: *mut avl_tree_t, place: avl_index_t, direction: c_int) -> *mut c_void {
-        let tree = Tree(tree);
+    fn avl_nearest(tree: Tree, place: avl_index_t, direction: c_int) -> *mut c_void {
         let (node, side) = (Node((place & !7) as *mut avl_node), side_of(direction));
         if node == NONE {
             return null_mut();
@@ -346,52 +370,34 @@ ddi! {
         tree.object(if place & 1 == side { node.walk(side) } else { node })
     }
     /// avl_numnodes(9F).
-    fn avl_numnodes(tree: *mut avl_tree_t) -> c_ulong {
-        Tree(tree).get().avl_numnodes
+    fn avl_numnodes(tree: Tree) -> c_ulong {
+        tree.get().avl_numnodes
     }
     /// avl_is_empty(9F).
-    fn avl_is_empty(tree: *mut avl_tree_t) -> boolean_t {
-        (Tree(tree).root() == NONE).into()
+    fn avl_is_empty(tree: Tree) -> boolean_t {
+        (tree.root() == NONE).into()
     }
     /// avl_update(9F).
-    fn avl_update(tree: *mut avl_tree_t, object: *mut c_void) -> boolean_t {
-        let tree = Tree(tree);
-        let node = tree.node(object);
-        let wrong = |side: usize| {
-            let next = node.walk(side);
-            next != NONE && tree.compare("avl_update", object, next) == Some(side)
-        };
-        if !wrong(0) && !wrong(1) {
-            return 0;
-        }
-        tree.remove(node);
-        if let Err((place, side)) = tree.find("avl_update", object) {
-            tree.insert(node, place, side);
-        }
-        1
+    fn avl_update(tree: Tree, object: *mut c_void) -> boolean_t {
+        tree.update(object).into()
     }
-    /// avl_update_lt(9F): the object's value has become less.
-    fn avl_update_lt(tree: *mut avl_tree_t, object: *mut c_void) -> boolean_t {
-        // SAFETY: the driver's promise; the whole place is looked at, which finds what avl_update_lt would.
-        unsafe { avl_update(tree, object) }
+    /// avl_update_lt(9F): the object's value has become less. The whole place is looked at, which finds the same.
+    fn avl_update_lt(tree: Tree, object: *mut c_void) -> boolean_t {
+        tree.update(object).into()
     }
     /// avl_update_gt(9F): the object's value has become greater.
-    fn avl_update_gt(tree: *mut avl_tree_t, object: *mut c_void) -> boolean_t {
-        // SAFETY: as avl_update_lt.
-        unsafe { avl_update(tree, object) }
+    fn avl_update_gt(tree: Tree, object: *mut c_void) -> boolean_t {
+        tree.update(object).into()
     }
     /// avl_swap(9F).
-    fn avl_swap(one: *mut avl_tree_t, two: *mut avl_tree_t) {
-        let (one, two) = (Tree(one), Tree(two));
+    fn avl_swap(one: Tree, two: Tree) {
         let (a, b) = (one.get(), two.get());
         one.put(avl_tree { avl_root: b.avl_root, avl_numnodes: b.avl_numnodes, ..a });
         two.put(avl_tree { avl_root: a.avl_root, avl_numnodes: a.avl_numnodes, ..b });
     }
     /// avl_destroy_nodes(9F).
-    fn avl_destroy_nodes(tree: *mut avl_tree_t, cookie: *mut *mut c_void) -> *mut c_void {
-        let tree = Tree(tree);
-        // SAFETY: the driver's variable.
-        let at = unsafe { cookie.read() } as usize;
+    fn avl_destroy_nodes(tree: Tree, cookie: InOut<*mut c_void>) -> *mut c_void {
+        let at = cookie.value() as usize;
         let from = if at == 0 { tree.root() } else { Node((at & !7) as *mut avl_node) };
         if from == NONE || at == DONE {
             let mut empty = tree.get();
@@ -411,8 +417,7 @@ ddi! {
             parent.hang(leaf.side(), NONE);
             next = parent.0 as usize;
         }
-        // SAFETY: the driver's variable.
-        unsafe { cookie.write(next as *mut c_void) };
+        cookie.put(next as *mut c_void);
         tree.object(leaf)
     }
 }
@@ -450,13 +455,11 @@ mod tests {
     fn keys(tree: &mut avl_tree) -> Vec<i64> {
         let tree: *mut avl_tree = tree;
         let mut keys = Vec::new();
-        // SAFETY: a tree of the tests' items.
-        let mut object = unsafe { avl_first(tree) };
+        let mut object = driver!(avl_first(tree));
         while !object.is_null() {
             // SAFETY: an item in the tree.
             keys.push(unsafe { (*object.cast::<Item>()).key });
-            // SAFETY: as above.
-            object = unsafe { avl_walk(tree, object, 1) };
+            object = driver!(avl_walk(tree, object, 1));
         }
         keys
     }
@@ -465,30 +468,26 @@ mod tests {
     fn trees_stay_ordered_and_balanced() {
         // SAFETY: integers and pointers.
         let mut tree: avl_tree = unsafe { std::mem::zeroed() };
-        // SAFETY: room for a tree.
-        unsafe { avl_create(&mut tree, Some(by_key), size_of::<Item>(), std::mem::offset_of!(Item, node)) };
+        driver!(avl_create(&mut tree, Some(by_key), size_of::<Item>(), std::mem::offset_of!(Item, node)));
         let mut items: Vec<Item> = (0..200)
             .map(|i| Item { key: i * 7919 % 200, node: avl_node { avl_child: [null_mut(); 2], avl_pcb: 0 } })
             .collect();
         let base = items.as_mut_ptr();
         let item = |i: usize| base.wrapping_add(i).cast::<c_void>();
         for i in 0..200 {
-            // SAFETY: an item that is not in the tree.
-            unsafe { avl_add(&mut tree, item(i)) };
+            driver!(avl_add(&mut tree, item(i)));
             height(Tree(&mut tree).root(), NONE, 0);
         }
         assert_eq!(keys(&mut tree), (0..200).collect::<Vec<_>>());
         for i in (0..200).step_by(3) {
-            // SAFETY: an item that is in the tree.
-            unsafe { avl_remove(&mut tree, item(i)) };
+            driver!(avl_remove(&mut tree, item(i)));
             height(Tree(&mut tree).root(), NONE, 0);
         }
         let left: Vec<i64> = keys(&mut tree);
         assert_eq!(left.len() as u64, tree.avl_numnodes);
         assert!(left.is_sorted() && left.len() == 133);
         let (mut cookie, mut out) = (null_mut(), 0);
-        // SAFETY: the tree and the cookie of this loop.
-        while !unsafe { avl_destroy_nodes(&mut tree, &mut cookie) }.is_null() {
+        while !driver!(avl_destroy_nodes(&mut tree, &mut cookie)).is_null() {
             out += 1;
         }
         assert_eq!((out, tree.avl_numnodes), (133, 0));

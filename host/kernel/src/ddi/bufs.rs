@@ -2,11 +2,13 @@
 //!
 //! A buf's semaphores are real: `b_io` is what biowait waits on. physio copies through kernel memory: user pages are not pinned.
 
-use std::ffi::{c_int, c_ulong, c_void};
+use std::ffi::{c_int, c_ulong};
+use std::mem::offset_of;
 use std::ptr::null_mut;
 
-use ddi_sys::{buf, daddr_t, dev_info_t, dev_t, off_t, offset_t, uio};
+use ddi_sys::{buf, daddr_t, dev_info_t, dev_t, ksema_t, off_t, offset_t, uio};
 
+use super::args::{Argument, Memory, Out, Struct, Word, field, set_field};
 use super::{memory, sync, user};
 use crate::board::{log, report};
 use crate::kern::heap;
@@ -17,82 +19,94 @@ const EFAULT: c_int = 14;
 const EINVAL: c_int = 22;
 const PAGE: u64 = 4096;
 
-/// # Safety
-/// `bp` is a live buf.
-unsafe fn of<'a>(bp: *mut buf) -> &'a mut buf {
-    // SAFETY: the caller's promise.
-    unsafe { &mut *bp }
-}
+/// A driver's buf.
+pub(super) type Buf<'a> = Struct<'a, buf>;
+
+/// A buf before anything is set.
+// SAFETY: a buf is plain data, for which zero bytes are a value.
+const EMPTY: buf = buf { b_offset: -1, ..unsafe { std::mem::zeroed() } };
 
 /// The error of a buf that is done.
-fn error(bp: &buf) -> c_int {
-    match (bp.b_flags & ddi_sys::B_ERROR, bp.b_error) {
+fn error(bp: Buf<'_>) -> c_int {
+    match (field!(bp.b_flags) & ddi_sys::B_ERROR, field!(bp.b_error)) {
         (0, _) => 0,
         (_, 0) => EIO,
         (_, error) => error,
     }
 }
 
-/// Where a buf's data are.
-fn data(bp: &buf) -> *mut u8 {
-    // SAFETY: the union has one member.
-    unsafe { bp.b_un.b_addr }.cast()
+/// The data of a buf.
+fn data(bp: Buf<'_>) -> Memory<'_> {
+    let address = field!(bp.b_un.b_addr);
+    // SAFETY: the driver's promise: where a buf's data are.
+    unsafe { Argument::of(address.cast()) }
 }
 
-/// # Safety
-/// `bp` is memory for a buf.
-unsafe fn init(bp: *mut buf) {
-    // SAFETY: a buf is plain data, for which zero bytes are a value.
-    unsafe { bp.write_bytes(0, 1) };
-    // SAFETY: the buf just zeroed.
-    let bp = unsafe { of(bp) };
-    bp.b_offset = -1;
-    // SAFETY: the buf's own semaphores, here and below.
-    unsafe { sync::sema_init(&mut bp.b_sem, 0, null_mut(), 0, null_mut()) };
-    // SAFETY: as above.
-    unsafe { sync::sema_init(&mut bp.b_io, 0, null_mut(), 0, null_mut()) };
+/// A semaphore of a buf, at an offset in it.
+fn semaphore(bp: *mut buf, offset: usize) -> Word<'static, ksema_t> {
+    // SAFETY: the offset of one of the two semaphores of a buf.
+    unsafe { Argument::of(bp.wrapping_byte_add(offset).cast()) }
+}
+
+fn init(bp: Out<'_, buf>) {
+    bp.put(EMPTY);
+    sync::new_semaphore(semaphore(bp.pointer(), offset_of!(buf, b_sem)), 0, null_mut());
+    sync::new_semaphore(semaphore(bp.pointer(), offset_of!(buf, b_io)), 0, null_mut());
+}
+
+/// getrbuf(9F).
+pub(super) fn new(flags: c_int) -> Option<Buf<'static>> {
+    let bp: *mut buf = memory::alloc(size_of::<buf>(), flags).cast();
+    if !bp.is_null() {
+        // SAFETY: just allocated.
+        init(unsafe { Argument::of(bp) });
+    }
+    // SAFETY: NULL, or a buf, until it is freed.
+    unsafe { Argument::of(bp) }
+}
+
+fn free(bp: *mut buf) {
+    memory::free(bp.cast(), size_of::<buf>(), "freerbuf");
+}
+
+/// biowait(9F).
+fn wait(bp: Buf<'_>) -> c_int {
+    sync::wait_for_semaphore(semaphore(bp.pointer(), offset_of!(buf, b_io)));
+    error(bp)
 }
 
 /// Bytes of the first buffer of a uio that has any: what physio moves at a time.
-fn first_part(uio: &uio) -> usize {
-    let parts = (0..uio.uio_iovcnt.max(0) as usize).map(|i| uio.uio_iov.wrapping_add(i));
-    // SAFETY: the uio's vector has that many elements.
-    parts.map(|part| unsafe { (*part).iov_len }).find(|&len| len > 0).unwrap_or(0)
+fn first_part(uio: user::Uio<'_>) -> usize {
+    let lengths = (0..).map_while(|i| user::part(uio, i)).map(|part| field!(part.iov_len));
+    lengths.into_iter().find(|&len| len > 0).unwrap_or(0)
 }
 
 ddi! {
     /// max(9F).
-    @private fn max(a: c_int, b: c_int) -> c_int {
+    fn max(a: c_int, b: c_int) -> c_int {
         a.max(b)
     }
     /// min(9F).
-    @private fn min(a: c_int, b: c_int) -> c_int {
+    fn min(a: c_int, b: c_int) -> c_int {
         a.min(b)
     }
     /// getrbuf(9F).
     fn getrbuf(flags: c_int) -> *mut buf {
-        let bp: *mut buf = memory::alloc(size_of::<buf>(), flags).cast();
-        if !bp.is_null() {
-            // SAFETY: just allocated.
-            unsafe { init(bp) };
-        }
-        bp
+        new(flags).map_or(null_mut(), Buf::pointer)
     }
     /// freerbuf(9F).
     fn freerbuf(bp: *mut buf) {
-        memory::free(bp.cast(), size_of::<buf>(), "freerbuf");
+        free(bp);
     }
     /// bioinit(9F).
-    fn bioinit(bp: *mut buf) {
-        // SAFETY: the driver's promise.
-        unsafe { init(bp) };
+    fn bioinit(bp: Out<buf>) {
+        init(bp);
     }
     /// biofini(9F).
     fn biofini(_bp: *mut buf) {}
     /// bioreset(9F).
-    fn bioreset(bp: *mut buf) {
-        // SAFETY: the driver's promise.
-        unsafe { init(bp) };
+    fn bioreset(bp: Out<buf>) {
+        init(bp);
     }
     /// biosize(9F).
     fn biosize() -> usize {
@@ -103,137 +117,102 @@ ddi! {
         0
     }
     /// biodone(9F).
-    fn biodone(bp: *mut buf) {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        if b.b_flags & ddi_sys::B_DONE != 0 && b.b_iodone.is_none() {
+    fn biodone(bp: Struct<buf>) {
+        if field!(bp.b_flags) & ddi_sys::B_DONE != 0 && field!(bp.b_iodone).is_none() {
             return report::mistake("biodone", "the buf is done already", "biodone(9F)");
         }
-        if let Some(iodone) = b.b_iodone.take() {
+        if let Some(iodone) = field!(bp.b_iodone) {
+            set_field!(bp.b_iodone = None);
             // SAFETY: the driver's function for this buf.
-            unsafe { iodone(bp) };
+            unsafe { iodone(bp.pointer()) };
             return;
         }
-        b.b_flags |= ddi_sys::B_DONE;
-        // SAFETY: the buf's own semaphore.
-        unsafe { sync::sema_v(&mut b.b_io) };
+        set_field!(bp.b_flags = field!(bp.b_flags) | ddi_sys::B_DONE);
+        crate::kern::lock::sema_v(semaphore(bp.pointer(), offset_of!(buf, b_io)).word());
     }
     /// bioerror(9F).
-    fn bioerror(bp: *mut buf, error: c_int) {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        b.b_error = error;
-        if error == 0 {
-            b.b_flags &= !ddi_sys::B_ERROR;
-        } else {
-            b.b_flags |= ddi_sys::B_ERROR;
-        }
+    fn bioerror(bp: Struct<buf>, error: c_int) {
+        set_field!(bp.b_error = error);
+        let others = field!(bp.b_flags) & !ddi_sys::B_ERROR;
+        set_field!(bp.b_flags = others | if error == 0 { 0 } else { ddi_sys::B_ERROR });
     }
     /// geterror(9F).
-    fn geterror(bp: *mut buf) -> c_int {
-        // SAFETY: the driver's promise.
-        error(unsafe { of(bp) })
+    fn geterror(bp: Struct<buf>) -> c_int {
+        error(bp)
     }
     /// biowait(9F).
-    fn biowait(bp: *mut buf) -> c_int {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        // SAFETY: the buf's own semaphore.
-        unsafe { sync::sema_p(&mut b.b_io) };
-        error(b)
+    fn biowait(bp: Struct<buf>) -> c_int {
+        wait(bp)
     }
     /// clrbuf(9F).
-    fn clrbuf(bp: *mut buf) {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        // SAFETY: b_bcount bytes of data.
-        unsafe { data(b).write_bytes(0, b.b_bcount) };
-        b.b_resid = 0;
+    fn clrbuf(bp: Struct<buf>) {
+        data(bp).sized(field!(bp.b_bcount)).fill(0);
+        set_field!(bp.b_resid = 0);
     }
     /// bp_mapin(9F): data always have a kernel address here.
     fn bp_mapin(_bp: *mut buf) {}
     /// bp_mapout(9F).
     fn bp_mapout(_bp: *mut buf) {}
     /// bp_copyin: from the buf's data to the driver's memory.
-    fn bp_copyin(bp: *mut buf, to: *mut c_void, off: offset_t, len: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        // SAFETY: within the buf's data, by the driver's promise.
-        unsafe { std::ptr::copy(data(b).wrapping_add(off as usize), to.cast(), len) };
+    fn bp_copyin(bp: Struct<buf>, to: Memory, off: offset_t, len: usize) -> c_int {
+        to.sized(len).copy_from(data(bp).after(off as usize).sized(len));
         0
     }
     /// bp_copyout: from the driver's memory to the buf's data.
-    fn bp_copyout(from: *mut c_void, bp: *mut buf, off: offset_t, len: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        // SAFETY: within the buf's data, by the driver's promise.
-        unsafe { std::ptr::copy(from.cast::<u8>(), data(b).wrapping_add(off as usize), len) };
+    fn bp_copyout(from: Memory, bp: Struct<buf>, off: offset_t, len: usize) -> c_int {
+        data(bp).after(off as usize).sized(len).copy_from(from.sized(len));
         0
     }
     /// bioclone(9F).
     fn bioclone(
-        bp: *mut buf,
+        bp: Struct<buf>,
         off: off_t,
         len: usize,
         dev: dev_t,
         block: daddr_t,
         iodone: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
-        clone: *mut buf,
+        clone: Option<Struct<buf>>,
         flags: c_int,
     ) -> *mut buf {
-        // SAFETY: no pointers.
-        let new = if clone.is_null() { unsafe { getrbuf(flags) } } else { clone };
-        if new.is_null() {
-            return new;
-        }
-        // SAFETY: the driver's promise.
-        let from = unsafe { of(bp) };
-        // SAFETY: the driver's promise, or just made.
-        let to = unsafe { of(new) };
-        to.b_flags = from.b_flags & !(ddi_sys::B_DONE | ddi_sys::B_ERROR);
-        to.b_bcount = len;
-        to.b_bufsize = len;
-        to.b_un.b_addr = data(from).wrapping_offset(off as isize).cast();
-        to._b_blkno._f = block as u64;
-        to.b_edev = dev;
-        to.b_iodone = iodone;
-        new
+        let Some(to) = clone.or_else(|| new(flags)) else { return null_mut() };
+        set_field!(to.b_flags = field!(bp.b_flags) & !(ddi_sys::B_DONE | ddi_sys::B_ERROR));
+        set_field!(to.b_bcount = len);
+        set_field!(to.b_bufsize = len);
+        set_field!(to.b_un.b_addr = data(bp).after(off as usize).pointer().cast());
+        set_field!(to._b_blkno._f = block as u64);
+        set_field!(to.b_edev = dev);
+        set_field!(to.b_iodone = iodone);
+        to.pointer()
     }
     /// minphys(9F): at most 56 KiB at once.
-    fn minphys(bp: *mut buf) {
-        // SAFETY: the driver's promise.
-        let b = unsafe { of(bp) };
-        b.b_bcount = b.b_bcount.min(56 * 1024);
+    fn minphys(bp: Struct<buf>) {
+        set_field!(bp.b_bcount = field!(bp.b_bcount).min(56 * 1024));
     }
     /// physio(9F).
     fn physio(
         strategy: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
-        bp: *mut buf,
+        bp: Option<Struct<buf>>,
         dev: dev_t,
         rw: c_int,
         mincnt: Option<unsafe extern "C-unwind" fn(*mut buf)>,
-        uiop: *mut uio,
+        uio: Struct<uio>,
     ) -> c_int {
         let Some(strategy) = strategy else { return EINVAL };
-        // SAFETY: no pointers.
-        let own = if bp.is_null() { unsafe { getrbuf(ddi_sys::KM_SLEEP) } } else { bp };
+        let Some(b) = bp.or_else(|| new(ddi_sys::KM_SLEEP)) else { return ENOMEM };
         let mut failed = 0;
-        // SAFETY: the driver's promise.
-        while failed == 0 && unsafe { (*uiop).uio_resid } > 0 {
-            // SAFETY: the driver's uio, which is not used elsewhere meanwhile.
-            let window = unsafe { uiop.read() };
-            // SAFETY: both members of the union are the same 64-bit offset.
-            let (resid, offset) = (window.uio_resid as usize, unsafe { window._uio_offset._f });
-            // SAFETY: the driver's promise.
-            let b = unsafe { of(own) };
-            b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ);
-            (b.b_error, b.b_resid, b.b_bcount, b.b_edev) = (0, 0, resid.min(first_part(&window)), dev);
-            b._b_blkno._f = offset as u64 / 512;
+        while failed == 0 && field!(uio.uio_resid) > 0 {
+            let (resid, offset) = (field!(uio.uio_resid) as usize, field!(uio._uio_offset._f));
+            set_field!(b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ));
+            set_field!(b.b_error = 0);
+            set_field!(b.b_resid = 0);
+            set_field!(b.b_bcount = resid.min(first_part(uio)));
+            set_field!(b.b_edev = dev);
+            set_field!(b._b_blkno._f = offset as u64 / 512);
             if let Some(mincnt) = mincnt {
                 // SAFETY: the driver's function for this buf.
-                unsafe { mincnt(own) };
+                unsafe { mincnt(b.pointer()) };
             }
-            let count = b.b_bcount;
+            let count = field!(b.b_bcount);
             if count == 0 {
                 break;
             }
@@ -242,32 +221,30 @@ ddi! {
                 failed = ENOMEM;
                 break;
             }
-            b.b_un.b_addr = memory.cast();
-            b.b_bufsize = count;
-            // SAFETY: the driver's uio; nothing of it is changed but by the copy below.
-            let mut window = unsafe { uiop.read() };
+            set_field!(b.b_un.b_addr = memory.cast());
+            set_field!(b.b_bufsize = count);
+            // SAFETY: `count` bytes, freed below.
+            let bytes: Memory<'_> = unsafe { Argument::of(memory.cast()) };
             let reading = rw & ddi_sys::B_READ != 0;
-            // SAFETY: `count` bytes were allocated; on a write the user's bytes go in first.
-            if !reading && unsafe { user::uiomove(memory.cast(), count, ddi_sys::UIO_WRITE, uiop) } != 0 {
+            // On a write the user's bytes go in first.
+            if !reading && user::transfer(bytes.sized(count), ddi_sys::UIO_WRITE, uio) != 0 {
                 failed = EFAULT;
             } else {
                 // SAFETY: the driver's function for this buf.
-                unsafe { strategy(own) };
-                // SAFETY: as above.
-                failed = unsafe { biowait(own) };
-                let done = count - b.b_resid.min(count);
-                // SAFETY: as above; on a read what came goes to the user.
-                if reading && done > 0 && unsafe { user::uiomove(memory.cast(), done, ddi_sys::UIO_READ, uiop) } != 0 {
+                unsafe { strategy(b.pointer()) };
+                failed = wait(b);
+                let done = count - field!(b.b_resid).min(count);
+                // On a read what came goes to the user.
+                if reading && done > 0 && user::transfer(bytes.sized(done), ddi_sys::UIO_READ, uio) != 0 {
                     failed = EFAULT;
                 }
-                window.uio_resid -= done as isize;
                 if !reading && done < count {
-                    // SAFETY: what was not written counts as not moved.
-                    unsafe { (*uiop).uio_resid = window.uio_resid };
+                    // What was not written counts as not moved.
+                    set_field!(uio.uio_resid = (resid - done) as isize);
                 }
             }
-            let short = b.b_resid > 0;
-            b.b_un.b_addr = null_mut();
+            let short = field!(b.b_resid) > 0;
+            set_field!(b.b_un.b_addr = null_mut());
             if let Err(problem) = heap::free(memory, count.max(1)) {
                 log::line(log::To::Both, &format!("WARNING: physio: {problem}"));
             }
@@ -275,9 +252,8 @@ ddi! {
                 break;
             }
         }
-        if bp.is_null() {
-            // SAFETY: made above.
-            unsafe { freerbuf(own) };
+        if bp.is_none() {
+            free(b.pointer());
         }
         failed
     }
@@ -315,20 +291,16 @@ mod tests {
 
     unsafe extern "C-unwind" fn strategy(bp: *mut buf) -> c_int {
         // SAFETY: the buf of physio below.
-        let b = unsafe { of(bp) };
-        // SAFETY: the driver's data.
-        let block = unsafe { b._b_blkno._f } as u8;
-        // SAFETY: as above.
-        unsafe { data(b).write_bytes(b'a' + block, b.b_bcount) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::biodone(bp) };
+        let b: Buf<'_> = unsafe { Argument::of(bp) };
+        data(b).sized(field!(b.b_bcount)).fill(b'a' + field!(b._b_blkno._f) as u8);
+        driver!(ddi_sys::biodone(bp));
         0
     }
 
     unsafe extern "C-unwind" fn at_most_512(bp: *mut buf) {
         // SAFETY: the buf of physio below.
-        let b = unsafe { of(bp) };
-        b.b_bcount = b.b_bcount.min(512);
+        let b: Buf<'_> = unsafe { Argument::of(bp) };
+        set_field!(b.b_bcount = field!(b.b_bcount).min(512));
     }
 
     #[test]
@@ -346,9 +318,7 @@ mod tests {
             uio_resid: 1000,
         };
         let read = ddi_sys::B_READ;
-        // SAFETY: the test's own functions and memory.
-        let error =
-            unsafe { ddi_sys::physio(Some(strategy), null_mut(), 0, read, Some(at_most_512), &mut io) };
+        let error = driver!(ddi_sys::physio(Some(strategy), null_mut(), 0, read, Some(at_most_512), &mut io));
         assert_eq!((error, io.uio_resid), (0, 0));
         assert!(memory[..512].iter().all(|&b| b == b'a') && memory[512..].iter().all(|&b| b == b'b'));
     }

@@ -146,21 +146,21 @@ data! {
     /// The vnodes that name the kernel's own pages.
     @private kvps: [Image<256>; 2] = [Image::zeroed(), Image::zeroed()];
     /// Pages that may not be used up.
-    @private swapfs_minfree: pgcnt_t = PAGES / 8;
+    swapfs_minfree: pgcnt_t = PAGES / 8;
     /// Pages that could be locked at first.
-    @private availrmem_initial: pgcnt_t = PAGES;
+    availrmem_initial: pgcnt_t = PAGES;
     /// Pages that are free.
-    @private freemem: pgcnt_t = PAGES;
+    freemem: pgcnt_t = PAGES;
     /// Protects the counts of pages.
-    @private freemem_lock: AtomicU64 = AtomicU64::new(0);
+    freemem_lock: AtomicU64 = AtomicU64::new(0);
     /// Where the kernel maps the arguments of exec.
-    @private _argsbase: usize = 0xffff_ffff_ffc0_0000;
+    _argsbase: usize = 0xffff_ffff_ffc0_0000;
     /// What uname(2) says.
-    @private utsname: Names = Names::illumos();
+    utsname: Names = Names::illumos();
     /// The only zone; only its address matters.
-    @private zone0: Image<4096> = Image::zeroed();
+    zone0: Image<4096> = Image::zeroed();
     /// The same.
-    @private global_zone: Pointer<Image<4096>> = Pointer((&raw const zone0).cast_mut());
+    global_zone: Pointer<Image<4096>> = Pointer((&raw const zone0).cast_mut());
     /// The kernel's process.
     p0: image::ProcessMemory = Image::zeroed();
     /// The drivers' operations by major number.
@@ -168,7 +168,7 @@ data! {
     /// The system's task queue.
     system_taskq: AtomicPtr<taskq_t> = AtomicPtr::new(std::ptr::null_mut());
     /// The arena of kernel addresses that drivers map themselves.
-    @private heap_arena: AtomicPtr<vmem_t> = AtomicPtr::new(std::ptr::null_mut());
+    heap_arena: AtomicPtr<vmem_t> = AtomicPtr::new(std::ptr::null_mut());
 }
 
 /// Fills in the data that cannot be constants. Done before anyone can look a symbol up.

@@ -19,12 +19,13 @@ use segdev::{
     Umem as _, UmemKind, UmemSetup,
 };
 
+use super::args::{InOut, Out};
 use super::nodes::node;
-use super::{store, sync};
+use super::sync;
 use crate::board::report;
 use crate::kern::errno::illumos_errno;
 use crate::kern::image;
-use crate::kern::{drivers, entry, heap, opens, tables};
+use crate::kern::{drivers, entry, heap, opens, peek, tables};
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
@@ -72,9 +73,9 @@ fn own_cookie(cookie: usize) -> Option<Umem> {
     if heap::size_of(cookie) != Some(SIZE) {
         return None;
     }
-    // SAFETY: a live kmem buffer of 104 bytes; the structure begins with size, address, lock and type.
-    let words = unsafe { std::slice::from_raw_parts(cookie as *const u64, 4) };
-    let (size, address, kind) = (words[0], words[1], words[3] as i32);
+    // The structure begins with size, address, lock and type.
+    let word = |at: usize| peek::read::<usize>(cookie + 8 * at).map(|word| word as u64);
+    let (size, address, kind) = (word(0)?, word(1)?, word(3)? as i32);
     if kind != ddi_sys::KMEM_NON_PAGEABLE || !address.is_multiple_of(PAGE) || size == 0 {
         return None;
     }
@@ -121,17 +122,15 @@ struct Request {
     flags: uint_t,
 }
 
-/// # Safety
-/// `addrp` points to the address.
-unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool, function: &str) -> c_int {
+/// Maps; the address is stored. 0, or an errno.
+fn map(request: Request, space: *mut as_, addrp: InOut<'_, caddr_t>, old: bool, function: &str) -> c_int {
     let Some(entry) = client::of_as(space as usize) else {
         let what = format!("{space:p} is not the address space of a process");
         report::mistake(function, &what, &format!("{function}(9F)"));
         return EINVAL;
     };
     let Some(device) = device(request.dev, old) else { return ENXIO };
-    // SAFETY: the caller's promise.
-    let asked = unsafe { addrp.read() } as u64;
+    let asked = addrp.value() as u64;
     let flags = MapFlags::from_bits_retain(request.flags);
     let map = MapRequest {
         device: &device,
@@ -149,8 +148,7 @@ unsafe fn map(request: Request, space: *mut as_, addrp: *mut caddr_t, old: bool,
     vm::set_hint(before);
     match result {
         Ok(base) => {
-            // SAFETY: the caller's promise.
-            unsafe { addrp.write(base as caddr_t) };
+            addrp.put(base as caddr_t);
             0
         }
         Err(errno) => errno,
@@ -288,7 +286,7 @@ ddi! {
         dev: dev_t,
         off: offset_t,
         space: ddi_as_handle_t,
-        addrp: *mut caddr_t,
+        addrp: InOut<caddr_t>,
         len: usize,
         prot: uint_t,
         maxprot: uint_t,
@@ -296,15 +294,14 @@ ddi! {
         _cred: *mut cred,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        // SAFETY: the driver's promise.
-        unsafe { map(request, space, addrp, false, "devmap_setup") }
+        map(request, space, addrp, false, "devmap_setup")
     }
     /// ddi_devmap_segmap(9F).
     fn ddi_devmap_segmap(
         dev: dev_t,
         off: off_t,
         space: ddi_as_handle_t,
-        addrp: *mut caddr_t,
+        addrp: InOut<caddr_t>,
         len: off_t,
         prot: uint_t,
         maxprot: uint_t,
@@ -312,15 +309,14 @@ ddi! {
         _cred: *mut cred,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        // SAFETY: the driver's promise.
-        unsafe { map(request, space, addrp, false, "ddi_devmap_segmap") }
+        map(request, space, addrp, false, "ddi_devmap_segmap")
     }
     /// ddi_segmap(9F): for drivers with mmap(9E).
     fn ddi_segmap(
         dev: dev_t,
         off: off_t,
         space: *mut as_,
-        addrp: *mut caddr_t,
+        addrp: InOut<caddr_t>,
         len: off_t,
         prot: uint_t,
         maxprot: uint_t,
@@ -328,15 +324,14 @@ ddi! {
         _cred: *mut cred_t,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        // SAFETY: the driver's promise.
-        unsafe { map(request, space, addrp, true, "ddi_segmap") }
+        map(request, space, addrp, true, "ddi_segmap")
     }
     /// ddi_segmap_setup(9F): the same with access attributes.
     fn ddi_segmap_setup(
         dev: dev_t,
         off: off_t,
         space: *mut as_,
-        addrp: *mut caddr_t,
+        addrp: InOut<caddr_t>,
         len: off_t,
         prot: uint_t,
         maxprot: uint_t,
@@ -346,8 +341,7 @@ ddi! {
         _rnumber: uint_t,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        // SAFETY: the driver's promise.
-        unsafe { map(request, space, addrp, true, "ddi_segmap_setup") }
+        map(request, space, addrp, true, "ddi_segmap_setup")
     }
     /// ddi_mmap_get_model(9F).
     fn ddi_mmap_get_model() -> model_t {
@@ -358,10 +352,9 @@ ddi! {
         _dev: dev_t,
         _attributes: *mut ddi_device_acc_attr_t,
         _rnumber: uint_t,
-        hat_flags: *mut uint_t,
+        hat_flags: Out<uint_t>,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(hat_flags, 0) };
+        hat_flags.set(0);
         0
     }
     /// cdev_mmap: calls a driver's mmap(9E).
@@ -573,9 +566,8 @@ ddi! {
     }
 
     /// ddi_umem_alloc(9F).
-    fn ddi_umem_alloc(size: usize, flags: c_int, cookiep: *mut ddi_umem_cookie_t) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { store(cookiep, null_mut()) };
+    fn ddi_umem_alloc(size: usize, flags: c_int, cookiep: Out<ddi_umem_cookie_t>) -> *mut c_void {
+        cookiep.set(null_mut());
         if size == 0 {
             return null_mut();
         }
@@ -592,8 +584,7 @@ ddi! {
         let Some(new) = Memory::new(kind, size as u64) else { return null_mut() };
         let address = new.address();
         let cookie = umem::publish(new);
-        // SAFETY: the driver's promise.
-        unsafe { store(cookiep, cookie as ddi_umem_cookie_t) };
+        cookiep.set(cookie as ddi_umem_cookie_t);
         address as *mut c_void
     }
     /// ddi_umem_free(9F).
@@ -633,38 +624,29 @@ mod tests {
     #[test]
     fn kernel_memory_by_cookie() {
         let mut cookie = null_mut();
-        // SAFETY: a place for the cookie, here and below.
-        let address = unsafe { ddi_sys::ddi_umem_alloc(5000, ddi_sys::DDI_UMEM_SLEEP, &mut cookie) };
+        let address = driver!(ddi_sys::ddi_umem_alloc(5000, ddi_sys::DDI_UMEM_SLEEP, &mut cookie));
         assert!(!address.is_null() && (address as usize).is_multiple_of(4096));
         // SAFETY: 8192 zeroed bytes were allocated.
         assert!(unsafe { std::slice::from_raw_parts(address.cast::<u8>(), 8192) }.iter().all(|&b| b == 0));
-        // SAFETY: an address in it.
-        let pfn = unsafe { ddi_sys::hat_getpfnum(null_mut(), address.cast()) };
+        let pfn = driver!(ddi_sys::hat_getpfnum(null_mut(), address.cast()));
         assert_ne!(pfn, u64::MAX);
-        // SAFETY: a live cookie.
-        unsafe { ddi_sys::ddi_umem_free(cookie) };
+        driver!(ddi_sys::ddi_umem_free(cookie));
         report::set_policy(Policy::Unwind);
         let again = cookie as usize;
-        // SAFETY: the host reports this.
-        let caught =
-            std::panic::catch_unwind(|| unsafe { ddi_sys::ddi_umem_free(again as ddi_umem_cookie_t) });
+        let caught = std::panic::catch_unwind(|| driver!(ddi_sys::ddi_umem_free(again as ddi_umem_cookie_t)));
         assert!(caught.unwrap_err().downcast_ref::<Reported>().unwrap().0.contains("freed before"));
-        // SAFETY: as above.
-        let none = unsafe { ddi_sys::ddi_umem_alloc(0, 0, &mut cookie) };
+        let none = driver!(ddi_sys::ddi_umem_alloc(0, 0, &mut cookie));
         assert!(none.is_null() && cookie.is_null());
-        // SAFETY: as above.
-        let trash = unsafe { ddi_sys::ddi_umem_alloc(1 << 40, ddi_sys::DDI_UMEM_TRASH, &mut cookie) };
+        let trash = driver!(ddi_sys::ddi_umem_alloc(1 << 40, ddi_sys::DDI_UMEM_TRASH, &mut cookie));
         assert!(trash.is_null() && !cookie.is_null());
-        // SAFETY: a live cookie.
-        unsafe { ddi_sys::ddi_umem_free(cookie) };
+        driver!(ddi_sys::ddi_umem_free(cookie));
     }
 
     #[test]
     fn a_bad_cookie_is_reported() {
         report::set_policy(Policy::Unwind);
-        // SAFETY: the host reports this and does not follow the pointer.
         let caught =
-            std::panic::catch_unwind(|| unsafe { ddi_sys::devmap_unload(16 as devmap_cookie_t, 0, 0) });
+            std::panic::catch_unwind(|| driver!(ddi_sys::devmap_unload(16 as devmap_cookie_t, 0, 0)));
         assert!(caught.unwrap_err().downcast_ref::<Reported>().unwrap().0.contains("not a devmap cookie"));
     }
 

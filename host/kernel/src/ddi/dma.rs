@@ -7,17 +7,18 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 use std::sync::LazyLock;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
-    as_, buf, caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, ddi_dma_attr_t, ddi_dma_cookie_t,
-    ddi_dma_handle_t, dev_info_t, off_t, uint_t, ulong_t,
+    as_, buf, caddr_t, ddi_acc_handle_t, ddi_dma_attr_t, ddi_dma_cookie_t, ddi_dma_handle_t, dev_info_t,
+    off_t, uint_t, ulong_t,
 };
 use parking_lot::Mutex;
 
-use super::{pinned, registers, store, sync};
+use super::args::{In, InOut, Out, Struct, field};
+use super::{pinned, registers, sync};
 use crate::board::{log, report};
 use crate::kern::pieces::{self, Pieces, Window};
 use crate::pci::iospace;
@@ -175,15 +176,12 @@ enum Range {
 }
 
 /// Binds memory.
-///
-/// # Safety
-/// `first` and `count` are places to store, or NULL.
-unsafe fn bind(
+fn bind(
     handle: ddi_dma_handle_t,
     range: Range,
     flags: uint_t,
-    first: *mut ddi_dma_cookie_t,
-    count: *mut uint_t,
+    first: Out<'_, ddi_dma_cookie_t>,
+    count: Out<'_, uint_t>,
 ) -> c_int {
     let mut handles = HANDLES.lock();
     let Some(dma) = handles.get_mut(&(handle as usize)) else {
@@ -229,10 +227,8 @@ unsafe fn bind(
     let (one, n) = (dma.cookies[0], dma.windows[0].count as uint_t);
     let result = if dma.windows.len() > 1 { ddi_sys::DDI_DMA_PARTIAL_MAP } else { ddi_sys::DDI_DMA_MAPPED };
     drop(handles);
-    // SAFETY: the caller's promise.
-    unsafe { store(first, one) };
-    // SAFETY: the caller's promise.
-    unsafe { store(count, n) };
+    first.set(one);
+    count.set(n);
     result
 }
 
@@ -262,22 +258,21 @@ ddi! {
     /// ddi_dma_alloc_handle(9F).
     fn ddi_dma_alloc_handle(
         _dip: *mut dev_info_t,
-        attributes: *mut ddi_dma_attr_t,
+        attributes: In<ddi_dma_attr_t, *mut ddi_dma_attr_t>,
         wait: Wait,
         _arg: caddr_t,
-        handlep: *mut ddi_dma_handle_t,
+        handlep: Out<ddi_dma_handle_t>,
     ) -> c_int {
         static LAST: Mutex<usize> = Mutex::new(0);
         may_wait("ddi_dma_alloc_handle", wait);
-        // SAFETY: the driver's promise.
-        let Some(attributes) = (unsafe { attributes.as_ref() }) else { return ddi_sys::DDI_DMA_BADATTR };
-        if pieces::bad(attributes) {
+        let Some(attributes) = attributes.get() else { return ddi_sys::DDI_DMA_BADATTR };
+        if pieces::bad(&attributes) {
             return ddi_sys::DDI_DMA_BADATTR;
         }
         let mut last = LAST.lock();
         *last += 16;
         let dma = Dma {
-            attributes: *attributes,
+            attributes,
             cookies: Box::default(),
             windows: Vec::new(),
             window: 0,
@@ -285,14 +280,12 @@ ddi! {
             made: None,
         };
         HANDLES.lock().insert(*last, dma);
-        // SAFETY: the driver's promise.
-        unsafe { store(handlep, *last as ddi_dma_handle_t) };
+        handlep.set(*last as ddi_dma_handle_t);
         SUCCESS
     }
     /// ddi_dma_free_handle(9F).
-    fn ddi_dma_free_handle(handlep: *mut ddi_dma_handle_t) {
-        // SAFETY: the driver's promise.
-        let handle = unsafe { handlep.replace(null_mut()) };
+    fn ddi_dma_free_handle(handlep: InOut<ddi_dma_handle_t>) {
+        let handle = handlep.take();
         let what = match HANDLES.lock().remove(&(handle as usize)) {
             Some(dma) if !dma.bound() => return,
             Some(_) => "the handle is still bound",
@@ -304,13 +297,13 @@ ddi! {
     fn ddi_dma_mem_alloc(
         handle: ddi_dma_handle_t,
         len: usize,
-        attributes: *mut ddi_device_acc_attr_t,
+        attributes: registers::Attributes,
         _flags: uint_t,
         wait: Wait,
         _arg: caddr_t,
-        addrp: *mut caddr_t,
-        real: *mut usize,
-        accp: *mut ddi_acc_handle_t,
+        addrp: Out<caddr_t>,
+        real: Out<usize>,
+        accp: Out<ddi_acc_handle_t>,
     ) -> c_int {
         may_wait("ddi_dma_mem_alloc", wait);
         let Some(dma) = HANDLES.lock().get(&(handle as usize)).map(|dma| dma.attributes) else {
@@ -324,22 +317,17 @@ ddi! {
         let end = (high / PAGE_SIZE).saturating_add(u64::from(high % PAGE_SIZE == PAGE_SIZE - 1));
         let Some(pfn) = memory().alloc_within(pages, align, low.div_ceil(PAGE_SIZE)..end) else { return FAILURE };
         let (start, len) = (memory().ptr(pfn).as_ptr() as usize, (pages * PAGE_SIZE) as usize);
-        // SAFETY: the driver's promise.
-        let access = unsafe { registers::handle(start, len, attributes) };
+        let access = registers::handle(start, len, attributes);
         MEMORY.lock().insert(access as usize, (pfn, pages));
         frames::lock(pfn, pages);
-        // SAFETY: the driver's promise.
-        unsafe { store(addrp, start as caddr_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(real, len) };
-        // SAFETY: the driver's promise.
-        unsafe { store(accp, access) };
+        addrp.set(start as caddr_t);
+        real.set(len);
+        accp.set(access);
         SUCCESS
     }
     /// ddi_dma_mem_free(9F).
-    fn ddi_dma_mem_free(accp: *mut ddi_acc_handle_t) {
-        // SAFETY: the driver's promise.
-        let access = unsafe { accp.replace(null_mut()) };
+    fn ddi_dma_mem_free(accp: InOut<ddi_acc_handle_t>) {
+        let access = accp.take();
         let known = MEMORY.lock().remove(&(access as usize));
         let Some((pfn, pages)) = known else {
             return report::mistake("ddi_dma_mem_free", "not memory of ddi_dma_mem_alloc", "ddi_dma_mem_free(9F)");
@@ -361,8 +349,8 @@ ddi! {
         flags: uint_t,
         wait: Wait,
         _arg: caddr_t,
-        first: *mut ddi_dma_cookie_t,
-        count: *mut uint_t,
+        first: Out<ddi_dma_cookie_t>,
+        count: Out<uint_t>,
     ) -> c_int {
         may_wait("ddi_dma_addr_bind_handle", wait);
         let user = client::of_as(space as usize).is_some();
@@ -372,26 +360,21 @@ ddi! {
         } else {
             Range::Kernel(address as usize, len)
         };
-        // SAFETY: the driver's promise.
-        unsafe { bind(handle, range, flags, first, count) }
+        bind(handle, range, flags, first, count)
     }
     /// ddi_dma_buf_bind_handle(9F).
     fn ddi_dma_buf_bind_handle(
         handle: ddi_dma_handle_t,
-        bp: *mut buf,
+        bp: Struct<buf>,
         flags: uint_t,
         wait: Wait,
         _arg: caddr_t,
-        first: *mut ddi_dma_cookie_t,
-        count: *mut uint_t,
+        first: Out<ddi_dma_cookie_t>,
+        count: Out<uint_t>,
     ) -> c_int {
         may_wait("ddi_dma_buf_bind_handle", wait);
-        // SAFETY: the driver's promise.
-        let b = unsafe { &*bp };
-        // SAFETY: the union has one member.
-        let address = unsafe { b.b_un.b_addr } as usize;
-        // SAFETY: the driver's promise.
-        unsafe { bind(handle, Range::Kernel(address, b.b_bcount), flags, first, count) }
+        let (address, len) = (field!(bp.b_un.b_addr) as usize, field!(bp.b_bcount));
+        bind(handle, Range::Kernel(address, len), flags, first, count)
     }
     /// ddi_dma_unbind_handle(9F).
     fn ddi_dma_unbind_handle(handle: ddi_dma_handle_t) -> c_int {
@@ -401,7 +384,7 @@ ddi! {
         SUCCESS
     }
     /// ddi_dma_nextcookie(9F).
-    fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, to: *mut ddi_dma_cookie_t) {
+    fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, to: Out<ddi_dma_cookie_t>) {
         // A loop over all cookies that asks once too often is common: nobody looks at what it gets, zeroes here.
         let next = with(handle, "ddi_dma_nextcookie", |dma| {
             dma.next += 1;
@@ -409,8 +392,7 @@ ddi! {
             all.get(dma.next - 1).copied().or((dma.next - 1 == all.len()).then(|| cookie(0, 0)))
         });
         match next {
-            // SAFETY: the driver's promise.
-            Some(Some(cookie)) => unsafe { store(to, cookie) },
+            Some(Some(cookie)) => to.set(cookie),
             Some(None) => report::mistake("ddi_dma_nextcookie", "there is no further cookie", "ddi_dma_nextcookie(9F)"),
             None => {}
         }
@@ -473,20 +455,19 @@ ddi! {
         if fits { SUCCESS } else { FAILURE }
     }
     /// ddi_dma_numwin(9F).
-    fn ddi_dma_numwin(handle: ddi_dma_handle_t, countp: *mut uint_t) -> c_int {
+    fn ddi_dma_numwin(handle: ddi_dma_handle_t, countp: Out<uint_t>) -> c_int {
         let Some(n) = with(handle, "ddi_dma_numwin", |dma| dma.windows.len()) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(countp, n as uint_t) };
+        countp.set(n as uint_t);
         SUCCESS
     }
     /// ddi_dma_getwin(9F).
     fn ddi_dma_getwin(
         handle: ddi_dma_handle_t,
         window: uint_t,
-        offp: *mut off_t,
-        lenp: *mut usize,
-        first: *mut ddi_dma_cookie_t,
-        count: *mut uint_t,
+        offp: Out<off_t>,
+        lenp: Out<usize>,
+        first: Out<ddi_dma_cookie_t>,
+        count: Out<uint_t>,
     ) -> c_int {
         let found = with(handle, "ddi_dma_getwin", |dma| {
             let found = *dma.windows.get(window as usize)?;
@@ -494,14 +475,10 @@ ddi! {
             Some((found, dma.cookies[found.first]))
         });
         let Some(Some((found, cookie))) = found else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(offp, found.offset as off_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(lenp, found.len as usize) };
-        // SAFETY: the driver's promise.
-        unsafe { store(first, cookie) };
-        // SAFETY: the driver's promise.
-        unsafe { store(count, found.count as uint_t) };
+        offp.set(found.offset as off_t);
+        lenp.set(found.len as usize);
+        first.set(cookie);
+        count.set(found.count as uint_t);
         SUCCESS
     }
     /// ddi_dma_burstsizes(9F): what the attributes say.
@@ -529,78 +506,66 @@ fn any_bound(address: u64, len: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr::null_mut;
 
     #[test]
     fn memory_is_bound_at_its_physical_address() {
         let mut attributes = pieces::tests::attributes();
         let (mut handle, mut access, mut address, mut real) = (null_mut(), null_mut(), null_mut(), 0);
         let null = null_mut();
-        // SAFETY: places of the test, here and below.
         let made =
-            unsafe { ddi_sys::ddi_dma_alloc_handle(null, &mut attributes, None, null.cast(), &mut handle) };
+            driver!(ddi_sys::ddi_dma_alloc_handle(null, &mut attributes, None, null.cast(), &mut handle));
         assert_eq!(made, SUCCESS);
-        // SAFETY: as above.
-        let given = unsafe {
-            ddi_sys::ddi_dma_mem_alloc(
-                handle,
-                6000,
-                null_mut(),
-                0,
-                None,
-                null_mut(),
-                &mut address,
-                &mut real,
-                &mut access,
-            )
-        };
+        let given = driver!(ddi_sys::ddi_dma_mem_alloc(
+            handle,
+            6000,
+            null_mut(),
+            0,
+            None,
+            null_mut(),
+            &mut address,
+            &mut real,
+            &mut access,
+        ));
         assert_eq!((given, real), (SUCCESS, 8192));
         let (mut first, mut count) = (cookie(0, 0), 0);
         let mut bind = |address: caddr_t, len, first: &mut ddi_dma_cookie_t| {
             let (none, nobody) = (None, null_mut());
-            // SAFETY: as above.
-            unsafe {
-                ddi_sys::ddi_dma_addr_bind_handle(
-                    handle,
-                    null_mut(),
-                    address,
-                    len,
-                    0,
-                    none,
-                    nobody,
-                    first,
-                    &mut count,
-                )
-            }
+            driver!(ddi_sys::ddi_dma_addr_bind_handle(
+                handle,
+                null_mut(),
+                address,
+                len,
+                0,
+                none,
+                nobody,
+                first,
+                &mut count,
+            ))
         };
         assert_eq!(bind(address, 8192, &mut first), ddi_sys::DDI_DMA_MAPPED);
         assert_eq!(first.dmac_size, 8192);
         let bus = address_of(&first);
         assert_eq!(bus, kva::frame(address as usize).unwrap() * PAGE_SIZE);
         assert_eq!(bind(address, 8192, &mut first), ddi_sys::DDI_DMA_INUSE);
-        // SAFETY: as above.
-        let one = unsafe { ddi_sys::ddi_dma_cookie_one(handle) };
+        let one = driver!(ddi_sys::ddi_dma_cookie_one(handle));
         // SAFETY: one of the handle's cookies, which is bound.
         let one = unsafe { &*one };
         assert_eq!(address_of(one), bus);
-        // SAFETY: as above.
-        assert!(unsafe { ddi_sys::ddi_dma_cookie_iter(handle, one) }.is_null());
+        assert!(driver!(ddi_sys::ddi_dma_cookie_iter(handle, one)).is_null());
         // SAFETY: 8192 bytes were allocated.
         unsafe { address.cast::<u32>().write(77) };
         assert!(copy(bus, bus + 4096, 4) && !copy(bus, bus + 8190, 4));
         // SAFETY: as above.
         assert_eq!(unsafe { address.wrapping_add(4096).cast::<u32>().read() }, 77);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_dma_unbind_handle(handle) }, SUCCESS);
+        assert_eq!(driver!(ddi_sys::ddi_dma_unbind_handle(handle)), SUCCESS);
         assert!(!copy(bus, bus + 4096, 4));
         // Memory without page frames.
         let mut buffer = vec![5_u8; 5000];
         assert_eq!(bind(buffer.as_mut_ptr().cast(), 5000, &mut first), ddi_sys::DDI_DMA_MAPPED);
         assert!(copy(address_of(&first), address_of(&first) + 100, 100));
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_dma_unbind_handle(handle) }, SUCCESS);
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_dma_mem_free(&mut access) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_dma_free_handle(&mut handle) };
+        assert_eq!(driver!(ddi_sys::ddi_dma_unbind_handle(handle)), SUCCESS);
+        driver!(ddi_sys::ddi_dma_mem_free(&mut access));
+        driver!(ddi_sys::ddi_dma_free_handle(&mut handle));
     }
 }

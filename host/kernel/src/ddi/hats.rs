@@ -64,7 +64,7 @@ ddi! {
     /// hat_memload: enters the translation of a page.
     fn hat_memload(hat: *mut hat, addr: caddr_t, pp: *mut page, attributes: c_uint, _flags: c_uint) {
         if let Some(page) = of(pp, "hat_memload") {
-            load("hat_memload", hat, addr, PAGE_SIZE as usize, page.p_pagenum, attributes);
+            load("hat_memload", hat, addr, PAGE_SIZE as usize, super::pages::frame(page), attributes);
         }
     }
     /// hat_unload: drops translations.
@@ -85,11 +85,16 @@ ddi! {
     }
     /// hat_getpfnum: the page frame behind an address; all ones where there is none.
     fn hat_getpfnum(hat: *mut hat, addr: caddr_t) -> pfn_t {
-        let frame = match whose(hat) {
-            Whose::Kernel => kva::frame(addr as usize),
-            Whose::Process(client) => client.process().frame(addr as u64),
-            Whose::Nobody => None,
-        };
-        frame.unwrap_or(pfn_t::MAX)
+        frame(hat, addr)
     }
+}
+
+/// The page frame behind an address; all ones where there is none.
+pub(super) fn frame(hat: *mut hat, addr: caddr_t) -> pfn_t {
+    let frame = match whose(hat) {
+        Whose::Kernel => kva::frame(addr as usize),
+        Whose::Process(client) => client.process().frame(addr as u64),
+        Whose::Nobody => None,
+    };
+    frame.unwrap_or(pfn_t::MAX)
 }

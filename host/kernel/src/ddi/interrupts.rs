@@ -12,8 +12,8 @@ use ddi_sys::{
     uint_t,
 };
 
+use super::args::{Memory, Out};
 use super::nodes::node;
-use super::store;
 use crate::board::report;
 use crate::pci::interrupts::{self, Handler, Interrupt, Kind};
 use crate::pci::{self, Device};
@@ -92,13 +92,9 @@ fn find(handle: ddi_intr_handle_t, function: &str) -> Option<Arc<Interrupt>> {
 }
 
 /// The interrupts of an array of handles.
-///
-/// # Safety
-/// `handles` points to `count` handles.
-unsafe fn all(handles: *mut ddi_intr_handle_t, count: c_int, function: &str) -> Option<Vec<Arc<Interrupt>>> {
+fn all(handles: Memory<'_, ddi_intr_handle_t>, count: c_int, function: &str) -> Option<Vec<Arc<Interrupt>>> {
     let count = usize::try_from(count).ok().filter(|n| *n > 0 && !handles.is_null())?;
-    // SAFETY: the caller's promise.
-    (0..count).map(|i| find(unsafe { handles.wrapping_add(i).read() }, function)).collect()
+    (0..count).map(|i| find(handles.element(i), function)).collect()
 }
 
 /// Gives an interrupt a handler, if it has none.
@@ -122,40 +118,36 @@ ddi! {
         interrupts::HIGH_LEVEL
     }
     /// ddi_intr_get_supported_types(9F).
-    fn ddi_intr_get_supported_types(dip: *mut dev_info_t, typesp: *mut c_int) -> c_int {
+    fn ddi_intr_get_supported_types(dip: *mut dev_info_t, typesp: Out<c_int>) -> c_int {
         let kinds = device_of(dip, "ddi_intr_get_supported_types").map_or(0, interrupts::kinds);
-        // SAFETY: the driver's promise.
-        unsafe { store(typesp, kinds) };
+        typesp.set(kinds);
         if kinds == 0 { NOT_FOUND } else { SUCCESS }
     }
     /// ddi_intr_get_nintrs(9F).
-    fn ddi_intr_get_nintrs(dip: *mut dev_info_t, kind: c_int, countp: *mut c_int) -> c_int {
+    fn ddi_intr_get_nintrs(dip: *mut dev_info_t, kind: c_int, countp: Out<c_int>) -> c_int {
         let device = device_of(dip, "ddi_intr_get_nintrs");
         let found = device.and_then(|device| Some(count(device, kind_of(device, kind)?)));
-        // SAFETY: the driver's promise.
-        unsafe { store(countp, found.unwrap_or(0)) };
+        countp.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_get_navail(9F).
-    fn ddi_intr_get_navail(dip: *mut dev_info_t, kind: c_int, countp: *mut c_int) -> c_int {
+    fn ddi_intr_get_navail(dip: *mut dev_info_t, kind: c_int, countp: Out<c_int>) -> c_int {
         let device = device_of(dip, "ddi_intr_get_navail");
         let found = device.and_then(|device| Some(available(device, kind_of(device, kind)?)));
-        // SAFETY: the driver's promise.
-        unsafe { store(countp, found.unwrap_or(0)) };
+        countp.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_alloc(9F).
     fn ddi_intr_alloc(
         dip: *mut dev_info_t,
-        handles: *mut ddi_intr_handle_t,
+        handles: Memory<ddi_intr_handle_t>,
         kind: c_int,
         number: c_int,
         wanted: c_int,
-        actualp: *mut c_int,
+        actualp: Out<c_int>,
         behaviour: c_int,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(actualp, 0) };
+        actualp.set(0);
         let Some(device) = device_of(dip, "ddi_intr_alloc") else { return NOT_FOUND };
         let Some(kind) = kind_of(device, kind) else { return EINVAL };
         let strict = behaviour == ddi_sys::DDI_INTR_ALLOC_STRICT as c_int;
@@ -179,12 +171,10 @@ ddi! {
         for number in number..number.saturating_add(wanted.min(left)) {
             let Ok(number) = u16::try_from(number) else { break };
             let Some(new) = interrupts::allocate(device, kind, number, priority, None) else { break };
-            // SAFETY: the driver promised room for `wanted` handles.
-            unsafe { handles.wrapping_add(given as usize).write(new.id() as ddi_intr_handle_t) };
+            handles.set_element(given as usize, new.id() as ddi_intr_handle_t);
             given += 1;
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(actualp, given) };
+        actualp.set(given);
         if given > 0 { SUCCESS } else { NOT_FOUND }
     }
     /// ddi_intr_free(9F): the handler is to be removed before.
@@ -216,7 +206,7 @@ ddi! {
         add(&interrupt, Handler::New(handler, arg1 as usize, arg2 as usize))
     }
     /// ddi_intr_dup_handler(9F): another MSI-X message with the same handler.
-    fn ddi_intr_dup_handler(handle: ddi_intr_handle_t, number: c_int, dupp: *mut ddi_intr_handle_t) -> c_int {
+    fn ddi_intr_dup_handler(handle: ddi_intr_handle_t, number: c_int, dupp: Out<ddi_intr_handle_t>) -> c_int {
         let Some(interrupt) = find(handle, "ddi_intr_dup_handler") else { return EINVAL };
         let Ok(number) = u16::try_from(number) else { return EINVAL };
         let (handler, priority) = (interrupt.state().handler, interrupt.state().priority);
@@ -231,8 +221,7 @@ ddi! {
         };
         copy.state().handler = handler;
         interrupt.state().copies += 1;
-        // SAFETY: the driver's promise.
-        unsafe { store(dupp, copy.id() as ddi_intr_handle_t) };
+        dupp.set(copy.id() as ddi_intr_handle_t);
         SUCCESS
     }
     /// ddi_intr_remove_handler(9F): it is to be disabled before.
@@ -265,9 +254,8 @@ ddi! {
         SUCCESS
     }
     /// ddi_intr_block_enable(9F): for messages without masks of their own.
-    fn ddi_intr_block_enable(handles: *mut ddi_intr_handle_t, count: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        let Some(all) = (unsafe { all(handles, count, "ddi_intr_block_enable") }) else { return EINVAL };
+    fn ddi_intr_block_enable(handles: Memory<ddi_intr_handle_t>, count: c_int) -> c_int {
+        let Some(all) = all(handles, count, "ddi_intr_block_enable") else { return EINVAL };
         let fits = |i: &Arc<Interrupt>| blocks(i) && i.state().handler.is_some() && !i.state().enabled;
         if !all.iter().all(fits) {
             return EINVAL;
@@ -276,9 +264,8 @@ ddi! {
         SUCCESS
     }
     /// ddi_intr_block_disable(9F).
-    fn ddi_intr_block_disable(handles: *mut ddi_intr_handle_t, count: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        let Some(all) = (unsafe { all(handles, count, "ddi_intr_block_disable") }) else { return EINVAL };
+    fn ddi_intr_block_disable(handles: Memory<ddi_intr_handle_t>, count: c_int) -> c_int {
+        let Some(all) = all(handles, count, "ddi_intr_block_disable") else { return EINVAL };
         if !all.iter().all(|i| blocks(i) && i.state().enabled) {
             return EINVAL;
         }
@@ -286,10 +273,9 @@ ddi! {
         SUCCESS
     }
     /// ddi_intr_get_cap(9F).
-    fn ddi_intr_get_cap(handle: ddi_intr_handle_t, flagsp: *mut c_int) -> c_int {
+    fn ddi_intr_get_cap(handle: ddi_intr_handle_t, flagsp: Out<c_int>) -> c_int {
         let found = find(handle, "ddi_intr_get_cap");
-        // SAFETY: the driver's promise.
-        unsafe { store(flagsp, found.as_deref().map_or(0, flags)) };
+        flagsp.set(found.as_deref().map_or(0, flags));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_set_cap(9F): edge and level are as the device has them.
@@ -299,10 +285,9 @@ ddi! {
         if flags & known == 0 || interrupt.state().handler.is_some() { EINVAL } else { ENOTSUP }
     }
     /// ddi_intr_get_pri(9F).
-    fn ddi_intr_get_pri(handle: ddi_intr_handle_t, priorityp: *mut uint_t) -> c_int {
+    fn ddi_intr_get_pri(handle: ddi_intr_handle_t, priorityp: Out<uint_t>) -> c_int {
         let found = find(handle, "ddi_intr_get_pri");
-        // SAFETY: the driver's promise.
-        unsafe { store(priorityp, found.as_ref().map_or(0, |i| i.state().priority)) };
+        priorityp.set(found.as_ref().map_or(0, |i| i.state().priority));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_set_pri(9F): before the handler is added.
@@ -318,13 +303,12 @@ ddi! {
         SUCCESS
     }
     /// ddi_intr_get_pending(9F).
-    fn ddi_intr_get_pending(handle: ddi_intr_handle_t, pendingp: *mut c_int) -> c_int {
+    fn ddi_intr_get_pending(handle: ddi_intr_handle_t, pendingp: Out<c_int>) -> c_int {
         let Some(interrupt) = find(handle, "ddi_intr_get_pending") else { return EINVAL };
         if flags(&interrupt) & ddi_sys::DDI_INTR_FLAG_PENDING as c_int == 0 {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(pendingp, interrupt.state().pending.into()) };
+        pendingp.set(interrupt.state().pending.into());
         SUCCESS
     }
     /// ddi_intr_set_mask(9F): of an enabled interrupt.
@@ -341,10 +325,9 @@ ddi! {
     }
 
     /// ddi_dev_nintrs(9F): pins.
-    fn ddi_dev_nintrs(dip: *mut dev_info_t, countp: *mut c_int) -> c_int {
+    fn ddi_dev_nintrs(dip: *mut dev_info_t, countp: Out<c_int>) -> c_int {
         let pins = device_of(dip, "ddi_dev_nintrs").map_or(0, |device| count(device, Kind::Fixed));
-        // SAFETY: the driver's promise.
-        unsafe { store(countp, pins) };
+        countp.set(pins);
         SUCCESS
     }
     /// ddi_intr_hilevel(9F).
@@ -353,19 +336,18 @@ ddi! {
         device.is_some_and(|device| interrupts::priority(device) >= interrupts::HIGH_LEVEL).into()
     }
     /// ddi_get_iblock_cookie(9F).
-    fn ddi_get_iblock_cookie(dip: *mut dev_info_t, number: uint_t, iblockp: *mut ddi_iblock_cookie_t) -> c_int {
+    fn ddi_get_iblock_cookie(dip: *mut dev_info_t, number: uint_t, iblockp: Out<ddi_iblock_cookie_t>) -> c_int {
         let device = device_of(dip, "ddi_get_iblock_cookie").filter(|_| number == 0);
         let Some(device) = device.filter(|device| count(device, Kind::Fixed) > 0) else { return NOT_FOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(iblockp, interrupts::priority(device) as usize as ddi_iblock_cookie_t) };
+        iblockp.set(interrupts::priority(device) as usize as ddi_iblock_cookie_t);
         SUCCESS
     }
     /// ddi_add_intr(9F): the pin's handler, enabled at once.
     fn ddi_add_intr(
         dip: *mut dev_info_t,
         number: uint_t,
-        iblockp: *mut ddi_iblock_cookie_t,
-        idevicep: *mut ddi_idevice_cookie_t,
+        iblockp: Out<ddi_iblock_cookie_t>,
+        idevicep: Out<ddi_idevice_cookie_t>,
         handler: Option<unsafe extern "C-unwind" fn(caddr_t) -> uint_t>,
         arg: caddr_t,
     ) -> c_int {
@@ -375,10 +357,8 @@ ddi! {
         let priority = interrupts::priority(device);
         let Some(interrupt) = interrupts::allocate(device, Kind::Fixed, 0, priority, None) else { return FAILURE };
         add(&interrupt, Handler::Old(handler, arg as usize));
-        // SAFETY: the driver's promise.
-        unsafe { store(iblockp, priority as usize as ddi_iblock_cookie_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(idevicep, ddi_idevice_cookie_t { idev_softint: 0 }) };
+        iblockp.set(priority as usize as ddi_iblock_cookie_t);
+        idevicep.set(ddi_idevice_cookie_t { idev_softint: 0 });
         interrupt.enable();
         SUCCESS
     }
@@ -430,16 +410,13 @@ mod tests {
         let device = pci::add(Description::parse(text).unwrap(), |_| None).unwrap();
         let dip = device.node().unwrap().dip();
         let (mut n, mut handles) = (0, [null_mut(); 4]);
-        // SAFETY: places of the test, here and below.
-        assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_get_supported_types(dip, &mut n) }), SUCCESS);
+        assert_eq!(call(|| driver!(ddi_sys::ddi_intr_get_supported_types(dip, &mut n))), SUCCESS);
         assert_eq!(n, 7);
-        // SAFETY: as above.
-        assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_get_navail(dip, 2, &mut n) }), SUCCESS);
+        assert_eq!(call(|| driver!(ddi_sys::ddi_intr_get_navail(dip, 2, &mut n))), SUCCESS);
         assert_eq!(n, MOST_MSI);
         let at = handles.as_mut_ptr();
-        // SAFETY: as above.
-        let alloc = |kind, count, how, n: &mut c_int| unsafe {
-            ddi_sys::ddi_intr_alloc(dip, at, kind, 0, count, n, how)
+        let alloc = |kind, count, how, n: &mut c_int| {
+            driver!(ddi_sys::ddi_intr_alloc(dip, at, kind, 0, count, n, how))
         };
         assert_eq!(alloc(2, 3, 0, &mut n), EINVAL);
         assert_eq!(alloc(2, 4, 1, &mut n), EAGAIN);
@@ -448,38 +425,29 @@ mod tests {
         let (sender, receiver) = channel::<usize>();
         let arg = (&raw const sender).cast_mut().cast();
         for (i, handle) in handles[..3].iter().enumerate() {
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_enable(*handle) }), EINVAL);
-            let added =
-                // SAFETY: as above.
-                call(|| unsafe { ddi_sys::ddi_intr_add_handler(*handle, Some(handler), arg, (i + 10) as *mut _) });
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_enable(*handle))), EINVAL);
+            let added = call(|| {
+                driver!(ddi_sys::ddi_intr_add_handler(*handle, Some(handler), arg, (i + 10) as *mut _))
+            });
             assert_eq!(added, SUCCESS);
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_enable(*handle) }), SUCCESS);
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_enable(*handle))), SUCCESS);
         }
         assert!(device.space.msix_enabled());
         assert!(device.raise(2) && receiver.recv() == Ok(12));
         assert!(device.raise(0) && receiver.recv() == Ok(10));
         assert!(!device.raise(3));
-        // SAFETY: as above.
-        assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_set_mask(handles[1]) }), SUCCESS);
+        assert_eq!(call(|| driver!(ddi_sys::ddi_intr_set_mask(handles[1]))), SUCCESS);
         assert!(device.raise(1));
         assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
-        // SAFETY: as above.
-        assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_get_pending(handles[1], &mut n) }), SUCCESS);
+        assert_eq!(call(|| driver!(ddi_sys::ddi_intr_get_pending(handles[1], &mut n))), SUCCESS);
         assert_eq!(n, 1);
-        // SAFETY: as above.
-        assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_clr_mask(handles[1]) }), SUCCESS);
+        assert_eq!(call(|| driver!(ddi_sys::ddi_intr_clr_mask(handles[1]))), SUCCESS);
         assert_eq!(receiver.recv(), Ok(11));
         for handle in &handles[..3] {
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_free(*handle) }), EINVAL);
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_disable(*handle) }), SUCCESS);
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_remove_handler(*handle) }), SUCCESS);
-            // SAFETY: as above.
-            assert_eq!(call(|| unsafe { ddi_sys::ddi_intr_free(*handle) }), SUCCESS);
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_free(*handle))), EINVAL);
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_disable(*handle))), SUCCESS);
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_remove_handler(*handle))), SUCCESS);
+            assert_eq!(call(|| driver!(ddi_sys::ddi_intr_free(*handle))), SUCCESS);
         }
         assert!(!device.space.msix_enabled() && !device.raise(0));
     }

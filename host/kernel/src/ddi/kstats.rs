@@ -10,7 +10,8 @@ use ddi_sys::{kid_t, kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t,
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
-use super::{bytes, sync, text};
+use super::args::{Argument, Memory, Struct, Text, Word, field, set_field};
+use super::sync;
 use crate::board::report;
 use crate::kern::clock;
 use crate::kern::{entry, heap, peek, thread};
@@ -33,14 +34,22 @@ static LAST: AtomicI32 = AtomicI32::new(0);
 static HELD: Mutex<Vec<(usize, u32)>> = Mutex::new(Vec::new());
 static RELEASED: Condvar = Condvar::new();
 
+/// A driver's kstat.
+type Kstat<'a> = Struct<'a, kstat_t>;
+
+impl Link {
+    /// The kstat, which is there while the chain is locked, or until kstat_delete.
+    fn kstat(&self) -> Kstat<'static> {
+        // SAFETY: on the chain, so kstat_create has made it and kstat_delete has not freed it.
+        unsafe { Argument::of(self.address as *mut kstat_t) }
+    }
+}
+
 /// Holds the kstat that is the one looked for; waits while another thread holds it.
-fn hold(wanted: impl Fn(&kstat_t) -> bool) -> *mut kstat_t {
+fn hold(wanted: impl Fn(Kstat<'_>) -> bool) -> *mut kstat_t {
     let mut held = HELD.lock();
     loop {
-        let found = CHAIN.lock().iter().map(|link| link.address).find(|address| {
-            // SAFETY: on the chain, so it lives.
-            wanted(unsafe { &*(*address as *const kstat_t) })
-        });
+        let found = CHAIN.lock().iter().find(|link| wanted(link.kstat())).map(|link| link.address);
         let Some(address) = found else { return null_mut() };
         if !held.iter().any(|(other, _)| *other == address) {
             held.push((address, thread::id()));
@@ -87,12 +96,13 @@ fn field(text: &[c_char]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn fill(field: &mut [c_char], text: &[u8]) {
-    field.fill(0);
-    let room = field.len() - 1;
-    for (to, from) in field[..room].iter_mut().zip(text) {
+/// As much of a text as a field has room for, with a NUL.
+fn chars<const N: usize>(text: &[u8]) -> [c_char; N] {
+    let mut field = [0; N];
+    for (to, from) in field[..N - 1].iter_mut().zip(text) {
         *to = *from as c_char;
     }
+    field
 }
 
 /// How many kstats exist.
@@ -107,46 +117,44 @@ pub fn listing() -> String {
 
 /// Reads every installed kstat, with its driver's update callback.
 pub fn read_all() -> Vec<Statistics> {
-    let installed: Vec<usize> =
-        CHAIN.lock().iter().filter(|link| link.installed).map(|link| link.address).collect();
-    installed.into_iter().filter_map(|address| read(address as *mut kstat_t)).collect()
+    let installed: Vec<Kstat<'_>> =
+        CHAIN.lock().iter().filter(|link| link.installed).map(Link::kstat).collect();
+    installed.into_iter().filter_map(read).collect()
 }
 
-fn read(ksp: *mut kstat_t) -> Option<Statistics> {
-    // SAFETY: an installed kstat lives until kstat_delete.
-    let ks = unsafe { &*ksp };
-    let lock = ks.ks_lock.cast::<ddi_sys::kmutex_t>();
-    if !lock.is_null() {
-        // SAFETY: the driver's mutex.
-        unsafe { sync::mutex_enter(lock) };
+fn read(ks: Kstat<'_>) -> Option<Statistics> {
+    let lock = field!(ks.ks_lock);
+    // SAFETY: the driver's mutex, or NULL.
+    let lock: Option<Word<'_, ddi_sys::kmutex_t>> = unsafe { Argument::of(lock.cast()) };
+    if let Some(lock) = lock {
+        sync::enter(lock);
     }
-    let updated = ks.ks_update.map_or(Ok(0), |update| {
-        // SAFETY: the driver's callback with its own kstat.
+    let module = field(&field!(ks.ks_module));
+    let updated = field!(ks.ks_update).map_or(Ok(0), |update| {
         entry::call(
-            || format!("{}: ks_update(9E)", field(&ks.ks_module)),
-            || unsafe { update(ksp, ddi_sys::KSTAT_READ) },
+            || format!("{module}: ks_update(9E)"),
+            // SAFETY: the driver's callback with its own kstat.
+            || unsafe { update(ks.pointer(), ddi_sys::KSTAT_READ) },
         )
     });
+    let (name, instance) = (field(&field!(ks.ks_name)), field!(ks.ks_instance));
     let values = (updated == Ok(0)).then(|| values(ks));
     if let Some(Err(nowhere)) = values {
-        let (module, name) = (field(&ks.ks_module), field(&ks.ks_name));
         let what = format!(
-            "the data of {module}:{}:{name} lead to {nowhere:#x}, where there is no memory that can be read",
-            ks.ks_instance
+            "the data of {module}:{instance}:{name} lead to {nowhere:#x}, where there is no memory that can be read"
         );
         report::mistake(&module, &what, "kstat(9S)");
     }
-    if !lock.is_null() {
-        // SAFETY: as above.
-        unsafe { sync::mutex_exit(lock) };
+    if let Some(lock) = lock {
+        sync::exit(lock);
     }
     Some(Statistics {
-        module: field(&ks.ks_module),
-        instance: ks.ks_instance,
-        name: field(&ks.ks_name),
-        class: field(&ks.ks_class),
-        kind: ks.ks_type,
-        crtime: ks.ks_crtime,
+        module,
+        instance,
+        name,
+        class: field(&field!(ks.ks_class)),
+        kind: field!(ks.ks_type),
+        crtime: field!(ks.ks_crtime),
         snaptime: clock::hrtime(),
         values: values?.ok()?,
     })
@@ -156,18 +164,18 @@ fn read(ksp: *mut kstat_t) -> Option<Statistics> {
 ///
 /// # Errors
 /// A pointer of the driver's that leads nowhere.
-fn values(ks: &kstat_t) -> Result<Vec<Value>, usize> {
+fn values(ks: Kstat<'_>) -> Result<Vec<Value>, usize> {
     let mut out = Vec::new();
-    let data = ks.ks_data as usize;
+    let data = field!(ks.ks_data) as usize;
     if data == 0 {
         return Ok(out);
     }
     let mut add = |name: &str, text: String, is_string: bool| {
         out.push(Value { name: name.to_owned(), text, is_string });
     };
-    match ks.ks_type {
+    match field!(ks.ks_type) {
         ddi_sys::KSTAT_TYPE_NAMED => {
-            for i in 0..ks.ks_ndata as usize {
+            for i in 0..field!(ks.ks_ndata) as usize {
                 let at = data.wrapping_add(i * size_of::<kstat_named_t>());
                 let named = peek::read::<kstat_named_t>(at).ok_or(at)?;
                 add(&field(&named.name), named_value(&named)?, named.data_type == ddi_sys::KSTAT_DATA_STRING);
@@ -214,7 +222,7 @@ fn values(ks: &kstat_t) -> Result<Vec<Value>, usize> {
                 add(name, value.to_string(), false);
             }
         }
-        _ => add("bytes", ks.ks_data_size.to_string(), false),
+        _ => add("bytes", field!(ks.ks_data_size).to_string(), false),
     }
     Ok(out)
 }
@@ -259,109 +267,137 @@ fn known(ksp: *mut kstat_t, function: &str) -> bool {
     known
 }
 
-/// The I/O statistics, with the time passed since the last change added up.
-///
-/// # Safety
-/// `io` is a kstat_io_t; its lock is held.
-unsafe fn io<'a>(io: *mut kstat_io_t) -> &'a mut kstat_io_t {
-    // SAFETY: the caller's promise.
-    let io = unsafe { &mut *io };
+/// Changes the lengths of the queues, after the time passed since the last change has been added up. The driver holds the kstat's lock.
+fn queues(io: Struct<'_, kstat_io_t>, waiting: i32, running: i32) {
     let now = clock::hrtime();
-    if io.wlastupdate != 0 && io.wcnt != 0 {
-        io.wlentime += i64::from(io.wcnt) * (now - io.wlastupdate);
-        io.wtime += now - io.wlastupdate;
+    let (wcnt, wlast) = (field!(io.wcnt), field!(io.wlastupdate));
+    if wlast != 0 && wcnt != 0 {
+        set_field!(io.wlentime = field!(io.wlentime) + i64::from(wcnt) * (now - wlast));
+        set_field!(io.wtime = field!(io.wtime) + now - wlast);
     }
-    if io.rlastupdate != 0 && io.rcnt != 0 {
-        io.rlentime += i64::from(io.rcnt) * (now - io.rlastupdate);
-        io.rtime += now - io.rlastupdate;
+    let (rcnt, rlast) = (field!(io.rcnt), field!(io.rlastupdate));
+    if rlast != 0 && rcnt != 0 {
+        set_field!(io.rlentime = field!(io.rlentime) + i64::from(rcnt) * (now - rlast));
+        set_field!(io.rtime = field!(io.rtime) + now - rlast);
     }
-    io.wlastupdate = now;
-    io.rlastupdate = now;
-    io
+    set_field!(io.wlastupdate = now);
+    set_field!(io.rlastupdate = now);
+    set_field!(io.wcnt = wcnt.wrapping_add_signed(waiting));
+    set_field!(io.rcnt = rcnt.wrapping_add_signed(running));
+}
+
+/// kstat_create(9F): who makes it, and its kind.
+fn create(
+    module: &[u8],
+    instance: c_int,
+    name: &[u8],
+    class: &[u8],
+    (kind, ndata, flags): (uchar_t, uint_t, uchar_t),
+) -> *mut kstat_t {
+    let single = matches!(kind, ddi_sys::KSTAT_TYPE_INTR | ddi_sys::KSTAT_TYPE_IO);
+    let Some(size) = data_size(kind, ndata).filter(|_| !single || ndata == 1) else { return null_mut() };
+    // SAFETY: a kstat is plain data, for which zero bytes are a value.
+    let mut ks: Box<kstat_t> = Box::new(unsafe { std::mem::zeroed() });
+    ks.ks_module = chars(module);
+    ks.ks_class = chars(class);
+    ks.ks_name = match name {
+        b"" => chars(&[module, instance.to_string().as_bytes()].concat()),
+        name => chars(name),
+    };
+    (ks.ks_instance, ks.ks_type, ks.ks_ndata) = (instance, kind, ndata);
+    ks.ks_flags = flags | ddi_sys::KSTAT_FLAG_INVALID;
+    ks.ks_data_size = size;
+    ks.ks_crtime = clock::hrtime();
+    ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    let mut data = (0, 0);
+    if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
+        ks.ks_data = heap::allocate(size, 16, true).cast();
+        if ks.ks_data.is_null() {
+            return null_mut();
+        }
+        data = (ks.ks_data as usize, size);
+    }
+    let mut chain = CHAIN.lock();
+    let taken = chain.iter().map(Link::kstat).any(|other| {
+        let same = field!(other.ks_instance) == instance && field!(other.ks_module) == ks.ks_module;
+        same && field!(other.ks_name) == ks.ks_name
+    });
+    if taken {
+        drop(chain);
+        let name = format!("{}:{instance}:{}", field(&ks.ks_module), field(&ks.ks_name));
+        let what = format!("WARNING: kstat_create('{name}'): namespace collision");
+        crate::board::log::line(crate::board::log::To::Both, &what);
+        free_data(data);
+        return null_mut();
+    }
+    let ksp = Box::into_raw(ks);
+    chain.push(Link { address: ksp as usize, installed: false, data });
+    ksp
+}
+
+/// kstat_delete(9F).
+fn delete(ksp: *mut kstat_t) {
+    if ksp.is_null() || !known(ksp, "kstat_delete") {
+        return;
+    }
+    let mine = (ksp as usize, thread::id());
+    let mut held = HELD.lock();
+    while held.iter().any(|(address, owner)| *address == mine.0 && *owner != mine.1) {
+        RELEASED.wait(&mut held);
+    }
+    held.retain(|entry| *entry != mine);
+    drop(held);
+    let mut chain = CHAIN.lock();
+    let found = chain.iter().position(|link| link.address == ksp as usize);
+    let Some(link) = found.map(|at| chain.remove(at)) else { return };
+    drop(chain);
+    free_data(link.data);
+    // SAFETY: made by kstat_create; off the chain now.
+    drop(unsafe { Box::from_raw(ksp) });
+}
+
+/// The kstat of this name, held.
+fn hold_by_name(module: Text<'_>, instance: c_int, name: Text<'_>) -> *mut kstat_t {
+    let (module, name) = (module.text(), name.text());
+    hold(|ks| {
+        let same = field(&field!(ks.ks_module)) == module && field!(ks.ks_instance) == instance;
+        same && field(&field!(ks.ks_name)) == name
+    })
 }
 
 ddi! {
     /// kstat_create(9F).
     fn kstat_create(
-        module: *const c_char,
+        module: Text,
         instance: c_int,
-        name: *const c_char,
-        class: *const c_char,
+        name: Text,
+        class: Text,
         kind: uchar_t,
         ndata: uint_t,
         flags: uchar_t,
     ) -> *mut kstat_t {
-        // SAFETY: the driver's promise.
-        let module = unsafe { bytes(module) };
-        // SAFETY: the driver's promise.
-        let name = unsafe { bytes(name) };
-        // SAFETY: the driver's promise.
-        let class = unsafe { bytes(class) };
-        let single = matches!(kind, ddi_sys::KSTAT_TYPE_INTR | ddi_sys::KSTAT_TYPE_IO);
-        let Some(size) = data_size(kind, ndata).filter(|_| !single || ndata == 1) else { return null_mut() };
-        // SAFETY: a kstat is plain data, for which zero bytes are a value.
-        let mut ks: Box<kstat_t> = Box::new(unsafe { std::mem::zeroed() });
-        fill(&mut ks.ks_module, module);
-        fill(&mut ks.ks_class, class);
-        if name.is_empty() {
-            fill(&mut ks.ks_name, &[module, instance.to_string().as_bytes()].concat());
-        } else {
-            fill(&mut ks.ks_name, name);
-        }
-        (ks.ks_instance, ks.ks_type, ks.ks_flags, ks.ks_ndata) = (instance, kind, flags | ddi_sys::KSTAT_FLAG_INVALID, ndata);
-        ks.ks_data_size = size;
-        ks.ks_crtime = clock::hrtime();
-        ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut data = (0, 0);
-        if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
-            ks.ks_data = heap::allocate(size, 16, true).cast();
-            if ks.ks_data.is_null() {
-                return null_mut();
-            }
-            data = (ks.ks_data as usize, size);
-        }
-        let mut chain = CHAIN.lock();
-        let taken = chain.iter().any(|link| {
-            // SAFETY: on the chain, so it lives.
-            let other = unsafe { &*(link.address as *const kstat_t) };
-            other.ks_instance == instance && other.ks_module == ks.ks_module && other.ks_name == ks.ks_name
-        });
-        if taken {
-            drop(chain);
-            let name = format!("{}:{instance}:{}", field(&ks.ks_module), field(&ks.ks_name));
-            crate::board::log::line(crate::board::log::To::Both, &format!("WARNING: kstat_create('{name}'): namespace collision"));
-            free_data(data);
-            return null_mut();
-        }
-        let ksp = Box::into_raw(ks);
-        chain.push(Link { address: ksp as usize, installed: false, data });
-        ksp
+        create(module.bytes(), instance, name.bytes(), class.bytes(), (kind, ndata, flags))
     }
     /// kstat_create_zone: there is one zone.
     fn kstat_create_zone(
-        module: *const c_char,
+        module: Text,
         instance: c_int,
-        name: *const c_char,
-        class: *const c_char,
+        name: Text,
+        class: Text,
         kind: uchar_t,
         ndata: uint_t,
         flags: uchar_t,
         _zone: zoneid_t,
     ) -> *mut kstat_t {
-        // SAFETY: the driver's promise.
-        unsafe { kstat_create(module, instance, name, class, kind, ndata, flags) }
+        create(module.bytes(), instance, name.bytes(), class.bytes(), (kind, ndata, flags))
     }
     /// kstat_hold_byname: NULL when there is none; nobody else holds or deletes it until kstat_rele.
-    fn kstat_hold_byname(module: *const c_char, instance: c_int, name: *const c_char, _zone: zoneid_t) -> *mut kstat_t {
-        // SAFETY: the driver's promise.
-        let module = unsafe { text(module) };
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
-        hold(|ks| field(&ks.ks_module) == module && ks.ks_instance == instance && field(&ks.ks_name) == name)
+    fn kstat_hold_byname(module: Text, instance: c_int, name: Text, _zone: zoneid_t) -> *mut kstat_t {
+        hold_by_name(module, instance, name)
     }
     /// kstat_hold_bykid: by its number.
     fn kstat_hold_bykid(kid: kid_t, _zone: zoneid_t) -> *mut kstat_t {
-        hold(|ks| ks.ks_kid == kid)
+        hold(|ks| field!(ks.ks_kid) == kid)
     }
     /// kstat_rele.
     fn kstat_rele(ksp: *mut kstat_t) {
@@ -378,25 +414,19 @@ ddi! {
         }
     }
     /// kstat_delete_byname.
-    fn kstat_delete_byname(module: *const c_char, instance: c_int, name: *const c_char) {
-        // SAFETY: the driver's promise.
-        let ksp = unsafe { kstat_hold_byname(module, instance, name, 0) };
-        if !ksp.is_null() {
-            // SAFETY: a kstat that this thread holds.
-            unsafe { kstat_delete(ksp) };
-        }
+    fn kstat_delete_byname(module: Text, instance: c_int, name: Text) {
+        delete(hold_by_name(module, instance, name));
     }
     /// kstat_delete_byname_zone: there is one zone.
-    fn kstat_delete_byname_zone(module: *const c_char, instance: c_int, name: *const c_char, _zone: zoneid_t) {
-        // SAFETY: the driver's promise.
-        unsafe { kstat_delete_byname(module, instance, name) };
+    fn kstat_delete_byname_zone(module: Text, instance: c_int, name: Text, _zone: zoneid_t) {
+        delete(hold_by_name(module, instance, name));
     }
     /// kstat_zone_add: there is one zone.
-    @private fn kstat_zone_add(_ksp: *mut kstat_t, _zone: zoneid_t) {}
+    fn kstat_zone_add(_ksp: *mut kstat_t, _zone: zoneid_t) {}
     /// kstat_zone_remove.
-    @private fn kstat_zone_remove(_ksp: *mut kstat_t, _zone: zoneid_t) {}
+    fn kstat_zone_remove(_ksp: *mut kstat_t, _zone: zoneid_t) {}
     /// kstat_zone_find: every kstat is in the only zone.
-    @private fn kstat_zone_find(_ksp: *mut kstat_t, zone: zoneid_t) -> c_int {
+    fn kstat_zone_find(_ksp: *mut kstat_t, zone: zoneid_t) -> c_int {
         (zone == 0 || zone == -1).into()
     }
     /// kstat_install(9F).
@@ -404,116 +434,76 @@ ddi! {
         if !known(ksp, "kstat_install") {
             return;
         }
-        // SAFETY: a live kstat; the driver calls this once, before anyone reads it.
-        unsafe { (*ksp).ks_flags &= !ddi_sys::KSTAT_FLAG_INVALID };
         if let Some(link) = CHAIN.lock().iter_mut().find(|link| link.address == ksp as usize) {
+            // The driver calls this once, before anyone reads it.
+            let ks = link.kstat();
+            set_field!(ks.ks_flags = field!(ks.ks_flags) & !ddi_sys::KSTAT_FLAG_INVALID);
             link.installed = true;
         }
     }
     /// kstat_delete(9F).
     fn kstat_delete(ksp: *mut kstat_t) {
-        if ksp.is_null() || !known(ksp, "kstat_delete") {
-            return;
-        }
-        let mine = (ksp as usize, thread::id());
-        let mut held = HELD.lock();
-        while held.iter().any(|(address, owner)| *address == mine.0 && *owner != mine.1) {
-            RELEASED.wait(&mut held);
-        }
-        held.retain(|entry| *entry != mine);
-        drop(held);
-        let mut chain = CHAIN.lock();
-        let found = chain.iter().position(|link| link.address == ksp as usize);
-        let Some(link) = found.map(|at| chain.remove(at)) else { return };
-        drop(chain);
-        free_data(link.data);
-        // SAFETY: made by kstat_create; off the chain now.
-        drop(unsafe { Box::from_raw(ksp) });
+        delete(ksp);
     }
     /// kstat_named_init(9F).
-    fn kstat_named_init(named: *mut kstat_named_t, name: *const c_char, kind: uchar_t) {
-        // SAFETY: the driver's promise.
-        let named = unsafe { &mut *named };
-        // SAFETY: the driver's promise.
-        let name = unsafe { bytes(name) };
-        fill(&mut named.name, name);
-        named.data_type = kind;
+    fn kstat_named_init(named: Struct<kstat_named_t>, name: Text, kind: uchar_t) {
+        set_field!(named.name = chars(name.bytes()));
+        set_field!(named.data_type = kind);
     }
     /// kstat_named_setstr(9F).
-    fn kstat_named_setstr(named: *mut kstat_named_t, value: *const c_char) {
-        // SAFETY: the driver's promise.
-        let named = unsafe { &mut *named };
-        if named.data_type != ddi_sys::KSTAT_DATA_STRING {
+    fn kstat_named_setstr(named: Struct<kstat_named_t>, value: *const c_char) {
+        if field!(named.data_type) != ddi_sys::KSTAT_DATA_STRING {
             return report::mistake("kstat_named_setstr", "the value is not KSTAT_DATA_STRING", "kstat_named_setstr(9F)");
         }
-        named.value.ui64 = value as u64;
+        set_field!(named.value.ui64 = value as u64);
     }
     /// kstat_set_string: copies at most KSTAT_STRLEN - 1 characters.
-    fn kstat_set_string(to: *mut c_char, from: *const c_char) {
-        // SAFETY: the driver promised KSTAT_STRLEN bytes.
-        let to = unsafe { std::slice::from_raw_parts_mut(to, ddi_sys::KSTAT_STRLEN as usize) };
-        // SAFETY: the driver's promise.
-        fill(to, unsafe { bytes(from) });
+    fn kstat_set_string(to: Memory<c_char>, from: Text) {
+        to.cast().set_element(0, chars::<{ ddi_sys::KSTAT_STRLEN as usize }>(from.bytes()));
     }
     /// kstat_waitq_enter(9F).
-    fn kstat_waitq_enter(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        unsafe { io(p) }.wcnt += 1;
+    fn kstat_waitq_enter(p: Struct<kstat_io_t>) {
+        queues(p, 1, 0);
     }
     /// kstat_waitq_exit(9F).
-    fn kstat_waitq_exit(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        unsafe { io(p) }.wcnt -= 1;
+    fn kstat_waitq_exit(p: Struct<kstat_io_t>) {
+        queues(p, -1, 0);
     }
     /// kstat_runq_enter(9F).
-    fn kstat_runq_enter(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        unsafe { io(p) }.rcnt += 1;
+    fn kstat_runq_enter(p: Struct<kstat_io_t>) {
+        queues(p, 0, 1);
     }
     /// kstat_runq_exit(9F).
-    fn kstat_runq_exit(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        unsafe { io(p) }.rcnt -= 1;
+    fn kstat_runq_exit(p: Struct<kstat_io_t>) {
+        queues(p, 0, -1);
     }
     /// kstat_waitq_to_runq(9F).
-    fn kstat_waitq_to_runq(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        let io = unsafe { io(p) };
-        io.wcnt -= 1;
-        io.rcnt += 1;
+    fn kstat_waitq_to_runq(p: Struct<kstat_io_t>) {
+        queues(p, -1, 1);
     }
     /// kstat_runq_back_to_waitq(9F).
-    fn kstat_runq_back_to_waitq(p: *mut kstat_io_t) {
-        // SAFETY: the driver's promise.
-        let io = unsafe { io(p) };
-        io.rcnt -= 1;
-        io.wcnt += 1;
+    fn kstat_runq_back_to_waitq(p: Struct<kstat_io_t>) {
+        queues(p, 1, -1);
     }
     /// kstat_timer_init: names a timer.
-    fn kstat_timer_init(p: *mut kstat_timer_t, name: *const c_char) {
-        // SAFETY: the driver's promise.
-        let timer = unsafe { &mut *p };
-        // SAFETY: the driver's promise.
-        let name = unsafe { bytes(name) };
-        fill(&mut timer.name, name);
+    fn kstat_timer_init(p: Struct<kstat_timer_t>, name: Text) {
+        set_field!(p.name = chars(name.bytes()));
     }
     /// kstat_timer_start.
-    fn kstat_timer_start(p: *mut kstat_timer_t) {
-        // SAFETY: the driver's promise.
-        unsafe { &mut *p }.start_time = clock::hrtime();
+    fn kstat_timer_start(p: Struct<kstat_timer_t>) {
+        set_field!(p.start_time = clock::hrtime());
     }
     /// kstat_timer_stop.
-    fn kstat_timer_stop(p: *mut kstat_timer_t) {
-        // SAFETY: the driver's promise.
-        let timer = unsafe { &mut *p };
-        timer.stop_time = clock::hrtime();
-        let took = timer.stop_time - timer.start_time;
-        if timer.num_events == 0 || took < timer.min_time {
-            timer.min_time = took;
+    fn kstat_timer_stop(p: Struct<kstat_timer_t>) {
+        let (start, stop, events) = (field!(p.start_time), clock::hrtime(), field!(p.num_events));
+        let took = stop - start;
+        set_field!(p.stop_time = stop);
+        if events == 0 || took < field!(p.min_time) {
+            set_field!(p.min_time = took);
         }
-        timer.max_time = timer.max_time.max(took);
-        timer.elapsed_time += took;
-        timer.num_events += 1;
+        set_field!(p.max_time = field!(p.max_time).max(took));
+        set_field!(p.elapsed_time = field!(p.elapsed_time) + took);
+        set_field!(p.num_events = events + 1);
     }
 }
 
@@ -533,53 +523,65 @@ mod tests {
     #[test]
     fn named_values_are_read_with_an_update() {
         unsafe extern "C-unwind" fn update(ksp: *mut kstat_t, _rw: c_int) -> c_int {
-            // SAFETY: the kstat of the test has one named value.
-            let data = unsafe { (*ksp).ks_data }.cast::<kstat_named_t>();
-            // SAFETY: as above.
-            let named = unsafe { &mut *data };
-            // SAFETY: a 64-bit value.
-            named.value.ui64 = unsafe { named.value.ui64 } + 7;
+            // SAFETY: the kstat of the test, here and below.
+            let ks: Kstat<'_> = unsafe { Argument::of(ksp) };
+            let data = field!(ks.ks_data);
+            // SAFETY: it has one named value, of 64 bits.
+            let named: Struct<'_, kstat_named_t> = unsafe { Argument::of(data.cast()) };
+            set_field!(named.value.ui64 = field!(named.value.ui64) + 7);
             0
         }
         let (module, name, class) = (c"kstats-test".as_ptr(), c"counters".as_ptr(), c"misc".as_ptr());
-        // SAFETY: strings; one named value.
-        let ksp = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        let ksp = driver!(ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0));
         assert!(!ksp.is_null());
-        // SAFETY: as above; the name is taken.
-        let again = unsafe { ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        let again = driver!(ddi_sys::kstat_create(module, 2, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0));
         assert!(again.is_null());
         // SAFETY: the kstat's own value.
         let data = unsafe { (*ksp).ks_data };
-        // SAFETY: as above.
-        unsafe { ddi_sys::kstat_named_init(data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64) };
+        driver!(ddi_sys::kstat_named_init(data.cast(), c"faults".as_ptr(), ddi_sys::KSTAT_DATA_UINT64));
         // SAFETY: not installed yet.
         unsafe { (*ksp).ks_update = Some(update) };
         let mine = || read_all().into_iter().find(|s| s.module == "kstats-test");
         assert!(mine().is_none(), "not before kstat_install");
-        // SAFETY: as above.
-        unsafe { ddi_sys::kstat_install(ksp) };
+        driver!(ddi_sys::kstat_install(ksp));
         let read = mine().unwrap();
         assert_eq!((read.instance, read.name.as_str(), read.class.as_str()), (2, "counters", "misc"));
         let faults = Value { name: "faults".into(), text: "7".into(), is_string: false };
         assert_eq!((read.values, read.kind), (vec![faults], ddi_sys::KSTAT_TYPE_NAMED));
         assert!(0 < read.crtime && read.crtime <= read.snaptime);
-        // SAFETY: as above.
-        unsafe { ddi_sys::kstat_delete(ksp) };
+        driver!(ddi_sys::kstat_delete(ksp));
         assert!(mine().is_none());
+    }
+
+    #[test]
+    fn queues_are_counted_and_timed() {
+        // SAFETY: numbers, for which zero bytes are a value.
+        let mut io: kstat_io_t = unsafe { std::mem::zeroed() };
+        let at = &raw mut io;
+        driver!(ddi_sys::kstat_waitq_enter(at));
+        driver!(ddi_sys::kstat_waitq_enter(at));
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        driver!(ddi_sys::kstat_waitq_to_runq(at));
+        driver!(ddi_sys::kstat_runq_back_to_waitq(at));
+        driver!(ddi_sys::kstat_runq_enter(at));
+        assert_eq!((io.wcnt, io.rcnt), (2, 1));
+        let at = &raw mut io;
+        driver!(ddi_sys::kstat_runq_exit(at));
+        driver!(ddi_sys::kstat_waitq_exit(at));
+        assert_eq!((io.wcnt, io.rcnt, io.wlastupdate), (1, 0, io.rlastupdate));
+        assert!(io.wtime >= 1_000_000 && io.wlentime > io.wtime && io.rtime < io.wtime);
     }
 
     #[test]
     fn data_that_a_driver_has_replaced_stay_the_driver_s() {
         let (module, name, class) = (c"kstats-test".as_ptr(), c"replaced".as_ptr(), c"misc".as_ptr());
-        // SAFETY: strings; one named value.
-        let ksp = unsafe { ddi_sys::kstat_create(module, 3, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0) };
+        let ksp = driver!(ddi_sys::kstat_create(module, 3, name, class, ddi_sys::KSTAT_TYPE_NAMED, 1, 0));
         // SAFETY: the kstat just made.
         let made = unsafe { (*ksp).ks_data } as usize;
         let own = heap::allocate(size_of::<kstat_named_t>(), 16, true);
         // SAFETY: as above.
         unsafe { (*ksp).ks_data = own.cast() };
-        // SAFETY: as above.
-        unsafe { ddi_sys::kstat_delete(ksp) };
+        driver!(ddi_sys::kstat_delete(ksp));
         assert_eq!(heap::size_of(made), None, "what kstat_create made is freed");
         heap::free(own, size_of::<kstat_named_t>()).expect("the driver's own is not");
     }

@@ -8,27 +8,32 @@ use std::ptr::null_mut;
 
 use ddi_sys::{list_node_t, list_t};
 
+use super::args::{Argument, Struct, field, set_field};
 use crate::board::report;
 
 /// A list, and access to its nodes.
+///
+/// # Invariants
+/// `list` is the driver's list, and every object on it and every one that is passed along with it is there until the function returns: the driver's promise.
 #[derive(Clone, Copy)]
 struct List {
-    list: *mut list_t,
+    list: Struct<'static, list_t>,
     offset: usize,
 }
 
-impl List {
-    /// # Safety
-    /// `list` was made by list_create, and every object on it and every one that is passed along with it lives while this
-    /// value does.
-    unsafe fn of(list: *mut list_t) -> Self {
-        // SAFETY: the caller's promise.
-        List { list, offset: unsafe { (*list).list_offset } }
-    }
+impl Argument for List {
+    type C = *mut list_t;
 
+    unsafe fn of(c: *mut list_t) -> Self {
+        // SAFETY: the caller's promise: a list that list_create made.
+        let list = unsafe { Struct::of(c) };
+        List { list, offset: field!(list.list_offset) }
+    }
+}
+
+impl List {
     fn head(self) -> *mut list_node_t {
-        // SAFETY: a list, by the constructor's promise; only an address is made.
-        unsafe { &raw mut (*self.list).list_head }
+        self.list.pointer().wrapping_byte_add(std::mem::offset_of!(list_t, list_head)).cast()
     }
 
     fn node(self, object: *mut c_void) -> *mut list_node_t {
@@ -40,17 +45,17 @@ impl List {
     }
 
     fn get(node: *mut list_node_t) -> list_node_t {
-        // SAFETY: a node on the list, by the constructor's promise.
+        // SAFETY: the invariant: the head, an object's node, or one that these link to.
         unsafe { node.read() }
     }
 
     fn set_next(node: *mut list_node_t, next: *mut list_node_t) {
-        // SAFETY: a node on the list, by the constructor's promise.
+        // SAFETY: as in `get`.
         unsafe { (*node).list_next = next };
     }
 
     fn set_prev(node: *mut list_node_t, prev: *mut list_node_t) {
-        // SAFETY: a node on the list, by the constructor's promise.
+        // SAFETY: as in `get`.
         unsafe { (*node).list_prev = prev };
     }
 
@@ -88,17 +93,14 @@ impl List {
 
 ddi! {
     /// list_create(9F).
-    fn list_create(list: *mut list_t, size: usize, offset: usize) {
-        let node = list_node_t { list_next: null_mut(), list_prev: null_mut() };
-        // SAFETY: the driver's promise: room for a list.
-        unsafe { list.write(list_t { list_size: size, list_offset: offset, list_head: node }) };
-        // SAFETY: just made.
-        unsafe { List::of(list) }.reset();
+    fn list_create(list: Struct<list_t>, size: usize, offset: usize) {
+        set_field!(list.list_size = size);
+        set_field!(list.list_offset = offset);
+        let head = list.pointer().wrapping_byte_add(std::mem::offset_of!(list_t, list_head)).cast();
+        set_field!(list.list_head = list_node_t { list_next: head, list_prev: head });
     }
     /// list_destroy(9F): it must be empty.
-    fn list_destroy(list: *mut list_t) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_destroy(list: List) {
         if !list.empty() {
             report::mistake("list_destroy", "the list is not empty", "list_destroy(9F)");
         }
@@ -106,84 +108,57 @@ ddi! {
         List::set_prev(list.head(), null_mut());
     }
     /// list_insert_head(9F).
-    fn list_insert_head(list: *mut list_t, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_insert_head(list: List, object: *mut c_void) {
         list.insert_after(list.head(), object);
     }
     /// list_insert_tail(9F).
-    fn list_insert_tail(list: *mut list_t, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_insert_tail(list: List, object: *mut c_void) {
         list.insert_after(List::get(list.head()).list_prev, object);
     }
     /// list_insert_after(9F).
-    fn list_insert_after(list: *mut list_t, at: *mut c_void, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_insert_after(list: List, at: *mut c_void, object: *mut c_void) {
         let at = if at.is_null() { list.head() } else { list.node(at) };
         list.insert_after(at, object);
     }
     /// list_insert_before(9F).
-    fn list_insert_before(list: *mut list_t, at: *mut c_void, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_insert_before(list: List, at: *mut c_void, object: *mut c_void) {
         let at = if at.is_null() { list.head() } else { list.node(at) };
         list.insert_after(List::get(at).list_prev, object);
     }
     /// list_remove(9F).
-    fn list_remove(list: *mut list_t, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_remove(list: List, object: *mut c_void) {
         list.take(list.node(object));
     }
     /// list_remove_head(9F): the object, or NULL.
-    fn list_remove_head(list: *mut list_t) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_remove_head(list: List) -> *mut c_void {
         if list.empty() { null_mut() } else { list.take(List::get(list.head()).list_next) }
     }
     /// list_remove_tail(9F): the object, or NULL.
-    fn list_remove_tail(list: *mut list_t) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_remove_tail(list: List) -> *mut c_void {
         if list.empty() { null_mut() } else { list.take(List::get(list.head()).list_prev) }
     }
     /// list_head(9F).
-    fn list_head(list: *mut list_t) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_head(list: List) -> *mut c_void {
         list.object(List::get(list.head()).list_next)
     }
     /// list_tail(9F).
-    fn list_tail(list: *mut list_t) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_tail(list: List) -> *mut c_void {
         list.object(List::get(list.head()).list_prev)
     }
     /// list_next(9F).
-    fn list_next(list: *mut list_t, object: *mut c_void) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_next(list: List, object: *mut c_void) -> *mut c_void {
         list.object(List::get(list.node(object)).list_next)
     }
     /// list_prev(9F).
-    fn list_prev(list: *mut list_t, object: *mut c_void) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let list = unsafe { List::of(list) };
+    fn list_prev(list: List, object: *mut c_void) -> *mut c_void {
         list.object(List::get(list.node(object)).list_prev)
     }
     /// list_is_empty(9F).
-    fn list_is_empty(list: *mut list_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { List::of(list) }.empty().into()
+    fn list_is_empty(list: List) -> c_int {
+        list.empty().into()
     }
     /// list_move_tail(9F): everything on `from` to the end of `to`.
-    fn list_move_tail(to: *mut list_t, from: *mut list_t) {
-        // SAFETY: the driver's promise.
-        let to = unsafe { List::of(to) };
-        // SAFETY: the driver's promise.
-        let from = unsafe { List::of(from) };
+    fn list_move_tail(to: List, from: List) {
         if from.empty() {
             return;
         }
@@ -231,44 +206,29 @@ mod tests {
         let mut items: Vec<Item> = (0..4).map(|value| Item { value, link: none() }).collect();
         let at = |i: usize, items: &mut Vec<Item>| -> *mut c_void { (&raw mut items[i]).cast() };
         let mut list = list_t { list_size: 0, list_offset: 0, list_head: none() };
-        // SAFETY: a list and items of the test, here and below.
-        unsafe { ddi_sys::list_create(&mut list, size_of::<Item>(), std::mem::offset_of!(Item, link)) };
+        driver!(ddi_sys::list_create(&mut list, size_of::<Item>(), std::mem::offset_of!(Item, link)));
         let (a, b, c, d) = (at(0, &mut items), at(1, &mut items), at(2, &mut items), at(3, &mut items));
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_insert_tail(&mut list, b) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_insert_head(&mut list, a) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_insert_after(&mut list, b, d) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_insert_before(&mut list, d, c) };
+        driver!(ddi_sys::list_insert_tail(&mut list, b));
+        driver!(ddi_sys::list_insert_head(&mut list, a));
+        driver!(ddi_sys::list_insert_after(&mut list, b, d));
+        driver!(ddi_sys::list_insert_before(&mut list, d, c));
         let mut seen = Vec::new();
-        // SAFETY: as above.
-        let mut object = unsafe { ddi_sys::list_head(&mut list) };
+        let mut object = driver!(ddi_sys::list_head(&mut list));
         while !object.is_null() {
             // SAFETY: an item on the list.
             seen.push(unsafe { (*object.cast::<Item>()).value });
-            // SAFETY: as above.
-            object = unsafe { ddi_sys::list_next(&mut list, object) };
+            object = driver!(ddi_sys::list_next(&mut list, object));
         }
         assert_eq!(seen, [0, 1, 2, 3]);
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_remove(&mut list, b) };
+        driver!(ddi_sys::list_remove(&mut list, b));
         // SAFETY: as above.
         let link = unsafe { &raw mut (*b.cast::<Item>()).link };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_link_active(link) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_remove_tail(&mut list) }, d);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_remove_head(&mut list) }, a);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_prev(&mut list, c) }, null_mut());
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_remove_head(&mut list) }, c);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::list_is_empty(&mut list) }, 1);
-        // SAFETY: as above.
-        unsafe { ddi_sys::list_destroy(&mut list) };
+        assert_eq!(driver!(ddi_sys::list_link_active(link)), 0);
+        assert_eq!(driver!(ddi_sys::list_remove_tail(&mut list)), d);
+        assert_eq!(driver!(ddi_sys::list_remove_head(&mut list)), a);
+        assert_eq!(driver!(ddi_sys::list_prev(&mut list, c)), null_mut());
+        assert_eq!(driver!(ddi_sys::list_remove_head(&mut list)), c);
+        assert_eq!(driver!(ddi_sys::list_is_empty(&mut list)), 1);
+        driver!(ddi_sys::list_destroy(&mut list));
     }
 }

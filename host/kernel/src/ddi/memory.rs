@@ -7,7 +7,8 @@ use std::ptr::null_mut;
 use ddi_sys::{kmem_cache_t, vmem_t};
 use parking_lot::Mutex;
 
-use super::{sync, text};
+use super::args::{Object, Out, Owned, Text};
+use super::sync;
 use crate::board::report;
 use crate::kern::heap;
 
@@ -31,6 +32,16 @@ fn allocate(size: usize, align: usize, flags: c_int, zeroed: bool) -> *mut c_voi
     address.cast()
 }
 
+/// kmem_alloc of a copy of some bytes; NULL if there is no memory, or there are none.
+pub fn copy_of(bytes: &[u8], flags: c_int) -> *mut c_void {
+    let at = alloc(bytes.len(), flags);
+    if !at.is_null() {
+        // SAFETY: that much was just allocated.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at.cast(), bytes.len()) };
+    }
+    at
+}
+
 /// kmem_free, called as `function`.
 pub fn free(address: *mut c_void, size: usize, function: &str) {
     if address.is_null() && size == 0 {
@@ -51,7 +62,8 @@ struct Cache {
     align: usize,
     constructor: Option<Constructor>,
     destructor: Option<Destructor>,
-    private: *mut c_void,
+    /// The driver's argument of both.
+    private: usize,
     state: Mutex<CacheState>,
 }
 
@@ -65,17 +77,10 @@ struct CacheState {
 const KEEP: usize = 32;
 
 impl Cache {
-    /// # Safety
-    /// `cache` is a live one of kmem_cache_create.
-    unsafe fn of<'a>(cache: *mut kmem_cache_t) -> &'a Cache {
-        // SAFETY: the caller's promise.
-        unsafe { &*cache.cast::<Cache>() }
-    }
-
     fn destroy_object(&self, object: usize) {
         if let Some(destructor) = self.destructor {
             // SAFETY: a constructed object of this cache, as the driver's destructor expects.
-            unsafe { destructor(object as *mut c_void, self.private) };
+            unsafe { destructor(object as *mut c_void, self.private as *mut c_void) };
         }
         free(object as *mut c_void, self.size, "kmem_cache_free");
     }
@@ -96,7 +101,7 @@ ddi! {
     }
     /// kmem_cache_create(9F).
     fn kmem_cache_create(
-        name: *mut c_char,
+        name: Text<*mut c_char>,
         size: usize,
         align: usize,
         constructor: Option<unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, c_int) -> c_int>,
@@ -106,17 +111,15 @@ ddi! {
         _source: *mut vmem_t,
         _flags: c_int,
     ) -> *mut kmem_cache_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let (name, private) = (name.text(), private as usize);
         let align = if align == 0 { 16 } else { align.next_power_of_two() };
         let size = size.max(1);
         let state = Mutex::default();
         Box::into_raw(Box::new(Cache { name, size, align, constructor, destructor, private, state })).cast()
     }
     /// kmem_cache_alloc(9F).
-    fn kmem_cache_alloc(cache: *mut kmem_cache_t, flags: c_int) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let cache = unsafe { Cache::of(cache) };
+    fn kmem_cache_alloc(cache: Object<Cache, kmem_cache_t>, flags: c_int) -> *mut c_void {
+        let cache = cache.there();
         let mut state = cache.state.lock();
         if let Some(object) = state.free.pop() {
             state.live.insert(object);
@@ -129,7 +132,7 @@ ddi! {
         }
         if let Some(constructor) = cache.constructor {
             // SAFETY: new memory of the object's size, as the driver's constructor expects.
-            if unsafe { constructor(object, cache.private, flags) } != 0 {
+            if unsafe { constructor(object, cache.private as *mut c_void, flags) } != 0 {
                 free(object, cache.size, "kmem_cache_alloc");
                 return null_mut();
             }
@@ -138,9 +141,8 @@ ddi! {
         object
     }
     /// kmem_cache_free(9F).
-    fn kmem_cache_free(cache: *mut kmem_cache_t, object: *mut c_void) {
-        // SAFETY: the driver's promise.
-        let cache = unsafe { Cache::of(cache) };
+    fn kmem_cache_free(cache: Object<Cache, kmem_cache_t>, object: *mut c_void) {
+        let cache = cache.there();
         let mut state = cache.state.lock();
         if !state.live.remove(&(object as usize)) {
             drop(state);
@@ -155,9 +157,8 @@ ddi! {
         cache.destroy_object(object as usize);
     }
     /// kmem_cache_destroy(9F): every object must be free.
-    fn kmem_cache_destroy(cache: *mut kmem_cache_t) {
-        // SAFETY: a cache of kmem_cache_create, which the driver gives back.
-        let cache = unsafe { Box::from_raw(cache.cast::<Cache>()) };
+    fn kmem_cache_destroy(cache: Owned<Cache, kmem_cache_t>) {
+        let cache = cache.there();
         let state = std::mem::take(&mut *cache.state.lock());
         for object in state.free {
             cache.destroy_object(object);
@@ -186,22 +187,19 @@ ddi! {
         heap::checking().into()
     }
     /// kmem_alloc_tryhard: never sleeps; says what size to free.
-    fn kmem_alloc_tryhard(size: usize, actual: *mut usize, flags: c_int) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { super::store(actual, size) };
+    fn kmem_alloc_tryhard(size: usize, actual: Out<usize>, flags: c_int) -> *mut c_void {
+        actual.set(size);
         alloc(size, flags & !ddi_sys::KM_PANIC | ddi_sys::KM_NOSLEEP)
     }
     /// kmem_reap: there is no shortage.
     fn kmem_reap() {}
     /// kmem_reap_idspace: nor of numbers.
-    @private fn kmem_reap_idspace() {}
+    fn kmem_reap_idspace() {}
     /// kmem_cache_stat: `buf_size`, `buf_inuse`, `buf_avail`, `buf_total`; 0 for others.
-    fn kmem_cache_stat(cache: *mut kmem_cache_t, name: *mut c_char) -> u64 {
-        // SAFETY: the driver's promise.
-        let cache = unsafe { Cache::of(cache) };
+    fn kmem_cache_stat(cache: Object<Cache, kmem_cache_t>, name: Text<*mut c_char>) -> u64 {
+        let cache = cache.there();
         let state = cache.state.lock();
-        // SAFETY: the driver's promise.
-        match unsafe { super::bytes(name) } {
+        match name.bytes() {
             b"buf_size" => cache.size as u64,
             b"buf_inuse" => state.live.len() as u64,
             b"buf_avail" => state.free.len() as u64,
@@ -212,9 +210,8 @@ ddi! {
     /// kmem_cache_move_notify: objects are never moved here.
     fn kmem_cache_move_notify(_cache: *mut kmem_cache_t, _object: *mut c_void) {}
     /// kmem_cache_reap_now: gives free objects back.
-    fn kmem_cache_reap_now(cache: *mut kmem_cache_t) {
-        // SAFETY: the driver's promise.
-        let cache = unsafe { Cache::of(cache) };
+    fn kmem_cache_reap_now(cache: Object<Cache, kmem_cache_t>) {
+        let cache = cache.there();
         let free = std::mem::take(&mut cache.state.lock().free);
         for object in free {
             cache.destroy_object(object);
@@ -228,22 +225,17 @@ mod tests {
 
     #[test]
     fn sizes() {
-        // SAFETY: no pointers; what is allocated is freed below.
-        let none = unsafe { ddi_sys::kmem_alloc(0, 0) };
-        // SAFETY: as above.
-        let some = unsafe { ddi_sys::kmem_zalloc(100, 0) };
+        let none = driver!(ddi_sys::kmem_alloc(0, 0));
+        let some = driver!(ddi_sys::kmem_zalloc(100, 0));
         assert!(none.is_null());
         // SAFETY: 100 zeroed bytes.
         assert!(unsafe { std::slice::from_raw_parts(some.cast::<u8>(), 100) }.iter().all(|&b| b == 0));
         report::set_policy(report::Policy::Unwind);
-        // SAFETY: the host is to refuse this.
-        let wrong = std::panic::catch_unwind(|| unsafe { ddi_sys::kmem_free(some, 50) }).unwrap_err();
+        let wrong = std::panic::catch_unwind(|| driver!(ddi_sys::kmem_free(some, 50))).unwrap_err();
         let what = &wrong.downcast_ref::<report::Reported>().unwrap().0;
         assert!(what.contains("a buffer of 100 bytes is freed as one of 50"), "{what}");
-        // SAFETY: as allocated.
-        unsafe { ddi_sys::kmem_free(some, 100) };
-        // SAFETY: NULL with size 0 is allowed.
-        unsafe { ddi_sys::kmem_free(null_mut(), 0) };
+        driver!(ddi_sys::kmem_free(some, 100));
+        driver!(ddi_sys::kmem_free(null_mut(), 0));
     }
 
     #[test]
@@ -257,32 +249,24 @@ mod tests {
         }
         let mut made = 0u32;
         let private = (&raw mut made).cast();
-        // SAFETY: arguments as kmem_cache_create(9F) wants them.
-        let cache = unsafe {
-            ddi_sys::kmem_cache_create(
-                c"test".as_ptr().cast_mut(),
-                64,
-                0,
-                Some(construct),
-                None,
-                None,
-                private,
-                null_mut(),
-                0,
-            )
-        };
-        // SAFETY: a live cache.
-        let object = unsafe { ddi_sys::kmem_cache_alloc(cache, 0) };
+        let cache = driver!(ddi_sys::kmem_cache_create(
+            c"test".as_ptr().cast_mut(),
+            64,
+            0,
+            Some(construct),
+            None,
+            None,
+            private,
+            null_mut(),
+            0,
+        ));
+        let object = driver!(ddi_sys::kmem_cache_alloc(cache, 0));
         // SAFETY: constructed.
         assert_eq!(unsafe { object.cast::<u64>().read() }, 42);
-        // SAFETY: of this cache.
-        unsafe { ddi_sys::kmem_cache_free(cache, object) };
-        // SAFETY: a live cache.
-        let again = unsafe { ddi_sys::kmem_cache_alloc(cache, 0) };
-        // SAFETY: of this cache.
-        unsafe { ddi_sys::kmem_cache_free(cache, again) };
-        // SAFETY: every object is free.
-        unsafe { ddi_sys::kmem_cache_destroy(cache) };
+        driver!(ddi_sys::kmem_cache_free(cache, object));
+        let again = driver!(ddi_sys::kmem_cache_alloc(cache, 0));
+        driver!(ddi_sys::kmem_cache_free(cache, again));
+        driver!(ddi_sys::kmem_cache_destroy(cache));
         assert_eq!(made, 1);
     }
 }

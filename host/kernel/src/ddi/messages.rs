@@ -7,20 +7,30 @@ use std::ffi::{c_char, c_int, c_void};
 
 use ddi_sys::{__va_list_tag, dev_info_t, zoneid_t};
 
-use super::{bytes, memory, text};
+use super::args::{Argument, Memory, Text};
+use super::memory;
 use crate::board::{log, report};
 use crate::kern::nodes;
 use crate::kern::printf::{VaList, format};
 
-/// Formats with a driver's format and arguments.
+/// A driver's arguments for a format.
 ///
-/// # Safety
-/// `fmt` is a string, `ap` a va_list with the arguments that it asks for.
-unsafe fn formatted(fmt: *const c_char, ap: *mut __va_list_tag) -> Vec<u8> {
-    // SAFETY: the caller's promise.
-    let fmt = unsafe { bytes(fmt) };
-    // SAFETY: both are the calling convention's structure, which the caller hands over.
-    format(fmt, unsafe { &mut *ap.cast::<VaList>() })
+/// # Invariants
+/// The calling convention's structure, with the arguments that the format which comes with it asks for.
+struct Arguments(*mut __va_list_tag);
+
+impl Argument for Arguments {
+    type C = *mut __va_list_tag;
+
+    unsafe fn of(c: *mut __va_list_tag) -> Self {
+        Arguments(c)
+    }
+}
+
+/// Formats with a driver's format and arguments.
+fn formatted<P>(fmt: Text<'_, P>, ap: Arguments) -> Vec<u8> {
+    // SAFETY: the invariant; a `VaList` is that structure, and the driver hands it over.
+    format(fmt.bytes(), unsafe { &mut *ap.0.cast::<VaList>() })
 }
 
 /// Prints a message as cmn_err does, `name` (an instance) in front of it.
@@ -51,182 +61,125 @@ fn drop_panic(name: &str, text: &[u8]) {
     report::panic(&format!("{name}{}", String::from_utf8_lossy(text)));
 }
 
-/// Copies a formatted text to a buffer of `size` bytes with its NUL; the length it has in full.
-///
-/// # Safety
-/// `to` is valid for `size` bytes.
-unsafe fn put(to: *mut c_char, size: usize, text: &[u8]) -> usize {
-    if size > 0 {
-        let n = text.len().min(size - 1);
-        // SAFETY: n < size.
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast(), n) };
-        // SAFETY: n < size.
-        unsafe { to.wrapping_add(n).write(0) };
+/// dev_err(9F) with a va_list.
+fn device_message<P>(dip: *mut dev_info_t, level: c_int, fmt: Text<'_, P>, ap: Arguments) {
+    let text = formatted(fmt, ap);
+    let name =
+        nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
+    // A leading !, ^ or ? stays in front of the name.
+    match text.split_first() {
+        Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
+            let text = [&[first], name.as_bytes(), rest].concat();
+            message(level, "", &text);
+        }
+        _ => message(level, &name, &text),
     }
-    text.len()
 }
 
 ddi! {
     /// vcmn_err(9F).
-    fn vcmn_err(level: c_int, fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        message(level, "", &unsafe { formatted(fmt, ap) });
+    fn vcmn_err(level: c_int, fmt: Text, ap: Arguments) {
+        message(level, "", &formatted(fmt, ap));
     }
     /// vzcmn_err(9F): there is one zone.
-    fn vzcmn_err(_zone: zoneid_t, level: c_int, fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        message(level, "", &unsafe { formatted(fmt, ap) });
+    fn vzcmn_err(_zone: zoneid_t, level: c_int, fmt: Text, ap: Arguments) {
+        message(level, "", &formatted(fmt, ap));
     }
     /// dev_err(9F) with a va_list.
-    fn vdev_err(dip: *mut dev_info_t, level: c_int, fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        let text = unsafe { formatted(fmt, ap) };
-        let name =
-            nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
-        // A leading !, ^ or ? stays in front of the name.
-        match text.split_first() {
-            Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
-                let text = [&[first], name.as_bytes(), rest].concat();
-                message(level, "", &text);
-            }
-            _ => message(level, &name, &text),
-        }
+    fn vdev_err(dip: *mut dev_info_t, level: c_int, fmt: Text, ap: Arguments) {
+        device_message(dip, level, fmt, ap);
     }
     /// printf of the kernel: console text.
-    @local fn vprintf(fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        message(ddi_sys::CE_CONT, "", &unsafe { formatted(fmt, ap) });
+    @local fn vprintf(fmt: Text, ap: Arguments) {
+        message(ddi_sys::CE_CONT, "", &formatted(fmt, ap));
     }
     /// uprintf with a va_list: to the calling process's terminal, which is where the host's console is.
-    fn vuprintf(fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        log::text(log::To::Console, &unsafe { formatted(fmt, ap) });
+    fn vuprintf(fmt: Text, ap: Arguments) {
+        log::text(log::To::Console, &formatted(fmt, ap));
     }
     /// vsnprintf(9F).
-    @local fn vsnprintf(to: *mut c_char, size: usize, fmt: *const c_char, ap: *mut __va_list_tag) -> usize {
-        // SAFETY: the driver's promise.
-        let text = unsafe { formatted(fmt, ap) };
-        // SAFETY: the driver's promise.
-        unsafe { put(to, size, &text) }
+    @local fn vsnprintf(to: Memory<c_char>, size: usize, fmt: Text, ap: Arguments) -> usize {
+        let text = formatted(fmt, ap);
+        to.sized(size).write_text(&text)
     }
     /// vsprintf(9F).
-    @local fn vsprintf(to: *mut c_char, fmt: *const c_char, ap: *mut __va_list_tag) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        let text = unsafe { formatted(fmt, ap) };
-        // SAFETY: the driver promised room for the whole text.
-        unsafe { put(to, text.len() + 1, &text) };
-        to
+    @local fn vsprintf(to: Memory<c_char>, fmt: Text, ap: Arguments) -> *mut c_char {
+        let text = formatted(fmt, ap);
+        // The driver has room for the whole text.
+        to.sized(text.len() + 1).write_text(&text);
+        to.pointer()
     }
     /// vzprintf: there is one zone.
-    @private fn vzprintf(_zone: zoneid_t, fmt: *const c_char, ap: *mut __va_list_tag) {
-        // SAFETY: the driver's promise.
-        message(ddi_sys::CE_CONT, "", &unsafe { formatted(fmt, ap) });
+    fn vzprintf(_zone: zoneid_t, fmt: Text, ap: Arguments) {
+        message(ddi_sys::CE_CONT, "", &formatted(fmt, ap));
     }
     /// panic(9F) with a va_list.
-    fn vpanic(fmt: *const c_char, ap: *mut __va_list_tag) -> ! {
-        // SAFETY: the driver's promise.
-        let text = unsafe { formatted(fmt, ap) };
+    fn vpanic(fmt: Text, ap: Arguments) -> ! {
+        let text = formatted(fmt, ap);
         report::panic(&String::from_utf8_lossy(&text))
     }
     /// A failed ASSERT.
-    fn assfail(expression: *const c_char, file: *const c_char, line: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        let expression = unsafe { text(expression) };
-        // SAFETY: the driver's promise.
-        let file = unsafe { text(file) };
+    fn assfail(expression: Text, file: Text, line: c_int) -> c_int {
+        let expression = expression.text();
+        let file = file.text();
         report::panic(&format!("assertion failed: {expression}, file: {file}, line: {line}"))
     }
     /// A failed ASSERT3 or VERIFY3: with both values.
-    @private fn assfail3(
-        expression: *const c_char,
+    fn assfail3(
+        expression: Text,
         left: u64,
-        operator: *const c_char,
+        operator: Text,
         right: u64,
-        file: *const c_char,
+        file: Text,
         line: c_int,
     ) {
-        // SAFETY: the driver's promise.
-        let expression = unsafe { text(expression) };
-        // SAFETY: the driver's promise.
-        let operator = unsafe { text(operator) };
-        // SAFETY: the driver's promise.
-        let file = unsafe { text(file) };
+        let expression = expression.text();
+        let operator = operator.text();
+        let file = file.text();
         report::panic(&format!(
             "assertion failed: {expression} ({left:#x} {operator} {right:#x}), file: {file}, line: {line}"
         ))
     }
 }
 
-/// prom_printf with a va_list.
-///
-/// # Safety
-/// As vcmn_err.
-unsafe extern "C-unwind" fn vprom_printf(fmt: *const c_char, ap: *mut __va_list_tag) {
-    // SAFETY: the driver's promise.
-    log::text(log::To::Console, &unsafe { formatted(fmt, ap) });
-}
+/// The targets of the trampolines that have no declaration.
+#[expect(dead_code, reason = "the symbol table has the trampolines, not these")]
+mod targets {
+    use super::*;
 
-/// kmem_asprintf with a va_list: a string from kmem, freed with strfree.
-///
-/// # Safety
-/// As vsnprintf.
-unsafe extern "C-unwind" fn vasprintf(fmt: *const c_char, ap: *mut __va_list_tag) -> *mut c_char {
-    // SAFETY: the driver's promise.
-    let text = unsafe { formatted(fmt, ap) };
-    let to: *mut c_char = memory::alloc(text.len() + 1, ddi_sys::KM_SLEEP).cast();
-    // SAFETY: that much was allocated.
-    unsafe { put(to, text.len() + 1, &text) };
-    to
-}
-
-/// ddi_err: like dev_err, with levels of its own that are all logged.
-///
-/// # Safety
-/// As vdev_err.
-unsafe extern "C-unwind" fn vddi_err(
-    level: c_int,
-    dip: *mut dev_info_t,
-    fmt: *mut c_char,
-    ap: *mut __va_list_tag,
-) {
-    let level = if level <= 1 { ddi_sys::CE_WARN } else { ddi_sys::CE_NOTE };
-    // SAFETY: the caller's promise.
-    unsafe { vdev_err(dip, level, fmt, ap) };
-}
-
-/// ddi_fm_ereport_post with a va_list: the event's class is logged, its payload is not.
-///
-/// # Safety
-/// `class` is a string.
-unsafe extern "C-unwind" fn vereport(
-    dip: *mut dev_info_t,
-    class: *const c_char,
-    _ena: u64,
-    _flag: c_int,
-    _ap: *mut c_void,
-) {
-    // SAFETY: the driver's promise.
-    let class = unsafe { text(class) };
-    let name = nodes::of(dip).map_or(String::new(), |node| node.path());
-    log::line(log::To::Log, &format!("ereport {class} from {name}"));
-}
-
-/// strlog(9F) with a va_list: everything is logged.
-///
-/// # Safety
-/// As vcmn_err.
-unsafe extern "C-unwind" fn vstrlog(
-    _mid: c_int,
-    _sid: c_int,
-    _level: c_int,
-    _flags: c_int,
-    fmt: *const c_char,
-    ap: *mut __va_list_tag,
-) -> c_int {
-    // SAFETY: the driver's promise.
-    let text = unsafe { formatted(fmt, ap) };
-    log::text(log::To::Log, &[&text[..], b"\n"].concat());
-    1
+    ddi! {
+        /// prom_printf with a va_list.
+        @local_private fn vprom_printf(fmt: Text, ap: Arguments) {
+            log::text(log::To::Console, &formatted(fmt, ap));
+        }
+        /// kmem_asprintf with a va_list: a string from kmem, freed with strfree.
+        @local_private fn vasprintf(fmt: Text, ap: Arguments) -> *mut c_char {
+            let text = [&formatted(fmt, ap)[..], b"\0"].concat();
+            memory::copy_of(&text, ddi_sys::KM_SLEEP).cast()
+        }
+        /// ddi_err: like dev_err, with levels of its own that are all logged.
+        @local_private fn vddi_err(level: c_int, dip: *mut dev_info_t, fmt: Text<*mut c_char>, ap: Arguments) {
+            let level = if level <= 1 { ddi_sys::CE_WARN } else { ddi_sys::CE_NOTE };
+            device_message(dip, level, fmt, ap);
+        }
+        /// ddi_fm_ereport_post with a va_list: the event's class is logged, its payload is not.
+        @local_private fn vereport(dip: *mut dev_info_t, class: Text, _ena: u64, _flag: c_int, _ap: *mut c_void) {
+            let name = nodes::of(dip).map_or(String::new(), |node| node.path());
+            log::line(log::To::Log, &format!("ereport {} from {name}", class.text()));
+        }
+        /// strlog(9F) with a va_list: everything is logged.
+        @local_private fn vstrlog(
+            _mid: c_int,
+            _sid: c_int,
+            _level: c_int,
+            _flags: c_int,
+            fmt: Text,
+            ap: Arguments,
+        ) -> c_int {
+            log::text(log::To::Log, &[&formatted(fmt, ap)[..], b"\n"].concat());
+            1
+        }
+    }
 }
 
 /// Defines functions with variable arguments: name, number of fixed arguments, the register of the argument after them,
@@ -297,13 +250,13 @@ variadic! {
     /// dev_err(9F).
     dev_err, 3, "rcx", super::vdev_err;
     /// ddi_err.
-    ddi_err, 3, "rcx", super::vddi_err;
+    ddi_err, 3, "rcx", super::targets::vddi_err;
     /// printf of the kernel.
     @local printf, 1, "rsi", super::vprintf;
     /// zprintf: there is one zone.
     zprintf, 2, "rdx", super::vzprintf;
     /// prom_printf: to the console.
-    prom_printf, 1, "rsi", super::vprom_printf;
+    prom_printf, 1, "rsi", super::targets::vprom_printf;
     /// uprintf.
     uprintf, 1, "rsi", super::vuprintf;
     /// snprintf(9F).
@@ -311,13 +264,13 @@ variadic! {
     /// sprintf(9F).
     @local sprintf, 2, "rdx", super::vsprintf;
     /// kmem_asprintf.
-    kmem_asprintf, 1, "rsi", super::vasprintf;
+    kmem_asprintf, 1, "rsi", super::targets::vasprintf;
     /// panic(9F).
     panic, 1, "rsi", super::vpanic;
     /// ddi_fm_ereport_post(9F).
-    ddi_fm_ereport_post, 4, "r8", super::vereport;
+    ddi_fm_ereport_post, 4, "r8", super::targets::vereport;
     /// strlog(9F).
-    strlog, 5, "r9", super::vstrlog;
+    strlog, 5, "r9", super::targets::vstrlog;
 }
 
 #[cfg(test)]
@@ -327,29 +280,23 @@ mod tests {
     #[test]
     fn prefixes_and_destinations() {
         log::set_quiet(true);
-        // SAFETY: constant strings and the arguments that they ask for.
-        unsafe {
-            ddi_sys::cmn_err(
-                ddi_sys::CE_WARN,
-                c"messages-test %d %s %lx".as_ptr(),
-                7,
-                c"seven".as_ptr(),
-                u64::MAX,
-            )
-        };
-        // SAFETY: as above.
-        unsafe {
-            ddi_sys::cmn_err(
-                ddi_sys::CE_NOTE,
-                c"!messages-test log %d %d %d %d %d %d".as_ptr(),
-                1,
-                2,
-                3,
-                4,
-                5,
-                6,
-            )
-        };
+        driver!(ddi_sys::cmn_err(
+            ddi_sys::CE_WARN,
+            c"messages-test %d %s %lx".as_ptr(),
+            7,
+            c"seven".as_ptr(),
+            u64::MAX,
+        ));
+        driver!(ddi_sys::cmn_err(
+            ddi_sys::CE_NOTE,
+            c"!messages-test log %d %d %d %d %d %d".as_ptr(),
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+        ));
         let lines = log::recent();
         assert!(lines.contains(&"WARNING: messages-test 7 seven ffffffffffffffff".into()));
         assert!(lines.contains(&"NOTICE: messages-test log 1 2 3 4 5 6".into()));
@@ -361,8 +308,7 @@ mod tests {
         // SAFETY: the trampoline has exactly this C type.
         let snprintf: Snprintf = unsafe { std::mem::transmute(snprintf::snprintf as *const ()) };
         let mut buffer = [0x7f as c_char; 8];
-        // SAFETY: the buffer has 8 bytes; the arguments are what the format asks for.
-        let length = unsafe { snprintf(buffer.as_mut_ptr(), 8, c"%s-%05d".as_ptr(), c"abc".as_ptr(), 42) };
+        let length = driver!(snprintf(buffer.as_mut_ptr(), 8, c"%s-%05d".as_ptr(), c"abc".as_ptr(), 42));
         assert_eq!(length, 9);
         assert_eq!(buffer.map(|c| c as u8), *b"abc-000\0");
     }
@@ -370,8 +316,7 @@ mod tests {
     #[test]
     fn a_panic_unwinds_through_the_trampoline() {
         report::set_policy(report::Policy::Unwind);
-        // SAFETY: a constant string without arguments.
-        let run = || unsafe { ddi_sys::cmn_err(ddi_sys::CE_PANIC, c"down".as_ptr()) };
+        let run = || driver!(ddi_sys::cmn_err(ddi_sys::CE_PANIC, c"down".as_ptr()));
         let caught = std::panic::catch_unwind(run).unwrap_err();
         assert_eq!(caught.downcast_ref::<report::Reported>().unwrap().0, "down");
     }

@@ -15,7 +15,7 @@ use ddi_sys::{
 
 use parking_lot::Mutex;
 
-use super::{store, text};
+use super::args::{Out, Text};
 use crate::board::log;
 use crate::kern::left::{Kind, Left};
 use crate::kern::nodes;
@@ -23,6 +23,10 @@ use crate::pci;
 
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
+
+/// No error (DDI_FM_OK).
+// SAFETY: a plain structure, for which zero bytes are a value.
+const NO_ERROR: ddi_fm_error_t = unsafe { std::mem::zeroed() };
 
 /// Events of a PCI slot. A cookie is the address of one of these.
 static EVENTS: [&CStr; 2] = [ddi_sys::DDI_DEVI_REMOVE_EVENT, ddi_sys::DDI_DEVI_INSERT_EVENT];
@@ -49,9 +53,8 @@ ddi! {
     }
 
     /// ddi_fm_init(9F): no capability.
-    fn ddi_fm_init(_dip: *mut dev_info_t, capabilities: *mut c_int, _iblock: *mut ddi_iblock_cookie_t) {
-        // SAFETY: the driver's promise.
-        unsafe { store(capabilities, ddi_sys::DDI_FM_NOT_CAPABLE) };
+    fn ddi_fm_init(_dip: *mut dev_info_t, capabilities: Out<c_int>, _iblock: *mut ddi_iblock_cookie_t) {
+        capabilities.set(ddi_sys::DDI_FM_NOT_CAPABLE);
     }
     /// ddi_fm_fini(9F).
     fn ddi_fm_fini(_dip: *mut dev_info_t) {}
@@ -60,16 +63,14 @@ ddi! {
         ddi_sys::DDI_FM_NOT_CAPABLE
     }
     /// ddi_fm_acc_err_get(9F): no error.
-    fn ddi_fm_acc_err_get(_handle: ddi_acc_handle_t, error: *mut ddi_fm_error_t, _version: c_int) {
-        // SAFETY: the driver's promise; a plain structure for which zero bytes mean no error (DDI_FM_OK).
-        unsafe { error.write_bytes(0, 1) };
+    fn ddi_fm_acc_err_get(_handle: ddi_acc_handle_t, error: Out<ddi_fm_error_t>, _version: c_int) {
+        error.put(NO_ERROR);
     }
     /// ddi_fm_acc_err_clear(9F).
     fn ddi_fm_acc_err_clear(_handle: ddi_acc_handle_t, _version: c_int) {}
     /// ddi_fm_dma_err_get(9F): no error.
-    fn ddi_fm_dma_err_get(_handle: ddi_dma_handle_t, error: *mut ddi_fm_error_t, _version: c_int) {
-        // SAFETY: as in ddi_fm_acc_err_get.
-        unsafe { error.write_bytes(0, 1) };
+    fn ddi_fm_dma_err_get(_handle: ddi_dma_handle_t, error: Out<ddi_fm_error_t>, _version: c_int) {
+        error.put(NO_ERROR);
     }
     /// ddi_fm_dma_err_clear(9F).
     fn ddi_fm_dma_err_clear(_handle: ddi_dma_handle_t, _version: c_int) {}
@@ -93,30 +94,25 @@ ddi! {
     /// ddi_log_sysevent(9F): to the log.
     fn ddi_log_sysevent(
         _dip: *mut dev_info_t,
-        vendor: *mut c_char,
-        class: *mut c_char,
-        subclass: *mut c_char,
+        vendor: Text<*mut c_char>,
+        class: Text<*mut c_char>,
+        subclass: Text<*mut c_char>,
         _attributes: *mut nvlist_t,
         _id: *mut sysevent_id_t,
         _sleep: c_int,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        let vendor = unsafe { text(vendor) };
-        // SAFETY: the driver's promise.
-        let class = unsafe { text(class) };
-        // SAFETY: the driver's promise.
-        let subclass = unsafe { text(subclass) };
+        let vendor = vendor.text();
+        let class = class.text();
+        let subclass = subclass.text();
         log::line(log::To::Log, &format!("sysevent {vendor} {class} {subclass}"));
         SUCCESS
     }
     /// ddi_get_eventcookie(9F): a PCI slot has the events of coming and going; no other node has any.
-    fn ddi_get_eventcookie(dip: *mut dev_info_t, name: *mut c_char, cookiep: *mut ddi_eventcookie_t) -> c_int {
+    fn ddi_get_eventcookie(dip: *mut dev_info_t, name: Text<*mut c_char>, cookiep: Out<ddi_eventcookie_t>) -> c_int {
         let pci = nodes::of(dip).is_some_and(|node| pci::of(node).is_some());
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         let Some(at) = EVENTS.iter().position(|event| pci && event.to_string_lossy() == name) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(cookiep, EVENTS.as_ptr().wrapping_add(at).cast_mut().cast()) };
+        cookiep.set(EVENTS.as_ptr().wrapping_add(at).cast_mut().cast());
         SUCCESS
     }
     /// ddi_add_event_handler(9F): devices here do not go, so nothing is called.
@@ -127,15 +123,14 @@ ddi! {
             unsafe extern "C-unwind" fn(*mut dev_info_t, ddi_eventcookie_t, *mut c_void, *mut c_void),
         >,
         _arg: *mut c_void,
-        idp: *mut ddi_callback_id_t,
+        idp: Out<ddi_callback_id_t>,
     ) -> c_int {
         let known = EVENTS.as_ptr_range().contains(&cookie.cast_const().cast());
         let Some(handler) = handler.filter(|_| known && nodes::of(dip).is_some()) else { return FAILURE };
         let mut handlers = HANDLERS.lock();
         let id = handlers.last_key_value().map_or(1, |(last, _)| last + 1);
         handlers.insert(id, Left::new(Kind::EventHandler, handler as usize));
-        // SAFETY: the driver's promise.
-        unsafe { store(idp, id as ddi_callback_id_t) };
+        idp.set(id as ddi_callback_id_t);
         SUCCESS
     }
     /// ddi_remove_event_handler(9F).

@@ -6,6 +6,9 @@
 //! because the C library has one of the same name; those marked `@private` are not declared by
 //! `ddi-sys`, those marked `@local_private` neither.
 //!
+//! The body of a function is safe code: the types of its arguments ([`args`]) say what it may do with them. C sees the pointers only, so a group may keep
+//! such a type to itself.
+//!
 //! Safety, once for all of them: the caller is a driver, and a driver promises what the manual page of the function asks
 //! for: pointers to live memory of the right size, strings with a NUL, locks that it initialised. Where the host can check
 //! a promise cheaply it does, and [reports](crate::board::report) what is broken.
@@ -33,6 +36,7 @@ macro_rules! ddi {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
+        #[allow(private_interfaces)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
             $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
@@ -43,6 +47,7 @@ macro_rules! ddi {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
+        #[allow(private_interfaces)]
         pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
             $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
         }
@@ -63,6 +68,7 @@ macro_rules! ddi {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
+        #[allow(private_interfaces)]
         pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
             $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
         }
@@ -71,10 +77,20 @@ macro_rules! ddi {
         $(#[$meta])*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
+        #[allow(private_interfaces)]
         #[unsafe(no_mangle)]
         pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
             $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
         }
+    };
+}
+
+/// Calls a function as a driver does. What a test passes is what the manual page of the function asks for, unless the test is about that being reported.
+#[cfg(test)]
+macro_rules! driver {
+    ($($function:ident)::+ ($($arg:expr),* $(,)?)) => {
+        // SAFETY: the driver's promise, which the test makes.
+        unsafe { $($function)::+($($arg),*) }
     };
 }
 

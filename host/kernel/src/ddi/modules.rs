@@ -10,7 +10,7 @@ use ddi_sys::{
     pollhead,
 };
 
-use super::store;
+use super::args::{Out, Struct, field, set_field};
 use crate::board::report;
 use crate::kern::symbols::is;
 use crate::kern::{drivers, tables};
@@ -80,18 +80,17 @@ ddi! {
         if drivers::unregister(linkage as usize) { 0 } else { EBUSY }
     }
     /// mod_info(9F): nonzero is success.
-    fn mod_info(linkage: *mut modlinkage, info: *mut modinfo) -> c_int {
+    fn mod_info(linkage: *mut modlinkage, info: Struct<modinfo>) -> c_int {
         let name = module_of(linkage).unwrap_or_else(|| "a module".to_owned());
         let Some(Linkage { rev, elements }) = read("mod_info", &name, linkage) else { return 0 };
-        // SAFETY: the driver's promise; what the host passed to _info.
-        let info = unsafe { &mut *info };
-        if info.mi_info == ddi_sys::MI_INFO_LINKAGE {
+        if field!(info.mi_info) == ddi_sys::MI_INFO_LINKAGE {
             // The module loader reads the linkage itself.
-            info.mi_base = linkage.cast();
+            set_field!(info.mi_base = linkage.cast());
             return 1;
         }
-        info.mi_rev = rev;
-        for (slot, element) in info.mi_msinfo.iter_mut().zip(elements) {
+        set_field!(info.mi_rev = rev);
+        let mut slots = field!(info.mi_msinfo);
+        for (slot, element) in slots.iter_mut().zip(elements) {
             let n = element.description.len().min(slot.msi_linkinfo.len() - 1);
             slot.msi_linkinfo.fill(0);
             for (to, from) in slot.msi_linkinfo[..n].iter_mut().zip(element.description) {
@@ -99,6 +98,7 @@ ddi! {
             }
             slot.msi_p0 = drivers::installing().and_then(|n| drivers::major_of(&n)).map_or(-1, |m| m as c_int);
         }
+        set_field!(info.mi_msinfo = slots);
         1
     }
     /// mod_modname: the module's name.
@@ -150,13 +150,12 @@ ddi! {
         _dip: *mut dev_info_t,
         cmd: ddi_info_cmd_t,
         arg: *mut c_void,
-        result: *mut *mut c_void,
+        result: Out<*mut c_void>,
     ) -> c_int {
         if cmd != ddi_sys::DDI_INFO_DEVT2INSTANCE {
             return ddi_sys::DDI_FAILURE;
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(result, (arg as usize & 0xffff_ffff) as *mut c_void) };
+        result.set((arg as usize & 0xffff_ffff) as *mut c_void);
         ddi_sys::DDI_SUCCESS
     }
     /// ddi_quiesce_not_needed(9F): DDI_SUCCESS.
@@ -168,16 +167,14 @@ ddi! {
         ddi_sys::DDI_FAILURE
     }
     /// ddi_modopen(9F): modules are not loaded at run time here.
-    fn ddi_modopen(_name: *const c_char, _mode: c_int, error: *mut c_int) -> ddi_modhandle_t {
+    fn ddi_modopen(_name: *const c_char, _mode: c_int, error: Out<c_int>) -> ddi_modhandle_t {
         const ENOENT: c_int = 2;
-        // SAFETY: the driver's promise.
-        unsafe { store(error, ENOENT) };
+        error.set(ENOENT);
         std::ptr::null_mut()
     }
     /// ddi_modsym(9F): there are no handles to look in.
-    fn ddi_modsym(_handle: ddi_modhandle_t, _name: *const c_char, error: *mut c_int) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { store(error, EINVAL) };
+    fn ddi_modsym(_handle: ddi_modhandle_t, _name: *const c_char, error: Out<c_int>) -> *mut c_void {
+        error.set(EINVAL);
         std::ptr::null_mut()
     }
     /// ddi_modclose(9F).

@@ -2,11 +2,13 @@
 //!
 //! No nexus here has events: a cookie is never found, and a posted event is claimed by nobody. No locking.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::offset_of;
 use std::ptr::null_mut;
 
-use ddi_sys::{ddi_eventcookie_t, dev_info_t};
+use ddi_sys::{ddi_eventcookie_t, dev_info_t, devctl_iocdata, nvlist_t};
 
+use super::args::{Out, Owned, Struct, field};
 use super::nodes::node;
 use super::user;
 
@@ -19,97 +21,72 @@ const FAULT: c_int = -4;
 /// `MAXNAMELEN`.
 const NAME: usize = 256;
 
-/// `struct devctl_iocdata`.
-#[repr(C)]
-struct Iocdata {
-    cmd: u32,
-    flags: u32,
-    cpyout_buf: *mut c_void,
-    nvl_user: *mut c_void,
-    nvl_usersz: usize,
-    c_nodename: *mut c_char,
-    c_unitaddr: *mut c_char,
-}
-
-/// A string of the process's, in the host's memory; None when it cannot be read.
-fn copied(from: *mut c_char) -> Option<*mut c_char> {
+/// A string of the process's, copied; None when it cannot be read.
+fn copied(from: *mut c_char) -> Option<Option<CString>> {
     if from.is_null() {
-        return Some(null_mut());
+        return Some(None);
     }
-    let mut text = [0u8; NAME];
-    // SAFETY: a buffer of NAME bytes.
-    let error = unsafe { user::copyinstr(from, text.as_mut_ptr().cast(), NAME, null_mut()) };
-    let text = CStr::from_bytes_until_nul(&text).ok()?;
-    (error == 0).then(|| text.to_owned().into_raw())
+    CString::new(user::read_string(from, NAME).ok()?).ok().map(Some)
 }
 
-/// # Safety
-/// `text` is NULL or one of [`copied`].
-unsafe fn forget(text: *mut c_char) {
-    if !text.is_null() {
-        // SAFETY: the caller's promise.
-        drop(unsafe { std::ffi::CString::from_raw(text) });
-    }
+/// What ndi_dc_allochdl gives. Drivers see the structure that it begins with, and the strings that were copied.
+#[repr(C)]
+struct Handle {
+    data: devctl_iocdata,
+    name: Option<CString>,
+    unit: Option<CString>,
+}
+
+fn pointer(text: Option<&CString>) -> *mut c_char {
+    text.map_or(null_mut(), |text| text.as_ptr().cast_mut())
 }
 
 ddi! {
     /// ndi_dc_allochdl: copies the data of a devctl ioctl in.
-    @private fn ndi_dc_allochdl(arg: *mut c_void, to: *mut *mut c_void) -> c_int {
-        let mut data = Iocdata {
-            cmd: 0,
-            flags: 0,
-            cpyout_buf: null_mut(),
-            nvl_user: null_mut(),
-            nvl_usersz: 0,
-            c_nodename: null_mut(),
-            c_unitaddr: null_mut(),
-        };
-        // SAFETY: as many bytes as the structure has, all values of which are valid.
-        if unsafe { user::copyin(arg, (&raw mut data).cast(), size_of::<Iocdata>()) } != 0 {
+    fn ndi_dc_allochdl(arg: *mut c_void, to: Out<*mut devctl_iocdata>) -> c_int {
+        let mut bytes = [0; size_of::<devctl_iocdata>()];
+        if !user::read(arg, &mut bytes, "copyin") {
             return FAULT;
         }
-        let Some(name) = copied(data.c_nodename) else { return FAULT };
-        let Some(unit) = copied(data.c_unitaddr) else {
-            // SAFETY: just copied.
-            unsafe { forget(name) };
-            return FAULT;
+        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i])) as usize;
+        let half = |at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let string = |at: usize| copied(word(at) as *mut c_char);
+        let Some(name) = string(offset_of!(devctl_iocdata, c_nodename)) else { return FAULT };
+        let Some(unit) = string(offset_of!(devctl_iocdata, c_unitaddr)) else { return FAULT };
+        let data = devctl_iocdata {
+            cmd: half(offset_of!(devctl_iocdata, cmd)),
+            flags: half(offset_of!(devctl_iocdata, flags)),
+            cpyout_buf: word(offset_of!(devctl_iocdata, cpyout_buf)) as *mut c_void,
+            nvl_user: word(offset_of!(devctl_iocdata, nvl_user)) as *mut nvlist_t,
+            nvl_usersz: word(offset_of!(devctl_iocdata, nvl_usersz)),
+            c_nodename: pointer(name.as_ref()),
+            c_unitaddr: pointer(unit.as_ref()),
         };
-        (data.c_nodename, data.c_unitaddr) = (name, unit);
-        // SAFETY: the driver's promise.
-        unsafe { to.write(Box::into_raw(Box::new(data)).cast()) };
+        to.put(Box::into_raw(Box::new(Handle { data, name, unit })).cast());
         SUCCESS
     }
     /// ndi_dc_freehdl.
-    @private fn ndi_dc_freehdl(handle: *mut c_void) {
-        // SAFETY: made by ndi_dc_allochdl, given back now.
-        let data = unsafe { Box::from_raw(handle.cast::<Iocdata>()) };
-        // SAFETY: strings of the same, here and below.
-        unsafe { forget(data.c_nodename) };
-        // SAFETY: as above.
-        unsafe { forget(data.c_unitaddr) };
+    fn ndi_dc_freehdl(handle: Owned<Handle, devctl_iocdata>) {
+        let Handle { data: _, name, unit } = *handle.there();
+        drop((name, unit));
     }
     /// ndi_dc_getname: the name of the child that the ioctl is about.
-    @private fn ndi_dc_getname(handle: *mut c_void) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { (*handle.cast::<Iocdata>()).c_nodename }
+    fn ndi_dc_getname(handle: Struct<devctl_iocdata>) -> *mut c_char {
+        field!(handle.c_nodename)
     }
     /// ndi_dc_getaddr: its unit address.
-    @private fn ndi_dc_getaddr(handle: *mut c_void) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { (*handle.cast::<Iocdata>()).c_unitaddr }
+    fn ndi_dc_getaddr(handle: Struct<devctl_iocdata>) -> *mut c_char {
+        field!(handle.c_unitaddr)
     }
     /// ndi_dc_return_dev_state: tells the process whether the device is online.
-    @private fn ndi_dc_return_dev_state(dip: *mut dev_info_t, handle: *mut c_void) -> c_int {
+    fn ndi_dc_return_dev_state(dip: *mut dev_info_t, handle: Struct<devctl_iocdata>) -> c_int {
         let Some(node) = node(dip, "ndi_dc_return_dev_state") else { return FAILURE };
         let state: u32 = if node.state() == ddi_sys::DDI_DEVSTATE_DOWN { 8 } else { 1 };
-        // SAFETY: the driver's promise.
-        let to = unsafe { (*handle.cast::<Iocdata>()).cpyout_buf };
-        // SAFETY: 4 bytes of the host's.
-        let error = unsafe { user::copyout((&raw const state).cast_mut().cast(), to, 4) };
-        if error == 0 { SUCCESS } else { FAULT }
+        let to = field!(handle.cpyout_buf);
+        if user::write(to, &state.to_ne_bytes(), "copyout") { SUCCESS } else { FAULT }
     }
     /// ndi_post_event: no nexus claims it.
-    @private fn ndi_post_event(
+    fn ndi_post_event(
         _dip: *mut dev_info_t,
         _about: *mut dev_info_t,
         _cookie: ddi_eventcookie_t,

@@ -10,11 +10,13 @@ use ddi_sys::{
     mode_t, off_t,
 };
 
-use super::{store, text};
+use super::args::{Memory, Out, Text};
 use crate::board::{log, report};
 use crate::kern::drivers;
 use crate::kern::nodes::{self, Minor, Node};
 
+/// Bytes of a path with its NUL, for which drivers have room.
+const MAXPATHLEN: usize = ddi_sys::MAXPATHLEN as usize;
 /// DDI_MAJOR_T_NONE.
 const NO_MAJOR: major_t = major_t::MAX;
 
@@ -45,21 +47,17 @@ fn forever(text: &str) -> *mut c_char {
     pointer
 }
 
-/// # Safety
-/// Strings as ddi_create_minor_node(9F).
-unsafe fn create_minor(
+/// ddi_create_minor_node(9F), with the mode if there is one.
+fn create_minor(
     dip: *mut dev_info_t,
-    name: *const c_char,
+    name: Text<'_, *mut c_char>,
     kind: c_int,
     minor: minor_t,
-    node_type: *const c_char,
+    node_type: Text<'_, *mut c_char>,
     mode: Option<u32>,
 ) -> c_int {
     let Some(node) = node(dip, "ddi_create_minor_node") else { return ddi_sys::DDI_FAILURE };
-    // SAFETY: the caller's promise.
-    let name = unsafe { text(name) };
-    // SAFETY: the caller's promise.
-    let node_type = unsafe { text(node_type) };
+    let (name, node_type) = (name.text(), node_type.text());
     let block = kind as u32 & ddi_sys::S_IFMT == ddi_sys::S_IFBLK;
     if name.is_empty() || kind as u32 & ddi_sys::S_IFMT != ddi_sys::S_IFCHR && !block {
         return ddi_sys::DDI_FAILURE;
@@ -77,42 +75,39 @@ ddi! {
         node(dip, "ddi_get_instance").map_or(-1, Node::instance)
     }
     /// is_pseudo_device: is the node's parent the nexus of the pseudo devices?
-    @private fn is_pseudo_device(dip: *mut dev_info_t) -> c_int {
+    fn is_pseudo_device(dip: *mut dev_info_t) -> c_int {
         let parent = node(dip, "is_pseudo_device").and_then(Node::parent);
         parent.is_some_and(|parent| std::ptr::eq(parent, nodes::pseudo())).into()
     }
     /// ddi_create_minor_node(9F).
     fn ddi_create_minor_node(
         dip: *mut dev_info_t,
-        name: *mut c_char,
+        name: Text<*mut c_char>,
         kind: c_int,
         minor: minor_t,
-        node_type: *mut c_char,
+        node_type: Text<*mut c_char>,
         _flag: c_int,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { create_minor(dip, name, kind, minor, node_type, None) }
+        create_minor(dip, name, kind, minor, node_type, None)
     }
     /// ddi_create_priv_minor_node(9F): the privileges are not checked, the mode is used.
     fn ddi_create_priv_minor_node(
         dip: *mut dev_info_t,
-        name: *mut c_char,
+        name: Text<*mut c_char>,
         kind: c_int,
         minor: minor_t,
-        node_type: *mut c_char,
+        node_type: Text<*mut c_char>,
         _flag: c_int,
         _read_privilege: *const c_char,
         _write_privilege: *const c_char,
         mode: mode_t,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { create_minor(dip, name, kind, minor, node_type, Some(mode & 0o777)) }
+        create_minor(dip, name, kind, minor, node_type, Some(mode & 0o777))
     }
     /// ddi_remove_minor_node(9F).
-    fn ddi_remove_minor_node(dip: *mut dev_info_t, name: *mut c_char) {
+    fn ddi_remove_minor_node(dip: *mut dev_info_t, name: Text<*mut c_char>) {
         let Some(node) = node(dip, "ddi_remove_minor_node") else { return };
-        // SAFETY: the driver's promise.
-        let name = (!name.is_null()).then(|| unsafe { text(name) });
+        let name = (!name.is_null()).then(|| name.text());
         if node.remove_minors(name.as_deref()) > 0 {
             nodes::changed();
         }
@@ -187,32 +182,26 @@ ddi! {
     /// ddi_release_devi.
     fn ddi_release_devi(_dip: *mut dev_info_t) {}
     /// ddi_pathname(9F).
-    fn ddi_pathname(dip: *mut dev_info_t, to: *mut c_char) -> *mut c_char {
+    fn ddi_pathname(dip: *mut dev_info_t, to: Memory<c_char>) -> *mut c_char {
         if let Some(node) = node(dip, "ddi_pathname") {
-            let path = node.path();
-            // SAFETY: the driver promised MAXPATHLEN bytes, which is more than any path here has.
-            unsafe { std::ptr::copy_nonoverlapping(path.as_ptr(), to.cast(), path.len()) };
-            // SAFETY: as above.
-            unsafe { to.wrapping_add(path.len()).write(0) };
+            to.sized(MAXPATHLEN).write_text(node.path().as_bytes());
         }
-        to
+        to.pointer()
     }
     /// ddi_dev_nregs(9F).
-    fn ddi_dev_nregs(dip: *mut dev_info_t, result: *mut c_int) -> c_int {
+    fn ddi_dev_nregs(dip: *mut dev_info_t, result: Out<c_int>) -> c_int {
         let Some(node) = node(dip, "ddi_dev_nregs") else { return ddi_sys::DDI_FAILURE };
         if node.registers().is_empty() {
             return ddi_sys::DDI_FAILURE;
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(result, node.registers().len() as c_int) };
+        result.set(node.registers().len() as c_int);
         ddi_sys::DDI_SUCCESS
     }
     /// ddi_dev_regsize(9F).
-    fn ddi_dev_regsize(dip: *mut dev_info_t, rnumber: c_uint, result: *mut off_t) -> c_int {
+    fn ddi_dev_regsize(dip: *mut dev_info_t, rnumber: c_uint, result: Out<off_t>) -> c_int {
         let set = node(dip, "ddi_dev_regsize").and_then(|n| n.registers().get(rnumber as usize));
         let Some(set) = set else { return ddi_sys::DDI_FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(result, set.len as off_t) };
+        result.set(set.len as off_t);
         ddi_sys::DDI_SUCCESS
     }
     /// ddi_dev_is_sid(9F): devices on the PCI bus identify themselves.
@@ -237,7 +226,7 @@ ddi! {
         dip: *mut dev_info_t,
         impact: ddi_fault_impact_t,
         _location: ddi_fault_location_t,
-        message: *const c_char,
+        message: Text,
     ) {
         let Some(node) = node(dip, "ddi_dev_report_fault") else { return };
         match impact {
@@ -246,8 +235,7 @@ ddi! {
             ddi_sys::DDI_SERVICE_RESTORED => node.set_state(ddi_sys::DDI_DEVSTATE_UP),
             _ => {}
         }
-        // SAFETY: the driver's promise.
-        let message = unsafe { text(message) };
+        let message = message.text();
         log::line(log::To::Both, &format!("NOTICE: {}{}: {message}", node.driver_name(), node.instance()));
     }
     /// ddi_get_devstate(9F).
@@ -278,18 +266,16 @@ ddi! {
         node(dip, "ddi_driver_major").and_then(|n| drivers::major_of(n.driver_name())).unwrap_or(NO_MAJOR)
     }
     /// ddi_name_to_major(9F).
-    fn ddi_name_to_major(name: *mut c_char) -> major_t {
-        // SAFETY: the driver's promise.
-        drivers::major_of(&unsafe { text(name) }).unwrap_or(NO_MAJOR)
+    fn ddi_name_to_major(name: Text<*mut c_char>) -> major_t {
+        drivers::major_of(&name.text()).unwrap_or(NO_MAJOR)
     }
     /// ddi_major_to_name(9F).
     fn ddi_major_to_name(major: major_t) -> *mut c_char {
         drivers::major_name(major).map_or(null_mut(), |name| forever(&name))
     }
     /// ddi_find_devinfo: by name and unit; obsolete.
-    @private fn ddi_find_devinfo(name: *mut c_char, unit: c_int, _held: c_int) -> *mut dev_info_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+    fn ddi_find_devinfo(name: Text<*mut c_char>, unit: c_int, _held: c_int) -> *mut dev_info_t {
+        let name = name.text();
         nodes::of_driver(&name).into_iter().find(|n| unit < 0 || n.instance() == unit).map_or(null_mut(), Node::dip)
     }
     /// makedevice(9F).
@@ -313,11 +299,11 @@ ddi! {
         dev as minor_t
     }
     /// etoimajor(9F).
-    @private fn etoimajor(major: major_t) -> c_int {
+    fn etoimajor(major: major_t) -> c_int {
         major as c_int
     }
     /// itoemajor(9F).
-    @private fn itoemajor(major: major_t, _previous: c_int) -> c_int {
+    fn itoemajor(major: major_t, _previous: c_int) -> c_int {
         major as c_int
     }
     /// cmpdev: the old 16-bit form.
@@ -330,15 +316,11 @@ ddi! {
         make((dev >> 8 & 0x7f) as u32, (dev & 0xff) as u32)
     }
     /// ddi_dev_pathname: the path of a device number.
-    fn ddi_dev_pathname(dev: dev_t, _kind: c_int, to: *mut c_char) -> c_int {
+    fn ddi_dev_pathname(dev: dev_t, _kind: c_int, to: Memory<c_char>) -> c_int {
         let name = drivers::major_name((dev >> 32) as u32).unwrap_or_default();
         for node in nodes::of_driver(&name) {
             if let Some(minor) = node.minors().into_iter().find(|m| m.minor == dev as u32) {
-                let path = format!("{}:{}", node.path(), minor.name);
-                // SAFETY: the driver promised MAXPATHLEN bytes.
-                unsafe { std::ptr::copy_nonoverlapping(path.as_ptr(), to.cast(), path.len()) };
-                // SAFETY: as above.
-                unsafe { to.wrapping_add(path.len()).write(0) };
+                to.sized(MAXPATHLEN).write_text(format!("{}:{}", node.path(), minor.name).as_bytes());
                 return ddi_sys::DDI_SUCCESS;
             }
         }

@@ -9,10 +9,10 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
 
-use ddi_sys::{cred_t, dev_info_t, timespec_t, timeval};
+use ddi_sys::{cred_t, ddi_strid, dev_info_t, timespec_t, timeval};
 use parking_lot::Mutex;
 
-use super::bytes;
+use super::args::{Argument, In, InOut, Memory, Object, Out, Owned, Span, Text};
 use crate::kern::cred::{Cred, KERNEL_CRED};
 use crate::vm::client::{self, Client};
 
@@ -52,26 +52,36 @@ fn timespec(nanoseconds: i64) -> timespec_t {
     timespec_t { tv_sec: nanoseconds.div_euclid(NANOSEC), tv_nsec: nanoseconds.rem_euclid(NANOSEC) }
 }
 
-/// Random bytes.
-///
-/// # Safety
-/// `to` has `len` bytes.
-unsafe fn random(to: *mut u8, len: usize) -> c_int {
+fn nanoseconds(time: timeval) -> i64 {
+    time.tv_sec * NANOSEC + time.tv_usec * 1000
+}
+
+fn microseconds(time: i64) -> timeval {
+    let time = timespec(time);
+    timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1000 }
+}
+
+/// Stores random bytes: 0, or EIO.
+fn random(to: Span<'_>) -> c_int {
+    let mut bytes = [0; 256];
     let mut done = 0;
-    while done < len {
-        // SAFETY: the caller's promise.
-        let n = unsafe { libc::getrandom(to.wrapping_add(done).cast(), len - done, 0) };
-        if n <= 0 {
+    while done < to.len() {
+        let piece = &mut bytes[..(to.len() - done).min(256)];
+        let Ok(n) = rustix::rand::getrandom(&mut *piece, rustix::rand::GetRandomFlags::empty()) else {
             return 5;
-        }
-        done += n as usize;
+        };
+        to.write(done, &piece[..n]);
+        done += n;
     }
     0
 }
 
+/// A table of ddi_strid_init.
+type Table<'a> = Object<'a, Mutex<Strings>, ddi_strid>;
+
 ddi! {
     /// crhold: the credential stays when its process ends.
-    @private fn crhold(cred: *mut cred_t) {
+    fn crhold(cred: *mut cred_t) {
         let mut all = CREDENTIALS.lock();
         match all.get_mut(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => *n += 1,
@@ -83,7 +93,7 @@ ddi! {
         }
     }
     /// crfree.
-    @private fn crfree(cred: *mut cred_t) {
+    fn crfree(cred: *mut cred_t) {
         let mut all = CREDENTIALS.lock();
         let gone = match all.get_mut(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => {
@@ -97,16 +107,15 @@ ddi! {
         drop(last);
     }
     /// crget: a new credential.
-    @private fn crget() -> *mut cred_t {
+    fn crget() -> *mut cred_t {
         own(KERNEL_CRED.clone())
     }
     /// crdup: a copy.
-    @private fn crdup(cred: *mut cred_t) -> *mut cred_t {
-        // SAFETY: the driver's promise.
-        own(unsafe { (*cred.cast::<Cred>()).clone() })
+    fn crdup(cred: Object<Cred, cred_t>) -> *mut cred_t {
+        own(cred.there().clone())
     }
     /// crgetref: how often it is held.
-    @private fn crgetref(cred: *const cred_t) -> c_uint {
+    fn crgetref(cred: *const cred_t) -> c_uint {
         match CREDENTIALS.lock().get(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => *n as c_uint,
             None => 1,
@@ -114,38 +123,34 @@ ddi! {
     }
 
     /// random_get_bytes: 0, or EAGAIN.
-    @private fn random_get_bytes(to: *mut u8, len: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { random(to, len) }
+    fn random_get_bytes(to: Memory<u8>, len: usize) -> c_int {
+        random(to.sized(len))
     }
     /// random_get_blocking_bytes.
-    @private fn random_get_blocking_bytes(to: *mut u8, len: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { random(to, len) }
+    fn random_get_blocking_bytes(to: Memory<u8>, len: usize) -> c_int {
+        random(to.sized(len))
     }
     /// random_get_pseudo_bytes.
-    @private fn random_get_pseudo_bytes(to: *mut u8, len: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { random(to, len) }
+    fn random_get_pseudo_bytes(to: Memory<u8>, len: usize) -> c_int {
+        random(to.sized(len))
     }
 
     /// tsd_create: a key. Its destructor is not called: threads of drivers that end keep nothing.
-    @private fn tsd_create(keyp: *mut c_uint, _destructor: Option<unsafe extern "C-unwind" fn(*mut c_void)>) {
+    fn tsd_create(keyp: Out<c_uint>, _destructor: Option<unsafe extern "C-unwind" fn(*mut c_void)>) {
         let mut keys = KEYS.lock();
         let key = keys.last().map_or(1, |last| last + 1);
         keys.insert(key);
-        // SAFETY: the driver's promise.
-        unsafe { keyp.write(key) };
+        keyp.put(key);
     }
     /// tsd_destroy: threads forget what they have.
-    @private fn tsd_destroy(keyp: *mut c_uint) {
-        // SAFETY: the driver's promise.
-        let key = unsafe { keyp.replace(0) };
+    fn tsd_destroy(keyp: InOut<c_uint>) {
+        let key = keyp.value();
+        keyp.put(0);
         KEYS.lock().remove(&key);
         VALUES.with_borrow_mut(|values| values.remove(&key));
     }
     /// tsd_set: 0, or EINVAL when there is no such key.
-    @private fn tsd_set(key: c_uint, value: *mut c_void) -> c_int {
+    fn tsd_set(key: c_uint, value: *mut c_void) -> c_int {
         if !KEYS.lock().contains(&key) {
             return 22;
         }
@@ -153,7 +158,7 @@ ddi! {
         0
     }
     /// tsd_get.
-    @private fn tsd_get(key: c_uint) -> *mut c_void {
+    fn tsd_get(key: c_uint) -> *mut c_void {
         if !KEYS.lock().contains(&key) {
             return null_mut();
         }
@@ -161,92 +166,74 @@ ddi! {
     }
 
     /// hrt2ts: nanoseconds as a timespec.
-    @private fn hrt2ts(time: i64, to: *mut timespec_t) {
-        // SAFETY: the driver's promise.
-        unsafe { to.write(timespec(time)) };
+    fn hrt2ts(time: i64, to: Out<timespec_t>) {
+        to.put(timespec(time));
     }
     /// ts2hrt.
-    @private fn ts2hrt(from: *const timespec_t) -> i64 {
-        // SAFETY: the driver's promise.
-        let from = unsafe { from.read() };
+    fn ts2hrt(from: In<timespec_t>) -> i64 {
+        let from = from.value();
         from.tv_sec * NANOSEC + from.tv_nsec
     }
     /// hrt2tv: nanoseconds as a timeval.
-    @private fn hrt2tv(time: i64, to: *mut timeval) {
-        let time = timespec(time);
-        // SAFETY: the driver's promise.
-        unsafe { to.write(timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1000 }) };
+    fn hrt2tv(time: i64, to: Out<timeval>) {
+        to.put(microseconds(time));
     }
     /// tv2hrt.
-    @private fn tv2hrt(from: *const timeval) -> i64 {
-        // SAFETY: the driver's promise.
-        let from = unsafe { from.read() };
-        from.tv_sec * NANOSEC + from.tv_usec * 1000
+    fn tv2hrt(from: In<timeval, *mut timeval>) -> i64 {
+        nanoseconds(from.value())
     }
     /// timevaladd.
-    @private fn timevaladd(to: *mut timeval, add: *mut timeval) {
-        // SAFETY: the driver's promise, here and below.
-        let more = unsafe { tv2hrt(add) };
-        // SAFETY: as above.
-        let have = unsafe { tv2hrt(to) };
-        // SAFETY: as above.
-        unsafe { hrt2tv(have + more, to) };
+    fn timevaladd(to: InOut<timeval>, add: In<timeval, *mut timeval>) {
+        to.put(microseconds(nanoseconds(to.value()) + nanoseconds(add.value())));
     }
     /// timevalsub.
-    @private fn timevalsub(to: *mut timeval, less: *mut timeval) {
-        // SAFETY: the driver's promise, here and below.
-        let less = unsafe { tv2hrt(less) };
-        // SAFETY: as above.
-        let have = unsafe { tv2hrt(to) };
-        // SAFETY: as above.
-        unsafe { hrt2tv(have - less, to) };
+    fn timevalsub(to: InOut<timeval>, less: In<timeval, *mut timeval>) {
+        to.put(microseconds(nanoseconds(to.value()) - nanoseconds(less.value())));
     }
 
     /// highbit64: number of the highest bit set, from 1; 0 for none.
-    @private fn highbit64(n: u64) -> c_int {
+    fn highbit64(n: u64) -> c_int {
         (64 - n.leading_zeros()) as c_int
     }
     /// strcat.
-    @local_private fn strcat(to: *mut c_char, from: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise: a string with room behind it.
-        unsafe { libc::strcat(to, from) }
+    @local fn strcat(to: Text<*mut c_char>, from: Text) -> *mut c_char {
+        // SAFETY: the driver's promise: strings, and room behind the first.
+        unsafe { libc::strcat(to.pointer(), from.pointer()) }
     }
     /// strpbrk: the first of any of these characters, or NULL.
-    @local_private fn strpbrk(text: *const c_char, any: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise: strings.
-        unsafe { libc::strpbrk(text, any) }
+    @local fn strpbrk(text: Text, any: Text) -> *mut c_char {
+        let (bytes, any) = (text.bytes(), any.bytes());
+        let at = bytes.iter().position(|byte| any.contains(byte));
+        at.map_or(null_mut(), |at| text.pointer().wrapping_add(at))
     }
     /// strsep: cuts the next part off.
-    @local_private fn strsep(text: *mut *mut c_char, any: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        let start = unsafe { text.read() };
+    @local fn strsep(text: InOut<*mut c_char>, any: Text) -> *mut c_char {
+        let start = text.value();
         if start.is_null() {
             return start;
         }
-        // SAFETY: the driver's promise: strings.
-        let end = unsafe { libc::strpbrk(start, any) };
-        if !end.is_null() {
+        // SAFETY: the driver's promise: a string.
+        let part: Text<'_, *mut c_char> = unsafe { Argument::of(start) };
+        let any = any.bytes();
+        let end = part.bytes().iter().position(|byte| any.contains(byte)).map(|at| start.wrapping_add(at));
+        if let Some(end) = end {
             // SAFETY: inside the driver's string.
             unsafe { end.write(0) };
         }
-        // SAFETY: the driver's promise.
-        unsafe { text.write(if end.is_null() { end } else { end.wrapping_add(1) }) };
+        text.put(end.map_or(null_mut(), |end| end.wrapping_add(1)));
         start
     }
 
     /// ddi_strid_init: a table of strings by number.
-    @private fn ddi_strid_init(to: *mut *mut c_void, _hint: c_int) -> c_int {
+    fn ddi_strid_init(to: Out<*mut ddi_strid>, _hint: c_int) -> c_int {
         let table = Box::into_raw(Box::new(Mutex::new(Strings { next: 1, ..Strings::default() })));
-        // SAFETY: the driver's promise.
-        unsafe { to.write(table.cast()) };
+        to.put(table.cast());
         ddi_sys::DDI_SUCCESS
     }
     /// ddi_strid_alloc: the string's number.
-    @private fn ddi_strid_alloc(table: *mut c_void, string: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise: a table of ddi_strid_init.
-        let mut strings = unsafe { &*table.cast::<Mutex<Strings>>() }.lock();
-        // SAFETY: the driver's promise.
-        let string = unsafe { bytes(string) };
+    fn ddi_strid_alloc(table: Table, string: Text<*mut c_char>) -> c_int {
+        let mut strings = table.there().lock();
+        let string = string.bytes();
         if let Some((id, _)) = strings.by_id.iter().find(|(_, known)| known.as_bytes() == string) {
             return *id as c_int;
         }
@@ -257,43 +244,37 @@ ddi! {
         id as c_int
     }
     /// ddi_strid_id2str: NULL when there is none.
-    @private fn ddi_strid_id2str(table: *mut c_void, id: c_int) -> *mut c_char {
-        // SAFETY: the driver's promise: a table of ddi_strid_init.
-        let strings = unsafe { &*table.cast::<Mutex<Strings>>() }.lock();
+    fn ddi_strid_id2str(table: Table, id: c_int) -> *mut c_char {
+        let strings = table.there().lock();
         strings.by_id.get(&(id as u32)).map_or(null_mut(), |string| string.as_ptr().cast_mut())
     }
     /// ddi_strid_str2id: 0 when there is none.
-    @private fn ddi_strid_str2id(table: *mut c_void, string: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise: a table of ddi_strid_init.
-        let strings = unsafe { &*table.cast::<Mutex<Strings>>() }.lock();
-        // SAFETY: the driver's promise.
-        let string = unsafe { bytes(string) };
+    fn ddi_strid_str2id(table: Table, string: Text<*mut c_char>) -> c_int {
+        let strings = table.there().lock();
+        let string = string.bytes();
         strings.by_id.iter().find(|(_, known)| known.as_bytes() == string).map_or(0, |(id, _)| *id as c_int)
     }
     /// ddi_strid_free.
-    @private fn ddi_strid_free(table: *mut c_void, id: c_int) {
-        // SAFETY: the driver's promise: a table of ddi_strid_init.
-        unsafe { &*table.cast::<Mutex<Strings>>() }.lock().by_id.remove(&(id as u32));
+    fn ddi_strid_free(table: Table, id: c_int) {
+        table.there().lock().by_id.remove(&(id as u32));
     }
     /// ddi_strid_fini.
-    @private fn ddi_strid_fini(tablep: *mut *mut c_void) {
-        // SAFETY: the driver's promise.
-        let table = unsafe { tablep.replace(null_mut()) };
-        if !table.is_null() {
-            // SAFETY: made by ddi_strid_init, given back now.
-            drop(unsafe { Box::from_raw(table.cast::<Mutex<Strings>>()) });
-        }
+    fn ddi_strid_fini(tablep: InOut<*mut ddi_strid>) {
+        let table = tablep.take();
+        // SAFETY: the driver's promise: what ddi_strid_init stored there, or NULL.
+        let table: Owned<Mutex<Strings>, ddi_strid> = unsafe { Argument::of(table) };
+        drop(table.get());
     }
     /// ddi_get_nodeid: a number for the node.
     @private fn ddi_get_nodeid(dip: *mut dev_info_t) -> c_int {
         super::nodes::node(dip, "ddi_get_nodeid").map_or(-1, |node| (node.dip() as usize >> 4) as c_int & 0x7fff_ffff)
     }
     /// ddi_streams_driver: none is one (DDI_FAILURE).
-    @private fn ddi_streams_driver(_dip: *mut dev_info_t) -> c_int {
+    fn ddi_streams_driver(_dip: *mut dev_info_t) -> c_int {
         ddi_sys::DDI_FAILURE
     }
     /// nulltask: does nothing.
-    @private fn nulltask(_arg: *mut c_void) {}
+    fn nulltask(_arg: *mut c_void) {}
 }
 
 #[cfg(test)]
@@ -302,33 +283,40 @@ mod tests {
 
     #[test]
     fn held_credentials_and_strings_by_number() {
-        // SAFETY: places of the test, here and below.
-        let cred = unsafe { crget() };
-        // SAFETY: as above.
-        unsafe { crhold(cred) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { crgetref(cred) }, 2);
-        // SAFETY: as above.
-        unsafe { crfree(cred) };
-        // SAFETY: as above.
-        unsafe { crfree(cred) };
+        let cred = driver!(crget());
+        driver!(crhold(cred));
+        assert_eq!(driver!(crgetref(cred)), 2);
+        driver!(crfree(cred));
+        driver!(crfree(cred));
         assert!(!CREDENTIALS.lock().contains_key(&(cred as usize)));
         let mut table = null_mut();
-        // SAFETY: as above.
-        unsafe { ddi_strid_init(&mut table, 5) };
-        // SAFETY: as above.
-        let id = unsafe { ddi_strid_alloc(table, c"name".as_ptr().cast_mut()) };
-        // SAFETY: as above.
-        let name = unsafe { ddi_strid_id2str(table, id) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { bytes(name) }, b"name");
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_strid_str2id(table, c"name".as_ptr().cast_mut()) }, id);
-        // SAFETY: as above.
-        unsafe { ddi_strid_fini(&mut table) };
+        driver!(ddi_strid_init(&mut table, 5));
+        let id = driver!(ddi_strid_alloc(table, c"name".as_ptr().cast_mut()));
+        let name = driver!(ddi_strid_id2str(table, id));
+        assert_eq!(driver!(crate::ddi::bytes(name)), b"name");
+        assert_eq!(driver!(ddi_strid_str2id(table, c"name".as_ptr().cast_mut())), id);
+        driver!(ddi_strid_fini(&mut table));
         let mut time = timeval { tv_sec: 1, tv_usec: 999_999 };
-        // SAFETY: as above.
-        unsafe { timevaladd(&mut time, &mut timeval { tv_sec: 0, tv_usec: 1 }) };
+        driver!(timevaladd(&mut time, &mut timeval { tv_sec: 0, tv_usec: 1 }));
         assert_eq!((time.tv_sec, time.tv_usec), (2, 0));
+    }
+
+    #[test]
+    fn strings_are_cut() {
+        let mut text = *b"a,b;\0";
+        let mut at: *mut c_char = text.as_mut_ptr().cast();
+        let mut parts = Vec::new();
+        loop {
+            let part = driver!(strsep(&mut at, c",;".as_ptr()));
+            if part.is_null() {
+                break;
+            }
+            parts.push(driver!(crate::ddi::text(part)));
+        }
+        assert_eq!(parts, ["a", "b", ""]);
+        assert!(driver!(strpbrk(c"abc".as_ptr(), c"xy".as_ptr())).is_null());
+        let mut random = [0u8; 600];
+        assert_eq!(driver!(ddi_sys::random_get_bytes(random.as_mut_ptr(), 600)), 0);
+        assert!(random[300..].iter().any(|&byte| byte != 0));
     }
 }

@@ -4,12 +4,12 @@
 //! nothing is all ones, as on a bus.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::null_mut;
 
 use ddi_sys::{ddi_acc_handle_t, dev_info_t, off_t};
 
+use super::args::{InOut, Memory, Out};
 use super::nodes::node;
-use super::{registers, store};
+use super::registers;
 use crate::board::report;
 use crate::pci;
 use crate::pci::space::at;
@@ -100,17 +100,15 @@ fn width(size: u32) -> Option<usize> {
 
 ddi! {
     /// pci_config_setup(9F).
-    fn pci_config_setup(dip: *mut dev_info_t, handlep: *mut ddi_acc_handle_t) -> c_int {
+    fn pci_config_setup(dip: *mut dev_info_t, handlep: Out<ddi_acc_handle_t>) -> c_int {
         let Some(device) = node(dip, "pci_config_setup").and_then(pci::of) else { return FAILURE };
         let handle = registers::config_handle(device, 0, device.space.len());
-        // SAFETY: the driver's promise.
-        unsafe { store(handlep, handle) };
+        handlep.set(handle);
         SUCCESS
     }
     /// pci_config_teardown(9F).
-    fn pci_config_teardown(handlep: *mut ddi_acc_handle_t) {
-        // SAFETY: the driver's promise.
-        let handle = unsafe { handlep.replace(null_mut()) };
+    fn pci_config_teardown(handlep: InOut<ddi_acc_handle_t>) {
+        let handle = handlep.take();
         if registers::config_of(handle).is_none() || !registers::forget(handle) {
             let what = "not a handle of pci_config_setup, or torn down before";
             report::mistake("pci_config_teardown", what, "pci_config_teardown(9F)");
@@ -149,35 +147,35 @@ ddi! {
         put(handle, off, value, 8, "pci_config_put64");
     }
     /// The older name of pci_config_get8(9F), as are those below of theirs.
-    @private fn pci_config_getb(handle: ddi_acc_handle_t, off: off_t) -> u8 {
+    fn pci_config_getb(handle: ddi_acc_handle_t, off: off_t) -> u8 {
         get(handle, off, 1, "pci_config_getb") as u8
     }
     /// As above.
-    @private fn pci_config_getw(handle: ddi_acc_handle_t, off: off_t) -> u16 {
+    fn pci_config_getw(handle: ddi_acc_handle_t, off: off_t) -> u16 {
         get(handle, off, 2, "pci_config_getw") as u16
     }
     /// As above.
-    @private fn pci_config_getl(handle: ddi_acc_handle_t, off: off_t) -> u32 {
+    fn pci_config_getl(handle: ddi_acc_handle_t, off: off_t) -> u32 {
         get(handle, off, 4, "pci_config_getl") as u32
     }
     /// As above.
-    @private fn pci_config_getll(handle: ddi_acc_handle_t, off: off_t) -> u64 {
+    fn pci_config_getll(handle: ddi_acc_handle_t, off: off_t) -> u64 {
         get(handle, off, 8, "pci_config_getll")
     }
     /// As above.
-    @private fn pci_config_putb(handle: ddi_acc_handle_t, off: off_t, value: u8) {
+    fn pci_config_putb(handle: ddi_acc_handle_t, off: off_t, value: u8) {
         put(handle, off, value.into(), 1, "pci_config_putb");
     }
     /// As above.
-    @private fn pci_config_putw(handle: ddi_acc_handle_t, off: off_t, value: u16) {
+    fn pci_config_putw(handle: ddi_acc_handle_t, off: off_t, value: u16) {
         put(handle, off, value.into(), 2, "pci_config_putw");
     }
     /// As above.
-    @private fn pci_config_putl(handle: ddi_acc_handle_t, off: off_t, value: u32) {
+    fn pci_config_putl(handle: ddi_acc_handle_t, off: off_t, value: u32) {
         put(handle, off, value.into(), 4, "pci_config_putl");
     }
     /// As above.
-    @private fn pci_config_putll(handle: ddi_acc_handle_t, off: off_t, value: u64) {
+    fn pci_config_putll(handle: ddi_acc_handle_t, off: off_t, value: u64) {
         put(handle, off, value, 8, "pci_config_putll");
     }
     /// pci_report_pmcap(9F): there is no power management.
@@ -202,30 +200,26 @@ ddi! {
     }
 
     /// pci_lcap_locate: where a capability is.
-    fn pci_lcap_locate(handle: ddi_acc_handle_t, id: u8, basep: *mut u16) -> c_int {
+    fn pci_lcap_locate(handle: ddi_acc_handle_t, id: u8, basep: Out<u16>) -> c_int {
         let found = base_of(handle, id.into(), 0);
-        // SAFETY: the driver's promise.
-        unsafe { store(basep, found.unwrap_or(0)) };
+        basep.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_xcap_locate: where an extended capability is.
-    @private fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: *mut u16) -> c_int {
+    fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: Out<u16>) -> c_int {
         let found = base_of(handle, u32::from(id) | EXTENDED, 0);
-        // SAFETY: the driver's promise.
-        unsafe { store(basep, found.unwrap_or(0)) };
+        basep.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_cap_probe: number and place of the capability that is `index`th in the lists.
-    @private fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: *mut u32, basep: *mut u16) -> c_int {
+    fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: Out<u32>, basep: Out<u16>) -> c_int {
         let plain = capabilities(handle);
         let more = extended(handle);
         let all = plain.iter().map(|(id, place)| (u32::from(*id), *place));
         let mut all = all.chain(more.iter().map(|(id, place)| (u32::from(*id) | EXTENDED, *place)));
         let Some((id, place)) = all.nth(index.into()) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(idp, id) };
-        // SAFETY: the driver's promise.
-        unsafe { store(basep, place) };
+        idp.set(id);
+        basep.set(place);
         SUCCESS
     }
     /// pci_cap_get: a register of a capability, which is named by its place, or by its number and place 0. All ones: there is none.
@@ -242,12 +236,11 @@ ddi! {
         SUCCESS
     }
     /// pci_cap_read: the words of a capability.
-    @private fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: *mut u32, words: u32) -> c_int {
+    fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: Memory<u32>, words: u32) -> c_int {
         let Some(base) = base_of(handle, id, base) else { return FAILURE };
         for i in 0..words as usize {
             let word = get(handle, off_t::from(base) + i as off_t * 4, 4, "pci_cap_read") as u32;
-            // SAFETY: the driver promised room for the words.
-            unsafe { to.wrapping_add(i).write(word) };
+            to.set_element(i, word);
             if word == u32::MAX {
                 return FAILURE;
             }
@@ -260,6 +253,7 @@ ddi! {
 mod tests {
     use super::*;
     use crate::pci::{self, describe::Description};
+    use std::ptr::null_mut;
 
     #[test]
     fn capabilities_are_found_read_and_written() {
@@ -267,41 +261,26 @@ mod tests {
         let device = pci::add(Description::parse(text).unwrap(), |_| None).unwrap();
         let dip = device.node().unwrap().dip();
         let (mut handle, mut base, mut id) = (null_mut(), 0, 0);
-        // SAFETY: places of the test, here and below.
-        assert_eq!(unsafe { ddi_sys::pci_config_setup(dip, &mut handle) }, SUCCESS);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_config_get32(handle, 0) }, 0x0001_1234);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_lcap_locate(handle, 5, &mut base) }, SUCCESS);
-        // SAFETY: as above.
-        let control = unsafe { ddi_sys::pci_cap_get(handle, 1, 0, base, 2) };
+        assert_eq!(driver!(ddi_sys::pci_config_setup(dip, &mut handle)), SUCCESS);
+        assert_eq!(driver!(ddi_sys::pci_config_get32(handle, 0)), 0x0001_1234);
+        assert_eq!(driver!(ddi_sys::pci_lcap_locate(handle, 5, &mut base)), SUCCESS);
+        let control = driver!(ddi_sys::pci_cap_get(handle, 1, 0, base, 2));
         assert_eq!(control, 1 << 1 | 1 << 7);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_cap_put(handle, 2, 5, 0, 4, 0xfee0_0003) }, SUCCESS);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_cap_get(handle, 2, 5, 0, 4) }, 0xfee0_0000);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_cap_get(handle, 0, 0x11, 0, 0) }, u32::MAX);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_lcap_locate(handle, 0x11, &mut base) }, FAILURE);
+        assert_eq!(driver!(ddi_sys::pci_cap_put(handle, 2, 5, 0, 4, 0xfee0_0003)), SUCCESS);
+        assert_eq!(driver!(ddi_sys::pci_cap_get(handle, 2, 5, 0, 4)), 0xfee0_0000);
+        assert_eq!(driver!(ddi_sys::pci_cap_get(handle, 0, 0x11, 0, 0)), u32::MAX);
+        assert_eq!(driver!(ddi_sys::pci_lcap_locate(handle, 0x11, &mut base)), FAILURE);
         let mut all = Vec::new();
-        // SAFETY: as above.
-        while unsafe { pci_cap_probe(handle, all.len() as u16, &mut id, &mut base) } == SUCCESS {
+        while driver!(pci_cap_probe(handle, all.len() as u16, &mut id, &mut base)) == SUCCESS {
             all.push(id);
         }
         assert_eq!(all, [1, 5, 0x10]);
-        // SAFETY: as above.
-        assert_eq!(unsafe { pci_xcap_locate(handle, 1, &mut base) }, FAILURE);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_save_config_regs(dip) }, SUCCESS);
-        // SAFETY: as above.
-        unsafe { ddi_sys::pci_config_put16(handle, 4, 0x0007) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_restore_config_regs(dip) }, SUCCESS);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::pci_config_get16(handle, 4) }, 0x0002);
-        // SAFETY: as above.
-        unsafe { ddi_sys::pci_config_teardown(&mut handle) };
+        assert_eq!(driver!(pci_xcap_locate(handle, 1, &mut base)), FAILURE);
+        assert_eq!(driver!(ddi_sys::pci_save_config_regs(dip)), SUCCESS);
+        driver!(ddi_sys::pci_config_put16(handle, 4, 0x0007));
+        assert_eq!(driver!(ddi_sys::pci_restore_config_regs(dip)), SUCCESS);
+        assert_eq!(driver!(ddi_sys::pci_config_get16(handle, 4)), 0x0002);
+        driver!(ddi_sys::pci_config_teardown(&mut handle));
         assert!(handle.is_null());
     }
 }

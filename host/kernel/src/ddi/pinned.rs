@@ -21,7 +21,8 @@ use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, um
 use parking_lot::{Condvar, Mutex};
 use segdev::UmemKind;
 
-use super::{bufs, store, sync};
+use super::args::{In, Out, set_field};
+use super::{bufs, sync};
 use crate::board::report;
 use crate::kern::entry;
 use crate::vm::client;
@@ -134,28 +135,32 @@ pub(crate) fn reclaim(process: u64, start: u64, len: u64) {
     }
 }
 
+/// ddi_umem_lock(9F): the cookie, which is stored, or an errno.
+fn lock(
+    addr: caddr_t,
+    len: usize,
+    flags: c_int,
+    cookiep: Out<'_, ddi_umem_cookie_t>,
+) -> Result<usize, c_int> {
+    sync::may_block("ddi_umem_lock", "ddi_umem_lock", "ddi_umem_lock(9F)");
+    cookiep.set(std::ptr::null_mut());
+    let cookie = umem::publish(pin(addr as u64, len as u64, flags)?);
+    cookiep.set(cookie as ddi_umem_cookie_t);
+    Ok(cookie)
+}
+
 ddi! {
     /// ddi_umem_lock(9F).
-    fn ddi_umem_lock(addr: caddr_t, len: usize, flags: c_int, cookiep: *mut ddi_umem_cookie_t) -> c_int {
-        sync::may_block("ddi_umem_lock", "ddi_umem_lock", "ddi_umem_lock(9F)");
-        // SAFETY: the driver's promise.
-        unsafe { store(cookiep, std::ptr::null_mut()) };
-        match pin(addr as u64, len as u64, flags) {
-            Ok(memory) => {
-                // SAFETY: the driver's promise.
-                unsafe { store(cookiep, umem::publish(memory) as ddi_umem_cookie_t) };
-                0
-            }
-            Err(errno) => errno,
-        }
+    fn ddi_umem_lock(addr: caddr_t, len: usize, flags: c_int, cookiep: Out<ddi_umem_cookie_t>) -> c_int {
+        lock(addr, len, flags, cookiep).err().unwrap_or(0)
     }
     /// umem_lockmemory: the same with a callback for the process wanting its memory back. No process is the calling one.
     fn umem_lockmemory(
         addr: caddr_t,
         len: usize,
         flags: c_int,
-        cookiep: *mut ddi_umem_cookie_t,
-        ops: *mut umem_callback_ops,
+        cookiep: Out<ddi_umem_cookie_t>,
+        ops: In<umem_callback_ops, *mut umem_callback_ops>,
         procp: *mut proc_t,
     ) -> c_int {
         let Some(client) = client::current() else { return EFAULT };
@@ -164,17 +169,13 @@ ddi! {
             return EINVAL;
         }
         let long = flags & ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int != 0;
-        // SAFETY: the driver's promise.
-        let result = unsafe { ddi_umem_lock(addr, len, flags & !(ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int), cookiep) };
-        // SAFETY: the driver's promise: NULL, or its callbacks.
-        let cleanup = unsafe { ops.as_ref() }.and_then(|ops| ops.cbo_umem_lock_cleanup);
-        if result == 0 && long {
-            // SAFETY: stored there just now.
-            let cookie = unsafe { *cookiep } as usize;
+        let result = lock(addr, len, flags & !(ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int), cookiep);
+        let cleanup = ops.get().and_then(|ops| ops.cbo_umem_lock_cleanup);
+        if let Ok(cookie) = result && long {
             let (start, len) = (addr as u64, (len as u64).next_multiple_of(PAGE));
             LENT.lock().push(Lent { process: client.process().id(), start, len, cookie, cleanup });
         }
-        result
+        result.err().unwrap_or(0)
     }
     /// ddi_umem_unlock(9F).
     fn ddi_umem_unlock(cookie: ddi_umem_cookie_t) {
@@ -205,18 +206,15 @@ ddi! {
             return std::ptr::null_mut();
         };
         let flags = if sleep == ddi_sys::DDI_UMEM_NOSLEEP { ddi_sys::KM_NOSLEEP } else { ddi_sys::KM_SLEEP };
-        // SAFETY: no pointers.
-        let bp = unsafe { bufs::getrbuf(flags) };
-        // SAFETY: a new buf, or NULL.
-        if let Some(b) = unsafe { bp.as_mut() } {
-            b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | ddi_sys::B_REMAPPED | (direction & ddi_sys::B_READ);
-            b.b_bcount = len;
-            b.b_bufsize = len;
-            b.b_un.b_addr = (known.address() + off as usize) as caddr_t;
-            b.b_edev = dev;
-            b._b_blkno._f = block as u64;
-            b.b_iodone = iodone;
-        }
-        bp
+        let Some(b) = bufs::new(flags) else { return std::ptr::null_mut() };
+        let kind = ddi_sys::B_BUSY | ddi_sys::B_PHYS | ddi_sys::B_REMAPPED;
+        set_field!(b.b_flags = kind | (direction & ddi_sys::B_READ));
+        set_field!(b.b_bcount = len);
+        set_field!(b.b_bufsize = len);
+        set_field!(b.b_un.b_addr = (known.address() + off as usize) as caddr_t);
+        set_field!(b.b_edev = dev);
+        set_field!(b._b_blkno._f = block as u64);
+        set_field!(b.b_iodone = iodone);
+        b.pointer()
     }
 }

@@ -6,16 +6,13 @@
 
 use std::ffi::{c_int, c_uint};
 
+use super::args::Memory;
 use crate::kern::ports::used;
 
 /// Fills `count` numbers with ones.
-///
-/// # Safety
-/// There is room for them at `to`.
-unsafe fn ones<T>(port: c_int, to: *mut T, count: c_int) {
+fn ones<T>(port: c_int, to: Memory<'_, T>, count: c_int) {
     used(port as u16);
-    // SAFETY: the caller's promise.
-    unsafe { to.write_bytes(0xff, usize::try_from(count).unwrap_or(0)) };
+    to.sized(usize::try_from(count).unwrap_or(0) * size_of::<T>()).fill(0xff);
 }
 
 ddi! {
@@ -47,19 +44,16 @@ ddi! {
         used(port as u16);
     }
     /// repinsb(9F).
-    fn repinsb(port: c_int, to: *mut u8, count: c_int) {
-        // SAFETY: the driver's promise.
-        unsafe { ones(port, to, count) };
+    fn repinsb(port: c_int, to: Memory<u8>, count: c_int) {
+        ones(port, to, count);
     }
     /// repinsw(9F).
-    fn repinsw(port: c_int, to: *mut u16, count: c_int) {
-        // SAFETY: the driver's promise.
-        unsafe { ones(port, to, count) };
+    fn repinsw(port: c_int, to: Memory<u16>, count: c_int) {
+        ones(port, to, count);
     }
     /// repinsd(9F).
-    fn repinsd(port: c_int, to: *mut u32, count: c_int) {
-        // SAFETY: the driver's promise.
-        unsafe { ones(port, to, count) };
+    fn repinsd(port: c_int, to: Memory<u32>, count: c_int) {
+        ones(port, to, count);
     }
     /// repoutsb(9F).
     fn repoutsb(port: c_int, _from: *mut u8, _count: c_int) {

@@ -134,15 +134,10 @@ mod tests {
         };
         let node = nodes::add(Some(nodes::pseudo()), new);
         assert_eq!(components(node), [vec![0, 2], vec![1]]);
-        let changed = |component, level| {
-            // SAFETY: a node of the test.
-            unsafe { pm_power_has_changed(node.dip(), component, level) }
-        };
+        let changed = |component, level| driver!(pm_power_has_changed(node.dip(), component, level));
         assert_eq!((changed(0, 2), changed(0, 1), changed(2, 0)), (SUCCESS, FAILURE, FAILURE));
-        // SAFETY: as above.
-        assert_eq!(unsafe { pm_raise_power(node.dip(), 0, 2) }, SUCCESS);
+        assert_eq!(driver!(pm_raise_power(node.dip(), 0, 2)), SUCCESS);
         Levels.detached(node);
-        // SAFETY: as above; there is no driver to raise it.
-        assert_eq!(unsafe { pm_raise_power(node.dip(), 0, 2) }, FAILURE);
+        assert_eq!(driver!(pm_raise_power(node.dip(), 0, 2)), FAILURE);
     }
 }

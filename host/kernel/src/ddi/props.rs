@@ -4,25 +4,26 @@
 //! ddi_prop_lookup gives are freed with ddi_prop_free, those of ddi_getlongprop with kmem_free.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::ptr::null_mut;
 
-use ddi_sys::{caddr_t, ddi_prop_op_t, dev_info_t, dev_t, uchar_t};
+use ddi_sys::{ddi_prop_op_t, dev_info_t, dev_t, uchar_t};
 use ddi_system::props::{ANY_DEV, Kind, Property};
 
+use super::args::{Argument, InOut, Memory, Out, Text};
+use super::memory;
 use super::nodes::node;
-use super::{bytes, memory, store, text};
 use crate::board::report;
 use crate::kern::heap;
 
 /// DDI_DEV_T_ANY: matches whatever device number a property has.
 const DEV_ANY: dev_t = dev_t::MAX - 1;
 
+/// The name of a property.
+type Name<'a> = Text<'a, *mut c_char>;
+
 /// Looks a property up as the flags say.
-fn find(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *const c_char) -> Option<Property> {
-    // SAFETY: names of properties are strings by every manual page of this family.
-    let name = unsafe { text(name) };
+fn find(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Name<'_>) -> Option<Property> {
     let dev = (dev != DEV_ANY).then_some(dev);
-    node(dip, "ddi_prop_lookup")?.property(&name, dev, flags & ddi_sys::DDI_PROP_DONTPASS == 0)
+    node(dip, "ddi_prop_lookup")?.property(&name.text(), dev, flags & ddi_sys::DDI_PROP_DONTPASS == 0)
 }
 
 /// What a typed look-up answers when the property is not of that type.
@@ -35,43 +36,39 @@ const HEADER: usize = 16;
 /// Memory for `data`, to be freed with ddi_prop_free.
 fn give(data: &[u8]) -> *mut u8 {
     let size = HEADER + data.len().max(1);
-    let base = heap::allocate(size, 16, true);
-    if base.is_null() {
-        return base;
-    }
-    // SAFETY: the header is within the buffer just made.
-    unsafe { base.cast::<usize>().write(size) };
-    // SAFETY: HEADER + data.len() bytes were allocated.
-    let to = unsafe { base.add(HEADER) };
-    // SAFETY: as above.
-    unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
-    to
+    let mut all = size.to_ne_bytes().to_vec();
+    all.resize(HEADER, 0);
+    all.extend_from_slice(data);
+    all.resize(size, 0);
+    let base: *mut u8 = memory::copy_of(&all, ddi_sys::KM_NOSLEEP).cast();
+    if base.is_null() { base } else { base.wrapping_add(HEADER) }
 }
 
 /// Answers a typed array look-up: `values` as bytes, and how many elements.
-///
-/// # Safety
-/// `data` and `count` are as ddi_prop_lookup(9F) wants them.
-unsafe fn answer<T>(values: Option<Vec<u8>>, count: usize, data: *mut *mut T, n: *mut c_uint) -> c_int {
+fn answer<T>(
+    values: Option<Vec<u8>>,
+    count: usize,
+    data: Out<'_, *mut T>,
+    n: Option<Out<'_, c_uint>>,
+) -> c_int {
     let Some(values) = values else { return CANNOT_DECODE };
     let given = give(&values);
     if given.is_null() {
         return ddi_sys::DDI_PROP_NO_MEMORY;
     }
-    // SAFETY: the caller's promise.
-    unsafe { store(data, given.cast()) };
-    // SAFETY: the caller's promise.
-    unsafe { store(n, count as c_uint) };
+    data.set(given.cast());
+    if let Some(n) = n {
+        n.set(count as c_uint);
+    }
     ddi_sys::DDI_PROP_SUCCESS
 }
 
 /// Sets a driver property.
-fn update(dev: dev_t, dip: *mut dev_info_t, name: *const c_char, kind: Kind, value: Vec<u8>) -> c_int {
+fn update(dev: dev_t, dip: *mut dev_info_t, name: Name<'_>, kind: Kind, value: Vec<u8>) -> c_int {
     if dev == DEV_ANY {
         return ddi_sys::DDI_PROP_INVAL_ARG;
     }
-    // SAFETY: a string by the manual page.
-    let name = unsafe { text(name) };
+    let name = name.text();
     let Some(node) = node(dip, "ddi_prop_update") else { return ddi_sys::DDI_PROP_INVAL_ARG };
     if name.is_empty() {
         return ddi_sys::DDI_PROP_INVAL_ARG;
@@ -81,16 +78,9 @@ fn update(dev: dev_t, dip: *mut dev_info_t, name: *const c_char, kind: Kind, val
     ddi_sys::DDI_PROP_SUCCESS
 }
 
-/// # Safety
-/// `data` points to `n` elements.
-unsafe fn elements<T: Copy>(data: *const T, n: usize) -> Vec<u8> {
-    let len = n * size_of::<T>();
-    let mut copy = vec![0; len];
-    if len > 0 {
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(data.cast::<u8>(), copy.as_mut_ptr(), len) };
-    }
-    copy
+/// The bytes of `n` elements.
+fn elements<T>(data: Memory<'_, T>, n: usize) -> Vec<u8> {
+    data.read(n * size_of::<T>())
 }
 
 /// The first integer of a property; None when it is not one. A boolean property counts as 1.
@@ -101,72 +91,70 @@ fn first_int(property: &Property) -> Option<i64> {
     }
 }
 
+/// Where ddi_prop_op(9F) puts a value: the buffer, or the place for its address, and its length.
+type Place<'a> = (Memory<'a, c_char>, InOut<'a, c_int>);
+
 /// ddi_prop_op(9F) on a property that was found: length and value as `op` says.
-///
-/// # Safety
-/// As ddi_prop_op(9F).
-unsafe fn give_raw(value: &[u8], op: ddi_prop_op_t, flags: c_uint, to: caddr_t, length: *mut c_int) -> c_int {
+fn give_raw(value: &[u8], op: ddi_prop_op_t, flags: c_uint, (to, length): Place<'_>) -> c_int {
     let len = value.len() as c_int;
     match op {
         ddi_sys::PROP_EXISTS => return ddi_sys::DDI_PROP_SUCCESS,
         ddi_sys::PROP_LEN => {}
         ddi_sys::PROP_LEN_AND_VAL_BUF => {
-            // SAFETY: the caller's promise: the length of its buffer.
-            let room = unsafe { length.read() };
+            let room = length.value();
             if room < len {
-                // SAFETY: the caller's promise.
-                unsafe { length.write(len) };
+                length.put(len);
                 return ddi_sys::DDI_PROP_BUF_TOO_SMALL;
             }
-            // SAFETY: the caller's buffer has room for it.
-            unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), to.cast(), value.len()) };
+            to.sized(room as usize).write(0, value);
         }
         ddi_sys::PROP_LEN_AND_VAL_ALLOC => {
             let sleep = flags & ddi_sys::DDI_PROP_CANSLEEP != 0;
-            let at = memory::alloc(value.len(), if sleep { ddi_sys::KM_SLEEP } else { ddi_sys::KM_NOSLEEP });
+            let at = memory::copy_of(value, if sleep { ddi_sys::KM_SLEEP } else { ddi_sys::KM_NOSLEEP });
             if at.is_null() && !value.is_empty() {
                 return ddi_sys::DDI_PROP_NO_MEMORY;
             }
-            if !value.is_empty() {
-                // SAFETY: that much was allocated.
-                unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), at.cast(), value.len()) };
-            }
-            // SAFETY: the caller's promise: a place for the pointer.
-            unsafe { to.cast::<*mut c_void>().write(at) };
+            to.cast::<*mut c_void>().set_element(0, at);
         }
         _ => return ddi_sys::DDI_PROP_INVAL_ARG,
     }
-    // SAFETY: the caller's promise.
-    unsafe { store(length, len) };
+    length.set(len);
     ddi_sys::DDI_PROP_SUCCESS
 }
 
-/// The by-size variants of ddi_prop_op: Size and Nblocks (and their 32-bit forms) are made up.
-///
-/// # Safety
-/// As ddi_prop_op(9F).
-#[allow(clippy::too_many_arguments)]
-unsafe fn sized(
+/// ddi_prop_op(9F).
+fn give_found(
     dev: dev_t,
     dip: *mut dev_info_t,
     op: ddi_prop_op_t,
     flags: c_int,
-    name: *mut c_char,
-    to: caddr_t,
-    length: *mut c_int,
+    name: Name<'_>,
+    place: Place<'_>,
+) -> c_int {
+    match find(dev, dip, flags as c_uint, name) {
+        Some(property) => give_raw(&property.bytes, op, flags as c_uint, place),
+        None => NOT_FOUND,
+    }
+}
+
+/// The by-size variants of ddi_prop_op: Size and Nblocks (and their 32-bit forms) are made up.
+fn sized(
+    dev: dev_t,
+    dip: *mut dev_info_t,
+    op: ddi_prop_op_t,
+    flags: c_int,
+    name: Name<'_>,
+    place: Place<'_>,
     size: u64,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let value = match unsafe { bytes(name) } {
+    let value = match name.bytes() {
         b"Size" => size.to_ne_bytes().to_vec(),
         b"Nblocks" => (size / 512).to_ne_bytes().to_vec(),
         b"size" => ((size as u32) as i32).to_ne_bytes().to_vec(),
         b"nblocks" => (((size / 512) as u32) as i32).to_ne_bytes().to_vec(),
-        // SAFETY: the caller's promise.
-        _ => return unsafe { ddi_prop_op(dev, dip, op, flags, name, to, length) },
+        _ => return give_found(dev, dip, op, flags, name, place),
     };
-    // SAFETY: the caller's promise.
-    unsafe { give_raw(&value, op, flags as c_uint, to, length) }
+    give_raw(&value, op, flags as c_uint, place)
 }
 
 ddi! {
@@ -176,15 +164,11 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
     ) -> c_int {
-        match find(dev, dip, flags as c_uint, name) {
-            // SAFETY: the driver's promise.
-            Some(property) => unsafe { give_raw(&property.bytes, op, flags as c_uint, to, length) },
-            None => NOT_FOUND,
-        }
+        give_found(dev, dip, op, flags, name, (to, length))
     }
     /// ddi_prop_op_size(9F): bytes.
     fn ddi_prop_op_size(
@@ -192,13 +176,12 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
         size: u64,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+        sized(dev, dip, op, flags, name, (to, length), size)
     }
     /// ddi_prop_op_nblocks(9F): blocks of 512 bytes.
     fn ddi_prop_op_nblocks(
@@ -206,175 +189,170 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
         blocks: u64,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { sized(dev, dip, op, flags, name, to, length, blocks.saturating_mul(512)) }
+        sized(dev, dip, op, flags, name, (to, length), blocks.saturating_mul(512))
     }
     /// ddi_prop_op_size_blksize(9F): with a block size other than 512, which changes neither Size nor Nblocks of 512 bytes.
-    @private fn ddi_prop_op_size_blksize(
+    fn ddi_prop_op_size_blksize(
         dev: dev_t,
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
         size: u64,
         _block_size: c_uint,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+        sized(dev, dip, op, flags, name, (to, length), size)
     }
     /// ddi_prop_op_nblocks_blksize(9F): blocks of that size.
-    @private fn ddi_prop_op_nblocks_blksize(
+    fn ddi_prop_op_nblocks_blksize(
         dev: dev_t,
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
         blocks: u64,
         block_size: c_uint,
     ) -> c_int {
         let size = blocks.saturating_mul(if block_size == 0 { 512 } else { u64::from(block_size) });
-        // SAFETY: the driver's promise.
-        unsafe { sized(dev, dip, op, flags, name, to, length, size) }
+        sized(dev, dip, op, flags, name, (to, length), size)
     }
     /// ddi_prop_exists(9F).
-    fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char) -> c_int {
+    fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>) -> c_int {
         find(dev, dip, flags, name).is_some().into()
     }
     /// ddi_prop_get_int(9F).
-    fn ddi_prop_get_int(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char, default: c_int) -> c_int {
+    fn ddi_prop_get_int(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>, default: c_int) -> c_int {
         find(dev, dip, flags, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
     }
     /// ddi_prop_get_int64(9F).
-    fn ddi_prop_get_int64(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: *mut c_char, default: i64) -> i64 {
+    fn ddi_prop_get_int64(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>, default: i64) -> i64 {
         find(dev, dip, flags, name).and_then(|p| first_int(&p)).unwrap_or(default)
     }
     /// ddi_getprop(9F).
-    fn ddi_getprop(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: *mut c_char, default: c_int) -> c_int {
+    fn ddi_getprop(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Text<*mut c_char>, default: c_int) -> c_int {
         find(dev, dip, flags as c_uint, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
     }
     /// ddi_getproplen(9F).
-    fn ddi_getproplen(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: *mut c_char, length: *mut c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN, flags, name, null_mut(), length) }
+    fn ddi_getproplen(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Text<*mut c_char>, length: InOut<c_int>) -> c_int {
+        match find(dev, dip, flags as c_uint, name) {
+            Some(property) => {
+                length.set(property.bytes.len() as c_int);
+                ddi_sys::DDI_PROP_SUCCESS
+            }
+            None => NOT_FOUND,
+        }
     }
     /// ddi_getlongprop(9F).
     fn ddi_getlongprop(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN_AND_VAL_ALLOC, flags, name, to, length) }
+        give_found(dev, dip, ddi_sys::PROP_LEN_AND_VAL_ALLOC, flags, name, (to, length))
     }
     /// ddi_getlongprop_buf(9F).
     fn ddi_getlongprop_buf(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: *mut c_char,
-        to: caddr_t,
-        length: *mut c_int,
+        name: Text<*mut c_char>,
+        to: Memory<c_char>,
+        length: InOut<c_int>,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { ddi_prop_op(dev, dip, ddi_sys::PROP_LEN_AND_VAL_BUF, flags, name, to, length) }
+        give_found(dev, dip, ddi_sys::PROP_LEN_AND_VAL_BUF, flags, name, (to, length))
     }
     /// ddi_prop_lookup_int_array(9F).
     fn ddi_prop_lookup_int_array(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: *mut c_char,
-        data: *mut *mut c_int,
-        n: *mut c_uint,
+        name: Text<*mut c_char>,
+        data: Out<*mut c_int>,
+        n: Out<c_uint>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
         let ints = property.as_ints();
         let count = ints.as_ref().map_or(0, Vec::len);
         let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
-        // SAFETY: the driver's promise.
-        unsafe { answer(values, count, data, n) }
+        answer(values, count, data, Some(n))
     }
     /// ddi_prop_lookup_int64_array(9F).
     fn ddi_prop_lookup_int64_array(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: *mut c_char,
-        data: *mut *mut i64,
-        n: *mut c_uint,
+        name: Text<*mut c_char>,
+        data: Out<*mut i64>,
+        n: Out<c_uint>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
         let ints = property.as_int64s();
         let count = ints.as_ref().map_or(0, Vec::len);
         let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
-        // SAFETY: the driver's promise.
-        unsafe { answer(values, count, data, n) }
+        answer(values, count, data, Some(n))
     }
     /// ddi_prop_lookup_byte_array(9F).
     fn ddi_prop_lookup_byte_array(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: *mut c_char,
-        data: *mut *mut uchar_t,
-        n: *mut c_uint,
+        name: Text<*mut c_char>,
+        data: Out<*mut uchar_t>,
+        n: Out<c_uint>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
         let count = property.bytes.len();
-        // SAFETY: the driver's promise.
-        unsafe { answer(Some(property.bytes), count, data, n) }
+        answer(Some(property.bytes), count, data, Some(n))
     }
     /// ddi_prop_lookup_string(9F).
     fn ddi_prop_lookup_string(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: *mut c_char,
-        data: *mut *mut c_char,
+        name: Text<*mut c_char>,
+        data: Out<*mut c_char>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
         let first = property.as_strings().map(|strings| [strings[0], b"\0"].concat());
-        // SAFETY: the driver's promise.
-        unsafe { answer(first, 1, data, null_mut()) }
+        answer(first, 1, data, None)
     }
     /// ddi_prop_lookup_string_array(9F): pointers and strings are one piece of memory.
     fn ddi_prop_lookup_string_array(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: *mut c_char,
-        data: *mut *mut *mut c_char,
-        n: *mut c_uint,
+        name: Text<*mut c_char>,
+        data: Out<*mut *mut c_char>,
+        n: Out<c_uint>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
         let Some(strings) = property.as_strings() else { return CANNOT_DECODE };
-        let table = (strings.len() + 1) * 8;
-        let given = give(&[vec![0; table], property.bytes.clone()].concat());
+        let len = (strings.len() + 1) * 8;
+        let given = give(&[vec![0; len], property.bytes.clone()].concat());
         if given.is_null() {
             return ddi_sys::DDI_PROP_NO_MEMORY;
         }
-        let mut at = given.wrapping_add(table);
+        // SAFETY: the table in front has a place for every string and a NULL.
+        let table: Memory<'_, *mut u8> = unsafe { Argument::of(given.cast()) };
+        let mut at = given.wrapping_add(len);
         for (i, string) in strings.iter().enumerate() {
-            // SAFETY: the table in front has a place for every string and a NULL.
-            unsafe { given.cast::<*mut u8>().wrapping_add(i).write(at) };
+            table.set_element(i, at);
             at = at.wrapping_add(string.len() + 1);
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(data, given.cast()) };
-        // SAFETY: the driver's promise.
-        unsafe { store(n, strings.len() as c_uint) };
+        data.set(given.cast());
+        n.set(strings.len() as c_uint);
         ddi_sys::DDI_PROP_SUCCESS
     }
     /// ddi_prop_free(9F).
@@ -396,96 +374,88 @@ ddi! {
         dev: dev_t,
         dip: *mut dev_info_t,
         _flags: c_int,
-        name: *mut c_char,
-        value: caddr_t,
+        name: Text<*mut c_char>,
+        value: Memory<c_char>,
         length: c_int,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::Untyped, unsafe { elements(value.cast::<u8>(), length.max(0) as usize) })
+        update(dev, dip, name, Kind::Untyped, elements(value, length.max(0) as usize))
     }
     /// ddi_prop_modify(9F).
     fn ddi_prop_modify(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: *mut c_char,
-        value: caddr_t,
+        name: Text<*mut c_char>,
+        value: Memory<c_char>,
         length: c_int,
     ) -> c_int {
         if find(dev, dip, flags as c_uint | ddi_sys::DDI_PROP_DONTPASS, name).is_none() {
             return NOT_FOUND;
         }
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::Untyped, unsafe { elements(value.cast::<u8>(), length.max(0) as usize) })
+        update(dev, dip, name, Kind::Untyped, elements(value, length.max(0) as usize))
     }
     /// ddi_prop_update_int(9F).
-    fn ddi_prop_update_int(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: c_int) -> c_int {
+    fn ddi_prop_update_int(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: c_int) -> c_int {
         update(dev, dip, name, Kind::Int, value.to_ne_bytes().to_vec())
     }
     /// ddi_prop_update_int_array(9F).
     fn ddi_prop_update_int_array(
         dev: dev_t,
         dip: *mut dev_info_t,
-        name: *mut c_char,
-        values: *mut c_int,
+        name: Text<*mut c_char>,
+        values: Memory<c_int>,
         n: c_uint,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::Int, unsafe { elements(values, n as usize) })
+        update(dev, dip, name, Kind::Int, elements(values, n as usize))
     }
     /// ddi_prop_update_int64(9F).
-    fn ddi_prop_update_int64(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: i64) -> c_int {
+    fn ddi_prop_update_int64(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: i64) -> c_int {
         update(dev, dip, name, Kind::Int64, value.to_ne_bytes().to_vec())
     }
     /// ddi_prop_update_int64_array(9F).
     fn ddi_prop_update_int64_array(
         dev: dev_t,
         dip: *mut dev_info_t,
-        name: *mut c_char,
-        values: *mut i64,
+        name: Text<*mut c_char>,
+        values: Memory<i64>,
         n: c_uint,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::Int64, unsafe { elements(values, n as usize) })
+        update(dev, dip, name, Kind::Int64, elements(values, n as usize))
     }
     /// ddi_prop_update_byte_array(9F).
     fn ddi_prop_update_byte_array(
         dev: dev_t,
         dip: *mut dev_info_t,
-        name: *mut c_char,
-        values: *mut uchar_t,
+        name: Text<*mut c_char>,
+        values: Memory<uchar_t>,
         n: c_uint,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::Byte, unsafe { elements(values, n as usize) })
+        update(dev, dip, name, Kind::Byte, elements(values, n as usize))
     }
     /// ddi_prop_update_string(9F).
-    fn ddi_prop_update_string(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char, value: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        update(dev, dip, name, Kind::String, [unsafe { bytes(value) }, b"\0"].concat())
+    fn ddi_prop_update_string(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: Text<*mut c_char>) -> c_int {
+        update(dev, dip, name, Kind::String, [value.bytes(), b"\0"].concat())
     }
     /// ddi_prop_update_string_array(9F).
     fn ddi_prop_update_string_array(
         dev: dev_t,
         dip: *mut dev_info_t,
-        name: *mut c_char,
-        values: *mut *mut c_char,
+        name: Text<*mut c_char>,
+        values: Memory<*mut c_char>,
         n: c_uint,
     ) -> c_int {
         let mut all = Vec::new();
         for i in 0..n as usize {
-            // SAFETY: the driver promised `n` strings.
-            let string = unsafe { values.wrapping_add(i).read() };
-            // SAFETY: as above.
-            all.extend_from_slice(unsafe { bytes(string) });
+            // SAFETY: the driver's promise: `n` strings.
+            let string: Name<'_> = unsafe { Argument::of(values.element(i)) };
+            all.extend_from_slice(string.bytes());
             all.push(0);
         }
         update(dev, dip, name, Kind::String, all)
     }
     /// ddi_prop_remove(9F).
-    fn ddi_prop_remove(dev: dev_t, dip: *mut dev_info_t, name: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+    fn ddi_prop_remove(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>) -> c_int {
+        let name = name.text();
         let removed = node(dip, "ddi_prop_remove").is_some_and(|n| n.driver_properties.lock().remove(&name, dev));
         if removed { ddi_sys::DDI_PROP_SUCCESS } else { NOT_FOUND }
     }
@@ -496,9 +466,8 @@ ddi! {
         }
     }
     /// ddi_prop_undefine(9F).
-    fn ddi_prop_undefine(dev: dev_t, dip: *mut dev_info_t, _flags: c_int, name: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+    fn ddi_prop_undefine(dev: dev_t, dip: *mut dev_info_t, _flags: c_int, name: Text<*mut c_char>) -> c_int {
+        let name = name.text();
         let Some(node) = node(dip, "ddi_prop_undefine") else { return ddi_sys::DDI_PROP_INVAL_ARG };
         let dev = if dev == DEV_ANY { ANY_DEV } else { dev };
         let property = Property { name, dev, kind: Kind::Untyped, bytes: Vec::new(), undefined: true };
@@ -511,6 +480,7 @@ ddi! {
 mod tests {
     use super::*;
     use crate::kern::nodes::{self, NewNode};
+    use std::ptr::null_mut;
 
     #[test]
     fn lookups_and_updates() {
@@ -525,52 +495,42 @@ mod tests {
         );
         let dip = node.dip();
         let name = |s: &'static std::ffi::CStr| s.as_ptr().cast_mut();
-        // SAFETY: a node, names and places of the test, here and below.
-        assert_eq!(unsafe { ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"ints"), -1) }, 3);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"absent"), -1) }, -1);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"flag")) }, 1);
+        assert_eq!(driver!(ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"ints"), -1)), 3);
+        assert_eq!(driver!(ddi_sys::ddi_prop_get_int(DEV_ANY, dip, 0, name(c"absent"), -1)), -1);
+        assert_eq!(driver!(ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"flag"))), 1);
         let (mut strings, mut n) = (null_mut(), 0);
-        // SAFETY: as above.
-        let found = unsafe {
-            ddi_sys::ddi_prop_lookup_string_array(DEV_ANY, dip, 0, name(c"names"), &mut strings, &mut n)
-        };
+        let found = driver!(ddi_sys::ddi_prop_lookup_string_array(
+            DEV_ANY,
+            dip,
+            0,
+            name(c"names"),
+            &mut strings,
+            &mut n
+        ));
         assert_eq!((found, n), (ddi_sys::DDI_PROP_SUCCESS, 2));
         // SAFETY: two strings were given.
         let second = unsafe { strings.wrapping_add(1).read() };
-        // SAFETY: as above.
-        assert_eq!(unsafe { text(second) }, "two");
-        // SAFETY: given by the look-up.
-        unsafe { ddi_sys::ddi_prop_free(strings.cast()) };
-        // SAFETY: as above.
+        assert_eq!(driver!(crate::ddi::text(second)), "two");
+        driver!(ddi_sys::ddi_prop_free(strings.cast()));
         let mismatch =
-            unsafe { ddi_sys::ddi_prop_lookup_string(DEV_ANY, dip, 0, name(c"ints"), &mut null_mut()) };
+            driver!(ddi_sys::ddi_prop_lookup_string(DEV_ANY, dip, 0, name(c"ints"), &mut null_mut()));
         assert_eq!(mismatch, CANNOT_DECODE);
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_prop_update_int(ANY_DEV, dip, name(c"ints"), 9) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_getprop(DEV_ANY, dip, 0, name(c"ints"), -1) }, 9);
+        driver!(ddi_sys::ddi_prop_update_int(ANY_DEV, dip, name(c"ints"), 9));
+        assert_eq!(driver!(ddi_sys::ddi_getprop(DEV_ANY, dip, 0, name(c"ints"), -1)), 9);
         let mut length = 0;
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_getproplen(DEV_ANY, dip, 0, name(c"names"), &mut length) };
+        driver!(ddi_sys::ddi_getproplen(DEV_ANY, dip, 0, name(c"names"), &mut length));
         assert_eq!(length, 8);
         let mut buffer = [0u8; 8];
-        // SAFETY: a buffer of `length` bytes.
-        unsafe {
-            ddi_sys::ddi_getlongprop_buf(
-                DEV_ANY,
-                dip,
-                0,
-                name(c"names"),
-                buffer.as_mut_ptr().cast(),
-                &mut length,
-            )
-        };
+        driver!(ddi_sys::ddi_getlongprop_buf(
+            DEV_ANY,
+            dip,
+            0,
+            name(c"names"),
+            buffer.as_mut_ptr().cast(),
+            &mut length,
+        ));
         assert_eq!(&buffer, b"one\0two\0");
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_prop_undefine(ANY_DEV, dip, 0, name(c"names")) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"names")) }, 0);
+        driver!(ddi_sys::ddi_prop_undefine(ANY_DEV, dip, 0, name(c"names")));
+        assert_eq!(driver!(ddi_sys::ddi_prop_exists(DEV_ANY, dip, 0, name(c"names"))), 0);
     }
 }

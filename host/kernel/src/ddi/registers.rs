@@ -14,8 +14,9 @@ use std::sync::atomic::{Ordering, fence};
 use ddi_sys::{caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_t, offset_t, uint_t};
 use parking_lot::RwLock;
 
+use super::args::{In, InOut, Memory, Out};
+use super::dma;
 use super::nodes::node;
-use super::{dma, store};
 use crate::board::report;
 use crate::kern::image::Image;
 use crate::kern::nodes::RegisterSet;
@@ -32,9 +33,15 @@ struct Access {
     config: Option<&'static Device>,
 }
 
-/// How a checked access is made.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Way {
+/// A checked access.
+///
+/// # Invariants
+/// `len` bytes from `address` on are those of the handle that [`check`] was asked about: registers, which are memory of the machine's, or configuration space of
+/// `config`. If they are not, it has been reported, which ends the run.
+#[derive(Clone, Copy)]
+struct Way {
+    address: usize,
+    len: usize,
     swap: bool,
     config: Option<&'static Device>,
 }
@@ -49,18 +56,13 @@ pub fn in_use() -> usize {
 const DDI_SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const DDI_FAILURE: c_int = ddi_sys::DDI_FAILURE;
 
+/// Attributes of an access handle.
+pub(super) type Attributes<'a> = In<'a, ddi_device_acc_attr_t, *mut ddi_device_acc_attr_t>;
+
 /// Makes a handle for memory at `start`.
-///
-/// # Safety
-/// `attributes` is NULL or a ddi_device_acc_attr_t.
-pub(super) unsafe fn handle(
-    start: usize,
-    len: usize,
-    attributes: *const ddi_device_acc_attr_t,
-) -> ddi_acc_handle_t {
-    // SAFETY: the caller's promise.
-    let swap = unsafe { attributes.as_ref() }
-        .is_some_and(|a| a.devacc_attr_endian_flags == ddi_sys::DDI_STRUCTURE_BE_ACC);
+pub(super) fn handle(start: usize, len: usize, attributes: Attributes<'_>) -> ddi_acc_handle_t {
+    let order = attributes.get().map(|attributes| attributes.devacc_attr_endian_flags);
+    let swap = order == Some(ddi_sys::DDI_STRUCTURE_BE_ACC);
     publish(Access { image: Image::zeroed(), start, len, swap, config: None })
 }
 
@@ -88,12 +90,12 @@ pub(super) fn forget(handle: ddi_acc_handle_t) -> bool {
     HANDLES.write().remove(&(handle as usize)).is_some()
 }
 
-/// Checks an access; how it is made.
-pub(super) fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -> Way {
+/// Checks an access.
+fn check(handle: ddi_acc_handle_t, address: usize, len: usize, function: &str) -> Way {
     let handles = HANDLES.read();
     let what = match handles.get(&(handle as usize)) {
         Some(a) if address >= a.start && address.saturating_add(len) <= a.start + a.len => {
-            return Way { swap: a.swap, config: a.config };
+            return Way { address, len, swap: a.swap, config: a.config };
         }
         Some(a) => {
             format!("{address:#x} is outside of the mapped registers ({} bytes at {:#x})", a.len, a.start)
@@ -102,7 +104,15 @@ pub(super) fn check(handle: ddi_acc_handle_t, address: usize, len: usize, functi
     };
     drop(handles);
     report::mistake(function, &what, &format!("{function}(9F)"));
-    Way::default()
+    Way { address, len, swap: false, config: None }
+}
+
+impl Way {
+    /// The address of element `index` of elements of `size` bytes.
+    fn element(self, index: usize, size: usize) -> usize {
+        assert!((index + 1) * size <= self.len, "within what was checked");
+        self.address + index * size
+    }
 }
 
 /// Checks `count` accesses at once: by how many elements the register's address goes on, and how they are made.
@@ -126,27 +136,27 @@ macro_rules! width {
         pub mod $module {
             use super::*;
 
-            /// # Safety
-            /// `address` was checked, and `way` is what the check answered.
-            pub(super) unsafe fn read(way: Way, address: *mut $type) -> $type {
+            /// Reads element `index` of a checked access.
+            pub(super) fn read(way: Way, index: usize) -> $type {
+                let address = way.element(index, size_of::<$type>());
                 if let Some(device) = way.config {
-                    return device.space.read(address as usize, size_of::<$type>()) as $type;
+                    return device.space.read(address, size_of::<$type>()) as $type;
                 }
-                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
-                let value = unsafe { address.read_volatile() };
+                // SAFETY: the invariant of `Way`.
+                let value = unsafe { (address as *const $type).read_volatile() };
                 if way.swap { value.swap_bytes() } else { value }
             }
 
-            /// # Safety
-            /// As `read`.
-            pub(super) unsafe fn write(way: Way, address: *mut $type, value: $type) {
+            /// Writes element `index` of a checked access.
+            pub(super) fn write(way: Way, index: usize, value: $type) {
+                let address = way.element(index, size_of::<$type>());
                 if let Some(device) = way.config {
-                    return device.space.write(address as usize, value as u64, size_of::<$type>());
+                    return device.space.write(address, value as u64, size_of::<$type>());
                 }
                 let value = if way.swap { value.swap_bytes() } else { value };
-                // SAFETY: the caller's promise: within the registers that the handle maps, or reported.
-                unsafe { address.write_volatile(value) };
-                wrote(address as usize, size_of::<$type>());
+                // SAFETY: the invariant of `Way`.
+                unsafe { (address as *mut $type).write_volatile(value) };
+                wrote(address, size_of::<$type>());
             }
 
             ddi! {
@@ -154,20 +164,18 @@ macro_rules! width {
                 fn $get(handle: ddi_acc_handle_t, address: *mut $type) -> $type {
                     let way = check(handle, address as usize, size_of::<$type>(), stringify!($get));
                     fence(Ordering::SeqCst);
-                    // SAFETY: checked.
-                    unsafe { read(way, address) }
+                    read(way, 0)
                 }
                 /// Writes a register.
                 fn $put(handle: ddi_acc_handle_t, address: *mut $type, value: $type) {
                     let way = check(handle, address as usize, size_of::<$type>(), stringify!($put));
-                    // SAFETY: checked.
-                    unsafe { write(way, address, value) };
+                    write(way, 0, value);
                     fence(Ordering::SeqCst);
                 }
                 /// Reads a register, or several that follow each other, repeatedly.
                 fn $rep_get(
                     handle: ddi_acc_handle_t,
-                    host: *mut $type,
+                    host: Memory<$type>,
                     device: *mut $type,
                     count: usize,
                     flags: uint_t,
@@ -175,38 +183,31 @@ macro_rules! width {
                     let (step, way) = repeated(handle, device, count, flags, stringify!($rep_get));
                     fence(Ordering::SeqCst);
                     for i in 0..count {
-                        // SAFETY: `count` elements were checked.
-                        let value = unsafe { read(way, device.wrapping_add(i * step)) };
-                        // SAFETY: the driver promised `count` elements.
-                        unsafe { host.add(i).write(value) };
+                        host.set_element(i, read(way, i * step));
                     }
                 }
                 /// Writes a register, or several that follow each other, repeatedly.
                 fn $rep_put(
                     handle: ddi_acc_handle_t,
-                    host: *mut $type,
+                    host: Memory<$type>,
                     device: *mut $type,
                     count: usize,
                     flags: uint_t,
                 ) {
                     let (step, way) = repeated(handle, device, count, flags, stringify!($rep_put));
                     for i in 0..count {
-                        // SAFETY: the driver promised `count` elements.
-                        let value = unsafe { host.add(i).read() };
-                        // SAFETY: `count` elements were checked.
-                        unsafe { write(way, device.wrapping_add(i * step), value) };
+                        write(way, i * step, host.element(i));
                     }
                     fence(Ordering::SeqCst);
                 }
                 /// Reads where a device may not answer.
-                fn $peek(_dip: *mut dev_info_t, address: *mut $signed, value: *mut $signed) -> c_int {
+                fn $peek(_dip: *mut dev_info_t, address: *mut $signed, value: Out<$signed>) -> c_int {
                     if memory().frame_of(address.cast()).is_none() {
                         return DDI_FAILURE;
                     }
                     // SAFETY: physical memory, which is always there.
                     let found = unsafe { address.read_volatile() };
-                    // SAFETY: the driver's promise.
-                    unsafe { store(value, found) };
+                    value.set(found);
                     DDI_SUCCESS
                 }
                 /// Writes where a device may not answer.
@@ -273,45 +274,39 @@ ddi! {
     fn ddi_regs_map_setup(
         dip: *mut dev_info_t,
         rnumber: c_uint,
-        addrp: *mut caddr_t,
+        addrp: Out<caddr_t>,
         offset: offset_t,
         len: offset_t,
-        attributes: *mut ddi_device_acc_attr_t,
-        handlep: *mut ddi_acc_handle_t,
+        attributes: Attributes,
+        handlep: Out<ddi_acc_handle_t>,
     ) -> c_int {
         let (start, handle) = match range(dip, rnumber, offset, len, "ddi_regs_map_setup") {
             None => return DDI_FAILURE,
-            // SAFETY: the driver's promise.
-            Some(Mapped::Memory(start, len)) => (start, unsafe { handle(start, len, attributes) }),
+            Some(Mapped::Memory(start, len)) => (start, handle(start, len, attributes)),
             Some(Mapped::Config(device, start, len)) => (start, config_handle(device, start, len)),
         };
-        // SAFETY: the driver's promise.
-        unsafe { store(addrp, start as caddr_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(handlep, handle) };
+        addrp.set(start as caddr_t);
+        handlep.set(handle);
         DDI_SUCCESS
     }
     /// ddi_regs_map_free(9F).
-    fn ddi_regs_map_free(handlep: *mut ddi_acc_handle_t) {
-        // SAFETY: the driver's promise.
-        let handle = unsafe { handlep.replace(null_mut()) };
+    fn ddi_regs_map_free(handlep: InOut<ddi_acc_handle_t>) {
+        let handle = handlep.take();
         if !forget(handle) {
             report::mistake("ddi_regs_map_free", "not an access handle, or freed before", "ddi_regs_map_free(9F)");
         }
     }
     /// ddi_map_regs: the older interface, without a handle.
-    fn ddi_map_regs(dip: *mut dev_info_t, rnumber: c_uint, addrp: *mut caddr_t, offset: off_t, len: off_t) -> c_int {
+    fn ddi_map_regs(dip: *mut dev_info_t, rnumber: c_uint, addrp: Out<caddr_t>, offset: off_t, len: off_t) -> c_int {
         let Some(Mapped::Memory(start, _)) = range(dip, rnumber, offset, len, "ddi_map_regs") else {
             return DDI_FAILURE;
         };
-        // SAFETY: the driver's promise.
-        unsafe { store(addrp, start as caddr_t) };
+        addrp.set(start as caddr_t);
         DDI_SUCCESS
     }
     /// ddi_unmap_regs.
-    fn ddi_unmap_regs(_dip: *mut dev_info_t, _rnumber: c_uint, addrp: *mut caddr_t, _offset: off_t, _len: off_t) {
-        // SAFETY: the driver's promise.
-        unsafe { store(addrp, null_mut()) };
+    fn ddi_unmap_regs(_dip: *mut dev_info_t, _rnumber: c_uint, addrp: Out<caddr_t>, _offset: off_t, _len: off_t) {
+        addrp.set(null_mut());
     }
     /// ddi_check_acc_handle(9F): nothing ever fails here.
     fn ddi_check_acc_handle(_handle: ddi_acc_handle_t) -> c_int {
@@ -332,8 +327,7 @@ ddi! {
         for i in 0..bytes / width {
             let at = device.wrapping_offset(i as isize * advance * width as isize);
             let way = check(handle, at as usize, width, "ddi_device_zero");
-            // SAFETY: checked.
-            unsafe { put(way, at as usize, 0, width) };
+            put(way, 0);
         }
         DDI_SUCCESS
     }
@@ -357,46 +351,29 @@ ddi! {
             let target = to.wrapping_offset(i * to_advance * width as isize);
             let from_way = check(from_handle, source as usize, width, "ddi_device_copy");
             let to_way = check(to_handle, target as usize, width, "ddi_device_copy");
-            // SAFETY: checked.
-            let value = unsafe { get(from_way, source as usize, width) };
-            // SAFETY: checked.
-            unsafe { put(to_way, target as usize, value, width) };
+            put(to_way, get(from_way));
         }
         DDI_SUCCESS
     }
 }
 
-/// A read of 1, 2, 4 or 8 bytes.
-///
-/// # Safety
-/// As `bits8::read`.
-unsafe fn get(way: Way, at: usize, width: usize) -> u64 {
-    match width {
-        // SAFETY: the caller's promise, here and below.
-        1 => unsafe { bits8::read(way, at as *mut u8) }.into(),
-        // SAFETY: as above.
-        2 => unsafe { bits16::read(way, at as *mut u16) }.into(),
-        // SAFETY: as above.
-        4 => unsafe { bits32::read(way, at as *mut u32) }.into(),
-        // SAFETY: as above.
-        _ => unsafe { bits64::read(way, at as *mut u64) },
+/// A read of as many bytes as were checked: 1, 2, 4 or 8.
+fn get(way: Way) -> u64 {
+    match way.len {
+        1 => bits8::read(way, 0).into(),
+        2 => bits16::read(way, 0).into(),
+        4 => bits32::read(way, 0).into(),
+        _ => bits64::read(way, 0),
     }
 }
 
-/// A write of 1, 2, 4 or 8 bytes.
-///
-/// # Safety
-/// As `bits8::write`.
-unsafe fn put(way: Way, at: usize, value: u64, width: usize) {
-    match width {
-        // SAFETY: the caller's promise, here and below.
-        1 => unsafe { bits8::write(way, at as *mut u8, value as u8) },
-        // SAFETY: as above.
-        2 => unsafe { bits16::write(way, at as *mut u16, value as u16) },
-        // SAFETY: as above.
-        4 => unsafe { bits32::write(way, at as *mut u32, value as u32) },
-        // SAFETY: as above.
-        _ => unsafe { bits64::write(way, at as *mut u64, value) },
+/// A write of as many bytes as were checked: 1, 2, 4 or 8.
+fn put(way: Way, value: u64) {
+    match way.len {
+        1 => bits8::write(way, 0, value as u8),
+        2 => bits16::write(way, 0, value as u16),
+        4 => bits32::write(way, 0, value as u32),
+        _ => bits64::write(way, 0, value),
     }
 }
 
@@ -422,34 +399,26 @@ mod tests {
             devacc_attr_access: 0,
         };
         let (mut address, mut handle) = (null_mut(), null_mut());
-        // SAFETY: places of the test, here and below.
         let mapped =
-            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 16, 0, &mut attributes, &mut handle) };
+            driver!(ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 16, 0, &mut attributes, &mut handle));
         assert_eq!(mapped, DDI_SUCCESS);
-        // SAFETY: 240 bytes are mapped.
-        unsafe { ddi_sys::ddi_put32(handle, address.cast(), 0x1122_3344) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_get32(handle, address.cast()) }, 0x1122_3344);
-        // SAFETY: as above; the first byte of a big-endian register is its highest.
-        assert_eq!(unsafe { ddi_sys::ddi_get8(handle, address.cast()) }, 0x11);
+        driver!(ddi_sys::ddi_put32(handle, address.cast(), 0x1122_3344));
+        assert_eq!(driver!(ddi_sys::ddi_get32(handle, address.cast())), 0x1122_3344);
+        assert_eq!(driver!(ddi_sys::ddi_get8(handle, address.cast())), 0x11);
         let far = address as usize + 240;
         let handle_address = handle as usize;
         report::set_policy(report::Policy::Unwind);
-        // SAFETY: the host reports this.
-        let caught = std::panic::catch_unwind(|| unsafe {
-            ddi_sys::ddi_get8(handle_address as ddi_acc_handle_t, far as *mut u8)
+        let caught = std::panic::catch_unwind(|| {
+            driver!(ddi_sys::ddi_get8(handle_address as ddi_acc_handle_t, far as *mut u8))
         });
         assert!(caught.is_err());
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_regs_map_free(&mut handle) };
+        driver!(ddi_sys::ddi_regs_map_free(&mut handle));
         assert!(handle.is_null());
-        // SAFETY: as above.
         let beyond =
-            unsafe { ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 0, 257, null_mut(), &mut handle) };
+            driver!(ddi_sys::ddi_regs_map_setup(dip, 0, &mut address, 0, 257, null_mut(), &mut handle));
         assert_eq!(beyond, DDI_FAILURE);
-        // SAFETY: as above.
         let absent =
-            unsafe { ddi_sys::ddi_regs_map_setup(dip, 1, &mut address, 0, 0, null_mut(), &mut handle) };
+            driver!(ddi_sys::ddi_regs_map_setup(dip, 1, &mut address, 0, 0, null_mut(), &mut handle));
         assert_eq!(absent, DDI_FAILURE);
     }
 }

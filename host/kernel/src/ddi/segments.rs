@@ -15,6 +15,7 @@ use ddi_sys::{
 use parking_lot::Mutex;
 use segdev::{FaultType, Rw};
 
+use super::args::Out;
 use super::{data, vnodes};
 use crate::board::report;
 use crate::kern::drivers::Driver;
@@ -121,7 +122,7 @@ ddi! {
         0
     }
     /// as_setprot: changes the protections of a module's own segments. 0 or an errno; ENOMEM where none is.
-    @private fn as_setprot(space: *mut as_, addr: caddr_t, size: usize, prot: c_uint) -> c_int {
+    fn as_setprot(space: *mut as_, addr: caddr_t, size: usize, prot: c_uint) -> c_int {
         let Some(entry) = entry(space) else { return EINVAL };
         if entry.segments.parts(addr as u64, size as u64).iter().map(|(_, len)| len).sum::<u64>() < size as u64 {
             return ENOMEM;
@@ -129,29 +130,28 @@ ddi! {
         entry.protect_segments(addr as u64, size as u64, prot).err().unwrap_or(0)
     }
     /// as_checkprot: 0 if such an access is allowed in a module's own segments.
-    @private fn as_checkprot(space: *mut as_, addr: caddr_t, size: usize, prot: c_uint) -> c_int {
+    fn as_checkprot(space: *mut as_, addr: caddr_t, size: usize, prot: c_uint) -> c_int {
         let Some(entry) = entry(space) else { return EINVAL };
         entry.ask_each(addr as u64, size as u64, |seg, at, len| segments::checkprot(seg, at, len, prot))
     }
     /// as_incore: what is known of the residence of pages of a module's own segments, one byte for each. 0, or ENOMEM where none is.
-    @private fn as_incore(space: *mut as_, addr: caddr_t, size: usize, vec: *mut c_char, sizep: *mut usize) -> c_int {
+    fn as_incore(space: *mut as_, addr: caddr_t, size: usize, vec: *mut c_char, sizep: Out<usize>) -> c_int {
         let Some(entry) = entry(space) else { return EINVAL };
         let mut done = 0;
         let error = entry.ask_each(addr as u64, size as u64, |seg, at, len| {
             done += segments::incore(seg, at, len, vec.wrapping_add(done / PAGE_SIZE as usize));
             0
         });
-        // SAFETY: the driver's place for how many bytes that are.
-        unsafe { super::store(sizep, done) };
+        sizep.set(done);
         error
     }
     /// as_getmemid: names the memory at an address of a module's own segment.
-    @private fn as_getmemid(space: *mut as_, addr: caddr_t, memid: *mut memid_t) -> c_int {
+    fn as_getmemid(space: *mut as_, addr: caddr_t, memid: *mut memid_t) -> c_int {
         let Some(entry) = entry(space) else { return EINVAL };
         entry.ask_segment(addr as u64, |seg| segments::getmemid(seg, addr, memid)).unwrap_or(ENOMEM)
     }
     /// seg_inherit_notsup: an `inherit` operation that does nothing.
-    @private fn seg_inherit_notsup(_seg: *mut seg, _addr: caddr_t, _len: usize, _behaviour: c_uint) -> c_int {
+    fn seg_inherit_notsup(_seg: *mut seg, _addr: caddr_t, _len: usize, _behaviour: c_uint) -> c_int {
         ENOTSUP
     }
     /// specfind: the vnode of a device that is open, held; NULL when it is not.
@@ -163,7 +163,7 @@ ddi! {
     }
     /// fop_addmap: tells a vnode of pages that are mapped. 0 or an errno.
     fn fop_addmap(
-        vp: *mut vnode,
+        vnode: vnodes::Vnode,
         off: offset_t,
         space: *mut as_,
         addr: caddr_t,
@@ -174,8 +174,8 @@ ddi! {
         _cr: *mut cred_t,
         _ct: *mut caller_context_t,
     ) -> c_int {
-        let Some(dev) = behind::device(vp as usize) else {
-            return vnodes::addmap(vp as usize, off as u64, space as usize, addr as u64, len as u64, prot);
+        let Some(dev) = behind::device(vnode.address()) else {
+            return vnodes::addmap(vnode, off as u64, space as usize, addr as u64, len as u64, prot);
         };
         let Some((driver, node)) = opens::device_of(dev) else { return ENXIO };
         add_pages(dev, node, driver, (len as u64).div_ceil(PAGE_SIZE));
@@ -183,7 +183,7 @@ ddi! {
     }
     /// fop_delmap: tells a vnode of pages that are unmapped; the last ones may close the device. 0.
     fn fop_delmap(
-        vp: *mut vnode,
+        vnode: vnodes::Vnode,
         off: offset_t,
         space: *mut as_,
         addr: caddr_t,
@@ -194,11 +194,11 @@ ddi! {
         _cr: *mut cred_t,
         _ct: *mut caller_context_t,
     ) -> c_int {
-        match behind::device(vp as usize) {
-            None => vnodes::delmap(vp as usize, off as u64, space as usize, addr as u64, len as u64),
+        match behind::device(vnode.address()) {
+            None => vnodes::delmap(vnode, off as u64, space as usize, addr as u64, len as u64),
             Some(dev) if take_pages(dev, (len as u64).div_ceil(PAGE_SIZE)) => {}
             Some(_) => {
-                let what = format!("{len} bytes of {vp:p} are unmapped, and fewer are mapped");
+                let what = format!("{len} bytes of {:#x} are unmapped, and fewer are mapped", vnode.address());
                 report::mistake("fop_delmap", &what, "fop_delmap");
             }
         }

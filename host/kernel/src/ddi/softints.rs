@@ -13,7 +13,7 @@ use ddi_sys::{
 };
 use parking_lot::Mutex;
 
-use super::store;
+use super::args::Out;
 use crate::board::report;
 use crate::kern::left::{Kind, Left};
 use crate::kern::{callout, entry};
@@ -108,19 +108,16 @@ ddi! {
     fn ddi_add_softintr(
         _dip: *mut dev_info_t,
         _preference: c_int,
-        idp: *mut ddi_softintr_t,
-        iblockp: *mut ddi_iblock_cookie_t,
-        idevicep: *mut ddi_idevice_cookie_t,
+        idp: Out<ddi_softintr_t>,
+        iblockp: Out<ddi_iblock_cookie_t>,
+        idevicep: Out<ddi_idevice_cookie_t>,
         handler: Option<unsafe extern "C-unwind" fn(caddr_t) -> uint_t>,
         arg: caddr_t,
     ) -> c_int {
         let Some(handler) = handler else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(idp, add(Handler::Old(handler), arg as usize) as ddi_softintr_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(iblockp, SOFT_PRIORITY as ddi_iblock_cookie_t) };
-        // SAFETY: the driver's promise.
-        unsafe { store(idevicep, ddi_idevice_cookie_t { idev_softint: 0 }) };
+        idp.set(add(Handler::Old(handler), arg as usize) as ddi_softintr_t);
+        iblockp.set(SOFT_PRIORITY as ddi_iblock_cookie_t);
+        idevicep.set(ddi_idevice_cookie_t { idev_softint: 0 });
         SUCCESS
     }
     /// ddi_trigger_softintr(9F).
@@ -134,22 +131,20 @@ ddi! {
         remove(id as usize, "ddi_remove_softintr");
     }
     /// ddi_get_soft_iblock_cookie(9F).
-    fn ddi_get_soft_iblock_cookie(_dip: *mut dev_info_t, _preference: c_int, iblockp: *mut ddi_iblock_cookie_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(iblockp, SOFT_PRIORITY as ddi_iblock_cookie_t) };
+    fn ddi_get_soft_iblock_cookie(_dip: *mut dev_info_t, _preference: c_int, iblockp: Out<ddi_iblock_cookie_t>) -> c_int {
+        iblockp.set(SOFT_PRIORITY as ddi_iblock_cookie_t);
         SUCCESS
     }
     /// ddi_intr_add_softint(9F).
     fn ddi_intr_add_softint(
         _dip: *mut dev_info_t,
-        handlep: *mut ddi_softint_handle_t,
+        handlep: Out<ddi_softint_handle_t>,
         _priority: c_int,
         handler: ddi_intr_handler_t,
         arg: *mut c_void,
     ) -> c_int {
         let Some(handler) = handler else { return ddi_sys::DDI_EINVAL };
-        // SAFETY: the driver's promise.
-        unsafe { store(handlep, add(Handler::New(handler), arg as usize) as ddi_softint_handle_t) };
+        handlep.set(add(Handler::New(handler), arg as usize) as ddi_softint_handle_t);
         SUCCESS
     }
     /// ddi_intr_trigger_softint(9F): DDI_EPENDING when it is pending already.
@@ -165,10 +160,9 @@ ddi! {
         if remove(handle as usize, "ddi_intr_remove_softint") { SUCCESS } else { ddi_sys::DDI_EINVAL }
     }
     /// ddi_intr_get_softint_pri(9F).
-    fn ddi_intr_get_softint_pri(handle: ddi_softint_handle_t, priorityp: *mut uint_t) -> c_int {
+    fn ddi_intr_get_softint_pri(handle: ddi_softint_handle_t, priorityp: Out<uint_t>) -> c_int {
         let Some(soft) = find(handle as usize, "ddi_intr_get_softint_pri") else { return ddi_sys::DDI_EINVAL };
-        // SAFETY: the driver's promise.
-        unsafe { store(priorityp, *soft.priority.lock()) };
+        priorityp.set(*soft.priority.lock());
         SUCCESS
     }
     /// ddi_intr_set_softint_pri(9F).
@@ -197,26 +191,21 @@ mod tests {
         let (sender, receiver) = channel::<()>();
         let (mut id, null) = (std::ptr::null_mut(), std::ptr::null_mut());
         let arg = (&raw const sender).cast_mut().cast();
-        // SAFETY: places of the test, here and below.
-        let added = unsafe {
-            ddi_sys::ddi_add_softintr(
-                null,
-                0,
-                &mut id,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                Some(handler),
-                arg,
-            )
-        };
+        let added = driver!(ddi_sys::ddi_add_softintr(
+            null,
+            0,
+            &mut id,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            Some(handler),
+            arg,
+        ));
         assert_eq!(added, SUCCESS);
         for _ in 0..3 {
-            // SAFETY: as above.
-            unsafe { ddi_sys::ddi_trigger_softintr(id) };
+            driver!(ddi_sys::ddi_trigger_softintr(id));
             receiver.recv().unwrap();
         }
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_remove_softintr(id) };
+        driver!(ddi_sys::ddi_remove_softintr(id));
         assert!(receiver.try_recv().is_err());
     }
 }

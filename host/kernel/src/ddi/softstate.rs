@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::hash::Hash;
 use std::ptr::null_mut;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use ddi_sys::ddi_soft_state_bystr;
 use parking_lot::{Mutex, RwLock};
 
-use super::text;
+use super::args::{Argument, InOut, Object, Out, Owned, Text};
 use crate::board::report;
 use crate::kern::heap;
 use crate::kern::keepers::{Keeper, Leftover};
@@ -134,108 +134,99 @@ impl<K: Hash + Eq> States<K> {
 
 const EINVAL: c_int = 22;
 
-/// # Safety
-/// `state` is what an anchor holds: NULL or a live `States<K>`.
-unsafe fn of<'a, K, T>(state: *mut T, function: &str) -> Option<&'a States<K>> {
-    if state.is_null() {
+/// What an anchor holds: NULL, or its items.
+type Anchor<'a, K, C = c_void> = Object<'a, States<K>, C>;
+
+/// The items of an anchor; NULL is reported.
+fn of<'a, K, C>(state: Anchor<'a, K, C>, function: &str) -> Option<&'a States<K>>
+where
+    States<K>: Sync,
+{
+    let states = state.get();
+    if states.is_none() {
         report::mistake(
             function,
             "the anchor is NULL: ddi_soft_state_init was not called",
             "ddi_soft_state(9F)",
         );
-        return None;
     }
-    // SAFETY: the caller's promise.
-    Some(unsafe { &*state.cast::<States<K>>() })
+    states
 }
 
 ddi! {
     /// ddi_soft_state_init(9F).
-    fn ddi_soft_state_init(anchor: *mut *mut c_void, size: usize, _hint: usize) -> c_int {
+    fn ddi_soft_state_init(anchor: Out<*mut c_void>, size: usize, _hint: usize) -> c_int {
         if anchor.is_null() || size == 0 {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        unsafe { anchor.write(States::<c_int>::create(size).cast()) };
+        anchor.put(States::<c_int>::create(size).cast());
         0
     }
     /// ddi_soft_state_zalloc(9F).
-    fn ddi_soft_state_zalloc(state: *mut c_void, item: c_int) -> c_int {
+    fn ddi_soft_state_zalloc(state: Anchor<c_int>, item: c_int) -> c_int {
         if item < 0 {
             return ddi_sys::DDI_FAILURE;
         }
-        // SAFETY: the driver's promise.
-        let states = unsafe { of::<c_int, _>(state, "ddi_soft_state_zalloc") };
+        let states = of(state, "ddi_soft_state_zalloc");
         let result = states.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(item));
         if result == ddi_sys::DDI_SUCCESS {
-            let made = Item { states: state as usize, number: item };
+            let made = Item { states: state.address(), number: item };
             MADE.with_borrow_mut(|items| items.iter_mut().for_each(|items| items.push(made)));
         }
         result
     }
     /// ddi_get_soft_state(9F).
-    fn ddi_get_soft_state(state: *mut c_void, item: c_int) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let states = unsafe { of::<c_int, _>(state, "ddi_get_soft_state") };
+    fn ddi_get_soft_state(state: Anchor<c_int>, item: c_int) -> *mut c_void {
+        let states = of(state, "ddi_get_soft_state");
         states.and_then(|s| s.items.read().get(&item).copied()).map_or(null_mut(), |p| p as *mut c_void)
     }
     /// ddi_soft_state_free(9F).
-    fn ddi_soft_state_free(state: *mut c_void, item: c_int) {
-        // SAFETY: the driver's promise.
-        if let Some(states) = unsafe { of::<c_int, _>(state, "ddi_soft_state_free") } {
+    fn ddi_soft_state_free(state: Anchor<c_int>, item: c_int) {
+        if let Some(states) = of(state, "ddi_soft_state_free") {
             states.free(&item, "ddi_soft_state_free", &item.to_string());
         }
     }
     /// ddi_soft_state_fini(9F).
-    fn ddi_soft_state_fini(anchor: *mut *mut c_void) {
-        // SAFETY: the driver's promise.
-        let state = unsafe { anchor.replace(null_mut()) };
-        if !state.is_null() {
-            // SAFETY: made by ddi_soft_state_init, given back now.
-            unsafe { Box::from_raw(state.cast::<States<c_int>>()) }.fini("ddi_soft_state_fini");
+    fn ddi_soft_state_fini(anchor: InOut<*mut c_void>) {
+        // SAFETY: the driver's promise: what ddi_soft_state_init stored there, or NULL.
+        let states: Owned<States<c_int>, c_void> = unsafe { Argument::of(anchor.take()) };
+        if let Some(states) = states.get() {
+            states.fini("ddi_soft_state_fini");
         }
     }
     /// ddi_soft_state_bystr_init(9F).
-    fn ddi_soft_state_bystr_init(anchor: *mut *mut ddi_soft_state_bystr, size: usize, _hint: c_int) -> c_int {
+    fn ddi_soft_state_bystr_init(anchor: Out<*mut ddi_soft_state_bystr>, size: usize, _hint: c_int) -> c_int {
         if anchor.is_null() || size == 0 {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        unsafe { anchor.write(States::<String>::create(size).cast()) };
+        anchor.put(States::<String>::create(size).cast());
         0
     }
     /// ddi_soft_state_bystr_zalloc(9F).
-    fn ddi_soft_state_bystr_zalloc(state: *mut ddi_soft_state_bystr, key: *const c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let key = unsafe { text(key) };
-        // SAFETY: the driver's promise.
-        let states = unsafe { of::<String, _>(state, "ddi_soft_state_bystr_zalloc") };
+    fn ddi_soft_state_bystr_zalloc(state: Anchor<String, ddi_soft_state_bystr>, key: Text) -> c_int {
+        let key = key.text();
+        let states = of(state, "ddi_soft_state_bystr_zalloc");
         states.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(key))
     }
     /// ddi_soft_state_bystr_get(9F).
-    fn ddi_soft_state_bystr_get(state: *mut ddi_soft_state_bystr, key: *const c_char) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        let key = unsafe { text(key) };
-        // SAFETY: the driver's promise.
-        let states = unsafe { of::<String, _>(state, "ddi_soft_state_bystr_get") };
+    fn ddi_soft_state_bystr_get(state: Anchor<String, ddi_soft_state_bystr>, key: Text) -> *mut c_void {
+        let key = key.text();
+        let states = of(state, "ddi_soft_state_bystr_get");
         states.and_then(|s| s.items.read().get(&key).copied()).map_or(null_mut(), |p| p as *mut c_void)
     }
     /// ddi_soft_state_bystr_free(9F).
-    fn ddi_soft_state_bystr_free(state: *mut ddi_soft_state_bystr, key: *const c_char) {
-        // SAFETY: the driver's promise.
-        let key = unsafe { text(key) };
-        // SAFETY: the driver's promise.
-        if let Some(states) = unsafe { of::<String, _>(state, "ddi_soft_state_bystr_free") } {
+    fn ddi_soft_state_bystr_free(state: Anchor<String, ddi_soft_state_bystr>, key: Text) {
+        let key = key.text();
+        if let Some(states) = of(state, "ddi_soft_state_bystr_free") {
             states.free(&key, "ddi_soft_state_bystr_free", &key);
         }
     }
     /// ddi_soft_state_bystr_fini(9F).
-    fn ddi_soft_state_bystr_fini(anchor: *mut *mut ddi_soft_state_bystr) {
-        // SAFETY: the driver's promise.
-        let state = unsafe { anchor.replace(null_mut()) };
-        if !state.is_null() {
-            // SAFETY: made by ddi_soft_state_bystr_init, given back now.
-            unsafe { Box::from_raw(state.cast::<States<String>>()) }.fini("ddi_soft_state_bystr_fini");
+    fn ddi_soft_state_bystr_fini(anchor: InOut<*mut ddi_soft_state_bystr>) {
+        // SAFETY: the driver's promise: what ddi_soft_state_bystr_init stored there, or NULL.
+        let states: Owned<States<String>, ddi_soft_state_bystr> = unsafe { Argument::of(anchor.take()) };
+        if let Some(states) = states.get() {
+            states.fini("ddi_soft_state_bystr_fini");
         }
     }
 }
@@ -247,24 +238,16 @@ mod tests {
     #[test]
     fn items_come_and_go() {
         let mut anchor = null_mut();
-        // SAFETY: an anchor of the test, here and below.
-        assert_eq!(unsafe { ddi_sys::ddi_soft_state_init(&mut anchor, 24, 1) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_soft_state_zalloc(anchor, 3) }, ddi_sys::DDI_SUCCESS);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_soft_state_zalloc(anchor, 3) }, ddi_sys::DDI_FAILURE);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::ddi_soft_state_zalloc(anchor, -1) }, ddi_sys::DDI_FAILURE);
-        // SAFETY: as above.
-        let item = unsafe { ddi_sys::ddi_get_soft_state(anchor, 3) };
+        assert_eq!(driver!(ddi_sys::ddi_soft_state_init(&mut anchor, 24, 1)), 0);
+        assert_eq!(driver!(ddi_sys::ddi_soft_state_zalloc(anchor, 3)), ddi_sys::DDI_SUCCESS);
+        assert_eq!(driver!(ddi_sys::ddi_soft_state_zalloc(anchor, 3)), ddi_sys::DDI_FAILURE);
+        assert_eq!(driver!(ddi_sys::ddi_soft_state_zalloc(anchor, -1)), ddi_sys::DDI_FAILURE);
+        let item = driver!(ddi_sys::ddi_get_soft_state(anchor, 3));
         // SAFETY: a zeroed item of 24 bytes.
         assert_eq!(unsafe { item.cast::<[u64; 3]>().read() }, [0; 3]);
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_soft_state_free(anchor, 3) };
-        // SAFETY: as above.
-        assert!(unsafe { ddi_sys::ddi_get_soft_state(anchor, 3) }.is_null());
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_soft_state_fini(&mut anchor) };
+        driver!(ddi_sys::ddi_soft_state_free(anchor, 3));
+        assert!(driver!(ddi_sys::ddi_get_soft_state(anchor, 3)).is_null());
+        driver!(ddi_sys::ddi_soft_state_fini(&mut anchor));
         assert!(anchor.is_null());
     }
 }

@@ -7,7 +7,7 @@
 //! An address that was chosen for a mapping that is not made in the end is given back when the driver's call returns (`settling`). Locking: none of its own.
 
 use std::cell::RefCell;
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{as_, caddr_t, offset_t, seg};
 use segdev::{MapFlags, MapRequest, Prot};
 
+use super::args::{InOut, Memory};
 use super::devmap::{gaps, map_into};
 use super::vnodes::VnodePages;
 use crate::kern::opens;
@@ -148,6 +149,30 @@ fn unmap(entry: &Entry, start: u64, len: u64) -> Result<(), c_int> {
     entry.space.munmap(framework(), start, len).map_err(|error| error.0)
 }
 
+/// Chooses an address for the calling process; NULL, and false, when there is no room.
+fn choose(addrp: InOut<'_, caddr_t>, len: usize, off: offset_t, aligned: c_int) -> bool {
+    let off = if aligned == 0 { 0 } else { off as u64 };
+    let at = reserve(len, off, addrp.value() as u64);
+    addrp.put(at.map_or(null_mut(), |at| at as caddr_t));
+    at.is_some()
+}
+
+/// The device segment at an address, or (`tail`) the next one; NULL when there is none.
+fn segment(space: *mut as_, address: u64, tail: bool) -> *mut seg {
+    let Some(entry) = client::of_as(space as usize) else { return null_mut() };
+    if let Some(own) = entry.segments.at(address, tail) {
+        return own;
+    }
+    // By the handles: in a callback the address space is locked, by whoever called the driver.
+    let fits = |place: &&cookie::Place| address < place.end && (tail || address >= place.start);
+    let places = cookie::places(&entry.client);
+    places
+        .iter()
+        .filter(fits)
+        .min_by_key(|place| place.start)
+        .map_or(null_mut(), |place| place.segment as *mut seg)
+}
+
 fn map(entry: &Entry, address: u64, len: u64, by_hand: ByHand, off: u64, prot: [u8; 3], dev: u64) -> c_int {
     let Some((driver, node)) = opens::in_use().or_else(|| opens::device_of(dev)) else { return ENXIO };
     let device = Device { driver, node, dev, old: false, hold: None, by_hand: Some(by_hand) };
@@ -183,7 +208,7 @@ ddi! {
         address: caddr_t,
         len: usize,
         create: Option<unsafe extern "C-unwind" fn(*mut *mut seg, *mut c_void) -> c_int>,
-        arguments: *mut c_void,
+        arguments: Memory,
     ) -> c_int {
         let Some(entry) = own(space) else { return EINVAL };
         let Some(function) = create else { return EINVAL };
@@ -193,8 +218,7 @@ ddi! {
             return EINVAL;
         }
         if is(create, "segvn_create") {
-            // SAFETY: the driver's promise: the arguments of segvn_create.
-            let a = unsafe { arguments.cast::<VnodeArguments>().read() };
+            let a: VnodeArguments = arguments.cast().element(0);
             let Some(pages) = VnodePages::new(a.vp, a.offset, len) else { return EINVAL };
             let prot = [a.kind, a.prot, a.maxprot];
             let error = match pages.addmap(a.offset, space as usize, address, len, a.prot) {
@@ -211,8 +235,7 @@ ddi! {
             return error;
         }
         if is(create, "segdev_create") {
-            // SAFETY: the driver's promise: the arguments of segdev_create.
-            let a = unsafe { arguments.cast::<DeviceArguments>().read() };
+            let a: DeviceArguments = arguments.cast().element(0);
             let Some(f) = a.mapfunc else { return EINVAL };
             let prot = [a.kind, a.prot, a.maxprot];
             let error = map(&entry, address, len, ByHand::Frames(f), a.offset as u64, prot, a.dev);
@@ -223,7 +246,7 @@ ddi! {
         }
         let reserved = take_reserved(address, len);
         // SAFETY: the driver's function, which gets the place of its new segment and what the driver gives it.
-        let made = entry.make_segment(address, len, reserved, |place| unsafe { function(place, arguments) });
+        let made = entry.make_segment(address, len, reserved, |place| unsafe { function(place, arguments.pointer()) });
         if made.is_err() && reserved {
             CHOSEN.with_borrow_mut(|chosen| chosen.reserved.push((address, len)));
         }
@@ -240,40 +263,32 @@ ddi! {
         0
     }
     /// as_gap: a free part of the range at `*basep` of `*lenp` bytes that has at least `least`. 0, or -1 when there is none.
-    @private fn as_gap(
+    fn as_gap(
         space: *mut as_,
         least: usize,
-        basep: *mut caddr_t,
-        lenp: *mut usize,
+        basep: InOut<caddr_t>,
+        lenp: InOut<usize>,
         flags: c_uint,
         _address: caddr_t,
     ) -> c_int {
         const AH_DIR: c_uint = 1;
         let Some(entry) = own(space) else { return -1 };
-        // SAFETY: the driver's promise.
-        let start = unsafe { basep.read() } as u64;
-        // SAFETY: the driver's promise.
-        let len = unsafe { lenp.read() } as u64;
+        let start = basep.value() as u64;
+        let len = lenp.value() as u64;
         let range = (start, start.saturating_add(len).min(crate::kern::image::USER_LIMIT as u64));
         let Some((at, n)) = gap(&mapped(&entry), range, least as u64, flags & AH_DIR == 0) else { return -1 };
-        // SAFETY: the driver's promise.
-        unsafe { basep.write(at as caddr_t) };
-        // SAFETY: the driver's promise.
-        unsafe { lenp.write(n as usize) };
+        basep.put(at as caddr_t);
+        lenp.put(n as usize);
         0
     }
     /// map_addr: chooses an address for the calling process; NULL when there is no room.
-    fn map_addr(addrp: *mut caddr_t, len: usize, off: offset_t, aligned: c_int, _flags: c_uint) {
-        // SAFETY: the driver's promise.
-        let hint = unsafe { addrp.read() } as u64;
-        let off = if aligned == 0 { 0 } else { off as u64 };
-        // SAFETY: the driver's promise.
-        unsafe { addrp.write(reserve(len, off, hint).map_or(null_mut(), |at| at as caddr_t)) };
+    fn map_addr(addrp: InOut<caddr_t>, len: usize, off: offset_t, aligned: c_int, _flags: c_uint) {
+        choose(addrp, len, off, aligned);
     }
     /// choose_addr: the same with an address space, of which a fixed mapping's range is unmapped; 0 or an errno.
     fn choose_addr(
         space: *mut as_,
-        addrp: *mut caddr_t,
+        addrp: InOut<caddr_t>,
         len: usize,
         off: offset_t,
         aligned: c_int,
@@ -282,13 +297,9 @@ ddi! {
         const MAP_FIXED: c_uint = 0x10;
         let Some(entry) = own(space) else { return EINVAL };
         if flags & MAP_FIXED == 0 {
-            // SAFETY: the driver's promise.
-            unsafe { map_addr(addrp, len, off, aligned, flags) };
-            // SAFETY: the driver's promise.
-            return if unsafe { addrp.read() }.is_null() { ENOMEM } else { 0 };
+            return if choose(addrp, len, off, aligned) { 0 } else { ENOMEM };
         }
-        // SAFETY: the driver's promise.
-        let start = unsafe { addrp.read() } as u64;
+        let start = addrp.value() as u64;
         let len = (len as u64).next_multiple_of(PAGE_SIZE);
         let mut replaced = entry.space.parts(framework(), start, len);
         replaced.extend(entry.segments.parts(start, len));
@@ -297,32 +308,21 @@ ddi! {
     }
     /// as_findseg: the device segment at an address, or (`tail`) the next one; NULL when there is none.
     fn as_findseg(space: *mut as_, address: caddr_t, tail: c_int) -> *mut seg {
-        let Some(entry) = client::of_as(space as usize) else { return null_mut() };
-        if let Some(own) = entry.segments.at(address as u64, tail != 0) {
-            return own;
-        }
-        // By the handles: in a callback the address space is locked, by whoever called the driver.
-        let fits = |place: &&cookie::Place| {
-            let at = address as u64;
-            at < place.end && (tail != 0 || at >= place.start)
-        };
-        let places = cookie::places(&entry.client);
-        places.iter().filter(fits).min_by_key(|place| place.start).map_or(null_mut(), |place| place.segment as *mut seg)
+        segment(space, address as u64, tail != 0)
     }
     /// as_segat: the same without `tail`.
-    @private fn as_segat(space: *mut as_, address: caddr_t) -> *mut seg {
-        // SAFETY: no pointers are followed.
-        unsafe { as_findseg(space, address, 0) }
+    fn as_segat(space: *mut as_, address: caddr_t) -> *mut seg {
+        segment(space, address as u64, false)
     }
     /// as_ctl: advice and memory locks change nothing for devices. 0, or ENOMEM when nothing is mapped there.
-    @private fn as_ctl(
+    fn as_ctl(
         space: *mut as_,
         address: caddr_t,
         len: usize,
         _func: c_int,
         _attr: c_int,
         _arg: usize,
-        _map: *mut c_void,
+        _map: *mut c_ulong,
         _pos: usize,
     ) -> c_int {
         let Some(entry) = client::of_as(space as usize) else { return EINVAL };
@@ -330,9 +330,9 @@ ddi! {
         if gap(&mapped(&entry), range, 1, false).is_some() { ENOMEM } else { 0 }
     }
     /// as_add_callback: called when the range is unmapped; nothing here is unmapped behind a driver's back. 0.
-    @private fn as_add_callback(
+    fn as_add_callback(
         _space: *mut as_,
-        _function: *mut c_void,
+        _function: Option<unsafe extern "C-unwind" fn()>,
         _arg: *mut c_void,
         _events: c_uint,
         _address: caddr_t,
@@ -342,11 +342,11 @@ ddi! {
         0
     }
     /// as_delete_callback: there was none (AS_CALLBACK_NOTFOUND).
-    @private fn as_delete_callback(_space: *mut as_, _arg: *mut c_void) -> c_uint {
+    fn as_delete_callback(_space: *mut as_, _arg: *mut c_void) -> c_uint {
         0
     }
     /// segvn_create: only as as_map's argument.
-    @private fn segvn_create(_segp: *mut *mut seg, _arguments: *mut c_void) -> c_int {
+    fn segvn_create(_segp: *mut *mut seg, _arguments: *mut c_void) -> c_int {
         ENOTSUP
     }
     /// segdev_create: only as as_map's argument.

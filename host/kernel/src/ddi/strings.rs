@@ -2,23 +2,30 @@
 
 use std::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 
-use super::{bytes, memory, store};
+use super::args::{Argument, InOut, Memory, Out, Text};
+use super::memory;
+
+/// A string, or characters whose end another argument says.
+type Chars<'a> = Memory<'a, c_char, *const c_char>;
 
 /// Compares at most `limit` bytes of two strings, each first passed through `fold`.
-///
-/// # Safety
-/// Both are strings.
-unsafe fn compare(a: *const c_char, b: *const c_char, limit: usize, fold: fn(u8) -> u8) -> c_int {
+fn compare(a: Chars<'_>, b: Chars<'_>, limit: usize, fold: fn(u8) -> u8) -> c_int {
     for i in 0..limit {
-        // SAFETY: all bytes before this one were equal and not NUL.
-        let x = fold(unsafe { a.wrapping_add(i).read() } as u8);
-        // SAFETY: as above.
-        let y = fold(unsafe { b.wrapping_add(i).read() } as u8);
+        // All bytes before this one were equal and not NUL.
+        let (x, y) = (fold(a.element(i) as u8), fold(b.element(i) as u8));
         if x != y || x == 0 {
             return c_int::from(x) - c_int::from(y);
         }
     }
     0
+}
+
+/// Calls a function of the C library that does what the kernel's of this name does.
+macro_rules! c {
+    ($function:ident($($arg:expr),*)) => {
+        // SAFETY: the invariants of `Text` and `Memory`: what the manual page of the kernel's function asks for is what the C library's needs.
+        unsafe { libc::$function($($arg),*) }
+    };
 }
 
 fn same(byte: u8) -> u8 {
@@ -63,21 +70,21 @@ fn number(text: &[u8], base: c_int) -> Option<(u64, bool, usize, bool)> {
 const EINVAL: c_int = 22;
 const ERANGE: c_int = 34;
 
-/// # Safety
-/// As ddi_strtol(9F): a string, and places to store.
-unsafe fn signed(text: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut i64) -> c_int {
-    // SAFETY: the caller's promise.
-    let all = unsafe { bytes(text) };
+/// Reads a number; where it ends is stored. The error, if it is none.
+fn parse(text: Text<'_>, end: Out<'_, *mut c_char>, base: c_int) -> Result<(u64, bool, bool), c_int> {
     if !(base == 0 || (2..=36).contains(&base)) {
-        return EINVAL;
+        return Err(EINVAL);
     }
-    let Some((magnitude, negative, used, over)) = number(all, base) else {
-        // SAFETY: the caller's promise.
-        unsafe { store(end, text.cast_mut()) };
-        return EINVAL;
+    let found = number(text.bytes(), base);
+    end.set(text.pointer().wrapping_add(found.map_or(0, |(_, _, used, _)| used)));
+    found.map(|(magnitude, negative, _, over)| (magnitude, negative, over)).ok_or(EINVAL)
+}
+
+fn signed(text: Text<'_>, end: Out<'_, *mut c_char>, base: c_int, result: Out<'_, i64>) -> c_int {
+    let (magnitude, negative, over) = match parse(text, end, base) {
+        Ok(found) => found,
+        Err(error) => return error,
     };
-    // SAFETY: `used` is within the string.
-    unsafe { store(end, text.cast_mut().wrapping_add(used)) };
     let value = match (negative, i64::try_from(magnitude)) {
         _ if over => return ERANGE,
         (false, Ok(value)) => value,
@@ -85,232 +92,169 @@ unsafe fn signed(text: *const c_char, end: *mut *mut c_char, base: c_int, result
         (true, Err(_)) if magnitude == 1 << 63 => i64::MIN,
         _ => return ERANGE,
     };
-    // SAFETY: the caller's promise.
-    unsafe { store(result, value) };
+    result.set(value);
     0
 }
 
-/// # Safety
-/// As ddi_strtoul(9F).
-unsafe fn unsigned(text: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut u64) -> c_int {
-    // SAFETY: the caller's promise.
-    let all = unsafe { bytes(text) };
-    if !(base == 0 || (2..=36).contains(&base)) {
-        return EINVAL;
+fn unsigned(text: Text<'_>, end: Out<'_, *mut c_char>, base: c_int, result: Out<'_, u64>) -> c_int {
+    match parse(text, end, base) {
+        Ok((_, _, true)) => ERANGE,
+        Ok((magnitude, negative, false)) => {
+            result.set(if negative { magnitude.wrapping_neg() } else { magnitude });
+            0
+        }
+        Err(error) => error,
     }
-    let Some((magnitude, negative, used, over)) = number(all, base) else {
-        // SAFETY: the caller's promise.
-        unsafe { store(end, text.cast_mut()) };
-        return EINVAL;
-    };
-    // SAFETY: `used` is within the string.
-    unsafe { store(end, text.cast_mut().wrapping_add(used)) };
-    if over {
-        return ERANGE;
-    }
-    // SAFETY: the caller's promise.
-    unsafe { store(result, if negative { magnitude.wrapping_neg() } else { magnitude }) };
-    0
+}
+
+/// A copy from kmem, freed with strfree.
+fn copy(text: Text<'_>, flag: c_int) -> *mut c_char {
+    memory::copy_of(&[text.bytes(), b"\0"].concat(), flag).cast()
 }
 
 ddi! {
     /// bcopy(9F): overlapping allowed.
-    @local fn bcopy(from: *const c_void, to: *mut c_void, n: usize) {
-        // SAFETY: the driver's promise.
-        unsafe { std::ptr::copy(from.cast::<u8>(), to.cast::<u8>(), n) };
+    @local fn bcopy(from: Memory<c_void, *const c_void>, to: Memory, n: usize) {
+        to.sized(n).copy_from(from.sized(n));
     }
     /// bzero(9F).
-    @local fn bzero(at: *mut c_void, n: usize) {
-        // SAFETY: the driver's promise.
-        unsafe { at.cast::<u8>().write_bytes(0, n) };
+    @local fn bzero(at: Memory, n: usize) {
+        at.sized(n).fill(0);
     }
     /// bcmp(9F): 0 when equal.
-    @local fn bcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { libc::memcmp(a, b, n) }
+    @local fn bcmp(a: Memory<c_void, *const c_void>, b: Memory<c_void, *const c_void>, n: usize) -> c_int {
+        c!(memcmp(a.pointer(), b.pointer(), n))
     }
-    /// memcpy(9F).
-    @local fn memcpy(to: *mut c_void, from: *const c_void, n: usize) -> *mut c_void {
-        // SAFETY: the driver's promise. As in the kernel, overlap does no harm.
-        unsafe { libc::memmove(to, from, n) }
+    /// memcpy(9F): as in the kernel, overlap does no harm.
+    @local fn memcpy(to: Memory, from: Memory<c_void, *const c_void>, n: usize) -> *mut c_void {
+        c!(memmove(to.pointer(), from.pointer(), n))
     }
     /// memmove(9F).
-    @local fn memmove(to: *mut c_void, from: *const c_void, n: usize) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { libc::memmove(to, from, n) }
+    @local fn memmove(to: Memory, from: Memory<c_void, *const c_void>, n: usize) -> *mut c_void {
+        c!(memmove(to.pointer(), from.pointer(), n))
     }
     /// memset(9F).
-    @local fn memset(at: *mut c_void, byte: c_int, n: usize) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { libc::memset(at, byte, n) }
+    @local fn memset(at: Memory, byte: c_int, n: usize) -> *mut c_void {
+        c!(memset(at.pointer(), byte, n))
     }
     /// memcmp(9F).
-    @local fn memcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { libc::memcmp(a, b, n) }
+    @local fn memcmp(a: Memory<c_void, *const c_void>, b: Memory<c_void, *const c_void>, n: usize) -> c_int {
+        c!(memcmp(a.pointer(), b.pointer(), n))
     }
     /// memchr(9F).
-    @local fn memchr(at: *const c_void, byte: c_int, n: usize) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { libc::memchr(at, byte, n) }
+    @local fn memchr(at: Memory<c_void, *const c_void>, byte: c_int, n: usize) -> *mut c_void {
+        c!(memchr(at.pointer(), byte, n))
     }
     /// strlen(9F).
-    @local fn strlen(s: *const c_char) -> usize {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strlen(s) }
+    @local fn strlen(s: Text) -> usize {
+        c!(strlen(s.pointer()))
     }
     /// strnlen(9F).
-    @local fn strnlen(s: *const c_char, limit: usize) -> usize {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strnlen(s, limit) }
+    @local fn strnlen(s: Chars, limit: usize) -> usize {
+        c!(strnlen(s.pointer(), limit))
     }
     /// strcmp(9F).
-    @local fn strcmp(a: *const c_char, b: *const c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { compare(a, b, usize::MAX, same) }
+    @local fn strcmp(a: Chars, b: Chars) -> c_int {
+        compare(a, b, usize::MAX, same)
     }
     /// strncmp(9F).
-    @local fn strncmp(a: *const c_char, b: *const c_char, n: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { compare(a, b, n, same) }
+    @local fn strncmp(a: Chars, b: Chars, n: usize) -> c_int {
+        compare(a, b, n, same)
     }
     /// strcasecmp(9F).
-    @local fn strcasecmp(a: *const c_char, b: *const c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { compare(a, b, usize::MAX, lower) }
+    @local fn strcasecmp(a: Chars, b: Chars) -> c_int {
+        compare(a, b, usize::MAX, lower)
     }
     /// strncasecmp(9F).
-    @local fn strncasecmp(a: *const c_char, b: *const c_char, n: usize) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { compare(a, b, n, lower) }
+    @local fn strncasecmp(a: Chars, b: Chars, n: usize) -> c_int {
+        compare(a, b, n, lower)
     }
     /// strcpy(9F).
-    @local fn strcpy(to: *mut c_char, from: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strcpy(to, from) }
+    @local fn strcpy(to: Memory<c_char>, from: Text) -> *mut c_char {
+        c!(strcpy(to.pointer(), from.pointer()))
     }
     /// strncpy(9F).
-    @local fn strncpy(to: *mut c_char, from: *const c_char, n: usize) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strncpy(to, from, n) }
+    @local fn strncpy(to: Memory<c_char>, from: Chars, n: usize) -> *mut c_char {
+        c!(strncpy(to.pointer(), from.pointer(), n))
     }
     /// strncat(9F).
-    @local fn strncat(to: *mut c_char, from: *const c_char, n: usize) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strncat(to, from, n) }
+    @local fn strncat(to: Memory<c_char>, from: Chars, n: usize) -> *mut c_char {
+        c!(strncat(to.pointer(), from.pointer(), n))
     }
     /// strlcpy(9F): the length of `from`.
-    @local fn strlcpy(to: *mut c_char, from: *const c_char, size: usize) -> usize {
-        // SAFETY: the driver's promise.
-        let from = unsafe { bytes(from) };
-        if size > 0 {
-            let n = from.len().min(size - 1);
-            // SAFETY: n < size; the driver promised `size` bytes.
-            unsafe { std::ptr::copy(from.as_ptr(), to.cast(), n) };
-            // SAFETY: as above.
-            unsafe { to.wrapping_add(n).write(0) };
-        }
-        from.len()
+    @local fn strlcpy(to: Memory<c_char>, from: Text, size: usize) -> usize {
+        to.sized(size).write_text(from.bytes())
     }
     /// strlcat(9F): the length it would have had.
-    @local fn strlcat(to: *mut c_char, from: *const c_char, size: usize) -> usize {
-        // SAFETY: the driver's promise.
-        let have = unsafe { libc::strnlen(to, size) };
-        // SAFETY: the driver's promise; `have` is at most `size`.
-        have + unsafe { strlcpy(to.wrapping_add(have), from, size - have) }
+    @local fn strlcat(to: Memory<c_char>, from: Text, size: usize) -> usize {
+        let have = c!(strnlen(to.pointer(), size));
+        have + to.sized(size).after(have).write_text(from.bytes())
     }
     /// strchr(9F).
-    @local fn strchr(s: *const c_char, c: c_int) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strchr(s, c) }
+    @local fn strchr(s: Text, c: c_int) -> *mut c_char {
+        c!(strchr(s.pointer(), c))
     }
     /// strrchr(9F).
-    @local fn strrchr(s: *const c_char, c: c_int) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strrchr(s, c) }
+    @local fn strrchr(s: Text, c: c_int) -> *mut c_char {
+        c!(strrchr(s.pointer(), c))
     }
     /// strspn(9F).
-    @local fn strspn(s: *const c_char, accept: *const c_char) -> usize {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strspn(s, accept) }
+    @local fn strspn(s: Text, accept: Text) -> usize {
+        c!(strspn(s.pointer(), accept.pointer()))
     }
     /// strcspn.
-    @local fn strcspn(s: *const c_char, reject: *const c_char) -> usize {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strcspn(s, reject) }
+    @local fn strcspn(s: Text, reject: Text) -> usize {
+        c!(strcspn(s.pointer(), reject.pointer()))
     }
     /// strstr.
-    @local fn strstr(s: *const c_char, wanted: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { libc::strstr(s, wanted) }
+    @local fn strstr(s: Text, wanted: Text) -> *mut c_char {
+        c!(strstr(s.pointer(), wanted.pointer()))
     }
     /// strdup(9F): from kmem, freed with strfree.
-    @local fn strdup(s: *const c_char) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        unsafe { ddi_strdup(s, ddi_sys::KM_SLEEP) }
+    @local fn strdup(s: Text) -> *mut c_char {
+        copy(s, ddi_sys::KM_SLEEP)
     }
     /// ddi_strdup(9F).
-    fn ddi_strdup(s: *const c_char, flag: c_int) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        let from = unsafe { bytes(s) };
-        let to: *mut c_char = memory::alloc(from.len() + 1, flag).cast();
-        if !to.is_null() {
-            // SAFETY: that much was allocated.
-            unsafe { std::ptr::copy_nonoverlapping(s, to, from.len() + 1) };
-        }
-        to
+    fn ddi_strdup(s: Text, flag: c_int) -> *mut c_char {
+        copy(s, flag)
     }
-    /// strfree(9F).
-    fn strfree(s: *mut c_char) {
-        // SAFETY: the driver's promise: a string of strdup or kmem_asprintf.
-        let size = unsafe { bytes(s) }.len() + 1;
-        memory::free(s.cast(), size, "strfree");
+    /// strfree(9F): a string of strdup or kmem_asprintf.
+    fn strfree(s: Text<*mut c_char>) {
+        memory::free(s.pointer().cast(), s.bytes().len() + 1, "strfree");
     }
     /// ddi_strtol(9F).
-    fn ddi_strtol(s: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut c_long) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { signed(s, end, base, result) }
+    fn ddi_strtol(s: Text, end: Out<*mut c_char>, base: c_int, result: Out<c_long>) -> c_int {
+        signed(s, end, base, result)
     }
     /// ddi_strtoll(9F).
-    fn ddi_strtoll(s: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut i64) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { signed(s, end, base, result) }
+    fn ddi_strtoll(s: Text, end: Out<*mut c_char>, base: c_int, result: Out<i64>) -> c_int {
+        signed(s, end, base, result)
     }
     /// ddi_strtoul(9F).
-    fn ddi_strtoul(s: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut c_ulong) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { unsigned(s, end, base, result) }
+    fn ddi_strtoul(s: Text, end: Out<*mut c_char>, base: c_int, result: Out<c_ulong>) -> c_int {
+        unsigned(s, end, base, result)
     }
     /// ddi_strtoull(9F).
-    fn ddi_strtoull(s: *const c_char, end: *mut *mut c_char, base: c_int, result: *mut u64) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { unsigned(s, end, base, result) }
+    fn ddi_strtoull(s: Text, end: Out<*mut c_char>, base: c_int, result: Out<u64>) -> c_int {
+        unsigned(s, end, base, result)
     }
     /// stoi(9F): reads a decimal number and moves the pointer behind it.
-    fn stoi(s: *mut *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let mut at = unsafe { s.read() };
-        let mut value: c_int = 0;
-        loop {
-            // SAFETY: the bytes before were digits, so the string goes on.
-            let byte = unsafe { at.read() } as u8;
-            if !byte.is_ascii_digit() {
-                break;
-            }
-            value = value.wrapping_mul(10).wrapping_add(c_int::from(byte - b'0'));
-            at = at.wrapping_add(1);
+    fn stoi(s: InOut<*mut c_char>) -> c_int {
+        // SAFETY: the driver's promise: a string.
+        let text: Text<'_, *mut c_char> = unsafe { Argument::of(s.value()) };
+        let digits = text.bytes().iter().take_while(|byte| byte.is_ascii_digit());
+        let (mut value, mut used): (c_int, usize) = (0, 0);
+        for digit in digits {
+            value = value.wrapping_mul(10).wrapping_add(c_int::from(digit - b'0'));
+            used += 1;
         }
-        // SAFETY: the driver's promise.
-        unsafe { s.write(at) };
+        s.put(text.pointer().wrapping_add(used));
         value
     }
-    /// numtos(9F): writes a decimal number.
-    fn numtos(value: c_ulong, to: *mut c_char) {
+    /// numtos(9F): writes a decimal number; the driver has room for the digits and a NUL.
+    fn numtos(value: c_ulong, to: Memory<c_char>) {
         let text = value.to_string();
-        // SAFETY: the driver promised room for the digits and a NUL.
-        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), to.cast(), text.len()) };
-        // SAFETY: as above.
-        unsafe { to.wrapping_add(text.len()).write(0) };
+        to.sized(text.len() + 1).write_text(text.as_bytes());
     }
     /// ddi_ffs(9F): the lowest bit set, from 1; 0 for none.
     fn ddi_ffs(mask: c_long) -> c_int {
@@ -369,12 +313,10 @@ ddi! {
         u64::from_be(value)
     }
     /// swab(9F): copies with the bytes of each pair swapped.
-    @local fn swab(from: *mut c_void, to: *mut c_void, n: usize) {
-        for i in (0..n & !1).step_by(2) {
-            // SAFETY: within the n bytes that the driver promised.
-            let pair = unsafe { from.cast::<u8>().wrapping_add(i).cast::<u16>().read_unaligned() };
-            // SAFETY: as above.
-            unsafe { to.cast::<u8>().wrapping_add(i).cast::<u16>().write_unaligned(pair.swap_bytes()) };
+    @local fn swab(from: Memory, to: Memory, n: usize) {
+        let (from, to) = (from.cast::<u16>(), to.cast::<u16>());
+        for i in 0..n / 2 {
+            to.set_element(i, from.element(i).swap_bytes());
         }
     }
 }
@@ -388,8 +330,7 @@ mod tests {
     fn numbers() {
         let read = |text: &std::ffi::CStr, base| {
             let (mut end, mut value) = (null_mut(), 0);
-            // SAFETY: a string and two places to store.
-            let error = unsafe { ddi_sys::ddi_strtol(text.as_ptr(), &mut end, base, &mut value) };
+            let error = driver!(ddi_sys::ddi_strtol(text.as_ptr(), &mut end, base, &mut value));
             (error, value, end as usize - text.as_ptr() as usize)
         };
         assert_eq!(read(c" -12x", 10), (0, -12, 4));
@@ -403,26 +344,29 @@ mod tests {
     #[test]
     fn strings() {
         let mut buffer = [b'x' as c_char; 6];
-        // SAFETY: six bytes, as said.
-        assert_eq!(unsafe { strlcpy(buffer.as_mut_ptr(), c"ab".as_ptr(), 6) }, 2);
-        // SAFETY: as above.
-        assert_eq!(unsafe { strlcat(buffer.as_mut_ptr(), c"cdefg".as_ptr(), 6) }, 7);
+        assert_eq!(driver!(strlcpy(buffer.as_mut_ptr(), c"ab".as_ptr(), 6)), 2);
+        assert_eq!(driver!(strlcat(buffer.as_mut_ptr(), c"cdefg".as_ptr(), 6)), 7);
         assert_eq!(buffer.map(|c| c as u8), *b"abcde\0");
-        // SAFETY: strings.
-        assert_eq!(unsafe { strcasecmp(c"AbC".as_ptr(), c"aBc".as_ptr()) }, 0);
-        // SAFETY: strings.
-        assert!(unsafe { strncmp(c"abc".as_ptr(), c"abd".as_ptr(), 3) } < 0);
-        // SAFETY: a string; the copy is freed with strfree.
-        let copy = unsafe { ddi_sys::ddi_strdup(c"copy".as_ptr(), 0) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { bytes(copy) }, b"copy");
-        // SAFETY: as above.
-        unsafe { ddi_sys::strfree(copy) };
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::highbit(0x10) }, 5);
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::lowbit(0x18) }, 4);
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::ddi_fls(0) }, 0);
+        assert_eq!(driver!(strcasecmp(c"AbC".as_ptr(), c"aBc".as_ptr())), 0);
+        assert!(driver!(strncmp(c"abc".as_ptr(), c"abd".as_ptr(), 3)) < 0);
+        let copy = driver!(ddi_sys::ddi_strdup(c"copy".as_ptr(), 0));
+        assert_eq!(driver!(crate::ddi::bytes(copy)), b"copy");
+        driver!(ddi_sys::strfree(copy));
+        assert_eq!(driver!(ddi_sys::highbit(0x10)), 5);
+        assert_eq!(driver!(ddi_sys::lowbit(0x18)), 4);
+        assert_eq!(driver!(ddi_sys::ddi_fls(0)), 0);
+    }
+
+    #[test]
+    fn numbers_are_written_and_read_in_place() {
+        let mut text = [0 as c_char; 24];
+        driver!(ddi_sys::numtos(1234, text.as_mut_ptr()));
+        text[4] = b'x' as c_char;
+        let mut at = text.as_mut_ptr();
+        assert_eq!((driver!(ddi_sys::stoi(&mut at)), at as usize - text.as_ptr() as usize), (1234, 4));
+        assert_eq!(driver!(ddi_sys::stoi(&mut at)), 0, "no digit");
+        let (from, mut to) = (*b"abcde", [0u8; 5]);
+        driver!(swab(from.as_ptr().cast_mut().cast(), to.as_mut_ptr().cast(), 5));
+        assert_eq!(&to, b"badc\0");
     }
 }

@@ -58,6 +58,40 @@ fn complain<T, P>(function: &str, what: &str, lock: Word<T, P>, misuse: Misuse, 
     report::mistake_after(function, &format!("{what} at {:p}: {misuse}", lock.pointer()), page, &earlier);
 }
 
+/// mutex_enter(9F).
+pub(super) fn enter(mutex: Word<'_, kmutex_t>) {
+    let word = mutex.word();
+    let kind = lock::mutex_kind(word);
+    let high = thread::context() == Context::HighInterrupt;
+    if kind != Ok(MutexKind::Spin) && (held::count() > 0 || high) {
+        may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
+    }
+    match lock::mutex_enter(word) {
+        Ok(()) => held::add(mutex.address(), kind == Ok(MutexKind::Spin)),
+        Err(misuse) => complain("mutex_enter", "the mutex", mutex, misuse, "mutex_enter(9F)"),
+    }
+}
+
+/// mutex_exit(9F).
+pub(super) fn exit(mutex: Word<'_, kmutex_t>) {
+    held::remove(mutex.address());
+    if let Err(misuse) = lock::mutex_exit(mutex.word()) {
+        complain("mutex_exit", "the mutex", mutex, misuse, "mutex_exit(9F)");
+    }
+}
+
+/// sema_init(9F).
+pub(super) fn new_semaphore(sema: Word<'_, ksema_t>, count: u32, name: *const c_char) {
+    made(sema.address(), name);
+    lock::sema_init(sema.word(), count);
+}
+
+/// sema_p(9F).
+pub(super) fn wait_for_semaphore(sema: Word<'_, ksema_t>) {
+    may_block("sema_p", "a semaphore", "semaphore(9F)");
+    lock::sema_p(sema.word(), false);
+}
+
 /// The interrupt priority above which a mutex spins (LOCK_LEVEL).
 const HIGH_LEVEL: usize = 10;
 
@@ -85,16 +119,7 @@ ddi! {
     }
     /// mutex_enter(9F).
     fn mutex_enter(mutex: Word<kmutex_t>) {
-        let word = mutex.word();
-        let kind = lock::mutex_kind(word);
-        let high = thread::context() == Context::HighInterrupt;
-        if kind != Ok(MutexKind::Spin) && (held::count() > 0 || high) {
-            may_block("mutex_enter", "an adaptive mutex", "mutex_enter(9F)");
-        }
-        match lock::mutex_enter(word) {
-            Ok(()) => held::add(mutex.address(), kind == Ok(MutexKind::Spin)),
-            Err(misuse) => complain("mutex_enter", "the mutex", mutex, misuse, "mutex_enter(9F)"),
-        }
+        enter(mutex);
     }
     /// mutex_tryenter(9F).
     fn mutex_tryenter(mutex: Word<kmutex_t>) -> c_int {
@@ -113,10 +138,7 @@ ddi! {
     }
     /// mutex_exit(9F).
     fn mutex_exit(mutex: Word<kmutex_t>) {
-        held::remove(mutex.address());
-        if let Err(misuse) = lock::mutex_exit(mutex.word()) {
-            complain("mutex_exit", "the mutex", mutex, misuse, "mutex_exit(9F)");
-        }
+        exit(mutex);
     }
     /// mutex_owned(9F).
     fn mutex_owned(mutex: Word<kmutex_t, *const kmutex_t>) -> c_int {
@@ -189,8 +211,7 @@ ddi! {
 
     /// sema_init(9F).
     fn sema_init(sema: Word<ksema_t>, count: u32, name: *mut c_char, _type: ksema_type_t, _arg: *mut c_void) {
-        made(sema.address(), name);
-        lock::sema_init(sema.word(), count);
+        new_semaphore(sema, count, name);
     }
     /// sema_destroy(9F).
     fn sema_destroy(sema: Word<ksema_t>) {
@@ -198,8 +219,7 @@ ddi! {
     }
     /// sema_p(9F).
     fn sema_p(sema: Word<ksema_t>) {
-        may_block("sema_p", "a semaphore", "semaphore(9F)");
-        lock::sema_p(sema.word(), false);
+        wait_for_semaphore(sema);
     }
     /// sema_p_sig(9F): 1 when a signal came.
     fn sema_p_sig(sema: Word<ksema_t>) -> c_int {
@@ -275,7 +295,7 @@ ddi! {
         left(wait("cv_timedwait_hires", cv, mutex, Some(until), false))
     }
     /// cv_wait_stop: a wait that signals do not end; here nothing stops the thread meanwhile.
-    @private fn cv_wait_stop(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, _wakeup: c_int) {
+    fn cv_wait_stop(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, _wakeup: c_int) {
         wait("cv_wait_stop", cv, mutex, None, false);
     }
     /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
@@ -295,7 +315,7 @@ ddi! {
         left(wait("cv_waituntil_sig", cv, mutex, until, true)) as c_int
     }
     /// cv_wait_sig_swap_core: says apart whether a signal came.
-    @private fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, signalled: Out<c_int>) -> c_int {
+    fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, signalled: Out<c_int>) -> c_int {
         let wake = wait("cv_wait_sig_swap_core", cv, mutex, None, true);
         let interrupted = wake == Wake::Interrupted;
         signalled.set(interrupted.into());
@@ -307,7 +327,7 @@ ddi! {
         if mine { thread::kthread() as *mut kthread_t } else { std::ptr::null_mut() }
     }
     /// mutex_sync: what other processors did before has happened.
-    @private fn mutex_sync() {
+    fn mutex_sync() {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
     }
 }
@@ -375,24 +395,14 @@ mod tests {
         let mut mutex = kmutex_t { _opaque: [std::ptr::null_mut()] };
         let mutex = &raw mut mutex as usize;
         let at = move || mutex as *mut kmutex_t;
-        // SAFETY: a mutex of the test, here and below; the host reports what is wrong with these calls.
-        unsafe {
-            ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, std::ptr::null_mut())
-        };
-        // SAFETY: as above.
-        assert!(mistake(move || unsafe { ddi_sys::mutex_exit(at()) }).contains("does not hold it"));
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_enter(at()) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mutex_owned(at()) }, 1);
-        // SAFETY: as above.
-        assert!(mistake(move || unsafe { ddi_sys::mutex_enter(at()) }).contains("holds it already"));
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_exit(at()) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_destroy(at()) };
-        // SAFETY: as above.
-        assert!(mistake(move || unsafe { ddi_sys::mutex_enter(at()) }).contains("destroyed"));
+        driver!(ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, std::ptr::null_mut()));
+        assert!(mistake(move || driver!(ddi_sys::mutex_exit(at()))).contains("does not hold it"));
+        driver!(ddi_sys::mutex_enter(at()));
+        assert_eq!(driver!(ddi_sys::mutex_owned(at())), 1);
+        assert!(mistake(move || driver!(ddi_sys::mutex_enter(at()))).contains("holds it already"));
+        driver!(ddi_sys::mutex_exit(at()));
+        driver!(ddi_sys::mutex_destroy(at()));
+        assert!(mistake(move || driver!(ddi_sys::mutex_enter(at()))).contains("destroyed"));
     }
 
     #[test]
@@ -400,35 +410,25 @@ mod tests {
         let mut words = [kmutex_t { _opaque: [std::ptr::null_mut()] }; 1];
         let mutex = words.as_mut_ptr() as usize;
         let at = move || mutex as *mut kmutex_t;
-        // SAFETY: a mutex of the test; 12 is an interrupt priority above the lock level.
-        unsafe { ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, 12 as *mut c_void) };
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_enter(at()) };
-        // SAFETY: the host reports this.
-        let what = mistake(|| _ = unsafe { ddi_sys::kmem_alloc(8, ddi_sys::KM_SLEEP) });
+        driver!(ddi_sys::mutex_init(at(), std::ptr::null_mut(), ddi_sys::MUTEX_DRIVER, 12 as *mut c_void));
+        driver!(ddi_sys::mutex_enter(at()));
+        let what = mistake(|| _ = driver!(ddi_sys::kmem_alloc(8, ddi_sys::KM_SLEEP)));
         assert!(what.contains("KM_SLEEP may block") && what.contains("spin mutex"), "{what}");
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_exit(at()) };
+        driver!(ddi_sys::mutex_exit(at()));
     }
 
     #[test]
     fn a_timed_wait_tells_its_three_ends_apart() {
         let (mut mutex, mut cv) = (kmutex_t { _opaque: [std::ptr::null_mut()] }, kcondvar_t { _opaque: 0 });
-        // SAFETY: zeroed locks of the test, here and below.
-        unsafe { ddi_sys::mutex_enter(&mut mutex) };
-        // SAFETY: as above.
-        let timed_out =
-            unsafe { ddi_sys::cv_reltimedwait_sig(&mut cv, &mut mutex, 1, ddi_sys::TR_CLOCK_TICK) };
+        driver!(ddi_sys::mutex_enter(&mut mutex));
+        let timed_out = driver!(ddi_sys::cv_reltimedwait_sig(&mut cv, &mut mutex, 1, ddi_sys::TR_CLOCK_TICK));
         assert_eq!(timed_out, -1);
         let signals = std::sync::Arc::new(thread::Signals::default());
         signals.raise();
         thread::set_signals(Some(signals));
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::cv_wait_sig(&mut cv, &mut mutex) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::cv_timedwait_sig(&mut cv, &mut mutex, i64::MAX) }, 0);
+        assert_eq!(driver!(ddi_sys::cv_wait_sig(&mut cv, &mut mutex)), 0);
+        assert_eq!(driver!(ddi_sys::cv_timedwait_sig(&mut cv, &mut mutex, i64::MAX)), 0);
         thread::set_signals(None);
-        // SAFETY: as above.
-        unsafe { ddi_sys::mutex_exit(&mut mutex) };
+        driver!(ddi_sys::mutex_exit(&mut mutex));
     }
 }

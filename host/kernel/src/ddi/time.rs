@@ -3,7 +3,7 @@
 //! A tick is 1/hz s, hz is 100. Timeout functions run in [`Context::Timeout`]: they may take adaptive mutexes.
 
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,8 @@ use ddi_sys::{
 };
 use parking_lot::Mutex;
 
-use super::{store, sync, text};
+use super::args::{Object, Out, Text};
+use super::sync;
 use crate::board::report;
 use crate::kern::blocked::{Blocked, For, Others};
 use crate::kern::callout::{self, Cancelled};
@@ -30,6 +31,11 @@ use crate::vm::client;
 
 fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// ddi_get_time(9F).
+pub(super) fn now() -> time_t {
+    wall().as_secs() as time_t
 }
 
 /// Sleeps; interruptible by the calling process's signals if asked. True: a signal came.
@@ -86,22 +92,14 @@ fn destroy_queue(queue: *mut c_void, function: &str) {
     drop(unsafe { Box::from_raw(queue.cast::<TaskQueue>()) });
 }
 
+/// A queue of one of the create functions.
+type Queue<'a, C> = Object<'a, TaskQueue, C>;
+
 /// Dispatches to a queue; false when it cannot.
-///
-/// # Safety
-/// `queue` is a live TaskQueue made by one of the create functions.
-unsafe fn dispatch(queue: *mut c_void, func: task_func_t, arg: *mut c_void) -> bool {
+fn dispatch<C>(queue: Queue<'_, C>, func: task_func_t, arg: *mut c_void) -> bool {
     let Some(func) = func else { return false };
     let callback = Callback::new(func, arg);
-    // SAFETY: the caller's promise.
-    unsafe { &*queue.cast::<TaskQueue>() }.dispatch(Box::new(move || callback.run("task")))
-}
-
-/// # Safety
-/// As [`dispatch`].
-unsafe fn queue<'a, T>(queue: *mut T) -> &'a TaskQueue {
-    // SAFETY: the caller's promise.
-    unsafe { &*queue.cast::<TaskQueue>() }
+    queue.there().dispatch(Box::new(move || callback.run("task")))
 }
 
 /// The end of a thread made by thread_create, for who joins it.
@@ -157,23 +155,21 @@ ddi! {
         hrtime()
     }
     /// gethrestime: the wall clock.
-    fn gethrestime(to: *mut timespec_t) {
+    fn gethrestime(to: Out<timespec_t>) {
         let now = wall();
-        // SAFETY: the driver's promise.
-        unsafe { store(to, timespec_t { tv_sec: now.as_secs() as i64, tv_nsec: i64::from(now.subsec_nanos()) }) };
+        to.set(timespec_t { tv_sec: now.as_secs() as i64, tv_nsec: i64::from(now.subsec_nanos()) });
     }
     /// uniqtime: the wall clock, never the same twice.
-    fn uniqtime(to: *mut timeval) {
+    fn uniqtime(to: Out<timeval>) {
         static LAST: Mutex<u128> = Mutex::new(0);
         let mut last = LAST.lock();
         *last = (*last + 1).max(wall().as_micros());
         let value = timeval { tv_sec: (*last / 1_000_000) as i64, tv_usec: (*last % 1_000_000) as i64 };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, value) };
+        to.set(value);
     }
     /// ddi_get_time(9F).
     fn ddi_get_time() -> time_t {
-        wall().as_secs() as time_t
+        now()
     }
     /// drv_usectohz(9F): rounded up.
     fn drv_usectohz(microseconds: clock_t) -> clock_t {
@@ -196,14 +192,13 @@ ddi! {
         sleep(ticks(count), false);
     }
     /// delay_sig(9F): EINTR when a signal came.
-    @private fn delay_sig(count: clock_t) -> c_int {
+    fn delay_sig(count: clock_t) -> c_int {
         sync::may_block("delay_sig", "delay_sig", "delay(9F)");
         if client::interruptibly(|| sleep(ticks(count), true)) { 4 } else { 0 }
     }
     /// time_to_wait: lbolt plus ticks.
-    fn time_to_wait(to: *mut clock_t, count: clock_t) {
-        // SAFETY: the driver's promise.
-        unsafe { store(to, lbolt().saturating_add(count)) };
+    fn time_to_wait(to: Out<clock_t>, count: clock_t) {
+        to.set(lbolt().saturating_add(count));
     }
     /// timeout(9F).
     fn timeout(func: Option<unsafe extern "C-unwind" fn(*mut c_void)>, arg: *mut c_void, count: clock_t) -> timeout_id_t {
@@ -270,94 +265,85 @@ ddi! {
     /// ddi_taskq_create(9F).
     fn ddi_taskq_create(
         _dip: *mut dev_info_t,
-        name: *const c_char,
+        name: Text,
         threads: c_int,
         _priority: pri_t,
         _flags: u32,
     ) -> *mut ddi_taskq_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         new_queue(&name, threads).cast()
     }
     /// ddi_taskq_dispatch(9F).
     fn ddi_taskq_dispatch(
-        tq: *mut ddi_taskq_t,
+        tq: Queue<ddi_taskq_t>,
         func: Option<unsafe extern "C-unwind" fn(*mut c_void)>,
         arg: *mut c_void,
         _flags: u32,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        if unsafe { dispatch(tq.cast(), func, arg) } { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
+        if dispatch(tq, func, arg) { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
     }
     /// ddi_taskq_destroy(9F).
     fn ddi_taskq_destroy(tq: *mut ddi_taskq_t) {
         destroy_queue(tq.cast(), "ddi_taskq_destroy");
     }
     /// ddi_taskq_wait(9F).
-    fn ddi_taskq_wait(tq: *mut ddi_taskq_t) {
+    fn ddi_taskq_wait(tq: Queue<ddi_taskq_t>) {
         sync::may_block("ddi_taskq_wait", "ddi_taskq_wait", "taskq(9F)");
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.wait();
+        tq.there().wait();
     }
     /// ddi_taskq_suspend(9F).
-    fn ddi_taskq_suspend(tq: *mut ddi_taskq_t) {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.suspend();
+    fn ddi_taskq_suspend(tq: Queue<ddi_taskq_t>) {
+        tq.there().suspend();
     }
     /// ddi_taskq_resume(9F).
-    fn ddi_taskq_resume(tq: *mut ddi_taskq_t) {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.resume();
+    fn ddi_taskq_resume(tq: Queue<ddi_taskq_t>) {
+        tq.there().resume();
     }
     /// ddi_taskq_suspended(9F).
-    fn ddi_taskq_suspended(tq: *mut ddi_taskq_t) -> ddi_sys::boolean_t {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.suspended().into()
+    fn ddi_taskq_suspended(tq: Queue<ddi_taskq_t>) -> ddi_sys::boolean_t {
+        tq.there().suspended().into()
     }
     /// taskq_create.
     fn taskq_create(
-        name: *const c_char,
+        name: Text,
         threads: c_int,
         _priority: pri_t,
         _min: c_int,
         _max: c_int,
         _flags: u32,
     ) -> *mut taskq_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         new_queue(&name, threads).cast()
     }
     /// taskq_create_proc: the same with threads of a process of the kernel's.
-    @private fn taskq_create_proc(
-        name: *const c_char,
+    fn taskq_create_proc(
+        name: Text,
         threads: c_int,
         _priority: pri_t,
         _min: c_int,
         _max: c_int,
-        _proc: *mut c_void,
+        _proc: *mut proc_t,
         _flags: u32,
     ) -> *mut taskq_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         new_queue(&name, threads).cast()
     }
     /// taskq_create_sysdc: the same in another scheduling class.
-    @private fn taskq_create_sysdc(
-        name: *const c_char,
+    fn taskq_create_sysdc(
+        name: Text,
         threads: c_int,
         _min: c_int,
         _max: c_int,
-        _proc: *mut c_void,
+        _proc: *mut proc_t,
         _duty: u32,
         _flags: u32,
     ) -> *mut taskq_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         new_queue(&name, threads).cast()
     }
     /// taskq_create_instance: the same with an instance number.
-    @private fn taskq_create_instance(
-        name: *const c_char,
+    fn taskq_create_instance(
+        name: Text,
         _instance: c_int,
         threads: c_int,
         _priority: pri_t,
@@ -365,43 +351,36 @@ ddi! {
         _max: c_int,
         _flags: u32,
     ) -> *mut taskq_t {
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
+        let name = name.text();
         new_queue(&name, threads).cast()
     }
     /// taskq_dispatch: 0 when it failed.
-    fn taskq_dispatch(tq: *mut taskq_t, func: task_func_t, arg: *mut c_void, _flags: u32) -> taskqid_t {
-        // SAFETY: the driver's promise.
-        unsafe { dispatch(tq.cast(), func, arg) }.into()
+    fn taskq_dispatch(tq: Queue<taskq_t>, func: task_func_t, arg: *mut c_void, _flags: u32) -> taskqid_t {
+        dispatch(tq, func, arg).into()
     }
     /// taskq_destroy.
     fn taskq_destroy(tq: *mut taskq_t) {
         destroy_queue(tq.cast(), "taskq_destroy");
     }
     /// taskq_wait.
-    fn taskq_wait(tq: *mut taskq_t) {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.wait();
+    fn taskq_wait(tq: Queue<taskq_t>) {
+        tq.there().wait();
     }
     /// taskq_suspend.
-    fn taskq_suspend(tq: *mut taskq_t) {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.suspend();
+    fn taskq_suspend(tq: Queue<taskq_t>) {
+        tq.there().suspend();
     }
     /// taskq_resume.
-    fn taskq_resume(tq: *mut taskq_t) {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.resume();
+    fn taskq_resume(tq: Queue<taskq_t>) {
+        tq.there().resume();
     }
     /// taskq_suspended.
-    fn taskq_suspended(tq: *mut taskq_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { queue(tq) }.suspended().into()
+    fn taskq_suspended(tq: Queue<taskq_t>) -> c_int {
+        tq.there().suspended().into()
     }
     /// taskq_member: is the thread (only the calling one can be asked for) one of the queue's?
-    fn taskq_member(tq: *mut taskq_t, kthread: *mut kthread_t) -> c_int {
-        // SAFETY: the driver's promise.
-        (kthread as usize == thread::kthread() && unsafe { queue(tq) }.has_thread(thread::id())).into()
+    fn taskq_member(tq: Queue<taskq_t>, kthread: *mut kthread_t) -> c_int {
+        (kthread as usize == thread::kthread() && tq.there().has_thread(thread::id())).into()
     }
 
     /// thread_create: a kernel thread that runs `func(arg)`.
@@ -485,11 +464,11 @@ ddi! {
         client::current().is_some().into()
     }
     /// ddi_enter_critical(9F): interrupts are threads here; nothing to block.
-    @private fn ddi_enter_critical() -> u32 {
+    fn ddi_enter_critical() -> u32 {
         0
     }
     /// ddi_exit_critical(9F).
-    @private fn ddi_exit_critical(_level: u32) {}
+    fn ddi_exit_critical(_level: u32) {}
 }
 
 #[cfg(test)]
@@ -506,41 +485,28 @@ mod tests {
     fn timeouts_tasks_and_periodics_run() {
         let (sender, receiver) = channel::<Context>();
         let arg = (&raw const sender).cast_mut().cast();
-        // SAFETY: the sender lives to the end of the test, here and below.
-        unsafe { ddi_sys::timeout(Some(send), arg, 0) };
+        driver!(ddi_sys::timeout(Some(send), arg, 0));
         assert_eq!(receiver.recv(), Ok(Context::Timeout));
-        // SAFETY: as above.
-        let never = unsafe { ddi_sys::timeout(Some(send), arg, 100_000) };
-        // SAFETY: a timeout's id.
-        assert!(unsafe { ddi_sys::untimeout(never) } > 99_000);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::untimeout(never) }, -1);
-        // SAFETY: a name, and a function that may be called.
-        let tq = unsafe { ddi_sys::ddi_taskq_create(std::ptr::null_mut(), c"q".as_ptr(), 1, 0, 0) };
-        // SAFETY: a live queue, here and below.
-        assert_eq!(unsafe { ddi_sys::ddi_taskq_dispatch(tq, Some(send), arg, 0) }, 0);
-        // SAFETY: as above.
-        unsafe { ddi_sys::ddi_taskq_wait(tq) };
+        let never = driver!(ddi_sys::timeout(Some(send), arg, 100_000));
+        assert!(driver!(ddi_sys::untimeout(never)) > 99_000);
+        assert_eq!(driver!(ddi_sys::untimeout(never)), -1);
+        let tq = driver!(ddi_sys::ddi_taskq_create(std::ptr::null_mut(), c"q".as_ptr(), 1, 0, 0));
+        assert_eq!(driver!(ddi_sys::ddi_taskq_dispatch(tq, Some(send), arg, 0)), 0);
+        driver!(ddi_sys::ddi_taskq_wait(tq));
         assert_eq!(receiver.try_recv(), Ok(Context::Kernel));
-        // SAFETY: as above; not used again.
-        unsafe { ddi_sys::ddi_taskq_destroy(tq) };
-        // SAFETY: as above.
-        let periodic = unsafe { ddi_sys::ddi_periodic_add(Some(send), arg, 1, 0) };
+        driver!(ddi_sys::ddi_taskq_destroy(tq));
+        let periodic = driver!(ddi_sys::ddi_periodic_add(Some(send), arg, 1, 0));
         assert_eq!((receiver.recv(), receiver.recv()), (Ok(Context::Kernel), Ok(Context::Kernel)));
-        // SAFETY: a periodic's id.
-        unsafe { ddi_sys::ddi_periodic_delete(periodic) };
+        driver!(ddi_sys::ddi_periodic_delete(periodic));
         while receiver.try_recv().is_ok() {}
         assert!(receiver.recv_timeout(Duration::from_millis(25)).is_err());
     }
 
     #[test]
     fn ticks_round_up() {
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::drv_usectohz(1) }, 1);
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::drv_usectohz(10_001) }, 2);
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { ddi_sys::drv_hztousec(3) }, 30_000);
+        assert_eq!(driver!(ddi_sys::drv_usectohz(1)), 1);
+        assert_eq!(driver!(ddi_sys::drv_usectohz(10_001)), 2);
+        assert_eq!(driver!(ddi_sys::drv_hztousec(3)), 30_000);
         assert_eq!(ticks(-5), Duration::ZERO);
     }
 }

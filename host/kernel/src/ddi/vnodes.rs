@@ -8,15 +8,16 @@
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_process::physmem::PAGE_SIZE;
-use ddi_sys::{cred_t, kmutex_t, page};
+use ddi_sys::{cred_t, fs_operation_def, kmutex_t, page, vnode_t, vnodeops_t};
 use parking_lot::Mutex;
 use segdev::Pfn;
 
-use super::{bytes, pages, sync};
+use super::args::{Argument, Memory, Out, Text, Word};
+use super::{pages, sync};
 use crate::board::report;
 use crate::kern::image::Image;
 use crate::vm::client;
@@ -79,46 +80,88 @@ type Inactive = unsafe extern "C-unwind" fn(*mut c_void, *mut cred_t, *mut c_voi
 
 /// One element of a driver's template of operations: the name and the function.
 #[repr(C)]
+#[derive(Clone, Copy)]
 struct Definition {
     name: *const c_char,
     function: usize,
 }
 
-/// The vnode's function of this name.
-fn operation(vnode: usize, name: &str) -> Option<usize> {
-    // SAFETY: the caller has a live vnode.
-    let ops = unsafe { ((vnode + V_OP) as *const usize).read() };
-    OPS.lock().get(&ops)?.get(name).copied()
+/// A vnode.
+///
+/// # Invariants
+/// The address of a `struct vnode` that is there as long as this value is used: of a driver's argument until the function returns, of one that is kept as long as
+/// it is held. It begins with its lock; drivers change it at any time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vnode(usize);
+
+impl Argument for Vnode {
+    type C = *mut ddi_sys::vnode;
+
+    unsafe fn of(c: *mut ddi_sys::vnode) -> Self {
+        Vnode(c as usize)
+    }
+}
+
+impl Vnode {
+    fn word(&self, offset: usize) -> &AtomicUsize {
+        // SAFETY: the invariant; the offset is one of the constants above.
+        unsafe { AtomicUsize::from_ptr((self.0 + offset) as *mut usize) }
+    }
+
+    /// `v_pages`, the list of its pages.
+    pub(super) fn pages(&self) -> &AtomicUsize {
+        self.word(V_PAGES)
+    }
+
+    /// Returns the address.
+    pub(super) fn address(self) -> usize {
+        self.0
+    }
+
+    fn references(&self) -> &AtomicU32 {
+        // SAFETY: the invariant.
+        unsafe { AtomicU32::from_ptr((self.0 + V_COUNT) as *mut u32) }
+    }
+
+    /// The function of this name.
+    fn operation(&self, name: &str) -> Option<usize> {
+        OPS.lock().get(&self.word(V_OP).load(Ordering::Relaxed))?.get(name).copied()
+    }
+
+    /// Changes its reference count under its lock; the new count.
+    fn count(&self, change: i32) -> u32 {
+        // SAFETY: a vnode begins with its lock.
+        let lock: Word<'_, kmutex_t> = unsafe { Argument::of(self.0 as *mut kmutex_t) };
+        sync::enter(lock);
+        let new = self.references().load(Ordering::Relaxed).wrapping_add_signed(change);
+        if new > 0 {
+            self.references().store(new, Ordering::Relaxed);
+        }
+        sync::exit(lock);
+        new
+    }
+
+    /// Takes a reference back; the last one makes the vnode inactive.
+    fn release(self) {
+        if self.count(-1) > 0 {
+            return;
+        }
+        let Some(f) = self.operation("inactive") else { return };
+        // SAFETY: the driver's inactive operation.
+        let f = unsafe { std::mem::transmute::<usize, Inactive>(f) };
+        // SAFETY: a live vnode that nobody else refers to.
+        unsafe { f(self.0 as *mut c_void, cred(), null_mut()) };
+    }
 }
 
 fn cred() -> *mut cred_t {
     client::current().map_or(null_mut(), |c| c.image().cred() as *mut cred_t)
 }
 
-/// Changes a vnode's reference count under its lock; the new count.
-///
-/// # Safety
-/// `vnode` is live.
-unsafe fn count(vnode: usize, change: i32) -> u32 {
-    let lock = vnode as *mut kmutex_t;
-    let at = (vnode + V_COUNT) as *mut u32;
-    // SAFETY: a vnode begins with its lock.
-    unsafe { sync::mutex_enter(lock) };
-    // SAFETY: the caller's promise, under the vnode's lock.
-    let new = unsafe { at.read() }.wrapping_add_signed(change);
-    if new > 0 {
-        // SAFETY: as above.
-        unsafe { at.write(new) };
-    }
-    // SAFETY: as above.
-    unsafe { sync::mutex_exit(lock) };
-    new
-}
-
 /// What a mapping of a vnode maps.
 #[derive(Debug)]
 pub struct VnodePages {
-    vnode: usize,
+    vnode: Vnode,
     /// as_map has succeeded: the vnode is told when the mapping goes.
     live: AtomicBool,
     /// Offset in the vnode of the mapping's first byte.
@@ -133,7 +176,7 @@ impl VnodePages {
         if !VNODES.lock().contains_key(&vnode) {
             return None;
         }
-        let pages = Arc::new(VnodePages { vnode, live: AtomicBool::new(false), base, len });
+        let pages = Arc::new(VnodePages { vnode: Vnode(vnode), live: AtomicBool::new(false), base, len });
         pages.hold();
         Some(pages)
     }
@@ -145,8 +188,7 @@ impl VnodePages {
 
     /// Takes the hold of a mapping back that was not made: the vnode stays its driver's.
     pub(crate) fn give_up(&self) {
-        // SAFETY: the hold of `new`; the driver has another.
-        unsafe { count(self.vnode, -1) };
+        self.vnode.count(-1);
     }
 }
 
@@ -156,13 +198,12 @@ impl Pager for VnodePages {
     }
 
     fn frame(&self, off: u64) -> Option<Pfn> {
-        let found = pages::find(self.vnode, self.base + off / PAGE_SIZE * PAGE_SIZE)?;
+        let found = pages::find(self.vnode.address(), self.base + off / PAGE_SIZE * PAGE_SIZE)?;
         crate::vm::frames::frame(found)
     }
 
     fn hold(&self) {
-        // SAFETY: held by this value already, or live by the lookup in `new`.
-        unsafe { count(self.vnode, 1) };
+        self.vnode.count(1);
     }
 
     fn is_live(&self) -> bool {
@@ -170,16 +211,15 @@ impl Pager for VnodePages {
     }
 
     fn release(&self) {
-        // SAFETY: a hold of `hold`.
-        unsafe { vn_rele(self.vnode as *mut ddi_sys::vnode) };
+        self.vnode.release();
     }
 
     fn getpage(&self, off: u64, address: u64, rw: c_int) -> c_int {
-        let Some(f) = operation(self.vnode, "getpage") else { return ENOSYS };
+        let Some(f) = self.vnode.operation("getpage") else { return ENOSYS };
         // SAFETY: the driver's getpage operation.
         let f = unsafe { std::mem::transmute::<usize, Getpage>(f) };
         let (mut prot, mut list) = (0, [null_mut::<page>(); 2]);
-        let (vp, at) = (self.vnode as *mut c_void, address as *mut c_char);
+        let (vp, at) = (self.vnode.address() as *mut c_void, address as *mut c_char);
         // SAFETY: one page, with room for it and the end of the list.
         let error = unsafe {
             let (to, size) = (list.as_mut_ptr(), PAGE_SIZE as usize);
@@ -192,8 +232,7 @@ impl Pager for VnodePages {
             return EFAULT;
         }
         // The page stays the vnode's; its lock was only for us.
-        // SAFETY: the page that getpage gave, locked.
-        unsafe { pages::page_unlock(list[0]) };
+        pages::release(list[0]);
         0
     }
 
@@ -207,22 +246,22 @@ impl Pager for VnodePages {
 }
 
 /// Tells a driver's vnode of a new mapping: 0 or an errno.
-pub(crate) fn addmap(vnode: usize, off: u64, space: usize, address: u64, len: u64, prot: u8) -> c_int {
-    let Some(f) = operation(vnode, "addmap") else { return 0 };
+pub(crate) fn addmap(vnode: Vnode, off: u64, space: usize, address: u64, len: u64, prot: u8) -> c_int {
+    let Some(f) = vnode.operation("addmap") else { return 0 };
     // SAFETY: the driver's addmap operation.
     let f = unsafe { std::mem::transmute::<usize, Addmap>(f) };
-    let (vp, space) = (vnode as *mut c_void, space as *mut c_void);
+    let (vp, space) = (vnode.address() as *mut c_void, space as *mut c_void);
     let at = address as *mut c_char;
     // SAFETY: a live vnode and an address space.
     unsafe { f(vp, off as i64, space, at, len as usize, prot, prot, 1, cred(), null_mut()) }
 }
 
 /// Tells a driver's vnode that a mapping goes.
-pub(crate) fn delmap(vnode: usize, off: u64, space: usize, address: u64, len: u64) {
-    let Some(f) = operation(vnode, "delmap") else { return };
+pub(crate) fn delmap(vnode: Vnode, off: u64, space: usize, address: u64, len: u64) {
+    let Some(f) = vnode.operation("delmap") else { return };
     // SAFETY: the driver's delmap operation.
     let f = unsafe { std::mem::transmute::<usize, Delmap>(f) };
-    let (vp, space) = (vnode as *mut c_void, space as *mut c_void);
+    let (vp, space) = (vnode.address() as *mut c_void, space as *mut c_void);
     let at = address as *mut c_char;
     // SAFETY: a live vnode and an address space.
     unsafe { f(vp, off as i64, space, at, len as usize, 7, 7, 1, cred(), null_mut()) };
@@ -230,82 +269,63 @@ pub(crate) fn delmap(vnode: usize, off: u64, space: usize, address: u64, len: u6
 
 /// A device's vnode ([`crate::vm::behind`]), with one reference more.
 pub(crate) fn held(vnode: usize) -> usize {
-    // SAFETY: vnodes of devices stay.
-    unsafe { count(vnode, 1) };
+    // Vnodes of devices stay.
+    Vnode(vnode).count(1);
     vnode
 }
 
 ddi! {
     /// vn_alloc: a vnode with one reference.
-    @private fn vn_alloc(_flags: c_int) -> *mut c_void {
+    fn vn_alloc(_flags: c_int) -> *mut vnode_t {
         let image: Box<VnodeImage> = Image::new();
         let address = image.address();
         image.set32(V_COUNT, 1);
         VNODES.lock().insert(address, image);
-        address as *mut c_void
+        address as *mut vnode_t
     }
     /// vn_free.
-    @private fn vn_free(vnode: *mut c_void) {
+    fn vn_free(vnode: *mut vnode_t) {
         if VNODES.lock().remove(&(vnode as usize)).is_none() {
             report::mistake("vn_free", &format!("{vnode:p} is not a vnode, or it has been freed"), "vn_free");
         }
     }
     /// vn_reinit: as new.
-    @private fn vn_reinit(vnode: *mut c_void) {
-        // SAFETY: the driver's promise: a vnode.
-        unsafe { vnode.cast::<u8>().write_bytes(0, 256) };
-        // SAFETY: as above.
-        unsafe { ((vnode as usize + V_COUNT) as *mut u32).write(1) };
+    fn vn_reinit(vnode: Memory<vnode_t>) {
+        vnode.sized(size_of::<VnodeImage>()).fill(0);
+        vnode.cast::<u32>().set_element(V_COUNT / 4, 1);
     }
     /// vn_rele: the last reference makes the vnode inactive.
-    fn vn_rele(vnode: *mut ddi_sys::vnode) {
-        let vnode = vnode.cast::<c_void>();
-        // SAFETY: the driver's promise: a reference of its own.
-        if unsafe { count(vnode as usize, -1) } > 0 {
-            return;
-        }
-        let Some(f) = operation(vnode as usize, "inactive") else { return };
-        // SAFETY: the driver's inactive operation.
-        let f = unsafe { std::mem::transmute::<usize, Inactive>(f) };
-        // SAFETY: a live vnode that nobody else refers to.
-        unsafe { f(vnode, cred(), null_mut()) };
+    fn vn_rele(vnode: Vnode) {
+        vnode.release();
     }
     /// vn_setops.
-    @private fn vn_setops(vnode: *mut c_void, ops: *mut c_void) {
-        // SAFETY: the driver's promise.
-        unsafe { ((vnode as usize + V_OP) as *mut usize).write(ops as usize) };
+    fn vn_setops(vnode: Vnode, ops: *mut vnodeops_t) {
+        vnode.word(V_OP).store(ops as usize, Ordering::Relaxed);
     }
     /// vn_getops.
-    @private fn vn_getops(vnode: *mut c_void) -> *mut c_void {
-        // SAFETY: the driver's promise.
-        unsafe { ((vnode as usize + V_OP) as *const usize).read() as *mut c_void }
+    fn vn_getops(vnode: Vnode) -> *mut vnodeops_t {
+        vnode.word(V_OP).load(Ordering::Relaxed) as *mut vnodeops_t
     }
     /// vn_make_ops: operations by name, of a template that ends with NULL.
-    @private fn vn_make_ops(_name: *const c_char, template: *const c_void, to: *mut *mut c_void) -> c_int {
-        let mut table = HashMap::new();
-        let mut at = template.cast::<Definition>();
-        if at.is_null() || to.is_null() {
+    fn vn_make_ops(_name: *const c_char, template: Memory<fs_operation_def, *const fs_operation_def>, to: Out<*mut vnodeops_t>) -> c_int {
+        if template.is_null() || to.is_null() {
             return EINVAL;
         }
-        loop {
-            // SAFETY: the driver's template, up to its end.
-            let definition = unsafe { at.read() };
-            if definition.name.is_null() {
-                break;
-            }
-            // SAFETY: the driver's promise.
-            let name = unsafe { bytes(definition.name) };
-            table.insert(String::from_utf8_lossy(name).into_owned(), definition.function);
-            at = at.wrapping_add(1);
+        let template = template.cast::<Definition>();
+        let definitions = (0..).map(|i| template.element(i)).take_while(|definition| !definition.name.is_null());
+        let mut table = HashMap::new();
+        for definition in definitions {
+            // SAFETY: the driver's promise: a string.
+            let name: Text<'_> = unsafe { Argument::of(definition.name) };
+            table.insert(name.text(), definition.function);
         }
         let handle = Box::into_raw(Box::new([0u64; 64])) as usize;
         OPS.lock().insert(handle, table);
-        // SAFETY: the driver's promise.
-        unsafe { to.write(handle as *mut c_void) };
+        to.put(handle as *mut vnodeops_t);
         0
     }
     /// vn_freevnodeops.
-    @private fn vn_freevnodeops(ops: *mut c_void) {
+    fn vn_freevnodeops(ops: *mut vnodeops_t) {
         if OPS.lock().remove(&(ops as usize)).is_none() {
             return report::mistake("vn_freevnodeops", &format!("{ops:p} is not of vn_make_ops"), "vn_freevnodeops");
         }
