@@ -12,6 +12,7 @@
 //! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
 //! | [`Memory`] | `void *` | memory of the length that the manual page says, initialised where it is read; processes and devices may change it at any time |
 //! | [`Object`] | `T *` | NULL, or what the host gave it, not given back yet |
+//! | `Option` of a [`Structure`] | `T *` | NULL, or a structure of this type that lives |
 //! | [`Word`] | `T *` | a lock of eight aligned bytes, used as a lock only |
 
 use std::ffi::{CStr, c_char, c_void};
@@ -20,6 +21,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use ddi_sys::{kmutex_t, krwlock_t, ksema_t};
+
+use crate::kern::fields::Structure;
 
 /// An argument of a DDI function.
 pub trait Argument: Sized {
@@ -82,6 +85,15 @@ functions!(A B C);
 functions!(A B C D);
 functions!(A B C D E);
 functions!(A B C D E F);
+
+impl<S: Structure> Argument for Option<S> {
+    type C = *mut S::C;
+
+    unsafe fn of(c: *mut S::C) -> Self {
+        // SAFETY: the caller's promise: what the manual page asks for is what the invariants of the type say.
+        unsafe { S::at(c) }
+    }
+}
 
 /// A pointer as C has it: `*const T` or `*mut T`.
 pub trait Pointer<T> {
@@ -239,11 +251,19 @@ impl<T: Copy, P> InOut<'_, T, P> {
 /// # Invariants
 /// Valid for `'a` for as many bytes as the manual page of the function says; initialised where the function reads. Others may change it at any time, so it is
 /// copied, and never seen through a reference.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Memory<'a, T = c_void, P = *mut T> {
     at: *mut T,
     _of: PhantomData<(&'a T, P)>,
 }
+
+impl<T, P> Clone for Memory<'_, T, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, P> Copy for Memory<'_, T, P> {}
 
 impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
     type C = P;
@@ -253,7 +273,7 @@ impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
     }
 }
 
-impl<T, P> Memory<'_, T, P> {
+impl<'a, T, P> Memory<'a, T, P> {
     /// Returns whether it is NULL.
     pub fn is_null(self) -> bool {
         self.at.is_null()
@@ -262,6 +282,11 @@ impl<T, P> Memory<'_, T, P> {
     /// Returns the pointer.
     pub fn pointer(self) -> *mut T {
         self.at
+    }
+
+    /// Returns it as memory for something else.
+    pub fn cast<U>(self) -> Memory<'a, U> {
+        Memory { at: self.at.cast(), _of: PhantomData }
     }
 
     /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.
@@ -313,6 +338,11 @@ impl<T, C, P: Pointer<C>> Argument for Object<'_, T, C, P> {
 }
 
 impl<'a, T: Sync, C, P> Object<'a, T, C, P> {
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at.cast_mut()
+    }
+
     /// Returns the object; None for NULL.
     pub fn get(self) -> Option<&'a T> {
         // SAFETY: the invariant.

@@ -31,6 +31,14 @@ fn allocate(size: usize, align: usize, flags: c_int, zeroed: bool) -> *mut c_voi
     address.cast()
 }
 
+/// Returns bytes in new kernel memory, as kmem_alloc with KM_SLEEP; NULL for none.
+pub fn copied(bytes: &[u8]) -> *mut u8 {
+    let to: *mut u8 = alloc(bytes.len(), ddi_sys::KM_SLEEP).cast();
+    // SAFETY: that much was allocated; nothing is copied when it is nothing.
+    unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    to
+}
+
 /// kmem_free, called as `function`.
 pub fn free(address: *mut c_void, size: usize, function: &str) {
     if address.is_null() && size == 0 {
