@@ -6,7 +6,8 @@
 
 use std::ffi::{c_int, c_void};
 
-use ddi_sys::{buf, uio_t};
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_sys::{EINVAL, ENOMEM, ENXIO, buf, uio_t};
 
 use crate::ddi::bufs::{biowait, freerbuf, getrbuf};
 use crate::ddi::user::uiomove;
@@ -14,9 +15,6 @@ use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
 
-const ENXIO: c_int = 6;
-const EINVAL: c_int = 22;
-const ENOMEM: c_int = 12;
 /// Bytes of a block that the kernel's cache holds (MAXBSIZE).
 const BLOCK: u64 = 8192;
 /// Bytes of the blocks that `b_blkno` counts.
@@ -71,7 +69,7 @@ fn transfer(driver: &Driver, dev: u64, off: u64, memory: *mut u8, len: u64, writ
 /// # Safety
 /// `uio` is valid.
 pub unsafe fn read_write(driver: &Driver, node: &Node, dev: u64, uio: *mut uio_t, write: bool) -> c_int {
-    let memory = heap::allocate(BLOCK as usize, 4096, true);
+    let memory = heap::allocate(BLOCK as usize, PAGE_SIZE as usize, true);
     if memory.is_null() {
         return ENOMEM;
     }

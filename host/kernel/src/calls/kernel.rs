@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use ddi_process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
-use ddi_sys::{iovec, lloff, uio_t};
+use ddi_sys::{EINTR, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
 use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
@@ -33,11 +33,6 @@ use crate::kern::thread::{self, Context};
 use crate::pci;
 use crate::vm::client::{self, Entry};
 use crate::vm::{framework, storm};
-
-const ENXIO: c_int = 6;
-const EINTR: c_int = 4;
-const ENODEV: c_int = 19;
-const EIO: c_int = 5;
 
 /// Is there a device of a driver?
 pub fn any_device() -> bool {

@@ -170,7 +170,7 @@ pub(super) fn heap() -> *mut vmem_t {
             c"heap".as_ptr(),
             base,
             crate::vm::kva::SIZE,
-            4096,
+            ddi_process::physmem::PAGE_SIZE as usize,
             None,
             None,
             null_mut(),

@@ -183,11 +183,11 @@ ddi! {
     }
     /// kmem_avail: bytes that could be allocated.
     fn kmem_avail() -> usize {
-        super::data::freemem as usize * 4096
+        super::data::freemem as usize * ddi_process::physmem::PAGE_SIZE as usize
     }
     /// kmem_maxavail: the same.
     fn kmem_maxavail() -> usize {
-        super::data::freemem as usize * 4096
+        super::data::freemem as usize * ddi_process::physmem::PAGE_SIZE as usize
     }
     /// kmem_debugging: is memory guarded (`--check`)?
     fn kmem_debugging() -> c_int {

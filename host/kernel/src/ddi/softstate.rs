@@ -132,7 +132,7 @@ impl<K: Hash + Eq> States<K> {
     }
 }
 
-const EINVAL: c_int = 22;
+use ddi_sys::EINVAL;
 
 /// # Safety
 /// `state` is what an anchor holds: NULL or a live `States<K>`.

@@ -60,8 +60,7 @@ fn number(text: &[u8], base: c_int) -> Option<(u64, bool, usize, bool)> {
     (count > 0).then_some((value, negative, i + count, over))
 }
 
-const EINVAL: c_int = 22;
-const ERANGE: c_int = 34;
+use ddi_sys::{EINVAL, ERANGE};
 
 /// # Safety
 /// As ddi_strtol(9F): a string, and places to store.

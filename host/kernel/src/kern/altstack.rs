@@ -5,9 +5,11 @@
 
 use std::ptr::null_mut;
 
+use ddi_process::physmem::PAGE_SIZE;
+
 /// Room for a report: it reads symbols and formats text.
 const LEN: usize = 512 << 10;
-const GUARD: usize = 4096;
+const GUARD: usize = PAGE_SIZE as usize;
 
 /// The calling thread's stack for signals; its memory goes with it.
 #[derive(Debug)]

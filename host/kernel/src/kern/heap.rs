@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::Mutex;
 
 use super::trace::Trace;
@@ -48,7 +49,7 @@ pub struct Freed {
 }
 
 const SHARDS: usize = 16;
-const PAGE: usize = 4096;
+const PAGE: usize = PAGE_SIZE as usize;
 /// Freed buffers kept unmapped in check mode.
 const KEPT: usize = 4096;
 /// Guarded buffers at once; beyond, buffers have no pages of their own (the number of mappings is limited).

@@ -108,7 +108,7 @@ pub(crate) mod tests {
             dma_attr_addr_lo: 0,
             dma_attr_addr_hi: u64::MAX,
             dma_attr_count_max: u64::MAX,
-            dma_attr_align: 4096,
+            dma_attr_align: PAGE_SIZE,
             dma_attr_burstsizes: 1,
             dma_attr_minxfer: 1,
             dma_attr_maxxfer: u64::MAX,

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ddi_krtld::Region;
+use ddi_process::physmem::PAGE_SIZE;
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch;
@@ -242,7 +243,7 @@ fn fetch(address: usize) -> String {
 fn used_up(address: usize, sp: usize) -> bool {
     const NEAR: usize = 1 << 20;
     let Some(stack) = super::calls::stack() else { return false };
-    let end = stack.start + 4096;
+    let end = stack.start + PAGE_SIZE as usize;
     (end.saturating_sub(NEAR)..end).contains(&address) && sp < stack.start + NEAR.min(stack.len())
 }
 

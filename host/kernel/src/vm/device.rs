@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddi_process::physmem::PAGE_SIZE;
-use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
+use ddi_sys::{EIO, ENXIO, devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::cookie::{self, Handle, Object};
@@ -20,10 +20,6 @@ use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::kern::opens;
-
-/// What a call that panicked returns to the framework.
-const EIO: c_int = 5;
-const ENXIO: c_int = 6;
 
 /// A driver's function that returns the frame of an offset, as mmap(9E) does.
 pub type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
-use ddi_sys::{caddr_t, faultcode_t, seg, seg_ops};
+use ddi_sys::{EAGAIN, EDEADLK, EINTR, EIO, ENOMEM, caddr_t, faultcode_t, seg, seg_ops};
 use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 use super::client::{Client, Entry};
@@ -24,11 +24,6 @@ use crate::board::report;
 use crate::kern::entry;
 use crate::kern::{clock, lock};
 
-const EIO: c_int = 5;
-const EINTR: c_int = 4;
-const ENOMEM: c_int = 12;
-const EAGAIN: c_int = 11;
-const EDEADLK: c_int = 45;
 /// A tick of the clock, for which the kernel waits before it tries a fault again.
 const TICK: Duration = Duration::from_millis(10);
 

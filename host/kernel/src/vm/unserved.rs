@@ -91,7 +91,7 @@ impl Instead {
 
 /// A driver's access callback has returned `result` for an access at `address`, by the calling thread's process; `served` says whether it loaded something.
 pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
-    const EINTR: i32 = 4;
+    use ddi_sys::EINTR;
     let pid = thread::process().map_or(0, |process| process.pid);
     let page = (pid, address / ddi_process::physmem::PAGE_SIZE);
     if result == 0 && served {
