@@ -2,8 +2,12 @@
 
 use std::io;
 
-// Up to 34, Linux's numbers are illumos's.
+// The numbers below 35 are Linux's, too.
 pub use libc::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
+/// `ENOTSUP` on illumos.
+const ENOTSUP: i32 = 48;
+/// `ENOSYS` on illumos.
+const ENOSYS: i32 = 89;
 
 /// Numbers for which illumos has other words than Linux.
 const OWN: &[(i32, &str)] = &[

@@ -125,14 +125,19 @@ pub enum Model {
     Lp64 = 0x0020_0000,
 }
 
-impl std::str::FromStr for Model {
-    type Err = String;
+/// A data model that there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown data model: {0} (use lp64 or ilp32)")]
+pub struct UnknownModel(String);
 
-    fn from_str(s: &str) -> Result<Self, String> {
+impl std::str::FromStr for Model {
+    type Err = UnknownModel;
+
+    fn from_str(s: &str) -> Result<Self, UnknownModel> {
         match s {
             "lp64" => Ok(Model::Lp64),
             "ilp32" => Ok(Model::Ilp32),
-            _ => Err(format!("unknown data model: {s} (use lp64 or ilp32)")),
+            _ => Err(UnknownModel(s.to_owned())),
         }
     }
 }
