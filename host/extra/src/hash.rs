@@ -403,7 +403,9 @@ mod tests {
 
     #[test]
     fn strings_are_compared_by_content_and_freed() {
-        let key = |text: &CStr| -> mod_hash_key_t { memory::copied(text.to_bytes_with_nul()).cast() };
+        let key = |text: &CStr| -> mod_hash_key_t {
+            memory::copy_of(text.to_bytes_with_nul(), ddi_sys::KM_SLEEP).cast()
+        };
         let hash = Tested(Table::make(Kind::Text { owned: true }, None, None));
         assert_eq!((hash.insert(key(c"one"), 1), hash.insert(key(c"two"), 2)), (0, 0));
         let again = key(c"one");

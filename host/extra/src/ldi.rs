@@ -339,7 +339,7 @@ ddi! {
         let Some(h) = of(handle, "ldi_get_minor_name") else { return FAILURE };
         let minors = h.node.minors();
         let Some(minor) = minors.iter().find(|m| m.minor == h.dev as u32 && m.block == h.block) else { return FAILURE };
-        to.set(memory::copied(&[minor.name.as_bytes(), &[0]].concat()).cast());
+        to.set(memory::copy_of(&[minor.name.as_bytes(), &[0]].concat(), ddi_sys::KM_SLEEP).cast());
         SUCCESS
     }
     /// ldi_get_devid(9F): the one that the device's driver has registered.

@@ -37,12 +37,12 @@ fn read(devid: Given) -> Option<Devid> {
 
 /// Returns a string in new kernel memory.
 fn string(text: &[u8]) -> *mut c_char {
-    memory::copied(&[text, &[0]].concat()).cast()
+    memory::copy_of(&[text, &[0]].concat(), ddi_sys::KM_SLEEP).cast()
 }
 
 /// Returns an id in new kernel memory.
 fn copy(devid: &Devid) -> ddi_devid_t {
-    memory::copied(&devid.to_bytes()).cast()
+    memory::copy_of(&devid.to_bytes(), ddi_sys::KM_SLEEP).cast()
 }
 
 /// Frees a string of [`string`].
@@ -221,7 +221,7 @@ ddi! {
         }
         let list: Vec<u8> = found.iter().flat_map(|dev| dev.to_ne_bytes()).collect();
         count.set(found.len() as c_int);
-        to.set(memory::copied(&list).cast());
+        to.set(memory::copy_of(&list, ddi_sys::KM_SLEEP).cast());
         SUCCESS
     }
     /// ddi_lyr_free_devlist.

@@ -102,11 +102,11 @@ macro_rules! numbers {
                     }
                     #[doc = "nvlist_lookup_boolean(9F)."]
                     fn $lookup(list: Option<Head>, name: Text, to: Memory<$ty>) -> c_int {
-                        errno(lookup(list, name, ddi_sys::$kind, Some(to.cast()), None))
+                        errno(lookup(list, name, ddi_sys::$kind, Some(to.untyped()), None))
                     }
                     #[doc = "nvpair_value_byte(9F)."]
                     fn $value(pair: Option<LivePair>, to: Memory<$ty>) -> c_int {
-                        errno(value(pair, ddi_sys::$kind, Some(to.cast()), None))
+                        errno(value(pair, ddi_sys::$kind, Some(to.untyped()), None))
                     }
                 )*
             }
@@ -125,15 +125,15 @@ macro_rules! arrays {
                 $(
                     #[doc = "nvlist_add_boolean(9F)."]
                     fn $add(list: Option<Head>, name: Text, array: $in, nelem: c_uint) -> c_int {
-                        add(list, name, Elements::given(ddi_sys::$kind, nelem, array.cast::<c_char>()))
+                        add(list, name, Elements::given(ddi_sys::$kind, nelem, array.untyped()))
                     }
                     #[doc = "nvlist_lookup_boolean(9F)."]
                     fn $lookup(list: Option<Head>, name: Text, to: Memory<$out>, nelem: Out<c_uint>) -> c_int {
-                        errno(lookup(list, name, ddi_sys::$kind, Some(to.cast()), Some(nelem)))
+                        errno(lookup(list, name, ddi_sys::$kind, Some(to.untyped()), Some(nelem)))
                     }
                     #[doc = "nvpair_value_byte(9F)."]
                     fn $value(pair: Option<LivePair>, to: Memory<$out>, nelem: Out<c_uint>) -> c_int {
-                        errno(value(pair, ddi_sys::$kind, Some(to.cast()), Some(nelem)))
+                        errno(value(pair, ddi_sys::$kind, Some(to.untyped()), Some(nelem)))
                     }
                 )*
             }
@@ -196,15 +196,15 @@ mod others {
         }
         /// nvlist_add_boolean(9F).
         fn nvlist_add_string(list: Option<Head>, name: Text, string: Memory<c_char, *const c_char>) -> c_int {
-            add(list, name, Elements::given(DATA_TYPE_STRING, 1, string.cast::<c_char>()))
+            add(list, name, Elements::given(DATA_TYPE_STRING, 1, string.untyped()))
         }
         /// nvlist_lookup_boolean(9F).
         fn nvlist_lookup_string(list: Option<Head>, name: Text, to: Memory<*mut c_char>) -> c_int {
-            errno(lookup(list, name, DATA_TYPE_STRING, Some(to.cast()), None))
+            errno(lookup(list, name, DATA_TYPE_STRING, Some(to.untyped()), None))
         }
         /// nvpair_value_byte(9F).
         fn nvpair_value_string(pair: Option<LivePair>, to: Memory<*mut c_char>) -> c_int {
-            errno(value(pair, DATA_TYPE_STRING, Some(to.cast()), None))
+            errno(value(pair, DATA_TYPE_STRING, Some(to.untyped()), None))
         }
         /// nvlist_add_boolean(9F).
         fn nvlist_add_nvlist(list: Option<Head>, name: Text, other: Memory<nvlist_t>) -> c_int {
@@ -212,11 +212,11 @@ mod others {
         }
         /// nvlist_lookup_boolean(9F).
         fn nvlist_lookup_nvlist(list: Option<Head>, name: Text, to: Memory<*mut nvlist_t>) -> c_int {
-            errno(lookup(list, name, DATA_TYPE_NVLIST, Some(to.cast()), None))
+            errno(lookup(list, name, DATA_TYPE_NVLIST, Some(to.untyped()), None))
         }
         /// nvpair_value_byte(9F).
         fn nvpair_value_nvlist(pair: Option<LivePair>, to: Memory<*mut nvlist_t>) -> c_int {
-            errno(value(pair, DATA_TYPE_NVLIST, Some(to.cast()), None))
+            errno(value(pair, DATA_TYPE_NVLIST, Some(to.untyped()), None))
         }
     }
 }

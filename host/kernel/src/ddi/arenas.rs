@@ -170,7 +170,7 @@ pub(super) fn heap() -> *mut vmem_t {
             c"heap".as_ptr(),
             base,
             crate::vm::kva::SIZE,
-            ddi_process::physmem::PAGE_SIZE as usize,
+            4096,
             None,
             None,
             null_mut(),

@@ -7,12 +7,12 @@
 //! | type | C | what the driver promises |
 //! | --- | --- | --- |
 //! | [`Text`] | `char *` | NULL, or a string with a NUL |
+//! | `Option` of a [`Structure`](crate::kern::fields::Structure) | `T *` | NULL, or a structure of this type that lives |
 //! | [`In`] | `T *` | NULL, or a `T` to read |
 //! | [`Out`] | `T *` | NULL, or room for a `T`, which may hold anything |
 //! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
 //! | [`Memory`] | `void *` | memory of the length that the manual page says, initialised where it is read; processes and devices may change it at any time |
 //! | [`Object`] | `T *` | NULL, or what the host gave it, not given back yet |
-//! | `Option` of a [`Structure`] | `T *` | NULL, or a structure of this type that lives |
 //! | [`Word`] | `T *` | a lock of eight aligned bytes, used as a lock only |
 
 use std::ffi::{CStr, c_char, c_void};
@@ -21,8 +21,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use ddi_sys::{kmutex_t, krwlock_t, ksema_t};
-
-use crate::kern::fields::Structure;
 
 /// An argument of a DDI function.
 pub trait Argument: Sized {
@@ -86,7 +84,7 @@ functions!(A B C D);
 functions!(A B C D E);
 functions!(A B C D E F);
 
-impl<S: Structure> Argument for Option<S> {
+impl<S: crate::kern::fields::Structure> Argument for Option<S> {
     type C = *mut S::C;
 
     unsafe fn of(c: *mut S::C) -> Self {
@@ -274,6 +272,11 @@ impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
 }
 
 impl<'a, T, P> Memory<'a, T, P> {
+    /// Returns the memory without the type of its elements.
+    pub fn untyped(self) -> Memory<'a> {
+        Memory { at: self.at.cast(), _of: PhantomData }
+    }
+
     /// Returns whether it is NULL.
     pub fn is_null(self) -> bool {
         self.at.is_null()
@@ -282,11 +285,6 @@ impl<'a, T, P> Memory<'a, T, P> {
     /// Returns the pointer.
     pub fn pointer(self) -> *mut T {
         self.at
-    }
-
-    /// Returns it as memory for something else.
-    pub fn cast<U>(self) -> Memory<'a, U> {
-        Memory { at: self.at.cast(), _of: PhantomData }
     }
 
     /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.

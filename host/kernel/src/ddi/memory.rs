@@ -31,12 +31,14 @@ fn allocate(size: usize, align: usize, flags: c_int, zeroed: bool) -> *mut c_voi
     address.cast()
 }
 
-/// Returns bytes in new kernel memory, as kmem_alloc with KM_SLEEP; NULL for none.
-pub fn copied(bytes: &[u8]) -> *mut u8 {
-    let to: *mut u8 = alloc(bytes.len(), ddi_sys::KM_SLEEP).cast();
-    // SAFETY: that much was allocated; nothing is copied when it is nothing.
-    unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    to
+/// kmem_alloc of a copy of some bytes; NULL if there is no memory, or there are none.
+pub fn copy_of(bytes: &[u8], flags: c_int) -> *mut c_void {
+    let at = alloc(bytes.len(), flags);
+    if !at.is_null() {
+        // SAFETY: that much was just allocated.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at.cast(), bytes.len()) };
+    }
+    at
 }
 
 /// kmem_free, called as `function`.
@@ -183,11 +185,11 @@ ddi! {
     }
     /// kmem_avail: bytes that could be allocated.
     fn kmem_avail() -> usize {
-        super::data::freemem as usize * ddi_process::physmem::PAGE_SIZE as usize
+        super::data::freemem as usize * 4096
     }
     /// kmem_maxavail: the same.
     fn kmem_maxavail() -> usize {
-        super::data::freemem as usize * ddi_process::physmem::PAGE_SIZE as usize
+        super::data::freemem as usize * 4096
     }
     /// kmem_debugging: is memory guarded (`--check`)?
     fn kmem_debugging() -> c_int {

@@ -15,7 +15,9 @@ use crate::board::report;
 use crate::kern::symbols::is;
 use crate::kern::{drivers, tables};
 
-use ddi_sys::{EBUSY, EINVAL, ENXIO};
+const EINVAL: c_int = 22;
+const EBUSY: c_int = 16;
+const ENXIO: c_int = 6;
 
 /// The name of the module that a linkage belongs to.
 fn module_of(linkage: *mut modlinkage) -> Option<String> {
@@ -167,7 +169,7 @@ ddi! {
     }
     /// ddi_modopen(9F): modules are not loaded at run time here.
     fn ddi_modopen(_name: *const c_char, _mode: c_int, error: *mut c_int) -> ddi_modhandle_t {
-        use ddi_sys::ENOENT;
+        const ENOENT: c_int = 2;
         // SAFETY: the driver's promise.
         unsafe { store(error, ENOENT) };
         std::ptr::null_mut()

@@ -74,15 +74,17 @@ fn key(word: &AtomicU64) -> usize {
     std::ptr::from_ref(word) as usize
 }
 
+// Invariants of parking, for all the unsafe code here and in `super::parking`: a key is an address in a driver's memory, and only these two modules park on such
+// keys, all with tokens of this module; closures that are called while a queue is locked do not panic and do not park.
+
 /// Parks on `key` while `still` holds.
 fn park_on(key: usize, still: impl FnOnce() -> bool) {
-    // SAFETY: the key is the address of a lock's word, and this module is the only one that parks on driver addresses;
-    // the closures do not panic and do not park.
+    // SAFETY: the invariants of parking.
     unsafe { park(key, still, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, None) };
 }
 
 fn wake_all(key: usize) {
-    // SAFETY: as in `park_on`.
+    // SAFETY: the invariants of parking.
     unsafe { unpark_all(key, DEFAULT_UNPARK_TOKEN) };
 }
 
@@ -182,7 +184,7 @@ pub fn mutex_exit(word: &AtomicU64) -> Result<(), Misuse> {
             }
             continue;
         }
-        // SAFETY: as in `park_on`. The callback stores the word while the queue of this address is locked, before any
+        // SAFETY: the invariants of parking. The callback stores the word while the queue of this address is locked, before any
         // other thread can find the mutex free.
         unsafe {
             unpark_one(key(word), |result| {
@@ -379,7 +381,7 @@ pub fn sema_v(word: &AtomicU64) {
         let now = word.load(Relaxed);
         if word.compare_exchange_weak(now, now + 1, Release, Relaxed).is_ok() {
             if now >> 32 != 0 {
-                // SAFETY: as in `park_on`.
+                // SAFETY: the invariants of parking.
                 unsafe { unpark_one(key(word), |_| DEFAULT_UNPARK_TOKEN) };
             }
             return;
@@ -460,8 +462,7 @@ fn sleep(
             signals.asleep();
         }
     };
-    // SAFETY: the key is an address in the driver's memory on which only this module parks; no closure panics or parks
-    // (mutex_exit unparks another address, which `park` allows in `before_sleep`).
+    // SAFETY: the invariants of parking; mutex_exit unparks another address, which `park` allows in `before_sleep`.
     let result = unsafe { park(key, validate, before, |_, _| {}, token, deadline) };
     drop(blocked);
     if let Some(signals) = &signals {
@@ -479,7 +480,7 @@ fn sleep(
 
 /// cv_signal.
 pub fn cv_signal(cv: usize) {
-    // SAFETY: as in `sleep`.
+    // SAFETY: the invariants of parking.
     unsafe { unpark_one(cv, |_| DEFAULT_UNPARK_TOKEN) };
 }
 

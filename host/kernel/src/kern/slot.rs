@@ -20,6 +20,9 @@ use super::thread::{self, Context};
 pub const FRAMES: usize = 24;
 
 /// Where a thread says where it is.
+///
+/// # Invariants
+/// `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED. One asks at a time.
 #[derive(Debug, Default)]
 pub struct Answer {
     state: AtomicU32,
@@ -33,7 +36,7 @@ const ASKED: u32 = 1;
 /// The thread has stored its place and waits.
 const ANSWERED: u32 = 2;
 
-// SAFETY: `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED: one asks at a time.
+// SAFETY: the invariant: the state says which thread has `place`.
 unsafe impl Sync for Answer {}
 
 /// Where a thread is.
@@ -54,7 +57,7 @@ impl Answer {
             return;
         }
         let Some(place) = place() else { return };
-        // SAFETY: the state is ASKED, and this is the slot's thread.
+        // SAFETY: the invariant: the state is ASKED, and this is the slot's thread.
         unsafe { *self.place.get() = Some(place) };
         if self.state.compare_exchange(ASKED, ANSWERED, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
@@ -86,7 +89,7 @@ impl Answer {
         if !self.given() {
             return None;
         }
-        // SAFETY: the state is ANSWERED, and nobody else asks.
+        // SAFETY: the invariant: the state is ANSWERED, and nobody else asks.
         let place = unsafe { *self.place.get() };
         let result = place.map(f);
         self.state.store(IDLE, Ordering::Release);
@@ -151,6 +154,9 @@ fn new_slot() -> Arc<Slot> {
 }
 
 /// What a call is named, found through the stack of the call that goes on.
+///
+/// # Invariants
+/// `what` is the address of a value of the type that `show` was made for, which is there while the call goes on.
 #[derive(Clone, Copy, Debug)]
 struct Name {
     what: *const (),

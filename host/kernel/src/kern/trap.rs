@@ -27,9 +27,13 @@ static REPORTING: AtomicBool = AtomicBool::new(false);
 const SIGNALS: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
 
-fn action(handler: usize) -> libc::sigaction {
+fn nothing() -> libc::sigaction {
     // SAFETY: all-zero is a sigaction.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    unsafe { std::mem::zeroed() }
+}
+
+fn action(handler: usize) -> libc::sigaction {
+    let mut action = nothing();
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK | libc::SA_RESTART;
     action
@@ -44,8 +48,7 @@ pub fn install() {
         watch::start();
         SIGNALS.map(|signal| {
             let action = action(handler as *const () as usize);
-            // SAFETY: all-zero is a sigaction.
-            let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+            let mut before = nothing();
             // SAFETY: both are valid; the handler has the signature that SA_SIGINFO asks for.
             unsafe { libc::sigaction(signal, &action, &mut before) };
             before
@@ -63,13 +66,26 @@ struct Registers {
     error: usize,
 }
 
-impl Registers {
+/// What the kernel passes to a handler: the interrupted thread's registers, which it takes from there when the handler returns.
+///
+/// # Invariants
+/// A ucontext that lives as long as the handler runs, and that only the handler uses.
+struct Interrupted<'a>(&'a mut libc::ucontext_t);
+
+impl Interrupted<'_> {
     /// # Safety
-    /// `context` is what the kernel passed to a handler.
-    unsafe fn of(context: *mut c_void) -> Registers {
-        // SAFETY: the caller's promise: a ucontext.
-        let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-        let word = |index: c_int| registers[index as usize] as usize;
+    /// `context` is what the kernel passed to the handler that calls this, once.
+    unsafe fn of(context: *mut c_void) -> Self {
+        // SAFETY: the caller's promise: a ucontext, which nobody else has.
+        Interrupted(unsafe { &mut *context.cast() })
+    }
+
+    fn register(&mut self, index: c_int) -> &mut i64 {
+        &mut self.0.uc_mcontext.gregs[index as usize]
+    }
+
+    fn registers(&mut self) -> Registers {
+        let mut word = |index: c_int| *self.register(index) as usize;
         Registers {
             ip: word(libc::REG_RIP),
             sp: word(libc::REG_RSP),
@@ -77,7 +93,9 @@ impl Registers {
             error: word(libc::REG_ERR),
         }
     }
+}
 
+impl Registers {
     /// The module's function that the thread is in; the stack of reports begins there.
     fn place(&self) -> Option<String> {
         let inside = ddi_krtld::region(self.ip) == Some(Region::Text);
@@ -97,7 +115,8 @@ fn plain_flags() {
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     plain_flags();
     // SAFETY: what the kernel passed.
-    let registers = unsafe { Registers::of(context) };
+    let mut interrupted = unsafe { Interrupted::of(context) };
+    let registers = interrupted.registers();
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
     let info = unsafe { &*info };
     // A signal that somebody sent is no fault.
@@ -115,12 +134,13 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if !in_module && !slot::inside() {
         return host_died(signal);
     }
-    if in_module && signal == libc::SIGSEGV && info.si_code == SI_KERNEL && !REPORTING.load(Ordering::SeqCst)
+    if in_module
+        && signal == libc::SIGSEGV
+        && info.si_code == SI_KERNEL
+        && !REPORTING.load(Ordering::SeqCst)
+        && let Some(go_on) = port(&mut interrupted)
     {
-        // SAFETY: what the kernel passed, and nobody else has it.
-        if let Some(go_on) = unsafe { port(context) } {
-            return go_on;
-        }
+        return go_on;
     }
     if REPORTING.swap(true, Ordering::SeqCst) {
         return again();
@@ -159,17 +179,12 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     report::stop();
 }
 
-/// Does what an instruction for an I/O port does where no device answers; None when it is another one.
-///
-/// # Safety
-/// `context` is what the kernel passed to a handler.
-unsafe fn port(context: *mut c_void) -> Option<()> {
-    // SAFETY: the caller's promise: a ucontext.
-    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    let dx = registers[libc::REG_RDX as usize] as u16;
-    let (len, ones) = super::ports::instruction(code(registers[libc::REG_RIP as usize] as usize)?, dx)?;
-    registers[libc::REG_RIP as usize] += len as i64;
-    let rax = &mut registers[libc::REG_RAX as usize];
+/// Executes an instruction for an I/O port as where no device answers. Returns None if it is another one.
+fn port(interrupted: &mut Interrupted<'_>) -> Option<()> {
+    let dx = *interrupted.register(libc::REG_RDX) as u16;
+    let (len, ones) = super::ports::instruction(code(interrupted.registers().ip)?, dx)?;
+    *interrupted.register(libc::REG_RIP) += len as i64;
+    let rax = interrupted.register(libc::REG_RAX);
     // Setting %eax clears what is above it.
     *rax = if ones > 0xffff { ones as i64 } else { *rax | ones as i64 };
     Some(())
@@ -223,7 +238,7 @@ extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context
     plain_flags();
     if slot::inside() {
         // SAFETY: what the kernel passed.
-        let Registers { ip, sp, fp, .. } = unsafe { Registers::of(context) };
+        let Registers { ip, sp, fp, .. } = unsafe { Interrupted::of(context) }.registers();
         watch::answer(ip, sp, fp);
     }
 }

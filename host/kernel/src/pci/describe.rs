@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let error = |more: &str| {
-            Description::parse(&format!("vendor = 1\ndevice = 2\nclass = 3\n{more}")).unwrap_err()
+            Description::parse(&format!("vendor = 1\ndevice = 2\nclass = 3\n{more}")).unwrap_err().to_string()
         };
         assert_eq!(error("colour = 1").split(',').next(), Some("line 4: unknown field `colour`"));
         assert!(error("[[bar]]\nsize = 100").contains("bar 0: a size is a power of two"));

@@ -40,6 +40,9 @@ pub enum Kind {
 }
 
 /// A driver's handler.
+///
+/// # Invariants
+/// The function may be called with these arguments until the handler is removed: the driver has given them together.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// Of ddi_add_intr(9F).
@@ -297,7 +300,7 @@ impl Interrupt {
     fn call(&self, handler: Handler, priority: u32) -> bool {
         let context = if priority >= HIGH_LEVEL { Context::HighInterrupt } else { Context::Interrupt };
         let call = || match handler {
-            // SAFETY: the driver's handler with the argument that the driver gave for it.
+            // SAFETY: the invariant.
             Handler::Old(function, arg) => unsafe { function(arg as caddr_t) },
             // SAFETY: as above.
             Handler::New(function, arg1, arg2) => unsafe { function(arg1 as caddr_t, arg2 as caddr_t) },
