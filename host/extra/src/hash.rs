@@ -26,7 +26,7 @@ type Walker = unsafe extern "C-unwind" fn(mod_hash_key_t, *mut mod_hash_val_t, *
 type Found = unsafe extern "C-unwind" fn(mod_hash_key_t, mod_hash_val_t);
 type FoundAnswer = unsafe extern "C-unwind" fn(mod_hash_key_t, mod_hash_val_t) -> c_int;
 
-/// How keys are compared.
+/// Comparison of keys.
 enum Kind {
     Number,
     /// Strings; those that are `owned` are kmem, which the table frees.

@@ -29,7 +29,7 @@ const NOSLEEP: uint_t = 2;
 /// `IOMEM_DATA_UC_WR_COMBINE` and `IOMEM_DATA_UNCACHED`: one of them must be asked for.
 const UNCACHED: u32 = segdev::SetupFlags::WR_COMBINE.bits() | segdev::SetupFlags::UNCACHED.bits();
 
-/// What a pmem cookie stands for. The cookie is the address of the image of the kernel's structure: number of pages, their page structures, a
+/// Memory of a pmem cookie. The cookie is the address of the image of the kernel's structure: number of pages, their page structures, a
 /// vnode, the process that they were allocated for.
 struct Pmem {
     umem: usize,

@@ -15,12 +15,12 @@ use ddi_kernel::ddi::args::Memory;
 use ddi_kernel::ddi::bytes;
 use ddi_kernel::kern::fields::{Structure, pointer};
 
-/// What belongs to a list's head.
+/// Body of a list, which its head leads to.
 #[repr(C)]
 struct Body {
     first: Option<Node>,
     last: Option<Node>,
-    /// Where nvlist_next_nvpair is.
+    /// Last pair that nvlist_next_nvpair or nvlist_prev_nvpair returned.
     current: Option<Node>,
     allocator: Allocator,
     /// The head is in a pair.

@@ -31,7 +31,7 @@ pub static ALL: &[&[Symbol]] = &[
     values::OTHERS,
 ];
 
-/// What a function returns.
+/// Returns a result as a DDI function does: 0 or an errno.
 fn errno(result: Result<(), Errno>) -> c_int {
     result.err().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What there is once for every type: adding, looking up and taking a value out of a pair.
+//! Functions that exist for every type: adding, looking up and taking a value out of a pair.
 
 use std::ffi::{c_char, c_int, c_uint};
 

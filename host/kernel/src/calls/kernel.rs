@@ -34,7 +34,7 @@ use crate::pci;
 use crate::vm::client::{self, Entry};
 use crate::vm::{framework, storm};
 
-/// Is there a device of a driver?
+/// Returns whether any driver has a device.
 pub fn any_device() -> bool {
     !named().is_empty()
 }
@@ -82,7 +82,7 @@ pub fn device_named(path: &str) -> Option<(Arc<Driver>, &'static Node, u64, bool
 const OWN_MAJOR: u32 = 0x3fff;
 /// The kernel's own device: what kstat(8) prints, as it is when the device is opened.
 pub const KSTAT: &str = "/dev/kstat";
-/// Where clients find the commands that are the host's own: a directory that only they see.
+/// Directory of the host's own commands, which only clients see.
 pub const PROGRAMS: &str = "/devices/ddi-host/bin";
 /// The kernel's own device that raises interrupts: what is written to it names a PCI device and the interrupt's number.
 pub const INTERRUPT: &str = "/dev/interrupt";
@@ -147,7 +147,7 @@ impl DdiKernel {
     }
 }
 
-/// What was written to one of the kernel's own devices: some words.
+/// Returns the words written to one of the kernel's own devices.
 fn written(call: &Call, uio: &Uio) -> Result<String, Errno> {
     const LONGEST: usize = 1024;
     let mut text = Vec::new();
@@ -185,7 +185,7 @@ fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
     if device.raise(number) { Ok(uio.resid()) } else { Err(Errno(libc::ENXIO)) }
 }
 
-/// What is said of a call that signals do not end.
+/// Returns the message about a call that signals do not end.
 pub fn stuck_text(text: &str) -> String {
     format!("a signal does not end this call, another one ends the run: {text}")
 }
@@ -520,7 +520,7 @@ fn segments(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64, bool)> {
     parts
 }
 
-/// What a fault code means for the process.
+/// Returns the outcome of a fault code for the process.
 fn outcome(code: FaultCode) -> FaultOutcome {
     const ADRALN: i32 = 1;
     const ADRERR: i32 = 2;

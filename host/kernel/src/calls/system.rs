@@ -1,4 +1,4 @@
-//! What a machine knows of the system whose directory it has (`--root`): as its kernel does, the permissions of minor nodes and the drivers that have
+//! State of the system whose directory a machine has (`--root`): as its kernel does, the permissions of minor nodes and the drivers that have
 //! major numbers; as its devfsadm(8) does, the links in /dev.
 //!
 //! Locking: one leaf lock, not held while driver code runs.
@@ -23,7 +23,7 @@ struct System {
     perms: Perms,
     /// Minor nodes of which it was said that they have no name in /dev.
     nameless: BTreeSet<String>,
-    /// What devfsadm has to say since it was asked last.
+    /// Messages of devfsadm since they were taken last.
     said: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ fn make_links() {
     }
 }
 
-/// What devfsadm has had to say since this was asked last.
+/// Takes the messages of devfsadm since the last call.
 pub fn said() -> Vec<String> {
     SYSTEM.write().as_mut().map(|system| std::mem::take(&mut system.said)).unwrap_or_default()
 }

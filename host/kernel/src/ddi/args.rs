@@ -272,11 +272,6 @@ impl<T, P: Pointer<T>> Argument for Memory<'_, T, P> {
 }
 
 impl<'a, T, P> Memory<'a, T, P> {
-    /// Returns the memory without the type of its elements.
-    pub fn untyped(self) -> Memory<'a> {
-        Memory { at: self.at.cast(), _of: PhantomData }
-    }
-
     /// Returns whether it is NULL.
     pub fn is_null(self) -> bool {
         self.at.is_null()
@@ -285,6 +280,11 @@ impl<'a, T, P> Memory<'a, T, P> {
     /// Returns the pointer.
     pub fn pointer(self) -> *mut T {
         self.at
+    }
+
+    /// Returns the memory without the type of its elements.
+    pub fn untyped(self) -> Memory<'a> {
+        Memory { at: self.at.cast(), _of: PhantomData }
     }
 
     /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.

@@ -343,7 +343,8 @@ ddi! {
     /// page_trycapture: gives a free page, held alone and zeroed, to the callback that the flags name. 0, EAGAIN when a driver has the page, EPERM when the
     /// kernel has it.
     @private fn page_trycapture(pp: *mut page, _szc: c_uint, flags: c_uint, data: *mut c_void) -> c_int {
-        use ddi_sys::{EAGAIN, EPERM};
+        const EPERM: c_int = 1;
+        const EAGAIN: c_int = 11;
         let Some(page) = of(pp, "page_trycapture") else { return EPERM };
         let index = (0..2).find(|index| flags & 1 << index != 0);
         let Some(function) = index.and_then(|index| CAPTURE.lock().get(&index).copied()) else { return EPERM };

@@ -57,7 +57,7 @@ impl Drop for Entered {
     }
 }
 
-/// Where driver code was when it faulted: an instruction, the stack and the frame pointer.
+/// Registers of driver code when it faulted: instruction, stack and frame pointer.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     ip: usize,
@@ -69,7 +69,7 @@ thread_local! {
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
-/// What of the calling thread's stack is in use.
+/// The part of the calling thread's stack that is in use.
 ///
 /// # Invariants
 /// The calling thread's own stack from a stack pointer of a call that has not returned up to its end: mapped, and there as long as that call.
@@ -168,7 +168,7 @@ pub fn at_fault(ip: usize, sp: usize, fp: usize) {
     }
 }
 
-/// Where the calling thread's module called the host last, for a thread that is inside driver code and whose own data cannot be trusted any
+/// Returns the address behind the last call of the calling thread's module into the host, for a thread that is inside driver code and whose own data cannot be trusted any
 /// more; 0 when it has not.
 pub fn last_call() -> usize {
     let sp: usize;

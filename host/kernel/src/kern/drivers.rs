@@ -20,11 +20,11 @@ use crate::board::{log, report};
 /// A registered driver.
 #[derive(Debug)]
 pub struct Driver {
-    /// Its name: that of its module.
+    /// The name: that of its module.
     pub name: String,
-    /// Its major number.
+    /// The major number.
     pub major: u32,
-    /// Its description in the linkage (`drv_linkinfo`).
+    /// The description in the linkage (`drv_linkinfo`).
     pub description: String,
     ops: usize,
     linkage: usize,
@@ -348,7 +348,7 @@ impl Driver {
     }
 }
 
-/// Is it the address of nulldev, directly or as a module sees it?
+/// Returns whether an address is that of nulldev, directly or as a module sees it.
 fn is_nulldev(address: usize) -> bool {
     super::symbols::is(address, "nulldev")
 }

@@ -20,14 +20,14 @@ use crate::board::report::Earlier;
 /// One live buffer.
 ///
 /// # Invariants
-/// Its address, the key in the book, was allocated with `layout`, or lies in `guarded`. Who takes it out of the book frees it.
+/// The address, the key in the book, was allocated with `layout`, or lies in `guarded`. Whoever takes the buffer out of the book frees it.
 #[derive(Debug)]
 struct Buffer {
     size: usize,
     layout: Layout,
-    /// Its mapping, in check mode.
+    /// The mapping, in check mode.
     guarded: Option<Mapping>,
-    /// Who allocated it, in check mode.
+    /// Stack of the allocation, in check mode.
     allocated: Trace,
 }
 
@@ -109,11 +109,11 @@ impl Drop for Mapping {
 pub struct Freed {
     /// Address and size that the driver knew.
     pub start: usize,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: usize,
-    /// Who allocated it.
+    /// Stack of the allocation.
     pub allocated: Trace,
-    /// Who freed it.
+    /// Stack of the free.
     pub freed: Trace,
 }
 
@@ -139,7 +139,7 @@ fn shard(address: usize) -> &'static Mutex<HashMap<usize, Buffer>> {
     &BOOK[(address >> 6) % SHARDS]
 }
 
-/// What is wrong with a free.
+/// Error of a free.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FreeError {
     /// Not the address of a live buffer.
@@ -152,23 +152,23 @@ pub enum FreeError {
         allocated: usize,
         /// Bytes given to the free.
         freed: usize,
-        /// Who allocated it.
+        /// Stack of the allocation.
         allocator: Box<Trace>,
     },
     /// Written behind its end.
     #[error("a buffer of {size} bytes was written {where_}, at byte {at}", where_ = if *.at < 0 { "before its start" } else { "behind its end" })]
     Overrun {
-        /// Its size.
+        /// The size.
         size: usize,
         /// The byte next to it that is not as it was.
         at: isize,
-        /// Who allocated it.
+        /// Stack of the allocation.
         allocator: Box<Trace>,
     },
 }
 
 impl FreeError {
-    /// What happened to the buffer before.
+    /// Returns the earlier events of the buffer.
     pub fn earlier(&self) -> Vec<Earlier> {
         match self {
             FreeError::Unknown(_, earlier) => earlier.clone(),
@@ -180,7 +180,7 @@ impl FreeError {
 }
 
 impl Freed {
-    /// Who freed it, and who had allocated it.
+    /// Returns the stacks of the free and of the allocation.
     pub fn earlier(&self) -> Vec<Earlier> {
         vec![Earlier::new("freed", self.freed.frames()), Earlier::new("allocated", self.allocated.frames())]
     }
@@ -202,12 +202,12 @@ pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     address
 }
 
-/// Who allocates, in check mode.
+/// Returns the stack of the caller, in check mode.
 fn here() -> Trace {
     if checking() { Trace::here() } else { Trace::default() }
 }
 
-/// Is the check mode on?
+/// Returns whether the check mode is on.
 pub fn checking() -> bool {
     CHECK.load(Ordering::Relaxed)
 }
@@ -237,7 +237,7 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     start as *mut u8
 }
 
-/// What fills the red zone.
+/// Byte that fills the red zone.
 const RED: u8 = 0xbb;
 
 /// Frees a buffer.
@@ -301,12 +301,12 @@ pub fn overrun_at(address: usize) -> Option<(usize, usize, Trace)> {
     })
 }
 
-/// Is it the address of a live buffer, and of how many bytes?
+/// Returns the bytes of the live buffer at an address; None if there is none.
 pub fn size_of(address: usize) -> Option<usize> {
     shard(address).lock().get(&address).map(|b| b.size)
 }
 
-/// What is allocated now: buffers and bytes.
+/// Returns the number of allocated buffers, and their bytes.
 pub fn in_use() -> (usize, usize) {
     BOOK.iter().fold((0, 0), |(count, bytes), shard| {
         let book = shard.lock();

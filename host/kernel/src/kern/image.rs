@@ -42,7 +42,7 @@ impl<const LEN: usize> Image<LEN> {
         unsafe { &*(address as *const Self) }
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn address(&self) -> usize {
         self.0.get() as usize
     }
@@ -154,10 +154,10 @@ pub fn model() -> Model {
     if ILP32.load(Ordering::Relaxed) { Model::Ilp32 } else { Model::Lp64 }
 }
 
-/// Where the addresses of 64-bit processes end.
+/// End of the addresses of 64-bit processes.
 pub const USER_LIMIT: usize = 0x7fff_c000_0000;
 
-/// Where the processes' addresses end.
+/// Returns the end of the processes' addresses.
 fn user_limit() -> usize {
     match model() {
         Model::Ilp32 => 0xfeff_f000,
@@ -196,7 +196,7 @@ impl ThreadImage {
         image
     }
 
-    /// What `%gs` points to.
+    /// Returns the address that `%gs` has.
     pub fn cpu(&self) -> usize {
         self.cpu.address()
     }

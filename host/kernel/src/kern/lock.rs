@@ -30,7 +30,7 @@ const WRITER_WAITS: u64 = 1 << 30;
 const READERS: u64 = WRITER_WAITS - 1;
 /// Mutex: the owner's thread number.
 const OWNER: u64 = PARKED - 1;
-/// What a mutex was initialised as; the high half of its word.
+/// Kind of a mutex; the high half of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum MutexKind {
@@ -50,7 +50,7 @@ fn kind_of(word: u64) -> Option<MutexKind> {
         .find(|&kind| kind as u32 == (word >> 32) as u32)
 }
 
-/// What is wrong with a use of a lock; the caller decides what to do about it.
+/// Misuse of a lock; the caller reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misuse {
     /// The calling thread has it already.
@@ -65,7 +65,7 @@ pub enum Misuse {
     /// Destroyed while somebody has it.
     #[error("it is held")]
     Held,
-    /// Its word holds no state that this kernel writes.
+    /// The word holds no state that this kernel writes.
     #[error("it was never initialised, or its memory was overwritten")]
     Garbage,
 }
@@ -197,7 +197,7 @@ pub fn mutex_exit(word: &AtomicU64) -> Result<(), Misuse> {
     }
 }
 
-/// Does the calling thread own the mutex?
+/// Returns whether the calling thread owns the mutex.
 pub fn mutex_owned(word: &AtomicU64) -> bool {
     word.load(Relaxed) & OWNER == u64::from(thread::id())
 }
@@ -333,7 +333,7 @@ pub fn rw_tryupgrade(word: &AtomicU64) -> bool {
     }
 }
 
-/// How many readers hold it, and the writer's thread number.
+/// Returns the number of readers that hold it, and the writer's thread number.
 pub fn rw_holders(word: &AtomicU64) -> (u32, u32) {
     let now = word.load(Relaxed);
     ((now & READERS) as u32, (now >> 32) as u32)

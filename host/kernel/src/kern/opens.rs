@@ -28,9 +28,9 @@ pub(crate) struct Open {
     pub dev: u64,
     /// `OTYP_CHR` or `OTYP_BLK`.
     pub otyp: c_int,
-    /// How it was opened, as drivers see it.
+    /// Flags of the open, as drivers see them.
     pub flags: c_int,
-    /// Who opened it.
+    /// Credential of the process that opened it.
     pub cred: Box<Cred>,
 }
 

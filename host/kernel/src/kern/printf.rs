@@ -4,7 +4,7 @@
 //! `hh h l ll j z t`. `%b` prints the bits of an integer by names, as cmn_err(9F) says. There is no floating point.
 //! No locks, any context.
 
-/// Where the arguments of a format come from.
+/// Source of the arguments of a format.
 pub trait Args {
     /// The next argument as a 64-bit word (integers are truncated by the conversion).
     fn word(&mut self) -> u64;

@@ -66,13 +66,13 @@ impl Trace {
         self.named().frames
     }
 
-    /// Its frames in one phrase: ", allocated at a, b"; empty when there are none.
+    /// Returns its frames in one phrase: ", allocated at a, b"; empty when there are none.
     pub fn phrase(&self, verb: &str) -> String {
         let frames = self.frames();
         if frames.is_empty() { String::new() } else { format!(", {verb} at {}", frames.join(", ")) }
     }
 
-    /// Its frames, and the DDI function that was called.
+    /// Returns its frames, and the DDI function that was called.
     pub fn named(&self) -> stack::Named {
         let frames: Vec<String> = self.0.iter().map_while(|&address| ddi_krtld::symbolize(address)).collect();
         if frames.is_empty() {

@@ -1,4 +1,4 @@
-//! What the processor does not let a driver do: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
+//! Processor exceptions in driver code: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
 //! and for whom the driver was called, and the end of the run.
 //!
 //! Handlers run on a stack of their own ([`super::altstack`]). Until it is certain that the fault is driver code's, and when the handler goes on behind an instruction
@@ -20,7 +20,7 @@ use super::{heap, slot, stack};
 use crate::board::report;
 use crate::board::report::Earlier;
 
-/// What was there before, for faults that are not a driver's.
+/// Earlier signal actions, for faults that are not a driver's.
 static BEFORE: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
@@ -66,7 +66,7 @@ struct Registers {
     error: usize,
 }
 
-/// What the kernel passes to a handler: the interrupted thread's registers, which it takes from there when the handler returns.
+/// Registers of the interrupted thread, as Linux passes them to a handler and takes them back when the handler returns.
 ///
 /// # Invariants
 /// A ucontext that lives as long as the handler runs, and that only the handler uses.
@@ -190,7 +190,7 @@ fn port(interrupted: &mut Interrupted<'_>) -> Option<()> {
     Some(())
 }
 
-/// Where the module was at the first fault, for [`again`].
+/// Instruction of the module at the first fault, for [`again`].
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 /// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
@@ -233,7 +233,7 @@ const SI_KERNEL: c_int = 0x80;
 /// Of a page fault's error code: an instruction was to be read.
 const FETCH: usize = 0x10;
 
-/// Answers [`watch`].
+/// Stores the thread's place for [`watch`].
 extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     plain_flags();
     if slot::inside() {
@@ -243,7 +243,7 @@ extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context
     }
 }
 
-/// What an instruction was to be read from.
+/// Returns a description of an address that an instruction was fetched from.
 fn fetch(address: usize) -> String {
     if address < 0x1_0000 {
         return format!("a NULL function pointer is called (address {address:#x})");
@@ -254,7 +254,7 @@ fn fetch(address: usize) -> String {
     }
 }
 
-/// Is the address just below the calling thread's stack?
+/// Returns whether an address is just below the calling thread's stack.
 fn used_up(address: usize, sp: usize) -> bool {
     const NEAR: usize = 1 << 20;
     let Some(stack) = super::calls::stack() else { return false };
@@ -271,7 +271,7 @@ fn give_back(signal: c_int) {
     }
 }
 
-/// What an address in physical memory was, and what happened to it; `None` for any other address.
+/// Describes an address in physical memory and its earlier events; `None` for any other address.
 pub type Explain = fn(address: usize) -> Option<(String, Vec<Earlier>)>;
 
 static PHYSICAL: OnceLock<Explain> = OnceLock::new();
@@ -281,7 +281,7 @@ pub fn explain_physical(by: Explain) {
     let _ = PHYSICAL.set(by);
 }
 
-/// What an address is, and the manual page about it.
+/// Returns a description of an address, and the manual page about it.
 fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) -> (String, &'static str) {
     if !known {
         if let Some(instruction) = privileged(ip) {

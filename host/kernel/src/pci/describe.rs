@@ -55,10 +55,10 @@ pub struct Description {
     pub msi: Option<Msi>,
     /// The extended form of them.
     pub msix: Option<Msix>,
-    /// Has it the power management capability?
+    /// The device has the power management capability.
     #[serde(default)]
     pub power_management: bool,
-    /// Is it a PCI Express device, with 4096 bytes of configuration space?
+    /// The device is a PCI Express device, with 4096 bytes of configuration space.
     #[serde(default)]
     pub express: bool,
     /// Registers that raise an interrupt when the driver writes them.
@@ -68,7 +68,7 @@ pub struct Description {
     pub status: Option<Place>,
     /// A copying engine.
     pub copy: Option<Copy>,
-    /// What registers hold at first.
+    /// Initial values of registers.
     #[serde(default)]
     pub value: Vec<Value>,
     /// Properties of the node.
@@ -111,7 +111,7 @@ pub struct Bar {
 pub struct Msi {
     /// 1, 2, 4 … 32.
     pub vectors: u8,
-    /// Has each a mask bit and a pending bit?
+    /// Each vector has a mask bit and a pending bit.
     #[serde(default)]
     pub maskable: bool,
 }
@@ -124,10 +124,10 @@ pub struct Msix {
     pub vectors: u16,
     /// The base address register that table and pending bits lie in.
     pub bar: u8,
-    /// Where in it the table begins.
+    /// Offset of the table in it, in bytes.
     #[serde(default)]
     pub table: u32,
-    /// Where the pending bits are; without it behind the table.
+    /// Offset of the pending bits, in bytes; behind the table by default.
     pub pending: Option<u32>,
 }
 
@@ -167,7 +167,7 @@ pub struct Copy {
     pub vector: u16,
 }
 
-/// What a register holds at first.
+/// Initial value of a register.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Value {
@@ -182,7 +182,7 @@ pub struct Value {
 /// Bytes of the engine's registers.
 pub const COPY_LEN: u32 = 28;
 
-/// What is wrong with a description.
+/// Error in a description.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// It is no TOML, or has a wrong name or value.
@@ -219,11 +219,11 @@ pub enum Problem {
     /// A register lies outside its base address register.
     #[error("{what}: {len} bytes at {offset:#x} are not inside bar {bar}, or not aligned")]
     Room {
-        /// What the register is for.
+        /// Purpose of the register.
         what: &'static str,
-        /// Its bytes.
+        /// The bytes.
         len: u32,
-        /// Where it is to be.
+        /// Offset, in bytes.
         offset: u32,
         /// The base address register.
         bar: u8,
@@ -231,7 +231,7 @@ pub enum Problem {
     /// There is no such interrupt.
     #[error("{what}: the device has no interrupt {vector}")]
     Vector {
-        /// What it is for.
+        /// Purpose of the interrupt.
         what: &'static str,
         /// The interrupt.
         vector: u16,
@@ -365,7 +365,7 @@ impl Description {
 }
 
 impl Msix {
-    /// Where the pending bits are.
+    /// Returns the offset of the pending bits, in bytes.
     pub fn pending(&self) -> u32 {
         self.pending.unwrap_or(self.table + u32::from(self.vectors) * 16)
     }

@@ -73,7 +73,7 @@ pub enum ReadError {
     Description {
         /// The file.
         file: PathBuf,
-        /// What.
+        /// The error.
         problem: Problem,
     },
 }
@@ -81,7 +81,7 @@ pub enum ReadError {
 /// Why a device is not on the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
-    /// Its place is taken.
+    /// The slot and function are in use.
     #[error("slot {slot:x},{function} has a device already")]
     Taken {
         /// The slot.

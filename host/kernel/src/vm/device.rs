@@ -27,11 +27,11 @@ pub type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;
 /// A device that is being mapped.
 #[derive(Clone)]
 pub struct Device {
-    /// Its driver.
+    /// The driver.
     pub driver: Arc<Driver>,
-    /// Its node.
+    /// The node.
     pub node: &'static Node,
-    /// Its device number.
+    /// The device number.
     pub dev: u64,
     /// Mapped through mmap(9E), as old drivers are.
     pub old: bool,
@@ -41,7 +41,7 @@ pub struct Device {
     pub by_hand: Option<ByHand>,
 }
 
-/// What a mapping that a driver made with as_map shows.
+/// Memory of a mapping that a driver made with as_map.
 #[derive(Clone)]
 pub enum ByHand {
     /// A vnode's pages.

@@ -1,4 +1,4 @@
-//! What the page frames are: memory or a device's registers; and the kernel's `page_t` of each.
+//! Page frames: whether they are memory or a device's registers, and the kernel's `page_t` of each.
 //!
 //! Every frame has an image of a `page_t`, in one array that is filled as pages are asked for, so that a driver that goes from a frame
 //! to its page and back finds the fields where the kernel has them. Locking: leaf locks round the lists of frames; the
@@ -21,7 +21,7 @@ pub struct Page {
     pub p_offset: u64,
     /// The vnode that the page belongs to; NULL for none.
     pub p_vnode: usize,
-    /// Its lock: 0, the number of those who share it, or below 0 when one has it alone.
+    /// The lock: 0, the number of those who share it, or below 0 when one has it alone.
     pub p_selock: i32,
     /// Not used here.
     pub p_vpmref: u32,
@@ -92,7 +92,7 @@ pub fn unlock(pfn: u64, pages: u64) {
     }
 }
 
-/// Is a frame in one of the runs?
+/// Returns whether a frame is in one of the runs.
 fn within(runs: &BTreeMap<u64, u64>, pfn: u64) -> bool {
     runs.range(..=pfn).next_back().is_some_and(|(&at, &n)| pfn - at < n)
 }
@@ -102,7 +102,7 @@ pub fn add_device(pfn: u64, pages: u64) {
     DEVICES.write().insert(pfn, pages);
 }
 
-/// Is the frame one of memory?
+/// Returns whether the frame is one of memory.
 pub fn is_memory(pfn: u64) -> bool {
     pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
 }

@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A `struct seg` of the list.
 ///
 /// # Invariants
-/// Its fields are read and written, one by one, by whoever holds the address space's lock, the host and the segment's driver alike; the list's mutex orders its coming and going.
+/// The fields are read and written, one by one, by whoever holds the address space's lock, the host and the segment's driver alike; the list's mutex is held when it is added or removed.
 struct Seg(Box<UnsafeCell<seg>>);
 
 // SAFETY: the invariant: no thread touches it without a lock.
@@ -214,7 +214,7 @@ fn protections(segment: *mut seg) -> Vec<(u64, u64, Prot)> {
     runs
 }
 
-/// Has the process map what a new segment has; its frames are seen when they are loaded.
+/// Maps a new segment's range in the process; the frames are known when they are loaded.
 fn map_pieces(segment: *mut seg, reserved: bool) -> Result<(), c_int> {
     let (base, size) = bounds(segment);
     let pieces: Vec<Piece> =
@@ -237,7 +237,7 @@ impl Entry {
     /// as_map: makes a segment by `create`, in the calling process. `reserved`: its addresses are the process's already.
     ///
     /// # Errors
-    /// What `create` returned; `ENOMEM` if something is mapped there, or for Linux's reasons.
+    /// The error of `create`; `ENOMEM` if the range is in use, or for Linux's reasons.
     pub fn make_segment(
         &self,
         base: u64,
@@ -269,7 +269,7 @@ impl Entry {
     /// as_unmap: takes whole pages away, segment by segment; waits while a segment has pages locked (`EAGAIN`).
     ///
     /// # Errors
-    /// What a segment refused with; `EINTR` when the process has gone meanwhile.
+    /// The error of a segment's driver; `EINTR` if the process has gone meanwhile.
     pub fn unmap_segments(&self, addr: u64, len: u64) -> Result<(), c_int> {
         let end = addr.saturating_add(len);
         loop {
@@ -325,7 +325,7 @@ impl Entry {
     /// as_setprot of whole pages that segments have.
     ///
     /// # Errors
-    /// What a segment refused with; what came before stays changed.
+    /// The error of a segment's driver; segments before it stay changed.
     pub fn protect_segments(&self, addr: u64, len: u64, prot: u32) -> Result<(), c_int> {
         let end = addr.saturating_add(len);
         loop {
@@ -405,7 +405,7 @@ impl Entry {
     /// as_dup: duplicates every segment into a new address space.
     ///
     /// # Errors
-    /// What a segment refused with; the new address space has none then.
+    /// The error of a segment's driver; the new address space has no segment then.
     pub fn fork_segments(&self, child: &Entry) -> Result<(), c_int> {
         let refused = {
             let _parent = self.segments.lock.write();
