@@ -1,13 +1,11 @@
 //! Layered drivers (ldi_open_by_name(9F) and so on): a driver opens the device of another driver of this host and uses it.
 //!
 //! Devices are those of the drivers that are loaded; a name that none of them has is ENODEV. An open is an open(9E) with OTYP_LYR, and each has
-//! its close(9E). There are no STREAMS devices. Locking: leaf locks round the tables of identities and handles, not held while driver code
-//! runs.
+//! its close(9E). There are no STREAMS devices. Locking: a leaf lock round the identities and handles, not held while driver code runs.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{
@@ -41,18 +39,40 @@ struct Handle {
     block: bool,
 }
 
-static LAST: AtomicUsize = AtomicUsize::new(0);
-static IDENTITIES: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
-static HANDLES: LazyLock<Mutex<HashMap<usize, Arc<Handle>>>> = LazyLock::new(Mutex::default);
+/// What drivers have open, by the numbers that they know it by.
+#[derive(Default)]
+struct Layers {
+    /// Bytes of the range of numbers that are used.
+    used: usize,
+    identities: HashSet<usize>,
+    handles: HashMap<usize, Arc<Handle>>,
+}
 
-/// A number for an identity or a handle, which is no address of anything.
-fn number() -> usize {
-    0x1d10_0000 + LAST.fetch_add(16, Ordering::Relaxed)
+static LAYERS: LazyLock<Mutex<Layers>> = LazyLock::new(Mutex::default);
+
+impl Layers {
+    /// Returns a new number for an identity or a handle, which is no address of anything.
+    fn number(&mut self) -> usize {
+        self.used += 16;
+        0x1d10_0000 + self.used
+    }
+
+    fn identity(&mut self) -> usize {
+        let new = self.number();
+        self.identities.insert(new);
+        new
+    }
+
+    fn handle(&mut self, handle: Handle) -> usize {
+        let new = self.number();
+        self.handles.insert(new, Arc::new(handle));
+        new
+    }
 }
 
 /// The handle of a driver's; a bad one is reported.
 fn of(handle: ldi_handle_t, function: &str) -> Option<Arc<Handle>> {
-    let found = HANDLES.lock().get(&(handle as usize)).cloned();
+    let found = LAYERS.lock().handles.get(&(handle as usize)).cloned();
     if found.is_none() {
         let what = format!("{handle:p} is not an ldi_handle_t, or it has been closed");
         report::mistake(function, &what, &format!("{function}(9F)"));
@@ -65,8 +85,7 @@ fn identity(to: Out<ldi_ident_t>) -> c_int {
     if to.is_null() {
         return EINVAL;
     }
-    let new = number();
-    IDENTITIES.lock().insert(new);
+    let new = LAYERS.lock().identity();
     to.set(new as ldi_ident_t);
     0
 }
@@ -80,7 +99,7 @@ fn open(
     identity: ldi_ident_t,
     function: &str,
 ) -> Result<u64, c_int> {
-    if !IDENTITIES.lock().contains(&(identity as usize)) {
+    if !LAYERS.lock().identities.contains(&(identity as usize)) {
         let what = format!("{identity:p} is not an ldi_ident_t, or it has been released");
         report::mistake(function, &what, &format!("{function}(9F)"));
         return Err(EINVAL);
@@ -88,8 +107,7 @@ fn open(
     let (driver, node, asked, block) = found;
     let dev = opens::enter_layered(&driver, asked, flags, cred)?;
     let node = if dev == asked { node } else { opens::node_of(&driver, dev).unwrap_or(node) };
-    let new = number();
-    HANDLES.lock().insert(new, Arc::new(Handle { driver, node, dev, block }));
+    let new = LAYERS.lock().handle(Handle { driver, node, dev, block });
     to.set(new as ldi_handle_t);
     Ok(dev)
 }
@@ -176,7 +194,7 @@ ddi! {
     }
     /// ldi_ident_release(9F).
     fn ldi_ident_release(identity: ldi_ident_t) {
-        if !IDENTITIES.lock().remove(&(identity as usize)) {
+        if !LAYERS.lock().identities.remove(&(identity as usize)) {
             let what = format!("{identity:p} is not an ldi_ident_t, or it has been released");
             report::mistake("ldi_ident_release", &what, "ldi_ident_release(9F)");
         }
@@ -232,7 +250,7 @@ ddi! {
     /// ldi_close(9F).
     fn ldi_close(handle: ldi_handle_t, flags: c_int, cred: *mut cred_t) -> c_int {
         let Some(h) = of(handle, "ldi_close") else { return EINVAL };
-        HANDLES.lock().remove(&(handle as usize));
+        LAYERS.lock().handles.remove(&(handle as usize));
         opens::leave_layered(&h.driver, h.dev, flags, cred)
     }
     /// ldi_read(9F).
@@ -371,7 +389,8 @@ ddi! {
         if of(handle, "ldi_ev_register_callbacks").is_none() || cookie.is_null() {
             return EV_FAILURE;
         }
-        to.set(number() as *mut c_void);
+        let id = LAYERS.lock().number();
+        to.set(id as *mut c_void);
         EV_SUCCESS
     }
     /// ldi_ev_remove_callbacks(9F).

@@ -147,13 +147,23 @@ impl WrongLine {
     /// Returns devfsadm's words for it.
     fn text(&self, number: usize, file: &str) -> String {
         match self {
-            WrongLine::NoTab => format!("line {number}: configuration file {file} has a missing tab -- ignoring"),
-            WrongLine::NoName => format!("line {number}: configuration file {file} has a missing dev name field -- ignoring"),
-            WrongLine::TooManyFields => format!("line {number}:  configuration file {file} has too many fields -- ignoring"),
+            WrongLine::NoTab => {
+                format!("line {number}: configuration file {file} has a missing tab -- ignoring")
+            }
+            WrongLine::NoName => {
+                format!("line {number}: configuration file {file} has a missing dev name field -- ignoring")
+            }
+            WrongLine::TooManyFields => {
+                format!("line {number}:  configuration file {file} has too many fields -- ignoring")
+            }
             WrongLine::NoValue => format!("missing '=' in devfs_spec field line {number} from file {file}"),
-            WrongLine::Keyword(key) => format!("unrecognized keyword '{key}' -- ignoring line {number} of file {file}"),
+            WrongLine::Keyword(key) => {
+                format!("unrecognized keyword '{key}' -- ignoring line {number} of file {file}")
+            }
             WrongLine::Part(key) => format!("bad keyword '{key}' on line {number} of file {file}"),
-            WrongLine::Pattern(why) => format!("line {number}: configuration file {file} incorrect: {why} -- ignoring"),
+            WrongLine::Pattern(why) => {
+                format!("line {number}: configuration file {file} incorrect: {why} -- ignoring")
+            }
         }
     }
 }

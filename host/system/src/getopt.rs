@@ -129,7 +129,10 @@ mod tests {
     fn what_is_wrong_is_said_as_getopt_says_it() {
         let unknown = parse("rem_drv", "b:C", &words("-n x")).unwrap_err();
         assert_eq!(unknown.to_string(), "rem_drv: illegal option -- n\n");
-        assert_eq!(parse("rem_drv", "b:C", &words("-:")).unwrap_err().to_string(), "rem_drv: illegal option -- :\n");
+        assert_eq!(
+            parse("rem_drv", "b:C", &words("-:")).unwrap_err().to_string(),
+            "rem_drv: illegal option -- :\n"
+        );
         let missing = parse("add_drv", "m:", &words("-m")).unwrap_err();
         assert_eq!(missing.to_string(), "add_drv: option requires an argument -- m\n");
     }
