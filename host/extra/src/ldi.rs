@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{
     EINVAL, EIO, ENODEV, ENOTSUP, buf, cred_t, dev_info_t, dev_t, devmap_cookie_t, ldi_handle_t, ldi_ident_t,
-    offset_t, uio,
+    offset_t,
 };
 use parking_lot::Mutex;
 
@@ -19,7 +19,7 @@ use ddi_kernel::calls::{block, kernel};
 use ddi_kernel::ddi::args::{InOut, Out, Text};
 use ddi_kernel::ddi::{memory, props};
 use ddi_kernel::kern::drivers::Driver;
-use ddi_kernel::kern::fields::Structure;
+use ddi_kernel::kern::fields::{Structure, pointer};
 use ddi_kernel::kern::nodes::Node;
 use ddi_kernel::kern::opens;
 
@@ -113,17 +113,22 @@ fn open(
 }
 
 /// Calls read(9E) or write(9E) of a handle's device.
-fn transfer(handle: ldi_handle_t, uio: InOut<uio>, cred: *mut cred_t, write: bool, function: &str) -> c_int {
+fn transfer(
+    handle: ldi_handle_t,
+    uio: Option<block::Left>,
+    cred: *mut cred_t,
+    write: bool,
+    function: &str,
+) -> c_int {
     let Some(h) = of(handle, function) else { return EINVAL };
     if h.block {
-        // SAFETY: the caller's promise.
-        return unsafe { block::read_write(&h.driver, h.node, h.dev, uio.pointer(), write) };
+        return uio.map_or(EINVAL, |uio| block::read_write(&h.driver, h.node, h.dev, uio, write));
     }
     let cb = h.driver.cb_ops();
     let Some(f) = cb.and_then(|cb| if write { cb.cb_write } else { cb.cb_read }) else { return ENOTSUP };
     let name = if write { "write" } else { "read" };
     // SAFETY: the driver's entry point, with the uio of the caller.
-    h.driver.call(name, || unsafe { f(h.dev, uio.pointer(), cred) }).unwrap_or(EIO)
+    h.driver.call(name, || unsafe { f(h.dev, pointer(uio), cred) }).unwrap_or(EIO)
 }
 
 /// The device number and node of a handle, for property functions.
@@ -254,11 +259,11 @@ ddi! {
         opens::leave_layered(&h.driver, h.dev, flags, cred)
     }
     /// ldi_read(9F).
-    fn ldi_read(handle: ldi_handle_t, uio: InOut<uio>, cred: *mut cred_t) -> c_int {
+    fn ldi_read(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
         transfer(handle, uio, cred, false, "ldi_read")
     }
     /// ldi_write(9F).
-    fn ldi_write(handle: ldi_handle_t, uio: InOut<uio>, cred: *mut cred_t) -> c_int {
+    fn ldi_write(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
         transfer(handle, uio, cred, true, "ldi_write")
     }
     /// ldi_ioctl(9F).

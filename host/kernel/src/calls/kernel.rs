@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use ddi_process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
-use ddi_sys::{EINTR, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
+use ddi_sys::{EINTR, EINVAL, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
 use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
@@ -24,6 +24,7 @@ use crate::ddi::spaces;
 use crate::kern::blocked;
 use crate::kern::drivers::Driver;
 use crate::kern::errno::linux_errno;
+use crate::kern::fields::Structure as _;
 use crate::kern::nodes::Node;
 use crate::kern::opens::{self, Open};
 use crate::kern::stack;
@@ -131,8 +132,9 @@ impl DdiKernel {
         };
         let called = client::run(&entry, || match (node, entry_point) {
             (Some(node), _) => {
-                // SAFETY: a uio over the process's buffers.
-                Ok(unsafe { block::read_write(&open.driver, node, open.dev, &mut uio, write) })
+                // SAFETY: a uio over the process's buffers, which only this call has.
+                let left = unsafe { block::Left::at(&mut uio) };
+                Ok(left.map_or(EINVAL, |left| block::read_write(&open.driver, node, open.dev, left, write)))
             }
             // SAFETY: the driver's entry point, with a uio over the process's buffers.
             (None, Some(f)) => open.driver.call(name, || unsafe { f(open.dev, &mut uio, cred(&entry)) }),
