@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use ddi_host::loader::cli as modules;
-use ddi_host::machine::{Machine, Options};
+use ddi_host::machine::{Machine, MachineError, Options};
 use ddi_host::resident::{Refusal, Reply, Request};
-use ddi_host::{bench, demo, kstat, resident};
+use ddi_host::{kstat, linked, resident};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel;
 use ddi_kernel::kern::image::Model;
@@ -19,21 +19,25 @@ use ddi_system::root::Root;
 /// A DDI kernel in a Linux process: load a driver, run programs that use its devices
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
-struct Cli {
+struct Cli<C: Commands> {
     #[command(subcommand)]
-    command: Command,
+    command: C,
 }
 
+/// Commands of a host: [`Command`], and what a program adds to them.
+pub trait Commands: Subcommand {
+    /// Executes the command. Returns the exit status.
+    fn run(&self) -> i32;
+}
+
+/// The commands that every host has.
+#[allow(private_interfaces)]
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Run a program that finds the driver's devices in /dev and /devices
     Run(Run),
     /// Keep a machine up for a system's directory until a signal ends it; the other commands with that --root use it
     Serve(Serve),
-    /// Run processes that take turns on one device, fork, unmap and die, and check every value that they read
-    Demo(MachineArgs),
-    /// Measure the cost of the host, as ratios to the same operations without a host
-    Bench(MachineArgs),
     /// Print statistics of the kernel that this command runs under, as kstat(8) does
     #[command(disable_help_flag = true, after_help = ddi_host::loader::help::KSTAT)]
     Kstat(modules::Words),
@@ -41,27 +45,16 @@ enum Command {
     Interrupt(Interrupt),
     /// Suspend, resume or quiesce a device of the kernel that this command runs under
     Power(Power),
-    /// The processes of the demo
-    #[command(hide = true)]
-    Client(Client),
+    /// Module files and installed drivers.
     #[command(flatten)]
     Modules(modules::Command),
-}
-
-#[derive(Args, Debug)]
-struct Client {
-    /// The device to use.
-    #[arg(long, default_value = demo::DEVICE)]
-    device: String,
-    #[command(subcommand)]
-    role: demo::Role,
 }
 
 /// Options of the commands that start a machine.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
     /// A linked-in driver, or a module file (loaded under the file's name, or under NAME), and its driver.conf
-    #[arg(long, value_name = "NAME|FILE[,conf=FILE][,name=NAME]", default_value = "ctxdev")]
+    #[arg(long, value_name = "NAME|FILE[,conf=FILE][,name=NAME]", default_value = linked::first())]
     pub driver: String,
     /// Load every driver that add_drv installed in this system's directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["driver", "config"])]
@@ -108,14 +101,14 @@ impl MachineArgs {
     /// Starts the machine.
     ///
     /// # Errors
-    /// One clear message.
-    pub fn start(&self) -> Result<Machine, String> {
+    /// See [`MachineError`].
+    pub fn start(&self) -> Result<Machine, MachineError> {
         if let Some(root) = &self.root {
             Root::new(root).check()?;
         }
         log::set_verbose(self.verbose);
         if let Some(path) = &self.log {
-            log::to_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            log::to_file(path).map_err(|error| MachineError::Log { file: path.clone(), error })?;
         }
         let options = Options {
             driver: self.driver.clone(),
@@ -128,15 +121,20 @@ impl MachineArgs {
             model: self.model,
             allow_missing: self.allow_missing,
         };
-        Machine::start(&options).map_err(|e| e.to_string())
+        Machine::start(&options)
     }
 }
 
-/// Prints `text` to standard output. Returns a message on failure.
-pub(crate) fn print(text: &str) -> Result<(), String> {
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot print: {0}")]
+pub(crate) struct CannotPrint(#[from] std::io::Error);
+
+/// Prints `text` to standard output.
+pub(crate) fn print(text: &str) -> Result<(), CannotPrint> {
     let mut out = std::io::stdout().lock();
-    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    printed.map_err(|error| format!("cannot print: {error}"))
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// Prints help, or the error in the command line. Returns the exit status.
@@ -148,7 +146,7 @@ fn answer(said: &clap::Error) -> i32 {
 }
 
 /// Prints an error. Returns the exit status.
-pub(crate) fn fail(why: &str) -> i32 {
+pub fn fail(why: &str) -> i32 {
     eprintln!("ddi-host: {why}");
     1
 }
@@ -164,7 +162,7 @@ impl Run {
         }
         let machine = match self.machine.start() {
             Ok(machine) => machine,
-            Err(why) => return fail(&why),
+            Err(why) => return fail(&why.to_string()),
         };
         let env =
             vec![("DDI_HOST_FAULTS".into(), machine.faults().into()), ("PATH".into(), path_with_commands())];
@@ -174,7 +172,9 @@ impl Run {
         let clean = machine.end();
         match status {
             Err(why) => fail(&why.to_string()),
-            Ok(0) if printed.is_err() => fail(&printed.err().unwrap_or_default()),
+            Ok(0) if printed.is_err() => {
+                fail(&printed.map_or_else(|why| why.to_string(), |()| String::new()))
+            }
             Ok(0) if !clean => fail(&format!("the program succeeded, the driver did not: {}", summary())),
             Ok(status) => status,
         }
@@ -223,7 +223,7 @@ impl Run {
     fn joined(&self) -> Option<i32> {
         let root = self.machine.root.as_ref()?;
         if let Err(why) = Root::new(root).check() {
-            return Some(fail(&why));
+            return Some(fail(&why.to_string()));
         }
         let variables = match resident::ask(root, &Request::Environment) {
             Ok(None) => return None,
@@ -272,11 +272,11 @@ struct Serve {
 impl Serve {
     fn run(&self) -> i32 {
         if let Err(why) = Root::new(&self.root).check() {
-            return fail(&why);
+            return fail(&why.to_string());
         }
         let door = match resident::Door::open(&self.root) {
             Ok(door) => door,
-            Err(why) => return fail(&why),
+            Err(why) => return fail(&why.to_string()),
         };
         if let Some(path) = &self.log
             && let Err(error) = log::to_file(path)
@@ -383,33 +383,38 @@ impl Power {
     }
 }
 
-/// Runs the command line. Returns the exit status.
+/// Runs the command line of a host. Returns the exit status.
 pub fn main() -> i32 {
+    main_with::<Command>()
+}
+
+/// Runs the command line of a host with commands of its own. Returns the exit status.
+pub fn main_with<C: Commands>() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     // Called by a link of such a name, that is the command.
     let called = args.first().and_then(|name| std::path::Path::new(name).file_name()).map(OsString::from);
     if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt" || name == "power") {
         args.insert(1, name);
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::<C>::try_parse_from(args) {
         Ok(cli) => cli,
         Err(said) => return answer(&said),
     };
     if let Err(error) = ddi_kernel::vm::room_to_begin() {
         return fail(&format!("too little address space is left (see ulimit -v): {error}"));
     }
-    match cli.command {
-        Command::Kstat(words) => kstat::run(&words.words),
-        Command::Interrupt(interrupt) => interrupt.run(),
-        Command::Power(power) => power.run(),
-        Command::Run(run) => run.run(),
-        Command::Serve(serve) => serve.run(),
-        Command::Demo(machine) => demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
-        Command::Bench(machine) => bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why)),
-        Command::Client(client) => match demo::play(&client.role, &client.device) {
-            Ok(()) => 0,
-            Err(e) => fail(&format!("{}: {e}", client.device)),
-        },
-        Command::Modules(command) => command.run(),
+    cli.command.run()
+}
+
+impl Commands for Command {
+    fn run(&self) -> i32 {
+        match self {
+            Command::Kstat(words) => kstat::run(&words.words),
+            Command::Interrupt(interrupt) => interrupt.run(),
+            Command::Power(power) => power.run(),
+            Command::Run(run) => run.run(),
+            Command::Serve(serve) => serve.run(),
+            Command::Modules(command) => command.run(),
+        }
     }
 }

@@ -59,7 +59,7 @@ pub enum ConfigError {
         /// The file's name.
         file: String,
         /// The problem.
-        problem: String,
+        problem: Problem,
     },
     /// There is not enough physical memory for the register sets.
     #[error("no physical memory left for a register set of {0} bytes")]
@@ -76,8 +76,35 @@ pub enum ConfigError {
     },
 }
 
-/// Register sets of a ctxdev without any configuration: its registers and its frame buffer.
-const CTXDEV: [u64; 2] = [0x1000, 0x10000];
+/// What is wrong in a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It is no TOML, or has a wrong name or value.
+    #[error("line {line}: {why}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// A driver has two nodes of one instance number.
+    #[error("{0}: there are two nodes of this instance")]
+    Twice(String),
+    /// An instance number is below 0.
+    #[error("{0}: the instance is negative")]
+    Negative(String),
+    /// The size of a register set is none.
+    #[error("{0}: a register set's size is a number above 0 or a string like \"64K\"")]
+    Size(String),
+    /// The value of a property is none.
+    #[error("{node}: property {name} is not a 32-bit number, a string, or a list of either")]
+    Property {
+        /// The node.
+        node: String,
+        /// The property.
+        name: String,
+    },
+}
 
 impl Config {
     /// Reads a file.
@@ -94,53 +121,47 @@ impl Config {
     /// Reads text.
     ///
     /// # Errors
-    /// The first problem, with its line.
-    pub fn parse(text: &str) -> Result<Config, String> {
+    /// The first [`Problem`].
+    pub fn parse(text: &str) -> Result<Config, Problem> {
         let config: Config = toml::from_str(text).map_err(|e| {
             let line =
                 e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            format!("line {line}: {}", e.message().trim())
+            Problem::Line { line, why: e.message().trim().to_owned() }
         })?;
         for (at, node) in config.node.iter().enumerate() {
             let name = node.name.as_deref().or(node.driver.as_deref()).unwrap_or("?");
             let what = format!("node {name} instance {}", node.instance);
             if config.node[..at].iter().any(|n| n.instance == node.instance && n.driver == node.driver) {
-                return Err(format!("{what}: there are two nodes of this instance"));
+                return Err(Problem::Twice(what));
             }
             if node.instance < 0 {
-                return Err(format!("{what}: the instance is negative"));
+                return Err(Problem::Negative(what));
             }
             if node.registers.iter().any(|size| size.bytes().is_none_or(|n| n == 0)) {
-                return Err(format!(
-                    "{what}: a register set's size is a number above 0 or a string like \"64K\""
-                ));
+                return Err(Problem::Size(what));
             }
             for (name, value) in &node.properties {
                 if property(name, value).is_none() {
-                    return Err(format!(
-                        "{what}: property {name} is not a 32-bit number, a string, or a list of either"
-                    ));
+                    return Err(Problem::Property { node: what, name: name.clone() });
                 }
             }
         }
         Ok(config)
     }
 
-    /// Returns the nodes of a driver without configuration. ctxdev has a device with register sets and a pseudo device, unless its driver.conf
-    /// names nodes or it has a PCI device. Other drivers have the nodes of their driver.conf only.
-    pub fn default_for(driver: &str, conf: Option<&Conf>) -> Config {
+    /// Returns what a driver has without configuration: what its driver.conf says, or, if that names no node and there is no PCI device for it, the configuration
+    /// that came with it when it was [linked in](crate::linked::add_with).
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`].
+    pub fn default_for(driver: &str, conf: Option<&Conf>) -> Result<Config, ConfigError> {
         let other = conf.is_some_and(|conf| !conf.nodes.is_empty()) || !nodes::of_driver(driver).is_empty();
-        if driver != "ctxdev" || other {
-            return Config::default();
+        match crate::linked::configuration(driver).filter(|_| !other) {
+            Some(text) => {
+                Self::parse(text).map_err(|problem| ConfigError::Parse { file: driver.to_owned(), problem })
+            }
+            None => Ok(Config::default()),
         }
-        let node = |instance, registers| Entry {
-            driver: None,
-            name: None,
-            instance,
-            registers,
-            properties: toml::Table::new(),
-        };
-        Config { node: vec![node(0, CTXDEV.map(Size::Bytes).to_vec()), node(1, Vec::new())] }
     }
 
     /// Makes the nodes of `driver`: these and those of its driver.conf, whose properties also go to nodes of the same instance. Properties for all of
@@ -349,7 +370,7 @@ mod tests {
 
     #[test]
     fn sizes_and_errors() {
-        let error = |text| Config::parse(text).unwrap_err();
+        let error = |text| Config::parse(text).unwrap_err().to_string();
         assert!(Config::parse("[[node]]\ninstance = 0\nregisters = [4096, \"64K\", \"1 M\"]").is_ok());
         assert!(
             error("[[node]]\ninstance = 0\nregister = 4").starts_with("line 3: unknown field `register`")

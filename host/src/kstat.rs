@@ -7,7 +7,7 @@ use ddi_system::getopt::{self, Given};
 use ddi_system::glob;
 use regex::Regex;
 
-use crate::cli::{fail, print};
+use crate::cli::{CannotPrint, fail, print};
 use crate::loader::modctl;
 use crate::resident::{self, Refusal, Reply, Request};
 use ddi_kernel::calls::kernel;
@@ -83,6 +83,29 @@ struct Asked {
 #[derive(Debug)]
 struct Wrong(i32, String);
 
+/// Why statistics cannot be shown.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Print(#[from] CannotPrint),
+    /// The machine does not answer.
+    #[error(transparent)]
+    Ask(#[from] std::io::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No machine is up for the system.
+    #[error("{0}")]
+    NotUp(String),
+    /// There is no kernel that this runs under.
+    #[error(
+        "{}: {error}; run it under the host: ddi-host run --driver NAME -- ddi-host kstat",
+        kernel::KSTAT
+    )]
+    Read { error: std::io::Error },
+    #[error("the kernel's statistics are of another version")]
+    Version,
+}
+
 /// kstat(8). Returns the exit status.
 pub fn run(words: &[String]) -> i32 {
     let mut words = words.to_vec();
@@ -99,7 +122,7 @@ pub fn run(words: &[String]) -> i32 {
     match asked.show(root.as_deref().map(Path::new)) {
         Ok(true) => 0,
         Ok(false) => 1,
-        Err(why) => fail(&why),
+        Err(why) => fail(&why.to_string()),
     }
 }
 
@@ -112,7 +135,8 @@ pub fn parseable() -> String {
 
 impl Asked {
     fn parse(words: &[String]) -> Result<Asked, Wrong> {
-        let given = getopt::parse("kstat", "h?CqjlpT:m:i:n:s:c:", words).map_err(|why| Wrong(0, why))?;
+        let given =
+            getopt::parse("kstat", "h?CqjlpT:m:i:n:s:c:", words).map_err(|why| Wrong(0, why.to_string()))?;
         if given.has('h') || given.has('?') {
             return Err(Wrong(0, String::new()));
         }
@@ -183,7 +207,7 @@ impl Asked {
     }
 
     /// Shows what was asked for, as often as was asked; false when there is none.
-    fn show(&self, root: Option<&Path>) -> Result<bool, String> {
+    fn show(&self, root: Option<&Path>) -> Result<bool, Failed> {
         let mut found = false;
         let mut shown = 0;
         while self.count.is_none_or(|count| shown < count) {
@@ -286,20 +310,17 @@ fn selector(parts: [&str; 4]) -> Result<Selector, Wrong> {
 }
 
 /// The statistics of the machine that is up for a system, or of the kernel that this runs under.
-fn read(root: Option<&Path>) -> Result<Vec<Statistics>, String> {
+fn read(root: Option<&Path>) -> Result<Vec<Statistics>, Failed> {
     if let Some(root) = root {
-        return match resident::ask(root, &Request::Kstats).map_err(|e| e.to_string())? {
-            None => Err(modctl::not_up(root)),
+        return match resident::ask(root, &Request::Kstats)? {
+            None => Err(Failed::NotUp(modctl::not_up(root))),
             Some(Ok(Reply::Kstats(all))) => Ok(all),
-            Some(Ok(_)) => Err(Refusal::unexpected().to_string()),
-            Some(Err(why)) => Err(why.to_string()),
+            Some(Ok(_)) => Err(Refusal::unexpected().into()),
+            Some(Err(why)) => Err(why.into()),
         };
     }
-    let text = std::fs::read_to_string(kernel::KSTAT).map_err(|error| {
-        let hint = "run it under the host: ddi-host run --driver NAME -- ddi-host kstat";
-        format!("{}: {error}; {hint}", kernel::KSTAT)
-    })?;
-    serde_json::from_str(&text).map_err(|_| "the kernel's statistics are of another version".to_owned())
+    let text = std::fs::read_to_string(kernel::KSTAT).map_err(|error| Failed::Read { error })?;
+    serde_json::from_str(&text).map_err(|_| Failed::Version)
 }
 
 /// The time now, as a line.

@@ -1,6 +1,6 @@
 //! `ddi-host`: a DDI kernel in a Linux process.
 //!
-//! The machine that puts the rooms together, and the commands. Drivers, linked in or loaded from module files, call the functions of `ddi_kernel::ddi`
+//! The machine that puts the rooms together, and the commands. It knows no driver: a program adds those that it has [linked in](linked). Drivers, linked in or loaded from module files, call the functions of `ddi_kernel::ddi`
 //! and `ddi_extra`; system calls of processes come in through `ddi_process` and go to the drivers by way of `ddi_kernel::calls`; module files through
 //! `ddi_krtld`, the files of a system through `ddi_system`.
 
@@ -9,10 +9,8 @@ extern crate self as ddi_host;
 
 #[macro_use]
 mod output;
-pub mod bench;
 pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod kstat;
 pub mod linked;
 pub mod loader;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ddi_process::{self, FaultPolicy, Server, StartError};
-use ddi_system::root::Root;
+use ddi_system::root::{NoSystem, Root, Unreadable};
 
 use crate::config::{self, Config, ConfigError};
 use crate::linked;
@@ -60,7 +60,21 @@ pub enum MachineError {
     },
     /// The driver argument is wrong.
     #[error("--driver: {0}")]
-    Argument(String),
+    Argument(#[from] session::ArgumentError),
+    /// The directory is no system's.
+    #[error(transparent)]
+    NoSystem(#[from] NoSystem),
+    /// A database of the system cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The file for the kernel's messages cannot be written.
+    #[error("{}: {error}", file.display())]
+    Log {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The configuration or the driver.conf is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -73,20 +87,45 @@ pub enum MachineError {
         errno: i32,
     },
     /// The module cannot be loaded.
-    #[error("{0}")]
-    Module(String),
+    #[error(transparent)]
+    Module(#[from] session::DriverError),
+    /// No driver is installed in the system.
+    #[error("{0}: no driver is installed; use ddi-host add_drv --root {0}")]
+    NoDriver(String),
+    /// No installed driver has an instance.
+    #[error(
+        "{0}: no installed driver has a device node that it attaches to: nodes are in kernel/drv/NAME.conf"
+    )]
+    NoNode(String),
     /// No instance of the driver is attached.
     #[error("{0}: no instance attached, so there is no device")]
     NoInstance(String),
     /// The process layer did not start.
     #[error(transparent)]
     Server(#[from] StartError),
-    /// The description of a device is wrong, or no slot is free for it.
+    /// The description of a device is wrong.
     #[error("--device {0}")]
-    Device(String),
+    Device(#[from] pci::ReadError),
+    /// There is no place for a device.
+    #[error("--device {}: {why}", device.display())]
+    NoPlace {
+        /// The device.
+        device: PathBuf,
+        /// Why.
+        why: pci::AddError,
+    },
     /// No physical memory.
     #[error(transparent)]
     Memory(#[from] vm::NoMemory),
+}
+
+/// Why a driver that is linked in stays.
+#[derive(Debug, thiserror::Error)]
+enum Stays {
+    #[error(transparent)]
+    Attached(#[from] drivers::DetachError),
+    #[error("{name}: _fini(9E) refused with errno {errno}")]
+    Refused { name: &'static str, errno: i32 },
 }
 
 enum Loaded {
@@ -124,7 +163,7 @@ impl Machine {
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }
-        let file: DriverFile = options.driver.parse().map_err(MachineError::Argument)?;
+        let file: DriverFile = options.driver.parse()?;
         heap::set_check(options.check);
         vm::start()?;
         ddi_extra::add();
@@ -132,8 +171,7 @@ impl Machine {
         let given = file.module.to_string_lossy().into_owned();
         let entry = linked::find(&given);
         if entry.is_none() && !given.contains('/') && !file.module.is_file() {
-            let known: Vec<_> = linked::DRIVERS.iter().map(|d| d.name).collect();
-            return Err(MachineError::UnknownDriver { name: given, known: known.join(", ") });
+            return Err(MachineError::UnknownDriver { name: given, known: linked::names().join(", ") });
         }
         let of_file = || file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
         let name = file.name.clone().unwrap_or_else(of_file);
@@ -142,14 +180,14 @@ impl Machine {
         Self::add_devices(options, |_| Some(name.clone()))?;
         let config = match &options.config {
             Some(path) => Config::read(path)?,
-            None => Config::default_for(&name, conf.as_ref()),
+            None => Config::default_for(&name, conf.as_ref())?,
         };
         config.make_nodes(&name, conf.as_ref(), None)?;
         let loaded = match entry {
             Some(entry) => Self::init(entry)?,
             None => {
                 let mut session = Session::new(None);
-                session.add_as(&file.module, Some(&name)).map_err(MachineError::Module)?;
+                session.add_as(&file.module, Some(&name))?;
                 Loaded::Modules(Some(session))
             }
         };
@@ -168,20 +206,19 @@ impl Machine {
         ddi_extra::add();
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
-        system::enter(root).map_err(MachineError::Module)?;
-        Self::add_devices(options, session::bound_by(root).map_err(MachineError::Module)?)?;
+        system::enter(root)?;
+        Self::add_devices(options, session::bound_by(root)?)?;
         let mut session = Session::new(Some(root));
-        session.add_installed(root).map_err(MachineError::Module)?;
+        session.add_installed(root)?;
         let none = session.modules().list().is_empty();
         let loaded = Loaded::Modules(Some(session));
         let mut machine = Machine { name: dir.clone(), loaded, server: None, listener: None };
         if none && !options.resident {
             machine.end();
-            let why = match root.installed().is_ok_and(|installed| installed.is_empty()) {
-                true => format!("no driver is installed; use ddi-host add_drv --root {dir}"),
-                false => "no installed driver has a device node that it attaches to: nodes are in kernel/drv/NAME.conf".into(),
-            };
-            return Err(MachineError::Module(format!("{dir}: {why}")));
+            return Err(match root.installed().is_ok_and(|installed| installed.is_empty()) {
+                true => MachineError::NoDriver(dir),
+                false => MachineError::NoNode(dir),
+            });
         }
         match machine.serve_devices(options) {
             Ok(()) => Ok(machine),
@@ -195,8 +232,8 @@ impl Machine {
     /// Puts the devices on the bus; `bind` names the driver for a compatible name.
     fn add_devices(options: &Options, bind: impl Fn(&str) -> Option<String>) -> Result<(), MachineError> {
         for name in &options.devices {
-            let description = pci::read(name).map_err(MachineError::Device)?;
-            let fail = |why| MachineError::Device(format!("{}: {why}", name.display()));
+            let description = pci::read(name)?;
+            let fail = |why| MachineError::NoPlace { device: name.clone(), why };
             let device = pci::add(description, &bind).map_err(fail)?;
             if let Some(node) = device.node().filter(|n| n.driver_name().is_empty() && !options.resident) {
                 let (path, names) = (node.path(), device.description.compatible().join(" "));
@@ -318,7 +355,7 @@ impl Machine {
         }
         let stay = match &mut self.loaded {
             Loaded::Modules(session) => session.take().map(Session::end).unwrap_or_default(),
-            Loaded::Linked(driver) => Self::fini(driver).err().into_iter().collect(),
+            Loaded::Linked(driver) => Self::fini(driver).err().iter().map(Stays::to_string).collect(),
         };
         // illumos unloads an unused driver if the driver agrees; a system can shut down without.
         if heap::checking() {
@@ -342,8 +379,8 @@ impl Machine {
     /// Detaches and unloads a driver that is linked in.
     ///
     /// # Errors
-    /// Why it stays.
-    fn fini(driver: &'static devmap::module::Entry) -> Result<(), String> {
+    /// See [`Stays`].
+    fn fini(driver: &'static devmap::module::Entry) -> Result<(), Stays> {
         let name = driver.name;
         if let Some(found) = drivers::find(name) {
             found.detach_all().inspect_err(|why| log::line(log::To::Both, &format!("WARNING: {why}")))?;
@@ -351,7 +388,7 @@ impl Machine {
         let fini = || entry::prompt(|| entry::call(|| format!("{name}: _fini(9E)"), || (driver.fini)()));
         match thread::in_context(Context::Kernel, || drivers::as_module(name, fini)).unwrap_or(-1) {
             0 => Ok(()),
-            errno => Err(format!("{name}: _fini(9E) refused with errno {errno}")),
+            errno => Err(Stays::Refused { name, errno }),
         }
     }
 }

@@ -12,13 +12,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ddi_process::Kernel as _;
 use ddi_process::ending::{Ending, Signals};
 use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
-use ddi_system::root::Root;
+use ddi_system::root::{Root, Unreadable};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
@@ -133,9 +133,9 @@ pub enum Refusal {
     Told(String),
 }
 
-impl From<String> for Refusal {
-    fn from(why: String) -> Refusal {
-        Refusal::Told(why)
+impl From<Unreadable> for Refusal {
+    fn from(why: Unreadable) -> Refusal {
+        Refusal::Told(why.to_string())
     }
 }
 
@@ -171,6 +171,30 @@ pub fn ask(root: &Path, request: &Request) -> io::Result<Option<Answer>> {
     Ok(Some(serde_json::from_slice(&text).unwrap_or_else(|_| Err(Refusal::unexpected()))))
 }
 
+/// Error of [`Door::open`].
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// The directory cannot be read.
+    #[error("{}: {error}", root.display())]
+    Root {
+        /// The system's directory.
+        root: PathBuf,
+        /// The error of Linux.
+        error: io::Error,
+    },
+    /// Another machine serves this directory.
+    #[error("{}: another ddi-host serves this system", .0.display())]
+    Taken(PathBuf),
+    /// The socket cannot be made.
+    #[error("{}: cannot make the control socket: {error}", root.display())]
+    Socket {
+        /// The system's directory.
+        root: PathBuf,
+        /// The error of Linux.
+        error: io::Error,
+    },
+}
+
 /// The place where requests come in.
 #[derive(Debug)]
 pub struct Door(UnixListener);
@@ -179,16 +203,13 @@ impl Door {
     /// Opens it: one machine serves a directory. Take it before drivers are loaded.
     ///
     /// # Errors
-    /// One clear message.
-    pub fn open(root: &Path) -> Result<Door, String> {
-        let shown = root.display();
-        let address = address(root).map_err(|e| format!("{shown}: {e}"))?;
+    /// See [`DoorError`].
+    pub fn open(root: &Path) -> Result<Door, DoorError> {
+        let address = address(root).map_err(|error| DoorError::Root { root: root.to_owned(), error })?;
         match UnixListener::bind_addr(&address) {
             Ok(listener) => Ok(Door(listener)),
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-                Err(format!("{shown}: another ddi-host serves this system"))
-            }
-            Err(e) => Err(format!("{shown}: cannot make the control socket: {e}")),
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(DoorError::Taken(root.to_owned())),
+            Err(error) => Err(DoorError::Socket { root: root.to_owned(), error }),
         }
     }
 }
@@ -303,7 +324,7 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
             Ok(Reply::Attached { instances, said })
         }
         Request::Bind(name) => {
-            if let Some(major) = root.major(&name).map_err(|e| e.to_string())? {
+            if let Some(major) = root.major(&name).map_err(|e| Refusal::Told(e.to_string()))? {
                 drivers::set_major(&name, major);
             }
             pci::rebind(session::bound_by(root)?);
@@ -366,7 +387,7 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
 }
 
 /// Loads and attaches an installed driver. How many instances attached.
-fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, String> {
+fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, session::DriverError> {
     let attached = machine.session().add_from(root, name)?;
     if attached > 0 {
         autoload::forget(name);
@@ -446,7 +467,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(ask(dir.path(), &Request::Kstats).unwrap().is_none());
         let door = Door::open(dir.path()).unwrap();
-        assert!(Door::open(dir.path()).unwrap_err().contains("another ddi-host"));
+        assert!(Door::open(dir.path()).unwrap_err().to_string().contains("another ddi-host"));
         drop(door);
         Door::open(dir.path()).unwrap();
     }

@@ -4,15 +4,15 @@
 //! hands out. Locking: a mutex per table, held while the driver's compare and hash functions and find callbacks run, not for destructors.
 
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
 use ddi_sys::{mod_hash_key_t, mod_hash_t, mod_hash_val_t};
 use parking_lot::Mutex;
 
-use ddi_kernel::ddi::bytes;
+use ddi_kernel::board::report;
+use ddi_kernel::ddi::args::{Object, Out, Text};
 use ddi_kernel::ddi::memory;
-use ddi_kernel::ddi::store;
 
 /// `MH_ERR_NOTFOUND`.
 const NOT_FOUND: c_int = -3;
@@ -26,19 +26,61 @@ type Walker = unsafe extern "C-unwind" fn(mod_hash_key_t, *mut mod_hash_val_t, *
 type Found = unsafe extern "C-unwind" fn(mod_hash_key_t, mod_hash_val_t);
 type FoundAnswer = unsafe extern "C-unwind" fn(mod_hash_key_t, mod_hash_val_t) -> c_int;
 
-/// How keys are compared.
+/// Comparison of keys.
 enum Kind {
     Number,
-    Text,
-    Own(Algorithm, *mut c_void, Compare),
+    /// Strings; those that are `owned` are kmem, which the table frees.
+    Text {
+        owned: bool,
+    },
+    /// The driver's functions, and the address that the first is called with.
+    Own(Algorithm, usize, Compare),
 }
 
+/// Entries by hash value: keys and values.
+type Entries = HashMap<u64, Vec<(usize, usize)>>;
+
+/// A table.
+///
+/// # Invariants
+/// Every key in the table or looked for in it is of its kind: a number, a string with a NUL, what the driver's own functions compare. The destructors, the functions of
+/// the kind and the callbacks of walks and searches are functions of the driver's for this table's keys and values. All of that is the driver's promise.
 struct Table {
     kind: Kind,
     key: Destructor,
     value: Destructor,
-    /// Entries by hash value: keys and values.
-    entries: Mutex<HashMap<u64, Vec<(usize, usize)>>>,
+    entries: Mutex<Entries>,
+}
+
+/// A driver's `mod_hash_t *`.
+type Handle<'a> = Object<'a, Table, mod_hash_t>;
+
+/// Returns the table that a driver's call is about; reports NULL.
+fn table<'a>(hash: Handle<'a>, function: &str) -> Option<&'a Table> {
+    let table = hash.get();
+    if table.is_none() {
+        report::mistake(function, "the mod_hash_t is NULL", function);
+    }
+    table
+}
+
+/// Destroys a table, with what is left in it.
+fn end(hash: Handle, function: &str) {
+    if table(hash, function).is_some() {
+        // SAFETY: made by `make` of a box; the driver gives it back, and uses it no more.
+        unsafe { Box::from_raw(hash.pointer()) }.clear();
+    }
+}
+
+fn hashed(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Frees a string of kmem.
+fn free_string(string: Text<*mut c_char>, function: &str) {
+    memory::free(string.pointer().cast(), string.bytes().len() + 1, function);
 }
 
 impl Table {
@@ -46,70 +88,60 @@ impl Table {
         Box::into_raw(Box::new(Table { kind, key, value, entries: Mutex::default() })).cast()
     }
 
-    /// # Safety
-    /// `hash` is a live one of this module.
-    unsafe fn of<'a>(hash: *mut mod_hash_t) -> &'a Table {
-        // SAFETY: the caller's promise.
-        unsafe { &*hash.cast::<Table>() }
+    /// Returns the bytes of a key of a table of strings; none for NULL.
+    fn string(&self, key: usize) -> &[u8] {
+        if key == 0 {
+            return b"";
+        }
+        // SAFETY: the invariant: a string, which the driver leaves as it is while the table has it.
+        unsafe { CStr::from_ptr(key as *const c_char) }.to_bytes()
     }
 
-    /// # Safety
-    /// `key` is one of this table's kind.
-    unsafe fn value_of(&self, key: usize) -> u64 {
+    fn hash_of(&self, key: usize) -> u64 {
         match &self.kind {
             Kind::Number => key as u64,
-            Kind::Text => {
-                let mut hasher = DefaultHasher::new();
-                // SAFETY: the caller's promise: a string.
-                unsafe { bytes(key as *const c_char) }.hash(&mut hasher);
-                hasher.finish()
+            Kind::Text { .. } => hashed(self.string(key)),
+            Kind::Own(algorithm, data, _) => {
+                let data = *data as *mut c_void;
+                // SAFETY: the invariant: the driver's function for its own keys.
+                unsafe { algorithm(data, key as mod_hash_key_t) }.into()
             }
-            // SAFETY: the driver's function for its own keys.
-            Kind::Own(algorithm, data, _) => unsafe { algorithm(*data, key as mod_hash_key_t) }.into(),
         }
     }
 
-    /// # Safety
-    /// As `value_of`, for both.
-    unsafe fn same(&self, a: usize, b: usize) -> bool {
+    fn same(&self, a: usize, b: usize) -> bool {
         match &self.kind {
             Kind::Number => a == b,
-            Kind::Text => {
-                // SAFETY: the caller's promise: a string, here and below.
-                let a = unsafe { bytes(a as *const c_char) };
-                // SAFETY: as above.
-                a == unsafe { bytes(b as *const c_char) }
-            }
-            // SAFETY: the driver's function for its own keys.
+            Kind::Text { .. } => self.string(a) == self.string(b),
+            // SAFETY: the invariant: the driver's function for its own keys.
             Kind::Own(_, _, compare) => unsafe { compare(a as mod_hash_key_t, b as mod_hash_key_t) == 0 },
         }
     }
 
-    /// The entry of a key, and takes it out if `remove`.
-    ///
-    /// # Safety
-    /// As `value_of`.
-    unsafe fn entry(
-        &self,
-        entries: &mut HashMap<u64, Vec<(usize, usize)>>,
-        key: usize,
-        remove: bool,
-    ) -> Option<(usize, usize)> {
-        // SAFETY: the caller's promise.
-        let bucket = entries.get_mut(&unsafe { self.value_of(key) })?;
-        // SAFETY: the caller's promise; the table's keys were given by the driver.
-        let at = bucket.iter().position(|(k, _)| unsafe { self.same(*k, key) })?;
+    /// Returns the entry of a key, and takes it out if `remove`.
+    fn entry(&self, entries: &mut Entries, key: mod_hash_key_t, remove: bool) -> Option<(usize, usize)> {
+        let key = key as usize;
+        let bucket = entries.get_mut(&self.hash_of(key))?;
+        let at = bucket.iter().position(|(k, _)| self.same(*k, key))?;
         Some(if remove { bucket.swap_remove(at) } else { bucket[at] })
     }
 
-    /// Destroys a key and, if `value`, its value.
+    /// Takes the entry of a key out.
+    fn take(&self, key: mod_hash_key_t) -> Option<(usize, usize)> {
+        self.entry(&mut self.entries.lock(), key, true)
+    }
+
+    /// Destroys a key and, if `with_value`, its value.
     fn destroy(&self, (key, value): (usize, usize), with_value: bool) {
+        if matches!(self.kind, Kind::Text { owned: true }) {
+            memory::free(key as *mut c_void, self.string(key).len() + 1, "mod_hash_strkey_dtor");
+        }
         if let Some(destructor) = self.key {
-            // SAFETY: the driver's function with its key.
+            // SAFETY: the invariant: the driver's function for its keys.
             unsafe { destructor(key as *mut c_void) };
         }
         if let Some(destructor) = self.value.filter(|_| with_value) {
-            // SAFETY: the driver's function with its value.
+            // SAFETY: the invariant: the driver's function for its values.
             unsafe { destructor(value as *mut c_void) };
         }
     }
@@ -119,27 +151,29 @@ impl Table {
         all.into_iter().for_each(|entry| self.destroy(entry, true));
     }
 
-    /// # Safety
-    /// As `value_of`.
-    unsafe fn insert(&self, key: usize, value: usize) -> c_int {
+    fn insert(&self, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
         let mut entries = self.entries.lock();
-        // SAFETY: the caller's promise.
-        if unsafe { self.entry(&mut entries, key, false) }.is_some() {
+        if self.entry(&mut entries, key, false).is_some() {
             return DUPLICATE;
         }
-        // SAFETY: the caller's promise.
-        entries.entry(unsafe { self.value_of(key) }).or_default().push((key, value));
+        entries.entry(self.hash_of(key as usize)).or_default().push((key as usize, value as usize));
         0
     }
-}
 
-/// Frees a table, with what is left in it.
-///
-/// # Safety
-/// `hash` is a live one of this module.
-unsafe fn end(hash: *mut mod_hash_t) {
-    // SAFETY: made by `make`, given back now.
-    unsafe { Box::from_raw(hash.cast::<Table>()) }.clear();
+    /// Looks a value up, and calls `found` with it while the table is locked.
+    fn find(
+        &self,
+        key: mod_hash_key_t,
+        valuep: Out<mod_hash_val_t>,
+        found: impl FnOnce(mod_hash_val_t),
+    ) -> c_int {
+        let mut entries = self.entries.lock();
+        let Some((_, value)) = self.entry(&mut entries, key, false) else { return NOT_FOUND };
+        let value = value as mod_hash_val_t;
+        valuep.set(value);
+        found(value);
+        0
+    }
 }
 
 ddi! {
@@ -158,11 +192,11 @@ ddi! {
     }
     /// mod_hash_create_strhash: keys are strings from kmem, which the table frees.
     @private fn mod_hash_create_strhash(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
-        Table::make(Kind::Text, Some(mod_hash_strkey_dtor), value)
+        Table::make(Kind::Text { owned: true }, None, value)
     }
     /// mod_hash_create_strhash_nodtr: the same with strings that stay the driver's.
     @private fn mod_hash_create_strhash_nodtr(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
-        Table::make(Kind::Text, None, value)
+        Table::make(Kind::Text { owned: false }, None, value)
     }
     /// mod_hash_create_extended: with functions of the driver's own.
     @private fn mod_hash_create_extended(
@@ -176,163 +210,120 @@ ddi! {
         _sleep: c_int,
     ) -> *mut mod_hash_t {
         match (algorithm, compare) {
-            (Some(algorithm), Some(compare)) => Table::make(Kind::Own(algorithm, data, compare), key, value),
+            (Some(algorithm), Some(compare)) => Table::make(Kind::Own(algorithm, data as usize, compare), key, value),
             _ => std::ptr::null_mut(),
         }
     }
     /// mod_hash_destroy_hash: with what is left in it.
-    fn mod_hash_destroy_hash(hash: *mut mod_hash_t) {
-        // SAFETY: the driver's promise.
-        unsafe { end(hash) };
+    fn mod_hash_destroy_hash(hash: Handle) {
+        end(hash, "mod_hash_destroy_hash");
     }
     /// mod_hash_destroy_idhash.
-    @private fn mod_hash_destroy_idhash(hash: *mut mod_hash_t) {
-        // SAFETY: the driver's promise.
-        unsafe { end(hash) };
+    @private fn mod_hash_destroy_idhash(hash: Handle) {
+        end(hash, "mod_hash_destroy_idhash");
     }
     /// mod_hash_destroy_ptrhash.
-    @private fn mod_hash_destroy_ptrhash(hash: *mut mod_hash_t) {
-        // SAFETY: the driver's promise.
-        unsafe { end(hash) };
+    @private fn mod_hash_destroy_ptrhash(hash: Handle) {
+        end(hash, "mod_hash_destroy_ptrhash");
     }
     /// mod_hash_destroy_strhash.
-    @private fn mod_hash_destroy_strhash(hash: *mut mod_hash_t) {
-        // SAFETY: the driver's promise.
-        unsafe { end(hash) };
+    @private fn mod_hash_destroy_strhash(hash: Handle) {
+        end(hash, "mod_hash_destroy_strhash");
     }
     /// mod_hash_insert: 0, or MH_ERR_DUPLICATE.
-    fn mod_hash_insert(hash: *mut mod_hash_t, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        unsafe { table.insert(key as usize, value as usize) }
+    fn mod_hash_insert(hash: Handle, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
+        table(hash, "mod_hash_insert").map_or(DUPLICATE, |table| table.insert(key, value))
     }
     /// mod_hash_reserve: room is always there.
-    @private fn mod_hash_reserve(_hash: *mut mod_hash_t, handle: *mut *mut c_void) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(handle, std::ptr::null_mut()) };
+    @private fn mod_hash_reserve(_hash: Handle, handle: Out<*mut c_void>) -> c_int {
+        handle.set(std::ptr::null_mut());
         0
     }
     /// mod_hash_reserve_nosleep.
-    @private fn mod_hash_reserve_nosleep(_hash: *mut mod_hash_t, handle: *mut *mut c_void) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(handle, std::ptr::null_mut()) };
+    @private fn mod_hash_reserve_nosleep(_hash: Handle, handle: Out<*mut c_void>) -> c_int {
+        handle.set(std::ptr::null_mut());
         0
     }
     /// mod_hash_cancel.
-    @private fn mod_hash_cancel(_hash: *mut mod_hash_t, _handle: *mut *mut c_void) {}
+    @private fn mod_hash_cancel(_hash: Handle, _handle: *mut *mut c_void) {}
     /// mod_hash_insert_reserve.
     @private fn mod_hash_insert_reserve(
-        hash: *mut mod_hash_t,
+        hash: Handle,
         key: mod_hash_key_t,
         value: mod_hash_val_t,
         _handle: *mut c_void,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        unsafe { table.insert(key as usize, value as usize) }
+        table(hash, "mod_hash_insert_reserve").map_or(DUPLICATE, |table| table.insert(key, value))
     }
     /// mod_hash_replace: what was there is destroyed.
-    @private fn mod_hash_replace(hash: *mut mod_hash_t, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        let old = unsafe { table.entry(&mut table.entries.lock(), key as usize, true) };
-        if let Some(old) = old {
+    @private fn mod_hash_replace(hash: Handle, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
+        let Some(table) = table(hash, "mod_hash_replace") else { return DUPLICATE };
+        if let Some(old) = table.take(key) {
             table.destroy(old, true);
         }
-        // SAFETY: the driver's promise.
-        unsafe { table.insert(key as usize, value as usize) }
+        table.insert(key, value)
     }
     /// mod_hash_find: 0, or MH_ERR_NOTFOUND.
-    fn mod_hash_find(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        let found = unsafe { table.entry(&mut table.entries.lock(), key as usize, false) };
-        let Some((_, value)) = found else { return NOT_FOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, value as mod_hash_val_t) };
-        0
+    fn mod_hash_find(hash: Handle, key: mod_hash_key_t, valuep: Out<mod_hash_val_t>) -> c_int {
+        table(hash, "mod_hash_find").map_or(NOT_FOUND, |table| table.find(key, valuep, |_| {}))
     }
     /// mod_hash_find_cb: calls back with the table locked, to take a reference.
     @private fn mod_hash_find_cb(
-        hash: *mut mod_hash_t,
+        hash: Handle,
         key: mod_hash_key_t,
-        valuep: *mut mod_hash_val_t,
+        valuep: Out<mod_hash_val_t>,
         found: Option<Found>,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        let mut entries = table.entries.lock();
-        // SAFETY: the driver's promise.
-        let Some((_, value)) = (unsafe { table.entry(&mut entries, key as usize, false) }) else { return NOT_FOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, value as mod_hash_val_t) };
-        if let Some(found) = found {
-            // SAFETY: the driver's callback.
-            unsafe { found(key, value as mod_hash_val_t) };
-        }
-        0
+        let Some(table) = table(hash, "mod_hash_find_cb") else { return NOT_FOUND };
+        table.find(key, valuep, |value| {
+            if let Some(found) = found {
+                // SAFETY: the invariant: the driver's callback for this table's keys and values.
+                unsafe { found(key, value) };
+            }
+        })
     }
     /// mod_hash_find_cb_rval: the same, with the callback's answer.
     @private fn mod_hash_find_cb_rval(
-        hash: *mut mod_hash_t,
+        hash: Handle,
         key: mod_hash_key_t,
-        valuep: *mut mod_hash_val_t,
+        valuep: Out<mod_hash_val_t>,
         found: Option<FoundAnswer>,
-        answer: *mut c_int,
+        answer: Out<c_int>,
     ) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        let mut entries = table.entries.lock();
-        // SAFETY: the driver's promise.
-        let Some((_, value)) = (unsafe { table.entry(&mut entries, key as usize, false) }) else { return NOT_FOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, value as mod_hash_val_t) };
-        // SAFETY: the driver's callback.
-        let said = found.map_or(0, |found| unsafe { found(key, value as mod_hash_val_t) });
-        // SAFETY: the driver's promise.
-        unsafe { store(answer, said) };
-        0
+        let Some(table) = table(hash, "mod_hash_find_cb_rval") else { return NOT_FOUND };
+        table.find(key, valuep, |value| {
+            // SAFETY: the invariant: the driver's callback for this table's keys and values.
+            answer.set(found.map_or(0, |found| unsafe { found(key, value) }));
+        })
     }
     /// mod_hash_remove: hands the value out; 0, or MH_ERR_NOTFOUND.
-    fn mod_hash_remove(hash: *mut mod_hash_t, key: mod_hash_key_t, valuep: *mut mod_hash_val_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        let found = unsafe { table.entry(&mut table.entries.lock(), key as usize, true) };
-        let Some(entry) = found else { return NOT_FOUND };
-        // SAFETY: the driver's promise.
-        unsafe { store(valuep, entry.1 as mod_hash_val_t) };
+    fn mod_hash_remove(hash: Handle, key: mod_hash_key_t, valuep: Out<mod_hash_val_t>) -> c_int {
+        let Some(table) = table(hash, "mod_hash_remove") else { return NOT_FOUND };
+        let Some(entry) = table.take(key) else { return NOT_FOUND };
+        valuep.set(entry.1 as mod_hash_val_t);
         table.destroy(entry, false);
         0
     }
     /// mod_hash_destroy: removes and destroys an entry.
-    @private fn mod_hash_destroy(hash: *mut mod_hash_t, key: mod_hash_key_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
-        // SAFETY: the driver's promise.
-        let found = unsafe { table.entry(&mut table.entries.lock(), key as usize, true) };
-        let Some(entry) = found else { return NOT_FOUND };
+    @private fn mod_hash_destroy(hash: Handle, key: mod_hash_key_t) -> c_int {
+        let Some(table) = table(hash, "mod_hash_destroy") else { return NOT_FOUND };
+        let Some(entry) = table.take(key) else { return NOT_FOUND };
         table.destroy(entry, true);
         0
     }
     /// mod_hash_clear.
-    @private fn mod_hash_clear(hash: *mut mod_hash_t) {
-        // SAFETY: the driver's promise.
-        unsafe { Table::of(hash) }.clear();
+    @private fn mod_hash_clear(hash: Handle) {
+        if let Some(table) = table(hash, "mod_hash_clear") {
+            table.clear();
+        }
     }
     /// mod_hash_walk: until the function says MH_WALK_TERMINATE (1).
-    @private fn mod_hash_walk(hash: *mut mod_hash_t, visit: Option<Walker>, arg: *mut c_void) {
-        let Some(visit) = visit else { return };
-        // SAFETY: the driver's promise.
-        let table = unsafe { Table::of(hash) };
+    @private fn mod_hash_walk(hash: Handle, visit: Option<Walker>, arg: *mut c_void) {
+        let Some((visit, table)) = visit.zip(table(hash, "mod_hash_walk")) else { return };
         let mut entries = table.entries.lock();
         for (key, value) in entries.values_mut().flatten() {
             let mut given = *value as mod_hash_val_t;
-            // SAFETY: the driver's function with an entry of its own.
+            // SAFETY: the invariant: the driver's callback, with an entry of its own and the argument that it gave for it.
             if unsafe { visit(*key as mod_hash_key_t, &mut given, arg) } == 1 {
                 break;
             }
@@ -344,23 +335,16 @@ ddi! {
     /// mod_hash_null_valdtor.
     @private fn mod_hash_null_valdtor(_value: *mut c_void) {}
     /// mod_hash_strkey_dtor: frees a string of kmem.
-    @private fn mod_hash_strkey_dtor(key: *mut c_void) {
-        // SAFETY: the driver's promise: a string.
-        let len = unsafe { bytes(key.cast()) }.len();
-        memory::free(key.cast(), len + 1, "mod_hash_strkey_dtor");
+    @private fn mod_hash_strkey_dtor(key: Text<*mut c_char>) {
+        free_string(key, "mod_hash_strkey_dtor");
     }
     /// mod_hash_strval_dtor: frees a string of kmem.
-    @private fn mod_hash_strval_dtor(value: *mut c_void) {
-        // SAFETY: the driver's promise: a string.
-        let len = unsafe { bytes(value.cast()) }.len();
-        memory::free(value.cast(), len + 1, "mod_hash_strval_dtor");
+    @private fn mod_hash_strval_dtor(value: Text<*mut c_char>) {
+        free_string(value, "mod_hash_strval_dtor");
     }
     /// mod_hash_strkey_cmp.
-    @private fn mod_hash_strkey_cmp(a: mod_hash_key_t, b: mod_hash_key_t) -> c_int {
-        // SAFETY: the driver's promise: a string, here and below.
-        let a = unsafe { bytes(a.cast()) };
-        // SAFETY: as above.
-        (a != unsafe { bytes(b.cast()) }).into()
+    @private fn mod_hash_strkey_cmp(a: Text, b: Text) -> c_int {
+        (a.bytes() != b.bytes()).into()
     }
     /// mod_hash_ptrkey_cmp.
     @private fn mod_hash_ptrkey_cmp(a: mod_hash_key_t, b: mod_hash_key_t) -> c_int {
@@ -371,11 +355,8 @@ ddi! {
         (a != b).into()
     }
     /// mod_hash_bystr.
-    @private fn mod_hash_bystr(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
-        let mut hasher = DefaultHasher::new();
-        // SAFETY: the driver's promise: a string.
-        unsafe { bytes(key.cast()) }.hash(&mut hasher);
-        hasher.finish() as c_uint
+    @private fn mod_hash_bystr(_data: *mut c_void, key: Text) -> c_uint {
+        hashed(key.bytes()) as c_uint
     }
     /// mod_hash_byptr.
     @private fn mod_hash_byptr(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
@@ -392,54 +373,58 @@ mod tests {
     use super::*;
     use std::ptr::null_mut;
 
+    /// A table of the test's, called as a driver does.
+    struct Tested(*mut mod_hash_t);
+
+    impl Tested {
+        fn insert(&self, key: mod_hash_key_t, value: usize) -> c_int {
+            // SAFETY: a table that lives, and a key of its kind.
+            unsafe { mod_hash_insert(self.0, key, value as mod_hash_val_t) }
+        }
+
+        fn find(&self, key: mod_hash_key_t) -> (c_int, usize) {
+            let mut value = null_mut();
+            // SAFETY: as in `insert`.
+            (unsafe { mod_hash_find(self.0, key, &mut value) }, value as usize)
+        }
+
+        fn remove(&self, key: mod_hash_key_t) -> c_int {
+            // SAFETY: as in `insert`.
+            unsafe { mod_hash_remove(self.0, key, &mut null_mut()) }
+        }
+    }
+
+    impl Drop for Tested {
+        fn drop(&mut self) {
+            // SAFETY: the table, once.
+            unsafe { mod_hash_destroy_hash(self.0) };
+        }
+    }
+
     #[test]
     fn strings_are_compared_by_content_and_freed() {
-        let key = |text: &std::ffi::CStr| -> mod_hash_key_t {
-            let copy = memory::alloc(text.count_bytes() + 1, ddi_sys::KM_SLEEP);
-            // SAFETY: that much was allocated.
-            unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), copy.cast(), text.count_bytes() + 1) };
-            copy.cast()
+        let key = |text: &CStr| -> mod_hash_key_t {
+            memory::copy_of(text.to_bytes_with_nul(), ddi_sys::KM_SLEEP).cast()
         };
-        // SAFETY: a table of the test and its own keys, here and below.
-        let hash = unsafe { mod_hash_create_strhash(null_mut(), 7, None) };
-        // SAFETY: as above.
-        let insert = |k, v: usize| unsafe { mod_hash_insert(hash, k, v as mod_hash_val_t) };
-        assert_eq!((insert(key(c"one"), 1), insert(key(c"two"), 2)), (0, 0));
+        let hash = Tested(Table::make(Kind::Text { owned: true }, None, None));
+        assert_eq!((hash.insert(key(c"one"), 1), hash.insert(key(c"two"), 2)), (0, 0));
         let again = key(c"one");
-        assert_eq!(insert(again, 3), DUPLICATE);
-        // SAFETY: as above.
+        assert_eq!(hash.insert(again, 3), DUPLICATE);
+        // SAFETY: a string of the test, of kmem.
         unsafe { mod_hash_strkey_dtor(again.cast()) };
-        let mut value = null_mut();
         let looked_up = c"two".as_ptr().cast_mut().cast();
-        // SAFETY: as above.
-        assert_eq!(unsafe { mod_hash_find(hash, looked_up, &mut value) }, 0);
-        assert_eq!(value as usize, 2);
-        // SAFETY: as above.
-        assert_eq!(unsafe { mod_hash_remove(hash, looked_up, &mut value) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { mod_hash_find(hash, looked_up, &mut value) }, NOT_FOUND);
-        // SAFETY: as above.
-        unsafe { mod_hash_destroy_strhash(hash) };
+        assert_eq!(hash.find(looked_up), (0, 2));
+        assert_eq!(hash.remove(looked_up), 0);
+        assert_eq!(hash.find(looked_up).0, NOT_FOUND);
     }
 
     #[test]
     fn a_hash_finds_what_was_put_in() {
         let key = |n: usize| n as mod_hash_key_t;
-        let mut value = null_mut();
-        // SAFETY: a table of the test, here and below.
-        let hash = unsafe { ddi_sys::mod_hash_create_idhash(null_mut(), 7, None) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(50)) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_insert(hash, key(5), key(60)) }, DUPLICATE);
-        // SAFETY: as above.
-        let found = unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) };
-        assert_eq!((found, value as usize), (0, 50));
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_remove(hash, key(5), &mut value) }, 0);
-        // SAFETY: as above.
-        assert_eq!(unsafe { ddi_sys::mod_hash_find(hash, key(5), &mut value) }, NOT_FOUND);
-        // SAFETY: as above.
-        unsafe { ddi_sys::mod_hash_destroy_hash(hash) };
+        let hash = Tested(Table::make(Kind::Number, None, None));
+        assert_eq!((hash.insert(key(5), 50), hash.insert(key(5), 60)), (0, DUPLICATE));
+        assert_eq!(hash.find(key(5)), (0, 50));
+        assert_eq!(hash.remove(key(5)), 0);
+        assert_eq!(hash.find(key(5)).0, NOT_FOUND);
     }
 }

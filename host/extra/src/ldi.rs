@@ -1,33 +1,30 @@
 //! Layered drivers (ldi_open_by_name(9F) and so on): a driver opens the device of another driver of this host and uses it.
 //!
 //! Devices are those of the drivers that are loaded; a name that none of them has is ENODEV. An open is an open(9E) with OTYP_LYR, and each has
-//! its close(9E). There are no STREAMS devices. Locking: leaf locks round the tables of identities and handles, not held while driver code
-//! runs.
+//! its close(9E). There are no STREAMS devices. Locking: a leaf lock round the identities and handles, not held while driver code runs.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use ddi_sys::{buf, cred_t, dev_info_t, dev_t, devmap_cookie_t, ldi_handle_t, ldi_ident_t, offset_t, uio};
+use ddi_sys::{
+    EINVAL, EIO, ENODEV, ENOTSUP, buf, cred_t, dev_info_t, dev_t, devmap_cookie_t, ldi_handle_t, ldi_ident_t,
+    offset_t,
+};
 use parking_lot::Mutex;
 
 use ddi_kernel::board::report;
 use ddi_kernel::calls::{block, kernel};
-use ddi_kernel::ddi::props;
-use ddi_kernel::ddi::store;
-use ddi_kernel::ddi::text;
+use ddi_kernel::ddi::args::{InOut, Out, Text};
+use ddi_kernel::ddi::{memory, props};
 use ddi_kernel::kern::drivers::Driver;
+use ddi_kernel::kern::fields::{Structure, pointer};
 use ddi_kernel::kern::nodes::Node;
 use ddi_kernel::kern::opens;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
-const ENODEV: c_int = 19;
-const EINVAL: c_int = 22;
-const EIO: c_int = 5;
-const ENOTSUP: c_int = 48;
 /// `LDI_EV_SUCCESS` and `LDI_EV_FAILURE`.
 const EV_SUCCESS: c_int = 0;
 const EV_FAILURE: c_int = -1;
@@ -42,18 +39,40 @@ struct Handle {
     block: bool,
 }
 
-static LAST: AtomicUsize = AtomicUsize::new(0);
-static IDENTITIES: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
-static HANDLES: LazyLock<Mutex<HashMap<usize, Arc<Handle>>>> = LazyLock::new(Mutex::default);
+/// What drivers have open, by the numbers that they know it by.
+#[derive(Default)]
+struct Layers {
+    /// Bytes of the range of numbers that are used.
+    used: usize,
+    identities: HashSet<usize>,
+    handles: HashMap<usize, Arc<Handle>>,
+}
 
-/// A number for an identity or a handle, which is no address of anything.
-fn number() -> usize {
-    0x1d10_0000 + LAST.fetch_add(16, Ordering::Relaxed)
+static LAYERS: LazyLock<Mutex<Layers>> = LazyLock::new(Mutex::default);
+
+impl Layers {
+    /// Returns a new number for an identity or a handle, which is no address of anything.
+    fn number(&mut self) -> usize {
+        self.used += 16;
+        0x1d10_0000 + self.used
+    }
+
+    fn identity(&mut self) -> usize {
+        let new = self.number();
+        self.identities.insert(new);
+        new
+    }
+
+    fn handle(&mut self, handle: Handle) -> usize {
+        let new = self.number();
+        self.handles.insert(new, Arc::new(handle));
+        new
+    }
 }
 
 /// The handle of a driver's; a bad one is reported.
 fn of(handle: ldi_handle_t, function: &str) -> Option<Arc<Handle>> {
-    let found = HANDLES.lock().get(&(handle as usize)).cloned();
+    let found = LAYERS.lock().handles.get(&(handle as usize)).cloned();
     if found.is_none() {
         let what = format!("{handle:p} is not an ldi_handle_t, or it has been closed");
         report::mistake(function, &what, &format!("{function}(9F)"));
@@ -61,31 +80,26 @@ fn of(handle: ldi_handle_t, function: &str) -> Option<Arc<Handle>> {
     found
 }
 
-/// A new identity.
-///
-/// # Safety
-/// `to` is a place to store.
-unsafe fn identity(to: *mut ldi_ident_t) -> c_int {
-    let new = number();
-    IDENTITIES.lock().insert(new);
-    // SAFETY: the caller's promise.
-    unsafe { to.write(new as ldi_ident_t) };
+/// Stores a new identity.
+fn identity(to: Out<ldi_ident_t>) -> c_int {
+    if to.is_null() {
+        return EINVAL;
+    }
+    let new = LAYERS.lock().identity();
+    to.set(new as ldi_ident_t);
     0
 }
 
-/// Opens a device.
-///
-/// # Safety
-/// `to` is a place to store.
-unsafe fn open(
+/// Opens a device, stores its handle and returns its device number.
+fn open(
     found: (Arc<Driver>, &'static Node, u64, bool),
     flags: c_int,
     cred: *mut cred_t,
-    to: *mut ldi_handle_t,
+    to: Out<ldi_handle_t>,
     identity: ldi_ident_t,
     function: &str,
 ) -> Result<u64, c_int> {
-    if !IDENTITIES.lock().contains(&(identity as usize)) {
+    if !LAYERS.lock().identities.contains(&(identity as usize)) {
         let what = format!("{identity:p} is not an ldi_ident_t, or it has been released");
         report::mistake(function, &what, &format!("{function}(9F)"));
         return Err(EINVAL);
@@ -93,34 +107,28 @@ unsafe fn open(
     let (driver, node, asked, block) = found;
     let dev = opens::enter_layered(&driver, asked, flags, cred)?;
     let node = if dev == asked { node } else { opens::node_of(&driver, dev).unwrap_or(node) };
-    let new = number();
-    HANDLES.lock().insert(new, Arc::new(Handle { driver, node, dev, block }));
-    // SAFETY: the caller's promise.
-    unsafe { to.write(new as ldi_handle_t) };
+    let new = LAYERS.lock().handle(Handle { driver, node, dev, block });
+    to.set(new as ldi_handle_t);
     Ok(dev)
 }
 
-/// read(9E) or write(9E) of a handle's device.
-///
-/// # Safety
-/// `uio` is valid.
-unsafe fn transfer(
+/// Calls read(9E) or write(9E) of a handle's device.
+fn transfer(
     handle: ldi_handle_t,
-    uio: *mut uio,
+    uio: Option<block::Left>,
     cred: *mut cred_t,
     write: bool,
     function: &str,
 ) -> c_int {
     let Some(h) = of(handle, function) else { return EINVAL };
     if h.block {
-        // SAFETY: the caller's promise.
-        return unsafe { block::read_write(&h.driver, h.node, h.dev, uio, write) };
+        return uio.map_or(EINVAL, |uio| block::read_write(&h.driver, h.node, h.dev, uio, write));
     }
     let cb = h.driver.cb_ops();
     let Some(f) = cb.and_then(|cb| if write { cb.cb_write } else { cb.cb_read }) else { return ENOTSUP };
     let name = if write { "write" } else { "read" };
     // SAFETY: the driver's entry point, with the uio of the caller.
-    h.driver.call(name, || unsafe { f(h.dev, uio, cred) }).unwrap_or(EIO)
+    h.driver.call(name, || unsafe { f(h.dev, pointer(uio), cred) }).unwrap_or(EIO)
 }
 
 /// The device number and node of a handle, for property functions.
@@ -128,74 +136,106 @@ fn place(handle: ldi_handle_t, function: &str) -> Option<(dev_t, *mut dev_info_t
     of(handle, function).map(|h| (h.dev, h.node.dip()))
 }
 
+/// Defines the property functions of handles: those of the node, with the device number and the node of the handle, and what is returned for a bad handle.
+macro_rules! properties {
+    ($( $(@$kind:ident)? $name:ident = $of:ident($($arg:ident: $ty:ty),*) -> $ret:ty, $bad:expr; )*) => {
+        mod properties {
+            use super::{c_char, c_int, c_uint, ldi_handle_t, place, props};
+            ddi! {
+                $(
+                    #[doc = concat!(stringify!($name), "(9F).")]
+                    $(@$kind)? fn $name(handle: ldi_handle_t, flags: c_uint, name: *mut c_char, $($arg: $ty),*) -> $ret {
+                        let Some((dev, dip)) = place(handle, stringify!($name)) else { return $bad };
+                        // SAFETY: the node's function has the same manual page for the arguments that the driver passes on, and the node is the handle's.
+                        unsafe { props::$of(dev, dip, flags, name, $($arg),*) }
+                    }
+                )*
+            }
+        }
+        pub use properties::SYMBOLS as PROPERTIES;
+    };
+}
+
+properties! {
+    ldi_prop_exists = ddi_prop_exists() -> c_int, 0;
+    ldi_prop_get_int = ddi_prop_get_int(default: c_int) -> c_int, default;
+    ldi_prop_get_int64 = ddi_prop_get_int64(default: i64) -> i64, default;
+    @private ldi_prop_lookup_int_array = ddi_prop_lookup_int_array(to: *mut *mut c_int, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    @private ldi_prop_lookup_int64_array = ddi_prop_lookup_int64_array(to: *mut *mut i64, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    @private ldi_prop_lookup_string = ddi_prop_lookup_string(to: *mut *mut c_char) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    @private ldi_prop_lookup_string_array = ddi_prop_lookup_string_array(to: *mut *mut *mut c_char, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    @private ldi_prop_lookup_byte_array = ddi_prop_lookup_byte_array(to: *mut *mut u8, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+}
+
+fields! {
+    /// A driver's transfer.
+    ///
+    /// # Invariants
+    /// A `buf` that lives until the function returns.
+    struct Transfer at buf {
+        b_edev / set_edev: dev_t,
+    }
+}
+
 ddi! {
     /// ldi_ident_from_dip(9F).
-    fn ldi_ident_from_dip(dip: *mut dev_info_t, to: *mut ldi_ident_t) -> c_int {
+    fn ldi_ident_from_dip(dip: *mut dev_info_t, to: Out<ldi_ident_t>) -> c_int {
         if ddi_kernel::ddi::nodes::node(dip, "ldi_ident_from_dip").is_none() {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        unsafe { identity(to) }
+        identity(to)
     }
     /// ldi_ident_from_dev(9F).
-    fn ldi_ident_from_dev(_dev: dev_t, to: *mut ldi_ident_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { identity(to) }
+    fn ldi_ident_from_dev(_dev: dev_t, to: Out<ldi_ident_t>) -> c_int {
+        identity(to)
     }
     /// ldi_ident_from_stream(9F).
-    @private fn ldi_ident_from_stream(_queue: *mut c_void, to: *mut ldi_ident_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { identity(to) }
+    @private fn ldi_ident_from_stream(_queue: *mut c_void, to: Out<ldi_ident_t>) -> c_int {
+        identity(to)
     }
     /// ldi_ident_from_major.
-    @private fn ldi_ident_from_major(_major: c_uint, to: *mut ldi_ident_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { identity(to) }
+    @private fn ldi_ident_from_major(_major: c_uint, to: Out<ldi_ident_t>) -> c_int {
+        identity(to)
     }
     /// ldi_ident_release(9F).
     fn ldi_ident_release(identity: ldi_ident_t) {
-        if !IDENTITIES.lock().remove(&(identity as usize)) {
+        if !LAYERS.lock().identities.remove(&(identity as usize)) {
             let what = format!("{identity:p} is not an ldi_ident_t, or it has been released");
             report::mistake("ldi_ident_release", &what, "ldi_ident_release(9F)");
         }
     }
     /// ldi_open_by_name(9F).
     fn ldi_open_by_name(
-        path: *mut c_char,
+        path: Text<*mut c_char>,
         flags: c_int,
         cred: *mut cred_t,
-        to: *mut ldi_handle_t,
+        to: Out<ldi_handle_t>,
         identity: ldi_ident_t,
     ) -> c_int {
         if path.is_null() || cred.is_null() || to.is_null() {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        let Some(found) = kernel::device_named(&unsafe { text(path) }) else { return ENODEV };
-        // SAFETY: the driver's promise.
-        unsafe { open(found, flags, cred, to, identity, "ldi_open_by_name") }.err().unwrap_or(0)
+        let Some(found) = kernel::device_named(&path.text()) else { return ENODEV };
+        open(found, flags, cred, to, identity, "ldi_open_by_name").err().unwrap_or(0)
     }
     /// ldi_open_by_dev(9F).
     fn ldi_open_by_dev(
-        devp: *mut dev_t,
+        devp: InOut<dev_t>,
         otyp: c_int,
         flags: c_int,
         cred: *mut cred_t,
-        to: *mut ldi_handle_t,
+        to: Out<ldi_handle_t>,
         identity: ldi_ident_t,
     ) -> c_int {
-        if devp.is_null() || cred.is_null() || to.is_null() || otyp != ddi_sys::OTYP_CHR && otyp != ddi_sys::OTYP_BLK {
+        let Some(dev) = devp.get() else { return EINVAL };
+        if cred.is_null() || to.is_null() || otyp != ddi_sys::OTYP_CHR && otyp != ddi_sys::OTYP_BLK {
             return EINVAL;
         }
-        // SAFETY: the driver's promise.
-        let dev = unsafe { devp.read() };
         let Some((driver, node)) = opens::device_of(dev) else { return ENODEV };
         let found = (driver, node, dev, otyp == ddi_sys::OTYP_BLK);
-        // SAFETY: the driver's promise.
-        match unsafe { open(found, flags, cred, to, identity, "ldi_open_by_dev") } {
+        match open(found, flags, cred, to, identity, "ldi_open_by_dev") {
             Ok(dev) => {
-                // SAFETY: the driver's promise.
-                unsafe { devp.write(dev) };
+                devp.set(dev);
                 0
             }
             Err(error) => error,
@@ -215,18 +255,16 @@ ddi! {
     /// ldi_close(9F).
     fn ldi_close(handle: ldi_handle_t, flags: c_int, cred: *mut cred_t) -> c_int {
         let Some(h) = of(handle, "ldi_close") else { return EINVAL };
-        HANDLES.lock().remove(&(handle as usize));
+        LAYERS.lock().handles.remove(&(handle as usize));
         opens::leave_layered(&h.driver, h.dev, flags, cred)
     }
     /// ldi_read(9F).
-    fn ldi_read(handle: ldi_handle_t, uio: *mut uio, cred: *mut cred_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { transfer(handle, uio, cred, false, "ldi_read") }
+    fn ldi_read(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
+        transfer(handle, uio, cred, false, "ldi_read")
     }
     /// ldi_write(9F).
-    fn ldi_write(handle: ldi_handle_t, uio: *mut uio, cred: *mut cred_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { transfer(handle, uio, cred, true, "ldi_write") }
+    fn ldi_write(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
+        transfer(handle, uio, cred, true, "ldi_write")
     }
     /// ldi_ioctl(9F).
     fn ldi_ioctl(
@@ -272,13 +310,13 @@ ddi! {
         h.driver.call("devmap", || unsafe { devmap(h.dev, dhp, off, len, maplen, model) }).unwrap_or(EIO)
     }
     /// ldi_strategy(9F).
-    fn ldi_strategy(handle: ldi_handle_t, bp: *mut buf) -> c_int {
+    fn ldi_strategy(handle: ldi_handle_t, bp: Option<Transfer>) -> c_int {
         let Some(h) = of(handle, "ldi_strategy") else { return EINVAL };
         let Some(strategy) = h.driver.cb_ops().and_then(|cb| cb.cb_strategy) else { return ENOTSUP };
-        // SAFETY: the driver's promise: a live buf.
-        unsafe { (*bp).b_edev = h.dev };
+        let Some(bp) = bp else { return EINVAL };
+        bp.set_edev(h.dev);
         // SAFETY: the driver's entry point, with the caller's buf.
-        h.driver.call("strategy", || unsafe { strategy(bp) }).unwrap_or(EIO)
+        h.driver.call("strategy", || unsafe { strategy(bp.pointer()) }).unwrap_or(EIO)
     }
     /// ldi_dump(9F): there are no crash dumps.
     @private fn ldi_dump(_handle: ldi_handle_t, _addr: *mut c_char, _block: isize, _blocks: c_int) -> c_int {
@@ -301,140 +339,43 @@ ddi! {
         ENOTSUP
     }
     /// ldi_get_dev(9F).
-    fn ldi_get_dev(handle: ldi_handle_t, to: *mut dev_t) -> c_int {
+    fn ldi_get_dev(handle: ldi_handle_t, to: Out<dev_t>) -> c_int {
         let Some(h) = of(handle, "ldi_get_dev") else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, h.dev) };
+        to.set(h.dev);
         SUCCESS
     }
     /// ldi_get_otyp(9F).
-    fn ldi_get_otyp(handle: ldi_handle_t, to: *mut c_int) -> c_int {
+    fn ldi_get_otyp(handle: ldi_handle_t, to: Out<c_int>) -> c_int {
         let Some(h) = of(handle, "ldi_get_otyp") else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, if h.block { ddi_sys::OTYP_BLK } else { ddi_sys::OTYP_CHR }) };
+        to.set(if h.block { ddi_sys::OTYP_BLK } else { ddi_sys::OTYP_CHR });
         SUCCESS
     }
     /// ldi_get_size(9F).
-    fn ldi_get_size(handle: ldi_handle_t, to: *mut u64) -> c_int {
+    fn ldi_get_size(handle: ldi_handle_t, to: Out<u64>) -> c_int {
         let Some(h) = of(handle, "ldi_get_size") else { return FAILURE };
         let Some(size) = block::size(&h.driver, h.node, h.dev) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, size) };
+        to.set(size);
         SUCCESS
     }
     /// ldi_get_minor_name(9F): kmem that the caller frees.
-    fn ldi_get_minor_name(handle: ldi_handle_t, to: *mut *mut c_char) -> c_int {
+    fn ldi_get_minor_name(handle: ldi_handle_t, to: Out<*mut c_char>) -> c_int {
         let Some(h) = of(handle, "ldi_get_minor_name") else { return FAILURE };
         let minors = h.node.minors();
         let Some(minor) = minors.iter().find(|m| m.minor == h.dev as u32 && m.block == h.block) else { return FAILURE };
-        let name = minor.name.as_bytes();
-        let copy = ddi_kernel::ddi::memory::alloc(name.len() + 1, ddi_sys::KM_SLEEP).cast::<u8>();
-        // SAFETY: that much was allocated.
-        unsafe { copy.copy_from_nonoverlapping(name.as_ptr(), name.len()) };
-        // SAFETY: as above.
-        unsafe { copy.wrapping_add(name.len()).write(0) };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, copy.cast()) };
+        to.set(memory::copy_of(&[minor.name.as_bytes(), &[0]].concat(), ddi_sys::KM_SLEEP).cast());
         SUCCESS
     }
     /// ldi_get_devid(9F): the one that the device's driver has registered.
-    @private fn ldi_get_devid(handle: ldi_handle_t, to: *mut ddi_sys::ddi_devid_t) -> c_int {
-        // SAFETY: the driver's promise.
-        place(handle, "ldi_get_devid").map_or(FAILURE, |(dev, _)| unsafe { crate::devids::of_device(dev, to) })
-    }
-    /// ldi_prop_exists(9F).
-    fn ldi_prop_exists(handle: ldi_handle_t, flags: c_uint, name: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        place(handle, "ldi_prop_exists").map_or(0, |(dev, dip)| unsafe { props::ddi_prop_exists(dev, dip, flags, name) })
-    }
-    /// ldi_prop_get_int(9F).
-    fn ldi_prop_get_int(handle: ldi_handle_t, flags: c_uint, name: *mut c_char, default: c_int) -> c_int {
-        place(handle, "ldi_prop_get_int").map_or(default, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_get_int(dev, dip, flags, name, default) }
-        })
-    }
-    /// ldi_prop_get_int64(9F).
-    fn ldi_prop_get_int64(handle: ldi_handle_t, flags: c_uint, name: *mut c_char, default: i64) -> i64 {
-        place(handle, "ldi_prop_get_int64").map_or(default, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_get_int64(dev, dip, flags, name, default) }
-        })
-    }
-    /// ldi_prop_lookup_int_array(9F).
-    @private fn ldi_prop_lookup_int_array(
-        handle: ldi_handle_t,
-        flags: c_uint,
-        name: *mut c_char,
-        to: *mut *mut c_int,
-        n: *mut c_uint,
-    ) -> c_int {
-        place(handle, "ldi_prop_lookup_int_array").map_or(ddi_sys::DDI_PROP_INVAL_ARG, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_lookup_int_array(dev, dip, flags, name, to, n) }
-        })
-    }
-    /// ldi_prop_lookup_int64_array(9F).
-    @private fn ldi_prop_lookup_int64_array(
-        handle: ldi_handle_t,
-        flags: c_uint,
-        name: *mut c_char,
-        to: *mut *mut i64,
-        n: *mut c_uint,
-    ) -> c_int {
-        place(handle, "ldi_prop_lookup_int64_array").map_or(ddi_sys::DDI_PROP_INVAL_ARG, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_lookup_int64_array(dev, dip, flags, name, to, n) }
-        })
-    }
-    /// ldi_prop_lookup_string(9F).
-    @private fn ldi_prop_lookup_string(
-        handle: ldi_handle_t,
-        flags: c_uint,
-        name: *mut c_char,
-        to: *mut *mut c_char,
-    ) -> c_int {
-        place(handle, "ldi_prop_lookup_string").map_or(ddi_sys::DDI_PROP_INVAL_ARG, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_lookup_string(dev, dip, flags, name, to) }
-        })
-    }
-    /// ldi_prop_lookup_string_array(9F).
-    @private fn ldi_prop_lookup_string_array(
-        handle: ldi_handle_t,
-        flags: c_uint,
-        name: *mut c_char,
-        to: *mut *mut *mut c_char,
-        n: *mut c_uint,
-    ) -> c_int {
-        place(handle, "ldi_prop_lookup_string_array").map_or(ddi_sys::DDI_PROP_INVAL_ARG, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_lookup_string_array(dev, dip, flags, name, to, n) }
-        })
-    }
-    /// ldi_prop_lookup_byte_array(9F).
-    @private fn ldi_prop_lookup_byte_array(
-        handle: ldi_handle_t,
-        flags: c_uint,
-        name: *mut c_char,
-        to: *mut *mut u8,
-        n: *mut c_uint,
-    ) -> c_int {
-        place(handle, "ldi_prop_lookup_byte_array").map_or(ddi_sys::DDI_PROP_INVAL_ARG, |(dev, dip)| {
-            // SAFETY: the driver's promise.
-            unsafe { props::ddi_prop_lookup_byte_array(dev, dip, flags, name, to, n) }
-        })
+    @private fn ldi_get_devid(handle: ldi_handle_t, to: Out<ddi_sys::ddi_devid_t>) -> c_int {
+        place(handle, "ldi_get_devid").map_or(FAILURE, |(dev, _)| crate::devids::of_device(dev, to))
     }
     /// ldi_ev_get_cookie(9F): for the events that every device has.
-    @private fn ldi_ev_get_cookie(handle: ldi_handle_t, name: *mut c_char, to: *mut *mut c_void) -> c_int {
+    @private fn ldi_ev_get_cookie(handle: ldi_handle_t, name: Text<*mut c_char>, to: Out<*mut c_void>) -> c_int {
         if of(handle, "ldi_ev_get_cookie").is_none() {
             return EV_FAILURE;
         }
-        // SAFETY: the driver's promise.
-        let name = unsafe { text(name) };
-        let Some(event) = EVENTS.iter().find(|event| event.to_bytes() == name.as_bytes()) else { return EV_FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, event.as_ptr().cast_mut().cast()) };
+        let Some(event) = EVENTS.iter().find(|event| event.to_bytes() == name.bytes()) else { return EV_FAILURE };
+        to.set(event.as_ptr().cast_mut().cast());
         EV_SUCCESS
     }
     /// ldi_ev_get_type(9F): the event's name.
@@ -448,13 +389,13 @@ ddi! {
         cookie: *mut c_void,
         _callbacks: *mut c_void,
         _arg: *mut c_void,
-        to: *mut *mut c_void,
+        to: Out<*mut c_void>,
     ) -> c_int {
         if of(handle, "ldi_ev_register_callbacks").is_none() || cookie.is_null() {
             return EV_FAILURE;
         }
-        // SAFETY: the driver's promise.
-        unsafe { store(to, number() as *mut c_void) };
+        let id = LAYERS.lock().number();
+        to.set(id as *mut c_void);
         EV_SUCCESS
     }
     /// ldi_ev_remove_callbacks(9F).

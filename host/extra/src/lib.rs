@@ -11,7 +11,7 @@
 //!
 //! Uses `ddi-kernel`; nothing of the kernel uses it.
 
-#[macro_use(ddi, variadic)]
+#[macro_use(ddi, fields, variadic)]
 extern crate ddi_kernel;
 
 pub mod devids;
@@ -31,6 +31,7 @@ pub fn add() {
     let groups = [
         devids::SYMBOLS,
         hash::SYMBOLS,
+        ldi::PROPERTIES,
         ldi::SYMBOLS,
         mblks::SYMBOLS,
         pmem::SYMBOLS,

@@ -5,8 +5,12 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{c_int, c_uint};
-use std::ptr::null_mut;
+use std::ptr::{self, NonNull, null_mut};
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use ddi_kernel::board::report;
+use ddi_kernel::ddi::args::Out;
+use ddi_kernel::kern::fields::{Structure, pointer};
 
 /// `mblk_t`.
 #[repr(C)]
@@ -14,21 +18,37 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub struct Mblk {
     b_next: *mut Mblk,
     b_prev: *mut Mblk,
-    b_cont: *mut Mblk,
+    b_cont: Option<Block>,
     b_rptr: *mut u8,
     b_wptr: *mut u8,
-    b_datap: *mut Dblk,
+    b_datap: Data,
     b_band: u8,
     b_tag: u8,
     b_flag: u16,
     b_queue: usize,
 }
 
+fields! {
+    /// A message block.
+    ///
+    /// # Invariants
+    /// An `mblk_t` that [`describe`] made and [`Block::free`] has not freed yet, whose `b_cont` is NULL or another and whose `b_datap` is its data block; `b_rptr` and
+    /// `b_wptr` lie in that block's buffer, in this order. Drivers change them, and promise to leave them so. Only whoever has the message uses it.
+    pub struct Block at Mblk {
+        b_cont / set_cont: Option<Block>,
+        b_rptr / set_rptr: *mut u8,
+        b_wptr / set_wptr: *mut u8,
+        b_datap: Data,
+        b_band / set_band: u8,
+        b_flag / set_flag: u16,
+    }
+}
+
 /// `dblk_t`, as far as drivers look, and what the host needs behind it.
 #[repr(C)]
 #[derive(Debug)]
 struct Dblk {
-    db_frtnp: *mut FreeRoutine,
+    db_frtnp: Option<Free>,
     db_base: *mut u8,
     db_lim: *mut u8,
     db_ref: AtomicU8,
@@ -41,12 +61,37 @@ struct Dblk {
     own: usize,
 }
 
+fields! {
+    /// A data block.
+    ///
+    /// # Invariants
+    /// A `dblk_t` that [`Data::new`] made, with at least one reference: it is freed with the last of its message blocks. From `db_base` to `db_lim` is a buffer that
+    /// lives as long.
+    struct Data at Dblk {
+        db_frtnp: Option<Free>,
+        db_base: *mut u8,
+        db_lim: *mut u8,
+        db_type / set_type: u8,
+    }
+}
+
 /// `frtn_t`: what esballoc's buffers are given back to.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FreeRoutine {
     free_func: Option<unsafe extern "C-unwind" fn(*mut i8)>,
     free_arg: *mut i8,
+}
+
+fields! {
+    /// The routine that frees a driver's buffer.
+    ///
+    /// # Invariants
+    /// A `frtn_t` that the driver keeps until its function has been called.
+    pub struct Free at FreeRoutine {
+        free_func: Option<unsafe extern "C-unwind" fn(*mut i8)>,
+        free_arg: *mut i8,
+    }
 }
 
 const _: () = assert!(size_of::<Mblk>() == 64 && std::mem::offset_of!(Dblk, db_type) == 25);
@@ -56,12 +101,55 @@ fn layout(len: usize) -> Layout {
     Layout::from_size_align(len.max(1), 64).unwrap_or(Layout::new::<u64>())
 }
 
-/// A descriptor of a data block, over all of it.
-fn describe(data: *mut Dblk, base: *mut u8) -> *mut Mblk {
-    Box::into_raw(Box::new(Mblk {
+impl Data {
+    fn new(base: *mut u8, len: usize, own: usize, free: Option<Free>) -> Self {
+        let data = Dblk {
+            db_frtnp: free,
+            db_base: base,
+            db_lim: base.wrapping_add(len),
+            db_ref: AtomicU8::new(1),
+            db_type: 0,
+            db_flags: 0,
+            db_struioflag: 0,
+            db_cpid: -1,
+            rest: [0; 12],
+            own,
+        };
+        Data(NonNull::from(Box::leak(Box::new(data))))
+    }
+
+    /// Returns the number of message blocks that it has.
+    fn references(&self) -> &AtomicU8 {
+        let count = self.pointer().wrapping_byte_add(std::mem::offset_of!(Dblk, db_ref));
+        // SAFETY: the data block lives, by the invariants, and its count is used atomically only.
+        unsafe { AtomicU8::from_ptr(count.cast()) }
+    }
+
+    /// Drops a reference; frees the data block and its buffer with the last.
+    fn release(self) {
+        if self.references().fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        // SAFETY: made by `new` of a box; that was the last reference, so nobody has it any more.
+        let data = unsafe { Box::from_raw(self.pointer()) };
+        if data.own > 0 {
+            // SAFETY: `allocate` has allocated it with this layout.
+            unsafe { dealloc(data.db_base, layout(data.own)) };
+        } else if let Some((free, arg)) =
+            data.db_frtnp.and_then(|routine| routine.free_func().zip(Some(routine.free_arg())))
+        {
+            // SAFETY: the driver's function, which it has given to esballoc(9F) to be called with this argument now.
+            unsafe { free(arg) };
+        }
+    }
+}
+
+/// Returns a new descriptor of a data block, over none of its bytes; the reference is the caller's.
+fn describe(data: Data, base: *mut u8) -> Block {
+    let block = Mblk {
         b_next: null_mut(),
         b_prev: null_mut(),
-        b_cont: null_mut(),
+        b_cont: None,
         b_rptr: base,
         b_wptr: base,
         b_datap: data,
@@ -69,305 +157,245 @@ fn describe(data: *mut Dblk, base: *mut u8) -> *mut Mblk {
         b_tag: 0,
         b_flag: 0,
         b_queue: 0,
-    }))
+    };
+    Block(NonNull::from(Box::leak(Box::new(block))))
 }
 
-fn data_block(base: *mut u8, len: usize, own: usize, free: *mut FreeRoutine) -> *mut Dblk {
-    Box::into_raw(Box::new(Dblk {
-        db_frtnp: free,
-        db_base: base,
-        db_lim: base.wrapping_add(len),
-        db_ref: AtomicU8::new(1),
-        db_type: 0,
-        db_flags: 0,
-        db_struioflag: 0,
-        db_cpid: -1,
-        rest: [0; 12],
-        own,
-    }))
+/// Returns a new block with a buffer of `len` bytes; None when there is no memory.
+fn allocate(len: usize) -> Option<Block> {
+    let len = len.max(1);
+    // SAFETY: not of size 0.
+    let base = unsafe { alloc(layout(len)) };
+    (!base.is_null()).then(|| describe(Data::new(base, len, len, None), base))
 }
 
-/// The blocks of a message.
-///
-/// # Safety
-/// `mp` is NULL or a live message, which does not change meanwhile.
-unsafe fn blocks(mp: *mut Mblk) -> impl Iterator<Item = *mut Mblk> {
-    // SAFETY: the caller's promise.
-    std::iter::successors((!mp.is_null()).then_some(mp), |mp| {
-        // SAFETY: the caller's promise.
-        let next = unsafe { (**mp).b_cont };
-        (!next.is_null()).then_some(next)
-    })
+/// Returns a new block over a driver's buffer.
+fn over(base: *mut u8, len: usize, free: Option<Free>) -> Option<Block> {
+    (!base.is_null() && free.is_some()).then(|| describe(Data::new(base, len, 0, free), base))
 }
 
-/// Bytes between a block's pointers.
-///
-/// # Safety
-/// `mp` is live.
-unsafe fn len_of(mp: *mut Mblk) -> usize {
-    // SAFETY: the caller's promise.
-    let m = unsafe { &*mp };
-    (m.b_wptr as usize).saturating_sub(m.b_rptr as usize)
+/// Returns the block that an argument must be; reports NULL.
+fn given(block: Option<Block>, function: &str) -> Option<Block> {
+    if block.is_none() {
+        report::mistake(function, "a message block is NULL", &format!("{function}(9F)"));
+    }
+    block
 }
 
-/// A copy of one block, with room for `len` bytes.
-///
-/// # Safety
-/// `mp` is live.
-unsafe fn copy(mp: *mut Mblk) -> *mut Mblk {
-    // SAFETY: the caller's promise.
-    let m = unsafe { &*mp };
-    // SAFETY: a live block has a live data block.
-    let data = unsafe { &*m.b_datap };
-    let (size, before) =
-        (data.db_lim as usize - data.db_base as usize, m.b_rptr as usize - data.db_base as usize);
-    // SAFETY: no pointers.
-    let new = unsafe { allocb(size, 0) };
-    // SAFETY: just made.
-    let n = unsafe { &mut *new };
-    // SAFETY: the caller's promise.
-    let len = unsafe { len_of(mp) };
-    n.b_rptr = n.b_rptr.wrapping_add(before);
-    n.b_wptr = n.b_rptr.wrapping_add(len);
-    // SAFETY: both buffers have the room.
-    unsafe { std::ptr::copy_nonoverlapping(m.b_rptr, n.b_rptr, len) };
-    let new_data = n.b_datap;
-    // SAFETY: just made.
-    unsafe { (*new_data).db_type = data.db_type };
-    (n.b_band, n.b_flag) = (m.b_band, m.b_flag);
-    new
+/// Returns the blocks of a message, which does not change meanwhile.
+fn blocks(message: Option<Block>) -> impl Iterator<Item = Block> {
+    std::iter::successors(message, |block| block.b_cont())
 }
 
-/// Another descriptor of a block's data.
-///
-/// # Safety
-/// `mp` is live.
-unsafe fn dup(mp: *mut Mblk) -> *mut Mblk {
-    // SAFETY: the caller's promise.
-    unsafe { dupb(mp) }
+/// Returns the bytes of all blocks of a message.
+fn size(message: Option<Block>) -> usize {
+    blocks(message).map(Block::len).sum()
 }
 
-/// Applies `f` to each block of a message, and chains what it gives.
-///
-/// # Safety
-/// `mp` is NULL or a live message.
-unsafe fn chain(mp: *mut Mblk, f: unsafe fn(*mut Mblk) -> *mut Mblk) -> *mut Mblk {
-    let (mut first, mut last) = (null_mut::<Mblk>(), null_mut::<Mblk>());
-    // SAFETY: the caller's promise.
-    for block in unsafe { blocks(mp) } {
-        // SAFETY: a live block of the message.
-        let new = unsafe { f(block) };
-        if last.is_null() {
-            first = new;
-        } else {
-            // SAFETY: made in the last round.
-            unsafe { (*last).b_cont = new };
+/// Frees a message.
+pub(crate) fn free(message: Option<Block>) {
+    for block in blocks(message).collect::<Vec<_>>() {
+        block.free();
+    }
+}
+
+/// Returns the first of what `f` makes of each block of a message, chained.
+fn chain(message: Option<Block>, f: fn(Block) -> Option<Block>) -> Option<Block> {
+    let (mut first, mut last) = (None, None::<Block>);
+    for new in blocks(message).map(f) {
+        match last {
+            Some(last) => last.set_cont(new),
+            None => first = new,
         }
         last = new;
     }
     first
 }
 
+impl Block {
+    /// Returns the number of bytes between its pointers.
+    fn len(self) -> usize {
+        (self.b_wptr() as usize).saturating_sub(self.b_rptr() as usize)
+    }
+
+    /// Appends the first `len` bytes of another block, which has so many; here is room for them.
+    fn append(self, from: Block, len: usize) {
+        // SAFETY: the invariants of `from`, which has so many bytes, and of this block; two blocks' buffers may be the same, so `copy`.
+        unsafe { ptr::copy(from.b_rptr(), self.b_wptr(), len) };
+        self.set_wptr(self.b_wptr().wrapping_add(len));
+    }
+
+    /// Returns a copy, in a buffer of the same size.
+    fn copy(self) -> Option<Block> {
+        let data = self.b_datap();
+        let before = self.b_rptr() as usize - data.db_base() as usize;
+        let new = allocate(data.db_lim() as usize - data.db_base() as usize)?;
+        let start = new.b_rptr().wrapping_add(before);
+        new.set_rptr(start);
+        new.set_wptr(start);
+        new.append(self, self.len());
+        new.b_datap().set_type(data.db_type());
+        new.set_band(self.b_band());
+        new.set_flag(self.b_flag());
+        Some(new)
+    }
+
+    /// Returns another descriptor of the same data.
+    fn duplicate(self) -> Option<Block> {
+        let data = self.b_datap();
+        data.references().fetch_add(1, Ordering::AcqRel);
+        let new = describe(data, self.b_rptr());
+        new.set_wptr(self.b_wptr());
+        new.set_band(self.b_band());
+        new.set_flag(self.b_flag());
+        Some(new)
+    }
+
+    /// Frees the block and its reference to the data.
+    fn free(self) {
+        // SAFETY: made by `describe` of a box; whoever has it gives it back, and uses it no more.
+        let block = unsafe { Box::from_raw(self.pointer()) };
+        block.b_datap.release();
+    }
+
+    /// Takes the block out of what is chained, and returns what was behind it.
+    fn take_cont(self) -> Option<Block> {
+        let behind = self.b_cont();
+        self.set_cont(None);
+        behind
+    }
+
+    /// Exchanges what two blocks consist of.
+    pub(crate) fn swap(self, other: Block) {
+        // SAFETY: two structures that live, by the invariants, and are not the same: one of them is new.
+        unsafe { ptr::swap(self.pointer(), other.pointer()) };
+    }
+}
+
+/// Returns a copy whose first `len` bytes (below 0: all) are in one block; None when there are not so many.
+pub(crate) fn pulled_up(message: Option<Block>, len: isize) -> Option<Block> {
+    let total = size(message);
+    let want = if len < 0 { total } else { len as usize };
+    if want > total {
+        return None;
+    }
+    let new = allocate(want)?;
+    let rest = chain(message, Block::copy);
+    let mut left = want;
+    for block in blocks(rest) {
+        let part = left.min(block.len());
+        new.append(block, part);
+        block.set_rptr(block.b_rptr().wrapping_add(part));
+        left -= part;
+    }
+    if want < total {
+        new.set_cont(rest);
+    } else {
+        free(rest);
+    }
+    Some(new)
+}
+
 ddi! {
     /// allocb(9F).
     @private fn allocb(len: usize, _priority: c_uint) -> *mut Mblk {
-        let len = len.max(1);
-        // SAFETY: not of size 0.
-        let base = unsafe { alloc(layout(len)) };
-        if base.is_null() {
-            return null_mut();
-        }
-        describe(data_block(base, len, len, null_mut()), base)
+        pointer(allocate(len))
     }
     /// allocb_wait: never fails.
-    @private fn allocb_wait(len: usize, priority: c_uint, _flags: c_uint, error: *mut c_int) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { ddi_kernel::ddi::store(error, 0) };
-        // SAFETY: no pointers.
-        unsafe { allocb(len, priority) }
+    @private fn allocb_wait(len: usize, _priority: c_uint, _flags: c_uint, error: Out<c_int>) -> *mut Mblk {
+        error.set(0);
+        pointer(allocate(len))
     }
     /// esballoc(9F): a block over the driver's own memory.
-    @private fn esballoc(base: *mut u8, len: usize, _priority: c_uint, free: *mut FreeRoutine) -> *mut Mblk {
-        if base.is_null() || free.is_null() {
-            return null_mut();
-        }
-        describe(data_block(base, len, 0, free), base)
+    @private fn esballoc(base: *mut u8, len: usize, _priority: c_uint, free: Option<Free>) -> *mut Mblk {
+        pointer(over(base, len, free))
     }
     /// desballoc(9F): the same, freed at once.
-    @private fn desballoc(base: *mut u8, len: usize, priority: c_uint, free: *mut FreeRoutine) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { esballoc(base, len, priority, free) }
+    @private fn desballoc(base: *mut u8, len: usize, _priority: c_uint, free: Option<Free>) -> *mut Mblk {
+        pointer(over(base, len, free))
     }
     /// freeb(9F): one block.
-    @private fn freeb(mp: *mut Mblk) {
-        // SAFETY: made by `describe`, given back now.
-        let m = unsafe { Box::from_raw(mp) };
-        // SAFETY: a live block has a live data block.
-        if unsafe { (*m.b_datap).db_ref.fetch_sub(1, Ordering::AcqRel) } > 1 {
-            return;
-        }
-        // SAFETY: made by `data_block`; that was the last reference.
-        let data = unsafe { Box::from_raw(m.b_datap) };
-        if data.own > 0 {
-            // SAFETY: allocated with this layout.
-            unsafe { dealloc(data.db_base, layout(data.own)) };
-        // SAFETY: esballoc's routine, which lives as long as the message.
-        } else if let Some(free) = unsafe { (*data.db_frtnp).free_func } {
-            // SAFETY: as above.
-            let arg = unsafe { (*data.db_frtnp).free_arg };
-            // SAFETY: the driver's function.
-            unsafe { free(arg) };
+    @private fn freeb(mp: Option<Block>) {
+        if let Some(mp) = given(mp, "freeb") {
+            mp.free();
         }
     }
     /// freemsg(9F): a whole message; NULL is ignored.
-    @private fn freemsg(mp: *mut Mblk) {
-        // SAFETY: the driver's promise.
-        for block in unsafe { blocks(mp) }.collect::<Vec<_>>() {
-            // SAFETY: a block of the driver's message.
-            unsafe { freeb(block) };
-        }
+    @private fn freemsg(mp: Option<Block>) {
+        free(mp);
     }
     /// dupb(9F): another descriptor of the same data.
-    @private fn dupb(mp: *mut Mblk) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        let m = unsafe { &*mp };
-        // SAFETY: a live block has a live data block.
-        unsafe { (*m.b_datap).db_ref.fetch_add(1, Ordering::AcqRel) };
-        let new = describe(m.b_datap, m.b_rptr);
-        // SAFETY: just made.
-        let n = unsafe { &mut *new };
-        (n.b_wptr, n.b_band, n.b_flag) = (m.b_wptr, m.b_band, m.b_flag);
-        new
+    @private fn dupb(mp: Option<Block>) -> *mut Mblk {
+        pointer(given(mp, "dupb").and_then(Block::duplicate))
     }
     /// dupmsg(9F).
-    @private fn dupmsg(mp: *mut Mblk) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { chain(mp, dup) }
+    @private fn dupmsg(mp: Option<Block>) -> *mut Mblk {
+        pointer(chain(mp, Block::duplicate))
     }
     /// copyb(9F).
-    @private fn copyb(mp: *mut Mblk) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { copy(mp) }
+    @private fn copyb(mp: Option<Block>) -> *mut Mblk {
+        pointer(given(mp, "copyb").and_then(Block::copy))
     }
     /// copymsg(9F).
-    @private fn copymsg(mp: *mut Mblk) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { chain(mp, copy) }
+    @private fn copymsg(mp: Option<Block>) -> *mut Mblk {
+        pointer(chain(mp, Block::copy))
     }
     /// linkb(9F): puts a message behind another.
-    @private fn linkb(mp: *mut Mblk, tail: *mut Mblk) {
-        // SAFETY: the driver's promise.
-        if let Some(last) = unsafe { blocks(mp) }.last() {
-            // SAFETY: a block of the driver's message.
-            unsafe { (*last).b_cont = tail };
+    @private fn linkb(mp: Option<Block>, tail: Option<Block>) {
+        if let Some(last) = blocks(mp).last() {
+            last.set_cont(tail);
         }
     }
     /// unlinkb(9F): takes the first block off; the rest.
-    @private fn unlinkb(mp: *mut Mblk) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        unsafe { std::mem::replace(&mut (*mp).b_cont, null_mut()) }
+    @private fn unlinkb(mp: Option<Block>) -> *mut Mblk {
+        pointer(given(mp, "unlinkb").and_then(Block::take_cont))
     }
     /// rmvb(9F): takes a block out of a message; what is left of it, NULL for nothing, -1 when the block is not in it.
-    @private fn rmvb(mp: *mut Mblk, block: *mut Mblk) -> *mut Mblk {
-        let mut before: *mut Mblk = null_mut();
-        let mut at = mp;
-        while !at.is_null() && at != block {
-            before = at;
-            // SAFETY: the driver's promise: a message.
-            at = unsafe { (*at).b_cont };
+    @private fn rmvb(mp: Option<Block>, block: Option<Block>) -> *mut Mblk {
+        let mut before = None::<Block>;
+        let found = blocks(mp).find(|&at| Some(at) == block || { before = Some(at); false });
+        let Some(found) = found else { return ptr::without_provenance_mut(usize::MAX) };
+        let behind = found.take_cont();
+        match before {
+            None => pointer(behind),
+            Some(before) => {
+                before.set_cont(behind);
+                pointer(mp)
+            }
         }
-        if at.is_null() {
-            return std::ptr::without_provenance_mut(usize::MAX);
-        }
-        // SAFETY: a block of the message.
-        let behind = unsafe { std::mem::replace(&mut (*at).b_cont, null_mut()) };
-        if before.is_null() {
-            return behind;
-        }
-        // SAFETY: a block of the message.
-        unsafe { (*before).b_cont = behind };
-        mp
     }
     /// msgdsize(9F): bytes of data blocks.
-    @private fn msgdsize(mp: *const Mblk) -> usize {
-        // SAFETY: the driver's promise.
-        let all = unsafe { blocks(mp.cast_mut()) };
-        let of_data = |mp: &*mut Mblk| {
-            // SAFETY: a live block.
-            let data = unsafe { (**mp).b_datap };
-            // SAFETY: it has a live data block.
-            (unsafe { (*data).db_type }) == 0
-        };
-        // SAFETY: as above.
-        all.filter(of_data).map(|mp| unsafe { len_of(mp) }).sum()
+    @private fn msgdsize(mp: Option<Block>) -> usize {
+        blocks(mp).filter(|block| block.b_datap().db_type() == 0).map(Block::len).sum()
     }
     /// msgsize(9F): bytes of all blocks.
-    @private fn msgsize(mp: *mut Mblk) -> usize {
-        // SAFETY: the driver's promise.
-        let all = unsafe { blocks(mp) };
-        // SAFETY: live blocks.
-        all.map(|mp| unsafe { len_of(mp) }).sum()
+    @private fn msgsize(mp: Option<Block>) -> usize {
+        size(mp)
     }
     /// adjmsg(9F): takes bytes off the front (or, below 0, the end). 1, or 0 when there are not so many.
-    @private fn adjmsg(mp: *mut Mblk, len: isize) -> c_int {
-        // SAFETY: the driver's promise.
-        let mut all: Vec<*mut Mblk> = unsafe { blocks(mp) }.collect();
+    @private fn adjmsg(mp: Option<Block>, len: isize) -> c_int {
         let mut left = len.unsigned_abs();
-        // SAFETY: blocks of the driver's message.
-        if all.iter().map(|&mp| unsafe { len_of(mp) }).sum::<usize>() < left {
+        if size(mp) < left {
             return 0;
         }
+        let mut all: Vec<Block> = blocks(mp).collect();
         if len < 0 {
             all.reverse();
         }
         for block in all {
-            // SAFETY: as above.
-            let n = left.min(unsafe { len_of(block) });
-            // SAFETY: as above.
-            let m = unsafe { &mut *block };
+            let n = left.min(block.len());
             if len < 0 {
-                m.b_wptr = m.b_wptr.wrapping_sub(n);
+                block.set_wptr(block.b_wptr().wrapping_sub(n));
             } else {
-                m.b_rptr = m.b_rptr.wrapping_add(n);
+                block.set_rptr(block.b_rptr().wrapping_add(n));
             }
             left -= n;
         }
         1
     }
     /// msgpullup(9F): a copy whose first `len` bytes (-1: all) are in one block; the rest follows as it was.
-    @private fn msgpullup(mp: *mut Mblk, len: isize) -> *mut Mblk {
-        // SAFETY: the driver's promise.
-        let total = unsafe { msgsize(mp) };
-        let want = if len < 0 { total } else { len as usize };
-        if want > total {
-            return null_mut();
-        }
-        // SAFETY: no pointers.
-        let new = unsafe { allocb(want, 0) };
-        // SAFETY: the driver's promise.
-        let rest = unsafe { copymsg(mp) };
-        // SAFETY: just made, here and below.
-        let n = unsafe { &mut *new };
-        let mut left = want;
-        // SAFETY: the copy just made.
-        for block in unsafe { blocks(rest) } {
-            // SAFETY: as above.
-            let part = left.min(unsafe { len_of(block) });
-            // SAFETY: as above.
-            let m = unsafe { &mut *block };
-            // SAFETY: the new block has room for `want` bytes.
-            unsafe { std::ptr::copy_nonoverlapping(m.b_rptr, n.b_wptr, part) };
-            n.b_wptr = n.b_wptr.wrapping_add(part);
-            m.b_rptr = m.b_rptr.wrapping_add(part);
-            left -= part;
-        }
-        if want < total {
-            n.b_cont = rest;
-        } else {
-            // SAFETY: nothing of it is left.
-            unsafe { freemsg(rest) };
-        }
-        new
+    @private fn msgpullup(mp: Option<Block>, len: isize) -> *mut Mblk {
+        pointer(pulled_up(mp, len))
     }
 }
 
@@ -375,44 +403,49 @@ ddi! {
 mod tests {
     use super::*;
 
+    fn block(text: &[u8]) -> Option<Block> {
+        let block = allocate(32)?;
+        // SAFETY: there is room for 32 bytes.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr(), block.b_wptr(), text.len()) };
+        block.set_wptr(block.b_wptr().wrapping_add(text.len()));
+        Some(block)
+    }
+
+    fn remove(message: Option<Block>, block: Option<Block>) -> *mut Mblk {
+        // SAFETY: a message of the test and a block of it.
+        unsafe { rmvb(pointer(message), pointer(block)) }
+    }
+
     #[test]
     fn messages_are_chained_shared_cut_and_freed() {
-        let block = |text: &[u8]| {
-            // SAFETY: blocks of the test, here and below.
-            let mp = unsafe { allocb(32, 0) };
-            // SAFETY: as above.
-            let m = unsafe { &mut *mp };
-            // SAFETY: 32 bytes were asked for.
-            unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), m.b_wptr, text.len()) };
-            m.b_wptr = m.b_wptr.wrapping_add(text.len());
-            mp
-        };
         let (a, b) = (block(b"hello "), block(b"world"));
+        // SAFETY: messages of the test, here and below.
+        unsafe { linkb(pointer(a), pointer(b)) };
+        let (shared, copied) = (chain(a, Block::duplicate), chain(a, Block::copy));
         // SAFETY: as above.
-        unsafe { linkb(a, b) };
+        assert_eq!(unsafe { msgdsize(pointer(a)) }, 11);
         // SAFETY: as above.
-        let shared = unsafe { dupmsg(a) };
-        // SAFETY: as above.
-        let copied = unsafe { copymsg(a) };
-        // SAFETY: as above.
-        assert_eq!(unsafe { msgdsize(a) }, 11);
-        // SAFETY: as above.
-        let cut = |n| unsafe { adjmsg(a, n) };
-        assert_eq!((cut(7), cut(-10)), (1, 0));
-        // SAFETY: as above.
-        assert_eq!(unsafe { msgsize(a) }, 4);
-        // SAFETY: as above.
-        unsafe { freemsg(a) };
-        // SAFETY: as above.
-        let one = unsafe { msgpullup(shared, -1) };
-        // SAFETY: as above.
-        let start = unsafe { (*one).b_rptr };
-        // SAFETY: as above.
-        let text = unsafe { std::slice::from_raw_parts(start, 11) };
-        assert_eq!(text, b"hello world");
-        for mp in [shared, copied, one] {
-            // SAFETY: as above.
-            unsafe { freemsg(mp) };
+        let cut = |n| unsafe { adjmsg(pointer(a), n) };
+        assert_eq!((cut(7), cut(-10), size(a)), (1, 0, 4));
+        free(a);
+        for message in [shared, copied] {
+            let whole = pulled_up(message, -1).unwrap();
+            // SAFETY: so many bytes are in the block.
+            let text = unsafe { std::slice::from_raw_parts(whole.b_rptr(), whole.len()) };
+            assert_eq!(text, b"hello world");
+            free(Some(whole));
+            free(message);
         }
+    }
+
+    #[test]
+    fn a_block_is_taken_out_of_a_message() {
+        let (a, b) = (block(b"one"), block(b"two"));
+        a.unwrap().set_cont(b);
+        assert_eq!(remove(a, b), pointer(a));
+        assert_eq!((remove(a, b) as usize, size(a)), (usize::MAX, 3));
+        assert!(remove(a, a).is_null());
+        free(a);
+        free(b);
     }
 }

@@ -18,6 +18,7 @@ use ddi_sys::{
 use parking_lot::Mutex;
 
 use ddi_kernel::board::report;
+use ddi_kernel::ddi::args::{Memory, Out};
 use ddi_kernel::kern::image::Image;
 use ddi_kernel::vm::{client, cookie, frames, kva};
 
@@ -28,7 +29,7 @@ const NOSLEEP: uint_t = 2;
 /// `IOMEM_DATA_UC_WR_COMBINE` and `IOMEM_DATA_UNCACHED`: one of them must be asked for.
 const UNCACHED: u32 = segdev::SetupFlags::WR_COMBINE.bits() | segdev::SetupFlags::UNCACHED.bits();
 
-/// What a pmem cookie stands for. The cookie is the address of the image of the kernel's structure: number of pages, their page structures, a
+/// Memory of a pmem cookie. The cookie is the address of the image of the kernel's structure: number of pages, their page structures, a
 /// vnode, the process that they were allocated for.
 struct Pmem {
     umem: usize,
@@ -75,7 +76,7 @@ fn note(dhp: devmap_cookie_t, cookie: ddi_umem_cookie_t) {
 
 ddi! {
     /// devmap_pmem_alloc: pages for processes. DDI_FAILURE for no bytes, flags without PMEM_SLEEP or PMEM_NOSLEEP, no memory.
-    @private fn devmap_pmem_alloc(size: usize, flags: uint_t, cookiep: *mut ddi_umem_cookie_t) -> c_int {
+    @private fn devmap_pmem_alloc(size: usize, flags: uint_t, cookiep: Out<ddi_umem_cookie_t>) -> c_int {
         let mut cookie: ddi_umem_cookie_t = null_mut();
         let mut address = null_mut();
         if flags & (SLEEP | NOSLEEP) != 0 {
@@ -83,16 +84,14 @@ ddi! {
             // SAFETY: a place for the cookie.
             address = unsafe { ddi_sys::ddi_umem_alloc(size, wait, &mut cookie) };
         }
-        // SAFETY: the driver's promise: a place for a cookie.
-        unsafe { cookiep.write(null_mut()) };
+        cookiep.set(null_mut());
         if address.is_null() {
             return ddi_sys::DDI_FAILURE;
         }
         let pmem = Pmem::new(cookie as usize, address as usize, size);
         let own = pmem.image.address();
         COOKIES.lock().insert(own, pmem);
-        // SAFETY: as above.
-        unsafe { cookiep.write(own as ddi_umem_cookie_t) };
+        cookiep.set(own as ddi_umem_cookie_t);
         ddi_sys::DDI_SUCCESS
     }
     /// devmap_pmem_free: gives them back.
@@ -105,17 +104,14 @@ ddi! {
         unsafe { ddi_sys::ddi_umem_free(pmem.umem as ddi_umem_cookie_t) }
     }
     /// devmap_pmem_getpfns: the page frames of `npages` pages from page `start` on.
-    @private fn devmap_pmem_getpfns(cookie: ddi_umem_cookie_t, start: uint_t, npages: pgcnt_t, pfns: *mut pfn_t) -> c_int {
+    @private fn devmap_pmem_getpfns(cookie: ddi_umem_cookie_t, start: uint_t, npages: pgcnt_t, pfns: Memory<pfn_t>) -> c_int {
         let known = COOKIES.lock().get(&(cookie as usize)).map(|pmem| (pmem.address, pmem.pages));
         let Some((address, _)) = known.filter(|&(_, pages)| u64::from(start).saturating_add(npages) <= pages) else {
             return ddi_sys::DDI_FAILURE;
         };
         for page in 0..npages {
             let frame = kva::frame(address + ((u64::from(start) + page) * PAGE_SIZE) as usize);
-            // SAFETY: the driver's promise: room for `npages` frames.
-            let place = unsafe { pfns.add(page as usize) };
-            // SAFETY: as above.
-            unsafe { place.write(frame.unwrap_or(pfn_t::MAX)) };
+            pfns.write(page as usize * size_of::<pfn_t>(), &frame.unwrap_or(pfn_t::MAX).to_ne_bytes());
         }
         ddi_sys::DDI_SUCCESS
     }
@@ -164,26 +160,29 @@ ddi! {
 mod tests {
     use super::*;
 
+    fn alloc(size: usize, flags: uint_t) -> Option<ddi_umem_cookie_t> {
+        let mut cookie: ddi_umem_cookie_t = null_mut();
+        // SAFETY: a place for the cookie.
+        let answer = unsafe { devmap_pmem_alloc(size, flags, &mut cookie) };
+        assert_eq!(cookie.is_null(), answer != ddi_sys::DDI_SUCCESS);
+        (!cookie.is_null()).then_some(cookie)
+    }
+
+    fn frames<const N: usize>(cookie: ddi_umem_cookie_t, start: uint_t) -> Option<[pfn_t; N]> {
+        let mut pfns = [0; N];
+        // SAFETY: room for so many frames.
+        let answer = unsafe { devmap_pmem_getpfns(cookie, start, N as pgcnt_t, pfns.as_mut_ptr()) };
+        (answer == ddi_sys::DDI_SUCCESS).then_some(pfns)
+    }
+
     #[test]
     fn pages_by_cookie() {
-        let mut cookie: ddi_umem_cookie_t = null_mut();
-        // SAFETY: a place for the cookie, here and in the next calls.
-        assert_eq!(unsafe { devmap_pmem_alloc(0, SLEEP, &mut cookie) }, ddi_sys::DDI_FAILURE);
-        // SAFETY: as above.
-        assert_eq!(unsafe { devmap_pmem_alloc(4096, 0, &mut cookie) }, ddi_sys::DDI_FAILURE);
-        assert!(cookie.is_null());
-        // SAFETY: as above.
-        assert_eq!(unsafe { devmap_pmem_alloc(0x2001, SLEEP, &mut cookie) }, ddi_sys::DDI_SUCCESS);
-        let mut pfns: [pfn_t; 3] = [0; 3];
-        // SAFETY: room for three frames.
-        assert_eq!(unsafe { devmap_pmem_getpfns(cookie, 0, 3, pfns.as_mut_ptr()) }, ddi_sys::DDI_SUCCESS);
+        assert_eq!((alloc(0, SLEEP), alloc(4096, 0)), (None, None));
+        let cookie = alloc(0x2001, SLEEP).unwrap();
+        let pfns = frames::<3>(cookie, 0).unwrap();
         assert!(pfns[0] != pfns[1] && pfns[1] != pfns[2] && !pfns.contains(&pfn_t::MAX));
-        let mut last: pfn_t = 0;
-        // SAFETY: room for one frame.
-        assert_eq!(unsafe { devmap_pmem_getpfns(cookie, 2, 1, &mut last) }, ddi_sys::DDI_SUCCESS);
-        assert_eq!(last, pfns[2]);
-        // SAFETY: nothing is written.
-        assert_eq!(unsafe { devmap_pmem_getpfns(cookie, 3, 1, &mut last) }, ddi_sys::DDI_FAILURE);
+        assert_eq!(frames(cookie, 2), Some([pfns[2]]));
+        assert_eq!(frames::<1>(cookie, 3), None);
         assert!(fits(cookie, 0x1000, 0x2000, UNCACHED).is_some());
         assert!(fits(cookie, 0x1000, 0x2001, UNCACHED).is_none());
         assert!(fits(cookie, 0, 0x1000, 0).is_none(), "cached mappings are refused");

@@ -6,7 +6,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use crate::mblks::{Mblk, freemsg, msgpullup};
+use crate::mblks::{self, Block};
 use ddi_kernel::board::report;
 use ddi_kernel::ddi::time;
 
@@ -80,16 +80,11 @@ ddi! {
         unsafe { time::untimeout(id as ddi_sys::timeout_id_t) };
     }
     /// pullupmsg(9F): the first `len` bytes (-1: all) of a message in its first block. 1, or 0 when there are not so many.
-    @private fn pullupmsg(mp: *mut Mblk, len: isize) -> c_int {
-        // SAFETY: the driver's promise.
-        let new = unsafe { msgpullup(mp, len) };
-        if new.is_null() {
-            return 0;
-        }
-        // SAFETY: two live messages: what they consist of changes places, and the old blocks go.
-        unsafe { std::ptr::swap(mp, new) };
-        // SAFETY: the old first block, behind the new descriptor.
-        unsafe { freemsg(new) };
+    @private fn pullupmsg(mp: Option<Block>, len: isize) -> c_int {
+        let Some((old, new)) = mp.zip(mblks::pulled_up(mp, len)) else { return 0 };
+        // What they consist of changes places: the old blocks are behind the new descriptor.
+        old.swap(new);
+        mblks::free(Some(new));
         1
     }
 }

@@ -17,8 +17,8 @@ use rustix::net::{
 
 pub use client::{What, measure};
 
-use crate::demo::DEVICE;
-use crate::machine::Machine;
+use crate::demo::{DEVICE, Failed};
+use ddi_host::machine::{Machine, MachineError};
 use ddi_process::{FaultMode, Resolver, proc};
 
 /// Sends a descriptor over a socket.
@@ -146,12 +146,13 @@ impl Bench<'_> {
 /// Runs every benchmark on the machine and prints a table.
 ///
 /// # Errors
-/// One clear message.
-pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, String> {
+/// See [`Failed`].
+pub fn run(start: impl FnOnce() -> Result<Machine, MachineError>) -> Result<i32, Failed> {
     let machine = start()?;
-    let done = table(&machine).map_err(|e| e.to_string());
+    let done = table(&machine);
     let clean = machine.end();
-    done.map(|()| i32::from(!clean))
+    done?;
+    Ok(i32::from(!clean))
 }
 
 fn table(machine: &Machine) -> io::Result<()> {

@@ -61,16 +61,26 @@ pub fn family(path: &str) -> io::Result<()> {
     }
 }
 
-fn check(what: &str, seen: u64, expected: u64) -> Result<(), String> {
-    (seen == expected).then_some(()).ok_or_else(|| format!("{what}: saw {seen}, expected {expected}"))
+/// What a check has found wrong.
+#[derive(Debug, thiserror::Error)]
+enum Flaw {
+    #[error("{what}: saw {seen}, expected {expected}")]
+    Value { what: &'static str, seen: u64, expected: u64 },
+    #[error("fork: {0}")]
+    Fork(io::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
-fn family_checks(map: &Map) -> Result<(), String> {
-    let text = |e: io::Error| e.to_string();
+fn check(what: &'static str, seen: u64, expected: u64) -> Result<(), Flaw> {
+    if seen == expected { Ok(()) } else { Err(Flaw::Value { what, seen, expected }) }
+}
+
+fn family_checks(map: &Map) -> Result<(), Flaw> {
     // SAFETY: this process has one thread, so the child may run on as any program.
     let child = unsafe { libc::fork() };
     if child < 0 {
-        return Err(format!("fork: {}", io::Error::last_os_error()));
+        return Err(Flaw::Fork(io::Error::last_os_error()));
     }
     if child == 0 {
         let verdict = child_checks(map);
@@ -87,22 +97,22 @@ fn family_checks(map: &Map) -> Result<(), String> {
     check("parent's register after the child wrote its own", map.get(REGS), 7)?;
     check("parent's frame buffer after the child wrote its own", map.get(FB + 3 * PAGE), 1003)?;
     // The middle, then the head of what is behind it, then the tail: the driver sees all shapes, the rest stays.
-    map.unmap(FB + 4 * PAGE, 2 * PAGE).map_err(text)?;
-    map.unmap(FB + 6 * PAGE, PAGE).map_err(text)?;
-    map.unmap(FB + 12 * PAGE, 4 * PAGE).map_err(text)?;
+    map.unmap(FB + 4 * PAGE, 2 * PAGE)?;
+    map.unmap(FB + 6 * PAGE, PAGE)?;
+    map.unmap(FB + 12 * PAGE, 4 * PAGE)?;
     for page in [0, 1, 2, 3, 7, 8, 9, 10, 11] {
         check("frame buffer page after partial unmaps", map.get(FB + page * PAGE), 1000 + page)?;
     }
     Ok(())
 }
 
-fn child_checks(map: &Map) -> Result<(), String> {
+fn child_checks(map: &Map) -> Result<(), Flaw> {
     check("child's register at its start", map.get(REGS), 7)?;
     check("child's frame buffer at its start", map.get(FB + 15 * PAGE), 1015)?;
     map.set(REGS, 8);
     map.set(FB + 3 * PAGE, 2003);
     check("child's register after its write", map.get(REGS), 8)?;
-    map.unmap(SCRATCH, PAGE).map_err(|e| e.to_string())?;
+    map.unmap(SCRATCH, PAGE)?;
     check("child's frame buffer after an unmap", map.get(FB + 3 * PAGE), 2003)
 }
 

@@ -9,9 +9,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use crate::machine::Machine;
 pub use conductor::Report;
 use conductor::{Line, STEPS};
+use ddi_host::machine::{Machine, MachineError};
 use ddi_process::Program;
 
 /// The device that the demo uses.
@@ -168,20 +168,36 @@ pub fn show(out: &mut impl Write, report: &Report, seen: &Seen) -> io::Result<bo
     Ok(good)
 }
 
+/// Why the demo, or a benchmark, could not be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The machine did not start.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// A process could not be started or heard.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The program of the demo could not be run as a client.
+    #[error(transparent)]
+    Spawn(#[from] ddi_process::LaunchError),
+    /// There is no report.
+    #[error("the demo's processes did not come to an end; see the messages above")]
+    NoReport,
+}
+
 /// Starts the machine, runs the demo on it and prints the table. Returns the exit status.
 ///
 /// # Errors
-/// One clear message when the demo could not be run at all.
-pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, String> {
-    let text = |e: io::Error| e.to_string();
-    let myself = std::env::current_exe().map_err(text)?;
+/// See [`Failed`].
+pub fn run(start: impl FnOnce() -> Result<Machine, MachineError>) -> Result<i32, Failed> {
+    let myself = std::env::current_exe()?;
     let machine = start()?;
-    let pipe = Pipe::new().map_err(text)?;
+    let pipe = Pipe::new()?;
     let args = ["client", "--device", DEVICE, "conductor", "--report", &pipe.number().to_string()];
     let program = Program { path: myself, args: args.map(Into::into).to_vec(), env: Vec::new() };
-    let mut conductor = machine.server().spawn(&program).map_err(|e| e.to_string())?;
-    let report = pipe.watch().map_err(text)?;
-    let status = conductor.wait().map_err(text)?;
+    let mut conductor = machine.server().spawn(&program)?;
+    let report = pipe.watch()?;
+    let status = conductor.wait()?;
     machine.server().finish(conductor);
     let mut seen = Seen { faults: machine.server().fault_mode().name(), ..Seen::default() };
     let clients = machine.server().process_count();
@@ -192,8 +208,8 @@ pub fn run(start: impl FnOnce() -> Result<Machine, String>) -> Result<i32, Strin
     (seen.loaded, seen.unloaded) = ddi_process::translations();
     seen.left.extend(ddi_kernel::board::report::reports());
     let Some(report) = report.filter(|_| status.success()) else {
-        return Err("the demo's processes did not come to an end; see the messages above".into());
+        return Err(Failed::NoReport);
     };
-    let good = show(&mut io::stdout().lock(), &report, &seen).map_err(text)?;
+    let good = show(&mut io::stdout().lock(), &report, &seen)?;
     Ok(i32::from(!(good && clean)))
 }

@@ -1,16 +1,16 @@
 //! The commands of `ddi-host` that are about module files: add_drv, rem_drv, modload and so on. Each returns the exit status.
 
 use clap::{ArgAction, Args, Subcommand};
-use ddi_system::add_drv::{self, AddOptions, Running};
+use ddi_system::add_drv::{self, AddOptions, Attached, Running};
 use ddi_system::errno::EBUSY;
 use ddi_system::getopt::{self, Given};
 use ddi_system::rem_drv;
-use ddi_system::root::Root;
+use ddi_system::root::{NoSystem, Root};
 use ddi_system::update_drv;
 
 use super::help;
 use super::modctl;
-use super::session::Session;
+use super::session::{DriverError, Session};
 use crate::resident::{self, Refusal, Reply, Request};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::system;
@@ -49,18 +49,43 @@ pub struct Words {
     pub words: Vec<String>,
 }
 
+/// What is wrong with a command's words.
+#[derive(Debug, thiserror::Error)]
+enum WrongWords {
+    /// `--root` has no directory.
+    #[error("{command}: {why}{usage}")]
+    Root { command: &'static str, why: getopt::NoRoot, usage: &'static str },
+    /// There are none, or not as many as there must be.
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("{why}{usage}")]
+    Option { why: getopt::Wrong, usage: &'static str },
+    /// `--root` leads to no system.
+    #[error("{command}: {why}\n")]
+    NoSystem { command: &'static str, why: NoSystem },
+    /// No system is named.
+    #[error("{0}: --root DIR is missing: it names the system's directory, which has kernel/drv\n")]
+    Which(&'static str),
+}
+
 impl Words {
     /// Returns the system's directory and the parsed options.
     ///
     /// # Errors
     /// The text to print.
-    fn read(&self, command: &str, letters: &str, usage: &str) -> Result<(Root, Given), String> {
+    fn read(
+        &self,
+        command: &'static str,
+        letters: &str,
+        usage: &'static str,
+    ) -> Result<(Root, Given), WrongWords> {
         let mut words = self.words.clone();
-        let root = getopt::take_root(&mut words).map_err(|e| format!("{command}: {e}{usage}"))?;
+        let root = getopt::take_root(&mut words).map_err(|why| WrongWords::Root { command, why, usage })?;
         if words.is_empty() {
-            return Err(usage.to_owned());
+            return Err(WrongWords::Usage(usage));
         }
-        let given = getopt::parse(command, letters, &words).map_err(|e| e + usage)?;
+        let given =
+            getopt::parse(command, letters, &words).map_err(|why| WrongWords::Option { why, usage })?;
         if let Some(dir) = given.argument('b') {
             // Errors of another system's directory are found when it is locked.
             return Ok((Root::new(dir), given));
@@ -68,11 +93,9 @@ impl Words {
         match root.map(Root::new) {
             Some(root) => match root.check() {
                 Ok(()) => Ok((root, given)),
-                Err(why) => Err(format!("{command}: {why}\n")),
+                Err(why) => Err(WrongWords::NoSystem { command, why }),
             },
-            None => Err(format!(
-                "{command}: --root DIR is missing: it names the system's directory, which has kernel/drv\n"
-            )),
+            None => Err(WrongWords::Which(command)),
         }
     }
 }
@@ -100,7 +123,7 @@ impl Command {
 fn add(words: &Words) -> i32 {
     let (root, given) = match words.read("add_drv", AddOptions::LETTERS, add_drv::USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text),
+        Err(why) => return wrong(&why.to_string()),
     };
     let [driver] = &given.words[..] else { return wrong(add_drv::USAGE) };
     add_drv::add_drv(&root, driver, &AddOptions::of(&given), &Machine, &mut std::io::stderr())
@@ -109,7 +132,7 @@ fn add(words: &Words) -> i32 {
 fn remove(words: &Words) -> i32 {
     let (root, given) = match words.read("rem_drv", rem_drv::LETTERS, rem_drv::USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text),
+        Err(why) => return wrong(&why.to_string()),
     };
     let [driver] = &given.words[..] else { return wrong(rem_drv::USAGE) };
     let elsewhere = given.has('b') || given.has('n');
@@ -119,7 +142,7 @@ fn remove(words: &Words) -> i32 {
 fn update(words: &Words) -> i32 {
     let (root, given) = match words.read("update_drv", update_drv::LETTERS, update_drv::USAGE) {
         Ok(read) => read,
-        Err(text) => return wrong(&text),
+        Err(why) => return wrong(&why.to_string()),
     };
     update_drv::update_drv(&root, &given, &Machine, &mut std::io::stderr())
 }
@@ -155,13 +178,13 @@ impl Running for Machine {
         Self::modctl(root, &Request::Unbind(driver.to_owned())).unwrap_or(Ok(()))
     }
 
-    fn attach(&self, root: &Root, driver: &str) -> Result<String, String> {
+    fn attach(&self, root: &Root, driver: &str) -> Attached {
+        let failed = |said: String| Attached { any: false, said };
         match Self::ask(root, &Request::Attach(driver.to_owned())) {
             None => attach_once(root, driver),
-            Some(Ok(Reply::Attached { instances: 0, said })) => Err(said),
-            Some(Ok(Reply::Attached { said, .. })) => Ok(said),
-            Some(Ok(_)) => Err(Refusal::unexpected().to_string()),
-            Some(Err(why)) => Err(why.to_string()),
+            Some(Ok(Reply::Attached { instances, said })) => Attached { any: instances > 0, said },
+            Some(Ok(_)) => failed(Refusal::unexpected().to_string()),
+            Some(Err(why)) => failed(why.to_string()),
         }
     }
 
@@ -186,9 +209,11 @@ impl Running for Machine {
 }
 
 /// Loads and attaches an installed driver, and unloads it again: there are no devices between two runs.
-fn attach_once(root: &Root, name: &str) -> Result<String, String> {
-    ddi_kernel::vm::start().map_err(|error| error.to_string())?;
-    let attached = system::enter(root).and_then(|()| {
+fn attach_once(root: &Root, name: &str) -> Attached {
+    if let Err(error) = ddi_kernel::vm::start() {
+        return Attached { any: false, said: error.to_string() };
+    }
+    let attached = system::enter(root).map_err(DriverError::from).and_then(|()| {
         let mut session = Session::new(Some(root));
         let attached = session.add_from(root, name);
         for why in session.end() {
@@ -201,5 +226,5 @@ fn attach_once(root: &Root, name: &str) -> Result<String, String> {
         0
     });
     let said: String = system::said().into_iter().map(|line| line + "\n").collect();
-    if attached > 0 { Ok(said) } else { Err(said) }
+    Attached { any: attached > 0, said }
 }

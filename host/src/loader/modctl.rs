@@ -59,7 +59,7 @@ fn read(
     let given = getopt::parse(command, letters, &words).map_err(|why| fatal(format!("{why}{usage}")))?;
     let root = root.map(Root::new);
     if let Some(root) = &root {
-        root.check().map_err(|why| own(command, &why))?;
+        root.check().map_err(|why| own(command, &why.to_string()))?;
     }
     Ok((root, given))
 }
@@ -224,7 +224,7 @@ fn info_text(words: &[String]) -> Result<String, Refused> {
     // This host's own: a file, without a system.
     if let (Some(file), true) = (given.words.first(), root.is_none() || given.has('u')) {
         let text = of_file(Path::new(file), given.has('u'), wide);
-        return text.map_err(|why| own("modinfo", &why));
+        return text.map_err(|why| own("modinfo", &why.to_string()));
     }
     if given.has('u') {
         return Err(fatal(INFO_USAGE));
@@ -253,13 +253,13 @@ fn asleep(root: &Root) -> String {
 }
 
 /// Describes a module file, or what it needs.
-fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, String> {
+fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, modinfo::NoInfo> {
     if undefined {
         return modinfo::undefined(file, &Host as &dyn Kernel);
     }
-    ddi_kernel::vm::start().map_err(|error| error.to_string())?;
+    ddi_kernel::vm::start()?;
     let session = Session::new(None);
-    let module = session.modules().load(file).map_err(|e| e.to_string())?;
+    let module = session.modules().load(file)?;
     Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, None, wide)?)
 }
 
@@ -289,7 +289,10 @@ pub fn table(
             (_, true) => text.push_str(&modinfo::count_line(&known, module.as_deref())),
             (Some(module), false) => {
                 let major = root.major(module.name()).ok().flatten();
-                text.push_str(&modinfo::lines(module, &Host, major, wide)?);
+                text.push_str(
+                    &modinfo::lines(module, &Host, major, wide)
+                        .map_err(|why| Refusal::Told(why.to_string()))?,
+                );
             }
             (None, false) => {}
         }

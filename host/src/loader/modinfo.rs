@@ -1,13 +1,35 @@
 //! modinfo(8) for a module file, and what it needs from others.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ddi_krtld::elf::Object;
 use ddi_krtld::kernel::{self, Kernel};
 use ddi_krtld::module::Module;
 use ddi_krtld::modules::Known;
 use ddi_process::proc::{self, Mapping};
+
+/// Why nothing can be said of a module.
+#[derive(Debug, thiserror::Error)]
+pub enum NoInfo {
+    /// Its `_info` does not answer with a linkage.
+    #[error("{0}")]
+    Info(String),
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is no module.
+    #[error(transparent)]
+    Object(#[from] ddi_krtld::LoadError),
+    /// There is no memory to load it into.
+    #[error(transparent)]
+    Memory(#[from] ddi_kernel::vm::NoMemory),
+}
 
 /// Longest description that the kernel keeps, without the NUL.
 const LINKINFO: usize = 31;
@@ -46,10 +68,10 @@ pub fn own((id, name): (i64, &str), count: bool) -> String {
 /// The lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
 ///
 /// # Errors
-/// The module's `_info` does not answer with a linkage.
-pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, String> {
+/// [`NoInfo::Info`].
+pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, NoInfo> {
     let mut text = String::new();
-    let mut infos = module.info(kernel)?;
+    let mut infos = module.info(kernel).map_err(NoInfo::Info)?;
     if infos.is_empty() {
         infos.push(String::new());
     }
@@ -72,11 +94,11 @@ pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: boo
 /// The names that a module file leaves to others, one per line: who has it, and which of the module's functions need it. Nothing is loaded.
 ///
 /// # Errors
-/// The file is no module.
-pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, String> {
+/// [`NoInfo::Read`], [`NoInfo::Object`].
+pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, NoInfo> {
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let data = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let object = Object::parse(&name, data).map_err(|e| e.to_string())?;
+    let data = std::fs::read(file).map_err(|error| NoInfo::Read { file: file.to_owned(), error })?;
+    let object = Object::parse(&name, data)?;
     let mut lines = Vec::new();
     for (index, symbol) in object.symbols.iter().enumerate() {
         if index == 0 || symbol.name.is_empty() || !symbol.undefined() {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_krtld::{Export, Kernel, Linkage, Modules, UnloadError, Why};
 use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
-use ddi_system::root::{Lock, Root};
+use ddi_system::root::{Lock, Root, Unreadable};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::ddi;
 use ddi_kernel::kern::symbols;
@@ -91,19 +91,29 @@ pub struct DriverFile {
     pub conf: Option<PathBuf>,
 }
 
-impl std::str::FromStr for DriverFile {
-    type Err = String;
+/// What is wrong with the argument that names a driver.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentError {
+    /// It is empty.
+    #[error("it names neither a driver nor a module file")]
+    Empty,
+    /// A part is neither of the two that there are.
+    #[error("{0}: expected conf=FILE or name=NAME")]
+    Part(String),
+}
 
-    fn from_str(text: &str) -> Result<DriverFile, String> {
+impl std::str::FromStr for DriverFile {
+    type Err = ArgumentError;
+
+    fn from_str(text: &str) -> Result<DriverFile, ArgumentError> {
         let mut parts = text.split(',');
-        let module =
-            parts.next().filter(|m| !m.is_empty()).ok_or("it names neither a driver nor a module file")?;
+        let module = parts.next().filter(|m| !m.is_empty()).ok_or(ArgumentError::Empty)?;
         let (mut conf, mut name) = (None, None);
         for part in parts {
             match part.split_once('=') {
                 Some(("conf", file)) => conf = Some(PathBuf::from(file)),
                 Some(("name", driver)) if !driver.is_empty() => name = Some(driver.to_owned()),
-                _ => return Err(format!("{part}: expected conf=FILE or name=NAME")),
+                _ => return Err(ArgumentError::Part(part.to_owned())),
             }
         }
         Ok(DriverFile { module: module.into(), name, conf })
@@ -121,6 +131,42 @@ impl DriverFile {
         let up = dir.file_name().filter(|d| *d == "amd64").and(dir.parent());
         [Some(dir), up].into_iter().flatten().map(|d| d.join(&name)).find(|f| f.is_file())
     }
+}
+
+/// Why a driver's module is not loaded, or still is.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The module cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] ddi_krtld::LoadError),
+    /// `_init` failed.
+    #[error("cannot load module '{name}': {error}")]
+    Install {
+        /// The module.
+        name: String,
+        /// Why.
+        error: ddi_krtld::modules::InstallError,
+    },
+    /// The driver is not bound.
+    #[error("{0} has no major number")]
+    NoMajor(String),
+    /// The driver has no module file.
+    #[error("no module for driver {0}")]
+    NoModule(String),
+    /// A database cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The nodes of the driver cannot be made.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The module cannot be unloaded.
+    #[error("{name}: {error}")]
+    Unload {
+        /// The module.
+        name: String,
+        /// Why.
+        error: UnloadError,
+    },
 }
 
 /// Module files that were loaded for a run.
@@ -153,8 +199,8 @@ impl Session {
     /// Loads a driver, installs and attaches it to the nodes that there are. How many instances attached.
     ///
     /// # Errors
-    /// The module is faulty, or `_init` failed. It is not loaded then.
-    pub fn add(&mut self, module: &Path) -> Result<usize, String> {
+    /// See [`DriverError`]. The module is not loaded then.
+    pub fn add(&mut self, module: &Path) -> Result<usize, DriverError> {
         self.add_as(module, None)
     }
 
@@ -162,10 +208,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::add`].
-    pub fn add_as(&mut self, module: &Path, name: Option<&str>) -> Result<usize, String> {
-        let module = self.modules.load_as(module, name).map_err(|e| e.to_string())?;
+    pub fn add_as(&mut self, module: &Path, name: Option<&str>) -> Result<usize, DriverError> {
+        let module = self.modules.load_as(module, name)?;
         let name = module.name().to_owned();
-        self.modules.install(&module).map_err(|e| format!("cannot load module '{name}': {e}"))?;
+        let failed = |error| DriverError::Install { name: name.clone(), error };
+        self.modules.install(&module).map_err(failed)?;
         self.names.push(name.clone());
         Ok(attach(&name))
     }
@@ -226,8 +273,8 @@ impl Session {
     ///
     /// # Errors
     /// The databases cannot be read.
-    pub fn add_installed(&mut self, root: &Root) -> Result<(), String> {
-        let installed = root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))?;
+    pub fn add_installed(&mut self, root: &Root) -> Result<(), DriverError> {
+        let installed = root.installed().map_err(|error| root.unreadable(error))?;
         pci::rebind(bound_by(root)?);
         for driver in installed {
             let added = make_nodes(root, &driver.name).and_then(|()| {
@@ -245,21 +292,21 @@ impl Session {
     ///
     /// # Errors
     /// As [`add`](Session::add), or the driver is not installed there or has no major number.
-    pub fn add_from(&mut self, root: &Root, name: &str) -> Result<usize, String> {
+    pub fn add_from(&mut self, root: &Root, name: &str) -> Result<usize, DriverError> {
         if drivers::major_of(name).is_none() {
-            return Err(format!("{name} has no major number"));
+            return Err(DriverError::NoMajor(name.to_owned()));
         }
         pci::rebind(bound_by(root)?);
         make_nodes(root, name)?;
         self.load_from(root, name)
     }
 
-    fn load_from(&mut self, root: &Root, name: &str) -> Result<usize, String> {
+    fn load_from(&mut self, root: &Root, name: &str) -> Result<usize, DriverError> {
         if self.names.iter().any(|loaded| loaded == name) {
             return Ok(attach(name));
         }
-        let module = root.module(name).ok_or_else(|| format!("no module for driver {name}"))?;
-        let hold = root.hold(name).map_err(|e| format!("{}: {e}", root.dir().display()))?;
+        let module = root.module(name).ok_or_else(|| DriverError::NoModule(name.to_owned()))?;
+        let hold = root.hold(name).map_err(|error| root.unreadable(error))?;
         let attached = self.add(&module)?;
         self.holds.extend(hold.map(|hold| (name.to_owned(), hold)));
         Ok(attached)
@@ -269,8 +316,8 @@ impl Session {
     ///
     /// # Errors
     /// Why it stays.
-    pub fn remove(&mut self, name: &str) -> Result<(), String> {
-        self.unload(name).map_err(|e| format!("{name}: {e}"))
+    pub fn remove(&mut self, name: &str) -> Result<(), DriverError> {
+        self.unload(name).map_err(|error| DriverError::Unload { name: name.to_owned(), error })
     }
 
     /// The same, with illumos's errno.
@@ -293,7 +340,8 @@ impl Session {
     /// Unloads all of them, the last one first; what does not go is said.
     pub fn end(mut self) -> Vec<String> {
         let names: Vec<String> = self.names.iter().rev().cloned().collect();
-        let stuck: Vec<String> = names.iter().filter_map(|name| self.remove(name).err()).collect();
+        let stuck: Vec<String> =
+            names.iter().filter_map(|name| self.remove(name).err()).map(|why| why.to_string()).collect();
         // Modules that only others needed.
         for module in self.modules.list().into_iter().rev() {
             let name = module.name().to_owned();
@@ -318,19 +366,19 @@ fn attach(name: &str) -> usize {
 }
 
 /// Makes the nodes that an installed driver's configuration file names. Those that there are stay.
-fn make_nodes(root: &Root, name: &str) -> Result<(), String> {
-    let conf = root.conf(name).map(|path| config::read_conf(&path)).transpose().map_err(|e| e.to_string())?;
+fn make_nodes(root: &Root, name: &str) -> Result<(), DriverError> {
+    let conf = root.conf(name).map(|path| config::read_conf(&path)).transpose()?;
     let bound_by = bound_by(root)?;
     let bound = |node: &str| bound_by(node).as_deref() == Some(name);
-    Config::default().make_nodes(name, conf.as_ref(), Some(&bound)).map_err(|e| e.to_string())
+    Ok(Config::default().make_nodes(name, conf.as_ref(), Some(&bound))?)
 }
 
 /// Which driver a system's databases bind to a name: an alias, or the name of a driver.
 ///
 /// # Errors
 /// They cannot be read.
-pub fn bound_by(root: &Root) -> Result<impl Fn(&str) -> Option<String>, String> {
-    let at_root = |e: std::io::Error| format!("{}: {e}", root.dir().display());
+pub fn bound_by(root: &Root) -> Result<impl Fn(&str) -> Option<String>, Unreadable> {
+    let at_root = |error| root.unreadable(error);
     let aliases = root.aliases().map_err(at_root)?;
     let drivers: Vec<String> = root.installed().map_err(at_root)?.into_iter().map(|d| d.name).collect();
     Ok(move |name: &str| {

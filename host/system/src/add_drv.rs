@@ -51,6 +51,15 @@ impl AddOptions {
     }
 }
 
+/// What came of attaching a driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// An instance is attached.
+    pub any: bool,
+    /// What devfsadm has to say, a line each.
+    pub said: String,
+}
+
 /// The running system, as the commands need it. What it refuses, it refuses with an illumos errno.
 pub trait Running {
     /// Gives a driver the major number and the aliases that the databases say.
@@ -61,10 +70,7 @@ pub trait Running {
     /// It has none.
     fn unbind(&self, root: &Root, driver: &str) -> Result<(), i32>;
     /// Loads and attaches a driver, and makes its links, as `devfsadm -i` does.
-    ///
-    /// # Errors
-    /// No instance is attached. Either way: what devfsadm has to say.
-    fn attach(&self, root: &Root, driver: &str) -> Result<String, String>;
+    fn attach(&self, root: &Root, driver: &str) -> Attached;
     /// Unloads a driver's module, if it is loaded.
     ///
     /// # Errors
@@ -268,16 +274,11 @@ pub(crate) fn configure(
 
 /// Attaches a driver; one that does not stays installed, and the status is 0: whoever installs it has to look for the node.
 pub(crate) fn load(root: &Root, driver: &str, running: &dyn Running, out: &mut dyn Write) {
-    match running.attach(root, driver) {
-        Ok(said) => say(out, &said),
-        Err(said) => {
-            say(out, &said);
-            say(out, &format!("devfsadm: driver failed to attach: {driver}\n"));
-            say(
-                out,
-                &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"),
-            );
-        }
+    let attached = running.attach(root, driver);
+    say(out, &attached.said);
+    if !attached.any {
+        say(out, &format!("devfsadm: driver failed to attach: {driver}\n"));
+        say(out, &format!("Warning: Driver ({driver}) successfully added to system but failed to attach\n"));
     }
 }
 

@@ -101,9 +101,9 @@ impl Rules {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            match Rule::parse(line, number + 1, file) {
+            match Rule::parse(line) {
                 Ok(rule) => rules.extend(rule),
-                Err(why) => warnings.push(why),
+                Err(why) => warnings.push(why.text(number + 1, file)),
             }
         }
         (Rules { rules }, warnings)
@@ -132,35 +132,64 @@ impl Rules {
     }
 }
 
+/// What is wrong with a line.
+enum WrongLine {
+    NoTab,
+    NoName,
+    TooManyFields,
+    NoValue,
+    Keyword(String),
+    Part(String),
+    Pattern(&'static str),
+}
+
+impl WrongLine {
+    /// Returns devfsadm's words for it.
+    fn text(&self, number: usize, file: &str) -> String {
+        match self {
+            WrongLine::NoTab => {
+                format!("line {number}: configuration file {file} has a missing tab -- ignoring")
+            }
+            WrongLine::NoName => {
+                format!("line {number}: configuration file {file} has a missing dev name field -- ignoring")
+            }
+            WrongLine::TooManyFields => {
+                format!("line {number}:  configuration file {file} has too many fields -- ignoring")
+            }
+            WrongLine::NoValue => format!("missing '=' in devfs_spec field line {number} from file {file}"),
+            WrongLine::Keyword(key) => {
+                format!("unrecognized keyword '{key}' -- ignoring line {number} of file {file}")
+            }
+            WrongLine::Part(key) => format!("bad keyword '{key}' on line {number} of file {file}"),
+            WrongLine::Pattern(why) => {
+                format!("line {number}: configuration file {file} incorrect: {why} -- ignoring")
+            }
+        }
+    }
+}
+
 impl Rule {
-    /// None: a line without a specification is about nothing.
-    fn parse(line: &str, number: usize, file: &str) -> Result<Option<Rule>, String> {
-        let Some((spec, rest)) = line.split_once('\t') else {
-            return Err(format!("line {number}: configuration file {file} has a missing tab -- ignoring"));
-        };
+    /// Reads a line. One without a specification is about nothing: None.
+    fn parse(line: &str) -> Result<Option<Rule>, WrongLine> {
+        let (spec, rest) = line.split_once('\t').ok_or(WrongLine::NoTab)?;
         if rest.is_empty() {
-            return Err(format!(
-                "line {number}: configuration file {file} has a missing dev name field -- ignoring"
-            ));
+            return Err(WrongLine::NoName);
         }
         let (link, second) =
             rest.split_once('\t').map_or((rest, None), |(link, second)| (link, Some(second)));
         if second.is_some_and(|second| second.contains('\t')) {
-            return Err(format!("line {number}:  configuration file {file} has too many fields -- ignoring"));
+            return Err(WrongLine::TooManyFields);
         }
         let mut fields = Vec::new();
         let mut rest = spec;
         while !rest.is_empty() {
-            let Some((key, behind)) = rest.split_once('=') else {
-                return Err(format!("missing '=' in devfs_spec field line {number} from file {file}"));
-            };
+            let (key, behind) = rest.split_once('=').ok_or(WrongLine::NoValue)?;
             let (value, next) = behind.split_once(';').unwrap_or((behind, ""));
-            fields.push((Key::parse(key, number, file)?, value.to_owned()));
+            fields.push((Key::parse(key)?, value.to_owned()));
             rest = next;
         }
-        let wrong = |why| format!("line {number}: configuration file {file} incorrect: {why} -- ignoring");
-        let link = Pattern::parse(link).map_err(wrong)?;
-        let second = second.map(Pattern::parse).transpose().map_err(wrong)?;
+        let link = Pattern::parse(link).map_err(WrongLine::Pattern)?;
+        let second = second.map(Pattern::parse).transpose().map_err(WrongLine::Pattern)?;
         Ok((!fields.is_empty()).then_some(Rule { fields, link, second }))
     }
 
@@ -179,11 +208,11 @@ impl Rule {
 }
 
 impl Key {
-    fn parse(key: &str, number: usize, file: &str) -> Result<Key, String> {
+    fn parse(key: &str) -> Result<Key, WrongLine> {
         let part = |digits: &str| match digits {
             "" => Ok(0),
             digits if digits.starts_with(|c: char| c.is_ascii_digit()) => Ok(leading_number(digits).0),
-            _ => Err(format!("bad keyword '{key}' on line {number} of file {file}")),
+            _ => Err(WrongLine::Part(key.to_owned())),
         };
         match key {
             "type" => Ok(Key::Kind),
@@ -191,7 +220,7 @@ impl Key {
             _ => match (key.strip_prefix("addr"), key.strip_prefix("minor")) {
                 (Some(digits), _) => part(digits).map(Key::Addr),
                 (_, Some(digits)) => part(digits).map(Key::Minor),
-                _ => Err(format!("unrecognized keyword '{key}' -- ignoring line {number} of file {file}")),
+                _ => Err(WrongLine::Keyword(key.to_owned())),
             },
         }
     }

@@ -23,11 +23,37 @@ impl Given {
     }
 }
 
+/// Words that are wrong, as getopt(3C) says it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// A letter that is not known.
+    #[error("{command}: illegal option -- {letter}\n")]
+    Letter {
+        /// The command.
+        command: String,
+        /// The letter.
+        letter: String,
+    },
+    /// The argument of a letter is missing.
+    #[error("{command}: option requires an argument -- {letter}\n")]
+    Argument {
+        /// The command.
+        command: String,
+        /// The letter.
+        letter: String,
+    },
+}
+
+/// `--root` without its directory.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("option requires an argument -- root\n")]
+pub struct NoRoot;
+
 /// Reads the words of `command` by `known`: letters, each with a colon behind it when it takes an argument.
 ///
 /// # Errors
-/// Returns illumos's message for an unknown letter or a missing argument.
-pub fn parse(command: &str, known: &str, words: &[String]) -> Result<Given, String> {
+/// See [`Wrong`].
+pub fn parse(command: &str, known: &str, words: &[String]) -> Result<Given, Wrong> {
     let mut parser = Parser::new(words, known);
     // There is no name of the command among the words.
     parser.set_index(0);
@@ -35,19 +61,20 @@ pub fn parse(command: &str, known: &str, words: &[String]) -> Result<Given, Stri
     for option in &mut parser {
         match option {
             Ok(Opt(letter, argument)) => options.push((letter, argument)),
-            Err(wrong) => return Err(format!("{command}: {}\n", said(&wrong))),
+            Err(error) => return Err(wrong(command, &error)),
         }
     }
     Ok(Given { options, words: words[parser.index()..].to_vec() })
 }
 
-/// A message in illumos's words. Only the text of the library's own message has the letter, in quotation marks.
-fn said(wrong: &Error) -> String {
-    let text = wrong.to_string();
-    let letter = text.rsplit("-- ").next().unwrap_or_default().trim_matches('\'');
-    match wrong.kind() {
-        ErrorKind::UnknownOption => format!("illegal option -- {letter}"),
-        ErrorKind::MissingArgument => format!("option requires an argument -- {letter}"),
+/// Returns an error of the library. Only the text of its own message has the letter, in quotation marks.
+fn wrong(command: &str, error: &Error) -> Wrong {
+    let text = error.to_string();
+    let letter = text.rsplit("-- ").next().unwrap_or_default().trim_matches('\'').to_owned();
+    let command = command.to_owned();
+    match error.kind() {
+        ErrorKind::UnknownOption => Wrong::Letter { command, letter },
+        ErrorKind::MissingArgument => Wrong::Argument { command, letter },
     }
 }
 
@@ -66,14 +93,14 @@ pub fn number(text: &str) -> Option<i64> {
 ///
 /// # Errors
 /// The directory is missing.
-pub fn take_root(words: &mut Vec<String>) -> Result<Option<String>, String> {
+pub fn take_root(words: &mut Vec<String>) -> Result<Option<String>, NoRoot> {
     let mut root = None;
     while let Some(at) = words.iter().position(|w| w == "--root" || w.starts_with("--root=")) {
         let word = words.remove(at);
         root = match word.split_once('=') {
             Some((_, dir)) => Some(dir.to_owned()),
             None if at < words.len() => Some(words.remove(at)),
-            None => return Err("option requires an argument -- root\n".to_owned()),
+            None => return Err(NoRoot),
         };
     }
     Ok(root)
@@ -101,10 +128,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_as_getopt_says_it() {
         let unknown = parse("rem_drv", "b:C", &words("-n x")).unwrap_err();
-        assert_eq!(unknown, "rem_drv: illegal option -- n\n");
-        assert_eq!(parse("rem_drv", "b:C", &words("-:")).unwrap_err(), "rem_drv: illegal option -- :\n");
+        assert_eq!(unknown.to_string(), "rem_drv: illegal option -- n\n");
+        assert_eq!(
+            parse("rem_drv", "b:C", &words("-:")).unwrap_err().to_string(),
+            "rem_drv: illegal option -- :\n"
+        );
         let missing = parse("add_drv", "m:", &words("-m")).unwrap_err();
-        assert_eq!(missing, "add_drv: option requires an argument -- m\n");
+        assert_eq!(missing.to_string(), "add_drv: option requires an argument -- m\n");
     }
 
     #[test]

@@ -92,6 +92,35 @@ pub struct Root {
     dir: PathBuf,
 }
 
+/// A file of a system that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", file.display())]
+pub struct Unreadable {
+    /// The file, or the system's directory.
+    pub file: PathBuf,
+    /// Why.
+    pub error: io::Error,
+}
+
+/// A directory that is no system's.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSystem {
+    /// It cannot be read.
+    #[error("{}: {why}; a system's directory has its drivers in kernel/drv/amd64 or usr/kernel/drv/amd64", dir.display())]
+    Unreadable {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// There is nothing in it that makes one.
+    #[error(
+        "{} is no system's directory: it has no kernel/drv; a system's directory has its drivers in kernel/drv/amd64 or usr/kernel/drv/amd64",
+        .0.display()
+    )]
+    Other(PathBuf),
+}
+
 impl Root {
     /// The system below `dir`; its directories are made as they are needed.
     pub fn new(dir: impl Into<PathBuf>) -> Root {
@@ -103,22 +132,25 @@ impl Root {
         &self.dir
     }
 
-    /// Is it a system's directory? Nothing is made.
+    /// Returns the error of a database that cannot be read, named by the directory.
+    pub fn unreadable(&self, error: io::Error) -> Unreadable {
+        Unreadable { file: self.dir.clone(), error }
+    }
+
+    /// Checks that it is a system's directory. Nothing is made.
     ///
     /// # Errors
-    /// One sentence that says what makes one.
-    pub fn check(&self) -> Result<(), String> {
-        let shown = self.dir.display();
-        let makes = "a system's directory has its drivers in kernel/drv/amd64 or usr/kernel/drv/amd64";
+    /// See [`NoSystem`].
+    pub fn check(&self) -> Result<(), NoSystem> {
         if let Err(error) = fs::read_dir(&self.dir) {
             let error = error.to_string();
-            let why = error.split(" (os error").next().unwrap_or_default();
-            return Err(format!("{shown}: {why}; {makes}"));
+            let why = error.split(" (os error").next().unwrap_or_default().to_owned();
+            return Err(NoSystem::Unreadable { dir: self.dir.clone(), why });
         }
         if ["kernel", "usr/kernel", "etc"].iter().any(|part| self.dir.join(part).is_dir()) {
             return Ok(());
         }
-        Err(format!("{shown} is no system's directory: it has no kernel/drv; {makes}"))
+        Err(NoSystem::Other(self.dir.clone()))
     }
 
     /// The directories in which modules are searched.

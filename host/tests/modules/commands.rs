@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ddi_host::loader::modinfo;
-use ddi_system::add_drv::{AddOptions, Running, add_drv};
+use ddi_system::add_drv::{AddOptions, Attached, Running, add_drv};
 use ddi_system::getopt;
 use ddi_system::rem_drv::rem_drv;
 use ddi_system::root::{Database, Root};
@@ -50,9 +50,12 @@ impl Running for Fake {
         self.note("unbind", driver);
         if self.broken { Err(22) } else { Ok(()) }
     }
-    fn attach(&self, _: &Root, driver: &str) -> Result<String, String> {
+    fn attach(&self, _: &Root, driver: &str) -> Attached {
         self.note("attach", driver);
-        if self.broken { Err("devfsadm: a line\n".into()) } else { Ok(String::new()) }
+        Attached {
+            any: !self.broken,
+            said: if self.broken { "devfsadm: a line\n".into() } else { String::new() },
+        }
     }
     fn unload(&self, _: &Root, driver: &str) -> Result<(), i32> {
         self.note("unload", driver);

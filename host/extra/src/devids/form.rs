@@ -36,7 +36,7 @@ pub struct Devid {
     pub id: Vec<u8>,
 }
 
-/// How many bytes an id with this head has; None when it is no head.
+/// Returns the bytes of an id with this head; None if the head is invalid.
 pub fn len(head: &[u8; HEAD]) -> Option<usize> {
     let kind = u16::from_be_bytes([head[4], head[5]]);
     (head[..4] == MAGIC && LETTERS.iter().any(|(known, _)| *known == kind))

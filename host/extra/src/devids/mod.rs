@@ -4,7 +4,7 @@
 
 pub mod form;
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -12,9 +12,8 @@ use ddi_sys::{ddi_devid_t, dev_info_t, dev_t, ushort_t};
 use ddi_system::props::{ANY_DEV, Property};
 
 use self::form::Devid;
-use ddi_kernel::ddi::bytes;
+use ddi_kernel::ddi::args::{Memory, Out, Text};
 use ddi_kernel::ddi::memory;
-use ddi_kernel::ddi::store;
 use ddi_kernel::kern::drivers;
 use ddi_kernel::kern::nodes::{self, Node};
 
@@ -23,43 +22,39 @@ const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 /// The property of a registered id.
 const PROPERTY: &str = "devid";
 
-/// The id behind a driver's pointer; None when it is none.
-///
-/// # Safety
-/// It points to an id, or to the head of what is none.
-unsafe fn read(devid: ddi_devid_t) -> Option<Devid> {
+/// A driver's id.
+type Given<'a> = Memory<'a, ddi_sys::__ddi_devid>;
+
+/// Returns the id behind a driver's pointer; None for NULL and for what is none.
+fn read(devid: Given) -> Option<Devid> {
     if devid.is_null() {
         return None;
     }
-    // SAFETY: the caller's promise.
-    let size = form::len(unsafe { &*devid.cast::<[u8; form::HEAD]>() })?;
-    // SAFETY: as above: the head says so.
-    Devid::from_bytes(unsafe { std::slice::from_raw_parts(devid.cast::<u8>(), size) })
+    let head = devid.read(form::HEAD);
+    // The head says how long it is.
+    Devid::from_bytes(&devid.read(form::len(head.first_chunk()?)?))
 }
 
-/// Bytes in new kernel memory.
-fn copy(bytes: &[u8]) -> *mut u8 {
-    let to: *mut u8 = memory::alloc(bytes.len(), ddi_sys::KM_SLEEP).cast();
-    // SAFETY: that much was allocated.
-    unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    to
-}
-
-/// A string in new kernel memory.
+/// Returns a string in new kernel memory.
 fn string(text: &[u8]) -> *mut c_char {
-    copy(&[text, &[0]].concat()).cast()
+    memory::copy_of(&[text, &[0]].concat(), ddi_sys::KM_SLEEP).cast()
 }
 
-/// Frees such a string.
-///
-/// # Safety
-/// A string of [`string`].
-unsafe fn free_string(text: *mut c_char, function: &str) {
+/// Returns an id in new kernel memory.
+fn copy(devid: &Devid) -> ddi_devid_t {
+    memory::copy_of(&devid.to_bytes(), ddi_sys::KM_SLEEP).cast()
+}
+
+/// Frees a string of [`string`].
+fn free_string(text: Text<*mut c_char>, function: &str) {
     if !text.is_null() {
-        // SAFETY: the caller's promise.
-        let size = unsafe { bytes(text) }.len() + 1;
-        memory::free(text.cast(), size, function);
+        memory::free(text.pointer().cast(), text.bytes().len() + 1, function);
     }
+}
+
+/// Returns the bytes of an id; for what is none those of a head.
+fn size(devid: Given) -> usize {
+    form::HEAD + read(devid).map_or(0, |devid| devid.id.len())
 }
 
 /// The registered id of a node.
@@ -78,14 +73,10 @@ fn minor(dev: dev_t, block: Option<bool>) -> Option<(&'static Node, String)> {
     })
 }
 
-/// The id of the device behind a device number, in new kernel memory.
-///
-/// # Safety
-/// `to` is NULL or valid for a write.
-pub(super) unsafe fn of_device(dev: dev_t, to: *mut ddi_devid_t) -> c_int {
+/// Stores the id of the device behind a device number, in new kernel memory.
+pub(super) fn of_device(dev: dev_t, to: Out<ddi_devid_t>) -> c_int {
     let Some(devid) = minor(dev, None).and_then(|(node, _)| registered(node)) else { return FAILURE };
-    // SAFETY: the caller's promise.
-    unsafe { store(to, copy(&devid.to_bytes()).cast()) };
+    to.set(copy(&devid));
     SUCCESS
 }
 
@@ -102,28 +93,23 @@ fn fabricated() -> Vec<u8> {
 
 ddi! {
     /// ddi_devid_init(9F): an id in new memory. DEVID_FAB makes one up.
-    fn ddi_devid_init(dip: *mut dev_info_t, kind: ushort_t, len: ushort_t, id: *mut c_void, to: *mut ddi_devid_t) -> c_int {
+    fn ddi_devid_init(dip: *mut dev_info_t, kind: ushort_t, len: ushort_t, id: Memory, to: Out<ddi_devid_t>) -> c_int {
         let Some(node) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_init") else { return FAILURE };
         let id = match i32::from(kind) {
             ddi_sys::DEVID_FAB if len == 0 && id.is_null() => fabricated(),
             ddi_sys::DEVID_SCSI3_WWN | ddi_sys::DEVID_SCSI_SERIAL | ddi_sys::DEVID_ATA_SERIAL | ddi_sys::DEVID_ENCAP
                 if len > 0 && !id.is_null() =>
             {
-                // SAFETY: the driver's promise.
-                unsafe { std::slice::from_raw_parts(id.cast::<u8>(), usize::from(len)) }.to_vec()
+                id.read(usize::from(len))
             }
             _ => return FAILURE,
         };
-        let devid = Devid::new(node.driver_name(), kind, id);
-        // SAFETY: the driver's promise.
-        unsafe { store(to, copy(&devid.to_bytes()).cast()) };
+        to.set(copy(&Devid::new(node.driver_name(), kind, id)));
         SUCCESS
     }
     /// ddi_devid_register(9F).
-    fn ddi_devid_register(dip: *mut dev_info_t, devid: ddi_devid_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let devid = unsafe { read(devid) };
-        let Some((node, devid)) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_register").zip(devid) else { return FAILURE };
+    fn ddi_devid_register(dip: *mut dev_info_t, devid: Given) -> c_int {
+        let Some((node, devid)) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_register").zip(read(devid)) else { return FAILURE };
         let text = String::from_utf8_lossy(&devid.to_text(None)).into_owned();
         node.hardware_properties.lock().set(Property::strings(PROPERTY, &[text]));
         SUCCESS
@@ -135,111 +121,87 @@ ddi! {
         }
     }
     /// ddi_devid_get(9F): a copy of the registered one.
-    fn ddi_devid_get(dip: *mut dev_info_t, to: *mut ddi_devid_t) -> c_int {
+    fn ddi_devid_get(dip: *mut dev_info_t, to: Out<ddi_devid_t>) -> c_int {
         let node = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_get");
         let Some(devid) = node.and_then(registered) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, copy(&devid.to_bytes()).cast()) };
+        to.set(copy(&devid));
         SUCCESS
     }
     /// ddi_devid_free(9F).
-    fn ddi_devid_free(devid: ddi_devid_t) {
-        // SAFETY: the driver's promise.
-        let size = unsafe { ddi_devid_sizeof(devid) };
+    fn ddi_devid_free(devid: Given) {
         if !devid.is_null() {
-            memory::free(devid.cast(), size, "ddi_devid_free");
+            memory::free(devid.pointer().cast(), size(devid), "ddi_devid_free");
         }
     }
     /// ddi_devid_valid(9F).
-    fn ddi_devid_valid(devid: ddi_devid_t) -> c_int {
-        // SAFETY: the driver's promise.
-        if unsafe { read(devid) }.is_some() { SUCCESS } else { FAILURE }
+    fn ddi_devid_valid(devid: Given) -> c_int {
+        if read(devid).is_some() { SUCCESS } else { FAILURE }
     }
     /// ddi_devid_sizeof(9F): for NULL the bytes that say the size.
-    fn ddi_devid_sizeof(devid: ddi_devid_t) -> usize {
-        // SAFETY: the driver's promise.
-        form::HEAD + unsafe { read(devid) }.map_or(0, |devid| devid.id.len())
+    fn ddi_devid_sizeof(devid: Given) -> usize {
+        size(devid)
     }
     /// ddi_devid_compare(9F): -1, 0 or 1.
-    fn ddi_devid_compare(one: ddi_devid_t, two: ddi_devid_t) -> c_int {
-        // SAFETY: the driver's promise, here and below.
-        let one = unsafe { read(one) };
-        // SAFETY: as above.
-        one.zip(unsafe { read(two) }).map_or(-1, |(one, two)| one.compare(&two))
+    fn ddi_devid_compare(one: Given, two: Given) -> c_int {
+        read(one).zip(read(two)).map_or(-1, |(one, two)| one.compare(&two))
     }
     /// ddi_devid_str_encode(9F): `id0` for NULL.
-    fn ddi_devid_str_encode(devid: ddi_devid_t, minor: *mut c_char) -> *mut c_char {
+    fn ddi_devid_str_encode(devid: Given, minor: Text<*mut c_char>) -> *mut c_char {
         if devid.is_null() {
             return string(b"id0");
         }
-        // SAFETY: the driver's promise.
-        let minor = (!minor.is_null()).then(|| unsafe { bytes(minor) });
-        // SAFETY: the driver's promise.
-        unsafe { read(devid) }.map_or(null_mut(), |devid| string(&devid.to_text(minor)))
+        let minor = (!minor.is_null()).then(|| minor.bytes());
+        read(devid).map_or(null_mut(), |devid| string(&devid.to_text(minor)))
     }
     /// ddi_devid_str_decode(9F).
-    fn ddi_devid_str_decode(text: *mut c_char, to: *mut ddi_devid_t, minor: *mut *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { store(to, null_mut()) };
-        // SAFETY: the driver's promise.
-        unsafe { store(minor, null_mut()) };
-        // SAFETY: the driver's promise.
-        let Some((devid, name)) = Devid::from_text(unsafe { bytes(text) }) else { return FAILURE };
+    fn ddi_devid_str_decode(text: Text<*mut c_char>, to: Out<ddi_devid_t>, minor: Out<*mut c_char>) -> c_int {
+        to.set(null_mut());
+        minor.set(null_mut());
+        let Some((devid, name)) = Devid::from_text(text.bytes()) else { return FAILURE };
         if let Some(devid) = devid.filter(|_| !to.is_null()) {
-            // SAFETY: the driver's promise.
-            unsafe { to.write(copy(&devid.to_bytes()).cast()) };
+            to.set(copy(&devid));
         }
         if let Some(name) = name.filter(|_| !minor.is_null()) {
-            // SAFETY: the driver's promise.
-            unsafe { minor.write(string(name)) };
+            minor.set(string(name));
         }
         SUCCESS
     }
     /// ddi_devid_str_free(9F).
-    fn ddi_devid_str_free(text: *mut c_char) {
-        // SAFETY: the driver's promise.
-        unsafe { free_string(text, "ddi_devid_str_free") };
+    fn ddi_devid_str_free(text: Text<*mut c_char>) {
+        free_string(text, "ddi_devid_str_free");
     }
     /// ddi_devid_str_compare.
-    fn ddi_devid_str_compare(one: *mut c_char, two: *mut c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let one = Devid::from_text(unsafe { bytes(one) }).and_then(|(devid, _)| devid);
-        // SAFETY: the driver's promise.
-        let two = Devid::from_text(unsafe { bytes(two) }).and_then(|(devid, _)| devid);
-        one.zip(two).map_or(FAILURE, |(one, two)| one.compare(&two))
+    fn ddi_devid_str_compare(one: Text<*mut c_char>, two: Text<*mut c_char>) -> c_int {
+        let devid = |text: Text<_>| Devid::from_text(text.bytes()).and_then(|(devid, _)| devid);
+        devid(one).zip(devid(two)).map_or(FAILURE, |(one, two)| one.compare(&two))
     }
     /// ddi_devid_to_guid: the number that is unique in the world, or NULL.
-    fn ddi_devid_to_guid(devid: ddi_devid_t) -> *mut c_char {
-        // SAFETY: the driver's promise.
-        let guid = unsafe { read(devid) }.and_then(|devid| devid.guid());
-        guid.map_or(null_mut(), |guid| string(&guid))
+    fn ddi_devid_to_guid(devid: Given) -> *mut c_char {
+        read(devid).and_then(|devid| devid.guid()).map_or(null_mut(), |guid| string(&guid))
     }
     /// ddi_devid_free_guid.
-    fn ddi_devid_free_guid(guid: *mut c_char) {
-        // SAFETY: the driver's promise.
-        unsafe { free_string(guid, "ddi_devid_free_guid") };
+    fn ddi_devid_free_guid(guid: Text<*mut c_char>) {
+        free_string(guid, "ddi_devid_free_guid");
     }
     /// ddi_lyr_get_devid: of the device behind a device number.
-    @private fn ddi_lyr_get_devid(dev: dev_t, to: *mut ddi_devid_t) -> c_int {
-        // SAFETY: the driver's promise.
-        unsafe { of_device(dev, to) }
+    @private fn ddi_lyr_get_devid(dev: dev_t, to: Out<ddi_devid_t>) -> c_int {
+        of_device(dev, to)
     }
     /// ddi_lyr_get_minor_name: of a device number, with S_IFCHR or S_IFBLK; freed with kmem_free.
-    @private fn ddi_lyr_get_minor_name(dev: dev_t, kind: c_int, to: *mut *mut c_char) -> c_int {
+    @private fn ddi_lyr_get_minor_name(dev: dev_t, kind: c_int, to: Out<*mut c_char>) -> c_int {
         let block = kind as u32 & ddi_sys::S_IFMT == ddi_sys::S_IFBLK;
         let Some((_, name)) = minor(dev, Some(block)) else { return FAILURE };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, string(name.as_bytes())) };
+        to.set(string(name.as_bytes()));
         SUCCESS
     }
     /// ddi_lyr_devid_to_devlist: the device numbers of the minor nodes of this name (DEVID_MINOR_NAME_ALL 0, _CHR 1, _BLK 2 or
     /// a name) of devices with this id.
-    @private fn ddi_lyr_devid_to_devlist(devid: ddi_devid_t, name: *mut c_char, count: *mut c_int, to: *mut *mut dev_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let Some(devid) = (unsafe { read(devid) }) else { return FAILURE };
-        // SAFETY: a name, unless it is one of the three numbers.
-        let wanted = (name as usize > 2).then(|| unsafe { bytes(name) });
-        let right = |m: &nodes::Minor| match (wanted, name as usize) {
+    @private fn ddi_lyr_devid_to_devlist(devid: Given, name: Text<*mut c_char>, count: Out<c_int>, to: Out<*mut dev_t>) -> c_int {
+        let Some(devid) = read(devid) else { return FAILURE };
+        // A name, unless it is one of the three numbers.
+        let number = name.pointer() as usize;
+        let wanted = (number > 2).then(|| name.bytes());
+        let right = |m: &nodes::Minor| match (wanted, number) {
             (Some(name), _) => m.name.as_bytes() == name,
             (None, 1) => !m.block,
             (None, 2) => m.block,
@@ -258,10 +220,8 @@ ddi! {
             return FAILURE;
         }
         let list: Vec<u8> = found.iter().flat_map(|dev| dev.to_ne_bytes()).collect();
-        // SAFETY: the driver's promise.
-        unsafe { store(count, found.len() as c_int) };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, copy(&list).cast()) };
+        count.set(found.len() as c_int);
+        to.set(memory::copy_of(&list, ddi_sys::KM_SLEEP).cast());
         SUCCESS
     }
     /// ddi_lyr_free_devlist.

@@ -1,6 +1,6 @@
 //! Lists of name-value pairs as plain data, and the two ways of packing them: [`native`] and [`xdr`].
 //!
-//! What drivers hold are lists in memory of their own layout ([`crate::nvpairs`]); those are turned into these to be
+//! Drivers hold lists in memory of another layout ([`crate::nvpairs`]); those are turned into these to be
 //! packed, copied and unpacked. No locking, no memory but Rust's.
 
 pub mod native;
@@ -42,7 +42,7 @@ pub struct Pair {
     pub kind: data_type_t,
     /// Elements of an array, 0 for `DATA_TYPE_BOOLEAN`, 1 for others.
     pub nelem: u32,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
@@ -57,7 +57,7 @@ pub enum Value {
     Lists(Vec<List>),
 }
 
-/// What the values of a type are made of.
+/// Elements of the values of a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shape {
     /// The name says all.
@@ -107,7 +107,7 @@ pub fn align(n: usize) -> usize {
 }
 
 impl Pair {
-    /// Where the value is in memory, from the pair's start.
+    /// Returns the offset of the value in memory, from the pair's start.
     pub fn value_offset(&self) -> usize {
         align(PAIR_HEAD + self.name.len() + 1)
     }
@@ -131,7 +131,7 @@ impl Pair {
         self.value_offset() + align(self.value_size())
     }
 
-    /// Is it one that can be added: a type that exists, a name and a value that are not too long, booleans that are 0 or 1?
+    /// Checks that it can be added: its type exists, name and value are not too long, booleans are 0 or 1.
     pub fn check(&self) -> Result<(), Errno> {
         if shape_of(self.kind, self.nelem).is_none()
             || self.name.len() >= i16::MAX as usize
@@ -188,7 +188,7 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-/// How a list is packed: `NV_ENCODE_NATIVE` or `NV_ENCODE_XDR`.
+/// Packed form: `NV_ENCODE_NATIVE` or `NV_ENCODE_XDR`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Encoding {
     /// As on this machine.

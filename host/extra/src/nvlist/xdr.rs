@@ -8,7 +8,7 @@ use ddi_sys::*;
 
 use super::{DEPTH, Errno, List, Pair, Reader, Shape, Value, number, shape_of};
 
-/// Is it an array whose value begins with the number of elements?
+/// Returns whether it is an array whose value begins with the number of elements.
 fn counted(kind: data_type_t) -> bool {
     matches!(shape_of(kind, 2), Some((Shape::Numbers(_), true))) && kind != DATA_TYPE_BYTE_ARRAY
 }

@@ -10,6 +10,7 @@ use ddi_sys::{__va_list_tag, EINVAL, nv_alloc_ops, nv_alloc_t};
 
 use ddi_kernel::ddi::data::Pointer;
 use ddi_kernel::ddi::{Address, Symbol, memory};
+use ddi_kernel::kern::fields::Structure;
 use ddi_kernel::kern::printf::{Args, VaList};
 
 unsafe extern "C-unwind" fn sleeping(_nva: *mut nv_alloc_t, size: usize) -> *mut c_void {
@@ -24,12 +25,90 @@ unsafe extern "C-unwind" fn to_kmem(_nva: *mut nv_alloc_t, memory: *mut c_void, 
     memory::free(memory, size, "nvlist_free");
 }
 
+fields! {
+    /// An allocator of lists.
+    ///
+    /// # Invariants
+    /// An `nv_alloc_t` that nv_alloc_init(9F) made or that is the host's, with operations that stay; there as long as what it has allocated.
+    pub struct Allocator at nv_alloc_t {
+        nva_ops: *const nv_alloc_ops,
+        nva_arg / set_arg: *mut c_void,
+    }
+}
+
+fields! {
+    /// The operations of an allocator.
+    ///
+    /// # Invariants
+    /// An `nv_alloc_ops` that stays, whose functions are for the allocators that are made with it.
+    struct Operations at nv_alloc_ops {
+        nv_ao_init: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, *mut __va_list_tag) -> c_int>,
+        nv_ao_fini: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t)>,
+        nv_ao_alloc: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, usize) -> *mut c_void>,
+        nv_ao_free: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, *mut c_void, usize)>,
+        nv_ao_reset: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t)>,
+    }
+}
+
+impl Allocator {
+    fn operations(self) -> Option<Operations> {
+        // SAFETY: the invariant: an allocator's operations stay.
+        unsafe { Operations::at(self.nva_ops().cast_mut()) }
+    }
+
+    /// Returns memory, zeroed; NULL for none.
+    pub fn allocate(self, size: usize) -> *mut c_void {
+        let Some(alloc) = self.operations().and_then(Operations::nv_ao_alloc) else { return null_mut() };
+        // SAFETY: the invariant: the allocator's own function.
+        let memory = unsafe { alloc(self.pointer(), size) };
+        if !memory.is_null() {
+            // SAFETY: that much was allocated.
+            unsafe { memory.write_bytes(0, size) };
+        }
+        memory
+    }
+
+    /// Frees a structure that it has allocated, with what is behind it; nobody uses it any more.
+    pub fn release<S: Structure>(self, structure: S, size: usize) {
+        if let Some(free) = self.operations().and_then(Operations::nv_ao_free) {
+            // SAFETY: the invariant: the allocator's own function, with what it gave.
+            unsafe { free(self.pointer(), structure.pointer().cast(), size) };
+        }
+    }
+
+    /// Calls an operation that has no arguments.
+    fn operate(self, operation: fn(Operations) -> Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t)>) {
+        if let Some(operation) = self.operations().and_then(operation) {
+            // SAFETY: the invariant: the allocator's own function.
+            unsafe { operation(self.pointer()) };
+        }
+    }
+}
+
 /// A list's memory in a buffer: this is at its start.
 #[repr(C)]
-struct Buffer {
+struct Start {
     start: usize,
     end: usize,
     next: usize,
+}
+
+fields! {
+    /// The buffer of an allocator.
+    ///
+    /// # Invariants
+    /// A [`Start`] in a driver's buffer, which is there as long as the allocator and is the driver's to lock.
+    struct Buffer at Start {
+        start: usize,
+        end: usize,
+        next / set_next: usize,
+    }
+}
+
+/// Returns the buffer of an allocator with these operations.
+fn buffer(nva: Option<Allocator>) -> Option<Buffer> {
+    // SAFETY: `fixed_init` has made it.
+    unsafe { Buffer::at(nva?.nva_arg().cast()) }
 }
 
 /// nv_alloc_init with the buffer and its size.
@@ -38,40 +117,39 @@ unsafe extern "C-unwind" fn fixed_init(nva: *mut nv_alloc_t, args: *mut __va_lis
     let args = unsafe { &mut *args.cast::<VaList>() };
     let (base, size) = (args.word() as usize, args.word() as usize);
     let at = base.next_multiple_of(8);
-    let start = at + size_of::<Buffer>();
+    let start = at + size_of::<Start>();
     if base == 0 || size <= start - base {
         return EINVAL;
     }
-    let buffer: *mut Buffer = std::ptr::with_exposed_provenance_mut(at);
+    let buffer: *mut Start = std::ptr::with_exposed_provenance_mut(at);
     // SAFETY: the driver's buffer, which is large enough.
-    unsafe { buffer.write(Buffer { start, end: base + size, next: start }) };
-    // SAFETY: the driver's promise.
-    unsafe { (*nva).nva_arg = buffer.cast() };
-    0
+    unsafe { buffer.write(Start { start, end: base + size, next: start }) };
+    // SAFETY: the allocator that is being made.
+    unsafe { Allocator::at(nva) }.map_or(EINVAL, |nva| {
+        nva.set_arg(buffer.cast());
+        0
+    })
 }
 
 unsafe extern "C-unwind" fn fixed_alloc(nva: *mut nv_alloc_t, size: usize) -> *mut c_void {
-    // SAFETY: an allocator that fixed_init made.
-    let buffer: *mut Buffer = unsafe { (*nva).nva_arg }.cast();
-    // SAFETY: as above.
-    let buffer = unsafe { &mut *buffer };
-    if size == 0 || size > buffer.end.saturating_sub(buffer.next) {
+    // SAFETY: an allocator of these operations, here and below.
+    let Some(buffer) = buffer(unsafe { Allocator::at(nva) }) else { return null_mut() };
+    let at = buffer.next();
+    if size == 0 || size > buffer.end().saturating_sub(at) {
         return null_mut();
     }
-    let at = buffer.next;
-    buffer.next = (at + size).next_multiple_of(8);
+    buffer.set_next((at + size).next_multiple_of(8));
     std::ptr::with_exposed_provenance_mut(at)
 }
 
-/// What is freed is not used again before a reset.
+/// Frees nothing: what is freed is not used again before a reset.
 unsafe extern "C-unwind" fn fixed_free(_nva: *mut nv_alloc_t, _memory: *mut c_void, _size: usize) {}
 
 unsafe extern "C-unwind" fn fixed_reset(nva: *mut nv_alloc_t) {
-    // SAFETY: an allocator that fixed_init made.
-    let buffer: *mut Buffer = unsafe { (*nva).nva_arg }.cast();
     // SAFETY: as above.
-    let buffer = unsafe { &mut *buffer };
-    buffer.next = buffer.start;
+    if let Some(buffer) = buffer(unsafe { Allocator::at(nva) }) {
+        buffer.set_next(buffer.start());
+    }
 }
 
 static SLEEP_OPS: nv_alloc_ops = nv_alloc_ops {
@@ -126,6 +204,13 @@ pointers! {
     nv_fixed_ops: nv_alloc_ops = &raw const FIXED_OPS;
 }
 
+/// Returns the host's allocator that stands for KM_SLEEP or KM_NOSLEEP.
+pub(super) fn by_flag(kmflag: c_int) -> Option<Allocator> {
+    let allocator = if kmflag == ddi_sys::KM_SLEEP { nv_alloc_sleep.0 } else { nv_alloc_nosleep.0 };
+    // SAFETY: the host's own, which are there for ever.
+    unsafe { Allocator::at(allocator) }
+}
+
 /// nv_alloc_init with a va_list.
 ///
 /// # Safety
@@ -138,39 +223,24 @@ pub(crate) unsafe extern "C-unwind" fn vinit(
     // SAFETY: the caller's promise.
     unsafe { nva.write(nv_alloc_t { nva_ops: ops, nva_arg: null_mut() }) };
     // SAFETY: the caller's promise.
-    match unsafe { (*ops).nv_ao_init } {
+    match unsafe { Operations::at(ops.cast_mut()) }.and_then(Operations::nv_ao_init) {
         // SAFETY: the allocator's own function.
         Some(init) => unsafe { init(nva, args) },
         None => 0,
     }
 }
 
-/// An allocator's operations.
-///
-/// # Safety
-/// `nva` is an allocator.
-pub(super) unsafe fn ops<'a>(nva: *mut nv_alloc_t) -> &'a nv_alloc_ops {
-    // SAFETY: the caller's promise.
-    let ops = unsafe { (*nva).nva_ops };
-    // SAFETY: an allocator's operations stay.
-    unsafe { &*ops }
-}
-
 ddi! {
     /// nv_alloc_init(9F): as if nothing had been allocated.
-    fn nv_alloc_reset(nva: *mut nv_alloc_t) {
-        // SAFETY: the driver's promise.
-        if let Some(reset) = unsafe { ops(nva) }.nv_ao_reset {
-            // SAFETY: the allocator's own function.
-            unsafe { reset(nva) };
+    fn nv_alloc_reset(nva: Option<Allocator>) {
+        if let Some(nva) = nva {
+            nva.operate(Operations::nv_ao_reset);
         }
     }
     /// nv_alloc_init(9F).
-    fn nv_alloc_fini(nva: *mut nv_alloc_t) {
-        // SAFETY: the driver's promise.
-        if let Some(fini) = unsafe { ops(nva) }.nv_ao_fini {
-            // SAFETY: the allocator's own function.
-            unsafe { fini(nva) };
+    fn nv_alloc_fini(nva: Option<Allocator>) {
+        if let Some(nva) = nva {
+            nva.operate(Operations::nv_ao_fini);
         }
     }
 }

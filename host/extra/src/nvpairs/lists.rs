@@ -5,304 +5,325 @@
 //! into them by its macros; the rest is the host's own business.
 
 use std::ffi::c_void;
-use std::ptr::null_mut;
+use std::ptr;
 
 use ddi_sys::*;
 
-use super::allocators::ops;
+use super::allocators::Allocator;
 use crate::nvlist::{self, Errno, List, Pair, Shape, Value};
+use ddi_kernel::ddi::args::Memory;
 use ddi_kernel::ddi::bytes;
+use ddi_kernel::kern::fields::{Structure, pointer};
 
-/// What belongs to a list's head.
+/// Body of a list, which its head leads to.
 #[repr(C)]
-struct Private {
-    first: *mut Node,
-    last: *mut Node,
-    /// Where nvlist_next_nvpair is.
-    current: *mut Node,
-    allocator: *mut nv_alloc_t,
-    /// Is the head in a pair?
+struct Body {
+    first: Option<Node>,
+    last: Option<Node>,
+    /// Last pair that nvlist_next_nvpair or nvlist_prev_nvpair returned.
+    current: Option<Node>,
+    allocator: Allocator,
+    /// The head is in a pair.
     embedded: bool,
+}
+
+fields! {
+    /// The body of a list.
+    ///
+    /// # Invariants
+    /// A [`Body`] that [`Live::at`] made and [`Live::free`] has not freed yet. Its nodes are the list's, linked in both directions.
+    struct Private at Body {
+        first / set_first: Option<Node>,
+        last / set_last: Option<Node>,
+        current / set_current: Option<Node>,
+        allocator: Allocator,
+        embedded: bool,
+    }
 }
 
 /// A pair's links; the pair is behind them.
 #[repr(C)]
-struct Node {
-    next: *mut Node,
-    prev: *mut Node,
+#[derive(Debug)]
+pub struct Links {
+    next: Option<Node>,
+    prev: Option<Node>,
     pair: nvpair_t,
 }
 
+fields! {
+    /// A pair with its links.
+    ///
+    /// # Invariants
+    /// Links that [`Live::make`] made, with a [`LivePair`] behind them, from the list's allocator; not freed yet.
+    pub struct Node at Links {
+        next / set_next: Option<Node>,
+        prev / set_prev: Option<Node>,
+    }
+}
+
+fields! {
+    /// A pair, as drivers have it.
+    ///
+    /// # Invariants
+    /// An `nvpair_t` of a list that lives: its name with a NUL is behind it, then its value, aligned, which is what its type says.
+    pub struct LivePair at nvpair_t {
+        nvp_size: i32,
+        nvp_name_sz: i16,
+        nvp_value_elem: i32,
+        nvp_type: data_type_t,
+    }
+}
+
+fields! {
+    /// A list's head, as drivers have it.
+    ///
+    /// # Invariants
+    /// An `nvlist_t`. Its `nvl_priv` is 0, or the address of the body of a list that lives, which only whoever calls uses meanwhile.
+    pub struct Head at nvlist_t {
+        nvl_version / set_version: i32,
+        nvl_nvflag / set_nvflag: u32,
+        nvl_priv / set_priv: u64,
+    }
+}
+
 /// Bytes of the links.
-const LINKS: usize = std::mem::offset_of!(Node, pair);
+const LINKS: usize = std::mem::offset_of!(Links, pair);
 
 /// A list that lives.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Live {
-    head: *mut nvlist_t,
-    private: *mut Private,
+    head: Head,
+    private: Private,
 }
 
-/// Memory from an allocator, zeroed; NULL for none.
+/// Elements of a type, where a driver or a pair has them.
 ///
-/// # Safety
-/// `allocator` is one.
-pub unsafe fn allocate(allocator: *mut nv_alloc_t, size: usize) -> *mut c_void {
-    // SAFETY: the caller's promise.
-    let Some(alloc) = (unsafe { ops(allocator) }).nv_ao_alloc else { return null_mut() };
-    // SAFETY: the allocator's own function.
-    let memory = unsafe { alloc(allocator, size) };
-    if !memory.is_null() {
-        // SAFETY: that much was allocated.
-        unsafe { memory.write_bytes(0, size) };
+/// # Invariants
+/// `at` is NULL, or there are `nelem` elements of the type at it while this is used: numbers, the string, pointers to strings, the list, pointers to lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Elements {
+    /// The type.
+    pub kind: data_type_t,
+    /// The number of elements.
+    pub nelem: u32,
+    at: *mut c_void,
+}
+
+impl Elements {
+    /// Returns the elements of an argument. The manual page of the function asks for so many of this type.
+    pub(super) fn given<T>(kind: data_type_t, nelem: u32, memory: Memory<T>) -> Self {
+        Elements { kind, nelem, at: memory.pointer().cast() }
     }
-    memory
-}
 
-/// Gives memory back.
-///
-/// # Safety
-/// `allocator` is one and gave this memory.
-pub unsafe fn release(allocator: *mut nv_alloc_t, memory: *mut c_void, size: usize) {
-    // SAFETY: the caller's promise.
-    if let Some(free) = unsafe { ops(allocator) }.nv_ao_free {
-        // SAFETY: the allocator's own function, with what it gave.
-        unsafe { free(allocator, memory, size) };
+    /// Returns a copy of as many bytes.
+    pub fn bytes(self, len: usize) -> Vec<u8> {
+        let mut copy = vec![0u8; len];
+        // SAFETY: the invariant: so many bytes, as the type says; the copy is new.
+        unsafe { ptr::copy_nonoverlapping(self.at.cast(), copy.as_mut_ptr(), len) };
+        copy
     }
-}
 
-/// The pair's name, without the NUL.
-///
-/// # Safety
-/// A pair that lives for `'a`.
-pub unsafe fn name<'a>(pair: *mut nvpair_t) -> &'a [u8] {
-    // SAFETY: the caller's promise: the name with its NUL is behind the pair.
-    unsafe { bytes(pair.wrapping_add(1).cast()) }
-}
-
-/// The pair's type and number of elements.
-///
-/// # Safety
-/// A pair that lives.
-pub unsafe fn kind(pair: *mut nvpair_t) -> (data_type_t, u32) {
-    // SAFETY: the caller's promise.
-    let pair = unsafe { pair.read() };
-    (pair.nvp_type, pair.nvp_value_elem as u32)
-}
-
-/// The pair's value.
-///
-/// # Safety
-/// A pair that lives.
-pub unsafe fn value(pair: *mut nvpair_t) -> *mut c_void {
-    // SAFETY: the caller's promise.
-    let size = unsafe { (*pair).nvp_name_sz } as usize;
-    pair.cast::<c_void>().wrapping_byte_add(nvlist::align(nvlist::PAIR_HEAD + size))
-}
-
-/// A value as plain data, from where a driver or a pair has it.
-///
-/// # Safety
-/// There are so many elements of this type at `data`: numbers, the string, pointers to strings, the list, pointers to
-/// lists.
-pub unsafe fn read(kind: data_type_t, nelem: u32, data: *const c_void) -> Result<Value, Errno> {
-    let (shape, array) = nvlist::shape_of(kind, nelem).ok_or(EINVAL)?;
-    if nelem != 0 && data.is_null() {
-        return Err(EINVAL);
-    }
-    let n = nelem as usize;
-    let mut pointers = vec![data.cast_mut()];
-    if array && matches!(shape, Shape::Strings | Shape::Lists) {
-        let from = data.cast::<*mut c_void>();
-        // SAFETY: the caller's promise: so many pointers.
-        pointers = (0..n).map(|i| unsafe { from.wrapping_add(i).read() }).collect();
-    }
-    if pointers.iter().any(|p| p.is_null()) && nelem != 0 {
-        return Err(EINVAL);
-    }
-    Ok(match shape {
-        Shape::Nothing => Value::Plain(Vec::new()),
-        Shape::Numbers(_) if n == 0 => Value::Plain(Vec::new()),
-        Shape::Numbers(width) => {
-            // SAFETY: the caller's promise: so many numbers.
-            Value::Plain(unsafe { std::slice::from_raw_parts(data.cast::<u8>(), n * width) }.to_vec())
+    /// Returns the addresses of strings or lists, which an array points to.
+    fn addresses(self, array: bool) -> Vec<*mut c_void> {
+        if !array {
+            return vec![self.at];
         }
-        Shape::Strings => {
-            // SAFETY: the caller's promise: strings.
-            let string = |p: &*mut c_void| unsafe { bytes(p.cast()) }.to_vec();
-            Value::Strings(pointers.iter().map(string).collect())
+        let from = self.at.cast::<*mut c_void>();
+        // SAFETY: the invariant: so many pointers.
+        (0..self.nelem as usize).map(|i| unsafe { from.wrapping_add(i).read() }).collect()
+    }
+
+    /// Returns whether a list is one of the elements.
+    pub fn has(self, list: Live) -> bool {
+        let head = list.head.pointer().cast();
+        match self.kind {
+            DATA_TYPE_NVLIST => self.at == head,
+            DATA_TYPE_NVLIST_ARRAY if !self.at.is_null() => self.addresses(true).contains(&head),
+            _ => false,
         }
-        Shape::Lists => {
-            // SAFETY: the caller's promise: lists.
-            let list = |p: &*mut c_void| unsafe { Live::of(p.cast()) }.map(|list| list.snapshot());
-            Value::Lists(pointers.iter().map(list).collect::<Result<Result<_, _>, _>>()??)
+    }
+
+    /// Returns them as plain data.
+    pub fn read(self) -> Result<Value, Errno> {
+        let (shape, array) = nvlist::shape_of(self.kind, self.nelem).ok_or(EINVAL)?;
+        if self.nelem != 0 && self.at.is_null() {
+            return Err(EINVAL);
         }
-    })
+        let addresses = match shape {
+            Shape::Strings | Shape::Lists => self.addresses(array),
+            _ => Vec::new(),
+        };
+        if addresses.iter().any(|at| at.is_null()) && self.nelem != 0 {
+            return Err(EINVAL);
+        }
+        Ok(match shape {
+            Shape::Nothing => Value::Plain(Vec::new()),
+            Shape::Numbers(_) if self.nelem == 0 => Value::Plain(Vec::new()),
+            Shape::Numbers(width) => Value::Plain(self.bytes(self.nelem as usize * width)),
+            Shape::Strings => {
+                // SAFETY: the invariant: strings.
+                let string = |at: &*mut c_void| unsafe { bytes(at.cast()) }.to_vec();
+                Value::Strings(addresses.iter().map(string).collect())
+            }
+            Shape::Lists => {
+                // SAFETY: the invariant: lists.
+                let list = |at: &*mut c_void| Live::of(unsafe { Head::at(at.cast()) })?.snapshot();
+                Value::Lists(addresses.iter().map(list).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+}
+
+impl LivePair {
+    /// Returns the address of its name.
+    pub fn name_at(self) -> *mut std::ffi::c_char {
+        self.pointer().wrapping_add(1).cast()
+    }
+
+    /// Returns its name, without the NUL.
+    pub fn name(self) -> Vec<u8> {
+        // SAFETY: the invariant: the name with its NUL is behind the pair.
+        unsafe { bytes(self.name_at()) }.to_vec()
+    }
+
+    /// Returns the address of its value.
+    pub fn value(self) -> *mut c_void {
+        let offset = nvlist::align(nvlist::PAIR_HEAD + self.nvp_name_sz() as usize);
+        self.pointer().wrapping_byte_add(offset).cast()
+    }
+
+    /// Returns its value.
+    pub fn elements(self) -> Elements {
+        Elements { kind: self.nvp_type(), nelem: self.nvp_value_elem() as u32, at: self.value() }
+    }
+}
+
+impl Node {
+    /// Returns the pair.
+    pub fn pair(self) -> LivePair {
+        let pair = self.pointer().wrapping_byte_add(LINKS).cast::<nvpair_t>();
+        // SAFETY: the invariant: there is one behind the links.
+        unsafe { LivePair::at(pair) }.expect("it is behind something")
+    }
+}
+
+/// Returns the address of a node's pair for C.
+fn pair_of(node: Option<Node>) -> *mut nvpair_t {
+    pointer(node.map(Node::pair))
 }
 
 impl Live {
-    /// The list behind a driver's pointer; EINVAL for none.
-    ///
-    /// # Safety
-    /// `head` is NULL or a list that lives while this value does, which nobody else uses meanwhile.
-    pub unsafe fn of(head: *mut nvlist_t) -> Result<Self, Errno> {
-        if head.is_null() {
-            return Err(EINVAL);
-        }
-        // SAFETY: the caller's promise.
-        let private = unsafe { (*head).nvl_priv } as usize;
-        if private == 0 {
-            return Err(EINVAL);
-        }
-        Ok(Live { head, private: std::ptr::with_exposed_provenance_mut(private) })
+    /// Returns the list behind a driver's pointer; EINVAL for none.
+    pub fn of(head: Option<Head>) -> Result<Self, Errno> {
+        let head = head.ok_or(EINVAL)?;
+        let body = ptr::with_exposed_provenance_mut(head.nvl_priv() as usize);
+        // SAFETY: the invariant of a head: NULL, or the body of a list that lives.
+        let private = unsafe { Private::at(body) }.ok_or(EINVAL)?;
+        Ok(Live { head, private })
     }
 
-    /// A new list.
-    ///
-    /// # Safety
-    /// `allocator` is one, which stays while the list does.
-    pub unsafe fn new(allocator: *mut nv_alloc_t, nvflag: u32) -> Result<Self, Errno> {
-        // SAFETY: the caller's promise.
-        let head: *mut nvlist_t = unsafe { allocate(allocator, size_of::<nvlist_t>()) }.cast();
-        if head.is_null() {
-            return Err(ENOMEM);
-        }
-        // SAFETY: just allocated.
-        let made = unsafe { Self::at(head, allocator, nvflag & nvlist::FLAGS, false) };
+    /// Returns a new list. The allocator is there as long as the list.
+    pub fn new(allocator: Allocator, nvflag: u32) -> Result<Self, Errno> {
+        let head = allocator.allocate(size_of::<nvlist_t>());
+        // SAFETY: just allocated: zeros, a head without a body.
+        let head = unsafe { Head::at(head.cast()) }.ok_or(ENOMEM)?;
+        let made = Self::at(head, allocator, nvflag & nvlist::FLAGS, false);
         if made.is_err() {
-            // SAFETY: as above.
-            unsafe { release(allocator, head.cast(), size_of::<nvlist_t>()) };
+            allocator.release(head, size_of::<nvlist_t>());
         }
         made
     }
 
-    /// A new list whose head is here.
-    unsafe fn at(
-        head: *mut nvlist_t,
-        allocator: *mut nv_alloc_t,
-        nvflag: u32,
-        embedded: bool,
-    ) -> Result<Self, Errno> {
-        // SAFETY: the caller's promise.
-        let private: *mut Private = unsafe { allocate(allocator, size_of::<Private>()) }.cast();
-        if private.is_null() {
+    /// Returns a new list with a head that has no body yet.
+    fn at(head: Head, allocator: Allocator, nvflag: u32, embedded: bool) -> Result<Self, Errno> {
+        let body: *mut Body = allocator.allocate(size_of::<Body>()).cast();
+        if body.is_null() {
             return Err(ENOMEM);
         }
-        let none = null_mut();
         // SAFETY: just allocated.
-        unsafe { private.write(Private { first: none, last: none, current: none, allocator, embedded }) };
-        let nvl_priv = private.expose_provenance() as u64;
-        let content =
-            nvlist_t { nvl_version: NV_VERSION, nvl_nvflag: nvflag, nvl_priv, nvl_flag: 0, nvl_pad: 0 };
-        // SAFETY: room for a head, by the caller's promise.
-        unsafe { head.write(content) };
-        Ok(Live { head, private })
+        unsafe { body.write(Body { first: None, last: None, current: None, allocator, embedded }) };
+        head.set_version(NV_VERSION);
+        head.set_nvflag(nvflag);
+        head.set_priv(body.expose_provenance() as u64);
+        Live::of(Some(head))
     }
 
-    /// The driver's pointer.
+    /// Returns the driver's pointer.
     pub fn head(self) -> *mut nvlist_t {
-        self.head
+        self.head.pointer()
     }
 
-    /// Its flags.
+    /// Returns its flags.
     pub fn nvflag(self) -> u32 {
-        // SAFETY: a list that lives, by the constructors' promise.
-        unsafe { (*self.head).nvl_nvflag }
+        self.head.nvl_nvflag()
     }
 
-    /// Its allocator.
-    pub fn allocator(self) -> *mut nv_alloc_t {
-        // SAFETY: as above.
-        unsafe { (*self.private).allocator }
+    /// Returns its allocator.
+    pub fn allocator(self) -> Allocator {
+        self.private.allocator()
     }
 
-    fn first(self) -> *mut Node {
-        // SAFETY: as above.
-        unsafe { (*self.private).first }
-    }
-
-    fn after(node: *mut Node) -> *mut Node {
-        // SAFETY: a node of the list.
-        unsafe { (*node).next }
-    }
-
-    fn pair_of(node: *mut Node) -> *mut nvpair_t {
-        if node.is_null() { null_mut() } else { node.wrapping_byte_add(LINKS).cast() }
-    }
-
-    fn nodes(self) -> impl Iterator<Item = *mut Node> {
-        let mut at = self.first();
+    fn nodes(self) -> impl Iterator<Item = Node> {
+        let mut at = self.private.first();
         std::iter::from_fn(move || {
-            let node = at;
-            if !node.is_null() {
-                at = Self::after(node);
-            }
-            (!node.is_null()).then_some(node)
+            let node = at?;
+            at = node.next();
+            Some(node)
         })
     }
 
-    /// Its pairs, in order. One may be removed as soon as it has come.
-    pub fn pairs(self) -> impl Iterator<Item = *mut nvpair_t> {
-        self.nodes().map(Self::pair_of)
+    /// Returns its pairs, in order. One may be removed as soon as it has come.
+    pub fn pairs(self) -> impl Iterator<Item = LivePair> {
+        self.nodes().map(Node::pair)
     }
 
-    /// The pairs of this name, and of this type if one is given.
-    pub fn named(self, wanted: &[u8], of: Option<data_type_t>) -> impl Iterator<Item = *mut nvpair_t> {
-        self.pairs().filter(move |&pair| {
-            // SAFETY: pairs of the list.
-            let (kind, _) = unsafe { kind(pair) };
-            // SAFETY: as above.
-            of.is_none_or(|of| of == kind) && unsafe { name(pair) } == wanted
+    /// Returns the pairs of this name, and of this type if one is given.
+    pub fn named(self, wanted: &[u8], of: Option<data_type_t>) -> impl Iterator<Item = Node> {
+        self.nodes().filter(move |node| {
+            let pair = node.pair();
+            of.is_none_or(|of| of == pair.nvp_type()) && pair.name() == wanted
         })
     }
 
-    /// The pair behind this one, or the first. NULL at the end, and for one that is not on the list.
-    pub fn next(self, pair: *mut nvpair_t) -> *mut nvpair_t {
-        // SAFETY: a list that lives.
-        let private = unsafe { &mut *self.private };
-        let node: *mut Node = pair.cast::<Node>().wrapping_byte_sub(LINKS);
-        private.current = if pair.is_null() {
-            private.first
-        } else if private.current == node || self.nodes().any(|known| known == node) {
-            Self::after(node)
-        } else {
-            null_mut()
-        };
-        Self::pair_of(private.current)
+    /// Returns the node of a pair; None if the pair is not on the list.
+    pub fn find(self, pair: LivePair) -> Option<Node> {
+        let right = |node: &Node| node.pair() == pair;
+        self.private.current().filter(right).or_else(|| self.nodes().find(right))
     }
 
-    /// The pair before this one, or the last. NULL at the start, and for one that is not on the list.
-    pub fn prev(self, pair: *mut nvpair_t) -> *mut nvpair_t {
-        // SAFETY: a list that lives.
-        let private = unsafe { &mut *self.private };
-        let node: *mut Node = pair.cast::<Node>().wrapping_byte_sub(LINKS);
-        private.current = if pair.is_null() {
-            private.last
-        } else if private.current == node || self.nodes().any(|known| known == node) {
-            // SAFETY: a node of the list.
-            unsafe { (*node).prev }
-        } else {
-            null_mut()
+    /// Returns the pair behind this one, or the first. NULL at the end, and for one that is not on the list.
+    pub fn next(self, pair: Option<LivePair>) -> *mut nvpair_t {
+        let next = match pair {
+            None => self.private.first(),
+            Some(pair) => self.find(pair).and_then(Node::next),
         };
-        Self::pair_of(private.current)
+        self.private.set_current(next);
+        pair_of(next)
     }
 
-    /// The list as plain data. EINVAL when a list in it is none.
+    /// Returns the pair before this one, or the last. NULL at the start, and for one that is not on the list.
+    pub fn prev(self, pair: Option<LivePair>) -> *mut nvpair_t {
+        let prev = match pair {
+            None => self.private.last(),
+            Some(pair) => self.find(pair).and_then(Node::prev),
+        };
+        self.private.set_current(prev);
+        pair_of(prev)
+    }
+
+    /// Returns the list as plain data. EINVAL when a list in it is none.
     pub fn snapshot(self) -> Result<List, Errno> {
-        let pair = |pair| -> Result<Pair, Errno> {
-            // SAFETY: pairs of the list, here and below.
-            let (kind, nelem) = unsafe { kind(pair) };
-            // SAFETY: as above.
-            let value = unsafe { value(pair) };
-            // SAFETY: a pair's value is what its type says.
-            let value = unsafe { read(kind, nelem, value) }?;
-            // SAFETY: as above.
-            let name = unsafe { name(pair) }.to_vec();
-            Ok(Pair { name, kind, nelem, value })
+        let pair = |pair: LivePair| -> Result<Pair, Errno> {
+            let elements = pair.elements();
+            Ok(Pair {
+                name: pair.name(),
+                kind: elements.kind,
+                nelem: elements.nelem,
+                value: elements.read()?,
+            })
         };
-        // SAFETY: a list that lives.
-        let version = unsafe { (*self.head).nvl_version };
-        Ok(List { version, nvflag: self.nvflag(), pairs: self.pairs().map(pair).collect::<Result<_, _>>()? })
+        let pairs = self.pairs().map(pair).collect::<Result<_, _>>()?;
+        Ok(List { version: self.head.nvl_version(), nvflag: self.nvflag(), pairs })
     }
 
     /// Adds a pair as it is; those of the same name go if names are unique.
@@ -328,33 +349,29 @@ impl Live {
         Ok(())
     }
 
-    fn link(self, node: *mut Node) {
-        // SAFETY: a list that lives.
-        let private = unsafe { &mut *self.private };
-        // SAFETY: a new node.
-        unsafe { (*node).prev = private.last };
-        if private.last.is_null() {
-            private.first = node;
-        } else {
-            // SAFETY: a node of the list.
-            unsafe { (*private.last).next = node };
+    fn link(self, node: Node) {
+        let last = self.private.last();
+        node.set_prev(last);
+        match last {
+            Some(last) => last.set_next(Some(node)),
+            None => self.private.set_first(Some(node)),
         }
-        private.last = node;
+        self.private.set_last(Some(node));
     }
 
-    /// A pair in memory, on no list yet.
-    fn make(self, pair: &Pair) -> Result<*mut Node, Errno> {
+    /// Returns a pair in memory, on no list yet.
+    fn make(self, pair: &Pair) -> Result<Node, Errno> {
         let image = pair.image();
-        // SAFETY: the list's allocator.
-        let node: *mut Node = unsafe { allocate(self.allocator(), LINKS + image.len()) }.cast();
+        let node = self.allocator().allocate(LINKS + image.len());
         if node.is_null() {
             return Err(ENOMEM);
         }
-        let at = Self::pair_of(node);
+        let at = node.wrapping_byte_add(LINKS);
         // SAFETY: so much was allocated behind the links.
-        unsafe { std::ptr::copy_nonoverlapping(image.as_ptr(), at.cast(), image.len()) };
-        // SAFETY: a pair now, but for its pointers.
-        let value: *mut u8 = unsafe { value(at) }.cast();
+        unsafe { ptr::copy_nonoverlapping(image.as_ptr(), at.cast(), image.len()) };
+        // SAFETY: links of zeros, and a pair that is whole but for its pointers; those are set before anybody follows them.
+        let node = unsafe { Node::at(node.cast()) }.ok_or(ENOMEM)?;
+        let value: *mut u8 = node.pair().value().cast();
         let array = nvlist::shape(pair.kind).is_some_and(|(_, array)| array);
         let pointers = value.cast::<*mut u8>();
         let mut behind = value.wrapping_add(if array { pair.nelem as usize * 8 } else { 0 });
@@ -374,14 +391,15 @@ impl Live {
             }
             Value::Lists(lists) => {
                 for (i, list) in lists.iter().enumerate() {
-                    // SAFETY: room for a head, in the pair's value.
-                    let made = unsafe { Self::at(behind.cast(), self.allocator(), list.nvflag, true) };
+                    // SAFETY: the image has a head without a body here.
+                    let head = unsafe { Head::at(behind.cast()) }.ok_or(ENOMEM);
+                    let made = head.and_then(|head| Self::at(head, self.allocator(), list.nvflag, true));
                     let filled = made.and_then(|made| {
                         point(i, behind);
                         made.fill(list)
                     });
                     if let Err(error) = filled {
-                        self.free_pair(at);
+                        self.free_node(node);
                         return Err(error);
                     }
                     behind = behind.wrapping_add(nvlist::LIST_HEAD);
@@ -392,65 +410,49 @@ impl Live {
     }
 
     /// Takes a pair of the list off it and frees it.
-    pub fn remove(self, pair: *mut nvpair_t) {
-        let node: *mut Node = pair.cast::<Node>().wrapping_byte_sub(LINKS);
-        // SAFETY: a list that lives.
-        let private = unsafe { &mut *self.private };
-        // SAFETY: a node of the list.
-        let Node { next, prev, .. } = unsafe { node.read() };
-        if private.current == node {
-            private.current = next;
+    pub fn remove(self, node: Node) {
+        let (next, prev) = (node.next(), node.prev());
+        if self.private.current() == Some(node) {
+            self.private.set_current(next);
         }
-        match prev.is_null() {
-            true => private.first = next,
-            // SAFETY: a node of the list.
-            false => unsafe { (*prev).next = next },
+        match prev {
+            Some(prev) => prev.set_next(next),
+            None => self.private.set_first(next),
         }
-        match next.is_null() {
-            true => private.last = prev,
-            // SAFETY: a node of the list.
-            false => unsafe { (*next).prev = prev },
+        match next {
+            Some(next) => next.set_prev(prev),
+            None => self.private.set_last(prev),
         }
-        self.free_pair(pair);
+        self.free_node(node);
     }
 
     /// Frees a pair that is on no list any more, with its lists.
-    fn free_pair(self, pair: *mut nvpair_t) {
-        // SAFETY: a pair of the list, here and below.
-        let (kind, nelem) = unsafe { kind(pair) };
-        // SAFETY: as above.
-        let value = unsafe { value(pair) };
+    fn free_node(self, node: Node) {
+        let pair = node.pair();
+        let Elements { kind, nelem, at } = pair.elements();
         if let Some((Shape::Lists, array)) = nvlist::shape(kind) {
-            let behind = value.wrapping_byte_add(if array { nelem as usize * 8 } else { 0 });
+            let heads = at.wrapping_byte_add(if array { nelem as usize * 8 } else { 0 }).cast::<nvlist_t>();
             for i in 0..nelem as usize {
-                let head = behind.cast::<nvlist_t>().wrapping_add(i);
-                // SAFETY: a head in the pair; one that was never made has no private part.
-                if let Ok(list) = unsafe { Live::of(head) } {
+                // SAFETY: a head in the pair; one that was never made has no body.
+                if let Ok(list) = Live::of(unsafe { Head::at(heads.wrapping_add(i)) }) {
                     list.free();
                 }
             }
         }
-        let node = pair.wrapping_byte_sub(LINKS);
-        // SAFETY: as above.
-        let size = LINKS + unsafe { (*pair).nvp_size } as usize;
-        // SAFETY: it was allocated so, and nobody has it any more.
-        unsafe { release(self.allocator(), node.cast(), size) };
+        self.allocator().release(node, LINKS + pair.nvp_size() as usize);
     }
 
     /// Frees the list with everything on it.
     pub fn free(self) {
-        for pair in self.pairs() {
-            self.free_pair(pair);
+        for node in self.nodes() {
+            self.free_node(node);
         }
-        // SAFETY: a list that lives.
-        let Private { allocator, embedded, .. } = unsafe { self.private.read() };
-        // SAFETY: as above: the head is the driver's memory to look at no more.
-        unsafe { (*self.head).nvl_priv = 0 };
-        if !embedded {
-            // SAFETY: allocated by `new`.
-            unsafe { release(allocator, self.head.cast(), size_of::<nvlist_t>()) };
+        let allocator = self.allocator();
+        // The head is the driver's memory to look at no more.
+        self.head.set_priv(0);
+        if !self.private.embedded() {
+            allocator.release(self.head, size_of::<nvlist_t>());
         }
-        // SAFETY: allocated by `at`.
-        unsafe { release(allocator, self.private.cast(), size_of::<Private>()) };
+        allocator.release(self.private, size_of::<Body>());
     }
 }

@@ -7,17 +7,17 @@ pub mod allocators;
 pub mod lists;
 pub mod values;
 
-use std::ffi::{c_char, c_int, c_uint};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::*;
 
-use self::allocators::{nv_alloc_nosleep, nv_alloc_sleep};
-use self::lists::Live;
+use self::allocators::{Allocator, by_flag};
+use self::lists::{Head, Live, LivePair, Node};
 use crate::nvlist::{self, Encoding, Errno, Shape};
 use ddi_kernel::ddi::Symbol;
-use ddi_kernel::ddi::bytes;
-use ddi_kernel::ddi::store;
+use ddi_kernel::ddi::args::{Argument, InOut, Memory, Out, Text};
+use ddi_kernel::kern::fields::{Structure, pointer};
 use ddi_kernel::kern::printf::{Args, VaList};
 
 /// All groups.
@@ -31,129 +31,98 @@ pub static ALL: &[&[Symbol]] = &[
     values::OTHERS,
 ];
 
-/// What a function returns.
+/// Returns a result as a DDI function does: 0 or an errno.
 fn errno(result: Result<(), Errno>) -> c_int {
     result.err().unwrap_or(0)
 }
 
-/// The allocator that stands for KM_SLEEP or KM_NOSLEEP.
-fn by_flag(kmflag: c_int) -> *mut nv_alloc_t {
-    if kmflag == ddi_sys::KM_SLEEP { nv_alloc_sleep.0 } else { nv_alloc_nosleep.0 }
-}
-
-/// A new list, filled.
-///
-/// # Safety
-/// `to` is NULL or valid for a write, `allocator` NULL or an allocator.
-unsafe fn make(
-    to: *mut *mut nvlist_t,
-    allocator: *mut nv_alloc_t,
+/// Makes a new list, filled.
+fn make(
+    to: Out<*mut nvlist_t>,
+    allocator: Option<Allocator>,
     nvflag: u32,
     content: Option<&nvlist::List>,
 ) -> Result<(), Errno> {
-    if to.is_null() || allocator.is_null() {
-        return Err(EINVAL);
-    }
-    // SAFETY: an allocator.
-    let list = unsafe { Live::new(allocator, nvflag) }?;
+    let Some(allocator) = allocator.filter(|_| !to.is_null()) else { return Err(EINVAL) };
+    let list = Live::new(allocator, nvflag)?;
     if let Some(content) = content
         && let Err(error) = list.fill(content)
     {
         list.free();
         return Err(error);
     }
-    // SAFETY: not NULL, so valid.
-    unsafe { to.write(list.head()) };
+    to.set(list.head());
     Ok(())
 }
 
 /// nvlist_xdup.
-///
-/// # Safety
-/// As [`make`]; `from` is NULL or a list.
-unsafe fn duplicate(
-    from: *mut nvlist_t,
-    to: *mut *mut nvlist_t,
-    allocator: *mut nv_alloc_t,
-) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    let from = unsafe { Live::of(from) }?;
-    let content = from.snapshot()?;
-    // SAFETY: the caller's promise.
-    unsafe { make(to, allocator, from.nvflag(), Some(&content)) }
+fn duplicate(from: Option<Head>, to: Out<*mut nvlist_t>, allocator: Option<Allocator>) -> Result<(), Errno> {
+    let from = Live::of(from)?;
+    make(to, allocator, from.nvflag(), Some(&from.snapshot()?))
 }
 
 /// nvlist_xunpack.
-///
-/// # Safety
-/// As [`make`]; `from` is NULL or has `len` bytes.
-unsafe fn unpack(
-    from: *mut c_char,
+fn unpack(
+    from: Memory<c_char>,
     len: usize,
-    to: *mut *mut nvlist_t,
-    allocator: *mut nv_alloc_t,
+    to: Out<*mut nvlist_t>,
+    allocator: Option<Allocator>,
 ) -> Result<(), Errno> {
     if from.is_null() {
         return Err(EINVAL);
     }
-    // SAFETY: the caller's promise.
-    let packed = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), len) };
+    let packed = from.read(len);
     // Packed for every machine, a list lies on a multiple of 4.
     if packed.first() == Some(&(NV_ENCODE_XDR as u8))
         && len >= nvlist::PREFIX
-        && !(from as usize).is_multiple_of(4)
+        && !(from.pointer() as usize).is_multiple_of(4)
     {
         return Err(EFAULT);
     }
-    let content = nvlist::unpack(packed)?;
-    // SAFETY: the caller's promise.
-    unsafe { make(to, allocator, content.nvflag, Some(&content)) }
+    let content = nvlist::unpack(&packed)?;
+    make(to, allocator, content.nvflag, Some(&content))
 }
 
-/// nvlist_xpack: into the buffer that is there, or into a new one.
-///
-/// # Safety
-/// `from` is NULL or a list; `to` and `len` are NULL or valid; a buffer that is there has `*len` bytes.
-unsafe fn pack(
-    from: *mut nvlist_t,
-    to: *mut *mut c_char,
-    len: *mut usize,
+/// nvlist_xpack: into the buffer that is there, which has as many bytes as `len` says, or into a new one.
+fn pack(
+    from: Option<Head>,
+    to: InOut<*mut c_char>,
+    len: InOut<usize>,
     encoding: c_int,
-    allocator: *mut nv_alloc_t,
+    allocator: Option<Allocator>,
 ) -> Result<(), Errno> {
-    if to.is_null() || len.is_null() || allocator.is_null() {
+    let (Some(mut buffer), Some(room), Some(allocator)) = (to.get(), len.get(), allocator) else {
         return Err(EINVAL);
-    }
-    // SAFETY: the caller's promise.
-    let from = unsafe { Live::of(from) }?;
-    // SAFETY: not NULL, so valid.
-    let (mut buffer, mut room) = (unsafe { to.read() }, 0);
+    };
+    let from = Live::of(from)?;
     let new = buffer.is_null();
-    if !new {
-        // SAFETY: as above.
-        room = unsafe { len.read() };
-        if room < nvlist::PREFIX {
-            return Err(EINVAL);
-        }
+    if !new && room < nvlist::PREFIX {
+        return Err(EINVAL);
     }
     let encoding = Encoding::new(encoding)?;
     let (packed, size) = nvlist::pack(&from.snapshot()?, encoding)?;
     if new {
-        // SAFETY: an allocator.
-        buffer = unsafe { lists::allocate(allocator, size) }.cast();
+        buffer = allocator.allocate(size).cast();
         if buffer.is_null() {
             return Err(ENOMEM);
         }
-        // SAFETY: not NULL, so valid.
-        unsafe { len.write(size) };
-        // SAFETY: as above.
-        unsafe { to.write(buffer) };
+        len.set(size);
+        to.set(buffer);
     } else if packed.len() > room || (encoding == Encoding::Xdr && !(buffer as usize).is_multiple_of(4)) {
         return Err(EFAULT);
     }
     // SAFETY: there is room for so much, as was seen.
     unsafe { std::ptr::copy_nonoverlapping(packed.as_ptr(), buffer.cast(), packed.len()) };
     Ok(())
+}
+
+/// Returns the first pair of a name; EINVAL if there is no list or no name.
+fn first(list: Option<Head>, name: Text, kind: Option<data_type_t>) -> Result<(Live, Node), Errno> {
+    let list = Live::of(list)?;
+    if name.is_null() {
+        return Err(EINVAL);
+    }
+    Ok((list, list.named(name.bytes(), kind).next().ok_or(ENOENT)?))
 }
 
 variadic! {
@@ -174,6 +143,8 @@ pub(super) unsafe extern "C-unwind" fn vlookup_pairs(
 ) -> c_int {
     // SAFETY: the calling convention's structure.
     let args = unsafe { &mut *args.cast::<VaList>() };
+    // SAFETY: the caller's promise.
+    let list = unsafe { Head::at(list) };
     loop {
         let name = args.word() as *const c_char;
         if name.is_null() {
@@ -183,8 +154,13 @@ pub(super) unsafe extern "C-unwind" fn vlookup_pairs(
         let Some((shape, array)) = nvlist::shape(kind) else { return EINVAL };
         let value = if shape == Shape::Nothing { 0 } else { args.word() };
         let nelem = if array { args.word() } else { 0 };
-        // SAFETY: the caller's promise.
-        let found = unsafe { values::lookup(list, name, kind, value as *mut _, nelem as *mut c_uint) };
+        // SAFETY: the caller's promise, here and below: a name, as it is not NULL.
+        let name = unsafe { Text::of(name) };
+        // SAFETY: a place for a value of this type.
+        let to = unsafe { Memory::of(value as *mut c_void) };
+        // SAFETY: a place for a number of elements.
+        let nelem = unsafe { Out::of(nelem as *mut c_uint) };
+        let found = errno(values::lookup(list, name, kind, Some(to), Some(nelem)));
         if found != 0 && !(found == ENOENT && flags & NV_FLAG_NOENTOK != 0) {
             return found;
         }
@@ -193,177 +169,118 @@ pub(super) unsafe extern "C-unwind" fn vlookup_pairs(
 
 ddi! {
     /// nvlist_alloc(9F).
-    fn nvlist_alloc(to: *mut *mut nvlist_t, nvflag: c_uint, kmflag: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { make(to, by_flag(kmflag), nvflag, None) })
+    fn nvlist_alloc(to: Out<*mut nvlist_t>, nvflag: c_uint, kmflag: c_int) -> c_int {
+        errno(make(to, by_flag(kmflag), nvflag, None))
     }
     /// nvlist_alloc(9F), from an allocator.
-    fn nvlist_xalloc(to: *mut *mut nvlist_t, nvflag: c_uint, allocator: *mut nv_alloc_t) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { make(to, allocator, nvflag, None) })
+    fn nvlist_xalloc(to: Out<*mut nvlist_t>, nvflag: c_uint, allocator: Option<Allocator>) -> c_int {
+        errno(make(to, allocator, nvflag, None))
     }
     /// nvlist_alloc(9F): a list of NULL is none.
-    fn nvlist_free(list: *mut nvlist_t) {
-        // SAFETY: the driver's promise.
-        if let Ok(list) = unsafe { Live::of(list) } {
+    fn nvlist_free(list: Option<Head>) {
+        if let Ok(list) = Live::of(list) {
             list.free();
         }
     }
     /// nvlist_alloc(9F): the bytes that packing takes.
-    fn nvlist_size(list: *mut nvlist_t, size: *mut usize, encoding: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        let packed = unsafe { Live::of(list) }.and_then(|list| {
+    fn nvlist_size(list: Option<Head>, size: Out<usize>, encoding: c_int) -> c_int {
+        let packed = Live::of(list).and_then(|list| {
             let list = list.snapshot()?;
             nvlist::pack(&list, Encoding::new(encoding)?)
         });
-        match packed {
-            _ if size.is_null() => EINVAL,
-            Err(error) => error,
-            Ok((_, bytes)) => {
-                // SAFETY: not NULL, so valid.
-                unsafe { size.write(bytes) };
-                0
-            }
-        }
+        errno(match packed {
+            _ if size.is_null() => Err(EINVAL),
+            packed => packed.map(|(_, bytes)| size.set(bytes)),
+        })
     }
     /// nvlist_alloc(9F).
-    fn nvlist_pack(list: *mut nvlist_t, to: *mut *mut c_char, len: *mut usize, encoding: c_int, kmflag: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { pack(list, to, len, encoding, by_flag(kmflag)) })
+    fn nvlist_pack(list: Option<Head>, to: InOut<*mut c_char>, len: InOut<usize>, encoding: c_int, kmflag: c_int) -> c_int {
+        errno(pack(list, to, len, encoding, by_flag(kmflag)))
     }
     /// nvlist_alloc(9F), new memory from an allocator.
-    fn nvlist_xpack(list: *mut nvlist_t, to: *mut *mut c_char, len: *mut usize, encoding: c_int, allocator: *mut nv_alloc_t) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { pack(list, to, len, encoding, allocator) })
+    fn nvlist_xpack(list: Option<Head>, to: InOut<*mut c_char>, len: InOut<usize>, encoding: c_int, allocator: Option<Allocator>) -> c_int {
+        errno(pack(list, to, len, encoding, allocator))
     }
     /// nvlist_alloc(9F).
-    fn nvlist_unpack(from: *mut c_char, len: usize, to: *mut *mut nvlist_t, kmflag: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { unpack(from, len, to, by_flag(kmflag)) })
+    fn nvlist_unpack(from: Memory<c_char>, len: usize, to: Out<*mut nvlist_t>, kmflag: c_int) -> c_int {
+        errno(unpack(from, len, to, by_flag(kmflag)))
     }
     /// nvlist_alloc(9F), from an allocator.
-    fn nvlist_xunpack(from: *mut c_char, len: usize, to: *mut *mut nvlist_t, allocator: *mut nv_alloc_t) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { unpack(from, len, to, allocator) })
+    fn nvlist_xunpack(from: Memory<c_char>, len: usize, to: Out<*mut nvlist_t>, allocator: Option<Allocator>) -> c_int {
+        errno(unpack(from, len, to, allocator))
     }
     /// nvlist_alloc(9F): a copy.
-    fn nvlist_dup(list: *mut nvlist_t, to: *mut *mut nvlist_t, kmflag: c_int) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { duplicate(list, to, by_flag(kmflag)) })
+    fn nvlist_dup(list: Option<Head>, to: Out<*mut nvlist_t>, kmflag: c_int) -> c_int {
+        errno(duplicate(list, to, by_flag(kmflag)))
     }
     /// nvlist_alloc(9F): a copy from an allocator.
-    fn nvlist_xdup(list: *mut nvlist_t, to: *mut *mut nvlist_t, allocator: *mut nv_alloc_t) -> c_int {
-        // SAFETY: the driver's promise.
-        errno(unsafe { duplicate(list, to, allocator) })
+    fn nvlist_xdup(list: Option<Head>, to: Out<*mut nvlist_t>, allocator: Option<Allocator>) -> c_int {
+        errno(duplicate(list, to, allocator))
     }
     /// nvlist_alloc(9F): adds what is on another list.
-    fn nvlist_merge(to: *mut nvlist_t, from: *mut nvlist_t, _flag: c_int) -> c_int {
-        // SAFETY: the driver's promise, here and below.
-        let lists = unsafe { Live::of(to) }.and_then(|to| Ok((to, unsafe { Live::of(from) }?)));
+    fn nvlist_merge(to: Option<Head>, from: Option<Head>, _flag: c_int) -> c_int {
+        let lists = Live::of(to).and_then(|to| Ok((to, Live::of(from)?)));
         errno(lists.and_then(|(to, from)| match to == from {
             true => Ok(()),
             false => from.snapshot()?.pairs.iter().try_for_each(|pair| to.insert(pair)),
         }))
     }
     /// nvlist_alloc(9F): the allocator that it was made with.
-    fn nvlist_lookup_nv_alloc(list: *mut nvlist_t) -> *mut nv_alloc_t {
-        // SAFETY: the driver's promise.
-        unsafe { Live::of(list) }.map_or(null_mut(), Live::allocator)
+    fn nvlist_lookup_nv_alloc(list: Option<Head>) -> *mut nv_alloc_t {
+        pointer(Live::of(list).ok().map(Live::allocator))
     }
     /// nvlist_nvflag.
-    fn nvlist_nvflag(list: *mut nvlist_t) -> c_uint {
-        // SAFETY: the driver's promise.
-        unsafe { Live::of(list) }.map_or(0, Live::nvflag)
+    fn nvlist_nvflag(list: Option<Head>) -> c_uint {
+        Live::of(list).map_or(0, Live::nvflag)
     }
     /// nvlist_empty.
-    fn nvlist_empty(list: *mut nvlist_t) -> boolean_t {
-        // SAFETY: the driver's promise.
-        unsafe { Live::of(list) }.map_or(B_TRUE, |list| list.pairs().next().is_none().into())
+    fn nvlist_empty(list: Option<Head>) -> boolean_t {
+        Live::of(list).map_or(B_TRUE, |list| list.pairs().next().is_none().into())
     }
     /// nvlist_remove(9F).
-    fn nvlist_remove(list: *mut nvlist_t, name: *const c_char, kind: data_type_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let Ok(list) = (unsafe { Live::of(list) }) else { return EINVAL };
-        if name.is_null() {
-            return EINVAL;
-        }
-        // SAFETY: the driver's promise: a string.
-        match list.named(unsafe { bytes(name) }, Some(kind)).next() {
-            Some(pair) => list.remove(pair),
-            None => return ENOENT,
-        }
-        0
+    fn nvlist_remove(list: Option<Head>, name: Text, kind: data_type_t) -> c_int {
+        errno(first(list, name, Some(kind)).map(|(list, pair)| list.remove(pair)))
     }
     /// nvlist_remove(9F).
-    fn nvlist_remove_all(list: *mut nvlist_t, name: *const c_char) -> c_int {
-        // SAFETY: the driver's promise.
-        let Ok(list) = (unsafe { Live::of(list) }) else { return EINVAL };
-        if name.is_null() {
-            return EINVAL;
-        }
-        // SAFETY: the driver's promise: a string.
-        match list.named(unsafe { bytes(name) }, None).map(|pair| list.remove(pair)).count() {
-            0 => ENOENT,
-            _ => 0,
-        }
+    fn nvlist_remove_all(list: Option<Head>, name: Text) -> c_int {
+        errno(first(list, name, None).map(|(list, _)| list.named(name.bytes(), None).for_each(|pair| list.remove(pair))))
     }
     /// nvlist_remove(9F).
-    fn nvlist_remove_nvpair(list: *mut nvlist_t, pair: *mut nvpair_t) -> c_int {
-        // SAFETY: the driver's promise.
-        match unsafe { Live::of(list) } {
-            Ok(list) if list.pairs().any(|known| known == pair) => {
-                list.remove(pair);
-                0
-            }
-            _ => EINVAL,
+    fn nvlist_remove_nvpair(list: Option<Head>, pair: Option<LivePair>) -> c_int {
+        let found = Live::of(list).and_then(|list| Ok((list, pair.and_then(|pair| list.find(pair)).ok_or(EINVAL)?)));
+        errno(found.map(|(list, pair)| list.remove(pair)))
+    }
+    /// nvlist_lookup_nvpair(9F).
+    fn nvlist_lookup_nvpair(list: Option<Head>, name: Text, to: Out<*mut nvpair_t>) -> c_int {
+        match first(list, name, None) {
+            Err(EINVAL) => EINVAL,
+            _ if Live::of(list).is_ok_and(|list| list.nvflag() as i32 & NV_UNIQUE_NAME == 0) => ENOTSUP,
+            found => errno(found.map(|(_, node)| to.set(node.pair().pointer()))),
         }
     }
     /// nvlist_lookup_nvpair(9F).
-    fn nvlist_lookup_nvpair(list: *mut nvlist_t, name: *const c_char, to: *mut *mut nvpair_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let Ok(list) = (unsafe { Live::of(list) }) else { return EINVAL };
-        if name.is_null() {
-            return EINVAL;
-        }
-        if list.nvflag() as i32 & NV_UNIQUE_NAME == 0 {
-            return ENOTSUP;
-        }
-        // SAFETY: the driver's promise: a string.
-        let Some(pair) = list.named(unsafe { bytes(name) }, None).next() else { return ENOENT };
-        // SAFETY: the driver's promise.
-        unsafe { store(to, pair) };
-        0
-    }
-    /// nvlist_lookup_nvpair(9F).
-    fn nvlist_exists(list: *mut nvlist_t, name: *const c_char) -> boolean_t {
-        // SAFETY: the driver's promise.
-        let Ok(list) = (unsafe { Live::of(list) }) else { return B_FALSE };
-        // SAFETY: the driver's promise: a string.
-        (!name.is_null() && list.named(unsafe { bytes(name) }, None).next().is_some()).into()
+    fn nvlist_exists(list: Option<Head>, name: Text) -> boolean_t {
+        first(list, name, None).is_ok().into()
     }
     /// nvlist_next_nvpair(9F).
-    fn nvlist_next_nvpair(list: *mut nvlist_t, pair: *mut nvpair_t) -> *mut nvpair_t {
-        // SAFETY: the driver's promise.
-        unsafe { Live::of(list) }.map_or(null_mut(), |list| list.next(pair))
+    fn nvlist_next_nvpair(list: Option<Head>, pair: Option<LivePair>) -> *mut nvpair_t {
+        Live::of(list).map_or(null_mut(), |list| list.next(pair))
     }
     /// nvlist_next_nvpair(9F).
-    fn nvlist_prev_nvpair(list: *mut nvlist_t, pair: *mut nvpair_t) -> *mut nvpair_t {
-        // SAFETY: the driver's promise.
-        unsafe { Live::of(list) }.map_or(null_mut(), |list| list.prev(pair))
+    fn nvlist_prev_nvpair(list: Option<Head>, pair: Option<LivePair>) -> *mut nvpair_t {
+        Live::of(list).map_or(null_mut(), |list| list.prev(pair))
     }
     /// nvlist_next_nvpair(9F).
-    fn nvpair_name(pair: *mut nvpair_t) -> *mut c_char {
-        pair.wrapping_add(1).cast()
+    fn nvpair_name(pair: Option<LivePair>) -> *mut c_char {
+        pointer(pair).wrapping_add(1).cast()
     }
     /// nvlist_next_nvpair(9F).
-    fn nvpair_type(pair: *mut nvpair_t) -> data_type_t {
-        // SAFETY: the driver's promise.
-        unsafe { lists::kind(pair) }.0
+    fn nvpair_type(pair: Option<LivePair>) -> data_type_t {
+        values::given(pair, "nvpair_type").map_or(DATA_TYPE_UNKNOWN, LivePair::nvp_type)
     }
     /// nvlist_next_nvpair(9F).
-    fn nvpair_type_is_array(pair: *mut nvpair_t) -> c_int {
-        // SAFETY: the driver's promise.
-        let (kind, _) = unsafe { lists::kind(pair) };
-        nvlist::shape(kind).is_some_and(|(_, array)| array).into()
+    fn nvpair_type_is_array(pair: Option<LivePair>) -> c_int {
+        let kind = values::given(pair, "nvpair_type_is_array").map(LivePair::nvp_type);
+        kind.and_then(nvlist::shape).is_some_and(|(_, array)| array).into()
     }
 }

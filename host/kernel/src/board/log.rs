@@ -13,10 +13,10 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 
-/// How many lines [`recent`] remembers.
+/// Number of lines that [`recent`] remembers.
 const REMEMBERED: usize = 4096;
 
-/// Where a piece of text goes.
+/// Destination of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
     /// Console and log file.
@@ -46,7 +46,7 @@ static LOG: Mutex<Log> = Mutex::new(Log {
 /// Sends the log to `path` as well, from now on.
 ///
 /// # Errors
-/// What creating the file says.
+/// The error of creating the file.
 pub fn to_file(path: &Path) -> io::Result<()> {
     let file = File::options().create(true).append(true).open(path)?;
     LOG.lock().file = Some(file);
@@ -63,7 +63,7 @@ pub fn set_verbose(verbose: bool) {
     LOG.lock().verbose = verbose;
 }
 
-/// Is the log verbose?
+/// Returns whether the log is verbose.
 pub fn verbose() -> bool {
     LOG.lock().verbose
 }

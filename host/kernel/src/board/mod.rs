@@ -1,4 +1,4 @@
-//! What every room says things with: the log, reports, values as files spell them. Uses nothing of the kernel; leaf locks.
+//! Messages of every room: the log, reports, values as files spell them. Uses nothing of the kernel; leaf locks.
 
 pub mod log;
 pub mod report;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::board::log;
 
-/// What happens after a report.
+/// Action after a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Policy {
@@ -56,7 +56,7 @@ pub fn reports() -> Vec<String> {
     REPORTS.lock().clone()
 }
 
-/// What to do before the process ends in [`stop`]: end the clients.
+/// Sets the function that ends the clients before the process ends in [`stop`].
 pub fn on_stop(f: impl FnOnce() + Send + 'static) {
     *STOP.lock() = Some(Box::new(f));
 }
@@ -64,14 +64,14 @@ pub fn on_stop(f: impl FnOnce() + Send + 'static) {
 /// Something that happened before a mistake and belongs to it: an allocation, a free, the entering of a mutex.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
-    /// What: "allocated".
+    /// The event: "allocated".
     pub what: String,
-    /// Where; nothing is shown when it is not known.
+    /// Stack at the event; nothing is shown when it is not known.
     pub stack: Stack,
 }
 
 impl Earlier {
-    /// What, and where.
+    /// Returns an event with its stack.
     pub fn new(what: &str, frames: Vec<String>) -> Earlier {
         Earlier { what: what.to_owned(), stack: Stack { frames, call: None } }
     }
@@ -104,10 +104,10 @@ pub fn leftover_after(function: &str, what: &str, page: &str, earlier: &[Earlier
     leftover_at(&Stack::here(), function, what, page, earlier);
 }
 
-/// Where a driver is.
+/// Stack of a driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
-    /// Its functions, innermost first.
+    /// The functions, innermost first.
     pub frames: Vec<String>,
     /// The entry point, and for whom it was called.
     pub call: Option<String>,
@@ -137,7 +137,7 @@ pub fn leftover_at(stack: &Stack, function: &str, what: &str, page: &str, earlie
     REPORTS.lock().push(text);
 }
 
-/// What a report unwinds with under [`Policy::Unwind`].
+/// Panic payload of a report under [`Policy::Unwind`].
 #[derive(Debug)]
 pub struct Reported(pub String);
 
@@ -178,7 +178,7 @@ pub fn ending() {
     let _ = LOOKS.compare_exchange(NOT_ENDING, 0, Ordering::Relaxed, Ordering::Relaxed);
 }
 
-/// Does such a report go on?
+/// Returns whether a report ends the process now.
 pub fn is_ending() -> bool {
     LOOKS.load(Ordering::Relaxed) != NOT_ENDING
 }

@@ -20,7 +20,7 @@ static ASLEEP: RwLock<Vec<(String, DeviceNode)>> = RwLock::new(Vec::new());
 /// A driver that is to be loaded; dropped when that has been tried.
 type Order = (String, Sender<()>);
 
-/// Where whoever wants a driver says so.
+/// Channel for requests to load a driver.
 static LOADER: Mutex<Option<(Sender<Order>, Arc<OwnedFd>)>> = Mutex::new(None);
 
 /// Remembers the names that a driver's devices have now.
@@ -44,7 +44,7 @@ pub fn names() -> Vec<DeviceNode> {
     asleep.iter().map(|(_, node)| node.clone()).collect()
 }
 
-/// Has the driver of a remembered name loaded and attached; false when nobody can, or the name is none.
+/// Loads and attaches the driver of a remembered name. Returns false if no machine can, or the name is invalid.
 pub fn load(path: &[u8]) -> bool {
     let asleep = ASLEEP.read().unwrap_or_else(PoisonError::into_inner);
     let driver = asleep.iter().find(|(_, node)| node.path == path).map(|(driver, _)| driver.clone());

@@ -6,21 +6,46 @@
 
 use std::ffi::{c_int, c_void};
 
-use ddi_sys::{buf, uio_t};
+use ddi_process::physmem::PAGE_SIZE;
+use ddi_sys::{EINVAL, EIO, ENOMEM, ENXIO, buf, uio_t};
 
 use crate::ddi::bufs::{biowait, freerbuf, getrbuf};
 use crate::ddi::user::uiomove;
 use crate::kern::drivers::Driver;
+use crate::kern::fields::Structure;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
 
-const ENXIO: c_int = 6;
-const EINVAL: c_int = 22;
-const ENOMEM: c_int = 12;
 /// Bytes of a block that the kernel's cache holds (MAXBSIZE).
 const BLOCK: u64 = 8192;
 /// Bytes of the blocks that `b_blkno` counts.
 const DEV_BSIZE: u64 = 512;
+
+crate::fields! {
+    /// A transfer that the driver is asked for.
+    ///
+    /// # Invariants
+    /// A buf of getrbuf(9F), not freed yet. The driver reads and changes it until biowait(9F) returns.
+    struct Transfer at buf {
+        b_flags / set_flags: c_int,
+        b_edev / set_edev: u64,
+        b_bcount / set_count: usize,
+        b_bufsize / set_bufsize: usize,
+        b_un / set_un: ddi_sys::buf__bindgen_ty_1,
+        _b_blkno / set_blkno: ddi_sys::lldaddr_t,
+    }
+}
+
+crate::fields! {
+    /// What is left of a read or a write.
+    ///
+    /// # Invariants
+    /// A uio that lives until the call returns, as uio(9S) says; only the call uses it.
+    pub struct Left at uio_t {
+        _uio_offset: ddi_sys::lloff_t,
+        uio_resid: isize,
+    }
+}
 
 /// A property of a device number as the driver's prop_op(9E) gives it.
 fn number(driver: &Driver, node: &Node, dev: u64, name: &std::ffi::CStr, width: usize) -> Option<u64> {
@@ -48,39 +73,36 @@ fn transfer(driver: &Driver, dev: u64, off: u64, memory: *mut u8, len: u64, writ
     let Some(strategy) = driver.cb_ops().and_then(|cb| cb.cb_strategy) else { return ENXIO };
     // SAFETY: no pointers.
     let bp: *mut buf = unsafe { getrbuf(ddi_sys::KM_SLEEP) };
-    // SAFETY: the buf just made, which nobody else has.
-    let b = unsafe { &mut *bp };
-    b.b_flags = ddi_sys::B_BUSY | if write { ddi_sys::B_WRITE } else { ddi_sys::B_READ };
-    (b.b_edev, b.b_bcount, b.b_bufsize) = (dev, len as usize, len as usize);
-    b._b_blkno._f = off / DEV_BSIZE;
-    b.b_un.b_addr = memory.cast();
+    // SAFETY: just made, and freed below.
+    let Some(transfer) = (unsafe { Transfer::at(bp) }) else { return ENOMEM };
+    transfer.set_flags(ddi_sys::B_BUSY | if write { ddi_sys::B_WRITE } else { ddi_sys::B_READ });
+    transfer.set_edev(dev);
+    transfer.set_count(len as usize);
+    transfer.set_bufsize(len as usize);
+    transfer.set_blkno(ddi_sys::lldaddr_t { _f: off / DEV_BSIZE });
+    transfer.set_un(ddi_sys::buf__bindgen_ty_1 { b_addr: memory.cast() });
     // SAFETY: the driver's entry point, with a buf as strategy(9E) says.
     let called = driver.call("strategy", || unsafe { strategy(bp) });
     let error = match called {
         // SAFETY: the buf that the driver was given.
         Ok(_) => unsafe { biowait(bp) },
-        Err(_) => 5,
+        Err(_) => EIO,
     };
     // SAFETY: the driver is done with it.
     unsafe { freerbuf(bp) };
     error
 }
 
-/// read(9E) or write(9E) of a block device. Runs in the caller's context.
-///
-/// # Safety
-/// `uio` is valid.
-pub unsafe fn read_write(driver: &Driver, node: &Node, dev: u64, uio: *mut uio_t, write: bool) -> c_int {
-    let memory = heap::allocate(BLOCK as usize, 4096, true);
+/// Reads or writes a block device, by strategy(9E). Returns 0 or an errno. Runs in the caller's context.
+pub fn read_write(driver: &Driver, node: &Node, dev: u64, uio: Left, write: bool) -> c_int {
+    let memory = heap::allocate(BLOCK as usize, PAGE_SIZE as usize, true);
     if memory.is_null() {
         return ENOMEM;
     }
     let end = size(driver, node, dev).unwrap_or(i64::MAX as u64);
     let error = loop {
-        // SAFETY: the caller's promise.
-        let window = unsafe { uio.read() };
         // SAFETY: both members of the union are the same 64-bit offset.
-        let (off, left) = (unsafe { window._uio_offset._f }, window.uio_resid);
+        let (off, left) = (unsafe { uio._uio_offset()._f }, uio.uio_resid());
         let (Ok(off), Ok(left)) = (u64::try_from(off), u64::try_from(left)) else { break EINVAL };
         if left == 0 {
             break 0;
@@ -100,8 +122,8 @@ pub unsafe fn read_write(driver: &Driver, node: &Node, dev: u64, uio: *mut uio_t
         }
         let rw = if write { ddi_sys::UIO_WRITE } else { ddi_sys::UIO_READ };
         let at: *mut c_void = memory.wrapping_add(within as usize).cast();
-        // SAFETY: within the block's memory; the caller's promise for the uio.
-        let error = unsafe { uiomove(at, n as usize, rw, uio) };
+        // SAFETY: within the block's memory, and a uio by the invariants of its type.
+        let error = unsafe { uiomove(at, n as usize, rw, uio.pointer()) };
         if error != 0 {
             break error;
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use ddi_process::{
     self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
-use ddi_sys::{iovec, lloff, uio_t};
+use ddi_sys::{EINTR, EINVAL, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
 use parking_lot::RwLock;
 use segdev::{FaultCode, FaultType, MapFlags, Prot, Rw};
 
@@ -24,6 +24,7 @@ use crate::ddi::spaces;
 use crate::kern::blocked;
 use crate::kern::drivers::Driver;
 use crate::kern::errno::linux_errno;
+use crate::kern::fields::Structure as _;
 use crate::kern::nodes::Node;
 use crate::kern::opens::{self, Open};
 use crate::kern::stack;
@@ -34,12 +35,7 @@ use crate::pci;
 use crate::vm::client::{self, Entry};
 use crate::vm::{framework, storm};
 
-const ENXIO: c_int = 6;
-const EINTR: c_int = 4;
-const ENODEV: c_int = 19;
-const EIO: c_int = 5;
-
-/// Is there a device of a driver?
+/// Returns whether any driver has a device.
 pub fn any_device() -> bool {
     !named().is_empty()
 }
@@ -87,7 +83,7 @@ pub fn device_named(path: &str) -> Option<(Arc<Driver>, &'static Node, u64, bool
 const OWN_MAJOR: u32 = 0x3fff;
 /// The kernel's own device: what kstat(8) prints, as it is when the device is opened.
 pub const KSTAT: &str = "/dev/kstat";
-/// Where clients find the commands that are the host's own: a directory that only they see.
+/// Directory of the host's own commands, which only clients see.
 pub const PROGRAMS: &str = "/devices/ddi-host/bin";
 /// The kernel's own device that raises interrupts: what is written to it names a PCI device and the interrupt's number.
 pub const INTERRUPT: &str = "/dev/interrupt";
@@ -136,8 +132,9 @@ impl DdiKernel {
         };
         let called = client::run(&entry, || match (node, entry_point) {
             (Some(node), _) => {
-                // SAFETY: a uio over the process's buffers.
-                Ok(unsafe { block::read_write(&open.driver, node, open.dev, &mut uio, write) })
+                // SAFETY: a uio over the process's buffers, which only this call has.
+                let left = unsafe { block::Left::at(&mut uio) };
+                Ok(left.map_or(EINVAL, |left| block::read_write(&open.driver, node, open.dev, left, write)))
             }
             // SAFETY: the driver's entry point, with a uio over the process's buffers.
             (None, Some(f)) => open.driver.call(name, || unsafe { f(open.dev, &mut uio, cred(&entry)) }),
@@ -152,7 +149,7 @@ impl DdiKernel {
     }
 }
 
-/// What was written to one of the kernel's own devices: some words.
+/// Returns the words written to one of the kernel's own devices.
 fn written(call: &Call, uio: &Uio) -> Result<String, Errno> {
     const LONGEST: usize = 1024;
     let mut text = Vec::new();
@@ -190,7 +187,7 @@ fn raise(call: &Call, uio: &Uio) -> Result<u64, Errno> {
     if device.raise(number) { Ok(uio.resid()) } else { Err(Errno(libc::ENXIO)) }
 }
 
-/// What is said of a call that signals do not end.
+/// Returns the message about a call that signals do not end.
 pub fn stuck_text(text: &str) -> String {
     format!("a signal does not end this call, another one ends the run: {text}")
 }
@@ -525,7 +522,7 @@ fn segments(entry: &Entry, addr: u64, len: u64) -> Vec<(u64, u64, bool)> {
     parts
 }
 
-/// What a fault code means for the process.
+/// Returns the outcome of a fault code for the process.
 fn outcome(code: FaultCode) -> FaultOutcome {
     const ADRALN: i32 = 1;
     const ADRERR: i32 = 2;

@@ -1,4 +1,4 @@
-//! What processes see of minor nodes: every path of each, below /devices and in /dev, with its permissions. No locking.
+//! Minor nodes as processes see them: every path of each, below /devices and in /dev, with its permissions. No locking.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::kern::nodes::{self, Node};
 pub struct Named {
     /// "/dev/ctxdev0".
     pub path: String,
-    /// Its driver.
+    /// The driver.
     pub driver: Arc<Driver>,
-    /// Its device node.
+    /// The device node.
     pub node: &'static Node,
-    /// Its minor number.
+    /// The minor number.
     pub minor: u32,
     permissions: Permissions,
     /// The path is of its block device.
@@ -39,7 +39,7 @@ impl Named {
     }
 }
 
-/// What processes see of a driver's devices.
+/// Returns a driver's devices as processes see them.
 pub fn nodes_of(driver: &str) -> Vec<DeviceNode> {
     named().into_iter().filter(|n| n.driver.name == driver).map(Named::into_node).collect()
 }

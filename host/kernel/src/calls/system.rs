@@ -1,4 +1,4 @@
-//! What a machine knows of the system whose directory it has (`--root`): as its kernel does, the permissions of minor nodes and the drivers that have
+//! State of the system whose directory a machine has (`--root`): as its kernel does, the permissions of minor nodes and the drivers that have
 //! major numbers; as its devfsadm(8) does, the links in /dev.
 //!
 //! Locking: one leaf lock, not held while driver code runs.
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use ddi_system::devlink::{Minor, Rules};
 use ddi_system::links::Links;
 use ddi_system::perms::{Permissions, Perms};
-use ddi_system::root::Root;
+use ddi_system::root::{Root, Unreadable};
 use parking_lot::RwLock;
 
 use crate::board::log;
@@ -23,7 +23,7 @@ struct System {
     perms: Perms,
     /// Minor nodes of which it was said that they have no name in /dev.
     nameless: BTreeSet<String>,
-    /// What devfsadm has to say since it was asked last.
+    /// Messages of devfsadm since they were taken last.
     said: Vec<String>,
 }
 
@@ -33,9 +33,9 @@ static SYSTEM: RwLock<Option<System>> = RwLock::new(None);
 ///
 /// # Errors
 /// A database cannot be read.
-pub fn enter(root: &Root) -> Result<(), String> {
+pub fn enter(root: &Root) -> Result<(), Unreadable> {
     let mut perms = Perms::default();
-    for driver in root.installed().map_err(|e| format!("{}: {e}", root.dir().display()))? {
+    for driver in root.installed().map_err(|error| root.unreadable(error))? {
         drivers::set_major(&driver.name, driver.major);
         perms.add(root, &driver.name);
     }
@@ -62,7 +62,7 @@ pub fn enter(root: &Root) -> Result<(), String> {
 ///
 /// # Errors
 /// devlink.tab cannot be read.
-pub fn refresh() -> Result<(), String> {
+pub fn refresh() -> Result<(), Unreadable> {
     let mut system = SYSTEM.write();
     let Some(system) = &mut *system else { return Ok(()) };
     system.links.reread();
@@ -70,11 +70,11 @@ pub fn refresh() -> Result<(), String> {
 }
 
 impl System {
-    fn read_rules(&mut self) -> Result<(), String> {
+    fn read_rules(&mut self) -> Result<(), Unreadable> {
         let file = self.root.dir().join("etc/devlink.tab");
         let text = match std::fs::read(&file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            text => text.map_err(|e| format!("{}: {e}", file.display()))?,
+            text => text.map_err(|error| Unreadable { file: file.clone(), error })?,
         };
         let (rules, warnings) = Rules::parse(&String::from_utf8_lossy(&text), &file.display().to_string());
         self.rules = rules;
@@ -121,7 +121,7 @@ fn make_links() {
     }
 }
 
-/// What devfsadm has had to say since this was asked last.
+/// Takes the messages of devfsadm since the last call.
 pub fn said() -> Vec<String> {
     SYSTEM.write().as_mut().map(|system| std::mem::take(&mut system.said)).unwrap_or_default()
 }

@@ -7,6 +7,7 @@
 //! | type | C | what the driver promises |
 //! | --- | --- | --- |
 //! | [`Text`] | `char *` | NULL, or a string with a NUL |
+//! | `Option` of a [`Structure`](crate::kern::fields::Structure) | `T *` | NULL, or a structure of this type that lives |
 //! | [`In`] | `T *` | NULL, or a `T` to read |
 //! | [`Out`] | `T *` | NULL, or room for a `T`, which may hold anything |
 //! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
@@ -94,6 +95,15 @@ functions!(A B C);
 functions!(A B C D);
 functions!(A B C D E);
 functions!(A B C D E F);
+
+impl<S: crate::kern::fields::Structure> Argument for Option<S> {
+    type C = *mut S::C;
+
+    unsafe fn of(c: *mut S::C) -> Self {
+        // SAFETY: the caller's promise: what the manual page asks for is what the invariants of the type say.
+        unsafe { S::at(c) }
+    }
+}
 
 /// A pointer as C has it: `*const T` or `*mut T`.
 pub trait Pointer<T> {
@@ -395,6 +405,11 @@ impl<'a, T, P> Memory<'a, T, P> {
         self.at
     }
 
+    /// Returns the memory without the type of its elements.
+    pub fn untyped(self) -> Memory<'a> {
+        Memory { at: self.at.cast(), _of: PhantomData }
+    }
+
     /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.
     pub fn read(self, len: usize) -> Vec<u8> {
         let mut copy = vec![0; len];
@@ -559,6 +574,11 @@ impl<T, C, P: Pointer<C>> Argument for Object<'_, T, C, P> {
 }
 
 impl<'a, T: Sync, C, P> Object<'a, T, C, P> {
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at.cast_mut()
+    }
+
     /// Returns the object; None for NULL.
     pub fn get(self) -> Option<&'a T> {
         // SAFETY: the invariant.

@@ -13,11 +13,8 @@ use super::{memory, sync, user};
 use crate::board::{log, report};
 use crate::kern::heap;
 
-const EIO: c_int = 5;
-const ENOMEM: c_int = 12;
-const EFAULT: c_int = 14;
-const EINVAL: c_int = 22;
-const PAGE: u64 = 4096;
+use ddi_process::physmem::PAGE_SIZE as PAGE;
+use ddi_sys::{EFAULT, EINVAL, EIO, ENOMEM};
 
 /// A driver's buf.
 pub(super) type Buf<'a> = Struct<'a, buf>;

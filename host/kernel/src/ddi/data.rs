@@ -65,7 +65,7 @@ impl Names {
     }
 }
 
-const PAGE: u64 = 4096;
+use ddi_process::physmem::PAGE_SIZE as PAGE;
 /// Pages of physical memory: 16 GiB, as the memfd.
 const PAGES: pgcnt_t = (16 << 30) / PAGE;
 const NO_OPS: mod_ops = mod_ops { modm_install: None, modm_remove: None, modm_info: None };

@@ -32,9 +32,8 @@ use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
 use crate::vm::{self, client, framework, give_back, kva};
 
-const EINVAL: c_int = 22;
-const ENXIO: c_int = 6;
-const PAGE: u64 = 4096;
+use ddi_process::physmem::PAGE_SIZE as PAGE;
+use ddi_sys::{EINVAL, ENXIO};
 
 /// The handle of a driver's cookie; a bad one is reported.
 fn handle(dhp: devmap_cookie_t, function: &str) -> Option<Arc<Handle>> {

@@ -28,11 +28,8 @@ use crate::kern::entry;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
 
-const ENOMEM: c_int = 12;
-const EACCES: c_int = 13;
-const EFAULT: c_int = 14;
-const EINVAL: c_int = 22;
-const PAGE: u64 = 4096;
+use ddi_process::physmem::PAGE_SIZE as PAGE;
+use ddi_sys::{EACCES, EFAULT, EINVAL, ENOMEM};
 
 /// The protection that all of a range of a process has, and whether any of it is shared (`MAP_SHARED`); None when part of it has no memory.
 fn protection(pid: i32, start: u64, end: u64) -> Option<(Prot, bool)> {

@@ -24,10 +24,7 @@ use crate::kern::opens;
 use crate::vm::client::{self, Entry};
 use crate::vm::{behind, framework, segments};
 
-const EINVAL: c_int = 22;
-const ENOMEM: c_int = 12;
-const ENXIO: c_int = 6;
-const ENOTSUP: c_int = 48;
+use ddi_sys::{EINVAL, ENOMEM, ENOTSUP, ENXIO};
 
 /// What stands for the operations of the kernel's own device segments, which are called for nobody: `ENOTSUP`.
 pub(super) extern "C-unwind" fn no_operation() -> c_int {

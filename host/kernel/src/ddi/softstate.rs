@@ -132,7 +132,7 @@ impl<K: Hash + Eq> States<K> {
     }
 }
 
-const EINVAL: c_int = 22;
+use ddi_sys::EINVAL;
 
 /// What an anchor holds: NULL, or its items.
 type Anchor<'a, K, C = c_void> = Object<'a, States<K>, C>;

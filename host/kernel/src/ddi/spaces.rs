@@ -26,10 +26,7 @@ use crate::vm::device::{ByHand, Device, MapFunc};
 use crate::vm::umem::Pager as _;
 use crate::vm::{client, cookie, framework, give_back};
 
-const EINVAL: c_int = 22;
-const ENXIO: c_int = 6;
-const ENOMEM: c_int = 12;
-const ENOTSUP: c_int = 48;
+use ddi_sys::{EINVAL, ENOMEM, ENOTSUP, ENXIO};
 /// Mappings from this size on get addresses of which large pages are possible.
 const LARGE: u64 = 2 << 20;
 /// `MAP_TYPE` and MAP_PRIVATE of a segment's `type`.

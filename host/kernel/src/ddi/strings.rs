@@ -67,8 +67,7 @@ fn number(text: &[u8], base: c_int) -> Option<(u64, bool, usize, bool)> {
     (count > 0).then_some((value, negative, i + count, over))
 }
 
-const EINVAL: c_int = 22;
-const ERANGE: c_int = 34;
+use ddi_sys::{EINVAL, ERANGE};
 
 /// Reads a number; where it ends is stored. The error, if it is none.
 fn parse(text: Text<'_>, end: Out<'_, *mut c_char>, base: c_int) -> Result<(u64, bool, bool), c_int> {

@@ -18,10 +18,7 @@ use crate::kern::cred::{Cred, KERNEL_CRED};
 use crate::kern::errno::illumos_errno;
 use crate::vm::client;
 
-const EPERM: c_int = 1;
-const EFAULT: c_int = 14;
-const EINVAL: c_int = 22;
-const ENAMETOOLONG: c_int = 78;
+use ddi_sys::{EFAULT, EINVAL, ENAMETOOLONG, EPERM};
 
 /// Copies from or to the process: 0, or the error, which may be that of a driver who refuses the access.
 fn user_copy(copy: impl FnOnce(&Call) -> Result<(), Errno>) -> c_int {

@@ -27,9 +27,7 @@ use crate::vm::umem::Pager;
 pub(crate) const V_PAGES: usize = 72;
 const V_COUNT: usize = 12;
 const V_OP: usize = 64;
-const EINVAL: c_int = 22;
-const ENOSYS: c_int = 89;
-const EFAULT: c_int = 14;
+use ddi_sys::{EFAULT, EINVAL, ENOSYS};
 
 /// A `struct vnode`, with room for what later kernels added.
 type VnodeImage = Image<256>;

@@ -5,11 +5,16 @@
 
 use std::ptr::null_mut;
 
+use ddi_process::physmem::PAGE_SIZE;
+
 /// Room for a report: it reads symbols and formats text.
 const LEN: usize = 512 << 10;
-const GUARD: usize = 4096;
+const GUARD: usize = PAGE_SIZE as usize;
 
 /// The calling thread's stack for signals; its memory goes with it.
+///
+/// # Invariants
+/// `base` is NULL, or a mapping of `GUARD + LEN` bytes that only this value knows and that is the signal stack of the thread that made it. It is dropped by that thread.
 #[derive(Debug)]
 pub struct AltStack {
     base: *mut libc::c_void,
@@ -44,9 +49,9 @@ impl Drop for AltStack {
             return;
         }
         let none = libc::stack_t { ss_sp: null_mut(), ss_flags: libc::SS_DISABLE, ss_size: LEN };
-        // SAFETY: the thread ends, and no handler runs on this stack: it would have to return first.
+        // SAFETY: the invariant: the thread's own; it ends, and no handler runs on this stack: it would have to return first.
         unsafe { libc::sigaltstack(&none, null_mut()) };
-        // SAFETY: the mapping made in `install`, which nothing refers to any more.
+        // SAFETY: the invariant: the mapping, which nothing refers to any more.
         unsafe { libc::munmap(self.base, GUARD + LEN) };
     }
 }

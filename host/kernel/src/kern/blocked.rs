@@ -23,7 +23,7 @@ use super::slot::{self, Slot};
 use super::{lock, lockplaces, peek, stack, thread, watch};
 use crate::board::report::{self, Earlier, Stack};
 
-/// What a thread waits for.
+/// Object that a thread waits for.
 #[derive(Clone)]
 pub enum For {
     /// A mutex, by its address, as are the others.
@@ -36,14 +36,14 @@ pub enum For {
     Condition(usize),
     /// A time.
     Time,
-    /// What other threads run.
+    /// Work that other threads do.
     Others(Others),
 }
 
-/// What other threads run.
+/// Work that other threads do.
 #[derive(Clone)]
 pub struct Others {
-    /// What it is: "the handler of interrupt 1".
+    /// Name in reports: "the handler of interrupt 1".
     what: String,
     /// The manual page of waiting for it.
     page: &'static str,
@@ -74,7 +74,7 @@ impl For {
         }
     }
 
-    /// What the thread has to do with it that others wait for.
+    /// Returns the part of a thread that others wait for, in words.
     fn role(&self) -> &'static str {
         if matches!(self, For::Others(_)) { "runs" } else { "holds" }
     }
@@ -195,7 +195,7 @@ impl Blocked {
         blocked
     }
 
-    /// What others run has ended for this waiter. Called under the lock that protects it.
+    /// Marks the work as ended for this waiter. Called with the lock held that protects it.
     pub fn over(&self) {
         if let Some(over) = &self.over {
             over.store(true, Ordering::SeqCst);
@@ -325,7 +325,7 @@ impl Inside {
     }
 }
 
-/// What is to be said of such calls, by their [numbers](Inside::number), as far as they are still inside: the number, the process, a text.
+/// Returns, for those of the calls with these [numbers](Inside::number) that have not returned: the number, the process, a text.
 pub fn describe(calls: &[u64]) -> Vec<(u64, i32, String)> {
     let calls = inside().into_iter().filter(|call| calls.contains(&call.number()));
     let say = |call: Inside| call.describe().map(|(pid, text)| (call.number(), pid, text));

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use super::blocked::{Blocked, For, Others};
 use super::thread::{self, Context};
 
-/// What runs; it gets nothing and must not unwind.
+/// Function of a timer. Must not unwind.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// The number of a timer, never 0.
@@ -72,7 +72,7 @@ pub fn after(after: Duration, job: Job) -> Id {
     id
 }
 
-/// What cancelling a timer found.
+/// Result of cancelling a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// It will not run; this much time was left.
@@ -117,7 +117,7 @@ pub fn forget(id: Id) {
     drop(job);
 }
 
-/// How many timers are pending or running.
+/// Returns the number of timers that are pending or running.
 pub fn outstanding() -> usize {
     let queue = CALLOUTS.queue.lock();
     queue.pending.len() + queue.running.len()

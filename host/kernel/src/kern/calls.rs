@@ -57,7 +57,7 @@ impl Drop for Entered {
     }
 }
 
-/// Where driver code was when it faulted: an instruction, the stack and the frame pointer.
+/// Registers of driver code when it faulted: instruction, stack and frame pointer.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     ip: usize,
@@ -69,71 +69,90 @@ thread_local! {
     static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
 }
 
+/// The part of the calling thread's stack that is in use.
+///
+/// # Invariants
+/// The calling thread's own stack from a stack pointer of a call that has not returned up to its end: mapped, and there as long as that call.
+struct InUse(Range<usize>);
+
+impl InUse {
+    /// Returns what is above `sp`; None if that is not in the stack.
+    fn above(sp: usize, stack: &Range<usize>) -> Option<Self> {
+        stack.contains(&sp).then_some(InUse(sp..stack.end))
+    }
+
+    /// Returns the word at an address; None if it is not in this part, or not aligned.
+    fn word(&self, at: usize) -> Option<usize> {
+        let inside = at >= self.0.start && at.saturating_add(size_of::<usize>()) <= self.0.end;
+        // SAFETY: the invariant: an aligned word of the thread's own stack, and every bit pattern is a number.
+        (inside && at.is_multiple_of(size_of::<usize>())).then(|| unsafe { (at as *const usize).read() })
+    }
+}
+
+/// The return addresses of a stack, from one that is known outwards: along frame pointers, each above the last.
+///
+/// # Invariants
+/// `fp` is any number: it is followed only within `stack`.
+struct Frames {
+    next: Option<usize>,
+    fp: usize,
+    below: usize,
+    stack: InUse,
+}
+
+impl Iterator for Frames {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let address = self.next.take()?;
+        // A frame lies above the call and is aligned, and the next one above it; else the code keeps no frame pointer.
+        if self.fp > self.below
+            && let Some(outer) = self.stack.word(self.fp).filter(|&outer| outer > self.fp)
+        {
+            // The return address lies over the saved frame pointer.
+            self.next = self.stack.word(self.fp.wrapping_add(size_of::<usize>()));
+            (self.below, self.fp) = (self.fp, outer);
+        }
+        Some(address)
+    }
+}
+
+/// Returns the frames from an instruction on, with the stack and the frame pointer there.
+fn frames(address: usize, sp: usize, fp: usize, stack: &Range<usize>) -> Frames {
+    let stack = InUse(sp.max(stack.start)..stack.end);
+    Frames { next: Some(address), fp, below: sp, stack }
+}
+
+/// Returns the frames from the calling thread's last call of a module into the host on; None when no module called.
+fn last_frames(stack: &Range<usize>) -> Option<Frames> {
+    let (sp, fp) = load();
+    // A stub stored the stack pointer when it was called, and the call has not returned: the word there is the return address still.
+    let address = InUse::above(sp, stack)?.word(sp)?;
+    Some(frames(address, sp, fp, stack))
+}
+
 /// The return addresses from the calling thread's last call of a module into the host outwards (or from the place of a fault), as long as they
 /// are in modules; empty when no module called.
 pub fn return_addresses() -> Vec<usize> {
-    let mut found = Vec::new();
-    let Some(stack) = stack() else { return found };
-    let (mut address, sp, mut fp) = match FAULT.get() {
-        Some(Fault { ip, sp, fp }) => (ip, sp, fp),
-        None => {
-            let (sp, fp) = load();
-            if !stack.contains(&sp) {
-                return found;
-            }
-            // SAFETY: a stub stored the stack pointer when it was called, and the call has not returned: the thread is inside it. So the
-            // word there is the return address still.
-            (unsafe { (sp as *const usize).read() }, sp, fp)
-        }
+    let Some(stack) = stack() else { return Vec::new() };
+    let found = match FAULT.get() {
+        Some(Fault { ip, sp, fp }) => Some(frames(ip, sp, fp, &stack)),
+        None => last_frames(&stack),
     };
-    while found.len() < FRAMES && ddi_krtld::region(address).is_some() {
-        found.push(address);
-        // A frame lies above the call and is aligned; else the code keeps no frame pointer.
-        if fp <= sp || fp < stack.start || fp + 16 > stack.end || !fp.is_multiple_of(8) {
-            break;
-        }
-        let frame = fp as *const usize;
-        // SAFETY: within the part of the thread's stack that is in use, by the check above.
-        let next = unsafe { frame.read() };
-        let above = frame.wrapping_add(1);
-        // SAFETY: as above: the return address lies over the saved frame pointer.
-        address = unsafe { above.read() };
-        if next <= fp {
-            break;
-        }
-        fp = next;
-    }
-    found
+    let in_modules = |address: &usize| ddi_krtld::region(*address).is_some();
+    found.into_iter().flatten().take_while(in_modules).take(FRAMES).collect()
 }
 
 /// Stores the return addresses from the last call of a module into the host outwards, without asking where they lead: whoever reads them does.
 /// `stack` is the calling thread's stack.
-pub fn follow(stack: Range<usize>, into: &mut [usize]) {
-    let (sp, fp) = load();
-    if stack.contains(&sp) {
-        // SAFETY: as in `return_addresses`: the call has not returned, and its return address is there.
-        let address = unsafe { (sp as *const usize).read() };
-        walk(address, sp, fp, &stack, into);
-    }
+pub fn follow(stack: &Range<usize>, into: &mut [usize]) {
+    let found = last_frames(stack).into_iter().flatten();
+    into.iter_mut().zip(found).for_each(|(place, address)| *place = address);
 }
 
 /// The same from an instruction of a module on, with the stack and the frame pointer there. Allocates nothing.
-pub fn walk(mut address: usize, sp: usize, mut fp: usize, stack: &Range<usize>, into: &mut [usize]) {
-    for place in into {
-        *place = address;
-        if fp <= sp || fp < stack.start || fp.saturating_add(16) > stack.end || !fp.is_multiple_of(8) {
-            return;
-        }
-        let frame = fp as *const usize;
-        // SAFETY: within the part of the thread's stack that is in use, by the check above.
-        let next = unsafe { frame.read() };
-        // SAFETY: as above.
-        address = unsafe { frame.wrapping_add(1).read() };
-        if next <= fp {
-            return;
-        }
-        fp = next;
-    }
+pub fn walk(address: usize, sp: usize, fp: usize, stack: &Range<usize>, into: &mut [usize]) {
+    into.iter_mut().zip(frames(address, sp, fp, stack)).for_each(|(place, address)| *place = address);
 }
 
 /// The calling thread was stopped by a signal at `ip`, in a module, with these stack and frame pointers: where [`return_addresses`] begins from
@@ -144,15 +163,12 @@ pub fn at_fault(ip: usize, sp: usize, fp: usize) {
         FAULT.set(Some(Fault { ip, sp, fp }));
         return;
     }
-    let room = stack().is_some_and(|stack| stack.contains(&sp) && sp + 8 <= stack.end);
-    if room && sp.is_multiple_of(8) {
-        // SAFETY: a word of the calling thread's own stack, inside the part in use.
-        let ip = unsafe { (sp as *const usize).read() };
+    if let Some(ip) = stack().and_then(|stack| InUse::above(sp, &stack)?.word(sp)) {
         FAULT.set(Some(Fault { ip, sp, fp }));
     }
 }
 
-/// Where the calling thread's module called the host last, for a thread that is inside driver code and whose own data cannot be trusted any
+/// Returns the address behind the last call of the calling thread's module into the host, for a thread that is inside driver code and whose own data cannot be trusted any
 /// more; 0 when it has not.
 pub fn last_call() -> usize {
     let sp: usize;

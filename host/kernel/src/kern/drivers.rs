@@ -20,11 +20,11 @@ use crate::board::{log, report};
 /// A registered driver.
 #[derive(Debug)]
 pub struct Driver {
-    /// Its name: that of its module.
+    /// The name: that of its module.
     pub name: String,
-    /// Its major number.
+    /// The major number.
     pub major: u32,
-    /// Its description in the linkage (`drv_linkinfo`).
+    /// The description in the linkage (`drv_linkinfo`).
     pub description: String,
     ops: usize,
     linkage: usize,
@@ -161,6 +161,57 @@ pub fn unregister(linkage: usize) -> bool {
     true
 }
 
+/// Why a node is not attached.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The driver has no `dev_ops`, or they cannot be read.
+    #[error("{0} has no dev_ops")]
+    NoOperations(String),
+    /// probe(9E) found no device.
+    #[error("{driver} instance {instance}: probe(9E) found no device")]
+    NoDevice {
+        /// The driver.
+        driver: String,
+        /// The node's instance.
+        instance: i32,
+    },
+    /// The driver has no attach(9E).
+    #[error("{0} has no attach(9E)")]
+    NoAttach(String),
+    /// attach(9E) failed.
+    #[error("{driver} instance {instance}: attach(9E) failed")]
+    Failed {
+        /// The driver.
+        driver: String,
+        /// The node's instance.
+        instance: i32,
+    },
+}
+
+/// Why a node is still attached.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    /// The driver has no detach(9E).
+    #[error("{0} has no detach(9E)")]
+    NoDetach(String),
+    /// A suspended device cannot be resumed first.
+    #[error("{driver} instance {instance}: attach(9E) refused to resume it")]
+    NotResumed {
+        /// The driver.
+        driver: String,
+        /// The node's instance.
+        instance: i32,
+    },
+    /// detach(9E) refused.
+    #[error("{driver} instance {instance}: detach(9E) refused")]
+    Refused {
+        /// The driver.
+        driver: String,
+        /// The node's instance.
+        instance: i32,
+    },
+}
+
 impl Driver {
     /// Returns the address of its `dev_ops`.
     pub fn ops_address(&self) -> usize {
@@ -196,20 +247,21 @@ impl Driver {
     /// probe(9E) and attach(9E) of one node.
     ///
     /// # Errors
-    /// Why it is not attached.
-    pub fn attach(&self, node: &'static Node) -> Result<(), String> {
+    /// See [`AttachError`].
+    pub fn attach(&self, node: &'static Node) -> Result<(), AttachError> {
         let instance = node.instance();
-        let ops = self.ops().ok_or_else(|| format!("{} has no dev_ops", self.name))?;
+        let driver = || self.name.clone();
+        let ops = self.ops().ok_or_else(|| AttachError::NoOperations(driver()))?;
         let prompt = || {
             if let Some(probe) = ops.devo_probe.filter(|f| !is_nulldev(*f as usize)) {
                 // SAFETY: the driver's entry point with a node of its own, as probe(9E) says.
                 let found = self.call("probe", || unsafe { probe(node.dip()) });
                 if !matches!(found, Ok(ddi_sys::DDI_PROBE_SUCCESS | ddi_sys::DDI_PROBE_DONTCARE)) {
-                    return Err(format!("{} instance {instance}: probe(9E) found no device", self.name));
+                    return Err(AttachError::NoDevice { driver: driver(), instance });
                 }
             }
             let Some(attach) = ops.devo_attach else {
-                return Err(format!("{} has no attach(9E)", self.name));
+                return Err(AttachError::NoAttach(driver()));
             };
             // Set before, because attach may create minor nodes that are opened at once.
             node.set_attached(Attached::Soon);
@@ -226,7 +278,7 @@ impl Driver {
             node.remove_minors(None);
             node.driver_properties.lock().clear();
             node.set_private(0);
-            Err(format!("{} instance {instance}: attach(9E) failed", self.name))
+            Err(AttachError::Failed { driver: driver(), instance })
         };
         thread::in_context(Context::Kernel, || entry::prompt(prompt))
     }
@@ -234,14 +286,14 @@ impl Driver {
     /// detach(9E) of one node; in check mode says what it left behind.
     ///
     /// # Errors
-    /// Why it is still attached.
-    pub fn detach(&self, node: &'static Node) -> Result<(), String> {
+    /// See [`DetachError`]: it is still attached.
+    pub fn detach(&self, node: &'static Node) -> Result<(), DetachError> {
         let instance = node.instance();
         let Some(detach) = self.ops().and_then(|ops| ops.devo_detach) else {
-            return Err(format!("{} has no detach(9E)", self.name));
+            return Err(DetachError::NoDetach(self.name.clone()));
         };
         if !suspend::wake(self, node) {
-            return Err(format!("{} instance {instance}: attach(9E) refused to resume it", self.name));
+            return Err(DetachError::NotResumed { driver: self.name.clone(), instance });
         }
         let prompt = || {
             // SAFETY: the driver's entry point with a node of its own that is attached.
@@ -249,7 +301,7 @@ impl Driver {
         };
         let result = thread::in_context(Context::Kernel, || entry::prompt(prompt));
         if result != Ok(ddi_sys::DDI_SUCCESS) {
-            return Err(format!("{} instance {instance}: detach(9E) refused", self.name));
+            return Err(DetachError::Refused { driver: self.name.clone(), instance });
         }
         node.set_attached(Attached::No);
         for left in keepers::all().iter().flat_map(|keeper| keeper.detached(node)) {
@@ -287,8 +339,8 @@ impl Driver {
     /// Detaches every node, last first.
     ///
     /// # Errors
-    /// Why one is still attached.
-    pub fn detach_all(&self) -> Result<(), String> {
+    /// See [`DetachError`]: one is still attached.
+    pub fn detach_all(&self) -> Result<(), DetachError> {
         for node in nodes::of_driver(&self.name).into_iter().rev().filter(|n| n.attached()) {
             self.detach(node)?;
         }
@@ -296,7 +348,7 @@ impl Driver {
     }
 }
 
-/// Is it the address of nulldev, directly or as a module sees it?
+/// Returns whether an address is that of nulldev, directly or as a module sees it.
 fn is_nulldev(address: usize) -> bool {
     super::symbols::is(address, "nulldev")
 }

@@ -3,8 +3,7 @@
 use std::ffi::c_int;
 
 use ddi_process::Errno;
-
-const EIO: c_int = 5;
+use ddi_sys::EIO;
 
 /// illumos's number for a Linux errno.
 pub fn illumos_errno(linux: i32) -> c_int {

@@ -7,55 +7,126 @@
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::Mutex;
 
 use super::trace::Trace;
 use crate::board::report::Earlier;
 
 /// One live buffer.
-#[derive(Clone, Debug)]
+///
+/// # Invariants
+/// The address, the key in the book, was allocated with `layout`, or lies in `guarded`. Whoever takes the buffer out of the book frees it.
+#[derive(Debug)]
 struct Buffer {
     size: usize,
     layout: Layout,
-    /// Start of the mapping, in check mode.
-    guarded: Option<Guarded>,
-    /// Who allocated it, in check mode.
+    /// The mapping, in check mode.
+    guarded: Option<Mapping>,
+    /// Stack of the allocation, in check mode.
     allocated: Trace,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Guarded {
+/// A mapping of a buffer in check mode: its pages, and one behind them that cannot be touched.
+///
+/// # Invariants
+/// `[base, base + len)` is a mapping of this module's own, of whole pages, until this is dropped. Besides the buffer in it, which is the driver's until it is freed,
+/// nobody uses its bytes.
+#[derive(Debug)]
+struct Mapping {
     base: usize,
     len: usize,
+}
+
+impl Mapping {
+    /// Returns a new one with room for `bytes` bytes before the guard page, or None.
+    fn new(bytes: usize) -> Option<Self> {
+        let len = bytes.next_multiple_of(PAGE) + PAGE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new anonymous mapping wherever there is room.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return None;
+        }
+        let new = Mapping { base: base as usize, len };
+        new.forbid(new.end()..new.base + len);
+        Some(new)
+    }
+
+    /// Returns the end of the bytes that can be touched.
+    fn end(&self) -> usize {
+        self.base + self.len - PAGE
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        (self.base..self.base + self.len).contains(&address)
+    }
+
+    /// Makes accesses to whole pages of it fault.
+    fn forbid(&self, pages: Range<usize>) {
+        assert!(self.base <= pages.start && pages.end <= self.base + self.len);
+        // SAFETY: pages of this mapping, by the check; nobody uses them, or a use is to fault.
+        unsafe { libc::mprotect(pages.start as *mut _, pages.len(), libc::PROT_NONE) };
+    }
+
+    /// Stores a byte everywhere in a range of it that can be touched.
+    fn fill(&self, bytes: Range<usize>, with: u8) {
+        assert!(self.base <= bytes.start && bytes.end <= self.end());
+        // SAFETY: bytes of this mapping that can be touched, by the check.
+        unsafe { (bytes.start as *mut u8).write_bytes(with, bytes.len()) };
+    }
+
+    /// Returns a copy of a range of it that can be touched.
+    fn copy(&self, bytes: Range<usize>) -> Vec<u8> {
+        assert!(self.base <= bytes.start && bytes.end <= self.end());
+        // SAFETY: bytes of this mapping that can be touched, by the check; they are zeros or were written.
+        unsafe { std::slice::from_raw_parts(bytes.start as *const u8, bytes.len()) }.to_vec()
+    }
+
+    /// Makes every access fault, and gives the memory back.
+    fn retire(&self) {
+        self.forbid(self.base..self.base + self.len);
+        // SAFETY: pages of this mapping that nobody can touch any more.
+        unsafe { libc::madvise(self.base as *mut _, self.len, libc::MADV_DONTNEED) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: a mapping of this module's own that nothing refers to any more.
+        unsafe { libc::munmap(self.base as *mut _, self.len) };
+        GUARDED.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A buffer that was freed, in check mode.
 #[derive(Clone, Debug)]
 pub struct Freed {
-    base: usize,
-    len: usize,
     /// Address and size that the driver knew.
     pub start: usize,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: usize,
-    /// Who allocated it.
+    /// Stack of the allocation.
     pub allocated: Trace,
-    /// Who freed it.
+    /// Stack of the free.
     pub freed: Trace,
 }
 
 const SHARDS: usize = 16;
-const PAGE: usize = 4096;
+const PAGE: usize = PAGE_SIZE as usize;
 /// Freed buffers kept unmapped in check mode.
 const KEPT: usize = 4096;
 /// Guarded buffers at once; beyond, buffers have no pages of their own (the number of mappings is limited).
 const MAX_GUARDED: usize = 8192;
 
 static BOOK: LazyLock<[Mutex<HashMap<usize, Buffer>>; SHARDS]> = LazyLock::new(Default::default);
-static FREED: Mutex<VecDeque<Freed>> = Mutex::new(VecDeque::new());
+/// The last buffers that were freed, and their mappings, which are kept so that a use faults.
+static FREED: Mutex<VecDeque<(Mapping, Freed)>> = Mutex::new(VecDeque::new());
 static CHECK: AtomicBool = AtomicBool::new(false);
 static GUARDED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
@@ -68,7 +139,7 @@ fn shard(address: usize) -> &'static Mutex<HashMap<usize, Buffer>> {
     &BOOK[(address >> 6) % SHARDS]
 }
 
-/// What is wrong with a free.
+/// Error of a free.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FreeError {
     /// Not the address of a live buffer.
@@ -81,23 +152,23 @@ pub enum FreeError {
         allocated: usize,
         /// Bytes given to the free.
         freed: usize,
-        /// Who allocated it.
+        /// Stack of the allocation.
         allocator: Box<Trace>,
     },
     /// Written behind its end.
     #[error("a buffer of {size} bytes was written {where_}, at byte {at}", where_ = if *.at < 0 { "before its start" } else { "behind its end" })]
     Overrun {
-        /// Its size.
+        /// The size.
         size: usize,
         /// The byte next to it that is not as it was.
         at: isize,
-        /// Who allocated it.
+        /// Stack of the allocation.
         allocator: Box<Trace>,
     },
 }
 
 impl FreeError {
-    /// What happened to the buffer before.
+    /// Returns the earlier events of the buffer.
     pub fn earlier(&self) -> Vec<Earlier> {
         match self {
             FreeError::Unknown(_, earlier) => earlier.clone(),
@@ -109,7 +180,7 @@ impl FreeError {
 }
 
 impl Freed {
-    /// Who freed it, and who had allocated it.
+    /// Returns the stacks of the free and of the allocation.
     pub fn earlier(&self) -> Vec<Earlier> {
         vec![Earlier::new("freed", self.freed.frames()), Earlier::new("allocated", self.allocated.frames())]
     }
@@ -121,8 +192,9 @@ pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
         return allocate_guarded(size, align, zeroed);
     }
     let Ok(layout) = Layout::from_size_align(size, align) else { return std::ptr::null_mut() };
+    let allocator = if zeroed { alloc_zeroed } else { alloc };
     // SAFETY: the layout's size is not 0 (the callers see to it).
-    let address = if zeroed { unsafe { alloc_zeroed(layout) } } else { unsafe { alloc(layout) } };
+    let address = unsafe { allocator(layout) };
     if !address.is_null() {
         let buffer = Buffer { size, layout, guarded: None, allocated: here() };
         shard(address as usize).lock().insert(address as usize, buffer);
@@ -130,12 +202,12 @@ pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     address
 }
 
-/// Who allocates, in check mode.
+/// Returns the stack of the caller, in check mode.
 fn here() -> Trace {
     if checking() { Trace::here() } else { Trace::default() }
 }
 
-/// Is the check mode on?
+/// Returns whether the check mode is on.
 pub fn checking() -> bool {
     CHECK.load(Ordering::Relaxed)
 }
@@ -149,40 +221,23 @@ pub fn alignment(size: usize) -> usize {
     }
 }
 
-fn map(len: usize) -> Option<usize> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new anonymous mapping wherever there is room.
-    let base =
-        unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    (base != libc::MAP_FAILED).then_some(base as usize)
-}
-
 fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    // Whole pages, then one that cannot be touched; the buffer ends as near to that as its alignment allows.
-    let pages = size.next_multiple_of(PAGE);
-    let len = pages + PAGE;
-    let Some(base) = map(len) else { return std::ptr::null_mut() };
-    // SAFETY: the last page of the mapping just made.
-    unsafe { libc::mprotect((base + pages) as *mut _, PAGE, libc::PROT_NONE) };
-    let start = (base + pages - size) & !(align - 1);
-    let address = start as *mut u8;
-    if !zeroed {
-        // SAFETY: within the mapping.
-        unsafe { address.write_bytes(0xca, size) };
-    }
-    let gap = base + pages - start - size;
-    // SAFETY: the bytes between the buffer and the guard page.
-    unsafe { address.wrapping_add(size).write_bytes(RED, gap) };
-    // SAFETY: the bytes between the mapping's start and the buffer.
-    unsafe { (base as *mut u8).write_bytes(RED, start - base) };
+    let Some(mapping) = Mapping::new(size) else { return std::ptr::null_mut() };
     GUARDED.fetch_add(1, Ordering::Relaxed);
+    // The buffer ends as near to the guard page as its alignment allows.
+    let start = (mapping.end() - size) & !(align - 1);
+    if !zeroed {
+        mapping.fill(start..start + size, 0xca);
+    }
+    mapping.fill(start + size..mapping.end(), RED);
+    mapping.fill(mapping.base..start, RED);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
-    let buffer = Buffer { size, layout, guarded: Some(Guarded { base, len }), allocated: here() };
+    let buffer = Buffer { size, layout, guarded: Some(mapping), allocated: here() };
     shard(start).lock().insert(start, buffer);
-    address
+    start as *mut u8
 }
 
-/// What fills the red zone.
+/// Byte that fills the red zone.
 const RED: u8 = 0xbb;
 
 /// Frees a buffer.
@@ -210,38 +265,20 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
     }
     let buffer = book.remove(&start).expect("it is there");
     drop(book);
-    let Some(guard) = buffer.guarded else {
-        // SAFETY: allocated with this layout, and out of the book now, so freed once.
+    let Some(mapping) = buffer.guarded else {
+        // SAFETY: the invariant: allocated with this layout, and out of the book now, so freed once.
         unsafe { dealloc(address, buffer.layout) };
         return Ok(());
     };
-    let gap = guard.base + guard.len - PAGE - start - size;
-    // SAFETY: the bytes between the buffer and its guard page.
-    let red = unsafe { std::slice::from_raw_parts(address.wrapping_add(size), gap) };
-    let behind = red.iter().position(|&b| b != RED).map(|at| (size + at) as isize);
-    // SAFETY: the bytes between the mapping's start and the buffer.
-    let red = unsafe { std::slice::from_raw_parts(guard.base as *const u8, start - guard.base) };
-    let before = red.iter().rev().position(|&b| b != RED).map(|at| -1 - at as isize);
-    let overrun = before.or(behind);
-    // SAFETY: the buffer's own pages; nobody may use them any more.
-    unsafe { libc::mprotect(guard.base as *mut _, guard.len, libc::PROT_NONE) };
-    // SAFETY: as above; gives the memory itself back.
-    unsafe { libc::madvise(guard.base as *mut _, guard.len, libc::MADV_DONTNEED) };
+    let behind = mapping.copy(start + size..mapping.end()).iter().position(|&b| b != RED);
+    let before = mapping.copy(mapping.base..start).iter().rev().position(|&b| b != RED);
+    let overrun = before.map(|at| -1 - at as isize).or(behind.map(|at| (size + at) as isize));
+    mapping.retire();
+    let freed = Freed { start, size, allocated: buffer.allocated, freed: Trace::here() };
     let mut kept = FREED.lock();
-    kept.push_back(Freed {
-        base: guard.base,
-        len: guard.len,
-        start,
-        size,
-        allocated: buffer.allocated,
-        freed: Trace::here(),
-    });
-    if kept.len() > KEPT
-        && let Some(old) = kept.pop_front()
-    {
-        // SAFETY: a mapping of this module's own that nothing refers to any more.
-        unsafe { libc::munmap(old.base as *mut _, old.len) };
-        GUARDED.fetch_sub(1, Ordering::Relaxed);
+    kept.push_back((mapping, freed));
+    if kept.len() > KEPT {
+        kept.pop_front();
     }
     drop(kept);
     overrun.map_or(Ok(()), |at| Err(FreeError::Overrun { size, at, allocator: Box::new(buffer.allocated) }))
@@ -249,7 +286,8 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
 
 /// The freed buffer in whose pages `address` lies, in check mode.
 pub fn freed_at(address: usize) -> Option<Freed> {
-    FREED.try_lock()?.iter().rev().find(|f| (f.base..f.base + f.len).contains(&address)).cloned()
+    let kept = FREED.try_lock()?;
+    kept.iter().rev().find(|(mapping, _)| mapping.contains(address)).map(|(_, freed)| freed.clone())
 }
 
 /// The live buffer in whose guard page `address` lies, in check mode: its size, the offset in it, and who allocated it.
@@ -257,19 +295,18 @@ pub fn overrun_at(address: usize) -> Option<(usize, usize, Trace)> {
     BOOK.iter().find_map(|shard| {
         let book = shard.try_lock()?;
         book.iter().find_map(|(&start, buffer)| {
-            let guard = buffer.guarded?;
-            let inside = (guard.base..guard.base + guard.len).contains(&address);
+            let inside = buffer.guarded.as_ref()?.contains(address);
             inside.then(|| (buffer.size, address - start, buffer.allocated))
         })
     })
 }
 
-/// Is it the address of a live buffer, and of how many bytes?
+/// Returns the bytes of the live buffer at an address; None if there is none.
 pub fn size_of(address: usize) -> Option<usize> {
     shard(address).lock().get(&address).map(|b| b.size)
 }
 
-/// What is allocated now: buffers and bytes.
+/// Returns the number of allocated buffers, and their bytes.
 pub fn in_use() -> (usize, usize) {
     BOOK.iter().fold((0, 0), |(count, bytes), shard| {
         let book = shard.lock();

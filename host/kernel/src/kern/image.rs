@@ -13,11 +13,13 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
+///
+/// # Invariants
+/// The bytes are written word by word through raw pointers, by the host and by drivers; nobody has a reference to them, and the host reads none.
 #[repr(C, align(64))]
 pub struct Image<const LEN: usize>(UnsafeCell<[u8; LEN]>);
 
-// SAFETY: the bytes are only accessed through raw pointers with volatile word-sized stores; a torn read is the driver's
-// affair, exactly as with the kernel's own structures.
+// SAFETY: the invariant: volatile stores of words; a torn read is the driver's affair, exactly as with the kernel's own structures.
 unsafe impl<const LEN: usize> Sync for Image<LEN> {}
 
 impl<const LEN: usize> Image<LEN> {
@@ -40,7 +42,7 @@ impl<const LEN: usize> Image<LEN> {
         unsafe { &*(address as *const Self) }
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn address(&self) -> usize {
         self.0.get() as usize
     }
@@ -48,18 +50,16 @@ impl<const LEN: usize> Image<LEN> {
     /// Stores a pointer-sized word.
     pub fn set(&self, offset: usize, value: usize) {
         assert!(offset.is_multiple_of(8) && offset + 8 <= LEN);
-        // SAFETY: within the image and aligned, by the assertion.
-        let at = unsafe { self.0.get().cast::<u8>().add(offset) };
-        // SAFETY: as above; the memory is ours and nobody holds a Rust reference into it.
+        let at = self.0.get().cast::<u8>().wrapping_add(offset);
+        // SAFETY: within the image and aligned, by the assertion; by the invariant nobody has a reference to it.
         unsafe { at.cast::<usize>().write_volatile(value) };
     }
 
     /// Stores a 32-bit word.
     pub fn set32(&self, offset: usize, value: u32) {
         assert!(offset.is_multiple_of(4) && offset + 4 <= LEN);
-        // SAFETY: within the image and aligned, by the assertion.
-        let at = unsafe { self.0.get().cast::<u8>().add(offset) };
-        // SAFETY: as above.
+        let at = self.0.get().cast::<u8>().wrapping_add(offset);
+        // SAFETY: as in `set`.
         unsafe { at.cast::<u32>().write_volatile(value) };
     }
 }
@@ -125,14 +125,19 @@ pub enum Model {
     Lp64 = 0x0020_0000,
 }
 
-impl std::str::FromStr for Model {
-    type Err = String;
+/// A data model that there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown data model: {0} (use lp64 or ilp32)")]
+pub struct UnknownModel(String);
 
-    fn from_str(s: &str) -> Result<Self, String> {
+impl std::str::FromStr for Model {
+    type Err = UnknownModel;
+
+    fn from_str(s: &str) -> Result<Self, UnknownModel> {
         match s {
             "lp64" => Ok(Model::Lp64),
             "ilp32" => Ok(Model::Ilp32),
-            _ => Err(format!("unknown data model: {s} (use lp64 or ilp32)")),
+            _ => Err(UnknownModel(s.to_owned())),
         }
     }
 }
@@ -149,10 +154,10 @@ pub fn model() -> Model {
     if ILP32.load(Ordering::Relaxed) { Model::Ilp32 } else { Model::Lp64 }
 }
 
-/// Where the addresses of 64-bit processes end.
+/// End of the addresses of 64-bit processes.
 pub const USER_LIMIT: usize = 0x7fff_c000_0000;
 
-/// Where the processes' addresses end.
+/// Returns the end of the processes' addresses.
 fn user_limit() -> usize {
     match model() {
         Model::Ilp32 => 0xfeff_f000,
@@ -191,7 +196,7 @@ impl ThreadImage {
         image
     }
 
-    /// What `%gs` points to.
+    /// Returns the address that `%gs` has.
     pub fn cpu(&self) -> usize {
         self.cpu.address()
     }

@@ -1,4 +1,4 @@
-//! What groups of DDI functions keep for an instance between its attach(9E) and its detach(9E), and what a driver has left of it.
+//! State that groups of DDI functions keep for an instance between its attach(9E) and its detach(9E), and what a driver has left of it.
 //!
 //! Each group that keeps something adds a [`Keeper`] when the machine starts. Locking: the list has a lock of its own, which is not held while a keeper is called.
 
@@ -9,7 +9,7 @@ use super::nodes::Node;
 /// Something that a driver has left: "its soft state, item 3", and the manual page that says how to free it.
 #[derive(Debug)]
 pub struct Leftover {
-    /// What it is.
+    /// Description for the report.
     pub what: String,
     /// The manual page.
     pub page: &'static str,
@@ -19,9 +19,9 @@ pub struct Leftover {
 pub trait Keeper: Sync {
     /// The instance's attach(9E) is about to run, on the calling thread.
     fn attaching(&self, _node: &'static Node) {}
-    /// Its attach(9E) has returned, on the calling thread.
+    /// Called when attach(9E) of an instance has returned, on the same thread.
     fn attached(&self, _node: &'static Node, _success: bool) {}
-    /// Its detach(9E) has succeeded: forgets it. Returns what the driver has left.
+    /// Forgets an instance whose detach(9E) has succeeded. Returns what the driver has left.
     fn detached(&self, _node: &'static Node) -> Vec<Leftover> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! What may still call a driver's code, or runs it: timeouts, periodic callbacks, task queues, threads, soft interrupts, event handlers. All of it has to be gone
+//! Callers of driver code that may outlive a driver: timeouts, periodic callbacks, task queues, threads, soft interrupts, event handlers. All of them have to be gone
 //! when the driver is unloaded.
 //!
 //! Each is kept by whoever will end it as a [`Left`], which takes itself out of the list. Locking: one mutex, a leaf.
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::trace::Trace;
 use crate::board::report::{self, Earlier};
 
-/// What it is, and the manual page that says how to end it.
+/// Kind of caller; each has the manual page that says how to end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// timeout(9F).
@@ -74,7 +74,7 @@ impl Drop for Left {
 }
 
 impl Entry {
-    /// What it is, with the name of the driver's function.
+    /// Returns a description, with the name of the driver's function.
     fn text(&self) -> String {
         let mut what = self.kind.text().0.to_owned();
         if let Some(name) = ddi_krtld::symbolize(self.code) {
@@ -96,7 +96,7 @@ pub fn report(belongs: impl Fn(usize) -> bool) {
     }
 }
 
-/// What can still call drivers' code, and where each was made: why a driver may refuse to be unloaded.
+/// Returns the callers that are left, and where each was made: reasons for a driver to refuse to be unloaded.
 pub fn pending() -> Vec<Earlier> {
     ALL.lock().values().map(|entry| Earlier::new(&entry.text(), entry.made.frames())).collect()
 }

@@ -30,7 +30,7 @@ const WRITER_WAITS: u64 = 1 << 30;
 const READERS: u64 = WRITER_WAITS - 1;
 /// Mutex: the owner's thread number.
 const OWNER: u64 = PARKED - 1;
-/// What a mutex was initialised as; the high half of its word.
+/// Kind of a mutex; the high half of its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum MutexKind {
@@ -50,7 +50,7 @@ fn kind_of(word: u64) -> Option<MutexKind> {
         .find(|&kind| kind as u32 == (word >> 32) as u32)
 }
 
-/// What is wrong with a use of a lock; the caller decides what to do about it.
+/// Misuse of a lock; the caller reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misuse {
     /// The calling thread has it already.
@@ -65,7 +65,7 @@ pub enum Misuse {
     /// Destroyed while somebody has it.
     #[error("it is held")]
     Held,
-    /// Its word holds no state that this kernel writes.
+    /// The word holds no state that this kernel writes.
     #[error("it was never initialised, or its memory was overwritten")]
     Garbage,
 }
@@ -74,15 +74,17 @@ fn key(word: &AtomicU64) -> usize {
     std::ptr::from_ref(word) as usize
 }
 
+// Invariants of parking, for all the unsafe code here and in `super::parking`: a key is an address in a driver's memory, and only these two modules park on such
+// keys, all with tokens of this module; closures that are called while a queue is locked do not panic and do not park.
+
 /// Parks on `key` while `still` holds.
 fn park_on(key: usize, still: impl FnOnce() -> bool) {
-    // SAFETY: the key is the address of a lock's word, and this module is the only one that parks on driver addresses;
-    // the closures do not panic and do not park.
+    // SAFETY: the invariants of parking.
     unsafe { park(key, still, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, None) };
 }
 
 fn wake_all(key: usize) {
-    // SAFETY: as in `park_on`.
+    // SAFETY: the invariants of parking.
     unsafe { unpark_all(key, DEFAULT_UNPARK_TOKEN) };
 }
 
@@ -182,7 +184,7 @@ pub fn mutex_exit(word: &AtomicU64) -> Result<(), Misuse> {
             }
             continue;
         }
-        // SAFETY: as in `park_on`. The callback stores the word while the queue of this address is locked, before any
+        // SAFETY: the invariants of parking. The callback stores the word while the queue of this address is locked, before any
         // other thread can find the mutex free.
         unsafe {
             unpark_one(key(word), |result| {
@@ -195,7 +197,7 @@ pub fn mutex_exit(word: &AtomicU64) -> Result<(), Misuse> {
     }
 }
 
-/// Does the calling thread own the mutex?
+/// Returns whether the calling thread owns the mutex.
 pub fn mutex_owned(word: &AtomicU64) -> bool {
     word.load(Relaxed) & OWNER == u64::from(thread::id())
 }
@@ -331,7 +333,7 @@ pub fn rw_tryupgrade(word: &AtomicU64) -> bool {
     }
 }
 
-/// How many readers hold it, and the writer's thread number.
+/// Returns the number of readers that hold it, and the writer's thread number.
 pub fn rw_holders(word: &AtomicU64) -> (u32, u32) {
     let now = word.load(Relaxed);
     ((now & READERS) as u32, (now >> 32) as u32)
@@ -379,7 +381,7 @@ pub fn sema_v(word: &AtomicU64) {
         let now = word.load(Relaxed);
         if word.compare_exchange_weak(now, now + 1, Release, Relaxed).is_ok() {
             if now >> 32 != 0 {
-                // SAFETY: as in `park_on`.
+                // SAFETY: the invariants of parking.
                 unsafe { unpark_one(key(word), |_| DEFAULT_UNPARK_TOKEN) };
             }
             return;
@@ -460,8 +462,7 @@ fn sleep(
             signals.asleep();
         }
     };
-    // SAFETY: the key is an address in the driver's memory on which only this module parks; no closure panics or parks
-    // (mutex_exit unparks another address, which `park` allows in `before_sleep`).
+    // SAFETY: the invariants of parking; mutex_exit unparks another address, which `park` allows in `before_sleep`.
     let result = unsafe { park(key, validate, before, |_, _| {}, token, deadline) };
     drop(blocked);
     if let Some(signals) = &signals {
@@ -479,7 +480,7 @@ fn sleep(
 
 /// cv_signal.
 pub fn cv_signal(cv: usize) {
-    // SAFETY: as in `sleep`.
+    // SAFETY: the invariants of parking.
     unsafe { unpark_one(cv, |_| DEFAULT_UNPARK_TOKEN) };
 }
 

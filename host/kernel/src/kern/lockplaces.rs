@@ -1,6 +1,6 @@
-//! What is known of a driver's locks by their addresses: their names, and where they were made, entered and destroyed.
+//! Names of a driver's locks, and where they were initialised, entered and destroyed, by address.
 //!
-//! Where locks are made is remembered of modules always, of a driver that is linked in in check mode only, as unwinding its stack takes time; the other places in
+//! The place of initialisation is always recorded for modules, and in check mode for a linked-in driver, because unwinding its stack takes time; the other places in
 //! check mode only. Locking: leaf mutexes.
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl<T: Clone> Table<T> {
     }
 }
 
-/// Where something happened to locks; kept in check mode.
+/// Places of one kind of event, by lock; recorded in check mode.
 pub struct Places(Table<Trace>);
 
 impl Places {
@@ -53,7 +53,7 @@ impl Places {
         }
     }
 
-    /// Where it happened to this lock.
+    /// Returns the place of the event for this lock.
     pub fn get(&self, address: usize) -> Option<Trace> {
         self.0.get(address)
     }
@@ -66,11 +66,11 @@ impl Places {
     }
 }
 
-/// Where the mutexes that are held were entered.
+/// Places where the mutexes that are held were entered.
 pub static ENTERED: Places = Places(Table::new());
-/// Where mutexes were destroyed.
+/// Places where mutexes were destroyed.
 pub static DESTROYED: Places = Places(Table::new());
-/// What locks were named when they were made, and where that was.
+/// Names of locks, and the places of their initialisation.
 static MADE: Table<(String, Trace)> = Table::new();
 
 /// The calling driver makes a lock. `name` is what it says, mostly nothing.

@@ -9,6 +9,7 @@ pub mod cred;
 pub mod drivers;
 pub mod entry;
 pub mod errno;
+pub mod fields;
 pub mod heap;
 pub mod held;
 pub mod image;

@@ -32,13 +32,13 @@ impl RegisterSet {
 /// A minor node: what a process opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Minor {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its minor number.
+    /// The minor number.
     pub minor: u32,
     /// A block rather than a character device.
     pub block: bool,
-    /// Its type, such as `ddi_pseudo`.
+    /// The type, such as `ddi_pseudo`.
     pub node_type: String,
     /// Permission bits, when the driver gave any.
     pub mode: Option<u32>,
@@ -53,7 +53,7 @@ pub type Hardware = &'static (dyn Any + Send + Sync);
 pub enum Attached {
     /// No.
     No,
-    /// Its attach(9E) runs: what it has made may be used already, and goes if it fails.
+    /// In attach(9E): its minor nodes may be used already, and are removed if it fails.
     Soon,
     /// Yes.
     Yes,
@@ -80,20 +80,20 @@ pub struct Node {
     state: AtomicI32,
 }
 
-/// What a new node is to be.
+/// Description of a new node.
 #[derive(Clone, Default)]
 pub struct NewNode {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The driver that is bound to it; empty when there is none.
     pub driver: String,
     /// The name by which it was bound, when that is not the node's name.
     pub binding: Option<String>,
-    /// Its instance number.
+    /// The instance number.
     pub instance: i32,
-    /// Its unit address, the part behind `@`.
+    /// The unit address, the part behind `@`.
     pub unit: String,
-    /// Its register sets.
+    /// The register sets.
     pub registers: Vec<RegisterSet>,
     /// Properties.
     pub properties: Vec<Property>,
@@ -214,7 +214,7 @@ pub fn children(of: &Node) -> Vec<&'static Node> {
 }
 
 impl Node {
-    /// What drivers know it by.
+    /// Returns the `dev_info_t` pointer of the node.
     pub fn dip(&self) -> *mut dev_info_t {
         std::ptr::from_ref(self).cast_mut().cast()
     }
@@ -293,12 +293,12 @@ impl Node {
         self.private.store(value, Ordering::Release);
     }
 
-    /// Is an instance of the driver attached, or about to be?
+    /// Returns whether an instance of the driver is attached, or in attach(9E).
     pub fn attached(&self) -> bool {
         self.attached.load(Ordering::Acquire) != Attached::No as u8
     }
 
-    /// Has attach(9E) succeeded?
+    /// Returns whether attach(9E) has succeeded.
     pub fn settled(&self) -> bool {
         self.attached.load(Ordering::Acquire) == Attached::Yes as u8
     }

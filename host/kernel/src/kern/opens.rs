@@ -11,7 +11,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use ddi_sys::{OTYP_CHR, OTYP_LYR, cred_t};
+use ddi_sys::{EIO, ENXIO, OTYP_CHR, OTYP_LYR, cred_t};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::board::log;
@@ -19,9 +19,6 @@ use crate::kern::cred::Cred;
 use crate::kern::drivers::{self, Driver};
 use crate::kern::nodes::{self, Node};
 use crate::kern::thread;
-
-const ENXIO: c_int = 6;
-const EIO: c_int = 5;
 
 /// An open of a device by a process.
 pub(crate) struct Open {
@@ -31,9 +28,9 @@ pub(crate) struct Open {
     pub dev: u64,
     /// `OTYP_CHR` or `OTYP_BLK`.
     pub otyp: c_int,
-    /// How it was opened, as drivers see it.
+    /// Flags of the open, as drivers see them.
     pub flags: c_int,
-    /// Who opened it.
+    /// Credential of the process that opened it.
     pub cred: Box<Cred>,
 }
 

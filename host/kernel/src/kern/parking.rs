@@ -17,6 +17,6 @@ pub fn nudge(key: usize, id: u32) {
 
 fn wake_one(key: usize, id: u32, how: UnparkToken) {
     let filter = |token: ParkToken| if token.0 == id as usize { FilterOp::Unpark } else { FilterOp::Skip };
-    // SAFETY: the key is an address in the driver's memory on which only `super::lock` parks; the closures do not panic or park.
+    // SAFETY: the invariants of parking, which `super::lock` states.
     unsafe { unpark_filter(key, filter, |_| how) };
 }

@@ -55,7 +55,7 @@ pub fn read<T: Plain>(address: usize) -> Option<T> {
 
 /// Copies the string at an address, without its NUL, at most `most` bytes. Returns None if it runs into what is no memory.
 pub fn string(address: usize, most: usize) -> Option<Vec<u8>> {
-    const PAGE: usize = 4096;
+    const PAGE: usize = ddi_process::physmem::PAGE_SIZE as usize;
     let mut text = Vec::new();
     while text.len() < most {
         let at = address.checked_add(text.len())?;

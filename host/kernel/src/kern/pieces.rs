@@ -6,11 +6,11 @@ use ddi_sys::ddi_dma_attr_t;
 /// Part of a binding that a device can take at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Its first cookie and how many there are.
+    /// The first cookie and how many there are.
     pub first: usize,
     /// See `first`.
     pub count: usize,
-    /// Where in the binding it begins, and its bytes.
+    /// Offset in the binding, and length, in bytes.
     pub offset: u64,
     /// See `offset`.
     pub len: u64,
@@ -84,7 +84,7 @@ pub fn windows(cookies: &mut Vec<(u64, u64)>, attributes: &ddi_dma_attr_t) -> Op
     Some(all)
 }
 
-/// What of attributes no device can mean.
+/// Returns whether no device can have these attributes.
 pub fn bad(attributes: &ddi_dma_attr_t) -> bool {
     let page = PAGE_SIZE - 1;
     attributes.dma_attr_addr_hi <= attributes.dma_attr_addr_lo
@@ -108,7 +108,7 @@ pub(crate) mod tests {
             dma_attr_addr_lo: 0,
             dma_attr_addr_hi: u64::MAX,
             dma_attr_count_max: u64::MAX,
-            dma_attr_align: 4096,
+            dma_attr_align: PAGE_SIZE,
             dma_attr_burstsizes: 1,
             dma_attr_minxfer: 1,
             dma_attr_maxxfer: u64::MAX,

@@ -18,7 +18,7 @@ pub fn used(port: u16) {
     }
 }
 
-/// What an instruction for an I/O port at `code` does: its length, and the bits of %rax that it sets. `dx` is the register
+/// Decodes an instruction for an I/O port at `code`: its length, and the bits of %rax that it sets. `dx` is the register
 /// %dx. None for any other instruction.
 pub fn instruction(code: &[u8], dx: u16) -> Option<(usize, u64)> {
     let instruction = Decoder::with_ip(64, code, 0, DecoderOptions::NONE).decode();

@@ -4,7 +4,7 @@
 //! `hh h l ll j z t`. `%b` prints the bits of an integer by names, as cmn_err(9F) says. There is no floating point.
 //! No locks, any context.
 
-/// Where the arguments of a format come from.
+/// Source of the arguments of a format.
 pub trait Args {
     /// The next argument as a 64-bit word (integers are truncated by the conversion).
     fn word(&mut self) -> u64;
@@ -13,6 +13,10 @@ pub trait Args {
 }
 
 /// `va_list` of the System V AMD64 calling convention.
+///
+/// # Invariants
+/// As its caller has filled it in: `registers` is a save area of `REGISTERS` bytes of general registers, `overflow` leads to the arguments on the caller's stack, and no more
+/// words are taken than were passed.
 #[repr(C)]
 #[derive(Debug)]
 pub struct VaList {
@@ -28,17 +32,14 @@ const REGISTERS: u32 = 48;
 impl Args for VaList {
     fn word(&mut self) -> u64 {
         if self.gp_offset < REGISTERS {
-            // SAFETY: the caller's va_list says that its save area holds REGISTERS bytes of general registers, and the
-            // offset is below that.
-            let at = unsafe { self.registers.add(self.gp_offset as usize) };
+            let at = self.registers.wrapping_add(self.gp_offset as usize);
             self.gp_offset += 8;
-            // SAFETY: as above; the area is 8-byte aligned by the calling convention, and read unaligned regardless.
+            // SAFETY: the invariant, as the offset is inside the save area; that is aligned by the calling convention, and read unaligned regardless.
             unsafe { at.cast::<u64>().read_unaligned() }
         } else {
-            // SAFETY: the format asked for one more argument than came in registers, so the caller pushed it.
+            // SAFETY: the invariant: one more argument than came in registers, so the caller pushed it.
             let word = unsafe { self.overflow.read() };
-            // SAFETY: stays within, or one past, the arguments on the caller's stack.
-            self.overflow = unsafe { self.overflow.add(1) };
+            self.overflow = self.overflow.wrapping_add(1);
             word
         }
     }
@@ -53,8 +54,7 @@ impl Args for VaList {
                 break;
             }
             bytes.push(byte);
-            // SAFETY: the byte just read was not the last of the string.
-            at = unsafe { at.add(1) };
+            at = at.wrapping_add(1);
         }
         bytes
     }

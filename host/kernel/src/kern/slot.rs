@@ -1,4 +1,4 @@
-//! What is known of a thread that calls driver code: whether it is inside, since when, what the call is named, and for whom it is made.
+//! State of a thread that calls driver code: whether it is inside, since when, the name of the call, and its process.
 //!
 //! Each thread has a [`Slot`], which tells others whether it runs driver code and since when it has not come back ([`super::watch`]). A slot's [`Answer`] is where
 //! the thread says where it is, in a signal handler.
@@ -19,7 +19,10 @@ use super::thread::{self, Context};
 /// Return addresses that a trace of a stack keeps. Of a driver that is linked in, the innermost ones are the host's.
 pub const FRAMES: usize = 24;
 
-/// Where a thread says where it is.
+/// Place of a thread, stored by the thread itself when it is asked.
+///
+/// # Invariants
+/// `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED. One asks at a time.
 #[derive(Debug, Default)]
 pub struct Answer {
     state: AtomicU32,
@@ -33,13 +36,13 @@ const ASKED: u32 = 1;
 /// The thread has stored its place and waits.
 const ANSWERED: u32 = 2;
 
-// SAFETY: `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED: one asks at a time.
+// SAFETY: the invariant: the state says which thread has `place`.
 unsafe impl Sync for Answer {}
 
-/// Where a thread is.
+/// Place of a thread in driver code.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Its instruction, when it is in a module's own code.
+    /// The instruction, when it is in a module's own code.
     pub own: Option<usize>,
     /// Return addresses of the driver's last call into the host, as a `Trace` has them.
     pub frames: [usize; FRAMES],
@@ -54,7 +57,7 @@ impl Answer {
             return;
         }
         let Some(place) = place() else { return };
-        // SAFETY: the state is ASKED, and this is the slot's thread.
+        // SAFETY: the invariant: the state is ASKED, and this is the slot's thread.
         unsafe { *self.place.get() = Some(place) };
         if self.state.compare_exchange(ASKED, ANSWERED, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
@@ -86,7 +89,7 @@ impl Answer {
         if !self.given() {
             return None;
         }
-        // SAFETY: the state is ANSWERED, and nobody else asks.
+        // SAFETY: the invariant: the state is ANSWERED, and nobody else asks.
         let place = unsafe { *self.place.get() };
         let result = place.map(f);
         self.state.store(IDLE, Ordering::Release);
@@ -94,12 +97,12 @@ impl Answer {
     }
 }
 
-/// What others may know of a thread that calls driver code.
+/// State of a thread that calls driver code, for other threads.
 #[derive(Debug)]
 pub struct Slot {
     /// The thread's id in this process.
     pub tid: i32,
-    /// Its number ([`thread::id`]).
+    /// The number ([`thread::id`]).
     pub number: u32,
     /// Odd while driver code runs; another number for each call.
     pub calls: AtomicU64,
@@ -109,7 +112,7 @@ pub struct Slot {
     pub driver_s_own: AtomicBool,
     /// The call is one that others wait for: _init(9E), attach(9E) and their like (entry::prompt).
     pub prompt: AtomicBool,
-    /// Where it answers when it is asked where it is.
+    /// Place of the thread, when it is asked for it.
     pub answer: Answer,
     stack: Range<usize>,
 }
@@ -150,7 +153,10 @@ fn new_slot() -> Arc<Slot> {
     slot
 }
 
-/// What a call is named, found through the stack of the call that goes on.
+/// Name of a call, found through the stack of the call that goes on.
+///
+/// # Invariants
+/// `what` is the address of a value of the type that `show` was made for, which is there while the call goes on.
 #[derive(Clone, Copy, Debug)]
 struct Name {
     what: *const (),
@@ -250,7 +256,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Is driver code running on this thread?
+/// Returns whether driver code runs on this thread.
 pub fn inside() -> bool {
     DEPTH.get() > 0
 }

@@ -117,7 +117,7 @@ pub fn name(addresses: &[usize]) -> Named {
     named
 }
 
-/// Where the program or shared library begins that has code at this address.
+/// Returns the base address of the program or shared library that has code at this address.
 fn object(address: usize) -> Option<usize> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: room for the answer; any address may be asked about.

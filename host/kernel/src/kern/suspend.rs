@@ -12,7 +12,7 @@ use super::drivers::{self, Driver};
 use super::nodes::{self, Node};
 use super::thread::{self, Context};
 
-/// What is to be done with an instance.
+/// Change of an instance's power state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// detach(9E), `DDI_SUSPEND`.
@@ -47,7 +47,7 @@ pub enum Refused {
 /// The paths of suspended nodes.
 static SUSPENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Is the instance suspended?
+/// Returns whether the instance is suspended.
 fn suspended(node: &Node) -> bool {
     SUSPENDED.lock().contains(&node.path())
 }
@@ -64,7 +64,7 @@ fn find(name: &str) -> Option<(std::sync::Arc<Driver>, &'static Node)> {
     })
 }
 
-/// Does it with the attached instance of this name.
+/// Changes the attached instance of this name.
 ///
 /// # Errors
 /// [`Refused`].

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 pub struct Symbol {
     /// The C name.
     pub name: &'static str,
-    /// Where it is.
+    /// The address.
     pub address: Address,
     /// Bytes of a data symbol; 0 for a function.
     pub size: usize,
@@ -50,7 +50,7 @@ pub fn find(name: &str) -> Option<&'static Symbol> {
     TABLE.read().as_ref()?.get(name).copied()
 }
 
-/// Is `address` the symbol `name`, directly or as a loaded module sees it?
+/// Returns whether `address` is the symbol `name`, directly or as a loaded module sees it.
 pub fn is(address: usize, name: &str) -> bool {
     find(name).is_some_and(|symbol| {
         let real =

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::blocked::{Blocked, For, Others};
 use super::thread::{self, Context};
 
-/// What runs; it must not unwind.
+/// Function of a task. Must not unwind.
 pub type Task = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -111,12 +111,12 @@ impl TaskQueue {
         self.shared.work.notify_all();
     }
 
-    /// Is it suspended?
+    /// Returns whether the queue is suspended.
     pub fn suspended(&self) -> bool {
         self.shared.state.lock().suspended
     }
 
-    /// Is thread number `id` one of the queue's?
+    /// Returns whether thread number `id` is one of the queue's.
     pub fn has_thread(&self, id: u32) -> bool {
         self.shared.state.lock().threads.contains(&id)
     }

@@ -14,7 +14,7 @@ use super::altstack::AltStack;
 use super::image::{ProcessImage, ThreadImage};
 use super::parking;
 
-/// What a thread is running, which decides what a driver may do.
+/// Context of a thread, which decides what a driver may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Context {
     /// A kernel thread: attach, task queues, threads of the driver.
@@ -44,7 +44,7 @@ static LAST: AtomicU32 = AtomicU32::new(0);
 /// A process for which a thread runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
-    /// Its id.
+    /// The id.
     pub pid: i32,
     /// The address of its `cred_t`.
     pub cred: usize,
@@ -95,7 +95,7 @@ pub fn id() -> u32 {
     ME.with(|me| me.id)
 }
 
-/// What the calling thread runs.
+/// Returns the context of the calling thread.
 pub fn context() -> Context {
     ME.with(|me| me.context.get())
 }
@@ -152,7 +152,7 @@ pub struct Signals {
 
 /// The process for whose thread a host thread sleeps.
 pub trait Owner: Send + Sync {
-    /// Is it gone?
+    /// Returns whether the process is gone.
     fn gone(&self) -> bool;
     /// The thread is about to sleep, and has given up the mutex that it waits with.
     fn rest(&self);
@@ -166,7 +166,7 @@ impl Signals {
         Signals { owner: Some(Box::new(owner)), ..Signals::default() }
     }
 
-    /// Has a signal come, or is the process gone?
+    /// Returns whether a signal is pending or the process is gone.
     pub fn pending(&self) -> bool {
         self.pending.load(Ordering::SeqCst) || self.owner.as_ref().is_some_and(|owner| owner.gone())
     }

@@ -16,7 +16,7 @@ impl Trace {
         if !slot::inside() {
             return trace;
         }
-        super::calls::follow(slot::stack(), &mut trace.0);
+        super::calls::follow(&slot::stack(), &mut trace.0);
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
         }
@@ -27,7 +27,7 @@ impl Trace {
     pub fn of_module() -> Trace {
         let mut trace = Trace::default();
         if slot::inside() {
-            super::calls::follow(slot::stack(), &mut trace.0);
+            super::calls::follow(&slot::stack(), &mut trace.0);
         }
         trace
     }
@@ -38,7 +38,7 @@ impl Trace {
         if ddi_krtld::region(ip) == Some(ddi_krtld::Region::Text) {
             super::calls::walk(ip, sp, fp, &slot::stack(), &mut trace.0);
         } else {
-            super::calls::follow(slot::stack(), &mut trace.0);
+            super::calls::follow(&slot::stack(), &mut trace.0);
         }
         if trace.0[0] == 0 {
             stack::collect(&mut trace.0);
@@ -66,13 +66,13 @@ impl Trace {
         self.named().frames
     }
 
-    /// Its frames in one phrase: ", allocated at a, b"; empty when there are none.
+    /// Returns its frames in one phrase: ", allocated at a, b"; empty when there are none.
     pub fn phrase(&self, verb: &str) -> String {
         let frames = self.frames();
         if frames.is_empty() { String::new() } else { format!(", {verb} at {}", frames.join(", ")) }
     }
 
-    /// Its frames, and the DDI function that was called.
+    /// Returns its frames, and the DDI function that was called.
     pub fn named(&self) -> stack::Named {
         let frames: Vec<String> = self.0.iter().map_while(|&address| ddi_krtld::symbolize(address)).collect();
         if frames.is_empty() {

@@ -1,4 +1,4 @@
-//! What the processor does not let a driver do: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
+//! Processor exceptions in driver code: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
 //! and for whom the driver was called, and the end of the run.
 //!
 //! Handlers run on a stack of their own ([`super::altstack`]). Until it is certain that the fault is driver code's, and when the handler goes on behind an instruction
@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use ddi_krtld::Region;
+use ddi_process::physmem::PAGE_SIZE;
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::watch;
@@ -19,16 +20,20 @@ use super::{heap, slot, stack};
 use crate::board::report;
 use crate::board::report::Earlier;
 
-/// What was there before, for faults that are not a driver's.
+/// Earlier signal actions, for faults that are not a driver's.
 static BEFORE: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
 static REPORTING: AtomicBool = AtomicBool::new(false);
 
 const SIGNALS: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
 
-fn action(handler: usize) -> libc::sigaction {
+fn nothing() -> libc::sigaction {
     // SAFETY: all-zero is a sigaction.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    unsafe { std::mem::zeroed() }
+}
+
+fn action(handler: usize) -> libc::sigaction {
+    let mut action = nothing();
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK | libc::SA_RESTART;
     action
@@ -43,8 +48,7 @@ pub fn install() {
         watch::start();
         SIGNALS.map(|signal| {
             let action = action(handler as *const () as usize);
-            // SAFETY: all-zero is a sigaction.
-            let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+            let mut before = nothing();
             // SAFETY: both are valid; the handler has the signature that SA_SIGINFO asks for.
             unsafe { libc::sigaction(signal, &action, &mut before) };
             before
@@ -62,13 +66,26 @@ struct Registers {
     error: usize,
 }
 
-impl Registers {
+/// Registers of the interrupted thread, as Linux passes them to a handler and takes them back when the handler returns.
+///
+/// # Invariants
+/// A ucontext that lives as long as the handler runs, and that only the handler uses.
+struct Interrupted<'a>(&'a mut libc::ucontext_t);
+
+impl Interrupted<'_> {
     /// # Safety
-    /// `context` is what the kernel passed to a handler.
-    unsafe fn of(context: *mut c_void) -> Registers {
-        // SAFETY: the caller's promise: a ucontext.
-        let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-        let word = |index: c_int| registers[index as usize] as usize;
+    /// `context` is what the kernel passed to the handler that calls this, once.
+    unsafe fn of(context: *mut c_void) -> Self {
+        // SAFETY: the caller's promise: a ucontext, which nobody else has.
+        Interrupted(unsafe { &mut *context.cast() })
+    }
+
+    fn register(&mut self, index: c_int) -> &mut i64 {
+        &mut self.0.uc_mcontext.gregs[index as usize]
+    }
+
+    fn registers(&mut self) -> Registers {
+        let mut word = |index: c_int| *self.register(index) as usize;
         Registers {
             ip: word(libc::REG_RIP),
             sp: word(libc::REG_RSP),
@@ -76,7 +93,9 @@ impl Registers {
             error: word(libc::REG_ERR),
         }
     }
+}
 
+impl Registers {
     /// The module's function that the thread is in; the stack of reports begins there.
     fn place(&self) -> Option<String> {
         let inside = ddi_krtld::region(self.ip) == Some(Region::Text);
@@ -96,7 +115,8 @@ fn plain_flags() {
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     plain_flags();
     // SAFETY: what the kernel passed.
-    let registers = unsafe { Registers::of(context) };
+    let mut interrupted = unsafe { Interrupted::of(context) };
+    let registers = interrupted.registers();
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
     let info = unsafe { &*info };
     // A signal that somebody sent is no fault.
@@ -114,12 +134,13 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if !in_module && !slot::inside() {
         return host_died(signal);
     }
-    if in_module && signal == libc::SIGSEGV && info.si_code == SI_KERNEL && !REPORTING.load(Ordering::SeqCst)
+    if in_module
+        && signal == libc::SIGSEGV
+        && info.si_code == SI_KERNEL
+        && !REPORTING.load(Ordering::SeqCst)
+        && let Some(go_on) = port(&mut interrupted)
     {
-        // SAFETY: what the kernel passed, and nobody else has it.
-        if let Some(go_on) = unsafe { port(context) } {
-            return go_on;
-        }
+        return go_on;
     }
     if REPORTING.swap(true, Ordering::SeqCst) {
         return again();
@@ -158,23 +179,18 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     report::stop();
 }
 
-/// Does what an instruction for an I/O port does where no device answers; None when it is another one.
-///
-/// # Safety
-/// `context` is what the kernel passed to a handler.
-unsafe fn port(context: *mut c_void) -> Option<()> {
-    // SAFETY: the caller's promise: a ucontext.
-    let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
-    let dx = registers[libc::REG_RDX as usize] as u16;
-    let (len, ones) = super::ports::instruction(code(registers[libc::REG_RIP as usize] as usize)?, dx)?;
-    registers[libc::REG_RIP as usize] += len as i64;
-    let rax = &mut registers[libc::REG_RAX as usize];
+/// Executes an instruction for an I/O port as where no device answers. Returns None if it is another one.
+fn port(interrupted: &mut Interrupted<'_>) -> Option<()> {
+    let dx = *interrupted.register(libc::REG_RDX) as u16;
+    let (len, ones) = super::ports::instruction(code(interrupted.registers().ip)?, dx)?;
+    *interrupted.register(libc::REG_RIP) += len as i64;
+    let rax = interrupted.register(libc::REG_RAX);
     // Setting %eax clears what is above it.
     *rax = if ones > 0xffff { ones as i64 } else { *rax | ones as i64 };
     Some(())
 }
 
-/// Where the module was at the first fault, for [`again`].
+/// Instruction of the module at the first fault, for [`again`].
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 
 /// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
@@ -217,17 +233,17 @@ const SI_KERNEL: c_int = 0x80;
 /// Of a page fault's error code: an instruction was to be read.
 const FETCH: usize = 0x10;
 
-/// Answers [`watch`].
+/// Stores the thread's place for [`watch`].
 extern "C" fn where_are_you(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut c_void) {
     plain_flags();
     if slot::inside() {
         // SAFETY: what the kernel passed.
-        let Registers { ip, sp, fp, .. } = unsafe { Registers::of(context) };
+        let Registers { ip, sp, fp, .. } = unsafe { Interrupted::of(context) }.registers();
         watch::answer(ip, sp, fp);
     }
 }
 
-/// What an instruction was to be read from.
+/// Returns a description of an address that an instruction was fetched from.
 fn fetch(address: usize) -> String {
     if address < 0x1_0000 {
         return format!("a NULL function pointer is called (address {address:#x})");
@@ -238,11 +254,11 @@ fn fetch(address: usize) -> String {
     }
 }
 
-/// Is the address just below the calling thread's stack?
+/// Returns whether an address is just below the calling thread's stack.
 fn used_up(address: usize, sp: usize) -> bool {
     const NEAR: usize = 1 << 20;
     let Some(stack) = super::calls::stack() else { return false };
-    let end = stack.start + 4096;
+    let end = stack.start + PAGE_SIZE as usize;
     (end.saturating_sub(NEAR)..end).contains(&address) && sp < stack.start + NEAR.min(stack.len())
 }
 
@@ -255,7 +271,7 @@ fn give_back(signal: c_int) {
     }
 }
 
-/// What an address in physical memory was, and what happened to it; `None` for any other address.
+/// Describes an address in physical memory and its earlier events; `None` for any other address.
 pub type Explain = fn(address: usize) -> Option<(String, Vec<Earlier>)>;
 
 static PHYSICAL: OnceLock<Explain> = OnceLock::new();
@@ -265,7 +281,7 @@ pub fn explain_physical(by: Explain) {
     let _ = PHYSICAL.set(by);
 }
 
-/// What an address is, and the manual page about it.
+/// Returns a description of an address, and the manual page about it.
 fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) -> (String, &'static str) {
     if !known {
         if let Some(instruction) = privileged(ip) {

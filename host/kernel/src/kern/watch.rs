@@ -61,7 +61,7 @@ pub fn answer(ip: usize, sp: usize, fp: usize) {
     });
 }
 
-/// Where a thread was when it was asked.
+/// Place of a thread when it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The DDI function that it is in; None if it is in the driver's own code.
@@ -120,7 +120,7 @@ pub fn start() {
     });
 }
 
-/// What is known of a thread's call from looks before.
+/// State of a thread's call at the last look.
 #[derive(Clone, Copy)]
 struct Look {
     call: u64,

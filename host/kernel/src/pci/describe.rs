@@ -55,10 +55,10 @@ pub struct Description {
     pub msi: Option<Msi>,
     /// The extended form of them.
     pub msix: Option<Msix>,
-    /// Has it the power management capability?
+    /// The device has the power management capability.
     #[serde(default)]
     pub power_management: bool,
-    /// Is it a PCI Express device, with 4096 bytes of configuration space?
+    /// The device is a PCI Express device, with 4096 bytes of configuration space.
     #[serde(default)]
     pub express: bool,
     /// Registers that raise an interrupt when the driver writes them.
@@ -68,7 +68,7 @@ pub struct Description {
     pub status: Option<Place>,
     /// A copying engine.
     pub copy: Option<Copy>,
-    /// What registers hold at first.
+    /// Initial values of registers.
     #[serde(default)]
     pub value: Vec<Value>,
     /// Properties of the node.
@@ -111,7 +111,7 @@ pub struct Bar {
 pub struct Msi {
     /// 1, 2, 4 … 32.
     pub vectors: u8,
-    /// Has each a mask bit and a pending bit?
+    /// Each vector has a mask bit and a pending bit.
     #[serde(default)]
     pub maskable: bool,
 }
@@ -124,10 +124,10 @@ pub struct Msix {
     pub vectors: u16,
     /// The base address register that table and pending bits lie in.
     pub bar: u8,
-    /// Where in it the table begins.
+    /// Offset of the table in it, in bytes.
     #[serde(default)]
     pub table: u32,
-    /// Where the pending bits are; without it behind the table.
+    /// Offset of the pending bits, in bytes; behind the table by default.
     pub pending: Option<u32>,
 }
 
@@ -167,7 +167,7 @@ pub struct Copy {
     pub vector: u16,
 }
 
-/// What a register holds at first.
+/// Initial value of a register.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Value {
@@ -182,51 +182,108 @@ pub struct Value {
 /// Bytes of the engine's registers.
 pub const COPY_LEN: u32 = 28;
 
+/// Error in a description.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It is no TOML, or has a wrong name or value.
+    #[error("line {line}: {why}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// The class has more than 24 bits.
+    #[error("class has 24 bits")]
+    Class,
+    /// There is no such slot or function.
+    #[error("slots are 0 to 31, functions 0 to 7")]
+    Place,
+    /// There is no such base address register, or it is out of order.
+    #[error("bar {0}: there are registers 0 to 5, in order, and a wide one takes two")]
+    Bar(u8),
+    /// The size of a base address register is none.
+    #[error("bar {bar}: a size is a power of two from 16 to {limit}")]
+    Size {
+        /// The register.
+        bar: u8,
+        /// The greatest size.
+        limit: u64,
+    },
+    /// The number of MSI vectors is none.
+    #[error("msi: vectors are 1, 2, 4, 8, 16 or 32")]
+    Msi,
+    /// The number of MSI-X vectors is none.
+    #[error("msix: there are 1 to 2048 vectors")]
+    Msix,
+    /// A register lies outside its base address register.
+    #[error("{what}: {len} bytes at {offset:#x} are not inside bar {bar}, or not aligned")]
+    Room {
+        /// Purpose of the register.
+        what: &'static str,
+        /// The bytes.
+        len: u32,
+        /// Offset, in bytes.
+        offset: u32,
+        /// The base address register.
+        bar: u8,
+    },
+    /// There is no such interrupt.
+    #[error("{what}: the device has no interrupt {vector}")]
+    Vector {
+        /// Purpose of the interrupt.
+        what: &'static str,
+        /// The interrupt.
+        vector: u16,
+    },
+    /// The value of a property is none.
+    #[error("property {0} is no 32-bit number, string or list of one of them")]
+    Property(String),
+}
+
 impl Description {
     /// Reads a description; base address registers get their numbers.
     ///
     /// # Errors
-    /// What is wrong, and where.
-    pub fn parse(text: &str) -> Result<Description, String> {
+    /// See [`Problem`].
+    pub fn parse(text: &str) -> Result<Description, Problem> {
         let mut new: Description = toml::from_str(text).map_err(|e| {
             let line =
                 e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            format!("line {line}: {}", e.message().trim())
+            Problem::Line { line, why: e.message().trim().to_owned() }
         })?;
         new.check()?;
         Ok(new)
     }
 
-    fn check(&mut self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), Problem> {
         if self.class > 0xff_ffff {
-            return Err("class has 24 bits".into());
+            return Err(Problem::Class);
         }
         if self.slot.is_some_and(|slot| slot > 31) || self.function > 7 {
-            return Err("slots are 0 to 31, functions 0 to 7".into());
+            return Err(Problem::Place);
         }
         let mut next = 0;
         for bar in &mut self.bar {
             let number = *bar.number.get_or_insert(next);
             let last = number + u8::from(bar.wide);
             if number < next || last > 5 {
-                return Err(format!(
-                    "bar {number}: there are registers 0 to 5, in order, and a wide one takes two"
-                ));
+                return Err(Problem::Bar(number));
             }
             next = last + 1;
             let size = bar.size.bytes().unwrap_or(0);
             let limit = if bar.wide { 1 << 33 } else { 1 << 31 };
             if !size.is_power_of_two() || !(16..=limit).contains(&size) {
-                return Err(format!("bar {number}: a size is a power of two from 16 to {limit}"));
+                return Err(Problem::Size { bar: number, limit });
             }
         }
         if self.msi.is_some_and(|msi| !msi.vectors.is_power_of_two() || msi.vectors > 32) {
-            return Err("msi: vectors are 1, 2, 4, 8, 16 or 32".into());
+            return Err(Problem::Msi);
         }
         if let Some(msix) = self.msix {
             let vectors = u32::from(msix.vectors);
             if !(1..=2048).contains(&vectors) {
-                return Err("msix: there are 1 to 2048 vectors".into());
+                return Err(Problem::Msix);
             }
             self.room("msix: table", msix.bar, msix.table, vectors * 16, 8)?;
             self.room("msix: pending", msix.bar, msix.pending(), vectors.div_ceil(64) * 8, 8)?;
@@ -247,30 +304,28 @@ impl Description {
         }
         for (name, value) in &self.properties {
             if property(name, value).is_none() {
-                return Err(format!("property {name} is no 32-bit number, string or list of one of them"));
+                return Err(Problem::Property(name.clone()));
             }
         }
         Ok(())
     }
 
-    /// Is there room for a register?
-    fn room(&self, what: &str, bar: u8, offset: u32, len: u32, align: u32) -> Result<(), String> {
+    /// Checks that there is room for a register.
+    fn room(&self, what: &'static str, bar: u8, offset: u32, len: u32, align: u32) -> Result<(), Problem> {
         let size = self.bar.iter().find(|b| b.number == Some(bar)).and_then(|b| b.size.bytes()).unwrap_or(0);
         if !offset.is_multiple_of(align) || u64::from(offset) + u64::from(len) > size {
-            return Err(format!(
-                "{what}: {len} bytes at {offset:#x} are not inside bar {bar}, or not aligned"
-            ));
+            return Err(Problem::Room { what, len, offset, bar });
         }
         Ok(())
     }
 
-    /// Is there such an interrupt?
-    fn vector(&self, what: &str, vector: u16) -> Result<(), String> {
+    /// Checks that there is such an interrupt.
+    fn vector(&self, what: &'static str, vector: u16) -> Result<(), Problem> {
         let fixed = u16::from(self.interrupt_pin.is_some());
         let msi = self.msi.map_or(0, |m| m.vectors.into());
         let msix = self.msix.map_or(0, |m| m.vectors);
         let there = fixed.max(msi).max(msix);
-        if vector < there { Ok(()) } else { Err(format!("{what}: the device has no interrupt {vector}")) }
+        if vector < there { Ok(()) } else { Err(Problem::Vector { what, vector }) }
     }
 
     /// Pages of physical memory that a base address register takes.
@@ -310,7 +365,7 @@ impl Description {
 }
 
 impl Msix {
-    /// Where the pending bits are.
+    /// Returns the offset of the pending bits, in bytes.
     pub fn pending(&self) -> u32 {
         self.pending.unwrap_or(self.table + u32::from(self.vectors) * 16)
     }
@@ -340,7 +395,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         let error = |more: &str| {
-            Description::parse(&format!("vendor = 1\ndevice = 2\nclass = 3\n{more}")).unwrap_err()
+            Description::parse(&format!("vendor = 1\ndevice = 2\nclass = 3\n{more}")).unwrap_err().to_string()
         };
         assert_eq!(error("colour = 1").split(',').next(), Some("line 4: unknown field `colour`"));
         assert!(error("[[bar]]\nsize = 100").contains("bar 0: a size is a power of two"));

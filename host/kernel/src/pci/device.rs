@@ -32,18 +32,18 @@ pub struct BarMemory {
 
 /// A device. It lives as long as the host.
 pub struct Device {
-    /// What it was described as.
+    /// Description of the device.
     pub description: Description,
-    /// Its configuration space.
+    /// The configuration space.
     pub space: Space,
-    /// What the system found there when it started, for pci_restore_config_regs(9F).
+    /// Configuration space when the system started, for pci_restore_config_regs(9F).
     pub saved: Mutex<Option<Vec<u8>>>,
     bars: Vec<BarMemory>,
     status: Mutex<u32>,
     node: RwLock<Option<&'static Node>>,
 }
 
-/// What the copying engine says: done, or failed.
+/// Status of the copying engine: done, or failed.
 const COPIED: u32 = 1;
 const COPY_FAILED: u32 = 2;
 
@@ -86,7 +86,7 @@ impl Device {
         &self.bars
     }
 
-    /// Its node, once it has one.
+    /// Returns its node, once it has one.
     pub fn node(&self) -> Option<&'static Node> {
         *self.node.read()
     }
@@ -114,7 +114,7 @@ impl Device {
         self.address::<u32>(Place { bar, offset }).map_or(0, |address| unsafe { address.read_volatile() })
     }
 
-    /// Is interrupt number `vector` shown in the status register (or is there no such register)?
+    /// Returns whether the status register shows an interrupt; false if there is no such register.
     pub fn asserted(&self) -> bool {
         self.description.status.is_some() && *self.status.lock() != 0
     }

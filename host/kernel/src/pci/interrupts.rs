@@ -27,7 +27,7 @@ use crate::kern::{callout, entry};
 /// The interrupt priority from which handlers run above the scheduler: LOCK_LEVEL + 1.
 pub const HIGH_LEVEL: u32 = 11;
 
-/// How an interrupt is signalled: the values of DDI_INTR_TYPE_*.
+/// Type of an interrupt: the values of DDI_INTR_TYPE_*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Kind {
@@ -40,6 +40,9 @@ pub enum Kind {
 }
 
 /// A driver's handler.
+///
+/// # Invariants
+/// The function may be called with these arguments until the handler is removed: the driver has given them together.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// Of ddi_add_intr(9F).
@@ -48,14 +51,14 @@ pub enum Handler {
     New(unsafe extern "C-unwind" fn(caddr_t, caddr_t) -> uint_t, usize, usize),
 }
 
-/// What an interrupt is doing.
+/// State of an interrupt.
 #[derive(Default)]
 pub struct State {
     /// The handler, once it is added.
     pub handler: Option<Handler>,
-    /// Its priority.
+    /// The priority.
     pub priority: u32,
-    /// Is it delivered?
+    /// The interrupt is delivered.
     pub enabled: bool,
     /// Masked by the driver.
     pub masked: bool,
@@ -65,7 +68,7 @@ pub struct State {
     pub copies: usize,
     /// The number of the thread whose call of the handler is under way.
     running: u32,
-    /// Has it a thread?
+    /// The interrupt has a thread.
     served: bool,
     freed: bool,
 }
@@ -76,9 +79,9 @@ pub struct Interrupt {
     pub node: &'static Node,
     /// The device.
     pub device: &'static Device,
-    /// How it is signalled.
+    /// Type of the interrupt.
     pub kind: Kind,
-    /// Its number among those of the device.
+    /// The number among those of the device.
     pub number: u16,
     /// The interrupt whose handler this is a copy for.
     pub original: Option<Arc<Interrupt>>,
@@ -175,12 +178,12 @@ pub fn raise(node: &'static Node, device: &'static Device, vector: u16) -> bool 
 }
 
 impl Interrupt {
-    /// What a driver's handle is.
+    /// Returns the value of the driver's handle.
     pub fn id(&self) -> usize {
         self.id
     }
 
-    /// Its state.
+    /// Returns its state.
     pub fn state(&self) -> parking_lot::MutexGuard<'_, State> {
         self.state.lock()
     }
@@ -260,7 +263,7 @@ impl Interrupt {
         }
     }
 
-    /// Is the pin asserted?
+    /// Returns whether the pin is asserted.
     fn level(&self) -> bool {
         self.kind == Kind::Fixed
             && self.device.asserted()
@@ -297,7 +300,7 @@ impl Interrupt {
     fn call(&self, handler: Handler, priority: u32) -> bool {
         let context = if priority >= HIGH_LEVEL { Context::HighInterrupt } else { Context::Interrupt };
         let call = || match handler {
-            // SAFETY: the driver's handler with the argument that the driver gave for it.
+            // SAFETY: the invariant.
             Handler::Old(function, arg) => unsafe { function(arg as caddr_t) },
             // SAFETY: as above.
             Handler::New(function, arg1, arg2) => unsafe { function(arg1 as caddr_t, arg2 as caddr_t) },

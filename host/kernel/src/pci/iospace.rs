@@ -31,7 +31,7 @@ pub fn unmap(bus: u64) {
     }
 }
 
-/// Where the byte at a bus address is.
+/// Returns the place of the byte at a bus address.
 pub fn translate(bus: u64) -> Option<*mut u8> {
     let (frame, offset) = (bus / PAGE_SIZE, (bus % PAGE_SIZE) as usize);
     let mapped = MAPPED.read();

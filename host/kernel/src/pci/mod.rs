@@ -11,7 +11,7 @@ pub mod interrupts;
 pub mod iospace;
 pub mod space;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +22,7 @@ use crate::kern::nodes::{self, NewNode, Node, RegisterSet};
 use crate::vm::memory;
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_system::props::Property;
-use describe::{Description, KNOWN};
+use describe::{Description, KNOWN, Problem};
 pub use device::{Device, Transfer};
 
 static DEVICES: RwLock<Vec<&'static Device>> = RwLock::new(Vec::new());
@@ -55,43 +55,89 @@ mod phys {
     pub const FIXED: u32 = 0x8000_0000;
 }
 
+/// Why there is no description of a device.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such file, and no device of this name is known.
+    #[error("{}: {error}; a device is a description file, or one of: {known}", file.display())]
+    NoFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+        /// The names that are known.
+        known: String,
+    },
+    /// Something in the description is wrong.
+    #[error("{}: {problem}", file.display())]
+    Description {
+        /// The file.
+        file: PathBuf,
+        /// The error.
+        problem: Problem,
+    },
+}
+
+/// Why a device is not on the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The slot and function are in use.
+    #[error("slot {slot:x},{function} has a device already")]
+    Taken {
+        /// The slot.
+        slot: u8,
+        /// The function.
+        function: u8,
+    },
+    /// No slot is free.
+    #[error("the bus is full")]
+    Full,
+    /// There is no memory for its registers.
+    #[error("{name}: no memory for {len} bytes")]
+    Memory {
+        /// The device.
+        name: String,
+        /// Bytes of the base address register.
+        len: u64,
+    },
+}
+
 /// Reads a description: a file, or the name of a known device.
 ///
 /// # Errors
-/// One line that names the file and what is wrong in it.
-pub fn read(name: &Path) -> Result<Description, String> {
-    let shown = name.display();
+/// See [`ReadError`].
+pub fn read(name: &Path) -> Result<Description, ReadError> {
     let known = KNOWN.iter().find(|(known, _)| name == Path::new(known)).map(|(_, text)| (*text).to_owned());
     let text = match known {
         Some(text) if !name.is_file() => text,
-        _ => std::fs::read_to_string(name).map_err(|e| {
+        _ => std::fs::read_to_string(name).map_err(|error| {
             let names: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
-            format!("{shown}: {e}; a device is a description file, or one of: {}", names.join(", "))
+            ReadError::NoFile { file: name.to_owned(), error, known: names.join(", ") }
         })?,
     };
-    Description::parse(&text).map_err(|problem| format!("{shown}: {problem}"))
+    Description::parse(&text).map_err(|problem| ReadError::Description { file: name.to_owned(), problem })
 }
 
 /// Puts a device on the bus. `bind` names the driver for one of its compatible names; a device without a driver gets a node, too.
 ///
 /// # Errors
-/// Its place is taken, or there is no memory for its registers.
+/// See [`AddError`].
 pub fn add(
     description: Description,
     bind: impl Fn(&str) -> Option<String>,
-) -> Result<&'static Device, String> {
+) -> Result<&'static Device, AddError> {
     let function = description.function;
     let place = |slot: u8| {
         DEVICES.read().iter().any(|d| d.description.slot == Some(slot) && d.description.function == function)
     };
     let slot = match description.slot {
-        Some(slot) if place(slot) => return Err(format!("slot {slot:x},{function} has a device already")),
+        Some(slot) if place(slot) => return Err(AddError::Taken { slot, function }),
         Some(slot) => slot,
-        None => (1..32).find(|slot| !place(*slot)).ok_or("the bus is full")?,
+        None => (1..32).find(|slot| !place(*slot)).ok_or(AddError::Full)?,
     };
     let description = Description { slot: Some(slot), ..description };
     let name = description.name();
-    let device = Device::new(description).map_err(|len| format!("{name}: no memory for {len} bytes"))?;
+    let device = Device::new(description).map_err(|len| AddError::Memory { name, len })?;
     let device: &'static Device = Box::leak(Box::new(device));
     make_node(device, binding(&device.description, &bind));
     let d = &device.description;
@@ -261,13 +307,13 @@ mod tests {
         assert!(node.property("label", None, false).is_some());
         assert!(find("pci-test0").is_some() && find("/pci@0,0/pci1234,11e8@9,1").is_some());
         let again = add(Description::parse(text).unwrap(), bind).unwrap_err();
-        assert_eq!(again, "slot 9,1 has a device already");
+        assert_eq!(again.to_string(), "slot 9,1 has a device already");
     }
 
     #[test]
     fn a_known_device_needs_no_file() {
         assert_eq!(read(Path::new("ivshmem")).unwrap().device, 0x1110);
-        let error = read(Path::new("no-such-device")).unwrap_err();
+        let error = read(Path::new("no-such-device")).unwrap_err().to_string();
         assert!(error.contains("one of: ivshmem"), "{error}");
     }
 }

@@ -29,7 +29,7 @@ pub const BUS_MASTER: u16 = 0x4;
 pub const MEMORY: u16 = 0x2;
 /// Command register: the pin is silent.
 pub const PIN_OFF: u16 = 0x400;
-/// What of the command register can be written.
+/// Bits of the command register that can be written.
 const COMMAND_BITS: u16 = 0x0547;
 /// Status register: the pin is asserted.
 const STATUS_PIN: u16 = 0x8;
@@ -59,7 +59,7 @@ struct Bytes {
 /// A device's configuration space.
 pub struct Space {
     bytes: Mutex<Bytes>,
-    /// Where the MSI and MSI-X capabilities are; 0 for none.
+    /// Offsets of the MSI and MSI-X capabilities; 0 for none.
     msi: usize,
     msix: usize,
 }
@@ -86,7 +86,7 @@ impl Bytes {
     }
 }
 
-/// Where capabilities are put, one behind the other.
+/// Chain of capabilities that is being built.
 struct Chain {
     next: usize,
     /// The byte that gets the next one's place.
@@ -239,12 +239,12 @@ impl Space {
         }
     }
 
-    /// Is MSI on?
+    /// Returns whether MSI is on.
     pub fn msi_enabled(&self) -> bool {
         self.msi != 0 && self.read(self.msi + 2, 2) & 1 != 0
     }
 
-    /// Is MSI-X on, and not masked as a whole?
+    /// Returns whether MSI-X is on and not masked as a whole.
     pub fn msix_enabled(&self) -> bool {
         self.msix != 0 && self.read(self.msix + 2, 2) & 0xc000 == 0x8000
     }

@@ -1,4 +1,4 @@
-//! What drivers find behind a handle: images of the kernel's segment with the data of its segment driver, of the device's vnode, and of the
+//! Structures that drivers find behind a handle: images of the kernel's segment with the data of its segment driver, of the device's vnode, and of the
 //! context and the softlock that handles share.
 //!
 //! Images are written when what they show has changed, before the driver is called, and never read. Locking: one lock round each table of
@@ -25,7 +25,7 @@ pub struct SegmentImages {
     data: Image<72>,
 }
 
-/// What the host keeps with each segment.
+/// Data of the host for each segment.
 #[derive(Default)]
 pub struct SegmentData(OnceLock<Arc<SegmentImages>>);
 

@@ -52,7 +52,7 @@ impl Client {
         }
     }
 
-    /// Its address space has grown (or shrunk) by a mapping.
+    /// Records that the address space has grown (or shrunk) by a mapping, in bytes.
     pub fn resized(&self, by: i64) {
         let before = self.0.size.fetch_add(by as usize, Ordering::Relaxed);
         self.image().set_size(before.wrapping_add(by as usize));
@@ -69,12 +69,12 @@ impl Client {
         &self.0.process
     }
 
-    /// What drivers see of it.
+    /// Returns the image that drivers see.
     pub fn image(&self) -> &ProcessImage {
         &self.0.image
     }
 
-    /// Its credential.
+    /// Returns its credential.
     pub fn cred(&self) -> &Cred {
         &self.0.cred
     }
@@ -84,11 +84,11 @@ impl Client {
 pub struct Entry {
     /// The client.
     pub client: Client,
-    /// What it has mapped.
+    /// Mappings of devices.
     pub space: AddressSpace<Host>,
-    /// What it has mapped by way of modules' own segment drivers.
+    /// Mappings of modules' own segment drivers.
     pub segments: Segments,
-    /// Its own memory that drivers have pinned: address, length, what it became.
+    /// Memory of the process that drivers have pinned: address, length, and the memory that stands for it.
     pinned: Mutex<Vec<(u64, u64, Arc<Memory>)>>,
     /// Memory among that which the process shares with its children (`MAP_SHARED`): by its first page frame.
     shared: Mutex<Vec<u64>>,
@@ -157,7 +157,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Client>> = const { RefCell::new(None) };
 }
 
-/// Who the process's user is, from /proc.
+/// Returns the credential of a process, from /proc.
 fn credential(pid: i32) -> Cred {
     let user = ddi_process::proc::user(pid);
     let ids = |ids: [Option<u32>; 3]| ids.map(|id| id.unwrap_or(u32::MAX));
@@ -250,7 +250,7 @@ thread_local! {
     static HELD: RefCell<Vec<Client>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does the calling thread hold the lock of some address space: is it inside a fault, a map or an unmap?
+/// Returns whether the calling thread holds the lock of an address space: whether it is in a fault, a map or an unmap.
 pub fn in_fault() -> bool {
     HELD.with_borrow(|held| !held.is_empty())
 }

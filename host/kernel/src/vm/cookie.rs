@@ -25,7 +25,7 @@ struct Images {
     handle: Image<{ size_of::<ddi_sys::behind_handle>() }>,
 }
 
-/// What a handle maps, as the setup call said it.
+/// Object that a handle maps, as the setup call named it.
 #[derive(Clone)]
 pub enum Object {
     /// Device memory from this frame on, which is at this offset of its register set.
@@ -36,13 +36,13 @@ pub enum Object {
     Invalid,
 }
 
-/// What the host keeps with each handle.
+/// Data of the host for each handle.
 #[derive(Default)]
 pub struct HandleData {
     images: OnceLock<Box<Images>>,
-    /// Its segment, once there is one; a cut may leave it in another.
+    /// The segment, once there is one; a cut may leave it in another.
     segment: Mutex<Option<Arc<SegmentImages>>>,
-    /// Its context and softlock, if it has an access callback and a segment.
+    /// The context and softlock, if it has an access callback and a segment.
     shared: OnceLock<Shared>,
     /// Filled in by the setup call, and by remaps.
     pub object: Mutex<Option<Object>>,
@@ -64,7 +64,7 @@ static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(Rw
 /// Images of freed handles with those of their segments, whose addresses drivers may still hold.
 static FREED: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
 type Kept = (Box<Images>, Option<Arc<SegmentImages>>);
-/// How many images of freed handles are kept, so that their cookies do not soon name other handles.
+/// Number of images of freed handles that are kept, so that their cookies do not soon name other handles.
 const KEPT: usize = 16384;
 
 /// Offsets in the kernel's `devmap_handle_t`.
@@ -129,7 +129,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     cookie
 }
 
-/// What of a handle's image follows from the handle alone.
+/// Fills in the part of a handle's image that follows from the handle alone.
 fn draw(image: &Image<{ size_of::<ddi_sys::behind_handle>() }>, handle: &Handle, info: &HandleInfo) {
     const SETUP_DONE: u32 = 0x100;
     let data = handle.data();
@@ -227,7 +227,7 @@ pub fn maps(memory: &Arc<Memory>) -> bool {
     })
 }
 
-/// Where a handle is in its address space, and the address of its segment's image.
+/// Place of a handle in its address space, and the address of its segment's image.
 pub struct Place {
     /// The handle's first byte.
     pub start: u64,

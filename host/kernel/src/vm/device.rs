@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ddi_process::physmem::PAGE_SIZE;
-use ddi_sys::{devmap_callback_ctl, devmap_cookie_t};
+use ddi_sys::{EIO, ENXIO, devmap_callback_ctl, devmap_cookie_t};
 use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::cookie::{self, Handle, Object};
@@ -21,21 +21,17 @@ use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::kern::opens;
 
-/// What a call that panicked returns to the framework.
-const EIO: c_int = 5;
-const ENXIO: c_int = 6;
-
 /// A driver's function that returns the frame of an offset, as mmap(9E) does.
 pub type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;
 
 /// A device that is being mapped.
 #[derive(Clone)]
 pub struct Device {
-    /// Its driver.
+    /// The driver.
     pub driver: Arc<Driver>,
-    /// Its node.
+    /// The node.
     pub node: &'static Node,
-    /// Its device number.
+    /// The device number.
     pub dev: u64,
     /// Mapped through mmap(9E), as old drivers are.
     pub old: bool,
@@ -45,7 +41,7 @@ pub struct Device {
     pub by_hand: Option<ByHand>,
 }
 
-/// What a mapping that a driver made with as_map shows.
+/// Memory of a mapping that a driver made with as_map.
 #[derive(Clone)]
 pub enum ByHand {
     /// A vnode's pages.

@@ -1,4 +1,4 @@
-//! What the page frames are: memory or a device's registers; and the kernel's `page_t` of each.
+//! Page frames: whether they are memory or a device's registers, and the kernel's `page_t` of each.
 //!
 //! Every frame has an image of a `page_t`, in one array that is filled as pages are asked for, so that a driver that goes from a frame
 //! to its page and back finds the fields where the kernel has them. Locking: leaf locks round the lists of frames; the
@@ -11,6 +11,7 @@ use ddi_process::physmem::LEGACY;
 use parking_lot::RwLock;
 
 use super::memory::memory;
+use crate::kern::fields::Structure;
 
 /// The kernel's `page_t`, as far as drivers reach into it.
 #[repr(C)]
@@ -20,7 +21,7 @@ pub struct Page {
     pub p_offset: u64,
     /// The vnode that the page belongs to; NULL for none.
     pub p_vnode: usize,
-    /// Its lock: 0, the number of those who share it, or below 0 when one has it alone.
+    /// The lock: 0, the number of those who share it, or below 0 when one has it alone.
     pub p_selock: i32,
     /// Not used here.
     pub p_vpmref: u32,
@@ -83,16 +84,15 @@ pub fn unlock(pfn: u64, pages: u64) {
     KERNEL.write().remove(&pfn);
     let Some(base) = PAGES.get() else { return };
     for pfn in pfn..pfn + pages {
-        let page = (base + pfn as usize * size_of::<Page>()) as *mut Page;
-        // SAFETY: within the array; nobody has the frame any more.
-        let page = unsafe { &mut *page };
-        if page.p_selock != 0 {
-            (page.p_selock, page.p_lckcnt) = (0, 0);
+        let entry = entry(*base, pfn);
+        if entry.p_selock() != 0 {
+            entry.set_selock(0);
+            entry.set_lckcnt(0);
         }
     }
 }
 
-/// Is a frame in one of the runs?
+/// Returns whether a frame is in one of the runs.
 fn within(runs: &BTreeMap<u64, u64>, pfn: u64) -> bool {
     runs.range(..=pfn).next_back().is_some_and(|(&at, &n)| pfn - at < n)
 }
@@ -102,7 +102,7 @@ pub fn add_device(pfn: u64, pages: u64) {
     DEVICES.write().insert(pfn, pages);
 }
 
-/// Is the frame one of memory?
+/// Returns whether the frame is one of memory.
 pub fn is_memory(pfn: u64) -> bool {
     pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
 }
@@ -120,6 +120,26 @@ pub(super) fn start() -> std::io::Result<usize> {
     Ok(*PAGES.get_or_init(|| base))
 }
 
+crate::fields! {
+    /// A page of the array.
+    ///
+    /// # Invariants
+    /// In the array, which is there as long as the host: zeroes, or what was stored there. Drivers read it, and change it as the kernel's functions let them.
+    struct Entry at Page {
+        p_selock / set_selock: i32,
+        p_lckcnt / set_lckcnt: u16,
+        p_pagenum / set_pagenum: u64,
+    }
+}
+
+/// Returns the page of a frame of memory in the array that begins at `base`.
+fn entry(base: usize, pfn: u64) -> Entry {
+    assert!(pfn < memory().pages());
+    // SAFETY: within the array, which has an entry for each page of memory.
+    unsafe { Entry::at((base + pfn as usize * size_of::<Page>()) as *mut Page) }
+        .expect("an array has an address")
+}
+
 fn array() -> usize {
     start().expect("address space for page structures")
 }
@@ -129,17 +149,15 @@ pub fn page(pfn: u64) -> *mut Page {
     if !is_memory(pfn) {
         return std::ptr::null_mut();
     }
-    let page = (array() + pfn as usize * size_of::<Page>()) as *mut Page;
-    let at = page.wrapping_byte_add(std::mem::offset_of!(Page, p_pagenum)).cast::<u64>();
-    // SAFETY: within the array; every thread that comes here writes the same value.
-    unsafe { at.write_volatile(pfn) };
+    let entry = entry(array(), pfn);
     let kernel = KERNEL.write();
-    // SAFETY: within the array. Fields of a page that is not looked at yet are changed here only, under the lock.
-    let new = unsafe { &mut *page };
-    if new.p_lckcnt == 0 && within(&kernel, pfn) {
-        (new.p_selock, new.p_lckcnt) = (1, 1);
+    entry.set_pagenum(pfn);
+    // Fields of a page that is not looked at yet are changed here only, under the lock.
+    if entry.p_lckcnt() == 0 && within(&kernel, pfn) {
+        entry.set_selock(1);
+        entry.set_lckcnt(1);
     }
-    page
+    entry.pointer()
 }
 
 /// The frame of a page that [`page`] gave; None for any other pointer.
@@ -161,8 +179,7 @@ mod tests {
         let at = page(pfn);
         assert_eq!(frame(at), Some(pfn));
         assert_eq!(frame(at.wrapping_byte_add(8)), None);
-        // SAFETY: the page just asked for.
-        assert_eq!(unsafe { (*at).p_pagenum }, pfn);
+        assert_eq!(entry(array(), pfn).p_pagenum(), pfn);
         add_device(pfn, 2);
         assert!(!is_memory(pfn + 1) && is_memory(pfn + 2) && page(pfn).is_null());
         DEVICES.write().remove(&pfn);
@@ -172,8 +189,10 @@ mod tests {
     #[test]
     fn pages_of_kernel_memory_are_locked_while_it_is_in_use() {
         let pfn = memory().alloc(3, 1).unwrap();
-        // SAFETY: a page of the array.
-        let locks = |pfn| unsafe { &*page(pfn) }.p_selock;
+        let locks = |pfn| {
+            page(pfn);
+            entry(array(), pfn).p_selock()
+        };
         assert_eq!(locks(pfn), 0);
         lock(pfn, 2);
         assert_eq!([locks(pfn), locks(pfn + 1), locks(pfn + 2)], [1, 1, 0]);

@@ -30,7 +30,7 @@ pub(super) fn start() -> std::io::Result<usize> {
     Ok(*BASE.get_or_init(|| base))
 }
 
-/// Where the range begins.
+/// Returns the start of the range.
 ///
 /// # Panics
 /// There is no address space; [`super::start`] finds that out in time.

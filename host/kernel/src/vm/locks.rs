@@ -7,7 +7,7 @@ use segdev::lock::{self, LockClass};
 /// A mutex.
 pub struct Mutex<T>(parking_lot::Mutex<T>);
 
-/// Its guard.
+/// Guard of a lock.
 pub struct Guard<'a, T>(pub(super) parking_lot::MutexGuard<'a, T>);
 
 impl<T> Deref for Guard<'_, T> {

@@ -24,7 +24,7 @@ pub struct NoMemory(#[from] std::io::Error);
 /// Makes the physical memory if there is none yet. Returns whether it did.
 ///
 /// # Errors
-/// What Linux says.
+/// The error of Linux.
 pub(super) fn make() -> Result<bool, NoMemory> {
     if MEMORY.get().is_some() {
         return Ok(false);

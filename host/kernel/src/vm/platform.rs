@@ -1,4 +1,4 @@
-//! What segdev asks of its platform, for [`Host`]: locks are `parking_lot`'s, timers are [`callout`]s, translations are loaded and unloaded by
+//! The platform of segdev, for [`Host`]: locks are `parking_lot`'s, timers are [`callout`]s, translations are loaded and unloaded by
 //! [`Process`](ddi_process::Process), memory is physical memory, addresses are reserved by the thread that maps.
 //!
 //! Locking: segdev's order; below it the process layer's own locks, which are leaves here.
@@ -19,7 +19,7 @@ use crate::kern::{callout, clock, trap};
 /// Makes the physical memory, and takes the address space that comes with it.
 ///
 /// # Errors
-/// What Linux says; `ENOMEM` also when hardly any address space is left.
+/// The error of Linux; `ENOMEM` also when hardly any address space is left.
 pub fn start() -> Result<(), memory::NoMemory> {
     if memory::make()? {
         trap::explain_physical(umem::explain);
@@ -34,7 +34,7 @@ pub fn start() -> Result<(), memory::NoMemory> {
 #[derive(Default)]
 pub struct Condvar(Arc<parking_lot::Condvar>);
 
-/// How often a wait looks whether it was interrupted.
+/// Interval at which a wait polls for interruption.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
 fn protection(prot: Prot) -> ddi_process::Prot {

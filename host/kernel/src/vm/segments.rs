@@ -10,34 +10,52 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use std::time::Instant;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
-use ddi_sys::{caddr_t, faultcode_t, seg, seg_ops};
+use ddi_sys::{EAGAIN, EDEADLK, EINTR, EIO, ENOMEM, caddr_t, faultcode_t, seg, seg_ops};
 use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 use super::client::{Client, Entry};
 use crate::board::report;
-use crate::kern::entry;
-use crate::kern::{clock, lock};
+use crate::kern::fields::Structure;
+use crate::kern::{clock, entry, lock};
 
-const EIO: c_int = 5;
-const EINTR: c_int = 4;
-const ENOMEM: c_int = 12;
-const EAGAIN: c_int = 11;
-const EDEADLK: c_int = 45;
 /// A tick of the clock, for which the kernel waits before it tries a fault again.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A `struct seg`.
+/// A `struct seg` of the list.
+///
+/// # Invariants
+/// The fields are read and written, one by one, by whoever holds the address space's lock, the host and the segment's driver alike; the list's mutex is held when it is added or removed.
 struct Seg(Box<UnsafeCell<seg>>);
 
-// SAFETY: the bounds and pointers in it are read and written by whoever holds the address space's lock, which is how its driver sees it, too; the list's
-// mutex orders its coming and going.
+// SAFETY: the invariant: no thread touches it without a lock.
 unsafe impl Send for Seg {}
+
+crate::fields! {
+    /// A segment, as its driver and the host see it.
+    ///
+    /// # Invariants
+    /// A `struct seg` in a [`Seg`] of the list, or of one that is being taken out.
+    struct Place at seg {
+        s_base: caddr_t,
+        s_size: usize,
+        s_ops: *mut seg_ops,
+        s_data: *mut c_void,
+    }
+}
+
+impl Place {
+    /// Returns the place of a segment of the list.
+    fn of(segment: *mut seg) -> Self {
+        // SAFETY: `Segments` hands out the addresses of segments of the list only, and they are used with the address space locked.
+        unsafe { Place::at(segment) }.expect("a segment has an address")
+    }
+}
 
 impl Seg {
     fn address(&self) -> *mut seg {
@@ -49,21 +67,10 @@ impl Seg {
     }
 }
 
-/// Where a member of a segment is.
-macro_rules! field {
-    ($at:expr, $name:ident: $ty:ty) => {{
-        let at: *mut seg = $at;
-        at.wrapping_byte_add(std::mem::offset_of!(seg, $name)).cast_const().cast::<$ty>()
-    }};
-}
-
-/// A segment's first byte and its length, as its driver has set them.
+/// Returns a segment's first byte and its length, as its driver has set them.
 fn bounds(at: *mut seg) -> (u64, u64) {
-    // SAFETY: a segment of the host's list, or one that its driver has just been given: `s_base` is always readable.
-    let base = unsafe { field!(at, s_base: caddr_t).read_volatile() };
-    // SAFETY: as above.
-    let size = unsafe { field!(at, s_size: usize).read_volatile() };
-    (base as u64, size as u64)
+    let place = Place::of(at);
+    (place.s_base() as u64, place.s_size() as u64)
 }
 
 /// The segments of one address space.
@@ -78,8 +85,7 @@ pub struct Segments {
 
 /// The operations of a segment; `None`, after a report, when its driver has not set them.
 fn operations(at: *mut seg, op: &str) -> Option<seg_ops> {
-    // SAFETY: a segment of the list, with the address space locked.
-    let ops = unsafe { field!(at, s_ops: *mut seg_ops).read_volatile() };
+    let ops = Place::of(at).s_ops();
     if ops.is_null() {
         report::mistake("as_map", &format!("{op} of a segment without operations (s_ops is NULL)"), "as_map");
         return None;
@@ -182,8 +188,7 @@ impl Segments {
             let Some(at) = list.iter().position(|seg| seg.address() == segment) else { return false };
             list.remove(at)
         };
-        // SAFETY: it lives until the end of this function.
-        if !unsafe { field!(segment, s_data: *mut c_void).read_volatile() }.is_null() {
+        if !Place::of(segment).s_data().is_null() {
             operate!(segment, free(segment), ());
         }
         drop(gone);
@@ -209,7 +214,7 @@ fn protections(segment: *mut seg) -> Vec<(u64, u64, Prot)> {
     runs
 }
 
-/// Has the process map what a new segment has; its frames are seen when they are loaded.
+/// Maps a new segment's range in the process; the frames are known when they are loaded.
 fn map_pieces(segment: *mut seg, reserved: bool) -> Result<(), c_int> {
     let (base, size) = bounds(segment);
     let pieces: Vec<Piece> =
@@ -232,7 +237,7 @@ impl Entry {
     /// as_map: makes a segment by `create`, in the calling process. `reserved`: its addresses are the process's already.
     ///
     /// # Errors
-    /// What `create` returned; `ENOMEM` if something is mapped there, or for Linux's reasons.
+    /// The error of `create`; `ENOMEM` if the range is in use, or for Linux's reasons.
     pub fn make_segment(
         &self,
         base: u64,
@@ -253,8 +258,7 @@ impl Entry {
         if error == 0 {
             return Ok(());
         }
-        // SAFETY: still in the list: nobody else changes it.
-        let complete = !unsafe { field!(made, s_ops: *mut seg_ops).read_volatile() }.is_null();
+        let complete = !Place::of(made).s_ops().is_null();
         // One that is complete goes as by munmap.
         if !complete || operate!(made, unmap(made, base as caddr_t, size as usize), EIO) != 0 {
             segments.free(made);
@@ -265,7 +269,7 @@ impl Entry {
     /// as_unmap: takes whole pages away, segment by segment; waits while a segment has pages locked (`EAGAIN`).
     ///
     /// # Errors
-    /// What a segment refused with; `EINTR` when the process has gone meanwhile.
+    /// The error of a segment's driver; `EINTR` if the process has gone meanwhile.
     pub fn unmap_segments(&self, addr: u64, len: u64) -> Result<(), c_int> {
         let end = addr.saturating_add(len);
         loop {
@@ -306,15 +310,12 @@ impl Entry {
         let mutex =
             unsafe { AtomicU64::from_ptr(member(std::mem::offset_of!(ddi_sys::as_, a_contents)).cast()) };
         let cv = member(std::mem::offset_of!(ddi_sys::as_, a_cv)) as usize;
-        let flags = member(std::mem::offset_of!(ddi_sys::as_, a_flags)).cast::<u8>();
+        // SAFETY: its flags, a byte that lives as long and that others change under its mutex only.
+        let flags = unsafe { AtomicU8::from_ptr(member(std::mem::offset_of!(ddi_sys::as_, a_flags)).cast()) };
         // A driver that holds it already was reported by its own mutex_enter.
         let _ = lock::mutex_enter(mutex);
-        // SAFETY: its flags, under its mutex.
-        let before = unsafe { flags.read() };
-        // SAFETY: as above.
-        unsafe { flags.write(before | wait) };
-        // SAFETY: as above.
-        while unsafe { flags.read() } & wait != 0 && !self.client.process().is_gone() {
+        flags.store(flags.load(Ordering::Relaxed) | wait, Ordering::Relaxed);
+        while flags.load(Ordering::Relaxed) & wait != 0 && !self.client.process().is_gone() {
             let _ = lock::cv_wait(cv, mutex, Some(Instant::now() + clock::ticks(1)), false);
         }
         let _ = lock::mutex_exit(mutex);
@@ -324,7 +325,7 @@ impl Entry {
     /// as_setprot of whole pages that segments have.
     ///
     /// # Errors
-    /// What a segment refused with; what came before stays changed.
+    /// The error of a segment's driver; segments before it stay changed.
     pub fn protect_segments(&self, addr: u64, len: u64, prot: u32) -> Result<(), c_int> {
         let end = addr.saturating_add(len);
         loop {
@@ -404,7 +405,7 @@ impl Entry {
     /// as_dup: duplicates every segment into a new address space.
     ///
     /// # Errors
-    /// What a segment refused with; the new address space has none then.
+    /// The error of a segment's driver; the new address space has no segment then.
     pub fn fork_segments(&self, child: &Entry) -> Result<(), c_int> {
         let refused = {
             let _parent = self.segments.lock.write();

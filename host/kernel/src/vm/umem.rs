@@ -24,7 +24,7 @@ pub struct Memory {
     size: u64,
     pfn: Pfn,
     image: Box<Image<{ size_of::<behind_umem>() }>>,
-    /// Whose pages these are, when they are part of other memory.
+    /// The memory that these pages are part of, if they are.
     whole: Option<Arc<Memory>>,
 }
 
@@ -38,7 +38,7 @@ static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(Rw
 /// Images of freed cookies, kept so that their addresses are not soon those of others.
 static FREED: Mutex<VecDeque<Box<Image<{ size_of::<behind_umem>() }>>>> = Mutex::new(VecDeque::new());
 
-/// What is remembered of a cookie, for reports.
+/// Record of a cookie, for reports.
 #[derive(Clone, Copy)]
 struct Record {
     cookie: usize,
@@ -62,7 +62,7 @@ const REMEMBERED: usize = 1024;
 /// The one trash page.
 static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
 
-/// Are the pages of such memory locked as long as it is there? Pageable memory's are for as long as it is mapped, which is not seen here.
+/// Returns whether the pages of such memory are locked while it exists. Those of pageable memory are while it is mapped, which is not seen here.
 fn locked(kind: UmemKind) -> bool {
     !matches!(kind, UmemKind::Trash | UmemKind::Pageable)
 }
@@ -110,7 +110,7 @@ impl Memory {
         Arc::new(new)
     }
 
-    /// Its kernel address; 0 for trash.
+    /// Returns its kernel address; 0 for trash.
     pub fn address(&self) -> usize {
         if self.kind == UmemKind::Trash { 0 } else { memory().ptr(self.pfn).as_ptr() as usize }
     }
@@ -120,12 +120,12 @@ impl Memory {
         self.size
     }
 
-    /// Its kind.
+    /// Returns its kind.
     pub fn kind(&self) -> UmemKind {
         self.kind
     }
 
-    /// Its first page frame.
+    /// Returns its first page frame.
     pub fn pfn(&self) -> Pfn {
         self.pfn
     }
@@ -162,7 +162,7 @@ pub fn publish(memory: Arc<Memory>) -> usize {
     cookie
 }
 
-/// What a driver's cookie stands for.
+/// Returns the memory of a driver's cookie.
 pub fn find(cookie: usize) -> Option<Arc<Memory>> {
     COOKIES.read().get(&cookie).cloned()
 }
@@ -187,7 +187,7 @@ impl Record {
     }
 }
 
-/// What happened to a cookie that was freed.
+/// Returns the earlier events of a cookie that was freed.
 pub fn freed(cookie: usize) -> Vec<Earlier> {
     let records = RECORDS.lock();
     records.freed.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
@@ -228,7 +228,7 @@ pub fn describe(limit: usize) -> Vec<String> {
     records.iter().take(limit).map(text).collect()
 }
 
-/// What has the pages of a mapping, one by one: a vnode. Its methods call the driver; user context, no lock of this folder's is held.
+/// Owner of the pages of a mapping: a vnode. The methods call the driver; user context, no lock of this folder's is held.
 pub trait Pager: Send + Sync {
     /// Returns the bytes that are mapped.
     fn size(&self) -> u64;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::board::log;
 use crate::kern::thread;
 
-/// What a callback did instead of serving an access.
+/// Action of a callback that did not serve an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Instead {
     /// It returned 0 and had loaded nothing: the access is tried again.
@@ -30,12 +30,12 @@ struct Counts {
     all: BTreeMap<(String, Instead), u64>,
     /// The longest run of one after another for one page.
     longest: BTreeMap<(String, Instead), u64>,
-    /// How often the access to a page of a process has been tried again without being served.
+    /// Number of attempts at the access to a page of a process that were not served.
     now: HashMap<(i32, u64), u64>,
 }
 
 static COUNTS: LazyLock<Mutex<Counts>> = LazyLock::new(Mutex::default);
-/// Is there anything in them?
+/// Set once there is something in them.
 static ANY: AtomicBool = AtomicBool::new(false);
 /// Pages in [`Counts::now`]; beyond, it is begun anew.
 const PAGES: usize = 4096;
@@ -91,7 +91,7 @@ impl Instead {
 
 /// A driver's access callback has returned `result` for an access at `address`, by the calling thread's process; `served` says whether it loaded something.
 pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
-    const EINTR: i32 = 4;
+    use ddi_sys::EINTR;
     let pid = thread::process().map_or(0, |process| process.pid);
     let page = (pid, address / ddi_process::physmem::PAGE_SIZE);
     if result == 0 && served {
@@ -134,7 +134,7 @@ pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
     log::line(to, &text);
 }
 
-/// What a run ends with: one line for each driver and each thing that its access callbacks did instead of serving accesses. A few attempts that were
+/// Returns the lines that a run ends with: one for each driver and each action of its access callbacks that did not serve accesses. A few attempts that were
 /// repeated are what an interrupted wait looks like; they are shown with `-v`.
 pub fn summary() -> Vec<String> {
     let counts = COUNTS.lock();
