@@ -19,6 +19,7 @@
 #[rustfmt::skip]
 mod bindings;
 mod macros;
+pub mod own;
 
 pub use bindings::*;
 pub use macros::*;

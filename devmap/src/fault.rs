@@ -137,6 +137,11 @@ impl<'a> Fault<'a> {
         load(self.handle, 0, usize::MAX, self.kind, self.rw)
     }
 
+    /// As [`load`](Fault::load), for `len` bytes from user offset `offset` on, of those that the mapping has. They include the pages that faulted, or those fault again.
+    pub fn load_range(self, offset: u64, len: usize) -> Result<Served, Errno> {
+        load(self.handle, offset, len, self.kind, self.rw)
+    }
+
     /// Retries the access after `time`, without loading anything: `delay(9F)`. For a device that is busy.
     ///
     /// Sleeps with the process's address space held: its mmap, munmap and fork wait. Hold no lock.

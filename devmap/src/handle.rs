@@ -9,6 +9,7 @@
 //! held, and from any thread, a timeout's routine included.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::fmt;
 use core::mem;
@@ -18,10 +19,11 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use ddi_sys as sys;
 
 use crate::access::Order;
+use crate::each_page;
 use crate::errno::{Errno, Error};
 use crate::fixed::{Fixed, Guard};
 use crate::frame::Frames;
-use crate::memory::Memory;
+use crate::memory::{Memory, covers, may_be_written, trash_of};
 use crate::page;
 use crate::pinned::{Loss, UserMemory};
 use crate::protection::Protection;
@@ -58,10 +60,88 @@ pub(crate) struct State {
     stale: bool,
     /// Memory that a stale handle of the framework maps.
     before: Option<Held>,
+    /// Pages that map memory of their own.
+    parts: Option<Arc<Parts>>,
     /// Whether it was ever made to map something else: the framework may have copied it before that.
     remapped: bool,
     /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
     pub(crate) frames: Frames,
+}
+
+const PAGES: &str = "docs/framework.md";
+
+/// Some pages of a mapping, and their memory.
+#[derive(Clone)]
+struct Part {
+    /// User offsets of the first and behind the last.
+    start: u64,
+    end: u64,
+    memory: Memory,
+    /// Offset in `memory`, in bytes.
+    from: u64,
+    max_protection: u32,
+}
+
+impl Part {
+    /// The part of it between two user offsets.
+    fn within(&self, start: u64, end: u64) -> Option<Part> {
+        let (from, to) = (self.start.max(start), self.end.min(end));
+        (from < to).then(|| Part {
+            start: from,
+            end: to,
+            from: self.from + (from - self.start),
+            ..self.clone()
+        })
+    }
+
+    /// Tells the framework. Returns whether it has agreed. The mapping lives: its state is locked.
+    fn apply(&self, state: &State, dip: *mut sys::dev_info_t) -> bool {
+        let Some(function) = each_page::remap_pages() else { return false };
+        let (cookie, set, start, order) = match &self.memory {
+            Memory::Registers(registers) => {
+                let order = state.order.unwrap_or(self.memory.order());
+                (ptr::null_mut(), registers.set(), registers.start().saturating_add(self.from), order)
+            }
+            Memory::Umem(umem) => (umem.cookie(), 0, self.from, Order::StoreCaching),
+            Memory::User(_) => return false,
+        };
+        let mut attributes = order.attributes();
+        let len = usize::try_from(self.end.saturating_sub(self.start)).unwrap_or(0);
+        // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that lives, or a register set of its device.
+        let result = unsafe {
+            function(
+                state.cookie,
+                dip,
+                self.start as i64,
+                len,
+                self.max_protection,
+                cookie,
+                set,
+                start as i64,
+                &raw mut attributes,
+            )
+        };
+        result == sys::DDI_SUCCESS
+    }
+}
+
+/// The pages of a mapping that have memory of their own, which this keeps: sorted and apart.
+///
+/// Never changed: pieces and children share it.
+struct Parts(Vec<Part>);
+
+impl Parts {
+    /// With one more, in place of what it covers. `ENOMEM`.
+    fn with(old: Option<&Parts>, new: &Part) -> Result<Arc<Parts>, Error> {
+        let old = old.map_or(&[][..], |parts| &parts.0);
+        let mut parts = Vec::new();
+        let room = parts.try_reserve(old.len().saturating_add(2));
+        room.map_err(|_| Error::new(Errno::ENOMEM, PAGES, "no memory"))?;
+        parts.extend(old.iter().filter_map(|part| part.within(0, new.start)));
+        parts.push(new.clone());
+        parts.extend(old.iter().filter_map(|part| part.within(new.end, u64::MAX)));
+        Ok(Arc::new(Parts(parts)))
+    }
 }
 
 /// Memory, and the mapping's place among the mappings of it.
@@ -192,7 +272,10 @@ impl Handle {
             state.cookie = ptr::null_mut();
             state.loaded = false;
             state.gone = true;
-            (state.range(), (state.memory.take(), state.pinned.take(), state.before.take()))
+            (
+                state.range(),
+                (state.memory.take(), state.pinned.take(), state.before.take(), state.parts.take()),
+            )
         };
         drop(old);
         range
@@ -398,7 +481,55 @@ impl Handle {
                     return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
                 }
             }
-            self.point(&mut state, memory, pinned, start)
+            (self.point(&mut state, memory, pinned, start), state.parts.take())
+        };
+        drop(old);
+        Ok(())
+    }
+
+    /// Points some pages of the mapping, `len` bytes from user offset `offset` on, at other memory than the rest, from byte `from` of it on; `max` is what the process can do with them at most. What was loaded of
+    /// them is dropped. A [`remap`](Handle::remap) of the whole ends it; pieces and children have the same.
+    ///
+    /// An access that only `max` forbids comes to the access callback, also when the page is loaded: the driver may let the page have more, and load it.
+    ///
+    /// Any thread, any mutex held. `ENOTSUP` where the framework cannot do that ([`each_page::available`]), and for a process's memory; `EINVAL` for what are no pages of the
+    /// mapping or not covered by the memory; `ESTALE` when the mapping does not live; `EIO` when the framework refuses: the pages are as they were.
+    pub fn remap_pages(
+        &self,
+        offset: u64,
+        len: usize,
+        memory: &Memory,
+        from: u64,
+        max: Protection,
+    ) -> Result<(), Error> {
+        if !each_page::available() || matches!(memory, Memory::User(_)) {
+            return Err(Error::new(Errno::ENOTSUP, PAGES, "mappings move as a whole"));
+        }
+        covers(memory, from, len)?;
+        let max_protection = max.bits() | !Protection::all().bits();
+        let part = Part {
+            start: offset,
+            end: offset.saturating_add(len as u64),
+            memory: memory.clone(),
+            from,
+            max_protection,
+        };
+        let old = {
+            let mut state = self.lock();
+            if state.cookie.is_null() {
+                return Err(GONE);
+            }
+            let whole = (i64::try_from(offset).ok(), len);
+            if !page::aligned(offset)
+                || state.clamp(offset, len).map(|(at, len)| (Some(at), len)) != Some(whole)
+            {
+                return Err(Error::new(Errno::EINVAL, PAGES, "no pages of the mapping"));
+            }
+            let parts = Parts::with(state.parts.as_deref(), &part)?;
+            if !part.apply(&state, self.0.dip) {
+                return Err(Error::new(Errno::EIO, PAGES, "the framework refused"));
+            }
+            state.parts.replace(parts)
         };
         drop(old);
         Ok(())
@@ -461,6 +592,8 @@ impl Handle {
         state.max_protection = lower;
         state.loaded = false;
         state.remapped = true;
+        // A remap of the whole has ended these.
+        state.apply_parts(self.0.dip);
         Ok(())
     }
 
@@ -468,34 +601,6 @@ impl Handle {
     pub fn max_protection(&self) -> Protection {
         Protection::from_bits_truncate(self.lock().max_protection)
     }
-}
-
-/// Returns the memory that replaces lost memory in mappings; none while it is not lost.
-fn trash_of(memory: &Memory) -> Option<Memory> {
-    match memory {
-        Memory::User(user) if user.is_lost() => Some(user.loss().trash().into()),
-        _ => None,
-    }
-}
-
-/// Returns whether processes may write it.
-pub(crate) fn may_be_written(memory: &Memory) -> bool {
-    match memory {
-        Memory::User(user) => user.is_writable(),
-        Memory::Registers(_) | Memory::Umem(_) => true,
-    }
-}
-
-/// Checks that `len` bytes from `offset` on lie within the memory, and gives the offset in the framework's type.
-pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
-    if !page::aligned(offset) {
-        return Err(Error::new(Errno::EINVAL, REMAP, "the offset is not a multiple of the page size"));
-    }
-    let end = offset.checked_add(len as u64);
-    if len == 0 || end.is_none_or(|end| end > memory.len()) {
-        return Err(Error::new(Errno::EINVAL, REMAP, "the memory does not cover the mapping"));
-    }
-    i64::try_from(offset).map_err(|_| Error::new(Errno::EINVAL, REMAP, "no such offset"))
 }
 
 impl State {
@@ -519,6 +624,7 @@ impl State {
             gone: false,
             stale: false,
             before: None,
+            parts: None,
             remapped: false,
             frames: Frames::new(),
         }
@@ -542,6 +648,12 @@ impl State {
         }
     }
 
+    /// From now on accesses fail.
+    fn refuse(&mut self) {
+        self.invalid = true;
+        let _ = self.unload_now();
+    }
+
     pub(crate) fn is_invalid(&self) -> bool {
         self.invalid
     }
@@ -556,6 +668,9 @@ impl State {
         self.loads_unseen = old.loads_unseen;
         // The framework has made its handle before this, maybe before the last remap.
         self.stale = old.stale || old.remapped;
+        if let Some(parts) = &old.parts {
+            (self.parts, self.stale) = (Some(parts.clone()), true);
+        }
         self.remapped = old.remapped;
     }
 
@@ -634,12 +749,23 @@ impl State {
         }
         let memory = self.memory.clone()?;
         if self.remap(dip, &memory, self.start, self.max_protection) != sys::DDI_SUCCESS {
-            self.invalid = true;
-            let _ = self.unload_now();
+            self.refuse();
             return None; // it stays what it is, and what it maps stays
         }
         self.stale = false;
+        self.apply_parts(dip);
         self.before.take()
+    }
+
+    /// Tells the framework of all parts; accesses fail if it does not take one. The mapping lives.
+    fn apply_parts(&mut self, dip: *mut sys::dev_info_t) {
+        let Some(parts) = &self.parts else { return };
+        let (start, len) = self.range();
+        let end = start.saturating_add(len as u64);
+        let refused = parts.0.iter().filter_map(|part| part.within(start, end));
+        if refused.filter(|part| !part.apply(self, dip)).count() > 0 {
+            self.refuse();
+        }
     }
 
     fn remap(&self, dip: *mut sys::dev_info_t, memory: &Memory, start: i64, max: u32) -> c_int {

@@ -57,6 +57,7 @@ pub mod context;
 pub mod device;
 pub mod devid;
 pub mod dma;
+pub mod each_page;
 pub mod endian;
 mod entry;
 pub mod errno;

@@ -113,6 +113,8 @@ impl Sealed for Dup<'_> {}
 impl MaySleep for Dup<'_> {}
 impl Sealed for Cut<'_> {}
 impl MaySleep for Cut<'_> {}
+impl Sealed for Middle<'_> {}
+impl MaySleep for Middle<'_> {}
 
 impl<'a> Dup<'a> {
     /// Returns the mapping that is copied.

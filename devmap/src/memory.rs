@@ -6,6 +6,7 @@
 
 use crate::access::Order;
 use crate::errno::{Errno, Error};
+use crate::page;
 use crate::pinned::UserMemory;
 use crate::registers::Registers;
 use crate::umem::Umem;
@@ -41,6 +42,16 @@ impl Memory {
     /// Returns the length in 64-bit words, for [`save`] and [`restore`].
     pub fn words(&self) -> usize {
         usize::try_from(self.len() / 8).unwrap_or(usize::MAX)
+    }
+
+    /// Returns whether both are the same memory.
+    pub fn is(&self, other: &Memory) -> bool {
+        match (self, other) {
+            (Memory::Registers(one), Memory::Registers(other)) => one.is(other),
+            (Memory::Umem(one), Memory::Umem(other)) => one.cookie() == other.cookie(),
+            (Memory::User(one), Memory::User(other)) => one.cookie() == other.cookie(),
+            _ => false,
+        }
     }
 
     /// Returns the default order of a process's accesses.
@@ -152,4 +163,40 @@ impl From<&Memory> for Memory {
     fn from(memory: &Memory) -> Memory {
         memory.clone()
     }
+}
+
+/// Returns the memory that replaces lost memory in mappings; none while it is not lost.
+pub(crate) fn trash_of(memory: &Memory) -> Option<Memory> {
+    match memory {
+        Memory::User(user) if user.is_lost() => Some(user.loss().trash().into()),
+        _ => None,
+    }
+}
+
+/// Returns whether processes may write it.
+pub(crate) fn may_be_written(memory: &Memory) -> bool {
+    match memory {
+        Memory::User(user) => user.is_writable(),
+        Memory::Registers(_) | Memory::Umem(_) => true,
+    }
+}
+
+/// Checks that `len` bytes from `offset` on lie within the memory, and gives the offset in the framework's type.
+pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
+    if !page::aligned(offset) {
+        return Err(Error::new(
+            Errno::EINVAL,
+            "devmap_umem_remap(9F)",
+            "the offset is not a multiple of the page size",
+        ));
+    }
+    let end = offset.checked_add(len as u64);
+    if len == 0 || end.is_none_or(|end| end > memory.len()) {
+        return Err(Error::new(
+            Errno::EINVAL,
+            "devmap_umem_remap(9F)",
+            "the memory does not cover the mapping",
+        ));
+    }
+    i64::try_from(offset).map_err(|_| Error::new(Errno::EINVAL, "devmap_umem_remap(9F)", "no such offset"))
 }

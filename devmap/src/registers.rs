@@ -60,6 +60,11 @@ const FLAGGED: Error = Error::new(Errno::EIO, "ddi_fm_acc_err_get(9F)", "the bus
 const NO_ANSWER: Error = Error::new(Errno::EIO, "ddi_peek32(9F)", "the device does not answer");
 
 impl Registers {
+    /// Returns whether both are the same part of the same register set.
+    pub(crate) fn is(&self, other: &Registers) -> bool {
+        Arc::ptr_eq(&self.mapped, &other.mapped) && (self.start, self.len) == (other.start, other.len)
+    }
+
     /// Maps the whole register set `set` of the node, in an [`Order`] or with other [attributes](Attributes). User or kernel context.
     ///
     /// Fails with `ENXIO` if the node has no such set, with `EIO` if it cannot be mapped.

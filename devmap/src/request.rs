@@ -15,8 +15,8 @@ use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
-use crate::handle::{Handle, Target, covers, may_be_written};
-use crate::memory::Memory;
+use crate::handle::{Handle, Target};
+use crate::memory::{Memory, covers, may_be_written};
 use crate::page;
 pub use crate::protection::{Protection, Sharing};
 

@@ -10,8 +10,8 @@ use core::ptr::NonNull;
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
-use crate::handle::{Handle, covers};
-use crate::memory::Memory;
+use crate::handle::Handle;
+use crate::memory::{Memory, covers};
 use crate::protection::Protection;
 use crate::slab::{Seat, Slab};
 

@@ -19,7 +19,7 @@ use crate::page_locks::{Locked, locks_through};
 use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
 use crate::segment::Segment;
 use crate::softlock::{Entry, Softlock, Ticket};
-use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw, SetupFlags};
+use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, PAGE_SIZE, Rw, SetupFlags};
 
 /// What a fault must wait for, with the space not locked.
 pub(crate) enum Blocked<P: Platform> {
@@ -220,12 +220,16 @@ impl<P: Platform> Segment<P> {
     /// Serves the fault as far as it lies in the segment.
     #[inline]
     fn fault_step(&self, fw: &Framework<P>, asked: Asked, progress: &mut Progress<P>) -> Step<P> {
-        let (ty, mut at) = (asked.ty, progress.at);
+        let (mut asked, mut at) = (asked, progress.at);
         let end = asked.end.min(self.end());
-        if ty == FaultType::Prot {
-            // There is no copy on write: a translation that forbids the access stays as it is.
-            return Ok(FaultCode::PROT);
+        if asked.ty == FaultType::Prot {
+            if !self.is_kept_by_frame(fw, at, asked.rw) {
+                // There is no copy on write: a translation that forbids the access stays as it is.
+                return Ok(FaultCode::PROT);
+            }
+            asked.ty = FaultType::Inval;
         }
+        let ty = asked.ty;
         if ty == FaultType::Softlock && self.any_remappable(at, end) {
             return Ok(FaultCode::NOSUPPORT);
         }
@@ -255,6 +259,18 @@ impl<P: Platform> Segment<P> {
             index += 1;
         }
         Ok(FaultCode::OK)
+    }
+
+    /// Whether an access is kept from a page by the page's own protection only: then it is unloaded, and the driver is asked.
+    #[inline(never)]
+    fn is_kept_by_frame(&self, fw: &Framework<P>, addr: u64, rw: Rw) -> bool {
+        let Some(handle) = self.index_of(addr).and_then(|index| self.handle_at(index)) else { return false };
+        let st = handle.lock();
+        let kept = st.is_kept_by_frame(addr - st.addr, rw);
+        if kept {
+            fw.platform.unload(handle.space(), addr, PAGE_SIZE);
+        }
+        kept
     }
 
     #[inline(never)]

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
+use crate::frames::{self, Frame};
 use crate::keyed::Keyed as _;
 use crate::list::copied;
 use crate::lock::{LockClass, Mutex as _};
@@ -133,8 +134,9 @@ impl<P: Platform> Shared<P> {
 }
 
 /// What is kept of a handle page by page.
-#[derive(Default)]
-pub(crate) struct Apart {
+pub(crate) struct Apart<P: Platform> {
+    /// Pages that map memory of their own.
+    pub frames: Vec<Frame<P>>,
     /// Protections, once part of the segment was protected apart; empty before.
     pub pages: Vec<Prot>,
     /// Soft-locked pages.
@@ -154,7 +156,7 @@ pub(crate) struct State<P: Platform> {
     /// The context timeout in ticks.
     pub ticks: i64,
     /// What differs from page to page, once something does.
-    pub apart: Option<Box<Apart>>,
+    pub apart: Option<Box<Apart<P>>>,
     pub flags: SetupFlags,
     pub attr: u32,
     pub stage: Stage,
@@ -245,15 +247,22 @@ impl<P: Platform> Handle<P> {
     }
 }
 
-impl Apart {
+impl<P: Platform> Default for Apart<P> {
+    fn default() -> Self {
+        Self { frames: Vec::new(), pages: Vec::new(), locks: Locks::default() }
+    }
+}
+
+impl<P: Platform> Apart<P> {
     /// For a copy of the handle, without locks.
     #[inline(never)]
     fn for_copy(&self) -> Option<Option<Box<Self>>> {
-        if self.pages.is_empty() {
+        if self.pages.is_empty() && self.frames.is_empty() {
             return Some(None);
         }
         let pages = copied(self.pages.iter().copied())?;
-        Some(Some(Box::new(Self { pages, locks: Locks::default() })))
+        let frames = copied(self.frames.iter().map(Frame::copy))?;
+        Some(Some(Box::new(Self { frames, pages, locks: Locks::default() })))
     }
 
     /// The handle loses so many pages in front, and its locks.
@@ -264,6 +273,7 @@ impl Apart {
             at += 1;
             at > by
         });
+        frames::trim(&mut self.frames, (by as u64) << crate::PAGE_SHIFT, u64::MAX);
         self.locks = Locks::default();
     }
 }
@@ -289,6 +299,18 @@ impl<P: Platform> State<P> {
     #[inline]
     pub(crate) fn paged(&self) -> bool {
         self.pages().is_some()
+    }
+
+    /// Pages that map memory of their own.
+    #[inline]
+    pub(crate) fn frames(&self) -> &[Frame<P>] {
+        self.apart.as_ref().map_or(&[], |apart| &*apart.frames)
+    }
+
+    /// Whether its pages are not all alike.
+    #[inline]
+    pub(crate) fn differ(&self) -> bool {
+        self.apart.as_ref().is_some_and(|apart| !apart.pages.is_empty() || !apart.frames.is_empty())
     }
 
     /// The soft-locked pages, once one was locked.
@@ -346,6 +368,7 @@ impl<P: Platform> State<P> {
     pub(crate) fn cut_back(&mut self, len: u64) {
         self.len = len;
         if let Some(apart) = &mut self.apart {
+            frames::trim(&mut apart.frames, 0, len);
             apart.pages.truncate((len >> crate::PAGE_SHIFT) as usize);
             apart.locks = Locks::default();
         }

@@ -35,6 +35,7 @@ extern crate std;
 pub mod context;
 mod ctxmgt;
 mod fault;
+mod frames;
 mod framework;
 mod handle;
 mod keyed;
@@ -65,7 +66,7 @@ pub use platform::{
 };
 pub use registry::Registry;
 pub use segment::{Congruence, MapRequest, Segment};
-pub use setup::{DevmemSetup, SetupError, UmemSetup};
+pub use setup::{DevmemSetup, PageMemory, PagesOf, SetupError, UmemSetup};
 pub use types::{
     Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags,
     page_ceil, page_floor,

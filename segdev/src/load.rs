@@ -12,18 +12,8 @@ use crate::locked::Changed;
 use crate::platform::{Access, MutexGuard, Platform, Run, Umem, UmemKind};
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,
+    wanted,
 };
-
-/// The protections of which an access needs at least one.
-#[inline]
-fn wanted(rw: Rw) -> Prot {
-    match rw {
-        Rw::Read => Prot::READ,
-        Rw::Write => Prot::WRITE,
-        Rw::Exec => Prot::EXEC,
-        Rw::Other | Rw::Create => Prot::READ.union(Prot::WRITE).union(Prot::EXEC),
-    }
-}
 
 impl<P: Platform> State<P> {
     /// The range that a driver's user offset and length mean, as an offset within the handle and a length.
@@ -90,7 +80,8 @@ impl<P: Platform> State<P> {
     #[inline(always)]
     fn load_at_once(&self, platform: &P, space: &P::Space, start: u64, len: u64, rw: Rw, lock: bool) -> bool {
         let prot = self.prot & self.maxprot;
-        if !self.paged() && !self.flags.contains(SetupFlags::MAPPING_INVALID) && prot.intersects(wanted(rw)) {
+        if !self.differ() && !self.flags.contains(SetupFlags::MAPPING_INVALID) && prot.intersects(wanted(rw))
+        {
             let (found, page_size) = match &self.object {
                 Object::Devmem(pfn) => {
                     (Some((pfn + (start >> PAGE_SHIFT), len)), self.page_size(platform, *pfn))
@@ -185,19 +176,21 @@ impl<P: Platform> State<P> {
                 break FaultCode::OK;
             }
             let (prot, same) = self.run_of_prot(at, end - at);
+            let source = self.source(at, same);
+            let (prot, same) = (prot & source.maxprot, source.len);
             if !prot.intersects(wanted(rw)) {
                 break FaultCode::PROT;
             }
-            let (pfn, len) = match &self.object {
-                Object::Devmem(pfn) => (pfn + (at >> PAGE_SHIFT), same),
-                Object::Umem(umem, koff) => match umem.run(koff + at, same) {
+            let (pfn, len) = match source.object {
+                Object::Devmem(pfn) => (pfn + (source.at >> PAGE_SHIFT), same),
+                Object::Umem(umem, koff) => match umem.run(koff + source.at, same) {
                     Some((pfn, len)) if len > 0 && len & PAGE_MASK == 0 => (pfn, len.min(same)),
                     _ => break FaultCode::EFAULT,
                 },
                 Object::None => break FaultCode::NOMAP,
             };
-            let device = self.device_attr().is_some();
-            let run = Run { len, pfn, prot, attr: self.attr, lock, device, page_size: PAGE_SIZE };
+            let device = matches!(source.object, Object::Devmem(_));
+            let run = Run { len, pfn, prot, attr: source.attr, lock, device, page_size: PAGE_SIZE };
             platform.load(space, self.addr + at, run);
             at += len;
         };

@@ -4,12 +4,14 @@
 //! handle's lock only. A remap unloads and switches with that lock held, so it is atomic with respect to faults.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::frames::Frame;
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Shared, Stage, State};
-use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem};
-use crate::types::{PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
+use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem, UmemKind};
+use crate::types::{PAGE_MASK, PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 
 /// The call was refused and has changed nothing (`DDI_FAILURE`, -1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,26 @@ pub struct UmemSetup<P: Platform> {
 
 const DRIVER_FLAGS: SetupFlags =
     SetupFlags::MAPPING_INVALID.union(SetupFlags::ALLOW_REMAP).union(SetupFlags::USE_PAGESIZE);
+
+/// Pages of a handle, and the memory that they are to map.
+pub struct PagesOf<P: Platform> {
+    /// User offset of the first, in bytes.
+    pub off: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Greatest protection to load them with.
+    pub maxprot: Prot,
+    /// The memory.
+    pub memory: PageMemory<P>,
+}
+
+/// Memory of pages.
+pub enum PageMemory<P: Platform> {
+    /// Kernel memory, from this offset on.
+    Umem(P::Umem, u64),
+    /// A register set, from this offset on, with these attributes.
+    Devmem(u32, u64, u32),
+}
 
 /// Whether a handle may be given this maximum protection.
 fn prot_fits<P: Platform>(st: &State<P>, maxprot: Prot) -> bool {
@@ -210,7 +232,8 @@ impl<P: Platform> Framework<P> {
             let mut st = Self::remappable(handle, args.maxprot)?;
             self.unload_whole(handle, &st);
             let (object, attr) = found.ok_or(SetupError)?;
-            old = core::mem::replace(&mut st.object, object);
+            old = (st.take_object(), st.take_frames());
+            st.object = object;
             st.attr = attr;
             st.maxprot = st.orig_maxprot & args.maxprot;
             st.flags.set(SetupFlags::MAPPING_INVALID, invalid);
@@ -237,11 +260,68 @@ impl<P: Platform> Framework<P> {
                 return Err(SetupError);
             }
             self.unload_whole(handle, &st);
-            old = core::mem::replace(&mut st.object, Object::Umem(umem, page_floor(args.off)));
+            old = (st.take_object(), st.take_frames());
+            st.object = Object::Umem(umem, page_floor(args.off));
             st.attr = args.attr;
             st.maxprot = st.orig_maxprot & args.maxprot;
             st.flags.remove(SetupFlags::MAPPING_INVALID);
             st.level = 0;
+        }
+        drop(old);
+        Ok(())
+    }
+
+    /// Lets some pages of a handle map other memory than the rest, with a protection of their own. Their translations are dropped; a whole remap ends it.
+    ///
+    /// An access that only this protection forbids asks the access callback, also if the page is loaded.
+    ///
+    /// # Errors
+    /// For a range that is not whole pages of a handle which is set up, lives and is remappable; memory that does not cover it, or is pageable; no memory to note it by.
+    pub fn remap_pages(
+        &self,
+        handle: &Handle<P>,
+        device: &P::Device,
+        pages: PagesOf<P>,
+    ) -> Result<(), SetupError> {
+        let PagesOf { off, len, maxprot, memory } = pages;
+        if (off | len) & PAGE_MASK != 0 || len == 0 {
+            return Err(SetupError);
+        }
+        // The device tree is asked with no lock held.
+        let (object, attr) = match memory {
+            PageMemory::Umem(umem, koff) => {
+                let covers = koff.checked_add(len).is_some_and(|end| end <= umem.size());
+                if koff & PAGE_MASK != 0 || !covers || umem.kind() == UmemKind::Pageable {
+                    return Err(SetupError);
+                }
+                (Object::Umem(umem, koff), 0)
+            }
+            PageMemory::Devmem(rnumber, off, attr) => {
+                let (pfn, more) = device.registers(rnumber, off, len).ok_or(SetupError)?;
+                (Object::Devmem(pfn), attr | more)
+            }
+        };
+        let old;
+        {
+            let mut st = handle.lock();
+            let start = off.checked_sub(st.off).ok_or(SetupError)?;
+            let end = start.checked_add(len).filter(|end| *end <= st.len).ok_or(SetupError)?;
+            let pageable = matches!(&st.object, Object::Umem(umem, _) if umem.kind() == UmemKind::Pageable);
+            if st.stage != Stage::SetUp || !st.flags.contains(SetupFlags::ALLOW_REMAP) || pageable {
+                return Err(SetupError);
+            }
+            if st.addr != 0 {
+                // Of a large page all goes.
+                let (from, len) = if st.level == 0 { (start, len) } else { (0, st.len) };
+                self.platform.unload(handle.space(), st.addr + from, len);
+            }
+            st.level = 0;
+            let mut frames = Vec::new();
+            frames.try_reserve(st.frames().len() + 2).map_err(|_| SetupError)?;
+            frames.extend(st.frames().iter().filter_map(|frame| frame.part(0, start, 0)));
+            frames.push(Frame { start, end, object, attr, maxprot });
+            frames.extend(st.frames().iter().filter_map(|frame| frame.part(end, u64::MAX, 0)));
+            old = core::mem::replace(&mut st.apart.get_or_insert_default().frames, frames);
         }
         drop(old);
         Ok(())

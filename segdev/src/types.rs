@@ -242,3 +242,14 @@ pub const fn page_ceil(x: u64) -> Option<u64> {
         None => None,
     }
 }
+
+/// The protections of which an access needs at least one.
+#[inline]
+pub(crate) fn wanted(rw: Rw) -> Prot {
+    match rw {
+        Rw::Read => Prot::READ,
+        Rw::Write => Prot::WRITE,
+        Rw::Exec => Prot::EXEC,
+        Rw::Other | Rw::Create => Prot::READ.union(Prot::WRITE).union(Prot::EXEC),
+    }
+}

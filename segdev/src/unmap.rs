@@ -231,7 +231,8 @@ impl<P: Platform> Segment<P> {
             }
             if large {
                 fw.platform.unload(handle.space(), st.addr, st.len);
-            } else if (prot - Prot::USER).is_empty() {
+            } else if (prot - Prot::USER).is_empty() || !st.frames().is_empty() {
+                // Pages with memory of their own get the new protection when they are loaded again.
                 fw.platform.unload(handle.space(), from, to - from);
             } else {
                 fw.platform.protect(handle.space(), from, to - from, prot & st.maxprot, st.device_attr());

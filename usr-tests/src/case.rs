@@ -35,12 +35,14 @@ pub struct Case {
     pub cuts_tail: bool,
     /// It stops an illumos kernel, unless the driver's module has its own framework.
     pub hostile: bool,
+    /// Which driver's device it is for: 0, or one of [`crate::port::kind`]'s.
+    pub kind: u64,
     pub run: fn(&Ctx) -> Result,
 }
 
 /// A case of the area that lists it (the area fills that in).
 pub const fn case(name: &'static str, what: &'static str, run: fn(&Ctx) -> Result) -> Case {
-    Case { area: "", name, what, of: "", patience: 1, cuts_tail: false, hostile: false, run }
+    Case { area: "", name, what, of: "", patience: 1, cuts_tail: false, hostile: false, kind: 0, run }
 }
 
 impl Case {

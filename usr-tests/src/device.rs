@@ -77,6 +77,8 @@ pub struct Dev {
     pub fd: i32,
     pub layout: Layout,
     pub ctxdev: bool,
+    /// See [`crate::port::kind`].
+    pub kind: u64,
 }
 
 impl Dev {
@@ -99,7 +101,8 @@ impl Dev {
             }
         }
         let [regs, ring, scratch, fb] = regions;
-        Ok(Dev { fd, layout: Layout { regs, ring, scratch, fb }, ctxdev })
+        let kind = if ctxdev { 0 } else { crate::port::kind(fd) };
+        Ok(Dev { fd, layout: Layout { regs, ring, scratch, fb }, ctxdev, kind })
     }
 
     /// Returns whether it answers a ctxdev's ioctls.

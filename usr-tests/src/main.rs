@@ -6,6 +6,7 @@ mod case;
 mod device;
 mod os;
 mod peer;
+mod port;
 mod probe;
 mod report;
 mod runner;
@@ -150,8 +151,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command) -> Result<bool, String> {
+    // The cases of the device's driver; all of them are listed.
+    let kind = if command.list { None } else { Some(check_device(&command.options.device)?.kind) };
     let chosen: Vec<_> = area::all()
         .into_iter()
+        .filter(|case| kind.is_none_or(|kind| case.kind == kind))
         .filter(|case| {
             let name = case.full_name();
             command.filters.is_empty() || command.filters.iter().any(|pattern| matches(&name, pattern))
@@ -165,7 +169,6 @@ fn run(command: &Command) -> Result<bool, String> {
         report::list(&mut out, &chosen, command.sources).map_err(printing)?;
         return Ok(true);
     }
-    check_device(&command.options.device)?;
     report::start(&mut out, command.format, chosen.len()).map_err(printing)?;
     let mut reports = Vec::new();
     for (index, case) in chosen.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Case, Ctx, Result, Stop};
 use crate::device::{Dev, Stats};
 use crate::sys::{self, Errno, Forked, Status};
-use crate::{os, peer, probe};
+use crate::{os, peer, port, probe};
 
 /// Outcome of a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,13 +76,29 @@ fn judge(case: &Case, options: &Options) -> Result {
     })?;
     result?;
     match (before, after) {
-        (Some(before), Some(after)) => leaks(&before, &after),
+        (Left::Ctxdev(before), Left::Ctxdev(after)) => leaks(&before, &after),
+        (Left::Port(before), Left::Port(after)) => {
+            let left = |status: &port::Status| (status.mappings, status.objects, status.users);
+            if left(&before) == left(&after) {
+                return Ok(());
+            }
+            Err(Stop::Fail(format!(
+                "left behind when all its processes had ended: {after:?}, before: {before:?}"
+            )))
+        }
         _ => Ok(()),
     }
 }
 
+/// Counters of a device, by which it is seen what a case has left.
+enum Left {
+    Ctxdev(Stats),
+    Port(port::Status),
+    Nothing,
+}
+
 /// Puts the device's controls where every case starts from, and reads its counters, if it has any.
-fn settle(device: &str) -> Result<Option<Stats>> {
+fn settle(device: &str) -> Result<Left> {
     let dev = Dev::open(device, libc::O_RDWR).map_err(|e| Stop::Error(format!("open {device}: {e}")))?;
     let stats = if dev.is_ctxdev() {
         let all = dev
@@ -90,9 +106,11 @@ fn settle(device: &str) -> Result<Option<Stats>> {
             .and_then(|()| dev.set_hysteresis_now(0))
             .and_then(|()| dev.set_max_contexts_now(0))
             .and_then(|()| dev.stats_now());
-        Some(all.map_err(|e| Stop::Error(format!("ioctl on {device}: {e}")))?)
+        Left::Ctxdev(all.map_err(|e| Stop::Error(format!("ioctl on {device}: {e}")))?)
+    } else if dev.kind != 0 {
+        Left::Port(port::status(dev.fd).map_err(|e| Stop::Error(format!("ioctl on {device}: {e}")))?)
     } else {
-        None
+        Left::Nothing
     };
     dev.close().map_err(|e| Stop::Error(format!("close {device}: {e}")))?;
     Ok(stats)

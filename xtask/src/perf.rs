@@ -11,6 +11,7 @@ mod build;
 mod chart;
 mod layer;
 mod measure;
+mod ports;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ pub struct Args {
     /// The directory for the curves.
     #[arg(long, default_value = "docs/perf")]
     out: PathBuf,
+    /// Compare Linux's mapping model (devmap/ports) with plain devmap, and nothing else.
+    #[arg(long)]
+    ports: bool,
     /// Draw no curves.
     #[arg(long)]
     no_charts: bool,
@@ -159,6 +163,10 @@ const REFERENCE_BYTES: u64 = 272;
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
+    if args.ports {
+        let good = ports::run(dir.path())?;
+        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    }
     let program = build::framework(dir.path())?;
     let (costs, memory) = (measure::costs(&program)?, measure::memory(&program)?);
     let rows = rows(&costs)?;

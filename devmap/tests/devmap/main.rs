@@ -9,6 +9,7 @@ mod copying;
 mod desk;
 mod dma;
 mod driver;
+mod each_page;
 mod early;
 mod forgotten;
 mod framework;

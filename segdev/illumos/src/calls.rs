@@ -15,7 +15,7 @@ use core::mem::ManuallyDrop;
 use ddi_sys as sys;
 use segdev::{
     Access, Congruence, DevmemSetup, Errno, FaultCode, FaultType, Handle, MapFlags, MapRequest, PAGE_MASK,
-    Prot, Rw, SetupError, SetupFlags, UmemSetup,
+    PageMemory, PagesOf, Prot, Rw, SetupError, SetupFlags, UmemSetup,
 };
 
 use crate::device::{Callbacks, Device, Vnode, cookie};
@@ -110,6 +110,36 @@ impl Drop for Layout {
         unsafe { sys::as_rangeunlock(self.0) };
     }
 }
+
+/// Beside the DDI: see [`sys::own::remap_pages_t`]. User or kernel context.
+///
+/// # Safety
+/// See [the module](self).
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn segdev_illumos_remap_pages(
+    dhp: sys::devmap_cookie_t,
+    dip: *mut sys::dev_info_t,
+    off: sys::offset_t,
+    len: usize,
+    maxprot: sys::uint_t,
+    cookie: sys::ddi_umem_cookie_t,
+    rnumber: sys::uint_t,
+    start: sys::offset_t,
+    attributes: *mut sys::ddi_device_acc_attr_t,
+) -> c_int {
+    // SAFETY: the driver's promise.
+    let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+    // SAFETY: as above.
+    let memory = match unsafe { Umem::new(cookie) } {
+        Some(umem) => PageMemory::Umem(umem, start as u64),
+        // SAFETY: as above.
+        None => PageMemory::Devmem(rnumber, start as u64, unsafe { order(attributes) }),
+    };
+    let pages = PagesOf { off: off as u64, len: len as u64, maxprot: Prot::from_raw(maxprot), memory };
+    answer(framework().remap_pages(&handle, &node(dip), pages))
+}
+
+const _: sys::own::remap_pages_t = segdev_illumos_remap_pages;
 
 calls! {
     /// devmap_setup(9F): maps a device into the calling process. User context; waits; calls the driver.

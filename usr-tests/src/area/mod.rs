@@ -22,6 +22,10 @@ mod map;
 mod mprotect;
 mod munmap;
 mod munmap_by;
+mod ports_kiobuf;
+mod ports_linux;
+mod ports_linuxkpi;
+mod ports_uvm;
 mod syscall;
 
 use crate::case::Case;
@@ -47,7 +51,18 @@ const AREAS: &[(&str, &[Case])] = &[
     ("hostile", hostile::CASES),
 ];
 
+/// Cases for other drivers than ctxdev, which have another system's mapping model.
+const PORTS: &[(&str, u64, &[Case])] = &[
+    ("linux", ports_user::LINUX, ports_linux::CASES),
+    ("linuxkpi", ports_user::LINUXKPI, ports_linuxkpi::CASES),
+    ("kiobuf", ports_user::KIOBUF, ports_kiobuf::CASES),
+    ("uvm", ports_user::UVM, ports_uvm::CASES),
+];
+
 /// Every case, in the order in which they run.
 pub fn all() -> Vec<Case> {
-    AREAS.iter().flat_map(|(area, cases)| cases.iter().map(|case| Case { area, ..*case })).collect()
+    let ctxdev = AREAS.iter().map(|(area, cases)| (area, 0, cases));
+    let ports = PORTS.iter().map(|(area, kind, cases)| (area, *kind, cases));
+    let all = ctxdev.chain(ports);
+    all.flat_map(|(area, kind, cases)| cases.iter().map(move |case| Case { area, kind, ..*case })).collect()
 }

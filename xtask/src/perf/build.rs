@@ -112,6 +112,15 @@ pub fn layer(dir: &Path, package: &str) -> Result<PathBuf> {
     link(dir, &format!("bench-{package}"), &measured, &others)
 }
 
+/// A fault and an mmap of a driver, on devmap with or without a port.
+pub fn port(dir: &Path, package: &str) -> Result<PathBuf> {
+    let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
+    let measured = object(package, Framework::Kernel, &public, dir)?;
+    rename_init(&measured)?;
+    let others = harness(dir, &["ports", "process", "bench", "ddi", "kernel"])?;
+    link(dir, &format!("bench-port-{package}"), &measured, &others)
+}
+
 /// The same of its twin in C.
 pub fn twin(dir: &Path, package: &str) -> Result<PathBuf> {
     let measured = compile(dir, &format!("twins/{package}"), &DRIVER)?;

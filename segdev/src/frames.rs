@@ -1,0 +1,95 @@
+//! Pages of a handle that map memory of their own, apart from the rest: what a driver with pages here and there asks for. Not in the DDI.
+//!
+//! Context and locks as for a remap: user or kernel context, the handle's lock.
+
+use alloc::vec::Vec;
+
+use crate::handle::{Object, State};
+use crate::platform::Platform;
+use crate::types::{PAGE_SHIFT, Prot, Rw, wanted};
+
+/// Pages of a handle with memory of their own.
+///
+/// # Invariants
+/// In a handle's list they are sorted and apart, in whole pages, and lie within the handle.
+pub(crate) struct Frame<P: Platform> {
+    /// Bytes from the handle's start.
+    pub start: u64,
+    pub end: u64,
+    pub object: Object<P>,
+    pub attr: u32,
+    /// Greatest protection to load them with.
+    pub maxprot: Prot,
+}
+
+impl<P: Platform> Frame<P> {
+    pub(crate) fn copy(&self) -> Self {
+        Self { object: self.object.advanced(0), ..*self }
+    }
+
+    /// The part within `[from, to)`, counted from `from - base`; none if there is none.
+    pub(crate) fn part(&self, from: u64, to: u64, base: u64) -> Option<Self> {
+        let (start, end) = (self.start.max(from), self.end.min(to));
+        (start < end).then(|| Self {
+            start: start - base,
+            end: end - base,
+            object: self.object.advanced(start - self.start),
+            ..*self
+        })
+    }
+}
+
+/// Memory to load a page from, and how many bytes from there on are of the same.
+pub(crate) struct Source<'a, P: Platform> {
+    pub object: &'a Object<P>,
+    /// Offset in the object.
+    pub at: u64,
+    pub len: u64,
+    pub attr: u32,
+    pub maxprot: Prot,
+}
+
+/// Keeps what lies within `[from, to)`, counted from `from`.
+pub(crate) fn trim<P: Platform>(frames: &mut Vec<Frame<P>>, from: u64, to: u64) {
+    frames.retain_mut(|frame| match frame.part(from, to, from) {
+        Some(part) => {
+            *frame = part;
+            true
+        }
+        None => false,
+    });
+}
+
+impl<P: Platform> State<P> {
+    /// No page has memory of its own any more.
+    pub(crate) fn take_frames(&mut self) -> Vec<Frame<P>> {
+        self.apart.as_mut().map(|apart| core::mem::take(&mut apart.frames)).unwrap_or_default()
+    }
+
+    /// The source of the page at `at`, for at most `len` bytes.
+    pub(crate) fn source(&self, at: u64, len: u64) -> Source<'_, P> {
+        let frames = self.frames();
+        let next = frames.get(frames.partition_point(|frame| frame.end <= at));
+        match next.filter(|frame| frame.start <= at) {
+            Some(frame) => Source {
+                object: &frame.object,
+                at: at - frame.start,
+                len: len.min(frame.end - at),
+                attr: frame.attr,
+                maxprot: frame.maxprot,
+            },
+            None => {
+                let room = next.map_or(u64::MAX, |frame| frame.start - at);
+                let (attr, maxprot) = (self.attr, Prot::all());
+                Source { object: &self.object, at, len: len.min(room), attr, maxprot }
+            }
+        }
+    }
+
+    /// Whether an access to the page at `at` is kept from it by its own protection only.
+    pub(crate) fn is_kept_by_frame(&self, at: u64, rw: Rw) -> bool {
+        !self.frames().is_empty()
+            && !self.source(at, 1).maxprot.intersects(wanted(rw))
+            && (self.page_prot((at >> PAGE_SHIFT) as usize) & self.maxprot).intersects(wanted(rw))
+    }
+}

@@ -1,0 +1,40 @@
+//! Costs of Linux's mapping model (devmap/ports) beside plain devmap: `cargo xtask perf --ports`.
+//!
+//! Two drivers as modules over the same stub kernel and a framework that only calls the driver, notice and vmops; an operation's cost is what that gives and what the
+//! kernel's framework takes, from the reference's table.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::{build, measure, reference};
+
+/// Highest cost of an operation, plain devmap being 1.
+const GOAL: f64 = 1.2;
+/// The operations, and the reference's workload of each.
+const OPERATIONS: [(&str, &str); 2] = [
+    ("fault", "W1 single-page fault, 1 handle, umem, access default"),
+    ("mmap+munmap", "W4 mmap+munmap, 0 others live on the same device, callbacks"),
+];
+
+/// Measures and prints. Returns whether nothing is above the goal.
+pub fn run(dir: &Path) -> Result<bool> {
+    let plain = measure::costs(&build::port(dir, "notice")?)?;
+    let port = measure::costs(&build::port(dir, "vmops")?)?;
+    println!(
+        "Instructions of an operation: driver's own code on plain devmap, with ports::linux; framework; ratio of the whole.\n"
+    );
+    let mut good = true;
+    for (operation, workload) in OPERATIONS {
+        let of = |costs: &[measure::Costs]| {
+            costs.iter().find(|cost| cost.workload == operation).map(|cost| cost.instructions)
+        };
+        let (plain, port) = of(&plain).zip(of(&port)).context("an operation did not run")?;
+        let framework = reference().find(|row| row.workload == workload).context("no such workload")?.all;
+        let ratio = (framework + port) / (framework + plain);
+        println!("{plain:>8.0} {port:>8.0} {framework:>8.0} {ratio:>6.2}  {operation}");
+        good &= ratio <= GOAL;
+    }
+    println!("\nthe goal is {GOAL}");
+    Ok(good)
+}
