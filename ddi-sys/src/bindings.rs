@@ -6651,7 +6651,7 @@ unsafe extern "C-unwind" {
         valp: *mut mod_hash_val_t,
     ) -> core::ffi::c_int;
     pub static _defaultstksz: core::ffi::c_ulong;
-    pub static mut _argsbase: usize;
+    pub static _argsbase: usize;
     pub static mut _kernelbase: usize;
     pub static _mmu_pagemask: core::ffi::c_ulong;
     pub static _mmu_pageoffset: core::ffi::c_ulong;
@@ -6673,27 +6673,6 @@ unsafe extern "C-unwind" {
     pub fn pci_lcap_locate(
         handle: ddi_acc_handle_t,
         id: u8,
-        basep: *mut u16,
-    ) -> core::ffi::c_int;
-    /// Number and place of the capability that is `index`th in the lists.
-    pub fn pci_cap_probe(
-        handle: ddi_acc_handle_t,
-        index: u16,
-        idp: *mut u32,
-        basep: *mut u16,
-    ) -> core::ffi::c_int;
-    /// The words of a capability.
-    pub fn pci_cap_read(
-        handle: ddi_acc_handle_t,
-        id: u32,
-        base: u16,
-        bufp: *mut u32,
-        nwords: u32,
-    ) -> core::ffi::c_int;
-    /// Where an extended capability is.
-    pub fn pci_xcap_locate(
-        handle: ddi_acc_handle_t,
-        id: u16,
         basep: *mut u16,
     ) -> core::ffi::c_int;
     /// A register of a capability, which is named by its place, or by its number with place 0; all ones when there is none.

@@ -40,7 +40,7 @@
 #define NOFILE 20
 
 extern const unsigned long _defaultstksz;
-extern uintptr_t _argsbase;
+extern const uintptr_t _argsbase;
 extern uintptr_t _kernelbase;
 extern const unsigned long _mmu_pagemask;
 extern const unsigned long _mmu_pageoffset;

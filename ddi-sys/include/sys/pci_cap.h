@@ -16,12 +16,6 @@ typedef enum {
 
 /** Where a capability is. */
 extern int pci_lcap_locate(ddi_acc_handle_t handle, uint8_t id, uint16_t *basep);
-/** Number and place of the capability that is `index`th in the lists. */
-extern int pci_cap_probe(ddi_acc_handle_t handle, uint16_t index, uint32_t *idp, uint16_t *basep);
-/** The words of a capability. */
-extern int pci_cap_read(ddi_acc_handle_t handle, uint32_t id, uint16_t base, uint32_t *bufp, uint32_t nwords);
-/** Where an extended capability is. */
-extern int pci_xcap_locate(ddi_acc_handle_t handle, uint16_t id, uint16_t *basep);
 /** A register of a capability, which is named by its place, or by its number with place 0; all ones when there is none. */
 extern uint32_t pci_cap_get(ddi_acc_handle_t handle, pci_cap_config_size_t size, uint32_t id,
     uint16_t base, uint16_t offset);

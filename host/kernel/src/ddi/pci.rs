@@ -206,13 +206,13 @@ ddi! {
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_xcap_locate: where an extended capability is.
-    fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: Out<u16>) -> c_int {
+    @private fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: Out<u16>) -> c_int {
         let found = base_of(handle, u32::from(id) | EXTENDED, 0);
         basep.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_cap_probe: number and place of the capability that is `index`th in the lists.
-    fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: Out<u32>, basep: Out<u16>) -> c_int {
+    @private fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: Out<u32>, basep: Out<u16>) -> c_int {
         let plain = capabilities(handle);
         let more = extended(handle);
         let all = plain.iter().map(|(id, place)| (u32::from(*id), *place));
@@ -236,7 +236,7 @@ ddi! {
         SUCCESS
     }
     /// pci_cap_read: the words of a capability.
-    fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: Memory<u32>, words: u32) -> c_int {
+    @private fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: Memory<u32>, words: u32) -> c_int {
         let Some(base) = base_of(handle, id, base) else { return FAILURE };
         for i in 0..words as usize {
             let word = get(handle, off_t::from(base) + i as off_t * 4, 4, "pci_cap_read") as u32;
