@@ -13,6 +13,54 @@
 extern int module_init(void);
 extern struct dev_ops *loaded;
 
+/* Functions of the kernel's that only a port's driver calls. */
+int
+ddi_prop_exists(dev_t match, dev_info_t *dip, uint_t flags, char *name)
+{
+    UNUSED(match);
+    UNUSED(dip);
+    UNUSED(flags);
+    UNUSED(name);
+    return (0);
+}
+
+int
+ddi_dev_nregs(dev_info_t *dip, int *count)
+{
+    UNUSED(dip);
+    UNUSED(count);
+    return (DDI_FAILURE);
+}
+
+pid_t
+ddi_get_pid(void)
+{
+    return (1);
+}
+
+model_t
+ddi_model_convert_from(model_t model)
+{
+    UNUSED(model);
+    return (DDI_MODEL_NONE);
+}
+
+int
+ddi_copyin(const void *from, void *to, size_t len, int flags)
+{
+    UNUSED(from);
+    UNUSED(to);
+    UNUSED(len);
+    UNUSED(flags);
+    return (-1);
+}
+
+int
+ddi_copyout(const void *from, void *to, size_t len, int flags)
+{
+    return (ddi_copyin(from, to, len, flags));
+}
+
 static struct cb_ops *cb;
 static dev_t dev = (dev_t)MAJOR << 32;
 static struct mapping *live;

@@ -10,6 +10,7 @@ use core::fmt;
 use crate::frames::Frame;
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Shared, Stage, State};
+use crate::list::push;
 use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem, UmemKind};
 use crate::types::{PAGE_MASK, PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 
@@ -317,10 +318,12 @@ impl<P: Platform> Framework<P> {
             }
             st.level = 0;
             let mut frames = Vec::new();
-            frames.try_reserve(st.frames().len() + 2).map_err(|_| SetupError)?;
-            frames.extend(st.frames().iter().filter_map(|frame| frame.part(0, start, 0)));
-            frames.push(Frame { start, end, object, attr, maxprot });
-            frames.extend(st.frames().iter().filter_map(|frame| frame.part(end, u64::MAX, 0)));
+            let before = st.frames().iter().filter_map(|frame| frame.part(0, start, 0));
+            let behind = st.frames().iter().filter_map(|frame| frame.part(end, u64::MAX, 0));
+            let new = Frame { start, end, object, attr, maxprot };
+            for frame in before.chain([new]).chain(behind) {
+                push(&mut frames, frame).map_err(|_| SetupError)?;
+            }
             old = core::mem::replace(&mut st.apart.get_or_insert_default().frames, frames);
         }
         drop(old);

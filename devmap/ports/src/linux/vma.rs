@@ -142,9 +142,6 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
     fn around(&self, seen: u64) -> Range<u64> {
         let page = size() as u64;
         let mut run = self.at..self.at + page;
-        if self.mixed {
-            return run;
-        }
         let wanted = &self.area.populate;
         let Some(wanted) = self.pages.part(wanted.start, wanted.end) else { return run };
         if !wanted.contains(&self.at) {
@@ -182,13 +179,17 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
                 }
                 _ => {}
             }
+            let page = if let Answer::Page(page) = &answer { Some(page) } else { None };
+            if self.mixed || self.area.populate.is_empty() {
+                let Some(state) = self.note(self.at, &answer, seen)? else { continue };
+                return self.load(state, fault, None, page);
+            }
             // The page itself is noted first: the others are of its memory.
             if self.note(self.at, &answer, seen)?.is_none() {
                 continue;
             }
             let run = self.around(seen);
             let Some(state) = self.note(self.at, &answer, seen)? else { continue };
-            let page = if let Answer::Page(page) = &answer { Some(page) } else { None };
             return self.load(state, fault, (run.end - run.start > size() as u64).then_some(run), page);
         }
     }
