@@ -8,6 +8,7 @@
 //! lock too. Calls that unload wait for other processors, not for address spaces, so they may be made with mutexes
 //! held, and from any thread, a timeout's routine included.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
@@ -61,7 +62,7 @@ pub(crate) struct State {
     /// Memory that a stale handle of the framework maps.
     before: Option<Held>,
     /// Pages that map memory of their own.
-    parts: Option<Arc<Parts>>,
+    parts: Option<Arc<Box<dyn OfTheirOwn>>>,
     /// Whether it was ever made to map something else: the framework may have copied it before that.
     remapped: bool,
     /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
@@ -95,8 +96,7 @@ impl Part {
     }
 
     /// Tells the framework. Returns whether it has agreed. The mapping lives: its state is locked.
-    fn apply(&self, state: &State, dip: *mut sys::dev_info_t) -> bool {
-        let Some(function) = each_page::remap_pages() else { return false };
+    fn apply(&self, function: RemapPages, state: &State, dip: *mut sys::dev_info_t) -> bool {
         let (cookie, set, start, order) = match &self.memory {
             Memory::Registers(registers) => {
                 let order = state.order.unwrap_or(self.memory.order());
@@ -128,19 +128,49 @@ impl Part {
 /// The pages of a mapping that have memory of their own, which this keeps: sorted and apart.
 ///
 /// Never changed: pieces and children share it.
-struct Parts(Vec<Part>);
+struct Parts {
+    list: Vec<Part>,
+    /// The framework's function, which comes with the first: a driver that has no such pages does not have it in its module.
+    function: RemapPages,
+}
+
+type RemapPages = sys::own::remap_pages_t;
+
+/// [`Parts`], as mappings that may have some know them: a driver that never makes any has none of their code in its module.
+trait OfTheirOwn: Send + Sync {
+    fn list(&self) -> &[Part];
+    /// Tells the framework of all of them. Returns whether it has agreed. The mapping lives: its state is locked.
+    fn apply(&self, state: &State, dip: *mut sys::dev_info_t) -> bool;
+}
+
+impl OfTheirOwn for Parts {
+    fn list(&self) -> &[Part] {
+        &self.list
+    }
+
+    fn apply(&self, state: &State, dip: *mut sys::dev_info_t) -> bool {
+        let (start, len) = state.range();
+        let end = start.saturating_add(len as u64);
+        let parts = self.list.iter().filter_map(|part| part.within(start, end));
+        parts.filter(|part| !part.apply(self.function, state, dip)).count() == 0
+    }
+}
 
 impl Parts {
     /// With one more, in place of what it covers. `ENOMEM`.
-    fn with(old: Option<&Parts>, new: &Part) -> Result<Arc<Parts>, Error> {
-        let old = old.map_or(&[][..], |parts| &parts.0);
+    fn with(
+        old: Option<&dyn OfTheirOwn>,
+        new: &Part,
+        function: RemapPages,
+    ) -> Result<Arc<Box<dyn OfTheirOwn>>, Error> {
+        let old = old.map_or(&[][..], |parts| parts.list());
         let mut parts = Vec::new();
         let room = parts.try_reserve(old.len().saturating_add(2));
         room.map_err(|_| Error::new(Errno::ENOMEM, PAGES, "no memory"))?;
         parts.extend(old.iter().filter_map(|part| part.within(0, new.start)));
         parts.push(new.clone());
         parts.extend(old.iter().filter_map(|part| part.within(new.end, u64::MAX)));
-        Ok(Arc::new(Parts(parts)))
+        Ok(Arc::new(Box::new(Parts { list: parts, function })))
     }
 }
 
@@ -502,9 +532,8 @@ impl Handle {
         from: u64,
         max: Protection,
     ) -> Result<(), Error> {
-        if !each_page::available() || matches!(memory, Memory::User(_)) {
-            return Err(Error::new(Errno::ENOTSUP, PAGES, "mappings move as a whole"));
-        }
+        let function = each_page::remap_pages().filter(|_| !matches!(memory, Memory::User(_)));
+        let function = function.ok_or(Error::new(Errno::ENOTSUP, PAGES, "mappings move as a whole"))?;
         covers(memory, from, len)?;
         let max_protection = max.bits() | !Protection::all().bits();
         let part = Part {
@@ -525,8 +554,8 @@ impl Handle {
             {
                 return Err(Error::new(Errno::EINVAL, PAGES, "no pages of the mapping"));
             }
-            let parts = Parts::with(state.parts.as_deref(), &part)?;
-            if !part.apply(&state, self.0.dip) {
+            let parts = Parts::with(state.parts.as_ref().map(|parts| &***parts), &part, function)?;
+            if !part.apply(function, &state, self.0.dip) {
                 return Err(Error::new(Errno::EIO, PAGES, "the framework refused"));
             }
             state.parts.replace(parts)
@@ -758,12 +787,9 @@ impl State {
     }
 
     /// Tells the framework of all parts; accesses fail if it does not take one. The mapping lives.
+    #[inline(never)]
     fn apply_parts(&mut self, dip: *mut sys::dev_info_t) {
-        let Some(parts) = &self.parts else { return };
-        let (start, len) = self.range();
-        let end = start.saturating_add(len as u64);
-        let refused = parts.0.iter().filter_map(|part| part.within(start, end));
-        if refused.filter(|part| !part.apply(self, dip)).count() > 0 {
+        if self.parts.as_ref().is_some_and(|parts| !parts.apply(self, dip)) {
             self.refuse();
         }
     }

@@ -183,23 +183,9 @@ pub const fn description(plain: &'static str, marked: &'static Marked) -> &'stat
 mod own {
     use core::ffi::c_int;
 
-    use ddi_sys as sys;
-
     unsafe extern "C-unwind" {
         /// Whether the kernel is one that the framework knows: 0 or an error number.
         pub safe fn segdev_illumos_init() -> c_int;
-        /// See [`sys::own::remap_pages_t`].
-        pub fn segdev_illumos_remap_pages(
-            dhp: sys::devmap_cookie_t,
-            dip: *mut sys::dev_info_t,
-            off: sys::offset_t,
-            len: usize,
-            maxprot: sys::uint_t,
-            cookie: sys::ddi_umem_cookie_t,
-            rnumber: sys::uint_t,
-            start: sys::offset_t,
-            attributes: *mut sys::ddi_device_acc_attr_t,
-        ) -> c_int;
         /// Waits until no thread is in the framework's code any more; nothing is open or mapped.
         pub safe fn segdev_illumos_fini();
     }
@@ -214,7 +200,6 @@ pub fn init<D: Device>(state: &SoftState<D>, linkage: &Table<sys::modlinkage>) -
         if unknown != 0 {
             return unknown;
         }
-        crate::each_page::install(own::segdev_illumos_remap_pages);
     }
     let failed = state.init();
     if failed != 0 {

@@ -2,11 +2,15 @@
 //!
 //! Context and locks as for a remap: user or kernel context, the handle's lock.
 
+#[cfg(feature = "pages")]
 use alloc::vec::Vec;
 
 use crate::handle::{Object, State};
 use crate::platform::Platform;
 use crate::types::{PAGE_SHIFT, Prot, Rw, wanted};
+
+/// Whether pages can have memory of their own at all. If not, no handle has a list of any, and nothing of it is compiled.
+pub(crate) const PAGES: bool = cfg!(feature = "pages");
 
 /// Pages of a handle with memory of their own.
 ///
@@ -22,6 +26,7 @@ pub(crate) struct Frame<P: Platform> {
     pub maxprot: Prot,
 }
 
+#[cfg_attr(not(feature = "pages"), expect(dead_code, reason = "there are none"))]
 impl<P: Platform> Frame<P> {
     pub(crate) fn copy(&self) -> Self {
         Self { object: self.object.advanced(0), ..*self }
@@ -39,6 +44,25 @@ impl<P: Platform> Frame<P> {
     }
 }
 
+/// The pages of a handle with memory of their own.
+#[cfg(feature = "pages")]
+pub(crate) type Frames<P> = Vec<Frame<P>>;
+/// The same where there are none: nothing.
+#[cfg(not(feature = "pages"))]
+pub(crate) type Frames<P> = [Frame<P>; 0];
+
+/// A copy, for a copy of the handle; none when there is no memory for it.
+#[cfg(feature = "pages")]
+pub(crate) fn copy<P: Platform>(frames: &Frames<P>) -> Option<Frames<P>> {
+    crate::list::copied(frames.iter().map(Frame::copy))
+}
+
+/// The same where there are none.
+#[cfg(not(feature = "pages"))]
+pub(crate) fn copy<P: Platform>(_: &Frames<P>) -> Option<Frames<P>> {
+    Some([])
+}
+
 /// Memory to load a page from, and how many bytes from there on are of the same.
 pub(crate) struct Source<'a, P: Platform> {
     pub object: &'a Object<P>,
@@ -49,8 +73,28 @@ pub(crate) struct Source<'a, P: Platform> {
     pub maxprot: Prot,
 }
 
+/// The list with one more, in place of what it covers; none when there is no memory for it.
+#[cfg(feature = "pages")]
+pub(crate) fn with<P: Platform>(frames: &[Frame<P>], new: Frame<P>) -> Option<Frames<P>> {
+    let (start, end) = (new.start, new.end);
+    let mut all = Frames::new();
+    let before = frames.iter().filter_map(|frame| frame.part(0, start, 0));
+    let behind = frames.iter().filter_map(|frame| frame.part(end, u64::MAX, 0));
+    for frame in before.chain([new]).chain(behind) {
+        crate::list::push(&mut all, frame).ok()?;
+    }
+    Some(all)
+}
+
+/// The same where there are none, and can be none.
+#[cfg(not(feature = "pages"))]
+pub(crate) fn with<P: Platform>(_: &[Frame<P>], _: Frame<P>) -> Option<Frames<P>> {
+    None
+}
+
 /// Keeps what lies within `[from, to)`, counted from `from`.
-pub(crate) fn trim<P: Platform>(frames: &mut Vec<Frame<P>>, from: u64, to: u64) {
+#[cfg(feature = "pages")]
+pub(crate) fn trim<P: Platform>(frames: &mut Frames<P>, from: u64, to: u64) {
     frames.retain_mut(|frame| match frame.part(from, to, from) {
         Some(part) => {
             *frame = part;
@@ -60,14 +104,26 @@ pub(crate) fn trim<P: Platform>(frames: &mut Vec<Frame<P>>, from: u64, to: u64) 
     });
 }
 
+/// The same where there are none.
+#[cfg(not(feature = "pages"))]
+pub(crate) fn trim<P: Platform>(_: &mut Frames<P>, _: u64, _: u64) {}
+
 impl<P: Platform> State<P> {
     /// No page has memory of its own any more.
-    pub(crate) fn take_frames(&mut self) -> Vec<Frame<P>> {
+    pub(crate) fn take_frames(&mut self) -> Frames<P> {
         self.apart.as_mut().map(|apart| core::mem::take(&mut apart.frames)).unwrap_or_default()
     }
 
     /// The source of the page at `at`, for at most `len` bytes.
+    #[inline(always)]
     pub(crate) fn source(&self, at: u64, len: u64) -> Source<'_, P> {
+        if PAGES {
+            return self.source_among_frames(at, len);
+        }
+        Source { object: &self.object, at, len, attr: self.attr, maxprot: Prot::all() }
+    }
+
+    fn source_among_frames(&self, at: u64, len: u64) -> Source<'_, P> {
         let frames = self.frames();
         let next = frames.get(frames.partition_point(|frame| frame.end <= at));
         match next.filter(|frame| frame.start <= at) {
@@ -88,7 +144,8 @@ impl<P: Platform> State<P> {
 
     /// Whether an access to the page at `at` is kept from it by its own protection only.
     pub(crate) fn is_kept_by_frame(&self, at: u64, rw: Rw) -> bool {
-        !self.frames().is_empty()
+        PAGES
+            && !self.frames().is_empty()
             && !self.source(at, 1).maxprot.intersects(wanted(rw))
             && (self.page_prot((at >> PAGE_SHIFT) as usize) & self.maxprot).intersects(wanted(rw))
     }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::context::Context;
-use crate::frames::{self, Frame};
+use crate::frames::{self, Frame, Frames, PAGES};
 use crate::keyed::Keyed as _;
 use crate::list::copied;
 use crate::lock::{LockClass, Mutex as _};
@@ -136,7 +136,7 @@ impl<P: Platform> Shared<P> {
 /// What is kept of a handle page by page.
 pub(crate) struct Apart<P: Platform> {
     /// Pages that map memory of their own.
-    pub frames: Vec<Frame<P>>,
+    pub frames: Frames<P>,
     /// Protections, once part of the segment was protected apart; empty before.
     pub pages: Vec<Prot>,
     /// Soft-locked pages.
@@ -249,7 +249,7 @@ impl<P: Platform> Handle<P> {
 
 impl<P: Platform> Default for Apart<P> {
     fn default() -> Self {
-        Self { frames: Vec::new(), pages: Vec::new(), locks: Locks::default() }
+        Self { frames: Frames::default(), pages: Vec::new(), locks: Locks::default() }
     }
 }
 
@@ -257,11 +257,11 @@ impl<P: Platform> Apart<P> {
     /// For a copy of the handle, without locks.
     #[inline(never)]
     fn for_copy(&self) -> Option<Option<Box<Self>>> {
-        if self.pages.is_empty() && self.frames.is_empty() {
+        if self.pages.is_empty() && (!PAGES || self.frames.is_empty()) {
             return Some(None);
         }
         let pages = copied(self.pages.iter().copied())?;
-        let frames = copied(self.frames.iter().map(Frame::copy))?;
+        let frames = frames::copy(&self.frames)?;
         Some(Some(Box::new(Self { frames, pages, locks: Locks::default() })))
     }
 
@@ -304,13 +304,13 @@ impl<P: Platform> State<P> {
     /// Pages that map memory of their own.
     #[inline]
     pub(crate) fn frames(&self) -> &[Frame<P>] {
-        self.apart.as_ref().map_or(&[], |apart| &*apart.frames)
+        self.apart.as_ref().map_or(&[], |apart| &apart.frames[..])
     }
 
     /// Whether its pages are not all alike.
     #[inline]
     pub(crate) fn differ(&self) -> bool {
-        self.apart.as_ref().is_some_and(|apart| !apart.pages.is_empty() || !apart.frames.is_empty())
+        self.apart.as_ref().is_some_and(|apart| !apart.pages.is_empty() || PAGES && !apart.frames.is_empty())
     }
 
     /// The soft-locked pages, once one was locked.

@@ -4,13 +4,11 @@
 //! handle's lock only. A remap unloads and switches with that lock held, so it is atomic with respect to faults.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
-use crate::frames::Frame;
+use crate::frames::{self, Frame};
 use crate::framework::Framework;
 use crate::handle::{Handle, Object, Shared, Stage, State};
-use crate::list::push;
 use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem, UmemKind};
 use crate::types::{PAGE_MASK, PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 
@@ -302,8 +300,8 @@ impl<P: Platform> Framework<P> {
                 (Object::Devmem(pfn), attr | more)
             }
         };
-        let old;
-        {
+        // Dropped after the lock is let go.
+        let _old = {
             let mut st = handle.lock();
             let start = off.checked_sub(st.off).ok_or(SetupError)?;
             let end = start.checked_add(len).filter(|end| *end <= st.len).ok_or(SetupError)?;
@@ -317,16 +315,10 @@ impl<P: Platform> Framework<P> {
                 self.platform.unload(handle.space(), st.addr + from, len);
             }
             st.level = 0;
-            let mut frames = Vec::new();
-            let before = st.frames().iter().filter_map(|frame| frame.part(0, start, 0));
-            let behind = st.frames().iter().filter_map(|frame| frame.part(end, u64::MAX, 0));
             let new = Frame { start, end, object, attr, maxprot };
-            for frame in before.chain([new]).chain(behind) {
-                push(&mut frames, frame).map_err(|_| SetupError)?;
-            }
-            old = core::mem::replace(&mut st.apart.get_or_insert_default().frames, frames);
-        }
-        drop(old);
+            let frames = frames::with(st.frames(), new).ok_or(SetupError)?;
+            core::mem::replace(&mut st.apart.get_or_insert_default().frames, frames)
+        };
         Ok(())
     }
 }

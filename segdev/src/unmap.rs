@@ -134,7 +134,11 @@ impl<P: Platform> Segment<P> {
     }
 
     /// Unmaps the whole segment, whatever a driver has locked in it: the process that it was made for does not get it.
-    pub fn discard(mut self, fw: &Framework<P>) {
+    #[expect(
+        clippy::boxed_local,
+        reason = "callers have a box; moved out of it, a segment takes more code than it does here"
+    )]
+    pub fn discard(mut self: Box<Self>, fw: &Framework<P>) {
         for handle in self.handles() {
             fw.drop_locks(handle);
         }

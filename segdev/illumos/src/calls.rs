@@ -15,7 +15,7 @@ use core::mem::ManuallyDrop;
 use ddi_sys as sys;
 use segdev::{
     Access, Congruence, DevmemSetup, Errno, FaultCode, FaultType, Handle, MapFlags, MapRequest, PAGE_MASK,
-    PageMemory, PagesOf, Prot, Rw, SetupError, SetupFlags, UmemSetup,
+    Prot, Rw, SetupError, SetupFlags, UmemSetup,
 };
 
 use crate::device::{Callbacks, Device, Vnode, cookie};
@@ -115,6 +115,7 @@ impl Drop for Layout {
 ///
 /// # Safety
 /// See [the module](self).
+#[cfg(feature = "pages")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn segdev_illumos_remap_pages(
     dhp: sys::devmap_cookie_t,
@@ -131,14 +132,16 @@ pub unsafe extern "C-unwind" fn segdev_illumos_remap_pages(
     let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
     // SAFETY: as above.
     let memory = match unsafe { Umem::new(cookie) } {
-        Some(umem) => PageMemory::Umem(umem, start as u64),
+        Some(umem) => segdev::PageMemory::Umem(umem, start as u64),
         // SAFETY: as above.
-        None => PageMemory::Devmem(rnumber, start as u64, unsafe { order(attributes) }),
+        None => segdev::PageMemory::Devmem(rnumber, start as u64, unsafe { order(attributes) }),
     };
-    let pages = PagesOf { off: off as u64, len: len as u64, maxprot: Prot::from_raw(maxprot), memory };
+    let pages =
+        segdev::PagesOf { off: off as u64, len: len as u64, maxprot: Prot::from_raw(maxprot), memory };
     answer(framework().remap_pages(&handle, &node(dip), pages))
 }
 
+#[cfg(feature = "pages")]
 const _: sys::own::remap_pages_t = segdev_illumos_remap_pages;
 
 calls! {

@@ -46,7 +46,7 @@ pub struct Args {
     /// file's name: target/module/NAME-own.
     #[arg(long, value_name = "WHOSE")]
     framework: Option<Framework>,
-    /// Fail if text and data together exceed this many bytes (default: 65536; with the module's own framework 106496).
+    /// Fail if text and data together exceed this many bytes (default: 65536; with the module's own framework 98304).
     #[arg(long, value_name = "BYTES")]
     limit: Option<u64>,
     /// Build the module a second time, in another directory, and fail if a byte differs.
@@ -141,7 +141,7 @@ impl Framework {
     fn limit(self) -> u64 {
         match self {
             Framework::Kernel => 64 * 1024,
-            Framework::Own => 104 * 1024,
+            Framework::Own => 96 * 1024,
         }
     }
 }
@@ -150,6 +150,8 @@ impl Framework {
 struct Package {
     name: String,
     manifest: PathBuf,
+    /// Pages of its mappings may have memory of their own, as `[package.metadata.module] pages` says it: what its own framework has code for.
+    pages: bool,
     /// Its choice of a framework, as `[package.metadata.module] framework` says it.
     framework: Framework,
     /// Modules that it needs, as `[package.metadata.module] depends` names them.
@@ -185,7 +187,8 @@ impl Package {
                 anyhow!("{}: framework = {value}: \"kernel\" or \"own\" is expected", manifest.display())
             })?,
         };
-        Ok(Package { name, manifest, framework, depends })
+        let pages = metadata("pages").and_then(|value| value.as_bool()).unwrap_or_default();
+        Ok(Package { name, manifest, framework, depends, pages })
     }
 
     /// The manifest of a workspace member, by package name or directory.
@@ -238,7 +241,11 @@ fn compile(toolchain: &Toolchain, package: &Package, framework: Framework, work:
         Framework::Kernel => Vec::new(),
         Framework::Own => {
             let manifest = root().join("segdev/illumos/Cargo.toml");
-            let messages = build(&["rustc", "--lib"], &manifest, &small(&["segdev", "segdev-illumos"]), &[])?;
+            let command: &[&str] = match package.pages {
+                true => &["rustc", "--lib"],
+                false => &["rustc", "--lib", "--no-default-features"],
+            };
+            let messages = build(command, &manifest, &small(&["segdev", "segdev-illumos"]), &[])?;
             let rlib = library(&messages, &manifest, ".rlib")?;
             let bytes = fs::read(&rlib).with_context(|| format!("cannot read {}", rlib.display()))?;
             vec![
