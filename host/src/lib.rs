@@ -8,11 +8,8 @@
 extern crate self as ddi_host;
 
 #[macro_use]
-mod output;
-pub mod cli;
-pub mod config;
-pub mod kstat;
-pub mod linked;
-pub mod loader;
+pub mod commands;
 pub mod machine;
-pub mod resident;
+
+pub use commands::cli;
+pub use machine::linked;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use ddi_host::loader::modinfo;
+use ddi_host::machine::modinfo;
 use ddi_system::add_drv::{AddOptions, Attached, Running, add_drv};
 use ddi_system::getopt;
 use ddi_system::rem_drv::rem_drv;

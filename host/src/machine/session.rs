@@ -10,7 +10,7 @@ use ddi_krtld::{Export, Kernel, Linkage, Modules, UnloadError, Why};
 use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use ddi_system::root::{Lock, Root, Unreadable};
 
-use crate::config::{self, Config, ConfigError};
+use crate::machine::config::{self, Config, ConfigError};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::ddi;
 use ddi_kernel::kern::symbols;

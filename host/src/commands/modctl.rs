@@ -12,12 +12,9 @@ use ddi_system::errno::{self, EINVAL};
 use ddi_system::getopt::{self, Given};
 use ddi_system::root::Root;
 
-use super::modinfo;
-use super::session::{Host, Session};
-use crate::resident::{self, Refusal, Reply, Request};
-
-/// The modules of the kernel itself, which the host is: their numbers and names.
-pub(crate) const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
+use crate::machine::modinfo;
+use crate::machine::resident::{self, Refusal, Reply, Request};
+use crate::machine::session::{Host, Session};
 
 const LOAD_USAGE: &str = "usage:  modload [-p] [-e <exec_file>] <filename>\n";
 const UNLOAD_USAGE: &str = "usage:  modunload -i <module_id> [-e <exec_file>]\n";
@@ -261,45 +258,4 @@ fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, modinfo::
     let session = Session::new(None);
     let module = session.modules().load(file)?;
     Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, None, wide)?)
-}
-
-/// The loaded modules of a machine, the kernel's own first, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once,
-/// too.
-///
-/// # Errors
-/// There is no such module.
-pub fn table(
-    session: &Session,
-    root: &Root,
-    id: Option<i64>,
-    wide: bool,
-    count: bool,
-) -> Result<String, Refusal> {
-    let mut known = session.modules().known();
-    known.sort_by_key(|module| module.id);
-    known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
-    let mut text: String = OWN
-        .iter()
-        .filter(|(own, _)| id.is_none_or(|id| id == *own))
-        .map(|own| modinfo::own(*own, count))
-        .collect();
-    for known in known {
-        let module = session.modules().find(&known.name);
-        match (&module, count) {
-            (_, true) => text.push_str(&modinfo::count_line(&known, module.as_deref())),
-            (Some(module), false) => {
-                let major = root.major(module.name()).ok().flatten();
-                text.push_str(
-                    &modinfo::lines(module, &Host, major, wide)
-                        .map_err(|why| Refusal::Told(why.to_string()))?,
-                );
-            }
-            (None, false) => {}
-        }
-    }
-    if text.is_empty() && id.is_some() {
-        return Err(Refusal::Errno(EINVAL));
-    }
-    let header = if count { modinfo::COUNT_HEADER } else { modinfo::HEADER };
-    Ok(header.to_owned() + &text)
 }

@@ -10,8 +10,8 @@ use ddi_system::update_drv;
 
 use super::help;
 use super::modctl;
-use super::session::{DriverError, Session};
-use crate::resident::{self, Refusal, Reply, Request};
+use crate::machine::resident::{self, Refusal, Reply, Request};
+use crate::machine::session::{DriverError, Session};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::system;
 

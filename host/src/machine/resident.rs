@@ -22,9 +22,9 @@ use ddi_system::root::{Root, Unreadable};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
-use crate::loader::modctl;
-use crate::loader::session::{self, Session};
-use crate::machine::Machine;
+use super::Machine;
+use super::modinfo;
+use super::session::{self, Host, Session};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::kernel::DdiKernel;
 use ddi_kernel::calls::{autoload, system};
@@ -366,7 +366,7 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
             match found {
                 Some(name) => unload_one(machine, root, &name),
                 // The kernel itself.
-                None if modctl::OWN.iter().any(|(own, _)| *own == id) => Err(Refusal::Errno(EBUSY)),
+                None if OWN.iter().any(|(own, _)| *own == id) => Err(Refusal::Errno(EBUSY)),
                 None => Err(Refusal::Errno(EINVAL)),
             }
         }
@@ -381,7 +381,7 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
             })
         }
         Request::Modules { id, wide, count } => {
-            modctl::table(machine.session(), root, id, wide, count).map(Reply::Modules)
+            table(machine.session(), root, id, wide, count).map(Reply::Modules)
         }
     }
 }
@@ -428,6 +428,50 @@ fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) 
     }
     nodes::changed();
     done
+}
+
+/// The modules of the kernel itself, which the host is: their numbers and names.
+const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
+
+/// The loaded modules of a machine, the kernel's own first, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once,
+/// too.
+///
+/// # Errors
+/// There is no such module.
+fn table(
+    session: &Session,
+    root: &Root,
+    id: Option<i64>,
+    wide: bool,
+    count: bool,
+) -> Result<String, Refusal> {
+    let mut known = session.modules().known();
+    known.sort_by_key(|module| module.id);
+    known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
+    let mut text: String = OWN
+        .iter()
+        .filter(|(own, _)| id.is_none_or(|id| id == *own))
+        .map(|own| modinfo::own(*own, count))
+        .collect();
+    for known in known {
+        let module = session.modules().find(&known.name);
+        match (&module, count) {
+            (_, true) => text.push_str(&modinfo::count_line(&known, module.as_deref())),
+            (Some(module), false) => {
+                let major = root.major(module.name()).ok().flatten();
+                text.push_str(
+                    &modinfo::lines(module, &Host, major, wide)
+                        .map_err(|why| Refusal::Told(why.to_string()))?,
+                );
+            }
+            (None, false) => {}
+        }
+    }
+    if text.is_empty() && id.is_some() {
+        return Err(Refusal::Errno(EINVAL));
+    }
+    let header = if count { modinfo::COUNT_HEADER } else { modinfo::HEADER };
+    Ok(header.to_owned() + &text)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::time::Duration;
 use ddi_process::{self, FaultPolicy, Server, StartError};
 use ddi_system::root::{NoSystem, Root, Unreadable};
 
-use crate::config::{self, Config, ConfigError};
-use crate::linked;
-use crate::loader::session::{self, DriverFile, Session};
+use crate::machine::config::{self, Config, ConfigError};
+use crate::machine::linked;
+use crate::machine::session::{self, DriverFile, Session};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel::{self, DdiKernel};
 use ddi_kernel::calls::system;

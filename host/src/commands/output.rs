@@ -21,5 +21,5 @@ pub(crate) fn failed(error: &io::Error) -> i32 {
 
 /// As the standard one, by [`line()`].
 macro_rules! println {
-    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::commands::output::line(format_args!($($text)*)) };
 }

@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ddi_host::loader::cli as modules;
+use ddi_host::commands::kstat;
+use ddi_host::commands::modules;
+use ddi_host::machine::resident::{Refusal, Reply, Request};
 use ddi_host::machine::{Machine, MachineError, Options};
-use ddi_host::resident::{Refusal, Reply, Request};
-use ddi_host::{kstat, linked, resident};
+use ddi_host::machine::{linked, resident};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel;
 use ddi_kernel::kern::image::Model;
@@ -39,7 +40,7 @@ pub enum Command {
     /// Keep a machine up for a system's directory until a signal ends it; the other commands with that --root use it
     Serve(Serve),
     /// Print statistics of the kernel that this command runs under, as kstat(8) does
-    #[command(disable_help_flag = true, after_help = ddi_host::loader::help::KSTAT)]
+    #[command(disable_help_flag = true, after_help = ddi_host::commands::help::KSTAT)]
     Kstat(modules::Words),
     /// Raise an interrupt of a device of the kernel that this command runs under
     Interrupt(Interrupt),
@@ -140,7 +141,7 @@ pub(crate) fn print(text: &str) -> Result<(), CannotPrint> {
 /// Prints help, or the error in the command line. Returns the exit status.
 fn answer(said: &clap::Error) -> i32 {
     match said.print().and_then(|()| std::io::stdout().flush()) {
-        Err(error) if !said.use_stderr() => crate::output::failed(&error),
+        Err(error) if !said.use_stderr() => crate::commands::output::failed(&error),
         _ => said.exit_code(),
     }
 }

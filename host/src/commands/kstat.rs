@@ -7,9 +7,9 @@ use ddi_system::getopt::{self, Given};
 use ddi_system::glob;
 use regex::Regex;
 
-use crate::cli::{CannotPrint, fail, print};
-use crate::loader::modctl;
-use crate::resident::{self, Refusal, Reply, Request};
+use crate::commands::cli::{CannotPrint, fail, print};
+use crate::commands::modctl;
+use crate::machine::resident::{self, Refusal, Reply, Request};
 use ddi_kernel::calls::kernel;
 use ddi_kernel::ddi::kstats::Statistics;
 

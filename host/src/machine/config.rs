@@ -150,13 +150,13 @@ impl Config {
     }
 
     /// Returns what a driver has without configuration: what its driver.conf says, or, if that names no node and there is no PCI device for it, the configuration
-    /// that came with it when it was [linked in](crate::linked::add_with).
+    /// that came with it when it was [linked in](crate::machine::linked::add_with).
     ///
     /// # Errors
     /// [`ConfigError::Parse`].
     pub fn default_for(driver: &str, conf: Option<&Conf>) -> Result<Config, ConfigError> {
         let other = conf.is_some_and(|conf| !conf.nodes.is_empty()) || !nodes::of_driver(driver).is_empty();
-        match crate::linked::configuration(driver).filter(|_| !other) {
+        match crate::machine::linked::configuration(driver).filter(|_| !other) {
             Some(text) => {
                 Self::parse(text).map_err(|problem| ConfigError::Parse { file: driver.to_owned(), problem })
             }
