@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Options;
 use super::code::{Function, Target, shown};
 use super::elf::{Image, readable};
 use super::finding::{Rule, Severity, Verdict};
+use super::options::Options;
 use super::symbols::ENTRY_POINTS;
 
 /// What a call graph needs to know of a function.

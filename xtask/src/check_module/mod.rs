@@ -7,7 +7,7 @@
 //! - [`elf`] reads the file the way the loader does; [`header`] is about what it refuses before it looks further
 //! - [`symbols`], [`relocations`], [`sections`] are the loader's rules, [`depends`] the modules that it loads first
 //! - [`code`] disassembles, [`graph`] follows the calls: panics and stack depth
-//! - [`finding`] is what comes out
+//! - [`options`] is what a module is checked against, [`finding`] what comes out
 //!
 //! [`check`] is the library form: bytes in, [`Verdict`] out.
 
@@ -17,6 +17,7 @@ mod elf;
 mod finding;
 mod graph;
 mod header;
+mod options;
 mod relocations;
 mod sections;
 mod symbols;
@@ -31,6 +32,7 @@ use anyhow::{Context, Result, anyhow};
 
 use finding::Rule;
 pub use finding::Verdict;
+pub use options::{Dependency, Options};
 
 /// Which file to check, and against what.
 #[derive(clap::Args)]
@@ -49,26 +51,6 @@ pub struct Args {
     /// The deepest stack of direct calls, in bytes (a kernel thread has 20 KiB, interrupts included).
     #[arg(long, value_name = "BYTES", default_value_t = 8192)]
     stack_limit: u64,
-}
-
-/// A module that may be named as a dependency.
-pub struct Dependency {
-    /// The name by which it is recorded, such as "misc/usba".
-    pub name: String,
-    /// Its global definitions.
-    pub symbols: Vec<String>,
-}
-
-/// What a module is checked against.
-pub struct Options {
-    /// Modules whose symbols may be used.
-    pub dependencies: Vec<Dependency>,
-    /// Whether a reachable panic is an error.
-    pub deny_panics: bool,
-    /// Bytes of one stack frame.
-    pub frame_limit: u64,
-    /// Bytes of a chain of direct calls.
-    pub stack_limit: u64,
 }
 
 /// Checks a file and prints the verdict.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::depends;
 use super::elf::{
     Image, SHN_COMMON, SHN_UNDEF, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS, Symbol, readable,
 };
 use super::finding::{Rule, Severity, Verdict};
-use super::{Options, depends};
+use super::options::{Dependency, Options};
 
 /// Every global name of the primary kernel modules.
 const KERNEL: &str = include_str!("../../../host/krtld/data/kernel-symbols.txt");
@@ -176,7 +177,7 @@ fn undefined(name: &str, depends: &[String], options: &Options, image: &Image, i
     let place = place
         .map(|place| format!(" (used by {})", image.place(place.section, place.offset)))
         .unwrap_or_default();
-    let has = |module: &&super::Dependency| module.symbols.iter().any(|symbol| symbol == name);
+    let has = |module: &&Dependency| module.symbols.iter().any(|symbol| symbol == name);
     let known = |name: &&String| options.dependencies.iter().any(|dependency| dependency.name == **name);
     let shown = readable(name);
     if let Some(module) = options.dependencies.iter().find(has) {

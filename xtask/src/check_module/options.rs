@@ -1,0 +1,21 @@
+//! What a module is checked against.
+
+/// A module that may be named as a dependency.
+pub struct Dependency {
+    /// The name by which it is recorded, such as "misc/usba".
+    pub name: String,
+    /// Its global definitions.
+    pub symbols: Vec<String>,
+}
+
+/// What a module is checked against.
+pub struct Options {
+    /// Modules whose symbols may be used.
+    pub dependencies: Vec<Dependency>,
+    /// Whether a reachable panic is an error.
+    pub deny_panics: bool,
+    /// Bytes of one stack frame.
+    pub frame_limit: u64,
+    /// Bytes of a chain of direct calls.
+    pub stack_limit: u64,
+}
