@@ -164,11 +164,11 @@ pub type vmem_free_t = ::core::option::Option<
 pub type kmem_cache_t = kmem_cache;
 /// What a cache's move callback answers.
 pub type kmem_cbrc = core::ffi::c_uint;
-/// What kind of value a pair has.
+/// Type of a pair's value.
 pub type data_type_t = core::ffi::c_uint;
 /// A pair: this, the name with its NUL, and from the next multiple of 8 the value.
 pub type nvpair_t = nvpair;
-/// What an allocator does.
+/// Operations of an allocator.
 pub type nv_alloc_ops_t = nv_alloc_ops;
 /// An allocator for lists (nv_alloc_init(9F)).
 pub type nv_alloc_t = nv_alloc;
@@ -256,7 +256,7 @@ pub type segcreate_func_t = ::core::option::Option<
         arg2: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
-/// How a page is locked.
+/// Kinds of page locks.
 pub type se_t = core::ffi::c_uint;
 /// Whether a free page may be taken from its list.
 pub type reclaim_t = core::ffi::c_uint;
@@ -528,7 +528,7 @@ pub struct behind_handle {
     pub dh_orig_maxprot: u32,
     pub room3: [core::ffi::c_uchar; 4usize],
 }
-/// What the mappings of a device with one access callback share (`struct devmap_ctx`).
+/// Context of the mappings of a device with one access callback (`struct devmap_ctx`).
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct behind_context {
@@ -539,7 +539,7 @@ pub struct behind_context {
     pub oncpu: i32,
     pub room1: [core::ffi::c_uchar; 12usize],
 }
-/// What counts the softlocks of a device (`struct devmap_softlock`).
+/// Count of the softlocks of a device (`struct devmap_softlock`).
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct behind_softlock {
@@ -924,7 +924,7 @@ pub struct nv_alloc {
     pub nva_ops: *const nv_alloc_ops_t,
     pub nva_arg: *mut core::ffi::c_void,
 }
-/// What an allocator does.
+/// Operations of an allocator.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct nv_alloc_ops {
@@ -954,7 +954,7 @@ pub struct nv_alloc_ops {
         unsafe extern "C-unwind" fn(nva: *mut nv_alloc_t),
     >,
 }
-/// What a devctl ioctl is about.
+/// Subject of a devctl ioctl.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct devctl_iocdata {
@@ -5726,7 +5726,7 @@ unsafe extern "C-unwind" {
     pub fn kmem_avail() -> usize;
     /// Bytes that could be allocated at once.
     pub fn kmem_maxavail() -> usize;
-    /// Is memory being checked?
+    /// Returns whether memory is checked.
     pub fn kmem_debugging() -> core::ffi::c_int;
     /// Memory without sleeping; *asize is what to free.
     pub fn kmem_alloc_tryhard(

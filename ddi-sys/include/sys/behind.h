@@ -164,7 +164,7 @@ struct behind_handle {
     unsigned char room3[4];
 };
 
-/** What the mappings of a device with one access callback share (`struct devmap_ctx`). */
+/** Context of the mappings of a device with one access callback (`struct devmap_ctx`). */
 struct behind_context {
     void *callback;
     void *dip;
@@ -174,7 +174,7 @@ struct behind_context {
     unsigned char room1[12];
 };
 
-/** What counts the softlocks of a device (`struct devmap_softlock`). */
+/** Count of the softlocks of a device (`struct devmap_softlock`). */
 struct behind_softlock {
     void *callback;
     dev_t dev;

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 #include <sys/nvpair.h>
 
-/** What a devctl ioctl is about. */
+/** Subject of a devctl ioctl. */
 struct devctl_iocdata {
     uint_t cmd;
     uint_t flags;

@@ -56,7 +56,7 @@ extern void kmem_cache_set_move(kmem_cache_t *cp, kmem_cbrc_t (*move)(void *, vo
 extern size_t kmem_avail(void);
 /** Bytes that could be allocated at once. */
 extern size_t kmem_maxavail(void);
-/** Is memory being checked? */
+/** Returns whether memory is checked. */
 extern int kmem_debugging(void);
 /** Memory without sleeping; *asize is what to free. */
 extern void *kmem_alloc_tryhard(size_t size, size_t *asize, int kmflag);

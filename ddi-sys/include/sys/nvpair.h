@@ -11,7 +11,7 @@
 #include <sys/dditypes.h>
 #include <sys/kmem.h>
 
-/** What kind of value a pair has. */
+/** Type of a pair's value. */
 typedef enum {
     DATA_TYPE_UNKNOWN = 0,
     DATA_TYPE_BOOLEAN = 1,
@@ -91,7 +91,7 @@ typedef struct nv_alloc {
     void *nva_arg;
 } nv_alloc_t;
 
-/** What an allocator does. */
+/** Operations of an allocator. */
 struct nv_alloc_ops {
     int (*nv_ao_init)(nv_alloc_t *nva, __va_list args);
     void (*nv_ao_fini)(nv_alloc_t *nva);

@@ -12,7 +12,7 @@ extern pfn_t page_pptonum(page_t *pp);
 
 struct lgrp;
 
-/** How a page is locked. */
+/** Kinds of page locks. */
 typedef enum { SE_SHARED, SE_EXCL } se_t;
 /** Whether a free page may be taken from its list. */
 typedef enum { P_RECLAIM, P_NO_RECLAIM } reclaim_t;
