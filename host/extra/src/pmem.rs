@@ -6,14 +6,15 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
+use std::mem::offset_of;
 use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
-    ddi_device_acc_attr_t, ddi_umem_cookie_t, dev_info_t, devmap_callback_ctl, devmap_cookie_t, offset_t,
-    pfn_t, pgcnt_t, uint_t,
+    behind_pmem, ddi_device_acc_attr_t, ddi_umem_cookie_t, dev_info_t, devmap_callback_ctl, devmap_cookie_t,
+    offset_t, pfn_t, pgcnt_t, uint_t,
 };
 use parking_lot::Mutex;
 
@@ -35,7 +36,7 @@ struct Pmem {
     umem: usize,
     address: usize,
     pages: u64,
-    image: Box<Image<32>>,
+    image: Box<Image<{ size_of::<behind_pmem>() }>>,
     /// The page structures, which the image leads to.
     _array: Vec<usize>,
 }
@@ -58,9 +59,10 @@ impl Pmem {
         };
         let array: Vec<usize> = (0..pages).map(page).collect();
         let image = Image::new();
-        image.set(0, pages as usize);
-        image.set(8, array.as_ptr() as usize);
-        image.set(24, client::current().map_or(0, |client| client.image().proc()));
+        image.set(offset_of!(behind_pmem, npages), pages as usize);
+        image.set(offset_of!(behind_pmem, pages), array.as_ptr() as usize);
+        image
+            .set(offset_of!(behind_pmem, procp), client::current().map_or(0, |client| client.image().proc()));
         Pmem { umem, address, pages, image, _array: array }
     }
 }

@@ -7,11 +7,14 @@
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
+use std::mem::offset_of;
 use std::ptr::null_mut;
 use std::sync::LazyLock;
 use std::sync::atomic::{Ordering, fence};
 
-use ddi_sys::{caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_t, offset_t, uint_t};
+use ddi_sys::{
+    behind_access, caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_t, offset_t, uint_t,
+};
 use parking_lot::RwLock;
 
 use super::args::{In, InOut, Memory, Out};
@@ -25,7 +28,7 @@ use crate::vm::memory;
 
 /// An access handle.
 struct Access {
-    image: Image<104>,
+    image: Image<{ size_of::<behind_access>() }>,
     start: usize,
     len: usize,
     swap: bool,
@@ -73,8 +76,8 @@ pub(super) fn config_handle(device: &'static Device, start: usize, len: usize) -
 
 fn publish(access: Access) -> ddi_acc_handle_t {
     let access = Box::new(access);
-    access.image.set(40, access.start);
-    access.image.set(56, access.len);
+    access.image.set(offset_of!(behind_access, ah_addr), access.start);
+    access.image.set(offset_of!(behind_access, ah_len), access.len);
     let address = access.image.address();
     HANDLES.write().insert(address, access);
     address as ddi_acc_handle_t

@@ -24,13 +24,13 @@ use crate::vm::client;
 use crate::vm::umem::Pager;
 
 /// Offset of `v_pages`, a vnode's list of pages.
-pub(crate) const V_PAGES: usize = 72;
-const V_COUNT: usize = 12;
-const V_OP: usize = 64;
+pub(crate) const V_PAGES: usize = std::mem::offset_of!(ddi_sys::behind_vnode, v_pages);
+const V_COUNT: usize = std::mem::offset_of!(ddi_sys::behind_vnode, v_count);
+const V_OP: usize = std::mem::offset_of!(ddi_sys::behind_vnode, v_op);
 use ddi_sys::{EFAULT, EINVAL, ENOSYS};
 
 /// A `struct vnode`, with room for what later kernels added.
-type VnodeImage = Image<256>;
+type VnodeImage = Image<{ size_of::<ddi_sys::behind_vnode>() }>;
 
 /// Vnodes by address.
 static VNODES: LazyLock<Mutex<HashMap<usize, Box<VnodeImage>>>> = LazyLock::new(Mutex::default);

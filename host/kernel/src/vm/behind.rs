@@ -22,7 +22,7 @@ use crate::kern::symbols;
 /// A segment's images.
 pub struct SegmentImages {
     segment: Image<96>,
-    data: Image<72>,
+    data: Image<{ size_of::<ddi_sys::behind_segdev>() }>,
 }
 
 /// Data of the host for each segment.
@@ -154,8 +154,8 @@ const _: () = assert!(REFCNT == offset_of!(behind_softlock, refcnt));
 fn named<const LEN: usize>(table: &Table<LEN>, device: usize, access: usize) -> &'static Image<LEN> {
     let make = || {
         let image: &'static Image<LEN> = Box::leak(Image::new());
-        image.set(0, access);
-        image.set(8, device);
+        image.set(offset_of!(behind_context, callback), access);
+        image.set(offset_of!(behind_context, dip), device);
         image
     };
     table.lock().entry((device, access)).or_insert_with(make)
