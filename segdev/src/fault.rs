@@ -261,7 +261,7 @@ impl<P: Platform> Segment<P> {
         Ok(FaultCode::OK)
     }
 
-    /// Whether an access is kept from a page by the page's own protection only: then it is unloaded, and the driver is asked.
+    /// Whether the page's own protection, now or when it was loaded, is all that keeps the access from it: then it is unloaded, and the driver is asked.
     #[inline(never)]
     fn is_kept_by_frame(&self, fw: &Framework<P>, addr: u64, rw: Rw) -> bool {
         let Some(handle) = self.index_of(addr).and_then(|index| self.handle_at(index)) else { return false };

@@ -142,11 +142,11 @@ impl<P: Platform> State<P> {
         }
     }
 
-    /// Whether an access to the page at `at` is kept from it by its own protection only.
+    /// Whether an access to the page at `at` that met a translation which forbids it is one that the mapping allows: then the page has a protection of its own, which
+    /// forbids the access, or did when the page was loaded (others may have moved it, or let it have more, since).
     pub(crate) fn is_kept_by_frame(&self, at: u64, rw: Rw) -> bool {
         PAGES
-            && !self.frames().is_empty()
-            && !self.source(at, 1).maxprot.intersects(wanted(rw))
+            && self.frames().iter().any(|frame| (frame.start..frame.end).contains(&at))
             && (self.page_prot((at >> PAGE_SHIFT) as usize) & self.maxprot).intersects(wanted(rw))
     }
 }
