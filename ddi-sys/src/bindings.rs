@@ -6616,9 +6616,9 @@ unsafe extern "C-unwind" {
     pub fn mod_modname(modlp: *mut modlinkage) -> *const core::ffi::c_char;
     /// Takes the module's parts back; called from _fini. 0, or EBUSY while in use.
     pub fn mod_remove(modlinkage: *mut modlinkage) -> core::ffi::c_int;
-    /// What a modldrv's drv_modops points to.
+    /// Operations of a device driver's linkage, for modldrv.drv_modops.
     pub static mut mod_driverops: mod_ops;
-    /// What a modlmisc's misc_modops points to.
+    /// Operations of a miscellaneous module's linkage, for modlmisc.misc_modops.
     pub static mut mod_miscops: mod_ops;
     /// The same for STREAMS modules.
     pub static mut mod_strmodops: mod_ops;
@@ -6908,7 +6908,7 @@ unsafe extern "C-unwind" {
     pub fn taskq_suspended(tq: *mut taskq_t) -> core::ffi::c_int;
     /// Waits until everything queued so far is done.
     pub fn taskq_wait(tq: *mut taskq_t);
-    /// Does nothing.
+    /// Task function that returns at once.
     pub fn nulltask(p: *mut core::ffi::c_void);
     /// taskq_create with an instance number.
     pub fn taskq_create_instance(
@@ -8408,7 +8408,7 @@ unsafe extern "C-unwind" {
     ) -> *mut core::ffi::c_char;
     /// The next node of the same driver.
     pub fn ddi_get_next(dip: *mut dev_info_t) -> *mut dev_info_t;
-    /// What the nexus keeps for a node.
+    /// Returns the data that the parent nexus stores in a node.
     pub fn ddi_get_parent_data(dip: *mut dev_info_t) -> *mut core::ffi::c_void;
     /// Loads and holds a driver: its operations.
     pub fn ddi_hold_installed_driver(major: major_t) -> *mut dev_ops;
@@ -8753,7 +8753,7 @@ unsafe extern "C-unwind" {
     pub fn as_rangeunlock(as_: *mut as_);
     /// Removes a range of an address space; internal.
     pub fn as_unmap(as_: *mut as_, addr: caddr_t, len: usize) -> core::ffi::c_int;
-    /// Has a function called when a range changes; internal, as are those below.
+    /// Registers a callback for changes of a range. Not part of the DDI, like the functions below.
     pub fn as_add_callback(
         as_: *mut as_,
         func: ::core::option::Option<unsafe extern "C-unwind" fn()>,
@@ -8798,7 +8798,7 @@ unsafe extern "C-unwind" {
         addr: caddr_t,
         memidp: *mut memid_t,
     ) -> core::ffi::c_int;
-    /// What is resident in a range, a byte for each page.
+    /// Stores the residence of a range's pages, one byte for each page.
     pub fn as_incore(
         as_: *mut as_,
         addr: caddr_t,
@@ -8844,7 +8844,7 @@ unsafe extern "C-unwind" {
     pub fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, flags: uint_t);
     /// Page frame of a page; internal.
     pub fn page_pptonum(pp: *mut page_t) -> pfn_t;
-    /// Has captured pages of one kind given to a function; internal, as are those below.
+    /// Registers the callback for captured pages of one kind. Not part of the DDI, like the functions below.
     pub fn page_capture_register_callback(
         index: uint_t,
         duration: clock_t,
@@ -8936,7 +8936,7 @@ unsafe extern "C-unwind" {
     pub fn page_unlock(pp: *mut page_t);
     /// Gives pages of page_resv back.
     pub fn page_unresv(npages: pgcnt_t);
-    /// What protects a vnode's pages.
+    /// Returns the mutex of a vnode's page list.
     pub fn page_vnode_mutex(vp: *mut vnode_t) -> *mut kmutex_t;
     /// Zeroes part of a page.
     pub fn pagezero(pp: *mut page_t, off: uint_t, len: uint_t);

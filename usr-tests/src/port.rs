@@ -2,6 +2,9 @@
 //!
 //! Locking: none.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 pub use ports_user::Status;
 use ports_user::{PORTS_STATUS, Region, Span, VMOPS_LOSE, VMOPS_UNMAP};
 
@@ -117,4 +120,29 @@ impl Port {
         }
         Ok(())
     }
+}
+
+/// Calls `change` 100 times while a thread for each of `maps` reads it, which must always hold what [`Map::mark`] wrote with `tag`.
+/// Returns the first error.
+#[track_caller]
+pub fn while_read(maps: &[Map], tag: u64, change: impl Fn() -> Result) -> Result {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = maps
+            .iter()
+            .map(|map| {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        map.marked(tag)?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let changed = (0..100).try_for_each(|_| change());
+        done.store(true, Ordering::Relaxed);
+        threads.into_iter().fold(changed, |result, thread| {
+            result.and(thread.join().unwrap_or_else(|_| Err(fail("a thread has panicked"))))
+        })
+    })
 }

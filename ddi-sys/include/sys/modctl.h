@@ -85,9 +85,9 @@ extern const char *mod_modname(struct modlinkage *modlp);
 /** Takes the module's parts back; called from _fini. 0, or EBUSY while in use. */
 extern int mod_remove(struct modlinkage *modlinkage);
 
-/** What a modldrv's drv_modops points to. */
+/** Operations of a device driver's linkage, for modldrv.drv_modops. */
 extern struct mod_ops mod_driverops;
-/** What a modlmisc's misc_modops points to. */
+/** Operations of a miscellaneous module's linkage, for modlmisc.misc_modops. */
 extern struct mod_ops mod_miscops;
 /** The same for STREAMS modules. */
 extern struct mod_ops mod_strmodops;

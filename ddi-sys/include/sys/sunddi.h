@@ -852,7 +852,7 @@ extern int ddi_dev_affinity(dev_info_t *a, dev_info_t *b);
 extern char *ddi_deviname(dev_info_t *dip, char *name);
 /** The next node of the same driver. */
 extern dev_info_t *ddi_get_next(dev_info_t *dip);
-/** What the nexus keeps for a node. */
+/** Returns the data that the parent nexus stores in a node. */
 extern void *ddi_get_parent_data(dev_info_t *dip);
 /** Loads and holds a driver: its operations. */
 extern struct dev_ops *ddi_hold_installed_driver(major_t major);

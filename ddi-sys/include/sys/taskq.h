@@ -43,7 +43,7 @@ extern void taskq_suspend(taskq_t *tq);
 extern int taskq_suspended(taskq_t *tq);
 /** Waits until everything queued so far is done. */
 extern void taskq_wait(taskq_t *tq);
-/** Does nothing. */
+/** Task function that returns at once. */
 extern void nulltask(void *p);
 /** taskq_create with an instance number. */
 extern taskq_t *taskq_create_instance(const char *name, int instance, int nthreads, pri_t pri, int minalloc,

@@ -39,7 +39,7 @@ extern void as_rangelock(struct as *as);
 extern void as_rangeunlock(struct as *as);
 /** Removes a range of an address space; internal. */
 extern int as_unmap(struct as *as, caddr_t addr, size_t len);
-/** Has a function called when a range changes; internal, as are those below. */
+/** Registers a callback for changes of a range. Not part of the DDI, like the functions below. */
 extern int as_add_callback(struct as *as, void (*func)(), void *arg, uint_t events, caddr_t vaddr, size_t size,
     int sleepflag);
 /** 0 when such an access is allowed in all of a range. */
@@ -53,7 +53,7 @@ extern uint_t as_delete_callback(struct as *as, void *arg);
 extern int as_gap(struct as *as, size_t minlen, caddr_t *basep, size_t *lenp, uint_t flags, caddr_t addr);
 /** Names the memory at an address. */
 extern int as_getmemid(struct as *as, caddr_t addr, memid_t *memidp);
-/** What is resident in a range, a byte for each page. */
+/** Stores the residence of a range's pages, one byte for each page. */
 extern int as_incore(struct as *as, caddr_t addr, size_t size, char *vec, size_t *sizep);
 /** The segment at an address. */
 extern struct seg *as_segat(struct as *as, caddr_t addr);

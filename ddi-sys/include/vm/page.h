@@ -17,7 +17,7 @@ typedef enum { SE_SHARED, SE_EXCL } se_t;
 /** Whether a free page may be taken from its list. */
 typedef enum { P_RECLAIM, P_NO_RECLAIM } reclaim_t;
 
-/** Has captured pages of one kind given to a function; internal, as are those below. */
+/** Registers the callback for captured pages of one kind. Not part of the DDI, like the functions below. */
 extern void page_capture_register_callback(uint_t index, clock_t duration, int (*func)(page_t *, void *, uint_t));
 /** Ends page_capture_register_callback. */
 extern void page_capture_unregister_callback(uint_t index);
@@ -67,7 +67,7 @@ extern int page_tryupgrade(page_t *pp);
 extern void page_unlock(page_t *pp);
 /** Gives pages of page_resv back. */
 extern void page_unresv(pgcnt_t npages);
-/** What protects a vnode's pages. */
+/** Returns the mutex of a vnode's page list. */
 extern kmutex_t *page_vnode_mutex(vnode_t *vp);
 /** Zeroes part of a page. */
 extern void pagezero(page_t *pp, uint_t off, uint_t len);

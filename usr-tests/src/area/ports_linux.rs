@@ -5,7 +5,7 @@ use ports_user::{REFUSED, Region, Span, VMOPS_MOVE};
 use crate::case::{Case, Ctx, Result, case, check, equal, fail, refused, works};
 use crate::device::{Map, PRIVATE, READ, RW, SHARED};
 use crate::peer::Peer;
-use crate::port::Port;
+use crate::port::{Port, while_read};
 use crate::probe::Kind;
 use crate::sys::{self, page_size};
 
@@ -337,29 +337,7 @@ pub fn unmap_while_faulting(t: &Ctx) -> Result {
     for map in &maps {
         map.mark(0x90)?;
     }
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = maps
-            .iter()
-            .map(|map| {
-                scope.spawn(|| {
-                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                        map.marked(0x90)?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let mut result = Ok(());
-        for _ in 0..100 {
-            result = result.and_then(|()| dev.unmap(0, 0));
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        for thread in threads {
-            result = result.and(thread.join().unwrap_or_else(|_| Err(fail("a thread has panicked"))));
-        }
-        result
-    })
+    while_read(&maps, 0x90, || dev.unmap(0, 0))
 }
 
 fn shift(dev: &Port, region: Region, page: u64, pages: u64) -> Result {

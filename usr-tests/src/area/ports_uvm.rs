@@ -8,7 +8,7 @@ use ports_user::{
 use crate::case::{Case, Ctx, Result, case, check, equal, refused, works};
 use crate::device::{PRIVATE, READ, RW, SHARED};
 use crate::peer::Peer;
-use crate::port::Port;
+use crate::port::{Port, while_read};
 use crate::probe::Kind;
 use crate::sys::{self, page_size};
 
@@ -228,30 +228,7 @@ fn put_while_faulting(t: &Ctx) -> Result {
     for map in &maps {
         map.mark(0x70)?;
     }
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = maps
-            .iter()
-            .map(|map| {
-                scope.spawn(|| {
-                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                        map.marked(0x70)?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let mut result = Ok(());
-        for _ in 0..100 {
-            result = result.and_then(|()| ioctl(&dev, UPAGER_PUT, 0, UPAGER_LEN).map(|_| ()));
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        for thread in threads {
-            result =
-                result.and(thread.join().unwrap_or_else(|_| Err(crate::case::fail("a thread has panicked"))));
-        }
-        result
-    })
+    while_read(&maps, 0x70, || ioctl(&dev, UPAGER_PUT, 0, UPAGER_LEN).map(|_| ()))
 }
 
 fn counted_at_the_first_mmap(t: &Ctx) -> Result {
