@@ -18,9 +18,6 @@ pub const TAIL_OF_SEVERAL_PIECES_PANICS: bool = cfg!(target_os = "illumos");
 /// An illumos kernel's own framework can be stopped by a process (defect 30): cases that do it run there only with `--hostile`.
 pub const FRAMEWORK_CAN_STOP: bool = cfg!(target_os = "illumos");
 
-/// The host makes a fixed mapping in steps: another thread may take the place away between them, and mmap fails by that.
-pub const MMAP_IS_IN_STEPS: bool = !cfg!(target_os = "illumos");
-
 /// An address that no process can map. (On illumos user addresses go on above the hole, up to here.)
 pub const KERNEL_ADDRESS: usize = 0xffff_ff00_0000_0000;
 

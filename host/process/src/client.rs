@@ -22,6 +22,7 @@ use super::hat::{Hat, Part};
 use super::identity::Identity;
 use super::interrupt::Serving;
 use super::poison::Poison;
+use super::ranges::Ranges;
 use super::sock::Conn;
 use super::uffd::{Resolved, Uffd};
 use super::verdicts::Verdicts;
@@ -54,6 +55,8 @@ pub struct Process {
     /// Of a forked child until Linux has copied its parent, which is held that long.
     pub(super) parent: Mutex<Option<Arc<Process>>>,
     pub(super) poison: Poison,
+    /// What calls are changing of the address space.
+    pub(super) ranges: Ranges,
     pub(super) verdicts: Verdicts,
     /// Faults that are being served.
     pub(super) serving: Mutex<Serving>,
@@ -72,6 +75,7 @@ impl Process {
             gate: Gate::default(),
             parent: Mutex::new(None),
             poison: Poison::default(),
+            ranges: Ranges::default(),
             verdicts: Verdicts::default(),
             serving: Mutex::default(),
             reframed: Mutex::default(),

@@ -17,7 +17,8 @@
 //!   of this module, which are never held while a method of [`Kernel`] runs.
 //! * Numbers at this boundary are Linux numbers: errno, open flags, mmap flags, ioctl numbers.
 //!
-//! Locks of this crate, in the order in which they are taken; none is held while a method of [`Kernel`] runs:
+//! Locks of this crate, in the order in which they are taken; none is held while a method of [`Kernel`] runs, but for the range of addresses that the call
+//! changes (`ranges`, taken inside the gate):
 //!
 //! 1. `watch`'s `collect`; the maps of processes, opens and lines, one at a time, inside it.
 //! 2. A process's `flight`; inside it its gate, and `watch`'s list of jobs.
@@ -63,6 +64,7 @@ mod poison;
 mod polls;
 mod pool;
 pub mod proc;
+mod ranges;
 mod serve;
 mod server;
 mod shared;

@@ -118,6 +118,8 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
         if !matches!(request, Request::Fault { .. }) {
             shared.watch.drain(shared, true);
         }
+        let changing = changes(&request);
+        let _range = changing.map(|(addr, len)| process.ranges.hold(addr, len, || process.is_gone()));
         let Some(flight) = shared.begin(&process) else { return };
         let answer = catch_unwind(AssertUnwindSafe(|| call.serve(|| dispatch(call, request, got.fds))))
             .unwrap_or(Err(Errno(libc::EIO)));
@@ -138,6 +140,16 @@ fn serve(shared: &Arc<Shared>, call: &Rc<Call>) {
         if sent.is_err() {
             return;
         }
+    }
+}
+
+/// The addresses whose mappings a request changes, where the program chooses them: nobody else can have what the host chooses.
+fn changes(request: &Request<'_>) -> Option<(u64, u64)> {
+    const FIXED: i32 = libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE;
+    match *request {
+        Request::Mmap { addr, len, flags, .. } if flags & FIXED != 0 => Some((addr, len)),
+        Request::Munmap { addr, len, .. } | Request::Mprotect { addr, len, .. } => Some((addr, len)),
+        _ => None,
     }
 }
 

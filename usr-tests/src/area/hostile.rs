@@ -379,12 +379,9 @@ fn free_place(len: usize) -> Result<usize> {
     Ok(place)
 }
 
-/// A fixed mapping whose place another thread takes away meanwhile. Under the host it is made in steps, and may fail by that.
+/// A fixed mapping whose place another thread takes away at the same time.
 fn map_in_a_race(dev: &Dev, place: usize, off: usize, len: usize, flags: i32) -> Result {
-    match dev.try_map_at(place, off, len, RW, flags | FIXED) {
-        Err(errno) if os::MMAP_IS_IN_STEPS && [libc::ENOMEM, libc::EINVAL].contains(&errno.0) => Ok(()),
-        result => works("mmap", result).map(|_| ()),
-    }
+    works("mmap", dev.try_map_at(place, off, len, RW, flags | FIXED)).map(|_| ())
 }
 
 fn mmap_against_munmap(t: &Ctx) -> Result {

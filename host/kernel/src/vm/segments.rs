@@ -31,6 +31,7 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// # Invariants
 /// The fields are read and written, one by one, by whoever holds the address space's lock, the host and the segment's driver alike; the list's mutex is held when it is added or removed.
+/// With that mutex alone, which keeps the segment, its bounds may be read: two words, of which a driver may be changing one.
 struct Seg(Box<UnsafeCell<seg>>);
 
 // SAFETY: the invariant: no thread touches it without a lock.
@@ -131,12 +132,9 @@ impl Segments {
     /// The parts of a range that segments have, ascending.
     pub fn parts(&self, addr: u64, len: u64) -> Vec<(u64, u64)> {
         let end = addr.saturating_add(len);
-        let parts = self.within(addr, end).into_iter().map(|at| {
-            let (base, size) = bounds(at);
-            let (from, to) = (base.max(addr), (base + size).min(end));
-            (from, to - from)
-        });
-        parts.collect()
+        let list = self.list.lock();
+        let parts = list.iter().map(Seg::bounds).filter(|(base, size)| *base < end && addr < base + size);
+        parts.map(|(base, size)| (base.max(addr), (base + size).min(end) - base.max(addr))).collect()
     }
 
     /// Whether a segment holds this address.
@@ -144,7 +142,7 @@ impl Segments {
         self.at(addr, false).is_some()
     }
 
-    /// The segment that holds an address, or (`tail`) the next one.
+    /// The segment that holds an address, or (`tail`) the next one. The address space is locked, so it stays.
     pub fn at(&self, addr: u64, tail: bool) -> Option<*mut seg> {
         let list = self.list.lock();
         let next = list.partition_point(|seg| {
@@ -155,7 +153,7 @@ impl Segments {
         (tail || found.bounds().0 <= addr).then(|| found.address())
     }
 
-    /// The segments that have something of `[addr, end)`.
+    /// The segments that have something of `[addr, end)`. The address space is locked, so they stay.
     fn within(&self, addr: u64, end: u64) -> Vec<*mut seg> {
         let list = self.list.lock();
         let some = list.iter().filter(|seg| {
