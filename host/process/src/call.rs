@@ -272,7 +272,7 @@ impl Call {
         {
             deferred.extend(pieces);
             let mut hat = self.process.hat.lock();
-            self.process.verdicts.changed();
+            self.process.verdicts.mapped();
             list.iter().for_each(|&p| hat.insert(p));
             return Ok(());
         }
@@ -283,7 +283,7 @@ impl Call {
         // Only what is mapped can be loaded: before, a load would open the reserved memory to another thread.
         if r.is_ok() {
             let mut hat = self.process.hat.lock();
-            self.process.verdicts.changed();
+            self.process.verdicts.mapped();
             list.iter().for_each(|&p| hat.insert(p));
         }
         r

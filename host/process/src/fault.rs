@@ -125,7 +125,7 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
     let doubt = process.verdicts.doubt(tid);
     let doubt = doubt.filter(|doubt| (doubt.addr, doubt.access) == (event.address, access));
     let before = doubt.map(|_| Rest::of(process, tid));
-    let changes = process.verdicts.changes();
+    let (changes, mappings) = (process.verdicts.changes(), process.verdicts.mappings());
     // Another thread's fault has loaded the page, or this thread has even gone on: there is nothing to ask the driver for. But Linux may have
     // dropped the translation by itself (it reclaims memory, or the program advised it): then it is put back, and the fault is one like any other.
     let loaded = {
@@ -161,7 +161,9 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
             }
         }
         FaultOutcome::Signal { signo, code, errno } => {
-            fail(process, uffd, &fault, (before, changes), [signo, code, errno], again);
+            // A report may be served when its thread has long gone on, and come back: the verdict is on what was mapped then.
+            let asked = Asked { before, changes, current: process.verdicts.mappings() == mappings };
+            fail(process, uffd, &fault, asked, [signo, code, errno], again);
         }
     }
 }
@@ -226,8 +228,17 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
 /// Number of times that an access is tried again where mappings come or go, before it fails.
 const PATIENCE: u32 = 100;
 
-/// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `before`: how the thread was found before the verdict, if an
-/// access of its there has failed before, and how many changes there had been. `again`: it is known to wait for this fault.
+/// What was so when the kernel above was asked about an access.
+struct Asked {
+    /// How the thread was found, if an access of its there has failed before.
+    before: Option<Rest>,
+    /// [`Verdicts::changes`](super::verdicts::Verdicts::changes).
+    changes: u64,
+    /// Nothing has been mapped since.
+    current: bool,
+}
+
+/// Lets a fault fail: a signal for user code, `EFAULT` for a system call. `again`: the thread is known to wait for this fault.
 ///
 /// Several threads may fault on one page; one that finds it loaded by another's goes on, and its report is then served after that:
 /// the thread may sit in a system call, or wait for another fault of the same instruction. So a failure counts only when it is not the
@@ -237,7 +248,7 @@ fn fail(
     process: &Arc<Process>,
     uffd: &Uffd,
     fault: &Fault,
-    (before, changes): (Option<Rest>, u64),
+    Asked { before, changes, current }: Asked,
     why: [i32; 3],
     again: bool,
 ) {
@@ -245,7 +256,7 @@ fn fail(
     let number = page / PAGE_SIZE;
     let now = Rest::of(process, fault.tid);
     let same = before.filter(|before| *before == now);
-    let here = if again {
+    let here = if again && current {
         process.verdicts.set_doubt(fault.tid, None);
         Some(now)
     } else {
@@ -256,7 +267,7 @@ fn fail(
         let earlier = process.verdicts.doubt(fault.tid);
         let earlier = earlier.filter(|doubt| doubt.addr == fault.addr && same.is_some());
         let failures = earlier.map_or(0, |doubt| doubt.failures) + 1;
-        let sure = failures > PATIENCE || same.is_some_and(harmless) && mapped;
+        let sure = failures > PATIENCE || same.is_some_and(harmless) && mapped && current;
         let here = same.filter(|_| sure);
         let (addr, access, place) = (fault.addr, fault.access, now.place);
         let doubt = Doubt { addr, access, why, place, changes, failures };

@@ -39,9 +39,11 @@ pub(super) struct Refused {
 ///
 /// # Invariants
 /// `changes` has grown before a page is mapped, loaded or protected: while it stays as it is, an access that was refused has not been made.
+/// `mappings` has grown before a thread knows of a new mapping: while it stays as it is, an answer that a page is not mapped is not of an earlier time.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     changes: AtomicU64,
+    mappings: AtomicU64,
     doubts: Mutex<HashMap<i32, Doubt>>,
     refused: Mutex<HashMap<i32, Refused>>,
 }
@@ -55,6 +57,17 @@ impl Verdicts {
     /// Pages are about to be mapped, loaded or protected.
     pub fn changed(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Returns how often pages have been mapped.
+    pub fn mappings(&self) -> u64 {
+        self.mappings.load(Ordering::Acquire)
+    }
+
+    /// Pages are about to be mapped.
+    pub fn mapped(&self) {
+        self.mappings.fetch_add(1, Ordering::AcqRel);
+        self.changed();
     }
 
     /// Returns a thread's failed access.
