@@ -1,12 +1,14 @@
 //! What a module file says, read as krtld reads it: every header as ELF64, the class byte not looked at, `e_shnum`
-//! section headers of `e_shentsize` bytes, one symbol table, `SHT_RELA` relocations only.
+//! section headers of `e_shentsize` bytes, one symbol table, `SHT_RELA` relocations only. What cannot be read is a finding.
 //!
 //! No code of the module runs and nothing is mapped here. Locking: none, an [`Object`] is a value.
 
-use crate::error::{LoadError, Problem};
+use crate::finding::{Findings, Rule, Severity};
 
 /// `SHT_PROGBITS` and the other section types that the loader tells apart.
 pub mod sht {
+    /// Nothing: the first header.
+    pub const NULL: u32 = 0;
     /// Contents are in the file.
     pub const PROGBITS: u32 = 1;
     /// The symbol table.
@@ -84,6 +86,8 @@ pub struct Section {
     pub kind: u32,
     /// `sh_flags`, see [`shf`].
     pub flags: u64,
+    /// `sh_addr`.
+    pub address: u64,
     /// `sh_offset`, bytes.
     pub offset: u64,
     /// `sh_size`, bytes.
@@ -99,6 +103,10 @@ pub struct Section {
 }
 
 impl Section {
+    /// Whether it is loaded code.
+    pub fn is_code(&self) -> bool {
+        self.alloc() && self.executable()
+    }
     /// Is it loaded.
     pub fn alloc(&self) -> bool {
         self.flags & shf::ALLOC != 0
@@ -139,6 +147,10 @@ impl Symbol {
     pub fn common(&self) -> bool {
         self.section == shn::COMMON
     }
+    /// Has it a place or a value in this file.
+    pub fn is_defined(&self) -> bool {
+        !self.undefined() && !self.common()
+    }
     /// Can another module or the kernel see it, or be meant by it.
     pub fn external(&self) -> bool {
         self.binding != Binding::Local
@@ -154,13 +166,17 @@ pub struct Rela {
     pub offset: u64,
     /// `R_X86_64_*`.
     pub kind: u32,
-    /// Index in the symbol table.
-    pub symbol: u32,
+    /// Index in the symbol table, which has it.
+    pub symbol: usize,
     /// Addend.
     pub addend: i64,
 }
 
 /// A module file, read.
+///
+/// # Invariants
+/// One that `Object::parse` (in `check`) has returned breaks no rule of the loader: each relocation's type is one that is applied, its field is in its section, its
+/// symbol in the table, and calls that are patched out are calls.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// The file's bytes.
@@ -175,8 +191,6 @@ pub struct Object {
     pub depends: Vec<String>,
     /// `DT_FLAGS_1`; 0 without a dynamic section.
     pub flags_1: u64,
-    /// What the kernel tolerates and a driver author should know.
-    pub warnings: Vec<String>,
 }
 
 /// `DF_1_IGNMULDEF`: no message for a name that the kernel defines, too.
@@ -184,11 +198,33 @@ pub const DF_1_IGNMULDEF: u64 = 0x40000;
 /// `DF_1_NOKSYMS`: the module's symbols are not for the kernel's symbol table.
 pub const DF_1_NOKSYMS: u64 = 0x80000;
 
+/// The three functions that the loader looks for.
+pub const ENTRY_POINTS: [&str; 3] = ["_init", "_fini", "_info"];
+
+/// Where the names of DTrace's static probes begin.
+pub const PROBE: &str = "__dtrace_probe_";
+
+/// Whether the loader replaces calls of an undefined name by nops.
+pub(crate) fn is_patched_out(name: &str) -> bool {
+    name.starts_with(PROBE) || matches!(name, "smap_enable" | "smap_disable")
+}
+
+/// The symbol that names dependencies where there is no dynamic section.
+pub const DEPENDS_ON: &str = "_depends_on";
+
 const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
 const DT_FLAGS_1: u64 = 0x6fff_fffb;
 /// Longest module name, without the terminating NUL.
 pub const MODULE_NAME_MAX: usize = 31;
+
+/// Contents of a section in the file, nothing for `SHT_NOBITS`; `None` when they reach beyond the end.
+pub(crate) fn in_file<'a>(data: &'a [u8], section: &Section) -> Option<&'a [u8]> {
+    match section.kind {
+        sht::NOBITS | sht::NULL => Some(&[]),
+        _ => bytes(data, section.offset, section.size),
+    }
+}
 
 /// A run of bytes of the file, or nothing when it reaches beyond the end.
 fn bytes(data: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
@@ -222,38 +258,10 @@ const SYM: usize = 24;
 const RELA: usize = 24;
 
 impl Object {
-    /// Reads a module file. `module` is its name, for messages.
-    ///
-    /// # Errors
-    /// Everything that krtld refuses about headers, sections, the symbol and the relocation tables, and what it takes for
-    /// something else (extended numbering, compressed debug headers aside).
-    pub fn parse(module: &str, data: Vec<u8>) -> Result<Object, LoadError> {
-        let fail = |problem| LoadError::new(module, vec![problem]);
-        if data.len() < EHDR || data[..4] != *b"\x7fELF" {
-            return Err(fail(Problem::Header("not an ELF file".into())));
-        }
-        if data[5] != 1 {
-            return Err(fail(Problem::Header("not little-endian (ELFDATA2LSB)".into())));
-        }
-        let machine = u16_at(&data, 18);
-        if machine != 62 {
-            return Err(fail(Problem::Header(format!(
-                "machine {machine}, not amd64 (62): build it for the 64-bit kernel"
-            ))));
-        }
-        let kind = u16_at(&data, 16);
-        if kind != 1 {
-            let what = match kind {
-                2 => "an executable",
-                3 => "a shared object or PIE",
-                4 => "a core dump",
-                _ => "of an unknown type",
-            };
-            return Err(fail(Problem::Header(format!(
-                "isn't a relocatable module: it is {what} (e_type {kind}); link it with ld -r"
-            ))));
-        }
-        let sections = sections(&data).map_err(fail)?;
+    /// Reads a file; `None` when there is nothing to go on with, and then a finding says why.
+    pub(crate) fn read(data: Vec<u8>, findings: &mut Findings) -> Option<Object> {
+        header(&data, findings)?;
+        let sections = sections(&data, findings)?;
         let mut object = Object {
             data,
             sections,
@@ -261,21 +269,41 @@ impl Object {
             relocations: Vec::new(),
             depends: Vec::new(),
             flags_1: 0,
-            warnings: Vec::new(),
         };
-        object.check_sections(module)?;
-        let symtab = object.read_symbols(module)?;
-        object.read_relocations(module, symtab)?;
-        object.read_depends(module)?;
-        Ok(object)
+        let symtab = object.read_symbols(findings)?;
+        object.read_relocations(symtab, findings);
+        object.read_depends(findings);
+        Some(object)
+    }
+
+    /// Bytes of the text block and of the data block, as krtld counts them.
+    pub fn sizes(&self) -> (u64, u64) {
+        let loaded = self.sections.iter().filter(|section| section.alloc());
+        loaded.fold((0_u64, 0_u64), |(text, data), section| match section.writable() {
+            false => (text.saturating_add(section.size), data),
+            true => (text, data.saturating_add(section.size)),
+        })
+    }
+
+    /// The function or object around a place in a section, by name and distance; the section when no symbol covers it.
+    pub fn place(&self, section: usize, offset: u64) -> String {
+        let within = self.symbols.iter().find(|symbol| {
+            usize::from(symbol.section) == section
+                && symbol.kind != STT_SECTION
+                && !symbol.name.is_empty()
+                && symbol.value <= offset
+                && offset - symbol.value < symbol.size
+        });
+        match within {
+            Some(symbol) if symbol.value == offset => plain(&symbol.name),
+            Some(symbol) => format!("{}+{:#x}", plain(&symbol.name), offset - symbol.value),
+            None => format!("{}+{offset:#x}", self.sections[section].name),
+        }
     }
 
     /// Contents of a section in the file; empty for `SHT_NOBITS`.
     pub fn contents(&self, section: &Section) -> &[u8] {
-        if section.kind == sht::NOBITS {
-            return &[];
-        }
-        bytes(&self.data, section.offset, section.size).unwrap_or(&[])
+        in_file(&self.data, section).unwrap_or(&[])
     }
 
     /// The first symbol of that name that the module itself defines (local ones included, as krtld's hash table has it).
@@ -306,8 +334,8 @@ impl Object {
     }
 
     /// What a symbol is called in messages: its name, or its section's.
-    pub fn symbol_name(&self, index: u32) -> String {
-        let Some(symbol) = self.symbols.get(index as usize) else {
+    pub fn symbol_name(&self, index: usize) -> String {
+        let Some(symbol) = self.symbols.get(index) else {
             return format!("symbol {index}");
         };
         if index == 0 {
@@ -322,111 +350,44 @@ impl Object {
         symbol.name.clone()
     }
 
-    fn check_sections(&self, module: &str) -> Result<(), LoadError> {
-        let mut problems = Vec::new();
-        for section in &self.sections {
-            if section.kind == sht::REL {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: "relocations without addends (SHT_REL): krtld reads SHT_RELA only".into(),
-                });
-            }
-            // krtld finds the tables by their types.
-            if let Some(about) = section.name.strip_prefix(".rela")
-                && !matches!(section.kind, sht::RELA | sht::REL)
-                && section.size != 0
-                && self.sections.iter().any(|other| other.name == about && other.alloc())
-            {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: format!(
-                        "type {} is none of relocations: krtld would leave {about} as it is",
-                        section.kind
-                    ),
-                });
-            }
-            if !section.alloc() {
-                continue;
-            }
-            if section.kind != sht::NOBITS && bytes(&self.data, section.offset, section.size).is_none() {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: "its contents reach beyond the end of the file".into(),
-                });
-            }
-            if !section.align.is_power_of_two() || section.align > 1 << 21 {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: format!("alignment {} is no power of two up to 2 MiB", section.align),
-                });
-            }
-            if section.size == 0 {
-                continue;
-            }
-            let arrays = matches!(section.kind, sht::INIT_ARRAY | sht::FINI_ARRAY | sht::PREINIT_ARRAY);
-            if arrays || section.name.starts_with(".ctors") || section.name.starts_with(".dtors") {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: "constructors and destructors: the kernel loads them and never runs them".into(),
-                });
-            }
-            if section.flags & shf::TLS != 0 {
-                problems.push(Problem::Section {
-                    section: section.name.clone(),
-                    what: "thread-local data: the kernel loads it as plain data and accesses to it go wrong"
-                        .into(),
-                });
-            }
+    /// Reads the symbol table; its section's index. With several, the last one counts.
+    fn read_symbols(&mut self, findings: &mut Findings) -> Option<usize> {
+        let mut tables = (0..self.sections.len()).filter(|&i| self.sections[i].kind == sht::SYMTAB);
+        let Some(index) = tables.next_back() else {
+            findings.refuse(Rule::SymbolTable, "no symbol table: the module is stripped".into());
+            return None;
+        };
+        if tables.next().is_some() {
+            findings.unfit(Rule::SymbolTable, "more than one symbol table: only the last is used".into());
         }
-        finish(module, problems)
-    }
-
-    fn read_symbols(&mut self, module: &str) -> Result<usize, LoadError> {
-        let Some(index) = self.sections.iter().rposition(|s| s.kind == sht::SYMTAB) else {
-            return Err(LoadError::new(
-                module,
-                vec![Problem::Header("no symbol table: the module is stripped".into())],
-            ));
-        };
         let table = &self.sections[index];
-        let mut problems = Vec::new();
-        let strings = match self.sections.get(table.link as usize) {
-            Some(section) if section.kind == sht::STRTAB => bytes(&self.data, section.offset, section.size),
-            _ => None,
-        };
-        let entries = bytes(&self.data, table.offset, table.size);
-        let (Some(strings), Some(entries)) = (strings, entries) else {
-            problems.push(Problem::Section {
-                section: table.name.clone(),
-                what: "the symbol table or its string table is not in the file".into(),
-            });
-            finish(module, problems)?;
-            return Ok(index);
+        let strings = self.strings(table.link);
+        let (Some(strings), Some(entries)) = (strings, bytes(&self.data, table.offset, table.size)) else {
+            let what = format!("{} or its string table is not in the file", table.name);
+            findings.refuse(Rule::SymbolTable, what);
+            return None;
         };
         let mut symbols = Vec::with_capacity(entries.len() / SYM);
         for (number, entry) in entries.chunks_exact(SYM).enumerate() {
             let name_offset = u32_at(entry, 0);
-            let name = match string(strings, u64::from(name_offset)) {
-                Some(name) => name,
-                None if name_offset == 0 => String::new(),
-                None => {
-                    problems.push(Problem::SymbolTable(format!(
-                        "symbol {number}: its name is beyond the string table"
-                    )));
-                    String::new()
-                }
-            };
+            let name = string(strings, u64::from(name_offset));
+            if name.is_none() && name_offset != 0 {
+                let what = format!("symbol {number}: its name is beyond the string table");
+                findings.refuse(Rule::SymbolTable, what);
+            }
+            let name = name.unwrap_or_default();
             let section = u16_at(entry, 6);
             let special = matches!(section, shn::UNDEF | shn::ABS | shn::COMMON);
             if !special && usize::from(section) >= self.sections.len() {
-                problems.push(Problem::SymbolTable(format!(
+                let what = format!(
                     "symbol {}: section index {section:#x} is beyond the {} sections (extended numbering is unknown to krtld)",
                     if name.is_empty() { number.to_string() } else { name.clone() },
                     self.sections.len()
-                )));
+                );
+                findings.refuse(Rule::SymbolTable, what);
             }
             let info = entry[4];
-            let symbol = Symbol {
+            symbols.push(Symbol {
                 name,
                 binding: match info >> 4 {
                     0 => Binding::Local,
@@ -438,29 +399,23 @@ impl Object {
                 section,
                 value: u64_at(entry, 8),
                 size: u64_at(entry, 16),
-            };
-            if symbol.kind == STT_TLS && (symbol.undefined() || symbol.common()) {
-                problems.push(Problem::SymbolTable(format!("{}: TLS symbol not supported", symbol.name)));
-            }
-            if symbol.kind == STT_GNU_IFUNC {
-                problems.push(Problem::SymbolTable(format!(
-                    "{}: an indirect function (IFUNC), which the kernel takes for the function itself",
-                    symbol.name
-                )));
-            }
-            symbols.push(symbol);
+            });
         }
         self.symbols = symbols;
-        finish(module, problems)?;
-        Ok(index)
+        Some(index)
     }
 
-    fn read_relocations(&mut self, module: &str, symtab: usize) -> Result<(), LoadError> {
-        let mut problems = Vec::new();
+    /// The string table that a section links to.
+    fn strings(&self, link: u32) -> Option<&[u8]> {
+        let table = self.sections.get(link as usize).filter(|table| table.kind == sht::STRTAB)?;
+        bytes(&self.data, table.offset, table.size)
+    }
+
+    fn read_relocations(&mut self, symtab: usize, findings: &mut Findings) {
         let mut relocations = Vec::new();
         for section in self.sections.iter().filter(|s| s.kind == sht::RELA) {
             let mut bad =
-                |what: String| problems.push(Problem::Section { section: section.name.clone(), what });
+                |what: String| findings.refuse(Rule::RelaSection, format!("{}: {what}", section.name));
             if section.link as usize != symtab {
                 bad(format!("links to section {}, not to the symbol table ({symtab})", section.link));
                 continue;
@@ -474,6 +429,7 @@ impl Object {
                 bad("its contents reach beyond the end of the file".into());
                 continue;
             };
+            // Relocations of what is not loaded are skipped, whatever they are.
             if !changed.alloc() {
                 continue;
             }
@@ -482,55 +438,54 @@ impl Object {
                 continue;
             }
             for entry in entries.chunks_exact(RELA) {
-                let info = u64_at(entry, 8);
-                relocations.push(Rela {
-                    target,
-                    offset: u64_at(entry, 0),
-                    kind: (info & 0xffff_ffff) as u32,
-                    symbol: (info >> 32) as u32,
-                    addend: u64_at(entry, 16) as i64,
-                });
+                let (offset, info) = (u64_at(entry, 0), u64_at(entry, 8));
+                let symbol = (info >> 32) as usize;
+                if symbol >= self.symbols.len() {
+                    let what = format!(
+                        "{}+{offset:#x} refers to symbol {symbol}: there is no such symbol",
+                        changed.name
+                    );
+                    findings.refuse(Rule::RelocationPlace, what);
+                    continue;
+                }
+                let kind = (info & 0xffff_ffff) as u32;
+                relocations.push(Rela { target, offset, kind, symbol, addend: u64_at(entry, 16) as i64 });
             }
         }
         self.relocations = relocations;
-        finish(module, problems)
     }
 
-    fn read_depends(&mut self, module: &str) -> Result<(), LoadError> {
-        let mut problems = Vec::new();
+    fn read_depends(&mut self, findings: &mut Findings) {
         let dynamic: Vec<usize> =
             (0..self.sections.len()).filter(|&i| self.sections[i].kind == sht::DYNAMIC).collect();
         if dynamic.len() > 1 {
-            problems.push(Problem::Depends("more than one dynamic section".into()));
+            findings.refuse(Rule::Dependencies, "more than one dynamic section".into());
         }
         if let Some(&index) = dynamic.first() {
-            self.read_dynamic(index, &mut problems);
-        } else if let Some(index) = self.own("_depends_on") {
-            self.read_depends_on(index, &mut problems);
+            self.read_dynamic(index, findings);
+        } else if let Some(index) = self.own(DEPENDS_ON) {
+            self.read_depends_on(index, findings);
         }
         for name in &self.depends {
             if name.len() > MODULE_NAME_MAX {
-                problems.push(Problem::Depends(format!("{name}: longer than {MODULE_NAME_MAX} characters")));
+                let what = format!("{name}: longer than {MODULE_NAME_MAX} characters");
+                findings.refuse(Rule::Dependencies, what);
             }
             if name.contains('$') {
-                problems.push(Problem::Depends(format!(
-                    "{name}: macros in dependency names are not known here; write the plain name"
-                )));
+                let what =
+                    format!("{name}: macros in dependency names are not known here; write the plain name");
+                findings.refuse(Rule::Dependencies, what);
             }
         }
-        finish(module, problems)
     }
 
-    fn read_dynamic(&mut self, index: usize, problems: &mut Vec<Problem>) {
+    fn read_dynamic(&mut self, index: usize, findings: &mut Findings) {
         let section = &self.sections[index];
-        let strings = match self.sections.get(section.link as usize) {
-            Some(table) if table.kind == sht::STRTAB => bytes(&self.data, table.offset, table.size),
-            _ => None,
-        };
+        let strings = self.strings(section.link);
         let (Some(strings), Some(entries)) = (strings, bytes(&self.data, section.offset, section.size))
         else {
-            problems
-                .push(Problem::Depends("the dynamic section or its string table is not in the file".into()));
+            let what = "the dynamic section or its string table is not in the file";
+            findings.refuse(Rule::Dependencies, what.into());
             return;
         };
         let (mut depends, mut flags) = (Vec::new(), 0);
@@ -541,7 +496,8 @@ impl Object {
                 DT_NEEDED => match string(strings, value) {
                     Some(name) => depends.push(name),
                     None => {
-                        problems.push(Problem::Depends("a DT_NEEDED name is beyond the string table".into()));
+                        let what = "a DT_NEEDED name is beyond the string table";
+                        findings.refuse(Rule::Dependencies, what.into());
                     }
                 },
                 DT_FLAGS_1 => flags = value,
@@ -552,26 +508,29 @@ impl Object {
         self.flags_1 = flags;
     }
 
-    fn read_depends_on(&mut self, index: usize, problems: &mut Vec<Problem>) {
+    fn read_depends_on(&mut self, index: usize, findings: &mut Findings) {
         let symbol = &self.symbols[index];
         let text = self
             .sections
             .get(usize::from(symbol.section))
             .filter(|s| s.alloc())
             .and_then(|s| bytes(self.contents(s), symbol.value, symbol.size));
-        let Some(text) = text.filter(|t| !t.is_empty()) else {
-            problems.push(Problem::Depends(
-                "_depends_on is not inside the module's memory, or has no size: it must be an array of characters".into(),
-            ));
-            return;
+        let what = match text {
+            None | Some([]) => {
+                "_depends_on is not inside the module's memory, or has no size: it must be an array of characters"
+            }
+            Some([.., 0]) => {
+                let text = text.unwrap_or_default();
+                let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+                let names = String::from_utf8_lossy(&text[..end]);
+                self.depends = names.split_ascii_whitespace().map(str::to_owned).collect();
+                let what = "recorded in _depends_on: deprecated, but it works, and ld -r of other systems has no other way";
+                findings.add(Severity::Note, Rule::Dependencies, what.into());
+                return;
+            }
+            Some(_) => "_depends_on does not end with a NUL inside its st_size",
         };
-        if text.last() != Some(&0) {
-            problems.push(Problem::Depends("_depends_on does not end with a NUL inside its st_size".into()));
-            return;
-        }
-        let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-        self.depends =
-            String::from_utf8_lossy(&text[..end]).split_ascii_whitespace().map(str::to_owned).collect();
+        findings.refuse(Rule::Dependencies, what.into());
     }
 }
 
@@ -580,55 +539,78 @@ pub fn plain(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-fn finish(module: &str, problems: Vec<Problem>) -> Result<(), LoadError> {
-    if problems.is_empty() { Ok(()) } else { Err(LoadError::new(module, problems)) }
+/// The file header.
+fn header(data: &[u8], findings: &mut Findings) -> Option<()> {
+    if data.len() < EHDR || data[..4] != *b"\x7fELF" {
+        findings.refuse(Rule::Kind, "not an ELF file".into());
+        return None;
+    }
+    if data[4] != 2 {
+        findings.unfit(
+            Rule::Kind,
+            "not a 64-bit ELF file by its class byte, which krtld does not look at".into(),
+        );
+    }
+    let (machine, kind) = (u16_at(data, 18), u16_at(data, 16));
+    let before = findings.refusals();
+    if data[5] != 1 {
+        findings.refuse(Rule::Kind, "not little-endian (ELFDATA2LSB), as amd64 is".into());
+    }
+    if machine != 62 {
+        let what = format!("machine {machine}, not amd64 (62): build it for the 64-bit kernel");
+        findings.refuse(Rule::Kind, what);
+    }
+    if kind != 1 {
+        let what = match kind {
+            2 => "an executable",
+            3 => "a shared object or PIE",
+            4 => "a core dump",
+            _ => "of an unknown type",
+        };
+        let what = format!("isn't a relocatable module: it is {what} (e_type {kind}); link it with ld -r");
+        findings.refuse(Rule::Kind, what);
+    }
+    (findings.refusals() == before).then_some(())
 }
 
-fn sections(data: &[u8]) -> Result<Vec<Section>, Problem> {
+fn sections(data: &[u8], findings: &mut Findings) -> Option<Vec<Section>> {
     let count = u64::from(u16_at(data, 60));
     let size = u64::from(u16_at(data, 58));
     let start = u64_at(data, 40);
-    if count == 0 {
-        return Err(Problem::Header(
-            "e_shnum is 0 (no sections, or extended numbering, which krtld does not understand)".into(),
-        ));
-    }
-    if size != SHDR as u64 {
-        return Err(Problem::Header(format!(
-            "section headers of {size} bytes, not {SHDR}: not an ELF64 file"
-        )));
-    }
-    let table = bytes(data, start, count * size)
-        .ok_or_else(|| Problem::Header("the section headers reach beyond the end of the file".into()))?;
-    let names = usize::from(u16_at(data, 62));
-    let headers: Vec<&[u8]> = table.chunks_exact(SHDR).collect();
-    let names = headers
-        .get(names)
-        .and_then(|header| bytes(data, u64_at(header, 24), u64_at(header, 32)))
-        .unwrap_or(&[]);
-    let mut sections = Vec::with_capacity(headers.len());
-    for (index, header) in headers.iter().enumerate() {
-        let section = Section {
-            name: string(names, u64::from(u32_at(header, 0)))
-                .filter(|n| !n.is_empty())
-                .unwrap_or_else(|| format!("section {index}")),
-            kind: u32_at(header, 4),
-            flags: u64_at(header, 8),
-            offset: u64_at(header, 24),
-            size: u64_at(header, 32),
-            link: u32_at(header, 40),
-            info: u32_at(header, 44),
-            align: u64_at(header, 48).max(1),
-            entry_size: u64_at(header, 56),
-        };
-        let address = u64_at(header, 16);
-        if section.alloc() && address != 0 {
-            return Err(Problem::Section {
-                section: section.name,
-                what: format!("non-zero sect addr {address:#x}: the file is not relocatable as it is"),
-            });
+    let table = bytes(data, start, count * size);
+    let what = match table {
+        _ if count == 0 => {
+            "e_shnum is 0 (no sections, or extended numbering, which krtld does not understand)".into()
         }
-        sections.push(section);
+        _ if size != SHDR as u64 => format!("section headers of {size} bytes, not {SHDR}: not an ELF64 file"),
+        None => "the section headers reach beyond the end of the file".into(),
+        Some(_) => String::new(),
+    };
+    if !what.is_empty() {
+        findings.refuse(Rule::SectionHeaders, what);
+        return None;
     }
-    Ok(sections)
+    let headers: Vec<&[u8]> = table.unwrap_or_default().chunks_exact(SHDR).collect();
+    let names = headers
+        .get(usize::from(u16_at(data, 62)))
+        .and_then(|header| bytes(data, u64_at(header, 24), u64_at(header, 32)));
+    if names.is_none() {
+        let what = "the names of the sections cannot be read";
+        findings.add(Severity::Warning, Rule::SectionHeaders, what.into());
+    }
+    let sections = headers.iter().enumerate().map(|(index, header)| Section {
+        name: string(names.unwrap_or(&[]), u64::from(u32_at(header, 0)))
+            .filter(|n| !n.is_empty())
+            .unwrap_or_else(|| format!("section {index}")),
+        kind: u32_at(header, 4),
+        flags: u64_at(header, 8),
+        address: u64_at(header, 16),
+        offset: u64_at(header, 24),
+        size: u64_at(header, 32),
+        align: u64_at(header, 48).max(1),
+        link: u32_at(header, 40),
+        info: u32_at(header, 44),
+        entry_size: u64_at(header, 56),
+    });
+    Some(sections.collect())
 }

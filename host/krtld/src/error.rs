@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::finding::Finding;
+
 /// A name that no dependency and not the kernel defines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
@@ -44,56 +46,18 @@ impl fmt::Display for Why {
     }
 }
 
-/// A place in the module whose relocation is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Name of the section that it changes.
-    pub section: String,
-    /// Offset of the field in that section, bytes.
-    pub offset: u64,
-    /// Function or object around the field.
-    pub place: String,
-    /// `R_X86_64_*` by name.
-    pub kind: String,
-    /// The symbol that it refers to.
-    pub symbol: String,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Site { section, offset, place, kind, symbol, what } = self;
-        write!(f, "{section}+{offset:#x} ({place}): {kind} against {symbol}: {what}")
-    }
-}
-
 /// One thing that is wrong with a module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The file as a whole.
+    /// Something in the file.
     #[error("{0}")]
-    Header(String),
-    /// A section.
-    #[error("section {section}: {what}")]
-    Section {
-        /// Its name.
-        section: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// A symbol table entry.
-    #[error("symbol table: {0}")]
-    SymbolTable(String),
-    /// The list of dependencies, or one of them.
+    Finding(Finding),
+    /// A dependency that is not there or does not load.
     #[error("dependencies: {0}")]
     Depends(String),
     /// An undefined symbol.
     #[error("{0}")]
     Missing(Missing),
-    /// A relocation, or the site of an SDT probe.
-    #[error("{0}")]
-    Relocation(Box<Site>),
     /// Something outside the file: no memory below 2 GiB, unreadable file.
     #[error("{0}")]
     System(String),

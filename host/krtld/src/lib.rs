@@ -5,7 +5,8 @@
 //! | `elf` | what the file says |
 //! | `link` | symbols and relocations |
 //! | `reloc` | what each relocation type means, and which are refused |
-//! | `code` | instructions that a kernel module must not have |
+//! | `check` | what is wrong with a file: the loader's rules, and those of code in a kernel |
+//! | `finding` | one thing that is wrong |
 //! | `image`, `low` | memory below 2 GiB |
 //! | `stubs` | the way from there to the kernel's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
@@ -16,9 +17,10 @@
 //! What the kernel refuses is refused, and so is what the kernel accepts and gets wrong. Nothing here knows what language a module
 //! was written in, what a driver is, or which functions the kernel has: whoever loads modules says so by a [`Kernel`].
 
-pub mod code;
+pub mod check;
 pub mod elf;
 pub mod error;
+pub mod finding;
 pub mod image;
 pub mod kernel;
 pub mod link;
@@ -30,7 +32,8 @@ mod published;
 pub mod reloc;
 pub mod stubs;
 
-pub use error::{LoadError, Missing, Problem, Site, Why};
+pub use error::{LoadError, Missing, Problem, Why};
+pub use finding::{Finding, Rule, Severity};
 pub use kernel::{Element, Export, Kernel, Linkage};
 pub use link::Probe;
 pub use module::Module;

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::elf::{Binding, DF_1_IGNMULDEF, Object, Rela, STT_FUNC};
-use crate::error::{Missing, Problem, Site, Why};
+use crate::check::relocations::{WEAK_RELATIVE, site};
+use crate::elf::{Binding, DF_1_IGNMULDEF, ENTRY_POINTS, Object, PROBE, Rela, STT_FUNC, is_patched_out};
+use crate::error::{Missing, Problem, Why};
+use crate::finding::{Finding, Rule, Severity};
 use crate::image::Image;
 use crate::kernel::{self, Export, Kernel};
 use crate::missing;
@@ -42,8 +44,6 @@ enum Value {
     /// Undefined, not found.
     Missing,
 }
-
-const PROBE: &str = "__dtrace_probe_";
 
 /// The result of resolving and relocating.
 pub struct Linked {
@@ -162,16 +162,14 @@ impl Linker<'_> {
     /// What stands for a function that nobody has, when modules may be without.
     fn allowed(&mut self, index: usize) -> std::io::Result<Option<i64>> {
         let symbol = &self.object.symbols[index];
-        let known_otherwise = symbol.name.starts_with(PROBE)
-            || matches!(symbol.name.as_str(), "smap_enable" | "smap_disable")
-            || symbol.binding == Binding::Weak;
+        let known_otherwise = is_patched_out(&symbol.name) || symbol.binding == Binding::Weak;
         let Some(instead) = self.kernel.missing() else { return Ok(None) };
         if known_otherwise || !missing::is_function(self.object, index) {
             return Ok(None);
         }
         let why = why_missing(&symbol.name);
         let address = missing::function(&symbol.name, why, instead)?;
-        let users = self.object.relocations.iter().filter(|rela| rela.symbol as usize == index);
+        let users = self.object.relocations.iter().filter(|rela| rela.symbol == index);
         let users: BTreeSet<String> =
             users.map(|rela| self.object.function_at(rela.target, rela.offset)).collect();
         let missing = Missing { name: symbol.name.clone(), why, users: users.into_iter().collect() };
@@ -190,7 +188,7 @@ impl Linker<'_> {
         if symbol.undefined() {
             return if symbol.name.starts_with(PROBE) {
                 Value::Probe
-            } else if matches!(symbol.name.as_str(), "smap_enable" | "smap_disable") {
+            } else if is_patched_out(&symbol.name) {
                 Value::Nops
             } else if symbol.binding == Binding::Weak {
                 Value::WeakNowhere
@@ -218,9 +216,9 @@ impl Linker<'_> {
             }
         }
         for rela in &self.object.relocations {
-            let symbol = self.object.symbols.get(rela.symbol as usize);
+            let symbol = self.object.symbols.get(rela.symbol);
             if let Some(users) = symbol.and_then(|s| users.get_mut(s.name.as_str()))
-                && values[rela.symbol as usize] == Value::Missing
+                && values[rela.symbol] == Value::Missing
             {
                 users.insert(self.object.function_at(rela.target, rela.offset));
             }
@@ -241,7 +239,7 @@ impl Linker<'_> {
             if !defines || symbol.name.is_empty() || kernel::may_redefine(&symbol.name) {
                 continue;
             }
-            if matches!(symbol.name.as_str(), "_init" | "_fini" | "_info") {
+            if ENTRY_POINTS.contains(&symbol.name.as_str()) {
                 continue;
             }
             let elsewhere = self.depends.iter().find(|m| m.exports_globally(&symbol.name));
@@ -257,122 +255,50 @@ impl Linker<'_> {
         }
     }
 
+    /// Applies a relocation whose type, place and symbol are right ([`Object`]'s invariants); what its value is shows here.
     fn relocate(&mut self, rela: &Rela, values: &[Value], image: &mut Image) {
-        let section = &self.object.sections[rela.target];
-        let refuse = |what: String| self.site(rela, what);
-        let Some(&value) = values.get(rela.symbol as usize) else {
-            self.problems.push(refuse("there is no such symbol".into()));
-            return;
-        };
         let base = image.section(rela.target).expect("only relocations of loaded sections are read");
-        if matches!(value, Value::Probe | Value::Nops) {
-            if let Err(problem) = self.probe_site(rela, base, value == Value::Probe, image) {
-                self.problems.push(problem);
-            }
-            return;
-        }
-        let field = match reloc::field(rela.kind) {
-            Ok(field) => field,
-            Err(why) => {
-                self.problems.push(refuse(why.into()));
-                return;
-            }
-        };
-        let size = field.size() as u64;
-        if rela.offset.checked_add(size).is_none_or(|end| end > section.size) {
-            self.problems.push(refuse(format!("the field is outside the section ({} bytes)", section.size)));
-            return;
-        }
-        let (symbol, constant) = match value {
-            Value::Is { value, constant } => (value, constant),
-            Value::Missing => {
-                if !self.object.symbols[rela.symbol as usize].external() {
-                    self.problems.push(refuse("an undefined local symbol".into()));
-                }
-                return;
-            }
-            Value::NotLoaded => {
-                self.problems.push(refuse(
-                    "its section is not loaded; the kernel takes the offset in the section for an address"
-                        .into(),
-                ));
-                return;
-            }
-            Value::WeakNowhere => {
-                if field.relative() {
-                    self.problems.push(refuse(
-                        "weak and undefined: the kernel does not apply this relocation, and the call or address goes to the next \
-                         instruction; test and call it by its absolute address"
-                            .into(),
-                    ));
-                }
-                return;
-            }
-            Value::Probe | Value::Nops => unreachable!("handled above"),
-        };
         let place = base + rela.offset as usize;
+        let field = reloc::field(rela.kind);
+        let (value, field) = match (values[rela.symbol], field) {
+            (value @ (Value::Probe | Value::Nops), _) => {
+                // Five bytes: a direct call, of which the field is the last four.
+                image.bytes_mut(place - 1, 5).fill(0x90);
+                if value == Value::Probe {
+                    self.record(rela, place);
+                }
+                return;
+            }
+            (Value::Is { value, constant }, Ok(field)) => ((value, constant), field),
+            (Value::WeakNowhere, Ok(field)) if field.relative() => {
+                self.refuse(rela, Rule::WeakReference, WEAK_RELATIVE);
+                return;
+            }
+            _ => return,
+        };
+        let (symbol, constant) = value;
         let symbol = if field == reloc::Field::Section64 { base as i64 } else { symbol };
         let mut result = symbol.wrapping_add(rela.addend);
         if field.relative() {
             result = result.wrapping_sub(place as i64);
         }
-        let applied = reloc::apply(field, image.bytes_mut(place, field.size()), result, constant);
-        if let Err(what) = applied {
-            self.problems.push(refuse(what));
+        if let Err(what) = reloc::apply(field, image.bytes_mut(place, field.size()), result, constant) {
+            self.refuse(rela, Rule::RelocationPlace, &what);
         }
     }
 
-    /// A relocation that is refused.
-    fn site(&self, rela: &Rela, what: String) -> Problem {
-        Problem::Relocation(Box::new(Site {
-            section: self.object.sections[rela.target].name.clone(),
-            offset: rela.offset,
-            place: self.object.function_at(rela.target, rela.offset),
-            kind: reloc::name(rela.kind),
-            symbol: self.object.symbol_name(rela.symbol),
-            what,
-        }))
+    /// Notes a relocation that is refused.
+    fn refuse(&mut self, rela: &Rela, rule: Rule, what: &str) {
+        let message = site(self.object, rela, what);
+        self.problems.push(Problem::Finding(Finding { severity: Severity::Refused, rule, message }));
     }
 
-    /// Overwrites the five bytes of `call __dtrace_probe_x` with nops.
-    fn probe_site(
-        &mut self,
-        rela: &Rela,
-        base: usize,
-        record: bool,
-        image: &mut Image,
-    ) -> Result<(), Problem> {
-        let section = &self.object.sections[rela.target];
+    /// Notes a probe site that has been patched out.
+    fn record(&mut self, rela: &Rela, address: usize) {
         let symbol = self.object.symbol_name(rela.symbol);
-        let name = match symbol.strip_prefix(PROBE) {
-            Some(name) => name.replace("__", "-"),
-            None => symbol,
-        };
+        let name = symbol.strip_prefix(PROBE).unwrap_or(&symbol).replace("__", "-");
         let function = self.object.function_at(rela.target, rela.offset);
-        let refuse = |what: &str| self.site(rela, what.to_owned());
-        if !section.executable() {
-            return Err(refuse(
-                "a reference from data: krtld would overwrite it with nops; probes can only be called",
-            ));
-        }
-        if rela.offset == 0 || rela.offset.checked_add(4).is_none_or(|end| end > section.size) {
-            return Err(refuse("the site is outside the section"));
-        }
-        let place = base + rela.offset as usize;
-        let site = image.bytes_mut(place - 1, 5);
-        match site[0] {
-            0xe8 => site.fill(0x90),
-            0xe9 => {
-                return Err(refuse(
-                    "a tail call, which krtld patches wrongly; compile with -fno-optimize-sibling-calls",
-                ));
-            }
-            _ => return Err(refuse("not a direct call (e8): krtld would destroy the byte before it")),
-        }
-        if record {
-            self.probes.push(Probe { name, function, address: place });
-        }
-        Ok(())
+        self.probes.push(Probe { name, function, address });
     }
 }
 

@@ -48,7 +48,7 @@ extern "C-unwind" fn called(number: u32) {
 
 /// Does the module use the undefined symbol of this number as a function: is it called, or only named in tables?
 pub fn is_function(object: &Object, number: usize) -> bool {
-    let uses = || object.relocations.iter().filter(|rela| rela.symbol as usize == number);
+    let uses = || object.relocations.iter().filter(|rela| rela.symbol == number);
     let calls = |rela: &Rela| {
         let section = &object.sections[rela.target];
         let before = usize::try_from(rela.offset).ok().and_then(|offset| offset.checked_sub(1));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use crate::code;
+use crate::check::registers;
 use crate::elf::{MODULE_NAME_MAX, Object};
 use crate::error::{LoadError, Problem};
 use crate::kernel::Kernel;
@@ -184,8 +184,8 @@ impl Modules {
         }
         let data =
             std::fs::read(file).map_err(|e| fail(Problem::System(format!("{}: {e}", file.display()))))?;
-        let mut object = Object::parse(&name, data)?;
-        object.warnings.extend(code::warnings(&object));
+        let object = Object::parse(&name, data)?;
+        let uses = registers::warnings(&object);
         chain.push(name.clone());
         let mut depends: Vec<Arc<Module>> = Vec::new();
         let mut absent = Vec::new();
@@ -210,7 +210,7 @@ impl Modules {
             }
             LoadError::new(&name, problems)
         })?;
-        for text in object.warnings.iter().chain(&linked.warnings) {
+        for text in uses.iter().chain(&linked.warnings) {
             self.kernel.message(&format!("WARNING: {name}: {text}"));
         }
         for wanted in absent {

@@ -50,6 +50,20 @@ const NAMES: [&str; 43] = [
     "REX_GOTPCRELX",
 ];
 
+/// `R_X86_64_GLOB_DAT`.
+pub const GLOB_DAT: u32 = 6;
+/// `R_X86_64_RELATIVE`.
+pub const RELATIVE: u32 = 8;
+
+/// Why an address cannot be in a field that is zero-extended.
+pub const ZERO_EXTENDED: &str = "an address in a zero-extended field is out of range in the kernel, whose addresses are in the \
+                                 upper 2 GiB; compile with -mcmodel=kernel";
+
+/// Name of a relocation type without what all begin with.
+pub fn short_name(kind: u32) -> String {
+    NAMES.get(kind as usize).map_or_else(|| name(kind), |name| (*name).to_owned())
+}
+
 /// Name of a relocation type, for messages.
 pub fn name(kind: u32) -> String {
     match NAMES.get(kind as usize) {
@@ -142,9 +156,7 @@ pub fn apply(field: Field, bytes: &mut [u8], value: i64, absolute_constant: bool
         }
         Field::Abs32 => {
             if !absolute_constant {
-                return Err("an address in a zero-extended field is out of range in the kernel, whose addresses are in the \
-                            upper 2 GiB; compile with -mcmodel=kernel"
-                    .into());
+                return Err(ZERO_EXTENDED.into());
             }
             let bytes: &mut [u8; 4] = bytes.try_into().expect("a four-byte field");
             let sum = u32::try_from(value).ok().and_then(|v| v.checked_add(u32::from_le_bytes(*bytes)));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use ddi_krtld::elf::Object;
+use ddi_krtld::elf::{Object, PROBE};
 use ddi_krtld::kernel::{self, Kernel};
 use ddi_krtld::module::Module;
 use ddi_krtld::modules::Known;
@@ -104,7 +104,7 @@ pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, NoInfo> {
         if index == 0 || symbol.name.is_empty() || !symbol.undefined() {
             continue;
         }
-        let whose = if symbol.name.starts_with("__dtrace_probe_") {
+        let whose = if symbol.name.starts_with(PROBE) {
             "probe"
         } else if kernel.lookup(&symbol.name).is_some() {
             "host"
@@ -118,7 +118,7 @@ pub fn undefined(file: &Path, kernel: &dyn Kernel) -> Result<String, NoInfo> {
         let mut users: Vec<String> = object
             .relocations
             .iter()
-            .filter(|r| r.symbol as usize == index)
+            .filter(|r| r.symbol == index)
             .map(|r| object.function_at(r.target, r.offset))
             .collect();
         users.sort();

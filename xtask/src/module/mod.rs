@@ -376,7 +376,9 @@ pub fn target_dir() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check_module::{Dependency, Options, check};
+    use ddi_krtld::check::{Dependency, Options, check};
+
+    use crate::check_module::Verdict;
 
     /// The smallest driver, all the way: compiled for the kernel, linked, checked.
     #[test]
@@ -404,7 +406,7 @@ mod tests {
             frame_limit: 512,
             stack_limit: 2048,
         };
-        let verdict = check("tinydrv", &bytes, &options);
+        let verdict = Verdict { name: "tinydrv".into(), findings: check(&bytes, &options) };
         assert!(verdict.is_good(), "{verdict}");
         let text = verdict.to_string();
         for fact in ["needs misc/tinymisc", "alloc::raw_vec::handle_error can be reached: tinydrv::read > "] {

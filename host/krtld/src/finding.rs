@@ -1,16 +1,27 @@
-//! What a check finds, and the verdict over all of it.
+//! What a look at a module file finds.
 
 use std::fmt;
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// As it should be: what was counted.
+    Fact,
     /// Worth knowing.
     Note,
     /// Works, but not as somebody may expect.
     Warning,
-    /// The kernel refuses the module, or it must not run there.
-    Error,
+    /// The kernel loads the module, and it must not run there, or not be like that.
+    Unfit,
+    /// The kernel refuses the module, or accepts it and gets it wrong: the loader refuses it.
+    Refused,
+}
+
+impl Severity {
+    /// Whether a module with such a finding is no good.
+    pub fn is_error(self) -> bool {
+        self >= Severity::Unfit
+    }
 }
 
 /// What a finding is about.
@@ -122,7 +133,7 @@ impl fmt::Display for Rule {
 }
 
 /// One thing that was found.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How much it weighs.
     pub severity: Severity,
@@ -132,90 +143,44 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Everything about one module.
-#[derive(Debug)]
-pub struct Verdict {
-    name: String,
-    facts: Vec<String>,
-    findings: Vec<Finding>,
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.rule, self.message)
+    }
 }
 
-/// Findings of one rule that are printed one by one; the rest is counted.
-const SHOWN: usize = 12;
+/// Everything about one module.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(Vec<Finding>);
 
-impl Verdict {
-    /// Nothing is known yet.
-    pub fn new(name: &str) -> Verdict {
-        Verdict { name: name.to_owned(), facts: Vec::new(), findings: Vec::new() }
-    }
-
+impl Findings {
     /// Notes something that is right.
-    pub fn fact(&mut self, text: String) {
-        self.facts.push(text);
+    pub fn fact(&mut self, rule: Rule, message: String) {
+        self.add(Severity::Fact, rule, message);
     }
 
     /// Notes something to be looked at.
     pub fn add(&mut self, severity: Severity, rule: Rule, message: String) {
-        self.findings.push(Finding { severity, rule, message });
+        self.0.push(Finding { severity, rule, message });
     }
 
-    /// Notes something that must not be.
-    pub fn error(&mut self, rule: Rule, message: String) {
-        self.add(Severity::Error, rule, message);
+    /// Notes something that loads, and must not be.
+    pub fn unfit(&mut self, rule: Rule, message: String) {
+        self.add(Severity::Unfit, rule, message);
     }
 
-    /// Whether the kernel would load the module and it may run there.
-    pub fn is_good(&self) -> bool {
-        self.count(Severity::Error) == 0
+    /// Notes something that the kernel refuses, or gets wrong.
+    pub fn refuse(&mut self, rule: Rule, message: String) {
+        self.add(Severity::Refused, rule, message);
     }
 
-    /// The message of the first error.
-    pub fn first_error(&self) -> Option<&str> {
-        let finding = self.findings.iter().find(|finding| finding.severity == Severity::Error)?;
-        Some(&finding.message)
+    /// Number of refusals so far.
+    pub fn refusals(&self) -> usize {
+        self.0.iter().filter(|finding| finding.severity == Severity::Refused).count()
     }
 
-    /// Everything that was found.
-    #[cfg(test)]
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
-    }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == severity).count()
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{}", self.name)?;
-        for fact in &self.facts {
-            writeln!(out, "  {fact}")?;
-        }
-        let mut order: Vec<&Finding> = self.findings.iter().collect();
-        order.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.rule));
-        let mut shown = 0;
-        for (index, finding) in order.iter().enumerate() {
-            let same = index > 0 && order[index - 1].rule == finding.rule;
-            shown = if same { shown + 1 } else { 0 };
-            let last = order.get(index + 1).is_none_or(|next| next.rule != finding.rule);
-            if shown < SHOWN {
-                let word = match finding.severity {
-                    Severity::Error => "ERROR  ",
-                    Severity::Warning => "warning",
-                    Severity::Note => "note   ",
-                };
-                writeln!(out, "  {word} {}: {}", finding.rule, finding.message)?;
-            } else if last {
-                writeln!(out, "          and {} more of the same kind", shown + 1 - SHOWN)?;
-            }
-        }
-        let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
-        let word = if errors == 0 { "good" } else { "BAD" };
-        write!(
-            out,
-            "verdict: {word} ({errors} errors, {warnings} warnings, {} notes)",
-            self.count(Severity::Note)
-        )
+    /// All of them, in the order in which they were found.
+    pub fn into_vec(self) -> Vec<Finding> {
+        self.0
     }
 }

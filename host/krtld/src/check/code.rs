@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    CpuidFeature, Decoder, DecoderOptions, FlowControl, Formatter, Instruction, InstructionInfoFactory,
-    MemorySize, Mnemonic, NasmFormatter, OpKind, Register,
+    Decoder, DecoderOptions, FlowControl, Formatter, Instruction, InstructionInfoFactory, MemorySize,
+    Mnemonic, NasmFormatter, OpKind, Register,
 };
 
-use super::elf::{Image, Relocation, STT_FUNC, readable};
-use super::finding::{Rule, Severity, Verdict};
+use super::registers;
+use crate::elf::{Object, Rela, STT_FUNC, plain};
+use crate::finding::{Findings, Rule, Severity};
 
 /// Where a call or reference leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,18 +45,18 @@ pub struct Function {
 }
 
 /// Disassembles everything that is loaded as code.
-pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<Function> {
-    let mut relocations: BTreeMap<(usize, u64), &Relocation> = BTreeMap::new();
-    for relocation in &image.relocations {
-        relocations.insert((relocation.section, relocation.offset), relocation);
+pub fn check(object: &Object, findings: &mut Findings) -> Vec<Function> {
+    let mut relocations: BTreeMap<(usize, u64), &Rela> = BTreeMap::new();
+    for relocation in &object.relocations {
+        relocations.insert((relocation.target, relocation.offset), relocation);
     }
-    let mut functions = ranges(image);
+    let mut functions = ranges(object);
     let mut count = 0;
-    let code = Code { image, relocations, tables: tables(image) };
+    let code = Code { object, relocations, tables: tables(object) };
     let mut no_return: BTreeSet<Target> =
         ["panic", "vpanic", "thread_exit"].map(|name| Target::Outside(name.to_owned())).into();
     let bodies: Vec<Vec<Instruction>> =
-        functions.iter().map(|function| code.decode(function, verdict)).collect();
+        functions.iter().map(|function| code.decode(function, findings)).collect();
     // Whoever only calls what does not return, does not return either: until nothing new is found.
     loop {
         let before = no_return.len();
@@ -70,20 +71,20 @@ pub fn check(image: &Image, verdict: &mut Verdict) -> Vec<Function> {
         }
     }
     for (function, body) in functions.iter_mut().zip(&bodies) {
-        Sweep { code: &code, verdict, depths: BTreeMap::new() }.run(function, body, &no_return);
+        Sweep { code: &code, findings, depths: BTreeMap::new() }.run(function, body, &no_return);
         count += body.len();
     }
-    verdict.fact(format!("{count} instructions in {} functions", functions.len()));
+    findings.fact(Rule::Undecodable, format!("{count} instructions in {} functions", functions.len()));
     functions
 }
 
 /// Functions by their symbols, and what lies between them and is not padding.
-fn ranges(image: &Image) -> Vec<Function> {
+fn ranges(object: &Object) -> Vec<Function> {
     let mut functions = Vec::new();
-    for (section, code) in image.sections.iter().enumerate().filter(|(_, section)| section.is_code()) {
-        let limit = code.data.len() as u64;
+    for (section, code) in object.sections.iter().enumerate().filter(|(_, section)| section.is_code()) {
+        let limit = object.contents(code).len() as u64;
         let mut starts: BTreeMap<u64, (u64, &str)> = BTreeMap::new();
-        for symbol in &image.symbols {
+        for symbol in &object.symbols {
             if usize::from(symbol.section) == section && symbol.kind == STT_FUNC && symbol.value < limit {
                 let entry = starts.entry(symbol.value).or_insert((symbol.size, &symbol.name));
                 entry.0 = entry.0.max(symbol.size);
@@ -106,7 +107,7 @@ fn ranges(image: &Image) -> Vec<Function> {
         }
         for (start, end, name) in list {
             let gap = name.starts_with(&format!("{}+", code.name));
-            if gap && is_padding(&code.data[start as usize..end as usize]) {
+            if gap && is_padding(&object.contents(code)[start as usize..end as usize]) {
                 continue;
             }
             functions.push(Function {
@@ -125,27 +126,27 @@ fn ranges(image: &Image) -> Vec<Function> {
 }
 
 /// Places in code to which loaded data refer: jump tables, and functions.
-fn tables(image: &Image) -> BTreeSet<(usize, u64)> {
-    let target = |relocation: &Relocation| {
-        let symbol = &image.symbols[relocation.symbol];
+fn tables(object: &Object) -> BTreeSet<(usize, u64)> {
+    let target = |relocation: &Rela| {
+        let symbol = &object.symbols[relocation.symbol];
         let offset = (symbol.value as i64).wrapping_add(relocation.addend) as u64;
         symbol.is_defined().then_some((usize::from(symbol.section), offset))
     };
-    let in_code = |relocation: &&Relocation| image.sections[relocation.section].is_code();
+    let in_code = |relocation: &&Rela| object.sections[relocation.target].is_code();
     // Where tables may begin: what code refers to.
     let begins: BTreeSet<(usize, u64)> =
-        image.relocations.iter().filter(in_code).filter_map(target).collect();
-    let data = image.relocations.iter().filter(|relocation| !in_code(relocation));
+        object.relocations.iter().filter(in_code).filter_map(target).collect();
+    let data = object.relocations.iter().filter(|relocation| !in_code(relocation));
     let data =
-        data.filter(|relocation| !image.sections[relocation.section].name.starts_with(".gcc_except_table"));
+        data.filter(|relocation| !object.sections[relocation.target].name.starts_with(".gcc_except_table"));
     let places = data.filter_map(|relocation| {
         let (section, offset) = target(relocation)?;
         if relocation.kind != 2 {
             return Some((section, offset));
         }
         // An entry of a table of distances from the table's beginning.
-        let place = (relocation.section, relocation.offset);
-        let begin = begins.range(..=place).next_back().filter(|begin| begin.0 == relocation.section)?;
+        let place = (relocation.target, relocation.offset);
+        let begin = begins.range(..=place).next_back().filter(|begin| begin.0 == relocation.target)?;
         Some((section, offset.wrapping_sub(relocation.offset - begin.1)))
     });
     places.collect()
@@ -162,15 +163,15 @@ fn is_padding(bytes: &[u8]) -> bool {
 
 /// What every look at an instruction needs.
 struct Code<'a> {
-    image: &'a Image,
-    relocations: BTreeMap<(usize, u64), &'a Relocation>,
+    object: &'a Object,
+    relocations: BTreeMap<(usize, u64), &'a Rela>,
     /// Places to which data refer.
     tables: BTreeSet<(usize, u64)>,
 }
 
 struct Sweep<'a> {
     code: &'a Code<'a>,
-    verdict: &'a mut Verdict,
+    findings: &'a mut Findings,
     /// Depth of the stack at the targets of jumps that were seen.
     depths: BTreeMap<u64, i64>,
 }
@@ -185,14 +186,14 @@ struct Depth {
 }
 
 impl Code<'_> {
-    fn decode(&self, function: &Function, verdict: &mut Verdict) -> Vec<Instruction> {
-        let code =
-            &self.image.sections[function.section].data[function.start as usize..function.end as usize];
+    fn decode(&self, function: &Function, findings: &mut Findings) -> Vec<Instruction> {
+        let code = self.object.contents(&self.object.sections[function.section]);
+        let code = &code[function.start as usize..function.end as usize];
         let decoder = Decoder::with_ip(64, code, function.start, DecoderOptions::NONE);
         let mut instructions: Vec<Instruction> = decoder.into_iter().collect();
         if let Some(end) = instructions.iter().position(Instruction::is_invalid) {
-            let place = self.image.place(function.section, instructions[end].ip());
-            verdict.add(Severity::Warning, Rule::Undecodable, format!("{place}: the rest is not checked"));
+            let place = self.object.place(function.section, instructions[end].ip());
+            findings.add(Severity::Warning, Rule::Undecodable, format!("{place}: the rest is not checked"));
             instructions.truncate(end);
         }
         instructions
@@ -225,7 +226,7 @@ impl Code<'_> {
     fn target(&self, section: usize, instruction: &Instruction) -> Option<Target> {
         let (from, to) = (instruction.ip(), instruction.next_ip());
         if let Some((_, relocation)) = self.relocations.range((section, from)..(section, to)).next() {
-            let symbol = &self.image.symbols[relocation.symbol];
+            let symbol = &self.object.symbols[relocation.symbol];
             if !symbol.is_defined() {
                 return (instruction.flow_control() != FlowControl::Next)
                     .then(|| Target::Outside(symbol.name.clone()));
@@ -234,8 +235,11 @@ impl Code<'_> {
             let behind =
                 if [2, 4, 24].contains(&relocation.kind) { (to - relocation.offset) as i64 } else { 0 };
             let offset = (symbol.value as i64).wrapping_add(relocation.addend).wrapping_add(behind) as u64;
-            let code =
-                self.image.sections.get(usize::from(symbol.section)).is_some_and(|section| section.is_code());
+            let code = self
+                .object
+                .sections
+                .get(usize::from(symbol.section))
+                .is_some_and(|section| section.is_code());
             return code.then_some(Target::Inside(usize::from(symbol.section), offset));
         }
         let branches = instruction.op_count() > 0 && instruction.op0_kind() == OpKind::NearBranch64;
@@ -310,7 +314,9 @@ impl Sweep<'_> {
             if let Some(recorded) = self.depths.get(&instruction.ip()) {
                 (depth.now, depth.known) = (*recorded, true);
             }
-            self.registers(function, instruction, &mut factory);
+            for what in registers::forbidden(instruction, &mut factory) {
+                self.complain(what.rule(), function, instruction, what.advice());
+            }
             if reached.contains(&instruction.ip()) {
                 self.references(function, instruction);
             }
@@ -320,43 +326,13 @@ impl Sweep<'_> {
         function.frame = 8 + u64::try_from(depth.most).unwrap_or(0);
     }
 
-    fn complain(&mut self, rule: Rule, function: &Function, instruction: &Instruction) {
+    fn complain(&mut self, rule: Rule, function: &Function, instruction: &Instruction, advice: &str) {
         let mut text = String::new();
         NasmFormatter::new().format(instruction, &mut text);
-        self.verdict.error(
+        self.findings.unfit(
             rule,
-            format!("{} at {}", text, self.code.image.place(function.section, instruction.ip())),
+            format!("{text} at {}: {advice}", self.code.object.place(function.section, instruction.ip())),
         );
-    }
-
-    /// No floating point, no vectors, no `%fs`.
-    fn registers(
-        &mut self,
-        function: &Function,
-        instruction: &Instruction,
-        factory: &mut InstructionInfoFactory,
-    ) {
-        use CpuidFeature::{FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE};
-        let fpu = [FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE];
-        let (mut vector, mut fs) =
-            (instruction.cpuid_features().iter().any(|feature| fpu.contains(feature)), false);
-        for used in factory.info(instruction).used_registers() {
-            let register = used.register();
-            vector |=
-                register.is_vector_register() || register.is_mm() || register.is_st() || register.is_k();
-            fs |= register == Register::FS;
-        }
-        // Where Linux's kernel keeps the stack protector's guard, illumos's has a field of its cpu structure.
-        fs |= instruction.memory_segment() == Register::GS
-            && instruction.memory_base() == Register::None
-            && instruction.memory_index() == Register::None
-            && instruction.memory_displacement64() == 0x28;
-        if vector {
-            self.complain(Rule::FloatingPoint, function, instruction);
-        }
-        if fs {
-            self.complain(Rule::FsSegment, function, instruction);
-        }
     }
 
     /// Calls, jumps out of the function, and addresses of functions.
@@ -395,7 +371,8 @@ impl Sweep<'_> {
             _ => false,
         };
         if below {
-            self.complain(Rule::RedZone, function, instruction);
+            let advice = "below the stack pointer, where interrupts write; compile with -mno-red-zone";
+            self.complain(Rule::RedZone, function, instruction, advice);
         }
     }
 
@@ -466,5 +443,5 @@ impl Sweep<'_> {
 
 /// The name of a function for a reader.
 pub fn shown(function: &Function) -> String {
-    readable(&function.name)
+    plain(&function.name)
 }

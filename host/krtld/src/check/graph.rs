@@ -6,10 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::code::{Function, Target, shown};
-use super::elf::{Image, readable};
-use super::finding::{Rule, Severity, Verdict};
 use super::options::Options;
-use super::symbols::ENTRY_POINTS;
+use crate::elf::{ENTRY_POINTS, Object, plain};
+use crate::finding::{Findings, Rule, Severity};
 
 /// What a call graph needs to know of a function.
 struct Graph<'a> {
@@ -20,7 +19,7 @@ struct Graph<'a> {
 }
 
 /// Checks stack frames, stack depth and panics.
-pub fn check(image: &Image, functions: &[Function], options: &Options, verdict: &mut Verdict) {
+pub fn check(object: &Object, functions: &[Function], options: &Options, findings: &mut Findings) {
     let at = |section: usize, offset: u64| {
         functions.iter().position(|function| {
             function.section == section && (function.start..function.end).contains(&offset)
@@ -49,10 +48,10 @@ pub fn check(image: &Image, functions: &[Function], options: &Options, verdict: 
         })
         .collect();
     let graph = Graph { functions, edges, panics };
-    frames(functions, options, verdict);
-    let roots = roots(image, functions, &at);
-    depth(&graph, &roots, options, verdict);
-    reachable_panics(&graph, &roots, options, verdict);
+    frames(functions, options, findings);
+    let roots = roots(object, functions, &at);
+    depth(&graph, &roots, options, findings);
+    reachable_panics(&graph, &roots, options, findings);
 }
 
 fn calls_itself(function: &Function) -> bool {
@@ -60,20 +59,20 @@ fn calls_itself(function: &Function) -> bool {
 }
 
 /// Entry points, and functions whose address lies in the module's data.
-fn roots(image: &Image, functions: &[Function], at: &dyn Fn(usize, u64) -> Option<usize>) -> Vec<usize> {
+fn roots(object: &Object, functions: &[Function], at: &dyn Fn(usize, u64) -> Option<usize>) -> Vec<usize> {
     let mut roots: BTreeSet<usize> = BTreeSet::new();
     for (index, function) in functions.iter().enumerate() {
         if ENTRY_POINTS.contains(&function.name.as_str()) {
             roots.insert(index);
         }
     }
-    for relocation in &image.relocations {
-        let symbol = &image.symbols[relocation.symbol];
-        if image.sections[relocation.section].is_code() || !symbol.is_defined() {
+    for relocation in &object.relocations {
+        let symbol = &object.symbols[relocation.symbol];
+        if object.sections[relocation.target].is_code() || !symbol.is_defined() {
             continue;
         }
         let offset = (symbol.value as i64).wrapping_add(relocation.addend) as u64;
-        let target = image.sections.get(usize::from(symbol.section)).filter(|section| section.is_code());
+        let target = object.sections.get(usize::from(symbol.section)).filter(|section| section.is_code());
         let found = target.and_then(|_| at(usize::from(symbol.section), offset));
         // Tables of core and alloc are what they format and allocate with, not callbacks of the driver. Offsets into a
         // function are jump tables.
@@ -111,30 +110,33 @@ fn is_panic(name: &str) -> bool {
         || name.starts_with("core::slice::index::") && name.contains("fail")
 }
 
-fn frames(functions: &[Function], options: &Options, verdict: &mut Verdict) {
+fn frames(functions: &[Function], options: &Options, findings: &mut Findings) {
     for function in functions.iter().filter(|function| function.dynamic) {
         let message = format!("{}: its size depends on data", shown(function));
-        verdict.add(Severity::Warning, Rule::StackFrame, message);
+        findings.add(Severity::Warning, Rule::StackFrame, message);
     }
     for function in functions.iter().filter(|function| function.frame > options.frame_limit) {
         let message =
             format!("{}: {} bytes, more than {}", shown(function), function.frame, options.frame_limit);
-        verdict.error(Rule::StackFrame, message);
+        findings.unfit(Rule::StackFrame, message);
     }
     if let Some(largest) = functions.iter().max_by_key(|function| function.frame) {
-        verdict.fact(format!("largest stack frame: {} bytes, {}", largest.frame, shown(largest)));
+        findings.fact(
+            Rule::StackFrame,
+            format!("largest stack frame: {} bytes, {}", largest.frame, shown(largest)),
+        );
     }
 }
 
 /// The deepest chain of direct calls, panics aside: they do not come back.
-fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Verdict) {
+fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut Findings) {
     let mut known: BTreeMap<usize, (u64, Option<usize>)> = BTreeMap::new();
     let mut recursive = BTreeSet::new();
     for root in roots {
         deepest(graph, *root, &mut Vec::new(), &mut known, &mut recursive);
     }
     for names in recursive {
-        verdict.add(
+        findings.add(
             Severity::Note,
             Rule::Recursion,
             format!("{names}: the depth of the stack depends on data"),
@@ -152,9 +154,10 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Ve
     }
     let chain = chain.join(" > ");
     if *bytes > options.stack_limit {
-        verdict.error(Rule::StackDepth, format!("{bytes} bytes, more than {}: {chain}", options.stack_limit));
+        findings
+            .unfit(Rule::StackDepth, format!("{bytes} bytes, more than {}: {chain}", options.stack_limit));
     } else {
-        verdict.fact(format!("deepest stack of direct calls: {bytes} bytes, {chain}"));
+        findings.fact(Rule::StackDepth, format!("deepest stack of direct calls: {bytes} bytes, {chain}"));
     }
 }
 
@@ -190,7 +193,7 @@ fn deepest(
 }
 
 /// For each panic the shortest way to it.
-fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, verdict: &mut Verdict) {
+fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut Findings) {
     let mut from: BTreeMap<usize, Option<usize>> = roots.iter().map(|root| (*root, None)).collect();
     let mut queue: VecDeque<usize> = roots.iter().copied().collect();
     let mut found = Vec::new();
@@ -206,21 +209,21 @@ fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, verdi
             }
         }
     }
-    let severity = if options.deny_panics { Severity::Error } else { Severity::Note };
+    let severity = if options.deny_panics { Severity::Unfit } else { Severity::Note };
     for index in &found {
         let (mut chain, mut at) = (Vec::new(), Some(*index));
         while let Some(index) = at {
-            chain.push(readable(&graph.functions[index].name));
+            chain.push(plain(&graph.functions[index].name));
             at = from[&index];
         }
         chain.reverse();
-        verdict.add(
+        findings.add(
             severity,
             Rule::Panic,
             format!("{} can be reached: {}", chain[chain.len() - 1], chain.join(" > ")),
         );
     }
     if found.is_empty() {
-        verdict.fact("no panic can be reached by direct calls".to_owned());
+        findings.fact(Rule::Panic, "no panic can be reached by direct calls".to_owned());
     }
 }
