@@ -40,6 +40,18 @@ pub struct Linkage {
     pub elements: Vec<Element>,
 }
 
+/// Why a linkage cannot be read: a pointer in it leads nowhere. The kernel's own error.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Nowhere(Box<dyn std::error::Error + Send + Sync>);
+
+impl Nowhere {
+    /// An error of the kernel's.
+    pub fn new(why: impl std::error::Error + Send + Sync + 'static) -> Nowhere {
+        Nowhere(Box::new(why))
+    }
+}
+
 /// The kernel around the modules.
 pub trait Kernel: Send + Sync {
     /// A global symbol of the kernel.
@@ -53,7 +65,7 @@ pub trait Kernel: Send + Sync {
     ///
     /// # Errors
     /// A pointer in it leads nowhere.
-    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String>;
+    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, Nowhere>;
 
     /// Before `_fini`: detaches all instances of the module's driver. An illumos errno (`EBUSY`) when one is open, mapped or refuses.
     ///

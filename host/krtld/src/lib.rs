@@ -34,9 +34,9 @@ pub mod stubs;
 
 pub use error::{LoadError, Missing, Problem, Why};
 pub use finding::{Finding, Rule, Severity};
-pub use kernel::{Element, Export, Kernel, Linkage};
+pub use kernel::{Element, Export, Kernel, Linkage, Nowhere};
 pub use link::Probe;
-pub use module::Module;
+pub use module::{InfoError, Module};
 pub use modules::{Modules, UnloadError, module_at, symbolize, variable};
 pub use published::{Region, last_loaded, region};
 pub use stubs::{real_data, real_function, seen_data};

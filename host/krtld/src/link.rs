@@ -283,7 +283,7 @@ impl Linker<'_> {
             result = result.wrapping_sub(place as i64);
         }
         if let Err(what) = reloc::apply(field, image.bytes_mut(place, field.size()), result, constant) {
-            self.refuse(rela, Rule::RelocationPlace, &what);
+            self.refuse(rela, Rule::RelocationPlace, &what.to_string());
         }
     }
 

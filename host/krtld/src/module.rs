@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::elf::{self, Binding, Object};
 use crate::image::Image;
-use crate::kernel::{Kernel, Linkage};
+use crate::kernel::{Kernel, Linkage, Nowhere};
 use crate::link::{self, Linked, Probe};
 use crate::modules;
 use crate::published::Published;
@@ -31,6 +31,36 @@ struct ModInfoRequest {
 }
 
 const _: () = assert!(size_of::<ModInfoRequest>() == 432);
+
+/// A module that does not say properly what it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{module}: {why}")]
+pub struct InfoError {
+    /// Its name.
+    pub module: String,
+    /// What is wrong.
+    pub why: WrongInfo,
+}
+
+/// What is wrong with a module's `_info` or its linkage.
+#[derive(Debug, thiserror::Error)]
+pub enum WrongInfo {
+    /// There is no `_info`, or it is not inside the module.
+    #[error("_info() not defined properly")]
+    NoInfo,
+    /// `_info` did not call mod_info(9F) with a linkage of the module.
+    #[error("mod_info() got no linkage of the module")]
+    NoLinkage,
+    /// A pointer in the linkage leads nowhere.
+    #[error(transparent)]
+    Nowhere(Nowhere),
+    /// `ml_rev`.
+    #[error("linkage revision {0} instead of {MODREV_1}")]
+    Revision(i32),
+    /// An element of the linkage is not in the module.
+    #[error("a linkage element outside the module")]
+    Outside,
+}
 
 /// A module in memory.
 #[derive(Debug)]
@@ -189,9 +219,13 @@ impl Module {
 
     /// Asks the module's `_info` for its linkage and reads the descriptions of its elements ("ctxdev: context switching device").
     /// Empty when the module answers 0 or has no `_info`; the kernel tolerates that.
-    pub fn info(&self, kernel: &dyn Kernel) -> Result<Vec<String>, String> {
+    ///
+    /// # Errors
+    /// Whatever is wrong with `_info` or the linkage.
+    pub fn info(&self, kernel: &dyn Kernel) -> Result<Vec<String>, InfoError> {
+        let wrong = |why| InfoError { module: self.name.clone(), why };
         let Some(address) = self.entry("_info") else {
-            return Err(format!("{}: _info() not defined properly", self.name));
+            return Err(wrong(WrongInfo::NoInfo));
         };
         let mut request = ModInfoRequest {
             info: MI_INFO_LINKAGE,
@@ -212,14 +246,16 @@ impl Module {
             return Ok(Vec::new());
         }
         if !self.contains(request.base as usize) {
-            return Err(format!("{}: mod_info() got no linkage of the module", self.name));
+            return Err(wrong(WrongInfo::NoLinkage));
         }
-        let Linkage { rev, elements } = kernel.linkage(&self.name, request.base as usize)?;
+        let Linkage { rev, elements } = kernel
+            .linkage(&self.name, request.base as usize)
+            .map_err(|why| wrong(WrongInfo::Nowhere(why)))?;
         if rev != MODREV_1 {
-            return Err(format!("{}: linkage revision {rev} instead of {MODREV_1}", self.name));
+            return Err(wrong(WrongInfo::Revision(rev)));
         }
         if elements.iter().any(|element| !self.contains(element.address)) {
-            return Err(format!("{}: a linkage element outside the module", self.name));
+            return Err(wrong(WrongInfo::Outside));
         }
         Ok(elements
             .iter()

@@ -141,12 +141,36 @@ pub fn field(kind: u32) -> Result<Field, &'static str> {
     })
 }
 
+/// A value that its field does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfitting {
+    /// An address in a field that is zero-extended.
+    #[error("{ZERO_EXTENDED}")]
+    Address,
+    /// Four bytes are too few.
+    #[error("value {value:#x} out of range ({extended}-extended 32 bits)")]
+    Range {
+        /// The value.
+        value: i64,
+        /// What the instruction does with the field: "sign" or "zero".
+        extended: &'static str,
+    },
+    /// One or two bytes are too few.
+    #[error("value {value:#x} does not fit {bits} bits; the kernel truncates it silently")]
+    Small {
+        /// The value.
+        value: i64,
+        /// Bits of the field.
+        bits: u32,
+    },
+}
+
 /// Applies one relocation to the bytes of its field. `value` is S + A (absolute) or S + A - P.
 ///
 /// # Errors
 /// The value does not fit the field; `absolute_constant` says that S is no address (SHN_ABS), the one case in which a zero-extended
 /// field works in the kernel.
-pub fn apply(field: Field, bytes: &mut [u8], value: i64, absolute_constant: bool) -> Result<(), String> {
+pub fn apply(field: Field, bytes: &mut [u8], value: i64, absolute_constant: bool) -> Result<(), Unfitting> {
     match field {
         Field::None => Ok(()),
         Field::Abs64 | Field::Rel64 | Field::Section64 => {
@@ -156,18 +180,18 @@ pub fn apply(field: Field, bytes: &mut [u8], value: i64, absolute_constant: bool
         }
         Field::Abs32 => {
             if !absolute_constant {
-                return Err(ZERO_EXTENDED.into());
+                return Err(Unfitting::Address);
             }
             let bytes: &mut [u8; 4] = bytes.try_into().expect("a four-byte field");
             let sum = u32::try_from(value).ok().and_then(|v| v.checked_add(u32::from_le_bytes(*bytes)));
-            let sum = sum.ok_or_else(|| format!("value {value:#x} out of range (zero-extended 32 bits)"))?;
+            let sum = sum.ok_or(Unfitting::Range { value, extended: "zero" })?;
             *bytes = sum.to_le_bytes();
             Ok(())
         }
         Field::Abs32S | Field::Rel32 => {
             let bytes: &mut [u8; 4] = bytes.try_into().expect("a four-byte field");
             let sum = i32::try_from(value).ok().and_then(|v| v.checked_add(i32::from_le_bytes(*bytes)));
-            let sum = sum.ok_or_else(|| format!("value {value:#x} out of range (sign-extended 32 bits)"))?;
+            let sum = sum.ok_or(Unfitting::Range { value, extended: "sign" })?;
             *bytes = sum.to_le_bytes();
             Ok(())
         }
@@ -175,9 +199,7 @@ pub fn apply(field: Field, bytes: &mut [u8], value: i64, absolute_constant: bool
             let bits = 8 * size as u32;
             let range = -(1_i64 << (bits - 1))..1_i64 << bits;
             if !range.contains(&value) {
-                return Err(format!(
-                    "value {value:#x} does not fit {bits} bits; the kernel truncates it silently"
-                ));
+                return Err(Unfitting::Small { value, bits });
             }
             bytes.copy_from_slice(&value.to_le_bytes()[..size]);
             Ok(())

@@ -86,7 +86,7 @@ pub use launch::{LaunchError, Program, check_program, pass_on, run_elsewhere};
 pub use polls::PollWaker;
 pub use server::{Config, Server, StartError};
 pub use supervise::{Started, Unsupervised, end_all, is_descendant};
-pub use uffd::Resolver;
+pub use uffd::{NoUserfaultfd, Resolver};
 
 /// A Linux error number, as the client's `errno` will show it. Never 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -23,6 +23,7 @@ use super::pool::FaultPool;
 use super::shared::Shared;
 use super::sock::Conn;
 use super::supervise::{self, Unsupervised};
+use super::uffd::NoUserfaultfd;
 use super::watch::{Interest, Job, Key, Watch};
 use super::{FaultMode, FaultPolicy, Kernel, Process, serve, uffd};
 use crate::physmem::PhysMem;
@@ -41,7 +42,7 @@ pub struct Config {
 pub enum StartError {
     /// The way of catching faults that was asked for is not to be had.
     #[error("userfaultfd is not available here ({0}); use --faults signal or auto")]
-    NoUserfaultfd(String),
+    NoUserfaultfd(#[from] NoUserfaultfd),
     /// Processes that programs leave behind could not be ended.
     #[error(transparent)]
     Unsupervised(#[from] Unsupervised),
@@ -255,7 +256,7 @@ impl Server {
     /// See [`StartError`].
     pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
         Server::can_start()?;
-        let mode = uffd::probe(config.faults).map_err(StartError::NoUserfaultfd)?;
+        let mode = uffd::probe(config.faults)?;
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: files.maximum, ..files };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);

@@ -136,25 +136,36 @@ fn request_of<T: Argument>(fd: &OwnedFd, request: u64, arg: &mut T) -> io::Resul
     }
 }
 
+/// Why faults cannot be caught by userfaultfd.
+#[derive(Debug, thiserror::Error)]
+pub enum NoUserfaultfd {
+    /// Linux's error.
+    #[error(transparent)]
+    Linux(#[from] io::Error),
+    /// It is an old kernel's.
+    #[error("this kernel has no minor faults for shared memory; Linux 5.14 has")]
+    NoMinorFaults,
+}
+
 /// Tries to make a userfaultfd that can do what we need.
-fn try_flags(flags: i32) -> Result<(), String> {
+fn try_flags(flags: i32) -> Result<(), NoUserfaultfd> {
     // SAFETY: a system call without pointers.
     let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
     if fd < 0 {
-        return Err(io::Error::last_os_error().to_string());
+        return Err(io::Error::last_os_error().into());
     }
     // SAFETY: a new descriptor that nobody else owns.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     let mut api = Api { api: uffd::API, ..Api::default() };
-    request_of(&fd, uffd::IOCTL_API, &mut api).map_err(|e| e.to_string())?;
+    request_of(&fd, uffd::IOCTL_API, &mut api)?;
     if api.features & NEEDED != NEEDED {
-        return Err("this kernel has no minor faults for shared memory; Linux 5.14 has".into());
+        return Err(NoUserfaultfd::NoMinorFaults);
     }
     Ok(())
 }
 
 /// Which way of catching faults `policy` comes to in this process.
-pub(super) fn probe(policy: FaultPolicy) -> Result<FaultMode, String> {
+pub(super) fn probe(policy: FaultPolicy) -> Result<FaultMode, NoUserfaultfd> {
     let full = || try_flags(0).map(|()| FaultMode::Userfaultfd);
     let user = || try_flags(uffd::USER_MODE_ONLY).map(|()| FaultMode::UserfaultfdUserOnly);
     match policy {

@@ -13,8 +13,8 @@ use ddi_process::proc::{self, Mapping};
 #[derive(Debug, thiserror::Error)]
 pub enum NoInfo {
     /// Its `_info` does not answer with a linkage.
-    #[error("{0}")]
-    Info(String),
+    #[error(transparent)]
+    Info(#[from] ddi_krtld::InfoError),
     /// The file cannot be read.
     #[error("{}: {error}", file.display())]
     Read {
@@ -71,7 +71,7 @@ pub fn own((id, name): (i64, &str), count: bool) -> String {
 /// [`NoInfo::Info`].
 pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, NoInfo> {
     let mut text = String::new();
-    let mut infos = module.info(kernel).map_err(NoInfo::Info)?;
+    let mut infos = module.info(kernel)?;
     if infos.is_empty() {
         infos.push(String::new());
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_krtld::{Export, Kernel, Linkage, Modules, UnloadError, Why};
+use ddi_krtld::{Export, Kernel, Linkage, Modules, Nowhere, UnloadError, Why};
 use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use ddi_system::root::{Lock, Root, Unreadable};
 
@@ -64,8 +64,8 @@ impl Kernel for Host {
         })
     }
 
-    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
-        tables::linkage(module, address).map_err(|wrong| wrong.to_string())
+    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, Nowhere> {
+        tables::linkage(module, address).map_err(Nowhere::new)
     }
 
     fn missing(&self) -> Option<fn(&str, Why) -> !> {

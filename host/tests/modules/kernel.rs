@@ -45,8 +45,8 @@ impl Kernel for Few {
         let _entered = calls::enter();
         f();
     }
-    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, String> {
-        tables::linkage(module, address).map_err(|wrong| wrong.to_string())
+    fn linkage(&self, module: &str, address: usize) -> Result<Linkage, ddi_krtld::Nowhere> {
+        tables::linkage(module, address).map_err(ddi_krtld::Nowhere::new)
     }
     fn detach_all(&self, _module: &str) -> Result<(), i32> {
         self.detach.lock().unwrap().map_or(Ok(()), Err)
