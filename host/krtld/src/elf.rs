@@ -3,55 +3,16 @@
 //!
 //! No code of the module runs and nothing is mapped here. Locking: none, an [`Object`] is a value.
 
+use object::LittleEndian as LE;
+use object::elf::{
+    DT_FLAGS_1, DT_NEEDED, DT_NULL, Dyn64, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_CORE, ET_DYN, ET_EXEC,
+    ET_REL, FileHeader64, Rela64, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_ABS, SHN_COMMON, SHN_UNDEF,
+    SHT_DYNAMIC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, STT_FUNC, STT_OBJECT, STT_SECTION,
+    SectionFlags, SectionHeader64, SectionType, Sym64, SymbolType,
+};
+use object::pod::{self, Pod};
+
 use crate::finding::{Findings, Rule, Severity};
-
-/// `SHT_PROGBITS` and the other section types that the loader tells apart.
-pub mod sht {
-    /// Nothing: the first header.
-    pub const NULL: u32 = 0;
-    /// Contents are in the file.
-    pub const PROGBITS: u32 = 1;
-    /// The symbol table.
-    pub const SYMTAB: u32 = 2;
-    /// A string table.
-    pub const STRTAB: u32 = 3;
-    /// Relocations with addends.
-    pub const RELA: u32 = 4;
-    /// Dependencies, as written by illumos `ld -r -dy -N`.
-    pub const DYNAMIC: u32 = 6;
-    /// Contents are zeroes.
-    pub const NOBITS: u32 = 8;
-    /// Relocations without addends; krtld refuses the file.
-    pub const REL: u32 = 9;
-    /// Constructors: loaded, never run.
-    pub const INIT_ARRAY: u32 = 14;
-    /// Destructors: loaded, never run.
-    pub const FINI_ARRAY: u32 = 15;
-    /// Early constructors: loaded, never run.
-    pub const PREINIT_ARRAY: u32 = 16;
-}
-
-/// Section flags.
-pub mod shf {
-    /// Goes into the data block, else into the text block.
-    pub const WRITE: u64 = 1;
-    /// Is loaded at all.
-    pub const ALLOC: u64 = 2;
-    /// Holds instructions.
-    pub const EXECINSTR: u64 = 4;
-    /// Thread-local: loaded as plain data, does not work.
-    pub const TLS: u64 = 0x400;
-}
-
-/// Special section indices of symbols.
-pub mod shn {
-    /// Undefined.
-    pub const UNDEF: u16 = 0;
-    /// The value is absolute.
-    pub const ABS: u16 = 0xfff1;
-    /// Tentative definition.
-    pub const COMMON: u16 = 0xfff2;
-}
 
 /// How a symbol binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,26 +27,15 @@ pub enum Binding {
     Other(u8),
 }
 
-/// `STT_OBJECT`.
-pub const STT_OBJECT: u8 = 1;
-/// `STT_FUNC`.
-pub const STT_FUNC: u8 = 2;
-/// `STT_SECTION`.
-pub const STT_SECTION: u8 = 3;
-/// `STT_TLS`.
-pub const STT_TLS: u8 = 6;
-/// `STT_GNU_IFUNC`.
-pub const STT_GNU_IFUNC: u8 = 10;
-
 /// One section header.
 #[derive(Clone, Debug)]
 pub struct Section {
     /// Its name; empty when the name table is unusable.
     pub name: String,
-    /// `sh_type`, see [`sht`].
-    pub kind: u32,
-    /// `sh_flags`, see [`shf`].
-    pub flags: u64,
+    /// `sh_type`.
+    pub kind: SectionType,
+    /// `sh_flags`.
+    pub flags: SectionFlags,
     /// `sh_addr`.
     pub address: u64,
     /// `sh_offset`, bytes.
@@ -109,15 +59,15 @@ impl Section {
     }
     /// Is it loaded.
     pub fn alloc(&self) -> bool {
-        self.flags & shf::ALLOC != 0
+        self.flags.contains(SHF_ALLOC)
     }
     /// Does it go into the data block.
     pub fn writable(&self) -> bool {
-        self.flags & shf::WRITE != 0
+        self.flags.contains(SHF_WRITE)
     }
     /// Does it hold instructions.
     pub fn executable(&self) -> bool {
-        self.flags & shf::EXECINSTR != 0
+        self.flags.contains(SHF_EXECINSTR)
     }
 }
 
@@ -129,7 +79,7 @@ pub struct Symbol {
     /// How it binds.
     pub binding: Binding,
     /// `STT_*`.
-    pub kind: u8,
+    pub kind: SymbolType,
     /// `st_shndx`.
     pub section: u16,
     /// `st_value`: an offset in its section, an absolute value, or an alignment (common).
@@ -141,15 +91,19 @@ pub struct Symbol {
 impl Symbol {
     /// Has the module no definition of it (not even a tentative one).
     pub fn undefined(&self) -> bool {
-        self.section == shn::UNDEF
+        self.section == SHN_UNDEF.0
     }
     /// Is it a tentative definition.
     pub fn common(&self) -> bool {
-        self.section == shn::COMMON
+        self.section == SHN_COMMON.0
     }
     /// Has it a place or a value in this file.
     pub fn is_defined(&self) -> bool {
         !self.undefined() && !self.common()
+    }
+    /// Is its value no address.
+    pub fn is_absolute(&self) -> bool {
+        self.section == SHN_ABS.0
     }
     /// Can another module or the kernel see it, or be meant by it.
     pub fn external(&self) -> bool {
@@ -193,10 +147,8 @@ pub struct Object {
     pub flags_1: u64,
 }
 
-/// `DF_1_IGNMULDEF`: no message for a name that the kernel defines, too.
-pub const DF_1_IGNMULDEF: u64 = 0x40000;
-/// `DF_1_NOKSYMS`: the module's symbols are not for the kernel's symbol table.
-pub const DF_1_NOKSYMS: u64 = 0x80000;
+/// Longest module name, without the terminating NUL.
+pub const MODULE_NAME_MAX: usize = 31;
 
 /// The three functions that the loader looks for.
 pub const ENTRY_POINTS: [&str; 3] = ["_init", "_fini", "_info"];
@@ -212,16 +164,10 @@ pub(crate) fn is_patched_out(name: &str) -> bool {
 /// The symbol that names dependencies where there is no dynamic section.
 pub const DEPENDS_ON: &str = "_depends_on";
 
-const DT_NULL: u64 = 0;
-const DT_NEEDED: u64 = 1;
-const DT_FLAGS_1: u64 = 0x6fff_fffb;
-/// Longest module name, without the terminating NUL.
-pub const MODULE_NAME_MAX: usize = 31;
-
 /// Contents of a section in the file, nothing for `SHT_NOBITS`; `None` when they reach beyond the end.
 pub(crate) fn in_file<'a>(data: &'a [u8], section: &Section) -> Option<&'a [u8]> {
     match section.kind {
-        sht::NOBITS | sht::NULL => Some(&[]),
+        SHT_NOBITS | SHT_NULL => Some(&[]),
         _ => bytes(data, section.offset, section.size),
     }
 }
@@ -232,14 +178,10 @@ fn bytes(data: &[u8], offset: u64, len: u64) -> Option<&[u8]> {
     let end = start.checked_add(usize::try_from(len).ok()?)?;
     data.get(start..end)
 }
-fn u16_at(data: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([data[at], data[at + 1]])
-}
-fn u32_at(data: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(data[at..at + 4].try_into().expect("four bytes"))
-}
-fn u64_at(data: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(data[at..at + 8].try_into().expect("eight bytes"))
+
+/// A table of the file, whose last entry may be cut off.
+fn table<T: Pod>(data: &[u8]) -> &[T] {
+    pod::slice_from_bytes(data, data.len() / size_of::<T>()).map_or(&[], |(table, _)| table)
 }
 
 /// The string at `offset` of a string table; an error when it starts beyond the table.
@@ -252,16 +194,14 @@ fn string(table: &[u8], offset: u64) -> Option<String> {
     Some(String::from_utf8_lossy(&tail[..len]).into_owned())
 }
 
-const EHDR: usize = 64;
-const SHDR: usize = 64;
-const SYM: usize = 24;
-const RELA: usize = 24;
+/// Bytes of a relocation, as its section's header must say.
+const RELA: u64 = size_of::<Rela64<LE>>() as u64;
 
 impl Object {
     /// Reads a file; `None` when there is nothing to go on with, and then a finding says why.
     pub(crate) fn read(data: Vec<u8>, findings: &mut Findings) -> Option<Object> {
-        header(&data, findings)?;
-        let sections = sections(&data, findings)?;
+        let header = header(&data, findings)?;
+        let sections = sections(&data, header, findings)?;
         let mut object = Object {
             data,
             sections,
@@ -352,7 +292,7 @@ impl Object {
 
     /// Reads the symbol table; its section's index. With several, the last one counts.
     fn read_symbols(&mut self, findings: &mut Findings) -> Option<usize> {
-        let mut tables = (0..self.sections.len()).filter(|&i| self.sections[i].kind == sht::SYMTAB);
+        let mut tables = (0..self.sections.len()).filter(|&i| self.sections[i].kind == SHT_SYMTAB);
         let Some(index) = tables.next_back() else {
             findings.refuse(Rule::SymbolTable, "no symbol table: the module is stripped".into());
             return None;
@@ -360,24 +300,26 @@ impl Object {
         if tables.next().is_some() {
             findings.unfit(Rule::SymbolTable, "more than one symbol table: only the last is used".into());
         }
-        let table = &self.sections[index];
-        let strings = self.strings(table.link);
-        let (Some(strings), Some(entries)) = (strings, bytes(&self.data, table.offset, table.size)) else {
-            let what = format!("{} or its string table is not in the file", table.name);
+        let symtab = &self.sections[index];
+        let strings = self.strings(symtab.link);
+        let (Some(strings), Some(entries)) = (strings, bytes(&self.data, symtab.offset, symtab.size)) else {
+            let what = format!("{} or its string table is not in the file", symtab.name);
             findings.refuse(Rule::SymbolTable, what);
             return None;
         };
-        let mut symbols = Vec::with_capacity(entries.len() / SYM);
-        for (number, entry) in entries.chunks_exact(SYM).enumerate() {
-            let name_offset = u32_at(entry, 0);
+        let entries = table::<Sym64<LE>>(entries);
+        let mut symbols = Vec::with_capacity(entries.len());
+        for (number, entry) in entries.iter().enumerate() {
+            let name_offset = entry.st_name.get(LE);
             let name = string(strings, u64::from(name_offset));
             if name.is_none() && name_offset != 0 {
                 let what = format!("symbol {number}: its name is beyond the string table");
                 findings.refuse(Rule::SymbolTable, what);
             }
             let name = name.unwrap_or_default();
-            let section = u16_at(entry, 6);
-            let special = matches!(section, shn::UNDEF | shn::ABS | shn::COMMON);
+            let section = entry.st_shndx.get(LE);
+            let special = matches!(section, SHN_UNDEF | SHN_ABS | SHN_COMMON);
+            let section = section.0;
             if !special && usize::from(section) >= self.sections.len() {
                 let what = format!(
                     "symbol {}: section index {section:#x} is beyond the {} sections (extended numbering is unknown to krtld)",
@@ -386,19 +328,18 @@ impl Object {
                 );
                 findings.refuse(Rule::SymbolTable, what);
             }
-            let info = entry[4];
             symbols.push(Symbol {
                 name,
-                binding: match info >> 4 {
+                binding: match entry.st_bind().0 {
                     0 => Binding::Local,
                     1 => Binding::Global,
                     2 => Binding::Weak,
                     other => Binding::Other(other),
                 },
-                kind: info & 15,
+                kind: entry.st_type(),
                 section,
-                value: u64_at(entry, 8),
-                size: u64_at(entry, 16),
+                value: entry.st_value.get(LE),
+                size: entry.st_size.get(LE),
             });
         }
         self.symbols = symbols;
@@ -407,13 +348,13 @@ impl Object {
 
     /// The string table that a section links to.
     fn strings(&self, link: u32) -> Option<&[u8]> {
-        let table = self.sections.get(link as usize).filter(|table| table.kind == sht::STRTAB)?;
+        let table = self.sections.get(link as usize).filter(|table| table.kind == SHT_STRTAB)?;
         bytes(&self.data, table.offset, table.size)
     }
 
     fn read_relocations(&mut self, symtab: usize, findings: &mut Findings) {
         let mut relocations = Vec::new();
-        for section in self.sections.iter().filter(|s| s.kind == sht::RELA) {
+        for section in self.sections.iter().filter(|s| s.kind == SHT_RELA) {
             let mut bad =
                 |what: String| findings.refuse(Rule::RelaSection, format!("{}: {what}", section.name));
             if section.link as usize != symtab {
@@ -433,13 +374,12 @@ impl Object {
             if !changed.alloc() {
                 continue;
             }
-            if section.entry_size != RELA as u64 {
+            if section.entry_size != RELA {
                 bad(format!("entries of {} bytes instead of {RELA}", section.entry_size));
                 continue;
             }
-            for entry in entries.chunks_exact(RELA) {
-                let (offset, info) = (u64_at(entry, 0), u64_at(entry, 8));
-                let symbol = (info >> 32) as usize;
+            for entry in table::<Rela64<LE>>(entries) {
+                let (offset, symbol) = (entry.r_offset.get(LE), entry.r_sym(LE, false) as usize);
                 if symbol >= self.symbols.len() {
                     let what = format!(
                         "{}+{offset:#x} refers to symbol {symbol}: there is no such symbol",
@@ -448,8 +388,8 @@ impl Object {
                     findings.refuse(Rule::RelocationPlace, what);
                     continue;
                 }
-                let kind = (info & 0xffff_ffff) as u32;
-                relocations.push(Rela { target, offset, kind, symbol, addend: u64_at(entry, 16) as i64 });
+                let (kind, addend) = (entry.r_type(LE, false).0, entry.r_addend.get(LE));
+                relocations.push(Rela { target, offset, kind, symbol, addend });
             }
         }
         self.relocations = relocations;
@@ -457,7 +397,7 @@ impl Object {
 
     fn read_depends(&mut self, findings: &mut Findings) {
         let dynamic: Vec<usize> =
-            (0..self.sections.len()).filter(|&i| self.sections[i].kind == sht::DYNAMIC).collect();
+            (0..self.sections.len()).filter(|&i| self.sections[i].kind == SHT_DYNAMIC).collect();
         if dynamic.len() > 1 {
             findings.refuse(Rule::Dependencies, "more than one dynamic section".into());
         }
@@ -489,9 +429,9 @@ impl Object {
             return;
         };
         let (mut depends, mut flags) = (Vec::new(), 0);
-        for entry in entries.chunks_exact(16) {
-            let value = u64_at(entry, 8);
-            match u64_at(entry, 0) {
+        for entry in table::<Dyn64<LE>>(entries) {
+            let value = entry.d_val.get(LE);
+            match entry.d_tag.get(LE) {
                 DT_NULL => break,
                 DT_NEEDED => match string(strings, value) {
                     Some(name) => depends.push(name),
@@ -540,49 +480,47 @@ pub fn plain(name: &str) -> String {
 }
 
 /// The file header.
-fn header(data: &[u8], findings: &mut Findings) -> Option<()> {
-    if data.len() < EHDR || data[..4] != *b"\x7fELF" {
+fn header<'a>(data: &'a [u8], findings: &mut Findings) -> Option<&'a FileHeader64<LE>> {
+    let header = pod::from_bytes::<FileHeader64<LE>>(data).ok();
+    let Some((header, _)) = header.filter(|(header, _)| header.e_ident.magic == object::elf::ELFMAG) else {
         findings.refuse(Rule::Kind, "not an ELF file".into());
         return None;
+    };
+    if header.e_ident.class != ELFCLASS64 {
+        let what = "not a 64-bit ELF file by its class byte, which krtld does not look at";
+        findings.unfit(Rule::Kind, what.into());
     }
-    if data[4] != 2 {
-        findings.unfit(
-            Rule::Kind,
-            "not a 64-bit ELF file by its class byte, which krtld does not look at".into(),
-        );
-    }
-    let (machine, kind) = (u16_at(data, 18), u16_at(data, 16));
+    let (machine, kind) = (header.e_machine.get(LE), header.e_type.get(LE));
     let before = findings.refusals();
-    if data[5] != 1 {
+    if header.e_ident.data != ELFDATA2LSB {
         findings.refuse(Rule::Kind, "not little-endian (ELFDATA2LSB), as amd64 is".into());
     }
-    if machine != 62 {
-        let what = format!("machine {machine}, not amd64 (62): build it for the 64-bit kernel");
+    if machine != EM_X86_64 {
+        let what = format!("machine {machine}, not amd64 ({EM_X86_64}): build it for the 64-bit kernel");
         findings.refuse(Rule::Kind, what);
     }
-    if kind != 1 {
+    if kind != ET_REL {
         let what = match kind {
-            2 => "an executable",
-            3 => "a shared object or PIE",
-            4 => "a core dump",
+            ET_EXEC => "an executable",
+            ET_DYN => "a shared object or PIE",
+            ET_CORE => "a core dump",
             _ => "of an unknown type",
         };
         let what = format!("isn't a relocatable module: it is {what} (e_type {kind}); link it with ld -r");
         findings.refuse(Rule::Kind, what);
     }
-    (findings.refusals() == before).then_some(())
+    (findings.refusals() == before).then_some(header)
 }
 
-fn sections(data: &[u8], findings: &mut Findings) -> Option<Vec<Section>> {
-    let count = u64::from(u16_at(data, 60));
-    let size = u64::from(u16_at(data, 58));
-    let start = u64_at(data, 40);
-    let table = bytes(data, start, count * size);
-    let what = match table {
+fn sections(data: &[u8], header: &FileHeader64<LE>, findings: &mut Findings) -> Option<Vec<Section>> {
+    const HEADER: u64 = size_of::<SectionHeader64<LE>>() as u64;
+    let (count, size) = (u64::from(header.e_shnum.get(LE)), u64::from(header.e_shentsize.get(LE)));
+    let headers = bytes(data, header.e_shoff.get(LE), count * size);
+    let what = match headers {
         _ if count == 0 => {
             "e_shnum is 0 (no sections, or extended numbering, which krtld does not understand)".into()
         }
-        _ if size != SHDR as u64 => format!("section headers of {size} bytes, not {SHDR}: not an ELF64 file"),
+        _ if size != HEADER => format!("section headers of {size} bytes, not {HEADER}: not an ELF64 file"),
         None => "the section headers reach beyond the end of the file".into(),
         Some(_) => String::new(),
     };
@@ -590,27 +528,27 @@ fn sections(data: &[u8], findings: &mut Findings) -> Option<Vec<Section>> {
         findings.refuse(Rule::SectionHeaders, what);
         return None;
     }
-    let headers: Vec<&[u8]> = table.unwrap_or_default().chunks_exact(SHDR).collect();
+    let headers = table::<SectionHeader64<LE>>(headers.unwrap_or_default());
     let names = headers
-        .get(usize::from(u16_at(data, 62)))
-        .and_then(|header| bytes(data, u64_at(header, 24), u64_at(header, 32)));
+        .get(usize::from(header.e_shstrndx.get(LE).0))
+        .and_then(|header| bytes(data, header.sh_offset.get(LE), header.sh_size.get(LE)));
     if names.is_none() {
         let what = "the names of the sections cannot be read";
         findings.add(Severity::Warning, Rule::SectionHeaders, what.into());
     }
     let sections = headers.iter().enumerate().map(|(index, header)| Section {
-        name: string(names.unwrap_or(&[]), u64::from(u32_at(header, 0)))
+        name: string(names.unwrap_or(&[]), header.sh_name.get(LE).into())
             .filter(|n| !n.is_empty())
             .unwrap_or_else(|| format!("section {index}")),
-        kind: u32_at(header, 4),
-        flags: u64_at(header, 8),
-        address: u64_at(header, 16),
-        offset: u64_at(header, 24),
-        size: u64_at(header, 32),
-        align: u64_at(header, 48).max(1),
-        link: u32_at(header, 40),
-        info: u32_at(header, 44),
-        entry_size: u64_at(header, 56),
+        kind: header.sh_type.get(LE),
+        flags: header.sh_flags.get(LE),
+        address: header.sh_addr.get(LE),
+        offset: header.sh_offset.get(LE),
+        size: header.sh_size.get(LE),
+        align: header.sh_addralign.get(LE).max(1),
+        link: header.sh_link.get(LE),
+        info: header.sh_info.get(LE),
+        entry_size: header.sh_entsize.get(LE),
     });
     Some(sections.collect())
 }

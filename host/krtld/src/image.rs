@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use crate::elf::{Object, shf, sht};
+use object::elf::SHT_NOBITS;
+
+use crate::elf::Object;
 use crate::error::Problem;
 use crate::low::{Access, Block, PAGE, round_up};
 
@@ -55,7 +57,7 @@ impl Image {
             (Cursor::default(), Cursor::default(), Cursor::default(), Cursor::default());
         let mut places = vec![None; object.sections.len()];
         for (place, section) in places.iter_mut().zip(&object.sections).filter(|(_, s)| s.alloc()) {
-            let (which, cursor) = match (section.writable(), section.flags & shf::EXECINSTR != 0) {
+            let (which, cursor) = match (section.writable(), section.executable()) {
                 (false, true) => (0, &mut text),
                 (false, false) => (1, &mut rodata),
                 (true, _) => (2, &mut data),
@@ -95,7 +97,7 @@ impl Image {
             block,
         };
         for (index, section) in object.sections.iter().enumerate() {
-            if let Some(address) = image.sections[index].filter(|_| section.kind != sht::NOBITS) {
+            if let Some(address) = image.sections[index].filter(|_| section.kind != SHT_NOBITS) {
                 image.bytes_mut(address, section.size as usize).copy_from_slice(object.contents(section));
             }
         }

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use object::elf::{DF_1_IGNMULDEF, STT_FUNC};
+
 use crate::check::relocations::{WEAK_RELATIVE, site};
-use crate::elf::{Binding, DF_1_IGNMULDEF, ENTRY_POINTS, Object, PROBE, Rela, STT_FUNC, is_patched_out};
+use crate::elf::{Binding, ENTRY_POINTS, Object, PROBE, Rela, is_patched_out};
 use crate::error::{Missing, Problem, Why};
 use crate::finding::{Finding, Rule, Severity};
 use crate::image::Image;
@@ -196,7 +198,7 @@ impl Linker<'_> {
                 Value::Missing
             };
         }
-        if symbol.section == crate::elf::shn::ABS {
+        if symbol.is_absolute() {
             return Value::Is { value: symbol.value as i64, constant: true };
         }
         match image.section(usize::from(symbol.section)) {
@@ -231,7 +233,7 @@ impl Linker<'_> {
     }
 
     fn report_multiply_defined(&mut self) {
-        if self.object.flags_1 & DF_1_IGNMULDEF != 0 {
+        if self.object.flags_1 & DF_1_IGNMULDEF.0 != 0 {
             return;
         }
         for symbol in &self.object.symbols {

@@ -8,7 +8,9 @@ use std::io;
 
 use parking_lot::Mutex;
 
-use crate::elf::{Object, Rela, STT_FUNC};
+use object::elf::STT_FUNC;
+
+use crate::elf::{Object, Rela};
 use crate::error::Why;
 use crate::stubs;
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::elf::{self, Binding, Object};
+use object::elf::STT_OBJECT;
+
+use crate::elf::{Binding, Object};
 use crate::image::Image;
 use crate::kernel::{Kernel, Linkage, Nowhere};
 use crate::link::{self, Linked, Probe};
@@ -171,8 +173,7 @@ impl Module {
 
     /// Names the variable at an address: "ctxdev`states".
     pub(super) fn variable(&self, address: usize) -> Option<String> {
-        let variables =
-            self.object.symbols.iter().zip(&self.values).filter(|(s, _)| s.kind == elf::STT_OBJECT);
+        let variables = self.object.symbols.iter().zip(&self.values).filter(|(s, _)| s.kind == STT_OBJECT);
         let (name, offset) = variables.into_iter().find_map(|(s, value)| {
             let offset = address.checked_sub(usize::try_from((*value)?).ok()?)?;
             ((offset as u64) < s.size.max(1)).then_some((&s.name, offset))

@@ -3,73 +3,16 @@
 //!
 //! No locking: works on an image that one thread is loading.
 
-/// The relocation types by number, as the processor supplement names them.
-const NAMES: [&str; 43] = [
-    "NONE",
-    "64",
-    "PC32",
-    "GOT32",
-    "PLT32",
-    "COPY",
-    "GLOB_DAT",
-    "JUMP_SLOT",
-    "RELATIVE",
-    "GOTPCREL",
-    "32",
-    "32S",
-    "16",
-    "PC16",
-    "8",
-    "PC8",
-    "DTPMOD64",
-    "DTPOFF64",
-    "TPOFF64",
-    "TLSGD",
-    "TLSLD",
-    "DTPOFF32",
-    "GOTTPOFF",
-    "TPOFF32",
-    "PC64",
-    "GOTOFF64",
-    "GOTPC32",
-    "GOT64",
-    "GOTPCREL64",
-    "GOTPC64",
-    "GOTPLT64",
-    "PLTOFF64",
-    "SIZE32",
-    "SIZE64",
-    "GOTPC32_TLSDESC",
-    "TLSDESC_CALL",
-    "TLSDESC",
-    "IRELATIVE",
-    "RELATIVE64",
-    "39",
-    "40",
-    "GOTPCRELX",
-    "REX_GOTPCRELX",
-];
-
-/// `R_X86_64_GLOB_DAT`.
-pub const GLOB_DAT: u32 = 6;
-/// `R_X86_64_RELATIVE`.
-pub const RELATIVE: u32 = 8;
+use object::elf::{NAMES_R_X86_64, RelocationType};
 
 /// Why an address cannot be in a field that is zero-extended.
 pub const ZERO_EXTENDED: &str = "an address in a zero-extended field is out of range in the kernel, whose addresses are in the \
                                  upper 2 GiB; compile with -mcmodel=kernel";
 
-/// Name of a relocation type without what all begin with.
-pub fn short_name(kind: u32) -> String {
-    NAMES.get(kind as usize).map_or_else(|| name(kind), |name| (*name).to_owned())
-}
-
 /// Name of a relocation type, for messages.
 pub fn name(kind: u32) -> String {
-    match NAMES.get(kind as usize) {
-        Some(name) => format!("R_X86_64_{name}"),
-        None => format!("relocation type {kind}"),
-    }
+    let known = NAMES_R_X86_64.name(RelocationType(kind));
+    known.map_or_else(|| format!("relocation type {kind}"), str::to_owned)
 }
 
 /// How a supported relocation changes its field.

@@ -12,7 +12,9 @@ use iced_x86::{
 };
 
 use super::registers;
-use crate::elf::{Object, Rela, STT_FUNC, plain};
+use object::elf::STT_FUNC;
+
+use crate::elf::{Object, Rela, plain};
 use crate::finding::{Findings, Rule, Severity};
 
 /// Where a call or reference leads.

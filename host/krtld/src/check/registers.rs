@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Register};
 
-use crate::elf::{Object, STT_FUNC, plain};
+use object::elf::STT_FUNC;
+
+use crate::elf::{Object, plain};
 use crate::finding::Rule;
 
 /// Something that an instruction uses and a module must not.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::elf::{Binding, Object, PROBE, Rela, Section, is_patched_out, shn};
+use object::elf::{R_X86_64_GLOB_DAT, R_X86_64_RELATIVE, RelocationType};
+
+use crate::elf::{Binding, Object, PROBE, Rela, Section, is_patched_out};
 use crate::finding::{Findings, Rule, Severity};
 use crate::reloc::{self, Field};
 
@@ -17,7 +19,8 @@ pub fn check(object: &Object, findings: &mut Findings) {
         }
         match reloc::field(rela.kind) {
             Ok(field) => {
-                *kinds.entry(reloc::short_name(rela.kind)).or_default() += 1;
+                let name = reloc::name(rela.kind).replace("R_X86_64_", "");
+                *kinds.entry(name).or_default() += 1;
                 one(object, rela, field, findings);
             }
             Err(why) => findings.refuse(Rule::RelocationType, site(object, rela, why)),
@@ -56,7 +59,7 @@ fn one(object: &Object, rela: &Rela, field: Field, findings: &mut Findings) {
         findings.refuse(Rule::RelocationPlace, site(&what));
         return;
     }
-    let constant = rela.symbol == 0 || symbol.section == shn::ABS;
+    let constant = rela.symbol == 0 || symbol.is_absolute();
     match field {
         Field::Abs32 if !(constant || symbol.undefined() && symbol.binding == Binding::Weak) => {
             findings.refuse(Rule::RelocationType, site(reloc::ZERO_EXTENDED));
@@ -65,7 +68,7 @@ fn one(object: &Object, rela: &Rela, field: Field, findings: &mut Findings) {
             let what = "a field of 8 or 16 bits, whose range the kernel does not check";
             findings.add(Severity::Warning, Rule::RelocationType, site(what));
         }
-        _ if matches!(rela.kind, reloc::GLOB_DAT | reloc::RELATIVE) => {
+        _ if matches!(RelocationType(rela.kind), R_X86_64_GLOB_DAT | R_X86_64_RELATIVE) => {
             let what = "nothing but a shared object or a global offset table needs it";
             findings.add(Severity::Warning, Rule::RelocationType, site(what));
         }

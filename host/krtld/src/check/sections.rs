@@ -1,6 +1,11 @@
 //! Sections that a module must not have, or that nobody will look at.
 
-use crate::elf::{Object, Section, in_file, shf, sht};
+use object::elf::{
+    SHF_TLS, SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_PREINIT_ARRAY, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_STRTAB,
+    SHT_SYMTAB, SectionType,
+};
+
+use crate::elf::{Object, Section, in_file};
 use crate::finding::{Findings, Rule, Severity};
 
 /// The largest alignment of a section, in bytes.
@@ -9,8 +14,8 @@ const ALIGNMENT: u64 = 2 << 20;
 const TOO_LARGE: u64 = 1 << 30;
 
 /// Section types that the loader reads, or may pass over: the standard's, and what GNU's, LLVM's and Sun's tools add for themselves.
-fn known(kind: u32) -> bool {
-    matches!(kind, 0..=11 | 14..=19 | 0x6fff_4c00..=0x6fff_4cff | 0x6fff_ffe0..=0x6fff_ffff | 0x7000_0001)
+fn known(kind: SectionType) -> bool {
+    matches!(kind.0, 0..=11 | 14..=19 | 0x6fff_4c00..=0x6fff_4cff | 0x6fff_ffe0..=0x6fff_ffff | 0x7000_0001)
 }
 
 /// Checks all sections.
@@ -38,14 +43,14 @@ pub fn check(object: &Object, findings: &mut Findings) {
 /// A section's type, and that what holds relocations is what relocates its section.
 fn kind(object: &Object, section: &Section, findings: &mut Findings) {
     let Section { name, kind, .. } = section;
-    if *kind == sht::REL {
+    if *kind == SHT_REL {
         let what = format!("{name}: relocations without addends (SHT_REL): krtld reads SHT_RELA only");
         findings.refuse(Rule::RelSection, what);
     }
     if !known(*kind) {
         let what = format!("{name}: type {kind:#x} is unknown; the loader takes no notice of what it holds");
         findings.unfit(Rule::SectionType, what);
-    } else if section.alloc() && matches!(*kind, sht::SYMTAB | sht::STRTAB | sht::RELA | sht::REL) {
+    } else if section.alloc() && matches!(*kind, SHT_SYMTAB | SHT_STRTAB | SHT_RELA | SHT_REL) {
         findings.unfit(Rule::SectionType, format!("{name}: type {kind} is none of what is loaded"));
     }
     // The tables are found by their types and applied to the sections that they name by number. Compilers name them ".rela" and the section's name.
@@ -54,10 +59,10 @@ fn kind(object: &Object, section: &Section, findings: &mut Findings) {
         return;
     }
     let target = object.sections.get(section.info as usize).map_or("no section", |target| &target.name);
-    if !matches!(*kind, sht::RELA | sht::REL) && section.size != 0 {
+    if !matches!(*kind, SHT_RELA | SHT_REL) && section.size != 0 {
         let what = format!("{name}: type {kind} is none of relocations: krtld would leave {about} as it is");
         findings.refuse(Rule::RelaSection, what);
-    } else if *kind == sht::RELA && target != about {
+    } else if *kind == SHT_RELA && target != about {
         let what = format!("{name} relocates {target} by its header: krtld would leave {about} as it is");
         findings.unfit(Rule::RelaSection, what);
     }
@@ -77,19 +82,19 @@ fn loaded(section: &Section, findings: &mut Findings) {
     if section.size == 0 {
         return;
     }
-    if section.is_code() && *kind != sht::PROGBITS {
+    if section.is_code() && *kind != SHT_PROGBITS {
         findings.unfit(Rule::SectionType, format!("{name}: instructions in a section of type {kind}"));
     }
     let begins =
         |with: &[&str]| with.iter().any(|with| name == with || name.starts_with(&format!("{with}.")));
-    let arrays = matches!(*kind, sht::INIT_ARRAY | sht::FINI_ARRAY | sht::PREINIT_ARRAY);
+    let arrays = matches!(*kind, SHT_INIT_ARRAY | SHT_FINI_ARRAY | SHT_PREINIT_ARRAY);
     if arrays || begins(&[".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors"]) {
         let what = format!("{name}: constructors and destructors: the kernel loads them and never runs them");
         findings.refuse(Rule::Constructors, what);
     } else if begins(&[".init", ".fini"]) {
         findings.unfit(Rule::Constructors, format!("{name}: loaded, and never run"));
     }
-    if section.flags & shf::TLS != 0 || begins(&[".tdata", ".tbss"]) {
+    if section.flags.contains(SHF_TLS) || begins(&[".tdata", ".tbss"]) {
         let what = format!(
             "{name}: thread-local data: the kernel loads it as plain data and accesses to it go wrong"
         );

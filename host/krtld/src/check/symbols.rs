@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use object::elf::{STT_FUNC, STT_GNU_IFUNC, STT_TLS};
+
 use super::options::{Dependency, Options};
 use super::relocations::{WEAK_RELATIVE, site};
-use crate::elf::{
-    Binding, DEPENDS_ON, ENTRY_POINTS, Object, PROBE, Rela, STT_FUNC, STT_GNU_IFUNC, STT_TLS, Symbol, plain,
-};
+use crate::elf::{Binding, DEPENDS_ON, ENTRY_POINTS, Object, PROBE, Rela, Symbol, plain};
 use crate::finding::{Findings, Rule, Severity};
 use crate::kernel;
 use crate::reloc::{self, Field};
