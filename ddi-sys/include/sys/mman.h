@@ -31,6 +31,11 @@
 #define MAP_TEXT 0x400
 #define MAP_TYPE 0xf
 
+#define MC_SYNC 1
+#define MC_LOCK 2
+#define MC_UNLOCK 3
+#define MC_ADVISE 4
+
 #define MS_ASYNC 1
 #define MS_INVALIDATE 2
 #define MS_OLDSYNC 0

@@ -79,7 +79,7 @@ use std::sync::Arc;
 pub use access::{Fault, FaultOutcome};
 pub use call::{Call, InterruptGuard};
 pub use client::{Process, translations};
-pub use ddi_wire::{FaultMode, FaultPolicy, UnknownPolicy};
+pub use ddi_wire::{Control, FaultMode, FaultPolicy, UnknownPolicy};
 pub use gate::Wake;
 pub use interrupt::{Sleeper, interruptibly};
 pub use launch::{LaunchError, Program, check_program, pass_on, run_elsewhere};
@@ -282,6 +282,13 @@ pub trait Kernel: Send + Sync + 'static {
 
     /// mprotect(2) of a range all of which belongs to device mappings. What is allowed is applied with [`Call::protect`].
     fn mprotect(&self, call: &Call, addr: u64, len: u64, prot: Prot) -> Result<(), Errno>;
+
+    /// msync(2), mlock(2), munlock(2), madvise(2) of a range all of which belongs to device mappings.
+    fn control(&self, call: &Call, addr: u64, len: u64, control: Control, argument: u32)
+    -> Result<(), Errno>;
+
+    /// mincore(2) of a range all of which belongs to device mappings: a byte for each page, whose lowest bit says that it is resident.
+    fn incore(&self, call: &Call, addr: u64, len: u64) -> Vec<u8>;
 
     /// fork(2) in the parent's context, before it happens. An error makes fork fail in the parent; the kernel has then undone what
     /// it did. `child` does not run yet, has pid 0 and no translations; its mappings are those of the parent.

@@ -252,6 +252,20 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
                     .upcall(&Upcall::Protect { ranges: Items::of(&[Range { va: addr, len, prot: bits }]) }),
             })
         }
+        Request::Control { control, addr, len, argument } => {
+            each(call, addr, len, |device, addr, len| match device {
+                true => shared.kernel.control(call, addr, len, control, argument),
+                // It has been unmapped meanwhile.
+                false => Err(Errno(libc::ENOMEM)),
+            })
+        }
+        Request::Incore { addr, len, vec } => each(call, addr, len, |device, at, len| match device {
+            true => {
+                let pages = (at - addr) / PAGE_SIZE;
+                call.copyout(vec + pages, &shared.kernel.incore(call, at, len))
+            }
+            false => Err(Errno(libc::ENOMEM)),
+        }),
         Request::Query { addr, len } => {
             let end = addr.saturating_add(len).div_ceil(PAGE_SIZE);
             let first = addr / PAGE_SIZE;

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_uchar, c_void};
 
-use ddi_wire::{PAGE_SIZE, Reply, Request, Room};
+use ddi_wire::{Control, PAGE_SIZE, Reply, Request, Room};
 
 use crate::attach::attach;
 use crate::real::fail;
@@ -165,27 +165,25 @@ interpose! {
     }
 }
 
-/// Device memory has no use for advice and the like: it takes any that is well formed. What else is in the range is Linux's, part by part, so that a
-/// hole is an error as anywhere. `None`: nothing of a device's is there.
+/// Advice and the like, of a range that devices have a part of: whoever has mapped device memory is asked (`None`: nobody is, and it is well). What
+/// else is in the range is Linux's, part by part, so that a hole is an error as anywhere. `None`: nothing of a device's is there. An error is an errno.
 fn beside_devices(
     addr: *const c_void,
     len: usize,
-    native: impl Fn(*mut c_void, usize) -> c_int,
-) -> Option<c_int> {
+    control: Option<(Control, c_int)>,
+    native: impl Fn(*mut c_void, usize) -> Result<(), i32>,
+) -> Option<Result<(), i32>> {
     let (mut at, end) = (addr as u64, (addr as u64).checked_add(len as u64)?);
     let mut found = devices(at, end - at)?;
     loop {
-        let (from, to) = found;
-        let part = from.max(at) - at;
-        if part > 0 {
-            match native(at as *mut c_void, part as usize) {
-                0 => {}
-                failed => return Some(failed),
-            }
+        let (from, to) = (found.0.max(at), found.1.min(end));
+        let mut done = if from > at { native(at as *mut c_void, (from - at) as usize) } else { Ok(()) };
+        if let (Ok(()), Some((control, argument))) = (done, control) {
+            done = control_device(control, from, to - from, argument);
         }
-        at = to.min(end);
-        if at == end {
-            return Some(0);
+        at = to;
+        if at == end || done.is_err() {
+            return Some(done);
         }
         match devices(at, end - at) {
             Some(next) => found = next,
@@ -194,33 +192,56 @@ fn beside_devices(
     }
 }
 
-/// Calls a function of the C library with a part of the caller's range.
+fn control_device(control: Control, addr: u64, len: u64, argument: c_int) -> Result<(), i32> {
+    let argument = argument.cast_unsigned();
+    let request = Request::Control { control, addr, len, argument };
+    link::request(&request, &[], true, |got| matches!(got.reply, Reply::Done).then_some(()))
+}
+
+const LOCK: Option<(Control, c_int)> = Some((Control::Lock, 0));
+
+/// What a device is asked for advice that illumos has: Linux's own is nobody's.
+fn advice(how: c_int) -> Option<(Control, c_int)> {
+    (0..=4).contains(&how).then_some((Control::Advise, how))
+}
+
+/// 0, or -1 with errno.
+fn status(result: Result<(), i32>) -> c_int {
+    result.map_or_else(fail, |()| 0)
+}
+
+/// Calls a function of the C library that sets errno with a part of the caller's range.
 macro_rules! part {
     ($name:ident: fn($($ty:ty),*) -> c_int, $($arg:expr),*) => {{
         let real = real!($name: fn($($ty),*) -> c_int);
         // SAFETY: a part of the range for which the caller has promised what the function asks for.
-        unsafe { real($($arg),*) }
+        match unsafe { real($($arg),*) } {
+            0 => Ok(()),
+            _ => Err(crate::real::errno()),
+        }
     }};
 }
 
 interpose! {
-    fn [madvise](addr: *mut c_void, len: usize, advice: c_int) -> c_int = |original| {
-        let known = matches!(advice, 0..=4 | 8..=25) && advice != libc::MADV_REMOVE;
+    fn [madvise](addr: *mut c_void, len: usize, how: c_int) -> c_int = |original| {
+        let known = matches!(how, 0..=4 | 8..=25) && how != libc::MADV_REMOVE;
         let sound = known && (addr as u64).is_multiple_of(PAGE_SIZE);
         if !sound && devices(addr as u64, len as u64).is_some() {
             return fail(libc::EINVAL);
         }
-        let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, advice);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, how);
+        beside_devices(addr, len, advice(how), by_part).map_or_else(original, status)
     }
 
-    fn [posix_madvise](addr: *mut c_void, len: usize, advice: c_int) -> c_int = |original| {
-        let sound = (addr as u64).is_multiple_of(PAGE_SIZE) && (0..=4).contains(&advice);
+    fn [posix_madvise](addr: *mut c_void, len: usize, how: c_int) -> c_int = |original| {
+        let sound = (addr as u64).is_multiple_of(PAGE_SIZE) && (0..=4).contains(&how);
         if !sound && devices(addr as u64, len as u64).is_some() {
             return libc::EINVAL;
         }
-        let by_part = |at, n| part!(posix_madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, advice);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        // Its errors are its results, and its advice is madvise's.
+        let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, how);
+        let done = beside_devices(addr, len, advice(how), by_part);
+        done.map_or_else(original, |done| done.err().unwrap_or(0))
     }
 
     fn [msync](addr: *mut c_void, len: usize, flags: c_int) -> c_int = |original| {
@@ -231,25 +252,25 @@ interpose! {
             return fail(libc::EINVAL);
         }
         let by_part = |at, n| part!(msync: fn(*mut c_void, usize, c_int) -> c_int, at, n, flags);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        beside_devices(addr, len, Some((Control::Sync, flags)), by_part).map_or_else(original, status)
     }
 
     fn [mlock](addr: *const c_void, len: usize) -> c_int = |original| {
         let by_part = |at: *mut c_void, n| part!(mlock: fn(*const c_void, usize) -> c_int, at, n);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        beside_devices(addr, len, LOCK, by_part).map_or_else(original, status)
     }
 
     fn [munlock](addr: *const c_void, len: usize) -> c_int = |original| {
         let by_part = |at: *mut c_void, n| part!(munlock: fn(*const c_void, usize) -> c_int, at, n);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        beside_devices(addr, len, Some((Control::Unlock, 0)), by_part).map_or_else(original, status)
     }
 
     fn [mlock2](addr: *const c_void, len: usize, flags: c_int) -> c_int = |original| {
         let by_part = |at: *mut c_void, n| part!(mlock2: fn(*const c_void, usize, c_int) -> c_int, at, n, flags);
-        beside_devices(addr, len, by_part).unwrap_or_else(original)
+        beside_devices(addr, len, LOCK, by_part).map_or_else(original, status)
     }
 
-    // Device memory is always resident.
+    // Whoever has mapped device memory says whether it is resident.
     fn [mincore](addr: *mut c_void, len: usize, vec: *mut c_uchar) -> c_int = |original| {
         let r = original();
         let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
@@ -258,10 +279,11 @@ interpose! {
             && let Some((start, stop)) = devices(at, end - at)
         {
             let (from, to) = (start.max(at), stop.min(end));
-            let first = ((from - addr as u64) / PAGE_SIZE) as usize;
-            let count = (to - from).div_ceil(PAGE_SIZE) as usize;
-            // SAFETY: `vec` has a byte for each page of the range, which these are among.
-            unsafe { vec.wrapping_add(first).write_bytes(1, count) };
+            let vec = vec as u64 + (from - addr as u64) / PAGE_SIZE;
+            let request = Request::Incore { addr: from, len: to - from, vec };
+            if let Err(errno) = link::request(&request, &[], true, |got| matches!(got.reply, Reply::Done).then_some(())) {
+                return fail(errno);
+            }
             at = to;
         }
         r

@@ -3,7 +3,7 @@
 use crate::devices::*;
 use crate::run;
 
-tests!(a_segment_s_whole_life, fork_exit_and_refusals, protections_and_questions);
+tests!(a_segment_s_whole_life, fork_exit_and_refusals, protections_and_questions, advice_and_the_like);
 
 const COUNTS: u32 = 0x8101;
 const REVOKE: u32 = 0x8102;
@@ -14,6 +14,7 @@ const CREATE: u64 = 1;
 const DUP: u64 = 2;
 const ONCE: u64 = 4;
 const FAULT: u64 = 8;
+const CONTROL: u64 = 16;
 const PAGE: usize = 0x1000;
 
 #[repr(C)]
@@ -27,6 +28,11 @@ struct Counts {
     setprots: i32,
     live: i32,
     odd: i32,
+    syncs: i32,
+    locks: i32,
+    unlocks: i32,
+    advice: i32,
+    sync_flags: i32,
 }
 
 #[repr(C)]
@@ -198,4 +204,46 @@ fn client_of_protections_and_questions() {
     protects.join().unwrap();
     assert_eq!(in_child(|| _ = word(page(0), 0)), 128 + libc::SIGSEGV);
     assert_eq!(word(page(1), 0), 1);
+}
+
+fn advice_and_the_like() {
+    run::passes_with_all_faults("window", half!(client_of_advice_and_the_like));
+}
+fn client_of_advice_and_the_like() {
+    let fd = open("/dev/window0");
+    let at = map(fd, 0, 8 * PAGE, libc::MAP_SHARED);
+    // Two segments, one behind the other.
+    unmap(at.wrapping_add(3 * PAGE), PAGE);
+    map_at(fd, 3 * PAGE, at.wrapping_add(3 * PAGE), PAGE).unwrap();
+    let result = |r: i32| if r == 0 { Ok(()) } else { Err(errno()) };
+    let len = 8 * PAGE;
+    let calls = || {
+        // SAFETY: a call that changes nothing of a mapping of the test's; so are the next three.
+        let sync = result(unsafe { libc::msync(at.cast(), len, libc::MS_SYNC | libc::MS_INVALIDATE) });
+        // SAFETY: as above.
+        let lock = result(unsafe { libc::mlock(at.cast(), len) });
+        // SAFETY: as above.
+        let unlock = result(unsafe { libc::munlock(at.cast(), len) });
+        // SAFETY: as above.
+        let advice = result(unsafe { libc::madvise(at.cast(), len, libc::MADV_WILLNEED) });
+        [sync, lock, unlock, advice]
+    };
+    assert_eq!(calls(), [Ok(()); 4]);
+    let seen = counts(fd);
+    let flags = libc::MS_SYNC | libc::MS_INVALIDATE;
+    assert_eq!((seen.syncs, seen.sync_flags, seen.locks, seen.unlocks), (3, flags, 3, 3), "once a segment");
+    assert_eq!(seen.advice, libc::MADV_WILLNEED);
+    // Linux's own advice is nobody's, and what is not of the device is not asked about.
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::madvise(at.cast(), len, libc::MADV_DONTDUMP) }, 0);
+    assert_eq!(counts(fd).advice, libc::MADV_WILLNEED);
+    let mut vec = [0xff_u8; 4];
+    // SAFETY: a byte for each page.
+    assert_eq!(unsafe { libc::mincore(at.wrapping_add(2 * PAGE).cast(), 4 * PAGE, vec.as_mut_ptr()) }, 0);
+    assert_eq!(vec, [1, 3, 1, 3], "what the driver says");
+    assert_eq!(ioctl(fd, REFUSE, CONTROL), Ok(0));
+    assert_eq!(calls(), [Err(libc::EIO), Err(libc::EAGAIN), Err(libc::EAGAIN), Err(libc::EINVAL)]);
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::posix_madvise(at.cast(), len, 3) }, libc::EINVAL);
+    assert_eq!(counts(fd).syncs, 4, "the first refusal ends it");
 }

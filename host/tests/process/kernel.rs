@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_process::physmem::{PAGE_SIZE, PhysMem};
 use ddi_process::{
-    Call, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, PollWaker, Process, Prot,
-    Uio,
+    Call, Control, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, PollWaker,
+    Process, Prot, Uio,
 };
 use parking_lot::{Condvar, Mutex};
 
@@ -266,6 +266,14 @@ impl Kernel for TestKernel {
             allowed.then_some(()).ok_or(Errno(libc::EACCES))
         })?;
         call.protect(addr, len, prot)
+    }
+
+    fn control(&self, _: &Call, _: u64, _: u64, _: Control, _: u32) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn incore(&self, _: &Call, _: u64, len: u64) -> Vec<u8> {
+        vec![1; (len / PAGE_SIZE) as usize]
     }
 
     fn fork(&self, call: &Call, child: &Arc<Process>) -> Result<(), Errno> {

@@ -17,8 +17,8 @@ pub mod uffd;
 
 pub use code::{Cursor, Error, Item, Items, Message, Sink};
 pub use message::{
-    Answer, Behind, Buffer, FaultMode, FaultPolicy, FromClient, FromHost, MapPiece, PollItem, Range, Reply,
-    Request, Room, UnknownPolicy, Upcall,
+    Answer, Behind, Buffer, Control, FaultMode, FaultPolicy, FromClient, FromHost, MapPiece, PollItem, Range,
+    Reply, Request, Room, UnknownPolicy, Upcall,
 };
 pub use signal::{FailedAccess, SignalInfo};
 

@@ -81,6 +81,27 @@ impl core::str::FromStr for FaultPolicy {
     }
 }
 
+/// A system call about memory that changes no mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// msync(2); the argument is of `MS_*`.
+    Sync = 1,
+    /// mlock(2).
+    Lock = 2,
+    /// munlock(2).
+    Unlock = 3,
+    /// madvise(2); the argument is one of `MADV_*`.
+    Advise = 4,
+}
+
+impl Control {
+    /// Returns the call with this number, if there is one.
+    pub fn from_number(n: u32) -> Option<Control> {
+        use Control::{Advise, Lock, Sync, Unlock};
+        [Sync, Lock, Unlock, Advise].into_iter().find(|control| *control as u32 == n)
+    }
+}
+
 macro_rules! numbered {
     ($($name:ident),*) => {$(
         impl<'a> Field<'a> for $name {
@@ -96,7 +117,7 @@ macro_rules! numbered {
     )*};
 }
 
-numbered!(FaultMode, FaultPolicy);
+numbered!(Control, FaultMode, FaultPolicy);
 
 /// Memory behind the pages of a [`MapPiece`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -345,6 +366,26 @@ messages! {
             addr: u64,
             /// Length in bytes.
             len: u64,
+        },
+        /// Advice about device memory, and the like: whoever has mapped it may refuse. [`Reply::Done`].
+        Control = 34 {
+            /// What the program calls.
+            control: Control,
+            /// Address, of a device's.
+            addr: u64,
+            /// Length in bytes, of the device's.
+            len: u64,
+            /// The call's argument; 0 if it has none.
+            argument: u32,
+        },
+        /// mincore(2) of device memory. [`Reply::Done`]; an [`Upcall::CopyOut`] comes before.
+        Incore = 35 {
+            /// Address, of a device's.
+            addr: u64,
+            /// Length in bytes, of the device's.
+            len: u64,
+            /// Address of the program's byte for the first page.
+            vec: u64,
         },
         /// Reports a signal to the waiting thread: its request should end early. No reply.
         Interrupt = 61,

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use std::sync::{Arc, LazyLock};
 
 use ddi_process::{
-    self, Call, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
+    self, Call, Control, DeviceNode, Errno, Fault, FaultOutcome, MmapArgs, OpenId, PollWaker, Process, Uio,
 };
 use ddi_sys::{EINTR, EINVAL, EIO, ENODEV, ENXIO, iovec, lloff, uio_t};
 use parking_lot::RwLock;
@@ -449,6 +449,37 @@ impl ddi_process::Kernel for DdiKernel {
             }
             Ok(())
         })
+    }
+
+    fn control(
+        &self,
+        call: &Call,
+        addr: u64,
+        len: u64,
+        control: Control,
+        argument: u32,
+    ) -> Result<(), Errno> {
+        let entry = client::of(call.process());
+        // Devices' memory that the framework has mapped takes any advice, is never written back, and is not paged.
+        let mut own = segments(&entry, addr, len).into_iter().filter(|(.., own)| *own);
+        client::run(&entry, || {
+            own.try_for_each(|(at, part, _)| match entry.control_segments(at, part, control, argument) {
+                0 => Ok(()),
+                error => Err(linux_errno(error)),
+            })
+        })
+    }
+
+    fn incore(&self, call: &Call, addr: u64, len: u64) -> Vec<u8> {
+        let entry = client::of(call.process());
+        let page = |at: u64| ((at - addr) / ddi_process::physmem::PAGE_SIZE) as usize;
+        let mut vec = vec![1; page(addr + len)];
+        client::run(&entry, || {
+            for (at, part, _) in segments(&entry, addr, len).into_iter().filter(|(.., own)| *own) {
+                entry.incore_segments(at, part, &mut vec[page(at)..page(at + part)]);
+            }
+        });
+        vec
     }
 
     fn fork(&self, call: &Call, child: &Arc<Process>) -> Result<(), Errno> {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use ddi_process::physmem::PAGE_SIZE;
-use ddi_process::{Call, Piece, Prot, Wake, interruptibly};
-use ddi_sys::{EAGAIN, EDEADLK, EINTR, EIO, ENOMEM, caddr_t, faultcode_t, seg, seg_ops};
+use ddi_process::{Call, Control, Piece, Prot, Wake, interruptibly};
+use ddi_sys::{EAGAIN, EDEADLK, EINTR, EIO, ENOMEM, MC_LOCK, MC_UNLOCK, caddr_t, faultcode_t, seg, seg_ops};
 use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 use super::client::{Client, Entry};
@@ -398,6 +398,33 @@ impl Entry {
             at = to;
         }
         0
+    }
+
+    /// as_ctl: asks the segments of a range for what a process's advice and the like ask for. 0 or an errno.
+    pub fn control_segments(&self, addr: u64, len: u64, control: Control, argument: u32) -> c_int {
+        self.ask_each(addr, len, |segment, at, len| {
+            let (base, size) = (at as caddr_t, len as usize);
+            match control {
+                Control::Sync => operate!(segment, sync(segment, base, size, 0, argument), EIO),
+                Control::Advise => operate!(segment, advise(segment, base, size, argument), EIO),
+                Control::Lock | Control::Unlock => {
+                    let op = if control == Control::Lock { MC_LOCK } else { MC_UNLOCK };
+                    // A bit for each page that the driver has locked.
+                    let mut map = vec![0; (len / PAGE_SIZE).div_ceil(64) as usize];
+                    operate!(segment, lockop(segment, base, size, 0, op, map.as_mut_ptr(), 0), EIO)
+                }
+            }
+        })
+    }
+
+    /// as_incore: what the segments of a range say of its pages, a byte each.
+    pub fn incore_segments(&self, addr: u64, len: u64, vec: &mut [u8]) {
+        self.ask_each(addr, len, |segment, at, len| {
+            let first = ((at - addr) / PAGE_SIZE) as usize;
+            let Some(bytes) = vec.get_mut(first..first + (len / PAGE_SIZE) as usize) else { return EIO };
+            incore(segment, at, len, bytes.as_mut_ptr().cast());
+            0
+        });
     }
 
     /// as_dup: duplicates every segment into a new address space.

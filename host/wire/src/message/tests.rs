@@ -83,6 +83,8 @@ fn requests_survive_their_encoding() {
         Request::SetFlags { open: 1, flags: 2 } => Fixed,
         Request::Finished => Fixed,
         Request::Refused { addr: 1, len: 2 } => Fixed,
+        Request::Control { control: Control::Advise, addr: 1, len: 2, argument: 3 } => Fixed,
+        Request::Incore { addr: 1, len: 2, vec: 3 } => Fixed,
         Request::Interrupt => Fixed,
     }
 }
