@@ -185,7 +185,7 @@ impl Call {
         self.conn().send(upcall, &[]).map_err(|_| gone())?;
         let mut buf = self.buf.borrow_mut();
         loop {
-            let got = self.conn().recv(&mut buf, RecvFlags::empty());
+            let got = self.conn().await_message(&mut buf);
             let got = got.map_err(|_| gone())?.ok_or_else(gone)?;
             match FromClient::decode(&buf[..got.len]) {
                 Ok(FromClient::Answer(Answer::Failed { errno })) => return Err(Errno(errno)),
@@ -469,7 +469,7 @@ impl Call {
 
     /// Receives the next request into `buf`; `None`: the thread is gone.
     pub(super) fn next(&self, buf: &mut [u8]) -> Option<Received> {
-        self.conn().recv(buf, RecvFlags::empty()).ok().flatten()
+        self.conn().await_message(buf).ok().flatten()
     }
 }
 

@@ -93,6 +93,18 @@ impl Conn {
         Ok((r.bytes > 0).then_some(Received { len: r.bytes, fds }))
     }
 
+    /// Waits for a message: looks for it a few times first, since what comes at once need not wake the thread.
+    pub fn await_message(&self, buf: &mut [u8]) -> io::Result<Option<Received>> {
+        const LOOKS: u32 = 30;
+        for _ in 0..LOOKS {
+            match self.recv(buf, RecvFlags::DONTWAIT) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => rustix::thread::sched_yield(),
+                got => return got,
+            }
+        }
+        self.recv(buf, RecvFlags::empty())
+    }
+
     /// Receives bytes that are no message, without blocking, and the process that sent them. `None`: nothing there, or hung up.
     pub fn recv_raw(&self) -> Option<(Vec<u8>, i32)> {
         let mut data = vec![0; 1 << 18];

@@ -55,8 +55,18 @@ pub struct Got<'a> {
     pub finished: Result<(), i32>,
 }
 
+/// How often a thread looks for a message before it sleeps: what comes at once need not wake it.
+const LOOKS: u32 = 30;
+
 /// Waits for the next message; a signal meanwhile is told to the host.
 fn next(talk: &mut Talk<'_>, cloexec: bool, held: &mut Option<Held>) -> Result<Received, i32> {
+    for _ in 0..LOOKS {
+        match msg::recv(talk.fd, talk.buf, cloexec, false) {
+            Ok(Some(got)) => return Ok(got),
+            Err(libc::EINTR | libc::EAGAIN) => sys::sched_yield(),
+            Ok(None) | Err(_) => return Err(NO_HOST),
+        }
+    }
     loop {
         if held.as_mut().is_some_and(|held| held.wait(talk.fd)) {
             msg::send(talk.fd, &Request::Interrupt).map_err(|_| NO_HOST)?;
