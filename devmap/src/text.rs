@@ -1,4 +1,4 @@
-//! [`Text`]: a short text that is built with `write!`, without allocating.
+//! [`Text`]: a short text that is built piece by piece, or with `write!`, without allocating.
 //!
 //! Any context: it is a value on the stack, which is small in a kernel. No locking.
 
@@ -14,6 +14,8 @@ use core::fmt;
 /// let mut line = Text::<64>::new();
 /// let _ = write!(line, "{} of {}", 3, 4);
 /// assert_eq!(line.as_bytes(), b"3 of 4");
+/// line.push(", ").push_number(75).push("%"); // a fraction of the code and of the time
+/// assert_eq!(line.as_bytes(), b"3 of 4, 75%");
 /// ```
 pub struct Text<const N: usize> {
     bytes: [u8; N],
@@ -35,17 +37,40 @@ impl<const N: usize> Text<N> {
     }
 
     /// Appends text. What does not fit is dropped, and so are NULs.
-    pub(crate) fn push(&mut self, text: &str) {
-        for &byte in text.as_bytes() {
+    pub fn push(&mut self, text: &str) -> &mut Text<N> {
+        self.push_bytes(text.as_bytes());
+        self
+    }
+
+    /// Appends a number, in decimal.
+    pub fn push_number(&mut self, mut number: u64) -> &mut Text<N> {
+        let mut digits = [b'0'; 20];
+        let mut first = digits.len();
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+            first -= 1;
+            if number == 0 {
+                break;
+            }
+        }
+        self.push_bytes(digits.get(first..).unwrap_or(&[]));
+        self
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        let mut used = self.used;
+        for &byte in bytes {
             // The last byte stays NUL.
-            match self.bytes.get_mut(self.used) {
-                Some(place) if byte != 0 && self.used + 1 < N => {
+            match self.bytes.get_mut(used) {
+                Some(place) if byte != 0 && used + 1 < N => {
                     *place = byte;
-                    self.used += 1;
+                    used += 1;
                 }
                 _ => self.cut = true,
             }
         }
+        self.used = used;
     }
 
     /// Returns the text.

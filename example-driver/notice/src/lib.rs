@@ -2,12 +2,8 @@
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
 
-extern crate alloc;
-
-use alloc::format;
-use alloc::string::String;
-
 use devmap::prelude::*;
+use devmap::text::Text;
 
 /// ioctl: takes all translations away, so that the next access to each page is a fault again.
 pub const NOTICE_REVOKE: i32 = 0x6e01;
@@ -47,7 +43,10 @@ impl Device for Notice {
     }
 
     fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
-        let text: String = self.counts.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        let mut text = Text::<128>::new();
+        for (name, value) in self.counts.iter() {
+            text.push(name).push(" ").push_number(value).push("\n");
+        }
         uio.give_from_offset(text.as_bytes()).map(|_| ())
     }
 
