@@ -3,12 +3,13 @@
 //! Kernel context, in attach(9E).
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicI64, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Error;
 use crate::fm::{Capabilities, FaultManagement};
+use crate::handle::{ENGINES, Hysteresis};
 use crate::node::Node;
 use crate::pinned::Pins;
 use crate::set::MappingSet;
@@ -39,13 +40,12 @@ impl<'a> Attach<'a> {
 #[derive(Clone)]
 pub struct Mappings {
     pub(crate) set: MappingSet,
-    /// Of each engine, in ticks.
-    pub(crate) hysteresis: Arc<[AtomicI64; Mappings::MOST_ENGINES]>,
+    pub(crate) hysteresis: Hysteresis,
 }
 
 impl Mappings {
     /// The greatest number of [engines](crate::Device::ENGINES).
-    pub const MOST_ENGINES: usize = 8;
+    pub const MOST_ENGINES: usize = ENGINES;
 
     pub(crate) fn new() -> Mappings {
         Mappings { set: MappingSet::new(), hysteresis: Arc::default() }

@@ -1,17 +1,12 @@
 //! The framework's callbacks for a mapping, and what they turn into calls of [`Mapping`].
 //!
-//! The framework's private pointer is a `Box<Slot<D>>`: made in devmap(9E) and by dup and unmap, given to the framework by the map callback, taken apart by unmap,
-//! borrowed by access and dup. Borrowing is sound because the framework holds the process's address space: as reader
-//! while it calls access, as writer while it calls dup and unmap, so a slot is not taken apart while it is borrowed. That holds
-//! before the map callback, too: then the framework's pointer is null, and [`Calls`](crate::calls::Calls) has the slot.
+//! The framework's private pointer is a [slot](crate::slot)'s: given to the framework by the map callback, taken apart by unmap,
+//! borrowed by access and dup. Before the map callback the framework's pointer is null, and [`Calls`](crate::calls::Calls) has the slot.
 //! No lock of this crate is held while the driver is called.
 
-use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
-use core::mem::{MaybeUninit, forget};
 use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
@@ -19,60 +14,50 @@ use ddi_sys as sys;
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::fault::{self, Fault};
-use crate::handle::Handle;
-use crate::instance::Instance;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
 use crate::page;
-use crate::set::Member;
+use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
 
-/// Everything about one mapping. Fields are dropped in this order: the device goes last.
-pub(crate) struct Slot<D: Device> {
-    pub mapping: D::Mapping,
-    pub member: Member,
-    pub handle: Handle,
-    pub instance: Arc<Instance<D>>,
-}
+/// The callback tables of a device's mappings.
+struct Tables<D: Device>(PhantomData<fn() -> D>);
 
-/// The memory of a slot that was moved out, for the slot of what is left of the mapping: the private pointer stays the same.
-struct Place<D: Device>(NonNull<Slot<D>>);
-
-impl<D: Device> Place<D> {
-    /// Moves the slot out.
-    ///
-    /// # Safety
-    /// From `Box::into_raw` or `Box::leak`, and nobody else uses it.
-    unsafe fn empty(slot: NonNull<Slot<D>>) -> (Place<D>, Slot<D>) {
-        // SAFETY: the caller's; what is left there is not used again.
-        (Place(slot), unsafe { slot.read() })
+impl<D: Device> Tables<D> {
+    const fn with(access: Option<AccessCallback>) -> sys::devmap_callback_ctl {
+        sys::devmap_callback_ctl {
+            devmap_rev: sys::DEVMAP_OPS_REV,
+            devmap_map: Some(map::<D>),
+            devmap_access: access,
+            devmap_dup: Some(dup::<D>),
+            devmap_unmap: Some(unmap::<D>),
+        }
     }
 
-    /// Moves a slot in. Returns the private pointer.
-    fn fill(self, slot: Slot<D>) -> *mut c_void {
-        // SAFETY: ours, and empty.
-        unsafe { self.0.write(slot) };
-        let filled = self.0.as_ptr().cast();
-        forget(self);
-        filled
-    }
-}
-
-impl<D: Device> Drop for Place<D> {
-    fn drop(&mut self) {
-        // SAFETY: the box of a slot, which is moved out: only the memory goes.
-        drop(unsafe { Box::from_raw(self.0.as_ptr().cast::<MaybeUninit<Slot<D>>>()) });
-    }
+    /// Without an access callback.
+    const UNSEEN: sys::devmap_callback_ctl = Tables::<D>::with(None);
+    const FIRST: sys::devmap_callback_ctl = Tables::<D>::with(Some(access::<D, 0>));
+    /// Of the other engines. What a device has not is not compiled.
+    const MORE: [sys::devmap_callback_ctl; 7] = [
+        Tables::<D>::with(access_of::<D, 1>()),
+        Tables::<D>::with(access_of::<D, 2>()),
+        Tables::<D>::with(access_of::<D, 3>()),
+        Tables::<D>::with(access_of::<D, 4>()),
+        Tables::<D>::with(access_of::<D, 5>()),
+        Tables::<D>::with(access_of::<D, 6>()),
+        Tables::<D>::with(access_of::<D, 7>()),
+    ];
 }
 
 /// The callback table of a device's mappings; the framework copies it.
-pub(crate) fn table<D: Device>(access: bool, engine: usize) -> sys::devmap_callback_ctl {
-    sys::devmap_callback_ctl {
-        devmap_rev: sys::DEVMAP_OPS_REV,
-        devmap_map: Some(map::<D>),
-        devmap_access: if access { Some(access_of::<D>(engine)) } else { None },
-        devmap_dup: Some(dup::<D>),
-        devmap_unmap: Some(unmap::<D>),
+#[inline]
+pub(crate) fn table<D: Device>(access: bool, engine: usize) -> &'static sys::devmap_callback_ctl {
+    if !access {
+        return &Tables::<D>::UNSEEN;
     }
+    if D::ENGINES > 1 && engine > 0 {
+        return const { &Tables::<D>::MORE }.get(engine - 1).unwrap_or(&Tables::<D>::FIRST);
+    }
+    &Tables::<D>::FIRST
 }
 
 /// devmap_map(9E): the framework gets the private pointer that was made in devmap(9E).
@@ -94,26 +79,23 @@ unsafe extern "C-unwind" fn map<D: Device>(
 }
 
 /// The slot of a handle that access or dup is called with.
-fn slot_of<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<NonNull<Slot<D>>> {
-    NonNull::new(pvt.cast()).or_else(|| soft_state::<D>().calls()?.find(dhp))
+///
+/// # Safety
+/// In a callback of this handle, whose process's address space is held for `'a`.
+#[inline]
+unsafe fn slot_of<'a, D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<Lent<'a, D>> {
+    let early = || Some(soft_state::<D>().calls()?.find(dhp)?.cast());
+    let slot = NonNull::new(pvt.cast::<Slot<D>>()).or_else(early)?;
+    // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
+    Some(unsafe { Lent::new(slot) })
 }
 
 type AccessCallback =
     unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
 
-/// The access callback of an engine. The framework has a context for each of them.
-fn access_of<D: Device>(engine: usize) -> AccessCallback {
-    // What a device has not is not compiled.
-    match engine {
-        1 if D::ENGINES > 1 => access::<D, 1>,
-        2 if D::ENGINES > 2 => access::<D, 2>,
-        3 if D::ENGINES > 3 => access::<D, 3>,
-        4 if D::ENGINES > 4 => access::<D, 4>,
-        5 if D::ENGINES > 5 => access::<D, 5>,
-        6 if D::ENGINES > 6 => access::<D, 6>,
-        7 if D::ENGINES > 7 => access::<D, 7>,
-        _ => access::<D, 0>,
-    }
+/// The access callback of an engine, if there is one. The framework has a context for each of them.
+const fn access_of<D: Device, const ENGINE: usize>() -> Option<AccessCallback> {
+    if ENGINE < D::ENGINES { Some(access::<D, ENGINE>) } else { None }
 }
 
 /// devmap_access(9E). One function for each engine, which differ by more than their names: the framework tells contexts apart by this address.
@@ -129,6 +111,28 @@ unsafe extern "C-unwind" fn access<D: Device, const ENGINE: usize>(
     unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE) }
 }
 
+/// An access that locks pages, or unlocks them.
+///
+/// # Safety
+/// In the access callback of this handle.
+#[cold]
+unsafe fn locked(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    (off, len): (i64, usize),
+    kind: u32,
+    rw: u32,
+) -> c_int {
+    if kind == sys::DEVMAP_UNLOCK {
+        // Never refused, whatever the driver would say: pages that stay locked cannot be unmapped (docs/shield.md, 23).
+        // SAFETY: the caller's.
+        return unsafe { sys::devmap_default_access(dhp, pvt, off, len, kind, rw) };
+    }
+    // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20
+    // to 27).
+    Errno::ENOTSUP.raw()
+}
+
 /// # Safety
 /// In the access callback of this handle.
 unsafe fn accessed<D: Device>(
@@ -139,33 +143,21 @@ unsafe fn accessed<D: Device>(
     rw: u32,
     engine: usize,
 ) -> c_int {
-    if kind == sys::DEVMAP_UNLOCK {
-        // Never refused, whatever the driver would say: pages that stay locked cannot be unmapped (docs/shield.md, 23).
-        // SAFETY: in the access callback of this handle.
-        return unsafe { sys::devmap_default_access(dhp, pvt, off, len, kind, rw) };
-    }
-    let Ok(offset) = u64::try_from(off) else { return Errno::EFAULT.raw() };
     if kind != sys::DEVMAP_ACCESS {
-        // Softlocks are refused; the framework does so before it comes here (DEVMAP_ALLOW_REMAP; docs/shield.md, 20
-        // to 27).
-        return Errno::ENOTSUP.raw();
+        // SAFETY: in the access callback of this handle.
+        return unsafe { locked(dhp, pvt, (off, len), kind, rw) };
     }
-    let Some(slot) = slot_of::<D>(dhp, pvt) else { return Errno::EFAULT.raw() };
-    // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
-    let slot = unsafe { slot.as_ref() };
-    let Some(hysteresis) = slot.instance.mappings.hysteresis.get(engine) else { return Errno::EFAULT.raw() };
-    let fault = Fault {
-        handle: &slot.handle,
-        pvt,
-        routine: switch::<D>,
-        hysteresis,
-        offset,
-        len,
-        kind,
-        rw,
-        thread: PhantomData,
-    };
-    match slot.mapping.access(&slot.instance.device, fault) {
+    // That of an mmap(2), so not negative; the framework checks what is loaded.
+    let offset = off as u64;
+    // SAFETY: in the access callback of this handle.
+    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return Errno::EFAULT.raw() };
+    // SAFETY: the mapping is live.
+    let instance = unsafe { slot.instance() };
+    let handle = slot.handle();
+    let fault = Fault { handle: &handle, engine, offset, len, rw, thread: PhantomData };
+    // SAFETY: a mapping that is live has its data, which `unmap` cannot take away meanwhile.
+    let mapping = unsafe { slot.mapping() };
+    match mapping.access(&instance.device, fault) {
         Ok(_served) => 0,
         Err(errno) => errno.raw(),
     }
@@ -173,7 +165,7 @@ unsafe fn accessed<D: Device>(
 
 /// devmap_contextmgt(9E): the routine that this thread entered in `Fault::switch_context`. `pvt` is what the framework has, not what
 /// `devmap_do_ctxmgt(9F)` was called with.
-unsafe extern "C-unwind" fn switch<D: Device>(
+pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
     _off: i64,
@@ -181,10 +173,9 @@ unsafe extern "C-unwind" fn switch<D: Device>(
     _kind: u32,
     _rw: u32,
 ) -> c_int {
-    let Some(slot) = slot_of::<D>(dhp, pvt) else { return 0 };
-    // SAFETY: as in `access`, which is below us on this stack.
-    let slot = unsafe { slot.as_ref() };
-    fault::run(&slot.handle)
+    // SAFETY: in the access callback of this handle, which is below us on this stack.
+    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return 0 };
+    fault::run(slot.record())
 }
 
 /// devmap_dup(9E).
@@ -196,35 +187,41 @@ unsafe extern "C-unwind" fn dup<D: Device>(
 ) -> c_int {
     // SAFETY: the framework's place for the private pointer.
     unsafe { *new_pvtp = ptr::null_mut() };
-    let Some(slot) = slot_of::<D>(dhp, pvt) else { return Errno::EIO.raw() };
-    // SAFETY: this handle's; the address space is held as writer.
-    let slot = unsafe { slot.as_ref() };
-    let (offset, len) = slot.handle.lock().range();
-    let child = slot.handle.derive(offset, len);
-    let orphan = Orphan(&child);
+    // SAFETY: in the dup callback of this handle.
+    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return Errno::EIO.raw() };
+    // SAFETY: the mapping is live.
+    let instance = unsafe { slot.instance() };
+    let parent = slot.handle();
+    // If the driver refuses or panics, the child is over.
+    let (state, users) = parent.derive(0);
+    let mut child = Own::new(instance, ptr::null_mut(), parent.record().range(), state);
+    let handle = child.get().handle();
+    if users {
+        handle.adopt(&parent, 0);
+    }
     let lower = Cell::new(None);
-    let copy = Dup { parent: &slot.handle, child: &child, lower: &lower };
-    let mapping = match slot.mapping.dup(&slot.instance.device, copy) {
+    let copy = Dup { parent: &parent, child: &handle, lower: &lower };
+    // SAFETY: a mapping that is live has its data, and the address space is held as writer.
+    let mapping = unsafe { slot.mapping() };
+    let mapping = match mapping.dup(&instance.device, copy) {
         Ok(mapping) => mapping,
-        Err(errno) => return errno.raw(),
+        Err(errno) => {
+            drop(child.end());
+            return errno.raw();
+        }
     };
-    let member = slot.instance.mappings.set.insert(&child);
-    let handle = child.clone();
-    let new = Box::new(Slot { mapping, member, handle, instance: Arc::clone(&slot.instance) });
-    let new = Box::into_raw(new);
-    child.activate(new_dhp, new.cast());
+    handle.record().activate_as(new_dhp);
+    child.join(instance);
     if let Some(max) = lower.get()
-        && let Err(error) = child.lower(max)
+        && let Err(error) = handle.lower(max)
     {
         // The framework makes no callback for it, and frees its handle.
-        drop(orphan);
-        // SAFETY: made above, and nobody has it: the handle is retired.
-        drop(unsafe { Box::from_raw(new) });
+        drop(child.end());
         return error.errno().raw();
     }
-    forget(orphan);
+    child.fill(mapping);
     // SAFETY: as above.
-    unsafe { *new_pvtp = new.cast() };
+    unsafe { *new_pvtp = child.into_raw().as_ptr().cast() };
     0
 }
 
@@ -256,76 +253,72 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     unsafe { store(pvt1, ptr::null_mut()) };
     // SAFETY: as above.
     unsafe { store(pvt2, ptr::null_mut()) };
-    let taken = || soft_state::<D>().calls()?.take(dhp);
-    let Some(place) = NonNull::new(pvt.cast::<Slot<D>>()).or_else(taken) else { return };
+    let taken = || Some(soft_state::<D>().calls()?.take(dhp)?.cast());
+    let Some(slot) = NonNull::new(pvt.cast::<Slot<D>>()).or_else(taken) else { return };
+    // If the driver panics, the mapping is over.
     // SAFETY: this handle's, and given back here: the framework stores a new pointer, or frees the handle. The address space is held as
     // writer, so nobody borrows it.
-    let (place, Slot { mapping, member, handle, instance }) = unsafe { Place::empty(place) };
-    let private = place.0.as_ptr().cast();
-    let goes = new1.is_null() && new2.is_null();
-    let (start, whole) = if goes { handle.retire() } else { handle.lock().range() };
-    let end = start.saturating_add(whole as u64);
-    let at = u64::try_from(off).unwrap_or(start).clamp(start, end);
-    let behind = at.saturating_add(page::round_up(len).unwrap_or(len) as u64).min(end);
-    let bytes = |from: u64, to: u64| usize::try_from(to - from).unwrap_or(0);
+    let mut slot = unsafe { Own::from_raw(slot) };
+    // SAFETY: a mapping that is mapped, or ready to be, has its data.
+    let mapping = unsafe { slot.take() };
+    // SAFETY: until the framework has freed the handle, it keeps the device open.
+    let instance = unsafe { slot.instance() };
+    let handle = slot.get().handle();
+    let (start, whole) = handle.record().range();
+    if new1.is_null() && new2.is_null() {
+        let ended = slot.end();
+        let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new((start, whole)))).0 else {
+            return;
+        };
+        drop(ended);
+        return;
+    }
+    // Of a mapping, so all is in pages and within 2^63; what is not, is empty.
+    let end = start.wrapping_add(whole as u64);
+    let at = off as u64;
+    let behind = at.wrapping_add(page::round_up(len).unwrap_or(len) as u64);
+    let bytes = |from: u64, to: u64| to.saturating_sub(from) as usize;
     let range = (at, bytes(at, behind));
     let (before, rest) = ((start, bytes(start, at)), (behind, bytes(behind, end)));
     match (new1.is_null(), new2.is_null()) {
-        (true, true) => {
-            drop(member);
-            let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(range))).0 else { return };
-        }
+        (true, true) => {} // above
         (true, false) => {
-            handle.cut((new2, private), rest, None);
-            let orphan = Orphan(&handle);
+            handle.record().cut(new2, rest, None);
             let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
-            let Left::One(mapping) = left else { return };
-            forget(orphan);
-            let kept = place.fill(Slot { mapping, member, handle, instance });
+            let Left::One(mapping) = left else { return drop(slot.end()) };
+            slot.fill(mapping);
             // SAFETY: the framework's place.
-            unsafe { store(pvt2, kept) };
+            unsafe { store(pvt2, slot.into_raw().as_ptr().cast()) };
         }
         (false, true) => {
-            handle.cut((new1, private), before, None);
-            let orphan = Orphan(&handle);
+            handle.record().cut(new1, before, None);
             let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
-            let Left::One(mapping) = left else { return };
-            forget(orphan);
-            let kept = place.fill(Slot { mapping, member, handle, instance });
+            let Left::One(mapping) = left else { return drop(slot.end()) };
+            slot.fill(mapping);
             // SAFETY: the framework's place.
-            unsafe { store(pvt1, kept) };
+            unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
         }
         (false, false) => {
-            let second = handle.derive(rest.0, rest.1);
-            handle.cut((new1, private), before, Some((&second, new2)));
-            let orphans = (Orphan(&handle), Orphan(&second));
-            let other = instance.mappings.set.insert(&second);
-            let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &second))).0;
-            let Left::Two(mapping, data) = left else { return };
-            forget(orphans);
-            let new = Slot {
-                mapping: data,
-                member: other,
-                handle: second.clone(),
-                instance: Arc::clone(&instance),
+            let from = rest.0 - start;
+            let (state, users) = handle.derive(from);
+            let mut second = Own::new(instance, ptr::null_mut(), rest, state);
+            let behind = second.get().handle();
+            if users {
+                behind.adopt(&handle, from);
+            }
+            handle.record().cut(new1, before, Some((behind.record(), new2)));
+            second.join(instance);
+            let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
+            let Left::Two(mapping, data) = left else {
+                drop(slot.end());
+                return drop(second.end());
             };
-            let new = Box::into_raw(Box::new(new)).cast::<c_void>();
-            second.activate(new2, new);
-            let kept = place.fill(Slot { mapping, member, handle, instance });
+            slot.fill(mapping);
+            second.fill(data);
             // SAFETY: the framework's place.
-            unsafe { store(pvt1, kept) };
+            unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
             // SAFETY: the framework's place.
-            unsafe { store(pvt2, new) };
+            unsafe { store(pvt2, second.into_raw().as_ptr().cast()) };
         }
-    }
-}
-
-/// A mapping whose private data is being made or changed. If the driver refuses or panics meanwhile, nobody will tell us when the
-/// framework frees the handle: so it is forgotten at once.
-struct Orphan<'a>(&'a Handle);
-
-impl Drop for Orphan<'_> {
-    fn drop(&mut self) {
-        self.0.retire();
     }
 }

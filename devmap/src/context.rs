@@ -87,6 +87,23 @@ tokens! {
     HighLevel;
 }
 
+/// A context that may sleep, lent: who lends it does not use it meanwhile.
+pub struct Borrowed<'a> {
+    lent: PhantomData<&'a mut ()>,
+    here: PhantomData<*mut ()>,
+}
+
+impl<'a> Borrowed<'a> {
+    /// Lends a context.
+    #[inline]
+    pub fn of(_: &'a mut impl MaySleep) -> Borrowed<'a> {
+        Borrowed { lent: PhantomData, here: PhantomData }
+    }
+}
+
+impl Sealed for Borrowed<'_> {}
+impl MaySleep for Borrowed<'_> {}
+
 impl MaySleep for Kernel {}
 impl MayBlock for Interrupt {}
 impl Context for HighLevel {}

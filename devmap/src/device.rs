@@ -18,6 +18,7 @@ use crate::open::{self, Open};
 use crate::poll::{Poll, Polled};
 use crate::power::Power;
 use crate::request::{MapRequest, Setup};
+use crate::text::Text;
 use crate::uio::Uio;
 
 /// A [`Device`] that has a module. Implemented by [`module!`](crate::module!) only.
@@ -81,10 +82,12 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     /// The default name is the driver's name and the instance number, followed by a comma and the index from the second node on.
     fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
         let (name, instance) = (node.name(), node.instance());
-        Some(match index {
-            0 => MinorNode::new(format_args!("{name}{instance}")),
-            _ => MinorNode::new(format_args!("{name}{instance},{index}")),
-        })
+        let mut text = Text::new();
+        text.push(name).push_number(instance.unsigned_abs().into());
+        if index > 0 {
+            text.push(",").push_number(index.into());
+        }
+        Some(MinorNode::named(text))
     }
 
     /// Detaches the instance, which nobody has open or mapped: `detach(9E)`, `DDI_DETACH`. A refusal gives the reason; otherwise the

@@ -5,7 +5,6 @@
 //! at soft state only). No lock of this crate is held while the driver is called.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::ffi::{CStr, c_int, c_short, c_void};
 use core::marker::PhantomData;
 use core::ptr;
@@ -14,24 +13,22 @@ use ddi_sys as sys;
 
 use crate::argument::Argument;
 use crate::attach::{Attach, Mappings};
-use crate::callbacks::{self, Slot};
+use crate::callbacks::{switch, table};
 use crate::caller::Caller;
-use crate::calls::Calls;
 use crate::context::{HighLevel, Kernel};
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::Handle;
+use crate::handle::Home;
 use crate::instance::Instance;
 use crate::life::{Quiesce, Refusal};
+use crate::log::warn_of;
 
 use crate::node::Node;
-use crate::numbers::Minor;
+use crate::numbers::{Minor, have_data};
 use crate::open::Open;
-use crate::opens::{Entered, have_data, no_data};
-use crate::page;
+use crate::opens::{Entered, no_data};
 use crate::poll::Poll;
 use crate::power::Change;
-use crate::request::{Asked, Keeper, MapRequest, Terms};
 use crate::state::{Item, soft_state};
 use crate::tether::Tether;
 use crate::uio::Uio;
@@ -94,7 +91,7 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     let tether = unsafe { Tether::new(dip) };
     let node = Node::new(&tether);
     if soft_state::<D>().allocate(number) != sys::DDI_SUCCESS {
-        crate::warn!("{}{number}: no soft state", node.name());
+        warn_of(node.name(), number, "no soft state", &());
         return sys::DDI_FAILURE;
     }
     let undo = Undo::<D>(number, PhantomData);
@@ -102,21 +99,31 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     let device = match D::attach(&Attach { node, mappings: mappings.clone() }) {
         Ok(device) => device,
         Err(errno) => {
-            crate::warn!("{}{number}: attach: {errno}", node.name());
+            warn_of(node.name(), number, "attach", &errno);
             return sys::DDI_FAILURE;
         }
     };
     let known = soft_state::<D>().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
-    let instance = Arc::new(Instance { device, dip, mappings });
-    let (kept, tether_ptr) = (Arc::into_raw(Arc::clone(&instance)).cast(), tether.as_ptr());
+    let instance = Box::into_raw(Box::new(Instance {
+        home: Home {
+            dip,
+            callbacks: table::<D>(true, 0),
+            switch: switch::<D>,
+            hysteresis: mappings.hysteresis.clone(),
+        },
+        device,
+        mappings,
+    }));
+    let (kept, tether_ptr) = (instance.cast_const().cast(), tether.as_ptr());
     // SAFETY: the item just allocated; nobody else knows it.
     unsafe { soft_state::<D>().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
-    let made = known && (0..D::MINORS.max(1)).all(|index| minor_node(&instance.device, &node, number, index));
-    drop(instance);
+    // SAFETY: made just now; it stays until detach, or until it is taken below.
+    let device = unsafe { &(*instance).device };
+    let made = known && (0..D::MINORS.max(1)).all(|index| minor_node(device, &node, number, index));
     if !made {
         // SAFETY: a live node; null is all of its minor nodes.
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
-        crate::warn!("{}{number}: no minor node", node.name());
+        warn_of(node.name(), number, "no minor node", &());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
         return sys::DDI_FAILURE;
@@ -149,7 +156,7 @@ unsafe fn asked<D: Device>(
     let name = unsafe { sys::ddi_driver_name(dip) };
     // SAFETY: the kernel's string, which lives as long as the node.
     let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("");
-    crate::warn!("{name}{number}: {what}: {refusal}");
+    warn_of(name, number, what, &refusal);
     sys::DDI_FAILURE
 }
 
@@ -188,24 +195,24 @@ impl<D: Device> Drop for Undo<D> {
     }
 }
 
-/// Takes the reference that soft state has to an instance.
+/// Takes an instance out of soft state.
 ///
 /// # Safety
 /// No entry point of the instance runs, but its attach or detach.
-unsafe fn take<D: Device>(number: i32) -> Option<Arc<Instance<D>>> {
+unsafe fn take<D: Device>(number: i32) -> Option<Box<Instance<D>>> {
     let item = soft_state::<D>().item(number);
     if item.is_null() {
         return None;
     }
     // SAFETY: an item of ours.
-    let instance = unsafe { (*item).instance }.cast::<Instance<D>>();
+    let instance = unsafe { (*item).instance }.cast::<Instance<D>>().cast_mut();
     // SAFETY: as above.
     unsafe { (*item).instance = ptr::null() };
     if instance.is_null() {
         return None;
     }
-    // SAFETY: from `Arc::into_raw` in attach, and not in the item any more.
-    let instance = unsafe { Arc::from_raw(instance) };
+    // SAFETY: from `Box::into_raw` in attach, and not in the item any more.
+    let instance = unsafe { Box::from_raw(instance) };
     if let Some(calls) = soft_state::<D>().calls() {
         calls.detached(&instance.mappings.set);
     }
@@ -252,8 +259,8 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     }
     // SAFETY: in the instance's detach.
     if let Some(instance) = unsafe { soft_state::<D>().instance(number) } {
-        // Soft state's reference; every mapping would have another.
-        if Arc::strong_count(&instance) != 1 {
+        // A mapping borrows its instance.
+        if !instance.mappings.is_empty() {
             return sys::DDI_FAILURE;
         }
         // SAFETY: in the instance's detach.
@@ -272,10 +279,8 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        crate::warn!(
-            "{}{number}: registers that are still mapped keep it attached",
-            Node::new(&tether).name()
-        );
+        let name = Node::new(&tether).name();
+        warn_of(name, number, "registers that are still mapped keep it attached", &());
         core::mem::forget(tether);
         return sys::DDI_FAILURE;
     }
@@ -297,39 +302,42 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     let dev = unsafe { *devp };
     // SAFETY: the caller's credential, for this call.
     let caller = unsafe { Caller::new(cred) };
+    let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Errno::ENXIO.raw() };
     // SAFETY: in an entry point.
-    match unsafe { opened::<D>(dev, flag, caller) } {
-        Ok(None) => 0,
-        Ok(Some(minor)) => {
-            // SAFETY: calculations.
-            let major = unsafe { sys::getmajor(dev) };
-            // SAFETY: as above.
-            let dev = unsafe { sys::makedevice(major, minor) };
-            // SAFETY: as above.
-            unsafe { *devp = dev };
-            0
-        }
-        Err(errno) => errno.raw(),
-    }
-}
-
-/// Opens the device of a minor node; the minor number of the open, if it has one of its own.
-///
-/// # Safety
-/// In open(9E) for this device number.
-unsafe fn opened<D: Device>(dev: sys::dev_t, flag: c_int, caller: Caller<'_>) -> Result<Option<u32>, Errno> {
-    let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Err(Errno::ENXIO) };
-    // SAFETY: the caller's.
-    let instance = unsafe { soft_state::<D>().instance(number) }.ok_or(Errno::ENXIO)?;
+    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return Errno::ENXIO.raw() };
     let how = Open::new(flag, caller, index);
     if !have_data::<D>() {
-        // Without bytes, and with nothing to drop.
-        core::mem::forget(instance.device.open(how)?);
-        return Ok(None);
+        return match instance.device.open(how) {
+            Ok(data) => {
+                // Without bytes, and with nothing to drop.
+                core::mem::forget(data);
+                0
+            }
+            Err(errno) => errno.raw(),
+        };
     }
+    let minor = match opened((instance, number), index, how) {
+        Ok(minor) => minor,
+        Err(errno) => return errno.raw(),
+    };
+    // SAFETY: calculations.
+    let major = unsafe { sys::getmajor(dev) };
+    // SAFETY: as above.
+    let dev = unsafe { sys::makedevice(major, minor) };
+    // SAFETY: as above.
+    unsafe { *devp = dev };
+    0
+}
+
+/// Opens an instance with private data; the minor number of the open.
+fn opened<D: Device>(
+    (instance, number): (&Instance<D>, i32),
+    index: u32,
+    how: Open<'_>,
+) -> Result<u32, Errno> {
     let place = soft_state::<D>().opens().reserve()?;
     let data = instance.device.open(how)?;
-    Ok(Some(place.fill((&instance, number), index, data)))
+    Ok(place.fill((instance, number), index, data))
 }
 
 /// close(9E): the last of an open, or of a minor node's opens if they have no private data.
@@ -342,13 +350,15 @@ pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
     // SAFETY: in an entry point that may sleep, of a process or of none.
     let mut cx = unsafe { Kernel::assume() };
     match Minor::of::<D>(dev) {
-        // SAFETY: in an entry point.
-        Minor::Node { .. } => unsafe {
-            enter::<D>(dev, |entered| {
-                entered.instance.device.close(no_data::<D>(), &mut cx);
-                Ok(())
-            })
-        },
+        Minor::Node { .. } if have_data::<D>() => Errno::ENXIO.raw(),
+        Minor::Node { instance, .. } => {
+            // SAFETY: in an entry point.
+            let Some(instance) = (unsafe { soft_state::<D>().instance(instance) }) else {
+                return Errno::ENXIO.raw();
+            };
+            instance.device.close(no_data::<D>(), &mut cx);
+            0
+        }
         Minor::Open(number) => {
             let opens = soft_state::<D>().opens();
             // SAFETY: in an entry point for this open.
@@ -439,85 +449,4 @@ pub(crate) unsafe extern "C-unwind" fn chpoll<D: Device>(
     };
     // SAFETY: in an entry point.
     unsafe { enter::<D>(dev, call) }
-}
-
-/// segmap(9E): notes what the process asks for while the framework does the work. The length is mmap(2)'s, not rounded.
-#[allow(clippy::too_many_arguments)]
-pub(crate) unsafe extern "C-unwind" fn segmap<D: Device>(
-    dev: sys::dev_t,
-    off: sys::off_t,
-    space: *mut sys::as_,
-    addrp: *mut sys::caddr_t,
-    len: sys::off_t,
-    protection: u32,
-    max_protection: u32,
-    flags: u32,
-    cred: *mut sys::cred_t,
-) -> c_int {
-    // The framework does not survive a length of zero (docs/shield.md, 14).
-    if len <= 0 || off < 0 || off.checked_add(len).is_none() {
-        return Errno::EINVAL.raw();
-    }
-    let Some(calls) = soft_state::<D>().calls() else { return Errno::ENXIO.raw() };
-    let call = match calls.enter(Terms { protection, max_protection, flags, cred }) {
-        Ok(call) => call,
-        Err(errno) => return errno.raw(),
-    };
-    // SAFETY: our own arguments passed on.
-    let failed = unsafe {
-        sys::ddi_devmap_segmap(dev, off, space, addrp, len, protection, max_protection, flags, cred)
-    };
-    if failed == 0 {
-        call.succeeded();
-    }
-    failed
-}
-
-/// devmap(9E): asks the device, whose answer is kept until the framework has it. The length is mmap(2)'s, not rounded: from here on
-/// lengths are whole pages.
-pub(crate) unsafe extern "C-unwind" fn devmap<D: Device>(
-    dev: sys::dev_t,
-    dhp: sys::devmap_cookie_t,
-    off: i64,
-    len: usize,
-    maplen: *mut usize,
-    model: u32,
-) -> c_int {
-    // SAFETY: in an entry point.
-    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
-    let Some(terms) = soft_state::<D>().calls().and_then(Calls::terms) else { return Errno::ENXIO.raw() };
-    let len = page::round_up(len).filter(|&len| len > 0 && off.checked_add_unsigned(len as u64).is_some());
-    let (Some(len), Ok(offset)) = (len, u64::try_from(off)) else { return Errno::EINVAL.raw() };
-    let request =
-        MapRequest::new((entered.open, entered.minor), &entered, dhp, Asked { offset, len, model, terms });
-    let len = match entered.instance.device.devmap(request) {
-        Ok(setup) => setup.len,
-        Err(errno) => return errno.raw(),
-    };
-    // SAFETY: the framework's place for the length.
-    unsafe { *maplen = len };
-    0
-}
-
-impl<D: Device> Keeper<D> for Entered<'_, D> {
-    fn dip(&self) -> *mut sys::dev_info_t {
-        self.instance.dip
-    }
-
-    fn callbacks(&self, access: bool, engine: usize) -> sys::devmap_callback_ctl {
-        callbacks::table::<D>(access, engine)
-    }
-
-    fn keep(&self, cookie: sys::devmap_cookie_t, handle: &Handle, mapping: D::Mapping) -> Result<(), Errno> {
-        let instance = Arc::clone(&self.instance);
-        let member = instance.mappings.set.insert(handle);
-        let slot = Box::new(Slot { handle: handle.clone(), member, instance, mapping });
-        soft_state::<D>().calls().ok_or(Errno::ENXIO)?.prepare(cookie, slot)
-    }
-
-    fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
-        if let Some(calls) = soft_state::<D>().calls() {
-            calls.previous(look);
-        }
-    }
 }

@@ -4,18 +4,18 @@
 //! Serving takes the mapping's own lock for the load; the driver's mutexes come before it and may be held over
 //! [`Fault::load`] and [`Context::load`], which is how a load is kept apart from the unload of another thread.
 
-use alloc::vec::Vec;
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicI64, Ordering};
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::context::{MaySleep, sealed::Sealed};
+use crate::context::{Borrowed, MaySleep, sealed::Sealed};
 use crate::errno::Errno;
-use crate::frame::{Frame, this_thread};
-use crate::handle::Handle;
+use crate::frame::Frame;
+use crate::handle::{Handle, Record};
+use crate::memory::Memory;
 use crate::time::sleep_anyhow;
 
 /// Kinds of access by a process.
@@ -37,9 +37,6 @@ pub enum Access {
 /// [`Fault::retry_later`] and a [`Context`]'s loads only.
 #[must_use]
 pub struct Served(());
-
-pub(crate) type Routine =
-    unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
 
 /// A fault to be served; consumed by serving it.
 ///
@@ -77,12 +74,9 @@ pub(crate) type Routine =
 /// ```
 pub struct Fault<'a> {
     pub(crate) handle: &'a Handle,
-    pub(crate) pvt: *mut c_void,
-    pub(crate) routine: Routine,
-    pub(crate) hysteresis: &'a AtomicI64,
+    pub(crate) engine: usize,
     pub(crate) offset: u64,
     pub(crate) len: usize,
-    pub(crate) kind: u32,
     pub(crate) rw: u32,
     pub(crate) thread: PhantomData<*mut ()>,
 }
@@ -96,6 +90,12 @@ impl<'a> Fault<'a> {
     /// Returns the mapping.
     pub fn handle(&self) -> &'a Handle {
         self.handle
+    }
+
+    /// Returns the context by itself, for who is to sleep and not to serve the fault. The process's address space is held meanwhile.
+    #[inline]
+    pub fn context(&mut self) -> Borrowed<'_> {
+        Borrowed::of(self)
     }
 
     /// Returns the user offset of the pages that faulted, in bytes.
@@ -129,17 +129,38 @@ impl<'a> Fault<'a> {
     /// May wait for memory when the mapping is of pageable memory. Fails with `EACCES` if the mapping's protection forbids the
     /// access, `EIO` when the mapping is [invalid](Handle::invalidate).
     pub fn load(self) -> Result<Served, Errno> {
-        load(self.handle, self.offset, self.len, self.kind, self.rw)
+        load(self.handle, self.offset, self.len, self.rw)
     }
 
     /// Like [`load`](Fault::load), for every page of the mapping, which saves later faults.
     pub fn load_all(self) -> Result<Served, Errno> {
-        load(self.handle, 0, usize::MAX, self.kind, self.rw)
+        load_part(self.handle, 0, usize::MAX, self.rw)
     }
 
     /// As [`load`](Fault::load), for `len` bytes from user offset `offset` on, of those that the mapping has. They include the pages that faulted, or those fault again.
     pub fn load_range(self, offset: u64, len: usize) -> Result<Served, Errno> {
-        load(self.handle, offset, len, self.kind, self.rw)
+        load_part(self.handle, offset, len, self.rw)
+    }
+
+    /// As [`load`](Fault::load), if the mapping is valid and maps this memory there, from byte `offset` of it on, and `still` returns true; else gives the fault back.
+    ///
+    /// `still` is called with the mapping's lock held, and must take none. An [unload](Handle::unload) of another thread's that comes after what changes its answer finds the pages that this has loaded.
+    #[inline]
+    pub fn load_of(
+        self,
+        memory: &Memory,
+        offset: u64,
+        still: impl FnOnce() -> bool,
+    ) -> Result<Result<Served, Fault<'a>>, Errno> {
+        let record = self.handle.record();
+        let mut state = record.lock();
+        let from = self.offset.wrapping_sub(record.offset());
+        if !state.serves_from(memory, from, offset) || !still() {
+            drop(state);
+            return Ok(Err(self));
+        }
+        record.load(&mut state, self.offset as i64, self.len, self.rw)?;
+        Ok(Ok(Served(())))
     }
 
     /// Retries the access after `time`, without loading anything: `delay(9F)`. For a device that is busy.
@@ -164,6 +185,7 @@ impl<'a> Fault<'a> {
     where
         F: FnOnce(Context<'_>) -> Result<Served, Errno>,
     {
+        let record = self.handle.record();
         let mut routine = Some(routine);
         let mut result = None;
         let code = {
@@ -173,22 +195,25 @@ impl<'a> Fault<'a> {
                 if answer.is_err() {
                     // A routine that fails must not make others wait. It must not fail in the framework's eyes
                     // either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
-                    self.handle.lock().set_ticks(0);
+                    record.set_ticks(&mut record.lock(), 0);
                 }
                 result = Some(answer);
             };
-            let ticks = self.hysteresis.load(Ordering::Relaxed);
-            let (_entered, cookie) = Entered::new(self.handle, &mut call, ticks)?;
+            // SAFETY: the mapping is live while its access callback runs.
+            let home = unsafe { record.instance() };
+            let ticks = home.hysteresis.get(self.engine).map_or(0, |ticks| ticks.load(Relaxed));
+            let frame = Frame::new(&mut call);
+            let _entered = Entered::new(record, &frame, ticks);
             // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
             unsafe {
                 sys::devmap_do_ctxmgt(
-                    cookie,
-                    self.pvt,
+                    record.cookie(),
+                    self.handle.raw().as_ptr().cast(),
                     i64::try_from(self.offset).unwrap_or(i64::MAX),
                     self.len,
-                    self.kind,
+                    sys::DEVMAP_ACCESS,
                     self.rw,
-                    Some(self.routine),
+                    Some(home.switch),
                 )
             }
         };
@@ -201,63 +226,56 @@ impl<'a> Fault<'a> {
     }
 }
 
-fn load(handle: &Handle, offset: u64, len: usize, kind: u32, rw: u32) -> Result<Served, Errno> {
-    let mut state = handle.lock();
-    if state.is_invalid() || state.cookie().is_null() {
+/// Loads a range of the framework's.
+#[inline]
+fn load(handle: &Handle, offset: u64, len: usize, rw: u32) -> Result<Served, Errno> {
+    let record = handle.record();
+    let mut state = record.lock();
+    if !state.serves() {
         return Err(Errno::EIO);
     }
-    let (start, len) = state.clamp(offset, len).ok_or(Errno::EFAULT)?;
-    handle.touch();
-    state.load(start, len, kind, rw)?;
+    record.load(&mut state, offset as i64, len, rw)?;
+    Ok(Served(()))
+}
+
+/// Loads the part of a range that it has.
+fn load_part(handle: &Handle, offset: u64, len: usize, rw: u32) -> Result<Served, Errno> {
+    let record = handle.record();
+    let mut state = record.lock();
+    if !state.serves() {
+        return Err(Errno::EIO);
+    }
+    let (start, len) = record.clamp(offset, len).ok_or(Errno::EFAULT)?;
+    record.load(&mut state, start, len, rw)?;
     Ok(Served(()))
 }
 
 /// A routine's entry in its mapping's list, removed also when the routine panics.
 struct Entered<'a> {
-    handle: &'a Handle,
-    thread: sys::kt_did_t,
+    record: &'a Record,
+    frame: &'a Frame,
 }
 
 impl<'a> Entered<'a> {
-    /// Enters a routine, and tells the framework the timeout to use after this switch, if it has another one. Returns the framework's handle, too.
-    fn new(
-        handle: &'a Handle,
-        routine: &mut dyn FnMut(),
-        ticks: i64,
-    ) -> Result<(Entered<'a>, sys::devmap_cookie_t), Errno> {
-        let thread = this_thread();
-        let routine: *mut dyn FnMut() = routine;
-        // SAFETY: only the lifetime changes; the entry is removed before the routine goes.
-        let routine: *mut (dyn FnMut() + 'static) = unsafe { core::mem::transmute(routine) };
-        let mut frame = Frame { thread, routine, order: 0 };
-        let mut room = Vec::new();
-        loop {
-            let mut state = handle.lock();
-            state.set_ticks(ticks);
-            state.frames.widen(&mut room);
-            frame = match state.frames.enter(frame) {
-                Ok(()) => return Ok((Entered { handle, thread }, state.cookie())),
-                Err(frame) => frame,
-            };
-            let wanted = state.frames.wanted();
-            drop(state);
-            // Not under the lock, which a timeout's routine takes.
-            room = Vec::new();
-            room.try_reserve_exact(wanted).map_err(|_| Errno::ENOMEM)?;
-        }
+    /// Enters a routine, and tells the framework the timeout to use after this switch, if it has another one.
+    fn new(record: &'a Record, frame: &'a Frame, ticks: i64) -> Entered<'a> {
+        let mut state = record.lock();
+        record.set_ticks(&mut state, ticks);
+        // SAFETY: it leaves when the result is dropped, which has borrowed it.
+        unsafe { state.frames.enter(frame) };
+        Entered { record, frame }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.handle.lock().frames.leave(self.thread);
+        self.record.lock().frames.leave(self.frame);
     }
 }
 
 /// Calls the routine that this thread has entered for the mapping. Always succeeds in the framework's eyes.
-pub(crate) fn run(handle: &Handle) -> c_int {
-    let thread = this_thread();
-    let routine = handle.lock().frames.innermost(thread).map(|frame| frame.routine);
+pub(crate) fn run(record: &Record) -> c_int {
+    let routine = record.lock().frames.innermost();
     if let Some(routine) = routine {
         // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
         let routine = unsafe { &mut *routine };
@@ -279,11 +297,11 @@ impl<'a> Context<'a> {
 
     /// Loads the pages that faulted; see [`Fault::load`].
     pub fn load(self) -> Result<Served, Errno> {
-        load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.kind, self.fault.rw)
+        load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.rw)
     }
 
     /// Like [`load`](Context::load), for every page of the mapping.
     pub fn load_all(self) -> Result<Served, Errno> {
-        load(self.fault.handle, 0, usize::MAX, self.fault.kind, self.fault.rw)
+        load_part(self.fault.handle, 0, usize::MAX, self.fault.rw)
     }
 }

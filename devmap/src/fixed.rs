@@ -42,6 +42,12 @@ impl<T> Fixed<T> {
         unsafe { sys::mutex_init(self.word.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
     }
 
+    /// The value, for who has the mutex to himself.
+    #[inline]
+    pub(crate) fn get(&self) -> *mut T {
+        self.value.get()
+    }
+
     /// Takes the lock, waiting for it. Not while this thread holds it: `mutex_enter(9F)`.
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
@@ -51,11 +57,23 @@ impl<T> Fixed<T> {
     }
 }
 
+impl<T> Fixed<T> {
+    /// mutex_destroy(9F): what dropping it does, but that the value stays.
+    ///
+    /// # Safety
+    /// It is not used any more, nor dropped.
+    #[inline]
+    pub(crate) unsafe fn destroy(&self) {
+        // SAFETY: initialised, by the type's invariant; nobody holds it, because a guard would borrow it.
+        unsafe { sys::mutex_destroy(self.word.get()) };
+    }
+}
+
 impl<T> Drop for Fixed<T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: initialised, by the type's invariant; nobody holds it, because a guard would borrow it.
-        unsafe { sys::mutex_destroy(self.word.get()) };
+        // SAFETY: the value is dropped next, and not used.
+        unsafe { self.destroy() };
     }
 }
 

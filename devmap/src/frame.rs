@@ -1,11 +1,14 @@
 //! Routines of threads that are inside `devmap_do_ctxmgt(9F)`: see [`Fault::switch_context`](crate::Fault::switch_context).
+//!
+//! A routine's frame lies on its thread's stack, and is in a list of its mapping's, under the mapping's lock, for as long as the thread is inside.
 
-use alloc::vec::Vec;
-use core::mem;
+use core::cell::Cell;
+use core::ptr;
 
 use ddi_sys as sys;
 
 /// Returns the identity of the calling thread.
+#[inline]
 pub(crate) fn this_thread() -> sys::kt_did_t {
     // SAFETY: reads the identity of the calling thread.
     unsafe { sys::ddi_get_kt_did() }
@@ -13,73 +16,76 @@ pub(crate) fn this_thread() -> sys::kt_did_t {
 
 /// A routine waiting to be called by `devmap_do_ctxmgt(9F)` for the thread that asked for it.
 pub(crate) struct Frame {
-    pub thread: sys::kt_did_t,
-    /// The later it was entered, the higher.
-    pub order: u64,
-    pub routine: *mut (dyn FnMut() + 'static),
+    thread: sys::kt_did_t,
+    routine: *mut (dyn FnMut() + 'static),
+    /// That which was entered before, of whatever thread.
+    before: Cell<*const Frame>,
 }
 
-// SAFETY: the pointer is used by the thread that made it only, see `fault::run`.
-unsafe impl Send for Frame {}
+impl Frame {
+    /// The calling thread's.
+    pub(crate) fn new(routine: &mut dyn FnMut()) -> Frame {
+        let routine: *mut dyn FnMut() = routine;
+        // SAFETY: only the lifetime changes; the frame leaves its list before the routine goes.
+        let routine: *mut (dyn FnMut() + 'static) = unsafe { core::mem::transmute(routine) };
+        Frame { thread: this_thread(), routine, before: Cell::new(ptr::null()) }
+    }
+}
 
-/// The routines that threads have entered for a mapping.
+/// The routines that threads have entered for a mapping, the last one first.
+///
+/// # Invariants
+/// Each frame of the list lives, and is used under the lock of the list only, until it has left.
 pub(crate) struct Frames {
-    /// Mostly there is one.
-    first: Option<Frame>,
-    more: Vec<Frame>,
-    /// Number of routines that were entered so far.
-    entered: u64,
+    last: *const Frame,
 }
+
+// SAFETY: what the list reads of a frame belongs to no thread; the routine is only called by the thread that has entered it.
+unsafe impl Send for Frames {}
 
 impl Frames {
     pub(crate) const fn new() -> Frames {
-        Frames { first: None, more: Vec::new(), entered: 0 }
+        Frames { last: ptr::null() }
     }
 
-    /// Adds a frame; returns it if there is no room.
-    pub(crate) fn enter(&mut self, frame: Frame) -> Result<(), Frame> {
-        let frame = Frame { order: self.entered, ..frame };
-        if self.first.is_none() {
-            self.first = Some(frame);
-        } else if self.more.len() < self.more.capacity() {
-            self.more.push(frame);
-        } else {
-            return Err(frame);
-        }
-        self.entered += 1;
-        Ok(())
+    /// Adds a frame.
+    ///
+    /// # Safety
+    /// It lives until it has [left](Frames::leave) this list, and is used by this list only.
+    pub(crate) unsafe fn enter(&mut self, frame: &Frame) {
+        frame.before.set(self.last);
+        self.last = frame;
     }
 
-    /// The routine that a thread has entered last.
-    pub(crate) fn innermost(&self, thread: sys::kt_did_t) -> Option<&Frame> {
-        let frames = self.first.iter().chain(&self.more);
-        frames.filter(|frame| frame.thread == thread).max_by_key(|frame| frame.order)
-    }
-
-    /// Removes the routine that a thread has entered last.
-    pub(crate) fn leave(&mut self, thread: sys::kt_did_t) {
-        let Some(order) = self.innermost(thread).map(|frame| frame.order) else { return };
-        if self.first.as_ref().is_some_and(|frame| frame.order == order) {
-            self.first = None;
-        } else {
-            self.more.retain(|frame| frame.order != order);
-        }
-    }
-
-    /// Room that a list is to have when this one is full.
-    pub(crate) fn wanted(&self) -> usize {
-        self.more.len() * 2 + 4
-    }
-
-    /// Moves the frames into a list with more room; what this returns is to be dropped without the lock.
-    pub(crate) fn widen(&mut self, room: &mut Vec<Frame>) {
-        if room.capacity() > self.more.len() {
-            for frame in self.more.drain(..) {
-                if room.len() < room.capacity() {
-                    room.push(frame);
-                }
+    /// Returns the routine that this thread has entered last.
+    pub(crate) fn innermost(&self) -> Option<*mut (dyn FnMut() + 'static)> {
+        let thread = this_thread();
+        let mut next = self.last;
+        // SAFETY: in the list, so the invariant holds.
+        while let Some(frame) = unsafe { next.as_ref() } {
+            if frame.thread == thread {
+                return Some(frame.routine);
             }
-            mem::swap(&mut self.more, room);
+            next = frame.before.get();
+        }
+        None
+    }
+
+    /// Removes a frame of this list.
+    pub(crate) fn leave(&mut self, frame: &Frame) {
+        let before = &frame.before;
+        if ptr::eq(self.last, frame) {
+            self.last = before.get();
+            return;
+        }
+        let mut next = self.last;
+        // SAFETY: as above.
+        while let Some(other) = unsafe { next.as_ref() } {
+            if ptr::eq(other.before.get(), frame) {
+                other.before.set(before.get());
+                return;
+            }
+            next = other.before.get();
         }
     }
 }

@@ -1,14 +1,14 @@
 //! An attached instance. No lock of its own.
 
-use ddi_sys as sys;
-
 use crate::attach::Mappings;
 use crate::device::Device;
+use crate::handle::Home;
 
-/// An attached instance.
+/// An attached instance. Begins with what its mappings know of it.
+#[repr(C)]
 pub(crate) struct Instance<D: Device> {
+    pub home: Home,
     pub device: D,
-    pub dip: *mut sys::dev_info_t,
     pub mappings: Mappings,
 }
 

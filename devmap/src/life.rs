@@ -9,6 +9,7 @@ use core::fmt;
 
 use crate::context::{HighLevel, MaySleep};
 use crate::errno::{Errno, Error};
+use crate::log::{Line, Say};
 use crate::sync::{Condvar, Mutex};
 
 /// A reason for which an instance does not detach, suspend, resume or change its power. It is logged.
@@ -48,6 +49,21 @@ impl From<Errno> for Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal(Why::Error(error))
+    }
+}
+
+impl Say for Refusal {
+    fn say(&self, line: &mut Line) {
+        match self.0 {
+            Why::Words(why) => _ = line.push(": ").push(why),
+            Why::Errno(errno) => errno.say(line),
+            Why::Error(error) => {
+                if !error.page().is_empty() {
+                    line.push(": ").push(error.page()).push(": ").push(error.why());
+                }
+                error.errno().say(line);
+            }
+        }
     }
 }
 

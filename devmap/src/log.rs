@@ -8,6 +8,7 @@ use core::fmt::{self, Write};
 
 use ddi_sys as sys;
 
+use crate::errno::Errno;
 use crate::text::Text;
 
 /// Severity of a message.
@@ -20,7 +21,7 @@ pub enum Level {
 }
 
 /// Room for one message and its NUL; small, because kernel stacks are.
-type Line = Text<241>;
+pub(crate) type Line = Text<241>;
 
 /// Writes one message; the macros call this.
 pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
@@ -34,6 +35,33 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
     let format = if log_only { c"!%s" } else { c"%s" };
     // SAFETY: the format takes one string, and the line ends in NUL.
     unsafe { sys::cmn_err(level, format.as_ptr(), line.as_ptr()) };
+}
+
+/// Warns of a node: `NAMEN: what: why`, without formatting code.
+#[cold]
+#[inline(never)]
+pub(crate) fn warn_of(name: &str, instance: i32, what: &str, why: &dyn Say) {
+    let mut line = Line::new();
+    line.push(name).push_number(instance.unsigned_abs().into()).push(": ").push(what);
+    why.say(&mut line);
+    // SAFETY: the format takes one string, and the line ends in NUL.
+    unsafe { sys::cmn_err(sys::CE_WARN, c"%s".as_ptr(), line.as_ptr()) };
+}
+
+/// A reason that a message ends with.
+pub(crate) trait Say {
+    /// Appends `: why`; nothing, if there is no reason.
+    fn say(&self, line: &mut Line);
+}
+
+impl Say for () {
+    fn say(&self, _: &mut Line) {}
+}
+
+impl Say for Errno {
+    fn say(&self, line: &mut Line) {
+        line.push(": ").push(self.name()).push(" (").push_number(self.raw().unsigned_abs().into()).push(")");
+    }
 }
 
 /// Returns whether the system is panicking: `ddi_in_panic(9F)`. Nothing may block then.

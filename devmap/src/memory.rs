@@ -45,10 +45,11 @@ impl Memory {
     }
 
     /// Returns whether both are the same memory.
+    #[inline]
     pub fn is(&self, other: &Memory) -> bool {
         match (self, other) {
             (Memory::Registers(one), Memory::Registers(other)) => one.is(other),
-            (Memory::Umem(one), Memory::Umem(other)) => one.cookie() == other.cookie(),
+            (Memory::Umem(one), Memory::Umem(other)) => one.is(other),
             (Memory::User(one), Memory::User(other)) => one.cookie() == other.cookie(),
             _ => false,
         }

@@ -65,7 +65,12 @@ impl MinorNode {
             // A formatter that fails cuts the name short: no node, then.
             text = Text::new();
         }
-        MinorNode { name: text, kind: NodeType::PSEUDO, restricted: None }
+        MinorNode::named(text)
+    }
+
+    /// As [`new`](MinorNode::new), of a name that is built piece by piece: no formatting code.
+    pub fn named(name: Text<64>) -> MinorNode {
+        MinorNode { name, kind: NodeType::PSEUDO, restricted: None }
     }
 
     /// Sets the kind of device. Default: [`NodeType::PSEUDO`].

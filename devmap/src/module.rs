@@ -22,6 +22,7 @@ pub use crate::device::Registered;
 use crate::entry;
 use crate::errno::Errno;
 use crate::life::Quiesce;
+use crate::mmap;
 use crate::pinned;
 pub use crate::state::SoftState;
 
@@ -83,9 +84,9 @@ pub const fn cb_ops<D: Device>() -> sys::cb_ops {
         cb_read: Some(entry::read::<D>),
         cb_write: Some(entry::write::<D>),
         cb_ioctl: Some(entry::ioctl::<D>),
-        cb_devmap: Some(entry::devmap::<D>),
+        cb_devmap: Some(mmap::devmap::<D>),
         cb_mmap: old_style!(nodev as Mmap),
-        cb_segmap: Some(entry::segmap::<D>),
+        cb_segmap: Some(mmap::segmap::<D>),
         cb_chpoll: Some(entry::chpoll::<D>),
         cb_prop_op: Some(sys::ddi_prop_op),
         cb_str: ptr::null_mut(),

@@ -16,6 +16,11 @@ pub(crate) const OPENS: u32 = 1 << 17;
 /// The first that is beyond them.
 pub(crate) const END: u32 = 1 << 18;
 
+/// Returns whether opens of the device have private data, and so a number each.
+pub(crate) const fn have_data<D: Device>() -> bool {
+    size_of::<D::Open>() != 0 || core::mem::needs_drop::<D::Open>()
+}
+
 /// Meaning of a minor number.
 pub(crate) enum Minor {
     /// A node of an instance.
@@ -29,9 +34,9 @@ impl Minor {
     pub(crate) fn of<D: Device>(dev: sys::dev_t) -> Minor {
         // SAFETY: a calculation.
         let minor = unsafe { sys::getminor(dev) };
-        // Less than 2^31 after the division or subtraction, or no number of anything.
+        // If opens have no number of their own, there is no instance of such a number. Less than 2^31 after the division or subtraction, or no number of anything.
         let number = |n: u32| i32::try_from(n).unwrap_or(-1);
-        if minor >= OPENS {
+        if have_data::<D>() && minor >= OPENS {
             return Minor::Open(number(minor - OPENS));
         }
         match D::MINORS {

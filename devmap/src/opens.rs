@@ -11,11 +11,9 @@
 //! open without one.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
-use core::mem::ManuallyDrop;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
@@ -24,13 +22,8 @@ use ddi_sys as sys;
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::instance::Instance;
-use crate::numbers::{END, OPENS};
+use crate::numbers::{END, OPENS, have_data};
 use crate::sync::Mutex;
-
-/// Returns whether opens of the device have private data, and so a number each.
-pub(crate) const fn have_data<D: Device>() -> bool {
-    size_of::<D::Open>() != 0 || core::mem::needs_drop::<D::Open>()
-}
 
 /// The private data that an open of a device without any has.
 pub(crate) fn no_data<'a, D: Device>() -> &'a D::Open {
@@ -73,7 +66,7 @@ pub(crate) struct Opens<D: Device> {
 
 /// Subject of an entry point's call.
 pub(crate) struct Entered<'a, D: Device> {
-    pub instance: ManuallyDrop<Arc<Instance<D>>>,
+    pub instance: &'a Instance<D>,
     pub open: &'a D::Open,
     pub minor: u32,
 }
@@ -142,11 +135,8 @@ impl<D: Device> Opens<D> {
     pub(crate) unsafe fn entered<'a>(&self, number: i32) -> Option<Entered<'a, D>> {
         let seat = self.seat(number)?;
         let instance = seat.instance.load(Relaxed);
-        if instance.is_null() {
-            return None;
-        }
-        // SAFETY: the invariant; not dropped, so that soft state keeps its reference.
-        let instance = ManuallyDrop::new(unsafe { Arc::from_raw(instance.cast_const()) });
+        // SAFETY: null, or by the invariant an instance that is attached until the open is closed.
+        let instance = unsafe { instance.as_ref() }?;
         // SAFETY: the invariant; the open is not closed before the entry point has returned.
         let open = unsafe { &*seat.data.load(Relaxed) };
         Some(Entered { instance, open, minor: seat.minor.load(Relaxed) })
@@ -194,12 +184,12 @@ pub(crate) struct Reserved<'a, D: Device> {
 
 impl<D: Device> Reserved<'_, D> {
     /// The place is an open's now: its minor number.
-    pub(crate) fn fill(self, (instance, number): (&Arc<Instance<D>>, i32), minor: u32, data: D::Open) -> u32 {
+    pub(crate) fn fill(self, (instance, number): (&Instance<D>, i32), minor: u32, data: D::Open) -> u32 {
         if let Some(seat) = self.opens.seat(self.number) {
             seat.data.store(Box::into_raw(Box::new(data)), Relaxed);
             seat.minor.store(minor, Relaxed);
             seat.number.store(number.saturating_add(1), Relaxed);
-            seat.instance.store(Arc::as_ptr(instance).cast_mut(), Relaxed);
+            seat.instance.store(ptr::from_ref(instance).cast_mut(), Relaxed);
         }
         let minor = OPENS.saturating_add(u32::try_from(self.number).unwrap_or(END));
         core::mem::forget(self);

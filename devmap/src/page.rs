@@ -5,18 +5,27 @@
 use ddi_sys as sys;
 
 /// Returns the page size in bytes, a power of two.
+#[inline]
 pub fn size() -> usize {
     // SAFETY: set before any driver is loaded, and never changed.
     let size = unsafe { sys::_pagesize };
     size as usize
 }
 
+/// Returns the bits of an offset within a page.
+#[inline]
+fn mask() -> usize {
+    size().wrapping_sub(1)
+}
+
 /// Returns `len` rounded up to pages, or None if that overflows.
+#[inline]
 pub fn round_up(len: usize) -> Option<usize> {
-    len.checked_next_multiple_of(size())
+    Some(len.checked_add(mask())? & !mask())
 }
 
 /// Returns whether this is a multiple of the page size.
+#[inline]
 pub fn aligned(offset: u64) -> bool {
-    offset.is_multiple_of(size() as u64)
+    offset & mask() as u64 == 0
 }

@@ -22,7 +22,6 @@ use ddi_sys as sys;
 use crate::argument::Argument;
 use crate::context::{Kernel, MaySleep};
 use crate::errno::{Errno, Error};
-use crate::handle::Handle;
 use crate::kmem::try_push;
 use crate::page;
 use crate::protection::Protection;
@@ -221,6 +220,12 @@ impl Drop for Pins {
     }
 }
 
+/// A mapping of pinned memory.
+pub(crate) trait Mapper: Send + Sync {
+    /// The memory is lost: the mapping, if it is of that, shows trash, and its accesses fail.
+    fn lose(&self, loss: &Loss);
+}
+
 /// Callbacks for the loss of a pin, which they do not own.
 pub(crate) struct Loss {
     cookie: Cookie,
@@ -229,7 +234,7 @@ pub(crate) struct Loss {
     tell: Box<dyn Fn(&mut Kernel) + Send + Sync>,
     trash: Umem,
     /// The mappings of it in other processes.
-    mappings: Slab<Handle>,
+    mappings: Slab<Arc<dyn Mapper>>,
     held: Mutex<Vec<Arc<Place>>>,
     /// The node stays attached while it is used.
     tether: Tether,
@@ -244,8 +249,8 @@ impl Loss {
         if self.lost.swap(true, Ordering::AcqRel) {
             return;
         }
-        for handle in self.mappings.iter() {
-            handle.lose(self);
+        for mapping in self.mappings.iter() {
+            mapping.lose(self);
         }
         loop {
             // Each out of its place and dropped with no lock held.
@@ -347,7 +352,7 @@ impl UserMemory {
     }
 
     /// The mappings of it.
-    pub(crate) fn mappings(&self) -> &Slab<Handle> {
+    pub(crate) fn mappings(&self) -> &Slab<Arc<dyn Mapper>> {
         &self.0.loss.mappings
     }
 

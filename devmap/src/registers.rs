@@ -49,7 +49,10 @@ impl Drop for Inner {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Registers {
+pub struct Registers(Arc<Part>);
+
+/// A part of a mapped register set.
+struct Part {
     mapped: Arc<Inner>,
     start: u64,
     len: u64,
@@ -62,7 +65,9 @@ const NO_ANSWER: Error = Error::new(Errno::EIO, "ddi_peek32(9F)", "the device do
 impl Registers {
     /// Returns whether both are the same part of the same register set.
     pub(crate) fn is(&self, other: &Registers) -> bool {
-        Arc::ptr_eq(&self.mapped, &other.mapped) && (self.start, self.len) == (other.start, other.len)
+        Arc::ptr_eq(&self.0, &other.0)
+            || Arc::ptr_eq(&self.0.mapped, &other.0.mapped)
+                && (self.0.start, self.0.len) == (other.0.start, other.0.len)
     }
 
     /// Maps the whole register set `set` of the node, in an [`Order`] or with other [attributes](Attributes). User or kernel context.
@@ -86,46 +91,47 @@ impl Registers {
             ));
         }
         let mapped = Arc::new(Inner { handle, base, set, attributes, tether: node.tether() });
-        Ok(Registers { mapped, start: 0, len })
+        Ok(Registers(Arc::new(Part { mapped, start: 0, len })))
     }
 
-    /// Returns `len` bytes from byte `offset` on, as a set of their own. Fails with `EINVAL` if the set is too short.
+    /// Returns `len` bytes from byte `offset` on, as a set of their own. User or kernel context: allocates. Fails with `EINVAL` if the set is too short.
     pub fn part(&self, offset: u64, len: u64) -> Result<Registers, Error> {
-        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+        if offset.checked_add(len).is_none_or(|end| end > self.0.len) {
             return Err(RANGE);
         }
-        Ok(Registers { mapped: Arc::clone(&self.mapped), start: self.start + offset, len })
+        let mapped = Arc::clone(&self.0.mapped);
+        Ok(Registers(Arc::new(Part { mapped, start: self.0.start + offset, len })))
     }
 
     /// Offset in its register set, in bytes.
     pub(crate) fn start(&self) -> u64 {
-        self.start
+        self.0.start
     }
 
     /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
-        self.len
+        self.0.len
     }
 
     /// Returns whether its length is 0.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.len == 0
     }
 
     /// Returns the access handle of the whole set and the address of its first byte, for functions that this crate does not have: good while a clone of this value lives. See
     /// [`raw`](crate::raw).
     pub fn as_raw(&self) -> (sys::ddi_acc_handle_t, *mut c_char) {
-        (self.mapped.handle, self.mapped.base)
+        (self.0.mapped.handle, self.0.mapped.base)
     }
 
     /// Returns the number of the set.
     pub fn set(&self) -> u32 {
-        self.mapped.set
+        self.0.mapped.set
     }
 
     /// Returns the access attributes of the set.
     pub fn order(&self) -> Order {
-        self.mapped.attributes.order
+        self.0.mapped.attributes.order
     }
 
     /// The address of `count` values of `T` at `offset`, if they all lie within the set.
@@ -133,25 +139,25 @@ impl Registers {
     fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {
         let bytes = size_of::<T>().checked_mul(count).ok_or(RANGE)?;
         let end = offset.checked_add(bytes as u64).ok_or(RANGE)?;
-        if end > self.len {
+        if end > self.0.len {
             return Err(RANGE);
         }
-        let start = usize::try_from(self.start + offset).map_err(|_| RANGE)?;
+        let start = usize::try_from(self.0.start + offset).map_err(|_| RANGE)?;
         if start % align_of::<T>() != 0 {
             return Err(RANGE);
         }
-        Ok(self.mapped.base.wrapping_add(start).cast())
+        Ok(self.0.mapped.base.wrapping_add(start).cast())
     }
 
     /// Whether the accesses just made went well, as far as the bus tells.
     #[inline]
     fn check(&self) -> Result<(), Error> {
-        if self.mapped.attributes.fm.is_none() { Ok(()) } else { self.check_flagged() }
+        if self.0.mapped.attributes.fm.is_none() { Ok(()) } else { self.check_flagged() }
     }
 
     #[cold]
     fn check_flagged(&self) -> Result<(), Error> {
-        let handle = self.mapped.handle;
+        let handle = self.0.mapped.handle;
         // SAFETY: a mapped handle that flags errors; the answer goes where `status` says.
         let status = fm::status(|error| unsafe {
             sys::ddi_fm_acc_err_get(handle, error, sys::DDI_FME_VERSION);
@@ -171,7 +177,7 @@ impl Registers {
     pub fn read<T: Word>(&self, offset: u64) -> Result<T, Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
-        let value = unsafe { T::get(self.mapped.handle, address) };
+        let value = unsafe { T::get(self.0.mapped.handle, address) };
         self.check()?;
         Ok(value)
     }
@@ -181,7 +187,7 @@ impl Registers {
     pub fn write<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: within the mapped set.
-        unsafe { T::put(self.mapped.handle, address, value) };
+        unsafe { T::put(self.0.mapped.handle, address, value) };
         self.check()
     }
 
@@ -189,7 +195,9 @@ impl Registers {
     pub fn read_into<T: Word>(&self, offset: u64, to: &mut [T]) -> Result<(), Error> {
         let address = self.at::<T>(offset, to.len())?;
         // SAFETY: both ranges have the slice's length and are ours.
-        unsafe { T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_AUTOINCR) };
+        unsafe {
+            T::rep_get(self.0.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_AUTOINCR)
+        };
         self.check()
     }
 
@@ -198,7 +206,7 @@ impl Registers {
         let address = self.at::<T>(offset, from.len())?;
         let source = from.as_ptr().cast_mut();
         // SAFETY: both ranges have the slice's length and are ours; the source is only read.
-        unsafe { T::rep_put(self.mapped.handle, source, address, from.len(), sys::DDI_DEV_AUTOINCR) };
+        unsafe { T::rep_put(self.0.mapped.handle, source, address, from.len(), sys::DDI_DEV_AUTOINCR) };
         self.check()
     }
 
@@ -207,7 +215,7 @@ impl Registers {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: the slice is ours, and the address stays.
         unsafe {
-            T::rep_get(self.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_NO_AUTOINCR);
+            T::rep_get(self.0.mapped.handle, to.as_mut_ptr(), address, to.len(), sys::DDI_DEV_NO_AUTOINCR);
         };
         self.check()
     }
@@ -217,7 +225,7 @@ impl Registers {
         let address = self.at::<T>(offset, 1)?;
         let source = from.as_ptr().cast_mut();
         // SAFETY: the slice is ours and only read, and the address stays.
-        unsafe { T::rep_put(self.mapped.handle, source, address, from.len(), sys::DDI_DEV_NO_AUTOINCR) };
+        unsafe { T::rep_put(self.0.mapped.handle, source, address, from.len(), sys::DDI_DEV_NO_AUTOINCR) };
         self.check()
     }
 
@@ -226,7 +234,7 @@ impl Registers {
         let address = self.at::<T>(offset, 1)?;
         let mut value = T::default();
         // SAFETY: a live node; within the mapped set; the answer goes to a local.
-        let result = unsafe { T::peek(self.mapped.tether.dip(), address, &raw mut value) };
+        let result = unsafe { T::peek(self.0.mapped.tether.dip(), address, &raw mut value) };
         if result == sys::DDI_SUCCESS { Ok(self.swapped(value)) } else { Err(NO_ANSWER) }
     }
 
@@ -234,13 +242,13 @@ impl Registers {
     pub fn poke<T: Word>(&self, offset: u64, value: T) -> Result<(), Error> {
         let address = self.at::<T>(offset, 1)?;
         // SAFETY: a live node; within the mapped set.
-        let result = unsafe { T::poke(self.mapped.tether.dip(), address, self.swapped(value)) };
+        let result = unsafe { T::poke(self.0.mapped.tether.dip(), address, self.swapped(value)) };
         if result == sys::DDI_SUCCESS { Ok(()) } else { Err(NO_ANSWER) }
     }
 
     /// Peeks and pokes know nothing of byte orders.
     fn swapped<T: Word>(&self, value: T) -> T {
-        let swaps = match self.mapped.attributes.byte_order {
+        let swaps = match self.0.mapped.attributes.byte_order {
             ByteOrder::Never => false,
             ByteOrder::Little => cfg!(target_endian = "big"),
             ByteOrder::Big => cfg!(target_endian = "little"),

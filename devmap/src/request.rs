@@ -6,7 +6,7 @@
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
 use crate::errno::{Errno, Error};
-use crate::handle::{Handle, Target};
+use crate::handle::{Borrowed, Handle, Record, Target};
 use crate::memory::{Memory, covers, may_be_written};
 use crate::page;
 pub use crate::protection::{Protection, Sharing};
@@ -49,9 +49,8 @@ pub struct MapRequest<'a, D: Device> {
     open: &'a D::Open,
     minor: u32,
     keeper: &'a dyn Keeper<D>,
-    cookie: sys::devmap_cookie_t,
     asked: Asked,
-    handle: Handle,
+    handle: Borrowed,
     /// The framework has it.
     set_up: Cell<bool>,
     call: Once<'a>,
@@ -59,12 +58,10 @@ pub struct MapRequest<'a, D: Device> {
 
 /// The instance that a process maps, as a request sees it: what it is set up for, and what keeps it.
 pub(crate) trait Keeper<D: Device> {
-    /// Returns the device node.
-    fn dip(&self) -> *mut sys::dev_info_t;
-    /// Returns the callbacks of a mapping.
-    fn callbacks(&self, access: bool, engine: usize) -> sys::devmap_callback_ctl;
-    /// Keeps a mapping that was set up, until the framework has its private data. `ENOMEM`, `ENXIO`; the private data is dropped then.
-    fn keep(&self, cookie: sys::devmap_cookie_t, handle: &Handle, mapping: D::Mapping) -> Result<(), Errno>;
+    /// Returns the callbacks of a mapping without access, or of an engine that is not the first.
+    fn callbacks(&self, access: bool, engine: usize) -> &'static sys::devmap_callback_ctl;
+    /// Keeps the mapping that was set up. Returns the place of its private data, which the caller stores there at once.
+    fn keep(&self, handle: &Handle) -> NonNull<D::Mapping>;
     /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool);
 }
@@ -85,11 +82,10 @@ impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
         (open, minor): (&'a D::Open, u32),
         keeper: &'a dyn Keeper<D>,
-        cookie: sys::devmap_cookie_t,
+        handle: Borrowed,
         asked: Asked,
     ) -> MapRequest<'a, D> {
-        let handle = Handle::new(keeper.dip(), asked.offset, asked.len);
-        MapRequest { open, minor, keeper, cookie, asked, handle, set_up: Cell::new(false), call: PhantomData }
+        MapRequest { open, minor, keeper, asked, handle, set_up: Cell::new(false), call: PhantomData }
     }
 
     /// Returns the private data of the open by which the process maps the device.
@@ -263,7 +259,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// more than it may, or to write what is pinned for reading only. Fails with `EALREADY` if the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
-        let MapRequest { keeper, cookie, asked, handle, set_up, .. } = request;
+        let MapRequest { keeper, asked, handle, set_up, .. } = request;
         let page = match memory {
             Memory::Registers(_) => "devmap_devmem_setup(9F)",
             Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
@@ -290,24 +286,33 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
-        let result =
-            setup(*keeper, *cookie, &memory, (start, len), max_protection, flags, order, (access, engine));
+        let result = setup(
+            *keeper,
+            handle.record(),
+            &memory,
+            (start, len),
+            max_protection,
+            flags,
+            order,
+            (access, engine),
+        );
         if result != sys::DDI_SUCCESS {
             return refuse(Errno::EIO, "the framework refused");
         }
         set_up.set(true);
         handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
-        if keeper.keep(*cookie, handle, mapping).is_err() {
-            return refuse(Errno::ENOMEM, "no memory to remember the mapping by");
-        }
+        let place = keeper.keep(handle);
+        // SAFETY: the place of this mapping's data, which is stored once: `set_up` says so.
+        unsafe { place.write(mapping) };
         Ok(Setup { len, call: PhantomData, device: PhantomData })
     }
 }
 
 #[allow(clippy::too_many_arguments)]
+#[inline(always)]
 fn setup<D: Device>(
     keeper: &dyn Keeper<D>,
-    cookie: sys::devmap_cookie_t,
+    record: &Record,
     memory: &Memory,
     (start, len): (i64, usize),
     max_protection: u32,
@@ -315,7 +320,11 @@ fn setup<D: Device>(
     order: Option<Order>,
     (access, engine): (bool, usize),
 ) -> c_int {
-    let mut table = keeper.callbacks(access, engine);
+    // SAFETY: the mapping is prepared.
+    let home = unsafe { record.instance() };
+    let (cookie, dip) = (record.cookie(), home.dip);
+    let table = if access && engine == 0 { home.callbacks } else { keeper.callbacks(access, engine) };
+    let table = ptr::from_ref(table).cast_mut();
     let cookie_of_memory = match memory {
         Memory::Registers(registers) => {
             let mut attributes = order.unwrap_or(memory.order()).attributes();
@@ -324,8 +333,8 @@ fn setup<D: Device>(
             return unsafe {
                 sys::devmap_devmem_setup(
                     cookie,
-                    keeper.dip(),
-                    &raw mut table,
+                    dip,
+                    table,
                     registers.set(),
                     registers.start() as i64 + start,
                     len,
@@ -342,8 +351,8 @@ fn setup<D: Device>(
     unsafe {
         sys::devmap_umem_setup(
             cookie,
-            keeper.dip(),
-            &raw mut table,
+            dip,
+            table,
             cookie_of_memory,
             start,
             len,

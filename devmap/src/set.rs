@@ -4,13 +4,12 @@
 //! held while it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`]
 //! takes it, so do that while iterating over nothing.
 
-use core::ffi::c_void;
 use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
 use crate::errno::{Errno, Error};
-use crate::handle::Handle;
+use crate::handle::{Borrowed, Handle, Record};
 use crate::memory::{Memory, covers};
 use crate::protection::Protection;
 use crate::slab::{Seat, Slab};
@@ -27,10 +26,14 @@ use crate::slab::{Seat, Slab};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct MappingSet(Slab<Handle>);
+pub struct MappingSet(Slab<Borrowed>);
 
 /// A mapping's place in a [`MappingSet`]; leaves the set when dropped. Kept by the driver in its private data.
-pub struct Member(#[expect(dead_code, reason = "kept for its drop")] Seat<Handle>);
+pub struct Member {
+    /// Goes before the reference that keeps the mapping which the set has borrowed.
+    _seat: Seat<Borrowed>,
+    _handle: Handle,
+}
 
 impl MappingSet {
     /// Creates an empty set. User or kernel context: allocates.
@@ -41,7 +44,22 @@ impl MappingSet {
     /// Adds a mapping, which may be in several sets. User or kernel context: may sleep for memory.
     #[must_use = "the mapping leaves the set when this is dropped"]
     pub fn insert(&self, handle: &Handle) -> Member {
-        Member(self.0.insert(handle.clone()))
+        let handle = handle.clone();
+        // SAFETY: the seat goes before this handle.
+        let borrowed = unsafe { Borrowed::new(handle.raw()) };
+        Member { _seat: self.0.insert(borrowed), _handle: handle }
+    }
+
+    /// Adds a mapping that will [leave](MappingSet::leave) by itself. Returns its place.
+    #[inline]
+    pub(crate) fn join(&self, handle: Borrowed) -> u32 {
+        self.0.put(handle)
+    }
+
+    /// Removes the mapping of a place.
+    #[inline]
+    pub(crate) fn leave(&self, place: u32) {
+        self.0.take(place);
     }
 
     /// Returns whether both are the same set.
@@ -49,9 +67,9 @@ impl MappingSet {
         self.0.is(&other.0)
     }
 
-    /// The private pointer of the mapping that the framework has by this handle, if it is in the set.
-    pub(crate) fn private_pointer(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<c_void>> {
-        self.0.lock().iter().find_map(|handle| handle.lock().private_pointer(cookie))
+    /// The mapping that the framework has by this handle, if it is in the set: valid as long as it is.
+    pub(crate) fn mapped_by(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
+        self.0.lock().iter().find_map(|handle| handle.has_cookie(cookie).then(|| handle.raw()))
     }
 
     /// Returns the number of mappings in the set.
@@ -86,7 +104,7 @@ impl MappingSet {
         let places = self.0.lock();
         let mut result = Ok(());
         // Few of many have translations, mostly.
-        for handle in places.iter().filter(|handle| handle.is_touched()) {
+        for handle in places.iter().filter(|handle| handle.record().is_touched()) {
             if let Err(error) = handle.unload()
                 && result.is_ok()
             {
@@ -94,6 +112,13 @@ impl MappingSet {
             }
         }
         result
+    }
+
+    /// Drops the translations of `len` bytes from user offset `offset` on, of those that each mapping in the set has: [`Handle::unload_range`].
+    ///
+    /// Any thread, any mutex held. Continues after an error and returns the first.
+    pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
+        self.each(|handle| handle.unload_range(offset, len))
     }
 
     /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. No mapping is added meanwhile.
@@ -148,9 +173,11 @@ impl Iterator for Iter<'_> {
     type Item = Handle;
 
     fn next(&mut self) -> Option<Handle> {
-        let (handle, next) = self.set.0.at_or_behind(self.next)?;
+        let places = self.set.0.lock();
+        let (handle, next) = places.at_or_behind(self.next)?;
         self.next = next;
-        Some(handle)
+        // With a reference of its own, while the lock keeps it in the set.
+        Some(Handle::clone(handle))
     }
 }
 

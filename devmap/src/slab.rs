@@ -4,41 +4,54 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::fixed::{Fixed, Guard};
 use crate::time::sleep_anyhow;
 
-enum Place<T> {
-    /// The next free place, or the number of places.
-    Free(usize),
-    Taken(T),
-}
-
 /// The places of a set, locked.
+///
+/// # Invariants
+/// `free` has room for the number of each place.
 pub(crate) struct Places<T> {
-    places: Vec<Place<T>>,
-    free: usize,
-    taken: usize,
+    places: Vec<Option<T>>,
+    /// Numbers of the places that nobody has.
+    free: Vec<u32>,
 }
 
 impl<T> Places<T> {
     /// The values, in no order.
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().filter_map(|place| match place {
-            Place::Taken(value) => Some(value),
-            Place::Free(_) => None,
-        })
+        self.places.iter().flatten()
     }
 
     /// Returns the number of values.
     pub(crate) fn len(&self) -> usize {
-        self.taken
+        self.places.len().saturating_sub(self.free.len())
+    }
+
+    /// The first value at `from` or behind, and the place behind it.
+    pub(crate) fn at_or_behind(&self, from: usize) -> Option<(&T, usize)> {
+        let behind = self.places.get(from..)?;
+        behind.iter().zip(from..).find_map(|(place, at)| Some((place.as_ref()?, at.saturating_add(1))))
+    }
+
+    /// Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
+    #[cold]
+    fn grow(&mut self) {
+        while self.places.len() == self.places.capacity() || self.free.capacity() < self.places.capacity() {
+            let more = self.places.capacity().max(self.places.len() + 1) - self.free.len();
+            if self.places.try_reserve(1).is_err() || self.free.try_reserve_exact(more).is_err() {
+                sleep_anyhow(Duration::from_millis(100));
+            }
+        }
     }
 }
 
-/// A set of values; clones are the same set. It has a value as long as the [`Seat`] that it gave for it lives.
-pub(crate) struct Slab<T>(Arc<Mutex<Places<T>>>);
+/// A set of values; clones are the same set.
+pub(crate) struct Slab<T>(Arc<Fixed<Places<T>>>);
 
 impl<T> Clone for Slab<T> {
     fn clone(&self) -> Self {
@@ -49,42 +62,54 @@ impl<T> Clone for Slab<T> {
 /// A value's place in a [`Slab`]; leaves the set when dropped, which takes the set's lock.
 pub(crate) struct Seat<T> {
     slab: Slab<T>,
-    index: usize,
+    index: u32,
 }
 
 impl<T> Slab<T> {
     /// Creates an empty set. User or kernel context: allocates.
     pub(crate) fn new() -> Slab<T> {
-        Slab(Arc::new(Mutex::new(Places { places: Vec::new(), free: 0, taken: 0 })))
+        let places = Places { places: Vec::new(), free: Vec::new() };
+        // SAFETY: it goes into the `Arc`, where it stays, and is initialised before anybody else has it.
+        let slab = Arc::new(unsafe { Fixed::new(places) });
+        // SAFETY: this once; what an `Arc` holds does not move.
+        unsafe { slab.init() };
+        Slab(slab)
     }
 
-    /// Takes a value in. User or kernel context: may sleep for memory.
+    /// Adds a value for as long as its seat lives. User or kernel context: may sleep for memory.
     pub(crate) fn insert(&self, value: T) -> Seat<T> {
+        Seat { slab: self.clone(), index: self.put(value) }
+    }
+
+    /// Adds a value. Returns its place, for [`take`](Slab::take). User or kernel context: may sleep for memory.
+    #[inline]
+    pub(crate) fn put(&self, value: T) -> u32 {
         let mut places = self.0.lock();
-        let index = places.free;
-        let taken = Place::Taken(value);
-        match places.places.get_mut(index) {
-            Some(place) => {
-                let next = match core::mem::replace(place, taken) {
-                    Place::Free(next) => next,
-                    // A place on the free list is free.
-                    Place::Taken(_) => index + 1,
-                };
-                places.free = next;
+        let places = &mut *places;
+        if let Some(index) = places.free.pop() {
+            if let Some(place) = places.places.get_mut(index as usize) {
+                mem::forget(place.replace(value)); // it was empty
             }
-            None => {
-                // Room is waited for as all memory is. That there is none for ever would take more mappings than a kernel has memory for.
-                while places.places.len() == places.places.capacity() {
-                    if places.places.try_reserve(1).is_err() {
-                        sleep_anyhow(Duration::from_millis(100));
-                    }
-                }
-                places.places.push(taken);
-                places.free = index + 1;
-            }
+            return index;
         }
-        places.taken += 1;
-        Seat { slab: self.clone(), index }
+        let index = places.places.len() as u32;
+        while places.places.len() == places.places.capacity() {
+            places.grow();
+        }
+        places.places.push(Some(value));
+        index
+    }
+
+    /// Removes the value of a place. What this returns is to be dropped without a lock: it may be the last reference to a mapping's memory.
+    #[inline]
+    pub(crate) fn take(&self, index: u32) -> Option<T> {
+        let mut places = self.0.lock();
+        let value = places.places.get_mut(index as usize)?.take()?;
+        // There is room, by the invariant.
+        if places.free.len() < places.free.capacity() {
+            places.free.push(index);
+        }
+        Some(value)
     }
 
     /// Returns whether both are the same set.
@@ -93,49 +118,26 @@ impl<T> Slab<T> {
     }
 
     /// Locks the set: nobody joins or leaves meanwhile.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Places<T>> {
+    pub(crate) fn lock(&self) -> Guard<'_, Places<T>> {
         self.0.lock()
     }
 }
 
 impl<T: Clone> Slab<T> {
-    /// The first value at `from` or behind, and the place behind it. The lock is held for the look only.
-    pub(crate) fn at_or_behind(&self, from: usize) -> Option<(T, usize)> {
-        let places = self.0.lock();
-        let behind = places.places.get(from..)?;
-        behind.iter().zip(from..).find_map(|(place, at)| match place {
-            Place::Taken(value) => Some((value.clone(), at.saturating_add(1))),
-            Place::Free(_) => None,
-        })
-    }
-
     /// The values, in no order. No lock is held meanwhile: those that come or go may be among them or not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
         let mut next = 0;
         core::iter::from_fn(move || {
-            let (value, behind) = self.at_or_behind(next)?;
+            let places = self.lock();
+            let (value, behind) = places.at_or_behind(next)?;
             next = behind;
-            Some(value)
+            Some(value.clone())
         })
     }
 }
 
 impl<T> Drop for Seat<T> {
     fn drop(&mut self) {
-        let left = {
-            let mut places = self.slab.0.lock();
-            let next = places.free;
-            match places.places.get_mut(self.index) {
-                Some(place) => {
-                    let left = core::mem::replace(place, Place::Free(next));
-                    places.free = self.index;
-                    places.taken = places.taken.saturating_sub(1);
-                    Some(left)
-                }
-                None => None,
-            }
-        };
-        // Outside of the lock: it may be the last reference to the mapping's memory.
-        drop(left);
+        drop(self.slab.take(self.index));
     }
 }

@@ -3,10 +3,8 @@
 //! Soft state holds two pointers for each instance. The framework calls no entry point of an instance before its
 //! attach or after its detach, which is what makes them good. No lock of its own: soft state's is the kernel's.
 
-use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
-use core::mem::ManuallyDrop;
 use core::ptr;
 
 use ddi_sys as sys;
@@ -14,8 +12,8 @@ use ddi_sys as sys;
 use crate::calls::Calls;
 use crate::device::Device;
 use crate::instance::Instance;
-use crate::numbers::Minor;
-use crate::opens::{Entered, Opens, have_data, no_data};
+use crate::numbers::{Minor, have_data};
+use crate::opens::{Entered, Opens, no_data};
 
 /// The soft state of a device's module.
 pub(crate) fn soft_state<D: Device>() -> &'static SoftState<D> {
@@ -30,7 +28,7 @@ const INSTANCES: usize = 4;
 pub struct SoftState<D: Device> {
     anchor: UnsafeCell<*mut c_void>,
     /// There from `_init` to `_fini`.
-    calls: UnsafeCell<Option<Calls<D>>>,
+    calls: UnsafeCell<Option<Calls>>,
     opens: Opens<D>,
 }
 
@@ -41,7 +39,7 @@ unsafe impl<D: Device> Sync for SoftState<D> {}
 /// Soft state of an instance.
 pub(crate) struct Item {
     pub dip: *mut sys::dev_info_t,
-    /// From `Arc::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
+    /// From `Box::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
     pub instance: *const c_void,
     /// From `Arc::into_raw`: what the node's [`Tether`](crate::tether::Tether)s refer to.
     pub tether: *const (),
@@ -63,8 +61,14 @@ impl<D: Device> SoftState<D> {
         if failed != 0 {
             return failed;
         }
+        // SAFETY: it stays there until `fini`, and is initialised just below.
+        let calls = unsafe { Calls::new() };
         // SAFETY: likewise; nothing is there yet.
-        unsafe { self.calls.get().write(Some(Calls::new())) };
+        unsafe { self.calls.get().write(Some(calls)) };
+        if let Some(calls) = self.calls() {
+            // SAFETY: this once; the soft state is a static.
+            unsafe { calls.init() };
+        }
         let failed = self.opens.init();
         if failed != 0 {
             self.fini();
@@ -86,7 +90,8 @@ impl<D: Device> SoftState<D> {
     }
 
     /// The mmap(2) calls; there are some whenever an entry point or a callback runs.
-    pub(crate) fn calls(&self) -> Option<&Calls<D>> {
+    #[inline]
+    pub(crate) fn calls(&self) -> Option<&Calls> {
         // SAFETY: not written while entry points and callbacks run.
         unsafe { (*self.calls.get()).as_ref() }
     }
@@ -128,22 +133,20 @@ impl<D: Device> SoftState<D> {
         }
     }
 
-    /// The instance of this number, if it is attached: soft state's reference, lent.
+    /// The instance of this number, if it is attached.
     ///
     /// # Safety
     /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
-    pub(crate) unsafe fn instance(&self, number: i32) -> Option<ManuallyDrop<Arc<Instance<D>>>> {
+    #[inline]
+    pub(crate) unsafe fn instance<'a>(&self, number: i32) -> Option<&'a Instance<D>> {
         let item = self.item(number);
         if item.is_null() {
             return None;
         }
         // SAFETY: an item of ours, not freed while an entry point runs.
         let instance = unsafe { (*item).instance }.cast::<Instance<D>>();
-        if instance.is_null() {
-            return None;
-        }
-        // SAFETY: from `Arc::into_raw` in attach; soft state has the reference until detach, and keeps it: this one is not dropped.
-        Some(ManuallyDrop::new(unsafe { Arc::from_raw(instance) }))
+        // SAFETY: null, or from `Box::into_raw` in attach, and soft state's until detach.
+        unsafe { instance.as_ref() }
     }
 }
 

@@ -68,6 +68,7 @@ impl<'a> Uio<'a> {
 
     /// # Safety
     /// `len` bytes at `memory` are the driver's to read (`UIO_READ`) or to write (`UIO_WRITE`).
+    #[inline]
     unsafe fn move_bytes(&mut self, memory: *mut u8, len: usize, how: sys::uio_rw) -> Result<usize, Errno> {
         let len = len.min(self.remaining());
         if len == 0 {
@@ -135,8 +136,7 @@ impl<'a> Uio<'a> {
 
     /// The address of the bytes from `offset` on, and how many the process wants to move of them.
     fn part(&self, memory: &Volatile, offset: u64) -> Result<(*mut u8, usize), Errno> {
-        let room = (memory.len() as u64).saturating_sub(offset);
-        let len = self.remaining().min(usize::try_from(room).unwrap_or(usize::MAX));
-        Ok((memory.address(offset, len)?, len))
+        let (address, room) = memory.rest(offset)?;
+        Ok((address, room.min(self.remaining())))
     }
 }

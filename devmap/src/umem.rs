@@ -98,6 +98,12 @@ impl Umem {
         Ok(Umem(Arc::new(Inner { cookie, bytes, kind })))
     }
 
+    /// Returns whether both are the same memory.
+    #[inline]
+    pub(crate) fn is(&self, other: &Umem) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn cookie(&self) -> sys::ddi_umem_cookie_t {
         self.0.cookie
     }

@@ -137,6 +137,13 @@ impl Volatile {
         self.at::<u8>(offset, len)
     }
 
+    /// The kernel address of the bytes from `offset` on, and how many they are. Fails beyond the end.
+    #[inline]
+    pub(crate) fn rest(&self, offset: u64) -> Result<(*mut u8, usize), Error> {
+        let address = self.at::<u8>(offset, 0)?;
+        Ok((address, self.len.saturating_sub(offset as usize)))
+    }
+
     /// Reads one value at byte `offset`. Fails with `EINVAL` outside the memory, or where such a value cannot lie.
     #[inline]
     pub fn read<T: Scalar>(&self, offset: u64) -> Result<T, Error> {

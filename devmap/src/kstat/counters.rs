@@ -9,44 +9,44 @@ use super::made::{Made, name};
 use crate::errno::Error;
 use crate::node::Node;
 
-/// A set of named 64-bit values, visible until dropped: `kstat_create(9F)`.
+/// A set of `N` named 64-bit values, visible until dropped: `kstat_create(9F)`.
 ///
 /// Made by [`counters!`](crate::counters!), which gives the values names in Rust too.
-pub struct Kstat {
+pub struct Kstat<const N: usize> {
     _kstat: Made,
     values: NonNull<sys::kstat_named_t>,
-    count: usize,
 }
 
 // SAFETY: the kernel's structure is reached through atomics only.
-unsafe impl Send for Kstat {}
+unsafe impl<const N: usize> Send for Kstat<N> {}
 // SAFETY: as above.
-unsafe impl Sync for Kstat {}
+unsafe impl<const N: usize> Sync for Kstat<N> {}
 
-impl Kstat {
+impl<const N: usize> Kstat<N> {
     /// Creates a set `driver:instance:name` of class "misc" with these values, all zero. User or kernel context.
     ///
     /// Fails with `EINVAL` for a name that is too long, with `ENOMEM` if the kernel refuses (also when the name is taken).
-    pub fn new(node: &Node<'_>, set: &str, names: &[&str]) -> Result<Kstat, Error> {
-        let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, names.len(), 0)?;
+    pub fn new(node: &Node<'_>, set: &str, names: &[&str; N]) -> Result<Kstat<N>, Error> {
+        let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, N, 0)?;
         let values: NonNull<sys::kstat_named_t> = kstat.data()?;
         for (index, text) in names.iter().enumerate() {
             let text = name(text)?;
-            // SAFETY: the kernel allocated `names.len()` values, and `index` is less.
+            // SAFETY: the kernel allocated `N` values, and `index` is less.
             let value = unsafe { values.add(index) };
             // SAFETY: a value of ours, and a string that ends in NUL and fits.
             unsafe { sys::kstat_named_init(value.as_ptr(), text.as_ptr(), sys::KSTAT_DATA_UINT64) };
         }
         kstat.install();
-        Ok(Kstat { _kstat: kstat, values, count: names.len() })
+        Ok(Kstat { _kstat: kstat, values })
     }
 
     /// Returns the value of this index, in the order of the names, or None beyond the last.
+    #[inline]
     pub fn value(&self, index: usize) -> Option<&AtomicU64> {
-        if index >= self.count {
+        if index >= N {
             return None;
         }
-        // SAFETY: less than `count`.
+        // SAFETY: less than `N`.
         let value = unsafe { self.values.add(index) };
         // SAFETY: within the structure; no reference is made, for the kernel may be reading.
         let number = unsafe { &raw mut (*value.as_ptr()).value.ui64 };
@@ -112,18 +112,18 @@ impl<'a> Counter<'a> {
 macro_rules! counters {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$fmeta:meta])* $field:ident),+ $(,)? }) => {
         $(#[$meta])*
-        $vis struct $name($crate::kstat::Kstat);
+        $vis struct $name($crate::kstat::Kstat<{ [$(::core::stringify!($field)),+].len() }>);
 
         const _: () = {
             #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
             #[derive(Clone, Copy)]
             enum Index { $($field),+ }
 
-            const NAMES: &[&str] = &[$(::core::stringify!($field)),+];
+            const NAMES: &[&str; $name::COUNT] = &[$(::core::stringify!($field)),+];
 
             impl $name {
                 /// Number of counters.
-                pub const COUNT: usize = NAMES.len();
+                pub const COUNT: usize = [$(::core::stringify!($field)),+].len();
 
                 /// Creates the counters of one instance, all zero, shown as kstat `driver:instance:name`.
                 pub fn new(

@@ -1,6 +1,6 @@
 //! A driver that does what a test tells it, and tells what it was asked.
 
-use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub enum Behaviour {
     Lower(Protection),
     Fail(Errno),
     Panic,
+    /// Loads if the mapping shows the instance's memory as it is, and nothing has changed ([`CHANGED`]); else fails with `ENOENT`.
+    LoadOf,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -45,6 +47,8 @@ pub struct Plan {
     pub without_access: bool,
     pub max: Option<Protection>,
     pub panic_in_unmap: bool,
+    /// Nobody but the framework has a reference to a mapping.
+    pub keep_no_handles: bool,
     /// The engine of mappings.
     pub engine: usize,
     /// Children may do at most this.
@@ -61,6 +65,8 @@ static IN_ATTACH: Mutex<Option<InAttach>> = Mutex::new(None);
 static IN_IOCTL: Mutex<Option<InIoctl>> = Mutex::new(None);
 /// What is mapped instead of the instance's memory.
 static OTHER: Mutex<Option<Memory>> = Mutex::new(None);
+/// See [`Behaviour::LoadOf`].
+pub static CHANGED: AtomicBool = AtomicBool::new(false);
 pub static LIVE: AtomicI64 = AtomicI64::new(0);
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
@@ -173,14 +179,16 @@ pub struct Probe {
 /// Private data: a number that follows the mapping through its life.
 pub struct Data {
     tag: String,
-    handle: Handle,
+    /// None with [`Plan::keep_no_handles`].
+    handle: Option<Handle>,
 }
 
 impl Data {
     fn new(tag: String, handle: &Handle) -> Data {
         LIVE.fetch_add(1, SeqCst);
-        lock(&HANDLES).push(handle.clone());
-        Data { tag, handle: handle.clone() }
+        let handle = (!plan().keep_no_handles).then(|| handle.clone());
+        lock(&HANDLES).extend(handle.clone());
+        Data { tag, handle }
     }
 }
 
@@ -342,13 +350,18 @@ impl Mapping<Probe> for Data {
                 device.mappings.revoke_all()?;
                 context.load()
             }),
+            Behaviour::LoadOf => {
+                let offset = fault.offset();
+                let still = || !CHANGED.load(SeqCst);
+                fault.load_of(&(&device.memory).into(), offset, still)?.map_err(|_| Errno::ENOENT)
+            }
             Behaviour::SwitchFails => fault.switch_context(|_| Err(Errno::EBUSY)),
         }
     }
 
     fn dup(&self, _: &Probe, copy: Dup<'_>) -> Result<Data, Errno> {
         event(format!("dup {}", self.tag));
-        assert!(*copy.parent() == self.handle && !copy.child().is_live());
+        assert!(self.handle.as_ref().is_none_or(|handle| copy.parent() == handle) && !copy.child().is_live());
         match plan().dup {
             Some(errno) => Err(errno),
             None => {

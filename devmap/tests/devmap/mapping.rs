@@ -7,7 +7,9 @@ use ddi_sys as sys;
 use devmap::Protection;
 use devmap::prelude::*;
 
-use crate::driver::{self, Behaviour, LIVE, Plan, behave, cx, events, handles, mappings, probe, set};
+use crate::driver::{
+    self, Behaviour, CHANGED, LIVE, Plan, behave, cx, events, handles, mappings, probe, set,
+};
 use crate::mock::{self, PAGE, kernel, loaded, mmap, touch};
 
 pub const RW: u32 = sys::PROT_READ | sys::PROT_WRITE;
@@ -340,6 +342,61 @@ fn handles_outlive_their_mappings() {
     gone.unload_range(0, PAGE).unwrap();
     let error = gone.remap(Umem::new(&cx(), Kind::Trash, 8 * PAGE).unwrap(), 0).unwrap_err();
     assert_eq!(error.errno(), Errno::ESTALE);
+}
+
+/// A mapping to which the framework alone refers: what is done to it then takes fewer locks, and leaves as little.
+#[test]
+fn mappings_that_nobody_else_refers_to() {
+    let (_kernel, dev) = probe();
+    for access in [Behaviour::Load, Behaviour::Switch] {
+        set(Plan { access, keep_no_handles: true, ..Plan::default() });
+        let whole = map(dev, 0, LEN);
+        touch(whole, 0, sys::DEVMAP_READ).unwrap();
+        let child = mock::fork(&[whole]).unwrap()[0];
+        touch(child, PAGE as i64, sys::DEVMAP_READ).unwrap();
+        let rest = mock::cut(whole, 2 * PAGE, PAGE).unwrap();
+        assert!(mock::cut(rest, 0, PAGE).is_none());
+        assert!(mock::cut(rest, 3 * PAGE, PAGE).is_none());
+        for (handle, page) in [(whole, 1), (rest, 4), (rest, 6), (child, 7)] {
+            touch(handle, page * PAGE as i64, sys::DEVMAP_READ).unwrap();
+        }
+        assert_eq!((mappings().len(), LIVE.load(SeqCst)), (3, 3));
+        mappings().revoke_all().unwrap();
+        assert!([whole, rest, child].iter().all(|handle| loaded(*handle) == 0));
+        set(Plan { dup: Some(Errno::ENOMEM), ..Plan { access, keep_no_handles: true, ..Plan::default() } });
+        assert_eq!(mock::fork(&[whole]), Err(sys::ENOMEM));
+        [whole, rest, child].iter().for_each(|handle| mock::unmap(*handle));
+        assert_eq!((mappings().len(), LIVE.load(SeqCst), handles().len()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_page_is_loaded_if_the_mapping_shows_it() {
+    let (_kernel, dev) = probe();
+    behave(Behaviour::LoadOf);
+    let handle = map(dev, 0, LEN);
+    assert_eq!(touch(handle, PAGE as i64, sys::DEVMAP_READ), Ok(()));
+    assert_eq!(loaded(handle), 1);
+    let refused = |handle: usize| {
+        let before = loaded(handle);
+        assert_eq!(touch(handle, 2 * PAGE as i64, sys::DEVMAP_READ), Err(sys::ENOENT));
+        assert_eq!(loaded(handle), before);
+    };
+    // Somebody has changed something meanwhile.
+    CHANGED.store(true, SeqCst);
+    refused(handle);
+    CHANGED.store(false, SeqCst);
+    // Other memory, the same from elsewhere on, and accesses that are refused.
+    let ours = &handles()[0];
+    let other = Umem::new(&cx(), Kind::Locked, LEN as usize).unwrap();
+    ours.remap(&other, 0).unwrap();
+    refused(handle);
+    let moved = map(dev, 4 * PAGE as i64, 2 * PAGE as i64);
+    assert_eq!(touch(moved, 5 * PAGE as i64, sys::DEVMAP_READ), Ok(()));
+    handles()[1].invalidate().unwrap();
+    assert_eq!(touch(moved, 5 * PAGE as i64, sys::DEVMAP_READ), Err(sys::ENOENT));
+    handles()[1].validate();
+    assert_eq!(touch(moved, 5 * PAGE as i64, sys::DEVMAP_READ), Ok(()));
 }
 
 #[test]

@@ -52,6 +52,21 @@ fn a_set_is_gone_through_while_it_changes() {
 }
 
 #[test]
+fn a_range_is_unloaded_from_all_that_have_a_part_of_it() {
+    let (_kernel, dev) = probe();
+    behave(Behaviour::LoadAll);
+    let made: Vec<usize> =
+        [0, 2, 6].iter().map(|page| map(dev, page * PAGE as i64, 2 * PAGE as i64)).collect();
+    for (handle, page) in made.iter().zip([0, 2, 6]) {
+        touch(*handle, page * PAGE as i64, sys::DEVMAP_READ).unwrap();
+    }
+    mappings().set().unload_range(PAGE as u64, 2 * PAGE).unwrap();
+    assert_eq!(made.iter().map(|handle| loaded(*handle)).collect::<Vec<_>>(), [1, 1, 2]);
+    mappings().set().unload_range(0, usize::MAX).unwrap();
+    assert!(made.iter().all(|handle| loaded(*handle) == 0));
+}
+
+#[test]
 fn a_set_moves_to_other_memory_as_one() {
     let (_kernel, dev) = probe();
     behave(Behaviour::LoadAll);

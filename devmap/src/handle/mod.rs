@@ -1,0 +1,394 @@
+//! [`Handle`]: a reference to one mapping of one process, which may outlive the mapping.
+//!
+//! The framework's own handle (`devmap_cookie_t`) dies in the unmap callback, while other threads may be about to
+//! unload it. A [`Handle`] does not: once the mapping has gone, calls have no effect or fail with `ESTALE`. Some calls on a mapping whose mmap(2) is still under way are recorded, and applied when the framework has it.
+//!
+//! Locking: every handle has a mutex, held for the length of each call here, so never across a callback of the
+//! driver. It is the innermost lock: a driver's own mutexes come before it, a [`MappingSet`](crate::MappingSet)'s
+//! lock too. Calls that unload wait for other processors, not for address spaces, so they may be made with mutexes
+//! held, and from any thread, a timeout's routine included.
+
+mod parts;
+mod record;
+mod state;
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+
+use ddi_sys as sys;
+
+use self::parts::{PAGES, Part};
+pub(crate) use self::record::{ENGINES, Home, Hysteresis, Record};
+use self::state::Is;
+pub(crate) use self::state::{State, Target};
+use crate::each_page;
+use crate::errno::{Errno, Error};
+use crate::memory::{Memory, covers, may_be_written, trash_of};
+use crate::page;
+use crate::pinned::{Loss, Mapper, UserMemory};
+use crate::protection::Protection;
+use crate::slab::Seat;
+
+/// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
+///
+/// Obtained from [`MapRequest::handle`](crate::MapRequest::handle), [`Fault::handle`](crate::Fault::handle), [`Dup::child`](crate::Dup::child) and
+/// [`Middle::rest`](crate::Middle::rest).
+///
+/// ```no_run
+/// # use devmap::prelude::*;
+/// # fn f(handle: &Handle, spare: &Umem) -> Result<(), devmap::Error> {
+/// handle.remap(spare, 0)?; // the process goes on in other memory, from its next access on
+/// handle.invalidate()?; // and now gets SIGBUS,
+/// handle.validate(); // until here
+/// # Ok(()) }
+/// ```
+pub struct Handle(NonNull<Record>);
+
+// SAFETY: a record is shared between threads.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+impl Clone for Handle {
+    #[inline]
+    fn clone(&self) -> Handle {
+        self.record().refer();
+        Handle(self.0)
+    }
+}
+
+impl Drop for Handle {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this handle's reference, given up once.
+        unsafe { Record::release(self.0) };
+    }
+}
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Handle) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Handle {}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mapping at {:#x}, {:#x} bytes", self.offset(), self.len())
+    }
+}
+
+/// A handle without a reference of its own.
+pub(crate) struct Borrowed(ManuallyDrop<Handle>);
+
+impl Borrowed {
+    /// # Safety
+    /// The record lives longer than the result.
+    #[inline]
+    pub(crate) unsafe fn new(record: NonNull<Record>) -> Borrowed {
+        Borrowed(ManuallyDrop::new(Handle(record)))
+    }
+}
+
+impl Deref for Borrowed {
+    type Target = Handle;
+    #[inline]
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+const GONE: Error = Error::new(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone");
+const REMAP: &str = "devmap_umem_remap(9F)";
+
+impl Mapper for Handle {
+    /// Pinned memory is lost: the mapping, if it is of that, shows trash, and accesses fail.
+    fn lose(&self, loss: &Loss) {
+        let old = {
+            let record = self.record();
+            let mut state = record.lock();
+            match state.user() {
+                Some(user) if ptr::eq(user.loss(), loss) && !state.is.contains(Is::GONE) => {}
+                _ => return,
+            }
+            state.is |= Is::INVALID;
+            let trash = Memory::from(loss.trash());
+            if state.is.contains(Is::LIVE)
+                && record.remap(&state, &trash, 0, state.max_protection.into()) != 0
+            {
+                // It stays what it is until it is unmapped, and the process waits as long; but nobody gets at it by faults.
+                let _ = record.unload(&state);
+                return;
+            }
+            record.point(&mut state, trash, None, 0)
+        };
+        drop(old);
+    }
+}
+
+impl Handle {
+    #[inline]
+    pub(crate) fn record(&self) -> &Record {
+        // SAFETY: the handle's reference keeps it, or who lends the handle.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The record, which lives as long as this handle, or who lends it.
+    #[inline]
+    pub(crate) fn raw(&self) -> NonNull<Record> {
+        self.0
+    }
+
+    /// Returns whether the framework has the mapping, by this handle.
+    pub(crate) fn has_cookie(&self, cookie: sys::devmap_cookie_t) -> bool {
+        let state = self.record().lock();
+        state.is.contains(Is::LIVE) && self.record().cookie() == cookie
+    }
+
+    /// Memory that it maps, chosen in devmap(9E).
+    #[inline(always)]
+    pub(crate) fn set_target(&self, target: Target, len: usize) {
+        match &target.memory {
+            Memory::User(user) => self.set_user_target(user.clone(), target, len),
+            Memory::Registers(_) | Memory::Umem(_) => self.record().set_target(target, len),
+        }
+    }
+
+    #[cold]
+    fn set_user_target(&self, user: UserMemory, target: Target, len: usize) {
+        // Before the lock: it takes another one.
+        let pinned = self.among_users(&user);
+        self.record().set_user_target(target, len, pinned);
+    }
+
+    /// Registers the mapping with this memory, if that is a process's, so that it is notified when the memory is lost.
+    fn among(&self, memory: &Memory) -> Option<Seat<Arc<dyn Mapper>>> {
+        match memory {
+            Memory::User(user) => Some(self.among_users(user)),
+            Memory::Registers(_) | Memory::Umem(_) => None,
+        }
+    }
+
+    #[cold]
+    fn among_users(&self, user: &UserMemory) -> Seat<Arc<dyn Mapper>> {
+        user.mappings().insert(Arc::new(self.clone()))
+    }
+
+    /// State of a copy of this mapping, or of its part from so many bytes on, that is not live yet, and whether it is of a process's memory: then that of a new one, which is to [adopt](Handle::adopt) it.
+    #[inline(always)]
+    pub(crate) fn derive(&self, from: u64) -> (State, bool) {
+        let state = self.record().lock();
+        if state.user().is_some() { (State::new(), true) } else { (state.derive(from), false) }
+    }
+
+    /// Of a process's memory: this mapping, made of what `old` has [derived](Handle::derive), takes it over and is among the mappings of it.
+    #[cold]
+    pub(crate) fn adopt(&self, old: &Handle, from: u64) {
+        loop {
+            let user = old.record().lock().user().cloned();
+            // Before the locks: it takes another one. Until here the memory can be lost without our being told.
+            let pinned = user.as_ref().map(|user| self.among_users(user));
+            let old = old.record().lock();
+            if old.user().map(UserMemory::cookie) != user.as_ref().map(UserMemory::cookie) {
+                drop(old);
+                continue; // remapped in between
+            }
+            let mut state = self.record().lock();
+            *state = old.derive(from);
+            state.set_pinned(pinned);
+            if let Some(user) = user.filter(UserMemory::is_lost) {
+                state.is |= Is::INVALID;
+                // Kept until the framework's handle is told.
+                let trash = Memory::from(user.loss().trash());
+                let (None, None) = self.record().point(&mut state, trash, None, 0) else { break };
+            }
+            break;
+        }
+    }
+
+    /// Calls `f` with the framework's handle, for functions that this crate does not have. Returns None if the mapping has gone. The handle is valid until `f` returns, under the
+    /// mapping's lock: `f` must not call methods of this value or of a set that contains it. See [`raw`](crate::raw).
+    pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
+        let state = self.record().lock();
+        state.is.contains(Is::LIVE).then(|| f(self.record().cookie()))
+    }
+
+    /// Returns whether the mapping exists at this moment.
+    pub fn is_live(&self) -> bool {
+        self.record().lock().is.contains(Is::LIVE)
+    }
+
+    /// Returns the user offset at which the mapping starts, in bytes. An unmap of its head moves it.
+    pub fn offset(&self) -> u64 {
+        self.record().offset()
+    }
+
+    /// Returns the length in bytes.
+    pub fn len(&self) -> usize {
+        self.record().range().1
+    }
+
+    /// Returns false while the mapping exists.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops every translation of the mapping: the process's next access calls the access callback.
+    /// `devmap_unload(9F)`.
+    ///
+    /// On return no processor uses them. Any thread, any mutex held. A mapping that has gone has none; that is no
+    /// error. Fails with `EIO` if the framework refuses.
+    pub fn unload(&self) -> Result<(), Error> {
+        let state = self.record().lock();
+        self.record().unload(&state)
+    }
+
+    /// Drops the translations of `len` bytes from user offset `offset` on, of those that the mapping has.
+    /// `devmap_unload(9F)`.
+    pub fn unload_range(&self, offset: u64, len: usize) -> Result<(), Error> {
+        let state = self.record().lock();
+        self.record().unload_range(&state, offset, len)
+    }
+
+    /// Makes the process's accesses fail (`SIGBUS`), until [`validate`](Handle::validate).
+    ///
+    /// The access callback refuses them. The framework's `DEVMAP_MAPPING_INVALID` is not used: it crashes for kernel
+    /// memory and cannot be ended (docs/shield.md, 4 to 6). Fails with `ENOTSUP` for a mapping without an access callback.
+    pub fn invalidate(&self) -> Result<(), Error> {
+        let mut state = self.record().lock();
+        if state.is.contains(Is::UNSEEN) {
+            return Err(Error::new(
+                Errno::ENOTSUP,
+                "devmap_access(9E)",
+                "the mapping has no access callback",
+            ));
+        }
+        state.is |= Is::INVALID;
+        self.record().unload(&state)
+    }
+
+    /// Ends [`invalidate`](Handle::invalidate).
+    pub fn validate(&self) {
+        self.record().lock().is -= Is::INVALID;
+    }
+
+    /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
+    /// `devmap_umem_remap(9F)`, `devmap_devmem_remap(9F)`.
+    ///
+    /// Any thread, any mutex held. The old memory is released, the new one is kept while it is mapped. The mapping keeps
+    /// its maximum protection. Checked here, because the framework does not check. Fails with `EINVAL` for an offset that is not a
+    /// page's, or for memory that does not reach to the end of the mapping; `EACCES` for a process's memory that is pinned for reading if the mapping may
+    /// be written; with `ESTALE` if the mapping has gone, or that memory is lost. Fails with `EIO` if the framework refuses: then the mapping is unchanged.
+    pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
+        self.remap_to(&memory.into(), offset)
+    }
+
+    pub(crate) fn remap_to(&self, memory: &Memory, offset: u64) -> Result<(), Error> {
+        let memory = memory.clone();
+        // Before the lock: it takes another one.
+        let pinned = self.among(&memory);
+        let old = {
+            let record = self.record();
+            let mut state = record.lock();
+            if state.is.contains(Is::GONE) {
+                return Err(GONE);
+            }
+            let start = covers(&memory, offset, record.range().1)?;
+            if !may_be_written(&memory) && state.protection().contains(Protection::WRITE) {
+                return Err(Error::new(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
+            }
+            if trash_of(&memory).is_some() {
+                return Err(Error::new(Errno::ESTALE, REMAP, "the process wants its memory back"));
+            }
+            if state.is.contains(Is::LIVE) {
+                let result = record.remap(&state, &memory, start, state.max_protection.into());
+                if result != sys::DDI_SUCCESS {
+                    return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
+                }
+            }
+            (record.point(&mut state, memory, pinned, start), state.set_parts(None))
+        };
+        drop(old);
+        Ok(())
+    }
+
+    /// Points some pages of the mapping, `len` bytes from user offset `offset` on, at other memory than the rest, from byte `from` of it on; `max` is what the process can do with them at most. What was loaded of
+    /// them is dropped. A [`remap`](Handle::remap) of the whole ends it; pieces and children have the same.
+    ///
+    /// An access that only `max` forbids comes to the access callback, also when the page is loaded: the driver may let the page have more, and load it.
+    ///
+    /// Any thread, any mutex held. `ENOTSUP` where the framework cannot do that ([`each_page::available`]), and for a process's memory; `EINVAL` for what are no pages of the
+    /// mapping or not covered by the memory; `ESTALE` when the mapping does not live; `EIO` when the framework refuses: the pages are as they were.
+    pub fn remap_pages(
+        &self,
+        offset: u64,
+        len: usize,
+        memory: &Memory,
+        from: u64,
+        max: Protection,
+    ) -> Result<(), Error> {
+        let function = each_page::remap_pages().filter(|_| !matches!(memory, Memory::User(_)));
+        let function = function.ok_or(Error::new(Errno::ENOTSUP, PAGES, "mappings move as a whole"))?;
+        covers(memory, from, len)?;
+        let max_protection = max.bits() | !Protection::all().bits();
+        let part = Part {
+            start: offset,
+            end: offset.saturating_add(len as u64),
+            memory: memory.clone(),
+            from,
+            max_protection,
+        };
+        let old = {
+            let mut state = self.record().lock();
+            if !state.is.contains(Is::LIVE) {
+                return Err(GONE);
+            }
+            let whole = (i64::try_from(offset).ok(), len);
+            if !page::aligned(offset)
+                || self.record().clamp(offset, len).map(|(at, len)| (Some(at), len)) != Some(whole)
+            {
+                return Err(Error::new(Errno::EINVAL, PAGES, "no pages of the mapping"));
+            }
+            let parts = parts::with(state.parts(), &part, function)?;
+            if !part.apply(function, self.record().live(&state)) {
+                return Err(Error::new(Errno::EIO, PAGES, "the framework refused"));
+            }
+            state.set_parts(Some(parts))
+        };
+        drop(old);
+        Ok(())
+    }
+
+    /// Lowers the mapping's maximum protection permanently: mprotect(2) cannot exceed it any more. `devmap_umem_remap(9F)` to the same memory.
+    ///
+    /// Any thread, any mutex held; in [`Mapping::dup`](crate::Mapping::dup) of a child see [`Dup::lower`](crate::Dup::lower). Translations are dropped. Fails with `EACCES` if the process asked for more in
+    /// mmap(2), which the framework cannot take away. Protection that mprotect(2) has granted since stays (docs/shield.md, 12). Fails with `ESTALE` if the mapping does not live.
+    pub fn lower(&self, max: Protection) -> Result<(), Error> {
+        let record = self.record();
+        let mut state = record.lock();
+        let Some(memory) = state.memory.clone().filter(|_| state.is.contains(Is::LIVE)) else {
+            return Err(GONE);
+        };
+        let lower = state.max_protection & (max.bits() | !Protection::all().bits()) as u8;
+        if lower == state.max_protection {
+            return Ok(());
+        }
+        let result = record.remap(&state, &memory, state.start, lower.into());
+        if result != sys::DDI_SUCCESS {
+            return Err(Error::new(Errno::EACCES, REMAP, "the process has asked for more"));
+        }
+        state.max_protection = lower;
+        record.remapped(&mut state);
+        // A remap of the whole has ended these.
+        record.apply_parts(&mut state);
+        Ok(())
+    }
+
+    /// Returns the maximum protection.
+    pub fn max_protection(&self) -> Protection {
+        self.record().lock().protection()
+    }
+}

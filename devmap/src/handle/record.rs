@@ -1,0 +1,533 @@
+//! [`Record`]: everything about one mapping but the driver's data, which lies behind it ([`Slot`](crate::slot::Slot)): one allocation.
+//!
+//! Locking: a mutex for each record, the innermost lock; see the [module](super). A second one is taken under it in an unmap of a middle, that of the mapping behind the cut.
+
+use alloc::sync::Arc;
+use core::ffi::{c_int, c_void};
+use core::mem;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+use ddi_sys as sys;
+
+use super::parts::Live;
+use super::state::{Held, Is, Place, State, Target, drop_rare};
+use crate::errno::{Errno, Error};
+use crate::fixed::{Fixed, Guard};
+use crate::memory::{Memory, trash_of};
+use crate::page;
+
+const UNLOAD: &str = "devmap_unload(9F)";
+
+/// The instance that a mapping is of, as its record knows it; the beginning of an [`Instance`](crate::instance::Instance).
+pub(crate) struct Home {
+    pub dip: *mut sys::dev_info_t,
+    /// Callbacks of a mapping with access, of the first engine.
+    pub callbacks: &'static sys::devmap_callback_ctl,
+    /// devmap_contextmgt(9E) of the device's mappings.
+    pub switch: Switch,
+    /// Time that a context stays in the device, of each engine, in ticks.
+    pub hysteresis: Hysteresis,
+}
+
+/// devmap_contextmgt(9E).
+pub(crate) type Switch =
+    unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, i64, usize, u32, u32) -> c_int;
+
+/// The greatest number of engines.
+pub(crate) const ENGINES: usize = 8;
+
+/// A time for each engine, in ticks.
+pub(crate) type Hysteresis = Arc<[AtomicI64; ENGINES]>;
+
+/// One mapping; what its [`Handle`](crate::Handle)s refer to.
+///
+/// # Invariants
+/// `cookie` is a handle that devmap(9E) was called with, or a callback, or null. While the mapping is live the framework has it, and with the record's lock held its unmap
+/// callback does not return. `home` is the instance's, which lives while the mapping is prepared or live. `free` frees the allocation that begins with this.
+#[repr(C)]
+pub(crate) struct Record {
+    /// Number of references; the framework's private pointer is one. The set of all mappings of an instance has none, for a mapping leaves that before it gives this up.
+    refs: AtomicUsize,
+    state: Fixed<State>,
+    /// The framework's handle. Changed with the lock held; before the first callback with that of the mmap(2) calls.
+    cookie: AtomicPtr<c_void>,
+    /// The user offset at which the mapping starts, in bytes. Changed, as `len` is, with the lock held, by the thread that is in devmap(9E) or an unmap callback.
+    offset: AtomicU64,
+    /// Length in bytes, a multiple of the page size.
+    len: AtomicUsize,
+    home: NonNull<Home>,
+    free: unsafe fn(NonNull<Record>),
+    /// The next mapping in a list of the mmap(2) calls'; changed with their lock held.
+    pub(crate) next: AtomicPtr<Record>,
+    /// Place in the set of all mappings of the instance; [`Record::NOWHERE`] before and after.
+    pub(crate) place: AtomicU32,
+    /// Whether translations may exist: set, with the lock held, before any is loaded; cleared with it when all have been unloaded. Whoever reads it without the lock
+    /// sees what was loaded before; keeping later loads apart is the driver's, as it is of an unload.
+    loaded: AtomicBool,
+    /// Whether the driver's data is there. Of the thread that is in mmap(2), and later of nobody.
+    pub(crate) ready: AtomicBool,
+}
+
+// SAFETY: the framework's handle belongs to no thread, and is used as the invariants say; the instance is only reached for the node, which is only passed to the kernel; the
+// rest is atomic or behind the mutex.
+unsafe impl Send for Record {}
+// SAFETY: as above.
+unsafe impl Sync for Record {}
+
+impl Record {
+    /// No place in a set.
+    pub(crate) const NOWHERE: u32 = u32::MAX;
+
+    /// A mapping that is not live, with one reference.
+    ///
+    /// # Safety
+    /// The result goes where it stays, and is [initialised](Record::init) there. The invariants.
+    #[inline(always)]
+    pub(crate) unsafe fn new(
+        home: NonNull<Home>,
+        free: unsafe fn(NonNull<Record>),
+        cookie: sys::devmap_cookie_t,
+        (offset, len): (u64, usize),
+        state: State,
+    ) -> Record {
+        Record {
+            refs: AtomicUsize::new(1),
+            loaded: AtomicBool::new(state.is.contains(Is::UNSEEN)),
+            // SAFETY: the caller's.
+            state: unsafe { Fixed::new(state) },
+            cookie: AtomicPtr::new(cookie),
+            offset: AtomicU64::new(offset),
+            len: AtomicUsize::new(len),
+            home,
+            free,
+            next: AtomicPtr::new(ptr::null_mut()),
+            place: AtomicU32::new(Record::NOWHERE),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// # Safety
+    /// Once, and it does not move from now on.
+    #[inline(always)]
+    pub(crate) unsafe fn init(&self) {
+        // SAFETY: the caller's.
+        unsafe { self.state.init() };
+    }
+
+    /// Ends the record of a mapping that is over, or that never was one: its state has nothing that would have to be dropped.
+    ///
+    /// # Safety
+    /// It is not used any more, nor dropped.
+    #[inline]
+    pub(crate) unsafe fn end(&self) {
+        // SAFETY: the caller's.
+        unsafe { self.state.destroy() };
+    }
+
+    /// One reference more.
+    #[inline]
+    pub(super) fn refer(&self) {
+        self.refs.fetch_add(1, Relaxed);
+    }
+
+    /// Gives a reference up; frees the record with the last.
+    ///
+    /// # Safety
+    /// The caller's reference, which it does not use any more.
+    #[inline]
+    pub(crate) unsafe fn release(record: NonNull<Record>) {
+        use core::sync::atomic::{Ordering::Acquire, Ordering::Release, fence};
+        // SAFETY: the reference keeps it.
+        let this = unsafe { record.as_ref() };
+        if !this.is_alone() {
+            if this.refs.fetch_sub(1, Release) != 1 {
+                return;
+            }
+            fence(Acquire);
+        }
+        // SAFETY: this was the last reference, and nobody can have another by now.
+        unsafe { Record::free(record) };
+    }
+
+    // In a function of its own: what may unwind must not be called where something else is left to be dropped, or a module has code for that.
+    /// # Safety
+    /// Nobody uses it any more.
+    #[inline(never)]
+    unsafe fn free(record: NonNull<Record>) {
+        // SAFETY: it is there until this ends it.
+        let free = unsafe { record.as_ref() }.free;
+        // SAFETY: by the invariant, and the caller's.
+        unsafe { free(record) };
+    }
+
+    /// Returns whether the caller's is the only reference. If the mapping is in no set of its instance, nobody else can have one by then.
+    #[inline]
+    pub(crate) fn is_alone(&self) -> bool {
+        self.refs.load(core::sync::atomic::Ordering::Acquire) == 1
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, State> {
+        self.state.lock()
+    }
+
+    #[inline]
+    pub(crate) fn cookie(&self) -> sys::devmap_cookie_t {
+        self.cookie.load(Relaxed)
+    }
+
+    /// The framework has the handle of a mapping that is prepared freed, or may have.
+    pub(crate) fn forget_cookie(&self) {
+        self.cookie.store(ptr::null_mut(), Relaxed);
+    }
+
+    /// Returns whether the driver's data is there, of a mapping that is prepared.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn home(&self) -> NonNull<Home> {
+        self.home
+    }
+
+    /// Returns what a mapping that is live knows of its instance.
+    ///
+    /// # Safety
+    /// It is live, or prepared, as long as the result is used.
+    #[inline]
+    pub(crate) unsafe fn instance(&self) -> &Home {
+        // SAFETY: by the invariant the instance is there.
+        unsafe { self.home.as_ref() }
+    }
+
+    /// Whether it may have translations, without its lock.
+    #[inline]
+    pub(crate) fn is_touched(&self) -> bool {
+        self.loaded.load(Relaxed)
+    }
+
+    /// Returns the offset and the length, in bytes.
+    #[inline]
+    pub(crate) fn range(&self) -> (u64, usize) {
+        (self.offset.load(Relaxed), self.len.load(Relaxed))
+    }
+
+    /// Returns the offset, in bytes.
+    #[inline]
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset.load(Relaxed)
+    }
+
+    fn set_range(&self, (offset, len): (u64, usize)) {
+        self.offset.store(offset, Relaxed);
+        self.len.store(len, Relaxed);
+    }
+
+    /// The part of a range that the mapping has, in the framework's types.
+    pub(crate) fn clamp(&self, offset: u64, len: usize) -> Option<(i64, usize)> {
+        let (first, whole) = self.range();
+        let end = offset.saturating_add(len as u64).min(first.saturating_add(whole as u64));
+        let start = offset.max(first);
+        let len = usize::try_from(end.checked_sub(start)?).ok().filter(|&len| len > 0)?;
+        Some((i64::try_from(start).ok()?, len))
+    }
+
+    /// Calls `f` with the state of a mapping that is not in the instance's set yet: with its lock held, if somebody else has a reference.
+    #[inline(always)]
+    fn with_new<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        if self.is_alone() {
+            // SAFETY: nobody else has a reference.
+            return f(unsafe { &mut *self.state.get() });
+        }
+        f(&mut self.lock())
+    }
+
+    /// Memory that it maps, chosen in devmap(9E).
+    #[inline(always)]
+    pub(super) fn set_target(&self, target: Target, len: usize) {
+        self.loaded.store(target.loads_unseen, Relaxed);
+        self.len.store(len, Relaxed);
+        self.with_new(|state| state.set_target(target));
+    }
+
+    /// As [`set_target`](Record::set_target), of a process's memory, among whose mappings it is at this place.
+    pub(super) fn set_user_target(&self, target: Target, len: usize, pinned: Place) {
+        let lost = trash_of(&target.memory);
+        self.set_target(target, len);
+        let mut state = self.lock();
+        state.rare().pinned = Some(pinned);
+        if let Some(trash) = lost {
+            state.is |= Is::INVALID;
+            // Kept until the framework's handle is told.
+            let (None, None) = self.point(&mut state, trash, None, 0) else { return };
+        }
+    }
+
+    /// The framework has it: from the first callback on. Frees what it mapped before, after letting go of the lock.
+    #[inline]
+    pub(crate) fn activate(&self) {
+        let mut state = self.lock();
+        state.is |= Is::LIVE;
+        if state.is.contains(Is::STALE) {
+            self.freshen(state);
+        }
+    }
+
+    /// As [`activate`](Record::activate), of a copy that was not prepared, and is not in the instance's set yet: with the handle that the framework has for it.
+    #[inline]
+    pub(crate) fn activate_as(&self, cookie: sys::devmap_cookie_t) {
+        let is_stale = self.with_new(|state| {
+            self.cookie.store(cookie, Relaxed);
+            state.is |= Is::LIVE;
+            state.is.contains(Is::STALE)
+        });
+        if is_stale {
+            self.freshen(self.lock());
+        }
+    }
+
+    /// The framework is about to forget it. Frees what it mapped, after letting go of the lock.
+    #[inline]
+    pub(crate) fn retire(&self) {
+        let old = {
+            let mut state = self.lock();
+            self.cookie.store(ptr::null_mut(), Relaxed);
+            self.loaded.store(false, Relaxed);
+            state.retire()
+        };
+        drop(old);
+    }
+
+    /// As [`retire`](Record::retire), of the only reference.
+    ///
+    /// # Safety
+    /// The caller's is the only reference, and the mapping is in no set.
+    #[inline]
+    pub(crate) unsafe fn retire_alone(&self) {
+        // SAFETY: nobody else has a reference.
+        let state = unsafe { &mut *self.state.get() };
+        state.is = Is::GONE;
+        state.memory = None;
+        if let Some(rare) = state.rare.take() {
+            drop_rare(rare);
+        }
+    }
+
+    /// After a cut, this mapping is `offset`, `len` long; `rest`, if any, is the new one behind the cut, which nobody has yet.
+    ///
+    /// Somebody may have unloaded this mapping between the framework's cut and the callback that tells us of it, and
+    /// so have missed what is now `rest`: if nothing should be loaded, both are unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
+    pub(crate) fn cut(
+        &self,
+        cookie: sys::devmap_cookie_t,
+        (offset, len): (u64, usize),
+        rest: Option<(&Record, sys::devmap_cookie_t)>,
+    ) {
+        let mut state = self.lock();
+        state.start = state.start.wrapping_add_unsigned(offset.wrapping_sub(self.offset()));
+        self.set_range((offset, len));
+        let missed = state.is.contains(Is::LIVE) && !self.is_touched();
+        self.cookie.store(cookie, Relaxed);
+        state.is |= Is::LIVE;
+        if let Some((rest, cookie)) = rest {
+            let is_stale = rest.with_new(|behind| {
+                rest.cookie.store(cookie, Relaxed);
+                rest.loaded.store(self.is_touched(), Relaxed);
+                behind.is |= Is::LIVE;
+                if missed {
+                    rest.unload_now(behind);
+                }
+                behind.is.contains(Is::STALE)
+            });
+            if is_stale {
+                rest.freshen(rest.lock());
+            }
+        }
+        if missed {
+            self.unload_now(&state);
+        }
+        if state.is.contains(Is::STALE) {
+            self.freshen(state);
+        }
+    }
+
+    /// Refreshes a mapping that is live.
+    #[cold]
+    pub(crate) fn freshen(&self, mut state: Guard<'_, State>) {
+        let old = self.refresh(&mut state);
+        drop(state);
+        drop(old);
+    }
+
+    /// Loads translations for a fault; the caller is in the access callback of this mapping, which is live.
+    #[inline]
+    pub(crate) fn load(&self, _: &mut State, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
+        self.loaded.store(true, Relaxed);
+        // SAFETY: in the access callback, so the handle lives and its address space is held (devmap_load(9F)).
+        let code = unsafe { sys::devmap_load(self.cookie(), start, len, sys::DEVMAP_ACCESS, rw) };
+        if code == 0 { Ok(()) } else { Err(Errno::from_fault(code)) }
+    }
+
+    /// Unloads everything, if there may be anything.
+    #[inline]
+    pub(super) fn unload(&self, state: &State) -> Result<(), Error> {
+        if !state.is.contains(Is::LIVE) || !self.is_touched() || self.unload_now(state) {
+            return Ok(());
+        }
+        Err(Error::new(Errno::EIO, UNLOAD, "the framework refused"))
+    }
+
+    /// Unloads part of it.
+    pub(super) fn unload_range(&self, state: &State, offset: u64, len: usize) -> Result<(), Error> {
+        if !state.is.contains(Is::LIVE) || !self.is_touched() {
+            return Ok(());
+        }
+        let Some((start, len)) = self.clamp(offset, len) else { return Ok(()) };
+        // SAFETY: the handle lives, see `retire`.
+        let code = unsafe { sys::devmap_unload(self.cookie(), start, len) };
+        if code == 0 { Ok(()) } else { Err(Error::new(Errno::EIO, UNLOAD, "the framework refused")) }
+    }
+
+    /// Unloads from `at` to the end of the mapping, as long as it may be now.
+    fn unload_from(&self, at: u64) -> bool {
+        let Ok(at) = i64::try_from(at) else { return false };
+        // SAFETY: the handle lives, see `retire`. Length 0 is "to the end".
+        let code = unsafe { sys::devmap_unload(self.cookie(), at, 0) };
+        code == 0
+    }
+
+    /// Unloads everything. The mapping is live.
+    ///
+    /// When the framework refuses the start of the mapping, its head is being unmapped at this moment and the
+    /// callback that will tell us waits for our lock: what stays is found by halving.
+    fn unload_now(&self, state: &State) -> bool {
+        let done = self.unload_from(self.offset()) || self.unload_by_halves();
+        if done {
+            self.loaded.store(state.is.contains(Is::UNSEEN), Relaxed);
+        }
+        done
+    }
+
+    #[cold]
+    fn unload_by_halves(&self) -> bool {
+        let (offset, len) = self.range();
+        let page = page::size() as u64;
+        let mut done = false;
+        let (mut low, mut high) = (0, (len as u64).checked_div(page).unwrap_or(0));
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.unload_from(offset.saturating_add(middle * page)) {
+                done = true;
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        done
+    }
+
+    /// From now on accesses fail. The mapping is live.
+    fn refuse(&self, state: &mut State) {
+        state.is |= Is::INVALID;
+        let _ = self.unload_now(state);
+    }
+
+    /// Notes that the mapping is of this memory now. If the framework's handle cannot be told yet, it will be. What this returns is to be dropped without the lock.
+    pub(super) fn point(&self, state: &mut State, memory: Memory, pinned: Option<Place>, start: i64) -> Held {
+        let seat = match (&mut state.rare, pinned) {
+            (None, None) => None,
+            (_, pinned) => mem::replace(&mut state.rare().pinned, pinned),
+        };
+        let old = (state.memory.replace(memory), seat);
+        state.start = start;
+        self.remapped(state);
+        if !state.is.contains(Is::LIVE) {
+            state.is |= Is::STALE;
+            let rare = state.rare();
+            if rare.before.is_none() {
+                // The framework may load from it until it is told.
+                rare.before = Some(old);
+                return (None, None);
+            }
+        }
+        old
+    }
+
+    /// It was made to map something else, with which nothing is loaded.
+    pub(super) fn remapped(&self, state: &mut State) {
+        state.is |= Is::REMAPPED;
+        self.loaded.store(state.is.contains(Is::UNSEEN), Relaxed);
+    }
+
+    /// Makes a stale handle of the framework's map what it should; its accesses fail if that cannot be done. What this returns is to be dropped without the lock. The mapping is live.
+    #[cold]
+    fn refresh(&self, state: &mut State) -> Option<Held> {
+        let memory = state.memory.clone()?;
+        if self.remap(state, &memory, state.start, state.max_protection.into()) != sys::DDI_SUCCESS {
+            self.refuse(state);
+            return None; // it stays what it is, and what it maps stays
+        }
+        state.is -= Is::STALE;
+        self.apply_parts(state);
+        state.rare.as_mut().and_then(|rare| rare.before.take())
+    }
+
+    /// Tells the framework of all parts; accesses fail if it does not take one. The mapping is live.
+    #[inline(never)]
+    pub(super) fn apply_parts(&self, state: &mut State) {
+        let (start, len) = self.range();
+        let end = start.saturating_add(len as u64);
+        let refused = state.parts().is_some_and(|parts| !parts.apply(self.live(state), start, end));
+        if refused {
+            self.refuse(state);
+        }
+    }
+
+    /// The framework's handle of a mapping that is live.
+    pub(super) fn live(&self, state: &State) -> Live {
+        // SAFETY: it is live.
+        let dip = unsafe { self.instance() }.dip;
+        Live { cookie: self.cookie(), dip, order: state.order }
+    }
+
+    /// Points the framework's handle of a mapping that is live at other memory.
+    pub(super) fn remap(&self, state: &State, memory: &Memory, start: i64, max: u32) -> c_int {
+        let Live { cookie: dhp, dip, order } = self.live(state);
+        let len = self.range().1;
+        let cookie = match memory {
+            Memory::Registers(registers) => {
+                let mut attributes = order.unwrap_or(memory.order()).attributes();
+                // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a register set of its device.
+                return unsafe {
+                    sys::devmap_devmem_remap(
+                        dhp,
+                        dip,
+                        registers.set(),
+                        registers.start() as i64 + start,
+                        len,
+                        max,
+                        0,
+                        &raw mut attributes,
+                    )
+                };
+            }
+            Memory::Umem(umem) => umem.cookie(),
+            Memory::User(user) => user.cookie(),
+        };
+        // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that is not null and lives.
+        unsafe { sys::devmap_umem_remap(dhp, dip, cookie, start, len, max, 0, ptr::null_mut()) }
+    }
+
+    /// Tells the framework the timeout to use after a switch, if it has another one. In the access callback.
+    pub(crate) fn set_ticks(&self, state: &mut State, ticks: i64) {
+        let ticks = i32::try_from(ticks).unwrap_or(i32::MAX);
+        if state.ticks != ticks && state.is.contains(Is::LIVE) {
+            // SAFETY: the handle lives, see `retire`.
+            unsafe { sys::devmap_set_ctx_timeout(self.cookie(), ticks.into()) };
+            state.ticks = ticks;
+        }
+    }
+}

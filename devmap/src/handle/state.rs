@@ -1,0 +1,194 @@
+//! [`State`]: what a mapping is and maps, under its record's lock.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::mem;
+
+use bitflags::bitflags;
+use ddi_sys as sys;
+
+use super::parts::{OfTheirOwn, Shared};
+use crate::access::Order;
+use crate::frame::Frames;
+use crate::memory::Memory;
+use crate::pinned::{Mapper, UserMemory};
+use crate::protection::Protection;
+use crate::slab::Seat;
+
+bitflags! {
+    /// Conditions of a mapping.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Is: u8 {
+        /// The framework has it: from the first callback to the unmap callback.
+        const LIVE = 1;
+        /// The framework has forgotten it.
+        const GONE = 1 << 1;
+        /// Accesses are refused.
+        const INVALID = 1 << 2;
+        /// The framework's handle may map something else than `memory`, until it is made to.
+        const STALE = 1 << 3;
+        /// It was made to map something else once: the framework may have copied it before that.
+        const REMAPPED = 1 << 4;
+        /// Without an access callback: the framework loads by itself, unseen.
+        const UNSEEN = 1 << 5;
+        /// Pages may map memory of their own.
+        const PARTED = 1 << 6;
+    }
+}
+
+/// Memory, and the mapping's place among the mappings of it.
+pub(super) type Held = (Option<Memory>, Option<Place>);
+
+/// A mapping's place among those of a process's memory.
+pub(super) type Place = Seat<Arc<dyn Mapper>>;
+
+/// Parts of the state that few mappings have.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Place among the mappings of `memory`, if that is a process's.
+    pub(super) pinned: Option<Place>,
+    /// Memory that a stale handle of the framework maps.
+    pub(super) before: Option<Held>,
+    /// Pages that map memory of their own.
+    parts: Option<Shared>,
+}
+
+/// State of a mapping.
+pub(crate) struct State {
+    /// Memory that it maps, or is to map, kept alive by this.
+    pub(super) memory: Option<Memory>,
+    /// Offset in `memory`, in bytes.
+    pub(super) start: i64,
+    /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
+    pub(crate) frames: Frames,
+    pub(super) rare: Option<Box<Rare>>,
+    /// The context timeout that the framework has for it, in ticks.
+    pub(super) ticks: i32,
+    pub(super) max_protection: u8,
+    pub(super) order: Option<Order>,
+    pub(super) is: Is,
+}
+
+/// Memory and attributes of a new mapping.
+pub(crate) struct Target {
+    pub memory: Memory,
+    pub start: i64,
+    pub order: Option<Order>,
+    pub max_protection: u32,
+    pub loads_unseen: bool,
+}
+
+/// Out of the usual way.
+#[cold]
+pub(super) fn drop_rare(rare: Box<Rare>) {
+    drop(rare);
+}
+
+impl State {
+    /// Of a mapping that is not live, and maps nothing.
+    #[inline(always)]
+    pub(crate) fn new() -> State {
+        State {
+            memory: None,
+            start: 0,
+            frames: Frames::new(),
+            rare: None,
+            ticks: 0,
+            max_protection: sys::PROT_ALL as u8,
+            order: None,
+            is: Is::empty(),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_target(&mut self, target: Target) {
+        self.start = target.start;
+        self.order = target.order;
+        self.max_protection = target.max_protection as u8;
+        self.is.set(Is::UNSEEN, target.loads_unseen);
+        // It had none.
+        mem::forget(self.memory.replace(target.memory));
+    }
+
+    /// Of a copy, or of the part from so many bytes on; without a place among the mappings of a process's memory.
+    #[inline(always)]
+    pub(super) fn derive(&self, from: u64) -> State {
+        let rare = if self.is.contains(Is::PARTED) { Some(self.share_parts()) } else { None };
+        let mut is = self.is & (Is::INVALID | Is::STALE | Is::REMAPPED | Is::UNSEEN | Is::PARTED);
+        // The framework has made its handle before this, maybe before the last remap.
+        is.set(Is::STALE, self.is.intersects(Is::STALE | Is::REMAPPED | Is::PARTED));
+        State {
+            memory: self.memory.clone(),
+            start: self.start.saturating_add_unsigned(from),
+            frames: Frames::new(),
+            rare,
+            ticks: 0,
+            max_protection: self.max_protection,
+            order: self.order,
+            is,
+        }
+    }
+
+    #[cold]
+    fn share_parts(&self) -> Box<Rare> {
+        Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() })
+    }
+
+    pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Box<Rare>>) {
+        self.is = (self.is - Is::LIVE) | Is::GONE;
+        (self.memory.take(), self.rare.take())
+    }
+
+    #[cold]
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn parts_shared(&self) -> Option<&Shared> {
+        self.rare.as_ref()?.parts.as_ref()
+    }
+
+    pub(super) fn parts(&self) -> Option<&dyn OfTheirOwn> {
+        self.parts_shared().map(|parts| &***parts)
+    }
+
+    /// Replaces its parts. What this returns is to be dropped without the lock.
+    pub(super) fn set_parts(&mut self, parts: Option<Shared>) -> Option<Shared> {
+        self.is.set(Is::PARTED, parts.is_some());
+        match (&mut self.rare, parts) {
+            (None, None) => None,
+            (_, parts) => mem::replace(&mut self.rare().parts, parts),
+        }
+    }
+
+    pub(super) fn set_pinned(&mut self, pinned: Option<Place>) {
+        self.rare().pinned = pinned;
+    }
+
+    /// The process's memory that it maps, if it is that.
+    #[inline]
+    pub(super) fn user(&self) -> Option<&UserMemory> {
+        match &self.memory {
+            Some(Memory::User(user)) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Returns whether accesses are served: it is live, and not invalid.
+    #[inline]
+    pub(crate) fn serves(&self) -> bool {
+        self.is & (Is::LIVE | Is::INVALID) == Is::LIVE
+    }
+
+    /// Returns whether accesses are served, and the page at byte `from` of the mapping is the one at byte `offset` of this memory.
+    #[inline]
+    pub(crate) fn serves_from(&self, memory: &Memory, from: u64, offset: u64) -> bool {
+        self.is & (Is::LIVE | Is::INVALID | Is::PARTED) == Is::LIVE
+            && self.memory.as_ref().is_some_and(|own| own.is(memory))
+            && (self.start as u64).wrapping_add(from) == offset
+    }
+
+    pub(super) fn protection(&self) -> Protection {
+        Protection::from_bits_truncate(self.max_protection.into())
+    }
+}
