@@ -107,6 +107,7 @@ impl Port {
                 "closes" => now.closes - before.closes,
                 "faults" => now.faults - before.faults,
                 "notified" => now.notified - before.notified,
+                "met" => now.met - before.met,
                 "minor" => now.minor - before.minor,
                 "major" => now.major - before.major,
                 "freed" => now.freed - before.freed,
@@ -126,20 +127,29 @@ impl Port {
 /// Returns the first error.
 #[track_caller]
 pub fn while_read(maps: &[Map], tag: u64, change: impl Fn() -> Result) -> Result {
+    while_used(maps.len(), |thread, _| maps[thread].marked(tag), 100, |_| change())
+}
+
+/// Calls `change` so many times while each of some threads calls `each` again and again. Both are told the turn, from 0 on, `each` also the thread. Returns the first error.
+#[track_caller]
+pub fn while_used(
+    threads: usize,
+    each: impl Fn(usize, u64) -> Result + Sync,
+    times: u64,
+    change: impl Fn(u64) -> Result,
+) -> Result {
     let done = AtomicBool::new(false);
+    let (each, done) = (&each, &done);
     thread::scope(|scope| {
-        let threads: Vec<_> = maps
-            .iter()
-            .map(|map| {
-                scope.spawn(|| {
-                    while !done.load(Ordering::Relaxed) {
-                        map.marked(tag)?;
-                    }
-                    Ok(())
+        let threads: Vec<_> = (0..threads)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let turns = (0..).take_while(|_| !done.load(Ordering::Relaxed));
+                    turns.into_iter().try_for_each(|turn| each(thread, turn))
                 })
             })
             .collect();
-        let changed = (0..100).try_for_each(|_| change());
+        let changed = (0..times).try_for_each(change);
         done.store(true, Ordering::Relaxed);
         threads.into_iter().fold(changed, |result, thread| {
             result.and(thread.join().unwrap_or_else(|_| Err(fail("a thread has panicked"))))

@@ -15,9 +15,14 @@ pub(crate) enum Bits {
 }
 
 impl Bits {
+    /// Returns whether bits of so many pages need no memory.
+    pub(crate) fn few(pages: usize) -> bool {
+        pages <= 64
+    }
+
     /// None of so many pages is set. `ENOMEM`.
     pub(crate) fn new(pages: usize) -> Result<Bits, Errno> {
-        Ok(if pages <= 64 { Bits::Few(0) } else { Bits::Many(try_words(pages.div_ceil(64))?) })
+        Ok(if Bits::few(pages) { Bits::Few(0) } else { Bits::Many(try_words(pages.div_ceil(64))?) })
     }
 
     /// The same bits in memory of their own. `ENOMEM`.

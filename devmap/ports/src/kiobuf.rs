@@ -125,10 +125,10 @@ impl Kiobuf {
         {
             let mut state = all.state.lock();
             for (at, one) in there() {
-                state.insert(one, &(at..at + page), len)?;
+                all.insert(&mut state, one, &(at..at + page))?;
             }
         }
-        Ok(Kiobuf::new(Source::Pages(Arc::new(all)), last))
+        Ok(Kiobuf::new(Source::Pages(all), last))
     }
 
     /// Of `len` bytes of the calling process's memory, whole pages, locked there for reading, writing or both: `map_user_kiobuf`. When the process unmaps it or ends, all that map it get `SIGBUS`, and the
@@ -142,10 +142,13 @@ impl Kiobuf {
     ) -> Result<Kiobuf, Errno> {
         let memory = pins.lock(argument, address, len, access, |_| ())?;
         let pages = Pages::new(0, len as u64)?;
-        pages.state.lock().insert(&Page::of(&memory, 0)?, &(0..len as u64), len as u64)?;
-        // The pages must not keep what the process wants back.
-        pages.state.lock().backing = None;
-        Ok(Kiobuf::new(Source::User(memory.hold()?, Arc::new(pages)), last))
+        {
+            let mut state = pages.state.lock();
+            pages.insert(&mut state, &Page::of(&memory, 0)?, &(0..len as u64))?;
+            // The pages must not keep what the process wants back.
+            state.backing = None;
+        }
+        Ok(Kiobuf::new(Source::User(memory.hold()?, pages), last))
     }
 
     fn pages(&self) -> &Arc<Pages> {

@@ -3,8 +3,11 @@
 //! Locks: a mutex for each, held while a page is placed, loaded or taken away, so never across an operation of the driver.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use devmap::sync::Mutex;
 use devmap::{Errno, Memory, each_page};
@@ -24,8 +27,6 @@ pub(crate) struct State {
     present: Bits,
     /// Number of those that were not.
     absent: usize,
-    /// Counts what [`zap`](State::zap) was called for: who has seen another number asks again.
-    pub zaps: u64,
     pub backing: Option<Backing>,
     /// Counts the backings; 0 while there was none.
     pub generation: u32,
@@ -41,24 +42,47 @@ pub(crate) struct Pages {
     pub start: u64,
     /// Bytes.
     pub len: u64,
+    /// Counts what [`zap`](Pages::zap) was called for: who has seen another number asks again.
+    zaps: AtomicU64,
+    /// Whether the driver answers all that is there, and something of it may be loaded: no page was inserted, and there is one backing.
+    answers: AtomicBool,
+    /// Index in the list of an address space.
+    pub place: AtomicUsize,
+    /// Whether a page was ever placed: while none was, there is no backing.
+    placed: AtomicBool,
     pub state: Mutex<State>,
 }
 
 impl Pages {
     /// None is there yet. `ENOMEM`.
-    pub fn new(start: u64, len: u64) -> Result<Pages, Errno> {
-        let (present, absent) = (Bits::new(pages(len))?, pages(len));
-        let state = State { present, absent, zaps: 0, backing: None, generation: 0, loose: true, each: None };
-        Ok(Pages { start, len, state: Mutex::new(state) })
+    #[inline]
+    pub fn new(start: u64, len: u64) -> Result<Arc<Pages>, Errno> {
+        let absent = pages(len);
+        let present = if Bits::few(absent) { Bits::Few(0) } else { Bits::new(absent)? };
+        Ok(Arc::new(Pages {
+            start,
+            len,
+            zaps: AtomicU64::new(0),
+            answers: AtomicBool::new(false),
+            place: AtomicUsize::new(usize::MAX),
+            placed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                present,
+                absent,
+                backing: None,
+                generation: 0,
+                loose: true,
+                each: None,
+            }),
+        }))
     }
 
     /// The pages of a copy: those that were inserted are there, too. `ENOMEM`.
-    pub fn copy(&self) -> Result<Pages, Errno> {
+    pub fn copy(&self) -> Result<Arc<Pages>, Errno> {
         let old = self.state.lock();
         let state = State {
             present: old.present.copy()?,
             absent: old.absent,
-            zaps: 0,
             backing: old.backing.clone(),
             generation: old.generation,
             loose: old.loose,
@@ -67,7 +91,59 @@ impl Pages {
                 None => None,
             },
         };
-        Ok(Pages { start: self.start, len: self.len, state: Mutex::new(state) })
+        Ok(Arc::new(Pages {
+            start: self.start,
+            len: self.len,
+            zaps: AtomicU64::new(0),
+            answers: AtomicBool::new(false),
+            place: AtomicUsize::new(usize::MAX),
+            placed: AtomicBool::new(state.backing.is_some()),
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// Returns the memory that the mapping shows, and its generation; none while no page is known.
+    #[inline]
+    pub fn backing(&self) -> Option<(Backing, u32)> {
+        if !self.placed.load(Acquire) {
+            return None;
+        }
+        let state = self.state.lock();
+        state.backing.clone().map(|backing| (backing, state.generation))
+    }
+
+    /// Returns the number of times that pages were taken away. If it is the same with a mapping's or the state's lock held, what the driver has answered since still holds.
+    pub fn zaps(&self) -> u64 {
+        self.zaps.load(Acquire)
+    }
+
+    /// Returns whether the driver answers all that is there, and something of it may be loaded.
+    pub fn answers(&self) -> bool {
+        self.answers.load(Relaxed)
+    }
+
+    /// The driver's answers are all that is there, if that is so.
+    pub fn note_answers(&self, state: &State) {
+        self.placed.store(true, Release);
+        let all = !state.loose && state.each.is_none() && state.absent == pages(self.len);
+        self.answers.store(all, Relaxed);
+    }
+
+    /// Places pages one behind the other in this range of bytes, and they are there. `EBUSY` if one is already; errors of [`place`](State::place).
+    pub fn insert(&self, state: &mut State, page: &Page, bytes: &Range<u64>) -> Result<(), Errno> {
+        self.answers.store(false, Relaxed);
+        self.placed.store(true, Release);
+        state.insert(page, bytes, self.len)
+    }
+
+    /// These are not there any more; the caller unloads them afterwards.
+    pub fn zap(&self, state: &mut State, bytes: &Range<u64>) {
+        self.zaps.fetch_add(1, Release);
+        state.zap(bytes);
+        if *bytes == (0..self.len) {
+            state.loose = true;
+            self.answers.store(false, Relaxed);
+        }
     }
 
     /// Each page has memory of its own from now on: `ENOTSUP` where mappings move as a whole.
@@ -149,8 +225,7 @@ impl State {
         Ok(())
     }
 
-    /// Places pages one behind the other in this range of bytes, and they are there. `EBUSY` if one is already; errors of [`place`](State::place).
-    pub fn insert(&mut self, page: &Page, bytes: &Range<u64>, len: u64) -> Result<(), Errno> {
+    fn insert(&mut self, page: &Page, bytes: &Range<u64>, len: u64) -> Result<(), Errno> {
         if self.present.any(numbers(bytes)) {
             return Err(Errno::EBUSY);
         }
@@ -168,15 +243,10 @@ impl State {
         Ok(())
     }
 
-    /// These are not there any more; the caller unloads them before it lets go of the lock.
-    pub fn zap(&mut self, bytes: &Range<u64>, len: u64) {
-        self.zaps = self.zaps.wrapping_add(1);
+    fn zap(&mut self, bytes: &Range<u64>) {
         self.absent += self.present.set(numbers(bytes), false);
         if let Some(pages) = self.each.as_mut().and_then(|each| each.get_mut(numbers(bytes))) {
             pages.iter_mut().for_each(|page| *page = None);
-        }
-        if *bytes == (0..len) {
-            self.loose = true;
         }
     }
 }

@@ -61,11 +61,7 @@ impl Piece {
         (page, at): (&Page, u64),
         max: Protection,
     ) -> Result<Served, Errno> {
-        let offset = self.origin.wrapping_add(at);
-        self.handle.remap_pages(offset, size(), page.memory(), page.offset(), max)?;
-        let served = fault.load();
-        drop(state);
-        served
+        load_page(self.origin, state, fault, (page, at), max)
     }
 
     /// Loads the pages that faulted, or a run of the mapping's bytes with them. The lock keeps others from taking them away before they are there.
@@ -75,32 +71,94 @@ impl Piece {
         fault: Fault<'_>,
         run: Option<Range<u64>>,
     ) -> Result<Served, Errno> {
-        if self.backed.load(Relaxed) != state.generation {
-            let backing = state.backing.as_ref().ok_or(Errno::EFAULT)?;
-            let from = self.handle.offset().wrapping_sub(self.origin);
-            self.handle.remap(&backing.memory, backing.base.saturating_add(from))?;
-            self.backed.store(state.generation, Relaxed);
+        load((self.origin, &self.backed), state, fault, run)
+    }
+}
+
+/// Loads the page that faulted, at this byte of the pages, the first of which is at user offset `origin`, where each has memory of its own: what the process can do with it at most is `max`. The lock keeps others from taking it away before it is there.
+pub(crate) fn load_page(
+    origin: u64,
+    state: MutexGuard<'_, State>,
+    fault: Fault<'_>,
+    (page, at): (&Page, u64),
+    max: Protection,
+) -> Result<Served, Errno> {
+    let offset = origin.wrapping_add(at);
+    fault.handle().remap_pages(offset, size(), page.memory(), page.offset(), max)?;
+    let served = fault.load();
+    drop(state);
+    served
+}
+
+/// Loads the pages that faulted, or a run of the mapping's bytes with them; `backed` is the generation of the backing that its handle maps. The lock keeps others from taking them away before they are there.
+pub(crate) fn load(
+    (origin, backed): (u64, &AtomicU32),
+    state: MutexGuard<'_, State>,
+    fault: Fault<'_>,
+    run: Option<Range<u64>>,
+) -> Result<Served, Errno> {
+    if backed.load(Relaxed) != state.generation {
+        let backing = state.backing.as_ref().ok_or(Errno::EFAULT)?;
+        let handle = fault.handle();
+        let from = handle.offset().wrapping_sub(origin);
+        handle.remap(&backing.memory, backing.base.saturating_add(from))?;
+        backed.store(state.generation, Relaxed);
+    }
+    match run {
+        Some(run) => {
+            let len = usize::try_from(run.end.saturating_sub(run.start)).unwrap_or(usize::MAX);
+            fault.load_range(origin.wrapping_add(run.start), len)
         }
-        match run {
-            Some(run) => {
-                let len = usize::try_from(run.end.saturating_sub(run.start)).unwrap_or(usize::MAX);
-                fault.load_range(self.origin.wrapping_add(run.start), len)
+        None => fault.load(),
+    }
+}
+
+/// Memory that mappings show until their first page is known.
+pub(crate) struct Trash(Mutex<Option<Umem>>);
+
+impl Trash {
+    pub fn new() -> Trash {
+        Trash(Mutex::new(None))
+    }
+
+    /// Sets up a request with the memory of these pages, or with none as long as that is not known. Returns the setup to be completed, and the generation of the memory.
+    pub fn map<'r, 'a, D: Device>(
+        &self,
+        request: &'r MapRequest<'a, D>,
+        pages: Option<&Pages>,
+    ) -> Result<(MapSetup<'r, 'a, D>, u32), Errno> {
+        let backed = pages.and_then(|pages| Some((pages.start, pages.backing()?)));
+        let (memory, base, generation) = match backed {
+            Some((start, (backing, generation))) => {
+                let from = request.offset().saturating_sub(start);
+                (backing.memory, backing.base.saturating_add(from), generation)
             }
-            None => fault.load(),
+            None => (Memory::from(self.of(request.len())?), 0, 0),
+        };
+        Ok((request.map(memory, base).base_pages(), generation))
+    }
+
+    /// Memory of at least so many bytes.
+    fn of(&self, len: usize) -> Result<Umem, Errno> {
+        let mut trash = self.0.lock();
+        if let Some(trash) = trash.as_ref().filter(|trash| trash.len() >= len) {
+            return Ok(trash.clone());
         }
+        let new = Umem::try_new(Kind::Trash, len)?;
+        *trash = Some(new.clone());
+        Ok(new)
     }
 }
 
 /// The list.
 pub(crate) struct Pieces {
     all: Mutex<Vec<Arc<Piece>>>,
-    /// Memory that mappings show until their first page is known.
-    trash: Mutex<Option<Umem>>,
+    trash: Trash,
 }
 
 impl Pieces {
     pub fn new() -> Pieces {
-        Pieces { all: Mutex::new(Vec::new()), trash: Mutex::new(None) }
+        Pieces { all: Mutex::new(Vec::new()), trash: Trash::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -145,22 +203,22 @@ impl Pieces {
 
     /// Takes these device offsets away from everybody. Goes on after an error and returns the first.
     pub fn zap(&self, start: u64, end: u64) -> Result<(), Errno> {
-        self.change(start, end, |(state, bytes, len)| state.zap(&bytes, len))
+        self.change(start, end, |pages, state, bytes| pages.zap(state, &bytes))
     }
 
-    /// Takes their translations away, and changes with each mapping's state locked what loads of them look at: its state, the bytes, and the length of all. Goes on after an error and returns the first.
+    /// Takes their translations away, and changes with each mapping's state locked what loads of them look at: its pages, their state, and the bytes. Goes on after an error and returns the first.
     pub fn change(
         &self,
         start: u64,
         end: u64,
-        change: impl Fn((&mut State, Range<u64>, u64)),
+        change: impl Fn(&Pages, &mut State, Range<u64>),
     ) -> Result<(), Errno> {
         let mut result = Ok(());
         for piece in self.all.lock().iter() {
             let pages = &piece.pages;
             let Some(bytes) = pages.part(start, end) else { continue };
             let mut state = pages.state.lock();
-            change((&mut state, bytes.clone(), pages.len));
+            change(pages, &mut state, bytes.clone());
             // Those that this handle shows; under the lock: no load of these comes between.
             let first = piece.handle.offset().wrapping_sub(piece.origin);
             let from = bytes.start.max(first);
@@ -173,39 +231,11 @@ impl Pieces {
         Ok(result?)
     }
 
-    /// Sets up a request with the memory of these pages, or with none as long as that is not known. Returns the setup to be completed, and the generation of the memory.
-    pub fn map<'r, 'a, D: Device>(
-        &self,
-        request: &'r MapRequest<'a, D>,
-        pages: &Pages,
-    ) -> Result<(MapSetup<'r, 'a, D>, u32), Errno> {
-        let (backing, generation) = {
-            let state = pages.state.lock();
-            (state.backing.clone(), state.generation)
-        };
-        let from = request.offset().saturating_sub(pages.start);
-        let (memory, base) = match backing {
-            Some(backing) => (backing.memory, backing.base.saturating_add(from)),
-            None => (Memory::from(self.trash(request.len())?), 0),
-        };
-        Ok((request.map(memory, base).base_pages(), generation))
-    }
-
     /// Sets up a request with no memory: each piece gets it with its first access.
     pub fn map_nothing<'r, 'a, D: Device>(
         &self,
         request: &'r MapRequest<'a, D>,
     ) -> Result<MapSetup<'r, 'a, D>, Errno> {
-        Ok(request.map(self.trash(request.len())?, 0).base_pages())
-    }
-
-    fn trash(&self, len: usize) -> Result<Umem, Errno> {
-        let mut trash = self.trash.lock();
-        if let Some(trash) = trash.as_ref().filter(|trash| trash.len() >= len) {
-            return Ok(trash.clone());
-        }
-        let new = Umem::try_new(Kind::Trash, len)?;
-        *trash = Some(new.clone());
-        Ok(new)
+        Ok(request.map(self.trash.of(request.len())?, 0).base_pages())
     }
 }

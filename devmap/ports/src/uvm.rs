@@ -226,7 +226,7 @@ impl<P: Pager> Object<P> {
         if len == 0 || !aligned(len) {
             return Err(Errno::EINVAL);
         }
-        let (pages, pieces) = (Arc::new(Pages::new(0, len)?), Pieces::new());
+        let (pages, pieces) = (Pages::new(0, len)?, Pieces::new());
         if writable.is_some() && each_page::available() {
             pages.each()?;
         }
@@ -303,7 +303,7 @@ impl<P: Pager> Object<P> {
         if self.0.writable.is_none() {
             return Err(Errno::ENOTSUP);
         }
-        self.0.pieces.change(bytes.start, bytes.end, |_| self.0.set_writable(&bytes, writable))
+        self.0.pieces.change(bytes.start, bytes.end, |_, _, _| self.0.set_writable(&bytes, writable))
     }
 
     /// Ends the mappings for which the condition holds: their accesses are `SIGBUS`. Returns their number. The condition is asked with the list locked: it must not map, unmap or wait.
@@ -371,24 +371,24 @@ impl<D: Device<Mapping = Mapped<P>>, P: Pager> Mapping<D> for Mapped<P> {
                 if state.has(at) && (fault.access() != Access::Write || object.is_writable(at)) {
                     return self.load(state, fault, at, None);
                 }
-                (state.zaps, Window::new(at, pages.len, fault.access(), &state))
+                (pages.zaps(), Window::new(at, pages.len, fault.access(), &state))
             };
             object.pager.get(&mut window)?;
             let mut state = pages.state.lock();
-            if state.zaps != seen {
+            if pages.zaps() != seen {
                 continue; // taken back meanwhile
             }
             // The centre first: it says of which memory the others are, and only it must be there.
             let filled = window.pages.get_mut(window.centre).and_then(Option::take);
             let (centre, writable) = filled.ok_or(Errno::EFAULT)?;
             if !state.has(at) {
-                state.insert(&centre, &(at..at + page), pages.len)?;
+                pages.insert(&mut state, &centre, &(at..at + page))?;
             }
             object.set_writable(&(at..at + page), writable);
             for (index, other) in window.pages.iter().enumerate() {
                 let Some((other, writable)) = other else { continue };
                 let place = window.offset(index)..window.offset(index) + page;
-                if state.insert(other, &place, pages.len).is_ok() {
+                if pages.insert(&mut state, other, &place).is_ok() {
                     object.set_writable(&place, *writable);
                 }
             }

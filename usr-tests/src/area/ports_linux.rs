@@ -1,11 +1,14 @@
 //! Linux's areas (docs/porting.md), with the driver vmops: which operations are called when, and the faults that others had with them. What LinuxKPI's rules make no different is for its area, too.
 
+use std::sync::Barrier;
+use std::thread;
+
 use ports_user::{REFUSED, Region, Span, VMOPS_MOVE};
 
 use crate::case::{Case, Ctx, Result, case, check, equal, fail, refused, works};
 use crate::device::{Map, PRIVATE, READ, RW, SHARED};
 use crate::peer::Peer;
-use crate::port::{Port, while_read};
+use crate::port::{Port, while_read, while_used};
 use crate::probe::Kind;
 use crate::sys::{self, page_size};
 
@@ -18,6 +21,16 @@ pub const CASES: &[Case] = &[
     ),
     case("remap", "a range mapped at once is there without a call, for a child as well", remap),
     case("remap_half", "of an area that is mapped in part the rest is SIGBUS", remap_half),
+    case(
+        "remap_registers",
+        "registers keep what they hold when nobody maps them, kernel memory is freed",
+        remap_registers,
+    ),
+    case(
+        "insert_pages",
+        "pages that mmap inserts are there without a call, the others are SIGBUS",
+        insert_pages,
+    ),
     case("remap_unmapped", "what was mapped at once and taken away is SIGBUS", remap_unmapped),
     case(
         "insert",
@@ -49,6 +62,16 @@ pub const CASES: &[Case] = &[
         move_pages,
     ),
     case("move_while_writing", "threads that write while a buffer moves lose nothing", move_while_writing),
+    case(
+        "operations_together",
+        "operations of two areas of a process run at the same time",
+        operations_together,
+    ),
+    case(
+        "operations_of_two_processes",
+        "operations of two processes run at the same time",
+        operations_of_two_processes,
+    ),
     // Faults that others had.
     case(
         "counted_at_the_first_mmap",
@@ -141,6 +164,40 @@ pub fn remap_half(t: &Ctx) -> Result {
         map.load_faults(rest, Kind::Device)
     })?
     .done()
+}
+
+pub fn remap_registers(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let map = dev.region(Region::Remap, 4)?;
+    map.mark(0x48)?;
+    // Another process sees them, and a part of them elsewhere.
+    Peer::start(|_| {
+        map.marked(0x48)?;
+        let part = dev.map(Region::Remap.start() + 2 * page_size() as u64, 1)?;
+        part.holds(0, map.get(2 * page_size())?)
+    })?
+    .done()?;
+    let first = map.get(0)?;
+    map.unmap()?;
+    let again = dev.region(Region::Remap, 4)?;
+    again.holds(0, if dev.status()?.registers == 1 { first } else { 0 })
+}
+
+pub fn insert_pages(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let before = dev.status()?;
+    let map = dev.region(Region::Pages, 4)?;
+    let there = |map: &Map| {
+        map.load_faults(3 * page_size(), Kind::Device)?;
+        (0..3).try_for_each(|page| map.holds(page * page_size(), 7 + page as u64))
+    };
+    (0..3).try_for_each(|page| map.put(page * page_size(), 7 + page as u64))?;
+    there(&map)?;
+    Peer::start(|_| there(&map))?.done()?;
+    dev.unmap(Region::Pages.start() + page_size() as u64, page_size() as u64)?;
+    map.load_faults(page_size(), Kind::Device)?;
+    map.holds(2 * page_size(), 9)?;
+    dev.grew(&before, &[("faults", 0)])
 }
 
 pub fn remap_unmapped(t: &Ctx) -> Result {
@@ -411,36 +468,87 @@ pub fn move_while_writing(t: &Ctx) -> Result {
     let each = dev.status()?.each_page != 0;
     let region = if each { Region::Mixed } else { Region::Move };
     let map = dev.region(region, 4)?;
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2)
-            .map(|thread| {
-                let (map, done) = (&map, &done);
-                scope.spawn(move || {
-                    let mut count = 0;
-                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                        for page in 0..4 {
-                            let at = page * page_size() + 8 * thread;
-                            map.holds(at, count)?;
-                            map.put(at, count + 1)?;
-                        }
-                        count += 1;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let mut result = Ok(());
-        for turn in 0..40 {
-            let (page, pages) = if each { (turn % 4, 1) } else { (0, 16) };
-            result = result.and_then(|()| shift(&dev, region, page, pages));
-        }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        for thread in threads {
-            result = result.and(thread.join().unwrap_or_else(|_| Err(fail("a thread has panicked"))));
-        }
-        result
+    let write = |thread: usize, turn: u64| {
+        (0..4).try_for_each(|page| {
+            let at = page * page_size() + 8 * thread;
+            map.holds(at, turn)?;
+            map.put(at, turn + 1)
+        })
+    };
+    while_used(2, write, 40, |turn| {
+        let (page, pages) = if each { (turn % 4, 1) } else { (0, 16) };
+        shift(&dev, region, page, pages)
     })
+}
+
+/// Reads a page of each map at the same time, in threads of their own.
+fn read_together(maps: &[Map]) -> Result {
+    let start = Barrier::new(maps.len());
+    thread::scope(|scope| {
+        let read = |map: &Map| {
+            start.wait();
+            map.get(0).map(|_| ())
+        };
+        let threads: Vec<_> = maps.iter().map(|map| scope.spawn(move || read(map))).collect();
+        let all = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(fail("a thread has panicked"))));
+        all.fold(Ok(()), Result::and)
+    })
+}
+
+fn operations_together(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let maps = [dev.region(Region::Meet, 1)?, dev.region(Region::MeetToo, 1)?];
+    let before = dev.status()?;
+    // An operation waits for the other, but not for ever: a thread can be kept from running.
+    for _ in 0..10 {
+        read_together(&maps)?;
+        if dev.status()?.met > before.met {
+            return Ok(());
+        }
+        dev.unmap(0, 0)?;
+    }
+    Err(fail("operations of two areas of a process never ran at the same time"))
+}
+
+pub fn operations_one_by_one(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let maps = [dev.region(Region::Meet, 1)?, dev.region(Region::MeetToo, 1)?];
+    let before = dev.status()?;
+    for _ in 0..2 {
+        read_together(&maps)?;
+        dev.unmap(0, 0)?;
+    }
+    dev.grew(&before, &[("faults", 4), ("met", 0)])
+}
+
+pub fn operations_of_two_processes(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let before = dev.status()?;
+    let map = dev.region(Region::Meet, 1)?;
+    let mut peer = Peer::start(|link| {
+        let map = dev.region(Region::MeetToo, 1)?;
+        link.ask(b'r', b'g')?;
+        loop {
+            map.get(0)?;
+            link.say(b'd')?;
+            if link.hear(b'g').is_err() {
+                return Ok(());
+            }
+        }
+    })?;
+    peer.hear(b'r')?;
+    for _ in 0..10 {
+        peer.link.say(b'g')?;
+        map.get(0)?;
+        peer.hear(b'd')?;
+        if dev.status()?.met > before.met {
+            return peer.link.say(b'q').and_then(|()| peer.done());
+        }
+        dev.unmap(0, 0)?;
+    }
+    Err(fail("operations of two processes never ran at the same time"))
 }
 
 pub fn counted_at_the_first_mmap(t: &Ctx) -> Result {

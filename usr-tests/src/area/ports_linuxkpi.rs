@@ -28,6 +28,16 @@ pub const CASES: &[Case] = &[
     case("private", "private mappings are refused", private),
     case("remap", "a range mapped at once is there without a call, for a child as well", linux::remap),
     case("remap_half", "of an area that is mapped in part the rest is SIGBUS", linux::remap_half),
+    case(
+        "remap_registers",
+        "registers keep what they hold when nobody maps them, kernel memory is freed",
+        linux::remap_registers,
+    ),
+    case(
+        "insert_pages",
+        "pages that mmap inserts are there without a call, the others are SIGBUS",
+        linux::insert_pages,
+    ),
     case("remap_unmapped", "what was mapped at once and taken away is SIGBUS", linux::remap_unmapped),
     case("mkwrite", "page_mkwrite is called before a page is written, and can refuse", linux::mkwrite),
     case(
@@ -49,6 +59,16 @@ pub const CASES: &[Case] = &[
         "move_pages",
         "its pages move one by one, or the mmap is refused; a write to a page that was read is told",
         linux::move_pages,
+    ),
+    case(
+        "operations_one_by_one",
+        "operations of two areas of a process do not run at the same time",
+        linux::operations_one_by_one,
+    ),
+    case(
+        "operations_of_two_processes",
+        "operations of two processes run at the same time",
+        linux::operations_of_two_processes,
     ),
     // Faults that others had.
     case(

@@ -5,11 +5,13 @@ use core::ops::Range;
 
 use bitflags::bitflags;
 use devmap::access::Order;
+use devmap::once::OnceArc;
 use devmap::page::{aligned, size};
 use devmap::request::Protection;
 use devmap::{Device, Errno, MapRequest};
 
-use crate::linux::ops::Operations;
+use crate::linux::ops::{NoOperations, Operations};
+use crate::linux::space::AddressSpace;
 use crate::page::{Page, number};
 use crate::pages::Pages;
 
@@ -42,38 +44,94 @@ pub struct Area<P: Send + Sync + 'static> {
     protection: Protection,
     max: Protection,
     pub(super) order: Option<Order>,
-    pub(super) ops: Option<&'static dyn Operations<P>>,
+    pub(super) ops: &'static dyn Operations<P>,
+    /// Whether the driver has set operations.
+    pub(super) has_ops: bool,
     private: Option<Arc<P>>,
+    /// Whether the driver answers one page at a time, and need not be told of writes.
+    pub(super) plain: bool,
     pub(super) populate: Range<u64>,
-    pub(super) pages: Arc<Pages>,
+    /// From the first page on that is known.
+    pages: OnceArc<Pages>,
+    pub(super) space: AddressSpace<P>,
+}
+
+impl<P: Send + Sync + 'static> Drop for Area<P> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(pages) = self.pages.take() {
+            self.space.remove(pages);
+        }
+    }
 }
 
 impl<P: Send + Sync + 'static> Area<P> {
-    pub(super) fn new<D: Device>(request: &MapRequest<'_, D>, max: Protection) -> Result<Area<P>, Errno> {
+    pub(super) fn new<D: Device>(
+        request: &MapRequest<'_, D>,
+        space: &AddressSpace<P>,
+        max: Protection,
+    ) -> Area<P> {
         let shared = request.sharing() == devmap::Sharing::Shared;
         let (start, end) = (request.offset(), request.end());
-        Ok(Area {
+        Area {
             start,
             end,
             flags: if shared { Flags::SHARED } else { Flags::empty() },
             protection: request.protection(),
             max,
             order: None,
-            ops: None,
+            ops: &NoOperations,
+            has_ops: false,
             private: None,
+            plain: true,
             populate: 0..0,
-            pages: Arc::new(Pages::new(start, end - start)?),
+            pages: OnceArc::new(),
+            space: space.clone(),
+        }
+    }
+
+    /// Returns its pages, if any is known.
+    #[inline]
+    pub(super) fn pages(&self) -> Option<&Pages> {
+        self.pages.get()
+    }
+
+    /// The same, which are known from now on. `ENOMEM`.
+    pub(super) fn make_pages(&self) -> Result<&Pages, Errno> {
+        if let Some(pages) = self.pages() {
+            return Ok(pages);
+        }
+        // Listed first: what is known must not be missed.
+        let made = self.space.add(Pages::new(self.start, self.end - self.start)?)?;
+        self.pages.set(made).or_else(|made| {
+            // Another thread was faster.
+            self.space.remove(made);
+            self.pages().ok_or(Errno::EAGAIN)
         })
     }
 
+    /// A copy of its pages, for a child. `ENOMEM`.
+    pub(super) fn copy_pages(&self) -> Result<Option<Arc<Pages>>, Errno> {
+        match self.pages() {
+            None => Ok(None),
+            Some(pages) => self.space.add(pages.copy()?).map(Some),
+        }
+    }
+
+    /// The same pages, for a piece.
+    pub(super) fn share_pages(&self) -> Option<Arc<Pages>> {
+        self.pages.share()
+    }
+
     /// A copy that has not been opened, of these pages.
-    pub(super) fn copy(&self, range: Range<u64>, pages: &Arc<Pages>) -> Area<P> {
+    pub(super) fn copy(&self, range: Range<u64>, pages: Option<Arc<Pages>>) -> Area<P> {
         Area {
             start: range.start,
             end: range.end,
             private: self.private.clone(),
             populate: self.populate.clone(),
-            pages: Arc::clone(pages),
+            pages: pages.into(),
+            space: self.space.clone(),
             ..*self
         }
     }
@@ -106,6 +164,7 @@ impl<P: Send + Sync + 'static> Area<P> {
     /// Sets flags (`vm_flags_set`); in mmap and open.
     pub fn set_flags(&mut self, flags: Flags) {
         self.flags |= flags;
+        self.plain &= !flags.intersects(Flags::NOTIFY | Flags::MIXEDMAP);
     }
 
     /// The protection that the process asked for. What mprotect(2) has made of it since, a driver is not told.
@@ -140,12 +199,12 @@ impl<P: Send + Sync + 'static> Area<P> {
 
     /// Sets the operations (`vm_ops`); in mmap only.
     pub fn set_ops(&mut self, ops: &'static dyn Operations<P>) {
-        self.ops = Some(ops);
+        (self.ops, self.has_ops) = (ops, true);
     }
 
     /// Asks for [`page_mkwrite`](Operations::page_mkwrite), if the area is shared and can be written; in mmap only.
     pub fn want_writenotify(&mut self) {
-        self.flags |= Flags::NOTIFY;
+        self.set_flags(Flags::NOTIFY);
     }
 
     pub(super) fn notifies(&self) -> bool {
@@ -156,31 +215,33 @@ impl<P: Send + Sync + 'static> Area<P> {
     ///
     /// `ENOTSUP` with the kernel's own framework, for which the pages of an area are one memory; then it is all of them that move, after all were unmapped.
     pub fn mix(&mut self) -> Result<(), Errno> {
-        self.pages.each()?;
-        self.flags |= Flags::MIXEDMAP;
+        self.make_pages()?.each()?;
+        self.set_flags(Flags::MIXEDMAP);
         Ok(())
     }
 
     /// Fills these device offsets together, with the first access to any of them (`MAP_POPULATE`, prefault); in mmap only. `EINVAL` if they are not pages of the area.
     pub fn populate(&mut self, range: Range<u64>) -> Result<(), Errno> {
         let len = range.end.checked_sub(range.start).ok_or(Errno::EINVAL)?;
-        self.bytes(range.start, len)?;
+        self.check(range.start, len)?;
         self.populate = range;
+        self.plain = false;
         Ok(())
     }
 
-    /// Whole pages of the area, from the start of its mapping on.
-    fn bytes(&self, at: u64, len: u64) -> Result<Range<u64>, Errno> {
+    /// Fails with `EINVAL` if these are no pages of the area.
+    fn check(&self, at: u64, len: u64) -> Result<u64, Errno> {
         let end = at.checked_add(len).ok_or(Errno::EINVAL)?;
         if !aligned(at) || !aligned(len) || len == 0 || at < self.start || end > self.end {
             return Err(Errno::EINVAL);
         }
-        Ok(at - self.pages.start..end - self.pages.start)
+        Ok(end)
     }
 
     fn insert(&self, at: u64, page: &Page, len: u64) -> Result<(), Errno> {
-        let bytes = self.bytes(at, len)?;
-        self.pages.state.lock().insert(page, &bytes, self.pages.len)
+        let end = self.check(at, len)?;
+        let pages = self.make_pages()?;
+        pages.insert(&mut pages.state.lock(), page, &(at - pages.start..end - pages.start))
     }
 
     /// Maps `len` bytes from `page` on at device offset `at`, whole or in part: `remap_pfn_range`, `io_remap_pfn_range`. In mmap. What is not mapped stays without a page.
@@ -211,14 +272,10 @@ impl<P: Send + Sync + 'static> Area<P> {
     }
 
     pub(super) fn open(&mut self) {
-        if let Some(ops) = self.ops {
-            ops.open(self);
-        }
+        self.ops.open(self);
     }
 
     pub(super) fn close(&self) {
-        if let Some(ops) = self.ops {
-            ops.close(self);
-        }
+        self.ops.close(self);
     }
 }

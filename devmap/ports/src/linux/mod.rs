@@ -27,7 +27,7 @@
 //!
 //!     fn attach(attach: &Attach<'_>) -> Result<Board, Errno> {
 //!         let ring = Arc::new(Ring(Umem::new(attach, Kind::Locked, 0x4000)?));
-//!         Ok(Board { space: AddressSpace::new(Mode::Linux), ring })
+//!         Ok(Board { space: AddressSpace::new(attach, Mode::Linux), ring })
 //!     }
 //!
 //!     fn devmap<'a>(&self, request: MapRequest<'a, Board>) -> Result<Setup<'a, Board>, Errno> {
@@ -53,8 +53,8 @@
 //!
 //! The pages of one mapping lie in one memory one behind the other, as devmap has it: the first page that is known says which. docs/porting.md says what else differs.
 //!
-//! Locks: the address space's list, then a mapping's pages, then devmap's. Operations are called with neither held; `open` and `close` with the process's address space held, `fault`
-//! too. They may take the driver's locks, and may sleep.
+//! Locks: the address space's list of pages, then those of an area, then devmap's. Operations are called with neither held; `open` and `close` with the process's address space held, `fault`
+//! too. They may take the driver's locks, and may sleep ([`Vmf::context`]).
 
 mod area;
 mod ops;

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use devmap::Errno;
+use devmap::context::{Borrowed, MaySleep};
 use devmap::fault::Access;
 
 use crate::linux::area::Area;
@@ -37,6 +38,11 @@ pub trait Operations<P: Send + Sync + 'static>: Sync {
         Ok(())
     }
 }
+
+/// Those of an area to which the driver gives none.
+pub(super) struct NoOperations;
+
+impl<P: Send + Sync + 'static> Operations<P> for NoOperations {}
 
 /// Result of a fault.
 #[derive(Debug)]
@@ -84,7 +90,15 @@ pub struct Vmf<'a> {
     pub(super) offset: u64,
     pub(super) access: Access,
     pub(super) prefault: bool,
-    pub(super) major: &'a Cell<bool>,
+    pub(super) major: Cell<bool>,
+    pub(super) cx: Borrowed<'a>,
+}
+
+impl Vmf<'_> {
+    #[inline]
+    pub(super) fn new(cx: Borrowed<'_>, offset: u64, access: Access, prefault: bool) -> Vmf<'_> {
+        Vmf { offset, access, prefault, major: Cell::new(false), cx }
+    }
 }
 
 impl Vmf<'_> {
@@ -96,6 +110,11 @@ impl Vmf<'_> {
     /// The same in pages (`pgoff`).
     pub fn pgoff(&self) -> u64 {
         number(self.offset)
+    }
+
+    /// Returns the context, for what waits: an operation may sleep, and holds up no other process then.
+    pub fn context(&self) -> &impl MaySleep {
+        &self.cx
     }
 
     /// Returns the kind of access.

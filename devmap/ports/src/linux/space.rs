@@ -1,20 +1,21 @@
 //! [`AddressSpace`]: all mappings of a device, to take pages away from them.
 //!
-//! Locks: the list of mappings, over their pages' locks and the unloads. In LinuxKPI's mode the list of objects, over an mmap(2) and a close; then that of the process, over each operation.
+//! Locks: the list of pages, over those of each. In LinuxKPI's mode the list of objects, over an mmap(2) and a close; then that of the process, over each operation.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use devmap::Errno;
 use devmap::kmem::try_push;
 use devmap::page::size;
 use devmap::sync::Mutex;
+use devmap::{Attach, Errno, Mappings};
 
 use crate::linux::area::Area;
 use crate::page;
-use crate::pieces::Pieces;
+use crate::pages::Pages;
+use crate::pieces::Trash;
 
 /// Rules for areas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,10 @@ impl<P: Send + Sync + 'static> Kind<P> {
 
 struct Inner<P: Send + Sync + 'static> {
     mode: Mode,
-    pieces: Pieces,
+    mappings: Mappings,
+    /// The pages of the areas of which any was known; each is at its place.
+    pages: Mutex<Vec<Arc<Pages>>>,
+    trash: Trash,
     objects: Mutex<Vec<Arc<Object<P>>>>,
     /// By their numbers, those that have objects.
     processes: Mutex<Vec<(i32, Arc<Mm>)>>,
@@ -100,7 +104,7 @@ struct Inner<P: Send + Sync + 'static> {
     major: AtomicU64,
 }
 
-/// All mappings of a device, of all its minor nodes: `address_space`, with the `i_mmap` of it. Keep it in the device. Clones are the same.
+/// All mappings of an instance, of all its minor nodes: `address_space`, with the `i_mmap` of it. Keep it in the device. Clones are the same.
 pub struct AddressSpace<P: Send + Sync + 'static>(Arc<Inner<P>>);
 
 impl<P: Send + Sync + 'static> Clone for AddressSpace<P> {
@@ -110,11 +114,13 @@ impl<P: Send + Sync + 'static> Clone for AddressSpace<P> {
 }
 
 impl<P: Send + Sync + 'static> AddressSpace<P> {
-    /// Without mappings. User or kernel context: allocates.
-    pub fn new(mode: Mode) -> AddressSpace<P> {
+    /// That of an instance, which has one. In attach.
+    pub fn new(attach: &Attach<'_>, mode: Mode) -> AddressSpace<P> {
         AddressSpace(Arc::new(Inner {
             mode,
-            pieces: Pieces::new(),
+            mappings: attach.mappings(),
+            pages: Mutex::new(Vec::new()),
+            trash: Trash::new(),
             objects: Mutex::new(Vec::new()),
             processes: Mutex::new(Vec::new()),
             minor: AtomicU64::new(0),
@@ -129,7 +135,7 @@ impl<P: Send + Sync + 'static> AddressSpace<P> {
 
     /// Returns the number of mappings, pieces and copies included.
     pub fn len(&self) -> usize {
-        self.0.pieces.len()
+        self.0.mappings.len()
     }
 
     /// Returns whether there are none.
@@ -142,8 +148,34 @@ impl<P: Send + Sync + 'static> AddressSpace<P> {
         (self.0.minor.load(Relaxed), self.0.major.load(Relaxed))
     }
 
-    pub(super) fn pieces(&self) -> &Pieces {
-        &self.0.pieces
+    pub(super) fn trash(&self) -> &Trash {
+        &self.0.trash
+    }
+
+    /// Lists pages until they are [removed](AddressSpace::remove). `ENOMEM`.
+    pub(super) fn add(&self, pages: Arc<Pages>) -> Result<Arc<Pages>, Errno> {
+        let mut list = self.0.pages.lock();
+        pages.place.store(list.len(), Relaxed);
+        try_push(&mut list, Arc::clone(&pages))?;
+        Ok(pages)
+    }
+
+    /// An area has these no more. With the last, they are not listed any more.
+    pub(super) fn remove(&self, pages: Arc<Pages>) {
+        let mut list = self.0.pages.lock();
+        let place = pages.place.load(Relaxed);
+        // Under the lock, so that one who gives them up is the last. The list has them still.
+        drop(pages);
+        if place >= list.len() || list.get(place).is_none_or(|pages| Arc::strong_count(pages) > 1) {
+            return;
+        }
+        let gone = list.swap_remove(place);
+        if let Some(moved) = list.get(place) {
+            moved.place.store(place, Relaxed);
+        }
+        drop(list);
+        // Outside of the lock: they may have the last reference to memory.
+        drop(gone);
     }
 
     pub(super) fn count(&self, major: bool) {
@@ -161,7 +193,15 @@ impl<P: Send + Sync + 'static> AddressSpace<P> {
             0 => u64::MAX,
             _ => page::start(start.saturating_add(len).saturating_add(size() as u64 - 1)),
         };
-        self.0.pieces.zap(page::start(start), end)
+        let start = page::start(start);
+        for pages in self.0.pages.lock().iter() {
+            if let Some(bytes) = pages.part(start, end) {
+                pages.zap(&mut pages.state.lock(), &bytes);
+            }
+        }
+        // Afterwards: what a fault under way loads it loads before this, or sees that it was taken away.
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        Ok(self.0.mappings.set().unload_range(start, len)?)
     }
 
     /// The lock of a process's operations. `ENOMEM`.
@@ -191,7 +231,7 @@ impl<P: Send + Sync + 'static> AddressSpace<P> {
             let _mm = mm.lock();
             make(&mut area)?;
         }
-        if area.ops.is_none() {
+        if !area.has_ops {
             return Ok(Kind::Own(area));
         }
         let private = area.private().ok_or(Errno::EINVAL)?;

@@ -2,12 +2,12 @@
 //!
 //! Locks: a mapping's pages, over the load; see the parent module.
 
-use alloc::sync::Arc;
-use core::cell::Cell;
 use core::ops::Range;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 
+use devmap::context::Borrowed;
 use devmap::fault::Access;
 use devmap::page::size;
 use devmap::request::Protection;
@@ -15,25 +15,36 @@ use devmap::sync::MutexGuard;
 use devmap::{Cut, Device, Dup, Errno, Fault, MapRequest, Mapping, Remains, Served, Setup, Sharing};
 
 use crate::linux::area::{Area, Flags};
-use crate::linux::ops::{Answer, Vmf};
+use crate::linux::ops::{Answer, Failure, Vmf};
 use crate::linux::space::{AddressSpace, Kind, Mode};
 use crate::most;
 use crate::page::Page;
 use crate::pages::{Pages, State};
-use crate::pieces::Piece;
+use crate::pieces::{load, load_page};
 
 /// The private data of a mapping whose driver has Linux's model: `type Mapping = Vma<P>`, `P` being what the areas' private data is.
 pub struct Vma<P: Send + Sync + 'static> {
     /// None in a child that was not to have it.
     kind: Option<Kind<P>>,
-    piece: Arc<Piece>,
-    space: AddressSpace<P>,
+    /// The generation of its pages' memory that the framework's handle maps.
+    backed: AtomicU32,
+}
+
+impl<P: Send + Sync + 'static> Vma<P> {
+    #[inline]
+    fn new(kind: Option<Kind<P>>, backed: u32) -> Vma<P> {
+        Vma { kind, backed: AtomicU32::new(backed) }
+    }
+
+    /// The same handle's, or a copy's, of another area.
+    fn with(&self, kind: Option<Kind<P>>) -> Vma<P> {
+        Vma::new(kind, self.backed.load(Relaxed))
+    }
 }
 
 impl<P: Send + Sync + 'static> Drop for Vma<P> {
     fn drop(&mut self) {
-        self.space.pieces().remove(&self.piece);
-        if let Some(Kind::Own(area)) = self.kind.take() {
+        if let Some(Kind::Own(area)) = &self.kind {
             area.close();
         }
     }
@@ -54,7 +65,7 @@ where
     P: Send + Sync + 'static,
 {
     let max = most(&request)?;
-    let mut area = Area::new(&request, max)?;
+    let mut area = Area::new(&request, space, max);
     let kind = match space.mode() {
         Mode::Linux => {
             make(&request, &mut area)?;
@@ -64,20 +75,21 @@ where
         Mode::LinuxKpi => space.share(area, request.caller().process(), |area| make(&request, area))?,
     };
     let area = kind.area();
-    let (max, order, pages) = (max & area.max_protection(), area.order, Arc::clone(&area.pages));
-    let beyond = pages
-        .part(request.offset(), request.end())
-        .is_none_or(|part| part.end - part.start < request.len() as u64);
-    let mapped = space.pieces().map(&request, &pages);
-    let backed = mapped.as_ref().map_or(0, |(_, generation)| *generation);
-    let piece = Piece::new(request.handle(), pages.start, &pages, backed);
-    // From here on it is closed, whatever fails.
-    let vma = Vma { kind: Some(kind), piece, space: space.clone() };
-    if beyond {
-        return Err(Errno::EINVAL);
-    }
-    space.pieces().insert(&vma.piece)?;
-    let mut setup = mapped?.0.max_protection(max);
+    let (max, order) = (max & area.max_protection(), area.order);
+    // Of an area that was there.
+    let beyond =
+        matches!(kind, Kind::Shared(_)) && (request.offset() < area.start() || request.end() > area.end());
+    let mapped = if beyond { Err(Errno::EINVAL) } else { space.trash().map(&request, area.pages()) };
+    let (setup, backed) = match mapped {
+        Ok(mapped) => mapped,
+        Err(error) => {
+            // From here on it is closed, whatever fails.
+            drop(Vma::new(Some(kind), 0));
+            return Err(error);
+        }
+    };
+    let vma = Vma::new(Some(kind), backed);
+    let mut setup = setup.max_protection(max);
     if let Some(order) = order {
         setup = setup.order(order);
     }
@@ -105,21 +117,14 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
     }
 
     /// Asks the driver for the page at this byte of the mapping.
-    fn ask(&self, at: u64, inserted: bool) -> Result<Answer, Errno> {
-        let ops = self.area.ops.ok_or(Errno::EFAULT);
-        let major = Cell::new(false);
-        let vmf = Vmf {
-            offset: self.pages.start.saturating_add(at),
-            access: self.access,
-            prefault: at != self.at,
-            major: &major,
-        };
-        let answer = if inserted { Answer::Inserted } else { ops?.fault(self.area, &vmf)? };
+    fn ask(&self, cx: Borrowed<'_>, at: u64, inserted: bool) -> Result<Answer, Errno> {
+        let vmf = Vmf::new(cx, self.pages.start.saturating_add(at), self.access, at != self.at);
+        let answer = if inserted { Answer::Inserted } else { self.area.ops.fault(self.area, &vmf)? };
         if self.tells() && !matches!(answer, Answer::Retry(_)) {
-            ops?.page_mkwrite(self.area, &vmf)?;
+            self.area.ops.page_mkwrite(self.area, &vmf)?;
         }
         if !inserted {
-            self.vma.space.count(major.get());
+            self.area.space.count(vmf.major.get());
         }
         Ok(answer)
     }
@@ -127,11 +132,14 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
     /// Notes the answer. None, if pages were taken away since `seen`, or the driver has not inserted what it says.
     fn note(&self, at: u64, answer: &Answer, seen: u64) -> Result<Option<MutexGuard<'_, State>>, Errno> {
         let mut state = self.pages.state.lock();
-        if state.zaps != seen {
+        if self.pages.zaps() != seen {
             return Ok(None);
         }
         match answer {
-            Answer::Page(page) => state.place(page, at, self.pages.len)?,
+            Answer::Page(page) => {
+                state.place(page, at, self.pages.len)?;
+                self.pages.note_answers(&state);
+            }
             _ if !state.has(at) => return Ok(None),
             _ => {}
         }
@@ -139,7 +147,7 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
     }
 
     /// Fills what is to be there together with the page; the bytes around it that are, it included.
-    fn around(&self, seen: u64) -> Range<u64> {
+    fn around(&self, fault: &mut Fault<'_>, seen: u64) -> Range<u64> {
         let page = size() as u64;
         let mut run = self.at..self.at + page;
         let wanted = &self.area.populate;
@@ -147,9 +155,10 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
         if !wanted.contains(&self.at) {
             return run;
         }
-        let fill = |at: u64| {
+        let mut fill = |at: u64| {
             let answer = self.pages.state.lock().has(at);
-            self.ask(at, answer).is_ok_and(|answer| self.note(at, &answer, seen).is_ok_and(|s| s.is_some()))
+            self.ask(fault.context(), at, answer)
+                .is_ok_and(|answer| self.note(at, &answer, seen).is_ok_and(|s| s.is_some()))
         };
         while run.end < wanted.end && fill(run.end) {
             run.end += page;
@@ -160,17 +169,23 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
         run
     }
 
-    fn serve(&self, fault: Fault<'_>) -> Result<Served, Errno> {
+    /// Serves the access, with what the driver has answered, if it was asked already.
+    fn serve(&self, mut fault: Fault<'_>, mut answered: Option<(Answer, u64)>) -> Result<Served, Errno> {
         loop {
-            let (seen, inserted) = {
-                let state = self.pages.state.lock();
-                let inserted = state.has(self.at);
-                if inserted && !self.tells() {
-                    return self.load(state, fault, None, None);
+            let (answer, seen) = match answered.take() {
+                Some(answered) => answered,
+                None => {
+                    let (seen, inserted) = {
+                        let state = self.pages.state.lock();
+                        let inserted = state.has(self.at);
+                        if inserted && !self.tells() {
+                            return self.load(state, fault, None, None);
+                        }
+                        (self.pages.zaps(), inserted)
+                    };
+                    (self.ask(fault.context(), self.at, inserted)?, seen)
                 }
-                (state.zaps, inserted)
             };
-            let answer = self.ask(self.at, inserted)?;
             match answer {
                 Answer::Retry(time) => return fault.retry_later(time),
                 // The process does, and can be killed.
@@ -188,7 +203,7 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
             if self.note(self.at, &answer, seen)?.is_none() {
                 continue;
             }
-            let run = self.around(seen);
+            let run = self.around(&mut fault, seen);
             let Some(state) = self.note(self.at, &answer, seen)? else { continue };
             return self.load(state, fault, (run.end - run.start > size() as u64).then_some(run), page);
         }
@@ -207,10 +222,15 @@ impl<P: Send + Sync + 'static> Serving<'_, P> {
             // Who has not been told of the write is asked again by it.
             let told = !self.notifies || self.access == Access::Write;
             let max = if told { Protection::all() } else { Protection::all() - Protection::WRITE };
-            return self.vma.piece.load_page(state, fault, (&page, self.at), max);
+            return load_page(self.pages.start, state, fault, (&page, self.at), max);
         }
         let all = state.is_full() && !self.notifies;
-        self.vma.piece.load(state, fault, if all { Some(0..self.pages.len) } else { run })
+        load(
+            (self.pages.start, &self.vma.backed),
+            state,
+            fault,
+            if all { Some(0..self.pages.len) } else { run },
+        )
     }
 }
 
@@ -219,44 +239,30 @@ where
     D: Device<Mapping = Vma<P>>,
     P: Send + Sync + 'static,
 {
+    #[inline]
     fn access(&self, _: &D, fault: Fault<'_>) -> Result<Served, Errno> {
-        let kind = self.kind.as_ref().ok_or(Errno::EFAULT)?;
-        let (area, pages) = (kind.area(), &*self.piece.pages);
-        let at = fault.offset().saturating_sub(self.piece.origin);
-        let notifies = area.notifies() && fault.handle().max_protection().contains(Protection::WRITE);
-        let mixed = area.flags().contains(Flags::MIXEDMAP);
-        let serving = Serving { vma: self, area, pages, access: fault.access(), at, notifies, mixed };
-        match kind {
-            Kind::Own(_) => serving.serve(fault),
-            Kind::Shared(object) => {
-                let _mm = object.mm.lock();
-                serving.serve(fault)
-            }
+        if let Some(Kind::Own(area)) = &self.kind
+            && area.plain
+            && let Some(pages) = area.pages()
+            && pages.answers()
+        {
+            return self.answered(area, pages, fault);
         }
+        self.serve(fault, None)
     }
 
-    fn dup(&self, _: &D, copy: Dup<'_>) -> Result<Vma<P>, Errno> {
-        let backed = self.piece.backed.load(Relaxed);
-        let piece = |pages| Piece::new(copy.child(), self.piece.origin, pages, backed);
-        let space = self.space.clone();
-        let (kind, piece) = match &self.kind {
-            None => return Ok(Vma { kind: None, piece: piece(&self.piece.pages), space }),
-            Some(Kind::Own(area)) if area.flags().contains(Flags::DONTCOPY) => {
-                return Ok(Vma { kind: None, piece: piece(&self.piece.pages), space });
+    fn dup(&self, _: &D, _: Dup<'_>) -> Result<Vma<P>, Errno> {
+        let kind = match &self.kind {
+            Some(Kind::Own(area)) if !area.flags().contains(Flags::DONTCOPY) => {
+                // What is not opened is not closed.
+                let mut copy = area.copy(area.start()..area.end(), area.copy_pages()?);
+                copy.open();
+                Some(Kind::Own(copy))
             }
-            Some(Kind::Shared(share)) => (Kind::Shared(share.clone()), piece(&self.piece.pages)),
-            Some(Kind::Own(area)) => {
-                let pages = Arc::new(self.piece.pages.copy()?);
-                (Kind::Own(area.copy(area.start()..area.end(), &pages)), piece(&pages))
-            }
+            Some(Kind::Shared(share)) => Some(Kind::Shared(share.clone())),
+            Some(Kind::Own(_)) | None => None,
         };
-        // What is not opened is not closed.
-        space.pieces().insert(&piece)?;
-        let mut vma = Vma { kind: Some(kind), piece, space };
-        if let Some(Kind::Own(area)) = &mut vma.kind {
-            area.open();
-        }
-        Ok(vma)
+        Ok(self.with(kind))
     }
 
     fn unmap(mut self, _: &D, cut: Cut<'_>) -> Remains<Vma<P>> {
@@ -275,11 +281,9 @@ where
                 cut.keep(self)
             }
             Cut::Middle(cut) => {
-                let piece = self.piece.of(cut.rest());
-                self.space.pieces().insert_now(&cut, &piece);
                 let (before, behind) = self.split(gone);
                 self.kind = before;
-                let behind = Vma { kind: behind, piece, space: self.space.clone() };
+                let behind = self.with(behind);
                 cut.split(self, behind)
             }
         }
@@ -287,6 +291,50 @@ where
 }
 
 impl<P: Send + Sync + 'static> Vma<P> {
+    /// Serves an access where the driver answers all that is there: without the lock of the pages, if its page is of the memory that the mapping shows.
+    #[inline]
+    fn answered(&self, area: &Area<P>, pages: &Pages, mut fault: Fault<'_>) -> Result<Served, Errno> {
+        let seen = pages.zaps();
+        let (offset, access) = (fault.offset(), fault.access());
+        let vmf = Vmf::new(fault.context(), offset, access, false);
+        let answer = area.ops.fault(area, &vmf);
+        if let Ok(Answer::Page(page)) = &answer {
+            area.space.count(vmf.major.get());
+            return match fault.load_of(page.memory(), page.offset(), || pages.zaps() == seen)? {
+                Ok(served) => Ok(served),
+                Err(fault) => self.serve(fault, Some((answer, seen))),
+            };
+        }
+        self.serve(fault, Some((answer, seen)))
+    }
+
+    /// Serves an access in any case, with what the driver has answered, if it was asked already.
+    #[cold]
+    fn serve(
+        &self,
+        fault: Fault<'_>,
+        answered: Option<(Result<Answer, Failure>, u64)>,
+    ) -> Result<Served, Errno> {
+        let answered = match answered {
+            Some((answer, seen)) => Some((answer?, seen)),
+            None => None,
+        };
+        let kind = self.kind.as_ref().ok_or(Errno::EFAULT)?;
+        let area = kind.area();
+        let pages = area.make_pages()?;
+        let at = fault.offset().saturating_sub(pages.start);
+        let notifies = area.notifies() && fault.handle().max_protection().contains(Protection::WRITE);
+        let mixed = area.flags().contains(Flags::MIXEDMAP);
+        let serving = Serving { vma: self, area, pages, access: fault.access(), at, notifies, mixed };
+        match kind {
+            Kind::Own(_) => serving.serve(fault, answered),
+            Kind::Shared(object) => {
+                let _mm = object.mm.lock();
+                serving.serve(fault, answered)
+            }
+        }
+    }
+
     /// Opens what is left of an area, before and behind the range that goes, and closes that: Linux splits areas first.
     fn split(&mut self, gone: Range<u64>) -> (Option<Kind<P>>, Option<Kind<P>>) {
         match self.kind.take() {
@@ -294,7 +342,7 @@ impl<P: Send + Sync + 'static> Vma<P> {
             Some(Kind::Shared(share)) => (Some(Kind::Shared(share.clone())), Some(Kind::Shared(share))),
             Some(Kind::Own(mut area)) => {
                 let part = |range: Range<u64>| {
-                    let mut part = (!range.is_empty()).then(|| area.copy(range, &area.pages))?;
+                    let mut part = (!range.is_empty()).then(|| area.copy(range, area.share_pages()))?;
                     part.open();
                     Some(Kind::Own(part))
                 };

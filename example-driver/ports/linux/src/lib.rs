@@ -3,20 +3,29 @@
 //! docs/porting.md puts it beside its original. Each region of the device is an object, made by the first mmap(2) of it and freed when the last area of it is closed, which is counted as Linux
 //! drivers do: in mmap and open, and back in close. What is freed is filled with a byte that no process must ever see.
 //!
-//! Locks: `objects`, over making and ending one; then devmap's.
+//! Locks: `objects`, over making and ending one; then devmap's. `meeting`, over nothing.
 #![no_std]
 #![deny(unsafe_code, missing_docs)]
 
 extern crate alloc;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use core::time::Duration;
+
 use devmap::access::Order;
+use devmap::context::MaySleep;
+use devmap::kmem::try_push;
 use devmap::prelude::*;
+use devmap::sync::Condvar;
 use ports::linux::{self, AddressSpace, Answer, Area, Failure, Flags, Mode, Operations, Vma, Vmf};
 use ports::page::{Page, vmalloc_to_page};
 use ports_user::{self as user, Region, Status};
+
+/// How long an operation of [`Region::Meet`] waits for another.
+const MEETING: Duration = Duration::from_millis(100);
 
 devmap::counters! {
     /// Counters; `kstat -m vmops` shows them.
@@ -30,6 +39,17 @@ struct Board {
     registers: Option<Registers>,
     lost: AtomicBool,
     mode: Mode,
+    meeting: Mutex<Meeting>,
+    /// Two have met.
+    met: Condvar,
+}
+
+/// Operations that wait for one another.
+#[derive(Default)]
+struct Meeting {
+    inside: u64,
+    /// Number of those that have met another one.
+    met: u64,
 }
 
 /// Private data of an area.
@@ -53,6 +73,19 @@ impl Object {
         let moved = self.moved.lock();
         let memory = if *moved >> (offset >> 12) & 1 == 0 { &self.memory } else { &self.board_memory };
         Ok(vmalloc_to_page(memory, offset)?)
+    }
+
+    /// Inserts the first three pages of an area that there are, which begins at this byte of the object.
+    fn insert_pages(&self, area: &Area<Object>, from: u64) -> Result<(), Errno> {
+        let count = ((area.end() - area.start()) >> 12).min(3);
+        let mut pages = Vec::new();
+        for page in 0..count {
+            try_push(&mut pages, vmalloc_to_page(&self.memory, from + (page << 12))?)?;
+        }
+        let inserted = area.vm_insert_pages(area.start(), &pages)?;
+        // They are there now, so they cannot be inserted.
+        let again = area.vm_insert_pages(area.start(), &pages);
+        if inserted == pages.len() && again == Err(Errno::EBUSY) { Ok(()) } else { Err(Errno::EIO) }
     }
 
     /// Moves pages to the other memory while processes have them mapped: they wait in `fault` until it is done.
@@ -111,6 +144,11 @@ impl Board {
     }
 }
 
+/// Whether it is memory of the board, and not the kernel's.
+fn is_board(registers: &Registers) -> bool {
+    Page::of(registers, 0).is_ok_and(|page| !page.is_kernel())
+}
+
 /// Opened and closed alike, whatever the area.
 fn opened(area: &Area<Object>) {
     if let Some(object) = area.private() {
@@ -130,6 +168,22 @@ fn object(area: &Area<Object>) -> Result<&Arc<Object>, Failure> {
     area.private().ok_or(Failure::Sigbus)
 }
 
+impl Board {
+    /// Waits until another operation is inside, but not for long.
+    fn meet(&self, cx: &impl MaySleep) {
+        let mut meeting = self.meeting.lock();
+        meeting.inside += 1;
+        if meeting.inside > 1 {
+            meeting.met += 1;
+            self.met.notify_all();
+        } else {
+            let before = meeting.met;
+            while meeting.met == before && self.met.wait_for(cx, &mut meeting, MEETING).is_ok() {}
+        }
+        meeting.inside -= 1;
+    }
+}
+
 /// Pages come by fault.
 struct ByFault;
 
@@ -146,7 +200,11 @@ impl Operations<Object> for ByFault {
         if vmf.offset() == Region::Fault.start() {
             vmf.major();
         }
-        Ok(Answer::Page(object(area)?.page(vmf)?))
+        let object = object(area)?;
+        if matches!(object.region, Region::Meet | Region::MeetToo) {
+            object.board.meet(vmf.context());
+        }
+        Ok(Answer::Page(object.page(vmf)?))
     }
 
     fn page_mkwrite(&self, area: &Area<Object>, vmf: &Vmf<'_>) -> Result<(), Failure> {
@@ -210,14 +268,14 @@ impl Vmops {
         }
         let len = area.end() - area.start();
         match region {
-            Region::Fault | Region::Move => area.set_ops(&ByFault),
+            Region::Fault | Region::Move | Region::Meet | Region::MeetToo => area.set_ops(&ByFault),
             Region::Mixed => {
                 area.set_ops(&ByFault);
                 area.mix()?; // an error where the pages of a mapping move all together
                 area.want_writenotify();
             }
             Region::Insert => area.set_ops(&ByInsertion),
-            Region::Remap | Region::Half => area.set_ops(&AtOnce),
+            Region::Remap | Region::Half | Region::Pages => area.set_ops(&AtOnce),
             Region::Notify => {
                 area.set_ops(&ByFault);
                 area.want_writenotify();
@@ -241,6 +299,7 @@ impl Vmops {
                 .and_then(|page| area.remap_pfn_range(area.start(), &page, len)),
             (Region::Half, _) => vmalloc_to_page(&object.memory, from)
                 .and_then(|page| area.remap_pfn_range(area.start(), &page, (len / 2).next_multiple_of(4096))),
+            (Region::Pages, _) => object.insert_pages(area, from),
             _ => Ok(()),
         };
         if let Err(error) = mapped {
@@ -274,6 +333,8 @@ impl Vmops {
             minor,
             major,
             freed: counts.freed().get(),
+            met: self.board.meeting.lock().met,
+            registers: u64::from(self.board.registers.as_ref().is_some_and(is_board)),
             each_page: devmap::each_page::available().into(),
         }
     }
@@ -294,9 +355,11 @@ impl Device for Vmops {
         let node = attach.node();
         let linuxkpi = node.unsigned_property("linuxkpi", 0)? != 0;
         let mode = if linuxkpi { Mode::LinuxKpi } else { Mode::Linux };
-        let registers = match node.register_sets() {
-            0 => None,
-            _ => Some(Registers::map(node, 0, Order::Merging)?),
+        // The first set that has room: of a PCI device the very first is its configuration space.
+        let has_room = |set: &u32| node.register_set_len(*set).is_ok_and(|len| len >= user::REGION_LEN);
+        let registers = match (0..node.register_sets()).find(has_room) {
+            Some(set) => Some(Registers::map(node, set, Order::Merging)?),
+            None => None,
         };
         let board = Board {
             counts: Counts::new(node, "vmops")?,
@@ -304,8 +367,10 @@ impl Device for Vmops {
             registers,
             lost: AtomicBool::new(false),
             mode,
+            meeting: Mutex::new(Meeting::default()),
+            met: Condvar::new(),
         };
-        Ok(Vmops { space: AddressSpace::new(mode), board: Arc::new(board) })
+        Ok(Vmops { space: AddressSpace::new(attach, mode), board: Arc::new(board) })
     }
 
     fn devmap<'a>(&self, request: MapRequest<'a, Vmops>) -> Result<Setup<'a, Vmops>, Errno> {

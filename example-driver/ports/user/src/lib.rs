@@ -75,6 +75,10 @@ devmap_plain::plain! {
         pub major: u64,
         /// 1 if each page of a mapping can have memory of its own.
         pub each_page: u64,
+        /// Operations that have met another one, of [`Region::Meet`] and [`Region::MeetToo`].
+        pub met: u64,
+        /// 1 if [`Region::Remap`] is registers.
+        pub registers: u64,
         /// Objects that were freed; of kiomap, how often the last mapping of a buffer has gone; of upager, how often pages were taken back.
         pub freed: u64,
     }
@@ -129,6 +133,12 @@ pub enum Region {
     Move,
     /// Pages move one by one, and `page_mkwrite` is told (`VM_MIXEDMAP`).
     Mixed,
+    /// `fault` waits a while for another of this region or of the next.
+    Meet,
+    /// The same.
+    MeetToo,
+    /// `vm_insert_pages` of the first three pages in mmap.
+    Pages,
 }
 
 /// Page of a region that is refused, where one is.
@@ -136,7 +146,7 @@ pub const REFUSED: u64 = 3;
 
 impl Region {
     /// All of them.
-    pub const ALL: [Region; 9] = [
+    pub const ALL: [Region; 12] = [
         Region::Fault,
         Region::Remap,
         Region::Half,
@@ -146,6 +156,9 @@ impl Region {
         Region::DontCopy,
         Region::Move,
         Region::Mixed,
+        Region::Meet,
+        Region::MeetToo,
+        Region::Pages,
     ];
 
     /// The device offset at which it starts.
