@@ -2,6 +2,8 @@
 //!
 //! A test program without the test harness, so that what it skips is printed also when it passes.
 
+mod machine;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -18,6 +20,10 @@ const DRIVERS: &[Driver] = &[
     Driver { name: "kiomap", folder: "kiomap", devices: &[("kiomap0", 8)] },
     Driver { name: "upager", folder: "uvm", devices: &[("upager0", 8)] },
 ];
+
+/// vmops on a board with registers, which a simulated device stands for.
+const BOARD: &str = "example-driver/ports/linux/board.toml";
+const ON_BOARD: Driver = Driver { name: "vmops", folder: "linux", devices: &[("vmops0", 20)] };
 
 const WAYS: [&str; 2] = ["userfaultfd", "signal"];
 
@@ -97,8 +103,13 @@ impl Programs {
         let conf = format!("example-driver/ports/{}/{}.conf", driver.folder, driver.name);
         let what = format!("{},conf={conf},name={}", module.unwrap_or(driver.name), driver.name);
         let what = if module.is_some() { what } else { format!("{},conf={conf}", driver.name) };
+        self.run(driver, how, module, &["--driver", &what])
+    }
+
+    /// Runs the suite with these options of the host for each of a driver's devices. Returns whether nothing failed.
+    fn run(&self, driver: &Driver, how: &str, module: Option<&str>, options: &[&str]) -> bool {
         let mut host = Command::new(&self.host);
-        host.args(["run", "--driver", &what, "--faults", how, "--check", "--", "sh", "-c"]);
+        host.arg("run").args(options).args(["--faults", how, "--check", "--", "sh", "-c"]);
         // One start for all devices. A hang is a failure; a slow machine is none.
         host.arg(r#"suite="$0"; for device; do "$suite" --tap --timeout 120 --device "/dev/$device" || exit 1; done"#);
         host.arg(&self.suite).args(driver.devices.iter().map(|(device, _)| device));
@@ -109,7 +120,8 @@ impl Programs {
             if module.ends_with("-own") { "module with its own framework" } else { "module" }
         });
         let least: usize = driver.devices.iter().map(|(_, least)| least).sum();
-        println!("{}: {how}, {kind}: {passed} cases pass", driver.name);
+        let board = if options.contains(&"--device") { ", on a board" } else { "" };
+        println!("{}: {how}, {kind}{board}: {passed} cases pass", driver.name);
         if output.status.success() && passed >= least {
             return true;
         }
@@ -132,7 +144,14 @@ fn driver(programs: &Programs, driver: &Driver, modules: &[Option<String>; 2]) -
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, what, ..] = args.as_slice()
+        && first == "client"
+    {
+        machine::client(what);
+        return ExitCode::SUCCESS;
+    }
     if args.iter().any(|arg| arg == "--list") {
+        println!("machine: test");
         DRIVERS.iter().for_each(|driver| println!("{}: test", driver.name));
         return ExitCode::SUCCESS;
     }
@@ -145,7 +164,19 @@ fn main() -> ExitCode {
     let [kernel, own] = [false, true]
         .map(|own| all.iter().map(|driver| programs.module(driver.name, own)).collect::<Vec<_>>());
     let modules = kernel.into_iter().zip(own).map(|(kernel, own)| [kernel, own]);
-    let good =
+    let machine = asked("machine").then(|| programs.module("kiomap", false)).flatten();
+    if let Some(module) = machine {
+        machine::test(
+            &programs.host,
+            Path::new(&module),
+            &root().join("example-driver/ports/kiomap/kiomap.conf"),
+        );
+        println!("kiomap: on a machine that stays up: busy exactly while it is open or mapped");
+    }
+    let on_board =
+        |how: &&str| programs.run(&ON_BOARD, how, None, &["--driver", ON_BOARD.name, "--device", BOARD]);
+    let good = !asked(ON_BOARD.name) || WAYS.iter().all(on_board);
+    let others =
         all.iter().zip(modules).fold(true, |good, (next, modules)| driver(&programs, next, &modules) && good);
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good && others { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
