@@ -6,6 +6,7 @@
 use ddi_wire::{Answer, HEAD_MAX, Message, Upcall};
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::sock::Conn;
 use super::uffd::Uffd;
@@ -90,18 +91,13 @@ fn ask<'a>(conn: &Conn, upcall: &Upcall<'_>, buf: &'a mut [u8]) -> Result<Answer
 
 /// Ends and reaps a process if it is this one's child.
 fn reap(pid: i32) {
-    let flags = libc::WEXITED | libc::__WALL;
-    // SAFETY: all-zero is a valid siginfo_t.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `info` is a valid place for the answer.
-    let r =
-        unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags | libc::WNOHANG | libc::WNOWAIT) };
-    if r != 0 {
+    let Some(pid) = Pid::from_raw(pid) else { return };
+    // Clones that send no SIGCHLD, too.
+    let flags = WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL.cast_unsigned());
+    if waitid(WaitId::Pid(pid), flags | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT).is_err() {
         return;
     }
     // It is our child and not yet reaped, so the number is still its own.
-    // SAFETY: plain system call.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-    // SAFETY: `info` is a valid place for the answer.
-    unsafe { libc::waitid(libc::P_PID, pid as u32, &mut info, flags) };
+    let _ = kill_process(pid, Signal::KILL);
+    let _ = waitid(WaitId::Pid(pid), flags);
 }

@@ -4,56 +4,39 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
 use ddi_wire::{BOARD_ENTRIES, BOARD_LEN, BoardEntry, BoardHeader, PATH_MAX};
 use parking_lot::Mutex;
 
 use super::DeviceNode;
+use super::mapping::Mapping;
 
 /// The list of device nodes.
 ///
 /// # Invariants
-/// `base` is the address of a mapping of `fd`, of [`BOARD_LEN`] bytes, which is the value's own and lasts as long as it. It begins with a header, all-zero at first, which
-/// is accessed by its atomics only. Entries are written by whoever holds `writer`, while `sequence` is odd.
+/// `map` is a mapping of `fd`, of [`BOARD_LEN`] bytes. It begins with a header, all-zero at first, which is accessed by its atomics only. Entries are written by whoever
+/// holds `writer`, while `sequence` is odd.
 #[derive(Debug)]
 pub(super) struct Board {
     fd: OwnedFd,
-    base: NonNull<BoardHeader>,
+    map: Mapping,
     writer: Mutex<()>,
 }
 
-// SAFETY: the mapping belongs to the value and to no thread; it is written under the lock and otherwise only through atomics, by the invariant.
-unsafe impl Send for Board {}
-// SAFETY: as above.
-unsafe impl Sync for Board {}
-
 impl Board {
     pub fn new() -> io::Result<Board> {
-        use rustix::mm::{MapFlags, ProtFlags, mmap};
         let fd = rustix::fs::memfd_create("ddi-board", rustix::fs::MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&fd, BOARD_LEN as u64)?;
-        // SAFETY: a new mapping at an address that Linux chooses.
-        let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                BOARD_LEN,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &fd,
-                0,
-            )
-        }?;
-        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
-        Ok(Board { fd, base, writer: Mutex::new(()) })
+        let map = Mapping::of_file(&fd, BOARD_LEN)?;
+        Ok(Board { fd, map, writer: Mutex::new(()) })
     }
 
     /// Replaces the list.
     pub fn write(&self, nodes: &[DeviceNode]) {
         let _writer = self.writer.lock();
         // SAFETY: mapped, aligned and a header, by the invariant.
-        let header = unsafe { self.base.as_ref() };
+        let header: &BoardHeader = unsafe { self.map.base().cast().as_ref() };
         let nodes: Vec<&DeviceNode> =
             nodes.iter().filter(|n| n.path.len() <= PATH_MAX).take(BOARD_ENTRIES).collect();
         header.sequence.fetch_add(1, Ordering::AcqRel);
@@ -75,9 +58,9 @@ impl Board {
                 path,
             };
             let at = size_of::<BoardHeader>() + i * size_of::<BoardEntry>();
-            // SAFETY: entry `i` lies within the mapping, by the invariant, as `i` is below BOARD_ENTRIES.
-            let place = unsafe { self.base.byte_add(at) }.cast::<BoardEntry>();
-            // SAFETY: mapped and aligned, and nobody else writes, by the invariant; readers check the sequence number before they trust what they read.
+            let place = self.map.base().as_ptr().wrapping_byte_add(at).cast::<BoardEntry>();
+            // SAFETY: entry `i` lies within the mapping, aligned, as `i` is below BOARD_ENTRIES, and nobody else writes, by the invariant; readers check the sequence number
+            // before they trust what they read.
             unsafe { place.write_volatile(entry) };
         }
         header.count.store(nodes.len() as u32, Ordering::Release);
@@ -88,12 +71,5 @@ impl Board {
 impl AsFd for Board {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-impl Drop for Board {
-    fn drop(&mut self) {
-        // SAFETY: the value's own mapping, by the invariant; `base` is not used afterwards.
-        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), BOARD_LEN) };
     }
 }

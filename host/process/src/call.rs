@@ -33,7 +33,7 @@ pub struct Call {
     tid: i32,
     line: Arc<Line>,
     buf: RefCell<Vec<u8>>,
-    /// User memory that has come with the call: where, and its bytes. Nobody waits for such a call.
+    /// User memory that has come with the call: its address and bytes. No thread waits for such a call.
     bytes: Option<(u64, Vec<u8>)>,
     /// The call maps something over what it unmaps: the ranges so far.
     replaced: RefCell<Option<Vec<(u64, u64)>>>,
@@ -296,7 +296,7 @@ impl Call {
     pub fn unmap(&self, addr: u64, len: u64) -> Result<(), Errno> {
         self.process.hat.lock().remove(addr / PAGE_SIZE, len.div_ceil(PAGE_SIZE));
         if let Some(offer) = self.offered.get().filter(|o| o.used && (o.addr, o.len) == (addr, len)) {
-            // The call fails, and the thread gives back what it has reserved.
+            // The call fails, and the thread unmaps what it has reserved.
             self.deferred.replace(Some(Vec::new()));
             self.offered.set(Some(Offer { used: false, ..offer }));
             return Ok(());

@@ -1,10 +1,10 @@
-//! A client process, as the kernel above sees it: the "hat", which installs and takes away translations.
+//! A client process for the kernel above: the "hat", which loads and unloads translations.
 //!
 //! A [`Process`] is made of parts, each with its own locks: which process it is ([`Identity`]), calls in progress ([`Flight`]), fork ([`Gate`]), failed accesses
 //! ([`Verdicts`], [`Poison`]), faults in progress ([`Serving`]), its mappings ([`Hat`]) and the way to change them ([`Link`]).
 //!
-//! Locking: `hat` is held while Linux is told of a change (a system call, or a round trip to the client's agent or waiting thread), so that the
-//! map is always what Linux has; the agent's connection and `reframed` are taken inside it. No method of the kernel runs under either. The order of all locks of a process is
+//! Locking: `hat` is held while a change is made in Linux (a system call, or a round trip to the client's agent or waiting thread), so that the
+//! map and Linux always agree; the agent's connection and `reframed` are taken inside it. No method of the kernel runs under either. The order of all locks of a process is
 //! in [the crate's documentation](crate).
 
 use std::os::fd::OwnedFd;
@@ -29,7 +29,7 @@ use super::verdicts::Verdicts;
 use super::{Call, Errno, FaultMode, Prot, proc};
 use crate::physmem::{PAGE_SIZE, PhysMem};
 
-/// Pages whose translations were loaded, by all processes since the start; and unloaded.
+/// Counts of pages whose translations were loaded, and unloaded, in all processes since the start.
 static LOADED: AtomicU64 = AtomicU64::new(0);
 static UNLOADED: AtomicU64 = AtomicU64::new(0);
 
@@ -94,7 +94,7 @@ impl Process {
         self.identity.pid()
     }
 
-    /// Returns whether the process is gone (dead, or replaced by exec). Loads then do nothing.
+    /// Returns whether the process has exited or called exec. Loads then do nothing.
     pub fn is_gone(&self) -> bool {
         self.identity.is_gone()
     }
@@ -122,8 +122,8 @@ impl Process {
         self.link.get()?.uffd()
     }
 
-    /// For a fork: takes all translations out of Linux's tables, until [`thaw`](Self::thaw). The map goes on saying what is loaded, and neither
-    /// drivers nor counts hear of it. What holds page `but` is left as it is: the stack of the thread that forks, if a driver has pinned that.
+    /// Removes all translations from Linux's tables for a fork, until [`thaw`](Self::thaw). The map keeps them as loaded, and neither
+    /// drivers nor counts change. The part with page `but` stays: the stack of the forking thread, which a driver may have pinned.
     pub(super) fn freeze(&self, but: u64) {
         let Some(link) = self.link.get() else { return };
         let mut hat = self.hat.lock();
@@ -135,13 +135,13 @@ impl Process {
         );
     }
 
-    /// Puts back what [`freeze`](Self::freeze) has taken and nobody has unloaded since, and makes the loads that have come meanwhile.
+    /// Restores the translations that [`freeze`](Self::freeze) removed and that were not unloaded since, and executes the loads requested meanwhile.
     pub(super) fn thaw(&self) {
         let Some(link) = self.link.get() else { return };
         let mut hat = self.hat.lock();
         let Some(late) = hat.frozen.take() else { return };
         let loaded = hat.loaded(0, u64::MAX);
-        // An error means that the process is gone.
+        // An error means that the process has exited.
         let _ = match link.uffd() {
             None => self.map(&loaded),
             Some(uffd) => loaded.iter().try_for_each(|p| self.resolve(&mut hat, uffd, p.page, p.pages)),
@@ -178,7 +178,7 @@ impl Process {
         }
     }
 
-    /// A forked child has what its parent had mapped, but none of it watched.
+    /// Registers the mappings that a forked child has from its parent with the child's userfaultfd.
     pub(super) fn inherit(&self) -> Result<(), Errno> {
         let hat = self.hat.lock();
         let changed = std::mem::take(&mut *self.reframed.lock());
@@ -249,8 +249,8 @@ impl Process {
             .try_for_each(|some| self.command(&Upcall::Map { pieces: Items::of(some) }))
     }
 
-    /// Resolves a run of pages whose frames are those that Linux has behind them. Wakes nobody: a thread goes on when its own fault has been
-    /// served to the end, not before, as on illumos, where it is the thread itself that runs the driver.
+    /// Loads a run of pages whose frames are those of Linux's mapping. Wakes no thread: a thread resumes when its own fault has been
+    /// served, not before, as on illumos, where the thread itself runs the driver.
     fn resolve(&self, hat: &mut Hat, uffd: &Uffd, page: u64, pages: u64) -> Result<(), Errno> {
         let mut at = page;
         while at < page + pages {
@@ -291,7 +291,7 @@ impl Process {
     }
 
     fn drop_translations(&self, link: &Link, parts: impl IntoIterator<Item = Part>) {
-        // An error means that the process is gone, its translations with it.
+        // An error means that the process has exited, and its translations with it.
         let _ = match link.mode() {
             FaultMode::Signal => self.ranges(RangeOp::Zap, parts),
             _ => self.agent(RangeOp::Zap, parts),
@@ -326,16 +326,16 @@ impl Process {
         if done {
             wake();
             self.wait_for_run(tid, before);
-            // An error means that the page, or the process, has gone meanwhile.
+            // An error means that the page or the process has been removed meanwhile.
             let _ = bar(None);
         }
         done
     }
 
-    /// Gives a thread that was woken the time to fail: until it has run, a while at most.
+    /// Waits until a woken thread has run, and its access has failed; 100 ms at most.
     ///
-    /// Linux has no event for that, so this looks every two milliseconds. Nothing rests on it: a thread for which it was too short faults again, is refused again, and
-    /// comes here again.
+    /// Linux has no event for that, so this polls every two milliseconds. Correctness does not depend on it: a thread that had too little time faults again and is refused
+    /// again.
     fn wait_for_run(&self, tid: i32, before: Option<u64>) {
         for _ in 0..50 {
             std::thread::sleep(Duration::from_millis(2));
@@ -377,11 +377,6 @@ impl Process {
         Some(part.frame)
     }
 
-    /// Pages that have a translation now.
-    pub fn loaded_pages(&self) -> u64 {
-        self.hat.lock().loaded_pages()
-    }
-
     /// Carries out a command about ranges of pages, in as few messages as it takes.
     fn ranges(&self, op: RangeOp, parts: impl IntoIterator<Item = Part>) -> Result<(), Errno> {
         let ranges = ranges(parts);
@@ -417,8 +412,8 @@ impl Process {
         self.identity.is_dead_within(Duration::from_secs(10));
     }
 
-    /// The lifeline is gone: by exec or death, or because the program closed all its descriptors by itself. Such a program could go on unwatched, so it is
-    /// killed.
+    /// Called when the lifeline is closed: by exec, by exit, or because the program has closed all its descriptors. In the last case the host could not serve its faults
+    /// any more, and kills it.
     pub(super) fn check_exec(&self) {
         let (Some(link), Some(_)) = (self.link.get(), self.pidfd()) else { return };
         if link.shares_memory_of(self.pid())
@@ -430,7 +425,7 @@ impl Process {
         }
     }
 
-    /// Lets go of the agent and the userfaultfd of a process that is gone.
+    /// Releases the agent and the userfaultfd of a process that has exited.
     pub(super) fn detach(&self) {
         if let Some(link) = self.link.get() {
             link.end();

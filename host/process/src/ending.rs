@@ -4,7 +4,7 @@
 //! do not end would make the run wait without a word: within a second it is said which calls wait where and for what, and the next signal ends the run.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub trait Ending: Send {
     fn stuck(&self) -> Vec<u64>;
     /// Says of such calls where they are and for what they wait; returns those that are still there and matter.
     fn say(&self, calls: Vec<u64>) -> Vec<u64>;
-    /// Ends the run, whoever waits.
+    /// Ends the run at once.
     fn end(&self);
 }
 
@@ -27,15 +27,13 @@ pub trait Ending: Send {
 static PIPE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn note(signal: libc::c_int) {
-    let byte = signal as u8;
-    // SAFETY: always possible, in a signal handler, too.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: this thread's errno.
-    let before = unsafe { errno.read() };
-    // SAFETY: one byte; a plain system call, safe in a signal handler. The pipe does not block: who sends thousands of signals loses some.
-    unsafe { libc::write(PIPE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
-    // SAFETY: as above.
-    unsafe { errno.write(before) };
+    let pipe = PIPE.load(Ordering::Relaxed);
+    if pipe >= 0 {
+        // SAFETY: the pipe of the `Signals` that lives while this handler is in force.
+        let pipe = unsafe { BorrowedFd::borrow_raw(pipe) };
+        // A system call and nothing else: not even errno changes. The pipe does not block: who sends thousands of signals loses some.
+        let _ = rustix::io::write(pipe, &[signal as u8]);
+    }
 }
 
 /// While it lives, the signals are taken.

@@ -20,7 +20,7 @@ struct State {
     job: u64,
 }
 
-/// Task of whoever has a process leave.
+/// Task of the caller that makes a process leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
     /// Nothing: it has left, or is about to.

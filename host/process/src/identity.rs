@@ -14,8 +14,8 @@ use super::{Errno, proc};
 /// Names a process. After exec it is another one.
 ///
 /// # Invariants
-/// `id` is no other address space's, ever. `pid` is 0 until a forked child runs and does not change afterwards. `gone` does not go back. `pidfd`, once it is there,
-/// is of process `pid`, so that a signal sent by it reaches no other process.
+/// `id` is unique among all address spaces, past ones included. `pid` is 0 until a forked child runs and does not change afterwards. `gone`, once set, stays set. `pidfd`,
+/// once set, refers to process `pid`, so that a signal sent by it reaches no other process.
 #[derive(Debug)]
 pub(super) struct Identity {
     id: u64,

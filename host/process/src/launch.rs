@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
+
 use super::Server;
 use super::ending::{Ending, Signals};
 use super::shared::Shared;
@@ -173,10 +175,7 @@ pub fn pass_on(signal: i32) {
             EARLY.store(signal, Ordering::SeqCst);
             pass_on_early(FOREGROUND.load(Ordering::SeqCst));
         }
-        pid if matches!(signal, libc::SIGTERM | libc::SIGHUP) => {
-            // SAFETY: no memory is touched.
-            unsafe { libc::kill(pid, signal) };
-        }
+        pid if matches!(signal, libc::SIGTERM | libc::SIGHUP) => send(pid, signal),
         _ => {}
     }
 }
@@ -185,8 +184,14 @@ pub fn pass_on(signal: i32) {
 fn pass_on_early(pid: i32) {
     let signal = if pid > 0 { EARLY.swap(0, Ordering::SeqCst) } else { 0 };
     if signal != 0 {
-        // SAFETY: no memory is touched.
-        unsafe { libc::kill(pid, signal) };
+        send(pid, signal);
+    }
+}
+
+/// Sends a signal to the program, which may have ended.
+fn send(pid: i32, signal: i32) {
+    if let (Some(pid), Some(signal)) = (Pid::from_raw(pid), Signal::from_named_raw(signal)) {
+        let _ = kill_process(pid, signal);
     }
 }
 
@@ -223,11 +228,8 @@ fn start(
     let path = check_program(&program.path)?;
     let text = |s: &OsStr| CString::new(s.as_bytes()).map_err(io::Error::from);
     let order = || {
-        // SAFETY: all-zero is a limit.
-        let mut limit: libc::rlimit = unsafe { std::mem::zeroed() };
-        // SAFETY: room for the answer.
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-        limit.rlim_cur = files.unwrap_or(limit.rlim_cur);
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = files.or(limit.current);
         let args =
             std::iter::once(program.path.as_os_str()).chain(program.args.iter().map(OsString::as_os_str));
         Ok(Order {

@@ -5,7 +5,7 @@
 //! is pages of the [physical memory](crate::physmem), installed and taken away page by page ("translations"), either with
 //! userfaultfd or with page protections and a SIGSEGV handler in the client ([`FaultMode`]).
 //!
-//! Locking and context, for whoever implements [`Kernel`]:
+//! Locking and context, for implementations of [`Kernel`]:
 //!
 //! * Every method may be called from many threads at once. A request runs on the thread that serves the
 //!   client thread that made it, so it may block as long as it likes; unrelated requests go on.
@@ -59,6 +59,7 @@ mod identity;
 mod interrupt;
 mod launch;
 mod line;
+pub mod mapping;
 pub mod physmem;
 mod poison;
 mod polls;
@@ -308,7 +309,7 @@ pub trait Kernel: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Ends the run, as somebody has asked twice and such calls stand in the way. May not return.
+    /// Ends the run: a signal has asked twice, and such calls are in the way. May not return.
     fn give_up(&self) {}
 
     /// The process died, or replaced its program by exec: all its mappings go. No call of it is in progress, and none will come.

@@ -1,9 +1,9 @@
 //! Physical memory: one sparse memfd, mapped whole in the host. A page frame number (pfn) is an offset in it, in pages.
 //!
 //! Frames are given out in contiguous runs, zero-filled, and given back to Linux when freed. The first MiB is never given out, as on a PC. Behind the frames the
-//! file goes on as a *void*, which never has pages: mappings whose frames are not known yet lie there.
+//! file continues as a *void*, which never has pages: mappings whose frames are not known yet refer to it.
 //!
-//! Locking: one leaf lock round the free list; any context that may block.
+//! Locking: one leaf lock protects the free list; any context that may block.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::MprotectFlags;
+
+use super::mapping::Mapping;
 
 pub use ddi_wire::PAGE_SIZE;
 
-/// Copies to memory that processes may be reading and writing at the same time: by one instruction that the compiler does not look into, and never by way of a
+/// Copies to memory that processes may be reading and writing at the same time, by one instruction that the compiler cannot analyse, and never through a
 /// reference.
 ///
 /// # Safety
@@ -57,36 +59,31 @@ pub const DEFAULT_SIZE: u64 = 16 << 30;
 pub const LEGACY: Range<u64> = 0xa0..0x100;
 /// Bytes of the void behind the frames.
 const VOID: u64 = 1 << 40;
-/// The memfd's name, as `/proc/PID/maps` shows it. The shim's agent looks for it.
+/// The memfd's name in `/proc/PID/maps`, by which the shim's agent recognizes it.
 const NAME: &std::ffi::CStr = ddi_wire::MEMORY_NAME;
 
 /// The physical memory of a host.
 ///
 /// # Invariants
-/// `base` is the address of a mapping of the first `pages` pages of `file`, which is the value's own, writable, and lasts as long as the value. `file` does not shrink. A
-/// frame has an owner or is in one of the free runs, and is empty there unless it is among the touched ones. Processes map the frames, too: what is in them may change at any
-/// time, so no reference is made to it, and whoever has a frame's address uses it as [`store`] and [`load`] do.
+/// `map` is a mapping of the first `pages` pages of `file`. `file` does not shrink. A
+/// frame has an owner or is in one of the free runs, and is empty there unless it is among the touched ones. Processes map the frames, too: their contents may change at any
+/// time, so no reference to them is made, and holders of a frame's address use it as [`store`] and [`load`] do.
 #[derive(Debug)]
 pub struct PhysMem {
     file: File,
-    base: NonNull<u8>,
+    map: Mapping,
     pages: u64,
     free: Mutex<Free>,
-    /// Frames that nobody owns cannot be touched through the host's view.
+    /// Free frames are inaccessible in the host's mapping.
     guard: AtomicBool,
 }
-
-// SAFETY: the mapping belongs to the value and to no thread, by the invariant; its address is only handed out as a raw pointer.
-unsafe impl Send for PhysMem {}
-// SAFETY: as above; the free list is behind a lock.
-unsafe impl Sync for PhysMem {}
 
 /// Free runs: first frame to length in frames; neighbours are merged.
 #[derive(Debug)]
 struct Free {
     runs: BTreeMap<u64, u64>,
     pages: u64,
-    /// Free frames that somebody looked at: they may have contents.
+    /// Free frames that were touched: they may have contents.
     touched: BTreeSet<u64>,
 }
 
@@ -139,17 +136,13 @@ impl PhysMem {
         // A client cannot shrink the file under our mapping.
         fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let len = usize::try_from(pages * PAGE_SIZE).map_err(io::Error::other)?;
-        let (prot, map) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::NORESERVE);
-        // SAFETY: a new mapping at an address that Linux chooses.
-        let base = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, prot, map, &file, 0) }?;
+        let map = Mapping::of_file(&file, len)?;
         // A core dump of the host need not hold the devices' memory.
-        // SAFETY: the range is the mapping just made, and what is in it stays.
-        let _ = unsafe { rustix::mm::madvise(base, len, Advice::LinuxDontDump) };
-        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapping at address 0"))?;
+        map.leave_out_of_core();
         let first = if pages > 2 * LEGACY.end { LEGACY.end } else { 1 };
         let runs = BTreeMap::from([(first, pages - first)]);
         let free = Free { runs, pages: pages - first, touched: BTreeSet::new() };
-        Ok(Arc::new(PhysMem { file, base, pages, free: Mutex::new(free), guard: AtomicBool::new(false) }))
+        Ok(Arc::new(PhysMem { file, map, pages, free: Mutex::new(free), guard: AtomicBool::new(false) }))
     }
 
     /// Allocates `npages` contiguous zero-filled frames, the first a multiple of `align` frames. `None`: no such run is free, `npages` is 0, or `align`
@@ -197,13 +190,13 @@ impl PhysMem {
         assert!(pfn >= 1 && pfn + npages <= self.pages, "page frames {pfn:#x}+{npages:#x} do not exist");
         let mut free = self.free.lock();
         free.give(pfn, npages);
-        // Under the lock: the run must be empty before somebody else gets it.
+        // Under the lock: the run must be empty before it is allocated again.
         self.punch(pfn, npages);
         self.protect(pfn, npages, MprotectFlags::empty());
     }
 
-    /// Makes frames that nobody may own be there, so that a mapping of them works: the kernel's drivers map memory by its address.
-    /// False when there are no such frames.
+    /// Populates frames, whether allocated or not, so that they can be mapped: the kernel's drivers map memory by its address.
+    /// Returns false if there are no such frames.
     pub fn touch(&self, pfn: u64, npages: u64) -> bool {
         if npages == 0 || pfn.checked_add(npages).is_none_or(|end| end > self.pages) {
             return false;
@@ -242,9 +235,9 @@ impl PhysMem {
 
     fn protect(&self, pfn: u64, npages: u64, prot: MprotectFlags) {
         if self.guard.load(Ordering::Relaxed) {
-            let len = (npages * PAGE_SIZE) as usize;
-            // SAFETY: a range of the mapping, by the invariant, that has no owner (yet, or any more).
-            let _ = unsafe { rustix::mm::mprotect(self.ptr(pfn).as_ptr().cast(), len, prot) };
+            let start = self.ptr(pfn).addr().get();
+            // Frames that have no owner, yet or any more.
+            self.map.protect(start..start + (npages * PAGE_SIZE) as usize, prot);
         }
     }
 
@@ -255,13 +248,15 @@ impl PhysMem {
     /// When there is no such frame.
     pub fn ptr(&self, pfn: u64) -> NonNull<u8> {
         assert!(pfn < self.pages, "page frame {pfn:#x} does not exist");
-        // SAFETY: within the mapping, by the line before and the invariant.
-        unsafe { self.base.add((pfn * PAGE_SIZE) as usize) }
+        // Within the mapping, so the address does not overflow.
+        self.map
+            .base()
+            .map_addr(|base| base.checked_add((pfn * PAGE_SIZE) as usize).expect("an address in the mapping"))
     }
 
     /// The frame and the offset in it that a host address lies in; `None` if it does not lie in physical memory.
     pub fn frame_of(&self, ptr: *const u8) -> Option<(u64, u64)> {
-        let off = (ptr as usize).checked_sub(self.base.as_ptr() as usize)? as u64;
+        let off = ptr.addr().checked_sub(self.map.addresses().start)? as u64;
         (off < self.pages * PAGE_SIZE).then_some((off / PAGE_SIZE, off % PAGE_SIZE))
     }
 
@@ -284,13 +279,6 @@ impl PhysMem {
 impl AsFd for PhysMem {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
-    }
-}
-
-impl Drop for PhysMem {
-    fn drop(&mut self) {
-        // SAFETY: the value's own mapping, by the invariant; pointers to it are only valid while frames are allocated from `self`.
-        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), (self.pages * PAGE_SIZE) as usize) };
     }
 }
 

@@ -32,9 +32,9 @@ fn signal_set(status: &str, name: &str) -> u64 {
 pub enum Place {
     /// It waits in a system call.
     SystemCall,
-    /// It waits elsewhere, for the fault of an instruction: its stack and program pointers, 0 if Linux does not tell.
+    /// It waits elsewhere, for the fault of an instruction: its stack and program pointers, 0 if Linux does not show them.
     User([u64; 2]),
-    /// It runs, or is gone.
+    /// It runs, or has exited.
     Running,
 }
 
@@ -119,7 +119,7 @@ pub fn exists(pid: i32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
-/// Returns whether a process is on its way out, or gone. Its descriptors go before it is seen to be dead.
+/// Returns whether a process is exiting or has exited. Its descriptors are closed before it shows as dead.
 pub fn is_exiting(pid: i32) -> bool {
     /// `PF_EXITING` among the process's flags.
     const EXITING: u64 = 4;
@@ -179,7 +179,7 @@ pub struct Mapping {
     pub start: u64,
     /// Address behind it.
     pub end: u64,
-    /// "rwxs": a letter for what is allowed, `-` for what is not; `s` for shared, `p` for private.
+    /// "rwxs": `-` in place of a letter if the access is not allowed; `s` for shared, `p` for private.
     pub mode: String,
     /// The file or its like; empty for none.
     pub name: String,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Interval at which a waiting call looks whether its process is still there.
+/// Interval at which a waiting call checks that its process still exists.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
 /// The ranges that are being changed, by first byte and end.
@@ -26,7 +26,7 @@ pub(super) struct RangeGuard<'a> {
 }
 
 impl Ranges {
-    /// Waits until no other call changes a page of `[addr, addr + len)`, or `gone` says that it does not matter any more.
+    /// Waits until no other call changes a page of `[addr, addr + len)`, or `gone` returns true.
     pub fn hold(&self, addr: u64, len: u64, gone: impl Fn() -> bool) -> RangeGuard<'_> {
         let page = crate::physmem::PAGE_SIZE;
         let range =

@@ -73,7 +73,7 @@ fn plain(reply: Reply<'static>) -> Answer {
 pub(super) fn run(shared: &Arc<Shared>, process: Arc<Process>, tid: i32, conn: Conn) {
     let call = Rc::new(Call::new(shared.clone(), process, tid, conn));
     serve(shared, &call);
-    // One that has gone in the middle of its fork.
+    // A process that ended during its fork.
     if let Some(child) = call.child.take() {
         shared.copied(&child);
     }
@@ -497,7 +497,7 @@ fn caught(call: &Call, addr: u64, access: u32) -> Answer {
     };
     // As on x86: what is loaded can be read, whatever else it allows. Of what is not loaded, userfaultfd tells by itself where Linux's protection lets it.
     if (loaded || process.uffd().is_some()) && prot.readable().contains(access) {
-        // Somebody else loaded it, or was about to change the mapping, when this thread tried. If it keeps trying, it is something else.
+        // Another thread loaded it, or was changing the mapping, when this one tried. If it keeps trying, the cause is another.
         return plain(Reply::Retry { idle: !call.held.get() });
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded };

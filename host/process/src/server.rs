@@ -334,7 +334,7 @@ impl Server {
         ]
     }
 
-    /// Tells the clients that the kernel's list of devices has changed.
+    /// Publishes the kernel's list of devices to the clients.
     pub fn devices_changed(&self) {
         self.shared.board.write(&self.shared.kernel.devices());
     }
@@ -403,7 +403,7 @@ fn accept(shared: &Arc<Shared>, listener: &OwnedFd) {
             }
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::BADF) => return,
             Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM) => {
-                // There is no event for descriptors that are free again; whoever connects waits until then.
+                // There is no event for descriptors that are free again; new connections wait until then.
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(_) => {}

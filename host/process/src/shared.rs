@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub processes: RwLock<HashMap<u64, Arc<Process>>>,
     pub opens: RwLock<HashMap<u64, Arc<Open>>>,
     pub lines: Mutex<HashMap<u64, Arc<Line>>>,
-    /// Notified, with the lock held for a moment, when a process or an open has gone.
+    /// Notified, with the lock held for a moment, when a process or an open is removed.
     pub gone: (Mutex<()>, Condvar),
     pub ids: AtomicU64,
     pub stopping: AtomicBool,
@@ -70,7 +70,7 @@ impl Open {
         let _ = self.flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, set);
     }
 
-    /// Somebody waits for it to be ready, or closed.
+    /// A thread waits for it to be ready, or closed.
     pub fn polled_by(&self, waker: PollWaker) {
         let mut pollers = self.pollers.lock();
         pollers.retain(|p| !p.is_over());

@@ -1,27 +1,33 @@
 //! Nothing outlives a run: each program has a supervisor, a small process between this one and the program.
 //!
-//! The supervisor is the program's parent, and the one that adopts whatever loses its parent below it: daemons, sessions of their own, statically linked
-//! programs, tasks of the shim. It tells when the program ends. When it is asked to, when this process is gone, killed or not, it kills all that is left, until nothing is.
-//! It has a session and a name of its own, so that what ends this process by terminal, process group or name does not meet it. Should it be killed itself, this process
+//! The supervisor is the program's parent, and adopts every descendant whose parent exits: daemons, processes with their own sessions, statically linked
+//! programs, tasks of the shim. It reports when the program ends. On request, or when this process has exited for any reason, it kills all remaining descendants.
+//! It has its own session and name, so that a signal sent to this process by terminal, process group or name does not reach it. If it is killed itself, this process
 //! adopts its children, and kills them.
 //!
-//! The supervisor is made by fork and never executes anything: it makes system calls only, as a process forked from one with threads must.
+//! The supervisor is made by fork and never executes anything: it makes system calls only, as a process forked from one with threads must. rustix makes them itself; it
+//! neither allocates nor takes locks.
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, waitpid};
 
 use super::proc;
 
-/// Time that a supervisor may take to end what is left.
+/// Time limit of a supervisor for killing the remaining processes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Program to be run, and its circumstances.
@@ -30,7 +36,7 @@ pub(super) struct Order {
     pub args: Vec<CString>,
     pub env: Vec<CString>,
     /// Limits of open files for the program.
-    pub files: libc::rlimit,
+    pub files: Rlimit,
     /// Signals that are ignored here and not there.
     pub defaults: Vec<i32>,
 }
@@ -51,12 +57,15 @@ pub struct Started {
     program: i32,
     supervisor: i32,
     /// To the supervisor.
-    line: OwnedFd,
+    line: Arc<OwnedFd>,
     status: Option<ExitStatus>,
 }
 
 /// The supervisors that there are: their lines.
-static LIVE: Mutex<Vec<(i32, RawFd)>> = Mutex::new(Vec::new());
+static LIVE: Mutex<Vec<(i32, Arc<OwnedFd>)>> = Mutex::new(Vec::new());
+
+/// Waits for children of any kind (`__WALL`).
+const ANY: WaitOptions = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
 
 /// Order to a supervisor: kill all that is left after so many milliseconds.
 type Finish = [u8; 4];
@@ -80,7 +89,7 @@ pub enum Unsupervised {
         "this Linux does not show a process's children (/proc/PID/task/TID/children): what programs leave behind could not be ended"
     )]
     NoChildren,
-    /// `PR_SET_CHILD_SUBREAPER` is not to be had.
+    /// `PR_SET_CHILD_SUBREAPER` failed.
     #[error("cannot adopt what programs leave behind, by prctl(PR_SET_CHILD_SUBREAPER): {0}")]
     NoAdoption(io::Error),
 }
@@ -109,7 +118,7 @@ impl Started {
     /// Waits for the program's end.
     ///
     /// # Errors
-    /// The error of Linux. A supervisor that is gone is no error: the program counts as killed.
+    /// The error of Linux. A supervisor that has exited is no error: the program counts as killed.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(status) = self.status {
             return Ok(status);
@@ -126,21 +135,19 @@ impl Started {
         Ok(status)
     }
 
-    /// Orders that all that the program has left is killed in a while, if it has not ended by then; returns at once.
+    /// Has the supervisor kill all remaining processes of the program after `grace`; returns at once.
     pub(super) fn finish(&self, grace: Duration) {
-        let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-        // It may be gone already: then there was nothing left.
-        let _ = rustix::net::send(&self.line, &Finish::from(millis.to_ne_bytes()), SendFlags::NOSIGNAL);
+        send_finish(&self.line, grace);
     }
 
     /// Waits at most `limit` until nothing is left of the program. Returns whether that is so.
     pub(super) fn is_over(&self, limit: Duration) -> bool {
-        over(self.line.as_fd(), limit)
+        over(&*self.line, limit)
     }
 }
 
 impl Drop for Started {
-    /// Kills what is left.
+    /// Kills the remaining processes.
     fn drop(&mut self) {
         self.finish(Duration::ZERO);
         if self.is_over(PATIENCE) {
@@ -156,7 +163,7 @@ impl Drop for Started {
     }
 }
 
-/// Receives news from a supervisor; `None`: it is gone.
+/// Receives a supervisor's next report. Returns `None` if it has exited.
 fn hear(line: &OwnedFd) -> io::Result<Option<News>> {
     let mut bytes = [0u8; size_of::<News>()];
     loop {
@@ -189,12 +196,13 @@ fn over(line: impl AsFd, limit: Duration) -> bool {
 /// Orders that all that the programs have left is killed now; returns at once.
 pub(super) fn hurry() {
     let live = LIVE.lock();
-    live.iter().for_each(|(_, line)| send_finish(*line));
+    live.iter().for_each(|(_, line)| send_finish(line, Duration::ZERO));
 }
 
-fn send_finish(line: RawFd) {
-    // SAFETY: a socket that stays open as long as it is in the list; four bytes.
-    unsafe { libc::send(line, Finish::default().as_ptr().cast(), 4, libc::MSG_NOSIGNAL) };
+fn send_finish(line: &OwnedFd, grace: Duration) {
+    let millis = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+    // An error means that it has exited, which it does when no process is left.
+    let _ = rustix::net::send(line, &Finish::from(millis.to_ne_bytes()), SendFlags::NOSIGNAL);
 }
 
 /// Kills all that the programs of this process have started, at its end.
@@ -202,10 +210,9 @@ pub fn end_all() {
     // Not with the lock held: `end_orphans` takes it, too.
     let live = LIVE.try_lock_for(Duration::from_secs(1)).map(|live| live.clone());
     let Some(live) = live else { return };
-    live.iter().for_each(|(_, line)| send_finish(*line));
+    live.iter().for_each(|(_, line)| send_finish(line, Duration::ZERO));
     for (supervisor, line) in live {
-        // SAFETY: as above.
-        if over(unsafe { std::os::fd::BorrowedFd::borrow_raw(line) }, Duration::from_secs(5)) {
+        if over(&*line, Duration::from_secs(5)) {
             reap(supervisor);
         }
     }
@@ -214,10 +221,8 @@ pub fn end_all() {
 
 /// Waits for the end of a supervisor that has hung up. Its children are this process's then, if it was killed.
 fn reap(supervisor: i32) {
-    // SAFETY: a child of this process that nobody else waits for, or none any more.
-    while unsafe { libc::waitpid(supervisor, std::ptr::null_mut(), 0) } < 0
-        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-    {}
+    let supervisor = Pid::from_raw(supervisor);
+    while supervisor.is_some_and(|pid| waitpid(Some(pid), WaitOptions::empty()).err() == Some(Errno::INTR)) {}
 }
 
 /// Kills what this process has adopted from a supervisor that was killed, until nothing of it is left.
@@ -231,22 +236,18 @@ fn end_orphans() {
             return;
         }
         for pid in orphans {
-            // SAFETY: no memory is touched; a child that nobody has waited for keeps its number.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
+            let Some(pid) = Pid::from_raw(pid) else { continue };
+            // A child keeps its process ID until it is waited for.
+            let _ = kill_process(pid, Signal::KILL);
             dead(pid, end);
-            // SAFETY: no status is asked for.
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL) };
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG | ANY);
         }
     }
 }
 
 /// Waits for the end of a child, at most until `end`.
-fn dead(pid: i32, end: Instant) {
-    let Some(Ok(pidfd)) = rustix::process::Pid::from_raw(pid)
-        .map(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()))
-    else {
-        return;
-    };
+fn dead(pid: Pid, end: Instant) {
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
     let left = end.saturating_duration_since(Instant::now()).try_into().ok();
     let _ = poll(&mut fds, left.as_ref());
@@ -274,8 +275,8 @@ pub(super) fn start(order: &Order) -> io::Result<Started> {
     };
     let (argv, envp) = (list(&order.args), list(&order.env));
     let child = Child {
-        line: theirs.as_raw_fd(),
-        host: this.as_raw_fd(),
+        line: theirs.as_fd(),
+        host: this.as_fd(),
         path: order.path.as_ptr(),
         argv: argv.as_ptr(),
         envp: envp.as_ptr(),
@@ -290,7 +291,8 @@ pub(super) fn start(order: &Order) -> io::Result<Started> {
         pid => pid,
     };
     drop(theirs);
-    LIVE.lock().push((supervisor, ours.as_raw_fd()));
+    let ours = Arc::new(ours);
+    LIVE.lock().push((supervisor, Arc::clone(&ours)));
     let mut started = Started { program: 0, supervisor, line: ours, status: None };
     // Whether the program was executed is said last.
     loop {
@@ -305,20 +307,23 @@ pub(super) fn start(order: &Order) -> io::Result<Started> {
 
 /// Knowledge of the forked processes: prepared before the fork, as they must not allocate.
 struct Child<'a> {
-    line: RawFd,
-    host: RawFd,
+    line: BorrowedFd<'a>,
+    host: BorrowedFd<'a>,
     path: *const libc::c_char,
     argv: *const *const libc::c_char,
     envp: *const *const libc::c_char,
-    files: libc::rlimit,
+    files: Rlimit,
     defaults: &'a [i32],
     name: Option<(usize, usize)>,
 }
 
 /// Says something to this process's parent, or that one's.
-fn tell(line: RawFd, news: News) {
-    // SAFETY: so many bytes.
-    unsafe { libc::send(line, news.as_ptr().cast(), size_of::<News>(), libc::MSG_NOSIGNAL) };
+fn tell(line: BorrowedFd<'_>, [kind, value]: News) {
+    let (kind, value) = (kind.to_ne_bytes(), value.to_ne_bytes());
+    let mut bytes = [0; size_of::<News>()];
+    bytes.iter_mut().zip(kind.iter().chain(&value)).for_each(|(to, from)| *to = *from);
+    // Whoever does not listen any more does not care.
+    let _ = rustix::net::send(line, &bytes, SendFlags::NOSIGNAL);
 }
 
 /// Why a system call of this thread's has failed.
@@ -331,17 +336,21 @@ fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// A set of all signals, or of one.
-fn signals(one: Option<i32>) -> libc::sigset_t {
+/// Returns a set of signals.
+fn signals(all: impl IntoIterator<Item = i32>) -> libc::sigset_t {
     // SAFETY: all-zero is a set.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
-    match one {
-        // SAFETY: a set of ours.
-        Some(signal) => unsafe { libc::sigaddset(&mut set, signal) },
-        // SAFETY: as above.
-        None => unsafe { libc::sigfillset(&mut set) },
-    };
+    for signal in all {
+        // SAFETY: a set of ours. Numbers that are no signal are refused.
+        unsafe { libc::sigaddset(&mut set, signal) };
+    }
     set
+}
+
+/// Sets the signal mask.
+fn mask(set: &libc::sigset_t) {
+    // SAFETY: a set of ours; the old one is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, set, std::ptr::null_mut()) };
 }
 
 impl Child<'_> {
@@ -351,12 +360,8 @@ impl Child<'_> {
             // SAFETY: the default action.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-        // SAFETY: a limit of ours.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &self.files) };
-        // SAFETY: all-zero is a set.
-        let none: libc::sigset_t = unsafe { std::mem::zeroed() };
-        // SAFETY: a set of ours.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut()) };
+        let _ = rustix::process::setrlimit(Resource::Nofile, self.files);
+        mask(&signals([]));
         // SAFETY: strings and lists of strings that end with null.
         unsafe { libc::execve(self.path, self.argv, self.envp) };
         tell(self.line, [FAILED, errno()]);
@@ -365,17 +370,12 @@ impl Child<'_> {
 
     /// The supervisor's life.
     fn supervise(&self) -> ! {
-        let all = signals(None);
-        // SAFETY: a set of ours; plain system calls, here and below.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &all, std::ptr::null_mut()) };
-        // SAFETY: as above.
-        unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-        let mut executed = [0; 2];
-        // SAFETY: room for two descriptors.
-        if unsafe { libc::pipe2(executed.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
-            tell(self.line, [FAILED, errno()]);
-            exit(1);
-        }
+        mask(&signals(1..=64));
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let (executed, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap_or_else(|error| {
+            tell(self.line, [FAILED, error.raw_os_error()]);
+            exit(1)
+        });
         // SAFETY: this process has one thread.
         let program = match unsafe { libc::fork() } {
             -1 => {
@@ -387,27 +387,27 @@ impl Child<'_> {
         };
         self.withdraw();
         tell(self.line, [STARTED, program]);
-        // SAFETY: this process's own end.
-        unsafe { libc::close(executed[1]) };
-        let mut none = 0u8;
-        // Ends when the program has been executed, or has not.
-        // SAFETY: room for a byte.
-        unsafe { libc::read(executed[0], (&raw mut none).cast(), 1) };
+        drop(ours);
+        // Returns when exec has closed the other end, or has failed.
+        let _ = rustix::io::read(&executed, &mut [0; 1]);
+        drop(executed);
         tell(self.line, [STARTED, 0]);
         self.keep_only_what_is_needed();
-        let ended = signals(Some(libc::SIGCHLD));
+        let ended = signals([libc::SIGCHLD]);
         // SAFETY: a set of ours.
         let signal = unsafe { libc::signalfd(-1, &ended, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-        watch(program, signal)
+        if signal < 0 {
+            exit(1);
+        }
+        // SAFETY: open, and nobody closes it.
+        watch(program, unsafe { BorrowedFd::borrow_raw(signal) })
     }
 
     /// Out of the way of what ends this process's parent: signals to its group, its terminal, its name.
     fn withdraw(&self) {
         const NAME: &std::ffi::CStr = c"ddi-supervisor";
-        // SAFETY: a plain system call.
-        unsafe { libc::setsid() };
-        // SAFETY: a string of less than 16 bytes.
-        unsafe { libc::prctl(libc::PR_SET_NAME, NAME.as_ptr(), 0, 0, 0) };
+        let _ = rustix::process::setsid();
+        let _ = rustix::thread::set_name(NAME);
         let Some((start, end)) = self.name else { return };
         let bytes = NAME.to_bytes_with_nul();
         let len = end - start;
@@ -417,81 +417,77 @@ impl Child<'_> {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start as *mut u8, bytes.len().min(len)) };
     }
 
-    /// Closes all descriptors but [`LINE`] and [`HOST`].
+    /// Closes all descriptors but [`line()`] and [`host()`], which get their numbers.
     fn keep_only_what_is_needed(&self) {
         // Out of the way of the numbers that they are to have.
-        // SAFETY: plain system calls on this process's descriptors, here and below.
-        let line = unsafe { libc::fcntl(self.line, libc::F_DUPFD, 10) };
-        // SAFETY: as above.
-        let host = unsafe { libc::fcntl(self.host, libc::F_DUPFD, 10) };
-        // SAFETY: as above.
-        unsafe { libc::dup2(line, LINE) };
-        // SAFETY: as above.
-        unsafe { libc::dup2(host, HOST) };
-        // SAFETY: as above.
-        unsafe { libc::syscall(libc::SYS_close_range, HOST + 1, u32::MAX, 0) };
+        let copy = |fd| rustix::io::fcntl_dupfd_cloexec(fd, 10);
+        if let (Ok(line), Ok(host)) = (copy(self.line), copy(self.host)) {
+            let _ = rustix::stdio::dup2_stdin(line);
+            let _ = rustix::stdio::dup2_stdout(host);
+        }
+        // SAFETY: no memory is involved, and this process does not use the others any more.
+        unsafe { libc::syscall(libc::SYS_close_range, host().as_raw_fd() + 1, u32::MAX, 0) };
     }
 }
 
-/// The supervisor's descriptors.
-const LINE: RawFd = 0;
-const HOST: RawFd = 1;
+/// The supervisor's line to this process.
+fn line() -> BorrowedFd<'static> {
+    rustix::stdio::stdin()
+}
+
+/// The pidfd of this process in the supervisor.
+fn host() -> BorrowedFd<'static> {
+    rustix::stdio::stdout()
+}
 
 /// Milliseconds since some time.
 fn now() -> i64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: room for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
-/// Waits for what happens, and for what is wanted.
-fn watch(program: i32, signal: RawFd) -> ! {
-    // When what is left is to be killed; none yet.
+/// The supervisor's loop: waits for ends of processes and for requests.
+fn watch(program: i32, signal: BorrowedFd<'_>) -> ! {
+    // The time at which the remaining processes are killed; none yet.
     let mut deadline = i64::MAX;
     loop {
-        let mut status = 0;
-        // SAFETY: room for the status.
-        match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG | libc::__WALL) } {
-            0 => {}
-            pid if pid > 0 => {
-                if pid == program {
-                    tell(LINE, [ENDED, status]);
+        match rustix::process::wait(WaitOptions::NOHANG | ANY) {
+            Ok(None) => {}
+            Ok(Some((pid, status))) => {
+                if pid.as_raw_pid() == program {
+                    tell(line(), [ENDED, status.as_raw()]);
                 }
                 continue;
             }
-            // No child is left, and none can come.
-            _ if deadline != i64::MAX => exit(0),
-            _ => {}
+            // There is no child, and there will be none.
+            Err(_) if deadline != i64::MAX => exit(0),
+            Err(_) => {}
         }
         let left = deadline.saturating_sub(now());
-        let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut fds = [watched(signal), watched(LINE), watched(HOST)];
-        // Linux does not tell when a process is adopted, so in the end this one looks every few milliseconds.
-        let (count, wait) = if left > 0 { (3, left.min(60_000) as i32) } else { (1, 5) };
+        // Linux does not report adoptions, so after the deadline children are polled every few milliseconds.
+        let (count, wait) = if left > 0 { (3, left.min(60_000)) } else { (1, 5) };
         if left <= 0
             && let Some(pid) = kill_all()
         {
-            tell(LINE, [LEFT, pid]);
+            tell(line(), [LEFT, pid]);
             exit(0);
         }
-        // SAFETY: three entries.
-        unsafe { libc::poll(fds.as_mut_ptr(), count, wait) };
-        if fds[0].revents != 0 {
-            // SAFETY: all-zero is one.
-            let mut some: libc::signalfd_siginfo = unsafe { std::mem::zeroed() };
-            let len = size_of_val(&some);
-            // SAFETY: room for one.
-            unsafe { libc::read(signal, (&raw mut some).cast(), len) };
+        let [signal_fd, line_fd, host_fd] = [signal, line(), host()];
+        let mut fds = [&signal_fd, &line_fd, &host_fd].map(|fd| PollFd::new(fd, PollFlags::IN));
+        let wait = rustix::time::Timespec { tv_sec: wait / 1000, tv_nsec: wait % 1000 * 1_000_000 };
+        let _ = poll(&mut fds[..count], Some(&wait));
+        let [signaled, asked, gone] = fds.map(|fd| !fd.revents().is_empty());
+        if signaled {
+            let _ = rustix::io::read(signal, &mut [0; size_of::<libc::signalfd_siginfo>()]);
         }
-        if fds[2].revents != 0 {
+        if gone {
             deadline = 0;
         }
-        if fds[1].revents != 0 {
-            let mut asked = Finish::default();
-            // SAFETY: room for four bytes.
-            let n = unsafe { libc::recv(LINE, asked.as_mut_ptr().cast(), 4, libc::MSG_DONTWAIT) };
-            let grace = if n == 4 { i64::from(u32::from_ne_bytes(asked)) } else { 0 };
+        if asked {
+            let mut order = Finish::default();
+            let got = rustix::net::recv(line(), &mut order, RecvFlags::DONTWAIT);
+            let whole = got.is_ok_and(|(n, _)| n == order.len());
+            let grace = if whole { i64::from(u32::from_ne_bytes(order)) } else { 0 };
             deadline = deadline.min(now() + grace);
         }
     }
@@ -499,18 +495,12 @@ fn watch(program: i32, signal: RawFd) -> ! {
 
 /// Kills this process's children, once. Theirs become its own, and their turn comes. Returns one if there are only such as this process may not kill.
 fn kill_all() -> Option<i32> {
-    // SAFETY: a path.
-    let fd = unsafe { libc::open(c"/proc/thread-self/children".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    if fd < 0 {
-        return None;
-    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let children = rustix::fs::open(c"/proc/thread-self/children", flags, Mode::empty()).ok()?;
     let (mut chunk, mut pid, mut kills) = ([0u8; 1024], 0i32, Kills::default());
     loop {
-        // SAFETY: room for so many bytes.
-        let n = unsafe { libc::read(fd, chunk.as_mut_ptr().cast(), chunk.len()) };
-        let Some(bytes) = usize::try_from(n).ok().filter(|n| *n > 0).and_then(|n| chunk.get(..n)) else {
-            break;
-        };
+        let n = rustix::io::read(&children, &mut chunk).unwrap_or(0);
+        let Some(bytes) = chunk.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
         for byte in bytes {
             match byte {
                 b'0'..=b'9' => pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0')),
@@ -519,8 +509,6 @@ fn kill_all() -> Option<i32> {
         }
     }
     kills.kill(pid);
-    // SAFETY: the descriptor opened above.
-    unsafe { libc::close(fd) };
     if kills.done { None } else { kills.refused }
 }
 
@@ -532,13 +520,11 @@ struct Kills {
 
 impl Kills {
     fn kill(&mut self, pid: i32) {
-        if pid <= 0 {
-            return;
-        }
-        // SAFETY: a child that has not been waited for keeps its number.
-        match unsafe { libc::kill(pid, libc::SIGKILL) } {
-            0 => self.done = true,
-            _ => self.refused = Some(pid),
+        // A child keeps its process ID until it is waited for.
+        match Pid::from_raw(pid).filter(|_| pid > 0).map(|pid| kill_process(pid, Signal::KILL)) {
+            None => {}
+            Some(Ok(())) => self.done = true,
+            Some(Err(_)) => self.refused = Some(pid),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The host's half of userfaultfd: reading faults, resolving them, and finding out what this machine allows.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ddi_wire::uffd::{self, Api, Event, Resolve, Span};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::mm::UserfaultfdFlags;
 
 use super::{FaultMode, FaultPolicy};
 use crate::physmem::PAGE_SIZE;
@@ -28,7 +29,7 @@ pub(super) enum Resolved {
     Present,
     /// Nothing is mapped there that this userfaultfd watches.
     Unmapped,
-    /// The process is gone.
+    /// The process has exited or called exec.
     Gone,
     /// Linux refused.
     Failed(i32),
@@ -47,12 +48,12 @@ impl Uffd {
         usize::try_from(n).unwrap_or(0) / size_of::<Event>()
     }
 
-    /// Installs translations to the pages that the file has there. Who waits for one of them goes on waiting for [`wake`](Self::wake).
+    /// Installs translations to the file's pages. Threads that wait for one of them wait on until [`wake`](Self::wake).
     pub fn resolve(&self, start: u64, len: u64) -> Resolved {
         self.act(uffd::IOCTL_CONTINUE, uffd::DONT_WAKE, start, len)
     }
 
-    /// Makes accesses to a page fail (`EFAULT` in system calls, `SIGBUS` else), and wakes who waits for it.
+    /// Makes accesses to a page fail (`EFAULT` in system calls, otherwise `SIGBUS`), and wakes the threads that wait for it.
     pub fn poison(&self, page: u64) -> bool {
         self.act(uffd::IOCTL_POISON, 0, page, PAGE_SIZE) == Resolved::Done(PAGE_SIZE)
     }
@@ -74,9 +75,9 @@ impl Uffd {
         }
     }
 
-    /// Wakes who waits for a page of the range: the access is tried again.
+    /// Wakes the threads that wait for a page of the range; they retry the access.
     pub fn wake(&self, start: u64, len: u64) {
-        // An error means that nobody waits there.
+        // An error means that no thread waits there.
         let _ = request_of(&self.fd, uffd::IOCTL_WAKE, &mut Span { start, len });
     }
 
@@ -127,7 +128,7 @@ impl Argument for uffd::Register {}
 
 /// Makes a request of a userfaultfd.
 fn request_of<T: Argument>(fd: &OwnedFd, request: u64, arg: &mut T) -> io::Result<()> {
-    // The number has the length of what is read or written.
+    // The request number encodes the argument's size.
     assert_eq!((request >> 16 & 0x3fff) as usize, size_of::<T>());
     // SAFETY: the argument is as long as the request says, and plain words.
     match unsafe { libc::ioctl(fd.as_raw_fd(), request, arg) } {
@@ -149,13 +150,10 @@ pub enum NoUserfaultfd {
 
 /// Tries to make a userfaultfd that can do what we need.
 fn try_flags(flags: i32) -> Result<(), NoUserfaultfd> {
-    // SAFETY: a system call without pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let flags =
+        UserfaultfdFlags::from_bits_retain((libc::O_CLOEXEC | libc::O_NONBLOCK | flags).cast_unsigned());
+    // SAFETY: the descriptor watches nothing.
+    let fd = unsafe { rustix::mm::userfaultfd(flags) }.map_err(io::Error::from)?;
     let mut api = Api { api: uffd::API, ..Api::default() };
     request_of(&fd, uffd::IOCTL_API, &mut api)?;
     if api.features & NEEDED != NEEDED {
