@@ -1,9 +1,9 @@
-//! The agent: a task that shares this process's memory and nothing else, and takes translations away when the host says so, whatever the
+//! The agent: a task that shares only this process's memory, and unloads translations at the host's request, whatever the
 //! process's own threads are doing (they may be stopped).
 //!
-//! It runs on a stack of its own with the thread-local storage of whoever started it, so it uses no thread-local storage: raw system calls, no errno, no
+//! It runs on its own stack with the thread-local storage of the thread that started it, so it uses no thread-local storage: raw system calls, no errno, no
 //! allocation. All its signals are blocked. It keeps its connection, the memory and the userfaultfd, which therefore outlives
-//! the host: when the host vanishes, the agent makes the device mappings inaccessible before anybody can use them unwatched.
+//! the host: when the host exits, the agent makes the device mappings inaccessible before the userfaultfd is closed.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use ddi_wire::{Answer, FromHost, MEMORY_NAME, MESSAGE_MAX, PAGE_SIZE, Upcall};
 
 use crate::{msg, space, state, sys};
 
-/// The agent's memory: what it is to know, its buffer, and its stack.
+/// Bytes of the agent's memory: its parameters, its buffer and its stack.
 const LEN: u64 = 256 * 1024;
 /// End of the stack of the intermediate task; the agent's ends with the memory.
 const FIRST_STACK: u64 = 128 * 1024;
@@ -63,7 +63,7 @@ pub fn forget() {
     }
 }
 
-/// Makes the agent by way of a task that ends at once, so that the agent is nobody's child here and shows in no wait(2).
+/// Starts the agent from a task that exits at once, so that the agent is no child of this process and no wait(2) returns it.
 fn launch(area: u64) -> Result<(), i32> {
     let before = sys::set_mask(u64::MAX);
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
@@ -72,16 +72,14 @@ fn launch(area: u64) -> Result<(), i32> {
     let pid = unsafe { libc::clone(intermediate, stack, flags, area as *mut libc::c_void) };
     let failed = crate::real::errno();
     if pid > 0 {
-        let a = [pid as u64, 0, libc::__WALL as u64, 0, 0, 0];
-        // SAFETY: no status is asked for.
-        while unsafe { sys::call(libc::SYS_wait4, a) } == Err(libc::EINTR) {}
+        while sys::wait_for(pid, libc::__WALL) == Err(libc::EINTR) {}
     }
     sys::set_mask(before);
     if pid > 0 { Ok(()) } else { Err(failed) }
 }
 
-/// The task in between gives up all descriptors but the agent's before its parent goes on, so that nothing that the program closes
-/// (or drops by dying) stays open by the agent's copy.
+/// The intermediate task. It closes all descriptors but the agent's before its parent resumes, so that the agent's copies keep open nothing that the
+/// program closes.
 extern "C" fn intermediate(area: *mut libc::c_void) -> libc::c_int {
     // SAFETY: written by `start`, which waits.
     let orders = unsafe { &mut *area.cast::<Orders>() };
@@ -153,7 +151,7 @@ fn serve(conn: i32, uffd: i32, memory: i32, buf: &mut [u8]) {
             break;
         }
     }
-    // The host is gone without a word.
+    // The host has exited.
     seal();
     if uffd >= 0 {
         let mut all = Span { start: 0x10000, len: (1 << 47) - PAGE_SIZE - 0x10000 };

@@ -24,7 +24,7 @@ fn make_uffd(flags: i32) -> Result<i32, i32> {
             }
         }
     };
-    // The first only tells which features there are: they can be asked for once per descriptor.
+    // UFFDIO_API succeeds once per descriptor: the first one only returns the features.
     let (probe, have) = open(0)?;
     sys::close(probe);
     if have & needed != needed {
@@ -80,7 +80,7 @@ pub fn attach() -> Result<(), i32> {
     })
 }
 
-/// Makes a forked child one that devices can be mapped into, on the connection that the host made for it. An error says what is wrong.
+/// Registers a forked child with the host, on the connection that the host made for it, so that devices can be mapped. An error is a message.
 pub fn introduce(leash: i32, mode: FaultMode) -> Result<(), &'static [u8]> {
     let uffd = match mode {
         FaultMode::Userfaultfd => make_uffd(0),

@@ -1,4 +1,4 @@
-//! A forked child's first steps: it lets go of what is its parent's, and introduces itself to the host.
+//! The start of a forked child: it releases its parent's connections, and registers with the host.
 
 use core::sync::atomic::Ordering;
 
@@ -38,7 +38,7 @@ pub fn born(leash: i32) {
                 sys::raise(libc::SIGKILL);
             }
         }
-        // The device mappings are not this process's; nobody would see its accesses.
+        // The host does not know this process, and could not serve its faults on the device mappings.
         Some(_) => agent::seal(),
         None => {}
     }

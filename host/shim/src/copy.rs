@@ -1,7 +1,7 @@
-//! Copying from and to memory that may not be there.
+//! Copies from and to memory that may be inaccessible.
 //!
-//! One instruction does the copying; a SIGSEGV or SIGBUS at it makes the signal handler go on behind it, with the count of what is left
-//! in the register that holds it anyway. What the signal says is remembered: a system call fails with a driver's error.
+//! One instruction copies. The handler of a SIGSEGV or SIGBUS at it resumes behind it; the register that counts has the remaining
+//! bytes. The signal's code and errno are recorded: a system call fails with a driver's error.
 
 use core::arch::global_asm;
 use core::cell::Cell;
@@ -82,8 +82,8 @@ pub fn why() -> i32 {
     WHY.get()
 }
 
-/// Touches each page of a range as a load or a store would, in order, and leaves what is there; returns how many bytes lie before the first page
-/// that cannot be accessed so.
+/// Accesses each page of a range in order as a load or a store would, without a change of its contents. Returns the number of bytes before the first page
+/// that cannot be accessed.
 pub fn touch(addr: u64, len: usize, write: bool) -> usize {
     let mut done = 0;
     while done < len {
@@ -115,7 +115,7 @@ pub fn read(to: &mut [u8], from: u64) -> usize {
 /// Copies `from` to memory that the program named; returns how many bytes were copied before the first that could not be.
 ///
 /// # Safety
-/// The program may lose what is there.
+/// The program does not need the old contents of the destination.
 pub unsafe fn write(to: u64, from: &[u8]) -> usize {
     // SAFETY: one side is ours; the other by the caller.
     unsafe { copy(to, from.as_ptr() as u64, from.len()) }
@@ -128,10 +128,22 @@ pub fn read_items<T: Plain>(to: &mut [T], from: u64) -> bool {
     unsafe { copy(to.as_mut_ptr() as u64, from, len) == len }
 }
 
+/// Returns a copy of an argument of the program's that may be null.
+///
+/// # Errors
+/// `EFAULT`.
+pub fn optional<T: Plain>(from: *const T) -> Result<Option<T>, i32> {
+    if from.is_null() {
+        return Ok(None);
+    }
+    let mut copy = [T::zeroed()];
+    if read_items(&mut copy, from as u64) { Ok(Some(copy[0])) } else { Err(libc::EFAULT) }
+}
+
 /// Copies `from` to memory that the program named; false if not all of it could be written.
 ///
 /// # Safety
-/// The program may lose what is there.
+/// The program does not need the old contents of the destination.
 pub unsafe fn write_items<T: Plain>(to: u64, from: &[T]) -> bool {
     let len = size_of_val(from);
     // SAFETY: one side is ours, and plain; the other by the caller.

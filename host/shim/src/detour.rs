@@ -1,9 +1,9 @@
 //! System calls whose buffers are in device memory, where Linux could not ask the driver for an access, or would lose what it has read if the driver refuses.
 //!
-//! They go by way of a buffer of the shim's. What a driver refuses is not lost: of a pipe or a socket the data is looked at first, delivered, and only then
-//! taken away; a file's offset is set back; of everything else (terminals, eventfd and its like), which cannot be looked at, so much is read as the driver
-//! has allowed to be stored before. Somebody else who reads the same pipe, socket or terminal at the same moment is the one exception: then, what was taken away is
-//! delivered, and lost if the driver refuses that.
+//! They use a buffer of the shim's. Data whose store a driver refuses is not lost: data of a pipe or a socket is peeked at, delivered, and only then
+//! consumed; a file's offset is set back; from everything else (terminals, eventfd and the like), which cannot be peeked at, only as much is read as the driver
+//! has already permitted to be stored. The one exception is another reader of the same pipe, socket or terminal at the same time: then the consumed data is
+//! delivered, and lost if the driver refuses the store.
 
 use core::ffi::{c_int, c_void};
 
@@ -12,7 +12,6 @@ use ddi_wire::{Buffer, FaultMode, Reply, Request};
 use crate::held::Held;
 use crate::real::{errno, fail};
 use crate::scratch::Scratch;
-use crate::sys::Plain;
 use crate::{copy, link, sockets, state, sys};
 
 /// Most bytes that take the detour at once.
@@ -26,7 +25,7 @@ pub fn outcome(r: isize) -> Outcome {
     usize::try_from(r).map_err(|_| errno())
 }
 
-/// The other way round.
+/// Returns an outcome as a system call's return value and errno.
 pub fn answer(r: Outcome) -> isize {
     r.map_or_else(|e| fail(e) as isize, |n| n as isize)
 }
@@ -132,22 +131,13 @@ pub enum Source {
 
 impl Source {
     pub fn of(fd: c_int) -> Source {
-        let mut st = libc::stat::zeroed();
-        // SAFETY: a valid place.
-        let known =
-            unsafe { sys::call(libc::SYS_fstat, [fd as u64, (&raw mut st) as u64, 0, 0, 0, 0]) }.is_ok();
+        let Ok(st) = sys::fstat(fd) else { return Source::Other };
         match st.st_mode & libc::S_IFMT {
             libc::S_IFIFO => Source::Pipe,
-            libc::S_IFSOCK => {
-                let (mut kind, mut len) = (0 as c_int, size_of::<c_int>() as u32);
-                let (kind_at, len_at) = ((&raw mut kind) as u64, (&raw mut len) as u64);
-                let a = [fd as u64, libc::SOL_SOCKET as u64, libc::SO_TYPE as u64, kind_at, len_at, 0];
-                // SAFETY: room for an integer, whose length is said.
-                let _ = unsafe { sys::call(libc::SYS_getsockopt, a) };
-                if kind == libc::SOCK_STREAM { Source::Stream } else { Source::Messages }
-            }
+            libc::S_IFSOCK if sys::socket_type(fd) == Ok(libc::SOCK_STREAM) => Source::Stream,
+            libc::S_IFSOCK => Source::Messages,
             // Other files accept an offset and have none.
-            libc::S_IFREG | libc::S_IFBLK if known && seek(fd, 0) => Source::File,
+            libc::S_IFREG | libc::S_IFBLK if seek(fd, 0) => Source::File,
             _ => Source::Other,
         }
     }
@@ -158,7 +148,7 @@ impl Source {
     }
 }
 
-/// Returns the source if what is read from there goes by way of a buffer.
+/// Returns the source if reads of the descriptor must use the shim's buffer.
 pub fn reading(fd: c_int, buffers: &[Buffer]) -> Option<Source> {
     if state::mode().is_none() || !is_near(buffers) {
         return None;
@@ -206,9 +196,7 @@ fn from_pipe(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
     let (bytes, again) = (own.take::<u8>(all)?, own.take::<u8>(all)?);
     let [out, into] = sys::pipe()?.map(state::adopt);
     let flags = if is_nonblocking(fd) { libc::SPLICE_F_NONBLOCK } else { 0 };
-    // SAFETY: no memory is involved.
-    let seen = outcome(unsafe { libc::tee(fd, into, all, flags) });
-    let seen = seen
+    let seen = sys::tee(fd, into, all, flags)
         .and_then(|n| if n == 0 { Ok(0) } else { sys::read(out, bytes.get_mut(..n).unwrap_or_default()) });
     state::drop_own(out);
     state::drop_own(into);
@@ -221,7 +209,7 @@ fn from_pipe(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
     settle(buffers, seen, again.get(..taken).unwrap_or_default())
 }
 
-/// `taken` has been taken away after `seen` was delivered: it is the same unless somebody else has read, too.
+/// Delivers `taken`, consumed after `seen` was delivered, unless it is the same; it differs only if another thread or process has read as well.
 pub fn settle(buffers: &[Buffer], seen: &[u8], taken: &[u8]) -> Outcome {
     if seen.starts_with(taken) {
         return Ok(taken.len());
@@ -241,20 +229,15 @@ fn from_file(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
     delivered(done, n)
 }
 
-/// The driver is asked for as much room as there will be bytes, before they are read.
+/// Reads after the driver has been asked for as many bytes of the buffers as there will be.
 fn from_other(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
     let own = Scratch::new(all)?;
     let bytes = own.take::<u8>(all)?;
     if !is_nonblocking(fd) {
         wait_for_input(fd)?;
     }
-    let mut waiting = 0 as c_int;
-    // SAFETY: room for an integer.
-    let counted = unsafe { sys::ioctl(fd, libc::FIONREAD, &mut waiting) };
-    let expected = match (counted, usize::try_from(waiting)) {
-        (Ok(_), Ok(n)) if n > 0 => n.min(all),
-        _ => all,
-    };
+    let waiting = sys::readable(fd).ok().and_then(|n| usize::try_from(n).ok());
+    let expected = waiting.filter(|&n| n > 0).map_or(all, |n| n.min(all));
     let allowed = touch(buffers, expected);
     if allowed == 0 {
         return Err(copy::why());
@@ -263,7 +246,7 @@ fn from_other(fd: c_int, buffers: &[Buffer], all: usize) -> Outcome {
     delivered(put(buffers, bytes.get(..n).unwrap_or_default()), n)
 }
 
-/// Waits until there is something to read; a signal's handler decides whether it goes on, as for read(2).
+/// Waits until data can be read. `SA_RESTART` of a signal's handler decides whether the wait is restarted, as for read(2).
 fn wait_for_input(fd: c_int) -> Result<(), i32> {
     loop {
         let user = sys::hold_signals();
@@ -296,7 +279,7 @@ pub fn told(r: isize, buffers: &[Buffer], write: bool) -> isize {
             Ok(errno) => return fail(errno) as isize,
             Err(_) => break,
         }
-        // Linux has not asked: the protection forbids it, or nothing is mapped there. The driver is asked about a page that is not loaded.
+        // The page is not loaded, and Linux has raised no fault. The access raises one, unless the protection forbids it or nothing is mapped there.
         if copy::touch(b.base, b.len as usize, write) < b.len as usize {
             return fail(copy::why()) as isize;
         }

@@ -1,12 +1,12 @@
-//! Directories: device nodes are listed after what Linux lists, and found by glob(3).
+//! Directories: device nodes are listed after Linux's own entries, and glob(3) finds them.
 //!
-//! What a directory stream has still to tell is kept in a table by the stream's address.
+//! The entries that a directory stream has yet to return are kept in a table by the stream's address.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::real::fail;
-use crate::sys::{self, Plain, Table};
+use crate::sys::{self, Table};
 use crate::{node, state, tree};
 
 /// Most streams that list devices at once. One more lists none.
@@ -20,8 +20,9 @@ struct Stream {
     entry: libc::dirent64,
 }
 
-// SAFETY: all-zero is a valid directory entry.
-const FREE: Stream = Stream { dir: 0, told: 0, entry: unsafe { core::mem::zeroed() } };
+const NO_ENTRY: libc::dirent64 =
+    libc::dirent64 { d_ino: 0, d_off: 0, d_reclen: 0, d_type: 0, d_name: [0; 256] };
+const FREE: Stream = Stream { dir: 0, told: 0, entry: NO_ENTRY };
 static TABLE: Table<[Stream; MOST]> = Table::new([FREE; MOST]);
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -65,21 +66,23 @@ fn next(fd: c_int, told: &mut usize, entry: &mut libc::dirent64) -> bool {
     true
 }
 
-/// Returns whether the stream is one of a directory of ours.
-fn is_ours(dir: *mut libc::DIR) -> bool {
-    // SAFETY: the caller's stream.
-    !dir.is_null() && tree::is_ours(unsafe { libc::dirfd(dir) })
+/// Returns the descriptor of a stream of the program's; -1 for null.
+fn descriptor(dir: *mut libc::DIR) -> c_int {
+    if dir.is_null() {
+        return -1;
+    }
+    // SAFETY: the program has passed it to a function that reads it.
+    unsafe { libc::dirfd(dir) }
 }
 
-/// The next device of a directory that has no more of its own; null at the end.
+/// Returns the next device node of a directory whose own entries are all read; null at the end.
 fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
     let none = core::ptr::null_mut();
     if state::host().is_none() {
         return none;
     }
     let before = crate::real::errno();
-    // SAFETY: the caller's stream.
-    let fd = unsafe { libc::dirfd(dir) };
+    let fd = descriptor(dir);
     let found = with(|table| {
         let slot = table.iter().position(|s| s.dir == dir as usize);
         let Some(slot) = slot.or_else(|| table.iter().position(|s| s.dir == 0)) else { return none };
@@ -96,7 +99,7 @@ fn next_device(dir: *mut libc::DIR) -> *mut libc::dirent64 {
 /// readdir(3): `original` reads what Linux lists.
 fn read_entry(dir: *mut libc::DIR, original: impl FnOnce() -> *mut libc::dirent64) -> *mut libc::dirent64 {
     let before = crate::real::errno();
-    if is_ours(dir) {
+    if tree::is_ours(descriptor(dir)) {
         fail(before);
         return next_device(dir);
     }
@@ -138,7 +141,7 @@ interpose! {
         // Where the reading stands is the descriptor's offset, as it is for any directory.
         let mut told = sys::lseek(fd, 0, libc::SEEK_CUR).unwrap_or(0) as usize;
         let mut used = 0;
-        let mut entry = libc::dirent64::zeroed();
+        let mut entry = NO_ENTRY;
         while used + size_of::<libc::dirent64>() <= room && next(fd, &mut told, &mut entry) {
             entry.d_off = told as i64;
             // SAFETY: within the caller's buffer.

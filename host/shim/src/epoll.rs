@@ -1,6 +1,6 @@
-//! epoll: a device in an epoll set is asked by the host whenever the set is waited for.
+//! epoll: the host polls the devices of an epoll set whenever the program waits for the set.
 //!
-//! The set holds the device's descriptor too, without any events, so that Linux keeps track of what is in it. What the program wants to know is in a table here, by
+//! The set contains the device's descriptor, too, without events, so that Linux maintains its contents. The events that the program asked for are in a table here, by
 //! the set's descriptor.
 
 use core::ffi::c_int;
@@ -8,15 +8,17 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ddi_wire::PollItem;
 
-use crate::poll::{limits, now, wait};
+use crate::poll::{limits, wait};
 use crate::real::fail;
 use crate::scratch::Scratch;
 use crate::signals::low_mask;
 use crate::sys::{self, Table};
-use crate::{link, node, state};
+use crate::{copy, link, node, state};
 
 /// Most devices in all of the process's sets together.
 const MOST: usize = 512;
+/// Most events that one wait returns: the others are returned by the next.
+const EVENTS: usize = 1024;
 const ONESHOT: u32 = libc::EPOLLONESHOT as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 /// Bits of an interest that are no events and that the host is not told.
@@ -50,7 +52,7 @@ fn with<R>(f: impl FnOnce(&mut [Interest; MOST]) -> R) -> R {
     })
 }
 
-/// In a forked child, whose sets are its parent's.
+/// Resets the lock in a forked child, whose sets are its parent's.
 pub fn born() {
     TABLE.reset();
 }
@@ -58,8 +60,10 @@ pub fn born() {
 interpose! {
     fn [epoll_ctl](set: c_int, op: c_int, fd: c_int, event: *mut libc::epoll_event) -> c_int = |original| {
         let Some(open) = node::device(fd) else { return original() };
-        // SAFETY: null or valid by the caller.
-        let wanted = unsafe { event.as_ref() }.map(|e| (e.events, e.u64));
+        let wanted = match copy::optional(event.cast_const()) {
+            Ok(event) => event.map(|e| (e.events, e.u64)),
+            Err(error) => return fail(error),
+        };
         let r = control(set, op, fd, wanted.is_some());
         if r != 0 {
             return r;
@@ -80,29 +84,21 @@ interpose! {
     fn [epoll_wait](
         set: c_int, events: *mut libc::epoll_event, most: c_int, timeout: c_int,
     ) -> c_int = |original| {
-        // SAFETY: the caller's arguments.
-        unsafe { common(set, events, most, in_millis(timeout), None) }.unwrap_or_else(original)
+        common(set, events, most, || Ok((in_millis(timeout), None))).unwrap_or_else(original)
     }
 
     fn [epoll_pwait](
         set: c_int, events: *mut libc::epoll_event, most: c_int, timeout: c_int, signals: *const libc::sigset_t,
     ) -> c_int = |original| {
-        // SAFETY: null or valid by the caller.
-        let only = unsafe { signals.as_ref() }.map(low_mask);
-        // SAFETY: the caller's arguments.
-        unsafe { common(set, events, most, in_millis(timeout), only) }.unwrap_or_else(original)
+        let limits = || Ok((in_millis(timeout), copy::optional(signals)?.as_ref().map(low_mask)));
+        common(set, events, most, limits).unwrap_or_else(original)
     }
 
     fn [epoll_pwait2](
         set: c_int, events: *mut libc::epoll_event, most: c_int,
         limit: *const libc::timespec, signals: *const libc::sigset_t,
     ) -> c_int = |original| {
-        // SAFETY: null or valid by the caller.
-        match unsafe { limits(limit, signals) } {
-            // SAFETY: the caller's arguments.
-            Ok((end, only)) => unsafe { common(set, events, most, end, only) }.unwrap_or_else(original),
-            Err(e) => fail(e),
-        }
+        common(set, events, most, || limits(limit, signals)).unwrap_or_else(original)
     }
 }
 
@@ -132,7 +128,7 @@ fn asked(set: i32, items: &mut [PollItem], places: &mut [u16]) -> usize {
     })
 }
 
-/// Notes what is reported; how many events.
+/// Stores the events to report and notes them. Returns their number.
 fn report(set: i32, items: &[PollItem], places: &[u16], to: &mut [libc::epoll_event]) -> usize {
     with(|table| {
         let mut n = 0;
@@ -143,7 +139,7 @@ fn report(set: i32, items: &[PollItem], places: &[u16], to: &mut [libc::epoll_ev
             }
             let always = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
             let ready = item.ready & (i.events & !HOW & !EDGE | always);
-            // pollwakeup(9F) says that there is news, even if it is the same as before.
+            // A pollwakeup(9F) is an edge, even if the events are the same as before.
             let told = item.stamp != 0 && item.stamp != i.stamp;
             let news = if i.events & EDGE != 0 && !told { ready & !i.last } else { ready };
             if news == 0 || n < to.len() {
@@ -159,23 +155,23 @@ fn report(set: i32, items: &[PollItem], places: &[u16], to: &mut [libc::epoll_ev
     })
 }
 
-/// Waits for a set with devices in it; None: it has none.
+/// Waits for a set with devices in it, and stores at most `most` events.
 fn wait_for(
     set: c_int,
-    to: &mut [libc::epoll_event],
-    end: Option<u64>,
-    mask: Option<u64>,
-) -> Option<Result<usize, i32>> {
-    if USED.load(Ordering::Relaxed) == 0 || !with(|table| table.iter().any(|i| i.set == set)) {
-        return None;
-    }
-    let scratch = Scratch::new(MOST * (2 * size_of::<PollItem>() + 2)).ok()?;
-    let all_items = scratch.take::<PollItem>(MOST).ok()?;
-    let all_answers = scratch.take::<PollItem>(MOST).ok()?;
-    let places = scratch.take::<u16>(MOST).ok()?;
+    events: *mut libc::epoll_event,
+    most: usize,
+    (end, mask): Limits,
+) -> Result<usize, i32> {
+    let most = most.min(EVENTS);
+    let scratch =
+        Scratch::new(MOST * (2 * size_of::<PollItem>() + 2) + most * size_of::<libc::epoll_event>())?;
+    let to = scratch.take::<libc::epoll_event>(most)?;
+    let all_items = scratch.take::<PollItem>(MOST)?;
+    let all_answers = scratch.take::<PollItem>(MOST)?;
+    let places = scratch.take::<u16>(MOST)?;
     let real = real!(epoll_wait: fn(c_int, *mut libc::epoll_event, c_int, c_int) -> c_int);
     let user = sys::hold_signals();
-    let r = (|| loop {
+    let r: Result<usize, i32> = (|| loop {
         let n = asked(set, all_items, places);
         let answers = &mut all_answers[..n];
         let (_, line) = if n > 0 { link::poll(&all_items[..n], answers, user)? } else { (0, -1) };
@@ -187,7 +183,7 @@ fn wait_for(
             let got = unsafe { real(set, rest.as_mut_ptr(), rest.len() as c_int, 0) };
             natively = usize::try_from(got).map_err(|_| crate::real::errno())?;
         }
-        if found + natively > 0 || end.is_some_and(|end| now() >= end) {
+        if found + natively > 0 || end.is_some_and(|end| sys::now() >= end) {
             return Ok(found + natively);
         }
         let mut fds = [libc::pollfd { fd: set, events: libc::POLLIN, revents: 0 }; 2];
@@ -196,26 +192,31 @@ fn wait_for(
         }
     })();
     sys::set_mask(user);
-    Some(r)
+    let count = r?;
+    // SAFETY: the program has named the array for the result.
+    let stored = unsafe { copy::write_items(events as u64, &to[..count]) };
+    if stored { Ok(count) } else { Err(libc::EFAULT) }
 }
 
-/// # Safety
-/// As for epoll_wait(2).
-unsafe fn common(
+/// When a wait is over, and the signal mask meanwhile.
+type Limits = (Option<u64>, Option<u64>);
+
+/// epoll_wait(2) and its relatives, for a set with devices in it; None: it has none.
+fn common(
     set: c_int,
     events: *mut libc::epoll_event,
     most: c_int,
-    end: Option<u64>,
-    mask: Option<u64>,
+    limits: impl FnOnce() -> Result<Limits, i32>,
 ) -> Option<c_int> {
-    if !state::HOLDING.load(Ordering::Relaxed) || events.is_null() || most <= 0 {
+    let most = usize::try_from(most).ok().filter(|&most| most > 0 && !events.is_null())?;
+    let holds = state::HOLDING.load(Ordering::Relaxed) && USED.load(Ordering::Relaxed) > 0;
+    if !holds || !with(|table| table.iter().any(|i| i.set == set)) {
         return None;
     }
-    // SAFETY: the caller's array; any bytes are a valid event.
-    let to = unsafe { core::slice::from_raw_parts_mut(events, most as usize) };
-    Some(wait_for(set, to, end, mask)?.map_or_else(fail, |n| n as c_int))
+    let waited = limits().and_then(|limits| wait_for(set, events, most, limits));
+    Some(waited.map_or_else(fail, |n| n as c_int))
 }
 
 fn in_millis(timeout: c_int) -> Option<u64> {
-    u64::try_from(timeout).ok().map(|ms| now() + ms * 1_000_000)
+    u64::try_from(timeout).ok().map(|ms| sys::now() + ms * 1_000_000)
 }

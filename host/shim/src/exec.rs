@@ -1,308 +1,254 @@
 //! exec(2) and spawning: the new program is a client too, whatever environment it is given.
 
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::PhantomData;
 
-use crate::real::{self, errno};
-use crate::{link, node, reach, state, sys};
+use crate::real::{self, As, Passed, errno};
+use crate::scratch::Scratch;
+use crate::{link, node, reach, state};
 
-type Strings = *const *const c_char;
+type List = *const *const c_char;
 
 unsafe extern "C" {
-    static environ: Strings;
+    static environ: List;
 }
 
 /// Most variables that an environment may have to be completed.
 const MOST: usize = 8192;
 
-/// Returns whether `entry` starts with `name` and an equals sign.
-fn is(entry: *const c_char, name: &[u8]) -> bool {
-    // SAFETY: entries are strings, so reading stops at the NUL, which no name holds.
-    let at = |i: usize| unsafe { entry.wrapping_add(i).read() } as u8;
-    name.iter().enumerate().all(|(i, &b)| at(i) == b) && at(name.len()) == b'='
-}
-
-/// An environment with what the shim needs in it. If something was missing, it lies in memory of its own.
+/// A string of the program's, or of the host's.
 ///
 /// # Invariants
-/// `list` is null or a list of strings that ends with null, and lasts as long as the value or, if `len` is 0, as the program's own. `len` bytes at `list` are a mapping that is
-/// the value's.
-struct Environment {
-    list: Strings,
-    len: usize,
+/// A string by the promise of an interposed function's caller, or one that lasts for `'a`.
+#[derive(Clone, Copy)]
+struct Text<'a>(*const c_char, PhantomData<&'a CStr>);
+
+impl Passed for Text<'_> {
+    type C = *const c_char;
+
+    unsafe fn of(c: *const c_char) -> Self {
+        Text(c, PhantomData)
+    }
+
+    fn c(self) -> *const c_char {
+        self.0
+    }
 }
 
-impl Environment {
+/// A list of strings: arguments, or an environment.
+///
+/// # Invariants
+/// Null, or a list of strings that ends with null; list and strings last for `'a`.
+#[derive(Clone, Copy)]
+struct Strings<'a>(List, PhantomData<&'a CStr>);
+
+impl Passed for Strings<'_> {
+    type C = List;
+
+    unsafe fn of(c: List) -> Self {
+        Strings(c, PhantomData)
+    }
+
+    fn c(self) -> List {
+        self.0
+    }
+}
+
+impl<'a> Strings<'a> {
+    /// Returns the strings.
+    fn iter(self) -> impl Iterator<Item = &'a CStr> {
+        (0..).take_while(move |_| !self.0.is_null()).map_while(move |i| {
+            // SAFETY: by the invariant; the iterator ends at the null.
+            let entry = unsafe { self.0.wrapping_add(i).read() };
+            // SAFETY: by the invariant, unless it is the null.
+            (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) })
+        })
+    }
+
+    /// Returns this process's environment.
+    fn own() -> Self {
+        // SAFETY: the C library's variable.
+        let list = unsafe { environ };
+        // SAFETY: the C library keeps it a list of strings, which the program leaves alone while it executes another.
+        unsafe { Strings::of(list) }
+    }
+}
+
+/// Returns the value of an environment's entry if its name is this one.
+fn value<'a>(entry: &'a CStr, name: &[u8]) -> Option<&'a [u8]> {
+    entry.to_bytes().strip_prefix(name)?.strip_prefix(b"=")
+}
+
+/// An environment that has the shim's variables. It is a copy, in mapped memory, if some were missing.
+struct Environment<'a> {
+    list: Strings<'a>,
+    /// Memory of the list and of its new strings.
+    _own: Option<Scratch>,
+}
+
+impl<'a> Environment<'a> {
     /// Completes an environment.
     ///
     /// # Errors
     /// No program is to be started: [`reach::before_exec`].
-    ///
-    /// # Safety
-    /// `list` is null or a list of strings that ends with null.
-    unsafe fn complete(list: Strings) -> Result<Environment, c_int> {
+    fn complete(list: Strings<'a>) -> Result<Environment<'a>, c_int> {
         reach::before_exec(link::reaches_host)?;
-        let plain = Environment { list, len: 0 };
-        let Some(host) = state::host() else { return Ok(plain) };
-        let entry = |i: usize| {
-            if list.is_null() {
-                return core::ptr::null();
-            }
-            // SAFETY: by the caller; nobody goes past the null.
-            unsafe { list.wrapping_add(i).read() }
-        };
-        let (mut count, mut socket, mut preload) = (0, false, None);
-        while count < MOST && !entry(count).is_null() {
-            if is(entry(count), ddi_wire::ENV.as_bytes()) {
-                socket = true;
-            }
-            if is(entry(count), b"LD_PRELOAD") {
-                preload = Some(count);
-            }
-            count += 1;
+        Ok(Self::completed(list).unwrap_or(Environment { list, _own: None }))
+    }
+
+    /// Returns a copy with the missing variables; `None` if none is missing, or no memory can be mapped.
+    fn completed(list: Strings<'a>) -> Option<Environment<'a>> {
+        let host = state::host()?;
+        let ours = CStr::from_bytes_until_nul(host.preload.as_slice()).ok()?;
+        let path = value(ours, b"LD_PRELOAD")?;
+        let has = |value: &[u8]| value.split(|b| matches!(b, b'=' | b':' | b' ')).any(|p| p == path);
+        let socket = list.iter().any(|entry| value(entry, ddi_wire::ENV.as_bytes()).is_some());
+        let preload = list.iter().filter_map(|entry| value(entry, b"LD_PRELOAD")).last();
+        let count = list.iter().take(MOST).count();
+        if socket && preload.is_some_and(has) || count == MOST {
+            return None;
         }
-        let ours = host.preload.as_slice();
-        if socket && preload.is_some_and(|i| contains(entry(i), ours)) || count == MOST {
-            return Ok(plain);
-        }
+        // What is added to ours behind a colon.
+        let more = preload.filter(|value| !has(value));
         // Room for the list, two more entries, the null, and a joined LD_PRELOAD.
-        let joined = preload.map_or(0, |i| length(entry(i)) + ours.len() + 2);
-        let len = (count + 4) * 8 + joined;
-        let Ok(at) = sys::map_memory(len as u64) else { return Ok(plain) };
-        let mut n = 0;
-        let mut put = |s: *const c_char| {
-            // SAFETY: at most `count` + 3 entries are written.
-            let slot = unsafe { (at as *mut *const c_char).add(n) };
-            // SAFETY: as above.
-            unsafe { slot.write(s) };
-            n += 1;
+        let joined = ours.count_bytes() + more.map_or(0, |more| 1 + more.len()) + 1;
+        let own = Scratch::new((count + 3) * size_of::<usize>() + joined).ok()?;
+        let entries = own.take::<usize>(count + 3).ok()?;
+        let text = own.take::<u8>(joined).ok()?;
+        let parts = ours.to_bytes().iter().chain(more.map(|_| &b':')).chain(more.unwrap_or_default());
+        text.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+        let kept = |entry: &&CStr| {
+            let preload = value(entry, b"LD_PRELOAD");
+            value(entry, ddi_wire::ENV.as_bytes()).is_none() && preload.is_none_or(has)
         };
-        for i in 0..count {
-            let e = entry(i);
-            if !is(e, ddi_wire::ENV.as_bytes()) && Some(i) != preload {
-                put(e);
-            }
-        }
-        put(host.socket.as_ptr().cast());
-        match preload {
-            None => put(ours.as_ptr().cast()),
-            Some(i) if contains(entry(i), ours) => put(entry(i)),
-            Some(i) => {
-                let text = at + ((count + 4) * 8) as u64;
-                join(text as *mut u8, ours, entry(i));
-                put(text as *const c_char);
-            }
-        }
-        put(core::ptr::null());
-        Ok(Environment { list: at as Strings, len })
+        let missing = preload.is_none_or(|value| !has(value)).then_some(text.as_ptr().expose_provenance());
+        let rest = [host.socket.as_ptr().expose_provenance()].into_iter().chain(missing);
+        let all = list.iter().filter(kept).map(|entry| entry.as_ptr().expose_provenance()).chain(rest);
+        entries.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+        let at: List = entries.as_ptr().cast();
+        // SAFETY: strings of the list, of the host's and the one in `own`; what is behind them is zero.
+        Some(Environment { list: unsafe { Strings::of(at) }, _own: Some(own) })
     }
 }
 
-impl Drop for Environment {
-    fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: the value's own mapping, by the invariant; exec has failed, or spawn has copied it.
-            let _ = unsafe { sys::munmap(self.list as u64, self.len as u64) };
-        }
-    }
+/// Returns the file that is run for a path. A command of the host's is the host's own program, which selects the command by the name it is run as.
+fn program(path: Text<'_>) -> Text<'_> {
+    let named = node::named(libc::AT_FDCWD, path.c());
+    if named.is_some_and(|n| node::is_program(n.node.mode)) { hosts_program().unwrap_or(path) } else { path }
 }
 
-fn length(s: *const c_char) -> usize {
-    // SAFETY: entries are strings.
-    unsafe { core::ffi::CStr::from_ptr(s) }.to_bytes().len()
+/// Returns the host's program, if a file that was not found in PATH is a command of the host's.
+fn command(file: Text<'_>) -> Option<Text<'static>> {
+    if node::command(file.c()) { hosts_program() } else { None }
 }
 
-/// Returns whether an `LD_PRELOAD=` entry names our library.
-fn contains(entry: *const c_char, ours: &[u8]) -> bool {
-    let Some(path) = ours.strip_prefix(b"LD_PRELOAD=").and_then(|p| p.strip_suffix(b"\0")) else {
-        return true;
-    };
-    // SAFETY: entries are strings.
-    let entry = unsafe { core::ffi::CStr::from_ptr(entry) }.to_bytes();
-    entry.split(|b| matches!(b, b'=' | b':' | b' ')).any(|p| p == path)
+fn hosts_program() -> Option<Text<'static>> {
+    let path = CStr::from_bytes_with_nul(&state::host()?.program).ok()?;
+    Some(Text(path.as_ptr(), PhantomData))
 }
 
-/// Writes our entry, a colon, and the value of theirs.
-fn join(to: *mut u8, ours: &[u8], theirs: *const c_char) {
-    // SAFETY: entries are strings.
-    let theirs = unsafe { core::ffi::CStr::from_ptr(theirs) }.to_bytes_with_nul();
-    let value = theirs.strip_prefix(b"LD_PRELOAD=").unwrap_or_default();
-    let parts = ours.iter().take(ours.len() - 1).chain(b":").chain(value);
-    for (i, &b) in parts.enumerate() {
-        // SAFETY: the caller has counted the room.
-        let place = unsafe { to.add(i) };
-        // SAFETY: as above.
-        unsafe { place.write(b) };
-    }
+fn exec(path: Text<'_>, argv: Strings<'_>, env: Strings<'_>) -> c_int {
+    let Ok(env) = Environment::complete(env) else { return real::fail(libc::EPERM) };
+    let real = real!(execve: fn(*const c_char, List, List) -> c_int);
+    // SAFETY: strings and lists of strings, by the invariants of their types.
+    unsafe { real(program(path).c(), argv.c(), env.list.c()) }
 }
 
-/// # Safety
-/// As for execve(2).
-unsafe fn exec(path: *const c_char, argv: Strings, env: Strings) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
-    let path = program(path);
-    let real = real!(execve: fn(*const c_char, Strings, Strings) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(path, argv, env.list) }
-}
-
-/// Returns the file that is run for a path: for a command of the host's it is the host's program, which knows by its name what it is to do.
-fn program(path: *const c_char) -> *const c_char {
-    let named = node::named(libc::AT_FDCWD, path);
-    match state::host() {
-        Some(host) if named.is_some_and(|n| node::is_program(n.node.mode)) => host.program.as_ptr().cast(),
-        _ => path,
-    }
-}
-
-/// The host's program, if a file that was not found in PATH is a command of the host's.
-fn command(file: *const c_char) -> Option<*const c_char> {
-    let host = state::host()?;
-    node::command(file).then_some(host.program.as_ptr().cast())
-}
-
-/// # Safety
-/// As for execvpe(3).
-unsafe fn exec_path(file: *const c_char, argv: Strings, env: Strings) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
-    let real = real!(execvpe: fn(*const c_char, Strings, Strings) -> c_int);
-    // SAFETY: the caller's arguments.
-    let failed = unsafe { real(file, argv, env.list) };
+fn exec_path(file: Text<'_>, argv: Strings<'_>, env: Strings<'_>) -> c_int {
+    let Ok(completed) = Environment::complete(env) else { return real::fail(libc::EPERM) };
+    let real = real!(execvpe: fn(*const c_char, List, List) -> c_int);
+    // SAFETY: as in `exec`.
+    let failed = unsafe { real(file.c(), argv.c(), completed.list.c()) };
     match command(file) {
-        // SAFETY: the caller's arguments, and a path that is a string.
-        Some(path) if errno() == libc::ENOENT => unsafe { exec(path, argv, env.list) },
+        Some(path) if errno() == libc::ENOENT => exec(path, argv, env),
         _ => failed,
     }
 }
 
-fn own() -> Strings {
-    // SAFETY: the C library's variable.
-    unsafe { environ }
+/// Place for the number of a spawned process, and its actions and attributes.
+type Order = (As<*mut libc::pid_t>, As<*const c_void>, As<*const c_void>);
+
+fn spawn(path: Text<'_>, (pid, actions, attr): Order, argv: Strings<'_>, env: &Environment<'_>) -> c_int {
+    let real = real!(posix_spawn: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, List, List) -> c_int);
+    // SAFETY: strings and lists of strings, by the invariants of their types, and what the program has passed.
+    unsafe { real(pid.c(), path.c(), actions.c(), attr.c(), argv.c(), env.list.c()) }
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execve(path: *const c_char, argv: Strings, env: Strings) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe { exec(path, argv, env) }
-}
+interpose! {
+    fn [execve](path: Text<'_>, argv: Strings<'_>, env: Strings<'_>) -> c_int = |_original(..)| {
+        exec(path, argv, env)
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe { exec(path, argv, own()) }
-}
+    fn [execv](path: Text<'_>, argv: Strings<'_>) -> c_int = |_original(..)| {
+        exec(path, argv, Strings::own())
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execvp(file: *const c_char, argv: Strings) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe { exec_path(file, argv, own()) }
-}
+    fn [execvp](file: Text<'_>, argv: Strings<'_>) -> c_int = |_original(..)| {
+        exec_path(file, argv, Strings::own())
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execvpe(file: *const c_char, argv: Strings, env: Strings) -> c_int {
-    // SAFETY: the caller's arguments.
-    unsafe { exec_path(file, argv, env) }
-}
+    fn [execvpe](file: Text<'_>, argv: Strings<'_>, env: Strings<'_>) -> c_int = |_original(..)| {
+        exec_path(file, argv, env)
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn fexecve(fd: c_int, argv: Strings, env: Strings) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
-    let real = real!(fexecve: fn(c_int, Strings, Strings) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(fd, argv, env.list) }
-}
+    fn [fexecve](fd: As<c_int>, argv: Strings<'_>, env: Strings<'_>) -> c_int = |original(..)| {
+        match Environment::complete(env) {
+            Ok(env) => original(fd, argv, env.list),
+            Err(_) => real::fail(libc::EPERM),
+        }
+    }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execveat(
-    dir: c_int,
-    path: *const c_char,
-    argv: Strings,
-    env: Strings,
-    flags: c_int,
-) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return real::fail(libc::EPERM) };
-    let real = real!(execveat: fn(c_int, *const c_char, Strings, Strings, c_int) -> c_int);
-    // SAFETY: the caller's arguments.
-    unsafe { real(dir, path, argv, env.list, flags) }
-}
+    fn [execveat](
+        dir: As<c_int>, path: Text<'_>, argv: Strings<'_>, env: Strings<'_>, flags: As<c_int>,
+    ) -> c_int = |original(..)| {
+        match Environment::complete(env) {
+            Ok(env) => original(dir, path, argv, env.list, flags),
+            Err(_) => real::fail(libc::EPERM),
+        }
+    }
 
-type Spawn = unsafe extern "C" fn(
-    *mut libc::pid_t,
-    *const c_char,
-    *const c_void,
-    *const c_void,
-    Strings,
-    Strings,
-) -> c_int;
+    fn [posix_spawn](
+        pid: As<*mut libc::pid_t>, path: Text<'_>, actions: As<*const c_void>, attr: As<*const c_void>,
+        argv: Strings<'_>, env: Strings<'_>,
+    ) -> c_int = |_original(..)| {
+        match Environment::complete(env) {
+            Ok(env) => spawn(program(path), (pid, actions, attr), argv, &env),
+            Err(_) => libc::EPERM,
+        }
+    }
 
-fn real_spawn() -> Spawn {
-    real!(posix_spawn: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_spawn(
-    pid: *mut libc::pid_t,
-    path: *const c_char,
-    actions: *const c_void,
-    attr: *const c_void,
-    argv: Strings,
-    env: Strings,
-) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
-    let path = program(path);
-    // SAFETY: the caller's arguments.
-    unsafe { real_spawn()(pid, path, actions, attr, argv, env.list) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_spawnp(
-    pid: *mut libc::pid_t,
-    file: *const c_char,
-    actions: *const c_void,
-    attr: *const c_void,
-    argv: Strings,
-    env: Strings,
-) -> c_int {
-    // SAFETY: the caller passes an environment.
-    let Ok(env) = (unsafe { Environment::complete(env) }) else { return libc::EPERM };
-    let real = real!(posix_spawnp: fn(*mut libc::pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int);
-    let path = program(file);
-    // SAFETY: the caller's arguments.
-    let error = unsafe { real(pid, path, actions, attr, argv, env.list) };
-    match command(file) {
-        // SAFETY: the caller's arguments, and a path that is a string.
-        Some(path) if error == libc::ENOENT => unsafe {
-            real_spawn()(pid, path, actions, attr, argv, env.list)
-        },
-        _ => error,
+    fn [posix_spawnp](
+        pid: As<*mut libc::pid_t>, file: Text<'_>, actions: As<*const c_void>, attr: As<*const c_void>,
+        argv: Strings<'_>, env: Strings<'_>,
+    ) -> c_int = |original(..)| {
+        let Ok(env) = Environment::complete(env) else { return libc::EPERM };
+        let error = original(pid, program(file), actions, attr, argv, env.list);
+        match command(file) {
+            Some(path) if error == libc::ENOENT => spawn(path, (pid, actions, attr), argv, &env),
+            _ => error,
+        }
     }
 }
 
 /// After execl's last argument null comes, for execle, the environment.
 ///
 /// # Safety
-/// `argv` is a list of strings that ends with null; with `env`, an environment follows it.
-unsafe extern "C" fn listed(path: *const c_char, argv: Strings, kind: c_int) -> c_int {
+/// `path` is a string, `argv` a list of strings that ends with null; with `kind` 2, an environment follows it.
+unsafe extern "C" fn listed(path: *const c_char, argv: List, kind: c_int) -> c_int {
+    // SAFETY: by the caller.
+    let path = unsafe { Text::of(path) };
+    // SAFETY: by the caller.
+    let argv = unsafe { Strings::of(argv) };
     match kind {
-        // SAFETY: by the caller.
-        0 => unsafe { exec(path, argv, own()) },
-        // SAFETY: by the caller.
-        1 => unsafe { exec_path(path, argv, own()) },
+        0 => exec(path, argv, Strings::own()),
+        1 => exec_path(path, argv, Strings::own()),
         _ => {
-            let mut end = argv;
+            let behind = argv.c().wrapping_add(argv.iter().count() + 1).cast::<List>();
             // SAFETY: by the caller.
-            while !unsafe { end.read() }.is_null() {
-                end = end.wrapping_add(1);
-            }
+            let env = unsafe { behind.read() };
             // SAFETY: by the caller.
-            let env = unsafe { end.wrapping_add(1).cast::<Strings>().read() };
-            // SAFETY: by the caller.
-            unsafe { exec(path, argv, env) }
+            exec(path, argv, unsafe { Strings::of(env) })
         }
     }
 }

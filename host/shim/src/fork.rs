@@ -1,7 +1,7 @@
-//! fork(2): the host hears of it before it happens, and the child is a process of its own before fork returns in it.
+//! fork(2): the host is told before the process forks, and the child has its own connection before fork returns in it.
 //!
-//! From the host's answer until Linux has copied the process, other threads' requests and accesses to devices wait. What this thread may have to wait for them for must
-//! be behind it by then: the program's handlers (pthread_atfork) have run, and the C library's list of streams is locked. So the program's handlers are
+//! From the host's answer until Linux has copied the process, other threads' requests and accesses to devices wait. Everything for which this thread may wait for them
+//! is done before: the program's handlers (pthread_atfork) have run, and the C library's list of streams is locked. So the program's handlers are
 //! not registered with the C library, which would run them later, but are kept and run here ([`handlers`]).
 
 use core::cell::Cell;
@@ -41,7 +41,7 @@ fn alone() -> bool {
     unsafe { at.as_ref() }.is_some_and(|alone| *alone != 0)
 }
 
-/// Tells the host. The lock is held from here until after the fork, in both processes.
+/// Announces the fork to the host. The lock is held from here until after the fork, in both processes.
 fn before() -> Result<(), i32> {
     if state::mode().is_none() {
         // Nothing mapped: the child, when it uses a device, is a new process to the host.
@@ -106,7 +106,7 @@ fn unlock_streams() {
     call(c"_IO_list_unlock");
 }
 
-/// In a forked child, where the C library does it only if its parent had several threads.
+/// Resets the lock of the C library's list of streams in a forked child; the C library does it only if the parent had several threads.
 fn reset_streams() {
     call(c"_IO_list_resetlock");
 }
@@ -142,10 +142,9 @@ extern "C" fn in_child_inner() {
 }
 
 /// `whole`: handlers run and streams are locked, as for fork(2); not for `_Fork`.
-fn around(fork: unsafe extern "C" fn() -> libc::pid_t, whole: bool) -> libc::pid_t {
+fn around(fork: impl FnOnce() -> libc::pid_t, whole: bool) -> libc::pid_t {
     if state::host().is_none() {
-        // SAFETY: the C library's fork.
-        return unsafe { fork() };
+        return fork();
     }
     let mut run = 0;
     if whole {
@@ -158,8 +157,7 @@ fn around(fork: unsafe extern "C" fn() -> libc::pid_t, whole: bool) -> libc::pid
     let pid = announced.map_or_else(fail, |()| {
         state::FORKING.set(true);
         BORN.store(false, Ordering::Relaxed);
-        // SAFETY: the C library's fork.
-        let pid = unsafe { fork() };
+        let pid = fork();
         state::FORKING.set(false);
         pid
     });
@@ -186,17 +184,8 @@ fn around(fork: unsafe extern "C" fn() -> libc::pid_t, whole: bool) -> libc::pid
     if pid < 0 { fail(e) } else { pid }
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn fork() -> libc::pid_t {
-    around(real!(fork: fn() -> libc::pid_t), true)
-}
+interpose! {
+    fn [fork, __fork]() -> libc::pid_t = |original| { around(original, true) }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn __fork() -> libc::pid_t {
-    around(real!(__fork: fn() -> libc::pid_t), true)
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn _Fork() -> libc::pid_t {
-    around(real!(_Fork: fn() -> libc::pid_t), false)
+    fn [_Fork]() -> libc::pid_t = |original| { around(original, false) }
 }

@@ -1,6 +1,6 @@
-//! The program's fork handlers (pthread_atfork(3)): kept here, and run by `fork` where they belong, before the host is told and after all is done.
+//! The program's fork handlers (pthread_atfork(3)), which `fork` runs before the host is told and after the fork is complete.
 //!
-//! A library that is unloaded takes its handlers with it. More than there is room for are the C library's business, as they would be without the shim.
+//! Unloading a library removes its handlers. Handlers beyond the table's size are registered with the C library.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::{start, state};
 
 type Handler = extern "C" fn();
 
-/// Handlers registered together, as addresses; 0 for none. All 0: their library is gone.
+/// Addresses of handlers registered together; 0 for none. All are 0 after their library was unloaded.
 struct Entry {
     prepare: AtomicU64,
     parent: AtomicU64,
@@ -57,7 +57,7 @@ fn first(n: usize) -> &'static [Entry] {
     ENTRIES.get(..n).unwrap_or_default()
 }
 
-/// Before a fork: the last one first. How many there are: those that are registered by them have nothing to do with this fork.
+/// Runs the handlers before a fork, the last one first. Returns their number: those that they register do not belong to this fork.
 pub fn prepare() -> usize {
     let n = COUNT.load(Ordering::Acquire);
     first(n).iter().rev().for_each(|entry| run(&entry.prepare));

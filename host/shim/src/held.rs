@@ -1,8 +1,8 @@
 //! Signals while a thread waits for the host.
 //!
-//! They are held back until the request is answered, as a system call of illumos's takes them when it returns. The host is told when one is pending that the
-//! thread would take, which ends the waits that signals can end. Whether a call that ends with `EINTR` for it is begun again is the business of
-//! `SA_RESTART` of the signal that is taken. What stops a process stops it at once.
+//! They are blocked until the request is answered, as a system call of illumos takes them when it returns. The shim reports to the host that one the thread would take
+//! is pending, which ends interruptible waits. `SA_RESTART` of the signal that is taken decides whether a call that ends with `EINTR` is restarted.
+//! Stop signals stop the process at once.
 
 use crate::state;
 use crate::sys::{self, bit};
@@ -11,16 +11,6 @@ use crate::sys::{self, bit};
 const OURS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
 /// The C library's signal that makes all threads change their user: it must not wait.
 const SET_XID: i32 = 33;
-
-/// `struct sigaction` as the kernel has it.
-#[repr(C)]
-#[derive(Default)]
-struct Action {
-    handler: u64,
-    flags: u64,
-    restorer: u64,
-    mask: u64,
-}
 
 /// Disposition of a signal.
 enum Fate {
@@ -31,16 +21,11 @@ enum Fate {
     Taken(bool),
 }
 
-fn action(signo: i32) -> Option<Action> {
-    let mut action = Action::default();
-    let at = (&raw mut action) as u64;
-    // SAFETY: a place for the kernel's structure.
-    let known = unsafe { sys::call(libc::SYS_rt_sigaction, [signo as u64, 0, at, 8, 0, 0]) };
-    known.ok().map(|_| action)
-}
-
 fn fate(signo: i32) -> Fate {
-    let Some(action) = action(signo).filter(|_| signo != SET_XID) else { return Fate::AtOnce };
+    let Ok(action) = sys::action(signo) else { return Fate::AtOnce };
+    if signo == SET_XID {
+        return Fate::AtOnce;
+    }
     match action.handler as usize {
         libc::SIG_IGN => Fate::Ignored,
         libc::SIG_DFL => match signo {
@@ -99,8 +84,8 @@ impl Held {
             return;
         }
         let fatal = (1..=64).filter(|&signo| {
-            let handler = action(signo).map(|action| action.handler as usize);
-            handler == Some(libc::SIG_DFL) && matches!(fate(signo), Fate::Taken(_))
+            let handler = sys::action(signo).map(|action| action.handler as usize);
+            handler == Ok(libc::SIG_DFL) && matches!(fate(signo), Fate::Taken(_))
         });
         let fatal = fatal.fold(0, |set, signo| set | bit(signo));
         let mask = sys::mask();
@@ -110,10 +95,7 @@ impl Held {
 
     /// Looks at what is pending.
     fn look(&mut self) {
-        let mut pending = 0u64;
-        // SAFETY: a place of 8 bytes.
-        let _ = unsafe { sys::call(libc::SYS_rt_sigpending, [(&raw mut pending) as u64, 8, 0, 0, 0, 0]) };
-        let mut left = pending & !self.deaf;
+        let mut left = sys::pending() & !self.deaf;
         while left != 0 {
             let signo = left.trailing_zeros() as i32 + 1;
             left &= left - 1;

@@ -181,6 +181,21 @@ fn seek(fd: c_int, offset: i64, whence: c_int, original: impl FnOnce() -> i64) -
     result(r) as i64
 }
 
+/// Reads a device for a stream of stdio's, which passes its buffer.
+pub fn stream_read(fd: c_int, buf: *mut c_void, len: usize) -> isize {
+    read_one(fd, buf, len, None, || fail(libc::EIO) as isize)
+}
+
+/// Writes a device for a stream of stdio's.
+pub fn stream_write(fd: c_int, buf: *const c_void, len: usize) -> isize {
+    write_one(fd, buf, len, None, || fail(libc::EIO) as isize)
+}
+
+/// Moves the offset of a device for a stream of stdio's.
+pub fn stream_seek(fd: c_int, offset: i64, whence: c_int) -> i64 {
+    seek(fd, offset, whence, || fail(libc::EIO).into())
+}
+
 interpose! {
     fn [read](fd: c_int, buf: *mut c_void, len: usize) -> isize = |original| { read_one(fd, buf, len, None, original) }
 
@@ -238,7 +253,7 @@ interpose! {
         }
         let Some(v) = watched(iov, count) else { return original() };
         let done = match offset {
-            // With the file's own offset it is a read, whose flags matter to nobody but Linux's cache; where they are to keep it from waiting, it may wait.
+            // At the file's own offset it is a read: the flags are hints to Linux's cache, except RWF_NOWAIT, in spite of which it may wait.
             -1 => detour::read(fd, v.get()),
             _ => detour::read_at(v.get(), |to| {
                 let one = libc::iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };

@@ -1,8 +1,8 @@
-//! The library that is preloaded into client processes: it turns system calls on devices and device mappings into requests to the host.
+//! The library preloaded into client processes. It turns system calls on devices and device mappings into requests to the host.
 //!
-//! Everything that it interposes is a wrapper of the C library's function of that name, and calls it unless a device is concerned. The state is in
-//! `state`; the way to the host in `link`, what the host has a waiting thread do in `upcall`; the address space in `space`; the `agent` does what the host wants done at
-//! once.
+//! Each interposed function wraps the C library's function of that name, and calls it unless a device is concerned. The state is in
+//! `state`, requests to the host in `link`, requests of the host to a waiting thread in `upcall`, and the address space in `space`; the `agent` executes requests that
+//! cannot wait for a thread.
 //!
 //! Safety, once for all wrappers: "the caller's arguments" are what the program passed, which is what the C library's function of that name asks
 //! for, and goes to it (or is only compared with the address ranges of devices).

@@ -19,7 +19,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Closes the connection and unmaps the buffer. Nobody uses the line any more.
+    /// Closes the connection and unmaps the buffer. The line is not used any more.
     fn close(self) {
         state::drop_own(self.fd);
         self.unmap();
@@ -59,7 +59,7 @@ impl Own {
         }
     }
 
-    /// In a forked child: takes over the buffer that the forking thread had, as a copy, for another connection.
+    /// Reuses the forking thread's buffer for the connection `fd` in a forked child, which has a copy of it.
     pub fn inherit(fd: i32) -> Result<Own, i32> {
         match state::LINE.take() {
             Some(line) => Ok(Own(Line { fd, ..line })),

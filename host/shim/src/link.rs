@@ -10,7 +10,7 @@ use crate::msg::{self, Received};
 use crate::sys::Plain;
 use crate::{attach, reach, signals, state, sys, upcall};
 
-/// Error of requests when there is no host any more, or its message is not understood.
+/// Error of requests after the host has exited, or sent a message that cannot be decoded.
 pub const NO_HOST: i32 = libc::ENXIO;
 
 /// A new connection to the host; the program does not see its descriptor.
@@ -55,10 +55,10 @@ pub struct Got<'a> {
     pub finished: Result<(), i32>,
 }
 
-/// How often a thread looks for a message before it sleeps: what comes at once need not wake it.
+/// Number of times that a thread polls for a message before it sleeps, which saves the wakeup for prompt replies.
 const LOOKS: u32 = 30;
 
-/// Waits for the next message; a signal meanwhile is told to the host.
+/// Waits for the next message, and reports a signal that arrives meanwhile to the host.
 fn next(talk: &mut Talk<'_>, cloexec: bool, held: &mut Option<Held>) -> Result<Received, i32> {
     for _ in 0..LOOKS {
         match msg::recv(talk.fd, talk.buf, cloexec, false) {
@@ -79,7 +79,7 @@ fn next(talk: &mut Talk<'_>, cloexec: bool, held: &mut Option<Held>) -> Result<R
     }
 }
 
-/// Takes what is wanted from a reply; false if it is another request's.
+/// Takes the result from a reply; returns false if the reply is another request's.
 type Then<'a> = &'a mut dyn FnMut(&Got<'_>) -> bool;
 
 /// Sends a request and serves upcalls until the reply comes, which is `then`'s. The error is the reply's, or [`NO_HOST`].
@@ -183,8 +183,8 @@ fn thread_line(process: u64) -> Result<Own, i32> {
     Ok(line)
 }
 
-/// Makes a request of the host; blocks until it is served. `then` takes what is wanted from the reply, `None` if it is another request's. `cloexec`: of a descriptor
-/// that comes with it.
+/// Makes a request of the host, and blocks until the reply. `then` takes the result from the reply; `None` if it is another request's. `cloexec` is set on a descriptor
+/// that comes with the reply.
 pub fn request<R>(
     request: &Request<'_>,
     fds: &[i32],
@@ -252,8 +252,8 @@ pub fn fault(addr: u64, access: u32, user: u64) -> Result<Verdict, i32> {
     Ok(verdict)
 }
 
-/// Asks which devices are ready, for a thread that has its signals held. Fills `answers`. Returns how many have events, and the connection on which the host says that
-/// another look is worth it (-1: none, it must be taken now and then).
+/// Polls devices, for a thread that has its signals blocked. Fills `answers`. Returns how many have events, and the connection on which the host reports
+/// changes (-1 if there is none, and the caller must poll at intervals).
 pub fn poll(items: &[PollItem], answers: &mut [PollItem], user: u64) -> Result<(u64, i32), i32> {
     if items.len() > Items::<PollItem>::MOST || who() == Who::Guest {
         return Err(libc::EINVAL);
@@ -301,14 +301,14 @@ fn send_request(
     }
 }
 
-/// Tells the host something that has no reply, if this thread has a connection.
+/// Sends a request without a reply, if this thread has a connection.
 pub fn tell(message: &Request<'_>) {
     if let Some(mut line) = Busy::begin() {
         let _ = msg::send(line.talk().fd, message);
     }
 }
 
-/// A request of a vfork child, which must leave its parent's state alone: it is a process of its own for the moment.
+/// Makes a request of a vfork child on a connection of its own, as it must not change its parent's state.
 fn guest(request: &Request<'_>, cloexec: bool, then: Then<'_>) -> Result<(), i32> {
     if matches!(
         request,

@@ -24,7 +24,7 @@ fn devices(addr: u64, len: u64) -> Option<(u64, u64)> {
     found.ok().filter(|(start, end)| end > start)
 }
 
-/// munmap(2) by the host. `replace`: only of device memory, whose addresses stay taken.
+/// munmap(2) by the host. `replace`: only device memory is unmapped, and its addresses stay reserved.
 fn unmap_device(addr: u64, len: u64, replace: bool) -> Result<(), i32> {
     link::request(&Request::Munmap { addr, len, replace }, &[], true, |got| match got.reply {
         Reply::Done | Reply::Finish { .. } => Some(got.finished),
@@ -45,7 +45,7 @@ fn map_device(open: u64, addr: u64, len: u64, prot: c_int, flags: c_int, offset:
         // The device's replaces it.
         sys::map_new(addr, len, libc::PROT_NONE, libc::MAP_FIXED_NOREPLACE)?;
     }
-    // Room for it, so that the host need not ask. Large mappings have an alignment that is the host's to know.
+    // Reserved addresses, which save a round trip. The host chooses the alignment of large mappings.
     let whole = len.checked_next_multiple_of(PAGE_SIZE).unwrap_or(0);
     let room = match flags & (libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE) {
         0 if (1..LARGE).contains(&whole) => space::reserve(whole, PAGE_SIZE, 0, addr).ok(),
@@ -59,7 +59,7 @@ fn map_device(open: u64, addr: u64, len: u64, prot: c_int, flags: c_int, offset:
     });
     let r = r.and_then(|(at, finished)| {
         finished.map(|()| at).inspect_err(|_| {
-            // The host has made it, and Linux has not.
+            // The host has the mapping, and Linux does not.
             let _ = unmap_device(at, whole, false);
         })
     });
@@ -165,8 +165,8 @@ interpose! {
     }
 }
 
-/// Advice and the like, of a range that devices have a part of: whoever has mapped device memory is asked (`None`: nobody is, and it is well). What
-/// else is in the range is Linux's, part by part, so that a hole is an error as anywhere. `None`: nothing of a device's is there. An error is an errno.
+/// madvise(2) and the like on a range with device memory in it: the segments of device memory get the request (`None`: they succeed without it), and Linux the
+/// rest, part by part, so that a hole is an error as elsewhere. Returns `None` if no device memory is there. An error is an errno.
 fn beside_devices(
     addr: *const c_void,
     len: usize,
@@ -200,7 +200,7 @@ fn control_device(control: Control, addr: u64, len: u64, argument: c_int) -> Res
 
 const LOCK: Option<(Control, c_int)> = Some((Control::Lock, 0));
 
-/// What a device is asked for advice that illumos has: Linux's own is nobody's.
+/// Returns the request for an advice that illumos has, too; `None` for Linux's own.
 fn advice(how: c_int) -> Option<(Control, c_int)> {
     (0..=4).contains(&how).then_some((Control::Advise, how))
 }

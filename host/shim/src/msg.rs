@@ -26,8 +26,8 @@ pub fn send<'a>(fd: i32, message: &impl Message<'a>) -> Result<(), i32> {
     send_with(fd, message, &mut [0; HEAD_MAX], &[])
 }
 
-/// Sends a message, which is encoded in `room`, with at most four descriptors. Fails with `EMSGSIZE` if there is too little room; `EPIPE` or the like: the other
-/// end is gone. `EFAULT` cannot be: what is sent is ours.
+/// Sends a message, which is encoded in `room`, with at most four descriptors. Fails with `EMSGSIZE` if `room` is too small, and with `EPIPE` or the like if the other
+/// end is closed.
 pub fn send_with<'a>(fd: i32, message: &impl Message<'a>, room: &mut [u8], fds: &[i32]) -> Result<(), i32> {
     let mut out = Cursor::new(room);
     message.encode(&mut out).map_err(|_| libc::EMSGSIZE)?;
@@ -55,7 +55,7 @@ pub fn send_with<'a>(fd: i32, message: &impl Message<'a>, room: &mut [u8], fds: 
     }
 }
 
-/// Receives a message into `buf`. `Ok(None)`: the other end is gone. Without `wait`, `EAGAIN`: there is none.
+/// Receives a message into `buf`. Returns `None` if the other end is closed. Without `wait`, fails with `EAGAIN` if there is none.
 pub fn recv(fd: i32, buf: &mut [u8], cloexec: bool, wait: bool) -> Result<Option<Received>, i32> {
     let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     let mut control = Control { len: 0, level: 0, kind: 0, fds: [-1; 4] };

@@ -35,7 +35,7 @@ impl Path {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Goes along a path, relative to what is there: `.`, `..` and doubled slashes are resolved by their looks.
+    /// Appends a path. `.`, `..` and doubled slashes are resolved lexically.
     fn walk(&mut self, path: &[u8]) -> Option<()> {
         for part in path.split(|&b| b == b'/') {
             match part {
@@ -96,7 +96,7 @@ fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or_default()
 }
 
-/// The device node of a path, if it is one, and its absolute path: in `at`, how long is told.
+/// Returns the device node of a path, if it is one, and the length of its absolute path, which is written to `at`.
 fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     let bare = path.iter().rposition(|&b| b != b'/').map_or(&path[..0], |last| &path[..=last]);
     let name = name_of(bare);
@@ -113,7 +113,7 @@ fn find(dir: i32, path: &[u8], at: &mut [u8]) -> Option<(Node, usize)> {
     whole.walk(path)?;
     let node = search(|e| (path_of(e) == whole.get()).then_some(node_of(e)))?;
     if node.mode & libc::S_IFMT == libc::S_IFLNK {
-        // It leads nowhere: there is no such file, as Linux will say.
+        // A dangling link: Linux fails with ENOENT.
         return None;
     }
     if is_directory(node.mode) {
@@ -175,11 +175,7 @@ fn in_linux(dir: i32, name: &[u8]) -> bool {
     let mut path = [0u8; 256];
     let Some(room) = path.get_mut(..name.len()).filter(|_| name.len() < 256) else { return false };
     room.copy_from_slice(name);
-    let mut st = [0u64; 32];
-    let a =
-        [dir as u64, path.as_ptr() as u64, st.as_mut_ptr() as u64, libc::AT_SYMLINK_NOFOLLOW as u64, 0, 0];
-    // SAFETY: the path ends with NUL, the buffer has room for a stat structure.
-    unsafe { sys::call(libc::SYS_newfstatat, a) }.is_ok()
+    CStr::from_bytes_until_nul(&path).is_ok_and(|path| sys::has(dir, path))
 }
 
 /// Path of a directory descriptor.
@@ -195,17 +191,17 @@ fn directory(dir: i32, to: &mut [u8]) -> Option<usize> {
         to.get_mut(..ours.len())?.copy_from_slice(&ours);
         return Some(ours.len());
     }
-    // A root that is told as / has no name.
+    // The root is the empty prefix.
     Some(if n == 1 { 0 } else { n })
 }
 
-/// The directory of ours that a descriptor is.
+/// Returns the directory of the host's that a descriptor refers to.
 pub fn of_directory(fd: i32) -> Option<(Node, tree::Dir)> {
     let mut real = [0u8; LONGEST];
     let n = linked(fd, &mut real)?;
     let dir = tree::path(fd, real.get(..n)?)?;
     let node = search(|e| (path_of(e) == &*dir).then_some(node_of(e)));
-    // One that has gone is an empty one.
+    // A removed directory is an empty one.
     Some((node.unwrap_or(Node { mode: libc::S_IFDIR | 0o755, uid: 0, gid: 0, major: 0, minor: 0 }), dir))
 }
 
@@ -303,7 +299,7 @@ pub fn device(fd: i32) -> Option<u64> {
     probe(fd)
 }
 
-/// As [`device`], when there may be one that nobody knows of yet.
+/// As [`device`], for a descriptor that may be a device's without being recorded yet.
 pub fn probe(fd: i32) -> Option<u64> {
     let host = state::host()?;
     let mut addr = [0u8; 112];

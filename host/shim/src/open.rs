@@ -106,20 +106,18 @@ unsafe extern "C" {
 }
 
 extern "C" fn stream_read(cookie: *mut c_void, buf: *mut c_char, len: usize) -> isize {
-    // SAFETY: stdio passes its buffer.
-    unsafe { io::read(cookie as usize as c_int, buf.cast(), len) }
+    io::stream_read(cookie as usize as c_int, buf.cast(), len)
 }
 
 extern "C" fn stream_write(cookie: *mut c_void, buf: *const c_char, len: usize) -> isize {
-    // SAFETY: stdio passes its buffer. To stdio an error is 0 bytes.
-    unsafe { io::write(cookie as usize as c_int, buf.cast(), len) }.max(0)
+    // To stdio an error is 0 bytes.
+    io::stream_write(cookie as usize as c_int, buf.cast(), len).max(0)
 }
 
 extern "C" fn stream_seek(cookie: *mut c_void, at: *mut i64, whence: c_int) -> c_int {
     // SAFETY: stdio passes a valid place.
     let offset = unsafe { at.read() };
-    // SAFETY: no memory is involved.
-    let new = unsafe { io::lseek(cookie as usize as c_int, offset, whence) };
+    let new = io::stream_seek(cookie as usize as c_int, offset, whence);
     if new < 0 {
         return -1;
     }
@@ -167,9 +165,7 @@ unsafe fn stream_on(fd: c_int, mode: *const c_char) -> Option<*mut libc::FILE> {
     if stream.is_null() {
         return None;
     }
-    // SAFETY: within the stream's structure.
-    let place = unsafe { stream.byte_add(FILENO) }.cast::<c_int>();
     // SAFETY: the descriptor's place in glibc's public structure.
-    unsafe { place.write(fd) };
+    unsafe { stream.wrapping_byte_add(FILENO).cast::<c_int>().write(fd) };
     Some(stream)
 }

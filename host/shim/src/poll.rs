@@ -1,7 +1,7 @@
 //! poll(2), ppoll, select and pselect: devices are asked by the host, which calls chpoll(9E); the others by Linux.
 //!
-//! A thread that finds nothing ready waits in ppoll for the other descriptors and for its connection, on which the host says when pollwakeup(9F) was called. All
-//! signals are held meanwhile but in that ppoll, so that none is lost between a look and the wait.
+//! A thread that finds nothing ready waits in ppoll for the other descriptors and for its connection, on which the host reports calls of pollwakeup(9F). All
+//! signals are blocked except in that ppoll, so that none is lost between the check and the wait.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering;
@@ -19,19 +19,11 @@ const OURS: u64 = sys::bit(libc::SIGSEGV) | sys::bit(libc::SIGBUS);
 const MOST: usize = 1 << 16;
 /// Most devices among them.
 const DEVICES: usize = Items::<PollItem>::MOST;
-/// Interval at which a thread looks that cannot be woken, in nanoseconds: one that polls in a signal handler that has interrupted its own request, and so has no connection on
-/// which the host could say anything. What rests on it is how soon the poll ends.
+/// Interval, in nanoseconds, at which a thread that cannot be woken polls again: one in a signal handler that has interrupted the thread's own request, whose
+/// connection is in use. It bounds only the delay of the poll.
 const SLICE: u64 = 10_000_000;
 
 type PollFd = libc::pollfd;
-
-/// Now, in nanoseconds of the monotonic clock.
-pub fn now() -> u64 {
-    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a place for the time.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
-}
 
 fn time(nanos: u64) -> libc::timespec {
     libc::timespec { tv_sec: (nanos / 1_000_000_000) as i64, tv_nsec: (nanos % 1_000_000_000) as i64 }
@@ -52,7 +44,7 @@ pub fn native(fds: &mut [PollFd], limit: Option<u64>, mask: Option<u64>) -> Resu
 
 /// Waits with nothing ready: for the descriptors, and for a word of the host's on `line` (-1: a while). `Ok(false)`: the time is up.
 pub fn wait(fds: &mut [PollFd], line: i32, deadline: Option<u64>, mask: u64) -> Result<bool, i32> {
-    let left = deadline.map(|end| end.saturating_sub(now()));
+    let left = deadline.map(|end| end.saturating_sub(sys::now()));
     let limit = if line < 0 { Some(left.map_or(SLICE, |l| l.min(SLICE))) } else { left };
     if let Some(last) = fds.last_mut() {
         *last = PollFd { fd: line, events: libc::POLLIN, revents: 0 };
@@ -61,7 +53,7 @@ pub fn wait(fds: &mut [PollFd], line: i32, deadline: Option<u64>, mask: u64) -> 
     if fds.last().is_some_and(|last| last.revents != 0) {
         link::woken();
     }
-    Ok(n > 0 || line < 0 && deadline.is_none_or(|end| now() < end))
+    Ok(n > 0 || line < 0 && deadline.is_none_or(|end| sys::now() < end))
 }
 
 /// Returns whether any of the descriptors may be a device.
@@ -69,7 +61,7 @@ fn concerns(fds: &[PollFd]) -> bool {
     state::HOLDING.load(Ordering::Relaxed) && fds.iter().any(|f| node::device(f.fd).is_some())
 }
 
-/// Polls `fds`, at least one of which is a device; how many have results.
+/// Polls `fds`, at least one of which is a device. Returns the number with results.
 fn mixed(fds: &mut [PollFd], deadline: Option<u64>, mask: Option<u64>) -> Result<usize, i32> {
     let n = fds.len();
     let most = DEVICES.min(n);
@@ -98,7 +90,7 @@ fn mixed(fds: &mut [PollFd], deadline: Option<u64>, mask: Option<u64>) -> Result
         let answers = &mut all_answers[..devices];
         let (found, line) =
             if devices > 0 { link::poll(&all_items[..devices], answers, user)? } else { (0, -1) };
-        if ready > 0 || found > 0 || deadline.is_some_and(|end| now() >= end) {
+        if ready > 0 || found > 0 || deadline.is_some_and(|end| sys::now() >= end) {
             for (f, native) in fds.iter_mut().zip(natives.iter()) {
                 f.revents = native.revents;
             }
@@ -137,44 +129,40 @@ fn program(at: *mut PollFd, n: usize, deadline: Option<u64>, mask: Option<u64>) 
 }
 
 fn in_millis(timeout: c_int) -> Option<u64> {
-    u64::try_from(timeout).ok().map(|ms| now() + ms * 1_000_000)
+    u64::try_from(timeout).ok().map(|ms| sys::now() + ms * 1_000_000)
 }
 
-/// The time limit and the signal mask of a call: when it is over, and the mask.
+/// The time limit and the signal mask of a call: when it is over, and the mask. Null is none.
 ///
-/// # Safety
-/// `limit` and `set` are null or valid.
-pub unsafe fn limits(
+/// # Errors
+/// `EFAULT` or `EINVAL`.
+pub fn limits(
     limit: *const libc::timespec,
     set: *const libc::sigset_t,
 ) -> Result<(Option<u64>, Option<u64>), i32> {
-    // SAFETY: by the caller.
-    let limit = unsafe { limit.as_ref() };
-    // SAFETY: by the caller.
-    let set = unsafe { set.as_ref() };
-    Ok((until(limit)?, set.map(low_mask)))
+    Ok((until(copy::optional(limit)?)?, copy::optional(set)?.as_ref().map(low_mask)))
 }
 
 /// When so much time from now is over; `None`: never.
-fn until(limit: Option<&libc::timespec>) -> Result<Option<u64>, i32> {
+fn until(limit: Option<libc::timespec>) -> Result<Option<u64>, i32> {
     let Some(t) = limit else { return Ok(None) };
     if t.tv_sec < 0 || !(0..1_000_000_000).contains(&t.tv_nsec) {
         return Err(libc::EINVAL);
     }
     let nanos = (t.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec as u64);
-    Ok(Some(now().saturating_add(nanos)))
+    Ok(Some(sys::now().saturating_add(nanos)))
 }
 
 /// ppoll(2), if it concerns devices. The limits are those of [`limits`].
 fn with_limits(
     fds: *mut PollFd,
     n: libc::nfds_t,
-    limits: Result<(Option<u64>, Option<u64>), i32>,
+    limits: impl FnOnce() -> Result<(Option<u64>, Option<u64>), i32>,
 ) -> Option<c_int> {
     if !state::HOLDING.load(Ordering::Relaxed) {
         return None;
     }
-    match limits {
+    match limits() {
         Ok((end, mask)) => program(fds, n as usize, end, mask),
         Err(e) => Some(fail(e)),
     }
@@ -192,15 +180,13 @@ interpose! {
     fn [ppoll](
         fds: *mut PollFd, n: libc::nfds_t, limit: *const libc::timespec, set: *const libc::sigset_t,
     ) -> c_int = |original| {
-        // SAFETY: null or valid by the caller.
-        with_limits(fds, n, unsafe { limits(limit, set) }).unwrap_or_else(original)
+        with_limits(fds, n, || limits(limit, set)).unwrap_or_else(original)
     }
 
     fn [__ppoll_chk](
         fds: *mut PollFd, n: libc::nfds_t, limit: *const libc::timespec, set: *const libc::sigset_t, room: usize,
     ) -> c_int = |original| {
-        // SAFETY: null or valid by the caller.
-        with_limits(fds, n, unsafe { limits(limit, set) }).unwrap_or_else(original)
+        with_limits(fds, n, || limits(limit, set)).unwrap_or_else(original)
     }
 
     fn [select](
@@ -209,10 +195,10 @@ interpose! {
         if !state::HOLDING.load(Ordering::Relaxed) {
             return original();
         }
-        // SAFETY: null or valid by the caller.
-        let t = unsafe { limit.as_ref() };
-        let spec = t.map(|t| libc::timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec.saturating_mul(1000) });
-        match until(spec.as_ref()) {
+        let spec = copy::optional(limit.cast_const()).map(|limit| {
+            limit.map(|t| libc::timespec { tv_sec: t.tv_sec, tv_nsec: t.tv_usec.saturating_mul(1000) })
+        });
+        match spec.and_then(until) {
             Ok(end) => select_devices(n, [read.cast(), write.cast(), except.cast()], end, None)
                 .map_or_else(original, |r| r.unwrap_or_else(fail)),
             Err(e) => fail(e),
@@ -226,8 +212,7 @@ interpose! {
         if !state::HOLDING.load(Ordering::Relaxed) {
             return original();
         }
-        // SAFETY: null or valid by the caller.
-        match unsafe { limits(limit, set) } {
+        match limits(limit, set) {
             Ok((end, mask)) => select_devices(n, [read.cast(), write.cast(), except.cast()], end, mask)
                 .map_or_else(original, |r| r.unwrap_or_else(fail)),
             Err(e) => fail(e),

@@ -1,7 +1,7 @@
-//! SIGSEGV and SIGBUS: the shim's handlers come first, and hand on to the program's what is the program's business.
+//! SIGSEGV and SIGBUS: the shim's handlers run first, and call the program's for accesses outside device mappings.
 //!
-//! The program does not notice: sigaction tells it of its own handlers, and its masks never really block the two signals (they are remembered and
-//! heeded when one is to be delivered).
+//! The program cannot see them: sigaction returns its own handlers, and its masks never block the two signals in Linux (they are recorded, and
+//! applied when one is to be delivered).
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,10 +83,20 @@ fn strip(set: &libc::sigset_t) -> libc::sigset_t {
     with_low_mask(set, low_mask(set) & !OURS)
 }
 
-type Sigaction = unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int;
-
-fn real_sigaction() -> Sigaction {
-    real!(sigaction: fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int)
+/// sigaction(2) as the C library has it.
+///
+/// # Safety
+/// A handler among `new` is one for this signal and these flags.
+unsafe fn set_action(
+    signo: c_int,
+    new: Option<&libc::sigaction>,
+    old: Option<&mut libc::sigaction>,
+) -> c_int {
+    let real = real!(sigaction: fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int);
+    let new = new.map_or(core::ptr::null(), core::ptr::from_ref);
+    let old = old.map_or(core::ptr::null_mut(), core::ptr::from_mut);
+    // SAFETY: null or valid; the handler by the caller.
+    unsafe { real(signo, new, old) }
 }
 
 /// Puts the shim's handlers in place.
@@ -97,8 +107,8 @@ pub fn install() {
         }
         for signo in [libc::SIGSEGV, libc::SIGBUS] {
             let mut old = libc::sigaction::zeroed();
-            // SAFETY: valid places.
-            if unsafe { real_sigaction()(signo, core::ptr::null(), &mut old) } == 0 {
+            // SAFETY: no handler.
+            if unsafe { set_action(signo, None, Some(&mut old)) } == 0 {
                 remember(signo, &old);
             }
             let mut new = libc::sigaction::zeroed();
@@ -106,8 +116,8 @@ pub fn install() {
             new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
             // Other handlers run before or after ours, not on top of it: the stack may be a small alternate one.
             new.sa_mask = with_low_mask(&new.sa_mask, !OURS);
-            // SAFETY: the handler is async-signal-safe.
-            unsafe { real_sigaction()(signo, &new, core::ptr::null_mut()) };
+            // SAFETY: the handler takes what SA_SIGINFO passes, and is async-signal-safe.
+            unsafe { set_action(signo, Some(&new), None) };
         }
         INSTALLED.store(true, Ordering::Release);
     });
@@ -146,10 +156,8 @@ fn change(signo: c_int, new: Option<&libc::sigaction>, old: Option<&mut libc::si
         }
         act
     });
-    let new = stripped.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
-    let old = old.map_or(core::ptr::null_mut(), core::ptr::from_mut);
-    // SAFETY: null or valid.
-    unsafe { real_sigaction()(signo, new, old) }
+    // SAFETY: the program's handler.
+    unsafe { set_action(signo, stripped.as_ref(), old) }
 }
 
 interpose! {
@@ -275,7 +283,7 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
         if let Some(access) = info.failed_access() {
             let here = [register(context, libc::REG_RSP), register(context, libc::REG_RIP)];
             if access.place != [0; 2] && access.place != here {
-                // The access was let through after all, and the thread has gone on.
+                // The access has succeeded meanwhile, and the thread has continued.
                 return None;
             }
             info.become_fault(access);
@@ -299,11 +307,11 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
         e if e & 16 != 0 => libc::PROT_EXEC,
         _ => libc::PROT_READ,
     };
-    // This handler has all signals held; what the thread has when it goes on is what a signal is measured by.
+    // This handler has all signals blocked; whether a signal is blocked is decided by the mask that the thread resumes with.
     match link::fault(info.addr, access.cast_unsigned(), low_mask(&context.uc_sigmask)) {
         Ok(verdict) => match verdict {
             Verdict::Retry { idle: false } => None,
-            // Nothing was wrong with it when the host looked. If that goes on, Linux and the host disagree (about a mapping changed behind the shim's back).
+            // The host found the access permitted. If it keeps failing, Linux and the host disagree (about a mapping that was changed by raw system calls).
             Verdict::Retry { idle: true } => {
                 let (addr, count) = state::SPURIOUS.get();
                 let count = if addr == info.addr { count + 1 } else { 0 };
@@ -324,8 +332,8 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
     }
 }
 
-/// An access to what is no device's: does its signal tell how things are? It may have been a device's when the access was tried, and be inaccessible only
-/// because it is being unmapped: tried again afterwards, it gets the code that fits what is there then.
+/// Returns whether the signal of an access outside device mappings is final. The address may have been a device's at the access, and be inaccessible only
+/// while it is unmapped: the access is retried afterwards, and its signal has the right code.
 fn stray(info: &SignalInfo) -> bool {
     if info.code != ACCERR {
         return true;
@@ -386,7 +394,7 @@ fn deliver(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) 
     let own = if flags & libc::SA_NODEFER != 0 { 0 } else { bit(signo) };
     let hide = a.mask.load(Ordering::Relaxed) | own;
     // The two signals themselves stay deliverable: a handler that leaves by a long jump would not give them back.
-    // What the program had blocked when it was interrupted, as if its handler had been called by the kernel.
+    // The mask of the interrupted program, as if the kernel had called its handler.
     let ours = sys::set_mask((low_mask(&context.uc_sigmask) | hide) & !OURS);
     let (at, context) = (core::ptr::from_mut(info), core::ptr::from_mut(context));
     if flags & libc::SA_SIGINFO != 0 {
@@ -406,7 +414,7 @@ fn deliver(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) 
 /// Ends the process by a signal's default action.
 fn die(signo: c_int) {
     let default = libc::sigaction::zeroed();
-    // SAFETY: valid places.
-    unsafe { real_sigaction()(signo, &default, core::ptr::null_mut()) };
+    // SAFETY: no handler.
+    unsafe { set_action(signo, Some(&default), None) };
     sys::raise(signo);
 }

@@ -42,12 +42,12 @@ fn native(fd: c_int, header: &mut libc::msghdr, flags: c_int) -> Outcome {
     outcome(unsafe { real(fd, header, flags) })
 }
 
-/// The header of a message whose bytes go to `iov`.
+/// Returns the header of a message whose data is received into `iov`.
 fn header_of(iov: &mut libc::iovec) -> libc::msghdr {
     libc::msghdr { msg_iov: iov, msg_iovlen: 1, ..libc::msghdr::zeroed() }
 }
 
-/// Receives by way of a buffer of our own: looks at the message, delivers it, and takes it away then.
+/// Receives through the shim's buffer: peeks at the message, delivers it, and then consumes it.
 pub fn receive(fd: c_int, source: Source, flags: c_int, message: &mut Message<'_>) -> Outcome {
     let all = detour::room(message.buffers);
     let wanted = message.control.1.min(CONTROL);
@@ -67,7 +67,7 @@ pub fn receive(fd: c_int, source: Source, flags: c_int, message: &mut Message<'_
     let n = native(fd, &mut header, flags | look)?;
     let seen = bytes.get(..n.min(all)).unwrap_or_default();
     let delivered = deliver(source, seen, message, &header, (name, control));
-    let done = delivered.inspect_err(|_| close_passed(&header))?;
+    let done = delivered.inspect_err(|_| close_passed(control, header.msg_controllen))?;
     let stream = source == Source::Stream;
     if look == 0 || flags & libc::MSG_PEEK != 0 || stream && done == 0 {
         return Ok(if stream { done } else { n });
@@ -110,28 +110,27 @@ fn deliver(
     Ok(done)
 }
 
-/// Closes the descriptors that have come with a message that could not be delivered; it will bring them again.
-fn close_passed(header: &libc::msghdr) {
-    // SAFETY: the kernel has filled the control part.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    // SAFETY: null, or a header inside the control part.
-    while let Some(part) = unsafe { next.as_ref() } {
-        if (part.cmsg_level, part.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: as above.
-            let data = unsafe { libc::CMSG_DATA(next) }.cast::<c_int>();
-            let bytes = (part.cmsg_len).saturating_sub(data as usize - next as usize);
-            for i in 0..bytes / size_of::<c_int>() {
-                let at = data.wrapping_add(i);
-                // SAFETY: inside the part, by its length.
-                sys::close(unsafe { at.read_unaligned() });
-            }
+/// Closes the descriptors that have come with a message that could not be delivered; it will bring them again. `control` is its control part.
+fn close_passed(control: &[u64], len: usize) {
+    let len = len.min(size_of_val(control));
+    let word = |at: usize| control.get(at / 8).copied().unwrap_or(0);
+    let half = |at: usize| (word(at) >> (at % 8 * 8)) as u32 as c_int;
+    const HEAD: usize = size_of::<libc::cmsghdr>();
+    // Parts are aligned; each begins with its length, level and type.
+    let mut at = 0;
+    while at + HEAD <= len {
+        let part = (word(at) as usize).min(len - at);
+        if part < HEAD {
+            return;
         }
-        // SAFETY: as above.
-        next = unsafe { libc::CMSG_NXTHDR(header, next) };
+        if (half(at + 8), half(at + 12)) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            (at + HEAD..at + part).step_by(size_of::<c_int>()).for_each(|fd| sys::close(half(fd)));
+        }
+        at += part.next_multiple_of(8);
     }
 }
 
-/// recv(2) and recvfrom(2). A sender's address goes to `name`, if that is not null. `original` is Linux's.
+/// recv(2) and recvfrom(2). The sender's address is stored at `name` unless that is null. `original` calls the C library's function.
 fn receive_from(
     fd: c_int,
     buffers: &[Buffer],
@@ -229,7 +228,7 @@ interpose! {
     fn [recvmsg](fd: c_int, at: *mut libc::msghdr, flags: c_int) -> isize = |original| {
         let n = if state::mode().is_none() { original() } else { received(fd, at, flags, original) };
         if n >= 0 {
-            // The bit only makes the shim look closer from now on.
+            // The program may have received a device's descriptor: descriptors are looked up from now on.
             state::HOLDING.store(true, Ordering::Relaxed);
         }
         n

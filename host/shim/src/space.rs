@@ -1,4 +1,4 @@
-//! Changes to the address space, on the host's behalf: by the thread that waits for a request, or by the agent. Raw system calls only.
+//! Changes of the address space that the host requests. The thread that waits for a request makes them, or the agent. Raw system calls only.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use ddi_wire::{Behind, Items, MapPiece, PAGE_SIZE, Range};
 
 use crate::{state, sys};
 
-/// Zone of device mappings whose address the program does not choose: far from everything else, so that a glance at an address tells that it is no device's.
+/// Zone of device mappings whose address the program does not choose. Nothing else is near, so most other addresses are recognized by a comparison.
 const ZONE: u64 = 0x2000_0000_0000;
 const ZONE_END: u64 = 0x6000_0000_0000;
 static NEXT: AtomicU64 = AtomicU64::new(ZONE);
@@ -16,7 +16,7 @@ const LOW: u64 = 0x4000_0000;
 const LOW_END: u64 = 0xf000_0000;
 static NEXT_LOW: AtomicU64 = AtomicU64::new(LOW);
 
-/// Start and end of the zone, and where to look next.
+/// Returns the zone's start, end and next candidate address.
 fn zone() -> (u64, u64, &'static AtomicU64) {
     match state::BELOW_4G.load(Ordering::Relaxed) {
         true => (LOW, LOW_END, &NEXT_LOW),
@@ -41,7 +41,7 @@ pub fn reserve(len: u64, align: u64, offset: u64, hint: u64) -> Result<u64, i32>
             state::widen(at, len);
             return Ok(at);
         }
-        // A kernel that does not know the flag took the address as a hint.
+        // A kernel without the flag took the address as a hint.
         // SAFETY: the mapping just made.
         let _ = unsafe { sys::munmap(r, len) };
         Err(libc::EEXIST)
@@ -69,7 +69,7 @@ pub fn reserve(len: u64, align: u64, offset: u64, hint: u64) -> Result<u64, i32>
     if start == LOW {
         return Err(libc::ENOMEM);
     }
-    // The zone is crowded: let Linux look, with room to align.
+    // The zone is crowded: Linux chooses the address, with room to align.
     let wide = sys::map_new(0, len + align, libc::PROT_NONE, libc::MAP_NORESERVE)?;
     let at = fit(wide);
     let (before, after) = (at - wide, wide + align - at);
@@ -117,10 +117,10 @@ pub fn map(piece: &MapPiece, memory: i32, uffd: i32) -> Result<(), i32> {
     Ok(())
 }
 
-/// Far behind the end of the memory: what is mapped there has no pages and gets none. Added to an address, so that neighbours stay one mapping.
+/// Offset far behind the end of the memory, where the file has no pages. The address is added to it, so that Linux merges neighbours.
 const NOWHERE: u64 = 1 << 60;
 
-/// Takes what is behind pages away. A debugger, /proc/PID/mem and a core file look past protections, and find nothing.
+/// Replaces pages by a mapping without pages: a debugger, /proc/PID/mem and a core file ignore protections.
 fn hide(addr: u64, len: u64, memory: i32) -> Result<(), i32> {
     let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_NORESERVE;
     // SAFETY: the host has reserved the range, or it holds a device mapping that this one replaces.
@@ -189,7 +189,7 @@ unsafe extern "C" {
     fn ddi_shim_pin(target: u64, len: u64, copy: u64, prot: u64) -> i64;
 }
 
-/// Puts frames of the memory in place of what is there, with its contents. Other threads' writes wait meanwhile (see `signals`).
+/// Replaces pages by frames of the memory with the same contents. Other threads' writes wait meanwhile (see `signals`).
 pub fn pin(addr: u64, len: u64, memory: i32, offset: u64, prot: u32) -> Result<(), i32> {
     // What cannot be read must be an error here, and not below.
     for page in (addr..addr + len).step_by(PAGE_SIZE as usize) {
@@ -243,7 +243,7 @@ pub fn zap(ranges: Items<'_, Range>, memory: i32, uffd: i32) -> Result<(), i32> 
             return unsafe { sys::madvise(r.va, r.len, DONTNEED_LOCKED) }.map(drop);
         }
         match done {
-            // A hole: somebody unmapped part of it behind our back. What is there has been done.
+            // A hole: part of it was unmapped without the shim. The rest is done.
             Err(libc::ENOMEM) => Ok(()),
             r => r.map(drop),
         }

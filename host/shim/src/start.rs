@@ -29,11 +29,12 @@ pub fn once() {
     files::look_for_devices();
 }
 
-fn variable(name: &CStr) -> Option<&'static [u8]> {
+/// Returns a copy of a variable of the environment.
+fn variable(name: &CStr) -> Option<Vec<u8>> {
     // SAFETY: the name ends with NUL.
     let value = unsafe { libc::getenv(name.as_ptr()) };
-    // SAFETY: a non-null result is a string of the environment, which is copied before anybody changes it.
-    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+    // SAFETY: a non-null result is a string of the environment, which nobody changes while the library is loaded.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes().to_vec())
 }
 
 fn read_environment() -> Option<state::Host> {
@@ -47,7 +48,7 @@ fn read_environment() -> Option<state::Host> {
     let preload = variable(c"LD_PRELOAD").unwrap_or_default();
     let ours = preload.split(|&b| b == b':' || b == b' ').find(|p| p.starts_with(start.as_bytes()))?;
     let entry = |name: &[u8], value: &[u8]| [name, b"=", value, b"\0"].concat();
-    let (preload, socket) = (entry(b"LD_PRELOAD", ours), entry(ENV.as_bytes(), value));
+    let (preload, socket) = (entry(b"LD_PRELOAD", ours), entry(ENV.as_bytes(), &value));
     let program = format!("/proc/{pid}/exe\0").into_bytes();
     Some(state::Host { name, pid, program, preload, socket, board: map_board(&format!("{start}{board}\0")) })
 }

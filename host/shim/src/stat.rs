@@ -1,13 +1,14 @@
-//! What device nodes look like: stat(2), access(2) and their relatives.
+//! Attributes of device nodes: stat(2), access(2) and their variants.
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::mem::offset_of;
 
 use ddi_wire::{PAGE_SIZE, Reply, Request};
 
 use crate::node::{self, Node};
 use crate::real::fail;
 use crate::sys::Plain;
-use crate::{link, sys, tree};
+use crate::{copy, link, sys, tree};
 
 /// Fills a stat structure for a device node.
 fn fill(node: Node, to: *mut libc::stat) -> c_int {
@@ -59,9 +60,9 @@ fn amend(r: c_int, fd: c_int, st: *mut libc::stat) -> c_int {
     if r != 0 {
         return r;
     }
-    // SAFETY: the C library has just filled it.
-    let mode = unsafe { (*st).st_mode };
-    of_socket(fd, mode).map_or(r, |node| fill(node, st))
+    let mut mode = [0u32];
+    copy::read_items(&mut mode, st as u64 + offset_of!(libc::stat, st_mode) as u64);
+    of_socket(fd, mode[0]).map_or(r, |node| fill(node, st))
 }
 
 interpose! {
@@ -129,9 +130,9 @@ interpose! {
                 if r != 0 || flags & libc::AT_EMPTY_PATH == 0 {
                     return r;
                 }
-                // SAFETY: the C library has just filled it.
-                let mode = unsafe { (*to).stx_mode };
-                of_socket(dir, mode.into())
+                let mut mode = [0u16];
+                copy::read_items(&mut mode, to as u64 + offset_of!(libc::statx, stx_mode) as u64);
+                of_socket(dir, mode[0].into())
             }
         };
         let Some(node) = node else { return 0 };

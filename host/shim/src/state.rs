@@ -1,4 +1,4 @@
-//! What the shim knows: all of it in statics, most of it atomics, so that signal handlers and forked children find it in order.
+//! The shim's state: statics, most of them atomics, so that it is consistent in signal handlers and forked children.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -138,9 +138,9 @@ thread_local! {
     pub static SIGNALS: Cell<(i32, u64)> = const { Cell::new((-1, 0)) };
     /// SIGSEGV and SIGBUS, if the program thinks that it blocks them.
     pub static BLOCKED: Cell<u64> = const { Cell::new(0) };
-    /// The last fault that the host knew nothing against, and how often it came in a row.
+    /// The last fault for which the host had nothing to do, and how often it came in a row.
     pub static SPURIOUS: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
-    /// The last access to what is no device's that was tried again: where, and how many changes had ended by then.
+    /// Last access outside device mappings that was retried: its address, and the number of changes completed by then.
     pub static STRAY: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
     /// This thread has told the host of the fork that is about to happen.
     pub static FORKING: Cell<bool> = const { Cell::new(false) };

@@ -22,8 +22,11 @@ macro_rules! plain {
     )*};
 }
 
-plain!(u8, u16, u64, usize, libc::pollfd, ddi_wire::PollItem, ddi_wire::Buffer);
+plain!(u8, u16, u32, u64, i32, usize, [i32; 2], [i64; 2], libc::pollfd, ddi_wire::PollItem, ddi_wire::Buffer);
 plain!(
+    libc::epoll_event,
+    libc::timespec,
+    libc::timeval,
     libc::msghdr,
     libc::sigaction,
     libc::sigset_t,
@@ -57,9 +60,20 @@ fn fd(n: i32) -> u64 {
 }
 
 /// Makes a system call that involves no memory.
-fn plain_call(n: i64, a: [u64; 3]) -> Result<u64, i32> {
+fn plain_call<const N: usize>(n: i64, a: [u64; N]) -> Result<u64, i32> {
     // SAFETY: those of this module's functions that make one name only calls whose arguments are numbers.
-    unsafe { call(n, [a[0], a[1], a[2], 0, 0, 0]) }
+    unsafe { call(n, core::array::from_fn(|i| a.get(i).copied().unwrap_or(0))) }
+}
+
+/// Makes a system call that stores a `T`: its place is the argument behind `a`, and before `b`.
+fn answered<T: Plain>(n: i64, a: &[u64], b: &[u64]) -> Result<T, i32> {
+    let mut place = T::zeroed();
+    let all = a.iter().copied().chain([(&raw mut place) as u64]).chain(b.iter().copied());
+    let mut args = [0; 6];
+    args.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+    // SAFETY: those of this module's functions that make one name a call that stores as much as a `T` there; their other arguments are numbers, or what they have
+    // themselves.
+    unsafe { call(n, args) }.map(|_| place)
 }
 
 /// Opens a file that is there.
@@ -107,38 +121,89 @@ pub fn close_range(first: u32, last: u32, flags: i32) -> Result<u64, i32> {
 }
 
 pub fn setsid() {
-    let _ = plain_call(libc::SYS_setsid, [0; 3]);
+    let _ = plain_call(libc::SYS_setsid, []);
 }
 
 pub fn geteuid() -> u64 {
-    plain_call(libc::SYS_geteuid, [0; 3]).unwrap_or(1)
+    plain_call(libc::SYS_geteuid, []).unwrap_or(1)
 }
 
 pub fn sched_yield() {
-    let _ = plain_call(libc::SYS_sched_yield, [0; 3]);
+    let _ = plain_call(libc::SYS_sched_yield, []);
 }
 
 pub fn userfaultfd(flags: i32) -> Result<i32, i32> {
     plain_call(libc::SYS_userfaultfd, [flags as u64, 0, 0]).map(|n| n as i32)
 }
 
-/// Makes two descriptors by a call whose arguments are put round their place: before it `a`, behind it `b`.
-fn two(number: i64, a: &[u64], b: &[u64]) -> Result<[i32; 2], i32> {
-    let mut pair = [0i32; 2];
-    let mut args = [0; 6];
-    let all = a.iter().copied().chain([pair.as_mut_ptr() as u64]).chain(b.iter().copied());
-    args.iter_mut().zip(all).for_each(|(to, from)| *to = from);
-    // SAFETY: room for two descriptors.
-    unsafe { call(number, args) }.map(|_| pair)
-}
-
 pub fn socketpair() -> Result<[i32; 2], i32> {
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
-    two(libc::SYS_socketpair, &[libc::AF_UNIX as u64, kind as u64, 0], &[])
+    answered(libc::SYS_socketpair, &[libc::AF_UNIX as u64, kind as u64, 0], &[])
 }
 
 pub fn pipe() -> Result<[i32; 2], i32> {
-    two(libc::SYS_pipe2, &[], &[libc::O_CLOEXEC as u64])
+    answered(libc::SYS_pipe2, &[], &[libc::O_CLOEXEC as u64])
+}
+
+pub fn fstat(n: i32) -> Result<libc::stat, i32> {
+    answered(libc::SYS_fstat, &[fd(n)], &[])
+}
+
+/// Returns whether a directory has an entry of this name.
+pub fn has(dir: i32, path: &CStr) -> bool {
+    let a = [fd(dir), path.as_ptr() as u64];
+    answered::<libc::stat>(libc::SYS_newfstatat, &a, &[libc::AT_SYMLINK_NOFOLLOW as u64]).is_ok()
+}
+
+/// Returns the type of a socket.
+pub fn socket_type(n: i32) -> Result<i32, i32> {
+    let mut len = size_of::<i32>() as u32;
+    let a = [fd(n), libc::SOL_SOCKET as u64, libc::SO_TYPE as u64];
+    answered(libc::SYS_getsockopt, &a, &[(&raw mut len) as u64])
+}
+
+/// Returns the number of bytes that can be read at once.
+pub fn readable(n: i32) -> Result<i32, i32> {
+    answered(libc::SYS_ioctl, &[fd(n), libc::FIONREAD], &[])
+}
+
+/// Returns the calling thread's pending signals.
+pub fn pending() -> u64 {
+    answered(libc::SYS_rt_sigpending, &[], &[8]).unwrap_or(0)
+}
+
+/// Returns a signal's action in the kernel: handler, flags, restorer, mask.
+pub fn action(signo: i32) -> Result<Action, i32> {
+    answered(libc::SYS_rt_sigaction, &[signo as u64, 0], &[8])
+}
+
+/// `struct sigaction` as the kernel has it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Action {
+    pub handler: u64,
+    pub flags: u64,
+    pub restorer: u64,
+    pub mask: u64,
+}
+
+plain!(Action);
+
+/// Returns the nanoseconds of the monotonic clock.
+pub fn now() -> u64 {
+    let [seconds, nanos]: [i64; 2] =
+        answered(libc::SYS_clock_gettime, &[libc::CLOCK_MONOTONIC as u64], &[]).unwrap_or_default();
+    seconds as u64 * 1_000_000_000 + nanos as u64
+}
+
+/// Copies what is in a pipe to another; it stays in the first.
+pub fn tee(from: i32, to: i32, len: usize, flags: u32) -> Result<usize, i32> {
+    plain_call(libc::SYS_tee, [fd(from), fd(to), len as u64, flags.into()]).map(|n| n as usize)
+}
+
+/// Waits for the end of a child.
+pub fn wait_for(pid: i32, options: i32) -> Result<u64, i32> {
+    plain_call(libc::SYS_wait4, [fd(pid), 0, options as u64, 0])
 }
 
 /// poll(2). Returns how many entries have events.
@@ -165,16 +230,16 @@ pub fn close(n: i32) {
 }
 
 pub fn getpid() -> i32 {
-    plain_call(libc::SYS_getpid, [0; 3]).unwrap_or(0) as i32
+    plain_call(libc::SYS_getpid, []).unwrap_or(0) as i32
 }
 
 pub fn gettid() -> i32 {
-    plain_call(libc::SYS_gettid, [0; 3]).unwrap_or(0) as i32
+    plain_call(libc::SYS_gettid, []).unwrap_or(0) as i32
 }
 
 pub fn fcntl(n: i32, op: i32, arg: u64) -> Result<u64, i32> {
-    // SAFETY: only operations without pointers are asked for.
-    unsafe { call(libc::SYS_fcntl, [fd(n), op as u64, arg, 0, 0, 0]) }
+    // Only operations without pointers are asked for.
+    plain_call(libc::SYS_fcntl, [fd(n), op as u64, arg])
 }
 
 /// # Safety
@@ -227,11 +292,7 @@ pub fn raise(signo: i32) {
 
 /// Changes the calling thread's signal mask as `how` says. Returns the old one.
 fn change_mask(how: i32, set: u64) -> u64 {
-    let mut old = 0u64;
-    let a = [how as u64, (&raw const set) as u64, (&raw mut old) as u64, 8, 0, 0];
-    // SAFETY: both point to masks of 8 bytes.
-    let _ = unsafe { call(libc::SYS_rt_sigprocmask, a) };
-    old
+    answered(libc::SYS_rt_sigprocmask, &[how as u64, (&raw const set) as u64], &[8]).unwrap_or(0)
 }
 
 /// Replaces the calling thread's signal mask by `set`, returns the old one.
@@ -254,14 +315,14 @@ pub const fn bit(signo: i32) -> u64 {
     1 << (signo - 1)
 }
 
-/// Lets other threads run for a moment. Nothing rests on how long: whoever calls this looks again.
+/// Lets other threads run for a moment. Correctness does not depend on its length: callers check again.
 pub fn nap() {
     let wanted = [0u64, 20_000];
     // SAFETY: seconds and nanoseconds; what is left of them is not asked for.
     let _ = unsafe { call(libc::SYS_nanosleep, [wanted.as_ptr() as u64, 0, 0, 0, 0, 0]) };
 }
 
-/// Writes to standard error, as far as it goes.
+/// Writes to standard error, ignoring errors.
 pub fn complain(text: &[u8]) {
     // SAFETY: the buffer is as long as said.
     let _ = unsafe { call(libc::SYS_write, [2, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]) };
@@ -297,7 +358,7 @@ impl Lock {
         let _ = unsafe { call(libc::SYS_futex, [at, op as u64, value, 0, 0, 0]) };
     }
 
-    /// In a forked child: nobody holds it.
+    /// Releases the lock in a forked child, where no thread holds it.
     pub fn reset(&self) {
         self.0.store(0, core::sync::atomic::Ordering::Release);
     }
@@ -313,7 +374,7 @@ impl Lock {
 /// A value that threads share, for short sections. No signal handler may find its lock held by the code that it interrupted, so signals are held meanwhile.
 ///
 /// # Invariants
-/// The value is accessed under the lock only, but for parts of it whose addresses were handed out: these are their takers' until they give them back.
+/// The value is accessed under the lock only, except parts whose addresses were handed out: those belong to the receiver until they are returned.
 pub struct Table<T> {
     lock: Lock,
     value: core::cell::UnsafeCell<T>,
@@ -338,7 +399,7 @@ impl<T> Table<T> {
         r
     }
 
-    /// In a forked child: nobody holds the lock.
+    /// Releases the lock in a forked child, where no thread holds it.
     pub fn reset(&self) {
         self.lock.reset();
     }

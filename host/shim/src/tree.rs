@@ -1,6 +1,6 @@
-//! Directories that only the host has: /devices and what is in it, and those below /dev.
+//! Directories that only the host has: /devices with its subdirectories, and those below /dev.
 //!
-//! A descriptor of one is a descriptor of a directory that Linux has everywhere, which of them is kept in a table; close(2) is not watched, so an entry counts while
+//! A descriptor of one refers to a directory that every Linux has, and a table maps it to its path; close(2) is not interposed, so an entry is valid while
 //! its descriptor is still one of that directory.
 
 use core::ffi::{CStr, c_int};
@@ -76,7 +76,7 @@ pub fn open(path: &[u8], flags: c_int) -> Result<c_int, i32> {
     Ok(fd)
 }
 
-/// Which of ours a descriptor is, whose path Linux says is `real`.
+/// Returns the host's directory that a descriptor stands for; `real` is its path in Linux.
 pub fn path(fd: c_int, real: &[u8]) -> Option<Dir> {
     if !USED.load(Ordering::Acquire) || !real.ends_with(ENDS) {
         return None;

@@ -15,7 +15,7 @@ pub fn make_changes(pieces: Items<'_, MapPiece>) -> Result<(), i32> {
     })
 }
 
-/// Serves the upcall that is in the first `len` bytes of the buffer, and answers it. An error: the host is gone, or says what is not understood.
+/// Executes the upcall in the first `len` bytes of the buffer, and sends the answer. Fails if the host has exited, or the message cannot be decoded.
 pub fn serve(talk: &mut Talk<'_>, len: usize) -> Result<(), i32> {
     let (memory, uffd) = (state::MEMORY.load(Ordering::Relaxed), state::UFFD.load(Ordering::Relaxed));
     let bytes = talk.buf.get(..len).unwrap_or_default();
@@ -49,7 +49,7 @@ pub fn serve(talk: &mut Talk<'_>, len: usize) -> Result<(), i32> {
     answer(talk, done)
 }
 
-/// Answers an upcall that has no result but that it is done.
+/// Replies to an upcall without a result.
 pub fn answer(talk: &Talk<'_>, done: Result<(), i32>) -> Result<(), i32> {
     msg::send(talk.fd, &done.map_or_else(|errno| Answer::Failed { errno }, |()| Answer::Done))
 }
