@@ -51,6 +51,8 @@ pub type psetid_t = core::ffi::c_int;
 pub type pri_t = core::ffi::c_short;
 pub type model_t = uint_t;
 pub type kt_did_t = ulong_t;
+/// A bufcall that is pending.
+pub type bufcall_id_t = *mut core::ffi::c_void;
 pub type rlim64_t = u_longlong_t;
 pub type faultcode_t = core::ffi::c_int;
 pub type boolean = core::ffi::c_uint;
@@ -122,6 +124,8 @@ pub type ddi_idevice_cookie_t = ddi_idevice_cookie;
 pub type ddi_device_acc_attr_t = ddi_device_acc_attr;
 /// How far a device node is in its life.
 pub type ddi_node_state_t = core::ffi::c_int;
+/// A page frame; NOPAGE for an address without one.
+pub type ppid_t = pfn_t;
 pub type ddi_intr_handler_t = ::core::option::Option<
     unsafe extern "C-unwind" fn(arg1: caddr_t, arg2: caddr_t) -> uint_t,
 >;
@@ -215,12 +219,22 @@ pub type mode32_t = u32;
 pub type mod_hash_t = mod_hash;
 pub type mod_hash_val_t = *mut core::ffi::c_void;
 pub type mod_hash_key_t = *mut core::ffi::c_void;
+pub type mod_hash_hndl_t = *mut core::ffi::c_void;
 pub type pci_regspec_t = pci_phys_spec;
 /// Width of an access to a capability's register.
 pub type pci_cap_config_size_t = core::ffi::c_uint;
+pub type devmap_pmem_cookie_t = *mut core::ffi::c_void;
 /// A driver's list of pollers: zeroed, then only passed on.
 pub type pollhead_t = pollhead;
 pub type pollfd_t = pollfd;
+/// The fields of a queue that strqget and strqset name.
+pub type qfields = core::ffi::c_uint;
+/// The routine that frees a buffer of esballoc's, called with its argument.
+pub type frtn_t = free_rtn;
+/// A data block; db_base, db_lim, db_ref and db_type are public.
+pub type dblk_t = datab;
+/// A message block.
+pub type mblk_t = msgb;
 pub type taskq_t = taskq;
 pub type taskqid_t = usize;
 pub type task_func_t = ::core::option::Option<
@@ -241,11 +255,17 @@ pub type ddi_cb_func_t = ::core::option::Option<
         arg5: *mut core::ffi::c_void,
     ) -> core::ffi::c_int,
 >;
+/// Levels of ddi_err.
+pub type ddi_err_t = core::ffi::c_uint;
 /// A conversion between code pages.
 pub type kiconv_t = *mut core::ffi::c_void;
 pub type ddi_strid = __ddi_strid;
 pub type ldi_handle_t = *mut __ldi_handle;
 pub type ldi_ident_t = *mut __ldi_ident;
+pub type ldi_callback_id_t = *mut __ldi_callback_id;
+pub type ldi_ev_cookie_t = *mut __ldi_ev_cookie;
+/// Callbacks for an event.
+pub type ldi_ev_callback_t = ldi_ev_callback;
 pub type zone_t = zone;
 /// Names a memory object, to tell whether two addresses share it.
 pub type memid_t = memid;
@@ -1370,6 +1390,55 @@ pub struct pollfd {
     pub events: core::ffi::c_short,
     pub revents: core::ffi::c_short,
 }
+/// The routine that frees a buffer of esballoc's, called with its argument.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct free_rtn {
+    pub free_func: ::core::option::Option<unsafe extern "C-unwind" fn()>,
+    pub free_arg: caddr_t,
+}
+/// A data block; db_base, db_lim, db_ref and db_type are public.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct datab {
+    pub db_frtnp: *mut frtn_t,
+    pub db_base: *mut core::ffi::c_uchar,
+    pub db_lim: *mut core::ffi::c_uchar,
+    pub db_ref: core::ffi::c_uchar,
+    pub db_type: core::ffi::c_uchar,
+    pub db_flags: core::ffi::c_uchar,
+    pub db_struioflag: core::ffi::c_uchar,
+    pub db_cpid: pid_t,
+    pub db_cache: *mut core::ffi::c_void,
+    pub db_mblk: *mut msgb,
+    pub db_free: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut msgb, arg2: *mut datab),
+    >,
+    pub db_lastfree: ::core::option::Option<
+        unsafe extern "C-unwind" fn(arg1: *mut msgb, arg2: *mut datab),
+    >,
+    pub db_cksumstart: isize,
+    pub db_cksumend: isize,
+    pub db_cksumstuff: isize,
+    pub db_struioun: u64,
+    pub db_fthdr: *mut core::ffi::c_void,
+    pub db_credp: *mut cred_t,
+}
+/// A message block.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct msgb {
+    pub b_next: *mut msgb,
+    pub b_prev: *mut msgb,
+    pub b_cont: *mut msgb,
+    pub b_rptr: *mut core::ffi::c_uchar,
+    pub b_wptr: *mut core::ffi::c_uchar,
+    pub b_datap: *mut datab,
+    pub b_band: core::ffi::c_uchar,
+    pub b_tag: core::ffi::c_uchar,
+    pub b_flag: core::ffi::c_ushort,
+    pub b_queue: *mut queue_t,
+}
 #[repr(C)]
 #[derive(Debug)]
 pub struct taskq {
@@ -1389,6 +1458,39 @@ pub struct __ldi_handle {
 #[derive(Debug)]
 pub struct __ldi_ident {
     _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ldi_callback_id {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct __ldi_ev_cookie {
+    _unused: [u8; 0],
+}
+/// Callbacks for an event.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct ldi_ev_callback {
+    pub cb_vers: uint_t,
+    pub cb_notify: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: ldi_handle_t,
+            arg2: ldi_ev_cookie_t,
+            arg3: *mut core::ffi::c_void,
+            arg4: *mut core::ffi::c_void,
+        ) -> core::ffi::c_int,
+    >,
+    pub cb_finalize: ::core::option::Option<
+        unsafe extern "C-unwind" fn(
+            arg1: ldi_handle_t,
+            arg2: ldi_ev_cookie_t,
+            arg3: core::ffi::c_int,
+            arg4: *mut core::ffi::c_void,
+            arg5: *mut core::ffi::c_void,
+        ),
+    >,
 }
 /// System, node, release, version and machine.
 #[repr(C)]
@@ -2238,6 +2340,11 @@ pub const DATAMODEL_LP64: u32 = 2097152;
 pub const DATAMODEL_MASK: u32 = 267386880;
 pub const DATAMODEL_NATIVE: u32 = 2097152;
 pub const DATAMODEL_NONE: u32 = 0;
+pub const MH_ERR_NOMEM: i32 = -1;
+pub const MH_ERR_DUPLICATE: i32 = -2;
+pub const MH_ERR_NOTFOUND: i32 = -3;
+pub const MH_WALK_CONTINUE: i32 = 0;
+pub const MH_WALK_TERMINATE: i32 = 1;
 pub const OTYPCNT: i32 = 5;
 pub const OTYP_BLK: i32 = 0;
 pub const OTYP_CHR: i32 = 2;
@@ -2328,6 +2435,8 @@ pub const PCI_ADDR_IO: i32 = 16777216;
 pub const PCI_ADDR_MEM32: i32 = 33554432;
 pub const PCI_ADDR_MEM64: i32 = 50331648;
 pub const PCI_REG_REG_M: i32 = 255;
+pub const PMEM_SLEEP: i32 = 1;
+pub const PMEM_NOSLEEP: i32 = 2;
 pub const POLLCLOSED: i32 = 32768;
 pub const POLLERR: i32 = 8;
 pub const POLLET: i32 = 8192;
@@ -2437,6 +2546,10 @@ pub const S_IWUSR: u32 = 128;
 pub const S_IXGRP: u32 = 8;
 pub const S_IXOTH: u32 = 1;
 pub const S_IXUSR: u32 = 64;
+pub const M_DATA: i32 = 0;
+pub const M_PROTO: i32 = 1;
+pub const M_DELAY: i32 = 12;
+pub const M_PCPROTO: i32 = 131;
 pub const UCONV_IN_BIG_ENDIAN: i32 = 1;
 pub const UCONV_OUT_BIG_ENDIAN: i32 = 2;
 pub const UCONV_IN_SYSTEM_ENDIAN: i32 = 4;
@@ -2617,6 +2730,11 @@ pub const DEVID_MAXTYPE: i32 = 8;
 pub const KICONV_IGNORE_NULL: i32 = 1;
 pub const KICONV_REPLACE_INVALID: i32 = 2;
 pub const TASKQ_DEFAULTPRI: i32 = -1;
+pub const LDI_EV_SUCCESS: i32 = 0;
+pub const LDI_EV_FAILURE: i32 = -1;
+pub const LDI_EV_OFFLINE: &::core::ffi::CStr = c"LDI:EVENT:OFFLINE";
+pub const LDI_EV_DEGRADE: &::core::ffi::CStr = c"LDI:EVENT:DEGRADE";
+pub const LDI_EV_DEVICE_REMOVE: &::core::ffi::CStr = c"LDI:EVENT:DEVICE_REMOVE";
 pub const _SYS_NMLN: i32 = 257;
 pub const ADDR_NOVACALIGN: i32 = 0;
 pub const ADDR_VACALIGN: i32 = 1;
@@ -4450,6 +4568,97 @@ const _: () = {
         "Offset of field: pollfd::revents",
     ][::core::mem::offset_of!(pollfd, revents) - 6usize];
 };
+pub const QHIWAT: qfields = 0;
+pub const QLOWAT: qfields = 1;
+pub const QMAXPSZ: qfields = 2;
+pub const QMINPSZ: qfields = 3;
+pub const QCOUNT: qfields = 4;
+pub const QFIRST: qfields = 5;
+pub const QLAST: qfields = 6;
+pub const QFLAG: qfields = 7;
+pub const QSTRUIOT: qfields = 8;
+pub const QBAD: qfields = 9;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of free_rtn"][::core::mem::size_of::<free_rtn>() - 16usize];
+    ["Alignment of free_rtn"][::core::mem::align_of::<free_rtn>() - 8usize];
+    [
+        "Offset of field: free_rtn::free_func",
+    ][::core::mem::offset_of!(free_rtn, free_func) - 0usize];
+    [
+        "Offset of field: free_rtn::free_arg",
+    ][::core::mem::offset_of!(free_rtn, free_arg) - 8usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of datab"][::core::mem::size_of::<datab>() - 112usize];
+    ["Alignment of datab"][::core::mem::align_of::<datab>() - 8usize];
+    [
+        "Offset of field: datab::db_frtnp",
+    ][::core::mem::offset_of!(datab, db_frtnp) - 0usize];
+    [
+        "Offset of field: datab::db_base",
+    ][::core::mem::offset_of!(datab, db_base) - 8usize];
+    ["Offset of field: datab::db_lim"][::core::mem::offset_of!(datab, db_lim) - 16usize];
+    ["Offset of field: datab::db_ref"][::core::mem::offset_of!(datab, db_ref) - 24usize];
+    [
+        "Offset of field: datab::db_type",
+    ][::core::mem::offset_of!(datab, db_type) - 25usize];
+    [
+        "Offset of field: datab::db_flags",
+    ][::core::mem::offset_of!(datab, db_flags) - 26usize];
+    [
+        "Offset of field: datab::db_struioflag",
+    ][::core::mem::offset_of!(datab, db_struioflag) - 27usize];
+    [
+        "Offset of field: datab::db_cpid",
+    ][::core::mem::offset_of!(datab, db_cpid) - 28usize];
+    [
+        "Offset of field: datab::db_cache",
+    ][::core::mem::offset_of!(datab, db_cache) - 32usize];
+    [
+        "Offset of field: datab::db_mblk",
+    ][::core::mem::offset_of!(datab, db_mblk) - 40usize];
+    [
+        "Offset of field: datab::db_free",
+    ][::core::mem::offset_of!(datab, db_free) - 48usize];
+    [
+        "Offset of field: datab::db_lastfree",
+    ][::core::mem::offset_of!(datab, db_lastfree) - 56usize];
+    [
+        "Offset of field: datab::db_cksumstart",
+    ][::core::mem::offset_of!(datab, db_cksumstart) - 64usize];
+    [
+        "Offset of field: datab::db_cksumend",
+    ][::core::mem::offset_of!(datab, db_cksumend) - 72usize];
+    [
+        "Offset of field: datab::db_cksumstuff",
+    ][::core::mem::offset_of!(datab, db_cksumstuff) - 80usize];
+    [
+        "Offset of field: datab::db_struioun",
+    ][::core::mem::offset_of!(datab, db_struioun) - 88usize];
+    [
+        "Offset of field: datab::db_fthdr",
+    ][::core::mem::offset_of!(datab, db_fthdr) - 96usize];
+    [
+        "Offset of field: datab::db_credp",
+    ][::core::mem::offset_of!(datab, db_credp) - 104usize];
+};
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of msgb"][::core::mem::size_of::<msgb>() - 64usize];
+    ["Alignment of msgb"][::core::mem::align_of::<msgb>() - 8usize];
+    ["Offset of field: msgb::b_next"][::core::mem::offset_of!(msgb, b_next) - 0usize];
+    ["Offset of field: msgb::b_prev"][::core::mem::offset_of!(msgb, b_prev) - 8usize];
+    ["Offset of field: msgb::b_cont"][::core::mem::offset_of!(msgb, b_cont) - 16usize];
+    ["Offset of field: msgb::b_rptr"][::core::mem::offset_of!(msgb, b_rptr) - 24usize];
+    ["Offset of field: msgb::b_wptr"][::core::mem::offset_of!(msgb, b_wptr) - 32usize];
+    ["Offset of field: msgb::b_datap"][::core::mem::offset_of!(msgb, b_datap) - 40usize];
+    ["Offset of field: msgb::b_band"][::core::mem::offset_of!(msgb, b_band) - 48usize];
+    ["Offset of field: msgb::b_tag"][::core::mem::offset_of!(msgb, b_tag) - 49usize];
+    ["Offset of field: msgb::b_flag"][::core::mem::offset_of!(msgb, b_flag) - 50usize];
+    ["Offset of field: msgb::b_queue"][::core::mem::offset_of!(msgb, b_queue) - 56usize];
+};
 pub const DDI_SERVICE_LOST: ddi_fault_impact_t = -32;
 pub const DDI_SERVICE_DEGRADED: ddi_fault_impact_t = -16;
 pub const DDI_SERVICE_UNAFFECTED: ddi_fault_impact_t = 0;
@@ -4462,6 +4671,32 @@ pub const DDI_DEVSTATE_DOWN: ddi_devstate_t = -16;
 pub const DDI_DEVSTATE_QUIESCED: ddi_devstate_t = 0;
 pub const DDI_DEVSTATE_DEGRADED: ddi_devstate_t = 16;
 pub const DDI_DEVSTATE_UP: ddi_devstate_t = 32;
+pub const DER_INVALID: ddi_err_t = 0;
+pub const DER_CONT: ddi_err_t = 1;
+pub const DER_CONS: ddi_err_t = 2;
+pub const DER_LOG: ddi_err_t = 3;
+pub const DER_VERB: ddi_err_t = 4;
+pub const DER_NOTE: ddi_err_t = 5;
+pub const DER_WARN: ddi_err_t = 6;
+pub const DER_PANIC: ddi_err_t = 7;
+pub const DER_MODE: ddi_err_t = 8;
+pub const DER_DEBUG: ddi_err_t = 9;
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of ldi_ev_callback"][::core::mem::size_of::<ldi_ev_callback>() - 24usize];
+    [
+        "Alignment of ldi_ev_callback",
+    ][::core::mem::align_of::<ldi_ev_callback>() - 8usize];
+    [
+        "Offset of field: ldi_ev_callback::cb_vers",
+    ][::core::mem::offset_of!(ldi_ev_callback, cb_vers) - 0usize];
+    [
+        "Offset of field: ldi_ev_callback::cb_notify",
+    ][::core::mem::offset_of!(ldi_ev_callback, cb_notify) - 8usize];
+    [
+        "Offset of field: ldi_ev_callback::cb_finalize",
+    ][::core::mem::offset_of!(ldi_ev_callback, cb_finalize) - 16usize];
+};
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of utsname"][::core::mem::size_of::<utsname>() - 1285usize];
@@ -4676,6 +4911,8 @@ pub use self::uio_rw as uio_rw_t;
 /// What a cache's move callback answers.
 pub use self::kmem_cbrc as kmem_cbrc_t;
 pub use self::vtype as vtype_t;
+/// The fields of a queue that strqget and strqset name.
+pub use self::qfields as qfields_t;
 unsafe extern "C-unwind" {
     /// Moves bytes of a request and advances it. 0 or EFAULT.
     pub fn uiomove(
@@ -5011,6 +5248,8 @@ unsafe extern "C-unwind" {
     pub fn mutex_tryenter(mutexp: *mut kmutex_t) -> core::ffi::c_int;
     /// Waits until what other processors do with mutexes is seen.
     pub fn mutex_sync();
+    /// The files that name the kernel's own pages.
+    pub static mut kvps: [behind_vnode; 2usize];
     /// Number of the highest bit set, from 1; 0 for none.
     pub fn highbit(value: ulong_t) -> core::ffi::c_int;
     /// Number of the lowest bit set, from 1; 0 for none.
@@ -5303,6 +5542,8 @@ unsafe extern "C-unwind" {
         fmt: *const core::ffi::c_char,
         ap: *mut __va_list_tag,
     );
+    /// printf to one zone.
+    pub fn zprintf(zoneid: zoneid_t, fmt: *const core::ffi::c_char, ...);
     /// Calls a driver's mmap(9E); internal.
     pub fn cdev_mmap(
         mapfunc: ::core::option::Option<
@@ -5358,6 +5599,12 @@ unsafe extern "C-unwind" {
     pub fn crgetref(credp: *const cred_t) -> uint_t;
     /// Holds a credential.
     pub fn crhold(credp: *mut cred_t);
+    /// Returns the page frame of a kernel address.
+    pub fn kvtoppid(addr: caddr_t) -> ppid_t;
+    /// Returns whether a message of this type carries data.
+    pub fn datamsg(type_: core::ffi::c_uchar) -> core::ffi::c_int;
+    /// Associates a queue with an instance.
+    pub fn qassociate(q: *mut queue_t, instance: core::ffi::c_int) -> core::ffi::c_int;
     /// Minor number of a device number.
     pub fn getminor(dev: dev_t) -> minor_t;
     /// The device number of a major and a minor number.
@@ -6634,10 +6881,69 @@ unsafe extern "C-unwind" {
         len: usize,
         func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
     ) -> *mut mod_hash_t;
-    /// Ends a hash table.
+    /// A hash table keyed by pointers.
+    pub fn mod_hash_create_ptrhash(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+        key_elem_size: usize,
+    ) -> *mut mod_hash_t;
+    /// A hash table keyed by strings of kmem, which it frees.
+    pub fn mod_hash_create_strhash(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+    ) -> *mut mod_hash_t;
+    /// A hash table keyed by strings that stay the driver's.
+    pub fn mod_hash_create_strhash_nodtr(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+    ) -> *mut mod_hash_t;
+    /// A hash table whose keys functions of the driver's destroy, hash and compare.
+    pub fn mod_hash_create_extended(
+        name: *mut core::ffi::c_char,
+        len: usize,
+        kdtor: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_key_t)>,
+        vdtor: ::core::option::Option<unsafe extern "C-unwind" fn(arg1: mod_hash_val_t)>,
+        alg: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: *mut core::ffi::c_void,
+                arg2: mod_hash_key_t,
+            ) -> uint_t,
+        >,
+        algdata: *mut core::ffi::c_void,
+        keycmp: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: mod_hash_key_t,
+                arg2: mod_hash_key_t,
+            ) -> core::ffi::c_int,
+        >,
+        sleep: core::ffi::c_int,
+    ) -> *mut mod_hash_t;
+    /// Destroys a hash table.
     pub fn mod_hash_destroy_hash(hash: *mut mod_hash_t);
+    /// The same.
+    pub fn mod_hash_destroy_idhash(hash: *mut mod_hash_t);
+    /// The same.
+    pub fn mod_hash_destroy_ptrhash(hash: *mut mod_hash_t);
+    /// The same.
+    pub fn mod_hash_destroy_strhash(hash: *mut mod_hash_t);
+    /// Removes and destroys all entries.
+    pub fn mod_hash_clear(hash: *mut mod_hash_t);
+    /// Removes and destroys an entry. Returns 0 or MH_ERR_NOTFOUND.
+    pub fn mod_hash_destroy(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+    ) -> core::ffi::c_int;
     /// Enters a value. 0, or nonzero when the key is there.
     pub fn mod_hash_insert(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        val: mod_hash_val_t,
+    ) -> core::ffi::c_int;
+    /// Enters a value, and destroys the one that was there.
+    pub fn mod_hash_replace(
         hash: *mut mod_hash_t,
         key: mod_hash_key_t,
         val: mod_hash_val_t,
@@ -6648,12 +6954,100 @@ unsafe extern "C-unwind" {
         key: mod_hash_key_t,
         valp: *mut mod_hash_val_t,
     ) -> core::ffi::c_int;
+    /// mod_hash_find that calls a function with the entry while the table is locked.
+    pub fn mod_hash_find_cb(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: mod_hash_key_t, arg2: mod_hash_val_t),
+        >,
+    ) -> core::ffi::c_int;
+    /// mod_hash_find_cb that stores what the function returns.
+    pub fn mod_hash_find_cb_rval(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        valp: *mut mod_hash_val_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: mod_hash_key_t,
+                arg2: mod_hash_val_t,
+            ) -> core::ffi::c_int,
+        >,
+        rvalp: *mut core::ffi::c_int,
+    ) -> core::ffi::c_int;
     /// Takes a key and its value out. 0, or nonzero when it is not there.
     pub fn mod_hash_remove(
         hash: *mut mod_hash_t,
         key: mod_hash_key_t,
         valp: *mut mod_hash_val_t,
     ) -> core::ffi::c_int;
+    /// Calls a function for each entry until it returns MH_WALK_TERMINATE.
+    pub fn mod_hash_walk(
+        hash: *mut mod_hash_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(
+                arg1: mod_hash_key_t,
+                arg2: *mut mod_hash_val_t,
+                arg3: *mut core::ffi::c_void,
+            ) -> uint_t,
+        >,
+        arg: *mut core::ffi::c_void,
+    );
+    /// Reserves memory for an entry.
+    pub fn mod_hash_reserve(
+        hash: *mut mod_hash_t,
+        hndlp: *mut mod_hash_hndl_t,
+    ) -> core::ffi::c_int;
+    /// mod_hash_reserve that does not sleep.
+    pub fn mod_hash_reserve_nosleep(
+        hash: *mut mod_hash_t,
+        hndlp: *mut mod_hash_hndl_t,
+    ) -> core::ffi::c_int;
+    /// Gives a reservation up.
+    pub fn mod_hash_cancel(hash: *mut mod_hash_t, hndlp: *mut mod_hash_hndl_t);
+    /// mod_hash_insert with a reservation.
+    pub fn mod_hash_insert_reserve(
+        hash: *mut mod_hash_t,
+        key: mod_hash_key_t,
+        val: mod_hash_val_t,
+        hndl: mod_hash_hndl_t,
+    ) -> core::ffi::c_int;
+    /// Key destructor that does nothing.
+    pub fn mod_hash_null_keydtor(key: mod_hash_key_t);
+    /// Value destructor that does nothing.
+    pub fn mod_hash_null_valdtor(val: mod_hash_val_t);
+    /// Frees a key that is a string of kmem.
+    pub fn mod_hash_strkey_dtor(key: mod_hash_key_t);
+    /// Frees a value that is a string of kmem.
+    pub fn mod_hash_strval_dtor(val: mod_hash_val_t);
+    /// Compares strings.
+    pub fn mod_hash_strkey_cmp(
+        key1: mod_hash_key_t,
+        key2: mod_hash_key_t,
+    ) -> core::ffi::c_int;
+    /// Compares pointers.
+    pub fn mod_hash_ptrkey_cmp(
+        key1: mod_hash_key_t,
+        key2: mod_hash_key_t,
+    ) -> core::ffi::c_int;
+    /// Compares numbers.
+    pub fn mod_hash_idkey_cmp(
+        key1: mod_hash_key_t,
+        key2: mod_hash_key_t,
+    ) -> core::ffi::c_int;
+    /// Hashes a string.
+    pub fn mod_hash_bystr(
+        algdata: *mut core::ffi::c_void,
+        key: mod_hash_key_t,
+    ) -> uint_t;
+    /// Hashes a pointer.
+    pub fn mod_hash_byptr(
+        algdata: *mut core::ffi::c_void,
+        key: mod_hash_key_t,
+    ) -> uint_t;
+    /// Hashes a number.
+    pub fn mod_hash_byid(algdata: *mut core::ffi::c_void, key: mod_hash_key_t) -> uint_t;
     pub static _defaultstksz: core::ffi::c_ulong;
     pub static _argsbase: usize;
     pub static mut _kernelbase: usize;
@@ -6673,6 +7067,27 @@ unsafe extern "C-unwind" {
     pub static _pagesize: core::ffi::c_ulong;
     pub static mut _userlimit: usize;
     pub static mut _userlimit32: usize;
+    /// Returns the number and the place of a capability by its index.
+    pub fn pci_cap_probe(
+        handle: ddi_acc_handle_t,
+        index: u16,
+        idp: *mut u32,
+        basep: *mut u16,
+    ) -> core::ffi::c_int;
+    /// Reads words of a capability.
+    pub fn pci_cap_read(
+        handle: ddi_acc_handle_t,
+        id: u32,
+        base: u16,
+        bufp: *mut u32,
+        nwords: u32,
+    ) -> core::ffi::c_int;
+    /// Returns the place of an extended capability.
+    pub fn pci_xcap_locate(
+        handle: ddi_acc_handle_t,
+        id: u16,
+        basep: *mut u16,
+    ) -> core::ffi::c_int;
     /// Where a capability is.
     pub fn pci_lcap_locate(
         handle: ddi_acc_handle_t,
@@ -6695,6 +7110,44 @@ unsafe extern "C-unwind" {
         base: u16,
         offset: u16,
         data: u32,
+    ) -> core::ffi::c_int;
+    /// Allocates pages. Returns DDI_SUCCESS or DDI_FAILURE.
+    pub fn devmap_pmem_alloc(
+        size: usize,
+        flags: uint_t,
+        cookiep: *mut devmap_pmem_cookie_t,
+    ) -> core::ffi::c_int;
+    /// Frees them.
+    pub fn devmap_pmem_free(cookie: devmap_pmem_cookie_t);
+    /// Returns the page frames of a range of pages.
+    pub fn devmap_pmem_getpfns(
+        cookie: devmap_pmem_cookie_t,
+        start: uint_t,
+        npages: pgcnt_t,
+        pfnarray: *mut pfn_t,
+    ) -> core::ffi::c_int;
+    /// devmap_umem_remap for them.
+    pub fn devmap_pmem_remap(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        cookie: devmap_pmem_cookie_t,
+        off: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
+    ) -> core::ffi::c_int;
+    /// devmap_umem_setup for them.
+    pub fn devmap_pmem_setup(
+        dhp: devmap_cookie_t,
+        dip: *mut dev_info_t,
+        callbackops: *mut devmap_callback_ctl,
+        cookie: devmap_pmem_cookie_t,
+        off: offset_t,
+        len: usize,
+        maxprot: uint_t,
+        flags: uint_t,
+        accattrp: *mut ddi_device_acc_attr_t,
     ) -> core::ffi::c_int;
     /// 0 or an errno: does the credential have the privilege.
     pub fn priv_policy(
@@ -6803,12 +7256,265 @@ unsafe extern "C-unwind" {
     pub fn thread_join(did: kt_did_t);
     /// The kernel's process.
     pub static mut p0: proc_t;
+    /// A message to the console only.
+    pub fn prom_printf(fmt: *const core::ffi::c_char, ...);
     /// Random bytes, waiting for entropy: 0 or an errno.
     pub fn random_get_blocking_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
     /// Random bytes: 0, or EAGAIN without enough entropy.
     pub fn random_get_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
     /// Random bytes for what is no key: 0 or an errno.
     pub fn random_get_pseudo_bytes(p: *mut u8, len: usize) -> core::ffi::c_int;
+    /// Trims a message: at its start, or for a negative length at its end. Returns 1 or 0.
+    pub fn adjmsg(mp: *mut mblk_t, len: isize) -> core::ffi::c_int;
+    /// Allocates a message block with a buffer.
+    pub fn allocb(size: usize, pri: uint_t) -> *mut mblk_t;
+    /// allocb that waits for memory; internal.
+    pub fn allocb_wait(
+        size: usize,
+        pri: uint_t,
+        flags: uint_t,
+        error: *mut core::ffi::c_int,
+    ) -> *mut mblk_t;
+    /// Calls a function when a buffer may be available. Returns an id for unbufcall.
+    pub fn bufcall(
+        size: usize,
+        pri: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+    ) -> bufcall_id_t;
+    /// Copies a message block with its data.
+    pub fn copyb(bp: *mut mblk_t) -> *mut mblk_t;
+    /// Copies a message with its data.
+    pub fn copymsg(mp: *mut mblk_t) -> *mut mblk_t;
+    /// esballoc whose buffer may be freed in any context.
+    pub fn desballoc(
+        base: *mut core::ffi::c_uchar,
+        size: usize,
+        pri: uint_t,
+        fr_rtnp: *mut frtn_t,
+    ) -> *mut mblk_t;
+    /// Duplicates the descriptor of a message block.
+    pub fn dupb(bp: *mut mblk_t) -> *mut mblk_t;
+    /// Duplicates the descriptors of a message.
+    pub fn dupmsg(mp: *mut mblk_t) -> *mut mblk_t;
+    /// Allocates a message block for a buffer of the driver's.
+    pub fn esballoc(
+        base: *mut core::ffi::c_uchar,
+        size: usize,
+        pri: uint_t,
+        fr_rtnp: *mut frtn_t,
+    ) -> *mut mblk_t;
+    /// bufcall for esballoc.
+    pub fn esbbcall(
+        pri: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+    ) -> bufcall_id_t;
+    /// Frees a message block.
+    pub fn freeb(bp: *mut mblk_t);
+    /// Frees a message.
+    pub fn freemsg(mp: *mut mblk_t);
+    /// Appends a message to another.
+    pub fn linkb(mp1: *mut mblk_t, mp2: *mut mblk_t);
+    /// Allocates an M_IOCTL message.
+    pub fn mkiocb(command: uint_t) -> *mut mblk_t;
+    /// Returns the bytes of a message's M_DATA blocks.
+    pub fn msgdsize(mp: *mut mblk_t) -> usize;
+    /// Copies a message so that its first bytes are in one block.
+    pub fn msgpullup(mp: *mut mblk_t, len: isize) -> *mut mblk_t;
+    /// Moves the first bytes of a message into one block. Returns 1 or 0.
+    pub fn pullupmsg(mp: *mut mblk_t, len: isize) -> core::ffi::c_int;
+    /// Removes a block from a message.
+    pub fn rmvb(mp: *mut mblk_t, bp: *mut mblk_t) -> *mut mblk_t;
+    /// Returns whether a buffer is available.
+    pub fn testb(size: usize, pri: uint_t) -> core::ffi::c_int;
+    /// Cancels a bufcall.
+    pub fn unbufcall(id: bufcall_id_t);
+    /// Removes the first block of a message and returns the rest.
+    pub fn unlinkb(mp: *mut mblk_t) -> *mut mblk_t;
+    /// Returns the queue behind.
+    pub fn backq(q: *mut queue_t) -> *mut queue_t;
+    /// Returns whether a band has room.
+    pub fn bcanput(q: *mut queue_t, pri: core::ffi::c_uchar) -> core::ffi::c_int;
+    /// Returns whether a band of the next queue has room.
+    pub fn bcanputnext(q: *mut queue_t, pri: core::ffi::c_uchar) -> core::ffi::c_int;
+    /// Returns whether a queue has room.
+    pub fn canput(q: *mut queue_t) -> core::ffi::c_int;
+    /// Returns whether the next queue has room.
+    pub fn canputnext(q: *mut queue_t) -> core::ffi::c_int;
+    /// Allows that a queue is scheduled.
+    pub fn enableok(q: *mut queue_t);
+    /// Flushes a band.
+    pub fn flushband(q: *mut queue_t, pri: core::ffi::c_uchar, flag: core::ffi::c_int);
+    /// Flushes a queue.
+    pub fn flushq(q: *mut queue_t, flag: core::ffi::c_int);
+    /// Freezes a stream.
+    pub fn freezestr(q: *mut queue_t);
+    /// Takes the next message off a queue.
+    pub fn getq(q: *mut queue_t) -> *mut mblk_t;
+    /// Inserts a message into a queue.
+    pub fn insq(q: *mut queue_t, emp: *mut mblk_t, nmp: *mut mblk_t) -> core::ffi::c_int;
+    /// Forbids that a queue is scheduled.
+    pub fn noenable(q: *mut queue_t);
+    /// Calls a queue's put procedure.
+    pub fn put(q: *mut queue_t, mp: *mut mblk_t);
+    /// Puts a message back on its queue.
+    pub fn putbq(q: *mut queue_t, mp: *mut mblk_t) -> core::ffi::c_int;
+    /// Puts a control message.
+    pub fn putctl(q: *mut queue_t, type_: core::ffi::c_int) -> core::ffi::c_int;
+    /// Puts a control message with a parameter of one byte.
+    pub fn putctl1(
+        q: *mut queue_t,
+        type_: core::ffi::c_int,
+        p: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Calls the next queue's put procedure.
+    pub fn putnext(q: *mut queue_t, mp: *mut mblk_t);
+    /// Puts a control message to the next queue.
+    pub fn putnextctl(q: *mut queue_t, type_: core::ffi::c_int) -> core::ffi::c_int;
+    /// Puts a control message with a parameter of one byte to the next queue.
+    pub fn putnextctl1(
+        q: *mut queue_t,
+        type_: core::ffi::c_int,
+        p: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Puts a message on a queue.
+    pub fn putq(q: *mut queue_t, mp: *mut mblk_t) -> core::ffi::c_int;
+    /// bufcall with the queue's perimeters.
+    pub fn qbufcall(
+        q: *mut queue_t,
+        size: usize,
+        pri: uint_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+    ) -> bufcall_id_t;
+    /// Schedules a queue.
+    pub fn qenable(q: *mut queue_t);
+    /// Disables put and service procedures.
+    pub fn qprocsoff(q: *mut queue_t);
+    /// Enables put and service procedures.
+    pub fn qprocson(q: *mut queue_t);
+    /// Sends a message the other way.
+    pub fn qreply(q: *mut queue_t, mp: *mut mblk_t);
+    /// Returns the number of messages on a queue.
+    pub fn qsize(q: *mut queue_t) -> core::ffi::c_int;
+    /// timeout with the queue's perimeters.
+    pub fn qtimeout(
+        q: *mut queue_t,
+        func: ::core::option::Option<
+            unsafe extern "C-unwind" fn(arg1: *mut core::ffi::c_void),
+        >,
+        arg: *mut core::ffi::c_void,
+        ticks: clock_t,
+    ) -> timeout_id_t;
+    /// Cancels a qbufcall.
+    pub fn qunbufcall(q: *mut queue_t, id: bufcall_id_t);
+    /// Cancels a qtimeout.
+    pub fn quntimeout(q: *mut queue_t, id: timeout_id_t) -> clock_t;
+    /// Waits for a message.
+    pub fn qwait(q: *mut queue_t);
+    /// Waits for a message or a signal.
+    pub fn qwait_sig(q: *mut queue_t) -> core::ffi::c_int;
+    /// Calls a function with exclusive access to a perimeter.
+    pub fn qwriter(
+        q: *mut queue_t,
+        mp: *mut mblk_t,
+        func: ::core::option::Option<unsafe extern "C-unwind" fn()>,
+        perimeter: core::ffi::c_int,
+    );
+    /// Removes a message from a queue.
+    pub fn rmvq(q: *mut queue_t, mp: *mut mblk_t);
+    /// Reads a field of a queue.
+    pub fn strqget(
+        q: *mut queue_t,
+        what: qfields_t,
+        pri: core::ffi::c_uchar,
+        valp: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// Changes a field of a queue.
+    pub fn strqset(
+        q: *mut queue_t,
+        what: qfields_t,
+        pri: core::ffi::c_uchar,
+        val: isize,
+    ) -> core::ffi::c_int;
+    /// Unfreezes a stream.
+    pub fn unfreezestr(q: *mut queue_t);
+    /// Submits a message to the log driver. Returns 1 or 0.
+    pub fn strlog(
+        mid: core::ffi::c_short,
+        sid: core::ffi::c_short,
+        level: core::ffi::c_char,
+        flags: core::ffi::c_ushort,
+        fmt: *mut core::ffi::c_char,
+        ...
+    ) -> core::ffi::c_int;
+    /// Returns the other queue of a pair.
+    pub fn OTHERQ(q: *mut queue_t) -> *mut queue;
+    /// Returns the read queue of a pair.
+    pub fn RD(q: *mut queue_t) -> *mut queue;
+    /// Returns whether the next queue is of the same type.
+    pub fn SAMESTR(q: *mut queue_t) -> core::ffi::c_int;
+    /// Returns the write queue of a pair.
+    pub fn WR(q: *mut queue_t) -> *mut queue;
+    /// Makes an M_COPYIN message.
+    pub fn mcopyin(
+        mp: *mut mblk_t,
+        priv_: *mut core::ffi::c_void,
+        size: usize,
+        useraddr: *mut core::ffi::c_void,
+    );
+    /// Makes a message a single block.
+    pub fn mcopymsg(mp: *mut mblk_t, bufp: *mut core::ffi::c_void);
+    /// Makes an M_COPYOUT message.
+    pub fn mcopyout(
+        mp: *mut mblk_t,
+        priv_: *mut core::ffi::c_void,
+        size: usize,
+        useraddr: *mut core::ffi::c_void,
+        dp: *mut mblk_t,
+    );
+    /// Sends an M_ERROR message.
+    pub fn merror(q: *mut queue_t, mp: *mut mblk_t, error: core::ffi::c_int);
+    /// Reuses a message for another of some size and type.
+    pub fn mexchange(
+        q: *mut queue_t,
+        mp: *mut mblk_t,
+        size: usize,
+        type_: uchar_t,
+        primtype: i32,
+    ) -> *mut mblk_t;
+    /// Makes an M_IOCACK message of an ioctl message.
+    pub fn mioc2ack(
+        mp: *mut mblk_t,
+        dp: *mut mblk_t,
+        count: usize,
+        rval: core::ffi::c_int,
+    );
+    /// Acknowledges an ioctl message.
+    pub fn miocack(
+        q: *mut queue_t,
+        mp: *mut mblk_t,
+        count: core::ffi::c_int,
+        rval: core::ffi::c_int,
+    );
+    /// Refuses an ioctl message.
+    pub fn miocnak(
+        q: *mut queue_t,
+        mp: *mut mblk_t,
+        count: core::ffi::c_int,
+        error: core::ffi::c_int,
+    );
+    /// Pulls the data of an ioctl message up. Returns 0 or an errno.
+    pub fn miocpullup(mp: *mut mblk_t, size: usize) -> core::ffi::c_int;
+    /// Returns the bytes of all blocks of a message.
+    pub fn msgsize(mp: *mut mblk_t) -> usize;
     /// Bytes of the text's characters; -1 when it is none, *errnum says why.
     pub fn u8_validate(
         u8str: *mut core::ffi::c_char,
@@ -7064,6 +7770,13 @@ unsafe extern "C-unwind" {
     pub fn tsd_get(key: uint_t) -> *mut core::ffi::c_void;
     /// Sets the calling thread's value: 0 or an errno.
     pub fn tsd_set(key: uint_t, value: *mut core::ffi::c_void) -> core::ffi::c_int;
+    /// A message about a node at a DER_ level; internal.
+    pub fn ddi_err(
+        de: ddi_err_t,
+        rdip: *mut dev_info_t,
+        fmt: *const core::ffi::c_char,
+        ...
+    );
     /// ENXIO: the poll entry of a driver that cannot be polled.
     pub fn nochpoll(
         dev: dev_t,
@@ -7102,6 +7815,8 @@ unsafe extern "C-unwind" {
         addr: caddr_t,
         valp: *mut core::ffi::c_int,
     ) -> core::ffi::c_int;
+    /// Returns the number of the firmware's node.
+    pub fn ddi_get_nodeid(dip: *mut dev_info_t) -> core::ffi::c_int;
     /// The node's instance number.
     pub fn ddi_get_instance(dip: *mut dev_info_t) -> core::ffi::c_int;
     /// Makes a minor node, by which processes open the device. DDI_SUCCESS or DDI_FAILURE.
@@ -7307,6 +8022,26 @@ unsafe extern "C-unwind" {
     pub fn ddi_devid_to_guid(devid: ddi_devid_t) -> *mut core::ffi::c_char;
     /// Frees ddi_devid_to_guid's string.
     pub fn ddi_devid_free_guid(guid: *mut core::ffi::c_char);
+    /// Device numbers of the minor nodes of a name, of devices with a device id.
+    pub fn ddi_lyr_devid_to_devlist(
+        devid: ddi_devid_t,
+        minor_name: *mut core::ffi::c_char,
+        retndevs: *mut core::ffi::c_int,
+        retdevs: *mut *mut dev_t,
+    ) -> core::ffi::c_int;
+    /// Frees them.
+    pub fn ddi_lyr_free_devlist(devlist: *mut dev_t, ndevs: core::ffi::c_int);
+    /// Returns the device id of a device number.
+    pub fn ddi_lyr_get_devid(
+        dev: dev_t,
+        ret_devid: *mut ddi_devid_t,
+    ) -> core::ffi::c_int;
+    /// Returns the minor name of a device number, which the caller frees.
+    pub fn ddi_lyr_get_minor_name(
+        dev: dev_t,
+        spec_type: core::ffi::c_int,
+        minor_name: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
     /// Takes it back.
     pub fn ddi_devid_unregister(dip: *mut dev_info_t);
     /// Whether it is one.
@@ -8527,6 +9262,128 @@ unsafe extern "C-unwind" {
         stringp: *mut *mut core::ffi::c_char,
         delim: *const core::ffi::c_char,
     ) -> *mut core::ffi::c_char;
+    /// Starts an asynchronous read of the device.
+    pub fn ldi_aread(
+        lh: ldi_handle_t,
+        aio_reqp: *mut aio_req,
+        cr: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// Starts an asynchronous write of the device.
+    pub fn ldi_awrite(
+        lh: ldi_handle_t,
+        aio_reqp: *mut aio_req,
+        cr: *mut cred_t,
+    ) -> core::ffi::c_int;
+    /// Calls dump(9E) of the device.
+    pub fn ldi_dump(
+        lh: ldi_handle_t,
+        addr: caddr_t,
+        blkno: daddr_t,
+        nblk: core::ffi::c_int,
+    ) -> core::ffi::c_int;
+    /// Calls the finalize callbacks of an event.
+    pub fn ldi_ev_finalize(
+        dip: *mut dev_info_t,
+        minor: minor_t,
+        spec_type: core::ffi::c_int,
+        ldi_result: core::ffi::c_int,
+        cookie: ldi_ev_cookie_t,
+        ev_data: *mut core::ffi::c_void,
+    );
+    /// Returns the cookie of an event.
+    pub fn ldi_ev_get_cookie(
+        lh: ldi_handle_t,
+        evname: *mut core::ffi::c_char,
+        cookiep: *mut ldi_ev_cookie_t,
+    ) -> core::ffi::c_int;
+    /// Returns the name of an event.
+    pub fn ldi_ev_get_type(cookie: ldi_ev_cookie_t) -> *mut core::ffi::c_char;
+    /// Calls the notify callbacks of an event.
+    pub fn ldi_ev_notify(
+        dip: *mut dev_info_t,
+        minor: minor_t,
+        spec_type: core::ffi::c_int,
+        cookie: ldi_ev_cookie_t,
+        ev_data: *mut core::ffi::c_void,
+    ) -> core::ffi::c_int;
+    /// Registers callbacks for an event.
+    pub fn ldi_ev_register_callbacks(
+        lh: ldi_handle_t,
+        cookie: ldi_ev_cookie_t,
+        callb: *mut ldi_ev_callback_t,
+        arg: *mut core::ffi::c_void,
+        id: *mut ldi_callback_id_t,
+    ) -> core::ffi::c_int;
+    /// Removes callbacks.
+    pub fn ldi_ev_remove_callbacks(id: ldi_callback_id_t) -> core::ffi::c_int;
+    /// Returns the device id of the device.
+    pub fn ldi_get_devid(lh: ldi_handle_t, devid: *mut ddi_devid_t) -> core::ffi::c_int;
+    /// Receives a message from a STREAMS device.
+    pub fn ldi_getmsg(
+        lh: ldi_handle_t,
+        rmp: *mut *mut mblk_t,
+        timeo: *mut timestruc_t,
+    ) -> core::ffi::c_int;
+    /// Who opens devices: the driver of a major number; internal.
+    pub fn ldi_ident_from_major(
+        major: major_t,
+        lip: *mut ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// Who opens devices: the driver of a stream.
+    pub fn ldi_ident_from_stream(
+        sq: *mut queue,
+        lip: *mut ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// Opens a device by its device id.
+    pub fn ldi_open_by_devid(
+        devid: ddi_devid_t,
+        minor_name: *mut core::ffi::c_char,
+        flag: core::ffi::c_int,
+        cr: *mut cred_t,
+        lhp: *mut ldi_handle_t,
+        li: ldi_ident_t,
+    ) -> core::ffi::c_int;
+    /// A property of bytes of the device.
+    pub fn ldi_prop_lookup_byte_array(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut uchar_t,
+        nelements: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// A property of 64-bit integers of the device.
+    pub fn ldi_prop_lookup_int64_array(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut i64,
+        nelements: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// A property of integers of the device.
+    pub fn ldi_prop_lookup_int_array(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut core::ffi::c_int,
+        nelements: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// A property of one string of the device.
+    pub fn ldi_prop_lookup_string(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut core::ffi::c_char,
+    ) -> core::ffi::c_int;
+    /// A property of strings of the device.
+    pub fn ldi_prop_lookup_string_array(
+        lh: ldi_handle_t,
+        flags: uint_t,
+        name: *mut core::ffi::c_char,
+        data: *mut *mut *mut core::ffi::c_char,
+        nelements: *mut uint_t,
+    ) -> core::ffi::c_int;
+    /// Sends a message to a STREAMS device.
+    pub fn ldi_putmsg(lh: ldi_handle_t, smp: *mut mblk_t) -> core::ffi::c_int;
     /// Ends a layered open. Returns 0 or an errno.
     pub fn ldi_close(
         lh: ldi_handle_t,

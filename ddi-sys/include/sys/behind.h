@@ -224,4 +224,7 @@ struct behind_pmem {
     void *procp;
 };
 
+/** The files that name the kernel's own pages. */
+extern struct behind_vnode kvps[2];
+
 #endif /* _SYS_BEHIND_H */

@@ -49,5 +49,7 @@ extern void zcmn_err(zoneid_t zoneid, int level, const char *format, ...);
 
 /** zprintf with a va_list. */
 extern void vzprintf(zoneid_t zoneid, const char *fmt, va_list ap);
+/** printf to one zone. */
+extern void zprintf(zoneid_t zoneid, const char *fmt, ...);
 
 #endif /* _SYS_CMN_ERR_H */

@@ -24,6 +24,15 @@
 #define UCRED 13
 #define UPROCP 2
 
+/** A page frame; NOPAGE for an address without one. */
+typedef pfn_t ppid_t;
+
+/** Returns the page frame of a kernel address. */
+extern ppid_t kvtoppid(caddr_t addr);
+/** Returns whether a message of this type carries data. */
+extern int datamsg(unsigned char type);
+/** Associates a queue with an instance. */
+extern int qassociate(queue_t *q, int instance);
 /** Minor number of a device number. */
 extern minor_t getminor(dev_t dev);
 /** The device number of a major and a minor number. */

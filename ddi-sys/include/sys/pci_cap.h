@@ -14,6 +14,12 @@ typedef enum {
     PCI_CAP_CFGSZ_32 = 2
 } pci_cap_config_size_t;
 
+/** Returns the number and the place of a capability by its index. */
+extern int pci_cap_probe(ddi_acc_handle_t handle, uint16_t index, uint32_t *idp, uint16_t *basep);
+/** Reads words of a capability. */
+extern int pci_cap_read(ddi_acc_handle_t handle, uint32_t id, uint16_t base, uint32_t *bufp, uint32_t nwords);
+/** Returns the place of an extended capability. */
+extern int pci_xcap_locate(ddi_acc_handle_t handle, uint16_t id, uint16_t *basep);
 /** Where a capability is. */
 extern int pci_lcap_locate(ddi_acc_handle_t handle, uint8_t id, uint16_t *basep);
 /** A register of a capability, which is named by its place, or by its number with place 0; all ones when there is none. */

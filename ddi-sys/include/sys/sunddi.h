@@ -173,6 +173,23 @@ typedef int (*ddi_cb_func_t)(dev_info_t *, ddi_cb_action_t, void *, void *, void
 #define DEVFS_MINOR_NODETYPE "mi.nodetype"
 #define DEVFS_PATHNAME "di.path"
 
+/** Levels of ddi_err. */
+typedef enum {
+    DER_INVALID = 0,
+    DER_CONT = 1,
+    DER_CONS = 2,
+    DER_LOG = 3,
+    DER_VERB = 4,
+    DER_NOTE = 5,
+    DER_WARN = 6,
+    DER_PANIC = 7,
+    DER_MODE = 8,
+    DER_DEBUG = 9
+} ddi_err_t;
+
+/** A message about a node at a DER_ level; internal. */
+extern void ddi_err(ddi_err_t de, dev_info_t *rdip, const char *fmt, ...);
+
 /* ---- Driver framework ---- */
 
 /** ENXIO: the poll entry of a driver that cannot be polled. */
@@ -193,6 +210,8 @@ extern int nopropop(dev_t dev, dev_info_t *dip, ddi_prop_op_t val, int flag, cha
 
 /* ---- Device nodes, minor nodes, instances ---- */
 
+/** Returns the number of the firmware's node. */
+extern int ddi_get_nodeid(dev_info_t *dip);
 /** The node's instance number. */
 extern int ddi_get_instance(dev_info_t *dip);
 /** Makes a minor node, by which processes open the device. DDI_SUCCESS or DDI_FAILURE. */
@@ -306,6 +325,14 @@ extern int ddi_devid_str_compare(char *id1, char *id2);
 extern char *ddi_devid_to_guid(ddi_devid_t devid);
 /** Frees ddi_devid_to_guid's string. */
 extern void ddi_devid_free_guid(char *guid);
+/** Device numbers of the minor nodes of a name, of devices with a device id. */
+extern int ddi_lyr_devid_to_devlist(ddi_devid_t devid, char *minor_name, int *retndevs, dev_t **retdevs);
+/** Frees them. */
+extern void ddi_lyr_free_devlist(dev_t *devlist, int ndevs);
+/** Returns the device id of a device number. */
+extern int ddi_lyr_get_devid(dev_t dev, ddi_devid_t *ret_devid);
+/** Returns the minor name of a device number, which the caller frees. */
+extern int ddi_lyr_get_minor_name(dev_t dev, int spec_type, char **minor_name);
 /** Takes it back. */
 extern void ddi_devid_unregister(dev_info_t *dip);
 /** Whether it is one. */

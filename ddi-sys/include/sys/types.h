@@ -78,6 +78,8 @@ typedef int psetid_t;
 typedef short pri_t;
 typedef uint_t model_t;
 typedef ulong_t kt_did_t;
+/** A bufcall that is pending. */
+typedef void *bufcall_id_t;
 typedef u_longlong_t rlim64_t;
 typedef int faultcode_t;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::facts::Facts;
-use crate::rust::Bindings;
+use crate::rust::{Bindings, UNMEASURED};
 
 /// What the compiler said.
 pub enum Outcome {
@@ -114,7 +114,7 @@ fn write_facts(source: &mut String, facts: &Facts, bindings: &Bindings) -> usize
         }
     }
     for name in bindings.statics.keys() {
-        if let Some(ty) = facts.data.get(name) {
+        if let Some(ty) = facts.data.get(name).filter(|_| !UNMEASURED.contains(&name.as_str())) {
             line(format!("extern {ty} {name};"));
         }
     }

@@ -7,17 +7,15 @@ use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
-use ddi_sys::{mod_hash_key_t, mod_hash_t, mod_hash_val_t};
+use ddi_sys::{mod_hash_hndl_t, mod_hash_key_t, mod_hash_t, mod_hash_val_t};
 use parking_lot::Mutex;
 
 use ddi_kernel::board::report;
-use ddi_kernel::ddi::args::{Object, Out, Text};
+use ddi_kernel::ddi::args::{Object, Out, Owned, Text};
 use ddi_kernel::ddi::memory;
 
-/// `MH_ERR_NOTFOUND`.
-const NOT_FOUND: c_int = -3;
-/// `MH_ERR_DUPLICATE`.
-const DUPLICATE: c_int = -2;
+const NOT_FOUND: c_int = ddi_sys::MH_ERR_NOTFOUND;
+const DUPLICATE: c_int = ddi_sys::MH_ERR_DUPLICATE;
 
 type Destructor = Option<unsafe extern "C-unwind" fn(*mut c_void)>;
 type Algorithm = unsafe extern "C-unwind" fn(*mut c_void, mod_hash_key_t) -> c_uint;
@@ -59,17 +57,14 @@ type Handle<'a> = Object<'a, Table, mod_hash_t>;
 fn table<'a>(hash: Handle<'a>, function: &str) -> Option<&'a Table> {
     let table = hash.get();
     if table.is_none() {
-        report::mistake(function, "the mod_hash_t is NULL", function);
+        missing(function);
     }
     table
 }
 
-/// Destroys a table, with what is left in it.
-fn end(hash: Handle, function: &str) {
-    if table(hash, function).is_some() {
-        // SAFETY: made by `make` of a box; the driver gives it back, and uses it no more.
-        unsafe { Box::from_raw(hash.pointer()) }.clear();
-    }
+/// Reports NULL.
+fn missing(function: &str) {
+    report::mistake(function, "the mod_hash_t is NULL", function);
 }
 
 fn hashed(bytes: &[u8]) -> u64 {
@@ -79,7 +74,7 @@ fn hashed(bytes: &[u8]) -> u64 {
 }
 
 /// Frees a string of kmem.
-fn free_string(string: Text<*mut c_char>, function: &str) {
+fn free_string(string: Text<*mut c_void>, function: &str) {
     memory::free(string.pointer().cast(), string.bytes().len() + 1, function);
 }
 
@@ -182,7 +177,7 @@ ddi! {
         Table::make(Kind::Number, None, value)
     }
     /// mod_hash_create_ptrhash: keys are pointers.
-    @private fn mod_hash_create_ptrhash(
+    fn mod_hash_create_ptrhash(
         _name: *mut c_char,
         _chains: usize,
         value: Destructor,
@@ -191,15 +186,15 @@ ddi! {
         Table::make(Kind::Number, None, value)
     }
     /// mod_hash_create_strhash: keys are strings from kmem, which the table frees.
-    @private fn mod_hash_create_strhash(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
+    fn mod_hash_create_strhash(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
         Table::make(Kind::Text { owned: true }, None, value)
     }
     /// mod_hash_create_strhash_nodtr: the same with strings that stay the driver's.
-    @private fn mod_hash_create_strhash_nodtr(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
+    fn mod_hash_create_strhash_nodtr(_name: *mut c_char, _chains: usize, value: Destructor) -> *mut mod_hash_t {
         Table::make(Kind::Text { owned: false }, None, value)
     }
     /// mod_hash_create_extended: with functions of the driver's own.
-    @private fn mod_hash_create_extended(
+    fn mod_hash_create_extended(
         _name: *mut c_char,
         _chains: usize,
         key: Destructor,
@@ -215,49 +210,35 @@ ddi! {
         }
     }
     /// mod_hash_destroy_hash: with what is left in it.
-    fn mod_hash_destroy_hash(hash: Handle) {
-        end(hash, "mod_hash_destroy_hash");
-    }
-    /// mod_hash_destroy_idhash.
-    @private fn mod_hash_destroy_idhash(hash: Handle) {
-        end(hash, "mod_hash_destroy_idhash");
-    }
-    /// mod_hash_destroy_ptrhash.
-    @private fn mod_hash_destroy_ptrhash(hash: Handle) {
-        end(hash, "mod_hash_destroy_ptrhash");
-    }
-    /// mod_hash_destroy_strhash.
-    @private fn mod_hash_destroy_strhash(hash: Handle) {
-        end(hash, "mod_hash_destroy_strhash");
+    fn [mod_hash_destroy_hash, mod_hash_destroy_idhash, mod_hash_destroy_ptrhash, mod_hash_destroy_strhash](hash: Owned<Table, mod_hash_t>) {
+        match hash.get() {
+            Some(table) => table.clear(),
+            None => missing(NAME),
+        }
     }
     /// mod_hash_insert: 0, or MH_ERR_DUPLICATE.
     fn mod_hash_insert(hash: Handle, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
-        table(hash, "mod_hash_insert").map_or(DUPLICATE, |table| table.insert(key, value))
+        table(hash, NAME).map_or(DUPLICATE, |table| table.insert(key, value))
     }
     /// mod_hash_reserve: room is always there.
-    @private fn mod_hash_reserve(_hash: Handle, handle: Out<*mut c_void>) -> c_int {
-        handle.set(std::ptr::null_mut());
-        0
-    }
-    /// mod_hash_reserve_nosleep.
-    @private fn mod_hash_reserve_nosleep(_hash: Handle, handle: Out<*mut c_void>) -> c_int {
+    fn [mod_hash_reserve, mod_hash_reserve_nosleep](_hash: Handle, handle: Out<mod_hash_hndl_t>) -> c_int {
         handle.set(std::ptr::null_mut());
         0
     }
     /// mod_hash_cancel.
-    @private fn mod_hash_cancel(_hash: Handle, _handle: *mut *mut c_void) {}
+    fn mod_hash_cancel(_hash: Handle, _handle: *mut mod_hash_hndl_t) {}
     /// mod_hash_insert_reserve.
-    @private fn mod_hash_insert_reserve(
+    fn mod_hash_insert_reserve(
         hash: Handle,
         key: mod_hash_key_t,
         value: mod_hash_val_t,
-        _handle: *mut c_void,
+        _handle: mod_hash_hndl_t,
     ) -> c_int {
-        table(hash, "mod_hash_insert_reserve").map_or(DUPLICATE, |table| table.insert(key, value))
+        table(hash, NAME).map_or(DUPLICATE, |table| table.insert(key, value))
     }
     /// mod_hash_replace: what was there is destroyed.
-    @private fn mod_hash_replace(hash: Handle, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
-        let Some(table) = table(hash, "mod_hash_replace") else { return DUPLICATE };
+    fn mod_hash_replace(hash: Handle, key: mod_hash_key_t, value: mod_hash_val_t) -> c_int {
+        let Some(table) = table(hash, NAME) else { return DUPLICATE };
         if let Some(old) = table.take(key) {
             table.destroy(old, true);
         }
@@ -265,16 +246,16 @@ ddi! {
     }
     /// mod_hash_find: 0, or MH_ERR_NOTFOUND.
     fn mod_hash_find(hash: Handle, key: mod_hash_key_t, valuep: Out<mod_hash_val_t>) -> c_int {
-        table(hash, "mod_hash_find").map_or(NOT_FOUND, |table| table.find(key, valuep, |_| {}))
+        table(hash, NAME).map_or(NOT_FOUND, |table| table.find(key, valuep, |_| {}))
     }
     /// mod_hash_find_cb: calls back with the table locked, to take a reference.
-    @private fn mod_hash_find_cb(
+    fn mod_hash_find_cb(
         hash: Handle,
         key: mod_hash_key_t,
         valuep: Out<mod_hash_val_t>,
         found: Option<Found>,
     ) -> c_int {
-        let Some(table) = table(hash, "mod_hash_find_cb") else { return NOT_FOUND };
+        let Some(table) = table(hash, NAME) else { return NOT_FOUND };
         table.find(key, valuep, |value| {
             if let Some(found) = found {
                 // SAFETY: the invariant: the driver's callback for this table's keys and values.
@@ -283,14 +264,14 @@ ddi! {
         })
     }
     /// mod_hash_find_cb_rval: the same, with the callback's answer.
-    @private fn mod_hash_find_cb_rval(
+    fn mod_hash_find_cb_rval(
         hash: Handle,
         key: mod_hash_key_t,
         valuep: Out<mod_hash_val_t>,
         found: Option<FoundAnswer>,
         answer: Out<c_int>,
     ) -> c_int {
-        let Some(table) = table(hash, "mod_hash_find_cb_rval") else { return NOT_FOUND };
+        let Some(table) = table(hash, NAME) else { return NOT_FOUND };
         table.find(key, valuep, |value| {
             // SAFETY: the invariant: the driver's callback for this table's keys and values.
             answer.set(found.map_or(0, |found| unsafe { found(key, value) }));
@@ -298,72 +279,62 @@ ddi! {
     }
     /// mod_hash_remove: hands the value out; 0, or MH_ERR_NOTFOUND.
     fn mod_hash_remove(hash: Handle, key: mod_hash_key_t, valuep: Out<mod_hash_val_t>) -> c_int {
-        let Some(table) = table(hash, "mod_hash_remove") else { return NOT_FOUND };
+        let Some(table) = table(hash, NAME) else { return NOT_FOUND };
         let Some(entry) = table.take(key) else { return NOT_FOUND };
         valuep.set(entry.1 as mod_hash_val_t);
         table.destroy(entry, false);
         0
     }
     /// mod_hash_destroy: removes and destroys an entry.
-    @private fn mod_hash_destroy(hash: Handle, key: mod_hash_key_t) -> c_int {
-        let Some(table) = table(hash, "mod_hash_destroy") else { return NOT_FOUND };
+    fn mod_hash_destroy(hash: Handle, key: mod_hash_key_t) -> c_int {
+        let Some(table) = table(hash, NAME) else { return NOT_FOUND };
         let Some(entry) = table.take(key) else { return NOT_FOUND };
         table.destroy(entry, true);
         0
     }
     /// mod_hash_clear.
-    @private fn mod_hash_clear(hash: Handle) {
-        if let Some(table) = table(hash, "mod_hash_clear") {
+    fn mod_hash_clear(hash: Handle) {
+        if let Some(table) = table(hash, NAME) {
             table.clear();
         }
     }
-    /// mod_hash_walk: until the function says MH_WALK_TERMINATE (1).
-    @private fn mod_hash_walk(hash: Handle, visit: Option<Walker>, arg: *mut c_void) {
-        let Some((visit, table)) = visit.zip(table(hash, "mod_hash_walk")) else { return };
+    /// mod_hash_walk: until the function says MH_WALK_TERMINATE.
+    fn mod_hash_walk(hash: Handle, visit: Option<Walker>, arg: *mut c_void) {
+        let Some((visit, table)) = visit.zip(table(hash, NAME)) else { return };
         let mut entries = table.entries.lock();
         for (key, value) in entries.values_mut().flatten() {
             let mut given = *value as mod_hash_val_t;
             // SAFETY: the invariant: the driver's callback, with an entry of its own and the argument that it gave for it.
-            if unsafe { visit(*key as mod_hash_key_t, &mut given, arg) } == 1 {
+            if unsafe { visit(*key as mod_hash_key_t, &mut given, arg) } == ddi_sys::MH_WALK_TERMINATE as c_uint {
                 break;
             }
             *value = given as usize;
         }
     }
-    /// mod_hash_null_keydtor.
-    @private fn mod_hash_null_keydtor(_key: *mut c_void) {}
-    /// mod_hash_null_valdtor.
-    @private fn mod_hash_null_valdtor(_value: *mut c_void) {}
-    /// mod_hash_strkey_dtor: frees a string of kmem.
-    @private fn mod_hash_strkey_dtor(key: Text<*mut c_char>) {
-        free_string(key, "mod_hash_strkey_dtor");
+    /// Destructors that do nothing.
+    fn [mod_hash_null_keydtor, mod_hash_null_valdtor](_of: *mut c_void) {}
+    /// Destructors of strings of kmem.
+    fn [mod_hash_strkey_dtor, mod_hash_strval_dtor](string: Text<*mut c_void>) {
+        free_string(string, NAME);
     }
-    /// mod_hash_strval_dtor: frees a string of kmem.
-    @private fn mod_hash_strval_dtor(value: Text<*mut c_char>) {
-        free_string(value, "mod_hash_strval_dtor");
-    }
-    /// mod_hash_strkey_cmp.
-    @private fn mod_hash_strkey_cmp(a: Text, b: Text) -> c_int {
+    /// Comparison of strings.
+    fn mod_hash_strkey_cmp(a: Text<*mut c_void>, b: Text<*mut c_void>) -> c_int {
         (a.bytes() != b.bytes()).into()
     }
-    /// mod_hash_ptrkey_cmp.
-    @private fn mod_hash_ptrkey_cmp(a: mod_hash_key_t, b: mod_hash_key_t) -> c_int {
-        (a != b).into()
-    }
-    /// mod_hash_idkey_cmp.
-    @private fn mod_hash_idkey_cmp(a: mod_hash_key_t, b: mod_hash_key_t) -> c_int {
+    /// Comparison of pointers and numbers.
+    fn [mod_hash_ptrkey_cmp, mod_hash_idkey_cmp](a: mod_hash_key_t, b: mod_hash_key_t) -> c_int {
         (a != b).into()
     }
     /// mod_hash_bystr.
-    @private fn mod_hash_bystr(_data: *mut c_void, key: Text) -> c_uint {
+    fn mod_hash_bystr(_data: *mut c_void, key: Text<*mut c_void>) -> c_uint {
         hashed(key.bytes()) as c_uint
     }
     /// mod_hash_byptr.
-    @private fn mod_hash_byptr(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
+    fn mod_hash_byptr(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
         (key as usize >> 3) as c_uint
     }
     /// mod_hash_byid.
-    @private fn mod_hash_byid(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
+    fn mod_hash_byid(_data: *mut c_void, key: mod_hash_key_t) -> c_uint {
         key as usize as c_uint
     }
 }

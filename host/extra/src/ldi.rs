@@ -9,14 +9,17 @@ use std::ptr::null_mut;
 use std::sync::{Arc, LazyLock};
 
 use ddi_sys::{
-    EINVAL, EIO, ENODEV, ENOTSUP, buf, cred_t, dev_info_t, dev_t, devmap_cookie_t, ldi_handle_t, ldi_ident_t,
-    offset_t,
+    EINVAL, EIO, ENODEV, ENOTSUP, aio_req, caddr_t, cred_t, daddr_t, ddi_devid_t, dev_info_t, dev_t,
+    devmap_cookie_t, ldi_callback_id_t, ldi_ev_callback_t, ldi_ev_cookie_t, ldi_handle_t, ldi_ident_t,
+    mblk_t, minor_t, offset_t, queue_t, timestruc_t,
 };
 use parking_lot::Mutex;
 
 use ddi_kernel::board::report;
 use ddi_kernel::calls::{block, kernel};
 use ddi_kernel::ddi::args::{InOut, Out, Text};
+use ddi_kernel::ddi::bufs::Buf;
+use ddi_kernel::ddi::user::Uio;
 use ddi_kernel::ddi::{memory, props};
 use ddi_kernel::kern::drivers::Driver;
 use ddi_kernel::kern::fields::{Structure, pointer};
@@ -25,11 +28,11 @@ use ddi_kernel::kern::opens;
 
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 const FAILURE: c_int = ddi_sys::DDI_FAILURE;
-/// `LDI_EV_SUCCESS` and `LDI_EV_FAILURE`.
-const EV_SUCCESS: c_int = 0;
-const EV_FAILURE: c_int = -1;
+const EV_SUCCESS: c_int = ddi_sys::LDI_EV_SUCCESS;
+const EV_FAILURE: c_int = ddi_sys::LDI_EV_FAILURE;
 /// Events that every device has; nothing here ever raises one.
-const EVENTS: [&std::ffi::CStr; 3] = [c"LDI:EVENT:OFFLINE", c"LDI:EVENT:DEGRADE", c"LDI:EVENT:DEVICE_REMOVE"];
+const EVENTS: [&std::ffi::CStr; 3] =
+    [ddi_sys::LDI_EV_OFFLINE, ddi_sys::LDI_EV_DEGRADE, ddi_sys::LDI_EV_DEVICE_REMOVE];
 
 /// Behind an `ldi_handle_t`.
 struct Handle {
@@ -39,7 +42,7 @@ struct Handle {
     block: bool,
 }
 
-/// What drivers have open, by the numbers that they know it by.
+/// Open devices and identities, by the numbers that drivers have for them.
 #[derive(Default)]
 struct Layers {
     /// Bytes of the range of numbers that are used.
@@ -113,13 +116,7 @@ fn open(
 }
 
 /// Calls read(9E) or write(9E) of a handle's device.
-fn transfer(
-    handle: ldi_handle_t,
-    uio: Option<block::Left>,
-    cred: *mut cred_t,
-    write: bool,
-    function: &str,
-) -> c_int {
+fn transfer(handle: ldi_handle_t, uio: Option<Uio>, cred: *mut cred_t, write: bool, function: &str) -> c_int {
     let Some(h) = of(handle, function) else { return EINVAL };
     if h.block {
         return uio.map_or(EINVAL, |uio| block::read_write(&h.driver, h.node, h.dev, uio, write));
@@ -138,14 +135,14 @@ fn place(handle: ldi_handle_t, function: &str) -> Option<(dev_t, *mut dev_info_t
 
 /// Defines the property functions of handles: those of the node, with the device number and the node of the handle, and what is returned for a bad handle.
 macro_rules! properties {
-    ($( $(@$kind:ident)? $name:ident = $of:ident($($arg:ident: $ty:ty),*) -> $ret:ty, $bad:expr; )*) => {
+    ($( $name:ident = $of:ident($($arg:ident: $ty:ty),*) -> $ret:ty, $bad:expr; )*) => {
         mod properties {
             use super::{c_char, c_int, c_uint, ldi_handle_t, place, props};
             ddi! {
                 $(
                     #[doc = concat!(stringify!($name), "(9F).")]
-                    $(@$kind)? fn $name(handle: ldi_handle_t, flags: c_uint, name: *mut c_char, $($arg: $ty),*) -> $ret {
-                        let Some((dev, dip)) = place(handle, stringify!($name)) else { return $bad };
+                    fn $name(handle: ldi_handle_t, flags: c_uint, name: *mut c_char, $($arg: $ty),*) -> $ret {
+                        let Some((dev, dip)) = place(handle, NAME) else { return $bad };
                         // SAFETY: the node's function has the same manual page for the arguments that the driver passes on, and the node is the handle's.
                         unsafe { props::$of(dev, dip, flags, name, $($arg),*) }
                     }
@@ -160,27 +157,17 @@ properties! {
     ldi_prop_exists = ddi_prop_exists() -> c_int, 0;
     ldi_prop_get_int = ddi_prop_get_int(default: c_int) -> c_int, default;
     ldi_prop_get_int64 = ddi_prop_get_int64(default: i64) -> i64, default;
-    @private ldi_prop_lookup_int_array = ddi_prop_lookup_int_array(to: *mut *mut c_int, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
-    @private ldi_prop_lookup_int64_array = ddi_prop_lookup_int64_array(to: *mut *mut i64, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
-    @private ldi_prop_lookup_string = ddi_prop_lookup_string(to: *mut *mut c_char) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
-    @private ldi_prop_lookup_string_array = ddi_prop_lookup_string_array(to: *mut *mut *mut c_char, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
-    @private ldi_prop_lookup_byte_array = ddi_prop_lookup_byte_array(to: *mut *mut u8, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
-}
-
-fields! {
-    /// A driver's transfer.
-    ///
-    /// # Invariants
-    /// A `buf` that lives until the function returns.
-    struct Transfer at buf {
-        b_edev / set_edev: dev_t,
-    }
+    ldi_prop_lookup_int_array = ddi_prop_lookup_int_array(to: *mut *mut c_int, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    ldi_prop_lookup_int64_array = ddi_prop_lookup_int64_array(to: *mut *mut i64, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    ldi_prop_lookup_string = ddi_prop_lookup_string(to: *mut *mut c_char) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    ldi_prop_lookup_string_array = ddi_prop_lookup_string_array(to: *mut *mut *mut c_char, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
+    ldi_prop_lookup_byte_array = ddi_prop_lookup_byte_array(to: *mut *mut u8, n: *mut c_uint) -> c_int, ddi_sys::DDI_PROP_INVAL_ARG;
 }
 
 ddi! {
     /// ldi_ident_from_dip(9F).
     fn ldi_ident_from_dip(dip: *mut dev_info_t, to: Out<ldi_ident_t>) -> c_int {
-        if ddi_kernel::ddi::nodes::node(dip, "ldi_ident_from_dip").is_none() {
+        if ddi_kernel::ddi::nodes::node(dip, NAME).is_none() {
             return EINVAL;
         }
         identity(to)
@@ -190,18 +177,18 @@ ddi! {
         identity(to)
     }
     /// ldi_ident_from_stream(9F).
-    @private fn ldi_ident_from_stream(_queue: *mut c_void, to: Out<ldi_ident_t>) -> c_int {
+    fn ldi_ident_from_stream(_queue: *mut queue_t, to: Out<ldi_ident_t>) -> c_int {
         identity(to)
     }
     /// ldi_ident_from_major.
-    @private fn ldi_ident_from_major(_major: c_uint, to: Out<ldi_ident_t>) -> c_int {
+    fn ldi_ident_from_major(_major: c_uint, to: Out<ldi_ident_t>) -> c_int {
         identity(to)
     }
     /// ldi_ident_release(9F).
     fn ldi_ident_release(identity: ldi_ident_t) {
         if !LAYERS.lock().identities.remove(&(identity as usize)) {
             let what = format!("{identity:p} is not an ldi_ident_t, or it has been released");
-            report::mistake("ldi_ident_release", &what, "ldi_ident_release(9F)");
+            report::mistake(NAME, &what, "ldi_ident_release(9F)");
         }
     }
     /// ldi_open_by_name(9F).
@@ -216,7 +203,7 @@ ddi! {
             return EINVAL;
         }
         let Some(found) = kernel::device_named(&path.text()) else { return ENODEV };
-        open(found, flags, cred, to, identity, "ldi_open_by_name").err().unwrap_or(0)
+        open(found, flags, cred, to, identity, NAME).err().unwrap_or(0)
     }
     /// ldi_open_by_dev(9F).
     fn ldi_open_by_dev(
@@ -233,7 +220,7 @@ ddi! {
         }
         let Some((driver, node)) = opens::device_of(dev) else { return ENODEV };
         let found = (driver, node, dev, otyp == ddi_sys::OTYP_BLK);
-        match open(found, flags, cred, to, identity, "ldi_open_by_dev") {
+        match open(found, flags, cred, to, identity, NAME) {
             Ok(dev) => {
                 devp.set(dev);
                 0
@@ -242,9 +229,9 @@ ddi! {
         }
     }
     /// ldi_open_by_devid(9F): no device here has an id.
-    @private fn ldi_open_by_devid(
-        _id: *mut c_void,
-        _minor: *const c_char,
+    fn ldi_open_by_devid(
+        _id: ddi_devid_t,
+        _minor: *mut c_char,
         _flags: c_int,
         _cred: *mut cred_t,
         _to: *mut ldi_handle_t,
@@ -254,17 +241,17 @@ ddi! {
     }
     /// ldi_close(9F).
     fn ldi_close(handle: ldi_handle_t, flags: c_int, cred: *mut cred_t) -> c_int {
-        let Some(h) = of(handle, "ldi_close") else { return EINVAL };
+        let Some(h) = of(handle, NAME) else { return EINVAL };
         LAYERS.lock().handles.remove(&(handle as usize));
         opens::leave_layered(&h.driver, h.dev, flags, cred)
     }
     /// ldi_read(9F).
-    fn ldi_read(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
-        transfer(handle, uio, cred, false, "ldi_read")
+    fn ldi_read(handle: ldi_handle_t, uio: Option<Uio>, cred: *mut cred_t) -> c_int {
+        transfer(handle, uio, cred, false, NAME)
     }
     /// ldi_write(9F).
-    fn ldi_write(handle: ldi_handle_t, uio: Option<block::Left>, cred: *mut cred_t) -> c_int {
-        transfer(handle, uio, cred, true, "ldi_write")
+    fn ldi_write(handle: ldi_handle_t, uio: Option<Uio>, cred: *mut cred_t) -> c_int {
+        transfer(handle, uio, cred, true, NAME)
     }
     /// ldi_ioctl(9F).
     fn ldi_ioctl(
@@ -275,7 +262,7 @@ ddi! {
         cred: *mut cred_t,
         rvalp: *mut c_int,
     ) -> c_int {
-        let Some(h) = of(handle, "ldi_ioctl") else { return EINVAL };
+        let Some(h) = of(handle, NAME) else { return EINVAL };
         let Some(ioctl) = h.driver.cb_ops().and_then(|cb| cb.cb_ioctl) else { return ENOTSUP };
         let mut own = 0;
         let rvalp = if rvalp.is_null() { &raw mut own } else { rvalp };
@@ -290,7 +277,7 @@ ddi! {
         ready: *mut i16,
         head: *mut *mut ddi_sys::pollhead,
     ) -> c_int {
-        let Some(h) = of(handle, "ldi_poll") else { return EINVAL };
+        let Some(h) = of(handle, NAME) else { return EINVAL };
         let Some(chpoll) = h.driver.cb_ops().and_then(|cb| cb.cb_chpoll) else { return ENOTSUP };
         // SAFETY: the driver's entry point, with arguments as chpoll(9E) says.
         h.driver.call("chpoll", || unsafe { chpoll(h.dev, events, anyyet, ready, head) }).unwrap_or(EIO)
@@ -304,14 +291,14 @@ ddi! {
         maplen: *mut usize,
         model: c_uint,
     ) -> c_int {
-        let Some(h) = of(handle, "ldi_devmap") else { return EINVAL };
+        let Some(h) = of(handle, NAME) else { return EINVAL };
         let Some(devmap) = h.driver.cb_ops().and_then(|cb| cb.cb_devmap) else { return ENOTSUP };
         // SAFETY: the driver's entry point, with arguments as devmap(9E) says.
         h.driver.call("devmap", || unsafe { devmap(h.dev, dhp, off, len, maplen, model) }).unwrap_or(EIO)
     }
     /// ldi_strategy(9F).
-    fn ldi_strategy(handle: ldi_handle_t, bp: Option<Transfer>) -> c_int {
-        let Some(h) = of(handle, "ldi_strategy") else { return EINVAL };
+    fn ldi_strategy(handle: ldi_handle_t, bp: Option<Buf>) -> c_int {
+        let Some(h) = of(handle, NAME) else { return EINVAL };
         let Some(strategy) = h.driver.cb_ops().and_then(|cb| cb.cb_strategy) else { return ENOTSUP };
         let Some(bp) = bp else { return EINVAL };
         bp.set_edev(h.dev);
@@ -319,59 +306,55 @@ ddi! {
         h.driver.call("strategy", || unsafe { strategy(bp.pointer()) }).unwrap_or(EIO)
     }
     /// ldi_dump(9F): there are no crash dumps.
-    @private fn ldi_dump(_handle: ldi_handle_t, _addr: *mut c_char, _block: isize, _blocks: c_int) -> c_int {
+    fn ldi_dump(_handle: ldi_handle_t, _addr: caddr_t, _block: daddr_t, _blocks: c_int) -> c_int {
         ENOTSUP
     }
     /// ldi_aread(9F): no asynchronous transfers.
-    @private fn ldi_aread(_handle: ldi_handle_t, _request: *mut c_void, _cred: *mut cred_t) -> c_int {
-        ENOTSUP
-    }
-    /// ldi_awrite(9F).
-    @private fn ldi_awrite(_handle: ldi_handle_t, _request: *mut c_void, _cred: *mut cred_t) -> c_int {
+    fn [ldi_aread, ldi_awrite](_handle: ldi_handle_t, _request: *mut aio_req, _cred: *mut cred_t) -> c_int {
         ENOTSUP
     }
     /// ldi_putmsg(9F): no STREAMS device.
-    @private fn ldi_putmsg(_handle: ldi_handle_t, _message: *mut c_void) -> c_int {
+    fn ldi_putmsg(_handle: ldi_handle_t, _message: *mut mblk_t) -> c_int {
         ENOTSUP
     }
     /// ldi_getmsg(9F): no STREAMS device.
-    @private fn ldi_getmsg(_handle: ldi_handle_t, _to: *mut *mut c_void, _timeout: *mut c_void) -> c_int {
+    fn ldi_getmsg(_handle: ldi_handle_t, _to: *mut *mut mblk_t, _timeout: *mut timestruc_t) -> c_int {
         ENOTSUP
     }
     /// ldi_get_dev(9F).
     fn ldi_get_dev(handle: ldi_handle_t, to: Out<dev_t>) -> c_int {
-        let Some(h) = of(handle, "ldi_get_dev") else { return FAILURE };
+        let Some(h) = of(handle, NAME) else { return FAILURE };
         to.set(h.dev);
         SUCCESS
     }
     /// ldi_get_otyp(9F).
     fn ldi_get_otyp(handle: ldi_handle_t, to: Out<c_int>) -> c_int {
-        let Some(h) = of(handle, "ldi_get_otyp") else { return FAILURE };
+        let Some(h) = of(handle, NAME) else { return FAILURE };
         to.set(if h.block { ddi_sys::OTYP_BLK } else { ddi_sys::OTYP_CHR });
         SUCCESS
     }
     /// ldi_get_size(9F).
     fn ldi_get_size(handle: ldi_handle_t, to: Out<u64>) -> c_int {
-        let Some(h) = of(handle, "ldi_get_size") else { return FAILURE };
+        let Some(h) = of(handle, NAME) else { return FAILURE };
         let Some(size) = block::size(&h.driver, h.node, h.dev) else { return FAILURE };
         to.set(size);
         SUCCESS
     }
     /// ldi_get_minor_name(9F): kmem that the caller frees.
     fn ldi_get_minor_name(handle: ldi_handle_t, to: Out<*mut c_char>) -> c_int {
-        let Some(h) = of(handle, "ldi_get_minor_name") else { return FAILURE };
+        let Some(h) = of(handle, NAME) else { return FAILURE };
         let minors = h.node.minors();
         let Some(minor) = minors.iter().find(|m| m.minor == h.dev as u32 && m.block == h.block) else { return FAILURE };
         to.set(memory::copy_of(&[minor.name.as_bytes(), &[0]].concat(), ddi_sys::KM_SLEEP).cast());
         SUCCESS
     }
     /// ldi_get_devid(9F): the one that the device's driver has registered.
-    @private fn ldi_get_devid(handle: ldi_handle_t, to: Out<ddi_sys::ddi_devid_t>) -> c_int {
-        place(handle, "ldi_get_devid").map_or(FAILURE, |(dev, _)| crate::devids::of_device(dev, to))
+    fn ldi_get_devid(handle: ldi_handle_t, to: Out<ddi_devid_t>) -> c_int {
+        place(handle, NAME).map_or(FAILURE, |(dev, _)| crate::devids::of_device(dev, to))
     }
     /// ldi_ev_get_cookie(9F): for the events that every device has.
-    @private fn ldi_ev_get_cookie(handle: ldi_handle_t, name: Text<*mut c_char>, to: Out<*mut c_void>) -> c_int {
-        if of(handle, "ldi_ev_get_cookie").is_none() {
+    fn ldi_ev_get_cookie(handle: ldi_handle_t, name: Text<*mut c_char>, to: Out<ldi_ev_cookie_t>) -> c_int {
+        if of(handle, NAME).is_none() {
             return EV_FAILURE;
         }
         let Some(event) = EVENTS.iter().find(|event| event.to_bytes() == name.bytes()) else { return EV_FAILURE };
@@ -379,46 +362,46 @@ ddi! {
         EV_SUCCESS
     }
     /// ldi_ev_get_type(9F): the event's name.
-    @private fn ldi_ev_get_type(cookie: *mut c_void) -> *mut c_char {
+    fn ldi_ev_get_type(cookie: ldi_ev_cookie_t) -> *mut c_char {
         let known = EVENTS.iter().any(|event| event.as_ptr() == cookie.cast());
         if known { cookie.cast() } else { null_mut() }
     }
     /// ldi_ev_register_callbacks(9F): they are never called.
-    @private fn ldi_ev_register_callbacks(
+    fn ldi_ev_register_callbacks(
         handle: ldi_handle_t,
-        cookie: *mut c_void,
-        _callbacks: *mut c_void,
+        cookie: ldi_ev_cookie_t,
+        _callbacks: *mut ldi_ev_callback_t,
         _arg: *mut c_void,
-        to: Out<*mut c_void>,
+        to: Out<ldi_callback_id_t>,
     ) -> c_int {
-        if of(handle, "ldi_ev_register_callbacks").is_none() || cookie.is_null() {
+        if of(handle, NAME).is_none() || cookie.is_null() {
             return EV_FAILURE;
         }
         let id = LAYERS.lock().number();
-        to.set(id as *mut c_void);
+        to.set(id as ldi_callback_id_t);
         EV_SUCCESS
     }
     /// ldi_ev_remove_callbacks(9F).
-    @private fn ldi_ev_remove_callbacks(_id: *mut c_void) -> c_int {
+    fn ldi_ev_remove_callbacks(_id: ldi_callback_id_t) -> c_int {
         EV_SUCCESS
     }
     /// ldi_ev_notify(9F): nobody listens.
-    @private fn ldi_ev_notify(
+    fn ldi_ev_notify(
         _dip: *mut dev_info_t,
-        _minor: c_int,
+        _minor: minor_t,
         _kind: c_int,
-        _cookie: *mut c_void,
+        _cookie: ldi_ev_cookie_t,
         _data: *mut c_void,
     ) -> c_int {
         EV_SUCCESS
     }
     /// ldi_ev_finalize(9F).
-    @private fn ldi_ev_finalize(
+    fn ldi_ev_finalize(
         _dip: *mut dev_info_t,
-        _minor: c_int,
+        _minor: minor_t,
         _kind: c_int,
         _result: c_int,
-        _cookie: *mut c_void,
+        _cookie: ldi_ev_cookie_t,
         _data: *mut c_void,
     ) {
     }

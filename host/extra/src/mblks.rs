@@ -4,29 +4,16 @@
 //! driver's kmem, as in the kernel, so messages that are left are not in the book. Locking: the count of a data block is atomic.
 
 use std::alloc::{Layout, alloc, dealloc};
-use std::ffi::{c_int, c_uint};
-use std::ptr::{self, NonNull, null_mut};
+use std::ffi::{c_char, c_int, c_uint};
+use std::mem::transmute;
+use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use ddi_kernel::board::report;
-use ddi_kernel::ddi::args::Out;
-use ddi_kernel::kern::fields::{Structure, pointer};
+use ddi_sys::{datab, free_rtn, mblk_t, msgb};
 
-/// `mblk_t`.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Mblk {
-    b_next: *mut Mblk,
-    b_prev: *mut Mblk,
-    b_cont: Option<Block>,
-    b_rptr: *mut u8,
-    b_wptr: *mut u8,
-    b_datap: Data,
-    b_band: u8,
-    b_tag: u8,
-    b_flag: u16,
-    b_queue: usize,
-}
+use ddi_kernel::board::report;
+use ddi_kernel::ddi::args::{Argument, Out};
+use ddi_kernel::kern::fields::{Structure, Zeroed as _, pointer};
 
 fields! {
     /// A message block.
@@ -34,29 +21,20 @@ fields! {
     /// # Invariants
     /// An `mblk_t` that [`describe`] made and [`Block::free`] has not freed yet, whose `b_cont` is NULL or another and whose `b_datap` is its data block; `b_rptr` and
     /// `b_wptr` lie in that block's buffer, in this order. Drivers change them, and promise to leave them so. Only whoever has the message uses it.
-    pub struct Block at Mblk {
-        b_cont / set_cont: Option<Block>,
+    pub struct Block at msgb {
+        b_cont / set_cont => Block,
         b_rptr / set_rptr: *mut u8,
         b_wptr / set_wptr: *mut u8,
-        b_datap: Data,
+        b_datap => Data,
         b_band / set_band: u8,
         b_flag / set_flag: u16,
     }
 }
 
-/// `dblk_t`, as far as drivers look, and what the host needs behind it.
+/// A data block as drivers see it, and what the host needs behind it.
 #[repr(C)]
-#[derive(Debug)]
-struct Dblk {
-    db_frtnp: Option<Free>,
-    db_base: *mut u8,
-    db_lim: *mut u8,
-    db_ref: AtomicU8,
-    db_type: u8,
-    db_flags: u8,
-    db_struioflag: u8,
-    db_cpid: i32,
-    rest: [usize; 12],
+struct Whole {
+    public: datab,
     /// Bytes of a buffer of the host's; 0 for esballoc's.
     own: usize,
 }
@@ -65,22 +43,13 @@ fields! {
     /// A data block.
     ///
     /// # Invariants
-    /// A `dblk_t` that [`Data::new`] made, with at least one reference: it is freed with the last of its message blocks. From `db_base` to `db_lim` is a buffer that
-    /// lives as long.
-    struct Data at Dblk {
-        db_frtnp: Option<Free>,
+    /// The `dblk_t` of a [`Whole`] that [`Data::new`] made, with at least one reference: it is freed with the last of its message blocks. From `db_base` to `db_lim` is a
+    /// buffer that lives as long. `db_frtnp` is NULL, or stays until its function has been called.
+    struct Data at datab {
         db_base: *mut u8,
         db_lim: *mut u8,
         db_type / set_type: u8,
     }
-}
-
-/// `frtn_t`: what esballoc's buffers are given back to.
-#[repr(C)]
-#[derive(Debug)]
-pub struct FreeRoutine {
-    free_func: Option<unsafe extern "C-unwind" fn(*mut i8)>,
-    free_arg: *mut i8,
 }
 
 fields! {
@@ -88,13 +57,11 @@ fields! {
     ///
     /// # Invariants
     /// A `frtn_t` that the driver keeps until its function has been called.
-    pub struct Free at FreeRoutine {
-        free_func: Option<unsafe extern "C-unwind" fn(*mut i8)>,
-        free_arg: *mut i8,
+    pub struct Free at free_rtn {
+        free_func: Option<unsafe extern "C-unwind" fn()>,
+        free_arg: *mut c_char,
     }
 }
-
-const _: () = assert!(size_of::<Mblk>() == 64 && std::mem::offset_of!(Dblk, db_type) == 25);
 
 fn layout(len: usize) -> Layout {
     // The kernel's are at least that much aligned.
@@ -103,24 +70,23 @@ fn layout(len: usize) -> Layout {
 
 impl Data {
     fn new(base: *mut u8, len: usize, own: usize, free: Option<Free>) -> Self {
-        let data = Dblk {
-            db_frtnp: free,
+        let limit = base.wrapping_add(len);
+        let public = datab {
+            db_frtnp: pointer(free),
             db_base: base,
-            db_lim: base.wrapping_add(len),
-            db_ref: AtomicU8::new(1),
-            db_type: 0,
-            db_flags: 0,
-            db_struioflag: 0,
+            db_lim: limit,
+            db_ref: 1,
             db_cpid: -1,
-            rest: [0; 12],
-            own,
+            ..datab::ZEROED
         };
-        Data(NonNull::from(Box::leak(Box::new(data))))
+        let data = Box::into_raw(Box::new(Whole { public, own }));
+        // SAFETY: just made, with a reference, over a buffer of the caller's.
+        unsafe { Data::of(data.cast()) }
     }
 
     /// Returns the number of message blocks that it has.
     fn references(&self) -> &AtomicU8 {
-        let count = self.pointer().wrapping_byte_add(std::mem::offset_of!(Dblk, db_ref));
+        let count = self.pointer().wrapping_byte_add(std::mem::offset_of!(datab, db_ref));
         // SAFETY: the data block lives, by the invariants, and its count is used atomically only.
         unsafe { AtomicU8::from_ptr(count.cast()) }
     }
@@ -131,13 +97,18 @@ impl Data {
             return;
         }
         // SAFETY: made by `new` of a box; that was the last reference, so nobody has it any more.
-        let data = unsafe { Box::from_raw(self.pointer()) };
+        let data = unsafe { Box::from_raw(self.pointer().cast::<Whole>()) };
         if data.own > 0 {
             // SAFETY: `allocate` has allocated it with this layout.
-            unsafe { dealloc(data.db_base, layout(data.own)) };
-        } else if let Some((free, arg)) =
-            data.db_frtnp.and_then(|routine| routine.free_func().zip(Some(routine.free_arg())))
+            return unsafe { dealloc(data.public.db_base, layout(data.own)) };
+        }
+        // SAFETY: the invariant: NULL, or the driver's routine, which is still there.
+        let routine = unsafe { Free::at(data.public.db_frtnp) };
+        if let Some((free, arg)) =
+            routine.and_then(|routine| routine.free_func().zip(Some(routine.free_arg())))
         {
+            // SAFETY: declared without its parameter, which is the argument that is given with it.
+            let free: unsafe extern "C-unwind" fn(*mut c_char) = unsafe { transmute(free) };
             // SAFETY: the driver's function, which it has given to esballoc(9F) to be called with this argument now.
             unsafe { free(arg) };
         }
@@ -146,19 +117,9 @@ impl Data {
 
 /// Returns a new descriptor of a data block, over none of its bytes; the reference is the caller's.
 fn describe(data: Data, base: *mut u8) -> Block {
-    let block = Mblk {
-        b_next: null_mut(),
-        b_prev: null_mut(),
-        b_cont: None,
-        b_rptr: base,
-        b_wptr: base,
-        b_datap: data,
-        b_band: 0,
-        b_tag: 0,
-        b_flag: 0,
-        b_queue: 0,
-    };
-    Block(NonNull::from(Box::leak(Box::new(block))))
+    let block = Box::new(msgb { b_rptr: base, b_wptr: base, b_datap: data.pointer(), ..msgb::ZEROED });
+    // SAFETY: just made, with its data block.
+    unsafe { Block::of(Box::into_raw(block)) }
 }
 
 /// Returns a new block with a buffer of `len` bytes; None when there is no memory.
@@ -213,6 +174,11 @@ fn chain(message: Option<Block>, f: fn(Block) -> Option<Block>) -> Option<Block>
 }
 
 impl Block {
+    /// Returns its data block.
+    fn data(self) -> Data {
+        self.b_datap().unwrap_or_else(|| report::panic("a message block has no data block"))
+    }
+
     /// Returns the number of bytes between its pointers.
     fn len(self) -> usize {
         (self.b_wptr() as usize).saturating_sub(self.b_rptr() as usize)
@@ -227,14 +193,14 @@ impl Block {
 
     /// Returns a copy, in a buffer of the same size.
     fn copy(self) -> Option<Block> {
-        let data = self.b_datap();
+        let data = self.data();
         let before = self.b_rptr() as usize - data.db_base() as usize;
         let new = allocate(data.db_lim() as usize - data.db_base() as usize)?;
         let start = new.b_rptr().wrapping_add(before);
         new.set_rptr(start);
         new.set_wptr(start);
         new.append(self, self.len());
-        new.b_datap().set_type(data.db_type());
+        new.data().set_type(data.db_type());
         new.set_band(self.b_band());
         new.set_flag(self.b_flag());
         Some(new)
@@ -242,7 +208,7 @@ impl Block {
 
     /// Returns another descriptor of the same data.
     fn duplicate(self) -> Option<Block> {
-        let data = self.b_datap();
+        let data = self.data();
         data.references().fetch_add(1, Ordering::AcqRel);
         let new = describe(data, self.b_rptr());
         new.set_wptr(self.b_wptr());
@@ -254,8 +220,10 @@ impl Block {
     /// Frees the block and its reference to the data.
     fn free(self) {
         // SAFETY: made by `describe` of a box; whoever has it gives it back, and uses it no more.
-        let block = unsafe { Box::from_raw(self.pointer()) };
-        block.b_datap.release();
+        let data = self.data();
+        // SAFETY: made by `describe` of a box; whoever has it gives it back, and uses it no more.
+        drop(unsafe { Box::from_raw(self.pointer()) });
+        data.release();
     }
 
     /// Takes the block out of what is chained, and returns what was behind it.
@@ -298,60 +266,56 @@ pub(crate) fn pulled_up(message: Option<Block>, len: isize) -> Option<Block> {
 
 ddi! {
     /// allocb(9F).
-    @private fn allocb(len: usize, _priority: c_uint) -> *mut Mblk {
+    fn allocb(len: usize, _priority: c_uint) -> *mut mblk_t {
         pointer(allocate(len))
     }
     /// allocb_wait: never fails.
-    @private fn allocb_wait(len: usize, _priority: c_uint, _flags: c_uint, error: Out<c_int>) -> *mut Mblk {
+    fn allocb_wait(len: usize, _priority: c_uint, _flags: c_uint, error: Out<c_int>) -> *mut mblk_t {
         error.set(0);
         pointer(allocate(len))
     }
     /// esballoc(9F): a block over the driver's own memory.
-    @private fn esballoc(base: *mut u8, len: usize, _priority: c_uint, free: Option<Free>) -> *mut Mblk {
-        pointer(over(base, len, free))
-    }
-    /// desballoc(9F): the same, freed at once.
-    @private fn desballoc(base: *mut u8, len: usize, _priority: c_uint, free: Option<Free>) -> *mut Mblk {
+    fn [esballoc, desballoc](base: *mut u8, len: usize, _priority: c_uint, free: Option<Free>) -> *mut mblk_t {
         pointer(over(base, len, free))
     }
     /// freeb(9F): one block.
-    @private fn freeb(mp: Option<Block>) {
-        if let Some(mp) = given(mp, "freeb") {
+    fn freeb(mp: Option<Block>) {
+        if let Some(mp) = given(mp, NAME) {
             mp.free();
         }
     }
     /// freemsg(9F): a whole message; NULL is ignored.
-    @private fn freemsg(mp: Option<Block>) {
+    fn freemsg(mp: Option<Block>) {
         free(mp);
     }
     /// dupb(9F): another descriptor of the same data.
-    @private fn dupb(mp: Option<Block>) -> *mut Mblk {
-        pointer(given(mp, "dupb").and_then(Block::duplicate))
+    fn dupb(mp: Option<Block>) -> *mut mblk_t {
+        pointer(given(mp, NAME).and_then(Block::duplicate))
     }
     /// dupmsg(9F).
-    @private fn dupmsg(mp: Option<Block>) -> *mut Mblk {
+    fn dupmsg(mp: Option<Block>) -> *mut mblk_t {
         pointer(chain(mp, Block::duplicate))
     }
     /// copyb(9F).
-    @private fn copyb(mp: Option<Block>) -> *mut Mblk {
-        pointer(given(mp, "copyb").and_then(Block::copy))
+    fn copyb(mp: Option<Block>) -> *mut mblk_t {
+        pointer(given(mp, NAME).and_then(Block::copy))
     }
     /// copymsg(9F).
-    @private fn copymsg(mp: Option<Block>) -> *mut Mblk {
+    fn copymsg(mp: Option<Block>) -> *mut mblk_t {
         pointer(chain(mp, Block::copy))
     }
     /// linkb(9F): puts a message behind another.
-    @private fn linkb(mp: Option<Block>, tail: Option<Block>) {
+    fn linkb(mp: Option<Block>, tail: Option<Block>) {
         if let Some(last) = blocks(mp).last() {
             last.set_cont(tail);
         }
     }
     /// unlinkb(9F): takes the first block off; the rest.
-    @private fn unlinkb(mp: Option<Block>) -> *mut Mblk {
-        pointer(given(mp, "unlinkb").and_then(Block::take_cont))
+    fn unlinkb(mp: Option<Block>) -> *mut mblk_t {
+        pointer(given(mp, NAME).and_then(Block::take_cont))
     }
     /// rmvb(9F): takes a block out of a message; what is left of it, NULL for nothing, -1 when the block is not in it.
-    @private fn rmvb(mp: Option<Block>, block: Option<Block>) -> *mut Mblk {
+    fn rmvb(mp: Option<Block>, block: Option<Block>) -> *mut mblk_t {
         let mut before = None::<Block>;
         let found = blocks(mp).find(|&at| Some(at) == block || { before = Some(at); false });
         let Some(found) = found else { return ptr::without_provenance_mut(usize::MAX) };
@@ -365,15 +329,15 @@ ddi! {
         }
     }
     /// msgdsize(9F): bytes of data blocks.
-    @private fn msgdsize(mp: Option<Block>) -> usize {
-        blocks(mp).filter(|block| block.b_datap().db_type() == 0).map(Block::len).sum()
+    fn msgdsize(mp: Option<Block>) -> usize {
+        blocks(mp).filter(|block| block.data().db_type() == 0).map(Block::len).sum()
     }
     /// msgsize(9F): bytes of all blocks.
-    @private fn msgsize(mp: Option<Block>) -> usize {
+    fn msgsize(mp: Option<Block>) -> usize {
         size(mp)
     }
     /// adjmsg(9F): takes bytes off the front (or, below 0, the end). 1, or 0 when there are not so many.
-    @private fn adjmsg(mp: Option<Block>, len: isize) -> c_int {
+    fn adjmsg(mp: Option<Block>, len: isize) -> c_int {
         let mut left = len.unsigned_abs();
         if size(mp) < left {
             return 0;
@@ -394,7 +358,7 @@ ddi! {
         1
     }
     /// msgpullup(9F): a copy whose first `len` bytes (-1: all) are in one block; the rest follows as it was.
-    @private fn msgpullup(mp: Option<Block>, len: isize) -> *mut Mblk {
+    fn msgpullup(mp: Option<Block>, len: isize) -> *mut mblk_t {
         pointer(pulled_up(mp, len))
     }
 }
@@ -411,7 +375,7 @@ mod tests {
         Some(block)
     }
 
-    fn remove(message: Option<Block>, block: Option<Block>) -> *mut Mblk {
+    fn remove(message: Option<Block>, block: Option<Block>) -> *mut mblk_t {
         // SAFETY: a message of the test and a block of it.
         unsafe { rmvb(pointer(message), pointer(block)) }
     }

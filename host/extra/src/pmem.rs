@@ -23,10 +23,10 @@ use ddi_kernel::ddi::args::{Memory, Out};
 use ddi_kernel::kern::image::Image;
 use ddi_kernel::vm::{client, cookie, frames, kva};
 
-/// `PMEM_SLEEP`: wait for memory.
-const SLEEP: uint_t = 1;
-/// `PMEM_NOSLEEP`: do not.
-const NOSLEEP: uint_t = 2;
+/// Waits for memory.
+const SLEEP: uint_t = ddi_sys::PMEM_SLEEP as uint_t;
+/// Fails if there is none.
+const NOSLEEP: uint_t = ddi_sys::PMEM_NOSLEEP as uint_t;
 /// `IOMEM_DATA_UC_WR_COMBINE` and `IOMEM_DATA_UNCACHED`: one of them must be asked for.
 const UNCACHED: u32 = segdev::SetupFlags::WR_COMBINE.bits() | segdev::SetupFlags::UNCACHED.bits();
 
@@ -78,7 +78,7 @@ fn note(dhp: devmap_cookie_t, cookie: ddi_umem_cookie_t) {
 
 ddi! {
     /// devmap_pmem_alloc: pages for processes. DDI_FAILURE for no bytes, flags without PMEM_SLEEP or PMEM_NOSLEEP, no memory.
-    @private fn devmap_pmem_alloc(size: usize, flags: uint_t, cookiep: Out<ddi_umem_cookie_t>) -> c_int {
+    fn devmap_pmem_alloc(size: usize, flags: uint_t, cookiep: Out<ddi_umem_cookie_t>) -> c_int {
         let mut cookie: ddi_umem_cookie_t = null_mut();
         let mut address = null_mut();
         if flags & (SLEEP | NOSLEEP) != 0 {
@@ -97,16 +97,16 @@ ddi! {
         ddi_sys::DDI_SUCCESS
     }
     /// devmap_pmem_free: gives them back.
-    @private fn devmap_pmem_free(cookie: ddi_umem_cookie_t) {
+    fn devmap_pmem_free(cookie: ddi_umem_cookie_t) {
         let removed = COOKIES.lock().remove(&(cookie as usize));
         let Some(pmem) = removed else {
-            return report::mistake("devmap_pmem_free", &format!("{cookie:p} is not a devmap_pmem_cookie_t"), "devmap_pmem_free");
+            return report::mistake(NAME, &format!("{cookie:p} is not a devmap_pmem_cookie_t"), NAME);
         };
         // SAFETY: the cookie that ddi_umem_alloc gave, once.
         unsafe { ddi_sys::ddi_umem_free(pmem.umem as ddi_umem_cookie_t) }
     }
     /// devmap_pmem_getpfns: the page frames of `npages` pages from page `start` on.
-    @private fn devmap_pmem_getpfns(cookie: ddi_umem_cookie_t, start: uint_t, npages: pgcnt_t, pfns: Memory<pfn_t>) -> c_int {
+    fn devmap_pmem_getpfns(cookie: ddi_umem_cookie_t, start: uint_t, npages: pgcnt_t, pfns: Memory<pfn_t>) -> c_int {
         let known = COOKIES.lock().get(&(cookie as usize)).map(|pmem| (pmem.address, pmem.pages));
         let Some((address, _)) = known.filter(|&(_, pages)| u64::from(start).saturating_add(npages) <= pages) else {
             return ddi_sys::DDI_FAILURE;
@@ -118,7 +118,7 @@ ddi! {
         ddi_sys::DDI_SUCCESS
     }
     /// devmap_pmem_setup: as devmap_umem_setup(9F), for memory by pmem cookie.
-    @private fn devmap_pmem_setup(
+    fn devmap_pmem_setup(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
         ops: *mut devmap_callback_ctl,
@@ -138,7 +138,7 @@ ddi! {
         answer
     }
     /// devmap_pmem_remap: as devmap_umem_remap(9F), for memory by pmem cookie.
-    @private fn devmap_pmem_remap(
+    fn devmap_pmem_remap(
         dhp: devmap_cookie_t,
         dip: *mut dev_info_t,
         cookie: ddi_umem_cookie_t,

@@ -5,82 +5,176 @@
 //! No locking.
 
 use std::ffi::{c_int, c_uint, c_void};
+use std::ptr::null_mut;
+
+use ddi_sys::{
+    M_DATA, M_DELAY, M_PCPROTO, M_PROTO, bufcall_id_t, clock_t, mblk_t, qfields_t, queue_t, timeout_id_t,
+};
 
 use crate::mblks::{self, Block};
 use ddi_kernel::board::report;
 use ddi_kernel::ddi::time;
 
-/// `M_DATA`, `M_PROTO`, `M_DELAY` and `M_PCPROTO`: messages that carry data.
-const DATA: [u8; 4] = [0x00, 0x01, 0x0c, 0x83];
+/// Types of messages that carry data.
+const DATA: [u8; 4] = [M_DATA as u8, M_PROTO as u8, M_DELAY as u8, M_PCPROTO as u8];
 
-/// A call with a queue, which cannot be one.
-fn absent(function: &str) -> usize {
+/// Result of a function on a queue, of which there are none.
+trait Nothing {
+    /// The value.
+    const NOTHING: Self;
+}
+
+impl Nothing for () {
+    const NOTHING: () = ();
+}
+
+impl Nothing for c_int {
+    const NOTHING: c_int = 0;
+}
+
+impl Nothing for clock_t {
+    const NOTHING: clock_t = 0;
+}
+
+impl<T> Nothing for *mut T {
+    const NOTHING: *mut T = null_mut();
+}
+
+/// Reports a call with a queue, which cannot be one.
+fn absent<R: Nothing>(function: &str) -> R {
     let what = "the host has no streams, so there is no queue that it could be called with";
     report::mistake(function, what, &format!("{function}(9F)"));
-    0
+    R::NOTHING
 }
 
-/// Defines functions on queues.
-macro_rules! on_queues {
-    ($($name:ident),* $(,)?) => {
-        mod queues {
-            use super::{absent, c_void};
-            ddi! {
-                $(
-                    #[doc = concat!(stringify!($name), ": on the queue of a stream.")]
-                    @private fn $name(_queue: *mut c_void) -> usize {
-                        absent(stringify!($name))
-                    }
-                )*
-            }
+type Queue = *mut queue_t;
+type Message = *mut mblk_t;
+type Function = Option<unsafe extern "C-unwind" fn(*mut c_void)>;
+
+/// Functions on the queue of a stream.
+mod queues {
+    use super::*;
+
+    ddi! {
+        fn [enableok, freezestr, noenable, qenable, qprocsoff, qprocson, qwait, unfreezestr](_queue: Queue) {
+            absent(NAME)
         }
-        /// The functions on queues.
-        pub static QUEUES: &[ddi_kernel::ddi::Symbol] = queues::SYMBOLS;
-    };
+        fn [SAMESTR, canput, canputnext, qsize, qwait_sig](_queue: Queue) -> c_int {
+            absent(NAME)
+        }
+        fn [OTHERQ, RD, WR, backq](_queue: Queue) -> Queue {
+            absent(NAME)
+        }
+        fn [put, putnext, qreply, rmvq](_queue: Queue, _message: Message) {
+            absent(NAME)
+        }
+        fn [putctl, putnextctl, qassociate](_queue: Queue, _b: c_int) -> c_int {
+            absent(NAME)
+        }
+        fn [bcanput, bcanputnext](_queue: Queue, _b: u8) -> c_int {
+            absent(NAME)
+        }
+        fn [miocack, miocnak](_queue: Queue, _message: Message, _c: c_int, _d: c_int) {
+            absent(NAME)
+        }
+        fn [putbq, putq](_queue: Queue, _message: Message) -> c_int {
+            absent(NAME)
+        }
+        fn [putctl1, putnextctl1](_queue: Queue, _b: c_int, _c: c_int) -> c_int {
+            absent(NAME)
+        }
+        fn flushband(_queue: Queue, _b: u8, _c: c_int) {
+            absent(NAME)
+        }
+        fn flushq(_queue: Queue, _b: c_int) {
+            absent(NAME)
+        }
+        fn getq(_queue: Queue) -> Message {
+            absent(NAME)
+        }
+        fn insq(_queue: Queue, _message: Message, _c: Message) -> c_int {
+            absent(NAME)
+        }
+        fn mcopyin(_message: Message, _b: *mut c_void, _c: usize, _d: *mut c_void) {
+            absent(NAME)
+        }
+        fn mcopymsg(_message: Message, _b: *mut c_void) {
+            absent(NAME)
+        }
+        fn mcopyout(_message: Message, _b: *mut c_void, _c: usize, _d: *mut c_void, _e: Message) {
+            absent(NAME)
+        }
+        fn merror(_queue: Queue, _message: Message, _c: c_int) {
+            absent(NAME)
+        }
+        fn mexchange(_queue: Queue, _message: Message, _c: usize, _d: u8, _e: i32) -> Message {
+            absent(NAME)
+        }
+        fn mioc2ack(_message: Message, _data: Message, _c: usize, _d: c_int) {
+            absent(NAME)
+        }
+        fn miocpullup(_message: Message, _b: usize) -> c_int {
+            absent(NAME)
+        }
+        fn mkiocb(_a: c_uint) -> Message {
+            absent(NAME)
+        }
+        fn qbufcall(_queue: Queue, _b: usize, _c: c_uint, _d: Function, _e: *mut c_void) -> bufcall_id_t {
+            absent(NAME)
+        }
+        fn qtimeout(_queue: Queue, _b: Function, _c: *mut c_void, _d: clock_t) -> timeout_id_t {
+            absent(NAME)
+        }
+        fn qunbufcall(_queue: Queue, _b: bufcall_id_t) {
+            absent(NAME)
+        }
+        fn quntimeout(_queue: Queue, _b: timeout_id_t) -> clock_t {
+            absent(NAME)
+        }
+        fn qwriter(_queue: Queue, _message: Message, _c: Option<unsafe extern "C-unwind" fn()>, _d: c_int) {
+            absent(NAME)
+        }
+        fn strqget(_queue: Queue, _b: qfields_t, _c: u8, _d: *mut c_void) -> c_int {
+            absent(NAME)
+        }
+        fn strqset(_queue: Queue, _b: qfields_t, _c: u8, _d: isize) -> c_int {
+            absent(NAME)
+        }
+    }
 }
+/// The functions on queues.
+pub use queues::SYMBOLS as QUEUES;
 
-on_queues! {
-    OTHERQ, RD, SAMESTR, WR, backq, bcanput, bcanputnext, canput, canputnext, enableok, flushband, flushq, freezestr, getq,
-    insq, mcopyin, mcopymsg, mcopyout, merror, mexchange, mioc2ack, miocack, miocnak, miocpullup, mkiocb, noenable, put,
-    putbq, putctl, putctl1, putnext, putnextctl, putnextctl1, putq, qassociate, qbufcall, qenable, qprocsoff, qprocson,
-    qreply, qsize, qtimeout, qunbufcall, quntimeout, qwait, qwait_sig, qwriter, rmvq, strqget, strqset, unfreezestr,
+/// Calls a driver's function in a tick.
+fn soon(function: Function, arg: *mut c_void) -> bufcall_id_t {
+    // SAFETY: the driver's function and argument.
+    unsafe { time::timeout(function, arg, 1) }
 }
 
 ddi! {
     /// datamsg(9F): does a message of this type carry data?
-    @private fn datamsg(kind: u8) -> c_int {
+    fn datamsg(kind: u8) -> c_int {
         DATA.contains(&kind).into()
     }
     /// testb(9F): could a message of this size be allocated?
-    @private fn testb(_len: usize, _priority: c_uint) -> c_int {
+    fn testb(_len: usize, _priority: c_uint) -> c_int {
         1
     }
     /// bufcall(9F): calls back when there is memory, which is soon.
-    @private fn bufcall(
-        _len: usize,
-        _priority: c_uint,
-        function: Option<unsafe extern "C-unwind" fn(*mut c_void)>,
-        arg: *mut c_void,
-    ) -> usize {
-        // SAFETY: the driver's function and argument.
-        unsafe { time::timeout(function, arg, 1) as usize }
+    fn bufcall(_len: usize, _priority: c_uint, function: Function, arg: *mut c_void) -> bufcall_id_t {
+        soon(function, arg)
     }
     /// esbbcall(9F): the same for esballoc.
-    @private fn esbbcall(
-        _priority: c_uint,
-        function: Option<unsafe extern "C-unwind" fn(*mut c_void)>,
-        arg: *mut c_void,
-    ) -> usize {
-        // SAFETY: the driver's function and argument.
-        unsafe { time::timeout(function, arg, 1) as usize }
+    fn esbbcall(_priority: c_uint, function: Function, arg: *mut c_void) -> bufcall_id_t {
+        soon(function, arg)
     }
     /// unbufcall(9F).
-    @private fn unbufcall(id: usize) {
+    fn unbufcall(id: bufcall_id_t) {
         // SAFETY: no pointer is followed.
-        unsafe { time::untimeout(id as ddi_sys::timeout_id_t) };
+        unsafe { time::untimeout(id) };
     }
     /// pullupmsg(9F): the first `len` bytes (-1: all) of a message in its first block. 1, or 0 when there are not so many.
-    @private fn pullupmsg(mp: Option<Block>, len: isize) -> c_int {
+    fn pullupmsg(mp: Option<Block>, len: isize) -> c_int {
         let Some((old, new)) = mp.zip(mblks::pulled_up(mp, len)) else { return 0 };
         // What they consist of changes places: the old blocks are behind the new descriptor.
         old.swap(new);

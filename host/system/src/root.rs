@@ -16,9 +16,8 @@
 //! Several `ddi-host` processes may share a directory. [`Root::lock`] serialises those that change it; each run holds a shared lock
 //! per driver that it has loaded ([`Root::hold`]), which is how rem_drv sees that a driver is busy.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// The least major number that is given: illumos does not give 0.
@@ -398,7 +397,7 @@ impl Root {
     /// # Errors
     /// The lock file cannot be made.
     pub fn lock(&self) -> io::Result<Option<Lock>> {
-        self.flock("AdDrEm.lck", libc::LOCK_EX)
+        self.flock("AdDrEm.lck", File::try_lock)
     }
 
     /// The file of [`lock`](Root::lock).
@@ -411,7 +410,7 @@ impl Root {
     /// # Errors
     /// The lock file cannot be made.
     pub fn hold(&self, driver: &str) -> io::Result<Option<Lock>> {
-        self.flock(&format!("drv.{driver}"), libc::LOCK_SH)
+        self.flock(&format!("drv.{driver}"), File::try_lock_shared)
     }
 
     /// Is a driver loaded by a running `ddi-host`?
@@ -419,20 +418,19 @@ impl Root {
     /// # Errors
     /// The lock file cannot be made.
     pub fn busy(&self, driver: &str) -> io::Result<bool> {
-        Ok(self.flock(&format!("drv.{driver}"), libc::LOCK_EX)?.is_none())
+        Ok(self.flock(&format!("drv.{driver}"), File::try_lock)?.is_none())
     }
 
-    fn flock(&self, name: &str, how: libc::c_int) -> io::Result<Option<Lock>> {
+    fn flock(&self, name: &str, lock: fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<Lock>> {
         // Another system's directory must be there: it is not made.
         let dir = self.dir.canonicalize()?.join("var/run");
         fs::create_dir_all(&dir)?;
         let file = File::options().create(true).truncate(false).write(true).open(dir.join(name))?;
-        // SAFETY: an open descriptor that lives through the call.
-        if unsafe { libc::flock(file.as_raw_fd(), how | libc::LOCK_NB) } == 0 {
-            return Ok(Some(Lock { _file: file }));
+        match lock(&file) {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        let error = io::Error::last_os_error();
-        if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) }
     }
 }
 

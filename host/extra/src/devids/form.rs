@@ -5,7 +5,7 @@
 
 use ddi_sys::*;
 
-/// Bytes in front of the id.
+/// Bytes before the id.
 pub const HEAD: usize = 12;
 const MAGIC: [u8; 4] = [b'i', b'd', 0, 1];
 

@@ -94,7 +94,7 @@ fn fabricated() -> Vec<u8> {
 ddi! {
     /// ddi_devid_init(9F): an id in new memory. DEVID_FAB makes one up.
     fn ddi_devid_init(dip: *mut dev_info_t, kind: ushort_t, len: ushort_t, id: Memory, to: Out<ddi_devid_t>) -> c_int {
-        let Some(node) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_init") else { return FAILURE };
+        let Some(node) = ddi_kernel::ddi::nodes::node(dip, NAME) else { return FAILURE };
         let id = match i32::from(kind) {
             ddi_sys::DEVID_FAB if len == 0 && id.is_null() => fabricated(),
             ddi_sys::DEVID_SCSI3_WWN | ddi_sys::DEVID_SCSI_SERIAL | ddi_sys::DEVID_ATA_SERIAL | ddi_sys::DEVID_ENCAP
@@ -109,20 +109,20 @@ ddi! {
     }
     /// ddi_devid_register(9F).
     fn ddi_devid_register(dip: *mut dev_info_t, devid: Given) -> c_int {
-        let Some((node, devid)) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_register").zip(read(devid)) else { return FAILURE };
+        let Some((node, devid)) = ddi_kernel::ddi::nodes::node(dip, NAME).zip(read(devid)) else { return FAILURE };
         let text = String::from_utf8_lossy(&devid.to_text(None)).into_owned();
         node.hardware_properties.lock().set(Property::strings(PROPERTY, &[text]));
         SUCCESS
     }
     /// ddi_devid_unregister(9F).
     fn ddi_devid_unregister(dip: *mut dev_info_t) {
-        if let Some(node) = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_unregister") {
+        if let Some(node) = ddi_kernel::ddi::nodes::node(dip, NAME) {
             node.hardware_properties.lock().remove(PROPERTY, ANY_DEV);
         }
     }
     /// ddi_devid_get(9F): a copy of the registered one.
     fn ddi_devid_get(dip: *mut dev_info_t, to: Out<ddi_devid_t>) -> c_int {
-        let node = ddi_kernel::ddi::nodes::node(dip, "ddi_devid_get");
+        let node = ddi_kernel::ddi::nodes::node(dip, NAME);
         let Some(devid) = node.and_then(registered) else { return FAILURE };
         to.set(copy(&devid));
         SUCCESS
@@ -130,7 +130,7 @@ ddi! {
     /// ddi_devid_free(9F).
     fn ddi_devid_free(devid: Given) {
         if !devid.is_null() {
-            memory::free(devid.pointer().cast(), size(devid), "ddi_devid_free");
+            memory::free(devid.pointer().cast(), size(devid), NAME);
         }
     }
     /// ddi_devid_valid(9F).
@@ -168,7 +168,7 @@ ddi! {
     }
     /// ddi_devid_str_free(9F).
     fn ddi_devid_str_free(text: Text<*mut c_char>) {
-        free_string(text, "ddi_devid_str_free");
+        free_string(text, NAME);
     }
     /// ddi_devid_str_compare.
     fn ddi_devid_str_compare(one: Text<*mut c_char>, two: Text<*mut c_char>) -> c_int {
@@ -181,14 +181,14 @@ ddi! {
     }
     /// ddi_devid_free_guid.
     fn ddi_devid_free_guid(guid: Text<*mut c_char>) {
-        free_string(guid, "ddi_devid_free_guid");
+        free_string(guid, NAME);
     }
     /// ddi_lyr_get_devid: of the device behind a device number.
-    @private fn ddi_lyr_get_devid(dev: dev_t, to: Out<ddi_devid_t>) -> c_int {
+    fn ddi_lyr_get_devid(dev: dev_t, to: Out<ddi_devid_t>) -> c_int {
         of_device(dev, to)
     }
     /// ddi_lyr_get_minor_name: of a device number, with S_IFCHR or S_IFBLK; freed with kmem_free.
-    @private fn ddi_lyr_get_minor_name(dev: dev_t, kind: c_int, to: Out<*mut c_char>) -> c_int {
+    fn ddi_lyr_get_minor_name(dev: dev_t, kind: c_int, to: Out<*mut c_char>) -> c_int {
         let block = kind as u32 & ddi_sys::S_IFMT == ddi_sys::S_IFBLK;
         let Some((_, name)) = minor(dev, Some(block)) else { return FAILURE };
         to.set(string(name.as_bytes()));
@@ -196,7 +196,7 @@ ddi! {
     }
     /// ddi_lyr_devid_to_devlist: the device numbers of the minor nodes of this name (DEVID_MINOR_NAME_ALL 0, _CHR 1, _BLK 2 or
     /// a name) of devices with this id.
-    @private fn ddi_lyr_devid_to_devlist(devid: Given, name: Text<*mut c_char>, count: Out<c_int>, to: Out<*mut dev_t>) -> c_int {
+    fn ddi_lyr_devid_to_devlist(devid: Given, name: Text<*mut c_char>, count: Out<c_int>, to: Out<*mut dev_t>) -> c_int {
         let Some(devid) = read(devid) else { return FAILURE };
         // A name, unless it is one of the three numbers.
         let number = name.pointer() as usize;
@@ -225,7 +225,7 @@ ddi! {
         SUCCESS
     }
     /// ddi_lyr_free_devlist.
-    @private fn ddi_lyr_free_devlist(list: *mut dev_t, count: c_int) {
-        memory::free(list.cast(), count as usize * size_of::<dev_t>(), "ddi_lyr_free_devlist");
+    fn ddi_lyr_free_devlist(list: *mut dev_t, count: c_int) {
+        memory::free(list.cast(), count as usize * size_of::<dev_t>(), NAME);
     }
 }

@@ -13,9 +13,9 @@ pub type Errno = i32;
 
 /// The flags of a list that are kept: unique names.
 pub const FLAGS: u32 = (NV_UNIQUE_NAME | NV_UNIQUE_NAME_TYPE) as u32;
-/// Bytes in front of a packed list: how it is packed, the byte order, two that are zero.
+/// Bytes of a packed list's header: encoding, byte order, two zeroes.
 pub const PREFIX: usize = 4;
-/// Bytes of a pair in front of its name.
+/// Bytes of a pair before its name.
 pub const PAIR_HEAD: usize = size_of::<nvpair_t>();
 /// Bytes of a list's head.
 pub const LIST_HEAD: usize = size_of::<nvlist>();

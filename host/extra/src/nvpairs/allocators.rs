@@ -6,24 +6,12 @@
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 
-use ddi_sys::{__va_list_tag, EINVAL, nv_alloc_ops, nv_alloc_t};
+use ddi_sys::{EINVAL, nv_alloc_ops, nv_alloc_t};
 
+use ddi_kernel::ddi::args::{Arguments, In, Memory, Out};
 use ddi_kernel::ddi::data::Pointer;
-use ddi_kernel::ddi::{Address, Symbol, memory};
+use ddi_kernel::ddi::{Address, Group, Symbol, memory};
 use ddi_kernel::kern::fields::Structure;
-use ddi_kernel::kern::printf::{Args, VaList};
-
-unsafe extern "C-unwind" fn sleeping(_nva: *mut nv_alloc_t, size: usize) -> *mut c_void {
-    memory::alloc(size, ddi_sys::KM_SLEEP)
-}
-
-unsafe extern "C-unwind" fn not_sleeping(_nva: *mut nv_alloc_t, size: usize) -> *mut c_void {
-    memory::alloc(size, ddi_sys::KM_NOSLEEP)
-}
-
-unsafe extern "C-unwind" fn to_kmem(_nva: *mut nv_alloc_t, memory: *mut c_void, size: usize) {
-    memory::free(memory, size, "nvlist_free");
-}
 
 fields! {
     /// An allocator of lists.
@@ -42,7 +30,6 @@ fields! {
     /// # Invariants
     /// An `nv_alloc_ops` that stays, whose functions are for the allocators that are made with it.
     struct Operations at nv_alloc_ops {
-        nv_ao_init: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, *mut __va_list_tag) -> c_int>,
         nv_ao_fini: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t)>,
         nv_ao_alloc: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, usize) -> *mut c_void>,
         nv_ao_free: Option<unsafe extern "C-unwind" fn(*mut nv_alloc_t, *mut c_void, usize)>,
@@ -111,44 +98,54 @@ fn buffer(nva: Option<Allocator>) -> Option<Buffer> {
     unsafe { Buffer::at(nva?.nva_arg().cast()) }
 }
 
-/// nv_alloc_init with the buffer and its size.
-unsafe extern "C-unwind" fn fixed_init(nva: *mut nv_alloc_t, args: *mut __va_list_tag) -> c_int {
-    // SAFETY: the calling convention's structure.
-    let args = unsafe { &mut *args.cast::<VaList>() };
-    let (base, size) = (args.word() as usize, args.word() as usize);
-    let at = base.next_multiple_of(8);
-    let start = at + size_of::<Start>();
-    if base == 0 || size <= start - base {
-        return EINVAL;
+callbacks! {
+    fn sleeping(_nva: Option<Allocator>, size: usize) -> *mut c_void {
+        memory::alloc(size, ddi_sys::KM_SLEEP)
     }
-    let buffer: *mut Start = std::ptr::with_exposed_provenance_mut(at);
-    // SAFETY: the driver's buffer, which is large enough.
-    unsafe { buffer.write(Start { start, end: base + size, next: start }) };
-    // SAFETY: the allocator that is being made.
-    unsafe { Allocator::at(nva) }.map_or(EINVAL, |nva| {
-        nva.set_arg(buffer.cast());
+
+    fn not_sleeping(_nva: Option<Allocator>, size: usize) -> *mut c_void {
+        memory::alloc(size, ddi_sys::KM_NOSLEEP)
+    }
+
+    fn to_kmem(_nva: Option<Allocator>, memory: *mut c_void, size: usize) {
+        memory::free(memory, size, "nvlist_free");
+    }
+
+    /// nv_alloc_init with the buffer and its size.
+    fn fixed_init(nva: Option<Allocator>, args: Arguments) -> c_int {
+        let mut args = args;
+        let (base, size): (Memory<u8>, usize) = (args.argument(), args.argument());
+        let Some(nva) = nva.filter(|_| !base.is_null()) else { return EINVAL };
+        let buffer = base.sized(size);
+        let skipped = base.pointer().align_offset(align_of::<Start>());
+        let first = skipped + size_of::<Start>();
+        if size <= first {
+            return EINVAL;
+        }
+        let (start, end) = (base.pointer().addr() + first, base.pointer().addr() + size);
+        let numbers = [start, end, start].map(usize::to_ne_bytes);
+        buffer.write(skipped, numbers.as_flattened());
+        nva.set_arg(base.pointer().wrapping_add(skipped).cast());
         0
-    })
-}
-
-unsafe extern "C-unwind" fn fixed_alloc(nva: *mut nv_alloc_t, size: usize) -> *mut c_void {
-    // SAFETY: an allocator of these operations, here and below.
-    let Some(buffer) = buffer(unsafe { Allocator::at(nva) }) else { return null_mut() };
-    let at = buffer.next();
-    if size == 0 || size > buffer.end().saturating_sub(at) {
-        return null_mut();
     }
-    buffer.set_next((at + size).next_multiple_of(8));
-    std::ptr::with_exposed_provenance_mut(at)
-}
 
-/// Frees nothing: what is freed is not used again before a reset.
-unsafe extern "C-unwind" fn fixed_free(_nva: *mut nv_alloc_t, _memory: *mut c_void, _size: usize) {}
+    fn fixed_alloc(nva: Option<Allocator>, size: usize) -> *mut c_void {
+        let Some(buffer) = buffer(nva) else { return null_mut() };
+        let at = buffer.next();
+        if size == 0 || size > buffer.end().saturating_sub(at) {
+            return null_mut();
+        }
+        buffer.set_next((at + size).next_multiple_of(8));
+        std::ptr::with_exposed_provenance_mut(at)
+    }
 
-unsafe extern "C-unwind" fn fixed_reset(nva: *mut nv_alloc_t) {
-    // SAFETY: as above.
-    if let Some(buffer) = buffer(unsafe { Allocator::at(nva) }) {
-        buffer.set_next(buffer.start());
+    /// Frees nothing: what is freed is not used again before a reset.
+    fn fixed_free(_nva: Option<Allocator>, _memory: *mut c_void, _size: usize) {}
+
+    fn fixed_reset(nva: Option<Allocator>) {
+        if let Some(buffer) = buffer(nva) {
+            buffer.set_next(buffer.start());
+        }
     }
 }
 
@@ -189,9 +186,9 @@ macro_rules! pointers {
             const _: fn() -> *const Pointer<$ty> = || (&raw const ddi_sys::$name).cast();
         )*
         /// The data symbols.
-        pub static DATA: &[Symbol] = &[
+        pub static DATA: Group = &[&[
             $( Symbol { name: stringify!($name), address: Address((&raw const $name).cast()), size: 8 }, )*
-        ];
+        ]];
     };
 }
 
@@ -211,21 +208,12 @@ pub(super) fn by_flag(kmflag: c_int) -> Option<Allocator> {
     unsafe { Allocator::at(allocator) }
 }
 
-/// nv_alloc_init with a va_list.
-///
-/// # Safety
-/// `nva` is valid for a write, `ops` are an allocator's; what follows is what its init wants.
-pub(crate) unsafe extern "C-unwind" fn vinit(
-    nva: *mut nv_alloc_t,
-    ops: *const nv_alloc_ops,
-    args: *mut __va_list_tag,
-) -> c_int {
-    // SAFETY: the caller's promise.
-    unsafe { nva.write(nv_alloc_t { nva_ops: ops, nva_arg: null_mut() }) };
-    // SAFETY: the caller's promise.
-    match unsafe { Operations::at(ops.cast_mut()) }.and_then(Operations::nv_ao_init) {
-        // SAFETY: the allocator's own function.
-        Some(init) => unsafe { init(nva, args) },
+/// Makes an allocator.
+pub(super) fn init(nva: Out<nv_alloc_t>, ops: In<nv_alloc_ops>, args: Arguments) -> c_int {
+    nva.put(nv_alloc_t { nva_ops: ops.pointer(), nva_arg: null_mut() });
+    match ops.get().and_then(|ops| ops.nv_ao_init) {
+        // SAFETY: the driver's promise: the operations' own function, with the allocator that it is for and the arguments that it asks for.
+        Some(init) => unsafe { init(nva.pointer(), args.pointer()) },
         None => 0,
     }
 }

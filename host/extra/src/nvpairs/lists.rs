@@ -78,7 +78,7 @@ fields! {
     /// A list's head, as drivers have it.
     ///
     /// # Invariants
-    /// An `nvlist_t`. Its `nvl_priv` is 0, or the address of the body of a list that lives, which only whoever calls uses meanwhile.
+    /// An `nvlist_t`. Its `nvl_priv` is 0, or the address of the body of a live list, which only the caller uses meanwhile.
     pub struct Head at nvlist_t {
         nvl_version / set_version: i32,
         nvl_nvflag / set_nvflag: u32,
@@ -448,7 +448,7 @@ impl Live {
             self.free_node(node);
         }
         let allocator = self.allocator();
-        // The head is the driver's memory to look at no more.
+        // The head no longer refers to the body.
         self.head.set_priv(0);
         if !self.private.embedded() {
             allocator.release(self.head, size_of::<nvlist_t>());

@@ -7,7 +7,7 @@ pub mod allocators;
 pub mod lists;
 pub mod values;
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint};
 use std::ptr::null_mut;
 
 use ddi_sys::*;
@@ -15,13 +15,12 @@ use ddi_sys::*;
 use self::allocators::{Allocator, by_flag};
 use self::lists::{Head, Live, LivePair, Node};
 use crate::nvlist::{self, Encoding, Errno, Shape};
-use ddi_kernel::ddi::Symbol;
-use ddi_kernel::ddi::args::{Argument, InOut, Memory, Out, Text};
+use ddi_kernel::ddi::Group;
+use ddi_kernel::ddi::args::{Arguments, In, InOut, Memory, Out, Text};
 use ddi_kernel::kern::fields::{Structure, pointer};
-use ddi_kernel::kern::printf::{Args, VaList};
 
 /// All groups.
-pub static ALL: &[&[Symbol]] = &[
+pub static ALL: &[Group] = &[
     SYMBOLS,
     VARIADIC,
     allocators::SYMBOLS,
@@ -126,43 +125,26 @@ fn first(list: Option<Head>, name: Text, kind: Option<data_type_t>) -> Result<(L
 }
 
 variadic! {
-    /// nv_alloc_init(9F).
-    nv_alloc_init, 2, "rdx", super::allocators::vinit;
-    /// nvlist_lookup_pairs(9F).
-    nvlist_lookup_pairs, 2, "rdx", super::vlookup_pairs;
-}
-
-/// nvlist_lookup_pairs with a va_list: names, types and where the values go.
-///
-/// # Safety
-/// `list` is NULL or a list; the arguments are as nvlist_lookup_pairs(9F) says.
-pub(super) unsafe extern "C-unwind" fn vlookup_pairs(
-    list: *mut nvlist_t,
-    flags: c_int,
-    args: *mut __va_list_tag,
-) -> c_int {
-    // SAFETY: the calling convention's structure.
-    let args = unsafe { &mut *args.cast::<VaList>() };
-    // SAFETY: the caller's promise.
-    let list = unsafe { Head::at(list) };
-    loop {
-        let name = args.word() as *const c_char;
-        if name.is_null() {
-            return 0;
-        }
-        let kind = args.word() as data_type_t;
-        let Some((shape, array)) = nvlist::shape(kind) else { return EINVAL };
-        let value = if shape == Shape::Nothing { 0 } else { args.word() };
-        let nelem = if array { args.word() } else { 0 };
-        // SAFETY: the caller's promise, here and below: a name, as it is not NULL.
-        let name = unsafe { Text::of(name) };
-        // SAFETY: a place for a value of this type.
-        let to = unsafe { Memory::of(value as *mut c_void) };
-        // SAFETY: a place for a number of elements.
-        let nelem = unsafe { Out::of(nelem as *mut c_uint) };
-        let found = errno(values::lookup(list, name, kind, Some(to), Some(nelem)));
-        if found != 0 && !(found == ENOENT && flags & NV_FLAG_NOENTOK != 0) {
-            return found;
+    /// nv_alloc_init(9F): the arguments are what the allocator's own function asks for.
+    fn nv_alloc_init(nva: Out<nv_alloc_t>, ops: In<nv_alloc_ops>; args: Arguments) -> c_int {
+        allocators::init(nva, ops, args)
+    }
+    /// nvlist_lookup_pairs(9F): names, types and where the values go.
+    fn nvlist_lookup_pairs(list: Option<Head>, flags: c_int; args: Arguments) -> c_int {
+        let mut args = args;
+        loop {
+            let name: Text = args.argument();
+            if name.is_null() {
+                return 0;
+            }
+            let kind: data_type_t = args.argument();
+            let Some((shape, array)) = nvlist::shape(kind) else { return EINVAL };
+            let to = (shape != Shape::Nothing).then(|| args.argument());
+            let nelem = array.then(|| args.argument());
+            let found = errno(values::lookup(list, name, kind, to, nelem));
+            if found != 0 && !(found == ENOENT && flags & NV_FLAG_NOENTOK != 0) {
+                return found;
+            }
         }
     }
 }
@@ -276,11 +258,11 @@ ddi! {
     }
     /// nvlist_next_nvpair(9F).
     fn nvpair_type(pair: Option<LivePair>) -> data_type_t {
-        values::given(pair, "nvpair_type").map_or(DATA_TYPE_UNKNOWN, LivePair::nvp_type)
+        values::given(pair, NAME).map_or(DATA_TYPE_UNKNOWN, LivePair::nvp_type)
     }
     /// nvlist_next_nvpair(9F).
     fn nvpair_type_is_array(pair: Option<LivePair>) -> c_int {
-        let kind = values::given(pair, "nvpair_type_is_array").map(LivePair::nvp_type);
+        let kind = values::given(pair, NAME).map(LivePair::nvp_type);
         kind.and_then(nvlist::shape).is_some_and(|(_, array)| array).into()
     }
 }

@@ -19,7 +19,7 @@ pub enum Policy {
     Stop = 0,
     /// The driver's call unwinds with a Rust panic (tests that drive the DDI functions from Rust).
     Unwind = 1,
-    /// The run goes on where the function can (leaks and the like); its status will be 1.
+    /// The run continues if the function can (leaks and the like); its exit status will be 1.
     Continue = 2,
 }
 
@@ -94,7 +94,7 @@ pub fn mistake_after(function: &str, what: &str, page: &str, earlier: &[Earlier]
     }
 }
 
-/// Reports a mistake that nothing can follow from any more (leaks): the run goes on and its status is 1.
+/// Reports a mistake that has no further effect (leaks): the run continues, and its exit status is 1.
 pub fn leftover(function: &str, what: &str, page: &str) {
     leftover_after(function, what, page, &[]);
 }

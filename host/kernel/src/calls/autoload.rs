@@ -81,7 +81,7 @@ impl Wanted {
         Ok(Wanted { orders, wake })
     }
 
-    /// Carries out what there is.
+    /// Executes what is queued.
     pub fn serve(&self, mut load: impl FnMut(&str)) {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         while let Ok((driver, done)) = self.orders.try_recv() {

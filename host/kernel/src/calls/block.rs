@@ -4,13 +4,14 @@
 //! goes to the driver at once, so that a write is on the device when write(2) returns. A read stops at the end of the device, a write
 //! behind it fails with ENXIO. No locking.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 
 use ddi_process::physmem::PAGE_SIZE;
-use ddi_sys::{EINVAL, EIO, ENOMEM, ENXIO, buf, uio_t};
+use ddi_sys::{EINVAL, EIO, ENOMEM, ENXIO};
 
-use crate::ddi::bufs::{biowait, freerbuf, getrbuf};
-use crate::ddi::user::uiomove;
+use crate::ddi::args::{Argument, Memory};
+use crate::ddi::bufs;
+use crate::ddi::user::{self, Uio};
 use crate::kern::drivers::Driver;
 use crate::kern::fields::Structure;
 use crate::kern::heap;
@@ -20,32 +21,6 @@ use crate::kern::nodes::Node;
 const BLOCK: u64 = 8192;
 /// Bytes of the blocks that `b_blkno` counts.
 const DEV_BSIZE: u64 = 512;
-
-crate::fields! {
-    /// A transfer that the driver is asked for.
-    ///
-    /// # Invariants
-    /// A buf of getrbuf(9F), not freed yet. The driver reads and changes it until biowait(9F) returns.
-    struct Transfer at buf {
-        b_flags / set_flags: c_int,
-        b_edev / set_edev: u64,
-        b_bcount / set_count: usize,
-        b_bufsize / set_bufsize: usize,
-        b_un / set_un: ddi_sys::buf__bindgen_ty_1,
-        _b_blkno / set_blkno: ddi_sys::lldaddr_t,
-    }
-}
-
-crate::fields! {
-    /// What is left of a read or a write.
-    ///
-    /// # Invariants
-    /// A uio that lives until the call returns, as uio(9S) says; only the call uses it.
-    pub struct Left at uio_t {
-        _uio_offset: ddi_sys::lloff_t,
-        uio_resid: isize,
-    }
-}
 
 /// A property of a device number as the driver's prop_op(9E) gives it.
 fn number(driver: &Driver, node: &Node, dev: u64, name: &std::ffi::CStr, width: usize) -> Option<u64> {
@@ -71,38 +46,29 @@ pub fn size(driver: &Driver, node: &Node, dev: u64) -> Option<u64> {
 /// One buf's transfer; an errno.
 fn transfer(driver: &Driver, dev: u64, off: u64, memory: *mut u8, len: u64, write: bool) -> c_int {
     let Some(strategy) = driver.cb_ops().and_then(|cb| cb.cb_strategy) else { return ENXIO };
-    // SAFETY: no pointers.
-    let bp: *mut buf = unsafe { getrbuf(ddi_sys::KM_SLEEP) };
-    // SAFETY: just made, and freed below.
-    let Some(transfer) = (unsafe { Transfer::at(bp) }) else { return ENOMEM };
-    transfer.set_flags(ddi_sys::B_BUSY | if write { ddi_sys::B_WRITE } else { ddi_sys::B_READ });
-    transfer.set_edev(dev);
-    transfer.set_count(len as usize);
-    transfer.set_bufsize(len as usize);
-    transfer.set_blkno(ddi_sys::lldaddr_t { _f: off / DEV_BSIZE });
-    transfer.set_un(ddi_sys::buf__bindgen_ty_1 { b_addr: memory.cast() });
+    let Some(request) = bufs::new(ddi_sys::KM_SLEEP) else { return ENOMEM };
+    request.set_flags(ddi_sys::B_BUSY | if write { ddi_sys::B_WRITE } else { ddi_sys::B_READ });
+    request.set_edev(dev);
+    request.set_bcount(len as usize);
+    request.set_bufsize(len as usize);
+    request.set_blkno(off / DEV_BSIZE);
+    request.set_addr(memory.cast());
     // SAFETY: the driver's entry point, with a buf as strategy(9E) says.
-    let called = driver.call("strategy", || unsafe { strategy(bp) });
-    let error = match called {
-        // SAFETY: the buf that the driver was given.
-        Ok(_) => unsafe { biowait(bp) },
-        Err(_) => EIO,
-    };
-    // SAFETY: the driver is done with it.
-    unsafe { freerbuf(bp) };
+    let called = driver.call("strategy", || unsafe { strategy(request.pointer()) });
+    let error = if called.is_ok() { bufs::wait(request) } else { EIO };
+    bufs::free(request.pointer());
     error
 }
 
 /// Reads or writes a block device, by strategy(9E). Returns 0 or an errno. Runs in the caller's context.
-pub fn read_write(driver: &Driver, node: &Node, dev: u64, uio: Left, write: bool) -> c_int {
+pub fn read_write(driver: &Driver, node: &Node, dev: u64, uio: Uio<'_>, write: bool) -> c_int {
     let memory = heap::allocate(BLOCK as usize, PAGE_SIZE as usize, true);
     if memory.is_null() {
         return ENOMEM;
     }
     let end = size(driver, node, dev).unwrap_or(i64::MAX as u64);
     let error = loop {
-        // SAFETY: both members of the union are the same 64-bit offset.
-        let (off, left) = (unsafe { uio._uio_offset()._f }, uio.uio_resid());
+        let (off, left) = (uio.uio_offset(), uio.uio_resid());
         let (Ok(off), Ok(left)) = (u64::try_from(off), u64::try_from(left)) else { break EINVAL };
         if left == 0 {
             break 0;
@@ -121,9 +87,9 @@ pub fn read_write(driver: &Driver, node: &Node, dev: u64, uio: Left, write: bool
             }
         }
         let rw = if write { ddi_sys::UIO_WRITE } else { ddi_sys::UIO_READ };
-        let at: *mut c_void = memory.wrapping_add(within as usize).cast();
-        // SAFETY: within the block's memory, and a uio by the invariants of its type.
-        let error = unsafe { uiomove(at, n as usize, rw, uio.pointer()) };
+        // SAFETY: the block's memory, of BLOCK bytes, which is freed below.
+        let bytes: Memory<'_, u8> = unsafe { Argument::of(memory) };
+        let error = user::transfer(bytes.after(within as usize).sized(n as usize), rw, uio);
         if error != 0 {
             break error;
         }

@@ -133,8 +133,8 @@ impl DdiKernel {
         let called = client::run(&entry, || match (node, entry_point) {
             (Some(node), _) => {
                 // SAFETY: a uio over the process's buffers, which only this call has.
-                let left = unsafe { block::Left::at(&mut uio) };
-                Ok(left.map_or(EINVAL, |left| block::read_write(&open.driver, node, open.dev, left, write)))
+                let uio = unsafe { crate::ddi::user::Uio::at(&mut uio) };
+                Ok(uio.map_or(EINVAL, |uio| block::read_write(&open.driver, node, open.dev, uio, write)))
             }
             // SAFETY: the driver's entry point, with a uio over the process's buffers.
             (None, Some(f)) => open.driver.call(name, || unsafe { f(open.dev, &mut uio, cred(&entry)) }),
@@ -279,7 +279,7 @@ impl ddi_process::Kernel for DdiKernel {
         }
         let Some(open) = opens::remove(id.0) else { return };
         let cred = std::ptr::from_ref(&*open.cred).cast_mut().cast();
-        // It is a process's close or exit, also when a thread of the host's makes the call because the process is gone.
+        // User context, also if a thread of the host makes the call because the process has exited.
         thread::in_context(Context::User, || {
             opens::leave(&open.driver, open.dev, open.otyp, open.flags, cred);
         });
@@ -492,7 +492,7 @@ impl ddi_process::Kernel for DdiKernel {
         if forked.is_err() {
             client::remove(child);
         }
-        // As fork(2) on illumos: whatever a driver refuses it with, the process hears ENOMEM or EAGAIN.
+        // As fork(2) on illumos: any error of a driver becomes ENOMEM or EAGAIN.
         forked.map_err(|e| if e == ddi_sys::ENOMEM { Errno(libc::ENOMEM) } else { Errno(libc::EAGAIN) })
     }
 

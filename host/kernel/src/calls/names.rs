@@ -129,8 +129,8 @@ fn usual_names(
     names.names
 }
 
-/// The /dev links of a minor node: its name when that begins with the driver's or is a word of its own; else the driver's name
-/// and instance in front of it.
+/// Returns the /dev links of a minor node: its name if that begins with a letter, with the instance appended if another node has the same; otherwise the driver's name
+/// in front of it, without and with the instance.
 fn links(driver: &Driver, node: &Node, minor: &nodes::Minor) -> Vec<String> {
     let name = &minor.name;
     if name.starts_with(char::is_alphabetic) {

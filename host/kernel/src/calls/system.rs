@@ -138,12 +138,12 @@ pub fn permissions(driver: &str, minor: &str) -> Option<Permissions> {
     Some(SYSTEM.read().as_ref()?.perms.of(driver, minor))
 }
 
-/// The kernel is told what etc/minor_perm says of a driver; if not `add`, that this is to be forgotten.
+/// Adds the permissions of a driver in etc/minor_perm to the kernel's; removes them if not `add`.
 pub fn change_permissions(driver: &str, add: bool) {
     let mut system = SYSTEM.write();
     let Some(System { root, perms, .. }) = &mut *system else { return };
     match add {
-        // The kernel knows of drivers that have a major number.
+        // The kernel keeps the permissions of drivers that have a major number.
         true if drivers::major_of(driver).is_some() => perms.add(root, driver),
         true => {}
         false => perms.remove(root, driver),

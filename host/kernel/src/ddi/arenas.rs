@@ -21,7 +21,7 @@ struct Segments {
     used: BTreeMap<u64, u64>,
 }
 
-/// What an allocation is to be.
+/// Constraints of an allocation.
 struct Want {
     size: u64,
     align: u64,
@@ -252,7 +252,7 @@ ddi! {
         let used = arena.segments.lock().used.len();
         if used > 0 {
             let what = format!("{used} segments of arena {} are still allocated", arena.name);
-            report::leftover("vmem_destroy", &what, "vmem_destroy");
+            report::leftover(NAME, &what, NAME);
         }
         if let Some(free) = arena.free.filter(|_| arena.source != 0) {
             for (start, size) in arena.spans.lock().drain(..) {
@@ -268,7 +268,7 @@ ddi! {
     }
     /// vmem_free.
     fn vmem_free(arena: Object<Arena, vmem_t>, address: *mut c_void, size: usize) {
-        arena.there().release(address, size, "vmem_free");
+        arena.there().release(address, size, NAME);
     }
     /// vmem_xalloc: with alignment and bounds.
     fn vmem_xalloc(
@@ -292,7 +292,7 @@ ddi! {
     }
     /// vmem_xfree.
     fn vmem_xfree(arena: Object<Arena, vmem_t>, address: *mut c_void, size: usize) {
-        arena.there().release(address, size, "vmem_xfree");
+        arena.there().release(address, size, NAME);
     }
 
     /// id_space_create(9F): numbers from `low` to below `high`.
@@ -346,7 +346,7 @@ ddi! {
         let at = (i64::from(id) + BIAS) as u64;
         if inner.0.used.remove(&at).is_none() {
             drop(inner);
-            return report::mistake("id_free", &format!("{id} is not allocated"), "id_space(9F)");
+            return report::mistake(NAME, &format!("{id} is not allocated"), "id_space(9F)");
         }
         inner.0.add(at, 1);
         space.freed.notify_all();

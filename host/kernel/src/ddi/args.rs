@@ -7,15 +7,15 @@
 //! | type | C | what the driver promises |
 //! | --- | --- | --- |
 //! | [`Text`] | `char *` | NULL, or a string with a NUL |
-//! | `Option` of a [`Structure`](crate::kern::fields::Structure) | `T *` | NULL, or a structure of this type that lives |
+//! | a [`Structure`], or `Option` of one | `T *` | a structure of this type that lives, or NULL |
 //! | [`In`] | `T *` | NULL, or a `T` to read |
 //! | [`Out`] | `T *` | NULL, or room for a `T`, which may hold anything |
 //! | [`InOut`] | `T *` | NULL, or a `T` to read and write |
-//! | [`Struct`] | `T *` | a structure that both sides read and write field by field; `Option` of it: or NULL |
 //! | [`Memory`] | `void *` | memory of the length that the manual page says, initialised where it is read; processes and devices may change it at any time |
 //! | [`Span`] | | such memory with its length |
 //! | [`Object`] | `T *` | NULL, or what the host gave it, not given back yet |
 //! | [`Owned`] | `T *` | what the host gave it, given back with this call |
+//! | [`Arguments`] | `va_list` | the calling convention's structure, with the arguments that the function asks for |
 //! | [`Word`] | `T *` | a lock of eight aligned bytes, used as a lock only |
 //!
 //! NULL where the manual page allows none is reported by the methods that need a value, before it is followed.
@@ -28,6 +28,8 @@ use std::sync::atomic::AtomicU64;
 use ddi_sys::{kmutex_t, krwlock_t, ksema_t};
 
 use crate::board::report;
+use crate::kern::fields::Structure;
+use crate::kern::printf::{Args, VaList};
 
 /// Reports NULL where the manual page allows none.
 fn missing<T>() -> ! {
@@ -36,7 +38,7 @@ fn missing<T>() -> ! {
 
 /// An argument of a DDI function.
 pub trait Argument: Sized {
-    /// What C passes.
+    /// Type in C.
     type C;
 
     /// The argument that C passes as `c`.
@@ -96,7 +98,16 @@ functions!(A B C D);
 functions!(A B C D E);
 functions!(A B C D E F);
 
-impl<S: crate::kern::fields::Structure> Argument for Option<S> {
+impl<S: Structure> Argument for S {
+    type C = *mut S::C;
+
+    unsafe fn of(c: *mut S::C) -> Self {
+        // SAFETY: the caller's promise: what the manual page asks for is what the invariants of the type say.
+        unsafe { S::at(c) }.unwrap_or_else(|| missing::<S::C>())
+    }
+}
+
+impl<S: Structure> Argument for Option<S> {
     type C = *mut S::C;
 
     unsafe fn of(c: *mut S::C) -> Self {
@@ -123,7 +134,7 @@ impl<T> Pointer<T> for *mut T {
     }
 }
 
-/// A driver's string. `P` is what C passes: `*const c_char` or `*mut c_char`.
+/// A driver's string. `P` is what C passes: `*const c_char`, `*mut c_char`, or a pointer to something else that the manual page says to be a string.
 ///
 /// # Invariants
 /// NULL, or a string with a NUL that lives for `'a`.
@@ -133,11 +144,19 @@ pub struct Text<'a, P = *const c_char> {
     _of: PhantomData<(&'a c_char, P)>,
 }
 
-impl<P: Pointer<c_char>> Argument for Text<'_, P> {
-    type C = P;
+impl<T> Argument for Text<'_, *const T> {
+    type C = *const T;
 
-    unsafe fn of(c: P) -> Self {
-        Text { at: c.address(), _of: PhantomData }
+    unsafe fn of(c: *const T) -> Self {
+        Text { at: c.cast(), _of: PhantomData }
+    }
+}
+
+impl<T> Argument for Text<'_, *mut T> {
+    type C = *mut T;
+
+    unsafe fn of(c: *mut T) -> Self {
+        Text { at: c.cast(), _of: PhantomData }
     }
 }
 
@@ -167,54 +186,72 @@ impl<'a, P> Text<'a, P> {
     }
 }
 
-macro_rules! place {
-    ($(#[$doc:meta])* $name:ident, $p:ty) => {
-        $(#[$doc])*
-        #[derive(Debug)]
-        pub struct $name<'a, T, P = $p> {
-            at: *mut T,
-            _of: PhantomData<(&'a T, P)>,
-        }
-
-        impl<T, P> Clone for $name<'_, T, P> {
-            fn clone(&self) -> Self {
-                *self
-            }
-        }
-
-        impl<T, P> Copy for $name<'_, T, P> {}
-
-        impl<T, P: Pointer<T>> Argument for $name<'_, T, P> {
-            type C = P;
-
-            unsafe fn of(c: P) -> Self {
-                $name { at: c.address(), _of: PhantomData }
-            }
-        }
-
-        impl<T, P> $name<'_, T, P> {
-            /// Returns whether it is NULL.
-            pub fn is_null(self) -> bool {
-                self.at.is_null()
-            }
-
-            /// Returns the pointer.
-            pub fn pointer(self) -> *mut T {
-                self.at
-            }
-        }
-    };
+/// A place for one `T`. `P` is what C passes, `A` what the function may do with it; [`In`], [`Out`] and [`InOut`] are the names of its kinds.
+///
+/// # Invariants
+/// NULL, or room for a `T` that is there for `'a`, aligned. If it may be read, it is initialised, and no other thread changes it meanwhile.
+#[derive(Debug)]
+pub struct Place<'a, T, P, A> {
+    at: *mut T,
+    _of: PhantomData<(&'a T, P, A)>,
 }
 
-place! {
-    /// A value to read. `P` is what C passes: `*const T` or `*mut T`.
-    ///
-    /// # Invariants
-    /// NULL, or an initialised `T` that lives for `'a`, aligned.
-    In, *const T
+/// The access that [`In`] allows.
+#[derive(Debug)]
+pub struct Read;
+/// The access that [`Out`] allows.
+#[derive(Debug)]
+pub struct Write;
+/// The access that [`InOut`] allows.
+#[derive(Debug)]
+pub struct ReadWrite;
+
+/// An access that reads.
+pub trait Reads {}
+impl Reads for Read {}
+impl Reads for ReadWrite {}
+
+/// An access that writes.
+pub trait Writes {}
+impl Writes for Write {}
+impl Writes for ReadWrite {}
+
+/// A value to read.
+pub type In<'a, T, P = *const T> = Place<'a, T, P, Read>;
+/// A place for a result; what is in it may not be initialised.
+pub type Out<'a, T, P = *mut T> = Place<'a, T, P, Write>;
+/// A value to read and to replace.
+pub type InOut<'a, T, P = *mut T> = Place<'a, T, P, ReadWrite>;
+
+impl<T, P, A> Clone for Place<'_, T, P, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
-impl<T: Copy, P> In<'_, T, P> {
+impl<T, P, A> Copy for Place<'_, T, P, A> {}
+
+impl<T, P: Pointer<T>, A> Argument for Place<'_, T, P, A> {
+    type C = P;
+
+    unsafe fn of(c: P) -> Self {
+        Place { at: c.address(), _of: PhantomData }
+    }
+}
+
+impl<T, P, A> Place<'_, T, P, A> {
+    /// Returns whether it is NULL.
+    pub fn is_null(self) -> bool {
+        self.at.is_null()
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut T {
+        self.at
+    }
+}
+
+impl<T: Copy, P, A: Reads> Place<'_, T, P, A> {
     /// Returns the value; None for NULL.
     pub fn get(self) -> Option<T> {
         // SAFETY: the invariant, if it is not NULL.
@@ -227,52 +264,7 @@ impl<T: Copy, P> In<'_, T, P> {
     }
 }
 
-place! {
-    /// A place for a result.
-    ///
-    /// # Invariants
-    /// NULL, or room for a `T` that is there for `'a`, aligned. What is in it may not be initialised.
-    Out, *mut T
-}
-
-impl<T, P> Out<'_, T, P> {
-    /// Stores the result, if there is a place for it.
-    pub fn set(self, value: T) {
-        if let Some(at) = NonNull::new(self.at) {
-            // SAFETY: the invariant.
-            unsafe { at.write(value) };
-        }
-    }
-
-    /// Stores the result; NULL is reported.
-    pub fn put(self, value: T) {
-        if self.is_null() {
-            missing::<T>();
-        }
-        self.set(value);
-    }
-}
-
-place! {
-    /// A value to read and to replace.
-    ///
-    /// # Invariants
-    /// NULL, or an initialised `T` that lives for `'a`, aligned, and that no other thread changes meanwhile.
-    InOut, *mut T
-}
-
-impl<T: Copy, P> InOut<'_, T, P> {
-    /// Returns the value; None for NULL.
-    pub fn get(self) -> Option<T> {
-        // SAFETY: the invariant, if it is not NULL.
-        NonNull::new(self.at).map(|at| unsafe { at.read() })
-    }
-
-    /// Returns the value; NULL is reported.
-    pub fn value(self) -> T {
-        self.get().unwrap_or_else(|| missing::<T>())
-    }
-
+impl<T, P, A: Writes> Place<'_, T, P, A> {
     /// Stores a value, if there is a place for it.
     pub fn set(self, value: T) {
         if let Some(at) = NonNull::new(self.at) {
@@ -298,74 +290,6 @@ impl<T, P> InOut<'_, *mut T, P> {
         pointer
     }
 }
-
-/// A structure that driver and host both read and write, in place. `field!` reads a field of it, `set_field!` stores one.
-///
-/// # Invariants
-/// An aligned `T` that is there for `'a`; the fields that the function reads are initialised. It is never seen through a reference: fields that the function does
-/// not touch may not be initialised, and others may change them.
-#[derive(Debug)]
-pub struct Struct<'a, T, P = *mut T> {
-    at: NonNull<T>,
-    _of: PhantomData<(&'a T, P)>,
-}
-
-impl<T, P> Clone for Struct<'_, T, P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T, P> Copy for Struct<'_, T, P> {}
-
-impl<T, P: Pointer<T>> Argument for Struct<'_, T, P> {
-    type C = P;
-
-    unsafe fn of(c: P) -> Self {
-        let at = NonNull::new(c.address()).unwrap_or_else(|| missing::<T>());
-        Struct { at, _of: PhantomData }
-    }
-}
-
-impl<T, P: Pointer<T> + Copy> Argument for Option<Struct<'_, T, P>> {
-    type C = P;
-
-    unsafe fn of(c: P) -> Self {
-        NonNull::new(c.address()).map(|at| Struct { at, _of: PhantomData })
-    }
-}
-
-impl<T, P> Struct<'_, T, P> {
-    /// Returns the pointer.
-    pub fn pointer(self) -> *mut T {
-        self.at.as_ptr()
-    }
-}
-
-/// Reads a field, of a type that can be copied, of a [`Struct`].
-macro_rules! field {
-    ($of:ident . $($field:ident).+) => {{
-        let at = $crate::ddi::args::Struct::pointer($of);
-        // SAFETY: the invariant of `Struct`: the field is there and initialised.
-        $crate::ddi::args::plain(unsafe { (&raw const (*at).$($field).+).read() })
-    }};
-}
-
-/// A value that can be copied: what [`field!`] may read.
-pub(crate) const fn plain<T: Copy>(value: T) -> T {
-    value
-}
-
-/// Stores a field of a [`Struct`].
-macro_rules! set_field {
-    ($of:ident . $($field:ident).+ = $value:expr) => {{
-        let (at, value) = ($crate::ddi::args::Struct::pointer($of), $value);
-        // SAFETY: the invariant of `Struct`: the field is there.
-        unsafe { (&raw mut (*at).$($field).+).write(value) }
-    }};
-}
-
-pub(crate) use {field, set_field};
 
 /// A driver's memory, whose length is another argument's or the manual page's matter. `T` is what C points to, `P` what it passes.
 ///
@@ -412,14 +336,7 @@ impl<'a, T, P> Memory<'a, T, P> {
 
     /// Returns a copy of its first `len` bytes, as many as the manual page says that it has.
     pub fn read(self, len: usize) -> Vec<u8> {
-        let mut copy = vec![0; len];
-        if len > 0 {
-            // SAFETY: the invariant; the copy is new.
-            unsafe {
-                std::ptr::copy_nonoverlapping(self.at.cast::<u8>().cast_const(), copy.as_mut_ptr(), len)
-            };
-        }
-        copy
+        self.sized(len).read()
     }
 
     /// Returns the memory with its length, which another argument or the manual page says.
@@ -439,11 +356,7 @@ impl<'a, T, P> Memory<'a, T, P> {
 
     /// Stores bytes at `offset`, no more than the manual page says that it has room for.
     pub fn write(self, offset: usize, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            let to = self.at.cast::<u8>().wrapping_add(offset);
-            // SAFETY: the invariant; `copy` allows that the bytes are the same memory.
-            unsafe { std::ptr::copy(bytes.as_ptr(), to, bytes.len()) };
-        }
+        self.after(offset).sized(bytes.len()).write(0, bytes);
     }
 }
 
@@ -547,6 +460,70 @@ impl<'a> Span<'a> {
     }
 }
 
+/// Type of a variable argument in C.
+pub trait Passed {
+    /// Returns the argument in a word.
+    fn of(word: u64) -> Self;
+}
+
+impl Passed for u32 {
+    fn of(word: u64) -> Self {
+        word as u32
+    }
+}
+
+impl Passed for usize {
+    fn of(word: u64) -> Self {
+        word as usize
+    }
+}
+
+impl<T> Passed for *const T {
+    fn of(word: u64) -> Self {
+        std::ptr::with_exposed_provenance(word as usize)
+    }
+}
+
+impl<T> Passed for *mut T {
+    fn of(word: u64) -> Self {
+        std::ptr::with_exposed_provenance_mut(word as usize)
+    }
+}
+
+/// A function's variable arguments.
+///
+/// # Invariants
+/// The calling convention's structure, with as many arguments as the manual page of the function, or the format that comes with it, asks for, and of these types.
+#[derive(Debug)]
+pub struct Arguments<'a>(&'a mut VaList);
+
+impl Argument for Arguments<'_> {
+    type C = *mut ddi_sys::__va_list_tag;
+
+    unsafe fn of(c: Self::C) -> Self {
+        // SAFETY: the caller's promise: a `va_list`, whose layout `VaList` has; the driver has handed it over.
+        Arguments(unsafe { &mut *c.cast() })
+    }
+}
+
+impl<'a> Arguments<'a> {
+    /// Returns the next argument, which the manual page of the function says to be of this type.
+    pub fn argument<A: Argument<C: Passed>>(&mut self) -> A {
+        // SAFETY: the invariant.
+        unsafe { A::of(A::C::of(self.0.word())) }
+    }
+
+    /// Returns the pointer.
+    pub fn pointer(self) -> *mut ddi_sys::__va_list_tag {
+        std::ptr::from_mut(self.0).cast()
+    }
+
+    /// Returns them as the source of a format's arguments.
+    pub fn of_format(self) -> &'a mut VaList {
+        self.0
+    }
+}
+
 /// An object of the host's that drivers know by its address. `C` is the type that C points to.
 ///
 /// # Invariants
@@ -596,10 +573,10 @@ impl<'a, T: Sync, C, P> Object<'a, T, C, P> {
     }
 }
 
-/// An object of the host's that the driver gives back. `C` is the type that C points to.
+/// An object of the host's that the driver returns to it. `C` is the type that C points to.
 ///
 /// # Invariants
-/// NULL, or what `Box::into_raw` gave for a `Box<T>` that nobody else gives back.
+/// NULL, or what `Box::into_raw` gave for a `Box<T>` that is returned once.
 #[derive(Debug)]
 pub struct Owned<T, C, P = *mut C> {
     at: *mut T,

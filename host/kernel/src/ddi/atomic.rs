@@ -35,7 +35,7 @@ macro_rules! numbers {
 
 numbers!(u8: AtomicU8, u16: AtomicU16, u32: AtomicU32, u64: AtomicU64, usize: AtomicUsize);
 
-/// What one of these functions changes. `P` is what C passes.
+/// The number that one of these functions changes. `P` is its type in C.
 ///
 /// # Invariants
 /// An aligned number that is there until the function returns and is accessed atomically only.
@@ -199,7 +199,7 @@ ddi! {
 }
 
 /// The tables of all widths.
-pub static ALL: &[&[super::Symbol]] = &[
+pub static ALL: &[super::Group] = &[
     SYMBOLS,
     bits8::SYMBOLS,
     uchar::SYMBOLS,

@@ -17,7 +17,8 @@ type Compare = unsafe extern "C-unwind" fn(*const c_void, *const c_void) -> c_in
 /// A node, or none (NULL).
 ///
 /// # Invariants
-/// A node of a driver's tree, or one that is put there: initialised, there, and under the driver's lock, which is its promise; or none, whose fields nobody asks for.
+/// Null, or a node that is in a driver's tree or being inserted. The driver guarantees that such a node is initialised and valid, and that it holds the tree's lock. The fields of
+/// a null node are not accessed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Node(*mut avl_node);
 
@@ -88,7 +89,7 @@ impl Node {
     }
 }
 
-/// What one more level on a side does to the balance.
+/// Change of the balance by one more level on a side.
 fn weight(side: usize) -> isize {
     if side == 1 { 1 } else { -1 }
 }
@@ -96,7 +97,7 @@ fn weight(side: usize) -> isize {
 /// A driver's tree.
 ///
 /// # Invariants
-/// What avl_create made, or room for what it makes, there and under the driver's lock until the function returns: the driver's promise.
+/// A tree of avl_create, or room for one, there and under the driver's lock until the function returns: the driver's promise.
 #[derive(Clone, Copy)]
 struct Tree(*mut avl_tree_t);
 
@@ -308,12 +309,12 @@ ddi! {
     /// avl_destroy(9F).
     fn avl_destroy(tree: Tree) {
         if tree.root() != NONE {
-            report::mistake("avl_destroy", "the tree is not empty", PAGE);
+            report::mistake(NAME, "the tree is not empty", PAGE);
         }
     }
     /// avl_find(9F).
     fn avl_find(tree: Tree, value: *const c_void, place: Out<avl_index_t>) -> *mut c_void {
-        let (found, index) = match tree.find("avl_find", value) {
+        let (found, index) = match tree.find(NAME, value) {
             Ok(node) => (tree.object(node), 0),
             Err((node, side)) => (null_mut(), node.0 as avl_index_t | side),
         };
@@ -337,8 +338,8 @@ ddi! {
     }
     /// avl_add(9F).
     fn avl_add(tree: Tree, new: *mut c_void) {
-        match tree.find("avl_add", new) {
-            Ok(_) => report::mistake("avl_add", "an equal node is in the tree already", PAGE),
+        match tree.find(NAME, new) {
+            Ok(_) => report::mistake(NAME, "an equal node is in the tree already", PAGE),
             Err((node, side)) => tree.insert(tree.node(new), node, side),
         }
     }
@@ -425,6 +426,7 @@ ddi! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kern::fields::Zeroed as _;
 
     #[repr(C)]
     struct Item {
@@ -466,8 +468,7 @@ mod tests {
 
     #[test]
     fn trees_stay_ordered_and_balanced() {
-        // SAFETY: integers and pointers.
-        let mut tree: avl_tree = unsafe { std::mem::zeroed() };
+        let mut tree = avl_tree::ZEROED;
         driver!(avl_create(&mut tree, Some(by_key), size_of::<Item>(), std::mem::offset_of!(Item, node)));
         let mut items: Vec<Item> = (0..200)
             .map(|i| Item { key: i * 7919 % 200, node: avl_node { avl_child: [null_mut(); 2], avl_pcb: 0 } })

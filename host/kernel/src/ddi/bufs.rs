@@ -6,26 +6,43 @@ use std::ffi::{c_int, c_ulong};
 use std::mem::offset_of;
 use std::ptr::null_mut;
 
-use ddi_sys::{buf, daddr_t, dev_info_t, dev_t, ksema_t, off_t, offset_t, uio};
+use ddi_sys::{buf, caddr_t, daddr_t, dev_info_t, dev_t, ksema_t, off_t, offset_t};
 
-use super::args::{Argument, Memory, Out, Struct, Word, field, set_field};
+use super::args::{Argument, Memory, Out, Word};
 use super::{memory, sync, user};
 use crate::board::{log, report};
+use crate::kern::fields::{Structure, Zeroed as _, pointer};
 use crate::kern::heap;
 
 use ddi_process::physmem::PAGE_SIZE as PAGE;
 use ddi_sys::{EFAULT, EINVAL, EIO, ENOMEM};
 
-/// A driver's buf.
-pub(super) type Buf<'a> = Struct<'a, buf>;
+crate::fields! {
+    /// A buf.
+    ///
+    /// # Invariants
+    /// A buf that is there for `'a`, initialised as far as it is read. Who uses it is agreed on by strategy(9E) and biodone(9F). The links lead to bufs that are there as
+    /// long, or are NULL.
+    pub struct Buf<'a> at buf {
+        b_flags / set_flags: c_int,
+        b_error / set_error: c_int,
+        b_resid / set_resid: usize,
+        b_bcount / set_bcount: usize,
+        b_bufsize / set_bufsize: usize,
+        b_addr / set_addr = b_un.b_addr: caddr_t,
+        b_blkno / set_blkno = _b_blkno._f: u64,
+        b_edev / set_edev: dev_t,
+        b_iodone / set_iodone: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
+        av_forw / set_av_forw => Buf<'a>,
+    }
+}
 
 /// A buf before anything is set.
-// SAFETY: a buf is plain data, for which zero bytes are a value.
-const EMPTY: buf = buf { b_offset: -1, ..unsafe { std::mem::zeroed() } };
+const EMPTY: buf = buf { b_offset: -1, ..buf::ZEROED };
 
 /// The error of a buf that is done.
 fn error(bp: Buf<'_>) -> c_int {
-    match (field!(bp.b_flags) & ddi_sys::B_ERROR, field!(bp.b_error)) {
+    match (bp.b_flags() & ddi_sys::B_ERROR, bp.b_error()) {
         (0, _) => 0,
         (_, 0) => EIO,
         (_, error) => error,
@@ -34,7 +51,7 @@ fn error(bp: Buf<'_>) -> c_int {
 
 /// The data of a buf.
 fn data(bp: Buf<'_>) -> Memory<'_> {
-    let address = field!(bp.b_un.b_addr);
+    let address = bp.b_addr();
     // SAFETY: the driver's promise: where a buf's data are.
     unsafe { Argument::of(address.cast()) }
 }
@@ -52,7 +69,7 @@ fn init(bp: Out<'_, buf>) {
 }
 
 /// getrbuf(9F).
-pub(super) fn new(flags: c_int) -> Option<Buf<'static>> {
+pub fn new(flags: c_int) -> Option<Buf<'static>> {
     let bp: *mut buf = memory::alloc(size_of::<buf>(), flags).cast();
     if !bp.is_null() {
         // SAFETY: just allocated.
@@ -62,19 +79,20 @@ pub(super) fn new(flags: c_int) -> Option<Buf<'static>> {
     unsafe { Argument::of(bp) }
 }
 
-fn free(bp: *mut buf) {
+/// freerbuf(9F).
+pub fn free(bp: *mut buf) {
     memory::free(bp.cast(), size_of::<buf>(), "freerbuf");
 }
 
 /// biowait(9F).
-fn wait(bp: Buf<'_>) -> c_int {
+pub fn wait(bp: Buf<'_>) -> c_int {
     sync::wait_for_semaphore(semaphore(bp.pointer(), offset_of!(buf, b_io)));
     error(bp)
 }
 
 /// Bytes of the first buffer of a uio that has any: what physio moves at a time.
 fn first_part(uio: user::Uio<'_>) -> usize {
-    let lengths = (0..).map_while(|i| user::part(uio, i)).map(|part| field!(part.iov_len));
+    let lengths = (0..).map_while(|i| user::part(uio, i)).map(|part| part.iov_len());
     lengths.into_iter().find(|&len| len > 0).unwrap_or(0)
 }
 
@@ -89,7 +107,7 @@ ddi! {
     }
     /// getrbuf(9F).
     fn getrbuf(flags: c_int) -> *mut buf {
-        new(flags).map_or(null_mut(), Buf::pointer)
+        pointer(new(flags))
     }
     /// freerbuf(9F).
     fn freerbuf(bp: *mut buf) {
@@ -114,102 +132,102 @@ ddi! {
         0
     }
     /// biodone(9F).
-    fn biodone(bp: Struct<buf>) {
-        if field!(bp.b_flags) & ddi_sys::B_DONE != 0 && field!(bp.b_iodone).is_none() {
-            return report::mistake("biodone", "the buf is done already", "biodone(9F)");
+    fn biodone(bp: Buf) {
+        if bp.b_flags() & ddi_sys::B_DONE != 0 && bp.b_iodone().is_none() {
+            return report::mistake(NAME, "the buf is done already", "biodone(9F)");
         }
-        if let Some(iodone) = field!(bp.b_iodone) {
-            set_field!(bp.b_iodone = None);
+        if let Some(iodone) = bp.b_iodone() {
+            bp.set_iodone(None);
             // SAFETY: the driver's function for this buf.
             unsafe { iodone(bp.pointer()) };
             return;
         }
-        set_field!(bp.b_flags = field!(bp.b_flags) | ddi_sys::B_DONE);
+        bp.set_flags(bp.b_flags() | ddi_sys::B_DONE);
         crate::kern::lock::sema_v(semaphore(bp.pointer(), offset_of!(buf, b_io)).word());
     }
     /// bioerror(9F).
-    fn bioerror(bp: Struct<buf>, error: c_int) {
-        set_field!(bp.b_error = error);
-        let others = field!(bp.b_flags) & !ddi_sys::B_ERROR;
-        set_field!(bp.b_flags = others | if error == 0 { 0 } else { ddi_sys::B_ERROR });
+    fn bioerror(bp: Buf, error: c_int) {
+        bp.set_error(error);
+        let others = bp.b_flags() & !ddi_sys::B_ERROR;
+        bp.set_flags(others | if error == 0 { 0 } else { ddi_sys::B_ERROR });
     }
     /// geterror(9F).
-    fn geterror(bp: Struct<buf>) -> c_int {
+    fn geterror(bp: Buf) -> c_int {
         error(bp)
     }
     /// biowait(9F).
-    fn biowait(bp: Struct<buf>) -> c_int {
+    fn biowait(bp: Buf) -> c_int {
         wait(bp)
     }
     /// clrbuf(9F).
-    fn clrbuf(bp: Struct<buf>) {
-        data(bp).sized(field!(bp.b_bcount)).fill(0);
-        set_field!(bp.b_resid = 0);
+    fn clrbuf(bp: Buf) {
+        data(bp).sized(bp.b_bcount()).fill(0);
+        bp.set_resid(0);
     }
     /// bp_mapin(9F): data always have a kernel address here.
     fn bp_mapin(_bp: *mut buf) {}
     /// bp_mapout(9F).
     fn bp_mapout(_bp: *mut buf) {}
     /// bp_copyin: from the buf's data to the driver's memory.
-    fn bp_copyin(bp: Struct<buf>, to: Memory, off: offset_t, len: usize) -> c_int {
+    fn bp_copyin(bp: Buf, to: Memory, off: offset_t, len: usize) -> c_int {
         to.sized(len).copy_from(data(bp).after(off as usize).sized(len));
         0
     }
     /// bp_copyout: from the driver's memory to the buf's data.
-    fn bp_copyout(from: Memory, bp: Struct<buf>, off: offset_t, len: usize) -> c_int {
+    fn bp_copyout(from: Memory, bp: Buf, off: offset_t, len: usize) -> c_int {
         data(bp).after(off as usize).sized(len).copy_from(from.sized(len));
         0
     }
     /// bioclone(9F).
     fn bioclone(
-        bp: Struct<buf>,
+        bp: Buf,
         off: off_t,
         len: usize,
         dev: dev_t,
         block: daddr_t,
         iodone: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
-        clone: Option<Struct<buf>>,
+        clone: Option<Buf>,
         flags: c_int,
     ) -> *mut buf {
         let Some(to) = clone.or_else(|| new(flags)) else { return null_mut() };
-        set_field!(to.b_flags = field!(bp.b_flags) & !(ddi_sys::B_DONE | ddi_sys::B_ERROR));
-        set_field!(to.b_bcount = len);
-        set_field!(to.b_bufsize = len);
-        set_field!(to.b_un.b_addr = data(bp).after(off as usize).pointer().cast());
-        set_field!(to._b_blkno._f = block as u64);
-        set_field!(to.b_edev = dev);
-        set_field!(to.b_iodone = iodone);
+        to.set_flags(bp.b_flags() & !(ddi_sys::B_DONE | ddi_sys::B_ERROR));
+        to.set_bcount(len);
+        to.set_bufsize(len);
+        to.set_addr(data(bp).after(off as usize).pointer().cast());
+        to.set_blkno(block as u64);
+        to.set_edev(dev);
+        to.set_iodone(iodone);
         to.pointer()
     }
     /// minphys(9F): at most 56 KiB at once.
-    fn minphys(bp: Struct<buf>) {
-        set_field!(bp.b_bcount = field!(bp.b_bcount).min(56 * 1024));
+    fn minphys(bp: Buf) {
+        bp.set_bcount(bp.b_bcount().min(56 * 1024));
     }
     /// physio(9F).
     fn physio(
         strategy: Option<unsafe extern "C-unwind" fn(*mut buf) -> c_int>,
-        bp: Option<Struct<buf>>,
+        bp: Option<Buf>,
         dev: dev_t,
         rw: c_int,
         mincnt: Option<unsafe extern "C-unwind" fn(*mut buf)>,
-        uio: Struct<uio>,
+        uio: user::Uio,
     ) -> c_int {
         let Some(strategy) = strategy else { return EINVAL };
         let Some(b) = bp.or_else(|| new(ddi_sys::KM_SLEEP)) else { return ENOMEM };
         let mut failed = 0;
-        while failed == 0 && field!(uio.uio_resid) > 0 {
-            let (resid, offset) = (field!(uio.uio_resid) as usize, field!(uio._uio_offset._f));
-            set_field!(b.b_flags = ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ));
-            set_field!(b.b_error = 0);
-            set_field!(b.b_resid = 0);
-            set_field!(b.b_bcount = resid.min(first_part(uio)));
-            set_field!(b.b_edev = dev);
-            set_field!(b._b_blkno._f = offset as u64 / 512);
+        while failed == 0 && uio.uio_resid() > 0 {
+            let (resid, offset) = (uio.uio_resid() as usize, uio.uio_offset());
+            b.set_flags(ddi_sys::B_BUSY | ddi_sys::B_PHYS | (rw & ddi_sys::B_READ));
+            b.set_error(0);
+            b.set_resid(0);
+            b.set_bcount(resid.min(first_part(uio)));
+            b.set_edev(dev);
+            b.set_blkno(offset as u64 / 512);
             if let Some(mincnt) = mincnt {
                 // SAFETY: the driver's function for this buf.
                 unsafe { mincnt(b.pointer()) };
             }
-            let count = field!(b.b_bcount);
+            let count = b.b_bcount();
             if count == 0 {
                 break;
             }
@@ -218,8 +236,8 @@ ddi! {
                 failed = ENOMEM;
                 break;
             }
-            set_field!(b.b_un.b_addr = memory.cast());
-            set_field!(b.b_bufsize = count);
+            b.set_addr(memory.cast());
+            b.set_bufsize(count);
             // SAFETY: `count` bytes, freed below.
             let bytes: Memory<'_> = unsafe { Argument::of(memory.cast()) };
             let reading = rw & ddi_sys::B_READ != 0;
@@ -230,18 +248,18 @@ ddi! {
                 // SAFETY: the driver's function for this buf.
                 unsafe { strategy(b.pointer()) };
                 failed = wait(b);
-                let done = count - field!(b.b_resid).min(count);
+                let done = count - b.b_resid().min(count);
                 // On a read what came goes to the user.
                 if reading && done > 0 && user::transfer(bytes.sized(done), ddi_sys::UIO_READ, uio) != 0 {
                     failed = EFAULT;
                 }
                 if !reading && done < count {
                     // What was not written counts as not moved.
-                    set_field!(uio.uio_resid = (resid - done) as isize);
+                    uio.set_resid((resid - done) as isize);
                 }
             }
-            let short = field!(b.b_resid) > 0;
-            set_field!(b.b_un.b_addr = null_mut());
+            let short = b.b_resid() > 0;
+            b.set_addr(null_mut());
             if let Err(problem) = heap::free(memory, count.max(1)) {
                 log::line(log::To::Both, &format!("WARNING: physio: {problem}"));
             }
@@ -284,12 +302,12 @@ ddi! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ddi_sys::{iovec, lloff};
+    use ddi_sys::{iovec, lloff, uio};
 
     unsafe extern "C-unwind" fn strategy(bp: *mut buf) -> c_int {
         // SAFETY: the buf of physio below.
         let b: Buf<'_> = unsafe { Argument::of(bp) };
-        data(b).sized(field!(b.b_bcount)).fill(b'a' + field!(b._b_blkno._f) as u8);
+        data(b).sized(b.b_bcount()).fill(b'a' + b.b_blkno() as u8);
         driver!(ddi_sys::biodone(bp));
         0
     }
@@ -297,7 +315,7 @@ mod tests {
     unsafe extern "C-unwind" fn at_most_512(bp: *mut buf) {
         // SAFETY: the buf of physio below.
         let b: Buf<'_> = unsafe { Argument::of(bp) };
-        set_field!(b.b_bcount = field!(b.b_bcount).min(512));
+        b.set_bcount(b.b_bcount().min(512));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What compilers refer to by themselves, with the options that recent kernels are built with: indirect calls by way of
+//! Symbols that compilers refer to by themselves, with the options that recent kernels are built with: indirect calls by way of
 //! `__x86_indirect_thunk_REG` (`-mindirect-branch=thunk-extern`), and the stack protector's guard and its alarm.
 //!
-//! Known to modules only: the C library has names of its own for some of these.
+//! Only modules can link to them: the C library uses some of these names itself.
 
-use super::{Address, Symbol};
+use super::{Address, Group, Symbol};
 use crate::board::report;
 
 /// Jumps to where a register points, as the thunk for that register does.
@@ -16,11 +16,7 @@ macro_rules! thunks {
             }
         )+
         const THUNKS: &[Symbol] = &[
-            $(Symbol {
-                name: concat!("__x86_indirect_thunk_", $register),
-                address: Address($name as *const ()),
-                size: 0,
-            }),+
+            $(Symbol::function(concat!("__x86_indirect_thunk_", $register), $name as *const ())),+
         ];
     };
 }
@@ -43,7 +39,7 @@ extern "C-unwind" fn stack_chk_fail() {
 }
 
 /// The groups of symbols.
-pub static ALL: &[&[Symbol]] = &[
+pub static ALL: Group = &[
     THUNKS,
     &[
         Symbol {
@@ -51,6 +47,6 @@ pub static ALL: &[&[Symbol]] = &[
             address: Address((&raw const GUARD).cast()),
             size: size_of::<u64>(),
         },
-        Symbol { name: "__stack_chk_fail", address: Address(stack_chk_fail as *const ()), size: 0 },
+        Symbol::function("__stack_chk_fail", stack_chk_fail as *const ()),
     ],
 ];

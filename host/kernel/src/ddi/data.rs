@@ -8,34 +8,30 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use ddi_sys::{cred, dev_ops, mod_ops, pgcnt_t, pri_t, taskq_t, vmem_t};
 
-use super::{Address, Symbol};
+use super::{Address, Group, Symbol};
 use crate::kern::cred::KERNEL_CRED;
 use crate::kern::image::{self, Image};
 use crate::kern::{drivers, thread};
 
 /// Defines data symbols; each is exported and listed.
 macro_rules! data {
-    ($( $(#[$meta:meta])* $(@$kind:ident)? $name:ident: $ty:ty = $value:expr; )*) => {
+    ($( $(#[$meta:meta])* $name:ident: $ty:ty = $value:expr; )*) => {
         $(
             $(#[$meta])*
             #[allow(non_upper_case_globals)]
             #[unsafe(no_mangle)]
             pub static $name: $ty = $value;
-            data!(@declared [$($kind)?] $name: $ty);
+            const _: fn() -> *const $ty = || (&raw const ddi_sys::$name).cast_mut().cast();
         )*
         /// The table of data symbols.
-        pub static SYMBOLS: &[Symbol] = &[
+        pub static SYMBOLS: Group = &[&[
             $( Symbol {
                 name: stringify!($name),
                 address: Address((&raw const $name).cast()),
                 size: size_of::<$ty>(),
             }, )*
-        ];
+        ]];
     };
-    (@declared [] $name:ident: $ty:ty) => {
-        const _: fn() -> *const $ty = || (&raw const ddi_sys::$name).cast_mut().cast();
-    };
-    (@declared [private] $name:ident: $ty:ty) => {};
 }
 
 /// A pointer in a static.
@@ -83,7 +79,7 @@ data! {
     nsec_per_tick: c_int = 1_000_000_000 / crate::kern::clock::HZ as c_int;
     /// Page size.
     _pagesize: c_ulong = PAGE;
-    /// Its logarithm.
+    /// Logarithm of the page size.
     _pageshift: c_uint = 12;
     /// The offset bits.
     _pageoffset: c_ulong = PAGE - 1;
@@ -103,11 +99,11 @@ data! {
     _ncpu: c_int = 256;
     /// Stack of a kernel thread, bytes.
     _defaultstksz: c_ulong = 5 * PAGE;
-    /// Where the kernel begins.
+    /// Start of the kernel's addresses.
     _kernelbase: usize = 0xffff_fd80_0000_0000;
-    /// Where user addresses end.
+    /// End of user addresses.
     _userlimit: usize = crate::kern::image::USER_LIMIT;
-    /// Where those of 32-bit processes end.
+    /// End of the addresses of 32-bit processes.
     _userlimit32: usize = 0xfefff000;
     /// Processors.
     ncpus: c_int = 2;
@@ -144,7 +140,7 @@ data! {
     /// The kernel's address space.
     kas: image::SpaceMemory = Image::zeroed();
     /// The vnodes that name the kernel's own pages.
-    @private kvps: [Image<256>; 2] = [Image::zeroed(), Image::zeroed()];
+    kvps: [Image<256>; 2] = [Image::zeroed(), Image::zeroed()];
     /// Pages that may not be used up.
     swapfs_minfree: pgcnt_t = PAGES / 8;
     /// Pages that could be locked at first.
@@ -153,9 +149,9 @@ data! {
     freemem: pgcnt_t = PAGES;
     /// Protects the counts of pages.
     freemem_lock: AtomicU64 = AtomicU64::new(0);
-    /// Where the kernel maps the arguments of exec.
+    /// Address at which the kernel maps the arguments of exec.
     _argsbase: usize = 0xffff_ffff_ffc0_0000;
-    /// What uname(2) says.
+    /// Names that uname(2) returns.
     utsname: Names = Names::illumos();
     /// The only zone; only its address matters.
     zone0: Image<4096> = Image::zeroed();

@@ -110,7 +110,7 @@ fn device(dev: dev_t, old: bool) -> Option<Device> {
     Some(Device { driver, node, dev, old, hold, by_hand: None })
 }
 
-/// What the kernel does for a mapping request: devmap_setup, or the same for mmap(9E).
+/// Serves a mapping request: devmap_setup, or the same for mmap(9E).
 #[derive(Clone, Copy, Debug)]
 struct Request {
     dev: dev_t,
@@ -183,7 +183,7 @@ pub(crate) fn map_into(
         })
     });
     if done.is_err() {
-        // What a fixed mapping had replaced before it failed is gone.
+        // Ranges replaced before the failure have already been unmapped.
         for (addr, len) in replaced {
             let still = entry.space.parts(framework(), addr, len);
             for (at, gap) in gaps(addr, len, &still) {
@@ -237,7 +237,7 @@ fn pieces(entry: &Entry, base: u64, request: &MapRequest<'_, crate::vm::Host>) -
     pieces
 }
 
-/// What a handle maps that is set up for a register range.
+/// Registers that a handle maps.
 fn registers(device: &Device, rnumber: uint_t, off: offset_t, len: usize) -> Object {
     let found = device.registers(rnumber, off as u64, len as u64);
     found.map_or(Object::Invalid, |(pfn, _)| Object::Frames(pfn, off as u64 & !(PAGE - 1)))
@@ -293,7 +293,7 @@ ddi! {
         _cred: *mut cred,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        map(request, space, addrp, false, "devmap_setup")
+        map(request, space, addrp, false, NAME)
     }
     /// ddi_devmap_segmap(9F).
     fn ddi_devmap_segmap(
@@ -308,7 +308,7 @@ ddi! {
         _cred: *mut cred,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        map(request, space, addrp, false, "ddi_devmap_segmap")
+        map(request, space, addrp, false, NAME)
     }
     /// ddi_segmap(9F): for drivers with mmap(9E).
     fn ddi_segmap(
@@ -323,7 +323,7 @@ ddi! {
         _cred: *mut cred_t,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        map(request, space, addrp, true, "ddi_segmap")
+        map(request, space, addrp, true, NAME)
     }
     /// ddi_segmap_setup(9F): the same with access attributes.
     fn ddi_segmap_setup(
@@ -340,7 +340,7 @@ ddi! {
         _rnumber: uint_t,
     ) -> c_int {
         let request = Request { dev, off: off as u64, len: len as u64, prot, maxprot, flags };
-        map(request, space, addrp, true, "ddi_segmap_setup")
+        map(request, space, addrp, true, NAME)
     }
     /// ddi_mmap_get_model(9F).
     fn ddi_mmap_get_model() -> model_t {
@@ -378,7 +378,6 @@ ddi! {
         flags: uint_t,
         _attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        const NAME: &str = "devmap_devmem_setup";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let Some(device) = device_of_node(dip, &handle, NAME) else { return ddi_sys::DDI_FAILURE };
         let callbacks = callbacks(ops, dip, NAME);
@@ -413,7 +412,6 @@ ddi! {
         flags: uint_t,
         _attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        const NAME: &str = "devmap_umem_setup";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let umem = umem_of(cookie, NAME);
         let callbacks = callbacks(ops, dip, NAME);
@@ -449,7 +447,6 @@ ddi! {
         flags: uint_t,
         _attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        const NAME: &str = "devmap_devmem_remap";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let Some(device) = device_of_node(dip, &handle, NAME) else { return ddi_sys::DDI_FAILURE };
         let flags = SetupFlags::from_bits_retain(flags);
@@ -482,7 +479,6 @@ ddi! {
         flags: uint_t,
         _attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
-        const NAME: &str = "devmap_umem_remap";
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
         let args = UmemSetup {
             umem: umem_of(cookie, NAME),
@@ -504,14 +500,14 @@ ddi! {
     }
     /// devmap_load(9F).
     fn devmap_load(dhp: devmap_cookie_t, off: offset_t, len: usize, ty: uint_t, rw: uint_t) -> c_int {
-        let Some(handle) = handle(dhp, "devmap_load") else { return FaultCode::EINVAL.0 };
-        outside("devmap_load");
-        let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_load", ty, rw) };
+        let Some(handle) = handle(dhp, NAME) else { return FaultCode::EINVAL.0 };
+        outside(NAME);
+        let Some(a) = range(off, len, ty, rw) else { return bad_kind(NAME, ty, rw) };
         framework().load(&handle, a.off, a.len, a.ty, a.rw).0
     }
     /// devmap_unload(9F).
     fn devmap_unload(dhp: devmap_cookie_t, off: offset_t, len: usize) -> c_int {
-        let Some(handle) = handle(dhp, "devmap_unload") else { return FaultCode::EINVAL.0 };
+        let Some(handle) = handle(dhp, NAME) else { return FaultCode::EINVAL.0 };
         framework().unload(&handle, off as u64, len as u64).0
     }
     /// devmap_default_access(9F).
@@ -523,9 +519,9 @@ ddi! {
         ty: uint_t,
         rw: uint_t,
     ) -> c_int {
-        let Some(handle) = handle(dhp, "devmap_default_access") else { return FaultCode::EINVAL.0 };
-        outside("devmap_default_access");
-        let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_default_access", ty, rw) };
+        let Some(handle) = handle(dhp, NAME) else { return FaultCode::EINVAL.0 };
+        outside(NAME);
+        let Some(a) = range(off, len, ty, rw) else { return bad_kind(NAME, ty, rw) };
         framework().default_access(&handle, pvt as usize, a).0
     }
     /// devmap_do_ctxmgt(9F).
@@ -540,9 +536,9 @@ ddi! {
             unsafe extern "C-unwind" fn(devmap_cookie_t, *mut c_void, offset_t, usize, uint_t, uint_t) -> c_int,
         >,
     ) -> c_int {
-        let Some(handle) = handle(dhp, "devmap_do_ctxmgt") else { return FaultCode::HWERR.0 };
-        outside("devmap_do_ctxmgt");
-        let Some(a) = range(off, len, ty, rw) else { return bad_kind("devmap_do_ctxmgt", ty, rw) };
+        let Some(handle) = handle(dhp, NAME) else { return FaultCode::HWERR.0 };
+        outside(NAME);
+        let Some(a) = range(off, len, ty, rw) else { return bad_kind(NAME, ty, rw) };
         let routine = routine.map(|routine| {
             move |handle: &Arc<Handle>, pvt: usize, a: Access| {
                 let dhp = cookie::of(handle) as devmap_cookie_t;
@@ -558,7 +554,7 @@ ddi! {
     }
     /// devmap_set_ctx_timeout(9F).
     fn devmap_set_ctx_timeout(dhp: devmap_cookie_t, ticks: clock_t) {
-        if let Some(handle) = handle(dhp, "devmap_set_ctx_timeout") {
+        if let Some(handle) = handle(dhp, NAME) {
             framework().set_ctx_timeout(&handle, ticks);
             cookie::of(&handle);
         }
@@ -571,7 +567,7 @@ ddi! {
             return null_mut();
         }
         if flags & ddi_sys::DDI_UMEM_NOSLEEP == 0 {
-            sync::may_block("ddi_umem_alloc", "DDI_UMEM_SLEEP", "ddi_umem_alloc(9F)");
+            sync::may_block(NAME, "DDI_UMEM_SLEEP", "ddi_umem_alloc(9F)");
         }
         let kind = if flags & ddi_sys::DDI_UMEM_TRASH != 0 {
             UmemKind::Trash
@@ -598,12 +594,12 @@ ddi! {
                     true => format!("{cookie:p} is not a ddi_umem_cookie_t"),
                     false => format!("the memory of {cookie:p} has been freed before"),
                 };
-                report::mistake_after("ddi_umem_free", &what, "ddi_umem_free(9F)", &earlier);
+                report::mistake_after(NAME, &what, "ddi_umem_free(9F)", &earlier);
             }
             // A driver may free memory in the unmap callback of its last mapping: that handle is on its way out.
             Some(memory) if cookie::maps(&memory) => {
                 let what = format!("the memory of {cookie:p} ({} bytes) is still mapped by a process", memory.size());
-                report::mistake("ddi_umem_free", &what, "ddi_umem_free(9F)");
+                report::mistake(NAME, &what, "ddi_umem_free(9F)");
             }
             Some(_) => {}
         }

@@ -12,12 +12,13 @@ use std::sync::LazyLock;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{
-    as_, buf, caddr_t, ddi_acc_handle_t, ddi_dma_attr_t, ddi_dma_cookie_t, ddi_dma_handle_t, dev_info_t,
-    off_t, uint_t, ulong_t,
+    as_, caddr_t, ddi_acc_handle_t, ddi_dma_attr_t, ddi_dma_cookie_t, ddi_dma_handle_t, dev_info_t, off_t,
+    uint_t, ulong_t,
 };
 use parking_lot::Mutex;
 
-use super::args::{In, InOut, Out, Struct, field};
+use super::args::{In, InOut, Out};
+use super::bufs::Buf;
 use super::{pinned, registers, sync};
 use crate::board::{log, report};
 use crate::kern::pieces::{self, Pieces, Window};
@@ -30,11 +31,11 @@ const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 /// Behind a handle.
 struct Dma {
     attributes: ddi_dma_attr_t,
-    /// What is bound. The drivers see these cookies by pointer.
+    /// Memory that is bound. The drivers see these cookies by pointer.
     cookies: Box<[ddi_dma_cookie_t]>,
     windows: Vec<Window>,
     window: usize,
-    /// How many cookies of the window were given.
+    /// Number of cookies of the window that were returned.
     next: usize,
     /// The bus address that was made for the binding.
     made: Option<u64>,
@@ -95,7 +96,7 @@ pub(crate) fn copy(source: u64, target: u64, len: usize) -> bool {
     true
 }
 
-/// Is all of a bus range bound?
+/// Returns whether all of a bus range is bound.
 fn bound(address: u64, len: u64) -> bool {
     let handles = HANDLES.lock();
     let mut at = address;
@@ -154,7 +155,7 @@ fn user_pieces(space: usize, address: u64, len: u64) -> Option<Pieces> {
     Some(found)
 }
 
-/// Memory of the calling process that nobody has locked can be bound all the same: illumos takes the pages that are there. Here they have to be pinned first.
+/// Pins memory of the calling process that is not locked, as illumos binds it, too.
 fn pin(space: usize, address: u64, len: u64, flags: uint_t) {
     let own = client::current().is_some_and(|c| c.image().space() == space);
     if !own || len == 0 || user_pieces(space, address, len).is_some() {
@@ -169,7 +170,7 @@ fn pin(space: usize, address: u64, len: u64, flags: uint_t) {
     let _ = pinned::pin(address - in_page, len + in_page, way);
 }
 
-/// Where memory to be bound is.
+/// Memory to be bound.
 enum Range {
     Kernel(usize, usize),
     User(usize, u64, u64),
@@ -264,7 +265,7 @@ ddi! {
         handlep: Out<ddi_dma_handle_t>,
     ) -> c_int {
         static LAST: Mutex<usize> = Mutex::new(0);
-        may_wait("ddi_dma_alloc_handle", wait);
+        may_wait(NAME, wait);
         let Some(attributes) = attributes.get() else { return ddi_sys::DDI_DMA_BADATTR };
         if pieces::bad(&attributes) {
             return ddi_sys::DDI_DMA_BADATTR;
@@ -291,7 +292,7 @@ ddi! {
             Some(_) => "the handle is still bound",
             None => "not a DMA handle, or freed before",
         };
-        report::mistake("ddi_dma_free_handle", what, "ddi_dma_free_handle(9F)");
+        report::mistake(NAME, what, "ddi_dma_free_handle(9F)");
     }
     /// ddi_dma_mem_alloc(9F).
     fn ddi_dma_mem_alloc(
@@ -305,10 +306,10 @@ ddi! {
         real: Out<usize>,
         accp: Out<ddi_acc_handle_t>,
     ) -> c_int {
-        may_wait("ddi_dma_mem_alloc", wait);
+        may_wait(NAME, wait);
         let Some(dma) = HANDLES.lock().get(&(handle as usize)).map(|dma| dma.attributes) else {
             let what = format!("{handle:p} is not a DMA handle");
-            report::mistake("ddi_dma_mem_alloc", &what, "ddi_dma_mem_alloc(9F)");
+            report::mistake(NAME, &what, "ddi_dma_mem_alloc(9F)");
             return FAILURE;
         };
         let pages = (len as u64).div_ceil(PAGE_SIZE);
@@ -330,11 +331,11 @@ ddi! {
         let access = accp.take();
         let known = MEMORY.lock().remove(&(access as usize));
         let Some((pfn, pages)) = known else {
-            return report::mistake("ddi_dma_mem_free", "not memory of ddi_dma_mem_alloc", "ddi_dma_mem_free(9F)");
+            return report::mistake(NAME, "not memory of ddi_dma_mem_alloc", "ddi_dma_mem_free(9F)");
         };
         if any_bound(pfn * PAGE_SIZE, pages * PAGE_SIZE) {
             let what = "the memory is still bound to a DMA handle";
-            report::mistake("ddi_dma_mem_free", what, "ddi_dma_mem_free(9F)");
+            report::mistake(NAME, what, "ddi_dma_mem_free(9F)");
         }
         registers::forget(access);
         frames::unlock(pfn, pages);
@@ -352,7 +353,7 @@ ddi! {
         first: Out<ddi_dma_cookie_t>,
         count: Out<uint_t>,
     ) -> c_int {
-        may_wait("ddi_dma_addr_bind_handle", wait);
+        may_wait(NAME, wait);
         let user = client::of_as(space as usize).is_some();
         let range = if user {
             pin(space as usize, address as u64, len as u64, flags);
@@ -365,15 +366,15 @@ ddi! {
     /// ddi_dma_buf_bind_handle(9F).
     fn ddi_dma_buf_bind_handle(
         handle: ddi_dma_handle_t,
-        bp: Struct<buf>,
+        bp: Buf,
         flags: uint_t,
         wait: Wait,
         _arg: caddr_t,
         first: Out<ddi_dma_cookie_t>,
         count: Out<uint_t>,
     ) -> c_int {
-        may_wait("ddi_dma_buf_bind_handle", wait);
-        let (address, len) = (field!(bp.b_un.b_addr) as usize, field!(bp.b_bcount));
+        may_wait(NAME, wait);
+        let (address, len) = (bp.b_addr() as usize, bp.b_bcount());
         bind(handle, Range::Kernel(address, len), flags, first, count)
     }
     /// ddi_dma_unbind_handle(9F).
@@ -385,25 +386,25 @@ ddi! {
     }
     /// ddi_dma_nextcookie(9F).
     fn ddi_dma_nextcookie(handle: ddi_dma_handle_t, to: Out<ddi_dma_cookie_t>) {
-        // A loop over all cookies that asks once too often is common: nobody looks at what it gets, zeroes here.
-        let next = with(handle, "ddi_dma_nextcookie", |dma| {
+        // Loops over all cookies often make one call too many, and ignore its result: it gets zeroes.
+        let next = with(handle, NAME, |dma| {
             dma.next += 1;
             let all = dma.in_window();
             all.get(dma.next - 1).copied().or((dma.next - 1 == all.len()).then(|| cookie(0, 0)))
         });
         match next {
             Some(Some(cookie)) => to.set(cookie),
-            Some(None) => report::mistake("ddi_dma_nextcookie", "there is no further cookie", "ddi_dma_nextcookie(9F)"),
+            Some(None) => report::mistake(NAME, "there is no further cookie", "ddi_dma_nextcookie(9F)"),
             None => {}
         }
     }
     /// ddi_dma_ncookies(9F): of the window.
     fn ddi_dma_ncookies(handle: ddi_dma_handle_t) -> uint_t {
-        with(handle, "ddi_dma_ncookies", |dma| dma.in_window().len()).unwrap_or(0) as uint_t
+        with(handle, NAME, |dma| dma.in_window().len()).unwrap_or(0) as uint_t
     }
     /// ddi_dma_cookie_iter(9F): the cookie behind `cookie`, the first for NULL, NULL behind the last.
     fn ddi_dma_cookie_iter(handle: ddi_dma_handle_t, cookie: *const ddi_dma_cookie_t) -> *const ddi_dma_cookie_t {
-        let next = with(handle, "ddi_dma_cookie_iter", |dma| {
+        let next = with(handle, NAME, |dma| {
             let all = dma.in_window();
             let at = if cookie.is_null() {
                 Some(0)
@@ -416,7 +417,7 @@ ddi! {
             Some(Some(cookie)) => cookie as *const ddi_dma_cookie_t,
             Some(None) => {
                 let what = "the cookie is not one of the handle's";
-                report::mistake("ddi_dma_cookie_iter", what, "ddi_dma_cookie_iter(9F)");
+                report::mistake(NAME, what, "ddi_dma_cookie_iter(9F)");
                 null()
             }
             None => null(),
@@ -424,14 +425,14 @@ ddi! {
     }
     /// ddi_dma_cookie_get(9F): by its number.
     fn ddi_dma_cookie_get(handle: ddi_dma_handle_t, index: uint_t) -> *const ddi_dma_cookie_t {
-        let found = with(handle, "ddi_dma_cookie_get", |dma| {
+        let found = with(handle, NAME, |dma| {
             dma.in_window().get(index as usize).map_or(0, |c| std::ptr::from_ref(c) as usize)
         });
         found.unwrap_or(0) as *const ddi_dma_cookie_t
     }
     /// ddi_dma_cookie_one(9F): the only one there is.
     fn ddi_dma_cookie_one(handle: ddi_dma_handle_t) -> *const ddi_dma_cookie_t {
-        let found = with(handle, "ddi_dma_cookie_one", |dma| match dma.in_window() {
+        let found = with(handle, NAME, |dma| match dma.in_window() {
             [one] => Ok(std::ptr::from_ref(one) as usize),
             more => Err(more.len()),
         });
@@ -439,7 +440,7 @@ ddi! {
             Some(Ok(cookie)) => cookie as *const ddi_dma_cookie_t,
             Some(Err(n)) => {
                 let what = format!("the binding has {n} cookies");
-                report::mistake("ddi_dma_cookie_one", &what, "ddi_dma_cookie_one(9F)");
+                report::mistake(NAME, &what, "ddi_dma_cookie_one(9F)");
                 null()
             }
             None => null(),
@@ -456,7 +457,7 @@ ddi! {
     }
     /// ddi_dma_numwin(9F).
     fn ddi_dma_numwin(handle: ddi_dma_handle_t, countp: Out<uint_t>) -> c_int {
-        let Some(n) = with(handle, "ddi_dma_numwin", |dma| dma.windows.len()) else { return FAILURE };
+        let Some(n) = with(handle, NAME, |dma| dma.windows.len()) else { return FAILURE };
         countp.set(n as uint_t);
         SUCCESS
     }
@@ -469,7 +470,7 @@ ddi! {
         first: Out<ddi_dma_cookie_t>,
         count: Out<uint_t>,
     ) -> c_int {
-        let found = with(handle, "ddi_dma_getwin", |dma| {
+        let found = with(handle, NAME, |dma| {
             let found = *dma.windows.get(window as usize)?;
             (dma.window, dma.next) = (window as usize, 1);
             Some((found, dma.cookies[found.first]))
@@ -495,7 +496,7 @@ ddi! {
     }
 }
 
-/// Is some byte of a bus range bound?
+/// Returns whether some byte of a bus range is bound.
 fn any_bound(address: u64, len: u64) -> bool {
     HANDLES.lock().values().flat_map(|dma| dma.cookies.iter()).any(|cookie| {
         let start = address_of(cookie);

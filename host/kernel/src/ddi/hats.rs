@@ -1,7 +1,7 @@
 //! The memory layer's functions: translations of the kernel at addresses of heap_arena, and those of a process, which the segment drivers that
 //! modules bring along change ([`crate::vm::segments`]).
 //!
-//! A `hat` is the address space's address here. Locking: none of its own.
+//! A `hat` is the address space's address here. Locking: none.
 
 use std::ffi::{c_int, c_uint};
 
@@ -16,11 +16,11 @@ use crate::vm::client::Client;
 use crate::vm::segments::client_of_hat;
 use crate::vm::{kva, memory};
 
-/// Whose translations a `hat` is.
+/// Owner of a `hat`'s translations.
 enum Whose {
     Kernel,
     Process(Client),
-    /// Of a process that has gone: it has none.
+    /// A process that has ended, without translations.
     Nobody,
 }
 
@@ -49,7 +49,7 @@ fn load(function: &str, hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, at
         }
         Whose::Process(client) => {
             memory().touch(pfn, pages(len));
-            // A process that is gone needs no translation.
+            // A process that has exited needs no translation.
             let _ = client.process().load(addr as u64, pages(len), pfn, Prot::from_bits_truncate(attributes));
         }
         Whose::Nobody => {}
@@ -59,12 +59,12 @@ fn load(function: &str, hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, at
 ddi! {
     /// hat_devload: enters translations to page frames.
     fn hat_devload(hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, attributes: c_uint, _flags: c_int) {
-        load("hat_devload", hat, addr, len, pfn, attributes);
+        load(NAME, hat, addr, len, pfn, attributes);
     }
     /// hat_memload: enters the translation of a page.
     fn hat_memload(hat: *mut hat, addr: caddr_t, pp: *mut page, attributes: c_uint, _flags: c_uint) {
-        if let Some(page) = of(pp, "hat_memload") {
-            load("hat_memload", hat, addr, PAGE_SIZE as usize, super::pages::frame(page), attributes);
+        if let Some(page) = of(pp, NAME) {
+            load(NAME, hat, addr, PAGE_SIZE as usize, super::pages::frame(page), attributes);
         }
     }
     /// hat_unload: drops translations.

@@ -25,7 +25,7 @@ const EINVAL: c_int = ddi_sys::DDI_EINVAL;
 const ENOTSUP: c_int = ddi_sys::DDI_ENOTSUP;
 const EAGAIN: c_int = ddi_sys::DDI_EAGAIN;
 
-/// How many messages a driver gets that has not registered for more (ddi_cb_register(9F)).
+/// Messages for a driver that has not registered for more (ddi_cb_register(9F)).
 const MOST_MSI: c_int = 2;
 const MOST_MSIX: c_int = 8;
 
@@ -39,7 +39,7 @@ fn kind_of(device: &Device, kind: c_int) -> Option<Kind> {
     (interrupts::kinds(device) & kind != 0).then_some(known)
 }
 
-/// How many interrupts of a kind the device has.
+/// Returns the number of interrupts of a kind that the device has.
 fn count(device: &Device, kind: Kind) -> c_int {
     let d = &device.description;
     match kind {
@@ -49,7 +49,7 @@ fn count(device: &Device, kind: Kind) -> c_int {
     }
 }
 
-/// How many of a kind can be had now.
+/// Returns the number of interrupts of a kind that are available.
 fn available(device: &Device, kind: Kind) -> c_int {
     let most = match kind {
         Kind::Fixed => 1,
@@ -119,20 +119,20 @@ ddi! {
     }
     /// ddi_intr_get_supported_types(9F).
     fn ddi_intr_get_supported_types(dip: *mut dev_info_t, typesp: Out<c_int>) -> c_int {
-        let kinds = device_of(dip, "ddi_intr_get_supported_types").map_or(0, interrupts::kinds);
+        let kinds = device_of(dip, NAME).map_or(0, interrupts::kinds);
         typesp.set(kinds);
         if kinds == 0 { NOT_FOUND } else { SUCCESS }
     }
     /// ddi_intr_get_nintrs(9F).
     fn ddi_intr_get_nintrs(dip: *mut dev_info_t, kind: c_int, countp: Out<c_int>) -> c_int {
-        let device = device_of(dip, "ddi_intr_get_nintrs");
+        let device = device_of(dip, NAME);
         let found = device.and_then(|device| Some(count(device, kind_of(device, kind)?)));
         countp.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_get_navail(9F).
     fn ddi_intr_get_navail(dip: *mut dev_info_t, kind: c_int, countp: Out<c_int>) -> c_int {
-        let device = device_of(dip, "ddi_intr_get_navail");
+        let device = device_of(dip, NAME);
         let found = device.and_then(|device| Some(available(device, kind_of(device, kind)?)));
         countp.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { EINVAL }
@@ -148,7 +148,7 @@ ddi! {
         behaviour: c_int,
     ) -> c_int {
         actualp.set(0);
-        let Some(device) = device_of(dip, "ddi_intr_alloc") else { return NOT_FOUND };
+        let Some(device) = device_of(dip, NAME) else { return NOT_FOUND };
         let Some(kind) = kind_of(device, kind) else { return EINVAL };
         let strict = behaviour == ddi_sys::DDI_INTR_ALLOC_STRICT as c_int;
         let known = strict || behaviour == ddi_sys::DDI_INTR_ALLOC_NORMAL as c_int;
@@ -179,7 +179,7 @@ ddi! {
     }
     /// ddi_intr_free(9F): the handler is to be removed before.
     fn ddi_intr_free(handle: ddi_intr_handle_t) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_free") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let state = interrupt.state();
         let fits = match interrupt.original {
             Some(_) => !state.enabled,
@@ -202,12 +202,12 @@ ddi! {
         arg1: *mut c_void,
         arg2: *mut c_void,
     ) -> c_int {
-        let (Some(interrupt), Some(handler)) = (find(handle, "ddi_intr_add_handler"), handler) else { return EINVAL };
+        let (Some(interrupt), Some(handler)) = (find(handle, NAME), handler) else { return EINVAL };
         add(&interrupt, Handler::New(handler, arg1 as usize, arg2 as usize))
     }
     /// ddi_intr_dup_handler(9F): another MSI-X message with the same handler.
     fn ddi_intr_dup_handler(handle: ddi_intr_handle_t, number: c_int, dupp: Out<ddi_intr_handle_t>) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_dup_handler") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let Ok(number) = u16::try_from(number) else { return EINVAL };
         let (handler, priority) = (interrupt.state().handler, interrupt.state().priority);
         if interrupt.kind != Kind::Msix || interrupt.original.is_some() || handler.is_none()
@@ -226,7 +226,7 @@ ddi! {
     }
     /// ddi_intr_remove_handler(9F): it is to be disabled before.
     fn ddi_intr_remove_handler(handle: ddi_intr_handle_t) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_remove_handler") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let mut state = interrupt.state();
         if state.handler.is_none() || state.enabled || state.copies > 0 || interrupt.original.is_some() {
             return EINVAL;
@@ -236,7 +236,7 @@ ddi! {
     }
     /// ddi_intr_enable(9F): not for messages that are enabled as a block.
     fn ddi_intr_enable(handle: ddi_intr_handle_t) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_enable") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let fits = interrupt.state().handler.is_some() && !interrupt.state().enabled;
         if !fits || blocks(&interrupt) {
             return EINVAL;
@@ -246,7 +246,7 @@ ddi! {
     }
     /// ddi_intr_disable(9F): the handler does not run any more when it returns.
     fn ddi_intr_disable(handle: ddi_intr_handle_t) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_disable") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         if !interrupt.state().enabled || blocks(&interrupt) {
             return EINVAL;
         }
@@ -255,7 +255,7 @@ ddi! {
     }
     /// ddi_intr_block_enable(9F): for messages without masks of their own.
     fn ddi_intr_block_enable(handles: Memory<ddi_intr_handle_t>, count: c_int) -> c_int {
-        let Some(all) = all(handles, count, "ddi_intr_block_enable") else { return EINVAL };
+        let Some(all) = all(handles, count, NAME) else { return EINVAL };
         let fits = |i: &Arc<Interrupt>| blocks(i) && i.state().handler.is_some() && !i.state().enabled;
         if !all.iter().all(fits) {
             return EINVAL;
@@ -265,7 +265,7 @@ ddi! {
     }
     /// ddi_intr_block_disable(9F).
     fn ddi_intr_block_disable(handles: Memory<ddi_intr_handle_t>, count: c_int) -> c_int {
-        let Some(all) = all(handles, count, "ddi_intr_block_disable") else { return EINVAL };
+        let Some(all) = all(handles, count, NAME) else { return EINVAL };
         if !all.iter().all(|i| blocks(i) && i.state().enabled) {
             return EINVAL;
         }
@@ -274,25 +274,25 @@ ddi! {
     }
     /// ddi_intr_get_cap(9F).
     fn ddi_intr_get_cap(handle: ddi_intr_handle_t, flagsp: Out<c_int>) -> c_int {
-        let found = find(handle, "ddi_intr_get_cap");
+        let found = find(handle, NAME);
         flagsp.set(found.as_deref().map_or(0, flags));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_set_cap(9F): edge and level are as the device has them.
     fn ddi_intr_set_cap(handle: ddi_intr_handle_t, flags: c_int) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_set_cap") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let known = (ddi_sys::DDI_INTR_FLAG_LEVEL | ddi_sys::DDI_INTR_FLAG_EDGE) as c_int;
         if flags & known == 0 || interrupt.state().handler.is_some() { EINVAL } else { ENOTSUP }
     }
     /// ddi_intr_get_pri(9F).
     fn ddi_intr_get_pri(handle: ddi_intr_handle_t, priorityp: Out<uint_t>) -> c_int {
-        let found = find(handle, "ddi_intr_get_pri");
+        let found = find(handle, NAME);
         priorityp.set(found.as_ref().map_or(0, |i| i.state().priority));
         if found.is_some() { SUCCESS } else { EINVAL }
     }
     /// ddi_intr_set_pri(9F): before the handler is added.
     fn ddi_intr_set_pri(handle: ddi_intr_handle_t, priority: uint_t) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_set_pri") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         let mut state = interrupt.state();
         if !(ddi_sys::DDI_INTR_PRI_MIN as uint_t..=ddi_sys::DDI_INTR_PRI_MAX as uint_t).contains(&priority)
             || state.handler.is_some()
@@ -304,7 +304,7 @@ ddi! {
     }
     /// ddi_intr_get_pending(9F).
     fn ddi_intr_get_pending(handle: ddi_intr_handle_t, pendingp: Out<c_int>) -> c_int {
-        let Some(interrupt) = find(handle, "ddi_intr_get_pending") else { return EINVAL };
+        let Some(interrupt) = find(handle, NAME) else { return EINVAL };
         if flags(&interrupt) & ddi_sys::DDI_INTR_FLAG_PENDING as c_int == 0 {
             return EINVAL;
         }
@@ -313,11 +313,11 @@ ddi! {
     }
     /// ddi_intr_set_mask(9F): of an enabled interrupt.
     fn ddi_intr_set_mask(handle: ddi_intr_handle_t) -> c_int {
-        set_mask(handle, true, "ddi_intr_set_mask")
+        set_mask(handle, true, NAME)
     }
     /// ddi_intr_clr_mask(9F): what came meanwhile comes now.
     fn ddi_intr_clr_mask(handle: ddi_intr_handle_t) -> c_int {
-        set_mask(handle, false, "ddi_intr_clr_mask")
+        set_mask(handle, false, NAME)
     }
     /// ddi_intr_set_nreq(9F): for drivers that registered with ddi_cb_register(9F), which there are none of.
     fn ddi_intr_set_nreq(_dip: *mut dev_info_t, _count: c_int) -> c_int {
@@ -326,18 +326,18 @@ ddi! {
 
     /// ddi_dev_nintrs(9F): pins.
     fn ddi_dev_nintrs(dip: *mut dev_info_t, countp: Out<c_int>) -> c_int {
-        let pins = device_of(dip, "ddi_dev_nintrs").map_or(0, |device| count(device, Kind::Fixed));
+        let pins = device_of(dip, NAME).map_or(0, |device| count(device, Kind::Fixed));
         countp.set(pins);
         SUCCESS
     }
     /// ddi_intr_hilevel(9F).
     fn ddi_intr_hilevel(dip: *mut dev_info_t, number: uint_t) -> c_int {
-        let device = device_of(dip, "ddi_intr_hilevel").filter(|_| number == 0);
+        let device = device_of(dip, NAME).filter(|_| number == 0);
         device.is_some_and(|device| interrupts::priority(device) >= interrupts::HIGH_LEVEL).into()
     }
     /// ddi_get_iblock_cookie(9F).
     fn ddi_get_iblock_cookie(dip: *mut dev_info_t, number: uint_t, iblockp: Out<ddi_iblock_cookie_t>) -> c_int {
-        let device = device_of(dip, "ddi_get_iblock_cookie").filter(|_| number == 0);
+        let device = device_of(dip, NAME).filter(|_| number == 0);
         let Some(device) = device.filter(|device| count(device, Kind::Fixed) > 0) else { return NOT_FOUND };
         iblockp.set(interrupts::priority(device) as usize as ddi_iblock_cookie_t);
         SUCCESS
@@ -351,7 +351,7 @@ ddi! {
         handler: Option<unsafe extern "C-unwind" fn(caddr_t) -> uint_t>,
         arg: caddr_t,
     ) -> c_int {
-        let device = device_of(dip, "ddi_add_intr").filter(|_| number == 0);
+        let device = device_of(dip, NAME).filter(|_| number == 0);
         let Some(device) = device.filter(|device| count(device, Kind::Fixed) > 0) else { return NOT_FOUND };
         let Some(handler) = handler else { return FAILURE };
         let priority = interrupts::priority(device);
@@ -364,9 +364,9 @@ ddi! {
     }
     /// ddi_remove_intr(9F): the handler does not run any more when it returns.
     fn ddi_remove_intr(dip: *mut dev_info_t, number: uint_t, _iblock: ddi_iblock_cookie_t) {
-        let device = device_of(dip, "ddi_remove_intr").filter(|_| number == 0);
+        let device = device_of(dip, NAME).filter(|_| number == 0);
         let Some(interrupt) = device.and_then(pin) else {
-            return report::mistake("ddi_remove_intr", "no interrupt was added", "ddi_remove_intr(9F)");
+            return report::mistake(NAME, "no interrupt was added", "ddi_remove_intr(9F)");
         };
         interrupt.disable();
         interrupt.state().handler = None;

@@ -1,8 +1,8 @@
 //! kstat(9F): statistics of drivers, and how the host reads them.
 //!
-//! `ks_lock`, if the driver set it, is held round the update callback and while the data are read. The chain's lock is not held then.
+//! `ks_lock`, if the driver set it, is held during the update callback and while the data are read. The chain's lock is not held then.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -10,10 +10,11 @@ use ddi_sys::{kid_t, kstat_io_t, kstat_named_t, kstat_t, kstat_timer_t, uchar_t,
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
-use super::args::{Argument, Memory, Struct, Text, Word, field, set_field};
+use super::args::{Argument, Memory, Text, Word};
 use super::sync;
 use crate::board::report;
 use crate::kern::clock;
+use crate::kern::fields::{Structure, Zeroed as _};
 use crate::kern::{entry, heap, peek, thread};
 
 /// A kstat that exists.
@@ -34,8 +35,72 @@ static LAST: AtomicI32 = AtomicI32::new(0);
 static HELD: Mutex<Vec<(usize, u32)>> = Mutex::new(Vec::new());
 static RELEASED: Condvar = Condvar::new();
 
-/// A driver's kstat.
-type Kstat<'a> = Struct<'a, kstat_t>;
+crate::fields! {
+    /// A driver's kstat.
+    ///
+    /// # Invariants
+    /// A kstat that kstat_create(9F) has made and that is not deleted for `'a`. Under `ks_lock`, if there is one.
+    struct Kstat<'a> at kstat_t {
+        ks_crtime: i64,
+        ks_kid: kid_t,
+        ks_module: [c_char; 31],
+        ks_type: uchar_t,
+        ks_instance: c_int,
+        ks_name: [c_char; 31],
+        ks_class: [c_char; 31],
+        ks_flags / set_flags: uchar_t,
+        ks_data: *mut c_void,
+        ks_ndata: uint_t,
+        ks_data_size: usize,
+        ks_update: Option<unsafe extern "C-unwind" fn(*mut kstat_t, c_int) -> c_int>,
+        ks_lock: *mut c_void,
+    }
+}
+
+crate::fields! {
+    /// A named value.
+    ///
+    /// # Invariants
+    /// A value of a driver's kstat that is there for `'a`.
+    struct Named<'a> at kstat_named_t {
+        name / set_name: [c_char; 31],
+        data_type / set_data_type: uchar_t,
+        value / set_value = value.ui64: u64,
+    }
+}
+
+crate::fields! {
+    /// Counts of requests and the times that they took.
+    ///
+    /// # Invariants
+    /// The data of a driver's kstat that are there for `'a`, under its lock.
+    struct Io<'a> at kstat_io_t {
+        wtime / set_wtime: i64,
+        wlentime / set_wlentime: i64,
+        wlastupdate / set_wlastupdate: i64,
+        rtime / set_rtime: i64,
+        rlentime / set_rlentime: i64,
+        rlastupdate / set_rlastupdate: i64,
+        wcnt / set_wcnt: uint_t,
+        rcnt / set_rcnt: uint_t,
+    }
+}
+
+crate::fields! {
+    /// A timer.
+    ///
+    /// # Invariants
+    /// A timer of a driver's kstat that is there for `'a`, under its lock.
+    struct Timer<'a> at kstat_timer_t {
+        name / set_name: [c_char; 31],
+        num_events / set_num_events: u64,
+        elapsed_time / set_elapsed_time: i64,
+        min_time / set_min_time: i64,
+        max_time / set_max_time: i64,
+        start_time / set_start_time: i64,
+        stop_time / set_stop_time: i64,
+    }
+}
 
 impl Link {
     /// The kstat, which is there while the chain is locked, or until kstat_delete.
@@ -70,24 +135,24 @@ pub struct Statistics {
     pub name: String,
     /// Class.
     pub class: String,
-    /// Its type, such as `KSTAT_TYPE_NAMED`.
+    /// Type, such as `KSTAT_TYPE_NAMED`.
     pub kind: u8,
     /// When it was made: nanoseconds since the machine started.
     pub crtime: i64,
     /// When it was read.
     pub snaptime: i64,
-    /// Its values; raw kstats have one, `bytes`.
+    /// Values; raw kstats have one, `bytes`.
     pub values: Vec<Value>,
 }
 
 /// A named value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Value {
-    /// Its name.
+    /// Name.
     pub name: String,
     /// The value as text.
     pub text: String,
-    /// Is it a string rather than a number or characters?
+    /// The value is a string rather than a number or characters.
     pub is_string: bool,
 }
 
@@ -105,7 +170,7 @@ fn chars<const N: usize>(text: &[u8]) -> [c_char; N] {
     field
 }
 
-/// How many kstats exist.
+/// Returns the number of kstats.
 pub fn count() -> usize {
     CHAIN.lock().len()
 }
@@ -123,21 +188,21 @@ pub fn read_all() -> Vec<Statistics> {
 }
 
 fn read(ks: Kstat<'_>) -> Option<Statistics> {
-    let lock = field!(ks.ks_lock);
+    let lock = ks.ks_lock();
     // SAFETY: the driver's mutex, or NULL.
     let lock: Option<Word<'_, ddi_sys::kmutex_t>> = unsafe { Argument::of(lock.cast()) };
     if let Some(lock) = lock {
         sync::enter(lock);
     }
-    let module = field(&field!(ks.ks_module));
-    let updated = field!(ks.ks_update).map_or(Ok(0), |update| {
+    let module = field(&ks.ks_module());
+    let updated = ks.ks_update().map_or(Ok(0), |update| {
         entry::call(
             || format!("{module}: ks_update(9E)"),
             // SAFETY: the driver's callback with its own kstat.
             || unsafe { update(ks.pointer(), ddi_sys::KSTAT_READ) },
         )
     });
-    let (name, instance) = (field(&field!(ks.ks_name)), field!(ks.ks_instance));
+    let (name, instance) = (field(&ks.ks_name()), ks.ks_instance());
     let values = (updated == Ok(0)).then(|| values(ks));
     if let Some(Err(nowhere)) = values {
         let what = format!(
@@ -152,9 +217,9 @@ fn read(ks: Kstat<'_>) -> Option<Statistics> {
         module,
         instance,
         name,
-        class: field(&field!(ks.ks_class)),
-        kind: field!(ks.ks_type),
-        crtime: field!(ks.ks_crtime),
+        class: field(&ks.ks_class()),
+        kind: ks.ks_type(),
+        crtime: ks.ks_crtime(),
         snaptime: clock::hrtime(),
         values: values?.ok()?,
     })
@@ -166,16 +231,16 @@ fn read(ks: Kstat<'_>) -> Option<Statistics> {
 /// A pointer of the driver's that leads nowhere.
 fn values(ks: Kstat<'_>) -> Result<Vec<Value>, usize> {
     let mut out = Vec::new();
-    let data = field!(ks.ks_data) as usize;
+    let data = ks.ks_data() as usize;
     if data == 0 {
         return Ok(out);
     }
     let mut add = |name: &str, text: String, is_string: bool| {
         out.push(Value { name: name.to_owned(), text, is_string });
     };
-    match field!(ks.ks_type) {
+    match ks.ks_type() {
         ddi_sys::KSTAT_TYPE_NAMED => {
-            for i in 0..field!(ks.ks_ndata) as usize {
+            for i in 0..ks.ks_ndata() as usize {
                 let at = data.wrapping_add(i * size_of::<kstat_named_t>());
                 let named = peek::read::<kstat_named_t>(at).ok_or(at)?;
                 add(&field(&named.name), named_value(&named)?, named.data_type == ddi_sys::KSTAT_DATA_STRING);
@@ -222,7 +287,7 @@ fn values(ks: Kstat<'_>) -> Result<Vec<Value>, usize> {
                 add(name, value.to_string(), false);
             }
         }
-        _ => add("bytes", field!(ks.ks_data_size).to_string(), false),
+        _ => add("bytes", ks.ks_data_size().to_string(), false),
     }
     Ok(out)
 }
@@ -268,22 +333,22 @@ fn known(ksp: *mut kstat_t, function: &str) -> bool {
 }
 
 /// Changes the lengths of the queues, after the time passed since the last change has been added up. The driver holds the kstat's lock.
-fn queues(io: Struct<'_, kstat_io_t>, waiting: i32, running: i32) {
+fn queues(io: Io<'_>, waiting: i32, running: i32) {
     let now = clock::hrtime();
-    let (wcnt, wlast) = (field!(io.wcnt), field!(io.wlastupdate));
+    let (wcnt, wlast) = (io.wcnt(), io.wlastupdate());
     if wlast != 0 && wcnt != 0 {
-        set_field!(io.wlentime = field!(io.wlentime) + i64::from(wcnt) * (now - wlast));
-        set_field!(io.wtime = field!(io.wtime) + now - wlast);
+        io.set_wlentime(io.wlentime() + i64::from(wcnt) * (now - wlast));
+        io.set_wtime(io.wtime() + now - wlast);
     }
-    let (rcnt, rlast) = (field!(io.rcnt), field!(io.rlastupdate));
+    let (rcnt, rlast) = (io.rcnt(), io.rlastupdate());
     if rlast != 0 && rcnt != 0 {
-        set_field!(io.rlentime = field!(io.rlentime) + i64::from(rcnt) * (now - rlast));
-        set_field!(io.rtime = field!(io.rtime) + now - rlast);
+        io.set_rlentime(io.rlentime() + i64::from(rcnt) * (now - rlast));
+        io.set_rtime(io.rtime() + now - rlast);
     }
-    set_field!(io.wlastupdate = now);
-    set_field!(io.rlastupdate = now);
-    set_field!(io.wcnt = wcnt.wrapping_add_signed(waiting));
-    set_field!(io.rcnt = rcnt.wrapping_add_signed(running));
+    io.set_wlastupdate(now);
+    io.set_rlastupdate(now);
+    io.set_wcnt(wcnt.wrapping_add_signed(waiting));
+    io.set_rcnt(rcnt.wrapping_add_signed(running));
 }
 
 /// kstat_create(9F): who makes it, and its kind.
@@ -296,8 +361,7 @@ fn create(
 ) -> *mut kstat_t {
     let single = matches!(kind, ddi_sys::KSTAT_TYPE_INTR | ddi_sys::KSTAT_TYPE_IO);
     let Some(size) = data_size(kind, ndata).filter(|_| !single || ndata == 1) else { return null_mut() };
-    // SAFETY: a kstat is plain data, for which zero bytes are a value.
-    let mut ks: Box<kstat_t> = Box::new(unsafe { std::mem::zeroed() });
+    let mut ks = Box::new(kstat_t::ZEROED);
     ks.ks_module = chars(module);
     ks.ks_class = chars(class);
     ks.ks_name = match name {
@@ -319,8 +383,8 @@ fn create(
     }
     let mut chain = CHAIN.lock();
     let taken = chain.iter().map(Link::kstat).any(|other| {
-        let same = field!(other.ks_instance) == instance && field!(other.ks_module) == ks.ks_module;
-        same && field!(other.ks_name) == ks.ks_name
+        let same = other.ks_instance() == instance && other.ks_module() == ks.ks_module;
+        same && other.ks_name() == ks.ks_name
     });
     if taken {
         drop(chain);
@@ -360,8 +424,8 @@ fn delete(ksp: *mut kstat_t) {
 fn hold_by_name(module: Text<'_>, instance: c_int, name: Text<'_>) -> *mut kstat_t {
     let (module, name) = (module.text(), name.text());
     hold(|ks| {
-        let same = field(&field!(ks.ks_module)) == module && field!(ks.ks_instance) == instance;
-        same && field(&field!(ks.ks_name)) == name
+        let same = field(&ks.ks_module()) == module && ks.ks_instance() == instance;
+        same && field(&ks.ks_name()) == name
     })
 }
 
@@ -397,7 +461,7 @@ ddi! {
     }
     /// kstat_hold_bykid: by its number.
     fn kstat_hold_bykid(kid: kid_t, _zone: zoneid_t) -> *mut kstat_t {
-        hold(|ks| field!(ks.ks_kid) == kid)
+        hold(|ks| ks.ks_kid() == kid)
     }
     /// kstat_rele.
     fn kstat_rele(ksp: *mut kstat_t) {
@@ -409,7 +473,7 @@ ddi! {
             }
             None => {
                 drop(held);
-                report::mistake("kstat_rele", &format!("{ksp:p} is not held"), "kstat_create(9F)");
+                report::mistake(NAME, &format!("{ksp:p} is not held"), "kstat_create(9F)");
             }
         }
     }
@@ -431,13 +495,13 @@ ddi! {
     }
     /// kstat_install(9F).
     fn kstat_install(ksp: *mut kstat_t) {
-        if !known(ksp, "kstat_install") {
+        if !known(ksp, NAME) {
             return;
         }
         if let Some(link) = CHAIN.lock().iter_mut().find(|link| link.address == ksp as usize) {
             // The driver calls this once, before anyone reads it.
             let ks = link.kstat();
-            set_field!(ks.ks_flags = field!(ks.ks_flags) & !ddi_sys::KSTAT_FLAG_INVALID);
+            ks.set_flags(ks.ks_flags() & !ddi_sys::KSTAT_FLAG_INVALID);
             link.installed = true;
         }
     }
@@ -446,64 +510,64 @@ ddi! {
         delete(ksp);
     }
     /// kstat_named_init(9F).
-    fn kstat_named_init(named: Struct<kstat_named_t>, name: Text, kind: uchar_t) {
-        set_field!(named.name = chars(name.bytes()));
-        set_field!(named.data_type = kind);
+    fn kstat_named_init(named: Named, name: Text, kind: uchar_t) {
+        named.set_name(chars(name.bytes()));
+        named.set_data_type(kind);
     }
     /// kstat_named_setstr(9F).
-    fn kstat_named_setstr(named: Struct<kstat_named_t>, value: *const c_char) {
-        if field!(named.data_type) != ddi_sys::KSTAT_DATA_STRING {
-            return report::mistake("kstat_named_setstr", "the value is not KSTAT_DATA_STRING", "kstat_named_setstr(9F)");
+    fn kstat_named_setstr(named: Named, value: *const c_char) {
+        if named.data_type() != ddi_sys::KSTAT_DATA_STRING {
+            return report::mistake(NAME, "the value is not KSTAT_DATA_STRING", "kstat_named_setstr(9F)");
         }
-        set_field!(named.value.ui64 = value as u64);
+        named.set_value(value as u64);
     }
     /// kstat_set_string: copies at most KSTAT_STRLEN - 1 characters.
     fn kstat_set_string(to: Memory<c_char>, from: Text) {
         to.cast().set_element(0, chars::<{ ddi_sys::KSTAT_STRLEN as usize }>(from.bytes()));
     }
     /// kstat_waitq_enter(9F).
-    fn kstat_waitq_enter(p: Struct<kstat_io_t>) {
+    fn kstat_waitq_enter(p: Io) {
         queues(p, 1, 0);
     }
     /// kstat_waitq_exit(9F).
-    fn kstat_waitq_exit(p: Struct<kstat_io_t>) {
+    fn kstat_waitq_exit(p: Io) {
         queues(p, -1, 0);
     }
     /// kstat_runq_enter(9F).
-    fn kstat_runq_enter(p: Struct<kstat_io_t>) {
+    fn kstat_runq_enter(p: Io) {
         queues(p, 0, 1);
     }
     /// kstat_runq_exit(9F).
-    fn kstat_runq_exit(p: Struct<kstat_io_t>) {
+    fn kstat_runq_exit(p: Io) {
         queues(p, 0, -1);
     }
     /// kstat_waitq_to_runq(9F).
-    fn kstat_waitq_to_runq(p: Struct<kstat_io_t>) {
+    fn kstat_waitq_to_runq(p: Io) {
         queues(p, -1, 1);
     }
     /// kstat_runq_back_to_waitq(9F).
-    fn kstat_runq_back_to_waitq(p: Struct<kstat_io_t>) {
+    fn kstat_runq_back_to_waitq(p: Io) {
         queues(p, 1, -1);
     }
     /// kstat_timer_init: names a timer.
-    fn kstat_timer_init(p: Struct<kstat_timer_t>, name: Text) {
-        set_field!(p.name = chars(name.bytes()));
+    fn kstat_timer_init(p: Timer, name: Text) {
+        p.set_name(chars(name.bytes()));
     }
     /// kstat_timer_start.
-    fn kstat_timer_start(p: Struct<kstat_timer_t>) {
-        set_field!(p.start_time = clock::hrtime());
+    fn kstat_timer_start(p: Timer) {
+        p.set_start_time(clock::hrtime());
     }
     /// kstat_timer_stop.
-    fn kstat_timer_stop(p: Struct<kstat_timer_t>) {
-        let (start, stop, events) = (field!(p.start_time), clock::hrtime(), field!(p.num_events));
+    fn kstat_timer_stop(p: Timer) {
+        let (start, stop, events) = (p.start_time(), clock::hrtime(), p.num_events());
         let took = stop - start;
-        set_field!(p.stop_time = stop);
-        if events == 0 || took < field!(p.min_time) {
-            set_field!(p.min_time = took);
+        p.set_stop_time(stop);
+        if events == 0 || took < p.min_time() {
+            p.set_min_time(took);
         }
-        set_field!(p.max_time = field!(p.max_time).max(took));
-        set_field!(p.elapsed_time = field!(p.elapsed_time) + took);
-        set_field!(p.num_events = events + 1);
+        p.set_max_time(p.max_time().max(took));
+        p.set_elapsed_time(p.elapsed_time() + took);
+        p.set_num_events(events + 1);
     }
 }
 
@@ -525,10 +589,10 @@ mod tests {
         unsafe extern "C-unwind" fn update(ksp: *mut kstat_t, _rw: c_int) -> c_int {
             // SAFETY: the kstat of the test, here and below.
             let ks: Kstat<'_> = unsafe { Argument::of(ksp) };
-            let data = field!(ks.ks_data);
+            let data = ks.ks_data();
             // SAFETY: it has one named value, of 64 bits.
-            let named: Struct<'_, kstat_named_t> = unsafe { Argument::of(data.cast()) };
-            set_field!(named.value.ui64 = field!(named.value.ui64) + 7);
+            let named: Named<'_> = unsafe { Argument::of(data.cast()) };
+            named.set_value(named.value() + 7);
             0
         }
         let (module, name, class) = (c"kstats-test".as_ptr(), c"counters".as_ptr(), c"misc".as_ptr());
@@ -555,8 +619,7 @@ mod tests {
 
     #[test]
     fn queues_are_counted_and_timed() {
-        // SAFETY: numbers, for which zero bytes are a value.
-        let mut io: kstat_io_t = unsafe { std::mem::zeroed() };
+        let mut io = kstat_io_t::ZEROED;
         let at = &raw mut io;
         driver!(ddi_sys::kstat_waitq_enter(at));
         driver!(ddi_sys::kstat_waitq_enter(at));

@@ -4,15 +4,16 @@
 //! Locking: leaf mutexes.
 
 use std::collections::HashMap;
-use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use std::ptr::null_mut;
 
 use ddi_sys::{
-    buf, caddr_t, clock_t, ddi_iblock_cookie_t, ddi_idevice_cookie_t, dev_info_t, dev_ops, dev_t, major_t,
+    caddr_t, clock_t, ddi_iblock_cookie_t, ddi_idevice_cookie_t, dev_info_t, dev_ops, dev_t, major_t,
 };
 use parking_lot::Mutex;
 
-use super::args::{Argument, InOut, Memory, Out, Struct, Text, field, set_field};
+use super::args::{InOut, Memory, Out, Text};
+use super::bufs::Buf;
 use super::nodes as names;
 use crate::kern::drivers;
 use crate::kern::nodes::{self, Node};
@@ -51,37 +52,30 @@ fn device(path: &str) -> Option<dev_t> {
     })
 }
 
-/// The requests of a device, which disksort keeps: the head has its first and its last request where a buf has its links.
-type Request<'a> = Struct<'a, buf>;
-
-fn key(request: Request<'_>) -> usize {
-    field!(request.b_resid)
+crate::fields! {
+    /// The requests of a device, which disksort keeps.
+    ///
+    /// # Invariants
+    /// A diskhd that is there for `'a`, whose links are NULL or lead to bufs that are there as long.
+    struct Requests<'a> at ddi_sys::diskhd {
+        first / set_first = av_forw => Buf<'a>,
+        last / set_last = av_back => Buf<'a>,
+    }
 }
 
-/// The request that follows.
-fn next(request: Request<'_>) -> Option<Request<'_>> {
-    let next = field!(request.av_forw);
-    // SAFETY: the link of the head or of a request of the driver's list: NULL, or the next request.
-    unsafe { Argument::of(next) }
-}
-
-fn set_next(request: Request<'_>, next: *mut buf) {
-    set_field!(request.av_forw = next);
-}
-
-/// Where a request with this key goes: behind which one. The list is up to two sweeps, each with keys that grow; what lies before the first
+/// Returns the request behind which one with this key goes. The list is up to two sweeps, each with growing keys; keys below the first
 /// request belongs to the second.
-fn behind(first: Request<'_>, wanted: usize) -> Request<'_> {
+fn behind(first: Buf<'_>, wanted: usize) -> Buf<'_> {
     let mut at = first;
     let mut second = false;
-    let belongs_to_second = wanted < key(first);
-    while let Some(next) = next(at) {
-        let turn = key(next) < key(at);
+    let belongs_to_second = wanted < first.b_resid();
+    while let Some(next) = at.av_forw() {
+        let turn = next.b_resid() < at.b_resid();
         if turn && !belongs_to_second {
             return at;
         }
         second |= turn;
-        if second == belongs_to_second && wanted < key(next) {
+        if second == belongs_to_second && wanted < next.b_resid() {
             return at;
         }
         at = next;
@@ -101,13 +95,13 @@ ddi! {
     }
     /// ddi_get_next: the next node of the same driver.
     fn ddi_get_next(dip: *mut dev_info_t) -> *mut dev_info_t {
-        let Some(node) = names::node(dip, "ddi_get_next") else { return null_mut() };
+        let Some(node) = names::node(dip, NAME) else { return null_mut() };
         let mut all = nodes::of_driver(node.driver_name()).into_iter().skip_while(|n| !std::ptr::eq(*n, node));
         all.nth(1).map_or(null_mut(), Node::dip)
     }
     /// ddi_deviname: the last part of the node's path, with the slash.
     fn ddi_deviname(dip: *mut dev_info_t, to: Memory<c_char>) -> *mut c_char {
-        let path = names::node(dip, "ddi_deviname").map_or(String::new(), Node::path);
+        let path = names::node(dip, NAME).map_or(String::new(), Node::path);
         let last = path.rfind('/').map_or("", |at| &path[at..]);
         to.sized(MAXNAMELEN).write_text(if last == "/" { b"" } else { last.as_bytes() });
         to.pointer()
@@ -193,26 +187,23 @@ ddi! {
         }
     }
 
-    /// disksort(9F): one sweep over the disk after the other, by b_resid. `head` is a struct diskhd, which begins as a buf.
-    fn disksort(head: Struct<ddi_sys::diskhd>, new: Struct<buf>) {
-        // SAFETY: the head begins as a buf, of which it has the fields up to those that are used here.
-        let head: Request<'_> = unsafe { Argument::of(head.pointer().cast::<buf>()) };
-        set_next(new, null_mut());
-        let last = match next(head) {
+    /// disksort(9F): one sweep over the disk after the other, by b_resid.
+    fn disksort(head: Requests, new: Buf) {
+        let next = match head.first() {
             None => {
-                set_next(head, new.pointer());
-                true
+                head.set_first(Some(new));
+                None
             }
             Some(first) => {
-                let before = behind(first, key(new));
-                let next = next(before).map_or(null_mut(), Request::pointer);
-                set_next(new, next);
-                set_next(before, new.pointer());
-                next.is_null()
+                let before = behind(first, new.b_resid());
+                let next = before.av_forw();
+                before.set_av_forw(Some(new));
+                next
             }
         };
-        if last {
-            set_field!(head.av_back = new.pointer());
+        new.set_av_forw(next);
+        if next.is_none() {
+            head.set_last(Some(new));
         }
     }
     /// drv_setparm: the counters of interrupts and characters are not kept. -1 for others.
@@ -220,7 +211,7 @@ ddi! {
         if (ddi_sys::SYSRINT as c_uint..=ddi_sys::SYSOUTC as c_uint).contains(&parameter) { 0 } else { -1 }
     }
     /// kvtoppid: the page frame behind a kernel address.
-    @private fn kvtoppid(address: caddr_t) -> c_long {
-        super::hats::frame(null_mut(), address) as c_long
+    fn kvtoppid(address: caddr_t) -> ddi_sys::ppid_t {
+        super::hats::frame(null_mut(), address)
     }
 }

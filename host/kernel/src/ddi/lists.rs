@@ -8,8 +8,32 @@ use std::ptr::null_mut;
 
 use ddi_sys::{list_node_t, list_t};
 
-use super::args::{Argument, Struct, field, set_field};
+use super::args::Argument;
 use crate::board::report;
+use crate::kern::fields::Structure;
+
+crate::fields! {
+    /// A list's head.
+    ///
+    /// # Invariants
+    /// A list of a driver's, there until the function returns.
+    struct Head at list_t {
+        list_size / set_size: usize,
+        list_offset / set_offset: usize,
+        list_head / set_head: list_node_t,
+    }
+}
+
+crate::fields! {
+    /// A node of a list.
+    ///
+    /// # Invariants
+    /// The head of a driver's list, an object's node, or one that these link to: there until the function returns.
+    struct Node at list_node_t {
+        list_next / set_next: *mut list_node_t,
+        list_prev / set_prev: *mut list_node_t,
+    }
+}
 
 /// A list, and access to its nodes.
 ///
@@ -17,7 +41,7 @@ use crate::board::report;
 /// `list` is the driver's list, and every object on it and every one that is passed along with it is there until the function returns: the driver's promise.
 #[derive(Clone, Copy)]
 struct List {
-    list: Struct<'static, list_t>,
+    list: Head,
     offset: usize,
 }
 
@@ -26,8 +50,8 @@ impl Argument for List {
 
     unsafe fn of(c: *mut list_t) -> Self {
         // SAFETY: the caller's promise: a list that list_create made.
-        let list = unsafe { Struct::of(c) };
-        List { list, offset: field!(list.list_offset) }
+        let list = unsafe { Head::of(c) };
+        List { list, offset: list.list_offset() }
     }
 }
 
@@ -93,16 +117,16 @@ impl List {
 
 ddi! {
     /// list_create(9F).
-    fn list_create(list: Struct<list_t>, size: usize, offset: usize) {
-        set_field!(list.list_size = size);
-        set_field!(list.list_offset = offset);
+    fn list_create(list: Head, size: usize, offset: usize) {
+        list.set_size(size);
+        list.set_offset(offset);
         let head = list.pointer().wrapping_byte_add(std::mem::offset_of!(list_t, list_head)).cast();
-        set_field!(list.list_head = list_node_t { list_next: head, list_prev: head });
+        list.set_head(list_node_t { list_next: head, list_prev: head });
     }
     /// list_destroy(9F): it must be empty.
     fn list_destroy(list: List) {
         if !list.empty() {
-            report::mistake("list_destroy", "the list is not empty", "list_destroy(9F)");
+            report::mistake(NAME, "the list is not empty", "list_destroy(9F)");
         }
         List::set_next(list.head(), null_mut());
         List::set_prev(list.head(), null_mut());

@@ -97,7 +97,7 @@ ddi! {
     }
     /// kmem_free(9F).
     fn kmem_free(address: *mut c_void, size: usize) {
-        free(address, size, "kmem_free");
+        free(address, size, NAME);
     }
     /// kmem_cache_create(9F).
     fn kmem_cache_create(
@@ -133,7 +133,7 @@ ddi! {
         if let Some(constructor) = cache.constructor {
             // SAFETY: new memory of the object's size, as the driver's constructor expects.
             if unsafe { constructor(object, cache.private as *mut c_void, flags) } != 0 {
-                free(object, cache.size, "kmem_cache_alloc");
+                free(object, cache.size, NAME);
                 return null_mut();
             }
         }
@@ -147,7 +147,7 @@ ddi! {
         if !state.live.remove(&(object as usize)) {
             drop(state);
             let what = format!("{object:p} is not a live object of cache {}", cache.name);
-            return report::mistake("kmem_cache_free", &what, "kmem_cache_create(9F)");
+            return report::mistake(NAME, &what, "kmem_cache_create(9F)");
         }
         if state.free.len() < KEEP {
             state.free.push(object as usize);
@@ -165,7 +165,7 @@ ddi! {
         }
         if !state.live.is_empty() {
             let what = format!("cache {} still has {} objects allocated", cache.name, state.live.len());
-            report::leftover("kmem_cache_destroy", &what, "kmem_cache_create(9F)");
+            report::leftover(NAME, &what, "kmem_cache_create(9F)");
         }
     }
     /// kmem_cache_set_move(9F): objects are never moved here.

@@ -3,37 +3,22 @@
 //! The functions with variable arguments are small trampolines: they store the argument registers as the calling
 //! convention's `va_list` wants them and call the variant that takes one.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 
-use ddi_sys::{__va_list_tag, dev_info_t, zoneid_t};
+use ddi_sys::{ddi_err_t, dev_info_t, zoneid_t};
 
-use super::args::{Argument, Memory, Text};
+use super::args::{Arguments, Memory, Text};
 use super::memory;
 use crate::board::{log, report};
 use crate::kern::nodes;
-use crate::kern::printf::{VaList, format};
-
-/// A driver's arguments for a format.
-///
-/// # Invariants
-/// The calling convention's structure, with the arguments that the format which comes with it asks for.
-struct Arguments(*mut __va_list_tag);
-
-impl Argument for Arguments {
-    type C = *mut __va_list_tag;
-
-    unsafe fn of(c: *mut __va_list_tag) -> Self {
-        Arguments(c)
-    }
-}
+use crate::kern::printf::format;
 
 /// Formats with a driver's format and arguments.
-fn formatted<P>(fmt: Text<'_, P>, ap: Arguments) -> Vec<u8> {
-    // SAFETY: the invariant; a `VaList` is that structure, and the driver hands it over.
-    format(fmt.bytes(), unsafe { &mut *ap.0.cast::<VaList>() })
+fn formatted<P>(fmt: Text<'_, P>, ap: Arguments<'_>) -> Vec<u8> {
+    format(fmt.bytes(), ap.of_format())
 }
 
-/// Prints a message as cmn_err does, `name` (an instance) in front of it.
+/// Prints a message as cmn_err does, after `name` (an instance).
 fn message(level: c_int, name: &str, text: &[u8]) {
     let (to, text) = match text.split_first() {
         Some((b'!', rest)) => (log::To::Log, rest),
@@ -61,18 +46,17 @@ fn drop_panic(name: &str, text: &[u8]) {
     report::panic(&format!("{name}{}", String::from_utf8_lossy(text)));
 }
 
-/// dev_err(9F) with a va_list.
-fn device_message<P>(dip: *mut dev_info_t, level: c_int, fmt: Text<'_, P>, ap: Arguments) {
-    let text = formatted(fmt, ap);
+/// Prints a message with the name of a node's instance.
+fn device_message(dip: *mut dev_info_t, level: c_int, text: &[u8]) {
     let name =
         nodes::of(dip).map_or(String::new(), |node| format!("{}{}: ", node.driver_name(), node.instance()));
-    // A leading !, ^ or ? stays in front of the name.
+    // A leading !, ^ or ? stays first.
     match text.split_first() {
         Some((&first @ (b'!' | b'^' | b'?'), rest)) => {
             let text = [&[first], name.as_bytes(), rest].concat();
             message(level, "", &text);
         }
-        _ => message(level, &name, &text),
+        _ => message(level, &name, text),
     }
 }
 
@@ -87,7 +71,7 @@ ddi! {
     }
     /// dev_err(9F) with a va_list.
     fn vdev_err(dip: *mut dev_info_t, level: c_int, fmt: Text, ap: Arguments) {
-        device_message(dip, level, fmt, ap);
+        device_message(dip, level, &formatted(fmt, ap));
     }
     /// printf of the kernel: console text.
     @local fn vprintf(fmt: Text, ap: Arguments) {
@@ -142,72 +126,65 @@ ddi! {
     }
 }
 
-/// The targets of the trampolines that have no declaration.
-#[expect(dead_code, reason = "the symbol table has the trampolines, not these")]
-mod targets {
-    use super::*;
-
-    ddi! {
-        /// prom_printf with a va_list.
-        @local_private fn vprom_printf(fmt: Text, ap: Arguments) {
-            log::text(log::To::Console, &formatted(fmt, ap));
-        }
-        /// kmem_asprintf with a va_list: a string from kmem, freed with strfree.
-        @local_private fn vasprintf(fmt: Text, ap: Arguments) -> *mut c_char {
-            let text = [&formatted(fmt, ap)[..], b"\0"].concat();
-            memory::copy_of(&text, ddi_sys::KM_SLEEP).cast()
-        }
-        /// ddi_err: like dev_err, with levels of its own that are all logged.
-        @local_private fn vddi_err(level: c_int, dip: *mut dev_info_t, fmt: Text<*mut c_char>, ap: Arguments) {
-            let level = if level <= 1 { ddi_sys::CE_WARN } else { ddi_sys::CE_NOTE };
-            device_message(dip, level, fmt, ap);
-        }
-        /// ddi_fm_ereport_post with a va_list: the event's class is logged, its payload is not.
-        @local_private fn vereport(dip: *mut dev_info_t, class: Text, _ena: u64, _flag: c_int, _ap: *mut c_void) {
-            let name = nodes::of(dip).map_or(String::new(), |node| node.path());
-            log::line(log::To::Log, &format!("ereport {} from {name}", class.text()));
-        }
-        /// strlog(9F) with a va_list: everything is logged.
-        @local_private fn vstrlog(
-            _mid: c_int,
-            _sid: c_int,
-            _level: c_int,
-            _flags: c_int,
-            fmt: Text,
-            ap: Arguments,
-        ) -> c_int {
-            log::text(log::To::Log, &[&formatted(fmt, ap)[..], b"\n"].concat());
-            1
-        }
-    }
-}
-
-/// Defines functions with variable arguments: name, number of fixed arguments, the register of the argument after them,
-/// and the function that takes a va_list there.
+/// Defines functions with variable arguments: by the types of their fixed arguments and the function that takes a va_list behind them, or
+/// by a body, as in [`ddi!`](crate::ddi!), whose last argument is the va_list. What `ddi-sys` declares is checked.
 #[macro_export]
 macro_rules! variadic {
-    ($( $(#[$meta:meta])* $(@$kind:ident)? $name:ident, $fixed:literal, $va:literal, $target:path; )*) => {
-        $( $crate::variadic!(@one [$($kind)?] $(#[$meta])* $name, $fixed, $va, $target); )*
+    ($( $(#[$meta:meta])* $(@$kind:ident)? fn $name:ident $args:tt $(-> $ret:ty)? $(=> $target:path;)? $($body:block)? )*) => {
+        $( $crate::variadic!(@one [$($kind)?] [$(#[$meta])*] $name $args [$($ret)?] $($target)? $($body)?); )*
         /// The symbol table of the functions with variable arguments.
-        pub static VARIADIC: &[$crate::ddi::Symbol] = &[
-            $( $crate::ddi::Symbol { name: stringify!($name), address: $crate::ddi::Address(variadic::$name as *const ()), size: 0 }, )*
-        ];
+        pub static VARIADIC: $crate::ddi::Group = &[&[
+            $( $crate::ddi::Symbol::function(stringify!($name), variadic::$name as *const ()), )*
+        ]];
         mod variadic {
             $( pub use super::$name::$name; )*
         }
     };
-    (@one [] $(#[$meta:meta])* $name:ident, $fixed:literal, $va:literal, $target:path) => {
-        $crate::variadic!(@function [#[unsafe(no_mangle)]] $(#[$meta])* $name, $fixed, $va, $target);
+    (@one $kind:tt $meta:tt $name:ident ($($arg:ident: $ty:ty),+; $ap:ident: $va:ty) [$($ret:ty)?] $body:block) => {
+        $crate::variadic!(@kind $kind $meta $name ($(<$ty as $crate::ddi::args::Argument>::C),+) [$($ret)?] [
+            unsafe extern "C-unwind" fn target(
+                $($arg: <$ty as $crate::ddi::args::Argument>::C,)+
+                $ap: <$va as $crate::ddi::args::Argument>::C
+            ) $(-> $ret)? {
+                $crate::ddi!(@body $name ($($arg: $ty,)+ $ap: $va) [$($ret)?] $body)
+            }
+        ] target);
     };
-    (@one [local] $(#[$meta:meta])* $name:ident, $fixed:literal, $va:literal, $target:path) => {
-        $crate::variadic!(@function [] $(#[$meta])* $name, $fixed, $va, $target);
+    (@one $kind:tt $meta:tt $name:ident $types:tt $ret:tt $target:path) => {
+        $crate::variadic!(@kind $kind $meta $name $types $ret [] $target);
     };
-    (@function [$(#[$export:meta])*] $(#[$meta:meta])* $name:ident, $fixed:literal, $va:literal, $target:path) => {
+    (@kind [] $($rest:tt)*) => { $crate::variadic!(@place [#[unsafe(no_mangle)]] $($rest)*); };
+    (@kind [local] $($rest:tt)*) => { $crate::variadic!(@place [] $($rest)*); };
+    // The place of the first variable argument: how many are before it, and its register.
+    (@place $export:tt $meta:tt $name:ident ($a:ty) $($rest:tt)*) => {
+        $crate::variadic!(@function $export $meta $name (1, "rsi") ($a) $($rest)*);
+    };
+    (@place $export:tt $meta:tt $name:ident ($a:ty, $b:ty) $($rest:tt)*) => {
+        $crate::variadic!(@function $export $meta $name (2, "rdx") ($a, $b) $($rest)*);
+    };
+    (@place $export:tt $meta:tt $name:ident ($a:ty, $b:ty, $c:ty) $($rest:tt)*) => {
+        $crate::variadic!(@function $export $meta $name (3, "rcx") ($a, $b, $c) $($rest)*);
+    };
+    (@place $export:tt $meta:tt $name:ident ($a:ty, $b:ty, $c:ty, $d:ty) $($rest:tt)*) => {
+        $crate::variadic!(@function $export $meta $name (4, "r8") ($a, $b, $c, $d) $($rest)*);
+    };
+    (@place $export:tt $meta:tt $name:ident ($a:ty, $b:ty, $c:ty, $d:ty, $e:ty) $($rest:tt)*) => {
+        $crate::variadic!(@function $export $meta $name (5, "r9") ($a, $b, $c, $d, $e) $($rest)*);
+    };
+    (@function [$($export:tt)*] [$($meta:tt)*] $name:ident ($fixed:literal, $va:literal) ($($ty:ty),*) [$($ret:ty)?]
+        [$($own:tt)*] $target:path) => {
         #[allow(missing_docs)]
         mod $name {
-            $(#[$meta])*
+            use super::*;
+
+            const _: unsafe extern "C-unwind" fn($($ty),*, ...) $(-> $ret)? = $crate::ddi::sys::$name;
+            const _: unsafe extern "C-unwind" fn($($ty),*, *mut $crate::ddi::sys::__va_list_tag) $(-> $ret)? = $target;
+
+            $($own)*
+
+            $($meta)*
             #[unsafe(naked)]
-            $(#[$export])*
+            $($export)*
             pub unsafe extern "C-unwind" fn $name() {
                 core::arch::naked_asm!(
                     ".cfi_startproc",
@@ -244,38 +221,68 @@ macro_rules! variadic {
 
 variadic! {
     /// cmn_err(9F).
-    cmn_err, 2, "rdx", super::vcmn_err;
+    fn cmn_err(c_int, *const c_char) => vcmn_err;
     /// zcmn_err(9F).
-    zcmn_err, 3, "rcx", super::vzcmn_err;
+    fn zcmn_err(zoneid_t, c_int, *const c_char) => vzcmn_err;
     /// dev_err(9F).
-    dev_err, 3, "rcx", super::vdev_err;
-    /// ddi_err.
-    ddi_err, 3, "rcx", super::targets::vddi_err;
+    fn dev_err(dip: *mut dev_info_t, level: c_int, fmt: Text<*mut c_char>; ap: Arguments) {
+        device_message(dip, level, &formatted(fmt, ap));
+    }
+    /// ddi_err: like dev_err, with levels of its own.
+    fn ddi_err(level: ddi_err_t, dip: *mut dev_info_t, fmt: Text; ap: Arguments) {
+        let text = formatted(fmt, ap);
+        let (level, prefix): (_, &[u8]) = match level {
+            ddi_sys::DER_CONT => (ddi_sys::CE_CONT, b""),
+            ddi_sys::DER_CONS => (ddi_sys::CE_CONT, b"^"),
+            ddi_sys::DER_LOG => (ddi_sys::CE_CONT, b"!"),
+            ddi_sys::DER_VERB => (ddi_sys::CE_CONT, b"?"),
+            ddi_sys::DER_NOTE => (ddi_sys::CE_NOTE, b""),
+            ddi_sys::DER_PANIC => (ddi_sys::CE_PANIC, b""),
+            // For kernels with DEBUG.
+            ddi_sys::DER_DEBUG => return,
+            _ => (ddi_sys::CE_WARN, b""),
+        };
+        // A message of one of these three is a line.
+        let end: &[u8] = if prefix.is_empty() || text.ends_with(b"\n") { b"" } else { b"\n" };
+        device_message(dip, level, &[prefix, &text, end].concat());
+    }
     /// printf of the kernel.
-    @local printf, 1, "rsi", super::vprintf;
+    @local fn printf(*const c_char) => vprintf;
     /// zprintf: there is one zone.
-    zprintf, 2, "rdx", super::vzprintf;
+    fn zprintf(zoneid_t, *const c_char) => vzprintf;
     /// prom_printf: to the console.
-    prom_printf, 1, "rsi", super::targets::vprom_printf;
+    fn prom_printf(fmt: Text; ap: Arguments) {
+        log::text(log::To::Console, &formatted(fmt, ap));
+    }
     /// uprintf.
-    uprintf, 1, "rsi", super::vuprintf;
+    fn uprintf(*const c_char) => vuprintf;
     /// snprintf(9F).
-    @local snprintf, 3, "rcx", super::vsnprintf;
+    @local fn snprintf(*mut c_char, usize, *const c_char) -> usize => vsnprintf;
     /// sprintf(9F).
-    @local sprintf, 2, "rdx", super::vsprintf;
-    /// kmem_asprintf.
-    kmem_asprintf, 1, "rsi", super::targets::vasprintf;
+    @local fn sprintf(*mut c_char, *const c_char) -> *mut c_char => vsprintf;
+    /// kmem_asprintf: a string from kmem, freed with strfree.
+    fn kmem_asprintf(fmt: Text; ap: Arguments) -> *mut c_char {
+        let text = [&formatted(fmt, ap)[..], b"\0"].concat();
+        memory::copy_of(&text, ddi_sys::KM_SLEEP).cast()
+    }
     /// panic(9F).
-    panic, 1, "rsi", super::vpanic;
-    /// ddi_fm_ereport_post(9F).
-    ddi_fm_ereport_post, 4, "r8", super::targets::vereport;
-    /// strlog(9F).
-    strlog, 5, "r9", super::targets::vstrlog;
+    fn panic(*const c_char) -> ! => vpanic;
+    /// ddi_fm_ereport_post(9F): the event's class is logged, its payload is not.
+    fn ddi_fm_ereport_post(dip: *mut dev_info_t, class: Text, _ena: u64, _flag: c_int; _ap: Arguments) {
+        let name = nodes::of(dip).map_or(String::new(), |node| node.path());
+        log::line(log::To::Log, &format!("ereport {} from {name}", class.text()));
+    }
+    /// strlog(9F): everything is logged.
+    fn strlog(_mid: i16, _sid: i16, _level: c_char, _flags: u16, fmt: Text<*mut c_char>; ap: Arguments) -> c_int {
+        log::text(log::To::Log, &[&formatted(fmt, ap)[..], b"\n"].concat());
+        1
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr::null_mut;
 
     #[test]
     fn prefixes_and_destinations() {
@@ -300,6 +307,24 @@ mod tests {
         let lines = log::recent();
         assert!(lines.contains(&"WARNING: messages-test 7 seven ffffffffffffffff".into()));
         assert!(lines.contains(&"NOTICE: messages-test log 1 2 3 4 5 6".into()));
+    }
+
+    #[test]
+    fn levels_of_ddi_err() {
+        log::set_quiet(true);
+        for (level, text) in
+            [(ddi_sys::DER_WARN, c"w%d"), (ddi_sys::DER_NOTE, c"n%d"), (ddi_sys::DER_LOG, c"l%d")]
+        {
+            driver!(ddi_sys::ddi_err(level, null_mut(), text.as_ptr(), 17));
+        }
+        driver!(ddi_sys::ddi_err(ddi_sys::DER_DEBUG, null_mut(), c"d%d".as_ptr(), 17));
+        let lines = log::recent();
+        let has = |line: &str| lines.iter().any(|l| l == line);
+        assert!(has("WARNING: w17") && has("NOTICE: n17") && has("l17") && !has("d17"), "{lines:?}");
+        report::set_policy(report::Policy::Unwind);
+        let run = || driver!(ddi_sys::ddi_err(ddi_sys::DER_PANIC, null_mut(), c"p%d".as_ptr(), 17));
+        let caught = std::panic::catch_unwind(run).unwrap_err();
+        assert_eq!(caught.downcast_ref::<report::Reported>().unwrap().0, "p17");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use super::args::{Out, Text};
 use crate::board::log;
+use crate::kern::fields::Zeroed as _;
 use crate::kern::left::{Kind, Left};
 use crate::kern::nodes;
 use crate::pci;
@@ -25,8 +26,7 @@ const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 
 /// No error (DDI_FM_OK).
-// SAFETY: a plain structure, for which zero bytes are a value.
-const NO_ERROR: ddi_fm_error_t = unsafe { std::mem::zeroed() };
+const NO_ERROR: ddi_fm_error_t = ddi_fm_error_t::ZEROED;
 
 /// Events of a PCI slot. A cookie is the address of one of these.
 static EVENTS: [&CStr; 2] = [ddi_sys::DDI_DEVI_REMOVE_EVENT, ddi_sys::DDI_DEVI_INSERT_EVENT];

@@ -3,8 +3,10 @@
 //! Each group of functions is one `ddi!` block. The macro makes an `extern "C-unwind"` function of each, exports it under
 //! its name (so that drivers linked in find it), checks at compile time that its type is the one that `ddi-sys` declares, and
 //! lists it for the [symbol table](symbols) from which modules are linked. Functions marked `@local` are not exported,
-//! because the C library has one of the same name; those marked `@private` are not declared by
-//! `ddi-sys`, those marked `@local_private` neither.
+//! because the C library has one of the same name. A function that `ddi-sys` does not declare does not compile.
+//!
+//! One body serves several names: `fn [putb, putw](...)`. With `fn [get8 for u8, get16 for u16](...)` the type is `T` in the signature and
+//! the body. `NAME` is the function's name in a body.
 //!
 //! The body of a function is safe code: the types of its arguments ([`args`]) say what it may do with them. C sees the pointers only, so a group may keep
 //! such a type to itself.
@@ -16,45 +18,54 @@
 #[doc(hidden)]
 pub use ddi_sys as sys;
 
-pub use crate::kern::symbols::{Address, Symbol};
+pub use crate::kern::symbols::{Address, Group, Symbol};
 
 /// Defines DDI functions; see the module's page.
 #[macro_export]
 macro_rules! ddi {
-    ($( $(#[$meta:meta])* $(@$kind:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block )*) => {
-        $( $crate::ddi!(@one [$($kind)?] $(#[$meta])* fn $name($($arg: $ty),*) $(-> $ret)? $body); )*
+    ($( $(#[$meta:meta])* $(@$kind:ident)? fn $names:tt $args:tt $(-> $ret:ty)? $body:block )*) => {
+        $( $crate::ddi!(@names [$($kind)?] [$(#[$meta])*] $names $args [$($ret)?] $body); )*
         /// This group's part of the symbol table.
-        pub static SYMBOLS: &[$crate::ddi::Symbol] = &[
-            $( $crate::ddi::Symbol {
-                name: stringify!($name),
-                address: $crate::ddi::Address($name as *const ()),
-                size: 0,
-            }, )*
-        ];
+        pub static SYMBOLS: $crate::ddi::Group = &[ $( $crate::ddi!(@symbols $names), )* ];
     };
-    (@one [] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
-        $(#[$meta])*
-        /// # Safety
-        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
-        #[allow(private_interfaces)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
-            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+    (@symbols [$($name:ident $(for $type:ty)?),+ $(,)?]) => {
+        &[ $( $crate::ddi::Symbol::function(stringify!($name), $name as *const ()), )+ ]
+    };
+    (@symbols $name:ident) => { $crate::ddi!(@symbols [$name]) };
+    (@names $kind:tt $meta:tt [$($name:ident $(for $type:ty)?),+ $(,)?] $args:tt $ret:tt $body:block) => {
+        $( $crate::ddi!(@type [$($type)?] $kind $meta $name $args $ret $body); )+
+    };
+    (@names $kind:tt $meta:tt $name:ident $args:tt $ret:tt $body:block) => {
+        $crate::ddi!(@kind $kind $meta $name $args $ret $body);
+    };
+    (@type [] $kind:tt $meta:tt $name:ident $args:tt $ret:tt $body:block) => {
+        $crate::ddi!(@kind $kind $meta $name $args $ret $body);
+    };
+    (@type [$type:ty] $kind:tt $meta:tt $name:ident $args:tt $ret:tt $body:block) => {
+        mod $name {
+            use super::*;
+            type T = $type;
+            $crate::ddi!(@kind $kind $meta $name $args $ret $body);
         }
-        const _: unsafe extern "C-unwind" fn($(<$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? = $crate::ddi::sys::$name;
+        pub use self::$name::$name;
     };
-    (@one [local] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
-        $(#[$meta])*
+    (@kind [] $($rest:tt)*) => { $crate::ddi!(@define [#[unsafe(no_mangle)]] $($rest)*); };
+    (@kind [local] $($rest:tt)*) => { $crate::ddi!(@define [] $($rest)*); };
+    (@define [$($export:tt)*] [$($meta:tt)*] $name:ident ($($arg:ident: $ty:ty),* $(,)?) [$($ret:ty)?] $body:block) => {
+        $($meta)*
         /// # Safety
         /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
         #[allow(private_interfaces)]
+        $($export)*
         pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
-            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+            $crate::ddi!(@body $name ($($arg: $ty),*) [$($ret)?] $body)
         }
         const _: unsafe extern "C-unwind" fn($(<$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? = $crate::ddi::sys::$name;
     };
     // The body is a safe function: what it may do with its arguments is what their types allow.
-    (@call ($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
+    (@body $name:ident ($($arg:ident: $ty:ty),*) [$($ret:ty)?] $body:block) => {{
+        #[allow(dead_code)]
+        const NAME: &str = stringify!($name);
         #[inline(always)]
         #[allow(clippy::too_many_arguments)]
         fn body($($arg: $ty),*) $(-> $ret)? $body
@@ -64,25 +75,17 @@ macro_rules! ddi {
         )*
         body($($arg),*)
     }};
-    (@one [local_private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
+}
+
+/// Defines functions that drivers reach by a pointer only, with bodies as [`ddi!`]'s. Their types are checked where the pointers are stored.
+#[macro_export]
+macro_rules! callbacks {
+    ($( $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block )*) => { $(
         $(#[$meta])*
-        /// # Safety
-        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
-        #[allow(private_interfaces)]
-        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
-            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
+        unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
+            $crate::ddi!(@body $name ($($arg: $ty),*) [$($ret)?] $body)
         }
-    };
-    (@one [private] $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {
-        $(#[$meta])*
-        /// # Safety
-        /// See [`ddi_kernel::ddi`](mod@ddi_kernel::ddi).
-        #[allow(private_interfaces)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C-unwind" fn $name($($arg: <$ty as $crate::ddi::args::Argument>::C),*) $(-> $ret)? {
-            $crate::ddi!(@call ($($arg: $ty),*) $(-> $ret)? $body)
-        }
-    };
+    )* };
 }
 
 /// Calls a function as a driver does. What a test passes is what the manual page of the function asks for, unless the test is about that being reported.

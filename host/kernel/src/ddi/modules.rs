@@ -7,10 +7,10 @@ use std::ffi::{CStr, c_char, c_int, c_short, c_void};
 use ddi_krtld::Linkage;
 use ddi_sys::{
     caddr_t, ddi_info_cmd_t, ddi_modhandle_t, ddi_prop_op_t, dev_info_t, dev_t, modinfo, modldrv, modlinkage,
-    pollhead,
+    modspecific_info, pollhead,
 };
 
-use super::args::{Out, Struct, field, set_field};
+use super::args::Out;
 use crate::board::report;
 use crate::kern::symbols::is;
 use crate::kern::{drivers, tables};
@@ -18,6 +18,19 @@ use crate::kern::{drivers, tables};
 const EINVAL: c_int = 22;
 const EBUSY: c_int = 16;
 const ENXIO: c_int = 6;
+
+crate::fields! {
+    /// Result of mod_info(9F).
+    ///
+    /// # Invariants
+    /// A modinfo of the module loader's that is there until the function returns.
+    struct Info at modinfo {
+        mi_info: c_int,
+        mi_base / set_base: caddr_t,
+        mi_rev / set_rev: c_int,
+        mi_msinfo / set_msinfo: [modspecific_info; 10],
+    }
+}
 
 /// The name of the module that a linkage belongs to.
 fn module_of(linkage: *mut modlinkage) -> Option<String> {
@@ -35,12 +48,12 @@ ddi! {
     /// mod_install(9F).
     fn mod_install(linkage: *mut modlinkage) -> c_int {
         let Some(name) = module_of(linkage) else {
-            report::mistake("mod_install", "called outside _init", "mod_install(9F)");
+            report::mistake(NAME, "called outside _init", "mod_install(9F)");
             return EINVAL;
         };
-        let Some(Linkage { rev, elements }) = read("mod_install", &name, linkage) else { return EINVAL };
+        let Some(Linkage { rev, elements }) = read(NAME, &name, linkage) else { return EINVAL };
         if rev != ddi_sys::MODREV_1 {
-            report::mistake("mod_install", "the modlinkage's ml_rev is not MODREV_1", "modlinkage(9S)");
+            report::mistake(NAME, "the modlinkage's ml_rev is not MODREV_1", "modlinkage(9S)");
             return EINVAL;
         }
         for element in elements {
@@ -49,7 +62,7 @@ ddi! {
                 let dev_ops = match tables::follow::<modldrv>(&name, path, element.address, "modldrv(9S)") {
                     Ok(element) => element.drv_dev_ops,
                     Err(wrong) => {
-                        wrong.report("mod_install");
+                        wrong.report(NAME);
                         return EINVAL;
                     }
                 };
@@ -57,7 +70,7 @@ ddi! {
                     return EINVAL;
                 }
                 if let Err(wrong) = tables::driver(&name, dev_ops as usize) {
-                    wrong.report("mod_install");
+                    wrong.report(NAME);
                     return EINVAL;
                 }
                 let description = String::from_utf8_lossy(&element.description);
@@ -69,7 +82,7 @@ ddi! {
                 let what = format!(
                     "the mod_ops of {name} is {ops:#x}: the host knows modldrv and modlmisc linkage only (mod_driverops, mod_miscops)"
                 );
-                report::mistake("mod_install", &what, "modlinkage(9S)");
+                report::mistake(NAME, &what, "modlinkage(9S)");
                 return EINVAL;
             }
         }
@@ -80,16 +93,16 @@ ddi! {
         if drivers::unregister(linkage as usize) { 0 } else { EBUSY }
     }
     /// mod_info(9F): nonzero is success.
-    fn mod_info(linkage: *mut modlinkage, info: Struct<modinfo>) -> c_int {
+    fn mod_info(linkage: *mut modlinkage, info: Info) -> c_int {
         let name = module_of(linkage).unwrap_or_else(|| "a module".to_owned());
-        let Some(Linkage { rev, elements }) = read("mod_info", &name, linkage) else { return 0 };
-        if field!(info.mi_info) == ddi_sys::MI_INFO_LINKAGE {
+        let Some(Linkage { rev, elements }) = read(NAME, &name, linkage) else { return 0 };
+        if info.mi_info() == ddi_sys::MI_INFO_LINKAGE {
             // The module loader reads the linkage itself.
-            set_field!(info.mi_base = linkage.cast());
+            info.set_base(linkage.cast());
             return 1;
         }
-        set_field!(info.mi_rev = rev);
-        let mut slots = field!(info.mi_msinfo);
+        info.set_rev(rev);
+        let mut slots = info.mi_msinfo();
         for (slot, element) in slots.iter_mut().zip(elements) {
             let n = element.description.len().min(slot.msi_linkinfo.len() - 1);
             slot.msi_linkinfo.fill(0);
@@ -98,7 +111,7 @@ ddi! {
             }
             slot.msi_p0 = drivers::installing().and_then(|n| drivers::major_of(&n)).map_or(-1, |m| m as c_int);
         }
-        set_field!(info.mi_msinfo = slots);
+        info.set_msinfo(slots);
         1
     }
     /// mod_modname: the module's name.

@@ -1,6 +1,6 @@
 //! What nexus drivers have (sys/sunndi.h), as far as leaf drivers reach for it: the data of devctl ioctls, events.
 //!
-//! No nexus here has events: a cookie is never found, and a posted event is claimed by nobody. No locking.
+//! No nexus here has events: a cookie is never found, and a posted event is never claimed. No locking.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::offset_of;
@@ -8,9 +8,21 @@ use std::ptr::null_mut;
 
 use ddi_sys::{ddi_eventcookie_t, dev_info_t, devctl_iocdata, nvlist_t};
 
-use super::args::{Out, Owned, Struct, field};
+use super::args::{Out, Owned};
 use super::nodes::node;
 use super::user;
+
+crate::fields! {
+    /// The subject of a devctl ioctl.
+    ///
+    /// # Invariants
+    /// Made by ndi_dc_allochdl, and not freed by ndi_dc_freehdl yet.
+    struct Subject at devctl_iocdata {
+        c_nodename: *mut c_char,
+        c_unitaddr: *mut c_char,
+        cpyout_buf: *mut c_void,
+    }
+}
 
 /// `NDI_SUCCESS`.
 const SUCCESS: c_int = 0;
@@ -29,7 +41,7 @@ fn copied(from: *mut c_char) -> Option<Option<CString>> {
     CString::new(user::read_string(from, NAME).ok()?).ok().map(Some)
 }
 
-/// What ndi_dc_allochdl gives. Drivers see the structure that it begins with, and the strings that were copied.
+/// A handle of ndi_dc_allochdl. Drivers see the structure that it begins with, and the strings that were copied.
 #[repr(C)]
 struct Handle {
     data: devctl_iocdata,
@@ -71,18 +83,18 @@ ddi! {
         drop((name, unit));
     }
     /// ndi_dc_getname: the name of the child that the ioctl is about.
-    fn ndi_dc_getname(handle: Struct<devctl_iocdata>) -> *mut c_char {
-        field!(handle.c_nodename)
+    fn ndi_dc_getname(handle: Subject) -> *mut c_char {
+        handle.c_nodename()
     }
     /// ndi_dc_getaddr: its unit address.
-    fn ndi_dc_getaddr(handle: Struct<devctl_iocdata>) -> *mut c_char {
-        field!(handle.c_unitaddr)
+    fn ndi_dc_getaddr(handle: Subject) -> *mut c_char {
+        handle.c_unitaddr()
     }
     /// ndi_dc_return_dev_state: tells the process whether the device is online.
-    fn ndi_dc_return_dev_state(dip: *mut dev_info_t, handle: Struct<devctl_iocdata>) -> c_int {
-        let Some(node) = node(dip, "ndi_dc_return_dev_state") else { return FAILURE };
+    fn ndi_dc_return_dev_state(dip: *mut dev_info_t, handle: Subject) -> c_int {
+        let Some(node) = node(dip, NAME) else { return FAILURE };
         let state: u32 = if node.state() == ddi_sys::DDI_DEVSTATE_DOWN { 8 } else { 1 };
-        let to = field!(handle.cpyout_buf);
+        let to = handle.cpyout_buf();
         if user::write(to, &state.to_ne_bytes(), "copyout") { SUCCESS } else { FAULT }
     }
     /// ndi_post_event: no nexus claims it.

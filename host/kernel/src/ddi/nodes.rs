@@ -72,11 +72,11 @@ fn create_minor(
 ddi! {
     /// ddi_get_instance(9F).
     fn ddi_get_instance(dip: *mut dev_info_t) -> c_int {
-        node(dip, "ddi_get_instance").map_or(-1, Node::instance)
+        node(dip, NAME).map_or(-1, Node::instance)
     }
     /// is_pseudo_device: is the node's parent the nexus of the pseudo devices?
     fn is_pseudo_device(dip: *mut dev_info_t) -> c_int {
-        let parent = node(dip, "is_pseudo_device").and_then(Node::parent);
+        let parent = node(dip, NAME).and_then(Node::parent);
         parent.is_some_and(|parent| std::ptr::eq(parent, nodes::pseudo())).into()
     }
     /// ddi_create_minor_node(9F).
@@ -106,7 +106,7 @@ ddi! {
     }
     /// ddi_remove_minor_node(9F).
     fn ddi_remove_minor_node(dip: *mut dev_info_t, name: Text<*mut c_char>) {
-        let Some(node) = node(dip, "ddi_remove_minor_node") else { return };
+        let Some(node) = node(dip, NAME) else { return };
         let name = (!name.is_null()).then(|| name.text());
         if node.remove_minors(name.as_deref()) > 0 {
             nodes::changed();
@@ -114,42 +114,42 @@ ddi! {
     }
     /// ddi_report_dev(9F).
     fn ddi_report_dev(dip: *mut dev_info_t) {
-        if let Some(node) = node(dip, "ddi_report_dev") {
+        if let Some(node) = node(dip, NAME) {
             let to = if log::verbose() { log::To::Both } else { log::To::Log };
             log::line(to, &format!("{}{} is {}", node.driver_name(), node.instance(), node.path()));
         }
     }
     /// ddi_driver_name(9F).
     fn ddi_driver_name(dip: *mut dev_info_t) -> *const c_char {
-        node(dip, "ddi_driver_name").map_or(null_mut(), |n| n.driver_c().as_ptr().cast_mut())
+        node(dip, NAME).map_or(null_mut(), |n| n.driver_c().as_ptr().cast_mut())
     }
     /// ddi_get_name(9F): the name by which the driver was bound.
     fn ddi_get_name(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_get_name").map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
+        node(dip, NAME).map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
     }
     /// ddi_node_name(9F).
     fn ddi_node_name(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_node_name").map_or(null_mut(), |n| n.name().as_ptr().cast_mut())
+        node(dip, NAME).map_or(null_mut(), |n| n.name().as_ptr().cast_mut())
     }
     /// ddi_binding_name(9F).
     fn ddi_binding_name(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_binding_name").map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
+        node(dip, NAME).map_or(null_mut(), |n| n.binding().as_ptr().cast_mut())
     }
     /// ddi_get_name_addr: the unit address.
     fn ddi_get_name_addr(dip: *mut dev_info_t) -> *mut c_char {
-        node(dip, "ddi_get_name_addr").map_or(null_mut(), |n| n.unit_c().as_ptr().cast_mut())
+        node(dip, NAME).map_or(null_mut(), |n| n.unit_c().as_ptr().cast_mut())
     }
     /// ddi_get_parent(9F).
     fn ddi_get_parent(dip: *mut dev_info_t) -> *mut dev_info_t {
-        node(dip, "ddi_get_parent").and_then(Node::parent).map_or(null_mut(), Node::dip)
+        node(dip, NAME).and_then(Node::parent).map_or(null_mut(), Node::dip)
     }
     /// ddi_get_child: the first.
     fn ddi_get_child(dip: *mut dev_info_t) -> *mut dev_info_t {
-        node(dip, "ddi_get_child").and_then(|n| nodes::children(n).first().copied()).map_or(null_mut(), Node::dip)
+        node(dip, NAME).and_then(|n| nodes::children(n).first().copied()).map_or(null_mut(), Node::dip)
     }
     /// ddi_get_next_sibling.
     fn ddi_get_next_sibling(dip: *mut dev_info_t) -> *mut dev_info_t {
-        let next = node(dip, "ddi_get_next_sibling").and_then(|node| {
+        let next = node(dip, NAME).and_then(|node| {
             let all = nodes::children(node.parent()?);
             let at = all.iter().position(|n| std::ptr::eq(*n, node))?;
             all.get(at + 1).copied()
@@ -166,7 +166,7 @@ ddi! {
         func: Option<unsafe extern "C-unwind" fn(*mut dev_info_t, *mut c_void) -> c_int>,
         arg: *mut c_void,
     ) {
-        if let (Some(func), Some(node)) = (func, node(dip, "ddi_walk_devs")) {
+        if let (Some(func), Some(node)) = (func, node(dip, NAME)) {
             // The function sees the node, its siblings behind it, and their children.
             walk(node, &|n| {
                 // SAFETY: the driver's function with a node and the driver's argument.
@@ -183,14 +183,14 @@ ddi! {
     fn ddi_release_devi(_dip: *mut dev_info_t) {}
     /// ddi_pathname(9F).
     fn ddi_pathname(dip: *mut dev_info_t, to: Memory<c_char>) -> *mut c_char {
-        if let Some(node) = node(dip, "ddi_pathname") {
+        if let Some(node) = node(dip, NAME) {
             to.sized(MAXPATHLEN).write_text(node.path().as_bytes());
         }
         to.pointer()
     }
     /// ddi_dev_nregs(9F).
     fn ddi_dev_nregs(dip: *mut dev_info_t, result: Out<c_int>) -> c_int {
-        let Some(node) = node(dip, "ddi_dev_nregs") else { return ddi_sys::DDI_FAILURE };
+        let Some(node) = node(dip, NAME) else { return ddi_sys::DDI_FAILURE };
         if node.registers().is_empty() {
             return ddi_sys::DDI_FAILURE;
         }
@@ -199,14 +199,14 @@ ddi! {
     }
     /// ddi_dev_regsize(9F).
     fn ddi_dev_regsize(dip: *mut dev_info_t, rnumber: c_uint, result: Out<off_t>) -> c_int {
-        let set = node(dip, "ddi_dev_regsize").and_then(|n| n.registers().get(rnumber as usize));
+        let set = node(dip, NAME).and_then(|n| n.registers().get(rnumber as usize));
         let Some(set) = set else { return ddi_sys::DDI_FAILURE };
         result.set(set.len as off_t);
         ddi_sys::DDI_SUCCESS
     }
     /// ddi_dev_is_sid(9F): devices on the PCI bus identify themselves.
     fn ddi_dev_is_sid(dip: *mut dev_info_t) -> c_int {
-        let device = node(dip, "ddi_dev_is_sid").and_then(Node::device);
+        let device = node(dip, NAME).and_then(Node::device);
         if device.is_some() { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
     }
     /// ddi_slaveonly(9F).
@@ -228,7 +228,7 @@ ddi! {
         _location: ddi_fault_location_t,
         message: Text,
     ) {
-        let Some(node) = node(dip, "ddi_dev_report_fault") else { return };
+        let Some(node) = node(dip, NAME) else { return };
         match impact {
             ddi_sys::DDI_SERVICE_LOST => node.set_state(ddi_sys::DDI_DEVSTATE_DOWN),
             ddi_sys::DDI_SERVICE_DEGRADED => node.set_state(ddi_sys::DDI_DEVSTATE_DEGRADED),
@@ -240,7 +240,7 @@ ddi! {
     }
     /// ddi_get_devstate(9F).
     fn ddi_get_devstate(dip: *mut dev_info_t) -> ddi_devstate_t {
-        node(dip, "ddi_get_devstate").map_or(ddi_sys::DDI_DEVSTATE_OFFLINE, Node::state)
+        node(dip, NAME).map_or(ddi_sys::DDI_DEVSTATE_OFFLINE, Node::state)
     }
     /// ddi_in_panic(9F).
     fn ddi_in_panic() -> c_int {
@@ -248,22 +248,22 @@ ddi! {
     }
     /// ddi_get_driver: the bound driver's operations.
     fn ddi_get_driver(dip: *mut dev_info_t) -> *mut dev_ops {
-        let driver = node(dip, "ddi_get_driver").and_then(|n| drivers::find(n.driver_name()));
+        let driver = node(dip, NAME).and_then(|n| drivers::find(n.driver_name()));
         driver.map_or(null_mut(), |d| d.ops_address() as *mut dev_ops)
     }
     /// ddi_get_driver_private(9F).
     fn ddi_get_driver_private(dip: *mut dev_info_t) -> *mut c_void {
-        node(dip, "ddi_get_driver_private").map_or(null_mut(), |n| n.private() as *mut c_void)
+        node(dip, NAME).map_or(null_mut(), |n| n.private() as *mut c_void)
     }
     /// ddi_set_driver_private(9F).
     fn ddi_set_driver_private(dip: *mut dev_info_t, data: *mut c_void) {
-        if let Some(node) = node(dip, "ddi_set_driver_private") {
+        if let Some(node) = node(dip, NAME) {
             node.set_private(data as usize);
         }
     }
     /// ddi_driver_major(9F).
     fn ddi_driver_major(dip: *mut dev_info_t) -> major_t {
-        node(dip, "ddi_driver_major").and_then(|n| drivers::major_of(n.driver_name())).unwrap_or(NO_MAJOR)
+        node(dip, NAME).and_then(|n| drivers::major_of(n.driver_name())).unwrap_or(NO_MAJOR)
     }
     /// ddi_name_to_major(9F).
     fn ddi_name_to_major(name: Text<*mut c_char>) -> major_t {

@@ -266,8 +266,8 @@ ddi! {
         drop(table.get());
     }
     /// ddi_get_nodeid: a number for the node.
-    @private fn ddi_get_nodeid(dip: *mut dev_info_t) -> c_int {
-        super::nodes::node(dip, "ddi_get_nodeid").map_or(-1, |node| (node.dip() as usize >> 4) as c_int & 0x7fff_ffff)
+    fn ddi_get_nodeid(dip: *mut dev_info_t) -> c_int {
+        super::nodes::node(dip, NAME).map_or(-1, |node| (node.dip() as usize >> 4) as c_int & 0x7fff_ffff)
     }
     /// ddi_streams_driver: none is one (DDI_FAILURE).
     fn ddi_streams_driver(_dip: *mut dev_info_t) -> c_int {

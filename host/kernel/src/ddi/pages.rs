@@ -1,8 +1,8 @@
 //! Pages: the kernel's `page_t` and what old drivers do with it (ramdisk, physmem): allocate pages one by one, lock them, name
 //! them by vnode and offset, map them into the kernel's address space.
 //!
-//! A page that is allocated is a page of the simulated memory, with its frame in `p_pagenum`. There is no list of cached pages: a page that
-//! is freed is gone. Locking: one mutex for all page locks and names, a leaf; waiters for a page's lock wait on one condition
+//! A page that is allocated is a page of the simulated memory, with its frame in `p_pagenum`. There is no list of cached pages: the contents
+//! of a freed page are lost. Locking: one mutex for all page locks and names, a leaf; waiters for a page's lock wait on one condition
 //! variable. The functions that can wait must not be called with a spin mutex held.
 
 use std::collections::HashMap;
@@ -15,18 +15,19 @@ use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{caddr_t, kmutex_t, lgrp, page, pfn_t, pgcnt_t, reclaim_t, se_t, seg, vnode_t};
 use parking_lot::{Condvar, Mutex};
 
-use super::args::{Argument, Struct, field, set_field};
+use super::args::Argument;
 use super::sync;
 use super::vnodes::Vnode;
 use crate::board::report;
-use crate::vm::frames::{self, Page};
+use crate::kern::fields::Structure;
+use crate::vm::frames::{self, Entry, Page};
 use crate::vm::memory;
 
 /// `se_t`: to have a page alone; sharing it is 0.
 pub(crate) const SE_EXCL: se_t = ddi_sys::SE_EXCL;
-/// `p_selock` of a page that somebody has alone.
+/// `p_selock` of a page that is locked exclusively.
 const ALONE: i32 = i32::MIN;
-/// `p_state` of a page that nobody uses.
+/// `p_state` of a free page.
 const P_FREE: u8 = 0x80;
 
 /// Pages by vnode and offset.
@@ -34,20 +35,16 @@ static NAMED: LazyLock<Mutex<HashMap<(usize, u64), usize>>> = LazyLock::new(Mute
 static UNLOCKED: Condvar = Condvar::new();
 /// Pages that drivers hold reserved.
 static RESERVED: AtomicI64 = AtomicI64::new(0);
-/// The mutex that page_vnode_mutex answers with: nobody ever has it.
+/// The mutex that page_vnode_mutex returns. The host never holds it.
 static VNODE_MUTEX: AtomicU64 = AtomicU64::new(0);
 
-/// What gets captured pages.
+/// A function that captured pages are passed to.
 type Capture = unsafe extern "C-unwind" fn(*mut page, *mut c_void, c_uint) -> c_int;
 static CAPTURE: LazyLock<Mutex<HashMap<c_uint, Capture>>> = LazyLock::new(Mutex::default);
 
-/// A page of the array, which is there as long as the host. Whoever changes it has [`NAMED`].
-type Entry = Struct<'static, Page>;
-
-/// The page at an address, if there is one.
+/// Returns the page at an address, if there is one. Whoever changes it has [`NAMED`].
 fn entry(at: *mut Page) -> Option<Entry> {
-    // SAFETY: within the array of pages.
-    frames::frame(at).map(|_| unsafe { Argument::of(at) })
+    frames::frame(at).map(frames::entry)
 }
 
 /// The page that a driver's pointer means; a bad one is reported.
@@ -61,21 +58,21 @@ pub(super) fn of(pp: *mut page, function: &str) -> Option<Entry> {
 
 /// The frame of a page.
 pub(super) fn frame(page: Entry) -> u64 {
-    field!(page.p_pagenum)
+    page.p_pagenum()
 }
 
 /// Takes a page's lock if it is free for that.
 fn try_lock(page: Entry, exclusive: bool) -> bool {
-    match (field!(page.p_selock), exclusive) {
-        (0, true) => set_field!(page.p_selock = ALONE),
-        (n, false) if n >= 0 => set_field!(page.p_selock = n + 1),
+    match (page.p_selock(), exclusive) {
+        (0, true) => page.set_selock(ALONE),
+        (n, false) if n >= 0 => page.set_selock(n + 1),
         _ => return false,
     }
     true
 }
 
 fn unlock(page: Entry) {
-    set_field!(page.p_selock = (field!(page.p_selock) - 1).max(0));
+    page.set_selock((page.p_selock() - 1).max(0));
     UNLOCKED.notify_all();
 }
 
@@ -90,8 +87,8 @@ pub(super) fn release(pp: *mut page) {
 /// Puts the page `next` behind `page` in the ring of a vnode's pages.
 fn link(page: *mut Page, next: *mut Page) {
     if let (Some(before), Some(after)) = (entry(page), entry(next)) {
-        set_field!(before.p_vpnext = next);
-        set_field!(after.p_vpprev = page);
+        before.set_vpnext(next);
+        after.set_vpprev(page);
     }
 }
 
@@ -103,12 +100,12 @@ fn name(names: &mut HashMap<(usize, u64), usize>, page: Entry, vnode: Vnode, off
     }
     let this = page.pointer();
     names.insert(key, this as usize);
-    set_field!(page.p_vnode = vnode.address());
-    set_field!(page.p_offset = off);
+    page.set_vnode(vnode.address());
+    page.set_offset(off);
     match entry(vnode.pages().load(Ordering::Relaxed) as *mut Page) {
         None => link(this, this),
         Some(first) => {
-            link(field!(first.p_vpprev), this);
+            link(first.p_vpprev(), this);
             link(this, first.pointer());
         }
     }
@@ -118,33 +115,33 @@ fn name(names: &mut HashMap<(usize, u64), usize>, page: Entry, vnode: Vnode, off
 
 /// Takes a page's name away, if it has one.
 fn unname(names: &mut HashMap<(usize, u64), usize>, page: Entry) {
-    let (vnode, off) = (field!(page.p_vnode), field!(page.p_offset));
+    let (vnode, off) = (page.p_vnode(), page.p_offset());
     if vnode == 0 {
         return;
     }
     names.remove(&(vnode, off));
     // SAFETY: the driver's promise: a page that is named belongs to a live vnode.
     let vnode: Vnode = unsafe { Argument::of(vnode as *mut vnode_t) };
-    let (this, next) = (page.pointer(), field!(page.p_vpnext));
+    let (this, next) = (page.pointer(), page.p_vpnext());
     if next == this {
         vnode.pages().store(0, Ordering::Relaxed);
     } else {
-        link(field!(page.p_vpprev), next);
+        link(page.p_vpprev(), next);
         let first = (this as usize, next as usize);
         let _ = vnode.pages().compare_exchange(first.0, first.1, Ordering::Relaxed, Ordering::Relaxed);
     }
-    set_field!(page.p_vnode = 0);
-    set_field!(page.p_offset = u64::MAX);
-    set_field!(page.p_vpnext = null_mut());
-    set_field!(page.p_vpprev = null_mut());
+    page.set_vnode(0);
+    page.set_offset(u64::MAX);
+    page.set_vpnext(null_mut());
+    page.set_vpprev(null_mut());
 }
 
 /// Gives a page's frame back.
 fn give_back(page: Entry) {
-    set_field!(page.p_selock = 0);
-    set_field!(page.p_lckcnt = 0);
-    set_field!(page.p_cowcnt = 0);
-    set_field!(page.p_state = P_FREE);
+    page.set_selock(0);
+    page.set_lckcnt(0);
+    page.set_cowcnt(0);
+    page.set_state(P_FREE);
     memory().free(frame(page), 1);
     UNLOCKED.notify_all();
 }
@@ -153,10 +150,10 @@ fn give_back(page: Entry) {
 pub(crate) fn made(pfn: u64) -> *mut page {
     let at = frames::page(pfn);
     if let Some(page) = entry(at) {
-        set_field!(page.p_vnode = 0);
-        set_field!(page.p_offset = u64::MAX);
-        set_field!(page.p_selock = ALONE);
-        set_field!(page.p_state = P_FREE);
+        page.set_vnode(0);
+        page.set_offset(u64::MAX);
+        page.set_selock(ALONE);
+        page.set_state(P_FREE);
     }
     at.cast()
 }
@@ -241,10 +238,10 @@ ddi! {
     /// page_free: gives a page back that the caller has alone.
     fn page_free(pp: *mut page, _dont_need: c_int) {
         let mut names = NAMED.lock();
-        let Some(page) = of(pp, "page_free") else { return };
-        if field!(page.p_selock) >= 0 {
+        let Some(page) = of(pp, NAME) else { return };
+        if page.p_selock() >= 0 {
             drop(names);
-            return report::mistake("page_free", "the page is not locked exclusively", "page_free");
+            return report::mistake(NAME, "the page is not locked exclusively", NAME);
         }
         unname(&mut names, page);
         give_back(page);
@@ -252,7 +249,7 @@ ddi! {
     /// page_destroy: takes a page from its vnode and frees it.
     fn page_destroy(pp: *mut page, dont_free: c_int) {
         let mut names = NAMED.lock();
-        let Some(page) = of(pp, "page_destroy") else { return };
+        let Some(page) = of(pp, NAME) else { return };
         unname(&mut names, page);
         if dont_free == 0 {
             give_back(page);
@@ -261,19 +258,19 @@ ddi! {
     /// page_hashin: names a page; 0 when the vnode has another page there.
     fn page_hashin(pp: *mut page, vp: Vnode, off: u64, _lock: *mut kmutex_t) -> c_int {
         let mut names = NAMED.lock();
-        let Some(page) = of(pp, "page_hashin") else { return 0 };
+        let Some(page) = of(pp, NAME) else { return 0 };
         name(&mut names, page, vp, off).into()
     }
     /// page_hashout: takes its name away.
     fn page_hashout(pp: *mut page, _lock: *mut kmutex_t) {
         let mut names = NAMED.lock();
-        if let Some(page) = of(pp, "page_hashout") {
+        if let Some(page) = of(pp, NAME) {
             unname(&mut names, page);
         }
     }
     /// page_lookup: a vnode's page, locked; waits for the lock. NULL when there is none.
     fn page_lookup(vp: *mut vnode_t, off: u64, how: se_t) -> *mut page {
-        sync::may_block("page_lookup", "it waits for the page's lock", "page_lookup");
+        sync::may_block(NAME, "it waits for the page's lock", NAME);
         look_up(vp, off, how, true)
     }
     /// page_lookup_nowait: NULL when the page is locked, too.
@@ -292,25 +289,25 @@ ddi! {
     fn page_lock(pp: *mut page, how: se_t, _lock: *mut kmutex_t, _reclaim: reclaim_t) -> c_int {
         lock(pp, how).into()
     }
-    /// page_trylock: 0 when somebody else has it.
+    /// page_trylock: 0 if the page is locked.
     fn page_trylock(pp: *mut page, how: se_t) -> c_int {
         let _names = NAMED.lock();
-        of(pp, "page_trylock").is_some_and(|page| try_lock(page, how == SE_EXCL)).into()
+        of(pp, NAME).is_some_and(|page| try_lock(page, how == SE_EXCL)).into()
     }
     /// page_tryupgrade: from shared to alone; 0 when others share it.
     fn page_tryupgrade(pp: *mut page) -> c_int {
         let _names = NAMED.lock();
-        let Some(page) = of(pp, "page_tryupgrade") else { return 0 };
-        if field!(page.p_selock) == 1 {
-            set_field!(page.p_selock = ALONE);
+        let Some(page) = of(pp, NAME) else { return 0 };
+        if page.p_selock() == 1 {
+            page.set_selock(ALONE);
         }
-        (field!(page.p_selock) < 0).into()
+        (page.p_selock() < 0).into()
     }
     /// page_downgrade: from alone to shared.
     fn page_downgrade(pp: *mut page) {
         let _names = NAMED.lock();
-        if let Some(page) = of(pp, "page_downgrade") {
-            set_field!(page.p_selock = 1);
+        if let Some(page) = of(pp, NAME) {
+            page.set_selock(1);
             UNLOCKED.notify_all();
         }
     }
@@ -332,14 +329,14 @@ ddi! {
     }
     /// page_pptonum: the frame of a page.
     fn page_pptonum(pp: *mut page) -> pfn_t {
-        of(pp, "page_pptonum").map_or(pfn_t::MAX, frame)
+        of(pp, NAME).map_or(pfn_t::MAX, frame)
     }
     /// pagezero.
     fn pagezero(pp: *mut page, off: c_uint, len: c_uint) {
-        let Some(page) = of(pp, "pagezero") else { return };
+        let Some(page) = of(pp, NAME) else { return };
         let (off, len) = (u64::from(off), u64::from(len));
         if off + len > PAGE_SIZE {
-            return report::mistake("pagezero", &format!("{off}+{len} is more than a page"), "pagezero");
+            return report::mistake(NAME, &format!("{off}+{len} is more than a page"), NAME);
         }
         let at = memory().ptr(frame(page)).as_ptr().wrapping_add(off as usize);
         // SAFETY: within the host's view of the frame, which the caller has locked.
@@ -360,13 +357,13 @@ ddi! {
     fn page_trycapture(pp: *mut page, _szc: c_uint, flags: c_uint, data: *mut c_void) -> c_int {
         const EPERM: c_int = 1;
         const EAGAIN: c_int = 11;
-        let Some(page) = of(pp, "page_trycapture") else { return EPERM };
+        let Some(page) = of(pp, NAME) else { return EPERM };
         let index = (0..2).find(|index| flags & 1 << index != 0);
         let Some(function) = index.and_then(|index| CAPTURE.lock().get(&index).copied()) else { return EPERM };
         let pfn = frame(page);
         if memory().alloc_within(1, 1, pfn..pfn + 1).is_none() {
             let _names = NAMED.lock();
-            return if field!(page.p_vnode) != 0 { EAGAIN } else { EPERM };
+            return if page.p_vnode() != 0 { EAGAIN } else { EPERM };
         }
         made(pfn);
         // SAFETY: the driver's callback, with a page that it gets alone.
@@ -375,7 +372,7 @@ ddi! {
             _ => EAGAIN,
         }
     }
-    /// page_vnode_mutex: what protects a vnode's pages; nobody ever has it when a driver runs.
+    /// page_vnode_mutex: returns the mutex of a vnode's pages, which the host never holds while a driver runs.
     fn page_vnode_mutex(_vp: *mut vnode_t) -> *mut kmutex_t {
         (&raw const VNODE_MUTEX).cast_mut().cast()
     }
@@ -398,7 +395,7 @@ mod tests {
         driver!(page_downgrade(pp));
         assert_eq!(driver!(page_lookup(vp, 4096, 0)), pp);
         let page = entry(page).unwrap();
-        assert_eq!(field!(page.p_selock), 2);
+        assert_eq!(page.p_selock(), 2);
         assert_eq!(driver!(page_tryupgrade(pp)), 0);
         driver!(page_unlock(pp));
         assert_eq!(driver!(page_tryupgrade(pp)), 1);

@@ -19,7 +19,7 @@ const FAILURE: c_int = ddi_sys::DDI_FAILURE;
 
 /// PCI_CAP_XCFG_FLAG: the number is that of a capability in extended configuration space.
 const EXTENDED: u32 = 1 << 31;
-/// Where extended capabilities begin.
+/// Offset of the first extended capability.
 const EXTENDED_START: u16 = 0x100;
 /// The most capabilities that a list can have before it is taken for a ring.
 const MOST: usize = 48;
@@ -80,7 +80,7 @@ fn extended(handle: ddi_acc_handle_t) -> Vec<(u16, u16)> {
     found
 }
 
-/// Where the capability is that `base`, or else `id`, means.
+/// Returns the place of the capability that `base`, or else `id`, means.
 fn base_of(handle: ddi_acc_handle_t, id: u32, base: u16) -> Option<u16> {
     if base != 0 {
         return Some(base);
@@ -101,7 +101,7 @@ fn width(size: u32) -> Option<usize> {
 ddi! {
     /// pci_config_setup(9F).
     fn pci_config_setup(dip: *mut dev_info_t, handlep: Out<ddi_acc_handle_t>) -> c_int {
-        let Some(device) = node(dip, "pci_config_setup").and_then(pci::of) else { return FAILURE };
+        let Some(device) = node(dip, NAME).and_then(pci::of) else { return FAILURE };
         let handle = registers::config_handle(device, 0, device.space.len());
         handlep.set(handle);
         SUCCESS
@@ -111,72 +111,22 @@ ddi! {
         let handle = handlep.take();
         if registers::config_of(handle).is_none() || !registers::forget(handle) {
             let what = "not a handle of pci_config_setup, or torn down before";
-            report::mistake("pci_config_teardown", what, "pci_config_teardown(9F)");
+            report::mistake(NAME, what, "pci_config_teardown(9F)");
         }
     }
-    /// pci_config_get8(9F).
-    fn pci_config_get8(handle: ddi_acc_handle_t, off: off_t) -> u8 {
-        get(handle, off, 1, "pci_config_get8") as u8
+    /// pci_config_get8(9F) and its older names.
+    fn [
+        pci_config_get8 for u8, pci_config_get16 for u16, pci_config_get32 for u32, pci_config_get64 for u64,
+        pci_config_getb for u8, pci_config_getw for u16, pci_config_getl for u32, pci_config_getll for u64,
+    ](handle: ddi_acc_handle_t, off: off_t) -> T {
+        get(handle, off, size_of::<T>(), NAME) as T
     }
-    /// pci_config_get16(9F).
-    fn pci_config_get16(handle: ddi_acc_handle_t, off: off_t) -> u16 {
-        get(handle, off, 2, "pci_config_get16") as u16
-    }
-    /// pci_config_get32(9F).
-    fn pci_config_get32(handle: ddi_acc_handle_t, off: off_t) -> u32 {
-        get(handle, off, 4, "pci_config_get32") as u32
-    }
-    /// pci_config_get64(9F).
-    fn pci_config_get64(handle: ddi_acc_handle_t, off: off_t) -> u64 {
-        get(handle, off, 8, "pci_config_get64")
-    }
-    /// pci_config_put8(9F).
-    fn pci_config_put8(handle: ddi_acc_handle_t, off: off_t, value: u8) {
-        put(handle, off, value.into(), 1, "pci_config_put8");
-    }
-    /// pci_config_put16(9F).
-    fn pci_config_put16(handle: ddi_acc_handle_t, off: off_t, value: u16) {
-        put(handle, off, value.into(), 2, "pci_config_put16");
-    }
-    /// pci_config_put32(9F).
-    fn pci_config_put32(handle: ddi_acc_handle_t, off: off_t, value: u32) {
-        put(handle, off, value.into(), 4, "pci_config_put32");
-    }
-    /// pci_config_put64(9F).
-    fn pci_config_put64(handle: ddi_acc_handle_t, off: off_t, value: u64) {
-        put(handle, off, value, 8, "pci_config_put64");
-    }
-    /// The older name of pci_config_get8(9F), as are those below of theirs.
-    fn pci_config_getb(handle: ddi_acc_handle_t, off: off_t) -> u8 {
-        get(handle, off, 1, "pci_config_getb") as u8
-    }
-    /// As above.
-    fn pci_config_getw(handle: ddi_acc_handle_t, off: off_t) -> u16 {
-        get(handle, off, 2, "pci_config_getw") as u16
-    }
-    /// As above.
-    fn pci_config_getl(handle: ddi_acc_handle_t, off: off_t) -> u32 {
-        get(handle, off, 4, "pci_config_getl") as u32
-    }
-    /// As above.
-    fn pci_config_getll(handle: ddi_acc_handle_t, off: off_t) -> u64 {
-        get(handle, off, 8, "pci_config_getll")
-    }
-    /// As above.
-    fn pci_config_putb(handle: ddi_acc_handle_t, off: off_t, value: u8) {
-        put(handle, off, value.into(), 1, "pci_config_putb");
-    }
-    /// As above.
-    fn pci_config_putw(handle: ddi_acc_handle_t, off: off_t, value: u16) {
-        put(handle, off, value.into(), 2, "pci_config_putw");
-    }
-    /// As above.
-    fn pci_config_putl(handle: ddi_acc_handle_t, off: off_t, value: u32) {
-        put(handle, off, value.into(), 4, "pci_config_putl");
-    }
-    /// As above.
-    fn pci_config_putll(handle: ddi_acc_handle_t, off: off_t, value: u64) {
-        put(handle, off, value, 8, "pci_config_putll");
+    /// pci_config_put8(9F) and its older names.
+    fn [
+        pci_config_put8 for u8, pci_config_put16 for u16, pci_config_put32 for u32, pci_config_put64 for u64,
+        pci_config_putb for u8, pci_config_putw for u16, pci_config_putl for u32, pci_config_putll for u64,
+    ](handle: ddi_acc_handle_t, off: off_t, value: T) {
+        put(handle, off, value as u64, size_of::<T>(), NAME);
     }
     /// pci_report_pmcap(9F): there is no power management.
     fn pci_report_pmcap(_dip: *mut dev_info_t, _capability: c_int, _arg: *mut c_void) -> c_int {
@@ -184,14 +134,14 @@ ddi! {
     }
     /// pci_save_config_regs(9F).
     fn pci_save_config_regs(dip: *mut dev_info_t) -> c_int {
-        let Some(device) = node(dip, "pci_save_config_regs").and_then(pci::of) else { return FAILURE };
+        let Some(device) = node(dip, NAME).and_then(pci::of) else { return FAILURE };
         let bytes = (0..device.space.len()).map(|offset| device.space.read(offset, 1) as u8).collect();
         *device.saved.lock() = Some(bytes);
         SUCCESS
     }
     /// pci_restore_config_regs(9F): DDI_FAILURE when nothing was saved.
     fn pci_restore_config_regs(dip: *mut dev_info_t) -> c_int {
-        let Some(device) = node(dip, "pci_restore_config_regs").and_then(pci::of) else { return FAILURE };
+        let Some(device) = node(dip, NAME).and_then(pci::of) else { return FAILURE };
         let Some(bytes) = device.saved.lock().take() else { return FAILURE };
         for (offset, byte) in bytes.iter().enumerate() {
             device.space.write(offset, (*byte).into(), 1);
@@ -206,13 +156,13 @@ ddi! {
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_xcap_locate: where an extended capability is.
-    @private fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: Out<u16>) -> c_int {
+    fn pci_xcap_locate(handle: ddi_acc_handle_t, id: u16, basep: Out<u16>) -> c_int {
         let found = base_of(handle, u32::from(id) | EXTENDED, 0);
         basep.set(found.unwrap_or(0));
         if found.is_some() { SUCCESS } else { FAILURE }
     }
     /// pci_cap_probe: number and place of the capability that is `index`th in the lists.
-    @private fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: Out<u32>, basep: Out<u16>) -> c_int {
+    fn pci_cap_probe(handle: ddi_acc_handle_t, index: u16, idp: Out<u32>, basep: Out<u16>) -> c_int {
         let plain = capabilities(handle);
         let more = extended(handle);
         let all = plain.iter().map(|(id, place)| (u32::from(*id), *place));
@@ -225,21 +175,21 @@ ddi! {
     /// pci_cap_get: a register of a capability, which is named by its place, or by its number and place 0. All ones: there is none.
     fn pci_cap_get(handle: ddi_acc_handle_t, size: u32, id: u32, base: u16, offset: u16) -> u32 {
         match (base_of(handle, id, base), width(size)) {
-            (Some(base), Some(len)) => get(handle, off_t::from(base) + off_t::from(offset), len, "pci_cap_get") as u32,
+            (Some(base), Some(len)) => get(handle, off_t::from(base) + off_t::from(offset), len, NAME) as u32,
             _ => u32::MAX,
         }
     }
     /// pci_cap_put: writes one.
     fn pci_cap_put(handle: ddi_acc_handle_t, size: u32, id: u32, base: u16, offset: u16, data: u32) -> c_int {
         let (Some(base), Some(len)) = (base_of(handle, id, base), width(size)) else { return FAILURE };
-        put(handle, off_t::from(base) + off_t::from(offset), data.into(), len, "pci_cap_put");
+        put(handle, off_t::from(base) + off_t::from(offset), data.into(), len, NAME);
         SUCCESS
     }
     /// pci_cap_read: the words of a capability.
-    @private fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: Memory<u32>, words: u32) -> c_int {
+    fn pci_cap_read(handle: ddi_acc_handle_t, id: u32, base: u16, to: Memory<u32>, words: u32) -> c_int {
         let Some(base) = base_of(handle, id, base) else { return FAILURE };
         for i in 0..words as usize {
-            let word = get(handle, off_t::from(base) + i as off_t * 4, 4, "pci_cap_read") as u32;
+            let word = get(handle, off_t::from(base) + i as off_t * 4, 4, NAME) as u32;
             to.set_element(i, word);
             if word == u32::MAX {
                 return FAILURE;

@@ -1,8 +1,7 @@
 //! A process's own memory, pinned: ddi_umem_lock(9F), umem_lockmemory, ddi_umem_iosetup(9F).
 //!
-//! The pages of the range become pages of physical memory: the thread that calls copies them there and has them mapped in place of
-//! what was. Kernel and process then share them, and they can be mapped into other processes. They stay until the process unmaps
-//! them or ends, whatever the driver does with its cookie. A forked child has a copy of private memory, and shares shared memory. User context; blocks.
+//! The pages of the range are replaced by pages of physical memory with the same contents, which kernel and process share and which can be mapped into other
+//! processes. They stay until the process unmaps them or ends, even if the driver frees its cookie. A forked child has a copy of private memory, and shares shared memory. User context; blocks.
 //!
 //! A process that unmaps memory that umem_lockmemory has pinned, changes its protection or ends, waits until it is unlocked; before that the driver's callback is called. Locking: the list of
 //! what waits for that is a leaf.
@@ -21,10 +20,11 @@ use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, um
 use parking_lot::{Condvar, Mutex};
 use segdev::UmemKind;
 
-use super::args::{In, Out, set_field};
+use super::args::{In, Out};
 use super::{bufs, sync};
 use crate::board::report;
 use crate::kern::entry;
+use crate::kern::fields::Structure;
 use crate::vm::client;
 use crate::vm::umem::{self, Memory};
 
@@ -76,7 +76,7 @@ pub(crate) fn pin(addr: u64, len: u64, flags: c_int) -> Result<Arc<Memory>, c_in
             let pinned = Call::with_current(|call| Some(call?.pin(addr, len, new.pfn(), found)));
             pinned.and_then(Result::ok).ok_or(EFAULT)?;
             entry.pin(addr, len, new.clone(), shared);
-            // The process keeps its pages when the driver lets go of its cookie.
+            // The process keeps its pages after the driver has freed its cookie.
             Ok(Memory::part(new, 0, len))
         }
     }
@@ -97,7 +97,7 @@ struct Lent {
 static LENT: Mutex<Vec<Lent>> = Mutex::new(Vec::new());
 static UNLOCKED: Condvar = Condvar::new();
 
-/// How long a process waits for a driver before that is reported, and it goes on.
+/// Time that a process waits for a driver. Then the driver is reported, and the process continues.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process wants a range of its memory back: calls the drivers that have pinned any of it for long, and waits until they have let go.
@@ -112,7 +112,7 @@ pub(crate) fn reclaim(process: u64, start: u64, len: u64) {
             .find_map(|lent| Some((lent.cookie, lent.cleanup.take()?)));
         let Some((cookie, cleanup)) = next else { break };
         let name = || "umem_lockmemory's callback".to_owned();
-        // The argument is the cookie itself, whatever its type says.
+        // The argument is the cookie itself, although its type is a pointer to one.
         // SAFETY: what the driver gave to umem_lockmemory for this cookie; its module stays while its instance is attached.
         let _ = entry::call(name, || unsafe { cleanup(cookie as *mut ddi_umem_cookie_t) });
     }
@@ -162,7 +162,7 @@ ddi! {
     ) -> c_int {
         let Some(client) = client::current() else { return EFAULT };
         if !procp.is_null() && client.image().proc() != procp as usize {
-            report::mistake("umem_lockmemory", "the process is not the calling one", "ddi_umem_lock(9F)");
+            report::mistake(NAME, "the process is not the calling one", "ddi_umem_lock(9F)");
             return EINVAL;
         }
         let long = flags & ddi_sys::DDI_UMEMLOCK_LONGTERM as c_int != 0;
@@ -179,7 +179,7 @@ ddi! {
         let known = umem::find(cookie as usize).filter(|m| m.kind() == UmemKind::User);
         if known.is_none() {
             let what = format!("{cookie:p} is not a cookie of ddi_umem_lock, or it has been unlocked");
-            return report::mistake("ddi_umem_unlock", &what, "ddi_umem_unlock(9F)");
+            return report::mistake(NAME, &what, "ddi_umem_unlock(9F)");
         }
         umem::retract(cookie as usize);
         LENT.lock().retain(|lent| lent.cookie != cookie as usize);
@@ -199,19 +199,19 @@ ddi! {
         let known = umem::find(cookie as usize);
         let fits = |m: &Memory| u64::try_from(off).is_ok_and(|off| off.saturating_add(len as u64) <= m.size());
         let Some(known) = known.filter(|m| fits(m)) else {
-            report::mistake("ddi_umem_iosetup", "a bad cookie, or a range beyond its memory", "ddi_umem_iosetup(9F)");
+            report::mistake(NAME, "a bad cookie, or a range beyond its memory", "ddi_umem_iosetup(9F)");
             return std::ptr::null_mut();
         };
         let flags = if sleep == ddi_sys::DDI_UMEM_NOSLEEP { ddi_sys::KM_NOSLEEP } else { ddi_sys::KM_SLEEP };
         let Some(b) = bufs::new(flags) else { return std::ptr::null_mut() };
         let kind = ddi_sys::B_BUSY | ddi_sys::B_PHYS | ddi_sys::B_REMAPPED;
-        set_field!(b.b_flags = kind | (direction & ddi_sys::B_READ));
-        set_field!(b.b_bcount = len);
-        set_field!(b.b_bufsize = len);
-        set_field!(b.b_un.b_addr = (known.address() + off as usize) as caddr_t);
-        set_field!(b.b_edev = dev);
-        set_field!(b._b_blkno._f = block as u64);
-        set_field!(b.b_iodone = iodone);
+        b.set_flags(kind | (direction & ddi_sys::B_READ));
+        b.set_bcount(len);
+        b.set_bufsize(len);
+        b.set_addr((known.address() + off as usize) as caddr_t);
+        b.set_edev(dev);
+        b.set_blkno(block as u64);
+        b.set_iodone(iodone);
         b.pointer()
     }
 }

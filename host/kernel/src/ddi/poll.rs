@@ -1,7 +1,7 @@
 //! Poll heads: chpoll(9E) and pollwakeup(9F).
 //!
-//! Who waits for a poll head is kept here, by the head's address. Of the driver's structure only `ph_list` is set: not null while somebody may wait, as drivers look at it
-//! before they call pollwakeup. It is written only when the driver has just named the head. pollwakeup may be called in any context: it takes the table's lock,
+//! Waiters are in a table, by the address of their poll head. In the driver's structure only `ph_list` is set: it is not null while there may be waiters, as drivers check it
+//! before they call pollwakeup. It is written only in calls to which the driver has passed the head. pollwakeup may be called in any context: it takes the table's lock,
 //! under which nothing else is called, and sends each waiter a message.
 
 use std::collections::HashMap;
@@ -14,22 +14,22 @@ use ddi_process::PollWaker;
 use ddi_sys::pollhead_t;
 use parking_lot::Mutex;
 
-/// A head that somebody waits for.
+/// A poll head with waiters.
 #[derive(Default)]
 struct Head {
     /// The events, and how to wake.
     waiters: Vec<(u16, PollWaker)>,
-    /// Of the last pollwakeup, for those who wait for edges; 0 when nobody has.
+    /// Number of the last pollwakeup, for edge-triggered waiters; 0 if there was none.
     stamp: u64,
 }
 
 static HEADS: LazyLock<Mutex<HashMap<usize, Head>>> = LazyLock::new(Mutex::default);
-/// Calls of pollwakeup so far, and one.
+/// Number of calls of pollwakeup so far, plus one.
 static WAKEUPS: AtomicU64 = AtomicU64::new(1);
 
 /// Events that have the same number in both systems: POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND.
 const SAME: u32 = 0xff;
-/// Those that differ: illumos, Linux. POLLWRNORM (which illumos has no number of its own for), POLLWRBAND, POLLRDHUP.
+/// Events with different numbers: illumos, Linux. POLLWRNORM (which is POLLOUT on illumos), POLLWRBAND, POLLRDHUP.
 const DIFFER: [(u32, u32); 3] = [(4, 0x100), (0x100, 0x200), (0x4000, 0x2000)];
 const POLLOUT: u32 = 4;
 /// A driver gives its head to who asks for edges, also when something is ready.
@@ -45,12 +45,12 @@ pub(crate) fn to_illumos(linux: u32) -> c_short {
     (all as u16).cast_signed()
 }
 
-/// What a driver says is so, for a process that asked for the Linux events `asked`.
+/// Returns a driver's events as Linux has them, for a process that asked for the Linux events `asked`.
 pub(crate) fn to_linux(illumos: c_short, asked: u32) -> u32 {
     let illumos = u32::from(illumos.cast_unsigned());
     let mut linux = illumos & SAME;
     for (i, l) in DIFFER {
-        // POLLOUT and POLLWRNORM are one: each is told to who asked for it.
+        // POLLOUT and POLLWRNORM are the same on illumos: each is returned if it was requested.
         if illumos & i != 0 && (i != POLLOUT || asked & l != 0) {
             linux |= l;
         }
@@ -58,12 +58,12 @@ pub(crate) fn to_linux(illumos: c_short, asked: u32) -> u32 {
     if asked & POLLOUT == 0 && linux & 0x100 != 0 { linux & !POLLOUT } else { linux }
 }
 
-/// What is so of a device that cannot be asked: all that was asked for, except exceptions.
+/// Events of a device that cannot be asked: all that were asked for, except exceptions.
 pub(crate) fn always(asked: c_short) -> c_short {
     asked & (0x1 | 0x4 | 0x40 | 0x80 | 0x100)
 }
 
-/// Notes in the driver's structure whether somebody waits.
+/// Sets `ph_list` in the driver's structure: whether there are waiters.
 fn note(head: *mut pollhead_t, waits: bool) {
     if !head.is_null() {
         let list = if waits { head.cast() } else { null_mut() };
@@ -97,7 +97,7 @@ pub(crate) fn look(
         let stamp = if edges { entry.stamp } else { 0 };
         note(head, true);
         drop(heads);
-        // A wakeup between the look and the entry in the list found nobody: look again.
+        // A wakeup between chpoll(9E) and the entry in the list found no waiter: poll again.
         if WAKEUPS.load(Ordering::SeqCst) == before {
             return Ok((ready, stamp));
         }

@@ -2,7 +2,7 @@
 //!
 //! The machine never saves power by itself (as illumos on a PC, unless power.conf says so): components are raised when a driver asks, which calls its
 //! power(9E), and nothing is ever lowered behind its back. pm_lower_power, which detach(9E) calls, succeeds and does nothing. A node without
-//! `pm-components` has no component, and these functions fail. Locking: a leaf lock round the levels, not held while driver code runs.
+//! `pm-components` has no component, and these functions fail. Locking: a leaf lock protects the levels; it is not held while driver code runs.
 
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -84,15 +84,15 @@ impl Keeper for Levels {
 ddi! {
     /// pm_busy_component(9F).
     fn pm_busy_component(dip: *mut dev_info_t, component: c_int) -> c_int {
-        valid(dip, component, None, "pm_busy_component").map_or(FAILURE, |_| SUCCESS)
+        valid(dip, component, None, NAME).map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_idle_component(9F).
     fn pm_idle_component(dip: *mut dev_info_t, component: c_int) -> c_int {
-        valid(dip, component, None, "pm_idle_component").map_or(FAILURE, |_| SUCCESS)
+        valid(dip, component, None, NAME).map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_raise_power(9F): calls power(9E) unless the component is at the level or above.
     fn pm_raise_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
-        let Some(node) = valid(dip, component, Some(level), "pm_raise_power") else { return FAILURE };
+        let Some(node) = valid(dip, component, Some(level), NAME) else { return FAILURE };
         if LEVELS.lock().get(&key(node, component)).is_some_and(|&now| now >= level) {
             return SUCCESS;
         }
@@ -107,11 +107,11 @@ ddi! {
     }
     /// pm_lower_power(9F).
     fn pm_lower_power(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
-        valid(dip, component, Some(level), "pm_lower_power").map_or(FAILURE, |_| SUCCESS)
+        valid(dip, component, Some(level), NAME).map_or(FAILURE, |_| SUCCESS)
     }
     /// pm_power_has_changed(9F): the driver tells a component's level.
     fn pm_power_has_changed(dip: *mut dev_info_t, component: c_int, level: c_int) -> c_int {
-        let Some(node) = valid(dip, component, Some(level), "pm_power_has_changed") else { return FAILURE };
+        let Some(node) = valid(dip, component, Some(level), NAME) else { return FAILURE };
         LEVELS.lock().insert(key(node, component), level);
         SUCCESS
     }

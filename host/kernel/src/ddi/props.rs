@@ -26,11 +26,44 @@ fn find(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Name<'_>) -> Opti
     node(dip, "ddi_prop_lookup")?.property(&name.text(), dev, flags & ddi_sys::DDI_PROP_DONTPASS == 0)
 }
 
-/// What a typed look-up answers when the property is not of that type.
+/// Results of a typed look-up: no such property, and one of another type.
 const NOT_FOUND: c_int = ddi_sys::DDI_PROP_NOT_FOUND;
 const CANNOT_DECODE: c_int = ddi_sys::DDI_PROP_CANNOT_DECODE;
 
-/// A header in front of what ddi_prop_free frees: its size.
+/// An element of a property that is an array of numbers.
+trait Element {
+    /// The type of such a property.
+    const KIND: Kind;
+
+    /// Returns the elements as bytes; None if the property is not of that type.
+    fn read(property: Property) -> Option<Vec<u8>>;
+}
+
+impl Element for c_int {
+    const KIND: Kind = Kind::Int;
+
+    fn read(property: Property) -> Option<Vec<u8>> {
+        Some(property.as_ints()?.iter().flat_map(|i| i.to_ne_bytes()).collect())
+    }
+}
+
+impl Element for i64 {
+    const KIND: Kind = Kind::Int64;
+
+    fn read(property: Property) -> Option<Vec<u8>> {
+        Some(property.as_int64s()?.iter().flat_map(|i| i.to_ne_bytes()).collect())
+    }
+}
+
+impl Element for uchar_t {
+    const KIND: Kind = Kind::Byte;
+
+    fn read(property: Property) -> Option<Vec<u8>> {
+        Some(property.bytes)
+    }
+}
+
+/// Bytes of the header before a value that ddi_prop_free frees: the size of both.
 const HEADER: usize = 16;
 
 /// Memory for `data`, to be freed with ddi_prop_free.
@@ -44,7 +77,7 @@ fn give(data: &[u8]) -> *mut u8 {
     if base.is_null() { base } else { base.wrapping_add(HEADER) }
 }
 
-/// Answers a typed array look-up: `values` as bytes, and how many elements.
+/// Stores the result of a typed array look-up: `values` as bytes, and the number of elements.
 fn answer<T>(
     values: Option<Vec<u8>>,
     count: usize,
@@ -91,7 +124,7 @@ fn first_int(property: &Property) -> Option<i64> {
     }
 }
 
-/// Where ddi_prop_op(9F) puts a value: the buffer, or the place for its address, and its length.
+/// Place for a value of ddi_prop_op(9F): the buffer, or the place for its address, and its length.
 type Place<'a> = (Memory<'a, c_char>, InOut<'a, c_int>);
 
 /// ddi_prop_op(9F) on a property that was found: length and value as `op` says.
@@ -164,7 +197,7 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
     ) -> c_int {
@@ -176,7 +209,7 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
         size: u64,
@@ -189,7 +222,7 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
         blocks: u64,
@@ -202,7 +235,7 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
         size: u64,
@@ -216,7 +249,7 @@ ddi! {
         dip: *mut dev_info_t,
         op: ddi_prop_op_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
         blocks: u64,
@@ -226,23 +259,19 @@ ddi! {
         sized(dev, dip, op, flags, name, (to, length), size)
     }
     /// ddi_prop_exists(9F).
-    fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>) -> c_int {
+    fn ddi_prop_exists(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Name) -> c_int {
         find(dev, dip, flags, name).is_some().into()
     }
     /// ddi_prop_get_int(9F).
-    fn ddi_prop_get_int(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>, default: c_int) -> c_int {
-        find(dev, dip, flags, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
-    }
-    /// ddi_prop_get_int64(9F).
-    fn ddi_prop_get_int64(dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Text<*mut c_char>, default: i64) -> i64 {
-        find(dev, dip, flags, name).and_then(|p| first_int(&p)).unwrap_or(default)
+    fn [ddi_prop_get_int for c_int, ddi_prop_get_int64 for i64](dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Name, default: T) -> T {
+        find(dev, dip, flags, name).and_then(|p| first_int(&p)).map_or(default, |value| value as T)
     }
     /// ddi_getprop(9F).
-    fn ddi_getprop(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Text<*mut c_char>, default: c_int) -> c_int {
+    fn ddi_getprop(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Name, default: c_int) -> c_int {
         find(dev, dip, flags as c_uint, name).and_then(|p| first_int(&p)).map_or(default, |value| value as c_int)
     }
     /// ddi_getproplen(9F).
-    fn ddi_getproplen(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Text<*mut c_char>, length: InOut<c_int>) -> c_int {
+    fn ddi_getproplen(dev: dev_t, dip: *mut dev_info_t, flags: c_int, name: Name, length: InOut<c_int>) -> c_int {
         match find(dev, dip, flags as c_uint, name) {
             Some(property) => {
                 length.set(property.bytes.len() as c_int);
@@ -256,7 +285,7 @@ ddi! {
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
     ) -> c_int {
@@ -267,61 +296,29 @@ ddi! {
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         to: Memory<c_char>,
         length: InOut<c_int>,
     ) -> c_int {
         give_found(dev, dip, ddi_sys::PROP_LEN_AND_VAL_BUF, flags, name, (to, length))
     }
-    /// ddi_prop_lookup_int_array(9F).
-    fn ddi_prop_lookup_int_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        flags: c_uint,
-        name: Text<*mut c_char>,
-        data: Out<*mut c_int>,
-        n: Out<c_uint>,
-    ) -> c_int {
+    /// ddi_prop_lookup_int_array(9F) and its like.
+    fn [
+        ddi_prop_lookup_int_array for c_int,
+        ddi_prop_lookup_int64_array for i64,
+        ddi_prop_lookup_byte_array for uchar_t,
+    ](dev: dev_t, dip: *mut dev_info_t, flags: c_uint, name: Name, data: Out<*mut T>, n: Out<c_uint>) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
-        let ints = property.as_ints();
-        let count = ints.as_ref().map_or(0, Vec::len);
-        let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
+        let values = T::read(property);
+        let count = values.as_ref().map_or(0, |bytes| bytes.len() / size_of::<T>());
         answer(values, count, data, Some(n))
-    }
-    /// ddi_prop_lookup_int64_array(9F).
-    fn ddi_prop_lookup_int64_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        flags: c_uint,
-        name: Text<*mut c_char>,
-        data: Out<*mut i64>,
-        n: Out<c_uint>,
-    ) -> c_int {
-        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
-        let ints = property.as_int64s();
-        let count = ints.as_ref().map_or(0, Vec::len);
-        let values = ints.map(|v| v.iter().flat_map(|i| i.to_ne_bytes()).collect());
-        answer(values, count, data, Some(n))
-    }
-    /// ddi_prop_lookup_byte_array(9F).
-    fn ddi_prop_lookup_byte_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        flags: c_uint,
-        name: Text<*mut c_char>,
-        data: Out<*mut uchar_t>,
-        n: Out<c_uint>,
-    ) -> c_int {
-        let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
-        let count = property.bytes.len();
-        answer(Some(property.bytes), count, data, Some(n))
     }
     /// ddi_prop_lookup_string(9F).
     fn ddi_prop_lookup_string(
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: Text<*mut c_char>,
+        name: Name,
         data: Out<*mut c_char>,
     ) -> c_int {
         let Some(property) = find(dev, dip, flags, name) else { return NOT_FOUND };
@@ -333,7 +330,7 @@ ddi! {
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_uint,
-        name: Text<*mut c_char>,
+        name: Name,
         data: Out<*mut *mut c_char>,
         n: Out<c_uint>,
     ) -> c_int {
@@ -365,16 +362,16 @@ ddi! {
         // SAFETY: a live buffer of `give`: its header holds its size.
         let size = known.map(|_| unsafe { base.cast::<usize>().read() });
         if size.is_none() || size != known {
-            return report::mistake("ddi_prop_free", "not what a ddi_prop_lookup function gave", "ddi_prop_lookup(9F)");
+            return report::mistake(NAME, "not what a ddi_prop_lookup function gave", "ddi_prop_lookup(9F)");
         }
-        memory::free(base.cast(), size.unwrap_or(0), "ddi_prop_free");
+        memory::free(base.cast(), size.unwrap_or(0), NAME);
     }
     /// ddi_prop_create(9F): untyped.
     fn ddi_prop_create(
         dev: dev_t,
         dip: *mut dev_info_t,
         _flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         value: Memory<c_char>,
         length: c_int,
     ) -> c_int {
@@ -385,7 +382,7 @@ ddi! {
         dev: dev_t,
         dip: *mut dev_info_t,
         flags: c_int,
-        name: Text<*mut c_char>,
+        name: Name,
         value: Memory<c_char>,
         length: c_int,
     ) -> c_int {
@@ -395,52 +392,26 @@ ddi! {
         update(dev, dip, name, Kind::Untyped, elements(value, length.max(0) as usize))
     }
     /// ddi_prop_update_int(9F).
-    fn ddi_prop_update_int(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: c_int) -> c_int {
-        update(dev, dip, name, Kind::Int, value.to_ne_bytes().to_vec())
+    fn [ddi_prop_update_int for c_int, ddi_prop_update_int64 for i64](dev: dev_t, dip: *mut dev_info_t, name: Name, value: T) -> c_int {
+        update(dev, dip, name, T::KIND, value.to_ne_bytes().to_vec())
     }
-    /// ddi_prop_update_int_array(9F).
-    fn ddi_prop_update_int_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        name: Text<*mut c_char>,
-        values: Memory<c_int>,
-        n: c_uint,
-    ) -> c_int {
-        update(dev, dip, name, Kind::Int, elements(values, n as usize))
-    }
-    /// ddi_prop_update_int64(9F).
-    fn ddi_prop_update_int64(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: i64) -> c_int {
-        update(dev, dip, name, Kind::Int64, value.to_ne_bytes().to_vec())
-    }
-    /// ddi_prop_update_int64_array(9F).
-    fn ddi_prop_update_int64_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        name: Text<*mut c_char>,
-        values: Memory<i64>,
-        n: c_uint,
-    ) -> c_int {
-        update(dev, dip, name, Kind::Int64, elements(values, n as usize))
-    }
-    /// ddi_prop_update_byte_array(9F).
-    fn ddi_prop_update_byte_array(
-        dev: dev_t,
-        dip: *mut dev_info_t,
-        name: Text<*mut c_char>,
-        values: Memory<uchar_t>,
-        n: c_uint,
-    ) -> c_int {
-        update(dev, dip, name, Kind::Byte, elements(values, n as usize))
+    /// ddi_prop_update_int_array(9F) and its like.
+    fn [
+        ddi_prop_update_int_array for c_int,
+        ddi_prop_update_int64_array for i64,
+        ddi_prop_update_byte_array for uchar_t,
+    ](dev: dev_t, dip: *mut dev_info_t, name: Name, values: Memory<T>, n: c_uint) -> c_int {
+        update(dev, dip, name, T::KIND, elements(values, n as usize))
     }
     /// ddi_prop_update_string(9F).
-    fn ddi_prop_update_string(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>, value: Text<*mut c_char>) -> c_int {
+    fn ddi_prop_update_string(dev: dev_t, dip: *mut dev_info_t, name: Name, value: Text<*mut c_char>) -> c_int {
         update(dev, dip, name, Kind::String, [value.bytes(), b"\0"].concat())
     }
     /// ddi_prop_update_string_array(9F).
     fn ddi_prop_update_string_array(
         dev: dev_t,
         dip: *mut dev_info_t,
-        name: Text<*mut c_char>,
+        name: Name,
         values: Memory<*mut c_char>,
         n: c_uint,
     ) -> c_int {
@@ -454,21 +425,21 @@ ddi! {
         update(dev, dip, name, Kind::String, all)
     }
     /// ddi_prop_remove(9F).
-    fn ddi_prop_remove(dev: dev_t, dip: *mut dev_info_t, name: Text<*mut c_char>) -> c_int {
+    fn ddi_prop_remove(dev: dev_t, dip: *mut dev_info_t, name: Name) -> c_int {
         let name = name.text();
-        let removed = node(dip, "ddi_prop_remove").is_some_and(|n| n.driver_properties.lock().remove(&name, dev));
+        let removed = node(dip, NAME).is_some_and(|n| n.driver_properties.lock().remove(&name, dev));
         if removed { ddi_sys::DDI_PROP_SUCCESS } else { NOT_FOUND }
     }
     /// ddi_prop_remove_all(9F).
     fn ddi_prop_remove_all(dip: *mut dev_info_t) {
-        if let Some(node) = node(dip, "ddi_prop_remove_all") {
+        if let Some(node) = node(dip, NAME) {
             node.driver_properties.lock().clear();
         }
     }
     /// ddi_prop_undefine(9F).
-    fn ddi_prop_undefine(dev: dev_t, dip: *mut dev_info_t, _flags: c_int, name: Text<*mut c_char>) -> c_int {
+    fn ddi_prop_undefine(dev: dev_t, dip: *mut dev_info_t, _flags: c_int, name: Name) -> c_int {
         let name = name.text();
-        let Some(node) = node(dip, "ddi_prop_undefine") else { return ddi_sys::DDI_PROP_INVAL_ARG };
+        let Some(node) = node(dip, NAME) else { return ddi_sys::DDI_PROP_INVAL_ARG };
         let dev = if dev == DEV_ANY { ANY_DEV } else { dev };
         let property = Property { name, dev, kind: Kind::Untyped, bytes: Vec::new(), undefined: true };
         node.driver_properties.lock().set(property);

@@ -1,9 +1,9 @@
 //! Device registers: ddi_regs_map_setup(9F), ddi_get8(9F) and so on. The registers are physical memory of the simulated device,
 //! or, for register set 0 of a PCI device, its configuration space.
 //!
-//! An access handle is the address of an image of the kernel's ddi_acc_hdl_t, which old code looks at. Accesses may be made in any
+//! An access handle is the address of an image of the kernel's ddi_acc_hdl_t, which old code reads. Accesses may be made in any
 //! context; byte order is that of the handle. An address in configuration space is the offset in it: only the functions of a
-//! handle can use it. After a write it is looked whether the device does something.
+//! handle can use it. After each write the simulated device checks whether it was given a command.
 
 use std::collections::HashMap;
 use std::ffi::{c_int, c_uint};
@@ -118,7 +118,7 @@ impl Way {
     }
 }
 
-/// Checks `count` accesses at once: by how many elements the register's address goes on, and how they are made.
+/// Checks `count` accesses at once. Returns the stride of the register's address, in elements, and the kind of access.
 fn repeated<T>(
     handle: ddi_acc_handle_t,
     device: *mut T,
@@ -241,7 +241,7 @@ enum Mapped {
     Config(&'static Device, usize, usize),
 }
 
-/// The driver has written to memory: a device that this tells to move memory does so, on a thread of its own.
+/// Called after the driver has written to a register. If that starts a transfer, the device executes it on another thread.
 fn wrote(address: usize, len: usize) {
     if let Some(transfer) = pci::written(address, len) {
         interrupts::device_work(move || {
@@ -283,7 +283,7 @@ ddi! {
         attributes: Attributes,
         handlep: Out<ddi_acc_handle_t>,
     ) -> c_int {
-        let (start, handle) = match range(dip, rnumber, offset, len, "ddi_regs_map_setup") {
+        let (start, handle) = match range(dip, rnumber, offset, len, NAME) {
             None => return DDI_FAILURE,
             Some(Mapped::Memory(start, len)) => (start, handle(start, len, attributes)),
             Some(Mapped::Config(device, start, len)) => (start, config_handle(device, start, len)),
@@ -296,12 +296,12 @@ ddi! {
     fn ddi_regs_map_free(handlep: InOut<ddi_acc_handle_t>) {
         let handle = handlep.take();
         if !forget(handle) {
-            report::mistake("ddi_regs_map_free", "not an access handle, or freed before", "ddi_regs_map_free(9F)");
+            report::mistake(NAME, "not an access handle, or freed before", "ddi_regs_map_free(9F)");
         }
     }
     /// ddi_map_regs: the older interface, without a handle.
     fn ddi_map_regs(dip: *mut dev_info_t, rnumber: c_uint, addrp: Out<caddr_t>, offset: off_t, len: off_t) -> c_int {
-        let Some(Mapped::Memory(start, _)) = range(dip, rnumber, offset, len, "ddi_map_regs") else {
+        let Some(Mapped::Memory(start, _)) = range(dip, rnumber, offset, len, NAME) else {
             return DDI_FAILURE;
         };
         addrp.set(start as caddr_t);
@@ -329,7 +329,7 @@ ddi! {
         }
         for i in 0..bytes / width {
             let at = device.wrapping_offset(i as isize * advance * width as isize);
-            let way = check(handle, at as usize, width, "ddi_device_zero");
+            let way = check(handle, at as usize, width, NAME);
             put(way, 0);
         }
         DDI_SUCCESS
@@ -352,8 +352,8 @@ ddi! {
         for i in 0..(bytes / width) as isize {
             let source = from.wrapping_offset(i * from_advance * width as isize);
             let target = to.wrapping_offset(i * to_advance * width as isize);
-            let from_way = check(from_handle, source as usize, width, "ddi_device_copy");
-            let to_way = check(to_handle, target as usize, width, "ddi_device_copy");
+            let from_way = check(from_handle, source as usize, width, NAME);
+            let to_way = check(to_handle, target as usize, width, NAME);
             put(to_way, get(from_way));
         }
         DDI_SUCCESS
@@ -381,7 +381,7 @@ fn put(way: Way, value: u64) {
 }
 
 /// The tables of all widths.
-pub static ALL: &[&[super::Symbol]] =
+pub static ALL: &[super::Group] =
     &[SYMBOLS, bits8::SYMBOLS, bits16::SYMBOLS, bits32::SYMBOLS, bits64::SYMBOLS];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Segments that a module's own segment driver makes, as it sees them: seg_alloc and seg_free, the address space's functions that end in its operations, and the
-//! vnode of a device, which is told of mappings (specfind, fop_addmap, fop_delmap).
+//! Functions for a module's own segment driver: seg_alloc and seg_free, the address space's functions that call its operations, and the
+//! vnode of a device, which counts mappings (specfind, fop_addmap, fop_delmap).
 //!
-//! Locking: a leaf mutex round the counts of mapped pages. A mapped device number is held open (`opens`).
+//! Locking: a leaf mutex protects the counts of mapped pages. A mapped device number is held open (`opens`).
 
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_uint};
@@ -26,7 +26,7 @@ use crate::vm::{behind, framework, segments};
 
 use ddi_sys::{EINVAL, ENOMEM, ENOTSUP, ENXIO};
 
-/// What stands for the operations of the kernel's own device segments, which are called for nobody: `ENOTSUP`.
+/// Stands for the operations of the kernel's own device segments, which nobody calls. Returns `ENOTSUP`.
 pub(super) extern "C-unwind" fn no_operation() -> c_int {
     ENOTSUP
 }
@@ -83,7 +83,7 @@ ddi! {
     /// seg_free: takes a segment out of its address space, which is locked as writer, and calls its `free` if it has data.
     fn seg_free(seg: *mut seg) {
         if !segments::free(seg) {
-            report::mistake("seg_free", &format!("{seg:p} is not a segment, or it has been freed"), "seg_free");
+            report::mistake(NAME, &format!("{seg:p} is not a segment, or it has been freed"), NAME);
         }
     }
     /// as_fault: serves a fault of an address space, or locks and unlocks its pages. The kernel's own memory is always there.
@@ -196,7 +196,7 @@ ddi! {
             Some(dev) if take_pages(dev, (len as u64).div_ceil(PAGE_SIZE)) => {}
             Some(_) => {
                 let what = format!("{len} bytes of {:#x} are unmapped, and fewer are mapped", vnode.address());
-                report::mistake("fop_delmap", &what, "fop_delmap");
+                report::mistake(NAME, &what, NAME);
             }
         }
         0

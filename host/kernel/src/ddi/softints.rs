@@ -122,13 +122,13 @@ ddi! {
     }
     /// ddi_trigger_softintr(9F).
     fn ddi_trigger_softintr(id: ddi_softintr_t) {
-        if let Some(soft) = find(id as usize, "ddi_trigger_softintr") {
+        if let Some(soft) = find(id as usize, NAME) {
             trigger(&soft, 0);
         }
     }
     /// ddi_remove_softintr(9F).
     fn ddi_remove_softintr(id: ddi_softintr_t) {
-        remove(id as usize, "ddi_remove_softintr");
+        remove(id as usize, NAME);
     }
     /// ddi_get_soft_iblock_cookie(9F).
     fn ddi_get_soft_iblock_cookie(_dip: *mut dev_info_t, _preference: c_int, iblockp: Out<ddi_iblock_cookie_t>) -> c_int {
@@ -149,7 +149,7 @@ ddi! {
     }
     /// ddi_intr_trigger_softint(9F): DDI_EPENDING when it is pending already.
     fn ddi_intr_trigger_softint(handle: ddi_softint_handle_t, arg2: *mut c_void) -> c_int {
-        match find(handle as usize, "ddi_intr_trigger_softint") {
+        match find(handle as usize, NAME) {
             None => ddi_sys::DDI_EINVAL,
             Some(soft) if trigger(&soft, arg2 as usize) => SUCCESS,
             Some(_) => ddi_sys::DDI_EPENDING,
@@ -157,17 +157,17 @@ ddi! {
     }
     /// ddi_intr_remove_softint(9F).
     fn ddi_intr_remove_softint(handle: ddi_softint_handle_t) -> c_int {
-        if remove(handle as usize, "ddi_intr_remove_softint") { SUCCESS } else { ddi_sys::DDI_EINVAL }
+        if remove(handle as usize, NAME) { SUCCESS } else { ddi_sys::DDI_EINVAL }
     }
     /// ddi_intr_get_softint_pri(9F).
     fn ddi_intr_get_softint_pri(handle: ddi_softint_handle_t, priorityp: Out<uint_t>) -> c_int {
-        let Some(soft) = find(handle as usize, "ddi_intr_get_softint_pri") else { return ddi_sys::DDI_EINVAL };
+        let Some(soft) = find(handle as usize, NAME) else { return ddi_sys::DDI_EINVAL };
         priorityp.set(*soft.priority.lock());
         SUCCESS
     }
     /// ddi_intr_set_softint_pri(9F).
     fn ddi_intr_set_softint_pri(handle: ddi_softint_handle_t, priority: uint_t) -> c_int {
-        let Some(soft) = find(handle as usize, "ddi_intr_set_softint_pri") else { return ddi_sys::DDI_EINVAL };
+        let Some(soft) = find(handle as usize, NAME) else { return ddi_sys::DDI_EINVAL };
         if !(1..=9).contains(&priority) {
             return ddi_sys::DDI_EINVAL;
         }

@@ -18,7 +18,7 @@ use crate::kern::heap;
 use crate::kern::keepers::{Keeper, Leftover};
 use crate::kern::nodes::Node;
 
-/// What an anchor points to.
+/// Items of an anchor.
 struct States<K> {
     size: usize,
     items: RwLock<HashMap<K, usize>>,
@@ -27,7 +27,7 @@ struct States<K> {
 /// Anchors that are initialised and not finished.
 static ANCHORS: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 
-/// How many anchors are initialised and not finished.
+/// Number of anchors that are initialised and not finished.
 pub fn anchors() -> usize {
     ANCHORS.lock().len()
 }
@@ -36,12 +36,12 @@ pub fn anchors() -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
     states: usize,
-    /// Its number, in most drivers the instance's.
+    /// The item's number, in most drivers the instance's.
     pub number: c_int,
 }
 
 impl Item {
-    /// Is it still there?
+    /// Returns whether it is still there.
     pub fn exists(self) -> bool {
         let anchors = ANCHORS.lock();
         if !anchors.contains(&self.states) {
@@ -134,7 +134,7 @@ impl<K: Hash + Eq> States<K> {
 
 use ddi_sys::EINVAL;
 
-/// What an anchor holds: NULL, or its items.
+/// Content of an anchor: NULL, or its items.
 type Anchor<'a, K, C = c_void> = Object<'a, States<K>, C>;
 
 /// The items of an anchor; NULL is reported.
@@ -167,7 +167,7 @@ ddi! {
         if item < 0 {
             return ddi_sys::DDI_FAILURE;
         }
-        let states = of(state, "ddi_soft_state_zalloc");
+        let states = of(state, NAME);
         let result = states.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(item));
         if result == ddi_sys::DDI_SUCCESS {
             let made = Item { states: state.address(), number: item };
@@ -177,13 +177,13 @@ ddi! {
     }
     /// ddi_get_soft_state(9F).
     fn ddi_get_soft_state(state: Anchor<c_int>, item: c_int) -> *mut c_void {
-        let states = of(state, "ddi_get_soft_state");
+        let states = of(state, NAME);
         states.and_then(|s| s.items.read().get(&item).copied()).map_or(null_mut(), |p| p as *mut c_void)
     }
     /// ddi_soft_state_free(9F).
     fn ddi_soft_state_free(state: Anchor<c_int>, item: c_int) {
-        if let Some(states) = of(state, "ddi_soft_state_free") {
-            states.free(&item, "ddi_soft_state_free", &item.to_string());
+        if let Some(states) = of(state, NAME) {
+            states.free(&item, NAME, &item.to_string());
         }
     }
     /// ddi_soft_state_fini(9F).
@@ -191,7 +191,7 @@ ddi! {
         // SAFETY: the driver's promise: what ddi_soft_state_init stored there, or NULL.
         let states: Owned<States<c_int>, c_void> = unsafe { Argument::of(anchor.take()) };
         if let Some(states) = states.get() {
-            states.fini("ddi_soft_state_fini");
+            states.fini(NAME);
         }
     }
     /// ddi_soft_state_bystr_init(9F).
@@ -205,20 +205,20 @@ ddi! {
     /// ddi_soft_state_bystr_zalloc(9F).
     fn ddi_soft_state_bystr_zalloc(state: Anchor<String, ddi_soft_state_bystr>, key: Text) -> c_int {
         let key = key.text();
-        let states = of(state, "ddi_soft_state_bystr_zalloc");
+        let states = of(state, NAME);
         states.map_or(ddi_sys::DDI_FAILURE, |s| s.zalloc(key))
     }
     /// ddi_soft_state_bystr_get(9F).
     fn ddi_soft_state_bystr_get(state: Anchor<String, ddi_soft_state_bystr>, key: Text) -> *mut c_void {
         let key = key.text();
-        let states = of(state, "ddi_soft_state_bystr_get");
+        let states = of(state, NAME);
         states.and_then(|s| s.items.read().get(&key).copied()).map_or(null_mut(), |p| p as *mut c_void)
     }
     /// ddi_soft_state_bystr_free(9F).
     fn ddi_soft_state_bystr_free(state: Anchor<String, ddi_soft_state_bystr>, key: Text) {
         let key = key.text();
-        if let Some(states) = of(state, "ddi_soft_state_bystr_free") {
-            states.free(&key, "ddi_soft_state_bystr_free", &key);
+        if let Some(states) = of(state, NAME) {
+            states.free(&key, NAME, &key);
         }
     }
     /// ddi_soft_state_bystr_fini(9F).
@@ -226,7 +226,7 @@ ddi! {
         // SAFETY: the driver's promise: what ddi_soft_state_bystr_init stored there, or NULL.
         let states: Owned<States<String>, ddi_soft_state_bystr> = unsafe { Argument::of(anchor.take()) };
         if let Some(states) = states.get() {
-            states.fini("ddi_soft_state_bystr_fini");
+            states.fini(NAME);
         }
     }
 }

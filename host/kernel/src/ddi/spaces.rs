@@ -4,7 +4,7 @@
 //! maps what the process's own thread can map. segvn_create of a vnode with pages and segdev_create are made of segdev's segments; any other function makes
 //! a segment of the module's own segment driver ([`crate::vm::segments`]).
 //!
-//! An address that was chosen for a mapping that is not made in the end is given back when the driver's call returns (`settling`). Locking: none of its own.
+//! An address that was chosen for a mapping that is never made is released when the driver's call returns (`settling`). Locking: none of its own.
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
@@ -90,7 +90,7 @@ fn gap(mapped: &[(u64, u64)], range: (u64, u64), least: u64, high: bool) -> Opti
     found
 }
 
-/// What the calling thread has chosen addresses for and not mapped yet.
+/// Mappings for which the calling thread has chosen addresses and that it has not made yet.
 #[derive(Default)]
 struct Chosen {
     /// Room in the process's address space.
@@ -160,7 +160,7 @@ fn segment(space: *mut as_, address: u64, tail: bool) -> *mut seg {
     if let Some(own) = entry.segments.at(address, tail) {
         return own;
     }
-    // By the handles: in a callback the address space is locked, by whoever called the driver.
+    // Found by the handles: in a callback the caller of the driver has locked the address space.
     let fits = |place: &&cookie::Place| address < place.end && (tail || address >= place.start);
     let places = cookie::places(&entry.client);
     places

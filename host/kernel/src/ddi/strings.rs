@@ -219,7 +219,7 @@ ddi! {
     }
     /// strfree(9F): a string of strdup or kmem_asprintf.
     fn strfree(s: Text<*mut c_char>) {
-        memory::free(s.pointer().cast(), s.bytes().len() + 1, "strfree");
+        memory::free(s.pointer().cast(), s.bytes().len() + 1, NAME);
     }
     /// ddi_strtol(9F).
     fn ddi_strtol(s: Text, end: Out<*mut c_char>, base: c_int, result: Out<c_long>) -> c_int {

@@ -2,17 +2,18 @@
 
 use std::sync::Once;
 
-use super::Symbol;
+use super::Group;
 use crate::board::report;
 use crate::kern::{keepers, stack, symbols};
 use crate::pci::interrupts;
 
 /// All groups.
-fn groups() -> Vec<&'static [Symbol]> {
+fn groups() -> Vec<Group> {
     let mut groups = vec![
         super::arenas::SYMBOLS,
         super::avl::SYMBOLS,
         super::bufs::SYMBOLS,
+        super::compiler::ALL,
         super::data::SYMBOLS,
         super::devmap::SYMBOLS,
         super::dma::SYMBOLS,
@@ -47,7 +48,6 @@ fn groups() -> Vec<&'static [Symbol]> {
         super::vnodes::SYMBOLS,
     ];
     groups.extend_from_slice(super::atomic::ALL);
-    groups.extend_from_slice(super::compiler::ALL);
     groups.extend_from_slice(super::registers::ALL);
     groups
 }
@@ -127,7 +127,7 @@ pub fn add() {
         keepers::add(&interrupts::Allocated);
         keepers::add(&super::softstate::Items);
         keepers::add(&super::power::Levels);
-        symbols::add(groups().into_iter().flatten(), ALIASES);
+        symbols::add(groups(), ALIASES);
     });
 }
 
@@ -136,10 +136,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_symbol_is_declared() {
+        let declared = include_str!("../../../../ddi-sys/src/bindings.rs");
+        let compilers = super::super::compiler::ALL.iter().copied().flatten().map(|symbol| symbol.name);
+        let compilers: Vec<&str> = compilers.collect();
+        for symbol in groups().into_iter().flatten().copied().flatten() {
+            let (function, data) =
+                (format!("pub fn {}(", symbol.name), format!("pub static mut {}:", symbol.name));
+            let known = declared.contains(&function)
+                || declared.contains(&data)
+                || declared.contains(&data.replace(" mut", ""));
+            assert!(known || compilers.contains(&symbol.name), "{} is not declared in ddi-sys", symbol.name);
+        }
+    }
+
+    #[test]
     fn names_are_unique_and_addresses_real() {
         add();
         let mut seen = std::collections::HashSet::new();
-        for symbol in groups().into_iter().flatten() {
+        for symbol in groups().into_iter().flatten().copied().flatten() {
             assert!(seen.insert(symbol.name), "{} is defined twice", symbol.name);
             assert!(!symbol.address.0.is_null());
         }

@@ -114,7 +114,7 @@ ddi! {
             DESTROYED.set(mutex.address());
         }
         if let Err(misuse) = result {
-            complain("mutex_destroy", "the mutex", mutex, misuse, "mutex_destroy(9F)");
+            complain(NAME, "the mutex", mutex, misuse, "mutex_destroy(9F)");
         }
     }
     /// mutex_enter(9F).
@@ -131,7 +131,7 @@ ddi! {
             }
             Ok(false) => 0,
             Err(misuse) => {
-                complain("mutex_tryenter", "the mutex", mutex, misuse, "mutex_enter(9F)");
+                complain(NAME, "the mutex", mutex, misuse, "mutex_enter(9F)");
                 0
             }
         }
@@ -158,14 +158,14 @@ ddi! {
     fn rw_destroy(rwlock: Word<krwlock_t>) {
         lockplaces::gone(rwlock.address());
         if lock::rw_holders(rwlock.word()) != (0, 0) {
-            complain("rw_destroy", "the readers/writer lock", rwlock, Misuse::Held, "rw_destroy(9F)");
+            complain(NAME, "the readers/writer lock", rwlock, Misuse::Held, "rw_destroy(9F)");
         }
     }
     /// rw_enter(9F).
     fn rw_enter(rwlock: Word<krwlock_t>, how: krw_t) {
-        may_block("rw_enter", "a readers/writer lock", "rw_enter(9F)");
+        may_block(NAME, "a readers/writer lock", "rw_enter(9F)");
         if let Err(misuse) = lock::rw_enter(rwlock.word(), how == ddi_sys::RW_WRITER) {
-            complain("rw_enter", "the readers/writer lock", rwlock, misuse, "rw_enter(9F)");
+            complain(NAME, "the readers/writer lock", rwlock, misuse, "rw_enter(9F)");
         }
     }
     /// rw_tryenter(9F).
@@ -175,13 +175,13 @@ ddi! {
     /// rw_exit(9F).
     fn rw_exit(rwlock: Word<krwlock_t>) {
         if let Err(misuse) = lock::rw_exit(rwlock.word()) {
-            complain("rw_exit", "the readers/writer lock", rwlock, misuse, "rw_exit(9F)");
+            complain(NAME, "the readers/writer lock", rwlock, misuse, "rw_exit(9F)");
         }
     }
     /// rw_downgrade(9F).
     fn rw_downgrade(rwlock: Word<krwlock_t>) {
         if let Err(misuse) = lock::rw_downgrade(rwlock.word()) {
-            complain("rw_downgrade", "the readers/writer lock", rwlock, misuse, "rw_downgrade(9F)");
+            complain(NAME, "the readers/writer lock", rwlock, misuse, "rw_downgrade(9F)");
         }
     }
     /// rw_tryupgrade(9F).
@@ -204,7 +204,7 @@ ddi! {
     fn rw_iswriter(rwlock: Word<krwlock_t>) -> c_int {
         (lock::rw_holders(rwlock.word()).1 == thread::id()).into()
     }
-    /// rw_lock_held: by anybody.
+    /// rw_lock_held: returns whether any thread holds the lock.
     fn rw_lock_held(rwlock: Word<krwlock_t>) -> c_int {
         (lock::rw_holders(rwlock.word()) != (0, 0)).into()
     }
@@ -223,7 +223,7 @@ ddi! {
     }
     /// sema_p_sig(9F): 1 when a signal came.
     fn sema_p_sig(sema: Word<ksema_t>) -> c_int {
-        may_block("sema_p_sig", "a semaphore", "semaphore(9F)");
+        may_block(NAME, "a semaphore", "semaphore(9F)");
         let word = sema.word();
         (!client::interruptibly(|| lock::sema_p(word, true))).into()
     }
@@ -260,27 +260,27 @@ ddi! {
     }
     /// cv_wait(9F).
     fn cv_wait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>) {
-        wait("cv_wait", cv, mutex, None, false);
+        wait(NAME, cv, mutex, None, false);
     }
     /// cv_wait_sig(9F).
     fn cv_wait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>) -> c_int {
-        if wait("cv_wait_sig", cv, mutex, None, true) == Wake::Interrupted { 0 } else { 1 }
+        if wait(NAME, cv, mutex, None, true) == Wake::Interrupted { 0 } else { 1 }
     }
     /// cv_timedwait(9F): until an lbolt time.
     fn cv_timedwait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: clock_t) -> clock_t {
-        left(wait("cv_timedwait", cv, mutex, Some(at_tick(until)), false))
+        left(wait(NAME, cv, mutex, Some(at_tick(until)), false))
     }
     /// cv_timedwait_sig(9F).
     fn cv_timedwait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: clock_t) -> clock_t {
-        left(wait("cv_timedwait_sig", cv, mutex, Some(at_tick(until)), true))
+        left(wait(NAME, cv, mutex, Some(at_tick(until)), true))
     }
     /// cv_reltimedwait(9F): for a number of ticks.
     fn cv_reltimedwait(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, ticks: clock_t, _res: time_res_t) -> clock_t {
-        left(wait("cv_reltimedwait", cv, mutex, Some(in_ticks(ticks)), false))
+        left(wait(NAME, cv, mutex, Some(in_ticks(ticks)), false))
     }
     /// cv_reltimedwait_sig(9F).
     fn cv_reltimedwait_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, ticks: clock_t, _res: time_res_t) -> clock_t {
-        left(wait("cv_reltimedwait_sig", cv, mutex, Some(in_ticks(ticks)), true))
+        left(wait(NAME, cv, mutex, Some(in_ticks(ticks)), true))
     }
     /// cv_timedwait_hires: nanoseconds, absolute when flag bit 2 (CALLOUT_FLAG_ABSOLUTE) is set.
     fn cv_timedwait_hires(
@@ -292,18 +292,18 @@ ddi! {
     ) -> clock_t {
         let relative = if flag & 2 != 0 { timeout - clock::hrtime() } else { timeout };
         let until = Instant::now() + Duration::from_nanos(u64::try_from(relative).unwrap_or(0));
-        left(wait("cv_timedwait_hires", cv, mutex, Some(until), false))
+        left(wait(NAME, cv, mutex, Some(until), false))
     }
     /// cv_wait_stop: a wait that signals do not end; here nothing stops the thread meanwhile.
     fn cv_wait_stop(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, _wakeup: c_int) {
-        wait("cv_wait_stop", cv, mutex, None, false);
+        wait(NAME, cv, mutex, None, false);
     }
     /// cv_timedwait_sig_hrtime: until a gethrtime(9F) time.
     fn cv_timedwait_sig_hrtime(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: hrtime_t) -> c_int {
         let left_over = u64::try_from(until.saturating_sub(clock::hrtime())).unwrap_or(0);
         // No clock counts further than a century.
         let until = Instant::now() + Duration::from_nanos(left_over.min(3_000_000_000_000_000_000));
-        left(wait("cv_timedwait_sig_hrtime", cv, mutex, Some(until), true)) as c_int
+        left(wait(NAME, cv, mutex, Some(until), true)) as c_int
     }
     /// cv_waituntil_sig: until a time of day, for ever when it is NULL.
     fn cv_waituntil_sig(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, until: In<ddi_sys::timestruc_t, *mut ddi_sys::timestruc_t>, _check: c_int) -> c_int {
@@ -312,11 +312,11 @@ ddi! {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Instant::now() + end.saturating_sub(now)
         });
-        left(wait("cv_waituntil_sig", cv, mutex, until, true)) as c_int
+        left(wait(NAME, cv, mutex, until, true)) as c_int
     }
     /// cv_wait_sig_swap_core: says apart whether a signal came.
     fn cv_wait_sig_swap_core(cv: *mut kcondvar_t, mutex: Word<kmutex_t>, signalled: Out<c_int>) -> c_int {
-        let wake = wait("cv_wait_sig_swap_core", cv, mutex, None, true);
+        let wake = wait(NAME, cv, mutex, None, true);
         let interrupted = wake == Wake::Interrupted;
         signalled.set(interrupted.into());
         (!interrupted).into()

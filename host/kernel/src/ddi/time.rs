@@ -188,12 +188,12 @@ ddi! {
     }
     /// delay(9F).
     fn delay(count: clock_t) {
-        sync::may_block("delay", "delay", "delay(9F)");
+        sync::may_block(NAME, NAME, "delay(9F)");
         sleep(ticks(count), false);
     }
     /// delay_sig(9F): EINTR when a signal came.
     fn delay_sig(count: clock_t) -> c_int {
-        sync::may_block("delay_sig", "delay_sig", "delay(9F)");
+        sync::may_block(NAME, NAME, "delay(9F)");
         if client::interruptibly(|| sleep(ticks(count), true)) { 4 } else { 0 }
     }
     /// time_to_wait: lbolt plus ticks.
@@ -247,7 +247,7 @@ ddi! {
             let mut all = PERIODIC.lock();
             let Some(periodic) = all.get_mut(&id) else {
                 drop(all);
-                return report::mistake("ddi_periodic_delete", "no such periodic callback", "ddi_periodic_delete(9F)");
+                return report::mistake(NAME, "no such periodic callback", "ddi_periodic_delete(9F)");
             };
             periodic.ended = true;
             let timer = periodic.timer;
@@ -284,11 +284,11 @@ ddi! {
     }
     /// ddi_taskq_destroy(9F).
     fn ddi_taskq_destroy(tq: *mut ddi_taskq_t) {
-        destroy_queue(tq.cast(), "ddi_taskq_destroy");
+        destroy_queue(tq.cast(), NAME);
     }
     /// ddi_taskq_wait(9F).
     fn ddi_taskq_wait(tq: Queue<ddi_taskq_t>) {
-        sync::may_block("ddi_taskq_wait", "ddi_taskq_wait", "taskq(9F)");
+        sync::may_block(NAME, NAME, "taskq(9F)");
         tq.there().wait();
     }
     /// ddi_taskq_suspend(9F).
@@ -360,7 +360,7 @@ ddi! {
     }
     /// taskq_destroy.
     fn taskq_destroy(tq: *mut taskq_t) {
-        destroy_queue(tq.cast(), "taskq_destroy");
+        destroy_queue(tq.cast(), NAME);
     }
     /// taskq_wait.
     fn taskq_wait(tq: Queue<taskq_t>) {
@@ -408,7 +408,7 @@ ddi! {
             let _ = started.send(thread::kthread());
             drop(started);
             slot::slot().driver_s_own.store(true, Ordering::Relaxed);
-            callback.run("thread_create");
+            callback.run(NAME);
             MY_END.take();
             end.tell();
         });
@@ -429,16 +429,16 @@ ddi! {
         if held::count() > 0 {
             let since = held::since();
             let what = "the thread ends with a mutex held";
-            report::mistake_after("thread_exit", what, "mutex_enter(9F)", &since);
+            report::mistake_after(NAME, what, "mutex_enter(9F)", &since);
         }
         // The frames between here and the thread's start are the driver's: they end without being unwound.
         if let Some(ended) = MY_END.take() {
             ended.tell();
         } else {
-            report::mistake("thread_exit", "the thread was not made by thread_create", "thread_create(9F)");
+            report::mistake(NAME, "the thread was not made by thread_create", "thread_create(9F)");
         }
         if crate::kern::calls::return_addresses().is_empty() {
-            // A driver that is linked in: unwinding would end in entry::call. The thread just never goes on.
+            // A driver that is linked in: unwinding would end in entry::call, so the thread parks for ever.
             loop {
                 std::thread::park();
             }

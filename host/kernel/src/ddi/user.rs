@@ -8,11 +8,12 @@ use std::ptr::null_mut;
 
 use ddi_process::{Call, Errno};
 use ddi_sys::{
-    boolean_t, cred, cred_t, gid_t, iovec, mode_t, model_t, pid_t, uid_t, uint_t, uio_rw, uio_t, zoneid_t,
+    boolean_t, caddr_t, cred, cred_t, gid_t, iovec, mode_t, model_t, offset_t, pid_t, uid_t, uint_t, uio_rw,
+    uio_seg, uio_t, zoneid_t,
 };
 use parking_lot::Mutex;
 
-use super::args::{Argument, Memory, Object, Out, Owned, Span, Struct, Text, field, set_field};
+use super::args::{Argument, Memory, Object, Out, Owned, Span, Text};
 use super::sync;
 use crate::kern::cred::{Cred, KERNEL_CRED};
 use crate::kern::errno::illumos_errno;
@@ -39,12 +40,12 @@ fn to_user(address: u64, from: &[u8]) -> bool {
     from.is_empty() || user_copy(|call| call.copyout(address, from)) == 0
 }
 
-/// What copyin(9F) and its like return for an error, whichever it is.
+/// Result of copyin(9F) and its like for any error.
 fn minus_one(error: c_int) -> c_int {
     if error == 0 { 0 } else { -1 }
 }
 
-/// What a driver copies from or to.
+/// One side of a driver's copy.
 #[derive(Clone, Copy)]
 enum Side<'a> {
     /// The process's memory at an address.
@@ -123,47 +124,69 @@ pub(super) fn read_string(from: *const c_char, max: usize) -> Result<Vec<u8>, Er
         .unwrap_or(Err(Errno(libc::EFAULT)))
 }
 
-/// A driver's uio.
-pub(super) type Uio<'a> = Struct<'a, uio_t>;
+crate::fields! {
+    /// A driver's uio.
+    ///
+    /// # Invariants
+    /// A uio that is there for `'a`, with a vector of as many parts as it says; only the call that it is of uses it.
+    pub struct Uio<'a> at uio_t {
+        uio_iov / set_iov: *mut iovec,
+        uio_iovcnt / set_iovcnt: c_int,
+        uio_offset / set_offset = _uio_offset._f: offset_t,
+        uio_segflg: uio_seg,
+        uio_resid / set_resid: isize,
+    }
+}
+
+crate::fields! {
+    /// A part of a uio.
+    ///
+    /// # Invariants
+    /// An element of the vector of a uio that is there for `'a`.
+    pub(super) struct Part<'a> at iovec {
+        iov_base / set_base: caddr_t,
+        iov_len / set_len: usize,
+    }
+}
 
 /// Part `index` of a uio, if there are that many.
-pub(super) fn part(uio: Uio<'_>, index: usize) -> Option<Struct<'_, iovec>> {
-    let parts = usize::try_from(field!(uio.uio_iovcnt)).unwrap_or(0);
-    let part = field!(uio.uio_iov).wrapping_add(index);
+pub(super) fn part(uio: Uio<'_>, index: usize) -> Option<Part<'_>> {
+    let parts = usize::try_from(uio.uio_iovcnt()).unwrap_or(0);
+    let part = uio.uio_iov().wrapping_add(index);
     // SAFETY: the driver's promise: the vector has that many elements.
     (index < parts).then(|| unsafe { Argument::of(part) })
 }
 
 /// Moves along a uio by at most `n` bytes, and has `copy` move each piece: its offset, its length and where the uio has it. 0, or an errno.
 fn along<'a>(n: usize, uio: Uio<'a>, mut copy: impl FnMut(usize, usize, Side<'a>) -> c_int) -> c_int {
-    let all = n.min(usize::try_from(field!(uio.uio_resid)).unwrap_or(0));
+    let all = n.min(usize::try_from(uio.uio_resid()).unwrap_or(0));
     let mut at = 0;
     while at < all {
         let Some(iov) = part(uio, 0) else { break };
-        let piece = (all - at).min(field!(iov.iov_len));
+        let piece = (all - at).min(iov.iov_len());
         if piece == 0 {
-            set_field!(uio.uio_iov = field!(uio.uio_iov).wrapping_add(1));
-            set_field!(uio.uio_iovcnt = field!(uio.uio_iovcnt) - 1);
+            uio.set_iov(uio.uio_iov().wrapping_add(1));
+            uio.set_iovcnt(uio.uio_iovcnt() - 1);
             continue;
         }
-        let base = field!(iov.iov_base);
+        let base = iov.iov_base();
         // SAFETY: the driver's promise: the memory of a uio that says that it is the kernel's.
         let memory: Memory<'_> = unsafe { Argument::of(base.cast()) };
-        let moved = copy(at, piece, Side::of(memory, piece, field!(uio.uio_segflg) == ddi_sys::UIO_SYSSPACE));
+        let moved = copy(at, piece, Side::of(memory, piece, uio.uio_segflg() == ddi_sys::UIO_SYSSPACE));
         if moved != 0 {
             return moved;
         }
-        set_field!(iov.iov_base = base.wrapping_add(piece));
-        set_field!(iov.iov_len = field!(iov.iov_len) - piece);
-        set_field!(uio.uio_resid = field!(uio.uio_resid) - piece as isize);
-        set_field!(uio._uio_offset._f = field!(uio._uio_offset._f) + piece as i64);
+        iov.set_base(base.wrapping_add(piece));
+        iov.set_len(iov.iov_len() - piece);
+        uio.set_resid(uio.uio_resid() - piece as isize);
+        uio.set_offset(uio.uio_offset() + piece as i64);
         at += piece;
     }
     0
 }
 
 /// uiomove(9F).
-pub(super) fn transfer(data: Span<'_>, rw: uio_rw, uio: Uio<'_>) -> c_int {
+pub fn transfer(data: Span<'_>, rw: uio_rw, uio: Uio<'_>) -> c_int {
     along(data.len(), uio, |at, len, side| {
         let piece = data.after(at).first(len);
         match rw {
@@ -198,20 +221,20 @@ ddi! {
     /// ddi_copyin(9F).
     fn ddi_copyin(from: Memory<c_void, *const c_void>, to: Memory, n: usize, mode: c_int) -> c_int {
         let from = Side::of(from, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0);
-        minus_one(move_in(from, to.sized(n), "ddi_copyin"))
+        minus_one(move_in(from, to.sized(n), NAME))
     }
     /// ddi_copyout(9F).
     fn ddi_copyout(from: Memory<c_void, *const c_void>, to: Memory, n: usize, mode: c_int) -> c_int {
         let to = Side::of(to, n, mode.cast_unsigned() & ddi_sys::FKIOCTL != 0);
-        minus_one(move_out(from.sized(n), to, "ddi_copyout"))
+        minus_one(move_out(from.sized(n), to, NAME))
     }
     /// copyin(9F).
     fn copyin(from: *const c_void, to: Memory, n: usize) -> c_int {
-        minus_one(move_in(Side::User(from as u64), to.sized(n), "copyin"))
+        minus_one(move_in(Side::User(from as u64), to.sized(n), NAME))
     }
     /// copyout(9F).
     fn copyout(from: Memory<c_void, *const c_void>, to: *mut c_void, n: usize) -> c_int {
-        minus_one(move_out(from.sized(n), Side::User(to as u64), "copyout"))
+        minus_one(move_out(from.sized(n), Side::User(to as u64), NAME))
     }
     /// copyinstr(9F): the length counts the NUL.
     fn copyinstr(from: *const c_char, to: Memory<c_char>, max: usize, done: Out<usize>) -> c_int {
@@ -241,28 +264,28 @@ ddi! {
     }
     /// fuword8(9F).
     fn fuword8(from: *const c_void, to: Out<u8>) -> c_int {
-        fetch(from, "fuword8").map_or(-1, |bytes| {
+        fetch(from, NAME).map_or(-1, |bytes| {
             to.put(u8::from_ne_bytes(bytes));
             0
         })
     }
     /// fuword16(9F).
     fn fuword16(from: *const c_void, to: Out<u16>) -> c_int {
-        fetch(from, "fuword16").map_or(-1, |bytes| {
+        fetch(from, NAME).map_or(-1, |bytes| {
             to.put(u16::from_ne_bytes(bytes));
             0
         })
     }
     /// fuword32(9F).
     fn fuword32(from: *const c_void, to: Out<u32>) -> c_int {
-        fetch(from, "fuword32").map_or(-1, |bytes| {
+        fetch(from, NAME).map_or(-1, |bytes| {
             to.put(u32::from_ne_bytes(bytes));
             0
         })
     }
     /// fuword64(9F).
     fn fuword64(from: *const c_void, to: Out<u64>) -> c_int {
-        fetch(from, "fuword64").map_or(-1, |bytes| {
+        fetch(from, NAME).map_or(-1, |bytes| {
             to.put(u64::from_ne_bytes(bytes));
             0
         })
@@ -284,12 +307,12 @@ ddi! {
         if to_user(to as u64, &value.to_ne_bytes()) { 0 } else { -1 }
     }
     /// uiomove(9F).
-    fn uiomove(address: Memory, n: usize, rw: uio_rw, uiop: Struct<uio_t>) -> c_int {
+    fn uiomove(address: Memory, n: usize, rw: uio_rw, uiop: Uio) -> c_int {
         transfer(address.sized(n), rw, uiop)
     }
     /// ureadc(9F): one byte to the process.
-    fn ureadc(c: c_int, uiop: Struct<uio_t>) -> c_int {
-        if field!(uiop.uio_resid) <= 0 {
+    fn ureadc(c: c_int, uiop: Uio) -> c_int {
+        if uiop.uio_resid() <= 0 {
             return EFAULT;
         }
         sync::may_block("uiomove", "uiomove", "uiomove(9F)");
@@ -304,8 +327,8 @@ ddi! {
         if failed != 0 { EFAULT } else { 0 }
     }
     /// uwritec(9F): one byte from the process, -1 at the end.
-    fn uwritec(uiop: Struct<uio_t>) -> c_int {
-        if field!(uiop.uio_resid) <= 0 {
+    fn uwritec(uiop: Uio) -> c_int {
+        if uiop.uio_resid() <= 0 {
             return -1;
         }
         sync::may_block("uiomove", "uiomove", "uiomove(9F)");
@@ -483,7 +506,7 @@ ddi! {
         let shift = if cred.uids[1] == owner { 0 } else { 6 };
         if (mode << shift) & 0o700 == mode & 0o700 && mode != 0 { 0 } else { privileged(credp) }
     }
-    /// priv_getbyname(9F): -EINVAL for a name that nobody has, unless it is to be entered (PRIV_ALLOC).
+    /// priv_getbyname(9F): -EINVAL for an unknown name, unless PRIV_ALLOC adds it.
     fn priv_getbyname(name: Text, flags: uint_t) -> c_int {
         static ENTERED: Mutex<Vec<String>> = Mutex::new(Vec::new());
         const FIRST: usize = 1024;
@@ -540,7 +563,7 @@ ddi! {
     fn proc_unref(pref: Owned<ProcRef, c_void>) {
         drop(pref.get());
     }
-    /// proc_signal(9F): -1 when the process is gone.
+    /// proc_signal(9F): -1 if the process has exited.
     fn proc_signal(pref: Object<ProcRef, c_void>, signal: c_int) -> c_int {
         let Some(reference) = pref.get() else { return -1 };
         let pid = reference.0.pid();

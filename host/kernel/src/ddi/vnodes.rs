@@ -2,7 +2,7 @@
 //! as_map(segvn_create).
 //!
 //! A vnode's operations that the host calls are getpage, addmap, delmap and inactive. A page is looked for at each access that has no
-//! translation. Locking: one leaf mutex round the tables of vnodes and operations, not held while driver code runs. A vnode's reference count is
+//! translation. Locking: one leaf mutex protects the tables of vnodes and operations; it is not held while driver code runs. A vnode's reference count is
 //! changed with its own `v_lock`, as drivers do.
 
 use std::collections::HashMap;
@@ -37,44 +37,47 @@ static VNODES: LazyLock<Mutex<HashMap<usize, Box<VnodeImage>>>> = LazyLock::new(
 /// Operations by the address of their handle: names to functions.
 static OPS: LazyLock<Mutex<HashMap<usize, HashMap<String, usize>>>> = LazyLock::new(Mutex::default);
 
-type Getpage = unsafe extern "C-unwind" fn(
-    *mut c_void,
-    i64,
-    usize,
-    *mut c_uint,
-    *mut *mut page,
-    usize,
-    *mut c_void,
-    *mut c_char,
-    c_int,
-    *mut cred_t,
-    *mut c_void,
-) -> c_int;
-type Addmap = unsafe extern "C-unwind" fn(
-    *mut c_void,
-    i64,
-    *mut c_void,
-    *mut c_char,
-    usize,
-    u8,
-    u8,
-    c_uint,
-    *mut cred_t,
-    *mut c_void,
-) -> c_int;
-type Delmap = unsafe extern "C-unwind" fn(
-    *mut c_void,
-    i64,
-    *mut c_void,
-    *mut c_char,
-    usize,
-    c_uint,
-    c_uint,
-    c_uint,
-    *mut cred_t,
-    *mut c_void,
-) -> c_int;
-type Inactive = unsafe extern "C-unwind" fn(*mut c_void, *mut cred_t, *mut c_void);
+/// An operation of a vnode.
+trait Operation: Copy {
+    /// The name of the operation.
+    const NAME: &str;
+
+    /// Returns the function at an address.
+    ///
+    /// # Safety
+    /// A driver's function for this operation.
+    unsafe fn of(at: usize) -> Self;
+}
+
+/// Defines the types of operations.
+macro_rules! operations {
+    ($($type:ident $name:literal fn($($arg:ty),* $(,)?) $(-> $ret:ty)?;)*) => { $(
+        #[derive(Clone, Copy)]
+        struct $type(unsafe extern "C-unwind" fn($($arg),*) $(-> $ret)?);
+
+        impl Operation for $type {
+            const NAME: &str = $name;
+
+            unsafe fn of(at: usize) -> Self {
+                // SAFETY: the caller's promise.
+                $type(unsafe { std::mem::transmute::<usize, unsafe extern "C-unwind" fn($($arg),*) $(-> $ret)?>(at) })
+            }
+        }
+    )* };
+}
+
+operations! {
+    Getpage "getpage" fn(
+        *mut c_void, i64, usize, *mut c_uint, *mut *mut page, usize, *mut c_void, *mut c_char, c_int, *mut cred_t, *mut c_void,
+    ) -> c_int;
+    Addmap "addmap" fn(
+        *mut c_void, i64, *mut c_void, *mut c_char, usize, u8, u8, c_uint, *mut cred_t, *mut c_void,
+    ) -> c_int;
+    Delmap "delmap" fn(
+        *mut c_void, i64, *mut c_void, *mut c_char, usize, c_uint, c_uint, c_uint, *mut cred_t, *mut c_void,
+    ) -> c_int;
+    Inactive "inactive" fn(*mut c_void, *mut cred_t, *mut c_void);
+}
 
 /// One element of a driver's template of operations: the name and the function.
 #[repr(C)]
@@ -121,9 +124,11 @@ impl Vnode {
         unsafe { AtomicU32::from_ptr((self.0 + V_COUNT) as *mut u32) }
     }
 
-    /// The function of this name.
-    fn operation(&self, name: &str) -> Option<usize> {
-        OPS.lock().get(&self.word(V_OP).load(Ordering::Relaxed))?.get(name).copied()
+    /// Returns the driver's function for an operation.
+    fn operation<O: Operation>(&self) -> Option<O> {
+        let at = OPS.lock().get(&self.word(V_OP).load(Ordering::Relaxed))?.get(O::NAME).copied()?;
+        // SAFETY: the driver's promise: what vn_make_ops was given under this name.
+        Some(unsafe { O::of(at) })
     }
 
     /// Changes its reference count under its lock; the new count.
@@ -144,9 +149,7 @@ impl Vnode {
         if self.count(-1) > 0 {
             return;
         }
-        let Some(f) = self.operation("inactive") else { return };
-        // SAFETY: the driver's inactive operation.
-        let f = unsafe { std::mem::transmute::<usize, Inactive>(f) };
+        let Some(Inactive(f)) = self.operation() else { return };
         // SAFETY: a live vnode that nobody else refers to.
         unsafe { f(self.0 as *mut c_void, cred(), null_mut()) };
     }
@@ -156,11 +159,11 @@ fn cred() -> *mut cred_t {
     client::current().map_or(null_mut(), |c| c.image().cred() as *mut cred_t)
 }
 
-/// What a mapping of a vnode maps.
+/// A vnode that is mapped.
 #[derive(Debug)]
 pub struct VnodePages {
     vnode: Vnode,
-    /// as_map has succeeded: the vnode is told when the mapping goes.
+    /// as_map has succeeded: VOP_DELMAP is called when the mapping is removed.
     live: AtomicBool,
     /// Offset in the vnode of the mapping's first byte.
     base: u64,
@@ -213,9 +216,7 @@ impl Pager for VnodePages {
     }
 
     fn getpage(&self, off: u64, address: u64, rw: c_int) -> c_int {
-        let Some(f) = self.vnode.operation("getpage") else { return ENOSYS };
-        // SAFETY: the driver's getpage operation.
-        let f = unsafe { std::mem::transmute::<usize, Getpage>(f) };
+        let Some(Getpage(f)) = self.vnode.operation() else { return ENOSYS };
         let (mut prot, mut list) = (0, [null_mut::<page>(); 2]);
         let (vp, at) = (self.vnode.address() as *mut c_void, address as *mut c_char);
         // SAFETY: one page, with room for it and the end of the list.
@@ -243,22 +244,18 @@ impl Pager for VnodePages {
     }
 }
 
-/// Tells a driver's vnode of a new mapping: 0 or an errno.
+/// Calls a driver's addmap operation for a new mapping. Returns 0 or an errno.
 pub(crate) fn addmap(vnode: Vnode, off: u64, space: usize, address: u64, len: u64, prot: u8) -> c_int {
-    let Some(f) = vnode.operation("addmap") else { return 0 };
-    // SAFETY: the driver's addmap operation.
-    let f = unsafe { std::mem::transmute::<usize, Addmap>(f) };
+    let Some(Addmap(f)) = vnode.operation() else { return 0 };
     let (vp, space) = (vnode.address() as *mut c_void, space as *mut c_void);
     let at = address as *mut c_char;
     // SAFETY: a live vnode and an address space.
     unsafe { f(vp, off as i64, space, at, len as usize, prot, prot, 1, cred(), null_mut()) }
 }
 
-/// Tells a driver's vnode that a mapping goes.
+/// Calls a driver's delmap operation for a mapping that is being removed.
 pub(crate) fn delmap(vnode: Vnode, off: u64, space: usize, address: u64, len: u64) {
-    let Some(f) = vnode.operation("delmap") else { return };
-    // SAFETY: the driver's delmap operation.
-    let f = unsafe { std::mem::transmute::<usize, Delmap>(f) };
+    let Some(Delmap(f)) = vnode.operation() else { return };
     let (vp, space) = (vnode.address() as *mut c_void, space as *mut c_void);
     let at = address as *mut c_char;
     // SAFETY: a live vnode and an address space.
@@ -284,7 +281,7 @@ ddi! {
     /// vn_free.
     fn vn_free(vnode: *mut vnode_t) {
         if VNODES.lock().remove(&(vnode as usize)).is_none() {
-            report::mistake("vn_free", &format!("{vnode:p} is not a vnode, or it has been freed"), "vn_free");
+            report::mistake(NAME, &format!("{vnode:p} is not a vnode, or it has been freed"), NAME);
         }
     }
     /// vn_reinit: as new.
@@ -325,7 +322,7 @@ ddi! {
     /// vn_freevnodeops.
     fn vn_freevnodeops(ops: *mut vnodeops_t) {
         if OPS.lock().remove(&(ops as usize)).is_none() {
-            return report::mistake("vn_freevnodeops", &format!("{ops:p} is not of vn_make_ops"), "vn_freevnodeops");
+            return report::mistake(NAME, &format!("{ops:p} is not of vn_make_ops"), NAME);
         }
         // SAFETY: made by vn_make_ops, given back now.
         drop(unsafe { Box::from_raw(ops.cast::<[u64; 64]>()) });

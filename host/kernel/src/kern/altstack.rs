@@ -5,7 +5,9 @@
 
 use std::ptr::null_mut;
 
+use ddi_process::mapping::Mapping;
 use ddi_process::physmem::PAGE_SIZE;
+use rustix::mm::{MprotectFlags, ProtFlags};
 
 /// Room for a report: it reads symbols and formats text.
 const LEN: usize = 512 << 10;
@@ -14,44 +16,41 @@ const GUARD: usize = PAGE_SIZE as usize;
 /// The calling thread's stack for signals; its memory goes with it.
 ///
 /// # Invariants
-/// `base` is NULL, or a mapping of `GUARD + LEN` bytes that only this value knows and that is the signal stack of the thread that made it. It is dropped by that thread.
+/// The memory, all but its first page, is the signal stack of the thread that made the value. That thread drops it.
 #[derive(Debug)]
 pub struct AltStack {
-    base: *mut libc::c_void,
+    memory: Option<Mapping>,
+}
+
+/// Makes memory the calling thread's signal stack.
+fn set(stack: &libc::stack_t) {
+    // SAFETY: none, or memory that is the thread's until it is taken back in `drop`.
+    unsafe { libc::sigaltstack(stack, null_mut()) };
 }
 
 impl AltStack {
     /// Gives the calling thread one. Without memory it keeps what it has.
     pub fn install() -> AltStack {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new anonymous mapping wherever there is room.
-        let base = unsafe { libc::mmap(null_mut(), GUARD + LEN, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return AltStack { base: null_mut() };
+        let memory = Mapping::new(GUARD + LEN, ProtFlags::empty()).ok();
+        if let Some(memory) = &memory {
+            let all = memory.addresses();
+            memory.protect(all.start + GUARD..all.end, MprotectFlags::READ | MprotectFlags::WRITE);
+            let low = memory.base().as_ptr().wrapping_add(GUARD).cast();
+            set(&libc::stack_t { ss_sp: low, ss_flags: 0, ss_size: LEN });
         }
-        let low = base.wrapping_byte_add(GUARD);
-        // SAFETY: all but the first page of the mapping just made.
-        unsafe { libc::mprotect(low, LEN, libc::PROT_READ | libc::PROT_WRITE) };
-        let stack = libc::stack_t { ss_sp: low, ss_flags: 0, ss_size: LEN };
-        // SAFETY: the memory is the thread's until it is taken back in `drop`.
-        unsafe { libc::sigaltstack(&stack, null_mut()) };
-        AltStack { base }
+        AltStack { memory }
     }
 }
 
 impl Drop for AltStack {
     fn drop(&mut self) {
+        let Some(memory) = self.memory.take() else { return };
         // A report ends the process on this very stack: exit(3) drops the calling thread's values.
         let local = 0_u8;
-        let at = std::hint::black_box(&raw const local) as usize;
-        let base = self.base as usize;
-        if self.base.is_null() || (base..base + GUARD + LEN).contains(&at) {
-            return;
+        if memory.addresses().contains(&std::hint::black_box(&raw const local).addr()) {
+            return std::mem::forget(memory);
         }
-        let none = libc::stack_t { ss_sp: null_mut(), ss_flags: libc::SS_DISABLE, ss_size: LEN };
-        // SAFETY: the invariant: the thread's own; it ends, and no handler runs on this stack: it would have to return first.
-        unsafe { libc::sigaltstack(&none, null_mut()) };
-        // SAFETY: the invariant: the mapping, which nothing refers to any more.
-        unsafe { libc::munmap(self.base, GUARD + LEN) };
+        // The thread ends, and no handler runs on this stack: it would have to return first.
+        set(&libc::stack_t { ss_sp: null_mut(), ss_flags: libc::SS_DISABLE, ss_size: LEN });
     }
 }

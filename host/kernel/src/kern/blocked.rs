@@ -1,8 +1,8 @@
-//! Threads that wait on a driver's behalf: for what, and whether that can come.
+//! Threads blocked in a driver's call, and detection of deadlocks among them.
 //!
-//! A thread enters the table when it is about to block; a lock that is free costs nothing. On the way it is looked whether it waits for itself by way of others,
-//! which is reported as a deadlock, with the stack of each. Only waits that end when known threads get on make up such a circle: for a mutex or a readers/writer lock that
-//! is held, and for what others run (a timeout's function that is cancelled, a task, an interrupt handler, a thread). A condition variable and a semaphore can be signalled by anybody.
+//! A thread enters the table when it is about to block; a free lock costs nothing. A thread that would wait for itself through other threads is reported as a
+//! deadlock, with the stack of each thread. Such a cycle consists only of waits that known threads must end: for a mutex or a readers/writer lock that
+//! is held, and for code that runs (a timeout's function that is cancelled, a task, an interrupt handler, a thread). Any thread can signal a condition variable or a semaphore.
 //!
 //! # Invariants
 //! A thread leaves the table before it returns to its driver, so what it holds when it enters it holds as long as it is there. What it waits for is not its own yet: a
@@ -112,7 +112,7 @@ impl For {
             }
             For::Others(others) => {
                 let who = (others.who)();
-                // Looked at last: what runs it now may be the next time, which nobody waits for.
+                // Checked last: the threads found may be running the next call, which is not waited for.
                 if others.over.load(Ordering::SeqCst) { Vec::new() } else { who }
             }
             _ => Vec::new(),
@@ -175,7 +175,7 @@ impl Blocked {
     /// The same for a mutex that another thread owns.
     pub fn on_mutex(word: &AtomicU64) -> Blocked {
         let address = std::ptr::from_ref(word) as usize;
-        // Mostly the owner waits for nothing.
+        // Usually the owner is not blocked.
         Blocked::enter(For::Mutex(address), false, |table| table.contains_key(&lock::mutex_owner(word)))
     }
 

@@ -113,14 +113,8 @@ pub fn forget(id: Id) {
     let mut queue = CALLOUTS.queue.lock();
     let job = queue.pending.remove(&id).and_then(|when| queue.due.remove(&(when, id)));
     drop(queue);
-    // Dropped without the lock: it may own what has locks of its own.
+    // Dropped without the lock: dropping its captures may take locks.
     drop(job);
-}
-
-/// Returns the number of timers that are pending or running.
-pub fn outstanding() -> usize {
-    let queue = CALLOUTS.queue.lock();
-    queue.pending.len() + queue.running.len()
 }
 
 fn clock() {

@@ -143,7 +143,7 @@ pub fn return_addresses() -> Vec<usize> {
     found.into_iter().flatten().take_while(in_modules).take(FRAMES).collect()
 }
 
-/// Stores the return addresses from the last call of a module into the host outwards, without asking where they lead: whoever reads them does.
+/// Stores the return addresses from the last call of a module into the host outwards, without checking where they lead: their reader does.
 /// `stack` is the calling thread's stack.
 pub fn follow(stack: &Range<usize>, into: &mut [usize]) {
     let found = last_frames(stack).into_iter().flatten();

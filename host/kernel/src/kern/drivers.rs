@@ -324,7 +324,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Attaches every node of the driver; says on the log which did not. How many are attached.
+    /// Attaches every node of the driver, and logs those that fail. Returns the number attached.
     pub fn attach_all(&self) -> usize {
         for node in nodes::of_driver(&self.name) {
             if !node.attached()
@@ -353,7 +353,7 @@ fn is_nulldev(address: usize) -> bool {
     super::symbols::is(address, "nulldev")
 }
 
-/// kmem that is still allocated once the last driver is gone.
+/// Reports kmem that is still allocated after the last driver was unloaded.
 pub fn report_memory() {
     let (buffers, bytes) = heap::in_use();
     if buffers > 0 {

@@ -80,7 +80,7 @@ fn say(line: String) {
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
-    // One line, whatever an assertion has to say.
+    // One line: messages of assertions have several.
     text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 

@@ -11,8 +11,10 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_process::physmem::PAGE_SIZE;
+use ddi_process::mapping::Mapping;
+use ddi_process::physmem::{PAGE_SIZE, load};
 use parking_lot::Mutex;
+use rustix::mm::{MprotectFlags, ProtFlags};
 
 use super::trace::Trace;
 use crate::board::report::Earlier;
@@ -26,80 +28,67 @@ struct Buffer {
     size: usize,
     layout: Layout,
     /// The mapping, in check mode.
-    guarded: Option<Mapping>,
+    guarded: Option<Guarded>,
     /// Stack of the allocation, in check mode.
     allocated: Trace,
 }
 
-/// A mapping of a buffer in check mode: its pages, and one behind them that cannot be touched.
-///
-/// # Invariants
-/// `[base, base + len)` is a mapping of this module's own, of whole pages, until this is dropped. Besides the buffer in it, which is the driver's until it is freed,
-/// nobody uses its bytes.
+/// Pages of a buffer in check mode, followed by an inaccessible page. The driver owns the buffer's bytes until it frees them; the other bytes are not used.
 #[derive(Debug)]
-struct Mapping {
-    base: usize,
-    len: usize,
-}
+struct Guarded(Mapping);
 
-impl Mapping {
+impl Guarded {
     /// Returns a new one with room for `bytes` bytes before the guard page, or None.
     fn new(bytes: usize) -> Option<Self> {
         let len = bytes.next_multiple_of(PAGE) + PAGE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new anonymous mapping wherever there is room.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return None;
-        }
-        let new = Mapping { base: base as usize, len };
-        new.forbid(new.end()..new.base + len);
+        let new = Guarded(Mapping::new(len, ProtFlags::READ | ProtFlags::WRITE).ok()?);
+        new.forbid(new.end()..new.0.addresses().end);
         Some(new)
+    }
+
+    /// Returns the start of its bytes.
+    fn start(&self) -> usize {
+        self.0.addresses().start
     }
 
     /// Returns the end of the bytes that can be touched.
     fn end(&self) -> usize {
-        self.base + self.len - PAGE
+        self.0.addresses().end - PAGE
     }
 
     fn contains(&self, address: usize) -> bool {
-        (self.base..self.base + self.len).contains(&address)
+        self.0.addresses().contains(&address)
     }
 
     /// Makes accesses to whole pages of it fault.
     fn forbid(&self, pages: Range<usize>) {
-        assert!(self.base <= pages.start && pages.end <= self.base + self.len);
-        // SAFETY: pages of this mapping, by the check; nobody uses them, or a use is to fault.
-        unsafe { libc::mprotect(pages.start as *mut _, pages.len(), libc::PROT_NONE) };
+        self.0.protect(pages, MprotectFlags::empty());
     }
 
     /// Stores a byte everywhere in a range of it that can be touched.
     fn fill(&self, bytes: Range<usize>, with: u8) {
-        assert!(self.base <= bytes.start && bytes.end <= self.end());
+        assert!(self.start() <= bytes.start && bytes.end <= self.end());
         // SAFETY: bytes of this mapping that can be touched, by the check.
         unsafe { (bytes.start as *mut u8).write_bytes(with, bytes.len()) };
     }
 
     /// Returns a copy of a range of it that can be touched.
     fn copy(&self, bytes: Range<usize>) -> Vec<u8> {
-        assert!(self.base <= bytes.start && bytes.end <= self.end());
-        // SAFETY: bytes of this mapping that can be touched, by the check; they are zeros or were written.
-        unsafe { std::slice::from_raw_parts(bytes.start as *const u8, bytes.len()) }.to_vec()
+        assert!(self.start() <= bytes.start && bytes.end <= self.end());
+        let mut copy = vec![0; bytes.len()];
+        // SAFETY: bytes of this mapping that can be touched, by the check; the copy is new. The driver may still be writing to them.
+        unsafe { load(bytes.start as *const u8, &mut copy) };
+        copy
     }
 
     /// Makes every access fault, and gives the memory back.
     fn retire(&self) {
-        self.forbid(self.base..self.base + self.len);
-        // SAFETY: pages of this mapping that nobody can touch any more.
-        unsafe { libc::madvise(self.base as *mut _, self.len, libc::MADV_DONTNEED) };
+        self.0.clear(self.0.addresses());
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Guarded {
     fn drop(&mut self) {
-        // SAFETY: a mapping of this module's own that nothing refers to any more.
-        unsafe { libc::munmap(self.base as *mut _, self.len) };
         GUARDED.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -126,7 +115,7 @@ const MAX_GUARDED: usize = 8192;
 
 static BOOK: LazyLock<[Mutex<HashMap<usize, Buffer>>; SHARDS]> = LazyLock::new(Default::default);
 /// The last buffers that were freed, and their mappings, which are kept so that a use faults.
-static FREED: Mutex<VecDeque<(Mapping, Freed)>> = Mutex::new(VecDeque::new());
+static FREED: Mutex<VecDeque<(Guarded, Freed)>> = Mutex::new(VecDeque::new());
 static CHECK: AtomicBool = AtomicBool::new(false);
 static GUARDED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
@@ -222,7 +211,7 @@ pub fn alignment(size: usize) -> usize {
 }
 
 fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    let Some(mapping) = Mapping::new(size) else { return std::ptr::null_mut() };
+    let Some(mapping) = Guarded::new(size) else { return std::ptr::null_mut() };
     GUARDED.fetch_add(1, Ordering::Relaxed);
     // The buffer ends as near to the guard page as its alignment allows.
     let start = (mapping.end() - size) & !(align - 1);
@@ -230,7 +219,7 @@ fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
         mapping.fill(start..start + size, 0xca);
     }
     mapping.fill(start + size..mapping.end(), RED);
-    mapping.fill(mapping.base..start, RED);
+    mapping.fill(mapping.start()..start, RED);
     let layout = Layout::from_size_align(size, align).expect("a mapping of this size exists");
     let buffer = Buffer { size, layout, guarded: Some(mapping), allocated: here() };
     shard(start).lock().insert(start, buffer);
@@ -271,7 +260,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
         return Ok(());
     };
     let behind = mapping.copy(start + size..mapping.end()).iter().position(|&b| b != RED);
-    let before = mapping.copy(mapping.base..start).iter().rev().position(|&b| b != RED);
+    let before = mapping.copy(mapping.start()..start).iter().rev().position(|&b| b != RED);
     let overrun = before.map(|at| -1 - at as isize).or(behind.map(|at| (size + at) as isize));
     mapping.retire();
     let freed = Freed { start, size, allocated: buffer.allocated, freed: Trace::here() };

@@ -1,12 +1,12 @@
-//! Memory that looks like the kernel's private structures to code that peeks behind the DDI.
+//! Images of the kernel's private structures, for drivers that access more than the DDI.
 //!
 //! Real drivers read the current thread with `threadp()` or from `%gs:0x18`, follow it to the process and the address
 //! space, and compare that with the address space behind a devmap handle. So each host thread has the image of a `cpu`
 //! and a `kthread_t`, each client process those of a `proc_t`, a `pid` and an `as`. The two vintages of the kernel put some
 //! fields at different offsets; none of those overlap, so an image shows a field at both.
 //!
-//! Images are zeroed but for what is set here. They are pinned, and written by their owner only; a driver may write to
-//! what it likes: nothing of the host's reads them back.
+//! Images are zeroed except the fields that are set here. They are pinned, and the host writes each by its owner only; a driver may write any
+//! field: the host does not read them.
 
 use ddi_sys::{behind_as_2023, behind_cpu, behind_pid, behind_proc_2023, behind_thread_2023};
 use std::cell::UnsafeCell;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// `LEN` bytes at a fixed address, aligned as the kernel's structures are.
 ///
 /// # Invariants
-/// The bytes are written word by word through raw pointers, by the host and by drivers; nobody has a reference to them, and the host reads none.
+/// The bytes are written word by word through raw pointers, by the host and by drivers; there are no references to them, and the host reads none.
 #[repr(C, align(64))]
 pub struct Image<const LEN: usize>(UnsafeCell<[u8; LEN]>);
 
@@ -125,7 +125,7 @@ pub enum Model {
     Lp64 = 0x0020_0000,
 }
 
-/// A data model that there is not.
+/// An unknown data model.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown data model: {0} (use lp64 or ilp32)")]
 pub struct UnknownModel(String);
@@ -165,7 +165,7 @@ fn user_limit() -> usize {
     }
 }
 
-/// The `kthread_t` that runs when nothing else does: nobody's current thread.
+/// The `kthread_t` of the idle thread, which is never the current thread.
 static IDLE: ThreadMemory = Image::zeroed();
 
 /// A thread's `cpu` and `kthread_t`.
@@ -266,7 +266,7 @@ impl ProcessImage {
             image.proc.set32(offset, model() as u32);
         }
         image.proc.set32(at::P_STAT, SRUN);
-        // Only handed on: what it leads to is nobody's.
+        // Drivers only pass it on, and do not follow it.
         image.space.set(at::A_HAT, image.space.address());
         image.space.set(at::A_USERLIMIT, user_limit());
         for offset in at::A_PROC {

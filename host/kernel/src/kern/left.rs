@@ -1,7 +1,7 @@
-//! Callers of driver code that may outlive a driver: timeouts, periodic callbacks, task queues, threads, soft interrupts, event handlers. All of them have to be gone
+//! Callers of driver code that may outlive a driver: timeouts, periodic callbacks, task queues, threads, soft interrupts, event handlers. All of them must have ended
 //! when the driver is unloaded.
 //!
-//! Each is kept by whoever will end it as a [`Left`], which takes itself out of the list. Locking: one mutex, a leaf.
+//! The owner of each keeps a [`Left`], which removes itself from the list when it is dropped. Locking: one mutex, a leaf.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,7 +22,7 @@ use super::blocked::{self, Blocked, For};
 use super::parking::INTERRUPTED;
 use super::thread;
 
-/// Low-half bit: somebody is parked on the lock's address.
+/// Low-half bit: a thread is parked on the lock's address.
 const PARKED: u64 = 1 << 31;
 /// Readers/writer lock: a writer waits, so new readers do.
 const WRITER_WAITS: u64 = 1 << 30;
@@ -34,7 +34,7 @@ const OWNER: u64 = PARKED - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum MutexKind {
-    /// Zeroed memory that nobody initialised: works as an adaptive mutex.
+    /// Zeroed memory that was not initialised: works as an adaptive mutex.
     Zeroed = 0,
     /// Blocks its waiters.
     Adaptive = 0x4d55_5458,
@@ -62,7 +62,7 @@ pub enum Misuse {
     /// Used after its destruction.
     #[error("it has been destroyed")]
     Destroyed,
-    /// Destroyed while somebody has it.
+    /// Destroyed while it is held.
     #[error("it is held")]
     Held,
     /// The word holds no state that this kernel writes.
@@ -101,7 +101,7 @@ pub fn mutex_destroy(word: &AtomicU64) -> Result<(), Misuse> {
         None => return Err(Misuse::Garbage),
         _ => {}
     }
-    // A mutex may be destroyed by the thread that holds it, by nobody else.
+    // Only the thread that holds a mutex may destroy it while it is held.
     if now & OWNER != 0 && now & OWNER != u64::from(thread::id()) {
         return Err(Misuse::Held);
     }
@@ -236,7 +236,7 @@ pub fn rw_enter(word: &AtomicU64, writer: bool) -> Result<(), Misuse> {
         if now & waits != waits && word.compare_exchange_weak(now, now | waits, Relaxed, Relaxed).is_err() {
             continue;
         }
-        // With the bit set: whoever looks sees that a writer waits.
+        // With the bit set, so that others see that a writer waits.
         blocked.get_or_insert_with(|| Blocked::on(For::Lock(key(word), writer), false));
         park_on(key(word), || {
             let now = word.load(Relaxed);

@@ -58,7 +58,7 @@ impl Places {
         self.0.get(address)
     }
 
-    /// It is so no more.
+    /// Removes the entry.
     pub fn forget(&self, address: usize) {
         if heap::checking() {
             self.0.forget(address);
@@ -73,7 +73,7 @@ pub static DESTROYED: Places = Places(Table::new());
 /// Names of locks, and the places of their initialisation.
 static MADE: Table<(String, Trace)> = Table::new();
 
-/// The calling driver makes a lock. `name` is what it says, mostly nothing.
+/// Notes a lock that the calling driver initialises. `name` is the driver's, and mostly empty.
 pub fn made(address: usize, name: String) {
     let place = if heap::checking() { Trace::here() } else { Trace::of_module() };
     if !name.is_empty() || place != Trace::default() {

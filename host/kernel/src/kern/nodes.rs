@@ -333,7 +333,7 @@ impl Node {
         true
     }
 
-    /// Removes the minor node of this name, or all; how many went.
+    /// Removes the minor node of this name, or all. Returns the number removed.
     pub fn remove_minors(&self, name: Option<&str>) -> usize {
         let mut minors = self.minors.lock();
         let before = minors.len();

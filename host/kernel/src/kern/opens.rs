@@ -1,9 +1,9 @@
 //! Open devices: who has which device number open, and when open(9E) and close(9E) are called.
 //!
 //! open(9E) is called for each open, close(9E) at the last close of a device number (a character and a block device of one number count apart) and
-//! not while an open(9E) of it runs. A layered open (`OTYP_LYR`, see `ddi_extra::ldi`) has each a close(9E) of its own. Mappings count as opens.
+//! not while an open(9E) of it runs. A layered open (`OTYP_LYR`, see `ddi_extra::ldi`) has its own close(9E). Mappings count as opens.
 //!
-//! Locking: one lock round the tables, which is not held while driver code runs.
+//! Locking: one lock protects the tables; it is not held while driver code runs.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -261,7 +261,7 @@ pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
     OPENS.lock().hold((dev, OTYP_CHR), node);
 }
 
-/// A mapping has gone.
+/// Notes that a mapping was removed.
 pub(crate) fn unhold(driver: &Driver, dev: u64) {
     let cred = thread::process().map_or(0, |process| process.cred);
     leave(driver, dev, OTYP_CHR, 0, cred as *mut _);

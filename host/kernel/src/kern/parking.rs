@@ -1,8 +1,8 @@
-//! Threads that are parked on an address, woken one by one. [`super::lock`] parks them, with their number as the token. No locking of its own.
+//! Threads that are parked on an address, woken one by one. [`super::lock`] parks them, with their number as the token. It has no locks.
 
 use parking_lot_core::{DEFAULT_UNPARK_TOKEN, FilterOp, ParkToken, UnparkToken, unpark_filter};
 
-/// Tells a thread that it is woken by a signal.
+/// Token of a thread that a signal wakes.
 pub const INTERRUPTED: UnparkToken = UnparkToken(1);
 
 /// Wakes the thread `id` out of its interruptible wait on `key`.

@@ -83,8 +83,7 @@ pub fn string(address: usize, most: usize) -> Option<Vec<u8>> {
 unsafe fn copy(from: usize, to: *mut u8, len: usize) -> bool {
     let local = libc::iovec { iov_base: to.cast::<c_void>(), iov_len: len };
     let remote = libc::iovec { iov_base: from as *mut c_void, iov_len: len };
-    // SAFETY: no arguments, no effects.
-    let pid = unsafe { libc::getpid() };
+    let pid = std::process::id().cast_signed();
     // SAFETY: the caller's promise for `to`; the kernel checks the other range.
     let n = unsafe { libc::process_vm_readv(pid, &local, 1, &remote, 1, 0) };
     if n >= 0 {

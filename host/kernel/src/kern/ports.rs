@@ -10,7 +10,7 @@ use crate::board::log;
 /// Ports that were used, so that each is told once.
 static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Tells the log, once for each port, that nobody is there.
+/// Logs, once for each port, that no device is there.
 pub fn used(port: u16) {
     if USED.lock().insert(port) {
         let text = format!("NOTICE: no device answers at I/O port {port:#x}: reads give all ones");

@@ -1,4 +1,4 @@
-//! Calls that keep the registers which a function has to preserve, whatever the called code does with them.
+//! Calls that restore the callee-saved registers, even if the called code does not preserve them.
 //!
 //! A driver with a broken function (hand-written assembly, a file that was damaged) would leave the host with other values in its own variables, and the host
 //! would die somewhere else. Here such a call is noticed, and the processor's flags are as functions expect them. Locking: none.

@@ -22,16 +22,16 @@ pub const FRAMES: usize = 24;
 /// Place of a thread, stored by the thread itself when it is asked.
 ///
 /// # Invariants
-/// `place` is written by the slot's thread while the state is ASKED, and read by whoever asked while it is ANSWERED. One asks at a time.
+/// `place` is written by the slot's thread while the state is ASKED, and read by the asking thread while it is ANSWERED. One thread asks at a time.
 #[derive(Debug, Default)]
 pub struct Answer {
     state: AtomicU32,
     place: UnsafeCell<Option<Place>>,
 }
 
-/// Nobody asks.
+/// No question is pending.
 const IDLE: u32 = 0;
-/// Somebody has asked.
+/// A question is pending.
 const ASKED: u32 = 1;
 /// The thread has stored its place and waits.
 const ANSWERED: u32 = 2;
@@ -51,7 +51,7 @@ pub struct Place {
 }
 
 impl Answer {
-    /// The slot's thread was asked, and is in a handler: stores its place, and waits until it may go on. Nothing happens if nobody asks, or it is in no call.
+    /// Called by the slot's thread in the signal handler: stores its place, and waits until the place has been read. Returns at once if no thread asks, or it is in no call.
     pub fn give(&self, place: impl FnOnce() -> Option<Place>) {
         if self.state.load(Ordering::Acquire) != ASKED {
             return;
@@ -63,9 +63,8 @@ impl Answer {
             return;
         }
         while self.state.load(Ordering::Acquire) == ANSWERED {
-            let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-            // SAFETY: a valid time, and no room for what is left.
-            unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
+            // One system call, which signal handlers may make.
+            let _ = rustix::thread::nanosleep(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
         }
     }
 
@@ -135,8 +134,7 @@ pub fn stack() -> Range<usize> {
 }
 
 fn new_slot() -> Arc<Slot> {
-    // SAFETY: no arguments, no effects.
-    let tid = unsafe { libc::gettid() };
+    let tid = rustix::thread::gettid().as_raw_pid();
     let slot = Arc::new(Slot {
         tid,
         number: thread::id(),
@@ -153,10 +151,10 @@ fn new_slot() -> Arc<Slot> {
     slot
 }
 
-/// Name of a call, found through the stack of the call that goes on.
+/// Name of a call, read from the stack of the thread that is in the call.
 ///
 /// # Invariants
-/// `what` is the address of a value of the type that `show` was made for, which is there while the call goes on.
+/// `what` is the address of a value of the type that `show` was made for, which lives as long as the call.
 #[derive(Clone, Copy, Debug)]
 struct Name {
     what: *const (),

@@ -1,6 +1,6 @@
-//! Suspend, resume and quiesce of an attached instance: what a system does before it sleeps, when it wakes, and before a fast reboot.
+//! Suspend, resume and quiesce of an attached instance: the calls of a system before it sleeps, when it wakes, and before a fast reboot.
 //!
-//! illumos stops all processes and suspends all devices, children first; here it is one device, when somebody asks, and processes go on. Locking: the list of suspended
+//! illumos stops all processes and suspends all devices, children first; here one device is suspended on request, and processes keep running. Locking: the list of suspended
 //! nodes is a leaf.
 
 use std::ffi::c_int;

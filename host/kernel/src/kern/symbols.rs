@@ -20,6 +20,16 @@ pub struct Symbol {
     pub size: usize,
 }
 
+impl Symbol {
+    /// Returns the entry of a function.
+    pub const fn function(name: &'static str, address: *const ()) -> Self {
+        Symbol { name, address: Address(address), size: 0 }
+    }
+}
+
+/// The symbols of a group of functions: those of each function, which may have several names.
+pub type Group = &'static [&'static [Symbol]];
+
 /// An address that a static can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Address(pub *const ());
@@ -31,11 +41,11 @@ unsafe impl Send for Address {}
 
 static TABLE: RwLock<Option<HashMap<&'static str, &'static Symbol>>> = RwLock::new(None);
 
-/// Adds a group of symbols, and other names of symbols: (name, of). What is there already stays.
-pub fn add(symbols: impl IntoIterator<Item = &'static Symbol>, aliases: &[(&'static str, &str)]) {
+/// Adds groups of symbols, and other names of symbols: (name, of). What is there already stays.
+pub fn add(groups: impl IntoIterator<Item = Group>, aliases: &[(&'static str, &str)]) {
     let mut table = TABLE.write();
     let table = table.get_or_insert_default();
-    for symbol in symbols {
+    for symbol in groups.into_iter().flatten().copied().flatten() {
         table.entry(symbol.name).or_insert(symbol);
     }
     for &(name, of) in aliases {

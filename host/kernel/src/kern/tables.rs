@@ -132,7 +132,7 @@ pub fn driver(driver: &str, address: usize) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Reads a driver's callbacks for a mapping and looks at each.
+/// Reads a driver's callbacks for a mapping and checks each.
 ///
 /// # Errors
 /// The pointer leads nowhere, or one of the callbacks is no function.

@@ -130,7 +130,7 @@ impl Drop for TaskQueue {
         state.suspended = false;
         self.shared.work.notify_all();
         drop(state);
-        // A task that destroys its own queue waits for itself, which is reported; a host that goes on after a report waits for the others.
+        // A task that destroys its own queue waits for itself, which is reported; a host that continues after a report waits for the others.
         let me = thread::id();
         self.shared.wait_until(|state| state.started == usize::from(state.threads.contains(&me)));
     }

@@ -141,8 +141,8 @@ pub fn set_signals(signals: Option<Arc<Signals>>) -> Option<Arc<Signals>> {
     ME.with(|me| me.signals.replace(signals))
 }
 
-/// Whether a process's thread, for which a host thread works, has a signal; wakes the host thread when it gets one. A wait ends for no other
-/// reason than its own: drivers count the time of a timed wait anew when they are woken for nothing.
+/// Signals of the client thread for which a host thread works. A signal wakes the host thread. There are no spurious wakeups: drivers restart the time limit of a timed wait
+/// when they are woken early.
 #[derive(Default)]
 pub struct Signals {
     pending: AtomicBool,
@@ -152,21 +152,21 @@ pub struct Signals {
 
 /// The process for whose thread a host thread sleeps.
 pub trait Owner: Send + Sync {
-    /// Returns whether the process is gone.
+    /// Returns whether the process has exited.
     fn gone(&self) -> bool;
-    /// The thread is about to sleep, and has given up the mutex that it waits with.
+    /// Called before the thread sleeps, after it has released the mutex that it waits with.
     fn rest(&self);
-    /// It sleeps no more, and does not have the mutex yet: blocks while the process forks. Does nothing without a [`rest`](Self::rest) before.
+    /// Called after the sleep, before the mutex is taken again. Blocks while the process forks. Does nothing without a [`rest`](Self::rest) before.
     fn go_on(&self);
 }
 
 impl Signals {
-    /// None yet. Whether the owner is gone is looked at before the wait begins: afterwards the signal is [raised](Self::raise).
+    /// Creates the state without a signal. The exit of the owner is checked before a wait begins; during the wait the signal is [raised](Self::raise).
     pub fn new(owner: impl Owner + 'static) -> Self {
         Signals { owner: Some(Box::new(owner)), ..Signals::default() }
     }
 
-    /// Returns whether a signal is pending or the process is gone.
+    /// Returns whether a signal is pending or the process has exited.
     pub fn pending(&self) -> bool {
         self.pending.load(Ordering::SeqCst) || self.owner.as_ref().is_some_and(|owner| owner.gone())
     }

@@ -1,8 +1,8 @@
-//! Processor exceptions in driver code: on illumos a "BAD TRAP" panic, here a report that names the driver's function, what was wrong
-//! and for whom the driver was called, and the end of the run.
+//! Processor exceptions in driver code: on illumos a "BAD TRAP" panic, here a report of the driver's function, the fault and the client of the call,
+//! after which the run ends.
 //!
-//! Handlers run on a stack of their own ([`super::altstack`]). Until it is certain that the fault is driver code's, and when the handler goes on behind an instruction
-//! or gives the signal back, no lock is taken and nothing is allocated. Driver code holds no lock of the host's, and a DDI function that touches the
+//! Handlers run on an alternate stack ([`super::altstack`]). They take no lock and allocate nothing until the fault is known to be driver code's, nor when they resume behind
+//! an instruction or pass the signal on. Driver code holds no lock of the host's, and a DDI function that touches the
 //! driver's memory holds none that the report needs, so the report, from which there is no return, may take locks. A second fault while reporting ends the
 //! process.
 
@@ -119,7 +119,7 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     let registers = interrupted.registers();
     // SAFETY: the kernel passes a siginfo that lives as long as the handler runs.
     let info = unsafe { &*info };
-    // A signal that somebody sent is no fault.
+    // A signal that was sent is no fault.
     let sent = info.si_code <= 0;
     if signal == libc::SIGABRT {
         // What the C library says when its memory is not as it left it.
@@ -165,7 +165,8 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         libc::SIGFPE => ("a division by zero, or of a number too large for its result".into(), "Intro(9F)"),
         libc::SIGTRAP => ("a breakpoint".into(), "Intro(9F)"),
         libc::SIGILL => (
-            "an instruction that there is not: ud2, as compilers put where a program cannot get, or no code at all".into(),
+            "an illegal instruction (ud2, which compilers emit for unreachable code, or no code at all)"
+                .into(),
             "Intro(9F)",
         ),
         _ if fetched => (fetch(address), "Intro(9F)"),
@@ -182,7 +183,8 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
 /// Executes an instruction for an I/O port as where no device answers. Returns None if it is another one.
 fn port(interrupted: &mut Interrupted<'_>) -> Option<()> {
     let dx = *interrupted.register(libc::REG_RDX) as u16;
-    let (len, ones) = super::ports::instruction(code(interrupted.registers().ip)?, dx)?;
+    let (bytes, len) = code(interrupted.registers().ip);
+    let (len, ones) = super::ports::instruction(&bytes[..len], dx)?;
     *interrupted.register(libc::REG_RIP) += len as i64;
     let rax = interrupted.register(libc::REG_RAX);
     // Setting %eax clears what is above it.
@@ -262,7 +264,7 @@ fn used_up(address: usize, sp: usize) -> bool {
     (end.saturating_sub(NEAR)..end).contains(&address) && sp < stack.start + NEAR.min(stack.len())
 }
 
-/// Lets the access fault again, for whoever was there before.
+/// Restores the action before the host's and returns, so that the access faults again.
 fn give_back(signal: c_int) {
     let at = SIGNALS.iter().position(|&s| s == signal).unwrap_or(0);
     if let Some(before) = BEFORE.get() {
@@ -276,7 +278,7 @@ pub type Explain = fn(address: usize) -> Option<(String, Vec<Earlier>)>;
 
 static PHYSICAL: OnceLock<Explain> = OnceLock::new();
 
-/// Says who knows of physical memory. The first one stays.
+/// Sets the function that explains faults in physical memory. Only the first call has an effect.
 pub fn explain_physical(by: Explain) {
     let _ = PHYSICAL.set(by);
 }
@@ -324,20 +326,25 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
     )
 }
 
-/// The bytes at `ip` of a module that an instruction can have.
-fn code(ip: usize) -> Option<&'static [u8]> {
+/// Most bytes of an instruction.
+const LONGEST: usize = 15;
+
+/// Returns the bytes at `ip` of a module that an instruction can have, none if that is no code: a copy, and their number.
+fn code(ip: usize) -> ([u8; LONGEST], usize) {
     let is_text = |at: usize| ddi_krtld::region(at) == Some(Region::Text);
-    let len = (0..15).take_while(|n| is_text(ip + n)).count();
-    if len == 0 {
-        return None;
+    let len = (0..LONGEST).take_while(|n| is_text(ip + n)).count();
+    let mut bytes = [0; LONGEST];
+    for (n, byte) in bytes[..len].iter_mut().enumerate() {
+        // SAFETY: a byte of the module's text, which stays mapped while a thread is inside it.
+        *byte = unsafe { (ip as *const u8).wrapping_add(n).read() };
     }
-    // SAFETY: bytes of the module's text, which stays mapped while a thread is inside it.
-    Some(unsafe { std::slice::from_raw_parts(ip as *const u8, len) })
+    (bytes, len)
 }
 
-/// The instruction at `ip` of a module when it is one for the kernel only.
+/// Returns the instruction at `ip` of a module if it is one for the kernel only.
 fn privileged(ip: usize) -> Option<String> {
-    let instruction = Decoder::with_ip(64, code(ip)?, 0, DecoderOptions::NONE).decode();
+    let (bytes, len) = code(ip);
+    let instruction = Decoder::with_ip(64, &bytes[..len], 0, DecoderOptions::NONE).decode();
     let io = matches!(
         instruction.mnemonic(),
         iced_x86::Mnemonic::In | iced_x86::Mnemonic::Out | iced_x86::Mnemonic::Cli | iced_x86::Mnemonic::Sti

@@ -1,12 +1,12 @@
-//! Calls of driver code that do not come back.
+//! Detection of driver calls that do not return.
 //!
-//! On illumos a callback in an endless loop takes a processor for good, and an attach(9E) that waits for ever stops the boot. Here a thread looks once a second
-//! (more often when the limits are shorter) at those that run driver code ([`Slot`]). It ends the run when one has spent [`limit`] of processor time in one call, or has slept for
-//! [`patience`] in a call that others wait for (`_init`, attach(9E) and their like). At the end of a run calls that are still inside a driver are named, because the
+//! On illumos a callback in an endless loop occupies a processor for ever, and an attach(9E) that never returns stops the boot. Here a thread checks the threads in
+//! driver code ([`Slot`]) once a second, more often if the limits are shorter. It ends the run when one has used [`limit`] of processor time in one call, or has slept for
+//! [`patience`] in a call that other work waits for (`_init`, attach(9E) and the like). At the end of a run, calls that are still inside a driver are reported, because the
 //! driver cannot be unloaded then.
 //!
-//! A thread is asked where it is by a signal. Its handler stores addresses only ([`slot::Answer`]) and holds the thread until whoever asked has taken them and described the call: names take
-//! locks and memory, which the thread may be in the middle of.
+//! A thread's place in the driver is requested by a signal. Its handler only stores addresses ([`slot::Answer`]), and waits until the asking thread has read them and described the
+//! call: finding names takes locks and allocates, which the interrupted thread may be doing.
 //!
 //! Locking: the list of slots is a leaf; one question at a time.
 
@@ -52,7 +52,7 @@ pub fn patience() -> Duration {
     seconds(PATIENCE, 10)
 }
 
-/// Answers for the calling thread, which was asked where it is and is in a signal handler with these registers, and waits until it may go on. Takes no lock and
+/// Stores the calling thread's place and waits until it may continue. The thread was asked for it, and is in a signal handler with these registers. Takes no lock and
 /// allocates nothing: the thread may be in the middle of either.
 pub fn answer(ip: usize, sp: usize, fp: usize) {
     slot::slot().answer.give(|| {
@@ -88,12 +88,11 @@ impl Seen {
 
 static ASKING: Mutex<()> = Mutex::new(());
 
-/// Asks a thread where it is in a driver; it goes on when it has answered. None if it does not answer soon: it is not inside any more.
+/// Returns a thread's place in a driver; the thread then continues. Returns `None` if it does not answer in time: it has left the driver.
 pub fn ask(slot: &Slot) -> Option<Seen> {
     let _one = ASKING.lock();
     slot.answer.ask();
-    // SAFETY: no arguments, no effects.
-    let pid = unsafe { libc::getpid() };
+    let pid = std::process::id();
     // SAFETY: the thread is one of this process or gone, and the handler is installed.
     unsafe { libc::syscall(libc::SYS_tgkill, pid, slot.tid, signal()) };
     let soon = Instant::now() + Duration::from_secs(2);
@@ -105,7 +104,7 @@ pub fn ask(slot: &Slot) -> Option<Seen> {
     }
     // SAFETY: the thread is held in its handler.
     let (place, call) = slot.answer.take(|place| (place, unsafe { place.call.describe() }))?;
-    // Named when it goes on again: it may be naming frames itself, for a report, with the lock that this takes.
+    // After the thread has been released: it may hold the lock that this takes, if it is making a report itself.
     let named = Trace::of(place.frames).named();
     let called = if place.own.is_some() { None } else { named.called };
     Some(Seen { called, frames: named.frames, call, pid: place.call.pid().unwrap_or(0) })
@@ -115,7 +114,7 @@ pub fn ask(slot: &Slot) -> Option<Seen> {
 pub fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        // Without a thread nobody watches; everything else works.
+        // Without the thread calls are not checked; everything else works.
         let _ = std::thread::Builder::new().name("watch".into()).spawn(watch);
     });
 }
@@ -201,7 +200,7 @@ fn thread(tid: i32) -> ddi_process::proc::Thread {
     ddi_process::proc::Thread { pid: std::process::id().cast_signed(), tid }
 }
 
-/// The processor time that a thread of this process has used; None when it is gone.
+/// Returns the processor time that a thread of this process has used; `None` if it has ended.
 fn processor_time(tid: i32) -> Option<Duration> {
     // As pthread_getcpuclockid(3) makes it, but for a thread that may have ended.
     let clock = (!tid << 3) | 6;
@@ -213,7 +212,7 @@ fn processor_time(tid: i32) -> Option<Duration> {
     Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
-/// Asks every thread that is still inside driver code for a process where it is, and reports it. How many there are.
+/// Reports the place of every thread that is still inside driver code for a process. Returns their number.
 pub fn name_stuck() -> usize {
     let stuck = || {
         let inside = |slot: &Arc<Slot>| {

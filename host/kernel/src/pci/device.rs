@@ -3,7 +3,7 @@
 //! Registers are plain memory, except for those that the description gives an effect: doorbells, the interrupt status
 //! register and the copying engine. The effect comes when the driver writes through its access handle (ddi_put32(9F)
 //! and the like); a store through a pointer, or by a process that maps the registers, is a store to memory. Locking: a leaf
-//! mutex round the interrupt status; no lock is held when an interrupt is raised.
+//! mutex protects the interrupt status; no lock is held when an interrupt is raised.
 
 use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::{Mutex, RwLock};
@@ -57,7 +57,7 @@ impl Device {
     /// Makes a device; the memory of its registers is zero but for what the description says.
     ///
     /// # Errors
-    /// The size of memory that there is not enough of, or that does not fit below 4 GiB.
+    /// Memory of this size is not available, or not below 4 GiB.
     pub fn new(description: Description) -> Result<Device, u64> {
         let mut bars = Vec::new();
         for bar in &description.bar {

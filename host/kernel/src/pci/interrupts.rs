@@ -5,7 +5,7 @@
 //! its interrupt is not enabled is lost; while it is masked it is pending. A pin is a level: it is asserted as long as
 //! the device's status register is not 0, if it has one.
 //!
-//! Locking: one lock round the table of interrupts, and below it one for each interrupt's state; neither is held while a handler
+//! Locking: one lock protects the table of interrupts, and below it one for each interrupt's state; neither is held while a handler
 //! runs.
 
 use std::ffi::c_int;
@@ -149,12 +149,12 @@ impl Keeper for Allocated {
     }
 }
 
-/// Something that a device does by itself, on a thread of its own.
+/// Runs a device's own work on another thread.
 pub fn device_work(work: impl FnOnce() + Send + 'static) {
     callout::after(Duration::ZERO, Box::new(work));
 }
 
-/// A device raises interrupt `vector` in the way that its configuration space says. False: it has no such interrupt, or nobody has it
+/// Raises interrupt `vector` of a device in the way that its configuration space selects. Returns false if it has no such interrupt, or the interrupt is not
 /// enabled.
 pub fn raise(node: &'static Node, device: &'static Device, vector: u16) -> bool {
     let all = of(device);

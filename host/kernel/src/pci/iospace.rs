@@ -1,7 +1,7 @@
-//! Addresses on the bus for kernel memory that has no page frames: what an IOMMU is for.
+//! Bus addresses of kernel memory that has no page frames, as an IOMMU provides them.
 //!
-//! Physical memory is at its own address on the bus. Other memory (kmem_alloc(9F)) gets, for as long as it is bound for DMA, numbers of
-//! page frames that nobody has, so that a device finds it there. Locking: a leaf lock.
+//! Physical memory is at its own address on the bus. Other memory (kmem_alloc(9F)) gets numbers of unused
+//! page frames while it is bound for DMA, by which a device accesses it. Locking: a leaf lock.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Configuration space: real bytes, of which some can be written, some are cleared by writing ones, and the rest cannot be changed.
 //!
 //! A base address register answers with its size when all ones were written, because its low bits cannot be. Locking: one leaf
-//! mutex round the bytes; any context.
+//! mutex protects the bytes; any context.
 
 use parking_lot::Mutex;
 

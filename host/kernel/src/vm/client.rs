@@ -188,7 +188,7 @@ pub fn child(parent: &Entry, process: &Arc<Process>) -> Arc<Entry> {
         if shared.contains(&memory.pfn()) {
             return (*addr, *len, memory.clone());
         }
-        // The child has a copy of its own, as of memory that is not pinned. Without room for one it shares its parent's.
+        // The child gets a copy, as of memory that is not pinned. If no memory is left, it shares its parent's.
         let copy = Memory::new(UmemKind::User, *len).inspect(|copy| {
             let (from, to) = (memory.address() as *const u8, copy.address() as *mut u8);
             // SAFETY: both have `len` bytes of physical memory; the second is new. The process may write the first meanwhile, as it may during any fork.
@@ -228,12 +228,7 @@ pub fn all() -> Vec<Arc<Entry>> {
     TABLE.read().by_process.values().cloned().collect()
 }
 
-/// The entry whose `proc_t` a driver means.
-pub fn of_proc(address: usize) -> Option<Arc<Entry>> {
-    TABLE.read().by_process.values().find(|e| e.client.image().proc() == address).cloned()
-}
-
-/// Forgets a process that has gone; its address space is empty by now.
+/// Removes a process that has ended; its address space is empty.
 pub fn remove(process: &Process) -> Option<Arc<Entry>> {
     let mut table = TABLE.write();
     let entry = table.by_process.remove(&process.id())?;

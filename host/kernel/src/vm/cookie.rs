@@ -1,8 +1,8 @@
 //! `devmap_cookie_t`: handles as drivers see them.
 //!
 //! A cookie is the address of an image of the kernel's handle. Behind it are the images of its segment, its context and its softlock
-//! ([`super::behind`]): real drivers look. The host follows a cookie only after looking it up, so a stale one is found out. Locking:
-//! one lock round the table, held for look-ups.
+//! ([`super::behind`]), which some drivers read. The host follows a cookie only after looking it up, so a stale one is detected. Locking:
+//! one lock protects the table, and is held for look-ups.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -276,7 +276,7 @@ pub fn retract(handle: &Handle) {
     }
 }
 
-/// Gives back what handles that are gone still take. The images that were freed last stay.
+/// Frees the images of freed handles, except the last ones.
 pub fn shed() {
     const LAST: usize = 256;
     let mut freed = FREED.lock();

@@ -1,14 +1,16 @@
 //! Page frames: whether they are memory or a device's registers, and the kernel's `page_t` of each.
 //!
 //! Every frame has an image of a `page_t`, in one array that is filled as pages are asked for, so that a driver that goes from a frame
-//! to its page and back finds the fields where the kernel has them. Locking: leaf locks round the lists of frames; the
-//! fields of a page belong to whoever holds the page's lock (see [`crate::ddi::pages`]).
+//! to its page and back finds the fields where the kernel has them. Locking: leaf locks protect the lists of frames; the
+//! fields of a page belong to the holder of the page's lock (see [`crate::ddi::pages`]).
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
+use ddi_process::mapping::Mapping;
 use ddi_process::physmem::LEGACY;
 use parking_lot::RwLock;
+use rustix::mm::ProtFlags;
 
 use super::memory::memory;
 use crate::kern::fields::Structure;
@@ -71,7 +73,7 @@ const _: () =
 static DEVICES: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
 /// Frames of kernel memory that is in use: first frame to number of frames.
 static KERNEL: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
-static PAGES: OnceLock<usize> = OnceLock::new();
+static PAGES: OnceLock<Mapping> = OnceLock::new();
 
 /// These frames are kernel memory from now on, or memory that a driver has locked. As on x86 its pages stay share-locked (`p_selock`), and
 /// locked in memory.
@@ -82,9 +84,11 @@ pub fn lock(pfn: u64, pages: u64) {
 /// They are free again.
 pub fn unlock(pfn: u64, pages: u64) {
     KERNEL.write().remove(&pfn);
-    let Some(base) = PAGES.get() else { return };
+    if PAGES.get().is_none() {
+        return;
+    }
     for pfn in pfn..pfn + pages {
-        let entry = entry(*base, pfn);
+        let entry = entry(pfn);
         if entry.p_selock() != 0 {
             entry.set_selock(0);
             entry.set_lckcnt(0);
@@ -107,17 +111,17 @@ pub fn is_memory(pfn: u64) -> bool {
     pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
 }
 
-/// Sets address space aside for the array of pages. Returns where it begins.
+/// Sets address space aside for the array of pages. Returns it.
 ///
 /// # Errors
 /// There is none.
-pub(super) fn start() -> std::io::Result<usize> {
-    if let Some(base) = PAGES.get() {
-        return Ok(*base);
+pub(super) fn start() -> std::io::Result<&'static Mapping> {
+    if let Some(pages) = PAGES.get() {
+        return Ok(pages);
     }
     let len = memory().pages() as usize * size_of::<Page>();
-    let base = super::memory::address_space(len, libc::PROT_READ | libc::PROT_WRITE)?;
-    Ok(*PAGES.get_or_init(|| base))
+    let pages = Mapping::new(len, ProtFlags::READ | ProtFlags::WRITE)?;
+    Ok(PAGES.get_or_init(|| pages))
 }
 
 crate::fields! {
@@ -125,23 +129,29 @@ crate::fields! {
     ///
     /// # Invariants
     /// In the array, which is there as long as the host: zeroes, or what was stored there. Drivers read it, and change it as the kernel's functions let them.
-    struct Entry at Page {
+    pub struct Entry at Page {
+        p_offset / set_offset: u64,
+        p_vnode / set_vnode: usize,
         p_selock / set_selock: i32,
+        p_vpnext / set_vpnext: *mut Page,
+        p_vpprev / set_vpprev: *mut Page,
         p_lckcnt / set_lckcnt: u16,
+        p_cowcnt / set_cowcnt: u16,
         p_pagenum / set_pagenum: u64,
+        p_state / set_state: u8,
     }
 }
 
-/// Returns the page of a frame of memory in the array that begins at `base`.
-fn entry(base: usize, pfn: u64) -> Entry {
+/// Returns the page of a frame of memory.
+pub fn entry(pfn: u64) -> Entry {
     assert!(pfn < memory().pages());
+    let at = array() + pfn as usize * size_of::<Page>();
     // SAFETY: within the array, which has an entry for each page of memory.
-    unsafe { Entry::at((base + pfn as usize * size_of::<Page>()) as *mut Page) }
-        .expect("an array has an address")
+    unsafe { Entry::at(at as *mut Page) }.expect("an array has an address")
 }
 
 fn array() -> usize {
-    start().expect("address space for page structures")
+    start().expect("address space for page structures").addresses().start
 }
 
 /// The page of a frame of memory; NULL for other frames.
@@ -149,7 +159,7 @@ pub fn page(pfn: u64) -> *mut Page {
     if !is_memory(pfn) {
         return std::ptr::null_mut();
     }
-    let entry = entry(array(), pfn);
+    let entry = entry(pfn);
     let kernel = KERNEL.write();
     entry.set_pagenum(pfn);
     // Fields of a page that is not looked at yet are changed here only, under the lock.
@@ -162,7 +172,7 @@ pub fn page(pfn: u64) -> *mut Page {
 
 /// The frame of a page that [`page`] gave; None for any other pointer.
 pub fn frame(page: *const Page) -> Option<u64> {
-    let base = *PAGES.get()?;
+    let base = PAGES.get()?.addresses().start;
     let off = (page as usize).checked_sub(base)?;
     let pfn = (off / size_of::<Page>()) as u64;
     (off.is_multiple_of(size_of::<Page>()) && is_memory(pfn)).then_some(pfn)
@@ -179,7 +189,7 @@ mod tests {
         let at = page(pfn);
         assert_eq!(frame(at), Some(pfn));
         assert_eq!(frame(at.wrapping_byte_add(8)), None);
-        assert_eq!(entry(array(), pfn).p_pagenum(), pfn);
+        assert_eq!(entry(pfn).p_pagenum(), pfn);
         add_device(pfn, 2);
         assert!(!is_memory(pfn + 1) && is_memory(pfn + 2) && page(pfn).is_null());
         DEVICES.write().remove(&pfn);
@@ -191,7 +201,7 @@ mod tests {
         let pfn = memory().alloc(3, 1).unwrap();
         let locks = |pfn| {
             page(pfn);
-            entry(array(), pfn).p_selock()
+            entry(pfn).p_selock()
         };
         assert_eq!(locks(pfn), 0);
         lock(pfn, 2);

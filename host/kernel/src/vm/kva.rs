@@ -1,33 +1,38 @@
 //! Kernel addresses that drivers map themselves: `heap_arena`, hat_devload, hat_unload, and the page frame behind an address.
 //!
 //! A range of the host's address space is set aside; a page frame loaded there is a shared mapping of the physical memory. Locking: a
-//! leaf mutex round the table of what is loaded.
+//! leaf mutex protects the table of loaded pages.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsRawFd;
 use std::sync::{LazyLock, OnceLock};
 
+use ddi_process::mapping::Mapping;
 use ddi_process::physmem::PAGE_SIZE;
 use parking_lot::Mutex;
+use rustix::mm::ProtFlags;
 
 use super::memory::memory;
 
 /// Bytes that can be mapped so.
 pub const SIZE: usize = 4 << 30;
 
-static BASE: OnceLock<usize> = OnceLock::new();
+static RANGE: OnceLock<Mapping> = OnceLock::new();
 static LOADED: LazyLock<Mutex<BTreeMap<usize, u64>>> = LazyLock::new(Mutex::default);
 
-/// Sets the range aside. Returns where it begins.
+/// Sets the range aside. Returns it.
 ///
 /// # Errors
 /// There is no address space.
-pub(super) fn start() -> std::io::Result<usize> {
-    if let Some(base) = BASE.get() {
-        return Ok(*base);
+pub(super) fn start() -> std::io::Result<&'static Mapping> {
+    if let Some(range) = RANGE.get() {
+        return Ok(range);
     }
-    let base = super::memory::address_space(SIZE, libc::PROT_NONE)?;
-    Ok(*BASE.get_or_init(|| base))
+    let range = Mapping::new(SIZE, ProtFlags::empty())?;
+    Ok(RANGE.get_or_init(|| range))
+}
+
+fn range() -> &'static Mapping {
+    start().expect("address space for kernel mappings")
 }
 
 /// Returns the start of the range.
@@ -35,7 +40,7 @@ pub(super) fn start() -> std::io::Result<usize> {
 /// # Panics
 /// There is no address space; [`super::start`] finds that out in time.
 pub fn base() -> usize {
-    start().expect("address space for kernel mappings")
+    range().addresses().start
 }
 
 fn within(address: usize, len: usize) -> bool {
@@ -50,12 +55,7 @@ pub fn load(address: usize, len: usize, pfn: u64) -> bool {
     {
         return false;
     }
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-    let (fd, offset) = (std::os::fd::AsFd::as_fd(&**memory()).as_raw_fd(), (pfn * PAGE_SIZE) as i64);
-    // SAFETY: replaces part of the range that this module set aside.
-    let at = unsafe { libc::mmap(address as *mut _, len, prot, flags, fd, offset) };
-    if at == libc::MAP_FAILED {
+    if range().show(address..address + len, &**memory(), pfn * PAGE_SIZE).is_err() {
         return false;
     }
     let mut loaded = LOADED.lock();
@@ -71,9 +71,7 @@ pub fn unload(address: usize, len: usize) {
     if !within(address, len) || len == 0 {
         return;
     }
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-    // SAFETY: replaces part of the range that this module set aside.
-    unsafe { libc::mmap(address as *mut _, len, libc::PROT_NONE, flags, -1, 0) };
+    range().clear(address..address + len);
     let mut loaded = LOADED.lock();
     let pages: Vec<usize> = loaded.range(address..address + len).map(|(a, _)| *a).collect();
     for page in pages {

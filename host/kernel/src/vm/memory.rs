@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use ddi_process::mapping::Mapping;
 use ddi_process::physmem::{DEFAULT_SIZE, PhysMem};
+use rustix::mm::ProtFlags;
 
 static MEMORY: OnceLock<Arc<PhysMem>> = OnceLock::new();
 /// The physical memory; made at first use.
@@ -46,16 +48,5 @@ pub fn room_to_begin() -> std::io::Result<()> {
 }
 
 fn room(len: usize) -> std::io::Result<()> {
-    let room = address_space(len, libc::PROT_NONE)?;
-    // SAFETY: the range just made, which nobody knows.
-    unsafe { libc::munmap(room as *mut libc::c_void, len) };
-    Ok(())
-}
-
-/// Reserves address space, where there is room.
-pub(super) fn address_space(len: usize, prot: i32) -> std::io::Result<usize> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping at an address that Linux chooses.
-    let base = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
-    if base == libc::MAP_FAILED { Err(std::io::Error::last_os_error()) } else { Ok(base as usize) }
+    Mapping::new(len, ProtFlags::empty()).map(drop)
 }

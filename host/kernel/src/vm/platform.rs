@@ -94,10 +94,10 @@ impl Platform for Host {
     }
 
     fn load(&self, space: &Client, va: u64, run: Run) {
-        // Drivers map memory by its physical address: frames that nobody has allocated, too.
+        // Drivers map memory by its physical address, free frames included.
         memory::memory().touch(run.pfn, run.len / PAGE_SIZE);
         unserved::loads();
-        // A process that is gone needs no translation; frames that do not exist cannot come from a setup call.
+        // A process that has exited needs no translation, and setup calls reject frames that do not exist.
         let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
     }
 

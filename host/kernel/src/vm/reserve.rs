@@ -23,7 +23,7 @@ pub fn set_hint(addr: u64) {
 pub fn give_back(addr: u64, len: u64) {
     Call::with_current(|call| {
         if let Some(call) = call {
-            // Nothing is there but a reservation; if the thread is gone so is that.
+            // Only a reservation is there, which ends with the thread's process.
             let _ = call.unmap(addr, len);
         }
     });

@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 use super::client::{Client, Entry};
 use crate::board::report;
-use crate::kern::fields::Structure;
+use crate::kern::fields::{Structure, Zeroed as _};
 use crate::kern::{clock, entry, lock};
 
 /// A tick of the clock, for which the kernel waits before it tries a fault again.
@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// A `struct seg` of the list.
 ///
 /// # Invariants
-/// The fields are read and written, one by one, by whoever holds the address space's lock, the host and the segment's driver alike; the list's mutex is held when it is added or removed.
+/// The fields are read and written, one by one, by the holder of the address space's lock, host or segment driver; the list's mutex is held when it is added or removed.
 /// With that mutex alone, which keeps the segment, its bounds may be read: two words, of which a driver may be changing one.
 struct Seg(Box<UnsafeCell<seg>>);
 
@@ -168,8 +168,7 @@ impl Segments {
         if size == 0 || !self.within(base, base.checked_add(size)?).is_empty() {
             return None;
         }
-        // SAFETY: numbers and null pointers: zero is a value of each.
-        let mut new: seg = unsafe { std::mem::zeroed() };
+        let mut new = seg::ZEROED;
         (new.s_base, new.s_size, new.s_as) = (base as caddr_t, size as usize, space as *mut ddi_sys::as_);
         let new = Seg(Box::new(UnsafeCell::new(new)));
         let address = new.address();
@@ -462,7 +461,7 @@ impl Entry {
     }
 }
 
-/// seg_free, in whatever address space the segment is; false if it is in none.
+/// seg_free, in the segment's address space. Returns false if it is in none.
 pub(crate) fn free(segment: *mut seg) -> bool {
     super::client::all().iter().any(|entry| entry.segments.free(segment))
 }

@@ -1,7 +1,7 @@
 //! Kernel memory that drivers export: what a `ddi_umem_cookie_t` stands for.
 //!
 //! A cookie is the address of an image of the kernel's structure; it is looked up before it is followed. The memory itself
-//! goes when the cookie is freed and nothing maps it any more. Locking: one lock round the table of cookies, a leaf.
+//! is freed when the cookie is freed and the last mapping removed. Locking: one lock protects the table of cookies, a leaf.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::offset_of;
@@ -236,9 +236,9 @@ pub trait Pager: Send + Sync {
     fn frame(&self, off: u64) -> Option<Pfn>;
     /// Asks for the page at an offset. Returns 0 or an errno.
     fn getpage(&self, off: u64, address: u64, rw: i32) -> i32;
-    /// A mapping is made in the address space at `space`. Returns 0 or an errno.
+    /// Called when a mapping is made in the address space at `space`. Returns 0 or an errno.
     fn addmap(&self, off: u64, space: usize, address: u64, len: u64, prot: u8) -> i32;
-    /// A mapping, or a part of one, is gone.
+    /// Called when a mapping, or a part of one, has been removed.
     fn delmap(&self, off: u64, space: usize, address: u64, len: u64);
     /// Counts a mapping.
     fn hold(&self);

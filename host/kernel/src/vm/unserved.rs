@@ -134,8 +134,8 @@ pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
     log::line(to, &text);
 }
 
-/// Returns the lines that a run ends with: one for each driver and each action of its access callbacks that did not serve accesses. A few attempts that were
-/// repeated are what an interrupted wait looks like; they are shown with `-v`.
+/// Returns the lines that a run ends with: one for each driver and each action of its access callbacks that did not serve accesses. A few repeated attempts are
+/// usual after an interrupted wait; they are shown with `-v`.
 pub fn summary() -> Vec<String> {
     let counts = COUNTS.lock();
     let line = |((driver, instead), count): (&(String, Instead), &u64)| {
