@@ -3,17 +3,18 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ddi_process::mapping::Mapping;
 use ddi_wire::uffd;
 
 use ctxdev_user::{REGS, SCRATCH};
 
 use crate::demo::dev::{Dev, PAGE};
 
-/// What to measure.
+/// A measurement.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// Zap and fault of a device page.
@@ -73,20 +74,15 @@ fn reads(word: &AtomicU64) -> f64 {
     ((to.tv_sec - from.tv_sec) as f64 * 1e9 + (to.tv_nsec - from.tv_nsec) as f64) / f64::from(READS)
 }
 
-/// A page of a memory file, mapped shared, with a userfaultfd that is sent to whoever is at the other end of descriptor `to`.
-fn bare_page(to: i32) -> io::Result<u64> {
-    let file = memory_file()?;
-    let base = map_file(&file)?;
+/// Maps a page of a memory file, shared, with a userfaultfd that is sent to the other end of descriptor `to`.
+fn bare_page(to: i32) -> io::Result<Mapping> {
+    let map = bare_mapping()?;
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | uffd::USER_MODE_ONLY;
-    // SAFETY: a system call without pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, flags) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let flags = rustix::mm::UserfaultfdFlags::from_bits_retain(flags.cast_unsigned());
+    // SAFETY: the descriptor watches nothing yet.
+    let fd = unsafe { rustix::mm::userfaultfd(flags) }?;
     let mut api = uffd::Api { api: uffd::API, features: uffd::FEATURE_MINOR_SHMEM, ioctls: 0 };
-    let range = uffd::Span { start: base, len: PAGE };
+    let range = uffd::Span { start: map.addresses().start as u64, len: PAGE };
     let mut register = uffd::Register { range, mode: uffd::MODE_MINOR, ioctls: 0 };
     // SAFETY: the argument is the structure that this request takes.
     let agreed = unsafe { libc::ioctl(fd.as_raw_fd(), uffd::IOCTL_API, &raw mut api) };
@@ -98,7 +94,7 @@ fn bare_page(to: i32) -> io::Result<u64> {
     // SAFETY: the benchmark gave us this socket and keeps it open until we end.
     let socket = unsafe { BorrowedFd::borrow_raw(to) };
     super::send_fd(socket, &fd)?;
-    Ok(base)
+    Ok(map)
 }
 
 fn memory_file() -> io::Result<File> {
@@ -107,21 +103,13 @@ fn memory_file() -> io::Result<File> {
     Ok(file)
 }
 
-fn map_file(file: &File) -> io::Result<u64> {
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: a new mapping at an address of the system's choice touches no memory that we have.
-    let at = unsafe {
-        libc::mmap(std::ptr::null_mut(), 4 * PAGE as usize, prot, libc::MAP_SHARED, file.as_raw_fd(), 0)
-    };
-    if at == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(at as u64)
+fn bare_mapping() -> io::Result<Mapping> {
+    Mapping::of_file(&memory_file()?, 4 * PAGE as usize)
 }
 
-fn word_at(address: u64) -> &'static AtomicU64 {
-    // SAFETY: the caller mapped a page there and leaves it mapped until the process ends.
-    unsafe { &*(address as *const AtomicU64) }
+fn first_word(map: &Mapping) -> &AtomicU64 {
+    // SAFETY: mapped as long as it is borrowed, aligned, and used by atomics only.
+    unsafe { map.base().cast().as_ref() }
 }
 
 /// Forks beside idle threads. `word` is used before each time, so that its page is loaded.
@@ -137,8 +125,10 @@ fn forks(word: &AtomicU64) -> f64 {
             // SAFETY: ends the child.
             unsafe { libc::_exit(0) };
         }
-        // SAFETY: no status is asked for.
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        let _ = rustix::process::waitpid(
+            rustix::process::Pid::from_raw(pid),
+            rustix::process::WaitOptions::empty(),
+        );
     })
 }
 
@@ -155,14 +145,15 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
             })
         }
         What::Bare => {
-            let base = bare_page(socket.ok_or(io::ErrorKind::InvalidInput)?)?;
+            let map = bare_page(socket.ok_or(io::ErrorKind::InvalidInput)?)?;
+            let word = first_word(&map);
             per_operation(FAULTS, || {
-                zap(base);
-                word_at(base).load(Ordering::Relaxed);
+                zap(word.as_ptr() as u64);
+                word.load(Ordering::Relaxed);
             })
         }
         What::Access => reads(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),
-        What::BareAccess => reads(word_at(map_file(&memory_file()?)?)),
+        What::BareAccess => reads(first_word(&bare_mapping()?)),
         What::Map => {
             let device = device()?;
             let mut failed = None;
@@ -174,15 +165,10 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
         }
         What::BareMap => {
             let file = memory_file()?;
-            per_operation(MAPS, || {
-                if let Ok(at) = map_file(&file) {
-                    // SAFETY: the mapping that was made just now, to which nothing refers.
-                    unsafe { libc::munmap(at as *mut libc::c_void, 4 * PAGE as usize) };
-                }
-            })
+            per_operation(MAPS, || drop(Mapping::of_file(&file, 4 * PAGE as usize)))
         }
         What::Fork => forks(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),
-        What::BareFork => forks(word_at(map_file(&memory_file()?)?)),
+        What::BareFork => forks(first_word(&bare_mapping()?)),
         What::Contend => {
             let device = device()?;
             // Before the mapping is made, which takes it over.

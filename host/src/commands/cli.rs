@@ -389,7 +389,7 @@ pub fn main() -> i32 {
     main_with::<Command>()
 }
 
-/// Runs the command line of a host with commands of its own. Returns the exit status.
+/// Runs the command line of a host with additional commands. Returns the exit status.
 pub fn main_with<C: Commands>() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     // Called by a link of such a name, that is the command.

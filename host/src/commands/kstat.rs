@@ -325,8 +325,7 @@ fn read(root: Option<&Path>) -> Result<Vec<Statistics>, Failed> {
 
 /// The time now, as a line.
 fn stamp(how: Stamp) -> String {
-    // SAFETY: no pointer is passed.
-    let now = unsafe { libc::time(std::ptr::null_mut()) };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
     match how {
         Stamp::Seconds => format!("{now}\n"),
         Stamp::Date => {

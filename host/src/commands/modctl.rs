@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use ddi_krtld::kernel::Kernel;
+use ddi_krtld::modules::Known;
 use ddi_system::errno::{self, EINVAL};
 use ddi_system::getopt::{self, Given};
 use ddi_system::root::Root;
@@ -89,10 +90,11 @@ fn modctl_or(
 
 /// The loaded modules, as modinfo(8) prints them.
 fn modules(root: &Root, id: Option<i64>, wide: bool, count: bool) -> Result<String, Refused> {
-    match modctl_or("modinfo", root, &Request::Modules { id, wide, count }, || asleep(root))? {
-        Ok(Reply::Modules(text)) => Ok(text),
+    let refused = |errno| error("can't get module information", errno);
+    match modctl_or("modinfo", root, &Request::Modules(id), || asleep(root))? {
+        Ok(Reply::Modules(all)) => modinfo::table(&all, wide, count).ok_or(refused(EINVAL)),
         Ok(_) => Err(own("modinfo", &Refusal::unexpected().to_string())),
-        Err(errno) => Err(error("can't get module information", errno)),
+        Err(errno) => Err(refused(errno)),
     }
 }
 
@@ -257,5 +259,7 @@ fn of_file(file: &Path, undefined: bool, wide: bool) -> Result<String, modinfo::
     ddi_kernel::vm::start()?;
     let session = Session::new(None);
     let module = session.modules().load(file)?;
-    Ok(modinfo::HEADER.to_owned() + &modinfo::lines(&module, &Host, None, wide)?)
+    let known = Known { name: module.name().to_owned(), id: module.id(), loads: 1 };
+    let info = modinfo::of(known, Some(&module), &Host, None)?;
+    Ok(modinfo::table(&[info], wide, false).unwrap_or_default())
 }

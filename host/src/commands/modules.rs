@@ -49,7 +49,7 @@ pub struct Words {
     pub words: Vec<String>,
 }
 
-/// What is wrong with a command's words.
+/// An error in a command's words.
 #[derive(Debug, thiserror::Error)]
 enum WrongWords {
     /// `--root` has no directory.
@@ -182,7 +182,9 @@ impl Running for Machine {
         let failed = |said: String| Attached { any: false, said };
         match Self::ask(root, &Request::Attach(driver.to_owned())) {
             None => attach_once(root, driver),
-            Some(Ok(Reply::Attached { instances, said })) => Attached { any: instances > 0, said },
+            Some(Ok(Reply::Attached { instances, said })) => {
+                Attached { any: instances > 0, said: lines(said) }
+            }
             Some(Ok(_)) => failed(Refusal::unexpected().to_string()),
             Some(Err(why)) => failed(why.to_string()),
         }
@@ -225,6 +227,9 @@ fn attach_once(root: &Root, name: &str) -> Attached {
         log::line(log::To::Both, &format!("WARNING: {why}"));
         0
     });
-    let said: String = system::said().into_iter().map(|line| line + "\n").collect();
-    Attached { any: attached > 0, said }
+    Attached { any: attached > 0, said: lines(system::said()) }
+}
+
+fn lines(said: Vec<String>) -> String {
+    said.into_iter().map(|line| line + "\n").collect()
 }

@@ -1,9 +1,9 @@
-//! Standard output: a disk that is full ends the command with one sentence, not with a panic. Locking: standard output's.
+//! Standard output. A full disk ends the command with one message, not with a panic. Locking: standard output's.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
 
-/// Prints, or ends the program with status 1: quietly when nobody reads.
+/// Prints a line. A failure ends the program with status 1, and with a message unless it is EPIPE.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     let mut out = io::stdout().lock();
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
@@ -11,7 +11,7 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Says that standard output cannot be written, unless nobody reads it; the exit status for it.
+/// Prints that standard output cannot be written, ignoring EPIPE. Returns the exit status.
 pub(crate) fn failed(error: &io::Error) -> i32 {
     if error.kind() != ErrorKind::BrokenPipe {
         eprintln!("ddi-host: cannot print: {error}");

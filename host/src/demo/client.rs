@@ -61,7 +61,7 @@ pub fn family(path: &str) -> io::Result<()> {
     }
 }
 
-/// What a check has found wrong.
+/// An error that a check has found.
 #[derive(Debug, thiserror::Error)]
 enum Flaw {
     #[error("{what}: saw {seen}, expected {expected}")]

@@ -22,16 +22,16 @@ const TIMED: usize = 100;
 /// One line from the conductor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Line {
-    /// What happens now, and how far the whole is (of [`STEPS`]).
+    /// Present step, and its number (of [`STEPS`]).
     Step(u64, String),
     /// The end.
     Report(Box<Report>),
 }
 
-/// How many steps [`Line::Step`] counts to.
+/// Number of steps that [`Line::Step`] counts.
 pub const STEPS: u64 = (PRIVATE + SHARED) * (ROUNDS / 64) + 6;
 
-/// What the scenes found.
+/// Results of the scenes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Processes that used the device.
@@ -40,7 +40,7 @@ pub struct Report {
     pub values: u64,
     /// Values seen that were not the reader's own.
     pub wrong: u64,
-    /// What else went wrong, in words.
+    /// Other failures, in words.
     pub failures: Vec<String>,
     /// Calls of the driver's access.
     pub faults: u64,
@@ -71,7 +71,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// The next line, without its newline. An end of file is an error: the program is gone.
+    /// Returns the next line, without its newline. Fails at end of file: the program has ended.
     fn hear(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {
@@ -197,7 +197,7 @@ fn median(values: impl Iterator<Item = io::Result<u64>>) -> io::Result<u64> {
 
 fn print(out: &mut File, line: &Line) {
     let text = serde_json::to_string(line).unwrap_or_default();
-    // A reader that has gone away has no use for the line; the scenes still end in order.
+    // Without a reader the line is lost; the scenes still end in order.
     let _ = writeln!(out, "{text}");
 }
 

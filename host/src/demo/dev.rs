@@ -42,12 +42,12 @@ impl Dev {
         Ok(stats)
     }
 
-    /// Has the driver unload every translation of every process.
+    /// Makes the driver unload every translation of every process.
     pub fn revoke(&self) -> io::Result<()> {
         self.ioctl(CTXDEV_REVOKE, 0)
     }
 
-    /// How long a context may stay in the engine before another gets it, in milliseconds.
+    /// Sets the time in milliseconds that a context stays in the engine before another gets it.
     pub fn set_hysteresis(&self, ms: u64) -> io::Result<()> {
         self.ioctl(CTXDEV_SET_HYSTERESIS, ms)
     }

@@ -17,7 +17,7 @@ use ddi_process::Program;
 /// The device that the demo uses.
 pub const DEVICE: &str = "/dev/ctxdev0";
 
-/// What a client process of the demo is to do: `ddi-host client …`.
+/// Work of a client process of the demo: `ddi-host client …`.
 #[derive(clap::Subcommand, Debug)]
 pub enum Role {
     /// Starts the other clients and reports on the descriptor.
@@ -28,11 +28,11 @@ pub enum Role {
     },
     /// Writes and reads back values of its own.
     Worker {
-        /// Tells its values from the others'.
+        /// Part of its values that differs from the others'.
         tag: u64,
         /// `private` or `shared`.
         kind: String,
-        /// How often.
+        /// Number of times.
         rounds: u64,
     },
     /// Forks and unmaps parts.
@@ -43,7 +43,7 @@ pub enum Role {
     Bench {
         /// What.
         what: crate::bench::What,
-        /// Where the bare userfaultfd is to be sent.
+        /// Descriptor to which the bare userfaultfd is sent.
         #[arg(long)]
         socket: Option<i32>,
     },
@@ -66,16 +66,16 @@ pub fn play(role: &Role, path: &str) -> io::Result<()> {
     }
 }
 
-/// What the host itself saw.
+/// Counts of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Translations (pages) loaded.
     pub loaded: u64,
     /// Translations unloaded.
     pub unloaded: u64,
-    /// How faults were caught.
+    /// Way in which faults were caught.
     pub faults: &'static str,
-    /// What was left when every process had gone and the driver was detached, in words.
+    /// Resources that were left when every process had ended and the driver was detached, in words.
     pub left: Vec<String>,
 }
 

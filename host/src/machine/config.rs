@@ -76,7 +76,7 @@ pub enum ConfigError {
     },
 }
 
-/// What is wrong in a configuration.
+/// An error in a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It is no TOML, or has a wrong name or value.
@@ -244,7 +244,7 @@ impl Config {
                 continue;
             }
             if let Some(other) = taken(instance) {
-                // illumos numbers the devices of a bus without a look at driver.conf.
+                // illumos numbers the devices of a bus without regard to driver.conf.
                 let text = format!(
                     "WARNING: {} and the node of {driver}.conf are both instance {instance}: the node needs another number",
                     other.path()
@@ -278,8 +278,8 @@ impl Config {
     }
 }
 
-/// The `reg` property that hardware with these register sets has: drivers look for it before they ask for registers. As
-/// [`physical_registers`] reads it.
+/// Returns the `reg` property of hardware with these register sets, in the form that [`physical_registers`] reads: drivers check that it exists before they map
+/// registers.
 fn reg(registers: &[RegisterSet]) -> Property {
     let set = |set: &RegisterSet| [0, (set.pfn * PAGE_SIZE) as i32, set.len as i32];
     Property::ints("reg", &registers.iter().flat_map(set).collect::<Vec<_>>())

@@ -8,11 +8,12 @@ use ddi_krtld::kernel::{self, Kernel};
 use ddi_krtld::module::Module;
 use ddi_krtld::modules::Known;
 use ddi_process::proc::{self, Mapping};
+use serde::{Deserialize, Serialize};
 
 /// Why nothing can be said of a module.
 #[derive(Debug, thiserror::Error)]
 pub enum NoInfo {
-    /// Its `_info` does not answer with a linkage.
+    /// `_info` does not return a linkage.
     #[error(transparent)]
     Info(#[from] ddi_krtld::InfoError),
     /// The file cannot be read.
@@ -36,24 +37,38 @@ const LINKINFO: usize = 31;
 /// Characters of "name (description)" that modinfo shows unless asked for more.
 const NARROW: usize = 43;
 
-/// The line above the modules, as modinfo(8) prints it.
-pub const HEADER: &str = " Id         Loadaddr   Size Info Rev Module Name\n";
-
-/// The line above the modules with `-c`.
-pub const COUNT_HEADER: &str = " Id    Loadcnt Module Name                            State\n";
-
-/// The line of a module with `-c`: how often it was loaded, and whether it is. `module` is it while it is loaded.
-pub fn count_line(known: &Known, module: Option<&Module>) -> String {
-    let loaded = if module.is_some() { "LOADED" } else { "UNLOADED" };
-    let installed = if module.is_some_and(Module::is_installed) { "INSTALLED" } else { "UNINSTALLED" };
-    format!("{:3} {:10} {:<32} {loaded}/{installed}\n", known.id, known.loads, known.name)
+/// A module that was loaded once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Number of times that it was loaded.
+    pub loads: usize,
+    /// Where it is, while it is loaded.
+    pub loaded: Option<Loaded>,
 }
 
-/// The line of a module of the kernel itself. Where it is and how large is what is so of the host's code, for `unix`, and of its data.
-pub fn own((id, name): (i64, &str), count: bool) -> String {
-    if count {
-        return format!("{id:3} {:10} {name:<32} LOADED/INSTALLED\n", 1);
-    }
+/// A module that is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Its address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+    /// `_init` has succeeded.
+    pub installed: bool,
+    /// The driver's major number, if it has one.
+    pub major: Option<u32>,
+    /// The revision of its linkage.
+    pub revision: i32,
+    /// Descriptions of what it consists of.
+    pub descriptions: Vec<String>,
+}
+
+/// Returns a module of the kernel itself. Its address and size are those of the host's code, for `unix`, or of its data.
+pub fn own((id, name): (i64, &str)) -> Info {
     let executable = std::env::current_exe().unwrap_or_default();
     let mappings = proc::mappings(std::process::id().cast_signed()).into_iter();
     let of_code = |mapping: &Mapping| {
@@ -62,33 +77,73 @@ pub fn own((id, name): (i64, &str), count: bool) -> String {
     let mut parts = mappings.filter(of_code).map(|mapping| (mapping.start, mapping.end - mapping.start));
     let first = parts.next().unwrap_or_default();
     let (base, size) = parts.fold(first, |(base, size), (_, more)| (base, size + more));
-    format!("{id:3} {base:16x} {size:6x}   -   0  {name} ()\n")
+    let (installed, descriptions) = (true, vec![String::new()]);
+    let loaded = Loaded { base, size, installed, major: None, revision: 0, descriptions };
+    Info { id, name: name.to_owned(), loads: 1, loaded: Some(loaded) }
 }
 
-/// The lines of a loaded module, as modinfo(8) prints them. `major` is the driver's, if it has one; `wide` is `-w`.
+/// Returns a module's entry. `major` is the driver's, if it has one; `module` is it while it is loaded.
 ///
 /// # Errors
 /// [`NoInfo::Info`].
-pub fn lines(module: &Module, kernel: &dyn Kernel, major: Option<u32>, wide: bool) -> Result<String, NoInfo> {
-    let mut text = String::new();
-    let mut infos = module.info(kernel)?;
-    if infos.is_empty() {
-        infos.push(String::new());
-    }
-    for info in infos {
-        let info: String = info.chars().take(LINKINFO).collect();
+pub fn of(
+    known: Known,
+    module: Option<&Module>,
+    kernel: &dyn Kernel,
+    major: Option<u32>,
+) -> Result<Info, NoInfo> {
+    let loaded = |module: &Module| -> Result<Loaded, NoInfo> {
+        let mut infos = module.info(kernel)?;
+        if infos.is_empty() {
+            infos.push(String::new());
+        }
+        let kept = |info: String| info.chars().take(LINKINFO).collect();
+        Ok(Loaded {
+            base: module.base() as u64,
+            size: module.size() as u64,
+            installed: module.is_installed(),
+            major,
+            revision: 1,
+            descriptions: infos.into_iter().map(kept).collect(),
+        })
+    };
+    let loaded = module.map(loaded).transpose()?;
+    Ok(Info { id: known.id as i64, name: known.name, loads: known.loads, loaded })
+}
+
+/// Returns modules as modinfo(8) prints them: those that are loaded or, with `count` (`-c`), all, with how often they were loaded. `wide` is `-w`. None if there are none.
+pub fn table(modules: &[Info], wide: bool, count: bool) -> Option<String> {
+    let header = if count { COUNT_HEADER } else { HEADER };
+    let lines = modules.iter().map(|module| if count { count_line(module) } else { lines(module, wide) });
+    let text: String = lines.collect();
+    (!text.is_empty()).then(|| header.to_owned() + &text)
+}
+
+/// The line above the modules.
+const HEADER: &str = " Id         Loadaddr   Size Info Rev Module Name\n";
+
+/// The line above the modules with `-c`.
+const COUNT_HEADER: &str = " Id    Loadcnt Module Name                            State\n";
+
+fn count_line(module: &Info) -> String {
+    let loaded = if module.loaded.is_some() { "LOADED" } else { "UNLOADED" };
+    let is_installed = module.loaded.as_ref().is_some_and(|loaded| loaded.installed);
+    let installed = if is_installed { "INSTALLED" } else { "UNINSTALLED" };
+    format!("{:3} {:10} {:<32} {loaded}/{installed}\n", module.id, module.loads, module.name)
+}
+
+/// Returns the lines of a module, one for each description.
+fn lines(module: &Info, wide: bool) -> String {
+    let Some(Loaded { base, size, major, revision, descriptions, .. }) = &module.loaded else {
+        return String::new();
+    };
+    let line = |info: &String| {
         let number = major.map_or_else(|| "  - ".to_owned(), |n| format!("{n:3} "));
-        let name = format!("{} ({info})", module.name());
+        let name = format!("{} ({info})", module.name);
         let shown: String = if wide { name } else { name.chars().take(NARROW).collect() };
-        let _ = writeln!(
-            text,
-            "{:3} {:16x} {:6x} {number}  1  {shown}",
-            module.id(),
-            module.base(),
-            module.size()
-        );
-    }
-    Ok(text)
+        format!("{:3} {base:16x} {size:6x} {number}{revision:3}  {shown}\n", module.id)
+    };
+    descriptions.iter().map(line).collect()
 }
 
 /// The names that a module file leaves to others, one per line: who has it, and which of the module's functions need it. Nothing is loaded.

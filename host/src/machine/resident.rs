@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use super::Machine;
-use super::modinfo;
+use super::modinfo::{self, Info};
 use super::session::{self, Host, Session};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::kernel::DdiKernel;
@@ -68,15 +68,8 @@ pub enum Request {
         /// It is a name.
         by_path: bool,
     },
-    /// The loaded modules.
-    Modules {
-        /// Only the one with this number.
-        id: Option<i64>,
-        /// Descriptions are shown whole.
-        wide: bool,
-        /// Numbers of loads are shown, and modules that are not loaded any more.
-        count: bool,
-    },
+    /// The modules that were loaded once, or only the one with this number.
+    Modules(Option<i64>),
     /// All statistics.
     Kstats,
     /// Calls that are inside a driver and that signals do not end: a number for each.
@@ -96,13 +89,13 @@ pub enum Reply {
     Attached {
         /// Instances that were attached.
         instances: usize,
-        /// Messages of devfsadm, in lines.
-        said: String,
+        /// Messages of devfsadm, a line each.
+        said: Vec<String>,
     },
     /// The number of the module that was loaded.
     Loaded(usize),
-    /// The loaded modules, as modinfo(8) prints them.
-    Modules(String),
+    /// The modules that were loaded once, the kernel's own first.
+    Modules(Vec<Info>),
     /// All statistics.
     Kstats(Vec<Statistics>),
     /// Calls that are inside a driver and that signals do not end.
@@ -214,7 +207,7 @@ impl Door {
     }
 }
 
-/// Ends the machine: the first signal ends it, with whatever time that takes.
+/// Ends the machine by its first signal, without a time limit.
 struct EndMachine(OwnedFd);
 
 impl Ending for EndMachine {
@@ -320,8 +313,7 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
                 log::line(log::To::Both, &format!("WARNING: {why}"));
                 0
             });
-            let said = system::said().into_iter().map(|line| line + "\n").collect();
-            Ok(Reply::Attached { instances, said })
+            Ok(Reply::Attached { instances, said: system::said() })
         }
         Request::Bind(name) => {
             if let Some(major) = root.major(&name).map_err(|e| Refusal::Told(e.to_string()))? {
@@ -380,13 +372,11 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
                 Refusal::Errno(errno)
             })
         }
-        Request::Modules { id, wide, count } => {
-            table(machine.session(), root, id, wide, count).map(Reply::Modules)
-        }
+        Request::Modules(id) => modules(machine.session(), root, id).map(Reply::Modules),
     }
 }
 
-/// Loads and attaches an installed driver. How many instances attached.
+/// Loads and attaches an installed driver. Returns the number of instances attached.
 fn attach(machine: &mut Machine, root: &Root, name: &str) -> Result<usize, session::DriverError> {
     let attached = machine.session().add_from(root, name)?;
     if attached > 0 {
@@ -433,45 +423,23 @@ fn unload<R>(machine: &mut Machine, root: &Root, how: impl FnOnce(&mut Session) 
 /// The modules of the kernel itself, which the host is: their numbers and names.
 const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
 
-/// The loaded modules of a machine, the kernel's own first, or one of them, as modinfo(8) prints them; with `count`, those that were loaded once,
-/// too.
+/// Returns the modules that a machine has loaded once, the kernel's own first, or one of them.
 ///
 /// # Errors
-/// There is no such module.
-fn table(
-    session: &Session,
-    root: &Root,
-    id: Option<i64>,
-    wide: bool,
-    count: bool,
-) -> Result<String, Refusal> {
+/// What a module says of itself cannot be had.
+fn modules(session: &Session, root: &Root, id: Option<i64>) -> Result<Vec<Info>, Refusal> {
     let mut known = session.modules().known();
     known.sort_by_key(|module| module.id);
     known.retain(|module| id.is_none_or(|id| i64::try_from(module.id) == Ok(id)));
-    let mut text: String = OWN
-        .iter()
-        .filter(|(own, _)| id.is_none_or(|id| id == *own))
-        .map(|own| modinfo::own(*own, count))
-        .collect();
+    let own = OWN.iter().filter(|(own, _)| id.is_none_or(|id| id == *own));
+    let mut all: Vec<Info> = own.map(|own| modinfo::own(*own)).collect();
     for known in known {
         let module = session.modules().find(&known.name);
-        match (&module, count) {
-            (_, true) => text.push_str(&modinfo::count_line(&known, module.as_deref())),
-            (Some(module), false) => {
-                let major = root.major(module.name()).ok().flatten();
-                text.push_str(
-                    &modinfo::lines(module, &Host, major, wide)
-                        .map_err(|why| Refusal::Told(why.to_string()))?,
-                );
-            }
-            (None, false) => {}
-        }
+        let major = root.major(&known.name).ok().flatten();
+        let info = modinfo::of(known, module.as_deref(), &Host, major);
+        all.push(info.map_err(|why| Refusal::Told(why.to_string()))?);
     }
-    if text.is_empty() && id.is_some() {
-        return Err(Refusal::Errno(EINVAL));
-    }
-    let header = if count { modinfo::COUNT_HEADER } else { modinfo::HEADER };
-    Ok(header.to_owned() + &text)
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -485,7 +453,7 @@ mod tests {
             Request::Attach("ctxdev".into()),
             Request::Permissions { driver: "ctxdev".into(), add: false },
             Request::Load { name: "drv/ctxdev".into(), by_path: true },
-            Request::Modules { id: Some(-7), wide: false, count: true },
+            Request::Modules(Some(-7)),
             Request::Where(vec![1 << 33 | 1, 7]),
         ] {
             let text = serde_json::to_string(&request).unwrap();
@@ -495,7 +463,8 @@ mod tests {
         for answer in [
             Ok(Reply::Done),
             Ok(Reply::Environment(vec![("A".into(), "b=c\nd".into())])),
-            Ok(Reply::Attached { instances: 2, said: String::new() }),
+            Ok(Reply::Attached { instances: 2, said: vec!["a\nb".into()] }),
+            Ok(Reply::Modules(vec![modinfo::own(OWN[0])])),
             Ok(Reply::Where(vec![waiting])),
             Err(Refusal::Errno(EINVAL)),
             Err(Refusal::Told("why".into())),

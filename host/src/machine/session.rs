@@ -21,7 +21,7 @@ use ddi_kernel::vm::client;
 
 static ALLOW_MISSING: AtomicBool = AtomicBool::new(false);
 
-/// From now on modules are loaded although they need functions that nobody has; the first call of one ends the run.
+/// Allows modules with undefined symbols to be loaded; the first call of such a function ends the run.
 pub fn allow_missing() {
     ALLOW_MISSING.store(true, Ordering::Relaxed);
 }
@@ -91,7 +91,7 @@ pub struct DriverFile {
     pub conf: Option<PathBuf>,
 }
 
-/// What is wrong with the argument that names a driver.
+/// An error in the argument that names a driver.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentError {
     /// It is empty.
@@ -182,7 +182,7 @@ pub struct Session {
 impl Session {
     /// Nothing loaded yet. `root` is where dependencies are searched.
     pub fn new(root: Option<&Root>) -> Session {
-        // Loading a module runs code of it. Threads start with the %gs base of the thread that makes them: from here on nobody is without one.
+        // Loading a module runs its code. A thread starts with the %gs base of its creator, so all threads have one from here on.
         thread::kthread();
         trap::install();
         ddi_extra::add();
@@ -196,7 +196,7 @@ impl Session {
         &self.modules
     }
 
-    /// Loads a driver, installs and attaches it to the nodes that there are. How many instances attached.
+    /// Loads a driver, installs it and attaches its nodes. Returns the number of instances attached.
     ///
     /// # Errors
     /// See [`DriverError`]. The module is not loaded then.
@@ -254,7 +254,7 @@ impl Session {
         Ok(module.id())
     }
 
-    /// Unloads every module that nobody uses, as `modunload -i 0` does; those that modload has loaded stay.
+    /// Unloads every unused module, as `modunload -i 0` does; those that modload has loaded stay.
     pub fn unload_unused(&mut self) {
         loop {
             let loaded = self.modules.list();
@@ -288,7 +288,7 @@ impl Session {
         Ok(())
     }
 
-    /// Loads and attaches one driver that is installed below a root and bound. How many instances attached.
+    /// Loads and attaches one driver that is installed below a root and bound. Returns the number of instances attached.
     ///
     /// # Errors
     /// As [`add`](Session::add), or the driver is not installed there or has no major number.
@@ -328,7 +328,7 @@ impl Session {
         let module = self.modules.find(name);
         self.modules.unload(name)?;
         if let Some(module) = module {
-            // Its memory goes when this is dropped; whatever would still call into it is said before.
+            // Its memory is unmapped when this is dropped; anything that would still call into it is reported before.
             left::report(|code| module.contains(code));
         }
         self.names.retain(|n| n != name);
@@ -358,7 +358,7 @@ impl Session {
     }
 }
 
-/// Attaches a driver's nodes, as many as will; how many are.
+/// Attaches a driver's nodes. Returns the number attached.
 fn attach(name: &str) -> usize {
     let attached = drivers::find(name).map_or(0, |driver| driver.attach_all());
     nodes::changed();

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 
+mod signals;
+
+use signals::with_signals;
+
 /// What programs leave behind, as shell scripts. `$LEFT` is what lives on: a command whose words nobody else has.
 const LEAVES: &[(&str, &str)] = &[
     ("in_the_background", "$LEFT &"),
@@ -29,19 +33,6 @@ fn lingers() -> Option<PathBuf> {
     let flags = ["-static", "-nostdlib", "-O1", "-ffreestanding", "-fno-pie", "-no-pie", "-o"];
     let built = Command::new("gcc").args(flags).arg(&out).arg(source).status();
     built.is_ok_and(|status| status.success()).then_some(out)
-}
-
-/// Has a command start with the signals of a terminal not ignored, as they are in the background of a shell.
-fn with_signals(command: &mut Command) -> &mut Command {
-    let defaults = || {
-        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-            // SAFETY: the default action.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        Ok(())
-    };
-    // SAFETY: the closure makes system calls only.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, defaults) }
 }
 
 /// A run that leaves something behind.
@@ -288,9 +279,13 @@ fn nothing_to_execute() {
     // An interpreter that there is not.
     let at = elf.windows(8).position(|w| w == b"/lib64/l").expect("an interpreter");
     elf[at + 1] = b'X';
-    fs::write(&broken, elf).expect("a file");
+    let written = broken.with_extension("new");
+    fs::write(&written, elf).expect("a file");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&broken, mode).expect("its mode");
+    fs::set_permissions(&written, mode).expect("its mode");
+    // A child of another test's may have this process's descriptor for a moment, and what is being written cannot be executed: the copy is of another process.
+    let copied = Command::new("cp").args(["-f", "-p"]).args([&written, &broken]).status();
+    assert!(copied.expect("cp").success());
     let out = Command::new(env!("CARGO_BIN_EXE_ddi-host")).args(["run", "--"]).arg(&broken).output();
     let out = out.expect("ddi-host starts");
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -18,6 +18,11 @@ use devmap::timeout::Timeout;
 use devmap::{MapRequest, Setup};
 use libtest_mimic::{Arguments, Trial};
 
+#[path = "../ends/signals.rs"]
+mod signals;
+
+use signals::with_signals;
+
 /// A device whose ioctls are mistakes.
 struct Wrong {
     lock: Arc<Mutex<u32>>,
@@ -238,19 +243,6 @@ fn deadlocks() {
         ["\n  thread ", " waits:\n    at ", "takes (", MISTAKE, FILE, IOCTL, "in timeout(9F) function"];
     let entered = [" was entered:\n    at ", "enter ("];
     reported(CANCEL_UNDER_THE_LOCK, &[&[": deadlock: this thread"][..], &waits, &stacks, &entered].concat());
-}
-
-/// Has a command start with the signals of a terminal not ignored, as they are in the background of a shell.
-fn with_signals(command: &mut Command) -> &mut Command {
-    let defaults = || {
-        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-            // SAFETY: the default action.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        Ok(())
-    };
-    // SAFETY: the closure makes system calls only.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, defaults) }
 }
 
 /// A process that does not outlive its test.

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 
-use ddi_host::machine::modinfo;
+use ddi_host::machine::modinfo::{self, Info, Loaded};
+use ddi_krtld::modules::Known;
 use ddi_system::add_drv::{AddOptions, Attached, Running, add_drv};
 use ddi_system::getopt;
 use ddi_system::rem_drv::rem_drv;
@@ -454,7 +455,9 @@ fn modinfo_prints_a_line_per_linkage_and_what_is_undefined() {
     let file = elf.write(dir.path(), "shown");
     let (kernel, modules) = Few::default().with("mod_info", mod_info as *const () as usize).modules(vec![]);
     let module = modules.load(&file).unwrap();
-    let table = modinfo::HEADER.to_owned() + &modinfo::lines(&module, &*kernel, Some(300), false).unwrap();
+    let known = Known { name: "shown".into(), id: module.id(), loads: 2 };
+    let info = modinfo::of(known, Some(&module), &*kernel, Some(300)).unwrap();
+    let table = modinfo::table(std::slice::from_ref(&info), false, false).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], " Id         Loadaddr   Size Info Rev Module Name");
     let expected = format!(
@@ -464,7 +467,11 @@ fn modinfo_prints_a_line_per_linkage_and_what_is_undefined() {
         module.size()
     );
     assert_eq!(lines[1..], [expected]);
-    assert!(modinfo::lines(&module, &*kernel, None, true).unwrap().contains("  -   1  shown"));
+    let without = Info { loaded: info.loaded.map(|loaded| Loaded { major: None, ..loaded }), ..info };
+    assert!(modinfo::table(std::slice::from_ref(&without), true, false).unwrap().contains("  -   1  shown"));
+    let unloaded = Info { loaded: None, ..without };
+    assert_eq!(modinfo::table(std::slice::from_ref(&unloaded), false, false), None);
+    assert!(modinfo::table(&[unloaded], false, true).unwrap().contains(" 2 shown "));
 
     let undefined = modinfo::undefined(&file, &*kernel).unwrap();
     let words: Vec<Vec<&str>> = undefined.lines().map(|l| l.split_whitespace().collect()).collect();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::devices::*;
 use crate::root::{host, path, system};
 use crate::run;
+use crate::signals::with_signals;
 
 tests!(a_run, a_machine_that_stays_up, a_driver_that_dies_takes_everything_with_it);
 
@@ -29,19 +30,6 @@ fn client_of_waits() {
     println!("about to wait");
     let done = ioctl(fd, BASE + which.parse::<u32>().unwrap(), 0);
     println!("went on: {done:?}");
-}
-
-/// Has a command start with the signals of a terminal not ignored, as they are in the background of a shell.
-fn with_signals(command: &mut Command) -> &mut Command {
-    let defaults = || {
-        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
-            // SAFETY: the default action.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        Ok(())
-    };
-    // SAFETY: the closure makes system calls only.
-    unsafe { std::os::unix::process::CommandExt::pre_exec(command, defaults) }
 }
 
 /// A `ddi-host` in a process group of its own, which does not outlive its test.

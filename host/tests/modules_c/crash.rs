@@ -53,7 +53,7 @@ fn a_crash_is_reported_once_and_ends_everything() {
     dies(4, &["crash`jump+0x", "which is data of crash", caller, IOCTL]);
     dies(5, &["crash`deeper+0x", "the stack is used up", IOCTL]);
     dies(6, &["crash`die+0x", "a division by zero", caller, IOCTL]);
-    dies(7, &["crash`die", "an instruction that there is not", caller, IOCTL]);
+    dies(7, &["crash`die", "an illegal instruction (ud2", caller, IOCTL]);
     dies(9, &["crash`die+0x", "the instruction cli is the kernel's", caller, IOCTL]);
     dies(10, &["crash`die+0x", "not a canonical one", caller, IOCTL]);
     dies(11, &["crash`die+0x", "read-only memory of the module", caller, IOCTL]);

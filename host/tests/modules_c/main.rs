@@ -60,6 +60,8 @@ mod regs;
 mod root;
 mod run;
 mod shapes;
+#[path = "../ends/signals.rs"]
+mod signals;
 mod soft;
 mod styles;
 mod tally;
