@@ -23,42 +23,54 @@ pub enum Policy {
     Continue = 2,
 }
 
-static POLICY: AtomicU8 = AtomicU8::new(Policy::Stop as u8);
-static FAILED: AtomicBool = AtomicBool::new(false);
-static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-static STOP: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+/// State of this file.
+struct State {
+    policy: AtomicU8,
+    failed: AtomicBool,
+    reports: Mutex<Vec<String>>,
+    stop: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Walks the calling thread's stack.
+    walk: OnceLock<fn() -> Stack>,
+    /// Times that [`end_at_last`] has been called since the last report began.
+    looks: AtomicU32,
+}
 
-/// Walks the calling thread's stack.
-static WALK: OnceLock<fn() -> Stack> = OnceLock::new();
-
+static STATE: State = State {
+    policy: AtomicU8::new(Policy::Stop as u8),
+    failed: AtomicBool::new(false),
+    reports: Mutex::new(Vec::new()),
+    stop: Mutex::new(None),
+    walk: OnceLock::new(),
+    looks: AtomicU32::new(NOT_ENDING),
+};
 /// Sets the function that walks the calling thread's stack for reports. The first one stays.
 pub fn stacks_by(walk: fn() -> Stack) {
-    let _ = WALK.set(walk);
+    let _ = STATE.walk.set(walk);
 }
 
 /// Sets what happens after a report.
 pub fn set_policy(policy: Policy) {
-    POLICY.store(policy as u8, Ordering::Relaxed);
+    STATE.policy.store(policy as u8, Ordering::Relaxed);
 }
 
 /// Was there a report, a driver's panic, or something left over?
 pub fn failed() -> bool {
-    FAILED.load(Ordering::Relaxed)
+    STATE.failed.load(Ordering::Relaxed)
 }
 
 /// Notes that the run has failed: its exit status will not be 0.
 pub fn fail() {
-    FAILED.store(true, Ordering::Relaxed);
+    STATE.failed.store(true, Ordering::Relaxed);
 }
 
 /// The reports so far.
 pub fn reports() -> Vec<String> {
-    REPORTS.lock().clone()
+    STATE.reports.lock().clone()
 }
 
 /// Sets the function that ends the clients before the process ends in [`stop`].
 pub fn on_stop(f: impl FnOnce() + Send + 'static) {
-    *STOP.lock() = Some(Box::new(f));
+    *STATE.stop.lock() = Some(Box::new(f));
 }
 
 /// Something that happened before a mistake and belongs to it: an allocation, a free, the entering of a mutex.
@@ -84,12 +96,12 @@ pub fn mistake(function: &str, what: &str, page: &str) {
 
 /// The same, with what happened before.
 pub fn mistake_after(function: &str, what: &str, page: &str, earlier: &[Earlier]) {
-    let unwind = POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8;
+    let unwind = STATE.policy.load(Ordering::Relaxed) == Policy::Unwind as u8;
     leftover_after(function, what, page, earlier);
     if unwind && !std::thread::panicking() {
         std::panic::panic_any(Reported(format!("{function}: {what}")));
     }
-    if POLICY.load(Ordering::Relaxed) == Policy::Stop as u8 {
+    if STATE.policy.load(Ordering::Relaxed) == Policy::Stop as u8 {
         stop();
     }
 }
@@ -116,7 +128,7 @@ pub struct Stack {
 impl Stack {
     /// Returns the calling thread's, as [`stacks_by`] has set; nothing before.
     fn here() -> Stack {
-        WALK.get().map_or_else(Stack::default, |walk| walk())
+        STATE.walk.get().map_or_else(Stack::default, |walk| walk())
     }
 
     fn text(&self) -> String {
@@ -134,7 +146,7 @@ pub fn leftover_at(stack: &Stack, function: &str, what: &str, page: &str, earlie
         text.push_str(&format!("\n  {what}:{}", stack.text()));
     }
     log::line(log::To::Both, &text);
-    REPORTS.lock().push(text);
+    STATE.reports.lock().push(text);
 }
 
 /// Panic payload of a report under [`Policy::Unwind`].
@@ -145,7 +157,7 @@ pub struct Reported(pub String);
 pub fn panic(message: &str) -> ! {
     fail();
     log::line(log::To::Both, &format!("panic: {message}{}", Stack::here().text()));
-    if POLICY.load(Ordering::Relaxed) == Policy::Unwind as u8 {
+    if STATE.policy.load(Ordering::Relaxed) == Policy::Unwind as u8 {
         std::panic::panic_any(Reported(message.to_owned()));
     }
     stop()
@@ -161,7 +173,7 @@ pub fn stop() -> ! {
             std::thread::park();
         }
     }
-    let before = STOP.lock().take();
+    let before = STATE.stop.lock().take();
     if let Some(f) = before {
         f();
     }
@@ -169,29 +181,27 @@ pub fn stop() -> ! {
     std::process::exit(1)
 }
 
-/// Times that [`end_at_last`] has been called since the last report began.
-static LOOKS: AtomicU32 = AtomicU32::new(NOT_ENDING);
 const NOT_ENDING: u32 = u32::MAX;
 
 /// The report that ends the run begins: from now on it has some seconds.
 pub fn ending() {
-    let _ = LOOKS.compare_exchange(NOT_ENDING, 0, Ordering::Relaxed, Ordering::Relaxed);
+    let _ = STATE.looks.compare_exchange(NOT_ENDING, 0, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Returns whether a report ends the process now.
 pub fn is_ending() -> bool {
-    LOOKS.load(Ordering::Relaxed) != NOT_ENDING
+    STATE.looks.load(Ordering::Relaxed) != NOT_ENDING
 }
 
 /// Ends the process if it should have ended seconds ago: the thread that reports waits for a lock that the driver's mistake has left, or has overwritten.
 /// Called once a second.
 pub fn end_at_last() {
     const PATIENCE: u32 = 5;
-    let looks = LOOKS.load(Ordering::Relaxed);
+    let looks = STATE.looks.load(Ordering::Relaxed);
     if looks == NOT_ENDING {
         return;
     }
-    LOOKS.store(looks + 1, Ordering::Relaxed);
+    STATE.looks.store(looks + 1, Ordering::Relaxed);
     if looks >= PATIENCE {
         last_words(&["the report of a driver's mistake did not come to its end\nthe run ends here\n"]);
     }

@@ -14,19 +14,22 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::calls::names;
 
-/// The names of drivers that are not loaded: driver, node.
-static ASLEEP: RwLock<Vec<(String, DeviceNode)>> = RwLock::new(Vec::new());
+/// State of this file.
+struct State {
+    /// The names of drivers that are not loaded: driver, node.
+    asleep: RwLock<Vec<(String, DeviceNode)>>,
+    /// Channel for requests to load a driver.
+    loader: Mutex<Option<(Sender<Order>, Arc<OwnedFd>)>>,
+}
 
+static STATE: State = State { asleep: RwLock::new(Vec::new()), loader: Mutex::new(None) };
 /// A driver that is to be loaded; dropped when that has been tried.
 type Order = (String, Sender<()>);
-
-/// Channel for requests to load a driver.
-static LOADER: Mutex<Option<(Sender<Order>, Arc<OwnedFd>)>> = Mutex::new(None);
 
 /// Remembers the names that a driver's devices have now.
 pub fn keep(driver: &str) {
     let names = names::nodes_of(driver);
-    let mut asleep = ASLEEP.write().unwrap_or_else(PoisonError::into_inner);
+    let mut asleep = STATE.asleep.write().unwrap_or_else(PoisonError::into_inner);
     for node in names {
         asleep.retain(|(_, old)| old.path != node.path);
         asleep.push((driver.to_owned(), node));
@@ -35,22 +38,22 @@ pub fn keep(driver: &str) {
 
 /// Forgets them: it is loaded, or has been removed from the system.
 pub fn forget(driver: &str) {
-    ASLEEP.write().unwrap_or_else(PoisonError::into_inner).retain(|(name, _)| name != driver);
+    STATE.asleep.write().unwrap_or_else(PoisonError::into_inner).retain(|(name, _)| name != driver);
 }
 
 /// All remembered names.
 pub fn names() -> Vec<DeviceNode> {
-    let asleep = ASLEEP.read().unwrap_or_else(PoisonError::into_inner);
+    let asleep = STATE.asleep.read().unwrap_or_else(PoisonError::into_inner);
     asleep.iter().map(|(_, node)| node.clone()).collect()
 }
 
 /// Loads and attaches the driver of a remembered name. Returns false if no machine can, or the name is invalid.
 pub fn load(path: &[u8]) -> bool {
-    let asleep = ASLEEP.read().unwrap_or_else(PoisonError::into_inner);
+    let asleep = STATE.asleep.read().unwrap_or_else(PoisonError::into_inner);
     let driver = asleep.iter().find(|(_, node)| node.path == path).map(|(driver, _)| driver.clone());
     drop(asleep);
     let Some(driver) = driver else { return false };
-    let loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let loader = STATE.loader.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Some((orders, wake)) = loader else { return false };
     let (done, wait) = channel();
     if orders.send((driver, done)).is_err() || rustix::io::write(&wake, &1u64.to_ne_bytes()).is_err() {
@@ -77,7 +80,7 @@ impl Wanted {
     pub fn new() -> io::Result<Wanted> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (sender, orders) = channel();
-        *LOADER.lock().unwrap_or_else(PoisonError::into_inner) = Some((sender, wake.clone()));
+        *STATE.loader.lock().unwrap_or_else(PoisonError::into_inner) = Some((sender, wake.clone()));
         Ok(Wanted { orders, wake })
     }
 
@@ -99,6 +102,6 @@ impl AsFd for Wanted {
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        *LOADER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *STATE.loader.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

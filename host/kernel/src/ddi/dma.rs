@@ -60,18 +60,22 @@ impl Dma {
     }
 }
 
-static HANDLES: LazyLock<Mutex<HashMap<usize, Dma>>> = LazyLock::new(Mutex::default);
-/// Memory of ddi_dma_mem_alloc by access handle: first frame and pages.
-static MEMORY: LazyLock<Mutex<HashMap<usize, (u64, u64)>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    handles: LazyLock<Mutex<HashMap<usize, Dma>>>,
+    /// Memory of ddi_dma_mem_alloc by access handle: first frame and pages.
+    memory: LazyLock<Mutex<HashMap<usize, (u64, u64)>>>,
+}
 
+static STATE: State = State { handles: LazyLock::new(Mutex::default), memory: LazyLock::new(Mutex::default) };
 /// Handles that exist.
 pub fn in_use() -> usize {
-    HANDLES.lock().len()
+    STATE.handles.lock().len()
 }
 
 /// Memory of ddi_dma_mem_alloc(9F) that is left.
 pub fn memory_in_use() -> usize {
-    MEMORY.lock().len()
+    STATE.memory.lock().len()
 }
 
 /// A device moves memory from one bus address to another; false when it may not touch part of that.
@@ -98,7 +102,7 @@ pub(crate) fn copy(source: u64, target: u64, len: usize) -> bool {
 
 /// Returns whether all of a bus range is bound.
 fn bound(address: u64, len: u64) -> bool {
-    let handles = HANDLES.lock();
+    let handles = STATE.handles.lock();
     let mut at = address;
     let end = address.saturating_add(len);
     while at < end {
@@ -184,7 +188,7 @@ fn bind(
     first: Out<'_, ddi_dma_cookie_t>,
     count: Out<'_, uint_t>,
 ) -> c_int {
-    let mut handles = HANDLES.lock();
+    let mut handles = STATE.handles.lock();
     let Some(dma) = handles.get_mut(&(handle as usize)) else {
         drop(handles);
         let what = format!("{handle:p} is not a DMA handle");
@@ -235,7 +239,7 @@ fn bind(
 
 /// A handle's binding, for a function that needs one; a bad handle is reported.
 fn with<R>(handle: ddi_dma_handle_t, function: &str, f: impl FnOnce(&mut Dma) -> R) -> Option<R> {
-    let mut handles = HANDLES.lock();
+    let mut handles = STATE.handles.lock();
     let what = match handles.get_mut(&(handle as usize)) {
         Some(dma) if dma.bound() => return Some(f(dma)),
         Some(_) => "nothing is bound to the DMA handle",
@@ -280,14 +284,14 @@ ddi! {
             next: 0,
             made: None,
         };
-        HANDLES.lock().insert(*last, dma);
+        STATE.handles.lock().insert(*last, dma);
         handlep.set(*last as ddi_dma_handle_t);
         SUCCESS
     }
     /// ddi_dma_free_handle(9F).
     fn ddi_dma_free_handle(handlep: InOut<ddi_dma_handle_t>) {
         let handle = handlep.take();
-        let what = match HANDLES.lock().remove(&(handle as usize)) {
+        let what = match STATE.handles.lock().remove(&(handle as usize)) {
             Some(dma) if !dma.bound() => return,
             Some(_) => "the handle is still bound",
             None => "not a DMA handle, or freed before",
@@ -307,7 +311,7 @@ ddi! {
         accp: Out<ddi_acc_handle_t>,
     ) -> c_int {
         may_wait(NAME, wait);
-        let Some(dma) = HANDLES.lock().get(&(handle as usize)).map(|dma| dma.attributes) else {
+        let Some(dma) = STATE.handles.lock().get(&(handle as usize)).map(|dma| dma.attributes) else {
             let what = format!("{handle:p} is not a DMA handle");
             report::mistake(NAME, &what, "ddi_dma_mem_alloc(9F)");
             return FAILURE;
@@ -319,7 +323,7 @@ ddi! {
         let Some(pfn) = memory().alloc_within(pages, align, low.div_ceil(PAGE_SIZE)..end) else { return FAILURE };
         let (start, len) = (memory().ptr(pfn).as_ptr() as usize, (pages * PAGE_SIZE) as usize);
         let access = registers::handle(start, len, attributes);
-        MEMORY.lock().insert(access as usize, (pfn, pages));
+        STATE.memory.lock().insert(access as usize, (pfn, pages));
         frames::lock(pfn, pages);
         addrp.set(start as caddr_t);
         real.set(len);
@@ -329,7 +333,7 @@ ddi! {
     /// ddi_dma_mem_free(9F).
     fn ddi_dma_mem_free(accp: InOut<ddi_acc_handle_t>) {
         let access = accp.take();
-        let known = MEMORY.lock().remove(&(access as usize));
+        let known = STATE.memory.lock().remove(&(access as usize));
         let Some((pfn, pages)) = known else {
             return report::mistake(NAME, "not memory of ddi_dma_mem_alloc", "ddi_dma_mem_free(9F)");
         };
@@ -379,7 +383,7 @@ ddi! {
     }
     /// ddi_dma_unbind_handle(9F).
     fn ddi_dma_unbind_handle(handle: ddi_dma_handle_t) -> c_int {
-        let mut handles = HANDLES.lock();
+        let mut handles = STATE.handles.lock();
         let Some(dma) = handles.get_mut(&(handle as usize)).filter(|dma| dma.bound()) else { return FAILURE };
         dma.unbind();
         SUCCESS
@@ -449,7 +453,7 @@ ddi! {
     /// ddi_dma_sync(9F): DDI_FAILURE when nothing is bound, or not that much.
     fn ddi_dma_sync(handle: ddi_dma_handle_t, off: off_t, len: usize, _direction: uint_t) -> c_int {
         std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-        let handles = HANDLES.lock();
+        let handles = STATE.handles.lock();
         let Some(dma) = handles.get(&(handle as usize)).filter(|dma| dma.bound()) else { return FAILURE };
         let size: u64 = dma.windows.iter().map(|w| w.len).sum();
         let fits = u64::try_from(off).is_ok_and(|off| off.saturating_add(len as u64) <= size);
@@ -484,7 +488,7 @@ ddi! {
     }
     /// ddi_dma_burstsizes(9F): what the attributes say.
     fn ddi_dma_burstsizes(handle: ddi_dma_handle_t) -> c_int {
-        HANDLES.lock().get(&(handle as usize)).map_or(0, |dma| dma.attributes.dma_attr_burstsizes as c_int)
+        STATE.handles.lock().get(&(handle as usize)).map_or(0, |dma| dma.attributes.dma_attr_burstsizes as c_int)
     }
     /// ddi_dma_set_sbus64(9F): there is no SBus.
     fn ddi_dma_set_sbus64(_handle: ddi_dma_handle_t, _sizes: ulong_t) -> c_int {
@@ -498,7 +502,7 @@ ddi! {
 
 /// Returns whether some byte of a bus range is bound.
 fn any_bound(address: u64, len: u64) -> bool {
-    HANDLES.lock().values().flat_map(|dma| dma.cookies.iter()).any(|cookie| {
+    STATE.handles.lock().values().flat_map(|dma| dma.cookies.iter()).any(|cookie| {
         let start = address_of(cookie);
         start < address + len && address < start + cookie.dmac_size as u64
     })

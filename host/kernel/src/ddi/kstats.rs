@@ -26,15 +26,24 @@ struct Link {
     data: (usize, usize),
 }
 
-/// The kstats that exist.
-static CHAIN: Mutex<Vec<Link>> = Mutex::new(Vec::new());
+/// State of this file.
+struct State {
+    /// The kstats that exist.
+    chain: Mutex<Vec<Link>>,
+    last: AtomicI32,
+    /// The kstats that are held by kstat_hold_byname and its like, and by which threads.
+    held: Mutex<Vec<(usize, u32)>>,
+    released: Condvar,
+}
+
+static STATE: State = State {
+    chain: Mutex::new(Vec::new()),
+    last: AtomicI32::new(0),
+    held: Mutex::new(Vec::new()),
+    released: Condvar::new(),
+};
 /// Longest string that is looked at, in bytes.
 const LONGEST: usize = 4096;
-static LAST: AtomicI32 = AtomicI32::new(0);
-/// The kstats that are held by kstat_hold_byname and its like, and by which threads.
-static HELD: Mutex<Vec<(usize, u32)>> = Mutex::new(Vec::new());
-static RELEASED: Condvar = Condvar::new();
-
 crate::fields! {
     /// A driver's kstat.
     ///
@@ -112,15 +121,15 @@ impl Link {
 
 /// Holds the kstat that is the one looked for; waits while another thread holds it.
 fn hold(wanted: impl Fn(Kstat<'_>) -> bool) -> *mut kstat_t {
-    let mut held = HELD.lock();
+    let mut held = STATE.held.lock();
     loop {
-        let found = CHAIN.lock().iter().find(|link| wanted(link.kstat())).map(|link| link.address);
+        let found = STATE.chain.lock().iter().find(|link| wanted(link.kstat())).map(|link| link.address);
         let Some(address) = found else { return null_mut() };
         if !held.iter().any(|(other, _)| *other == address) {
             held.push((address, thread::id()));
             return address as *mut kstat_t;
         }
-        RELEASED.wait(&mut held);
+        STATE.released.wait(&mut held);
     }
 }
 
@@ -172,7 +181,7 @@ fn chars<const N: usize>(text: &[u8]) -> [c_char; N] {
 
 /// Returns the number of kstats.
 pub fn count() -> usize {
-    CHAIN.lock().len()
+    STATE.chain.lock().len()
 }
 
 /// Every kstat, as the kstat command reads it.
@@ -183,7 +192,7 @@ pub fn listing() -> String {
 /// Reads every installed kstat, with its driver's update callback.
 pub fn read_all() -> Vec<Statistics> {
     let installed: Vec<Kstat<'_>> =
-        CHAIN.lock().iter().filter(|link| link.installed).map(Link::kstat).collect();
+        STATE.chain.lock().iter().filter(|link| link.installed).map(Link::kstat).collect();
     installed.into_iter().filter_map(read).collect()
 }
 
@@ -325,7 +334,7 @@ fn data_size(kind: uchar_t, ndata: uint_t) -> Option<usize> {
 }
 
 fn known(ksp: *mut kstat_t, function: &str) -> bool {
-    let known = CHAIN.lock().iter().any(|link| link.address == ksp as usize);
+    let known = STATE.chain.lock().iter().any(|link| link.address == ksp as usize);
     if !known {
         report::mistake(function, &format!("{ksp:p} is not a kstat"), "kstat_create(9F)");
     }
@@ -372,7 +381,7 @@ fn create(
     ks.ks_flags = flags | ddi_sys::KSTAT_FLAG_INVALID;
     ks.ks_data_size = size;
     ks.ks_crtime = clock::hrtime();
-    ks.ks_kid = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    ks.ks_kid = STATE.last.fetch_add(1, Ordering::Relaxed) + 1;
     let mut data = (0, 0);
     if flags & ddi_sys::KSTAT_FLAG_VIRTUAL == 0 && size > 0 {
         ks.ks_data = heap::allocate(size, 16, true).cast();
@@ -381,7 +390,7 @@ fn create(
         }
         data = (ks.ks_data as usize, size);
     }
-    let mut chain = CHAIN.lock();
+    let mut chain = STATE.chain.lock();
     let taken = chain.iter().map(Link::kstat).any(|other| {
         let same = other.ks_instance() == instance && other.ks_module() == ks.ks_module;
         same && other.ks_name() == ks.ks_name
@@ -405,13 +414,13 @@ fn delete(ksp: *mut kstat_t) {
         return;
     }
     let mine = (ksp as usize, thread::id());
-    let mut held = HELD.lock();
+    let mut held = STATE.held.lock();
     while held.iter().any(|(address, owner)| *address == mine.0 && *owner != mine.1) {
-        RELEASED.wait(&mut held);
+        STATE.released.wait(&mut held);
     }
     held.retain(|entry| *entry != mine);
     drop(held);
-    let mut chain = CHAIN.lock();
+    let mut chain = STATE.chain.lock();
     let found = chain.iter().position(|link| link.address == ksp as usize);
     let Some(link) = found.map(|at| chain.remove(at)) else { return };
     drop(chain);
@@ -465,11 +474,11 @@ ddi! {
     }
     /// kstat_rele.
     fn kstat_rele(ksp: *mut kstat_t) {
-        let mut held = HELD.lock();
+        let mut held = STATE.held.lock();
         match held.iter().position(|(address, _)| *address == ksp as usize) {
             Some(at) => {
                 held.remove(at);
-                RELEASED.notify_all();
+                STATE.released.notify_all();
             }
             None => {
                 drop(held);
@@ -498,7 +507,7 @@ ddi! {
         if !known(ksp, NAME) {
             return;
         }
-        if let Some(link) = CHAIN.lock().iter_mut().find(|link| link.address == ksp as usize) {
+        if let Some(link) = STATE.chain.lock().iter_mut().find(|link| link.address == ksp as usize) {
             // The driver calls this once, before anyone reads it.
             let ks = link.kstat();
             ks.set_flags(ks.ks_flags() & !ddi_sys::KSTAT_FLAG_INVALID);

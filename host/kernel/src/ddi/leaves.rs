@@ -23,23 +23,26 @@ const SUCCESS: c_int = ddi_sys::DDI_SUCCESS;
 /// Bytes of a name with its NUL, for which drivers have room.
 const MAXNAMELEN: usize = ddi_sys::MAXNAMELEN as usize;
 
-/// ddi_set_parent_data, by node.
-static PARENT_DATA: Mutex<Option<HashMap<usize, usize>>> = Mutex::new(None);
+/// State of this file.
+struct State {
+    /// ddi_set_parent_data, by node.
+    parent_data: Mutex<Option<HashMap<usize, usize>>>,
+    /// ddi_set_callback's lists, by the address of the driver's variable.
+    callbacks: Mutex<Option<HashMap<usize, Callbacks>>>,
+    bell: Mutex<Option<Bell>>,
+}
 
+static STATE: State =
+    State { parent_data: Mutex::new(None), callbacks: Mutex::new(None), bell: Mutex::new(None) };
 type Callback = unsafe extern "C-unwind" fn(caddr_t) -> c_int;
 /// Functions and their arguments.
 type Callbacks = Vec<(Callback, usize)>;
-/// ddi_set_callback's lists, by the address of the driver's variable.
-static CALLBACKS: Mutex<Option<HashMap<usize, Callbacks>>> = Mutex::new(None);
-
 type Bell = unsafe extern "C-unwind" fn(clock_t);
-static BELL: Mutex<Option<Bell>> = Mutex::new(None);
-
 /// Puts a function on a list. What the driver's variable holds is not 0 while there is something on the list.
 fn remember(function: Callback, arg: usize, list: InOut<'_, usize>) {
     let address = list.pointer() as usize;
     list.put(address);
-    CALLBACKS.lock().get_or_insert_default().entry(address).or_default().push((function, arg));
+    STATE.callbacks.lock().get_or_insert_default().entry(address).or_default().push((function, arg));
 }
 
 /// The device number behind a path below /devices.
@@ -86,12 +89,12 @@ fn behind(first: Buf<'_>, wanted: usize) -> Buf<'_> {
 ddi! {
     /// ddi_get_parent_data: what the nexus keeps for a node; NULL here unless ddi_set_parent_data was called.
     fn ddi_get_parent_data(dip: *mut dev_info_t) -> *mut c_void {
-        let all = PARENT_DATA.lock();
+        let all = STATE.parent_data.lock();
         all.as_ref().and_then(|all| all.get(&(dip as usize))).map_or(null_mut(), |data| *data as *mut c_void)
     }
     /// ddi_set_parent_data.
     fn ddi_set_parent_data(dip: *mut dev_info_t, data: *mut c_void) {
-        PARENT_DATA.lock().get_or_insert_default().insert(dip as usize, data as usize);
+        STATE.parent_data.lock().get_or_insert_default().insert(dip as usize, data as usize);
     }
     /// ddi_get_next: the next node of the same driver.
     fn ddi_get_next(dip: *mut dev_info_t) -> *mut dev_info_t {
@@ -165,7 +168,7 @@ ddi! {
     }
     /// ddi_run_callback: calls each; what returns 0 stays.
     fn ddi_run_callback(list: InOut<usize>) {
-        let run = CALLBACKS.lock().get_or_insert_default().remove(&(list.pointer() as usize)).unwrap_or_default();
+        let run = STATE.callbacks.lock().get_or_insert_default().remove(&(list.pointer() as usize)).unwrap_or_default();
         list.put(0);
         for (function, arg) in run {
             // SAFETY: the driver's function with the driver's argument.
@@ -176,11 +179,11 @@ ddi! {
     }
     /// ddi_set_console_bell.
     fn ddi_set_console_bell(bell: Option<unsafe extern "C-unwind" fn(clock_t)>) {
-        *BELL.lock() = bell;
+        *STATE.bell.lock() = bell;
     }
     /// ddi_ring_console_bell: by the function that was set; without one nothing rings.
     fn ddi_ring_console_bell(duration: clock_t) {
-        let bell = *BELL.lock();
+        let bell = *STATE.bell.lock();
         if let Some(bell) = bell {
             // SAFETY: a driver's function, which stays while it is set.
             unsafe { bell(duration) };

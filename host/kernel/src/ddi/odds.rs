@@ -25,17 +25,20 @@ enum Held {
     Own(#[allow(dead_code)] Box<Cred>, usize),
 }
 
-static CREDENTIALS: LazyLock<Mutex<HashMap<usize, Held>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    credentials: LazyLock<Mutex<HashMap<usize, Held>>>,
+    /// Thread-specific data: destructors by key, and each thread's values.
+    keys: Mutex<BTreeSet<c_uint>>,
+}
 
+static STATE: State = State { credentials: LazyLock::new(Mutex::default), keys: Mutex::new(BTreeSet::new()) };
 fn own(cred: Cred) -> *mut cred_t {
     let cred = Box::new(cred);
     let address = std::ptr::from_ref(&*cred) as usize;
-    CREDENTIALS.lock().insert(address, Held::Own(cred, 1));
+    STATE.credentials.lock().insert(address, Held::Own(cred, 1));
     address as *mut cred_t
 }
-
-/// Thread-specific data: destructors by key, and each thread's values.
-static KEYS: Mutex<BTreeSet<c_uint>> = Mutex::new(BTreeSet::new());
 
 thread_local! {
     static VALUES: RefCell<HashMap<c_uint, usize>> = RefCell::new(HashMap::new());
@@ -82,7 +85,7 @@ type Table<'a> = Object<'a, Mutex<Strings>, ddi_strid>;
 ddi! {
     /// crhold: the credential stays when its process ends.
     fn crhold(cred: *mut cred_t) {
-        let mut all = CREDENTIALS.lock();
+        let mut all = STATE.credentials.lock();
         match all.get_mut(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => *n += 1,
             None => {
@@ -94,7 +97,7 @@ ddi! {
     }
     /// crfree.
     fn crfree(cred: *mut cred_t) {
-        let mut all = CREDENTIALS.lock();
+        let mut all = STATE.credentials.lock();
         let gone = match all.get_mut(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => {
                 *n -= 1;
@@ -116,7 +119,7 @@ ddi! {
     }
     /// crgetref: how often it is held.
     fn crgetref(cred: *const cred_t) -> c_uint {
-        match CREDENTIALS.lock().get(&(cred as usize)) {
+        match STATE.credentials.lock().get(&(cred as usize)) {
             Some(Held::Process(_, n) | Held::Own(_, n)) => *n as c_uint,
             None => 1,
         }
@@ -137,7 +140,7 @@ ddi! {
 
     /// tsd_create: a key. Its destructor is not called: threads of drivers that end keep nothing.
     fn tsd_create(keyp: Out<c_uint>, _destructor: Option<unsafe extern "C-unwind" fn(*mut c_void)>) {
-        let mut keys = KEYS.lock();
+        let mut keys = STATE.keys.lock();
         let key = keys.last().map_or(1, |last| last + 1);
         keys.insert(key);
         keyp.put(key);
@@ -146,12 +149,12 @@ ddi! {
     fn tsd_destroy(keyp: InOut<c_uint>) {
         let key = keyp.value();
         keyp.put(0);
-        KEYS.lock().remove(&key);
+        STATE.keys.lock().remove(&key);
         VALUES.with_borrow_mut(|values| values.remove(&key));
     }
     /// tsd_set: 0, or EINVAL when there is no such key.
     fn tsd_set(key: c_uint, value: *mut c_void) -> c_int {
-        if !KEYS.lock().contains(&key) {
+        if !STATE.keys.lock().contains(&key) {
             return 22;
         }
         VALUES.with_borrow_mut(|values| values.insert(key, value as usize));
@@ -159,7 +162,7 @@ ddi! {
     }
     /// tsd_get.
     fn tsd_get(key: c_uint) -> *mut c_void {
-        if !KEYS.lock().contains(&key) {
+        if !STATE.keys.lock().contains(&key) {
             return null_mut();
         }
         VALUES.with_borrow(|values| values.get(&key).map_or(null_mut(), |&value| value as *mut c_void))
@@ -288,7 +291,7 @@ mod tests {
         assert_eq!(driver!(crgetref(cred)), 2);
         driver!(crfree(cred));
         driver!(crfree(cred));
-        assert!(!CREDENTIALS.lock().contains_key(&(cred as usize)));
+        assert!(!STATE.credentials.lock().contains_key(&(cred as usize)));
         let mut table = null_mut();
         driver!(ddi_strid_init(&mut table, 5));
         let id = driver!(ddi_strid_alloc(table, c"name".as_ptr().cast_mut()));

@@ -30,19 +30,28 @@ const ALONE: i32 = i32::MIN;
 /// `p_state` of a free page.
 const P_FREE: u8 = 0x80;
 
-/// Pages by vnode and offset.
-static NAMED: LazyLock<Mutex<HashMap<(usize, u64), usize>>> = LazyLock::new(Mutex::default);
-static UNLOCKED: Condvar = Condvar::new();
-/// Pages that drivers hold reserved.
-static RESERVED: AtomicI64 = AtomicI64::new(0);
-/// The mutex that page_vnode_mutex returns. The host never holds it.
-static VNODE_MUTEX: AtomicU64 = AtomicU64::new(0);
+/// State of this file.
+struct State {
+    /// Pages by vnode and offset.
+    named: LazyLock<Mutex<HashMap<(usize, u64), usize>>>,
+    unlocked: Condvar,
+    /// Pages that drivers hold reserved.
+    reserved: AtomicI64,
+    /// The mutex that page_vnode_mutex returns. The host never holds it.
+    vnode_mutex: AtomicU64,
+    capture: LazyLock<Mutex<HashMap<c_uint, Capture>>>,
+}
 
+static STATE: State = State {
+    named: LazyLock::new(Mutex::default),
+    unlocked: Condvar::new(),
+    reserved: AtomicI64::new(0),
+    vnode_mutex: AtomicU64::new(0),
+    capture: LazyLock::new(Mutex::default),
+};
 /// A function that captured pages are passed to.
 type Capture = unsafe extern "C-unwind" fn(*mut page, *mut c_void, c_uint) -> c_int;
-static CAPTURE: LazyLock<Mutex<HashMap<c_uint, Capture>>> = LazyLock::new(Mutex::default);
-
-/// Returns the page at an address, if there is one. Whoever changes it has [`NAMED`].
+/// Returns the page at an address, if there is one. Whoever changes it has [`STATE.named`].
 fn entry(at: *mut Page) -> Option<Entry> {
     frames::frame(at).map(frames::entry)
 }
@@ -73,12 +82,12 @@ fn try_lock(page: Entry, exclusive: bool) -> bool {
 
 fn unlock(page: Entry) {
     page.set_selock((page.p_selock() - 1).max(0));
-    UNLOCKED.notify_all();
+    STATE.unlocked.notify_all();
 }
 
 /// page_unlock.
 pub(super) fn release(pp: *mut page) {
-    let _names = NAMED.lock();
+    let _names = STATE.named.lock();
     if let Some(page) = of(pp, "page_unlock") {
         unlock(page);
     }
@@ -143,7 +152,7 @@ fn give_back(page: Entry) {
     page.set_cowcnt(0);
     page.set_state(P_FREE);
     memory().free(frame(page), 1);
-    UNLOCKED.notify_all();
+    STATE.unlocked.notify_all();
 }
 
 /// Makes a page of a frame that was just allocated, held alone.
@@ -161,22 +170,22 @@ pub(crate) fn made(pfn: u64) -> *mut page {
 /// Locks the page that a driver's pointer means, waiting for its lock.
 fn lock(pp: *mut page, how: se_t) -> bool {
     sync::may_block("page_lock", "it waits for the page's lock", "page_lock");
-    let mut names = NAMED.lock();
+    let mut names = STATE.named.lock();
     let Some(page) = of(pp, "page_lock") else { return false };
     while !try_lock(page, how == SE_EXCL) {
-        UNLOCKED.wait(&mut names);
+        STATE.unlocked.wait(&mut names);
     }
     true
 }
 
 /// The page of a vnode at an offset.
 pub(crate) fn find(vnode: usize, off: u64) -> Option<*mut Page> {
-    NAMED.lock().get(&(vnode, off)).map(|&at| at as *mut Page)
+    STATE.named.lock().get(&(vnode, off)).map(|&at| at as *mut Page)
 }
 
 /// Looks a page up and locks it, waiting for the lock or not.
 fn look_up(vnode: *mut vnode_t, off: u64, how: se_t, wait: bool) -> *mut page {
-    let mut names = NAMED.lock();
+    let mut names = STATE.named.lock();
     loop {
         let Some(&at) = names.get(&(vnode as usize, off)) else { return null_mut() };
         let page = entry(at as *mut Page);
@@ -186,7 +195,7 @@ fn look_up(vnode: *mut vnode_t, off: u64, how: se_t, wait: bool) -> *mut page {
         if !wait {
             return null_mut();
         }
-        UNLOCKED.wait(&mut names);
+        STATE.unlocked.wait(&mut names);
     }
 }
 
@@ -199,11 +208,11 @@ ddi! {
     fn page_resv(npages: pgcnt_t, _flags: c_uint) -> c_int {
         let wanted = npages as i64;
         let take = |have: i64| (have + wanted <= memory().pages() as i64).then_some(have + wanted);
-        RESERVED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok().into()
+        STATE.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok().into()
     }
     /// page_unresv: gives them back.
     fn page_unresv(npages: pgcnt_t) {
-        RESERVED.fetch_sub(npages as i64, Ordering::Relaxed);
+        STATE.reserved.fetch_sub(npages as i64, Ordering::Relaxed);
     }
     /// page_create_wait: are there pages to allocate?
     fn page_create_wait(npages: usize, _flags: c_uint) -> c_int {
@@ -237,7 +246,7 @@ ddi! {
     }
     /// page_free: gives a page back that the caller has alone.
     fn page_free(pp: *mut page, _dont_need: c_int) {
-        let mut names = NAMED.lock();
+        let mut names = STATE.named.lock();
         let Some(page) = of(pp, NAME) else { return };
         if page.p_selock() >= 0 {
             drop(names);
@@ -248,7 +257,7 @@ ddi! {
     }
     /// page_destroy: takes a page from its vnode and frees it.
     fn page_destroy(pp: *mut page, dont_free: c_int) {
-        let mut names = NAMED.lock();
+        let mut names = STATE.named.lock();
         let Some(page) = of(pp, NAME) else { return };
         unname(&mut names, page);
         if dont_free == 0 {
@@ -257,13 +266,13 @@ ddi! {
     }
     /// page_hashin: names a page; 0 when the vnode has another page there.
     fn page_hashin(pp: *mut page, vp: Vnode, off: u64, _lock: *mut kmutex_t) -> c_int {
-        let mut names = NAMED.lock();
+        let mut names = STATE.named.lock();
         let Some(page) = of(pp, NAME) else { return 0 };
         name(&mut names, page, vp, off).into()
     }
     /// page_hashout: takes its name away.
     fn page_hashout(pp: *mut page, _lock: *mut kmutex_t) {
-        let mut names = NAMED.lock();
+        let mut names = STATE.named.lock();
         if let Some(page) = of(pp, NAME) {
             unname(&mut names, page);
         }
@@ -291,12 +300,12 @@ ddi! {
     }
     /// page_trylock: 0 if the page is locked.
     fn page_trylock(pp: *mut page, how: se_t) -> c_int {
-        let _names = NAMED.lock();
+        let _names = STATE.named.lock();
         of(pp, NAME).is_some_and(|page| try_lock(page, how == SE_EXCL)).into()
     }
     /// page_tryupgrade: from shared to alone; 0 when others share it.
     fn page_tryupgrade(pp: *mut page) -> c_int {
-        let _names = NAMED.lock();
+        let _names = STATE.named.lock();
         let Some(page) = of(pp, NAME) else { return 0 };
         if page.p_selock() == 1 {
             page.set_selock(ALONE);
@@ -305,10 +314,10 @@ ddi! {
     }
     /// page_downgrade: from alone to shared.
     fn page_downgrade(pp: *mut page) {
-        let _names = NAMED.lock();
+        let _names = STATE.named.lock();
         if let Some(page) = of(pp, NAME) {
             page.set_selock(1);
-            UNLOCKED.notify_all();
+            STATE.unlocked.notify_all();
         }
     }
     /// page_unlock.
@@ -345,12 +354,12 @@ ddi! {
     /// page_capture_register_callback: what page_trycapture gives captured pages to.
     fn page_capture_register_callback(index: c_uint, _ticks: c_long, function: Option<Capture>) {
         if let Some(function) = function {
-            CAPTURE.lock().insert(index, function);
+            STATE.capture.lock().insert(index, function);
         }
     }
     /// page_capture_unregister_callback.
     fn page_capture_unregister_callback(index: c_uint) {
-        CAPTURE.lock().remove(&index);
+        STATE.capture.lock().remove(&index);
     }
     /// page_trycapture: gives a free page, held alone and zeroed, to the callback that the flags name. 0, EAGAIN when a driver has the page, EPERM when the
     /// kernel has it.
@@ -359,10 +368,10 @@ ddi! {
         const EAGAIN: c_int = 11;
         let Some(page) = of(pp, NAME) else { return EPERM };
         let index = (0..2).find(|index| flags & 1 << index != 0);
-        let Some(function) = index.and_then(|index| CAPTURE.lock().get(&index).copied()) else { return EPERM };
+        let Some(function) = index.and_then(|index| STATE.capture.lock().get(&index).copied()) else { return EPERM };
         let pfn = frame(page);
         if memory().alloc_within(1, 1, pfn..pfn + 1).is_none() {
-            let _names = NAMED.lock();
+            let _names = STATE.named.lock();
             return if page.p_vnode() != 0 { EAGAIN } else { EPERM };
         }
         made(pfn);
@@ -374,7 +383,7 @@ ddi! {
     }
     /// page_vnode_mutex: returns the mutex of a vnode's pages, which the host never holds while a driver runs.
     fn page_vnode_mutex(_vp: *mut vnode_t) -> *mut kmutex_t {
-        (&raw const VNODE_MUTEX).cast_mut().cast()
+        (&raw const STATE.vnode_mutex).cast_mut().cast()
     }
 }
 

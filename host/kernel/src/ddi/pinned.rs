@@ -94,9 +94,13 @@ struct Lent {
     cleanup: Option<Cleanup>,
 }
 
-static LENT: Mutex<Vec<Lent>> = Mutex::new(Vec::new());
-static UNLOCKED: Condvar = Condvar::new();
+/// State of this file.
+struct State {
+    lent: Mutex<Vec<Lent>>,
+    unlocked: Condvar,
+}
 
+static STATE: State = State { lent: Mutex::new(Vec::new()), unlocked: Condvar::new() };
 /// Time that a process waits for a driver. Then the driver is reported, and the process continues.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -105,7 +109,8 @@ pub(crate) fn reclaim(process: u64, start: u64, len: u64) {
     let end = start.saturating_add(len);
     let is_it = |lent: &Lent| lent.process == process && lent.start < end && start < lent.start + lent.len;
     loop {
-        let next = LENT
+        let next = STATE
+            .lent
             .lock()
             .iter_mut()
             .filter(|lent| is_it(lent))
@@ -117,9 +122,9 @@ pub(crate) fn reclaim(process: u64, start: u64, len: u64) {
         let _ = entry::call(name, || unsafe { cleanup(cookie as *mut ddi_umem_cookie_t) });
     }
     let deadline = Instant::now() + PATIENCE;
-    let mut all = LENT.lock();
+    let mut all = STATE.lent.lock();
     while all.iter().any(is_it) {
-        if UNLOCKED.wait_until(&mut all, deadline).timed_out() {
+        if STATE.unlocked.wait_until(&mut all, deadline).timed_out() {
             let waiting = all.iter().filter(|lent| is_it(lent)).count();
             all.retain(|lent| !is_it(lent));
             drop(all);
@@ -170,7 +175,7 @@ ddi! {
         let cleanup = ops.get().and_then(|ops| ops.cbo_umem_lock_cleanup);
         if let Ok(cookie) = result && long {
             let (start, len) = (addr as u64, (len as u64).next_multiple_of(PAGE));
-            LENT.lock().push(Lent { process: client.process().id(), start, len, cookie, cleanup });
+            STATE.lent.lock().push(Lent { process: client.process().id(), start, len, cookie, cleanup });
         }
         result.err().unwrap_or(0)
     }
@@ -182,8 +187,8 @@ ddi! {
             return report::mistake(NAME, &what, "ddi_umem_unlock(9F)");
         }
         umem::retract(cookie as usize);
-        LENT.lock().retain(|lent| lent.cookie != cookie as usize);
-        UNLOCKED.notify_all();
+        STATE.lent.lock().retain(|lent| lent.cookie != cookie as usize);
+        STATE.unlocked.notify_all();
     }
     /// ddi_umem_iosetup(9F).
     fn ddi_umem_iosetup(

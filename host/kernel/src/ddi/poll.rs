@@ -23,10 +23,14 @@ struct Head {
     stamp: u64,
 }
 
-static HEADS: LazyLock<Mutex<HashMap<usize, Head>>> = LazyLock::new(Mutex::default);
-/// Number of calls of pollwakeup so far, plus one.
-static WAKEUPS: AtomicU64 = AtomicU64::new(1);
+/// State of this file.
+struct State {
+    heads: LazyLock<Mutex<HashMap<usize, Head>>>,
+    /// Number of calls of pollwakeup so far, plus one.
+    wakeups: AtomicU64,
+}
 
+static STATE: State = State { heads: LazyLock::new(Mutex::default), wakeups: AtomicU64::new(1) };
 /// Events that have the same number in both systems: POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDNORM, POLLRDBAND.
 const SAME: u32 = 0xff;
 /// Events with different numbers: illumos, Linux. POLLWRNORM (which is POLLOUT on illumos), POLLWRBAND, POLLRDHUP.
@@ -80,14 +84,14 @@ pub(crate) fn look(
 ) -> Result<(c_short, u64), c_int> {
     let edges = asked.cast_unsigned() & POLLET != 0;
     loop {
-        let before = WAKEUPS.load(Ordering::SeqCst);
+        let before = STATE.wakeups.load(Ordering::SeqCst);
         let (mut ready, mut head) = (0, null_mut());
         match chpoll(&mut ready, &mut head) {
             0 if (ready == 0 || edges) && !head.is_null() => {}
             0 => return Ok((ready, 0)),
             error => return Err(error),
         }
-        let mut heads = HEADS.lock();
+        let mut heads = STATE.heads.lock();
         let entry = heads.entry(head as usize).or_default();
         entry.waiters.retain(|(_, w)| !w.is_over() && w != waker);
         entry.waiters.push((asked.cast_unsigned(), waker.clone()));
@@ -98,7 +102,7 @@ pub(crate) fn look(
         note(head, true);
         drop(heads);
         // A wakeup between chpoll(9E) and the entry in the list found no waiter: poll again.
-        if WAKEUPS.load(Ordering::SeqCst) == before {
+        if STATE.wakeups.load(Ordering::SeqCst) == before {
             return Ok((ready, stamp));
         }
     }
@@ -107,11 +111,11 @@ pub(crate) fn look(
 ddi! {
     /// pollwakeup(9F).
     fn pollwakeup(head: *mut pollhead_t, events: c_short) {
-        let stamp = WAKEUPS.fetch_add(1, Ordering::SeqCst) + 1;
+        let stamp = STATE.wakeups.fetch_add(1, Ordering::SeqCst) + 1;
         let events = events.cast_unsigned();
         let mut woken = Vec::new();
         {
-            let mut heads = HEADS.lock();
+            let mut heads = STATE.heads.lock();
             if let Some(entry) = heads.get_mut(&(head as usize)) {
                 if entry.stamp != 0 {
                     entry.stamp = stamp;
@@ -133,7 +137,7 @@ ddi! {
     }
     /// pollhead_clean(9F): nobody who waits for this head is found by it any more.
     fn pollhead_clean(head: *mut pollhead_t) {
-        if HEADS.lock().remove(&(head as usize)).is_some() {
+        if STATE.heads.lock().remove(&(head as usize)).is_some() {
             note(head, false);
         }
     }

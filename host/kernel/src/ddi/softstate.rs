@@ -24,12 +24,19 @@ struct States<K> {
     items: RwLock<HashMap<K, usize>>,
 }
 
-/// Anchors that are initialised and not finished.
-static ANCHORS: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    /// Anchors that are initialised and not finished.
+    anchors: LazyLock<Mutex<HashSet<usize>>>,
+    /// The items that each attached instance's attach(9E) made, by the node's address.
+    of_nodes: LazyLock<Mutex<HashMap<usize, Vec<Item>>>>,
+}
 
+static STATE: State =
+    State { anchors: LazyLock::new(Mutex::default), of_nodes: LazyLock::new(Mutex::default) };
 /// Number of anchors that are initialised and not finished.
 pub fn anchors() -> usize {
-    ANCHORS.lock().len()
+    STATE.anchors.lock().len()
 }
 
 /// An item, by its anchor and its number.
@@ -43,7 +50,7 @@ pub struct Item {
 impl Item {
     /// Returns whether it is still there.
     pub fn exists(self) -> bool {
-        let anchors = ANCHORS.lock();
+        let anchors = STATE.anchors.lock();
         if !anchors.contains(&self.states) {
             return false;
         }
@@ -57,9 +64,6 @@ thread_local! {
     static MADE: RefCell<Option<Vec<Item>>> = const { RefCell::new(None) };
 }
 
-/// The items that each attached instance's attach(9E) made, by the node's address.
-static OF_NODES: LazyLock<Mutex<HashMap<usize, Vec<Item>>>> = LazyLock::new(Mutex::default);
-
 /// Keeps which numbered items an instance's attach(9E) made: its detach(9E) has to free them.
 #[derive(Debug)]
 pub struct Items;
@@ -72,12 +76,12 @@ impl Keeper for Items {
     fn attached(&self, node: &'static Node, success: bool) {
         let made = MADE.take().unwrap_or_default();
         if success {
-            OF_NODES.lock().insert(node.dip() as usize, made);
+            STATE.of_nodes.lock().insert(node.dip() as usize, made);
         }
     }
 
     fn detached(&self, node: &'static Node) -> Vec<Leftover> {
-        let made = OF_NODES.lock().remove(&(node.dip() as usize)).unwrap_or_default();
+        let made = STATE.of_nodes.lock().remove(&(node.dip() as usize)).unwrap_or_default();
         // The kernel frees them without a word when the anchor goes.
         let left = made.into_iter().filter(|item| heap::checking() && item.exists());
         left.map(|item| Leftover {
@@ -91,7 +95,7 @@ impl Keeper for Items {
 impl<K: Hash + Eq> States<K> {
     fn create(size: usize) -> *mut Self {
         let states = Box::into_raw(Box::new(States { size, items: RwLock::default() }));
-        ANCHORS.lock().insert(states as usize);
+        STATE.anchors.lock().insert(states as usize);
         states
     }
 
@@ -125,7 +129,7 @@ impl<K: Hash + Eq> States<K> {
     }
 
     fn fini(&self, function: &str) {
-        ANCHORS.lock().remove(&(std::ptr::from_ref(self) as usize));
+        STATE.anchors.lock().remove(&(std::ptr::from_ref(self) as usize));
         for item in self.items.read().values() {
             self.free_item(*item, function);
         }

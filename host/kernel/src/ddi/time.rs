@@ -50,10 +50,22 @@ struct Periodic {
     _left: Left,
 }
 
-static PERIODIC: LazyLock<Mutex<HashMap<u64, Periodic>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    periodic: LazyLock<Mutex<HashMap<u64, Periodic>>>,
+    /// The queues that drivers have made, by their addresses.
+    queues: LazyLock<Mutex<HashMap<usize, Left>>>,
+    /// Threads made by thread_create, by their number, until joined.
+    threads: LazyLock<Mutex<HashMap<u64, Arc<Ended>>>>,
+}
 
+static STATE: State = State {
+    periodic: LazyLock::new(Mutex::default),
+    queues: LazyLock::new(Mutex::default),
+    threads: LazyLock::new(Mutex::default),
+};
 fn arm_periodic(id: u64, interval: Duration, level: c_int, callback: Callback) {
-    let mut all = PERIODIC.lock();
+    let mut all = STATE.periodic.lock();
     let Some(periodic) = all.get_mut(&id).filter(|p| !p.ended) else { return };
     periodic.timer = callout::after(
         interval,
@@ -70,12 +82,9 @@ pub(super) fn system_queue() -> *mut taskq_t {
     Box::into_raw(Box::new(TaskQueue::new("system_taskq", 64))).cast()
 }
 
-/// The queues that drivers have made, by their addresses.
-static QUEUES: LazyLock<Mutex<HashMap<usize, Left>>> = LazyLock::new(Mutex::default);
-
 fn new_queue(name: &str, threads: c_int) -> *mut c_void {
     let queue = Box::into_raw(Box::new(TaskQueue::new(name, threads.max(1) as usize)));
-    QUEUES.lock().insert(queue as usize, Left::new(Kind::TaskQueue, 0));
+    STATE.queues.lock().insert(queue as usize, Left::new(Kind::TaskQueue, 0));
     queue.cast()
 }
 
@@ -84,7 +93,7 @@ fn destroy_queue(queue: *mut c_void, function: &str) {
     if queue.is_null() {
         return;
     }
-    if QUEUES.lock().remove(&(queue as usize)).is_none() {
+    if STATE.queues.lock().remove(&(queue as usize)).is_none() {
         let what = format!("{queue:p} is not a task queue, or it was destroyed before");
         return report::mistake(function, &what, "ddi_taskq_destroy(9F)");
     }
@@ -128,9 +137,6 @@ impl Ended {
         }
     }
 }
-
-/// Threads made by thread_create, by their number, until joined.
-static THREADS: LazyLock<Mutex<HashMap<u64, Arc<Ended>>>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static MY_END: std::cell::RefCell<Option<Arc<Ended>>> = const { std::cell::RefCell::new(None) };
@@ -234,7 +240,7 @@ ddi! {
         let mut last = LAST.lock();
         *last += 1;
         let left = Left::new(Kind::Periodic, func as usize);
-        PERIODIC.lock().insert(*last, Periodic { timer: 0, ended: false, _left: left });
+        STATE.periodic.lock().insert(*last, Periodic { timer: 0, ended: false, _left: left });
         // A multiple of 10 ms, rounded up.
         let interval = Duration::from_nanos((interval.max(1) as u64).next_multiple_of(10_000_000));
         arm_periodic(*last, interval, level, Callback::new(func, arg));
@@ -244,7 +250,7 @@ ddi! {
     fn ddi_periodic_delete(id: ddi_periodic_t) {
         let id = id as u64;
         loop {
-            let mut all = PERIODIC.lock();
+            let mut all = STATE.periodic.lock();
             let Some(periodic) = all.get_mut(&id) else {
                 drop(all);
                 return report::mistake(NAME, "no such periodic callback", "ddi_periodic_delete(9F)");
@@ -254,7 +260,7 @@ ddi! {
             drop(all);
             // Waits for a function that runs; it does not arm the timer again.
             callout::cancel(timer);
-            let mut all = PERIODIC.lock();
+            let mut all = STATE.periodic.lock();
             if all.get(&id).is_none_or(|p| p.timer == timer) {
                 all.remove(&id);
                 return;
@@ -404,7 +410,7 @@ ddi! {
         let end = ended.clone();
         let thread = std::thread::Builder::new().name("driver".into()).spawn(move || {
             MY_END.set(Some(end.clone()));
-            THREADS.lock().insert(thread::id().into(), end.clone());
+            STATE.threads.lock().insert(thread::id().into(), end.clone());
             let _ = started.send(thread::kthread());
             drop(started);
             slot::slot().driver_s_own.store(true, Ordering::Relaxed);
@@ -419,7 +425,7 @@ ddi! {
     }
     /// thread_join: waits for the thread with this number.
     fn thread_join(did: kt_did_t) {
-        let ended = THREADS.lock().remove(&did);
+        let ended = STATE.threads.lock().remove(&did);
         if let Some(ended) = ended {
             ended.wait(u32::try_from(did).unwrap_or(0));
         }

@@ -32,11 +32,15 @@ use ddi_sys::{EFAULT, EINVAL, ENOSYS};
 /// A `struct vnode`, with room for what later kernels added.
 type VnodeImage = Image<{ size_of::<ddi_sys::behind_vnode>() }>;
 
-/// Vnodes by address.
-static VNODES: LazyLock<Mutex<HashMap<usize, Box<VnodeImage>>>> = LazyLock::new(Mutex::default);
-/// Operations by the address of their handle: names to functions.
-static OPS: LazyLock<Mutex<HashMap<usize, HashMap<String, usize>>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    /// Vnodes by address.
+    vnodes: LazyLock<Mutex<HashMap<usize, Box<VnodeImage>>>>,
+    /// Operations by the address of their handle: names to functions.
+    ops: LazyLock<Mutex<HashMap<usize, HashMap<String, usize>>>>,
+}
 
+static STATE: State = State { vnodes: LazyLock::new(Mutex::default), ops: LazyLock::new(Mutex::default) };
 /// An operation of a vnode.
 trait Operation: Copy {
     /// The name of the operation.
@@ -126,7 +130,7 @@ impl Vnode {
 
     /// Returns the driver's function for an operation.
     fn operation<O: Operation>(&self) -> Option<O> {
-        let at = OPS.lock().get(&self.word(V_OP).load(Ordering::Relaxed))?.get(O::NAME).copied()?;
+        let at = STATE.ops.lock().get(&self.word(V_OP).load(Ordering::Relaxed))?.get(O::NAME).copied()?;
         // SAFETY: the driver's promise: what vn_make_ops was given under this name.
         Some(unsafe { O::of(at) })
     }
@@ -174,7 +178,7 @@ pub struct VnodePages {
 impl VnodePages {
     /// Mapped from `base` on; the vnode is held.
     pub(crate) fn new(vnode: usize, base: u64, len: u64) -> Option<Arc<Self>> {
-        if !VNODES.lock().contains_key(&vnode) {
+        if !STATE.vnodes.lock().contains_key(&vnode) {
             return None;
         }
         let pages = Arc::new(VnodePages { vnode: Vnode(vnode), live: AtomicBool::new(false), base, len });
@@ -275,12 +279,12 @@ ddi! {
         let image: Box<VnodeImage> = Image::new();
         let address = image.address();
         image.set32(V_COUNT, 1);
-        VNODES.lock().insert(address, image);
+        STATE.vnodes.lock().insert(address, image);
         address as *mut vnode_t
     }
     /// vn_free.
     fn vn_free(vnode: *mut vnode_t) {
-        if VNODES.lock().remove(&(vnode as usize)).is_none() {
+        if STATE.vnodes.lock().remove(&(vnode as usize)).is_none() {
             report::mistake(NAME, &format!("{vnode:p} is not a vnode, or it has been freed"), NAME);
         }
     }
@@ -315,13 +319,13 @@ ddi! {
             table.insert(name.text(), definition.function);
         }
         let handle = Box::into_raw(Box::new([0u64; 64])) as usize;
-        OPS.lock().insert(handle, table);
+        STATE.ops.lock().insert(handle, table);
         to.put(handle as *mut vnodeops_t);
         0
     }
     /// vn_freevnodeops.
     fn vn_freevnodeops(ops: *mut vnodeops_t) {
-        if OPS.lock().remove(&(ops as usize)).is_none() {
+        if STATE.ops.lock().remove(&(ops as usize)).is_none() {
             return report::mistake(NAME, &format!("{ops:p} is not of vn_make_ops"), NAME);
         }
         // SAFETY: made by vn_make_ops, given back now.

@@ -104,7 +104,7 @@ impl For {
                 if owner != 0 {
                     return vec![owner];
                 }
-                if lock::rw_free(&word, *writer) || FOREIGN.lock().contains(address) {
+                if lock::rw_free(&word, *writer) || STATE.foreign.lock().contains(address) {
                     return Vec::new();
                 }
                 let reads = |(id, wait): (&u32, &Wait)| wait.reads.contains(address).then_some(*id);
@@ -134,15 +134,18 @@ struct Wait {
 /// By the threads' numbers.
 type Table = HashMap<u32, Wait>;
 
-static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    table: LazyLock<Mutex<Table>>,
+    /// Readers/writer locks of which a thread has given up what another one held: who holds them is not known.
+    foreign: LazyLock<Mutex<HashSet<usize>>>,
+}
 
+static STATE: State = State { table: LazyLock::new(Mutex::default), foreign: LazyLock::new(Mutex::default) };
 thread_local! {
     /// The readers/writer locks that this thread holds as a reader.
     static READS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
-
-/// Readers/writer locks of which a thread has given up what another one held: who holds them is not known.
-static FOREIGN: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
 
 /// The calling thread holds a readers/writer lock as a reader.
 pub fn reads(address: usize) {
@@ -156,7 +159,7 @@ pub fn reads_no_more(address: usize) {
         at.map(|at| reads.swap_remove(at)).is_some()
     });
     if !own {
-        FOREIGN.lock().insert(address);
+        STATE.foreign.lock().insert(address);
     }
 }
 
@@ -184,7 +187,7 @@ impl Blocked {
         let over = if let For::Others(others) = &what { Some(others.over.clone()) } else { None };
         let reads = READS.with_borrow(Vec::clone);
         let wait = Wait { what, reads, slot: slot::slot(), since: Instant::now(), interruptible };
-        let mut table = TABLE.lock();
+        let mut table = STATE.table.lock();
         table.insert(thread, wait);
         let circle = if look(&table) { circle(&table, thread) } else { Vec::new() };
         drop(table);
@@ -204,7 +207,7 @@ impl Blocked {
 
     /// Leaves the table if `take` gets what the thread waits for, with the table locked.
     pub fn leave_if(&self, take: impl FnOnce() -> bool) -> bool {
-        let mut table = TABLE.lock();
+        let mut table = STATE.table.lock();
         let taken = take();
         if taken {
             table.remove(&self.thread);
@@ -215,7 +218,7 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        TABLE.lock().remove(&self.thread);
+        STATE.table.lock().remove(&self.thread);
     }
 }
 
@@ -281,7 +284,7 @@ pub struct Inside {
 /// The calls for processes that are inside a driver and that signals do not end.
 pub fn inside() -> Vec<Inside> {
     let slots = slot::slots();
-    let table = TABLE.lock();
+    let table = STATE.table.lock();
     let inside = |slot: Arc<Slot>| {
         let call = slot.calls.load(Ordering::Relaxed);
         let wait = table.iter().find(|(_, wait)| Arc::ptr_eq(&wait.slot, &slot));
@@ -304,7 +307,7 @@ impl Inside {
             return Some((seen.pid, text));
         };
         let time = wait.since.elapsed().max(Duration::from_millis(100)).as_secs_f64();
-        let table = TABLE.lock();
+        let table = STATE.table.lock();
         let blockers = wait.what.blockers(*id, &table);
         drop(table);
         let mut text = format!("{place}: waits for {}, for {time:.1} s", wait.what.name());

@@ -89,7 +89,7 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        GUARDED.fetch_sub(1, Ordering::Relaxed);
+        STATE.guarded.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -113,19 +113,28 @@ const KEPT: usize = 4096;
 /// Guarded buffers at once; beyond, buffers have no pages of their own (the number of mappings is limited).
 const MAX_GUARDED: usize = 8192;
 
-static BOOK: LazyLock<[Mutex<HashMap<usize, Buffer>>; SHARDS]> = LazyLock::new(Default::default);
-/// The last buffers that were freed, and their mappings, which are kept so that a use faults.
-static FREED: Mutex<VecDeque<(Guarded, Freed)>> = Mutex::new(VecDeque::new());
-static CHECK: AtomicBool = AtomicBool::new(false);
-static GUARDED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+/// State of this file.
+struct State {
+    book: LazyLock<[Mutex<HashMap<usize, Buffer>>; SHARDS]>,
+    /// The last buffers that were freed, and their mappings, which are kept so that a use faults.
+    freed: Mutex<VecDeque<(Guarded, Freed)>>,
+    check: AtomicBool,
+    guarded: std::sync::atomic::AtomicUsize,
+}
 
+static STATE: State = State {
+    book: LazyLock::new(Default::default),
+    freed: Mutex::new(VecDeque::new()),
+    check: AtomicBool::new(false),
+    guarded: std::sync::atomic::AtomicUsize::new(0),
+};
 /// Turns guards and poison on or off, for buffers allocated from now on.
 pub fn set_check(on: bool) {
-    CHECK.store(on, Ordering::Relaxed);
+    STATE.check.store(on, Ordering::Relaxed);
 }
 
 fn shard(address: usize) -> &'static Mutex<HashMap<usize, Buffer>> {
-    &BOOK[(address >> 6) % SHARDS]
+    &STATE.book[(address >> 6) % SHARDS]
 }
 
 /// Error of a free.
@@ -177,7 +186,10 @@ impl Freed {
 
 /// Allocates `size` bytes (not 0) aligned to `align` (a power of two). NULL when there is no memory.
 pub fn allocate(size: usize, align: usize, zeroed: bool) -> *mut u8 {
-    if CHECK.load(Ordering::Relaxed) && GUARDED.load(Ordering::Relaxed) < MAX_GUARDED && align <= PAGE {
+    if STATE.check.load(Ordering::Relaxed)
+        && STATE.guarded.load(Ordering::Relaxed) < MAX_GUARDED
+        && align <= PAGE
+    {
         return allocate_guarded(size, align, zeroed);
     }
     let Ok(layout) = Layout::from_size_align(size, align) else { return std::ptr::null_mut() };
@@ -198,7 +210,7 @@ fn here() -> Trace {
 
 /// Returns whether the check mode is on.
 pub fn checking() -> bool {
-    CHECK.load(Ordering::Relaxed)
+    STATE.check.load(Ordering::Relaxed)
 }
 
 /// The alignment that kmem_alloc gives buffers of this size.
@@ -212,7 +224,7 @@ pub fn alignment(size: usize) -> usize {
 
 fn allocate_guarded(size: usize, align: usize, zeroed: bool) -> *mut u8 {
     let Some(mapping) = Guarded::new(size) else { return std::ptr::null_mut() };
-    GUARDED.fetch_add(1, Ordering::Relaxed);
+    STATE.guarded.fetch_add(1, Ordering::Relaxed);
     // The buffer ends as near to the guard page as its alignment allows.
     let start = (mapping.end() - size) & !(align - 1);
     if !zeroed {
@@ -264,7 +276,7 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
     let overrun = before.map(|at| -1 - at as isize).or(behind.map(|at| (size + at) as isize));
     mapping.retire();
     let freed = Freed { start, size, allocated: buffer.allocated, freed: Trace::here() };
-    let mut kept = FREED.lock();
+    let mut kept = STATE.freed.lock();
     kept.push_back((mapping, freed));
     if kept.len() > KEPT {
         kept.pop_front();
@@ -275,13 +287,13 @@ fn free_at(start: usize, size: usize) -> Result<(), FreeError> {
 
 /// The freed buffer in whose pages `address` lies, in check mode.
 pub fn freed_at(address: usize) -> Option<Freed> {
-    let kept = FREED.try_lock()?;
+    let kept = STATE.freed.try_lock()?;
     kept.iter().rev().find(|(mapping, _)| mapping.contains(address)).map(|(_, freed)| freed.clone())
 }
 
 /// The live buffer in whose guard page `address` lies, in check mode: its size, the offset in it, and who allocated it.
 pub fn overrun_at(address: usize) -> Option<(usize, usize, Trace)> {
-    BOOK.iter().find_map(|shard| {
+    STATE.book.iter().find_map(|shard| {
         let book = shard.try_lock()?;
         book.iter().find_map(|(&start, buffer)| {
             let inside = buffer.guarded.as_ref()?.contains(address);
@@ -297,7 +309,7 @@ pub fn size_of(address: usize) -> Option<usize> {
 
 /// Returns the number of allocated buffers, and their bytes.
 pub fn in_use() -> (usize, usize) {
-    BOOK.iter().fold((0, 0), |(count, bytes), shard| {
+    STATE.book.iter().fold((0, 0), |(count, bytes), shard| {
         let book = shard.lock();
         (count + book.len(), bytes + book.values().map(|b| b.size).sum::<usize>())
     })
@@ -306,7 +318,7 @@ pub fn in_use() -> (usize, usize) {
 /// The live buffers, at most `limit`, as text.
 pub fn describe(limit: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for shard in BOOK.iter() {
+    for shard in STATE.book.iter() {
         for (address, buffer) in shard.lock().iter() {
             if lines.len() < limit {
                 lines.push(format!(

@@ -49,9 +49,13 @@ struct Entry {
     made: Trace,
 }
 
-static LAST: AtomicU64 = AtomicU64::new(0);
-static ALL: Mutex<BTreeMap<u64, Entry>> = Mutex::new(BTreeMap::new());
+/// State of this file.
+struct State {
+    last: AtomicU64,
+    all: Mutex<BTreeMap<u64, Entry>>,
+}
 
+static STATE: State = State { last: AtomicU64::new(0), all: Mutex::new(BTreeMap::new()) };
 /// Something that is there until this is dropped.
 #[derive(Debug)]
 pub struct Left(u64);
@@ -61,15 +65,15 @@ impl Left {
     pub fn new(kind: Kind, function: usize) -> Left {
         let made = Trace::here();
         let code = if function == 0 { made.first() } else { function };
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
-        ALL.lock().insert(number, Entry { kind, code, made });
+        let number = STATE.last.fetch_add(1, Ordering::Relaxed);
+        STATE.all.lock().insert(number, Entry { kind, code, made });
         Left(number)
     }
 }
 
 impl Drop for Left {
     fn drop(&mut self) {
-        ALL.lock().remove(&self.0);
+        STATE.all.lock().remove(&self.0);
     }
 }
 
@@ -86,7 +90,7 @@ impl Entry {
 
 /// Reports what is left of the driver whose code `belongs` knows, when it is unloaded.
 pub fn report(belongs: impl Fn(usize) -> bool) {
-    let mut all = ALL.lock();
+    let mut all = STATE.all.lock();
     let numbers: Vec<u64> = all.iter().filter(|(_, e)| belongs(e.code)).map(|(number, _)| *number).collect();
     let left: Vec<Entry> = numbers.iter().filter_map(|number| all.remove(number)).collect();
     drop(all);
@@ -98,5 +102,5 @@ pub fn report(belongs: impl Fn(usize) -> bool) {
 
 /// Returns the callers that are left, and where each was made: reasons for a driver to refuse to be unloaded.
 pub fn pending() -> Vec<Earlier> {
-    ALL.lock().values().map(|entry| Earlier::new(&entry.text(), entry.made.frames())).collect()
+    STATE.all.lock().values().map(|entry| Earlier::new(&entry.text(), entry.made.frames())).collect()
 }

@@ -103,9 +103,25 @@ pub struct NewNode {
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
-/// Called when minor nodes have been added or removed, in the order in which they were registered.
-static LISTENERS: RwLock<Vec<(u64, Callback)>> = RwLock::new(Vec::new());
+/// State of this file.
+struct State {
+    /// Called when minor nodes have been added or removed, in the order in which they were registered.
+    listeners: RwLock<Vec<(u64, Callback)>>,
+    nodes: LazyLock<RwLock<HashMap<usize, &'static Node>>>,
+    root: LazyLock<&'static Node>,
+    pseudo: LazyLock<&'static Node>,
+}
 
+static STATE: State = State {
+    listeners: RwLock::new(Vec::new()),
+    nodes: LazyLock::new(RwLock::default),
+    root: LazyLock::new(|| {
+        add(None, NewNode { name: "i86pc".into(), driver: "rootnex".into(), ..NewNode::default() })
+    }),
+    pseudo: LazyLock::new(|| {
+        add(Some(root()), NewNode { name: "pseudo".into(), driver: "pseudo".into(), ..NewNode::default() })
+    }),
+};
 /// A registered callback for changes of minor nodes; removed when this is dropped.
 #[derive(Debug)]
 pub struct Listener(u64);
@@ -115,41 +131,31 @@ impl Listener {
     pub fn new(callback: impl Fn() + Send + Sync + 'static) -> Listener {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed);
-        LISTENERS.write().push((id, Arc::new(callback)));
+        STATE.listeners.write().push((id, Arc::new(callback)));
         Listener(id)
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        LISTENERS.write().retain(|(id, _)| *id != self.0);
+        STATE.listeners.write().retain(|(id, _)| *id != self.0);
     }
 }
 
 /// Tells the listeners that minor nodes have been added or removed.
 pub fn changed() {
-    let listeners = LISTENERS.read().clone();
+    let listeners = STATE.listeners.read().clone();
     listeners.iter().for_each(|(_, callback)| callback());
 }
 
-static NODES: LazyLock<RwLock<HashMap<usize, &'static Node>>> = LazyLock::new(RwLock::default);
-
-static ROOT: LazyLock<&'static Node> = LazyLock::new(|| {
-    add(None, NewNode { name: "i86pc".into(), driver: "rootnex".into(), ..NewNode::default() })
-});
-
-static PSEUDO: LazyLock<&'static Node> = LazyLock::new(|| {
-    add(Some(root()), NewNode { name: "pseudo".into(), driver: "pseudo".into(), ..NewNode::default() })
-});
-
 /// The root of the tree.
 pub fn root() -> &'static Node {
-    &ROOT
+    &STATE.root
 }
 
 /// The nexus of the pseudo devices.
 pub fn pseudo() -> &'static Node {
-    &PSEUDO
+    &STATE.pseudo
 }
 
 /// Adds a node.
@@ -176,24 +182,24 @@ pub fn add(parent: Option<&'static Node>, new: NewNode) -> &'static Node {
         attached: AtomicU8::new(Attached::No as u8),
         state: AtomicI32::new(ddi_sys::DDI_DEVSTATE_UP),
     }));
-    NODES.write().insert(node.address(), node);
+    STATE.nodes.write().insert(node.address(), node);
     node
 }
 
 /// Takes a node out of the tree that no driver has attached; another takes its place.
 pub fn remove(node: &'static Node) {
-    NODES.write().remove(&node.address());
+    STATE.nodes.write().remove(&node.address());
 }
 
 /// The node that a driver's pointer means; None when it is not one.
 pub fn of(dip: *mut dev_info_t) -> Option<&'static Node> {
-    NODES.read().get(&(dip as usize)).copied()
+    STATE.nodes.read().get(&(dip as usize)).copied()
 }
 
 /// The nodes bound to a driver, by instance.
 pub fn of_driver(driver: &str) -> Vec<&'static Node> {
     let mut found: Vec<_> =
-        NODES.read().values().copied().filter(|n| n.driver.as_bytes() == driver.as_bytes()).collect();
+        STATE.nodes.read().values().copied().filter(|n| n.driver.as_bytes() == driver.as_bytes()).collect();
     found.sort_by_key(|n| n.instance);
     found
 }
@@ -202,13 +208,18 @@ pub fn of_driver(driver: &str) -> Vec<&'static Node> {
 pub fn forget(driver: &str) {
     let keep =
         |node: &Node| node.attached() || node.device.is_some() || node.driver.as_bytes() != driver.as_bytes();
-    NODES.write().retain(|_, node| keep(node));
+    STATE.nodes.write().retain(|_, node| keep(node));
 }
 
 /// The children of a node, by name and instance.
 pub fn children(of: &Node) -> Vec<&'static Node> {
-    let mut found: Vec<_> =
-        NODES.read().values().copied().filter(|n| n.parent.is_some_and(|p| std::ptr::eq(p, of))).collect();
+    let mut found: Vec<_> = STATE
+        .nodes
+        .read()
+        .values()
+        .copied()
+        .filter(|n| n.parent.is_some_and(|p| std::ptr::eq(p, of)))
+        .collect();
     found.sort_by(|a, b| (&a.name, a.instance).cmp(&(&b.name, b.instance)));
     found
 }

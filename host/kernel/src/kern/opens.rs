@@ -54,24 +54,29 @@ struct DevState {
     closing: bool,
 }
 
-static OPENS: LazyLock<Mutex<Opens>> = LazyLock::new(Mutex::default);
-/// Told when a close(9E) has returned.
-static CLOSED: Condvar = Condvar::new();
-static NEXT: AtomicU64 = AtomicU64::new(1);
+/// State of this file.
+struct State {
+    opens: LazyLock<Mutex<Opens>>,
+    /// Told when a close(9E) has returned.
+    closed: Condvar,
+    next: AtomicU64,
+}
 
+static STATE: State =
+    State { opens: LazyLock::new(Mutex::default), closed: Condvar::new(), next: AtomicU64::new(1) };
 /// A number for an open file.
 pub(crate) fn next_id() -> u64 {
-    NEXT.fetch_add(1, Ordering::Relaxed)
+    STATE.next.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Opens by processes that there are.
 pub fn count() -> usize {
-    OPENS.lock().by_id.len()
+    STATE.opens.lock().by_id.len()
 }
 
 /// The open file of this number.
 pub(crate) fn find(id: u64) -> Option<Arc<Open>> {
-    OPENS.lock().by_id.get(&id).cloned()
+    STATE.opens.lock().by_id.get(&id).cloned()
 }
 
 thread_local! {
@@ -98,18 +103,18 @@ pub(crate) fn in_use() -> Option<(Arc<Driver>, &'static Node)> {
 /// Enters an open file.
 pub(crate) fn insert(open: Open) -> u64 {
     let id = next_id();
-    OPENS.lock().by_id.insert(id, Arc::new(open));
+    STATE.opens.lock().by_id.insert(id, Arc::new(open));
     id
 }
 
 /// Takes an open file away.
 pub(crate) fn remove(id: u64) -> Option<Arc<Open>> {
-    OPENS.lock().by_id.remove(&id)
+    STATE.opens.lock().by_id.remove(&id)
 }
 
 /// The node of a device number that is open as a character device.
 pub(crate) fn node(dev: u64) -> Option<&'static Node> {
-    OPENS.lock().by_dev.get(&(dev, OTYP_CHR)).map(|state| state.node)
+    STATE.opens.lock().by_dev.get(&(dev, OTYP_CHR)).map(|state| state.node)
 }
 
 /// Returns the driver and the node of a device number.
@@ -165,9 +170,9 @@ impl Opens {
 
 /// Waits until no close(9E) of the device number runs.
 fn wait_closed(key: Key) -> MutexGuard<'static, Opens> {
-    let mut opens = OPENS.lock();
+    let mut opens = STATE.opens.lock();
     while opens.by_dev.get(&key).is_some_and(|state| state.closing) {
-        CLOSED.wait(&mut opens);
+        STATE.closed.wait(&mut opens);
     }
     opens
 }
@@ -208,7 +213,7 @@ pub(crate) fn enter(
     if error == 0 {
         // A clone open: the driver chose another minor number.
         let node = if dev != asked { node_of(driver, dev).unwrap_or(node) } else { node };
-        let mut opens = OPENS.lock();
+        let mut opens = STATE.opens.lock();
         if dev != asked {
             opens.hold((dev, otyp), node);
         }
@@ -258,7 +263,7 @@ pub fn leave_layered(driver: &Driver, dev: u64, flags: c_int, cred: *mut cred_t)
 /// A mapping keeps a device number open.
 pub(crate) fn hold(driver: &Driver, dev: u64, node: &'static Node) {
     driver.opens.fetch_add(1, Ordering::SeqCst);
-    OPENS.lock().hold((dev, OTYP_CHR), node);
+    STATE.opens.lock().hold((dev, OTYP_CHR), node);
 }
 
 /// Notes that a mapping was removed.
@@ -269,10 +274,10 @@ pub(crate) fn unhold(driver: &Driver, dev: u64) {
 
 /// One open of a device number is over: the last one calls close(9E), with no call context if the process has died.
 fn release(driver: &Driver, dev: u64, otyp: c_int, flags: c_int, cred: *mut cred_t) {
-    if !OPENS.lock().drop_one((dev, otyp)) {
+    if !STATE.opens.lock().drop_one((dev, otyp)) {
         return;
     }
     call_close(driver, dev, flags, otyp, cred);
-    OPENS.lock().by_dev.remove(&(dev, otyp));
-    CLOSED.notify_all();
+    STATE.opens.lock().by_dev.remove(&(dev, otyp));
+    STATE.closed.notify_all();
 }

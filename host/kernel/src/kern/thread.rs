@@ -39,8 +39,15 @@ struct Me {
     _signals_stack: AltStack,
 }
 
-static LAST: AtomicU32 = AtomicU32::new(0);
+/// State of this file.
+struct State {
+    last: AtomicU32,
+    /// The kernel's own process and credential, where drivers see them; 0 until [`set_kernel_process`].
+    p0: AtomicUsize,
+    kcred: AtomicUsize,
+}
 
+static STATE: State = State { last: AtomicU32::new(0), p0: AtomicUsize::new(0), kcred: AtomicUsize::new(0) };
 /// A process for which a thread runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
@@ -50,20 +57,16 @@ pub struct Running {
     pub cred: usize,
 }
 
-/// The kernel's own process and credential, where drivers see them; 0 until [`set_kernel_process`].
-static P0: AtomicUsize = AtomicUsize::new(0);
-static KCRED: AtomicUsize = AtomicUsize::new(0);
-
 /// Sets where drivers see the kernel's own process and its credential: from now on the calling thread, and those that begin later, are of that process.
 pub fn set_kernel_process(p0: usize, kcred: usize) {
-    P0.store(p0, Ordering::Relaxed);
-    KCRED.store(kcred, Ordering::Relaxed);
+    STATE.p0.store(p0, Ordering::Relaxed);
+    STATE.kcred.store(kcred, Ordering::Relaxed);
     set_process(None);
 }
 
 /// Makes the thread one of `process`, or of the kernel.
 fn enter(image: &ThreadImage, process: Option<&ProcessImage>) {
-    image.enter(process, P0.load(Ordering::Relaxed), KCRED.load(Ordering::Relaxed));
+    image.enter(process, STATE.p0.load(Ordering::Relaxed), STATE.kcred.load(Ordering::Relaxed));
 }
 
 thread_local! {
@@ -72,7 +75,7 @@ thread_local! {
 
 impl Me {
     fn new() -> Self {
-        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = STATE.last.fetch_add(1, Ordering::Relaxed) + 1;
         let image = ThreadImage::new(id);
         enter(&image, None);
         const ARCH_SET_GS: libc::c_int = 0x1001;

@@ -20,10 +20,22 @@ use super::{heap, slot, stack};
 use crate::board::report;
 use crate::board::report::Earlier;
 
-/// Earlier signal actions, for faults that are not a driver's.
-static BEFORE: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
-static REPORTING: AtomicBool = AtomicBool::new(false);
+/// State of this file.
+struct State {
+    /// Earlier signal actions, for faults that are not a driver's.
+    before: OnceLock<[libc::sigaction; 6]>,
+    reporting: AtomicBool,
+    /// Instruction of the module at the first fault, for [`again`].
+    first: AtomicUsize,
+    physical: OnceLock<Explain>,
+}
 
+static STATE: State = State {
+    before: OnceLock::new(),
+    reporting: AtomicBool::new(false),
+    first: AtomicUsize::new(0),
+    physical: OnceLock::new(),
+};
 const SIGNALS: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
 
@@ -41,7 +53,7 @@ fn action(handler: usize) -> libc::sigaction {
 
 /// Installs the handlers, and the watch over calls that do not come back. Once is enough.
 pub fn install() {
-    BEFORE.get_or_init(|| {
+    STATE.before.get_or_init(|| {
         let asked = action(where_are_you as *const () as usize);
         // SAFETY: valid; the handler has the signature that SA_SIGINFO asks for.
         unsafe { libc::sigaction(watch::signal(), &asked, std::ptr::null_mut()) };
@@ -137,16 +149,16 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if in_module
         && signal == libc::SIGSEGV
         && info.si_code == SI_KERNEL
-        && !REPORTING.load(Ordering::SeqCst)
+        && !STATE.reporting.load(Ordering::SeqCst)
         && let Some(go_on) = port(&mut interrupted)
     {
         return go_on;
     }
-    if REPORTING.swap(true, Ordering::SeqCst) {
+    if STATE.reporting.swap(true, Ordering::SeqCst) {
         return again();
     }
     report::ending();
-    FIRST.store(if in_module { registers.ip } else { super::calls::last_call() }, Ordering::SeqCst);
+    STATE.first.store(if in_module { registers.ip } else { super::calls::last_call() }, Ordering::SeqCst);
     // SAFETY: for these signals it has the address.
     let address = unsafe { info.si_addr() } as usize;
     let memory = signal == libc::SIGSEGV || signal == libc::SIGBUS;
@@ -192,14 +204,11 @@ fn port(interrupted: &mut Interrupted<'_>) -> Option<()> {
     Some(())
 }
 
-/// Instruction of the module at the first fault, for [`again`].
-static FIRST: AtomicUsize = AtomicUsize::new(0);
-
 /// A second fault, most likely while the first is reported, because the driver has overwritten what the report needs: its stack, with the host's
 /// frames on it. What is said needs none of that.
 fn again() {
     // Nor does a third one.
-    let first = FIRST.swap(0, Ordering::SeqCst);
+    let first = STATE.first.swap(0, Ordering::SeqCst);
     let place = Some(first).filter(|&first| first != 0).and_then(ddi_krtld::symbolize);
     let place = place.as_deref().unwrap_or("the driver");
     report::last_words(&[
@@ -267,7 +276,7 @@ fn used_up(address: usize, sp: usize) -> bool {
 /// Restores the action before the host's and returns, so that the access faults again.
 fn give_back(signal: c_int) {
     let at = SIGNALS.iter().position(|&s| s == signal).unwrap_or(0);
-    if let Some(before) = BEFORE.get() {
+    if let Some(before) = STATE.before.get() {
         // SAFETY: what the system gave for this signal.
         unsafe { libc::sigaction(signal, &before[at], std::ptr::null_mut()) };
     }
@@ -276,11 +285,9 @@ fn give_back(signal: c_int) {
 /// Describes an address in physical memory and its earlier events; `None` for any other address.
 pub type Explain = fn(address: usize) -> Option<(String, Vec<Earlier>)>;
 
-static PHYSICAL: OnceLock<Explain> = OnceLock::new();
-
 /// Sets the function that explains faults in physical memory. Only the first call has an effect.
 pub fn explain_physical(by: Explain) {
-    let _ = PHYSICAL.set(by);
+    let _ = STATE.physical.set(by);
 }
 
 /// Returns a description of an address, and the manual page about it.
@@ -313,7 +320,7 @@ fn describe(address: usize, known: bool, ip: usize, earlier: &mut Vec<Earlier>) 
             "kmem_alloc(9F)",
         );
     }
-    if let Some((what, before)) = PHYSICAL.get().and_then(|explain| explain(address)) {
+    if let Some((what, before)) = STATE.physical.get().and_then(|explain| explain(address)) {
         earlier.extend(before);
         return (what, "ddi_umem_free(9F)");
     }

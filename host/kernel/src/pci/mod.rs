@@ -25,27 +25,34 @@ use ddi_system::props::Property;
 use describe::{Description, KNOWN, Problem};
 pub use device::{Device, Transfer};
 
-static DEVICES: RwLock<Vec<&'static Device>> = RwLock::new(Vec::new());
-/// Some register of some device has an effect when it is written.
-static EFFECTS: AtomicBool = AtomicBool::new(false);
+/// State of this file.
+struct State {
+    devices: RwLock<Vec<&'static Device>>,
+    /// Some register of some device has an effect when it is written.
+    effects: AtomicBool,
+    bus: LazyLock<&'static Node>,
+}
 
-static BUS: LazyLock<&'static Node> = LazyLock::new(|| {
-    let properties = vec![
-        Property::strings("device_type", &["pciex"]),
-        Property::ints("#address-cells", &[3]),
-        Property::ints("#size-cells", &[2]),
-        Property::ints("bus-range", &[0, 0]),
-    ];
-    let new = NewNode {
-        name: "pci".into(),
-        driver: "npe".into(),
-        unit: "0,0".into(),
-        properties,
-        ..NewNode::default()
-    };
-    nodes::add(Some(nodes::root()), new)
-});
-
+static STATE: State = State {
+    devices: RwLock::new(Vec::new()),
+    effects: AtomicBool::new(false),
+    bus: LazyLock::new(|| {
+        let properties = vec![
+            Property::strings("device_type", &["pciex"]),
+            Property::ints("#address-cells", &[3]),
+            Property::ints("#size-cells", &[2]),
+            Property::ints("bus-range", &[0, 0]),
+        ];
+        let new = NewNode {
+            name: "pci".into(),
+            driver: "npe".into(),
+            unit: "0,0".into(),
+            properties,
+            ..NewNode::default()
+        };
+        nodes::add(Some(nodes::root()), new)
+    }),
+};
 /// Bits of the first word of a `reg` entry.
 mod phys {
     pub const CONFIG: u32 = 0;
@@ -128,7 +135,11 @@ pub fn add(
 ) -> Result<&'static Device, AddError> {
     let function = description.function;
     let place = |slot: u8| {
-        DEVICES.read().iter().any(|d| d.description.slot == Some(slot) && d.description.function == function)
+        STATE
+            .devices
+            .read()
+            .iter()
+            .any(|d| d.description.slot == Some(slot) && d.description.function == function)
     };
     let slot = match description.slot {
         Some(slot) if place(slot) => return Err(AddError::Taken { slot, function }),
@@ -141,9 +152,9 @@ pub fn add(
     let device: &'static Device = Box::leak(Box::new(device));
     make_node(device, binding(&device.description, &bind));
     let d = &device.description;
-    DEVICES.write().push(device);
+    STATE.devices.write().push(device);
     if !d.doorbell.is_empty() || d.status.is_some() || d.copy.is_some() {
-        EFFECTS.store(true, Ordering::Release);
+        STATE.effects.store(true, Ordering::Release);
     }
     Ok(device)
 }
@@ -186,7 +197,7 @@ fn make_node(device: &'static Device, (driver, binding): (String, String)) {
         properties: properties(device, &d.compatible()),
         device: Some(device),
     };
-    device.set_node(nodes::add(Some(*BUS), new));
+    device.set_node(nodes::add(Some(*STATE.bus), new));
 }
 
 /// The first instance number that no node of the driver has. illumos counts the devices of a bus and not the nodes of driver.conf, so
@@ -242,7 +253,7 @@ fn properties(device: &Device, compatible: &[String]) -> Vec<Property> {
 
 /// All devices.
 pub fn devices() -> Vec<&'static Device> {
-    DEVICES.read().clone()
+    STATE.devices.read().clone()
 }
 
 /// The device whose node has this path, or this driver and instance (`ctxdev0`).
@@ -262,12 +273,12 @@ pub fn of(node: &Node) -> Option<&'static Device> {
 /// The driver has written to memory, which may be a register with an effect. Returns the transfer that the device begins.
 #[must_use]
 pub fn written(address: usize, len: usize) -> Option<Transfer> {
-    if !EFFECTS.load(Ordering::Acquire) {
+    if !STATE.effects.load(Ordering::Acquire) {
         return None;
     }
     let (pfn, offset) = memory().frame_of(address as *const u8)?;
     let physical = pfn * PAGE_SIZE + offset;
-    let hit = DEVICES.read().iter().find_map(|device| {
+    let hit = STATE.devices.read().iter().find_map(|device| {
         let bar = device.bars().iter().find(|bar| {
             let start = bar.pfn * PAGE_SIZE;
             (start..start + bar.len).contains(&physical)

@@ -109,12 +109,21 @@ impl SegmentImages {
     }
 }
 
-static VNODES: LazyLock<Mutex<HashMap<u64, Box<Image<{ size_of::<behind_vnode>() }>>>>> =
-    LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    vnodes: LazyLock<Mutex<HashMap<u64, Box<Image<{ size_of::<behind_vnode>() }>>>>>,
+    contexts: Table<{ size_of::<behind_context>() }>,
+    softlocks: Table<{ size_of::<behind_softlock>() }>,
+}
 
+static STATE: State = State {
+    vnodes: LazyLock::new(Mutex::default),
+    contexts: LazyLock::new(Mutex::default),
+    softlocks: LazyLock::new(Mutex::default),
+};
 /// The device number of a device's vnode.
 pub fn device(vnode: usize) -> Option<u64> {
-    VNODES.lock().iter().find(|(_, image)| image.address() == vnode).map(|(dev, _)| *dev)
+    STATE.vnodes.lock().iter().find(|(_, image)| image.address() == vnode).map(|(dev, _)| *dev)
 }
 
 /// The address of the vnode of a character device.
@@ -123,7 +132,7 @@ pub fn vnode(dev: u64) -> usize {
     const COUNT: usize = offset_of!(behind_vnode, v_count);
     const TYPE: usize = offset_of!(behind_vnode, v_type);
     const RDEV: usize = offset_of!(behind_vnode, v_rdev);
-    let mut all = VNODES.lock();
+    let mut all = STATE.vnodes.lock();
     let image = all.entry(dev).or_insert_with(|| {
         let image = Image::new();
         image.set32(COUNT, 1);
@@ -141,9 +150,6 @@ pub struct Shared {
 }
 
 type Table<const LEN: usize> = LazyLock<Mutex<HashMap<(usize, usize), &'static Image<LEN>>>>;
-
-static CONTEXTS: Table<{ size_of::<behind_context>() }> = LazyLock::new(Mutex::default);
-static SOFTLOCKS: Table<{ size_of::<behind_softlock>() }> = LazyLock::new(Mutex::default);
 
 /// Offset of a reference count, the same in both.
 const REFCNT: usize = offset_of!(behind_context, refcnt);
@@ -164,7 +170,10 @@ fn named<const LEN: usize>(table: &Table<LEN>, device: usize, access: usize) -> 
 impl Shared {
     /// Those of a device instance, its number and an access callback. They stay: there are as many as drivers have callbacks.
     pub fn of(dip: usize, dev: u64, access: usize) -> Self {
-        Shared { ctx: named(&CONTEXTS, dip, access), softlock: named(&SOFTLOCKS, dev as usize, access) }
+        Shared {
+            ctx: named(&STATE.contexts, dip, access),
+            softlock: named(&STATE.softlocks, dev as usize, access),
+        }
     }
 
     /// Brings them up to date.

@@ -60,9 +60,14 @@ pub struct HandleData {
     pub flags: AtomicU32,
 }
 
-static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>> = LazyLock::new(RwLock::default);
-/// Images of freed handles with those of their segments, whose addresses drivers may still hold.
-static FREED: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+/// State of this file.
+struct State {
+    cookies: LazyLock<RwLock<HashMap<usize, Arc<Handle>>>>,
+    /// Images of freed handles with those of their segments, whose addresses drivers may still hold.
+    freed: Mutex<VecDeque<Kept>>,
+}
+
+static STATE: State = State { cookies: LazyLock::new(RwLock::default), freed: Mutex::new(VecDeque::new()) };
 type Kept = (Box<Images>, Option<Arc<SegmentImages>>);
 /// Number of images of freed handles that are kept, so that their cookies do not soon name other handles.
 const KEPT: usize = 16384;
@@ -110,7 +115,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
     });
     let cookie = images.handle.address();
     if new {
-        COOKIES.write().insert(cookie, handle.clone());
+        STATE.cookies.write().insert(cookie, handle.clone());
     }
     let info = handle.info();
     draw(&images.handle, handle, &info);
@@ -214,12 +219,12 @@ pub fn maps_now(handle: &Handle, object: Object) {
 
 /// The handle that a driver's cookie stands for.
 pub fn find(cookie: usize) -> Option<Arc<Handle>> {
-    COOKIES.read().get(&cookie).cloned()
+    STATE.cookies.read().get(&cookie).cloned()
 }
 
 /// Whether a live handle that drivers know maps this memory.
 pub fn maps(memory: &Arc<Memory>) -> bool {
-    let all: Vec<Arc<Handle>> = COOKIES.read().values().cloned().collect();
+    let all: Vec<Arc<Handle>> = STATE.cookies.read().values().cloned().collect();
     all.iter().any(|handle| {
         let object = handle.data().object.lock().clone();
         matches!(object, Some(Object::Umem(Umem::Cookie(own), _)) if Arc::ptr_eq(&own, memory))
@@ -239,7 +244,8 @@ pub struct Place {
 
 /// The places of all live handles of a client. Takes no lock of its address space.
 pub fn places(client: &Client) -> Vec<Place> {
-    let all: Vec<Arc<Handle>> = COOKIES.read().values().filter(|h| h.space() == client).cloned().collect();
+    let all: Vec<Arc<Handle>> =
+        STATE.cookies.read().values().filter(|h| h.space() == client).cloned().collect();
     let place = |handle: &Arc<Handle>| {
         let segment = handle.data().segment.lock().as_ref()?.address();
         let info = handle.info();
@@ -266,33 +272,33 @@ pub fn inherit(from: &Handle, to: &Handle) {
 
 /// Whether the cookie was one before.
 pub fn was(cookie: usize) -> bool {
-    FREED.lock().iter().any(|(images, _)| images.handle.address() == cookie)
+    STATE.freed.lock().iter().any(|(images, _)| images.handle.address() == cookie)
 }
 
 /// The framework has freed the handle.
 pub fn retract(handle: &Handle) {
     if let Some(images) = handle.data().images.get() {
-        COOKIES.write().remove(&images.handle.address());
+        STATE.cookies.write().remove(&images.handle.address());
     }
 }
 
 /// Frees the images of freed handles, except the last ones.
 pub fn shed() {
     const LAST: usize = 256;
-    let mut freed = FREED.lock();
+    let mut freed = STATE.freed.lock();
     let old = freed.len().saturating_sub(LAST);
     let old: Vec<Kept> = freed.drain(..old).collect();
     freed.shrink_to_fit();
     drop(freed);
     // A segment's image may be the last one to go: no lock is held.
     drop(old);
-    COOKIES.write().shrink_to_fit();
+    STATE.cookies.write().shrink_to_fit();
 }
 
 impl Drop for HandleData {
     fn drop(&mut self) {
         let Some(images) = self.images.take() else { return };
-        let mut freed = FREED.lock();
+        let mut freed = STATE.freed.lock();
         freed.push_back((images, self.segment.lock().take()));
         if freed.len() > KEPT {
             freed.pop_front();

@@ -69,22 +69,30 @@ const _: () = assert!(size_of::<Page>() == 120);
 const _: () =
     assert!(std::mem::offset_of!(Page, p_pagenum) == 88 && std::mem::offset_of!(Page, p_state) == 75);
 
-/// Device frames: first frame to number of frames.
-static DEVICES: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
-/// Frames of kernel memory that is in use: first frame to number of frames.
-static KERNEL: LazyLock<RwLock<BTreeMap<u64, u64>>> = LazyLock::new(RwLock::default);
-static PAGES: OnceLock<Mapping> = OnceLock::new();
+/// State of this file.
+struct State {
+    /// Device frames: first frame to number of frames.
+    devices: LazyLock<RwLock<BTreeMap<u64, u64>>>,
+    /// Frames of kernel memory that is in use: first frame to number of frames.
+    kernel: LazyLock<RwLock<BTreeMap<u64, u64>>>,
+    pages: OnceLock<Mapping>,
+}
 
+static STATE: State = State {
+    devices: LazyLock::new(RwLock::default),
+    kernel: LazyLock::new(RwLock::default),
+    pages: OnceLock::new(),
+};
 /// These frames are kernel memory from now on, or memory that a driver has locked. As on x86 its pages stay share-locked (`p_selock`), and
 /// locked in memory.
 pub fn lock(pfn: u64, pages: u64) {
-    KERNEL.write().insert(pfn, pages);
+    STATE.kernel.write().insert(pfn, pages);
 }
 
 /// They are free again.
 pub fn unlock(pfn: u64, pages: u64) {
-    KERNEL.write().remove(&pfn);
-    if PAGES.get().is_none() {
+    STATE.kernel.write().remove(&pfn);
+    if STATE.pages.get().is_none() {
         return;
     }
     for pfn in pfn..pfn + pages {
@@ -103,12 +111,12 @@ fn within(runs: &BTreeMap<u64, u64>, pfn: u64) -> bool {
 
 /// These frames are a device's, not memory.
 pub fn add_device(pfn: u64, pages: u64) {
-    DEVICES.write().insert(pfn, pages);
+    STATE.devices.write().insert(pfn, pages);
 }
 
 /// Returns whether the frame is one of memory.
 pub fn is_memory(pfn: u64) -> bool {
-    pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&DEVICES.read(), pfn)
+    pfn < memory().pages() && !LEGACY.contains(&pfn) && !within(&STATE.devices.read(), pfn)
 }
 
 /// Sets address space aside for the array of pages. Returns it.
@@ -116,12 +124,12 @@ pub fn is_memory(pfn: u64) -> bool {
 /// # Errors
 /// There is none.
 pub(super) fn start() -> std::io::Result<&'static Mapping> {
-    if let Some(pages) = PAGES.get() {
+    if let Some(pages) = STATE.pages.get() {
         return Ok(pages);
     }
     let len = memory().pages() as usize * size_of::<Page>();
     let pages = Mapping::new(len, ProtFlags::READ | ProtFlags::WRITE)?;
-    Ok(PAGES.get_or_init(|| pages))
+    Ok(STATE.pages.get_or_init(|| pages))
 }
 
 crate::fields! {
@@ -160,7 +168,7 @@ pub fn page(pfn: u64) -> *mut Page {
         return std::ptr::null_mut();
     }
     let entry = entry(pfn);
-    let kernel = KERNEL.write();
+    let kernel = STATE.kernel.write();
     entry.set_pagenum(pfn);
     // Fields of a page that is not looked at yet are changed here only, under the lock.
     if entry.p_lckcnt() == 0 && within(&kernel, pfn) {
@@ -172,7 +180,7 @@ pub fn page(pfn: u64) -> *mut Page {
 
 /// The frame of a page that [`page`] gave; None for any other pointer.
 pub fn frame(page: *const Page) -> Option<u64> {
-    let base = PAGES.get()?.addresses().start;
+    let base = STATE.pages.get()?.addresses().start;
     let off = (page as usize).checked_sub(base)?;
     let pfn = (off / size_of::<Page>()) as u64;
     (off.is_multiple_of(size_of::<Page>()) && is_memory(pfn)).then_some(pfn)
@@ -192,7 +200,7 @@ mod tests {
         assert_eq!(entry(pfn).p_pagenum(), pfn);
         add_device(pfn, 2);
         assert!(!is_memory(pfn + 1) && is_memory(pfn + 2) && page(pfn).is_null());
-        DEVICES.write().remove(&pfn);
+        STATE.devices.write().remove(&pfn);
         memory().free(pfn, 2);
     }
 

@@ -16,19 +16,23 @@ use super::memory::memory;
 /// Bytes that can be mapped so.
 pub const SIZE: usize = 4 << 30;
 
-static RANGE: OnceLock<Mapping> = OnceLock::new();
-static LOADED: LazyLock<Mutex<BTreeMap<usize, u64>>> = LazyLock::new(Mutex::default);
+/// State of this file.
+struct State {
+    range: OnceLock<Mapping>,
+    loaded: LazyLock<Mutex<BTreeMap<usize, u64>>>,
+}
 
+static STATE: State = State { range: OnceLock::new(), loaded: LazyLock::new(Mutex::default) };
 /// Sets the range aside. Returns it.
 ///
 /// # Errors
 /// There is no address space.
 pub(super) fn start() -> std::io::Result<&'static Mapping> {
-    if let Some(range) = RANGE.get() {
+    if let Some(range) = STATE.range.get() {
         return Ok(range);
     }
     let range = Mapping::new(SIZE, ProtFlags::empty())?;
-    Ok(RANGE.get_or_init(|| range))
+    Ok(STATE.range.get_or_init(|| range))
 }
 
 fn range() -> &'static Mapping {
@@ -58,7 +62,7 @@ pub fn load(address: usize, len: usize, pfn: u64) -> bool {
     if range().show(address..address + len, &**memory(), pfn * PAGE_SIZE).is_err() {
         return false;
     }
-    let mut loaded = LOADED.lock();
+    let mut loaded = STATE.loaded.lock();
     for page in 0..pages {
         loaded.insert(address + (page * PAGE_SIZE) as usize, pfn + page);
     }
@@ -72,7 +76,7 @@ pub fn unload(address: usize, len: usize) {
         return;
     }
     range().clear(address..address + len);
-    let mut loaded = LOADED.lock();
+    let mut loaded = STATE.loaded.lock();
     let pages: Vec<usize> = loaded.range(address..address + len).map(|(a, _)| *a).collect();
     for page in pages {
         loaded.remove(&page);
@@ -84,7 +88,7 @@ pub fn frame(address: usize) -> Option<u64> {
     if let Some((pfn, _)) = memory().frame_of(address as *const u8) {
         return Some(pfn);
     }
-    LOADED.lock().get(&(address & !(PAGE_SIZE as usize - 1))).copied()
+    STATE.loaded.lock().get(&(address & !(PAGE_SIZE as usize - 1))).copied()
 }
 
 #[cfg(test)]

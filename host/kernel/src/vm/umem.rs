@@ -34,10 +34,22 @@ const KMEM_PAGEABLE: u32 = 0x100;
 const LOCKED: u32 = 0x400;
 const TRASH: u32 = 0x800;
 
-static COOKIES: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>> = LazyLock::new(RwLock::default);
-/// Images of freed cookies, kept so that their addresses are not soon those of others.
-static FREED: Mutex<VecDeque<Box<Image<{ size_of::<behind_umem>() }>>>> = Mutex::new(VecDeque::new());
+/// State of this file.
+struct State {
+    cookies: LazyLock<RwLock<HashMap<usize, Arc<Memory>>>>,
+    /// Images of freed cookies, kept so that their addresses are not soon those of others.
+    freed: Mutex<VecDeque<Box<Image<{ size_of::<behind_umem>() }>>>>,
+    records: LazyLock<Mutex<Records>>,
+    /// The one trash page.
+    trash_page: LazyLock<Option<Pfn>>,
+}
 
+static STATE: State = State {
+    cookies: LazyLock::new(RwLock::default),
+    freed: Mutex::new(VecDeque::new()),
+    records: LazyLock::new(Mutex::default),
+    trash_page: LazyLock::new(|| memory().alloc(1, 1)),
+};
 /// Record of a cookie, for reports.
 #[derive(Clone, Copy)]
 struct Record {
@@ -56,11 +68,7 @@ struct Records {
     freed: VecDeque<Record>,
 }
 
-static RECORDS: LazyLock<Mutex<Records>> = LazyLock::new(Mutex::default);
 const REMEMBERED: usize = 1024;
-
-/// The one trash page.
-static TRASH_PAGE: LazyLock<Option<Pfn>> = LazyLock::new(|| memory().alloc(1, 1));
 
 /// Returns whether the pages of such memory are locked while it exists. Those of pageable memory are while it is mapped, which is not seen here.
 fn locked(kind: UmemKind) -> bool {
@@ -78,7 +86,7 @@ impl Memory {
         let pfn = match kind {
             // A process's large pages are as aligned as they are large.
             UmemKind::User if pages.is_multiple_of(LARGE) => memory().alloc(pages, LARGE)?,
-            UmemKind::Trash => (*TRASH_PAGE)?,
+            UmemKind::Trash => (*STATE.trash_page)?,
             _ => memory().alloc(pages, 1)?,
         };
         if locked(kind) {
@@ -144,7 +152,7 @@ impl Drop for Memory {
             }
             memory().free(self.pfn, self.size / PAGE_SIZE);
         }
-        let mut freed = FREED.lock();
+        let mut freed = STATE.freed.lock();
         freed.push_back(std::mem::replace(&mut self.image, Image::new()));
         if freed.len() > 4096 {
             freed.pop_front();
@@ -157,19 +165,19 @@ pub fn publish(memory: Arc<Memory>) -> usize {
     let cookie = memory.cookie();
     let (start, size) = (memory.address(), memory.size);
     let record = Record { cookie, start, size, allocated: Trace::here(), freed: Trace::default() };
-    RECORDS.lock().live.insert(cookie, record);
-    COOKIES.write().insert(cookie, memory);
+    STATE.records.lock().live.insert(cookie, record);
+    STATE.cookies.write().insert(cookie, memory);
     cookie
 }
 
 /// Returns the memory of a driver's cookie.
 pub fn find(cookie: usize) -> Option<Arc<Memory>> {
-    COOKIES.read().get(&cookie).cloned()
+    STATE.cookies.read().get(&cookie).cloned()
 }
 
 /// Takes a cookie back.
 pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
-    let mut records = RECORDS.lock();
+    let mut records = STATE.records.lock();
     let Records { live, freed } = &mut *records;
     if let Some(record) = live.remove(&cookie) {
         freed.push_back(Record { freed: Trace::here(), ..record });
@@ -178,7 +186,7 @@ pub fn retract(cookie: usize) -> Option<Arc<Memory>> {
         }
     }
     drop(records);
-    COOKIES.write().remove(&cookie)
+    STATE.cookies.write().remove(&cookie)
 }
 
 impl Record {
@@ -189,7 +197,7 @@ impl Record {
 
 /// Returns the earlier events of a cookie that was freed.
 pub fn freed(cookie: usize) -> Vec<Earlier> {
-    let records = RECORDS.lock();
+    let records = STATE.records.lock();
     records.freed.iter().rev().find(|r| r.cookie == cookie).map_or(Vec::new(), Record::earlier)
 }
 
@@ -206,7 +214,7 @@ pub fn explain(address: usize) -> Option<(String, Vec<Earlier>)> {
 
 /// The freed memory that an address was in: offset, size, and what happened to it.
 fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
-    let records = RECORDS.try_lock()?;
+    let records = STATE.records.try_lock()?;
     let inside = |r: &&Record| (address.checked_sub(r.start)).is_some_and(|off| (off as u64) < r.size);
     let record = records.freed.iter().rev().filter(|r| r.start != 0).find(inside)?;
     Some(((address - record.start) as u64, record.size, record.earlier()))
@@ -214,13 +222,13 @@ fn freed_at(address: usize) -> Option<(u64, u64, Vec<Earlier>)> {
 
 /// Cookies that exist, and their bytes.
 pub fn in_use() -> (usize, u64) {
-    let all = COOKIES.read();
+    let all = STATE.cookies.read();
     (all.len(), all.values().map(|m| m.size).sum())
 }
 
 /// The cookies that exist, at most `limit`, as text: who allocated them.
 pub fn describe(limit: usize) -> Vec<String> {
-    let mut records: Vec<Record> = RECORDS.lock().live.values().copied().collect();
+    let mut records: Vec<Record> = STATE.records.lock().live.values().copied().collect();
     records.sort_unstable_by_key(|record| record.cookie);
     let text = |Record { cookie, size, allocated, .. }: &Record| {
         format!("{size} bytes, cookie {cookie:#x}{}", allocated.phrase("allocated"))

@@ -34,9 +34,14 @@ struct Counts {
     now: HashMap<(i32, u64), u64>,
 }
 
-static COUNTS: LazyLock<Mutex<Counts>> = LazyLock::new(Mutex::default);
-/// Set once there is something in them.
-static ANY: AtomicBool = AtomicBool::new(false);
+/// State of this file.
+struct State {
+    counts: LazyLock<Mutex<Counts>>,
+    /// Set once there is something in them.
+    any: AtomicBool,
+}
+
+static STATE: State = State { counts: LazyLock::new(Mutex::default), any: AtomicBool::new(false) };
 /// Pages in [`Counts::now`]; beyond, it is begun anew.
 const PAGES: usize = 4096;
 /// So many attempts at one access are said without being asked.
@@ -95,13 +100,13 @@ pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
     let pid = thread::process().map_or(0, |process| process.pid);
     let page = (pid, address / ddi_process::physmem::PAGE_SIZE);
     if result == 0 && served {
-        if ANY.load(Ordering::Relaxed) {
-            COUNTS.lock().now.remove(&page);
+        if STATE.any.load(Ordering::Relaxed) {
+            STATE.counts.lock().now.remove(&page);
         }
         return;
     }
-    ANY.store(true, Ordering::Relaxed);
-    let counts = &mut *COUNTS.lock();
+    STATE.any.store(true, Ordering::Relaxed);
+    let counts = &mut *STATE.counts.lock();
     let instead = match result {
         0 => Instead::Nothing,
         EINTR => Instead::Interrupted,
@@ -137,7 +142,7 @@ pub fn answered(driver: &str, address: u64, result: i32, served: bool) {
 /// Returns the lines that a run ends with: one for each driver and each action of its access callbacks that did not serve accesses. A few repeated attempts are
 /// usual after an interrupted wait; they are shown with `-v`.
 pub fn summary() -> Vec<String> {
-    let counts = COUNTS.lock();
+    let counts = STATE.counts.lock();
     let line = |((driver, instead), count): (&(String, Instead), &u64)| {
         let longest = counts.longest.get(&(driver.clone(), *instead)).copied().unwrap_or(0);
         let fails = matches!(instead, Instead::Failed(_));
