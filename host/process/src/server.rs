@@ -249,6 +249,14 @@ impl Server {
         Ok(())
     }
 
+    /// Returns the way of catching faults that this machine allows.
+    ///
+    /// # Errors
+    /// The policy asks for a way that is denied.
+    pub fn allowed(policy: FaultPolicy) -> Result<FaultMode, StartError> {
+        Ok(uffd::probe(policy)?)
+    }
+
     /// Starts serving `kernel`'s devices to processes of the same user. This process adopts what its [supervisors](super::Started) leave if they are killed
     /// (`PR_SET_CHILD_SUBREAPER`), and raises its limit of open files.
     ///
@@ -256,7 +264,7 @@ impl Server {
     /// See [`StartError`].
     pub fn start(kernel: Arc<dyn Kernel>, mem: Arc<PhysMem>, config: Config) -> Result<Server, StartError> {
         Server::can_start()?;
-        let mode = uffd::probe(config.faults)?;
+        let mode = Server::allowed(config.faults)?;
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let most = rustix::process::Rlimit { current: files.maximum, ..files };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, most);

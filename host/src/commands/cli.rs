@@ -54,11 +54,16 @@ pub enum Command {
 /// Options of the commands that start a machine.
 #[derive(Args, Clone, Debug)]
 pub struct MachineArgs {
-    /// A linked-in driver, or a module file (loaded under the file's name, or under NAME), and its driver.conf
-    #[arg(long, value_name = "NAME|FILE[,conf=FILE][,name=NAME]", default_value = linked::first())]
-    pub driver: String,
+    /// A linked-in driver, or a module file (loaded under the file's name, or under NAME), its driver.conf, and simulated PCI devices of its own; may be
+    /// repeated
+    #[arg(
+        long = "driver",
+        value_name = "NAME|FILE[,conf=FILE][,name=NAME][,device=FILE]",
+        default_value = linked::first()
+    )]
+    pub drivers: Vec<String>,
     /// Load every driver that add_drv installed in this system's directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["driver", "config"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["drivers", "config"])]
     pub root: Option<PathBuf>,
     /// Device nodes and their register sets (TOML)
     #[arg(long, value_name = "FILE")]
@@ -86,8 +91,9 @@ pub struct MachineArgs {
     pub allow_missing: bool,
 }
 
+/// The arguments of `run`.
 #[derive(Args, Debug)]
-struct Run {
+pub struct Run {
     #[command(flatten)]
     machine: MachineArgs,
     /// Print the kernel's statistics (kstats) at the end
@@ -112,7 +118,7 @@ impl MachineArgs {
             log::to_file(path).map_err(|error| MachineError::Log { file: path.clone(), error })?;
         }
         let options = Options {
-            driver: self.driver.clone(),
+            drivers: self.drivers.clone(),
             root: self.root.clone(),
             resident: false,
             config: self.config.clone(),
@@ -392,11 +398,21 @@ pub fn main() -> i32 {
 /// Runs the command line of a host with additional commands. Returns the exit status.
 pub fn main_with<C: Commands>() -> i32 {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    // Called by a link of such a name, that is the command.
-    let called = args.first().and_then(|name| std::path::Path::new(name).file_name()).map(OsString::from);
-    if let Some(name) = called.filter(|name| name == "kstat" || name == "interrupt" || name == "power") {
-        args.insert(1, name);
+    if let Some(name) = called() {
+        args.insert(1, name.into());
     }
+    main_from::<C>(args)
+}
+
+/// Returns the command by whose name this program was called: programs find some in their search path, as links to the host's own file.
+pub fn called() -> Option<&'static str> {
+    let name = std::env::args_os().next()?;
+    let name = std::path::Path::new(&name).file_name()?.to_owned();
+    ["kstat", "interrupt", "power"].into_iter().find(|command| name == *command)
+}
+
+/// Runs a command line, which begins with the program's name. Returns the exit status.
+pub fn main_from<C: Commands>(args: impl IntoIterator<Item = OsString>) -> i32 {
     let cli = match Cli::<C>::try_parse_from(args) {
         Ok(cli) => cli,
         Err(said) => return answer(&said),

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [[node]]
-//! driver = "ctxdev"          # default: the driver that is run
+//! driver = "ctxdev"          # default: the first that is run
 //! instance = 0
 //! registers = [4096, "64K"]  # bytes of each register set
 //! properties = { fb-size = 65536, label = "left" }
@@ -107,15 +107,17 @@ pub enum Problem {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file. Nodes that name no driver are those of `first`.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    pub fn read(path: &Path, first: &str) -> Result<Config, ConfigError> {
         let file = path.display().to_string();
         let text =
             std::fs::read_to_string(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
-        Self::parse(&text).map_err(|problem| ConfigError::Parse { file, problem })
+        let mut config = Self::parse(&text).map_err(|problem| ConfigError::Parse { file, problem })?;
+        config.node.iter_mut().for_each(|node| _ = node.driver.get_or_insert_with(|| first.to_owned()));
+        Ok(config)
     }
 
     /// Reads text.

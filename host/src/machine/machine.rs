@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ddi_process::{self, FaultPolicy, Server, StartError};
+use ddi_system::conf::Conf;
 use ddi_system::root::{NoSystem, Root, Unreadable};
+use devmap::module::Entry;
 
 use crate::machine::config::{self, Config, ConfigError};
 use crate::machine::linked;
@@ -27,8 +29,9 @@ use ddi_kernel::vm;
 /// Options of a machine.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `NAME[,conf=FILE]` of a driver that is linked in, or `FILE[,conf=FILE]` of a module.
-    pub driver: String,
+    /// `NAME` of a driver that is linked in, or `FILE` of a module, each with what [`DriverFile`] takes behind it. The first has nodes and devices that name
+    /// no driver.
+    pub drivers: Vec<String>,
     /// A system's directory; all drivers installed there are loaded instead.
     pub root: Option<PathBuf>,
     /// Whether the machine stays up for that directory, even without a driver.
@@ -61,6 +64,9 @@ pub enum MachineError {
     /// The driver argument is wrong.
     #[error("--driver: {0}")]
     Argument(#[from] session::ArgumentError),
+    /// Two drivers have one name.
+    #[error("--driver: there are two drivers {0}; ,name=NAME loads a module file under another name")]
+    Twice(String),
     /// The directory is no system's.
     #[error(transparent)]
     NoSystem(#[from] NoSystem),
@@ -128,15 +134,41 @@ enum Stays {
     Refused { name: &'static str, errno: i32 },
 }
 
-enum Loaded {
-    Linked(&'static devmap::module::Entry),
-    Modules(Option<Session>),
+/// Returns the way of catching faults that a run takes here if it is not told another, as the value of `DDI_HOST_FAULTS`.
+pub fn fault_mode() -> &'static str {
+    Server::allowed(FaultPolicy::Auto).map_or("signal", |mode| mode.name())
+}
+
+/// A driver of a run: linked in if it has an entry, else a module.
+struct Chosen {
+    name: String,
+    file: DriverFile,
+    entry: Option<&'static Entry>,
+    conf: Option<Conf>,
+}
+
+impl Chosen {
+    fn new(text: &str) -> Result<Chosen, MachineError> {
+        let file: DriverFile = text.parse().map_err(MachineError::Argument)?;
+        let given = file.module.to_string_lossy().into_owned();
+        let entry = linked::find(&given);
+        if entry.is_none() && !given.contains('/') && !file.module.is_file() {
+            return Err(MachineError::UnknownDriver { name: given, known: linked::names().join(", ") });
+        }
+        let of_file = || file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
+        let name = file.name.clone().unwrap_or_else(of_file);
+        let conf_file = if entry.is_some() { file.conf.clone() } else { file.conf() };
+        let conf = conf_file.map(|path| config::read_conf(&path)).transpose()?;
+        Ok(Chosen { name, file, entry, conf })
+    }
 }
 
 /// A running machine.
 pub struct Machine {
-    name: String,
-    loaded: Loaded,
+    /// The drivers, or the system's directory.
+    names: Vec<String>,
+    linked: Vec<&'static Entry>,
+    session: Option<Session>,
     server: Option<Arc<Server>>,
     listener: Option<nodes::Listener>,
 }
@@ -163,40 +195,56 @@ impl Machine {
         if let Some(root) = &options.root {
             return Self::start_root(options, &Root::new(root));
         }
-        let file: DriverFile = options.driver.parse()?;
         heap::set_check(options.check);
         vm::start()?;
         ddi_extra::add();
         vm::memory().set_guard(options.check);
-        let given = file.module.to_string_lossy().into_owned();
-        let entry = linked::find(&given);
-        if entry.is_none() && !given.contains('/') && !file.module.is_file() {
-            return Err(MachineError::UnknownDriver { name: given, known: linked::names().join(", ") });
-        }
-        let of_file = || file.module.file_name().map_or(given.clone(), |n| n.to_string_lossy().into_owned());
-        let name = file.name.clone().unwrap_or_else(of_file);
-        let conf_file = if entry.is_some() { file.conf.clone() } else { file.conf() };
-        let conf = conf_file.map(|path| config::read_conf(&path)).transpose()?;
-        Self::add_devices(options, |_| Some(name.clone()))?;
-        let config = match &options.config {
-            Some(path) => Config::read(path)?,
-            None => Config::default_for(&name, conf.as_ref())?,
-        };
-        config.make_nodes(&name, conf.as_ref(), None)?;
-        let loaded = match entry {
-            Some(entry) => Self::init(entry)?,
-            None => {
-                let mut session = Session::new(None);
-                session.add_as(&file.module, Some(&name))?;
-                Loaded::Modules(Some(session))
+        let mut drivers: Vec<Chosen> = Vec::new();
+        for text in &options.drivers {
+            let driver = Chosen::new(text)?;
+            if drivers.iter().any(|other| other.name == driver.name) {
+                return Err(MachineError::Twice(driver.name));
             }
-        };
-        let mut machine = Machine { name, loaded, server: None, listener: None };
-        if let Err(error) = machine.serve(options) {
-            machine.end();
-            return Err(error);
+            drivers.push(driver);
         }
-        Ok(machine)
+        let first = drivers.first().map(|driver| driver.name.clone()).ok_or(session::ArgumentError::Empty)?;
+        Self::add_devices(options, &options.devices, |_| Some(first.clone()))?;
+        let file = options.config.as_deref().map(|path| Config::read(path, &first)).transpose()?;
+        let mut machine =
+            Machine { names: Vec::new(), linked: Vec::new(), session: None, server: None, listener: None };
+        for driver in &drivers {
+            let (name, conf) = (&driver.name, driver.conf.as_ref());
+            Self::add_devices(options, &driver.file.devices, |_| Some(name.clone()))?;
+            let own = match file {
+                Some(_) => None,
+                None => Some(Config::default_for(name, conf)?),
+            };
+            file.as_ref().or(own.as_ref()).unwrap_or(&Config::default()).make_nodes(name, conf, None)?;
+        }
+        match drivers.iter().try_for_each(|driver| machine.add(driver)).and_then(|()| machine.serve(options))
+        {
+            Ok(()) => Ok(machine),
+            Err(error) => {
+                machine.end();
+                Err(error)
+            }
+        }
+    }
+
+    /// Loads a driver, which attaches to its nodes.
+    fn add(&mut self, driver: &Chosen) -> Result<(), MachineError> {
+        match driver.entry {
+            Some(entry) => {
+                Self::init(entry)?;
+                self.linked.push(entry);
+            }
+            None => {
+                let session = self.session.get_or_insert_with(|| Session::new(None));
+                session.add_as(&driver.file.module, Some(&driver.name))?;
+            }
+        }
+        self.names.push(driver.name.clone());
+        Ok(())
     }
 
     /// Starts a machine with the drivers that are installed in a directory.
@@ -207,12 +255,12 @@ impl Machine {
         vm::memory().set_guard(options.check);
         let dir = root.dir().display().to_string();
         system::enter(root)?;
-        Self::add_devices(options, session::bound_by(root)?)?;
+        Self::add_devices(options, &options.devices, session::bound_by(root)?)?;
         let mut session = Session::new(Some(root));
         session.add_installed(root)?;
         let none = session.modules().list().is_empty();
-        let loaded = Loaded::Modules(Some(session));
-        let mut machine = Machine { name: dir.clone(), loaded, server: None, listener: None };
+        let (names, session) = (vec![dir.clone()], Some(session));
+        let mut machine = Machine { names, linked: Vec::new(), session, server: None, listener: None };
         if none && !options.resident {
             machine.end();
             return Err(match root.installed().is_ok_and(|installed| installed.is_empty()) {
@@ -229,9 +277,13 @@ impl Machine {
         }
     }
 
-    /// Puts the devices on the bus; `bind` names the driver for a compatible name.
-    fn add_devices(options: &Options, bind: impl Fn(&str) -> Option<String>) -> Result<(), MachineError> {
-        for name in &options.devices {
+    /// Puts devices on the bus; `bind` names the driver for a compatible name.
+    fn add_devices(
+        options: &Options,
+        devices: &[PathBuf],
+        bind: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), MachineError> {
+        for name in devices {
             let description = pci::read(name)?;
             let fail = |why| MachineError::NoPlace { device: name.clone(), why };
             let device = pci::add(description, &bind).map_err(fail)?;
@@ -246,7 +298,7 @@ impl Machine {
         Ok(())
     }
 
-    fn init(driver: &'static devmap::module::Entry) -> Result<Loaded, MachineError> {
+    fn init(driver: &'static Entry) -> Result<(), MachineError> {
         let name = driver.name;
         let init = || entry::prompt(|| entry::call(|| format!("{name}: _init(9E)"), || (driver.init)()));
         let errno = thread::in_context(Context::Kernel, || drivers::as_module(name, init)).unwrap_or(-1);
@@ -256,19 +308,21 @@ impl Machine {
         if let Some(driver) = drivers::find(name) {
             driver.attach_all();
         }
-        Ok(Loaded::Linked(driver))
+        Ok(())
     }
 
     fn serve(&mut self, options: &Options) -> Result<(), MachineError> {
-        let driver = self.driver().ok_or_else(|| MachineError::NoInstance(self.name.clone()))?;
-        if !nodes::of_driver(&driver.name).iter().any(|n| n.attached()) {
-            return Err(MachineError::NoInstance(self.name.clone()));
+        for name in &self.names {
+            let attached = |driver: Arc<Driver>| nodes::of_driver(&driver.name).iter().any(|n| n.attached());
+            if !drivers::find(name).is_some_and(attached) {
+                return Err(MachineError::NoInstance(name.clone()));
+            }
         }
         if !kernel::any_device() {
             // Some drivers are like that (nulldriver), others make their nodes later.
             let text = format!(
                 "{}: attached; the driver created no minor node, so there is no device to open",
-                self.name
+                self.names.join(", ")
             );
             log::line(log::To::Both, &text);
         }
@@ -295,20 +349,12 @@ impl Machine {
         Ok(())
     }
 
-    /// The driver.
-    pub fn driver(&self) -> Option<Arc<Driver>> {
-        drivers::find(&self.name)
-    }
-
     /// The modules of a machine that was started for a system's directory.
     ///
     /// # Panics
-    /// When it has a linked-in driver.
+    /// When it has linked-in drivers only.
     pub fn session(&mut self) -> &mut Session {
-        match &mut self.loaded {
-            Loaded::Modules(Some(session)) => session,
-            _ => panic!("a machine with a session"),
-        }
+        self.session.as_mut().expect("a machine with a session")
     }
 
     /// Returns the way of catching faults as the value of `DDI_HOST_FAULTS`, from which a program learns what does not work.
@@ -353,10 +399,10 @@ impl Machine {
         if live != segdev::Live::default() {
             report::leftover("exit", &format!("mappings are left: {live:?}"), "devmap_unmap(9E)");
         }
-        let stay = match &mut self.loaded {
-            Loaded::Modules(session) => session.take().map(Session::end).unwrap_or_default(),
-            Loaded::Linked(driver) => Self::fini(driver).err().iter().map(Stays::to_string).collect(),
-        };
+        let mut stay = self.session.take().map(Session::end).unwrap_or_default();
+        stay.extend(
+            self.linked.iter().rev().filter_map(|driver| Some(Self::fini(driver).err()?.to_string())),
+        );
         // illumos unloads an unused driver if the driver agrees; a system can shut down without.
         if heap::checking() {
             let mut pending = left::pending();
@@ -380,7 +426,7 @@ impl Machine {
     ///
     /// # Errors
     /// See [`Stays`].
-    fn fini(driver: &'static devmap::module::Entry) -> Result<(), Stays> {
+    fn fini(driver: &'static Entry) -> Result<(), Stays> {
         let name = driver.name;
         if let Some(found) = drivers::find(name) {
             found.detach_all().inspect_err(|why| log::line(log::To::Both, &format!("WARNING: {why}")))?;

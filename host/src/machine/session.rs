@@ -80,7 +80,7 @@ impl Kernel for Host {
     }
 }
 
-/// A driver to load: `FILE[,conf=FILE][,name=NAME]`.
+/// A driver to load: `FILE[,conf=FILE][,name=NAME][,device=FILE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverFile {
     /// The module.
@@ -89,6 +89,8 @@ pub struct DriverFile {
     pub name: Option<String>,
     /// The configuration file, if one was named.
     pub conf: Option<PathBuf>,
+    /// Simulated PCI devices of its own.
+    pub devices: Vec<PathBuf>,
 }
 
 /// An error in the argument that names a driver.
@@ -97,8 +99,8 @@ pub enum ArgumentError {
     /// It is empty.
     #[error("it names neither a driver nor a module file")]
     Empty,
-    /// A part is neither of the two that there are.
-    #[error("{0}: expected conf=FILE or name=NAME")]
+    /// A part is none of those that there are.
+    #[error("{0}: expected conf=FILE, name=NAME or device=FILE")]
     Part(String),
 }
 
@@ -108,15 +110,16 @@ impl std::str::FromStr for DriverFile {
     fn from_str(text: &str) -> Result<DriverFile, ArgumentError> {
         let mut parts = text.split(',');
         let module = parts.next().filter(|m| !m.is_empty()).ok_or(ArgumentError::Empty)?;
-        let (mut conf, mut name) = (None, None);
+        let (mut conf, mut name, mut devices) = (None, None, Vec::new());
         for part in parts {
             match part.split_once('=') {
                 Some(("conf", file)) => conf = Some(PathBuf::from(file)),
+                Some(("device", file)) => devices.push(PathBuf::from(file)),
                 Some(("name", driver)) if !driver.is_empty() => name = Some(driver.to_owned()),
                 _ => return Err(ArgumentError::Part(part.to_owned())),
             }
         }
-        Ok(DriverFile { module: module.into(), name, conf })
+        Ok(DriverFile { module: module.into(), name, conf, devices })
     }
 }
 

@@ -169,7 +169,7 @@ fn client(which: c_int) -> ExitCode {
 /// The host.
 fn host(which: &str) -> ExitCode {
     linked::add(&MODULE);
-    let options = Options { driver: "linked".into(), check: true, ..Options::default() };
+    let options = Options { drivers: vec!["linked".into()], check: true, ..Options::default() };
     let machine = match Machine::start(&options) {
         Ok(machine) => machine,
         Err(why) => {

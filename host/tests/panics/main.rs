@@ -152,7 +152,7 @@ fn host() -> Result<(), String> {
         .unwrap_or("auto".into())
         .parse()
         .map_err(|why: ddi_process::UnknownPolicy| why.to_string())?;
-    let options = Options { driver: "panicky".into(), faults, ..Options::default() };
+    let options = Options { drivers: vec!["panicky".into()], faults, ..Options::default() };
     let machine = Machine::start(&options).map_err(|e| e.to_string())?;
     let program = Program { path: own, args: vec!["client".into()], env: Vec::new() };
     let status = machine.server().run(&program).map_err(|e| e.to_string())?;
