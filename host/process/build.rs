@@ -1,5 +1,8 @@
 //! Builds the shim, the library that `ddi-host` preloads into its clients, and puts it where the host embeds it from.
 //!
+//! In a checkout the shim is a member of the workspace. In a packaged crate its sources and those of ddi-wire lie in `shim` and `wire` (links here, files
+//! there), of which a workspace is made.
+//!
 //! The shim is built by a cargo of its own, with the settings it needs (panic = "abort"), into a directory of its own. Whatever the outer build is (test, clippy,
 //! doc, other flags or wrappers) does not reach it.
 
@@ -13,8 +16,19 @@ fn main() {
         println!("cargo::rerun-if-changed={path}");
     }
     let target = Some(var("TARGET")).filter(|t| t.ends_with("-linux-gnu")).unwrap_or_else(|| var("HOST"));
+    let workspace = if here.join("../shim/Cargo.toml").is_file() {
+        here.join("../shim")
+    } else {
+        match unpack(&here, &out.join("sources")) {
+            Ok(workspace) => workspace,
+            Err(e) => {
+                println!("cargo::error=cannot unpack the shim's sources into {}: {e}", out.display());
+                std::process::exit(1);
+            }
+        }
+    };
     // What the shim needs has been fetched for the host already, so the network is not asked first.
-    if !build(&here, &out, &target, true) && !build(&here, &out, &target, false) {
+    if !build(&workspace, &out, &target, true) && !build(&workspace, &out, &target, false) {
         println!("cargo::error=cannot build the shim (host/shim); see the messages above");
         std::process::exit(1);
     }
@@ -24,7 +38,36 @@ fn main() {
     }
 }
 
-fn build(here: &Path, out: &Path, target: &str, offline: bool) -> bool {
+/// Makes packages of the packaged sources. Returns the shim's directory.
+fn unpack(here: &Path, to: &Path) -> std::io::Result<PathBuf> {
+    let version = var("CARGO_PKG_VERSION");
+    let package =
+        |name| format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"2024\"\n");
+    let shim = "[workspace]\n[lib]\nname = \"ddi_shim\"\ncrate-type = [\"cdylib\"]\n\
+                [dependencies]\nddi-wire = { path = \"../wire\" }\nlibc = \"0.2\"\n";
+    for (member, rest) in [("shim", shim), ("wire", "")] {
+        copy(&here.join(member), &to.join(member).join("src"))?;
+        let manifest = package(format!("ddi-{member}")) + rest;
+        std::fs::write(to.join(member).join("Cargo.toml"), manifest)?;
+    }
+    Ok(to.join("shim"))
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn build(workspace: &Path, out: &Path, target: &str, offline: bool) -> bool {
     let mut cargo = Command::new(var("CARGO"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -40,7 +83,7 @@ fn build(here: &Path, out: &Path, target: &str, offline: bool) -> bool {
             cargo.env_remove(name);
         }
     }
-    cargo.current_dir(here.join("../shim"));
+    cargo.current_dir(workspace);
     cargo.args(["build", "--quiet", "--release", "--package", "ddi-shim", "--target", target]);
     cargo.args([
         "--config",

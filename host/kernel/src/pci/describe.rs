@@ -372,7 +372,7 @@ impl Msix {
 }
 
 /// Devices that can be named without a file.
-pub const KNOWN: &[(&str, &str)] = &[("ivshmem", include_str!("../../../devices/ivshmem.toml"))];
+pub const KNOWN: &[(&str, &str)] = &[("ivshmem", include_str!("../../devices/ivshmem.toml"))];
 
 #[cfg(test)]
 mod tests {
