@@ -4,17 +4,22 @@
 #
 #     install.sh [ALIAS]
 #
-# ALIAS is the name of PCI devices that the driver shall bind to besides its own pseudo node, such as pci1af4,1110. They become
+# ALIAS is the name of PCI devices that the driver shall bind to, such as pci1af4,1110 (default: none). They become
 # /dev/ctxdevpci0 to ctxdevpci3.
 #
-# The module is taken from this directory, or from where `cargo xtask module` puts it. Environment:
+# Environment:
+#     MODULE      the module's file, if it is not beside this script
 #     ROOT        another system's directory: only its files are changed, nothing of the running system, and it attaches the driver when it boots
 #     SYSTEM      where the files of the running system are, if not in / (ddi-host serve --root)
 #     NODE_CHECK  how to see whether a node is there: a command that gets the node's name (test -c)
 set -eu
 
 name=ctxdev
-alias=${1:-}
+# Names in /dev: of pseudo nodes, and of PCI devices, without their numbers.
+nodes="ctxdev0"
+pci=ctxdevpci
+permissions='* 0666 root sys'
+aliases=${1:-}
 other=${ROOT:-}
 other=${other%/}
 files=${other:-${SYSTEM:-}}
@@ -37,10 +42,8 @@ done
 
 conf=$here/$name.conf
 [ -f "$conf" ] || fail "$conf is not there"
-for module in "$here/$name" "$here/../../target/module/$name"; do
-    [ -f "$module" ] && break
-done
-[ -f "$module" ] || fail "no module: cargo xtask module makes it"
+module=${MODULE:-$here/$name}
+[ -f "$module" ] || fail "there is no $module: cargo ddi module makes it, and MODULE=FILE names it"
 
 # numbers FROM COUNT: the bytes of the module from there on, as numbers.
 numbers() {
@@ -126,15 +129,19 @@ place() {
     chmod 644 "$files/kernel/drv/$name.conf" || return 1
     link "name=$name" || return 1
     # By minor name: a PCI node's name is made of its subsystem's numbers, and is not the alias.
-    for unit in ${alias:+0 1 2 3}; do
-        link "minor=${name}pci$unit" || return 1
+    for unit in ${aliases:+0 1 2 3}; do
+        link "minor=$pci$unit" || return 1
     done
 }
 place || undo "the files could not be written"
 
 # add_drv's exit status says that the driver is in the databases, not that it works.
-set -- -m '* 0666 root sys'
-[ -z "$alias" ] || set -- "$@" -i "\"$alias\""
+quoted=
+for alias in $aliases; do
+    quoted="$quoted${quoted:+ }\"$alias\""
+done
+set -- -m "$permissions"
+[ -z "$quoted" ] || set -- "$@" -i "$quoted"
 [ -z "$other" ] || set -- -b "$other" "$@"
 status=0
 said=$(add_drv "$@" "$name" 2>&1) || status=$?
@@ -151,9 +158,8 @@ case $said in
     ;;
 esac
 
-units=$(sed -n "s/^name=\"$name\".*parent=\"pseudo\".*unit=\([0-9]*\);.*/\1/p" "$conf")
-for unit in $units; do
-    node=$files/dev/$name$unit
+for node in $nodes; do
+    node=$files/dev/$node
     # devfsadmd makes the link a moment later.
     for wait in 1 2 3 4 5 0; do
         # shellcheck disable=SC2086
@@ -168,8 +174,8 @@ for unit in $units; do
     esac
 done
 # Which PCI devices there are is the machine's affair.
-for unit in ${alias:+0 1 2 3}; do
-    node=$files/dev/${name}pci$unit
+for unit in ${aliases:+0 1 2 3}; do
+    node=$files/dev/$pci$unit
     # shellcheck disable=SC2086
     ! $check "$node" 2>/dev/null || echo "$node"
 done

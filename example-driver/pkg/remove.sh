@@ -9,6 +9,7 @@
 set -eu
 
 name=ctxdev
+pci=ctxdevpci
 other=${ROOT:-}
 other=${other%/}
 files=${other:-${SYSTEM:-}}
@@ -54,7 +55,7 @@ if [ -f "$links" ]; then
     tab=$(printf '\t')
     # Those that install.sh entered. The file is replaced when the new one is whole; a copy has its owner and mode.
     set --
-    for each in "name=$name" "minor=${name}pci0" "minor=${name}pci1" "minor=${name}pci2" "minor=${name}pci3"; do
+    for each in "name=$name" "minor=${pci}0" "minor=${pci}1" "minor=${pci}2" "minor=${pci}3"; do
         set -- "$@" -e "type=ddi_pseudo;$each$tab\\M0"
     done
     kept() {
@@ -70,12 +71,12 @@ if [ -f "$links" ]; then
 fi
 rm -f "$files/kernel/drv/amd64/$name" "$files/kernel/drv/$name.conf"
 # devfsadm leaves links of devlink.tab's lines for ever: those of this driver's nodes, which are gone. A PCI node's name is not the driver's.
-for link in "$files/dev/$name"*; do
+for link in "$files/dev/"*; do
     [ -h "$link" ] && [ ! -e "$link" ] || continue
     minor=${link##*/}
     target=$(ls -ld "$link")
     case $minor:${target##*' -> '} in
-    "$minor:"*devices/pseudo/"$name"@*":$minor" | "$name"pci[0-3]:*devices/*":$minor") rm -f "$link" ;;
+    "$minor:"*devices/pseudo/"$name"@*":$minor" | "$pci"[0-3]:*devices/*":$minor") rm -f "$link" ;;
     esac
 done
 if [ -z "$other" ] && [ -n "$(loaded)" ]; then

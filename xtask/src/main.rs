@@ -9,6 +9,7 @@ mod output;
 
 mod bindings;
 mod check_module;
+mod kernel_check;
 mod module;
 mod perf;
 mod unsafe_code;
@@ -36,7 +37,7 @@ enum Command {
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
     /// Compile every crate that may run in a kernel for the kernel target, also those of which no module is made.
-    KernelCheck(module::kernel_check::Args),
+    KernelCheck(kernel_check::Args),
     /// Write the matrix in docs/verified.md from the reports of runs.
     Verified(vm::verified::Args),
     /// Measure the cost of the framework, compared with the reference's.
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
         Command::Module(args) => module::run(&args),
-        Command::KernelCheck(args) => module::kernel_check::run(&args),
+        Command::KernelCheck(args) => kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
         Command::Perf(args) => perf::run(&args),
         Command::Unsafe(args) => unsafe_code::run(&args),

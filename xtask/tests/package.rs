@@ -395,7 +395,7 @@ fn missing_parts_are_named() {
     fs::remove_file(system.path("pkg/ctxdev")).unwrap();
     let output = system.run("install.sh", &[]);
     assert!(
-        !output.status.success() && said(&output).contains("cargo xtask module makes it"),
+        !output.status.success() && said(&output).contains("cargo ddi module makes it"),
         "{}",
         said(&output)
     );

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::module::{Framework, object};
+use cargo_ddi::module::Framework;
+
+use crate::module::object;
 
 /// The section that holds all code that is measured, and nothing else.
 pub const MEASURED: &str = "measured_text";

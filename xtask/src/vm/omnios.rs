@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 use object::elf;
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader, SectionHeader, Sym};
 
-use crate::module::toolchain;
 use crate::root;
+use cargo_ddi::module::toolchain;
 
 use super::artifacts;
 

@@ -3,8 +3,6 @@
 //! Taking the compiler's description as it prints it keeps this independent of how a version spells its fields. What it
 //! already says: no SSE and software floats (`rustc-abi` softfloat), no red zone, kernel code model, panic = abort.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +13,18 @@ use super::toolchain::Toolchain;
 /// The target's name, which is the file's.
 pub const NAME: &str = "x86_64-illumos-kernel";
 
-/// Writes the target description into `dir` and returns its path.
-pub fn write(toolchain: &Toolchain, dir: &Path) -> Result<PathBuf> {
+/// Flags of all code that goes into a kernel.
+pub fn flags() -> Vec<String> {
+    ["--cfg=illumos_kernel", "-Cforce-frame-pointers=yes", "-Cforce-unwind-tables=no", "-Cembed-bitcode=yes"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Returns the target's description, as JSON.
+///
+/// # Errors
+/// The compiler cannot describe its freestanding target, or describes another than is known.
+pub fn describe(toolchain: &Toolchain) -> Result<String> {
     let output = Command::new(&toolchain.rustc)
         .args(["-Zunstable-options", "--print", "target-spec-json", "--target", "x86_64-unknown-none"])
         .env("RUSTC_BOOTSTRAP", "1")
@@ -67,11 +75,5 @@ pub fn write(toolchain: &Toolchain, dir: &Path) -> Result<PathBuf> {
     for (key, value) in changes {
         spec[key] = value;
     }
-    let path = dir.join(format!("{NAME}.json"));
-    let text = format!("{spec:#}\n");
-    // Rewritten only when it changes, so that cargo does not build everything again.
-    if fs::read_to_string(&path).ok().as_deref() != Some(&*text) {
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(path)
+    Ok(format!("{spec:#}\n"))
 }

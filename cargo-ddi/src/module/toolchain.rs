@@ -19,8 +19,10 @@ pub struct Toolchain {
     pub cargo: PathBuf,
     /// The directory that holds `library`.
     pub sources: PathBuf,
-    /// What `rustc --version` says.
+    /// Output of `rustc --version`.
     version: String,
+    /// Output of `rustc --version --verbose`, which tells builds apart.
+    pub verbose_version: String,
     /// Whether cargo wants to be asked for JSON targets by a flag.
     pub json_targets_are_unstable: bool,
 }
@@ -34,6 +36,13 @@ impl fmt::Display for Toolchain {
             self.rustc.display(),
             self.sources.display()
         )
+    }
+}
+
+impl Toolchain {
+    /// The directory of the sources, under each name by which the compiler may call it.
+    pub fn source_directories(&self) -> impl Iterator<Item = PathBuf> {
+        std::iter::once(self.sources.clone()).chain(self.sources.canonicalize())
     }
 }
 
@@ -63,13 +72,14 @@ fn among(sysroots: &[PathBuf]) -> Result<Toolchain> {
 }
 
 /// The toolchain below `sysroot`, when it is complete and new enough.
-fn at(sysroot: &Path) -> Option<Toolchain> {
+pub(super) fn at(sysroot: &Path) -> Option<Toolchain> {
     let sources = sysroot.join("lib/rustlib/src/rust");
     let (rustc, cargo) = (sysroot.join("bin/rustc"), sysroot.join("bin/cargo"));
     if !sources.join("library/core/src/lib.rs").exists() || !cargo.exists() {
         return None;
     }
-    let version = output(Command::new(&rustc).arg("--version"))?;
+    let verbose_version = output(Command::new(&rustc).args(["--version", "--verbose"]))?;
+    let version = verbose_version.lines().next()?.to_owned();
     let mut numbers =
         version.split_whitespace().nth(1)?.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
     if (numbers.next()?, numbers.next()?) < OLDEST {
@@ -78,10 +88,10 @@ fn at(sysroot: &Path) -> Option<Toolchain> {
     let flags =
         output(Command::new(&cargo).args(["-Z", "help"]).env("RUSTC_BOOTSTRAP", "1")).unwrap_or_default();
     let json_targets_are_unstable = flags.contains("json-target-spec");
-    Some(Toolchain { rustc, cargo, sources, version, json_targets_are_unstable })
+    Some(Toolchain { rustc, cargo, sources, version, verbose_version, json_targets_are_unstable })
 }
 
-/// What a command prints, when it succeeds. A toolchain chosen by the caller's environment is not asked for.
+/// Returns the output of a command, if it succeeds. A toolchain chosen by the caller's environment is not asked for.
 fn output(command: &mut Command) -> Option<String> {
     let output = command.env_remove("RUSTC").output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -1,15 +1,15 @@
 //! The list of public symbols: an illumos linker mapfile, version 2, as far as symbol scopes go.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// The global symbols that the file names. Everything else has to be made local, which the file has to say (`local: *`).
-pub fn read(path: &Path) -> Result<BTreeSet<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse(&text).with_context(|| format!("{} is not a mapfile that this command understands", path.display()))
+/// The mapfile of every module.
+const MAPFILE: &str = include_str!("../../mapfile");
+
+/// The global symbols of a module. Everything else is made local.
+pub fn public() -> Result<BTreeSet<String>> {
+    parse(MAPFILE).context("mapfile: it is not one that this command understands")
 }
 
 fn parse(text: &str) -> Result<BTreeSet<String>> {
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_projects_own_mapfile_names_the_entry_points() {
-        let public = read(&crate::root().join("mapfile")).unwrap();
+        let public = public().unwrap();
         assert_eq!(public.iter().map(String::as_str).collect::<Vec<_>>(), ["_fini", "_info", "_init"]);
     }
 

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{cargo_for_kernel, toolchain, work_dir};
+use cargo_ddi::module::compile::Kernel;
+use cargo_ddi::module::{sysroot, toolchain};
+
+use crate::module::work_dir;
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
@@ -44,9 +47,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let work = work_dir();
     std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let sysroot = sysroot::find(&toolchain, &sysroot::cache()?, &|text| println!("{text}"))?;
+    let kernel = Kernel { toolchain: &toolchain, sysroot: &sysroot, work: &work };
     for package in &packages {
         let command = ["build", "--lib", "--package", package];
-        let status = cargo_for_kernel(&toolchain, &command, &root().join("Cargo.toml"), &root(), &work)?
+        let status = kernel
+            .cargo(&command, &root().join("Cargo.toml"), &[(&root(), "project")])
             .status()
             .with_context(|| format!("cannot run {}", toolchain.cargo.display()))?;
         if !status.success() {

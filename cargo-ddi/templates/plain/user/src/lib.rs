@@ -1,0 +1,21 @@
+//! The interface between newdrv and its programs. It builds in a kernel, on illumos and on Linux.
+//!
+//! The numbers are part of the binary interface: they do not change, new ones are added.
+#![no_std]
+#![deny(unsafe_code, missing_docs)]
+
+/// ioctl: copies out a [`Status`].
+pub const NEWDRV_STATUS: i32 = 0x6e01;
+/// ioctl: takes all translations away, so that the next access to each page is a fault again.
+pub const NEWDRV_REVOKE: i32 = 0x6e02;
+
+devmap_plain::plain! {
+    /// Counters since the driver was attached.
+    #[derive(Default)]
+    pub struct Status {
+        /// Mappings made.
+        pub maps: u64,
+        /// Pages loaded on access.
+        pub faults: u64,
+    }
+}

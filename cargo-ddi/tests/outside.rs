@@ -1,0 +1,196 @@
+//! A driver of one's own, in a directory outside of this workspace: made from each template, tested, run, packaged.
+//!
+//! Cargo's target directory is that of this test, so that crates of the registry are compiled once.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Outside, cargo, ddi, good, said, target};
+
+/// A driver that `cargo ddi new` made.
+struct Project {
+    dir: PathBuf,
+    target: PathBuf,
+    _parent: Outside,
+}
+
+impl Project {
+    fn new(name: &str, template: &str) -> Project {
+        let parent = Outside::new(template);
+        let made = ddi(parent.path(), &["new", name, "--template", template]).output().unwrap();
+        let text = good(made, "new");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
+        assert!(text.contains(&format!("on devmap from {root}")), "{text}");
+        let dir = parent.path().join(name);
+        // Nothing of the template's own name, and nothing to be filled in, is left.
+        for file in files(&dir) {
+            let text = fs::read_to_string(&file).unwrap();
+            let lock = file.ends_with("Cargo.lock") || file.starts_with(dir.join(".git"));
+            let left =
+                ["newdrv", "Newdrv", "NEWDRV", "@DEP", "@SUM"].iter().find(|word| text.contains(**word));
+            assert!(lock || left.is_none(), "{}: {left:?} is left", file.display());
+        }
+        Project { dir, target: target(), _parent: parent }
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        good(ddi(&self.dir, words).output().unwrap(), &words.join(" "))
+    }
+
+    fn test(&self) {
+        cargo(&self.dir, &["test", "--quiet"]);
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, mut found): (Vec<_>, Vec<_>) =
+        entries.filter(|path| !path.ends_with(".git")).partition(|path| path.is_dir());
+    found.extend(dirs.iter().flat_map(|dir| files(dir)));
+    found
+}
+
+fn modules() -> bool {
+    cargo_ddi::module::toolchain::find().is_ok()
+}
+
+/// Lines that `cargo ddi run` prints without a program: the output of the project's own.
+const PROGRAMS: [(&str, &str, &[&str]); 4] = [
+    ("oneplain", "plain", &["/dev/oneplain0: wrote \"hello\", read \"hello\"", "maps 1, faults 1"]),
+    ("onecontext", "context", &["turn 3: context 0 has 3", "turn 3: context 1 has 300"]),
+    ("onering", "ring", &["event 4", "0 lost"]),
+    ("onepci", "pci", &["a window of 65536 bytes; wrote 0x600d, read 0x600d", "revision 1, interrupts 1"]),
+];
+
+#[test]
+fn each_template_is_a_driver_that_passes_its_tests_and_runs() {
+    let mut made = Vec::new();
+    for (name, template, lines) in PROGRAMS {
+        let project = Project::new(name, template);
+        project.test();
+        // The first as whatever can be built here, the others linked in: building a module takes a while.
+        let words: &[&str] = if template == "plain" { &["run"] } else { &["run", "--linked"] };
+        let text = project.run(words);
+        for line in lines {
+            assert!(text.contains(line), "{template}: {line}:\n{text}");
+        }
+        if template == "plain" {
+            the_rest_of_the_commands(&project);
+        }
+        made.push(project);
+    }
+    several_drivers(&made[0], &made[3]);
+}
+
+/// Two drivers in one run, of which one has a board: linked in, and as a module file beside.
+fn several_drivers(plain: &Project, pci: &Project) {
+    let pci = pci.dir.to_str().unwrap();
+    let script = "oneplainctl both && ls /dev/onepci0 && kstat -p 'onepci:0:onepci:maps'";
+    let words = |how: &[&str]| {
+        let mut words = vec!["run"];
+        words.extend(how);
+        words.extend(["--driver", "oneplain", "--driver", pci, "--", "sh", "-c", script]);
+        cargo(&plain.dir, &["build", "--quiet", "--workspace", "--bins"]);
+        let mut command = ddi(&plain.dir, &words);
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}", plain.target.join("debug").display()));
+        good(command.output().unwrap(), &words.join(" "))
+    };
+    let mut ways = vec![&["--linked"][..]];
+    ways.extend(modules().then_some(&[][..]));
+    for how in ways {
+        let text = words(how);
+        assert!(
+            text.contains("wrote \"both\"") && text.contains("/dev/onepci0\nonepci:0:onepci:maps\t0"),
+            "{text}"
+        );
+    }
+    let twice = ddi(&plain.dir, &["run", "--linked", "--driver", "oneplain", "--driver", "oneplain", "true"])
+        .output()
+        .unwrap();
+    assert!(!twice.status.success() && said(&twice).contains("oneplain is named twice"), "{}", said(&twice));
+}
+
+fn the_rest_of_the_commands(project: &Project) {
+    let linked = project.run(&["run", "--linked", "--kstat", "--", "oneplainctl", "again"]);
+    assert!(
+        linked.contains("wrote \"again\"") && linked.contains("oneplain:0:oneplain:faults\t1"),
+        "{linked}"
+    );
+    // The host's options are passed on, and its errors are those of the command.
+    let wrong =
+        ddi(&project.dir, &["run", "--linked", "--config", "/nosuch", "--", "true"]).output().unwrap();
+    assert!(!wrong.status.success() && said(&wrong).contains("/nosuch: No such file"), "{}", said(&wrong));
+    let status = ddi(&project.dir, &["run", "--linked", "sh", "-c", "exit 7"]).output().unwrap();
+    assert_eq!(status.status.code(), Some(7), "{}", said(&status));
+    let none = ddi(&project.dir, &["run", "--driver", "nosuch", "true"]).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert!(said(&none).contains("nosuch is no driver of this workspace (oneplain)"), "{}", said(&none));
+    if !modules() {
+        return println!("skipped: modules: no library sources");
+    }
+    let module = project.target.join("module/oneplain");
+    let json: serde_json::Value = serde_json::from_str(&project.run(&["module", "--json"])).unwrap();
+    assert_eq!(json["modules"][0]["path"].as_str(), module.to_str());
+    assert!(json["modules"][0]["text"].as_u64().unwrap() > 10_000, "{json}");
+    // Where it was built is nobody's business.
+    let bytes = fs::read(&module).unwrap();
+    for path in [project.dir.to_str().unwrap(), env!("CARGO_MANIFEST_DIR").trim_end_matches("/cargo-ddi")] {
+        assert!(
+            !bytes.windows(path.len()).any(|window| window == path.as_bytes()),
+            "the module has {path} in it"
+        );
+    }
+    let file = format!("{},conf=oneplain.conf", module.display());
+    let text = project.run(&["run", "--driver", &file, "oneplainctl"]);
+    assert!(text.contains("maps 1, faults 1"), "{text}");
+    let tested: serde_json::Value = {
+        let text = project.run(&["test", "--json", "--", "--quiet"]);
+        serde_json::from_str(&text[text.find("{\n").unwrap()..]).unwrap()
+    };
+    assert_eq!(tested, serde_json::json!({"linked": "passed", "module": "passed"}));
+    the_package(project);
+}
+
+/// The archive has what install.sh needs, made for this driver.
+fn the_package(project: &Project) {
+    let json: serde_json::Value = serde_json::from_str(&project.run(&["package", "--json"])).unwrap();
+    let archive = fs::read(json["archive"].as_str().unwrap()).unwrap();
+    let mut names = Vec::new();
+    for entry in tar::Archive::new(archive.as_slice()).entries().unwrap() {
+        names.push(entry.unwrap().path().unwrap().display().to_string());
+    }
+    let wanted = ["oneplain", "install.sh", "remove.sh", "oneplain.p5m", "oneplain.conf", "LICENSE"];
+    assert_eq!(names, wanted.map(|name| format!("oneplain-0.1.0/{name}")));
+    let dir = Path::new(json["dir"].as_str().unwrap());
+    let script = fs::read_to_string(dir.join("install.sh")).unwrap();
+    assert!(script.contains("name=oneplain\n") && script.contains("nodes=\"oneplain0\"\n"), "{script}");
+    let manifest = fs::read_to_string(dir.join("oneplain.p5m")).unwrap();
+    for line in [
+        "set name=pkg.fmri value=pkg:/driver/misc/oneplain@0.1.0",
+        "license LICENSE license=\"MIT\"",
+        "depend type=require fmri=pkg:/system/kernel",
+    ] {
+        assert!(manifest.contains(line), "{line}:\n{manifest}");
+    }
+    assert!(!(script + &manifest).contains('@') || !manifest.contains("@NAME@"), "{manifest}");
+}
+
+/// The scripts in example-driver/pkg are what the command makes for ctxdev: to change them, change the templates and run it.
+#[test]
+fn the_example_has_the_scripts_of_the_command() {
+    if !modules() {
+        return println!("skipped: no library sources");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("ctxdev-pkg");
+    let words = ["package", "-p", "ctxdev", "-o", output.to_str().unwrap()];
+    good(ddi(root, &words).output().unwrap(), "package");
+    for script in ["install.sh", "remove.sh"] {
+        let read = |dir: &Path| fs::read_to_string(dir.join(script)).unwrap();
+        assert_eq!(read(&output), read(&root.join("example-driver/pkg")), "{script}");
+    }
+}
