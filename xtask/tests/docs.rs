@@ -136,3 +136,41 @@ fn safe_forms_are_there() {
     }
     assert!(seen.len() > 250, "{} functions", seen.len());
 }
+
+/// docs/from-c.md: each function is one of docs/safe-forms.md, and devmap has what stands beside it.
+#[test]
+fn what_comes_from_c_is_there() {
+    let code = sources(&root().join("devmap/src")) + &sources(&root().join("devmap/plain/src"));
+    let (page, forms) = (read("docs/from-c.md"), read("docs/safe-forms.md"));
+    let mut functions = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, c, rust, _, _] = cells[..] else { panic!("{row}") };
+        let [c, rust]: [Vec<&str>; 2] = [c, rust].map(|cell| cell.split('`').skip(1).step_by(2).collect());
+        for function in c.iter().filter(|name| !name.starts_with('_') && !name.ends_with("_ops")) {
+            functions += 1;
+            let known = forms.contains(&format!("\n| `{function}` |")) || *function == "modlinkage";
+            assert!(known, "docs/safe-forms.md has no {function}");
+        }
+        for form in rust {
+            let name = form.rsplit("::").next().expect("a path").trim_end_matches('!');
+            assert!(["Box", "Vec", "Arc"].contains(&name) || has_word(&code, name), "devmap has no {form}");
+        }
+    }
+    assert!(functions > 60, "{functions} functions");
+}
+
+/// README's C is that of docs/from-c.md, which a test compiles and runs.
+#[test]
+fn the_c_of_readme_is_that_of_the_page() {
+    let c = |page: &str| -> Vec<String> {
+        read(page)
+            .split("```c\n")
+            .skip(1)
+            .filter_map(|part| Some(part.split("```").next()?.to_owned()))
+            .collect()
+    };
+    let (page, shown) = (c("docs/from-c.md").concat(), c("README.md"));
+    assert_eq!(shown.len(), 1);
+    assert!(page.contains(&shown[0]), "docs/from-c.md has no\n{}", shown[0]);
+}

@@ -9,7 +9,7 @@ use devmap::text::Text;
 pub const NOTICE_REVOKE: i32 = 0x6e01;
 
 devmap::counters! {
-    /// What was done; `kstat -m notice` shows it.
+    /// Counters of the instance; `kstat -m notice` shows it.
     pub struct Counts { maps, faults, forks }
 }
 
