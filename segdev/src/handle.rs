@@ -212,6 +212,12 @@ impl<P: Platform> Handle<P> {
         self.pvt.store(pvt, Relaxed);
     }
 
+    /// Returns whether an access callback could not get the context in it: whatever it returns, the access is tried again after a wait. For its platform, until
+    /// the callback has returned. Takes the handle's lock.
+    pub fn must_wait(&self) -> bool {
+        self.lock().must_wait
+    }
+
     /// Where it is and what it maps now. Takes the handle's lock.
     pub fn info(&self) -> HandleInfo {
         let st = self.lock();

@@ -294,7 +294,10 @@ impl segdev::Callbacks<Host> for Callbacks {
         });
         let result = called.unwrap_or(EIO);
         let address = info.addr.wrapping_add(range.off.wrapping_sub(info.off));
-        unserved::answered(&self.driver.name, address, result, unserved::loaded() != loaded);
+        // A wait for the context, which the framework makes of it, refuses nothing.
+        if !handle.must_wait() {
+            unserved::answered(&self.driver.name, address, result, unserved::loaded() != loaded);
+        }
         result
     }
 
