@@ -121,7 +121,7 @@ fn count_below(dir: &Path, others: &[PathBuf]) -> Result<(Count, Count)> {
         let entries = fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
         for entry in entries {
             let path = entry.with_context(|| format!("cannot read {}", dir.display()))?.path();
-            if path.is_dir() && !others.contains(&path) && !path.ends_with("target") {
+            if path.is_dir() && !path.is_symlink() && !others.contains(&path) && !path.ends_with("target") {
                 rest.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("bindings.rs") {
                 let text =

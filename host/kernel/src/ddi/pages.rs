@@ -51,7 +51,7 @@ static STATE: State = State {
 };
 /// A function that captured pages are passed to.
 type Capture = unsafe extern "C-unwind" fn(*mut page, *mut c_void, c_uint) -> c_int;
-/// Returns the page at an address, if there is one. Whoever changes it has [`STATE.named`].
+/// Returns the page at an address, if there is one. Whoever changes it has `named`.
 fn entry(at: *mut Page) -> Option<Entry> {
     frames::frame(at).map(frames::entry)
 }
