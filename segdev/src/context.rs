@@ -16,7 +16,8 @@
 //! Locking: the context's lock is an inner lock, taken alone, never across the routine.
 
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicUsize;
+use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::keyed::{Key, Keyed};
 use crate::lock::{LockClass, Mutex as _};
@@ -25,7 +26,10 @@ use crate::platform::Platform;
 /// A device context.
 pub struct Context<P: Platform> {
     key: Key,
-    handles: AtomicUsize,
+    /// Number of entries of the registry that have it; changes with the registry's lock held.
+    users: AtomicUsize,
+    /// A mapping has owned it.
+    was_owned: AtomicBool,
     state: P::Mutex<Turn<P>>,
     free: P::Condvar,
 }
@@ -33,7 +37,7 @@ pub struct Context<P: Platform> {
 /// Whose turn it is.
 struct Turn<P: Platform> {
     /// The mapping that owns the context.
-    owner: Option<u64>,
+    owner: Option<NonZeroU64>,
     /// How many faults and routines run for the owner now.
     inside: u32,
     /// The owner keeps the context until the pending timer runs out.
@@ -59,16 +63,14 @@ impl<P: Platform> Keyed for Context<P> {
     fn key(&self) -> Key {
         self.key
     }
-    fn handles(&self) -> &AtomicUsize {
-        &self.handles
-    }
 }
 
 impl<P: Platform> Context<P> {
     pub(crate) fn new(key: Key) -> Self {
         Self {
             key,
-            handles: AtomicUsize::new(0),
+            users: AtomicUsize::new(0),
+            was_owned: AtomicBool::new(false),
             state: P::Mutex::new(
                 Turn { owner: None, inside: 0, kept: false, timer: None, again: 0, waiting: 0 },
                 LockClass::Context,
@@ -77,19 +79,34 @@ impl<P: Platform> Context<P> {
         }
     }
 
+    pub(crate) fn users(&self) -> usize {
+        self.users.load(Relaxed)
+    }
+
+    /// Counts a user more or less; returns how many there are.
+    pub(crate) fn change_users(&self, by: isize) -> usize {
+        self.users.fetch_add(by.cast_unsigned(), Relaxed).wrapping_add_signed(by)
+    }
+
+    /// Whether a mapping owns it or has owned it.
+    pub(crate) fn was_owned(&self) -> bool {
+        self.was_owned.load(Relaxed)
+    }
+
     /// Takes the context for `mapping` if it is free or its own already. Undone by [`Context::leave`] or [`Context::finish`].
-    pub(crate) fn try_enter(&self, mapping: u64) -> bool {
+    pub(crate) fn try_enter(&self, mapping: NonZeroU64) -> bool {
         let mut turn = self.state.lock();
         if turn.owner.is_some_and(|owner| owner != mapping) {
             return false;
         }
         turn.owner = Some(mapping);
         turn.inside += 1;
+        self.was_owned.store(true, Relaxed);
         true
     }
 
     /// Sleeps once, unless the context is free or `mapping`'s own. Returns true if interrupted. No lock may be held.
-    pub(crate) fn wait_free(&self, platform: &P, mapping: u64) -> bool {
+    pub(crate) fn wait_free(&self, platform: &P, mapping: NonZeroU64) -> bool {
         let mut turn = self.state.lock();
         let mut interrupted = false;
         if turn.owner.is_some_and(|owner| owner != mapping) {
@@ -131,6 +148,7 @@ impl<P: Platform> Context<P> {
     }
 
     /// A routine that ran without owning the context has failed: no one's turn goes on, unless a routine runs for the owner.
+    #[cold]
     pub(crate) fn fail(&self, platform: &P) {
         let mut turn = self.state.lock();
         if turn.inside == 0 {

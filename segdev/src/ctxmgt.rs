@@ -1,13 +1,14 @@
 //! `devmap_do_ctxmgt(9F)` and the timeouts of contexts: when a handle waits for its [`Context`], and what the switch leaves.
 //!
-//! Locking: a handle's lock and a context's, each taken alone, never across the routine.
+//! Locking: without a timeout none; else a handle's lock and a context's, each taken alone, never across the routine.
 
 use alloc::sync::Arc;
 
 use crate::context::Context;
 use crate::framework::Framework;
-use crate::handle::{Handle, Stage};
+use crate::handle::Handle;
 use crate::platform::{Access, Platform};
+use crate::state::Shape;
 use crate::types::FaultCode;
 
 impl<P: Platform> Framework<P> {
@@ -25,48 +26,62 @@ impl<P: Platform> Framework<P> {
         F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
     {
         let Some(routine) = routine else { return FaultCode::HWERR };
-        let (turn, mapping) = {
-            let st = handle.lock();
-            let turns = st.shared.as_ref().and_then(|shared| shared.turns.as_ref());
-            let Some(turns) = turns.filter(|_| st.stage == Stage::SetUp) else { return FaultCode::HWERR };
-            let timed = st.ticks > 0 && self.platform.ncpus() > 1;
-            (timed.then(|| turns.ctx.clone()), st.mapping)
-        };
-        if let Some(ctx) = &turn {
-            while !ctx.try_enter(mapping) {
-                if self.platform.holds(handle.space()) {
-                    handle.lock().must_wait = true;
-                    return FaultCode::HWERR;
-                }
-                if ctx.wait_free(&self.platform, mapping) {
-                    return FaultCode::EINTR;
-                }
-            }
-            if handle.lock().stage != Stage::SetUp {
-                ctx.leave(&self.platform);
-                return FaultCode::HWERR;
-            }
+        let (shape, Some(turns)) = (handle.shape(), handle.turns()) else { return FaultCode::HWERR };
+        if shape.intersects(Shape::NOT_SET_UP) {
+            return FaultCode::HWERR;
         }
-        let ok = routine(handle, pvt, range) == 0;
-        match &turn {
-            Some(ctx) => {
-                let ticks = handle.lock().ticks;
-                ctx.finish(&self.platform, ok, ticks);
-            }
-            None if ok => {}
-            None => {
-                let shared = handle.lock().shared.clone();
-                if let Some(turns) = shared.as_ref().and_then(|shared| shared.turns.as_ref()) {
-                    turns.ctx.fail(&self.platform);
-                }
-            }
+        if shape.contains(Shape::TIMED) && self.platform.ncpus() > 1 {
+            return self.do_timed(handle, &turns.ctx, || routine(handle, pvt, range));
         }
+        if routine(handle, pvt, range) != 0 {
+            turns.ctx.fail(&self.platform);
+            return FaultCode::HWERR;
+        }
+        FaultCode::OK
+    }
+
+    /// The same with a timeout.
+    #[cold]
+    #[inline(never)]
+    fn do_timed(
+        &self,
+        handle: &Handle<P>,
+        ctx: &Arc<Context<P>>,
+        routine: impl FnOnce() -> i32,
+    ) -> FaultCode {
+        if let Err(rc) = self.await_turn(handle, ctx) {
+            return rc;
+        }
+        let ok = routine() == 0;
+        let ticks = handle.lock().ticks;
+        ctx.finish(&self.platform, ok, ticks);
         if ok { FaultCode::OK } else { FaultCode::HWERR }
+    }
+
+    /// Waits until the handle's mapping has the context.
+    fn await_turn(&self, handle: &Handle<P>, ctx: &Context<P>) -> Result<(), FaultCode> {
+        let mapping = handle.mapping();
+        while !ctx.try_enter(mapping) {
+            if self.platform.holds(handle.space()) {
+                handle.lock().mark(Shape::MUST_WAIT, true);
+                return Err(FaultCode::HWERR);
+            }
+            if ctx.wait_free(&self.platform, mapping) {
+                return Err(FaultCode::EINTR);
+            }
+        }
+        if handle.shape().intersects(Shape::NOT_SET_UP) {
+            ctx.leave(&self.platform);
+            return Err(FaultCode::HWERR);
+        }
+        Ok(())
     }
 
     /// `devmap_set_ctx_timeout(9F)`: how many ticks a mapping keeps the context once it has got it; 0 or less for no time.
     pub fn set_ctx_timeout(&self, handle: &Handle<P>, ticks: i64) {
-        handle.lock().ticks = ticks;
+        let mut st = handle.lock();
+        st.ticks = ticks;
+        st.mark(Shape::TIMED, ticks > 0);
     }
 
     /// The timer of a context has run out. The platform calls it once for each timer that was not cancelled, without any lock.

@@ -9,22 +9,25 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 use crate::context::Context;
 use crate::framework::Framework;
-use crate::handle::{Handle, State, Turns};
+use crate::handle::{Handle, Hold};
 use crate::list;
 use crate::locked::Changed;
 use crate::page_locks::{Locked, locks_through};
-use crate::platform::{Access, Callbacks as _, MutexGuard, Platform};
+use crate::platform::{Access, Callbacks as _, Platform};
 use crate::segment::Segment;
+use crate::sharing::Turns;
 use crate::softlock::{Entry, Softlock, Ticket};
+use crate::state::Shape;
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, PAGE_SIZE, Rw, SetupFlags};
 
 /// What a fault must wait for, with the space not locked.
 pub(crate) enum Blocked<P: Platform> {
     /// A context that this mapping does not own.
-    Context(Arc<Context<P>>, u64),
+    Context(Arc<Context<P>>, NonZeroU64),
     /// Pages that another space has soft-locked.
     Softlock(Arc<Softlock<P>>, Ticket<P>),
 }
@@ -188,33 +191,33 @@ impl<P: Platform> Progress<P> {
 
 impl<P: Platform> Segment<P> {
     /// Serves the usual fault: an access without a translation, within one handle, with nothing to wait for. `None` for any other, of which
-    /// nothing is served then.
-    #[inline]
-    pub(crate) fn usual_fault(&self, fw: &Framework<P>, addr: u64, len: u64, rw: Rw) -> Option<FaultCode> {
-        let handle = self.find(addr)?;
-        let mut st = handle.lock();
-        let start = addr - st.addr;
-        if st.level > 0 || st.ticks > 0 || len > st.len - start {
+    /// nothing is served then: see [`Segment::try_fault`].
+    #[inline(always)]
+    pub fn usual_fault(&self, fw: &Framework<P>, addr: u64, len: u64, rw: Rw) -> Option<FaultCode> {
+        let (handle, start, whole) = self.piece_at(addr)?;
+        let start = addr - start;
+        if len > whole - start {
             return None;
         }
-        if !st.access {
-            return Some(st.load_fast(&fw.platform, handle.space(), start, len, rw));
+        // What a handle with an access callback maps is locked when it is loaded; its bounds stay while the space is locked.
+        if handle.shape() == Shape::ACCESS {
+            let shared = handle.shared()?;
+            let softlock = &shared.turns.as_ref()?.softlock;
+            let off = handle.off() + start;
+            let ticket =
+                softlock.enter_freely(handle.space(), off >> PAGE_SHIFT, (off + len - 1) >> PAGE_SHIFT)?;
+            let access = Access { off, len, ty: FaultType::Inval, rw };
+            let ret = shared.callbacks.access(fw, handle, handle.pvt(), access);
+            softlock.leave(&fw.platform, ticket);
+            if ret == 0 {
+                return Some(FaultCode::OK);
+            }
+            return fw.refused_usual(handle, ret);
         }
-        let shared = st.shared.clone()?;
-        let off = st.off + start;
-        st.must_wait = false;
-        drop(st);
-        let softlock = &shared.turns.as_ref()?.softlock;
-        let ticket =
-            softlock.enter_freely(handle.space(), off >> PAGE_SHIFT, (off + len - 1) >> PAGE_SHIFT)?;
-        let access = Access { off, len, ty: FaultType::Inval, rw };
-        let ret = shared.callbacks.access(fw, handle, handle.pvt(), access);
-        softlock.leave(&fw.platform, ticket);
-        if ret == 0 {
-            return Some(FaultCode::OK);
-        }
-        // The callback has set a timeout, and must wait for its turn.
-        fw.refused(handle, ret, FaultType::Inval, false).ok()
+        let st = handle.lock();
+        let usual =
+            st.shape().is_empty() && st.load_at_once(&fw.platform, handle.space(), start, len, rw, false);
+        usual.then_some(FaultCode::OK)
     }
 
     /// Serves the fault as far as it lies in the segment.
@@ -240,9 +243,9 @@ impl<P: Platform> Segment<P> {
         while at < end {
             let Some(handle) = self.handle_at(index) else { return Ok(FaultCode::NOMAP) };
             let st = handle.lock();
-            let start = at - st.addr;
-            let len = (end - at).min(st.len - start);
-            let rc = if st.access {
+            let start = at - st.addr();
+            let len = (end - at).min(st.len() - start);
+            let rc = if st.shape().contains(Shape::ACCESS) {
                 fw.serve_access(handle, st, (start, len), asked, progress)?
             } else {
                 progress.plain = true;
@@ -266,9 +269,9 @@ impl<P: Platform> Segment<P> {
     fn is_kept_by_frame(&self, fw: &Framework<P>, addr: u64, rw: Rw) -> bool {
         let Some(handle) = self.index_of(addr).and_then(|index| self.handle_at(index)) else { return false };
         let st = handle.lock();
-        let kept = st.is_kept_by_frame(addr - st.addr, rw);
+        let kept = st.is_kept_by_frame(addr - st.addr(), rw);
         if kept {
-            fw.platform.unload(handle.space(), addr, PAGE_SIZE);
+            fw.platform.unload(handle.space(), addr, PAGE_SIZE, st.softlocked());
         }
         kept
     }
@@ -276,9 +279,9 @@ impl<P: Platform> Segment<P> {
     #[inline(never)]
     fn any_remappable(&self, addr: u64, end: u64) -> bool {
         let Some(first) = self.index_of(addr) else { return false };
-        (first..).map_while(|i| self.handle_at(i)).any(|handle| {
+        self.handles().iter().skip(first).any(|handle| {
             let st = handle.lock();
-            st.addr < end && st.flags.contains(SetupFlags::ALLOW_REMAP)
+            st.addr() < end && st.terms.flags.contains(SetupFlags::ALLOW_REMAP)
         })
     }
 }
@@ -289,7 +292,7 @@ impl<P: Platform> Framework<P> {
     fn serve_plain(
         &self,
         handle: &Arc<Handle<P>>,
-        st: MutexGuard<'_, P, State<P>>,
+        st: Hold<'_, P>,
         range: (u64, u64),
         asked: Asked,
         progress: &mut Progress<P>,
@@ -305,7 +308,7 @@ impl<P: Platform> Framework<P> {
     fn serve_plain_locking(
         &self,
         handle: &Arc<Handle<P>>,
-        mut st: MutexGuard<'_, P, State<P>>,
+        mut st: Hold<'_, P>,
         range: (u64, u64),
         asked: Asked,
         progress: &mut Progress<P>,
@@ -325,20 +328,21 @@ impl<P: Platform> Framework<P> {
     fn serve_access(
         &self,
         handle: &Arc<Handle<P>>,
-        mut st: MutexGuard<'_, P, State<P>>,
+        mut st: Hold<'_, P>,
         (start, len): (u64, u64),
         asked: Asked,
         progress: &mut Progress<P>,
     ) -> Step<P> {
         let (start, len) = st.widen(self.platform.page_sizes(), start, len);
-        let Some(shared) = st.shared.clone() else { return Ok(FaultCode::NOMAP) };
+        let Some(shared) = handle.shared() else { return Ok(FaultCode::NOMAP) };
         let Some(Turns { ctx, softlock }) = &shared.turns else { return Ok(FaultCode::NOMAP) };
         let callbacks = &shared.callbacks;
-        let mapping = st.mapping;
-        let mut turn = Some(ctx).filter(|_| st.ticks > 0 && self.platform.ncpus() > 1);
+        let mapping = handle.mapping();
+        let timed = st.shape().contains(Shape::TIMED);
+        let mut turn = Some(ctx).filter(|_| timed && self.platform.ncpus() > 1);
         let (ty, rw) = (asked.ty, asked.rw);
-        let range = Access { off: st.off + start, len, ty, rw };
-        st.must_wait = false;
+        let range = Access { off: st.off() + start, len, ty, rw };
+        st.mark(Shape::MUST_WAIT, false);
         drop(st);
 
         // Keep off pages that others have soft-locked.
@@ -423,16 +427,25 @@ impl<P: Platform> Framework<P> {
         }
     }
 
+    /// The same in a usual fault: `None` if the callback has set a timeout, and must wait for its turn.
+    #[cold]
+    #[inline(never)]
+    fn refused_usual(&self, handle: &Arc<Handle<P>>, ret: i32) -> Option<FaultCode> {
+        self.refused(handle, ret, FaultType::Inval, false).ok()
+    }
+
     /// An access callback has returned other than 0: try again after a wait, or wrap it.
     #[cold]
     fn refused(&self, handle: &Arc<Handle<P>>, ret: i32, ty: FaultType, plain: bool) -> Step<P> {
         let mut st = handle.lock();
-        if core::mem::take(&mut st.must_wait)
-            // What was to be unlocked is unlocked: there is nothing to try again.
+        let must_wait = st.shape().contains(Shape::MUST_WAIT);
+        st.mark(Shape::MUST_WAIT, false);
+        // What was to be unlocked is unlocked: there is nothing to try again.
+        if must_wait
             && ty != FaultType::Softunlock
-            && let Some(turns) = st.shared.as_ref().and_then(|shared| shared.turns.as_ref())
+            && let Some(turns) = handle.turns()
         {
-            return Err(Box::new(Blocked::Context(turns.ctx.clone(), st.mapping)));
+            return Err(Box::new(Blocked::Context(turns.ctx.clone(), handle.mapping())));
         }
         Ok(if plain { FaultCode(ret) } else { FaultCode::from_errno(ret) })
     }

@@ -5,8 +5,9 @@
 #[cfg(feature = "pages")]
 use alloc::vec::Vec;
 
-use crate::handle::{Object, State};
+use crate::object::Object;
 use crate::platform::Platform;
+use crate::state::State;
 use crate::types::{PAGE_SHIFT, Prot, Rw, wanted};
 
 /// Whether pages can have memory of their own at all. If not, no handle has a list of any, and nothing of it is compiled.
@@ -111,7 +112,7 @@ pub(crate) fn trim<P: Platform>(_: &mut Frames<P>, _: u64, _: u64) {}
 impl<P: Platform> State<P> {
     /// No page has memory of its own any more.
     pub(crate) fn take_frames(&mut self) -> Frames<P> {
-        self.apart.as_mut().map(|apart| core::mem::take(&mut apart.frames)).unwrap_or_default()
+        self.apart.0.as_mut().map(|apart| core::mem::take(&mut apart.frames)).unwrap_or_default()
     }
 
     /// The source of the page at `at`, for at most `len` bytes.
@@ -120,7 +121,7 @@ impl<P: Platform> State<P> {
         if PAGES {
             return self.source_among_frames(at, len);
         }
-        Source { object: &self.object, at, len, attr: self.attr, maxprot: Prot::all() }
+        Source { object: &self.object, at, len, attr: self.terms.attr, maxprot: Prot::all() }
     }
 
     fn source_among_frames(&self, at: u64, len: u64) -> Source<'_, P> {
@@ -136,7 +137,7 @@ impl<P: Platform> State<P> {
             },
             None => {
                 let room = next.map_or(u64::MAX, |frame| frame.start - at);
-                let (attr, maxprot) = (self.attr, Prot::all());
+                let (attr, maxprot) = (self.terms.attr, Prot::all());
                 Source { object: &self.object, at, len: len.min(room), attr, maxprot }
             }
         }
@@ -147,6 +148,6 @@ impl<P: Platform> State<P> {
     pub(crate) fn is_kept_by_frame(&self, at: u64, rw: Rw) -> bool {
         PAGES
             && self.frames().iter().any(|frame| (frame.start..frame.end).contains(&at))
-            && (self.page_prot((at >> PAGE_SHIFT) as usize) & self.maxprot).intersects(wanted(rw))
+            && (self.page_prot((at >> PAGE_SHIFT) as usize) & self.terms.prots.max).intersects(wanted(rw))
     }
 }

@@ -1,26 +1,31 @@
 //! The framework itself: the platform, the table of contexts and softlocks, and counts of what is live.
 
 use alloc::sync::Arc;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::handle::{Handle, Stage};
+use crate::handle::Handle;
 use crate::lock::{LockClass, Mutex as _};
 use crate::platform::Platform;
 use crate::registry::Registry;
+use crate::state::Shape;
 
 /// The devmap framework over a platform. One for a whole system; shared by reference.
 pub struct Framework<P: Platform> {
     pub(crate) platform: P,
     pub(crate) registry: P::Mutex<Registry<P>>,
     next_mapping: AtomicU64,
+    /// Number of segments of one handle.
+    pub(crate) ones: AtomicUsize,
+    /// Number of other segments, and of their handles.
+    pub(crate) manys: AtomicUsize,
     pub(crate) handles: AtomicUsize,
-    pub(crate) segments: AtomicUsize,
 }
 
 /// How many of the framework's objects exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Live {
-    /// Handles.
+    /// Handles of segments.
     pub handles: usize,
     /// Segments.
     pub segments: usize,
@@ -42,8 +47,9 @@ impl<P: Platform> Framework<P> {
             platform,
             registry,
             next_mapping: AtomicU64::new(1),
+            ones: AtomicUsize::new(0),
+            manys: AtomicUsize::new(0),
             handles: AtomicUsize::new(0),
-            segments: AtomicUsize::new(0),
         }
     }
 
@@ -55,44 +61,48 @@ impl<P: Platform> Framework<P> {
 
     /// How many objects exist now. All zero when nothing is mapped.
     pub fn live(&self) -> Live {
-        let registry = self.registry.lock();
+        let (contexts, softlocks) = self.registry.lock().live();
         Live {
-            handles: self.handles.load(Relaxed),
-            segments: self.segments.load(Relaxed),
-            contexts: registry.contexts.len(),
-            softlocks: registry.softlocks.len(),
+            handles: self.ones.load(Relaxed) + self.handles.load(Relaxed),
+            segments: self.segments(),
+            contexts,
+            softlocks,
         }
     }
 
     /// How many segments exist now.
     pub fn segments(&self) -> usize {
-        self.segments.load(Relaxed)
+        self.ones.load(Relaxed) + self.manys.load(Relaxed)
     }
 
     /// A name for a new mapping.
-    pub(crate) fn new_mapping(&self) -> u64 {
-        self.next_mapping.fetch_add(1, Relaxed)
+    #[inline(always)]
+    pub(crate) fn new_mapping(&self) -> NonZeroU64 {
+        // Odd numbers, which do not run out.
+        NonZeroU64::MIN | self.next_mapping.fetch_add(2, Relaxed)
     }
 
-    /// Frees a handle: gives up its context and softlock, and refuses every later call with it.
+    /// Frees a handle that has no translations: gives up its context and softlock, and refuses every later call with it.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn free_handle(&self, handle: &Arc<Handle<P>>) {
         // Dropped after the lock is let go: the last reference to kernel memory may go with it.
-        let (shared, object) = {
+        let object = {
             let mut st = handle.lock();
-            st.stage = Stage::Dead;
-            (st.shared.take(), st.take_object())
+            st.mark(Shape::DYING, true);
+            st.take_object()
         };
         drop(object);
-        if let Some(shared) = shared {
-            self.release_shared(shared);
+        if let Some(shared) = handle.shared() {
+            self.release(shared);
         }
         self.freed(handle);
     }
 
     /// A handle is dead.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed(&self, handle: &Arc<Handle<P>>) {
-        self.handles.fetch_sub(1, Relaxed);
+        handle.bury();
         self.platform.handle_freed(handle);
     }
 }

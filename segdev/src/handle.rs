@@ -1,29 +1,52 @@
 //! A handle: one contiguous piece of a segment, and what it maps.
 //!
 //! All that can change is in [`State`] behind the handle's lock (an inner lock: held for a bounded time, never across a
-//! callback). The private pointer is an atomic of its own, as the driver's stores to it are.
+//! callback), but for what is read without it: the private pointer, as the driver's stores to it are; what the handle
+//! shares with others, which is set once; its [`Shape`] and its [`Bounds`], which change with the lock held only.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::num::NonZeroU64;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::context::Context;
-use crate::frames::{self, Frame, Frames, PAGES};
-use crate::keyed::Keyed as _;
-use crate::list::copied;
-use crate::lock::{LockClass, Mutex as _};
-use crate::locked::Locks;
+use crate::lock::{LockClass, Mutex as _, Once as _};
+use crate::object::Object;
 use crate::platform::{MutexGuard, Platform};
-use crate::softlock::Softlock;
-use crate::types::{Pfn, Prot, SetupFlags};
+use crate::sharing::{Shared, Turns};
+use crate::state::{Apart, Rare, Shape, State, Terms};
+use crate::types::{MapFlags, Prot, SetupFlags};
 
 /// One contiguous piece of a segment (`devmap_cookie_t`). See the crate's documentation for how handles are shared.
+// The lock comes first: its address is the handle's.
+#[repr(C)]
 pub struct Handle<P: Platform> {
-    space: P::Space,
-    data: P::HandleData,
-    pvt: AtomicUsize,
     state: P::Mutex<State<P>>,
+    bounds: Bounds,
+    space: P::Space,
+    device: P::Device,
+    /// Names the mapping for the ownership of a context: equal in handles split from one another.
+    mapping: NonZeroU64,
+    pvt: AtomicUsize,
+    /// None without callbacks.
+    shared: P::Once<Shared<P>>,
+    data: P::HandleData,
+    /// Of the segment that has this handle only.
+    segment: P::SegmentData,
+    /// Mapping type and flags.
+    map_flags: MapFlags,
+    shape: AtomicU16,
+    /// Freed: its unmap callback has returned.
+    dead: AtomicBool,
+}
+
+/// Where a handle is. Changes with the handle's lock held and, once it is in its space, the space locked as writer: either lock is enough to read
+/// it.
+struct Bounds {
+    off: AtomicU64,
+    /// Where the object begins while the handle is not placed.
+    addr: AtomicU64,
+    len: AtomicU64,
 }
 
 /// Where a handle is and what it maps, at the moment of asking.
@@ -68,121 +91,91 @@ pub struct Sharing {
     pub owned: bool,
 }
 
-/// How far a handle's life has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// In `devmap(9E)`, no setup function has succeeded.
-    New,
-    /// Set up.
-    SetUp,
-    /// Its unmap callback is about to run or runs.
-    Dying,
-    /// Freed.
-    Dead,
-}
-
-/// What a handle maps.
-pub(crate) enum Object<P: Platform> {
-    /// Nothing yet, or set up as invalid.
-    None,
-    /// Device memory from this page frame on.
-    Devmem(Pfn),
-    /// Kernel memory from this offset on.
-    Umem(P::Umem, u64),
-}
-
-impl<P: Platform> Object<P> {
-    /// The same memory, `by` bytes further on.
-    #[inline]
-    pub(crate) fn advanced(&self, by: u64) -> Self {
-        match self {
-            Self::None => Self::None,
-            Self::Devmem(pfn) => Self::Devmem(pfn + (by >> crate::PAGE_SHIFT)),
-            Self::Umem(umem, off) => Self::Umem(umem.clone(), off + by),
-        }
-    }
-}
-
-/// What all handles have in common that come from one setup: copies, and pieces that cuts leave.
-pub(crate) struct Shared<P: Platform> {
-    pub callbacks: P::Callbacks,
-    /// With an access callback, once the mapping is complete.
-    pub turns: Option<Turns<P>>,
-}
-
-/// What an access callback's handles take turns by. Each handle counts in both.
-pub(crate) struct Turns<P: Platform> {
-    pub ctx: Arc<Context<P>>,
-    pub softlock: Arc<Softlock<P>>,
-}
-
-impl<P: Platform> Shared<P> {
-    /// The same for another handle of the mapping.
-    pub(crate) fn turns_again(&self) -> Option<Turns<P>> {
-        self.count();
-        self.turns.as_ref().map(|turns| Turns { ctx: turns.ctx.clone(), softlock: turns.softlock.clone() })
-    }
-
-    /// One more handle.
-    #[inline]
-    fn count(&self) {
-        if let Some(turns) = &self.turns {
-            turns.ctx.handles().fetch_add(1, Relaxed);
-            turns.softlock.handles().fetch_add(1, Relaxed);
-        }
-    }
-}
-
-/// What is kept of a handle page by page.
-pub(crate) struct Apart<P: Platform> {
-    /// Pages that map memory of their own.
-    pub frames: Frames<P>,
-    /// Protections, once part of the segment was protected apart; empty before.
-    pub pages: Vec<Prot>,
-    /// Soft-locked pages.
-    pub locks: Locks,
-}
-
-/// Everything that can change about a handle.
-pub(crate) struct State<P: Platform> {
-    pub off: u64,
-    pub addr: u64,
-    pub len: u64,
-    pub object: Object<P>,
-    /// What the driver has given with it; none without callbacks.
-    pub shared: Option<Arc<Shared<P>>>,
-    /// Names the mapping for the ownership of a context: equal in handles split from one another.
-    pub mapping: u64,
-    /// The context timeout in ticks.
-    pub ticks: i64,
-    /// What differs from page to page, once something does.
-    pub apart: Option<Box<Apart<P>>>,
-    pub flags: SetupFlags,
-    pub attr: u32,
-    pub stage: Stage,
-    /// The segment's protection, while it is one for all pages.
-    pub prot: Prot,
-    /// The protection asked for at mmap.
-    pub asked: Prot,
-    pub maxprot: Prot,
-    pub orig_maxprot: Prot,
-    /// Index of the largest MMU page size the handle may be loaded with; 0 for base pages only.
-    pub level: u8,
-    /// Whether it has an access callback.
-    pub access: bool,
-    /// A context management call could not wait with the space locked; the fault is to wait and be tried again.
-    pub must_wait: bool,
-}
-
 impl<P: Platform> Handle<P> {
+    /// A handle that is to be set up, from the user offset `off` on.
     #[inline(always)]
-    pub(crate) fn new(space: P::Space, state: State<P>, pvt: usize) -> Arc<Self> {
+    pub(crate) fn unset(
+        space: P::Space,
+        device: P::Device,
+        map_flags: MapFlags,
+        mapping: NonZeroU64,
+        off: u64,
+        terms: Terms,
+    ) -> Arc<Self> {
+        let state = State { object: Object::NONE, ticks: 0, apart: Rare(None), terms };
         Arc::new(Self {
-            space,
-            data: P::HandleData::default(),
-            pvt: AtomicUsize::new(pvt),
             state: P::Mutex::new(state, LockClass::Handle),
+            bounds: Bounds { off: AtomicU64::new(off), addr: AtomicU64::new(0), len: AtomicU64::new(0) },
+            space,
+            device,
+            mapping,
+            pvt: AtomicUsize::new(0),
+            shared: P::Once::default(),
+            data: P::HandleData::default(),
+            segment: P::SegmentData::default(),
+            map_flags,
+            shape: AtomicU16::new((Shape::NEW | Shape::UNPLACED).bits()),
+            dead: AtomicBool::new(false),
         })
+    }
+
+    /// A copy of what lies from `from` on, for another segment or space: same object, callbacks and protections; no locks. `None` when there
+    /// is no memory for it. Takes the handle's lock.
+    #[inline(never)]
+    pub(crate) fn copy(&self, space: P::Space, mapping: NonZeroU64, from: u64) -> Option<Arc<Self>> {
+        let st = self.lock();
+        // The memory is there before anything is copied, which then goes there at once.
+        let new = Arc::new_cyclic(|_| {
+            let shared = self.shared.copy();
+            if let Some(shared) = shared.get() {
+                shared.count();
+            }
+            let object = st.object.advanced(from);
+            let state = State { object, ticks: st.ticks, apart: Rare(None), terms: st.terms };
+            Self {
+                state: P::Mutex::new(state, LockClass::Handle),
+                bounds: Bounds {
+                    off: AtomicU64::new(self.off() + from),
+                    addr: AtomicU64::new(self.addr() + from),
+                    len: AtomicU64::new(self.len() - from),
+                },
+                space,
+                device: self.device.clone(),
+                mapping,
+                pvt: AtomicUsize::new(self.pvt()),
+                shared,
+                data: P::HandleData::default(),
+                segment: P::SegmentData::default(),
+                map_flags: self.map_flags,
+                shape: AtomicU16::new(self.shape().bits()),
+                dead: AtomicBool::new(false),
+            }
+        });
+        if st.shape().contains(Shape::APART) {
+            let apart = st.apart_for_copy(from);
+            drop(st);
+            return self.add_apart(new, apart);
+        }
+        Some(new)
+    }
+
+    /// Adds what differs from page to page to a copy, which nobody else has.
+    #[cold]
+    #[inline(never)]
+    #[expect(clippy::option_option, reason = "no memory, or nothing to copy")]
+    fn add_apart(&self, copy: Arc<Self>, apart: Option<Option<Box<Apart<P>>>>) -> Option<Arc<Self>> {
+        let Some(apart) = apart else {
+            // This handle uses it still.
+            if let Some(shared) = self.shared() {
+                shared.uncount();
+            }
+            return None;
+        };
+        let mut st = copy.lock();
+        st.mark(Shape::APART, apart.is_some());
+        st.apart.0 = apart;
+        drop(st);
+        Some(copy)
     }
 
     /// The address space it is mapped in.
@@ -195,6 +188,83 @@ impl<P: Platform> Handle<P> {
         &self.data
     }
 
+    /// The device that it maps.
+    #[inline(always)]
+    pub fn device(&self) -> &P::Device {
+        &self.device
+    }
+
+    /// What the platform keeps with the segment that has this handle only.
+    #[inline(always)]
+    pub fn segment_data(&self) -> &P::SegmentData {
+        &self.segment
+    }
+
+    /// The mapping type and flags.
+    #[inline(always)]
+    pub fn map_flags(&self) -> MapFlags {
+        self.map_flags
+    }
+
+    #[inline(always)]
+    pub(crate) fn mapping(&self) -> NonZeroU64 {
+        self.mapping
+    }
+
+    /// The user offset of its first byte. With this and the next two: to be called with its space locked, or in one of its callbacks.
+    #[inline(always)]
+    pub fn off(&self) -> u64 {
+        self.bounds.off.load(Relaxed)
+    }
+
+    /// The address of its first byte, once it has one.
+    #[inline(always)]
+    pub fn addr(&self) -> u64 {
+        self.bounds.addr.load(Relaxed)
+    }
+
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)]
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        self.bounds.len.load(Relaxed)
+    }
+
+    /// What it shares with others; none without callbacks, or before a setup function has succeeded.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> Option<&Shared<P>> {
+        self.shared.get()
+    }
+
+    /// What its access callback takes turns by, if it has one.
+    #[inline(always)]
+    pub(crate) fn turns(&self) -> Option<&Turns<P>> {
+        self.shared()?.turns.as_ref()
+    }
+
+    /// Sets what it shares. False if that was set before.
+    #[inline(always)]
+    pub(crate) fn share(&self, shared: Arc<Shared<P>>) -> bool {
+        self.shared.set(shared)
+    }
+
+    /// The shape now. Changes with the lock held; what a space's lock rules out does not change with that held.
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Shape {
+        Shape::from_bits_retain(self.shape.load(Relaxed))
+    }
+
+    /// The handle is freed. It was dying.
+    #[inline(always)]
+    pub(crate) fn bury(&self) {
+        self.dead.store(true, Relaxed);
+    }
+
+    /// Whether it is freed.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Relaxed)
+    }
+
     /// The driver's private pointer; 0 if it never gave one.
     #[inline]
     pub fn pvt(&self) -> usize {
@@ -204,179 +274,173 @@ impl<P: Platform> Handle<P> {
     /// Changes the private pointer, as a driver does through the pointer that its map callback was given.
     #[inline]
     pub fn set_private(&self, pvt: usize) {
-        self.set_pvt(pvt);
-    }
-
-    #[inline]
-    pub(crate) fn set_pvt(&self, pvt: usize) {
         self.pvt.store(pvt, Relaxed);
     }
 
     /// Returns whether an access callback could not get the context in it: whatever it returns, the access is tried again after a wait. For its platform, until
     /// the callback has returned. Takes the handle's lock.
     pub fn must_wait(&self) -> bool {
-        self.lock().must_wait
+        self.lock().shape().contains(Shape::MUST_WAIT)
     }
 
     /// Where it is and what it maps now. Takes the handle's lock.
     pub fn info(&self) -> HandleInfo {
         let st = self.lock();
+        let shape = st.shape();
         HandleInfo {
-            off: st.off,
-            addr: st.addr,
-            len: st.len,
-            prot: st.prot,
+            off: st.off(),
+            addr: if shape.contains(Shape::UNPLACED) { 0 } else { st.addr() },
+            len: st.len(),
+            prot: st.terms.prots.prot,
             paged: st.paged(),
-            asked: st.asked,
-            maxprot: st.maxprot,
-            orig_maxprot: st.orig_maxprot,
-            setup: (st.stage != Stage::New).then_some(st.flags),
-            live: matches!(st.stage, Stage::New | Stage::SetUp),
-            invalid: st.flags.contains(SetupFlags::MAPPING_INVALID),
+            asked: st.terms.prots.asked,
+            maxprot: st.terms.prots.max,
+            orig_maxprot: st.terms.prots.orig_max,
+            setup: (!shape.contains(Shape::NEW)).then_some(st.terms.flags),
+            live: !shape.contains(Shape::DYING),
+            invalid: st.terms.flags.contains(SetupFlags::MAPPING_INVALID),
             ticks: st.ticks,
-            softlocks: st.apart.as_ref().map_or(0, |apart| apart.locks.total()),
+            softlocks: st.apart.0.as_ref().map_or(0, |apart| apart.locks.total()),
         }
     }
 
-    /// Who else shares its context and softlock; `None` when it has none. Takes the handle's lock, then the context's.
-    pub fn sharing(&self) -> Option<Sharing> {
-        let shared = self.lock().shared.clone()?;
-        let turns = shared.turns.as_ref()?;
-        let (contexts, softlocks) =
-            (turns.ctx.handles().load(Relaxed), turns.softlock.handles().load(Relaxed));
-        Some(Sharing { contexts, softlocks, owned: turns.ctx.is_owned() })
-    }
-
+    /// Whether any page is soft-locked. Takes the handle's lock only if one has been.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, P, State<P>> {
-        self.state.lock()
-    }
-}
-
-impl<P: Platform> Default for Apart<P> {
-    fn default() -> Self {
-        Self { frames: Frames::default(), pages: Vec::new(), locks: Locks::default() }
-    }
-}
-
-impl<P: Platform> Apart<P> {
-    /// For a copy of the handle, without locks.
-    #[inline(never)]
-    fn for_copy(&self) -> Option<Option<Box<Self>>> {
-        if self.pages.is_empty() && (!PAGES || self.frames.is_empty()) {
-            return Some(None);
-        }
-        let pages = copied(self.pages.iter().copied())?;
-        let frames = frames::copy(&self.frames)?;
-        Some(Some(Box::new(Self { frames, pages, locks: Locks::default() })))
+    pub(crate) fn softlocked(&self) -> bool {
+        self.shape().contains(Shape::APART) && self.lock().softlocked()
     }
 
-    /// The handle loses so many pages in front, and its locks.
-    #[inline(never)]
-    fn cut_front(&mut self, by: usize) {
-        let mut at = 0;
-        self.pages.retain(|_| {
-            at += 1;
-            at > by
-        });
-        frames::trim(&mut self.frames, (by as u64) << crate::PAGE_SHIFT, u64::MAX);
-        self.locks = Locks::default();
-    }
-}
-
-impl<P: Platform> State<P> {
-    /// The memory attributes, if it maps device memory.
-    pub(crate) fn device_attr(&self) -> Option<u32> {
-        matches!(self.object, Object::Devmem(_)).then_some(self.attr)
-    }
-
-    /// The protection of the page `index`.
-    pub(crate) fn page_prot(&self, index: usize) -> Prot {
-        self.pages().and_then(|pages| pages.get(index)).copied().unwrap_or(self.prot)
-    }
-
-    /// Per-page protections, once part of the segment was protected apart.
-    #[inline]
-    pub(crate) fn pages(&self) -> Option<&[Prot]> {
-        self.apart.as_ref().map(|apart| &*apart.pages).filter(|pages| !pages.is_empty())
-    }
-
-    /// Whether pages have protections of their own.
-    #[inline]
-    pub(crate) fn paged(&self) -> bool {
-        self.pages().is_some()
-    }
-
-    /// Pages that map memory of their own.
-    #[inline]
-    pub(crate) fn frames(&self) -> &[Frame<P>] {
-        self.apart.as_ref().map_or(&[], |apart| &apart.frames[..])
-    }
-
-    /// Whether its pages are not all alike.
-    #[inline]
-    pub(crate) fn differ(&self) -> bool {
-        self.apart.as_ref().is_some_and(|apart| !apart.pages.is_empty() || PAGES && !apart.frames.is_empty())
-    }
-
-    /// The soft-locked pages, once one was locked.
-    #[inline]
-    pub(crate) fn locks(&mut self) -> Option<&mut Locks> {
-        self.apart.as_mut().map(|apart| &mut apart.locks)
-    }
-
-    /// A copy for another segment or space: same object, callbacks and protections; no locks. `None` when there is no memory for it.
     #[inline(always)]
-    pub(crate) fn duplicate(&self) -> Option<Self> {
-        let apart = match &self.apart {
-            None => None,
-            Some(apart) => apart.for_copy()?,
-        };
-        if let Some(shared) = &self.shared {
-            shared.count();
-        }
-        Some(Self {
-            off: self.off,
-            addr: self.addr,
-            len: self.len,
-            object: self.object.advanced(0),
-            shared: self.shared.clone(),
-            mapping: self.mapping,
-            ticks: self.ticks,
-            apart,
-            flags: self.flags,
-            attr: self.attr,
-            stage: self.stage,
-            prot: self.prot,
-            asked: self.asked,
-            maxprot: self.maxprot,
-            orig_maxprot: self.orig_maxprot,
-            level: self.level,
-            access: self.access,
-            must_wait: false,
-        })
+    pub(crate) fn lock(&self) -> Hold<'_, P> {
+        Hold { handle: self, state: self.state.lock() }
+    }
+}
+
+/// A handle whose lock is held.
+pub(crate) struct Hold<'a, P: Platform> {
+    handle: &'a Handle<P>,
+    state: MutexGuard<'a, P, State<P>>,
+}
+
+impl<P: Platform> Deref for Hold<'_, P> {
+    type Target = State<P>;
+    #[inline(always)]
+    fn deref(&self) -> &State<P> {
+        &self.state
+    }
+}
+
+impl<P: Platform> DerefMut for Hold<'_, P> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut State<P> {
+        &mut self.state
+    }
+}
+
+impl<P: Platform> Hold<'_, P> {
+    /// The user offset of its first byte.
+    #[inline(always)]
+    pub(crate) fn off(&self) -> u64 {
+        self.handle.off()
+    }
+
+    /// The address of its first byte; 0 until one is chosen.
+    #[inline(always)]
+    pub(crate) fn addr(&self) -> u64 {
+        self.handle.addr()
+    }
+
+    /// Bytes.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u64 {
+        self.handle.len()
+    }
+
+    /// The handle is set up for so many bytes; `addr` is where its object begins, or [`NOWHERE`], until it gets an address.
+    #[inline(always)]
+    pub(crate) fn measure(&mut self, len: u64, addr: u64) {
+        self.handle.bounds.len.store(len, Relaxed);
+        self.handle.bounds.addr.store(addr, Relaxed);
+    }
+
+    /// The handle gets its address.
+    #[inline(always)]
+    pub(crate) fn place(&mut self, addr: u64) {
+        self.handle.bounds.addr.store(addr, Relaxed);
+        self.reshape(self.shape() - Shape::UNPLACED);
     }
 
     /// Cuts `by` bytes off the front.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cut_front(&mut self, by: u64) {
-        self.off += by;
-        self.addr += by;
-        self.len -= by;
+        let (off, addr, len) = (self.off(), self.addr(), self.len());
+        let bounds = &self.handle.bounds;
+        bounds.off.store(off + by, Relaxed);
+        bounds.addr.store(addr + by, Relaxed);
+        bounds.len.store(len - by, Relaxed);
         self.object = self.object.advanced(by);
-        if let Some(apart) = &mut self.apart {
+        if let Some(apart) = &mut self.apart.0 {
             apart.cut_front((by >> crate::PAGE_SHIFT) as usize);
         }
     }
 
     /// Keeps `len` bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cut_back(&mut self, len: u64) {
-        self.len = len;
-        if let Some(apart) = &mut self.apart {
-            frames::trim(&mut apart.frames, 0, len);
-            apart.pages.truncate((len >> crate::PAGE_SHIFT) as usize);
-            apart.locks = Locks::default();
+        self.handle.bounds.len.store(len, Relaxed);
+        if let Some(apart) = &mut self.apart.0 {
+            apart.cut_back(len);
         }
+    }
+
+    /// The shape.
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Shape {
+        self.terms.shape
+    }
+
+    /// Unlocks the handle, where there is something unusual about it.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn unlock_unusual(self) {}
+
+    /// Changes the shape.
+    #[inline(always)]
+    pub(crate) fn reshape(&mut self, shape: Shape) {
+        self.terms.shape = shape;
+        self.handle.shape.store(shape.bits(), Relaxed);
+    }
+
+    /// Adds or removes some of the shape.
+    pub(crate) fn mark(&mut self, what: Shape, on: bool) {
+        let mut shape = self.shape();
+        shape.set(what, on);
+        self.reshape(shape);
+    }
+
+    /// What is kept page by page, from now on.
+    pub(crate) fn apart(&mut self) -> &mut Apart<P> {
+        self.mark(Shape::APART, true);
+        self.state.apart.0.get_or_insert_default()
+    }
+
+    /// The handle goes: returns what it maps. It is dying until its unmap callback has returned.
+    #[inline(always)]
+    pub(crate) fn retire(&mut self) -> Object<P> {
+        self.reshape(self.shape() | Shape::DYING);
+        self.object.take()
+    }
+
+    /// What differs from page to page, for a copy. `None` when there is no memory for it.
+    #[cold]
+    #[inline(never)]
+    #[expect(clippy::option_option, reason = "no memory, or nothing to copy")]
+    fn apart_for_copy(&self, from: u64) -> Option<Option<Box<Apart<P>>>> {
+        let Some(apart) = &self.apart.0 else { return Some(None) };
+        let mut apart = apart.for_copy()?;
+        if let Some(apart) = &mut apart {
+            apart.cut_front((from >> crate::PAGE_SHIFT) as usize);
+        }
+        Some(apart)
     }
 }

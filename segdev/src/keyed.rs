@@ -1,23 +1,19 @@
-//! A hash table of shared objects that handles refer to by name.
+//! A hash table of shared objects that are found by name.
 //!
-//! Finding one costs the same however many exist. An entry goes with the last
-//! handle that refers to it. Handles are counted apart from the `Arc`s, which faults in progress and pending timers hold
-//! too: a count goes up under the registry's lock or from a handle that holds one, and down under the lock, so zero is final.
+//! Finding one costs the same however many exist. Who uses an object counts so with the registry's lock held; the last to give it up
+//! removes it from the table.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::list::copied;
 
-/// Name of a context or softlock: a device instance or number, and the identity of the access callback.
+/// Name of an object: a device instance or number, and the identity of the access callback or of all callbacks.
 pub(crate) type Key = (u64, u64);
 
 /// An object that knows its name.
 pub(crate) trait Keyed {
     fn key(&self) -> Key;
-    /// Returns the number of handles that refer to it.
-    fn handles(&self) -> &AtomicUsize;
 }
 
 /// A hash table of shared objects, with open addressing.
@@ -44,6 +40,11 @@ impl<T: Keyed> Table<T> {
         self.len
     }
 
+    /// All entries.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
+        self.slots.iter().flatten()
+    }
+
     /// The entry at a place, which may lie beyond the table's end.
     fn at(&self, place: usize) -> Option<&Arc<T>> {
         self.slots.get(place & self.slots.len().wrapping_sub(1))?.as_ref()
@@ -55,25 +56,38 @@ impl<T: Keyed> Table<T> {
         self.slots.get_mut(place & mask)
     }
 
-    /// The entry of this name, for one more handle; made if there is none. `None` when there is no memory for it.
-    pub(crate) fn find_or_insert(&mut self, key: Key, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+    /// The entry of this name that is meant; several may have the same name.
+    #[inline(never)]
+    pub(crate) fn find(&self, key: Key, meant: &dyn Fn(&T) -> bool) -> Option<&Arc<T>> {
+        let mut i = hash(key);
+        while let Some(entry) = self.at(i) {
+            if entry.key() == key && meant(entry) {
+                return Some(entry);
+            }
+            i += 1;
+        }
+        None
+    }
+
+    /// Adds an entry. `None` when there is no memory for it.
+    pub(crate) fn insert(&mut self, object: T) -> Option<Arc<T>> {
         // A quarter full at most, so that hardly any search meets another entry.
         if (self.len + 1) * 4 > self.slots.len() && !self.resize((self.slots.len() * 2).max(SMALLEST)) {
             return None;
         }
-        let mut i = hash(key);
-        while let Some(entry) = self.at(i) {
-            if entry.key() == key {
-                entry.handles().fetch_add(1, Relaxed);
-                return Some(entry.clone());
-            }
-            i += 1;
-        }
-        let new = Arc::new(make());
-        new.handles().store(1, Relaxed);
-        *self.at_mut(i)? = Some(new.clone());
+        let new = Arc::new(object);
+        *self.free_slot(new.key())? = Some(new.clone());
         self.len += 1;
         Some(new)
+    }
+
+    /// The first free slot for a name.
+    fn free_slot(&mut self, key: Key) -> Option<&mut Option<Arc<T>>> {
+        let mut i = hash(key);
+        while self.at(i).is_some() {
+            i += 1;
+        }
+        self.at_mut(i)
     }
 
     /// Makes the table another size; false when there is no memory for it.
@@ -81,11 +95,7 @@ impl<T: Keyed> Table<T> {
     fn resize(&mut self, slots: usize) -> bool {
         let Some(new) = copied((0..slots).map(|_| None)) else { return false };
         for entry in core::mem::replace(&mut self.slots, new).into_iter().flatten() {
-            let mut i = hash(entry.key());
-            while self.at(i).is_some() {
-                i += 1;
-            }
-            if let Some(slot) = self.at_mut(i) {
+            if let Some(slot) = self.free_slot(entry.key()) {
                 *slot = Some(entry);
             }
         }
@@ -99,22 +109,13 @@ impl<T: Keyed> Table<T> {
         }
     }
 
-    /// A handle gives up its reference. Returns whether it was the last: the entry goes then.
-    pub(crate) fn release(&mut self, object: &Arc<T>) -> bool {
-        if object.handles().fetch_sub(1, Relaxed) > 1 {
-            return false;
-        }
-        self.remove(object);
-        true
-    }
-
-    #[inline(never)]
-    fn remove(&mut self, object: &Arc<T>) {
+    /// Removes an entry. Returns it, or `None` if it is not there.
+    pub(crate) fn remove(&mut self, object: &T) -> Option<Arc<T>> {
         let mut gap = hash(object.key());
-        while self.at(gap).is_some_and(|e| !Arc::ptr_eq(e, object)) {
+        while !core::ptr::eq(Arc::as_ptr(self.at(gap)?), object) {
             gap += 1;
         }
-        self.at_mut(gap).and_then(Option::take);
+        let removed = self.at_mut(gap).and_then(Option::take);
         self.len -= 1;
         // Close the gap: move up every later entry of the chain that may sit at it.
         let mask = self.slots.len().wrapping_sub(1);
@@ -133,5 +134,6 @@ impl<T: Keyed> Table<T> {
         if self.slots.len() > SMALLEST && self.len * 32 < self.slots.len() {
             self.resize(self.slots.len() / 2);
         }
+        removed
     }
 }

@@ -44,6 +44,7 @@ mod list;
 pub mod load;
 pub mod lock;
 mod locked;
+mod object;
 mod page_locks;
 pub mod pages;
 pub mod platform;
@@ -55,6 +56,7 @@ mod sharing;
 pub mod sim;
 mod softlock;
 pub mod space;
+mod state;
 mod types;
 pub mod unmap;
 
@@ -62,11 +64,12 @@ pub use context::Context;
 pub use framework::{Framework, Live};
 pub use handle::{Handle, HandleInfo, Sharing};
 pub use platform::{
-    Access, Callbacks, Device, Entries, FreeRanges, MutexGuard, Platform, Run, Umem, UmemKind, Unmap, Want,
+    Access, Callbacks, Device, Entries, FreeRanges, MutexGuard, Node, Platform, Run, Umem, UmemKind, Unmap,
+    Want,
 };
 pub use registry::Registry;
-pub use segment::{Congruence, MapRequest, Segment};
-pub use setup::{DevmemSetup, PageMemory, PagesOf, SetupError, UmemSetup};
+pub use segment::{Congruence, Many, MapRequest, Segment};
+pub use setup::{DevmemSetup, Given, PageMemory, PagesOf, SetupError, UmemSetup};
 pub use types::{
     Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags,
     page_ceil, page_floor,

@@ -14,9 +14,9 @@ pub(crate) fn push<T>(list: &mut Vec<T>, value: T) -> Result<(), T> {
     Ok(())
 }
 
-/// The same, for where faults come.
+/// The same where there is mostly room.
 #[inline(always)]
-pub(crate) fn push_fast<T>(list: &mut Vec<T>, value: T) -> Result<(), T> {
+pub(crate) fn push_within<T>(list: &mut Vec<T>, value: T) -> Result<(), T> {
     if list.len() < list.capacity() {
         list.push(value);
         return Ok(());

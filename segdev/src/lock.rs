@@ -14,6 +14,7 @@
 //!
 //! Every lock is created with its class, so that a platform can assert the order (the model checker's does).
 
+use alloc::sync::Arc;
 use core::ops::{Deref, DerefMut};
 
 /// What a lock protects, and so its place in the order (see the module's text).
@@ -76,4 +77,14 @@ pub trait RwLock<T>: Send + Sync {
     fn read(&self) -> Self::ReadGuard<'_>;
     /// Takes it as the only one.
     fn write(&self) -> Self::WriteGuard<'_>;
+}
+
+/// A place for a shared value that is set once and then read without a lock.
+pub trait Once<T>: Default + Send + Sync {
+    /// The value, once it was set.
+    fn get(&self) -> Option<&T>;
+    /// Sets the value. Returns false, and drops it, if there is one.
+    fn set(&self, value: Arc<T>) -> bool;
+    /// Another place with the same value.
+    fn copy(&self) -> Self;
 }

@@ -11,10 +11,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::framework::Framework;
-use crate::handle::{Handle, Stage, State};
+use crate::handle::{Handle, Hold};
 use crate::list;
 use crate::locked::{Changed, Serving};
+use crate::object::View;
 use crate::platform::{Access, Platform, Umem as _, UmemKind};
+use crate::state::{Shape, State};
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, Rw};
 
 /// What a softlock fault has done to one handle.
@@ -33,35 +35,13 @@ fn page_range((start, len): (u64, u64)) -> (usize, usize) {
 
 impl<P: Platform> State<P> {
     /// Whether any page is soft-locked.
+    #[inline]
     pub(crate) fn softlocked(&self) -> bool {
-        self.apart.as_ref().is_some_and(|apart| apart.locks.total > 0)
+        self.apart.0.as_ref().is_some_and(|apart| apart.locks.total > 0)
     }
+}
 
-    /// Makes room for one count per page; false when there is no memory for them.
-    fn can_count(&mut self) -> bool {
-        let pages = (self.len >> PAGE_SHIFT) as usize;
-        let locks = &mut self.apart.get_or_insert_default().locks;
-        if locks.counts.len() == pages {
-            return true;
-        }
-        let counts = list::filled(0, pages);
-        counts.map(|counts| locks.counts = counts).is_some()
-    }
-
-    /// Records locks on `range`, for the softlock fault that the calling thread is serving if there is one.
-    fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
-        let range = page_range(range);
-        let locks = &mut self.apart.get_or_insert_default().locks;
-        for count in locks.counts.iter_mut().take(range.1).skip(range.0) {
-            *count += 1;
-        }
-        locks.total += (range.1 - range.0) as u64;
-        if let Some(served) = locks.served_by(thread).filter(|s| !s.unlock) {
-            let _ = list::push(&mut served.pages, range);
-        }
-        range
-    }
-
+impl<P: Platform> Hold<'_, P> {
     /// Takes one lock from every locked page of the index range; returns those pages.
     fn take_locks(&mut self, platform: &P, space: &P::Space, range: (usize, usize)) -> Changed {
         let Some(locks) = self.locks() else { return Changed::new() };
@@ -74,20 +54,82 @@ impl<P: Platform> State<P> {
             // Whatever softlocks had locked has been unlocked by other means.
             locks.taken.retain(|t| t.pages.is_empty());
         }
-        let pageable = match &self.object {
-            crate::handle::Object::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => {
-                Some((umem, *koff))
-            }
+        let pageable = match self.object.view() {
+            View::Umem(umem, koff) if umem.kind() == UmemKind::Pageable => Some((umem, koff)),
             _ => None,
         };
         for &(a, b) in &changed {
             let (start, len) = ((a as u64) << PAGE_SHIFT, ((b - a) as u64) << PAGE_SHIFT);
-            platform.unlock(space, self.addr + start, len);
+            platform.unlock(space, self.addr() + start, len);
             if let Some((umem, koff)) = pageable {
                 umem.unlock_pages(koff + start, len);
             }
         }
         changed
+    }
+
+    /// Takes a lock from every locked page of `range`. Inside the access callback for a softunlock the pages that the fault asked for
+    /// are left alone: they are given back when the callback has returned.
+    pub(crate) fn unlock_range(
+        &mut self,
+        platform: &P,
+        space: &P::Space,
+        range: (u64, u64),
+        changed: &mut Changed,
+    ) -> FaultCode {
+        let range = page_range(range);
+        let served = self.locks().and_then(|l| l.served_by(platform.thread()));
+        if served.is_some_and(|s| s.unlock && s.asked.0 < range.1 && range.0 < s.asked.1) {
+            return FaultCode::OK;
+        }
+        *changed = self.take_locks(platform, space, range);
+        if changed.is_empty() { FaultCode::EINVAL } else { FaultCode::OK }
+    }
+
+    /// It has returned; returns what was locked meanwhile on the fault's behalf.
+    fn end(&mut self, thread: usize) -> Changed {
+        let mut pages = None;
+        let Some(locks) = self.locks() else { return Changed::new() };
+        let Some(last) = locks.serving.iter().rposition(|s| s.thread == thread) else {
+            return Changed::new();
+        };
+        let mut at = 0;
+        locks.serving.retain_mut(|served| {
+            let stays = at != last;
+            at += 1;
+            if !stays {
+                pages = Some(core::mem::take(&mut served.pages));
+            }
+            stays
+        });
+        pages.unwrap_or_default()
+    }
+}
+
+impl<P: Platform> Hold<'_, P> {
+    /// Makes room for one count per page; false when there is no memory for them.
+    fn can_count(&mut self) -> bool {
+        let pages = (self.len() >> PAGE_SHIFT) as usize;
+        let locks = &mut self.apart().locks;
+        if locks.counts.len() == pages {
+            return true;
+        }
+        let counts = list::filled(0, pages);
+        counts.map(|counts| locks.counts = counts).is_some()
+    }
+
+    /// Records locks on `range`, for the softlock fault that the calling thread is serving if there is one.
+    fn record_locks(&mut self, thread: usize, range: (u64, u64)) -> (usize, usize) {
+        let range = page_range(range);
+        let locks = &mut self.apart().locks;
+        for count in locks.counts.iter_mut().take(range.1).skip(range.0) {
+            *count += 1;
+        }
+        locks.total += (range.1 - range.0) as u64;
+        if let Some(served) = locks.served_by(thread).filter(|s| !s.unlock) {
+            let _ = list::push(&mut served.pages, range);
+        }
+        range
     }
 
     /// Loads `range` with a lock on every page. Pages whose locks changed are added to `changed`, here and below.
@@ -109,49 +151,12 @@ impl<P: Platform> State<P> {
         rc
     }
 
-    /// Takes a lock from every locked page of `range`. Inside the access callback for a softunlock the pages that the fault asked for
-    /// are left alone: they are given back when the callback has returned.
-    pub(crate) fn unlock_range(
-        &mut self,
-        platform: &P,
-        space: &P::Space,
-        range: (u64, u64),
-        changed: &mut Changed,
-    ) -> FaultCode {
-        let range = page_range(range);
-        let served = self.locks().and_then(|l| l.served_by(platform.thread()));
-        if served.is_some_and(|s| s.unlock && s.asked.0 < range.1 && range.0 < s.asked.1) {
-            return FaultCode::OK;
-        }
-        *changed = self.take_locks(platform, space, range);
-        if changed.is_empty() { FaultCode::EINVAL } else { FaultCode::OK }
-    }
-
     /// The access callback is about to be called for a fault that locks or unlocks. False when there is no memory to note it: it must not be
     /// called then.
     fn begin(&mut self, thread: usize, unlock: bool, range: (u64, u64)) -> bool {
         let asked = page_range(range);
-        let serving = &mut self.apart.get_or_insert_default().locks.serving;
+        let serving = &mut self.apart().locks.serving;
         list::push(serving, Serving { thread, unlock, asked, pages: Changed::new() }).is_ok()
-    }
-
-    /// It has returned; returns what was locked meanwhile on the fault's behalf.
-    fn end(&mut self, thread: usize) -> Changed {
-        let mut pages = None;
-        let Some(locks) = self.locks() else { return Changed::new() };
-        let Some(last) = locks.serving.iter().rposition(|s| s.thread == thread) else {
-            return Changed::new();
-        };
-        let mut at = 0;
-        locks.serving.retain_mut(|served| {
-            let stays = at != last;
-            at += 1;
-            if !stays {
-                pages = Some(core::mem::take(&mut served.pages));
-            }
-            stays
-        });
-        pages.unwrap_or_default()
     }
 }
 
@@ -181,7 +186,7 @@ impl<P: Platform> Framework<P> {
             self.take_back(handle, &pages);
             return Err(Errno::ENOMEM.0);
         };
-        handle.lock().apart.get_or_insert_default().locks.remember(page_range(within), copy);
+        handle.lock().apart().locks.remember(page_range(within), copy);
         Ok(Locked { handle: handle.clone(), range: within, pages })
     }
 
@@ -226,16 +231,16 @@ impl<P: Platform> Framework<P> {
             return;
         }
         let mut changed = Changed::new();
-        let (shared, first) = {
+        let first = {
             let mut st = handle.lock();
             for &range in pages {
                 for range in st.take_locks(&self.platform, handle.space(), range) {
                     let _ = list::push(&mut changed, range);
                 }
             }
-            (st.shared.clone(), st.off >> PAGE_SHIFT)
+            st.off() >> PAGE_SHIFT
         };
-        self.tell_softlock(shared.as_deref(), handle, first, &changed, false);
+        self.tell_softlock(handle, first, &changed, false);
     }
 
     /// Takes every lock that a driver has left on a handle.
@@ -246,7 +251,7 @@ impl<P: Platform> Framework<P> {
                 if !st.softlocked() {
                     return;
                 }
-                st.len >> PAGE_SHIFT
+                st.len() >> PAGE_SHIFT
             };
             self.take_back(handle, &[(0, pages as usize)]);
         }
@@ -255,12 +260,12 @@ impl<P: Platform> Framework<P> {
     /// Undoes what a softlock fault has done, in order, with access "other".
     pub(crate) fn undo_softlock(&self, done: Vec<Locked<P>>) {
         for Locked { handle, range, pages } in done {
-            let (shared, off) = {
+            let shared = handle.shared().filter(|shared| shared.turns.is_some());
+            let off = {
                 let mut st = handle.lock();
-                if st.stage != Stage::SetUp {
+                if st.shape().intersects(Shape::NOT_SET_UP) {
                     continue;
                 }
-                let shared = st.shared.clone().filter(|_| st.access);
                 if shared.is_some() {
                     let asked = page_range(range);
                     let forgotten =
@@ -270,10 +275,10 @@ impl<P: Platform> Framework<P> {
                         continue;
                     }
                 }
-                (shared, st.off + range.0)
+                st.off() + range.0
             };
             let access = Access { off, len: range.1, ty: FaultType::Softunlock, rw: Rw::Other };
-            self.unlock_pages(&handle, shared.as_ref().map(|s| &s.callbacks), range, access, &pages);
+            self.unlock_pages(&handle, shared.map(|s| &s.callbacks), range, access, &pages);
         }
     }
 }
@@ -284,9 +289,7 @@ pub(crate) fn locks_through<P: Platform>(
     softlock: &Arc<crate::softlock::Softlock<P>>,
 ) -> u64 {
     let through = |locked: &&Locked<P>| {
-        let st = locked.handle.lock();
-        let turns = st.shared.as_ref().and_then(|shared| shared.turns.as_ref());
-        turns.is_some_and(|turns| Arc::ptr_eq(&turns.softlock, softlock))
+        locked.handle.turns().is_some_and(|turns| Arc::ptr_eq(&turns.softlock, softlock))
     };
     let pages = done.iter().filter(through).flat_map(|locked| &locked.pages);
     pages.map(|(first, end)| (end - first) as u64).sum()

@@ -79,9 +79,13 @@ impl<V, K: Ord + Copy> Pages<V, K> {
         Some(page)
     }
 
-    /// Takes the value at a place of the list away.
+    /// Takes the value at a place of the list away. An empty list keeps no memory.
     fn take(&mut self, at: usize) -> Option<V> {
-        list::take(&mut self.0, at).map(|(_, value)| value)
+        let taken = list::take(&mut self.0, at);
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+        taken.map(|(_, value)| value)
     }
 
     /// The values of the pages from `first` to `last`, with them.

@@ -23,6 +23,8 @@ pub trait Platform: Sized + Send + Sync + 'static {
     type Mutex<T: Send + 'static>: lock::Mutex<T>;
     /// A readers/writer lock.
     type RwLock<T: Send + Sync + 'static>: lock::RwLock<T>;
+    /// A place for a shared value that is set once.
+    type Once<T: Send + Sync + 'static>: lock::Once<T>;
     /// A condition variable.
     type Condvar: Default + Send + Sync;
     /// An address space, as the owner of translations (a `hat`). Cheap to clone; equal when it is the same one.
@@ -40,6 +42,13 @@ pub trait Platform: Sized + Send + Sync + 'static {
     type SegmentData: Default + Send + Sync + 'static;
     /// Names a pending timer.
     type Timer: Copy + Send + 'static;
+
+    /// Whether [`Platform::segment_changed`] does anything.
+    const WATCHES_SEGMENTS: bool = true;
+
+    /// Whether the callbacks that were given last are kept for the next mapping when no handle has them any more, until
+    /// [`Framework::trim`] is called. Without it they are dropped with the last handle.
+    const KEEPS_CALLBACKS: bool = true;
 
     // ---- waiting ----
 
@@ -73,8 +82,9 @@ pub trait Platform: Sized + Send + Sync + 'static {
     /// Loads translations of `run` at `va` in `space`: replaces what is there, keeping lock counts, and adds one to every page's
     /// lock count when `run.lock`. Must not wait for anything that a user process can delay for ever.
     fn load(&self, space: &Self::Space, va: u64, run: Run);
-    /// Drops the translations of `[va, va + len)` and their lock counts. When it returns no access through them can happen any more.
-    fn unload(&self, space: &Self::Space, va: u64, len: u64);
+    /// Drops the translations of `[va, va + len)` and their lock counts; without `locked` there are none. When it returns no access through
+    /// them can happen any more.
+    fn unload(&self, space: &Self::Space, va: u64, len: u64, locked: bool);
     /// Takes one from the lock count of every page of `[va, va + len)` that has one.
     fn unlock(&self, space: &Self::Space, va: u64, len: u64);
     /// Changes the protection of those pages of `[va, va + len)` that have a translation: of kernel memory, or of device memory with these
@@ -116,7 +126,7 @@ pub trait Platform: Sized + Send + Sync + 'static {
     // ---- handles ----
 
     /// A handle was copied: by fork(2), or because a hole was cut out of it. What the platform keeps with it may go to the copy. Called
-    /// before any callback sees the copy, with the old handle's lock held.
+    /// before any callback sees the copy, with no inner lock held.
     fn handle_copied(&self, old: &Arc<Handle<Self>>, new: &Arc<Handle<Self>>) {
         let _ = (old, new);
     }
@@ -178,25 +188,28 @@ pub trait FreeRanges {
 
 /// A device node that can be mapped: a `dev_t` with its devinfo node and the driver's entry points. Cheap to clone.
 pub trait Device<P: Platform>: Clone + Send + Sync + 'static {
+    /// The driver's entry point.
+    type Entry: Copy;
     /// The device number. Softlocks are one per device number and access callback.
     fn dev(&self) -> u64;
-    /// Names the device instance (the devinfo node) of a handle that [`Device::devmap`] has just set up. Contexts are one per instance and
-    /// access callback.
-    fn instance(&self, handle: &Handle<P>) -> u64;
-    /// Whether the driver can be mapped at all: it has a `devmap(9E)` entry, and `D_DEVMAP` or an `mmap(9E)` entry.
-    fn mappable(&self) -> bool {
-        true
-    }
+    /// What [`Device::devmap`] is to call; `None` if the driver cannot be mapped: it has no `devmap(9E)` entry, or neither `D_DEVMAP` nor
+    /// an `mmap(9E)` entry.
+    fn entry(&self) -> Option<Self::Entry>;
     /// Calls `devmap(9E)`: set up `handle` for at most `len` bytes from `off`. Answers what the driver returned and the
     /// length it reported. The driver calls [`Framework::devmem_setup`] or [`Framework::umem_setup`] from in here. No lock held.
     fn devmap(
         &self,
+        entry: Self::Entry,
         fw: &Framework<P>,
         handle: &Arc<Handle<P>>,
         off: u64,
         len: u64,
         model: u32,
     ) -> (i32, u64);
+}
+
+/// A device node, as setup and remap calls name it.
+pub trait Node {
     /// Resolves a register range through the device tree (`ddi_map`): its first page frame, and attributes to be joined with
     /// those given to the setup call. `None` when the set is unknown or the range leaves it. No inner lock held.
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)>;
@@ -220,11 +233,17 @@ pub struct Entries {
 ///
 /// `pvt` is the driver's private pointer for the handle. Where it is `&mut`, what the driver stores there becomes the
 /// handle's; it starts with the present value (zero if there never was one).
-pub trait Callbacks<P: Platform>: Clone + Send + Sync + 'static {
+///
+/// Handles of a device whose callbacks are equal share one copy.
+pub trait Callbacks<P: Platform>: Clone + PartialEq + Send + Sync + 'static {
     /// Which entry points there are.
     fn entries(&self) -> Entries;
     /// Tells access callbacks apart: equal exactly when it is the same function.
     fn access_id(&self) -> u64;
+    /// Equal callbacks have the same; others mostly another, if their access callbacks differ.
+    fn hash(&self) -> u64 {
+        self.access_id()
+    }
     /// `devmap_map(9E)`. The space is not locked.
     #[allow(clippy::too_many_arguments)]
     fn map(
@@ -248,9 +267,12 @@ pub trait Callbacks<P: Platform>: Clone + Send + Sync + 'static {
         new: &Arc<Handle<P>>,
         newpvt: &mut usize,
     ) -> i32;
-    /// `devmap_unmap(9E)`, after the translations are gone and the handles have their new bounds. The space is locked as writer
-    /// (not when a map callback of the same mmap failed).
-    fn unmap(&self, fw: &Framework<P>, handle: &Arc<Handle<P>>, pvt: usize, cut: Unmap<'_, P>);
+    /// `devmap_unmap(9E)` for a whole handle, after its translations are gone. `space_locked`: the space is locked as writer; not when a mapping
+    /// fails before it has entered it.
+    fn unmap_whole(&self, fw: &Framework<P>, handle: &Arc<Handle<P>>, space_locked: bool);
+    /// `devmap_unmap(9E)` for a part of a handle, after the translations are gone and the handles have their new bounds. The space is locked as
+    /// writer.
+    fn unmap_part(&self, fw: &Framework<P>, handle: &Arc<Handle<P>>, cut: &mut Unmap<'_, P>);
 }
 
 /// The range and kind of an access, in the driver's terms.
@@ -266,16 +288,18 @@ pub struct Access {
     pub rw: Rw,
 }
 
-/// What goes in an unmap callback, and what remains.
+/// What goes of a handle in an unmap callback, and what remains.
 pub struct Unmap<'a, P: Platform> {
     /// User offset of what goes.
     pub off: u64,
     /// Bytes of what goes.
     pub len: u64,
-    /// `new_dhp1` and `new_pvtp1`: what stays before.
-    pub before: Option<(&'a Arc<Handle<P>>, &'a mut usize)>,
-    /// `new_dhp2` and `new_pvtp2`: what stays behind.
-    pub behind: Option<(&'a Arc<Handle<P>>, &'a mut usize)>,
+    /// `new_dhp1`: what stays before.
+    pub before: Option<&'a Arc<Handle<P>>>,
+    /// `new_dhp2`: what stays behind.
+    pub behind: Option<&'a Arc<Handle<P>>>,
+    /// The private pointers of what stays, `*new_pvtp1` and `*new_pvtp2`. What the driver stores there becomes theirs.
+    pub pvts: [usize; 2],
 }
 
 /// Kernel memory that a driver exports (`ddi_umem_alloc(9F)`, `ddi_umem_lock(9F)`).

@@ -3,44 +3,51 @@
 //! Locking: a segment has no lock of its own. Its address space's lock is held as reader for faults and queries, and as writer
 //! (or the segment is not in the space) for everything that takes it mutably.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::fault::{Asked, Progress};
 use crate::framework::Framework;
-use crate::handle::{Handle, Object, Shared, Stage, State};
+use crate::handle::Handle;
 use crate::list;
-use crate::platform::{Callbacks as _, Device, Platform, Unmap};
-use crate::types::{
-    Errno, FaultCode, FaultType, MapFlags, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, SetupFlags, page_ceil,
-};
+use crate::object::{NOWHERE, Object};
+use crate::platform::{Callbacks as _, Device, Platform};
+use crate::state::{Shape, Terms};
+use crate::types::{Errno, FaultCode, FaultType, MapFlags, PAGE_SHIFT, PAGE_SIZE, Prot, Rw, page_ceil};
 
 /// Mappings at least this long get an address congruent to their object's modulo this, so that large pages are possible.
 const LARGE_ALIGN: u64 = 2 << 20;
 
+/// Room that is made at once for handles that are as long as the first.
+const MOST_ALIKE: u64 = 4096;
+
 /// How often a softunlock sleeps that cannot begin again.
 pub const PATIENCE: u32 = 1000;
 
-/// One mapping of one device.
-pub struct Segment<P: Platform> {
+/// One mapping of one device. What has one handle is in that handle, and takes no memory of its own.
+pub enum Segment<P: Platform> {
+    /// A mapping of one handle.
+    One(Arc<Handle<P>>),
+    /// A mapping that has, or has had, several.
+    Many(Arc<Many<P>>),
+}
+
+/// A mapping of several handles.
+pub struct Many<P: Platform> {
     pub(crate) base: u64,
     pub(crate) len: u64,
     pub(crate) off: u64,
     pub(crate) space: P::Space,
     pub(crate) device: P::Device,
     pub(crate) flags: MapFlags,
-    pub(crate) handles: Handles<P>,
+    pub(crate) list: List<P>,
     pub(crate) data: P::SegmentData,
 }
 
-/// The handles of a segment; one needs no list.
-pub(crate) enum Handles<P: Platform> {
-    One(Arc<Handle<P>>),
-    /// With their addresses, ascending.
-    Many(Vec<(u64, Arc<Handle<P>>)>),
-}
+/// Handles in the order of their addresses.
+pub(crate) type List<P> = Vec<Arc<Handle<P>>>;
 
 /// What is to be mapped.
 pub struct MapRequest<'a, P: Platform> {
@@ -60,10 +67,27 @@ pub struct MapRequest<'a, P: Platform> {
     pub model: u32,
 }
 
+impl<P: Platform> Clone for MapRequest<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform> Copy for MapRequest<'_, P> {}
+
 impl<P: Platform> MapRequest<'_, P> {
     /// The length of the mapping in bytes: `len` rounded up to pages. `None` for 0, and for a range that ends beyond 2^64.
     pub fn whole(&self) -> Option<u64> {
         page_ceil(self.len).filter(|len| *len > 0 && self.off.checked_add(*len).is_some())
+    }
+}
+
+impl Congruence {
+    /// For a mapping whose object would begin at this address.
+    #[inline(always)]
+    fn of(address: u64, len: u64) -> Self {
+        let modulus = if len >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
+        Self { offset: address & (modulus - 1), modulus }
     }
 }
 
@@ -86,364 +110,301 @@ impl<P: Platform> Framework<P> {
     /// `EINVAL`: the driver cannot be mapped, a length that it reports is not a page multiple or not what was set up, a private mapping
     /// without access callback. `ENXIO`: the driver refused, in `devmap(9E)` or a map callback. `ENOTSUP`: two access callbacks in one mapping.
     /// Else what `place` answered. Nothing is left on failure; `unplace` is called when the address is no longer needed.
+    #[inline(always)]
     pub fn setup(
         &self,
         space: &P::Space,
         req: &MapRequest<'_, P>,
         place: impl FnOnce(Congruence) -> Result<u64, Errno>,
         unplace: impl FnOnce(u64),
-    ) -> Result<Box<Segment<P>>, Errno> {
-        let whole = req.whole().filter(|_| req.device.mappable()).ok_or(Errno::EINVAL)?;
-        let mut handles = Made::default();
-        let base = match self.make_handles(space, req, whole, &mut handles) {
-            Ok(_) if !handles.reserve() => Err(Errno::ENOMEM),
-            Ok(congruence) => place(congruence),
-            Err(e) => Err(e),
-        };
-        let base = match base {
+    ) -> Result<Segment<P>, Errno> {
+        let whole = req.whole().ok_or(Errno::EINVAL)?;
+        let entry = req.device.entry().ok_or(Errno::EINVAL)?;
+        let mapping = self.new_mapping();
+        let terms = Terms::new(req.prot, req.maxprot);
+        let Made { handle, len, address } =
+            self.make_handle(space, req, entry, (mapping, terms), (0, whole))?;
+        if len < whole {
+            return self.setup_many(space, *req, entry, mapping, (handle, address), place, unplace);
+        }
+        let base = match place(Congruence::of(address, whole)) {
             Ok(base) => base,
             Err(e) => {
-                handles.iter().for_each(|h| self.free_handle(h));
+                self.free_handle(&handle);
+                return Err(e);
+            }
+        };
+        handle.lock().place(base);
+        Segment::changed(&self.platform, &handle);
+        if self.call_map(&handle, req.off, whole).is_err() {
+            self.abandon(&handle);
+            unplace(base);
+            return Err(Errno::ENXIO);
+        }
+        self.ones.fetch_add(1, Relaxed);
+        Ok(Segment::One(handle))
+    }
+
+    /// The same when the first handle is not all of it.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
+    fn setup_many(
+        &self,
+        space: &P::Space,
+        req: MapRequest<'_, P>,
+        entry: <P::Device as Device<P>>::Entry,
+        mapping: NonZeroU64,
+        (first, address): (Arc<Handle<P>>, u64),
+        place: impl FnOnce(Congruence) -> Result<u64, Errno>,
+        unplace: impl FnOnce(u64),
+    ) -> Result<Segment<P>, Errno> {
+        let whole = req.whole().ok_or(Errno::EINVAL)?;
+        let (list, address) = self.make_more(space, &req, entry, mapping, first, address)?;
+        let base = match place(Congruence::of(address, whole)) {
+            Ok(base) => base,
+            Err(e) => {
+                list.iter().for_each(|handle| self.free_handle(handle));
                 return Err(e);
             }
         };
         let mut addr = base;
-        let place = |handle: &Arc<Handle<P>>| {
-            let mut st = handle.lock();
-            // The page size is chosen as the reference does it, before there is an address: by the physical one alone.
-            st.choose_level(self.platform.page_sizes());
-            st.addr = addr;
-            addr += st.len;
-            (st.shared.clone(), st.off, st.len)
-        };
-        let one = handles.one().map(place);
-        if one.is_none() {
-            self.place_all(&handles, base);
+        for handle in &list {
+            handle.lock().place(addr);
+            addr += handle.len();
         }
-        let segment = Box::new(Segment {
+        let segment = Segment::Many(Arc::new(Many {
             base,
             len: whole,
             off: req.off,
             space: space.clone(),
             device: req.device.clone(),
             flags: req.flags,
-            handles: handles.into_handles(base),
+            list,
             data: P::SegmentData::default(),
-        });
+        }));
         self.platform.segment_changed(&segment, 0);
-        let mapped = match (one, segment.handle_at(0)) {
-            (Some((None, ..)), _) => Ok(()),
-            (Some((Some(shared), off, len)), Some(handle)) => {
-                let mapped = self.call_map_of(&segment, handle, &shared, off, len);
-                mapped.inspect_err(|()| self.abandon(handle))
-            }
-            _ => self.call_map(&segment),
-        };
-        if mapped.is_err() {
+        if let Segment::Many(many) = &segment
+            && self.call_map_many(many).is_err()
+        {
             unplace(base);
             return Err(Errno::ENXIO);
         }
-        self.segments.fetch_add(1, Relaxed);
+        segment.count(self, 1);
         Ok(segment)
     }
 
-    /// Has the driver set up handles until the length is covered.
-    fn make_handles(
+    /// Has the driver set up a handle for what lies from `done` on.
+    #[inline(always)]
+    fn make_handle(
         &self,
         space: &P::Space,
         req: &MapRequest<'_, P>,
-        whole: u64,
-        made: &mut Made<P>,
-    ) -> Result<Congruence, Errno> {
-        let mapping = self.new_mapping();
-        let mut done = 0;
-        let mut longest = (0, 0);
-        // The access callback, and what the first handle with it takes turns by, once another one needs that.
-        let (mut first, mut common) = (None, None);
-        while done < whole {
-            // The last page may be asked for in part.
-            let (off, left) = (req.off + done, req.len - done);
-            let handle = Handle::new(space.clone(), State::new(off, req.prot, req.maxprot, mapping), 0);
-            self.handles.fetch_add(1, Relaxed);
-            let (ret, len) = req.device.devmap(self, &handle, off, left, req.model);
-            if let Err(handle) = made.push(handle, len) {
-                self.free_handle(&handle);
-                return Err(Errno::ENOMEM);
+        entry: <P::Device as Device<P>>::Entry,
+        (mapping, terms): (NonZeroU64, Terms),
+        (done, whole): (u64, u64),
+    ) -> Result<Made<P>, Errno> {
+        // The last page may be asked for in part.
+        let (off, left) = (req.off + done, req.len - done);
+        let (space, device) = (space.clone(), req.device.clone());
+        let handle = Handle::unset(space, device, req.flags, mapping, off, terms);
+        let (ret, len) = req.device.devmap(entry, self, &handle, off, left, req.model);
+        // What it is set up for, in whole pages; nothing if it is not set up.
+        let set_up = handle.len();
+        let wrong = if ret != 0 {
+            Errno::ENXIO
+        } else if len == 0
+            || len != set_up
+            || len > whole - done
+            || req.flags & MapFlags::TYPE == MapFlags::PRIVATE && !handle.shape().contains(Shape::ACCESS)
+        {
+            Errno::EINVAL
+        } else {
+            // One that maps nothing has no address to agree with.
+            let at = handle.addr();
+            let address = if at & NOWHERE != 0 { 0 } else { at.wrapping_sub(done) };
+            return Ok(Made { handle, len, address });
+        };
+        self.free_handle(&handle);
+        Err(wrong)
+    }
+
+    /// Has the driver set up handles for what lies behind the first one, until the length is covered. Returns all of
+    /// them; the last of several longest ones decides about the address.
+    #[inline(never)]
+    fn make_more(
+        &self,
+        space: &P::Space,
+        req: &MapRequest<'_, P>,
+        entry: <P::Device as Device<P>>::Entry,
+        mapping: NonZeroU64,
+        first: Arc<Handle<P>>,
+        first_address: u64,
+    ) -> Result<(List<P>, u64), Errno> {
+        let whole = req.whole().ok_or(Errno::EINVAL)?;
+        let terms = Terms::new(req.prot, req.maxprot);
+        let mut done = first.len();
+        let mut longest = (done, first_address);
+        let mut list = Vec::new();
+        let what = |handle: &Handle<P>| handle.shared().map_or(core::ptr::null(), core::ptr::from_ref);
+        let mut last = what(&first);
+        // Handles are mostly alike.
+        let alike = whole.checked_div(done).unwrap_or(0).min(MOST_ALIKE) as usize;
+        if !list::reserve(&mut list, alike) {
+            self.free_handle(&first);
+            return Err(Errno::ENOMEM);
+        }
+        let _ = list::push_within(&mut list, first);
+        let wrong = loop {
+            if done >= whole {
+                return Ok((list, longest.1));
             }
-            let Some(handle) = made.last() else { return Err(Errno::EINVAL) };
-            if ret != 0 {
-                return Err(Errno::ENXIO);
-            }
-            let mut st = handle.lock();
-            if len & PAGE_MASK != 0
-                || st.stage != Stage::SetUp
-                || len != st.len
-                || len == 0
-                || len > whole - done
-            {
-                return Err(Errno::EINVAL);
-            }
-            // Of several longest handles, the last one decides; one that maps nothing has no address to agree with.
-            if len >= longest.0 {
-                longest = (len, st.object.address().map_or(0, |address| address.wrapping_sub(done)));
-            }
-            if st.access {
-                let access = st.shared.as_ref().map_or(0, |shared| shared.callbacks.access_id());
-                // All handles of a mapping share one softlock.
-                if *first.get_or_insert(access) != access {
-                    return Err(Errno::ENOTSUP);
-                }
-                drop(st);
-                if common.is_none() {
-                    common = made.turns();
-                }
-                let turns = match &common {
-                    Some(shared) => shared.turns_again(),
-                    None => self.turns(req.device.instance(handle), req.device.dev(), access),
+            let Made { handle, len, address } =
+                match self.make_handle(space, req, entry, (mapping, terms), (done, whole)) {
+                    Ok(made) => made,
+                    Err(e) => break e,
                 };
-                let turns = turns.ok_or(Errno::ENOMEM)?;
-                st = handle.lock();
-                // Nobody else has it yet.
-                if let Some(shared) = st.shared.as_mut().and_then(Arc::get_mut) {
-                    shared.turns = Some(turns);
-                }
-            } else if req.flags & MapFlags::TYPE == MapFlags::PRIVATE {
-                return Err(Errno::EINVAL);
+            if len >= longest.0 {
+                longest = (len, address);
+            }
+            // All handles of a mapping share one softlock.
+            let mine = what(&handle);
+            let other = mine != last && !Self::same_softlock(&list, &handle);
+            last = mine;
+            if let Err(handle) = list::push_within(&mut list, handle) {
+                self.free_handle(&handle);
+                break Errno::ENOMEM;
+            }
+            if other {
+                break Errno::ENOTSUP;
             }
             done += len;
-        }
-        let modulus = if whole >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
-        Ok(Congruence { offset: longest.1 & (modulus - 1), modulus })
+        };
+        list.iter().for_each(|handle| self.free_handle(handle));
+        Err(wrong)
     }
 
-    /// Gives several handles their addresses.
+    /// Whether the access callback of a handle, if it has one, is that of those in the list which have one.
+    #[cold]
     #[inline(never)]
-    fn place_all(&self, handles: &Made<P>, base: u64) {
-        let mut addr = base;
-        for handle in handles.iter() {
-            let mut st = handle.lock();
-            st.choose_level(self.platform.page_sizes());
-            st.addr = addr;
-            addr += st.len;
-        }
+    fn same_softlock(list: &List<P>, handle: &Handle<P>) -> bool {
+        let access = |handle: &Handle<P>| {
+            let shared = handle.shared().filter(|shared| shared.turns.is_some());
+            shared.map(|shared| shared.callbacks.access_id())
+        };
+        let Some(mine) = access(handle) else { return true };
+        list.iter().rev().find_map(|other| access(other)).is_none_or(|common| common == mine)
     }
 
-    /// Calls the map callback of one handle.
-    #[inline]
-    fn call_map_of(
-        &self,
-        segment: &Segment<P>,
-        handle: &Arc<Handle<P>>,
-        shared: &Shared<P>,
-        off: u64,
-        len: u64,
-    ) -> Result<(), ()> {
+    /// Calls the map callback of a handle.
+    #[inline(always)]
+    fn call_map(&self, handle: &Arc<Handle<P>>, off: u64, len: u64) -> Result<(), ()> {
+        let Some(shared) = handle.shared() else { return Ok(()) };
         let callbacks = &shared.callbacks;
         if !callbacks.entries().map {
             return Ok(());
         }
         let mut pvt = handle.pvt();
-        let ret = callbacks.map(self, handle, &segment.device, segment.flags.bits(), off, len, &mut pvt);
-        handle.set_pvt(pvt);
+        let flags = handle.map_flags().bits();
+        let ret = callbacks.map(self, handle, handle.device(), flags, off, len, &mut pvt);
+        handle.set_private(pvt);
         if ret == 0 { Ok(()) } else { Err(()) }
     }
 
     /// Calls the map callbacks in order. When one fails, unmaps those before it and frees all.
-    #[inline(never)]
-    fn call_map(&self, segment: &Segment<P>) -> Result<(), ()> {
-        let mut failed = None;
-        for (i, handle) in segment.handles().enumerate() {
-            let (shared, off, len) = {
-                let st = handle.lock();
-                (st.shared.clone(), st.off, st.len)
-            };
-            if shared.is_some_and(|shared| self.call_map_of(segment, handle, &shared, off, len).is_err()) {
-                failed = Some(i);
-                break;
+    fn call_map_many(&self, many: &Many<P>) -> Result<(), ()> {
+        let mut left = many.list.iter();
+        while let Some(handle) = left.next() {
+            if self.call_map(handle, handle.off(), handle.len()).is_err() {
+                for (n, handle) in many.list.iter().enumerate() {
+                    if n + 1 + left.len() < many.list.len() {
+                        self.discard(handle, false);
+                    } else {
+                        self.abandon(handle);
+                    }
+                }
+                return Err(());
             }
         }
-        let Some(failed) = failed else { return Ok(()) };
-        for (i, handle) in segment.handles().enumerate() {
-            if i < failed {
-                self.discard(handle);
-            } else {
-                self.abandon(handle);
-            }
-        }
-        Err(())
-    }
-
-    /// Unmaps a whole handle, calls its unmap callback, and frees it.
-    ///
-    /// # Errors
-    /// `EAGAIN` when any page is soft-locked; nothing is done then.
-    #[inline]
-    pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>) -> Result<(), Errno> {
-        let (shared, off, len, object) = {
-            let mut st = handle.lock();
-            if st.softlocked() {
-                return Err(Errno::EAGAIN);
-            }
-            self.platform.unload(handle.space(), st.addr, st.len);
-            st.retire()
-        };
-        self.end_handle(handle, shared, off, len, object);
         Ok(())
     }
 
-    /// A handle has no translations any more, and is dying or, without callbacks, dead: calls its unmap callback and frees it.
-    #[inline]
-    pub(crate) fn end_handle(
-        &self,
-        handle: &Arc<Handle<P>>,
-        shared: Option<Arc<Shared<P>>>,
-        off: u64,
-        len: u64,
-        object: Object<P>,
-    ) {
+    /// Unmaps a whole handle, calls its unmap callback, and frees it. `space_locked` is false for a mapping that has failed.
+    ///
+    /// # Errors
+    /// `EAGAIN` when any page is soft-locked; nothing is done then.
+    #[inline(always)]
+    pub(crate) fn unmap_whole(&self, handle: &Arc<Handle<P>>, space_locked: bool) -> Result<(), Errno> {
+        let mut st = handle.lock();
+        if st.shape().contains(Shape::APART) && st.softlocked() {
+            return Err(Errno::EAGAIN);
+        }
+        self.platform.unload(handle.space(), st.addr(), st.len(), false);
+        let object = st.retire();
+        drop(st);
+        self.end_handle(handle, object, space_locked);
+        Ok(())
+    }
+
+    /// A handle has no translations any more, and is dying: calls its unmap callback and frees it.
+    #[inline(always)]
+    pub(crate) fn end_handle(&self, handle: &Arc<Handle<P>>, object: Object<P>, space_locked: bool) {
         // The driver may free the memory in its callback.
         drop(object);
-        let Some(shared) = shared else {
-            self.freed(handle);
-            return;
-        };
-        let callbacks = &shared.callbacks;
-        if callbacks.entries().unmap {
-            callbacks.unmap(self, handle, handle.pvt(), Unmap { off, len, before: None, behind: None });
+        let this: &Handle<P> = handle;
+        if let Some(shared) = this.shared() {
+            let callbacks = &shared.callbacks;
+            if callbacks.entries().unmap {
+                callbacks.unmap_whole(self, handle, space_locked);
+            }
+            self.release(shared);
         }
-        drop(shared);
-        self.free_handle(handle);
+        this.bury();
+        self.platform.handle_freed(handle);
     }
 
     /// Frees a handle that the driver has refused to have, without an unmap callback. Whatever the driver has loaded or locked in
     /// it goes with it.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn abandon(&self, handle: &Arc<Handle<P>>) {
         self.drop_locks(handle);
         {
             let mut st = handle.lock();
-            st.stage = Stage::Dying;
-            self.platform.unload(handle.space(), st.addr, st.len);
+            st.mark(Shape::DYING, true);
+            self.platform.unload(handle.space(), st.addr(), st.len(), false);
         }
         self.free_handle(handle);
     }
 
     /// Unmaps and frees a handle of a mapping that has failed. Whatever a driver has locked in it goes with it.
-    pub(crate) fn discard(&self, handle: &Arc<Handle<P>>) {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn discard(&self, handle: &Arc<Handle<P>>, space_locked: bool) {
         self.drop_locks(handle);
-        // Nothing is locked any more.
-        let _ = self.unmap_whole(handle);
+        let mut st = handle.lock();
+        self.platform.unload(handle.space(), st.addr(), st.len(), false);
+        let object = st.retire();
+        drop(st);
+        self.end_piece(handle, object, space_locked);
+    }
+
+    /// As [`Framework::end_handle`], for where it is rare.
+    #[inline(never)]
+    pub(crate) fn end_piece(&self, handle: &Arc<Handle<P>>, object: Object<P>, space_locked: bool) {
+        self.end_handle(handle, object, space_locked);
     }
 }
 
-impl<P: Platform> State<P> {
-    /// Lets go of what the handle maps: it has no translations any more and gets none.
-    pub(crate) fn take_object(&mut self) -> Object<P> {
-        core::mem::replace(&mut self.object, Object::None)
-    }
-
-    /// The handle goes: what its unmap callback, and its end, need. It is dying until then, and dead if there is no callback.
-    #[inline]
-    pub(crate) fn retire(&mut self) -> (Option<Arc<Shared<P>>>, u64, u64, Object<P>) {
-        let shared = self.shared.clone();
-        self.stage = if shared.is_some() { Stage::Dying } else { Stage::Dead };
-        (shared, self.off, self.len, self.take_object())
-    }
-
-    #[inline]
-    fn new(off: u64, prot: Prot, maxprot: Prot, mapping: u64) -> Self {
-        Self {
-            off,
-            addr: 0,
-            len: 0,
-            object: Object::None,
-            shared: None,
-            mapping,
-            ticks: 0,
-            apart: None,
-            flags: SetupFlags::empty(),
-            attr: 0,
-            stage: Stage::New,
-            prot,
-            asked: prot,
-            maxprot,
-            orig_maxprot: maxprot,
-            level: 0,
-            access: false,
-            must_wait: false,
-        }
-    }
+/// A handle that the driver has set up.
+struct Made<P: Platform> {
+    handle: Arc<Handle<P>>,
+    /// Bytes.
+    len: u64,
+    /// Where its object would begin if it mapped the first byte of the segment.
+    address: u64,
 }
 
-/// The handles that a setup has made so far, with their lengths.
-pub(crate) struct Made<P: Platform> {
-    first: Option<(u64, Arc<Handle<P>>)>,
-    more: Vec<(u64, Arc<Handle<P>>)>,
-}
-
-impl<P: Platform> Default for Made<P> {
-    fn default() -> Self {
-        Self { first: None, more: Vec::new() }
-    }
-}
-
-impl<P: Platform> Made<P> {
-    /// Adds a handle; returns it if there is no memory for it.
-    pub(crate) fn push(&mut self, handle: Arc<Handle<P>>, len: u64) -> Result<(), Arc<Handle<P>>> {
-        match self.first {
-            None => self.first = Some((len, handle)),
-            Some(_) => list::push(&mut self.more, (len, handle)).map_err(|(_, handle)| handle)?,
-        }
-        Ok(())
-    }
-
-    fn last(&self) -> Option<&Arc<Handle<P>>> {
-        self.more.last().or(self.first.as_ref()).map(|(_, handle)| handle)
-    }
-
-    /// What the first handle with an access callback takes turns by; `None` before there is one.
-    fn turns(&self) -> Option<Arc<Shared<P>>> {
-        let shared = |handle: &Arc<Handle<P>>| handle.lock().shared.clone();
-        self.iter().filter_map(shared).find(|shared| shared.turns.is_some())
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
-        self.first.iter().chain(self.more.iter()).map(|(_, handle)| handle)
-    }
-
-    /// The handle, if it is the only one.
-    fn one(&self) -> Option<&Arc<Handle<P>>> {
-        self.first.as_ref().filter(|_| self.more.is_empty()).map(|(_, handle)| handle)
-    }
-
-    /// Room for all of them in one list.
-    pub(crate) fn reserve(&mut self) -> bool {
-        self.more.is_empty() || list::reserve(&mut self.more, 1)
-    }
-
-    /// The list for a segment at `base`.
-    #[inline]
-    pub(crate) fn into_handles(self, base: u64) -> Handles<P> {
-        match self.first {
-            Some((_, first)) if self.more.is_empty() => Handles::One(first),
-            first => Handles::Many(in_order(first, self.more, base)),
-        }
-    }
-}
-
-/// Handles with their addresses, of handles with their lengths; there is room for the first one.
-#[inline(never)]
-fn in_order<T>(first: Option<(u64, T)>, mut list: Vec<(u64, T)>, base: u64) -> Vec<(u64, T)> {
-    if let Some(first) = first {
-        let _ = list::insert(&mut list, 0, first);
-    }
-    let mut addr = base;
-    for (at, _) in &mut list {
-        addr += core::mem::replace(at, addr);
-    }
-    list
-}
-
-impl<P: Platform> Segment<P> {
+impl<P: Platform> Many<P> {
     /// The address of its first byte.
     pub fn base(&self) -> u64 {
         self.base
@@ -455,34 +416,117 @@ impl<P: Platform> Segment<P> {
         self.len
     }
 
-    /// The user offset of its first byte.
-    pub fn off(&self) -> u64 {
-        self.off
-    }
-
-    /// The address behind its last byte.
-    pub fn end(&self) -> u64 {
-        self.base + self.len
-    }
-
-    /// The address space it belongs to.
-    pub fn space(&self) -> &P::Space {
-        &self.space
-    }
-
     /// The device that it maps.
     pub fn device(&self) -> &P::Device {
         &self.device
     }
 
+    /// The address behind its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.base + self.len
+    }
+
+    /// The index of the handle that holds this address. Guesses from the mean length first: handles are mostly alike.
+    #[inline]
+    fn index_of(&self, addr: u64) -> Option<usize> {
+        let into = addr.checked_sub(self.base).filter(|d| *d < self.len)?;
+        let mean = self.len.checked_div(self.list.len() as u64)?;
+        let guess = into.checked_div(mean)? as usize;
+        if let Some(handle) = self.list.get(guess)
+            && addr.wrapping_sub(handle.addr()) < handle.len()
+        {
+            return Some(guess);
+        }
+        self.list.partition_point(|handle| handle.addr() <= addr).checked_sub(1)
+    }
+}
+
+impl<P: Platform> Segment<P> {
+    /// Counts it more or less.
+    #[inline(always)]
+    pub(crate) fn count(&self, fw: &Framework<P>, by: isize) {
+        match self {
+            Self::One(_) => fw.ones.fetch_add(by.cast_unsigned(), Relaxed),
+            Self::Many(many) => {
+                fw.handles.fetch_add(many.list.len().wrapping_mul(by.cast_unsigned()), Relaxed);
+                fw.manys.fetch_add(by.cast_unsigned(), Relaxed)
+            }
+        };
+    }
+
+    /// Tells the platform that the segment of one handle is new or has changed.
+    #[inline(always)]
+    pub(crate) fn changed(platform: &P, handle: &Arc<Handle<P>>) {
+        if P::WATCHES_SEGMENTS {
+            platform.segment_changed(&Self::One(handle.clone()), 0);
+        }
+    }
+
+    /// The address of its first byte.
+    #[inline(always)]
+    pub fn base(&self) -> u64 {
+        match self {
+            Self::One(handle) => handle.addr(),
+            Self::Many(many) => many.base,
+        }
+    }
+
+    /// Bytes.
+    #[allow(clippy::len_without_is_empty)]
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::One(handle) => handle.len(),
+            Self::Many(many) => many.len,
+        }
+    }
+
+    /// The user offset of its first byte.
+    #[inline(always)]
+    pub fn off(&self) -> u64 {
+        match self {
+            Self::One(handle) => handle.off(),
+            Self::Many(many) => many.off,
+        }
+    }
+
+    /// The address behind its last byte.
+    #[inline(always)]
+    pub fn end(&self) -> u64 {
+        self.base() + self.len()
+    }
+
+    /// The address space it belongs to.
+    #[inline(always)]
+    pub fn space(&self) -> &P::Space {
+        match self {
+            Self::One(handle) => handle.space(),
+            Self::Many(many) => &many.space,
+        }
+    }
+
+    /// The device that it maps.
+    #[inline(always)]
+    pub fn device(&self) -> &P::Device {
+        match self {
+            Self::One(handle) => handle.device(),
+            Self::Many(many) => &many.device,
+        }
+    }
+
     /// The mapping type and flags.
+    #[inline(always)]
     pub fn flags(&self) -> MapFlags {
-        self.flags
+        match self {
+            Self::One(handle) => handle.map_flags(),
+            Self::Many(many) => many.flags,
+        }
     }
 
     /// The user offset of an address (`segop_getoffset`).
+    #[inline(always)]
     pub fn offset(&self, addr: u64) -> u64 {
-        self.off + (addr - self.base)
+        self.off() + (addr - self.base())
     }
 
     /// The handle that holds this address.
@@ -491,52 +535,50 @@ impl<P: Platform> Segment<P> {
     }
 
     /// All its handles, ascending.
-    pub fn handles(&self) -> impl Iterator<Item = &Arc<Handle<P>>> {
-        self.handles_from(0)
-    }
-
-    /// Its handles from the one with this index on.
-    pub fn handles_from(&self, index: usize) -> impl Iterator<Item = &Arc<Handle<P>>> {
-        (index..).map_while(|i| self.handle_at(i))
+    pub fn handles(&self) -> &[Arc<Handle<P>>] {
+        match self {
+            Self::One(handle) => core::slice::from_ref(handle),
+            Self::Many(many) => &many.list,
+        }
     }
 
     /// What the platform keeps with it.
+    #[inline(always)]
     pub fn data(&self) -> &P::SegmentData {
-        &self.data
+        match self {
+            Self::One(handle) => handle.segment_data(),
+            Self::Many(many) => &many.data,
+        }
     }
 
-    /// The same, to be changed.
-    pub fn data_mut(&mut self) -> &mut P::SegmentData {
-        &mut self.data
-    }
-
-    /// The index of the handle that holds this address. Guesses from the mean length first: handles are mostly alike.
+    /// The index of the handle that holds this address.
     #[inline]
     pub(crate) fn index_of(&self, addr: u64) -> Option<usize> {
-        let into = addr.checked_sub(self.base).filter(|d| *d < self.len)?;
-        let Handles::Many(list) = &self.handles else { return Some(0) };
-        let mean = self.len.checked_div(list.len() as u64)?;
-        let guess = into.checked_div(mean)? as usize;
-        if let Some((start, _)) = list.get(guess)
-            && *start <= addr
-            && list.get(guess + 1).is_none_or(|(next, _)| addr < *next)
-        {
-            return Some(guess);
+        match self {
+            Self::One(handle) => (addr.wrapping_sub(handle.addr()) < handle.len()).then_some(0),
+            Self::Many(many) => many.index_of(addr),
         }
-        list.partition_point(|(start, _)| *start <= addr).checked_sub(1)
+    }
+
+    /// The handle that holds this address, where it begins and how long it is.
+    #[inline(always)]
+    pub(crate) fn piece_at(&self, addr: u64) -> Option<(&Arc<Handle<P>>, u64, u64)> {
+        let handle = match self {
+            Self::One(handle) => handle,
+            Self::Many(many) => many.list.get(many.index_of(addr)?)?,
+        };
+        let (start, len) = (handle.addr(), handle.len());
+        (addr.wrapping_sub(start) < len).then_some((handle, start, len))
     }
 
     #[inline]
     pub(crate) fn handle_at(&self, index: usize) -> Option<&Arc<Handle<P>>> {
-        match &self.handles {
-            Handles::One(handle) => (index == 0).then_some(handle),
-            Handles::Many(list) => list.get(index).map(|(_, handle)| handle),
-        }
+        self.handles().get(index)
     }
 
     /// Whether any page is soft-locked.
     pub fn softlocked(&self) -> bool {
-        self.handles().any(|h| h.lock().softlocked())
+        self.handles().iter().any(|handle| handle.softlocked())
     }
 
     /// The segment's fault entry, for callers that keep their segments themselves: serves `[addr, addr + len)`, whole pages within the
@@ -561,25 +603,7 @@ impl<P: Platform> Segment<P> {
     /// still another's then: the caller is to release what it holds and begin again. Nothing is locked then.
     ///
     /// A softunlock cannot begin again, so it always comes to its end: it sleeps up to [`PATIENCE`] times, and then unlocks what is left without the driver.
-    #[inline]
     pub fn try_fault(
-        &self,
-        fw: &Framework<P>,
-        addr: u64,
-        len: u64,
-        ty: FaultType,
-        rw: Rw,
-    ) -> Option<FaultCode> {
-        if ty == FaultType::Inval
-            && let Some(rc) = self.usual_fault(fw, addr, len, rw)
-        {
-            return Some(rc);
-        }
-        self.try_other_fault(fw, addr, len, ty, rw)
-    }
-
-    #[inline(never)]
-    fn try_other_fault(
         &self,
         fw: &Framework<P>,
         addr: u64,
@@ -611,7 +635,7 @@ impl<P: Platform> Segment<P> {
     /// The protection of the page that holds `addr` (`segop_getprot`).
     pub fn prot(&self, addr: u64) -> Option<Prot> {
         let st = self.find(addr)?.lock();
-        Some(st.page_prot(((addr - st.addr) >> PAGE_SHIFT) as usize))
+        Some(st.page_prot(((addr - st.addr()) >> PAGE_SHIFT) as usize))
     }
 
     /// Whether every page of `[addr, addr + len)` has all of `prot` (`segop_checkprot`).

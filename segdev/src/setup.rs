@@ -8,8 +8,11 @@ use core::fmt;
 
 use crate::frames::{self, Frame};
 use crate::framework::Framework;
-use crate::handle::{Handle, Object, Shared, Stage, State};
-use crate::platform::{Callbacks, Device, MutexGuard, Platform, Umem, UmemKind};
+use crate::handle::{Handle, Hold};
+use crate::object::{NOWHERE, Object, View};
+use crate::platform::{Device as _, Node, Platform, Umem, UmemKind};
+use crate::sharing::Shared;
+use crate::state::{Shape, State};
 use crate::types::{PAGE_MASK, PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 
 /// The call was refused and has changed nothing (`DDI_FAILURE`, -1).
@@ -24,8 +27,16 @@ impl fmt::Display for SetupError {
 
 impl core::error::Error for SetupError {}
 
+/// The callbacks that a driver gives with a handle. They are copied.
+pub struct Given<'a, P: Platform> {
+    /// Names the device instance (the devinfo node). Contexts are one per instance and access callback.
+    pub instance: u64,
+    /// The callbacks.
+    pub callbacks: &'a P::Callbacks,
+}
+
 /// The arguments of [`Framework::devmem_setup`].
-pub struct DevmemSetup<P: Platform> {
+pub struct DevmemSetup<'a, P: Platform> {
     /// The register set.
     pub rnumber: u32,
     /// Offset in it, bytes; rounded down to a page.
@@ -38,12 +49,12 @@ pub struct DevmemSetup<P: Platform> {
     pub flags: SetupFlags,
     /// Memory attributes, passed on to [`Platform::load`] together with those of the register set.
     pub attr: u32,
-    /// The driver's callbacks (copied), if any.
-    pub callbacks: Option<P::Callbacks>,
+    /// The driver's callbacks, if any.
+    pub callbacks: Option<Given<'a, P>>,
 }
 
 /// The arguments of [`Framework::umem_setup`].
-pub struct UmemSetup<P: Platform> {
+pub struct UmemSetup<'a, P: Platform> {
     /// The memory; `None` for a NULL cookie.
     pub umem: Option<P::Umem>,
     /// Offset in it, bytes; rounded down to a page.
@@ -56,8 +67,8 @@ pub struct UmemSetup<P: Platform> {
     pub flags: SetupFlags,
     /// Memory attributes, passed on to [`Platform::load`] together with the cache attribute.
     pub attr: u32,
-    /// The driver's callbacks (copied), if any.
-    pub callbacks: Option<P::Callbacks>,
+    /// The driver's callbacks, if any.
+    pub callbacks: Option<Given<'a, P>>,
 }
 
 const DRIVER_FLAGS: SetupFlags =
@@ -85,7 +96,7 @@ pub enum PageMemory<P: Platform> {
 
 /// Whether a handle may be given this maximum protection.
 fn prot_fits<P: Platform>(st: &State<P>, maxprot: Prot) -> bool {
-    (st.orig_maxprot & maxprot).contains(st.asked)
+    (st.terms.prots.orig_max & maxprot).contains(st.terms.prots.asked)
 }
 
 /// Whether `[off, off + len)` lies in the memory; sums that overflow do not.
@@ -103,21 +114,24 @@ impl<P: Platform> Framework<P> {
     pub fn devmem_setup(
         &self,
         handle: &Handle<P>,
-        device: &P::Device,
-        args: DevmemSetup<P>,
+        node: &impl Node,
+        args: DevmemSetup<'_, P>,
     ) -> Result<(), SetupError> {
         let invalid = args.flags.contains(SetupFlags::MAPPING_INVALID);
         let len = page_ceil(args.len).ok_or(SetupError)?;
         if invalid && !args.flags.contains(SetupFlags::ALLOW_REMAP) {
             return Err(SetupError);
         }
-        let (object, attr) = if invalid {
-            (Object::None, args.attr)
+        let shared = self.share_given(handle, args.callbacks)?;
+        let (object, address, attr) = if invalid {
+            (Object::NONE, NOWHERE, args.attr)
         } else {
-            let (pfn, attr) = device.registers(args.rnumber, args.off, args.len).ok_or(SetupError)?;
-            (Object::Devmem(pfn), args.attr | attr)
+            let Some((pfn, attr)) = node.registers(args.rnumber, args.off, args.len) else {
+                return Err(self.unshare(shared));
+            };
+            (Object::devmem(pfn), pfn << PAGE_SHIFT, args.attr | attr)
         };
-        self.set_up(handle, object, len, args.maxprot, args.flags, attr, args.callbacks)
+        self.set_up(handle, (object, address), len, args.maxprot, args.flags, attr, shared)
     }
 
     /// `devmap_umem_setup(9F)`: the handle maps kernel memory.
@@ -125,7 +139,7 @@ impl<P: Platform> Framework<P> {
     /// # Errors
     /// For a NULL cookie, a range beyond the memory, cache attribute bits that are not one attribute; and as for [`Framework::devmem_setup`].
     #[inline(always)]
-    pub fn umem_setup(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
+    pub fn umem_setup(&self, handle: &Handle<P>, args: UmemSetup<'_, P>) -> Result<(), SetupError> {
         let umem = args.umem.ok_or(SetupError)?;
         let len = page_ceil(args.len).ok_or(SetupError)?;
         let cache = args.flags.cache_attr().ok_or(SetupError)?;
@@ -136,11 +150,14 @@ impl<P: Platform> Framework<P> {
             if !args.flags.contains(SetupFlags::ALLOW_REMAP) {
                 return Err(SetupError);
             }
-            Object::None
+            Object::NONE
         } else {
-            Object::Umem(umem, page_floor(args.off))
+            Object::umem(umem, page_floor(args.off))
         };
-        self.set_up(handle, object, len, args.maxprot, args.flags, args.attr | cache.bits(), args.callbacks)
+        let attr = args.attr | cache.bits();
+        let address = object.address().unwrap_or(NOWHERE);
+        let shared = self.share_given(handle, args.callbacks)?;
+        self.set_up(handle, (object, address), len, args.maxprot, args.flags, attr, shared)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -148,38 +165,65 @@ impl<P: Platform> Framework<P> {
     fn set_up(
         &self,
         handle: &Handle<P>,
-        object: Object<P>,
+        (object, address): (Object<P>, u64),
         len: u64,
         maxprot: Prot,
         flags: SetupFlags,
         attr: u32,
-        callbacks: Option<P::Callbacks>,
+        shared: Option<Arc<Shared<P>>>,
     ) -> Result<(), SetupError> {
-        let access = callbacks.as_ref().is_some_and(|c| c.entries().access);
-        let shared = callbacks.map(|callbacks| Arc::new(Shared { callbacks, turns: None }));
-        let mut st = handle.lock();
-        if st.stage != Stage::New || !prot_fits(&st, maxprot) {
-            return Err(SetupError);
+        let mut shape = Shape::UNPLACED;
+        if let Some(shared) = &shared {
+            shape.set(Shape::ACCESS, shared.turns.is_some());
         }
+        let mut st = handle.lock();
+        if !st.shape().contains(Shape::NEW) || !prot_fits(&st, maxprot) {
+            drop(st);
+            return Err(self.unshare(shared));
+        }
+        st.measure(len, address);
         st.object = object;
-        st.len = len;
-        st.maxprot = st.orig_maxprot & maxprot;
-        st.flags = flags & DRIVER_FLAGS;
-        st.attr = attr;
-        st.access = access;
-        st.shared = shared;
-        st.stage = Stage::SetUp;
+        st.terms.prots.max = st.terms.prots.orig_max & maxprot;
+        st.terms.flags = flags & DRIVER_FLAGS;
+        st.terms.attr = attr;
+        if let Some(shared) = shared {
+            handle.share(shared);
+        }
+        st.reshape(shape);
+        // The page size is chosen as the reference does it, before there is an address: by the physical one alone.
+        let sizes = self.platform.page_sizes();
+        if sizes.len() > 1 {
+            st.choose_level(sizes);
+        }
         Ok(())
     }
 
+    /// What a handle shares with others that have the same callbacks.
+    #[inline(always)]
+    fn share_given(
+        &self,
+        handle: &Handle<P>,
+        given: Option<Given<'_, P>>,
+    ) -> Result<Option<Arc<Shared<P>>>, SetupError> {
+        let Some(Given { instance, callbacks }) = given else { return Ok(None) };
+        self.share(instance, handle.device().dev(), callbacks).map(Some).ok_or(SetupError)
+    }
+
+    /// Gives back what a handle would have shared.
+    #[cold]
+    #[inline(never)]
+    fn unshare(&self, shared: Option<Arc<Shared<P>>>) -> SetupError {
+        if let Some(shared) = shared {
+            self.release(&shared);
+        }
+        SetupError
+    }
+
     /// The checks that all remaps share: `None` when the handle cannot be remapped so.
-    fn remappable<'a>(
-        handle: &'a Handle<P>,
-        maxprot: Prot,
-    ) -> Result<MutexGuard<'a, P, State<P>>, SetupError> {
+    fn remappable(handle: &Handle<P>, maxprot: Prot) -> Result<Hold<'_, P>, SetupError> {
         let st = handle.lock();
-        if st.stage != Stage::SetUp
-            || !st.flags.contains(SetupFlags::ALLOW_REMAP)
+        if st.shape().intersects(Shape::NOT_SET_UP)
+            || !st.terms.flags.contains(SetupFlags::ALLOW_REMAP)
             || !prot_fits(&st, maxprot)
             || st.softlocked()
         {
@@ -188,9 +232,9 @@ impl<P: Platform> Framework<P> {
         Ok(st)
     }
 
-    fn unload_whole(&self, handle: &Handle<P>, st: &State<P>) {
-        if st.addr != 0 {
-            self.platform.unload(handle.space(), st.addr, st.len);
+    fn unload_whole(&self, handle: &Handle<P>, st: &Hold<'_, P>) {
+        if !st.shape().contains(Shape::UNPLACED) {
+            self.platform.unload(handle.space(), st.addr(), st.len(), false);
         }
     }
 
@@ -204,8 +248,8 @@ impl<P: Platform> Framework<P> {
     pub fn devmem_remap(
         &self,
         handle: &Handle<P>,
-        device: &P::Device,
-        args: DevmemSetup<P>,
+        node: &impl Node,
+        args: DevmemSetup<'_, P>,
     ) -> Result<(), SetupError> {
         let invalid = args.flags == SetupFlags::MAPPING_INVALID;
         if !(invalid || args.flags.is_empty()) {
@@ -213,18 +257,17 @@ impl<P: Platform> Framework<P> {
         }
         let have = {
             let st = Self::remappable(handle, args.maxprot)?;
-            st.len
+            st.len()
         };
         // The device tree is asked with no lock held.
         let found = if invalid {
-            Some((Object::None, args.attr))
+            Some((Object::NONE, args.attr))
         } else {
-            device
-                .registers(args.rnumber, args.off, args.len)
+            node.registers(args.rnumber, args.off, args.len)
                 .filter(|_| {
-                    args.len >= have || device.registers(args.rnumber, page_floor(args.off), have).is_some()
+                    args.len >= have || node.registers(args.rnumber, page_floor(args.off), have).is_some()
                 })
-                .map(|(pfn, attr)| (Object::Devmem(pfn), args.attr | attr))
+                .map(|(pfn, attr)| (Object::devmem(pfn), args.attr | attr))
         };
         let old;
         {
@@ -233,9 +276,9 @@ impl<P: Platform> Framework<P> {
             let (object, attr) = found.ok_or(SetupError)?;
             old = (st.take_object(), st.take_frames());
             st.object = object;
-            st.attr = attr;
-            st.maxprot = st.orig_maxprot & args.maxprot;
-            st.flags.set(SetupFlags::MAPPING_INVALID, invalid);
+            st.terms.attr = attr;
+            st.terms.prots.max = st.terms.prots.orig_max & args.maxprot;
+            st.terms.flags.set(SetupFlags::MAPPING_INVALID, invalid);
             st.choose_level(self.platform.page_sizes());
         }
         drop(old);
@@ -247,7 +290,7 @@ impl<P: Platform> Framework<P> {
     /// # Errors
     /// As for [`Framework::devmem_remap`]; also for a NULL cookie, any flag, and a range that, taken at least as long as the handle,
     /// is not within the memory.
-    pub fn umem_remap(&self, handle: &Handle<P>, args: UmemSetup<P>) -> Result<(), SetupError> {
+    pub fn umem_remap(&self, handle: &Handle<P>, args: UmemSetup<'_, P>) -> Result<(), SetupError> {
         let umem = args.umem.ok_or(SetupError)?;
         if !args.flags.is_empty() || !in_umem(&umem, args.off, args.len) {
             return Err(SetupError);
@@ -255,16 +298,16 @@ impl<P: Platform> Framework<P> {
         let old;
         {
             let mut st = Self::remappable(handle, args.maxprot)?;
-            if !in_umem(&umem, page_floor(args.off), st.len) {
+            if !in_umem(&umem, page_floor(args.off), st.len()) {
                 return Err(SetupError);
             }
             self.unload_whole(handle, &st);
             old = (st.take_object(), st.take_frames());
-            st.object = Object::Umem(umem, page_floor(args.off));
-            st.attr = args.attr;
-            st.maxprot = st.orig_maxprot & args.maxprot;
-            st.flags.remove(SetupFlags::MAPPING_INVALID);
-            st.level = 0;
+            st.object = Object::umem(umem, page_floor(args.off));
+            st.terms.attr = args.attr;
+            st.terms.prots.max = st.terms.prots.orig_max & args.maxprot;
+            st.terms.flags.remove(SetupFlags::MAPPING_INVALID);
+            st.choose_level(&[]);
         }
         drop(old);
         Ok(())
@@ -279,7 +322,7 @@ impl<P: Platform> Framework<P> {
     pub fn remap_pages(
         &self,
         handle: &Handle<P>,
-        device: &P::Device,
+        node: &impl Node,
         pages: PagesOf<P>,
     ) -> Result<(), SetupError> {
         let PagesOf { off, len, maxprot, memory } = pages;
@@ -293,31 +336,35 @@ impl<P: Platform> Framework<P> {
                 if koff & PAGE_MASK != 0 || !covers || umem.kind() == UmemKind::Pageable {
                     return Err(SetupError);
                 }
-                (Object::Umem(umem, koff), 0)
+                (Object::umem(umem, koff), 0)
             }
             PageMemory::Devmem(rnumber, off, attr) => {
-                let (pfn, more) = device.registers(rnumber, off, len).ok_or(SetupError)?;
-                (Object::Devmem(pfn), attr | more)
+                let (pfn, more) = node.registers(rnumber, off, len).ok_or(SetupError)?;
+                (Object::devmem(pfn), attr | more)
             }
         };
         // Dropped after the lock is let go.
         let _old = {
             let mut st = handle.lock();
-            let start = off.checked_sub(st.off).ok_or(SetupError)?;
-            let end = start.checked_add(len).filter(|end| *end <= st.len).ok_or(SetupError)?;
-            let pageable = matches!(&st.object, Object::Umem(umem, _) if umem.kind() == UmemKind::Pageable);
-            if st.stage != Stage::SetUp || !st.flags.contains(SetupFlags::ALLOW_REMAP) || pageable {
+            let start = off.checked_sub(st.off()).ok_or(SetupError)?;
+            let end = start.checked_add(len).filter(|end| *end <= st.len()).ok_or(SetupError)?;
+            let pageable =
+                matches!(st.object.view(), View::Umem(umem, _) if umem.kind() == UmemKind::Pageable);
+            if st.shape().intersects(Shape::NOT_SET_UP)
+                || !st.terms.flags.contains(SetupFlags::ALLOW_REMAP)
+                || pageable
+            {
                 return Err(SetupError);
             }
-            if st.addr != 0 {
+            if !st.shape().contains(Shape::UNPLACED) {
                 // Of a large page all goes.
-                let (from, len) = if st.level == 0 { (start, len) } else { (0, st.len) };
-                self.platform.unload(handle.space(), st.addr + from, len);
+                let (from, len) = if st.terms.level == 0 { (start, len) } else { (0, st.len()) };
+                self.platform.unload(handle.space(), st.addr() + from, len, st.softlocked());
             }
-            st.level = 0;
+            st.choose_level(&[]);
             let new = Frame { start, end, object, attr, maxprot };
             let frames = frames::with(st.frames(), new).ok_or(SetupError)?;
-            core::mem::replace(&mut st.apart.get_or_insert_default().frames, frames)
+            core::mem::replace(&mut st.apart().frames, frames)
         };
         Ok(())
     }
@@ -326,10 +373,10 @@ impl<P: Platform> Framework<P> {
 impl<P: Platform> Object<P> {
     /// Where it begins physically (device memory) or in the kernel (umem), for the choice of a user address.
     pub(crate) fn address(&self) -> Option<u64> {
-        match self {
-            Self::None => None,
-            Self::Devmem(pfn) => Some(pfn << PAGE_SHIFT),
-            Self::Umem(umem, off) => Some(umem.kernel_address().wrapping_add(*off)),
+        match self.view() {
+            View::None => None,
+            View::Devmem(pfn) => Some(pfn << PAGE_SHIFT),
+            View::Umem(umem, off) => Some(umem.kernel_address().wrapping_add(off)),
         }
     }
 }

@@ -16,9 +16,8 @@
 //! Locking: the lock is an inner lock, taken alone.
 
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::keyed::{Key, Keyed};
 use crate::list;
 use crate::lock::{LockClass, Mutex as _};
 use crate::pages::Pages;
@@ -26,17 +25,19 @@ use crate::platform::Platform;
 
 /// The soft-locked pages of one access callback.
 pub(crate) struct Softlock<P: Platform> {
-    key: Key,
-    handles: AtomicUsize,
+    /// Number of entries of the registry that have it; changes with the registry's lock held.
+    users: AtomicUsize,
     state: P::Mutex<Held<P>>,
     freed: P::Condvar,
 }
 
 struct Held<P: Platform> {
+    /// An ordinary fault that is being served; mostly there is no other at the same time, so that no list is needed.
+    single: Option<Range<P>>,
     /// For each device page with locks: by which spaces, how many. A count may be below zero for a moment, when an unlock
     /// is told before the lock it undoes.
     pages: Pages<Vec<(P::Space, i64)>>,
-    /// Faults being served.
+    /// All other faults being served.
     faults: Vec<Ticket<P>>,
     /// How many of them are softlocks.
     exclusives: u32,
@@ -44,6 +45,16 @@ struct Held<P: Platform> {
     next: u64,
     waiting: u32,
 }
+
+/// Device pages of one space.
+struct Range<P: Platform> {
+    space: P::Space,
+    first: u64,
+    last: u64,
+}
+
+/// The number of the fault that is in no list.
+const SINGLE: u64 = 0;
 
 /// The pages that a fault is being served for.
 pub(crate) struct Ticket<P: Platform> {
@@ -76,15 +87,6 @@ pub(crate) enum Entry {
     Refused,
 }
 
-impl<P: Platform> Keyed for Softlock<P> {
-    fn key(&self) -> Key {
-        self.key
-    }
-    fn handles(&self) -> &AtomicUsize {
-        &self.handles
-    }
-}
-
 impl<P: Platform> Held<P> {
     /// Whether this fault must keep off.
     #[inline]
@@ -102,10 +104,33 @@ impl<P: Platform> Held<P> {
     fn overlaps(&self, t: &Ticket<P>) -> bool {
         let foreign = |holders: &Vec<(P::Space, i64)>| holders.iter().any(|(s, n)| *s != t.space && *n > 0);
         let locked = self.pages.range(t.first, t.last).any(|(_, holders)| foreign(holders));
+        let others = |space: &P::Space, first, last| *space != t.space && first <= t.last && t.first <= last;
         (locked && (t.exclusive || self.locks_of(&t.space) == 0))
-            || self.faults.iter().any(|f| {
-                (t.exclusive || f.exclusive) && f.space != t.space && f.first <= t.last && t.first <= f.last
-            })
+            || self.single.as_ref().is_some_and(|f| t.exclusive && others(&f.space, f.first, f.last))
+            || (self.faults.iter()).any(|f| (t.exclusive || f.exclusive) && others(&f.space, f.first, f.last))
+    }
+
+    /// An ordinary fault begins that goes into the list. `None` if there is no memory for it.
+    #[inline(never)]
+    fn enter_list(&mut self, space: &P::Space, first: u64, last: u64) -> Option<u64> {
+        let number = self.next;
+        let ticket = Ticket { number, space: space.clone(), first, last, exclusive: false };
+        list::push(&mut self.faults, ticket).ok()?;
+        self.next = number + 1;
+        Some(number)
+    }
+
+    /// A fault of the list is over.
+    #[inline(never)]
+    fn leave_list(&mut self, number: u64) {
+        if let Some(mut over) = self.faults.pop() {
+            if over.number != number
+                && let Some(found) = self.faults.iter_mut().find(|f| f.number == number)
+            {
+                core::mem::swap(found, &mut over);
+            }
+            self.exclusives -= u32::from(over.exclusive);
+        }
     }
 
     /// How many locks this space holds, on whatever pages.
@@ -116,12 +141,18 @@ impl<P: Platform> Held<P> {
 }
 
 impl<P: Platform> Softlock<P> {
-    pub(crate) fn new(key: Key) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            key,
-            handles: AtomicUsize::new(0),
+            users: AtomicUsize::new(0),
             state: P::Mutex::new(
-                Held { pages: Pages::new(), faults: Vec::new(), exclusives: 0, next: 0, waiting: 0 },
+                Held {
+                    single: None,
+                    pages: Pages::new(),
+                    faults: Vec::new(),
+                    exclusives: 0,
+                    next: SINGLE + 1,
+                    waiting: 0,
+                },
                 LockClass::Softlock,
             ),
             freed: P::Condvar::default(),
@@ -145,6 +176,15 @@ impl<P: Platform> Softlock<P> {
         Entry::In(number)
     }
 
+    pub(crate) fn users(&self) -> usize {
+        self.users.load(Relaxed)
+    }
+
+    /// Counts a user more or less; returns how many there are.
+    pub(crate) fn change_users(&self, by: isize) -> usize {
+        self.users.fetch_add(by.cast_unsigned(), Relaxed).wrapping_add_signed(by)
+    }
+
     /// An ordinary fault begins, if nothing at all is soft-locked. Returns its number; `None` if it has to [`enter`](Softlock::enter).
     #[inline(always)]
     pub(crate) fn enter_freely(&self, space: &P::Space, first: u64, last: u64) -> Option<u64> {
@@ -152,24 +192,21 @@ impl<P: Platform> Softlock<P> {
         if held.guarded() {
             return None;
         }
-        let number = held.next;
-        let ticket = Ticket { number, space: space.clone(), first, last, exclusive: false };
-        list::push_fast(&mut held.faults, ticket).ok()?;
-        held.next = number + 1;
-        Some(number)
+        if held.single.is_some() {
+            return held.enter_list(space, first, last);
+        }
+        held.single = Some(Range { space: space.clone(), first, last });
+        Some(SINGLE)
     }
 
     /// The fault with this number is over.
     #[inline(always)]
     pub(crate) fn leave(&self, platform: &P, number: u64) {
         let mut held = self.state.lock();
-        if let Some(mut over) = held.faults.pop() {
-            if over.number != number
-                && let Some(found) = held.faults.iter_mut().find(|f| f.number == number)
-            {
-                core::mem::swap(found, &mut over);
-            }
-            held.exclusives -= u32::from(over.exclusive);
+        if number == SINGLE {
+            held.single = None;
+        } else {
+            held.leave_list(number);
         }
         if held.waiting > 0 {
             platform.notify_all(&self.freed);

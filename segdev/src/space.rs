@@ -9,7 +9,6 @@
 //! last of them has returned nobody finds the segment, so munmap, faults and fork come wholly before or wholly after an mmap. A fixed mmap of
 //! a range that another mmap keeps waits for that one. A fault that must wait lets go of the lock and looks everything up again afterwards.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -38,7 +37,7 @@ struct State<P: Platform> {
 
 /// What is at an address.
 enum Slot<P: Platform> {
-    Segment(Box<Segment<P>>),
+    Segment(Segment<P>),
     /// An mmap is under way for this many bytes.
     Reserved(u64),
 }
@@ -67,7 +66,7 @@ pub struct SegmentInfo {
 impl<P: Platform> Slot<P> {
     fn len(&self) -> u64 {
         match self {
-            Self::Segment(seg) => seg.len,
+            Self::Segment(seg) => seg.len(),
             Self::Reserved(len) => *len,
         }
     }
@@ -84,7 +83,7 @@ impl<P: Platform> State<P> {
 
     fn segments(&self) -> impl Iterator<Item = &Segment<P>> {
         self.slots.values().filter_map(|slot| match slot {
-            Slot::Segment(seg) => Some(&**seg),
+            Slot::Segment(seg) => Some(seg),
             Slot::Reserved(_) => None,
         })
     }
@@ -109,14 +108,14 @@ impl<P: Platform> State<P> {
                     self.slots.remove(&key);
                 }
                 Remains::Some => {
-                    if seg.base != key
+                    if seg.base() != key
                         && let Some(slot) = self.slots.remove(&key)
                     {
                         self.slots.insert(to, slot);
                     }
                 }
                 Remains::Two(rest) => {
-                    self.slots.insert(rest.base, Slot::Segment(rest));
+                    self.slots.insert(rest.base(), Slot::Segment(rest));
                 }
             }
             at = to;
@@ -128,7 +127,7 @@ impl<P: Platform> State<P> {
     fn discard(&mut self, fw: &Framework<P>) {
         for slot in core::mem::take(&mut self.slots).into_values() {
             if let Slot::Segment(segment) = slot {
-                segment.discard(fw);
+                segment.discard(fw, true);
             }
         }
     }
@@ -215,12 +214,12 @@ impl<P: Platform> AddressSpace<P> {
         };
         let unplace = |addr: u64| self.unplace(platform, addr, whole);
         let segment = fw.setup(&self.id, req, place, unplace)?;
-        let base = segment.base;
+        let base = segment.base();
         let result = self.writing(platform, |st| {
             if st.closed {
                 // The process has gone meanwhile.
                 st.slots.remove(&base);
-                segment.discard(fw);
+                segment.discard(fw, true);
                 return Err(Errno::ENOMEM);
             }
             st.slots.insert(base, Slot::Segment(segment));
@@ -364,7 +363,7 @@ impl<P: Platform> AddressSpace<P> {
                 for segment in parent.segments() {
                     match segment.dup(fw, &child.id) {
                         Ok(dup) => {
-                            new.slots.insert(dup.base, Slot::Segment(dup));
+                            new.slots.insert(dup.base(), Slot::Segment(dup));
                         }
                         Err(refusal) => {
                             new.discard(fw);
@@ -458,7 +457,7 @@ impl<P: Platform> AddressSpace<P> {
     /// `ENOMEM` when no segment holds it.
     pub fn map_type(&self, fw: &Framework<P>, addr: u64) -> Result<MapFlags, Errno> {
         self.reading(fw.platform(), |st| {
-            st.segment_at(addr).map(|seg| seg.flags & MapFlags::TYPE).ok_or(Errno::ENOMEM)
+            st.segment_at(addr).map(|seg| seg.flags() & MapFlags::TYPE).ok_or(Errno::ENOMEM)
         })
     }
 
@@ -469,7 +468,7 @@ impl<P: Platform> AddressSpace<P> {
     pub fn memid(&self, fw: &Framework<P>, addr: u64) -> Result<(u64, u64), Errno> {
         let addr = page_floor(addr);
         self.reading(fw.platform(), |st| {
-            st.segment_at(addr).map(|seg| (seg.device.dev(), seg.offset(addr))).ok_or(Errno::ENOMEM)
+            st.segment_at(addr).map(|seg| (seg.device().dev(), seg.offset(addr))).ok_or(Errno::ENOMEM)
         })
     }
 
@@ -477,7 +476,12 @@ impl<P: Platform> AddressSpace<P> {
     pub fn segments(&self, fw: &Framework<P>) -> Vec<SegmentInfo> {
         self.reading(fw.platform(), |st| {
             st.segments()
-                .map(|seg| SegmentInfo { base: seg.base, len: seg.len, off: seg.off, flags: seg.flags })
+                .map(|seg| SegmentInfo {
+                    base: seg.base(),
+                    len: seg.len(),
+                    off: seg.off(),
+                    flags: seg.flags(),
+                })
                 .collect()
         })
     }
@@ -489,7 +493,7 @@ impl<P: Platform> AddressSpace<P> {
             let first = st.slots.range(..=addr).next_back().map_or(addr, |(base, _)| *base);
             let parts = st.slots.range(first..end).filter_map(|(_, slot)| {
                 let Slot::Segment(seg) = slot else { return None };
-                let (from, to) = (seg.base.max(addr), seg.end().min(end));
+                let (from, to) = (seg.base().max(addr), seg.end().min(end));
                 (from < to).then(|| (from, to - from))
             });
             parts.collect()

@@ -14,11 +14,11 @@ use core::mem::ManuallyDrop;
 
 use ddi_sys as sys;
 use segdev::{
-    Access, Congruence, DevmemSetup, Errno, FaultCode, FaultType, Handle, MapFlags, MapRequest, PAGE_MASK,
-    Prot, Rw, SetupError, SetupFlags, UmemSetup,
+    Access, Congruence, DevmemSetup, Errno, FaultCode, FaultType, Given, Handle, MapFlags, MapRequest,
+    PAGE_MASK, Prot, Rw, SetupError, SetupFlags, UmemSetup,
 };
 
-use crate::device::{Callbacks, Device, Vnode, cookie};
+use crate::device::{Callbacks, Device, Node, Vnode, cookie};
 use crate::memory::Umem;
 use crate::platform::{Kernel, framework};
 use crate::segment::enter;
@@ -41,10 +41,21 @@ macro_rules! calls {
 type Routine =
     unsafe extern "C-unwind" fn(sys::devmap_cookie_t, *mut c_void, sys::offset_t, usize, u32, u32) -> c_int;
 
-/// The handle that a driver means, `None` for NULL. Its reference stays the segment's.
+/// The handle that a driver means, `None` for NULL.
 ///
 /// # Safety
 /// A handle of ours that lives, or NULL.
+#[inline(always)]
+unsafe fn known<'a>(dhp: sys::devmap_cookie_t) -> Option<&'a Handle<Kernel>> {
+    // SAFETY: the caller's promise.
+    unsafe { dhp.cast_const().cast::<Handle<Kernel>>().as_ref() }
+}
+
+/// The same as a reference of its own, which stays the segment's.
+///
+/// # Safety
+/// As above.
+#[inline(always)]
 unsafe fn handle(dhp: sys::devmap_cookie_t) -> Option<ManuallyDrop<Arc<Handle<Kernel>>>> {
     let handle = dhp.cast_const().cast::<Handle<Kernel>>();
     if handle.is_null() {
@@ -54,13 +65,18 @@ unsafe fn handle(dhp: sys::devmap_cookie_t) -> Option<ManuallyDrop<Arc<Handle<Ke
     Some(ManuallyDrop::new(unsafe { Arc::from_raw(handle) }))
 }
 
-/// The driver's callback table, copied.
+/// The driver's callback table, and the node that it is for.
 ///
 /// # Safety
 /// NULL or a table.
-unsafe fn callbacks(ops: *mut sys::devmap_callback_ctl) -> Option<Callbacks> {
-    // SAFETY: the caller's promise.
-    unsafe { ops.as_ref() }.copied().map(Callbacks)
+#[inline(always)]
+unsafe fn callbacks<'a>(
+    ops: *mut sys::devmap_callback_ctl,
+    dip: *mut sys::dev_info_t,
+) -> Option<Given<'a, Kernel>> {
+    // SAFETY: the caller's promise; the table is all that `Callbacks` has.
+    let callbacks = unsafe { ops.cast::<Callbacks>().as_ref() }?;
+    Some(Given { instance: dip.addr() as u64, callbacks })
 }
 
 /// The order in which the processor may make accesses, as the memory layer knows it.
@@ -86,9 +102,16 @@ fn answer(result: Result<(), SetupError>) -> c_int {
     result.map_or(sys::DDI_FAILURE, |()| sys::DDI_SUCCESS)
 }
 
-/// A node, as a setup or remap call names it.
-fn node(dip: *mut sys::dev_info_t) -> Device {
-    Device { dev: 0, dip }
+/// Any load; `EINVAL` without a handle.
+#[cold]
+#[inline(never)]
+fn load_any(handle: Option<&Handle<Kernel>>, off: sys::offset_t, len: usize, ty: u32, rw: u32) -> c_int {
+    let (Some(handle), Some(a)) = (handle, range(off, len, ty, rw)) else { return FaultCode::EINVAL.0 };
+    let code = framework().load_any(handle, a.off, a.len, a.ty, a.rw);
+    if a.ty == FaultType::Softunlock && code.is_ok() && handle.info().softlocks == 0 {
+        handle.space().wake();
+    }
+    code.0
 }
 
 /// The layout of an address space stays as it is: nobody else chooses addresses in it.
@@ -129,7 +152,7 @@ pub unsafe extern "C-unwind" fn segdev_illumos_remap_pages(
     attributes: *mut sys::ddi_device_acc_attr_t,
 ) -> c_int {
     // SAFETY: the driver's promise.
-    let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+    let Some(handle) = (unsafe { known(dhp) }) else { return sys::DDI_FAILURE };
     // SAFETY: as above.
     let memory = match unsafe { Umem::new(cookie) } {
         Some(umem) => segdev::PageMemory::Umem(umem, start as u64),
@@ -138,7 +161,7 @@ pub unsafe extern "C-unwind" fn segdev_illumos_remap_pages(
     };
     let pages =
         segdev::PagesOf { off: off as u64, len: len as u64, maxprot: Prot::from_raw(maxprot), memory };
-    answer(framework().remap_pages(&handle, &node(dip), pages))
+    answer(framework().remap_pages(handle, &Node(dip), pages))
 }
 
 #[cfg(feature = "pages")]
@@ -157,7 +180,7 @@ calls! {
         flags: sys::uint_t,
         _cred: *mut sys::cred,
     ) -> c_int {
-        let device = Device { dev, dip: core::ptr::null_mut() };
+        let device = Device(dev);
         let request = MapRequest {
             device: &device,
             off: off as u64,
@@ -169,11 +192,15 @@ calls! {
             model: unsafe { sys::ddi_mmap_get_model() },
         };
         let Some(whole) = request.whole().filter(|_| off as u64 & PAGE_MASK == 0) else { return sys::EINVAL };
-        let Some(vnode) = Vnode::of(dev) else { return sys::ENXIO };
+        let vnode = Vnode::default();
+        if !vnode.hold(dev) {
+            return sys::ENXIO;
+        }
         let mut layout = None;
-        let place = |want: Congruence| {
+        let kept = &mut layout;
+        let place = move |want: Congruence| {
             // SAFETY: the calling process's.
-            layout = Some(unsafe { Layout::keep(space) });
+            *kept = Some(unsafe { Layout::keep(space) });
             // SAFETY: as above; the place of the address, which is the one asked for.
             let error = unsafe {
                 sys::choose_addr(space, addrp, whole as usize, want.offset as i64, sys::ADDR_VACALIGN, flags)
@@ -188,8 +215,8 @@ calls! {
         };
         let fw = framework();
         let result = match fw.setup(&Space::new(space), &request, place, |_| {}) {
-            Ok(mut segment) => {
-                segment.data_mut().vnode = Some(vnode);
+            Ok(segment) => {
+                segment.data().vnode.take(vnode);
                 enter(segment)
             }
             Err(e) => Err((e, None)),
@@ -199,7 +226,8 @@ calls! {
             Ok(()) => 0,
             Err((e, segment)) => {
                 if let Some(segment) = segment {
-                    segment.discard(fw);
+                    // It has not entered the address space.
+                    segment.discard(fw, false);
                 }
                 e.0
             }
@@ -233,7 +261,7 @@ calls! {
         attributes: *mut sys::ddi_device_acc_attr_t,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+        let Some(handle) = (unsafe { known(dhp) }) else { return sys::DDI_FAILURE };
         let args = DevmemSetup {
             rnumber,
             off: roff as u64,
@@ -243,13 +271,9 @@ calls! {
             // SAFETY: the driver's promise.
             attr: unsafe { order(attributes) },
             // SAFETY: as above.
-            callbacks: unsafe { callbacks(ops) },
+            callbacks: unsafe { callbacks(ops, dip) },
         };
-        let done = framework().devmem_setup(&handle, &node(dip), args);
-        if done.is_ok() {
-            handle.data().set(dip);
-        }
-        answer(done)
+        answer(framework().devmem_setup(handle, &Node(dip), args))
     }
     /// devmap_umem_setup(9F): a handle maps kernel memory. In devmap(9E).
     fn devmap_umem_setup(
@@ -264,7 +288,7 @@ calls! {
         _attributes: *mut sys::ddi_device_acc_attr_t,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+        let Some(handle) = (unsafe { known(dhp) }) else { return sys::DDI_FAILURE };
         let args = UmemSetup {
             // SAFETY: as above.
             umem: unsafe { Umem::new(cookie) },
@@ -274,13 +298,9 @@ calls! {
             flags: SetupFlags::from_bits_retain(flags),
             attr: 0,
             // SAFETY: as above.
-            callbacks: unsafe { callbacks(ops) },
+            callbacks: unsafe { callbacks(ops, dip) },
         };
-        let done = framework().umem_setup(&handle, args);
-        if done.is_ok() {
-            handle.data().set(dip);
-        }
-        answer(done)
+        answer(framework().umem_setup(handle, args))
     }
     /// devmap_devmem_remap(9F): the handle maps other registers, or with DEVMAP_MAPPING_INVALID none. User or kernel context.
     fn devmap_devmem_remap(
@@ -294,7 +314,7 @@ calls! {
         attributes: *mut sys::ddi_device_acc_attr_t,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+        let Some(handle) = (unsafe { known(dhp) }) else { return sys::DDI_FAILURE };
         let args = DevmemSetup {
             rnumber,
             off: roff as u64,
@@ -305,7 +325,7 @@ calls! {
             attr: unsafe { order(attributes) },
             callbacks: None,
         };
-        answer(framework().devmem_remap(&handle, &node(dip), args))
+        answer(framework().devmem_remap(handle, &Node(dip), args))
     }
     /// devmap_umem_remap(9F): the handle maps other kernel memory. User or kernel context.
     fn devmap_umem_remap(
@@ -319,7 +339,7 @@ calls! {
         _attributes: *mut sys::ddi_device_acc_attr_t,
     ) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return sys::DDI_FAILURE };
+        let Some(handle) = (unsafe { known(dhp) }) else { return sys::DDI_FAILURE };
         let args = UmemSetup {
             // SAFETY: as above.
             umem: unsafe { Umem::new(cookie) },
@@ -330,24 +350,30 @@ calls! {
             attr: 0,
             callbacks: None,
         };
-        answer(framework().umem_remap(&handle, args))
+        answer(framework().umem_remap(handle, args))
     }
     /// devmap_load(9F): loads translations, in the access callback. `FC_MAKE_ERR(EINVAL)` elsewhere.
     fn devmap_load(dhp: sys::devmap_cookie_t, off: sys::offset_t, len: usize, ty: sys::uint_t, rw: sys::uint_t) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return FaultCode::EINVAL.0 };
-        let Some(a) = range(off, len, ty, rw) else { return FaultCode::EINVAL.0 };
-        let code = framework().load(&handle, a.off, a.len, a.ty, a.rw);
-        if a.ty == FaultType::Softunlock && code.is_ok() && handle.info().softlocks == 0 {
-            handle.space().wake();
+        let Some(handle) = (unsafe { known(dhp) }) else { return load_any(None, off, len, ty, rw) };
+        if ty == sys::DEVMAP_ACCESS
+            && let Some(rw) = Rw::from_raw(rw)
+        {
+            if framework().load_usual(handle, off as u64, len as u64, rw) {
+                return 0;
+            }
+            return load_any(Some(handle), off, len, sys::DEVMAP_ACCESS, rw as u32);
         }
-        code.0
+        load_any(Some(handle), off, len, ty, rw)
     }
     /// devmap_unload(9F): drops translations, of any process. User or kernel context.
     fn devmap_unload(dhp: sys::devmap_cookie_t, off: sys::offset_t, len: usize) -> c_int {
         // SAFETY: the driver's promise.
-        let Some(handle) = (unsafe { handle(dhp) }) else { return FaultCode::EINVAL.0 };
-        framework().unload(&handle, off as u64, len as u64).0
+        match unsafe { known(dhp) } {
+            Some(handle) => framework().unload(handle, off as u64, len as u64).0,
+            // Refused as a load is.
+            None => load_any(None, off, len, sys::DEVMAP_ACCESS, sys::DEVMAP_READ),
+        }
     }
     /// devmap_default_access(9F): as devmap_access(9E), or called by one: loads what is asked for.
     fn devmap_default_access(
@@ -385,8 +411,8 @@ calls! {
     /// devmap_set_ctx_timeout(9F): how many ticks the handle's mapping keeps its context.
     fn devmap_set_ctx_timeout(dhp: sys::devmap_cookie_t, ticks: sys::clock_t) -> () {
         // SAFETY: the driver's promise.
-        if let Some(handle) = unsafe { handle(dhp) } {
-            framework().set_ctx_timeout(&handle, ticks);
+        if let Some(handle) = unsafe { known(dhp) } {
+            framework().set_ctx_timeout(handle, ticks);
         }
     }
 }

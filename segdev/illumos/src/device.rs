@@ -1,67 +1,46 @@
 //! Device nodes: a driver's entry points, its registers, and the vnode that keeps a mapped device open.
 
 use alloc::sync::Arc;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use ddi_sys as sys;
-use segdev::{Access, Entries, Framework, Handle, PAGE_SIZE, Pfn, Unmap, page_floor};
+use segdev::{Access, Entries, Framework, Handle, Pfn, Unmap, page_floor};
 
-use crate::held::holding;
+use crate::held::{hold, hold_both};
 use crate::lock::Mutex;
 use crate::memory::kernel_page;
 use crate::platform::Kernel;
 use crate::space::address;
 
-/// Data of a handle: the node for which the driver has set it up, and, in the lowest bit of its address, whether the handle's mapping has entered
-/// its address space.
-#[derive(Default)]
-pub struct HandleData(AtomicPtr<sys::dev_info_t>);
-
-impl HandleData {
-    /// The driver sets the handle up for this node.
-    pub(crate) fn set(&self, dip: *mut sys::dev_info_t) {
-        self.0.store(dip, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> *mut sys::dev_info_t {
-        self.0.load(Relaxed).map_addr(|addr| addr & !1)
-    }
-
-    /// The mapping is in its address space.
-    #[inline]
-    pub(crate) fn enter(&self) {
-        self.0.store(self.0.load(Relaxed).map_addr(|addr| addr | 1), Relaxed);
-    }
-
-    /// Whether the mapping has entered its address space, which keeps it locked for an unmap callback then.
-    pub(crate) fn entered(&self) -> bool {
-        self.0.load(Relaxed).addr() & 1 != 0
-    }
-
-    /// Takes over what is known of another handle, of which this one is a copy.
-    pub(crate) fn copy(&self, from: &Self) {
-        self.0.store(from.0.load(Relaxed), Relaxed);
-    }
-}
-
 /// Data of a segment.
-#[derive(Default)]
 pub struct SegmentData {
-    /// Keeps the device open; there once the segment is complete.
-    pub(crate) vnode: Option<Arc<Vnode>>,
+    pub(crate) vnode: Vnode,
     /// Protections are changed with the address space locked as reader only: one change at a time.
     pub(crate) changing: Mutex<()>,
 }
 
-/// The vnode of a mapped device. While one of its mappings exists close(9E) is not called.
-pub struct Vnode(*mut sys::vnode);
+impl Default for SegmentData {
+    #[inline(always)]
+    fn default() -> Self {
+        Self { vnode: Vnode::default(), changing: Mutex::new(()) }
+    }
+}
 
-// SAFETY: only a name; the kernel's functions synchronise what it points to.
-unsafe impl Send for Vnode {}
-// SAFETY: as above.
-unsafe impl Sync for Vnode {}
+/// The vnode of a mapped device, once a segment has one. While one of its mappings exists close(9E) is not called. Each segment has a
+/// reference of its own.
+///
+/// # Invariants
+/// NULL, or a vnode that is held; set before others have the segment.
+pub struct Vnode(AtomicPtr<sys::vnode>);
+
+impl Default for Vnode {
+    #[inline(always)]
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
 
 /// The kernel's own credential.
 fn credential() -> *mut sys::cred {
@@ -70,28 +49,39 @@ fn credential() -> *mut sys::cred {
 }
 
 impl Vnode {
-    /// The vnode of an open device.
-    pub(crate) fn of(dev: sys::dev_t) -> Option<Arc<Self>> {
+    /// Holds the vnode of an open or mapped device, for a segment that has none. False if there is no such device.
+    #[inline(always)]
+    pub(crate) fn hold(&self, dev: sys::dev_t) -> bool {
         // SAFETY: returns a reference of the caller's own, or NULL.
         let vnode = unsafe { sys::specfind(dev, sys::VCHR) };
-        (!vnode.is_null()).then(|| Arc::new(Self(vnode)))
+        self.0.store(vnode, Relaxed);
+        !vnode.is_null()
+    }
+
+    /// Takes over the vnode that another place has.
+    #[inline(always)]
+    pub(crate) fn take(&self, mut from: Self) {
+        let vnode = core::mem::replace(from.0.get_mut(), ptr::null_mut());
+        self.0.store(vnode, Relaxed);
     }
 
     /// The kernel's name for it.
+    #[inline(always)]
     pub fn as_ptr(&self) -> *mut sys::vnode {
-        self.0
+        self.0.load(Relaxed)
     }
 
     /// Counts the pages of a new mapping. Returns 0 or an error number.
     ///
     /// # Safety
-    /// The address space exists.
+    /// The address space exists; there is a vnode.
+    #[inline(always)]
     pub(crate) unsafe fn add(&self, space: *mut sys::as_, at: Range) -> i32 {
         let (prot, addr) = (sys::PROT_ALL as u8, address(at.addr));
         // SAFETY: a vnode that is held; the caller's address space.
         unsafe {
             sys::fop_addmap(
-                self.0,
+                self.as_ptr(),
                 at.off as i64,
                 space,
                 addr,
@@ -109,12 +99,13 @@ impl Vnode {
     ///
     /// # Safety
     /// The address space exists; the pages were counted.
+    #[inline(always)]
     pub(crate) unsafe fn remove(&self, space: *mut sys::as_, at: Range) {
         let (prot, addr) = (sys::PROT_ALL, address(at.addr));
         // SAFETY: as in `add`.
         unsafe {
             sys::fop_delmap(
-                self.0,
+                self.as_ptr(),
                 at.off as i64,
                 space,
                 addr,
@@ -130,9 +121,13 @@ impl Vnode {
 }
 
 impl Drop for Vnode {
+    #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: the reference that `specfind` returned.
-        unsafe { sys::vn_rele(self.0) };
+        let vnode = *self.0.get_mut();
+        if !vnode.is_null() {
+            // SAFETY: the reference that `specfind` returned.
+            unsafe { sys::vn_rele(vnode) };
+        }
     }
 }
 
@@ -145,30 +140,45 @@ pub(crate) struct Range {
     pub flags: u32,
 }
 
-/// A device that is mapped, by its number; or the node that a setup or remap call names.
+/// A device that is mapped, by its number.
 #[derive(Clone, Copy)]
-pub struct Device {
-    pub(crate) dev: sys::dev_t,
-    pub(crate) dip: *mut sys::dev_info_t,
-}
+pub struct Device(pub(crate) sys::dev_t);
 
-// SAFETY: only names; the node is attached as long as the device is open or mapped.
-unsafe impl Send for Device {}
-// SAFETY: as above.
-unsafe impl Sync for Device {}
+/// How registers are mapped to be asked where they are.
+static ATTRIBUTES: sys::ddi_device_acc_attr = sys::ddi_device_acc_attr {
+    devacc_attr_version: sys::DDI_DEVICE_ATTR_V0,
+    devacc_attr_endian_flags: sys::DDI_NEVERSWAP_ACC,
+    devacc_attr_dataorder: sys::DDI_STRICTORDER_ACC,
+    devacc_attr_access: 0,
+};
+
+/// The node that a setup or remap call names.
+pub(crate) struct Node(pub(crate) *mut sys::dev_info_t);
 
 type Nodev = unsafe extern "C-unwind" fn() -> i32;
 
-/// Whether an entry point is there: neither NULL nor nodev(9F).
-fn there(entry: Option<*const ()>) -> bool {
-    entry.is_some_and(|entry| entry != sys::nodev as Nodev as *const ())
+/// Whether an entry point is nodev(9F).
+#[inline(always)]
+fn is_nodev(entry: *const ()) -> bool {
+    entry == sys::nodev as Nodev as *const ()
 }
+
+/// devmap(9E) of a driver.
+pub type Entry = unsafe extern "C-unwind" fn(
+    sys::dev_t,
+    sys::devmap_cookie_t,
+    sys::offset_t,
+    usize,
+    *mut usize,
+    sys::uint_t,
+) -> c_int;
 
 impl Device {
     /// The driver's entry points.
+    #[inline(always)]
     fn cb_ops(&self) -> Option<&sys::cb_ops> {
         // SAFETY: a calculation.
-        let major = unsafe { sys::getmajor(self.dev) };
+        let major = unsafe { sys::getmajor(self.0) };
         // SAFETY: the kernel's table of drivers; it is made when the kernel starts.
         let drivers = unsafe { sys::devopsp };
         // SAFETY: it is indexed by major number; the device is open, so its number is in it.
@@ -183,66 +193,57 @@ impl Device {
 }
 
 impl segdev::Device<Kernel> for Device {
+    type Entry = Entry;
+
+    #[inline(always)]
     fn dev(&self) -> u64 {
-        self.dev
+        self.0
     }
 
-    fn instance(&self, handle: &Handle<Kernel>) -> u64 {
-        handle.data().get().addr() as u64
+    #[inline(always)]
+    fn entry(&self) -> Option<Entry> {
+        let cb = self.cb_ops()?;
+        let devmap = cb.cb_devmap.filter(|devmap| !is_nodev(*devmap as *const ()))?;
+        let mappable =
+            cb.cb_flag & sys::D_DEVMAP != 0 || cb.cb_mmap.is_some_and(|mmap| !is_nodev(mmap as *const ()));
+        mappable.then_some(devmap)
     }
 
-    fn mappable(&self) -> bool {
-        self.cb_ops().is_some_and(|cb| {
-            let mmap = there(cb.cb_mmap.map(|f| f as *const ()));
-            there(cb.cb_devmap.map(|f| f as *const ())) && (cb.cb_flag & sys::D_DEVMAP != 0 || mmap)
-        })
-    }
-
+    #[inline(always)]
     fn devmap(
         &self,
+        devmap: Entry,
         _fw: &Framework<Kernel>,
         handle: &Arc<Handle<Kernel>>,
         off: u64,
         len: u64,
         model: u32,
     ) -> (i32, u64) {
-        let Some(devmap) = self.cb_ops().and_then(|cb| cb.cb_devmap) else { return (sys::ENXIO, 0) };
         let mut maplen = 0;
         // SAFETY: the driver's entry point, with a live handle and arguments as devmap(9E) says.
-        let ret = unsafe { devmap(self.dev, cookie(handle), off as i64, len as usize, &mut maplen, model) };
+        let ret = unsafe { devmap(self.0, cookie(handle), off as i64, len as usize, &mut maplen, model) };
         (ret, maplen as u64)
     }
+}
 
-    #[inline]
+impl segdev::Node for Node {
+    #[inline(always)]
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)> {
         let mut size = 0;
         // SAFETY: the node that the driver has named, and a place for the size.
-        let found = unsafe { sys::ddi_dev_regsize(self.dip, rnumber, &mut size) };
-        let size = u64::try_from(size).ok().filter(|_| found == sys::DDI_SUCCESS)?;
-        let first = page_floor(off);
-        if off.checked_add(len)? > size || first >= size {
+        let found = unsafe { sys::ddi_dev_regsize(self.0, rnumber, &mut size) };
+        // The first page is in the set, also of a range of no length.
+        let end = off.checked_add(len.max(1))?;
+        if found != sys::DDI_SUCCESS || end > size.cast_unsigned() {
             return None;
         }
-        let mut attributes = sys::ddi_device_acc_attr {
-            devacc_attr_version: sys::DDI_DEVICE_ATTR_V0,
-            devacc_attr_endian_flags: sys::DDI_NEVERSWAP_ACC,
-            devacc_attr_dataorder: sys::DDI_STRICTORDER_ACC,
-            devacc_attr_access: 0,
-        };
+        let first = page_floor(off);
         let (mut addr, mut access) = (ptr::null_mut(), ptr::null_mut());
-        // Mapped into the kernel for a moment, one page of it, and asked where that is.
-        let piece = PAGE_SIZE.min(size - first);
-        // SAFETY: as above, with places for the address and the handle.
+        let attributes = (&raw const ATTRIBUTES).cast_mut();
+        // One byte of the first page is mapped into the kernel for a moment, and asked where that is.
+        // SAFETY: as above, with places for the address and the handle; the attributes are only read.
         let mapped = unsafe {
-            sys::ddi_regs_map_setup(
-                self.dip,
-                rnumber,
-                &mut addr,
-                first as i64,
-                piece as i64,
-                &mut attributes,
-                &mut access,
-            )
+            sys::ddi_regs_map_setup(self.0, rnumber, &mut addr, first as i64, 1, attributes, &mut access)
         };
         if mapped != sys::DDI_SUCCESS {
             return None;
@@ -255,19 +256,35 @@ impl segdev::Device<Kernel> for Device {
 }
 
 /// A driver's cookie for a handle.
+#[inline(always)]
 pub(crate) fn cookie(handle: &Arc<Handle<Kernel>>) -> sys::devmap_cookie_t {
     Arc::as_ptr(handle).cast_mut().cast()
 }
 
-/// A driver's callback table, copied.
+/// A driver's callback table.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Callbacks(pub(crate) sys::devmap_callback_ctl);
+
+impl PartialEq for Callbacks {
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let (ops, others) = (&self.0, &other.0);
+        let address = |entry: Option<*const ()>| entry.map_or(0, <*const ()>::addr);
+        let same = |one, other| address(one) == address(other);
+        same(ops.devmap_access.map(|f| f as _), others.devmap_access.map(|f| f as _))
+            && same(ops.devmap_map.map(|f| f as _), others.devmap_map.map(|f| f as _))
+            && same(ops.devmap_dup.map(|f| f as _), others.devmap_dup.map(|f| f as _))
+            && same(ops.devmap_unmap.map(|f| f as _), others.devmap_unmap.map(|f| f as _))
+    }
+}
 
 fn pointer(pvt: usize) -> *mut c_void {
     ptr::with_exposed_provenance_mut(pvt)
 }
 
 impl segdev::Callbacks<Kernel> for Callbacks {
+    #[inline(always)]
     fn entries(&self) -> Entries {
         Entries {
             map: self.0.devmap_map.is_some(),
@@ -277,6 +294,7 @@ impl segdev::Callbacks<Kernel> for Callbacks {
         }
     }
 
+    #[inline(always)]
     fn access_id(&self) -> u64 {
         self.0.devmap_access.map_or(0, |f| f as usize as u64)
     }
@@ -295,7 +313,7 @@ impl segdev::Callbacks<Kernel> for Callbacks {
         let Some(map) = self.0.devmap_map else { return 0 };
         let mut private = pointer(*pvt);
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_map(9E) says.
-        let ret = unsafe { map(cookie(handle), device.dev, flags, off as i64, len as usize, &mut private) };
+        let ret = unsafe { map(cookie(handle), device.0, flags, off as i64, len as usize, &mut private) };
         *pvt = private.expose_provenance();
         ret
     }
@@ -310,10 +328,9 @@ impl segdev::Callbacks<Kernel> for Callbacks {
     ) -> i32 {
         let Some(access) = self.0.devmap_access else { return 0 };
         let (off, len) = (range.off as i64, range.len as usize);
-        holding(handle.space().as_ptr(), || {
-            // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
-            unsafe { access(cookie(handle), pointer(pvt), off, len, range.ty as u32, range.rw as u32) }
-        })
+        let _held = hold(handle.space().as_ptr());
+        // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
+        unsafe { access(cookie(handle), pointer(pvt), off, len, range.ty as u32, range.rw as u32) }
     }
 
     #[inline]
@@ -327,47 +344,48 @@ impl segdev::Callbacks<Kernel> for Callbacks {
     ) -> i32 {
         let Some(dup) = self.0.devmap_dup else { return 0 };
         let mut private = pointer(*newpvt);
-        let ret = holding(old.space().as_ptr(), || {
-            holding(new.space().as_ptr(), || {
-                // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
-                unsafe { dup(cookie(old), pointer(pvt), cookie(new), &mut private) }
-            })
-        });
+        let held = hold_both(old.space().as_ptr(), new.space().as_ptr());
+        // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
+        let ret = unsafe { dup(cookie(old), pointer(pvt), cookie(new), &mut private) };
+        drop(held);
         *newpvt = private.expose_provenance();
         ret
     }
 
-    #[inline]
-    fn unmap(
-        &self,
-        _fw: &Framework<Kernel>,
-        handle: &Arc<Handle<Kernel>>,
-        pvt: usize,
-        cut: Unmap<'_, Kernel>,
-    ) {
+    #[inline(always)]
+    fn unmap_whole(&self, _fw: &Framework<Kernel>, handle: &Arc<Handle<Kernel>>, space_locked: bool) {
         let Some(unmap) = self.0.devmap_unmap else { return };
-        let side = |rest: &Option<(&Arc<Handle<Kernel>>, &mut usize)>| {
-            rest.as_ref().map_or((ptr::null_mut(), ptr::null_mut()), |(h, pvt)| (cookie(h), pointer(**pvt)))
-        };
-        let ((handle1, mut private1), (handle2, mut private2)) = (side(&cut.before), side(&cut.behind));
+        let this: &Handle<Kernel> = handle;
+        let _held = if space_locked { Some(hold(this.space().as_ptr())) } else { None };
+        let (mut none1, mut none2) = (ptr::null_mut(), ptr::null_mut());
+        let (pvt, off, len) = (pointer(this.pvt()), this.off() as i64, this.len() as usize);
+        // SAFETY: the driver's callback, with a live handle and arguments as devmap_unmap(9E) says.
+        unsafe {
+            unmap(
+                ptr::from_ref(this).cast_mut().cast(),
+                pvt,
+                off,
+                len,
+                ptr::null_mut(),
+                &mut none1,
+                ptr::null_mut(),
+                &mut none2,
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn unmap_part(&self, _fw: &Framework<Kernel>, handle: &Arc<Handle<Kernel>>, cut: &mut Unmap<'_, Kernel>) {
+        let Some(unmap) = self.0.devmap_unmap else { return };
+        let held = hold(handle.space().as_ptr());
+        let handle1 = cut.before.map_or(ptr::null_mut(), cookie);
+        let handle2 = cut.behind.map_or(ptr::null_mut(), cookie);
+        let (mut private1, mut private2) = (pointer(cut.pvts[0]), pointer(cut.pvts[1]));
         let (off, len) = (cut.off as i64, cut.len as usize);
-        let mut call = || {
-            // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
-            unsafe {
-                unmap(cookie(handle), pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2);
-            }
-        };
-        // Nobody has locked the address space for a mapping that failed before it entered it.
-        if handle.data().entered() {
-            holding(handle.space().as_ptr(), call)
-        } else {
-            call()
-        }
-        if let Some((_, pvt)) = cut.before {
-            *pvt = private1.expose_provenance();
-        }
-        if let Some((_, pvt)) = cut.behind {
-            *pvt = private2.expose_provenance();
-        }
+        let pvt = pointer(handle.pvt());
+        // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
+        unsafe { unmap(cookie(handle), pvt, off, len, handle1, &mut private1, handle2, &mut private2) };
+        drop(held);
+        cut.pvts = [private1.expose_provenance(), private2.expose_provenance()];
     }
 }

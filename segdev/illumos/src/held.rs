@@ -14,28 +14,52 @@ use core::sync::atomic::{
 };
 
 use ddi_sys as sys;
+use segdev::pages::Pages;
 
 use crate::lock::Mutex;
 
-/// A thread that is in a driver's callback, and the address space that it holds.
+/// A thread that is in a driver's callback, and the address spaces that it holds: two in fork(2), else the same twice.
 ///
 /// # Invariants
 /// `thread` is 0 or a thread that has claimed the place; only that one changes it then.
 struct Place {
     thread: AtomicU64,
-    space: AtomicPtr<sys::as_>,
+    spaces: [AtomicPtr<sys::as_>; 2],
+}
+
+impl Place {
+    const fn free() -> Self {
+        Self { thread: AtomicU64::new(0), spaces: [const { AtomicPtr::new(ptr::null_mut()) }; 2] }
+    }
+
+    /// Takes the place if it is free.
+    #[inline(always)]
+    fn claim(&self, thread: u64, one: *mut sys::as_, other: *mut sys::as_) -> bool {
+        let free = self.thread.compare_exchange(0, thread, Acquire, Relaxed).is_ok();
+        if free {
+            let [first, second] = &self.spaces;
+            first.store(one, Relaxed);
+            second.store(other, Relaxed);
+        }
+        free
+    }
+
+    /// Whether the thread holds the address space. What another thread writes meanwhile is not this thread's.
+    #[inline(always)]
+    fn says(&self, thread: u64, space: *mut sys::as_) -> bool {
+        let [first, second] = &self.spaces;
+        self.thread.load(Relaxed) == thread && (first.load(Relaxed) == space || second.load(Relaxed) == space)
+    }
 }
 
 /// Number of places; a power of two.
 const PLACES: usize = 16;
 
-static TABLE: [Place; PLACES] =
-    [const { Place { thread: AtomicU64::new(0), space: AtomicPtr::new(ptr::null_mut()) } }; PLACES];
+static TABLE: [Place; PLACES] = [const { Place::free() }; PLACES];
 
-/// Where a thread's place is looked for first.
+/// Where a thread's place is looked for first: the names of threads are numbers, given one after the other.
 fn first(thread: u64) -> usize {
-    // Names of threads are addresses or numbers: either differ here.
-    (thread ^ (thread >> 6) ^ (thread >> 11)) as usize % PLACES
+    thread as usize % PLACES
 }
 
 /// The places, from a thread's first one on.
@@ -44,23 +68,15 @@ fn places(thread: u64) -> impl Iterator<Item = &'static Place> {
     back.iter().chain(front)
 }
 
-/// A thread for which the table has no place.
-struct Entry {
-    thread: u64,
-    space: *mut sys::as_,
-    next: *mut Entry,
-}
-
-/// # Invariants
-/// Every entry of a list lives: [`Listed`] removes its own before it goes. The list's mutex protects the links.
-struct List(*mut Entry);
-
-// SAFETY: the entries are reached with the list's mutex held only.
-unsafe impl Send for List {}
-
-static LIST: Mutex<List> = Mutex::new(List(ptr::null_mut()));
+/// The address spaces (as numbers) of threads for which the table has no place, by thread and order: two for each note.
+static LIST: Mutex<Pages<usize, (usize, u64)>> = Mutex::new(Pages::new());
 /// Number of entries.
 static LISTED: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread's entries.
+fn of(list: &Pages<usize, (usize, u64)>, thread: u64) -> impl Iterator<Item = &((usize, u64), usize)> {
+    list.range((thread as usize, 0), (thread as usize, u64::MAX))
+}
 
 /// Names the calling thread.
 pub fn thread() -> u64 {
@@ -68,100 +84,97 @@ pub fn thread() -> u64 {
     unsafe { sys::ddi_get_kt_did() }
 }
 
-/// Gives its place up when it goes.
-struct Claimed(&'static Place);
+/// A note that the calling thread holds address spaces: a place, or none for an entry of the list.
+pub struct Hold(Option<&'static Place>);
 
-impl Drop for Claimed {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.thread.store(0, Release);
-    }
-}
-
-/// Removes its thread's entry when it goes.
-struct Listed(*mut Entry);
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        LISTED.fetch_sub(1, Relaxed);
-        let mut list = LIST.lock();
-        let mut link = &raw mut list.0;
-        // SAFETY: the list's own link at first, then that of an entry in it, which lives; this entry is in it, so the search ends.
-        while unsafe { *link } != self.0 {
-            // SAFETY: as above.
-            let at = unsafe { *link };
-            // SAFETY: as above.
-            link = unsafe { &raw mut (*at).next };
+impl Hold {
+    /// Notes that the calling thread holds these.
+    #[inline(always)]
+    fn new(one: *mut sys::as_, other: *mut sys::as_) -> Self {
+        let thread = thread();
+        match TABLE.get(first(thread)) {
+            Some(place) if place.claim(thread, one, other) => Self(Some(place)),
+            _ => Self::elsewhere(thread, one, other),
         }
-        // SAFETY: the entry is on this thread's stack, below `listed`.
-        let next = unsafe { (*self.0).next };
-        // SAFETY: as above.
-        unsafe { *link = next };
     }
-}
 
-/// Calls `f` with the address space held, as far as [`holds`] tells. Calls nest.
-#[inline]
-pub fn holding<R>(space: *mut sys::as_, f: impl FnOnce() -> R) -> R {
-    let thread = thread();
-    let claimed = |place: &&Place| place.thread.compare_exchange(0, thread, Acquire, Relaxed).is_ok();
-    let place = match TABLE.get(first(thread)).filter(claimed) {
-        Some(place) => place,
-        None => match places(thread).find(claimed) {
-            Some(place) => place,
-            None => return listed(thread, space, f),
-        },
-    };
-    place.space.store(space, Relaxed);
-    let _claimed = Claimed(place);
-    f()
-}
+    #[cold]
+    #[inline(never)]
+    fn elsewhere(thread: u64, one: *mut sys::as_, other: *mut sys::as_) -> Self {
+        let found = places(thread).find(|place| place.claim(thread, one, other));
+        if found.is_none() {
+            LISTED.fetch_add(1, Relaxed);
+            let mut list = LIST.lock();
+            let depth = of(&list, thread).count() as u64;
+            for (at, space) in (depth..).zip([one, other]) {
+                list.change((thread as usize, at), |entry| {
+                    *entry = space.addr();
+                    true
+                });
+            }
+        }
+        Self(found)
+    }
 
-/// The same with an entry in the list.
-#[cold]
-fn listed<R>(thread: u64, space: *mut sys::as_, f: impl FnOnce() -> R) -> R {
-    let mut entry = Entry { thread, space, next: ptr::null_mut() };
-    let entry = &raw mut entry;
-    LISTED.fetch_add(1, Relaxed);
-    {
+    /// Removes the calling thread's last note from the list.
+    #[cold]
+    #[inline(never)]
+    fn unlist() {
+        let thread = thread();
         let mut list = LIST.lock();
-        // SAFETY: this thread's, and not in the list yet.
-        unsafe { (*entry).next = list.0 };
-        list.0 = entry;
+        let depth = of(&list, thread).count() as u64;
+        for at in depth.saturating_sub(2)..depth {
+            list.remove((thread as usize, at));
+        }
+        LISTED.fetch_sub(1, Relaxed);
     }
-    let _listed = Listed(entry);
-    f()
+}
+
+impl Drop for Hold {
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self.0 {
+            Some(place) => place.thread.store(0, Release),
+            None => Self::unlist(),
+        }
+    }
+}
+
+/// Notes that the calling thread holds the address space, as far as [`holds`] tells, until this goes. Notes nest.
+#[inline(always)]
+pub fn hold(space: *mut sys::as_) -> Hold {
+    hold_both(space, space)
+}
+
+/// The same with two address spaces, as in fork(2).
+#[inline(always)]
+pub fn hold_both(one: *mut sys::as_, other: *mut sys::as_) -> Hold {
+    Hold::new(one, other)
 }
 
 /// Whether the calling thread holds this address space.
-#[inline]
+#[inline(always)]
 pub fn holds(space: *mut sys::as_) -> bool {
     let thread = thread();
-    // What another thread writes meanwhile is not this thread's.
-    let mine = |place: &Place| place.thread.load(Relaxed) == thread && place.space.load(Relaxed) == space;
-    TABLE.get(first(thread)).is_some_and(mine) || holds_elsewhere(thread, space)
+    // Mostly it is in its first place, and the space is the one that it holds.
+    let here = |place: &Place| {
+        place.thread.load(Relaxed) == thread
+            && place.spaces.first().map(|space| space.load(Relaxed)) == Some(space)
+    };
+    TABLE.get(first(thread)).is_some_and(here) || holds_elsewhere(thread, space)
 }
 
 #[cold]
+#[inline(never)]
 fn holds_elsewhere(thread: u64, space: *mut sys::as_) -> bool {
-    let mine = |place: &Place| place.thread.load(Relaxed) == thread && place.space.load(Relaxed) == space;
-    if places(thread).any(mine) {
+    if places(thread).any(|place| place.says(thread, space)) {
         return true;
     }
     if LISTED.load(Relaxed) == 0 {
         return false;
     }
     let list = LIST.lock();
-    let mut at = list.0;
-    while !at.is_null() {
-        // SAFETY: an entry of the list lives.
-        let entry = unsafe { &*at };
-        if entry.thread == thread && entry.space == space {
-            return true;
-        }
-        at = entry.next;
-    }
-    false
+    of(&list, thread).any(|(_, held)| *held == space.addr())
 }
 
 /// Number of threads in calls for which nothing keeps the module loaded: its device may be closed before they return.

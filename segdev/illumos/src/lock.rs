@@ -5,14 +5,22 @@
 //! A word of zeroes is an adaptive mutex that nobody holds, and a condition variable without waiters: what `mutex_init(9F)` and `cv_init(9F)` make of
 //! it. A lock is taken by reference, so it stays where it is while anybody holds or awaits it.
 
+use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
+use core::ptr;
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use ddi_sys as sys;
 use segdev::lock::{self, LockClass};
 
 /// An adaptive mutex and what it protects.
+// The word comes first: a lock at the beginning of a structure has its address.
+#[repr(C)]
 pub struct Mutex<T> {
     word: UnsafeCell<sys::kmutex_t>,
     value: UnsafeCell<T>,
@@ -25,13 +33,14 @@ unsafe impl<T: Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
     /// A mutex that holds `value`.
+    #[inline(always)]
     pub const fn new(value: T) -> Self {
         let word = sys::kmutex_t { _opaque: [core::ptr::null_mut()] };
         Self { word: UnsafeCell::new(word), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock and takes it.
-    #[inline]
+    #[inline(always)]
     pub fn lock(&self) -> Guard<'_, T> {
         // SAFETY: a mutex by the module's invariant, and the borrow keeps it in place.
         unsafe { sys::mutex_enter(self.word.get()) };
@@ -67,7 +76,7 @@ impl<T> DerefMut for Guard<'_, T> {
 }
 
 impl<T> Drop for Guard<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: a guard exists only while its thread holds the mutex.
         unsafe { sys::mutex_exit(self.mutex.word.get()) };
@@ -80,10 +89,11 @@ impl<T: Send> lock::Mutex<T> for Mutex<T> {
     where
         T: 'a;
 
+    #[inline(always)]
     fn new(value: T, _class: LockClass) -> Self {
         Mutex::new(value)
     }
-    #[inline]
+    #[inline(always)]
     fn lock(&self) -> Guard<'_, T> {
         Mutex::lock(self)
     }
@@ -138,5 +148,59 @@ impl Condvar {
     pub fn notify_all(&self) {
         // SAFETY: a condition variable by the module's invariant, borrowed.
         unsafe { sys::cv_broadcast(self.0.get()) };
+    }
+}
+
+/// A place for a shared value that is set once.
+///
+/// # Invariants
+/// The pointer is null or a reference that the place owns, of `Arc::into_raw`; it does not change once it is not null.
+pub struct Once<T>(AtomicPtr<T>, PhantomData<Arc<T>>);
+
+impl<T> Default for Once<T> {
+    #[inline]
+    fn default() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()), PhantomData)
+    }
+}
+
+impl<T: Send + Sync> lock::Once<T> for Once<T> {
+    #[inline]
+    fn get(&self) -> Option<&T> {
+        let value = self.0.load(Acquire);
+        // SAFETY: null, or a reference that stays as long as the place is borrowed.
+        unsafe { value.as_ref() }
+    }
+
+    #[inline]
+    fn set(&self, value: Arc<T>) -> bool {
+        let value = Arc::into_raw(value).cast_mut();
+        if self.0.compare_exchange(ptr::null_mut(), value, AcqRel, Relaxed).is_ok() {
+            return true;
+        }
+        // SAFETY: the reference of above, which the place has not taken.
+        drop(unsafe { Arc::from_raw(value) });
+        false
+    }
+
+    #[inline]
+    fn copy(&self) -> Self {
+        let value = self.0.load(Acquire);
+        if !value.is_null() {
+            // SAFETY: a reference of `Arc::into_raw` that the place owns.
+            unsafe { Arc::increment_strong_count(value) };
+        }
+        Self(AtomicPtr::new(value), PhantomData)
+    }
+}
+
+impl<T> Drop for Once<T> {
+    #[inline]
+    fn drop(&mut self) {
+        let value = *self.0.get_mut();
+        if !value.is_null() {
+            // SAFETY: the place owns the reference, and goes.
+            drop(unsafe { Arc::from_raw(value) });
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! A cookie lives as long as anything of it is mapped: so `ddi_umem_free(9F)` and `ddi_umem_unlock(9F)` want it of their callers. Its size, address and kind
 //! do not change.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 use segdev::{PAGE_SIZE, Pfn, UmemKind};
@@ -17,7 +17,7 @@ use crate::space::address;
 const NO_PAGE: Pfn = Pfn::MAX;
 
 /// A reference to kernel memory: a `ddi_umem_cookie_t`.
-pub struct Umem(*mut sys::ddi_umem_cookie);
+pub struct Umem(NonNull<sys::ddi_umem_cookie>);
 
 // SAFETY: only a name, and what is read of the cookie does not change.
 unsafe impl Send for Umem {}
@@ -73,6 +73,7 @@ unsafe fn translations(space: *mut sys::as_) -> *mut sys::hat {
 }
 
 /// The page frame behind an address of the kernel.
+#[inline(always)]
 pub(crate) fn kernel_page(addr: sys::caddr_t) -> Pfn {
     // SAFETY: the kernel's address space always exists.
     let hat = unsafe { translations(kernel()) };
@@ -86,10 +87,7 @@ impl Umem {
     /// # Safety
     /// A live cookie, or NULL.
     pub unsafe fn new(cookie: sys::ddi_umem_cookie_t) -> Option<Self> {
-        if cookie.is_null() {
-            return None;
-        }
-        let umem = Self(cookie.cast());
+        let umem = Self(NonNull::new(cookie.cast())?);
         if segdev::Umem::kind(&umem) == UmemKind::Trash {
             TRASH.lock().take();
         }
@@ -98,7 +96,7 @@ impl Umem {
 
     fn cookie(&self) -> &sys::ddi_umem_cookie {
         // SAFETY: it lives as long as a reference to it (see the module's invariants).
-        unsafe { &*self.0 }
+        unsafe { self.0.as_ref() }
     }
 
     /// The page frame at this offset.

@@ -4,11 +4,11 @@ use alloc::sync::Arc;
 use core::ffi::c_void;
 
 use ddi_sys as sys;
-use segdev::{Context, Framework, Handle, MutexGuard, Platform, Prot, Registry, Run};
+use segdev::{Context, Framework, MutexGuard, Platform, Prot, Registry, Run};
 
-use crate::device::{Callbacks, Device, HandleData, SegmentData};
+use crate::device::{Callbacks, Device, SegmentData};
 use crate::held;
-use crate::lock::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex, Once};
 use crate::memory::Umem;
 use crate::space::Space;
 
@@ -36,14 +36,17 @@ unsafe extern "C-unwind" fn run_out(arg: *mut c_void) {
 impl Platform for Kernel {
     type Mutex<T: Send + 'static> = Mutex<T>;
     type RwLock<T: Send + Sync + 'static> = Mutex<T>;
+    type Once<T: Send + Sync + 'static> = Once<T>;
     type Condvar = Condvar;
     type Space = Space;
     type Device = Device;
     type Callbacks = Callbacks;
     type Umem = Umem;
-    type HandleData = HandleData;
+    type HandleData = ();
     type SegmentData = SegmentData;
     type Timer = Timer;
+
+    const WATCHES_SEGMENTS: bool = false;
 
     fn wait_sig<'a, T: Send + 'static>(
         &self,
@@ -93,8 +96,8 @@ impl Platform for Kernel {
     }
 
     #[inline(always)]
-    fn unload(&self, space: &Space, va: u64, len: u64) {
-        space.unload(va, len);
+    fn unload(&self, space: &Space, va: u64, len: u64, locked: bool) {
+        space.unload(va, len, locked);
     }
 
     fn unlock(&self, space: &Space, va: u64, len: u64) {
@@ -113,11 +116,6 @@ impl Platform for Kernel {
     fn space_locked(&self, _space: &Space) {}
 
     fn space_unlocking(&self, _space: &Space) {}
-
-    #[inline]
-    fn handle_copied(&self, old: &Arc<Handle<Self>>, new: &Arc<Handle<Self>>) {
-        new.data().copy(old.data());
-    }
 }
 
 static FRAMEWORK: Framework<Kernel> = Framework::with(Kernel, Mutex::new(Registry::new()));

@@ -3,14 +3,12 @@
 //! Translations are entered by pieces too short for the kernel to use large pages: it panics when part of a large page is
 //! unloaded, and changes the protections of all of it. What is soft-locked is noted page by page, because the memory layer counts locks by page
 //! table: a lock that is taken twice, or lost with an unload, would be given back once too often, which panics, too. The notes are in tables behind
-//! leaf mutexes, and nobody looks there while nothing is locked.
+//! leaf mutexes, and nobody looks there for pages that are not locked.
 //!
 //! # Invariants
 //!
 //! The address space exists as long as one of its segments does, so as long as a handle in it is not dead; segdev calls with the handle's
 //! lock held, and the handle not dead.
-
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ddi_sys as sys;
 use segdev::pages::Pages;
@@ -18,8 +16,8 @@ use segdev::{PAGE_SIZE, Pfn, Prot, Run};
 
 use crate::lock::Mutex;
 
-/// The longest piece that is loaded at once: half of the smallest large page.
-const PIECE: u64 = 1 << 20;
+/// The longest piece that is loaded at once: no large page lies within.
+const PIECE: u64 = (2 << 20) - PAGE_SIZE;
 
 /// An address space; equal when it is the same.
 #[derive(Clone, Copy, PartialEq)]
@@ -31,12 +29,10 @@ unsafe impl Send for Space {}
 unsafe impl Sync for Space {}
 
 /// Number of locks on each locked page, by address space (as a number) and address.
-type Locks = Pages<u32, (usize, u64)>;
+type Locks = Pages<usize, (usize, u64)>;
 
 /// The locks of address spaces whose names have the same remainder.
 static LOCKS: [Mutex<Locks>; 4] = [const { Mutex::new(Locks::new()) }; 4];
-/// Number of locked pages. A page's own changes come with its handle's lock held, so it is never too low for them.
-static LOCKED: AtomicUsize = AtomicUsize::new(0);
 
 /// An address, as the kernel's functions take it.
 pub(crate) fn address(va: u64) -> sys::caddr_t {
@@ -80,35 +76,31 @@ impl Space {
     #[inline(always)]
     pub(crate) fn load(&self, va: u64, run: Run) {
         let attr = user(run.prot) | if run.device { run.attr } else { cache_attr(run.attr) };
-        if !run.lock && run.len <= PIECE {
-            // SAFETY: pages of this mapping, in an address space that the caller of segdev has locked; page frames that the device or the
-            // cookie has.
-            unsafe {
-                sys::hat_devload(
-                    self.hat(),
-                    address(va),
-                    run.len as usize,
-                    run.pfn,
-                    attr,
-                    sys::HAT_LOAD as i32,
-                )
-            };
-            return;
+        if run.lock {
+            return self.load_locked(va, run.len, run.pfn, attr);
         }
-        self.load_pieces(va, run, attr);
+        let hat = self.hat();
+        let (mut va, mut left, mut pfn) = (va, run.len, run.pfn);
+        while left > PIECE {
+            Self::load_piece(hat, va, PIECE, pfn, attr);
+            (va, left, pfn) = (va + PIECE, left - PIECE, pfn + PIECE / PAGE_SIZE);
+        }
+        Self::load_piece(hat, va, left, pfn, attr);
+    }
+
+    #[inline(always)]
+    fn load_piece(hat: *mut sys::hat, va: u64, len: u64, pfn: Pfn, attr: u32) {
+        // SAFETY: pages of this mapping, in an address space that the caller of segdev has locked; page frames that the device or the
+        // cookie has.
+        unsafe { sys::hat_devload(hat, address(va), len as usize, pfn, attr, sys::HAT_LOAD as i32) };
     }
 
     #[inline(never)]
-    fn load_pieces(&self, va: u64, run: Run, attr: u32) {
-        let mut at = 0;
-        while at < run.len {
-            let len = if run.lock { PAGE_SIZE } else { PIECE.min(run.len - at) };
-            let lock = run.lock && self.lock_page(va + at);
-            let flags = if lock { sys::HAT_LOAD_LOCK } else { sys::HAT_LOAD };
-            let (addr, pfn) = (address(va + at), run.pfn + at / PAGE_SIZE);
-            // SAFETY: as in `load`.
-            unsafe { sys::hat_devload(self.hat(), addr, len as usize, pfn, attr, flags as i32) };
-            at += len;
+    fn load_locked(&self, va: u64, len: u64, pfn: Pfn, attr: u32) {
+        for (va, pfn) in pages(va, len).zip(pfn..) {
+            let flags = if self.lock_page(va) { sys::HAT_LOAD_LOCK } else { sys::HAT_LOAD };
+            // SAFETY: as in `load_piece`.
+            unsafe { sys::hat_devload(self.hat(), address(va), PAGE_SIZE as usize, pfn, attr, flags as i32) };
         }
     }
 
@@ -132,16 +124,13 @@ impl Space {
             first = *count == 1;
             true
         });
-        if first {
-            LOCKED.fetch_add(1, Relaxed);
-        }
         first
     }
 
-    /// Drops translations, and their locks.
+    /// Drops translations, and their locks; without `locked` there are none.
     #[inline(always)]
-    pub(crate) fn unload(&self, va: u64, len: u64) {
-        if LOCKED.load(Relaxed) > 0 {
+    pub(crate) fn unload(&self, va: u64, len: u64, locked: bool) {
+        if locked {
             self.unload_locked(va, len);
         }
         self.drop_range(va, len, sys::HAT_UNLOAD);
@@ -151,7 +140,6 @@ impl Space {
     fn unload_locked(&self, va: u64, len: u64) {
         let mut locks = self.locks().lock();
         while let Some((_, page)) = locks.take_first(self.page(va), self.page(va + (len - 1))) {
-            LOCKED.fetch_sub(1, Relaxed);
             self.drop_range(page, PAGE_SIZE, sys::HAT_UNLOAD_UNLOCK);
         }
     }
@@ -172,7 +160,6 @@ impl Space {
                 continue;
             }
             locks.remove(self.page(page));
-            LOCKED.fetch_sub(1, Relaxed);
             // SAFETY: a page of this mapping with a translation that `load` has locked once; the caller of segdev has locked the address space.
             unsafe { sys::hat_unlock(self.hat(), address(page), PAGE_SIZE as usize) };
         }
@@ -194,7 +181,7 @@ impl Space {
             let more =
                 pages(at, va + len - at).zip(pfn..).take_while(|(page, pfn)| self.frame(*page) == Some(*pfn));
             let found = more.count() as u64 * PAGE_SIZE;
-            self.unload(at, found);
+            self.unload(at, found, true);
             let run = Run { len: found, pfn, prot, attr, lock: false, device: true, page_size: PAGE_SIZE };
             self.load(at, run);
             at += found;

@@ -639,6 +639,8 @@ impl World {
         prop_assert_eq!(self.fw.live(), segdev::Live::default(), "something lives on after every exit");
         prop_assert!(self.fw.platform().pages().is_empty(), "translations are left after every exit");
         prop_assert_eq!(self.fw.platform().pending_timers(), 0, "a timer is pending after every exit");
+        // The callbacks that are kept for the next mapping keep their device.
+        self.fw.trim();
         let Self { umems, device, .. } = self;
         drop(device);
         for umem in umems {

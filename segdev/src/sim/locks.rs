@@ -4,7 +4,10 @@ use std::sync::{
     Condvar, Mutex as StdMutex, MutexGuard, RwLock as StdRwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
-use crate::lock::{LockClass, Mutex, RwLock};
+use alloc::sync::Arc;
+use std::sync::OnceLock;
+
+use crate::lock::{LockClass, Mutex, Once, RwLock};
 
 /// Locks one of the simulation's own mutexes; a panic elsewhere does not spoil them.
 pub(super) fn own<T>(mutex: &StdMutex<T>) -> MutexGuard<'_, T> {
@@ -72,6 +75,27 @@ impl<T: Send + Sync> RwLock<T> for StdRw<T> {
     }
     fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// [`std::sync::OnceLock`].
+pub struct StdOnce<T>(OnceLock<Arc<T>>);
+
+impl<T> Default for StdOnce<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T: Send + Sync> Once<T> for StdOnce<T> {
+    fn get(&self) -> Option<&T> {
+        self.0.get().map(|value| &**value)
+    }
+    fn set(&self, value: Arc<T>) -> bool {
+        self.0.set(value).is_ok()
+    }
+    fn copy(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
 
-pub use locks::{Locks, StdLocks};
+pub use locks::{Locks, StdLocks, StdOnce};
 pub use memory::{SimUmem, UmemError};
 
 use crate::context::Context;
@@ -176,6 +176,7 @@ impl<L: Locks> Sim<L> {
 impl<L: Locks> Platform for Sim<L> {
     type Mutex<T: Send + 'static> = L::Mutex<T>;
     type RwLock<T: Send + Sync + 'static> = L::RwLock<T>;
+    type Once<T: Send + Sync + 'static> = StdOnce<T>;
     type Condvar = L::Condvar;
     type Space = u32;
     type Device = Arc<ScriptDevice<L>>;
@@ -241,12 +242,16 @@ impl<L: Locks> Platform for Sim<L> {
         }
     }
 
-    fn unload(&self, space: &u32, va: u64, len: u64) {
+    fn unload(&self, space: &u32, va: u64, len: u64, locked: bool) {
         self.count_call();
         let mut ptes = own(&self.ptes);
         let gone: Vec<_> = ptes.range((*space, va)..(*space, va + len)).map(|(key, _)| *key).collect();
         for key in gone {
-            ptes.remove(&key);
+            let pte = ptes.remove(&key);
+            assert!(
+                locked || pte.is_none_or(|pte| pte.locks == 0),
+                "a locked page is unloaded as if it were not"
+            );
         }
     }
 

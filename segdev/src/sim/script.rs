@@ -10,8 +10,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::locks::own;
 use super::{Locks, Sim, SimUmem};
-use crate::platform::{Access, Callbacks, Device, Entries, Unmap};
-use crate::setup::{DevmemSetup, UmemSetup};
+use crate::platform::{Access, Callbacks, Device, Entries, Node, Unmap};
+use crate::setup::{DevmemSetup, Given, UmemSetup};
 use crate::types::{FaultType, PAGE_SHIFT, Pfn, Prot, Rw, SetupFlags};
 use crate::{Framework, Handle};
 
@@ -144,6 +144,12 @@ impl<L: Locks> Clone for ScriptCallbacks<L> {
     }
 }
 
+impl<L: Locks> PartialEq for ScriptCallbacks<L> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.device, &other.device) && self.set == other.set
+    }
+}
+
 /// A call, as the corpus records it. Handles and private data by number; 0 is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -269,16 +275,19 @@ impl<L: Locks> ScriptDevice<L> {
 }
 
 impl<L: Locks> Device<Sim<L>> for Arc<ScriptDevice<L>> {
+    type Entry = ();
+
     fn dev(&self) -> u64 {
         self.index
     }
 
-    fn instance(&self, _handle: &Handle<Sim<L>>) -> u64 {
-        self.index
+    fn entry(&self) -> Option<()> {
+        Some(())
     }
 
     fn devmap(
         &self,
+        _entry: (),
         fw: &Framework<Sim<L>>,
         handle: &Arc<Handle<Sim<L>>>,
         off: u64,
@@ -301,7 +310,9 @@ impl<L: Locks> Device<Sim<L>> for Arc<ScriptDevice<L>> {
                 let into = off - region.off;
                 let maplen = len.min(region.len - into);
                 let once = || {
-                    let callbacks = region.callbacks.map(|set| ScriptCallbacks { device: self.clone(), set });
+                    let callbacks = region.callbacks.map(|set| ScriptCallbacks::new(self, set));
+                    let callbacks =
+                        callbacks.as_ref().map(|callbacks| Given { instance: self.index, callbacks });
                     let (len, maxprot, flags) = (maplen, region.maxprot, region.flags);
                     let done = match &region.kind {
                         RegionKind::Devmem(rnumber, roff) => fw.devmem_setup(
@@ -352,7 +363,9 @@ impl<L: Locks> Device<Sim<L>> for Arc<ScriptDevice<L>> {
         world.finish(event, ret);
         (ret, reported)
     }
+}
 
+impl<L: Locks> Node for Arc<ScriptDevice<L>> {
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)> {
         let set = self.registers.iter().find(|r| r.rnumber == rnumber)?;
         let end = off.checked_add(len)?;
@@ -497,25 +510,27 @@ impl<L: Locks> Callbacks<Sim<L>> for ScriptCallbacks<L> {
         ret
     }
 
-    fn unmap(
-        &self,
-        fw: &Framework<Sim<L>>,
-        handle: &Arc<Handle<Sim<L>>>,
-        pvt: usize,
-        cut: Unmap<'_, Sim<L>>,
-    ) {
+    fn unmap_whole(&self, fw: &Framework<Sim<L>>, handle: &Arc<Handle<Sim<L>>>, _space_locked: bool) {
+        let (off, len) = (handle.off(), handle.len());
+        let mut cut = Unmap { off, len, before: None, behind: None, pvts: [0; 2] };
+        self.unmap_part(fw, handle, &mut cut);
+    }
+
+    fn unmap_part(&self, fw: &Framework<Sim<L>>, handle: &Arc<Handle<Sim<L>>>, cut: &mut Unmap<'_, Sim<L>>) {
+        let pvt = handle.pvt();
         let mut world = own(&fw.platform().world);
         let device = self.device.index;
         let h = world.name(device, handle);
-        let mut give = |rest: Option<(&Arc<Handle<Sim<L>>>, &mut usize)>| {
-            rest.map(|(handle, pvt)| {
+        let mut give = |rest: Option<&Arc<Handle<Sim<L>>>>, pvt: &mut usize| {
+            rest.map(|handle| {
                 let name = world.name(device, handle);
                 *pvt = world.next_pvt();
                 (name, *pvt)
             })
         };
-        let new1 = give(cut.before);
-        let new2 = give(cut.behind);
+        let [pvt1, pvt2] = &mut cut.pvts;
+        let new1 = give(cut.before, pvt1);
+        let new2 = give(cut.behind, pvt2);
         world.record(Event::Unmap { h, pvt, off: cut.off, len: cut.len, new1, new2 });
     }
 }

@@ -196,7 +196,7 @@ impl Rig {
     }
 
     /// The arguments of a remap to `pages` pages of registers from page `first` on.
-    pub fn registers(first: u64, pages: u64) -> DevmemSetup<Sim> {
+    pub fn registers(first: u64, pages: u64) -> DevmemSetup<'static, Sim> {
         DevmemSetup {
             rnumber: 0,
             off: first * PAGE,
@@ -208,7 +208,7 @@ impl Rig {
         }
     }
 
-    pub fn devmem_remap(&self, handle: u64, args: DevmemSetup<Sim>) -> Result<(), SetupError> {
+    pub fn devmem_remap(&self, handle: u64, args: DevmemSetup<'_, Sim>) -> Result<(), SetupError> {
         self.fw.devmem_remap(&self.handle(handle), &self.device, args)
     }
 

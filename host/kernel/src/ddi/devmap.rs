@@ -15,7 +15,7 @@ use ddi_sys::{
     dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, model_t, off_t, offset_t, uint_t,
 };
 use segdev::{
-    Access, Device as _, DevmemSetup, FaultCode, FaultType, MapFlags, MapRequest, Prot, Rw, SetupFlags,
+    Access, DevmemSetup, FaultCode, FaultType, Given, MapFlags, MapRequest, Node as _, Prot, Rw, SetupFlags,
     Umem as _, UmemKind, UmemSetup,
 };
 
@@ -30,7 +30,7 @@ use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
-use crate::vm::{self, client, framework, give_back, kva};
+use crate::vm::{self, Host, client, framework, give_back, kva};
 
 use ddi_process::physmem::PAGE_SIZE as PAGE;
 use ddi_sys::{EINVAL, ENXIO};
@@ -92,6 +92,11 @@ fn callbacks(ops: *mut devmap_callback_ctl, dip: *mut dev_info_t, function: &str
     let table = tables::callbacks(&driver.name, ops as usize);
     let table = table.inspect_err(|wrong| wrong.report(function)).ok()?;
     Some(Callbacks::new(driver, table))
+}
+
+/// Callbacks of a driver, for a node.
+fn given(callbacks: Option<&Callbacks>, dip: *mut dev_info_t) -> Option<Given<'_, Host>> {
+    callbacks.map(|callbacks| Given { instance: dip.addr() as u64, callbacks })
 }
 
 /// Protections of a mapping or of a setup call. That it is user code's goes without saying.
@@ -210,10 +215,8 @@ pub(crate) fn gaps(addr: u64, len: u64, covered: &[(u64, u64)]) -> Vec<(u64, u64
 /// The pieces of a new mapping: runs of page frames where they are known.
 fn pieces(entry: &Entry, base: u64, request: &MapRequest<'_, crate::vm::Host>) -> Vec<Piece> {
     let protection = ddi_process::Prot::from_bits_truncate(u32::from(request.prot.bits()));
-    let handles: Vec<_> = entry
-        .space
-        .with_segment(framework(), base, |segment| segment.handles().cloned().collect())
-        .unwrap_or_default();
+    let handles: Vec<_> =
+        entry.space.with_segment(framework(), base, |segment| segment.handles().to_vec()).unwrap_or_default();
     let mut pieces = Vec::new();
     for handle in handles {
         let info = handle.info();
@@ -390,7 +393,7 @@ ddi! {
             maxprot: self::prot(maxprot),
             flags,
             attr: 0,
-            callbacks,
+            callbacks: given(callbacks.as_ref(), dip),
         };
         let ok = framework().devmem_setup(&handle, &device, args).is_ok();
         if ok {
@@ -428,7 +431,7 @@ ddi! {
             maxprot: self::prot(maxprot),
             flags,
             attr: 0,
-            callbacks,
+            callbacks: given(callbacks.as_ref(), dip),
         };
         let ok = framework().umem_setup(&handle, args).is_ok();
         if ok {

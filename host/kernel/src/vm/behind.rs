@@ -96,7 +96,7 @@ impl SegmentImages {
         self.data.set(sdp::OFFSET, segment.off() as usize);
         self.data.set(sdp::MAPFUNC, mapfunc.map_or(0, |f| f as usize));
         self.data.set(sdp::VP, vnode(device.dev));
-        if let Some(info) = segment.handles().next().map(|handle| handle.info()) {
+        if let Some(info) = segment.handles().first().map(|handle| handle.info()) {
             let kind = (segment.flags() & MapFlags::TYPE).bits();
             let [prot, most] = [info.prot, info.orig_maxprot].map(user);
             self.data.set32(sdp::PAGEPROT, u32::from(info.paged) | prot << 8 | most << 16 | kind << 24);

@@ -14,7 +14,7 @@ use segdev::{HandleInfo, Prot, Segment, Umem as _};
 
 use super::behind::{SegmentImages, Shared};
 use super::client::Client;
-use super::host::Host;
+use super::host::{Host, framework};
 use super::umem::{Memory, Umem};
 use crate::kern::image::Image;
 
@@ -124,7 +124,7 @@ pub fn of(handle: &Arc<Handle>) -> usize {
         images.handle.set(at::SEG, segment.address());
     }
     if let Some(shared) = data.shared.get()
-        && let Some(sharing) = handle.sharing()
+        && let Some(sharing) = framework().sharing(handle)
     {
         let (ctx, softlock) = shared.addresses();
         images.handle.set(at::CTX, ctx);
@@ -179,9 +179,9 @@ fn draw(image: &Image<{ size_of::<ddi_sys::behind_handle>() }>, handle: &Handle,
 /// A segment is new or has changed, its handles from index `from` on.
 pub fn segment_changed(segment: &Segment<Host>, from: usize) {
     let images = segment.data().images();
-    let mut before = from.checked_sub(1).and_then(|index| segment.handles_from(index).next());
+    let mut before = from.checked_sub(1).and_then(|index| segment.handles().get(index));
     let mut first = 0;
-    for handle in segment.handles_from(from) {
+    for handle in segment.handles().iter().skip(from) {
         let data = handle.data();
         *data.segment.lock() = Some(images.clone());
         if let Some(table) = data.table.get()

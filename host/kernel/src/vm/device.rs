@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{EIO, ENXIO, devmap_callback_ctl, devmap_cookie_t};
-use segdev::{Access, Entries, Framework, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+use segdev::{Access, Entries, Framework, Given, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
 
 use super::cookie::{self, Handle, Object};
 use super::host::Host;
@@ -75,23 +75,23 @@ fn cookie_of(handle: &Arc<Handle>) -> devmap_cookie_t {
 }
 
 impl segdev::Device<Host> for Device {
+    type Entry = ();
+
     fn dev(&self) -> u64 {
         self.dev
     }
 
-    fn instance(&self, _handle: &Handle) -> u64 {
-        self.node.dip() as u64
-    }
-
-    fn mappable(&self) -> bool {
-        let Some(cb) = self.driver.cb_ops() else { return false };
-        self.old
+    fn entry(&self) -> Option<()> {
+        let cb = self.driver.cb_ops()?;
+        let mappable = self.old
             || self.by_hand.is_some()
-            || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some())
+            || cb.cb_devmap.is_some() && (cb.cb_flag & ddi_sys::D_DEVMAP != 0 || cb.cb_mmap.is_some());
+        mappable.then_some(())
     }
 
     fn devmap(
         &self,
+        _entry: (),
         fw: &Framework<Host>,
         handle: &Arc<Handle>,
         off: u64,
@@ -117,7 +117,9 @@ impl segdev::Device<Host> for Device {
         });
         (called.unwrap_or(EIO), maplen as u64)
     }
+}
 
+impl segdev::Node for Device {
     fn registers(&self, rnumber: u32, off: u64, len: u64) -> Option<(Pfn, u32)> {
         let set = self.node.registers().get(rnumber as usize)?;
         let end = off.checked_add(len)?;
@@ -178,7 +180,7 @@ impl Device {
             maxprot: Prot::READ | Prot::WRITE | Prot::EXEC | Prot::USER,
             flags: SetupFlags::empty(),
             attr: 0,
-            callbacks: Some(callbacks),
+            callbacks: Some(Given { instance: self.node.dip() as u64, callbacks: &callbacks }),
         };
         if fw.umem_setup(handle, args).is_ok() { (0, len) } else { (ENXIO, 0) }
     }
@@ -193,6 +195,28 @@ pub struct Callbacks {
     plain: bool,
     /// The vnode whose operations stand for callbacks.
     vnode: Option<Arc<dyn Pager>>,
+}
+
+impl PartialEq for Callbacks {
+    fn eq(&self, other: &Self) -> bool {
+        let entries = |table: &devmap_callback_ctl| {
+            [
+                table.devmap_map.map_or(0, |f| f as usize),
+                table.devmap_access.map_or(0, |f| f as usize),
+                table.devmap_dup.map_or(0, |f| f as usize),
+                table.devmap_unmap.map_or(0, |f| f as usize),
+            ]
+        };
+        let same_vnode = match (&self.vnode, &other.vnode) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        Arc::ptr_eq(&self.driver, &other.driver)
+            && self.plain == other.plain
+            && same_vnode
+            && entries(&self.table) == entries(&other.table)
+    }
 }
 
 impl Callbacks {
@@ -234,6 +258,10 @@ impl segdev::Callbacks<Host> for Callbacks {
 
     fn access_id(&self) -> u64 {
         self.table.devmap_access.map_or(0, |f| f as usize as u64)
+    }
+
+    fn hash(&self) -> u64 {
+        self.access_id() ^ self.vnode.as_ref().map_or(0, |vnode| Arc::as_ptr(vnode).addr() as u64)
     }
 
     fn map(
@@ -335,7 +363,13 @@ impl segdev::Callbacks<Host> for Callbacks {
         called.unwrap_or(EIO)
     }
 
-    fn unmap(&self, _fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, cut: Unmap<'_, Host>) {
+    fn unmap_whole(&self, fw: &Framework<Host>, handle: &Arc<Handle>, _space_locked: bool) {
+        let (off, len) = (handle.off(), handle.len());
+        let mut cut = Unmap { off, len, before: None, behind: None, pvts: [0; 2] };
+        self.unmap_part(fw, handle, &mut cut);
+    }
+
+    fn unmap_part(&self, _fw: &Framework<Host>, handle: &Arc<Handle>, cut: &mut Unmap<'_, Host>) {
         if let Some(pages) = &self.vnode {
             // A mapping that came to nothing: as_map fails.
             if !pages.is_live() {
@@ -352,27 +386,20 @@ impl segdev::Callbacks<Host> for Callbacks {
             return;
         }
         let Some(unmap) = self.table.devmap_unmap else { return };
-        let cookie = cookie_of(handle);
-        let side = |remains: &Option<(&Arc<Handle>, &mut usize)>| {
-            remains.as_ref().map_or((std::ptr::null_mut(), std::ptr::null_mut()), |(h, pvt)| {
-                (cookie_of(h), pointer(**pvt))
-            })
-        };
-        let ((handle1, mut private1), (handle2, mut private2)) = (side(&cut.before), side(&cut.behind));
+        let (cookie, pvt) = (cookie_of(handle), handle.pvt());
+        let rest = [cut.before, cut.behind].map(|rest| rest.map_or(std::ptr::null_mut(), cookie_of));
+        let [mut private1, mut private2] = cut.pvts.map(pointer);
         // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
         let _ = self.driver.call("devmap_unmap", || unsafe {
             let (off, len) = (cut.off as i64, cut.len as usize);
-            unmap(cookie, pointer(pvt), off, len, handle1, &mut private1, handle2, &mut private2)
+            unmap(cookie, pointer(pvt), off, len, rest[0], &mut private1, rest[1], &mut private2)
         });
-        if let Some((before, pvt)) = cut.before {
-            *pvt = private1 as usize;
-            cookie::private(before, *pvt);
-            not_freed("devmap_unmap", private1 as usize);
-        }
-        if let Some((behind, pvt)) = cut.behind {
-            *pvt = private2 as usize;
-            cookie::private(behind, *pvt);
-            not_freed("devmap_unmap", private2 as usize);
+        cut.pvts = [private1 as usize, private2 as usize];
+        for (rest, pvt) in [cut.before, cut.behind].into_iter().zip(cut.pvts) {
+            if let Some(rest) = rest {
+                cookie::private(rest, pvt);
+                not_freed("devmap_unmap", pvt);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! segdev's locks on the host: `parking_lot`'s.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, OnceLock};
 
 use segdev::lock::{self, LockClass};
 
@@ -61,5 +62,28 @@ impl<T: Send + Sync> lock::RwLock<T> for RwLock<T> {
 
     fn write(&self) -> Self::WriteGuard<'_> {
         self.0.write()
+    }
+}
+
+/// A place for a shared value that is set once.
+pub struct Once<T>(OnceLock<Arc<T>>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Once(OnceLock::new())
+    }
+}
+
+impl<T: Send + Sync> lock::Once<T> for Once<T> {
+    fn get(&self) -> Option<&T> {
+        self.0.get().map(|value| &**value)
+    }
+
+    fn set(&self, value: Arc<T>) -> bool {
+        self.0.set(value).is_ok()
+    }
+
+    fn copy(&self) -> Self {
+        Once(self.0.clone())
     }
 }

@@ -44,6 +44,7 @@ fn protection(prot: Prot) -> ddi_process::Prot {
 impl Platform for Host {
     type Mutex<T: Send + 'static> = locks::Mutex<T>;
     type RwLock<T: Send + Sync + 'static> = locks::RwLock<T>;
+    type Once<T: Send + Sync + 'static> = locks::Once<T>;
     type Condvar = Condvar;
     type Space = Client;
     type Device = device::Device;
@@ -52,6 +53,9 @@ impl Platform for Host {
     type HandleData = cookie::HandleData;
     type SegmentData = behind::SegmentData;
     type Timer = callout::Id;
+
+    // They keep their driver.
+    const KEEPS_CALLBACKS: bool = false;
 
     fn wait_sig<'a, T: Send + 'static>(
         &self,
@@ -101,7 +105,7 @@ impl Platform for Host {
         let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
     }
 
-    fn unload(&self, space: &Client, va: u64, len: u64) {
+    fn unload(&self, space: &Client, va: u64, len: u64, _locked: bool) {
         space.process().unload(va, len / PAGE_SIZE);
     }
 
