@@ -25,6 +25,14 @@
 //! thread may call any function with it at any time. Once it is unmapped (or its mapping failed) it is dead: every
 //! call is refused with an error. A handle knows its address space ([`Handle::space`]) and everything else it needs, so
 //! such calls take the handle's own lock only. The locks and their order: [`lock`].
+//!
+//! A mapping of one handle *is* that handle: it has no memory, and no bounds, of its own ([`Segment::One`]). What a driver gives with each
+//! handle, its callbacks, is kept once for a device, together with the context and softlock that they mean ([`registry`]).
+//!
+//! # The usual ways
+//!
+//! The entries that are called often look at the handle's shape first: a set of bits for what is unusual about it. With none of them set, a fault,
+//! a load and an unload are a few steps under one lock; anything else goes to a function that does everything, out of line.
 #![no_std]
 #![forbid(unsafe_code)]
 

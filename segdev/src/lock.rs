@@ -12,6 +12,10 @@
 //! 3. The platform's own locks: translations are loaded, unloaded and re-protected with the handle's lock held, timers are
 //!    armed with the context's lock held. The platform must not call back into segdev from there.
 //!
+//! What a fault reads of a handle before it calls the driver it reads without the handle's lock: bounds do not change while the space is locked,
+//! and what the handle shares with others is set once ([`Once`]). A call of the access callback so takes the softlock's lock twice, the load in it
+//! the handle's once, and a context without a timeout takes none.
+//!
 //! Every lock is created with its class, so that a platform can assert the order (the model checker's does).
 
 use alloc::sync::Arc;
@@ -24,7 +28,7 @@ pub enum LockClass {
     Space,
     /// The state of one handle and, against each other, all changes of its translations.
     Handle,
-    /// The table of contexts and softlocks.
+    /// The tables of callbacks, contexts and softlocks.
     Registry,
     /// Who owns one device context.
     Context,
