@@ -356,7 +356,7 @@ impl<P: Platform> Hold<'_, P> {
         self.handle.len()
     }
 
-    /// The handle is set up for so many bytes; `addr` is where its object begins, or [`NOWHERE`], until it gets an address.
+    /// The handle is set up for so many bytes; `addr` is where its object begins, or [`NOWHERE`](crate::object::NOWHERE), until it gets an address.
     #[inline(always)]
     pub(crate) fn measure(&mut self, len: u64, addr: u64) {
         self.handle.bounds.len.store(len, Relaxed);

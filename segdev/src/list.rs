@@ -53,6 +53,12 @@ pub(crate) fn reserve<T>(list: &mut Vec<T>, more: usize) -> bool {
     list.try_reserve(more).is_ok()
 }
 
+/// Makes room for just so many more values; false if there is no memory for them.
+#[inline(never)]
+pub(crate) fn reserve_exact<T>(list: &mut Vec<T>, more: usize) -> bool {
+    list.try_reserve_exact(more).is_ok()
+}
+
 /// A list of `count` times the same value, or `None` when there is no memory for them.
 pub(crate) fn filled<T: Copy>(value: T, count: usize) -> Option<Vec<T>> {
     copied(core::iter::repeat_n(value, count))

@@ -83,9 +83,12 @@ impl<P: Platform> MapRequest<'_, P> {
 }
 
 impl Congruence {
-    /// For a mapping whose object would begin at this address.
+    /// For a mapping of so many bytes that agrees with what this handle, not placed yet, maps `at` bytes behind its start.
+    /// One that maps nothing has no address to agree with.
     #[inline(always)]
-    fn of(address: u64, len: u64) -> Self {
+    fn with<P: Platform>(handle: &Handle<P>, at: u64, len: u64) -> Self {
+        let addr = handle.addr();
+        let address = if addr & NOWHERE != 0 { 0 } else { addr.wrapping_sub(at) };
         let modulus = if len >= LARGE_ALIGN { LARGE_ALIGN } else { PAGE_SIZE };
         Self { offset: address & (modulus - 1), modulus }
     }
@@ -122,12 +125,11 @@ impl<P: Platform> Framework<P> {
         let entry = req.device.entry().ok_or(Errno::EINVAL)?;
         let mapping = self.new_mapping();
         let terms = Terms::new(req.prot, req.maxprot);
-        let Made { handle, len, address } =
-            self.make_handle(space, req, entry, (mapping, terms), (0, whole))?;
+        let (handle, len) = self.make_handle(space, req, entry, (mapping, terms), (0, whole))?;
         if len < whole {
-            return self.setup_many(space, *req, entry, mapping, (handle, address), place, unplace);
+            return self.setup_many(space, *req, entry, mapping, handle, place, unplace);
         }
-        let base = match place(Congruence::of(address, whole)) {
+        let base = match place(Congruence::with(&handle, 0, whole)) {
             Ok(base) => base,
             Err(e) => {
                 self.free_handle(&handle);
@@ -154,13 +156,13 @@ impl<P: Platform> Framework<P> {
         req: MapRequest<'_, P>,
         entry: <P::Device as Device<P>>::Entry,
         mapping: NonZeroU64,
-        (first, address): (Arc<Handle<P>>, u64),
+        first: Arc<Handle<P>>,
         place: impl FnOnce(Congruence) -> Result<u64, Errno>,
         unplace: impl FnOnce(u64),
     ) -> Result<Segment<P>, Errno> {
         let whole = req.whole().ok_or(Errno::EINVAL)?;
-        let (list, address) = self.make_more(space, &req, entry, mapping, first, address)?;
-        let base = match place(Congruence::of(address, whole)) {
+        let (list, congruence) = self.make_more(space, &req, entry, mapping, first)?;
+        let base = match place(congruence) {
             Ok(base) => base,
             Err(e) => {
                 list.iter().for_each(|handle| self.free_handle(handle));
@@ -169,6 +171,7 @@ impl<P: Platform> Framework<P> {
         };
         let mut addr = base;
         for handle in &list {
+            let handle: &Handle<P> = handle;
             handle.lock().place(addr);
             addr += handle.len();
         }
@@ -202,7 +205,7 @@ impl<P: Platform> Framework<P> {
         entry: <P::Device as Device<P>>::Entry,
         (mapping, terms): (NonZeroU64, Terms),
         (done, whole): (u64, u64),
-    ) -> Result<Made<P>, Errno> {
+    ) -> Result<(Arc<Handle<P>>, u64), Errno> {
         // The last page may be asked for in part.
         let (off, left) = (req.off + done, req.len - done);
         let (space, device) = (space.clone(), req.device.clone());
@@ -219,10 +222,7 @@ impl<P: Platform> Framework<P> {
         {
             Errno::EINVAL
         } else {
-            // One that maps nothing has no address to agree with.
-            let at = handle.addr();
-            let address = if at & NOWHERE != 0 { 0 } else { at.wrapping_sub(done) };
-            return Ok(Made { handle, len, address });
+            return Ok((handle, len));
         };
         self.free_handle(&handle);
         Err(wrong)
@@ -238,34 +238,34 @@ impl<P: Platform> Framework<P> {
         entry: <P::Device as Device<P>>::Entry,
         mapping: NonZeroU64,
         first: Arc<Handle<P>>,
-        first_address: u64,
-    ) -> Result<(List<P>, u64), Errno> {
+    ) -> Result<(List<P>, Congruence), Errno> {
         let whole = req.whole().ok_or(Errno::EINVAL)?;
         let terms = Terms::new(req.prot, req.maxprot);
         let mut done = first.len();
-        let mut longest = (done, first_address);
+        let mut longest = done;
         let mut list = Vec::new();
         let what = |handle: &Handle<P>| handle.shared().map_or(core::ptr::null(), core::ptr::from_ref);
         let mut last = what(&first);
         // Handles are mostly alike.
         let alike = whole.checked_div(done).unwrap_or(0).min(MOST_ALIKE) as usize;
-        if !list::reserve(&mut list, alike) {
+        if !list::reserve_exact(&mut list, alike) {
             self.free_handle(&first);
             return Err(Errno::ENOMEM);
         }
         let _ = list::push_within(&mut list, first);
         let wrong = loop {
             if done >= whole {
-                return Ok((list, longest.1));
-            }
-            let Made { handle, len, address } =
-                match self.make_handle(space, req, entry, (mapping, terms), (done, whole)) {
-                    Ok(made) => made,
-                    Err(e) => break e,
+                let Some(longest) = list.iter().rev().find(|handle| handle.len() == longest) else {
+                    break Errno::EINVAL;
                 };
-            if len >= longest.0 {
-                longest = (len, address);
+                let congruence = Congruence::with(longest, longest.off() - req.off, whole);
+                return Ok((list, congruence));
             }
+            let (handle, len) = match self.make_handle(space, req, entry, (mapping, terms), (done, whole)) {
+                Ok(made) => made,
+                Err(e) => break e,
+            };
+            longest = longest.max(len);
             // All handles of a mapping share one softlock.
             let mine = what(&handle);
             let other = mine != last && !Self::same_softlock(&list, &handle);
@@ -298,15 +298,16 @@ impl<P: Platform> Framework<P> {
     /// Calls the map callback of a handle.
     #[inline(always)]
     fn call_map(&self, handle: &Arc<Handle<P>>, off: u64, len: u64) -> Result<(), ()> {
-        let Some(shared) = handle.shared() else { return Ok(()) };
+        let this: &Handle<P> = handle;
+        let Some(shared) = this.shared() else { return Ok(()) };
         let callbacks = &shared.callbacks;
         if !callbacks.entries().map {
             return Ok(());
         }
-        let mut pvt = handle.pvt();
-        let flags = handle.map_flags().bits();
-        let ret = callbacks.map(self, handle, handle.device(), flags, off, len, &mut pvt);
-        handle.set_private(pvt);
+        let mut pvt = this.pvt();
+        let flags = this.map_flags().bits();
+        let ret = callbacks.map(self, handle, this.device(), flags, off, len, &mut pvt);
+        this.set_private(pvt);
         if ret == 0 { Ok(()) } else { Err(()) }
     }
 
@@ -393,15 +394,6 @@ impl<P: Platform> Framework<P> {
     pub(crate) fn end_piece(&self, handle: &Arc<Handle<P>>, object: Object<P>, space_locked: bool) {
         self.end_handle(handle, object, space_locked);
     }
-}
-
-/// A handle that the driver has set up.
-struct Made<P: Platform> {
-    handle: Arc<Handle<P>>,
-    /// Bytes.
-    len: u64,
-    /// Where its object would begin if it mapped the first byte of the segment.
-    address: u64,
 }
 
 impl<P: Platform> Many<P> {
