@@ -1,0 +1,127 @@
+//! Reads a file of rings: one that is complete, or that of a process which was killed, or still runs.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::form::{
+    BLOCK, BLOCK_HEADER, HEADER, MAGIC, Record, SLOT, SLOTS, Slot, Text, VERSION, at, block, decode, slots,
+    state,
+};
+
+/// Why a trace cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file is something else.
+    #[error("{}: not a trace that ddi-host recorded; name a file of ddi-host run --trace FILE --trace-format ring", .0.display())]
+    NotATrace(PathBuf),
+    /// The file is of another version.
+    #[error("{}: a trace of version {version}; this ddi-host reads version {VERSION}", file.display())]
+    Version {
+        /// The file.
+        file: PathBuf,
+        /// The version.
+        version: u64,
+    },
+}
+
+/// A trace.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The events in the order of their begins.
+    pub records: Vec<Record>,
+    /// The texts.
+    pub texts: Vec<Text>,
+    /// Events that later ones have overwritten.
+    pub overwritten: u64,
+    /// Events and texts for which there was no room, or that this version does not know.
+    pub refused: u64,
+    /// Begin of the trace, in nanoseconds of CLOCK_MONOTONIC.
+    pub started: u64,
+    /// The same in nanoseconds since 1970.
+    pub date: u64,
+    /// The process that wrote the trace ended it; it was not killed.
+    pub ended: bool,
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default()))
+}
+
+impl Trace {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn read(path: &Path) -> Result<Trace, ReadError> {
+        let failed = |error| ReadError::File { file: path.to_owned(), error };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut header = Vec::with_capacity(HEADER as usize);
+        (&mut file).take(HEADER).read_to_end(&mut header).map_err(failed)?;
+        let header: Vec<u64> = words(&header).collect();
+        if header.first() != Some(&MAGIC) || header.len() * 8 != HEADER as usize {
+            return Err(ReadError::NotATrace(path.to_owned()));
+        }
+        if header[at::VERSION] != VERSION {
+            return Err(ReadError::Version { file: path.to_owned(), version: header[at::VERSION] });
+        }
+        let mut trace = Trace {
+            overwritten: header[at::OVERWRITTEN],
+            refused: header[at::REFUSED],
+            started: header[at::STARTED],
+            date: header[at::DATE],
+            ended: header[at::ENDED] != 0,
+            ..Trace::default()
+        };
+        // A file that was cut off has what is left of it.
+        let there = file.metadata().map_err(failed)?.len().saturating_sub(HEADER) / BLOCK;
+        let mut bytes = vec![0; BLOCK as usize];
+        for number in 0..header[at::BLOCKS].min(there) {
+            let place = HEADER + number * BLOCK;
+            let (head, _) = bytes.split_at_mut(8 * BLOCK_HEADER);
+            file.read_exact_at(head, place).map_err(failed)?;
+            if words(head).nth(block::STATE) != Some(state::FREE) {
+                file.read_exact_at(&mut bytes, place).map_err(failed)?;
+                trace.block(&words(&bytes).collect::<Vec<u64>>());
+            }
+        }
+        trace.records.sort_by_key(|record| (record.stamp.time, std::cmp::Reverse(record.stamp.duration)));
+        Ok(trace)
+    }
+
+    fn block(&mut self, block: &[u64]) {
+        let used = (block[block::COUNT] as usize).min(SLOTS);
+        let slot = |number: usize| -> [u64; SLOT] {
+            std::array::from_fn(|word| block[BLOCK_HEADER + number * SLOT + word])
+        };
+        let mut number = 0;
+        while number < used {
+            match decode(slot(number)) {
+                Slot::Record(record) => self.records.push(record),
+                Slot::Unknown => self.refused += 1,
+                Slot::Text(about, id, words, length) => {
+                    let needed = slots(length.min(BLOCK as usize));
+                    if number + needed > used {
+                        self.refused += 1;
+                        break;
+                    }
+                    let all = (number + 1..number + needed).flat_map(slot).flat_map(u64::to_ne_bytes);
+                    let bytes: Vec<u8> = all.take(length).collect();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    self.texts.push(Text { about, id, words, text });
+                    number += needed - 1;
+                }
+            }
+            number += 1;
+        }
+    }
+}
