@@ -5,6 +5,7 @@ mod demo;
 
 use clap::{Args, Subcommand};
 use ddi_host::cli::{self, Commands, MachineArgs, fail};
+use ddi_host::commands::trace::TraceArgs;
 use ddi_host::linked;
 
 /// Nodes of a ctxdev without any configuration: a device with its registers and its frame buffer, and a pseudo device.
@@ -15,12 +16,31 @@ enum Command {
     #[command(flatten)]
     Host(cli::Command),
     /// Run processes that take turns on one device, fork, unmap and die, and check every value that they read
-    Demo(MachineArgs),
+    Demo(Demo),
     /// Measure the cost of the host, as ratios to the same operations without a host
     Bench(MachineArgs),
     /// The processes of the demo
     #[command(hide = true)]
     Client(Client),
+}
+
+#[derive(Args, Debug)]
+struct Demo {
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
+}
+
+impl Demo {
+    fn run(&self) -> i32 {
+        let recording = match self.trace.begin() {
+            Ok(recording) => recording,
+            Err(why) => return fail(&why.to_string()),
+        };
+        let status = demo::run(|| self.machine.start()).unwrap_or_else(|why| fail(&why.to_string()));
+        if recording.finish() { status } else { status.max(1) }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -36,9 +56,7 @@ impl Commands for Command {
     fn run(&self) -> i32 {
         match self {
             Command::Host(command) => command.run(),
-            Command::Demo(machine) => {
-                demo::run(|| machine.start()).unwrap_or_else(|why| fail(&why.to_string()))
-            }
+            Command::Demo(demo) => demo.run(),
             Command::Bench(machine) => {
                 bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why.to_string()))
             }

@@ -17,6 +17,8 @@ pub struct Fault {
     pub access: Prot,
     /// There is a translation, and it forbids the access (illumos: `F_PROT`); else there was none (`F_INVAL`).
     pub protection: bool,
+    /// Address of the instruction; 0 if it is not known. [`proc::Thread::place`](super::proc::Thread::place) tells it while the thread waits for the fault.
+    pub code: u64,
 }
 
 /// Outcome of a fault.

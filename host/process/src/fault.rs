@@ -118,7 +118,8 @@ fn serve_event(shared: &Arc<Shared>, process: &Arc<Process>, event: Event) {
         0 => Prot::READ,
         _ => Prot::WRITE,
     };
-    let fault = Fault { process: process.clone(), tid, addr: event.address, access, protection: false };
+    let fault =
+        Fault { process: process.clone(), tid, addr: event.address, access, protection: false, code: 0 };
     process.thaw_for(tid);
     // If it waits for one that is being served, that one's end wakes it.
     let Some(service) = Service::begin(&fault) else { return };

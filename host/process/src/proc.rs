@@ -179,6 +179,8 @@ pub struct Mapping {
     pub start: u64,
     /// Address behind it.
     pub end: u64,
+    /// Offset in the file.
+    pub offset: u64,
     /// "rwxs": `-` in place of a letter if the access is not allowed; `s` for shared, `p` for private.
     pub mode: String,
     /// The file or its like; empty for none.
@@ -196,8 +198,9 @@ fn mapping(line: &str) -> Option<Mapping> {
     let (start, end) = words.next()?.split_once('-')?;
     let address = |text| u64::from_str_radix(text, 16).ok();
     let mode = words.next()?.to_owned();
-    let name = words.nth(3).unwrap_or_default().trim_start().to_owned();
-    Some(Mapping { start: address(start)?, end: address(end)?, mode, name })
+    let offset = address(words.next()?)?;
+    let name = words.nth(2).unwrap_or_default().trim_start().to_owned();
+    Some(Mapping { start: address(start)?, end: address(end)?, offset, mode, name })
 }
 
 /// Returns this process's threads.

@@ -274,7 +274,7 @@ fn dispatch(call: &Call, request: Request<'_>, fds: Vec<OwnedFd>) -> Answer {
             plain(Reply::Stretch { start: start * PAGE_SIZE, end: end * PAGE_SIZE })
         }
         Request::Fork { alone, stack } => fork(call, alone, stack),
-        Request::Fault { addr, access } => caught(call, addr, access),
+        Request::Fault { addr, access, code } => caught(call, addr, access, code),
         Request::Refused { addr, len } => {
             plain(Reply::Refusal { errno: refusal(call, addr, len).unwrap_or(0) })
         }
@@ -488,7 +488,7 @@ fn refusal(call: &Call, addr: u64, len: u64) -> Option<i32> {
 }
 
 /// A fault that the client's signal handler caught.
-fn caught(call: &Call, addr: u64, access: u32) -> Answer {
+fn caught(call: &Call, addr: u64, access: u32, code: u64) -> Answer {
     let process = call.process();
     let access = protection(access)?;
     process.thaw_for(call.tid());
@@ -500,7 +500,7 @@ fn caught(call: &Call, addr: u64, access: u32) -> Answer {
         // Another thread loaded it, or was changing the mapping, when this one tried. If it keeps trying, the cause is another.
         return plain(Reply::Retry { idle: !call.held.get() });
     }
-    let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded };
+    let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded, code };
     // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
     let _by_agent = call.by_agent();
     let _service = Service::begin(&fault);

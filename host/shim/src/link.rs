@@ -232,10 +232,10 @@ pub enum Verdict {
     Foreign,
 }
 
-/// Reports a fault that the signal handler caught. The program's mask is `user`.
-pub fn fault(addr: u64, access: u32, user: u64) -> Result<Verdict, i32> {
+/// Reports a fault of the instruction at `code` that the signal handler caught. The program's mask is `user`.
+pub fn fault(addr: u64, access: u32, code: u64, user: u64) -> Result<Verdict, i32> {
     let mut held = Some(Held::new(user));
-    let request = Request::Fault { addr, access };
+    let request = Request::Fault { addr, access, code };
     let mut verdict = Verdict::Foreign;
     send_request(&request, &[], true, &mut held, &mut |got| {
         verdict = match got.reply {

@@ -308,7 +308,8 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
         _ => libc::PROT_READ,
     };
     // This handler has all signals blocked; whether a signal is blocked is decided by the mask that the thread resumes with.
-    match link::fault(info.addr, access.cast_unsigned(), low_mask(&context.uc_sigmask)) {
+    let (code, mask) = (register(context, libc::REG_RIP), low_mask(&context.uc_sigmask));
+    match link::fault(info.addr, access.cast_unsigned(), code, mask) {
         Ok(verdict) => match verdict {
             Verdict::Retry { idle: false } => None,
             // The host found the access permitted. If it keeps failing, Linux and the host disagree (about a mapping that was changed by raw system calls).

@@ -37,7 +37,8 @@ pub enum What {
     Contend,
 }
 
-const FAULTS: u32 = 4000;
+/// Faults that are measured.
+pub(super) const FAULTS: u32 = 4000;
 const READS: u32 = 20_000_000;
 const MAPS: u32 = 1000;
 const FORKS: u32 = 400;

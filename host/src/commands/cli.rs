@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::commands::kstat;
 use ddi_host::commands::modules;
+use ddi_host::commands::trace::{self, TraceArgs};
 use ddi_host::machine::resident::{Refusal, Reply, Request};
 use ddi_host::machine::{Machine, MachineError, Options};
 use ddi_host::machine::{linked, resident};
@@ -46,6 +47,8 @@ pub enum Command {
     Interrupt(Interrupt),
     /// Suspend, resume or quiesce a device of the kernel that this command runs under
     Power(Power),
+    /// Answers from a recording (--trace FILE.ring, or that of a run which was killed), or its conversion
+    Trace(trace::Convert),
     /// Module files and installed drivers.
     #[command(flatten)]
     Modules(modules::Command),
@@ -96,6 +99,8 @@ pub struct MachineArgs {
 pub struct Run {
     #[command(flatten)]
     machine: MachineArgs,
+    #[command(flatten)]
+    trace: TraceArgs,
     /// Print the kernel's statistics (kstats) at the end
     #[arg(long)]
     kstat: bool,
@@ -167,6 +172,10 @@ impl Run {
         if let Some(status) = self.joined() {
             return status;
         }
+        let recording = match self.trace.begin() {
+            Ok(recording) => recording,
+            Err(why) => return fail(&why.to_string()),
+        };
         let machine = match self.machine.start() {
             Ok(machine) => machine,
             Err(why) => return fail(&why.to_string()),
@@ -177,12 +186,14 @@ impl Run {
         let status = machine.server().run(&program);
         let printed = if self.kstat { print(&kstat::parseable()) } else { Ok(()) };
         let clean = machine.end();
+        let traced = recording.finish();
         match status {
             Err(why) => fail(&why.to_string()),
             Ok(0) if printed.is_err() => {
                 fail(&printed.map_or_else(|why| why.to_string(), |()| String::new()))
             }
             Ok(0) if !clean => fail(&format!("the program succeeded, the driver did not: {}", summary())),
+            Ok(0) if !traced => 1,
             Ok(status) => status,
         }
     }
@@ -239,6 +250,11 @@ impl Run {
             Ok(Some(Err(why))) => return Some(fail(&why.to_string())),
             Err(error) => return Some(fail(&error.to_string())),
         };
+        if self.trace.is_asked() {
+            return Some(fail(
+                "--trace cannot be used while ddi-host serve has DIR; use ddi-host serve --trace FILE",
+            ));
+        }
         if self.kstat {
             return Some(fail(
                 "--kstat cannot be used while ddi-host serve has DIR; use ddi-host kstat --root DIR",
@@ -274,6 +290,8 @@ struct Serve {
     /// Load modules that need functions which the host lacks; the first call of such a function ends the run
     #[arg(long)]
     allow_missing: bool,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 impl Serve {
@@ -299,12 +317,18 @@ impl Serve {
             allow_missing: self.allow_missing,
             ..Options::default()
         };
+        let recording = match self.trace.begin() {
+            Ok(recording) => recording,
+            Err(why) => return fail(&why.to_string()),
+        };
         let machine = match Machine::start(&options) {
             Ok(machine) => machine,
             Err(why) => return fail(&why.to_string()),
         };
-        match resident::serve(machine, &Root::new(&self.root), &door) {
-            Ok(true) => 0,
+        let served = resident::serve(machine, &Root::new(&self.root), &door);
+        let traced = recording.finish();
+        match served {
+            Ok(true) => i32::from(!traced),
             Ok(false) => fail(&summary()),
             Err(error) => fail(&error.to_string()),
         }
@@ -429,6 +453,7 @@ impl Commands for Command {
             Command::Kstat(words) => kstat::run(&words.words),
             Command::Interrupt(interrupt) => interrupt.run(),
             Command::Power(power) => power.run(),
+            Command::Trace(convert) => convert.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Modules(command) => command.run(),

@@ -6,6 +6,7 @@
 //! | [`modules`] | the command lines about modules and drivers: add_drv and its like among them |
 //! | [`modctl`] | modload, modunload, modinfo |
 //! | [`kstat`] | kstat |
+//! | [`trace`] | `--trace`, and trace |
 //! | [`help`] | their help texts |
 //! | `output` | standard output that may be full or closed |
 //!
@@ -18,3 +19,4 @@ pub mod help;
 pub mod kstat;
 pub mod modctl;
 pub mod modules;
+pub mod trace;

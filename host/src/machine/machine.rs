@@ -18,6 +18,7 @@ use crate::machine::session::{self, DriverFile, Session};
 use ddi_kernel::board::{log, report};
 use ddi_kernel::calls::kernel::{self, DdiKernel};
 use ddi_kernel::calls::system;
+use ddi_kernel::calls::traced::Traced;
 use ddi_kernel::ddi;
 use ddi_kernel::kern::drivers::{self, Driver};
 use ddi_kernel::kern::image::{self, Model};
@@ -331,7 +332,7 @@ impl Machine {
 
     fn serve_devices(&mut self, options: &Options) -> Result<(), MachineError> {
         let config = ddi_process::Config { faults: options.faults, low: options.model == Model::Ilp32 };
-        let server = Arc::new(Server::start(Arc::new(DdiKernel), vm::memory().clone(), config)?);
+        let server = Arc::new(Server::start(Arc::new(Traced(DdiKernel)), vm::memory().clone(), config)?);
         let told = Arc::downgrade(&server);
         self.listener = Some(nodes::Listener::new(move || {
             if let Some(server) = told.upgrade() {

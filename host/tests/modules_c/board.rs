@@ -6,6 +6,8 @@ use crate::devices::*;
 use crate::root::{host, path, system};
 use crate::run;
 
+use serde_json::json;
+
 tests!(
     configuration_space_capabilities_and_dma,
     interrupts_of_every_kind_reach_their_handlers,
@@ -94,7 +96,13 @@ fn read(fd: i32) -> Result<isize, i32> {
 
 fn a_device_copies_memory_and_interrupts() {
     for kind in [4, 1] {
-        passes(kind, half!(client_of_a_device_copies_memory_and_interrupts));
+        let (conf, client) =
+            (format!("interrupts-by={kind};\n"), half!(client_of_a_device_copies_memory_and_interrupts));
+        let (ran, events) = run::traced("board", &conf, Some(board()), client, &[]);
+        assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
+        run::assert_event(&events, "dma", &json!({ "length": 4096, "done": true }));
+        run::assert_event(&events, "interrupt", &json!({ "claimed": true, "device_name": "board0" }));
+        run::assert_event(&events, "wait", &json!({ "what": "driver", "interrupted": false }));
     }
 }
 fn client_of_a_device_copies_memory_and_interrupts() {

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::devices::{errno, fork, ioctl, open, try_open, until, wait};
 use crate::run;
 
+use serde_json::json;
+
 tests!(
     poll_asks_the_driver,
     a_driver_without_poll_makes_poll_fail,
@@ -103,7 +105,12 @@ fn client_of_a_driver_without_poll_makes_poll_fail() {
 }
 
 fn pollwakeup_wakes_from_every_context() {
-    run::passes("events", half!(client_of_pollwakeup_wakes_from_every_context));
+    let conf = "name=\"events\" parent=\"pseudo\" instance=0;\n";
+    let client = half!(client_of_pollwakeup_wakes_from_every_context);
+    let (ran, events) = run::traced("events", conf, None, client, &[]);
+    assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
+    run::assert_event(&events, "poll", &json!({ "ready": 0, "device_name": "events0" }));
+    run::assert_event(&events, "poll_wake", &json!({ "woken": 1 }));
 }
 fn client_of_pollwakeup_wakes_from_every_context() {
     let fd = open("/dev/events0");

@@ -5,6 +5,8 @@ use std::os::unix::process::parent_id;
 use crate::devices::*;
 use crate::run;
 
+use serde_json::json;
+
 tests!(
     callbacks_see_what_the_process_does,
     a_child_has_an_address_space_of_its_own,
@@ -151,7 +153,11 @@ fn client_of_a_child_has_an_address_space_of_its_own() {
 }
 
 fn a_remapped_handle_shows_other_memory() {
-    run::passes("maps", half!(client_of_a_remapped_handle_shows_other_memory));
+    let conf = "name=\"maps\" parent=\"pseudo\" instance=0;\n";
+    let client = half!(client_of_a_remapped_handle_shows_other_memory);
+    let (ran, events) = run::traced("maps", conf, None, client, &[]);
+    assert!(ran.status == 0 && ran.text.contains(run::PASSED), "status {}:\n{}", ran.status, ran.text);
+    run::assert_event(&events, "remap", &json!({ "device_name": "maps0" }));
 }
 fn client_of_a_remapped_handle_shows_other_memory() {
     let fd = open("/dev/maps0");

@@ -154,6 +154,38 @@ pub fn run_on_with(fixture: &str, conf: &str, device: &str, client: &str, env: &
     with_options(&["--device".as_ref(), file.as_ref()], &compile(fixture), conf, "", client, env)
 }
 
+/// Runs the client's half with a trace, on a PCI device (TOML) if there is one. Also returns the events.
+pub fn traced(
+    fixture: &str,
+    conf: &str,
+    device: Option<&str>,
+    client: &str,
+    env: &[(&str, String)],
+) -> (Ran, Vec<serde_json::Value>) {
+    let dir = tempfile::tempdir().unwrap();
+    let (trace, file) = (dir.path().join("run.json"), dir.path().join("device.toml"));
+    let mut options: Vec<&OsStr> = vec!["--trace".as_ref(), trace.as_ref()];
+    if let Some(device) = device {
+        std::fs::write(&file, device).unwrap();
+        options.extend([OsStr::new("--device"), file.as_ref()]);
+    }
+    let ran = with_options(&options, &compile(fixture), conf, "", client, env);
+    let text = std::fs::read_to_string(&trace).unwrap_or_default();
+    let events = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (ran, events)
+}
+
+/// Asserts that there is an event of the kind, with these fields.
+#[track_caller]
+pub fn assert_event(events: &[serde_json::Value], event: &str, fields: &serde_json::Value) {
+    let fields = fields.as_object().unwrap();
+    let found = |line: &&serde_json::Value| {
+        line["event"] == event && fields.iter().all(|(name, value)| line[name] == *value)
+    };
+    let of_kind: Vec<_> = events.iter().filter(|line| line["event"] == event).take(5).collect();
+    assert!(events.iter().any(|line| found(&line)), "no {event} with {fields:?}; there are: {of_kind:?}");
+}
+
 /// Runs the client's half, which must pass, with device nodes from a node configuration (TOML).
 pub fn passes_with_nodes(fixture: &str, nodes: &str, client: &str) {
     let ran = start(fixture, "", nodes, client, &[]);

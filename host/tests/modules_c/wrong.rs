@@ -3,8 +3,11 @@
 use crate::devices::*;
 use crate::run;
 
+use serde_json::json;
+
 tests!(
     without_a_mistake_nothing_is_reported,
+    the_trace_has_it,
     mutexes,
     readers_writer_locks,
     sleeping_where_it_is_forbidden,
@@ -66,6 +69,17 @@ fn without_a_mistake_nothing_is_reported() {
     let conf = "name=\"wrong\" parent=\"pseudo\" instance=0;\n";
     let ran = run::run_with("wrong", conf, half!(client_of_mistakes), &env);
     assert!(ran.status == 0 && !ran.text.contains("driver mistake"), "{}", ran.text);
+}
+
+fn the_trace_has_it() {
+    let conf = "name=\"wrong\" parent=\"pseudo\" instance=0;\n";
+    let (ran, events) =
+        run::traced("wrong", conf, None, half!(client_of_mistakes), &[("WRONG", "1".to_string())]);
+    assert_ne!(ran.status, 0);
+    // It ends the run inside the ioctl, which is not recorded for that reason.
+    run::assert_event(&events, "mistake", &json!({ "text": 1 }));
+    let report = events.iter().find_map(|event| event["report"].as_str()).unwrap();
+    assert!(report.starts_with("driver mistake: mutex_exit: ") && report.contains(STACK), "{report}");
 }
 
 fn mutexes() {

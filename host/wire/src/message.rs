@@ -337,6 +337,8 @@ messages! {
             addr: u64,
             /// One of `PROT_*`.
             access: u32,
+            /// Address of the instruction.
+            code: u64,
         },
         /// Reports that the announced fork has happened. No reply.
         Forked = 28 {

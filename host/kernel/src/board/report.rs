@@ -28,20 +28,23 @@ struct State {
     policy: AtomicU8,
     failed: AtomicBool,
     reports: Mutex<Vec<String>>,
-    stop: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    stop: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     /// Walks the calling thread's stack.
     walk: OnceLock<fn() -> Stack>,
     /// Times that [`end_at_last`] has been called since the last report began.
     looks: AtomicU32,
+    /// Seconds that a report may take that ends the run.
+    patience: AtomicU32,
 }
 
 static STATE: State = State {
     policy: AtomicU8::new(Policy::Stop as u8),
     failed: AtomicBool::new(false),
     reports: Mutex::new(Vec::new()),
-    stop: Mutex::new(None),
+    stop: Mutex::new(Vec::new()),
     walk: OnceLock::new(),
     looks: AtomicU32::new(NOT_ENDING),
+    patience: AtomicU32::new(5),
 };
 /// Sets the function that walks the calling thread's stack for reports. The first one stays.
 pub fn stacks_by(walk: fn() -> Stack) {
@@ -68,9 +71,9 @@ pub fn reports() -> Vec<String> {
     STATE.reports.lock().clone()
 }
 
-/// Sets the function that ends the clients before the process ends in [`stop`].
+/// Adds a function that is called before the process ends in [`stop`]: the last one first.
 pub fn on_stop(f: impl FnOnce() + Send + 'static) {
-    *STATE.stop.lock() = Some(Box::new(f));
+    STATE.stop.lock().push(Box::new(f));
 }
 
 /// Something that happened before a mistake and belongs to it: an allocation, a free, the entering of a mutex.
@@ -146,6 +149,7 @@ pub fn leftover_at(stack: &Stack, function: &str, what: &str, page: &str, earlie
         text.push_str(&format!("\n  {what}:{}", stack.text()));
     }
     log::line(log::To::Both, &text);
+    ddi_trace::mistake(&text);
     STATE.reports.lock().push(text);
 }
 
@@ -173,10 +177,8 @@ pub fn stop() -> ! {
             std::thread::park();
         }
     }
-    let before = STATE.stop.lock().take();
-    if let Some(f) = before {
-        f();
-    }
+    let before = std::mem::take(&mut *STATE.stop.lock());
+    before.into_iter().rev().for_each(|f| f());
     log::line(log::To::Both, "the run ends here");
     std::process::exit(1)
 }
@@ -193,16 +195,20 @@ pub fn is_ending() -> bool {
     STATE.looks.load(Ordering::Relaxed) != NOT_ENDING
 }
 
+/// Says that the report has been written, and that what follows may take two minutes.
+pub fn unhurried() {
+    STATE.patience.store(120, Ordering::Relaxed);
+}
+
 /// Ends the process if it should have ended seconds ago: the thread that reports waits for a lock that the driver's mistake has left, or has overwritten.
 /// Called once a second.
 pub fn end_at_last() {
-    const PATIENCE: u32 = 5;
     let looks = STATE.looks.load(Ordering::Relaxed);
     if looks == NOT_ENDING {
         return;
     }
     STATE.looks.store(looks + 1, Ordering::Relaxed);
-    if looks >= PATIENCE {
+    if looks >= STATE.patience.load(Ordering::Relaxed) {
         last_words(&["the report of a driver's mistake did not come to its end\nthe run ends here\n"]);
     }
 }

@@ -14,6 +14,7 @@ use ddi_sys::{
     as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
     dev_info_t, dev_t, devmap_callback_ctl, devmap_cookie_t, model_t, off_t, offset_t, uint_t,
 };
+use ddi_trace::Event;
 use segdev::{
     Access, DevmemSetup, FaultCode, FaultType, Given, MapFlags, MapRequest, Node as _, Prot, Rw, SetupFlags,
     Umem as _, UmemKind, UmemSetup,
@@ -25,7 +26,7 @@ use super::sync;
 use crate::board::report;
 use crate::kern::errno::illumos_errno;
 use crate::kern::image;
-use crate::kern::{drivers, entry, heap, opens, peek, tables};
+use crate::kern::{drivers, entry, heap, opens, peek, tables, traced};
 use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
@@ -265,6 +266,38 @@ fn device_of_node(dip: *mut dev_info_t, handle: &Handle, function: &str) -> Opti
     Some(Device { driver, node, dev, old: false, hold: None, by_hand: None })
 }
 
+/// Names a handle's device, mapping and context in a trace.
+fn context_of(handle: &Handle) -> (u64, u64, u64) {
+    let (info, table) = (handle.info(), handle.data().table.get());
+    // The same for all pieces of one mmap.
+    let mapping = info.addr.wrapping_sub(info.off);
+    let context = table.and_then(|table| table.devmap_access).map_or(0, |access| access as usize as u64);
+    (traced::of(handle.data().dip.load(Ordering::Relaxed)), mapping, context)
+}
+
+/// Records a remap.
+fn remapped(handle: &Handle, invalid: bool) {
+    let info = handle.info();
+    if invalid {
+        return revoked(handle, info.off, info.len);
+    }
+    let device = if ddi_trace::on() { traced::of(handle.data().dip.load(Ordering::Relaxed)) } else { 0 };
+    ddi_trace::instant(device, || {
+        let process = handle.space().process();
+        let (of, of_pid) = (process.id(), process.pid().cast_unsigned());
+        Event::Remap { of, of_pid, offset: info.off, length: info.len }
+    });
+}
+
+/// Records that a driver takes pages from a process.
+fn revoked(handle: &Handle, offset: u64, length: u64) {
+    let device = if ddi_trace::on() { traced::of(handle.data().dip.load(Ordering::Relaxed)) } else { 0 };
+    ddi_trace::instant(device, || {
+        let process = handle.space().process();
+        Event::Revoke { of: process.id(), of_pid: process.pid().cast_unsigned(), offset, length }
+    });
+}
+
 fn answer(ok: bool) -> c_int {
     if ok { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
 }
@@ -468,6 +501,7 @@ ddi! {
             cookie::maps_now(&handle, if invalid { Object::Invalid } else { registers(&device, rnumber, roff, len) });
             handle.data().umem.store(0, Ordering::Relaxed);
             cookie::of(&handle);
+            remapped(&handle, invalid);
         }
         answer(ok)
     }
@@ -483,12 +517,13 @@ ddi! {
         _attributes: *mut ddi_device_acc_attr_t,
     ) -> c_int {
         let Some(handle) = handle(dhp, NAME) else { return ddi_sys::DDI_FAILURE };
+        let flags = SetupFlags::from_bits_retain(flags);
         let args = UmemSetup {
             umem: umem_of(cookie, NAME),
             off: koff as u64,
             len: len as u64,
             maxprot: self::prot(maxprot),
-            flags: SetupFlags::from_bits_retain(flags),
+            flags,
             attr: 0,
             callbacks: None,
         };
@@ -498,6 +533,7 @@ ddi! {
             cookie::maps_now(&handle, object);
             handle.data().umem.store(cookie as usize, Ordering::Relaxed);
             cookie::of(&handle);
+            remapped(&handle, flags.contains(SetupFlags::MAPPING_INVALID));
         }
         answer(ok)
     }
@@ -511,6 +547,9 @@ ddi! {
     /// devmap_unload(9F).
     fn devmap_unload(dhp: devmap_cookie_t, off: offset_t, len: usize) -> c_int {
         let Some(handle) = handle(dhp, NAME) else { return FaultCode::EINVAL.0 };
+        if !crate::vm::in_fault() {
+            revoked(&handle, off as u64, len as u64);
+        }
         framework().unload(&handle, off as u64, len as u64).0
     }
     /// devmap_default_access(9F).
@@ -542,18 +581,25 @@ ddi! {
         let Some(handle) = handle(dhp, NAME) else { return FaultCode::HWERR.0 };
         outside(NAME);
         let Some(a) = range(off, len, ty, rw) else { return bad_kind(NAME, ty, rw) };
+        let span = ddi_trace::span();
+        let (device, mapping, context) = if span.is_on() { context_of(&handle) } else { (0, 0, 0) };
         let routine = routine.map(|routine| {
             move |handle: &Arc<Handle>, pvt: usize, a: Access| {
                 let dhp = cookie::of(handle) as devmap_cookie_t;
+                let span = ddi_trace::span();
                 // A panic is caught here, so that the context is given up; the access callback sees a failure.
                 // SAFETY: the driver's routine, with the arguments that devmap_contextmgt(9E) says.
                 let called = entry::call(|| "devmap_contextmgt(9E)".into(), || unsafe {
                     routine(dhp, pvt as *mut c_void, a.off as offset_t, a.len as usize, a.ty as uint_t, a.rw as uint_t)
                 });
-                called.unwrap_or(-1)
+                let error = called.unwrap_or(-1);
+                span.end(device, || Event::Grant { mapping, context, offset: a.off, error });
+                error
             }
         });
-        framework().do_ctxmgt(&handle, pvt as usize, a, routine).0
+        let error = framework().do_ctxmgt(&handle, pvt as usize, a, routine).0;
+        span.end(device, || Event::Request { mapping, context, offset: a.off, error });
+        error
     }
     /// devmap_set_ctx_timeout(9F).
     fn devmap_set_ctx_timeout(dhp: devmap_cookie_t, ticks: clock_t) {

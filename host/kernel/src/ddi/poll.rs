@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_process::PollWaker;
 use ddi_sys::pollhead_t;
+use ddi_trace::Event;
 use parking_lot::Mutex;
 
 /// A poll head with waiters.
@@ -133,6 +134,8 @@ ddi! {
                 }
             }
         }
+        let polls = woken.len() as u32;
+        ddi_trace::instant(0, || Event::PollWake { events: events.into(), woken: polls });
         woken.iter().for_each(PollWaker::wake);
     }
     /// pollhead_clean(9F): nobody who waits for this head is found by it any more.

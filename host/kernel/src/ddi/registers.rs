@@ -15,6 +15,7 @@ use std::sync::atomic::{Ordering, fence};
 use ddi_sys::{
     behind_access, caddr_t, ddi_acc_handle_t, ddi_device_acc_attr_t, dev_info_t, off_t, offset_t, uint_t,
 };
+use ddi_trace::Event;
 use parking_lot::RwLock;
 
 use super::args::{In, InOut, Memory, Out};
@@ -245,7 +246,10 @@ enum Mapped {
 fn wrote(address: usize, len: usize) {
     if let Some(transfer) = pci::written(address, len) {
         interrupts::device_work(move || {
+            let span = ddi_trace::span();
             let done = transfer.allowed() && dma::copy(transfer.source, transfer.target, transfer.len);
+            let (source, target, length) = (transfer.source, transfer.target, transfer.len as u64);
+            span.end(0, || Event::Dma { source, target, length, done });
             transfer.finish(done);
         });
     }

@@ -10,6 +10,7 @@ use ddi_sys::{
     clock_t, hrtime_t, kcondvar_t, kcv_type_t, kmutex_t, kmutex_type_t, krw_t, krw_type_t, krwlock_t,
     ksema_t, ksema_type_t, kthread_t, time_res_t,
 };
+use ddi_trace::{Event, For};
 
 use super::args::{In, Out, Word};
 use crate::board::report::{self, Earlier};
@@ -362,11 +363,14 @@ fn wait(
     held::remove(mutex.address());
     may_block(function, "a condition variable", "condvar(9F)");
     let word = mutex.word();
+    let span = ddi_trace::span();
     let woken = if interruptible {
         client::interruptibly(|| lock::cv_wait(cv as usize, word, until, true))
     } else {
         lock::cv_wait(cv as usize, word, until, false)
     };
+    let interrupted = woken == Ok(Wake::Interrupted);
+    span.end(0, || Event::Wait { what: For::Driver, interrupted });
     match woken {
         Ok(wake) => {
             held::add(mutex.address(), spin);

@@ -33,5 +33,6 @@ pub mod tables;
 pub mod taskq;
 pub mod thread;
 pub mod trace;
+pub mod traced;
 pub mod trap;
 pub mod watch;

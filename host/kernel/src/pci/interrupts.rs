@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ddi_sys::{caddr_t, uint_t};
+use ddi_trace::{Actor, Event};
 use parking_lot::{Condvar, Mutex};
 
 use super::{Device, space};
@@ -22,7 +23,7 @@ use crate::kern::blocked::{Blocked, For, Others};
 use crate::kern::keepers::{Keeper, Leftover};
 use crate::kern::nodes::Node;
 use crate::kern::thread::{self, Context};
-use crate::kern::{callout, entry};
+use crate::kern::{callout, entry, traced};
 
 /// The interrupt priority from which handlers run above the scheduler: LOCK_LEVEL + 1.
 pub const HIGH_LEVEL: u32 = 11;
@@ -306,7 +307,12 @@ impl Interrupt {
             Handler::New(function, arg1, arg2) => unsafe { function(arg1 as caddr_t, arg2 as caddr_t) },
         };
         let what = || format!("{}: the handler of interrupt {}", self.node.driver_name(), self.number);
-        thread::in_context(context, || entry::call(what, call)) == Ok(ddi_sys::DDI_INTR_CLAIMED as uint_t)
+        let _acting = ddi_trace::on().then(|| ddi_trace::acting(Actor::default()));
+        let span = ddi_trace::span();
+        let claimed = thread::in_context(context, || entry::call(what, call))
+            == Ok(ddi_sys::DDI_INTR_CLAIMED as uint_t);
+        span.end(traced::device(self.node), || Event::Interrupt { number: self.number.into(), claimed });
+        claimed
     }
 
     /// A pin's handler says whether the interrupt was its own, and takes its cause away.

@@ -48,6 +48,8 @@ pub struct HandleData {
     pub object: Mutex<Option<Object>>,
     /// The handle's user offset at that time.
     base: AtomicU64,
+    /// The device's node (`dev_info_t`), once known.
+    pub dip: AtomicUsize,
     /// The device number, once known.
     pub dev: OnceLock<u64>,
     /// The driver's callbacks, as its setup call gave them.
@@ -259,6 +261,7 @@ pub fn inherit(from: &Handle, to: &Handle) {
     if let Some(dev) = from.data().dev.get() {
         let _ = to.data().dev.set(*dev);
     }
+    to.data().dip.store(from.data().dip.load(Ordering::Relaxed), Ordering::Relaxed);
     let object = from.data().object.lock().clone();
     *to.data().object.lock() = object;
     to.data().base.store(from.data().base.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use ddi_process::physmem::PAGE_SIZE;
 use ddi_sys::{EIO, ENXIO, devmap_callback_ctl, devmap_cookie_t};
-use segdev::{Access, Entries, Framework, Given, Pfn, Prot, SetupFlags, UmemSetup, Unmap};
+use ddi_trace::Event;
+use segdev::{Access, Entries, Framework, Given, Pfn, Prot, Rw, SetupFlags, UmemSetup, Unmap};
 
 use super::cookie::{self, Handle, Object};
 use super::host::Host;
@@ -20,6 +21,7 @@ use crate::kern::drivers::Driver;
 use crate::kern::heap;
 use crate::kern::nodes::Node;
 use crate::kern::opens;
+use crate::kern::traced;
 
 /// A driver's function that returns the frame of an offset, as mmap(9E) does.
 pub type MapFunc = unsafe extern "C-unwind" fn(u64, i64, c_int) -> c_int;
@@ -99,6 +101,7 @@ impl segdev::Device<Host> for Device {
         model: u32,
     ) -> (i32, u64) {
         let _ = handle.data().dev.set(self.dev);
+        handle.data().dip.store(self.node.dip() as usize, Ordering::Relaxed);
         match &self.by_hand {
             Some(ByHand::Vnode(pages)) => return self.vnode(fw, handle, pages, len),
             Some(ByHand::Frames(f)) => return self.old_mmap(fw, handle, *f, off, len),
@@ -277,6 +280,7 @@ impl segdev::Callbacks<Host> for Callbacks {
         handle.data().flags.store(flags, Ordering::Relaxed);
         let Some(map) = self.table.devmap_map else { return 0 };
         let cookie = cookie_of(handle);
+        let span = ddi_trace::span();
         let mut private = pointer(*pvt);
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_map(9E) says.
         let called = self.driver.call("devmap_map", || unsafe {
@@ -287,7 +291,9 @@ impl segdev::Callbacks<Host> for Callbacks {
         if called == Ok(0) {
             not_freed("devmap_map", *pvt);
         }
-        called.unwrap_or(EIO)
+        let error = called.unwrap_or(EIO);
+        span.end(traced::device(device.node), || Event::Map { offset: off, length: len, error });
+        error
     }
 
     fn access(&self, fw: &Framework<Host>, handle: &Arc<Handle>, pvt: usize, range: Access) -> i32 {
@@ -309,6 +315,7 @@ impl segdev::Callbacks<Host> for Callbacks {
         };
         let cookie = cookie_of(handle);
         let (loaded, info) = (unserved::loaded(), handle.info());
+        let span = ddi_trace::span();
         // SAFETY: the driver's callback, with a live handle and arguments as devmap_access(9E) says.
         let called = self.driver.call("devmap_access", || unsafe {
             access(
@@ -322,6 +329,16 @@ impl segdev::Callbacks<Host> for Callbacks {
         });
         let result = called.unwrap_or(EIO);
         let address = info.addr.wrapping_add(range.off.wrapping_sub(info.off));
+        let device = if span.is_on() { traced::of(handle.data().dip.load(Ordering::Relaxed)) } else { 0 };
+        ddi_trace::note(device, range.off);
+        span.end(device, || {
+            let access = match range.rw {
+                Rw::Write => ddi_trace::Access::Write,
+                Rw::Exec => ddi_trace::Access::Exec,
+                _ => ddi_trace::Access::Read,
+            };
+            Event::Access { offset: range.off, length: range.len, access, error: result }
+        });
         // A wait for the context, which the framework makes of it, refuses nothing.
         if !handle.must_wait() {
             unserved::answered(&self.driver.name, address, result, unserved::loaded() != loaded);
@@ -351,6 +368,7 @@ impl segdev::Callbacks<Host> for Callbacks {
         }
         let Some(dup) = self.table.devmap_dup else { return 0 };
         let (old, child) = (cookie_of(old), cookie_of(new));
+        let span = ddi_trace::span();
         let mut private = pointer(*newpvt);
         // SAFETY: the driver's callback, with two live handles and arguments as devmap_dup(9E) says.
         let called =
@@ -360,7 +378,12 @@ impl segdev::Callbacks<Host> for Callbacks {
         if called == Ok(0) {
             not_freed("devmap_dup", *newpvt);
         }
-        called.unwrap_or(EIO)
+        let error = called.unwrap_or(EIO);
+        span.end(traced::of(new.data().dip.load(Ordering::Relaxed)), || {
+            let (info, child) = (new.info(), new.space().process().id());
+            Event::Dup { offset: info.off, length: info.len, child, error }
+        });
+        error
     }
 
     fn unmap_whole(&self, fw: &Framework<Host>, handle: &Arc<Handle>, _space_locked: bool) {
@@ -389,10 +412,18 @@ impl segdev::Callbacks<Host> for Callbacks {
         let (cookie, pvt) = (cookie_of(handle), handle.pvt());
         let rest = [cut.before, cut.behind].map(|rest| rest.map_or(std::ptr::null_mut(), cookie_of));
         let [mut private1, mut private2] = cut.pvts.map(pointer);
+        let span = ddi_trace::span();
         // SAFETY: the driver's callback, with live handles and arguments as devmap_unmap(9E) says.
         let _ = self.driver.call("devmap_unmap", || unsafe {
             let (off, len) = (cut.off as i64, cut.len as usize);
             unmap(cookie, pointer(pvt), off, len, rest[0], &mut private1, rest[1], &mut private2)
+        });
+        let (before, behind) = (cut.before.is_some(), cut.behind.is_some());
+        span.end(traced::of(handle.data().dip.load(Ordering::Relaxed)), || Event::Cut {
+            offset: cut.off,
+            length: cut.len,
+            before,
+            behind,
         });
         cut.pvts = [private1 as usize, private2 as usize];
         for (rest, pvt) in [cut.before, cut.behind].into_iter().zip(cut.pvts) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ddi_process::Call;
 use ddi_process::physmem::PAGE_SIZE;
+use ddi_trace::{Event, For};
 use segdev::{Context, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
 
 use super::client::{self, Client};
@@ -41,6 +42,11 @@ fn protection(prot: Prot) -> ddi_process::Prot {
     ddi_process::Prot::from_bits_truncate(prot.bits().into())
 }
 
+/// The number of an address space in a trace, and its process.
+fn traced(space: &Client) -> (u64, u32) {
+    (space.process().id(), space.process().pid().cast_unsigned())
+}
+
 impl Platform for Host {
     type Mutex<T: Send + 'static> = locks::Mutex<T>;
     type RwLock<T: Send + Sync + 'static> = locks::RwLock<T>;
@@ -65,6 +71,7 @@ impl Platform for Host {
         let gone = || client::current().is_some_and(|c| c.process().is_gone());
         let condvar = cv.0.clone();
         let wake: ddi_process::Wake = Arc::new(move || _ = condvar.notify_all());
+        let span = ddi_trace::span();
         let interrupted = ddi_process::interruptibly(&wake, |interrupted| {
             let asked = || interrupted() || gone();
             if asked() {
@@ -73,6 +80,7 @@ impl Platform for Host {
             cv.0.wait_for(&mut guard.0, LOOK_UP);
             asked()
         });
+        span.end(0, || Event::Wait { what: For::Turn, interrupted });
         (guard, interrupted)
     }
 
@@ -103,10 +111,19 @@ impl Platform for Host {
         unserved::loads();
         // A process that has exited needs no translation, and setup calls reject frames that do not exist.
         let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
+        ddi_trace::instant(0, || {
+            let (of, of_pid) = traced(space);
+            Event::Load { of, of_pid, address: va, pages: run.len / PAGE_SIZE, frame: run.pfn }
+        });
     }
 
     fn unload(&self, space: &Client, va: u64, len: u64, _locked: bool) {
+        let span = ddi_trace::span();
         space.process().unload(va, len / PAGE_SIZE);
+        span.end(0, || {
+            let (of, of_pid) = traced(space);
+            Event::Unload { of, of_pid, address: va, pages: len / PAGE_SIZE }
+        });
     }
 
     fn unlock(&self, _space: &Client, _va: u64, _len: u64) {

@@ -77,7 +77,7 @@ fn requests_survive_their_encoding() {
         Request::Mprotect { addr: 1, len: 2, prot: u32::MAX } => Fixed,
         Request::Query { addr: 1, len: 2 } => Fixed,
         Request::Fork { alone: true, stack: 3 } => Fixed,
-        Request::Fault { addr: 1, access: 2 } => Fixed,
+        Request::Fault { addr: 1, access: 2, code: 3 } => Fixed,
         Request::Forked { child: 1, pid: 2 } => Fixed,
         Request::Poll { items: Items::of(POLLED) } => List,
         Request::SetFlags { open: 1, flags: 2 } => Fixed,
