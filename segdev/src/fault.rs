@@ -19,7 +19,7 @@ use crate::locked::Changed;
 use crate::page_locks::{Locked, locks_through};
 use crate::platform::{Access, Callbacks as _, Platform};
 use crate::segment::Segment;
-use crate::sharing::Turns;
+use crate::shared::Turns;
 use crate::softlock::{Entry, Softlock, Ticket};
 use crate::state::Shape;
 use crate::types::{Errno, FaultCode, FaultType, PAGE_SHIFT, PAGE_SIZE, Rw, SetupFlags};

@@ -53,7 +53,7 @@ impl<P: Platform> Framework<P> {
         }
     }
 
-    /// The world round it.
+    /// Returns the platform.
     #[inline]
     pub fn platform(&self) -> &P {
         &self.platform

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering
 use crate::lock::{LockClass, Mutex as _, Once as _};
 use crate::object::Object;
 use crate::platform::{MutexGuard, Platform};
-use crate::sharing::{Shared, Turns};
+use crate::shared::{Shared, Turns};
 use crate::state::{Apart, Rare, Shape, State, Terms};
 use crate::types::{MapFlags, Prot, SetupFlags};
 

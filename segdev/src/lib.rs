@@ -59,6 +59,7 @@ pub mod platform;
 pub mod registry;
 pub mod segment;
 pub mod setup;
+mod shared;
 mod sharing;
 #[cfg(feature = "sim")]
 pub mod sim;

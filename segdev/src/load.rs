@@ -11,7 +11,7 @@ use crate::handle::{Handle, Hold};
 use crate::locked::Changed;
 use crate::object::View;
 use crate::platform::{Access, Platform, Run, Umem, UmemKind};
-use crate::sharing::Turns;
+use crate::shared::Turns;
 use crate::state::Shape;
 use crate::types::{
     FaultCode, FaultType, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Pfn, Prot, Rw, SetupFlags, page_ceil, page_floor,

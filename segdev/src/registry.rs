@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::context::Context;
 use crate::keyed::Table;
 use crate::platform::{Callbacks as _, Platform};
-use crate::sharing::{Shared, Turns};
+use crate::shared::{Shared, Turns};
 use crate::softlock::Softlock;
 
 /// The tables.

@@ -11,7 +11,7 @@ use crate::framework::Framework;
 use crate::handle::{Handle, Hold};
 use crate::object::{NOWHERE, Object, View};
 use crate::platform::{Device as _, Node, Platform, Umem, UmemKind};
-use crate::sharing::Shared;
+use crate::shared::Shared;
 use crate::state::{Shape, State};
 use crate::types::{PAGE_MASK, PAGE_SHIFT, Prot, SetupFlags, page_ceil, page_floor};
 

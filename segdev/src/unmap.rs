@@ -14,7 +14,7 @@ use crate::list;
 use crate::object::Object;
 use crate::platform::{Callbacks as _, Platform, Unmap};
 use crate::segment::{List, Many, Segment};
-use crate::sharing::Shared;
+use crate::shared::Shared;
 use crate::state::Shape;
 use crate::types::{Errno, PAGE_SHIFT, Prot};
 
