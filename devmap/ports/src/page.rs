@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use devmap::context::MaySleep;
 use devmap::page::{aligned, size};
 use devmap::{Errno, Memory, Umem};
 
@@ -38,6 +39,29 @@ impl Page {
     /// Offset in the memory, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Copies a page to this one: `copy_highpage`, LinuxKPI's `pmap_copy_page`. User and kernel context.
+    ///
+    /// # Errors
+    /// `ENOTSUP` if one is registers; `EACCES` if this is a process's that was not held for writing; `ESTALE` if it is lost.
+    pub fn copy_from(&self, cx: &impl MaySleep, from: &Page) -> Result<(), Errno> {
+        let (to, at, len) = (self.offset, from.offset, size());
+        match (&self.memory, &from.memory) {
+            (Memory::Umem(target), Memory::Umem(source)) => target.copy_from(to, source, at, len)?,
+            (Memory::Umem(target), Memory::User(source)) => {
+                source.read_only(cx)?.copy_to(at, target, to, len)?;
+            }
+            (Memory::User(target), Memory::Umem(source)) => {
+                target.view(cx)?.copy_from(to, source, at, len)?
+            }
+            (Memory::User(target), Memory::User(source)) => {
+                let target = target.view(cx)?;
+                source.read_only(cx)?.copy_to(at, &target, to, len)?;
+            }
+            _ => return Err(Errno::ENOTSUP),
+        }
+        Ok(())
     }
 
     /// Returns whether it is kernel memory, allocated by this driver: what `is_vmalloc_addr` asks of an address.

@@ -3,14 +3,15 @@
 use std::sync::Barrier;
 use std::thread;
 
-use ports_user::{REFUSED, Region, Span, VMOPS_MOVE};
+use ports_user::{Copy, REFUSED, Region, Span, VMOPS_COPY, VMOPS_MOVE};
 
 use crate::case::{Case, Ctx, Result, case, check, equal, fail, refused, works};
 use crate::device::{Map, PRIVATE, READ, RW, SHARED};
+use crate::os;
 use crate::peer::Peer;
 use crate::port::{Port, while_read, while_used};
-use crate::probe::Kind;
-use crate::sys::{self, page_size};
+use crate::probe::{self, Kind};
+use crate::sys::{self, Errno, page_size};
 
 pub const CASES: &[Case] = &[
     case("fault", "the first access to each page calls fault, once; the first page's is a major one", fault),
@@ -31,6 +32,7 @@ pub const CASES: &[Case] = &[
         "pages that mmap inserts are there without a call, the others are SIGBUS",
         insert_pages,
     ),
+    case("user_pages", "pages of the process are held, and copied to others of it", user_pages),
     case("remap_unmapped", "what was mapped at once and taken away is SIGBUS", remap_unmapped),
     case(
         "insert",
@@ -198,6 +200,40 @@ pub fn insert_pages(t: &Ctx) -> Result {
     map.load_faults(page_size(), Kind::Device)?;
     map.holds(2 * page_size(), 9)?;
     dev.grew(&before, &[("faults", 0)])
+}
+
+pub fn user_pages(t: &Ctx) -> Result {
+    let dev = Port::open(t)?;
+    let own = |prot| sys::mmap(0, 3 * page_size(), prot, PRIVATE | os::ANONYMOUS, -1, 0);
+    let (from, to) = (works("mmap", own(RW))?, works("mmap", own(RW))?);
+    let word = |base: usize, page: usize| base + page * page_size() + 8 * page;
+    let copy = |from: usize, to: usize, pages: u64| {
+        let mut copy = Copy { from: from as u64, to: to as u64, pages };
+        sys::ioctl_with(dev.fd, VMOPS_COPY, &mut copy)
+    };
+    for page in 0..3 {
+        works(
+            "a store",
+            probe::store8(word(from, page), 0x70 + page as u64).map_err(|_| Errno(libc::EFAULT)),
+        )?;
+    }
+    equal("pages of the process", works("ioctl VMOPS_COPY", copy(from, to, 3))?, 3)?;
+    for page in 0..3 {
+        let value = works("a load", probe::load8(word(to, page)).map_err(|_| Errno(libc::EFAULT)))?;
+        equal("the copy", value, 0x70 + page as u64)?;
+    }
+    // What cannot be read or written is not held, and what was is let go.
+    works("mprotect", sys::mprotect(to, page_size(), READ))?;
+    refused("a copy to what cannot be written", copy(from, to, 1), &[libc::EACCES, libc::EFAULT])?;
+    refused("pages that are none", copy(from + 8, to, 1), &[libc::EINVAL])?;
+    refused("no pages", copy(from, to, 0), &[libc::EINVAL])?;
+    works("munmap", sys::munmap(from, 3 * page_size()))?;
+    refused(
+        "a copy of what is not there",
+        copy(from, to + page_size(), 1),
+        &[libc::EFAULT, libc::EACCES, libc::ENOMEM],
+    )?;
+    works("munmap", sys::munmap(to, 3 * page_size()))
 }
 
 pub fn remap_unmapped(t: &Ctx) -> Result {

@@ -38,6 +38,7 @@ pub const CASES: &[Case] = &[
         "pages that mmap inserts are there without a call, the others are SIGBUS",
         linux::insert_pages,
     ),
+    case("user_pages", "pages of the process are held, and copied to others of it", linux::user_pages),
     case("remap_unmapped", "what was mapped at once and taken away is SIGBUS", linux::remap_unmapped),
     case("mkwrite", "page_mkwrite is called before a page is written, and can refuse", linux::mkwrite),
     case(

@@ -59,9 +59,11 @@
 mod area;
 mod ops;
 mod space;
+mod user;
 mod vma;
 
 pub use area::{Area, Flags};
 pub use ops::{Answer, Failure, Operations, Vmf};
 pub use space::{AddressSpace, Mode};
+pub use user::UserPages;
 pub use vma::{Vma, mmap};

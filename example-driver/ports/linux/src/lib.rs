@@ -18,9 +18,10 @@ use core::time::Duration;
 use devmap::access::Order;
 use devmap::context::MaySleep;
 use devmap::kmem::try_push;
+use devmap::pinned::Pins;
 use devmap::prelude::*;
 use devmap::sync::Condvar;
-use ports::linux::{self, AddressSpace, Answer, Area, Failure, Flags, Mode, Operations, Vma, Vmf};
+use ports::linux::{self, AddressSpace, Answer, Area, Failure, Flags, Mode, Operations, UserPages, Vma, Vmf};
 use ports::page::{Page, vmalloc_to_page};
 use ports_user::{self as user, Region, Status};
 
@@ -256,6 +257,7 @@ impl Operations<Object> for AtOnce {
 pub struct Vmops {
     space: AddressSpace<Object>,
     board: Arc<Board>,
+    pins: Pins,
 }
 
 impl Vmops {
@@ -340,6 +342,29 @@ impl Vmops {
     }
 }
 
+impl Vmops {
+    /// Pages of the process, copied to others of it by way of kernel memory. Returns how many were not the kernel's.
+    fn copy(&self, argument: &Argument<'_>) -> Result<i32, Errno> {
+        let user::Copy { from, to, pages } = argument.copyin()?;
+        let count = usize::try_from(pages).map_err(|_| Errno::EINVAL)?;
+        let source = UserPages::hold(&self.pins, argument, from, count, false)?;
+        let target = UserPages::hold(&self.pins, argument, to, count, true)?;
+        let between = vmalloc_to_page(&Umem::new(argument, Kind::Locked, 4096)?, 17)?;
+        let mut own = i32::from(!between.is_kernel());
+        for number in 0..source.len() {
+            let (from, to) = (source.page(number)?, target.page(number)?);
+            own += i32::from(!from.is_kernel());
+            if number % 2 == 0 {
+                between.copy_from(argument, &from)?;
+                to.copy_from(argument, &between)?;
+            } else {
+                to.copy_from(argument, &from)?;
+            }
+        }
+        Ok(own)
+    }
+}
+
 impl Device for Vmops {
     type Mapping = Vma<Object>;
     type Open = ();
@@ -370,7 +395,8 @@ impl Device for Vmops {
             meeting: Mutex::new(Meeting::default()),
             met: Condvar::new(),
         };
-        Ok(Vmops { space: AddressSpace::new(attach, mode), board: Arc::new(board) })
+        let pins = Pins::new(attach)?;
+        Ok(Vmops { space: AddressSpace::new(attach, mode), board: Arc::new(board), pins })
     }
 
     fn devmap<'a>(&self, request: MapRequest<'a, Vmops>) -> Result<Setup<'a, Vmops>, Errno> {
@@ -398,6 +424,7 @@ impl Device for Vmops {
                 let object = self.board.objects.lock().get(region as usize).and_then(Clone::clone);
                 object.ok_or(Errno::ENXIO)?.migrate(&self.space, start, span.len)?;
             }
+            user::VMOPS_COPY => return self.copy(&argument),
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)

@@ -12,6 +12,8 @@ pub const VMOPS_LOSE: i32 = 0x7011;
 
 /// ioctl: moves the pages of a [`Span`] to the other memory of their object, board or kernel; of [`Region::Move`], all. vmops.
 pub const VMOPS_MOVE: i32 = 0x7012;
+/// ioctl: copies pages of the process to others of it, by way of kernel memory: [`Copy`]. Returns the number of pages that were the process's own. vmops.
+pub const VMOPS_COPY: i32 = 0x7013;
 /// ioctl: lends a [`Span`] of the process's memory to who maps [`KIOMAP_LENT`]. kiomap.
 pub const KIOMAP_LEND: i32 = 0x7020;
 /// ioctl: locks the buffer and fills it with a byte; returns 1 if nobody else could lock it meanwhile. kiomap.
@@ -101,6 +103,19 @@ devmap_plain::plain! {
         pub start: u64,
         /// Length; 0: to the end.
         pub len: u64,
+    }
+}
+
+devmap_plain::plain! {
+    /// Pages to be copied.
+    #[derive(Default)]
+    pub struct Copy {
+        /// Address of the first one.
+        pub from: u64,
+        /// Address of the first one that they are copied to.
+        pub to: u64,
+        /// How many.
+        pub pages: u64,
     }
 }
 
