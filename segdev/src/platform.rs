@@ -172,6 +172,8 @@ pub struct Want {
     pub offset: u64,
     /// … modulo this power of two (a page at least).
     pub modulus: u64,
+    /// The address that the process would like best; 0: it does not mind.
+    pub hint: u64,
     /// The lowest address that will do.
     pub from: u64,
     /// The end that the range must not pass.

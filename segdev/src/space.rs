@@ -63,6 +63,15 @@ pub struct SegmentInfo {
     pub flags: MapFlags,
 }
 
+/// Where a mapping goes.
+#[derive(Clone, Copy)]
+enum At {
+    /// Exactly there.
+    Fixed(u64),
+    /// Where there is room; there if possible, if it is not 0.
+    Anywhere { hint: u64 },
+}
+
 impl<P: Platform> Slot<P> {
     fn len(&self) -> u64 {
         match self {
@@ -201,6 +210,18 @@ impl<P: Platform> AddressSpace<P> {
     /// As [`Framework::setup`]; `ENOMEM` when there is no room, the range ends beyond the user's addresses, or the space has exited;
     /// `EAGAIN` when a fixed mapping would replace soft-locked pages, or its wait was interrupted.
     pub fn mmap(&self, fw: &Framework<P>, req: &MapRequest<'_, P>, addr: Option<u64>) -> Result<u64, Errno> {
+        self.mmap_at(fw, req, addr.map_or(At::Anywhere { hint: 0 }, At::Fixed))
+    }
+
+    /// mmap(2) where there is room, near `hint` if possible: see [`mmap`](Self::mmap).
+    ///
+    /// # Errors
+    /// As [`mmap`](Self::mmap).
+    pub fn mmap_near(&self, fw: &Framework<P>, req: &MapRequest<'_, P>, hint: u64) -> Result<u64, Errno> {
+        self.mmap_at(fw, req, At::Anywhere { hint })
+    }
+
+    fn mmap_at(&self, fw: &Framework<P>, req: &MapRequest<'_, P>, addr: At) -> Result<u64, Errno> {
         let platform = fw.platform();
         let whole = req.whole().ok_or(Errno::EINVAL)?;
         let place = |want: Congruence| loop {
@@ -252,13 +273,13 @@ impl<P: Platform> AddressSpace<P> {
         fw: &Framework<P>,
         st: &mut State<P>,
         len: u64,
-        addr: Option<u64>,
+        addr: At,
         want: Congruence,
     ) -> Result<Place, Errno> {
         let platform = fw.platform();
         let limit = platform.user_limit();
         let base = match addr {
-            Some(addr) => {
+            At::Fixed(addr) => {
                 let end = addr.checked_add(len).ok_or(Errno::ENOMEM)?;
                 st.unmap(fw, addr, end)?;
                 if end > limit {
@@ -269,11 +290,12 @@ impl<P: Platform> AddressSpace<P> {
                 }
                 addr
             }
-            None => {
+            At::Anywhere { hint } => {
                 let want = Want {
                     len,
                     offset: want.offset,
                     modulus: want.modulus,
+                    hint,
                     from: platform.user_base(),
                     limit,
                 };

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use ports_user::{Copy, REFUSED, Region, Span, VMOPS_COPY, VMOPS_MOVE};
+use ports_user::{CopyPages, REFUSED, Region, Span, VMOPS_COPY, VMOPS_MOVE};
 
 use crate::case::{Case, Ctx, Result, case, check, equal, fail, refused, works};
 use crate::device::{Map, PRIVATE, READ, RW, SHARED};
@@ -208,7 +208,7 @@ pub fn user_pages(t: &Ctx) -> Result {
     let (from, to) = (works("mmap", own(RW))?, works("mmap", own(RW))?);
     let word = |base: usize, page: usize| base + page * page_size() + 8 * page;
     let copy = |from: usize, to: usize, pages: u64| {
-        let mut copy = Copy { from: from as u64, to: to as u64, pages };
+        let mut copy = CopyPages { from: from as u64, to: to as u64, pages };
         sys::ioctl_with(dev.fd, VMOPS_COPY, &mut copy)
     };
     for page in 0..3 {

@@ -345,7 +345,7 @@ impl Vmops {
 impl Vmops {
     /// Pages of the process, copied to others of it by way of kernel memory. Returns how many were not the kernel's.
     fn copy(&self, argument: &Argument<'_>) -> Result<i32, Errno> {
-        let user::Copy { from, to, pages } = argument.copyin()?;
+        let user::CopyPages { from, to, pages } = argument.copyin()?;
         let count = usize::try_from(pages).map_err(|_| Errno::EINVAL)?;
         let source = UserPages::hold(&self.pins, argument, from, count, false)?;
         let target = UserPages::hold(&self.pins, argument, to, count, true)?;

@@ -12,7 +12,7 @@ pub const VMOPS_LOSE: i32 = 0x7011;
 
 /// ioctl: moves the pages of a [`Span`] to the other memory of their object, board or kernel; of [`Region::Move`], all. vmops.
 pub const VMOPS_MOVE: i32 = 0x7012;
-/// ioctl: copies pages of the process to others of it, by way of kernel memory: [`Copy`]. Returns the number of pages that were the process's own. vmops.
+/// ioctl: copies pages of the process to others of it, by way of kernel memory: [`CopyPages`]. Returns the number of pages that were the process's own. vmops.
 pub const VMOPS_COPY: i32 = 0x7013;
 /// ioctl: lends a [`Span`] of the process's memory to who maps [`KIOMAP_LENT`]. kiomap.
 pub const KIOMAP_LEND: i32 = 0x7020;
@@ -109,7 +109,7 @@ devmap_plain::plain! {
 devmap_plain::plain! {
     /// Pages to be copied.
     #[derive(Default)]
-    pub struct Copy {
+    pub struct CopyPages {
         /// Address of the first one.
         pub from: u64,
         /// Address of the first one that they are copied to.

@@ -31,7 +31,7 @@ use crate::vm::client::Entry;
 use crate::vm::cookie::{self, Handle, Object};
 use crate::vm::device::{Callbacks, Device, Hold};
 use crate::vm::umem::{self, Memory, MmapPages, Umem};
-use crate::vm::{self, Host, client, framework, give_back, kva};
+use crate::vm::{Host, client, framework, give_back, kva};
 
 use ddi_process::physmem::PAGE_SIZE as PAGE;
 use ddi_sys::{EINVAL, ENXIO};
@@ -146,12 +146,7 @@ fn map(request: Request, space: *mut as_, addrp: InOut<'_, caddr_t>, old: bool, 
         flags,
         model: image::model() as model_t,
     };
-    let fixed = flags.contains(MapFlags::FIXED).then_some(asked);
-    let before = vm::hint();
-    vm::set_hint(asked);
-    let result = map_into(&entry, &map, fixed);
-    vm::set_hint(before);
-    match result {
+    match map_into(&entry, &map, flags.contains(MapFlags::FIXED), asked) {
         Ok(base) => {
             addrp.put(base as caddr_t);
             0
@@ -163,15 +158,21 @@ fn map(request: Request, space: *mut as_, addrp: InOut<'_, caddr_t>, old: bool, 
 pub(crate) fn map_into(
     entry: &Entry,
     request: &MapRequest<'_, crate::vm::Host>,
-    fixed: Option<u64>,
+    fixed: bool,
+    asked: u64,
 ) -> Result<u64, c_int> {
+    let fixed = fixed.then_some(asked);
     let fw = framework();
     let len = request.whole().ok_or(EINVAL)?;
     let replaced = fixed.map(|addr| entry.space.parts(framework(), addr, len)).unwrap_or_default();
     if let Some(addr) = fixed {
         entry.unmap_segments(addr, len)?;
     }
-    let result = entry.space.mmap(fw, request, fixed).map_err(|e| e.0);
+    let result = match fixed {
+        Some(_) => entry.space.mmap(fw, request, fixed),
+        None => entry.space.mmap_near(fw, request, asked),
+    };
+    let result = result.map_err(|e| e.0);
     let done = result.and_then(|base| {
         let pieces = pieces(entry, base, request);
         Call::with_current(|call| {

@@ -183,7 +183,7 @@ fn map(entry: &Entry, address: u64, len: u64, by_hand: ByHand, off: u64, prot: [
         flags: kind | MapFlags::FIXED,
         model: ddi_sys::DATAMODEL_LP64,
     };
-    map_into(entry, &request, Some(address)).err().unwrap_or(0)
+    map_into(entry, &request, true, address).err().unwrap_or(0)
 }
 
 ddi! {

@@ -25,4 +25,4 @@ pub use client::in_fault;
 pub use host::{Host, framework};
 pub use memory::{NoMemory, memory, room_to_begin};
 pub use platform::start;
-pub use reserve::{give_back, hint, set_hint};
+pub use reserve::give_back;

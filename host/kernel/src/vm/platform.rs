@@ -13,7 +13,7 @@ use segdev::{Context, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
 
 use super::client::{self, Client};
 use super::host::{Host, framework};
-use super::reserve::{give_back, hint};
+use super::reserve::give_back;
 use super::{behind, cookie, device, frames, kva, locks, memory, umem, unserved};
 use crate::kern::{callout, clock, trap};
 
@@ -147,11 +147,10 @@ impl Platform for Host {
     }
 
     fn choose_address(&self, _space: &Client, free: &dyn FreeRanges, want: &Want) -> Option<u64> {
-        let hint = hint();
         Call::with_current(|call| match call {
             Some(call) => {
                 let align = want.modulus.max(PAGE_SIZE);
-                call.reserve(want.len, align, want.offset & (align - 1), hint, None).ok()
+                call.reserve(want.len, align, want.offset & (align - 1), want.hint, None).ok()
             }
             None => free.lowest_fit(want),
         })

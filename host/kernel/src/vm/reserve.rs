@@ -1,23 +1,6 @@
-//! Address space that the calling process's thread has suggested or reserved for a mapping. Thread-local.
-
-use std::cell::Cell;
+//! Address space that the calling process's thread has reserved for a mapping.
 
 use ddi_process::Call;
-
-thread_local! {
-    /// The address that the process suggested for the mapping being made.
-    static HINT: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Returns the address that the process suggested for the mapping that the calling thread makes.
-pub fn hint() -> u64 {
-    HINT.get()
-}
-
-/// Sets that address.
-pub fn set_hint(addr: u64) {
-    HINT.set(addr);
-}
 
 /// Gives reserved address space back.
 pub fn give_back(addr: u64, len: u64) {
