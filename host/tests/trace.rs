@@ -139,7 +139,8 @@ fn told(story: &Story) {
     assert!(count(|e| matches!(e, Event::Cut { .. })) >= 8);
     // The clients and their children; cat maps nothing.
     assert!(count(|e| matches!(e, Event::Exit {})) >= 4);
-    assert!(count(|e| matches!(e, Event::Revoke { .. })) >= 2);
+    // Both revoke; what the other has just unloaded is not there to be unloaded again.
+    assert!(count(|e| matches!(e, Event::Revoke { .. })) >= 1);
     assert!(count(|e| matches!(e, Event::Load { .. })) >= 4);
     let grants = count(|e| matches!(e, Event::Grant { error: 0, .. }));
     let requests = count(|e| matches!(e, Event::Request { .. }));
