@@ -7004,7 +7004,7 @@ unsafe extern "C-unwind" {
         hash: *mut mod_hash_t,
         hndlp: *mut mod_hash_hndl_t,
     ) -> core::ffi::c_int;
-    /// Gives a reservation up.
+    /// Releases a reservation.
     pub fn mod_hash_cancel(hash: *mut mod_hash_t, hndlp: *mut mod_hash_hndl_t);
     /// mod_hash_insert with a reservation.
     pub fn mod_hash_insert_reserve(
@@ -9324,12 +9324,12 @@ unsafe extern "C-unwind" {
         rmp: *mut *mut mblk_t,
         timeo: *mut timestruc_t,
     ) -> core::ffi::c_int;
-    /// Who opens devices: the driver of a major number; internal.
+    /// Allocates an identity for layered opens by the driver of a major number; internal.
     pub fn ldi_ident_from_major(
         major: major_t,
         lip: *mut ldi_ident_t,
     ) -> core::ffi::c_int;
-    /// Who opens devices: the driver of a stream.
+    /// Allocates an identity for layered opens by the driver of a stream.
     pub fn ldi_ident_from_stream(
         sq: *mut queue,
         lip: *mut ldi_ident_t,
@@ -9343,7 +9343,7 @@ unsafe extern "C-unwind" {
         lhp: *mut ldi_handle_t,
         li: ldi_ident_t,
     ) -> core::ffi::c_int;
-    /// A property of bytes of the device.
+    /// Reads a property of bytes of the device.
     pub fn ldi_prop_lookup_byte_array(
         lh: ldi_handle_t,
         flags: uint_t,
@@ -9351,7 +9351,7 @@ unsafe extern "C-unwind" {
         data: *mut *mut uchar_t,
         nelements: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// A property of 64-bit integers of the device.
+    /// Reads a property of 64-bit integers of the device.
     pub fn ldi_prop_lookup_int64_array(
         lh: ldi_handle_t,
         flags: uint_t,
@@ -9359,7 +9359,7 @@ unsafe extern "C-unwind" {
         data: *mut *mut i64,
         nelements: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// A property of integers of the device.
+    /// Reads a property of integers of the device.
     pub fn ldi_prop_lookup_int_array(
         lh: ldi_handle_t,
         flags: uint_t,
@@ -9367,14 +9367,14 @@ unsafe extern "C-unwind" {
         data: *mut *mut core::ffi::c_int,
         nelements: *mut uint_t,
     ) -> core::ffi::c_int;
-    /// A property of one string of the device.
+    /// Reads a property of one string of the device.
     pub fn ldi_prop_lookup_string(
         lh: ldi_handle_t,
         flags: uint_t,
         name: *mut core::ffi::c_char,
         data: *mut *mut core::ffi::c_char,
     ) -> core::ffi::c_int;
-    /// A property of strings of the device.
+    /// Reads a property of strings of the device.
     pub fn ldi_prop_lookup_string_array(
         lh: ldi_handle_t,
         flags: uint_t,
@@ -9413,14 +9413,14 @@ unsafe extern "C-unwind" {
     ) -> core::ffi::c_int;
     /// Bytes of the device.
     pub fn ldi_get_size(lh: ldi_handle_t, sizep: *mut u64) -> core::ffi::c_int;
-    /// Who opens devices: the driver of a device number.
+    /// Allocates an identity for layered opens by the driver of a device number.
     pub fn ldi_ident_from_dev(dev: dev_t, lip: *mut ldi_ident_t) -> core::ffi::c_int;
-    /// Who opens devices: the driver of a node.
+    /// Allocates an identity for layered opens by the driver of a node.
     pub fn ldi_ident_from_dip(
         dip: *mut dev_info_t,
         lip: *mut ldi_ident_t,
     ) -> core::ffi::c_int;
-    /// Ends an identity.
+    /// Frees an identity.
     pub fn ldi_ident_release(li: ldi_ident_t);
     /// Calls ioctl(9E) of the device; FKIOCTL in the mode when the argument is the kernel's memory.
     pub fn ldi_ioctl(

@@ -40,11 +40,11 @@ pub struct Handle<P: Platform> {
     dead: AtomicBool,
 }
 
-/// Where a handle is. Changes with the handle's lock held and, once it is in its space, the space locked as writer: either lock is enough to read
+/// Bounds of a handle. They change with the handle's lock held and, once it is in its space, the space locked as writer: either lock is enough to read
 /// it.
 struct Bounds {
     off: AtomicU64,
-    /// Where the object begins while the handle is not placed.
+    /// Start of the object while the handle is not placed.
     addr: AtomicU64,
     len: AtomicU64,
 }
@@ -183,7 +183,7 @@ impl<P: Platform> Handle<P> {
         &self.space
     }
 
-    /// What the platform keeps with it.
+    /// Data of the platform.
     pub fn data(&self) -> &P::HandleData {
         &self.data
     }
@@ -194,7 +194,7 @@ impl<P: Platform> Handle<P> {
         &self.device
     }
 
-    /// What the platform keeps with the segment that has this handle only.
+    /// Data of the platform for the segment that has this handle only.
     #[inline(always)]
     pub fn segment_data(&self) -> &P::SegmentData {
         &self.segment
@@ -230,13 +230,13 @@ impl<P: Platform> Handle<P> {
         self.bounds.len.load(Relaxed)
     }
 
-    /// What it shares with others; none without callbacks, or before a setup function has succeeded.
+    /// Entry that it shares with others; none without callbacks, or before a setup function has succeeded.
     #[inline(always)]
     pub(crate) fn shared(&self) -> Option<&Shared<P>> {
         self.shared.get()
     }
 
-    /// What its access callback takes turns by, if it has one.
+    /// Context and softlock of its access callback, if it has one.
     #[inline(always)]
     pub(crate) fn turns(&self) -> Option<&Turns<P>> {
         self.shared()?.turns.as_ref()
@@ -418,7 +418,7 @@ impl<P: Platform> Hold<'_, P> {
         self.reshape(shape);
     }
 
-    /// What is kept page by page, from now on.
+    /// Returns the per-page state, which exists from now on.
     pub(crate) fn apart(&mut self) -> &mut Apart<P> {
         self.mark(Shape::APART, true);
         self.state.apart.0.get_or_insert_default()
@@ -431,7 +431,7 @@ impl<P: Platform> Hold<'_, P> {
         self.object.take()
     }
 
-    /// What differs from page to page, for a copy. `None` when there is no memory for it.
+    /// Returns the per-page state for a copy. `None` when there is no memory for it.
     #[cold]
     #[inline(never)]
     #[expect(clippy::option_option, reason = "no memory, or nothing to copy")]

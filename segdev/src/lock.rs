@@ -12,7 +12,7 @@
 //! 3. The platform's own locks: translations are loaded, unloaded and re-protected with the handle's lock held, timers are
 //!    armed with the context's lock held. The platform must not call back into segdev from there.
 //!
-//! What a fault reads of a handle before it calls the driver it reads without the handle's lock: bounds do not change while the space is locked,
+//! A fault reads a handle without its lock until it calls the driver: bounds do not change while the space is locked,
 //! and what the handle shares with others is set once ([`Once`]). A call of the access callback so takes the softlock's lock twice, the load in it
 //! the handle's once, and a context without a timeout takes none.
 //!

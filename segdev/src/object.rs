@@ -1,9 +1,9 @@
-//! What a handle maps. No lock of its own: part of the handle's state.
+//! The object that a handle maps. No lock of its own: part of the handle's state.
 
 use crate::platform::Platform;
 use crate::types::Pfn;
 
-/// What a handle maps. Copied without a look at what it is.
+/// The object that a handle maps, in one word. Copying does not look at its kind.
 pub(crate) struct Object<P: Platform> {
     /// Kernel memory, if it is that.
     umem: Option<P::Umem>,
@@ -11,7 +11,7 @@ pub(crate) struct Object<P: Platform> {
     at: u64,
 }
 
-/// What a handle maps, to be looked at.
+/// The object that a handle maps, by kind.
 pub(crate) enum View<'a, P: Platform> {
     /// Nothing yet, or set up as invalid.
     None,
@@ -21,7 +21,7 @@ pub(crate) enum View<'a, P: Platform> {
     Umem(&'a P::Umem, u64),
 }
 
-/// Where nothing is: odd, as no object's address is.
+/// Value for no object: odd, as no object's address is.
 pub(crate) const NOWHERE: u64 = 1;
 
 impl<P: Platform> Object<P> {

@@ -194,7 +194,7 @@ pub trait Device<P: Platform>: Clone + Send + Sync + 'static {
     type Entry: Copy;
     /// The device number. Softlocks are one per device number and access callback.
     fn dev(&self) -> u64;
-    /// What [`Device::devmap`] is to call; `None` if the driver cannot be mapped: it has no `devmap(9E)` entry, or neither `D_DEVMAP` nor
+    /// Function that [`Device::devmap`] calls; `None` if the driver cannot be mapped: it has no `devmap(9E)` entry, or neither `D_DEVMAP` nor
     /// an `mmap(9E)` entry.
     fn entry(&self) -> Option<Self::Entry>;
     /// Calls `devmap(9E)`: set up `handle` for at most `len` bytes from `off`. Answers what the driver returned and the
@@ -290,7 +290,7 @@ pub struct Access {
     pub rw: Rw,
 }
 
-/// What goes of a handle in an unmap callback, and what remains.
+/// Parts of a handle in an unmap callback: the one that goes, and those that remain.
 pub struct Unmap<'a, P: Platform> {
     /// User offset of what goes.
     pub off: u64,

@@ -1,4 +1,4 @@
-//! What handles share, behind one inner lock: callbacks, contexts (one per device instance and access callback) and softlocks (one per device
+//! Table of the entries that handles share, behind one inner lock: callbacks, contexts (one per device instance and access callback) and softlocks (one per device
 //! number and access callback).
 //!
 //! A driver gives the same callbacks with each mapping, so they are kept once, together with the context and softlock that they mean. An entry
@@ -24,7 +24,7 @@ pub struct Registry<P: Platform> {
     pub(crate) last: Option<Arc<Shared<P>>>,
 }
 
-/// What is removed from the tables, to be dropped after the registry's lock is released.
+/// Entries removed from the tables, to be dropped after the registry's lock is released.
 pub(crate) struct Removed<P: Platform> {
     _shared: Arc<Shared<P>>,
     /// A context that no handle has any more.
@@ -154,7 +154,7 @@ impl<P: Platform> Registry<P> {
         }
     }
 
-    /// Gives back what the empty tables keep.
+    /// Frees the memory of empty tables.
     pub(crate) fn trim(&mut self) {
         self.contexts.trim();
         self.shared.trim();

@@ -196,7 +196,7 @@ impl<P: Platform> Framework<P> {
         Ok(segment)
     }
 
-    /// Has the driver set up a handle for what lies from `done` on.
+    /// Calls the driver to set up a handle for the range from `done` on.
     #[inline(always)]
     fn make_handle(
         &self,
@@ -228,7 +228,7 @@ impl<P: Platform> Framework<P> {
         Err(wrong)
     }
 
-    /// Has the driver set up handles for what lies behind the first one, until the length is covered. Returns all of
+    /// Calls the driver to set up handles behind the first one, until the length is covered. Returns all of
     /// them; the last of several longest ones decides about the address.
     #[inline(never)]
     fn make_more(
@@ -446,7 +446,7 @@ impl<P: Platform> Segment<P> {
         };
     }
 
-    /// Tells the platform that the segment of one handle is new or has changed.
+    /// Notifies the platform that the segment of one handle is new or has changed.
     #[inline(always)]
     pub(crate) fn changed(platform: &P, handle: &Arc<Handle<P>>) {
         if P::WATCHES_SEGMENTS {

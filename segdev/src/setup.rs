@@ -198,7 +198,7 @@ impl<P: Platform> Framework<P> {
         Ok(())
     }
 
-    /// What a handle shares with others that have the same callbacks.
+    /// Entry that a handle shares with others that have the same callbacks.
     #[inline(always)]
     fn share_given(
         &self,
@@ -209,7 +209,7 @@ impl<P: Platform> Framework<P> {
         self.share(instance, handle.device().dev(), callbacks).map(Some).ok_or(SetupError)
     }
 
-    /// Gives back what a handle would have shared.
+    /// Releases the entry that a handle would have shared.
     #[cold]
     #[inline(never)]
     fn unshare(&self, shared: Option<Arc<Shared<P>>>) -> SetupError {

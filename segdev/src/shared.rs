@@ -1,4 +1,4 @@
-//! What handles have in common: the driver's callbacks, and what their access callbacks take turns by.
+//! Entries that handles share: the driver's callbacks, and the context and softlock of their access callback.
 //!
 //! Locking: none of its own; the number of handles says under which lock it changes.
 
@@ -10,7 +10,7 @@ use crate::keyed::{Key, Keyed};
 use crate::platform::{Callbacks as _, Platform};
 use crate::softlock::Softlock;
 
-/// What all handles have in common that a device has with the same callbacks. It does not change.
+/// Entry for all handles of a device that have the same callbacks. It does not change.
 pub(crate) struct Shared<P: Platform> {
     instance: u64,
     dev: u64,
@@ -22,7 +22,7 @@ pub(crate) struct Shared<P: Platform> {
     pub handles: AtomicUsize,
 }
 
-/// What an access callback's handles take turns by.
+/// Context and softlock by which the handles of an access callback take turns.
 pub(crate) struct Turns<P: Platform> {
     pub ctx: Arc<Context<P>>,
     pub softlock: Arc<Softlock<P>>,

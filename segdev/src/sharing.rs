@@ -1,4 +1,4 @@
-//! Finding what handles share, and giving it up.
+//! Finding and releasing the entries that handles share.
 //!
 //! Locking: the registry's lock, an inner one, to find an entry and when the last handle gives one up.
 
@@ -12,7 +12,7 @@ use crate::platform::Platform;
 use crate::shared::Shared;
 
 impl<P: Platform> Framework<P> {
-    /// What handles of this device with these callbacks share, for one more; made if it is new. `None` when there is no memory for it.
+    /// Returns the entry of this device and these callbacks for one more handle, a new one if there is none. `None` when there is no memory for it.
     #[inline(always)]
     pub(crate) fn share(&self, instance: u64, dev: u64, callbacks: &P::Callbacks) -> Option<Arc<Shared<P>>> {
         let mut registry = self.registry.lock();
@@ -29,7 +29,7 @@ impl<P: Platform> Framework<P> {
         shared
     }
 
-    /// A handle gives up what it shares.
+    /// Releases a handle's entry.
     #[inline(always)]
     pub(crate) fn release(&self, shared: &Shared<P>) {
         if shared.handles.fetch_sub(1, AcqRel) == 1 {
@@ -37,7 +37,7 @@ impl<P: Platform> Framework<P> {
         }
     }
 
-    /// The last handle has given it up. The last reference to a context cancels its timer.
+    /// Removes an entry that no handle uses. The last reference to a context cancels its timer.
     #[cold]
     #[inline(never)]
     fn release_last(&self, shared: &Shared<P>) {
@@ -47,14 +47,14 @@ impl<P: Platform> Framework<P> {
         }
     }
 
-    /// Who else shares the handle's context and softlock; `None` when it has none. Takes the registry's lock, then the context's.
+    /// Returns how many handles share this one's context and softlock; `None` when it has none. Takes the registry's lock, then the context's.
     pub fn sharing(&self, handle: &Handle<P>) -> Option<Sharing> {
         let turns = handle.turns()?;
         let (contexts, softlocks) = self.registry.lock().handles(turns);
         Some(Sharing { contexts, softlocks, owned: turns.ctx.is_owned() })
     }
 
-    /// Gives back all memory that is kept for the next mapping: for a platform that is going to end, or to forget a driver.
+    /// Frees the memory that is kept for the next mapping: for a platform that is going to end, or to forget a driver.
     pub fn trim(&self) {
         let mut registry = self.registry.lock();
         let last = registry.forget_last();

@@ -63,12 +63,12 @@ pub struct SegmentInfo {
     pub flags: MapFlags,
 }
 
-/// Where a mapping goes.
+/// Address of a new mapping.
 #[derive(Clone, Copy)]
 enum At {
     /// Exactly there.
     Fixed(u64),
-    /// Where there is room; there if possible, if it is not 0.
+    /// Any free address; `hint` if that is free and not 0.
     Anywhere { hint: u64 },
 }
 

@@ -1,4 +1,4 @@
-//! What is behind a handle's lock, and the shape of a handle. No lock of its own.
+//! State behind a handle's lock, and the shape of a handle. No lock of its own.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::types::{Prot, SetupFlags};
 
 bitflags::bitflags! {
-    /// How far a handle's life has come, and what is unusual about it. A handle without callbacks that is mapped has none of these.
+    /// Stage of a handle's life, and properties that keep it from the fast paths. A mapped handle without callbacks has none of these.
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub(crate) struct Shape: u16 {
         /// In `devmap(9E)`: no setup function has succeeded.
@@ -20,7 +20,7 @@ bitflags::bitflags! {
         const UNPLACED = 0x02;
         /// It has no translations any more and gets none; its unmap callback is about to run, runs or has run.
         const DYING = 0x04;
-        /// Its state has an [`Apart`].
+        /// The state has an [`Apart`].
         const APART = 0x10;
         /// It may be loaded with large pages.
         const LARGE = 0x20;
@@ -38,7 +38,7 @@ bitflags::bitflags! {
     }
 }
 
-/// What is kept of a handle page by page.
+/// Per-page state of a handle.
 pub(crate) struct Apart<P: Platform> {
     /// Pages that map memory of their own.
     pub frames: Frames<P>,
@@ -50,16 +50,16 @@ pub(crate) struct Apart<P: Platform> {
 
 /// Everything that can change about a handle.
 pub(crate) struct State<P: Platform> {
-    /// What it maps; nothing if it was set up as invalid.
+    /// The object that it maps; none if it was set up as invalid.
     pub object: Object<P>,
     /// The context timeout in ticks.
     pub ticks: i64,
-    /// What differs from page to page, once something does.
+    /// Per-page state, once there is any.
     pub apart: Rare<P>,
     pub terms: Terms,
 }
 
-/// What differs from page to page: there is mostly nothing.
+/// Per-page state, which most handles have not.
 pub(crate) struct Rare<P: Platform>(pub Option<Box<Apart<P>>>);
 
 impl<P: Platform> Drop for Rare<P> {
@@ -113,7 +113,7 @@ impl Terms {
 }
 
 impl Prots {
-    /// What may be done while there is one protection for all pages.
+    /// Returns the access allowed while all pages have one protection.
     #[inline(always)]
     pub(crate) fn most(self) -> Prot {
         self.prot & self.max

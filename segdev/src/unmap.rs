@@ -1,4 +1,4 @@
-//! What changes a segment as a whole: unmap in its four shapes, protection changes, duplication.
+//! Changes of a segment as a whole: unmap in its four shapes, protection changes, duplication.
 //!
 //! Locking: the space's lock is held as writer (fork: both spaces'), so no fault or load is in progress in it; no inner
 //! lock across the driver's callbacks. Translations go first, then the handles get their new bounds, then the callbacks run.
@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::state::Shape;
 use crate::types::{Errno, PAGE_SHIFT, Prot};
 
-/// What an unmap leaves of a segment.
+/// Remains of a segment after an unmap.
 pub enum Remains<P: Platform> {
     /// Nothing: drop it.
     Nothing,
@@ -28,7 +28,7 @@ pub enum Remains<P: Platform> {
     Two(Segment<P>),
 }
 
-/// What happens to one handle.
+/// Cut of one handle.
 struct Cut<P: Platform> {
     handle: Arc<Handle<P>>,
     off: u64,
@@ -42,9 +42,9 @@ struct Cut<P: Platform> {
 /// Pieces that an unmap makes of a segment of several handles.
 struct Pieces<P: Platform> {
     cuts: Vec<Cut<P>>,
-    /// What stays before.
+    /// Handles before the hole.
     head: List<P>,
-    /// What stays behind.
+    /// Handles behind the hole.
     tail: List<P>,
 }
 

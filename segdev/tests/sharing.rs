@@ -1,4 +1,4 @@
-//! What handles share: callbacks, a context and a softlock, kept once; and mappings that are one handle.
+//! Entries that handles share: callbacks, a context and a softlock, kept once; and mappings that are one handle.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn handles_of_a_device_share() {
     rig.end(&[]);
 }
 
-/// What was given last is kept for the next mapping and counts as nothing; another takes its place, and [`segdev::Framework::trim`] gives it back.
+/// The entry used last is kept for the next mapping and does not count; another takes its place, and [`segdev::Framework::trim`] gives it back.
 #[test]
 fn callbacks_are_kept_for_the_next_mapping() {
     let rig = Rig::new(vec![devmem(0, 4)], Driver::Default);

@@ -62,7 +62,7 @@ extern void mod_hash_walk(mod_hash_t *hash, uint_t (*func)(mod_hash_key_t, mod_h
 extern int mod_hash_reserve(mod_hash_t *hash, mod_hash_hndl_t *hndlp);
 /** mod_hash_reserve that does not sleep. */
 extern int mod_hash_reserve_nosleep(mod_hash_t *hash, mod_hash_hndl_t *hndlp);
-/** Gives a reservation up. */
+/** Releases a reservation. */
 extern void mod_hash_cancel(mod_hash_t *hash, mod_hash_hndl_t *hndlp);
 /** mod_hash_insert with a reservation. */
 extern int mod_hash_insert_reserve(mod_hash_t *hash, mod_hash_key_t key, mod_hash_val_t val, mod_hash_hndl_t hndl);

@@ -58,22 +58,22 @@ extern int ldi_ev_remove_callbacks(ldi_callback_id_t id);
 extern int ldi_get_devid(ldi_handle_t lh, ddi_devid_t *devid);
 /** Receives a message from a STREAMS device. */
 extern int ldi_getmsg(ldi_handle_t lh, mblk_t **rmp, timestruc_t *timeo);
-/** Who opens devices: the driver of a major number; internal. */
+/** Allocates an identity for layered opens by the driver of a major number; internal. */
 extern int ldi_ident_from_major(major_t major, ldi_ident_t *lip);
-/** Who opens devices: the driver of a stream. */
+/** Allocates an identity for layered opens by the driver of a stream. */
 extern int ldi_ident_from_stream(struct queue *sq, ldi_ident_t *lip);
 /** Opens a device by its device id. */
 extern int ldi_open_by_devid(ddi_devid_t devid, char *minor_name, int flag, cred_t *cr, ldi_handle_t *lhp,
     ldi_ident_t li);
-/** A property of bytes of the device. */
+/** Reads a property of bytes of the device. */
 extern int ldi_prop_lookup_byte_array(ldi_handle_t lh, uint_t flags, char *name, uchar_t **data, uint_t *nelements);
-/** A property of 64-bit integers of the device. */
+/** Reads a property of 64-bit integers of the device. */
 extern int ldi_prop_lookup_int64_array(ldi_handle_t lh, uint_t flags, char *name, int64_t **data, uint_t *nelements);
-/** A property of integers of the device. */
+/** Reads a property of integers of the device. */
 extern int ldi_prop_lookup_int_array(ldi_handle_t lh, uint_t flags, char *name, int **data, uint_t *nelements);
-/** A property of one string of the device. */
+/** Reads a property of one string of the device. */
 extern int ldi_prop_lookup_string(ldi_handle_t lh, uint_t flags, char *name, char **data);
-/** A property of strings of the device. */
+/** Reads a property of strings of the device. */
 extern int ldi_prop_lookup_string_array(ldi_handle_t lh, uint_t flags, char *name, char ***data, uint_t *nelements);
 /** Sends a message to a STREAMS device. */
 extern int ldi_putmsg(ldi_handle_t lh, mblk_t *smp);
@@ -91,11 +91,11 @@ extern int ldi_get_minor_name(ldi_handle_t lh, char **minor_name);
 extern int ldi_get_otyp(ldi_handle_t lh, int *otyp);
 /** Bytes of the device. */
 extern int ldi_get_size(ldi_handle_t lh, uint64_t *sizep);
-/** Who opens devices: the driver of a device number. */
+/** Allocates an identity for layered opens by the driver of a device number. */
 extern int ldi_ident_from_dev(dev_t dev, ldi_ident_t *lip);
-/** Who opens devices: the driver of a node. */
+/** Allocates an identity for layered opens by the driver of a node. */
 extern int ldi_ident_from_dip(dev_info_t *dip, ldi_ident_t *lip);
-/** Ends an identity. */
+/** Frees an identity. */
 extern void ldi_ident_release(ldi_ident_t li);
 /** Calls ioctl(9E) of the device; FKIOCTL in the mode when the argument is the kernel's memory. */
 extern int ldi_ioctl(ldi_handle_t lh, int cmd, intptr_t arg, int mode, cred_t *cr, int *rvalp);

@@ -49,7 +49,7 @@ impl Part {
         })
     }
 
-    /// Tells the framework. Returns whether it has agreed.
+    /// Makes the change in the framework. Returns whether it was accepted.
     pub fn apply(&self, function: RemapPages, live: Live) -> bool {
         let (cookie, set, start, order) = match &self.memory {
             Memory::Registers(registers) => {
@@ -91,7 +91,7 @@ struct Parts {
 /// [`Parts`], as mappings that may have some know them: a driver that never makes any has none of their code in its module.
 pub(super) trait OfTheirOwn: Send + Sync {
     fn list(&self) -> &[Part];
-    /// Tells the framework of all of them that lie between two user offsets. Returns whether it has agreed.
+    /// Makes the change in the framework for all parts between two user offsets. Returns whether it was accepted.
     fn apply(&self, live: Live, start: u64, end: u64) -> bool;
 }
 

@@ -132,7 +132,7 @@ impl Record {
         self.refs.fetch_add(1, Relaxed);
     }
 
-    /// Gives a reference up; frees the record with the last.
+    /// Drops a reference; frees the record with the last one.
     ///
     /// # Safety
     /// The caller's reference, which it does not use any more.
@@ -475,7 +475,7 @@ impl Record {
         state.rare.as_mut().and_then(|rare| rare.before.take())
     }
 
-    /// Tells the framework of all parts; accesses fail if it does not take one. The mapping is live.
+    /// Makes the change in the framework for all parts; accesses fail if one is refused. The mapping is live.
     #[inline(never)]
     pub(super) fn apply_parts(&self, state: &mut State) {
         let (start, len) = self.range();
@@ -521,7 +521,7 @@ impl Record {
         unsafe { sys::devmap_umem_remap(dhp, dip, cookie, start, len, max, 0, ptr::null_mut()) }
     }
 
-    /// Tells the framework the timeout to use after a switch, if it has another one. In the access callback.
+    /// Sets the framework's timeout for the next switch, if it differs. In the access callback.
     pub(crate) fn set_ticks(&self, state: &mut State, ticks: i64) {
         let ticks = i32::try_from(ticks).unwrap_or(i32::MAX);
         if state.ticks != ticks && state.is.contains(Is::LIVE) {

@@ -57,15 +57,15 @@ impl Section {
     pub fn is_code(&self) -> bool {
         self.alloc() && self.executable()
     }
-    /// Is it loaded.
+    /// Returns whether it is loaded.
     pub fn alloc(&self) -> bool {
         self.flags.contains(SHF_ALLOC)
     }
-    /// Does it go into the data block.
+    /// Returns whether it goes into the data block.
     pub fn writable(&self) -> bool {
         self.flags.contains(SHF_WRITE)
     }
-    /// Does it hold instructions.
+    /// Returns whether it holds instructions.
     pub fn executable(&self) -> bool {
         self.flags.contains(SHF_EXECINSTR)
     }
@@ -89,23 +89,23 @@ pub struct Symbol {
 }
 
 impl Symbol {
-    /// Has the module no definition of it (not even a tentative one).
+    /// Returns whether the module has no definition of it, not even a tentative one.
     pub fn undefined(&self) -> bool {
         self.section == SHN_UNDEF.0
     }
-    /// Is it a tentative definition.
+    /// Returns whether it is a tentative definition.
     pub fn common(&self) -> bool {
         self.section == SHN_COMMON.0
     }
-    /// Has it a place or a value in this file.
+    /// Returns whether it has a place or a value in this file.
     pub fn is_defined(&self) -> bool {
         !self.undefined() && !self.common()
     }
-    /// Is its value no address.
+    /// Returns whether its value is not an address.
     pub fn is_absolute(&self) -> bool {
         self.section == SHN_ABS.0
     }
-    /// Can another module or the kernel see it, or be meant by it.
+    /// Returns whether other modules can see it, or define it.
     pub fn external(&self) -> bool {
         self.binding != Binding::Local
     }
@@ -153,7 +153,7 @@ pub const MODULE_NAME_MAX: usize = 31;
 /// The three functions that the loader looks for.
 pub const ENTRY_POINTS: [&str; 3] = ["_init", "_fini", "_info"];
 
-/// Where the names of DTrace's static probes begin.
+/// Prefix of the names of DTrace's static probes.
 pub const PROBE: &str = "__dtrace_probe_";
 
 /// Whether the loader replaces calls of an undefined name by nops.

@@ -1,4 +1,4 @@
-//! What a look at a module file finds.
+//! Findings about a module file.
 
 use std::fmt;
 

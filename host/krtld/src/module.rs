@@ -38,13 +38,13 @@ const _: () = assert!(size_of::<ModInfoRequest>() == 432);
 #[derive(Debug, thiserror::Error)]
 #[error("{module}: {why}")]
 pub struct InfoError {
-    /// Its name.
+    /// Name of the module.
     pub module: String,
-    /// What is wrong.
+    /// The reason.
     pub why: WrongInfo,
 }
 
-/// What is wrong with a module's `_info` or its linkage.
+/// Reason why a module's `_info` or its linkage is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WrongInfo {
     /// There is no `_info`, or it is not inside the module.

@@ -95,7 +95,7 @@ pub enum Unfitting {
     Range {
         /// The value.
         value: i64,
-        /// What the instruction does with the field: "sign" or "zero".
+        /// Extension of the field by the instruction: "sign" or "zero".
         extended: &'static str,
     },
     /// One or two bytes are too few.

@@ -55,7 +55,7 @@ pub struct Process {
     /// Of a forked child until Linux has copied its parent, which is held that long.
     pub(super) parent: Mutex<Option<Arc<Process>>>,
     pub(super) poison: Poison,
-    /// What calls are changing of the address space.
+    /// Ranges of addresses that calls in progress change.
     pub(super) ranges: Ranges,
     pub(super) verdicts: Verdicts,
     /// Faults that are being served.

@@ -229,9 +229,9 @@ pub(super) fn serve(shared: &Arc<Shared>, fault: &Fault) -> FaultOutcome {
 /// Number of times that an access is tried again where mappings come or go, before it fails.
 const PATIENCE: u32 = 100;
 
-/// What was so when the kernel above was asked about an access.
+/// State at the time when the kernel above was asked about an access.
 struct Asked {
-    /// How the thread was found, if an access of its there has failed before.
+    /// State of the thread, if an access of its there has failed before.
     before: Option<Rest>,
     /// [`Verdicts::changes`](super::verdicts::Verdicts::changes).
     changes: u64,

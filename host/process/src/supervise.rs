@@ -135,7 +135,7 @@ impl Started {
         Ok(status)
     }
 
-    /// Has the supervisor kill all remaining processes of the program after `grace`; returns at once.
+    /// Asks the supervisor to kill all remaining processes of the program after `grace`; returns at once.
     pub(super) fn finish(&self, grace: Duration) {
         send_finish(&self.line, grace);
     }

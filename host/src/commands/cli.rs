@@ -47,7 +47,7 @@ pub enum Command {
     Interrupt(Interrupt),
     /// Suspend, resume or quiesce a device of the kernel that this command runs under
     Power(Power),
-    /// Answers from a recording (--trace FILE.ring, or that of a run which was killed), or its conversion
+    /// Print the answers of a recording (--trace FILE.ring, or that of a run which was killed), or convert it
     Trace(trace::Convert),
     /// Module files and installed drivers.
     #[command(flatten)]

@@ -40,20 +40,20 @@ const NARROW: usize = 43;
 /// A module that was loaded once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
-    /// Its number.
+    /// Number of the module.
     pub id: i64,
-    /// Its name.
+    /// Name of the module.
     pub name: String,
     /// Number of times that it was loaded.
     pub loads: usize,
-    /// Where it is, while it is loaded.
+    /// Place and size, while it is loaded.
     pub loaded: Option<Loaded>,
 }
 
 /// A module that is loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// Its address.
+    /// Address of its text.
     pub base: u64,
     /// Bytes.
     pub size: u64,

@@ -426,7 +426,7 @@ const OWN: [(i64, &str); 2] = [(0, "unix"), (1, "genunix")];
 /// Returns the modules that a machine has loaded once, the kernel's own first, or one of them.
 ///
 /// # Errors
-/// What a module says of itself cannot be had.
+/// A module's description cannot be read.
 fn modules(session: &Session, root: &Root, id: Option<i64>) -> Result<Vec<Info>, Refusal> {
     let mut known = session.modules().known();
     known.sort_by_key(|module| module.id);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Has a command start with the signals of a terminal not ignored, as they are in the background of a shell.
+/// Starts a command with a terminal's signals at their defaults; a shell's background jobs ignore them.
 pub fn with_signals(command: &mut Command) -> &mut Command {
     let defaults = || {
         for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {

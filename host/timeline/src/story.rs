@@ -90,7 +90,7 @@ pub fn is_call(event: &Event) -> bool {
 }
 
 impl Story {
-    /// Tells a trace. Files with code are read.
+    /// Builds the story of a trace. Reads the files that have the programs' code.
     pub fn of(trace: Trace) -> Story {
         let mut story = Story {
             overwritten: trace.overwritten,

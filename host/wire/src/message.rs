@@ -371,7 +371,7 @@ messages! {
         },
         /// Advice about device memory, and the like: whoever has mapped it may refuse. [`Reply::Done`].
         Control = 34 {
-            /// What the program calls.
+            /// The program's call.
             control: Control,
             /// Address, of a device's.
             addr: u64,

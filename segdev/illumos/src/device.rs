@@ -144,7 +144,7 @@ pub(crate) struct Range {
 #[derive(Clone, Copy)]
 pub struct Device(pub(crate) sys::dev_t);
 
-/// How registers are mapped to be asked where they are.
+/// Attributes of the mapping by which the address of registers is found.
 static ATTRIBUTES: sys::ddi_device_acc_attr = sys::ddi_device_acc_attr {
     devacc_attr_version: sys::DDI_DEVICE_ATTR_V0,
     devacc_attr_endian_flags: sys::DDI_NEVERSWAP_ACC,

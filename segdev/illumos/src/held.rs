@@ -57,7 +57,7 @@ const PLACES: usize = 16;
 
 static TABLE: [Place; PLACES] = [const { Place::free() }; PLACES];
 
-/// Where a thread's place is looked for first: the names of threads are numbers, given one after the other.
+/// Index of the place that a thread tries first: thread ids are consecutive numbers.
 fn first(thread: u64) -> usize {
     thread as usize % PLACES
 }
@@ -78,7 +78,7 @@ fn of(list: &Pages<usize, (usize, u64)>, thread: u64) -> impl Iterator<Item = &(
     list.range((thread as usize, 0), (thread as usize, u64::MAX))
 }
 
-/// Names the calling thread.
+/// Returns the id of the calling thread.
 pub fn thread() -> u64 {
     // SAFETY: may be called in any context.
     unsafe { sys::ddi_get_kt_did() }

@@ -25,7 +25,7 @@ use ports::linux::{self, AddressSpace, Answer, Area, Failure, Flags, Mode, Opera
 use ports::page::{Page, vmalloc_to_page};
 use ports_user::{self as user, Region, Status};
 
-/// How long an operation of [`Region::Meet`] waits for another.
+/// Longest wait of an operation of [`Region::Meet`] for another.
 const MEETING: Duration = Duration::from_millis(100);
 
 devmap::counters! {

@@ -114,7 +114,7 @@ devmap_plain::plain! {
         pub from: u64,
         /// Address of the first one that they are copied to.
         pub to: u64,
-        /// How many.
+        /// Number of pages.
         pub pages: u64,
     }
 }

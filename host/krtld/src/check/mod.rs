@@ -1,4 +1,4 @@
-//! What is wrong with a module file: the rules of the loader, and those of code that runs in a kernel.
+//! Rules for module files: the loader's, and those for code that runs in a kernel.
 //!
 //! The loader ([`Object::parse`]) refuses what is [`Refused`](crate::finding::Severity::Refused): what the kernel's module loader refuses, or
 //! accepts and gets wrong. [`check`](check()) finds the same, and what a loaded module must not do or be: floating point and vector registers, `%fs`, the

@@ -1,4 +1,4 @@
-//! What a kernel module's instructions must not use: the vector and floating-point registers, which the kernel does not save for
+//! Registers that a kernel module must not use: the vector and floating-point registers, which the kernel does not save for
 //! drivers, so that a process's own values are lost; and `%fs`, which is the process's.
 //!
 //! The kernel loads such a module without a word. So does the loader, which says so: [`warnings`].
@@ -34,7 +34,7 @@ impl Forbidden {
         }
     }
 
-    /// What is wrong with it, and what helps.
+    /// Returns the problem, and the option that avoids it.
     pub fn advice(self) -> &'static str {
         match self {
             Forbidden::Vector => {
@@ -51,7 +51,7 @@ impl Forbidden {
     }
 }
 
-/// What an instruction uses that it must not.
+/// Returns the forbidden registers that an instruction uses.
 pub fn forbidden(instruction: &Instruction, factory: &mut InstructionInfoFactory) -> Vec<Forbidden> {
     use CpuidFeature::{FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE};
     const FLOATING: [CpuidFeature; 8] = [FPU, FPU287, FPU287XL_ONLY, FPU387, FPU387SL_ONLY, FXSR, MMX, XSAVE];

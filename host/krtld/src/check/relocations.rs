@@ -45,7 +45,7 @@ pub fn site(object: &Object, rela: &Rela, what: &str) -> String {
     )
 }
 
-/// Why a relative reference to a weak symbol that nobody has goes wrong.
+/// Problem of a relative reference to a weak symbol that is not defined.
 pub const WEAK_RELATIVE: &str = "weak and undefined: the kernel does not apply this relocation, and the call or address goes to the next \
                                  instruction; test and call it by its absolute address";
 

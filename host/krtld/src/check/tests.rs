@@ -9,7 +9,7 @@ use std::process::Command;
 use super::{Dependency, Options, check};
 use crate::finding::{Finding, Rule, Severity};
 
-/// What was found, for the messages of failed tests.
+/// Findings, printed when a test fails.
 #[derive(Debug)]
 struct Verdict(Vec<Finding>);
 
