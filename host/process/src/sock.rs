@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use ddi_wire::{HEAD_MAX, MESSAGE_MAX, Message, Sink};
+use ddi_wire::{HEAD_MAX, MESSAGE_MAX, Message, Patience, Sink};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
@@ -14,6 +14,7 @@ use rustix::net::{
 #[derive(Debug)]
 pub(super) struct Conn {
     fd: OwnedFd,
+    patience: Patience,
 }
 
 /// A message received. Its bytes are at the front of the buffer that was given.
@@ -40,7 +41,7 @@ impl Sink for Encoded {
 
 impl Conn {
     pub fn new(fd: OwnedFd) -> Conn {
-        Conn { fd }
+        Conn { fd, patience: Patience::new() }
     }
 
     /// Two ends of a new connection.
@@ -93,16 +94,13 @@ impl Conn {
         Ok((r.bytes > 0).then_some(Received { len: r.bytes, fds }))
     }
 
-    /// Waits for a message: looks for it a few times first, since what comes at once need not wake the thread.
+    /// Waits for a message, and polls for it before it sleeps.
     pub fn await_message(&self, buf: &mut [u8]) -> io::Result<Option<Received>> {
-        const LOOKS: u32 = 30;
-        for _ in 0..LOOKS {
-            match self.recv(buf, RecvFlags::DONTWAIT) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => rustix::thread::sched_yield(),
-                got => return got,
-            }
-        }
-        self.recv(buf, RecvFlags::empty())
+        let prompt = self.patience.poll(|| match self.recv(buf, RecvFlags::DONTWAIT) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            got => Some(got),
+        });
+        prompt.unwrap_or_else(|| self.recv(buf, RecvFlags::empty()))
     }
 
     /// Receives bytes that are no message, without blocking, and the process that sent them. `None`: nothing there, or hung up.

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use ddi_wire::{FromHost, Items, PollItem, Reply, Request, Upcall};
+use ddi_wire::{FromHost, Items, Patience, PollItem, Reply, Request, Upcall};
 
 use crate::held::Held;
 use crate::line::{self, Busy, Own, Talk};
@@ -55,17 +55,17 @@ pub struct Got<'a> {
     pub finished: Result<(), i32>,
 }
 
-/// Number of times that a thread polls for a message before it sleeps, which saves the wakeup for prompt replies.
-const LOOKS: u32 = 30;
+/// Of all threads of the process.
+static PATIENCE: Patience = Patience::new();
 
 /// Waits for the next message, and reports a signal that arrives meanwhile to the host.
 fn next(talk: &mut Talk<'_>, cloexec: bool, held: &mut Option<Held>) -> Result<Received, i32> {
-    for _ in 0..LOOKS {
-        match msg::recv(talk.fd, talk.buf, cloexec, false) {
-            Ok(Some(got)) => return Ok(got),
-            Err(libc::EINTR | libc::EAGAIN) => sys::sched_yield(),
-            Ok(None) | Err(_) => return Err(NO_HOST),
-        }
+    let prompt = PATIENCE.poll(|| match msg::recv(talk.fd, talk.buf, cloexec, false) {
+        Err(libc::EINTR | libc::EAGAIN) => None,
+        got => Some(got),
+    });
+    if let Some(got) = prompt {
+        return got.ok().flatten().ok_or(NO_HOST);
     }
     loop {
         if held.as_mut().is_some_and(|held| held.wait(talk.fd)) {

@@ -12,6 +12,7 @@
 #[macro_use]
 mod code;
 mod message;
+mod patience;
 mod signal;
 pub mod uffd;
 
@@ -20,6 +21,7 @@ pub use message::{
     Answer, Behind, Buffer, Control, FaultMode, FaultPolicy, FromClient, FromHost, MapPiece, PollItem, Range,
     Reply, Request, Room, UnknownPolicy, Upcall,
 };
+pub use patience::Patience;
 pub use signal::{FailedAccess, SignalInfo};
 
 /// Bytes of a page.

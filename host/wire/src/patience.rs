@@ -1,0 +1,72 @@
+//! Polling for a message before sleeping, which saves the wakeup where replies are prompt. On a machine whose processors are busy a poll finds nothing and takes
+//! time from the sender, so waits that found nothing make the next ones sleep at once.
+//!
+//! Locking: none. The count may be shared by threads: a lost change makes one wait longer or shorter.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Polls of one wait.
+const POLLS: u32 = 40;
+/// Waits that sleep at once after [`MISSES`] in a row that polled and found nothing.
+const PAUSE: u32 = 64;
+/// See [`PAUSE`].
+const MISSES: u32 = 2;
+
+/// How the last waits went: misses in a row, or, above [`MISSES`], waits left to sleep at once.
+#[derive(Debug, Default)]
+pub struct Patience(AtomicU32);
+
+impl Patience {
+    /// Waits went well so far.
+    pub const fn new() -> Patience {
+        Patience(AtomicU32::new(0))
+    }
+
+    /// Polls until `poll` returns something, for a few microseconds at most.
+    pub fn poll<R>(&self, mut poll: impl FnMut() -> Option<R>) -> Option<R> {
+        let before = self.0.load(Relaxed);
+        if before > MISSES {
+            self.0.store(if before == MISSES + 1 { 0 } else { before - 1 }, Relaxed);
+            return None;
+        }
+        for _ in 0..POLLS {
+            let found = poll();
+            if found.is_some() {
+                self.0.store(0, Relaxed);
+                return found;
+            }
+            core::hint::spin_loop();
+        }
+        self.0.store(if before == MISSES { MISSES + PAUSE } else { before + 1 }, Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Number of polls of a wait that finds something at the poll of this number.
+    fn wait(patience: &Patience, at: u32) -> u32 {
+        let mut polls = 0;
+        patience.poll(|| {
+            polls += 1;
+            (polls == at).then_some(())
+        });
+        polls
+    }
+
+    #[test]
+    fn waits_that_find_nothing_make_the_next_ones_sleep_at_once() {
+        let patience = Patience::new();
+        assert_eq!(wait(&patience, 3), 3);
+        for _ in 0..=MISSES {
+            assert_eq!(wait(&patience, u32::MAX), POLLS);
+        }
+        for _ in 0..PAUSE {
+            assert_eq!(wait(&patience, 1), 0);
+        }
+        assert_eq!(wait(&patience, 3), 3, "and then it polls again");
+        assert_eq!(wait(&patience, u32::MAX), POLLS);
+    }
+}
