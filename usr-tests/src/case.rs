@@ -4,6 +4,7 @@
 
 use std::fmt::{Debug, Display, LowerHex};
 use std::panic::Location;
+use std::time::{Duration, Instant};
 
 use crate::device::{Dev, Layout};
 
@@ -75,12 +76,23 @@ impl Case {
     }
 }
 
+/// Time that an ordinary case may take, if the user does not say.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
 /// Arguments of every case.
 pub struct Ctx {
     pub device: String,
+    /// Time that the case may take.
+    pub limit: Duration,
 }
 
 impl Ctx {
+    /// Rounds of a case whose fault shows by chance only: `most`, or as many as fit into a third of its time on a busy machine, but at least a tenth.
+    pub fn rounds(&self, most: usize) -> impl Iterator<Item = usize> + use<> {
+        let end = Instant::now() + self.limit / 3;
+        (0..most).take_while(move |round| *round < most.div_ceil(10) || Instant::now() < end)
+    }
+
     /// The device, open for reading and writing.
     #[track_caller]
     pub fn open(&self) -> Result<Dev> {

@@ -44,12 +44,7 @@ struct Command {
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut command = Command {
-        options: Options {
-            device: "/dev/ctxdev0".into(),
-            limit: Duration::from_secs(20),
-            all: false,
-            hostile: false,
-        },
+        options: Options { device: "/dev/ctxdev0".into(), limit: case::LIMIT, all: false, hostile: false },
         filters: Vec::new(),
         format: Format::Text,
         list: false,

@@ -128,6 +128,7 @@ fn leaks(before: &Stats, after: &Stats) -> Result {
 
 fn in_a_process(case: &Case, options: &Options) -> Result {
     let call = |what: &'static str| move |errno: Errno| Stop::Error(format!("{what}: {errno}"));
+    let limit = options.limit * case.patience;
     let (report, theirs) = sys::pipe().map_err(call("pipe"))?;
     let pid = match sys::fork().map_err(call("fork"))? {
         Forked::Child => {
@@ -135,13 +136,13 @@ fn in_a_process(case: &Case, options: &Options) -> Result {
             let _ = sys::own_process_group();
             std::panic::set_hook(Box::new(|_| {}));
             probe::install();
-            let ctx = Ctx { device: options.device.clone() };
+            let ctx = Ctx { device: options.device.clone(), limit };
             peer::report_and_exit(theirs, || (case.run)(&ctx))
         }
         Forked::Parent(pid) => pid,
     };
     let _ = sys::close(theirs);
-    let (said, status) = follow(pid, report, options.limit * case.patience);
+    let (said, status) = follow(pid, report, limit);
     let _ = sys::close(report);
     let strays = end_group(pid);
 
@@ -150,8 +151,7 @@ fn in_a_process(case: &Case, options: &Options) -> Result {
             Some(Err(stop)) => format!("; it had said: {stop:?}"),
             _ => String::new(),
         };
-        let limit = (options.limit * case.patience).as_secs();
-        return Err(Stop::Fail(format!("no end after {limit} s{so_far}")));
+        return Err(Stop::Fail(format!("no end after {} s{so_far}", limit.as_secs())));
     };
     match peer::parse_report(&said) {
         Some(Err(stop)) => Err(stop),

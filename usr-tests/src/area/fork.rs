@@ -596,8 +596,9 @@ fn while_parent_faults(t: &Ctx) -> Result {
                 }
             });
         }
-        let result =
-            (0..30).try_for_each(|_| Peer::start(|_| map.mark(0x77).and_then(|()| map.marked(0x77)))?.done());
+        let result = t
+            .rounds(30)
+            .try_for_each(|_| Peer::start(|_| map.mark(0x77).and_then(|()| map.marked(0x77)))?.done());
         stop.store(true, Ordering::SeqCst);
         result
     })?;

@@ -99,7 +99,7 @@ fn one_moment(t: &Ctx) -> Result {
         }
     };
     beside(THREADS, writer, || {
-        (0..150).try_for_each(|_| Peer::start(|_| agree(&map, &notes, THREADS))?.done())
+        t.rounds(150).try_for_each(|_| Peer::start(|_| agree(&map, &notes, THREADS))?.done())
     })
 }
 
@@ -119,7 +119,7 @@ fn one_moment_loads(t: &Ctx) -> Result {
         }
     };
     beside(2, thread, || {
-        (0..100).try_for_each(|_| {
+        t.rounds(100).try_for_each(|_| {
             Peer::start(|_| {
                 let (device, seen) = (map.get(0)?, seen.load(Ordering::SeqCst));
                 check(device >= seen, format!("a thread has seen {seen}, the device has {device}"))
@@ -161,7 +161,7 @@ fn one_moment_calls(t: &Ctx) -> Result {
         failed.fetch_add(usize::from(done.is_err()), Ordering::SeqCst);
     };
     beside(2, thread, || {
-        (0..60).try_for_each(|_| {
+        t.rounds(60).try_for_each(|_| {
             Peer::start(|_| {
                 own.holds(0, 7)?;
                 check(
@@ -223,7 +223,7 @@ fn one_moment_unnoticed(t: &Ctx) -> Result {
         }
     };
     beside(THREADS, writer, || {
-        (0..50).try_for_each(|_| Peer::start(|_| agree(&map, &notes, THREADS))?.done())
+        t.rounds(50).try_for_each(|_| Peer::start(|_| agree(&map, &notes, THREADS))?.done())
     })?;
     let noticed = noticed.into_inner().unwrap_or_default();
     equal("what threads noticed", noticed, Vec::new())
@@ -274,16 +274,17 @@ fn use_locked(dev: Dev, map: Map, on: &dyn Fn() -> bool) {
 }
 
 fn handlers_take_locks(t: &Ctx) -> Result {
-    const FORKS: usize = 50;
     let dev = t.ctxdev()?;
     let map = dev.map_region(dev.layout.fb, PRIVATE)?;
     works("pthread_atfork", sys::at_fork(Some(prepare), in_parent, in_child))?;
     let before = runs();
+    let mut forks = 0;
     beside(
         1,
         |_, on| use_locked(dev, map, on),
         || {
-            (0..FORKS).try_for_each(|_| {
+            t.rounds(50).try_for_each(|_| {
+                forks += 1;
                 Peer::start(|_| {
                     lock();
                     map.get(0)?;
@@ -294,7 +295,7 @@ fn handlers_take_locks(t: &Ctx) -> Result {
             })
         },
     )?;
-    equal("handlers", runs(), [before[0] + FORKS, before[1] + FORKS, before[2]])
+    equal("handlers", runs(), [before[0] + forks, before[1] + forks, before[2]])
 }
 
 fn refused_runs_handlers(t: &Ctx) -> Result {

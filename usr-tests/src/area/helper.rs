@@ -2,7 +2,7 @@
 //!
 //! REPORT and LINK are descriptors that the case passes on; the outcome goes to the first.
 
-use crate::case::{Ctx, Result, check, equal, error, refused, works};
+use crate::case::{Ctx, LIMIT, Result, check, equal, error, refused, works};
 use crate::device::{Dev, Map, PRIVATE, SHARED};
 use crate::peer::{Link, report_and_exit};
 use crate::probe::{self, Kind};
@@ -15,7 +15,7 @@ pub fn main(args: &[String]) -> ! {
         std::process::exit(2);
     };
     probe::install();
-    let ctx = Ctx { device: args[1].clone() };
+    let ctx = Ctx { device: args[1].clone(), limit: LIMIT };
     let rest: Vec<usize> = args[4..].iter().filter_map(|text| text.parse().ok()).collect();
     report_and_exit(report, || match args[0].as_str() {
         "map_anew" => map_anew(&ctx, &rest),

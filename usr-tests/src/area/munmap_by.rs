@@ -174,7 +174,7 @@ fn while_many_touch(t: &Ctx) -> Result {
                 })
             })
             .collect();
-        let mapped = (0..150).try_for_each(|_| {
+        let mapped = t.rounds(150).try_for_each(|_| {
             let map = dev.map_at(place, scratch.off, scratch.len, READ, SHARED | FIXED)?;
             map.get(0)?;
             works("mmap", sys::mmap(place, scratch.len, NONE, os::ANONYMOUS | FIXED, -1, 0)).map(|_| ())
