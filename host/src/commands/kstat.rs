@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ddi_system::getopt::{self, Given};
 use ddi_system::glob;
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::commands::cli::{CannotPrint, fail, print};
 use crate::commands::modctl;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use regex::Regex;
+use regex_lite::Regex;
 
 use crate::run;
 
@@ -234,7 +234,7 @@ fn same(recorded: &[&str], said: &[String]) -> bool {
 
 fn same_line(recorded: &str, said: &str) -> bool {
     let words = plain(recorded).concat();
-    let mut pattern = regex::escape(&words);
+    let mut pattern = regex_lite::escape(&words);
     for (name, stands_for) in [
         ("ID", "[0-9]+"),
         ("MAJ", "[0-9]+"),

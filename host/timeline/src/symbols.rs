@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use addr2line::Loader;
 use ddi_trace::{About, Text};
+use object::read::elf::{ElfFile64, ElfSegment64};
+use object::{Endianness, Object as _, ObjectSegment as _, ReadCache};
 use serde::Serialize;
 
 /// Place of an instruction.
@@ -64,23 +66,14 @@ impl Image {
     }
 }
 
-/// Reads the segments of a 64-bit ELF file.
 fn segments(file: &Path) -> Option<Vec<[u64; 3]>> {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::open(file).ok()?;
-    let mut header = [0; 64];
-    file.read_exact_at(&mut header, 0).ok()?;
-    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let half = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    if header[..6] != *b"\x7fELF\x02\x01" {
-        return None;
-    }
-    let (at, size, count) = (word(&header, 32)?, half(&header, 54)?, half(&header, 56)?);
-    let mut table = vec![0; usize::from(size) * usize::from(count)];
-    file.read_exact_at(&mut table, at).ok()?;
-    let load = |entry: &&[u8]| entry.starts_with(&1u32.to_le_bytes());
-    let segment = |entry: &[u8]| Some([word(entry, 8)?, word(entry, 32)?, word(entry, 16)?]);
-    table.chunks_exact(usize::from(size).max(56)).filter(load).map(segment).collect()
+    let data = ReadCache::new(std::fs::File::open(file).ok()?);
+    let file = ElfFile64::<Endianness, _>::parse(&data).ok()?;
+    let segment = |segment: ElfSegment64<'_, '_, _, _>| {
+        let (offset, bytes) = segment.file_range();
+        [offset, bytes, segment.address()]
+    };
+    Some(file.segments().map(segment).collect())
 }
 
 /// The code of a trace's processes.
