@@ -18,7 +18,7 @@ enum Command {
     /// Run processes that take turns on one device, fork, unmap and die, and check every value that they read
     Demo(Demo),
     /// Measure the cost of the host, as ratios to the same operations without a host
-    Bench(MachineArgs),
+    Bench(Bench),
     /// The processes of the demo
     #[command(hide = true)]
     Client(Client),
@@ -44,6 +44,18 @@ impl Demo {
 }
 
 #[derive(Args, Debug)]
+struct Bench {
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Measure the operations beside others, up to this many processes with 100 mappings each
+    #[arg(long, value_name = "PROCESSES", num_args = 0..=1, default_missing_value = "1000")]
+    scale: Option<usize>,
+    /// With --scale, print one JSON object per line
+    #[arg(long, requires = "scale")]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
 struct Client {
     /// The device to use.
     #[arg(long, default_value = demo::DEVICE)]
@@ -57,8 +69,9 @@ impl Commands for Command {
         match self {
             Command::Host(command) => command.run(),
             Command::Demo(demo) => demo.run(),
-            Command::Bench(machine) => {
-                bench::run(|| machine.start()).unwrap_or_else(|why| fail(&why.to_string()))
+            Command::Bench(bench) => {
+                bench::run(bench.scale.map(|most| (most, bench.json)), || bench.machine.start())
+                    .unwrap_or_else(|why| fail(&why.to_string()))
             }
             Command::Client(client) => match demo::play(&client.role, &client.device) {
                 Ok(()) => 0,

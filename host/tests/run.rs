@@ -184,6 +184,23 @@ fn a_guarded_kernel_runs_the_same_driver() {
 }
 
 #[test]
+fn the_benchmark_measures_beside_other_processes() {
+    let out = host(&["bench", "--faults", "signal", "--scale", "10", "--json"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let rows: Vec<serde_json::Value> =
+        text(&out.stdout).lines().map(|line| serde_json::from_str(line).expect("a row")).collect();
+    let sizes: Vec<_> =
+        rows.iter().map(|row| (row["processes"].as_u64(), row["mappings"].as_u64())).collect();
+    assert_eq!(sizes, [0, 1, 10].map(|n| (Some(n), Some(100 * n))));
+    for row in rows {
+        assert!(
+            row["fault"].is_null() && ["map", "fork", "memory"].iter().all(|of| row[of].as_f64() > Some(0.0)),
+            "{row}"
+        );
+    }
+}
+
+#[test]
 fn statistics_are_read_from_inside() {
     let host = env!("CARGO_BIN_EXE_ddi-host");
     let (out, err, status) =

@@ -33,12 +33,16 @@ pub enum What {
     Fork,
     /// The same with a page of a memory file.
     BareFork,
+    /// Nothing: keeps mappings until its input ends, as one of many processes.
+    Crowd,
     /// Accesses to registers for a second, against others that do the same.
     Contend,
 }
 
 /// Faults that are measured.
 pub(super) const FAULTS: u32 = 4000;
+/// Mappings of a process of the crowd.
+pub(super) const CROWD_MAPPINGS: usize = 100;
 const READS: u32 = 20_000_000;
 const MAPS: u32 = 1000;
 const FORKS: u32 = 400;
@@ -170,6 +174,15 @@ pub fn measure(what: What, path: &str, socket: Option<i32>) -> io::Result<()> {
         }
         What::Fork => forks(device()?.map(SCRATCH, PAGE, true)?.word(SCRATCH)),
         What::BareFork => forks(first_word(&bare_mapping()?)),
+        What::Crowd => {
+            let device = device()?;
+            let maps = (0..CROWD_MAPPINGS).map(|_| device.map(SCRATCH, PAGE, true));
+            let maps = maps.collect::<io::Result<Vec<_>>>()?;
+            maps.iter().for_each(|map| _ = map.get(SCRATCH));
+            println!("0");
+            io::copy(&mut io::stdin(), &mut io::sink())?;
+            return Ok(());
+        }
         What::Contend => {
             let device = device()?;
             // Before the mapping is made, which takes it over.

@@ -2,6 +2,7 @@
 //! client process and a server process, on one core or on two.
 
 mod client;
+mod scale;
 
 use std::io::{self, BufRead, BufReader, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -143,13 +144,22 @@ impl Bench<'_> {
     }
 }
 
-/// Runs every benchmark on the machine and prints a table.
+/// Runs every benchmark on the machine and prints a table; with `scale`, those beside up to so many other processes, as
+/// JSON if that is true.
 ///
 /// # Errors
 /// See [`Failed`].
-pub fn run(start: impl FnOnce() -> Result<Machine, MachineError>) -> Result<i32, Failed> {
+pub fn run(
+    scale: Option<(usize, bool)>,
+    start: impl FnOnce() -> Result<Machine, MachineError>,
+) -> Result<i32, Failed> {
     let machine = start()?;
-    let done = table(&machine);
+    let allowed = rustix::thread::sched_getaffinity(None).map_err(io::Error::from)?;
+    let cpus = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).take(2).collect();
+    let done = match scale {
+        Some((most, json)) => scale::run(&machine, cpus, most, json),
+        None => table(&machine, cpus),
+    };
     let clean = machine.end();
     done?;
     Ok(i32::from(!clean))
@@ -190,10 +200,7 @@ fn traced(bench: &Bench<'_>, cpu: usize) -> io::Result<(f64, f64)> {
     Ok((with, without))
 }
 
-fn table(machine: &Machine) -> io::Result<()> {
-    let allowed = rustix::thread::sched_getaffinity(None)?;
-    let cpus: Vec<usize> =
-        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).take(2).collect();
+fn table(machine: &Machine, cpus: Vec<usize>) -> io::Result<()> {
     let bench = Bench { machine, cpus: cpus.clone() };
     let mut out = io::stdout().lock();
     let us = |ns: f64| format!("{:.2} us", ns / 1000.0);
