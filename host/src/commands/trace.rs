@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use ddi_kernel::board::report;
 use ddi_kernel::board::values::Size;
-use ddi_timeline::{Converted, Format, answers, convert};
+use ddi_timeline::{Converted, Format, answers, convert, dtrace, write};
+use ddi_trace::Trace;
+
+use crate::commands::cli::fail;
 
 /// Options of the commands that record a trace.
 #[derive(Args, Clone, Debug)]
@@ -117,6 +120,11 @@ fn say(file: &Path, Converted { events, overwritten, refused }: Converted) {
 pub struct Recording(Option<Arc<Open>>);
 
 impl Recording {
+    /// Returns the file of the recording.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.as_ref().map(|open| open.file.as_path())
+    }
+
     /// Ends the recording and converts it. Returns false, after a message, if that fails.
     pub fn finish(self) -> bool {
         self.0.as_ref().is_none_or(|open| open.finish())
@@ -137,6 +145,9 @@ pub struct Convert {
     /// The recording: of a run that was killed, or one with --trace-format ring
     #[arg(value_name = "FILE")]
     from: PathBuf,
+    /// FILE is what docs/dtrace/events.d has printed on an illumos machine
+    #[arg(long)]
+    from_dtrace: bool,
     /// File to write; without one, answers are printed: switches, who takes an engine from whom, waits, pages that fault most
     #[arg(long, short, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -148,19 +159,26 @@ pub struct Convert {
 impl Convert {
     /// Executes the command. Returns the exit status.
     pub fn run(&self) -> i32 {
-        let done = match &self.output {
-            Some(output) => {
-                let format = self.format.unwrap_or_else(|| Format::of(output));
-                convert(&self.from, output, format).map(|converted| say(output, converted))
-            }
-            None => answers(&self.from).map(|text| println!("{}", text.trim_end())).map_err(Into::into),
-        };
-        match done {
-            Ok(()) => 0,
-            Err(why) => {
-                eprintln!("ddi-host: {why}");
-                1
-            }
+        match self.read() {
+            Ok(trace) => match &self.output {
+                Some(output) => {
+                    let format = self.format.unwrap_or_else(|| Format::of(output));
+                    match write(trace, output, format) {
+                        Ok(converted) => say(output, converted),
+                        Err(why) => return fail(&why.to_string()),
+                    }
+                }
+                None => println!("{}", answers(trace).trim_end()),
+            },
+            Err(why) => return fail(&why),
         }
+        0
+    }
+
+    fn read(&self) -> Result<Trace, String> {
+        if self.from_dtrace {
+            return dtrace::read(&self.from).map_err(|why| why.to_string());
+        }
+        Trace::read(&self.from).map_err(|why| why.to_string())
     }
 }

@@ -51,6 +51,8 @@ struct Line<'a> {
     from_process: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<&'a str>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -79,6 +81,10 @@ fn line<'a>(story: &'a Story, told: &'a Told) -> Line<'a> {
         from_process: taken_from.map(|owner| owner.process),
         report: match event {
             Event::Mistake { text } => story.mistakes.get(text).map(String::as_str),
+            _ => None,
+        },
+        probe: match event {
+            Event::Probe { name, .. } => story.probes.get(name).map(String::as_str),
             _ => None,
         },
     }

@@ -2,8 +2,10 @@
 //!
 //! Works on a file when the run is over, or was killed; uses `ddi-trace` only, and nothing of the host uses it but the commands.
 
+pub mod dtrace;
 pub mod engines;
 pub mod json;
+pub mod live;
 pub mod panels;
 pub mod perfetto;
 pub mod story;
@@ -71,12 +73,9 @@ pub enum ConvertError {
     },
 }
 
-/// Returns the [answers](panels) from a file of rings.
-///
-/// # Errors
-/// It cannot be read.
-pub fn answers(from: &Path) -> Result<String, ReadError> {
-    Ok(panels::text(&story::Story::of(Trace::read(from)?)))
+/// Returns the [answers](panels) from a trace.
+pub fn answers(trace: Trace) -> String {
+    panels::text(&story::Story::of(trace))
 }
 
 /// Numbers of a conversion.
@@ -90,21 +89,30 @@ pub struct Converted {
     pub refused: u64,
 }
 
-/// Converts a file of rings. `to` has the whole of it or what it had before, and may be the same file.
+/// Converts a file of rings: see [`write`].
 ///
 /// # Errors
 /// See [`ConvertError`].
 pub fn convert(from: &Path, to: &Path, format: Format) -> Result<Converted, ConvertError> {
-    let story = story::Story::of(Trace::read(from)?);
+    write(Trace::read(from)?, to, format)
+}
+
+/// Writes a trace to a file. `to` has the whole of it or what it had before, and may be the file that the trace was read from.
+///
+/// # Errors
+/// See [`ConvertError`]; not [`Read`](ConvertError::Read).
+pub fn write(trace: Trace, to: &Path, format: Format) -> Result<Converted, ConvertError> {
+    let (events, overwritten, refused) = (trace.records.len() as u64, trace.overwritten, trace.refused);
     let failed = |error| ConvertError::Write { file: to.to_owned(), error };
     let mut name = to.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?.to_owned();
     name.push(".part");
     let part = to.with_file_name(name);
     let written = || {
+        let out = || Ok::<_, io::Error>(BufWriter::new(File::create(&part)?));
         match format {
-            Format::Perfetto => perfetto::write(&story, &mut BufWriter::new(File::create(&part)?))?,
-            Format::Json => json::write(&story, &mut BufWriter::new(File::create(&part)?))?,
-            Format::Ring => _ = std::fs::copy(from, &part)?,
+            Format::Perfetto => perfetto::write(&story::Story::of(trace), &mut out()?)?,
+            Format::Json => json::write(&story::Story::of(trace), &mut out()?)?,
+            Format::Ring => trace.write(&part)?,
         }
         std::fs::rename(&part, to)
     };
@@ -112,6 +120,5 @@ pub fn convert(from: &Path, to: &Path, format: Format) -> Result<Converted, Conv
         let _ = std::fs::remove_file(&part);
         failed(error)
     })?;
-    let (overwritten, refused) = (story.overwritten, story.refused);
-    Ok(Converted { events: story.events.len() as u64, overwritten, refused })
+    Ok(Converted { events, overwritten, refused })
 }

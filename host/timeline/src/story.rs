@@ -57,6 +57,8 @@ pub struct Story {
     pub devices: BTreeMap<u64, String>,
     /// Texts of reports.
     pub mistakes: HashMap<u64, String>,
+    /// Names of static probes.
+    pub probes: HashMap<u64, String>,
     /// Events that later ones have overwritten.
     pub overwritten: u64,
     /// Events for which there was no room.
@@ -148,6 +150,7 @@ impl Story {
             match text.about {
                 About::Device => _ = self.devices.insert(text.id, text.text.clone()),
                 About::Mistake => _ = self.mistakes.insert(text.id, text.text.clone()),
+                About::Probe => _ = self.probes.insert(text.id, text.text.clone()),
                 About::Process => {
                     let process = self.processes.entry(text.id as u32).or_default();
                     (process.pid, process.name) = (text.words[0] as u32, text.text.clone());

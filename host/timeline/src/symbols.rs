@@ -88,12 +88,17 @@ impl Symbols {
     /// Takes the mappings from a trace's texts.
     pub fn of(texts: &[Text]) -> Symbols {
         let mut symbols = Symbols::default();
+        symbols.add(texts);
+        symbols
+    }
+
+    /// Takes more of them.
+    pub fn add(&mut self, texts: &[Text]) {
         for text in texts.iter().filter(|text| text.about == About::Code) {
             let [start, end, offset] = text.words;
             let mapped = Mapped { start, end, offset, file: text.text.clone() };
-            symbols.mapped.entry(text.id as u32).or_default().push(mapped);
+            self.mapped.entry(text.id as u32).or_default().push(mapped);
         }
-        symbols
     }
 
     /// Returns the place of a process's code address; `None` if it is in no file that the trace knows.

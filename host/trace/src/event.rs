@@ -434,6 +434,19 @@ events! {
         /// Number of the report's text.
         text: u64,
     }
+    /// A static probe of a module (DTrace's sdt provider), of a name that is none of the events above.
+    Probe = 28 {
+        /// Number of its name.
+        name: u64,
+        /// The first argument.
+        first: u64,
+        /// The second argument.
+        second: u64,
+        /// The third argument.
+        third: u64,
+        /// The fourth argument.
+        fourth: u64,
+    }
 }
 
 #[cfg(test)]
@@ -443,7 +456,7 @@ mod tests {
     #[test]
     fn every_event_comes_back() {
         let all = Event::each();
-        assert_eq!(all.len(), 27);
+        assert_eq!(all.len(), 28);
         for event in all {
             let (kind, words) = event.encode();
             assert_eq!(Event::decode(kind, words), Some(event));

@@ -43,6 +43,8 @@ pub mod block {
     pub const STATE: usize = 0;
     /// Slots in use.
     pub const COUNT: usize = 1;
+    /// Number of times that a thread has taken the block, and made it empty.
+    pub const TAKEN: usize = 2;
 }
 
 /// States of a block.
@@ -97,11 +99,13 @@ pub enum About {
     Code = 0x102,
     /// Text of a mistake's report.
     Mistake = 0x103,
+    /// Name of a static probe.
+    Probe = 0x104,
 }
 
 impl About {
     fn of(kind: u16) -> Option<About> {
-        [About::Device, About::Process, About::Code, About::Mistake]
+        [About::Device, About::Process, About::Code, About::Mistake, About::Probe]
             .into_iter()
             .find(|about| *about as u16 == kind)
     }
@@ -166,6 +170,19 @@ pub fn decode(slot: [u64; SLOT]) -> Slot {
     let (thread, pid, process) = ((kind >> 32) as u32, (who >> 32) as u32, who as u32);
     let stamp = Stamp { time, duration, pid, process, thread, cause, device };
     Event::decode(number, arguments).map_or(Slot::Unknown, |event| Slot::Record(Record { stamp, event }))
+}
+
+/// Encodes the bytes of a text, slot by slot.
+pub fn put_text(bytes: &[u8], mut put: impl FnMut(&[u64; SLOT])) {
+    for part in bytes.chunks(8 * SLOT) {
+        let mut slot = [0; SLOT];
+        for (word, bytes) in slot.iter_mut().zip(part.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_ne_bytes(whole);
+        }
+        put(&slot);
+    }
 }
 
 /// Slots of a text of so many bytes, with its head.

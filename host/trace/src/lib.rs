@@ -12,14 +12,17 @@
 //! A block of the file has one writer at most.
 
 mod event;
+mod follow;
 mod form;
 mod read;
 mod ring;
+mod write;
 
 pub use event::{Access, Event, For, Outcome};
+pub use follow::Follow;
 pub use form::{About, Record, Stamp, Text};
 pub use read::{ReadError, Trace};
-pub use ring::{Acting, Actor, acting, note, noted, now, on, pause, resume, start, stop};
+pub use ring::{Acting, Actor, acting, actor, cause, note, noted, now, on, pause, resume, start, stop};
 
 /// An offset that is not known.
 pub const UNKNOWN: u64 = u64::MAX;
@@ -87,6 +90,11 @@ pub fn process(id: u64, pid: u32, name: &str) {
 /// Writes what code a process has: the file from `offset` on is at `start` to `end`.
 pub fn code(process: u64, [start, end, offset]: [u64; 3], file: &str) {
     ring::text(About::Code, process, [start, end, offset], file);
+}
+
+/// Writes the name of a static probe, which events have by this number.
+pub fn probe(number: u64, name: &str) {
+    ring::text(About::Probe, number, [0; 3], name);
 }
 
 /// Records the report of a driver's mistake.

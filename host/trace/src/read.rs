@@ -53,8 +53,23 @@ pub struct Trace {
     pub ended: bool,
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default()))
+}
+
+/// Reads the header of a file.
+pub(crate) fn header(file: &mut File, path: &Path) -> Result<Vec<u64>, ReadError> {
+    let mut header = Vec::with_capacity(HEADER as usize);
+    let read = file.take(HEADER).read_to_end(&mut header);
+    read.map_err(|error| ReadError::File { file: path.to_owned(), error })?;
+    let header: Vec<u64> = words(&header).collect();
+    if header.first() != Some(&MAGIC) || header.len() * 8 != HEADER as usize {
+        return Err(ReadError::NotATrace(path.to_owned()));
+    }
+    if header[at::VERSION] != VERSION {
+        return Err(ReadError::Version { file: path.to_owned(), version: header[at::VERSION] });
+    }
+    Ok(header)
 }
 
 impl Trace {
@@ -65,15 +80,7 @@ impl Trace {
     pub fn read(path: &Path) -> Result<Trace, ReadError> {
         let failed = |error| ReadError::File { file: path.to_owned(), error };
         let mut file = File::open(path).map_err(failed)?;
-        let mut header = Vec::with_capacity(HEADER as usize);
-        (&mut file).take(HEADER).read_to_end(&mut header).map_err(failed)?;
-        let header: Vec<u64> = words(&header).collect();
-        if header.first() != Some(&MAGIC) || header.len() * 8 != HEADER as usize {
-            return Err(ReadError::NotATrace(path.to_owned()));
-        }
-        if header[at::VERSION] != VERSION {
-            return Err(ReadError::Version { file: path.to_owned(), version: header[at::VERSION] });
-        }
+        let header = header(&mut file, path)?;
         let mut trace = Trace {
             overwritten: header[at::OVERWRITTEN],
             refused: header[at::REFUSED],
@@ -91,19 +98,25 @@ impl Trace {
             file.read_exact_at(head, place).map_err(failed)?;
             if words(head).nth(block::STATE) != Some(state::FREE) {
                 file.read_exact_at(&mut bytes, place).map_err(failed)?;
-                trace.block(&words(&bytes).collect::<Vec<u64>>());
+                trace.block(&words(&bytes).collect::<Vec<u64>>(), 0);
             }
         }
-        trace.records.sort_by_key(|record| (record.stamp.time, std::cmp::Reverse(record.stamp.duration)));
+        trace.sort();
         Ok(trace)
     }
 
-    fn block(&mut self, block: &[u64]) {
+    /// Puts the events into the order of their begins.
+    pub(crate) fn sort(&mut self) {
+        self.records.sort_by_key(|record| (record.stamp.time, std::cmp::Reverse(record.stamp.duration)));
+    }
+
+    /// Takes what a block has from this slot on.
+    pub(crate) fn block(&mut self, block: &[u64], from: usize) {
         let used = (block[block::COUNT] as usize).min(SLOTS);
         let slot = |number: usize| -> [u64; SLOT] {
             std::array::from_fn(|word| block[BLOCK_HEADER + number * SLOT + word])
         };
-        let mut number = 0;
+        let mut number = from;
         while number < used {
             match decode(slot(number)) {
                 Slot::Record(record) => self.records.push(record),

@@ -20,7 +20,8 @@ use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
 
 use crate::form::{
-    About, BLOCK, BLOCK_HEADER, HEADER, MAGIC, Record, SLOT, SLOTS, VERSION, at, block, head, slots, state,
+    About, BLOCK, BLOCK_HEADER, HEADER, MAGIC, Record, SLOT, SLOTS, VERSION, at, block, head, put_text,
+    slots, state,
 };
 
 /// Share of the blocks that texts may take.
@@ -187,7 +188,9 @@ impl Region {
             }
             let count = self.block_word(number, block::COUNT);
             self.count(at::OVERWRITTEN, count.load(Ordering::Relaxed));
+            // A reader that sees the new number sees no slot of what was in the block before.
             count.store(0, Ordering::Release);
+            self.block_word(number, block::TAKEN).fetch_add(1, Ordering::Release);
             self.populate(number);
             return Some(number);
         }
@@ -236,16 +239,10 @@ impl Region {
         let Some(mut place) = place else { return self.count(at::REFUSED, 1) };
         self.put(place, &head(about, id, words, bytes.len()));
         place.used += 1;
-        for part in bytes.chunks(8 * SLOT) {
-            let mut slot = [0; SLOT];
-            for (word, bytes) in slot.iter_mut().zip(part.chunks(8)) {
-                let mut whole = [0; 8];
-                whole[..bytes.len()].copy_from_slice(bytes);
-                *word = u64::from_ne_bytes(whole);
-            }
-            self.put(place, &slot);
+        put_text(bytes, |slot| {
+            self.put(place, slot);
             place.used += 1;
-        }
+        });
         self.publish(place);
         texts.place = Some(place);
     }
@@ -340,6 +337,16 @@ pub(crate) fn text(about: About, id: u64, words: [u64; 3], text: &str) {
 /// Returns on whose behalf the calling thread works, and the number of the call or fault that it is in.
 pub(crate) fn here() -> (Actor, u64) {
     LOCAL.try_with(|local| (local.actor.get(), local.cause.get())).unwrap_or_default()
+}
+
+/// Returns on whose behalf the calling thread works.
+pub fn actor() -> Actor {
+    here().0
+}
+
+/// Returns the number of the call or fault that the calling thread is in; 0: in none.
+pub fn cause() -> u64 {
+    here().1
 }
 
 /// Notes to which device and device offset the calling thread's call or fault has come.

@@ -7,6 +7,8 @@ use ddi_trace::{About, Access, Actor, Event, Outcome, Trace};
 /// Bytes of the smallest file: eight blocks.
 const SMALL: u64 = 0;
 const VARIABLE: &str = "DDI_TRACE_TEST_FILE";
+/// Set for the process that follows its own recording.
+const FOLLOWED: &str = "DDI_TRACE_TEST_FOLLOWED";
 
 fn fault(offset: u64) -> Event {
     Event::Fault { address: 1 << 40, offset, code: 3, access: Access::Write, outcome: Outcome::Served }
@@ -102,4 +104,49 @@ fn the_oldest_goes_and_is_counted() {
     let last = trace.records.iter().rev().take(2000).map(|record| record.event);
     assert!(last.eq((0..2000).map(|n| fault(2_019_999 - n))));
     assert!(std::fs::metadata(&file).unwrap().len() <= 4096 + 8 * (64 << 10));
+}
+
+#[test]
+fn a_reader_follows_what_is_written() {
+    // A process has one recording: this test has its own.
+    if std::env::var_os(FOLLOWED).is_none() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = "a_reader_follows_what_is_written";
+        let out = command.args(["--exact", name, "--nocapture"]).env(FOLLOWED, "1").output().unwrap();
+        return assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trace");
+    ddi_trace::start(&file, SMALL).unwrap();
+    let mut follow = ddi_trace::Follow::open(&file).unwrap();
+    let offsets = |trace: &Trace| -> Vec<u64> {
+        let of = |record: &ddi_trace::Record| match record.event {
+            Event::Fault { offset, .. } => offset,
+            _ => panic!("{record:?}"),
+        };
+        trace.records.iter().map(of).collect()
+    };
+    assert_eq!(offsets(&follow.read().unwrap()), []);
+    for round in 0..100 {
+        ddi_trace::process(round, 7, "painter");
+        for n in 0..50 {
+            ddi_trace::instant(0, || fault(round * 50 + n));
+        }
+        let new = follow.read().unwrap();
+        assert_eq!((new.overwritten, new.ended, new.texts.len()), (0, false, 1));
+        assert!(offsets(&new).into_iter().eq(round * 50..round * 50 + 50), "round {round}");
+    }
+    // More than the file holds: what is missing is counted.
+    let all = 20_000;
+    for n in 0..all {
+        ddi_trace::instant(0, || fault(n));
+    }
+    // The one who reads goes on in the file that it has opened.
+    std::fs::remove_file(&file).unwrap();
+    let new = follow.read().unwrap();
+    let got = offsets(&new);
+    assert!(got.windows(2).all(|pair| pair[1] == pair[0] + 1) && *got.last().unwrap() == all - 1);
+    assert_eq!(got.len() as u64 + new.overwritten, all);
+    ddi_trace::stop();
+    assert!(follow.read().unwrap().ended);
 }

@@ -127,6 +127,9 @@ impl<W: Write> Sequence<'_, W> {
         if let Event::Mistake { text: number } = told.event {
             text("report", story.mistakes.get(&number).cloned().unwrap_or_default());
         }
+        if let Event::Probe { name, .. } = told.event {
+            text("probe", story.probes.get(&name).cloned().unwrap_or_default());
+        }
         Ok(all)
     }
 
