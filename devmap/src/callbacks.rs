@@ -16,6 +16,7 @@ use crate::errno::Errno;
 use crate::fault::{self, Fault};
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
 use crate::page;
+use crate::probe;
 use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
 
@@ -65,12 +66,13 @@ pub(crate) fn table<D: Device>(access: bool, engine: usize) -> &'static sys::dev
 /// Never fails: the framework would free handles that may be freed already (docs/shield.md, 7 and 30).
 unsafe extern "C-unwind" fn map<D: Device>(
     dhp: sys::devmap_cookie_t,
-    _dev: sys::dev_t,
-    _flags: u32,
-    _off: i64,
-    _len: usize,
+    dev: sys::dev_t,
+    flags: u32,
+    off: i64,
+    len: usize,
     pvtp: *mut *mut c_void,
 ) -> c_int {
+    probe::map(dhp, dev, flags, off, len);
     if let Some(calls) = soft_state::<D>().calls() {
         // SAFETY: the framework's place for this handle's private pointer.
         unsafe { calls.mapped(dhp, pvtp) };
@@ -107,8 +109,11 @@ unsafe extern "C-unwind" fn access<D: Device, const ENGINE: usize>(
     kind: u32,
     rw: u32,
 ) -> c_int {
+    probe::fault(dhp, pvt, off, len, kind, rw);
     // SAFETY: in the access callback of this handle.
-    unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE) }
+    let error = unsafe { accessed::<D>(dhp, pvt, (off, len), kind, rw, ENGINE) };
+    probe::fault_done(error);
+    error
 }
 
 /// An access that locks pages, or unlocks them.
@@ -168,11 +173,12 @@ unsafe fn accessed<D: Device>(
 pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
-    _off: i64,
-    _len: usize,
-    _kind: u32,
-    _rw: u32,
+    off: i64,
+    len: usize,
+    kind: u32,
+    rw: u32,
 ) -> c_int {
+    probe::context_switch(dhp, pvt, off, len, kind, rw);
     // SAFETY: in the access callback of this handle, which is below us on this stack.
     let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return 0 };
     fault::run(slot.record())
@@ -185,6 +191,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     new_dhp: sys::devmap_cookie_t,
     new_pvtp: *mut *mut c_void,
 ) -> c_int {
+    probe::dup(dhp, pvt, new_dhp);
     // SAFETY: the framework's place for the private pointer.
     unsafe { *new_pvtp = ptr::null_mut() };
     // SAFETY: in the dup callback of this handle.
@@ -248,6 +255,7 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     new2: sys::devmap_cookie_t,
     pvt2: *mut *mut c_void,
 ) {
+    probe::unmap(dhp, pvt, off, len, new1);
     // Should the driver panic, what remains has no private data, and its accesses fail.
     // SAFETY: the framework's places.
     unsafe { store(pvt1, ptr::null_mut()) };
@@ -299,6 +307,7 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
             unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
         }
         (false, false) => {
+            probe::split(new2);
             let from = rest.0 - start;
             let (state, users) = handle.derive(from);
             let mut second = Own::new(instance, ptr::null_mut(), rest, state);

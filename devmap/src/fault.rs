@@ -16,6 +16,7 @@ use crate::errno::Errno;
 use crate::frame::Frame;
 use crate::handle::{Handle, Record};
 use crate::memory::Memory;
+use crate::probe;
 use crate::time::sleep_anyhow;
 
 /// Kinds of access by a process.
@@ -204,12 +205,15 @@ impl<'a> Fault<'a> {
             let ticks = home.hysteresis.get(self.engine).map_or(0, |ticks| ticks.load(Relaxed));
             let frame = Frame::new(&mut call);
             let _entered = Entered::new(record, &frame, ticks);
+            let (cookie, private) = (record.cookie(), self.handle.raw().as_ptr().cast());
+            let offset = i64::try_from(self.offset).unwrap_or(i64::MAX);
+            probe::context_wait(cookie, private, offset, self.len, self.engine as u32, self.rw);
             // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
             unsafe {
                 sys::devmap_do_ctxmgt(
-                    record.cookie(),
-                    self.handle.raw().as_ptr().cast(),
-                    i64::try_from(self.offset).unwrap_or(i64::MAX),
+                    cookie,
+                    private,
+                    offset,
                     self.len,
                     sys::DEVMAP_ACCESS,
                     self.rw,

@@ -89,6 +89,7 @@ pub mod periodic;
 pub mod pinned;
 pub mod poll;
 pub mod power;
+mod probe;
 pub mod property;
 mod protection;
 pub mod raw;

@@ -114,7 +114,7 @@ impl Mapper for Handle {
                 Some(user) if ptr::eq(user.loss(), loss) && !state.is.contains(Is::GONE) => {}
                 _ => return,
             }
-            state.is |= Is::INVALID;
+            record.invalidate(&mut state);
             let trash = Memory::from(loss.trash());
             if state.is.contains(Is::LIVE)
                 && record.remap(&state, &trash, 0, state.max_protection.into()) != 0
@@ -266,7 +266,7 @@ impl Handle {
                 "the mapping has no access callback",
             ));
         }
-        state.is |= Is::INVALID;
+        self.record().invalidate(&mut state);
         self.record().unload(&state)
     }
 

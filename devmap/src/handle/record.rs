@@ -17,6 +17,7 @@ use crate::errno::{Errno, Error};
 use crate::fixed::{Fixed, Guard};
 use crate::memory::{Memory, trash_of};
 use crate::page;
+use crate::probe;
 
 const UNLOAD: &str = "devmap_unload(9F)";
 
@@ -366,8 +367,10 @@ impl Record {
     #[inline]
     pub(crate) fn load(&self, _: &mut State, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
         self.loaded.store(true, Relaxed);
+        let cookie = self.cookie();
+        probe::load(cookie, start, len);
         // SAFETY: in the access callback, so the handle lives and its address space is held (devmap_load(9F)).
-        let code = unsafe { sys::devmap_load(self.cookie(), start, len, sys::DEVMAP_ACCESS, rw) };
+        let code = unsafe { sys::devmap_load(cookie, start, len, sys::DEVMAP_ACCESS, rw) };
         if code == 0 { Ok(()) } else { Err(Errno::from_fault(code)) }
     }
 
@@ -386,16 +389,20 @@ impl Record {
             return Ok(());
         }
         let Some((start, len)) = self.clamp(offset, len) else { return Ok(()) };
+        let cookie = self.cookie();
+        probe::unload(cookie, start, len);
         // SAFETY: the handle lives, see `retire`.
-        let code = unsafe { sys::devmap_unload(self.cookie(), start, len) };
+        let code = unsafe { sys::devmap_unload(cookie, start, len) };
         if code == 0 { Ok(()) } else { Err(Error::new(Errno::EIO, UNLOAD, "the framework refused")) }
     }
 
     /// Unloads from `at` to the end of the mapping, as long as it may be now.
     fn unload_from(&self, at: u64) -> bool {
         let Ok(at) = i64::try_from(at) else { return false };
+        let cookie = self.cookie();
+        probe::unload(cookie, at, 0);
         // SAFETY: the handle lives, see `retire`. Length 0 is "to the end".
-        let code = unsafe { sys::devmap_unload(self.cookie(), at, 0) };
+        let code = unsafe { sys::devmap_unload(cookie, at, 0) };
         code == 0
     }
 
@@ -429,9 +436,16 @@ impl Record {
         done
     }
 
+    /// From now on accesses fail.
+    pub(super) fn invalidate(&self, state: &mut State) {
+        let (offset, len) = self.range();
+        probe::revoke(self.cookie(), offset, len);
+        state.is |= Is::INVALID;
+    }
+
     /// From now on accesses fail. The mapping is live.
     fn refuse(&self, state: &mut State) {
-        state.is |= Is::INVALID;
+        self.invalidate(state);
         let _ = self.unload_now(state);
     }
 
@@ -500,6 +514,7 @@ impl Record {
         let cookie = match memory {
             Memory::Registers(registers) => {
                 let mut attributes = order.unwrap_or(memory.order()).attributes();
+                probe::remap(dhp, dip, registers.set() as usize, registers.start() as i64 + start, len, max);
                 // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a register set of its device.
                 return unsafe {
                     sys::devmap_devmem_remap(
@@ -517,6 +532,7 @@ impl Record {
             Memory::Umem(umem) => umem.cookie(),
             Memory::User(user) => user.cookie(),
         };
+        probe::remap(dhp, dip, cookie as usize, start, len, max);
         // SAFETY: a live handle, set up with DEVMAP_ALLOW_REMAP; a cookie that is not null and lives.
         unsafe { sys::devmap_umem_remap(dhp, dip, cookie, start, len, max, 0, ptr::null_mut()) }
     }

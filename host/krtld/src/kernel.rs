@@ -5,6 +5,7 @@
 use std::sync::OnceLock;
 
 use crate::error::Why;
+use crate::probes::Fired;
 
 /// A symbol of the kernel that modules may refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,13 @@ pub trait Kernel: Send + Sync {
 
     /// What is called instead of a function that nobody has; `None`: a module that needs one is not loaded.
     fn missing(&self) -> Option<fn(name: &str, why: Why) -> !> {
+        None
+    }
+
+    /// Returns the function to call for a static probe of a module, by its name as DTrace shows it; `None`: its sites become nops. `imports` says whether the module has an
+    /// undefined symbol of a name.
+    fn probe(&self, name: &str, imports: &dyn Fn(&str) -> bool) -> Option<Fired> {
+        let _ = (name, imports);
         None
     }
 

@@ -11,6 +11,7 @@
 //! | `stubs` | the way from there to the kernel's functions and data |
 //! | `module`, `modules` | a loaded module; all of them: dependencies, `_init`, `_fini` |
 //! | `published` | which addresses are modules', for signal handlers |
+//! | `probes` | static probes that reach the kernel |
 //! | `missing` | what stands for a function that nobody has |
 //! | `kernel` | what is asked of the kernel around the modules |
 //!
@@ -28,6 +29,7 @@ pub mod low;
 mod missing;
 pub mod module;
 pub mod modules;
+pub mod probes;
 mod published;
 pub mod reloc;
 pub mod stubs;
@@ -38,5 +40,6 @@ pub use kernel::{Element, Export, Kernel, Linkage, Nowhere};
 pub use link::Probe;
 pub use module::{InfoError, Module};
 pub use modules::{Modules, UnloadError, module_at, symbolize, variable};
+pub use probes::Fired;
 pub use published::{Region, last_loaded, region};
 pub use stubs::{real_data, real_function, seen_data};

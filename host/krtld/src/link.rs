@@ -16,10 +16,11 @@ use crate::image::Image;
 use crate::kernel::{self, Export, Kernel};
 use crate::missing;
 use crate::module::Module;
+use crate::probes;
 use crate::reloc;
 use crate::stubs;
 
-/// A call of a static DTrace probe, replaced by five nops.
+/// A call of a static DTrace probe, replaced by five nops, or by a call of what the kernel has for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// Its name as DTrace shows it ("map-done").
@@ -39,8 +40,8 @@ enum Value {
     NotLoaded,
     /// Undefined and weak: relocations that use it are not applied.
     WeakNowhere,
-    /// A probe: the call is patched out.
-    Probe,
+    /// A probe: the call is patched out, or goes to this address.
+    Probe(Option<usize>),
     /// `smap_enable`, `smap_disable`: the call is patched out, nothing is recorded.
     Nops,
     /// Undefined, not found.
@@ -189,7 +190,7 @@ impl Linker<'_> {
         }
         if symbol.undefined() {
             return if symbol.name.starts_with(PROBE) {
-                Value::Probe
+                Value::Probe(self.probe(&symbol.name))
             } else if is_patched_out(&symbol.name) {
                 Value::Nops
             } else if symbol.binding == Binding::Weak {
@@ -207,6 +208,14 @@ impl Linker<'_> {
             }
             None => Value::NotLoaded,
         }
+    }
+
+    /// The address that a probe's sites call, if the kernel wants it.
+    fn probe(&self, symbol: &str) -> Option<usize> {
+        let imports = |name: &str| self.object.symbols.iter().any(|s| s.undefined() && s.name == name);
+        let fired = self.kernel.probe(&probe_name(symbol), &imports)?;
+        // Without room for a stub it is not told of.
+        probes::stub(fired).ok()
     }
 
     /// All undefined symbols that nobody has, with the functions that refer to them.
@@ -263,10 +272,18 @@ impl Linker<'_> {
         let place = base + rela.offset as usize;
         let field = reloc::field(rela.kind);
         let (value, field) = match (values[rela.symbol], field) {
-            (value @ (Value::Probe | Value::Nops), _) => {
+            (value @ (Value::Probe(_) | Value::Nops), _) => {
                 // Five bytes: a direct call, of which the field is the last four.
-                image.bytes_mut(place - 1, 5).fill(0x90);
-                if value == Value::Probe {
+                let site = image.bytes_mut(place - 1, 5);
+                match value {
+                    // Both are below 2 GiB.
+                    Value::Probe(Some(called)) if site[0] == CALL => {
+                        let distance = (called as i64).wrapping_sub(place as i64 + 4) as i32;
+                        site[1..].copy_from_slice(&distance.to_le_bytes());
+                    }
+                    _ => site.fill(0x90),
+                }
+                if matches!(value, Value::Probe(_)) {
                     self.record(rela, place);
                 }
                 return;
@@ -297,11 +314,18 @@ impl Linker<'_> {
 
     /// Notes a probe site that has been patched out.
     fn record(&mut self, rela: &Rela, address: usize) {
-        let symbol = self.object.symbol_name(rela.symbol);
-        let name = symbol.strip_prefix(PROBE).unwrap_or(&symbol).replace("__", "-");
+        let name = probe_name(&self.object.symbol_name(rela.symbol));
         let function = self.object.function_at(rela.target, rela.offset);
         self.probes.push(Probe { name, function, address });
     }
+}
+
+/// The opcode of a direct call.
+const CALL: u8 = 0xe8;
+
+/// The name of a probe as DTrace shows it.
+fn probe_name(symbol: &str) -> String {
+    symbol.strip_prefix(PROBE).unwrap_or(symbol).replace("__", "-")
 }
 
 fn why_missing(name: &str) -> Why {

@@ -117,6 +117,23 @@ pub fn numbered(target: usize, number: u32) -> io::Result<usize> {
     far.write(&mut table, code(second))
 }
 
+/// An address below 2 GiB that pushes `word` and goes to `target`. Changes no register.
+///
+/// # Errors
+/// No memory below 2 GiB, or all stubs are used up.
+pub fn pushing(word: usize, target: usize) -> io::Result<usize> {
+    let far = far()?;
+    let mut table = far.table.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut code = [0; STUB];
+    // push 10(%rip)
+    code[..6].copy_from_slice(&[0xff, 0x35, 10, 0, 0, 0]);
+    // jmp *12(%rip)
+    code[6..12].copy_from_slice(&[0xff, 0x25, 12, 0, 0, 0]);
+    code[16..24].copy_from_slice(&(word as u64).to_le_bytes());
+    code[24..].copy_from_slice(&(target as u64).to_le_bytes());
+    far.write(&mut table, code)
+}
+
 impl Far {
     /// Puts a stub into the next free place; its address.
     fn write(&self, table: &mut Table, code: [u8; STUB]) -> io::Result<usize> {

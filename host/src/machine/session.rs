@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ddi_krtld::{Export, Kernel, Linkage, Modules, Nowhere, UnloadError, Why};
+use ddi_krtld::{Export, Fired, Kernel, Linkage, Modules, Nowhere, UnloadError, Why};
 use ddi_system::errno::{EBUSY, EINVAL, EIO, ENOENT, ENXIO};
 use ddi_system::root::{Lock, Root, Unreadable};
 
@@ -15,7 +15,7 @@ use ddi_kernel::board::{log, report};
 use ddi_kernel::ddi;
 use ddi_kernel::kern::symbols;
 use ddi_kernel::kern::thread::{self, Context};
-use ddi_kernel::kern::{drivers, entry, left, nodes, tables, trap};
+use ddi_kernel::kern::{drivers, entry, left, nodes, probes, tables, trap};
 use ddi_kernel::pci;
 use ddi_kernel::vm::client;
 
@@ -73,6 +73,10 @@ impl Kernel for Host {
             report::leftover(name, &format!("the function is called, and {why}"), "Intro(9F)");
             report::stop()
         })
+    }
+
+    fn probe(&self, name: &str, imports: &dyn Fn(&str) -> bool) -> Option<Fired> {
+        probes::bind(name, imports)
     }
 
     fn message(&self, text: &str) {

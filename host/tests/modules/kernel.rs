@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use ddi_kernel::kern::{calls, tables, thread};
-use ddi_krtld::{Export, Kernel, Linkage, Modules};
+use ddi_krtld::{Export, Fired, Kernel, Linkage, Modules};
 
 #[derive(Default)]
 pub struct Few {
@@ -13,6 +13,8 @@ pub struct Few {
     pub messages: Mutex<Vec<String>>,
     /// What detaching the instances answers.
     pub detach: Mutex<Option<i32>>,
+    /// The probe that the kernel wants, and what is called for it.
+    pub probe: Option<(&'static str, Fired)>,
 }
 
 impl Few {
@@ -50,6 +52,9 @@ impl Kernel for Few {
     }
     fn detach_all(&self, _module: &str) -> Result<(), i32> {
         self.detach.lock().unwrap().map_or(Ok(()), Err)
+    }
+    fn probe(&self, name: &str, _imports: &dyn Fn(&str) -> bool) -> Option<Fired> {
+        self.probe.filter(|(wanted, _)| *wanted == name).map(|(_, fired)| fired)
     }
     fn message(&self, text: &str) {
         self.messages.lock().unwrap().push(text.to_owned());

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use ddi_kernel::kern::calls;
-use ddi_krtld::{Modules, real_data, real_function};
+use ddi_krtld::{Fired, Modules, real_data, real_function};
 use tempfile::tempdir;
 
 use crate::elf::*;
@@ -245,4 +245,56 @@ fn probes_are_patched_out_and_recorded() {
     let [probe] = module.probes() else { panic!("one probe") };
     assert_eq!((probe.name.as_str(), probe.function.as_str()), ("map-done", "mapper"));
     assert_eq!(probe.address, module.symbol("mapper").unwrap() + 6);
+}
+
+/// Tokens and arguments that probes have passed.
+static TOLD: Mutex<Vec<(u32, [u64; 6])>> = Mutex::new(Vec::new());
+
+#[test]
+fn a_probe_that_the_kernel_wants_is_told_and_changes_no_register() {
+    let mut elf = Elf::module();
+    let wanted = elf.undefined("__dtrace_probe_map__done", GLOBAL);
+    let other = elf.undefined("__dtrace_probe_other", GLOBAL);
+    let at = elf.sections[TEXT].data.len() as u64;
+    let code = [
+        0xb8, 5, 0, 0, 0, // mov $5,%eax
+        0xbf, 7, 0, 0, 0, // mov $7,%edi
+        0xbe, 11, 0, 0, 0, // mov $11,%esi
+        0xba, 13, 0, 0, 0, // mov $13,%edx
+        0xb9, 17, 0, 0, 0, // mov $17,%ecx
+        0x41, 0xb8, 19, 0, 0, 0, // mov $19,%r8d
+        0x41, 0xb9, 23, 0, 0, 0, // mov $23,%r9d
+        0x41, 0xba, 29, 0, 0, 0, // mov $29,%r10d
+        0x41, 0xbb, 31, 0, 0, 0,    // mov $31,%r11d
+        0x50, // push %rax: the stack is not aligned at the probe
+        0xf9, // stc
+        0xe8, 0, 0, 0, 0, // call probe
+        0xe8, 0, 0, 0, 0, // call other
+        0x11, 0xf8, // adc %edi,%eax
+        0x01, 0xf0, // add %esi,%eax
+        0x01, 0xd0, // add %edx,%eax
+        0x01, 0xc8, // add %ecx,%eax
+        0x44, 0x01, 0xc0, // add %r8d,%eax
+        0x44, 0x01, 0xc8, // add %r9d,%eax
+        0x44, 0x01, 0xd0, // add %r10d,%eax
+        0x44, 0x01, 0xd8, // add %r11d,%eax
+        0x59, // pop %rcx
+        0xc3, // ret
+    ];
+    let site = code.iter().position(|byte| *byte == 0xe8).unwrap() as u64;
+    elf.function("mapper", &code);
+    elf.rela(TEXT, at + site + 1, R_PC32, wanted, -4);
+    elf.rela(TEXT, at + site + 6, R_PC32, other, -4);
+    let dir = tempdir().unwrap();
+    let file = elf.write(dir.path(), "telling");
+    let call_it = |token: u32, arguments: &[u64; 6]| TOLD.lock().unwrap().push((token, *arguments));
+    let few = Few { probe: Some(("map-done", Fired { call: call_it, token: 3 })), ..Few::default() };
+    let (_, modules) = few.modules(vec![]);
+    let module = modules.load(&file).unwrap();
+    for round in 1..3 {
+        assert_eq!(call(&modules, "telling", "mapper"), 5 + 7 + 1 + 11 + 13 + 17 + 19 + 23 + 29 + 31);
+        assert_eq!(*TOLD.lock().unwrap(), vec![(3, [7, 11, 13, 17, 19, 23]); round]);
+    }
+    let names: Vec<&str> = module.probes().iter().map(|probe| probe.name.as_str()).collect();
+    assert_eq!(names, ["map-done", "other"]);
 }

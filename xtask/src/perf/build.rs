@@ -7,11 +7,16 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use cargo_ddi::module::Framework;
+use ddi_krtld::elf::PROBE;
+use object::build::elf::{Builder, SectionData};
 
 use crate::module::object;
 
 /// The section that holds all code that is measured, and nothing else.
 pub const MEASURED: &str = "measured_text";
+
+/// A static probe that is off.
+pub const PROBE_SITE: [u8; 5] = [0x90; 5];
 
 /// The functions that drivers call of a framework: all else that it has is reached through them.
 const INTERFACE: [&str; 11] = [
@@ -81,6 +86,7 @@ fn compile(dir: &Path, name: &str, flags: &[&str]) -> Result<PathBuf> {
 /// Links objects into a program in `dir`; the code of the first one is what is measured.
 fn link(dir: &Path, name: &str, measured: &Path, others: &[PathBuf]) -> Result<PathBuf> {
     run(Command::new("objcopy").arg(format!("--rename-section=.text={MEASURED}")).arg(measured))?;
+    patch_probes(measured)?;
     let program = dir.join(name);
     run(Command::new("gcc")
         .args(["-no-pie", "-z", "noexecstack", "-o"])
@@ -88,6 +94,41 @@ fn link(dir: &Path, name: &str, measured: &Path, others: &[PathBuf]) -> Result<P
         .arg(measured)
         .args(others))?;
     Ok(program)
+}
+
+/// Replaces the calls of static probes in an object by nops, as the kernel's loader does.
+fn patch_probes(path: &Path) -> Result<()> {
+    let input = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut builder = Builder::read(&*input).context("the object is not ELF")?;
+    let probes: Vec<_> = builder
+        .symbols
+        .iter()
+        .filter(|symbol| symbol.name.starts_with(PROBE.as_bytes()))
+        .map(|symbol| symbol.id())
+        .collect();
+    let mut sites = Vec::new();
+    for section in &mut builder.sections {
+        let (target, data) = (section.sh_info_section, &mut section.data);
+        let (Some(target), SectionData::Relocation(relocations)) = (target, data) else { continue };
+        relocations.retain(|relocation| {
+            let is_site = relocation.symbol.is_some_and(|symbol| probes.contains(&symbol));
+            if is_site {
+                sites.push((target, relocation.r_offset as usize));
+            }
+            !is_site
+        });
+    }
+    for (section, place) in sites {
+        let SectionData::Data(data) = &mut builder.sections.get_mut(section).data else { continue };
+        let site = data.to_mut().get_mut(place - 1..place + 4).context("a probe's call is cut off")?;
+        site.copy_from_slice(&PROBE_SITE);
+    }
+    for probe in probes {
+        builder.symbols.get_mut(probe).delete = true;
+    }
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes).context("cannot write the object")?;
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// How illumos compiles C drivers, as far as it matters, beside [`HARNESS`].

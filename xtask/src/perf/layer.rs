@@ -69,13 +69,13 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
 /// The operations of one pair as a table.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| driver | operation | Rust | C | ratio | goal | alloc | lock | locked instructions |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| driver | operation | Rust | C | ratio | goal | alloc | lock | locked instructions | probes |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
         let both = |rust: f64, c: f64| format!("{rust:.0}/{c:.0}");
         let _ = writeln!(
             text,
-            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} |",
+            "| {} | {} | {:.0} | {:.0} | {:.2} | {:.2} | {} | {} | {} | {:.0} |",
             row.pair,
             row.rust.workload,
             row.rust.instructions,
@@ -84,7 +84,8 @@ pub fn table(rows: &[Row]) -> String {
             row.goal,
             both(row.rust.allocs, row.c.allocs),
             both(row.rust.locks, row.c.locks),
-            both(row.rust.locked, row.c.locked)
+            both(row.rust.locked, row.c.locked),
+            row.rust.probes
         );
     }
     text

@@ -10,15 +10,17 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use object::{Object, ObjectSection};
 use serde::Deserialize;
 
-use super::build::MEASURED;
+use super::build::{MEASURED, PROBE_SITE};
 
 /// What one operation of a workload costs.
 #[derive(Clone, Default)]
 pub struct Costs {
     /// Its name.
     pub workload: String,
-    /// Instructions of the measured code.
+    /// Instructions of the measured code, without the nops of its static probes.
     pub instructions: f64,
+    /// Static probes that are passed.
+    pub probes: f64,
     /// Instructions with everything that it calls, and the driver's and the loop's.
     pub all: f64,
     /// Locked instructions among them.
@@ -98,11 +100,12 @@ fn count(program: &Path) -> Result<Vec<Costs>> {
             let path = dir.path().join(format!("out.{i}"));
             let dump = std::fs::read_to_string(&path)
                 .with_context(|| format!("callgrind wrote no {}", path.display()))?;
-            let Executed { own, all, locked } = code.executed(&dump)?;
+            let Executed { own, all, locked, probes } = code.executed(&dump)?;
             ensure!(own > 0, "callgrind saw nothing of {:?}", line.workload);
             Ok(Costs {
                 workload: line.workload,
                 instructions: own as f64 / line.ops,
+                probes: probes as f64 / line.ops,
                 all: all as f64 / line.ops,
                 locked: locked as f64 / line.ops,
                 allocs: line.allocs,
@@ -117,8 +120,10 @@ fn count(program: &Path) -> Result<Vec<Costs>> {
 /// Instructions that were executed.
 #[derive(Default)]
 struct Executed {
-    /// Of the measured code.
+    /// Of the measured code, without the nops of static probes.
     own: u64,
+    /// Probes that are passed.
+    probes: u64,
     /// All of them.
     all: u64,
     /// Locked ones of the measured code.
@@ -130,6 +135,8 @@ struct Code {
     addresses: Range<u64>,
     /// Addresses of locked instructions.
     locked: BTreeSet<u64>,
+    /// Addresses of static probes: five nops each.
+    probes: BTreeSet<u64>,
 }
 
 impl Code {
@@ -150,7 +157,9 @@ impl Code {
             })
             .map(|i| i.ip())
             .collect();
-        Ok(Self { addresses: at..at + section.size(), locked })
+        let sites = (at..).zip(code.windows(PROBE_SITE.len())).filter(|(_, bytes)| *bytes == PROBE_SITE);
+        let probes = sites.map(|(site, _)| site).collect();
+        Ok(Self { addresses: at..at + section.size(), locked, probes })
     }
 
     /// Reads a callgrind dump.
@@ -166,7 +175,10 @@ impl Code {
                     u64::from_str_radix(address, 16).with_context(|| format!("callgrind wrote {line:?}"))?;
                 let cost: u64 = cost.trim().parse().with_context(|| format!("callgrind wrote {line:?}"))?;
                 executed.all += cost;
-                if self.addresses.contains(&address) {
+                let mut sites = self.probes.range(..=address).next_back().into_iter();
+                if let Some(site) = sites.find(|site| address - **site < PROBE_SITE.len() as u64) {
+                    executed.probes += if address == *site { cost } else { 0 };
+                } else if self.addresses.contains(&address) {
                     executed.own += cost;
                     executed.locked += if self.locked.contains(&address) { cost } else { 0 };
                 }

@@ -153,6 +153,7 @@ impl<K: Kernel> Traced<K> {
         let span = ddi_trace::span();
         let _acting = ddi_trace::acting(actor(&fault.process, fault.tid));
         let code = code(fault, span.begin());
+        traced::set_fault_address(fault.addr);
         let result = self.0.fault(fault);
         // The access callback's page is the access's. Without a callback the place is looked up, if it is still there.
         let (device, offset) = match ddi_trace::noted() {
@@ -299,6 +300,7 @@ impl<K: Kernel> Kernel for Traced<K> {
     }
 
     fn fork(&self, by: &Call, child: &Arc<Process>) -> Result<(), Errno> {
+        traced::set_forking(child.id());
         call(
             by,
             |_| 0,

@@ -14,7 +14,7 @@ use super::pages::of;
 use crate::board::report;
 use crate::vm::client::Client;
 use crate::vm::segments::client_of_hat;
-use crate::vm::{kva, memory};
+use crate::vm::{kva, memory, platform};
 
 /// Owner of a `hat`'s translations.
 enum Whose {
@@ -49,8 +49,8 @@ fn load(function: &str, hat: *mut hat, addr: caddr_t, len: usize, pfn: pfn_t, at
         }
         Whose::Process(client) => {
             memory().touch(pfn, pages(len));
-            // A process that has exited needs no translation.
-            let _ = client.process().load(addr as u64, pages(len), pfn, Prot::from_bits_truncate(attributes));
+            let prot = Prot::from_bits_truncate(attributes);
+            platform::load(client.process(), addr as u64, pages(len), pfn, prot);
         }
         Whose::Nobody => {}
     }
@@ -71,7 +71,7 @@ ddi! {
     fn hat_unload(hat: *mut hat, addr: caddr_t, len: usize, _flags: c_uint) {
         match whose(hat) {
             Whose::Kernel => kva::unload(addr as usize, len),
-            Whose::Process(client) => client.process().unload(addr as u64, pages(len)),
+            Whose::Process(client) => platform::unload(client.process(), addr as u64, pages(len)),
             Whose::Nobody => {}
         }
     }

@@ -19,6 +19,7 @@ use crate::kern::held;
 use crate::kern::lock::{self, Misuse, MutexKind, Wake};
 use crate::kern::lockplaces::{self, DESTROYED, ENTERED};
 use crate::kern::peek;
+use crate::kern::probes;
 use crate::kern::thread::{self, Context};
 use crate::vm::client;
 
@@ -370,7 +371,9 @@ fn wait(
         lock::cv_wait(cv as usize, word, until, false)
     };
     let interrupted = woken == Ok(Wake::Interrupted);
-    span.end(0, || Event::Wait { what: For::Driver, interrupted });
+    if !span.is_on() || !probes::waited() {
+        span.end(0, || Event::Wait { what: For::Driver, interrupted });
+    }
     match woken {
         Ok(wake) => {
             held::add(mutex.address(), spin);

@@ -25,6 +25,7 @@ pub mod pieces;
 pub mod ports;
 mod preserved;
 pub mod printf;
+pub mod probes;
 pub mod slot;
 pub mod stack;
 pub mod suspend;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ddi_process::Call;
 use ddi_process::physmem::PAGE_SIZE;
+use ddi_process::{Call, Process};
 use ddi_trace::{Event, For};
 use segdev::{Context, FreeRanges, MutexGuard, Platform, Prot, Run, Want};
 
@@ -42,9 +42,20 @@ fn protection(prot: Prot) -> ddi_process::Prot {
     ddi_process::Prot::from_bits_truncate(prot.bits().into())
 }
 
-/// The number of an address space in a trace, and its process.
-fn traced(space: &Client) -> (u64, u32) {
-    (space.process().id(), space.process().pid().cast_unsigned())
+/// Loads translations of a process, and records it.
+pub fn load(process: &Process, address: u64, pages: u64, frame: u64, prot: ddi_process::Prot) {
+    // A process that has exited needs no translation, and setup calls reject frames that do not exist.
+    let _ = process.load(address, pages, frame, prot);
+    let (of, of_pid) = (process.id(), process.pid().cast_unsigned());
+    ddi_trace::instant(0, || Event::Load { of, of_pid, address, pages, frame });
+}
+
+/// Unloads translations of a process, and records it.
+pub fn unload(process: &Process, address: u64, pages: u64) {
+    let span = ddi_trace::span();
+    process.unload(address, pages);
+    let (of, of_pid) = (process.id(), process.pid().cast_unsigned());
+    span.end(0, || Event::Unload { of, of_pid, address, pages });
 }
 
 impl Platform for Host {
@@ -109,21 +120,11 @@ impl Platform for Host {
         // Drivers map memory by its physical address, free frames included.
         memory::memory().touch(run.pfn, run.len / PAGE_SIZE);
         unserved::loads();
-        // A process that has exited needs no translation, and setup calls reject frames that do not exist.
-        let _ = space.process().load(va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
-        ddi_trace::instant(0, || {
-            let (of, of_pid) = traced(space);
-            Event::Load { of, of_pid, address: va, pages: run.len / PAGE_SIZE, frame: run.pfn }
-        });
+        load(space.process(), va, run.len / PAGE_SIZE, run.pfn, protection(run.prot));
     }
 
     fn unload(&self, space: &Client, va: u64, len: u64, _locked: bool) {
-        let span = ddi_trace::span();
-        space.process().unload(va, len / PAGE_SIZE);
-        span.end(0, || {
-            let (of, of_pid) = traced(space);
-            Event::Unload { of, of_pid, address: va, pages: len / PAGE_SIZE }
-        });
+        unload(space.process(), va, len / PAGE_SIZE);
     }
 
     fn unlock(&self, _space: &Client, _va: u64, _len: u64) {
