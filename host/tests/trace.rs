@@ -275,6 +275,49 @@ fn json(story: &Story) {
     }
 }
 
+/// Builds ctxdev as a module; false, with the reason, when that cannot be done here.
+fn module(framework: &str, module: &Path) -> bool {
+    let profile = Path::new(HOST).parent().unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--workspace", "--examples", "--bin", "xtask", "--target-dir"]);
+    build.arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "cargo build --bin xtask");
+    let mut build = Command::new(profile.join("xtask"));
+    build.args(["module", "--framework", framework, "--output"]).arg(module);
+    let (said, status) = output(build);
+    if status != Some(0) {
+        assert!(said.contains("library sources"), "{said}");
+        println!("skipped: {said}");
+    }
+    status == Some(0)
+}
+
+#[test]
+fn a_module_file_is_recorded_with_either_framework() {
+    for framework in ["kernel", "own"] {
+        let dir = Dir::new();
+        let file = dir.path("ctxdev");
+        if !module(framework, &file) {
+            return;
+        }
+        let mut needed = Command::new(HOST);
+        needed.args(["modinfo", "-u"]).arg(&file);
+        let (needed, _) = output(needed);
+        let probes = needed.lines().filter(|line| line.contains("__dtrace_probe_devmap__"));
+        assert_eq!(probes.count(), 12, "{needed}");
+        let driver = file.display().to_string();
+        let options = ["--driver", &driver, "--trace", "run.ring"];
+        let (text, status) = output(dir.run(&options, "$CLIENT & $CLIENT; wait; cat /dev/ctxdev0"));
+        assert_eq!(status, Some(0), "{text}");
+        let story = Story::of(Trace::read(&dir.path("run.ring")).unwrap());
+        assert!(story.probes.is_empty(), "{:?}", story.probes);
+        told(&story);
+    }
+}
+
 #[test]
 fn a_host_that_is_killed_leaves_its_recording() {
     let dir = Dir::new();
@@ -327,4 +370,120 @@ fn what_cannot_be_recorded_is_said_at_once() {
     let (text, status) = output(command);
     assert!(status == Some(1) && text.contains("not a trace that ddi-host recorded"), "{text}");
     assert!(!dir.path("out").exists());
+}
+
+/// Reads from a terminal until this text has come.
+fn until(terminal: &mut File, seen: &mut String, text: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !seen.contains(text) {
+        let mut bytes = [0; 4096];
+        let read = std::io::Read::read(terminal, &mut bytes).unwrap_or(0);
+        seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        assert!(read > 0 && Instant::now() < end, "no {text:?} in {seen:?}");
+    }
+}
+
+/// The two ends of a new terminal of 24 rows and 80 columns.
+fn terminal() -> [File; 2] {
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut ends, none) = ([0; 2], std::ptr::null_mut());
+    let [outer, inner] = &mut ends;
+    // SAFETY: places for two descriptors, and a size; the name and the modes are not wanted.
+    let made = unsafe { libc::openpty(outer, inner, none, std::ptr::null(), &raw const size) };
+    assert_eq!(made, 0);
+    // SAFETY: descriptors that were made just now and that nobody else has.
+    ends.map(|fd| unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) })
+}
+
+#[test]
+fn a_run_is_shown_on_a_terminal_until_a_key_ends_that() {
+    for (plain, ends_by_key) in [(true, true), (false, false)] {
+        let dir = Dir::new();
+        let script = "$CLIENT & $CLIENT; wait; while [ ! -e go ]; do sleep 0.02; done; echo said; cat";
+        let mut command = dir.run(&["--top=0.1"], script);
+        let [mut outer, inner] = terminal();
+        let end = || Stdio::from(inner.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm").env_remove("NO_COLOR");
+        if plain {
+            command.env("NO_COLOR", "1");
+        }
+        let mut host = command.spawn().unwrap();
+        drop((command, inner));
+        let mut seen = String::new();
+        until(&mut outer, &mut seen, "  ctxdev0 0x0");
+        assert!(
+            seen.contains("\x1b[?1049h") && seen.contains("q: end") && seen.contains(" PROGRAM "),
+            "{seen:?}"
+        );
+        assert_eq!(seen.contains("\x1b[1m"), !plain, "{seen:?}");
+        let long = seen.split("\r\n").find(|line| line.replace("\x1b[1m", "").chars().count() > 80 + 40);
+        assert!(long.is_none(), "{long:?}");
+        if ends_by_key {
+            std::io::Write::write_all(&mut outer, b"q").unwrap();
+            until(&mut outer, &mut seen, "\x1b[?1049l");
+        }
+        std::fs::write(dir.path("go"), "").unwrap();
+        // The program's output comes when the terminal is as it was; there is no input for it.
+        until(&mut outer, &mut seen, "said");
+        assert!(seen.find("said") > seen.find("\x1b[?25h\x1b[?1049l"), "{seen:?}");
+        assert_eq!(host.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_run_is_shown_in_blocks_where_there_is_no_terminal() {
+    let dir = Dir::new();
+    let out = dir.run(&["--top=0.1"], "$CLIENT & $CLIENT; wait; echo said").output().unwrap();
+    let (said, shown) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && said.ends_with("said\n") && !said.contains("faults/s"), "{said}{shown}");
+    let blocks: Vec<&str> = shown.trim_end().split("\n\n").collect();
+    let with = |text: &str| blocks.iter().filter(|block| block.contains(text)).count();
+    assert!(with("faults/s") == blocks.len() && !shown.contains('\x1b'), "{shown}");
+    assert!(with(" trace-") >= 1 && with("ctxdev0 0x0, most often at trace.rs:") >= 1, "{shown}");
+    // Whoever got the engine took it from somebody, but for the first.
+    assert!(with(" switches/s") == blocks.len() && with("events were lost") == 0, "{shown}");
+    let (text, status) = output(dir.run(&["--top=0"], "echo began"));
+    assert!(status == Some(2) && text.contains("at least 0.1"), "{text}");
+}
+
+#[test]
+fn a_recording_is_shown_while_it_goes_on() {
+    let dir = Dir::new();
+    let script = "echo ready; while [ ! -e go ]; do $CLIENT >/dev/null; done";
+    let mut run = dir.run(&["--trace", "run.ring"], script).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(run.stdout.take().unwrap()), &mut line).unwrap();
+    let top = |options: &[&str]| {
+        let mut command = Command::new(HOST);
+        command.current_dir(dir.0.path()).args(["top", "run.ring", "-i", "0.2"]).args(options);
+        command
+    };
+    let (text, status) = output(top(&["-c", "3"]));
+    assert_eq!((status, text.matches("faults/s").count()), (Some(0), 3), "{text}");
+    assert!(text.contains("  ctxdev0 0x0"), "{text}");
+    // Ctrl-C ends it, which is no failure.
+    let shows = || {
+        let mut shows = top(&[]).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut out, mut line) = (std::io::BufReader::new(shows.stdout.take().unwrap()), String::new());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        assert!(line.contains("faults/s"), "{line}");
+        // It prints as long as somebody reads.
+        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+        shows
+    };
+    let mut asked = shows();
+    // SAFETY: a signal to the test's own child.
+    unsafe { libc::kill(asked.id().cast_signed(), libc::SIGINT) };
+    assert_eq!(asked.wait().unwrap().code(), Some(0));
+    // The end of the run is the end of the display.
+    let mut goes_on = shows();
+    std::fs::write(dir.path("go"), "").unwrap();
+    assert!(run.wait().unwrap().success());
+    assert!(goes_on.wait().unwrap().success());
+    let (text, status) = output(top(&[]));
+    assert!(status == Some(1) && text.contains("the run is over; ddi-host trace run.ring"), "{text}");
+    let mut none = Command::new(HOST);
+    none.arg("top");
+    let (text, status) = output(none);
+    assert!(status == Some(2) && text.contains("FILE"), "{text}");
 }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ddi_host::commands::kstat;
 use ddi_host::commands::modules;
+use ddi_host::commands::top;
 use ddi_host::commands::trace::{self, TraceArgs};
+use ddi_host::machine::recorder::Recorder;
 use ddi_host::machine::resident::{Refusal, Reply, Request};
 use ddi_host::machine::{Machine, MachineError, Options};
 use ddi_host::machine::{linked, resident};
@@ -49,6 +51,8 @@ pub enum Command {
     Power(Power),
     /// Print the answers of a recording (--trace FILE.ring, or that of a run which was killed), or convert it
     Trace(trace::Convert),
+    /// Show who faults, switches and waits in a run or in a machine that stays up, while it happens
+    Top(top::Top),
     /// Module files and installed drivers.
     #[command(flatten)]
     Modules(modules::Command),
@@ -101,6 +105,9 @@ pub struct Run {
     machine: MachineArgs,
     #[command(flatten)]
     trace: TraceArgs,
+    /// Show who faults, switches and waits, every so many seconds (1), on standard error; on a terminal the program's output comes at the end
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    top: Option<top::Every>,
     /// Print the kernel's statistics (kstats) at the end
     #[arg(long)]
     kstat: bool,
@@ -140,7 +147,7 @@ impl MachineArgs {
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot print: {0}")]
-pub(crate) struct CannotPrint(#[from] std::io::Error);
+pub(crate) struct CannotPrint(#[from] pub(crate) std::io::Error);
 
 /// Prints `text` to standard output.
 pub(crate) fn print(text: &str) -> Result<(), CannotPrint> {
@@ -176,9 +183,17 @@ impl Run {
             Ok(recording) => recording,
             Err(why) => return fail(&why.to_string()),
         };
+        let beside = self.top.map(|every| top::Beside::begin(recording.file(), every)).transpose();
+        let beside = match beside {
+            Ok(beside) => beside,
+            Err(why) => return fail(&format!("--top: {why}")),
+        };
         let machine = match self.machine.start() {
             Ok(machine) => machine,
-            Err(why) => return fail(&why.to_string()),
+            Err(why) => {
+                drop(beside);
+                return fail(&why.to_string());
+            }
         };
         let env =
             vec![("DDI_HOST_FAULTS".into(), machine.faults().into()), ("PATH".into(), path_with_commands())];
@@ -186,6 +201,7 @@ impl Run {
         let status = machine.server().run(&program);
         let printed = if self.kstat { print(&kstat::parseable()) } else { Ok(()) };
         let clean = machine.end();
+        drop(beside);
         let traced = recording.finish();
         match status {
             Err(why) => fail(&why.to_string()),
@@ -253,6 +269,11 @@ impl Run {
         if self.trace.is_asked() {
             return Some(fail(
                 "--trace cannot be used while ddi-host serve has DIR; use ddi-host serve --trace FILE",
+            ));
+        }
+        if self.top.is_some() {
+            return Some(fail(
+                "--top cannot be used while ddi-host serve has DIR; use ddi-host top --root DIR",
             ));
         }
         if self.kstat {
@@ -325,7 +346,8 @@ impl Serve {
             Ok(machine) => machine,
             Err(why) => return fail(&why.to_string()),
         };
-        let served = resident::serve(machine, &Root::new(&self.root), &door);
+        let recorder = Recorder::new(recording.file().map(Into::into));
+        let served = resident::serve(machine, &Root::new(&self.root), &door, recorder);
         let traced = recording.finish();
         match served {
             Ok(true) => i32::from(!traced),
@@ -454,6 +476,7 @@ impl Commands for Command {
             Command::Interrupt(interrupt) => interrupt.run(),
             Command::Power(power) => power.run(),
             Command::Trace(convert) => convert.run(),
+            Command::Top(top) => top.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Modules(command) => command.run(),

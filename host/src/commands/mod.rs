@@ -7,6 +7,8 @@
 //! | [`modctl`] | modload, modunload, modinfo |
 //! | [`kstat`] | kstat |
 //! | [`trace`] | `--trace`, and trace |
+//! | [`top`] | `--top`, and top |
+//! | `screen` | a terminal that shows one text after the other |
 //! | [`help`] | their help texts |
 //! | `output` | standard output that may be full or closed |
 //!
@@ -19,4 +21,6 @@ pub mod help;
 pub mod kstat;
 pub mod modctl;
 pub mod modules;
+mod screen;
+pub mod top;
 pub mod trace;

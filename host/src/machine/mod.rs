@@ -7,6 +7,7 @@
 //! | [`linked`] | the drivers that are linked into the program |
 //! | [`config`] | device nodes and their registers, as files say them |
 //! | [`resident`] | a machine that stays up, and what the commands ask of it |
+//! | [`recorder`] | its recording, for those who ask |
 //! | [`modinfo`] | a module as modinfo(8) shows it |
 //!
 //! Uses every room below; none of the commands. Locking: a session belongs to the thread that has the machine.
@@ -16,6 +17,7 @@ pub mod linked;
 #[expect(clippy::module_inception, reason = "the room is named after what it is about")]
 mod machine;
 pub mod modinfo;
+pub mod recorder;
 pub mod resident;
 pub mod session;
 

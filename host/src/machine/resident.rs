@@ -19,11 +19,12 @@ use ddi_process::Kernel as _;
 use ddi_process::ending::{Ending, Signals};
 use ddi_system::errno::{EBUSY, EINVAL, ENOENT};
 use ddi_system::root::{Root, Unreadable};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use super::Machine;
 use super::modinfo::{self, Info};
+use super::recorder::Recorder;
 use super::session::{self, Host, Session};
 use ddi_kernel::board::log;
 use ddi_kernel::calls::kernel::DdiKernel;
@@ -72,6 +73,8 @@ pub enum Request {
     Modules(Option<i64>),
     /// All statistics.
     Kstats,
+    /// Record what happens, for some seconds from now on.
+    Record,
     /// Calls that are inside a driver and that signals do not end: a number for each.
     Stuck,
     /// Asks where these calls are and for what they wait.
@@ -98,6 +101,8 @@ pub enum Reply {
     Modules(Vec<Info>),
     /// All statistics.
     Kstats(Vec<Statistics>),
+    /// The file of the recording.
+    Recording(PathBuf),
     /// Calls that are inside a driver and that signals do not end.
     Stuck(Vec<u64>),
     /// Such calls as are still inside.
@@ -232,7 +237,7 @@ impl Ending for EndMachine {
 ///
 /// # Errors
 /// The signals cannot be caught.
-pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool> {
+pub fn serve(mut machine: Machine, root: &Root, door: &Door, mut recorder: Recorder) -> io::Result<bool> {
     let stopper = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
     let signals = Signals::take(EndMachine(stopper.try_clone()?))?;
     let wanted = autoload::Wanted::new()?;
@@ -242,7 +247,8 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
             PollFd::new(&door.0, PollFlags::IN),
             PollFd::new(&wanted, PollFlags::IN),
         ];
-        match poll(&mut fds, None) {
+        let look = recorder.look().map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        match poll(&mut fds, look.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             other => other?,
         };
@@ -257,9 +263,12 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
             });
             continue;
         }
+        if fds[1].revents().is_empty() {
+            continue;
+        }
         let Ok((mut stream, _)) = door.0.accept() else { continue };
         // Whoever goes away, or does not read, has no answer.
-        let _ = converse(&mut machine, root, &mut stream);
+        let _ = converse(&mut machine, root, &mut recorder, &mut stream);
     }
     drop(wanted);
     let clean = machine.end();
@@ -267,7 +276,12 @@ pub fn serve(mut machine: Machine, root: &Root, door: &Door) -> io::Result<bool>
     Ok(clean)
 }
 
-fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::Result<()> {
+fn converse(
+    machine: &mut Machine,
+    root: &Root,
+    recorder: &mut Recorder,
+    stream: &mut UnixStream,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let peer = rustix::net::sockopt::socket_peercred(stream.as_fd())?;
@@ -285,7 +299,7 @@ fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::
                     log::line(log::To::Both, &format!("WARNING: {why}"));
                 }
                 nodes::changed();
-                answer(machine, root, request)
+                answer(machine, root, recorder, request)
             }
             Err(_) => {
                 Err(Refusal::Told("an unknown request: is ddi-host serve of the same version?".to_owned()))
@@ -295,7 +309,7 @@ fn converse(machine: &mut Machine, root: &Root, stream: &mut UnixStream) -> io::
     Ok(serde_json::to_writer(stream, &answer)?)
 }
 
-fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
+fn answer(machine: &mut Machine, root: &Root, recorder: &mut Recorder, request: Request) -> Answer {
     match request {
         Request::Environment => {
             let mut variables = machine.server().environment();
@@ -303,6 +317,10 @@ fn answer(machine: &mut Machine, root: &Root, request: Request) -> Answer {
             Ok(Reply::Environment(variables))
         }
         Request::Kstats => Ok(Reply::Kstats(kstats::read_all())),
+        Request::Record => recorder
+            .ask()
+            .map(Reply::Recording)
+            .map_err(|error| Refusal::Told(format!("cannot record: {error}"))),
         Request::Stuck => Ok(Reply::Stuck(DdiKernel.stuck())),
         Request::Where(calls) => {
             let said = blocked::describe(&calls).into_iter();
@@ -454,6 +472,7 @@ mod tests {
             Request::Permissions { driver: "ctxdev".into(), add: false },
             Request::Load { name: "drv/ctxdev".into(), by_path: true },
             Request::Modules(Some(-7)),
+            Request::Record,
             Request::Where(vec![1 << 33 | 1, 7]),
         ] {
             let text = serde_json::to_string(&request).unwrap();
@@ -466,6 +485,7 @@ mod tests {
             Ok(Reply::Attached { instances: 2, said: vec!["a\nb".into()] }),
             Ok(Reply::Modules(vec![modinfo::own(OWN[0])])),
             Ok(Reply::Where(vec![waiting])),
+            Ok(Reply::Recording("/proc/1/fd/3".into())),
             Err(Refusal::Errno(EINVAL)),
             Err(Refusal::Told("why".into())),
         ] {

@@ -16,6 +16,7 @@ tests!(
     a_driver_that_does_not_attach_is_installed_with_a_warning,
     a_driver_in_use_cannot_be_unloaded,
     a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go,
+    a_machine_that_stays_up_shows_who_faults_while_it_happens,
     a_device_whose_module_was_unloaded_is_attached_again_when_it_is_opened,
     modules_are_loaded_by_file_and_by_name,
     what_the_module_commands_say_when_they_are_called_wrongly,
@@ -69,6 +70,24 @@ fn drivers_are_installed_run_and_removed() {
     assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
     assert!(out.contains("counters:0:numbers:added\t12\n"), "{out}");
     assert!(out.contains("counters:0:numbers:level\t-4\n") && out.contains(":label\tfixture\n"), "{out}");
+
+    // A probe of the module is an event, by its own name, of the call that comes to it.
+    let half = half!(client_of_drivers_are_installed_run_and_removed);
+    let trace = dir.path().join("run.json");
+    let options = ["run", "--root", root, "--trace", path(&trace), "--", path(&client), "--client", half];
+    let (status, out, err) = host(&options);
+    assert!(status == 0 && out.contains(run::PASSED), "{out}{err}");
+    let trace = std::fs::read_to_string(&trace).unwrap();
+    let probe = trace.lines().find(|line| line.contains("\"event\":\"probe\"")).unwrap();
+    for part in [
+        "\"probe\":\"counters-add\"",
+        "\"first\":12",
+        "\"second\":12",
+        "\"device_name\":\"counters0\"",
+        "\"pid\":",
+    ] {
+        assert!(probe.contains(part), "{part}: {probe}");
+    }
 
     assert_eq!(host(&["rem_drv", "--root", root, "counters"]), (0, String::new(), String::new()));
     let (status, _, err) = host(&["rem_drv", "--root", root, "counters"]);
@@ -249,6 +268,51 @@ fn a_machine_that_stays_up_keeps_drivers_while_programs_come_and_go() {
     assert!(module(root, &[], "counters")[3] == "1", "{}", modules());
     assert_eq!(machine.end(), Some(0));
     assert_eq!(modules(), "");
+}
+
+fn a_machine_that_stays_up_shows_who_faults_while_it_happens() {
+    let dir = system(&[("chain", "name=\"chain\" parent=\"pseudo\" instance=0;\n")]);
+    let root = path(dir.path());
+    let (status, _, err) = host(&["top", "--root", root]);
+    assert!(status == 1 && err.contains("ddi-host serve"), "{err}");
+    let mut machine = Machine::start(root);
+    assert_eq!(host(&["add_drv", "--root", root, "-m", "* 0666 root sys", "chain"]).0, 0);
+    let client = std::env::current_exe().unwrap();
+    let half = half!(client_of_a_machine_that_stays_up_shows_who_faults);
+    let mut faults = Command::new(env!("CARGO_BIN_EXE_ddi-host"))
+        .args(["run", "--root", root, "--", path(&client), "--client", half])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut told, mut line) = (BufReader::new(faults.stdout.take().unwrap()), String::new());
+    told.read_line(&mut line).unwrap();
+    let (status, out, err) = host(&["top", "--root", root, "-i", "0.2", "-c", "2"]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+    let blocks: Vec<&str> = out.trim_end().split("\n\n").collect();
+    assert_eq!(blocks.len(), 2, "{out}");
+    // Names come from /proc: the process is older than the recording.
+    assert!(blocks[1].contains(" modules_c") && blocks[1].contains("  chain0 0x1000"), "{out}");
+    assert!(!out.contains('\x1b'), "{out}");
+    drop(faults.stdin.take());
+    assert!(faults.wait().unwrap().success());
+
+    let (_, out, _) = host(&["kstat", "--root", root, "-q", "-T", "u", "1", "2"]);
+    let times: Vec<u64> = out.split_whitespace().map(|time| time.parse().unwrap()).collect();
+    assert!(times.len() == 2 && times[1] > times[0], "{out}");
+    assert_eq!(machine.end(), Some(0));
+}
+fn client_of_a_machine_that_stays_up_shows_who_faults() {
+    let fd = open("/dev/chain0");
+    let mut end = [libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 }];
+    println!("faults now");
+    // SAFETY: one place for one answer.
+    while unsafe { libc::poll(end.as_mut_ptr(), 1, 5) } == 0 {
+        let at = map(fd, 0x1000, 0x1000, libc::MAP_SHARED);
+        set_word(at, 0, 1);
+        // SAFETY: the page that was mapped just now.
+        assert_eq!(unsafe { libc::munmap(at.cast(), 0x1000) }, 0);
+    }
 }
 
 /// The fields of a module's line.

@@ -1,5 +1,5 @@
 //! The platform of segdev, for [`Host`]: locks are `parking_lot`'s, timers are [`callout`]s, translations are loaded and unloaded by
-//! [`Process`](ddi_process::Process), memory is physical memory, addresses are reserved by the thread that maps.
+//! [`Process`], memory is physical memory, addresses are reserved by the thread that maps.
 //!
 //! Locking: segdev's order; below it the process layer's own locks, which are leaves here.
 
