@@ -12,6 +12,8 @@ mod check_module;
 mod kernel_check;
 mod module;
 mod perf;
+mod pictures;
+mod svg;
 mod unsafe_code;
 mod vm;
 
@@ -42,6 +44,8 @@ enum Command {
     Verified(vm::verified::Args),
     /// Measure the cost of the framework, compared with the reference's.
     Perf(perf::Args),
+    /// Draw the documentation's pictures from runs that it makes.
+    Pictures(pictures::Args),
     /// Count the unsafe code of each package.
     Unsafe(unsafe_code::Args),
     /// Run the suite in a virtual machine.
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Command::KernelCheck(args) => kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
         Command::Perf(args) => perf::run(&args),
+        Command::Pictures(args) => pictures::run(&args),
         Command::Unsafe(args) => unsafe_code::run(&args),
         Command::Vm(args) => vm::run(&args),
     };

@@ -13,7 +13,7 @@ mod layer;
 mod measure;
 mod ports;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -205,7 +205,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print(&rows, &curves, &checks, &memory);
     }
     if !args.no_charts {
-        draw(args, &curves)?;
+        draw(&crate::root().join(&args.out), &curves)?;
     }
     let layer = layer::rows(dir.path())?;
     let even = args.json || layer::print(&layer);
@@ -254,9 +254,10 @@ fn write(args: &Args, rows: &[Row], memory: &Memory, layer: &[layer::Row]) -> Re
             reference.hat
         );
     }
-    let dir = if args.out.is_absolute() { args.out.clone() } else { crate::root().join(&args.out) };
+    let dir = crate::root().join(&args.out);
     let path = dir.join("framework.md");
-    let text = format!("{FRAMEWORK}\n{table}");
+    let shown = CURVES.iter().map(|curve| format!("\n![{}]({}.svg)\n", curve.title, curve.name));
+    let text = format!("{FRAMEWORK}\n{table}{}", shown.collect::<String>());
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = dir.join("layer.md");
     let text = format!("{LAYER}\n{}", layer::table(layer));
@@ -279,7 +280,7 @@ const LAYER: &str = "\
 
 Written by `cargo xtask perf --write`: instructions of an operation in the driver's own code, the layer's included, beside those of a careful driver in C that
 does the same (segdev/bench/twins), both as modules over one stub kernel and a framework that only calls the driver; allocations, locks taken and locked
-instructions, C's behind the stroke.
+instructions, C's behind the stroke. Probes are those of docs/dtrace that an operation passes; each is five nops, which are not among the instructions.
 ";
 
 fn reference() -> impl Iterator<Item = Reference> {
@@ -401,9 +402,15 @@ fn report(rows: &[Row], curves: &[(&Curve, Points)], checks: &[Check], memory: &
            "bytes": {"mapping": memory.mapping, "first": memory.first, "plain": memory.plain, "reference": REFERENCE_BYTES}})
 }
 
-fn draw(args: &Args, curves: &[(&Curve, Points)]) -> Result<()> {
-    let dir = if args.out.is_absolute() { args.out.clone() } else { crate::root().join(&args.out) };
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+/// Measures how the framework's costs grow, and draws that into `dir`. Returns the files.
+pub fn draw_curves(dir: &Path) -> Result<Vec<PathBuf>> {
+    let work = tempfile::tempdir().context("cannot make a temporary directory")?;
+    draw(dir, &curves(&measure::costs(&build::framework(work.path())?)?)?)
+}
+
+fn draw(dir: &Path, curves: &[(&Curve, Points)]) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     for (curve, points) in curves {
         let known: Points = curve
             .reference
@@ -417,12 +424,13 @@ fn draw(args: &Args, curves: &[(&Curve, Points)]) -> Result<()> {
             x: curve.size,
             y: "instructions",
             series: vec![
-                Series { name: "own framework", colour: "#2a6fc4", points: points.clone() },
-                Series { name: "reference", colour: "#c4492a", points: known },
+                Series { name: "own framework", colour: "a", points: points.clone() },
+                Series { name: "reference", colour: "b", points: known },
             ],
         };
         let path = dir.join(format!("{}.svg", curve.name));
         std::fs::write(&path, chart.svg()).with_context(|| format!("cannot write {}", path.display()))?;
+        paths.push(path);
     }
-    Ok(())
+    Ok(paths)
 }

@@ -1,6 +1,6 @@
 //! Line charts with two logarithmic axes, as SVG.
 
-use std::fmt::Write as _;
+use crate::svg::{Anchor, Drawing};
 
 /// A chart.
 pub struct Chart<'a> {
@@ -18,7 +18,7 @@ pub struct Chart<'a> {
 pub struct Series<'a> {
     /// Its name, written at its end.
     pub name: &'a str,
-    /// Its colour.
+    /// Colour: `a`, `b` or `c`.
     pub colour: &'a str,
     /// Its points, ascending.
     pub points: Vec<(f64, f64)>,
@@ -80,73 +80,30 @@ impl Chart<'_> {
         let (xs, ys) = (Axis::over(points().map(|p| p.0)), Axis::over(points().map(|p| p.1)));
         let x = |value| LEFT + xs.place(value) * (WIDTH - LEFT - RIGHT);
         let y = |value| HEIGHT - BOTTOM - ys.place(value) * (HEIGHT - TOP - BOTTOM);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n\
-             <title>{}</title>\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>\n\
-             <text x=\"{LEFT}\" y=\"24\" font-size=\"15\" fill=\"#222222\">{}</text>\n",
-            self.title, self.title
-        );
+        let mut drawing = Drawing::new(WIDTH, HEIGHT, self.title);
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for (value, label) in ys.ticks() {
-            let at = y(value);
-            let _ = write!(
-                svg,
-                "<line x1=\"{LEFT}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\" stroke=\"#e4e4e4\"/>\n\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#666666\">{label}</text>\n",
-                LEFT - 8.0,
-                at + 4.0
-            );
+            drawing.line((LEFT, y(value)), (right, y(value)), "rule");
+            drawing.text((LEFT - 8.0, y(value) + 4.0), Anchor::End, "dim", &label);
         }
         for (value, label) in xs.ticks() {
-            let at = x(value);
-            let _ = write!(
-                svg,
-                "<line x1=\"{at:.1}\" y1=\"{bottom}\" x2=\"{at:.1}\" y2=\"{:.1}\" stroke=\"#999999\"/>\n\
-                 <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#666666\">{label}</text>\n",
-                bottom + 4.0,
-                bottom + 18.0
-            );
+            drawing.line((x(value), bottom), (x(value), bottom + 4.0), "axis");
+            drawing.text((x(value), bottom + 18.0), Anchor::Middle, "dim", &label);
         }
-        let _ = write!(
-            svg,
-            "<line x1=\"{LEFT}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{bottom}\" stroke=\"#999999\"/>\n\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444444\">{}</text>\n\
-             <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\" fill=\"#444444\">{}</text>\n",
-            (LEFT + right) / 2.0,
-            HEIGHT - 10.0,
-            self.x,
-            (TOP + bottom) / 2.0,
-            self.y
-        );
-        for series in &self.series {
-            let path: Vec<String> =
-                series.points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1))).collect();
-            let colour = series.colour;
-            let _ = writeln!(
-                svg,
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-                path.join(" ")
-            );
-            for p in &series.points {
-                let (at_x, at_y) = (x(p.0), y(p.1));
-                let _ = writeln!(
-                    svg,
-                    "<circle cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"3.5\" fill=\"{colour}\"><title>{} at {}: {}</title></circle>",
-                    series.name,
-                    grouped(p.0),
-                    grouped(p.1)
-                );
+        drawing.line((LEFT, bottom), (right, bottom), "axis");
+        drawing.text(((LEFT + right) / 2.0, HEIGHT - 10.0), Anchor::Middle, "ink", self.x);
+        drawing.upright((16.0, (TOP + bottom) / 2.0), "ink", self.y);
+        for Series { name, colour, points } in &self.series {
+            let places: Vec<(f64, f64)> = points.iter().map(|p| (x(p.0), y(p.1))).collect();
+            drawing.through(&places, &format!("line-{colour}"));
+            for (place, p) in places.iter().zip(points) {
+                let title = format!("{name} at {}: {}", grouped(p.0), grouped(p.1));
+                drawing.circle(*place, 3.5, &format!("fill-{colour}"), &title);
             }
-            if let Some(last) = series.points.last() {
-                let (at_x, at_y) = (x(last.0) + 8.0, y(last.1) + 4.0);
-                let _ = writeln!(
-                    svg,
-                    "<text x=\"{at_x:.1}\" y=\"{at_y:.1}\" fill=\"{colour}\">{}</text>",
-                    series.name
-                );
+            if let Some((at_x, at_y)) = places.last() {
+                drawing.text((at_x + 8.0, at_y + 4.0), Anchor::Start, &format!("fill-{colour}"), name);
             }
         }
-        svg.push_str("</svg>\n");
-        svg
+        drawing.finish()
     }
 }
