@@ -98,7 +98,7 @@ fn bare_page(to: i32) -> io::Result<Mapping> {
     }
     // SAFETY: the benchmark gave us this socket and keeps it open until we end.
     let socket = unsafe { BorrowedFd::borrow_raw(to) };
-    super::send_fd(socket, &fd)?;
+    super::descriptors::send(socket, &fd)?;
     Ok(map)
 }
 

@@ -1,56 +1,21 @@
 //! `ddi-host bench`: what the host costs, as ratios to the same thing without a host, measured in one run and in the same layout: a
 //! client process and a server process, on one core or on two.
 
-mod client;
+pub mod client;
+mod descriptors;
 mod scale;
 
-use std::io::{self, BufRead, BufReader, IoSlice, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
-
-pub use client::{What, measure};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::demo::{DEVICE, Failed};
 use ddi_host::machine::{Machine, MachineError};
 use ddi_process::{FaultMode, Resolver, proc};
-
-/// Sends a descriptor over a socket.
-fn send_fd(socket: impl AsFd, fd: impl AsFd) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [fd.as_fd()];
-    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(io::ErrorKind::OutOfMemory.into());
-    }
-    rustix::net::sendmsg(socket, &[IoSlice::new(b"u")], &mut control, SendFlags::empty())?;
-    Ok(())
-}
-
-/// Receives one.
-fn receive_fd(socket: impl AsFd) -> io::Result<OwnedFd> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    rustix::net::recvmsg(
-        socket,
-        &mut [io::IoSliceMut::new(&mut byte)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let rights = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    rights.ok_or_else(|| io::Error::other("the client process sent no descriptor"))
-}
 
 /// Puts every thread of this process, and all that they will start, on the given processors.
 fn pin(cpus: &[usize]) -> io::Result<()> {
@@ -120,7 +85,7 @@ impl Bench<'_> {
         command.args(["--socket", &there.as_raw_fd().to_string()]);
         let mut child = command.spawn()?;
         drop(there);
-        let resolver = Resolver::new(receive_fd(&here)?);
+        let resolver = Resolver::new(descriptors::receive(&here)?);
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();
         let server = std::thread::spawn(move || resolver.serve(&told));

@@ -42,7 +42,7 @@ pub enum Role {
     /// Measures one thing for the benchmark.
     Bench {
         /// What.
-        what: crate::bench::What,
+        what: crate::bench::client::What,
         /// Descriptor to which the bare userfaultfd is sent.
         #[arg(long)]
         socket: Option<i32>,
@@ -62,7 +62,7 @@ pub fn play(role: &Role, path: &str) -> io::Result<()> {
         Role::Worker { tag, kind, rounds } => client::worker(path, *tag, kind == "shared", *rounds),
         Role::Family => client::family(path),
         Role::Toucher => client::toucher(path),
-        Role::Bench { what, socket } => crate::bench::measure(*what, path, *socket),
+        Role::Bench { what, socket } => crate::bench::client::measure(*what, path, *socket),
     }
 }
 
