@@ -37,8 +37,6 @@ pub struct Call {
     bytes: Option<(u64, Vec<u8>)>,
     /// The call maps something over what it unmaps: the ranges so far.
     replaced: RefCell<Option<Vec<(u64, u64)>>>,
-    /// Changes of translations are the agent's, not the waiting thread's.
-    agent: Cell<bool>,
     /// Room that the thread has found in advance: address, length, the program's hint.
     offered: Cell<Option<Offer>>,
     /// Changes that the thread makes when it has the reply, if that is possible.
@@ -72,7 +70,6 @@ impl Call {
             buf: RefCell::new(buffer()),
             bytes: None,
             replaced: RefCell::new(None),
-            agent: Cell::new(false),
             offered: Cell::new(None),
             deferred: RefCell::new(None),
             poller: RefCell::new(None),
@@ -149,17 +146,6 @@ impl Call {
                 _ => self.upcall(&Upcall::Map { pieces: Items::of(std::slice::from_ref(piece)) }),
             };
         }
-    }
-
-    /// While the guard lives, the agent makes the changes of translations.
-    pub(super) fn by_agent(&self) -> AgentGuard<'_> {
-        self.agent.set(true);
-        AgentGuard(self)
-    }
-
-    /// Returns whether changes of translations are left to the agent.
-    pub(super) fn is_by_agent(&self) -> bool {
-        self.agent.get()
     }
 
     pub(super) fn conn(&self) -> &Conn {
@@ -482,15 +468,6 @@ impl Drop for Call {
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Call of process {} thread {}", self.process.pid(), self.tid)
-    }
-}
-
-/// See [`Call::by_agent`].
-pub(super) struct AgentGuard<'a>(&'a Call);
-
-impl Drop for AgentGuard<'_> {
-    fn drop(&mut self) {
-        self.0.agent.set(false);
     }
 }
 

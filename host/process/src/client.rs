@@ -3,7 +3,7 @@
 //! A [`Process`] is made of parts, each with its own locks: which process it is ([`Identity`]), calls in progress ([`Flight`]), fork ([`Gate`]), failed accesses
 //! ([`Verdicts`], [`Poison`]), faults in progress ([`Serving`]), its mappings ([`Hat`]) and the way to change them ([`Link`]).
 //!
-//! Locking: `hat` is held while a change is made in Linux (a system call, or a round trip to the client's agent or waiting thread), so that the
+//! Locking: `hat` is held while a change is made in Linux (a system call, or a round trip to the client's agent, which never stops), so that the
 //! map and Linux always agree; the agent's connection and `reframed` are taken inside it. No method of the kernel runs under either. The order of all locks of a process is
 //! in [the crate's documentation](crate).
 
@@ -26,7 +26,7 @@ use super::ranges::Ranges;
 use super::sock::Conn;
 use super::uffd::{Resolved, Uffd};
 use super::verdicts::Verdicts;
-use super::{Call, Errno, FaultMode, Prot, proc};
+use super::{Errno, FaultMode, Prot, proc};
 use crate::physmem::{PAGE_SIZE, PhysMem};
 
 /// Counts of pages whose translations were loaded, and unloaded, in all processes since the start.
@@ -125,14 +125,13 @@ impl Process {
     /// Removes all translations from Linux's tables for a fork, until [`thaw`](Self::thaw). The map keeps them as loaded, and neither
     /// drivers nor counts change. The part with page `but` stays: the stack of the forking thread, which a driver may have pinned.
     pub(super) fn freeze(&self, but: u64) {
-        let Some(link) = self.link.get() else { return };
+        if self.link.get().is_none() {
+            return;
+        }
         let mut hat = self.hat.lock();
         hat.frozen = Some(Vec::new());
         let loaded = hat.loaded(0, u64::MAX);
-        self.drop_translations(
-            link,
-            loaded.into_iter().filter(|p| !(p.page..p.page + p.pages).contains(&but)),
-        );
+        self.drop_translations(loaded.into_iter().filter(|p| !(p.page..p.page + p.pages).contains(&but)));
     }
 
     /// Restores the translations that [`freeze`](Self::freeze) removed and that were not unloaded since, and executes the loads requested meanwhile.
@@ -227,7 +226,7 @@ impl Process {
                         self.map(&[want])?;
                         hat.mark(part.page, part.pages, false);
                     } else if want.prot != part.prot {
-                        self.ranges(RangeOp::Protect, [want])?;
+                        self.agent(RangeOp::Protect, [want])?;
                     }
                     hat.change_to(part, want);
                     self.resolve(hat, uffd, part.page, part.pages)?;
@@ -246,7 +245,7 @@ impl Process {
     fn map(&self, parts: &[Part]) -> Result<(), Errno> {
         pieces(parts)
             .chunks(Items::<MapPiece>::MOST)
-            .try_for_each(|some| self.command(&Upcall::Map { pieces: Items::of(some) }))
+            .try_for_each(|some| self.ask_agent(&Upcall::Map { pieces: Items::of(some) }))
     }
 
     /// Loads a run of pages whose frames are those of Linux's mapping. Wakes no thread: a thread resumes when its own fault has been
@@ -275,7 +274,9 @@ impl Process {
     /// Takes the translations of `npages` pages from `va` on away. When it returns, no thread of the process can use one of
     /// them: the next access faults. Costs nothing if none is loaded.
     pub fn unload(&self, va: u64, npages: u64) {
-        let Some(link) = self.link.get() else { return };
+        if self.link.get().is_none() {
+            return;
+        }
         let page = va / PAGE_SIZE;
         let mut hat = self.hat.lock();
         if let Some(late) = &mut hat.frozen {
@@ -287,15 +288,12 @@ impl Process {
         }
         hat.mark(page, npages, false);
         UNLOADED.fetch_add(loaded.iter().map(|p| p.pages).sum(), Ordering::Relaxed);
-        self.drop_translations(link, loaded);
+        self.drop_translations(loaded);
     }
 
-    fn drop_translations(&self, link: &Link, parts: impl IntoIterator<Item = Part>) {
+    fn drop_translations(&self, parts: impl IntoIterator<Item = Part>) {
         // An error means that the process has exited, and its translations with it.
-        let _ = match link.mode() {
-            FaultMode::Signal => self.ranges(RangeOp::Zap, parts),
-            _ => self.agent(RangeOp::Zap, parts),
-        };
+        let _ = self.agent(RangeOp::Zap, parts);
     }
 
     /// Poisons a page by `poison` for as long as the access of a thread (tid) that fails by it takes; false if that cannot be done.
@@ -359,8 +357,8 @@ impl Process {
             hat.change(Part { prot, ..*part });
         }
         match link.mode() {
-            FaultMode::Signal => self.ranges(RangeOp::Protect, hat.loaded(page, npages)),
-            _ => self.ranges(RangeOp::Protect, parts.iter().map(|p| Part { prot, ..*p })),
+            FaultMode::Signal => self.agent(RangeOp::Protect, hat.loaded(page, npages)),
+            _ => self.agent(RangeOp::Protect, parts.iter().map(|p| Part { prot, ..*p })),
         }
     }
 
@@ -378,25 +376,12 @@ impl Process {
     }
 
     /// Carries out a command about ranges of pages, in as few messages as it takes.
-    fn ranges(&self, op: RangeOp, parts: impl IntoIterator<Item = Part>) -> Result<(), Errno> {
-        let ranges = ranges(parts);
-        ranges.chunks(Items::<Range>::MOST).try_for_each(|some| self.command(&op.on(some)))
-    }
-
-    /// The same by the agent.
     fn agent(&self, op: RangeOp, parts: impl IntoIterator<Item = Part>) -> Result<(), Errno> {
         let ranges = ranges(parts);
         ranges.chunks(Items::<Range>::MOST).try_for_each(|some| self.ask_agent(&op.on(some)))
     }
 
-    /// Carries out a command by the thread that waits for the current call, or else by the agent.
-    fn command(&self, upcall: &Upcall<'_>) -> Result<(), Errno> {
-        Call::with_current(|call| match call {
-            Some(call) if call.process().id() == self.id() && !call.is_by_agent() => call.upcall(upcall),
-            _ => self.ask_agent(upcall),
-        })
-    }
-
+    /// Has something done by the agent: a thread of the process may be stopped in the middle of it, and with it everybody who waits for the hat.
     fn ask_agent(&self, upcall: &Upcall<'_>) -> Result<(), Errno> {
         let link = self.link.get().ok_or(Errno(libc::ESRCH))?;
         link.ask(upcall, || self.agent_lost())

@@ -501,8 +501,6 @@ fn caught(call: &Call, addr: u64, access: u32, code: u64) -> Answer {
         return plain(Reply::Retry { idle: !call.held.get() });
     }
     let fault = Fault { process: process.clone(), tid: call.tid(), addr, access, protection: loaded, code };
-    // The thread may be stopped at any moment, and others must not wait for it: the agent does what is to be done.
-    let _by_agent = call.by_agent();
     let _service = Service::begin(&fault);
     plain(match fault::serve(&call.shared, &fault) {
         FaultOutcome::Retry | FaultOutcome::Interrupted => Reply::Retry { idle: false },

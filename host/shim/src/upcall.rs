@@ -40,11 +40,10 @@ pub fn serve(talk: &mut Talk<'_>, len: usize) -> Result<(), i32> {
         Upcall::Map { pieces } => pieces.iter().try_for_each(|p| space::map(&p, memory, uffd)),
         Upcall::Clear { addr, len } => space::clear(addr, len),
         Upcall::Unmap { addr, len } => space::unmap(addr, len),
-        Upcall::Zap { ranges } => space::zap(ranges, memory, uffd),
         Upcall::Protect { ranges } => space::protect(ranges),
         Upcall::Pin { addr, len, offset, prot } => space::pin(addr, len, memory, offset, prot),
         // An agent's, and what the connection itself sees to.
-        Upcall::Enlist | Upcall::Ping | Upcall::Exit | Upcall::Wake => Err(libc::ENOSYS),
+        Upcall::Zap { .. } | Upcall::Enlist | Upcall::Ping | Upcall::Exit | Upcall::Wake => Err(libc::ENOSYS),
     };
     answer(talk, done)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::context::all_done;
 use crate::case::{Case, Ctx, Result, case, check, equal, fail, skip};
-use crate::device::{Dev, NONE, PRIVATE, RW, SHARED, grew};
+use crate::device::{Dev, NONE, PRIVATE, READ, RW, SHARED, grew};
 use crate::peer::Peer;
 use crate::probe::Kind;
 use crate::sys::{self, Status, page_size};
@@ -39,6 +39,12 @@ pub const CASES: &[Case] = &[
         "owner_stopped_while_faulting",
         "an owner stopped at any moment does not hold up others",
         owner_stopped_while_faulting,
+    )
+    .slow(3),
+    case(
+        "owner_stopped_while_mapping",
+        "likewise when it is stopped in the middle of mmap, mprotect or munmap",
+        owner_stopped_while_mapping,
     )
     .slow(3),
     case("owner_forks", "the owner forks: both go on, and so does a third", owner_forks),
@@ -239,21 +245,34 @@ fn owner_stopped_with_hysteresis(t: &Ctx) -> Result {
 
 fn owner_stopped_while_faulting(t: &Ctx) -> Result {
     let dev = t.ctxdev()?;
+    let own = dev.map_region(dev.layout.fb, PRIVATE)?;
+    stopped_while(t, 25, |round| {
+        own.mark(round << 16)?;
+        own.marked(round << 16)
+    })
+}
+
+fn owner_stopped_while_mapping(t: &Ctx) -> Result {
+    let dev = t.ctxdev()?;
+    stopped_while(t, 150, |round| {
+        let own = dev.map_region(dev.layout.fb, PRIVATE)?;
+        own.mark(round)?;
+        own.protect(READ)?;
+        own.unmap()
+    })
+}
+
+/// A process does this again and again and is stopped meanwhile, often; each time others use the device.
+fn stopped_while(t: &Ctx, stops: u64, work: impl Fn(u64) -> Result) -> Result {
+    let dev = t.ctxdev()?;
     let map = dev.map_region(dev.layout.fb, PRIVATE)?;
     map.mark(0x10)?;
     let mut peer = Peer::start(|link| {
-        let own = dev.map_region(dev.layout.fb, PRIVATE)?;
         link.say(b'r')?;
-        let mut round = 0;
-        while !link.heard() {
-            round += 1;
-            own.mark(round << 16)?;
-            own.marked(round << 16)?;
-        }
-        Ok(())
+        (1..).take_while(|_| !link.heard()).try_for_each(work)
     })?;
     peer.hear(b'r')?;
-    for round in 0..25u64 {
+    for round in 0..stops {
         std::thread::sleep(Duration::from_micros(round * 213 % 3000));
         peer.signal(libc::SIGSTOP)?;
         sys::wait_stopped(peer.pid).map_err(|e| fail(format!("waitpid: {e}")))?;
