@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use super::failpoint::fails;
 use super::sock::Conn;
 use super::uffd::Uffd;
 use super::{Errno, FaultMode};
@@ -53,6 +54,11 @@ impl Link {
     pub fn ask(&self, upcall: &Upcall<'_>, lost: impl FnOnce()) -> Result<(), Errno> {
         let agent = self.agent.lock();
         let Some(agent) = &*agent else { return Err(Errno(libc::ESRCH)) };
+        if fails("agent killed")
+            && let Some(pid) = Pid::from_raw(agent.pid)
+        {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         let r = ask(&agent.conn, upcall, &mut [0; HEAD_MAX]).map(drop);
         if let Err(Errno(libc::ESRCH)) = r {
             lost();

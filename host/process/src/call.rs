@@ -12,6 +12,7 @@ use ddi_wire::{Answer, Behind, FromClient, HEAD_MAX, Items, MapPiece, PAYLOAD_MA
 use rustix::net::RecvFlags;
 
 use super::client::piece;
+use super::failpoint::fails;
 use super::hat::Part;
 use super::line::Line;
 use super::polls::PollWaker;
@@ -164,6 +165,9 @@ impl Call {
 
     /// Asks the waiting thread; `then` takes what is wanted from the answer, `None` if it is another upcall's.
     fn ask<R>(&self, upcall: &Upcall<'_>, then: impl FnOnce(Answer<'_>) -> Option<R>) -> Result<R, Errno> {
+        if fails("upcall") {
+            return Err(Errno(libc::ENOMEM));
+        }
         let gone = || {
             self.line.interrupted.store(true, Ordering::Release);
             Errno(libc::EINTR)

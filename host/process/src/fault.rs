@@ -15,6 +15,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
 use super::access::{Fault, FaultOutcome};
+use super::failpoint::fails;
 use super::interrupt::Service;
 use super::proc::{self, Place};
 use super::shared::Shared;
@@ -39,14 +40,19 @@ fn spawn(shared: &Arc<Shared>) {
     shared.faults.idle.fetch_add(1, Ordering::AcqRel);
     *shared.faults.threads.lock() += 1;
     let owned = shared.clone();
-    let thread = std::thread::Builder::new().name("ddi-fault".into()).spawn(move || {
+    let started = start_thread(move || {
         run(&owned);
         owned.faults.thread_ended();
     });
-    if thread.is_err() {
+    if !started {
         shared.faults.idle.fetch_sub(1, Ordering::AcqRel);
         shared.faults.thread_ended();
     }
+}
+
+/// Returns whether there is a thread that executes `f`.
+fn start_thread(f: impl FnOnce() + Send + 'static) -> bool {
+    !fails("thread for faults") && std::thread::Builder::new().name("ddi-fault".into()).spawn(f).is_ok()
 }
 
 fn run(shared: &Arc<Shared>) {
@@ -86,10 +92,7 @@ fn read(shared: &Arc<Shared>, process: &Arc<Process>) {
         // More than one at once: each may block, so each gets its own thread.
         for &e in rest {
             let (shared2, process2) = (shared.clone(), process.clone());
-            let thread = std::thread::Builder::new()
-                .name("ddi-fault".into())
-                .spawn(move || serve_event(&shared2, &process2, e));
-            if thread.is_err() {
+            if !start_thread(move || serve_event(&shared2, &process2, e)) {
                 serve_event(shared, process, e);
             }
         }

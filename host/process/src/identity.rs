@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::failpoint::fails;
 use super::{Errno, proc};
 
 /// Names a process. After exec it is another one.
@@ -81,6 +82,9 @@ impl Identity {
 
 /// Opens a descriptor that polls readable once a process is dead.
 pub(super) fn open_pidfd(pid: i32) -> Result<OwnedFd, Errno> {
+    if fails("pidfd_open") {
+        return Err(Errno(libc::EMFILE));
+    }
     let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno(libc::ESRCH))?;
     rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
         .map_err(|e| Errno(e.raw_os_error()))

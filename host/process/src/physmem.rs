@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::mm::MprotectFlags;
 
+use super::failpoint::fails;
 use super::mapping::Mapping;
 
 pub use ddi_wire::PAGE_SIZE;
@@ -153,7 +154,7 @@ impl PhysMem {
 
     /// The same with all frames in a range.
     pub fn alloc_within(&self, npages: u64, align: u64, within: Range<u64>) -> Option<u64> {
-        if npages == 0 || align == 0 {
+        if npages == 0 || align == 0 || fails("page frames") {
             return None;
         }
         let pfn = {

@@ -16,6 +16,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketT
 
 use super::board::Board;
 use super::ending::Signals;
+use super::failpoint::fails;
 use super::fault;
 use super::hat::Hat;
 use super::identity::open_pidfd;
@@ -158,10 +159,18 @@ impl Shared {
             }
             Ok(self.welcome(process))
         })();
-        if let Some(line) = &*process.lifeline.lock() {
-            let _ = line.send(&r.unwrap_or_else(|errno| Reply::Failed { errno }), &[self.mem.as_fd()]);
-        }
+        let served = r.is_ok();
+        let reply = r.unwrap_or_else(|errno| Reply::Failed { errno });
+        let told = process
+            .lifeline
+            .lock()
+            .as_ref()
+            .is_some_and(|line| line.send(&reply, &[self.mem.as_fd()]).is_ok());
         self.copied(process);
+        // A child that has no answer waits for one until its connection is closed.
+        if !(served && told) {
+            self.leave(process);
+        }
     }
 
     /// A process can be mapped into now.
@@ -402,6 +411,9 @@ fn accept(shared: &Arc<Shared>, listener: &OwnedFd) {
     loop {
         match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
             Ok(fd) => {
+                if fails("thread for a client") {
+                    continue;
+                }
                 let shared = shared.clone();
                 let thread = std::thread::Builder::new()
                     .name("ddi-client".into())

@@ -10,6 +10,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg,
 };
 
+use super::failpoint::fails;
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -46,6 +48,9 @@ impl Conn {
 
     /// Two ends of a new connection.
     pub fn pair() -> io::Result<(Conn, Conn)> {
+        if fails("socketpair") {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let (a, b) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Conn::new(a), Conn::new(b)))
@@ -53,6 +58,9 @@ impl Conn {
 
     /// Sends a message. An error means that the other end is gone.
     pub fn send<'a>(&self, message: &impl Message<'a>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        if fails("sendmsg") {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let mut head = Encoded(Vec::with_capacity(HEAD_MAX));
         message.encode(&mut head).map_err(io::Error::other)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
@@ -71,6 +79,9 @@ impl Conn {
 
     /// Receives a message into `buf`. `None` when the other end is gone.
     pub fn recv(&self, buf: &mut [u8], flags: RecvFlags) -> io::Result<Option<Received>> {
+        if !flags.contains(RecvFlags::DONTWAIT) && fails("recvmsg") {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let r = loop {

@@ -8,6 +8,7 @@ use ddi_wire::uffd::{self, Api, Event, Resolve, Span};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mm::UserfaultfdFlags;
 
+use super::failpoint::fails;
 use super::{FaultMode, FaultPolicy};
 use crate::physmem::PAGE_SIZE;
 
@@ -59,6 +60,9 @@ impl Uffd {
     }
 
     fn act(&self, request: u64, mode: u64, start: u64, len: u64) -> Resolved {
+        if fails("ioctl of a userfaultfd") {
+            return Resolved::Failed(libc::ENOMEM);
+        }
         loop {
             let mut arg = Resolve { range: Span { start, len }, mode, done: 0 };
             let Err(error) = request_of(&self.fd, request, &mut arg) else { return Resolved::Done(len) };
@@ -83,6 +87,9 @@ impl Uffd {
 
     /// Watches a range of the client's.
     pub fn register(&self, start: u64, len: u64) -> io::Result<()> {
+        if fails("UFFDIO_REGISTER") {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         let mode = uffd::MODE_MINOR | uffd::MODE_MISSING;
         let mut arg = uffd::Register { range: Span { start, len }, mode, ioctls: 0 };
         request_of(&self.fd, uffd::IOCTL_REGISTER, &mut arg)

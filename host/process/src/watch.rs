@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
 
+use super::failpoint::fails;
 use super::shared::Shared;
 
 /// Time that a request waits for a job that another thread has begun: long enough for any callback that does not sleep, on a machine
@@ -114,6 +115,9 @@ impl Watch {
     }
 
     pub fn add(&self, fd: impl AsFd, key: Key, interest: Interest) -> io::Result<()> {
+        if fails("epoll_ctl") {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(key.to_u64()), Self::flags(interest))?)
     }
 

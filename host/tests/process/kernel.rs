@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ddi_process::failpoint;
 use ddi_process::physmem::{PAGE_SIZE, PhysMem};
 use ddi_process::{
     Call, Control, DeviceNode, Errno, Fault, FaultOutcome, Kernel, MmapArgs, OpenId, Piece, PollWaker,
@@ -24,6 +25,11 @@ pub const SLEEP: u64 = 5;
 pub const LOAD_OTHER: u64 = 6;
 pub const SHOUT: u64 = 7;
 pub const PANIC: u64 = 8;
+/// From here on the n-th place where the host may fail does.
+pub const ARM: u64 = 9;
+pub const DISARM: u64 = 10;
+/// Blocks until the witness has another turn; returns 1 when there will be none.
+pub const TURN: u64 = 11;
 
 /// What the device counts.
 #[derive(Debug, Default)]
@@ -73,6 +79,40 @@ pub struct TestKernel {
     fault_signal: AtomicU64,
     next: AtomicU64,
     sleepers: Arc<(Mutex<()>, Condvar)>,
+    pub turns: Turns,
+}
+
+/// Turns of a witness, which waits between them.
+#[derive(Default)]
+pub struct Turns {
+    /// How many it may take, has begun, and whether it is to end.
+    state: Mutex<(u64, u64, bool)>,
+    changed: Condvar,
+}
+
+impl Turns {
+    /// Waits for a turn; the one before is over. False: there are no more.
+    fn take(&self) -> bool {
+        let mut state = self.state.lock();
+        state.1 += 1;
+        self.changed.notify_all();
+        self.changed.wait_while(&mut state, |(given, begun, end)| given < begun && !*end);
+        !state.2
+    }
+
+    /// Gives the witness a turn, and waits until it is over. False: it does not come back.
+    pub fn give(&self) -> bool {
+        let mut state = self.state.lock();
+        state.0 += 1;
+        self.changed.notify_all();
+        let limit = std::time::Duration::from_secs(20);
+        !self.changed.wait_while_for(&mut state, |(given, begun, _)| begun <= given, limit).timed_out()
+    }
+
+    pub fn end(&self) {
+        self.state.lock().2 = true;
+        self.changed.notify_all();
+    }
 }
 
 impl TestKernel {
@@ -87,6 +127,7 @@ impl TestKernel {
             fault_signal: AtomicU64::new(0),
             next: AtomicU64::new(1),
             sleepers: Arc::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -223,6 +264,9 @@ impl Kernel for TestKernel {
                 let text = call.copyinstr(arg, 64)?;
                 return Ok(text.len() as i32);
             }
+            ARM => failpoint::arm(arg),
+            DISARM => _ = failpoint::disarm(),
+            TURN => return Ok(i32::from(!self.turns.take())),
             PANIC => panic!("{EXPECTED_PANIC}"),
             _ => return Err(Errno(libc::ENOTTY)),
         }
@@ -240,6 +284,15 @@ impl Kernel for TestKernel {
             gone.iter().for_each(|(va, m)| call.process().unload(*va, m.len / PAGE_SIZE));
         }
         let at = call.reserve(args.len, PAGE_SIZE, 0, args.addr, args.fixed().then_some(args.addr))?;
+        // As a driver does that needs memory for each mapping.
+        let own = self.mem.alloc(1, 1).ok_or(Errno(libc::ENOMEM));
+        match own {
+            Ok(own) => self.mem.free(own, 1),
+            Err(e) => {
+                let _ = call.unmap(at, args.len);
+                return Err(e);
+            }
+        }
         let pfn = Some(self.first + first);
         call.map_pieces(&[Piece { va: at, len: args.len, pfn, prot: args.prot }])?;
         let m = Mapping { len: args.len, offset: args.offset as u64, prot: args.prot, maxprot: args.maxprot };

@@ -10,6 +10,7 @@ mod keeps;
 mod kernel;
 mod mappings;
 mod parts;
+mod walk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -208,6 +209,7 @@ const CASES: &[Case] = &[
     part!("stdio", 0),
     part!("exit-3", 3),
     ("sixty-four", false, host::sixty_four),
+    ("failpoints", false, walk::walk),
     ("shell", false, |b| status(b.command("sh", &["-c", parts::SHELL]), 0)),
     ("shell-vfork", false, |b| status(b.command("dash", &["-c", parts::SHELL]), 0)),
     ("shell-stdio", false, |b| status(b.command("bash", &["-c", parts::SHELL]), 0)),
