@@ -37,12 +37,21 @@ fn make_uffd(flags: i32) -> Result<i32, i32> {
 fn choose(policy: FaultPolicy) -> Result<(FaultMode, i32), i32> {
     let full = || make_uffd(0).map(|fd| (FaultMode::Userfaultfd, fd));
     let user = || make_uffd(uffd::USER_MODE_ONLY).map(|fd| (FaultMode::UserfaultfdUserOnly, fd));
+    let or_user = |e| if is_shortage(e) { Err(e) } else { user() };
     match policy {
         FaultPolicy::Signal => Ok((FaultMode::Signal, -1)),
         FaultPolicy::UserfaultfdUserOnly => user(),
-        FaultPolicy::Userfaultfd => full().or_else(|_| user()),
-        FaultPolicy::Auto => Ok(full().or_else(|_| user()).unwrap_or((FaultMode::Signal, -1))),
+        FaultPolicy::Userfaultfd => full().or_else(or_user),
+        FaultPolicy::Auto => full().or_else(or_user).or_else(|e| match is_shortage(e) {
+            true => Err(e),
+            false => Ok((FaultMode::Signal, -1)),
+        }),
     }
+}
+
+/// Returns whether it is the process that has no more of something, not the system that lacks it: that passes.
+fn is_shortage(e: i32) -> bool {
+    matches!(e, libc::EMFILE | libc::ENFILE | libc::ENOMEM)
 }
 
 /// Makes it possible to map devices into this process.
@@ -60,23 +69,24 @@ pub fn attach() -> Result<(), i32> {
         if state::mode().is_some() {
             return Ok(());
         }
-        let (mode, uffd) = choose(state::policy()).inspect_err(|_| {
-            sys::complain(
-                b"ddi: no userfaultfd in this process; run ddi-host with --faults signal or auto\n",
-            );
+        let (mode, uffd) = choose(state::policy()).inspect_err(|&e| {
+            if !is_shortage(e) {
+                sys::complain(
+                    b"ddi: no userfaultfd in this process; run ddi-host with --faults signal or auto\n",
+                );
+            }
         })?;
         state::UFFD.store(uffd, Ordering::Relaxed);
-        let agent = agent::start()?;
+        let forget = |_: &i32| state::drop_own(state::UFFD.swap(-1, Ordering::Relaxed));
+        let agent = agent::start().inspect_err(forget)?;
         let fds = [agent, uffd];
         let count = if uffd >= 0 { 2 } else { 1 };
         let done = |got: &Got<'_>| matches!(got.reply, Reply::Done).then_some(());
         let r = link::request(&Request::Attach { mode }, &fds[..count], true, done);
         sys::close(agent);
-        match r {
-            Ok(()) => state::set_mode(Some(mode)),
-            Err(_) => state::drop_own(state::UFFD.swap(-1, Ordering::Relaxed)),
-        }
-        r
+        r.inspect_err(forget)?;
+        state::set_mode(Some(mode));
+        Ok(())
     })
 }
 

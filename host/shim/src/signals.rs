@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use ddi_wire::SignalInfo;
+use ddi_wire::{FaultMode, SignalInfo};
 
 use crate::link::Verdict;
 use crate::real::{errno, fail};
@@ -325,6 +325,13 @@ fn judge(signo: c_int, info: &mut SignalInfo, context: &mut libc::ucontext_t) ->
             }
             Verdict::Foreign => stray(info).then_some(signo),
         },
+        // The thread has no connection, and the process not what one takes: descriptors, memory. The access fails; nothing but that.
+        Err(errno) if errno != link::NO_HOST => {
+            if state::mode() == Some(FaultMode::Signal) && info.code == ACCERR {
+                (info.signo, info.code, info.errno) = (libc::SIGBUS, libc::BUS_OBJERR, errno);
+            }
+            Some(info.signo)
+        }
         Err(_) => {
             sys::complain(b"ddi: ddi-host is gone; this process used its devices and is killed\n");
             sys::raise(libc::SIGKILL);

@@ -1,5 +1,6 @@
 //! Parts that clients play: accesses that fail, and what handlers see of them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::client::*;
@@ -17,7 +18,60 @@ pub const PARTS: &[Part] = &[
     ("panic", panic),
     ("detour", detour),
     ("interrupt", interrupt),
+    ("no-descriptors", no_descriptors),
 ];
+
+/// Sets the soft limit of open files.
+fn limit_files(soft: u64) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is ours to fill.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur = soft.min(limit.rlim_max);
+    // SAFETY: a filled-in limit.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+}
+
+/// Notes a fault, and lets the process have descriptors again.
+extern "C" fn note_and_refill(signo: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: the kernel passes a valid structure.
+    let info = unsafe { &*info };
+    NOTED.store(
+        u64::from(signo.cast_unsigned()) << 32 | u64::from(info.si_errno.cast_unsigned()),
+        Ordering::SeqCst,
+    );
+    limit_files(u64::MAX);
+}
+
+/// The signal and the error of the last fault, for [`no_descriptors`].
+static NOTED: AtomicU64 = AtomicU64::new(0);
+
+/// A thread without a connection, in a process that cannot make one: where its faults are signals its access fails by one. The process goes on, and so does the access
+/// when there are descriptors again.
+fn no_descriptors() {
+    let m = map(open(), 4, 0);
+    m.set(0, 1);
+    handle(libc::SIGBUS, note_and_refill as *const () as usize, libc::SA_SIGINFO);
+    let at = m.word(1) as usize;
+    let (go, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _ = wait.recv();
+        // SAFETY: within the mapping, which lives as long as the process.
+        unsafe { (at as *mut u64).write_volatile(2) };
+    });
+    limit_files(3);
+    let _ = go.send(());
+    check("the thread", thread.join().is_ok(), true);
+    limit_files(u64::MAX);
+    check("the words", (m.get(0), m.get(1)), (1, 2));
+    // Which of the two is right is known by who has started this.
+    match NOTED.load(Ordering::SeqCst) {
+        0 => {}
+        noted => {
+            check("the signal", noted, (libc::SIGBUS as u64) << 32 | libc::EMFILE as u64);
+            std::process::exit(libc::SIGBUS);
+        }
+    }
+}
 
 fn behind() {
     // So is one that changes a device mapping behind the shim's back; it does not spin.

@@ -200,6 +200,10 @@ const CASES: &[Case] = &[
     part!("pass", 0),
     part!("close-all", 0),
     part!("interrupt", 0),
+    ("no-descriptors", false, |b| {
+        let by_signals = b.server.fault_mode() == FaultMode::Signal;
+        status(b.client("no-descriptors"), if by_signals { libc::SIGBUS } else { 0 })
+    }),
     part!("other-frames", 0),
     part!("panic", 0),
     part!("debugger", 0),
