@@ -280,11 +280,12 @@ fn fail(
     };
     let Some(here) = here else { return uffd.wake(page, PAGE_SIZE) };
     match here.place {
-        // A signal took it away meanwhile. If it comes back to this page, there will be another fault.
-        Place::Running => return uffd.wake(page, PAGE_SIZE),
+        // A signal took it away meanwhile. If it comes back to this page, there will be another fault. But a system call's access does not make way for a signal, a stop
+        // signal among them: as long as one is pending, Linux tries it over and over, and it has been reported again already.
+        Place::Running if !(again && in_system_call(process, fault)) => return uffd.wake(page, PAGE_SIZE),
         // The poison must not stay: later accesses are to be asked about again. A page that cannot be poisoned is not mapped any more,
         // and a system call that is not ours to fail has nothing to do with this fault: its thread has gone on.
-        Place::SystemCall => {
+        Place::SystemCall | Place::Running => {
             // As on illumos: a driver's error is the system call's, everything else a bad address.
             let [signo, code, errno] = why;
             let driver = signo == libc::SIGBUS && code == libc::BUS_OBJERR && errno > 0;

@@ -275,14 +275,19 @@ pub fn told(r: isize, buffers: &[Buffer], write: bool) -> isize {
             _ => None,
         });
         match refused {
-            Ok(0) => {}
+            // Without a connection the access itself says it.
+            Ok(0) | Err(_) => {}
             Ok(errno) => return fail(errno) as isize,
-            Err(_) => break,
         }
         // The page is not loaded, and Linux has raised no fault. The access raises one, unless the protection forbids it or nothing is mapped there.
         if copy::touch(b.base, b.len as usize, write) < b.len as usize {
             return fail(copy::why()) as isize;
         }
     }
-    fail(libc::EFAULT) as isize
+    // All of it can be accessed. What has failed was an access that was broken off (another thread forked), and whose reason is lost because mappings have changed since:
+    // the call can be made again.
+    let near = |b: &Buffer| b.len > 0 && state::near(b.base, b.len);
+    let again = buffers.iter().any(near)
+        && buffers.iter().all(|b| copy::touch(b.base, b.len as usize, write) == b.len as usize);
+    fail(if again { libc::EINTR } else { libc::EFAULT }) as isize
 }

@@ -1,5 +1,7 @@
 //! System calls that read and write device memory, and the driver's own read, write and ioctl on it.
 
+use std::time::Duration;
+
 use ctxdev_user::{CTXDEV_REGION, CTXDEV_STATS};
 
 use crate::case::{Case, Ctx, Result, Stop, case, check, equal, refused, same, works};
@@ -28,6 +30,7 @@ pub const CASES: &[Case] = &[
         "write(2) from a lost device is EFAULT, and works again afterwards",
         refused_lost,
     ),
+    case("call_refused_stopped", "a process stops at once in a system call that is refused", refused_stopped),
     case("call_switches", "a system call on a context's memory brings that context back", switches),
     case(
         "call_while_others_switch",
@@ -237,6 +240,28 @@ fn refused_none(t: &Ctx) -> Result {
     let (_from, to) = pipe()?;
     let map = dev.map(dev.layout.scratch.off, page_size(), NONE, SHARED)?;
     refused("write from a PROT_NONE mapping", sys::write_at(to, map.base, 8), &[libc::EACCES])
+}
+
+fn refused_stopped(t: &Ctx) -> Result {
+    let dev = t.open()?;
+    let (_from, to) = pipe()?;
+    let map = dev.map(dev.layout.scratch.off, page_size(), NONE, SHARED)?;
+    let mut peer = Peer::start(|link| {
+        link.say(b'r')?;
+        while !link.heard() {
+            refused("write from a PROT_NONE mapping", sys::write_at(to, map.base, 8), &[libc::EACCES])?;
+        }
+        Ok(())
+    })?;
+    peer.hear(b'r')?;
+    for round in 0..40 {
+        std::thread::sleep(Duration::from_micros(round * 213 % 3000));
+        peer.signal(libc::SIGSTOP)?;
+        works("waitpid", sys::wait_stopped(peer.pid))?;
+        peer.signal(libc::SIGCONT)?;
+    }
+    peer.link.say(b'e')?;
+    peer.done()
 }
 
 fn refused_hole(t: &Ctx) -> Result {
