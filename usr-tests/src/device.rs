@@ -192,7 +192,7 @@ impl Dev {
 
     /// Returns whether the driver refuses every mapping over a region's end. It may be told to: where a munmap of the tail of such a
     /// mapping can panic the kernel, that is how its users are kept from it.
-    fn one_region_only(&self) -> bool {
+    pub fn one_region_only(&self) -> bool {
         self.layout.regions().windows(2).all(|pair| {
             let last = pair[0].end() - page_size();
             match self.try_map(last, 2 * page_size(), READ, SHARED) {

@@ -10,6 +10,7 @@ mod port;
 mod probe;
 mod report;
 mod runner;
+mod storm;
 mod sys;
 mod trace;
 
@@ -24,6 +25,7 @@ const USAGE: &str = "\
 usage: usr-tests [--device PATH] [--list [--sources]] [--filter PATTERN]... [--tap|--json|--junit]
                  [--timeout SECONDS] [--all] [--hostile]
        usr-tests replay FILE... | record    run recorded programs, or record new ones; see their --help
+       usr-tests storm                      random programs in many processes, to which things happen; see its --help
   --device PATH      the device to test (default /dev/ctxdev0)
   --list             print the cases instead of running them; --sources: the tests of other suites that they stand for
   --filter PATTERN   run only the cases whose area:name contains PATTERN (or matches it, if it has a *)
@@ -113,12 +115,13 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == "--helper") {
         area::helper::main(&args[1..]);
     }
-    let verb = args.first().filter(|arg| *arg == "replay" || *arg == "record").cloned();
+    let verb = args.first().filter(|arg| ["replay", "record", "storm"].contains(&arg.as_str())).cloned();
     if verb.is_some() {
         args.remove(0);
     }
     let usage = match verb.as_deref() {
         Some("replay") => trace::replay::USAGE,
+        Some("storm") => storm::USAGE,
         Some(_) => trace::record::USAGE,
         None => USAGE,
     };
@@ -132,6 +135,7 @@ fn main() -> ExitCode {
     } else {
         match verb.as_deref() {
             Some("replay") => trace::replay::main(args.into_iter(), &mut out),
+            Some("storm") => storm::main(args.into_iter(), &mut out),
             Some(_) => trace::record::main(args.into_iter(), &mut out),
             None => parse(args.into_iter()).and_then(|command| run(&command)),
         }

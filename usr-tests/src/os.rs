@@ -75,6 +75,36 @@ pub fn fetches_are_reads() -> Option<&'static str> {
 #[cfg(target_os = "linux")]
 mod own {
     use super::Errno;
+    use crate::sys::{self, Sys};
+
+    /// Returns the bytes of address space that this process has.
+    pub fn address_space_used() -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = text.split(' ').next()?.parse().ok()?;
+        Some(pages * sys::page_size() as u64)
+    }
+
+    /// Attaches to a process as a debugger does, looks at a word of it, and lets it go on. The process stops meanwhile. Returns whether it lives.
+    pub fn debug(pid: i32, addr: usize) -> Sys<bool> {
+        let ptrace = |request, addr: usize, signal: i32| {
+            // SAFETY: requests that use no memory of ours; the process is a child of this one.
+            match unsafe { libc::ptrace(request, pid, addr, signal as usize) } {
+                -1 => Err(Errno::last()),
+                _ => Ok(()),
+            }
+        };
+        ptrace(libc::PTRACE_ATTACH, 0, 0)?;
+        while let sys::Status::Stopped(signal) = sys::wait_stopped(pid)? {
+            if signal == libc::SIGSTOP {
+                let _ = ptrace(libc::PTRACE_PEEKDATA, addr, 0);
+                let _ = ptrace(libc::PTRACE_DETACH, 0, 0);
+                return Ok(true);
+            }
+            // A fault's, for example: it is the process's.
+            ptrace(libc::PTRACE_CONT, 0, signal)?;
+        }
+        Ok(false)
+    }
 
     pub fn errno_location() -> *mut i32 {
         // SAFETY: always callable; the pointer is this thread's errno for as long as the thread lives.
@@ -131,6 +161,15 @@ mod own {
 #[cfg(target_os = "illumos")]
 mod own {
     use super::Errno;
+    use crate::sys::Sys;
+
+    pub fn address_space_used() -> Option<u64> {
+        None
+    }
+
+    pub fn debug(_pid: i32, _addr: usize) -> Sys<bool> {
+        Ok(true)
+    }
 
     pub fn errno_location() -> *mut i32 {
         // SAFETY: always callable; the pointer is this thread's errno for as long as the thread lives.

@@ -8,6 +8,7 @@
 
 use std::ffi::CString;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use libc::{c_int, c_void, pid_t};
@@ -163,6 +164,13 @@ pub fn mlockall(flags: i32) -> Sys {
 pub fn munlockall() -> Sys {
     // SAFETY: nothing is changed but residence.
     zero(unsafe { libc::munlockall() })
+}
+
+/// Maps the first `count` words of a file, for as long as the program runs: memory that processes share.
+pub fn shared_words(file: i32, count: usize) -> Sys<&'static [AtomicU64]> {
+    let at = mmap(0, count * 8, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file, 0)?;
+    // SAFETY: a new mapping of that many bytes, page aligned, which nobody unmaps; any word is an AtomicU64.
+    Ok(unsafe { std::slice::from_raw_parts(at as *const AtomicU64, count) })
 }
 
 // ---- descriptors ----
@@ -471,9 +479,20 @@ pub fn parent() -> pid_t {
     unsafe { libc::getppid() }
 }
 
-pub fn own_process_group() -> Sys {
+/// Returns the process group of a process.
+pub fn process_group(pid: pid_t) -> Sys<pid_t> {
     // SAFETY: no precondition.
-    zero(unsafe { libc::setpgid(0, 0) })
+    fd(unsafe { libc::getpgid(pid) })
+}
+
+pub fn own_process_group() -> Sys {
+    make_process_group(0)
+}
+
+/// Makes a child, or this process (0), the first of a process group.
+pub fn make_process_group(pid: pid_t) -> Sys {
+    // SAFETY: no precondition.
+    zero(unsafe { libc::setpgid(pid, 0) })
 }
 
 pub fn kill(pid: pid_t, signal: i32) -> Sys {
@@ -618,12 +637,17 @@ pub fn set_soft_limit(what: i32, value: u64) -> Sys {
     zero(unsafe { libc::setrlimit(what as _, &limit) })
 }
 
-/// Returns the number of descriptors that this process may have.
-pub fn descriptor_limit() -> u64 {
+/// Returns the soft limit of a resource of this process.
+pub fn soft_limit(what: i32) -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is ours to fill.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    unsafe { libc::getrlimit(what as _, &mut limit) };
     limit.rlim_cur
+}
+
+/// Returns the number of descriptors that this process may have.
+pub fn descriptor_limit() -> u64 {
+    soft_limit(libc::RLIMIT_NOFILE as i32)
 }
 
 // ---- signals ----

@@ -13,6 +13,7 @@ mod kernel_check;
 mod module;
 mod perf;
 mod pictures;
+mod storm;
 mod svg;
 mod unsafe_code;
 mod vm;
@@ -46,6 +47,8 @@ enum Command {
     Perf(perf::Args),
     /// Draw the documentation's pictures from runs that it makes.
     Pictures(pictures::Args),
+    /// Run random programs to which everything happens that may happen to a process.
+    Storm(storm::Args),
     /// Count the unsafe code of each package.
     Unsafe(unsafe_code::Args),
     /// Run the suite in a virtual machine.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Verified(args) => vm::verified::run(&args),
         Command::Perf(args) => perf::run(&args),
         Command::Pictures(args) => pictures::run(&args),
+        Command::Storm(args) => storm::run(&args),
         Command::Unsafe(args) => unsafe_code::run(&args),
         Command::Vm(args) => vm::run(&args),
     };

@@ -6,7 +6,7 @@
 //!
 //! Locking: none. The processes of a program take turns: at any time one of them runs.
 
-mod call;
+pub mod call;
 mod execute;
 mod parse;
 mod play;
@@ -58,7 +58,7 @@ impl Step {
 }
 
 /// Programs need a device that answers a ctxdev's ioctls.
-fn check_device(device: &str) -> Result<(), String> {
+pub fn check_device(device: &str) -> Result<(), String> {
     match crate::check_device(device)?.is_ctxdev() {
         true => Ok(()),
         false => Err(format!("{device} is not a ctxdev device")),
@@ -68,8 +68,8 @@ fn check_device(device: &str) -> Result<(), String> {
 /// Address of page 0 of the area.
 const AREA: usize = 0x2_0000_0000;
 /// Pages of the area.
-const PAGES: usize = 16;
+pub const PAGES: usize = 16;
 /// An address where no process has anything.
-const NOWHERE: usize = 0x3_0000_0000;
+pub const NOWHERE: usize = 0x3_0000_0000;
 /// Exit status of a child.
-const CHILD_STATUS: i32 = 7;
+pub const CHILD_STATUS: i32 = 7;

@@ -31,10 +31,10 @@ exit status: 0 written, 1 a program did not end, 2 wrong usage
 
 /// Parameters of random programs.
 #[derive(Clone, Copy)]
-struct Taste {
-    calls: usize,
-    mprotect: bool,
-    odd_lengths: bool,
+pub struct Taste {
+    pub calls: usize,
+    pub mprotect: bool,
+    pub odd_lengths: bool,
 }
 
 struct Command {
@@ -113,10 +113,10 @@ fn record(command: &Command, out: &mut impl Write) -> io::Result<bool> {
 }
 
 /// A sequence of numbers that its seed determines (SplitMix64).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -125,15 +125,15 @@ impl Random {
     }
 
     /// A number below `n`.
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    fn one_in(&mut self, n: usize) -> bool {
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    fn of<T: Copy>(&mut self, choice: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, choice: &[T]) -> T {
         choice[self.below(choice.len())]
     }
 
@@ -200,7 +200,8 @@ impl Random {
         Call::Map { page, len, off, prot, shared: self.one_in(2), read_only: self.one_in(8) }
     }
 
-    fn call(&mut self, taste: &Taste) -> Call {
+    /// A call with random arguments.
+    pub fn call(&mut self, taste: &Taste) -> Call {
         let ((page, at), (first, pages)) = (self.at(), self.pages());
         match self.below(1000) {
             0..280 => self.map(taste),
