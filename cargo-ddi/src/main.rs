@@ -41,6 +41,8 @@ enum Command {
     Check(commands::check::Args),
     /// Make what illumos installs: an archive with install.sh, and an IPS manifest.
     Package(commands::package::Args),
+    /// Test the driver in a virtual machine: installed by its package, and used by programs.
+    Vm(commands::vm::Args),
     /// Say what this machine has and lacks, and the command that gets it.
     Doctor(commands::doctor::Args),
     /// Print a script by which a shell completes this command's words.
@@ -64,6 +66,13 @@ fn main() -> ExitCode {
         std::process::exit(ddi_host::cli::main());
     }
     let mut words = words();
+    // In a guest this file is /usr/sbin/ddi-host.
+    if words
+        .first()
+        .is_some_and(|name| std::path::Path::new(name).file_name() == Some(commands::HOST.as_ref()))
+    {
+        std::process::exit(ddi_host::cli::main_from::<ddi_host::cli::Command>(words));
+    }
     if words.get(1).is_some_and(|word| word == commands::HOST) {
         words.remove(1);
         std::process::exit(ddi_host::cli::main_from::<ddi_host::cli::Command>(words));
@@ -83,6 +92,7 @@ fn main() -> ExitCode {
         Command::Module(args) => commands::module::run(args, &ui),
         Command::Check(args) => commands::check::run(args, &ui),
         Command::Package(args) => commands::package::run(args, &ui),
+        Command::Vm(args) => commands::vm::run(args, &ui),
         Command::Doctor(args) => commands::doctor::run(args, &ui),
         Command::Completions(args) => args.run(&Cli::command(), &ui),
         Command::Man(args) => args.run(&Cli::command(), &ui),

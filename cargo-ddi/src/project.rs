@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail};
+use cargo_ddi::illumos::Program;
 use cargo_ddi::module::Package;
 use serde_json::Value;
 
@@ -79,21 +80,22 @@ impl Project {
         self.members.iter().filter(|package| is_driver(package)).map(read).collect()
     }
 
-    /// Returns a text of a package's manifest.
-    ///
-    /// # Errors
-    /// The package does not say it.
-    pub fn field(&self, package: &str, key: &str) -> Result<String> {
-        let package = self.members.iter().find(|member| member["name"] == package);
-        let value = package.and_then(|package| package[key].as_str());
-        value.map(str::to_owned).ok_or_else(|| anyhow!("the package says no {key}"))
+    /// Returns the workspace's programs.
+    pub fn programs(&self) -> Vec<Program> {
+        let mut programs = Vec::new();
+        for member in &self.members {
+            let targets = member["targets"].as_array().into_iter().flatten();
+            for target in targets.filter(|target| kinds(target).any(|kind| kind == "bin")) {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                programs.push(Program { package: text(&member["name"]), name: text(&target["name"]) });
+            }
+        }
+        programs
     }
 
-    /// Returns the names of the workspace's programs.
-    pub fn programs(&self) -> Vec<&str> {
-        let targets = self.members.iter().filter_map(|package| package["targets"].as_array()).flatten();
-        let programs = targets.filter(|target| kinds(target).any(|kind| kind == "bin"));
-        programs.filter_map(|target| target["name"].as_str()).collect()
+    /// Returns the names of the workspace's programs, for a message.
+    pub fn program_names(&self) -> String {
+        self.programs().into_iter().map(|program| program.name).collect::<Vec<_>>().join(", ")
     }
 
     /// Builds the programs of the workspace. Returns the directory in which they are.
@@ -101,7 +103,7 @@ impl Project {
     /// # Errors
     /// One does not compile.
     pub fn build_programs(&self, ui: &Ui) -> Result<PathBuf> {
-        ui.doing("Building", self.programs().join(", "));
+        ui.doing("Building", self.program_names());
         let status = cargo()
             .args(["build", "--quiet", "--workspace", "--bins"])
             .current_dir(&self.root)

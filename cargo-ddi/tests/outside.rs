@@ -181,20 +181,3 @@ fn the_package(project: &Project) {
     }
     assert!(!(script + &manifest).contains('@') || !manifest.contains("@NAME@"), "{manifest}");
 }
-
-/// The scripts in example-driver/pkg are what the command makes for ctxdev: to change them, change the templates and run it.
-#[test]
-fn the_example_has_the_scripts_of_the_command() {
-    if !modules() {
-        return println!("skipped: no library sources");
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let output = dir.path().join("ctxdev-pkg");
-    let words = ["package", "-p", "ctxdev", "-o", output.to_str().unwrap()];
-    good(ddi(root, &words).output().unwrap(), "package");
-    for script in ["install.sh", "remove.sh"] {
-        let read = |dir: &Path| fs::read_to_string(dir.join(script)).unwrap();
-        assert_eq!(read(&output), read(&root.join("example-driver/pkg")), "{script}");
-    }
-}

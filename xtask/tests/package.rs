@@ -1,9 +1,12 @@
-//! example-driver/pkg: install.sh and remove.sh on a system made of a directory and of commands that answer as illumos's.
+//! The install.sh and remove.sh that `cargo ddi package` makes, on a system made of a directory and of commands that answer as illumos's.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use cargo_ddi::module::Package;
+use cargo_ddi::package;
 
 /// A system: its root directory, and the commands in `bin`. `other` is another system's directory.
 struct System {
@@ -68,8 +71,9 @@ esac
 rm "$FILES/loaded"
 "#;
 
-fn package() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-driver/pkg")
+/// ctxdev, for which the scripts are made.
+fn driver() -> Package {
+    Package::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-driver/Cargo.toml")).unwrap()
 }
 
 /// A file of the form of a module: an ELF header, a section with contents, one without, their headers at the end.
@@ -97,9 +101,10 @@ impl System {
         {
             system.command_is(name, text);
         }
-        for entry in fs::read_dir(package()).unwrap().flatten() {
-            fs::copy(entry.path(), system.path("pkg").join(entry.file_name())).unwrap();
+        for (name, text) in ["install.sh", "remove.sh"].iter().zip(package::scripts(&driver()).unwrap()) {
+            fs::write(system.path("pkg").join(name), text).unwrap();
         }
+        fs::copy(driver().conf().unwrap(), system.path("pkg/ctxdev.conf")).unwrap();
         fs::write(system.path("pkg/ctxdev"), module()).unwrap();
         fs::write(system.path("root/etc/devlink.tab"), "type=ddi_pseudo;name=other\t\\M0\n").unwrap();
         system

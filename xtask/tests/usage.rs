@@ -16,10 +16,9 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         "perf --nosuch",
         "unsafe --nosuch",
         "vm nosuch",
-        "vm test",
         "vm test --guest",
         "vm selftest --nosuch",
-        "vm guests extra",
+        "vm tests extra",
     ] {
         let out = Command::new(env!("CARGO_BIN_EXE_xtask")).args(line.split(' ')).output().unwrap();
         let err = String::from_utf8_lossy(&out.stderr);
@@ -28,7 +27,10 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
     }
     // What only the command itself can know.
     for (line, said) in [
-        ("vm test --guest nosuch", "no guest called nosuch; there are: linux, omnios"),
+        (
+            "vm test --guest nosuch",
+            "no guest called nosuch; there are: linux, omnios, or a description of your own: FILE.toml",
+        ),
         ("vm selftest --case nosuch", "no case has nosuch in its name; --list shows them"),
         ("check-module /nosuch", "cannot read /nosuch: No such file or directory (os error 2)"),
     ] {

@@ -8,6 +8,7 @@ pub mod package;
 pub mod run;
 pub mod test;
 pub mod texts;
+pub mod vm;
 
 /// The word by which this program is started as the host.
 pub const HOST: &str = "ddi-host";

@@ -238,11 +238,11 @@ fn program(args: &Args, project: &Result<Project>, ui: &Ui) -> Result<(Vec<OsStr
     let mut program = args.program.clone();
     if program.is_empty() {
         match known.as_slice() {
-            [only] => program.push(only.into()),
+            [only] => program.push(only.name.clone().into()),
             [] => bail!("which program? This workspace has none: cargo ddi run PROGRAM"),
-            several => bail!(
+            _ => bail!(
                 "which program? cargo ddi run PROGRAM ({} of this workspace, or any other)",
-                several.join(", ")
+                project.as_ref().map(Project::program_names).unwrap_or_default()
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! example-driver/pkg's install.sh and remove.sh with this host's add_drv, rem_drv, modinfo and modunload, and a machine that stays up. The
+//! The install.sh and remove.sh that `cargo ddi package` makes, with this host's add_drv, rem_drv, modinfo and modunload, and a machine that stays up. The
 //! driver is a fixture under ctxdev's name, so that only gcc is needed.
 
 use std::fs;
@@ -16,6 +16,16 @@ tests!(
 );
 
 const HOST: &str = env!("CARGO_BIN_EXE_ddi-host");
+
+/// What the scripts are told of the driver.
+const FACTS: [(&str, &str); 6] = [
+    ("@NAME@", "ctxdev"),
+    ("@NODES@", "ctxdev0"),
+    ("@PCI@", "ctxdevpci"),
+    ("@PERMISSIONS@", "* 0666 root sys"),
+    ("@ALIASES_OR_NONE@", "none"),
+    ("@ALIASES@", ""),
+];
 
 struct System {
     dir: tempfile::TempDir,
@@ -45,9 +55,11 @@ impl System {
         }
         let check = format!("exec {HOST} run --root \"$SYSTEM\" -- test -c \"${{1#\"$SYSTEM\"}}\"");
         run::script(&dir.path().join("bin/node_check"), &check);
-        let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-driver/pkg");
-        for entry in fs::read_dir(package).unwrap().flatten() {
-            fs::copy(entry.path(), dir.path().join("pkg").join(entry.file_name())).unwrap();
+        let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cargo-ddi/templates/package");
+        for script in ["install.sh", "remove.sh"] {
+            let text = fs::read_to_string(templates.join(script)).unwrap();
+            let text = FACTS.iter().fold(text, |text, (place, fact)| text.replace(place, fact));
+            fs::write(dir.path().join("pkg").join(script), text).unwrap();
         }
         // The fixture names its nodes after their instances.
         let conf = "name=\"ctxdev\" parent=\"pseudo\" instance=0 unit=0;\n";

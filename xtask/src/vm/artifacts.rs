@@ -1,29 +1,20 @@
-//! Where things are: guest descriptions, kept packages, results; and the binaries that a run needs, built when not given.
+//! Where things are: results and kept packages; and the files that a run needs, built when not given.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use cargo_ddi::illumos::{self, Program};
+use cargo_ddi::module::Package;
+use cargo_ddi::package::Files;
+use ddi_vm::Places;
 
 use crate::root;
 
-/// The guest descriptions.
-pub fn guests_dir() -> PathBuf {
-    root().join("xtask/guests")
-}
-
-/// Packages and kernels that are kept between runs.
-pub fn cache_dir() -> PathBuf {
-    vm_dir().join("debian")
-}
-
-/// What runs leave.
-pub fn runs_dir() -> PathBuf {
-    vm_dir().join("runs")
-}
-
-fn vm_dir() -> PathBuf {
-    target_dir().join("vm")
+/// Directories that runs share.
+pub fn places() -> Places {
+    let vm = target_dir().join("vm");
+    Places { runs: vm.join("runs"), scratch: vm.join("tmp"), cache: vm.join("debian") }
 }
 
 /// Cargo's target directory.
@@ -34,19 +25,19 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// A directory for one run that is removed at its end. Those of runs that were killed are removed now.
-pub fn scratch() -> Result<tempfile::TempDir> {
-    let dir = vm_dir().join("tmp");
-    std::fs::create_dir_all(&dir)?;
-    for entry in std::fs::read_dir(&dir)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = name.strip_prefix("run-").and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-    let prefix = format!("run-{}-", std::process::id());
-    Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(&dir)?)
+/// Makes ctxdev's package, as `cargo ddi package` does, and returns its directory.
+pub fn package(module: &Path) -> Result<PathBuf> {
+    let driver = Package::read(&root().join("example-driver/Cargo.toml"))?;
+    let dir = target_dir().join("vm/package/ctxdev");
+    let _ = std::fs::remove_dir_all(&dir);
+    Files::make(&driver, module)?.write(&dir)?;
+    Ok(dir)
+}
+
+/// Builds usr-tests for illumos.
+pub fn illumos_tests() -> Result<PathBuf> {
+    let program = Program { package: "usr-tests".to_owned(), name: "usr-tests".to_owned() };
+    Ok(illumos::programs(&root(), &[program], &target_dir().join("illumos"))?.remove(0))
 }
 
 /// Builds a program of the workspace for this machine, as `cargo build --release` does, and returns its path.

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::accel::Accel;
+use ddi_vm::accel::Accel;
+use ddi_vm::subject::{Description, Run};
+use ddi_vm::{Guarded, Guest, Interrupt, KILL_QEMU, Options, Places, Sabotage};
+
 use super::artifacts;
-use super::guest::Guest;
-use super::monitor::Interrupt;
-use super::process::Guarded;
-use super::steps::KILL_QEMU;
-use super::test::{self, Sabotage};
+use super::test;
 
 /// Break the Linux guest in every way that the harness claims to notice, and check that it does.
 #[derive(Debug, clap::Args)]
@@ -56,6 +55,8 @@ struct Case {
     dump: bool,
     /// The real driver and suite, with the steps as they stand in the description, on the Linux guest in disguise (`as-omnios`).
     disguised: bool,
+    /// The test program's command line, if it is not that of the stand-in.
+    command: &'static str,
     /// Changes to the description's limits, in seconds and before stretching.
     tune: fn(&mut Guest),
 }
@@ -73,6 +74,7 @@ const PLAIN: Case = Case {
     before: None,
     dump: false,
     disguised: false,
+    command: "",
     tune: |_| (),
 };
 
@@ -86,7 +88,7 @@ const CASES: &[Case] = &[
         kind: "panic",
         says: "Attempted to kill init",
         collects: &[("messages.txt", "init: gives up, as told")],
-        command_line: "ctxdev.fail=init-exits",
+        command_line: "ddi.fail=init-exits",
         ..PLAIN
     },
     Case {
@@ -97,7 +99,7 @@ const CASES: &[Case] = &[
         collects: &[("messages.txt", "Call Trace"), ("vmcore.elf", "")],
         before: Some(("suite", "(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")),
         dump: true,
-        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        command: "sleep 1000",
         ..PLAIN
     },
     Case {
@@ -105,7 +107,7 @@ const CASES: &[Case] = &[
         what: "the boot never ends and says nothing",
         kind: "no-login",
         says: "init: hangs, as told",
-        command_line: "ctxdev.fail=boot-hangs",
+        command_line: "ddi.fail=boot-hangs",
         tune: |guest| guest.limits.boot = 20,
         ..PLAIN
     },
@@ -114,7 +116,7 @@ const CASES: &[Case] = &[
         what: "the boot goes on and on and never offers a login",
         kind: "no-login",
         says: "init: still starting, as told",
-        command_line: "ctxdev.fail=no-login",
+        command_line: "ddi.fail=no-login",
         tune: |guest| guest.limits.boot = 20,
         ..PLAIN
     },
@@ -123,7 +125,7 @@ const CASES: &[Case] = &[
         what: "a login, but no ssh",
         kind: "no-ssh",
         says: "a login was offered",
-        command_line: "ctxdev.fail=no-ssh",
+        command_line: "ddi.fail=no-ssh",
         tune: |guest| guest.limits.ssh = 3,
         ..PLAIN
     },
@@ -133,10 +135,8 @@ const CASES: &[Case] = &[
         kind: "hung",
         says: "neither ssh nor the console answers",
         before: Some(("suite", FREEZE)),
-        tune: |guest| {
-            guest.limits.silence = 3;
-            guest.steps.suite = "sleep 1000".into();
-        },
+        command: "sleep 1000",
+        tune: |guest| guest.limits.silence = 3,
         ..PLAIN
     },
     Case {
@@ -145,10 +145,8 @@ const CASES: &[Case] = &[
         kind: "stuck",
         says: "the guest still answers",
         collects: &[("messages.txt", "Linux version")],
-        tune: |guest| {
-            guest.limits.silence = 3;
-            guest.steps.suite = "sleep 1000".into();
-        },
+        command: "sleep 1000",
+        tune: |guest| guest.limits.silence = 3,
         ..PLAIN
     },
     Case {
@@ -156,10 +154,8 @@ const CASES: &[Case] = &[
         what: "the tests go on for too long, talking",
         kind: "slow",
         says: "was not done within 6 s",
-        tune: |guest| {
-            guest.limits.suite = 3;
-            guest.steps.suite = "while :; do echo 'ok 1 - a:b'; sleep 1; done".into();
-        },
+        command: "while :; do echo 'ok 1 - a:b'; sleep 1; done",
+        tune: |guest| guest.limits.suite = 3,
         ..PLAIN
     },
     Case {
@@ -168,10 +164,8 @@ const CASES: &[Case] = &[
         kind: "lost-ssh",
         says: "the console still answers",
         before: Some(("suite", "(sleep 1; ifconfig eth0 down) >/dev/null 2>&1 </dev/null &")),
-        tune: |guest| {
-            guest.limits.silence = 5;
-            guest.steps.suite = "sleep 1000".into();
-        },
+        command: "sleep 1000",
+        tune: |guest| guest.limits.silence = 5,
         ..PLAIN
     },
     Case {
@@ -203,7 +197,7 @@ const CASES: &[Case] = &[
         kind: "down",
         says: "went down during suite",
         before: Some(("suite", "(sleep 1; poweroff -f) >/dev/null 2>&1 </dev/null &")),
-        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        command: "sleep 1000",
         ..PLAIN
     },
     Case {
@@ -220,7 +214,7 @@ const CASES: &[Case] = &[
         kind: "no-ssh",
         says: "a login was offered, but ssh did not answer",
         guest: "omnios",
-        collects: &[("console.log", "ctxdev-omnios console login:"), ("run.log", "snapshot=on")],
+        collects: &[("console.log", "ddi-omnios console login:"), ("run.log", "snapshot=on")],
         tune: |guest| {
             guest.limits.tcg = 1;
             guest.limits.ssh = 3;
@@ -257,7 +251,7 @@ const CASES: &[Case] = &[
         before: Some(("suite", "(sleep 1; illumos-panic) >/dev/null 2>&1 </dev/null &")),
         dump: true,
         disguised: true,
-        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        command: "sleep 1000",
         ..PLAIN
     },
     Case {
@@ -293,7 +287,7 @@ const CASES: &[Case] = &[
         kind: "qemu-died",
         says: "signal: 9",
         before: Some(("suite", KILL_QEMU)),
-        tune: |guest| guest.steps.suite = "sleep 1000".into(),
+        command: "sleep 1000",
         ..PLAIN
     },
     Case {
@@ -392,6 +386,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Files of a driver that installs and tests nothing: here the harness is tested, not the driver.
 struct StandIn {
+    places: Places,
     dir: tempfile::TempDir,
     /// Module, package, test program and ddi-host that are no stand-ins.
     real: (Option<PathBuf>, Option<PathBuf>, Option<PathBuf>, Option<PathBuf>),
@@ -399,7 +394,8 @@ struct StandIn {
 
 impl StandIn {
     fn new() -> Result<StandIn> {
-        let dir = artifacts::scratch()?;
+        let places = artifacts::places();
+        let dir = places.scratch()?;
         let package = dir.path().join("pkg");
         std::fs::create_dir(&package)?;
         std::fs::write(package.join("install.sh"), "true\n")?;
@@ -414,7 +410,7 @@ impl StandIn {
         std::fs::write(&image, prompting_disk())?;
         std::fs::write(
             dir.path().join("SHA256SUMS"),
-            format!("{}  stand-in.raw\n", super::image::sha256(&image)?),
+            format!("{}  stand-in.raw\n", ddi_vm::image::sha256(&image)?),
         )?;
         std::fs::write(dir.path().join("wrong-sum.raw"), "not what it was")?;
         std::fs::write(dir.path().join("wrong-sum.raw.sha256"), "0".repeat(64))?;
@@ -422,7 +418,7 @@ impl StandIn {
         let mut mode = std::fs::metadata(dir.path().join("tests"))?.permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
         std::fs::set_permissions(dir.path().join("tests"), mode)?;
-        Ok(StandIn { dir, real: (None, None, None, None) })
+        Ok(StandIn { places, dir, real: (None, None, None, None) })
     }
 
     /// The arguments of a run whose results go to a directory of their own.
@@ -436,20 +432,21 @@ impl StandIn {
     ) -> test::Args {
         let file = |name: &str| Some(self.dir.path().join(name));
         test::Args {
-            guest: guest.into(),
-            image: (guest != "linux").then(|| image.into()),
-            image_dir: Some(self.dir.path().to_path_buf()),
+            options: Options {
+                guest: guest.into(),
+                image: (guest != "linux").then(|| image.into()),
+                image_dir: Some(self.dir.path().to_path_buf()),
+                dump,
+                accel,
+                results: file(&format!("results-{name}")),
+                ..Options::default()
+            },
             module: file("module"),
             package: file("pkg"),
             tests: file("tests"),
             // Any program of this machine does: nothing calls it.
             ddi_host: Some("/bin/true".into()),
-            filter: Vec::new(),
-            all: false,
-            keep: false,
-            dump,
-            accel,
-            results: file(&format!("results-{name}")),
+            description: None,
         }
     }
 
@@ -475,49 +472,48 @@ impl StandIn {
     }
 
     fn check(&self, case: &Case, accel: Option<Accel>, interrupt: &Interrupt) -> Result<String> {
-        let mut guest = Guest::load(&artifacts::guests_dir(), case.guest)?;
+        let mut guest = Guest::load(case.guest)?;
+        let mut arguments = self.arguments(case.name, case.guest, case.image, accel, case.dump);
+        let mut description = stand_in();
         if case.disguised {
-            let linux = Guest::load(&artifacts::guests_dir(), "linux")?;
+            let linux = Guest::load("linux")?;
             (guest.boot, guest.linux) = (linux.boot, linux.linux);
             guest.machine.memory_mib = linux.machine.memory_mib;
+            description = arguments.described()?;
+            (arguments.module, arguments.package, arguments.tests, arguments.ddi_host) = self.real.clone();
+            arguments.options.image = None;
+            arguments.options.filter = vec!["map:*".into()];
         } else {
-            guest.steps.check = "true".into();
-            guest.steps.install = "sh ./install.sh".into();
-            guest.steps.suite = "./usr-tests".into();
             guest.steps.kstats = "true".into();
-            guest.steps.suites.truncate(1);
         }
         (case.tune)(&mut guest);
-        let disguise = if case.disguised { "ctxdev.as=omnios" } else { "" };
+        if !case.command.is_empty() {
+            let run = Run { name: "/dev/ctxdev0".into(), command: case.command.into(), ..Run::default() };
+            description.runs = vec![run];
+            arguments.options.filter.clear();
+        }
+        let disguise = if case.disguised { "ddi.as=omnios" } else { "" };
         let sabotage = Sabotage {
             command_line: format!("{} {disguise}", case.command_line),
             qemu: case.qemu.iter().map(|argument| (*argument).to_owned()).collect(),
             before: case.before.map(|(step, command)| (step, command.to_owned())),
-            quiet: true,
         };
-        let mut arguments = self.arguments(case.name, case.guest, case.image, accel, case.dump);
-        if case.disguised {
-            (arguments.module, arguments.package, arguments.tests, arguments.ddi_host) = self.real.clone();
-            arguments.image = None;
-            arguments.filter = vec!["map:*".into()];
-        }
         let dir = self.dir.path().join(format!("results-{}", case.name));
-        let (kind, said) = match test::carry_out(&arguments, guest, interrupt.clone(), &sabotage) {
-            // Nothing was started: it is our side's.
-            Err(error) => ("other", format!("{error:#}")),
-            Ok((report, results, _)) => match &results.failure {
-                Some(failure) => (failure.kind(), failure.to_string()),
-                None if !report.suites.iter().all(super::report::Suite::good) => {
-                    ("none", "failing tests".into())
-                }
-                None => (
-                    "none",
-                    format!("{} cases", report.suites.iter().map(|suite| suite.cases.len()).sum::<usize>()),
-                ),
-            },
-        };
+        let (kind, said) =
+            match test::carry_out(&arguments, guest, description, interrupt.clone(), sabotage, true) {
+                // Nothing was started: it is our side's.
+                Err(error) => ("other", format!("{error:#}")),
+                Ok(outcome) => match &outcome.failure {
+                    Some(failure) => (failure.kind(), failure.to_string()),
+                    None if outcome.status() != 0 => ("none", "failing tests".into()),
+                    None => {
+                        let cases = outcome.report.suites.iter().map(|suite| suite.cases.len());
+                        ("none", format!("{} cases", cases.sum::<usize>()))
+                    }
+                },
+            };
         if kind != case.kind || !said.contains(case.says) {
-            let kept = artifacts::runs_dir().join(format!("selftest-{}", case.name));
+            let kept = self.places.runs.join(format!("selftest-{}", case.name));
             let _ = std::fs::remove_dir_all(&kept);
             std::fs::create_dir_all(&kept)?;
             for entry in std::fs::read_dir(&dir)?.flatten() {
@@ -546,6 +542,8 @@ impl StandIn {
         stderr: Stdio,
     ) -> Result<(Guarded, PathBuf)> {
         let arguments = self.arguments(name, "linux", "", accel, false);
+        let description = self.dir.path().join("description.toml");
+        std::fs::write(&description, STAND_IN)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["vm", "test", "--guest", guest]);
         for (option, path) in [
@@ -553,7 +551,8 @@ impl StandIn {
             ("--package", &arguments.package),
             ("--tests", &arguments.tests),
             ("--ddi-host", &arguments.ddi_host),
-            ("--results", &arguments.results),
+            ("--results", &arguments.options.results),
+            ("--description", &Some(description)),
         ] {
             command.arg(option).arg(path.as_deref().unwrap_or(Path::new("")));
         }
@@ -588,7 +587,7 @@ impl StandIn {
         nothing_left(&results_dir)?;
         if signal == Signal::KILL {
             // Its directory is removed by the next run.
-            drop(artifacts::scratch()?);
+            drop(self.places.scratch()?);
         }
         self.no_directory_of(&run)?;
         Ok(status.to_string())
@@ -597,7 +596,7 @@ impl StandIn {
     /// A run with `--keep`: what it prints gets into the guest, as often as one likes, until Ctrl-C takes the guest down.
     fn kept(&self, accel: Option<Accel>) -> Result<String> {
         let file = self.dir.path().join("kept.toml");
-        std::fs::write(&file, stand_in_description()?)?;
+        std::fs::write(&file, stand_in_guest()?)?;
         let guest = file.to_str().context("the description's name is not UTF-8")?;
         let (mut run, results_dir) = self.start("kept", guest, accel, true, Stdio::piped())?;
         let mut told = BufReader::new(run.child.stderr.take().context("no standard error")?);
@@ -649,16 +648,19 @@ impl StandIn {
     }
 }
 
-/// The Linux guest's description, with steps for the stand-ins.
-fn stand_in_description() -> Result<String> {
-    let text = std::fs::read_to_string(artifacts::guests_dir().join("linux.toml"))?;
-    let mut guest: toml::Table = text.parse()?;
+/// What is done with the stand-ins, as a manifest has it.
+const STAND_IN: &str =
+    "[package.metadata.vm]\n[[package.metadata.vm.runs]]\nname = \"/dev/ctxdev0\"\ncommand = \"tests\"\n";
+
+fn stand_in() -> Description {
+    Description::default().with_run(&["tests".to_owned()])
+}
+
+/// The Linux guest's description, without what the stand-in for ddi-host cannot do.
+fn stand_in_guest() -> Result<String> {
+    let mut guest: toml::Table = Guest::text("linux").context("the guest linux")?.parse()?;
     let steps = guest.get_mut("steps").and_then(toml::Value::as_table_mut).context("no steps")?;
-    for (step, command) in
-        [("install", "sh ./install.sh"), ("check", "true"), ("suite", "./usr-tests"), ("kstats", "true")]
-    {
-        steps.insert(step.into(), command.into());
-    }
+    steps.insert("kstats".into(), "true".into());
     Ok(guest.to_string())
 }
 
@@ -681,7 +683,7 @@ fn prompting_disk() -> Vec<u8> {
         0xeb, 0xd8,                     // goto again
     ];
     assert_eq!(sector.len(), 0x2d);
-    sector.extend(b"\r\nstand-in\r\n\r\nctxdev-omnios console login: \0");
+    sector.extend(b"\r\nstand-in\r\n\r\nddi-omnios console login: \0");
     sector.resize(510, 0);
     sector.extend([0x55, 0xaa]);
     sector.resize(1 << 20, 0);

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::artifacts;
-use super::report::{Case, Outcome, RunReport, Suite};
 use crate::root;
+use ddi_vm::report::{Case, Outcome, RunReport, Suite};
 
 const BEGIN: &str = "<!-- matrix: written by cargo xtask verified -->";
 const END: &str = "<!-- end of matrix -->";
@@ -74,10 +74,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let linux = args
         .linux
         .clone()
-        .or_else(|| latest("linux"))
+        .or_else(|| latest("ctxdev-linux"))
         .context("no run of the Linux guest: cargo xtask vm test --guest linux")?;
     columns.extend(guest("module in the Linux guest", "cargo xtask vm test --guest linux", &linux)?);
-    match args.omnios.clone().or_else(|| latest("omnios")) {
+    match args.omnios.clone().or_else(|| latest("ctxdev-omnios")) {
         Some(file) => columns.extend(guest("module in OmniOS", OMNIOS, &file)?),
         None => columns.push(Column { title: "module in OmniOS".into(), how: OMNIOS.into(), suite: None }),
     }
@@ -122,10 +122,10 @@ fn guest(title: &str, how: &str, file: &Path) -> Result<Vec<Column>> {
         .collect())
 }
 
-/// The report of the latest run of a guest that came to its end.
-fn latest(guest: &str) -> Option<PathBuf> {
-    let prefix = format!("{guest}-");
-    let mut reports: Vec<PathBuf> = std::fs::read_dir(artifacts::runs_dir())
+/// The report of the latest run of a driver in a guest that came to its end.
+fn latest(run: &str) -> Option<PathBuf> {
+    let prefix = format!("{run}-");
+    let mut reports: Vec<PathBuf> = std::fs::read_dir(artifacts::places().runs)
         .ok()?
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))

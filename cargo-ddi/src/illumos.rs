@@ -1,8 +1,8 @@
-//! The test programs for illumos, built here: Rust's std compiled for `x86_64-unknown-illumos`, linked against stub libraries.
+//! Programs for illumos's user mode, built on Linux: Rust's std compiled for `x86_64-unknown-illumos`, linked against stub libraries.
 //!
-//! The stubs come from `guests/illumos/symbols.txt`; they have illumos's sonames and the names of what is used, and no code. A
-//! symbol that is not on the list is an error when linking. What was linked is then checked: it must be an executable that
-//! illumos's run-time linker takes, and need nothing but those symbols of those libraries. docs/vm.md says what that proves.
+//! The stubs come from `illumos/symbols.txt`; they have illumos's sonames and the names of what is used, and no code. A symbol that is not on the list is an error
+//! when linking. What was linked is then checked: it must be an executable that illumos's run-time linker takes, and need nothing but those symbols of those
+//! libraries. docs/vm.md says what that proves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,11 +13,12 @@ use anyhow::{Context, Result, bail};
 use object::elf;
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader, SectionHeader, Sym};
 
-use crate::root;
-use cargo_ddi::module::toolchain;
+use crate::module::toolchain;
 
-use super::artifacts;
-
+/// The symbols of illumos's libraries that programs may need.
+const SYMBOLS: &str = include_str!("../illumos/symbols.txt");
+/// The start-up code, which Rust's target expects of a C compiler.
+const START: &str = include_str!("../illumos/start.s");
 const TARGET: &str = "x86_64-unknown-illumos";
 /// The run-time linker's path.
 const INTERPRETER: &str = "/lib/amd64/ld.so.1";
@@ -29,18 +30,27 @@ const RELOCATIONS: [elf::RelocationType; 4] =
     [elf::R_X86_64_64, elf::R_X86_64_GLOB_DAT, elf::R_X86_64_JUMP_SLOT, elf::R_X86_64_RELATIVE];
 
 /// The symbols of each shared object, with their sizes if they are data.
-pub type Libraries = BTreeMap<String, BTreeMap<String, Option<u32>>>;
+type Libraries = BTreeMap<String, BTreeMap<String, Option<u32>>>;
 
-/// Builds usr-tests for illumos and checks the result.
-pub fn tests() -> Result<PathBuf> {
-    let dir = artifacts::target_dir().join("illumos");
+/// A program of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The package.
+    pub package: String,
+    /// The name of its file.
+    pub name: String,
+}
+
+/// Builds programs of the workspace for illumos, below `dir`, and checks them. Returns their files.
+///
+/// # Errors
+/// There is no compiler with the library's sources; one of the programs does not compile, does not link, or would not run on illumos.
+pub fn programs(root: &Path, programs: &[Program], dir: &Path) -> Result<Vec<PathBuf>> {
     let stubs = dir.join("stubs");
-    std::fs::create_dir_all(&stubs)?;
-    let source = root().join("xtask/guests/illumos");
-    let libraries = read_symbols(&std::fs::read_to_string(source.join("symbols.txt"))?)?;
+    std::fs::create_dir_all(&stubs).with_context(|| format!("cannot make {}", stubs.display()))?;
+    let libraries = read_symbols(SYMBOLS)?;
     make_stubs(&libraries, &stubs)?;
-    let start = stubs.join("start.o");
-    tool(Command::new("cc").arg("-c").arg(source.join("start.s")).arg("-o").arg(&start))?;
+    let start = make_start(&stubs)?;
 
     let toolchain = toolchain::find()?;
     let mut flags: Vec<String> = Vec::new();
@@ -57,28 +67,43 @@ pub fn tests() -> Result<PathBuf> {
         flags.push(format!("-Clink-arg={argument}"));
     }
     let status = Command::new(&toolchain.cargo)
-        .args(["build", "--quiet", "--release", "--package", "usr-tests", "--target", TARGET])
+        .args(["build", "--quiet", "--release", "--target", TARGET])
+        .args(programs.iter().flat_map(|program| ["--package", &program.package, "--bin", &program.name]))
         .args(["-Zbuild-std=std,panic_abort"])
         .env("RUSTC", &toolchain.rustc)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
-        .env("CARGO_TARGET_DIR", &dir)
+        .env("CARGO_TARGET_DIR", dir)
         .env_remove("RUSTFLAGS")
-        .current_dir(root())
+        .current_dir(root)
         .status()
         .context("starting cargo")?;
     if !status.success() {
-        bail!("usr-tests could not be built for {TARGET} (with {toolchain})");
+        let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+        bail!("{} could not be built for {TARGET} (with {toolchain})", names.join(", "));
     }
-    let program = dir.join(TARGET).join("release/usr-tests");
-    let bytes = std::fs::read(&program)?;
-    check(&bytes, &libraries).with_context(|| format!("{} would not run on illumos", program.display()))?;
-    Ok(program)
+    let built = programs.iter().map(|program| dir.join(TARGET).join("release").join(&program.name));
+    built
+        .map(|program| {
+            let bytes = std::fs::read(&program).with_context(|| program.display().to_string())?;
+            check(&bytes, &libraries)
+                .with_context(|| format!("{} would not run on illumos", program.display()))?;
+            Ok(program)
+        })
+        .collect()
+}
+
+/// Assembles the start-up code in `dir`.
+fn make_start(dir: &Path) -> Result<PathBuf> {
+    let (source, object) = (dir.join("start.s"), dir.join("start.o"));
+    std::fs::write(&source, START)?;
+    tool(Command::new("cc").arg("-c").arg(&source).arg("-o").arg(&object))?;
+    Ok(object)
 }
 
 /// Reads the list: `[soname]`, then names, each with `:SIZE` if it is data.
-pub fn read_symbols(text: &str) -> Result<Libraries> {
+fn read_symbols(text: &str) -> Result<Libraries> {
     let mut libraries = Libraries::new();
     let mut current = None;
     for line in text.lines().map(|line| line.split('#').next().unwrap_or("").trim()) {
@@ -147,7 +172,7 @@ fn tool(command: &mut Command) -> Result<()> {
 }
 
 /// Checks that `file` is an executable for illumos amd64 that needs nothing but `libraries`.
-pub fn check(file: &[u8], libraries: &Libraries) -> Result<()> {
+fn check(file: &[u8], libraries: &Libraries) -> Result<()> {
     let elf = ElfFile64::<object::Endianness>::parse(file)?;
     let (header, endian) = (elf.elf_header(), elf.endian());
     let ident = header.e_ident();
@@ -228,7 +253,7 @@ mod tests {
     use super::*;
 
     fn listed() -> Libraries {
-        read_symbols(include_str!("../../guests/illumos/symbols.txt")).unwrap()
+        read_symbols(SYMBOLS).unwrap()
     }
 
     #[test]
@@ -247,7 +272,7 @@ mod tests {
         make_stubs(&libraries, dir.path())?;
         std::fs::write(dir.path().join("main.c"), source)?;
         let program = dir.path().join("program");
-        let start = root().join("xtask/guests/illumos/start.s");
+        let start = make_start(dir.path())?;
         tool(
             Command::new("cc")
                 .args(["-nostdlib", "-no-pie", "-fno-stack-protector", "-Wl,--hash-style=sysv"])
@@ -295,7 +320,7 @@ mod tests {
                     return argc == 2 && environ == envp && ___Argv == argv && !envp[1] ? 7 : 8; }\n";
         std::fs::write(dir.path().join("main.c"), main).unwrap();
         let program = dir.path().join("program");
-        let start = root().join("xtask/guests/illumos/start.s");
+        let start = make_start(dir.path()).unwrap();
         tool(
             Command::new("cc")
                 .args(["-nostartfiles", "-no-pie"])

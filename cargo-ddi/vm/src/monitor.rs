@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::events::{Event, QmpEvent, Sighting};
-use super::failure::Failure;
-use super::qemu::Qemu;
+use crate::events::{Event, QmpEvent, Sighting};
+use crate::failure::Failure;
+use crate::qemu::Qemu;
 
 /// How often a wait looks around.
 const TICK: Duration = Duration::from_millis(50);

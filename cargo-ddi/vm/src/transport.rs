@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use anyhow::{Context, Result, bail};
 
-use super::guest::SshRules;
-use super::process::Guarded;
+use crate::guest::SshRules;
+use crate::process::Guarded;
 
 /// ssh's exit status for its own errors. The remote wrapper never returns it.
 const SSH_ERROR: i32 = 255;
@@ -57,7 +57,7 @@ impl Ssh {
     pub fn new(rules: &SshRules, dir: &Path) -> Result<Ssh> {
         let key = dir.join("ssh-key");
         let made = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", "ctxdev-vm", "-f"])
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "ddi-vm", "-f"])
             .arg(&key)
             .stdin(Stdio::null())
             .output();
@@ -122,6 +122,10 @@ fn wrapped(command: &str) -> String {
 
 /// `text` as one word of a shell.
 pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -234,8 +238,9 @@ mod tests {
     #[test]
     fn quoting_survives_quotes() {
         let text = "it's $HOME and `date` \\ \"x\"";
-        let (_, job) = run(&format!("printf %s {}", quote(text)), None);
+        let (_, job) = run(&format!("printf %s {} {}", quote(text), quote("")), None);
         assert_eq!(String::from_utf8(job.stdout).unwrap(), text);
+        assert_eq!(quote("/dev/x0"), "/dev/x0");
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_seed_carries_key_and_host() {
-        let image = no_cloud("ssh-ed25519 AAAA run", "ctxdev-omnios", "run-1").unwrap();
+        let image = no_cloud("ssh-ed25519 AAAA run", "ddi-omnios", "run-1").unwrap();
         let volume = FileSystem::new(Cursor::new(image), FsOptions::new()).unwrap();
         assert_eq!(volume.volume_label(), "cidata");
         let text = |name: &str| {
@@ -55,7 +55,7 @@ mod tests {
         };
         assert!(text("user-data").starts_with("#cloud-config\n"));
         assert!(text("user-data").contains("\nssh_authorized_keys:\n  - ssh-ed25519 AAAA run\n"));
-        assert_eq!(text("meta-data"), "instance-id: run-1\nlocal-hostname: ctxdev-omnios\n");
+        assert_eq!(text("meta-data"), "instance-id: run-1\nlocal-hostname: ddi-omnios\n");
     }
 
     #[test]

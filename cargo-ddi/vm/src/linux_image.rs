@@ -10,14 +10,15 @@ use anyhow::{Context, Result, bail};
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::cpio::Archive;
-use super::debian;
-use super::guest::Linux;
+use crate::cpio::Archive;
+use crate::debian;
+use crate::guest::Linux;
+use crate::transport::quote;
 
 /// `/init` of the guest.
-const INIT: &str = include_str!("../../guests/linux/init");
+const INIT: &str = include_str!("../guests/linux/init");
 /// What makes it look like an OmniOS guest to the harness, for the self-test.
-const AS_OMNIOS: &str = include_str!("../../guests/linux/as-omnios");
+const AS_OMNIOS: &str = include_str!("../guests/linux/as-omnios");
 /// The commands that are ddi-host's own there, under the names that they have on illumos. The machine is up from the boot on (INIT); `in-machine`
 /// runs a shell command as its client, so that /dev has the devices, or plainly if there is no machine.
 const COMMANDS: [(&str, &str); 6] = [
@@ -47,8 +48,18 @@ pub struct LinuxImage {
 }
 
 impl LinuxImage {
-    /// Makes the image in `dir`, from packages kept in `cache`. `extra` goes on the kernel's command line.
-    pub fn make(linux: &Linux, ddi_host: &Path, cache: &Path, dir: &Path, extra: &str) -> Result<LinuxImage> {
+    /// Makes the image in `dir`, from packages kept in `cache`. `extra` goes on the kernel's command line. The PCI devices are those of `devices`: files, or names
+    /// that ddi-host knows. `doing` is told of each package.
+    pub fn make(
+        linux: &Linux,
+        ddi_host: &Path,
+        devices: &[String],
+        cache: &Path,
+        dir: &Path,
+        extra: &str,
+        doing: &dyn Fn(&str),
+    ) -> Result<LinuxImage> {
+        doing("Debian's kernel");
         let kernel = Kernel::get(linux, cache)?;
         let mut archive = Archive::default();
         for directory in [
@@ -71,7 +82,20 @@ impl LinuxImage {
             archive.directory(directory);
         }
         archive.device("dev/console", 5, 1);
-        archive.file("init", 0o755, INIT.replace("@MODULES@", &linux.modules.join(" ")).as_bytes());
+        let mut words = String::new();
+        for (index, device) in devices.iter().enumerate() {
+            let file = Path::new(device);
+            if file.is_file() {
+                let path = format!("etc/device{index}.toml");
+                let text = std::fs::read(file).with_context(|| format!("reading {device}"))?;
+                archive.file(&path, 0o644, &text);
+                words.push_str(&format!(" --device /{path}"));
+            } else {
+                words.push_str(&format!(" --device {}", quote(device)));
+            }
+        }
+        let init = INIT.replace("@MODULES@", &linux.modules.join(" ")).replace("@DEVICES@", &words);
+        archive.file("init", 0o755, init.as_bytes());
         archive.file("etc/as-omnios", 0o644, AS_OMNIOS.as_bytes());
         archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n");
         archive.file("etc/shadow", 0o600, b"root:*:19000::::::\n");
@@ -84,6 +108,7 @@ impl LinuxImage {
         let mut libraries = Libraries::default();
         let mut programs = linux.programs.clone();
         for package in &linux.packages {
+            doing(package);
             let deb = debian::fetch(package, cache)?;
             debian::extract(&deb, &|_| true, &mut |path, contents| {
                 if let Some(at) = programs.iter().position(|program| program == path) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::process::Guarded;
+use crate::process::Guarded;
 
 /// How long the probe may take; a working KVM needs a fraction of a second.
 const PROBE: Duration = Duration::from_secs(5);

@@ -17,12 +17,12 @@ use anyhow::{Context, Result, bail};
 use rustix::io::FdFlags;
 use serde_json::json;
 
-use super::accel::Accel;
-use super::console::{self, Scanner};
-use super::events::Event;
-use super::guest::Guest;
-use super::process::Guarded;
-use super::qmp::Qmp;
+use crate::accel::Accel;
+use crate::console::{self, Scanner};
+use crate::events::Event;
+use crate::guest::Guest;
+use crate::process::Guarded;
+use crate::qmp::Qmp;
 
 /// What QEMU is given to start.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Spec<'_> {
         let mut all: Vec<String> =
             vec!["-nodefaults".into(), "-no-user-config".into(), "-display".into(), "none".into()];
         let mut add = |option: &str, value: String| all.extend([option.to_owned(), value]);
-        add("-name", format!("ctxdev-{}", self.guest.name));
+        add("-name", format!("ddi-{}", self.guest.name));
         add("-accel", self.accel.argument().into());
         add("-cpu", if self.accel == Accel::Kvm { machine.cpu_kvm.clone() } else { machine.cpu_tcg.clone() });
         add("-m", machine.memory_mib.to_string());
@@ -222,8 +222,7 @@ mod tests {
 
     #[test]
     fn the_image_is_only_read_and_odd_names_survive() {
-        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
-        let guest = Guest::load(&guests, "omnios").unwrap();
+        let guest = Guest::load("omnios").unwrap();
         let spec = Spec {
             program: Path::new("qemu"),
             guest: &guest,

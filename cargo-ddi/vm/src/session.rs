@@ -4,12 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::clock::Stopwatch;
-use super::failure::Failure;
-use super::guest::{Guest, Limits};
-use super::monitor::Monitor;
-use super::qemu::Qemu;
-use super::transport::{Ended, Job, Ssh};
+use crate::clock::Stopwatch;
+use crate::failure::Failure;
+use crate::guest::{Guest, Limits};
+use crate::monitor::Monitor;
+use crate::progress::Progress;
+use crate::qemu::Qemu;
+use crate::transport::{Ended, Job, Ssh};
 
 /// Between two attempts to reach ssh.
 const RETRY: Duration = Duration::from_millis(500);
@@ -31,6 +32,8 @@ pub struct Session<'a> {
     pub ssh: Ssh,
     /// Whether QEMU translates: limits are stretched.
     pub translated: bool,
+    /// What a person sees.
+    pub progress: &'a mut Progress,
 }
 
 impl Session<'_> {
@@ -44,6 +47,12 @@ impl Session<'_> {
         Stopwatch::start(self.qemu.pid())
     }
 
+    /// Looks around for a moment, and shows what is waited for, for how long at most, and where that stands.
+    fn wait(&mut self, what: &str, limit: Duration, stands: Option<&str>) -> Result<(), Failure> {
+        self.progress.waiting(what, limit, stands.unwrap_or(&self.monitor.last_line));
+        self.monitor.poll(&mut self.qemu)
+    }
+
     /// Waits for a login prompt on the console.
     pub fn wait_for_login(&mut self, step: &'static str) -> Result<(), Failure> {
         self.monitor.step = step;
@@ -53,7 +62,7 @@ impl Session<'_> {
             if watch.over(limit) {
                 return Err(Failure::NoLogin { limit, last: self.monitor.last_line.clone() });
             }
-            self.monitor.poll(&mut self.qemu)?;
+            self.wait("for a login", limit, None)?;
         }
         Ok(())
     }
@@ -78,7 +87,7 @@ impl Session<'_> {
             }
             let again = Instant::now() + RETRY;
             while Instant::now() < again {
-                self.monitor.poll(&mut self.qemu)?;
+                self.wait("for an answer over ssh", limit, Some(&said))?;
             }
         }
     }
@@ -119,7 +128,7 @@ impl Session<'_> {
         Ok(false)
     }
 
-    /// Runs `command` as root in the guest's directory. `each` sees the standard output so far, whenever more has come.
+    /// Runs `command` as root in the guest's directory. `each` sees the standard output so far, whenever more has come, and says where the command stands.
     ///
     /// A status other than 0 is an error, as are silence, slowness, a full disk and whatever the monitor notices.
     pub fn run(
@@ -128,7 +137,7 @@ impl Session<'_> {
         limit: Duration,
         command: &str,
         input: Option<Vec<u8>>,
-        each: &mut dyn FnMut(&[u8]),
+        each: &mut dyn FnMut(&[u8]) -> String,
     ) -> Result<Job, Failure> {
         self.monitor.step = step;
         self.monitor.disk_full = None;
@@ -136,10 +145,11 @@ impl Session<'_> {
         let mut job = self.ssh.start(command, input)?;
         let (start, watch, mut heard) = (Instant::now(), self.watch(), self.watch());
         let silence = self.limit(|limits| limits.silence);
+        let mut stands = String::new();
         let ended = loop {
             if job.receive() {
                 heard = self.watch();
-                each(&job.stdout);
+                stands = each(&job.stdout);
             }
             if let Some(ended) = job.ended() {
                 each(&job.stdout);
@@ -153,7 +163,7 @@ impl Session<'_> {
                 drop(job);
                 return Err(self.explain_silence(step, heard.elapsed())?);
             }
-            self.monitor.poll(&mut self.qemu)?;
+            self.wait("for the command's end", limit, Some(&stands))?;
         };
         tracing::info!(
             step,
@@ -231,7 +241,7 @@ impl Session<'_> {
             {
                 return Err(Failure::Command { step, status, said: job.tail() });
             }
-            self.monitor.poll(&mut self.qemu)?;
+            self.wait("for the guest's end", limit, None)?;
         }
         Ok(())
     }
@@ -240,6 +250,7 @@ impl Session<'_> {
     pub fn hear_panic_out(&mut self) -> Result<(), Failure> {
         let (watch, limit) = (self.watch(), self.limit(|limits| limits.panic));
         while !self.monitor.panic_end && !watch.over(limit) && self.qemu.ended().is_none() {
+            self.progress.waiting("for the rest of the panic's messages", limit, &self.monitor.last_line);
             self.monitor.watch_on()?;
         }
         // The lines behind the last pattern.
@@ -249,4 +260,10 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// The last line that a command has printed.
+pub fn last_line(output: &[u8]) -> String {
+    let end = &output[output.len().saturating_sub(1024)..];
+    String::from_utf8_lossy(end).trim_end().rsplit('\n').next().unwrap_or_default().to_owned()
 }

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
-use super::failure::Failure;
-use super::guest::{Guest, SuiteRules};
-use super::monitor::{Interrupt, Monitor};
-use super::payload::Payload;
-use super::progress::Progress;
-use super::qemu::Spec;
-use super::report::{Suite, Tap};
-use super::session::Session;
-use super::transport::{Ssh, quote};
+use crate::failure::Failure;
+use crate::guest::Guest;
+use crate::monitor::{Interrupt, Monitor};
+use crate::payload::Payload;
+use crate::progress::Progress;
+use crate::qemu::Spec;
+use crate::report::{STATUS, Suite, Told};
+use crate::session::{Session, last_line};
+use crate::subject::{Run, Subject};
+use crate::transport::{Ssh, quote};
 
 /// As a sabotage: QEMU is killed, rather than a command run in its guest.
 pub const KILL_QEMU: &str = "@kill-qemu";
@@ -24,6 +25,8 @@ pub struct Plan<'a> {
     pub spec: Spec<'a>,
     /// The way in, with its key in the seed.
     pub ssh: Ssh,
+    /// What is tested.
+    pub subject: &'a Subject,
     /// What is shipped.
     pub payload: Payload,
     /// Only the cases that match, if given; an empty list means all. Otherwise the description's choice.
@@ -65,15 +68,15 @@ impl Plan<'_> {
         let mut ssh = self.ssh.clone();
         ssh.set_port(qemu.ssh_port);
         let monitor = Monitor::new(events, self.interrupt.clone(), self.spec.dir.display().to_string());
-        let translated = self.spec.accel == super::accel::Accel::Tcg;
-        let mut session = Session { guest: self.spec.guest, qemu, monitor, ssh, translated };
-        let ended = self.steps(&mut session, progress, &mut results.suites);
+        let translated = self.spec.accel == crate::accel::Accel::Tcg;
+        let mut session = Session { guest: self.spec.guest, qemu, monitor, ssh, translated, progress };
+        let ended = self.steps(&mut session, &mut results.suites);
         if let Err(failure) = ended {
             tracing::error!(kind = failure.kind(), "{failure}");
-            progress.failed(&failure.to_string());
-            if let Err(error) = self.after(&mut session, &failure, progress) {
+            session.progress.failed(&failure.to_string());
+            if let Err(error) = self.after(&mut session, &failure) {
                 tracing::warn!("afterwards: {error}");
-                progress.note(&format!("afterwards: {error}"));
+                session.progress.note(&format!("afterwards: {error}"));
             }
             results.failure = Some(failure);
         }
@@ -81,23 +84,21 @@ impl Plan<'_> {
         results
     }
 
-    fn steps(
-        &self,
-        session: &mut Session,
-        progress: &mut Progress,
-        suites: &mut Vec<Suite>,
-    ) -> Result<(), Failure> {
+    fn steps(&self, session: &mut Session, suites: &mut Vec<Suite>) -> Result<(), Failure> {
         let steps = &self.spec.guest.steps;
+        let wanted = &self.subject.description;
         let dir = &steps.dir;
         let inside = |command: &str| format!("cd {dir} && {command}");
 
-        progress.step("boot", "waiting for a login");
+        session.progress.step("boot", "waiting for a login");
         session.wait_for_login("boot")?;
-        progress.step("ssh", "waiting for an answer");
+        session.progress.step("ssh", "waiting for an answer");
         session.wait_for_ssh()?;
 
         let tar = self.payload.tar()?;
-        progress.step("ship", &format!("{} KiB", tar.len() / 1024));
+        session
+            .progress
+            .step("ship", &format!("{}, {} KiB", self.payload.names().join(", "), tar.len() / 1024));
         self.sabotage(session, "ship")?;
         let limit = session.limit(|limits| limits.ship);
         session.run(
@@ -105,31 +106,32 @@ impl Plan<'_> {
             limit,
             &format!("rm -rf {dir} && mkdir -p {dir} && cd {dir} && tar xf -"),
             Some(tar),
-            &mut |_| (),
+            &mut last_line,
         )?;
 
-        progress.step("install", &steps.install);
+        session.progress.step("install", &wanted.install);
         self.sabotage(session, "install")?;
         let limit = session.limit(|limits| limits.install);
-        let job = session.run("install", limit, &inside(&steps.install), None, &mut |_| ())?;
-        progress.output(&job.stdout);
-        for SuiteRules { device, .. } in &steps.suites {
+        let job = session.run("install", limit, &inside(&wanted.install), None, &mut last_line)?;
+        session.progress.output(&job.stdout);
+        for node in &wanted.nodes {
             // add_drv succeeds even when attach fails, so the node is what counts.
-            let check = steps.check.replace("{device}", device);
-            session.run("install", limit, &inside(&check), None, &mut |_| ()).map_err(
-                |failure| match failure {
+            let device = format!("/dev/{node}");
+            let check = steps.check.replace("{device}", &device);
+            session.run("install", limit, &inside(&check), None, &mut last_line).map_err(|failure| {
+                match failure {
                     Failure::Command { status, .. } => Failure::Command {
                         step: "install",
                         status,
                         said: format!("the driver is installed, but there is no {device}"),
                     },
                     other => other,
-                },
-            )?;
+                }
+            })?;
         }
 
         self.sabotage(session, "suite")?;
-        let ended = steps.suites.iter().try_for_each(|rules| self.suite(session, progress, rules, suites));
+        let ended = wanted.runs.iter().try_for_each(|run| self.suite(session, run, suites));
         // A suite that failed as a command leaves a guest that works: the rest is still worth having.
         let failed = match ended {
             Ok(()) => None,
@@ -137,70 +139,77 @@ impl Plan<'_> {
             Err(failure) => return Err(failure),
         };
 
-        progress.step("collect", "kstats and messages");
+        session.progress.step("collect", "kstats and messages");
         let limit = session.limit(|limits| limits.collect);
-        for (file, command) in [("kstats.txt", &steps.kstats), ("messages.txt", &steps.messages)] {
-            let job = session.run("collect", limit, &inside(command), None, &mut |_| ())?;
+        let kstats = steps.kstats.replace("{driver}", &self.subject.driver);
+        for (file, command) in [("kstats.txt", &kstats), ("messages.txt", &steps.messages)] {
+            let job = session.run("collect", limit, &inside(command), None, &mut last_line)?;
             self.save(file, &job.stdout)?;
         }
 
         if self.keep {
-            self.keep_up(session, progress)?;
+            self.keep_up(session)?;
             return failed.map_or(Ok(()), Err);
         }
-        progress.step("remove", &steps.remove);
+        session.progress.step("remove", &steps.remove);
         self.sabotage(session, "remove")?;
         let limit = session.limit(|limits| limits.remove);
-        let job = session.run("remove", limit, &inside(&steps.remove), None, &mut |_| ())?;
-        progress.output(&job.stdout);
+        let job = session.run("remove", limit, &inside(&steps.remove), None, &mut last_line)?;
+        session.progress.output(&job.stdout);
 
-        progress.step("shutdown", &steps.shutdown);
+        session.progress.step("shutdown", &steps.shutdown);
         session.shut_down()?;
-        progress.done();
+        session.progress.done();
         failed.map_or(Ok(()), Err)
     }
 
-    fn suite(
-        &self,
-        session: &mut Session,
-        progress: &mut Progress,
-        rules: &SuiteRules,
-        suites: &mut Vec<Suite>,
-    ) -> Result<(), Failure> {
-        let steps = &self.spec.guest.steps;
-        let device = rules.device.as_str();
-        let usual = if session.translated { rules.translated.as_slice() } else { &[] };
-        let filters = self.filters.unwrap_or(usual);
+    fn suite(&self, session: &mut Session, run: &Run, suites: &mut Vec<Suite>) -> Result<(), Failure> {
+        let Session { guest, translated, .. } = *session;
+        let usual = if translated { run.translated.get(&guest.name) } else { None };
+        let filters = self.filters.unwrap_or_else(|| usual.map_or(&[], Vec::as_slice));
         let filters: String = filters.iter().map(|filter| format!(" --filter {}", quote(filter))).collect();
-        let command = steps.suite.replace("{device}", device).replace("{filters}", &filters);
-        progress.step("suite", device);
-        // Status 1 says that cases failed, which the results do too.
-        let command = format!("cd {} && {{ {command}; s=$?; [ $s -le 1 ] || exit $s; }}", steps.dir);
+        let command = run.command.replace("{filters}", &filters);
+        session.progress.step("test", &command);
+        // A failing test program is no failing command: its status is the last line of its output.
+        let command = format!(
+            "cd {} && PATH=$PWD:$PATH && {{ {command}\n}}; printf '\\n{STATUS}%s\\n' $?",
+            guest.steps.dir
+        );
         let limit = session.limit(|limits| limits.suite);
         let mut so_far = Vec::new();
         let ended = session.run("suite", limit, &command, None, &mut |stdout| {
             so_far = stdout.to_vec();
-            progress.detail(&Tap::parse(&String::from_utf8_lossy(stdout)).progress());
+            Told::parse(&String::from_utf8_lossy(stdout)).progress()
         });
-        self.save(&format!("suite-{}.tap", device.rsplit('/').next().unwrap_or(device)), &so_far)?;
-        let tap = Tap::parse(&String::from_utf8_lossy(&so_far));
-        match ended {
-            Ok(_) => {
-                suites.push(tap.finish(device)?);
-                Ok(())
-            }
-            Err(failure) => {
-                progress.note(&format!("the suite stood at {}", tap.progress()));
-                suites.push(Suite::new(device, tap.cases));
-                Err(failure)
-            }
-        }
+        let file = format!("suite-{}.tap", run.name.rsplit('/').next().unwrap_or(&run.name));
+        self.save(&file, &so_far)?;
+        let said = String::from_utf8_lossy(&so_far);
+        let told = Told::parse(&said);
+        let (stood, status) = (told.progress(), told.status);
+        let failure = match ended {
+            Ok(job) => match (told.finish(&run.name), status) {
+                (Ok(suite), _) => {
+                    suites.push(suite);
+                    return Ok(());
+                }
+                // A program that broke off says why on standard error.
+                (Err(error), Some(status)) => {
+                    let said = format!("{error}; {}", job.tail());
+                    Failure::Command { step: "suite", status, said }
+                }
+                (Err(error), None) => error.into(),
+            },
+            Err(failure) => failure,
+        };
+        session.progress.note(&format!("the tests stood at {stood}"));
+        suites.push(Suite::new(&run.name, Told::parse(&said).cases));
+        Err(failure)
     }
 
     /// Leaves the guest up until it goes down by itself or a signal comes.
-    fn keep_up(&self, session: &mut Session, progress: &mut Progress) -> Result<(), Failure> {
-        progress.step("keep", "the guest stays up; Ctrl-C ends it");
-        progress.note(&session.ssh.by_hand());
+    fn keep_up(&self, session: &mut Session) -> Result<(), Failure> {
+        session.progress.step("keep", "the guest stays up; Ctrl-C ends it");
+        session.progress.note(&session.ssh.by_hand());
         session.monitor.step = "keep";
         session.monitor.down_is_failure = false;
         while session.qemu.ended().is_none() {
@@ -213,50 +222,45 @@ impl Plan<'_> {
     }
 
     /// After a failure: what the guest still has to say, and its dump if that is wanted.
-    fn after(
-        &self,
-        session: &mut Session,
-        failure: &Failure,
-        progress: &mut Progress,
-    ) -> Result<(), Failure> {
+    fn after(&self, session: &mut Session, failure: &Failure) -> Result<(), Failure> {
         let guest = session.guest;
         match failure {
             Failure::Panic { .. } => {
                 session.hear_panic_out()?;
                 self.save_panic(guest)?;
-                progress.note(&format!(
+                session.progress.note(&format!(
                     "the panic's messages are in {}",
                     self.results.join("messages.txt").display()
                 ));
                 match &guest.steps.crash {
                     Some(command) if self.dump => {
-                        progress.step("crash", "waiting for the guest to come up again");
+                        session.progress.step("crash", "waiting for the guest to come up again");
                         session.monitor.recovered();
                         session.wait_for_login("crash")?;
                         session.wait_for_ssh()?;
                         let limit = session.limit(|limits| limits.panic);
-                        let job = session.run("crash", limit, command, None, &mut |_| ())?;
+                        let job = session.run("crash", limit, command, None, &mut last_line)?;
                         self.save("crash.txt", &job.stdout)?;
-                        progress.note(&format!(
+                        session.progress.note(&format!(
                             "the crash dump's essentials are in {}",
                             self.results.join("crash.txt").display()
                         ));
                     }
-                    _ if self.dump => self.dump_memory(session, progress)?,
+                    _ if self.dump => self.dump_memory(session)?,
                     _ => {}
                 }
             }
             Failure::Hung { .. } | Failure::NoLogin { .. } | Failure::LostSsh { .. } if self.dump => {
-                self.dump_memory(session, progress)?;
+                self.dump_memory(session)?;
             }
             Failure::Stuck { .. }
             | Failure::Slow { .. }
             | Failure::Command { .. }
             | Failure::GuestDiskFull { .. } => {
                 let limit = session.limit(|limits| limits.collect);
-                let job = session.run("collect", limit, &guest.steps.messages, None, &mut |_| ())?;
+                let job = session.run("collect", limit, &guest.steps.messages, None, &mut last_line)?;
                 self.save("messages.txt", &job.stdout)?;
-                progress.note(&format!(
+                session.progress.note(&format!(
                     "the guest's messages are in {}",
                     self.results.join("messages.txt").display()
                 ));
@@ -266,11 +270,11 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn dump_memory(&self, session: &mut Session, progress: &mut Progress) -> Result<(), Failure> {
+    fn dump_memory(&self, session: &mut Session) -> Result<(), Failure> {
         let file = self.results.join("vmcore.elf");
-        progress.step("dump", "the guest's memory");
+        session.progress.step("dump", "the guest's memory");
         session.qemu.dump_memory(&file)?;
-        progress.note(&format!("the guest's memory is in {}", file.display()));
+        session.progress.note(&format!("the guest's memory is in {}", file.display()));
         Ok(())
     }
 
@@ -301,6 +305,6 @@ impl Plan<'_> {
             return Ok(());
         }
         let limit = session.limit(|limits| limits.collect);
-        session.run(before, limit, command, None, &mut |_| ()).map(drop)
+        session.run(before, limit, command, None, &mut last_line).map(drop)
     }
 }

@@ -1,14 +1,14 @@
 //! Guest descriptions: what is particular to one operating system, as data.
 //!
-//! One TOML file per guest in `xtask/guests`. Nothing else in the harness names an operating system.
+//! One TOML file per guest in `guests`, built in; others may be named by their files. Nothing else in the harness names an operating system.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::events::{ConsoleRules, LONGEST_PATTERN};
+use crate::events::{ConsoleRules, LONGEST_PATTERN};
 
 /// A guest: how it is started, recognised, reached and told what to do.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,17 +112,11 @@ pub struct Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Steps {
-    /// Where the files are put.
+    /// Where the files are put. The driver's own description says how it is installed there, and how it is tested.
     pub dir: String,
-    /// The devices on which the suite runs, one after the other.
-    pub suites: Vec<SuiteRules>,
-    /// Installs the driver.
-    pub install: String,
     /// Succeeds if `{device}` is there.
     pub check: String,
-    /// Runs the suite on `{device}`, with the options `{filters}`; standard output is its results as TAP.
-    pub suite: String,
-    /// Prints the driver's kstats.
+    /// Prints the kstats of `{driver}`.
     pub kstats: String,
     /// Prints the kernel's messages.
     pub messages: String,
@@ -132,17 +126,6 @@ pub struct Steps {
     pub shutdown: String,
     /// After a panic and the reboot that follows it: prints the crash dump's essentials.
     pub crash: Option<String>,
-}
-
-/// One run of the suite.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SuiteRules {
-    /// The driver's device.
-    pub device: String,
-    /// Which cases when QEMU translates, as `--filter` has it; all, if there are none. `--all` and `--filter` overrule it.
-    #[serde(default)]
-    pub translated: Vec<String>,
 }
 
 /// The initramfs of a guest that needs no image.
@@ -158,18 +141,25 @@ pub struct Linux {
 }
 
 impl Guest {
-    /// Reads the guest called `name` in `dir`, or the file `name` when it ends in `.toml`.
-    pub fn load(dir: &Path, name: &str) -> Result<Guest> {
-        let file =
-            if name.ends_with(".toml") { PathBuf::from(name) } else { dir.join(format!("{name}.toml")) };
-        let text = match std::fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                bail!("no guest called {name}; there are: {}", names(dir).join(", "))
-            }
-            Err(error) => return Err(error).with_context(|| format!("{}", file.display())),
+    /// Reads the guest called `name`, or the file `name` when it ends in `.toml`.
+    ///
+    /// # Errors
+    /// There is no such guest or file, or it is no description.
+    pub fn load(name: &str) -> Result<Guest> {
+        if name.ends_with(".toml") {
+            let text = std::fs::read_to_string(Path::new(name)).with_context(|| name.to_owned())?;
+            return Guest::parse(&text).with_context(|| name.to_owned());
+        }
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
+            let names = BUILT_IN.map(|(name, _)| name).join(", ");
+            bail!("no guest called {name}; there are: {names}, or a description of your own: FILE.toml");
         };
-        Guest::parse(&text).with_context(|| format!("{}", file.display()))
+        Guest::parse(text).with_context(|| format!("the guest {name}"))
+    }
+
+    /// Returns the text of a built-in description.
+    pub fn text(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
     }
 
     /// Reads a description and checks what its types do not.
@@ -181,9 +171,6 @@ impl Guest {
             }
             Boot::Linux if guest.linux.is_none() => bail!("[linux] is missing: boot = \"linux\" needs it"),
             _ => {}
-        }
-        if guest.steps.suites.is_empty() {
-            bail!("[[steps.suites]] is missing: there is nothing to run");
         }
         if guest.console.login.is_empty() {
             bail!("[console] login needs at least one prompt to wait for");
@@ -198,17 +185,14 @@ impl Guest {
     }
 }
 
-/// The guests described in `dir`, by name.
-pub fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
-        .collect();
-    names.sort();
-    names
+/// Returns the names of the built-in guests.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
 }
+
+/// The built-in descriptions.
+const BUILT_IN: [(&str, &str); 2] =
+    [("linux", include_str!("../guests/linux.toml")), ("omnios", include_str!("../guests/omnios.toml"))];
 
 impl Limits {
     /// `seconds` of this table as a duration, stretched when QEMU translates.
@@ -221,16 +205,10 @@ impl Limits {
 mod tests {
     use super::*;
 
-    fn guests() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("guests")
-    }
-
     #[test]
-    fn every_shipped_description_is_valid() {
-        let names = names(&guests());
-        assert!(names.contains(&"omnios".to_owned()) && names.contains(&"linux".to_owned()), "{names:?}");
-        for name in names {
-            let guest = Guest::load(&guests(), &name).unwrap();
+    fn every_built_in_description_is_valid() {
+        for name in names() {
+            let guest = Guest::load(name).unwrap();
             assert_eq!(guest.name, name);
             assert!(guest.machine.device.starts_with("ivshmem-plain"));
         }
@@ -238,21 +216,23 @@ mod tests {
 
     #[test]
     fn an_unknown_guest_lists_the_known_ones() {
-        let error = Guest::load(&guests(), "plan9").unwrap_err().to_string();
+        let error = Guest::load("plan9").unwrap_err().to_string();
         assert!(error.contains("plan9") && error.contains("linux, omnios"), "{error}");
+        let error = format!("{:#}", Guest::load("/nosuch.toml").unwrap_err());
+        assert!(error.contains("/nosuch.toml: No such file"), "{error}");
     }
 
     #[test]
     fn a_mistyped_key_is_refused() {
-        let text = std::fs::read_to_string(guests().join("linux.toml")).unwrap();
+        let text = Guest::text("linux").unwrap();
         let error = Guest::parse(&text.replace("silence =", "silense =")).unwrap_err().to_string();
         assert!(error.contains("silense"), "{error}");
     }
 
     #[test]
     fn an_image_guest_needs_a_disk() {
-        let text = std::fs::read_to_string(guests().join("omnios.toml")).unwrap();
-        let text: String = text
+        let text: String = Guest::text("omnios")
+            .unwrap()
             .lines()
             .filter(|line| !line.starts_with("disk = "))
             .fold(String::new(), |all, line| all + line + "\n");
@@ -261,7 +241,7 @@ mod tests {
 
     #[test]
     fn limits_stretch_only_when_translated() {
-        let guest = Guest::load(&guests(), "omnios").unwrap();
+        let guest = Guest::load("omnios").unwrap();
         assert_eq!(guest.limits.of(10, false).as_secs(), 10);
         assert_eq!(guest.limits.of(10, true).as_secs(), 10 * u64::from(guest.limits.tcg));
     }

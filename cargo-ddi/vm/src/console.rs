@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::sync::mpsc::Sender;
 
-use super::events::{ConsoleRules, Event, Sighting};
+use crate::events::{ConsoleRules, Event, Sighting};
 
 /// A line longer than this is cut: a guest that never prints a newline must not fill our memory.
 const LONGEST_LINE: usize = 8192;
@@ -150,11 +150,10 @@ pub fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::guest::Guest;
+    use crate::guest::Guest;
 
     fn scanner(guest: &str) -> Scanner {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
-        Scanner::new(Guest::load(&dir, guest).unwrap().console)
+        Scanner::new(Guest::load(guest).unwrap().console)
     }
 
     /// Feeds `text` in pieces of `size` bytes; lines are left out of the answer.
@@ -181,7 +180,7 @@ mod tests {
     #[test]
     fn a_prompt_printed_again_is_seen_again() {
         let mut scanner = scanner("linux");
-        let seen = notable(&mut scanner, "ctxdev-linux login: \r\nctxdev-linux login: ", 7);
+        let seen = notable(&mut scanner, "ddi-linux login: \r\nddi-linux login: ", 7);
         assert_eq!(seen, [Sighting::Login, Sighting::Login]);
     }
 
@@ -217,18 +216,18 @@ mod tests {
 
     #[test]
     fn colours_and_cursor_movements_do_not_hide_a_pattern() {
-        let seen = notable(&mut scanner("linux"), "\x1b[2J\x1b[1;31mctxdev-\x1b[0mlinux log\x1b[Kin: ", 2);
+        let seen = notable(&mut scanner("linux"), "\x1b[2J\x1b[1;31mddi-\x1b[0mlinux log\x1b[Kin: ", 2);
         assert_eq!(seen, [Sighting::Login]);
     }
 
     #[test]
     fn the_echo_of_what_was_typed_is_not_output() {
         let mut scanner = scanner("linux");
-        scanner.typed(b"echo 'Kernel panic - not syncing'; echo ctxdev-linux login:\n");
-        let text = "echo 'Kernel panic - not syncing'; echo ctxdev-linux login:\r\nall well\r\n";
+        scanner.typed(b"echo 'Kernel panic - not syncing'; echo ddi-linux login:\n");
+        let text = "echo 'Kernel panic - not syncing'; echo ddi-linux login:\r\nall well\r\n";
         assert_eq!(notable(&mut scanner, text, 5), []);
         // What the command then prints is.
-        assert_eq!(notable(&mut scanner, "ctxdev-linux login: ", 5), [Sighting::Login]);
+        assert_eq!(notable(&mut scanner, "ddi-linux login: ", 5), [Sighting::Login]);
     }
 
     #[test]

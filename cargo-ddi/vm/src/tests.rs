@@ -3,13 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::accel::Accel;
-use super::failure::Failure;
-use super::guest::Guest;
-use super::monitor::{Interrupt, Monitor};
-use super::qemu::Spec;
-use super::session::Session;
-use super::transport::Ssh;
+use crate::accel::Accel;
+use crate::failure::Failure;
+use crate::guest::Guest;
+use crate::monitor::{Interrupt, Monitor};
+use crate::progress::Progress;
+use crate::qemu::Spec;
+use crate::run::{Job, Options, Places, Sabotage};
+use crate::session::Session;
+use crate::transport::Ssh;
 
 /// Answers every QMP command; `quit` ends it. What else it does is `body`, a shell script with the console on its outputs and
 /// the function `event JSON`.
@@ -32,7 +34,7 @@ fn fake_qemu(dir: &Path, body: &str) -> PathBuf {
 /// Starts the fake and waits for a login; returns how that ended and whether the process is gone.
 fn run(body: &str, tune: impl FnOnce(&mut Guest, &Interrupt)) -> (Result<(), Failure>, bool) {
     let dir = tempfile::tempdir().unwrap();
-    let mut guest = Guest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("guests"), "linux").unwrap();
+    let mut guest = Guest::load("linux").unwrap();
     let interrupt = Interrupt::default();
     tune(&mut guest, &interrupt);
     let program = fake_qemu(dir.path(), body);
@@ -54,7 +56,9 @@ fn run(body: &str, tune: impl FnOnce(&mut Guest, &Interrupt)) -> (Result<(), Fai
     let pid = qemu.pid();
     let monitor = Monitor::new(events, interrupt, "the overlay".to_owned());
     let ssh = Ssh::new(&guest.ssh, dir.path()).unwrap();
-    let mut session = Session { guest: &guest, qemu, monitor, ssh, translated: false };
+    let mut progress = Progress::new(true);
+    let mut session =
+        Session { guest: &guest, qemu, monitor, ssh, translated: false, progress: &mut progress };
     let ended = session.wait_for_login("boot");
     session.qemu.quit();
     drop(session);
@@ -71,7 +75,7 @@ fn fails(body: &str, tune: impl FnOnce(&mut Guest, &Interrupt)) -> (&'static str
 #[test]
 fn a_login_prompt_in_pieces_is_a_login() {
     let (ended, gone) =
-        run("printf 'starting\\r\\nctxdev-li'; sleep 0.1; printf 'nux login: '; sleep 1000", |_, _| ());
+        run("printf 'starting\\r\\nddi-li'; sleep 0.1; printf 'nux login: '; sleep 1000", |_, _| ());
     ended.unwrap();
     assert!(gone);
 }
@@ -127,32 +131,32 @@ fn a_signal_ends_the_wait_at_once() {
 #[test]
 fn a_qemu_that_will_not_quit_is_killed() {
     let (ended, gone) =
-        run("trap '' TERM; printf 'ctxdev-linux login: '; while :; do sleep 1000; done", |_, _| ());
+        run("trap '' TERM; printf 'ddi-linux login: '; while :; do sleep 1000; done", |_, _| ());
     ended.unwrap();
     assert!(gone);
 }
 
-/// A run of a guest with a disk image whose other files are not there.
+/// A run of a guest with a disk image whose driver cannot be built.
 fn without_files(image: Option<&str>, dir: &Path) -> String {
-    let nowhere = || Some(dir.join("nowhere"));
-    let args = super::test::Args {
-        guest: "omnios".into(),
+    let options = Options {
         image: image.map(str::to_owned),
         image_dir: Some(dir.to_path_buf()),
-        module: nowhere(),
-        package: nowhere(),
-        tests: nowhere(),
-        ddi_host: None,
-        filter: Vec::new(),
-        all: false,
-        keep: false,
-        dump: false,
         accel: Some(Accel::Kvm),
         results: Some(dir.join("results")),
+        ..Options::default()
     };
-    let guest = Guest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("guests"), "omnios").unwrap();
-    let sabotage = super::test::Sabotage { quiet: true, ..super::test::Sabotage::default() };
-    format!("{:#}", super::test::carry_out(&args, guest, Interrupt::default(), &sabotage).unwrap_err())
+    let places = Places { runs: dir.join("runs"), scratch: dir.join("tmp"), cache: dir.join("cache") };
+    let job = Job {
+        options: &options,
+        guest: Guest::load("omnios").unwrap(),
+        driver: "mydrv",
+        places: &places,
+        interrupt: Interrupt::default(),
+        quiet: true,
+        build: &|_, _| anyhow::bail!("mydrv does not compile"),
+        sabotage: Sabotage::default(),
+    };
+    format!("{:#}", job.run().unwrap_err())
 }
 
 #[test]
@@ -174,5 +178,5 @@ fn what_is_wrong_with_the_image_is_said_before_anything_else_is_looked_at() {
     // With an image it is the next thing that is missing.
     std::fs::remove_file(dir.path().join("sum.vmdk.sha256")).unwrap();
     let said = without_files(Some("sum"), dir.path());
-    assert!(said.contains("nowhere"), "{said}");
+    assert_eq!(said, "mydrv does not compile");
 }

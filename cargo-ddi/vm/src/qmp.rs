@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::events::{Event, QmpEvent};
+use crate::events::{Event, QmpEvent};
 
 /// How long QEMU may take to answer a command.
 const ANSWER: Duration = Duration::from_secs(20);
