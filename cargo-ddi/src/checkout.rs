@@ -16,8 +16,12 @@ pub enum Devmap {
 }
 
 /// The folders of the packages that a driver may depend on, in a checkout.
-const PACKAGES: [(&str, &str); 3] =
-    [("devmap", "devmap"), ("devmap-plain", "devmap/plain"), ("devmap-test", "devmap-test")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("devmap", "devmap"),
+    ("devmap-mock", "devmap/mock"),
+    ("devmap-plain", "devmap/plain"),
+    ("devmap-test", "devmap-test"),
+];
 
 impl Devmap {
     /// Reads `--devmap`, or takes the checkout that this command was installed from.

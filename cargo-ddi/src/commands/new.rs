@@ -70,7 +70,7 @@ impl Template {
         macro_rules! driver {
             ($folder:literal $(, $more:literal)*) => {
                 files!(
-                    $folder, "src/lib.rs", "newdrv.conf", "user/src/lib.rs", "program/src/main.rs", "tests/under_host.rs"
+                    $folder, "src/lib.rs", "newdrv.conf", "user/src/lib.rs", "program/src/main.rs", "tests/under_host.rs", "tests/unit.rs"
                     $(, $more)*
                 )
             };

@@ -64,7 +64,7 @@ pub fn refuse(errno: Option<Errno>) {
 }
 
 pub fn boot() -> Booted {
-    let booted = mock::boot(&MODULE, || ());
+    let booted = mock::boot(&MODULE);
     (*lock(&CALL), *lock(&REFUSE)) = (None, None);
     events();
     LIVE.store(0, SeqCst);

@@ -156,7 +156,7 @@ pub fn probe() -> (Booted, u64) {
 }
 
 pub fn boot() -> Booted {
-    let booted = mock::boot(&MODULE, forget);
+    let booted = mock::boot(&MODULE).forgetting(forget);
     set(Plan::default());
     events();
     LIVE.store(0, SeqCst);

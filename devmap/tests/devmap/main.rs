@@ -1,9 +1,11 @@
-//! devmap against a small kernel (`mock`): what a driver's author relies on, and a test for each shield of
+//! devmap against a small kernel ([`devmap_mock`]): what a driver's author relies on, and a test for each shield of
 //! docs/shield.md.
 #![allow(missing_docs, non_upper_case_globals)]
 #![allow(clippy::too_many_arguments, reason = "the DDI's functions have as many as they have")]
 
 extern crate alloc;
+
+use devmap_mock as mock;
 
 mod copying;
 mod desk;
@@ -17,7 +19,6 @@ mod hardware;
 mod interrupts;
 mod lifecycle;
 mod mapping;
-mod mock;
 mod opens;
 mod parts;
 mod pinned;

@@ -1,12 +1,10 @@
-//! ctxdev without a host: its rules, against devmap's small kernel for tests.
+//! ctxdev without a host: its rules, against devmap-mock.
 #![allow(missing_docs, non_upper_case_globals)]
 #![allow(clippy::too_many_arguments, reason = "the DDI's functions have as many as they have")]
 
-#[path = "../../../devmap/tests/devmap/mock/mod.rs"]
-mod mock;
-
 use ctxdev::*;
 use ddi_sys as sys;
+use devmap_mock as mock;
 use mock::{Booted, Config, Object, ioctl, ioctl_with, load, loaded, store};
 
 const RW: u32 = sys::PROT_READ | sys::PROT_WRITE;
@@ -41,7 +39,7 @@ fn pci(memory: usize) -> Config {
 fn each(properties: &[(&'static str, i32)], test: impl Fn(&mut Booted, u64)) {
     let sets = Config { registers: vec![0x1000, FB_LEN as usize], ..Config::default() };
     for mut config in [sets, Config::default(), pci(0x1000 + FB_LEN as usize)] {
-        let mut booted = mock::boot(&MODULE, || ());
+        let mut booted = mock::boot(&MODULE);
         config.properties.extend(properties);
         let dev = booted.attach(config).expect("attach");
         test(&mut booted, dev);
@@ -88,7 +86,7 @@ fn regions_come_from_the_right_memory() {
 #[test]
 fn names_say_which_device_it_is() {
     let name = |config| {
-        let mut booted = mock::boot(&MODULE, || ());
+        let mut booted = mock::boot(&MODULE);
         let dev = booted.attach(config).expect("attach");
         booted.minors(dev)[0].0.clone()
     };
@@ -99,7 +97,7 @@ fn names_say_which_device_it_is() {
 
 #[test]
 fn a_pci_device_without_enough_memory_is_none() {
-    let mut booted = mock::boot(&MODULE, || ());
+    let mut booted = mock::boot(&MODULE);
     assert!(booted.attach(pci(0x1000)).is_none());
     let no_memory = Config { ints: vec![("reg", vec![0; 5])], registers: vec![0], ..pci(0) };
     assert!(booted.attach(no_memory).is_none());
@@ -335,7 +333,7 @@ fn bad_configurations_do_not_attach() {
         (vec![], &[("max-contexts", -1)]),
     ];
     for (registers, properties) in cases {
-        let mut booted = mock::boot(&MODULE, || ());
+        let mut booted = mock::boot(&MODULE);
         let config = Config { registers, properties: properties.to_vec(), ..Config::default() };
         assert_eq!(booted.attach(config), None, "{properties:?}");
         assert!(!mock::kernel().log.is_empty(), "it says why");
@@ -344,7 +342,7 @@ fn bad_configurations_do_not_attach() {
 
 #[test]
 fn the_frame_buffer_is_as_big_as_the_property_says() {
-    let mut booted = mock::boot(&MODULE, || ());
+    let mut booted = mock::boot(&MODULE);
     let config = Config { properties: vec![("fb-size", 0x30_0000)], ..Config::default() };
     let dev = booted.attach(config).unwrap();
     let handle = map(dev, FB, 0x30_0000, sys::MAP_PRIVATE);

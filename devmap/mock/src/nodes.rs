@@ -195,7 +195,7 @@ fn swaps(handle: sys::ddi_acc_handle_t) -> bool {
     kernel.attributes[&handle.addr()].devacc_attr_endian_flags == sys::DDI_STRUCTURE_BE_ACC
 }
 
-/// Do the registers at this address answer? If not, and the handle is one that flags errors, it has one now.
+/// Returns whether the registers at this address answer. If not, a handle that flags errors has one from now on.
 fn answers(handle: sys::ddi_acc_handle_t, at: usize) -> bool {
     let mut kernel = kernel();
     let dead = kernel.dead_registers.iter().any(|dead| dead.contains(&at));

@@ -49,32 +49,40 @@ thread_local! {
     static WITHIN: Cell<usize> = const { Cell::new(0) };
 }
 
+/// A task queue.
 #[derive(Debug)]
 pub struct Queue {
+    /// The name.
     pub name: String,
+    /// Threads that it has.
     pub threads: i32,
+    /// Whether it is suspended.
     pub paused: bool,
     tasks: VecDeque<Call>,
 }
 
-/// What there is.
+/// Work that is under way.
 #[derive(Debug, Default)]
 pub struct Work {
     /// By identity: the routine, nanoseconds and level.
     periodic: BTreeMap<usize, (Call, i64, i32)>,
+    /// Task queues by address.
     pub queues: BTreeMap<usize, Queue>,
     threads: BTreeMap<u64, JoinHandle<()>>,
 }
 
 impl Work {
+    /// Returns whether nothing is left.
     pub fn is_over(&self) -> bool {
         self.periodic.is_empty() && self.queues.is_empty() && self.threads.is_empty()
     }
 
+    /// Returns interval in nanoseconds and level of each periodic routine.
     pub fn periodics(&self) -> Vec<(i64, i32)> {
         self.periodic.values().map(|(_, interval, level)| (*interval, *level)).collect()
     }
 
+    /// Returns the number of threads that run.
     pub fn threads(&self) -> usize {
         self.threads.len()
     }

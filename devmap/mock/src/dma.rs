@@ -15,15 +15,21 @@ static mut physmax: u64 = (1 << 36) / PAGE as u64 - 1;
 /// A piece: address and length.
 type Piece = (u64, usize);
 
+/// A handle of ddi_dma_alloc_handle(9F).
 pub struct Handle {
+    /// Capabilities of the device.
     pub attributes: sys::ddi_dma_attr_t,
+    /// Memory bound to it.
     pub bound: Option<Bound>,
     /// The bus has seen an error.
     pub failed: bool,
 }
 
+/// Memory that is bound to a handle.
 pub struct Bound {
+    /// Flags of ddi_dma_addr_bind_handle(9F).
     pub flags: u32,
+    /// Bytes.
     pub len: usize,
     windows: Vec<Vec<Piece>>,
     window: usize,
@@ -33,17 +39,20 @@ pub struct Bound {
 /// Everything about DMA that there is.
 #[derive(Default)]
 pub struct Dma {
+    /// Handles by address.
     pub handles: HashMap<usize, Handle>,
     /// Memory by access handle: address and length.
     pub memory: HashMap<usize, (usize, usize)>,
-    /// What was synchronised: offset, length, for whom.
+    /// Calls of ddi_dma_sync(9F): offset, length, direction.
     pub syncs: Vec<(i64, usize, u32)>,
     /// Memory is in pieces of a page.
     pub scattered: bool,
 }
 
+/// The state; None until it is first used.
 pub static DMA: Mutex<Option<Dma>> = Mutex::new(None);
 
+/// Runs a function on the state, locked.
 pub fn with<R>(f: impl FnOnce(&mut Dma) -> R) -> R {
     let mut dma = DMA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     f(dma.get_or_insert_default())
@@ -53,7 +62,7 @@ fn of<R>(handle: sys::ddi_dma_handle_t, f: impl FnOnce(&mut Handle) -> R) -> R {
     with(|dma| f(dma.handles.get_mut(&handle.addr()).expect("a DMA handle")))
 }
 
-/// Who sleeps must be allowed to.
+/// Panics if the caller may not sleep.
 fn waits(wait: Option<unsafe extern "C-unwind" fn(*mut i8) -> c_int>) {
     let sleeps = wait.is_some_and(|wait| wait as usize == 1);
     assert!(!(sleeps && kernel().interrupt), "sleeping in an interrupt");

@@ -1,18 +1,50 @@
-//! A kernel for tests: just enough of the DDI for devmap to run against, in this process, with the defects of the
-//! reference framework built in as traps. Whatever would set off one of them is noted (`Kernel::tripped`), and a test
-//! that ends with one noted fails.
+//! A kernel for unit tests of a driver: just enough of the DDI for devmap to run against, in the test's own process, without a host and without processes.
 //!
-//! A test boots it with [`boot`], which serialises tests: the DDI's functions are symbols, so there is one kernel for
-//! all. The driver's own tests (example-driver/tests) use it too, which is why some of it is unused in either place.
-//! Nothing here holds the kernel's lock while it calls the driver.
+//! A test boots it with a driver's module ([`boot`]), attaches nodes, and does what processes do: [`open`], [`ioctl_with`], [`mmap`], [`load`], [`store`],
+//! [`fork`], [`unmap`]. It can make functions fail ([`Kernel::refuse`]), raise interrupts, let time pass, and look at what the driver has left. When the kernel
+//! goes, the driver is unloaded; a test fails if memory, locks, timeouts, handles or kstats are left, or if the driver has set off a defect of illumos's own
+//! framework (`docs/shield.md` lists them): those are built in as traps ([`Kernel::tripped`]).
+//!
+//! ```
+//! # #![no_std]
+//! # extern crate std;
+//! # mod board {
+//! #     use devmap::prelude::*;
+//! #     pub struct Board(Umem);
+//! #     impl Device for Board {
+//! #         type Mapping = ();
+//! #         type Open = ();
+//! #         fn attach(attach: &Attach<'_>) -> Result<Board, Errno> { Ok(Board(Umem::new(attach, Kind::Locked, 4096)?)) }
+//! #         fn devmap<'a>(&self, request: MapRequest<'a, Board>) -> Result<Setup<'a, Board>, Errno> {
+//! #             Ok(request.map(&self.0, request.offset()).with(())?)
+//! #         }
+//! #     }
+//! #     devmap::module! { device: Board, name: "board", description: "board" }
+//! # }
+//! use devmap_mock::{Config, PAGE, RW, SHARED, boot, fork, kernel, load, mmap, store};
+//!
+//! let mut booted = boot(&board::MODULE);
+//! let dev = booted.attach(Config::default()).expect("attach(9E)");
+//! let parent = mmap(dev, 0, PAGE as i64, RW, SHARED).expect("mmap(2)");
+//! store(parent[0], 8, 7).expect("a store");
+//! let child = fork(&parent).expect("fork(2)");
+//! assert_eq!(load(child[0], 8), Ok(7), "memory is shared");
+//!
+//! // Out of memory, attach(9E) fails and leaves nothing behind.
+//! kernel().refuse.insert("ddi_umem_alloc", 0);
+//! assert!(booted.attach(Config::default()).is_none());
+//! ```
+//!
+//! [`boot`] serialises tests: the DDI's functions are symbols, so there is one kernel in a process. Nothing here holds the kernel's lock while it calls the
+//! driver. Under real processes a driver is tested with `devmap-test`.
 //!
 //! # Safety
 //!
 //! The DDI's functions are called through ddi-sys's declarations, by devmap: what they are given is what their manual pages say
 //! (pointers to live objects of the type, memory of the length told, a node or handle that is one of ours). "As
 //! NAME(9F)" below means that contract. The entry points are called with what their manual pages promise to a driver.
-
-#![allow(dead_code)]
+#![allow(non_upper_case_globals)]
+#![allow(clippy::too_many_arguments, reason = "the DDI's functions have as many as they have")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::CString;
@@ -50,39 +82,57 @@ pub use space::*;
 
 /// The page size that the driver sees.
 pub const PAGE: usize = 4096;
+/// Protections of most mappings: `PROT_READ | PROT_WRITE`.
+pub const RW: u32 = sys::PROT_READ | sys::PROT_WRITE;
+/// `MAP_SHARED`.
+pub const SHARED: u32 = sys::MAP_SHARED;
+/// `MAP_PRIVATE`.
+pub const PRIVATE: u32 = sys::MAP_PRIVATE;
 
 /// A device node.
 pub struct Node {
+    /// The instance number.
     pub instance: i32,
+    /// The driver's name.
     pub driver: CString,
+    /// Properties of the node, as a driver.conf(5) gives them.
     pub properties: HashMap<String, Property>,
     /// Those that the driver has set.
     pub own_properties: HashMap<String, Property>,
+    /// Bytes of each register set.
     pub registers: Vec<usize>,
+    /// Minor nodes by name and number.
     pub minors: Vec<(String, u32)>,
     /// Of each minor node: its type, and the privileges and permissions of those that have any.
     pub kinds: Vec<String>,
-    /// What ddi_fm_init(9F) gave.
+    /// Capabilities that ddi_fm_init(9F) gave.
     pub fm: Option<i32>,
+    /// Whether attach(9E) or detach(9E) is running, without which some calls are mistakes.
     pub in_attach_or_detach: bool,
+    /// PCI configuration space.
     pub config: Box<[u8; 4096]>,
+    /// Configuration space kept by pci_save_config_regs(9F).
     pub saved_config: Option<Box<[u8; 4096]>>,
     /// The registered device id.
     pub devid: Option<usize>,
+    /// Interrupts that the device can raise.
     pub interrupts: Vec<interrupts::Source>,
-    /// How many times a component was made busy.
+    /// Number of times that a component was made busy.
     pub busy: u32,
 }
 
+/// Memory of ddi_umem_alloc(9F).
 pub struct UmemState {
+    /// Bytes.
     pub len: usize,
+    /// The address.
     pub base: usize,
 }
 
-/// What the tests look at and change.
+/// The kernel's state, which tests look at and change.
 #[derive(Default)]
 pub struct Kernel {
-    /// Numbers of defects (../shared/conformance/defects.md) that a call would have set off.
+    /// Numbers of defects (docs/shield.md) that a call would have set off.
     pub tripped: Vec<u32>,
     /// Soft state: items by anchor, which is a number, and item; instances are the first's.
     pub soft: BTreeMap<(usize, i32), usize>,
@@ -90,11 +140,17 @@ pub struct Kernel {
     pub anchors: Vec<usize>,
     /// Addresses and lengths that were copied from.
     pub copied: Vec<(usize, usize)>,
+    /// The process that calls the driver.
     pub caller: caller::Who,
+    /// Poll heads.
     pub polls: polls::Polls,
+    /// The modlinkage(9S) given to mod_install(9F); 0 without a module.
     pub linkage: usize,
+    /// Memory of ddi_umem_alloc(9F) by cookie.
     pub umems: HashMap<usize, UmemState>,
+    /// Address and length of each register set, by instance and number.
     pub register_sets: HashMap<(i32, u32), (usize, usize)>,
+    /// Register sets that the driver has mapped.
     pub mapped_registers: BTreeSet<usize>,
     /// The attributes of each mapping.
     pub attributes: HashMap<usize, sys::ddi_device_acc_attr_t>,
@@ -102,35 +158,51 @@ pub struct Kernel {
     pub acc_errors: BTreeSet<usize>,
     /// Addresses of registers that do not answer.
     pub dead_registers: Vec<std::ops::Range<usize>>,
-    /// What the system can do about faults.
+    /// Fault management capabilities of the system.
     pub fm_capable: i32,
+    /// Handles of pci_config_setup(9F).
     pub configs: BTreeSet<usize>,
+    /// Memory of processes that is locked down, by cookie.
     pub pins: HashMap<usize, pinned::Pin>,
     /// Whether each buf(9S) is mapped.
     pub bufs: HashMap<usize, bool>,
+    /// Allocated interrupts by handle.
     pub interrupts: BTreeMap<usize, interrupts::Interrupt>,
     /// Allocations give one fewer than asked for.
     pub fewer_interrupts: bool,
+    /// Device ids.
     pub devids: BTreeSet<usize>,
+    /// Device mappings.
     pub handles: BTreeMap<usize, HandleState>,
     /// Addresses that handles have had, for the next ones.
     pub freed_handles: Vec<usize>,
+    /// Number of handles made so far.
     pub births: usize,
     /// The handles of each segment that mmap(2) has made, oldest first.
     pub segments: Vec<Vec<usize>>,
+    /// Called between two callbacks of one operation.
     pub between: Option<Between>,
+    /// Source of addresses and cookies.
     pub next: usize,
+    /// Messages of cmn_err(9F), each with its level.
     pub log: Vec<String>,
+    /// Installed kstats by `MODULE:INSTANCE:NAME`.
     pub kstats: BTreeMap<String, usize>,
+    /// Bytes of each kmem_alloc(9F).
     pub kmem: HashMap<usize, usize>,
+    /// Routine, argument and ticks of each timeout that is pending.
     pub timeouts: BTreeMap<usize, (usize, usize, i64)>,
     /// Timeouts whose routine has run and may not have returned yet, for all that the driver knows: untimeout(9F) would wait for that.
     pub returning: BTreeSet<usize>,
     /// The context of the device: owned, timers pending.
     pub oncpu: bool,
+    /// Context timers that are pending.
     pub timers: u32,
+    /// Waits for the device context.
     pub context_waits: u32,
+    /// Ticks for which the driver has slept.
     pub slept: i64,
+    /// Microseconds for which the driver has spun.
     pub spun: i64,
     /// Nanoseconds since boot; each look at it takes a microsecond.
     pub clock: i64,
@@ -138,10 +210,16 @@ pub struct Kernel {
     pub signal: bool,
     /// The system is about to stop.
     pub panicking: bool,
+    /// Task queues, periodic routines and threads.
     pub work: work::Work,
+    /// Whether the caller is an interrupt handler.
     pub interrupt: bool,
+    /// Calls of devmap_unload(9F).
     pub unloads: u32,
-    /// Names of functions that refuse, and how many calls they serve before.
+    /// Functions that refuse, by name, and how many calls they serve before: those that make or load mappings (`devmap_setup`, `devmap_map`, `devmap_load`,
+    /// `devmap_unload`, `devmap_remap`, `as_map`), that allocate (`kmem_alloc`, `ddi_umem_alloc`, `ddi_soft_state_zalloc`, `kstat_create`, `thread_create`,
+    /// `ddi_taskq_create`, `ddi_taskq_dispatch`, `umem_lockmemory`), and that attach(9E) calls (`ddi_create_minor_node`, `ddi_regs_map_setup`, `pci_config_setup`,
+    /// `ddi_intr_alloc`, `ddi_intr_add_handler`, `ddi_intr_enable`, `ddi_dma_alloc_handle`, `ddi_dma_bind`, `ddi_dma_mem_alloc`, `ddi_devid_register`).
     pub refuse: HashMap<&'static str, u32>,
 }
 
@@ -149,17 +227,19 @@ pub struct Kernel {
 static KERNEL: LazyLock<Mutex<Kernel>> = LazyLock::new(|| Mutex::new(Kernel::default()));
 static TEST: Mutex<()> = Mutex::new(());
 
+/// Locks the kernel's state, to look at it or to change it. Nothing of the driver may be called meanwhile.
 pub fn kernel() -> MutexGuard<'static, Kernel> {
     KERNEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Kernel {
+    /// Returns an address that was not used before.
     pub fn fresh(&mut self) -> usize {
         self.next += 0x1000;
         0x7000_0000_0000 + self.next
     }
 
-    /// Is it this function's turn to refuse?
+    /// Returns whether it is this function's turn to refuse.
     pub fn refuses(&mut self, name: &'static str) -> bool {
         match self.refuse.get_mut(name) {
             Some(0) => true,
@@ -181,27 +261,40 @@ pub struct Booted {
     _test: MutexGuard<'static, ()>,
 }
 
-pub fn boot(module: &'static Entry, forget: fn()) -> Booted {
+/// Boots a kernel and loads a driver. Waits until the kernel of another test has gone.
+///
+/// # Panics
+/// `_init(9E)` fails.
+pub fn boot(module: &'static Entry) -> Booted {
     let test = TEST.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     *kernel() = Kernel::default();
     dma::with(|dma| *dma = dma::Dma::default());
     locks::forget();
     assert_eq!((module.init)(), 0, "_init");
-    Booted { module, nodes: Vec::new(), forget, _test: test }
+    Booted { module, nodes: Vec::new(), forget: || (), _test: test }
 }
 
-/// What a node is made of.
+/// Description of a node.
 #[derive(Default)]
 pub struct Config {
+    /// Properties of one integer.
     pub properties: Vec<(&'static str, i32)>,
+    /// Properties of several integers.
     pub ints: Vec<(&'static str, Vec<i32>)>,
+    /// Properties of other types.
     pub other: Vec<(&'static str, Property)>,
+    /// Bytes of each register set.
     pub registers: Vec<usize>,
     /// Configuration space.
     pub space: Option<Box<[u8; 4096]>>,
+    /// Interrupts that the device can raise.
     pub interrupts: Vec<interrupts::Source>,
 }
 
+/// Returns the driver's dev_ops(9S).
+///
+/// # Panics
+/// No module is installed.
 pub fn dev_ops() -> sys::dev_ops {
     let linkage = kernel().linkage as *const sys::modlinkage;
     assert!(!linkage.is_null(), "the module is not installed");
@@ -213,12 +306,23 @@ pub fn dev_ops() -> sys::dev_ops {
     unsafe { *ops }
 }
 
+/// Returns the driver's cb_ops(9S).
+///
+/// # Panics
+/// No module is installed.
 pub fn cb_ops() -> sys::cb_ops {
     // SAFETY: part of the module, as its dev_ops(9S) are.
     unsafe { *dev_ops().devo_cb_ops }
 }
 
 impl Booted {
+    /// Calls `forget` before the driver is unloaded: it drops what the test has kept of the driver outside of its instances.
+    #[must_use]
+    pub fn forgetting(mut self, forget: fn()) -> Booted {
+        self.forget = forget;
+        self
+    }
+
     /// Adds a node and attaches the driver to it: the device number, or nothing when attach fails.
     pub fn attach(&mut self, config: Config) -> Option<sys::dev_t> {
         let instance = self.nodes.len() as i32;
@@ -255,6 +359,7 @@ impl Booted {
         (result == sys::DDI_SUCCESS).then_some(instance as sys::dev_t)
     }
 
+    /// Detaches an instance. Returns whether the driver agreed.
     pub fn detach(&mut self, dev: sys::dev_t) -> bool {
         self.detach_with(dev, sys::DDI_DETACH)
     }
@@ -283,6 +388,7 @@ impl Booted {
         result == sys::DDI_SUCCESS
     }
 
+    /// Calls quiesce(9E). Returns whether it succeeded.
     pub fn quiesce(&self, dev: sys::dev_t) -> bool {
         // SAFETY: as quiesce(9E).
         let result = unsafe { dev_ops().devo_quiesce.unwrap()(self.node(dev)) };
@@ -301,15 +407,18 @@ impl Booted {
         result
     }
 
+    /// Returns the node of an instance, as the driver knows it.
     pub fn node(&self, dev: sys::dev_t) -> *mut sys::dev_info_t {
         self.nodes[dev as usize].cast()
     }
 
+    /// Returns name and number of each minor node.
     pub fn minors(&self, dev: sys::dev_t) -> Vec<(String, u32)> {
         // SAFETY: a node lives until the kernel is dropped, and nobody else looks at it between calls.
         unsafe { &*self.nodes[dev as usize] }.minors.clone()
     }
 
+    /// Returns the type of each minor node, with its privileges and permissions.
     pub fn kinds(&self, dev: sys::dev_t) -> Vec<String> {
         // SAFETY: as above.
         unsafe { &*self.nodes[dev as usize] }.kinds.clone()

@@ -11,16 +11,25 @@ use super::nodes::text;
 /// The one process that there is. Root of the global zone, without any privilege.
 #[derive(Default)]
 pub struct Who {
+    /// Process id.
     pub pid: i32,
+    /// Effective user.
     pub uid: u32,
+    /// Real user.
     pub ruid: u32,
+    /// Effective group.
     pub gid: u32,
+    /// Real group.
     pub rgid: u32,
+    /// Zone id; 0 is the global zone.
     pub zone: i32,
+    /// Supplementary groups.
     pub groups: BTreeSet<u32>,
+    /// Effective privileges.
     pub privileges: BTreeSet<&'static str>,
     /// References to the process, and signals that it was sent.
     pub references: i32,
+    /// Signals that were sent to the process.
     pub signals: Vec<i32>,
 }
 

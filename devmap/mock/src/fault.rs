@@ -133,14 +133,18 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
     0
 }
 
-/// What a process that touches a page gets: nothing, or the error number of its SIGBUS.
+/// Touches a page. Returns the error number of the SIGBUS that the process would get.
 pub fn touch(handle: usize, off: i64, rw: u32) -> Result<(), i32> {
     fault(handle, off, PAGE, sys::DEVMAP_ACCESS, rw)
 }
 
-/// What the reference answers to an access that finds no handle: the process gets SIGSEGV, and the driver is not asked.
+/// Result of an access that finds no handle: the process gets SIGSEGV, and the driver is not asked.
 pub const NOT_MAPPED: i32 = -1;
 
+/// Touches pages of a mapping, as a fault of type `kind` (`DEVMAP_ACCESS`) and access `rw` (`DEVMAP_READ`).
+///
+/// # Errors
+/// The error of the fault.
 pub fn fault(handle: usize, off: i64, len: usize, kind: u32, rw: u32) -> Result<(), i32> {
     let _held = read_space();
     fault_held(handle, off, len, kind, rw)
@@ -174,12 +178,12 @@ pub(super) fn fault_held(handle: usize, off: i64, len: usize, kind: u32, rw: u32
     Err(code)
 }
 
-/// How many pages of a handle have translations.
+/// Returns the number of pages of a handle that have translations.
 pub fn loaded(handle: usize) -> usize {
     kernel().handles[&handle].loaded.len()
 }
 
-/// Where the driver has the memory behind a page of a handle.
+/// Returns the driver's address of the memory behind a page of a handle.
 fn behind(kernel: &Kernel, handle: usize, off: i64) -> *mut u64 {
     let state = &kernel.handles[&handle];
     assert!(off >= state.off && off + 8 <= state.off + state.len as i64, "outside of the mapping");

@@ -10,20 +10,24 @@ use ddi_sys as sys;
 
 use super::{Kernel, kernel};
 
-/// What a handle maps.
+/// The object that a handle maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Object {
+    /// Not set up yet.
     None,
+    /// Kernel memory, by its cookie.
     Umem(usize),
+    /// A register set, by its number.
     Registers(u32),
 }
 
-/// Where the framework keeps a private pointer: the callbacks write to the very place, and others read it at any time. Like memory of
+/// The place of a private pointer in the framework: the callbacks write to the very place, and others read it at any time. Like memory of
 /// the kernel's, it can still be written when the handle is freed.
 #[derive(Clone, Default)]
 pub struct Private(Arc<AtomicPtr<c_void>>);
 
 impl Private {
+    /// Returns the pointer.
     pub fn get(&self) -> *mut c_void {
         self.0.load(SeqCst)
     }
@@ -40,18 +44,27 @@ pub struct HandleState {
     pub birth: usize,
     /// Whether the framework knows the address: an access finds the handle from then on.
     pub placed: bool,
+    /// Offset in the device, in bytes.
     pub off: i64,
+    /// Bytes.
     pub len: usize,
+    /// The object.
     pub object: Object,
+    /// Offset in the object, in bytes.
     pub start: i64,
+    /// Flags of the set-up function.
     pub flags: u32,
+    /// Protections that mprotect(2) may give.
     pub max_protection: u32,
-    /// What mmap(2) asked for.
+    /// Protections that mmap(2) asked for.
     pub protection: u32,
+    /// The driver's callbacks.
     pub table: sys::devmap_callback_ctl,
+    /// The driver's private data.
     pub pvt: Private,
     /// User offsets of pages with a translation.
     pub loaded: BTreeSet<i64>,
+    /// Ticks for which a context stays, by devmap_set_ctx_timeout(9F).
     pub ticks: i64,
     /// The length of the register set or the memory.
     pub object_len: usize,

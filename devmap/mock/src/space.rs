@@ -42,7 +42,7 @@ fn write_space() -> Held<RwLockWriteGuard<'static, ()>> {
     Held::new(SPACE.write().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
-/// Does this thread hold the address space?
+/// Returns whether this thread holds the address space.
 pub(super) fn holds_space() -> bool {
     HOLDS.get()
 }
@@ -62,6 +62,7 @@ pub fn between(what: impl Fn(usize) + Send + Sync + 'static) {
     kernel().between = Some(Arc::new(what));
 }
 
+/// Forgets what was to happen between two callbacks.
 pub fn nothing_between() {
     kernel().between = None;
 }
@@ -71,6 +72,10 @@ pub fn mmap(dev: sys::dev_t, off: i64, len: i64, protection: u32, flags: u32) ->
     mmap_max(dev, off, len, protection, sys::PROT_ALL, flags)
 }
 
+/// mmap(2) of a mapping that mprotect(2) may give `max` at most. Returns its handles.
+///
+/// # Errors
+/// The error number.
 pub fn mmap_max(
     dev: sys::dev_t,
     off: i64,
@@ -229,7 +234,7 @@ thread_local! {
     static EARLY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does something as if this thread had read the private pointers that it needs before the map callback stored them.
+/// Runs a function as if this thread had read the private pointers that it needs before the map callback stored them.
 pub fn as_if_read_early<R>(what: impl FnOnce() -> R) -> R {
     EARLY.set(true);
     let result = what();

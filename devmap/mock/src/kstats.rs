@@ -105,7 +105,7 @@ unsafe extern "C-unwind" fn kstat_delete(kstat: *mut sys::kstat_t) {
     }
 }
 
-/// Does something with a kstat, as somebody who reads it: its lock is held, and it is up to date. The error of its update callback.
+/// Reads a kstat by `look`: its lock is held, and it is up to date. Fails with the error of its update callback.
 pub fn reading<R>(id: &str, how: c_int, look: impl FnOnce(&sys::kstat_t) -> R) -> Result<R, c_int> {
     let kstat = *kernel().kstats.get(id).expect("a kstat of this name") as *mut sys::kstat_t;
     // SAFETY: on the list, so it lives; tests do not delete what they read.

@@ -11,9 +11,13 @@ use super::nodes::{node, text};
 /// A property's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Property {
+    /// Integers of 32 bits.
     Ints(Vec<i32>),
+    /// Integers of 64 bits.
     Int64s(Vec<i64>),
+    /// Bytes.
     Bytes(Vec<u8>),
+    /// Strings.
     Texts(Vec<CString>),
 }
 
@@ -41,7 +45,7 @@ unsafe fn find(dip: *mut sys::dev_info_t, flags: u32, name: *mut c_char) -> Opti
 /// The values that lookups have given: words by address.
 static GIVEN: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
-/// How many values of lookups were not freed.
+/// Returns the number of values of lookups that were not freed.
 pub fn given() -> usize {
     GIVEN.lock().unwrap().len()
 }

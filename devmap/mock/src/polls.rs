@@ -5,7 +5,7 @@ use ddi_sys as sys;
 use super::kernel;
 use super::{cb_ops, sys_errno};
 
-/// What the tests look at.
+/// State of poll heads.
 #[derive(Default)]
 pub struct Polls {
     /// Heads that somebody waits for.

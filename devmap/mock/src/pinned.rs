@@ -10,9 +10,13 @@ use super::{Object, PAGE, UmemState, kernel};
 
 /// A pin: the process's address, and who is to be told that it goes.
 pub struct Pin {
+    /// The address.
     pub start: usize,
+    /// Bytes.
     pub len: usize,
+    /// Flags of ddi_umem_lock(9F).
     pub flags: c_int,
+    /// The callback for a process that ends.
     pub ops: sys::umem_callback_ops,
 }
 

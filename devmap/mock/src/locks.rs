@@ -29,15 +29,17 @@ fn alive(at: usize) {
     assert!(locks().contains(&at), "a lock is used that is not there");
 }
 
+/// Returns the number of locks that were made and not destroyed.
 pub fn live() -> usize {
     locks().len()
 }
 
-/// How many of the locks that are there may be left at the end.
+/// Number of locks that may be left at the end.
 pub fn left(count: usize) {
     LEFT.store(count, SeqCst);
 }
 
+/// Returns the number of locks beyond those that may be left.
 pub fn unexpected() -> usize {
     live() - LEFT.load(SeqCst)
 }
@@ -86,6 +88,10 @@ pub fn at_locks(what: Option<Box<dyn Fn()>>) {
     AT_LOCKS.set(what);
 }
 
+/// mutex_enter(9F). Panics if the thread holds it.
+///
+/// # Safety
+/// As mutex_enter(9F).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
     AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
@@ -101,6 +107,10 @@ unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
     owner(mutex).compare_exchange(0, me(), SeqCst, SeqCst).is_ok().into()
 }
 
+/// mutex_exit(9F). Panics if another thread holds it.
+///
+/// # Safety
+/// As mutex_exit(9F).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
     assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");

@@ -6,10 +6,12 @@ use ddi_sys as sys;
 
 use super::cb_ops;
 
+/// Turns an error number into a result; 0 is success.
 pub fn sys_errno(error: i32) -> Result<(), i32> {
     if error == 0 { Ok(()) } else { Err(error) }
 }
 
+/// open(2). Returns 0 or an error number.
 pub fn open(dev: sys::dev_t, flag: i32) -> i32 {
     open_new(dev, flag).err().unwrap_or(0)
 }
@@ -23,6 +25,7 @@ pub fn open_new(dev: sys::dev_t, flag: i32) -> Result<sys::dev_t, i32> {
     Ok(new)
 }
 
+/// close(2). Returns 0 or an error number.
 pub fn close(dev: sys::dev_t) -> i32 {
     // SAFETY: as close(9E).
     unsafe { cb_ops().cb_close.unwrap()(dev, 0, sys::OTYP_CHR, std::ptr::null_mut()) }
@@ -42,6 +45,7 @@ pub fn ioctl_as(dev: sys::dev_t, command: i32, arg: isize, mode: i32) -> (i32, i
     (error, value)
 }
 
+/// ioctl(2) with a structure. Returns 0 or an error number.
 pub fn ioctl_with<T>(dev: sys::dev_t, command: i32, arg: &mut T) -> i32 {
     ioctl(dev, command, std::ptr::from_mut(arg) as isize).0
 }
@@ -61,6 +65,10 @@ fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::u
     (iov, uio)
 }
 
+/// read(2) of at most `len` bytes. Returns the bytes.
+///
+/// # Errors
+/// The error number.
 pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
     let mut bytes = vec![0_u8; len];
     let (_iov, mut uio) = uio(bytes.as_mut_ptr().cast(), len, offset);
@@ -70,6 +78,10 @@ pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
     if error == 0 { Ok(bytes) } else { Err(error) }
 }
 
+/// write(2). Returns the number of bytes that were taken.
+///
+/// # Errors
+/// The error number.
 pub fn write(dev: sys::dev_t, bytes: &[u8]) -> Result<usize, i32> {
     let (_iov, mut uio) = uio(bytes.as_ptr().cast_mut().cast(), bytes.len(), 0);
     // SAFETY: as write(9E), with a buffer that lives through the call and is only read.

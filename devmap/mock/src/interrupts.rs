@@ -7,29 +7,45 @@ use ddi_sys as sys;
 use super::kernel;
 use super::nodes::node;
 
-/// What a device has: a kind (`DDI_INTR_TYPE_*`), how many, what they can do (`DDI_INTR_FLAG_*`), and their priority.
+/// Interrupts of a device: a kind (`DDI_INTR_TYPE_*`), how many, what they can do (`DDI_INTR_FLAG_*`), and their priority.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
+    /// `DDI_INTR_TYPE_FIXED` and the like.
     pub kind: u32,
+    /// Interrupts of the type that the device has.
     pub count: usize,
+    /// Those that the system can give.
     pub available: usize,
+    /// Capabilities (`DDI_INTR_FLAG_MASKABLE`).
     pub flags: u32,
+    /// The priority.
     pub priority: u32,
 }
 
 /// An allocated interrupt, or a soft one.
 #[derive(Default)]
 pub struct Interrupt {
+    /// Instance of the node.
     pub instance: i32,
+    /// `DDI_INTR_TYPE_FIXED` and the like.
     pub kind: u32,
+    /// Number of the interrupt among those of its type.
     pub number: usize,
+    /// Capabilities (`DDI_INTR_FLAG_MASKABLE`).
     pub flags: u32,
+    /// The priority.
     pub priority: u32,
+    /// The handler; None until one is added.
     pub handler: sys::ddi_intr_handler_t,
+    /// The handler's first argument.
     pub argument: usize,
+    /// Whether it is enabled.
     pub enabled: bool,
+    /// Whether it is masked.
     pub masked: bool,
+    /// Whether it was raised while it was masked.
     pub pending: bool,
+    /// Whether it is a soft interrupt.
     pub soft: bool,
 }
 
