@@ -120,12 +120,19 @@ fn kinds(target: &Value) -> impl Iterator<Item = &str> {
     target["kind"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Returns whether a package is a driver: a library that depends on devmap.
+/// Returns whether a package is a driver: a library that depends on devmap and makes a module, as its manifest or its source says.
 fn is_driver(package: &Value) -> bool {
     let targets = package["targets"].as_array().into_iter().flatten();
-    let library = targets.flat_map(kinds).any(|kind| kind == "lib");
+    let mut libraries = targets.filter(|target| kinds(target).any(|kind| kind == "lib"));
+    let Some(library) = libraries.next() else { return false };
     let mut needs = package["dependencies"].as_array().into_iter().flatten();
-    library && needs.any(|needed| needed["name"] == "devmap" && needed["kind"].is_null())
+    if !needs.any(|needed| needed["name"] == "devmap" && needed["kind"].is_null()) {
+        return false;
+    }
+    let source = library["src_path"].as_str().and_then(|file| std::fs::read_to_string(file).ok());
+    let calls =
+        |line: &str| ["devmap::module!", "module!"].iter().any(|call| line.trim_start().starts_with(call));
+    package["metadata"]["module"].is_object() || source.is_some_and(|text| text.lines().any(calls))
 }
 
 fn folder(package: &Value) -> Option<&Path> {

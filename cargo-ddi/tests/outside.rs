@@ -64,7 +64,7 @@ fn modules() -> bool {
 const PROGRAMS: [(&str, &str, &[&str]); 4] = [
     ("oneplain", "plain", &["/dev/oneplain0: wrote \"hello\", read \"hello\"", "maps 1, faults 1"]),
     ("onecontext", "context", &["turn 3: context 0 has 3", "turn 3: context 1 has 300"]),
-    ("onering", "ring", &["event 4", "0 lost"]),
+    ("ring", "ring", &["event 4", "0 lost"]),
     ("onepci", "pci", &["a window of 65536 bytes; wrote 0x600d, read 0x600d", "revision 1, interrupts 1"]),
 ];
 
@@ -73,7 +73,13 @@ fn each_template_is_a_driver_that_passes_its_tests_and_runs() {
     let mut made = Vec::new();
     for (name, template, lines) in PROGRAMS {
         let project = Project::new(name, template);
-        project.test();
+        if template == "ring" {
+            the_page_of_the_ring(&project);
+        }
+        // `cargo ddi test` tests the first.
+        if template != "plain" || !modules() {
+            project.test();
+        }
         // The first as whatever can be built here, the others linked in: building a module takes a while.
         let words: &[&str] = if template == "plain" { &["run"] } else { &["run", "--linked"] };
         let text = project.run(words);
@@ -86,6 +92,44 @@ fn each_template_is_a_driver_that_passes_its_tests_and_runs() {
         made.push(project);
     }
     several_drivers(&made[0], &made[3]);
+}
+
+/// docs/ring.md: its code is the template's, and its commands print what it shows. The project gets a test beside those of the template.
+fn the_page_of_the_ring(project: &Project) {
+    let page = include_str!("../../docs/ring.md");
+    let squeeze =
+        |text: &str| text.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n");
+    let read = |file: &str| fs::read_to_string(project.dir.join(file)).unwrap();
+    let (mut code, mut commands) = (0, 0);
+    for part in page.split("\n```").skip(1).step_by(2) {
+        match part.split_once('\n').unwrap() {
+            ("rust", text) => {
+                let driver = squeeze(&read("src/lib.rs"));
+                assert!(driver.contains(&squeeze(text)), "the driver has no\n{text}");
+                code += 1;
+            }
+            ("conf", text) => assert_eq!(text.to_owned() + "\n", read("ring.conf")),
+            ("console", text) => {
+                for command in text.trim_start_matches("$ ").split("\n$ ") {
+                    let (line, output) = command.split_once('\n').unwrap();
+                    let bin = Path::new(env!("CARGO_BIN_EXE_cargo-ddi")).parent().unwrap();
+                    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+                    let mut shell = common::command("sh", &project.dir, &["-c", line]);
+                    let said = good(shell.env("PATH", path).output().unwrap(), line);
+                    assert_eq!(said.trim_end(), output.trim_end(), "{line}");
+                    commands += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(code >= 6 && commands == 2, "{code} blocks of code, {commands} commands");
+    fs::write(project.dir.join("tests/edges.rs"), include_str!("ring/edges.rs")).unwrap();
+    let more = "\nlibc.workspace = true\n\n[[test]]\nname = \"edges\"\nharness = false\n";
+    let manifest = read("Cargo.toml");
+    let (before, after) = manifest.split_once("devmap-test.workspace = true\n").unwrap();
+    let manifest = format!("{before}devmap-test.workspace = true{more}{after}");
+    fs::write(project.dir.join("Cargo.toml"), manifest).unwrap();
 }
 
 /// Two drivers in one run, of which one has a board: linked in, and as a module file beside.
@@ -150,12 +194,50 @@ fn the_rest_of_the_commands(project: &Project) {
     let file = format!("{},conf=oneplain.conf", module.display());
     let text = project.run(&["run", "--driver", &file, "oneplainctl"]);
     assert!(text.contains("maps 1, faults 1"), "{text}");
-    let tested: serde_json::Value = {
-        let text = project.run(&["test", "--json", "--", "--quiet"]);
-        serde_json::from_str(&text[text.find("{\n").unwrap()..]).unwrap()
+    // With --json nothing else is on standard output.
+    let tested = |words: &[&str]| -> serde_json::Value {
+        let words = [&["test", "--json"], words].concat();
+        serde_json::from_str(&project.run(&words)).unwrap()
     };
-    assert_eq!(tested, serde_json::json!({"linked": "passed", "module": "passed"}));
+    let both = serde_json::json!({"linked": "passed", "module": "passed"});
+    assert_eq!(tested(&["--", "--quiet"]), both);
+    let own = ["--framework", "own"];
+    let nextest = common::command(env!("CARGO"), &project.dir, &["nextest", "--version"]).output().unwrap();
+    if nextest.status.success() {
+        assert_eq!(tested(&[&own[..], &["--nextest", "--", "--status-level", "none"]].concat()), both);
+    } else {
+        println!("skipped: nextest: it is not installed");
+        assert_eq!(tested(&[&own[..], &["--", "--quiet"]].concat()), both);
+    }
     the_package(project);
+    the_machine(project);
+}
+
+/// The driver is installed in a virtual machine, and the program finds it there; then a program that fails.
+fn the_machine(project: &Project) {
+    let on_path = |name: &str| {
+        let path = std::env::var_os("PATH").unwrap();
+        std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+    };
+    if let Some(lacks) = ["qemu-system-x86_64", "ssh", "dpkg-deb"].iter().find(|name| !on_path(name)) {
+        return println!("skipped: vm test: no {lacks}");
+    }
+    let script = "oneplainctl in-a-guest && ls /dev/oneplain0 && exit 3";
+    let output = ddi(&project.dir, &["vm", "test", "--json", "--", "sh", "-c", script]).output().unwrap();
+    let text = said(&output);
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((report["guest"].as_str(), report["driver"].as_str()), (Some("linux"), Some("oneplain")));
+    // The program's failure is the result, and the driver was removed all the same.
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let suite = &report["suites"][0];
+    assert_eq!((&suite["device"], &suite["fail"]), (&"sh".into(), &1.into()), "{report}");
+    assert_eq!(suite["cases"][0]["message"], "exit status 3: /dev/oneplain0", "{report}");
+    for line in ["/dev/oneplain0", "oneplain is removed", "done "] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // In a pipe there are lines, and nothing that moves.
+    assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
 }
 
 /// The archive has what install.sh needs, made for this driver.

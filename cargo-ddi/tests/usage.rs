@@ -23,6 +23,8 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         &["run", "--linked", "--framework", "own"],
         &["module", "--framework", "nosuch"],
         &["completions", "nosuch"],
+        &["vm", "test", "--accel", "nosuch"],
+        &["test", "--linked", "--framework", "own"],
     ] {
         for prefix in [&[][..], &["ddi"]] {
             let output = ddi(dir.path(), &[prefix, words].concat());
@@ -43,6 +45,8 @@ fn what_is_typed_wrongly_is_one_error_and_status_2() {
         (&["check", "/nosuch"], "cannot read /nosuch"),
         (&["package"], "could not find `Cargo.toml`"),
         (&["run"], "which program?"),
+        (&["vm", "test"], "could not find `Cargo.toml`"),
+        (&["vm", "test", "--guest", "plan9"], "no guest called plan9; there are: linux, omnios"),
         (&["run", "--root", ".", "--driver", "x", "true"], "--root"),
         (&["new", "Bad"], "\"Bad\" is no driver's name"),
         (&["new", "good", "--devmap", "nosuch"], "--devmap nosuch: there is no such directory"),
@@ -97,7 +101,9 @@ fn the_doctor_is_read_by_machines() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let names: Vec<_> =
         json["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
-    for name in ["Rust", "userfaultfd", "library sources", "QEMU", "KVM", "libclang"] {
+    for name in
+        ["Rust", "userfaultfd", "library sources", "QEMU", "KVM", "ssh", "Debian packages", "libclang"]
+    {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
     assert_eq!(json["ready"], true, "{json}");
@@ -113,10 +119,37 @@ fn the_doctor_is_read_by_machines() {
         .as_array()
         .unwrap()
         .iter()
-        .filter(|item| ["Rust", "ld", "gdb", "QEMU"].contains(&item["name"].as_str().unwrap()))
+        .filter(|item| ["Rust", "ld", "gdb", "QEMU", "ssh"].contains(&item["name"].as_str().unwrap()))
     {
         assert!(item["found"].is_null() && item["get"].is_string() && item["why"].is_string(), "{item}");
     }
+}
+
+/// A cargo that has no nextest.
+#[test]
+fn a_missing_nextest_is_said_with_the_command_that_gets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(ddi(dir.path(), &["new", "driver"]).status.success());
+    let script = format!("#!/bin/sh\n[ \"$1\" != nextest ] || exit 101\nexec {} \"$@\"\n", env!("CARGO"));
+    let cargo = dir.path().join("cargo");
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-ddi"));
+    let output =
+        command.args(["test", "--nextest"]).env("CARGO", &cargo).current_dir(dir.path().join("driver"));
+    let output = output.output().unwrap();
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains("cargo-nextest is not installed: cargo install"), "{err}");
+}
+
+#[test]
+fn the_guests_are_listed_for_machines() {
+    let output = ddi(Path::new("/"), &["vm", "guests", "--json"]);
+    let guests: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> =
+        guests.as_array().unwrap().iter().map(|guest| guest["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["linux", "omnios"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 use devmap_plain::Plain;
 
@@ -64,11 +65,26 @@ impl Device {
     /// # Errors
     /// The driver's.
     pub fn ioctl<T: Plain>(&self, command: i32, argument: &mut T) -> io::Result<i32> {
-        let argument = std::ptr::from_mut(argument);
+        let memory = Memory::new(size_of::<T>())?;
+        memory.0.store(0, *argument);
         // SAFETY: a place for a value that lives through the call, and every pattern of bytes is a value of a plain type. The driver under test is the kernel
         // here: that it copies no more than its command is defined for is what every process relies on.
-        let value = unsafe { libc::ioctl(self.file.as_raw_fd(), command as libc::Ioctl, argument) };
-        if value < 0 { Err(Error::last_os_error()) } else { Ok(value) }
+        let value = unsafe { libc::ioctl(self.file.as_raw_fd(), command as libc::Ioctl, memory.0.at) };
+        let result = if value < 0 { Err(Error::last_os_error()) } else { Ok(value) };
+        *argument = memory.0.load(0);
+        result
+    }
+
+    /// Waits by poll(2) until the device can be read, for ever or for a while. Returns whether it can.
+    ///
+    /// # Errors
+    /// Of poll(2).
+    pub fn readable(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let milliseconds = limit.map_or(-1, |limit| i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
+        let mut poll = libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one structure, which lives through the call.
+        let ready = unsafe { libc::poll(&raw mut poll, 1, milliseconds) };
+        if ready < 0 { Err(Error::last_os_error()) } else { Ok(poll.revents & libc::POLLIN != 0) }
     }
 
     /// Calls ioctl(2) with a number. Returns the driver's value.
@@ -147,6 +163,12 @@ impl Map {
         unsafe { AtomicU64::from_ptr(self.place(offset)) }
     }
 
+    /// Returns the whole mapping as words of 64 bits that are shared with the driver or with other processes.
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: within the mapping, which lives as long as `self`; a mapping begins at a page. All references to its memory are to atomics.
+        unsafe { std::slice::from_raw_parts(self.at.cast(), self.len / 8) }
+    }
+
     /// Cuts the mapping: its bytes from `from` on are unmapped, and `from` bytes are left.
     ///
     /// # Errors
@@ -173,6 +195,109 @@ impl Drop for Map {
     }
 }
 
+impl Map {
+    /// Unmaps `len` bytes from `from` on. Returns what is left before and behind.
+    ///
+    /// # Errors
+    /// Of munmap(2): `from` and `len` are multiples of 4096. Nothing is unmapped then, and the mapping is gone for this program until it ends.
+    ///
+    /// # Panics
+    /// The range is not within the mapping.
+    pub fn cut(self, from: usize, len: usize) -> io::Result<(Option<Map>, Option<Map>)> {
+        let whole = std::mem::ManuallyDrop::new(self);
+        let end = from.checked_add(len).filter(|end| *end <= whole.len).expect("a range within the mapping");
+        // SAFETY: a part of the mapping, which is this function's own: no reference to it is left.
+        if unsafe { libc::munmap(whole.at.wrapping_add(from).cast(), len) } != 0 {
+            return Err(Error::last_os_error());
+        }
+        let part = |from: usize, end: usize| {
+            (from < end).then(|| Map { at: whole.at.wrapping_add(from), len: end - from })
+        };
+        Ok((part(0, from), part(end, whole.len)))
+    }
+
+    /// Returns the number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether nothing is left of it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+// SAFETY: an address of the process, which every thread may use: all accesses are volatile or atomic.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+/// Memory of the process itself, below 4 GiB, where all of it is in a program of 32 bits: what it hands to a driver under either data model is found.
+#[derive(Debug)]
+pub struct Memory(Map);
+
+impl Memory {
+    /// Makes memory of zeros.
+    ///
+    /// # Errors
+    /// Of mmap(2).
+    pub fn new(len: usize) -> io::Result<Memory> {
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
+        let len = len.max(1).next_multiple_of(4096);
+        // SAFETY: a new mapping, at an address of the system's choice: no memory that anything refers to changes.
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return Err(Error::last_os_error());
+        }
+        Ok(Memory(Map { at: at.cast(), len }))
+    }
+
+    /// Returns the address, to be passed to a driver.
+    pub fn address(&self) -> u64 {
+        self.0.at.addr() as u64
+    }
+}
+
+impl std::ops::Deref for Memory {
+    type Target = Map;
+
+    fn deref(&self) -> &Map {
+        &self.0
+    }
+}
+
+/// A forked process. Dropping it neither ends it nor waits for it.
+#[derive(Debug)]
+pub struct Child(libc::pid_t);
+
+impl Child {
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// Of kill(2).
+    pub fn kill(&self, signal: i32) -> io::Result<()> {
+        // SAFETY: a child of this process that was not waited for: the number is nobody else's.
+        if unsafe { libc::kill(self.0, signal) } == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+    }
+
+    /// Waits for its end: a signal, if an access was refused.
+    ///
+    /// # Errors
+    /// Of waitpid(2).
+    pub fn wait(self) -> io::Result<ExitStatus> {
+        let mut status = 0;
+        // SAFETY: a child of this process, and a local for its status.
+        while unsafe { libc::waitpid(self.0, &raw mut status, 0) } != self.0 {
+            let error = Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        Ok(ExitStatus::from_raw(status))
+    }
+}
+
 /// Runs `child` in a forked process, which ends with status 0, or 101 if it panics. Returns how it ended: a signal, if an access was refused.
 ///
 /// # Errors
@@ -181,6 +306,17 @@ impl Drop for Map {
 /// # Panics
 /// The process has several threads, of which a child would have one only.
 pub fn fork(child: impl FnOnce()) -> io::Result<ExitStatus> {
+    spawn(child)?.wait()
+}
+
+/// Begins to run `child` in a forked process, as [`fork`] does, and does not wait for its end.
+///
+/// # Errors
+/// As of [`fork`].
+///
+/// # Panics
+/// As [`fork`].
+pub fn spawn(child: impl FnOnce()) -> io::Result<Child> {
     let threads = std::fs::read_dir("/proc/self/task")?.count();
     assert_eq!(threads, 1, "a process with several threads cannot be forked");
     // SAFETY: this is the only thread, so no lock is held by another, and the child may do whatever this process may.
@@ -191,16 +327,6 @@ pub fn fork(child: impl FnOnce()) -> io::Result<ExitStatus> {
             // SAFETY: no destructor and no exit handler of the parent's may run in the child.
             unsafe { libc::_exit(if panicked { 101 } else { 0 }) }
         }
-        pid => {
-            let mut status = 0;
-            // SAFETY: a child of this process, and a local for its status.
-            while unsafe { libc::waitpid(pid, &raw mut status, 0) } != pid {
-                let error = Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-            Ok(ExitStatus::from_raw(status))
-        }
+        pid => Ok(Child(pid)),
     }
 }

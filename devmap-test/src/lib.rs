@@ -36,12 +36,12 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use ddi_host::{cli, linked};
 use devmap::module::Entry;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The variable that names a directory of module files to test in place of the drivers that are linked in.
@@ -79,12 +79,25 @@ pub struct Driver {
     conf: Option<PathBuf>,
     options: Vec<OsString>,
     limit: Duration,
+    variants: Vec<Variant>,
 }
+
+/// Another way in which each test is run.
+#[derive(Clone)]
+struct Variant {
+    name: &'static str,
+    options: Vec<OsString>,
+    module: Option<Module>,
+}
+
+/// Makes a module file, or says why there is none.
+type Module = fn() -> Result<PathBuf, String>;
 
 impl Driver {
     /// Tests the driver that `devmap::module!` made.
     pub fn new(entry: &'static Entry) -> Driver {
-        Driver { entry, conf: None, options: vec!["--check".into()], limit: Duration::from_secs(120) }
+        let limit = Duration::from_secs(120);
+        Driver { entry, conf: None, options: vec!["--check".into()], limit, variants: Vec::new() }
     }
 
     /// The driver's driver.conf(5), below the package.
@@ -104,6 +117,27 @@ impl Driver {
     #[must_use]
     pub fn options<T: Into<OsString>>(mut self, options: impl IntoIterator<Item = T>) -> Driver {
         self.options.extend(options.into_iter().map(T::into));
+        self
+    }
+
+    /// Runs each test once more with further options of the host, as TEST@NAME: `also("signal", ["--faults", "signal"])` for the other way of catching faults,
+    /// `also("ilp32", ["--model", "ilp32"])` for a program of 32 bits.
+    #[must_use]
+    pub fn also<T: Into<OsString>>(
+        mut self,
+        name: &'static str,
+        options: impl IntoIterator<Item = T>,
+    ) -> Driver {
+        let options = options.into_iter().map(T::into).collect();
+        self.variants.push(Variant { name, options, module: None });
+        self
+    }
+
+    /// Runs each test once more with the module file that `make` makes, as TEST@module. Where it makes none, they are ignored, with its reason.
+    /// `cargo ddi test` has all tests run with the module file without this.
+    #[must_use]
+    pub fn also_module(mut self, make: fn() -> Result<PathBuf, String>) -> Driver {
+        self.variants.push(Variant { name: "module", options: Vec::new(), module: Some(make) });
         self
     }
 
@@ -138,20 +172,40 @@ impl Driver {
     }
 
     fn test(self, cases: &'static [Case]) -> ExitCode {
+        let modules = std::env::var_os(MODULES);
+        let own = modules.map(|dir| PathBuf::from(dir).join(self.entry.name));
+        let mut trials = Vec::new();
+        let mut ways = self.variants.clone();
+        ways.insert(0, Variant { name: "", options: Vec::new(), module: None });
         let driver = Arc::new(self);
-        let trial = |case: &Case| {
-            let (name, driver) = (case.name, Arc::clone(&driver));
-            Trial::test(name, move || driver.run(name))
-        };
-        libtest_mimic::run(&Arguments::from_args(), cases.iter().map(trial).collect()).exit_code()
+        // All tests have the module file already: those would be the same again.
+        for way in ways.into_iter().filter(|way| own.is_none() || way.module.is_none()) {
+            let way = Arc::new(way);
+            // Made by the first of its tests that runs: nextest runs each test in a program of its own.
+            let made = Arc::new(OnceLock::new());
+            for case in cases {
+                let name = match way.name {
+                    "" => case.name.to_owned(),
+                    other => format!("{}@{other}", case.name),
+                };
+                let (driver, way, made, own) =
+                    (Arc::clone(&driver), Arc::clone(&way), Arc::clone(&made), own.clone());
+                trials.push(Trial::ignorable_test(name, move || {
+                    let module = match way.module.map(|make| made.get_or_init(make)) {
+                        None => own,
+                        Some(Ok(file)) => Some(file.clone()),
+                        Some(Err(why)) => return Ok(Completion::ignored_with(why)),
+                    };
+                    driver.run(case.name, module, &way.options).map(|()| Completion::Completed)
+                }));
+            }
+        }
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
     }
 
     /// Returns the argument of `--driver`.
-    fn argument(&self) -> OsString {
-        let mut argument = match std::env::var_os(MODULES) {
-            Some(dir) => PathBuf::from(dir).join(self.entry.name).into_os_string(),
-            None => self.entry.name.into(),
-        };
+    fn argument(&self, module: Option<PathBuf>) -> OsString {
+        let mut argument = module.map_or_else(|| self.entry.name.into(), PathBuf::into_os_string);
         if let Some(conf) = &self.conf {
             argument.push(",conf=");
             argument.push(conf);
@@ -160,12 +214,12 @@ impl Driver {
     }
 
     /// Runs a test: a host, with this program's own file as the process.
-    fn run(&self, name: &str) -> Result<(), Failed> {
+    fn run(&self, name: &str, module: Option<PathBuf>, options: &[OsString]) -> Result<(), Failed> {
         let program = std::env::current_exe()?;
         let mut said = tempfile::tempfile()?;
         let mut host = Command::new(&program);
-        host.args([HOST, "run", "--driver"]).arg(self.argument()).args(&self.options).arg("--");
-        host.arg(&program).args([CLIENT, name]);
+        host.args([HOST, "run", "--driver"]).arg(self.argument(module)).args(&self.options).args(options);
+        host.arg("--").arg(&program).args([CLIENT, name]);
         host.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said.try_clone()?);
         let ended = self.wait(&mut host)?;
         if ended.is_some_and(|status| status.success()) {

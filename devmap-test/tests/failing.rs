@@ -38,11 +38,22 @@ fn main() -> ExitCode {
         let cases = cases![panics, leaks, never_ends, passes];
         return Driver::new(&MODULE).limit(Duration::from_secs(2)).main(cases);
     }
-    let test = Trial::test("what_fails_is_said", || {
-        what_fails_is_said();
-        Ok(())
-    });
-    libtest_mimic::run(&Arguments::from_args(), vec![test]).exit_code()
+    if std::env::var_os("VARIANTS").is_some() {
+        let driver = Driver::new(&MODULE).also("signal", ["--faults", "signal"]).also("wrong", ["--nosuch"]);
+        let driver = driver.also_module(|| Err("no compiler here".to_owned()));
+        return driver.main(cases![passes]);
+    }
+    let tests: [(&str, fn()); 2] = [
+        ("what_fails_is_said", what_fails_is_said),
+        ("a_test_is_run_in_each_way", a_test_is_run_in_each_way),
+    ];
+    let trial = |(name, run): (&str, fn())| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests.into_iter().map(trial).collect()).exit_code()
 }
 
 fn panics() {
@@ -59,6 +70,24 @@ fn never_ends() {
 }
 
 fn passes() {}
+
+fn a_test_is_run_in_each_way() {
+    let variants = |words: &[&str]| {
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        let output = program.env("VARIANTS", "1").args(words).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, said) = variants(&[]);
+    assert_eq!(code, Some(101), "{said}");
+    // Its own options reach the host of a variant, and of no other.
+    for line in ["passes ", "passes@signal ", "passes@wrong ", "passes@module "] {
+        assert!(said.contains(&format!("test {line}")), "{line}: {said}");
+    }
+    assert!(said.contains("'--nosuch'") && said.contains("no compiler here"), "{said}");
+    assert!(said.contains("2 passed; 1 failed; 1 ignored"), "{said}");
+    let (code, said) = variants(&["--exact", "passes@signal"]);
+    assert!(code == Some(0) && said.contains("1 passed; 0 failed; 0 ignored"), "{said}");
+}
 
 fn what_fails_is_said() {
     let program = || {

@@ -14,7 +14,7 @@ use crate::module::work_dir;
 use crate::root;
 
 /// The packages that are `no_std` and build with `panic=abort`.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 11] = [
     "ddi-sys",
     "devmap-plain",
     "devmap",
@@ -23,7 +23,6 @@ const PACKAGES: [&str; 12] = [
     "ctxdev-user",
     "ctxdev",
     "notice",
-    "ring",
     "dmaboard",
     "engines",
     "drill",

@@ -28,15 +28,38 @@ fn read(page: &str) -> String {
     std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
+/// docs/README.md is the way through the pages: numbered in reading order, each once, and behind them the appendices, without numbers.
 #[test]
-fn every_page_of_docs_is_in_the_index() {
+fn every_page_has_its_place_in_the_reading_order() {
     let index = read("docs/README.md");
+    let (order, appendices) = index.split_once("\nAppendices:\n").expect("appendices");
+    let mut numbers = Vec::new();
+    for line in order.lines() {
+        let Some((number, entry)) = line.split_once(". [") else { continue };
+        numbers.push(number.parse::<usize>().unwrap_or_else(|_| panic!("docs/README.md: {line}")));
+        assert!(entry.contains("](") && entry.contains("): "), "docs/README.md: it says nothing of {line}");
+    }
+    let count = numbers.len();
+    assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "docs/README.md: numbers of the reading order");
+    let numbered = appendices.lines().find(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    assert_eq!(numbered, None, "docs/README.md: an appendix with a number");
+    assert!(appendices.lines().filter(|line| line.starts_with("- [")).count() >= 5);
+    // Where each is, seen from the index; a folder stands for the pages in it that have no link of their own.
+    let links = |part: &str| -> Vec<String> {
+        let links = part.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        links.map(|link| link.split('#').next().unwrap_or_default().to_owned()).collect()
+    };
+    let (first, later) = (links(order), links(appendices));
     let pages = pages();
-    assert!(pages.len() > 10, "{} pages", pages.len());
-    for page in pages {
-        let Some(name) = page.strip_prefix("docs/") else { continue };
-        let listed = name == "README.md" || name.contains('/') || index.contains(&format!("]({name})"));
-        assert!(listed, "docs/README.md does not list {name}");
+    assert!(pages.len() > 20, "{} pages", pages.len());
+    let template = |page: &str| page.contains("templates/") || page == "docs/README.md";
+    for page in pages.iter().filter(|page| !template(page)) {
+        let link = match page.strip_prefix("docs/") {
+            Some(name) => name.to_owned(),
+            None => format!("../{page}"),
+        };
+        let times = |links: &[String]| links.iter().filter(|known| **known == link).count();
+        assert_eq!(times(&first) + times(&later), 1, "docs/README.md has to list {link} once");
     }
 }
 

@@ -104,6 +104,8 @@ pub fn run(_: &Args, ui: &Ui) -> Result<ExitCode> {
         debugger(),
         qemu(),
         kvm(),
+        ssh(),
+        packages(),
         libclang(),
     ];
     let ready = items.iter().all(|item| item.found.is_some() || !item.required);
@@ -224,6 +226,29 @@ fn qemu() -> Item {
         Some(version) => item.has(version),
         None => {
             item.lacks("no qemu-system-x86_64 in PATH", install("qemu-system-x86", "qemu-system-x86-core"))
+        }
+    }
+}
+
+fn ssh() -> Item {
+    let item = Item::new("ssh", "reach a virtual machine");
+    match on_path("ssh").filter(|_| on_path("ssh-keygen").is_some()) {
+        Some(ssh) => item.has(ssh),
+        None => item.lacks("no ssh and ssh-keygen in PATH", install("openssh-client", "openssh-clients")),
+    }
+}
+
+/// The Linux guest's kernel and programs come from Debian.
+fn packages() -> Item {
+    let item = Item::new("Debian packages", "make the Linux guest");
+    if let Some(lacks) = ["apt-get", "apt-cache", "dpkg-deb"].iter().find(|name| on_path(name).is_none()) {
+        return item.lacks(format!("no {lacks}: the Linux guest is made on a Debian"), "");
+    }
+    match line(Command::new("apt-cache").args(["policy", "linux-image-amd64"])) {
+        Some(_) => item.has("linux-image-amd64 is known to apt"),
+        None => {
+            let sudo = if is_root() { "" } else { "sudo " };
+            item.lacks("apt does not know linux-image-amd64", format!("{sudo}apt-get update"))
         }
     }
 }

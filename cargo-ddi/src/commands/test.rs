@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
-use cargo_ddi::module::{Options, toolchain};
+use anyhow::{Context, Result, bail};
+use cargo_ddi::module::{Framework, Options, toolchain};
 use serde::Serialize;
 
 use super::module;
@@ -24,6 +24,9 @@ pub struct Args {
     /// Test with the drivers linked in only.
     #[arg(long)]
     linked: bool,
+    /// The devmap framework under the module files: the kernel's, or the module's own (default: each package's choice).
+    #[arg(long, value_name = "WHOSE", conflicts_with = "linked")]
+    framework: Option<Framework>,
     /// Options and arguments of cargo test.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
@@ -74,21 +77,29 @@ pub fn run(args: &Args, ui: &Ui) -> Result<ExitCode> {
         command.args(packages.iter().filter(|_| !chosen)).args(&args.arguments);
         command
     };
+    if args.nextest && !cargo().args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success())
+    {
+        bail!("cargo-nextest is not installed: cargo install --locked cargo-nextest");
+    }
     ui.doing("Testing", "the drivers, linked in");
-    let linked = outcome(&mut tests(&["--workspace".to_owned()]))?;
+    let linked = outcome(&mut tests(&["--workspace".to_owned()]), ui)?;
     let module = match toolchain::find() {
         _ if args.linked => Outcome::Skipped("--linked".to_owned()),
         _ if drivers.is_empty() => Outcome::Skipped("the workspace has no driver".to_owned()),
         Err(why) => Outcome::Skipped(why.to_string()),
         Ok(toolchain) => {
+            // In a directory of their own, under the names of their drivers, whatever the framework.
+            let dir = project.target.join("ddi/test");
             for driver in &drivers {
-                module::build(&toolchain, &project, driver, &Options::default(), ui)?;
+                let output = Some(dir.join(&driver.name));
+                let options = Options { framework: args.framework, output, ..Options::default() };
+                module::build(&toolchain, &project, driver, &options, ui)?;
             }
             ui.doing("Testing", "the module files");
             // Other packages have no driver in their tests.
             let packages: Vec<String> =
                 drivers.iter().map(|driver| format!("--package={}", driver.name)).collect();
-            outcome(tests(&packages).env(MODULES, project.target.join("module")))?
+            outcome(tests(&packages).env(MODULES, dir), ui)?
         }
     };
     let failed = [&linked, &module].contains(&&Outcome::Failed);
@@ -96,7 +107,11 @@ pub fn run(args: &Args, ui: &Ui) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-fn outcome(command: &mut Command) -> Result<Outcome> {
+/// Runs the tests. What they print is progress if the result is JSON.
+fn outcome(command: &mut Command, ui: &Ui) -> Result<Outcome> {
+    if ui.json {
+        command.stdout(std::io::stderr());
+    }
     let status = command.status().context("cannot run cargo")?;
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
 }

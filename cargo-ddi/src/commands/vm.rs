@@ -130,23 +130,30 @@ impl Test {
             description.nodes = package::nodes(driver)?;
         }
         if description.devices.is_empty() {
-            let file = |device: &String| {
-                let file = driver.dir().join(device);
-                if file.is_file() { file.to_string_lossy().into_owned() } else { device.clone() }
-            };
-            description.devices = driver.devices.iter().map(file).collect();
+            description.devices.clone_from(&driver.devices);
+        }
+        for device in &mut description.devices {
+            let file = driver.dir().join(&*device);
+            if file.is_file() {
+                *device = file.to_string_lossy().into_owned();
+            }
         }
         let known = project.programs();
         if !self.program.is_empty() {
             description.runs.clear();
-            description.programs.retain(|_| described);
             let first = &self.program[0];
             let mut words = self.program.clone();
-            if known.iter().any(|program| program.name == *first) {
-                description.programs.push(first.clone());
-            } else if first.contains('/') && Path::new(first).is_file() {
-                description.programs.push(first.clone());
+            // Those of the workspace are in its PATH, whatever is run.
+            if !described {
+                description.programs = known.iter().map(|program| program.name.clone()).collect();
+            }
+            if first.contains('/') && Path::new(first).is_file() {
                 words[0] = first.rsplit('/').next().unwrap_or(first).to_owned();
+                description.programs.push(first.clone());
+            } else if known.iter().any(|program| program.name == *first)
+                && !description.programs.contains(first)
+            {
+                description.programs.push(first.clone());
             }
             description = description.with_run(&words);
         } else if description.runs.is_empty() {

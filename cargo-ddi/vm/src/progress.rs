@@ -43,6 +43,7 @@ impl Progress {
         self.current = Some((name.to_owned(), Instant::now()));
         if let Some(bar) = &self.bar {
             bar.reset_elapsed();
+            bar.set_message(name.to_owned());
         }
         tracing::info!(step = name, "{detail}");
         self.line(name, AnsiColor::Green, detail);

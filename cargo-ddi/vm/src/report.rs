@@ -180,17 +180,20 @@ impl Told {
     }
 
     /// The results as those of the run `name`, when every announced case has one, and the exit status does not say otherwise. A program that reports no cases
-    /// is one case.
+    /// is one case, which fails with the end of what it printed on standard error, `errors`, or else on standard output.
     ///
     /// # Errors
     /// The program broke off.
-    pub fn finish(mut self, name: &str) -> Result<Suite> {
+    pub fn finish(mut self, name: &str, errors: &str) -> Result<Suite> {
         let Some(status) = self.status else { bail!("the tests did not come to their end") };
         match self.planned {
             None if self.cases.is_empty() => {
                 let (outcome, message) = match status {
                     0 => (Outcome::Pass, String::new()),
-                    _ => (Outcome::Fail, format!("exit status {status}: {}", self.last_line)),
+                    _ => {
+                        let said = if errors.trim().is_empty() { &self.last_line } else { errors.trim() };
+                        (Outcome::Fail, format!("exit status {status}: {said}"))
+                    }
                 };
                 self.cases.push(Case { name: name.to_owned(), outcome, message, seconds: 0.0 });
             }
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn all_four_outcomes_are_read() {
-        let suite = Told::parse(&whole()).finish("/dev/x").unwrap();
+        let suite = Told::parse(&whole()).finish("/dev/x", "").unwrap();
         assert_eq!((suite.pass, suite.fail, suite.skip, suite.error), (1, 1, 1, 1));
         assert_eq!(suite.cases[1].message, "expected \"1\"\nseen 2");
         assert_eq!(suite.cases[2].message, "not here");
@@ -283,7 +286,7 @@ mod tests {
             for (mine, theirs) in part.cases.iter().zip(&all.cases) {
                 assert_eq!(mine.name, theirs.name, "cut at {end}");
             }
-            assert!(part.finish("/dev/x").is_err(), "cut at {end}");
+            assert!(part.finish("/dev/x", "").is_err(), "cut at {end}");
         }
     }
 
@@ -299,23 +302,25 @@ mod tests {
     fn rusts_own_test_harness_is_read() {
         let text = "\nrunning 3 tests\ntest opens ... ok\ntest maps ... FAILED\ntest forks ... ignored, no fork here\n\nfailures:\n\n    maps\n\n\
                     test result: FAILED. 1 passed; 1 failed; 1 ignored\n\n# exit status 101\n";
-        let suite = Told::parse(text).finish("t").unwrap();
+        let suite = Told::parse(text).finish("t", "").unwrap();
         assert_eq!((suite.pass, suite.fail, suite.skip), (1, 1, 1));
         assert_eq!(suite.cases[2].message, "no fork here");
         let cut = &text[..text.find("test forks").unwrap()];
         assert_eq!(Told::parse(cut).progress(), "2 of 3, after maps");
-        let error = Told::parse(&format!("{cut}{STATUS}139\n")).finish("t").unwrap_err().to_string();
+        let error = Told::parse(&format!("{cut}{STATUS}139\n")).finish("t", "").unwrap_err().to_string();
         assert_eq!(error, "the tests ended after 2 of 3 cases");
     }
 
     #[test]
     fn a_program_without_cases_is_one() {
-        let suite = |text: &str| Told::parse(text).finish("boardctl").unwrap();
-        assert!(suite("wrote 1, read 1\n# exit status 0\n").good());
-        let bad = suite("wrote 1, read 2\n# exit status 3\n");
+        let suite = |text: &str, errors: &str| Told::parse(text).finish("boardctl", errors).unwrap();
+        assert!(suite("wrote 1, read 1\n# exit status 0\n", "a warning").good());
+        let bad = suite("wrote 1, read 2\n# exit status 3\n", "");
         assert_eq!((bad.fail, bad.cases[0].message.as_str()), (1, "exit status 3: wrote 1, read 2"));
+        let none = suite("# exit status 127\n", "sh: 1: boardctl: not found\n");
+        assert_eq!(none.cases[0].message, "exit status 127: sh: 1: boardctl: not found");
         // Whose cases passed and that fails all the same has not passed.
-        assert!(Told::parse("1..1\nok 1 - a\n# exit status 7\n").finish("x").is_err());
+        assert!(Told::parse("1..1\nok 1 - a\n# exit status 7\n").finish("x", "").is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(long)]
     pub image: Option<String>,
     /// The directory of images. A checksum in its SHA256SUMS or NAME.sha256 is verified.
-    #[arg(long, env = "CTXDEV_IMAGES")]
+    #[arg(long, env = "DDI_IMAGES")]
     pub image_dir: Option<PathBuf>,
     /// Only the cases that match, of test programs that take --filter; may be given more than once.
     #[arg(long)]

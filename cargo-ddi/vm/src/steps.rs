@@ -187,7 +187,7 @@ impl Plan<'_> {
         let told = Told::parse(&said);
         let (stood, status) = (told.progress(), told.status);
         let failure = match ended {
-            Ok(job) => match (told.finish(&run.name), status) {
+            Ok(job) => match (told.finish(&run.name, &last_line(&job.stderr)), status) {
                 (Ok(suite), _) => {
                     suites.push(suite);
                     return Ok(());

@@ -29,8 +29,9 @@ fn drills(programs: &Programs) {
         ("drill".to_owned(), "--check --faults signal"),
         ("drill".to_owned(), "--check --model ilp32"),
     ];
-    if let Some(module) = programs.module_within(256 * 1024) {
-        runs.push((module, "--check"));
+    match programs.module(256 * 1024) {
+        Ok(module) => runs.push((module.display().to_string(), "--check")),
+        Err(why) => println!("drill: skipped as a module: {why}"),
     }
     for (driver, options) in runs {
         let said = programs.client(&driver, &format!("--device {BOARD} {options}"));

@@ -23,6 +23,7 @@
 //! # }
 //! use devmap_mock::{Config, PAGE, RW, SHARED, boot, fork, kernel, load, mmap, store};
 //!
+//! # fn main() {
 //! let mut booted = boot(&board::MODULE);
 //! let dev = booted.attach(Config::default()).expect("attach(9E)");
 //! let parent = mmap(dev, 0, PAGE as i64, RW, SHARED).expect("mmap(2)");
@@ -33,6 +34,7 @@
 //! // Out of memory, attach(9E) fails and leaves nothing behind.
 //! kernel().refuse.insert("ddi_umem_alloc", 0);
 //! assert!(booted.attach(Config::default()).is_none());
+//! # }
 //! ```
 //!
 //! [`boot`] serialises tests: the DDI's functions are symbols, so there is one kernel in a process. Nothing here holds the kernel's lock while it calls the

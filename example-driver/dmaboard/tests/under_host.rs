@@ -1,106 +1,75 @@
-//! dmaboard under real processes, on a simulated board, linked into a host and as a module file: copies by DMA, pinned pages, suspend and resume, a board that is not to write any more.
-//!
-//! This program is the test and, started under the host with `client`, the process.
+//! dmaboard under real processes, on a simulated board: copies by DMA, pinned pages, suspend and resume, a board that is not to write any more.
 
 #[path = "../../notice/tests/common/mod.rs"]
 mod common;
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use common::Example;
+use devmap_plain::Plain;
+use devmap_test::client::{Device, Map, Memory, fork, spawn};
+use devmap_test::{Driver, cases};
 use dmaboard_user::{DMABOARD_COPY, DMABOARD_FETCH, MEMORY, MEMORY_LEN, Part, WINDOW, WINDOW_LEN};
 
-const EXAMPLE: Example = Example {
-    package: "dmaboard",
-    page: "dmaboard.md",
-    source: include_str!("../src/lib.rs"),
-    conf: None,
-    options: "--device example-driver/dmaboard/board.toml",
-};
-
 fn main() -> ExitCode {
-    let tests: [(&str, common::Test); 3] = [
-        ("the_code", |_| EXAMPLE.code_is_shown()),
-        ("the_commands", |programs| EXAMPLE.commands_do_as_shown(programs)),
-        ("the_driver", |programs| EXAMPLE.runs_alike(programs)),
-    ];
-    common::main(EXAMPLE.package, client, &tests)
+    Driver::new(&dmaboard::MODULE)
+        .device(concat!(env!("CARGO_MANIFEST_DIR"), "/board.toml"))
+        .also("signal", ["--faults", "signal"])
+        .also("ilp32", ["--model", "ilp32"])
+        .also_module(|| common::module("dmaboard"))
+        .main(cases![
+            opens_have_memory_of_their_own,
+            the_board_copies,
+            parts_that_are_not_there_are_refused,
+            the_board_reads_the_programs_pages,
+            copies_take_turns,
+            a_child_has_its_parents_memory,
+            alarms_are_counted,
+            a_suspended_board_is_waited_for,
+            a_program_that_waits_can_be_killed,
+            a_board_at_rest_writes_nothing
+        ])
 }
 
-fn client() {
-    opens_have_memory_of_their_own();
-    the_board_copies();
-    parts_that_are_not_there_are_refused();
-    the_board_reads_the_programs_pages();
-    copies_take_turns();
-    a_child_has_its_parents_memory();
-    alarms_are_counted();
-    a_suspended_board_is_waited_for();
-    a_program_that_waits_can_be_killed();
-    a_board_at_rest_writes_nothing();
-    println!("all is well");
+fn open() -> Device {
+    Device::open("/dev/dmaboard0").expect("the device")
 }
 
-fn open() -> File {
-    OpenOptions::new().read(true).write(true).open("/dev/dmaboard0").expect("the device")
+fn map(device: &Device, offset: u64, len: usize) -> Map {
+    device.map(len, offset).expect("mmap")
 }
 
-/// Words that a device or another process writes, too.
-fn map(file: Option<&File>, offset: u64, len: usize) -> &'static [AtomicU64] {
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
-    let (flags, fd) = match file {
-        Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
-        // Below 4 GiB, where a program of 32 bits has all of its own.
-        None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT, -1),
-    };
-    // SAFETY: a new mapping, at an address of the system's choice.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, fd, offset as i64) };
-    assert_ne!(at, libc::MAP_FAILED);
-    // SAFETY: all of the mapping, aligned, accessed as atomics only.
-    unsafe { std::slice::from_raw_parts(at.cast(), len / 8) }
+/// The error number: of an illumos kernel, as Linux numbers them.
+fn number<T>(result: io::Result<T>) -> Result<(), i32> {
+    result.map(drop).map_err(|error| error.raw_os_error().unwrap_or(0))
 }
 
-fn unmap(words: &'static [AtomicU64]) {
-    // SAFETY: from `map`, and not used any more.
-    assert_eq!(unsafe { libc::munmap(words.as_ptr().cast_mut().cast(), size_of_val(words)) }, 0);
+/// Passes a structure.
+fn ioctl<T: Plain>(device: &Device, command: i32, mut what: T) -> Result<(), i32> {
+    number(device.ioctl(command, &mut what))
 }
 
-/// Passes a structure; its errors are the illumos kernel's, as Linux numbers them.
-fn ioctl<T>(file: &File, command: i32, what: T) -> Result<(), i32> {
-    let place = map(None, 0, 4096);
-    // SAFETY: a page of our own.
-    unsafe { place.as_ptr().cast_mut().cast::<T>().write(what) };
-    // SAFETY: a structure that lives through the call.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), command as libc::Ioctl, place.as_ptr()) };
-    let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    unmap(place);
-    if result == 0 { Ok(()) } else { Err(error) }
-}
-
-fn copy(file: &File, from: u64, to: u64, len: u64) -> Result<(), i32> {
-    ioctl(file, DMABOARD_COPY, Part { from, to, len })
+fn copy(device: &Device, from: u64, to: u64, len: u64) -> Result<(), i32> {
+    ioctl(device, DMABOARD_COPY, Part { from, to, len })
 }
 
 /// Has the board read pages of this program's, which knows of itself only by what happens whether the host takes it for one of 32 bits.
-fn fetch(file: &File, to: u64, address: u64, len: u64) -> Result<(), i32> {
-    #[repr(C)]
-    struct Narrow(u64, u32, u32);
+fn fetch(device: &Device, to: u64, address: u64, len: u64) -> Result<(), i32> {
+    // An address and a length of 32 bits are in one word of 64.
+    let narrow = |to: u64, address: u64, len: u64| [to, address | len << 32];
     static NARROW: LazyLock<bool> = LazyLock::new(|| {
-        let page = map(None, 0, 4096);
-        let narrow = ioctl(&open(), DMABOARD_FETCH, Narrow(0, page.as_ptr().addr() as u32, 4096)).is_ok();
-        unmap(page);
-        narrow
+        let page = Memory::new(4096).expect("memory");
+        ioctl(&open(), DMABOARD_FETCH, [0, page.address() | 4096 << 32]).is_ok()
     });
     if *NARROW {
-        return ioctl(file, DMABOARD_FETCH, Narrow(to, address as u32, len as u32));
+        return ioctl(device, DMABOARD_FETCH, narrow(to, address, len));
     }
-    ioctl(file, DMABOARD_FETCH, (to, address, len))
+    ioctl(device, DMABOARD_FETCH, [to, address, len])
 }
 
 fn fill(words: &[AtomicU64], seed: u64) {
@@ -134,17 +103,18 @@ fn count(name: &str) -> u64 {
 
 fn opens_have_memory_of_their_own() {
     let (one, two) = (open(), open());
-    let (mine, yours) = (map(Some(&one), MEMORY, MEMORY_LEN), map(Some(&two), MEMORY, MEMORY_LEN));
-    fill(mine, 1);
-    assert!(values(yours).iter().all(|word| *word == 0));
-    let (mine, yours) = (map(Some(&one), WINDOW, WINDOW_LEN), map(Some(&two), WINDOW, WINDOW_LEN));
-    fill(mine, 2);
-    assert_eq!(values(mine), values(yours), "the window is the board's");
+    let (mine, yours) = (map(&one, MEMORY, MEMORY_LEN), map(&two, MEMORY, MEMORY_LEN));
+    fill(mine.words(), 1);
+    assert!(values(yours.words()).iter().all(|word| *word == 0));
+    let (mine, yours) = (map(&one, WINDOW, WINDOW_LEN), map(&two, WINDOW, WINDOW_LEN));
+    fill(mine.words(), 2);
+    assert_eq!(values(mine.words()), values(yours.words()), "the window is the board's");
 }
 
 fn the_board_copies() {
     let file = open();
-    let memory = map(Some(&file), MEMORY, MEMORY_LEN);
+    let memory = map(&file, MEMORY, MEMORY_LEN);
+    let memory = memory.words();
     let (first, second) = memory.split_at(memory.len() / 2);
     fill(first, 3);
     let (copies, bytes) = (count("copies"), count("bytes"));
@@ -166,23 +136,22 @@ fn parts_that_are_not_there_are_refused() {
         assert_eq!(copy(&file, from, to, len), Err(libc::EINVAL), "{from:#x} {to:#x} {len:#x}");
     }
     assert_eq!(ioctl(&file, 1, 0_u64), Err(libc::ENOTTY));
-    // SAFETY: no address of this process's.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), DMABOARD_COPY as libc::Ioctl, 8) };
-    assert_eq!((result, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::EFAULT)));
+    assert_eq!(number(file.ioctl_number(DMABOARD_COPY, 8)), Err(libc::EFAULT), "no address of this process");
 }
 
 fn the_board_reads_the_programs_pages() {
     let file = open();
-    let memory = map(Some(&file), MEMORY, MEMORY_LEN);
-    let own = map(None, 0, 3 * 4096);
-    fill(own, 4);
-    let at = own.as_ptr().addr() as u64;
+    let memory = map(&file, MEMORY, MEMORY_LEN);
+    let memory = memory.words();
+    let own = Memory::new(3 * 4096).expect("memory");
+    fill(own.words(), 4);
+    let at = own.address();
     assert_eq!(fetch(&file, 64, at, 3 * 4096), Ok(()));
-    assert_eq!(values(own), values(&memory[8..8 + own.len()]));
+    assert_eq!(values(own.words()), values(&memory[8..8 + own.words().len()]));
     assert_eq!(fetch(&file, 0, at + 8, 4096), Err(libc::EINVAL), "whole pages");
     assert_eq!(fetch(&file, 0, at, 0), Err(libc::EINVAL));
     assert_eq!(fetch(&file, MEMORY_LEN as u64 - 8, at, 4096), Err(libc::EINVAL));
-    unmap(own);
+    drop(own);
     assert!(fetch(&file, 0, at, 4096).is_err(), "nothing is there any more");
 }
 
@@ -191,7 +160,8 @@ fn copies_take_turns() {
     scope(|scope| {
         for (seed, file) in (10..).zip(&files) {
             scope.spawn(move || {
-                let memory = map(Some(file), MEMORY, MEMORY_LEN);
+                let memory = map(file, MEMORY, MEMORY_LEN);
+                let memory = memory.words();
                 let (first, second) = memory.split_at(memory.len() / 2);
                 for round in 0..20 {
                     fill(first, seed * 100 + round);
@@ -203,33 +173,17 @@ fn copies_take_turns() {
     });
 }
 
-/// Forks, and says whether the child's routine says yes.
-fn in_child(child: impl FnOnce() -> bool) -> i32 {
-    // SAFETY: this process has one thread.
-    match unsafe { libc::fork() } {
-        0 => {
-            let status = if child() { 0 } else { 1 };
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(status) }
-        }
-        pid => pid,
-    }
-}
-
-fn wait_for(pid: i32) -> i32 {
-    let mut status = 0;
-    // SAFETY: a child of ours, and a local for its status.
-    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
-    status
-}
-
 fn a_child_has_its_parents_memory() {
     let file = open();
-    let memory = map(Some(&file), MEMORY, MEMORY_LEN);
+    let memory = map(&file, MEMORY, MEMORY_LEN);
+    let memory = memory.words();
     fill(&memory[..512], 5);
     let before = values(&memory[..512]);
-    let child = in_child(|| values(&memory[..512]) == before && copy(&file, 0, 8192, 4096).is_ok());
-    assert_eq!(wait_for(child), 0);
+    let child = fork(|| {
+        assert_eq!(values(&memory[..512]), before);
+        assert_eq!(copy(&file, 0, 8192, 4096), Ok(()));
+    });
+    assert!(child.expect("fork").success());
     assert_eq!(values(&memory[1024..1536]), before);
 }
 
@@ -244,8 +198,10 @@ fn alarms_are_counted() {
 
 fn a_suspended_board_is_waited_for() {
     let file = open();
-    let memory = map(Some(&file), MEMORY, MEMORY_LEN);
-    let window = map(Some(&file), WINDOW, WINDOW_LEN);
+    let memory = map(&file, MEMORY, MEMORY_LEN);
+    let memory = memory.words();
+    let window = map(&file, WINDOW, WINDOW_LEN);
+    let window = window.words();
     fill(window, 6);
     fill(memory, 7);
     let (kept, awake) = (values(window), AtomicBool::new(false));
@@ -273,17 +229,17 @@ fn a_suspended_board_is_waited_for() {
 fn a_program_that_waits_can_be_killed() {
     assert!(power("suspend"));
     let file = open();
-    let child = in_child(|| copy(&file, 0, 0, 8).is_ok());
+    let child = spawn(|| assert_eq!(copy(&file, 0, 0, 8), Ok(()))).expect("fork");
     sleep(Duration::from_millis(100));
-    // SAFETY: a child of ours.
-    assert_eq!(unsafe { libc::kill(child, libc::SIGTERM) }, 0);
-    assert_eq!(wait_for(child), libc::SIGTERM);
+    child.kill(libc::SIGTERM).expect("kill");
+    assert_eq!(child.wait().expect("the child").signal(), Some(libc::SIGTERM));
     assert!(power("resume"));
 }
 
 fn a_board_at_rest_writes_nothing() {
     let file = open();
-    let memory = map(Some(&file), MEMORY, MEMORY_LEN);
+    let memory = map(&file, MEMORY, MEMORY_LEN);
+    let memory = memory.words();
     fill(&memory[..512], 8);
     let before = values(&memory[512..1024]);
     assert!(power("quiesce"));

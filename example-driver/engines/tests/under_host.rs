@@ -1,109 +1,67 @@
-//! engines under real processes, linked into a host and as a module file: contexts that keep what is theirs, who has to leave, engines that do not wait for each other, fork and the shapes of munmap.
-//!
-//! This program is the test and, started under the host with `client`, the process.
+//! engines under real processes: contexts that keep what is theirs, who has to leave, engines that do not wait for each other, fork and the shapes of munmap.
 
 #[path = "../../notice/tests/common/mod.rs"]
 mod common;
 
-use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
-use common::Example;
+use devmap_test::client::{Device, Map, spawn};
+use devmap_test::{Driver, cases};
 use engines_user::{ENGINES_STATUS, LEN, Status};
 
 const HYSTERESIS: Duration = Duration::from_millis(30);
 
-const EXAMPLE: Example = Example {
-    package: "engines",
-    page: "engines.md",
-    source: include_str!("../src/lib.rs"),
-    conf: Some(include_str!("../engines.conf")),
-    options: "",
-};
-
 fn main() -> ExitCode {
-    let tests: [(&str, common::Test); 3] = [
-        ("the_code", |_| EXAMPLE.code_is_shown()),
-        ("the_commands", |programs| EXAMPLE.commands_do_as_shown(programs)),
-        ("the_driver", |programs| EXAMPLE.runs_alike(programs)),
-    ];
-    common::main(EXAMPLE.package, client, &tests)
+    Driver::new(&engines::MODULE)
+        .conf(concat!(env!("CARGO_MANIFEST_DIR"), "/engines.conf"))
+        .also("signal", ["--faults", "signal"])
+        .also("ilp32", ["--model", "ilp32"])
+        .also_module(|| common::module("engines"))
+        .main(cases![
+            contexts_keep_what_is_theirs,
+            the_least_recently_used_leaves,
+            an_ended_context_leaves_its_place,
+            a_context_has_its_time,
+            engines_do_not_wait_for_each_other,
+            a_child_shares_its_parents_contexts,
+            every_shape_of_munmap_keeps_the_rest,
+            threads_take_turns
+        ])
 }
 
-fn client() {
-    contexts_keep_what_is_theirs();
-    the_least_recently_used_leaves();
-    an_ended_context_leaves_its_place();
-    a_context_has_its_time();
-    engines_do_not_wait_for_each_other();
-    a_child_shares_its_parents_contexts();
-    every_shape_of_munmap_keeps_the_rest();
-    threads_take_turns();
-    println!("all is well");
-}
-
-fn open(name: &str) -> File {
-    OpenOptions::new().read(true).write(true).open(format!("/dev/{name}0")).expect("the device")
+fn open(name: &str) -> Device {
+    Device::open(format!("/dev/{name}0")).expect("the device")
 }
 
 /// A context, unmapped when dropped.
-struct Context(&'static [AtomicU64]);
+struct Context(Map);
 
 impl Context {
-    fn new(file: &File) -> Context {
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        let fd = file.as_raw_fd();
-        // SAFETY: a new mapping, at an address of the system's choice.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), LEN, prot, libc::MAP_SHARED, fd, 0) };
-        assert_ne!(at, libc::MAP_FAILED);
-        // SAFETY: all of the mapping, aligned, accessed as atomics only.
-        Context(unsafe { std::slice::from_raw_parts(at.cast(), LEN / 8) })
+    fn new(device: &Device) -> Context {
+        Context(device.map(LEN, 0).expect("mmap"))
     }
 
     fn store(&self, value: u64) {
-        self.0[0].store(value, Ordering::Relaxed);
-        self.0[LEN / 8 - 1].store(!value, Ordering::Relaxed);
+        self.0.atomic_u64(0).store(value, Ordering::Relaxed);
+        self.0.atomic_u64(LEN - 8).store(!value, Ordering::Relaxed);
     }
 
     fn holds(&self, value: u64) -> bool {
-        self.0[0].load(Ordering::Relaxed) == value && self.0[LEN / 8 - 1].load(Ordering::Relaxed) == !value
-    }
-
-    fn unmap(&self, page: usize) {
-        let at = self.0.as_ptr().wrapping_add(page * 512).cast_mut();
-        // SAFETY: a page of the mapping, which nobody touches any more.
-        assert_eq!(unsafe { libc::munmap(at.cast(), 4096) }, 0);
+        self.0.load::<u64>(0) == value && self.0.load::<u64>(LEN - 8) == !value
     }
 }
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: the mapping, to which no reference is used any more; a part may be gone already.
-        assert_eq!(unsafe { libc::munmap(self.0.as_ptr().cast_mut().cast(), LEN) }, 0);
-    }
-}
-
-fn status(file: &File) -> Status {
-    // Below 4 GiB, where a program of 32 bits has all of its own.
-    let (prot, flags) =
-        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT);
-    // SAFETY: a new mapping, at an address of the system's choice.
-    let place = unsafe { libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) };
-    // SAFETY: a page for the driver to fill.
-    assert_eq!(unsafe { libc::ioctl(file.as_raw_fd(), ENGINES_STATUS as libc::Ioctl, place) }, 0);
-    // SAFETY: filled by the driver.
-    let status = unsafe { place.cast::<Status>().read() };
-    // SAFETY: from above, and not used any more.
-    unsafe { libc::munmap(place, 4096) };
+fn status(device: &Device) -> Status {
+    let mut status = Status::default();
+    device.ioctl(ENGINES_STATUS, &mut status).expect("ENGINES_STATUS");
     status
 }
 
 /// How many contexts were brought in, and how many had to leave, while it ran.
-fn switches(file: &File, what: impl FnOnce()) -> (u64, u64) {
+fn switches(file: &Device, what: impl FnOnce()) -> (u64, u64) {
     let before = status(file);
     what();
     let after = status(file);
@@ -121,7 +79,8 @@ fn contexts_keep_what_is_theirs() {
         }
     }
     assert!((0..).zip(&contexts).all(|(number, context)| context.holds(30 + number)));
-    assert!(Context::new(&file).0.iter().all(|word| word.load(Ordering::Relaxed) == 0), "of zeroes");
+    let fresh = Context::new(&file);
+    assert!((0..LEN).step_by(8).all(|offset| fresh.0.load::<u64>(offset) == 0), "of zeroes");
 }
 
 fn the_least_recently_used_leaves() {
@@ -199,23 +158,14 @@ fn a_child_shares_its_parents_contexts() {
     let file = open("compute");
     let [a, b, c] = [(); 3].map(|()| Context::new(&file));
     a.store(1);
-    // SAFETY: this process has one thread.
-    match unsafe { libc::fork() } {
-        0 => {
-            let seen = a.holds(1);
-            a.store(2);
-            [&b, &c].iter().for_each(|context| context.store(9));
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(if seen && a.holds(2) { 7 } else { 1 }) };
-        }
-        child => {
-            [&b, &c].iter().for_each(|context| context.store(9));
-            let mut status = 0;
-            // SAFETY: a child of ours, and a local for its status.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!(status, 7 << 8, "the child has found what is in the context");
-        }
-    }
+    let child = spawn(|| {
+        assert!(a.holds(1), "what is in the context");
+        a.store(2);
+        [&b, &c].iter().for_each(|context| context.store(9));
+        assert!(a.holds(2));
+    });
+    [&b, &c].iter().for_each(|context| context.store(9));
+    assert!(child.expect("fork").wait().expect("the child").success());
     assert!(a.holds(2) && b.holds(9) && c.holds(9));
 }
 
@@ -224,11 +174,10 @@ fn every_shape_of_munmap_keeps_the_rest() {
     for page in 0..3 {
         let [a, b, c] = [(); 3].map(|()| Context::new(&file));
         a.store(5);
-        a.unmap(page);
+        let (head, tail) = a.0.cut(page * 4096, 4096).expect("munmap");
         [&b, &c].iter().for_each(|context| context.store(6));
-        for (there, word, value) in [(page != 0, 0, 5), (page != 2, LEN / 8 - 1, !5)] {
-            assert!(!there || a.0[word].load(Ordering::Relaxed) == value, "page {page}, word {word}");
-        }
+        assert!(page == 0 || head.expect("a head").load::<u64>(0) == 5, "page {page}");
+        assert!(page == 2 || tail.is_some_and(|tail| tail.load::<u64>(tail.len() - 8) == !5), "page {page}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use cargo_ddi::illumos::{self, Program};
-use cargo_ddi::module::Package;
+use cargo_ddi::module::{Package, sysroot};
 use cargo_ddi::package::Files;
 use ddi_vm::Places;
 
@@ -14,7 +14,9 @@ use crate::root;
 /// Directories that runs share.
 pub fn places() -> Places {
     let vm = target_dir().join("vm");
-    Places { runs: vm.join("runs"), scratch: vm.join("tmp"), cache: vm.join("debian") }
+    // Shared with `cargo ddi vm test`, if there is such a place.
+    let cache = sysroot::cache().unwrap_or_else(|_| vm.clone()).join("debian");
+    Places { runs: vm.join("runs"), scratch: vm.join("tmp"), cache }
 }
 
 /// Cargo's target directory.

@@ -33,7 +33,7 @@ struct Context {
 }
 
 /// An instance of the device.
-pub struct Newdrv {
+pub struct NewdrvDev {
     /// The engine's state. A real device has registers here: `Registers::map`.
     state: Umem,
     /// The context that is in the engine. The lock keeps loads and switches apart.
@@ -41,7 +41,7 @@ pub struct Newdrv {
     counts: Counts,
 }
 
-impl Newdrv {
+impl NewdrvDev {
     /// Moves the engine to `context`.
     fn bring_in(
         &self,
@@ -65,16 +65,16 @@ fn holds(engine: &Option<Arc<Context>>, context: &Arc<Context>) -> bool {
         .is_some_and(|owner| Arc::ptr_eq(owner, context))
 }
 
-impl Device for Newdrv {
+impl Device for NewdrvDev {
     type Mapping = Seat;
     type Open = ();
 
     // attach(9E): a device node has been found. An error leaves nothing behind.
-    fn attach(attach: &Attach<'_>) -> Result<Newdrv, Errno> {
+    fn attach(attach: &Attach<'_>) -> Result<NewdrvDev, Errno> {
         let node = attach.node();
         let time = Duration::from_millis(node.unsigned_property("hysteresis-ms", 0)?);
         attach.mappings().set_hysteresis(time);
-        Ok(Newdrv {
+        Ok(NewdrvDev {
             state: Umem::new(attach, Kind::Locked, user::LEN)?,
             engine: Mutex::new(None),
             counts: Counts::new(node, "newdrv")?,
@@ -82,7 +82,7 @@ impl Device for Newdrv {
     }
 
     // devmap(9E): a process calls mmap(2). Its context begins with zeros. What can fail, fails here.
-    fn devmap<'a>(&self, request: MapRequest<'a, Newdrv>) -> Result<Setup<'a, Newdrv>, Errno> {
+    fn devmap<'a>(&self, request: MapRequest<'a, NewdrvDev>) -> Result<Setup<'a, NewdrvDev>, Errno> {
         let saved = Mutex::new(kmem::try_words(user::LEN / 8)?);
         let context = Arc::new(Context {
             mappings: MappingSet::new(),
@@ -98,7 +98,7 @@ impl Device for Newdrv {
         if command != user::NEWDRV_STATUS {
             return Err(Errno::ENOTTY);
         }
-        let Newdrv { counts, .. } = self;
+        let NewdrvDev { counts, .. } = self;
         argument.copyout(&user::Status {
             maps: counts.maps().get(),
             faults: counts.faults().get(),
@@ -123,9 +123,9 @@ impl Seat {
     }
 }
 
-impl Mapping<Newdrv> for Seat {
+impl Mapping<NewdrvDev> for Seat {
     // A process touched a page that has no translation.
-    fn access(&self, device: &Newdrv, fault: Fault<'_>) -> Result<Served, Errno> {
+    fn access(&self, device: &NewdrvDev, fault: Fault<'_>) -> Result<Served, Errno> {
         device.counts.faults().add(1);
         let engine = device.engine.lock();
         if holds(&engine, &self.context) {
@@ -143,12 +143,12 @@ impl Mapping<Newdrv> for Seat {
     }
 
     // fork(2): the child shares the context.
-    fn dup(&self, _: &Newdrv, copy: Dup<'_>) -> Result<Seat, Errno> {
+    fn dup(&self, _: &NewdrvDev, copy: Dup<'_>) -> Result<Seat, Errno> {
         Ok(Seat::new(&self.context, copy.child()))
     }
 
     // munmap(2), exec(2), exit(2): what is left of the mapping needs a seat, too.
-    fn unmap(self, _: &Newdrv, cut: Cut<'_>) -> Remains<Seat> {
+    fn unmap(self, _: &NewdrvDev, cut: Cut<'_>) -> Remains<Seat> {
         match cut {
             Cut::Whole(cut) => cut.gone(),
             Cut::Head(cut) => cut.keep(self),
@@ -161,4 +161,4 @@ impl Mapping<Newdrv> for Seat {
     }
 }
 
-devmap::module! { device: Newdrv, name: "newdrv", description: "newdrv 0.1" }
+devmap::module! { device: NewdrvDev, name: "newdrv", description: "newdrv 0.1" }

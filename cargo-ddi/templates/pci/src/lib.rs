@@ -28,19 +28,19 @@ devmap::counters! {
 }
 
 /// An instance of the device. The interrupt's handler goes first.
-pub struct Newdrv {
+pub struct NewdrvDev {
     _interrupts: Interrupts,
     registers: Registers,
     window: Registers,
     counts: Arc<Counts>,
 }
 
-impl Device for Newdrv {
+impl Device for NewdrvDev {
     type Mapping = ();
     type Open = ();
 
     // attach(9E): the bus has found a board. An error leaves nothing behind.
-    fn attach(attach: &Attach<'_>) -> Result<Newdrv, Errno> {
+    fn attach(attach: &Attach<'_>) -> Result<NewdrvDev, Errno> {
         let node = attach.node();
         let bar = |number| node.bar(number).ok_or(Errno::ENXIO);
         let strict = Attributes::new(Order::Strict).byte_order(ByteOrder::Little);
@@ -59,7 +59,7 @@ impl Device for Newdrv {
             for_handler.interrupts().add(1);
             Claim::Claimed
         })?;
-        Ok(Newdrv {
+        Ok(NewdrvDev {
             _interrupts: vectors.enable()?,
             registers,
             window,
@@ -68,7 +68,7 @@ impl Device for Newdrv {
     }
 
     // devmap(9E): a process calls mmap(2). It gets the window; the registers are the driver's.
-    fn devmap<'a>(&self, request: MapRequest<'a, Newdrv>) -> Result<Setup<'a, Newdrv>, Errno> {
+    fn devmap<'a>(&self, request: MapRequest<'a, NewdrvDev>) -> Result<Setup<'a, NewdrvDev>, Errno> {
         if request.sharing() == Sharing::Private {
             return Err(Errno::ENOTSUP); // what the program writes is for the board
         }
@@ -95,4 +95,4 @@ impl Device for Newdrv {
     }
 }
 
-devmap::module! { device: Newdrv, name: "newdrv", description: "newdrv 0.1" }
+devmap::module! { device: NewdrvDev, name: "newdrv", description: "newdrv 0.1" }

@@ -15,20 +15,20 @@ devmap::counters! {
 }
 
 /// An instance of the device. All entry points share it, in many threads at the same time.
-pub struct Newdrv {
+pub struct NewdrvDev {
     memory: Umem,
     counts: Counts,
     mappings: Mappings,
 }
 
-impl Device for Newdrv {
+impl Device for NewdrvDev {
     type Mapping = View;
     type Open = ();
 
     // attach(9E): a device node has been found. An error leaves nothing behind.
-    fn attach(attach: &Attach<'_>) -> Result<Newdrv, Errno> {
+    fn attach(attach: &Attach<'_>) -> Result<NewdrvDev, Errno> {
         let pages = attach.node().unsigned_property("pages", 1)?;
-        Ok(Newdrv {
+        Ok(NewdrvDev {
             memory: Umem::new(attach, Kind::Locked, pages as usize * 4096)?,
             counts: Counts::new(attach.node(), "newdrv")?,
             mappings: attach.mappings(),
@@ -36,7 +36,7 @@ impl Device for Newdrv {
     }
 
     // devmap(9E): a process calls mmap(2). What the memory does not cover is refused by `with`.
-    fn devmap<'a>(&self, request: MapRequest<'a, Newdrv>) -> Result<Setup<'a, Newdrv>, Errno> {
+    fn devmap<'a>(&self, request: MapRequest<'a, NewdrvDev>) -> Result<Setup<'a, NewdrvDev>, Errno> {
         if request.sharing() == Sharing::Private {
             return Err(Errno::ENOTSUP); // it is one memory for all
         }
@@ -62,20 +62,20 @@ impl Device for Newdrv {
 /// The private data of one mapping: none.
 pub struct View;
 
-impl Mapping<Newdrv> for View {
+impl Mapping<NewdrvDev> for View {
     // A process touched a page that has no translation.
-    fn access(&self, device: &Newdrv, fault: Fault<'_>) -> Result<Served, Errno> {
+    fn access(&self, device: &NewdrvDev, fault: Fault<'_>) -> Result<Served, Errno> {
         device.counts.faults().add(1);
         fault.load()
     }
 
     // fork(2).
-    fn dup(&self, _: &Newdrv, _: Dup<'_>) -> Result<View, Errno> {
+    fn dup(&self, _: &NewdrvDev, _: Dup<'_>) -> Result<View, Errno> {
         Ok(View)
     }
 
     // munmap(2), exec(2), exit(2): what is left of the mapping needs private data, too.
-    fn unmap(self, _: &Newdrv, cut: Cut<'_>) -> Remains<View> {
+    fn unmap(self, _: &NewdrvDev, cut: Cut<'_>) -> Remains<View> {
         match cut {
             Cut::Whole(cut) => cut.gone(),
             Cut::Head(cut) => cut.keep(self),
@@ -85,4 +85,4 @@ impl Mapping<Newdrv> for View {
     }
 }
 
-devmap::module! { device: Newdrv, name: "newdrv", description: "newdrv 0.1" }
+devmap::module! { device: NewdrvDev, name: "newdrv", description: "newdrv 0.1" }

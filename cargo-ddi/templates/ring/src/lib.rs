@@ -121,17 +121,17 @@ impl Drop for Client {
 }
 
 /// An instance of the device.
-pub struct Newdrv {
+pub struct NewdrvDev {
     /// Dropped, and so ended, before what it works on.
     _producer: Periodic,
     shared: Arc<Shared>,
 }
 
-impl Device for Newdrv {
+impl Device for NewdrvDev {
     type Mapping = ();
     type Open = Client;
 
-    fn attach(attach: &Attach<'_>) -> Result<Newdrv, Errno> {
+    fn attach(attach: &Attach<'_>) -> Result<NewdrvDev, Errno> {
         let interval = attach.node().unsigned_property("interval-ms", 10)?;
         let counts = Counts::new(attach.node(), "newdrv")?;
         let shared = Arc::new(Shared {
@@ -142,7 +142,7 @@ impl Device for Newdrv {
         let producer = Periodic::new(Duration::from_millis(interval), move |cx| {
             for_producer.produce(cx)
         })?;
-        Ok(Newdrv {
+        Ok(NewdrvDev {
             _producer: producer,
             shared,
         })
@@ -185,7 +185,7 @@ impl Device for Newdrv {
     }
 
     // The ring of the open by which the process maps it: nobody sees another's.
-    fn devmap<'a>(&self, request: MapRequest<'a, Newdrv>) -> Result<Setup<'a, Newdrv>, Errno> {
+    fn devmap<'a>(&self, request: MapRequest<'a, NewdrvDev>) -> Result<Setup<'a, NewdrvDev>, Errno> {
         if request.sharing() == Sharing::Private {
             return Err(Errno::ENOTSUP); // what the process counts, the driver has to see
         }
@@ -195,4 +195,4 @@ impl Device for Newdrv {
     }
 }
 
-devmap::module! { device: Newdrv, name: "newdrv", description: "newdrv 0.1" }
+devmap::module! { device: NewdrvDev, name: "newdrv", description: "newdrv 0.1" }

@@ -83,13 +83,9 @@ impl Programs {
         self.shell(&format!("host run --driver {driver} {options} -- '{}' client", own.display()))
     }
 
-    /// The package's module file, built and checked as for a kernel: no panic can be reached. None, and said so, where no compiler can build one.
-    pub fn module(&self) -> Option<String> {
-        self.module_within(64 * 1024)
-    }
-
-    /// The same, of at most so many bytes.
-    pub fn module_within(&self, limit: usize) -> Option<String> {
+    /// Builds the package's module file of at most so many bytes, and checks it as for a kernel: no panic can be reached. Fails with the reason where no compiler can
+    /// build one.
+    pub fn module(&self, limit: usize) -> Result<PathBuf, String> {
         let file = self.profile.with_file_name("module").join(self.package);
         let xtask = |args: &[&str]| {
             Command::new(self.profile.join("xtask")).args(args).current_dir(root()).output().expect("xtask")
@@ -98,14 +94,18 @@ impl Programs {
         let built = xtask(&["module", "-p", self.package, "-o", &path, "--limit", &limit.to_string()]);
         let said = String::from_utf8_lossy(&built.stderr).into_owned();
         if said.contains("with the library's sources") {
-            println!("{}: skipped as a module: {}", self.package, said.trim());
-            return None;
+            return Err(said.trim().to_owned());
         }
         assert!(built.status.success(), "{said}");
         let checked = xtask(&["check-module", "--deny-panics", &path]);
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-        Some(path)
+        Ok(file)
     }
+}
+
+/// Builds the module file of an example, for `Driver::also_module`.
+pub fn module(package: &'static str) -> Result<PathBuf, String> {
+    Programs::build(package).module(64 * 1024)
 }
 
 /// The workspace.
@@ -153,8 +153,6 @@ pub struct Example {
     /// The driver's source, and its driver.conf if it has one.
     pub source: &'static str,
     pub conf: Option<&'static str>,
-    /// Options of every run.
-    pub options: &'static str,
 }
 
 impl Example {
@@ -177,26 +175,7 @@ impl Example {
     }
 
     /// The page's commands print what it says.
-    pub fn commands_do_as_shown(&self, programs: &Programs) {
-        assert!(commands(programs, self.page) >= 2);
-    }
-
-    /// What the client says is the same in every way of running the driver.
-    pub fn runs_alike(&self, programs: &Programs) {
-        let conf =
-            self.conf.map_or(String::new(), |_| format!(",conf=example-driver/{0}/{0}.conf", self.package));
-        let linked = format!("{}{conf}", self.package);
-        let mut runs = vec![
-            (linked.clone(), "--check"),
-            (linked.clone(), "--check --faults signal"),
-            (linked, "--check --model ilp32"),
-        ];
-        if let Some(module) = programs.module() {
-            runs.push((format!("{module}{conf}"), "--check"));
-        }
-        for (driver, options) in runs {
-            let said = programs.client(&driver, &format!("{} {options}", self.options));
-            assert_eq!(said, "all is well\n", "{driver} {options}");
-        }
+    pub fn commands_do_as_shown(&self) {
+        assert!(commands(&Programs::build(self.package), self.page) >= 2);
     }
 }
