@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::root;
-use crate::vm::process::Guarded;
+use ddi_vm::Guarded;
 
 /// How long, and in which ways.
 #[derive(clap::Args)]

@@ -169,11 +169,14 @@ fn check_name(name: &str) -> Result<()> {
         bail!("{name}: the kernel appends an instance number, so a driver's name ends with no digit");
     }
     // Crates that the driver's own code names, and what Rust keeps for itself.
-    const TAKEN: [&str; 16] = [
+    const TAKEN: [&str; 19] = [
         "alloc",
         "core",
         "crate",
         "devmap",
+        "devmap_mock",
+        "devmap_plain",
+        "devmap_test",
         "fn",
         "impl",
         "libc",
@@ -280,6 +283,7 @@ mod tests {
             ("seventeen_letters", "no driver's name"),
             ("drv0", "ends with no digit"),
             ("devmap", "choose another"),
+            ("devmap_mock", "choose another"),
             ("match", "choose another"),
         ] {
             let error = check_name(bad).unwrap_err().to_string();

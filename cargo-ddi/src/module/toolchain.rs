@@ -46,14 +46,26 @@ impl Toolchain {
     }
 }
 
-/// Looks at the active toolchain, then rustup's others, then the distribution's.
+/// Looks at the active toolchain, then rustup's others, then the distribution's. A nightly that is not active comes last: it is there for something else.
 pub fn find() -> Result<Toolchain> {
-    let mut sysroots: Vec<PathBuf> = Vec::new();
-    sysroots.extend(output(Command::new("rustc").args(["--print", "sysroot"])).map(PathBuf::from));
+    let active = output(Command::new("rustc").args(["--print", "sysroot"])).map(PathBuf::from);
     let listing = output(Command::new("rustup").args(["toolchain", "list", "-v"])).unwrap_or_default();
-    sysroots.extend(listing.lines().filter_map(|line| line.split_whitespace().last()).map(PathBuf::from));
-    sysroots.extend([PathBuf::from("/usr"), PathBuf::from("/usr/local")]);
-    among(&sysroots)
+    among(&in_order(active, &listing))
+}
+
+/// Returns the toolchains in the order in which they are looked at. `listing` is rustup's.
+fn in_order(active: Option<PathBuf>, listing: &str) -> Vec<PathBuf> {
+    let lines = listing.lines().filter(|line| !line.trim().is_empty());
+    let (nightly, others): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("nightly"));
+    let place = |line: &str| line.split_whitespace().last().map(PathBuf::from);
+    let distribution = ["/usr", "/usr/local"].map(PathBuf::from);
+    let others = others.into_iter().filter_map(place);
+    active
+        .into_iter()
+        .chain(others)
+        .chain(distribution)
+        .chain(nightly.into_iter().filter_map(place))
+        .collect()
 }
 
 /// The first good toolchain of these.
@@ -120,6 +132,18 @@ mod tests {
             "{message}"
         );
         assert_eq!(message.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_nightly_comes_last_unless_it_is_active() {
+        let listing = "nightly-x86_64 /n\nstable-x86_64 (active, default) /s\nbeta-x86_64 /b\n";
+        let order = |active: &str| -> Vec<String> {
+            let order = in_order(Some(active.into()), listing);
+            order.iter().map(|dir| dir.display().to_string()).collect()
+        };
+        assert_eq!(order("/s"), ["/s", "/s", "/b", "/usr", "/usr/local", "/n"]);
+        assert_eq!(order("/n")[0], "/n");
+        assert_eq!(in_order(None, "").len(), 2);
     }
 
     #[test]
