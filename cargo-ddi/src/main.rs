@@ -33,6 +33,8 @@ enum Command {
     New(commands::new::Args),
     /// Run a program that finds the driver's devices in /dev.
     Run(commands::run::Args),
+    /// Run a program, and make a page of who faults, switches and waits: target/trace.html, or --trace FILE.
+    Trace(commands::run::Args),
     /// Test the driver, linked in and as a module file.
     Test(commands::test::Args),
     /// Build the module file that add_drv installs.
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::New(args) => commands::new::run(args, &ui),
         Command::Run(args) => commands::run::run(args, &ui),
+        Command::Trace(args) => commands::run::trace(args, &ui),
         Command::Test(args) => commands::test::run(args, &ui),
         Command::Module(args) => commands::module::run(args, &ui),
         Command::Check(args) => commands::check::run(args, &ui),

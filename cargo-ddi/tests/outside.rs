@@ -171,8 +171,13 @@ fn the_rest_of_the_commands(project: &Project) {
     let wrong =
         ddi(&project.dir, &["run", "--linked", "--config", "/nosuch", "--", "true"]).output().unwrap();
     assert!(!wrong.status.success() && said(&wrong).contains("/nosuch: No such file"), "{}", said(&wrong));
-    let status = ddi(&project.dir, &["run", "--linked", "sh", "-c", "exit 7"]).output().unwrap();
+    // The same with a trace, of which a page is made, however the program ends.
+    let status =
+        ddi(&project.dir, &["trace", "--linked", "sh", "-c", "oneplainctl; exit 7"]).output().unwrap();
     assert_eq!(status.status.code(), Some(7), "{}", said(&status));
+    assert!(said(&status).contains("trace.html in a browser"), "{}", said(&status));
+    let page = fs::read_to_string(project.target.join("trace.html")).unwrap();
+    assert!(page.contains("Timeline of oneplain0"));
     let none = ddi(&project.dir, &["run", "--driver", "nosuch", "true"]).output().unwrap();
     assert_eq!(none.status.code(), Some(2));
     assert!(said(&none).contains("nosuch is no driver of this workspace (oneplain)"), "{}", said(&none));

@@ -17,7 +17,7 @@ use crate::project::{Project, cargo};
 use crate::ui::Ui;
 
 /// Arguments of `run`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Args {
     /// A driver: a package of the workspace, the folder of one elsewhere, or a module file, with ,conf=FILE and ,name=NAME (default: the driver of
     /// the current directory, or the workspace's only one). May be repeated.
@@ -38,6 +38,7 @@ pub struct Args {
 }
 
 /// The options of `ddi-host run` but those that are this command's, as words.
+#[derive(Clone)]
 struct HostOptions(Vec<OsString>);
 
 impl HostOptions {
@@ -137,6 +138,18 @@ pub fn run(args: &Args, ui: &Ui) -> Result<ExitCode> {
             Err(command.exec()).context("cannot run the host")
         }
     }
+}
+
+/// Runs the program and makes a page of its events; of `--trace FILE`, what FILE's name asks for. Returns its exit status.
+pub fn trace(args: &Args, ui: &Ui) -> Result<ExitCode> {
+    let mut args = args.clone();
+    if !args.host.0.iter().any(|word| word == "--trace") {
+        let here = std::env::current_dir().context("the current directory is gone")?;
+        let dir = Project::find(&here).map_or(here, |project| project.target);
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        args.host.0.extend(["--trace".into(), dir.join("trace.html").into_os_string()]);
+    }
+    run(&args, ui)
 }
 
 impl Named {

@@ -53,6 +53,8 @@ pub enum Command {
     Trace(trace::Convert),
     /// Show who faults, switches and waits in a run or in a machine that stays up, while it happens
     Top(top::Top),
+    /// Make a page for a browser from a recording (--trace FILE.ring, or that of a run which was killed): all events, to zoom and pan, and the answers
+    Timeline(trace::Timeline),
     /// Module files and installed drivers.
     #[command(flatten)]
     Modules(modules::Command),
@@ -477,6 +479,7 @@ impl Commands for Command {
             Command::Power(power) => power.run(),
             Command::Trace(convert) => convert.run(),
             Command::Top(top) => top.run(),
+            Command::Timeline(timeline) => timeline.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Modules(command) => command.run(),

@@ -6,7 +6,7 @@
 //! | [`modules`] | the command lines about modules and drivers: add_drv and its like among them |
 //! | [`modctl`] | modload, modunload, modinfo |
 //! | [`kstat`] | kstat |
-//! | [`trace`] | `--trace`, and trace |
+//! | [`trace`] | `--trace`, trace and timeline |
 //! | [`top`] | `--top`, and top |
 //! | `screen` | a terminal that shows one text after the other |
 //! | [`help`] | their help texts |

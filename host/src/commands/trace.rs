@@ -1,4 +1,5 @@
-//! `--trace FILE`: the recording of a run's events, and its end. `ddi-host trace`: conversion of a recording, and answers from it.
+//! `--trace FILE`: the recording of a run's events, and its end. `ddi-host trace`: conversion of a recording, and answers from it. `ddi-host timeline`: a
+//! page of it.
 //!
 //! While the run lasts, FILE is a file of rings ([`ddi_trace`]): whatever ends the host, what happened until then is in it. At the end it is replaced by
 //! the format that was asked for.
@@ -19,10 +20,10 @@ use crate::commands::cli::fail;
 /// Options of the commands that record a trace.
 #[derive(Args, Clone, Debug)]
 pub struct TraceArgs {
-    /// Record every event of the run in this file: for Perfetto's user interface, or as JSON lines
+    /// Record every event of the run in this file: for Perfetto's user interface, as a page for a browser, or as JSON lines
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Format of the trace: perfetto, json or ring; by default as the file's name says (.json, .jsonl, .ring)
+    /// Format of the trace: perfetto, page, json or ring; by default as the file's name says (.html, .json, .jsonl, .ring)
     #[arg(long, value_name = "FORMAT", requires = "trace")]
     trace_format: Option<Format>,
     /// Largest size of the recording; when it is reached, the oldest events are overwritten
@@ -112,6 +113,11 @@ fn say(file: &Path, Converted { events, overwritten, refused }: Converted) {
     if refused > 0 {
         text.push_str(&format!("; for {refused} there was no room"));
     }
+    if Format::of(file) == Format::Page
+        && let Ok(path) = std::path::absolute(file)
+    {
+        text.push_str(&format!("; open file://{} in a browser", path.display()));
+    }
     eprintln!("ddi-host: {text}");
 }
 
@@ -151,7 +157,7 @@ pub struct Convert {
     /// File to write; without one, answers are printed: switches, who takes an engine from whom, waits, pages that fault most
     #[arg(long, short, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Format: perfetto, json or ring; by default as the name of OUT says
+    /// Format: perfetto, page, json or ring; by default as the name of OUT says
     #[arg(long, value_name = "FORMAT", requires = "output")]
     format: Option<Format>,
 }
@@ -180,5 +186,28 @@ impl Convert {
             return dtrace::read(&self.from).map_err(|why| why.to_string());
         }
         Trace::read(&self.from).map_err(|why| why.to_string())
+    }
+}
+
+/// Make a page for a browser from a recording
+#[derive(Args, Debug)]
+pub struct Timeline {
+    /// The recording: of a run that was killed, or one with --trace-format ring
+    #[arg(value_name = "FILE")]
+    from: PathBuf,
+    /// The page; by default FILE with the ending .html
+    #[arg(long, short, value_name = "PAGE")]
+    output: Option<PathBuf>,
+}
+
+impl Timeline {
+    /// Executes the command. Returns the exit status.
+    pub fn run(&self) -> i32 {
+        let page = self.output.clone().unwrap_or_else(|| self.from.with_extension("html"));
+        match convert(&self.from, &page, Format::Page) {
+            Ok(converted) => say(&page, converted),
+            Err(why) => return fail(&why.to_string()),
+        }
+        0
     }
 }

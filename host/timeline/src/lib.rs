@@ -2,10 +2,13 @@
 //!
 //! Works on a file when the run is over, or was killed; uses `ddi-trace` only, and nothing of the host uses it but the commands.
 
+pub mod answers;
 pub mod dtrace;
 pub mod engines;
 pub mod json;
+pub mod links;
 pub mod live;
+pub mod page;
 pub mod panels;
 pub mod perfetto;
 pub mod story;
@@ -24,15 +27,19 @@ pub enum Format {
     Perfetto,
     /// JSON lines.
     Json,
+    /// A page for a browser.
+    Page,
     /// The file of rings, as it is recorded.
     Ring,
 }
 
 impl Format {
-    /// Returns the format that a file's name asks for: `.json`, `.jsonl` and `.ndjson` are JSON lines, `.ring` is the file of rings, all else Perfetto's.
+    /// Returns the format that a file's name asks for: `.json`, `.jsonl` and `.ndjson` are JSON lines, `.html` and `.htm` a page, `.ring` is the file of
+    /// rings, all else Perfetto's.
     pub fn of(file: &Path) -> Format {
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("json" | "jsonl" | "ndjson") => Format::Json,
+            Some("html" | "htm") => Format::Page,
             Some("ring") => Format::Ring,
             _ => Format::Perfetto,
         }
@@ -41,7 +48,7 @@ impl Format {
 
 /// The format is none of those that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown trace format (use perfetto, json or ring)")]
+#[error("unknown trace format (use perfetto, json, page or ring)")]
 pub struct UnknownFormat;
 
 impl std::str::FromStr for Format {
@@ -51,6 +58,7 @@ impl std::str::FromStr for Format {
         match name {
             "perfetto" => Ok(Format::Perfetto),
             "json" => Ok(Format::Json),
+            "page" => Ok(Format::Page),
             "ring" => Ok(Format::Ring),
             _ => Err(UnknownFormat),
         }
@@ -73,7 +81,7 @@ pub enum ConvertError {
     },
 }
 
-/// Returns the [answers](panels) from a trace.
+/// Returns the [answers](mod@answers) from a trace as a text.
 pub fn answers(trace: Trace) -> String {
     panels::text(&story::Story::of(trace))
 }
@@ -89,7 +97,7 @@ pub struct Converted {
     pub refused: u64,
 }
 
-/// Converts a file of rings: see [`write`].
+/// Converts a file of rings: see [`write()`].
 ///
 /// # Errors
 /// See [`ConvertError`].
@@ -112,6 +120,7 @@ pub fn write(trace: Trace, to: &Path, format: Format) -> Result<Converted, Conve
         match format {
             Format::Perfetto => perfetto::write(&story::Story::of(trace), &mut out()?)?,
             Format::Json => json::write(&story::Story::of(trace), &mut out()?)?,
+            Format::Page => page::write(&story::Story::of(trace), &mut out()?)?,
             Format::Ring => trace.write(&part)?,
         }
         std::fs::rename(&part, to)

@@ -174,6 +174,16 @@ impl Story {
         }
     }
 
+    /// Returns the begin of the first event; 0 if there is none.
+    pub fn begin(&self) -> u64 {
+        self.events.first().map_or(0, |told| told.stamp.time)
+    }
+
+    /// Returns the last end of an event; 0 if there is none.
+    pub fn end(&self) -> u64 {
+        self.events.iter().map(|told| told.stamp.time + told.stamp.duration).max().unwrap_or(0)
+    }
+
     /// Returns the name of a device; empty if it has none.
     pub fn device(&self, id: u64) -> &str {
         self.devices.get(&id).map_or("", String::as_str)
@@ -191,5 +201,20 @@ impl Story {
     /// Returns the process of an address space.
     pub fn pid(&self, id: u32) -> u32 {
         self.processes.get(&id).map_or(0, |process| process.pid)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod test {
+    use super::*;
+
+    /// Builds the story of events, a microsecond apart, each of the process with this number.
+    pub(crate) fn story(events: &[(u32, Event)]) -> Story {
+        let record = |(index, &(process, event)): (usize, &(u32, Event))| {
+            let time = 1000 * (index as u64 + 1);
+            let stamp = Stamp { time, process, pid: 99 + process, thread: 99 + process, ..Stamp::default() };
+            Record { stamp, event }
+        };
+        Story::of(Trace { records: events.iter().enumerate().map(record).collect(), ..Trace::default() })
     }
 }

@@ -125,7 +125,18 @@ impl Word for Outcome {
     }
 }
 
-/// Defines [`Event`] and its form in a ring.
+/// A kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Number of the kind.
+    pub number: u16,
+    /// Name of the variant.
+    pub name: &'static str,
+    /// Name and type of each field.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+/// Defines [`Event`], [`KINDS`], and the form in a ring.
 macro_rules! events {
     ($($(#[doc = $doc:literal])* $name:ident = $kind:literal {
         $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
@@ -137,10 +148,17 @@ macro_rules! events {
             $($(#[doc = $doc])* $name { $($(#[doc = $field_doc])* $field: $type,)* },)*
         }
 
+        /// The kinds of events, in the order of their numbers.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            number: $kind,
+            name: stringify!($name),
+            fields: &[$((stringify!($field), stringify!($type)),)*],
+        },)*];
+
         impl Event {
-            /// Returns the number of the kind, and the arguments.
+            /// Returns the [number](Kind::number) of the kind, and the arguments in the order of its [fields](Kind::fields).
             #[inline]
-            pub(crate) fn encode(self) -> (u16, [u64; ARGUMENTS]) {
+            pub fn encode(self) -> (u16, [u64; ARGUMENTS]) {
                 match self {
                     $(Event::$name { $($field,)* } => {
                         #[allow(unused_mut, unused_assignments)]
@@ -460,6 +478,10 @@ mod tests {
         for event in all {
             let (kind, words) = event.encode();
             assert_eq!(Event::decode(kind, words), Some(event));
+            let schema = KINDS[usize::from(kind) - 1];
+            assert_eq!(schema.number, kind);
+            assert!(format!("{event:?}").starts_with(schema.name));
+            assert!(words[schema.fields.len()..].iter().all(|word| *word == 0));
         }
         assert_eq!(Event::decode(0, [0; ARGUMENTS]), None);
         let outcome = Outcome::Signal { signo: 7, errno: 5 };

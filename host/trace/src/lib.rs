@@ -18,7 +18,7 @@ mod read;
 mod ring;
 mod write;
 
-pub use event::{Access, Event, For, Outcome};
+pub use event::{ARGUMENTS, Access, Event, For, KINDS, Kind, Outcome};
 pub use follow::Follow;
 pub use form::{About, Record, Stamp, Text};
 pub use read::{ReadError, Trace};
