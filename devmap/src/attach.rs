@@ -10,6 +10,7 @@ use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Error;
 use crate::fm::{Capabilities, FaultManagement};
 use crate::handle::{ENGINES, Hysteresis};
+use crate::mapped::Mapped;
 use crate::node::Node;
 use crate::pinned::Pins;
 use crate::set::MappingSet;
@@ -39,7 +40,9 @@ impl<'a> Attach<'a> {
 /// All mappings of an instance, and their hysteresis. Clones are the same.
 #[derive(Clone)]
 pub struct Mappings {
-    pub(crate) set: MappingSet,
+    pub(crate) all: Arc<Mapped>,
+    /// The same.
+    set: MappingSet,
     pub(crate) hysteresis: Hysteresis,
 }
 
@@ -48,7 +51,8 @@ impl Mappings {
     pub const MOST_ENGINES: usize = ENGINES;
 
     pub(crate) fn new() -> Mappings {
-        Mappings { set: MappingSet::new(), hysteresis: Arc::default() }
+        let all = Mapped::new();
+        Mappings { set: MappingSet::of(Arc::clone(&all)), all, hysteresis: Arc::default() }
     }
 
     /// Returns the set of all mappings.
@@ -60,17 +64,17 @@ impl Mappings {
     ///
     /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn revoke_all(&self) -> Result<(), Error> {
-        self.set.unload()
+        self.all.unload()
     }
 
     /// Returns the number of mappings.
     pub fn len(&self) -> usize {
-        self.set.len()
+        self.all.len()
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.len() == 0
     }
 
     /// Sets the minimum time that a context stays in the device, for all mappings: `devmap_set_ctx_timeout(9F)`.

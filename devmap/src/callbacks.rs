@@ -13,9 +13,8 @@ use ddi_sys as sys;
 
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
-use crate::page;
 use crate::probe;
 use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
@@ -73,10 +72,11 @@ unsafe extern "C-unwind" fn map<D: Device>(
     pvtp: *mut *mut c_void,
 ) -> c_int {
     probe::map(dhp, dev, flags, off, len);
-    if let Some(calls) = soft_state::<D>().calls() {
-        // SAFETY: the framework's place for this handle's private pointer.
-        unsafe { calls.mapped(dhp, pvtp) };
-    }
+    let Some(call) = soft_state::<D>().calls().threads.own() else { return 0 };
+    // SAFETY: it has not left, for the map callback comes from inside of it.
+    let Some(mapped) = (unsafe { call.instance() }) else { return 0 };
+    // SAFETY: the framework's place for this handle's private pointer.
+    unsafe { mapped.mapped(call, dhp, pvtp) };
     0
 }
 
@@ -86,8 +86,7 @@ unsafe extern "C-unwind" fn map<D: Device>(
 /// In a callback of this handle, whose process's address space is held for `'a`.
 #[inline]
 unsafe fn slot_of<'a, D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<Lent<'a, D>> {
-    let early = || Some(soft_state::<D>().calls()?.find(dhp)?.cast());
-    let slot = NonNull::new(pvt.cast::<Slot<D>>()).or_else(early)?;
+    let slot = NonNull::new(pvt.cast::<Slot<D>>()).or_else(|| early(dhp, true))?;
     // SAFETY: this handle's; the address space is held, so `unmap` cannot take it away meanwhile.
     Some(unsafe { Lent::new(slot) })
 }
@@ -159,7 +158,7 @@ unsafe fn accessed<D: Device>(
     // SAFETY: the mapping is live.
     let instance = unsafe { slot.instance() };
     let handle = slot.handle();
-    let fault = Fault { handle: &handle, engine, offset, len, rw, thread: PhantomData };
+    let fault = Fault { handle: &handle, offset, len, how: Fault::how(rw, engine), thread: PhantomData };
     // SAFETY: a mapping that is live has its data, which `unmap` cannot take away meanwhile.
     let mapping = unsafe { slot.mapping() };
     match mapping.access(&instance.device, fault) {
@@ -168,8 +167,8 @@ unsafe fn accessed<D: Device>(
     }
 }
 
-/// devmap_contextmgt(9E): the routine that this thread entered in `Fault::switch_context`. `pvt` is what the framework has, not what
-/// `devmap_do_ctxmgt(9F)` was called with.
+/// devmap_contextmgt(9E): the routine that this thread has entered in `Fault::switch_context`. `pvt` is what the framework has, not what
+/// `devmap_do_ctxmgt(9F)` was called with. Always succeeds in the framework's eyes.
 pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     dhp: sys::devmap_cookie_t,
     pvt: *mut c_void,
@@ -179,9 +178,11 @@ pub(crate) unsafe extern "C-unwind" fn switch<D: Device>(
     rw: u32,
 ) -> c_int {
     probe::context_switch(dhp, pvt, off, len, kind, rw);
-    // SAFETY: in the access callback of this handle, which is below us on this stack.
-    let Some(slot) = (unsafe { slot_of::<D>(dhp, pvt) }) else { return 0 };
-    fault::run(slot.record())
+    if let Some(routine) = soft_state::<D>().switches().own() {
+        // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
+        unsafe { routine.call() };
+    }
+    0
 }
 
 /// devmap_dup(9E).
@@ -200,12 +201,8 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     let instance = unsafe { slot.instance() };
     let parent = slot.handle();
     // If the driver refuses or panics, the child is over.
-    let (state, users) = parent.derive(0);
-    let mut child = Own::new(instance, ptr::null_mut(), parent.record().range(), state);
+    let mut child = Own::copy(instance, &parent, 0, parent.record().range());
     let handle = child.get().handle();
-    if users {
-        handle.adopt(&parent, 0);
-    }
     let lower = Cell::new(None);
     let copy = Dup { parent: &parent, child: &handle, lower: &lower };
     // SAFETY: a mapping that is live has its data, and the address space is held as writer.
@@ -213,7 +210,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     let mapping = match mapping.dup(&instance.device, copy) {
         Ok(mapping) => mapping,
         Err(errno) => {
-            drop(child.end());
+            drop(child.abandon());
             return errno.raw();
         }
     };
@@ -223,7 +220,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
         && let Err(error) = handle.lower(max)
     {
         // The framework makes no callback for it, and frees its handle.
-        drop(child.end());
+        drop(child.abandon());
         return error.errno().raw();
     }
     child.fill(mapping);
@@ -256,78 +253,126 @@ unsafe extern "C-unwind" fn unmap<D: Device>(
     pvt2: *mut *mut c_void,
 ) {
     probe::unmap(dhp, pvt, off, len, new1);
-    // Should the driver panic, what remains has no private data, and its accesses fail.
-    // SAFETY: the framework's places.
+    // With all arguments where they are: nothing is moved.
+    if new1.is_null() && new2.is_null() {
+        // SAFETY: in the unmap callback of this handle, whose private pointer it is.
+        return unsafe { whole::<D>(dhp, pvt) };
+    }
+    // SAFETY: likewise; the framework's arguments.
+    unsafe { cut::<D>(dhp, pvt, off, len, new1, pvt1, new2, pvt2) }
+}
+
+/// The slot of a handle that is unmapped, which is given back: the framework stores a new pointer, or frees the handle.
+///
+/// # Safety
+/// In the unmap callback of this handle, once. The address space is held as writer, so nobody borrows it.
+#[inline(always)]
+unsafe fn given_back<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) -> Option<Own<D>> {
+    let slot = NonNull::new(pvt.cast::<Slot<D>>()).or_else(|| early(dhp, false))?;
+    // SAFETY: the caller's.
+    Some(unsafe { Own::from_raw(slot) })
+}
+
+/// An unmap after which nothing remains.
+///
+/// # Safety
+/// In the unmap callback of this handle, whose private pointer it is.
+#[inline(never)]
+unsafe extern "C-unwind" fn whole<D: Device>(dhp: sys::devmap_cookie_t, pvt: *mut c_void) {
+    // SAFETY: the caller's.
+    let Some(slot) = (unsafe { given_back::<D>(dhp, pvt) }) else { return };
+    let range = slot.get().record().range();
+    // SAFETY: until the framework has freed the handle, it keeps the device open.
+    let instance = unsafe { slot.instance() };
+    let (mapping, ended) = slot.end();
+    let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new(range))).0 else { return };
+    ended.free();
+}
+
+/// The slot of a handle whose private pointer the framework has not got yet.
+#[cold]
+fn early<D: Device>(dhp: sys::devmap_cookie_t, live: bool) -> Option<NonNull<Slot<D>>> {
+    Some(soft_state::<D>().calls().find(dhp, live)?.cast())
+}
+
+/// # Safety
+/// Each place is null or the framework's.
+#[cold]
+unsafe fn without(pvt1: *mut *mut c_void, pvt2: *mut *mut c_void) {
+    // SAFETY: the caller's.
     unsafe { store(pvt1, ptr::null_mut()) };
-    // SAFETY: as above.
+    // SAFETY: the caller's.
     unsafe { store(pvt2, ptr::null_mut()) };
-    let taken = || Some(soft_state::<D>().calls()?.take(dhp)?.cast());
-    let Some(slot) = NonNull::new(pvt.cast::<Slot<D>>()).or_else(taken) else { return };
-    // If the driver panics, the mapping is over.
-    // SAFETY: this handle's, and given back here: the framework stores a new pointer, or frees the handle. The address space is held as
-    // writer, so nobody borrows it.
-    let mut slot = unsafe { Own::from_raw(slot) };
+}
+
+/// An unmap after which something remains.
+///
+/// # Safety
+/// In the unmap callback of this handle, whose private pointer it is; the framework's arguments.
+#[inline(never)]
+#[allow(clippy::too_many_arguments)]
+unsafe extern "C-unwind" fn cut<D: Device>(
+    dhp: sys::devmap_cookie_t,
+    pvt: *mut c_void,
+    off: i64,
+    len: usize,
+    new1: sys::devmap_cookie_t,
+    pvt1: *mut *mut c_void,
+    new2: sys::devmap_cookie_t,
+    pvt2: *mut *mut c_void,
+) {
+    // Should the driver panic, what remains has no private data, and its accesses fail.
+    if !cfg!(illumos_kernel) {
+        // SAFETY: the framework's places.
+        unsafe { without(pvt1, pvt2) };
+    }
+    // SAFETY: the caller's.
+    let Some(mut slot) = (unsafe { given_back::<D>(dhp, pvt) }) else {
+        // SAFETY: the framework's places.
+        return unsafe { without(pvt1, pvt2) };
+    };
     // SAFETY: a mapping that is mapped, or ready to be, has its data.
     let mapping = unsafe { slot.take() };
     // SAFETY: until the framework has freed the handle, it keeps the device open.
     let instance = unsafe { slot.instance() };
     let handle = slot.get().handle();
-    let (start, whole) = handle.record().range();
-    if new1.is_null() && new2.is_null() {
-        let ended = slot.end();
-        let Left::None = mapping.unmap(&instance.device, Cut::Whole(Whole::new((start, whole)))).0 else {
-            return;
-        };
-        drop(ended);
-        return;
-    }
-    // Of a mapping, so all is in pages and within 2^63; what is not, is empty.
-    let end = start.wrapping_add(whole as u64);
+    let record = handle.record();
+    // Of a mapping, so all is in pages and within 2^63.
     let at = off as u64;
-    let behind = at.wrapping_add(page::round_up(len).unwrap_or(len) as u64);
-    let bytes = |from: u64, to: u64| to.saturating_sub(from) as usize;
-    let range = (at, bytes(at, behind));
-    let (before, rest) = ((start, bytes(start, at)), (behind, bytes(behind, end)));
-    match (new1.is_null(), new2.is_null()) {
-        (true, true) => {} // above
-        (true, false) => {
-            handle.record().cut(new2, rest, None);
-            let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
-            let Left::One(mapping) = left else { return drop(slot.end()) };
-            slot.fill(mapping);
-            // SAFETY: the framework's place.
-            unsafe { store(pvt2, slot.into_raw().as_ptr().cast()) };
-        }
-        (false, true) => {
-            handle.record().cut(new1, before, None);
-            let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
-            let Left::One(mapping) = left else { return drop(slot.end()) };
-            slot.fill(mapping);
-            // SAFETY: the framework's place.
-            unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
-        }
-        (false, false) => {
-            probe::split(new2);
-            let from = rest.0 - start;
-            let (state, users) = handle.derive(from);
-            let mut second = Own::new(instance, ptr::null_mut(), rest, state);
-            let behind = second.get().handle();
-            if users {
-                behind.adopt(&handle, from);
-            }
-            handle.record().cut(new1, before, Some((behind.record(), new2)));
-            second.join(instance);
-            let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
-            let Left::Two(mapping, data) = left else {
-                drop(slot.end());
-                return drop(second.end());
-            };
-            slot.fill(mapping);
-            second.fill(data);
-            // SAFETY: the framework's place.
-            unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
-            // SAFETY: the framework's place.
-            unsafe { store(pvt2, second.into_raw().as_ptr().cast()) };
-        }
+    let range = (at, len);
+    if new1.is_null() {
+        record.cut_head(new2, len);
+        let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
+        let Left::One(mapping) = left else { return drop(slot.abandon()) };
+        slot.fill(mapping);
+        // SAFETY: the framework's place.
+        return unsafe { store(pvt2, slot.into_raw().as_ptr().cast()) };
     }
+    if new2.is_null() {
+        record.cut_tail(new1, len);
+        let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
+        let Left::One(mapping) = left else { return drop(slot.abandon()) };
+        slot.fill(mapping);
+        // SAFETY: the framework's place.
+        return unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
+    }
+    probe::split(new2);
+    let (start, whole) = record.range();
+    let before = at.wrapping_sub(start) as usize;
+    let from = before.wrapping_add(len);
+    let rest = (at.wrapping_add(len as u64), whole.wrapping_sub(from));
+    let mut second = Own::behind(instance, &handle, (new1, before), (new2, from as u64, rest));
+    let behind = second.get().handle();
+    second.join(instance);
+    let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
+    let Left::Two(mapping, data) = left else {
+        drop(slot.abandon());
+        return drop(second.abandon());
+    };
+    slot.fill(mapping);
+    second.fill(data);
+    // SAFETY: the framework's place.
+    unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
+    // SAFETY: the framework's place.
+    unsafe { store(pvt2, second.into_raw().as_ptr().cast()) };
 }

@@ -81,11 +81,10 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     ///
     /// The default name is the driver's name and the instance number, followed by a comma and the index from the second node on.
     fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
-        let (name, instance) = (node.name(), node.instance());
         let mut text = Text::new();
-        text.push(name).push_number(instance.unsigned_abs().into());
+        text.add(node.driver_name().to_bytes()).add_number(node.instance().unsigned_abs());
         if index > 0 {
-            text.push(",").push_number(index.into());
+            text.add(b",").add_number(index);
         }
         Some(MinorNode::named(text))
     }

@@ -91,7 +91,7 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     let tether = unsafe { Tether::new(dip) };
     let node = Node::new(&tether);
     if soft_state::<D>().allocate(number) != sys::DDI_SUCCESS {
-        warn_of(node.name(), number, "no soft state", &());
+        warn_of(node.driver_name(), number, "no soft state", &());
         return sys::DDI_FAILURE;
     }
     let undo = Undo::<D>(number, PhantomData);
@@ -99,16 +99,17 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     let device = match D::attach(&Attach { node, mappings: mappings.clone() }) {
         Ok(device) => device,
         Err(errno) => {
-            warn_of(node.name(), number, "attach", &errno);
+            warn_of(node.driver_name(), number, "attach", &errno);
             return sys::DDI_FAILURE;
         }
     };
-    let known = soft_state::<D>().calls().is_some_and(|calls| calls.attached(&mappings.set).is_ok());
+    soft_state::<D>().calls().attached(&mappings.all);
     let instance = Box::into_raw(Box::new(Instance {
         home: Home {
             dip,
             callbacks: table::<D>(true, 0),
             switch: switch::<D>,
+            switches: soft_state::<D>().switches(),
             hysteresis: mappings.hysteresis.clone(),
         },
         device,
@@ -119,11 +120,11 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     unsafe { soft_state::<D>().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
     // SAFETY: made just now; it stays until detach, or until it is taken below.
     let device = unsafe { &(*instance).device };
-    let made = known && (0..D::MINORS.max(1)).all(|index| minor_node(device, &node, number, index));
+    let made = (0..D::MINORS.max(1)).all(|index| minor_node(device, &node, number, index));
     if !made {
         // SAFETY: a live node; null is all of its minor nodes.
         unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
-        warn_of(node.name(), number, "no minor node", &());
+        warn_of(node.driver_name(), number, "no minor node", &());
         // SAFETY: no entry point runs without a minor node.
         drop(unsafe { take::<D>(number) });
         return sys::DDI_FAILURE;
@@ -155,7 +156,7 @@ unsafe fn asked<D: Device>(
     // SAFETY: a live node.
     let name = unsafe { sys::ddi_driver_name(dip) };
     // SAFETY: the kernel's string, which lives as long as the node.
-    let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or("");
+    let name = unsafe { CStr::from_ptr(name) };
     warn_of(name, number, what, &refusal);
     sys::DDI_FAILURE
 }
@@ -213,9 +214,7 @@ unsafe fn take<D: Device>(number: i32) -> Option<Box<Instance<D>>> {
     }
     // SAFETY: from `Box::into_raw` in attach, and not in the item any more.
     let instance = unsafe { Box::from_raw(instance) };
-    if let Some(calls) = soft_state::<D>().calls() {
-        calls.detached(&instance.mappings.set);
-    }
+    soft_state::<D>().calls().detached(&instance.mappings.all);
     Some(instance)
 }
 
@@ -279,7 +278,7 @@ pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     let tether = unsafe { Tether::from_ptr(tether) };
     if tether.is_shared() {
         // What the driver has kept would be freed after its node: the node stays until it is.
-        let name = Node::new(&tether).name();
+        let name = Node::new(&tether).driver_name();
         warn_of(name, number, "registers that are still mapped keep it attached", &());
         core::mem::forget(tether);
         return sys::DDI_FAILURE;
@@ -352,8 +351,8 @@ pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
     match Minor::of::<D>(dev) {
         Minor::Node { .. } if have_data::<D>() => Errno::ENXIO.raw(),
         Minor::Node { instance, .. } => {
-            // SAFETY: in an entry point.
-            let Some(instance) = (unsafe { soft_state::<D>().instance(instance) }) else {
+            // SAFETY: in an entry point for what is open.
+            let Some(instance) = (unsafe { soft_state::<D>().open_instance(instance) }) else {
                 return Errno::ENXIO.raw();
             };
             instance.device.close(no_data::<D>(), &mut cx);

@@ -88,8 +88,12 @@ impl Errno {
     }
 
     /// Converts the result of a DDI function that returns 0 or an error number.
+    #[inline(always)]
     pub(crate) fn check(raw: c_int) -> Result<(), Errno> {
-        if raw == 0 { Ok(()) } else { Err(Errno::new(raw).unwrap_or(Errno::EIO)) }
+        match NonZeroI32::new(raw) {
+            None => Ok(()),
+            Some(raw) => Err(Errno(raw)),
+        }
     }
 
     /// A fault code as the error number that says the same.

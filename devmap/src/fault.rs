@@ -4,7 +4,6 @@
 //! Serving takes the mapping's own lock for the load; the driver's mutexes come before it and may be held over
 //! [`Fault::load`] and [`Context::load`], which is how a load is kept apart from the unload of another thread.
 
-use core::ffi::c_int;
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
@@ -13,10 +12,12 @@ use ddi_sys as sys;
 
 use crate::context::{Borrowed, MaySleep, sealed::Sealed};
 use crate::errno::Errno;
-use crate::frame::Frame;
-use crate::handle::{Handle, Record};
+use crate::fixed::Guard;
+use crate::frame::Routine;
+use crate::handle::{Handle, Record, State};
 use crate::memory::Memory;
 use crate::probe;
+use crate::threads::{Inside, Threads};
 use crate::time::sleep_anyhow;
 
 /// Kinds of access by a process.
@@ -75,10 +76,10 @@ pub struct Served(());
 /// ```
 pub struct Fault<'a> {
     pub(crate) handle: &'a Handle,
-    pub(crate) engine: usize,
     pub(crate) offset: u64,
     pub(crate) len: usize,
-    pub(crate) rw: u32,
+    /// The kind of access, a `DEVMAP_` constant below 256, and above it the engine.
+    pub(crate) how: u32,
     pub(crate) thread: PhantomData<*mut ()>,
 }
 
@@ -88,6 +89,21 @@ impl Sealed for Context<'_> {}
 impl MaySleep for Context<'_> {}
 
 impl<'a> Fault<'a> {
+    /// `how` of a fault.
+    #[inline(always)]
+    pub(crate) fn how(rw: u32, engine: usize) -> u32 {
+        rw & 0xff | (engine as u32) << 8
+    }
+
+    #[inline(always)]
+    fn rw(&self) -> u32 {
+        self.how & 0xff
+    }
+
+    fn engine(&self) -> usize {
+        (self.how >> 8) as usize
+    }
+
     /// Returns the mapping.
     pub fn handle(&self) -> &'a Handle {
         self.handle
@@ -116,7 +132,7 @@ impl<'a> Fault<'a> {
 
     /// Returns the kind of access. Translations have the full protection of the mapping, whatever the kind.
     pub fn access(&self) -> Access {
-        match self.rw {
+        match self.rw() {
             sys::DEVMAP_READ => Access::Read,
             sys::DEVMAP_WRITE => Access::Write,
             sys::DEVMAP_EXEC => Access::Execute,
@@ -130,17 +146,17 @@ impl<'a> Fault<'a> {
     /// May wait for memory when the mapping is of pageable memory. Fails with `EACCES` if the mapping's protection forbids the
     /// access, `EIO` when the mapping is [invalid](Handle::invalidate).
     pub fn load(self) -> Result<Served, Errno> {
-        load(self.handle, self.offset, self.len, self.rw)
+        load(self.handle, self.offset, self.len, self.rw())
     }
 
     /// Like [`load`](Fault::load), for every page of the mapping, which saves later faults.
     pub fn load_all(self) -> Result<Served, Errno> {
-        load_part(self.handle, 0, usize::MAX, self.rw)
+        load_part(self.handle, 0, usize::MAX, self.rw())
     }
 
     /// As [`load`](Fault::load), for `len` bytes from user offset `offset` on, of those that the mapping has. They include the pages that faulted, or those fault again.
     pub fn load_range(self, offset: u64, len: usize) -> Result<Served, Errno> {
-        load_part(self.handle, offset, len, self.rw)
+        load_part(self.handle, offset, len, self.rw())
     }
 
     /// As [`load`](Fault::load), if the mapping is valid and maps this memory there, from byte `offset` of it on, and `still` returns true; else gives the fault back.
@@ -154,13 +170,13 @@ impl<'a> Fault<'a> {
         still: impl FnOnce() -> bool,
     ) -> Result<Result<Served, Fault<'a>>, Errno> {
         let record = self.handle.record();
-        let mut state = record.lock();
+        let state = record.lock();
         let from = self.offset.wrapping_sub(record.offset());
         if !state.serves_from(memory, from, offset) || !still() {
             drop(state);
             return Ok(Err(self));
         }
-        record.load(&mut state, self.offset as i64, self.len, self.rw)?;
+        record.load(state, self.offset as i64, self.len, self.rw())?;
         Ok(Ok(Served(())))
     }
 
@@ -196,18 +212,21 @@ impl<'a> Fault<'a> {
                 if answer.is_err() {
                     // A routine that fails must not make others wait. It must not fail in the framework's eyes
                     // either: that gives up the context even when somebody else holds it (docs/shield.md, 28).
-                    record.set_ticks(&mut record.lock(), 0);
+                    record.set_ticks(0);
                 }
                 result = Some(answer);
             };
             // SAFETY: the mapping is live while its access callback runs.
             let home = unsafe { record.instance() };
-            let ticks = home.hysteresis.get(self.engine).map_or(0, |ticks| ticks.load(Relaxed));
-            let frame = Frame::new(&mut call);
-            let _entered = Entered::new(record, &frame, ticks);
+            let ticks = home.hysteresis.get(self.engine()).map_or(0, |ticks| ticks.load(Relaxed));
+            record.set_ticks(ticks);
+            // SAFETY: it goes first.
+            let routine = Inside::new(unsafe { Routine::new(&mut call) });
+            // SAFETY: it leaves when the result goes, which has borrowed it.
+            let _entered = unsafe { Entered::new(home.switches, &routine) };
             let (cookie, private) = (record.cookie(), self.handle.raw().as_ptr().cast());
-            let offset = i64::try_from(self.offset).unwrap_or(i64::MAX);
-            probe::context_wait(cookie, private, offset, self.len, self.engine as u32, self.rw);
+            let offset = self.offset as i64;
+            probe::context_wait(cookie, private, offset, self.len, self.engine() as u32, self.rw());
             // SAFETY: in the access callback of this handle, which has one; the routine finds `call` by its thread.
             unsafe {
                 sys::devmap_do_ctxmgt(
@@ -216,7 +235,7 @@ impl<'a> Fault<'a> {
                     offset,
                     self.len,
                     sys::DEVMAP_ACCESS,
-                    self.rw,
+                    self.rw(),
                     Some(home.switch),
                 )
             }
@@ -230,62 +249,59 @@ impl<'a> Fault<'a> {
     }
 }
 
+/// The lock of a mapping whose access is to be served.
+#[inline(always)]
+fn serving(record: &Record) -> Result<Guard<'_, State>, Errno> {
+    #[cold]
+    #[inline(never)]
+    fn refused(state: Guard<'_, State>) -> Errno {
+        drop(state);
+        Errno::EIO
+    }
+    let state = record.lock();
+    if state.is_invalid() { Err(refused(state)) } else { Ok(state) }
+}
+
 /// Loads a range of the framework's.
-#[inline]
+#[inline(always)]
 fn load(handle: &Handle, offset: u64, len: usize, rw: u32) -> Result<Served, Errno> {
     let record = handle.record();
-    let mut state = record.lock();
-    if !state.serves() {
-        return Err(Errno::EIO);
-    }
-    record.load(&mut state, offset as i64, len, rw)?;
+    let state = serving(record)?;
+    record.load(state, offset as i64, len, rw)?;
     Ok(Served(()))
 }
 
 /// Loads the part of a range that it has.
 fn load_part(handle: &Handle, offset: u64, len: usize, rw: u32) -> Result<Served, Errno> {
     let record = handle.record();
-    let mut state = record.lock();
-    if !state.serves() {
-        return Err(Errno::EIO);
-    }
+    let state = serving(record)?;
     let (start, len) = record.clamp(offset, len).ok_or(Errno::EFAULT)?;
-    record.load(&mut state, start, len, rw)?;
+    record.load(state, start, len, rw)?;
     Ok(Served(()))
 }
 
-/// A routine's entry in its mapping's list, removed also when the routine panics.
+/// A routine that its thread finds, until this is dropped, also when the routine panics.
 struct Entered<'a> {
-    record: &'a Record,
-    frame: &'a Frame,
+    switches: &'a Threads<Routine>,
+    routine: &'a Inside<Routine>,
 }
 
 impl<'a> Entered<'a> {
-    /// Enters a routine, and tells the framework the timeout to use after this switch, if it has another one.
-    fn new(record: &'a Record, frame: &'a Frame, ticks: i64) -> Entered<'a> {
-        let mut state = record.lock();
-        record.set_ticks(&mut state, ticks);
+    /// # Safety
+    /// The result is dropped.
+    #[inline(always)]
+    unsafe fn new(switches: &'a Threads<Routine>, routine: &'a Inside<Routine>) -> Entered<'a> {
         // SAFETY: it leaves when the result is dropped, which has borrowed it.
-        unsafe { state.frames.enter(frame) };
-        Entered { record, frame }
+        unsafe { switches.enter(routine) };
+        Entered { switches, routine }
     }
 }
 
 impl Drop for Entered<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
-        self.record.lock().frames.leave(self.frame);
+        self.switches.leave(self.routine);
     }
-}
-
-/// Calls the routine that this thread has entered for the mapping. Always succeeds in the framework's eyes.
-pub(crate) fn run(record: &Record) -> c_int {
-    let routine = record.lock().frames.innermost();
-    if let Some(routine) = routine {
-        // SAFETY: entered by this very thread, which is inside `switch_context` and waits for it.
-        let routine = unsafe { &mut *routine };
-        routine();
-    }
-    0
 }
 
 /// The device's context, held for the length of a routine; see [`Fault::switch_context`].
@@ -301,11 +317,11 @@ impl<'a> Context<'a> {
 
     /// Loads the pages that faulted; see [`Fault::load`].
     pub fn load(self) -> Result<Served, Errno> {
-        load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.rw)
+        load(self.fault.handle, self.fault.offset, self.fault.len, self.fault.rw())
     }
 
     /// Like [`load`](Context::load), for every page of the mapping.
     pub fn load_all(self) -> Result<Served, Errno> {
-        load_part(self.fault.handle, 0, usize::MAX, self.fault.rw)
+        load_part(self.fault.handle, 0, usize::MAX, self.fault.rw())
     }
 }

@@ -11,6 +11,7 @@ use ddi_sys as sys;
 ///
 /// # Invariants
 /// It was initialised where it is, and does not move any more.
+#[repr(C)]
 pub(crate) struct Fixed<T> {
     word: UnsafeCell<sys::kmutex_t>,
     value: UnsafeCell<T>,
@@ -27,7 +28,7 @@ impl<T> Fixed<T> {
     /// # Safety
     /// It is put where it stays, and [initialised](Fixed::init) there, before anything else is done with it.
     #[inline]
-    pub(crate) unsafe fn new(value: T) -> Fixed<T> {
+    pub(crate) const unsafe fn new(value: T) -> Fixed<T> {
         let word = sys::kmutex_t { _opaque: [ptr::null_mut()] };
         Fixed { word: UnsafeCell::new(word), value: UnsafeCell::new(value) }
     }

@@ -27,8 +27,8 @@
 //! 1. the process's address space (the framework's; held as reader in access, as writer in dup and unmap)
 //! 2. the device's context (the framework's; held inside [`Fault::switch_context`])
 //! 3. the driver's own locks, in its own order
-//! 4. the module's list of mmap(2) calls under way (this crate's; held while [`MapRequest::previous`] looks)
-//! 5. a [`MappingSet`]'s
+//! 4. the module's list of instances (this crate's)
+//! 5. that of an instance's mappings (held while [`MapRequest::previous`] looks), or a [`MappingSet`]'s
 //! 6. a [`Handle`]'s, then another's behind it in the same unmap
 //! 7. a [`Timeout`](timeout::Timeout)'s, a [`Thread`](thread::Thread)'s, the module's list of opens: held for a few instructions
 //! 8. the framework's and the memory system's, inside a DDI call
@@ -72,7 +72,9 @@ pub mod kmem;
 pub mod kstat;
 pub mod life;
 pub mod limit;
+mod links;
 pub mod log;
+mod mapped;
 pub mod mapping;
 pub mod memory;
 pub mod minor;
@@ -104,6 +106,7 @@ pub mod task;
 mod tether;
 pub mod text;
 pub mod thread;
+mod threads;
 pub mod time;
 pub mod timeout;
 pub mod uio;

@@ -55,11 +55,11 @@ impl From<Error> for Refusal {
 impl Say for Refusal {
     fn say(&self, line: &mut Line) {
         match self.0 {
-            Why::Words(why) => _ = line.push(": ").push(why),
+            Why::Words(why) => _ = line.add(b": ").add(why.as_bytes()),
             Why::Errno(errno) => errno.say(line),
             Why::Error(error) => {
                 if !error.page().is_empty() {
-                    line.push(": ").push(error.page()).push(": ").push(error.why());
+                    line.add(b": ").add(error.page().as_bytes()).add(b": ").add(error.why().as_bytes());
                 }
                 error.errno().say(line);
             }

@@ -3,7 +3,7 @@
 //! Any context; nothing is allocated. A message is truncated at 240 bytes. Do not log what a process can cause
 //! at any rate.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
 
 use ddi_sys as sys;
@@ -40,9 +40,9 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
 /// Warns of a node: `NAMEN: what: why`, without formatting code.
 #[cold]
 #[inline(never)]
-pub(crate) fn warn_of(name: &str, instance: i32, what: &str, why: &dyn Say) {
+pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &dyn Say) {
     let mut line = Line::new();
-    line.push(name).push_number(instance.unsigned_abs().into()).push(": ").push(what);
+    line.add(name.to_bytes()).add_number(instance.unsigned_abs()).add(b": ").add(what.as_bytes());
     why.say(&mut line);
     // SAFETY: the format takes one string, and the line ends in NUL.
     unsafe { sys::cmn_err(sys::CE_WARN, c"%s".as_ptr(), line.as_ptr()) };
@@ -60,7 +60,11 @@ impl Say for () {
 
 impl Say for Errno {
     fn say(&self, line: &mut Line) {
-        line.push(": ").push(self.name()).push(" (").push_number(self.raw().unsigned_abs().into()).push(")");
+        line.add(b": ")
+            .add(self.name().as_bytes())
+            .add(b" (")
+            .add_number(self.raw().unsigned_abs())
+            .add(b")");
     }
 }
 

@@ -34,8 +34,8 @@ impl Minor {
     pub(crate) fn of<D: Device>(dev: sys::dev_t) -> Minor {
         // SAFETY: a calculation.
         let minor = unsafe { sys::getminor(dev) };
-        // If opens have no number of their own, there is no instance of such a number. Less than 2^31 after the division or subtraction, or no number of anything.
-        let number = |n: u32| i32::try_from(n).unwrap_or(-1);
+        // If opens have no number of their own, there is no instance of such a number. Less than 2^31 after the division or subtraction, or negative: no number of anything.
+        let number = u32::cast_signed;
         if have_data::<D>() && minor >= OPENS {
             return Minor::Open(number(minor - OPENS));
         }

@@ -15,7 +15,7 @@ use ddi_sys as sys;
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Interrupt, Kernel};
 use crate::errno::{Errno, Error};
-use crate::frame::this_thread;
+use crate::threads::this_thread;
 
 /// An interrupt priority below the scheduler's, at which a periodic routine can run: `DDI_IPL_1` to `DDI_IPL_10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use crate::errno::{Errno, Error};
 use crate::kmem::try_push;
 use crate::page;
 use crate::protection::Protection;
-use crate::slab::Slab;
+use crate::slab::{Seat, Slab};
 use crate::sync::Mutex;
 use crate::tether::Tether;
 use crate::umem::{Kind, Umem};
@@ -46,7 +46,20 @@ struct State {
 }
 
 /// The pins of a module, by cookie; in a program into which several drivers are linked, everybody's. There from the first [`Pins`] on.
-static REGISTRY: AtomicPtr<Mutex<State>> = AtomicPtr::new(ptr::null_mut());
+static REGISTRY: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
+
+/// The registry, and what frees it: a driver that never pins anything has none of that in its module.
+struct Registry {
+    state: Mutex<State>,
+    free: unsafe fn(*mut Registry),
+}
+
+/// # Safety
+/// From `Box::into_raw`, and not used any more.
+unsafe fn free(registry: *mut Registry) {
+    // SAFETY: the caller's.
+    drop(unsafe { Box::from_raw(registry) });
+}
 
 /// Number of [`Pins`]. The registry exists while this is not 0.
 static USERS: AtomicUsize = AtomicUsize::new(0);
@@ -54,7 +67,8 @@ static USERS: AtomicUsize = AtomicUsize::new(0);
 /// The registry, once there has been a [`Pins`] and before [`fini`].
 fn registry() -> Option<&'static Mutex<State>> {
     // SAFETY: from `Box::into_raw`; freed by `fini`, when nothing is pinned.
-    unsafe { REGISTRY.load(Ordering::Acquire).as_ref() }
+    let registry = unsafe { REGISTRY.load(Ordering::Acquire).as_ref() }?;
+    Some(&registry.state)
 }
 
 /// In `_fini(9E)`, when no instance is attached: frees the registry.
@@ -63,10 +77,10 @@ pub(crate) fn fini() {
         return; // another driver's
     }
     let registry = REGISTRY.swap(ptr::null_mut(), Ordering::AcqRel);
-    if !registry.is_null() {
-        // SAFETY: from `Box::into_raw`; no instance is attached, so nothing is pinned, and nobody looks for it.
-        drop(unsafe { Box::from_raw(registry) });
-    }
+    // SAFETY: null, or from `Box::into_raw`.
+    let Some(free) = unsafe { registry.as_ref() }.map(|registry| registry.free) else { return };
+    // SAFETY: from `Box::into_raw`; no instance is attached, so nothing is pinned, and nobody looks for it.
+    unsafe { free(registry) };
 }
 
 /// An instance's means of pinning memory, made in attach and kept in the device. Clones share it.
@@ -106,7 +120,7 @@ impl Pins {
     pub(crate) fn of(tether: Tether) -> Result<Pins, Error> {
         tether.bonds().start_tasks(tether.dip())?;
         if registry().is_none() {
-            let new = Box::into_raw(Box::new(Mutex::new(State::default())));
+            let new = Box::into_raw(Box::new(Registry { state: Mutex::new(State::default()), free }));
             let taken = REGISTRY.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
             if taken.is_err() {
                 // SAFETY: made just now, and nobody has seen it: another was first.
@@ -177,7 +191,7 @@ impl Pins {
                 held: Mutex::new(Vec::new()),
                 tether: self.0.clone(),
             });
-            Arc::new(Pin { cookie, len, writes, loss })
+            Arc::new(Box::new(Pin { cookie, len, writes, loss }) as Box<dyn Pinned>)
         });
         let early = {
             let mut state = registry.lock();
@@ -189,7 +203,7 @@ impl Pins {
             if state.pending == 0 {
                 state.early.clear();
             }
-            let listed = pin.as_ref().map(|pin| try_push(&mut state.pins, Arc::clone(&pin.loss)));
+            let listed = pin.as_ref().map(|pin| try_push(&mut state.pins, Arc::clone(&pin.pin().loss)));
             if let Some(Err(errno)) = listed {
                 drop(state);
                 drop(pin); // gives the pages back
@@ -201,7 +215,7 @@ impl Pins {
             return refuse(Errno::new(result).unwrap_or(Errno::EFAULT), "the kernel refused");
         };
         if early {
-            pin.loss.lose();
+            pin.pin().loss.lose();
         }
         Ok(UserMemory(pin))
     }
@@ -235,13 +249,13 @@ pub(crate) struct Loss {
     trash: Umem,
     /// The mappings of it in other processes.
     mappings: Slab<Arc<dyn Mapper>>,
-    held: Mutex<Vec<Arc<Place>>>,
+    held: Mutex<Vec<Arc<Holder>>>,
     /// The node stays attached while it is used.
     tether: Tether,
 }
 
 /// Holder of a clone, until the memory is lost.
-type Place = Mutex<Option<UserMemory>>;
+type Holder = Mutex<Option<UserMemory>>;
 
 impl Loss {
     /// The process wants its memory back.
@@ -269,7 +283,31 @@ impl Loss {
     }
 }
 
-struct Pin {
+/// A [`Pin`], as mappings know it: a driver that never pins anything has none of its code in its module.
+pub(crate) trait Pinned: Send + Sync {
+    fn pin(&self) -> &Pin;
+    /// Registers a mapping with it.
+    fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated;
+}
+
+/// A mapping's place among those of pinned memory, which it leaves when this is dropped.
+pub(crate) type Seated = Box<dyn Place>;
+
+pub(crate) trait Place: Send + Sync {}
+
+impl Place for Seat<Arc<dyn Mapper>> {}
+
+impl Pinned for Pin {
+    fn pin(&self) -> &Pin {
+        self
+    }
+
+    fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated {
+        Box::new(self.loss.mappings.insert(mapping))
+    }
+}
+
+pub(crate) struct Pin {
     cookie: sys::ddi_umem_cookie_t,
     len: usize,
     writes: bool,
@@ -318,7 +356,7 @@ unsafe extern "C-unwind" fn cleanup(cookie: *mut sys::ddi_umem_cookie_t) {
 
 /// Memory of a process that is pinned; see the [module](crate::pinned). Clones are the same.
 #[derive(Clone)]
-pub struct UserMemory(Arc<Pin>);
+pub struct UserMemory(Arc<Box<dyn Pinned>>);
 
 impl fmt::Debug for UserMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -329,41 +367,50 @@ impl fmt::Debug for UserMemory {
 impl UserMemory {
     /// Returns the length in bytes: whole pages.
     pub fn len(&self) -> usize {
-        self.0.len
+        self.pin().len
     }
 
     /// Returns false.
     pub fn is_empty(&self) -> bool {
-        self.0.len == 0
+        self.pin().len == 0
     }
 
     /// Returns whether the process is waiting for the memory to be unlocked.
     pub fn is_lost(&self) -> bool {
-        self.0.loss.lost.load(Ordering::Acquire)
+        self.pin().loss.lost.load(Ordering::Acquire)
     }
 
     /// Returns whether the memory was pinned for writing.
     pub fn is_writable(&self) -> bool {
-        self.0.writes
+        self.pin().writes
     }
 
     pub(crate) fn cookie(&self) -> sys::ddi_umem_cookie_t {
-        self.0.cookie
+        self.pin().cookie
     }
 
-    /// The mappings of it.
-    pub(crate) fn mappings(&self) -> &Slab<Arc<dyn Mapper>> {
-        &self.0.loss.mappings
+    fn pin(&self) -> &Pin {
+        self.0.pin()
+    }
+
+    /// Returns whether both are the same memory.
+    pub(crate) fn is(&self, other: &UserMemory) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Registers a mapping with it.
+    pub(crate) fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated {
+        self.0.seat(mapping)
     }
 
     /// Callback for its loss.
     pub(crate) fn loss(&self) -> &Loss {
-        &self.0.loss
+        &self.pin().loss
     }
 
     /// Keeps the memory until it is lost, and drops it then. Fails with `ENOMEM`.
     pub fn hold(self) -> Result<Held, Errno> {
-        let loss = Arc::clone(&self.0.loss);
+        let loss = Arc::clone(&self.pin().loss);
         let place = Arc::new(Mutex::new(Some(self)));
         let held = Held { place: Arc::clone(&place), loss };
         try_push(&mut held.loss.held.lock(), place)?;
@@ -413,7 +460,7 @@ impl UserMemory {
 
 /// Pinned memory that is kept until it is lost or this value is dropped: for a driver that keeps memory longer than a call. See [`Pins`].
 pub struct Held {
-    place: Arc<Place>,
+    place: Arc<Holder>,
     loss: Arc<Loss>,
 }
 

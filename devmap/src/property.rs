@@ -20,7 +20,8 @@ const LOOKUP: &str = "ddi_prop_lookup(9F)";
 const UPDATE: &str = "ddi_prop_update(9F)";
 
 /// A name for the kernel; longer ones than any property has are names of nothing.
-pub(crate) fn c_name(name: &str) -> Option<Text<256>> {
+#[inline(always)]
+pub(crate) fn c_name(name: &str) -> Option<Text<128>> {
     Text::name(name)
 }
 

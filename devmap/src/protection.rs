@@ -25,3 +25,19 @@ pub enum Sharing {
     /// `MAP_PRIVATE`. Needs an access callback.
     Private,
 }
+
+/// The arguments of the process's mmap(2).
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    pub protection: u32,
+    pub max_protection: u32,
+    pub flags: u32,
+    /// Credential of the process, valid for the length of its mmap(2).
+    pub cred: *mut sys::cred_t,
+}
+
+impl Terms {
+    pub(crate) fn sharing(&self) -> Sharing {
+        if self.flags & sys::MAP_TYPE == sys::MAP_PRIVATE { Sharing::Private } else { Sharing::Shared }
+    }
+}

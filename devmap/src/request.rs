@@ -6,7 +6,7 @@
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 use ddi_sys as sys;
 
@@ -18,6 +18,7 @@ use crate::errno::{Errno, Error};
 use crate::handle::{Borrowed, Handle, Record, Target};
 use crate::memory::{Memory, covers, may_be_written};
 use crate::page;
+use crate::protection::Terms;
 pub use crate::protection::{Protection, Sharing};
 
 type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
@@ -48,7 +49,7 @@ type Once<'a> = PhantomData<fn(&'a ()) -> &'a ()>;
 pub struct MapRequest<'a, D: Device> {
     open: &'a D::Open,
     minor: u32,
-    keeper: &'a dyn Keeper<D>,
+    maker: &'a dyn Maker<D>,
     asked: Asked,
     handle: Borrowed,
     /// The framework has it.
@@ -56,12 +57,14 @@ pub struct MapRequest<'a, D: Device> {
     call: Once<'a>,
 }
 
-/// The instance that a process maps, as a request sees it: what it is set up for, and what keeps it.
-pub(crate) trait Keeper<D: Device> {
-    /// Returns the callbacks of a mapping without access, or of an engine that is not the first.
+/// A devmap(9E) under way, as a request sees it.
+pub(crate) trait Maker<D: Device> {
+    /// The arguments of the process's mmap(2).
+    fn terms(&self) -> &Terms;
+    /// The callbacks of a mapping without access, or of an engine that is not the first.
     fn callbacks(&self, access: bool, engine: usize) -> &'static sys::devmap_callback_ctl;
-    /// Keeps the mapping that was set up. Returns the place of its private data, which the caller stores there at once.
-    fn keep(&self, handle: &Handle) -> NonNull<D::Mapping>;
+    /// Keeps the mapping that was set up, with its private data.
+    fn keep(&self, handle: &Handle, mapping: D::Mapping);
     /// Looks at the private data of the parts of this mmap(2) that are set up already, the last one first, until `look` returns true.
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool);
 }
@@ -72,7 +75,6 @@ pub(crate) struct Asked {
     pub offset: u64,
     pub len: usize,
     pub model: u32,
-    pub terms: Terms,
 }
 
 impl<D: Device> Sealed for MapRequest<'_, D> {}
@@ -81,11 +83,11 @@ impl<D: Device> MaySleep for MapRequest<'_, D> {}
 impl<'a, D: Device> MapRequest<'a, D> {
     pub(crate) fn new(
         (open, minor): (&'a D::Open, u32),
-        keeper: &'a dyn Keeper<D>,
+        maker: &'a dyn Maker<D>,
         handle: Borrowed,
         asked: Asked,
     ) -> MapRequest<'a, D> {
-        MapRequest { open, minor, keeper, asked, handle, set_up: Cell::new(false), call: PhantomData }
+        MapRequest { open, minor, maker, asked, handle, set_up: Cell::new(false), call: PhantomData }
     }
 
     /// Returns the private data of the open by which the process maps the device.
@@ -101,7 +103,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
     /// Returns the caller.
     pub fn caller(&self) -> Caller<'a> {
         // SAFETY: the credential that segmap(9E) was called with, which is under way.
-        unsafe { Caller::new(self.asked.terms.cred) }
+        unsafe { Caller::new(self.maker.terms().cred) }
     }
 
     /// Returns the device offset at which the mapping starts, in bytes; a multiple of the page size.
@@ -126,17 +128,17 @@ impl<'a, D: Device> MapRequest<'a, D> {
 
     /// Returns whether the mapping is shared or private.
     pub fn sharing(&self) -> Sharing {
-        self.asked.terms.sharing()
+        self.maker.terms().sharing()
     }
 
     /// Returns the protection that the process asks for.
     pub fn protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.asked.terms.protection)
+        Protection::from_bits_truncate(self.maker.terms().protection)
     }
 
     /// Returns the maximum protection, which mprotect(2) cannot exceed.
     pub fn max_protection(&self) -> Protection {
-        Protection::from_bits_truncate(self.asked.terms.max_protection)
+        Protection::from_bits_truncate(self.maker.terms().max_protection)
     }
 
     /// Returns whether the process is a 32-bit one: `ddi_mmap_get_model(9F)`.
@@ -153,7 +155,7 @@ impl<'a, D: Device> MapRequest<'a, D> {
     /// last one first, until it returns a value. A lock is held: `look` must not take any.
     pub fn previous<R>(&self, mut look: impl FnMut(&D::Mapping) -> Option<R>) -> Option<R> {
         let mut found = None;
-        self.keeper.previous(&mut |mapping| {
+        self.maker.previous(&mut |mapping| {
             found = look(mapping);
             found.is_some()
         });
@@ -185,22 +187,6 @@ impl<'a, D: Device> MapRequest<'a, D> {
             access: true,
             engine: 0,
         }
-    }
-}
-
-/// The arguments of the process's mmap(2).
-#[derive(Clone, Copy)]
-pub(crate) struct Terms {
-    pub protection: u32,
-    pub max_protection: u32,
-    pub flags: u32,
-    /// Credential of the process, valid for the length of its mmap(2).
-    pub cred: *mut sys::cred_t,
-}
-
-impl Terms {
-    fn sharing(&self) -> Sharing {
-        if self.flags & sys::MAP_TYPE == sys::MAP_PRIVATE { Sharing::Private } else { Sharing::Shared }
     }
 }
 
@@ -259,7 +245,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     /// more than it may, or to write what is pinned for reading only. Fails with `EALREADY` if the request is set up already. On every error the private data is dropped.
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
-        let MapRequest { keeper, asked, handle, set_up, .. } = request;
+        let MapRequest { maker, asked, handle, set_up, .. } = request;
         let page = match memory {
             Memory::Registers(_) => "devmap_devmem_setup(9F)",
             Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
@@ -274,7 +260,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         if engine >= D::ENGINES {
             return refuse(Errno::EINVAL, "the device has no such engine");
         }
-        if !access && asked.terms.sharing() == Sharing::Private {
+        if !access && maker.terms().sharing() == Sharing::Private {
             return refuse(Errno::EINVAL, "a private mapping needs an access callback");
         }
         if !max.contains(request.protection()) {
@@ -287,7 +273,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
         let result = setup(
-            *keeper,
+            *maker,
             handle.record(),
             &memory,
             (start, len),
@@ -301,9 +287,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
         }
         set_up.set(true);
         handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);
-        let place = keeper.keep(handle);
-        // SAFETY: the place of this mapping's data, which is stored once: `set_up` says so.
-        unsafe { place.write(mapping) };
+        maker.keep(handle, mapping);
         Ok(Setup { len, call: PhantomData, device: PhantomData })
     }
 }
@@ -311,7 +295,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn setup<D: Device>(
-    keeper: &dyn Keeper<D>,
+    maker: &dyn Maker<D>,
     record: &Record,
     memory: &Memory,
     (start, len): (i64, usize),
@@ -323,7 +307,7 @@ fn setup<D: Device>(
     // SAFETY: the mapping is prepared.
     let home = unsafe { record.instance() };
     let (cookie, dip) = (record.cookie(), home.dip);
-    let table = if access && engine == 0 { home.callbacks } else { keeper.callbacks(access, engine) };
+    let table = if access && engine == 0 { home.callbacks } else { maker.callbacks(access, engine) };
     let table = ptr::from_ref(table).cast_mut();
     let cookie_of_memory = match memory {
         Memory::Registers(registers) => {

@@ -4,15 +4,16 @@
 //! held while it unloads; it comes after the driver's own mutexes and before the handles'. Dropping a [`Member`]
 //! takes it, so do that while iterating over nothing.
 
-use core::ptr::NonNull;
-
-use ddi_sys as sys;
+use alloc::sync::Arc;
+use alloc::vec;
 
 use crate::errno::{Errno, Error};
-use crate::handle::{Borrowed, Handle, Record};
+use crate::fixed::Guard;
+use crate::handle::{Borrowed, Handle};
+use crate::mapped::{self, Mapped};
 use crate::memory::{Memory, covers};
 use crate::protection::Protection;
-use crate::slab::{Seat, Slab};
+use crate::slab::{Places, Seat, Slab};
 
 /// A set of mappings; clones are the same set. It contains a mapping as long as the [`Member`] that [`insert`](MappingSet::insert) returned lives.
 ///
@@ -26,55 +27,76 @@ use crate::slab::{Seat, Slab};
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct MappingSet(Slab<Borrowed>);
+pub struct MappingSet(Members);
+
+#[derive(Clone)]
+enum Members {
+    /// Those that the driver has put into it.
+    Some(Slab<Borrowed>),
+    /// All of an instance.
+    All(Arc<Mapped>),
+}
+
+/// A set while nobody joins or leaves.
+enum Locked<'a> {
+    Some(Guard<'a, Places<Borrowed>>),
+    All(mapped::Locked<'a>),
+}
+
+impl Locked<'_> {
+    /// Calls a function for each mapping until it returns an error.
+    fn each(&self, what: &mut dyn FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
+        match self {
+            Locked::Some(places) => places.iter().try_for_each(|handle| what(handle)),
+            Locked::All(mapped) => mapped.iter().try_for_each(|handle| what(&handle)),
+        }
+    }
+}
 
 /// A mapping's place in a [`MappingSet`]; leaves the set when dropped. Kept by the driver in its private data.
 pub struct Member {
     /// Goes before the reference that keeps the mapping which the set has borrowed.
-    _seat: Seat<Borrowed>,
+    _seat: Option<Seat<Borrowed>>,
     _handle: Handle,
 }
 
 impl MappingSet {
     /// Creates an empty set. User or kernel context: allocates.
     pub fn new() -> MappingSet {
-        MappingSet(Slab::new())
+        MappingSet(Members::Some(Slab::new()))
     }
 
-    /// Adds a mapping, which may be in several sets. User or kernel context: may sleep for memory.
+    /// All mappings of an instance.
+    pub(crate) fn of(mapped: Arc<Mapped>) -> MappingSet {
+        MappingSet(Members::All(mapped))
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        match &self.0 {
+            Members::Some(slab) => Locked::Some(slab.lock()),
+            Members::All(mapped) => Locked::All(mapped.lock()),
+        }
+    }
+
+    /// Adds a mapping, which may be in several sets, until the result is dropped. The set of [all](crate::Mappings::set) mappings of an instance has it already: nothing is added to that. User or kernel context: may sleep for memory.
     #[must_use = "the mapping leaves the set when this is dropped"]
     pub fn insert(&self, handle: &Handle) -> Member {
         let handle = handle.clone();
         // SAFETY: the seat goes before this handle.
-        let borrowed = unsafe { Borrowed::new(handle.raw()) };
-        Member { _seat: self.0.insert(borrowed), _handle: handle }
-    }
-
-    /// Adds a mapping that will [leave](MappingSet::leave) by itself. Returns its place.
-    #[inline]
-    pub(crate) fn join(&self, handle: Borrowed) -> u32 {
-        self.0.put(handle)
-    }
-
-    /// Removes the mapping of a place.
-    #[inline]
-    pub(crate) fn leave(&self, place: u32) {
-        self.0.take(place);
-    }
-
-    /// Returns whether both are the same set.
-    pub(crate) fn is(&self, other: &MappingSet) -> bool {
-        self.0.is(&other.0)
-    }
-
-    /// The mapping that the framework has by this handle, if it is in the set: valid as long as it is.
-    pub(crate) fn mapped_by(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        self.0.lock().iter().find_map(|handle| handle.has_cookie(cookie).then(|| handle.raw()))
+        let borrowed = || unsafe { Borrowed::new(handle.raw()) };
+        let seat = match &self.0 {
+            Members::Some(slab) => Some(slab.insert(borrowed())),
+            Members::All(_) => None,
+        };
+        Member { _seat: seat, _handle: handle }
     }
 
     /// Returns the number of mappings in the set.
     pub fn len(&self) -> usize {
-        self.0.lock().len()
+        match &self.0 {
+            Members::Some(slab) => slab.lock().len(),
+            Members::All(mapped) => mapped.len(),
+        }
     }
 
     /// Returns whether there are none.
@@ -82,26 +104,37 @@ impl MappingSet {
         self.len() == 0
     }
 
-    /// Iterates over the mappings in the set, in no order. No lock is held: mappings that are added or removed meanwhile may be included or not.
+    /// Iterates over the mappings in the set, in no order. May allocate at the beginning, and sleep for memory. No lock is held: mappings that are added or removed meanwhile may be included or not.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { set: self, next: 0 }
+        Iter(match &self.0 {
+            Members::Some(slab) => Going::Some { slab, next: 0 },
+            Members::All(mapped) => Going::All(mapped.all().into_iter()),
+        })
     }
 
     /// Calls a function for each mapping, with the set locked. Continues after an error and returns the first.
     fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
-        let places = self.0.lock();
         let mut result = Ok(());
-        for handle in places.iter() {
-            result = result.and(what(handle));
-        }
-        result
+        let all = self.lock().each(&mut |handle| {
+            if let Err(error) = what(handle)
+                && result.is_ok()
+            {
+                result = Err(error);
+            }
+            Ok(())
+        });
+        all.and(result)
     }
 
     /// Drops every translation of every mapping in the set: `devmap_unload(9F)` for each that has any.
     ///
     /// Any thread, any mutex held. Continues after an error and returns the first.
     pub fn unload(&self) -> Result<(), Error> {
-        let places = self.0.lock();
+        let slab = match &self.0 {
+            Members::All(mapped) => return mapped.unload(),
+            Members::Some(slab) => slab,
+        };
+        let places = slab.lock();
         let mut result = Ok(());
         // Few of many have translations, mostly.
         for handle in places.iter().filter(|handle| handle.record().is_touched()) {
@@ -128,16 +161,16 @@ impl MappingSet {
     pub fn remap(&self, memory: impl Into<Memory>, offset: impl Fn(&Handle) -> u64) -> Result<(), Error> {
         let memory = memory.into();
         let mut all = Ok(());
-        let places = self.0.lock();
-        for handle in places.iter() {
-            covers(&memory, offset(handle), handle.len())?;
-        }
-        for handle in places.iter() {
+        let locked = self.lock();
+        locked.each(&mut |handle| covers(&memory, offset(handle), handle.len()).map(|_| ()))?;
+        locked.each(&mut |handle| {
             match handle.remap_to(&memory, offset(handle)) {
                 Err(error) if error.errno() == Errno::ESTALE && !handle.is_live() => {}
                 result => all = all.and(result),
             }
-        }
+            Ok(())
+        })?;
+        drop(locked);
         all
     }
 
@@ -164,20 +197,27 @@ impl MappingSet {
 }
 
 /// The mappings of a [`MappingSet`].
-pub struct Iter<'a> {
-    set: &'a MappingSet,
-    next: usize,
+pub struct Iter<'a>(Going<'a>);
+
+enum Going<'a> {
+    Some { slab: &'a Slab<Borrowed>, next: usize },
+    All(vec::IntoIter<Handle>),
 }
 
 impl Iterator for Iter<'_> {
     type Item = Handle;
 
     fn next(&mut self) -> Option<Handle> {
-        let places = self.set.0.lock();
-        let (handle, next) = places.at_or_behind(self.next)?;
-        self.next = next;
-        // With a reference of its own, while the lock keeps it in the set.
-        Some(Handle::clone(handle))
+        match &mut self.0 {
+            Going::Some { slab, next } => {
+                let places = slab.lock();
+                let (handle, behind) = places.at_or_behind(*next)?;
+                *next = behind;
+                // With a reference of its own, while the lock keeps it in the set.
+                Some(Handle::clone(handle))
+            }
+            Going::All(handles) => handles.next(),
+        }
     }
 }
 

@@ -112,11 +112,6 @@ impl<T> Slab<T> {
         Some(value)
     }
 
-    /// Returns whether both are the same set.
-    pub(crate) fn is(&self, other: &Slab<T>) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Locks the set: nobody joins or leaves meanwhile.
     pub(crate) fn lock(&self) -> Guard<'_, Places<T>> {
         self.0.lock()

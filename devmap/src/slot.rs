@@ -8,15 +8,15 @@ use alloc::boxed::Box;
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::Relaxed;
 
 use ddi_sys as sys;
 
 use crate::device::Device;
-use crate::handle::{Borrowed, Record, State};
+use crate::handle::{Borrowed, Handle, Record, State};
 use crate::instance::Instance;
+use crate::links::Place;
 
-/// A mapping, and the driver's data for it while the record is ready.
+/// A mapping, and the driver's data for it, which is there while the mapping is among those of its instance.
 ///
 /// # Invariants
 /// The record's `home` is that of an `Instance<D>`.
@@ -30,6 +30,7 @@ pub(crate) struct Slot<D: Device> {
 ///
 /// # Safety
 /// A slot of this device, which nobody uses any more.
+#[inline(always)]
 unsafe fn free<D: Device>(record: NonNull<Record>) {
     // SAFETY: the caller's.
     let ended = unsafe { record.as_ref() };
@@ -52,7 +53,7 @@ impl<D: Device> Own<D> {
         range: (u64, usize),
         state: State,
     ) -> Own<D> {
-        let slot = NonNull::from(Box::leak(Box::<Slot<D>>::new_uninit())).cast::<Slot<D>>();
+        let slot = Own::allocate();
         let home = NonNull::from(instance).cast();
         // SAFETY: a field of fresh memory.
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
@@ -62,6 +63,78 @@ impl<D: Device> Own<D> {
         unsafe { record.write(new) };
         // SAFETY: written just now.
         let record = unsafe { &*record };
+        // SAFETY: this once; it stays in its allocation.
+        unsafe { record.init() };
+        Own(slot)
+    }
+
+    /// Room for a slot. User context: sleeps for memory.
+    #[inline(always)]
+    fn allocate() -> NonNull<Slot<D>> {
+        NonNull::from(Box::leak(Box::<Slot<D>>::new_uninit())).cast()
+    }
+
+    /// A copy of this mapping, or of its part `range`, which begins so many bytes behind its start; not live, and without data. User context: sleeps for memory.
+    #[inline(always)]
+    pub(crate) fn copy(instance: &Instance<D>, old: &Handle, from: u64, range: (u64, usize)) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        let home = NonNull::from(instance).cast();
+        // SAFETY: a field of fresh memory.
+        let record = unsafe { &raw mut (*slot.as_ptr()).record };
+        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
+        let new = |state| unsafe { Record::new(home, free::<D>, core::ptr::null_mut(), range, state) };
+        let users = {
+            let state = old.record().lock();
+            match state.derive(from) {
+                // SAFETY: room for a record.
+                Some(derived) => unsafe { record.write(new(derived)) },
+                // SAFETY: likewise.
+                None if state.is_users() => unsafe { record.write(new(State::new())) },
+                // SAFETY: likewise.
+                None => unsafe { record.write(new(state.derived(from))) },
+            }
+            state.is_users()
+        };
+        // SAFETY: written just now.
+        let record = unsafe { &*record };
+        // SAFETY: this once; it stays in its allocation.
+        unsafe { record.init() };
+        let own = Own(slot);
+        if users {
+            own.get().handle().adopt(old, from);
+        }
+        own
+    }
+
+    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data.
+    #[inline(always)]
+    pub(crate) fn behind(
+        instance: &Instance<D>,
+        old: &Handle,
+        (cookie, before): (sys::devmap_cookie_t, usize),
+        (new, from, range): (sys::devmap_cookie_t, u64, (u64, usize)),
+    ) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        let home = NonNull::from(instance).cast();
+        // SAFETY: a field of fresh memory.
+        let record = unsafe { &raw mut (*slot.as_ptr()).record };
+        let state = old.record().lock();
+        let Some(derived) = state.derive(from) else {
+            drop(state);
+            // SAFETY: made just now, and nothing is in it.
+            drop(unsafe { Box::from_raw(slot.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
+            let own = Own::copy(instance, old, from, range);
+            old.record().cut_middle(cookie, before, (own.get().record(), new));
+            return own;
+        };
+        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
+        let made = unsafe { Record::new(home, free::<D>, new, range, derived.live()) };
+        // SAFETY: room for a record.
+        unsafe { record.write(made) };
+        // SAFETY: written just now.
+        let record = unsafe { &*record };
+        record.behind(old.record().shorten(&state, cookie, before));
+        drop(state);
         // SAFETY: this once; it stays in its allocation.
         unsafe { record.init() };
         Own(slot)
@@ -95,10 +168,10 @@ impl<D: Device> Own<D> {
         unsafe { Lent(self.0, PhantomData).instance() }
     }
 
-    /// Adds the mapping to those of its instance. User context: sleeps for memory.
+    /// Adds the mapping to those of its instance that the framework has.
     #[inline]
     pub(crate) fn join(&self, instance: &Instance<D>) {
-        self.get().join(instance);
+        instance.mappings.all.add(self.0.cast());
     }
 
     /// Stores the driver's data.
@@ -112,7 +185,7 @@ impl<D: Device> Own<D> {
     ///
     /// # Safety
     /// It is there.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn take(&mut self) -> D::Mapping {
         // SAFETY: ours, and nobody else looks at the data.
         let mapping = unsafe { &(*self.0.as_ptr()).mapping };
@@ -120,9 +193,20 @@ impl<D: Device> Own<D> {
         unsafe { mapping.assume_init_read() }
     }
 
-    /// Ends the mapping; the memory stays for as long as the result.
-    #[inline]
-    pub(crate) fn end(self) -> Ended<D> {
+    /// Ends the mapping, whose memory stays for as long as the result, and takes the driver's data out.
+    #[inline(always)]
+    pub(crate) fn end(mut self) -> (D::Mapping, Ended<D>) {
+        // SAFETY: a mapping that the framework unmaps has its data.
+        let mapping = unsafe { self.take() };
+        let ended = Ended(self.0);
+        mem::forget(self);
+        ended.leave();
+        (mapping, ended)
+    }
+
+    /// Ends the mapping, whose data was taken out, or never there.
+    #[inline(always)]
+    pub(crate) fn abandon(self) -> Ended<D> {
         let ended = Ended(self.0);
         mem::forget(self);
         ended.finish();
@@ -132,39 +216,71 @@ impl<D: Device> Own<D> {
 
 impl<D: Device> Drop for Own<D> {
     fn drop(&mut self) {
-        Ended(self.0).finish();
+        let ended = Ended(self.0);
+        ended.finish();
+        drop(ended);
     }
 }
 
-/// A mapping that is over; dropped, the reference goes.
+/// A mapping that is over, and in no list; dropped, the reference goes.
 pub(crate) struct Ended<D: Device>(NonNull<Slot<D>>);
 
 impl<D: Device> Ended<D> {
-    // What may unwind is called in a function of its own, in which nothing is left to be dropped: else a module has code for that.
+    #[inline(always)]
     fn finish(&self) {
-        let slot = Lent(self.0, PhantomData);
-        let record = slot.record();
-        let place = record.place.load(Relaxed);
-        if place != Record::NOWHERE {
-            record.place.store(Record::NOWHERE, Relaxed);
-            // SAFETY: while it is in the set, its instance is attached.
-            unsafe { slot.instance() }.mappings.set.leave(place);
+        let record = Lent(self.0, PhantomData).record();
+        if record.place() != Place::Nowhere {
+            return self.leave();
         }
-        if record.is_alone() {
-            // SAFETY: it is in no set now, and nobody else has a reference.
-            unsafe { record.retire_alone() };
-        } else {
+        if !record.is_alone() {
             record.retire();
         }
+    }
+
+    /// Leaves the mappings of the instance.
+    #[inline(always)]
+    fn leave(&self) {
+        let slot = Lent(self.0, PhantomData);
+        // SAFETY: while it is among the mappings of its instance, that is attached.
+        unsafe { slot.instance() }.mappings.all.remove(self.0.cast());
+        if !slot.record().is_alone() {
+            slot.record().retire();
+        }
+    }
+
+    /// Gives the reference up.
+    #[inline(always)]
+    pub(crate) fn free(self) {
+        let record = self.0.cast::<Record>();
+        mem::forget(self);
+        // SAFETY: the framework's reference, of a mapping that is over.
+        unsafe { give_up::<D>(record) };
     }
 }
 
 impl<D: Device> Drop for Ended<D> {
-    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the framework's reference, given up once.
-        unsafe { Record::release(self.0.cast()) };
+        // SAFETY: the framework's reference, of a mapping that is over.
+        unsafe { give_up::<D>(self.0.cast()) };
     }
+}
+
+/// Gives up the framework's reference.
+///
+/// # Safety
+/// The caller's, of a mapping of this device that is over and in no list.
+#[inline(always)]
+unsafe fn give_up<D: Device>(record: NonNull<Record>) {
+    // SAFETY: the caller's reference.
+    let this = unsafe { record.as_ref() };
+    if !this.is_alone() {
+        // SAFETY: the caller's reference, given up once.
+        return unsafe { Record::release(record) };
+    }
+    // SAFETY: it is in no list, and nobody else has a reference.
+    unsafe { this.retire_alone() };
+    // SAFETY: likewise.
+    unsafe { free::<D>(record) };
 }
 
 /// A slot that lives for `'a`.
@@ -210,21 +326,15 @@ impl<'a, D: Device> Lent<'a, D> {
         unsafe { mapping.assume_init_ref() }
     }
 
-    /// The mapping is ready, as soon as the driver's data is stored here.
-    #[inline]
-    pub(crate) fn ready(&self) -> NonNull<D::Mapping> {
-        self.record().ready.store(true, Relaxed);
-        // SAFETY: a field of a slot that lives.
+    /// Stores the driver's data.
+    ///
+    /// # Safety
+    /// There is none, and nobody looks at it meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn fill(&self, mapping: D::Mapping) {
+        // SAFETY: the caller's; a field of a slot that lives.
         let place = unsafe { &raw mut (*self.0.as_ptr()).mapping };
-        // SAFETY: within an allocation.
-        unsafe { NonNull::new_unchecked(place.cast()) }
-    }
-
-    /// Adds the mapping to those of its instance. User context: sleeps for memory.
-    #[inline]
-    pub(crate) fn join(&self, instance: &Instance<D>) {
-        // SAFETY: it leaves the set before it goes.
-        let handle = unsafe { Borrowed::new(self.0.cast()) };
-        self.record().place.store(instance.mappings.set.join(handle), Relaxed);
+        // SAFETY: the caller's.
+        unsafe { place.write(MaybeUninit::new(mapping)) };
     }
 }

@@ -5,15 +5,17 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
 use crate::calls::Calls;
 use crate::device::Device;
+use crate::frame::Routine;
 use crate::instance::Instance;
 use crate::numbers::{Minor, have_data};
 use crate::opens::{Entered, Opens, no_data};
+use crate::threads::Threads;
 
 /// The soft state of a device's module.
 pub(crate) fn soft_state<D: Device>() -> &'static SoftState<D> {
@@ -27,8 +29,10 @@ const INSTANCES: usize = 4;
 /// State of a module besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
 pub struct SoftState<D: Device> {
     anchor: UnsafeCell<*mut c_void>,
-    /// There from `_init` to `_fini`.
-    calls: UnsafeCell<Option<Calls>>,
+    /// Initialised from `_init` to `_fini`.
+    calls: Calls,
+    /// Routines of context switches under way; initialised as `calls`.
+    switches: Threads<Routine>,
     opens: Opens<D>,
 }
 
@@ -50,7 +54,10 @@ impl<D: Device> SoftState<D> {
     pub const fn new() -> SoftState<D> {
         SoftState {
             anchor: UnsafeCell::new(ptr::null_mut()),
-            calls: UnsafeCell::new(None),
+            // SAFETY: the soft state is a static, whose `init` comes before all else.
+            calls: unsafe { Calls::new() },
+            // SAFETY: likewise.
+            switches: unsafe { Threads::new() },
             opens: Opens::new(),
         }
     }
@@ -61,14 +68,10 @@ impl<D: Device> SoftState<D> {
         if failed != 0 {
             return failed;
         }
-        // SAFETY: it stays there until `fini`, and is initialised just below.
-        let calls = unsafe { Calls::new() };
-        // SAFETY: likewise; nothing is there yet.
-        unsafe { self.calls.get().write(Some(calls)) };
-        if let Some(calls) = self.calls() {
-            // SAFETY: this once; the soft state is a static.
-            unsafe { calls.init() };
-        }
+        // SAFETY: in `_init`, before anything else; the soft state is a static.
+        unsafe { self.calls.init() };
+        // SAFETY: likewise.
+        unsafe { self.switches.init() };
         let failed = self.opens.init();
         if failed != 0 {
             self.fini();
@@ -80,7 +83,9 @@ impl<D: Device> SoftState<D> {
         // SAFETY: in `_fini` after mod_remove(9F), or in an `_init` that fails: no entry point runs.
         unsafe { sys::ddi_soft_state_fini(self.anchor.get()) };
         // SAFETY: likewise, so nobody has a reference.
-        unsafe { *self.calls.get() = None };
+        unsafe { self.calls.end() };
+        // SAFETY: likewise.
+        unsafe { self.switches.end() };
         self.opens.fini();
     }
 
@@ -89,11 +94,16 @@ impl<D: Device> SoftState<D> {
         unsafe { *self.anchor.get() }
     }
 
-    /// The mmap(2) calls; there are some whenever an entry point or a callback runs.
+    /// The mmap(2) calls, for entry points and callbacks.
     #[inline]
-    pub(crate) fn calls(&self) -> Option<&Calls> {
-        // SAFETY: not written while entry points and callbacks run.
-        unsafe { (*self.calls.get()).as_ref() }
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// The context switches under way.
+    #[inline]
+    pub(crate) fn switches(&self) -> &Threads<Routine> {
+        &self.switches
     }
 
     /// The opens that have private data.
@@ -127,7 +137,7 @@ impl<D: Device> SoftState<D> {
             Minor::Node { .. } if have_data::<D>() => None,
             Minor::Node { instance, index } => {
                 // SAFETY: the caller's.
-                let instance = unsafe { self.instance(instance) }?;
+                let instance = unsafe { self.open_instance(instance) }?;
                 Some(Entered { instance, open: no_data::<D>(), minor: index })
             }
         }
@@ -137,16 +147,27 @@ impl<D: Device> SoftState<D> {
     ///
     /// # Safety
     /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
-    #[inline]
     pub(crate) unsafe fn instance<'a>(&self, number: i32) -> Option<&'a Instance<D>> {
-        let item = self.item(number);
-        if item.is_null() {
-            return None;
-        }
+        let item = NonNull::new(self.item(number))?;
         // SAFETY: an item of ours, not freed while an entry point runs.
-        let instance = unsafe { (*item).instance }.cast::<Instance<D>>();
+        let instance = unsafe { item.as_ref() }.instance.cast::<Instance<D>>();
         // SAFETY: null, or from `Box::into_raw` in attach, and soft state's until detach.
         unsafe { instance.as_ref() }
+    }
+
+    /// The instance of this number, of which something is open.
+    ///
+    /// # Safety
+    /// In an entry point for what is open: open(9E) has found the instance, and it is not detached before close(9E) has returned.
+    #[inline(always)]
+    pub(crate) unsafe fn open_instance<'a>(&self, number: i32) -> Option<&'a Instance<D>> {
+        let item = NonNull::new(self.item(number))?;
+        // SAFETY: an item of ours, not freed while an entry point runs.
+        let instance = unsafe { item.as_ref() }.instance.cast::<Instance<D>>();
+        // SAFETY: the caller's.
+        unsafe { core::hint::assert_unchecked(!instance.is_null()) };
+        // SAFETY: from `Box::into_raw` in attach, and soft state's until detach.
+        Some(unsafe { &*instance })
     }
 }
 

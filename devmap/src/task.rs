@@ -16,10 +16,10 @@ use ddi_sys as sys;
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Kernel, MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
-use crate::frame::this_thread;
 use crate::kmem::try_push;
 use crate::node::Node;
 use crate::text::Text;
+use crate::threads::this_thread;
 
 const PAGE: &str = "ddi_taskq_create(9F)";
 const OWN: Error = Error::new(Errno::EDEADLK, PAGE, "a task of the queue would wait for itself");

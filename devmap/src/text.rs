@@ -4,6 +4,8 @@
 
 use core::ffi::{CStr, c_char};
 use core::fmt;
+use core::mem::MaybeUninit;
+use core::ptr;
 
 /// At most `N` - 1 bytes of text, followed by a NUL; longer text is truncated.
 ///
@@ -17,6 +19,9 @@ use core::fmt;
 /// line.push(", ").push_number(75).push("%"); // a fraction of the code and of the time
 /// assert_eq!(line.as_bytes(), b"3 of 4, 75%");
 /// ```
+///
+/// # Invariants
+/// The first `used` bytes are the text, without NULs, and all behind them are NUL; `used` is less than `N`.
 pub struct Text<const N: usize> {
     bytes: [u8; N],
     used: usize,
@@ -26,56 +31,109 @@ pub struct Text<const N: usize> {
 impl<const N: usize> Text<N> {
     /// Creates an empty value.
     pub const fn new() -> Text<N> {
+        const { assert!(N > 0, "a text has room for its NUL") };
         Text { bytes: [0; N], used: 0, cut: false }
     }
 
     /// This text, as a C string; nothing when it is too long or has a NUL inside.
+    #[inline(always)]
     pub(crate) fn name(text: &str) -> Option<Text<N>> {
         let mut name = Text::new();
-        name.push(text);
+        name.add(text.as_bytes());
         (!name.cut).then_some(name)
     }
 
     /// Appends text. What does not fit is dropped, and so are NULs.
     pub fn push(&mut self, text: &str) -> &mut Text<N> {
-        self.push_bytes(text.as_bytes());
+        self.push_bytes::<true>(text.as_bytes());
+        self
+    }
+
+    /// As [`push`](Text::push), where a message is made that nobody waits for.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add(&mut self, text: &[u8]) -> &mut Text<N> {
+        for &byte in text {
+            match self.bytes.get_mut(self.used) {
+                Some(place) if byte != 0 && self.used + 1 < N => {
+                    *place = byte;
+                    self.used += 1;
+                }
+                _ => self.cut = true,
+            }
+        }
+        self
+    }
+
+    /// As [`push_number`](Text::push_number), likewise.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add_number(&mut self, number: u32) -> &mut Text<N> {
+        let mut unit = 1_000_000_000;
+        while unit > 1 && number < unit {
+            unit /= 10;
+        }
+        while unit > 0 {
+            self.add(&[b'0' + (number / unit % 10) as u8]);
+            unit /= 10;
+        }
         self
     }
 
     /// Appends a number, in decimal.
     pub fn push_number(&mut self, mut number: u64) -> &mut Text<N> {
-        let mut digits = [b'0'; 20];
-        let mut first = digits.len();
+        if number < 10 {
+            self.push_bytes::<false>(&[b'0' + number as u8]);
+            return self;
+        }
+        const DIGITS: usize = 20;
+        let mut digits = [const { MaybeUninit::<u8>::uninit() }; DIGITS];
+        let mut first = DIGITS;
         for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
+            *digit = MaybeUninit::new(b'0' + (number % 10) as u8);
             number /= 10;
             first -= 1;
             if number == 0 {
                 break;
             }
         }
-        self.push_bytes(digits.get(first..).unwrap_or(&[]));
+        // SAFETY: it was counted down from that.
+        let digits = unsafe { digits.get_unchecked(first..) };
+        // SAFETY: written from `first` on.
+        self.push_bytes::<false>(unsafe { &*(ptr::from_ref(digits) as *const [u8]) });
         self
     }
 
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        let mut used = self.used;
-        for &byte in bytes {
-            // The last byte stays NUL.
-            match self.bytes.get_mut(used) {
-                Some(place) if byte != 0 && used + 1 < N => {
-                    *place = byte;
-                    used += 1;
-                }
-                _ => self.cut = true,
-            }
+    /// Appends bytes, among which there may be NULs or not.
+    #[inline(always)]
+    fn push_bytes<const NULS: bool>(&mut self, bytes: &[u8]) {
+        let used = self.used;
+        // The last byte stays NUL.
+        let fit = bytes.len().min(N - 1 - used);
+        if fit < bytes.len() {
+            self.cut = true;
         }
-        self.used = used;
+        let (from, to) = (bytes.as_ptr(), self.bytes.as_mut_ptr().wrapping_add(used));
+        let mut at = 0;
+        while at < fit {
+            // SAFETY: within `bytes`.
+            let byte = unsafe { *from.wrapping_add(at) };
+            if NULS && byte == 0 {
+                self.used = used + at;
+                self.add(bytes.get(at..).unwrap_or(&[]));
+                return;
+            }
+            // SAFETY: there is room for `fit` bytes.
+            unsafe { *to.wrapping_add(at) = byte };
+            at += 1;
+        }
+        self.used = used + fit;
     }
 
     /// Returns the text.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.used).unwrap_or(&[])
+        // SAFETY: the invariant.
+        unsafe { self.bytes.get_unchecked(..self.used) }
     }
 
     /// Returns whether the text was truncated.
@@ -90,7 +148,8 @@ impl<const N: usize> Text<N> {
 
     /// Returns the text as a C string.
     pub fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+        // SAFETY: by the invariant a NUL ends the text, which lives as long as this.
+        unsafe { CStr::from_ptr(self.as_ptr()) }
     }
 }
 

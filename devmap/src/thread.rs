@@ -15,8 +15,8 @@ use ddi_sys as sys;
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Kernel, MayBlock, MaySleep, sealed::Sealed};
 use crate::errno::{Errno, Error};
-use crate::frame::this_thread;
 use crate::sync::{Condvar, Mutex};
+use crate::threads::this_thread;
 
 #[derive(Default)]
 struct State {

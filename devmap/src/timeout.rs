@@ -17,8 +17,8 @@ use ddi_sys as sys;
 
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::Interrupt;
-use crate::frame::this_thread;
 use crate::sync::{Mutex, MutexGuard};
+use crate::threads::this_thread;
 use crate::time::ticks;
 
 type Routine = Box<dyn FnMut(&mut Interrupt) -> Option<Duration> + Send>;

@@ -70,14 +70,11 @@ impl<'a> Uio<'a> {
     /// `len` bytes at `memory` are the driver's to read (`UIO_READ`) or to write (`UIO_WRITE`).
     #[inline]
     unsafe fn move_bytes(&mut self, memory: *mut u8, len: usize, how: sys::uio_rw) -> Result<usize, Errno> {
-        let len = len.min(self.remaining());
-        if len == 0 {
-            return Ok(0);
-        }
-        // SAFETY: the caller vouches for the bytes; the request is the framework's own.
+        let moved = len.min(self.remaining());
+        // SAFETY: the caller vouches for the bytes; the request is the framework's own, of which no more is moved than is left.
         let result = unsafe { sys::uiomove(memory.cast(), len, how, self.uio) };
         Errno::check(result)?;
-        Ok(len)
+        Ok(moved)
     }
 
     /// Copies bytes to the process, as many as it still wants. Returns their number. Fails with `EFAULT` for a bad address. For read(9E).
@@ -105,8 +102,8 @@ impl<'a> Uio<'a> {
 
     /// Copies kernel memory (a [`Umem`](crate::Umem), for example) from byte `offset` on to the process, as much as it still wants and there is. For read(9E).
     pub fn give_from(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
-        let (address, len) = self.part(memory, offset)?;
-        // SAFETY: checked by `part`; the memory is one that processes may see.
+        let (address, len) = memory.rest(offset)?;
+        // SAFETY: checked by `rest`; the memory is one that processes may see.
         unsafe { self.move_bytes(address, len, sys::UIO_READ) }
     }
 
@@ -129,14 +126,8 @@ impl<'a> Uio<'a> {
 
     /// Copies bytes from the process into kernel memory at `offset`, as many as fit. For write(9E).
     pub fn take_into(&mut self, memory: &Volatile, offset: u64) -> Result<usize, Errno> {
-        let (address, len) = self.part(memory, offset)?;
-        // SAFETY: checked by `part`; the memory has no Rust references.
+        let (address, len) = memory.rest(offset)?;
+        // SAFETY: checked by `rest`; the memory has no Rust references.
         unsafe { self.move_bytes(address, len, sys::UIO_WRITE) }
-    }
-
-    /// The address of the bytes from `offset` on, and how many the process wants to move of them.
-    fn part(&self, memory: &Volatile, offset: u64) -> Result<(*mut u8, usize), Errno> {
-        let (address, room) = memory.rest(offset)?;
-        Ok((address, room.min(self.remaining())))
     }
 }

@@ -80,11 +80,11 @@ kmem_free(void *memory, size_t size)
 void *
 ddi_umem_alloc(size_t size, int flags, ddi_umem_cookie_t *cookiep)
 {
-    struct ddi_umem_cookie *cookie = kmem_zalloc(sizeof (*cookie), flags);
+    struct ddi_umem_cookie *cookie = kmem_zalloc(sizeof (*cookie), KM_SLEEP);
 
     cookie->size = size;
     cookie->cvaddr = malloc(size);
-    cookie->type = KMEM_NON_PAGEABLE;
+    cookie->type = (flags & DDI_UMEM_TRASH) != 0 ? UMEM_TRASH : (flags & DDI_UMEM_PAGEABLE) != 0 ? KMEM_PAGEABLE : KMEM_NON_PAGEABLE;
     *cookiep = (ddi_umem_cookie_t)cookie;
     return (cookie->cvaddr);
 }

@@ -5,13 +5,16 @@
 //! of its own, and compares. Draws how the costs grow into docs/perf.
 //!
 //! Exit status 1 when a workload costs more than the reference, something grows that must stay flat, or a mapping model costs more than it may beside plain devmap. Workloads that do cost more so far are in
-//! segdev/bench/above.tsv and layer-above.tsv, with what they cost: for them it is 1 when they cost more than that.
+//! segdev/bench/above.tsv, layer-above.tsv, own-above.tsv, ports-above.tsv and size-above.tsv, with what they cost: for them it is 1 when they cost more than that.
 
 mod build;
 mod chart;
 mod layer;
 mod measure;
+mod own;
 mod ports;
+mod reference;
+mod size;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,6 +24,7 @@ use serde_json::{Value, json};
 
 use chart::{Chart, Series};
 use measure::{Costs, Memory};
+use reference::{Reference, SLACK, reference};
 
 /// Options of `cargo xtask perf`.
 #[derive(clap::Args)]
@@ -34,6 +38,12 @@ pub struct Args {
     /// Compare Linux's mapping model (devmap/ports) with plain devmap, and nothing else.
     #[arg(long)]
     ports: bool,
+    /// Compare drivers with their twins in C, and nothing else.
+    #[arg(long)]
+    layer: bool,
+    /// Build the programs that are measured in this directory, and leave them there.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Draw no curves.
     #[arg(long)]
     no_charts: bool,
@@ -42,26 +52,8 @@ pub struct Args {
     write: bool,
 }
 
-/// The reference's costs: workload, instructions, allocations, locks, translation calls, nanoseconds.
-const REFERENCE: &str = include_str!("../../segdev/bench/reference.tsv");
-
 /// What costs more than the reference so far, and how much.
 const ABOVE: &str = include_str!("../../segdev/bench/above.tsv");
-
-/// How far from what is written down a cost may be: a module is optimised as one, so code moves a little when something else of it changes.
-const SLACK: f64 = 1.03;
-
-/// A workload of the reference's table.
-#[derive(Clone, Copy)]
-struct Reference {
-    workload: &'static str,
-    instructions: f64,
-    all: f64,
-    allocs: f64,
-    locks: f64,
-    hat: f64,
-    ns: f64,
-}
 
 /// A workload of the reference's table with both costs.
 struct Row {
@@ -162,12 +154,15 @@ const REFERENCE_BYTES: u64 = 272;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
-    if args.ports {
-        let good = ports::run(dir.path())?;
-        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let dir = args.keep.as_deref().unwrap_or(scratch.path());
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if args.ports || args.layer {
+        let even = !args.layer || beside_c(dir)?;
+        let good = !args.ports || ports::run(dir)?;
+        return Ok(if even && good { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
-    let program = build::framework(dir.path())?;
+    let program = build::framework(dir)?;
     let (costs, memory) = (measure::costs(&program)?, measure::memory(&program)?);
     let rows = rows(&costs)?;
     let mut checks: Vec<Check> = rows
@@ -207,14 +202,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if !args.no_charts {
         draw(&crate::root().join(&args.out), &curves)?;
     }
-    let layer = layer::rows(dir.path())?;
-    let even = args.json || layer::print(&layer);
-    let port = args.json || ports::run(dir.path())?;
+    let layer = layer::rows(dir)?;
+    let own = own::rows(dir, &layer)?;
+    let sizes = size::rows(dir)?;
+    let even = args.json || layer::print(&layer) & own::print(&own) & size::print(&sizes);
+    let port = args.json || ports::run(dir)?;
     if args.write {
-        write(args, &rows, &memory, &layer)?;
+        write(args, &rows, &memory, (&layer, &own, &sizes))?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(if even && port && checks.iter().all(Check::holds) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Compares drivers with their twins in C, with the kernel's framework and with their own. Returns whether nothing is dearer than it may be.
+fn beside_c(dir: &Path) -> Result<bool> {
+    let layer = layer::rows(dir)?;
+    let own = own::rows(dir, &layer)?;
+    Ok(layer::print(&layer) & own::print(&own) & size::print(&size::rows(dir)?))
 }
 
 /// What something that costs more than the reference is written down with.
@@ -224,7 +228,12 @@ fn above(what: &str) -> Option<f64> {
 }
 
 /// Writes down what costs more than the reference, and the table for the documentation.
-fn write(args: &Args, rows: &[Row], memory: &Memory, layer: &[layer::Row]) -> Result<()> {
+fn write(
+    args: &Args,
+    rows: &[Row],
+    memory: &Memory,
+    (layer, own, sizes): (&[layer::Row], &[own::Row], &[size::Row]),
+) -> Result<()> {
     let over = rows.iter().filter(|row| row.ratio() > 1.0);
     let mut text: String = over
         .map(|row| format!("{}\t{:.0}\n", row.reference.workload, row.costs.instructions.ceil()))
@@ -260,10 +269,15 @@ fn write(args: &Args, rows: &[Row], memory: &Memory, layer: &[layer::Row]) -> Re
     let text = format!("{FRAMEWORK}\n{table}{}", shown.collect::<String>());
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = dir.join("layer.md");
-    let text = format!("{LAYER}\n{}", layer::table(layer));
+    let (pairs, owns) = (layer::table(layer), own::table(own));
+    let text = format!("{LAYER}\n{pairs}\n{OWN}\n{owns}\n{SIZES}\n{}", size::table(sizes));
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = crate::root().join("segdev/bench/layer-above.tsv");
-    std::fs::write(&path, layer::above(layer)).with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&path, layer::above(layer)).with_context(|| format!("cannot write {}", path.display()))?;
+    let path = crate::root().join("segdev/bench/own-above.tsv");
+    std::fs::write(&path, own::above(own)).with_context(|| format!("cannot write {}", path.display()))?;
+    let path = crate::root().join("segdev/bench/size-above.tsv");
+    std::fs::write(&path, size::above(sizes)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The text above the table.
@@ -279,26 +293,22 @@ const LAYER: &str = "\
 # What a driver on devmap costs, beside C
 
 Written by `cargo xtask perf --write`: instructions of an operation in the driver's own code, the layer's included, beside those of a careful driver in C that
-does the same (segdev/bench/twins), both as modules over one stub kernel and a framework that only calls the driver; allocations, locks taken and locked
-instructions, C's behind the stroke. Probes are those of docs/dtrace that an operation passes; each is five nops, which are not among the instructions.
+does the same (segdev/bench/twins, which say what careful is), both as modules over one stub kernel and a framework that only calls the driver; allocations, locks taken and locked
+instructions, C's behind the stroke. Probes are those of docs/dtrace that an operation passes; each is five nops, which are not among the instructions. turns has a context
+that its mappings take from each other.
 ";
 
-fn reference() -> impl Iterator<Item = Reference> {
-    REFERENCE.lines().filter(|l| !l.starts_with('#')).filter_map(|line| {
-        let mut fields = line.split('\t');
-        let workload = fields.next()?;
-        let mut number = || fields.next()?.parse().ok();
-        Some(Reference {
-            workload,
-            instructions: number()?,
-            all: number()?,
-            allocs: number()?,
-            locks: number()?,
-            hat: number()?,
-            ns: number()?,
-        })
-    })
-}
+const OWN: &str = "\
+## With a framework of its own
+
+All instructions of an operation, the stub kernel's included: of a driver whose module has its own framework, all of it compiled for size; of the reference, and of the driver's twin in C (its own code only).
+";
+
+const SIZES: &str = "\
+## How large a module is
+
+Bytes of code and read-only data.
+";
 
 fn rows(costs: &[Costs]) -> Result<Vec<Row>> {
     reference()

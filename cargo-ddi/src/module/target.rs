@@ -15,9 +15,16 @@ pub const NAME: &str = "x86_64-illumos-kernel";
 
 /// Flags of all code that goes into a kernel.
 pub fn flags() -> Vec<String> {
-    ["--cfg=illumos_kernel", "-Cforce-frame-pointers=yes", "-Cforce-unwind-tables=no", "-Cembed-bitcode=yes"]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "--cfg=illumos_kernel",
+        "-Cforce-frame-pointers=yes",
+        "-Cforce-unwind-tables=no",
+        "-Cembed-bitcode=yes",
+        // Nothing unwinds: what would be dropped then is no code.
+        "-Cpasses=lower-invoke",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// Returns the target's description, as JSON.

@@ -83,7 +83,7 @@ thread_local! {
     static AT_LOCKS: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
-/// From now on this thread does this before it takes a mutex; nothing, from then on, if it is None.
+/// From now on this thread does this before it takes a mutex or gives one back; nothing, from then on, if it is None.
 pub fn at_locks(what: Option<Box<dyn Fn()>>) {
     AT_LOCKS.set(what);
 }
@@ -113,6 +113,7 @@ unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
 /// As mutex_exit(9F).
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
+    AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
     assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");
 }
 

@@ -28,9 +28,8 @@ use crate::each_page;
 use crate::errno::{Errno, Error};
 use crate::memory::{Memory, covers, may_be_written, trash_of};
 use crate::page;
-use crate::pinned::{Loss, Mapper, UserMemory};
+use crate::pinned::{Loss, Mapper, Seated, UserMemory};
 use crate::protection::Protection;
-use crate::slab::Seat;
 
 /// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
 ///
@@ -142,12 +141,6 @@ impl Handle {
         self.0
     }
 
-    /// Returns whether the framework has the mapping, by this handle.
-    pub(crate) fn has_cookie(&self, cookie: sys::devmap_cookie_t) -> bool {
-        let state = self.record().lock();
-        state.is.contains(Is::LIVE) && self.record().cookie() == cookie
-    }
-
     /// Memory that it maps, chosen in devmap(9E).
     #[inline(always)]
     pub(crate) fn set_target(&self, target: Target, len: usize) {
@@ -160,12 +153,16 @@ impl Handle {
     #[cold]
     fn set_user_target(&self, user: UserMemory, target: Target, len: usize) {
         // Before the lock: it takes another one.
-        let pinned = self.among_users(&user);
-        self.record().set_user_target(target, len, pinned);
+        let seat = self.among_users(&user);
+        self.record().set_user_target(target, len, seat);
+        // Whoever has lost it may have come by before.
+        if user.is_lost() {
+            self.lose(user.loss());
+        }
     }
 
     /// Registers the mapping with this memory, if that is a process's, so that it is notified when the memory is lost.
-    fn among(&self, memory: &Memory) -> Option<Seat<Arc<dyn Mapper>>> {
+    fn among(&self, memory: &Memory) -> Option<Seated> {
         match memory {
             Memory::User(user) => Some(self.among_users(user)),
             Memory::Registers(_) | Memory::Umem(_) => None,
@@ -173,40 +170,49 @@ impl Handle {
     }
 
     #[cold]
-    fn among_users(&self, user: &UserMemory) -> Seat<Arc<dyn Mapper>> {
-        user.mappings().insert(Arc::new(self.clone()))
+    fn among_users(&self, user: &UserMemory) -> Seated {
+        user.seat(Arc::new(self.clone()))
     }
 
-    /// State of a copy of this mapping, or of its part from so many bytes on, that is not live yet, and whether it is of a process's memory: then that of a new one, which is to [adopt](Handle::adopt) it.
-    #[inline(always)]
-    pub(crate) fn derive(&self, from: u64) -> (State, bool) {
-        let state = self.record().lock();
-        if state.user().is_some() { (State::new(), true) } else { (state.derive(from), false) }
-    }
-
-    /// Of a process's memory: this mapping, made of what `old` has [derived](Handle::derive), takes it over and is among the mappings of it.
+    /// Of a process's memory: this mapping, a copy of `old` that is none of that yet, takes it over and is among the mappings of it.
     #[cold]
     pub(crate) fn adopt(&self, old: &Handle, from: u64) {
         loop {
             let user = old.record().lock().user().cloned();
-            // Before the locks: it takes another one. Until here the memory can be lost without our being told.
-            let pinned = user.as_ref().map(|user| self.among_users(user));
-            let old = old.record().lock();
-            if old.user().map(UserMemory::cookie) != user.as_ref().map(UserMemory::cookie) {
-                drop(old);
-                continue; // remapped in between
+            let done = match user {
+                Some(user) => self.take_over(old, from, &user, self.among_users(&user)),
+                None => {
+                    let old = old.record().lock();
+                    let is_usual = old.user().is_none();
+                    if is_usual {
+                        *self.record().lock() = old.derived(from);
+                    }
+                    is_usual
+                }
+            };
+            if done {
+                return;
             }
-            let mut state = self.record().lock();
-            *state = old.derive(from);
-            state.set_pinned(pinned);
-            if let Some(user) = user.filter(UserMemory::is_lost) {
-                state.is |= Is::INVALID;
-                // Kept until the framework's handle is told.
-                let trash = Memory::from(user.loss().trash());
-                let (None, None) = self.record().point(&mut state, trash, None, 0) else { break };
-            }
-            break;
         }
+    }
+
+    /// As [`adopt`](Handle::adopt), of this memory, with this place among its mappings. Returns false if `old` is of other memory now.
+    fn take_over(&self, old: &Handle, from: u64, user: &UserMemory, seat: Seated) -> bool {
+        // The place is from before the locks: it takes another one.
+        let old = old.record().lock();
+        if !old.user().is_some_and(|own| own.is(user)) {
+            return false;
+        }
+        let mut state = self.record().lock();
+        *state = old.derived(from);
+        state.set_pinned(Some(seat));
+        if user.is_lost() {
+            state.is |= Is::INVALID;
+            // Kept until the framework's handle is told.
+            let trash = Memory::from(user.loss().trash());
+            let (None, None) = self.record().point(&mut state, trash, None, 0) else { return true };
+        }
+        true
     }
 
     /// Calls `f` with the framework's handle, for functions that this crate does not have. Returns None if the mapping has gone. The handle is valid until `f` returns, under the

@@ -4,20 +4,25 @@
 
 use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
-use core::mem;
+use core::mem::{self, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+};
 
 use ddi_sys as sys;
 
 use super::parts::Live;
-use super::state::{Held, Is, Place, State, Target, drop_rare};
+use super::state::{Held, Is, Place, State, Target, drop_memory, drop_rare};
 use crate::errno::{Errno, Error};
 use crate::fixed::{Fixed, Guard};
-use crate::memory::{Memory, trash_of};
+use crate::frame::Routine;
+use crate::links;
+use crate::memory::Memory;
 use crate::page;
 use crate::probe;
+use crate::threads::Threads;
 
 const UNLOAD: &str = "devmap_unload(9F)";
 
@@ -28,6 +33,8 @@ pub(crate) struct Home {
     pub callbacks: &'static sys::devmap_callback_ctl,
     /// devmap_contextmgt(9E) of the device's mappings.
     pub switch: Switch,
+    /// The routines of switches under way.
+    pub switches: &'static Threads<Routine>,
     /// Time that a context stays in the device, of each engine, in ticks.
     pub hysteresis: Hysteresis,
 }
@@ -49,26 +56,28 @@ pub(crate) type Hysteresis = Arc<[AtomicI64; ENGINES]>;
 /// callback does not return. `home` is the instance's, which lives while the mapping is prepared or live. `free` frees the allocation that begins with this.
 #[repr(C)]
 pub(crate) struct Record {
-    /// Number of references; the framework's private pointer is one. The set of all mappings of an instance has none, for a mapping leaves that before it gives this up.
-    refs: AtomicUsize,
     state: Fixed<State>,
-    /// The framework's handle. Changed with the lock held; before the first callback with that of the mmap(2) calls.
+    /// The framework's handle. Changed with the lock held; before the first callback with that of the instance's mappings.
     cookie: AtomicPtr<c_void>,
+    home: NonNull<Home>,
+    /// Number of references; the framework's private pointer is one. The mappings of its instance have none, for a mapping leaves them before it gives this up.
+    refs: AtomicUsize,
     /// The user offset at which the mapping starts, in bytes. Changed, as `len` is, with the lock held, by the thread that is in devmap(9E) or an unmap callback.
     offset: AtomicU64,
     /// Length in bytes, a multiple of the page size.
     len: AtomicUsize,
-    home: NonNull<Home>,
+    /// Neighbours among the mappings of the instance, while it is in a list.
+    pub(crate) links: MaybeUninit<links::Links>,
     free: unsafe fn(NonNull<Record>),
-    /// The next mapping in a list of the mmap(2) calls'; changed with their lock held.
-    pub(crate) next: AtomicPtr<Record>,
-    /// Place in the set of all mappings of the instance; [`Record::NOWHERE`] before and after.
-    pub(crate) place: AtomicU32,
+    /// The number with which an early mapping was set up.
+    pub(crate) number: AtomicU32,
+    /// The context timeout that the framework has for it, in ticks. Changed with the lock held.
+    ticks: AtomicI32,
     /// Whether translations may exist: set, with the lock held, before any is loaded; cleared with it when all have been unloaded. Whoever reads it without the lock
     /// sees what was loaded before; keeping later loads apart is the driver's, as it is of an unload.
     loaded: AtomicBool,
-    /// Whether the driver's data is there. Of the thread that is in mmap(2), and later of nobody.
-    pub(crate) ready: AtomicBool,
+    /// A [`links::Place`], changed with the lock of the instance's mappings held.
+    place: AtomicU8,
 }
 
 // SAFETY: the framework's handle belongs to no thread, and is used as the invariants say; the instance is only reached for the node, which is only passed to the kernel; the
@@ -78,9 +87,6 @@ unsafe impl Send for Record {}
 unsafe impl Sync for Record {}
 
 impl Record {
-    /// No place in a set.
-    pub(crate) const NOWHERE: u32 = u32::MAX;
-
     /// A mapping that is not live, with one reference.
     ///
     /// # Safety
@@ -94,18 +100,19 @@ impl Record {
         state: State,
     ) -> Record {
         Record {
-            refs: AtomicUsize::new(1),
             loaded: AtomicBool::new(state.is.contains(Is::UNSEEN)),
             // SAFETY: the caller's.
             state: unsafe { Fixed::new(state) },
             cookie: AtomicPtr::new(cookie),
+            home,
+            refs: AtomicUsize::new(1),
             offset: AtomicU64::new(offset),
             len: AtomicUsize::new(len),
-            home,
+            links: MaybeUninit::uninit(),
             free,
-            next: AtomicPtr::new(ptr::null_mut()),
-            place: AtomicU32::new(Record::NOWHERE),
-            ready: AtomicBool::new(false),
+            number: AtomicU32::new(0),
+            ticks: AtomicI32::new(0),
+            place: AtomicU8::new(links::Place::Nowhere as u8),
         }
     }
 
@@ -152,7 +159,6 @@ impl Record {
         unsafe { Record::free(record) };
     }
 
-    // In a function of its own: what may unwind must not be called where something else is left to be dropped, or a module has code for that.
     /// # Safety
     /// Nobody uses it any more.
     #[inline(never)]
@@ -179,14 +185,31 @@ impl Record {
         self.cookie.load(Relaxed)
     }
 
+    /// Returns whether the framework has the mapping, by this handle.
+    #[cold]
+    pub(crate) fn has_cookie(&self, cookie: sys::devmap_cookie_t) -> bool {
+        let state = self.lock();
+        state.is.contains(Is::LIVE) && self.cookie() == cookie
+    }
+
     /// The framework has the handle of a mapping that is prepared freed, or may have.
     pub(crate) fn forget_cookie(&self) {
         self.cookie.store(ptr::null_mut(), Relaxed);
     }
 
-    /// Returns whether the driver's data is there, of a mapping that is prepared.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
+    /// Returns its place among the mappings of the instance.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> links::Place {
+        match self.place.load(Relaxed) {
+            1 => links::Place::Early,
+            2 => links::Place::Ring,
+            _ => links::Place::Nowhere,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_place(&self, place: links::Place) {
+        self.place.store(place as u8, Relaxed);
     }
 
     #[inline]
@@ -222,11 +245,6 @@ impl Record {
         self.offset.load(Relaxed)
     }
 
-    fn set_range(&self, (offset, len): (u64, usize)) {
-        self.offset.store(offset, Relaxed);
-        self.len.store(len, Relaxed);
-    }
-
     /// The part of a range that the mapping has, in the framework's types.
     pub(crate) fn clamp(&self, offset: u64, len: usize) -> Option<(i64, usize)> {
         let (first, whole) = self.range();
@@ -236,7 +254,7 @@ impl Record {
         Some((i64::try_from(start).ok()?, len))
     }
 
-    /// Calls `f` with the state of a mapping that is not in the instance's set yet: with its lock held, if somebody else has a reference.
+    /// Calls `f` with the state of a mapping that is not among those of the instance yet, or with their lock held no callback knows: with its own lock held, if somebody else has a reference.
     #[inline(always)]
     fn with_new<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         if self.is_alone() {
@@ -255,16 +273,9 @@ impl Record {
     }
 
     /// As [`set_target`](Record::set_target), of a process's memory, among whose mappings it is at this place.
-    pub(super) fn set_user_target(&self, target: Target, len: usize, pinned: Place) {
-        let lost = trash_of(&target.memory);
+    pub(crate) fn set_user_target(&self, target: Target, len: usize, seat: Place) {
         self.set_target(target, len);
-        let mut state = self.lock();
-        state.rare().pinned = Some(pinned);
-        if let Some(trash) = lost {
-            state.is |= Is::INVALID;
-            // Kept until the framework's handle is told.
-            let (None, None) = self.point(&mut state, trash, None, 0) else { return };
-        }
+        self.lock().rare().pinned = Some(seat);
     }
 
     /// The framework has it: from the first callback on. Frees what it mapped before, after letting go of the lock.
@@ -274,6 +285,18 @@ impl Record {
         state.is |= Is::LIVE;
         if state.is.contains(Is::STALE) {
             self.freshen(state);
+        }
+    }
+
+    /// As [`activate`](Record::activate), of an early mapping that no callback has found yet; with the lock of the instance's mappings held.
+    #[inline(always)]
+    pub(crate) fn activate_early(&self) {
+        let is_stale = self.with_new(|state| {
+            state.is |= Is::LIVE;
+            state.is.contains(Is::STALE)
+        });
+        if is_stale {
+            self.freshen(self.lock());
         }
     }
 
@@ -302,57 +325,123 @@ impl Record {
         drop(old);
     }
 
-    /// As [`retire`](Record::retire), of the only reference.
+    /// As [`retire`](Record::retire), of the only reference, whose memory is freed next.
     ///
     /// # Safety
-    /// The caller's is the only reference, and the mapping is in no set.
-    #[inline]
+    /// The caller's is the only reference, the mapping is in no list, and the record is not used any more, nor dropped.
+    #[inline(always)]
     pub(crate) unsafe fn retire_alone(&self) {
+        let state = self.state.get();
         // SAFETY: nobody else has a reference.
-        let state = unsafe { &mut *self.state.get() };
-        state.is = Is::GONE;
-        state.memory = None;
+        let state = unsafe { &mut *state };
+        if let Some(memory) = state.memory.take() {
+            drop_memory(memory);
+        }
         if let Some(rare) = state.rare.take() {
             drop_rare(rare);
         }
     }
 
-    /// After a cut, this mapping is `offset`, `len` long; `rest`, if any, is the new one behind the cut, which nobody has yet.
+    /// The head has been unmapped, so many bytes.
+    #[inline(always)]
+    pub(crate) fn cut_head(&self, cookie: sys::devmap_cookie_t, gone: usize) {
+        let mut state = self.lock();
+        state.start = state.start.wrapping_add_unsigned(gone as u64);
+        let (offset, len) = self.range();
+        self.offset.store(offset.wrapping_add(gone as u64), Relaxed);
+        self.len.store(len.wrapping_sub(gone), Relaxed);
+        self.cut(state, cookie);
+    }
+
+    /// The tail has been unmapped, so many bytes.
+    #[inline(always)]
+    pub(crate) fn cut_tail(&self, cookie: sys::devmap_cookie_t, gone: usize) {
+        let state = self.lock();
+        self.len.store(self.len.load(Relaxed).wrapping_sub(gone), Relaxed);
+        self.cut(state, cookie);
+    }
+
+    /// After a cut, which has left something of the mapping.
     ///
     /// Somebody may have unloaded this mapping between the framework's cut and the callback that tells us of it, and
-    /// so have missed what is now `rest`: if nothing should be loaded, both are unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
-    pub(crate) fn cut(
-        &self,
-        cookie: sys::devmap_cookie_t,
-        (offset, len): (u64, usize),
-        rest: Option<(&Record, sys::devmap_cookie_t)>,
-    ) {
-        let mut state = self.lock();
-        state.start = state.start.wrapping_add_unsigned(offset.wrapping_sub(self.offset()));
-        self.set_range((offset, len));
-        let missed = state.is.contains(Is::LIVE) && !self.is_touched();
+    /// so have missed a part: if nothing should be loaded, it is unloaded once more. (Not when this callback is the first one: nobody could load or unload before.)
+    #[inline(always)]
+    fn cut(&self, state: Guard<'_, State>, cookie: sys::devmap_cookie_t) {
         self.cookie.store(cookie, Relaxed);
-        state.is |= Is::LIVE;
-        if let Some((rest, cookie)) = rest {
-            let is_stale = rest.with_new(|behind| {
-                rest.cookie.store(cookie, Relaxed);
-                rest.loaded.store(self.is_touched(), Relaxed);
-                behind.is |= Is::LIVE;
-                if missed {
-                    rest.unload_now(behind);
-                }
-                behind.is.contains(Is::STALE)
-            });
-            if is_stale {
-                rest.freshen(rest.lock());
-            }
+        if state.is != Is::LIVE {
+            return self.cut_otherwise(state);
         }
-        if missed {
+        if !self.is_touched() {
+            self.unload_again();
+        }
+    }
+
+    /// Unloads what should not be loaded.
+    #[inline(always)]
+    pub(crate) fn unload_again(&self) {
+        if !self.unload_from(self.offset()) {
+            self.unload_by_halves();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cut_otherwise(&self, mut state: Guard<'_, State>) {
+        if state.is.contains(Is::LIVE) && !self.is_touched() {
             self.unload_now(&state);
         }
+        state.is |= Is::LIVE;
         if state.is.contains(Is::STALE) {
             self.freshen(state);
         }
+    }
+
+    /// The middle of a mapping that has nothing special has been unmapped: it is so long now. Returns whether something may be loaded.
+    #[inline(always)]
+    pub(crate) fn shorten(&self, _: &State, cookie: sys::devmap_cookie_t, len: usize) -> bool {
+        self.len.store(len, Relaxed);
+        self.cookie.store(cookie, Relaxed);
+        let touched = self.is_touched();
+        if !touched {
+            self.unload_again();
+        }
+        touched
+    }
+
+    /// A new mapping is the part behind a cut, of something that may be loaded, or not.
+    #[inline(always)]
+    pub(crate) fn behind(&self, touched: bool) {
+        self.loaded.store(touched, Relaxed);
+        if !touched {
+            self.unload_again();
+        }
+    }
+
+    /// The middle has been unmapped: this mapping is so long now; `rest` is the new one behind the cut, a copy that nobody has yet. See [`cut`](Record::cut).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn cut_middle(
+        &self,
+        cookie: sys::devmap_cookie_t,
+        len: usize,
+        (rest, behind): (&Record, sys::devmap_cookie_t),
+    ) {
+        let state = self.lock();
+        self.len.store(len, Relaxed);
+        let missed = state.is.contains(Is::LIVE) && !self.is_touched();
+        let is_stale = rest.with_new(|state| {
+            rest.cookie.store(behind, Relaxed);
+            rest.loaded.store(self.is_touched(), Relaxed);
+            state.is |= Is::LIVE;
+            if missed {
+                rest.unload_now(state);
+            }
+            state.is.contains(Is::STALE)
+        });
+        if is_stale {
+            rest.freshen(rest.lock());
+        }
+        self.cut(state, cookie);
     }
 
     /// Refreshes a mapping that is live.
@@ -363,15 +452,32 @@ impl Record {
         drop(old);
     }
 
-    /// Loads translations for a fault; the caller is in the access callback of this mapping, which is live.
-    #[inline]
-    pub(crate) fn load(&self, _: &mut State, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
+    /// Loads translations for a fault; the caller is in the access callback of this mapping, which is live. Gives the lock back.
+    #[inline(always)]
+    pub(crate) fn load(&self, state: Guard<'_, State>, start: i64, len: usize, rw: u32) -> Result<(), Errno> {
+        #[cold]
+        #[inline(never)]
+        fn failed(code: sys::faultcode_t) -> Errno {
+            Errno::from_fault(code)
+        }
         self.loaded.store(true, Relaxed);
         let cookie = self.cookie();
         probe::load(cookie, start, len);
         // SAFETY: in the access callback, so the handle lives and its address space is held (devmap_load(9F)).
         let code = unsafe { sys::devmap_load(cookie, start, len, sys::DEVMAP_ACCESS, rw) };
-        if code == 0 { Ok(()) } else { Err(Errno::from_fault(code)) }
+        if code != 0 {
+            drop(state);
+            return Err(failed(code));
+        }
+        drop(state);
+        Ok(())
+    }
+
+    /// As [`unload`](Record::unload), with the lock.
+    #[inline(always)]
+    pub(crate) fn unload_if_live(&self) -> Result<(), Error> {
+        let state = self.lock();
+        self.unload(&state)
     }
 
     /// Unloads everything, if there may be anything.
@@ -398,11 +504,10 @@ impl Record {
 
     /// Unloads from `at` to the end of the mapping, as long as it may be now.
     fn unload_from(&self, at: u64) -> bool {
-        let Ok(at) = i64::try_from(at) else { return false };
         let cookie = self.cookie();
-        probe::unload(cookie, at, 0);
-        // SAFETY: the handle lives, see `retire`. Length 0 is "to the end".
-        let code = unsafe { sys::devmap_unload(cookie, at, 0) };
+        probe::unload(cookie, at as i64, 0);
+        // SAFETY: the handle lives, see `retire`. An offset of the mapping, so within 2^63. Length 0 is "to the end".
+        let code = unsafe { sys::devmap_unload(cookie, at as i64, 0) };
         code == 0
     }
 
@@ -538,12 +643,22 @@ impl Record {
     }
 
     /// Sets the framework's timeout for the next switch, if it differs. In the access callback.
-    pub(crate) fn set_ticks(&self, state: &mut State, ticks: i64) {
+    #[inline(always)]
+    pub(crate) fn set_ticks(&self, ticks: i64) {
         let ticks = i32::try_from(ticks).unwrap_or(i32::MAX);
-        if state.ticks != ticks && state.is.contains(Is::LIVE) {
+        if self.ticks.load(Relaxed) != ticks {
+            self.set_other_ticks(ticks);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_other_ticks(&self, ticks: i32) {
+        let state = self.lock();
+        if state.is.contains(Is::LIVE) {
             // SAFETY: the handle lives, see `retire`.
             unsafe { sys::devmap_set_ctx_timeout(self.cookie(), ticks.into()) };
-            state.ticks = ticks;
+            self.ticks.store(ticks, Relaxed);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! [`State`]: what a mapping is and maps, under its record's lock.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::mem;
 
 use bitflags::bitflags;
@@ -9,11 +8,9 @@ use ddi_sys as sys;
 
 use super::parts::{OfTheirOwn, Shared};
 use crate::access::Order;
-use crate::frame::Frames;
 use crate::memory::Memory;
-use crate::pinned::{Mapper, UserMemory};
+use crate::pinned::{Seated, UserMemory};
 use crate::protection::Protection;
-use crate::slab::Seat;
 
 bitflags! {
     /// Conditions of a mapping.
@@ -40,7 +37,7 @@ bitflags! {
 pub(super) type Held = (Option<Memory>, Option<Place>);
 
 /// A mapping's place among those of a process's memory.
-pub(super) type Place = Seat<Arc<dyn Mapper>>;
+pub(super) type Place = Seated;
 
 /// Parts of the state that few mappings have.
 #[derive(Default)]
@@ -59,11 +56,7 @@ pub(crate) struct State {
     pub(super) memory: Option<Memory>,
     /// Offset in `memory`, in bytes.
     pub(super) start: i64,
-    /// Routines of threads that are inside `devmap_do_ctxmgt(9F)` for this mapping.
-    pub(crate) frames: Frames,
     pub(super) rare: Option<Box<Rare>>,
-    /// The context timeout that the framework has for it, in ticks.
-    pub(super) ticks: i32,
     pub(super) max_protection: u8,
     pub(super) order: Option<Order>,
     pub(super) is: Is,
@@ -84,6 +77,20 @@ pub(super) fn drop_rare(rare: Box<Rare>) {
     drop(rare);
 }
 
+/// Gives memory up, kernel memory in the usual way.
+#[inline(always)]
+pub(super) fn drop_memory(memory: Memory) {
+    #[cold]
+    #[inline(never)]
+    fn other(memory: Memory) {
+        drop(memory);
+    }
+    match memory {
+        Memory::Umem(umem) => drop(umem),
+        memory => other(memory),
+    }
+}
+
 impl State {
     /// Of a mapping that is not live, and maps nothing.
     #[inline(always)]
@@ -91,9 +98,7 @@ impl State {
         State {
             memory: None,
             start: 0,
-            frames: Frames::new(),
             rare: None,
-            ticks: 0,
             max_protection: sys::PROT_ALL as u8,
             order: None,
             is: Is::empty(),
@@ -110,19 +115,48 @@ impl State {
         mem::forget(self.memory.replace(target.memory));
     }
 
-    /// Of a copy, or of the part from so many bytes on; without a place among the mappings of a process's memory.
+    /// Returns whether it is of a process's memory: then a copy is to [adopt](super::Handle::adopt) it.
     #[inline(always)]
-    pub(super) fn derive(&self, from: u64) -> State {
+    pub(crate) fn is_users(&self) -> bool {
+        matches!(self.memory, Some(Memory::User(_)))
+    }
+
+    /// Of a copy, or of the part from so many bytes on, that is not live yet; none if that is out of the usual way.
+    #[inline(always)]
+    pub(crate) fn derive(&self, from: u64) -> Option<State> {
+        let Some(Memory::Umem(umem)) = &self.memory else { return None };
+        if self.is != Is::LIVE {
+            return None;
+        }
+        Some(State {
+            memory: Some(Memory::Umem(umem.clone())),
+            start: self.start.wrapping_add_unsigned(from),
+            rare: None,
+            max_protection: self.max_protection,
+            order: self.order,
+            is: Is::empty(),
+        })
+    }
+
+    /// This, of a mapping that the framework has.
+    #[inline(always)]
+    pub(crate) fn live(mut self) -> State {
+        self.is |= Is::LIVE;
+        self
+    }
+
+    /// As [`derive`](State::derive), in all cases; without a place among the mappings of a process's memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn derived(&self, from: u64) -> State {
         let rare = if self.is.contains(Is::PARTED) { Some(self.share_parts()) } else { None };
         let mut is = self.is & (Is::INVALID | Is::STALE | Is::REMAPPED | Is::UNSEEN | Is::PARTED);
         // The framework has made its handle before this, maybe before the last remap.
         is.set(Is::STALE, self.is.intersects(Is::STALE | Is::REMAPPED | Is::PARTED));
         State {
             memory: self.memory.clone(),
-            start: self.start.saturating_add_unsigned(from),
-            frames: Frames::new(),
+            start: self.start.wrapping_add_unsigned(from),
             rare,
-            ticks: 0,
             max_protection: self.max_protection,
             order: self.order,
             is,
@@ -174,18 +208,24 @@ impl State {
         }
     }
 
-    /// Returns whether accesses are served: it is live, and not invalid.
-    #[inline]
-    pub(crate) fn serves(&self) -> bool {
-        self.is & (Is::LIVE | Is::INVALID) == Is::LIVE
+    /// Returns whether accesses are refused, of a mapping that is live, as any is in its access callback.
+    #[inline(always)]
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.is.contains(Is::INVALID)
     }
 
-    /// Returns whether accesses are served, and the page at byte `from` of the mapping is the one at byte `offset` of this memory.
-    #[inline]
+    /// Returns whether accesses are served, of a mapping in its access callback, and the page at byte `from` of it is the one at byte `offset` of this memory.
+    #[inline(always)]
     pub(crate) fn serves_from(&self, memory: &Memory, from: u64, offset: u64) -> bool {
-        self.is & (Is::LIVE | Is::INVALID | Is::PARTED) == Is::LIVE
-            && self.memory.as_ref().is_some_and(|own| own.is(memory))
-            && (self.start as u64).wrapping_add(from) == offset
+        let page = (self.start as u64).wrapping_add(from);
+        if page != offset || self.is.intersects(Is::INVALID | Is::PARTED) {
+            return false;
+        }
+        match (&self.memory, memory) {
+            (Some(Memory::Umem(own)), Memory::Umem(other)) => own.is(other),
+            (Some(own), other) => own.is(other),
+            (None, _) => false,
+        }
     }
 
     pub(super) fn protection(&self) -> Protection {

@@ -155,6 +155,21 @@ pub fn layer(dir: &Path, package: &str) -> Result<PathBuf> {
     link(dir, &format!("bench-{package}"), &measured, &others)
 }
 
+/// A driver's code, linked as it is for its module.
+pub fn module(dir: &Path, package: &str) -> Result<PathBuf> {
+    let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
+    object(package, Framework::Kernel, &public, dir)
+}
+
+/// A driver's operations, on devmap and a framework of its module's own.
+pub fn own(dir: &Path, package: &str) -> Result<PathBuf> {
+    let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
+    let measured = object(package, Framework::Own, &public, dir)?;
+    rename_init(&measured)?;
+    let others = harness(dir, &["layer", "segments", "bench", "ddi", "kernel"])?;
+    link(dir, &format!("bench-{package}-own"), &measured, &others)
+}
+
 /// A fault and an mmap of a driver, on devmap with or without a port.
 pub fn port(dir: &Path, package: &str) -> Result<PathBuf> {
     let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::build;
 use super::measure::{self, Costs};
-use super::{SLACK, build};
+use super::reference::SLACK;
 
 /// How much more than C an operation of a driver may cost.
 const GOAL: f64 = 1.05;
@@ -14,6 +15,9 @@ const GOAL: f64 = 1.05;
 const EVEN: f64 = 1.0;
 /// Operations of which more than [`EVEN`] is too much.
 const PLAIN: [&str; 3] = ["fault", "fault and revoke, 1 of 100 loaded", "ioctl"];
+
+/// Drivers that have a twin.
+pub const PAIRS: [&str; 2] = ["notice", "turns"];
 
 /// Costs above the goal so far: pair, operation, instructions.
 const ABOVE: &str = include_str!("../../../segdev/bench/layer-above.tsv");
@@ -33,6 +37,11 @@ impl Row {
         self.rust.instructions / self.c.instructions
     }
 
+    /// What the operation costs the twin, if it is that of this pair.
+    pub fn twin(&self, pair: &str, operation: &str) -> Option<f64> {
+        (self.pair == pair && self.rust.workload == operation).then_some(self.c.instructions)
+    }
+
     pub fn holds(&self) -> bool {
         self.rust.instructions <= self.limit
     }
@@ -41,7 +50,7 @@ impl Row {
 /// Runs the pairs of drivers.
 pub fn rows(dir: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for pair in ["notice"] {
+    for pair in PAIRS {
         let (rust, c) = (build::layer(dir, pair)?, build::twin(dir, pair)?);
         let mut twins = measure::costs(&c)?;
         let mut costs = measure::costs(&rust)?;

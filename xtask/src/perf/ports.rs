@@ -7,10 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::{build, measure, reference};
+use super::reference::reference;
+use super::{build, measure};
 
 /// Highest cost of an operation, plain devmap being 1.
 const GOAL: f64 = 1.2;
+/// Costs above the goal so far: operation, instructions.
+const ABOVE: &str = include_str!("../../../segdev/bench/ports-above.tsv");
 /// The operations, and the reference's workload of each.
 const OPERATIONS: [(&str, &str); 2] = [
     ("fault", "W1 single-page fault, 1 handle, umem, access default"),
@@ -33,7 +36,9 @@ pub fn run(dir: &Path) -> Result<bool> {
         let framework = reference().find(|row| row.workload == workload).context("no such workload")?.all;
         let ratio = (framework + port) / (framework + plain);
         println!("{plain:>8.0} {port:>8.0} {framework:>8.0} {ratio:>6.2}  {operation}");
-        good &= ratio <= GOAL;
+        let mut above = ABOVE.lines().filter_map(|line| line.split_once('\t'));
+        let above = above.find(|(name, _)| *name == operation).and_then(|(_, cost)| cost.parse::<f64>().ok());
+        good &= ratio <= GOAL || above.is_some_and(|cost| port <= cost);
     }
     println!("\nthe goal is {GOAL}");
     if !good {

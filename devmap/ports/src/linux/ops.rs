@@ -86,11 +86,13 @@ impl From<Failure> for Errno {
 }
 
 /// An access to be served: `vm_fault`.
+// In this order: what is mostly 0 lies together.
+#[repr(C)]
 pub struct Vmf<'a> {
     pub(super) offset: u64,
-    pub(super) access: Access,
     pub(super) prefault: bool,
     pub(super) major: Cell<bool>,
+    pub(super) access: Access,
     pub(super) cx: Borrowed<'a>,
 }
 

@@ -1,0 +1,412 @@
+//! [`Mapped`]: all mappings of an instance, those of which the framework has not called back yet among them.
+//!
+//! Two lists go through the mappings themselves, so nothing is allocated: a ring of those that the framework has, and a chain of the *early* ones: set up in devmap(9E), and
+//! neither mapped by devmap_map(9E) nor found by another callback before that ([`calls`](crate::calls) says why there are such).
+//!
+//! Locking: a mutex for each instance. An mmap(2) takes it twice, a munmap(2) and a fork(2) once. It comes after the driver's own mutexes and before the mappings', and is
+//! held over no call of the driver but the `look` of [`MapRequest::previous`](crate::MapRequest::previous).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+
+use ddi_sys as sys;
+
+use crate::calls::Call;
+use crate::errno::Error;
+use crate::fixed::{Fixed, Guard};
+use crate::handle::{Borrowed, Handle, Record};
+use crate::links::{Links, Place};
+use crate::time::sleep_anyhow;
+
+impl Links {
+    #[inline(always)]
+    fn of(record: NonNull<Record>) -> *mut Links {
+        // SAFETY: a field of a record; no reference is made.
+        unsafe { (&raw mut (*record.as_ptr()).links).cast() }
+    }
+
+    /// Of a mapping that is in a list.
+    #[inline(always)]
+    fn at(record: &Record) -> &Links {
+        // SAFETY: written when it came into the list.
+        unsafe { record.links.assume_init_ref() }
+    }
+}
+
+/// Returns whether an early mapping was set up by this mmap(2).
+#[inline(always)]
+fn is_of(record: &Record, call: &Call) -> bool {
+    ptr::eq(Links::at(record).before.load(Relaxed).cast(), call)
+}
+
+/// The lists.
+///
+/// # Invariants
+/// `ring` is linked to itself, or to mappings of this instance that live until they have left; each leaves before its memory goes. `early` is a chain of such, whose
+/// private data is there, whose cookies are null or handles that devmap(9E) was called with and that the framework has not unmapped since, each another. The call that one names has not [left](Mapped::left).
+struct Lists {
+    ring: Links,
+    early: Cell<*mut Links>,
+    len: Cell<usize>,
+}
+
+// SAFETY: what the lists refer to is shared between threads, and is reached with their lock held.
+unsafe impl Send for Lists {}
+
+/// All mappings of an instance; in an `Arc`, where it stays.
+pub(crate) struct Mapped {
+    lists: Fixed<Lists>,
+    /// The next attached instance of the module, changed with the lock of their list held.
+    pub(crate) next: AtomicPtr<Mapped>,
+}
+
+impl Mapped {
+    /// No mappings. User or kernel context: allocates.
+    pub(crate) fn new() -> Arc<Mapped> {
+        let ring = Links::new(ptr::null_mut(), ptr::null_mut());
+        let lists = Lists { ring, early: Cell::new(ptr::null_mut()), len: Cell::new(0) };
+        // SAFETY: it goes into the `Arc`, where it stays, and is initialised before anybody else has it.
+        let lists = unsafe { Fixed::new(lists) };
+        let mapped = Arc::new(Mapped { lists, next: AtomicPtr::new(ptr::null_mut()) });
+        // SAFETY: this once; what an `Arc` holds does not move.
+        unsafe { mapped.lists.init() };
+        let ring = mapped.ring();
+        {
+            let lists = mapped.lists.lock();
+            lists.ring.next.store(ring, Relaxed);
+            lists.ring.before.store(ring, Relaxed);
+        }
+        mapped
+    }
+
+    /// The ring's beginning and end.
+    #[inline(always)]
+    fn ring(&self) -> *mut Links {
+        // SAFETY: a field of a value that stays; no reference is made.
+        unsafe { &raw mut (*self.lists.get()).ring }
+    }
+
+    /// Adds a mapping to the ring.
+    #[inline(always)]
+    fn link(&self, record: NonNull<Record>) {
+        let (ring, links) = (self.ring(), Links::of(record));
+        // SAFETY: it stays.
+        let first = unsafe { &*ring };
+        let second = first.next.load(Relaxed);
+        // SAFETY: the caller's, which is in no list; the lock is held.
+        unsafe { links.write(Links::new(second, ring)) };
+        // SAFETY: in the ring.
+        unsafe { &*second }.before.store(links, Relaxed);
+        first.next.store(links, Relaxed);
+        // SAFETY: it lives.
+        unsafe { record.as_ref() }.set_place(Place::Ring);
+    }
+
+    /// Adds a mapping that the framework has.
+    #[inline(always)]
+    pub(crate) fn add(&self, record: NonNull<Record>) {
+        let lists = self.lists.lock();
+        lists.len.set(lists.len.get() + 1);
+        self.link(record);
+    }
+
+    /// Removes a mapping that is in one of the lists.
+    #[inline(always)]
+    pub(crate) fn remove(&self, record: NonNull<Record>) {
+        let lists = self.lists.lock();
+        // SAFETY: the caller's.
+        let this = unsafe { record.as_ref() };
+        if this.place() == Place::Ring {
+            let links = Links::at(this);
+            let (next, before) = (links.next.load(Relaxed), links.before.load(Relaxed));
+            // SAFETY: in the ring, as this is.
+            unsafe { &*next }.before.store(before, Relaxed);
+            // SAFETY: likewise.
+            unsafe { &*before }.next.store(next, Relaxed);
+        } else {
+            lists.forget_early(this);
+        }
+        this.set_place(Place::Nowhere);
+        lists.len.set(lists.len.get().wrapping_sub(1));
+    }
+
+    /// Adds an early mapping, set up by this mmap(2) as the `number`th of the module.
+    #[inline(always)]
+    pub(crate) fn prepare(&self, record: NonNull<Record>, call: &Call, number: u32) {
+        let links = Links::of(record);
+        // SAFETY: the caller's, which lives.
+        let this = unsafe { record.as_ref() };
+        this.number.store(number, Relaxed);
+        let lists = self.lists.lock();
+        let first = lists.early.get();
+        if !first.is_null() {
+            lists.forget(this.cookie());
+        }
+        // SAFETY: it is in no list yet.
+        unsafe { links.write(Links::new(first, ptr::from_ref(call).cast_mut().cast())) };
+        lists.early.set(links);
+        lists.len.set(lists.len.get() + 1);
+        this.set_place(Place::Early);
+    }
+
+    /// The map callback of a handle that this mmap(2) has set up: gives the framework its private pointer.
+    ///
+    /// Does nothing if the mapping is not there any more: it was unmapped in the meantime, and the handle may be freed, or another's by now.
+    ///
+    /// # Safety
+    /// `place` is the framework's place for the private pointer of the handle, good while the handle is not unmapped.
+    #[inline(always)]
+    pub(crate) unsafe fn mapped(&self, call: &Call, cookie: sys::devmap_cookie_t, place: *mut *mut c_void) {
+        let lists = self.lists.lock();
+        let record = match lists.take(|record| record.cookie() == cookie && is_of(record, call)) {
+            Some(record) => {
+                call.mapped();
+                self.link(record);
+                // SAFETY: early until now, and the lock is held, so nobody but handles' owners knows it.
+                unsafe { record.as_ref().activate_early() };
+                record
+            }
+            None => match lists.found(self.ring(), call, cookie) {
+                Some(record) => record,
+                None => return,
+            },
+        };
+        // Last: from here on an access does not come by these lists.
+        // SAFETY: it was in a list, so the handle has not been unmapped: its unmap callback comes with a null pointer until this store, and so takes this lock before anything is
+        // taken apart or the framework frees the handle.
+        unsafe { *place = record.as_ptr().cast() };
+    }
+
+    /// The early mapping of a handle: the number with which it was set up.
+    #[cold]
+    pub(crate) fn early(&self, cookie: sys::devmap_cookie_t) -> Option<u32> {
+        let lists = self.lists.lock();
+        lists.early().find(|record| record.cookie() == cookie).map(|record| record.number.load(Relaxed))
+    }
+
+    /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one.
+    #[cold]
+    pub(crate) fn promote(&self, cookie: sys::devmap_cookie_t, live: bool) -> Option<NonNull<Record>> {
+        let lists = self.lists.lock();
+        let record = lists.take(|record| record.cookie() == cookie)?;
+        // SAFETY: in the list until now, so it lives.
+        let this = unsafe { record.as_ref() };
+        let call = Links::at(this).before.load(Relaxed).cast::<Call>();
+        // SAFETY: null, or by the invariant it has not left.
+        if let Some(call) = unsafe { call.as_ref() } {
+            call.found();
+        }
+        self.link(record);
+        if live {
+            this.activate();
+        }
+        Some(record)
+    }
+
+    /// The mapping that the framework has by this handle: valid as long as it is.
+    #[cold]
+    pub(crate) fn by_cookie(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
+        let lists = self.lists.lock();
+        lists.ring(self.ring()).find(|record| record_of(*record).has_cookie(cookie))
+    }
+
+    /// An mmap(2) is over that has early mappings, or had. If it has succeeded, those that may be mapped stay. Returns one of the others, of which there may be more: the framework has freed
+    /// their handles without a callback, and makes none.
+    #[cold]
+    pub(crate) fn left(&self, call: &Call, mapped: bool) -> Option<NonNull<Record>> {
+        let lists = self.lists.lock();
+        let stays = |record: &Record| mapped && !record.cookie().is_null();
+        for record in lists.early().filter(|record| is_of(record, call) && stays(record)) {
+            Links::at(record).before.store(ptr::null_mut(), Relaxed);
+        }
+        let record = lists.take(|record| is_of(record, call))?;
+        lists.len.set(lists.len.get().wrapping_sub(1));
+        record_of(record).set_place(Place::Nowhere);
+        Some(record)
+    }
+
+    /// Looks at the mappings of this mmap(2) that are set up already, the last one first, until `look` returns true.
+    #[cold]
+    pub(crate) fn previous(&self, call: &Call, look: &mut dyn FnMut(NonNull<Record>) -> bool) {
+        let lists = self.lists.lock();
+        let _ = lists.early().filter(|record| is_of(record, call)).any(|record| look(record.into()));
+    }
+
+    /// Returns the number of mappings.
+    pub(crate) fn len(&self) -> usize {
+        self.lists.lock().len.get()
+    }
+
+    /// Drops every translation of every mapping. Continues after an error and returns the first.
+    #[inline]
+    pub(crate) fn unload(&self) -> Result<(), Error> {
+        let _lists = self.lists.lock();
+        let mut result = Ok(());
+        let mut at = self.ring();
+        // Few of many have translations, mostly. An early one has none.
+        while let Some(record) = self.next_touched(&mut at) {
+            if let Err(error) = record.unload_if_live()
+                && result.is_ok()
+            {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
+    /// The next mapping of the ring, behind `at`, that may have translations. The lock is held.
+    #[inline(always)]
+    fn next_touched(&self, at: &mut *mut Links) -> Option<&Record> {
+        loop {
+            // SAFETY: in the ring, so it lives.
+            *at = unsafe { &**at }.next.load(Relaxed);
+            if *at == self.ring() {
+                return None;
+            }
+            let record = record_of(owner(*at));
+            if record.is_touched() {
+                return Some(record);
+            }
+        }
+    }
+
+    /// Locks the lists: nobody joins or leaves meanwhile.
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked { ring: self.ring(), lists: self.lists.lock() }
+    }
+
+    /// References to all mappings. User or kernel context: may sleep for memory.
+    pub(crate) fn all(&self) -> Vec<Handle> {
+        let mut all = Vec::new();
+        loop {
+            let locked = self.lock();
+            let len = locked.lists.len.get();
+            if len <= all.capacity() {
+                for handle in locked.iter() {
+                    // There is room: this does not grow.
+                    if all.len() < all.capacity() {
+                        all.push(Handle::clone(&handle));
+                    }
+                }
+                return all;
+            }
+            drop(locked);
+            if all.try_reserve(len).is_err() {
+                sleep_anyhow(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+/// The mapping of a pointer from a list.
+#[inline(always)]
+fn record_of<'a>(record: NonNull<Record>) -> &'a Record {
+    // SAFETY: in a list whose lock the callers hold, or the caller's.
+    unsafe { record.as_ref() }
+}
+
+/// The same, as a handle.
+#[inline(always)]
+fn handle(record: NonNull<Record>) -> Borrowed {
+    // SAFETY: as above.
+    unsafe { Borrowed::new(record) }
+}
+
+/// All mappings, while nobody joins or leaves.
+pub(crate) struct Locked<'a> {
+    ring: *mut Links,
+    lists: Guard<'a, Lists>,
+}
+
+impl Locked<'_> {
+    /// The mappings, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Borrowed> {
+        let early = self.lists.early().map(NonNull::from);
+        self.lists.ring(self.ring).chain(early).map(handle)
+    }
+}
+
+/// The mapping of these links.
+#[inline(always)]
+fn owner(links: *mut Links) -> NonNull<Record> {
+    let record = links.wrapping_byte_sub(offset_of!(Record, links)).cast::<Record>();
+    // SAFETY: of a record, which is not at 0.
+    unsafe { NonNull::new_unchecked(record) }
+}
+
+impl Lists {
+    #[inline(always)]
+    fn ring(&self, ring: *mut Links) -> impl Iterator<Item = NonNull<Record>> {
+        let mut next = self.ring.next.load(Relaxed);
+        core::iter::from_fn(move || {
+            if next == ring {
+                return None;
+            }
+            let this = owner(next);
+            // SAFETY: in the ring, so it lives.
+            next = unsafe { &*next }.next.load(Relaxed);
+            Some(this)
+        })
+    }
+
+    fn early(&self) -> impl Iterator<Item = &Record> {
+        let mut next = self.early.get();
+        core::iter::from_fn(move || {
+            if next.is_null() {
+                return None;
+            }
+            let this = record_of(owner(next));
+            next = Links::at(this).next.load(Relaxed);
+            Some(this)
+        })
+    }
+
+    /// Takes an early mapping out.
+    #[inline(always)]
+    fn take(&self, which: impl Fn(&Record) -> bool) -> Option<NonNull<Record>> {
+        let mut before: *mut Links = ptr::null_mut();
+        let mut next = self.early.get();
+        while !next.is_null() {
+            let record = owner(next);
+            let behind = Links::at(record_of(record)).next.load(Relaxed);
+            if which(record_of(record)) {
+                if before.is_null() {
+                    self.early.set(behind);
+                } else {
+                    Links::at(record_of(owner(before))).next.store(behind, Relaxed);
+                }
+                return Some(record);
+            }
+            before = next;
+            next = behind;
+        }
+        None
+    }
+
+    #[cold]
+    fn forget_early(&self, this: &Record) {
+        self.take(|other| ptr::eq(other, this));
+    }
+
+    /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.
+    #[cold]
+    fn forget(&self, cookie: sys::devmap_cookie_t) {
+        self.early().filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
+    }
+
+    /// The mapping of a handle that another callback has found before the map callback.
+    #[inline(always)]
+    fn found(&self, ring: *mut Links, call: &Call, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
+        if !call.has_found() {
+            return None;
+        }
+        self.ring(ring).find(|record| record_of(*record).has_cookie(cookie))
+    }
+}

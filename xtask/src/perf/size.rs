@@ -1,0 +1,88 @@
+//! Sizes of modules: code and read-only data, which a kernel keeps in memory for each driver.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSection, SectionFlags, elf};
+
+use super::build;
+
+/// Package, what it is, and how many bytes its module may have.
+const MODULES: [(&str, &str, u64); 3] = [
+    ("page", "the smallest driver: one page for everybody, no mappings of its own", 10 * 1024),
+    ("notice", "private data, dup, the four cuts, read, write, ioctl, a kstat", 14 * 1024),
+    ("ctxdev", "contexts and switches, registers, opens, timeouts, properties, ioctls", 32 * 1024),
+];
+
+/// Sizes above the goal so far: package, bytes.
+const ABOVE: &str = include_str!("../../../segdev/bench/size-above.tsv");
+
+/// A module.
+pub struct Row {
+    package: &'static str,
+    what: &'static str,
+    bytes: u64,
+    goal: u64,
+    limit: u64,
+}
+
+impl Row {
+    pub fn holds(&self) -> bool {
+        self.bytes <= self.limit
+    }
+}
+
+/// Links the modules' code.
+pub fn rows(dir: &Path) -> Result<Vec<Row>> {
+    MODULES
+        .into_iter()
+        .map(|(package, what, goal)| {
+            let path = build::module(dir, package)?;
+            let file = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let file = object::File::parse(&*file).context("the module is not ELF")?;
+            let kept = |section: &object::Section<'_, '_>| match section.flags() {
+                SectionFlags::Elf { sh_flags, .. } => {
+                    sh_flags.contains(elf::SHF_ALLOC) && !sh_flags.contains(elf::SHF_WRITE)
+                }
+                _ => false,
+            };
+            let bytes = file.sections().filter(kept).map(|section| section.size()).sum();
+            let above = ABOVE.lines().filter_map(|line| line.split_once('\t'));
+            let above =
+                above.into_iter().find(|(name, _)| *name == package).and_then(|(_, n)| n.parse::<u64>().ok());
+            // Alignment of what comes behind moves a few bytes.
+            let limit = goal.max(above.map_or(0, |bytes| bytes + bytes / 100));
+            Ok(Row { package, what, bytes, goal, limit })
+        })
+        .collect()
+}
+
+/// The modules as a table.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = String::from("| module | what it has | bytes | goal |\n| --- | --- | --- | --- |\n");
+    for Row { package, what, bytes, goal, .. } in rows {
+        let _ = writeln!(text, "| {package} | {what} | {bytes} | {goal} |");
+    }
+    text
+}
+
+/// What is larger than its goal, for segdev/bench/size-above.tsv.
+pub fn above(rows: &[Row]) -> String {
+    rows.iter()
+        .filter(|row| row.bytes > row.goal)
+        .map(|row| format!("{}\t{}\n", row.package, row.bytes))
+        .collect()
+}
+
+/// Prints the table, and what is larger than it may be. Returns whether nothing is.
+pub fn print(rows: &[Row]) -> bool {
+    println!("\nBytes of code and read-only data of a module:\n");
+    for Row { package, bytes, goal, .. } in rows {
+        println!("{bytes:>8} {goal:>8}  {package}");
+    }
+    for row in rows.iter().filter(|row| !row.holds()) {
+        println!("FAILED: module {}: {} bytes, may be {}", row.package, row.bytes, row.limit);
+    }
+    rows.iter().all(Row::holds)
+}
