@@ -19,7 +19,11 @@
 #[rustfmt::skip]
 mod bindings;
 mod macros;
+#[cfg(miri)]
+mod miri;
 pub mod own;
 
 pub use bindings::*;
 pub use macros::*;
+#[cfg(miri)]
+pub use miri::{_pagesize, minclsyspri, mod_driverops, p0, physmax};

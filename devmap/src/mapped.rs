@@ -13,7 +13,7 @@ use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::AtomicPtr;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::time::Duration;
 
 use ddi_sys as sys;
@@ -178,17 +178,19 @@ impl Mapped {
                 None => return,
             },
         };
+        // SAFETY: it was in a list, so the handle has not been unmapped: its unmap callback comes with a null pointer until the store, and so takes this lock before anything is
+        // taken apart or the framework frees the handle. The framework may load the pointer meanwhile, whole.
+        let place = unsafe { AtomicPtr::from_ptr(place) };
         // Last: from here on an access does not come by these lists.
-        // SAFETY: it was in a list, so the handle has not been unmapped: its unmap callback comes with a null pointer until this store, and so takes this lock before anything is
-        // taken apart or the framework frees the handle.
-        unsafe { *place = record.as_ptr().cast() };
+        place.store(record.as_ptr().cast(), Release);
     }
 
     /// The early mapping of a handle: the number with which it was set up.
     #[cold]
     pub(crate) fn early(&self, cookie: sys::devmap_cookie_t) -> Option<u32> {
         let lists = self.lists.lock();
-        lists.early().find(|record| record.cookie() == cookie).map(|record| record.number.load(Relaxed))
+        let record = lists.early().map(record_of).find(|record| record.cookie() == cookie);
+        record.map(|record| record.number.load(Relaxed))
     }
 
     /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one.
@@ -223,7 +225,7 @@ impl Mapped {
     pub(crate) fn left(&self, call: &Call, mapped: bool) -> Option<NonNull<Record>> {
         let lists = self.lists.lock();
         let stays = |record: &Record| mapped && !record.cookie().is_null();
-        for record in lists.early().filter(|record| is_of(record, call) && stays(record)) {
+        for record in lists.early().map(record_of).filter(|record| is_of(record, call) && stays(record)) {
             Links::at(record).before.store(ptr::null_mut(), Relaxed);
         }
         let record = lists.take(|record| is_of(record, call))?;
@@ -236,7 +238,7 @@ impl Mapped {
     #[cold]
     pub(crate) fn previous(&self, call: &Call, look: &mut dyn FnMut(NonNull<Record>) -> bool) {
         let lists = self.lists.lock();
-        let _ = lists.early().filter(|record| is_of(record, call)).any(|record| look(record.into()));
+        let _ = lists.early().filter(|record| is_of(record_of(*record), call)).any(look);
     }
 
     /// Returns the number of mappings.
@@ -328,8 +330,7 @@ pub(crate) struct Locked<'a> {
 impl Locked<'_> {
     /// The mappings, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Borrowed> {
-        let early = self.lists.early().map(NonNull::from);
-        self.lists.ring(self.ring).chain(early).map(handle)
+        self.lists.ring(self.ring).chain(self.lists.early()).map(handle)
     }
 }
 
@@ -356,14 +357,15 @@ impl Lists {
         })
     }
 
-    fn early(&self) -> impl Iterator<Item = &Record> {
+    /// Pointers, with which the whole slot can be reached; a reference to a record is to that only.
+    fn early(&self) -> impl Iterator<Item = NonNull<Record>> {
         let mut next = self.early.get();
         core::iter::from_fn(move || {
             if next.is_null() {
                 return None;
             }
-            let this = record_of(owner(next));
-            next = Links::at(this).next.load(Relaxed);
+            let this = owner(next);
+            next = Links::at(record_of(this)).next.load(Relaxed);
             Some(this)
         })
     }
@@ -398,7 +400,8 @@ impl Lists {
     /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.
     #[cold]
     fn forget(&self, cookie: sys::devmap_cookie_t) {
-        self.early().filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
+        let early = self.early().map(record_of);
+        early.filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
     }
 
     /// The mapping of a handle that another callback has found before the map callback.

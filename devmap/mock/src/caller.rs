@@ -124,7 +124,7 @@ unsafe extern "C-unwind" fn proc_unref(_: *mut c_void) {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn proc_signal(process: *mut c_void, signal: c_int) -> c_int {
     let mut kernel = kernel();
-    if process.addr() != kernel.caller.pid as usize {
+    if process.expose_provenance() != kernel.caller.pid as usize {
         return -1;
     }
     kernel.caller.signals.push(signal);

@@ -59,7 +59,7 @@ pub fn with<R>(f: impl FnOnce(&mut Dma) -> R) -> R {
 }
 
 fn of<R>(handle: sys::ddi_dma_handle_t, f: impl FnOnce(&mut Handle) -> R) -> R {
-    with(|dma| f(dma.handles.get_mut(&handle.addr()).expect("a DMA handle")))
+    with(|dma| f(dma.handles.get_mut(&handle.expose_provenance()).expect("a DMA handle")))
 }
 
 /// Panics if the caller may not sleep.
@@ -98,7 +98,8 @@ unsafe extern "C-unwind" fn ddi_dma_alloc_handle(
 unsafe extern "C-unwind" fn ddi_dma_free_handle(handle: *mut sys::ddi_dma_handle_t) {
     // SAFETY: as ddi_dma_free_handle(9F).
     let handle = unsafe { *handle };
-    let freed = with(|dma| dma.handles.remove(&handle.addr())).expect("a DMA handle freed twice");
+    let freed =
+        with(|dma| dma.handles.remove(&handle.expose_provenance())).expect("a DMA handle freed twice");
     assert!(freed.bound.is_none(), "freed while something is bound");
     // A buffer that was allocated by it has to go before; which was, is not noted, so this is for tests with one.
     assert!(with(|dma| !dma.handles.is_empty() || dma.memory.is_empty()), "memory outlives its handle");
@@ -129,7 +130,7 @@ unsafe extern "C-unwind" fn ddi_dma_mem_alloc(
     // SAFETY: so many bytes.
     unsafe { start.write_bytes(0xee, len) };
     let id = kernel().fresh();
-    with(|dma| dma.memory.insert(id, (start.addr(), len)));
+    with(|dma| dma.memory.insert(id, (start.expose_provenance(), len)));
     // SAFETY: as ddi_dma_mem_alloc(9F): the caller's, here and below.
     unsafe { *address = start.cast() };
     // SAFETY: as above.
@@ -143,7 +144,8 @@ unsafe extern "C-unwind" fn ddi_dma_mem_alloc(
 unsafe extern "C-unwind" fn ddi_dma_mem_free(access: *mut sys::ddi_acc_handle_t) {
     // SAFETY: as ddi_dma_mem_free(9F).
     let access = unsafe { *access };
-    let (start, len) = with(|dma| dma.memory.remove(&access.addr())).expect("DMA memory freed twice");
+    let (start, len) =
+        with(|dma| dma.memory.remove(&access.expose_provenance())).expect("DMA memory freed twice");
     let bound = |handle: &Handle| {
         let pieces = handle.bound.iter().flat_map(|bound| bound.windows.iter().flatten());
         pieces.into_iter().any(|(at, _)| (start..start + len).contains(&(*at as usize)))
@@ -216,7 +218,7 @@ unsafe extern "C-unwind" fn ddi_dma_addr_bind_handle(
 ) -> c_int {
     waits(wait);
     assert!(space.is_null() && len > 0);
-    bind(handle, (start.addr(), len), flags, first, count)
+    bind(handle, (start.expose_provenance(), len), flags, first, count)
 }
 
 #[unsafe(no_mangle)]
@@ -234,7 +236,7 @@ unsafe extern "C-unwind" fn ddi_dma_buf_bind_handle(
     let buf = unsafe { &*buf };
     // SAFETY: it has an address.
     let at = unsafe { buf.b_un.b_addr };
-    bind(handle, (at.addr(), buf.b_bcount), flags, first, count)
+    bind(handle, (at.expose_provenance(), buf.b_bcount), flags, first, count)
 }
 
 #[unsafe(no_mangle)]

@@ -29,13 +29,13 @@ unsafe extern "C-unwind" fn devmap_load(
     rw: u32,
 ) -> c_int {
     let mut kernel = kernel();
-    let Some(pages) = pages(&mut kernel, handle.addr(), off, len) else {
+    let Some(pages) = pages(&mut kernel, handle.expose_provenance(), off, len) else {
         return sys::FC_MAKE_ERR(sys::EINVAL);
     };
     if kernel.refuses("devmap_load") {
         return sys::FC_HWERR;
     }
-    let state = kernel.handles.get_mut(&handle.addr()).unwrap();
+    let state = kernel.handles.get_mut(&handle.expose_provenance()).unwrap();
     let needed = match rw {
         sys::DEVMAP_READ => sys::PROT_READ,
         sys::DEVMAP_WRITE => sys::PROT_WRITE,
@@ -66,13 +66,13 @@ unsafe extern "C-unwind" fn devmap_default_access(
 unsafe extern "C-unwind" fn devmap_unload(handle: *mut c_void, off: i64, len: usize) -> c_int {
     let mut kernel = kernel();
     kernel.unloads += 1;
-    let Some(pages) = pages(&mut kernel, handle.addr(), off, len) else {
+    let Some(pages) = pages(&mut kernel, handle.expose_provenance(), off, len) else {
         return sys::FC_MAKE_ERR(sys::EINVAL);
     };
     if kernel.refuses("devmap_unload") {
         return sys::FC_HWERR;
     }
-    let state = kernel.handles.get_mut(&handle.addr()).unwrap();
+    let state = kernel.handles.get_mut(&handle.expose_provenance()).unwrap();
     for page in pages {
         state.loaded.remove(&page);
     }
@@ -81,7 +81,7 @@ unsafe extern "C-unwind" fn devmap_unload(handle: *mut c_void, off: i64, len: us
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn devmap_set_ctx_timeout(handle: *mut c_void, ticks: i64) {
-    kernel().handles.get_mut(&handle.addr()).expect("a timeout of no handle").ticks = ticks;
+    kernel().handles.get_mut(&handle.expose_provenance()).expect("a timeout of no handle").ticks = ticks;
 }
 
 /// As the reference has it, with two processors: also its way to lose a timer (28).
@@ -96,8 +96,8 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
     routine: Option<unsafe extern "C-unwind" fn(*mut c_void, *mut c_void, i64, usize, u32, u32) -> c_int>,
 ) -> c_int {
     let Some(routine) = routine else { return sys::FC_HWERR };
-    let ticks = || kernel().handles.get(&handle.addr()).map_or(0, |state| state.ticks);
-    if kernel().handles[&handle.addr()].table.devmap_access.is_none() {
+    let ticks = || kernel().handles.get(&handle.expose_provenance()).map_or(0, |state| state.ticks);
+    if kernel().handles[&handle.expose_provenance()].table.devmap_access.is_none() {
         kernel().trip(18);
         return sys::FC_HWERR;
     }
@@ -111,7 +111,7 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
         }
         kernel.oncpu = true;
     }
-    let pvt = private(&kernel().handles[&handle.addr()]);
+    let pvt = private(&kernel().handles[&handle.expose_provenance()]);
     // SAFETY: as devmap_do_ctxmgt(9F): the driver's routine, with what came with it and the private pointer that the handle has.
     let failed = unsafe { routine(handle, pvt, off, len, kind, rw) };
     if failed != 0 {

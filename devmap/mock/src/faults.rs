@@ -46,8 +46,8 @@ unsafe extern "C-unwind" fn ddi_fm_acc_err_get(
 ) {
     assert_eq!(version, sys::DDI_FME_VERSION);
     let kernel = kernel();
-    assert!(kernel.mapped_registers.contains(&handle.addr()), "registers that are not mapped");
-    let failed = kernel.acc_errors.contains(&handle.addr());
+    assert!(kernel.mapped_registers.contains(&handle.expose_provenance()), "registers that are not mapped");
+    let failed = kernel.acc_errors.contains(&handle.expose_provenance());
     // SAFETY: as ddi_fm_acc_err_get(9F): the caller's.
     unsafe { (*error).fme_status = if failed { sys::DDI_FM_NONFATAL } else { sys::DDI_FM_OK } };
 }
@@ -55,7 +55,7 @@ unsafe extern "C-unwind" fn ddi_fm_acc_err_get(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_fm_acc_err_clear(handle: sys::ddi_acc_handle_t, version: c_int) {
     assert_eq!(version, sys::DDI_FME_VERSION);
-    kernel().acc_errors.remove(&handle.addr());
+    kernel().acc_errors.remove(&handle.expose_provenance());
 }
 
 #[unsafe(no_mangle)]

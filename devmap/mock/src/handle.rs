@@ -154,9 +154,9 @@ unsafe extern "C-unwind" fn devmap_umem_setup(
     attributes: *mut sys::ddi_device_acc_attr_t,
 ) -> c_int {
     assert!(attributes.is_null());
-    let object = Object::Umem(cookie.addr());
+    let object = Object::Umem(cookie.expose_provenance());
     let object_len = kernel().object_len(null_mut(), object);
-    set_up(handle.addr(), object, object_len, table, (start, len), (max_protection, flags))
+    set_up(handle.expose_provenance(), object, object_len, table, (start, len), (max_protection, flags))
 }
 
 #[unsafe(no_mangle)]
@@ -174,7 +174,7 @@ unsafe extern "C-unwind" fn devmap_devmem_setup(
     assert!(!attributes.is_null());
     let object = Object::Registers(set);
     let object_len = kernel().object_len(dip, object);
-    set_up(handle.addr(), object, object_len, table, (start, len), (max_protection, flags))
+    set_up(handle.expose_provenance(), object, object_len, table, (start, len), (max_protection, flags))
 }
 
 fn remap(
@@ -232,9 +232,9 @@ unsafe extern "C-unwind" fn devmap_umem_remap(
     flags: u32,
     _: *mut sys::ddi_device_acc_attr_t,
 ) -> c_int {
-    let object = Object::Umem(cookie.addr());
+    let object = Object::Umem(cookie.expose_provenance());
     let object_len = kernel().object_len(null_mut(), object);
-    remap(handle.addr(), object, object_len, (start, len), max_protection, flags)
+    remap(handle.expose_provenance(), object, object_len, (start, len), max_protection, flags)
 }
 
 #[unsafe(no_mangle)]
@@ -250,5 +250,5 @@ unsafe extern "C-unwind" fn devmap_devmem_remap(
 ) -> c_int {
     let object = Object::Registers(set);
     let object_len = kernel().object_len(dip, object);
-    remap(handle.addr(), object, object_len, (start, len), max_protection, flags)
+    remap(handle.expose_provenance(), object, object_len, (start, len), max_protection, flags)
 }

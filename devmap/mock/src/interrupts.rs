@@ -57,7 +57,7 @@ unsafe fn source(dip: *mut sys::dev_info_t, kind: c_int) -> Option<Source> {
 }
 
 fn with<R>(handle: *mut c_void, f: impl FnOnce(&mut Interrupt) -> R) -> R {
-    f(kernel().interrupts.get_mut(&handle.addr()).expect("an interrupt that is not allocated"))
+    f(kernel().interrupts.get_mut(&handle.expose_provenance()).expect("an interrupt that is not allocated"))
 }
 
 /// A call that is good in this state.
@@ -147,7 +147,7 @@ unsafe extern "C-unwind" fn ddi_intr_alloc(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_intr_free(handle: sys::ddi_intr_handle_t) -> c_int {
-    let freed = kernel().interrupts.remove(&handle.addr()).expect("an interrupt freed twice");
+    let freed = kernel().interrupts.remove(&handle.expose_provenance()).expect("an interrupt freed twice");
     ok(freed.handler.is_none() && !freed.enabled)
 }
 
@@ -188,7 +188,7 @@ unsafe extern "C-unwind" fn ddi_intr_add_handler(
     }
     with(handle.cast(), |i| {
         let free = i.handler.is_none();
-        (i.handler, i.argument) = (handler, argument.addr());
+        (i.handler, i.argument) = (handler, argument.expose_provenance());
         ok(free)
     })
 }
@@ -322,7 +322,7 @@ unsafe extern "C-unwind" fn ddi_intr_add_softint(
         return sys::DDI_FAILURE;
     }
     let id = kernel.fresh();
-    let (priority, argument) = (priority as u32, argument.addr());
+    let (priority, argument) = (priority as u32, argument.expose_provenance());
     let new = Interrupt { instance, priority, handler, argument, soft: true, ..Default::default() };
     kernel.interrupts.insert(id, new);
     // SAFETY: likewise: the caller's.
@@ -343,7 +343,10 @@ unsafe extern "C-unwind" fn ddi_intr_trigger_softint(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_intr_remove_softint(handle: sys::ddi_softint_handle_t) -> c_int {
-    assert!(kernel().interrupts.remove(&handle.addr()).is_some_and(|i| i.soft), "no soft interrupt");
+    assert!(
+        kernel().interrupts.remove(&handle.expose_provenance()).is_some_and(|i| i.soft),
+        "no soft interrupt"
+    );
     sys::DDI_SUCCESS
 }
 

@@ -56,7 +56,7 @@ unsafe extern "C-unwind" fn kstat_create(
         kstat.ks_data = vec![0_u64; kstat.ks_data_size.div_ceil(8)].leak().as_mut_ptr().cast();
     }
     let kstat = Box::into_raw(kstat);
-    kernel.kstats.insert(id, kstat.addr());
+    kernel.kstats.insert(id, kstat.expose_provenance());
     kstat
 }
 
@@ -87,7 +87,7 @@ unsafe extern "C-unwind" fn kstat_install(kstat: *mut sys::kstat_t) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn kstat_delete(kstat: *mut sys::kstat_t) {
-    kernel().kstats.retain(|_, at| *at != kstat.addr());
+    kernel().kstats.retain(|_, at| *at != kstat.expose_provenance());
     // SAFETY: as kstat_delete(9F): made by kstat_create, and off the list now.
     let kstat = unsafe { Box::from_raw(kstat) };
     let lock = kstat.ks_lock.cast::<sys::kmutex_t>();

@@ -59,15 +59,15 @@ fn me() -> u64 {
 
 /// The word of a mutex: the thread that holds it, or 0.
 fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
-    alive(mutex.addr());
+    alive(mutex.expose_provenance());
     // SAFETY: initialised and not destroyed, as was just checked; all accesses to its first word are atomic.
     unsafe { AtomicU64::from_ptr(mutex.cast_mut().cast()) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn mutex_init(mutex: *mut sys::kmutex_t, _: *mut i8, _: u32, priority: *mut c_void) {
-    born(mutex.addr());
-    PRIORITIES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(priority.addr());
+    born(mutex.expose_provenance());
+    PRIORITIES.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(priority.expose_provenance());
     owner(mutex).store(0, SeqCst);
 }
 
@@ -76,7 +76,7 @@ unsafe extern "C-unwind" fn mutex_destroy(mutex: *mut sys::kmutex_t) {
     if !std::thread::panicking() {
         assert_eq!(owner(mutex).load(SeqCst), 0, "mutex_destroy of a held mutex");
     }
-    dead(mutex.addr());
+    dead(mutex.expose_provenance());
 }
 
 thread_local! {
@@ -118,19 +118,19 @@ pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
 }
 
 fn generation<'a>(cv: *mut sys::kcondvar_t) -> &'a AtomicU16 {
-    alive(cv.addr());
+    alive(cv.expose_provenance());
     // SAFETY: initialised and not destroyed, as was just checked; all accesses to it are atomic.
     unsafe { AtomicU16::from_ptr(cv.cast()) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_init(cv: *mut sys::kcondvar_t, _: *mut i8, _: u32, _: *mut c_void) {
-    born(cv.addr());
+    born(cv.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_destroy(cv: *mut sys::kcondvar_t) {
-    dead(cv.addr());
+    dead(cv.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
@@ -194,21 +194,21 @@ unsafe extern "C-unwind" fn cv_reltimedwait_sig(
 
 /// The word of a readers/writer lock: how many readers, or -1.
 fn readers<'a>(lock: *mut sys::krwlock_t) -> &'a AtomicI64 {
-    alive(lock.addr());
+    alive(lock.expose_provenance());
     // SAFETY: initialised and not destroyed, as was just checked; all accesses to its first word are atomic.
     unsafe { AtomicI64::from_ptr(lock.cast()) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_init(lock: *mut sys::krwlock_t, _: *mut i8, _: u32, _: *mut c_void) {
-    born(lock.addr());
+    born(lock.expose_provenance());
     readers(lock).store(0, SeqCst);
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_destroy(lock: *mut sys::krwlock_t) {
     assert_eq!(readers(lock).load(SeqCst), 0, "rw_destroy of a held lock");
-    dead(lock.addr());
+    dead(lock.expose_provenance());
 }
 
 #[unsafe(no_mangle)]

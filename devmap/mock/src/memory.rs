@@ -26,7 +26,7 @@ unsafe extern "C-unwind" fn ddi_umem_alloc(
         0
     } else {
         // SAFETY: a size that is not 0.
-        unsafe { std::alloc::alloc_zeroed(Layout::from_size_align(size, PAGE).unwrap()) }.addr()
+        unsafe { std::alloc::alloc_zeroed(Layout::from_size_align(size, PAGE).unwrap()) }.expose_provenance()
     };
     let id = kernel.fresh();
     kernel.umems.insert(id, UmemState { len: size, base });
@@ -38,7 +38,7 @@ unsafe extern "C-unwind" fn ddi_umem_alloc(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_umem_free(cookie: *mut c_void) {
     let mut kernel = kernel();
-    let id = cookie.addr();
+    let id = cookie.expose_provenance();
     let mapped = kernel.handles.values().any(|handle| handle.object == Object::Umem(id));
     assert!(!mapped, "kernel memory freed while it is mapped");
     let umem = kernel.umems.remove(&id).expect("kernel memory freed twice");
@@ -63,13 +63,13 @@ unsafe extern "C-unwind" fn kmem_alloc(size: usize, flags: c_int) -> *mut c_void
     let memory = unsafe { std::alloc::alloc(Layout::from_size_align(size + 8, 1 << 16).unwrap()) };
     // SAFETY: 8 bytes more were allocated than asked for.
     let memory = unsafe { memory.add(8) };
-    kernel.kmem.insert(memory.addr(), size);
+    kernel.kmem.insert(memory.expose_provenance(), size);
     memory.cast()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn kmem_free(memory: *mut c_void, size: usize) {
-    let known = kernel().kmem.remove(&memory.addr());
+    let known = kernel().kmem.remove(&memory.expose_provenance());
     assert_eq!(known, Some(size), "kmem_free of something else than was allocated");
     // SAFETY: what was allocated starts 8 bytes before what was given.
     let start = unsafe { memory.cast::<u8>().sub(8) };
@@ -84,10 +84,10 @@ unsafe extern "C-unwind" fn servicing_interrupt() -> c_int {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_copyin(from: *const c_void, to: *mut c_void, len: usize, _: c_int) -> c_int {
-    if from.addr() < PAGE {
+    if from.expose_provenance() < PAGE {
         return -1;
     }
-    kernel().copied.push((from.addr(), len));
+    kernel().copied.push((from.expose_provenance(), len));
     // SAFETY: as ddi_copyin(9F); a process's addresses are a test's own, or in the first page, which was refused.
     unsafe { to.cast::<u8>().copy_from(from.cast(), len) };
     0
@@ -100,7 +100,7 @@ unsafe extern "C-unwind" fn ddi_copyout(
     len: usize,
     flags: c_int,
 ) -> c_int {
-    if to.addr() < PAGE {
+    if to.expose_provenance() < PAGE {
         return -1;
     }
     // SAFETY: as ddi_copyout(9F), with the two the other way round, which makes no difference here.

@@ -80,22 +80,23 @@ unsafe extern "C-unwind" fn timeout(
 ) -> *mut c_void {
     let mut kernel = kernel();
     let id = kernel.fresh();
-    kernel.timeouts.insert(id, (function.unwrap() as usize, arg.addr(), ticks));
+    kernel.timeouts.insert(id, (function.unwrap() as usize, arg.expose_provenance(), ticks));
     id as *mut c_void
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn untimeout(id: *mut c_void) -> i64 {
     let mut kernel = kernel();
-    kernel.returning.remove(&id.addr());
-    kernel.timeouts.remove(&id.addr()).map_or(-1, |(_, _, ticks)| ticks)
+    kernel.returning.remove(&id.expose_provenance());
+    kernel.timeouts.remove(&id.expose_provenance()).map_or(-1, |(_, _, ticks)| ticks)
 }
 
 /// Runs the timeout that was set first: were there any?
 pub fn fire_timeout() -> bool {
     let Some((id, (function, arg, _))) = kernel().timeouts.pop_first() else { return false };
     // SAFETY: `timeout` stored it there, a function of this type.
-    let function: unsafe extern "C-unwind" fn(*mut c_void) = unsafe { std::mem::transmute(function) };
+    let function: unsafe extern "C-unwind" fn(*mut c_void) =
+        unsafe { std::mem::transmute(function as *const ()) };
     // SAFETY: as timeout(9F): with the argument that came with it, once, unless untimeout(9F) took it back.
     unsafe { function(arg as *mut c_void) };
     kernel().returning.insert(id);

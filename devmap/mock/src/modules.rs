@@ -29,7 +29,7 @@ unsafe extern "C-unwind" fn mod_install(linkage: *mut sys::modlinkage) -> c_int 
     if kernel.refuses("mod_install") {
         return sys::EINVAL;
     }
-    kernel.linkage = linkage.addr();
+    kernel.linkage = linkage.expose_provenance();
     0
 }
 
@@ -116,7 +116,7 @@ unsafe extern "C-unwind" fn ddi_soft_state_init(anchor: *mut *mut c_void, size: 
 unsafe extern "C-unwind" fn ddi_soft_state_fini(anchor: *mut *mut c_void) {
     // SAFETY: as ddi_soft_state_fini(9F): the caller's pointer.
     let state = unsafe { *anchor };
-    let number = state.addr() - 1;
+    let number = state.expose_provenance() - 1;
     let items: Vec<i32> =
         kernel().soft.range((number, 0)..(number + 1, 0)).map(|((_, item), _)| *item).collect();
     assert!(number != 0 || items.is_empty(), "instances' soft state left");
@@ -140,25 +140,28 @@ fn item_layout(size: usize) -> Layout {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_soft_state_zalloc(anchor: *mut c_void, item: c_int) -> c_int {
     let mut kernel = kernel();
-    let number = anchor.addr() - 1;
+    let number = anchor.expose_provenance() - 1;
     if item < 0 || kernel.soft.contains_key(&(number, item)) || kernel.refuses("ddi_soft_state_zalloc") {
         return sys::DDI_FAILURE;
     }
     // SAFETY: an item has a size, the driver's instance or open.
     let memory = unsafe { std::alloc::alloc_zeroed(item_layout(kernel.anchors[number])) };
-    kernel.soft.insert((number, item), memory.addr());
+    kernel.soft.insert((number, item), memory.expose_provenance());
     sys::DDI_SUCCESS
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_get_soft_state(anchor: *mut c_void, item: c_int) -> *mut c_void {
-    kernel().soft.get(&(anchor.addr() - 1, item)).map_or(std::ptr::null_mut(), |at| *at as *mut c_void)
+    kernel()
+        .soft
+        .get(&(anchor.expose_provenance() - 1, item))
+        .map_or(std::ptr::null_mut(), |at| *at as *mut c_void)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_soft_state_free(anchor: *mut c_void, item: c_int) {
     let mut kernel = kernel();
-    let number = anchor.addr() - 1;
+    let number = anchor.expose_provenance() - 1;
     let size = kernel.anchors[number];
     let at = kernel.soft.remove(&(number, item)).expect("soft state freed that is not there");
     // SAFETY: allocated with this layout; it was on the list until now, so it is freed once.

@@ -169,7 +169,7 @@ unsafe extern "C-unwind" fn ddi_regs_map_setup(
     let (memory, _) = *kernel
         .register_sets
         .entry((node.instance, set))
-        .or_insert_with(|| (vec![0_u64; size.div_ceil(8)].leak().as_mut_ptr().addr(), size));
+        .or_insert_with(|| (vec![0_u64; size.div_ceil(8)].leak().as_mut_ptr().expose_provenance(), size));
     let id = kernel.fresh();
     kernel.mapped_registers.insert(id);
     // SAFETY: as ddi_regs_map_setup(9F): the caller's.
@@ -184,15 +184,15 @@ unsafe extern "C-unwind" fn ddi_regs_map_setup(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_regs_map_free(handle: *mut sys::ddi_acc_handle_t) {
     // SAFETY: as ddi_regs_map_free(9F): the caller's handle.
-    let id = unsafe { *handle }.addr();
+    let id = unsafe { *handle }.expose_provenance();
     assert!(kernel().mapped_registers.remove(&id), "registers unmapped that are not mapped");
 }
 
 /// Whether a handle's accesses are swapped.
 fn swaps(handle: sys::ddi_acc_handle_t) -> bool {
     let kernel = kernel();
-    assert!(kernel.mapped_registers.contains(&handle.addr()), "registers that are not mapped");
-    kernel.attributes[&handle.addr()].devacc_attr_endian_flags == sys::DDI_STRUCTURE_BE_ACC
+    assert!(kernel.mapped_registers.contains(&handle.expose_provenance()), "registers that are not mapped");
+    kernel.attributes[&handle.expose_provenance()].devacc_attr_endian_flags == sys::DDI_STRUCTURE_BE_ACC
 }
 
 /// Returns whether the registers at this address answer. If not, a handle that flags errors has one from now on.
@@ -200,9 +200,9 @@ fn answers(handle: sys::ddi_acc_handle_t, at: usize) -> bool {
     let mut kernel = kernel();
     let dead = kernel.dead_registers.iter().any(|dead| dead.contains(&at));
     if dead && !handle.is_null() {
-        let flags = kernel.attributes[&handle.addr()].devacc_attr_access;
+        let flags = kernel.attributes[&handle.expose_provenance()].devacc_attr_access;
         assert_eq!(flags, sys::DDI_FLAGERR_ACC, "the machine stops");
-        kernel.acc_errors.insert(handle.addr());
+        kernel.acc_errors.insert(handle.expose_provenance());
     }
     !dead
 }
@@ -212,7 +212,7 @@ macro_rules! access {
         #[unsafe(no_mangle)]
         unsafe extern "C-unwind" fn $get(handle: sys::ddi_acc_handle_t, at: *mut $type) -> $type {
             let swaps = swaps(handle);
-            if !answers(handle, at.addr()) {
+            if !answers(handle, at.expose_provenance()) {
                 return <$type>::MAX;
             }
             // SAFETY: as ddi_get8(9F): within the registers, which are ordinary memory here and stay for good.
@@ -222,7 +222,7 @@ macro_rules! access {
         #[unsafe(no_mangle)]
         unsafe extern "C-unwind" fn $put(handle: sys::ddi_acc_handle_t, at: *mut $type, value: $type) {
             let value = if swaps(handle) { value.swap_bytes() } else { value };
-            if answers(handle, at.addr()) {
+            if answers(handle, at.expose_provenance()) {
                 // SAFETY: as ddi_put8(9F): within the registers.
                 unsafe { at.write_volatile(value) };
             }
@@ -265,7 +265,7 @@ macro_rules! access {
             from: *mut $signed,
             to: *mut $signed,
         ) -> c_int {
-            if !answers(std::ptr::null_mut(), from.addr()) {
+            if !answers(std::ptr::null_mut(), from.expose_provenance()) {
                 return sys::DDI_FAILURE;
             }
             // SAFETY: as ddi_peek8(9F): within the registers, and the caller's number.
@@ -278,7 +278,7 @@ macro_rules! access {
             to: *mut $signed,
             value: $signed,
         ) -> c_int {
-            if !answers(std::ptr::null_mut(), to.addr()) {
+            if !answers(std::ptr::null_mut(), to.expose_provenance()) {
                 return sys::DDI_FAILURE;
             }
             // SAFETY: as ddi_poke8(9F): within the registers.

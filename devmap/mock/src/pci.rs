@@ -8,7 +8,7 @@ use super::kernel;
 use super::nodes::node;
 
 fn space<'a>(handle: sys::ddi_acc_handle_t) -> &'a mut [u8; 4096] {
-    assert!(kernel().configs.contains(&handle.addr()), "configuration space that is not set up");
+    assert!(kernel().configs.contains(&handle.expose_provenance()), "configuration space that is not set up");
     // SAFETY: a handle is the address of the node's bytes, which live as long as the node; tests are alone with them.
     unsafe { &mut *handle.cast::<[u8; 4096]>() }
 }
@@ -24,7 +24,7 @@ unsafe extern "C-unwind" fn pci_config_setup(
         return sys::DDI_FAILURE;
     }
     let start = node.config.as_mut_ptr();
-    assert!(kernel().configs.insert(start.addr()), "configuration space set up twice");
+    assert!(kernel().configs.insert(start.expose_provenance()), "configuration space set up twice");
     // SAFETY: likewise: the caller's.
     unsafe { *handle = start.cast() };
     sys::DDI_SUCCESS
@@ -34,7 +34,7 @@ unsafe extern "C-unwind" fn pci_config_setup(
 unsafe extern "C-unwind" fn pci_config_teardown(handle: *mut sys::ddi_acc_handle_t) {
     // SAFETY: as pci_config_teardown(9F).
     let handle = unsafe { *handle };
-    assert!(kernel().configs.remove(&handle.addr()), "configuration space torn down twice");
+    assert!(kernel().configs.remove(&handle.expose_provenance()), "configuration space torn down twice");
 }
 
 macro_rules! widths {
@@ -102,7 +102,7 @@ unsafe extern "C-unwind" fn ddi_devid_init(
         unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), len.into()) }.to_vec()
     };
     let id: *mut Id = Box::into_raw(Box::new((kind, bytes)));
-    kernel().devids.insert(id.addr());
+    kernel().devids.insert(id.expose_provenance());
     // SAFETY: likewise: the caller's.
     unsafe { *to = id.cast() };
     sys::DDI_SUCCESS
@@ -110,7 +110,7 @@ unsafe extern "C-unwind" fn ddi_devid_init(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_devid_free(id: sys::ddi_devid_t) {
-    assert!(kernel().devids.remove(&id.addr()), "a device id freed twice");
+    assert!(kernel().devids.remove(&id.expose_provenance()), "a device id freed twice");
     // SAFETY: from ddi_devid_init, and freed once, as was just checked.
     drop(unsafe { Box::from_raw(id.cast::<Id>()) });
 }
@@ -121,7 +121,7 @@ unsafe extern "C-unwind" fn ddi_devid_register(dip: *mut sys::dev_info_t, id: sy
         return sys::DDI_FAILURE;
     }
     // SAFETY: as ddi_devid_register(9F).
-    unsafe { node(dip) }.devid = Some(id.addr());
+    unsafe { node(dip) }.devid = Some(id.expose_provenance());
     sys::DDI_SUCCESS
 }
 
@@ -133,7 +133,7 @@ unsafe extern "C-unwind" fn ddi_devid_unregister(dip: *mut sys::dev_info_t) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_devid_str_encode(id: sys::ddi_devid_t, _: *mut c_char) -> *mut c_char {
-    assert!(kernel().devids.contains(&id.addr()));
+    assert!(kernel().devids.contains(&id.expose_provenance()));
     // SAFETY: from ddi_devid_init, and not freed, as was just checked.
     let (kind, bytes) = unsafe { &*id.cast::<Id>() };
     CString::new(format!("id{kind},{}", String::from_utf8_lossy(bytes))).unwrap().into_raw()

@@ -37,7 +37,7 @@ unsafe extern "C-unwind" fn umem_lockmemory(
     ops: *mut sys::umem_callback_ops,
     process: *mut sys::proc_t,
 ) -> c_int {
-    let start = start.addr();
+    let start = start.expose_provenance();
     assert!(start.is_multiple_of(PAGE) && len.is_multiple_of(PAGE) && process.is_null());
     assert!(flags & sys::DDI_UMEMLOCK_LONGTERM as c_int != 0);
     if start < PAGE {
@@ -70,7 +70,7 @@ unsafe extern "C-unwind" fn umem_lockmemory(
 unsafe extern "C-unwind" fn ddi_umem_unlock(cookie: *mut c_void) {
     assert!(!holds_space(), "a lock that the thread holds already");
     let mut kernel = kernel();
-    let id = cookie.addr();
+    let id = cookie.expose_provenance();
     let mapped = kernel.handles.values().any(|handle| handle.object == Object::Umem(id));
     assert!(!mapped, "pinned memory given back while it is mapped");
     kernel.pins.remove(&id).expect("pinned memory given back twice");
@@ -105,7 +105,7 @@ unsafe extern "C-unwind" fn ddi_umem_iosetup(
     if kernel.refuses("ddi_umem_iosetup") {
         return std::ptr::null_mut();
     }
-    let pin = kernel.pins.get(&cookie.addr()).expect("pinned memory");
+    let pin = kernel.pins.get(&cookie.expose_provenance()).expect("pinned memory");
     assert!(done.is_none() && offset as usize + len <= pin.len);
     let writes = pin.flags & sys::DDI_UMEMLOCK_WRITE as c_int != 0;
     assert!(direction == sys::B_WRITE || writes, "a transfer into memory that is not pinned for it");
@@ -114,25 +114,29 @@ unsafe extern "C-unwind" fn ddi_umem_iosetup(
     buf.b_un.b_addr = (pin.start + offset as usize) as *mut c_char;
     buf.b_bcount = len;
     let buf = Box::into_raw(buf);
-    kernel.bufs.insert(buf.addr(), false);
+    kernel.bufs.insert(buf.expose_provenance(), false);
     buf
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn bp_mapin(buf: *mut sys::buf) {
-    let mapped = kernel().bufs.insert(buf.addr(), true);
+    let mapped = kernel().bufs.insert(buf.expose_provenance(), true);
     assert_eq!(mapped, Some(false), "a buf that is there, and not mapped");
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn bp_mapout(buf: *mut sys::buf) {
-    let mapped = kernel().bufs.insert(buf.addr(), false);
+    let mapped = kernel().bufs.insert(buf.expose_provenance(), false);
     assert_eq!(mapped, Some(true), "a buf that is mapped");
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn freerbuf(buf: *mut sys::buf) {
-    assert_eq!(kernel().bufs.remove(&buf.addr()), Some(false), "a buf that is there, and not mapped");
+    assert_eq!(
+        kernel().bufs.remove(&buf.expose_provenance()),
+        Some(false),
+        "a buf that is there, and not mapped"
+    );
     // SAFETY: from ddi_umem_iosetup, and off the list now, so freed once.
     drop(unsafe { Box::from_raw(buf) });
 }

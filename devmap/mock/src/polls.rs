@@ -23,7 +23,7 @@ pub fn poll(dev: sys::dev_t, events: i32, others_ready: bool) -> Result<(i32, bo
     };
     sys_errno(error)?;
     if !head.is_null() {
-        kernel().polls.heads.push(head.addr());
+        kernel().polls.heads.push(head.expose_provenance());
     }
     Ok((ready.into(), !head.is_null()))
 }
@@ -33,11 +33,11 @@ unsafe extern "C-unwind" fn pollwakeup(head: *mut sys::pollhead_t, events: i16) 
     // SAFETY: as pollwakeup(9F): a head, which was zeroed.
     assert!(unsafe { (*head).ph_list }.is_null());
     let mut kernel = kernel();
-    kernel.polls.woken.push((head.addr(), events));
-    kernel.polls.heads.retain(|waiting| *waiting != head.addr());
+    kernel.polls.woken.push((head.expose_provenance(), events));
+    kernel.polls.heads.retain(|waiting| *waiting != head.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn pollhead_clean(head: *mut sys::pollhead_t) {
-    kernel().polls.heads.retain(|waiting| *waiting != head.addr());
+    kernel().polls.heads.retain(|waiting| *waiting != head.expose_provenance());
 }

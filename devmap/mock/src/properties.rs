@@ -60,13 +60,14 @@ fn give(bytes: &[u8]) -> *mut u8 {
     let copy: Box<[u64]> = words.collect();
     let len = copy.len();
     let copy = Box::into_raw(copy).cast::<u8>();
-    GIVEN.lock().unwrap().insert(copy.addr(), len);
+    GIVEN.lock().unwrap().insert(copy.expose_provenance(), len);
     copy
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_prop_free(value: *mut c_void) {
-    let words = GIVEN.lock().unwrap().remove(&value.addr()).expect("a property's value, freed once");
+    let words =
+        GIVEN.lock().unwrap().remove(&value.expose_provenance()).expect("a property's value, freed once");
     let words = std::ptr::slice_from_raw_parts_mut(value.cast::<u64>(), words);
     // SAFETY: what `give` made of a box of so many words.
     drop(unsafe { Box::from_raw(words) });
@@ -143,7 +144,7 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_string_array(
     let table = 8 * texts.len();
     let strings: Vec<u8> = texts.iter().flat_map(|text| text.as_bytes_with_nul().to_vec()).collect();
     let start = give(&[vec![0; table], strings].concat());
-    let mut at = start.addr() + table;
+    let mut at = start.expose_provenance() + table;
     for (index, text) in texts.iter().enumerate() {
         // SAFETY: the table in front has a place for each.
         unsafe { start.cast::<usize>().wrapping_add(index).write(at) };

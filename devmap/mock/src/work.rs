@@ -22,12 +22,12 @@ struct Call {
 
 impl Call {
     fn new(function: Option<Function>, arg: *mut c_void) -> Call {
-        Call { function: function.unwrap() as usize, arg: arg.addr() }
+        Call { function: function.unwrap() as usize, arg: arg.expose_provenance() }
     }
 
     fn run(self) {
         // SAFETY: `new` stored it there, a function of this type.
-        let function: Function = unsafe { std::mem::transmute(self.function) };
+        let function: Function = unsafe { std::mem::transmute(self.function as *const ()) };
         // SAFETY: as ddi_taskq_dispatch(9F), ddi_periodic_add(9F): with the argument that came with it.
         unsafe { function(self.arg as *mut c_void) };
     }
@@ -135,8 +135,8 @@ unsafe extern "C-unwind" fn ddi_periodic_add(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_periodic_delete(id: *mut c_void) {
-    assert_ne!(WITHIN.get(), id.addr(), "a periodic routine waits for itself");
-    kernel().work.periodic.remove(&id.addr()).expect("a periodic routine that there is");
+    assert_ne!(WITHIN.get(), id.expose_provenance(), "a periodic routine waits for itself");
+    kernel().work.periodic.remove(&id.expose_provenance()).expect("a periodic routine that there is");
 }
 
 #[unsafe(no_mangle)]
@@ -171,25 +171,25 @@ unsafe extern "C-unwind" fn ddi_taskq_dispatch(
     if kernel.refuses("ddi_taskq_dispatch") {
         return sys::DDI_FAILURE;
     }
-    let queue = kernel.work.queues.get_mut(&queue.addr()).expect("a queue");
+    let queue = kernel.work.queues.get_mut(&queue.expose_provenance()).expect("a queue");
     queue.tasks.push_back(Call::new(function, arg));
     sys::DDI_SUCCESS
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_taskq_wait(queue: *mut c_void) {
-    run_all(queue.addr());
+    run_all(queue.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_taskq_destroy(queue: *mut c_void) {
-    run_all(queue.addr());
-    let queue = kernel().work.queues.remove(&queue.addr()).expect("a queue, destroyed once");
+    run_all(queue.expose_provenance());
+    let queue = kernel().work.queues.remove(&queue.expose_provenance()).expect("a queue, destroyed once");
     assert!(!queue.paused, "a queue that is suspended does not come to its end");
 }
 
 fn pause(queue: *mut c_void, paused: bool) {
-    kernel().work.queues.get_mut(&queue.addr()).expect("a queue").paused = paused;
+    kernel().work.queues.get_mut(&queue.expose_provenance()).expect("a queue").paused = paused;
 }
 
 #[unsafe(no_mangle)]

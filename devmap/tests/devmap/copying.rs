@@ -65,11 +65,11 @@ fn values_are_copied_as_the_caller_has_them() {
         argument.copyout(&order)?;
         Ok(i32::from(argument.model() == Model::Ilp32))
     };
-    let at = (&raw mut native).addr();
+    let at = (&raw mut native).expose_provenance();
     assert_eq!(ioctl(open, at, NATIVE, move |_, argument| double(argument)), (0, 0));
     assert_eq!((native.len, native.serial), (14, (1 << 40) + 1));
     // A caller of 32 bits is lent an address below 4 GiB: here the structure lies where ours does.
-    let at = (&raw mut small).addr();
+    let at = (&raw mut small).expose_provenance();
     let through = move |_: &_, argument: &devmap::Argument<'_>| {
         let place = argument.at(at);
         let mut order: Order = place.read()?;
@@ -121,10 +121,10 @@ fn slices_offsets_and_addresses_in_structures() {
         assert_eq!(nowhere.offset(usize::MAX).err(), Some(Errno::EFAULT));
         Ok(0)
     };
-    assert_eq!(ioctl(open, (&raw mut order).addr(), NATIVE, work), (0, 0));
+    assert_eq!(ioctl(open, (&raw mut order).expose_provenance(), NATIVE, work), (0, 0));
     assert_eq!(values, [9, 8, 3, 77]);
     let mut small = [1_u32, 2, 3];
-    let at = (&raw mut small).addr();
+    let at = (&raw mut small).expose_provenance();
     let work = move |_: &crate::desk::Client, argument: &devmap::Argument<'_>| {
         let mut some = [0_usize; 3];
         argument.at(at).read_into(&mut some)?;
@@ -143,9 +143,12 @@ fn strings_have_a_limit_and_end_in_their_page() {
     let (_kernel, _, open) = desk();
     // Three pages, of which the string takes the end of the first and the beginning of the second.
     let mut pages = vec![b'x'; 4 * PAGE];
-    let start = (&raw const pages[0]).addr().next_multiple_of(PAGE) - (&raw const pages[0]).addr() + PAGE - 3;
+    let start = (&raw const pages[0]).expose_provenance().next_multiple_of(PAGE)
+        - (&raw const pages[0]).expose_provenance()
+        + PAGE
+        - 3;
     pages[start + 10] = 0;
-    let at = (&raw const pages[start]).addr();
+    let at = pages.as_ptr().expose_provenance() + start;
     let work = move |_: &crate::desk::Client, argument: &devmap::Argument<'_>| {
         let mut room = [0; 64];
         assert_eq!(argument.pointer().read_str(&mut room), Ok(&[b'x'; 10][..]));

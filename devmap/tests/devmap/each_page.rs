@@ -37,7 +37,7 @@ unsafe extern "C-unwind" fn remap_pages(
         off,
         len,
         maxprot & (sys::PROT_READ | sys::PROT_WRITE | sys::PROT_EXEC),
-        cookie.addr(),
+        cookie.expose_provenance(),
         rnumber,
         start,
     ));
@@ -77,7 +77,7 @@ fn pages_of_their_own() {
     }
     assert_eq!(told(), []);
     let cookie = match &memory {
-        Memory::Umem(umem) => umem.as_raw().addr(),
+        Memory::Umem(umem) => umem.as_raw().expose_provenance(),
         _ => 0,
     };
     handle.remap_pages(page, 2 * PAGE, &memory, 2 * page, Protection::READ).unwrap();

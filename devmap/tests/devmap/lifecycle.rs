@@ -104,7 +104,7 @@ fn getinfo_answers_for_every_minor() {
     let mut ask = |command| {
         // SAFETY: as getinfo(9E): a device number in place of an address, and where the answer goes.
         let result = unsafe { getinfo(std::ptr::null_mut(), command, dev as *mut _, &mut answer) };
-        (result, answer.addr())
+        (result, answer.expose_provenance())
     };
     assert_eq!(ask(sys::DDI_INFO_DEVT2INSTANCE), (sys::DDI_SUCCESS, dev as usize));
     assert_eq!(ask(sys::DDI_INFO_DEVT2DEVINFO).0, sys::DDI_SUCCESS);

@@ -79,7 +79,7 @@ fn getinfo_knows_whose_an_open_is() {
         // SAFETY: as getinfo(9E): a device number in place of an address, and where the answer goes.
         let result =
             unsafe { getinfo(std::ptr::null_mut(), sys::DDI_INFO_DEVT2INSTANCE, dev as *mut _, &mut answer) };
-        (result == sys::DDI_SUCCESS).then_some(answer.addr())
+        (result == sys::DDI_SUCCESS).then_some(answer.expose_provenance())
     };
     assert_eq!((ask(2), ask(3), ask(open), ask(open + 1)), (Some(1), Some(1), Some(1), None));
     mock::close(open);
@@ -195,10 +195,10 @@ fn the_way_out() {
     assert_eq!(minors, Some(2));
     let handle = mock::mmap(open, 0, 2 * PAGE as i64, RW, SHARED).unwrap()[0];
     let same = ioctl(open, 0, sys::FREAD, move |client, argument| {
-        assert!(kernel().umems.contains_key(&client.memory.as_raw().addr()));
+        assert!(kernel().umems.contains_key(&client.memory.as_raw().expose_provenance()));
         assert!(!client.head.as_raw().is_null() && argument.caller().as_raw().is_null());
         let seen = client.mapping.lock().unwrap().clone().unwrap();
-        assert_eq!(seen.with_raw(|cookie| cookie.addr()), Some(handle));
+        assert_eq!(seen.with_raw(|cookie| cookie.expose_provenance()), Some(handle));
         mock::unmap(handle);
         assert_eq!(seen.with_raw(|_| ()), None);
         Ok(0)

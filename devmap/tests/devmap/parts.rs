@@ -88,7 +88,7 @@ fn kmem_meets_every_alignment_and_gives_back_the_very_size() {
             let layout = Layout::from_size_align(size, align).unwrap();
             // SAFETY: a size that is not 0.
             let memory = unsafe { KmemAllocator.alloc(layout) };
-            assert_eq!(memory.addr() % align, 0, "{layout:?}");
+            assert_eq!(memory.expose_provenance() % align, 0, "{layout:?}");
             // SAFETY: so many bytes were allocated.
             unsafe { memory.write_bytes(0xab, size) };
             // SAFETY: allocated with this layout. The mock checks pointer and size.

@@ -23,7 +23,7 @@ impl Pages {
     }
 
     pub fn address(&self) -> u64 {
-        self.0.as_ptr().addr().next_multiple_of(PAGE) as u64
+        self.0.as_ptr().expose_provenance().next_multiple_of(PAGE) as u64
     }
 }
 
