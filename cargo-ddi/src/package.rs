@@ -1,4 +1,4 @@
-//! What an illumos system installs of a driver: a directory with the module, driver.conf, install.sh and remove.sh made for the driver, and an IPS manifest; and an
+//! The package of a driver for an illumos system: a directory with the module, driver.conf, install.sh and remove.sh made for the driver, and an IPS manifest; and an
 //! archive of it.
 
 use std::fs;

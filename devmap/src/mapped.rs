@@ -158,7 +158,7 @@ impl Mapped {
 
     /// The map callback of a handle that this mmap(2) has set up: gives the framework its private pointer.
     ///
-    /// Does nothing if the mapping is not there any more: it was unmapped in the meantime, and the handle may be freed, or another's by now.
+    /// Without effect if the mapping is not there any more: it was unmapped in the meantime, and the handle may be freed, or another's by now.
     ///
     /// # Safety
     /// `place` is the framework's place for the private pointer of the handle, good while the handle is not unmapped.

@@ -248,7 +248,7 @@ impl<D: Device> Ended<D> {
         }
     }
 
-    /// Gives the reference up.
+    /// Drops the reference.
     #[inline(always)]
     pub(crate) fn free(self) {
         let record = self.0.cast::<Record>();
@@ -265,7 +265,7 @@ impl<D: Device> Drop for Ended<D> {
     }
 }
 
-/// Gives up the framework's reference.
+/// Drops the framework's reference.
 ///
 /// # Safety
 /// The caller's, of a mapping of this device that is over and in no list.

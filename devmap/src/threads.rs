@@ -20,7 +20,7 @@ pub(crate) fn this_thread() -> sys::kt_did_t {
     unsafe { sys::ddi_get_kt_did() }
 }
 
-/// What the calling thread is inside of: an entry of its stack.
+/// Call that the thread is inside of: an entry of its stack.
 pub(crate) struct Inside<T> {
     thread: sys::kt_did_t,
     /// In the table: what the thread was inside of before. In the list: the next one.
@@ -152,7 +152,7 @@ impl<T> Threads<T> {
         }
     }
 
-    /// What this thread has entered last.
+    /// Call that this thread has entered last.
     #[inline(always)]
     pub(crate) fn own(&self) -> Option<&T> {
         let thread = this_thread();

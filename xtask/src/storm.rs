@@ -16,13 +16,13 @@ use anyhow::{Context, Result, bail};
 use crate::root;
 use ddi_vm::Guarded;
 
-/// How long, and in which ways.
+/// Length of a storm, and its ways.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How long all of it takes, about.
+    /// Minutes that all of it takes, about.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// How faults are caught; several, with commas: each in turn.
+    /// Ways of catching faults; several, with commas: each in turn.
     #[arg(long, value_delimiter = ',', default_value = "userfaultfd,signal")]
     faults: Vec<String>,
     /// The driver: ctxdev, which is linked in, or a module file of it; several: each in turn.
@@ -43,7 +43,7 @@ pub struct Args {
     /// A worker that makes no step for so many seconds hangs.
     #[arg(long, default_value_t = 60)]
     patience: u64,
-    /// Where ddi-host and usr-tests are; without it they are built.
+    /// Directory of ddi-host and usr-tests; without it they are built.
     #[arg(long)]
     programs: Option<PathBuf>,
 }
@@ -116,7 +116,7 @@ fn build() -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-/// What a host has of the system.
+/// Resources that a host has of the system.
 #[derive(Clone, Copy, Debug)]
 struct Holdings {
     /// Bytes of memory, its own and shared.
@@ -165,7 +165,7 @@ impl Holdings {
 struct Growth(Vec<Holdings>);
 
 impl Growth {
-    /// What the host may have more at the end than after one of the first rounds: the allocator keeps some of what was freed, and a few threads stay waiting.
+    /// Resources that the host may have more at the end than after one of the first rounds: the allocator keeps some memory, and a few threads stay waiting.
     const MEMORY: u64 = 16 << 20;
     const DESCRIPTORS: usize = 8;
     const THREADS: usize = 8;

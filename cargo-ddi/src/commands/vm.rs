@@ -121,7 +121,7 @@ impl Test {
         Ok(ExitCode::from(outcome.status()))
     }
 
-    /// What is to be run: the command line's program, else what the manifest says, else each program of the workspace.
+    /// Programs to be run: the command line's program, else what the manifest says, else each program of the workspace.
     fn description(&self, project: &Project, driver: &Package) -> Result<Description> {
         let told = Description::read(&driver.manifest)?;
         let described = told.is_some();

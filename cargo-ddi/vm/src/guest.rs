@@ -112,7 +112,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Steps {
-    /// Where the files are put. The driver's own description says how it is installed there, and how it is tested.
+    /// Directory for the files. The driver's own description says how it is installed there, and how it is tested.
     pub dir: String,
     /// Succeeds if `{device}` is there.
     pub check: String,

@@ -1,4 +1,4 @@
-//! What a person sees of a run: a line for each step on standard error; on a terminal below it what is waited for, and for how long.
+//! Progress of a run for people: a line for each step on standard error; on a terminal below it what is waited for, and for how long.
 //!
 //! A pipe gets the steps' lines and nothing else. Colours are for terminals, unless `NO_COLOR` is set.
 
@@ -16,7 +16,7 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     colours: bool,
     quiet: bool,
-    /// How long each finished step took.
+    /// Times that finished steps took.
     pub took: Vec<(String, Duration)>,
 }
 
@@ -49,14 +49,14 @@ impl Progress {
         self.line(name, AnsiColor::Green, detail);
     }
 
-    /// What is waited for in the step under way, for how long at most, and where it stands.
+    /// Subject of the wait in the step under way, its limit, and its state.
     pub fn waiting(&self, what: &str, limit: Duration, stands: &str) {
         if self.bar.is_some() {
             self.detail(&waiting(what, limit, stands));
         }
     }
 
-    /// What the step under way is doing. Replaced by the next, and shown on a terminal only, beside the step's time.
+    /// Activity of the step under way. Replaced by the next, and shown on a terminal only, beside the step's time.
     pub fn detail(&self, text: &str) {
         if let Some(bar) = self.bar.as_ref().filter(|bar| bar.message() != text) {
             bar.set_message(text.to_owned());
@@ -69,7 +69,7 @@ impl Progress {
         self.line("", AnsiColor::Green, text);
     }
 
-    /// What a command printed.
+    /// Output of a command.
     pub fn output(&self, bytes: &[u8]) {
         for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
             self.note(line);

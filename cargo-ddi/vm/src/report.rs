@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-/// How a case ended.
+/// Outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -24,12 +24,12 @@ pub enum Outcome {
 pub struct Case {
     /// `area:case`.
     pub name: String,
-    /// How it ended.
+    /// Outcome.
     pub outcome: Outcome,
     /// Why, unless it passed.
     #[serde(default)]
     pub message: String,
-    /// How long it took; TAP does not tell.
+    /// Time that it took; TAP does not tell.
     #[serde(default)]
     pub seconds: f64,
 }
@@ -41,21 +41,21 @@ pub struct Suite {
     pub device: String,
     /// Every case, in order.
     pub cases: Vec<Case>,
-    /// How many passed.
+    /// Number of those that passed.
     #[serde(default)]
     pub pass: usize,
-    /// How many failed.
+    /// Number of those that failed.
     #[serde(default)]
     pub fail: usize,
-    /// How many were skipped.
+    /// Number of those that were skipped.
     #[serde(default)]
     pub skip: usize,
-    /// How many could not be carried out.
+    /// Number of those that could not be carried out.
     #[serde(default)]
     pub error: usize,
 }
 
-/// What a run leaves in `report.json`.
+/// Content of `report.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The guest's name.
@@ -69,7 +69,7 @@ pub struct RunReport {
     pub module: String,
     /// When it started, in seconds since 1970.
     pub started: u64,
-    /// How long the whole run took.
+    /// Time that the whole run took.
     pub seconds: f64,
     /// Why it ended early, if it did.
     pub failure: Option<String>,
@@ -83,7 +83,7 @@ pub const STATUS: &str = "# exit status ";
 /// The plan and the results in a test program's output, which may have been cut off anywhere.
 #[derive(Debug, Default, PartialEq)]
 pub struct Told {
-    /// How many cases were announced; none by a program that reports no cases.
+    /// Number of cases that were announced; none by a program that reports no cases.
     pub planned: Option<usize>,
     /// The results so far.
     pub cases: Vec<Case>,
@@ -169,7 +169,7 @@ impl Told {
         self.cases.push(Case { name, outcome, message: message.to_owned(), seconds: 0.0 });
     }
 
-    /// Where a run stands: `37 of 190, after mmap:fixed`; the last line of a program that reports no cases.
+    /// State of a run: `37 of 190, after mmap:fixed`; the last line of a program that reports no cases.
     pub fn progress(&self) -> String {
         match (self.planned, self.cases.last()) {
             (Some(planned), Some(last)) => format!("{} of {planned}, after {}", self.cases.len(), last.name),
@@ -230,7 +230,7 @@ impl Suite {
         self.fail == 0 && self.error == 0
     }
 
-    /// What a local run prints: the cases that did not pass and the totals.
+    /// Text that a local run prints: the cases that did not pass and the totals.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for case in &self.cases {

@@ -84,7 +84,7 @@ impl Places {
     }
 }
 
-/// What a self-test changes in a run.
+/// Changes that a self-test makes in a run.
 #[derive(Debug, Clone, Default)]
 pub struct Sabotage {
     /// Goes on the Linux guest's kernel command line.
@@ -111,18 +111,18 @@ pub struct Job<'a> {
     pub quiet: bool,
     /// Builds what is tested, once the image has been found. It gets the guest, and shows what it does.
     pub build: &'a dyn Fn(&Guest, &mut Progress) -> Result<Subject>,
-    /// What a self-test changes.
+    /// Changes of a self-test.
     pub sabotage: Sabotage,
 }
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// The report, which is also in the directory.
     pub report: RunReport,
     /// Why the run ended early, if it did.
     pub failure: Option<Failure>,
-    /// Where its log and results are.
+    /// Directory of its log and results.
     pub dir: PathBuf,
 }
 
@@ -138,7 +138,7 @@ impl Outcome {
 }
 
 impl Job<'_> {
-    /// Does it, and leaves the results in a directory. QEMU is gone when this returns.
+    /// Carries the run out, and leaves the results in a directory. QEMU is gone when this returns.
     ///
     /// # Errors
     /// Something on this side: no image, no QEMU, the subject cannot be built. Nothing was started.

@@ -32,7 +32,7 @@ pub struct Session<'a> {
     pub ssh: Ssh,
     /// Whether QEMU translates: limits are stretched.
     pub translated: bool,
-    /// What a person sees.
+    /// Progress, for people.
     pub progress: &'a mut Progress,
 }
 

@@ -25,7 +25,7 @@ pub struct Plan<'a> {
     pub spec: Spec<'a>,
     /// The way in, with its key in the seed.
     pub ssh: Ssh,
-    /// What is tested.
+    /// Subject of the test.
     pub subject: &'a Subject,
     /// What is shipped.
     pub payload: Payload,

@@ -21,11 +21,11 @@ pub struct Subject {
     pub programs: Vec<PathBuf>,
     /// The program that a Linux guest gets as ddi-host.
     pub ddi_host: PathBuf,
-    /// What to do with them.
+    /// Treatment of them.
     pub description: Description,
 }
 
-/// What a test does with a driver, as `[package.metadata.vm]` has it.
+/// Treatment of a driver by a test, as `[package.metadata.vm]` has it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Description {

@@ -77,7 +77,7 @@ pub(super) fn drop_rare(rare: Box<Rare>) {
     drop(rare);
 }
 
-/// Gives memory up, kernel memory in the usual way.
+/// Releases memory, kernel memory in the usual way.
 #[inline(always)]
 pub(super) fn drop_memory(memory: Memory) {
     #[cold]

@@ -23,7 +23,7 @@ fn board(device: &Device) -> Map {
     device.map(2 * PAGE, 0).expect("mmap")
 }
 
-/// What the driver shows to a reader.
+/// Text that the driver shows to a reader.
 fn shown() -> String {
     std::fs::read_to_string("/dev/notice0").expect("read")
 }

@@ -381,7 +381,7 @@ impl Process {
         ranges.chunks(Items::<Range>::MOST).try_for_each(|some| self.ask_agent(&op.on(some)))
     }
 
-    /// Has something done by the agent: a thread of the process may be stopped in the middle of it, and with it everybody who waits for the hat.
+    /// Asks the agent: a thread of the process may be stopped in the middle of it, and with it everybody who waits for the hat.
     fn ask_agent(&self, upcall: &Upcall<'_>) -> Result<(), Errno> {
         let link = self.link.get().ok_or(Errno(libc::ESRCH))?;
         link.ask(upcall, || self.agent_lost())

@@ -24,7 +24,7 @@ mod armed {
     use parking_lot::Mutex;
 
     static ARMED: AtomicBool = AtomicBool::new(false);
-    /// How many places are passed before the one that fails, plus one; it goes on counting below 0.
+    /// Number of places that are passed before the one that fails, plus one; it goes on counting below 0.
     static LEFT: AtomicU64 = AtomicU64::new(0);
     static FAILED: Mutex<Option<&'static str>> = Mutex::new(None);
 

@@ -54,7 +54,7 @@ fn resident() -> io::Result<f64> {
     kib.map(|kib: f64| kib / 1024.0).ok_or_else(|| io::Error::other("no VmRSS in /proc/self/status"))
 }
 
-/// What was measured beside a number of processes: microseconds, and mebibytes of the host's memory.
+/// Measurements beside a number of processes: microseconds, and mebibytes of the host's memory.
 #[derive(Serialize)]
 struct Row {
     processes: usize,

@@ -17,7 +17,7 @@ tests!(
 
 const HOST: &str = env!("CARGO_BIN_EXE_ddi-host");
 
-/// What the scripts are told of the driver.
+/// Facts about the driver for the scripts.
 const FACTS: [(&str, &str); 6] = [
     ("@NAME@", "ctxdev"),
     ("@NODES@", "ctxdev0"),

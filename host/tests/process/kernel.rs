@@ -85,7 +85,7 @@ pub struct TestKernel {
 /// Turns of a witness, which waits between them.
 #[derive(Default)]
 pub struct Turns {
-    /// How many it may take, has begun, and whether it is to end.
+    /// Turns that it may take and has begun, and whether it is to end.
     state: Mutex<(u64, u64, bool)>,
     changed: Condvar,
 }
@@ -100,7 +100,7 @@ impl Turns {
         !state.2
     }
 
-    /// Gives the witness a turn, and waits until it is over. False: it does not come back.
+    /// Lets the witness take a turn, and waits until it is over. False: it does not come back.
     pub fn give(&self) -> bool {
         let mut state = self.state.lock();
         state.0 += 1;

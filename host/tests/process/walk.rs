@@ -70,7 +70,7 @@ fn refused(failed: bool) {
     }
 }
 
-/// Does one thing, during which the host fails.
+/// Carries one operation out, during which the host fails.
 fn victim() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let n: u64 = number("N").unwrap_or(0);

@@ -12,7 +12,7 @@ const PAUSE: u32 = 64;
 /// See [`PAUSE`].
 const MISSES: u32 = 2;
 
-/// How the last waits went: misses in a row, or, above `MISSES`, waits left to sleep at once.
+/// Record of the last waits: misses in a row, or, above `MISSES`, waits left to sleep at once.
 #[derive(Debug, Default)]
 pub struct Patience(AtomicU32);
 

@@ -1,4 +1,4 @@
-//! What a storm's programs do: lists of deeds, which depend on the program's number alone.
+//! Deeds of a storm's programs: lists of deeds, which depend on the program's number alone.
 
 use std::fmt;
 

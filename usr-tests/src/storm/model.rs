@@ -1,4 +1,4 @@
-//! What a thread of control expects of its pages: where something is mapped, what may be done there, and the value of each of its words.
+//! A thread's expectations of its pages: where something is mapped, what may be done there, and the value of each of its words.
 //!
 //! Locking: none; a thread has a model of its own, and a child its copy of its parent's.
 
@@ -189,7 +189,7 @@ impl Model {
         self.words.get(&(behind, lane.offset(slot))).copied().unwrap_or(0)
     }
 
-    /// Is to be called before a store. Returns false if the word has to be read first.
+    /// To be called before a store. Returns false if the word has to be read first.
     pub fn storing(&self, lane: Lane, page: usize, slot: usize, value: u64) -> bool {
         match self.pages[page] {
             Page::Mapped { behind: Behind::Common(page), .. } => lane.storing(page, slot, value),
@@ -197,7 +197,7 @@ impl Model {
         }
     }
 
-    /// Is to be called after a store, or after one that was refused.
+    /// To be called after a store, or after one that was refused.
     pub fn stored(&mut self, lane: Lane, page: usize, slot: usize, value: u64, done: bool) {
         match self.pages[page] {
             Page::Mapped { behind: Behind::Common(page), .. } => lane.stored(page, slot, done),

@@ -1,4 +1,4 @@
-//! What happens to a storm's processes: signals, debuggers, and what is done to the device meanwhile. At the end it looks at what is left.
+//! Events that meet a storm's processes: signals, debuggers, and what is done to the device meanwhile. At the end it looks at what is left.
 //!
 //! One process and one thread; it starts the workers, so that it can wait for them and debug them.
 
@@ -36,7 +36,7 @@ struct Weather<'a> {
     stops: u64,
     debugged: u64,
     losses: u64,
-    /// How far each lane was, and since when.
+    /// Progress of each lane, and the time of its last step.
     beats: Vec<(u64, Instant)>,
 }
 

@@ -25,7 +25,7 @@ const GAP: usize = 0x10_0000;
 /// This process is short of something: its own limits are low.
 static HUNGRY: AtomicU64 = AtomicU64::new(0);
 
-/// What was read, and which of its circumstances began before.
+/// A word that was read, and which of its circumstances began before.
 #[derive(Clone, Copy)]
 struct Before([u64; 3]);
 
@@ -71,7 +71,7 @@ impl<'a> Worker<'a> {
         Worker::new(storm, lane, AREA)
     }
 
-    /// Does a program from its beginning to its end.
+    /// Runs a program from its beginning to its end.
     pub fn run(&mut self, number: u64, kind: Kind) {
         (self.program, self.step) = (number, 0);
         self.told.clear();

@@ -37,7 +37,7 @@ impl Row {
         self.rust.instructions / self.c.instructions
     }
 
-    /// What the operation costs the twin, if it is that of this pair.
+    /// Cost of the operation for the twin, if it is that of this pair.
     pub fn twin(&self, pair: &str, operation: &str) -> Option<f64> {
         (self.pair == pair && self.rust.workload == operation).then_some(self.c.instructions)
     }
@@ -100,7 +100,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// What costs more than its goal, for segdev/bench/layer-above.tsv.
+/// Costs above their goals, for segdev/bench/layer-above.tsv.
 pub fn above(rows: &[Row]) -> String {
     let over = rows.iter().filter(|row| row.ratio() > row.goal);
     over.map(|row| format!("{}\t{}\t{:.0}\n", row.pair, row.rust.workload, row.rust.instructions.ceil()))

@@ -92,7 +92,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// What costs more than its goal, for segdev/bench/own-above.tsv.
+/// Costs above their goals, for segdev/bench/own-above.tsv.
 pub fn above(rows: &[Row]) -> String {
     let over = rows.iter().filter(|row| row.ratio() > GOAL);
     over.map(|row| format!("{}\t{}\t{:.0}\n", row.pair, row.operation, row.rust.ceil())).collect()

@@ -1,9 +1,9 @@
-//! What the reference's framework costs, by workload.
+//! Costs of the reference's framework, by workload.
 
 /// The reference's costs: workload, instructions, allocations, locks, translation calls, nanoseconds.
 const REFERENCE: &str = include_str!("../../../segdev/bench/reference.tsv");
 
-/// How far from what is written down a cost may be: a module is optimised as one, so code moves a little when something else of it changes.
+/// Factor by which a cost may exceed what is written down: a module is optimised as one, so code moves a little when something else of it changes.
 pub const SLACK: f64 = 1.03;
 
 /// A workload of the reference's table.

@@ -67,7 +67,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// What is larger than its goal, for segdev/bench/size-above.tsv.
+/// Sizes above their goals, for segdev/bench/size-above.tsv.
 pub fn above(rows: &[Row]) -> String {
     rows.iter()
         .filter(|row| row.bytes > row.goal)

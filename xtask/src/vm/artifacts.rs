@@ -1,4 +1,4 @@
-//! Where things are: results and kept packages; and the files that a run needs, built when not given.
+//! Places of results and kept packages; and the files that a run needs, built when not given.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -648,7 +648,7 @@ impl StandIn {
     }
 }
 
-/// What is done with the stand-ins, as a manifest has it.
+/// Treatment of the stand-ins, as a manifest has it.
 const STAND_IN: &str =
     "[package.metadata.vm]\n[[package.metadata.vm.runs]]\nname = \"/dev/ctxdev0\"\ncommand = \"tests\"\n";
 

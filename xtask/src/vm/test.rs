@@ -27,7 +27,7 @@ pub struct Args {
     /// The ddi-host that the Linux guest gets (default: built).
     #[arg(long)]
     pub ddi_host: Option<PathBuf>,
-    /// What to do with the files: [package.metadata.vm] of this manifest (default: ctxdev's).
+    /// Treatment of the files: [package.metadata.vm] of this manifest (default: ctxdev's).
     #[arg(long, value_name = "FILE")]
     pub description: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(outcome.status()))
 }
 
-/// Does one run and leaves its results in a directory.
+/// Carries one run out and leaves its results in a directory.
 pub fn carry_out(
     args: &Args,
     guest: Guest,

@@ -1,6 +1,6 @@
 //! A page for a browser: one file, which asks for no other. Zoom and pan over all events of a trace, and the [answers](mod@crate::answers) beside it.
 //!
-//! What is computed is computed here; the page's script draws it. `page.html` is the frame, in which `<!--NAME-->` is where a part goes; the scripts,
+//! All computation is here; the page's script draws. `page.html` is the frame, in which `<!--NAME-->` is where a part goes; the scripts,
 //! in the order of `SCRIPTS`, are one function's body. The events come last, so that a browser shows the rest before it has read them.
 
 mod data;
