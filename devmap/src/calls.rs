@@ -141,8 +141,9 @@ impl Calls {
 
     /// The instance with these mappings is detached.
     pub(crate) fn detached(&self, mappings: &Arc<Mapped>) {
-        let (mapped, next) = (Arc::as_ptr(mappings), mappings.next.load(Relaxed));
+        let mapped = Arc::as_ptr(mappings);
         let mut instances = self.instances.lock();
+        let next = mappings.next.load(Relaxed);
         if ptr::eq(instances.0, mapped) {
             instances.0 = next;
         } else if let Some(before) =

@@ -189,8 +189,8 @@ impl Mapped {
     #[cold]
     pub(crate) fn early(&self, cookie: sys::devmap_cookie_t) -> Option<u32> {
         let lists = self.lists.lock();
-        let record = lists.early().map(record_of).find(|record| record.cookie() == cookie);
-        record.map(|record| record.number.load(Relaxed))
+        let mut early = lists.early().map(|record| lists.record(record));
+        early.find(|record| record.cookie() == cookie).map(|record| record.number.load(Relaxed))
     }
 
     /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one.
@@ -216,7 +216,7 @@ impl Mapped {
     #[cold]
     pub(crate) fn by_cookie(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
         let lists = self.lists.lock();
-        lists.ring(self.ring()).find(|record| record_of(*record).has_cookie(cookie))
+        lists.ring(self.ring()).find(|record| lists.record(*record).has_cookie(cookie))
     }
 
     /// An mmap(2) is over that has early mappings, or had. If it has succeeded, those that may be mapped stay. Returns one of the others, of which there may be more: the framework has freed
@@ -225,12 +225,13 @@ impl Mapped {
     pub(crate) fn left(&self, call: &Call, mapped: bool) -> Option<NonNull<Record>> {
         let lists = self.lists.lock();
         let stays = |record: &Record| mapped && !record.cookie().is_null();
-        for record in lists.early().map(record_of).filter(|record| is_of(record, call) && stays(record)) {
+        let early = lists.early().map(|record| lists.record(record));
+        for record in early.filter(|record| is_of(record, call) && stays(record)) {
             Links::at(record).before.store(ptr::null_mut(), Relaxed);
         }
         let record = lists.take(|record| is_of(record, call))?;
         lists.len.set(lists.len.get().wrapping_sub(1));
-        record_of(record).set_place(Place::Nowhere);
+        lists.record(record).set_place(Place::Nowhere);
         Some(record)
     }
 
@@ -238,7 +239,7 @@ impl Mapped {
     #[cold]
     pub(crate) fn previous(&self, call: &Call, look: &mut dyn FnMut(NonNull<Record>) -> bool) {
         let lists = self.lists.lock();
-        let _ = lists.early().filter(|record| is_of(record_of(*record), call)).any(look);
+        let _ = lists.early().filter(|record| is_of(lists.record(*record), call)).any(look);
     }
 
     /// Returns the number of mappings.
@@ -249,11 +250,11 @@ impl Mapped {
     /// Drops every translation of every mapping. Continues after an error and returns the first.
     #[inline]
     pub(crate) fn unload(&self) -> Result<(), Error> {
-        let _lists = self.lists.lock();
+        let lists = self.lists.lock();
         let mut result = Ok(());
         let mut at = self.ring();
         // Few of many have translations, mostly. An early one has none.
-        while let Some(record) = self.next_touched(&mut at) {
+        while let Some(record) = self.next_touched(&lists, &mut at) {
             if let Err(error) = record.unload_if_live()
                 && result.is_ok()
             {
@@ -263,16 +264,16 @@ impl Mapped {
         result
     }
 
-    /// The next mapping of the ring, behind `at`, that may have translations. The lock is held.
+    /// The next mapping of the ring, behind `at`, that may have translations.
     #[inline(always)]
-    fn next_touched(&self, at: &mut *mut Links) -> Option<&Record> {
+    fn next_touched<'l>(&self, lists: &'l Lists, at: &mut *mut Links) -> Option<&'l Record> {
         loop {
             // SAFETY: in the ring, so it lives.
             *at = unsafe { &**at }.next.load(Relaxed);
             if *at == self.ring() {
                 return None;
             }
-            let record = record_of(owner(*at));
+            let record = lists.record(owner(*at));
             if record.is_touched() {
                 return Some(record);
             }
@@ -307,20 +308,6 @@ impl Mapped {
     }
 }
 
-/// The mapping of a pointer from a list.
-#[inline(always)]
-fn record_of<'a>(record: NonNull<Record>) -> &'a Record {
-    // SAFETY: in a list whose lock the callers hold, or the caller's.
-    unsafe { record.as_ref() }
-}
-
-/// The same, as a handle.
-#[inline(always)]
-fn handle(record: NonNull<Record>) -> Borrowed {
-    // SAFETY: as above.
-    unsafe { Borrowed::new(record) }
-}
-
 /// All mappings, while nobody joins or leaves.
 pub(crate) struct Locked<'a> {
     ring: *mut Links,
@@ -330,7 +317,8 @@ pub(crate) struct Locked<'a> {
 impl Locked<'_> {
     /// The mappings, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Borrowed> {
-        self.lists.ring(self.ring).chain(self.lists.early()).map(handle)
+        // SAFETY: in the lists, which are locked as long as this is borrowed.
+        self.lists.ring(self.ring).chain(self.lists.early()).map(|record| unsafe { Borrowed::new(record) })
     }
 }
 
@@ -343,6 +331,13 @@ fn owner(links: *mut Links) -> NonNull<Record> {
 }
 
 impl Lists {
+    /// A mapping that is, or was until now, in one of these: it lives as long as they are locked.
+    #[inline(always)]
+    fn record(&self, record: NonNull<Record>) -> &Record {
+        // SAFETY: the invariant; what leaves the lists takes their lock first.
+        unsafe { record.as_ref() }
+    }
+
     #[inline(always)]
     fn ring(&self, ring: *mut Links) -> impl Iterator<Item = NonNull<Record>> {
         let mut next = self.ring.next.load(Relaxed);
@@ -365,7 +360,7 @@ impl Lists {
                 return None;
             }
             let this = owner(next);
-            next = Links::at(record_of(this)).next.load(Relaxed);
+            next = Links::at(self.record(this)).next.load(Relaxed);
             Some(this)
         })
     }
@@ -377,12 +372,12 @@ impl Lists {
         let mut next = self.early.get();
         while !next.is_null() {
             let record = owner(next);
-            let behind = Links::at(record_of(record)).next.load(Relaxed);
-            if which(record_of(record)) {
+            let behind = Links::at(self.record(record)).next.load(Relaxed);
+            if which(self.record(record)) {
                 if before.is_null() {
                     self.early.set(behind);
                 } else {
-                    Links::at(record_of(owner(before))).next.store(behind, Relaxed);
+                    Links::at(self.record(owner(before))).next.store(behind, Relaxed);
                 }
                 return Some(record);
             }
@@ -400,7 +395,7 @@ impl Lists {
     /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.
     #[cold]
     fn forget(&self, cookie: sys::devmap_cookie_t) {
-        let early = self.early().map(record_of);
+        let early = self.early().map(|record| self.record(record));
         early.filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
     }
 
@@ -410,6 +405,6 @@ impl Lists {
         if !call.has_found() {
             return None;
         }
-        self.ring(ring).find(|record| record_of(*record).has_cookie(cookie))
+        self.ring(ring).find(|record| self.record(*record).has_cookie(cookie))
     }
 }

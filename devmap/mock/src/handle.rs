@@ -21,12 +21,20 @@ pub enum Object {
     Registers(u32),
 }
 
-/// The place of a private pointer in the framework: the callbacks write to the very place, and others read it at any time. Like memory of
-/// the kernel's, it can still be written when the handle is freed.
+/// The place of a private pointer in the framework: the callbacks write to the very place, and others read it at any time. It is that of the handle's
+/// address: like memory of the kernel's, it can still be written when the handle is freed, and is the next one's then.
 #[derive(Clone, Default)]
 pub struct Private(Arc<AtomicPtr<c_void>>);
 
+/// Content of the place of a handle that is freed.
+const FREED: *mut c_void = std::ptr::without_provenance_mut(0xdead_beef);
+
 impl Private {
+    /// Returns whether nobody has written to the place of a handle since it was freed.
+    pub(super) fn is_as_freed(&self) -> bool {
+        self.get() == FREED
+    }
+
     /// Returns the pointer.
     pub fn get(&self) -> *mut c_void {
         self.0.load(SeqCst)
@@ -91,16 +99,22 @@ impl Kernel {
 impl Kernel {
     /// A handle, at an address where one was before if there is any: the newest, as kmem_alloc(9F) gives it.
     pub(super) fn new_handle(&mut self, state: HandleState) -> usize {
-        let at = self.freed_handles.pop().unwrap_or_else(|| self.fresh());
+        let (at, pvt) =
+            self.freed_handles.pop().unwrap_or_else(|| (self.fresh(), Private(Arc::new(FREED.into()))));
+        if !pvt.is_as_freed() {
+            self.trip(30);
+        }
+        pvt.0.store(std::ptr::null_mut(), SeqCst);
         self.births += 1;
-        let state = HandleState { birth: self.births, ..state };
+        let state = HandleState { birth: self.births, pvt, ..state };
         assert!(self.handles.insert(at, state).is_none());
         at
     }
 
     pub(super) fn free_handle(&mut self, handle: usize) -> HandleState {
         let state = self.handles.remove(&handle).expect("a handle freed twice");
-        self.freed_handles.push(handle);
+        state.pvt.0.store(FREED, SeqCst);
+        self.freed_handles.push((handle, state.pvt.clone()));
         state
     }
 }

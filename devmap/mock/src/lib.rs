@@ -176,8 +176,8 @@ pub struct Kernel {
     pub devids: BTreeSet<usize>,
     /// Device mappings.
     pub handles: BTreeMap<usize, HandleState>,
-    /// Addresses that handles have had, for the next ones.
-    pub freed_handles: Vec<usize>,
+    /// Addresses that handles have had, with the places of their private pointers, for the next ones.
+    pub freed_handles: Vec<(usize, Private)>,
     /// Number of handles made so far.
     pub births: usize,
     /// The handles of each segment that mmap(2) has made, oldest first.
@@ -317,6 +317,18 @@ pub fn cb_ops() -> sys::cb_ops {
     unsafe { *dev_ops().devo_cb_ops }
 }
 
+/// Calls detach(9E) of a node that lives.
+fn detach_with(node: *mut Node, command: sys::ddi_detach_cmd_t) -> bool {
+    let detach = dev_ops().devo_detach.unwrap();
+    // SAFETY: ours; the driver only passes it on.
+    unsafe { (*node).in_attach_or_detach = true };
+    // SAFETY: as in attach; it was attached, or the driver says so.
+    let result = unsafe { detach(node.cast(), command) };
+    // SAFETY: as above.
+    unsafe { (*node).in_attach_or_detach = false };
+    result == sys::DDI_SUCCESS
+}
+
 impl Booted {
     /// Calls `forget` before the driver is unloaded: it drops what the test has kept of the driver outside of its instances.
     #[must_use]
@@ -363,24 +375,18 @@ impl Booted {
 
     /// Detaches an instance. Returns whether the driver agreed.
     pub fn detach(&mut self, dev: sys::dev_t) -> bool {
-        self.detach_with(dev, sys::DDI_DETACH)
+        detach_with(self.nodes[dev as usize], sys::DDI_DETACH)
+    }
+
+    /// Returns a function that detaches an instance as [`detach`](Booted::detach) does, for another thread meanwhile.
+    pub fn detacher(&self, dev: sys::dev_t) -> impl FnOnce() -> bool + Send + 'static + use<> {
+        let node = self.nodes[dev as usize].expose_provenance();
+        move || detach_with(node as *mut Node, sys::DDI_DETACH)
     }
 
     /// `DDI_SUSPEND`.
     pub fn suspend(&mut self, dev: sys::dev_t) -> bool {
-        self.detach_with(dev, sys::DDI_SUSPEND)
-    }
-
-    fn detach_with(&mut self, dev: sys::dev_t, command: sys::ddi_detach_cmd_t) -> bool {
-        let detach = dev_ops().devo_detach.unwrap();
-        let node = self.nodes[dev as usize];
-        // SAFETY: ours; the driver only passes it on.
-        unsafe { (*node).in_attach_or_detach = true };
-        // SAFETY: as in attach; it was attached, or the driver says so.
-        let result = unsafe { detach(node.cast(), command) };
-        // SAFETY: as above.
-        unsafe { (*node).in_attach_or_detach = false };
-        result == sys::DDI_SUCCESS
+        detach_with(self.nodes[dev as usize], sys::DDI_SUSPEND)
     }
 
     /// `DDI_RESUME`.
@@ -450,7 +456,10 @@ impl Drop for Booted {
         }
         nothing_between();
         assert_eq!(self.unload(), 0, "_fini");
-        let kernel = kernel();
+        let mut kernel = kernel();
+        if !kernel.freed_handles.iter().all(|(_, pvt)| pvt.is_as_freed()) {
+            kernel.trip(30);
+        }
         assert!(kernel.tripped.is_empty(), "defects set off: {:?}", kernel.tripped);
         assert!(kernel.umems.is_empty(), "kernel memory left");
         assert!(kernel.mapped_registers.is_empty(), "registers left mapped");

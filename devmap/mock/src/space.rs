@@ -204,22 +204,16 @@ unsafe extern "C-unwind" fn ddi_devmap_segmap(
             between(handle);
         }
         let now = kernel().handles.get(&handle).cloned();
-        let freed = now.as_ref().is_none_or(|now| now.birth != state.birth);
-        let gone = now.is_none();
-        let place = now.map_or_else(|| state.pvt.clone(), |now| now.pvt);
-        let before = place.get();
+        let freed = now.is_none_or(|now| now.birth != state.birth);
         if let Some(map) = state.table.devmap_map {
             // SAFETY: as devmap_map(9E), but that the handle may be gone: the place still is one.
             let failed =
-                unsafe { map(handle as *mut c_void, dev, flags, state.off, state.len, place.place()) };
+                unsafe { map(handle as *mut c_void, dev, flags, state.off, state.len, state.pvt.place()) };
             if failed != 0 {
                 // The reference frees all handles then, without a look whether they live.
                 kernel().trip(if freed { 30 } else { 7 });
                 return sys::ENXIO;
             }
-        }
-        if gone && place.get() != before {
-            kernel().trip(30);
         }
     }
     0
@@ -254,10 +248,9 @@ fn fork_held(handles: &[usize]) -> Result<Vec<usize>, i32> {
         let (new, old, dup, place) = {
             let mut kernel = kernel();
             let parent = kernel.handles[handle].clone();
-            let pvt = Private::default();
-            let (old, dup, place) = (private(&parent), parent.table.devmap_dup.unwrap(), pvt.clone());
-            let child = HandleState { pvt, loaded: BTreeSet::new(), ticks: 0, ..parent };
-            (kernel.new_handle(child), old, dup, place)
+            let (old, dup) = (private(&parent), parent.table.devmap_dup.unwrap());
+            let child = kernel.new_handle(HandleState { loaded: BTreeSet::new(), ticks: 0, ..parent });
+            (child, old, dup, kernel.handles[&child].pvt.clone())
         };
         // SAFETY: as devmap_dup(9E): a live handle, its private data, and its copy.
         let refused = unsafe { dup(*handle as *mut c_void, old, new as *mut c_void, place.place()) };
@@ -333,7 +326,7 @@ fn cut_held(handle: usize, at: usize, len: usize) -> Option<usize> {
     let (off, end) = (state.off + at as i64, at + len);
     let pvt = private(&state);
     let mut second = None;
-    let behind = Private::default();
+    let mut behind = Private::default();
     {
         let mut kernel = kernel();
         let new = kernel.handles.get_mut(&handle).unwrap();
@@ -356,10 +349,11 @@ fn cut_held(handle: usize, at: usize, len: usize) -> Option<usize> {
             rest.off += end as i64;
             rest.start += end as i64;
             rest.len = state.len - end;
-            rest.pvt = behind.clone();
             let from = rest.off;
             rest.loaded.retain(|page| *page >= from);
-            second = Some(kernel.new_handle(rest));
+            let rest = kernel.new_handle(rest);
+            behind = kernel.handles[&rest].pvt.clone();
+            second = Some(rest);
         }
     }
     let unmap = state.table.devmap_unmap.unwrap();

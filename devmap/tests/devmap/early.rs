@@ -2,13 +2,16 @@
 //! between. Other threads of the process touch, duplicate and unmap the mapping meanwhile. Whatever comes first and whatever never comes: an access
 //! is served, nothing is left, and nothing is done to a handle that is gone. (That nothing is left `mock::Booted` sees at each test's end.)
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::driver::{Behaviour, LIVE, Plan, behave, events, handles, mappings, probe, set};
+use crate::driver::{
+    Behaviour, LIVE, Plan, behave, boot, events, handles, mappings, one_register_set, probe, set,
+};
 use crate::mapping::{LEN, RW, SHARED, map};
 use crate::mock::{self, PAGE, between, kernel, loaded, locks, mmap, nothing_between, touch};
 
@@ -330,6 +333,40 @@ fn d30_a_refused_fork_before_the_map_callback() {
     between(|handle| assert_eq!(elsewhere(|| mock::fork(&[handle])), Err(sys::EAGAIN)));
     let handle = map(dev, 0, LEN);
     assert_eq!((read(handle, 0), LIVE.load(SeqCst)), (Ok(()), 1));
+}
+
+/// An instance is detached while another is, at each point of that: the instances that stay are found afterwards.
+#[test]
+fn instances_are_detached_at_once() {
+    let mut points = 0..;
+    let reached = |point: u32| {
+        let mut kernel = boot();
+        let [stays, first, second] = [(); 3].map(|()| kernel.attach(one_register_set()).expect("attach"));
+        let (left, meanwhile) = (Arc::new(AtomicU32::new(point)), Arc::new(Mutex::new(None)));
+        let (counted, detacher) = (left.clone(), Mutex::new(Some(kernel.detacher(first))));
+        let other = meanwhile.clone();
+        locks::at_locks(Some(Box::new(move || {
+            if counted.fetch_sub(1, SeqCst) != 0 {
+                return;
+            }
+            let thread = std::thread::spawn(detacher.lock().unwrap().take().unwrap());
+            // It may want what is held here.
+            (0..100)
+                .take_while(|_| !thread.is_finished())
+                .for_each(|_| std::thread::sleep(Duration::from_micros(100)));
+            *other.lock().unwrap() = Some(thread);
+        })));
+        assert!(kernel.detach(second));
+        locks::at_locks(None);
+        let Some(thread) = meanwhile.lock().unwrap().take() else { return false };
+        assert!(thread.join().unwrap());
+        between(|handle| assert_eq!(elsewhere(|| read(handle, 0)), Ok(())));
+        let handle = map(stays, 0, LEN);
+        assert_eq!(loaded(handle), 1, "point {point}");
+        true
+    };
+    while reached(points.next().unwrap()) {}
+    assert!(points.start > 3, "{points:?}");
 }
 
 /// Everything at once. Handles get the addresses of freed ones all the time.
