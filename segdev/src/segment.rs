@@ -125,7 +125,7 @@ impl<P: Platform> Framework<P> {
         let entry = req.device.entry().ok_or(Errno::EINVAL)?;
         let mapping = self.new_mapping();
         let terms = Terms::new(req.prot, req.maxprot);
-        let (handle, len) = self.make_handle(space, req, entry, (mapping, terms), (0, whole))?;
+        let (handle, len) = self.make_handle(space, req.device, req, entry, (mapping, terms), (0, whole))?;
         if len < whole {
             return self.setup_many(space, *req, entry, mapping, handle, place, unplace);
         }
@@ -196,11 +196,12 @@ impl<P: Platform> Framework<P> {
         Ok(segment)
     }
 
-    /// Calls the driver to set up a handle for the range from `done` on.
+    /// Calls the driver to set up a handle of `to`, the device of the request, for the range from `done` on.
     #[inline(always)]
     fn make_handle(
         &self,
         space: &P::Space,
+        to: &P::Device,
         req: &MapRequest<'_, P>,
         entry: <P::Device as Device<P>>::Entry,
         (mapping, terms): (NonZeroU64, Terms),
@@ -208,9 +209,9 @@ impl<P: Platform> Framework<P> {
     ) -> Result<(Arc<Handle<P>>, u64), Errno> {
         // The last page may be asked for in part.
         let (off, left) = (req.off + done, req.len - done);
-        let (space, device) = (space.clone(), req.device.clone());
+        let (space, device) = (space.clone(), to.clone());
         let handle = Handle::unset(space, device, req.flags, mapping, off, terms);
-        let (ret, len) = req.device.devmap(entry, self, &handle, off, left, req.model);
+        let (ret, len) = to.devmap(entry, self, &handle, off, left, req.model);
         // What it is set up for, in whole pages; nothing if it is not set up.
         let set_up = handle.len();
         let wrong = if ret != 0 {
@@ -241,6 +242,8 @@ impl<P: Platform> Framework<P> {
     ) -> Result<(List<P>, Congruence), Errno> {
         let whole = req.whole().ok_or(Errno::EINVAL)?;
         let terms = Terms::new(req.prot, req.maxprot);
+        // The request may change with each call, as far as the compiler knows; this does not.
+        let device = req.device.clone();
         let mut done = first.len();
         let mut longest = done;
         let mut list = Vec::new();
@@ -261,10 +264,11 @@ impl<P: Platform> Framework<P> {
                 let congruence = Congruence::with(longest, longest.off() - req.off, whole);
                 return Ok((list, congruence));
             }
-            let (handle, len) = match self.make_handle(space, req, entry, (mapping, terms), (done, whole)) {
-                Ok(made) => made,
-                Err(e) => break e,
-            };
+            let (handle, len) =
+                match self.make_handle(space, &device, req, entry, (mapping, terms), (done, whole)) {
+                    Ok(made) => made,
+                    Err(e) => break e,
+                };
             longest = longest.max(len);
             // All handles of a mapping share one softlock.
             let mine = what(&handle);

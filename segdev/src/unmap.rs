@@ -65,13 +65,12 @@ impl<P: Platform> Many<P> {
     #[inline(never)]
     pub fn unmap_whole(&self, fw: &Framework<P>) -> Result<(), Errno> {
         // Nothing is to be loaded any more by the callbacks of others.
-        let (mut left, mut kernel_memory) = (self.list.iter(), false);
-        while let Some(handle) = left.next() {
+        let mut kernel_memory = false;
+        for handle in &self.list {
             let mut st = handle.lock();
             if st.shape().contains(Shape::APART) && st.softlocked() {
                 drop(st);
-                let before = self.list.len() - left.len() - 1;
-                self.list.iter().take(before).for_each(|handle| handle.lock().mark(Shape::DYING, false));
+                self.revive_before(handle);
                 return Err(Errno::EAGAIN);
             }
             let shape = st.shape() | Shape::DYING;
@@ -88,6 +87,14 @@ impl<P: Platform> Many<P> {
         fw.handles.fetch_sub(self.list.len(), Relaxed);
         fw.manys.fetch_sub(1, Relaxed);
         Ok(())
+    }
+
+    /// Handles before this one are not dying after all.
+    #[cold]
+    #[inline(never)]
+    fn revive_before(&self, stop: &Arc<Handle<P>>) {
+        let before = self.list.iter().take_while(|handle| !Arc::ptr_eq(handle, stop));
+        before.for_each(|handle| handle.lock().mark(Shape::DYING, false));
     }
 
     /// Drops the translations of `[addr, end)` and gives the handles their new bounds. There is room for the pieces.

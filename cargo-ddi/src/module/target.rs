@@ -21,7 +21,7 @@ pub fn flags() -> Vec<String> {
         "-Cforce-unwind-tables=no",
         "-Cembed-bitcode=yes",
         // Nothing unwinds: what would be dropped then is no code.
-        "-Cpasses=lower-invoke",
+        "-Cpasses=lower-invoke,simplifycfg",
     ]
     .map(str::to_owned)
     .to_vec()
