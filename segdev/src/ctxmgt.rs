@@ -23,7 +23,7 @@ impl<P: Platform> Framework<P> {
         routine: Option<F>,
     ) -> FaultCode
     where
-        F: FnOnce(&Arc<Handle<P>>, usize, Access) -> i32,
+        F: Fn(&Arc<Handle<P>>, usize, Access) -> i32 + Copy,
     {
         let Some(routine) = routine else { return FaultCode::HWERR };
         let (shape, Some(turns)) = (handle.shape(), handle.turns()) else { return FaultCode::HWERR };
@@ -31,7 +31,9 @@ impl<P: Platform> Framework<P> {
             return FaultCode::HWERR;
         }
         if shape.contains(Shape::TIMED) && self.platform.ncpus() > 1 {
-            return self.do_timed(handle, &turns.ctx, || routine(handle, pvt, range));
+            // In copies: what is used here only stays in registers elsewhere.
+            let (routine, range) = (routine, range);
+            return self.do_timed(handle, &turns.ctx, move || routine(handle, pvt, range));
         }
         if routine(handle, pvt, range) != 0 {
             turns.ctx.fail(&self.platform);

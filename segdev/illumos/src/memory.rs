@@ -115,12 +115,31 @@ impl Umem {
             // SAFETY: any address may be asked for.
             return unsafe { sys::hat_getpfnum(hat, addr) };
         }
-        // SAFETY: one page for each of the size, and `run` asks for no other.
+        // SAFETY: one page for each of the size, and `run_of_pages` asks for no other.
         let page = unsafe { cookie.pparray.add((off / PAGE_SIZE) as usize) };
         // SAFETY: as above.
         let page = unsafe { *page };
         // SAFETY: locked pages stay.
         unsafe { sys::page_pptonum(page) }
+    }
+
+    /// As `run`, for all kinds and lengths.
+    #[inline(never)]
+    fn run_of_pages(&self, off: u64, len: u64) -> Option<(Pfn, u64)> {
+        if segdev::Umem::kind(self) == UmemKind::Trash {
+            let pfn = TRASH.lock().pfn;
+            return (pfn != NO_PAGE).then_some((pfn, PAGE_SIZE));
+        }
+        let len = len.min(segdev::Umem::size(self).checked_sub(off)?);
+        let first = self.page(off);
+        if len == 0 || first == NO_PAGE {
+            return None;
+        }
+        let mut pages = 1;
+        while pages * PAGE_SIZE < len && self.page(off + pages * PAGE_SIZE) == first + pages {
+            pages += 1;
+        }
+        Some((first, pages * PAGE_SIZE))
     }
 
     /// Locks or unlocks pages of pageable memory.
@@ -178,21 +197,14 @@ impl segdev::Umem for Umem {
         self.cookie().cvaddr.addr() as u64
     }
 
+    #[inline(always)]
     fn run(&self, off: u64, len: u64) -> Option<(Pfn, u64)> {
-        if self.kind() == UmemKind::Trash {
-            let pfn = TRASH.lock().pfn;
-            return (pfn != NO_PAGE).then_some((pfn, PAGE_SIZE));
+        // Most often one page of memory that is always there: a fault.
+        if len != PAGE_SIZE || self.cookie().type_ != sys::KMEM_NON_PAGEABLE as u32 || off >= self.size() {
+            return self.run_of_pages(off, len);
         }
-        let len = len.min(self.size().checked_sub(off)?);
-        let first = self.page(off);
-        if len == 0 || first == NO_PAGE {
-            return None;
-        }
-        let mut pages = 1;
-        while pages * PAGE_SIZE < len && self.page(off + pages * PAGE_SIZE) == first + pages {
-            pages += 1;
-        }
-        Some((first, pages * PAGE_SIZE))
+        let pfn = kernel_page(address(self.kernel_address() + off));
+        (pfn != NO_PAGE).then_some((pfn, PAGE_SIZE))
     }
 
     fn lock_pages(&self, off: u64, len: u64) -> bool {
