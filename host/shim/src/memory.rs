@@ -13,15 +13,24 @@ const FAILED: *mut c_void = libc::MAP_FAILED;
 const LARGE: u64 = 2 << 20;
 
 /// The part of a range that belongs to devices: start and end of its first stretch.
-fn devices(addr: u64, len: u64) -> Option<(u64, u64)> {
+///
+/// # Errors
+/// `ENOMEM`: the host cannot be asked, for example because the process has no descriptor left for it. Whatever the call is, it must not be
+/// made then: the host would not know what has become of its mappings.
+fn devices(addr: u64, len: u64) -> Result<Option<(u64, u64)>, i32> {
     if !state::near(addr, len) {
-        return None;
+        return Ok(None);
     }
     let found = link::request(&Request::Query { addr, len }, &[], true, |got| match got.reply {
         Reply::Stretch { start, end } => Some((start, end)),
         _ => None,
     });
-    found.ok().filter(|(start, end)| end > start)
+    found.map(|found| Some(found).filter(|(start, end)| end > start)).map_err(|_| libc::ENOMEM)
+}
+
+/// The same, for calls that fail with an error of their own on device memory, or whose arguments are wrong for it.
+fn refused(addr: u64, len: u64, errno: i32) -> Result<(), i32> {
+    devices(addr, len)?.map_or(Ok(()), |_| Err(errno))
 }
 
 /// munmap(2) by the host. `replace`: only device memory is unmapped, and its addresses stay reserved.
@@ -30,6 +39,16 @@ fn unmap_device(addr: u64, len: u64, replace: bool) -> Result<(), i32> {
         Reply::Done | Reply::Finish { .. } => Some(got.finished),
         _ => None,
     })?
+}
+
+/// What is about to replace device mappings ends them first. The change lasts until it has.
+fn replace(addr: u64, len: u64) -> Result<Option<state::Change>, i32> {
+    if devices(addr, len)?.is_none() {
+        return Ok(None);
+    }
+    let change = state::Change::begin();
+    unmap_device(addr, len, true)?;
+    Ok(Some(change))
 }
 
 fn protect_device(addr: u64, len: u64, prot: c_int) -> Result<(), i32> {
@@ -91,11 +110,10 @@ fn map(
         return map_device(open, addr, len, prot, flags, offset).map_or_else(failed, |at| at as *mut c_void);
     }
     let mut _change = None;
-    if flags & libc::MAP_FIXED != 0 && devices(addr, len).is_some() {
-        _change = Some(state::Change::begin());
-        // Whatever replaces device mappings ends them first.
-        if let Err(e) = unmap_device(addr, len, true) {
-            return failed(e);
+    if flags & libc::MAP_FIXED != 0 {
+        match replace(addr, len) {
+            Ok(change) => _change = change,
+            Err(e) => return failed(e),
         }
     }
     original()
@@ -117,16 +135,19 @@ interpose! {
     }
 
     fn [mprotect](addr: *mut c_void, len: usize, prot: c_int) -> c_int = |original| {
-        if devices(addr as u64, len as u64).is_none() {
-            return original();
+        match devices(addr as u64, len as u64) {
+            Ok(None) => original(),
+            Ok(Some(_)) => {
+                let _change = state::Change::begin();
+                status(protect_device(addr as u64, len as u64, prot))
+            }
+            Err(e) => fail(e),
         }
-        let _change = state::Change::begin();
-        protect_device(addr as u64, len as u64, prot).map_or_else(fail, |()| 0)
     }
 
     // Device memory has no protection keys.
     fn [pkey_mprotect](addr: *mut c_void, len: usize, prot: c_int, key: c_int) -> c_int = |original| {
-        devices(addr as u64, len as u64).map_or_else(original, |_| fail(libc::EINVAL))
+        refused(addr as u64, len as u64, libc::EINVAL).map_or_else(fail, |()| original())
     }
 
     // A device mapping can shrink. It cannot grow or move: `EFAULT`, as for Linux's own device mappings. The last argument is ignored without its flag.
@@ -137,7 +158,11 @@ interpose! {
             fail(e);
             FAILED
         };
-        if devices(old as u64, len as u64).is_some() {
+        let ours = match devices(old as u64, len as u64) {
+            Ok(found) => found.is_some(),
+            Err(e) => return refuse(e),
+        };
+        if ours {
             let fixed = flags & libc::MREMAP_FIXED != 0;
             let page = PAGE_SIZE as usize;
             let (keep, size) = (new_len.next_multiple_of(page), len.next_multiple_of(page));
@@ -155,10 +180,10 @@ interpose! {
             };
         }
         let mut _change = None;
-        if flags & libc::MREMAP_FIXED != 0 && devices(new as u64, new_len as u64).is_some() {
-            _change = Some(state::Change::begin());
-            if let Err(e) = unmap_device(new as u64, new_len as u64, true) {
-                return refuse(e);
+        if flags & libc::MREMAP_FIXED != 0 {
+            match replace(new as u64, new_len as u64) {
+                Ok(change) => _change = change,
+                Err(e) => return refuse(e),
             }
         }
         original()
@@ -174,7 +199,10 @@ fn beside_devices(
     native: impl Fn(*mut c_void, usize) -> Result<(), i32>,
 ) -> Option<Result<(), i32>> {
     let (mut at, end) = (addr as u64, (addr as u64).checked_add(len as u64)?);
-    let mut found = devices(at, end - at)?;
+    let mut found = match devices(at, end - at) {
+        Ok(found) => found?,
+        Err(e) => return Some(Err(e)),
+    };
     loop {
         let (from, to) = (found.0.max(at), found.1.min(end));
         let mut done = if from > at { native(at as *mut c_void, (from - at) as usize) } else { Ok(()) };
@@ -186,8 +214,9 @@ fn beside_devices(
             return Some(done);
         }
         match devices(at, end - at) {
-            Some(next) => found = next,
-            None => return Some(native(at as *mut c_void, (end - at) as usize)),
+            Ok(Some(next)) => found = next,
+            Ok(None) => return Some(native(at as *mut c_void, (end - at) as usize)),
+            Err(e) => return Some(Err(e)),
         }
     }
 }
@@ -226,8 +255,8 @@ interpose! {
     fn [madvise](addr: *mut c_void, len: usize, how: c_int) -> c_int = |original| {
         let known = matches!(how, 0..=4 | 8..=25) && how != libc::MADV_REMOVE;
         let sound = known && (addr as u64).is_multiple_of(PAGE_SIZE);
-        if !sound && devices(addr as u64, len as u64).is_some() {
-            return fail(libc::EINVAL);
+        if !sound && let Err(e) = refused(addr as u64, len as u64, libc::EINVAL) {
+            return fail(e);
         }
         let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, how);
         beside_devices(addr, len, advice(how), by_part).map_or_else(original, status)
@@ -235,8 +264,8 @@ interpose! {
 
     fn [posix_madvise](addr: *mut c_void, len: usize, how: c_int) -> c_int = |original| {
         let sound = (addr as u64).is_multiple_of(PAGE_SIZE) && (0..=4).contains(&how);
-        if !sound && devices(addr as u64, len as u64).is_some() {
-            return libc::EINVAL;
+        if !sound && let Err(e) = refused(addr as u64, len as u64, libc::EINVAL) {
+            return e;
         }
         // Its errors are its results, and its advice is madvise's.
         let by_part = |at, n| part!(madvise: fn(*mut c_void, usize, c_int) -> c_int, at, n, how);
@@ -248,8 +277,8 @@ interpose! {
         let both = libc::MS_SYNC | libc::MS_ASYNC;
         let known = flags & !(both | libc::MS_INVALIDATE) == 0 && flags & both != both;
         let sound = known && (addr as u64).is_multiple_of(PAGE_SIZE);
-        if !sound && devices(addr as u64, len as u64).is_some() {
-            return fail(libc::EINVAL);
+        if !sound && let Err(e) = refused(addr as u64, len as u64, libc::EINVAL) {
+            return fail(e);
         }
         let by_part = |at, n| part!(msync: fn(*mut c_void, usize, c_int) -> c_int, at, n, flags);
         beside_devices(addr, len, Some((Control::Sync, flags)), by_part).map_or_else(original, status)
@@ -274,10 +303,12 @@ interpose! {
     fn [mincore](addr: *mut c_void, len: usize, vec: *mut c_uchar) -> c_int = |original| {
         let r = original();
         let (mut at, end) = (addr as u64, (addr as u64).saturating_add(len as u64));
-        while r == 0
-            && at < end
-            && let Some((start, stop)) = devices(at, end - at)
-        {
+        while r == 0 && at < end {
+            let (start, stop) = match devices(at, end - at) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(e) => return fail(e),
+            };
             let (from, to) = (start.max(at), stop.min(end));
             let vec = vec as u64 + (from - addr as u64) / PAGE_SIZE;
             let request = Request::Incore { addr: from, len: to - from, vec };

@@ -19,6 +19,7 @@ pub const PARTS: &[Part] = &[
     ("detour", detour),
     ("interrupt", interrupt),
     ("no-descriptors", no_descriptors),
+    ("no-descriptors-calls", no_descriptors_calls),
 ];
 
 /// Sets the soft limit of open files.
@@ -71,6 +72,38 @@ fn no_descriptors() {
             std::process::exit(libc::SIGBUS);
         }
     }
+}
+
+/// Calls of such a thread that change device memory fail, and change nothing: without the host's knowledge its next translation would
+/// undo what Linux has done.
+fn no_descriptors_calls() {
+    let m = map(open(), 4, 0);
+    m.set(1, 1);
+    let (at, page) = (m.word(1) as usize & !4095, 4096);
+    let (go, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _ = wait.recv();
+        let addr = at as *mut libc::c_void;
+        let (fixed, none) = (libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_NONE);
+        let errno = || std::io::Error::last_os_error().raw_os_error();
+        // SAFETY: a page of the mapping.
+        let protected = (unsafe { libc::mprotect(addr, page, none) }, errno());
+        // SAFETY: as above.
+        let replaced = (unsafe { libc::mmap(addr, page, none, fixed, -1, 0) }, errno());
+        // SAFETY: as above.
+        let advised = (unsafe { libc::madvise(addr, page, libc::MADV_DONTNEED) }, errno());
+        // SAFETY: as above.
+        let synced = (unsafe { libc::msync(addr, page, libc::MS_SYNC) }, errno());
+        check("mprotect", protected, (-1, Some(libc::ENOMEM)));
+        check("mmap", replaced.0 == libc::MAP_FAILED && replaced.1 == Some(libc::ENOMEM), true);
+        check("madvise", advised, (-1, Some(libc::ENOMEM)));
+        check("msync", synced, (-1, Some(libc::ENOMEM)));
+    });
+    limit_files(3);
+    let _ = go.send(());
+    check("the thread", thread.join().is_ok(), true);
+    limit_files(u64::MAX);
+    check("the word", m.get(1), 1);
 }
 
 fn behind() {

@@ -204,6 +204,7 @@ const CASES: &[Case] = &[
         let by_signals = b.server.fault_mode() == FaultMode::Signal;
         status(b.client("no-descriptors"), if by_signals { libc::SIGBUS } else { 0 })
     }),
+    part!("no-descriptors-calls", 0),
     part!("other-frames", 0),
     part!("panic", 0),
     part!("debugger", 0),

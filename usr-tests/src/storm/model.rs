@@ -158,7 +158,8 @@ impl Model {
                 Kind::Hole => prot.is_none(),
                 Kind::Protection => prot.is_some() && !must,
                 Kind::Device if fault.errno == libc::EIO => device && excuse.lost,
-                Kind::Device => device && excuse.hungry,
+                // Without a connection it is not known what the page is.
+                Kind::Device => excuse.hungry && (device || excuse.covers(Errno(fault.errno))),
                 Kind::Other(..) => false,
             },
             // Without a connection the driver's error is not to be had.
