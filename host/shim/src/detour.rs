@@ -1,9 +1,9 @@
 //! System calls whose buffers are in device memory, where Linux could not ask the driver for an access, or would lose what it has read if the driver refuses.
 //!
 //! They use a buffer of the shim's. Data whose store a driver refuses is not lost: data of a pipe or a socket is peeked at, delivered, and only then
-//! consumed; a file's offset is set back; from everything else (terminals, eventfd and the like), which cannot be peeked at, only as much is read as the driver
-//! has already permitted to be stored. The one exception is another reader of the same pipe, socket or terminal at the same time: then the consumed data is
-//! delivered, and lost if the driver refuses the store.
+//! consumed; a file's offset is set back; from everything else (terminals, eventfd and the like, and a pipe when there is no descriptor for another), which cannot be
+//! peeked at, only as much is read as the driver has already permitted to be stored. The one exception is another reader of the same pipe, socket or terminal at the same time: then the consumed data is
+//! delivered, and lost if the driver refuses the store; as is what cannot be peeked at when the driver changes its mind.
 
 use core::ffi::{c_int, c_void};
 
