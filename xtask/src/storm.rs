@@ -19,7 +19,7 @@ use ddi_vm::Guarded;
 /// Length of a storm, and its ways.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Minutes that all of it takes, about.
+    /// Minutes that all of it takes; but each way has at least three rounds.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
     /// Ways of catching faults; several, with commas: each in turn.
@@ -61,8 +61,12 @@ struct Way<'a> {
     faults: &'a str,
     driver: &'a str,
     check: Check,
-    rounds: u64,
+    /// Its share of the time.
+    time: Duration,
 }
+
+/// Rounds that each way has at least.
+const ROUNDS: usize = 3;
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -79,11 +83,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.round == 0 || args.minutes.is_nan() || args.minutes <= 0.0 {
         bail!("--minutes and --round must be more than 0");
     }
-    let rounds = (args.minutes * 60.0 / args.round as f64 / ways.len() as f64).round().max(3.0) as u64;
+    let time = Duration::from_secs_f64(args.minutes * 60.0 / ways.len() as f64);
     let mut good = true;
     for (driver, faults, check) in ways {
-        let way = Way { args, programs: &programs, faults, driver, check, rounds };
-        println!("{way}: {rounds} rounds of {} s", args.round);
+        let way = Way { args, programs: &programs, faults, driver, check, time };
+        println!("{way}: {:.0} s, in rounds of {} s", time.as_secs_f64(), args.round);
         let done = if Path::new(driver).is_file() { way.served() } else { way.linked() };
         if let Err(why) = done {
             println!("FAILED {way}: {why:#}");
@@ -181,7 +185,8 @@ impl Growth {
         let (Some(first), Some(last)) = (warm, self.0.last()) else { return Ok(()) };
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         println!(
-            "the host after the first two rounds and the last: {:.1} and {:.1} MiB, {} and {} descriptors, {} and {} threads",
+            "{} rounds; the host after the first two and the last: {:.1} and {:.1} MiB, {} and {} descriptors, {} and {} threads",
+            self.0.len(),
             mib(first.memory),
             mib(last.memory),
             first.descriptors,
@@ -225,15 +230,15 @@ impl Way<'_> {
     }
 
     /// The program with the options of a round.
-    fn storm(&self, round: u64) -> Vec<String> {
+    fn storm(&self, seed: String) -> Vec<String> {
         let program = self.programs.join("usr-tests");
         let options = [
-            ("--seed", self.args.seed + round),
-            ("--seconds", self.args.round),
-            ("--processes", self.args.processes as u64),
-            ("--patience", self.args.patience),
+            ("--seed", seed),
+            ("--seconds", self.args.round.to_string()),
+            ("--processes", self.args.processes.to_string()),
+            ("--patience", self.args.patience.to_string()),
         ];
-        let options = options.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+        let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         [program.to_string_lossy().into_owned(), "storm".into()].into_iter().chain(options).collect()
     }
 
@@ -242,23 +247,37 @@ impl Way<'_> {
         Duration::from_secs(self.args.round + 3 * self.args.patience)
     }
 
-    /// A driver that is linked in: one run of the host, which the rounds share.
+    /// Returns whether another round is to be had, of a way that has begun at that time.
+    fn goes_on(&self, begun: Instant, growth: &Growth) -> bool {
+        growth.0.len() < ROUNDS || begun.elapsed() < self.time
+    }
+
+    /// A driver that is linked in: one run of the host, which the rounds share. A shell makes one after another, as long as it gets a line after each.
     fn linked(&self) -> Result<()> {
-        let rounds: Vec<String> =
-            (0..self.rounds).map(|round| format!("'{}' --pause", self.storm(round).join("' '"))).collect();
+        let round = self.storm("$seed".to_owned()).join("\" \"");
+        let script = format!(
+            "seed={}; while \"{round}\" --pause || exit 1; do echo over; read -r _ || exit 0; seed=$((seed + 1)); done",
+            self.args.seed
+        );
         let mut host = self.host("run");
         self.options(&mut host);
-        host.args(["--driver", self.driver, "--", "sh", "-c", &format!("{} || exit 1", rounds.join(" && "))]);
+        host.args(["--driver", self.driver, "--", "sh", "-c", &script]);
+        let begun = Instant::now();
         let mut host =
             Guarded::spawn(host.stdin(Stdio::piped()).stdout(Stdio::piped())).context("ddi-host")?;
         let (pid, mut growth) = (host.child.id(), Growth::default());
-        let (lines, mut input) =
-            (lines(host.child.stdout.take())?, host.child.stdin.take().context("no pipe")?);
+        let (lines, mut input) = (lines(host.child.stdout.take())?, host.child.stdin.take());
         loop {
             match lines.recv_timeout(self.limit()) {
-                Ok(line) if line == "calm" => {
-                    growth.look(pid)?;
-                    input.write_all(b"\n").context("the storm's input")?;
+                Ok(line) if line == "calm" || line == "over" => {
+                    if line == "calm" {
+                        growth.look(pid)?;
+                    } else if !self.goes_on(begun, &growth) {
+                        input = None;
+                    }
+                    if let Some(input) = &mut input {
+                        input.write_all(b"\n").context("the storm's input")?;
+                    }
                 }
                 Ok(line) => self.say(&line),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -300,7 +319,11 @@ impl Way<'_> {
             bail!("add_drv: {}", String::from_utf8_lossy(&added.stderr));
         }
         let (pid, mut growth) = (host.child.id(), Growth::default());
-        for round in 0..self.rounds {
+        let begun = Instant::now();
+        for round in 0.. {
+            if !self.goes_on(begun, &growth) {
+                break;
+            }
             self.round(dir, round)?;
             // Nobody has it open any more: it can be unloaded, and the next round's open loads it.
             let unloaded = self.unload(dir)?;
@@ -327,7 +350,11 @@ impl Way<'_> {
     /// A round; meanwhile the module, which is in use, is to be unloaded and loaded.
     fn round(&self, dir: &Path, round: u64) -> Result<()> {
         let mut run = self.host("run");
-        run.arg("--root").arg(dir).arg("--").args(self.storm(round)).arg("--pause");
+        run.arg("--root")
+            .arg(dir)
+            .arg("--")
+            .args(self.storm((self.args.seed + round).to_string()))
+            .arg("--pause");
         let mut run =
             Guarded::spawn(run.stdin(Stdio::piped()).stdout(Stdio::piped())).context("ddi-host run")?;
         let (lines, mut input) =
