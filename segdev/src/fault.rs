@@ -199,24 +199,25 @@ impl<P: Platform> Segment<P> {
         if len > whole - start {
             return None;
         }
+        let this: &Handle<P> = handle;
         // What a handle with an access callback maps is locked when it is loaded; its bounds stay while the space is locked.
-        if handle.shape() == Shape::ACCESS {
-            let shared = handle.shared()?;
+        if this.shape() == Shape::ACCESS {
+            let shared = this.shared()?;
             let softlock = &shared.turns.as_ref()?.softlock;
-            let off = handle.off() + start;
+            let off = this.off() + start;
             let ticket =
-                softlock.enter_freely(handle.space(), off >> PAGE_SHIFT, (off + len - 1) >> PAGE_SHIFT)?;
+                softlock.enter_freely(this.space(), off >> PAGE_SHIFT, (off + len - 1) >> PAGE_SHIFT)?;
             let access = Access { off, len, ty: FaultType::Inval, rw };
-            let ret = shared.callbacks.access(fw, handle, handle.pvt(), access);
+            let ret = shared.callbacks.access(fw, handle, this.pvt(), access);
             softlock.leave(&fw.platform, ticket);
             if ret == 0 {
                 return Some(FaultCode::OK);
             }
             return fw.refused_usual(handle, ret);
         }
-        let st = handle.lock();
+        let st = this.lock();
         let usual =
-            st.shape().is_empty() && st.load_at_once(&fw.platform, handle.space(), start, len, rw, false);
+            st.shape().is_empty() && st.load_at_once(&fw.platform, this.space(), start, len, rw, false);
         usual.then_some(FaultCode::OK)
     }
 
