@@ -183,7 +183,21 @@ impl Lane {
     /// Makes the calling process its owner, if `from` is: a child its parent, and the parent the child that has ended.
     pub fn take(&self, from: i32) -> bool {
         let (old, new) = (from as u64, sys::getpid() as u64);
-        self.words[0].compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let taken = self.words[0].compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if taken {
+            self.turn();
+        }
+        taken
+    }
+
+    /// Those who only look at the lane beside its owner have to leave it: the owner goes on.
+    pub fn turn(&self) {
+        self.words[4].fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns a number that grows when the owner goes on, and when another takes the lane.
+    pub fn turns(&self) -> u64 {
+        self.words[4].load(Ordering::SeqCst)
     }
 
     pub fn give_back(&self) {
@@ -232,16 +246,22 @@ impl Lane {
         }
     }
 
-    /// Returns what the word must be, if `seen` is not it. What a process that was killed has left open is settled by that.
+    /// Returns what the word must be, if `seen` is not it. What a process that was killed has left open is settled by that, but not by somebody who looked
+    /// at the word before its owner stored another.
     pub fn check(&self, page: usize, slot: usize, seen: u64) -> Result<(), u64> {
         let [now, next] = self.word(page, slot);
         let (was, will) = (now.load(Ordering::SeqCst), next.load(Ordering::SeqCst));
         if seen != was && seen != will {
             return Err(was);
         }
-        now.store(seen, Ordering::SeqCst);
-        next.store(seen, Ordering::SeqCst);
+        Lane::settle([now, next], [was, will], seen);
         Ok(())
+    }
+
+    fn settle(words: [&AtomicU64; 2], were: [u64; 2], seen: u64) {
+        for (word, was) in words.into_iter().zip(were) {
+            let _ = word.compare_exchange(was, seen, Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 }
 
@@ -263,6 +283,22 @@ mod tests {
         lane.stored(3, 1, true);
         assert_eq!((lane.check(3, 1, 7), lane.check(3, 1, 8)), (Err(8), Ok(())));
         assert_eq!(lane.check(3, 0, 0), Ok(()));
+    }
+
+    #[test]
+    fn who_looks_beside_the_owner_is_told_that_it_has_gone_on_and_settles_nothing() {
+        let lane = Ledger::new().unwrap().take_lane(1).unwrap();
+        assert!(lane.storing(3, 1, 7));
+        let (turn, [now, next]) = (lane.turns(), lane.word(3, 1));
+        // It looks, and has not come to write down that 0 was there when the owner has settled it, and stored another word.
+        let (was, will) = (now.load(Ordering::SeqCst), next.load(Ordering::SeqCst));
+        assert_eq!(lane.check(3, 1, 0), Ok(()));
+        lane.turn();
+        assert!(lane.storing(3, 1, 8));
+        lane.stored(3, 1, true);
+        Lane::settle([now, next], [was, will], 0);
+        assert_eq!((lane.check(3, 1, 8), lane.check(3, 1, 0)), (Ok(()), Err(8)));
+        assert_ne!(lane.turns(), turn);
     }
 
     #[test]

@@ -32,6 +32,8 @@ struct Before([u64; 3]);
 pub struct Worker<'a> {
     storm: &'a Storm,
     lane: Lane,
+    /// In a bomb's child, which looks at its parent's lane: the lane's turn then.
+    guest: Option<u64>,
     base: usize,
     model: Model,
     /// Open for writing, and for reading only; -1 when there is none.
@@ -53,6 +55,7 @@ impl<'a> Worker<'a> {
         Worker {
             storm,
             lane,
+            guest: None,
             base,
             model: Model::new(),
             device: open(libc::O_RDWR),
@@ -196,6 +199,10 @@ impl<'a> Worker<'a> {
 
     fn compare(&self, what: &str, page: usize, slot: usize, seen: u64) {
         if let Err(why) = self.model.check(self.lane, page, slot, seen) {
+            // Its parent, or one before that, was killed, and the lane's owner has gone on meanwhile.
+            if self.guest.is_some_and(|turn| turn != self.lane.turns()) {
+                sys::exit_now(CHILD_STATUS);
+            }
             self.fail(&format!("{what} p{page} slot {slot}: {why}"));
         }
     }
@@ -264,7 +271,8 @@ impl<'a> Worker<'a> {
                 let there = sys::wait_readable(from, std::time::Duration::ZERO) == Ok(true);
                 let taken = if there { sys::read(from, &mut left) } else { Ok(0) };
                 let kept = (taken, u64::from_ne_bytes(left)) == (Ok(8), value);
-                if !kept && !(taken == Ok(0) && gone(worker.excuse(before))) {
+                let excused = taken == Ok(0) && gone(worker.excuse(before));
+                if !kept && !excused {
                     worker.fail(&format!("read(2) into p{page}: {read:?}, and {taken:?} bytes are left"));
                 }
             }
@@ -534,11 +542,13 @@ impl<'a> Worker<'a> {
 
     fn bomb(&mut self, depth: usize) {
         let mut children = [None; 2];
+        let turn = self.guest.unwrap_or_else(|| self.lane.turns());
         for child in &mut children {
             match self.forked() {
                 None => {}
                 Some(Forked::Parent(pid)) => *child = Some(pid),
                 Some(Forked::Child) => {
+                    self.guest = Some(turn);
                     self.compare_all();
                     for page in (0..PAGES).filter(|page| self.model.is_own(*page)).collect::<Vec<_>>() {
                         self.call(&Call::Store { page, at: 0, value: 0 });
@@ -552,6 +562,9 @@ impl<'a> Worker<'a> {
             }
         }
         children.into_iter().flatten().for_each(|pid| self.reap(pid, "a bomb's child"));
+        if self.guest.is_none() {
+            self.lane.turn();
+        }
         self.compare_all();
     }
 
