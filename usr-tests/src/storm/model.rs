@@ -173,10 +173,11 @@ impl Model {
         if good { Ok(false) } else { Err(format!("{outcome:?}, which nothing excuses ({excuse:?})")) }
     }
 
-    /// Compares a word that was read with what it must be.
-    pub fn check(&self, lane: Lane, page: usize, slot: usize, seen: u64) -> Result<(), String> {
+    /// Compares a word that was read with what it must be. `guest`: this process is not the lane's owner.
+    pub fn check(&self, lane: Lane, page: usize, slot: usize, seen: u64, guest: bool) -> Result<(), String> {
         let Page::Mapped { behind, .. } = self.pages[page] else { return Ok(()) };
         let expected = match behind {
+            Behind::Common(page) if guest => lane.look(page, slot, seen).err(),
             Behind::Common(page) => lane.check(page, slot, seen).err(),
             own => Some(self.word(lane, own, slot)).filter(|word| *word != seen),
         };

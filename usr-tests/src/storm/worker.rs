@@ -198,7 +198,7 @@ impl<'a> Worker<'a> {
     }
 
     fn compare(&self, what: &str, page: usize, slot: usize, seen: u64) {
-        if let Err(why) = self.model.check(self.lane, page, slot, seen) {
+        if let Err(why) = self.model.check(self.lane, page, slot, seen, self.guest.is_some()) {
             // Its parent, or one before that, was killed, and the lane's owner has gone on meanwhile.
             if self.guest.is_some_and(|turn| turn != self.lane.turns()) {
                 sys::exit_now(CHILD_STATUS);
