@@ -178,13 +178,19 @@ impl Weather<'_> {
 
     fn found(&mut self) {
         self.lost_until = None;
-        let _ = self.dev.lose(false);
+        if let Err(errno) = self.dev.lose_now(false) {
+            self.storm.ledger.fail(&format!("the device stays lost: ioctl CTXDEV_LOSE: {}", errno.name()));
+        }
         self.storm.ledger.lost().turn(false);
     }
 
     fn unlimited(&mut self) {
         self.limited_until = None;
-        let _ = self.dev.set_max_contexts(0);
+        if let Err(errno) = self.dev.set_max_contexts_now(0) {
+            self.storm
+                .ledger
+                .fail(&format!("contexts stay limited: ioctl CTXDEV_SET_MAX_CONTEXTS: {}", errno.name()));
+        }
         self.storm.ledger.limited().turn(false);
     }
 
