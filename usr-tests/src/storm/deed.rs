@@ -4,8 +4,8 @@ use std::fmt;
 
 use ctxdev_user::{CTXDEV_LOSE, CTXDEV_SET_HYSTERESIS, CTXDEV_SET_MAX_CONTEXTS};
 
-use crate::trace::call::Call;
 use crate::trace::record::{Random, Taste};
+use usr_tests::recorded::call::Call;
 
 /// A step of a program.
 #[derive(Debug)]

@@ -20,8 +20,9 @@ use worker::Worker;
 
 use crate::device::Dev;
 use crate::sys;
+use crate::trace::check_device;
 use crate::trace::record::Random;
-use crate::trace::{CHILD_STATUS, check_device};
+use usr_tests::recorded::CHILD_STATUS;
 
 pub const USAGE: &str = "\
 usage: usr-tests storm [--device PATH] [--seed N] [--seconds N] [--processes N] [--program N] [--patience SECONDS] [--pause]

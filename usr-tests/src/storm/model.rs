@@ -8,7 +8,7 @@ use super::ledger::{DEVICE_PAGES, Lane};
 use crate::device::{NONE, READ, WRITE};
 use crate::probe::{Fault, Kind};
 use crate::sys::{Errno, page_size};
-use crate::trace::PAGES;
+use usr_tests::recorded::PAGES;
 
 /// The first page of SCRATCH, which is one memory for all mappings, and the one behind it.
 const SCRATCH: std::ops::Range<usize> = 5..16;

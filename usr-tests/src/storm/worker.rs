@@ -14,9 +14,10 @@ use super::ledger::{Gauge, Head, Lane, SLOTS};
 use super::model::{self, Excuse, Model, Outcome};
 use crate::device::{EXEC, FIXED, PRIVATE, READ, RW, SHARED, WRITE};
 use crate::sys::{self, Errno, Forked, Status, Sys, page_size};
-use crate::trace::call::Call;
-use crate::trace::{CHILD_STATUS, NOWHERE, PAGES};
+use crate::trace::NOWHERE;
 use crate::{os, probe};
+use usr_tests::recorded::call::Call;
+use usr_tests::recorded::{CHILD_STATUS, PAGES};
 
 /// Address of a worker's pages; its threads' are behind them, with a gap.
 const AREA: usize = 0x2_0000_0000;

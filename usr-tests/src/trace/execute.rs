@@ -4,12 +4,13 @@ use ctxdev_user::{
     CTXDEV_LOSE, CTXDEV_REVOKE, CTXDEV_SET_HYSTERESIS, CTXDEV_SET_MAX_CONTEXTS, CTXDEV_STATS, Stats,
 };
 
-use super::call::Call;
-use super::{AREA, NOWHERE, PAGES};
+use super::{AREA, NOWHERE};
 use crate::device::{FIXED, PRIVATE, RW, SHARED};
 use crate::probe::{self, Fault};
 use crate::sys::{self, Errno, Sys, page_size};
 use crate::{device, os};
+use usr_tests::recorded::PAGES;
+use usr_tests::recorded::call::Call;
 
 /// Descriptors of a process of a program, all inherited by its children.
 #[derive(Clone, Copy)]

@@ -7,10 +7,11 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use super::execute::Means;
-use super::parse::indentation;
-use super::{CHILD_STATUS, Child, Program, Step};
 use crate::sys::{self, Forked, Status};
 use crate::{probe, runner};
+use usr_tests::recorded::call::Call;
+use usr_tests::recorded::parse::indentation;
+use usr_tests::recorded::{CHILD_STATUS, Child, Program, Step};
 
 /// The counters of which a line tells how they have changed.
 type Counters = ctxdev_user::Stats;
@@ -75,10 +76,10 @@ impl Player<'_> {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Call { line, call: super::Call::Nothing, .. } => {
+            Step::Call { line, call: Call::Nothing, .. } => {
                 self.say(*line, &format!("{}nop", self.front(true, false)));
             }
-            Step::Call { line, call: super::Call::Fork, .. } => self.fork(*line, None),
+            Step::Call { line, call: Call::Fork, .. } => self.fork(*line, None),
             Step::Call { line, call, .. } => {
                 let before = self.means.stats();
                 let outcome = self.means.call(call);

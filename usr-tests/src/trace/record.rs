@@ -9,10 +9,11 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::call::Prot;
-use super::{Call, Child, PAGES, Program, Step, play, replay};
+use super::{play, replay};
 use crate::device::{EXEC, NONE, READ, RW, WRITE};
 use crate::sys::page_size;
+use usr_tests::recorded::call::{Call, Prot};
+use usr_tests::recorded::{Child, PAGES, Program, Step};
 
 pub const USAGE: &str = "\
 usage: usr-tests record [--device PATH] [--seed N] [--programs N] [--calls N] [--no-mprotect] [--odd-lengths]

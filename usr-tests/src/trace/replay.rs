@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Call, Program, Step, parse, play};
+use super::play;
+use usr_tests::recorded::call::Call;
+use usr_tests::recorded::{Program, Step, parse};
 
 pub const USAGE: &str = "\
 usage: usr-tests replay FILE... [--device PATH] [--keep-going] [--program N]... [--timeout SECONDS]

@@ -173,38 +173,14 @@ mod tests {
         file(&path).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Writes what the steps say of their lines: everything but outcome and counters.
-    fn written(steps: &[Step], generation: usize, peer_front: &str, lines: &mut [String]) {
-        for step in steps {
-            let front = |first: bool| {
-                let width = if generation == 0 && !first {
-                    0
-                } else {
-                    indentation(generation + usize::from(first), first)
-                };
-                format!("{peer_front}{:width$}", "")
-            };
-            match step {
-                Step::Call { line, call, .. } => lines[*line] = format!("{}{call}", front(false)),
-                Step::Fork { line, child, .. } => {
-                    lines[*line] = format!("{}child", front(true));
-                    written(&child.steps, generation + 1, peer_front, lines);
-                }
-            }
-        }
-    }
-
     #[test]
     fn calls_are_written_as_they_are_read() {
         let mut calls = 0;
         for name in ["pseudo.trace.gz", "pci.trace.gz", "lengths.trace.gz"] {
             for program in trace(name) {
-                let mut lines = vec![String::new(); program.lines.len()];
-                for step in &program.steps {
-                    let front = if step.peer() { "P " } else { "" };
-                    written(std::slice::from_ref(step), 0, front, &mut lines);
-                }
-                for (line, written) in program.lines.iter().zip(lines).filter(|(_, w)| !w.is_empty()) {
+                for (line, written) in
+                    program.lines.iter().zip(program.calls()).filter(|(_, w)| !w.is_empty())
+                {
                     let call = line.split(" -> ").next().and_then(|call| call.split(" | ").next());
                     assert_eq!(call, Some(&*written));
                     calls += 1;

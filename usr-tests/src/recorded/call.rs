@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use crate::device::{EXEC, READ, WRITE};
+use libc::{PROT_EXEC as EXEC, PROT_READ as READ, PROT_WRITE as WRITE};
 
 /// A call with its arguments. Pages are those of the area, `at` is an offset in the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "they are arguments of the system calls, or as README.md of this package describes them"
+)]
 pub enum Call {
     /// mmap fixed at a page; `read_only`: of the descriptor that is open for reading.
     Map {
@@ -241,7 +245,7 @@ pub fn parse(text: &str, outcome: &str) -> Option<Call> {
     };
     let pages = |word: &str, count: &str| {
         let (page, pages) = (page(word)?, number(count, "n=")?);
-        (page + pages <= super::PAGES).then_some((page, pages))
+        (pages <= super::PAGES - page).then_some((page, pages))
     };
     let shared = |word: &str| match word {
         "shared" => Some(true),
