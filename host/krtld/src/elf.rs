@@ -3,6 +3,8 @@
 //!
 //! No code of the module runs and nothing is mapped here. Locking: none, an [`Object`] is a value.
 
+use std::fmt::{self, Write as _};
+
 use object::LittleEndian as LE;
 use object::elf::{
     DT_FLAGS_1, DT_NEEDED, DT_NULL, Dyn64, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_CORE, ET_DYN, ET_EXEC,
@@ -257,7 +259,7 @@ impl Object {
             .symbols
             .iter()
             .filter(|s| usize::from(s.section) == section && s.kind == STT_FUNC && !s.name.is_empty())
-            .filter(|s| s.value <= offset && (s.size == 0 || offset < s.value + s.size))
+            .filter(|s| s.value <= offset && (s.size == 0 || offset - s.value < s.size))
             .max_by_key(|s| s.value);
         if let Some(symbol) = covering {
             return plain(&symbol.name);
@@ -266,9 +268,9 @@ impl Object {
             .symbols
             .iter()
             .filter(|s| usize::from(s.section) == section && s.kind == STT_OBJECT && !s.name.is_empty())
-            .find(|s| s.value <= offset && offset < s.value + s.size);
+            .find(|s| s.value <= offset && offset - s.value < s.size);
         match object {
-            Some(symbol) => symbol.name.clone(),
+            Some(symbol) => plain(&symbol.name),
             None => format!("{}+{offset:#x}", self.sections[section].name),
         }
     }
@@ -283,11 +285,11 @@ impl Object {
         }
         if symbol.name.is_empty() {
             return match self.sections.get(usize::from(symbol.section)) {
-                Some(section) => section.name.clone(),
+                Some(section) => plain(&section.name),
                 None => format!("symbol {index}"),
             };
         }
-        symbol.name.clone()
+        plain(&symbol.name)
     }
 
     /// Reads the symbol table; its section's index. With several, the last one counts.
@@ -308,7 +310,8 @@ impl Object {
             return None;
         };
         let entries = table::<Sym64<LE>>(entries);
-        let mut symbols = Vec::with_capacity(entries.len());
+        let mut symbols: Vec<Symbol> = Vec::with_capacity(entries.len());
+        let mut names = 0;
         for (number, entry) in entries.iter().enumerate() {
             let name_offset = entry.st_name.get(LE);
             let name = string(strings, u64::from(name_offset));
@@ -317,6 +320,10 @@ impl Object {
                 findings.refuse(Rule::SymbolTable, what);
             }
             let name = name.unwrap_or_default();
+            names += name.len() as u64;
+            if !names_fit(names, &self.data, findings) {
+                return None;
+            }
             let section = entry.st_shndx.get(LE);
             let special = matches!(section, SHN_UNDEF | SHN_ABS | SHN_COMMON);
             let section = section.0;
@@ -474,9 +481,24 @@ impl Object {
     }
 }
 
-/// A function's name as its author wrote it, also in Rust.
+/// Most bytes of a name that are shown. A file can have names of any length, and Rust's grow when they are written out.
+const SHOWN: usize = 1024;
+
+/// A function's name as its author wrote it, also in Rust; the beginning of one that is very long.
 pub fn plain(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    struct Short(String);
+    impl fmt::Write for Short {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = text.floor_char_boundary(SHOWN - self.0.len());
+            self.0.push_str(&text[..end]);
+            if end == text.len() { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+    let mut short = Short(String::new());
+    if write!(short, "{:#}", rustc_demangle::demangle(name)).is_err() {
+        short.0.push_str("...");
+    }
+    short.0
 }
 
 /// The file header.
@@ -550,5 +572,31 @@ fn sections(data: &[u8], header: &FileHeader64<LE>, findings: &mut Findings) -> 
         info: header.sh_info.get(LE),
         entry_size: header.sh_entsize.get(LE),
     });
-    Some(sections.collect())
+    let sections: Vec<Section> = sections.collect();
+    let names = sections.iter().map(|section| section.name.len() as u64).sum();
+    (apart(&sections, findings) && names_fit(names, data, findings)).then_some(sections)
+}
+
+/// Checks that no two sections have the same bytes of the file: what is read would be far more than what is there.
+fn apart(sections: &[Section], findings: &mut Findings) -> bool {
+    let in_file = sections.iter().filter(|s| !matches!(s.kind, SHT_NOBITS | SHT_NULL) && s.size != 0);
+    let mut in_file: Vec<&Section> = in_file.collect();
+    in_file.sort_by_key(|section| section.offset);
+    let shared = in_file.windows(2).find(|two| two[0].offset.saturating_add(two[0].size) > two[1].offset);
+    if let Some([first, second]) = shared {
+        let what =
+            format!("{} and {} have the same bytes of the file", plain(&first.name), plain(&second.name));
+        findings.refuse(Rule::SectionHeaders, what);
+    }
+    shared.is_none()
+}
+
+/// Checks that names are not far more than the file, which those that share their ends could be.
+fn names_fit(bytes: u64, data: &[u8], findings: &mut Findings) -> bool {
+    let fit = bytes <= 4 * data.len() as u64;
+    if !fit {
+        let what = format!("{bytes} bytes of names, in a file of {}: they overlap", data.len());
+        findings.refuse(Rule::SymbolTable, what);
+    }
+    fit
 }

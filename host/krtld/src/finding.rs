@@ -149,6 +149,11 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Most findings of one severity about one rule.
+const MOST: usize = 200;
+/// Most bytes of a finding's message.
+const LONGEST: usize = 4096;
+
 /// Everything about one module.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
@@ -159,8 +164,18 @@ impl Findings {
         self.add(Severity::Fact, rule, message);
     }
 
-    /// Notes something to be looked at.
-    pub fn add(&mut self, severity: Severity, rule: Rule, message: String) {
+    /// Notes something to be looked at. Of a file with no end of mistakes, what is said has one.
+    pub fn add(&mut self, severity: Severity, rule: Rule, mut message: String) {
+        let same = self.0.iter().filter(|finding| (finding.severity, finding.rule) == (severity, rule));
+        match same.count() {
+            ..MOST => {}
+            MOST => message = "and more of the kind".to_owned(),
+            _ => return,
+        }
+        if message.len() > LONGEST {
+            message.truncate(message.floor_char_boundary(LONGEST));
+            message.push_str("...");
+        }
         self.0.push(Finding { severity, rule, message });
     }
 

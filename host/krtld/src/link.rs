@@ -314,7 +314,7 @@ impl Linker<'_> {
 
     /// Notes a probe site that has been patched out.
     fn record(&mut self, rela: &Rela, address: usize) {
-        let name = probe_name(&self.object.symbol_name(rela.symbol));
+        let name = probe_name(&self.object.symbols[rela.symbol].name);
         let function = self.object.function_at(rela.target, rela.offset);
         self.probes.push(Probe { name, function, address });
     }

@@ -25,6 +25,8 @@ struct Stub {
     name: String,
     why: Why,
     instead: Instead,
+    /// Below 2 GiB.
+    address: usize,
 }
 
 /// The address below 2 GiB that stands for a function which nobody has.
@@ -33,18 +35,18 @@ struct Stub {
 /// No memory below 2 GiB, or all stubs are used up.
 pub fn function(name: &str, why: Why, instead: Instead) -> io::Result<usize> {
     let mut names = NAMES.lock();
-    let known = names.iter().position(|known| known.name == name);
-    let number = known.unwrap_or_else(|| {
-        names.push(Stub { name: name.to_owned(), why, instead });
-        names.len() - 1
-    });
-    let number = u32::try_from(number).map_err(io::Error::other)?;
-    stubs::numbered(called as *const () as usize, number)
+    if let Some(known) = names.iter().find(|known| known.name == name) {
+        return Ok(known.address);
+    }
+    let number = u32::try_from(names.len()).map_err(io::Error::other)?;
+    let address = stubs::numbered(called as *const () as usize, number)?;
+    names.push(Stub { name: name.to_owned(), why, instead, address });
+    Ok(address)
 }
 
 /// What the stubs call.
 extern "C-unwind" fn called(number: u32) {
-    let Stub { name, why, instead } = NAMES.lock()[number as usize].clone();
+    let Stub { name, why, instead, .. } = NAMES.lock()[number as usize].clone();
     instead(&name, why)
 }
 
@@ -60,4 +62,17 @@ pub fn is_function(object: &Object, number: usize) -> bool {
     let in_table = |rela: &Rela| rela.kind == 1 && !object.sections[rela.target].executable();
     let typed = object.symbols.get(number).is_some_and(|symbol| symbol.kind == STT_FUNC);
     typed || uses().any(calls) || uses().all(in_table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_stub_however_often_a_module_needs_it() {
+        let instead: Instead = |name, _| panic!("{name}");
+        let first = function("missing-test", Why::Unknown, instead).unwrap();
+        assert_eq!(function("missing-test", Why::Unknown, instead).unwrap(), first);
+        assert_ne!(function("missing-test-2", Why::Unknown, instead).unwrap(), first);
+    }
 }

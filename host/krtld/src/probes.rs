@@ -24,8 +24,11 @@ pub struct Fired {
     pub token: u32,
 }
 
+/// A stub's address, and what it pushes.
+type Stub = (usize, &'static Fired);
+
 /// Stubs by the function's address and the token; never freed.
-static STUBS: Mutex<Option<HashMap<(usize, u32), usize>>> = Mutex::new(None);
+static STUBS: Mutex<Option<HashMap<(usize, u32), Stub>>> = Mutex::new(None);
 
 /// The address below 2 GiB that a probe's site calls.
 ///
@@ -35,13 +38,13 @@ pub fn stub(fired: Fired) -> io::Result<usize> {
     let mut stubs = STUBS.lock();
     let stubs = stubs.get_or_insert_default();
     let key = (fired.call as usize, fired.token);
-    if let Some(&known) = stubs.get(&key) {
+    if let Some(&(known, _)) = stubs.get(&key) {
         return Ok(known);
     }
     // Lives as long as the stub.
-    let argument = Box::leak(Box::new(fired)) as *const Fired as usize;
-    let stub = stubs::pushing(argument, entry as *const () as usize)?;
-    stubs.insert(key, stub);
+    let argument: &'static Fired = Box::leak(Box::new(fired));
+    let stub = stubs::pushing(argument as *const Fired as usize, entry as *const () as usize)?;
+    stubs.insert(key, (stub, argument));
     Ok(stub)
 }
 

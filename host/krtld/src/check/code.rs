@@ -59,17 +59,21 @@ pub fn check(object: &Object, findings: &mut Findings) -> Vec<Function> {
         ["panic", "vpanic", "thread_exit"].map(|name| Target::Outside(name.to_owned())).into();
     let bodies: Vec<Vec<Instruction>> =
         functions.iter().map(|function| code.decode(function, findings)).collect();
-    // Whoever only calls what does not return, does not return either: until nothing new is found.
-    loop {
-        let before = no_return.len();
-        for (function, body) in functions.iter_mut().zip(&bodies).filter(|(function, _)| function.returns) {
-            function.returns = code.returns(function, body, &no_return);
-            if !function.returns {
-                no_return.insert(Target::Inside(function.section, function.start));
-            }
+    // Whoever only calls what does not return, does not return either: those that lead to one are looked at again.
+    let mut callers: BTreeMap<Target, Vec<usize>> = BTreeMap::new();
+    for (index, (function, body)) in functions.iter().zip(&bodies).enumerate() {
+        for target in body.iter().filter_map(|instruction| code.target(function.section, instruction)) {
+            callers.entry(target).or_default().push(index);
         }
-        if no_return.len() == before {
-            break;
+    }
+    let mut open: Vec<usize> = (0..functions.len()).collect();
+    while let Some(index) = open.pop() {
+        let function = &mut functions[index];
+        if function.returns && !code.returns(function, &bodies[index], &no_return) {
+            function.returns = false;
+            let itself = Target::Inside(function.section, function.start);
+            open.extend(callers.get(&itself).into_iter().flatten());
+            no_return.insert(itself);
         }
     }
     for (function, body) in functions.iter_mut().zip(&bodies) {
@@ -94,11 +98,11 @@ fn ranges(object: &Object) -> Vec<Function> {
         }
         let mut at = 0;
         let mut list: Vec<(u64, u64, String)> = Vec::new();
-        for (index, (start, (size, name))) in starts.iter().enumerate() {
+        let nexts = starts.keys().copied().skip(1).chain([limit]);
+        for ((start, (size, name)), next) in starts.iter().zip(nexts) {
             if *start > at {
                 list.push((at, *start, format!("{}+{at:#x}", code.name)));
             }
-            let next = starts.keys().nth(index + 1).copied().unwrap_or(limit);
             // A symbol without a size is a function that ends where the next one begins.
             let end = if *size == 0 { next } else { start.saturating_add(*size).min(limit) };
             list.push((*start, end, (*name).to_owned()));

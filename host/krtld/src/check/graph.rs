@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::code::{Function, Target, shown};
 use super::options::Options;
-use crate::elf::{ENTRY_POINTS, Object, plain};
+use crate::elf::{ENTRY_POINTS, Object};
 use crate::finding::{Findings, Rule, Severity};
 
 /// What a call graph needs to know of a function.
@@ -20,10 +20,12 @@ struct Graph<'a> {
 
 /// Checks stack frames, stack depth and panics.
 pub fn check(object: &Object, functions: &[Function], options: &Options, findings: &mut Findings) {
+    // They are in order.
     let at = |section: usize, offset: u64| {
-        functions.iter().position(|function| {
-            function.section == section && (function.start..function.end).contains(&offset)
-        })
+        let behind =
+            functions.partition_point(|function| (function.section, function.start) <= (section, offset));
+        let before = functions[..behind].iter().rposition(|function| offset < function.end)?;
+        (functions[before].section == section).then_some(before)
     };
     let edges = functions
         .iter()
@@ -133,7 +135,7 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut F
     let mut known: BTreeMap<usize, (u64, Option<usize>)> = BTreeMap::new();
     let mut recursive = BTreeSet::new();
     for root in roots {
-        deepest(graph, *root, &mut Vec::new(), &mut known, &mut recursive);
+        deepest(graph, *root, &mut known, &mut recursive);
     }
     for names in recursive {
         findings.add(
@@ -148,7 +150,7 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut F
         return;
     };
     let (mut chain, mut at) = (Vec::new(), Some(*root));
-    while let Some(index) = at.filter(|_| chain.len() < 64) {
+    while let Some(index) = at.filter(|_| chain.len() < CHAIN) {
         chain.push(shown(&graph.functions[index]));
         at = known.get(&index).and_then(|(_, next)| *next);
     }
@@ -161,35 +163,70 @@ fn depth(graph: &Graph<'_>, roots: &[usize], options: &Options, findings: &mut F
     }
 }
 
-/// Bytes from `index` down, and the callee that is deepest.
+/// Most names of a chain of calls that are shown.
+const CHAIN: usize = 64;
+
+/// The names of a chain of calls; of a long one, those that are called last.
+fn names(graph: &Graph<'_>, chain: impl DoubleEndedIterator<Item = usize>) -> String {
+    let mut chain = chain.rev();
+    let mut last: Vec<String> =
+        chain.by_ref().take(CHAIN).map(|index| shown(&graph.functions[index])).collect();
+    if chain.next().is_some() {
+        last.push("...".to_owned());
+    }
+    last.reverse();
+    last.join(" > ")
+}
+
+/// A function whose callees are being looked at.
+struct Looking {
+    index: usize,
+    /// Callees that have been looked at.
+    done: usize,
+    /// The deepest so far.
+    best: (u64, Option<usize>),
+}
+
+/// Finds the bytes from `root` down, and the callee that is deepest, of everything that it calls.
 fn deepest(
     graph: &Graph<'_>,
-    index: usize,
-    path: &mut Vec<usize>,
+    root: usize,
     known: &mut BTreeMap<usize, (u64, Option<usize>)>,
     recursive: &mut BTreeSet<String>,
-) -> u64 {
-    if let Some((bytes, _)) = known.get(&index) {
-        return *bytes;
+) {
+    if known.contains_key(&root) {
+        return;
     }
-    if let Some(from) = path.iter().position(|seen| *seen == index) {
-        let mut names: Vec<_> = path[from..].iter().map(|index| shown(&graph.functions[*index])).collect();
-        names.push(shown(&graph.functions[index]));
-        recursive.insert(names.join(" > "));
-        return 0;
-    }
-    path.push(index);
-    let mut best = (0, None);
-    for next in graph.edges[index].iter().filter(|next| !graph.panics[**next]) {
-        let bytes = deepest(graph, *next, path, known, recursive);
-        if bytes > best.0 {
-            best = (bytes, Some(*next));
+    let mut path = vec![Looking { index: root, done: 0, best: (0, None) }];
+    let mut places = BTreeMap::from([(root, 0)]);
+    while let Some(last) = path.last_mut() {
+        let Some(next) = graph.edges[last.index].get(last.done).copied() else {
+            let bytes = last.best.0 + graph.functions[last.index].frame;
+            let index = last.index;
+            known.insert(index, (bytes, last.best.1));
+            places.remove(&index);
+            path.pop();
+            if let Some(caller) = path.last_mut().filter(|caller| bytes > caller.best.0) {
+                caller.best = (bytes, Some(index));
+            }
+            continue;
+        };
+        last.done += 1;
+        if graph.panics[next] {
+            continue;
+        }
+        if let Some((bytes, _)) = known.get(&next) {
+            if *bytes > last.best.0 {
+                last.best = (*bytes, Some(next));
+            }
+        } else if let Some(from) = places.get(&next) {
+            let circle = path[*from..].iter().map(|looking| looking.index).chain([next]);
+            recursive.insert(names(graph, circle));
+        } else {
+            places.insert(next, path.len());
+            path.push(Looking { index: next, done: 0, best: (0, None) });
         }
     }
-    path.pop();
-    let bytes = best.0 + graph.functions[index].frame;
-    known.insert(index, (bytes, best.1));
-    bytes
 }
 
 /// For each panic the shortest way to it.
@@ -213,15 +250,11 @@ fn reachable_panics(graph: &Graph<'_>, roots: &[usize], options: &Options, findi
     for index in &found {
         let (mut chain, mut at) = (Vec::new(), Some(*index));
         while let Some(index) = at {
-            chain.push(plain(&graph.functions[index].name));
+            chain.push(index);
             at = from[&index];
         }
-        chain.reverse();
-        findings.add(
-            severity,
-            Rule::Panic,
-            format!("{} can be reached: {}", chain[chain.len() - 1], chain.join(" > ")),
-        );
+        let (last, chain) = (shown(&graph.functions[*index]), names(graph, chain.into_iter().rev()));
+        findings.add(severity, Rule::Panic, format!("{last} can be reached: {chain}"));
     }
     if found.is_empty() {
         findings.fact(Rule::Panic, "no panic can be reached by direct calls".to_owned());

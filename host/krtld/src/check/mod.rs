@@ -8,6 +8,8 @@
 //! - `code` disassembles, `registers` says which registers are not the module's, `graph` follows the calls: panics and stack depth
 //! - `options` is what a module is checked against
 
+#[cfg(test)]
+mod bounds;
 mod code;
 mod graph;
 mod options;

@@ -1,8 +1,8 @@
 //! Sections that a module must not have, or that nobody will look at.
 
 use object::elf::{
-    SHF_TLS, SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_PREINIT_ARRAY, SHT_PROGBITS, SHT_REL, SHT_RELA, SHT_STRTAB,
-    SHT_SYMTAB, SectionType,
+    SHF_TLS, SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_NULL, SHT_PREINIT_ARRAY, SHT_PROGBITS, SHT_REL, SHT_RELA,
+    SHT_STRTAB, SHT_SYMTAB, SectionType,
 };
 
 use crate::elf::{Object, Section, in_file};
@@ -50,6 +50,8 @@ fn kind(object: &Object, section: &Section, findings: &mut Findings) {
     if !known(*kind) {
         let what = format!("{name}: type {kind:#x} is unknown; the loader takes no notice of what it holds");
         findings.unfit(Rule::SectionType, what);
+    } else if section.alloc() && *kind == SHT_NULL {
+        findings.refuse(Rule::SectionType, format!("{name}: a section of no type is to be loaded"));
     } else if section.alloc() && matches!(*kind, SHT_SYMTAB | SHT_STRTAB | SHT_RELA | SHT_REL) {
         findings.unfit(Rule::SectionType, format!("{name}: type {kind} is none of what is loaded"));
     }
