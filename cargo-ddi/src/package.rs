@@ -242,8 +242,8 @@ fn ips_version(version: &str) -> &str {
 /// Names of the pseudo nodes of the driver.conf, if the driver gives its nodes the names that they have unless it says otherwise.
 fn pseudo_nodes(driver: &Package) -> Result<Vec<String>> {
     let Some(file) = driver.conf() else { return Ok(Vec::new()) };
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let nodes = conf::parse(&text).nodes.into_iter();
+    let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let nodes = conf::parse(text).nodes.into_iter();
     let own = nodes.filter(|node| node.name == driver.name && node.parent.as_deref() == Some("pseudo"));
     Ok(own.filter_map(|node| Some(format!("{}{}", driver.name, node.instance?))).collect())
 }

@@ -358,7 +358,7 @@ fn register_set(len: u64) -> Result<RegisterSet, ConfigError> {
 pub fn read_conf(path: &Path) -> Result<Conf, ConfigError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| ConfigError::Read { file: file.clone(), error })?;
-    let mut conf = conf::parse(&String::from_utf8_lossy(&bytes));
+    let mut conf = conf::parse(bytes);
     for warning in &conf.warnings {
         log::line(log::To::Both, &warning.of(&file));
     }

@@ -114,7 +114,10 @@ pub(crate) fn say(out: &mut dyn Write, text: &str) {
 /// The lock that one of the commands has at a time.
 pub(crate) fn only_one(root: &Root) -> Result<Lock, Refused> {
     match root.lock() {
-        Ok(Some(lock)) => Ok(lock),
+        Ok(Some(lock)) => match root.readable() {
+            Ok(()) => Ok(lock),
+            Err(error) => Err(format!("Cannot update ({}): {error}\n", root.dir().display())),
+        },
         Ok(None) => Err("add_drv/rem_drv currently busy; try later\n".into()),
         Err(error) => {
             let why = error.to_string();
@@ -218,6 +221,14 @@ fn add(
         }
     }
 
+    // illumos writes it down, and cannot read what it has written.
+    let no_name = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '#' | '"');
+    if driver.is_empty() || driver.contains(no_name) {
+        return Ok(Err(format!(
+            "Error: ({}) is no driver's name: it is empty, or has a blank, ':', '#' or '\"'\n",
+            driver.escape_debug()
+        )));
+    }
     let major = match root.old_major(driver)? {
         Some(old) => old,
         None => root.free_major()?,
@@ -364,7 +375,7 @@ fn permission_entries(list: &str) -> Vec<String> {
             if c == ',' && fields > 0 {
                 break;
             }
-            entry.push(c);
+            entry.push(if c.is_whitespace() { ' ' } else { c });
             rest = &rest[c.len_utf8()..];
             if c.is_whitespace() {
                 rest = rest.trim_start();
@@ -453,6 +464,7 @@ mod tests {
         assert_eq!(perms("* 0666 root sys, a  0600 root sys"), ["* 0666 root sys", "a 0600 root sys"]);
         assert_eq!(perms(" * 0666 root sys extra"), ["* 0666 root sys ", "extra"]);
         assert_eq!(perms(",* 0666 root sys"), [",* 0666 root sys"]);
+        assert_eq!(perms("*\t0666\nroot\n sys\n"), ["* 0666 root sys "]);
         assert!(perms("").is_empty());
         let names = |list| entries(list, ' ', true);
         assert_eq!(names("\"x1\" \"x2\" x3"), ["x1", "x2", "x3"]);

@@ -7,8 +7,8 @@
 //!
 //! Nothing here fails: what cannot be read is warned of and left out, and reading goes on behind it. No locking.
 
-use std::iter::Peekable;
-use std::str::Bytes;
+use std::iter::{Copied, Peekable};
+use std::slice::Iter;
 
 use crate::props::Property;
 
@@ -61,7 +61,7 @@ pub struct Conf {
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Name(String),
-    Text(String),
+    Text(Vec<u8>),
     /// The number as it is written.
     Number(String),
     Equals,
@@ -77,7 +77,8 @@ impl Token {
     /// The token's text, as warnings quote it.
     fn text(&self) -> String {
         match self {
-            Token::Name(text) | Token::Text(text) | Token::Number(text) | Token::Other(text) => text.clone(),
+            Token::Name(text) | Token::Number(text) | Token::Other(text) => text.clone(),
+            Token::Text(text) => lossy(text),
             Token::Equals => "=".into(),
             Token::Comma => ",".into(),
             Token::Semicolon => ";".into(),
@@ -88,9 +89,10 @@ impl Token {
     }
 }
 
-/// Reads the text of a driver.conf file.
-pub fn parse(text: &str) -> Conf {
-    let mut reader = Reader { bytes: text.bytes().peekable(), line: 1, warnings: Vec::new() };
+/// Reads a driver.conf file. A string has the bytes that the file has, whatever they mean.
+pub fn parse(text: impl AsRef<[u8]>) -> Conf {
+    let bytes = text.as_ref().iter().copied().peekable();
+    let mut reader = Reader { bytes, line: 1, warnings: Vec::new() };
     let mut conf = Conf::default();
     loop {
         match reader.token() {
@@ -119,6 +121,17 @@ pub fn parse(text: &str) -> Conf {
     }
     conf.warnings = reader.warnings;
     conf
+}
+
+/// The text as C has it: a NUL ends it.
+fn ended(mut text: Vec<u8>) -> Vec<u8> {
+    text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
+    text
+}
+
+/// The text as this host shows it.
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 /// The number that an `instance` property gives.
@@ -154,7 +167,7 @@ enum Key {
 #[derive(Clone, PartialEq)]
 enum Value {
     Int(i32),
-    Text(String),
+    Text(Vec<u8>),
 }
 
 #[derive(Default)]
@@ -166,7 +179,7 @@ struct Entry {
 }
 
 struct Reader<'a> {
-    bytes: Peekable<Bytes<'a>>,
+    bytes: Peekable<Copied<Iter<'a, u8>>>,
     line: usize,
     warnings: Vec<Warning>,
 }
@@ -226,15 +239,15 @@ impl Reader<'_> {
                         return None;
                     }
                     Key::Name => {
-                        entry.name = Some(text);
+                        entry.name = Some(lossy(&text));
                         State::Begin
                     }
                     Key::Parent => {
-                        entry.parent = Some(text);
+                        entry.parent = Some(lossy(&text));
                         State::Begin
                     }
                     Key::Class(name) => {
-                        entry.class = Some(text.clone());
+                        entry.class = Some(lossy(&text));
                         State::Value { name, values: vec![Value::Text(text)], comma: false }
                     }
                     Key::Property(name) => {
@@ -303,8 +316,8 @@ impl Reader<'_> {
         let ints = values.iter().filter_map(|v| if let Value::Int(n) = v { Some(*n) } else { None });
         let ints: Vec<i32> = ints.collect();
         let texts =
-            values.iter().filter_map(|v| if let Value::Text(s) = v { Some(s.as_str()) } else { None });
-        let texts: Vec<&str> = texts.collect();
+            values.iter().filter_map(|v| if let Value::Text(s) = v { Some(s.as_slice()) } else { None });
+        let texts: Vec<&[u8]> = texts.collect();
         entry.properties.push(if texts.is_empty() {
             Property::ints(&name, &ints)
         } else {
@@ -356,7 +369,11 @@ impl Reader<'_> {
             text.extend(if byte == b'\\' { self.bytes.next() } else { Some(byte) });
             next = self.bytes.next_if(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\\'));
         }
-        Token::Name(String::from_utf8_lossy(&text).into_owned())
+        match lossy(&ended(text)) {
+            // A backslash before a NUL, or before the end.
+            none if none.is_empty() => Token::Other("\\".into()),
+            name => Token::Name(name),
+        }
     }
 
     /// A string behind its first quote.
@@ -366,11 +383,11 @@ impl Reader<'_> {
             match self.bytes.peek().copied() {
                 None | Some(b'\n') => {
                     self.warn("Missing \"".into());
-                    return Token::Text("\n".into());
+                    return Token::Text(b"\n".into());
                 }
                 Some(b'"') => {
                     self.bytes.next();
-                    return Token::Text(String::from_utf8_lossy(&text).into_owned());
+                    return Token::Text(ended(text));
                 }
                 Some(b'\\') => {
                     self.bytes.next();
@@ -448,6 +465,12 @@ mod tests {
     }
 
     #[test]
+    fn a_string_has_the_bytes_of_the_file_up_to_a_nul() {
+        let conf = parse(b"\\o\\k=\"caf\xe9 \\351\",\"a\\0b\",\"c\0d\";");
+        assert_eq!(conf.global, [Property::strings("ok", &[&b"caf\xe9 \xe9"[..], b"a", b"c"])]);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_warned_of_in_the_kernel_s_words_and_the_rest_is_read() {
         let node = "name=\"x\" parent=\"pseudo\" instance=3;\n";
         for (text, problems) in [
@@ -467,7 +490,7 @@ mod tests {
                 ],
             ),
         ] {
-            let conf = parse(&format!("{text}{node}"));
+            let conf = parse(format!("{text}{node}"));
             let said: Vec<String> = conf.warnings.iter().map(|w| w.of("f.conf")).collect();
             let want: Vec<String> = problems.iter().map(|p| format!("WARNING: {p} of f.conf")).collect();
             assert_eq!(said, want, "{text}");

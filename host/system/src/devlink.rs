@@ -292,11 +292,31 @@ impl Pattern {
             };
             name.push_str(&text);
         }
-        let Some((at, least)) = counter else { return Some(name) };
+        let (at, least) = match counter {
+            _ if !is_below_dev(&name, counter.map(|(at, _)| at)) => {
+                let (node, minor) = minor.path.rsplit_once(':').unwrap_or((minor.path, minor.minor));
+                let what =
+                    format!("Pattern '{}' has no name below /dev for device '{node}:{minor}'", self.text);
+                links.warn(format!("{what}: {name:?}"));
+                return None;
+            }
+            None => return Some(name),
+            Some(counter) => counter,
+        };
         let (before, behind) = name.split_at(at);
         let number = links.number(&Numbered { before, behind, least }, target);
         Some(format!("{before}{number}{behind}"))
     }
+}
+
+/// Can this be the name of a link below /dev? A number is to be put `at` a place.
+fn is_below_dev(name: &str, at: Option<usize>) -> bool {
+    let mut start = 0;
+    name.split('/').all(|part| {
+        let numbered = at.is_some_and(|at| (start..=start + part.len()).contains(&at));
+        start += part.len() + 1;
+        !part.contains('\0') && (numbered || !matches!(part, "" | "." | ".."))
+    })
 }
 
 impl Numbered<'_> {
@@ -437,5 +457,17 @@ mod tests {
         let part = self::made("name=ctxdev\t\\M3\n", &[MINOR]);
         assert_eq!(part.warnings, ["Pattern '\\M3' cannot be used with device '/pseudo/ctxdev@1:ctxdev1,a'"]);
         assert!(part.links.is_empty());
+    }
+
+    #[test]
+    fn a_link_is_below_dev_whatever_a_line_or_a_driver_calls_it() {
+        let tab = "name=ctxdev\t/etc/passwd\nname=ctxdev\tx/../../y\nname=ctxdev\tdir/\nname=ctxdev\t\\M0\n";
+        let made = self::made(tab, &[Minor { minor: "../up", ..MINOR }]);
+        assert!(made.links.is_empty());
+        assert_eq!(made.warnings.len(), 4);
+        let said = "Pattern '\\M0' has no name below /dev for device '/pseudo/ctxdev@1:ctxdev1,a': \"../up\"";
+        assert_eq!(made.warnings[3], said);
+        // A number makes a name.
+        assert_eq!(names("name=ctxdev\tdir/\\N0\n", MINOR), ["dir/0"]);
     }
 }

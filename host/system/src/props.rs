@@ -44,10 +44,10 @@ impl Property {
     }
 
     /// A string array property for every device number.
-    pub fn strings<S: AsRef<str>>(name: &str, values: &[S]) -> Self {
+    pub fn strings<S: AsRef<[u8]>>(name: &str, values: &[S]) -> Self {
         let mut bytes = Vec::new();
         for value in values {
-            bytes.extend_from_slice(value.as_ref().as_bytes());
+            bytes.extend_from_slice(value.as_ref());
             bytes.push(0);
         }
         Property { name: name.into(), dev: ANY_DEV, kind: Kind::String, bytes, undefined: false }

@@ -42,6 +42,16 @@ pub enum Database {
     DevicePolicy,
 }
 
+const DATABASES: [Database; 7] = [
+    Database::NameToMajor,
+    Database::RemNameToMajor,
+    Database::Aliases,
+    Database::Classes,
+    Database::MinorPerm,
+    Database::ExtraPrivs,
+    Database::DevicePolicy,
+];
+
 impl Database {
     /// Its path below the root.
     pub fn path(self) -> &'static str {
@@ -181,11 +191,8 @@ impl Root {
     /// # Errors
     /// The file cannot be read.
     pub fn lines(&self, database: Database) -> io::Result<Vec<String>> {
-        let text = match fs::read_to_string(self.file(database)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text?,
-        };
-        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
+        let text = self.text(database)?;
+        let lines = text.lines().map(str::trim).filter(|line| meant(line));
         Ok(lines.map(str::to_owned).collect())
     }
 
@@ -212,10 +219,18 @@ impl Root {
     }
 
     fn text(&self, database: Database) -> io::Result<String> {
-        match fs::read_to_string(self.file(database)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            text => text,
-        }
+        let named = |what: &dyn std::fmt::Display| format!("{}: {what}", database.path());
+        let bytes = match fs::read(self.file(database)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            Err(error) => return Err(io::Error::new(error.kind(), named(&error))),
+            Ok(bytes) => bytes,
+        };
+        String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let what = format!("line {line} has bytes that are not UTF-8; correct it, and try again");
+            io::Error::new(io::ErrorKind::InvalidData, named(&what))
+        })
     }
 
     /// Writes the whole file anew, so that a reader sees the old or the new one.
@@ -243,11 +258,42 @@ impl Root {
 
     fn majors(&self, database: Database) -> io::Result<Vec<(String, u32)>> {
         let lines = self.lines(database)?;
-        let pair = |line: &String| {
-            let (name, major) = line.split_once(char::is_whitespace)?;
-            Some((name.to_owned(), major.trim().parse().ok()?))
-        };
-        Ok(lines.iter().filter_map(pair).collect())
+        Ok(lines.iter().filter_map(|line| major(line)).collect())
+    }
+
+    /// Returns what is to be said of lines that nobody can read, and that are left out.
+    ///
+    /// # Errors
+    /// A database cannot be read.
+    pub fn unread(&self) -> io::Result<Vec<String>> {
+        let mut said = Vec::new();
+        for (database, form) in [
+            (Database::NameToMajor, "NAME MAJOR"),
+            (Database::RemNameToMajor, "NAME MAJOR"),
+            (Database::Aliases, "NAME \"ALIAS\""),
+            (Database::MinorPerm, "NAME:MINOR MODE OWNER GROUP"),
+        ] {
+            let text = self.text(database)?;
+            for (number, line) in (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| meant(line)) {
+                let good = match database {
+                    Database::Aliases => alias(line).is_some(),
+                    Database::MinorPerm => permission(line).is_some(),
+                    _ => major(line).is_some(),
+                };
+                if !good {
+                    said.push(format!("{}: line {number} is not {form}: {line:?}", database.path()));
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// Checks that every database can be read, so that a command that changes several of them does not stop half-way.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn readable(&self) -> io::Result<()> {
+        DATABASES.iter().try_for_each(|database| self.text(*database).map(drop))
     }
 
     /// The first major number that no driver has or had.
@@ -342,11 +388,7 @@ impl Root {
     /// The database cannot be read.
     pub fn aliases(&self) -> io::Result<Vec<(String, String)>> {
         let lines = self.lines(Database::Aliases)?;
-        let pair = |line: &String| {
-            let (name, alias) = line.split_once(char::is_whitespace)?;
-            Some((name.to_owned(), alias.trim().trim_matches('"').to_owned()))
-        };
-        Ok(lines.iter().filter_map(pair).collect())
+        Ok(lines.iter().filter_map(|line| alias(line)).collect())
     }
 
     /// All installed drivers, in the order in which they were added.
@@ -440,6 +482,30 @@ pub struct Lock {
     _file: File,
 }
 
+/// Is a line neither empty nor a comment?
+fn meant(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#')
+}
+
+/// The driver and the number of a line.
+fn major(line: &str) -> Option<(String, u32)> {
+    let (name, major) = line.split_once(char::is_whitespace)?;
+    Some((name.to_owned(), major.trim().parse().ok()?))
+}
+
+/// The driver and the name of a line.
+fn alias(line: &str) -> Option<(String, String)> {
+    let (name, alias) = line.split_once(char::is_whitespace)?;
+    Some((name.to_owned(), alias.trim().trim_matches('"').to_owned()))
+}
+
+/// The mode of a line that has all its fields.
+fn permission(line: &str) -> Option<u32> {
+    let fields: Vec<&str> = line.split_once(':')?.1.split_whitespace().collect();
+    let [_, mode, _, _, ..] = fields[..] else { return None };
+    u32::from_str_radix(mode, 8).ok()
+}
+
 /// The driver that a line of a database is about.
 fn driver_of(line: &str) -> Option<&str> {
     let line = line.trim_start();
@@ -490,6 +556,32 @@ mod tests {
         root.set_permission("ctxdev", "a 0640 root sys").unwrap();
         let lines = root.lines(Database::MinorPerm).unwrap();
         assert_eq!(lines, ["ctxdev:a 0640 root sys", "ctxdev:b 0600 root sys"]);
+    }
+
+    #[test]
+    fn a_line_that_nobody_can_read_is_said_with_its_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        fs::create_dir_all(dir.path().join("etc")).unwrap();
+        for (database, text) in [
+            (Database::NameToMajor, "# majors\nsd 32\n\nctxdev three\nalone\nbig 99999999999\n"),
+            (Database::Aliases, "sd \"scsi\"\nalone\n"),
+            (Database::MinorPerm, "sd:* 0640 root sys\nctxdev:a rw root sys\nctxdev 0640 root sys\n"),
+        ] {
+            fs::write(root.file(database), text).unwrap();
+        }
+        let said = [
+            "etc/name_to_major: line 4 is not NAME MAJOR: \"ctxdev three\"",
+            "etc/name_to_major: line 5 is not NAME MAJOR: \"alone\"",
+            "etc/name_to_major: line 6 is not NAME MAJOR: \"big 99999999999\"",
+            "etc/driver_aliases: line 2 is not NAME \"ALIAS\": \"alone\"",
+            "etc/minor_perm: line 2 is not NAME:MINOR MODE OWNER GROUP: \"ctxdev:a rw root sys\"",
+            "etc/minor_perm: line 3 is not NAME:MINOR MODE OWNER GROUP: \"ctxdev 0640 root sys\"",
+        ];
+        assert_eq!(root.unread().unwrap(), said);
+        fs::write(root.file(Database::Aliases), b"# caf\xc3\xa9\nsd \"caf\xe9\"\n").unwrap();
+        let error = root.aliases().unwrap_err().to_string();
+        assert!(error.starts_with("etc/driver_aliases: line 2 has bytes that are not UTF-8"), "{error}");
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub fn enter(root: &Root) -> Result<(), Unreadable> {
         drivers::set_major(&driver.name, driver.major);
         perms.add(root, &driver.name);
     }
+    for text in root.unread().map_err(|error| root.unreadable(error))? {
+        log::line(log::To::Both, &format!("WARNING: {text}"));
+    }
     let links = Links::read(root.dir().join("dev"));
     let mut system = System {
         root: root.clone(),
