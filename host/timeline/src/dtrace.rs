@@ -77,6 +77,14 @@ impl<'a> Fired<'a> {
 pub fn read(path: &Path) -> Result<Trace, DtraceError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| DtraceError::File { file: path.to_owned(), error })?;
+    parse(&text, path)
+}
+
+/// Reads lines; `path` is the name of their file.
+///
+/// # Errors
+/// See [`DtraceError`]; not [`File`](DtraceError::File).
+pub fn parse(text: &str, path: &Path) -> Result<Trace, DtraceError> {
     let mut lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let head: Vec<&str> = lines.next().map_or(Vec::new(), |(_, line)| line.split(' ').collect());
     let (started, date) = match head[..] {
@@ -226,7 +234,8 @@ impl Told {
                 let Mapping { device, offset: start, length: whole, of: (of, of_pid) } =
                     self.mapping(fired, handle);
                 let offset = second;
-                let length = if third == 0 { (start + whole).saturating_sub(offset) } else { third };
+                let length =
+                    if third == 0 { start.saturating_add(whole).saturating_sub(offset) } else { third };
                 let (of, pages) = (of.into(), length.div_ceil(PAGE));
                 if fired.probe == "devmap-unload" {
                     self.event(
@@ -265,8 +274,8 @@ impl Told {
                 let old = self.mapping(fired, handle);
                 self.mappings.remove(&handle);
                 let (offset, length) = (third, fourth);
-                let end = offset.wrapping_add(length);
-                let rest = (old.offset + old.length).saturating_sub(end);
+                let end = offset.saturating_add(length);
+                let rest = old.offset.saturating_add(old.length).saturating_sub(end);
                 thread.rest = Mapping { offset: end, length: rest, ..old };
                 // What stays behind has the handle if nothing stays before.
                 if fifth != 0 {

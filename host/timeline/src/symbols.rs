@@ -55,14 +55,18 @@ struct Image {
 
 impl Image {
     fn open(file: &str) -> Image {
-        let loader = Loader::new(Path::new(file)).ok();
-        Image { loader, segments: segments(Path::new(file)).unwrap_or_default() }
+        let file = Path::new(file);
+        // A name in a trace may be that of a pipe, which has no end.
+        if !file.is_file() {
+            return Image { loader: None, segments: Vec::new() };
+        }
+        Image { loader: Loader::new(file).ok(), segments: segments(file).unwrap_or_default() }
     }
 
     /// Returns the address that an offset has in the file's own counting.
     fn address(&self, offset: u64) -> Option<u64> {
-        let holds = |[from, bytes, _]: &&[u64; 3]| (*from..from + bytes).contains(&offset);
-        self.segments.iter().find(holds).map(|[from, _, address]| offset - from + address)
+        let holds = |[from, bytes, _]: &&[u64; 3]| (*from..from.saturating_add(*bytes)).contains(&offset);
+        self.segments.iter().find(holds).and_then(|[from, _, address]| address.checked_add(offset - from))
     }
 }
 
@@ -116,7 +120,7 @@ impl Symbols {
         // A later mapping of the same addresses replaces an earlier one.
         let mapped = all.iter().rev().find(|m| (m.start..m.end).contains(&address))?;
         let mut code = Code { image: mapped.file.clone(), ..Code::default() };
-        let offset = address - mapped.start + mapped.offset;
+        let offset = mapped.offset.checked_add(address - mapped.start)?;
         let image = self.images.entry(mapped.file.clone()).or_insert_with(|| Image::open(&mapped.file));
         let (Some(loader), Some(at)) = (&image.loader, image.address(offset)) else { return Some(code) };
         let mut inlined = Vec::new();
@@ -148,6 +152,23 @@ mod tests {
     #[inline(never)]
     fn here() -> u64 {
         here as *const () as u64
+    }
+
+    #[test]
+    fn a_pipe_has_no_code_and_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let text = Text {
+            about: About::Code,
+            id: 7,
+            words: [0, 4096, u64::MAX - 8],
+            text: pipe.to_str().unwrap().into(),
+        };
+        let mut symbols = Symbols::of(&[text]);
+        assert_eq!(symbols.find(7, 4).unwrap().image, pipe.to_str().unwrap());
+        // Beyond what a file can have.
+        assert_eq!(symbols.find(7, 4000), None);
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl Follow {
             }
             if read.taken > before.taken {
                 // All that was in it each time, but for the first: nothing.
-                let missed = (read.taken - before.taken - u64::from(before.taken == 0)) * SLOTS as u64;
-                trace.overwritten += missed.saturating_sub(before.used as u64);
+                let times = read.taken - before.taken - u64::from(before.taken == 0);
+                let missed = times.saturating_mul(SLOTS as u64).saturating_sub(before.used as u64);
+                trace.overwritten = trace.overwritten.saturating_add(missed);
             }
             trace.block(&words(&bytes).collect::<Vec<u64>>(), from);
             self.seen[index] = read;

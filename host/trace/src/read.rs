@@ -9,6 +9,7 @@ use crate::form::{
     BLOCK, BLOCK_HEADER, HEADER, MAGIC, Record, SLOT, SLOTS, Slot, Text, VERSION, at, block, decode, slots,
     state,
 };
+use crate::ring::LONGEST;
 
 /// Why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum ReadError {
 /// A trace.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// The events in the order of their begins.
+    /// The events in the order of their begins. The end of each, its begin and its duration, is a number.
     pub records: Vec<Record>,
     /// The texts.
     pub texts: Vec<Text>,
@@ -119,17 +120,21 @@ impl Trace {
         let mut number = from;
         while number < used {
             match decode(slot(number)) {
-                Slot::Record(record) => self.records.push(record),
-                Slot::Unknown => self.refused += 1,
+                // What has no end is damaged.
+                Slot::Record(record) if record.stamp.time.checked_add(record.stamp.duration).is_some() => {
+                    self.records.push(record);
+                }
+                Slot::Record(_) | Slot::Unknown => self.refused = self.refused.saturating_add(1),
                 Slot::Text(about, id, words, length) => {
                     let needed = slots(length.min(BLOCK as usize));
-                    if number + needed > used {
-                        self.refused += 1;
+                    if length > LONGEST || number + needed > used {
+                        self.refused = self.refused.saturating_add(1);
                         break;
                     }
                     let all = (number + 1..number + needed).flat_map(slot).flat_map(u64::to_ne_bytes);
                     let bytes: Vec<u8> = all.take(length).collect();
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+                    text.truncate(text.floor_char_boundary(LONGEST));
                     self.texts.push(Text { about, id, words, text });
                     number += needed - 1;
                 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use ddi_trace::{About, Access, Actor, Event, Outcome, Trace};
+use ddi_trace::{About, Access, Actor, Event, Outcome, Record, Stamp, Text, Trace};
 
 /// Bytes of the smallest file: eight blocks.
 const SMALL: u64 = 0;
@@ -149,4 +149,25 @@ fn a_reader_follows_what_is_written() {
     assert_eq!(got.len() as u64 + new.overwritten, all);
     ddi_trace::stop();
     assert!(follow.read().unwrap().ended);
+}
+
+#[test]
+fn what_is_damaged_is_counted_and_the_rest_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trace");
+    let text = |name: &str| Text { about: About::Probe, id: 1, words: [0; 3], text: name.repeat(4000) };
+    let record =
+        |time, duration| Record { stamp: Stamp { time, duration, ..Stamp::default() }, event: fault(7) };
+    let (texts, records) = (vec![text("a"), text("b")], vec![record(5, 6), record(u64::MAX - 5, 6)]);
+    Trace { texts, records, ..Trace::default() }.write(&file).unwrap();
+    let trace = Trace::read(&file).unwrap();
+    // The end of the second one is no time.
+    assert_eq!((trace.records, trace.texts.len(), trace.refused), (vec![record(5, 6)], 2, 1));
+    // The length of the first text: more than a text has.
+    let mut bytes = std::fs::read(&file).unwrap();
+    let length = 4096 + 64 + 10 * 8;
+    bytes[length..length + 8].copy_from_slice(&5000_u64.to_ne_bytes());
+    std::fs::write(&file, bytes).unwrap();
+    let trace = Trace::read(&file).unwrap();
+    assert_eq!((trace.texts.len(), trace.records.len(), trace.refused), (0, 1, 2));
 }

@@ -144,9 +144,10 @@ impl<'a> Field<'a> for Behind {
 
     fn take(from: &mut Reader<'a>) -> Result<Self, Error> {
         match (u32::take(from)?, u64::take(from)?) {
-            (0, _) => Ok(Behind::Unmapped),
-            (1, _) => Ok(Behind::Hidden),
+            (0, 0) => Ok(Behind::Unmapped),
+            (1, 0) => Ok(Behind::Hidden),
             (2, offset) => Ok(Behind::Frames(offset)),
+            (0 | 1, offset) => Err(Error::Value(offset)),
             (kind, _) => Err(Error::Value(kind.into())),
         }
     }

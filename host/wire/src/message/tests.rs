@@ -177,4 +177,7 @@ fn values_that_a_field_does_not_have_are_refused() {
     // A piece with nothing known behind it.
     let (bytes, len) = words(41, &[0, 0, 0, 0, 0, 3, 0, 0]);
     assert_eq!(Upcall::decode(&bytes[..len]), Err(Error::Value(3)));
+    // An offset of nothing.
+    let (bytes, len) = words(41, &[0, 0, 0, 0, 0, 1, 5, 0]);
+    assert_eq!(Upcall::decode(&bytes[..len]), Err(Error::Value(5)));
 }
