@@ -7,15 +7,13 @@
 /// Returns whether the caller is to act as if it had failed. `what` names the place for people.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
-pub(crate) const fn fails(what: &'static str) -> bool {
+pub const fn fails(what: &'static str) -> bool {
     let _ = what;
     false
 }
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::fails;
-#[cfg(feature = "failpoints")]
-pub use armed::{arm, disarm};
+pub use armed::{arm, disarm, fails};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -27,18 +25,23 @@ mod armed {
     /// Number of places that are passed before the one that fails, plus one; it goes on counting below 0.
     static LEFT: AtomicU64 = AtomicU64::new(0);
     static FAILED: Mutex<Option<&'static str>> = Mutex::new(None);
+    /// A part of the names of the places that count.
+    static NAMED: Mutex<&'static str> = Mutex::new("");
 
-    pub(crate) fn fails(what: &'static str) -> bool {
-        let failing = ARMED.load(Ordering::Acquire) && LEFT.fetch_sub(1, Ordering::AcqRel) == 1;
+    /// Returns whether the caller is to act as if it had failed. `what` names the place for people.
+    pub fn fails(what: &'static str) -> bool {
+        let counts = ARMED.load(Ordering::Acquire) && what.contains(*NAMED.lock());
+        let failing = counts && LEFT.fetch_sub(1, Ordering::AcqRel) == 1;
         if failing {
             *FAILED.lock() = Some(what);
         }
         failing
     }
 
-    /// The `n`-th place (from 1) that is passed from now on fails.
-    pub fn arm(n: u64) {
+    /// The `n`-th place (from 1) that is passed from now on fails, of those whose names contain `named`.
+    pub fn arm(n: u64, named: &'static str) {
         *FAILED.lock() = None;
+        *NAMED.lock() = named;
         LEFT.store(n, Ordering::Release);
         ARMED.store(true, Ordering::Release);
     }

@@ -51,10 +51,7 @@ mod board;
 mod call;
 mod client;
 pub mod ending;
-#[cfg(feature = "failpoints")]
 pub mod failpoint;
-#[cfg(not(feature = "failpoints"))]
-mod failpoint;
 mod fault;
 mod flight;
 mod gate;

@@ -20,6 +20,7 @@ use libtest_mimic::{Arguments, Trial};
 
 #[path = "../ends/signals.rs"]
 mod signals;
+mod walk;
 
 use signals::with_signals;
 
@@ -296,9 +297,11 @@ fn main() -> ExitCode {
     match role.as_str() {
         "--host" => return host(&which),
         "--client" => return client(which.parse().unwrap()),
+        "--walk" => return walk::host(&which),
+        "--walk-client" => return walk::client(&which, &words.next().unwrap_or_default()),
         _ => {}
     }
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 9] = [
         ("endless_loops", endless_loops),
         ("a_sleeping_allocation_in_a_timeout", a_sleeping_allocation_in_a_timeout),
         ("where_locks_were_taken", where_locks_were_taken),
@@ -307,6 +310,7 @@ fn main() -> ExitCode {
         ("deadlocks", deadlocks),
         ("signals_that_end_no_call", signals_that_end_no_call),
         ("deaths", deaths),
+        ("failpoints", walk::failpoints),
     ];
     let trial = |(name, test): (&str, fn())| {
         let run = move || {

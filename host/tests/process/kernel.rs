@@ -264,7 +264,7 @@ impl Kernel for TestKernel {
                 let text = call.copyinstr(arg, 64)?;
                 return Ok(text.len() as i32);
             }
-            ARM => failpoint::arm(arg),
+            ARM => failpoint::arm(arg, ""),
             DISARM => _ = failpoint::disarm(),
             TURN => return Ok(i32::from(!self.turns.take())),
             PANIC => panic!("{EXPECTED_PANIC}"),

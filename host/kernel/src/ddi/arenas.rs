@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use ddi_process::failpoint::fails;
 use ddi_sys::{id_space_t, id_t, ulong_t, vmem_alloc_t, vmem_free_t, vmem_t};
 use parking_lot::{Condvar, Mutex};
 
@@ -124,7 +125,7 @@ impl Arena {
     }
 
     fn allocate(&self, want: &Want, flags: c_int) -> *mut c_void {
-        if want.size == 0 {
+        if want.size == 0 || flags & ddi_sys::VM_NOSLEEP != 0 && fails("vmem_alloc(9F), VM_NOSLEEP") {
             return null_mut();
         }
         let mut segments = self.segments.lock();

@@ -9,6 +9,7 @@ use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ddi_process::failpoint::fails;
 use ddi_process::{Call, Piece};
 use ddi_sys::{
     as_, caddr_t, clock_t, cred, cred_t, ddi_as_handle_t, ddi_device_acc_attr_t, ddi_umem_cookie_t,
@@ -618,6 +619,8 @@ ddi! {
         }
         if flags & ddi_sys::DDI_UMEM_NOSLEEP == 0 {
             sync::may_block(NAME, "DDI_UMEM_SLEEP", "ddi_umem_alloc(9F)");
+        } else if fails("ddi_umem_alloc(9F), DDI_UMEM_NOSLEEP") {
+            return null_mut();
         }
         let kind = if flags & ddi_sys::DDI_UMEM_TRASH != 0 {
             UmemKind::Trash

@@ -4,6 +4,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 
+use ddi_process::failpoint::fails;
 use ddi_sys::{kmem_cache_t, vmem_t};
 use parking_lot::Mutex;
 
@@ -24,6 +25,9 @@ fn allocate(size: usize, align: usize, flags: c_int, zeroed: bool) -> *mut c_voi
     let sleep = flags & ddi_sys::KM_NOSLEEP == 0;
     if sleep {
         sync::may_block("kmem_alloc", "KM_SLEEP", "kmem_alloc(9F)");
+    }
+    if !sleep && fails("kmem_alloc(9F), KM_NOSLEEP") {
+        return null_mut();
     }
     let address = heap::allocate(size, align, zeroed);
     if address.is_null() && sleep {
@@ -120,6 +124,9 @@ ddi! {
     /// kmem_cache_alloc(9F).
     fn kmem_cache_alloc(cache: Object<Cache, kmem_cache_t>, flags: c_int) -> *mut c_void {
         let cache = cache.there();
+        if flags & ddi_sys::KM_NOSLEEP != 0 && fails("kmem_cache_alloc(9F), KM_NOSLEEP") {
+            return null_mut();
+        }
         let mut state = cache.state.lock();
         if let Some(object) = state.free.pop() {
             state.live.insert(object);

@@ -14,6 +14,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ddi_process::failpoint::fails;
 use ddi_process::proc::{self, Mapping};
 use ddi_process::{Call, Prot};
 use ddi_sys::{buf, caddr_t, daddr_t, ddi_umem_cookie_t, dev_t, off_t, proc_t, umem_callback_ops};
@@ -146,6 +147,9 @@ fn lock(
 ) -> Result<usize, c_int> {
     sync::may_block("ddi_umem_lock", "ddi_umem_lock", "ddi_umem_lock(9F)");
     cookiep.set(std::ptr::null_mut());
+    if fails("ddi_umem_lock(9F)") {
+        return Err(ENOMEM);
+    }
     let cookie = umem::publish(pin(addr as u64, len as u64, flags)?);
     cookiep.set(cookie as ddi_umem_cookie_t);
     Ok(cookie)

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ddi_process::failpoint::fails;
 use ddi_sys::{
     caddr_t, clock_t, ddi_periodic_t, ddi_taskq_t, dev_info_t, hrtime_t, kt_did_t, kthread_t, pri_t, proc_t,
     task_func_t, taskq_t, taskqid_t, time_t, timeout_id_t, timespec_t, timeval,
@@ -105,8 +106,12 @@ fn destroy_queue(queue: *mut c_void, function: &str) {
 type Queue<'a, C> = Object<'a, TaskQueue, C>;
 
 /// Dispatches to a queue; false when it cannot.
-fn dispatch<C>(queue: Queue<'_, C>, func: task_func_t, arg: *mut c_void) -> bool {
+fn dispatch<C>(queue: Queue<'_, C>, func: task_func_t, arg: *mut c_void, flags: u32) -> bool {
     let Some(func) = func else { return false };
+    // DDI_NOSLEEP and TQ_NOSLEEP are the same.
+    if flags & ddi_sys::DDI_NOSLEEP as u32 != 0 && fails("ddi_taskq_dispatch(9F), DDI_NOSLEEP") {
+        return false;
+    }
     let callback = Callback::new(func, arg);
     queue.there().dispatch(Box::new(move || callback.run("task")))
 }
@@ -284,9 +289,9 @@ ddi! {
         tq: Queue<ddi_taskq_t>,
         func: Option<unsafe extern "C-unwind" fn(*mut c_void)>,
         arg: *mut c_void,
-        _flags: u32,
+        flags: u32,
     ) -> c_int {
-        if dispatch(tq, func, arg) { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
+        if dispatch(tq, func, arg, flags) { ddi_sys::DDI_SUCCESS } else { ddi_sys::DDI_FAILURE }
     }
     /// ddi_taskq_destroy(9F).
     fn ddi_taskq_destroy(tq: *mut ddi_taskq_t) {
@@ -361,8 +366,8 @@ ddi! {
         new_queue(&name, threads).cast()
     }
     /// taskq_dispatch: 0 when it failed.
-    fn taskq_dispatch(tq: Queue<taskq_t>, func: task_func_t, arg: *mut c_void, _flags: u32) -> taskqid_t {
-        dispatch(tq, func, arg).into()
+    fn taskq_dispatch(tq: Queue<taskq_t>, func: task_func_t, arg: *mut c_void, flags: u32) -> taskqid_t {
+        dispatch(tq, func, arg, flags).into()
     }
     /// taskq_destroy.
     fn taskq_destroy(tq: *mut taskq_t) {
