@@ -9,6 +9,7 @@ mod output;
 
 mod bindings;
 mod check_module;
+mod fuzz;
 mod kernel_check;
 mod module;
 mod perf;
@@ -37,6 +38,8 @@ enum Command {
     Bindings(bindings::Args),
     /// Check that the illumos kernel loads a module and that its code may run there.
     CheckModule(check_module::Args),
+    /// Feed the readers of files and messages from libFuzzer.
+    Fuzz(fuzz::Args),
     /// Build the kernel module that add_drv installs from a driver crate.
     Module(module::Args),
     /// Compile every crate that may run in a kernel for the kernel target, also those of which no module is made.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Bindings(args) => bindings::run(&args),
         Command::CheckModule(args) => check_module::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Module(args) => module::run(&args),
         Command::KernelCheck(args) => kernel_check::run(&args),
         Command::Verified(args) => vm::verified::run(&args),
