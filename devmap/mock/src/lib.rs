@@ -162,8 +162,8 @@ pub struct Kernel {
     pub dead_registers: Vec<std::ops::Range<usize>>,
     /// Fault management capabilities of the system.
     pub fm_capable: i32,
-    /// Handles of pci_config_setup(9F).
-    pub configs: BTreeSet<usize>,
+    /// Handles of pci_config_setup(9F), and the node of each.
+    pub configs: BTreeMap<usize, usize>,
     /// Memory of processes that is locked down, by cookie.
     pub pins: HashMap<usize, pinned::Pin>,
     /// Whether each buf(9S) is mapped.

@@ -289,7 +289,7 @@ fn losing_races_with_mapping() {
     let (_kernel, dev, pins) = pins();
     let pages = Pages::new(4);
     set(Plan::default());
-    for _ in 0..100 {
+    for _ in 0..crate::rounds(100) {
         let lent = lend(dev, &pins, &pages, 4, ALL);
         map_instead(lent.get());
         let cookie = pinned::pins()[0];
