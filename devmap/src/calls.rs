@@ -14,10 +14,10 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicBool, AtomicU32};
 use crate::fixed::Fixed;
 use crate::handle::Record;
 use crate::mapped::Mapped;

@@ -12,12 +12,12 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::atomic::AtomicPtr;
 use crate::calls::Call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};

@@ -7,14 +7,14 @@ use core::ffi::{c_int, c_void};
 use core::mem::{self, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-};
 
 use ddi_sys as sys;
 
 use super::parts::Live;
 use super::state::{Held, Is, Place, State, Target, drop_memory, drop_rare};
+use crate::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+};
 use crate::errno::{Errno, Error};
 use crate::fixed::{Fixed, Guard};
 use crate::frame::Routine;
