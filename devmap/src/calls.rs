@@ -188,7 +188,8 @@ impl Calls {
         match last {
             // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`.
             Some((_, mapped)) if is_alone => mapped.promote(cookie, live, &mut before).or_else(known),
-            Some((_, mapped)) => known().or_else(|| mapped.promote(cookie, live, &mut before)),
+            // Its map callback may have come since.
+            Some((_, mapped)) => known().or_else(|| mapped.promote(cookie, live, &mut before)).or_else(known),
             None => known(),
         }
     }

@@ -18,10 +18,10 @@ pub fn touch(process: u32) {
     assert!(touch_any(process).is_none_or(|result| result == Ok(())));
 }
 
-/// Explores a scenario of one device. In its end no process has anything mapped.
+/// Explores a scenario of two instances, of which it may use one only. In its end no process has anything mapped.
 fn explore(name: &str, scenario: impl Fn() -> Vec<Routine> + Send + Sync + Clone + 'static) {
     check(name, move || {
-        let booted = boot(1);
+        let booted = boot(2);
         all(scenario());
         let processes: Vec<u32> = devmap_mock::kernel().segments.iter().map(|one| one.process).collect();
         processes.into_iter().for_each(exit);
@@ -68,7 +68,7 @@ fn an_mmap_that_fails_against_others() {
     explore("an mmap that fails against others", || {
         devmap_mock::kernel().refuse.insert("as_map", 0);
         routines![
-            || _ = try_map(0, 0, PLAIN),
+            || _ = try_map(0, 1, PLAIN),
             || _ = try_map(0, 0, IN_PARTS),
             || {
                 devmap_mock::kernel().refuse.clear();
