@@ -1,4 +1,4 @@
-//! What tests under Miri have in place of the kernel's data and variadic functions: Miri knows no data that others define, and calls a function only as what it is, which for those of a
+//! Stand-ins for tests under Miri, in place of the kernel's data and variadic functions: Miri knows no data that others define, and calls a function only as what it is, which for those of a
 //! test's kernel is: with so many parameters as `devmap` passes.
 #![allow(missing_docs, non_upper_case_globals, clashing_extern_declarations)]
 

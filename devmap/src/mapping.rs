@@ -261,7 +261,7 @@ impl Tail<'_> {
 impl<'a> Middle<'a> {
     /// Returns the new mapping behind the cut. Put it into the set in which its translations are unloaded.
     ///
-    /// What another thread does to the old one meanwhile, by a set that does not have this one yet, is done to this one when the callback returns.
+    /// Changes that another thread makes to the old one meanwhile, by a set that does not have this one yet, are made to this one when the callback returns.
     pub fn rest(&self) -> &'a Handle {
         self.rest
     }

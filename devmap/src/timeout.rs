@@ -46,7 +46,7 @@ struct State {
 // SAFETY: the identities are numbers in a pointer's clothes.
 unsafe impl Send for State {}
 
-/// What those hold that set or cancel it.
+/// Held by those that set or cancel it.
 struct Turn;
 
 struct Inner {

@@ -131,7 +131,7 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
 struct Turn;
 
 impl Turn {
-    /// Where others wait for it.
+    /// The place at which others wait for it.
     const PLACE: usize = 1;
 
     fn new() -> Turn {

@@ -43,7 +43,7 @@ pub trait Threads: Send + Sync {
 
 /// A thread that was begun.
 pub struct Thread {
-    /// Its number.
+    /// The thread's number.
     pub id: u64,
     /// Waits until it is over, and panics if it has.
     pub join: Box<dyn FnOnce() + Send>,

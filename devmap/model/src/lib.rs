@@ -1,13 +1,13 @@
 //! devmap under a model checker: the same code on the kernel of [`devmap_mock`], whose threads are `shuttle`'s.
 //!
 //! [`check`] explores schedules of a scenario. Threads take turns wherever the kernel's state is looked at, at every mutex, and at every access to an atomic of devmap's (its feature `model`).
-//! What is noticed in all of them:
+//! In all of them are noticed:
 //!
 //! - threads that wait for each other, and mutexes taken in another order than devmap documents ([`order`]);
 //! - accesses to memory that was freed, and mutexes used before they are initialised or after they are destroyed ([`memory`]);
 //! - what `devmap_mock` notices: calls for handles, routines and memory that are gone, and whatever is left at the end.
 //!
-//! What is not: one thread sees what another has done in the order in which it was done, whatever an access's `Ordering` says. That is for Miri, see docs/unsafe.md.
+//! Orderings are not: one thread sees what another has done in the order in which it was done, whatever an access's `Ordering` says. That is for Miri, see docs/unsafe.md.
 //!
 //! The scenarios are in `tests/model`, with the driver that says what it relies on.
 

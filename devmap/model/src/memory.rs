@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 /// Content of memory that was freed.
 const FREED: u8 = 0xd9;
 
-/// What lies in front of each block.
+/// The part in front of each block.
 struct Front {
     /// The block that was freed before it.
     next: *mut Front,
-    /// What was asked for.
+    /// The layout that was asked for.
     layout: Layout,
 }
 

@@ -67,7 +67,8 @@ devmap::module! { device: Desk, name: "desk", description: "opens with private d
 /// A booted kernel with an instance.
 pub fn boot() -> Booted {
     let mut booted = devmap_mock::boot(&MODULE);
-    (NEXT.store(0, SeqCst), LIVE.store(0, SeqCst));
+    NEXT.store(0, SeqCst);
+    LIVE.store(0, SeqCst);
     assert!(booted.attach(Config::default()).is_some());
     booted
 }

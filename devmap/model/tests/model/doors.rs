@@ -1,4 +1,4 @@
-//! Who may be in an instance: processes that have opened it, or its detach(9E), as the kernel sees to it.
+//! Users of instances: processes that have opened it, or its detach(9E), as the kernel sees to it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

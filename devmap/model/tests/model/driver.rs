@@ -14,7 +14,7 @@ use devmap_model::assert_no_lock_of_the_layer;
 /// Bytes of a mapping.
 pub const LEN: usize = 3 * PAGE;
 
-/// How the driver serves a mapping, by its first page's number in the device.
+/// Ways of serving a mapping, by its first page's number in the device.
 const LOADS: u64 = 0;
 /// As [`LOADS`], in parts: a mapping of a page each.
 pub const IN_PARTS: u64 = 8;

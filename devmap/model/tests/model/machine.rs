@@ -35,7 +35,7 @@ pub const FINISH: i32 = 6;
 /// Masks the interrupt, and unmasks it.
 pub const MASK: i32 = 7;
 
-/// What a routine uses, which is there until the device has gone.
+/// The value that a routine uses, which is there until the device has gone.
 #[derive(Default)]
 pub struct Used {
     is_gone: AtomicBool,
@@ -58,7 +58,7 @@ impl Used {
     }
 }
 
-/// What says that it has gone.
+/// Says that it has gone, when dropped.
 struct Goes(Arc<Used>);
 
 impl Drop for Goes {
@@ -70,7 +70,7 @@ impl Drop for Goes {
 
 struct Count(u32);
 
-/// What one kind of thing that runs uses.
+/// The value of one kind of thing that runs.
 fn used() -> (Goes, Arc<Used>) {
     let used = Arc::<Used>::default();
     (Goes(used.clone()), used)

@@ -1,4 +1,4 @@
-//! What a driver's author relies on, in every schedule that the model checker explores.
+//! The promises that a driver's author relies on, in every schedule that the model checker explores.
 #![allow(missing_docs)]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! What runs by itself, while the device is used and detached.
+//! Routines that run by themselves, while the device is used and detached.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn explore(
 
 fn detaching(booted: &Booted, doors: Arc<Doors>) -> Routine {
     let detach = booted.detacher(0);
-    Box::new(move || _ = doors.leave(0, || detach()))
+    Box::new(move || _ = doors.leave(0, detach))
 }
 
 /// A process that opens the device, and makes these ioctls.
