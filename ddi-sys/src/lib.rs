@@ -26,4 +26,4 @@ pub mod own;
 pub use bindings::*;
 pub use macros::*;
 #[cfg(miri)]
-pub use miri::{_pagesize, minclsyspri, mod_driverops, p0, physmax};
+pub use miri::{_pagesize, cmn_err, ddi_fm_ereport_post, minclsyspri, mod_driverops, p0, physmax};

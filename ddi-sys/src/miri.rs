@@ -1,7 +1,10 @@
-//! The kernel's data for tests under Miri, which knows no data that others define.
-#![allow(missing_docs, non_upper_case_globals)]
+//! Stand-ins for tests under Miri, in place of the kernel's data and variadic functions: Miri knows no data that others define, and calls a function only as what it is, which for those of a
+//! test's kernel is: with so many parameters as `devmap` passes.
+#![allow(missing_docs, non_upper_case_globals, clashing_extern_declarations)]
 
-use crate::{mod_ops, pfn_t, pri_t, proc_t};
+use core::ffi::{c_char, c_int};
+
+use crate::{dev_info_t, mod_ops, pfn_t, pri_t, proc_t};
 
 pub static mut _pagesize: core::ffi::c_ulong = 4096;
 pub static mut minclsyspri: pri_t = 60;
@@ -9,3 +12,35 @@ pub static mut mod_driverops: mod_ops = mod_ops { modm_install: None, modm_remov
 // SAFETY: it has no fields.
 pub static mut p0: proc_t = unsafe { core::mem::zeroed() };
 pub static mut physmax: pfn_t = (1 << 24) - 1;
+
+unsafe extern "C-unwind" {
+    pub fn cmn_err(level: c_int, format: *const c_char, argument: *const c_char);
+    pub fn ddi_fm_ereport_post(
+        dip: *mut dev_info_t,
+        class: *const c_char,
+        ena: u64,
+        sleep: c_int,
+        version_name: *const c_char,
+        version_type: u32,
+        version: c_int,
+        n1: *const c_char,
+        t1: u32,
+        v1: u64,
+        n2: *const c_char,
+        t2: u32,
+        v2: u64,
+        n3: *const c_char,
+        t3: u32,
+        v3: u64,
+        n4: *const c_char,
+        t4: u32,
+        v4: u64,
+        n5: *const c_char,
+        t5: u32,
+        v5: u64,
+        n6: *const c_char,
+        t6: u32,
+        v6: u64,
+        end: *const c_char,
+    );
+}

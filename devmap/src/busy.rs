@@ -11,7 +11,9 @@
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
+
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
 /// Number of things that let the kernel call into the module.
 static HELD: AtomicUsize = AtomicUsize::new(0);

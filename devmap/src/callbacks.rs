@@ -200,6 +200,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     // SAFETY: the mapping is live.
     let instance = unsafe { slot.instance() };
     let parent = slot.handle();
+    let changes = parent.record().changes();
     // If the driver refuses or panics, the child is over.
     let mut child = Own::copy(instance, &parent, 0, parent.record().range());
     let handle = child.get().handle();
@@ -216,6 +217,9 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     };
     handle.record().activate_as(new_dhp);
     child.join(instance);
+    if parent.record().changes() != changes {
+        handle.follow(&parent, 0);
+    }
     if let Some(max) = lower.get()
         && let Err(error) = handle.lower(max)
     {
@@ -361,10 +365,15 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     let before = at.wrapping_sub(start) as usize;
     let from = before.wrapping_add(len);
     let rest = (at.wrapping_add(len as u64), whole.wrapping_sub(from));
+    let changes = record.changes();
     let mut second = Own::behind(instance, &handle, (new1, before), (new2, from as u64, rest));
     let behind = second.get().handle();
     second.join(instance);
     let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
+    // Nothing of it can have been loaded since: the address space is held.
+    if record.changes() != changes || !record.is_touched() && behind.record().is_touched() {
+        behind.follow(&handle, from as u64);
+    }
     let Left::Two(mapping, data) = left else {
         drop(slot.abandon());
         return drop(second.abandon());

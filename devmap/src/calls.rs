@@ -14,10 +14,10 @@ use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicBool, AtomicU32};
 use crate::fixed::Fixed;
 use crate::handle::Record;
 use crate::mapped::Mapped;
@@ -176,6 +176,8 @@ impl Calls {
         if cookie.is_null() {
             return None;
         }
+        // Dropped after the lock.
+        let mut before = None;
         let instances = self.instances.lock();
         let is_alone = instances.iter().nth(1).is_none();
         let instances = || instances.iter();
@@ -185,8 +187,9 @@ impl Calls {
         let known = || instances().find_map(|mapped| mapped.by_cookie(cookie));
         match last {
             // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`.
-            Some((_, mapped)) if is_alone => mapped.promote(cookie, live).or_else(known),
-            Some((_, mapped)) => known().or_else(|| mapped.promote(cookie, live)),
+            Some((_, mapped)) if is_alone => mapped.promote(cookie, live, &mut before).or_else(known),
+            // Its map callback may have come since.
+            Some((_, mapped)) => known().or_else(|| mapped.promote(cookie, live, &mut before)).or_else(known),
             None => known(),
         }
     }

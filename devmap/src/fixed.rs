@@ -7,6 +7,8 @@ use core::ptr;
 
 use ddi_sys as sys;
 
+use crate::atomic;
+
 /// A value behind an adaptive mutex. Its guards stay in this crate, which forgets none: nobody holds the mutex when it goes.
 ///
 /// # Invariants
@@ -41,6 +43,7 @@ impl<T> Fixed<T> {
     pub(crate) unsafe fn init(&self) {
         // SAFETY: the word is ours, and stays at this address (the caller's promise).
         unsafe { sys::mutex_init(self.word.get(), ptr::null_mut(), sys::MUTEX_DRIVER, ptr::null_mut()) };
+        atomic::is_mutex_of::<T>(self.word.get());
     }
 
     /// The value, for who has the mutex to himself.

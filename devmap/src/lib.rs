@@ -48,6 +48,11 @@ extern crate alloc;
 
 pub mod access;
 pub mod argument;
+#[cfg(feature = "model")]
+#[doc(hidden)]
+pub mod atomic;
+#[cfg(not(feature = "model"))]
+mod atomic;
 mod attach;
 mod busy;
 mod callbacks;

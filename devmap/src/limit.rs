@@ -1,7 +1,9 @@
 //! [`Limit`]: a limit on the number of something. No lock, any context.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
+
+use crate::atomic::AtomicU64;
 
 struct Inner {
     taken: AtomicU64,

@@ -1,6 +1,6 @@
 //! [`Links`]: a mapping's place in the lists of its [instance](crate::mapped). Locking: the instance's.
 
-use core::sync::atomic::AtomicPtr;
+use crate::atomic::AtomicPtr;
 
 /// A mapping's neighbours in a list of its instance; changed with the list's lock held.
 pub(crate) struct Links {

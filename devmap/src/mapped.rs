@@ -12,16 +12,16 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::atomic::AtomicPtr;
 use crate::calls::Call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};
-use crate::handle::{Borrowed, Handle, Record};
+use crate::handle::{Before, Borrowed, Handle, Record};
 use crate::links::{Links, Place};
 use crate::time::sleep_anyhow;
 
@@ -164,13 +164,15 @@ impl Mapped {
     /// `place` is the framework's place for the private pointer of the handle, good while the handle is not unmapped.
     #[inline(always)]
     pub(crate) unsafe fn mapped(&self, call: &Call, cookie: sys::devmap_cookie_t, place: *mut *mut c_void) {
+        // Dropped after the lock.
+        let _before: Before;
         let lists = self.lists.lock();
         let record = match lists.take(|record| record.cookie() == cookie && is_of(record, call)) {
             Some(record) => {
                 call.mapped();
                 self.link(record);
                 // SAFETY: early until now, and the lock is held, so nobody but handles' owners knows it.
-                unsafe { record.as_ref().activate_early() };
+                _before = unsafe { record.as_ref().activate() };
                 record
             }
             None => match lists.found(self.ring(), call, cookie) {
@@ -193,9 +195,14 @@ impl Mapped {
         early.find(|record| record.cookie() == cookie).map(|record| record.number.load(Relaxed))
     }
 
-    /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one.
+    /// Makes the early mapping of a handle, if it is there, one that the framework has: `live`, if its callback is not the last one. Stores in `before` what it mapped, to be dropped without any lock.
     #[cold]
-    pub(crate) fn promote(&self, cookie: sys::devmap_cookie_t, live: bool) -> Option<NonNull<Record>> {
+    pub(crate) fn promote(
+        &self,
+        cookie: sys::devmap_cookie_t,
+        live: bool,
+        before: &mut Before,
+    ) -> Option<NonNull<Record>> {
         let lists = self.lists.lock();
         let record = lists.take(|record| record.cookie() == cookie)?;
         // SAFETY: in the list until now, so it lives.
@@ -207,7 +214,7 @@ impl Mapped {
         }
         self.link(record);
         if live {
-            this.activate();
+            *before = this.activate();
         }
         Some(record)
     }

@@ -123,6 +123,8 @@ impl<'a> Dup<'a> {
     }
 
     /// Returns the copy. It exists once the callback has returned; put it into a [`MappingSet`](crate::MappingSet) now.
+    ///
+    /// It is a copy of what the parent is when the callback returns: what another thread does to the parent meanwhile, by a set that does not have the copy yet, is done to the copy, too.
     pub fn child(&self) -> &'a Handle {
         self.child
     }
@@ -258,6 +260,8 @@ impl Tail<'_> {
 
 impl<'a> Middle<'a> {
     /// Returns the new mapping behind the cut. Put it into the set in which its translations are unloaded.
+    ///
+    /// Changes that another thread makes to the old one meanwhile, by a set that does not have this one yet, are made to this one when the callback returns.
     pub fn rest(&self) -> &'a Handle {
         self.rest
     }

@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
+
+use crate::atomic::AtomicPtr;
 
 /// An [`Arc`] that is set once, or never.
 ///

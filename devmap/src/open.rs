@@ -13,10 +13,11 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use ddi_sys as sys;
 
+use crate::atomic::AtomicU64;
 use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Errno;

@@ -15,10 +15,11 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicI32, AtomicPtr, AtomicU32};
 use crate::device::Device;
 use crate::errno::Errno;
 use crate::instance::Instance;

@@ -7,11 +7,12 @@ use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Interrupt, Kernel};
 use crate::errno::{Errno, Error};

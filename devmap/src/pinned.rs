@@ -15,11 +15,12 @@ use core::ffi::{c_int, c_void};
 use core::fmt;
 use core::ops::Deref;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 
 use ddi_sys as sys;
 
 use crate::argument::Argument;
+use crate::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use crate::context::{Kernel, MaySleep};
 use crate::errno::{Errno, Error};
 use crate::kmem::try_push;

@@ -9,7 +9,7 @@ use alloc::vec;
 
 use crate::errno::{Errno, Error};
 use crate::fixed::Guard;
-use crate::handle::{Borrowed, Handle};
+use crate::handle::{Borrowed, GONE, Handle};
 use crate::mapped::{self, Mapped};
 use crate::memory::{Memory, covers};
 use crate::protection::Protection;
@@ -156,7 +156,7 @@ impl MappingSet {
 
     /// Points every mapping in the set at other memory, each from the byte on that `offset` says: [`Handle::remap`]. No mapping is added meanwhile.
     ///
-    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile is no error. Continues after other errors, and
+    /// Any thread, any mutex held; `offset` takes none. If the memory does not cover them all, none is changed. A mapping that goes meanwhile, or that is not set up yet, is no error. Continues after other errors, and
     /// returns the first.
     pub fn remap(&self, memory: impl Into<Memory>, offset: impl Fn(&Handle) -> u64) -> Result<(), Error> {
         let memory = memory.into();
@@ -165,7 +165,8 @@ impl MappingSet {
         locked.each(&mut |handle| covers(&memory, offset(handle), handle.len()).map(|_| ()))?;
         locked.each(&mut |handle| {
             match handle.remap_to(&memory, offset(handle)) {
-                Err(error) if error.errno() == Errno::ESTALE && !handle.is_live() => {}
+                // It goes at this moment, or comes.
+                Err(GONE) => {}
                 result => all = all.and(result),
             }
             Ok(())

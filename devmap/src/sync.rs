@@ -15,11 +15,12 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 use core::time::Duration;
 
 use ddi_sys as sys;
 
+use crate::atomic::{self, AtomicBool};
 use crate::context::MaySleep;
 use crate::errno::Errno;
 use crate::time::ticks;
@@ -116,7 +117,9 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 impl<T> Mutex<T> {
     /// Creates a mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(value: T) -> Mutex<T> {
-        Mutex { raw: RawMutex::new(ptr::null_mut()), value: UnsafeCell::new(value) }
+        let raw = RawMutex::new(ptr::null_mut());
+        atomic::is_mutex_of::<T>(raw.get());
+        Mutex { raw, value: UnsafeCell::new(value) }
     }
 
     /// Consumes the lock and returns the value.

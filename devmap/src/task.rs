@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU64};
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Kernel, MayBlock, MaySleep};
 use crate::errno::{Errno, Error};

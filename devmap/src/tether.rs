@@ -6,10 +6,11 @@
 use alloc::sync::Arc;
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use core::sync::atomic::Ordering;
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicI32, AtomicPtr};
 use crate::errno::{Errno, Error};
 
 /// Resources that a node has at most once, released before the node goes.

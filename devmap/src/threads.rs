@@ -7,10 +7,10 @@
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use ddi_sys as sys;
 
+use crate::atomic::{AtomicPtr, AtomicU64};
 use crate::fixed::Fixed;
 
 /// Returns the identity of the calling thread.

@@ -46,11 +46,14 @@ struct State {
 // SAFETY: the identities are numbers in a pointer's clothes.
 unsafe impl Send for State {}
 
+/// Held by those that set or cancel it.
+struct Turn;
+
 struct Inner {
     link: Link,
     state: Mutex<State>,
     /// Taken by those who set or cancel it, but from inside the routine.
-    turns: Mutex<()>,
+    turns: Mutex<Turn>,
     /// Used by `run` only, which runs once at a time.
     routine: UnsafeCell<Routine>,
 }
@@ -199,7 +202,7 @@ impl Timeout {
         Timeout(Arc::new(Inner {
             link: Link::new(),
             state: Mutex::new(State { now: Now::Idle, ran: ptr::null_mut(), then: None, busy: None }),
-            turns: Mutex::new(()),
+            turns: Mutex::new(Turn),
             routine: UnsafeCell::new(Box::new(routine)),
         }))
     }

@@ -1,7 +1,5 @@
 //! What a process asks of the device besides mappings: open, close, ioctl, read, write.
 
-use std::ffi::c_void;
-
 use ddi_sys as sys;
 
 use super::cb_ops;
@@ -50,10 +48,9 @@ pub fn ioctl_with<T>(dev: sys::dev_t, command: i32, arg: &mut T) -> i32 {
     ioctl(dev, command, std::ptr::from_mut(arg) as isize).0
 }
 
-fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::uio_t) {
-    let mut iov = Box::new(sys::iovec_t { iov_base: base.cast(), iov_len: len });
-    let uio = sys::uio_t {
-        uio_iov: &raw mut *iov,
+fn uio(iov: *mut sys::iovec_t, len: usize, offset: i64) -> sys::uio_t {
+    sys::uio_t {
+        uio_iov: iov,
         uio_iovcnt: 1,
         _uio_offset: sys::lloff_t { _f: offset },
         uio_segflg: 0,
@@ -61,8 +58,7 @@ fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::u
         uio_extflg: 0,
         _uio_limit: sys::lloff_t { _f: i64::MAX },
         uio_resid: len as isize,
-    };
-    (iov, uio)
+    }
 }
 
 /// read(2) of at most `len` bytes. Returns the bytes.
@@ -71,7 +67,8 @@ fn uio(base: *mut c_void, len: usize, offset: i64) -> (Box<sys::iovec_t>, sys::u
 /// The error number.
 pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
     let mut bytes = vec![0_u8; len];
-    let (_iov, mut uio) = uio(bytes.as_mut_ptr().cast(), len, offset);
+    let mut iov = sys::iovec_t { iov_base: bytes.as_mut_ptr().cast(), iov_len: len };
+    let mut uio = uio(&raw mut iov, len, offset);
     // SAFETY: as read(9E), with a buffer that lives through the call.
     let error = unsafe { cb_ops().cb_read.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
     bytes.truncate(len - uio.uio_resid as usize);
@@ -83,7 +80,8 @@ pub fn read(dev: sys::dev_t, len: usize, offset: i64) -> Result<Vec<u8>, i32> {
 /// # Errors
 /// The error number.
 pub fn write(dev: sys::dev_t, bytes: &[u8]) -> Result<usize, i32> {
-    let (_iov, mut uio) = uio(bytes.as_ptr().cast_mut().cast(), bytes.len(), 0);
+    let mut iov = sys::iovec_t { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut uio = uio(&raw mut iov, bytes.len(), 0);
     // SAFETY: as write(9E), with a buffer that lives through the call and is only read.
     let error = unsafe { cb_ops().cb_write.unwrap()(dev, &mut uio, std::ptr::null_mut()) };
     if error == 0 { Ok(bytes.len() - uio.uio_resid as usize) } else { Err(error) }

@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use ddi_sys as sys;
 
 use super::space::{private, read_space};
+use super::threads::{threads, until};
 use super::{Kernel, Object, PAGE, kernel};
 
 /// The pages of a range, or nothing when it is not within the handle; length 0 is "to the end".
@@ -102,15 +103,7 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
         return sys::FC_HWERR;
     }
     let timed = ticks() > 0;
-    if timed {
-        let mut kernel = kernel();
-        if kernel.oncpu {
-            // Waited out: the timer fires.
-            kernel.context_waits += 1;
-            kernel.timers = kernel.timers.saturating_sub(1);
-        }
-        kernel.oncpu = true;
-    }
+    let turn = timed.then(Turn::new);
     let pvt = private(&kernel().handles[&handle.expose_provenance()]);
     // SAFETY: as devmap_do_ctxmgt(9F): the driver's routine, with what came with it and the private pointer that the handle has.
     let failed = unsafe { routine(handle, pvt, off, len, kind, rw) };
@@ -130,7 +123,39 @@ unsafe extern "C-unwind" fn devmap_do_ctxmgt(
             kernel.oncpu = false;
         }
     }
+    drop(turn);
     0
+}
+
+/// The context of the device, had by a handle with a timeout while its routine runs.
+struct Turn;
+
+impl Turn {
+    /// The place at which others wait for it.
+    const PLACE: usize = 1;
+
+    fn new() -> Turn {
+        until(Turn::PLACE, || {
+            let mut kernel = kernel();
+            if kernel.switching {
+                return None;
+            }
+            if kernel.oncpu {
+                // Waited out: the timer fires.
+                kernel.context_waits += 1;
+                kernel.timers = kernel.timers.saturating_sub(1);
+            }
+            (kernel.oncpu, kernel.switching) = (true, true);
+            Some(Turn)
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        kernel().switching = false;
+        threads().wake(Turn::PLACE);
+    }
 }
 
 /// Touches a page. Returns the error number of the SIGBUS that the process would get.
@@ -146,7 +171,8 @@ pub const NOT_MAPPED: i32 = -1;
 /// # Errors
 /// The error of the fault.
 pub fn fault(handle: usize, off: i64, len: usize, kind: u32, rw: u32) -> Result<(), i32> {
-    let _held = read_space();
+    let process = kernel().handles[&handle].process;
+    let _held = read_space(process);
     fault_held(handle, off, len, kind, rw)
 }
 

@@ -50,6 +50,8 @@ impl Private {
 pub struct HandleState {
     /// Which of the handles that have had this address.
     pub birth: usize,
+    /// The process whose address space it is in.
+    pub process: u32,
     /// Whether the framework knows the address: an access finds the handle from then on.
     pub placed: bool,
     /// Offset in the device, in bytes.

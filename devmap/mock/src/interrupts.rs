@@ -4,8 +4,10 @@ use std::ffi::{c_int, c_void};
 
 use ddi_sys as sys;
 
-use super::kernel;
 use super::nodes::node;
+use super::running::{Runs, when_over};
+use super::threads::me;
+use super::{Kernel, kernel};
 
 /// Interrupts of a device: a kind (`DDI_INTR_TYPE_*`), how many, what they can do (`DDI_INTR_FLAG_*`), and their priority.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +197,11 @@ unsafe extern "C-unwind" fn ddi_intr_add_handler(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_intr_remove_handler(handle: sys::ddi_intr_handle_t) -> c_int {
-    with(handle.cast(), |i| ok(i.handler.take().is_some() && !i.enabled))
+    let id = handle.expose_provenance();
+    when_over(id, |kernel| {
+        let interrupt = kernel.interrupts.get_mut(&id).expect("an interrupt that is not allocated");
+        ok(interrupt.handler.take().is_some() && !interrupt.enabled)
+    })
 }
 
 fn set_enabled(handle: sys::ddi_intr_handle_t, enabled: bool, block: bool) -> c_int {
@@ -282,28 +288,38 @@ unsafe extern "C-unwind" fn ddi_intr_get_pending(
     sys::DDI_SUCCESS
 }
 
+impl Kernel {
+    /// Returns whether the calling thread is in an interrupt.
+    pub(crate) fn in_interrupt(&self) -> bool {
+        self.interrupt || self.handlers.contains(&me())
+    }
+}
+
 /// Calls a handler as an interrupt.
-fn run(handler: sys::ddi_intr_handler_t, argument: usize) -> u32 {
-    let before = std::mem::replace(&mut kernel().interrupt, true);
+fn run(_runs: Runs, handler: sys::ddi_intr_handler_t, argument: usize) -> u32 {
+    kernel().handlers.push(me());
     // SAFETY: the driver's handler with the driver's argument, which it keeps while the handler is there.
     let claimed = unsafe { handler.unwrap()(argument as sys::caddr_t, std::ptr::null_mut()) };
-    kernel().interrupt = before;
+    let handlers = &mut kernel().handlers;
+    let own = handlers.iter().rposition(|thread| *thread == me());
+    handlers.remove(own.expect("the thread that is in the handler"));
     claimed
 }
 
 /// The device raises an interrupt: what its handler says; nothing when none is enabled, or it is masked.
 pub fn raise(dev: sys::dev_t, number: usize) -> Option<u32> {
-    let (handler, argument) = {
+    let (runs, handler, argument) = {
         let mut kernel = kernel();
-        let mut all = kernel.interrupts.values_mut();
-        let found = all.find(|i| !i.soft && i.instance == dev as i32 && i.number == number)?;
+        let mut all = kernel.interrupts.iter_mut();
+        let (id, found) = all.find(|(_, i)| !i.soft && i.instance == dev as i32 && i.number == number)?;
         if !found.enabled || found.masked {
             found.pending |= found.masked;
             return None;
         }
-        (found.handler, found.argument)
+        let (id, handler, argument) = (*id, found.handler, found.argument);
+        (kernel.runs(id), handler, argument)
     };
-    Some(run(handler, argument))
+    Some(run(runs, handler, argument))
 }
 
 #[unsafe(no_mangle)]
@@ -343,22 +359,23 @@ unsafe extern "C-unwind" fn ddi_intr_trigger_softint(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_intr_remove_softint(handle: sys::ddi_softint_handle_t) -> c_int {
-    assert!(
-        kernel().interrupts.remove(&handle.expose_provenance()).is_some_and(|i| i.soft),
-        "no soft interrupt"
-    );
-    sys::DDI_SUCCESS
+    let id = handle.expose_provenance();
+    let removed = when_over(id, |kernel| kernel.interrupts.remove(&id));
+    ok(removed.is_some_and(|i| i.soft))
 }
 
 /// Runs the soft interrupts that were triggered; how many.
 pub fn run_soft() -> usize {
-    let due: Vec<_> = kernel()
-        .interrupts
-        .values_mut()
-        .filter_map(|i| (i.soft && std::mem::take(&mut i.pending)).then_some((i.handler, i.argument)))
-        .collect();
-    for (handler, argument) in &due {
-        run(*handler, *argument);
-    }
-    due.len()
+    let due = |(id, i): (&usize, &mut Interrupt)| {
+        (i.soft && std::mem::take(&mut i.pending)).then_some((*id, i.handler, i.argument))
+    };
+    let next = || {
+        let mut kernel = kernel();
+        let (id, handler, argument) = kernel.interrupts.iter_mut().find_map(due)?;
+        Some((kernel.runs(id), handler, argument))
+    };
+    std::iter::from_fn(next).fold(0, |count, (runs, handler, argument)| {
+        run(runs, handler, argument);
+        count + 1
+    })
 }

@@ -73,7 +73,9 @@ pub mod pinned;
 pub mod polls;
 mod power;
 pub mod properties;
+mod running;
 mod space;
+pub mod threads;
 pub mod work;
 
 pub use calls::*;
@@ -162,8 +164,8 @@ pub struct Kernel {
     pub dead_registers: Vec<std::ops::Range<usize>>,
     /// Fault management capabilities of the system.
     pub fm_capable: i32,
-    /// Handles of pci_config_setup(9F).
-    pub configs: BTreeSet<usize>,
+    /// Handles of pci_config_setup(9F), and the node of each.
+    pub configs: BTreeMap<usize, usize>,
     /// Memory of processes that is locked down, by cookie.
     pub pins: HashMap<usize, pinned::Pin>,
     /// Whether each buf(9S) is mapped.
@@ -180,8 +182,16 @@ pub struct Kernel {
     pub freed_handles: Vec<(usize, Private)>,
     /// Number of handles made so far.
     pub births: usize,
-    /// The handles of each segment that mmap(2) has made, oldest first.
-    pub segments: Vec<Vec<usize>>,
+    /// The segments that mmap(2) has made, and fork(2) of a process, oldest first.
+    pub segments: Vec<Segment>,
+    /// The handles of the mmap(2) that each thread has made last.
+    pub made: BTreeMap<u64, Vec<usize>>,
+    /// The process of each thread; 0 if it has none.
+    pub processes: BTreeMap<u64, u32>,
+    /// The processes that fork(2) has made so far.
+    pub children: u32,
+    /// The threads that hold the address space of each process, and whether as writers.
+    pub spaces: BTreeMap<u32, Vec<(u64, bool)>>,
     /// Called between two callbacks of one operation.
     pub between: Option<Between>,
     /// Source of addresses and cookies.
@@ -194,10 +204,14 @@ pub struct Kernel {
     pub kmem: HashMap<usize, usize>,
     /// Routine, argument and ticks of each timeout that is pending.
     pub timeouts: BTreeMap<usize, (usize, usize, i64)>,
+    /// Threads that run routines because of a timeout, a periodic routine, or an interrupt, by its number.
+    pub running: BTreeMap<usize, Vec<u64>>,
     /// Timeouts whose routine has run and may not have returned yet, for all that the driver knows: untimeout(9F) would wait for that.
     pub returning: BTreeSet<usize>,
     /// The context of the device: owned, timers pending.
     pub oncpu: bool,
+    /// A routine runs for the owner of the context.
+    pub switching: bool,
     /// Context timers that are pending.
     pub timers: u32,
     /// Waits for the device context.
@@ -216,6 +230,8 @@ pub struct Kernel {
     pub work: work::Work,
     /// Whether the caller is an interrupt handler.
     pub interrupt: bool,
+    /// Threads that are in an interrupt's handler, each as often as it is.
+    pub handlers: Vec<u64>,
     /// Calls of devmap_unload(9F).
     pub unloads: u32,
     /// Functions that refuse, by name, and how many calls they serve before: those that make or load mappings (`devmap_setup`, `devmap_map`, `devmap_load`,
@@ -231,6 +247,7 @@ static TEST: Mutex<()> = Mutex::new(());
 
 /// Locks the kernel's state, to look at it or to change it. Nothing of the driver may be called meanwhile.
 pub fn kernel() -> MutexGuard<'static, Kernel> {
+    threads::threads().point();
     KERNEL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -410,6 +427,7 @@ impl Booted {
             let kernel = kernel();
             assert!(kernel.timeouts.is_empty(), "unloaded with a timeout pending");
             assert!(kernel.returning.is_empty(), "unloaded before a timeout's routine has returned");
+            assert!(kernel.running.is_empty(), "unloaded while a routine runs");
             assert!(kernel.work.is_over(), "unloaded with {:?}", kernel.work);
         }
         result

@@ -1,4 +1,4 @@
-//! Mutexes, condition variables, readers/writer locks: spinning ones, that notice misuse.
+//! Mutexes, condition variables, readers/writer locks, that notice misuse.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 use ddi_sys as sys;
+
+use super::threads::{me, threads, until};
 
 static LIVE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
@@ -52,11 +54,6 @@ pub fn forget() {
     left(0);
 }
 
-fn me() -> u64 {
-    // SAFETY: may be called anywhere.
-    unsafe { sys::ddi_get_kt_did() }
-}
-
 /// The word of a mutex: the thread that holds it, or 0.
 fn owner<'a>(mutex: *const sys::kmutex_t) -> &'a AtomicU64 {
     alive(mutex.expose_provenance());
@@ -95,16 +92,22 @@ pub fn at_locks(what: Option<Box<dyn Fn()>>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn mutex_enter(mutex: *mut sys::kmutex_t) {
     AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
-    let owner = owner(mutex);
-    assert_ne!(owner.load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
-    while owner.compare_exchange(0, me(), SeqCst, SeqCst).is_err() {
-        std::thread::yield_now();
-    }
+    let place = mutex.expose_provenance();
+    threads().wants(place);
+    threads().point();
+    assert_ne!(owner(mutex).load(SeqCst), me(), "mutex_enter of a mutex that this thread holds");
+    until(place, || owner(mutex).compare_exchange(0, me(), SeqCst, SeqCst).ok());
+    threads().has(place);
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
-    owner(mutex).compare_exchange(0, me(), SeqCst, SeqCst).is_ok().into()
+    threads().point();
+    let taken = owner(mutex).compare_exchange(0, me(), SeqCst, SeqCst).is_ok();
+    if taken {
+        threads().has(mutex.expose_provenance());
+    }
+    taken.into()
 }
 
 /// mutex_exit(9F). Panics if another thread holds it.
@@ -114,7 +117,10 @@ unsafe extern "C-unwind" fn mutex_tryenter(mutex: *mut sys::kmutex_t) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn mutex_exit(mutex: *mut sys::kmutex_t) {
     AT_LOCKS.with_borrow(|what| what.iter().for_each(|what| what()));
+    threads().point();
     assert_eq!(owner(mutex).swap(0, SeqCst), me(), "mutex_exit of a mutex that this thread does not hold");
+    threads().gives(mutex.expose_provenance());
+    threads().wake(mutex.expose_provenance());
 }
 
 fn generation<'a>(cv: *mut sys::kcondvar_t) -> &'a AtomicU16 {
@@ -135,23 +141,31 @@ unsafe extern "C-unwind" fn cv_destroy(cv: *mut sys::kcondvar_t) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_broadcast(cv: *mut sys::kcondvar_t) {
+    threads().point();
     generation(cv).fetch_add(1, SeqCst);
+    threads().wake(cv.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_signal(cv: *mut sys::kcondvar_t) {
-    generation(cv).fetch_add(1, SeqCst);
+    // SAFETY: as cv_signal(9F); those who wait are ready for a wakeup that is not theirs.
+    unsafe { cv_broadcast(cv) };
 }
 
-/// Waits for a signal, for so many rounds at most.
-fn wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t, rounds: u64) -> bool {
+/// Waits for a signal, for a time if there is a limit. Returns whether one came.
+fn wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t, limited: bool) -> bool {
     let before = generation(cv).load(SeqCst);
     // SAFETY: as cv_wait(9F): the caller holds it.
     unsafe { mutex_exit(mutex) };
-    let woken = (0..rounds).any(|_| {
-        std::thread::yield_now();
-        generation(cv).load(SeqCst) != before
-    });
+    let came = || generation(cv).load(SeqCst) != before;
+    let woken = if limited {
+        (0..threads().patience()).any(|_| {
+            threads().pause();
+            came()
+        })
+    } else {
+        until(cv.expose_provenance(), || came().then_some(true))
+    };
     // SAFETY: likewise; it was given up above.
     unsafe { mutex_enter(mutex) };
     woken
@@ -159,13 +173,13 @@ fn wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t, rounds: u64) -> boo
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_wait(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t) {
-    wait(cv, mutex, u64::MAX);
+    wait(cv, mutex, false);
 }
 
 /// A signal to the process is pending whenever nobody wakes the waiter.
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn cv_wait_sig(cv: *mut sys::kcondvar_t, mutex: *mut sys::kmutex_t) -> c_int {
-    wait(cv, mutex, 1000).into()
+    wait(cv, mutex, true).into()
 }
 
 #[unsafe(no_mangle)]
@@ -175,7 +189,7 @@ unsafe extern "C-unwind" fn cv_reltimedwait(
     _ticks: i64,
     _resolution: u32,
 ) -> i64 {
-    if wait(cv, mutex, 1000) { 1 } else { -1 }
+    if wait(cv, mutex, true) { 1 } else { -1 }
 }
 
 #[unsafe(no_mangle)]
@@ -185,7 +199,7 @@ unsafe extern "C-unwind" fn cv_reltimedwait_sig(
     ticks: i64,
     _resolution: u32,
 ) -> i64 {
-    match (wait(cv, mutex, 1000), ticks) {
+    match (wait(cv, mutex, true), ticks) {
         (true, _) => 1,
         (false, 1) => -1,
         (false, _) => 0,
@@ -213,6 +227,7 @@ unsafe extern "C-unwind" fn rw_destroy(lock: *mut sys::krwlock_t) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_tryenter(lock: *mut sys::krwlock_t, how: u32) -> c_int {
+    threads().point();
     let readers = readers(lock);
     let taken = if how == sys::RW_WRITER {
         readers.compare_exchange(0, -1, SeqCst, SeqCst).is_ok()
@@ -225,20 +240,20 @@ unsafe extern "C-unwind" fn rw_tryenter(lock: *mut sys::krwlock_t, how: u32) -> 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_enter(lock: *mut sys::krwlock_t, how: u32) {
     // SAFETY: as rw_enter(9F).
-    while unsafe { rw_tryenter(lock, how) } == 0 {
-        std::thread::yield_now();
-    }
+    until(lock.expose_provenance(), || (unsafe { rw_tryenter(lock, how) } != 0).then_some(()));
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_exit(lock: *mut sys::krwlock_t) {
     let change = |n: i64| if n < 0 { Some(0) } else { n.checked_sub(1).filter(|n| *n >= 0) };
     readers(lock).fetch_update(SeqCst, SeqCst, change).expect("rw_exit of a lock that nobody holds");
+    threads().wake(lock.expose_provenance());
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn rw_downgrade(lock: *mut sys::krwlock_t) {
     readers(lock).compare_exchange(-1, 1, SeqCst, SeqCst).expect("rw_downgrade by no writer");
+    threads().wake(lock.expose_provenance());
 }
 
 #[unsafe(no_mangle)]

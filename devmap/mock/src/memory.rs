@@ -54,7 +54,7 @@ unsafe extern "C-unwind" fn ddi_umem_free(cookie: *mut c_void) {
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn kmem_alloc(size: usize, flags: c_int) -> *mut c_void {
     let mut kernel = kernel();
-    assert!(!(kernel.interrupt && flags == sys::KM_SLEEP), "sleeping in an interrupt");
+    assert!(!(kernel.in_interrupt() && flags == sys::KM_SLEEP), "sleeping in an interrupt");
     if kernel.refuses("kmem_alloc") {
         assert_eq!(flags, sys::KM_NOSLEEP, "KM_SLEEP never fails");
         return std::ptr::null_mut();
@@ -79,7 +79,7 @@ unsafe extern "C-unwind" fn kmem_free(memory: *mut c_void, size: usize) {
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn servicing_interrupt() -> c_int {
-    kernel().interrupt.into()
+    kernel().in_interrupt().into()
 }
 
 #[unsafe(no_mangle)]

@@ -6,6 +6,7 @@ use ddi_sys as sys;
 
 use super::kernel;
 use super::nodes::text;
+use super::running::when_over;
 
 /// Called with one string only, which is the first variadic argument and comes in the third register.
 #[unsafe(no_mangle)]
@@ -86,19 +87,26 @@ unsafe extern "C-unwind" fn timeout(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn untimeout(id: *mut c_void) -> i64 {
-    let mut kernel = kernel();
-    kernel.returning.remove(&id.expose_provenance());
-    kernel.timeouts.remove(&id.expose_provenance()).map_or(-1, |(_, _, ticks)| ticks)
+    let id = id.expose_provenance();
+    when_over(id, |kernel| {
+        kernel.returning.remove(&id);
+        kernel.timeouts.remove(&id).map_or(-1, |(_, _, ticks)| ticks)
+    })
 }
 
 /// Runs the timeout that was set first: were there any?
 pub fn fire_timeout() -> bool {
-    let Some((id, (function, arg, _))) = kernel().timeouts.pop_first() else { return false };
+    let (runs, id, function, arg) = {
+        let mut kernel = kernel();
+        let Some((id, (function, arg, _))) = kernel.timeouts.pop_first() else { return false };
+        (kernel.runs(id), id, function, arg)
+    };
     // SAFETY: `timeout` stored it there, a function of this type.
     let function: unsafe extern "C-unwind" fn(*mut c_void) =
         unsafe { std::mem::transmute(function as *const ()) };
     // SAFETY: as timeout(9F): with the argument that came with it, once, unless untimeout(9F) took it back.
     unsafe { function(arg as *mut c_void) };
     kernel().returning.insert(id);
+    drop(runs);
     true
 }

@@ -4,10 +4,10 @@
 
 use std::alloc::Layout;
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ddi_sys as sys;
 
+use super::threads::me;
 use super::{PAGE, kernel};
 
 #[unsafe(no_mangle)]
@@ -18,9 +18,7 @@ static mut mod_driverops: [usize; 3] = [0; 3];
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_get_kt_did() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    thread_local!(static ID: u64 = NEXT.fetch_add(1, Ordering::Relaxed));
-    ID.with(|id| *id)
+    me()
 }
 
 #[unsafe(no_mangle)]

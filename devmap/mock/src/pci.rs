@@ -8,9 +8,10 @@ use super::kernel;
 use super::nodes::node;
 
 fn space<'a>(handle: sys::ddi_acc_handle_t) -> &'a mut [u8; 4096] {
-    assert!(kernel().configs.contains(&handle.expose_provenance()), "configuration space that is not set up");
-    // SAFETY: a handle is the address of the node's bytes, which live as long as the node; tests are alone with them.
-    unsafe { &mut *handle.cast::<[u8; 4096]>() }
+    let of = kernel().configs.get(&handle.expose_provenance()).copied();
+    let of = of.expect("configuration space that is not set up") as *mut sys::dev_info_t;
+    // SAFETY: a handle's node, which lives as long as the handle; tests are alone with it.
+    &mut unsafe { node(of) }.config
 }
 
 #[unsafe(no_mangle)]
@@ -18,15 +19,15 @@ unsafe extern "C-unwind" fn pci_config_setup(
     dip: *mut sys::dev_info_t,
     handle: *mut sys::ddi_acc_handle_t,
 ) -> c_int {
-    // SAFETY: as pci_config_setup(9F).
-    let node = unsafe { node(dip) };
-    if kernel().refuses("pci_config_setup") {
+    let mut kernel = kernel();
+    if kernel.refuses("pci_config_setup") {
         return sys::DDI_FAILURE;
     }
-    let start = node.config.as_mut_ptr();
-    assert!(kernel().configs.insert(start.expose_provenance()), "configuration space set up twice");
-    // SAFETY: likewise: the caller's.
-    unsafe { *handle = start.cast() };
+    let (id, of) = (kernel.fresh(), dip.expose_provenance());
+    assert!(kernel.configs.values().all(|other| *other != of), "configuration space set up twice");
+    kernel.configs.insert(id, of);
+    // SAFETY: as pci_config_setup(9F): the caller's.
+    unsafe { *handle = id as sys::ddi_acc_handle_t };
     sys::DDI_SUCCESS
 }
 
@@ -34,7 +35,7 @@ unsafe extern "C-unwind" fn pci_config_setup(
 unsafe extern "C-unwind" fn pci_config_teardown(handle: *mut sys::ddi_acc_handle_t) {
     // SAFETY: as pci_config_teardown(9F).
     let handle = unsafe { *handle };
-    assert!(kernel().configs.remove(&handle.expose_provenance()), "configuration space torn down twice");
+    kernel().configs.remove(&handle.expose_provenance()).expect("configuration space torn down once");
 }
 
 macro_rules! widths {

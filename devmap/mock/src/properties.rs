@@ -144,11 +144,11 @@ unsafe extern "C-unwind" fn ddi_prop_lookup_string_array(
     let table = 8 * texts.len();
     let strings: Vec<u8> = texts.iter().flat_map(|text| text.as_bytes_with_nul().to_vec()).collect();
     let start = give(&[vec![0; table], strings].concat());
-    let mut at = start.expose_provenance() + table;
+    let mut at = start.wrapping_add(table);
     for (index, text) in texts.iter().enumerate() {
         // SAFETY: the table in front has a place for each.
-        unsafe { start.cast::<usize>().wrapping_add(index).write(at) };
-        at += text.as_bytes_with_nul().len();
+        unsafe { start.cast::<*mut u8>().wrapping_add(index).write(at) };
+        at = at.wrapping_add(text.as_bytes_with_nul().len());
     }
     // SAFETY: as ddi_prop_lookup(9F).
     unsafe { *value = start.cast() };

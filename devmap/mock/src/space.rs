@@ -3,54 +3,79 @@
 //! Also its way to call back between mmap's two halves: the segment is in the address space, and others can touch, duplicate and unmap it,
 //! before the map callbacks are called, without a lock, for handles that may be gone by then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
 use ddi_sys as sys;
 
+use super::threads::{me, threads, until};
 use super::{HandleState, Object, PAGE, Private, cb_ops, kernel};
 
-/// The address space's lock (there is one process): a reader in faults, a writer in fork and munmap and while a segment is put in.
-static SPACE: RwLock<()> = RwLock::new(());
-
-/// The lock, held by this thread, which can tell.
-pub(super) struct Held<G> {
-    _guard: G,
+/// Handles that came into an address space together.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// The process whose address space it is in.
+    pub process: u32,
+    /// The handles that live.
+    pub handles: Vec<usize>,
 }
 
-impl<G> Held<G> {
-    fn new(guard: G) -> Held<G> {
-        HOLDS.set(true);
-        Held { _guard: guard }
+/// A process's address space, held: by readers in faults, by a writer in fork and munmap and while a segment is put in.
+pub(super) struct Held(u32);
+
+impl Held {
+    fn new(process: u32, writes: bool) -> Held {
+        until(Held::place(process), || {
+            let mut kernel = kernel();
+            let holders = kernel.spaces.entry(process).or_default();
+            let free = if writes { holders.is_empty() } else { holders.iter().all(|(_, writes)| !writes) };
+            free.then(|| holders.push((me(), writes)))
+        });
+        Held(process)
+    }
+
+    /// The place at which others wait for it.
+    fn place(process: u32) -> usize {
+        usize::MAX - process as usize
     }
 }
 
-impl<G> Drop for Held<G> {
+impl Drop for Held {
     fn drop(&mut self) {
-        HOLDS.set(false);
+        {
+            let mut kernel = kernel();
+            let holders = kernel.spaces.entry(self.0).or_default();
+            let own = holders.iter().rposition(|(thread, _)| *thread == me());
+            own.inspect(|own| _ = holders.remove(*own));
+        }
+        threads().wake(Held::place(self.0));
     }
 }
 
-pub(super) fn read_space() -> Held<RwLockReadGuard<'static, ()>> {
-    Held::new(SPACE.read().unwrap_or_else(|poisoned| poisoned.into_inner()))
+pub(super) fn read_space(process: u32) -> Held {
+    Held::new(process, false)
 }
 
-fn write_space() -> Held<RwLockWriteGuard<'static, ()>> {
-    Held::new(SPACE.write().unwrap_or_else(|poisoned| poisoned.into_inner()))
+fn write_space(process: u32) -> Held {
+    Held::new(process, true)
 }
 
-/// Returns whether this thread holds the address space.
+/// Returns whether this thread holds an address space.
 pub(super) fn holds_space() -> bool {
-    HOLDS.get()
+    kernel().spaces.values().flatten().any(|(thread, _)| *thread == me())
 }
 
-thread_local! {
-    /// The handles of this thread's mmap(2).
-    static MADE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
-    static HOLDS: Cell<bool> = const { Cell::new(false) };
+/// The process in whose address space a handle is.
+fn process_of(handle: usize) -> u32 {
+    kernel().handles[&handle].process
+}
+
+/// From now on the calling thread is one of this process.
+pub fn in_process(process: u32) {
+    kernel().processes.insert(me(), process);
 }
 
 /// Called by mmap(2) for each of its handles, just before the map callback is; the handle may be gone when it returns. Also when the mapping has
@@ -103,7 +128,7 @@ pub fn mmap_max(
     if result != 0 {
         return Err(result);
     }
-    Ok(MADE.with_borrow_mut(std::mem::take))
+    Ok(kernel().made.remove(&me()).unwrap_or_default())
 }
 
 #[unsafe(no_mangle)]
@@ -122,6 +147,7 @@ unsafe extern "C-unwind" fn ddi_devmap_segmap(
         kernel().trip(14);
         return sys::EINVAL;
     }
+    let process = kernel().processes.get(&me()).copied().unwrap_or(0);
     let (mut at, mut rest, mut made) = (off, len as usize, Vec::new());
     let undo = |made: &[usize]| {
         for handle in made {
@@ -133,6 +159,7 @@ unsafe extern "C-unwind" fn ddi_devmap_segmap(
         let table = unsafe { std::mem::zeroed() };
         let handle = kernel().new_handle(HandleState {
             birth: 0,
+            process,
             placed: false,
             off: at,
             len: 0,
@@ -183,13 +210,13 @@ unsafe extern "C-unwind" fn ddi_devmap_segmap(
         return sys::ENOMEM;
     }
     let kept: Vec<(usize, HandleState)> = {
-        let _held = write_space();
+        let _held = write_space(process);
         let mut kernel = kernel();
-        kernel.segments.push(made.clone());
+        kernel.segments.push(Segment { process, handles: made.clone() });
         made.iter().map(|handle| (*handle, kernel.handles[handle].clone())).collect()
     };
     // The segment is in the address space: from here on the handles belong to whoever has its lock.
-    MADE.set(made);
+    kernel().made.insert(me(), made);
     if kernel().refuses("devmap_map") {
         // The chain of handles leads elsewhere: the reference reads it from memory that it has freed, after an unmap of the first one.
         return 0;
@@ -236,20 +263,28 @@ pub fn as_if_read_early<R>(what: impl FnOnce() -> R) -> R {
     result
 }
 
-/// fork(2): copies of these handles, or the error number.
+/// fork(2) of a process with these handles: copies of them in a process of their own, or the error number.
 pub fn fork(handles: &[usize]) -> Result<Vec<usize>, i32> {
-    let _held = write_space();
-    fork_held(handles)
+    let _held = write_space(handles.first().map_or(0, |handle| process_of(*handle)));
+    let child = new_process();
+    fork_held(handles, child)
 }
 
-fn fork_held(handles: &[usize]) -> Result<Vec<usize>, i32> {
+fn new_process() -> u32 {
+    let mut kernel = kernel();
+    kernel.children += 1;
+    1000 + kernel.children
+}
+
+fn fork_held(handles: &[usize], process: u32) -> Result<Vec<usize>, i32> {
     let mut made = Vec::new();
     for handle in handles {
         let (new, old, dup, place) = {
             let mut kernel = kernel();
             let parent = kernel.handles[handle].clone();
             let (old, dup) = (private(&parent), parent.table.devmap_dup.unwrap());
-            let child = kernel.new_handle(HandleState { loaded: BTreeSet::new(), ticks: 0, ..parent });
+            let child = HandleState { loaded: BTreeSet::new(), ticks: 0, placed: true, process, ..parent };
+            let child = kernel.new_handle(child);
             (child, old, dup, kernel.handles[&child].pvt.clone())
         };
         // SAFETY: as devmap_dup(9E): a live handle, its private data, and its copy.
@@ -267,47 +302,82 @@ fn fork_held(handles: &[usize]) -> Result<Vec<usize>, i32> {
     Ok(made)
 }
 
+/// fork(2) of a process, which has the segments that are in its address space: the child.
+///
+/// # Errors
+/// The error number.
+pub fn fork_process(process: u32) -> Result<u32, i32> {
+    let _held = write_space(process);
+    let child = new_process();
+    let all: Vec<Segment> =
+        kernel().segments.iter().filter(|segment| segment.process == process).cloned().collect();
+    for segment in all {
+        match fork_held(&segment.handles, child) {
+            Ok(handles) => kernel().segments.push(Segment { process: child, handles }),
+            Err(errno) => {
+                exit(child);
+                return Err(errno);
+            }
+        }
+    }
+    Ok(child)
+}
+
+/// exit(2): unmaps what is in a process's address space.
+pub fn exit(process: u32) {
+    while unmap_first(process) {}
+}
+
 /// Unmaps all of a handle.
 pub fn unmap(handle: usize) {
-    let _held = write_space();
+    let _held = write_space(process_of(handle));
     let len = kernel().handles[&handle].len;
     cut_held(handle, 0, len);
 }
 
-/// Unmaps all of the segment that was mapped first, if there is any: the handles of it that live. Another thread may be in its mmap(2) still.
-pub fn unmap_first() -> bool {
-    let _held = write_space();
-    let mut kernel = kernel();
-    if kernel.segments.is_empty() {
-        return false;
-    }
-    let segment = kernel.segments.remove(0);
-    let lens: Vec<(usize, usize)> =
-        segment.iter().map(|handle| (*handle, kernel.handles[handle].len)).collect();
-    drop(kernel);
+/// Unmaps all of a process's segment that was mapped first, if there is any: the handles of it that live. Another thread may be in its mmap(2) still.
+pub fn unmap_first(process: u32) -> bool {
+    let _held = write_space(process);
+    let lens: Vec<(usize, usize)> = {
+        let mut kernel = kernel();
+        let Some(first) = kernel.segments.iter().position(|segment| segment.process == process) else {
+            return false;
+        };
+        let segment = kernel.segments.remove(first);
+        segment.handles.iter().map(|handle| (*handle, kernel.handles[handle].len)).collect()
+    };
     for (handle, len) in lens {
         cut_held(handle, 0, len);
     }
     true
 }
 
-/// Forks the segment that was mapped first, if there is any, and ends the child.
-pub fn fork_first() -> bool {
-    let held = write_space();
-    let segment = kernel().segments.first().cloned();
-    let Some(segment) = segment else { return false };
-    let children = fork_held(&segment).expect("a fork that the driver does not refuse");
-    drop(held);
-    children.into_iter().for_each(unmap);
+/// Unmaps so many bytes of the first handle of a process's segment that was mapped first, at byte `at` of it, if it is longer than that. Returns whether it did.
+pub fn cut_first(process: u32, at: usize, len: usize) -> bool {
+    let _held = write_space(process);
+    let found = {
+        let kernel = kernel();
+        let first = kernel.segments.iter().find(|segment| segment.process == process);
+        first.map(|segment| segment.handles[0]).filter(|handle| {
+            let whole = kernel.handles[handle].len;
+            at + len <= whole && len < whole
+        })
+    };
+    let Some(handle) = found else { return false };
+    if let Some(rest) = cut_held(handle, at, len) {
+        kernel().segments.push(Segment { process, handles: vec![rest] });
+    }
     true
 }
 
-/// Touches the first page of some handle that an access finds, if there is any.
-pub fn touch_any() -> Option<Result<(), i32>> {
-    let _held = read_space();
+/// Touches the first page of some handle of a process that an access finds, if there is any.
+pub fn touch_any(process: u32) -> Option<Result<(), i32>> {
+    let _held = read_space(process);
     let (handle, off) = {
         let kernel = kernel();
-        let mut mapped = kernel.segments.iter().flatten().map(|handle| (*handle, &kernel.handles[handle]));
+        let segments = kernel.segments.iter().filter(|segment| segment.process == process);
+        let mut mapped =
+            segments.flat_map(|segment| &segment.handles).map(|handle| (*handle, &kernel.handles[handle]));
         mapped.find(|(_, state)| state.placed).map(|(handle, state)| (handle, state.off))?
     };
     Some(super::fault_held(handle, off, PAGE, sys::DEVMAP_ACCESS, sys::DEVMAP_READ))
@@ -317,7 +387,7 @@ pub fn touch_any() -> Option<Result<(), i32>> {
 ///
 /// The framework changes its handle before it tells the driver, as the reference does.
 pub fn cut(handle: usize, at: usize, len: usize) -> Option<usize> {
-    let _held = write_space();
+    let _held = write_space(process_of(handle));
     cut_held(handle, at, len)
 }
 
@@ -370,8 +440,8 @@ fn cut_held(handle: usize, at: usize, len: usize) -> Option<usize> {
     if one.is_null() && two.is_null() {
         let mut kernel = kernel();
         kernel.free_handle(handle);
-        kernel.segments.iter_mut().for_each(|segment| segment.retain(|other| *other != handle));
-        kernel.segments.retain(|segment| !segment.is_empty());
+        kernel.segments.iter_mut().for_each(|segment| segment.handles.retain(|other| *other != handle));
+        kernel.segments.retain(|segment| !segment.handles.is_empty());
     }
     second
 }

@@ -1,15 +1,16 @@
 //! What runs by itself: periodic routines, task queues, threads. Periodic routines and tasks run when a test says so, each on a thread of its own.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use ddi_sys as sys;
 
-use super::kernel;
 use super::nodes::text;
+use super::running::when_over;
+use super::threads::{Thread, me, threads};
+use super::{Kernel, kernel};
 
 type Function = unsafe extern "C-unwind" fn(*mut c_void);
 
@@ -31,22 +32,23 @@ impl Call {
         // SAFETY: as ddi_taskq_dispatch(9F), ddi_periodic_add(9F): with the argument that came with it.
         unsafe { function(self.arg as *mut c_void) };
     }
-
-    /// Runs it on another thread, which is that of `owner`.
-    fn run_elsewhere(self, owner: usize) {
-        let run = move || {
-            WITHIN.set(owner);
-            self.run();
-        };
-        if let Err(panic) = std::thread::spawn(run).join() {
-            std::panic::resume_unwind(panic);
-        }
-    }
 }
 
-thread_local! {
-    /// The queue or periodic routine that this thread runs for.
-    static WITHIN: Cell<usize> = const { Cell::new(0) };
+/// Runs a routine on a thread of its own, because of a periodic routine or a queue. Returns false if `next` finds none.
+fn run_elsewhere(next: impl FnOnce(&mut Kernel) -> Option<(usize, Call)> + Send + 'static) -> bool {
+    let found = Arc::new(AtomicBool::new(false));
+    let done = found.clone();
+    let run = move || {
+        let (_runs, call) = {
+            let mut kernel = kernel();
+            let Some((id, call)) = next(&mut kernel) else { return };
+            (kernel.runs(id), call)
+        };
+        done.store(true, SeqCst);
+        call.run();
+    };
+    (threads().spawn(Box::new(run)).join)();
+    found.load(SeqCst)
 }
 
 /// A task queue.
@@ -68,7 +70,7 @@ pub struct Work {
     periodic: BTreeMap<usize, (Call, i64, i32)>,
     /// Task queues by address.
     pub queues: BTreeMap<usize, Queue>,
-    threads: BTreeMap<u64, JoinHandle<()>>,
+    threads: BTreeMap<u64, Thread>,
 }
 
 impl Work {
@@ -95,28 +97,37 @@ pub fn forget() {
 
 /// Runs every periodic routine once: how many there were.
 pub fn tick() -> usize {
-    let all: Vec<(usize, Call)> =
-        kernel().work.periodic.iter().map(|(id, (call, ..))| (*id, *call)).collect();
-    all.iter().for_each(|(id, call)| call.run_elsewhere(*id));
-    all.len()
+    let all: Vec<usize> = kernel().work.periodic.keys().copied().collect();
+    let one = |id: usize| move |kernel: &mut Kernel| Some((id, kernel.work.periodic.get(&id)?.0));
+    all.into_iter().filter(|id| run_elsewhere(one(*id))).count()
+}
+
+impl Kernel {
+    /// Takes the first task of a queue, if one of its threads has nothing to do.
+    fn take_task(&mut self, id: usize) -> Option<(usize, Call)> {
+        let busy = self.running.get(&id).map_or(0, Vec::len);
+        let queue = self.work.queues.get_mut(&id).expect("a queue");
+        (busy < queue.threads as usize).then(|| Some((id, queue.tasks.pop_front()?)))?
+    }
 }
 
 /// Runs the first task of a queue that is not paused: was there any?
 pub fn run_task() -> bool {
-    let task =
-        |(id, queue): (&usize, &mut Queue)| (!queue.paused).then(|| Some((*id, queue.tasks.pop_front()?)))?;
-    let Some((id, call)) = kernel().work.queues.iter_mut().find_map(task) else { return false };
-    call.run_elsewhere(id);
-    true
+    run_elsewhere(|kernel| {
+        let due = |(id, queue): (&usize, &Queue)| (!queue.paused && !queue.tasks.is_empty()).then_some(*id);
+        let due: Vec<usize> = kernel.work.queues.iter().filter_map(due).collect();
+        due.into_iter().find_map(|id| kernel.take_task(id))
+    })
 }
 
+/// Runs all tasks of a queue, and waits for those that run.
 fn run_all(queue: usize) {
-    assert_ne!(WITHIN.get(), queue, "a task waits for itself");
+    assert!(!kernel().runs_here(queue), "a task waits for itself");
     loop {
-        let Some(call) = kernel().work.queues.get_mut(&queue).expect("a queue").tasks.pop_front() else {
+        while run_elsewhere(move |kernel| kernel.take_task(queue)) {}
+        if when_over(queue, |kernel| kernel.work.queues[&queue].tasks.is_empty()) {
             return;
-        };
-        call.run_elsewhere(queue);
+        }
     }
 }
 
@@ -135,8 +146,9 @@ unsafe extern "C-unwind" fn ddi_periodic_add(
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn ddi_periodic_delete(id: *mut c_void) {
-    assert_ne!(WITHIN.get(), id.expose_provenance(), "a periodic routine waits for itself");
-    kernel().work.periodic.remove(&id.expose_provenance()).expect("a periodic routine that there is");
+    let id = id.expose_provenance();
+    assert!(!kernel().runs_here(id), "a periodic routine waits for itself");
+    when_over(id, |kernel| kernel.work.periodic.remove(&id)).expect("a periodic routine that there is");
 }
 
 #[unsafe(no_mangle)]
@@ -225,31 +237,23 @@ unsafe extern "C-unwind" fn thread_create(
         return std::ptr::null_mut();
     }
     let call = Call::new(function, arg);
-    let (sender, receiver) = channel();
-    let thread = std::thread::spawn(move || {
-        // SAFETY: may be called anywhere.
-        sender.send(unsafe { sys::ddi_get_kt_did() }).unwrap();
+    let thread = threads().spawn(Box::new(move || {
         // Entered below before the routine can look for itself.
         while !kernel().work.threads.contains_key(&me()) {
-            std::thread::yield_now();
+            threads().pause();
         }
         call.run();
-    });
-    let did = receiver.recv().unwrap();
-    kernel().work.threads.insert(did, thread);
-    did as *mut c_void
-}
-
-fn me() -> u64 {
-    // SAFETY: may be called anywhere.
-    unsafe { sys::ddi_get_kt_did() }
+    }));
+    let id = thread.id;
+    kernel().work.threads.insert(id, thread);
+    id as *mut c_void
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn thread_join(did: u64) {
     assert_ne!(did, me(), "a thread waits for itself");
     let thread = kernel().work.threads.remove(&did);
-    if let Some(Err(panic)) = thread.map(JoinHandle::join) {
-        std::panic::resume_unwind(panic);
+    if let Some(thread) = thread {
+        (thread.join)();
     }
 }

@@ -4,13 +4,14 @@ use alloc::sync::Arc;
 use core::ffi::c_int;
 use core::mem::{transmute, zeroed};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use ddi_sys as sys;
 
 use super::attributes::Attributes;
 use super::binding::{Binding, Bound, Source};
 use super::master::BusMaster;
+use crate::atomic::AtomicBool;
 use crate::context::{MayBlock, MaySleep};
 use crate::errno::{Errno, Error};
 use crate::fm::FaultManagement;

@@ -21,7 +21,7 @@ use core::ptr::{self, NonNull};
 use ddi_sys as sys;
 
 use self::parts::{PAGES, Part};
-pub(crate) use self::record::{ENGINES, Home, Hysteresis, Record};
+pub(crate) use self::record::{Before, ENGINES, Home, Hysteresis, Record};
 use self::state::Is;
 pub(crate) use self::state::{State, Target};
 use crate::each_page;
@@ -100,7 +100,9 @@ impl Deref for Borrowed {
     }
 }
 
-const GONE: Error = Error::new(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone");
+/// There is nothing that could be changed.
+pub(crate) const GONE: Error =
+    Error::new(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone, or is not there yet");
 const REMAP: &str = "devmap_umem_remap(9F)";
 
 impl Mapper for Handle {
@@ -215,6 +217,42 @@ impl Handle {
         true
     }
 
+    /// Of a mapping that was made of another, as the part from byte `from` of it on, and is live by now: does to it what was done to the other one meanwhile, by way of a set that did not have
+    /// this one yet. What was done to both, or to this one, counts more.
+    #[cold]
+    pub(crate) fn follow(&self, old: &Handle, from: u64) {
+        let (memory, start, parts, validity, max) = {
+            let state = old.record().lock();
+            let start = state.start.wrapping_add_unsigned(from) as u64;
+            let validity = state.is & Is::INVALID;
+            (state.memory.clone(), start, state.parts_shared().cloned(), validity, state.protection())
+        };
+        let differs = {
+            let mut state = self.record().lock();
+            if !state.is.contains(Is::OWN_VALIDITY) {
+                state.is = (state.is - Is::INVALID) | validity;
+            }
+            let _ = self.record().unload(&state);
+            let is_same = state.is_of(memory.as_ref(), start);
+            !is_same || state.is.contains(Is::PARTED) || parts.is_some()
+        };
+        let _ = self.lower(max);
+        let Some(memory) = memory.filter(|_| differs) else { return };
+        let moved = self.remap_unless(Is::OWN_MEMORY, &memory, start);
+        let mut state = self.record().lock();
+        let before = match moved {
+            Ok(true) => state.set_parts(parts),
+            Ok(false) => return,
+            Err(_) => {
+                self.record().refuse(&mut state);
+                None
+            }
+        };
+        self.record().apply_parts(&mut state);
+        drop(state);
+        drop(before);
+    }
+
     /// Calls `f` with the framework's handle, for functions that this crate does not have. Returns None if the mapping has gone. The handle is valid until `f` returns, under the
     /// mapping's lock: `f` must not call methods of this value or of a set that contains it. See [`raw`](crate::raw).
     pub fn with_raw<R>(&self, f: impl FnOnce(sys::devmap_cookie_t) -> R) -> Option<R> {
@@ -278,7 +316,9 @@ impl Handle {
 
     /// Ends [`invalidate`](Handle::invalidate).
     pub fn validate(&self) {
-        self.record().lock().is -= Is::INVALID;
+        let mut state = self.record().lock();
+        self.record().change();
+        state.is = (state.is - Is::INVALID) | Is::OWN_VALIDITY;
     }
 
     /// Points the whole mapping at other memory, from byte `offset` of it on; what was loaded is dropped.
@@ -287,20 +327,28 @@ impl Handle {
     /// Any thread, any mutex held. The old memory is released, the new one is kept while it is mapped. The mapping keeps
     /// its maximum protection. Checked here, because the framework does not check. Fails with `EINVAL` for an offset that is not a
     /// page's, or for memory that does not reach to the end of the mapping; `EACCES` for a process's memory that is pinned for reading if the mapping may
-    /// be written; with `ESTALE` if the mapping has gone, or that memory is lost. Fails with `EIO` if the framework refuses: then the mapping is unchanged.
+    /// be written; with `ESTALE` if the mapping has gone, or is not [set up](crate::MapSetup::with) yet, or that memory is lost. Fails with `EIO` if the framework refuses: then the mapping is unchanged.
     pub fn remap(&self, memory: impl Into<Memory>, offset: u64) -> Result<(), Error> {
         self.remap_to(&memory.into(), offset)
     }
 
     pub(crate) fn remap_to(&self, memory: &Memory, offset: u64) -> Result<(), Error> {
+        self.remap_unless(Is::empty(), memory, offset).map(|_| ())
+    }
+
+    /// As [`remap`](Handle::remap), unless the mapping is something of this by then. Returns whether it was done.
+    fn remap_unless(&self, unless: Is, memory: &Memory, offset: u64) -> Result<bool, Error> {
         let memory = memory.clone();
         // Before the lock: it takes another one.
         let pinned = self.among(&memory);
         let old = {
             let record = self.record();
             let mut state = record.lock();
-            if state.is.contains(Is::GONE) {
+            if state.is.contains(Is::GONE) || state.memory.is_none() {
                 return Err(GONE);
+            }
+            if state.is.intersects(unless) {
+                return Ok(false);
             }
             let start = covers(&memory, offset, record.range().1)?;
             if !may_be_written(&memory) && state.protection().contains(Protection::WRITE) {
@@ -318,7 +366,7 @@ impl Handle {
             (record.point(&mut state, memory, pinned, start), state.set_parts(None))
         };
         drop(old);
-        Ok(())
+        Ok(true)
     }
 
     /// Points some pages of the mapping, `len` bytes from user offset `offset` on, at other memory than the rest, from byte `from` of it on; `max` is what the process can do with them at most. What was loaded of
@@ -359,6 +407,7 @@ impl Handle {
                 return Err(Error::new(Errno::EINVAL, PAGES, "no pages of the mapping"));
             }
             let parts = parts::with(state.parts(), &part, function)?;
+            self.record().change();
             if !part.apply(function, self.record().live(&state)) {
                 return Err(Error::new(Errno::EIO, PAGES, "the framework refused"));
             }

@@ -7,14 +7,14 @@ use core::ffi::{c_int, c_void};
 use core::mem::{self, MaybeUninit};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-};
 
 use ddi_sys as sys;
 
 use super::parts::Live;
 use super::state::{Held, Is, Place, State, Target, drop_memory, drop_rare};
+use crate::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+};
 use crate::errno::{Errno, Error};
 use crate::fixed::{Fixed, Guard};
 use crate::frame::Routine;
@@ -38,6 +38,9 @@ pub(crate) struct Home {
     /// Time that a context stays in the device, of each engine, in ticks.
     pub hysteresis: Hysteresis,
 }
+
+/// Memory that a mapping had before it was made to map something else.
+pub(crate) type Before = Option<Held>;
 
 /// devmap_contextmgt(9E).
 pub(crate) type Switch =
@@ -78,6 +81,8 @@ pub(crate) struct Record {
     loaded: AtomicBool,
     /// A [`links::Place`], changed with the lock of the instance's mappings held.
     place: AtomicU8,
+    /// Number of changes, but for unloads of the whole; it wraps. Changed with the lock held.
+    changes: AtomicU8,
 }
 
 // SAFETY: the framework's handle belongs to no thread, and is used as the invariants say; the instance is only reached for the node, which is only passed to the kernel; the
@@ -113,6 +118,7 @@ impl Record {
             number: AtomicU32::new(0),
             ticks: AtomicI32::new(0),
             place: AtomicU8::new(links::Place::Nowhere as u8),
+            changes: AtomicU8::new(0),
         }
     }
 
@@ -233,6 +239,17 @@ impl Record {
         self.loaded.load(Relaxed)
     }
 
+    /// Returns the number of changes so far.
+    #[inline(always)]
+    pub(crate) fn changes(&self) -> u8 {
+        self.changes.load(Relaxed)
+    }
+
+    /// It is about to be changed, with its lock held.
+    pub(super) fn change(&self) {
+        self.changes.fetch_add(1, Relaxed);
+    }
+
     /// Returns the offset and the length, in bytes.
     #[inline]
     pub(crate) fn range(&self) -> (u64, usize) {
@@ -278,26 +295,14 @@ impl Record {
         self.lock().rare().pinned = Some(seat);
     }
 
-    /// The framework has it: from the first callback on. Frees what it mapped before, after letting go of the lock.
-    #[inline]
-    pub(crate) fn activate(&self) {
-        let mut state = self.lock();
-        state.is |= Is::LIVE;
-        if state.is.contains(Is::STALE) {
-            self.freshen(state);
-        }
-    }
-
-    /// As [`activate`](Record::activate), of an early mapping that no callback has found yet; with the lock of the instance's mappings held.
+    /// The framework has it, from the first callback on; with the lock of the instance's mappings held. Returns what it mapped before, to be dropped without any lock.
     #[inline(always)]
-    pub(crate) fn activate_early(&self) {
+    pub(crate) fn activate(&self) -> Before {
         let is_stale = self.with_new(|state| {
             state.is |= Is::LIVE;
             state.is.contains(Is::STALE)
         });
-        if is_stale {
-            self.freshen(self.lock());
-        }
+        if is_stale { self.refresh(&mut self.lock()) } else { None }
     }
 
     /// As [`activate`](Record::activate), of a copy that was not prepared, and is not in the instance's set yet: with the handle that the framework has for it.
@@ -438,10 +443,10 @@ impl Record {
             }
             state.is.contains(Is::STALE)
         });
+        self.cut(state, cookie);
         if is_stale {
             rest.freshen(rest.lock());
         }
-        self.cut(state, cookie);
     }
 
     /// Refreshes a mapping that is live.
@@ -494,6 +499,7 @@ impl Record {
         if !state.is.contains(Is::LIVE) || !self.is_touched() {
             return Ok(());
         }
+        self.change();
         let Some((start, len)) = self.clamp(offset, len) else { return Ok(()) };
         let cookie = self.cookie();
         probe::unload(cookie, start, len);
@@ -545,11 +551,12 @@ impl Record {
     pub(super) fn invalidate(&self, state: &mut State) {
         let (offset, len) = self.range();
         probe::revoke(self.cookie(), offset, len);
-        state.is |= Is::INVALID;
+        self.change();
+        state.is |= Is::INVALID | Is::OWN_VALIDITY;
     }
 
     /// From now on accesses fail. The mapping is live.
-    fn refuse(&self, state: &mut State) {
+    pub(super) fn refuse(&self, state: &mut State) {
         self.invalidate(state);
         let _ = self.unload_now(state);
     }
@@ -562,6 +569,7 @@ impl Record {
         };
         let old = (state.memory.replace(memory), seat);
         state.start = start;
+        state.is |= Is::OWN_MEMORY;
         self.remapped(state);
         if !state.is.contains(Is::LIVE) {
             state.is |= Is::STALE;
@@ -577,13 +585,14 @@ impl Record {
 
     /// It was made to map something else, with which nothing is loaded.
     pub(super) fn remapped(&self, state: &mut State) {
+        self.change();
         state.is |= Is::REMAPPED;
         self.loaded.store(state.is.contains(Is::UNSEEN), Relaxed);
     }
 
     /// Makes a stale handle of the framework's map what it should; its accesses fail if that cannot be done. What this returns is to be dropped without the lock. The mapping is live.
     #[cold]
-    fn refresh(&self, state: &mut State) -> Option<Held> {
+    fn refresh(&self, state: &mut State) -> Before {
         let memory = state.memory.clone()?;
         if self.remap(state, &memory, state.start, state.max_protection.into()) != sys::DDI_SUCCESS {
             self.refuse(state);

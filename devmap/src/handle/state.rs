@@ -15,7 +15,7 @@ use crate::protection::Protection;
 bitflags! {
     /// Conditions of a mapping.
     #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) struct Is: u8 {
+    pub(crate) struct Is: u16 {
         /// The framework has it: from the first callback to the unmap callback.
         const LIVE = 1;
         /// The framework has forgotten it.
@@ -30,14 +30,18 @@ bitflags! {
         const UNSEEN = 1 << 5;
         /// Pages may map memory of their own.
         const PARTED = 1 << 6;
+        /// It was itself made to map something else, not what it was copied from.
+        const OWN_MEMORY = 1 << 7;
+        /// It was itself made invalid or valid.
+        const OWN_VALIDITY = 1 << 8;
     }
 }
 
 /// Memory, and the mapping's place among the mappings of it.
-pub(super) type Held = (Option<Memory>, Option<Place>);
+pub(crate) type Held = (Option<Memory>, Option<Place>);
 
 /// A mapping's place among those of a process's memory.
-pub(super) type Place = Seated;
+pub(crate) type Place = Seated;
 
 /// Parts of the state that few mappings have.
 #[derive(Default)]
@@ -206,6 +210,15 @@ impl State {
             Some(Memory::User(user)) => Some(user),
             _ => None,
         }
+    }
+
+    /// Returns whether it maps this memory from byte `start` of it on.
+    pub(super) fn is_of(&self, memory: Option<&Memory>, start: u64) -> bool {
+        let is_same = match (&self.memory, memory) {
+            (Some(own), Some(other)) => own.is(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        is_same && self.start as u64 == start
     }
 
     /// Returns whether accesses are refused, of a mapping that is live, as any is in its access callback.

@@ -10,6 +10,7 @@ use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 use super::level::{High, Level, Low, Priority};
+use crate::atomic;
 use crate::context::{Context, MayBlock, MaySleep};
 use crate::errno::Errno;
 use crate::sync::{Condvar, RawMutex};
@@ -73,7 +74,9 @@ unsafe impl<T: ?Sized + Send, L: Level> Sync for Mutex<T, L> {}
 impl<T, L: Level> Mutex<T, L> {
     /// Creates a mutex that holds `value`. User or kernel context: allocates, `mutex_init(9F)`.
     pub fn new(priority: Priority<L>, value: T) -> Mutex<T, L> {
-        Mutex { raw: RawMutex::new(priority.cookie()), level: PhantomData, value: UnsafeCell::new(value) }
+        let raw = RawMutex::new(priority.cookie());
+        atomic::is_mutex_of::<T>(raw.get());
+        Mutex { raw, level: PhantomData, value: UnsafeCell::new(value) }
     }
 
     /// Consumes the lock and returns the value.

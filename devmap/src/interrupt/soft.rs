@@ -1,6 +1,7 @@
 //! [`SoftInterrupt`]: a handler that the driver triggers itself, mainly from a high-level interrupt.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
@@ -46,8 +47,8 @@ type Handler = Box<dyn Fn(&mut Interrupt) + Send + Sync>;
 /// ```
 pub struct SoftInterrupt {
     handle: sys::ddi_softint_handle_t,
-    /// The kernel has its address.
-    handler: Option<Box<Handler>>,
+    /// The kernel has its address, and reads it there while this value moves, which a box would not allow.
+    handler: Option<Arc<Handler>>,
     priority: Priority,
     _tether: Tether,
 }
@@ -73,8 +74,8 @@ impl SoftInterrupt {
         priority: SoftPriority,
         handler: impl Fn(&mut Interrupt) + Send + Sync + 'static,
     ) -> Result<SoftInterrupt, Error> {
-        let handler: Box<Handler> = Box::new(Box::new(handler));
-        let argument: *const c_void = (&raw const *handler).cast();
+        let handler: Arc<Handler> = Arc::new(Box::new(handler));
+        let argument: *const c_void = Arc::as_ptr(&handler).cast();
         let mut handle: sys::ddi_softint_handle_t = ptr::null_mut();
         // SAFETY: a live node; the argument stays where it is until the handler is removed; the answer goes to a local.
         let result = unsafe {

@@ -3,6 +3,7 @@
 //! Kernel context, but for masks, which take no lock. What is enabled is behind a mutex, held while that changes.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -247,9 +248,10 @@ unsafe extern "C-unwind" fn run<L: Level>(handler: sys::caddr_t, _: sys::caddr_t
 /// Interrupts whose handlers are being set. Dropping it removes the handlers.
 ///
 /// # Invariants
-/// A handler that is there is the argument of its interrupt's, which is not enabled; it is boxed, so its address stays.
+/// A handler that is there is the argument of its interrupt's, which is not enabled; its address stays, and the kernel reads it there while this
+/// value moves, which a box would not allow.
 pub struct Vectors<L: Level = Low> {
-    handlers: Vec<Option<Box<Handler<L>>>>,
+    handlers: Vec<Option<Arc<Handler<L>>>>,
     handles: Handles,
     priority: Priority<L>,
 }
@@ -288,8 +290,8 @@ impl<L: Level> Vectors<L> {
         else {
             return Err(Error::new(Errno::EINVAL, PAGE, "no such interrupt, or it has a handler"));
         };
-        let handler: Box<Handler<L>> = Box::new(Box::new(handler));
-        let argument: *const c_void = (&raw const *handler).cast();
+        let handler: Arc<Handler<L>> = Arc::new(Box::new(handler));
+        let argument: *const c_void = Arc::as_ptr(&handler).cast();
         // SAFETY: an allocated interrupt without a handler; the argument stays where it is until the handler is removed.
         let result = unsafe {
             sys::ddi_intr_add_handler(*handle, Some(run::<L>), argument.cast_mut(), ptr::null_mut())

@@ -1,6 +1,7 @@
 //! [`Named`]: named values of all types (`KSTAT_TYPE_NAMED`), which the driver may update when they are read.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::fmt;
@@ -137,7 +138,8 @@ unsafe impl<T: Fields> Send for Inner<T> {}
 pub struct Named<T: Fields> {
     /// Goes before its data and its lock.
     _kstat: Made,
-    inner: Box<Mutex<Inner<T>>>,
+    /// The kernel has its address, and reads it there while this value moves, which a box would not allow.
+    inner: Arc<Mutex<Inner<T>>>,
 }
 
 unsafe extern "C-unwind" fn update<T: Fields>(kstat: *mut sys::kstat_t, how: c_int) -> c_int {
@@ -197,17 +199,17 @@ impl<T: Fields> Named<T> {
         }
         let flags = sys::KSTAT_FLAG_VIRTUAL;
         let kstat = Made::new(node, set, c"misc", sys::KSTAT_TYPE_NAMED, T::ALL.len(), flags)?;
-        let inner = Inner { fields, values, update };
-        let mut inner = Box::new(Mutex::new(priority, inner));
+        let data = values.as_mut_ptr();
+        let inner = Arc::new(Mutex::new(priority, Inner { fields, values, update }));
         let made = kstat.get();
-        // SAFETY: not installed, so nobody else looks at it. The values and their lock live longer: they are dropped later, and boxed. Likewise below.
-        unsafe { (*made).ks_data = inner.get_mut().values.as_mut_ptr().cast() };
+        // SAFETY: not installed, so nobody else looks at it. The values and their lock live longer: they are dropped later, and stay where they are. Likewise below.
+        unsafe { (*made).ks_data = data.cast() };
         // SAFETY: as above. With the texts, which the kernel copies behind the values.
         unsafe { (*made).ks_data_size += room };
         // SAFETY: as above.
         unsafe { (*made).ks_update = Some(self::update::<T>) };
         // SAFETY: as above.
-        unsafe { (*made).ks_private = (&raw const *inner).cast_mut().cast() };
+        unsafe { (*made).ks_private = Arc::as_ptr(&inner).cast_mut().cast() };
         // SAFETY: as above.
         unsafe { kstat.set_lock(inner.raw().get()) };
         kstat.install();

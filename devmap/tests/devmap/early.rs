@@ -184,7 +184,7 @@ fn d30_a_part_goes_before_the_map_callbacks_of_the_others() {
         let done = AtomicBool::new(false);
         between(move |_| {
             if !done.swap(true, SeqCst) {
-                let segment = kernel().segments[0].clone();
+                let segment = kernel().segments[0].handles.clone();
                 elsewhere(|| mock::unmap(segment[gone]));
             }
         });
@@ -380,7 +380,7 @@ fn d30_d31_mmap_munmap_access_and_fork_in_loops() {
         std::thread::scope(|scope| {
             let mapping = [(); 2].map(|()| {
                 scope.spawn(|| {
-                    for _ in 0..300 {
+                    for _ in 0..crate::rounds(300) {
                         mmap(dev, 0, LEN - 1, RW, SHARED).unwrap();
                     }
                 })
@@ -394,13 +394,13 @@ fn d30_d31_mmap_munmap_access_and_fork_in_loops() {
                     }
                 })
             };
-            others(mock::unmap_first);
+            others(|| mock::unmap_first(0));
             others(|| {
-                mock::fork_first();
+                mock::exit(mock::fork_process(0).expect("a fork that the driver does not refuse"));
                 false
             });
             others(|| {
-                assert!(mock::touch_any().is_none_or(|result| result == Ok(())));
+                assert!(mock::touch_any(0).is_none_or(|result| result == Ok(())));
                 false
             });
             let ended = mapping.map(|thread| thread.join());

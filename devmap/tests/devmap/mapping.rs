@@ -146,7 +146,7 @@ fn two_threads_switch_at_once() {
     std::thread::scope(|scope| {
         for handle in [first, second, first, second] {
             scope.spawn(move || {
-                for _ in 0..50 {
+                for _ in 0..crate::rounds(50) {
                     touch(handle, 0, sys::DEVMAP_WRITE).unwrap();
                 }
             });
@@ -409,7 +409,7 @@ fn unload_while_mappings_come_and_go() {
                 mappings().revoke_all().unwrap();
             }
         });
-        for _ in 0..200 {
+        for _ in 0..crate::rounds(200) {
             // One thread makes mappings: `map` finds the new handle by comparing.
             let handle = map(dev, 0, LEN);
             touch(handle, 0, sys::DEVMAP_READ).unwrap();

@@ -13,17 +13,24 @@ use crate::driver::{Plan, attaching, boot, handles, in_ioctl, map_instead, one_r
 use crate::mapping::{RW, SHARED, map};
 use crate::mock::{self, Booted, Object, PAGE, kernel, mmap, pinned, touch};
 
-/// Memory of a process.
-pub struct Pages(Box<[[u64; PAGE / 8]]>);
+/// Memory of a process, which others write to by its address.
+pub struct Pages(*mut [[u64; PAGE / 8]]);
 
 impl Pages {
     pub fn new(count: usize) -> Pages {
         // One page more, to begin at one.
-        Pages(vec![[0; PAGE / 8]; count + 1].into())
+        Pages(Box::into_raw(vec![[0; PAGE / 8]; count + 1].into()))
     }
 
     pub fn address(&self) -> u64 {
-        self.0.as_ptr().expose_provenance().next_multiple_of(PAGE) as u64
+        self.0.expose_provenance().next_multiple_of(PAGE) as u64
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: from `Box::into_raw`.
+        drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
@@ -289,7 +296,7 @@ fn losing_races_with_mapping() {
     let (_kernel, dev, pins) = pins();
     let pages = Pages::new(4);
     set(Plan::default());
-    for _ in 0..100 {
+    for _ in 0..crate::rounds(100) {
         let lent = lend(dev, &pins, &pages, 4, ALL);
         map_instead(lent.get());
         let cookie = pinned::pins()[0];

@@ -67,7 +67,12 @@ fn atomics_are_the_memory_itself() {
     memory.atomic::<AtomicU64>(0).unwrap().fetch_add(5, Ordering::Relaxed);
     memory.atomic::<AtomicI64>(0).unwrap().fetch_sub(6, Ordering::Relaxed);
     memory.atomic::<AtomicU16>(8).unwrap().store(3, Ordering::Relaxed);
-    memory.atomic::<AtomicU8>(9).unwrap().store(1, Ordering::Relaxed);
+    if cfg!(miri) {
+        // It does not bear atomics of two sizes in one place.
+        memory.write(9, 1_u8).unwrap();
+    } else {
+        memory.atomic::<AtomicU8>(9).unwrap().store(1, Ordering::Relaxed);
+    }
     assert_eq!((memory.read::<i64>(0), memory.read::<u16>(8)), (Ok(-1), Ok(0x103)));
 }
 
