@@ -13,13 +13,14 @@ pub(crate) use watched::{
 pub use watched::{Watch, watch};
 
 /// A mutex that was made holds a `T`.
+#[cfg(feature = "model")]
+pub(crate) use watched::is_mutex_of;
+
+/// The same, with nobody to be told.
+#[cfg(not(feature = "model"))]
 #[inline(always)]
-pub(crate) fn is_mutex_of<T: ?Sized>(word: *mut ddi_sys::kmutex_t) {
-    #[cfg(feature = "model")]
-    watched::is_mutex_of::<T>(word);
-    #[cfg(not(feature = "model"))]
-    let _ = word;
-}
+#[expect(clippy::extra_unused_type_parameters, reason = "as with the feature")]
+pub(crate) fn is_mutex_of<T: ?Sized>(_word: *mut ddi_sys::kmutex_t) {}
 
 #[cfg(feature = "model")]
 mod watched {

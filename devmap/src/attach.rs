@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Error;
 use crate::fm::{Capabilities, FaultManagement};
-use crate::handle::{ENGINES, Hysteresis};
+use crate::handle::ENGINES;
 use crate::mapped::Mapped;
 use crate::node::Node;
 use crate::pinned::Pins;
@@ -19,7 +19,7 @@ use crate::time::ticks;
 /// A device being attached.
 pub struct Attach<'a> {
     pub(crate) node: Node<'a>,
-    pub(crate) mappings: Mappings,
+    pub(crate) mappings: &'a Arc<Mapped>,
 }
 
 impl Sealed for Attach<'_> {}
@@ -33,7 +33,8 @@ impl<'a> Attach<'a> {
 
     /// Returns all mappings that processes will have of this instance. Keep the value in the device.
     pub fn mappings(&self) -> Mappings {
-        self.mappings.clone()
+        let all = Arc::clone(self.mappings);
+        Mappings { set: MappingSet::of(Arc::clone(&all)), all }
     }
 }
 
@@ -43,17 +44,11 @@ pub struct Mappings {
     pub(crate) all: Arc<Mapped>,
     /// The same.
     set: MappingSet,
-    pub(crate) hysteresis: Hysteresis,
 }
 
 impl Mappings {
     /// The greatest number of [engines](crate::Device::ENGINES).
     pub const MOST_ENGINES: usize = ENGINES;
-
-    pub(crate) fn new() -> Mappings {
-        let all = Mapped::new();
-        Mappings { set: MappingSet::of(Arc::clone(&all)), all, hysteresis: Arc::default() }
-    }
 
     /// Returns the set of all mappings.
     pub fn set(&self) -> &MappingSet {
@@ -82,14 +77,14 @@ impl Mappings {
     /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
-        for hysteresis in self.hysteresis.iter() {
+        for hysteresis in &self.all.hysteresis {
             hysteresis.store(ticks(time), Ordering::Relaxed);
         }
     }
 
     /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
-        if let Some(hysteresis) = self.hysteresis.get(engine) {
+        if let Some(hysteresis) = self.all.hysteresis.get(engine) {
             hysteresis.store(ticks(time), Ordering::Relaxed);
         }
     }

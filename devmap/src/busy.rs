@@ -15,6 +15,8 @@ use core::sync::atomic::Ordering;
 
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
+use crate::used::{self, Part as _};
+
 /// Number of things that let the kernel call into the module.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
@@ -81,6 +83,7 @@ unsafe fn end<T: Late>(what: *const ()) {
 
 /// Puts something into the list of what is to be ended, if it is not there.
 pub(crate) fn end_later<T: Late>(what: Arc<T>) {
+    used::Ends::is_needed();
     let link = ptr::from_ref(what.link());
     // SAFETY: `what` is alive, and then in the list.
     let place = unsafe { &*link };
@@ -101,7 +104,7 @@ pub(crate) fn end_later<T: Late>(what: Arc<T>) {
 
 /// Ends what is to be ended.
 pub(crate) fn reap() {
-    if ENDING.load(Ordering::Relaxed).is_null() {
+    if !used::Ends::is_used() || ENDING.load(Ordering::Relaxed).is_null() {
         return;
     }
     let mut at = ENDING.swap(ptr::null_mut(), Ordering::Acquire);

@@ -48,6 +48,11 @@ impl<D: Device> Tables<D> {
     ];
 }
 
+/// The callback table of mappings with access, of the first engine.
+pub(crate) const fn first<D: Device>() -> &'static sys::devmap_callback_ctl {
+    &Tables::<D>::FIRST
+}
+
 /// The callback table of a device's mappings; the framework copies it.
 #[inline]
 pub(crate) fn table<D: Device>(access: bool, engine: usize) -> &'static sys::devmap_callback_ctl {
@@ -211,7 +216,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
     let mapping = match mapping.dup(&instance.device, copy) {
         Ok(mapping) => mapping,
         Err(errno) => {
-            drop(child.abandon());
+            drop(child);
             return errno.raw();
         }
     };
@@ -224,7 +229,7 @@ unsafe extern "C-unwind" fn dup<D: Device>(
         && let Err(error) = handle.lower(max)
     {
         // The framework makes no callback for it, and frees its handle.
-        drop(child.abandon());
+        drop(child);
         return error.errno().raw();
     }
     child.fill(mapping);
@@ -347,18 +352,18 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     if new1.is_null() {
         record.cut_head(new2, len);
         let left = mapping.unmap(&instance.device, Cut::Head(Head::new(range))).0;
-        let Left::One(mapping) = left else { return drop(slot.abandon()) };
+        let Left::One(mapping) = left else { return drop(slot) };
         slot.fill(mapping);
-        // SAFETY: the framework's place.
-        return unsafe { store(pvt2, slot.into_raw().as_ptr().cast()) };
+        // SAFETY: the framework's place for the private pointer of a handle that there is.
+        return unsafe { *pvt2 = slot.into_raw().as_ptr().cast() };
     }
     if new2.is_null() {
         record.cut_tail(new1, len);
         let left = mapping.unmap(&instance.device, Cut::Tail(Tail::new(range))).0;
-        let Left::One(mapping) = left else { return drop(slot.abandon()) };
+        let Left::One(mapping) = left else { return drop(slot) };
         slot.fill(mapping);
-        // SAFETY: the framework's place.
-        return unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
+        // SAFETY: likewise.
+        return unsafe { *pvt1 = slot.into_raw().as_ptr().cast() };
     }
     probe::split(new2);
     let (start, whole) = record.range();
@@ -375,13 +380,13 @@ unsafe extern "C-unwind" fn cut<D: Device>(
         behind.follow(&handle, from as u64);
     }
     let Left::Two(mapping, data) = left else {
-        drop(slot.abandon());
-        return drop(second.abandon());
+        drop(slot);
+        return drop(second);
     };
     slot.fill(mapping);
     second.fill(data);
-    // SAFETY: the framework's place.
-    unsafe { store(pvt1, slot.into_raw().as_ptr().cast()) };
-    // SAFETY: the framework's place.
-    unsafe { store(pvt2, second.into_raw().as_ptr().cast()) };
+    // SAFETY: likewise.
+    unsafe { *pvt1 = slot.into_raw().as_ptr().cast() };
+    // SAFETY: likewise.
+    unsafe { *pvt2 = second.into_raw().as_ptr().cast() };
 }

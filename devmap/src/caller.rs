@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::text::Text;
 
 /// A user's number; 0 is root.
@@ -171,7 +171,7 @@ pub struct Privilege(c_int);
 impl Privilege {
     /// Returns the privilege of this name: `priv_getbyname(9F)`. Fails with `EINVAL` if there is none. User or kernel context; look it up in attach.
     pub fn named(name: &str) -> Result<Privilege, Error> {
-        const NONE: Error = Error::new(Errno::EINVAL, "priv_getbyname(9F)", "no privilege has this name");
+        const NONE: Error = error!(Errno::EINVAL, "priv_getbyname(9F)", "no privilege has this name");
         let name = Text::<64>::name(name).ok_or(NONE)?;
         // SAFETY: a string that ends in NUL; a name that nobody has is not entered.
         let number = unsafe { sys::priv_getbyname(name.as_ptr(), 0) };

@@ -10,7 +10,6 @@
 //!
 //! Locking: one mutex for each module, for the list of its instances; callbacks that have their private pointer never take it. It comes before the instances'.
 
-use alloc::sync::Arc;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
@@ -19,7 +18,7 @@ use ddi_sys as sys;
 
 use crate::atomic::{AtomicBool, AtomicU32};
 use crate::fixed::Fixed;
-use crate::handle::Record;
+use crate::handle::{Before, Record};
 use crate::mapped::Mapped;
 use crate::protection::Terms;
 use crate::threads::Threads;
@@ -74,7 +73,7 @@ impl Call {
 /// The attached instances.
 ///
 /// # Invariants
-/// A chain of the mappings of instances that are attached, each with a reference that is the chain's.
+/// A chain of the mappings of instances that are attached, which live until they are taken out of it.
 struct Instances(*const Mapped);
 
 // SAFETY: what it refers to is shared between threads.
@@ -132,29 +131,26 @@ impl Calls {
     }
 
     /// An instance is attached; these are to be its mappings.
-    pub(crate) fn attached(&self, mappings: &Arc<Mapped>) {
-        let mapped = Arc::into_raw(Arc::clone(mappings));
+    ///
+    /// # Safety
+    /// They live until the instance is [detached](Calls::detached), which it is.
+    pub(crate) unsafe fn attached(&self, mappings: &Mapped) {
         let mut instances = self.instances.lock();
         mappings.next.store(instances.0.cast_mut(), Relaxed);
-        instances.0 = mapped;
+        instances.0 = mappings;
     }
 
     /// The instance with these mappings is detached.
-    pub(crate) fn detached(&self, mappings: &Arc<Mapped>) {
-        let mapped = Arc::as_ptr(mappings);
+    pub(crate) fn detached(&self, mapped: &Mapped) {
         let mut instances = self.instances.lock();
-        let next = mappings.next.load(Relaxed);
+        let next = mapped.next.load(Relaxed);
         if ptr::eq(instances.0, mapped) {
             instances.0 = next;
         } else if let Some(before) =
             instances.iter().find(|before| ptr::eq(before.next.load(Relaxed), mapped))
         {
             before.next.store(next, Relaxed);
-        } else {
-            return;
         }
-        // SAFETY: the chain's reference, in which it is no more. Not the last one.
-        unsafe { Arc::decrement_strong_count(mapped) };
     }
 
     /// Adds a mapping of this instance that was set up by this thread's mmap(2), until its map callback or another finds it.
@@ -185,12 +181,9 @@ impl Calls {
         let last =
             early.reduce(|one, other| if (other.0.wrapping_sub(one.0) as i32) < 0 { one } else { other });
         let known = || instances().find_map(|mapped| mapped.by_cookie(cookie));
-        match last {
-            // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`.
-            Some((_, mapped)) if is_alone => mapped.promote(cookie, live, &mut before).or_else(known),
-            // Its map callback may have come since.
-            Some((_, mapped)) => known().or_else(|| mapped.promote(cookie, live, &mut before)).or_else(known),
-            None => known(),
-        }
+        let promoted = |now: bool, before: &mut Before| last.filter(|_| now)?.1.promote(cookie, live, before);
+        // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`. A map callback may come between the two looks.
+        let found = promoted(is_alone, &mut before).or_else(known);
+        found.or_else(|| promoted(!is_alone, &mut before)).or_else(known)
     }
 }

@@ -81,12 +81,9 @@ pub trait Device: Registered + Send + Sync + Sized + 'static {
     ///
     /// The default name is the driver's name and the instance number, followed by a comma and the index from the second node on.
     fn minor(&self, node: &Node<'_>, index: u32) -> Option<MinorNode> {
-        let mut text = Text::new();
-        text.add(node.driver_name().to_bytes()).add_number(node.instance().unsigned_abs());
-        if index > 0 {
-            text.add(b",").add_number(index);
-        }
-        Some(MinorNode::named(text))
+        let mut minor = MinorNode::named(Text::new());
+        minor.name_by_number(node, index);
+        Some(minor)
     }
 
     /// Detaches the instance, which nobody has open or mapped: `detach(9E)`, `DDI_DETACH`. A refusal gives the reason; otherwise the

@@ -7,7 +7,7 @@ use core::ptr;
 
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::node::Node;
 use crate::tether::Tether;
 
@@ -57,20 +57,20 @@ impl DeviceId {
             Kind::Fabricated => (sys::DEVID_FAB, &[]),
         };
         let len = u16::try_from(bytes.len());
-        let len = len.map_err(|_| Error::new(Errno::EINVAL, "ddi_devid_init(9F)", "the id is too long"))?;
+        let len = len.map_err(|_| error!(Errno::EINVAL, "ddi_devid_init(9F)", "the id is too long"))?;
         let start = if bytes.is_empty() { ptr::null_mut() } else { bytes.as_ptr().cast_mut().cast() };
         let mut id: sys::ddi_devid_t = ptr::null_mut();
         // SAFETY: a live node; so many bytes, which are copied; the answer goes to a local.
         let made = unsafe { sys::ddi_devid_init(node.as_ptr(), kind as u16, len, start, &raw mut id) };
         if made != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::EINVAL, "ddi_devid_init(9F)", "no such id"));
+            return Err(error!(Errno::EINVAL, "ddi_devid_init(9F)", "no such id"));
         }
         // SAFETY: a live node, and an id that was just made.
         let registered = unsafe { sys::ddi_devid_register(node.as_ptr(), id) };
         if registered != sys::DDI_SUCCESS {
             // SAFETY: made above, and registered nowhere.
             unsafe { sys::ddi_devid_free(id) };
-            return Err(Error::new(Errno::EIO, "ddi_devid_register(9F)", "the system refused"));
+            return Err(error!(Errno::EIO, "ddi_devid_register(9F)", "the system refused"));
         }
         Ok(DeviceId { id, tether: node.tether() })
     }

@@ -4,33 +4,25 @@
 //! The framework calls no entry point of an instance before its attach or after its detach (but getinfo, which looks
 //! at soft state only). No lock of this crate is held while the driver is called.
 
-use alloc::boxed::Box;
-use core::ffi::{CStr, c_int, c_short, c_void};
-use core::marker::PhantomData;
-use core::ptr;
+use core::ffi::{c_int, c_short, c_void};
+use core::ptr::{self, NonNull};
 
 use ddi_sys as sys;
 
 use crate::argument::Argument;
-use crate::attach::{Attach, Mappings};
-use crate::callbacks::{switch, table};
 use crate::caller::Caller;
 use crate::context::{HighLevel, Kernel};
 use crate::device::Device;
 use crate::errno::Errno;
-use crate::handle::Home;
-use crate::instance::Instance;
+use crate::instance::{Attached, Instance};
 use crate::life::{Quiesce, Refusal};
-use crate::log::warn_of;
-
-use crate::node::Node;
+use crate::lifecycle;
 use crate::numbers::{Minor, have_data};
 use crate::open::Open;
 use crate::opens::{Entered, no_data};
 use crate::poll::Poll;
 use crate::power::Change;
-use crate::state::{Item, soft_state};
-use crate::tether::Tether;
+use crate::state::soft_state;
 use crate::uio::Uio;
 
 /// Calls `f` with what the entry point is about, and answers 0 or an error number, as entry points do.
@@ -61,7 +53,7 @@ pub(crate) unsafe extern "C-unwind" fn getinfo<D: Device>(
     let answer: *mut c_void = match cmd {
         sys::DDI_INFO_DEVT2INSTANCE => ptr::without_provenance_mut(number as usize),
         sys::DDI_INFO_DEVT2DEVINFO => {
-            let item = soft_state::<D>().item(number);
+            let item = soft_state::<D>().module.item(number);
             if item.is_null() {
                 return sys::DDI_FAILURE;
             }
@@ -80,61 +72,14 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
     cmd: sys::ddi_attach_cmd_t,
 ) -> c_int {
     match cmd {
-        sys::DDI_ATTACH => {}
-        // SAFETY: in the instance's attach.
-        sys::DDI_RESUME => return unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) },
-        _ => return sys::DDI_FAILURE,
-    }
-    // SAFETY: a live node.
-    let number = unsafe { sys::ddi_get_instance(dip) };
-    // SAFETY: attached from here to detach, which goes on only when this is the last.
-    let tether = unsafe { Tether::new(dip) };
-    let node = Node::new(&tether);
-    if soft_state::<D>().allocate(number) != sys::DDI_SUCCESS {
-        warn_of(node.driver_name(), number, "no soft state", &());
-        return sys::DDI_FAILURE;
-    }
-    let undo = Undo::<D>(number, PhantomData);
-    let mappings = Mappings::new();
-    let device = match D::attach(&Attach { node, mappings: mappings.clone() }) {
-        Ok(device) => device,
-        Err(errno) => {
-            warn_of(node.driver_name(), number, "attach", &errno);
-            return sys::DDI_FAILURE;
-        }
-    };
-    soft_state::<D>().calls().attached(&mappings.all);
-    let instance = Box::into_raw(Box::new(Instance {
-        home: Home {
-            dip,
-            callbacks: table::<D>(true, 0),
-            switch: switch::<D>,
-            switches: soft_state::<D>().switches(),
-            hysteresis: mappings.hysteresis.clone(),
+        // SAFETY: the node's attach, of this device.
+        sys::DDI_ATTACH => unsafe {
+            lifecycle::attach(&soft_state::<D>().module, const { &lifecycle::kind::<D>() }, dip)
         },
-        device,
-        mappings,
-    }));
-    let (kept, tether_ptr) = (instance.cast_const().cast(), tether.as_ptr());
-    // SAFETY: the item just allocated; nobody else knows it.
-    unsafe { soft_state::<D>().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
-    // SAFETY: made just now; it stays until detach, or until it is taken below.
-    let device = unsafe { &(*instance).device };
-    let made = (0..D::MINORS.max(1)).all(|index| minor_node(device, &node, number, index));
-    if !made {
-        // SAFETY: a live node; null is all of its minor nodes.
-        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
-        warn_of(node.driver_name(), number, "no minor node", &());
-        // SAFETY: no entry point runs without a minor node.
-        drop(unsafe { take::<D>(number) });
-        return sys::DDI_FAILURE;
+        // SAFETY: in the instance's attach.
+        sys::DDI_RESUME => unsafe { asked::<D>(dip, "resume", |device, cx| device.resume(cx)) },
+        _ => sys::DDI_FAILURE,
     }
-    // Soft state's until detach.
-    core::mem::forget(tether);
-    // SAFETY: a live node.
-    unsafe { sys::ddi_report_dev(dip) };
-    core::mem::forget(undo);
-    sys::DDI_SUCCESS
 }
 
 /// Asks the instance's device for something that it may refuse, and logs why it does.
@@ -144,21 +89,21 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
 unsafe fn asked<D: Device>(
     dip: *mut sys::dev_info_t,
     what: &str,
-    ask: impl FnOnce(&D, &mut Kernel) -> Result<(), Refusal>,
+    ask: impl Fn(&D, &mut Kernel) -> Result<(), Refusal>,
 ) -> c_int {
-    // SAFETY: a live node.
-    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: the instance is this device's.
+    let ask: lifecycle::Ask<'_> = &|instance, cx| ask(unsafe { device(instance) }, cx);
     // SAFETY: the caller's.
-    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return sys::DDI_FAILURE };
+    unsafe { lifecycle::asked(&soft_state::<D>().module, dip, what, ask) }
+}
+
+/// The device of an instance.
+///
+/// # Safety
+/// In an entry point of the instance, which is this device's.
+unsafe fn device<'a, D: Device>(instance: NonNull<Attached>) -> &'a D {
     // SAFETY: the caller's.
-    let mut cx = unsafe { Kernel::assume() };
-    let Err(refusal) = ask(&instance.device, &mut cx) else { return sys::DDI_SUCCESS };
-    // SAFETY: a live node.
-    let name = unsafe { sys::ddi_driver_name(dip) };
-    // SAFETY: the kernel's string, which lives as long as the node.
-    let name = unsafe { CStr::from_ptr(name) };
-    warn_of(name, number, what, &refusal);
-    sys::DDI_FAILURE
+    &unsafe { instance.cast::<Instance<D>>().as_ref() }.device
 }
 
 /// power(9E), for a device that has a function for it.
@@ -187,104 +132,23 @@ pub(crate) unsafe extern "C-unwind" fn quiesce<D: Device>(dip: *mut sys::dev_inf
     }
 }
 
-/// Frees an instance's soft state item when its attach fails or panics.
-struct Undo<D: Device>(i32, PhantomData<fn() -> D>);
-
-impl<D: Device> Drop for Undo<D> {
-    fn drop(&mut self) {
-        soft_state::<D>().free(self.0);
-    }
-}
-
-/// Takes an instance out of soft state.
-///
-/// # Safety
-/// No entry point of the instance runs, but its attach or detach.
-unsafe fn take<D: Device>(number: i32) -> Option<Box<Instance<D>>> {
-    let item = soft_state::<D>().item(number);
-    if item.is_null() {
-        return None;
-    }
-    // SAFETY: an item of ours.
-    let instance = unsafe { (*item).instance }.cast::<Instance<D>>().cast_mut();
-    // SAFETY: as above.
-    unsafe { (*item).instance = ptr::null() };
-    if instance.is_null() {
-        return None;
-    }
-    // SAFETY: from `Box::into_raw` in attach, and not in the item any more.
-    let instance = unsafe { Box::from_raw(instance) };
-    soft_state::<D>().calls().detached(&instance.mappings.all);
-    Some(instance)
-}
-
-/// Makes one of the nodes by which processes open the instance, if the device wants it.
-fn minor_node<D: Device>(device: &D, node: &Node<'_>, number: i32, index: u32) -> bool {
-    let Some(minor) = device.minor(node, index) else { return true };
-    let Some(number) = Minor::number::<D>(number, index) else { return false };
-    if minor.name.is_cut() || minor.name.as_bytes().is_empty() {
-        return false;
-    }
-    let (name, kind) = (minor.name.as_ptr().cast_mut(), minor.kind.as_c_str().as_ptr().cast_mut());
-    let type_ = sys::S_IFCHR as c_int;
-    let result = match minor.restricted {
-        // SAFETY: a live node; strings that end in NUL, which the call copies.
-        None => unsafe { sys::ddi_create_minor_node(node.as_ptr(), name, type_, number, kind, 0) },
-        Some((read, write, mode)) => {
-            let (read, write) = (read.as_ptr(), write.as_ptr());
-            let dip = node.as_ptr();
-            // SAFETY: as above.
-            unsafe { sys::ddi_create_priv_minor_node(dip, name, type_, number, kind, 0, read, write, mode) }
-        }
-    };
-    result == sys::DDI_SUCCESS
-}
-
 pub(crate) unsafe extern "C-unwind" fn detach<D: Device>(
     dip: *mut sys::dev_info_t,
     cmd: sys::ddi_detach_cmd_t,
 ) -> c_int {
     match cmd {
-        sys::DDI_DETACH => {}
-        // SAFETY: in the instance's detach.
-        sys::DDI_SUSPEND => return unsafe { asked::<D>(dip, "suspend", |device, cx| device.suspend(cx)) },
-        _ => return sys::DDI_FAILURE,
-    }
-    // SAFETY: a live node.
-    let number = unsafe { sys::ddi_get_instance(dip) };
-    let item = soft_state::<D>().item(number);
-    if item.is_null() {
-        return sys::DDI_FAILURE;
-    }
-    // SAFETY: in the instance's detach.
-    if let Some(instance) = unsafe { soft_state::<D>().instance(number) } {
-        // A mapping borrows its instance.
-        if !instance.mappings.is_empty() {
-            return sys::DDI_FAILURE;
+        sys::DDI_DETACH => {
+            // SAFETY: in the instance's detach.
+            let ask: lifecycle::Ask<'_> = &|instance, cx| unsafe { device::<D>(instance) }.detach(cx);
+            // SAFETY: the node's detach, of this device.
+            unsafe {
+                lifecycle::detach(&soft_state::<D>().module, const { &lifecycle::kind::<D>() }, dip, ask)
+            }
         }
         // SAFETY: in the instance's detach.
-        let answer = unsafe { asked::<D>(dip, "detach", |device, cx| device.detach(cx)) };
-        if answer != sys::DDI_SUCCESS {
-            return answer;
-        }
-        // SAFETY: a live node; null is all of its minor nodes.
-        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
-        // SAFETY: the device is not open, so no other entry point runs.
-        drop(unsafe { take::<D>(number) });
+        sys::DDI_SUSPEND => unsafe { asked::<D>(dip, "suspend", |device, cx| device.suspend(cx)) },
+        _ => sys::DDI_FAILURE,
     }
-    // SAFETY: an item of ours, from attach.
-    let tether = unsafe { (*item).tether };
-    // SAFETY: soft state's reference, forgotten in attach.
-    let tether = unsafe { Tether::from_ptr(tether) };
-    if tether.is_shared() {
-        // What the driver has kept would be freed after its node: the node stays until it is.
-        let name = Node::new(&tether).driver_name();
-        warn_of(name, number, "registers that are still mapped keep it attached", &());
-        core::mem::forget(tether);
-        return sys::DDI_FAILURE;
-    }
-    soft_state::<D>().free(number);
-    sys::DDI_SUCCESS
 }
 
 /// open(9E): what the device says. An open with private data becomes a device number of its own, on which all other entry points are called.

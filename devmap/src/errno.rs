@@ -19,14 +19,12 @@ macro_rules! errnos {
             $(#[doc = concat!($text, ".")]
             pub const $name: Errno = Errno::constant(sys::$name);)*
 
-            /// Returns the name in capitals, or `"errno"` for a number that a driver rarely uses.
-            pub const fn name(self) -> &'static str {
-                match self.0.get() {
-                    $(sys::$name => stringify!($name),)*
-                    _ => "errno",
-                }
-            }
         }
+
+        /// Numbers, in the order of [`NAMES`].
+        static NUMBERS: [u8; [$(sys::$name),*].len()] = [$(sys::$name as u8),*];
+        /// Names, each with a blank behind it: a table of them would be larger than they are.
+        static NAMES: &str = concat!($(stringify!($name), " "),*);
     };
 }
 
@@ -80,6 +78,22 @@ impl Errno {
             Some(raw) => Some(Errno(raw)),
             None => None,
         }
+    }
+
+    /// Returns the name in capitals, or `"errno"` for a number that a driver rarely uses.
+    #[cold]
+    #[inline(never)]
+    pub fn name(self) -> &'static str {
+        let mut start = 0;
+        for &number in &NUMBERS {
+            let rest = NAMES.as_bytes().get(start..).unwrap_or(&[]);
+            let len = rest.iter().take_while(|&&byte| byte != b' ').count();
+            if c_int::from(number) == self.raw() {
+                return NAMES.get(start..start + len).unwrap_or("");
+            }
+            start += len + 1;
+        }
+        "errno"
     }
 
     /// Returns the number that the kernel wants.
@@ -144,13 +158,28 @@ impl core::error::Error for Errno {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     errno: Errno,
-    page: &'static str,
-    why: &'static str,
+    /// None if it was no call.
+    words: Option<&'static Words>,
 }
 
+/// The call that was refused, by its manual page, and why. Constants, so that an error is two words in registers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) page: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// An [`Error`] of an error number, a manual page and a reason; the last two are constants.
+macro_rules! error {
+    ($errno:expr, $page:expr, $why:expr $(,)?) => {
+        $crate::errno::Error::new($errno, const { &$crate::errno::Words { page: $page, why: $why } })
+    };
+}
+pub(crate) use error;
+
 impl Error {
-    pub(crate) const fn new(errno: Errno, page: &'static str, why: &'static str) -> Error {
-        Error { errno, page, why }
+    pub(crate) const fn new(errno: Errno, words: &'static Words) -> Error {
+        Error { errno, words: Some(words) }
     }
 
     /// Returns the error number.
@@ -160,21 +189,27 @@ impl Error {
 
     /// Returns the manual page of the call, for example `devmap_umem_setup(9F)`; empty if it was no call.
     pub const fn page(&self) -> &'static str {
-        self.page
+        match self.words {
+            Some(words) => words.page,
+            None => "",
+        }
     }
 
     /// Returns the problem in words.
     pub const fn why(&self) -> &'static str {
-        self.why
+        match self.words {
+            Some(words) => words.why,
+            None => "",
+        }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.page.is_empty() {
-            return fmt::Display::fmt(&self.errno, f);
+        match self.words {
+            Some(words) => write!(f, "{}: {}: {}", words.page, words.why, self.errno),
+            None => fmt::Display::fmt(&self.errno, f),
         }
-        write!(f, "{}: {}: {}", self.page, self.why, self.errno)
     }
 }
 
@@ -188,6 +223,6 @@ impl From<Error> for Errno {
 
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Error {
-        Error::new(errno, "", "")
+        Error { errno, words: None }
     }
 }

@@ -11,7 +11,7 @@ use bitflags::bitflags;
 use ddi_sys as sys;
 
 use crate::context::MayBlock;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::node::Node;
 use crate::tether::Tether;
 use crate::text::Text;
@@ -118,9 +118,9 @@ impl FaultManagement {
     ) -> Result<(), Error> {
         let _ = cx;
         let class = Text::<99>::name(class).filter(|class| !class.as_bytes().is_empty());
-        let class = class.ok_or(Error::new(Errno::EINVAL, PAGE, "no such class"))?;
+        let class = class.ok_or(error!(Errno::EINVAL, PAGE, "no such class"))?;
         if values.len() > MOST || values.iter().any(|(name, _)| name.is_empty()) {
-            return Err(Error::new(Errno::EINVAL, PAGE, "too many values, or one without a name"));
+            return Err(error!(Errno::EINVAL, PAGE, "too many values, or one without a name"));
         }
         if !self.capabilities().contains(Capabilities::REPORTS) {
             return Ok(());

@@ -1,15 +1,23 @@
 //! An attached instance. No lock of its own.
 
-use crate::attach::Mappings;
+use alloc::sync::Arc;
+
 use crate::device::Device;
 use crate::handle::Home;
+use crate::mapped::Mapped;
+
+/// What all instances are, whatever their device is.
+#[repr(C)]
+pub(crate) struct Attached {
+    pub home: Home,
+    pub mappings: Arc<Mapped>,
+}
 
 /// An attached instance. Begins with what its mappings know of it.
 #[repr(C)]
 pub(crate) struct Instance<D: Device> {
-    pub home: Home,
+    pub attached: Attached,
     pub device: D,
-    pub mappings: Mappings,
 }
 
 // SAFETY: the node lives as long as the instance and is only passed to the kernel; everything else is `Send`.

@@ -76,6 +76,7 @@ pub mod interrupt;
 pub mod kmem;
 pub mod kstat;
 pub mod life;
+mod lifecycle;
 pub mod limit;
 mod links;
 pub mod log;
@@ -116,6 +117,7 @@ pub mod time;
 pub mod timeout;
 pub mod uio;
 pub mod umem;
+mod used;
 pub mod volatile;
 
 /// The DDI itself, as the kernel's headers have it: for the [way out](raw).

@@ -9,7 +9,6 @@ use core::fmt;
 
 use crate::context::{HighLevel, MaySleep};
 use crate::errno::{Errno, Error};
-use crate::log::{Line, Say};
 use crate::sync::{Condvar, Mutex};
 
 /// A reason for which an instance does not detach, suspend, resume or change its power. It is logged.
@@ -25,54 +24,40 @@ use crate::sync::{Condvar, Mutex};
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal(Why);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    Words(&'static str),
-    Errno(Errno),
-    Error(Error),
+pub struct Refusal {
+    /// The manual page and the problem, as far as they are known; else empty.
+    pub(crate) words: [&'static str; 2],
+    pub(crate) errno: Option<Errno>,
 }
 
 impl From<&'static str> for Refusal {
     fn from(why: &'static str) -> Refusal {
-        Refusal(Why::Words(why))
+        Refusal { words: ["", why], errno: None }
     }
 }
 
 impl From<Errno> for Refusal {
     fn from(errno: Errno) -> Refusal {
-        Refusal(Why::Errno(errno))
+        Refusal { words: [""; 2], errno: Some(errno) }
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
-        Refusal(Why::Error(error))
-    }
-}
-
-impl Say for Refusal {
-    fn say(&self, line: &mut Line) {
-        match self.0 {
-            Why::Words(why) => _ = line.add(b": ").add(why.as_bytes()),
-            Why::Errno(errno) => errno.say(line),
-            Why::Error(error) => {
-                if !error.page().is_empty() {
-                    line.add(b": ").add(error.page().as_bytes()).add(b": ").add(error.why().as_bytes());
-                }
-                error.errno().say(line);
-            }
-        }
+        Refusal { words: [error.page(), error.why()], errno: Some(error.errno()) }
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Why::Words(why) => f.write_str(why),
-            Why::Errno(errno) => errno.fmt(f),
-            Why::Error(error) => error.fmt(f),
+        let mut between = "";
+        for word in self.words.iter().filter(|word| !word.is_empty()) {
+            write!(f, "{between}{word}")?;
+            between = ": ";
+        }
+        match self.errno {
+            Some(errno) => write!(f, "{between}{errno}"),
+            None => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 
 use ddi_sys as sys;
 
-use crate::errno::Errno;
+use crate::life::Refusal;
 use crate::text::Text;
 
 /// Severity of a message.
@@ -28,44 +28,38 @@ pub fn write(level: Level, log_only: bool, message: fmt::Arguments<'_>) {
     let mut line = Line::new();
     // A formatter that fails cuts its message short: nothing to be done about it here.
     let _ = line.write_fmt(message);
+    self::line(level, log_only, line.as_c_str());
+}
+
+/// Writes one message that is a text already, of a [`Text`] for example: without formatting code, which is some 4 KiB in a module.
+pub fn line(level: Level, log_only: bool, message: &CStr) {
     let level: c_int = match level {
         Level::Note => sys::CE_NOTE,
         Level::Warn => sys::CE_WARN,
     };
     let format = if log_only { c"!%s" } else { c"%s" };
-    // SAFETY: the format takes one string, and the line ends in NUL.
-    unsafe { sys::cmn_err(level, format.as_ptr(), line.as_ptr()) };
+    // SAFETY: the format takes one string, which ends in NUL.
+    unsafe { sys::cmn_err(level, format.as_ptr(), message.as_ptr()) };
 }
 
 /// Warns of a node: `NAMEN: what: why`, without formatting code.
 #[cold]
 #[inline(never)]
-pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &dyn Say) {
+pub(crate) fn warn_of(name: &CStr, instance: i32, what: &str, why: &Refusal) {
     let mut line = Line::new();
-    line.add(name.to_bytes()).add_number(instance.unsigned_abs()).add(b": ").add(what.as_bytes());
-    why.say(&mut line);
+    let mut end = line.end();
+    end.add(name.to_bytes());
+    end.add_number(instance.unsigned_abs());
+    end.add_word(what);
+    why.words.iter().for_each(|word| end.add_word(word));
+    if let Some(errno) = why.errno {
+        end.add_word(errno.name());
+        end.add(b" (");
+        end.add_number(errno.raw().unsigned_abs());
+        end.add(b")");
+    }
     // SAFETY: the format takes one string, and the line ends in NUL.
     unsafe { sys::cmn_err(sys::CE_WARN, c"%s".as_ptr(), line.as_ptr()) };
-}
-
-/// A reason that a message ends with.
-pub(crate) trait Say {
-    /// Appends `: why`; nothing, if there is no reason.
-    fn say(&self, line: &mut Line);
-}
-
-impl Say for () {
-    fn say(&self, _: &mut Line) {}
-}
-
-impl Say for Errno {
-    fn say(&self, line: &mut Line) {
-        line.add(b": ")
-            .add(self.name().as_bytes())
-            .add(b" (")
-            .add_number(self.raw().unsigned_abs())
-            .add(b")");
-    }
 }
 
 /// Returns whether the system is panicking: `ddi_in_panic(9F)`. Nothing may block then.

@@ -17,11 +17,11 @@ use core::time::Duration;
 
 use ddi_sys as sys;
 
-use crate::atomic::AtomicPtr;
+use crate::atomic::{AtomicI64, AtomicPtr};
 use crate::calls::Call;
 use crate::errno::Error;
 use crate::fixed::{Fixed, Guard};
-use crate::handle::{Before, Borrowed, Handle, Record};
+use crate::handle::{Before, Borrowed, ENGINES, Handle, Hysteresis, Record};
 use crate::links::{Links, Place};
 use crate::time::sleep_anyhow;
 
@@ -63,6 +63,7 @@ unsafe impl Send for Lists {}
 /// All mappings of an instance; in an `Arc`, where it stays.
 pub(crate) struct Mapped {
     lists: Fixed<Lists>,
+    pub(crate) hysteresis: Hysteresis,
     /// The next attached instance of the module, changed with the lock of their list held.
     pub(crate) next: AtomicPtr<Mapped>,
 }
@@ -74,7 +75,8 @@ impl Mapped {
         let lists = Lists { ring, early: Cell::new(ptr::null_mut()), len: Cell::new(0) };
         // SAFETY: it goes into the `Arc`, where it stays, and is initialised before anybody else has it.
         let lists = unsafe { Fixed::new(lists) };
-        let mapped = Arc::new(Mapped { lists, next: AtomicPtr::new(ptr::null_mut()) });
+        let hysteresis = [const { AtomicI64::new(0) }; ENGINES];
+        let mapped = Arc::new(Mapped { lists, hysteresis, next: AtomicPtr::new(ptr::null_mut()) });
         // SAFETY: this once; what an `Arc` holds does not move.
         unsafe { mapped.lists.init() };
         let ring = mapped.ring();
@@ -222,8 +224,7 @@ impl Mapped {
     /// The mapping that the framework has by this handle: valid as long as it is.
     #[cold]
     pub(crate) fn by_cookie(&self, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        let lists = self.lists.lock();
-        lists.ring(self.ring()).find(|record| lists.record(*record).has_cookie(cookie))
+        self.lists.lock().at_cookie(self.ring(), cookie)
     }
 
     /// An mmap(2) is over that has early mappings, or had. If it has succeeded, those that may be mapped stay. Returns one of the others, of which there may be more: the framework has freed
@@ -262,10 +263,8 @@ impl Mapped {
         let mut at = self.ring();
         // Few of many have translations, mostly. An early one has none.
         while let Some(record) = self.next_touched(&lists, &mut at) {
-            if let Err(error) = record.unload_if_live()
-                && result.is_ok()
-            {
-                result = Err(error);
+            if let Err(error) = record.unload_if_live() {
+                keep_first(&mut result, error);
             }
         }
         result
@@ -327,6 +326,13 @@ impl Locked<'_> {
         // SAFETY: in the lists, which are locked as long as this is borrowed.
         self.lists.ring(self.ring).chain(self.lists.early()).map(|record| unsafe { Borrowed::new(record) })
     }
+}
+
+/// Of several errors the first is returned.
+#[cold]
+#[inline(never)]
+pub(crate) fn keep_first(result: &mut Result<(), Error>, error: Error) {
+    *result = result.and(Err(error));
 }
 
 /// The mapping of these links.
@@ -395,12 +401,14 @@ impl Lists {
     }
 
     #[cold]
+    #[inline(never)]
     fn forget_early(&self, this: &Record) {
         self.take(|other| ptr::eq(other, this));
     }
 
     /// A handle of an mmap(2) that has failed, and has not come back to us yet, may have had the address of another.
     #[cold]
+    #[inline(never)]
     fn forget(&self, cookie: sys::devmap_cookie_t) {
         let early = self.early().map(|record| self.record(record));
         early.filter(|record| record.cookie() == cookie).for_each(Record::forget_cookie);
@@ -409,9 +417,13 @@ impl Lists {
     /// The mapping of a handle that another callback has found before the map callback.
     #[inline(always)]
     fn found(&self, ring: *mut Links, call: &Call, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
-        if !call.has_found() {
-            return None;
-        }
+        if call.has_found() { self.at_cookie(ring, cookie) } else { None }
+    }
+
+    /// The mapping that the framework has by this handle.
+    #[cold]
+    #[inline(never)]
+    fn at_cookie(&self, ring: *mut Links, cookie: sys::devmap_cookie_t) -> Option<NonNull<Record>> {
         self.ring(ring).find(|record| self.record(*record).has_cookie(cookie))
     }
 }

@@ -5,11 +5,12 @@
 //! frees.
 
 use crate::access::Order;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::page;
 use crate::pinned::UserMemory;
 use crate::registers::Registers;
 use crate::umem::Umem;
+use crate::used::{self, Part as _};
 
 /// Something that a process can map. A clone shares it, and a mapping holds a clone: the memory stays while it is
 /// mapped.
@@ -31,6 +32,15 @@ impl Memory {
             Memory::Registers(registers) => registers.len(),
             Memory::Umem(umem) => umem.len() as u64,
             Memory::User(user) => user.len() as u64,
+        }
+    }
+
+    /// The memory of a process, if it is that.
+    #[inline(always)]
+    pub(crate) fn user(&self) -> Option<&UserMemory> {
+        match self {
+            Memory::User(user) if used::Pins::is_used() => Some(user),
+            _ => None,
         }
     }
 
@@ -83,9 +93,9 @@ impl Memory {
 }
 
 const NO_VIEW: Error =
-    Error::new(Errno::ENOTSUP, "ddi_umem_lock(9F)", "a process's memory is looked at through a view");
+    error!(Errno::ENOTSUP, "ddi_umem_lock(9F)", "a process's memory is looked at through a view");
 
-const SHORT: Error = Error::new(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is not as long as the memory");
+const SHORT: Error = error!(Errno::EINVAL, "ddi_rep_get64(9F)", "the image is not as long as the memory");
 
 /// Copies all of these memories, one behind the other, into an image that is exactly as long.
 ///
@@ -168,36 +178,25 @@ impl From<&Memory> for Memory {
 
 /// Returns the memory that replaces lost memory in mappings; none while it is not lost.
 pub(crate) fn trash_of(memory: &Memory) -> Option<Memory> {
-    match memory {
-        Memory::User(user) if user.is_lost() => Some(user.loss().trash().into()),
-        _ => None,
-    }
+    memory.user().filter(|user| user.is_lost()).map(|user| user.loss().trash().into())
 }
 
 /// Returns whether processes may write it.
 pub(crate) fn may_be_written(memory: &Memory) -> bool {
-    match memory {
-        Memory::User(user) => user.is_writable(),
-        Memory::Registers(_) | Memory::Umem(_) => true,
-    }
+    memory.user().is_none_or(UserMemory::is_writable)
 }
 
 /// Checks that `len` bytes from `offset` on lie within the memory, and gives the offset in the framework's type.
 pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
     if !page::aligned(offset) {
-        return Err(Error::new(
+        return Err(error!(
             Errno::EINVAL,
-            "devmap_umem_remap(9F)",
-            "the offset is not a multiple of the page size",
+            "devmap_umem_remap(9F)", "the offset is not a multiple of the page size",
         ));
     }
     let end = offset.checked_add(len as u64);
     if len == 0 || end.is_none_or(|end| end > memory.len()) {
-        return Err(Error::new(
-            Errno::EINVAL,
-            "devmap_umem_remap(9F)",
-            "the memory does not cover the mapping",
-        ));
+        return Err(error!(Errno::EINVAL, "devmap_umem_remap(9F)", "the memory does not cover the mapping",));
     }
     // No memory is as long as 2^63.
     Ok(offset as i64)

@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 
 use ddi_sys as sys;
 
+use crate::node::Node;
 use crate::text::Text;
 
 /// Node type, from which devfsadm(8) derives the links in /dev: `ddi_create_minor_node(9F)`.
@@ -71,6 +72,18 @@ impl MinorNode {
     /// As [`new`](MinorNode::new), of a name that is built piece by piece: no formatting code.
     pub fn named(name: Text<64>) -> MinorNode {
         MinorNode { name, kind: NodeType::PSEUDO, restricted: None }
+    }
+
+    /// Names the node of an index as [`Device::minor`](crate::Device::minor) says.
+    #[inline(never)]
+    pub(crate) fn name_by_number(&mut self, node: &Node<'_>, index: u32) {
+        let mut end = self.name.end();
+        end.add(node.driver_name().to_bytes());
+        end.add_number(node.instance().unsigned_abs());
+        if index > 0 {
+            end.add(b",");
+            end.add_number(index);
+        }
     }
 
     /// Sets the kind of device. Default: [`NodeType::PSEUDO`].

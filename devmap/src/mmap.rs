@@ -58,10 +58,9 @@ fn left<D: Device>(call: &Call, mapped: bool) {
         let mut mapping = unsafe { Own::<D>::from_raw(record.cast()) };
         // SAFETY: what was in a list has its data.
         let data = unsafe { mapping.take() };
-        let ended = mapping.abandon();
-        // The driver's data may take locks of its own when it goes.
+        drop(mapping);
+        // Last: the driver's data may take locks of its own when it goes.
         drop(data);
-        ended.free();
     }
 }
 
@@ -177,12 +176,12 @@ impl<D: Device> Maker<D> for InDevmap<'_, D> {
         // SAFETY: nobody knows it yet, and this once: a request is set up once.
         unsafe { slot.fill(mapping) };
         // SAFETY: the reference that was made with it, which its maker gives up when it is in a list; the instance is that of an entry point, which is called from inside of the mmap(2).
-        unsafe { self.calls.prepare(self.call, &self.instance.mappings.all, handle.raw()) };
+        unsafe { self.calls.prepare(self.call, &self.instance.attached.mappings, handle.raw()) };
         self.kept.set(true);
     }
 
     fn previous(&self, look: &mut dyn FnMut(&D::Mapping) -> bool) {
-        self.instance.mappings.all.previous(self.call, &mut |record| {
+        self.instance.attached.mappings.previous(self.call, &mut |record| {
             // SAFETY: of this device, and in the list while this looks.
             let slot = unsafe { Lent::<D>::new(record.cast()) };
             // SAFETY: what is in the list has its data. Others only read it.

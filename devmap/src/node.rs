@@ -8,7 +8,7 @@ use core::ffi::{CStr, c_int};
 
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::tether::Tether;
 
 /// A device node, in attach and for as long as the instance lives.
@@ -92,7 +92,7 @@ impl<'a> Node<'a> {
 
     /// Like [`property`](Node::property), for numbers that cannot be negative. Fails with `EINVAL` if one is.
     pub fn unsigned_property(&self, name: &str, default: u32) -> Result<u64, Error> {
-        const NEGATIVE: Error = Error::new(Errno::EINVAL, "ddi_prop_get_int(9F)", "the property is negative");
+        const NEGATIVE: Error = error!(Errno::EINVAL, "ddi_prop_get_int(9F)", "the property is negative");
         let default = i32::try_from(default).map_err(|_| NEGATIVE)?;
         u64::try_from(self.property(name, default)).map_err(|_| NEGATIVE)
     }
@@ -128,8 +128,7 @@ impl<'a> Node<'a> {
 
     /// Returns the length of register set `set` in bytes: `ddi_dev_regsize(9F)`. Fails with `ENXIO` if there is no such set.
     pub fn register_set_len(&self, set: u32) -> Result<u64, Error> {
-        const NONE: Error =
-            Error::new(Errno::ENXIO, "ddi_dev_regsize(9F)", "the node has no such register set");
+        const NONE: Error = error!(Errno::ENXIO, "ddi_dev_regsize(9F)", "the node has no such register set");
         if set >= self.register_sets() {
             return Err(NONE);
         }

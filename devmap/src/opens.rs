@@ -94,7 +94,7 @@ impl<D: Device> Opens<D> {
 
     /// In `_fini(9E)` after mod_remove(9F), or in an `_init` that fails: no entry point runs.
     pub(crate) fn fini(&self) {
-        if !self.anchor().is_null() {
+        if have_data::<D>() && !self.anchor().is_null() {
             // SAFETY: no entry point runs, and every open is closed: the places have nothing.
             unsafe { sys::ddi_soft_state_fini(self.anchor.get()) };
             // SAFETY: nobody has a reference.

@@ -9,7 +9,7 @@ use core::ptr;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::node::Node;
 use crate::property::Values;
 use crate::registers::Word;
@@ -90,13 +90,13 @@ const LEN: u64 = 0x1000;
 const EXTENDED: u64 = 0x100;
 
 const RANGE: Error =
-    Error::new(Errno::EINVAL, "pci_config_get32(9F)", "outside configuration space, or not aligned");
+    error!(Errno::EINVAL, "pci_config_get32(9F)", "outside configuration space, or not aligned");
 
 impl Config {
     /// Maps the configuration space of the node's device. User or kernel context. Fails with `ENXIO` if it is not a PCI device.
     pub fn new(node: &Node<'_>) -> Result<Config, Error> {
         const NONE: Error =
-            Error::new(Errno::ENXIO, "pci_config_setup(9F)", "the node has no configuration space");
+            error!(Errno::ENXIO, "pci_config_setup(9F)", "the node has no configuration space");
         if !node.is_pci() {
             return Err(NONE);
         }
@@ -208,7 +208,7 @@ impl Config {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::EIO, "pci_save_config_regs(9F)", "the registers cannot be saved"))
+        Err(error!(Errno::EIO, "pci_save_config_regs(9F)", "the registers cannot be saved"))
     }
 
     /// Restores the saved registers: `pci_restore_config_regs(9F)`. In [`Device::resume`](crate::Device::resume). Fails with `EIO` if none were saved.
@@ -218,11 +218,7 @@ impl Config {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(
-            Errno::EIO,
-            "pci_restore_config_regs(9F)",
-            "nothing was saved, or it cannot be restored",
-        ))
+        Err(error!(Errno::EIO, "pci_restore_config_regs(9F)", "nothing was saved, or it cannot be restored",))
     }
 }
 
@@ -307,7 +303,7 @@ impl Bars {
     /// Reads the base address registers of the node's device. User or kernel context. Fails with `ENXIO` if it is not a PCI device.
     pub fn of(node: &Node<'_>) -> Result<Bars, Error> {
         if !node.is_pci() {
-            return Err(Error::new(Errno::ENXIO, "pci(5)", "the node is no PCI device"));
+            return Err(error!(Errno::ENXIO, "pci(5)", "the node is no PCI device"));
         }
         node.properties().ints("reg").map(Bars)
     }

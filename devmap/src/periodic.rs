@@ -15,7 +15,7 @@ use ddi_sys as sys;
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Interrupt, Kernel};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::threads::this_thread;
 
 /// An interrupt priority below the scheduler's, at which a periodic routine can run: `DDI_IPL_1` to `DDI_IPL_10`.
@@ -25,7 +25,7 @@ pub struct Level(c_int);
 impl Level {
     /// Creates the level of this number. Fails with `EINVAL` unless it is 1 to 10.
     pub const fn new(level: u8) -> Result<Level, Error> {
-        const NONE: Error = Error::new(Errno::EINVAL, PAGE, "a level is 1 to 10");
+        const NONE: Error = error!(Errno::EINVAL, PAGE, "a level is 1 to 10");
         match level {
             1..=10 => Ok(Level(level as c_int)),
             _ => Err(NONE),
@@ -154,7 +154,7 @@ impl Periodic {
     fn add(interval: Duration, level: c_int, routine: Routine) -> Result<Periodic, Error> {
         busy::reap();
         let interval = i64::try_from(interval.as_nanos())
-            .map_err(|_| Error::new(Errno::EINVAL, PAGE, "the interval is too long"))?;
+            .map_err(|_| error!(Errno::EINVAL, PAGE, "the interval is too long"))?;
         let inner = Arc::new(Inner {
             link: Link::new(),
             id: AtomicPtr::new(ptr::null_mut()),

@@ -22,7 +22,7 @@ use ddi_sys as sys;
 use crate::argument::Argument;
 use crate::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use crate::context::{Kernel, MaySleep};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::kmem::try_push;
 use crate::page;
 use crate::protection::Protection;
@@ -30,7 +30,8 @@ use crate::slab::{Seat, Slab};
 use crate::sync::Mutex;
 use crate::tether::Tether;
 use crate::umem::{Kind, Umem};
-use crate::volatile::{ReadOnly, Volatile};
+use crate::used::{self, Of, Part as _};
+use crate::volatile::{Origin, ReadOnly, Volatile};
 
 const PAGE: &str = "ddi_umem_lock(9F)";
 
@@ -47,20 +48,7 @@ struct State {
 }
 
 /// The pins of a module, by cookie; in a program into which several drivers are linked, everybody's. There from the first [`Pins`] on.
-static REGISTRY: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
-
-/// The registry, and what frees it: a driver that never pins anything has none of that in its module.
-struct Registry {
-    state: Mutex<State>,
-    free: unsafe fn(*mut Registry),
-}
-
-/// # Safety
-/// From `Box::into_raw`, and not used any more.
-unsafe fn free(registry: *mut Registry) {
-    // SAFETY: the caller's.
-    drop(unsafe { Box::from_raw(registry) });
-}
+static REGISTRY: AtomicPtr<Mutex<State>> = AtomicPtr::new(ptr::null_mut());
 
 /// Number of [`Pins`]. The registry exists while this is not 0.
 static USERS: AtomicUsize = AtomicUsize::new(0);
@@ -68,20 +56,19 @@ static USERS: AtomicUsize = AtomicUsize::new(0);
 /// The registry, once there has been a [`Pins`] and before [`fini`].
 fn registry() -> Option<&'static Mutex<State>> {
     // SAFETY: from `Box::into_raw`; freed by `fini`, when nothing is pinned.
-    let registry = unsafe { REGISTRY.load(Ordering::Acquire).as_ref() }?;
-    Some(&registry.state)
+    unsafe { REGISTRY.load(Ordering::Acquire).as_ref() }
 }
 
 /// In `_fini(9E)`, when no instance is attached: frees the registry.
 pub(crate) fn fini() {
-    if USERS.load(Ordering::Acquire) != 0 {
-        return; // another driver's
+    if !used::Pins::is_used() || USERS.load(Ordering::Acquire) != 0 {
+        return; // there is none, or it is another driver's
     }
     let registry = REGISTRY.swap(ptr::null_mut(), Ordering::AcqRel);
-    // SAFETY: null, or from `Box::into_raw`.
-    let Some(free) = unsafe { registry.as_ref() }.map(|registry| registry.free) else { return };
-    // SAFETY: from `Box::into_raw`; no instance is attached, so nothing is pinned, and nobody looks for it.
-    unsafe { free(registry) };
+    if !registry.is_null() {
+        // SAFETY: from `Box::into_raw`; no instance is attached, so nothing is pinned, and nobody looks for it.
+        drop(unsafe { Box::from_raw(registry) });
+    }
 }
 
 /// An instance's means of pinning memory, made in attach and kept in the device. Clones share it.
@@ -120,8 +107,11 @@ impl Pins {
     /// In attach of the node.
     pub(crate) fn of(tether: Tether) -> Result<Pins, Error> {
         tether.bonds().start_tasks(tether.dip())?;
+        used::Pins::is_needed();
+        // What is lost is replaced.
+        used::remaps();
         if registry().is_none() {
-            let new = Box::into_raw(Box::new(Registry { state: Mutex::new(State::default()), free }));
+            let new = Box::into_raw(Box::new(Mutex::new(State::default())));
             let taken = REGISTRY.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
             if taken.is_err() {
                 // SAFETY: made just now, and nobody has seen it: another was first.
@@ -148,20 +138,24 @@ impl Pins {
         access: Protection,
         lost: impl Fn(&mut Kernel) + Send + Sync + 'static,
     ) -> Result<UserMemory, Error> {
-        let refuse = |errno, why| Err(Error::new(errno, PAGE, why));
+        macro_rules! refuse {
+            ($errno:expr, $why:expr) => {
+                return Err(error!($errno, PAGE, $why))
+            };
+        }
         let writes = access.contains(Protection::WRITE);
         if argument.from_kernel() {
-            return refuse(Errno::ENOTSUP, "the kernel has no such memory");
+            refuse!(Errno::ENOTSUP, "the kernel has no such memory");
         }
         if len == 0 || !page::aligned(len as u64) || !page::aligned(address) {
-            return refuse(Errno::EINVAL, "not whole pages");
+            refuse!(Errno::EINVAL, "not whole pages");
         }
         if !access.intersects(Protection::READ | Protection::WRITE) {
-            return refuse(Errno::EINVAL, "neither to be read nor written");
+            refuse!(Errno::EINVAL, "neither to be read nor written");
         }
         // What its mappings show when it is lost, so that nothing is needed then.
         let trash = Umem::new(argument, Kind::Trash, len)?;
-        let Some(registry) = registry() else { return refuse(Errno::ENXIO, "the module is being unloaded") };
+        let Some(registry) = registry() else { refuse!(Errno::ENXIO, "the module is being unloaded") };
         let mut flags = sys::DDI_UMEMLOCK_LONGTERM as c_int;
         flags |= if writes { sys::DDI_UMEMLOCK_WRITE as c_int } else { 0 };
         flags |= if access.contains(Protection::READ) { sys::DDI_UMEMLOCK_READ as c_int } else { 0 };
@@ -192,7 +186,7 @@ impl Pins {
                 held: Mutex::new(Vec::new()),
                 tether: self.0.clone(),
             });
-            Arc::new(Box::new(Pin { cookie, len, writes, loss }) as Box<dyn Pinned>)
+            Of::new(Arc::new(Pin { cookie, len, writes, loss }))
         });
         let early = {
             let mut state = registry.lock();
@@ -204,19 +198,19 @@ impl Pins {
             if state.pending == 0 {
                 state.early.clear();
             }
-            let listed = pin.as_ref().map(|pin| try_push(&mut state.pins, Arc::clone(&pin.pin().loss)));
+            let listed = pin.as_ref().map(|pin| try_push(&mut state.pins, Arc::clone(&pin.loss)));
             if let Some(Err(errno)) = listed {
                 drop(state);
                 drop(pin); // gives the pages back
-                return refuse(errno, "no memory to remember it by");
+                refuse!(errno, "no memory to remember it by");
             }
             early.is_some()
         };
         let Some(pin) = pin else {
-            return refuse(Errno::new(result).unwrap_or(Errno::EFAULT), "the kernel refused");
+            refuse!(Errno::new(result).unwrap_or(Errno::EFAULT), "the kernel refused");
         };
         if early {
-            pin.pin().loss.lose();
+            pin.loss.lose();
         }
         Ok(UserMemory(pin))
     }
@@ -284,31 +278,10 @@ impl Loss {
     }
 }
 
-/// A [`Pin`], as mappings know it: a driver that never pins anything has none of its code in its module.
-pub(crate) trait Pinned: Send + Sync {
-    fn pin(&self) -> &Pin;
-    /// Registers a mapping with it.
-    fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated;
-}
-
 /// A mapping's place among those of pinned memory, which it leaves when this is dropped.
-pub(crate) type Seated = Box<dyn Place>;
+pub(crate) type Seated = Seat<Arc<dyn Mapper>>;
 
-pub(crate) trait Place: Send + Sync {}
-
-impl Place for Seat<Arc<dyn Mapper>> {}
-
-impl Pinned for Pin {
-    fn pin(&self) -> &Pin {
-        self
-    }
-
-    fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated {
-        Box::new(self.loss.mappings.insert(mapping))
-    }
-}
-
-pub(crate) struct Pin {
+struct Pin {
     cookie: sys::ddi_umem_cookie_t,
     len: usize,
     writes: bool,
@@ -357,7 +330,7 @@ unsafe extern "C-unwind" fn cleanup(cookie: *mut sys::ddi_umem_cookie_t) {
 
 /// Memory of a process that is pinned; see the [module](crate::pinned). Clones are the same.
 #[derive(Clone)]
-pub struct UserMemory(Arc<Box<dyn Pinned>>);
+pub struct UserMemory(Of<used::Pins, Arc<Pin>>);
 
 impl fmt::Debug for UserMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -368,30 +341,26 @@ impl fmt::Debug for UserMemory {
 impl UserMemory {
     /// Returns the length in bytes: whole pages.
     pub fn len(&self) -> usize {
-        self.pin().len
+        self.0.len
     }
 
     /// Returns false.
     pub fn is_empty(&self) -> bool {
-        self.pin().len == 0
+        self.0.len == 0
     }
 
     /// Returns whether the process is waiting for the memory to be unlocked.
     pub fn is_lost(&self) -> bool {
-        self.pin().loss.lost.load(Ordering::Acquire)
+        self.0.loss.lost.load(Ordering::Acquire)
     }
 
     /// Returns whether the memory was pinned for writing.
     pub fn is_writable(&self) -> bool {
-        self.pin().writes
+        self.0.writes
     }
 
     pub(crate) fn cookie(&self) -> sys::ddi_umem_cookie_t {
-        self.pin().cookie
-    }
-
-    fn pin(&self) -> &Pin {
-        self.0.pin()
+        self.0.cookie
     }
 
     /// Returns whether both are the same memory.
@@ -401,17 +370,17 @@ impl UserMemory {
 
     /// Registers a mapping with it.
     pub(crate) fn seat(&self, mapping: Arc<dyn Mapper>) -> Seated {
-        self.0.seat(mapping)
+        self.0.loss.mappings.insert(mapping)
     }
 
     /// Callback for its loss.
     pub(crate) fn loss(&self) -> &Loss {
-        &self.pin().loss
+        &self.0.loss
     }
 
     /// Keeps the memory until it is lost, and drops it then. Fails with `ENOMEM`.
     pub fn hold(self) -> Result<Held, Errno> {
-        let loss = Arc::clone(&self.pin().loss);
+        let loss = Arc::clone(&self.0.loss);
         let place = Arc::new(Mutex::new(Some(self)));
         let held = Held { place: Arc::clone(&place), loss };
         try_push(&mut held.loss.held.lock(), place)?;
@@ -427,10 +396,10 @@ impl UserMemory {
         const PAGE: &str = "ddi_umem_iosetup(9F)";
         let end = offset.checked_add(len as u64);
         if len == 0 || end.is_none_or(|end| end > self.len() as u64) {
-            return Err(Error::new(Errno::EINVAL, PAGE, "outside the memory"));
+            return Err(error!(Errno::EINVAL, PAGE, "outside the memory"));
         }
         if self.is_lost() {
-            return Err(Error::new(Errno::ESTALE, PAGE, "the process wants its memory back"));
+            return Err(error!(Errno::ESTALE, PAGE, "the process wants its memory back"));
         }
         let offset = offset as i64; // less than `len`
         let direction = if into { sys::B_READ } else { sys::B_WRITE } as c_int;
@@ -438,7 +407,7 @@ impl UserMemory {
         // SAFETY: a cookie of pinned memory, and a part of it.
         let buf = unsafe { sys::ddi_umem_iosetup(self.cookie(), offset, len, direction, 0, 0, None, sleep) };
         if buf.is_null() {
-            return Err(Error::new(Errno::ENOMEM, PAGE, "no memory"));
+            return Err(error!(Errno::ENOMEM, PAGE, "no memory"));
         }
         Ok(Transfer { buf, _memory: self.clone() })
     }
@@ -448,7 +417,7 @@ impl UserMemory {
     /// Fails with `EACCES` if it was not pinned for writing ([`read_only`](UserMemory::read_only) then), with `ESTALE` if it is lost.
     pub fn view(&self, cx: &impl MaySleep) -> Result<View, Error> {
         if !self.is_writable() {
-            return Err(Error::new(Errno::EACCES, PAGE, "pinned for reading only"));
+            return Err(error!(Errno::EACCES, PAGE, "pinned for reading only"));
         }
         View::new(self, cx)
     }
@@ -525,7 +494,7 @@ impl View {
         // SAFETY: a buf that is mapped has an address.
         let base = unsafe { place.b_addr };
         // SAFETY: so many bytes, mapped until `drop`; pinned memory has no Rust references.
-        let bytes = unsafe { Volatile::new(base.cast(), memory.len(), PAGE) };
+        let bytes = unsafe { Volatile::new(base.cast(), memory.len(), Origin::Pinned) };
         Ok(View { bytes, transfer })
     }
 }

@@ -11,7 +11,7 @@ use ddi_sys as sys;
 
 use crate::attach::Attach;
 use crate::context::{Kernel, MaySleep};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::kmem::try_push;
 use crate::life::Refusal;
 use crate::tether::Tether;
@@ -59,7 +59,7 @@ impl Components {
     /// Declares the components to the system. Kernel context. Fails with `EINVAL` if there are none, or a name is longer than 40 bytes.
     pub fn new(attach: &Attach<'_>, components: &[Component<'_>]) -> Result<Components, Error> {
         const PAGE: &str = "pm-components(9P)";
-        let no_memory = |_| Error::new(Errno::ENOMEM, PAGE, "no memory");
+        let no_memory = |_| error!(Errno::ENOMEM, PAGE, "no memory");
         let mut lines: Vec<Text<64>> = Vec::new();
         for component in components {
             let mut line = Text::new();
@@ -72,7 +72,7 @@ impl Components {
             }
         }
         if lines.iter().any(Text::is_cut) || lines.is_empty() {
-            return Err(Error::new(Errno::EINVAL, PAGE, "no components, or a name is too long"));
+            return Err(error!(Errno::EINVAL, PAGE, "no components, or a name is too long"));
         }
         let mut texts: Vec<&CStr> = Vec::new();
         for line in &lines {
@@ -93,7 +93,7 @@ impl Components {
         // SAFETY: a live node.
         let result = unsafe { sys::pm_busy_component(self.0.dip(), component) };
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::EINVAL, "pm_busy_component(9F)", "no such component"));
+            return Err(error!(Errno::EINVAL, "pm_busy_component(9F)", "no such component"));
         }
         Ok(Busy { component, tether: self.0.clone() })
     }
@@ -107,7 +107,7 @@ impl Components {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::EIO, "pm_raise_power(9F)", "the driver refused, or there is no such level"))
+        Err(error!(Errno::EIO, "pm_raise_power(9F)", "the driver refused, or there is no such level"))
     }
 
     /// Lowers a component to this level: `pm_lower_power(9F)`. In detach only.
@@ -118,7 +118,7 @@ impl Components {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::EIO, "pm_lower_power(9F)", "the driver refused, or there is no such level"))
+        Err(error!(Errno::EIO, "pm_lower_power(9F)", "the driver refused, or there is no such level"))
     }
 
     /// Notifies the system of a level that the device has taken by itself: `pm_power_has_changed(9F)`. Fails with `EINVAL` if there is no such component or level.
@@ -129,7 +129,7 @@ impl Components {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::EINVAL, "pm_power_has_changed(9F)", "no such component, or no such level"))
+        Err(error!(Errno::EINVAL, "pm_power_has_changed(9F)", "no such component, or no such level"))
     }
 }
 

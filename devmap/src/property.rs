@@ -11,29 +11,44 @@ use core::slice;
 
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, Words, error};
 use crate::kmem::try_push;
 use crate::node::Node;
 use crate::text::Text;
 
 const LOOKUP: &str = "ddi_prop_lookup(9F)";
+const NO_NAME: Error = error!(Errno::ENOENT, LOOKUP, "no property has such a name");
 const UPDATE: &str = "ddi_prop_update(9F)";
 
-/// A name for the kernel; longer ones than any property has are names of nothing.
+/// Calls a function with a name for the kernel; longer ones than any property has are names of nothing.
 #[inline(always)]
-pub(crate) fn c_name(name: &str) -> Option<Text<128>> {
-    Text::name(name)
+fn with<R>(name: &str, f: impl FnOnce(*mut c_char) -> R) -> Option<R> {
+    let mut text = Text::<128>::new();
+    let name = text.end().name(name)?;
+    Some(f(name.as_ptr()))
 }
 
-fn checked(code: c_int, page: &'static str) -> Result<(), Error> {
-    let (errno, why) = match code {
+/// Why the kernel refuses, by a function with this manual page.
+const fn refusals(page: &'static str) -> [Words; 4] {
+    [
+        Words { page, why: "the node has no such property" },
+        Words { page, why: "no memory" },
+        Words { page, why: "no such name, or no such value" },
+        Words { page, why: "the property is of another type" },
+    ]
+}
+
+static LOOKUPS: [Words; 4] = refusals(LOOKUP);
+static UPDATES: [Words; 4] = refusals(UPDATE);
+
+fn checked(code: c_int, [none, memory, name, other]: &'static [Words; 4]) -> Result<(), Error> {
+    Err(match code {
         sys::DDI_PROP_SUCCESS => return Ok(()),
-        sys::DDI_PROP_NOT_FOUND | sys::DDI_PROP_UNDEFINED => (Errno::ENOENT, "the node has no such property"),
-        sys::DDI_PROP_NO_MEMORY => (Errno::ENOMEM, "no memory"),
-        sys::DDI_PROP_INVAL_ARG => (Errno::EINVAL, "no such name, or no such value"),
-        _ => (Errno::EINVAL, "the property is of another type"),
-    };
-    Err(Error::new(errno, page, why))
+        sys::DDI_PROP_NOT_FOUND | sys::DDI_PROP_UNDEFINED => Error::new(Errno::ENOENT, none),
+        sys::DDI_PROP_NO_MEMORY => Error::new(Errno::ENOMEM, memory),
+        sys::DDI_PROP_INVAL_ARG => Error::new(Errno::EINVAL, name),
+        _ => Error::new(Errno::EINVAL, other),
+    })
 }
 
 /// The numbers of a property: `i32`, `i64` or bytes. Derefs to a slice.
@@ -135,21 +150,14 @@ impl<'a> Properties<'a> {
     }
 
     fn lookup<T>(&self, name: &str, lookup: Lookup<T>) -> Result<Values<T>, Error> {
-        let name = c_name(name).ok_or(Error::new(Errno::ENOENT, LOOKUP, "no property has such a name"))?;
         let (mut start, mut count): (*mut T, u32) = (ptr::null_mut(), 0);
         // SAFETY: a live node and a string that ends in NUL, which the call does not keep or change; the answers go to locals.
-        let code = unsafe {
-            lookup(
-                sys::DDI_DEV_T_ANY,
-                self.node.as_ptr(),
-                self.flags,
-                name.as_ptr().cast_mut(),
-                &raw mut start,
-                &raw mut count,
-            )
-        };
-        checked(code, LOOKUP)?;
-        let start = NonNull::new(start).ok_or(Error::new(Errno::EINVAL, LOOKUP, "the property is empty"))?;
+        let code = with(name, |name| unsafe {
+            let (start, count) = (&raw mut start, &raw mut count);
+            lookup(sys::DDI_DEV_T_ANY, self.node.as_ptr(), self.flags, name, start, count)
+        });
+        checked(code.ok_or(NO_NAME)?, &LOOKUPS)?;
+        let start = NonNull::new(start).ok_or(error!(Errno::EINVAL, LOOKUP, "the property is empty"))?;
         Ok(Values { start, count: count as usize })
     }
 
@@ -175,45 +183,42 @@ impl<'a> Properties<'a> {
 
     /// Returns a text: `ddi_prop_lookup_string(9F)`.
     pub fn text(&self, name: &str) -> Result<Value, Error> {
-        let name = c_name(name).ok_or(Error::new(Errno::ENOENT, LOOKUP, "no property has such a name"))?;
-        let mut text: *mut c_char = ptr::null_mut();
+        let (mut text, node): (*mut c_char, _) = (ptr::null_mut(), self.node.as_ptr());
         // SAFETY: as in `lookup`.
-        let code = unsafe {
-            sys::ddi_prop_lookup_string(
-                sys::DDI_DEV_T_ANY,
-                self.node.as_ptr(),
-                self.flags,
-                name.as_ptr().cast_mut(),
-                &raw mut text,
-            )
-        };
-        checked(code, LOOKUP)?;
-        NonNull::new(text).map(Value).ok_or(Error::new(Errno::EINVAL, LOOKUP, "the property is empty"))
+        let code = with(name, |name| unsafe {
+            sys::ddi_prop_lookup_string(sys::DDI_DEV_T_ANY, node, self.flags, name, &raw mut text)
+        });
+        checked(code.ok_or(NO_NAME)?, &LOOKUPS)?;
+        NonNull::new(text).map(Value).ok_or(error!(Errno::EINVAL, LOOKUP, "the property is empty"))
     }
 
     /// Returns an integer, or `default`: `ddi_prop_get_int(9F)`.
     pub fn int(&self, name: &str, default: i32) -> i32 {
-        let Some(name) = c_name(name) else { return default };
-        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        let node = self.node.as_ptr();
         // SAFETY: as in `lookup`.
-        unsafe { sys::ddi_prop_get_int(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
+        let value = with(name, |name| unsafe {
+            sys::ddi_prop_get_int(sys::DDI_DEV_T_ANY, node, self.flags, name, default)
+        });
+        value.unwrap_or(default)
     }
 
     /// Returns a 64-bit integer, or `default`: `ddi_prop_get_int64(9F)`.
     pub fn int64(&self, name: &str, default: i64) -> i64 {
-        let Some(name) = c_name(name) else { return default };
-        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        let node = self.node.as_ptr();
         // SAFETY: as in `lookup`.
-        unsafe { sys::ddi_prop_get_int64(sys::DDI_DEV_T_ANY, node, self.flags, name, default) }
+        let value = with(name, |name| unsafe {
+            sys::ddi_prop_get_int64(sys::DDI_DEV_T_ANY, node, self.flags, name, default)
+        });
+        value.unwrap_or(default)
     }
 
     /// Returns whether a property of this name exists, of any type: `ddi_prop_exists(9F)`. For boolean properties.
     pub fn has(&self, name: &str) -> bool {
-        let Some(name) = c_name(name) else { return false };
-        let (node, name) = (self.node.as_ptr(), name.as_ptr().cast_mut());
+        let node = self.node.as_ptr();
         // SAFETY: as in `lookup`.
-        let there = unsafe { sys::ddi_prop_exists(sys::DDI_DEV_T_ANY, node, self.flags, name) };
-        there != 0
+        let there =
+            with(name, |name| unsafe { sys::ddi_prop_exists(sys::DDI_DEV_T_ANY, node, self.flags, name) });
+        there.is_some_and(|there| there != 0)
     }
 
     /// Sets a property of the driver's own, whose type `set` knows.
@@ -222,8 +227,8 @@ impl<'a> Properties<'a> {
         name: &str,
         set: impl FnOnce(*mut sys::dev_info_t, *mut c_char) -> c_int,
     ) -> Result<(), Error> {
-        let name = c_name(name).ok_or(Error::new(Errno::EINVAL, UPDATE, "no property has such a name"))?;
-        checked(set(self.node.as_ptr(), name.as_ptr().cast_mut()), UPDATE)
+        let code = with(name, |name| set(self.node.as_ptr(), name));
+        checked(code.ok_or(error!(Errno::EINVAL, UPDATE, "no property has such a name"))?, &UPDATES)
     }
 
     /// Sets an integer, which hides that of the `.conf` file until the node is detached: `ddi_prop_update_int(9F)`.
@@ -283,7 +288,7 @@ impl<'a> Properties<'a> {
         let count = count(texts.len())?;
         let mut all = Vec::new();
         for text in texts {
-            let no_memory = |_| Error::new(Errno::ENOMEM, UPDATE, "no memory for so many texts");
+            let no_memory = |_| error!(Errno::ENOMEM, UPDATE, "no memory for so many texts");
             try_push(&mut all, text.as_ptr().cast_mut()).map_err(no_memory)?;
         }
         // SAFETY: as in `set_text`; so many pointers.
@@ -300,5 +305,5 @@ impl<'a> Properties<'a> {
 }
 
 fn count(len: usize) -> Result<u32, Error> {
-    u32::try_from(len).map_err(|_| Error::new(Errno::EINVAL, UPDATE, "too many values"))
+    u32::try_from(len).map_err(|_| error!(Errno::EINVAL, UPDATE, "too many values"))
 }

@@ -11,10 +11,11 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::access::{Attributes, ByteOrder, Order};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::fm;
 use crate::node::Node;
 use crate::tether::Tether;
+use crate::used::{self, Of};
 
 struct Inner {
     handle: sys::ddi_acc_handle_t,
@@ -49,7 +50,7 @@ impl Drop for Inner {
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Registers(Arc<Part>);
+pub struct Registers(Of<used::Registers, Arc<Part>>);
 
 /// A part of a mapped register set.
 struct Part {
@@ -58,9 +59,9 @@ struct Part {
     len: u64,
 }
 
-const RANGE: Error = Error::new(Errno::EINVAL, "ddi_get32(9F)", "outside the register set, or not aligned");
-const FLAGGED: Error = Error::new(Errno::EIO, "ddi_fm_acc_err_get(9F)", "the bus saw an error of the access");
-const NO_ANSWER: Error = Error::new(Errno::EIO, "ddi_peek32(9F)", "the device does not answer");
+const RANGE: Error = error!(Errno::EINVAL, "ddi_get32(9F)", "outside the register set, or not aligned");
+const FLAGGED: Error = error!(Errno::EIO, "ddi_fm_acc_err_get(9F)", "the bus saw an error of the access");
+const NO_ANSWER: Error = error!(Errno::EIO, "ddi_peek32(9F)", "the device does not answer");
 
 impl Registers {
     /// Returns whether both are the same part of the same register set.
@@ -84,14 +85,10 @@ impl Registers {
             sys::ddi_regs_map_setup(node.as_ptr(), set, &raw mut base, 0, 0, &raw mut raw, &raw mut handle)
         };
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(
-                Errno::EIO,
-                "ddi_regs_map_setup(9F)",
-                "the register set cannot be mapped",
-            ));
+            return Err(error!(Errno::EIO, "ddi_regs_map_setup(9F)", "the register set cannot be mapped",));
         }
         let mapped = Arc::new(Inner { handle, base, set, attributes, tether: node.tether() });
-        Ok(Registers(Arc::new(Part { mapped, start: 0, len })))
+        Ok(Registers(Of::new(Arc::new(Part { mapped, start: 0, len }))))
     }
 
     /// Returns `len` bytes from byte `offset` on, as a set of their own. User or kernel context: allocates. Fails with `EINVAL` if the set is too short.
@@ -100,7 +97,7 @@ impl Registers {
             return Err(RANGE);
         }
         let mapped = Arc::clone(&self.0.mapped);
-        Ok(Registers(Arc::new(Part { mapped, start: self.0.start + offset, len })))
+        Ok(Registers(Of::new(Arc::new(Part { mapped, start: self.0.start + offset, len }))))
     }
 
     /// Offset in its register set, in bytes.

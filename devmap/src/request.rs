@@ -14,7 +14,7 @@ use crate::access::Order;
 use crate::caller::Caller;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::device::Device;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::handle::{Borrowed, Handle, Record, Target};
 use crate::memory::{Memory, covers, may_be_written};
 use crate::page;
@@ -246,29 +246,32 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
     pub fn with(self, mapping: D::Mapping) -> Result<Setup<'a, D>, Error> {
         let MapSetup { request, memory, memory_offset, len, order, max, flags, access, engine } = self;
         let MapRequest { maker, asked, handle, set_up, .. } = request;
-        let page = match memory {
-            Memory::Registers(_) => "devmap_devmem_setup(9F)",
-            Memory::Umem(_) | Memory::User(_) => "devmap_umem_setup(9F)",
-        };
-        let refuse = |errno, why| Err(Error::new(errno, page, why));
+        macro_rules! refuse {
+            ($errno:expr, $why:expr) => {
+                return Err(match memory {
+                    Memory::Registers(_) => error!($errno, "devmap_devmem_setup(9F)", $why),
+                    Memory::Umem(_) | Memory::User(_) => error!($errno, "devmap_umem_setup(9F)", $why),
+                })
+            };
+        }
         if set_up.get() {
-            return refuse(Errno::EALREADY, "the request is set up already");
+            refuse!(Errno::EALREADY, "the request is set up already");
         }
         if len == 0 || len > asked.len || !page::aligned(len as u64) {
-            return refuse(Errno::EINVAL, "the part is empty, longer than the request, or not in pages");
+            refuse!(Errno::EINVAL, "the part is empty, longer than the request, or not in pages");
         }
         if engine >= D::ENGINES {
-            return refuse(Errno::EINVAL, "the device has no such engine");
+            refuse!(Errno::EINVAL, "the device has no such engine");
         }
         if !access && maker.terms().sharing() == Sharing::Private {
-            return refuse(Errno::EINVAL, "a private mapping needs an access callback");
+            refuse!(Errno::EINVAL, "a private mapping needs an access callback");
         }
         if !max.contains(request.protection()) {
-            return refuse(Errno::EACCES, "the process wants more than it may");
+            refuse!(Errno::EACCES, "the process wants more than it may");
         }
         let max = if may_be_written(&memory) { max } else { max - Protection::WRITE };
         if !max.contains(request.protection()) {
-            return refuse(Errno::EACCES, "the memory is pinned for reading only");
+            refuse!(Errno::EACCES, "the memory is pinned for reading only");
         }
         let start = covers(&memory, memory_offset, len)?;
         let max_protection = max.bits() | sys::PROT_USER;
@@ -283,7 +286,7 @@ impl<'a, D: Device> MapSetup<'_, 'a, D> {
             (access, engine),
         );
         if result != sys::DDI_SUCCESS {
-            return refuse(Errno::EIO, "the framework refused");
+            refuse!(Errno::EIO, "the framework refused");
         }
         set_up.set(true);
         handle.set_target(Target { memory, start, order, max_protection, loads_unseen: !access }, len);

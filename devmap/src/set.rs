@@ -10,10 +10,11 @@ use alloc::vec;
 use crate::errno::{Errno, Error};
 use crate::fixed::Guard;
 use crate::handle::{Borrowed, GONE, Handle};
-use crate::mapped::{self, Mapped};
+use crate::mapped::{self, Mapped, keep_first};
 use crate::memory::{Memory, covers};
 use crate::protection::Protection;
 use crate::slab::{Places, Seat, Slab};
+use crate::used::{self, Of};
 
 /// A set of mappings; clones are the same set. It contains a mapping as long as the [`Member`] that [`insert`](MappingSet::insert) returned lives.
 ///
@@ -32,7 +33,7 @@ pub struct MappingSet(Members);
 #[derive(Clone)]
 enum Members {
     /// Those that the driver has put into it.
-    Some(Slab<Borrowed>),
+    Some(Of<used::Sets, Slab<Borrowed>>),
     /// All of an instance.
     All(Arc<Mapped>),
 }
@@ -63,7 +64,7 @@ pub struct Member {
 impl MappingSet {
     /// Creates an empty set. User or kernel context: allocates.
     pub fn new() -> MappingSet {
-        MappingSet(Members::Some(Slab::new()))
+        MappingSet(Members::Some(Of::new(Slab::new())))
     }
 
     /// All mappings of an instance.
@@ -116,10 +117,8 @@ impl MappingSet {
     fn each(&self, mut what: impl FnMut(&Handle) -> Result<(), Error>) -> Result<(), Error> {
         let mut result = Ok(());
         let all = self.lock().each(&mut |handle| {
-            if let Err(error) = what(handle)
-                && result.is_ok()
-            {
-                result = Err(error);
+            if let Err(error) = what(handle) {
+                keep_first(&mut result, error);
             }
             Ok(())
         });
@@ -138,10 +137,8 @@ impl MappingSet {
         let mut result = Ok(());
         // Few of many have translations, mostly.
         for handle in places.iter().filter(|handle| handle.record().is_touched()) {
-            if let Err(error) = handle.unload()
-                && result.is_ok()
-            {
-                result = Err(error);
+            if let Err(error) = handle.unload() {
+                keep_first(&mut result, error);
             }
         }
         result

@@ -13,7 +13,7 @@ use ddi_sys as sys;
 
 use crate::device::Device;
 use crate::handle::{Borrowed, Handle, Record, State};
-use crate::instance::Instance;
+use crate::instance::{Attached, Instance};
 use crate::links::Place;
 
 /// A mapping, and the driver's data for it, which is there while the mapping is among those of its instance.
@@ -79,31 +79,24 @@ impl<D: Device> Own<D> {
     pub(crate) fn copy(instance: &Instance<D>, old: &Handle, from: u64, range: (u64, usize)) -> Own<D> {
         let slot = Own::<D>::allocate();
         let home = NonNull::from(instance).cast();
+        let state = old.record().lock();
+        let Some(derived) = state.derive(from) else {
+            // SAFETY: room for a slot, which begins with a record, and stays; the instance's home is its beginning.
+            unsafe { Record::copy_to(slot.cast(), (home, free::<D>), (old, from, state), range) };
+            return Own(slot);
+        };
         // SAFETY: a field of fresh memory.
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
         // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let new = |state| unsafe { Record::new(home, free::<D>, core::ptr::null_mut(), range, state) };
-        let users = {
-            let state = old.record().lock();
-            match state.derive(from) {
-                // SAFETY: room for a record.
-                Some(derived) => unsafe { record.write(new(derived)) },
-                // SAFETY: likewise.
-                None if state.is_users() => unsafe { record.write(new(State::new())) },
-                // SAFETY: likewise.
-                None => unsafe { record.write(new(state.derived(from))) },
-            }
-            state.is_users()
-        };
+        let new = unsafe { Record::new(home, free::<D>, core::ptr::null_mut(), range, derived) };
+        // SAFETY: room for a record.
+        unsafe { record.write(new) };
+        drop(state);
         // SAFETY: written just now.
         let record = unsafe { &*record };
         // SAFETY: this once; it stays in its allocation.
         unsafe { record.init() };
-        let own = Own(slot);
-        if users {
-            own.get().handle().adopt(old, from);
-        }
-        own
+        Own(slot)
     }
 
     /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data.
@@ -120,10 +113,9 @@ impl<D: Device> Own<D> {
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
         let state = old.record().lock();
         let Some(derived) = state.derive(from) else {
-            drop(state);
-            // SAFETY: made just now, and nothing is in it.
-            drop(unsafe { Box::from_raw(slot.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
-            let own = Own::copy(instance, old, from, range);
+            // SAFETY: room for a slot, which begins with a record, and stays; the instance's home is its beginning.
+            unsafe { Record::copy_to(slot.cast(), (home, free::<D>), (old, from, state), range) };
+            let own = Own(slot);
             old.record().cut_middle(cookie, before, (own.get().record(), new));
             return own;
         };
@@ -133,7 +125,7 @@ impl<D: Device> Own<D> {
         unsafe { record.write(made) };
         // SAFETY: written just now.
         let record = unsafe { &*record };
-        record.behind(old.record().shorten(&state, cookie, before));
+        old.record().shorten(&state, cookie, before, record);
         drop(state);
         // SAFETY: this once; it stays in its allocation.
         unsafe { record.init() };
@@ -171,7 +163,7 @@ impl<D: Device> Own<D> {
     /// Adds the mapping to those of its instance that the framework has.
     #[inline]
     pub(crate) fn join(&self, instance: &Instance<D>) {
-        instance.mappings.all.add(self.0.cast());
+        instance.attached.mappings.add(self.0.cast());
     }
 
     /// Stores the driver's data.
@@ -203,46 +195,44 @@ impl<D: Device> Own<D> {
         ended.leave();
         (mapping, ended)
     }
-
-    /// Ends the mapping, whose data was taken out, or never there.
-    #[inline(always)]
-    pub(crate) fn abandon(self) -> Ended<D> {
-        let ended = Ended(self.0);
-        mem::forget(self);
-        ended.finish();
-        ended
-    }
 }
 
 impl<D: Device> Drop for Own<D> {
+    #[inline]
     fn drop(&mut self) {
-        let ended = Ended(self.0);
-        ended.finish();
-        drop(ended);
+        // SAFETY: the framework's reference, given up once.
+        unsafe { abandon(self.0.cast()) };
     }
+}
+
+/// Ends a mapping whose data was taken out, or never there, wherever it is, and drops the framework's reference.
+///
+/// # Safety
+/// The caller's reference, given up once; its instance is attached.
+#[cold]
+#[inline(never)]
+unsafe fn abandon(record: NonNull<Record>) {
+    // SAFETY: the caller's reference keeps it.
+    let this = unsafe { record.as_ref() };
+    if this.place() != Place::Nowhere {
+        // SAFETY: an instance begins with its home.
+        unsafe { this.home().cast::<Attached>().as_ref() }.mappings.remove(record);
+    }
+    this.retire();
+    // SAFETY: the caller's.
+    unsafe { Record::release(record) };
 }
 
 /// A mapping that is over, and in no list; dropped, the reference goes.
 pub(crate) struct Ended<D: Device>(NonNull<Slot<D>>);
 
 impl<D: Device> Ended<D> {
-    #[inline(always)]
-    fn finish(&self) {
-        let record = Lent(self.0, PhantomData).record();
-        if record.place() != Place::Nowhere {
-            return self.leave();
-        }
-        if !record.is_alone() {
-            record.retire();
-        }
-    }
-
     /// Leaves the mappings of the instance.
     #[inline(always)]
     fn leave(&self) {
         let slot = Lent(self.0, PhantomData);
         // SAFETY: while it is among the mappings of its instance, that is attached.
-        unsafe { slot.instance() }.mappings.all.remove(self.0.cast());
+        unsafe { slot.instance() }.attached.mappings.remove(self.0.cast());
         if !slot.record().is_alone() {
             slot.record().retire();
         }

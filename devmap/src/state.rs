@@ -12,7 +12,7 @@ use ddi_sys as sys;
 use crate::calls::Calls;
 use crate::device::Device;
 use crate::frame::Routine;
-use crate::instance::Instance;
+use crate::instance::{Attached, Instance};
 use crate::numbers::{Minor, have_data};
 use crate::opens::{Entered, Opens, no_data};
 use crate::threads::Threads;
@@ -26,67 +26,58 @@ pub(crate) fn soft_state<D: Device>() -> &'static SoftState<D> {
 /// Number of instances for which room is made at first.
 const INSTANCES: usize = 4;
 
-/// State of a module besides its tables: the anchor of its instances, `ddi_soft_state(9F)`, its mmap(2) calls, and its opens.
-pub struct SoftState<D: Device> {
+/// State of a module whatever its device is: the anchor of its instances, `ddi_soft_state(9F)`, and its mmap(2) calls.
+pub(crate) struct Module {
     anchor: UnsafeCell<*mut c_void>,
     /// Initialised from `_init` to `_fini`.
     calls: Calls,
     /// Routines of context switches under way; initialised as `calls`.
     switches: Threads<Routine>,
+}
+
+/// State of a module besides its tables.
+pub struct SoftState<D: Device> {
+    pub(crate) module: Module,
     opens: Opens<D>,
 }
 
 // SAFETY: written by `_init` and `_fini` only, when no entry point runs; the calls on what the anchor points to lock for
 // themselves, and so does `Calls`.
+unsafe impl Sync for Module {}
+// SAFETY: as above, of `Opens`.
 unsafe impl<D: Device> Sync for SoftState<D> {}
 
 /// Soft state of an instance.
 pub(crate) struct Item {
     pub dip: *mut sys::dev_info_t,
-    /// From `Box::into_raw`, of an `Instance<D>`; null when its device is gone and its node could not be detached yet.
-    pub instance: *const c_void,
+    /// Of an instance of the module's device; null when that is gone and its node could not be detached yet.
+    pub instance: *const Attached,
     /// From `Arc::into_raw`: what the node's [`Tether`](crate::tether::Tether)s refer to.
     pub tether: *const (),
 }
 
-impl<D: Device> SoftState<D> {
-    /// Creates an empty value.
-    pub const fn new() -> SoftState<D> {
-        SoftState {
-            anchor: UnsafeCell::new(ptr::null_mut()),
-            // SAFETY: the soft state is a static, whose `init` comes before all else.
-            calls: unsafe { Calls::new() },
-            // SAFETY: likewise.
-            switches: unsafe { Threads::new() },
-            opens: Opens::new(),
-        }
-    }
-
-    pub(crate) fn init(&self) -> c_int {
+impl Module {
+    #[inline(never)]
+    fn init(&self) -> c_int {
         // SAFETY: in `_init`, before anything else.
         let failed = unsafe { sys::ddi_soft_state_init(self.anchor.get(), size_of::<Item>(), INSTANCES) };
-        if failed != 0 {
-            return failed;
-        }
-        // SAFETY: in `_init`, before anything else; the soft state is a static.
-        unsafe { self.calls.init() };
-        // SAFETY: likewise.
-        unsafe { self.switches.init() };
-        let failed = self.opens.init();
-        if failed != 0 {
-            self.fini();
+        if failed == 0 {
+            // SAFETY: in `_init`, before anything else; the soft state is a static.
+            unsafe { self.calls.init() };
+            // SAFETY: likewise.
+            unsafe { self.switches.init() };
         }
         failed
     }
 
-    pub(crate) fn fini(&self) {
+    #[inline(never)]
+    fn fini(&self) {
         // SAFETY: in `_fini` after mod_remove(9F), or in an `_init` that fails: no entry point runs.
         unsafe { sys::ddi_soft_state_fini(self.anchor.get()) };
         // SAFETY: likewise, so nobody has a reference.
         unsafe { self.calls.end() };
         // SAFETY: likewise.
         unsafe { self.switches.end() };
-        self.opens.fini();
     }
 
     fn anchor(&self) -> *mut c_void {
@@ -106,11 +97,6 @@ impl<D: Device> SoftState<D> {
         &self.switches
     }
 
-    /// The opens that have private data.
-    pub(crate) fn opens(&self) -> &Opens<D> {
-        &self.opens
-    }
-
     pub(crate) fn allocate(&self, instance: i32) -> c_int {
         // SAFETY: the anchor is initialised before the first attach.
         unsafe { sys::ddi_soft_state_zalloc(self.anchor(), instance) }
@@ -124,6 +110,67 @@ impl<D: Device> SoftState<D> {
     pub(crate) fn item(&self, instance: i32) -> *mut Item {
         // SAFETY: as above; a number without an item gives null.
         unsafe { sys::ddi_get_soft_state(self.anchor(), instance) }.cast()
+    }
+
+    /// The instance of this number, if it is attached.
+    ///
+    /// # Safety
+    /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
+    #[inline]
+    pub(crate) unsafe fn instance(&self, number: i32) -> Option<NonNull<Attached>> {
+        let item = NonNull::new(self.item(number))?;
+        // SAFETY: an item of ours, not freed while an entry point runs.
+        NonNull::new(unsafe { item.as_ref() }.instance.cast_mut())
+    }
+}
+
+impl<D: Device> SoftState<D> {
+    /// Creates an empty value.
+    pub const fn new() -> SoftState<D> {
+        SoftState {
+            module: Module {
+                anchor: UnsafeCell::new(ptr::null_mut()),
+                // SAFETY: the soft state is a static, whose `init` comes before all else.
+                calls: unsafe { Calls::new() },
+                // SAFETY: likewise.
+                switches: unsafe { Threads::new() },
+            },
+            opens: Opens::new(),
+        }
+    }
+
+    pub(crate) fn init(&self) -> c_int {
+        let failed = self.module.init();
+        if failed != 0 {
+            return failed;
+        }
+        let failed = self.opens.init();
+        if failed != 0 {
+            self.fini();
+        }
+        failed
+    }
+
+    pub(crate) fn fini(&self) {
+        self.module.fini();
+        self.opens.fini();
+    }
+
+    /// The mmap(2) calls, for entry points and callbacks.
+    #[inline]
+    pub(crate) fn calls(&self) -> &Calls {
+        self.module.calls()
+    }
+
+    /// The context switches under way.
+    #[inline]
+    pub(crate) fn switches(&self) -> &Threads<Routine> {
+        self.module.switches()
+    }
+
+    /// The opens that have private data.
+    pub(crate) fn opens(&self) -> &Opens<D> {
+        &self.opens
     }
 
     /// Returns the subject of a call for this device number.
@@ -146,13 +193,12 @@ impl<D: Device> SoftState<D> {
     /// The instance of this number, if it is attached.
     ///
     /// # Safety
-    /// In an entry point of the instance, so that it is not detached meanwhile, or in its detach.
+    /// As of [`Module::instance`].
     pub(crate) unsafe fn instance<'a>(&self, number: i32) -> Option<&'a Instance<D>> {
-        let item = NonNull::new(self.item(number))?;
-        // SAFETY: an item of ours, not freed while an entry point runs.
-        let instance = unsafe { item.as_ref() }.instance.cast::<Instance<D>>();
-        // SAFETY: null, or from `Box::into_raw` in attach, and soft state's until detach.
-        unsafe { instance.as_ref() }
+        // SAFETY: the caller's.
+        let home = unsafe { self.module.instance(number) }?;
+        // SAFETY: an instance of this device, soft state's until detach.
+        Some(unsafe { home.cast().as_ref() })
     }
 
     /// The instance of this number, of which something is open.
@@ -161,12 +207,12 @@ impl<D: Device> SoftState<D> {
     /// In an entry point for what is open: open(9E) has found the instance, and it is not detached before close(9E) has returned.
     #[inline(always)]
     pub(crate) unsafe fn open_instance<'a>(&self, number: i32) -> Option<&'a Instance<D>> {
-        let item = NonNull::new(self.item(number))?;
+        let item = NonNull::new(self.module.item(number))?;
         // SAFETY: an item of ours, not freed while an entry point runs.
         let instance = unsafe { item.as_ref() }.instance.cast::<Instance<D>>();
         // SAFETY: the caller's.
         unsafe { core::hint::assert_unchecked(!instance.is_null()) };
-        // SAFETY: from `Box::into_raw` in attach, and soft state's until detach.
+        // SAFETY: an instance of this device, soft state's until detach.
         Some(unsafe { &*instance })
     }
 }

@@ -16,14 +16,14 @@ use ddi_sys as sys;
 use crate::atomic::{AtomicPtr, AtomicU8, AtomicU64};
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Kernel, MayBlock, MaySleep};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::kmem::try_push;
 use crate::node::Node;
 use crate::text::Text;
 use crate::threads::this_thread;
 
 const PAGE: &str = "ddi_taskq_create(9F)";
-const OWN: Error = Error::new(Errno::EDEADLK, PAGE, "a task of the queue would wait for itself");
+const OWN: Error = error!(Errno::EDEADLK, PAGE, "a task of the queue would wait for itself");
 
 struct Queue {
     link: Link,
@@ -62,7 +62,7 @@ impl Queue {
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::ENOMEM, "ddi_taskq_dispatch(9F)", "no memory for a task"))
+        Err(error!(Errno::ENOMEM, "ddi_taskq_dispatch(9F)", "no memory for a task"))
     }
 }
 
@@ -150,12 +150,12 @@ impl TaskQueue {
     pub fn new(node: &Node<'_>, name: &str, threads: u16) -> Result<TaskQueue, Error> {
         busy::reap();
         let name = Text::<32>::name(name)
-            .ok_or_else(|| Error::new(Errno::EINVAL, PAGE, "a name is longer than 31 bytes"))?;
+            .ok_or_else(|| error!(Errno::EINVAL, PAGE, "a name is longer than 31 bytes"))?;
         let threads = threads.max(1);
         let mut runners = Vec::new();
         for _ in 0..threads {
             try_push(&mut runners, AtomicU64::new(0))
-                .map_err(|errno| Error::new(errno, PAGE, "no memory to remember its threads by"))?;
+                .map_err(|errno| error!(errno, PAGE, "no memory to remember its threads by"))?;
         }
         let busy = Busy::new();
         // SAFETY: a live node, and a string that ends in NUL, which the call copies.
@@ -169,7 +169,7 @@ impl TaskQueue {
             )
         };
         if raw.is_null() {
-            return Err(Error::new(Errno::ENOMEM, PAGE, "the kernel makes no queue"));
+            return Err(error!(Errno::ENOMEM, PAGE, "the kernel makes no queue"));
         }
         let queue = Queue { link: Link::new(), raw: AtomicPtr::new(raw), runners, _busy: busy };
         Ok(TaskQueue(Arc::new(Owner(Arc::new(queue)))))

@@ -11,7 +11,8 @@ use core::sync::atomic::Ordering;
 use ddi_sys as sys;
 
 use crate::atomic::{AtomicI32, AtomicPtr};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
+use crate::used::{self, Part as _};
 
 /// Resources that a node has at most once, released before the node goes.
 pub(crate) struct Bonds {
@@ -38,11 +39,13 @@ impl Bonds {
 
     /// `ddi_fm_init(9F)` was called, and gave this.
     pub(crate) fn set_fm(&self, capabilities: i32) {
+        used::Faults::is_needed();
         self.fm.store(capabilities.max(0), Ordering::Relaxed);
     }
 
     /// Makes tasks possible, if they are not. In attach of the node.
     pub(crate) fn start_tasks(&self, dip: *mut sys::dev_info_t) -> Result<(), Error> {
+        used::Tasks::is_needed();
         if !self.tasks.load(Ordering::Acquire).is_null() {
             return Ok(());
         }
@@ -50,7 +53,7 @@ impl Bonds {
         let tasks =
             unsafe { sys::ddi_taskq_create(dip, c"later".as_ptr(), 1, sys::TASKQ_DEFAULTPRI as i16, 0) };
         if tasks.is_null() {
-            return Err(Error::new(Errno::ENOMEM, "ddi_taskq_create(9F)", "no thread to be had"));
+            return Err(error!(Errno::ENOMEM, "ddi_taskq_create(9F)", "no thread to be had"));
         }
         self.tasks.store(tasks, Ordering::Release);
         Ok(())
@@ -80,12 +83,12 @@ impl Bonds {
 
 impl Drop for Bonds {
     fn drop(&mut self) {
-        if *self.fm.get_mut() != NO_FM {
+        if used::Faults::is_used() && *self.fm.get_mut() != NO_FM {
             // SAFETY: in attach or detach of the node, after `ddi_fm_init`; every handle that flags errors had a clone of the tether.
             unsafe { sys::ddi_fm_fini(self.dip) };
         }
         let tasks = *self.tasks.get_mut();
-        if !tasks.is_null() {
+        if used::Tasks::is_used() && !tasks.is_null() {
             // SAFETY: made by `start_tasks`, and destroyed once; not by one of its own tasks, which have no clone of the tether.
             unsafe { sys::ddi_taskq_destroy(tasks) };
         }

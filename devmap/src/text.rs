@@ -5,7 +5,7 @@
 use core::ffi::{CStr, c_char};
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 /// At most `N` - 1 bytes of text, followed by a NUL; longer text is truncated.
 ///
@@ -43,6 +43,12 @@ impl<const N: usize> Text<N> {
         (!name.cut).then_some(name)
     }
 
+    /// What all texts are, whatever their length.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) -> End<'_> {
+        End { bytes: &mut self.bytes, used: &mut self.used, cut: &mut self.cut }
+    }
+
     /// Appends text. What does not fit is dropped, and so are NULs.
     pub fn push(&mut self, text: &str) -> &mut Text<N> {
         self.push_bytes::<true>(text.as_bytes());
@@ -50,33 +56,9 @@ impl<const N: usize> Text<N> {
     }
 
     /// As [`push`](Text::push), where a message is made that nobody waits for.
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn add(&mut self, text: &[u8]) -> &mut Text<N> {
-        for &byte in text {
-            match self.bytes.get_mut(self.used) {
-                Some(place) if byte != 0 && self.used + 1 < N => {
-                    *place = byte;
-                    self.used += 1;
-                }
-                _ => self.cut = true,
-            }
-        }
-        self
-    }
-
-    /// As [`push_number`](Text::push_number), likewise.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn add_number(&mut self, number: u32) -> &mut Text<N> {
-        let mut unit = 1_000_000_000;
-        while unit > 1 && number < unit {
-            unit /= 10;
-        }
-        while unit > 0 {
-            self.add(&[b'0' + (number / unit % 10) as u8]);
-            unit /= 10;
-        }
+        self.end().add(text);
         self
     }
 
@@ -161,7 +143,79 @@ impl<const N: usize> Default for Text<N> {
 
 impl<const N: usize> fmt::Write for Text<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.push(text);
+        self.end().write_str(text)
+    }
+
+    fn write_char(&mut self, character: char) -> fmt::Result {
+        self.end().write_char(character)
+    }
+
+    fn write_fmt(&mut self, arguments: fmt::Arguments<'_>) -> fmt::Result {
+        fmt::write(&mut self.end(), arguments)
+    }
+}
+
+/// The end of a text of any length, to append to: one function for all of them.
+pub(crate) struct End<'a> {
+    bytes: &'a mut [u8],
+    used: &'a mut usize,
+    cut: &'a mut bool,
+}
+
+impl End<'_> {
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add(&mut self, text: &[u8]) {
+        for &byte in text {
+            // The last byte stays NUL.
+            match self.bytes.get_mut(*self.used..) {
+                Some([place, _, ..]) if byte != 0 => {
+                    *place = byte;
+                    *self.used += 1;
+                }
+                _ => *self.cut = true,
+            }
+        }
+    }
+
+    /// Appends a name for the kernel to an empty text. Returns it as a C string; nothing when it is too long or has a NUL inside.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn name(&mut self, name: &str) -> Option<NonNull<c_char>> {
+        self.add(name.as_bytes());
+        if *self.cut { None } else { Some(NonNull::from(&mut *self.bytes).cast()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add_number(&mut self, number: u32) {
+        let mut digits = [0; 10];
+        let (mut rest, mut first) = (number, digits.len());
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            first -= 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.add(digits.get(first..).unwrap_or(&[]));
+    }
+
+    /// Appends a word behind a colon, if there is any.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn add_word(&mut self, word: &str) {
+        if !word.is_empty() {
+            self.add(b": ");
+            self.add(word.as_bytes());
+        }
+    }
+}
+
+impl fmt::Write for End<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.add(text.as_bytes());
         Ok(())
     }
 }

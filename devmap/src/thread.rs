@@ -14,7 +14,7 @@ use ddi_sys as sys;
 
 use crate::busy::{self, Busy, Late, Link};
 use crate::context::{Kernel, MayBlock, MaySleep, sealed::Sealed};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::sync::{Condvar, Mutex};
 use crate::threads::this_thread;
 
@@ -113,7 +113,7 @@ impl Thread {
         if thread.is_null() {
             // SAFETY: as above; there is no thread to have it.
             drop(unsafe { Box::from_raw(arg) });
-            return Err(Error::new(Errno::EAGAIN, "thread_create", "the kernel makes no thread"));
+            return Err(error!(Errno::EAGAIN, "thread_create", "the kernel makes no thread"));
         }
         Ok(Thread(inner))
     }

@@ -42,8 +42,10 @@ pub fn time_of_day() -> Duration {
 /// Returns a duration in ticks, rounded up: `drv_usectohz(9F)`. Any context.
 pub fn ticks(time: Duration) -> i64 {
     // A century; beyond that the kernel's own multiplication could overflow.
-    const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000;
-    let microseconds = time.as_nanos().div_ceil(1000).min(LONGEST) as i64;
+    const LONGEST: u64 = 100 * 365 * 86_400 * 1_000_000;
+    let part = time.subsec_nanos().div_ceil(1000);
+    let microseconds =
+        time.as_secs().saturating_mul(1_000_000).saturating_add(part.into()).min(LONGEST) as i64;
     if microseconds == 0 {
         return 0;
     }

@@ -84,6 +84,7 @@ impl<'a> Uio<'a> {
     }
 
     /// Copies the part of `bytes` from the file offset on to the process; nothing at its end. For read(9E).
+    #[inline]
     pub fn give_from_offset(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         let start = usize::try_from(self.offset()).unwrap_or(usize::MAX);
         self.give(bytes.get(start..).unwrap_or(&[]))

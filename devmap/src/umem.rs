@@ -11,9 +11,9 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::context::MaySleep;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::page;
-use crate::volatile::Volatile;
+use crate::volatile::{Origin, Volatile};
 
 /// Kinds of kernel memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Umem {
     fn allocate(kind: Kind, len: usize, sleep: c_int) -> Result<Umem, Error> {
         let len = match page::round_up(len) {
             Some(len) if len > 0 && i64::try_from(len).is_ok() => len,
-            _ => return Err(Error::new(Errno::EINVAL, PAGE, "no such length")),
+            _ => return Err(error!(Errno::EINVAL, PAGE, "no such length")),
         };
         let flags = sleep
             | match kind {
@@ -91,10 +91,10 @@ impl Umem {
         // SAFETY: a length that is not zero; the cookie goes to a local.
         let base = unsafe { sys::ddi_umem_alloc(len, flags, &raw mut cookie) }.cast::<u8>();
         if cookie.is_null() || (base.is_null() && kind != Kind::Trash) {
-            return Err(Error::new(Errno::ENOMEM, PAGE, "no memory"));
+            return Err(error!(Errno::ENOMEM, PAGE, "no memory"));
         }
         // SAFETY: `len` bytes that live until the cookie is freed, in `Inner::drop`; nobody but the kernel has their address. Null for trash.
-        let bytes = unsafe { Volatile::new(base, len, PAGE) };
+        let bytes = unsafe { Volatile::new(base, len, Origin::Umem) };
         Ok(Umem(Arc::new(Inner { cookie, bytes, kind })))
     }
 

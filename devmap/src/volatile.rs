@@ -9,7 +9,7 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use crate::endian::{Be, Le, Number};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::plain::Plain;
 
 mod sealed {
@@ -83,8 +83,27 @@ atomics!(AtomicU8, AtomicU16, AtomicU32, AtomicI32, AtomicU64, AtomicI64);
 pub struct Volatile {
     base: *mut u8,
     len: usize,
-    /// The manual page of what the memory is from.
-    page: &'static str,
+    origin: Origin,
+}
+
+/// The function that memory is from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    Umem,
+    Dma,
+    Pinned,
+}
+
+impl Origin {
+    /// The error of an access outside the memory.
+    fn outside(self) -> Error {
+        const WHY: &str = "outside the memory, or not aligned";
+        match self {
+            Origin::Umem => error!(Errno::EINVAL, "ddi_umem_alloc(9F)", WHY),
+            Origin::Dma => error!(Errno::EINVAL, "ddi_dma_mem_alloc(9F)", WHY),
+            Origin::Pinned => error!(Errno::EINVAL, "ddi_umem_lock(9F)", WHY),
+        }
+    }
 }
 
 // SAFETY: the memory belongs to no thread.
@@ -102,8 +121,8 @@ impl fmt::Debug for Volatile {
 impl Volatile {
     /// # Safety
     /// The invariants, for as long as the value lives.
-    pub(crate) const unsafe fn new(base: *mut u8, len: usize, page: &'static str) -> Volatile {
-        Volatile { base, len, page }
+    pub(crate) const unsafe fn new(base: *mut u8, len: usize, origin: Origin) -> Volatile {
+        Volatile { base, len, origin }
     }
 
     /// Returns the length in bytes.
@@ -119,7 +138,7 @@ impl Volatile {
     /// The address of `count` values of `T` at byte `offset`, if they all lie within the memory.
     #[inline]
     fn at<T>(&self, offset: u64, count: usize) -> Result<*mut T, Error> {
-        let range = Error::new(Errno::EINVAL, self.page, "outside the memory, or not aligned");
+        let range = self.origin.outside();
         let bytes = size_of::<T>().checked_mul(count).ok_or(range)?;
         let start = usize::try_from(offset).map_err(|_| range)?;
         let end = start.checked_add(bytes).ok_or(range)?;
@@ -127,7 +146,7 @@ impl Volatile {
             return Err(range);
         }
         if self.base.is_null() {
-            return Err(Error::new(Errno::ENOTSUP, self.page, "trash memory has no address"));
+            return Err(error!(Errno::ENOTSUP, "ddi_umem_alloc(9F)", "trash memory has no address"));
         }
         Ok(self.base.wrapping_add(start).cast())
     }

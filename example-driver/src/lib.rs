@@ -24,10 +24,10 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
+use devmap::log::{self, Level};
 use devmap::prelude::*;
 use devmap::text::Text;
 use devmap::{kmem, memory};
@@ -167,7 +167,10 @@ fn device_memory(attach: &Attach<'_>) -> Result<(Memory, Memory), Errno> {
         (new(REGS_LEN as usize)?.into(), new(fb)?.into())
     };
     if regs.len() != REGS_LEN || fb.is_empty() || !fb.len().is_multiple_of(0x1000) {
-        devmap::warn!("ctxdev: {:#x} bytes of registers and {:#x} of frame buffer", regs.len(), fb.len());
+        let mut line = Text::<96>::new();
+        line.push("ctxdev: ").push_number(regs.len()).push(" bytes of registers and ");
+        line.push_number(fb.len()).push(" of frame buffer");
+        log::line(Level::Warn, false, line.as_c_str());
         return Err(Errno::ENXIO);
     }
     Ok((regs, fb))
@@ -180,7 +183,10 @@ impl Device for CtxDev {
     // Buses number their devices from 0, and driver.conf numbers pseudo nodes: no number may be used twice, but both want a device 0.
     fn minor(&self, node: &Node<'_>, _: u32) -> Option<MinorNode> {
         let (kind, unit) = (if node.is_pci() { "pci" } else { "" }, node.property("unit", node.instance()));
-        Some(MinorNode::new(format_args!("ctxdev{kind}{unit}")))
+        let mut name = Text::new(); // by pieces: a module without `core::fmt` is smaller
+        name.push("ctxdev").push(kind).push(if unit < 0 { "-" } else { "" });
+        name.push_number(unit.unsigned_abs().into());
+        Some(MinorNode::named(name))
     }
 
     // A device node has been found. An error leaves nothing behind: everything made so far is dropped.
@@ -243,7 +249,10 @@ impl Device for CtxDev {
 
     fn read(&self, _: &(), uio: &mut Uio<'_>) -> Result<(), Errno> {
         let mut line = Text::<384>::new();
-        let _ = writeln!(line, "{} ", self.stats); // what does not fit is cut
+        for (name, value) in self.stats.iter() {
+            line.push(name).push(" ").push_number(value).push(" "); // what does not fit is cut
+        }
+        line.push("\n");
         uio.give_from_offset(line.as_bytes()).map(|_| ())
     }
 

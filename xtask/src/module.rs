@@ -44,8 +44,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Links a package's code into one object of which only `public` is kept, and what that needs. Returns its path, in `dir`.
-pub fn object(package: &str, framework: Framework, public: &BTreeSet<String>, dir: &Path) -> Result<PathBuf> {
-    let package = Package::read(&in_workspace(package)?)?;
+pub fn object(
+    package: &str,
+    features: &[&str],
+    framework: Framework,
+    public: &BTreeSet<String>,
+    dir: &Path,
+) -> Result<PathBuf> {
+    let mut package = Package::read(&in_workspace(package)?)?;
+    package.features = features.iter().map(|&feature| feature.to_owned()).collect();
     builder(&toolchain::find()?, &|_| ()).object(&package, framework, public, dir)
 }
 

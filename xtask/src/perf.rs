@@ -41,6 +41,9 @@ pub struct Args {
     /// Compare drivers with their twins in C, and nothing else.
     #[arg(long)]
     layer: bool,
+    /// Print how large modules are, and what each thing that a driver does adds, and nothing else.
+    #[arg(long)]
+    sizes: bool,
     /// Build the programs that are measured in this directory, and leave them there.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -157,6 +160,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
     let dir = args.keep.as_deref().unwrap_or(scratch.path());
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if args.sizes {
+        let good = size::print(&size::rows(dir)?);
+        println!("\n{}", size::features(dir)?);
+        return Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    }
     if args.ports || args.layer {
         let even = !args.layer || beside_c(dir)?;
         let good = !args.ports || ports::run(dir)?;
@@ -208,7 +216,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let even = args.json || layer::print(&layer) & own::print(&own) & size::print(&sizes);
     let port = args.json || ports::run(dir)?;
     if args.write {
-        write(args, &rows, &memory, (&layer, &own, &sizes))?;
+        write(args, &rows, &memory, (&layer, &own, &sizes), &size::features(dir)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(if even && port && checks.iter().all(Check::holds) { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -233,6 +241,7 @@ fn write(
     rows: &[Row],
     memory: &Memory,
     (layer, own, sizes): (&[layer::Row], &[own::Row], &[size::Row]),
+    features: &str,
 ) -> Result<()> {
     let over = rows.iter().filter(|row| row.ratio() > 1.0);
     let mut text: String = over
@@ -269,8 +278,8 @@ fn write(
     let text = format!("{FRAMEWORK}\n{table}{}", shown.collect::<String>());
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = dir.join("layer.md");
-    let (pairs, owns) = (layer::table(layer), own::table(own));
-    let text = format!("{LAYER}\n{pairs}\n{OWN}\n{owns}\n{SIZES}\n{}", size::table(sizes));
+    let (pairs, owns, sizes_) = (layer::table(layer), own::table(own), size::table(sizes));
+    let text = format!("{LAYER}\n{pairs}\n{OWN}\n{owns}\n{SIZES}\n{sizes_}\n{FEATURES}\n{features}");
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let path = crate::root().join("segdev/bench/layer-above.tsv");
     std::fs::write(&path, layer::above(layer)).with_context(|| format!("cannot write {}", path.display()))?;
@@ -308,6 +317,12 @@ const SIZES: &str = "\
 ## How large a module is
 
 Bytes of code and read-only data.
+";
+
+const FEATURES: &str = "\
+## What makes it larger
+
+Bytes of code and read-only data that one thing more adds to the smallest driver (xtask/fixtures/features). What two things share is linked once.
 ";
 
 fn rows(costs: &[Costs]) -> Result<Vec<Row>> {

@@ -101,16 +101,14 @@ impl Kernel<'_> {
                 ]
             }
         };
-        // Beside a framework of its own a module has room for what is small only.
-        let settings = match framework {
-            Framework::Kernel => Vec::new(),
-            Framework::Own => {
-                let mut settings = small(&["devmap", &driver.name]);
-                settings.push("profile.release.package.devmap.rustflags=[\"--cfg=devmap_own\"]".to_owned());
-                settings
-            }
-        };
-        let command = ["rustc", "--lib", "--crate-type", "staticlib"];
+        // What of the layer is worth the room is generic or inlined, and so compiled as the driver is. Beside a framework of its own a module has room for what is small only.
+        let mut settings = small(&["devmap"]);
+        if framework == Framework::Own {
+            settings.extend(small(&[&driver.name]));
+            settings.push("profile.release.package.devmap.rustflags=[\"--cfg=devmap_own\"]".to_owned());
+        }
+        let features = driver.features.join(",");
+        let command = ["rustc", "--lib", "--crate-type", "staticlib", "--features", &features];
         let messages = build(&command, &driver.manifest, &settings, &own)?;
         library(&messages, &driver.manifest, ".a")
     }

@@ -19,6 +19,8 @@ pub struct Package {
     pub pages: bool,
     /// The choice of a framework, as `[package.metadata.module] framework` says it.
     pub framework: Framework,
+    /// Features of the crate to build it with, besides the default ones.
+    pub features: Vec<String>,
     /// Modules that it needs, as `[package.metadata.module] depends` names them.
     pub depends: Vec<String>,
     /// PCI devices that it binds to, as `aliases` names them: `pci1af4,1110`.
@@ -67,7 +69,19 @@ impl Package {
         let permissions = metadata("permissions").and_then(toml::Value::as_str).unwrap_or("* 0666 root sys");
         let permissions = permissions.to_owned();
         let (depends, aliases, devices) = (list("depends")?, list("aliases")?, list("devices")?);
-        Ok(Package { name, manifest, framework, depends, pages, aliases, devices, permissions, table })
+        let features = Vec::new();
+        Ok(Package {
+            name,
+            manifest,
+            framework,
+            features,
+            depends,
+            pages,
+            aliases,
+            devices,
+            permissions,
+            table,
+        })
     }
 
     /// Returns the driver's driver.conf(5): `NAME.conf` in its folder, or in `pkg` below it.

@@ -12,7 +12,7 @@ use super::buffer::Buffer;
 use super::handle::{Direction, Handle, Inner, Transfer};
 use super::master::BusMaster;
 use crate::context::{MayBlock, MaySleep};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::fm;
 use crate::kmem::try_words;
 use crate::memory::Memory;
@@ -82,8 +82,10 @@ impl Bound for Umem {
     }
     fn source(&self, offset: u64, len: usize, _: bool) -> Result<Source, Error> {
         if self.kind() != Kind::Locked {
-            let why = "memory that may be paged out, or is none";
-            return Err(Error::new(Errno::ENOTSUP, "ddi_umem_alloc(9F)", why));
+            return Err(error!(
+                Errno::ENOTSUP,
+                "ddi_umem_alloc(9F)", "memory that may be paged out, or is none"
+            ));
         }
         Ok(Source::Kernel(self.address(offset, len)?, len))
     }
@@ -96,7 +98,7 @@ impl Bound for UserMemory {
     }
     fn source(&self, offset: u64, len: usize, into: bool) -> Result<Source, Error> {
         if into && !self.is_writable() {
-            return Err(Error::new(Errno::EACCES, "ddi_umem_lock(9F)", "pinned for reading only"));
+            return Err(error!(Errno::EACCES, "ddi_umem_lock(9F)", "pinned for reading only"));
         }
         self.transfer(offset, len, into).map(Source::Pinned)
     }
@@ -175,7 +177,7 @@ impl<M> Binding<M> {
         let count = count as usize; // as wide
         if self.cookies.len() < count.saturating_mul(2) {
             self.cookies = try_words(count.saturating_mul(2))
-                .map_err(|errno| Error::new(errno, "ddi_dma_nextcookie(9F)", "no memory for the cookies"))?;
+                .map_err(|errno| error!(errno, "ddi_dma_nextcookie(9F)", "no memory for the cookies"))?;
         }
         let mut next = first;
         for (index, pair) in self.cookies.chunks_exact_mut(2).take(count).enumerate() {
@@ -205,7 +207,7 @@ impl<M> Binding<M> {
         let mut cookies = self.cookies();
         match (cookies.next(), cookies.next()) {
             (Some(one), None) => Ok(one.address),
-            _ => Err(Error::new(Errno::ERANGE, "ddi_dma_cookie(9S)", "the memory is in several pieces")),
+            _ => Err(error!(Errno::ERANGE, "ddi_dma_cookie(9S)", "the memory is in several pieces")),
         }
     }
 
@@ -218,7 +220,7 @@ impl<M> Binding<M> {
 
     /// Returns the contiguous piece that begins at byte `offset` of the bound memory. Fails with `EINVAL` outside of this [window](Binding::move_to).
     pub fn piece(&self, offset: u64) -> Result<Cookie, Error> {
-        const NONE: Error = Error::new(Errno::EINVAL, "ddi_dma_cookie(9S)", "outside of what is bound");
+        const NONE: Error = error!(Errno::EINVAL, "ddi_dma_cookie(9S)", "outside of what is bound");
         let mut before = offset.checked_sub(self.window.0).ok_or(NONE)?;
         for Cookie { address, len } in self.cookies() {
             match len.checked_sub(before) {
@@ -252,7 +254,7 @@ impl<M> Binding<M> {
     }
 
     fn go_to(&mut self, window: u32) -> Result<(), Error> {
-        const NONE: Error = Error::new(Errno::EINVAL, "ddi_dma_getwin(9F)", "no such window");
+        const NONE: Error = error!(Errno::EINVAL, "ddi_dma_getwin(9F)", "no such window");
         if window >= self.windows {
             return Err(NONE);
         }
@@ -284,7 +286,7 @@ impl<M> Binding<M> {
 
     /// Like [`sync`](Binding::sync), for `len` bytes from `offset` on. Fails with `EINVAL` if they are not bound.
     pub fn sync_part(&self, towards: Towards, offset: u64, len: usize) -> Result<(), Error> {
-        const OUTSIDE: Error = Error::new(Errno::EINVAL, "ddi_dma_sync(9F)", "outside of what is bound");
+        const OUTSIDE: Error = error!(Errno::EINVAL, "ddi_dma_sync(9F)", "outside of what is bound");
         let inside = offset.checked_add(len as u64).is_some_and(|end| end <= self.len as u64);
         let Some(offset) = i64::try_from(offset).ok().filter(|_| inside) else { return Err(OUTSIDE) };
         if len == 0 {
@@ -314,7 +316,7 @@ impl<M> Binding<M> {
         }
         // SAFETY: as above.
         unsafe { sys::ddi_fm_dma_err_clear(handle, sys::DDI_FME_VERSION) };
-        Err(Error::new(Errno::EIO, "ddi_fm_dma_err_get(9F)", "the bus saw an error of the transfer"))
+        Err(error!(Errno::EIO, "ddi_fm_dma_err_get(9F)", "the bus saw an error of the transfer"))
     }
 
     /// Ends the binding, and returns the memory.
@@ -378,8 +380,11 @@ impl BusMaster {
         let last = unsafe { last.read_volatile() };
         let end = last.saturating_add(1).saturating_mul(page::size() as u64);
         if !attributes.reach(end) || attributes.align() > page::size() as u64 {
-            let why = "the device does not reach all memory, or wants it more aligned than a page is";
-            return Err(Error::new(Errno::ENOTSUP, "ddi_dma_attr(9S)", why));
+            return Err(error!(
+                Errno::ENOTSUP,
+                "ddi_dma_attr(9S)",
+                "the device does not reach all memory, or wants it more aligned than a page is"
+            ));
         }
         let memory = Umem::new(cx, Kind::Locked, len)?;
         self.bind(cx, attributes, memory, Transfer::coherent(Direction::Both))

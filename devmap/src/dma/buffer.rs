@@ -10,8 +10,8 @@ use ddi_sys as sys;
 use super::handle::{DONTWAIT, Handle, Inner, Wait, sleep};
 use crate::access::Attributes;
 use crate::context::MaySleep;
-use crate::errno::{Errno, Error};
-use crate::volatile::Volatile;
+use crate::errno::{Errno, Error, error};
+use crate::volatile::{Origin, Volatile};
 
 const PAGE: &str = "ddi_dma_mem_alloc(9F)";
 
@@ -61,7 +61,7 @@ impl Buffer {
         wait: Wait,
     ) -> Result<Buffer, Error> {
         if len == 0 {
-            return Err(Error::new(Errno::EINVAL, PAGE, "no bytes at all"));
+            return Err(error!(Errno::EINVAL, PAGE, "no bytes at all"));
         }
         let mode = if streaming { sys::DDI_DMA_STREAMING } else { sys::DDI_DMA_CONSISTENT };
         let mut raw = attributes.raw();
@@ -82,10 +82,10 @@ impl Buffer {
             )
         };
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::ENOMEM, PAGE, "no memory that fits the device"));
+            return Err(error!(Errno::ENOMEM, PAGE, "no memory that fits the device"));
         }
         // SAFETY: so many bytes that live until they are freed, in `drop`; nobody but the kernel has their address.
-        let bytes = unsafe { Volatile::new(base.cast(), real, PAGE) };
+        let bytes = unsafe { Volatile::new(base.cast(), real, Origin::Dma) };
         let buffer = Buffer { access, bytes, _handle: Arc::clone(&handle.0) };
         buffer.zero(0, real)?;
         Ok(buffer)

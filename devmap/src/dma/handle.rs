@@ -13,7 +13,7 @@ use super::binding::{Binding, Bound, Source};
 use super::master::BusMaster;
 use crate::atomic::AtomicBool;
 use crate::context::{MayBlock, MaySleep};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::fm::FaultManagement;
 use crate::tether::Tether;
 
@@ -158,10 +158,8 @@ impl Handle {
                 let (bound, fm) = (AtomicBool::new(false), attributes.fm.clone());
                 Ok(Handle(Arc::new(Inner { handle, bound, fm, _tether: tether })))
             }
-            sys::DDI_DMA_BADATTR => {
-                Err(Error::new(Errno::EINVAL, PAGE, "the attributes contradict themselves"))
-            }
-            _ => Err(Error::new(Errno::ENOMEM, PAGE, "no handle to be had")),
+            sys::DDI_DMA_BADATTR => Err(error!(Errno::EINVAL, PAGE, "the attributes contradict themselves")),
+            _ => Err(error!(Errno::ENOMEM, PAGE, "no handle to be had")),
         }
     }
 
@@ -193,20 +191,24 @@ impl Handle {
 
     fn bind_with<M: Bound>(&self, memory: M, transfer: Transfer, wait: Wait) -> Result<Binding<M>, Error> {
         const PAGE: &str = "ddi_dma_addr_bind_handle(9F)";
-        let refuse = |errno, why| Err(Error::new(errno, PAGE, why));
+        macro_rules! refuse {
+            ($errno:expr, $why:expr) => {
+                return Err(error!($errno, PAGE, $why))
+            };
+        }
         let rest = (memory.bytes() as u64).checked_sub(transfer.offset).and_then(|n| usize::try_from(n).ok());
         let Some(len) = rest.and_then(|rest| match transfer.len {
             None => Some(rest),
             Some(len) => (len <= rest).then_some(len),
         }) else {
-            return refuse(Errno::EINVAL, "the memory has no such part");
+            refuse!(Errno::EINVAL, "the memory has no such part");
         };
         if len == 0 {
-            return refuse(Errno::EINVAL, "no bytes at all");
+            refuse!(Errno::EINVAL, "no bytes at all");
         }
         let source = memory.source(transfer.offset, len, transfer.direction.writes())?;
         if !self.0.take() {
-            return refuse(Errno::EBUSY, "something is bound to the handle");
+            refuse!(Errno::EBUSY, "something is bound to the handle");
         }
         // SAFETY: a structure of numbers, for which zero is a value.
         let mut first: sys::ddi_dma_cookie_t = unsafe { zeroed() };
@@ -247,10 +249,10 @@ impl Handle {
             _ => self.0.give_back(),
         }
         match result {
-            sys::DDI_DMA_INUSE => refuse(Errno::EBUSY, "something is bound to the handle"),
-            sys::DDI_DMA_TOOBIG => refuse(Errno::ERANGE, "more, or more pieces, than the device takes"),
-            sys::DDI_DMA_NOMAPPING => refuse(Errno::EFAULT, "the device does not reach the memory"),
-            _ => refuse(Errno::ENOMEM, "not what it takes"),
+            sys::DDI_DMA_INUSE => refuse!(Errno::EBUSY, "something is bound to the handle"),
+            sys::DDI_DMA_TOOBIG => refuse!(Errno::ERANGE, "more, or more pieces, than the device takes"),
+            sys::DDI_DMA_NOMAPPING => refuse!(Errno::EFAULT, "the device does not reach the memory"),
+            _ => refuse!(Errno::ENOMEM, "not what it takes"),
         }
     }
 }

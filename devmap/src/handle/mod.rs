@@ -21,15 +21,16 @@ use core::ptr::{self, NonNull};
 use ddi_sys as sys;
 
 use self::parts::{PAGES, Part};
-pub(crate) use self::record::{Before, ENGINES, Home, Hysteresis, Record};
+pub(crate) use self::record::{Before, ENGINES, Home, Hysteresis, Record, Switch};
 use self::state::Is;
 pub(crate) use self::state::{State, Target};
 use crate::each_page;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::memory::{Memory, covers, may_be_written, trash_of};
 use crate::page;
 use crate::pinned::{Loss, Mapper, Seated, UserMemory};
 use crate::protection::Protection;
+use crate::used::{self, Part as _};
 
 /// A reference to a mapping; see the [module](crate::handle). Clones are the same mapping.
 ///
@@ -102,7 +103,7 @@ impl Deref for Borrowed {
 
 /// There is nothing that could be changed.
 pub(crate) const GONE: Error =
-    Error::new(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone, or is not there yet");
+    error!(Errno::ESTALE, "devmap_unmap(9E)", "the mapping has gone, or is not there yet");
 const REMAP: &str = "devmap_umem_remap(9F)";
 
 impl Mapper for Handle {
@@ -146,9 +147,9 @@ impl Handle {
     /// Memory that it maps, chosen in devmap(9E).
     #[inline(always)]
     pub(crate) fn set_target(&self, target: Target, len: usize) {
-        match &target.memory {
-            Memory::User(user) => self.set_user_target(user.clone(), target, len),
-            Memory::Registers(_) | Memory::Umem(_) => self.record().set_target(target, len),
+        match target.memory.user().cloned() {
+            Some(user) => self.set_user_target(user, target, len),
+            None => self.record().set_target(target, len),
         }
     }
 
@@ -165,10 +166,7 @@ impl Handle {
 
     /// Registers the mapping with this memory, if that is a process's, so that it is notified when the memory is lost.
     fn among(&self, memory: &Memory) -> Option<Seated> {
-        match memory {
-            Memory::User(user) => Some(self.among_users(user)),
-            Memory::Registers(_) | Memory::Umem(_) => None,
-        }
+        memory.user().map(|user| self.among_users(user))
     }
 
     #[cold]
@@ -304,11 +302,7 @@ impl Handle {
     pub fn invalidate(&self) -> Result<(), Error> {
         let mut state = self.record().lock();
         if state.is.contains(Is::UNSEEN) {
-            return Err(Error::new(
-                Errno::ENOTSUP,
-                "devmap_access(9E)",
-                "the mapping has no access callback",
-            ));
+            return Err(error!(Errno::ENOTSUP, "devmap_access(9E)", "the mapping has no access callback",));
         }
         self.record().invalidate(&mut state);
         self.record().unload(&state)
@@ -338,6 +332,7 @@ impl Handle {
 
     /// As [`remap`](Handle::remap), unless the mapping is something of this by then. Returns whether it was done.
     fn remap_unless(&self, unless: Is, memory: &Memory, offset: u64) -> Result<bool, Error> {
+        used::remaps();
         let memory = memory.clone();
         // Before the lock: it takes another one.
         let pinned = self.among(&memory);
@@ -352,15 +347,15 @@ impl Handle {
             }
             let start = covers(&memory, offset, record.range().1)?;
             if !may_be_written(&memory) && state.protection().contains(Protection::WRITE) {
-                return Err(Error::new(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
+                return Err(error!(Errno::EACCES, REMAP, "memory that is pinned for reading only"));
             }
             if trash_of(&memory).is_some() {
-                return Err(Error::new(Errno::ESTALE, REMAP, "the process wants its memory back"));
+                return Err(error!(Errno::ESTALE, REMAP, "the process wants its memory back"));
             }
             if state.is.contains(Is::LIVE) {
                 let result = record.remap(&state, &memory, start, state.max_protection.into());
                 if result != sys::DDI_SUCCESS {
-                    return Err(Error::new(Errno::EIO, REMAP, "the framework refused"));
+                    return Err(error!(Errno::EIO, REMAP, "the framework refused"));
                 }
             }
             (record.point(&mut state, memory, pinned, start), state.set_parts(None))
@@ -384,8 +379,10 @@ impl Handle {
         from: u64,
         max: Protection,
     ) -> Result<(), Error> {
+        used::Pages::is_needed();
+        used::remaps();
         let function = each_page::remap_pages().filter(|_| !matches!(memory, Memory::User(_)));
-        let function = function.ok_or(Error::new(Errno::ENOTSUP, PAGES, "mappings move as a whole"))?;
+        let function = function.ok_or(error!(Errno::ENOTSUP, PAGES, "mappings move as a whole"))?;
         covers(memory, from, len)?;
         let max_protection = max.bits() | !Protection::all().bits();
         let part = Part {
@@ -404,12 +401,12 @@ impl Handle {
             if !page::aligned(offset)
                 || self.record().clamp(offset, len).map(|(at, len)| (Some(at), len)) != Some(whole)
             {
-                return Err(Error::new(Errno::EINVAL, PAGES, "no pages of the mapping"));
+                return Err(error!(Errno::EINVAL, PAGES, "no pages of the mapping"));
             }
             let parts = parts::with(state.parts(), &part, function)?;
             self.record().change();
             if !part.apply(function, self.record().live(&state)) {
-                return Err(Error::new(Errno::EIO, PAGES, "the framework refused"));
+                return Err(error!(Errno::EIO, PAGES, "the framework refused"));
             }
             state.set_parts(Some(parts))
         };
@@ -422,6 +419,7 @@ impl Handle {
     /// Any thread, any mutex held; in [`Mapping::dup`](crate::Mapping::dup) of a child see [`Dup::lower`](crate::Dup::lower). Translations are dropped. Fails with `EACCES` if the process asked for more in
     /// mmap(2), which the framework cannot take away. Protection that mprotect(2) has granted since stays (docs/shield.md, 12). Fails with `ESTALE` if the mapping does not live.
     pub fn lower(&self, max: Protection) -> Result<(), Error> {
+        used::remaps();
         let record = self.record();
         let mut state = record.lock();
         let Some(memory) = state.memory.clone().filter(|_| state.is.contains(Is::LIVE)) else {
@@ -433,7 +431,7 @@ impl Handle {
         }
         let result = record.remap(&state, &memory, state.start, lower.into());
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::EACCES, REMAP, "the process has asked for more"));
+            return Err(error!(Errno::EACCES, REMAP, "the process has asked for more"));
         }
         state.max_protection = lower;
         record.remapped(&mut state);

@@ -1,8 +1,7 @@
-//! [`OfTheirOwn`]: pages of a mapping that map memory of their own, with a framework that can do that ([`each_page`](crate::each_page)).
+//! [`Parts`]: pages of a mapping that map memory of their own, with a framework that can do that ([`each_page`](crate::each_page)).
 //!
 //! Locking: lists are never changed; the framework is told under the mapping's lock.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ptr;
@@ -10,7 +9,7 @@ use core::ptr;
 use ddi_sys as sys;
 
 use crate::access::Order;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::memory::Memory;
 
 pub(super) const PAGES: &str = "docs/framework.md";
@@ -82,41 +81,30 @@ impl Part {
 /// The pages of a mapping that have memory of their own, which this keeps: sorted and apart.
 ///
 /// Never changed: pieces and children share it.
-struct Parts {
+pub(super) struct Parts {
     list: Vec<Part>,
-    /// The framework's function, which comes with the first: a driver that has no such pages does not have it in its module.
     function: RemapPages,
 }
 
-/// [`Parts`], as mappings that may have some know them: a driver that never makes any has none of their code in its module.
-pub(super) trait OfTheirOwn: Send + Sync {
-    fn list(&self) -> &[Part];
+/// [`Parts`], shared.
+pub(super) type Shared = Arc<Parts>;
+
+impl Parts {
     /// Makes the change in the framework for all parts between two user offsets. Returns whether it was accepted.
-    fn apply(&self, live: Live, start: u64, end: u64) -> bool;
-}
-
-/// [`OfTheirOwn`], shared.
-pub(super) type Shared = Arc<Box<dyn OfTheirOwn>>;
-
-impl OfTheirOwn for Parts {
-    fn list(&self) -> &[Part] {
-        &self.list
-    }
-
-    fn apply(&self, live: Live, start: u64, end: u64) -> bool {
+    pub(super) fn apply(&self, live: Live, start: u64, end: u64) -> bool {
         let parts = self.list.iter().filter_map(|part| part.within(start, end));
         parts.filter(|part| !part.apply(self.function, live)).count() == 0
     }
 }
 
 /// Returns the parts with one more, in place of what it covers. `ENOMEM`.
-pub(super) fn with(old: Option<&dyn OfTheirOwn>, new: &Part, function: RemapPages) -> Result<Shared, Error> {
-    let old = old.map_or(&[][..], |parts| parts.list());
+pub(super) fn with(old: Option<&Parts>, new: &Part, function: RemapPages) -> Result<Shared, Error> {
+    let old = old.map_or(&[][..], |parts| &parts.list);
     let mut list = Vec::new();
     let room = list.try_reserve(old.len().saturating_add(2));
-    room.map_err(|_| Error::new(Errno::ENOMEM, PAGES, "no memory"))?;
+    room.map_err(|_| error!(Errno::ENOMEM, PAGES, "no memory"))?;
     list.extend(old.iter().filter_map(|part| part.within(0, new.start)));
     list.push(new.clone());
     list.extend(old.iter().filter_map(|part| part.within(new.end, u64::MAX)));
-    Ok(Arc::new(Box::new(Parts { list, function })))
+    Ok(Arc::new(Parts { list, function }))
 }

@@ -2,7 +2,6 @@
 //!
 //! Locking: a mutex for each record, the innermost lock; see the [module](super). A second one is taken under it in an unmap of a middle, that of the mapping behind the cut.
 
-use alloc::sync::Arc;
 use core::ffi::{c_int, c_void};
 use core::mem::{self, MaybeUninit};
 use core::ptr::{self, NonNull};
@@ -12,10 +11,11 @@ use ddi_sys as sys;
 
 use super::parts::Live;
 use super::state::{Held, Is, Place, State, Target, drop_memory, drop_rare};
+use super::{Borrowed, Handle};
 use crate::atomic::{
     AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 };
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::fixed::{Fixed, Guard};
 use crate::frame::Routine;
 use crate::links;
@@ -23,6 +23,7 @@ use crate::memory::Memory;
 use crate::page;
 use crate::probe;
 use crate::threads::Threads;
+use crate::used::{self, Part as _};
 
 const UNLOAD: &str = "devmap_unload(9F)";
 
@@ -35,8 +36,8 @@ pub(crate) struct Home {
     pub switch: Switch,
     /// The routines of switches under way.
     pub switches: &'static Threads<Routine>,
-    /// Time that a context stays in the device, of each engine, in ticks.
-    pub hysteresis: Hysteresis,
+    /// That of the instance's mappings, which live as long.
+    pub hysteresis: &'static Hysteresis,
 }
 
 /// Memory that a mapping had before it was made to map something else.
@@ -49,10 +50,10 @@ pub(crate) type Switch =
 /// The greatest number of engines.
 pub(crate) const ENGINES: usize = 8;
 
-/// A time for each engine, in ticks.
-pub(crate) type Hysteresis = Arc<[AtomicI64; ENGINES]>;
+/// Time that a context stays in the device, of each engine, in ticks.
+pub(crate) type Hysteresis = [AtomicI64; ENGINES];
 
-/// One mapping; what its [`Handle`](crate::Handle)s refer to.
+/// One mapping; what its [`Handle`]s refer to.
 ///
 /// # Invariants
 /// `cookie` is a handle that devmap(9E) was called with, or a callback, or null. While the mapping is live the framework has it, and with the record's lock held its unmap
@@ -140,6 +141,35 @@ impl Record {
         unsafe { self.state.destroy() };
     }
 
+    /// A copy of a mapping, or of its part that begins `from` bytes behind its start, in place of `to`, in the unusual cases; not live. Gives the lock of the other back.
+    ///
+    /// # Safety
+    /// There is room for it, where it stays; as of [`new`](Record::new).
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn copy_to(
+        to: NonNull<Record>,
+        (home, free): (NonNull<Home>, unsafe fn(NonNull<Record>)),
+        (old, from, state): (&Handle, u64, Guard<'_, State>),
+        range: (u64, usize),
+    ) {
+        let users = state.is_users();
+        let derived = if users { State::new() } else { state.derived(from) };
+        // SAFETY: the caller's.
+        let record = unsafe { Record::new(home, free, ptr::null_mut(), range, derived) };
+        // SAFETY: the caller's: there is room for it.
+        unsafe { to.write(record) };
+        drop(state);
+        // SAFETY: written just now.
+        let record = unsafe { to.as_ref() };
+        // SAFETY: this once; it stays there.
+        unsafe { record.init() };
+        if users {
+            // SAFETY: it lives longer than this.
+            unsafe { Borrowed::new(to) }.adopt(old, from);
+        }
+    }
+
     /// One reference more.
     #[inline]
     pub(super) fn refer(&self) {
@@ -192,7 +222,7 @@ impl Record {
     }
 
     /// Returns whether the framework has the mapping, by this handle.
-    #[cold]
+    #[inline(always)]
     pub(crate) fn has_cookie(&self, cookie: sys::devmap_cookie_t) -> bool {
         let state = self.lock();
         state.is.contains(Is::LIVE) && self.cookie() == cookie
@@ -300,7 +330,7 @@ impl Record {
     pub(crate) fn activate(&self) -> Before {
         let is_stale = self.with_new(|state| {
             state.is |= Is::LIVE;
-            state.is.contains(Is::STALE)
+            state.is_stale()
         });
         if is_stale { self.refresh(&mut self.lock()) } else { None }
     }
@@ -311,7 +341,7 @@ impl Record {
         let is_stale = self.with_new(|state| {
             self.cookie.store(cookie, Relaxed);
             state.is |= Is::LIVE;
-            state.is.contains(Is::STALE)
+            state.is_stale()
         });
         if is_stale {
             self.freshen(self.lock());
@@ -376,14 +406,14 @@ impl Record {
         if state.is != Is::LIVE {
             return self.cut_otherwise(state);
         }
-        if !self.is_touched() {
+        if !self.is_touched() && used::Unloads::is_used() {
             self.unload_again();
         }
     }
 
     /// Unloads what should not be loaded.
     #[inline(always)]
-    pub(crate) fn unload_again(&self) {
+    fn unload_again(&self) {
         if !self.unload_from(self.offset()) {
             self.unload_by_halves();
         }
@@ -392,33 +422,25 @@ impl Record {
     #[cold]
     #[inline(never)]
     fn cut_otherwise(&self, mut state: Guard<'_, State>) {
-        if state.is.contains(Is::LIVE) && !self.is_touched() {
+        if used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched() {
             self.unload_now(&state);
         }
         state.is |= Is::LIVE;
-        if state.is.contains(Is::STALE) {
+        if state.is_stale() {
             self.freshen(state);
         }
     }
 
-    /// The middle of a mapping that has nothing special has been unmapped: it is so long now. Returns whether something may be loaded.
+    /// The middle of a mapping that has nothing special, and is locked, has been unmapped: it is so long now; `rest` is the new one behind the cut.
     #[inline(always)]
-    pub(crate) fn shorten(&self, _: &State, cookie: sys::devmap_cookie_t, len: usize) -> bool {
+    pub(crate) fn shorten(&self, _: &State, cookie: sys::devmap_cookie_t, len: usize, rest: &Record) {
         self.len.store(len, Relaxed);
         self.cookie.store(cookie, Relaxed);
         let touched = self.is_touched();
-        if !touched {
+        rest.loaded.store(touched, Relaxed);
+        if !touched && used::Unloads::is_used() {
             self.unload_again();
-        }
-        touched
-    }
-
-    /// A new mapping is the part behind a cut, of something that may be loaded, or not.
-    #[inline(always)]
-    pub(crate) fn behind(&self, touched: bool) {
-        self.loaded.store(touched, Relaxed);
-        if !touched {
-            self.unload_again();
+            rest.unload_again();
         }
     }
 
@@ -433,7 +455,7 @@ impl Record {
     ) {
         let state = self.lock();
         self.len.store(len, Relaxed);
-        let missed = state.is.contains(Is::LIVE) && !self.is_touched();
+        let missed = used::Unloads::is_used() && state.is.contains(Is::LIVE) && !self.is_touched();
         let is_stale = rest.with_new(|state| {
             rest.cookie.store(behind, Relaxed);
             rest.loaded.store(self.is_touched(), Relaxed);
@@ -441,7 +463,7 @@ impl Record {
             if missed {
                 rest.unload_now(state);
             }
-            state.is.contains(Is::STALE)
+            state.is_stale()
         });
         self.cut(state, cookie);
         if is_stale {
@@ -488,14 +510,16 @@ impl Record {
     /// Unloads everything, if there may be anything.
     #[inline]
     pub(super) fn unload(&self, state: &State) -> Result<(), Error> {
+        used::Unloads::is_needed();
         if !state.is.contains(Is::LIVE) || !self.is_touched() || self.unload_now(state) {
             return Ok(());
         }
-        Err(Error::new(Errno::EIO, UNLOAD, "the framework refused"))
+        Err(error!(Errno::EIO, UNLOAD, "the framework refused"))
     }
 
     /// Unloads part of it.
     pub(super) fn unload_range(&self, state: &State, offset: u64, len: usize) -> Result<(), Error> {
+        used::Unloads::is_needed();
         if !state.is.contains(Is::LIVE) || !self.is_touched() {
             return Ok(());
         }
@@ -505,7 +529,7 @@ impl Record {
         probe::unload(cookie, start, len);
         // SAFETY: the handle lives, see `retire`.
         let code = unsafe { sys::devmap_unload(cookie, start, len) };
-        if code == 0 { Ok(()) } else { Err(Error::new(Errno::EIO, UNLOAD, "the framework refused")) }
+        if code == 0 { Ok(()) } else { Err(error!(Errno::EIO, UNLOAD, "the framework refused")) }
     }
 
     /// Unloads from `at` to the end of the mapping, as long as it may be now.
@@ -606,6 +630,9 @@ impl Record {
     /// Makes the change in the framework for all parts; accesses fail if one is refused. The mapping is live.
     #[inline(never)]
     pub(super) fn apply_parts(&self, state: &mut State) {
+        if !used::Pages::is_used() {
+            return;
+        }
         let (start, len) = self.range();
         let end = start.saturating_add(len as u64);
         let refused = state.parts().is_some_and(|parts| !parts.apply(self.live(state), start, end));

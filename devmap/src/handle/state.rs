@@ -6,11 +6,12 @@ use core::mem;
 use bitflags::bitflags;
 use ddi_sys as sys;
 
-use super::parts::{OfTheirOwn, Shared};
+use super::parts::{Parts, Shared};
 use crate::access::Order;
 use crate::memory::Memory;
 use crate::pinned::{Seated, UserMemory};
 use crate::protection::Protection;
+use crate::used::{self, Of, Part as _};
 
 bitflags! {
     /// Conditions of a mapping.
@@ -54,13 +55,16 @@ pub(super) struct Rare {
     parts: Option<Shared>,
 }
 
+/// [`Rare`], of those who have it.
+pub(super) type Rarities = Of<used::Rarities, Box<Rare>>;
+
 /// State of a mapping.
 pub(crate) struct State {
     /// Memory that it maps, or is to map, kept alive by this.
     pub(super) memory: Option<Memory>,
     /// Offset in `memory`, in bytes.
     pub(super) start: i64,
-    pub(super) rare: Option<Box<Rare>>,
+    pub(super) rare: Option<Rarities>,
     pub(super) max_protection: u8,
     pub(super) order: Option<Order>,
     pub(super) is: Is,
@@ -77,7 +81,7 @@ pub(crate) struct Target {
 
 /// Out of the usual way.
 #[cold]
-pub(super) fn drop_rare(rare: Box<Rare>) {
+pub(super) fn drop_rare(rare: Rarities) {
     drop(rare);
 }
 
@@ -122,7 +126,7 @@ impl State {
     /// Returns whether it is of a process's memory: then a copy is to [adopt](super::Handle::adopt) it.
     #[inline(always)]
     pub(crate) fn is_users(&self) -> bool {
-        matches!(self.memory, Some(Memory::User(_)))
+        self.user().is_some()
     }
 
     /// Of a copy, or of the part from so many bytes on, that is not live yet; none if that is out of the usual way.
@@ -153,7 +157,8 @@ impl State {
     #[cold]
     #[inline(never)]
     pub(crate) fn derived(&self, from: u64) -> State {
-        let rare = if self.is.contains(Is::PARTED) { Some(self.share_parts()) } else { None };
+        let parted = used::Pages::is_used() && self.is.contains(Is::PARTED);
+        let rare = if parted { Some(self.share_parts()) } else { None };
         let mut is = self.is & (Is::INVALID | Is::STALE | Is::REMAPPED | Is::UNSEEN | Is::PARTED);
         // The framework has made its handle before this, maybe before the last remap.
         is.set(Is::STALE, self.is.intersects(Is::STALE | Is::REMAPPED | Is::PARTED));
@@ -168,26 +173,26 @@ impl State {
     }
 
     #[cold]
-    fn share_parts(&self) -> Box<Rare> {
-        Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() })
+    fn share_parts(&self) -> Rarities {
+        Of::new(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
     }
 
-    pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Box<Rare>>) {
+    pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Rarities>) {
         self.is = (self.is - Is::LIVE) | Is::GONE;
         (self.memory.take(), self.rare.take())
     }
 
     #[cold]
     pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
+        self.rare.get_or_insert_with(|| Of::new(Box::default()))
     }
 
     pub(super) fn parts_shared(&self) -> Option<&Shared> {
         self.rare.as_ref()?.parts.as_ref()
     }
 
-    pub(super) fn parts(&self) -> Option<&dyn OfTheirOwn> {
-        self.parts_shared().map(|parts| &***parts)
+    pub(super) fn parts(&self) -> Option<&Parts> {
+        self.parts_shared().map(|parts| &**parts)
     }
 
     /// Replaces its parts. What this returns is to be dropped without the lock.
@@ -206,10 +211,7 @@ impl State {
     /// The process's memory that it maps, if it is that.
     #[inline]
     pub(super) fn user(&self) -> Option<&UserMemory> {
-        match &self.memory {
-            Some(Memory::User(user)) => Some(user),
-            _ => None,
-        }
+        self.memory.as_ref()?.user()
     }
 
     /// Returns whether it maps this memory from byte `start` of it on.
@@ -239,6 +241,12 @@ impl State {
             (Some(own), other) => own.is(other),
             (None, _) => false,
         }
+    }
+
+    /// Returns whether the framework's handle has to be made to map what it should.
+    #[inline(always)]
+    pub(super) fn is_stale(&self) -> bool {
+        used::Remaps::is_used() && self.is.contains(Is::STALE)
     }
 
     pub(super) fn protection(&self) -> Protection {

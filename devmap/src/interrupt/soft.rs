@@ -9,7 +9,7 @@ use ddi_sys as sys;
 
 use super::level::Priority;
 use crate::context::Interrupt;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::node::Node;
 use crate::tether::Tether;
 
@@ -88,7 +88,7 @@ impl SoftInterrupt {
             )
         };
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::EIO, "ddi_intr_add_softint(9F)", "the system refused"));
+            return Err(error!(Errno::EIO, "ddi_intr_add_softint(9F)", "the system refused"));
         }
         let priority = Priority::new(priority.0.into());
         Ok(SoftInterrupt { handle, handler: Some(handler), priority, _tether: node.tether() })

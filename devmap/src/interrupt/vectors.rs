@@ -11,11 +11,13 @@ use core::ptr;
 use ddi_sys as sys;
 
 use super::level::{Claim, High, Kind, Level, Low, Priority};
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::kmem::try_push;
 use crate::node::Node;
 use crate::sync;
 use crate::tether::Tether;
+
+const NONE: &str = "no such interrupt";
 
 impl Kind {
     fn raw(self) -> c_int {
@@ -110,12 +112,12 @@ impl Allocated {
     pub fn new(node: &Node<'_>, kind: Kind, most: usize) -> Result<Allocated, Error> {
         let wanted = c_int::try_from(most).unwrap_or(c_int::MAX);
         if wanted < 1 {
-            return Err(Error::new(Errno::EINVAL, ALLOC, "no interrupt is asked for"));
+            return Err(error!(Errno::EINVAL, ALLOC, "no interrupt is asked for"));
         }
         if !Allocated::kinds(node).any(|there| there == kind) {
-            return Err(Error::new(Errno::ENOTSUP, ALLOC, "the device has no interrupts of this kind"));
+            return Err(error!(Errno::ENOTSUP, ALLOC, "the device has no interrupts of this kind"));
         }
-        let none = Error::new(Errno::EAGAIN, ALLOC, "no interrupts to be had");
+        let none = error!(Errno::EAGAIN, ALLOC, "no interrupts to be had");
         let (mut there, mut left) = (0, 0);
         // SAFETY: a live node; the answers go to locals. Likewise below.
         let counted = unsafe { sys::ddi_intr_get_nintrs(node.as_ptr(), kind.raw(), &raw mut there) };
@@ -129,7 +131,7 @@ impl Allocated {
             count = 1 << count.ilog2();
         }
         let mut handles = Handles { all: Vec::new(), kind, _tether: node.tether() };
-        let no_memory = |_| Error::new(Errno::ENOMEM, ALLOC, "no memory for the handles");
+        let no_memory = |_| error!(Errno::ENOMEM, ALLOC, "no memory for the handles");
         for _ in 0..count {
             try_push(&mut handles.all, ptr::null_mut()).map_err(no_memory)?;
         }
@@ -157,7 +159,7 @@ impl Allocated {
 
     /// Allocates interrupts of the best kind that is available: messages rather than the pin.
     pub fn best(node: &Node<'_>, most: usize) -> Result<Allocated, Error> {
-        let mut result = Err(Error::new(Errno::ENOTSUP, ALLOC, "the device has no interrupts"));
+        let mut result = Err(error!(Errno::ENOTSUP, ALLOC, "the device has no interrupts"));
         for kind in Allocated::kinds(node) {
             result = Allocated::new(node, kind, most);
             if result.is_ok() {
@@ -186,13 +188,13 @@ impl Allocated {
     pub fn set_priority(&mut self, priority: u32) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_set_pri(9F)";
         if !(sys::DDI_INTR_PRI_MIN as u32..=sys::DDI_INTR_PRI_MAX as u32).contains(&priority) {
-            return Err(Error::new(Errno::EINVAL, PAGE, "no such priority"));
+            return Err(error!(Errno::EINVAL, PAGE, "no such priority"));
         }
         for handle in &self.handles.all {
             // SAFETY: an allocated interrupt without a handler.
             let result = unsafe { sys::ddi_intr_set_pri(*handle, priority) };
             if result != sys::DDI_SUCCESS {
-                return Err(Error::new(Errno::ENOTSUP, PAGE, "the system refused"));
+                return Err(error!(Errno::ENOTSUP, PAGE, "the system refused"));
             }
         }
         self.priority = priority;
@@ -208,7 +210,7 @@ impl Allocated {
     fn vectors<L: Level>(self) -> Result<Vectors<L>, Error> {
         let mut handlers = Vec::new();
         for _ in 0..self.len() {
-            let no_memory = |_| Error::new(Errno::ENOMEM, ALLOC, "no memory for the handlers");
+            let no_memory = |_| error!(Errno::ENOMEM, ALLOC, "no memory for the handlers");
             try_push(&mut handlers, None).map_err(no_memory)?;
         }
         Ok(Vectors { handlers, handles: self.handles, priority: Priority::new(self.priority) })
@@ -217,7 +219,7 @@ impl Allocated {
     /// Requires that the handlers run below the scheduler's priority. Fails with `ENOTSUP` if not, for a driver that does not support those.
     pub fn low(self) -> Result<Vectors<Low>, Error> {
         if self.is_high() {
-            return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a high-level interrupt"));
+            return Err(error!(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a high-level interrupt"));
         }
         self.vectors()
     }
@@ -225,7 +227,7 @@ impl Allocated {
     /// Requires that the handlers run above the scheduler's priority. Fails with `ENOTSUP` if not.
     pub fn high(self) -> Result<Vectors<High>, Error> {
         if !self.is_high() {
-            return Err(Error::new(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a low-level interrupt"));
+            return Err(error!(Errno::ENOTSUP, "ddi_intr_get_hilevel_pri(9F)", "a low-level interrupt"));
         }
         self.vectors()
     }
@@ -288,7 +290,7 @@ impl<L: Level> Vectors<L> {
         const PAGE: &str = "ddi_intr_add_handler(9F)";
         let (Some(place @ None), Some(handle)) = (self.handlers.get_mut(index), self.handles.all.get(index))
         else {
-            return Err(Error::new(Errno::EINVAL, PAGE, "no such interrupt, or it has a handler"));
+            return Err(error!(Errno::EINVAL, PAGE, "no such interrupt, or it has a handler"));
         };
         let handler: Arc<Handler<L>> = Arc::new(Box::new(handler));
         let argument: *const c_void = Arc::as_ptr(&handler).cast();
@@ -297,7 +299,7 @@ impl<L: Level> Vectors<L> {
             sys::ddi_intr_add_handler(*handle, Some(run::<L>), argument.cast_mut(), ptr::null_mut())
         };
         if result != sys::DDI_SUCCESS {
-            return Err(Error::new(Errno::EIO, PAGE, "the system refused"));
+            return Err(error!(Errno::EIO, PAGE, "the system refused"));
         }
         *place = Some(handler);
         Ok(())
@@ -308,7 +310,7 @@ impl<L: Level> Vectors<L> {
     /// Fails with `EINVAL` if one has no handler, and with `EIO` if the system refuses; then none is enabled.
     pub fn enable(self) -> Result<Interrupts<L>, Error> {
         if self.handlers.iter().any(Option::is_none) {
-            return Err(Error::new(Errno::EINVAL, "ddi_intr_enable(9F)", "an interrupt has no handler"));
+            return Err(error!(Errno::EINVAL, "ddi_intr_enable(9F)", "an interrupt has no handler"));
         }
         let interrupts = Interrupts { enabled: sync::Mutex::new(0), vectors: self };
         interrupts.resume()?;
@@ -385,7 +387,7 @@ impl<L: Level> Interrupts<L> {
 
     /// Enables them again: `ddi_intr_enable(9F)`. Fails with `EIO` if the system refuses; then none is enabled.
     pub fn resume(&self) -> Result<(), Error> {
-        const REFUSED: Error = Error::new(Errno::EIO, "ddi_intr_enable(9F)", "the system refused");
+        const REFUSED: Error = error!(Errno::EIO, "ddi_intr_enable(9F)", "the system refused");
         let mut enabled = self.enabled.lock();
         if *enabled > 0 {
             return Ok(());
@@ -413,9 +415,8 @@ impl<L: Level> Interrupts<L> {
         Ok(())
     }
 
-    fn handle(&self, index: usize, page: &'static str) -> Result<sys::ddi_intr_handle_t, Error> {
-        let found = self.vectors.handles.all.get(index).copied();
-        found.ok_or(Error::new(Errno::EINVAL, page, "no such interrupt"))
+    fn handle(&self, index: usize, none: Error) -> Result<sys::ddi_intr_handle_t, Error> {
+        self.vectors.handles.all.get(index).copied().ok_or(none)
     }
 
     /// Masks interrupt `index`, which stays pending until it is [unmasked](Interrupts::unmask): `ddi_intr_set_mask(9F)`. Any context but a high-level interrupt.
@@ -423,38 +424,38 @@ impl<L: Level> Interrupts<L> {
     /// Fails with `EINVAL` if it does not exist, and with `ENOTSUP` if the device has no masks.
     pub fn mask(&self, index: usize) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_set_mask(9F)";
-        let handle = self.handle(index, PAGE)?;
+        let handle = self.handle(index, error!(Errno::EINVAL, PAGE, NONE))?;
         // SAFETY: an interrupt with a handler.
         let result = unsafe { sys::ddi_intr_set_mask(handle) };
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
+        Err(error!(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
     }
 
     /// Unmasks interrupt `index`: `ddi_intr_clr_mask(9F)`.
     pub fn unmask(&self, index: usize) -> Result<(), Error> {
         const PAGE: &str = "ddi_intr_clr_mask(9F)";
-        let handle = self.handle(index, PAGE)?;
+        let handle = self.handle(index, error!(Errno::EINVAL, PAGE, NONE))?;
         // SAFETY: an interrupt with a handler.
         let result = unsafe { sys::ddi_intr_clr_mask(handle) };
         if result == sys::DDI_SUCCESS {
             return Ok(());
         }
-        Err(Error::new(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
+        Err(error!(Errno::ENOTSUP, PAGE, "it has no mask, or is not enabled"))
     }
 
     /// Returns whether interrupt `index` is pending: `ddi_intr_get_pending(9F)`. Fails with `ENOTSUP` if the device cannot tell.
     pub fn is_pending(&self, index: usize) -> Result<bool, Error> {
         const PAGE: &str = "ddi_intr_get_pending(9F)";
-        let handle = self.handle(index, PAGE)?;
+        let handle = self.handle(index, error!(Errno::EINVAL, PAGE, NONE))?;
         let mut pending: c_int = 0;
         // SAFETY: an interrupt with a handler; the answer goes to a local.
         let result = unsafe { sys::ddi_intr_get_pending(handle, &raw mut pending) };
         if result == sys::DDI_SUCCESS {
             return Ok(pending != 0);
         }
-        Err(Error::new(Errno::ENOTSUP, PAGE, "the device does not tell"))
+        Err(error!(Errno::ENOTSUP, PAGE, "the device does not tell"))
     }
 }
 

@@ -5,13 +5,13 @@ use core::ptr::NonNull;
 
 use ddi_sys as sys;
 
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::node::Node;
 use crate::text::Text;
 
 pub(super) const NO_MEMORY: Error =
-    Error::new(Errno::ENOMEM, "kstat_create(9F)", "no memory, or the name is taken");
-const TOO_LONG: Error = Error::new(Errno::EINVAL, "kstat_create(9F)", "a name is longer than 30 bytes");
+    error!(Errno::ENOMEM, "kstat_create(9F)", "no memory, or the name is taken");
+const TOO_LONG: Error = error!(Errno::EINVAL, "kstat_create(9F)", "a name is longer than 30 bytes");
 
 pub(super) type Name = Text<{ sys::KSTAT_STRLEN as usize }>;
 

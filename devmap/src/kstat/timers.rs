@@ -6,7 +6,7 @@ use ddi_sys as sys;
 
 use super::made::{Made, name};
 use crate::context::MayBlock;
-use crate::errno::{Errno, Error};
+use crate::errno::{Errno, Error, error};
 use crate::interrupt::{Mutex, Priority};
 use crate::node::Node;
 
@@ -48,7 +48,7 @@ impl Timers {
 
     fn timer(&self, index: usize) -> Result<*mut sys::kstat_timer_t, Error> {
         if index >= self.count {
-            return Err(Error::new(Errno::EINVAL, "kstat_timer(9S)", "no such timer"));
+            return Err(error!(Errno::EINVAL, "kstat_timer(9S)", "no such timer"));
         }
         Ok(self.timers.as_ptr().wrapping_add(index))
     }

@@ -251,4 +251,12 @@ fn errors_say_where_to_read() {
     assert_eq!(error.to_string(), "ddi_umem_alloc(9F): no such length: EINVAL (22)");
     assert_eq!((Errno::EAGAIN.raw(), Errno::ENOTSUP.raw(), Errno::ETIMEDOUT.raw()), (11, 48, 145));
     assert_eq!((Errno::new(0), Errno::new(-1), Errno::new(4096)), (None, None, None));
+    let known = [
+        (Errno::EPERM, "EPERM"),
+        (Errno::EIO, "EIO"),
+        (Errno::EALREADY, "EALREADY"),
+        (Errno::ESTALE, "ESTALE"),
+    ];
+    known.iter().for_each(|(errno, name)| assert_eq!(errno.name(), *name));
+    assert_eq!(Errno::new(100).map(Errno::name), Some("errno"));
 }

@@ -149,22 +149,22 @@ fn harness(dir: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
 /// A driver's operations, on devmap.
 pub fn layer(dir: &Path, package: &str) -> Result<PathBuf> {
     let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
-    let measured = object(package, Framework::Kernel, &public, dir)?;
+    let measured = object(package, &[], Framework::Kernel, &public, dir)?;
     rename_init(&measured)?;
     let others = harness(dir, &["layer", "process", "bench", "ddi", "kernel"])?;
     link(dir, &format!("bench-{package}"), &measured, &others)
 }
 
 /// A driver's code, linked as it is for its module.
-pub fn module(dir: &Path, package: &str) -> Result<PathBuf> {
+pub fn module(dir: &Path, package: &str, features: &[&str]) -> Result<PathBuf> {
     let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
-    object(package, Framework::Kernel, &public, dir)
+    object(package, features, Framework::Kernel, &public, dir)
 }
 
 /// A driver's operations, on devmap and a framework of its module's own.
 pub fn own(dir: &Path, package: &str) -> Result<PathBuf> {
     let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
-    let measured = object(package, Framework::Own, &public, dir)?;
+    let measured = object(package, &[], Framework::Own, &public, dir)?;
     rename_init(&measured)?;
     let others = harness(dir, &["layer", "segments", "bench", "ddi", "kernel"])?;
     link(dir, &format!("bench-{package}-own"), &measured, &others)
@@ -173,7 +173,7 @@ pub fn own(dir: &Path, package: &str) -> Result<PathBuf> {
 /// A fault and an mmap of a driver, on devmap with or without a port.
 pub fn port(dir: &Path, package: &str) -> Result<PathBuf> {
     let public: BTreeSet<String> = ["_init", "_info", "_fini"].map(str::to_owned).into();
-    let measured = object(package, Framework::Kernel, &public, dir)?;
+    let measured = object(package, &[], Framework::Kernel, &public, dir)?;
     rename_init(&measured)?;
     let others = harness(dir, &["ports", "process", "bench", "ddi", "kernel"])?;
     link(dir, &format!("bench-port-{package}"), &measured, &others)
@@ -190,7 +190,7 @@ pub fn twin(dir: &Path, package: &str) -> Result<PathBuf> {
 /// The framework of a module that has its own, under the reference's workloads.
 pub fn framework(dir: &Path) -> Result<PathBuf> {
     let public: BTreeSet<String> = INTERFACE.map(str::to_owned).into();
-    let measured = object("ctxdev", Framework::Own, &public, dir)?;
+    let measured = object("ctxdev", &[], Framework::Own, &public, dir)?;
     let others = harness(dir, &["framework", "bench", "kernel"])?;
     link(dir, "bench-framework", &measured, &others)
 }

@@ -16,6 +16,25 @@ const MODULES: [(&str, &str, u64); 3] = [
     ("ctxdev", "contexts and switches, registers, opens, timeouts, properties, ioctls", 32 * 1024),
 ];
 
+/// A feature of the package `features`, and what it is.
+const FEATURES: [(&str, &str); 15] = [
+    ("private", "private data of mappings, with access, dup and the four cuts"),
+    ("contexts", "that, and a context switch: a set, a mutex, `switch_context`"),
+    ("opens", "private data of opens"),
+    ("calls", "read, write, and an ioctl that copies in and out"),
+    ("kstat", "counters as a kstat"),
+    ("revoke", "`revoke_all` by an ioctl"),
+    ("remap", "`Handle::remap` on an access"),
+    ("registers", "a register set, mapped for processes too"),
+    ("pci", "configuration space"),
+    ("interrupts", "an MSI-X interrupt with a handler"),
+    ("dma", "memory that a device shares with processes"),
+    ("timeout", "a timeout"),
+    ("tasks", "a task queue"),
+    ("pins", "pinned memory of a process, by an ioctl"),
+    ("format", "a message that is formatted: `core::fmt`"),
+];
+
 /// Sizes above the goal so far: package, bytes.
 const ABOVE: &str = include_str!("../../../segdev/bench/size-above.tsv");
 
@@ -39,16 +58,7 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
     MODULES
         .into_iter()
         .map(|(package, what, goal)| {
-            let path = build::module(dir, package)?;
-            let file = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let file = object::File::parse(&*file).context("the module is not ELF")?;
-            let kept = |section: &object::Section<'_, '_>| match section.flags() {
-                SectionFlags::Elf { sh_flags, .. } => {
-                    sh_flags.contains(elf::SHF_ALLOC) && !sh_flags.contains(elf::SHF_WRITE)
-                }
-                _ => false,
-            };
-            let bytes = file.sections().filter(kept).map(|section| section.size()).sum();
+            let bytes = bytes(dir, package, &[])?;
             let above = ABOVE.lines().filter_map(|line| line.split_once('\t'));
             let above =
                 above.into_iter().find(|(name, _)| *name == package).and_then(|(_, n)| n.parse::<u64>().ok());
@@ -56,6 +66,31 @@ pub fn rows(dir: &Path) -> Result<Vec<Row>> {
             Ok(Row { package, what, bytes, goal, limit })
         })
         .collect()
+}
+
+/// Bytes of code and read-only data of a module.
+fn bytes(dir: &Path, package: &str, features: &[&str]) -> Result<u64> {
+    let path = build::module(dir, package, features)?;
+    let file = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*file).context("the module is not ELF")?;
+    let kept = |section: &object::Section<'_, '_>| match section.flags() {
+        SectionFlags::Elf { sh_flags, .. } => {
+            sh_flags.contains(elf::SHF_ALLOC) && !sh_flags.contains(elf::SHF_WRITE)
+        }
+        _ => false,
+    };
+    Ok(file.sections().filter(kept).map(|section| section.size()).sum())
+}
+
+/// Links the smallest driver with each feature. Returns what they add, as a table.
+pub fn features(dir: &Path) -> Result<String> {
+    let without = bytes(dir, "features", &[])?;
+    let mut text = String::from("| feature | bytes more |\n| --- | --- |\n");
+    for (feature, what) in FEATURES {
+        let with = bytes(dir, "features", &[feature])?;
+        let _ = writeln!(text, "| {what} | {} |", with.saturating_sub(without));
+    }
+    Ok(text)
 }
 
 /// The modules as a table.

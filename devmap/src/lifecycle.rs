@@ -1,0 +1,243 @@
+//! How instances come and go: attach(9E), detach(9E), and what else may be refused with a reason.
+//!
+//! The functions here are the same for all devices; a [`Kind`] has what differs. No lock of its own, and none of this crate's is held while the driver is called.
+
+use core::ffi::{CStr, c_int};
+use core::mem;
+use core::ptr::{self, NonNull};
+
+use ddi_sys as sys;
+
+use alloc::boxed::Box;
+
+use crate::attach::Attach;
+use crate::callbacks;
+use crate::context::Kernel;
+use crate::device::Device;
+use crate::errno::Errno;
+use crate::handle::{Home, Switch};
+use crate::instance::{Attached, Instance};
+use crate::life::Refusal;
+use crate::log::warn_of;
+use crate::mapped::Mapped;
+use crate::minor::MinorNode;
+use crate::node::Node;
+use crate::numbers::Minor;
+use crate::state::{Item, Module};
+use crate::tether::Tether;
+
+/// A question to an instance, which may refuse.
+pub(crate) type Ask<'a> = &'a dyn Fn(NonNull<Attached>, &mut Kernel) -> Result<(), Refusal>;
+
+/// What attach(9E) and detach(9E) have to know of a device. The instances of its functions are of one type of device, and made by the first.
+pub(crate) struct Kind {
+    make: fn(Node<'_>, Attached) -> Result<NonNull<Attached>, Errno>,
+    /// Makes the minor node of an index, if the device wants it.
+    minor: unsafe fn(NonNull<Attached>, &Node<'_>, u32) -> bool,
+    /// Number of minor nodes.
+    minors: u32,
+    /// Ends the instance.
+    drop: unsafe fn(NonNull<Attached>),
+    callbacks: &'static sys::devmap_callback_ctl,
+    switch: Switch,
+}
+
+/// [`Kind`], of a device.
+pub(crate) const fn kind<D: Device>() -> Kind {
+    Kind {
+        make: |node, attached| {
+            let device = D::attach(&Attach { node, mappings: &attached.mappings })?;
+            Ok(NonNull::from(Box::leak(Box::new(Instance { attached, device }))).cast())
+        },
+        minor: |instance, node, index| {
+            // SAFETY: of this device.
+            let device = &unsafe { instance.cast::<Instance<D>>().as_ref() }.device;
+            let minor = device.minor(node, index);
+            let number = Minor::number::<D>(node.instance(), index);
+            minor.as_ref().is_none_or(|minor| minor_node(minor, node, number))
+        },
+        minors: if D::MINORS > 1 { D::MINORS } else { 1 },
+        // SAFETY: from `make`, and not used any more.
+        drop: |instance| drop(unsafe { Box::from_raw(instance.cast::<Instance<D>>().as_ptr()) }),
+        callbacks: callbacks::first::<D>(),
+        switch: callbacks::switch::<D>,
+    }
+}
+
+/// Why an instance is not attached.
+type Failure = (&'static str, Option<Errno>);
+
+/// attach(9E), `DDI_ATTACH`. What fails leaves nothing behind.
+///
+/// # Safety
+/// The node's attach(9E); the kind is that of the module's device.
+#[inline(never)]
+pub(crate) unsafe fn attach(module: &'static Module, kind: &Kind, dip: *mut sys::dev_info_t) -> c_int {
+    // SAFETY: attached from here to detach, which goes on only when this is the last.
+    let tether = unsafe { Tether::new(dip) };
+    // SAFETY: the caller's.
+    if let Err((what, why)) = unsafe { attached(module, kind, &tether) } {
+        let node = Node::new(&tether);
+        warn_of(node.driver_name(), node.instance(), what, &Refusal { words: [""; 2], errno: why });
+        return sys::DDI_FAILURE;
+    }
+    // Soft state's until detach.
+    mem::forget(tether);
+    // SAFETY: a live node.
+    unsafe { sys::ddi_report_dev(dip) };
+    sys::DDI_SUCCESS
+}
+
+/// # Safety
+/// As of [`attach`], of this node.
+unsafe fn attached(module: &'static Module, kind: &Kind, tether: &Tether) -> Result<(), Failure> {
+    let node = Node::new(tether);
+    let (dip, number) = (node.as_ptr(), node.instance());
+    if module.allocate(number) != sys::DDI_SUCCESS {
+        return Err(("no soft state", None));
+    }
+    let undo = Undo(module, number);
+    let mappings = Mapped::new();
+    let hysteresis = ptr::from_ref(&mappings.hysteresis);
+    let home = Home {
+        dip,
+        callbacks: kind.callbacks,
+        switch: kind.switch,
+        switches: module.switches(),
+        // SAFETY: the instance keeps its mappings as long as its home.
+        hysteresis: unsafe { &*hysteresis },
+    };
+    let instance = (kind.make)(node, Attached { home, mappings }).map_err(|errno| ("attach", Some(errno)))?;
+    // SAFETY: made just now.
+    let mappings = &unsafe { instance.as_ref() }.mappings;
+    // SAFETY: the instance's, which is taken out of the chain before it is dropped.
+    unsafe { module.calls().attached(mappings) };
+    let item = Item { dip, instance: instance.as_ptr(), tether: tether.as_ptr() };
+    // SAFETY: the item just allocated; nobody else knows it.
+    unsafe { module.item(number).write(item) };
+    for index in 0..kind.minors {
+        // SAFETY: made just now, and of the kind; it stays until it is taken below.
+        if unsafe { (kind.minor)(instance, &node, index) } {
+            continue;
+        }
+        // SAFETY: a live node; null is all of its minor nodes.
+        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
+        // SAFETY: no entry point runs without a minor node.
+        unsafe { end(module, kind, number) };
+        return Err(("no minor node", None));
+    }
+    mem::forget(undo);
+    Ok(())
+}
+
+/// Frees an instance's soft state item when its attach fails or panics.
+struct Undo(&'static Module, i32);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        self.0.free(self.1);
+    }
+}
+
+/// Makes one of the nodes by which processes open the instance.
+fn minor_node(minor: &MinorNode, node: &Node<'_>, number: Option<u32>) -> bool {
+    let Some(number) = number else { return false };
+    if minor.name.is_cut() || minor.name.as_bytes().is_empty() {
+        return false;
+    }
+    let (name, kind) = (minor.name.as_ptr().cast_mut(), minor.kind.as_c_str().as_ptr().cast_mut());
+    let type_ = sys::S_IFCHR as c_int;
+    let result = match minor.restricted {
+        // SAFETY: a live node; strings that end in NUL, which the call copies.
+        None => unsafe { sys::ddi_create_minor_node(node.as_ptr(), name, type_, number, kind, 0) },
+        Some((read, write, mode)) => {
+            let (read, write) = (read.as_ptr(), write.as_ptr());
+            let dip = node.as_ptr();
+            // SAFETY: as above.
+            unsafe { sys::ddi_create_priv_minor_node(dip, name, type_, number, kind, 0, read, write, mode) }
+        }
+    };
+    result == sys::DDI_SUCCESS
+}
+
+/// Takes an instance out of soft state, and drops it.
+///
+/// # Safety
+/// Of this kind. No entry point of the instance runs, but its attach or detach.
+unsafe fn end(module: &Module, kind: &Kind, number: i32) {
+    // SAFETY: the caller's.
+    let Some(item) = (unsafe { module.item(number).as_mut() }) else { return };
+    let Some(instance) = NonNull::new(mem::replace(&mut item.instance, ptr::null()).cast_mut()) else {
+        return;
+    };
+    // SAFETY: it lives until it is dropped below.
+    module.calls().detached(&unsafe { instance.as_ref() }.mappings);
+    // SAFETY: of this kind, and not in the item any more.
+    unsafe { (kind.drop)(instance) };
+}
+
+/// Asks the instance's device for something that it may refuse, and logs why it does.
+///
+/// # Safety
+/// In an entry point of the instance, in kernel context.
+#[inline(never)]
+pub(crate) unsafe fn asked(module: &Module, dip: *mut sys::dev_info_t, what: &str, ask: Ask<'_>) -> c_int {
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    // SAFETY: the caller's.
+    let Some(instance) = (unsafe { module.instance(number) }) else { return sys::DDI_FAILURE };
+    // SAFETY: the caller's.
+    let mut cx = unsafe { Kernel::assume() };
+    let Err(refusal) = ask(instance, &mut cx) else { return sys::DDI_SUCCESS };
+    // SAFETY: a live node.
+    let name = unsafe { sys::ddi_driver_name(dip) };
+    // SAFETY: the kernel's string, which lives as long as the node.
+    let name = unsafe { CStr::from_ptr(name) };
+    warn_of(name, number, what, &refusal);
+    sys::DDI_FAILURE
+}
+
+/// detach(9E), `DDI_DETACH`.
+///
+/// # Safety
+/// The node's detach(9E); the kind is that of the module's device.
+#[inline(never)]
+pub(crate) unsafe fn detach(module: &Module, kind: &Kind, dip: *mut sys::dev_info_t, ask: Ask<'_>) -> c_int {
+    // SAFETY: a live node.
+    let number = unsafe { sys::ddi_get_instance(dip) };
+    let item = module.item(number);
+    if item.is_null() {
+        return sys::DDI_FAILURE;
+    }
+    // SAFETY: in the instance's detach.
+    if let Some(instance) = unsafe { module.instance(number) } {
+        // A mapping borrows its instance.
+        // SAFETY: attached, and taken below at the earliest.
+        if unsafe { instance.as_ref() }.mappings.len() != 0 {
+            return sys::DDI_FAILURE;
+        }
+        // SAFETY: in the instance's detach.
+        let answer = unsafe { asked(module, dip, "detach", ask) };
+        if answer != sys::DDI_SUCCESS {
+            return answer;
+        }
+        // SAFETY: a live node; null is all of its minor nodes.
+        unsafe { sys::ddi_remove_minor_node(dip, ptr::null_mut()) };
+        // SAFETY: the device is not open, so no other entry point runs.
+        unsafe { end(module, kind, number) };
+    }
+    // SAFETY: an item of ours, from attach.
+    let tether = unsafe { (*item).tether };
+    // SAFETY: soft state's reference, forgotten in attach.
+    let tether = unsafe { Tether::from_ptr(tether) };
+    if tether.is_shared() {
+        // What the driver has kept would be freed after its node: the node stays until it is.
+        let name = Node::new(&tether).driver_name();
+        const SILENT: &Refusal = &Refusal { words: [""; 2], errno: None };
+        warn_of(name, number, "registers that are still mapped keep it attached", SILENT);
+        mem::forget(tether);
+        return sys::DDI_FAILURE;
+    }
+    module.free(number);
+    sys::DDI_SUCCESS
+}
