@@ -18,6 +18,7 @@ use crate::mapping::{Cut, Dup, Head, Left, Mapping, Middle, Tail, Whole};
 use crate::probe;
 use crate::slot::{Lent, Own, Slot};
 use crate::state::soft_state;
+use crate::used::{self, Part as _};
 
 /// The callback tables of a device's mappings.
 struct Tables<D: Device>(PhantomData<fn() -> D>);
@@ -376,7 +377,8 @@ unsafe extern "C-unwind" fn cut<D: Device>(
     second.join(instance);
     let left = mapping.unmap(&instance.device, Cut::Middle(Middle::new(range, &behind))).0;
     // Nothing of it can have been loaded since: the address space is held.
-    if record.changes() != changes || !record.is_touched() && behind.record().is_touched() {
+    let unloaded = || used::Unloads::is_used() && !record.is_touched() && behind.record().is_touched();
+    if record.changes() != changes || unloaded() {
         behind.follow(&handle, from as u64);
     }
     let Left::Two(mapping, data) = left else {

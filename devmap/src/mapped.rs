@@ -216,7 +216,7 @@ impl Mapped {
         }
         self.link(record);
         if live {
-            *before = this.activate();
+            *before = this.activate_late();
         }
         Some(record)
     }

@@ -53,11 +53,9 @@ parts! {
     Pages
     /// Pinned memory of processes.
     Pins
-    /// Parts of a mapping's state that few have.
-    Rarities
     /// Register sets.
     Registers
-    /// Mappings that are pointed at other memory.
+    /// Mappings that are pointed at other memory, and what only those have.
     Remaps
     /// Sets that a driver puts mappings into.
     Sets
@@ -81,6 +79,12 @@ impl<P: Part, T> Of<P, T> {
     #[inline]
     pub(crate) fn new(value: T) -> Of<P, T> {
         P::is_needed();
+        Of::known(value)
+    }
+
+    /// Of a part that is known to be used.
+    #[inline]
+    pub(crate) fn known(value: T) -> Of<P, T> {
         Of(ManuallyDrop::new(value), PhantomData)
     }
 }

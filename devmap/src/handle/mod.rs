@@ -215,26 +215,45 @@ impl Handle {
         true
     }
 
+    /// As [`follow_now`](Handle::follow_now), where anything can be done to mappings.
+    #[inline(always)]
+    pub(crate) fn follow(&self, old: &Handle, from: u64) {
+        if used::Unloads::is_used() {
+            self.follow_now(old, from);
+        }
+    }
+
     /// Of a mapping that was made of another, as the part from byte `from` of it on, and is live by now: does to it what was done to the other one meanwhile, by way of a set that did not have
     /// this one yet. What was done to both, or to this one, counts more.
     #[cold]
-    pub(crate) fn follow(&self, old: &Handle, from: u64) {
-        let (memory, start, parts, validity, max) = {
-            let state = old.record().lock();
-            let start = state.start.wrapping_add_unsigned(from) as u64;
-            let validity = state.is & Is::INVALID;
-            (state.memory.clone(), start, state.parts_shared().cloned(), validity, state.protection())
-        };
-        let differs = {
+    #[inline(never)]
+    fn follow_now(&self, old: &Handle, from: u64) {
+        let validity = old.record().lock().is & Is::INVALID;
+        {
             let mut state = self.record().lock();
             if !state.is.contains(Is::OWN_VALIDITY) {
                 state.is = (state.is - Is::INVALID) | validity;
             }
-            let _ = self.record().unload(&state);
+            let _ = self.record().unload_all(&state);
+        }
+        if used::Remaps::is_used() {
+            self.follow_memory(old, from);
+        }
+    }
+
+    /// As [`follow_now`](Handle::follow_now), for what is mapped, and for the protection.
+    fn follow_memory(&self, old: &Handle, from: u64) {
+        let (memory, start, parts, max) = {
+            let state = old.record().lock();
+            let start = state.start.wrapping_add_unsigned(from) as u64;
+            (state.memory.clone(), start, state.parts_shared().cloned(), state.protection())
+        };
+        let differs = {
+            let state = self.record().lock();
             let is_same = state.is_of(memory.as_ref(), start);
             !is_same || state.is.contains(Is::PARTED) || parts.is_some()
         };
-        let _ = self.lower(max);
+        let _ = self.lower_to(max);
         let Some(memory) = memory.filter(|_| differs) else { return };
         let moved = self.remap_unless(Is::OWN_MEMORY, &memory, start);
         let mut state = self.record().lock();
@@ -327,12 +346,12 @@ impl Handle {
     }
 
     pub(crate) fn remap_to(&self, memory: &Memory, offset: u64) -> Result<(), Error> {
+        used::remaps();
         self.remap_unless(Is::empty(), memory, offset).map(|_| ())
     }
 
     /// As [`remap`](Handle::remap), unless the mapping is something of this by then. Returns whether it was done.
     fn remap_unless(&self, unless: Is, memory: &Memory, offset: u64) -> Result<bool, Error> {
-        used::remaps();
         let memory = memory.clone();
         // Before the lock: it takes another one.
         let pinned = self.among(&memory);
@@ -420,6 +439,10 @@ impl Handle {
     /// mmap(2), which the framework cannot take away. Protection that mprotect(2) has granted since stays (docs/shield.md, 12). Fails with `ESTALE` if the mapping does not live.
     pub fn lower(&self, max: Protection) -> Result<(), Error> {
         used::remaps();
+        self.lower_to(max)
+    }
+
+    fn lower_to(&self, max: Protection) -> Result<(), Error> {
         let record = self.record();
         let mut state = record.lock();
         let Some(memory) = state.memory.clone().filter(|_| state.is.contains(Is::LIVE)) else {

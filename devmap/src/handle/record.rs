@@ -23,7 +23,7 @@ use crate::memory::Memory;
 use crate::page;
 use crate::probe;
 use crate::threads::Threads;
-use crate::used::{self, Part as _};
+use crate::used::{self, Of, Part as _};
 
 const UNLOAD: &str = "devmap_unload(9F)";
 
@@ -41,7 +41,7 @@ pub(crate) struct Home {
 }
 
 /// Memory that a mapping had before it was made to map something else.
-pub(crate) type Before = Option<Held>;
+pub(crate) type Before = Option<Of<used::Remaps, Held>>;
 
 /// devmap_contextmgt(9E).
 pub(crate) type Switch =
@@ -272,7 +272,7 @@ impl Record {
     /// Returns the number of changes so far.
     #[inline(always)]
     pub(crate) fn changes(&self) -> u8 {
-        self.changes.load(Relaxed)
+        if used::Unloads::is_used() { self.changes.load(Relaxed) } else { 0 }
     }
 
     /// It is about to be changed, with its lock held.
@@ -333,6 +333,14 @@ impl Record {
             state.is_stale()
         });
         if is_stale { self.refresh(&mut self.lock()) } else { None }
+    }
+
+    /// The same, where it is rare.
+    #[inline(always)]
+    pub(crate) fn activate_late(&self) -> Before {
+        let mut state = self.lock();
+        state.is |= Is::LIVE;
+        if state.is_stale() { self.refresh(&mut state) } else { None }
     }
 
     /// As [`activate`](Record::activate), of a copy that was not prepared, and is not in the instance's set yet: with the handle that the framework has for it.
@@ -511,10 +519,12 @@ impl Record {
     #[inline]
     pub(super) fn unload(&self, state: &State) -> Result<(), Error> {
         used::Unloads::is_needed();
-        if !state.is.contains(Is::LIVE) || !self.is_touched() || self.unload_now(state) {
-            return Ok(());
-        }
-        Err(error!(Errno::EIO, UNLOAD, "the framework refused"))
+        if self.unload_all(state) { Ok(()) } else { Err(error!(Errno::EIO, UNLOAD, "the framework refused")) }
+    }
+
+    /// The same where it is known that a driver unloads; false if the framework refuses.
+    pub(super) fn unload_all(&self, state: &State) -> bool {
+        !state.is.contains(Is::LIVE) || !self.is_touched() || self.unload_now(state)
     }
 
     /// Unloads part of it.
@@ -624,7 +634,7 @@ impl Record {
         }
         state.is -= Is::STALE;
         self.apply_parts(state);
-        state.rare.as_mut().and_then(|rare| rare.before.take())
+        state.rare.as_mut().and_then(|rare| rare.before.take()).map(Of::known)
     }
 
     /// Makes the change in the framework for all parts; accesses fail if one is refused. The mapping is live.

@@ -56,7 +56,7 @@ pub(super) struct Rare {
 }
 
 /// [`Rare`], of those who have it.
-pub(super) type Rarities = Of<used::Rarities, Box<Rare>>;
+pub(super) type Rarities = Of<used::Remaps, Box<Rare>>;
 
 /// State of a mapping.
 pub(crate) struct State {
@@ -174,7 +174,7 @@ impl State {
 
     #[cold]
     fn share_parts(&self) -> Rarities {
-        Of::new(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
+        Of::known(Box::new(Rare { parts: self.parts_shared().cloned(), ..Rare::default() }))
     }
 
     pub(super) fn retire(&mut self) -> (Option<Memory>, Option<Rarities>) {
@@ -184,7 +184,7 @@ impl State {
 
     #[cold]
     pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Of::new(Box::default()))
+        self.rare.get_or_insert_with(|| Of::known(Box::default()))
     }
 
     pub(super) fn parts_shared(&self) -> Option<&Shared> {
