@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::context::{MaySleep, sealed::Sealed};
 use crate::errno::Error;
 use crate::fm::{Capabilities, FaultManagement};
-use crate::handle::{ENGINES, Hysteresis};
+use crate::handle::ENGINES;
 use crate::mapped::Mapped;
 use crate::node::Node;
 use crate::pinned::Pins;
@@ -43,7 +43,6 @@ pub struct Mappings {
     pub(crate) all: Arc<Mapped>,
     /// The same.
     set: MappingSet,
-    pub(crate) hysteresis: Hysteresis,
 }
 
 impl Mappings {
@@ -52,7 +51,7 @@ impl Mappings {
 
     pub(crate) fn new() -> Mappings {
         let all = Mapped::new();
-        Mappings { set: MappingSet::of(Arc::clone(&all)), all, hysteresis: Arc::default() }
+        Mappings { set: MappingSet::of(Arc::clone(&all)), all }
     }
 
     /// Returns the set of all mappings.
@@ -82,15 +81,15 @@ impl Mappings {
     /// Rounded up to ticks (10 ms unless the kernel is tuned); zero: no waiting. Takes effect with the next switch.
     /// One value for all mappings of an engine, because mixed ones leave a timer behind (docs/shield.md, 28). Any context.
     pub fn set_hysteresis(&self, time: Duration) {
-        for hysteresis in self.hysteresis.iter() {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
+        for engine in 0..ENGINES {
+            self.set_engine_hysteresis(engine, time);
         }
     }
 
     /// Like [`set_hysteresis`](Mappings::set_hysteresis), for the mappings of one engine. Has no effect if there is no engine of that number.
     pub fn set_engine_hysteresis(&self, engine: usize, time: Duration) {
-        if let Some(hysteresis) = self.hysteresis.get(engine) {
-            hysteresis.store(ticks(time), Ordering::Relaxed);
+        if let Some(hysteresis) = self.all.hysteresis.get(engine) {
+            hysteresis.store(i32::try_from(ticks(time)).unwrap_or(i32::MAX), Ordering::Relaxed);
         }
     }
 }

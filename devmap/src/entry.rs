@@ -29,6 +29,7 @@ use crate::open::Open;
 use crate::opens::{Entered, no_data};
 use crate::poll::Poll;
 use crate::power::Change;
+use crate::slot::free;
 use crate::state::{Item, soft_state};
 use crate::tether::Tether;
 use crate::uio::Uio;
@@ -40,7 +41,7 @@ use crate::uio::Uio;
 #[inline(always)]
 unsafe fn enter<D: Device>(dev: sys::dev_t, f: impl FnOnce(&Entered<'_, D>) -> Result<(), Errno>) -> c_int {
     // SAFETY: the caller's.
-    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.raw() };
+    let Some(entered) = (unsafe { soft_state::<D>().entered(dev) }) else { return Errno::ENXIO.refused() };
     match f(&entered) {
         Ok(()) => 0,
         Err(errno) => errno.raw(),
@@ -110,11 +111,14 @@ pub(crate) unsafe extern "C-unwind" fn attach<D: Device>(
             callbacks: table::<D>(true, 0),
             switch: switch::<D>,
             switches: soft_state::<D>().switches(),
-            hysteresis: mappings.hysteresis.clone(),
         },
         device,
         mappings,
     }));
+    // SAFETY: made just now.
+    let mapped = unsafe { &(*instance).mappings.all };
+    // SAFETY: the instance's beginning; it stays until detach, which is refused while there are mappings; they are slots of this device.
+    unsafe { mapped.attached(instance.cast(), free::<D>) };
     let (kept, tether_ptr) = (instance.cast_const().cast(), tether.as_ptr());
     // SAFETY: the item just allocated; nobody else knows it.
     unsafe { soft_state::<D>().item(number).write(Item { dip, instance: kept, tether: tether_ptr }) };
@@ -295,7 +299,7 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     cred: *mut sys::cred_t,
 ) -> c_int {
     if otyp != sys::OTYP_CHR {
-        return Errno::EINVAL.raw();
+        return Errno::EINVAL.refused();
     }
     // SAFETY: the framework's device number.
     let dev = unsafe { *devp };
@@ -303,7 +307,9 @@ pub(crate) unsafe extern "C-unwind" fn open<D: Device>(
     let caller = unsafe { Caller::new(cred) };
     let Minor::Node { instance: number, index } = Minor::of::<D>(dev) else { return Errno::ENXIO.raw() };
     // SAFETY: in an entry point.
-    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else { return Errno::ENXIO.raw() };
+    let Some(instance) = (unsafe { soft_state::<D>().instance(number) }) else {
+        return Errno::ENXIO.refused();
+    };
     let how = Open::new(flag, caller, index);
     if !have_data::<D>() {
         return match instance.device.open(how) {
@@ -353,7 +359,7 @@ pub(crate) unsafe extern "C-unwind" fn close<D: Device>(
         Minor::Node { instance, .. } => {
             // SAFETY: in an entry point for what is open.
             let Some(instance) = (unsafe { soft_state::<D>().open_instance(instance) }) else {
-                return Errno::ENXIO.raw();
+                return Errno::ENXIO.refused();
             };
             instance.device.close(no_data::<D>(), &mut cx);
             0

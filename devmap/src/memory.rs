@@ -184,20 +184,16 @@ pub(crate) fn may_be_written(memory: &Memory) -> bool {
 
 /// Checks that `len` bytes from `offset` on lie within the memory, and gives the offset in the framework's type.
 pub(crate) fn covers(memory: &Memory, offset: u64, len: usize) -> Result<i64, Error> {
-    if !page::aligned(offset) {
-        return Err(Error::new(
-            Errno::EINVAL,
-            "devmap_umem_remap(9F)",
-            "the offset is not a multiple of the page size",
-        ));
+    #[cold]
+    #[inline(never)]
+    fn refused(why: &'static str) -> Error {
+        Error::new(Errno::EINVAL, "devmap_umem_remap(9F)", why)
     }
-    let end = offset.checked_add(len as u64);
-    if len == 0 || end.is_none_or(|end| end > memory.len()) {
-        return Err(Error::new(
-            Errno::EINVAL,
-            "devmap_umem_remap(9F)",
-            "the memory does not cover the mapping",
-        ));
+    if !page::aligned(offset) {
+        return Err(refused("the offset is not a multiple of the page size"));
+    }
+    if len == 0 || memory.len().checked_sub(len as u64).is_none_or(|room| offset > room) {
+        return Err(refused("the memory does not cover the mapping"));
     }
     // No memory is as long as 2^63.
     Ok(offset as i64)

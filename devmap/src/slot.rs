@@ -5,6 +5,7 @@
 //! detached (close(9E) comes "after the last mapping", detach(9E) with nobody inside), and detach(9E) is refused here while the instance's set has any. No locks of its own.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::mem::{self, MaybeUninit};
 use core::ptr::NonNull;
@@ -14,12 +15,12 @@ use ddi_sys as sys;
 use crate::device::Device;
 use crate::handle::{Borrowed, Handle, Record, State};
 use crate::instance::Instance;
-use crate::links::Place;
+use crate::mapped::Mapped;
 
 /// A mapping, and the driver's data for it, which is there while the mapping is among those of its instance.
 ///
 /// # Invariants
-/// The record's `home` is that of an `Instance<D>`.
+/// The record's `mapped` is that of an `Instance<D>`.
 #[repr(C)]
 pub(crate) struct Slot<D: Device> {
     record: Record,
@@ -31,11 +32,7 @@ pub(crate) struct Slot<D: Device> {
 /// # Safety
 /// A slot of this device, which nobody uses any more.
 #[inline(always)]
-unsafe fn free<D: Device>(record: NonNull<Record>) {
-    // SAFETY: the caller's.
-    let ended = unsafe { record.as_ref() };
-    // SAFETY: the caller's.
-    unsafe { ended.end() };
+pub(crate) unsafe fn free<D: Device>(record: NonNull<Record>) {
     // SAFETY: the caller's: from `Own::new`. What was in it is gone: only the memory is left.
     drop(unsafe { Box::from_raw(record.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
 }
@@ -54,18 +51,10 @@ impl<D: Device> Own<D> {
         state: State,
     ) -> Own<D> {
         let slot = Own::allocate();
-        let home = NonNull::from(instance).cast();
-        // SAFETY: a field of fresh memory.
-        let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let new = unsafe { Record::new(home, free::<D>, cookie, range, state) };
-        // SAFETY: room for a record.
-        unsafe { record.write(new) };
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
-        Own(slot)
+        // SAFETY: a pointer to what an `Arc` has is not null.
+        let mapped = unsafe { NonNull::new_unchecked(Arc::as_ptr(&instance.mappings.all).cast_mut()) };
+        // SAFETY: fresh memory; the instance's.
+        unsafe { Own::write(slot, mapped, cookie, range, state) }
     }
 
     /// Room for a slot. User context: sleeps for memory.
@@ -74,70 +63,97 @@ impl<D: Device> Own<D> {
         NonNull::from(Box::leak(Box::<Slot<D>>::new_uninit())).cast()
     }
 
-    /// A copy of this mapping, or of its part `range`, which begins so many bytes behind its start; not live, and without data. User context: sleeps for memory.
+    /// A mapping in this memory.
+    ///
+    /// # Safety
+    /// From [`allocate`](Own::allocate), and nothing is in it. `mapped` is an instance's of this device, from `Arc::as_ptr`.
     #[inline(always)]
-    pub(crate) fn copy(instance: &Instance<D>, old: &Handle, from: u64, range: (u64, usize)) -> Own<D> {
-        let slot = Own::<D>::allocate();
-        let home = NonNull::from(instance).cast();
-        // SAFETY: a field of fresh memory.
+    unsafe fn write(
+        slot: NonNull<Slot<D>>,
+        mapped: NonNull<Mapped>,
+        cookie: sys::devmap_cookie_t,
+        range: (u64, usize),
+        state: State,
+    ) -> Own<D> {
+        // SAFETY: the caller's.
+        let new = unsafe { Record::new(mapped, cookie, range, state) };
+        // SAFETY: a field of fresh memory; no reference is made.
         let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let new = |state| unsafe { Record::new(home, free::<D>, core::ptr::null_mut(), range, state) };
-        let users = {
-            let state = old.record().lock();
-            match state.derive(from) {
-                // SAFETY: room for a record.
-                Some(derived) => unsafe { record.write(new(derived)) },
-                // SAFETY: likewise.
-                None if state.is_users() => unsafe { record.write(new(State::new())) },
-                // SAFETY: likewise.
-                None => unsafe { record.write(new(state.derived(from))) },
-            }
-            state.is_users()
-        };
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
-        let own = Own(slot);
+        // SAFETY: room for a record.
+        unsafe { record.write(new) };
+        Own(slot)
+    }
+
+    /// A copy of this mapping, or of its part `range`, which begins so many bytes behind its start; not live, and without data. User context: sleeps for memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn copy(old: &Handle, from: u64, range: (u64, usize)) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        let state = old.record().lock();
+        let users = state.is_users();
+        let new = if users { State::new() } else { state.derived(from) };
+        drop(state);
+        // SAFETY: fresh memory; the instance's.
+        let own = unsafe { Own::write(slot, old.record().mapped_ptr(), core::ptr::null_mut(), range, new) };
         if users {
             own.get().handle().adopt(old, from);
         }
         own
     }
 
-    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data.
+    /// A copy of this mapping, without data, that the framework has by this handle. It has joined the mappings of its instance. User context: sleeps for memory.
+    #[inline(always)]
+    pub(crate) fn born(old: &Handle, cookie: sys::devmap_cookie_t) -> Own<D> {
+        let slot = Own::<D>::allocate();
+        let parent = old.record();
+        let range = parent.range();
+        let state = parent.lock();
+        let Some(derived) = state.derive(0) else {
+            drop(state);
+            return Own::unusual(slot, || {
+                let own = Own::copy(old, 0, range);
+                own.join(cookie);
+                own
+            });
+        };
+        // SAFETY: fresh memory; the parent's instance.
+        let own = unsafe { Own::<D>::write(slot, parent.mapped_ptr(), cookie, range, derived.live()) };
+        parent.mapped().join(state.lists(), own.0.cast());
+        own
+    }
+
+    /// The part of this mapping behind a cut in its middle, which has left this one `before` bytes: a new mapping, live with this handle of the framework's, without data. It has joined the mappings of its instance.
     #[inline(always)]
     pub(crate) fn behind(
-        instance: &Instance<D>,
         old: &Handle,
         (cookie, before): (sys::devmap_cookie_t, usize),
         (new, from, range): (sys::devmap_cookie_t, u64, (u64, usize)),
     ) -> Own<D> {
         let slot = Own::<D>::allocate();
-        let home = NonNull::from(instance).cast();
-        // SAFETY: a field of fresh memory.
-        let record = unsafe { &raw mut (*slot.as_ptr()).record };
-        let state = old.record().lock();
+        let first = old.record();
+        let state = first.lock();
         let Some(derived) = state.derive(from) else {
             drop(state);
-            // SAFETY: made just now, and nothing is in it.
-            drop(unsafe { Box::from_raw(slot.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
-            let own = Own::copy(instance, old, from, range);
-            old.record().cut_middle(cookie, before, (own.get().record(), new));
-            return own;
+            return Own::unusual(slot, || {
+                let own = Own::copy(old, from, range);
+                first.cut_middle(cookie, before, (own.0.cast(), new));
+                own
+            });
         };
-        // SAFETY: it stays in its allocation, which `free` frees; the instance's home is its beginning.
-        let made = unsafe { Record::new(home, free::<D>, new, range, derived.live()) };
-        // SAFETY: room for a record.
-        unsafe { record.write(made) };
-        // SAFETY: written just now.
-        let record = unsafe { &*record };
-        record.behind(old.record().shorten(&state, cookie, before));
-        drop(state);
-        // SAFETY: this once; it stays in its allocation.
-        unsafe { record.init() };
-        Own(slot)
+        // SAFETY: fresh memory; of the same instance.
+        let own = unsafe { Own::<D>::write(slot, first.mapped_ptr(), new, range, derived.live()) };
+        own.get().record().behind(first.shorten(&state, cookie, before));
+        first.mapped().join(state.lists(), own.0.cast());
+        own
+    }
+
+    /// What is to be done instead of making a mapping in this memory, from [`allocate`](Own::allocate).
+    #[cold]
+    #[inline(never)]
+    fn unusual(slot: NonNull<Slot<D>>, make: impl FnOnce() -> Own<D>) -> Own<D> {
+        // SAFETY: nothing is in it.
+        drop(unsafe { Box::from_raw(slot.cast::<MaybeUninit<Slot<D>>>().as_ptr()) });
+        make()
     }
 
     /// # Safety
@@ -168,10 +184,16 @@ impl<D: Device> Own<D> {
         unsafe { Lent(self.0, PhantomData).instance() }
     }
 
-    /// Adds the mapping to those of its instance that the framework has.
-    #[inline]
-    pub(crate) fn join(&self, instance: &Instance<D>) {
-        instance.mappings.all.add(self.0.cast());
+    /// The framework has the mapping, a copy that was not prepared, by this handle: it joins those of its instance.
+    #[cold]
+    pub(crate) fn join(&self, cookie: sys::devmap_cookie_t) {
+        let record = self.get().record();
+        let mut state = record.lock();
+        let is_stale = record.activate(&mut state, cookie);
+        record.mapped().join(state.lists(), self.0.cast());
+        if is_stale {
+            record.freshen(state);
+        }
     }
 
     /// Stores the driver's data.
@@ -198,89 +220,83 @@ impl<D: Device> Own<D> {
     pub(crate) fn end(mut self) -> (D::Mapping, Ended<D>) {
         // SAFETY: a mapping that the framework unmaps has its data.
         let mapping = unsafe { self.take() };
-        let ended = Ended(self.0);
-        mem::forget(self);
-        ended.leave();
-        (mapping, ended)
+        (mapping, Ended::leave(self.into_raw()))
     }
 
     /// Ends the mapping, whose data was taken out, or never there.
     #[inline(always)]
     pub(crate) fn abandon(self) -> Ended<D> {
-        let ended = Ended(self.0);
-        mem::forget(self);
-        ended.finish();
-        ended
+        Ended::finish(self.into_raw())
     }
 }
 
 impl<D: Device> Drop for Own<D> {
     fn drop(&mut self) {
-        let ended = Ended(self.0);
-        ended.finish();
-        drop(ended);
+        drop(Ended::finish(self.0));
     }
 }
 
 /// A mapping that is over, and in no list; dropped, the reference goes.
-pub(crate) struct Ended<D: Device>(NonNull<Slot<D>>);
+pub(crate) struct Ended<D: Device> {
+    slot: NonNull<Slot<D>>,
+    /// Nobody else has a reference.
+    is_alone: bool,
+}
 
 impl<D: Device> Ended<D> {
     #[inline(always)]
-    fn finish(&self) {
-        let record = Lent(self.0, PhantomData).record();
-        if record.place() != Place::Nowhere {
-            return self.leave();
+    fn finish(slot: NonNull<Slot<D>>) -> Ended<D> {
+        let record = Lent(slot, PhantomData).record();
+        if record.is_live() {
+            return Ended::leave(slot);
         }
-        if !record.is_alone() {
-            record.retire();
+        let is_alone = record.is_alone();
+        if !is_alone {
+            record.retire(record.lock());
         }
+        Ended { slot, is_alone }
     }
 
-    /// Leaves the mappings of the instance.
+    /// Leaves the mappings of the instance that the framework has.
     #[inline(always)]
-    fn leave(&self) {
-        let slot = Lent(self.0, PhantomData);
-        // SAFETY: while it is among the mappings of its instance, that is attached.
-        unsafe { slot.instance() }.mappings.all.remove(self.0.cast());
-        if !slot.record().is_alone() {
-            slot.record().retire();
-        }
+    fn leave(slot: NonNull<Slot<D>>) -> Ended<D> {
+        let record = Lent(slot, PhantomData).record();
+        Ended { slot, is_alone: record.mapped().remove(slot.cast()) }
+    }
+
+    /// The mapping that is over.
+    #[inline(always)]
+    pub(crate) fn record(&self) -> &Record {
+        Lent(self.slot, PhantomData).record()
     }
 
     /// Drops the reference.
     #[inline(always)]
     pub(crate) fn free(self) {
-        let record = self.0.cast::<Record>();
+        self.give_up();
         mem::forget(self);
-        // SAFETY: the framework's reference, of a mapping that is over.
-        unsafe { give_up::<D>(record) };
+    }
+
+    #[inline(always)]
+    fn give_up(&self) {
+        let record = self.slot.cast::<Record>();
+        if !self.is_alone {
+            // SAFETY: the framework's reference, given up once.
+            return unsafe { Record::release(record) };
+        }
+        // SAFETY: the framework's reference keeps it.
+        let this = unsafe { record.as_ref() };
+        // SAFETY: it is in no list, and nobody else has a reference.
+        unsafe { this.retire_alone() };
+        // SAFETY: likewise; it has not been retired, so it is not gone.
+        unsafe { free::<D>(record) };
     }
 }
 
 impl<D: Device> Drop for Ended<D> {
     fn drop(&mut self) {
-        // SAFETY: the framework's reference, of a mapping that is over.
-        unsafe { give_up::<D>(self.0.cast()) };
+        self.give_up();
     }
-}
-
-/// Drops the framework's reference.
-///
-/// # Safety
-/// The caller's, of a mapping of this device that is over and in no list.
-#[inline(always)]
-unsafe fn give_up<D: Device>(record: NonNull<Record>) {
-    // SAFETY: the caller's reference.
-    let this = unsafe { record.as_ref() };
-    if !this.is_alone() {
-        // SAFETY: the caller's reference, given up once.
-        return unsafe { Record::release(record) };
-    }
-    // SAFETY: it is in no list, and nobody else has a reference.
-    unsafe { this.retire_alone() };
-    // SAFETY: likewise.
-    unsafe { free::<D>(record) };
 }
 
 /// A slot that lives for `'a`.

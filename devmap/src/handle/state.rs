@@ -1,4 +1,4 @@
-//! [`State`]: what a mapping is and maps, under its record's lock.
+//! [`State`]: what a mapping is and maps, under the lock of its instance's mappings.
 
 use alloc::boxed::Box;
 use core::mem;
@@ -34,10 +34,10 @@ bitflags! {
 }
 
 /// Memory, and the mapping's place among the mappings of it.
-pub(super) type Held = (Option<Memory>, Option<Place>);
+pub(crate) type Before = (Option<Memory>, Option<Place>);
 
 /// A mapping's place among those of a process's memory.
-pub(super) type Place = Seated;
+pub(crate) type Place = Seated;
 
 /// Parts of the state that few mappings have.
 #[derive(Default)]
@@ -45,7 +45,7 @@ pub(super) struct Rare {
     /// Place among the mappings of `memory`, if that is a process's.
     pub(super) pinned: Option<Place>,
     /// Memory that a stale handle of the framework maps.
-    pub(super) before: Option<Held>,
+    pub(super) before: Option<Before>,
     /// Pages that map memory of their own.
     parts: Option<Shared>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct State {
     pub(super) rare: Option<Box<Rare>>,
     pub(super) max_protection: u8,
     pub(super) order: Option<Order>,
-    pub(super) is: Is,
+    pub(crate) is: Is,
 }
 
 /// Memory and attributes of a new mapping.
@@ -79,14 +79,14 @@ pub(super) fn drop_rare(rare: Box<Rare>) {
 
 /// Releases memory, kernel memory in the usual way.
 #[inline(always)]
-pub(super) fn drop_memory(memory: Memory) {
+pub(super) fn drop_memory(memory: Option<Memory>) {
     #[cold]
     #[inline(never)]
-    fn other(memory: Memory) {
+    fn other(memory: Option<Memory>) {
         drop(memory);
     }
     match memory {
-        Memory::Umem(umem) => drop(umem),
+        Some(Memory::Umem(umem)) => drop(umem),
         memory => other(memory),
     }
 }
@@ -105,7 +105,19 @@ impl State {
         }
     }
 
+    /// Of a new mapping of this.
     #[inline(always)]
+    pub(crate) fn of(target: Target) -> State {
+        State {
+            memory: Some(target.memory),
+            start: target.start,
+            rare: None,
+            max_protection: target.max_protection as u8,
+            order: target.order,
+            is: if target.loads_unseen { Is::UNSEEN } else { Is::empty() },
+        }
+    }
+
     pub(super) fn set_target(&mut self, target: Target) {
         self.start = target.start;
         self.order = target.order;
@@ -136,6 +148,13 @@ impl State {
             order: self.order,
             is: Is::empty(),
         })
+    }
+
+    /// The framework has it. Returns whether its handle is to be told what it maps.
+    #[inline(always)]
+    pub(crate) fn activate(&mut self) -> bool {
+        self.is |= Is::LIVE;
+        self.is.contains(Is::STALE)
     }
 
     /// This, of a mapping that the framework has.
