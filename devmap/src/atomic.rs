@@ -2,13 +2,11 @@
 
 #[cfg(not(feature = "model"))]
 pub(crate) use core::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 };
 
 #[cfg(feature = "model")]
-pub(crate) use watched::{
-    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
-};
+pub(crate) use watched::{AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 #[cfg(feature = "model")]
 pub use watched::{Watch, watch};
 
@@ -125,6 +123,10 @@ mod watched {
                         Err(old)
                     }
 
+                    pub(crate) const fn as_ptr(&self) -> *mut $value {
+                        self.0.as_ptr()
+                    }
+
                     pub(crate) fn get_mut(&mut self) -> &mut $value {
                         self.0.get_mut()
                     }
@@ -138,7 +140,6 @@ mod watched {
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;
-        AtomicI64 of i64;
         AtomicUsize of usize;
         AtomicPtr<T> of *mut T;
     }
@@ -170,7 +171,6 @@ mod watched {
         AtomicU32 of u32;
         AtomicI32 of i32;
         AtomicU64 of u64;
-        AtomicI64 of i64;
         AtomicUsize of usize;
     }
 

@@ -181,7 +181,8 @@ impl Calls {
         let last =
             early.reduce(|one, other| if (other.0.wrapping_sub(one.0) as i32) < 0 { one } else { other });
         let known = || instances().find_map(|mapped| mapped.by_cookie(cookie));
-        let promoted = |now: bool, before: &mut Before| last.filter(|_| now)?.1.promote(cookie, live, before);
+        let promoted =
+            |now: bool, before: &mut Option<Before>| last.filter(|_| now)?.1.promote(cookie, live, before);
         // What is set up for one instance with the address of a handle makes the others forget it: see `Mapped::prepare`. A map callback may come between the two looks.
         let found = promoted(is_alone, &mut before).or_else(known);
         found.or_else(|| promoted(!is_alone, &mut before)).or_else(known)

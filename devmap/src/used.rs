@@ -2,6 +2,7 @@
 //!
 //! Some of what a callback has to do depends on what the driver may have done before: remapped the mapping, pinned memory. The functions by which it does that set a flag, and the callbacks
 //! look at the flag before they go that way. Where nothing sets a flag the compiler knows its value, and what is behind it is not linked.
+//! What callbacks do by themselves sets no flag: behind one flag it would set another, and both would stay.
 //!
 //! Nothing but that relies on a flag. It is set before the first value for which it matters, and stays set. In a program into which several drivers are linked it is everybody's. No locks, any context.
 
@@ -45,6 +46,8 @@ macro_rules! parts {
 }
 
 parts! {
+    /// Context switches of several threads at once.
+    Crowds
     /// What is ended after its own routine.
     Ends
     /// Fault management.
